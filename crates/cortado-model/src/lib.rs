@@ -1,0 +1,15 @@
+//! The words that every other crate speaks: ids, positions, keys, limits.
+//!
+//! Pure: no clock, no I/O, no randomness, and no dependency. Nothing here decides anything.
+//! Start reading at [`Scn`].
+
+mod scn;
+mod ids;
+mod key;
+mod time;
+pub mod limits;
+
+pub use ids::{DatabaseId, Etag, Incarnation, LogOffset, NodeId, PartitionId, PartitionUuid, TableId};
+pub use key::{DocumentKey, KeyError};
+pub use scn::{Generation, ParseScnError, Scn, ScnBounds, Sequence};
+pub use time::{Millis, WallMillis};
