@@ -1,0 +1,358 @@
+//! Everything that goes into a replica and comes out of it: together, the protocol.
+//!
+//! Decides nothing. Start reading at [`Input`] and [`Effect`].
+
+use crate::fold::{Breakage, FoldState, Why};
+use crate::record::Transaction;
+use bytes::Bytes;
+use cortado_model::{
+    DocumentKey, Etag, Generation, LogOffset, Millis, NodeId, Scn, ScnBounds, TableId, WallMillis,
+};
+
+/// What a replica is told.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// Records read from the log, in order and without holes: offset, bytes.
+    ///
+    /// What was folded already is skipped, so ranges may overlap.
+    Records(Vec<(LogOffset, Bytes)>),
+    /// The log holds the records of an [`Effect::Append`], from this offset on.
+    Appended {
+        /// Which append.
+        token: AppendToken,
+        /// Offset of its first record.
+        first: LogOffset,
+    },
+    /// The log did not say so.
+    AppendFailed {
+        /// Which append.
+        token: AppendToken,
+        /// What is known of it.
+        failure: AppendFailure,
+    },
+    /// The answer to [`Effect::Recover`]: everything below `end` has been fed as records.
+    CaughtUp {
+        /// The log's end, as asked after the producer was replaced.
+        end: LogOffset,
+    },
+    /// A write, evaluated against [`Replica::in_flight`](crate::Replica::in_flight) and, below
+    /// that, the store, with nothing else fed in between.
+    Write(Write),
+    /// Asks for [`Answer::Ready`] when what the store shows satisfies `need`.
+    Read {
+        /// Whom to answer.
+        request: RequestId,
+        /// What the reader was promised.
+        need: ReadNeed,
+    },
+    /// A write was found refused, or a repetition, when evaluated: asks for [`Answer::Ready`] when
+    /// everything it was evaluated against is committed and this node has proven to lead.
+    Settle {
+        /// Whom to answer.
+        request: RequestId,
+        /// How leadership is proven.
+        need: ReadNeed,
+    },
+    /// Take the leadership; `address` is where clients reach this node.
+    Claim {
+        /// Host and port.
+        address: String,
+    },
+    /// Give the leadership up.
+    HandOff {
+        /// Who should claim; `None` leaves it to the candidates' order.
+        to: Option<NodeId>,
+        /// Answered when the step-down is committed.
+        request: RequestId,
+    },
+    /// Publish that the log may forget what lies below an offset.
+    Trim(crate::record::Trim),
+    /// Publish that all replicas hash their state.
+    Digest,
+    /// Time has passed; due at [`Replica::wake_at`](crate::Replica::wake_at).
+    Tick,
+}
+
+/// What a replica wants done. The driver executes effects in order; it may merge neighbouring
+/// [`Effect::Apply`]s and may execute appends before anything else.
+#[derive(Clone, Debug)]
+pub enum Effect {
+    /// Append these records next to one another; answer with the token.
+    Append {
+        /// Comes back with the answer.
+        token: AppendToken,
+        /// Encoded records.
+        records: Vec<Bytes>,
+    },
+    /// Drop the producer, ask the log for its end, feed everything below it, then
+    /// [`Input::CaughtUp`].
+    Recover,
+    /// Make these transactions visible, with the fold state, in one atomic batch.
+    Apply(Apply),
+    /// Tell a waiting request.
+    Answer {
+        /// Whom.
+        request: RequestId,
+        /// What.
+        answer: Answer,
+    },
+    /// Hash the state as applied so far, for comparison at this SCN.
+    Digest {
+        /// Where every replica does the same.
+        at: Scn,
+    },
+    /// Let the log forget what lies below.
+    Trim(crate::record::Trim),
+    /// Something that operators, detectors and metrics want to know. No duty.
+    Event(Event),
+}
+
+/// Matches an append with its answer. Tokens of one replica only grow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AppendToken(pub u64);
+
+/// Matches a request with its answer; the driver chooses it, never twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RequestId(pub u64);
+
+/// What is known of an append that was not acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AppendFailure {
+    /// None of it is in the log or will be.
+    NotAppended,
+    /// Some of it may be in the log, or may still arrive.
+    Unknown,
+    /// As unknown, and the log takes nothing more until the process starts again.
+    Unusable,
+}
+
+/// A write with everything decided but its place.
+#[derive(Clone, Debug)]
+pub struct Write {
+    /// Whom to answer.
+    pub request: RequestId,
+    /// What becomes of which documents.
+    pub changes: Vec<DraftChange>,
+    /// Under which key it is remembered.
+    pub idempotency: Option<DraftIdempotency>,
+}
+
+/// A change before its etag.
+#[derive(Clone, Debug)]
+pub struct DraftChange {
+    /// The table.
+    pub table: TableId,
+    /// The document.
+    pub key: DocumentKey,
+    /// The new value, `None` for a removal.
+    pub written: Option<crate::record::Written>,
+}
+
+/// See [`crate::Idempotency`].
+pub type DraftIdempotency = crate::record::Idempotency;
+
+/// What must hold before a reader may look at the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadNeed {
+    /// This node leads, and its lease says so still (`strong`).
+    Lease,
+    /// A record appended after this input was accepted (`strict`).
+    Barrier,
+    /// Everything below this offset is applied. With a log whose end can be read locally this
+    /// proves `strict` on any replica.
+    Folded(LogOffset),
+    /// Everything up to this SCN is applied (`session`).
+    Applied(Scn),
+}
+
+/// The end of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Committed and applied.
+    Committed {
+        /// The transaction's place.
+        scn: Scn,
+        /// Its log time.
+        time: WallMillis,
+        /// The etag of every document it wrote.
+        etag: Etag,
+    },
+    /// What was asked for holds: look at the store now.
+    Ready,
+    /// Definitely not done, now or later.
+    NotDone(NotDone),
+    /// This replica cannot say and never will.
+    Unknown,
+}
+
+/// Why something was definitely not done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotDone {
+    /// Another node leads, or nobody; ask again there.
+    NotLeader,
+    /// This node leads but does not serve yet, or hands over; ask again soon.
+    Changing,
+    /// Too much is in flight; ask again later.
+    Overloaded,
+    /// The log refused the records, for lack of space or the like; ask again later.
+    LogRefused,
+    /// The log takes nothing until the process starts again.
+    LogUnusable,
+    /// The partition's generations are used up: it is read-only for ever.
+    Exhausted,
+    /// The replica is offline.
+    Offline,
+}
+
+/// Committed transactions for the store, in SCN order.
+#[derive(Clone, Debug)]
+pub struct Apply {
+    /// What becomes visible together.
+    pub transactions: Vec<Committed>,
+    /// The fold state behind the last of them: the checkpoint.
+    pub state: FoldState,
+    /// Fold states to be found again by their SCN.
+    pub bookmarks: Vec<FoldState>,
+}
+
+/// A transaction that the fold accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// Its place.
+    pub scn: Scn,
+    /// Its log time.
+    pub time: WallMillis,
+    /// What it changes.
+    pub transaction: Transaction,
+}
+
+/// What happened, for the decision log, detectors and metrics.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A record was folded that its producer's being alive can be seen from.
+    Heard {
+        /// The producer.
+        node: NodeId,
+        /// Its life.
+        incarnation: cortado_model::Incarnation,
+    },
+    /// The fold accepted a claim.
+    NewGeneration {
+        /// The generation.
+        generation: Generation,
+        /// Who leads it.
+        leader: NodeId,
+        /// Where the one before ended.
+        previous_end: Scn,
+    },
+    /// This replica serves as leader from now on.
+    Serving {
+        /// Its generation.
+        generation: Generation,
+    },
+    /// This replica leads no longer.
+    Resigned {
+        /// The generation it led.
+        generation: Generation,
+        /// Writes that can never take effect any more and were answered so.
+        not_done: usize,
+    },
+    /// The leader of this generation has given up.
+    SteppedDown {
+        /// The generation it led.
+        generation: Generation,
+        /// Who should claim.
+        to: Option<NodeId>,
+    },
+    /// This replica's claim lost.
+    ClaimLost {
+        /// What it claimed.
+        generation: Generation,
+    },
+    /// A record was passed over.
+    Void {
+        /// Where it stands.
+        offset: LogOffset,
+        /// Why.
+        why: Why,
+    },
+    /// Publishing starts again from a checkpoint.
+    Republishing {
+        /// Records in flight that the fold has not accepted.
+        records: usize,
+    },
+    /// The replica has stopped: broken storage or software.
+    Offline {
+        /// At which record.
+        offset: LogOffset,
+        /// What is wrong.
+        breakage: Breakage,
+    },
+}
+
+/// The two clocks at the time of an input.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// Steady; must not go backwards.
+    pub clock: Millis,
+    /// For log time only.
+    pub wall: WallMillis,
+}
+
+/// What a replica is configured with.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Where generations and sequences end.
+    pub bounds: ScnBounds,
+    /// `None` where reads are proven by the log's end instead: nobody waits for a lease then.
+    pub lease: Option<LeaseSettings>,
+    /// Records in flight at most; 1 or more.
+    pub in_flight_records_max: usize,
+    /// Bytes in flight at most.
+    pub in_flight_bytes_max: usize,
+    /// A claim or recovery without an answer is tried again after this.
+    pub retry_ms: u64,
+    /// Records between two bookmarks; 1 or more.
+    pub bookmark_records: u64,
+}
+
+/// How long a leader may trust its last accepted record.
+#[derive(Clone, Copy, Debug)]
+pub struct LeaseSettings {
+    /// D: 1,000 by default.
+    pub duration_ms: u64,
+    /// ρ: how much two clocks' rates may differ, in percent; 10 by default, below 100.
+    pub drift_percent: u64,
+}
+
+impl LeaseSettings {
+    /// D·(1−ρ): how long a leader may serve after it sent an accepted record.
+    pub fn serve_ms(self) -> u64 {
+        self.duration_ms * (100 - self.drift_percent) / 100
+    }
+
+    /// D·(1+ρ): how long a new leader waits after it folded its predecessor's last record.
+    pub fn wait_ms(self) -> u64 {
+        (self.duration_ms * (100 + self.drift_percent)).div_ceil(100)
+    }
+}
+
+impl Settings {
+    /// The defaults for a log whose end can be read locally.
+    pub fn local() -> Settings {
+        Settings {
+            bounds: ScnBounds::FULL,
+            lease: None,
+            in_flight_records_max: 4_096,
+            in_flight_bytes_max: 64 << 20,
+            retry_ms: 200,
+            bookmark_records: 1_024,
+        }
+    }
+
+    /// The defaults for a log shared with other machines.
+    pub fn leased() -> Settings {
+        let lease = LeaseSettings { duration_ms: 1_000, drift_percent: 10 };
+        Settings { lease: Some(lease), ..Settings::local() }
+    }
+}

@@ -1,0 +1,553 @@
+//! One replica of one partition: follower, candidate, leader, by the log's order alone.
+//!
+//! Never fails, blocks or reads a clock. Start reading at [`Replica::step`].
+//! Source: docs/protocols/replication.md.
+
+mod leader;
+mod outbox;
+mod publisher;
+
+use crate::fold::{Breakage, FoldState, Verdict};
+use crate::protocol::{
+    Answer, AppendFailure, AppendToken, Effect, Event, Input, NotDone, Now, ReadNeed, RequestId,
+    Settings,
+};
+use crate::record::{
+    Body, Change, Claim, Config, Decoded, Genesis, Header, Record, decode, encode,
+};
+use bytes::Bytes;
+use cortado_model::{
+    DocumentKey, Generation, Incarnation, LogOffset, Millis, NodeId, Scn, TableId,
+};
+use leader::Leader;
+use outbox::Outbox;
+use publisher::InFlight;
+
+/// The state machine. Owned by one driver, which keeps the duties of
+/// docs/protocols/replication.md, "Duties of the driver".
+#[derive(Debug)]
+pub struct Replica {
+    me: Identity,
+    settings: Settings,
+    fold: FoldState,
+    stage: Stage,
+    next_token: AppendToken,
+    /// Reads that wait for this replica to fold further, whoever leads.
+    parked: Vec<(RequestId, ReadNeed)>,
+    /// When this replica folded the last accepted record of a generation that it did not lead.
+    foreign_at: Option<Millis>,
+    /// Where the last bookmark was set.
+    bookmarked: LogOffset,
+    /// Where the fold state was last handed to the store.
+    stored: LogOffset,
+}
+
+/// Who this replica is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Its node.
+    pub node: NodeId,
+    /// This life of the node.
+    pub incarnation: Incarnation,
+}
+
+#[derive(Debug)]
+enum Stage {
+    Offline,
+    Follower { claim: Option<PendingClaim> },
+    Leader(Box<Leader>),
+}
+
+/// A claim that has been sent and not yet met in the log.
+#[derive(Clone, Copy, Debug)]
+struct PendingClaim {
+    generation: Generation,
+    token: AppendToken,
+    give_up_at: Millis,
+}
+
+/// What a replica may do now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Nothing: something is broken.
+    Offline,
+    /// Applies what the leader commits.
+    Follower,
+    /// A follower whose claim is on its way.
+    Candidate,
+    /// Has won its generation but may not serve yet.
+    Opening,
+    /// Serves writes and reads.
+    Leader,
+    /// Hands over: finishes what it has begun, begins nothing.
+    SteppingDown,
+}
+
+/// An idempotency key whose write is on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InFlightKey {
+    /// Of the request that uses it.
+    pub fingerprint: u128,
+    /// Where the write will stand.
+    pub scn: Scn,
+}
+
+/// Folded records without a transaction that make the fold state worth storing.
+const STORE_RECORDS_MAX: u64 = 1_024;
+
+impl Replica {
+    /// A follower that goes on from `fold`, as its checkpoint says.
+    pub fn new(me: Identity, settings: Settings, fold: FoldState, now: Now) -> Replica {
+        let (bookmarked, stored) = (fold.next_offset, fold.next_offset);
+        // Nobody knows how old the last record is; the cautious answer is: just now.
+        let foreign_at = (fold.generation() > Generation(0)).then_some(now.clock);
+        Replica {
+            me,
+            settings,
+            fold,
+            stage: Stage::Follower { claim: None },
+            next_token: AppendToken(0),
+            parked: Vec::new(),
+            foreign_at,
+            bookmarked,
+            stored,
+        }
+    }
+
+    /// Takes one input and appends the work it causes to `effects`.
+    ///
+    /// Total: never fails, blocks or reads a clock. `now.clock` must not go backwards.
+    pub fn step(&mut self, now: Now, input: Input, effects: &mut Vec<Effect>) {
+        let mut out = Outbox::new(now, effects);
+        match input {
+            Input::Records(entries) => self.on_records(entries, &mut out),
+            Input::Appended { token, first } => self.on_appended(token, first, &mut out),
+            Input::AppendFailed { token, failure } => self.on_failed(token, failure, &mut out),
+            Input::CaughtUp { end } => self.on_caught_up(end, &mut out),
+            Input::Write(write) => match self.leader(&mut out) {
+                Ok((leader, mut publish)) => leader.write(write, &mut publish),
+                Err(why) => out.not_done(write.request, why),
+            },
+            Input::Read { request, need } => self.on_read(request, need, &mut out),
+            Input::Settle { request, need } => match self.leader(&mut out) {
+                Ok((leader, mut publish)) => leader.settle(request, need, &mut publish),
+                Err(why) => out.not_done(request, why),
+            },
+            Input::Claim { address } => self.on_claim_wanted(address, &mut out),
+            Input::HandOff { to, request } => match self.leader(&mut out) {
+                Ok((leader, mut publish)) => leader.hand_off(to, request, &mut publish),
+                Err(why) => out.not_done(request, why),
+            },
+            Input::Trim(trim) => self.on_config(Config::Trim(trim), &mut out),
+            Input::Digest => self.on_config(Config::Digest, &mut out),
+            Input::Tick => {}
+        }
+        self.advance(&mut out);
+        self.answer_parked(&mut out);
+        self.flush(&mut out);
+    }
+
+    /// What this replica may do now.
+    pub fn role(&self) -> Role {
+        match &self.stage {
+            Stage::Offline => Role::Offline,
+            Stage::Follower { claim: None } => Role::Follower,
+            Stage::Follower { claim: Some(_) } => Role::Candidate,
+            Stage::Leader(leader) => leader.role(),
+        }
+    }
+
+    /// What has been folded.
+    pub fn fold(&self) -> &FoldState {
+        &self.fold
+    }
+
+    /// The newest change of a document that is on its way and not yet in the store.
+    pub fn in_flight(&self, table: TableId, key: &DocumentKey) -> Option<&Change> {
+        match &self.stage {
+            Stage::Leader(leader) => leader.publisher.in_flight_change(table, key),
+            Stage::Offline | Stage::Follower { .. } => None,
+        }
+    }
+
+    /// The use of an idempotency key that is on its way and not yet in the store.
+    pub fn in_flight_key(&self, key: &[u8]) -> Option<InFlightKey> {
+        match &self.stage {
+            Stage::Leader(leader) => leader.publisher.in_flight_key(key),
+            Stage::Offline | Stage::Follower { .. } => None,
+        }
+    }
+
+    /// Whether the driver should read the log, whose end is now `end`.
+    ///
+    /// A leader meets its own records in the acknowledgements, unless foreign ones stand between.
+    pub fn needs_records(&self, end: LogOffset) -> bool {
+        let behind = end > self.fold.next_offset;
+        match &self.stage {
+            Stage::Offline => false,
+            Stage::Follower { .. } => behind,
+            Stage::Leader(leader) => {
+                behind && leader.publisher.needs_records(end, &self.fold)
+            }
+        }
+    }
+
+    /// When [`Input::Tick`] is due, if nothing else happens before.
+    pub fn wake_at(&self) -> Option<Millis> {
+        match &self.stage {
+            Stage::Offline | Stage::Follower { claim: None } => None,
+            Stage::Follower { claim: Some(claim) } => Some(claim.give_up_at),
+            Stage::Leader(leader) => leader.wake_at(&self.settings),
+        }
+    }
+
+    /// The leader, with what it needs to publish; or why there is none here.
+    fn leader<'a, 'b>(
+        &'a mut self,
+        out: &'a mut Outbox<'b>,
+    ) -> Result<(&'a mut Leader, Publish<'a, 'b>), NotDone> {
+        match &mut self.stage {
+            Stage::Leader(leader) => {
+                let publish = Publish {
+                    me: &self.me,
+                    settings: &self.settings,
+                    fold: &self.fold,
+                    next_token: &mut self.next_token,
+                    out,
+                };
+                Ok((leader, publish))
+            }
+            Stage::Offline => Err(NotDone::Offline),
+            Stage::Follower { .. } => Err(NotDone::NotLeader),
+        }
+    }
+
+    fn on_records(&mut self, entries: Vec<(LogOffset, Bytes)>, out: &mut Outbox<'_>) {
+        for (offset, bytes) in entries {
+            if offset < self.fold.next_offset {
+                continue;
+            }
+            if offset > self.fold.next_offset {
+                return self.go_offline(Breakage::Hole, out);
+            }
+            if !self.fold_entry(&bytes, out) {
+                return;
+            }
+        }
+    }
+
+    /// The log's word that records of this replica stand from `first` on.
+    fn on_appended(&mut self, token: AppendToken, first: LogOffset, out: &mut Outbox<'_>) {
+        let Stage::Leader(leader) = &mut self.stage else { return };
+        let Some(records) = leader.publisher.acknowledged(token) else { return };
+        if first != self.fold.next_offset {
+            // A foreign record stands between, or the log answers out of order: read back.
+            leader.publisher.read_back();
+            return;
+        }
+        for bytes in records {
+            if !self.fold_entry(&bytes, out) {
+                return;
+            }
+        }
+    }
+
+    fn on_failed(&mut self, token: AppendToken, failure: AppendFailure, out: &mut Outbox<'_>) {
+        match &mut self.stage {
+            Stage::Leader(leader) => leader.publisher.failed(token, failure, out),
+            Stage::Follower { claim: Some(claim) } if claim.token == token => {
+                if failure == AppendFailure::NotAppended {
+                    self.stage = Stage::Follower { claim: None };
+                }
+            }
+            Stage::Follower { .. } | Stage::Offline => {}
+        }
+    }
+
+    fn on_caught_up(&mut self, end: LogOffset, out: &mut Outbox<'_>) {
+        if self.fold.next_offset < end {
+            // The driver's duty was to feed everything below `end`: ask again.
+            out.effect(Effect::Recover);
+            return;
+        }
+        if let Ok((leader, mut publish)) = self.leader(out) {
+            leader.caught_up(&mut publish);
+        }
+    }
+
+    fn on_read(&mut self, request: RequestId, need: ReadNeed, out: &mut Outbox<'_>) {
+        match (need, &self.stage) {
+            (_, Stage::Offline) => out.not_done(request, NotDone::Offline),
+            (ReadNeed::Folded(_) | ReadNeed::Applied(_), _) => self.parked.push((request, need)),
+            (ReadNeed::Lease | ReadNeed::Barrier, _) => match self.leader(out) {
+                Ok((leader, mut publish)) => leader.read(request, need, &mut publish),
+                Err(why) => out.not_done(request, why),
+            },
+        }
+    }
+
+    fn on_config(&mut self, config: Config, out: &mut Outbox<'_>) {
+        if let Ok((leader, mut publish)) = self.leader(out) {
+            leader.publish_config(config, &mut publish);
+        }
+    }
+
+    /// Section 4, step 1: append the claim; the fold decides.
+    fn on_claim_wanted(&mut self, address: String, out: &mut Outbox<'_>) {
+        let Stage::Follower { claim: None } = self.stage else { return };
+        if self.fold.generation() >= self.settings.bounds.generation_max || !self.fold.begun {
+            return;
+        }
+        let generation = self.fold.generation().next();
+        let claim = Claim { address, seen: self.fold.last };
+        let header = Header {
+            scn: Scn::opening(generation),
+            node: self.me.node,
+            incarnation: self.me.incarnation,
+            time: out.now.wall.max(self.fold.time),
+        };
+        let record = Record { header, body: Body::Claim(claim) };
+        let (bytes, _) = encode(&record, self.fold.chain);
+        let token = take_token(&mut self.next_token);
+        out.effect(Effect::Append { token, records: vec![bytes] });
+        let give_up_at = out.now.clock.plus(self.settings.retry_ms);
+        self.stage = Stage::Follower { claim: Some(PendingClaim { generation, token, give_up_at }) };
+    }
+
+    /// Folds the entry at the next offset. Answers whether the replica is still online.
+    fn fold_entry(&mut self, bytes: &Bytes, out: &mut Outbox<'_>) -> bool {
+        if let Stage::Leader(leader) = &mut self.stage
+            && let Some(own) = leader.publisher.take_expected(bytes, &self.fold)
+        {
+            let decoded = Decoded { record: own.record.clone(), chain: own.chain };
+            self.accept(decoded, bytes, Some(own), out);
+            return true;
+        }
+        let decoded = match decode(bytes) {
+            Ok(decoded) => decoded,
+            Err(error) => {
+                self.go_offline(Breakage::Undecodable(error), out);
+                return false;
+            }
+        };
+        let header = &decoded.record.header;
+        let (node, incarnation) = (header.node, header.incarnation);
+        match self.fold.judge(&decoded, bytes) {
+            Verdict::Accepted => {
+                out.event(Event::Heard { node, incarnation });
+                let own = match &mut self.stage {
+                    Stage::Leader(leader) => leader.publisher.take_front(header.scn, bytes),
+                    Stage::Follower { .. } | Stage::Offline => None,
+                };
+                self.accept(decoded, bytes, own, out);
+            }
+            Verdict::Void(why) => {
+                out.event(Event::Heard { node, incarnation });
+                out.event(Event::Void { offset: self.fold.next_offset, why });
+                self.fold.skip();
+            }
+            Verdict::Broken(breakage) => {
+                self.go_offline(breakage, out);
+                return false;
+            }
+        }
+        true
+    }
+
+    fn accept(
+        &mut self,
+        decoded: Decoded,
+        bytes: &Bytes,
+        own: Option<InFlight>,
+        out: &mut Outbox<'_>,
+    ) {
+        let before = (self.fold.last, self.fold.stepped_down.is_some());
+        self.fold.accept(&decoded, bytes);
+        let Record { header, body } = decoded.record;
+        let mine = header.node == self.me.node && header.incarnation == self.me.incarnation;
+        match body {
+            Body::Claim(_) => self.on_generation(&header, mine, before, own.is_some(), out),
+            Body::Transaction(transaction) => out.committed(header, transaction),
+            Body::StepDown(step_down) => {
+                let generation = header.scn.generation;
+                out.event(Event::SteppedDown { generation, to: step_down.to });
+            }
+            Body::Config(Config::Trim(trim)) => {
+                self.store_state(out);
+                out.effect(Effect::Trim(trim));
+            }
+            Body::Config(Config::Digest) => {
+                self.store_state(out);
+                out.effect(Effect::Digest { at: header.scn });
+            }
+            Body::Genesis(_) | Body::Barrier | Body::Heartbeat => {}
+        }
+        if !mine {
+            self.foreign_at = Some(out.now.clock);
+        }
+        if let Some(own) = own {
+            self.settle_own(own, out);
+        }
+        self.set_bookmark(out);
+    }
+
+    /// A record of this leader has been accepted: its lease grows, its request is answered.
+    fn settle_own(&mut self, own: InFlight, out: &mut Outbox<'_>) {
+        let stepped_down = matches!(own.record.body, Body::StepDown(_));
+        let partition = self.fold.genesis.partition;
+        if let Ok((leader, mut publish)) = self.leader(out) {
+            leader.accepted(own, partition, &mut publish);
+        }
+        if stepped_down {
+            self.resign(out);
+        }
+    }
+
+    /// Sections 4 and 3: what a newly won generation means for this replica.
+    fn on_generation(
+        &mut self,
+        header: &Header,
+        mine: bool,
+        (previous_end, stepped_down): (Scn, bool),
+        rolled_over: bool,
+        out: &mut Outbox<'_>,
+    ) {
+        let generation = header.scn.generation;
+        out.event(Event::NewGeneration { generation, leader: header.node, previous_end });
+        if rolled_over {
+            return;
+        }
+        self.resign(out);
+        if let Stage::Follower { claim: Some(claim) } = self.stage
+            && claim.generation <= generation
+        {
+            if !mine {
+                out.event(Event::ClaimLost { generation: claim.generation });
+            }
+            self.stage = Stage::Follower { claim: None };
+        }
+        if mine {
+            let wait_ms = match (self.settings.lease, previous_end.generation, stepped_down) {
+                (None, _, _) | (_, Generation(0), _) | (_, _, true) => 0,
+                (Some(lease), _, false) => lease.wait_ms(),
+            };
+            let last_heard = self.foreign_at.unwrap_or_default();
+            let not_before = if wait_ms == 0 { out.now.clock } else { last_heard.plus(wait_ms) };
+            self.stage = Stage::Leader(Box::new(Leader::opening(&self.fold, not_before)));
+            if let Ok((leader, mut publish)) = self.leader(out) {
+                leader.open(&mut publish);
+            }
+        }
+    }
+
+    /// A leader becomes a follower: nothing that it has in flight can be accepted any more.
+    fn resign(&mut self, out: &mut Outbox<'_>) {
+        let follower = Stage::Follower { claim: None };
+        if !matches!(self.stage, Stage::Leader(_)) {
+            return;
+        }
+        if let Stage::Leader(leader) = std::mem::replace(&mut self.stage, follower) {
+            let generation = leader.generation();
+            let not_done = leader.dismiss(Answer::NotDone(NotDone::NotLeader), out);
+            out.event(Event::Resigned { generation, not_done });
+        }
+    }
+
+    /// Stops for good: what is in flight may have been committed, and nobody here can tell.
+    fn go_offline(&mut self, breakage: Breakage, out: &mut Outbox<'_>) {
+        self.flush(out);
+        if let Stage::Leader(leader) = std::mem::replace(&mut self.stage, Stage::Offline) {
+            leader.dismiss(Answer::Unknown, out);
+        }
+        for (request, _) in self.parked.drain(..) {
+            out.not_done(request, NotDone::Offline);
+        }
+        out.event(Event::Offline { offset: self.fold.next_offset, breakage });
+    }
+
+    /// Ends every step: whatever has become due.
+    fn advance(&mut self, out: &mut Outbox<'_>) {
+        if let Stage::Follower { claim: Some(claim) } = self.stage
+            && out.now.clock >= claim.give_up_at
+        {
+            // The claim may still arrive; a second one of the same generation would be void.
+            self.stage = Stage::Follower { claim: None };
+        }
+        if let Ok((leader, mut publish)) = self.leader(out) {
+            leader.advance(&mut publish);
+        }
+    }
+
+    fn answer_parked(&mut self, out: &mut Outbox<'_>) {
+        let fold = &self.fold;
+        self.parked.retain(|(request, need)| {
+            let holds = match need {
+                ReadNeed::Folded(end) => fold.next_offset >= *end,
+                ReadNeed::Applied(scn) => fold.last >= *scn,
+                ReadNeed::Lease | ReadNeed::Barrier => true,
+            };
+            if holds {
+                out.answer(*request, Answer::Ready);
+            }
+            !holds
+        });
+    }
+
+    fn set_bookmark(&mut self, out: &mut Outbox<'_>) {
+        let since = self.fold.next_offset.0 - self.bookmarked.0;
+        if since >= self.settings.bookmark_records {
+            self.bookmarked = self.fold.next_offset;
+            out.bookmark(self.fold.clone());
+        }
+    }
+
+    /// Hands over what was committed in this step, then the answers that wait for it.
+    fn flush(&mut self, out: &mut Outbox<'_>) {
+        let idle_records = self.fold.next_offset.0 - self.stored.0;
+        if out.has_work() || idle_records >= STORE_RECORDS_MAX {
+            self.store_state(out);
+        }
+        out.release_answers();
+    }
+
+    fn store_state(&mut self, out: &mut Outbox<'_>) {
+        self.stored = self.fold.next_offset;
+        out.apply(self.fold.clone());
+        out.release_answers();
+    }
+}
+
+/// What a leader borrows from its replica to publish.
+struct Publish<'a, 'b> {
+    me: &'a Identity,
+    settings: &'a Settings,
+    fold: &'a FoldState,
+    next_token: &'a mut AppendToken,
+    out: &'a mut Outbox<'b>,
+}
+
+fn take_token(next: &mut AppendToken) -> AppendToken {
+    let token = *next;
+    next.0 += 1;
+    token
+}
+
+/// The record that opens the log of the partition that `genesis` names.
+///
+/// Any replica may append it when it finds the log empty: all write the same, and the first counts.
+pub fn genesis_record(genesis: &Genesis, me: &Identity, now: Now) -> Bytes {
+    let header =
+        Header { scn: Scn::ZERO, node: me.node, incarnation: me.incarnation, time: now.wall };
+    let record = Record { header, body: Body::Genesis(genesis.clone()) };
+    encode(&record, Default::default()).0
+}
+
+/// The record with which a node shows in the cluster's log that it lives.
+pub fn heartbeat_record(me: &Identity, now: Now) -> Bytes {
+    let header =
+        Header { scn: Scn::ZERO, node: me.node, incarnation: me.incarnation, time: now.wall };
+    encode(&Record { header, body: Body::Heartbeat }, Default::default()).0
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,358 @@
+//! What a leader does beyond publishing: opening, leases, reads, handing over.
+//!
+//! Start reading at [`Leader::accepted`].
+//! Source: docs/protocols/replication.md, "Taking over" and "Reads".
+
+use super::outbox::Outbox;
+use super::publisher::{InFlight, Publisher};
+use super::{Publish, Role};
+use crate::fold::FoldState;
+use crate::protocol::{Answer, Event, NotDone, ReadNeed, RequestId, Settings, Write};
+use crate::record::{Body, Change, Config, StepDown, Transaction, etag_of};
+use cortado_model::{Generation, Millis, NodeId, PartitionUuid, Scn};
+
+/// A replica whose claim was accepted.
+#[derive(Debug)]
+pub(super) struct Leader {
+    pub(super) publisher: Publisher,
+    stage: Stage,
+    /// Strong reads are served before this moment.
+    lease_until: Option<Millis>,
+    /// Strong reads that wait for the lease to grow.
+    lease_waiting: Vec<RequestId>,
+    /// The barrier on its way, and the reads that arrived before it was sent.
+    strict: Option<(Scn, Vec<RequestId>)>,
+    /// Reads that arrived after it was sent; they share the next one.
+    strict_next: Vec<RequestId>,
+    settling: Vec<Settling>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Stage {
+    /// Steps 4 and 5 of taking over: a barrier, and the old leader's lease.
+    Opening { barrier: Option<Scn>, proven: bool, not_before: Millis, retry_at: Millis },
+    Serving,
+    /// The step-down is in flight; the last record of this leadership.
+    SteppingDown,
+}
+
+/// A refusal or repetition that stands once everything before it is committed.
+#[derive(Clone, Copy, Debug)]
+struct Settling {
+    request: RequestId,
+    after: Scn,
+    need: ReadNeed,
+}
+
+impl Leader {
+    /// The claimant that `fold` has just accepted; serves no earlier than `not_before`.
+    pub(super) fn opening(fold: &FoldState, not_before: Millis) -> Leader {
+        let retry_at = Millis::default();
+        Leader {
+            publisher: Publisher::after(fold),
+            stage: Stage::Opening { barrier: None, proven: false, not_before, retry_at },
+            lease_until: None,
+            lease_waiting: Vec::new(),
+            strict: None,
+            strict_next: Vec::new(),
+            settling: Vec::new(),
+        }
+    }
+
+    pub(super) fn role(&self) -> Role {
+        match self.stage {
+            Stage::Opening { .. } => Role::Opening,
+            Stage::Serving => Role::Leader,
+            Stage::SteppingDown => Role::SteppingDown,
+        }
+    }
+
+    pub(super) fn generation(&self) -> Generation {
+        self.publisher.last().generation
+    }
+
+    /// Appends the barrier that must be accepted before anything is served.
+    pub(super) fn open(&mut self, publish: &mut Publish<'_, '_>) {
+        let Stage::Opening { barrier, retry_at, .. } = &mut self.stage else { return };
+        if barrier.is_some() || publish.out.now.clock < *retry_at {
+            return;
+        }
+        *retry_at = publish.out.now.clock.plus(publish.settings.retry_ms);
+        if let Ok(scn) = self.publisher.next_place(publish) {
+            *barrier = Some(scn);
+            self.publisher.push(scn, Body::Barrier, None, publish);
+        }
+    }
+
+    /// Publishes a write that was evaluated against everything in flight.
+    pub(super) fn write(&mut self, write: Write, publish: &mut Publish<'_, '_>) {
+        let scn = match self.place_for_clients(publish) {
+            Ok(scn) => scn,
+            Err(why) => return publish.out.not_done(write.request, why),
+        };
+        let etag = etag_of(publish.fold.genesis.partition, scn);
+        let changes = write.changes.into_iter().map(|draft| Change {
+            table: draft.table,
+            key: draft.key,
+            etag,
+            written: draft.written,
+        });
+        let transaction =
+            Transaction { changes: changes.collect(), idempotency: write.idempotency };
+        self.publisher.push(scn, Body::Transaction(transaction), Some(write.request), publish);
+    }
+
+    /// Section 5: a read that only the leader may serve.
+    pub(super) fn read(
+        &mut self,
+        request: RequestId,
+        need: ReadNeed,
+        publish: &mut Publish<'_, '_>,
+    ) {
+        if !matches!(self.stage, Stage::Serving) {
+            return publish.out.not_done(request, NotDone::Changing);
+        }
+        match (need, publish.settings.lease) {
+            (ReadNeed::Lease, Some(lease)) => {
+                let clock = publish.out.now.clock;
+                let left_ms = self.lease_until.map_or(0, |until| until.since(clock));
+                if left_ms > 0 {
+                    publish.out.answer(request, Answer::Ready);
+                } else {
+                    self.lease_waiting.push(request);
+                }
+                // Renewed ahead of time, so that only the first read after a silence waits.
+                if left_ms < lease.serve_ms() / 2 && self.publisher.is_idle() {
+                    self.publish_barrier(publish);
+                }
+            }
+            (ReadNeed::Lease | ReadNeed::Barrier, _) => {
+                self.strict_next.push(request);
+                self.start_strict(publish);
+            }
+            // Those are not the leader's business: any replica that has folded so far will do.
+            (ReadNeed::Folded(_) | ReadNeed::Applied(_), _) => {
+                publish.out.not_done(request, NotDone::Changing);
+            }
+        }
+        self.drop_unplaced(publish);
+    }
+
+    /// Answers `request` when everything published so far is committed and `need` holds.
+    pub(super) fn settle(
+        &mut self,
+        request: RequestId,
+        need: ReadNeed,
+        publish: &mut Publish<'_, '_>,
+    ) {
+        if !matches!(self.stage, Stage::Serving) {
+            return publish.out.not_done(request, NotDone::Changing);
+        }
+        self.settling.push(Settling { request, after: self.publisher.last(), need });
+    }
+
+    /// Section 4, planned handoff: the step-down stands behind everything in flight.
+    pub(super) fn hand_off(
+        &mut self,
+        to: Option<NodeId>,
+        request: RequestId,
+        publish: &mut Publish<'_, '_>,
+    ) {
+        let scn = match self.place_for_clients(publish) {
+            Ok(scn) => scn,
+            Err(why) => return publish.out.not_done(request, why),
+        };
+        self.publisher.push(scn, Body::StepDown(StepDown { to }), Some(request), publish);
+        self.stage = Stage::SteppingDown;
+        // The successor need not wait for our lease: from now on nothing is served under it.
+        for request in self.lease_waiting.drain(..).chain(self.strict_next.drain(..)) {
+            publish.out.not_done(request, NotDone::Changing);
+        }
+    }
+
+    /// Publishes a fact about the partition; nobody waits for it.
+    pub(super) fn publish_config(&mut self, config: Config, publish: &mut Publish<'_, '_>) {
+        if let Ok(scn) = self.place_for_clients(publish) {
+            self.publisher.push(scn, Body::Config(config), None, publish);
+        }
+    }
+
+    /// A record of this leader was accepted: the lease grows, and whoever waited for it goes on.
+    pub(super) fn accepted(
+        &mut self,
+        own: InFlight,
+        partition: PartitionUuid,
+        publish: &mut Publish<'_, '_>,
+    ) {
+        let header = own.record.header;
+        if let (Some(sent), Some(lease)) = (own.sent, publish.settings.lease) {
+            self.lease_until = self.lease_until.max(Some(sent.plus(lease.serve_ms())));
+        }
+        if let Some(request) = own.request {
+            let etag = etag_of(partition, header.scn);
+            let answer = Answer::Committed { scn: header.scn, time: header.time, etag };
+            publish.out.answer(request, answer);
+        }
+        if let Stage::Opening { barrier, proven, .. } = &mut self.stage {
+            *proven |= *barrier == Some(header.scn);
+        }
+        if let Some((_, requests)) = self.strict.take_if(|(scn, _)| *scn <= header.scn) {
+            for request in requests {
+                publish.out.answer(request, Answer::Ready);
+            }
+        }
+    }
+
+    /// Everything in the log has been folded after a failed append.
+    pub(super) fn caught_up(&mut self, publish: &mut Publish<'_, '_>) {
+        let Some((given_up, why)) = self.publisher.caught_up(publish) else { return };
+        for in_flight in given_up {
+            let Some(request) = in_flight.request else { continue };
+            let answer = match (why, in_flight.is_perhaps()) {
+                (NotDone::LogUnusable, true) => Answer::Unknown,
+                (_, _) => Answer::NotDone(why),
+            };
+            publish.out.answer(request, answer);
+        }
+        match &mut self.stage {
+            Stage::Opening { barrier, proven: false, .. } => *barrier = None,
+            Stage::Opening { .. } | Stage::Serving => {}
+            Stage::SteppingDown => self.stage = Stage::Serving,
+        }
+        let strict = self.strict.take().map(|(_, requests)| requests).unwrap_or_default();
+        let waiting = strict.into_iter().chain(self.strict_next.drain(..));
+        for request in waiting.chain(self.lease_waiting.drain(..)) {
+            publish.out.not_done(request, why);
+        }
+        for settling in self.settling.drain(..) {
+            publish.out.not_done(settling.request, why);
+        }
+    }
+
+    /// Ends every step: whatever has become due, by time or by what was accepted.
+    pub(super) fn advance(&mut self, publish: &mut Publish<'_, '_>) {
+        self.publisher.tick(publish);
+        self.open(publish);
+        self.serve_if_due(publish);
+        self.start_strict(publish);
+        self.answer_leased(publish);
+        self.answer_settled(publish);
+    }
+
+    pub(super) fn wake_at(&self, settings: &Settings) -> Option<Millis> {
+        let stage = match self.stage {
+            Stage::Opening { proven: true, not_before, .. } => Some(not_before),
+            Stage::Opening { barrier: None, retry_at, .. } => Some(retry_at),
+            Stage::Opening { .. } | Stage::Serving | Stage::SteppingDown => None,
+        };
+        let publisher = self.publisher.wake_at(settings);
+        stage.into_iter().chain(publisher).min()
+    }
+
+    /// The leadership is over: answers everything that waits for it. Writes get `in_flight`.
+    ///
+    /// Returns the number of writes.
+    pub(super) fn dismiss(self, in_flight: Answer, out: &mut Outbox<'_>) -> usize {
+        let not_leader = Answer::NotDone(NotDone::NotLeader);
+        let mut writes = 0;
+        for record in self.publisher.into_in_flight() {
+            if let Some(request) = record.request {
+                writes += 1;
+                out.answer(request, in_flight);
+            }
+        }
+        let strict = self.strict.map(|(_, requests)| requests).unwrap_or_default();
+        let settling = self.settling.into_iter().map(|settling| settling.request);
+        let reads = strict.into_iter().chain(self.strict_next).chain(self.lease_waiting);
+        for request in reads.chain(settling) {
+            out.answer(request, not_leader);
+        }
+        writes
+    }
+
+    fn place_for_clients(&mut self, publish: &mut Publish<'_, '_>) -> Result<Scn, NotDone> {
+        match self.stage {
+            Stage::Serving => self.publisher.next_place(publish),
+            Stage::Opening { .. } | Stage::SteppingDown => Err(NotDone::Changing),
+        }
+    }
+
+    fn serve_if_due(&mut self, publish: &mut Publish<'_, '_>) {
+        if let Stage::Opening { proven: true, not_before, .. } = self.stage
+            && publish.out.now.clock >= not_before
+        {
+            self.stage = Stage::Serving;
+            publish.out.event(Event::Serving { generation: publish.fold.generation() });
+        }
+    }
+
+    /// Sends one barrier for all strict reads that have arrived since the last one was sent.
+    fn start_strict(&mut self, publish: &mut Publish<'_, '_>) {
+        if self.strict.is_some() || self.strict_next.is_empty() {
+            return;
+        }
+        if let Some(scn) = self.publish_barrier(publish) {
+            self.strict = Some((scn, std::mem::take(&mut self.strict_next)));
+        }
+    }
+
+    fn publish_barrier(&mut self, publish: &mut Publish<'_, '_>) -> Option<Scn> {
+        let scn = self.place_for_clients(publish).ok()?;
+        self.publisher.push(scn, Body::Barrier, None, publish);
+        Some(scn)
+    }
+
+    /// Reads whose barrier found no place must not wait for one that nobody sends.
+    fn drop_unplaced(&mut self, publish: &mut Publish<'_, '_>) {
+        if self.strict.is_none() && !self.strict_next.is_empty() {
+            for request in self.strict_next.drain(..) {
+                publish.out.not_done(request, NotDone::Overloaded);
+            }
+        }
+        if self.publisher.is_idle() {
+            for request in self.lease_waiting.drain(..) {
+                publish.out.not_done(request, NotDone::LogRefused);
+            }
+        }
+    }
+
+    fn answer_leased(&mut self, publish: &mut Publish<'_, '_>) {
+        if self.lease_waiting.is_empty() {
+            return;
+        }
+        let clock = publish.out.now.clock;
+        if self.lease_until.is_some_and(|until| clock < until) {
+            for request in self.lease_waiting.drain(..) {
+                publish.out.answer(request, Answer::Ready);
+            }
+        } else if self.publisher.is_idle() {
+            // What was accepted had been sent too long ago.
+            self.publish_barrier(publish);
+            self.drop_unplaced(publish);
+        }
+    }
+
+    fn answer_settled(&mut self, publish: &mut Publish<'_, '_>) {
+        let committed = publish.fold.last;
+        let (due, waiting) = self.settling.drain(..).partition(|s| {
+            let folded = match s.need {
+                ReadNeed::Folded(end) => publish.fold.next_offset >= end,
+                ReadNeed::Applied(scn) => committed >= scn,
+                ReadNeed::Lease | ReadNeed::Barrier => true,
+            };
+            s.after <= committed && folded
+        });
+        self.settling = waiting;
+        let due: Vec<Settling> = due;
+        for settling in due {
+            match settling.need {
+                ReadNeed::Folded(_) | ReadNeed::Applied(_) => {
+                    publish.out.answer(settling.request, Answer::Ready);
+                }
+                ReadNeed::Lease | ReadNeed::Barrier => {
+                    self.read(settling.request, settling.need, publish);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Collects the effects of one step in the order the driver must execute them.
+
+use crate::fold::FoldState;
+use crate::protocol::{Answer, Apply, Committed, Effect, Event, NotDone, Now, RequestId};
+use crate::record::{Header, Transaction};
+
+/// The effects of one step.
+///
+/// Invariant: an answer stands behind the apply of everything that it speaks of.
+pub(super) struct Outbox<'a> {
+    pub(super) now: Now,
+    effects: &'a mut Vec<Effect>,
+    committed: Vec<Committed>,
+    bookmarks: Vec<FoldState>,
+    answers: Vec<(RequestId, Answer)>,
+}
+
+impl<'a> Outbox<'a> {
+    pub(super) fn new(now: Now, effects: &'a mut Vec<Effect>) -> Outbox<'a> {
+        Outbox {
+            now,
+            effects,
+            committed: Vec::new(),
+            bookmarks: Vec::new(),
+            answers: Vec::new(),
+        }
+    }
+
+    pub(super) fn effect(&mut self, effect: Effect) {
+        self.effects.push(effect);
+    }
+
+    pub(super) fn event(&mut self, event: Event) {
+        self.effects.push(Effect::Event(event));
+    }
+
+    pub(super) fn answer(&mut self, request: RequestId, answer: Answer) {
+        self.answers.push((request, answer));
+    }
+
+    pub(super) fn not_done(&mut self, request: RequestId, why: NotDone) {
+        self.answer(request, Answer::NotDone(why));
+    }
+
+    pub(super) fn committed(&mut self, header: Header, transaction: Transaction) {
+        self.committed.push(Committed { scn: header.scn, time: header.time, transaction });
+    }
+
+    pub(super) fn bookmark(&mut self, state: FoldState) {
+        self.bookmarks.push(state);
+    }
+
+    pub(super) fn has_work(&self) -> bool {
+        !self.committed.is_empty() || !self.bookmarks.is_empty()
+    }
+
+    pub(super) fn apply(&mut self, state: FoldState) {
+        let transactions = std::mem::take(&mut self.committed);
+        let bookmarks = std::mem::take(&mut self.bookmarks);
+        self.effects.push(Effect::Apply(Apply { transactions, state, bookmarks }));
+    }
+
+    pub(super) fn release_answers(&mut self) {
+        let answers = self.answers.drain(..);
+        self.effects.extend(answers.map(|(request, answer)| Effect::Answer { request, answer }));
+    }
+}

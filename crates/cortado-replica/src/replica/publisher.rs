@@ -1,0 +1,389 @@
+//! Publishing: records on their way to the log, and what to do when the log does not answer.
+//!
+//! Start reading at [`Publisher::push`], then [`Publisher::caught_up`].
+//! Source: docs/protocols/replication.md, "Publishing".
+
+use super::outbox::Outbox;
+use super::{InFlightKey, Publish, take_token};
+use crate::fold::FoldState;
+use crate::protocol::{AppendFailure, AppendToken, Effect, Event, NotDone, RequestId, Settings};
+use crate::record::{Body, ChainHash, Change, Claim, Header, Record, encode};
+use bytes::Bytes;
+use cortado_model::{DocumentKey, LogOffset, Millis, Scn, TableId, WallMillis};
+use std::collections::{BTreeMap, VecDeque};
+
+/// A leader's records between having a place and being accepted.
+///
+/// Invariant: `in_flight` is in SCN order without holes, each chained to the one before.
+/// The publisher's checkpoint is the SCN before its front.
+#[derive(Debug)]
+pub(super) struct Publisher {
+    in_flight: VecDeque<InFlight>,
+    in_flight_bytes: usize,
+    /// Place, hash and time of the last record that got a place.
+    last: Scn,
+    chain: ChainHash,
+    time: WallMillis,
+    documents: BTreeMap<(TableId, DocumentKey), (Scn, Change)>,
+    keys: BTreeMap<Bytes, InFlightKey>,
+    outstanding: BTreeMap<AppendToken, Vec<Scn>>,
+    mode: Mode,
+    /// Recoveries since an append was last acknowledged.
+    attempts: u32,
+    /// Read the log: foreign records stand between ours, or an append has been waiting for long
+    /// and somebody else may have claimed.
+    impatient: bool,
+}
+
+/// One record on its way.
+#[derive(Clone, Debug)]
+pub(super) struct InFlight {
+    pub(super) record: Record,
+    pub(super) chain: ChainHash,
+    /// When it was first sent. A lease counts from here: an earlier copy may be the accepted one.
+    pub(super) sent: Option<Millis>,
+    pub(super) request: Option<RequestId>,
+    bytes: Bytes,
+    previous: ChainHash,
+    /// Some copy of it is in the log or may arrive there: its place can mean nothing else any more.
+    perhaps: bool,
+}
+
+impl InFlight {
+    /// Whether some copy of it is in the log or may arrive there.
+    pub(super) fn is_perhaps(&self) -> bool {
+        self.perhaps
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    /// Records are appended as they come.
+    Flowing,
+    /// An append has failed: wait until all others have answered, then recover.
+    Failed { usable: bool },
+    /// The driver folds to the log's end.
+    Recovering { usable: bool },
+    /// Publish again then.
+    BackingOff { until: Millis },
+    /// The log takes nothing more.
+    Unusable,
+}
+
+impl Publisher {
+    /// Goes on behind `fold`, whose claimant this leader is.
+    pub(super) fn after(fold: &FoldState) -> Publisher {
+        Publisher {
+            in_flight: VecDeque::new(),
+            in_flight_bytes: 0,
+            last: fold.last,
+            chain: fold.chain,
+            time: fold.time,
+            documents: BTreeMap::new(),
+            keys: BTreeMap::new(),
+            outstanding: BTreeMap::new(),
+            mode: Mode::Flowing,
+            attempts: 0,
+            impatient: false,
+        }
+    }
+
+    /// The place of the next record; claims the next generation where this one is full.
+    ///
+    /// # Errors
+    /// There is no place: nothing has changed.
+    pub(super) fn next_place(&mut self, publish: &mut Publish<'_, '_>) -> Result<Scn, NotDone> {
+        match self.mode {
+            Mode::Unusable
+            | Mode::Failed { usable: false }
+            | Mode::Recovering { usable: false } => return Err(NotDone::LogUnusable),
+            Mode::Flowing
+            | Mode::Failed { usable: true }
+            | Mode::Recovering { usable: true }
+            | Mode::BackingOff { .. } => {}
+        }
+        let settings = publish.settings;
+        if self.in_flight.len() >= settings.in_flight_records_max
+            || self.in_flight_bytes >= settings.in_flight_bytes_max
+        {
+            return Err(NotDone::Overloaded);
+        }
+        if self.last.sequence >= settings.bounds.sequence_max {
+            if self.last.generation >= settings.bounds.generation_max {
+                return Err(NotDone::Exhausted);
+            }
+            let address = publish.fold.claimant.as_ref().map(|c| c.address.clone());
+            let claim = Claim { address: address.unwrap_or_default(), seen: self.last };
+            let opening = Scn::opening(self.last.generation.next());
+            self.push(opening, Body::Claim(claim), None, publish);
+        }
+        Ok(Scn::new(self.last.generation, self.last.sequence.next()))
+    }
+
+    /// Gives `body` the place `scn`, which follows the last one, and appends it.
+    pub(super) fn push(
+        &mut self,
+        scn: Scn,
+        body: Body,
+        request: Option<RequestId>,
+        publish: &mut Publish<'_, '_>,
+    ) {
+        self.time = self.time.max(publish.out.now.wall);
+        let (node, incarnation) = (publish.me.node, publish.me.incarnation);
+        let header = Header { scn, node, incarnation, time: self.time };
+        let record = Record { header, body };
+        let previous = self.chain;
+        let (bytes, chain) = encode(&record, previous);
+        self.remember(&record);
+        (self.last, self.chain) = (scn, chain);
+        self.in_flight_bytes += bytes.len();
+        let mut in_flight = InFlight {
+            record,
+            chain,
+            sent: None,
+            request,
+            bytes: bytes.clone(),
+            previous,
+            perhaps: false,
+        };
+        if self.mode == Mode::Flowing {
+            in_flight.sent = Some(publish.out.now.clock);
+            let token = take_token(publish.next_token);
+            self.outstanding.insert(token, vec![scn]);
+            publish.out.effect(Effect::Append { token, records: vec![bytes] });
+        }
+        self.in_flight.push_back(in_flight);
+    }
+
+    /// The log holds an append; answers those of its records that are still in flight.
+    pub(super) fn acknowledged(&mut self, token: AppendToken) -> Option<Vec<Bytes>> {
+        let places = self.outstanding.remove(&token)?;
+        self.attempts = 0;
+        self.impatient = false;
+        let mut records = Vec::with_capacity(places.len());
+        for in_flight in &mut self.in_flight {
+            if places.contains(&in_flight.record.header.scn) {
+                in_flight.perhaps = true;
+                records.push(in_flight.bytes.clone());
+            }
+        }
+        Some(records)
+    }
+
+    /// The log has not acknowledged an append. An answer to a forgotten append changes nothing.
+    pub(super) fn failed(
+        &mut self,
+        token: AppendToken,
+        failure: AppendFailure,
+        out: &mut Outbox<'_>,
+    ) {
+        let Some(places) = self.outstanding.remove(&token) else { return };
+        if failure != AppendFailure::NotAppended {
+            for in_flight in &mut self.in_flight {
+                in_flight.perhaps |= places.contains(&in_flight.record.header.scn);
+            }
+        }
+        let was_usable = !matches!(self.mode, Mode::Failed { usable: false } | Mode::Unusable);
+        let usable = was_usable && failure != AppendFailure::Unusable;
+        self.mode = Mode::Failed { usable };
+        self.recover_when_quiet(out);
+    }
+
+    /// Asks for recovery once every append has its answer.
+    pub(super) fn recover_when_quiet(&mut self, out: &mut Outbox<'_>) {
+        if let Mode::Failed { usable } = self.mode
+            && self.outstanding.is_empty()
+        {
+            self.mode = Mode::Recovering { usable };
+            out.effect(Effect::Recover);
+        }
+    }
+
+    /// Everything in the log has been folded: decides about what is not accepted yet.
+    ///
+    /// Answers the records that are given up, with the reason; else they are published again, in
+    /// order, in the places they had.
+    pub(super) fn caught_up(
+        &mut self,
+        publish: &mut Publish<'_, '_>,
+    ) -> Option<(Vec<InFlight>, NotDone)> {
+        let Mode::Recovering { usable } = self.mode else { return None };
+        if !usable {
+            self.mode = Mode::Unusable;
+            return Some((self.give_up(publish.fold), NotDone::LogUnusable));
+        }
+        self.mode = Mode::Flowing;
+        if !self.in_flight.iter().any(|in_flight| in_flight.perhaps) {
+            return Some((self.give_up(publish.fold), NotDone::LogRefused));
+        }
+        self.attempts += 1;
+        if self.attempts > 1 {
+            let until = publish.out.now.clock.plus(publish.settings.retry_ms);
+            self.mode = Mode::BackingOff { until };
+        } else {
+            self.publish_again(publish);
+        }
+        None
+    }
+
+    /// What becomes due by time alone.
+    pub(super) fn tick(&mut self, publish: &mut Publish<'_, '_>) {
+        let clock = publish.out.now.clock;
+        match self.mode {
+            Mode::BackingOff { until } if clock >= until => {
+                self.mode = Mode::Flowing;
+                self.publish_again(publish);
+            }
+            Mode::BackingOff { .. }
+            | Mode::Flowing
+            | Mode::Failed { .. }
+            | Mode::Recovering { .. }
+            | Mode::Unusable => {}
+        }
+        self.impatient |= self.patience_ends(publish.settings).is_some_and(|at| clock >= at);
+        self.recover_when_quiet(publish.out);
+    }
+
+    pub(super) fn wake_at(&self, settings: &Settings) -> Option<Millis> {
+        match self.mode {
+            Mode::BackingOff { until } => Some(until),
+            Mode::Flowing | Mode::Failed { .. } if !self.impatient => self.patience_ends(settings),
+            Mode::Flowing | Mode::Failed { .. } | Mode::Recovering { .. } | Mode::Unusable => None,
+        }
+    }
+
+    /// Whether records other than those in the acknowledgements to come must be read.
+    pub(super) fn needs_records(&self, end: LogOffset, fold: &FoldState) -> bool {
+        let visible = end.0 - fold.next_offset.0;
+        self.outstanding.is_empty()
+            || self.impatient
+            || visible > self.in_flight.len() as u64
+    }
+
+    /// The acknowledgement does not continue what has been folded.
+    pub(super) fn read_back(&mut self) {
+        self.impatient = true;
+    }
+
+    /// Takes the front if `bytes` are its bytes and the fold accepts them as they are.
+    ///
+    /// The same rule as [`FoldState::judge`], for a record that this leader chained itself.
+    pub(super) fn take_expected(&mut self, bytes: &Bytes, fold: &FoldState) -> Option<InFlight> {
+        let front = self.in_flight.front()?;
+        let scn = front.record.header.scn;
+        let follows = match &front.record.body {
+            Body::Claim(_) => scn == Scn::opening(fold.generation().next()),
+            Body::Transaction(_)
+            | Body::Barrier
+            | Body::StepDown(_)
+            | Body::Config(_)
+            | Body::Genesis(_)
+            | Body::Heartbeat => {
+                scn == Scn::new(fold.last.generation, fold.last.sequence.next())
+                    && fold.stepped_down.is_none()
+                    && fold.is_claimant(&front.record.header)
+            }
+        };
+        if !follows || front.previous != fold.chain || front.bytes != *bytes {
+            return None;
+        }
+        self.pop_front()
+    }
+
+    /// Takes the front if it is the record that was just accepted.
+    pub(super) fn take_front(&mut self, scn: Scn, bytes: &Bytes) -> Option<InFlight> {
+        let front = self.in_flight.front()?;
+        (front.record.header.scn == scn && front.bytes == *bytes).then(|| self.pop_front())?
+    }
+
+    /// Everything in flight, in order: the leadership is over.
+    pub(super) fn into_in_flight(self) -> VecDeque<InFlight> {
+        self.in_flight
+    }
+
+    pub(super) fn last(&self) -> Scn {
+        self.last
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.in_flight.is_empty()
+    }
+
+    pub(super) fn in_flight_change(&self, table: TableId, key: &DocumentKey) -> Option<&Change> {
+        if self.documents.is_empty() {
+            return None;
+        }
+        self.documents.get(&(table, key.clone())).map(|(_, change)| change)
+    }
+
+    pub(super) fn in_flight_key(&self, key: &[u8]) -> Option<InFlightKey> {
+        self.keys.get(key).copied()
+    }
+
+    fn publish_again(&mut self, publish: &mut Publish<'_, '_>) {
+        if self.in_flight.is_empty() {
+            return;
+        }
+        publish.out.event(Event::Republishing { records: self.in_flight.len() });
+        let clock = publish.out.now.clock;
+        let mut records = Vec::with_capacity(self.in_flight.len());
+        let mut places = Vec::with_capacity(self.in_flight.len());
+        for in_flight in &mut self.in_flight {
+            in_flight.sent.get_or_insert(clock);
+            records.push(in_flight.bytes.clone());
+            places.push(in_flight.record.header.scn);
+        }
+        let token = take_token(publish.next_token);
+        self.outstanding.insert(token, places);
+        publish.out.effect(Effect::Append { token, records });
+    }
+
+    /// Drops everything in flight: its places are free again, or never needed any more.
+    fn give_up(&mut self, fold: &FoldState) -> Vec<InFlight> {
+        (self.last, self.chain, self.time) = (fold.last, fold.chain, fold.time);
+        self.in_flight_bytes = 0;
+        self.documents.clear();
+        self.keys.clear();
+        self.in_flight.drain(..).collect()
+    }
+
+    fn pop_front(&mut self) -> Option<InFlight> {
+        let front = self.in_flight.pop_front()?;
+        self.in_flight_bytes -= front.bytes.len();
+        self.forget(&front.record);
+        Some(front)
+    }
+
+    fn remember(&mut self, record: &Record) {
+        let Body::Transaction(transaction) = &record.body else { return };
+        let scn = record.header.scn;
+        for change in &transaction.changes {
+            let place = (change.table, change.key.clone());
+            self.documents.insert(place, (scn, change.clone()));
+        }
+        if let Some(idempotency) = &transaction.idempotency {
+            let fingerprint = idempotency.fingerprint;
+            self.keys.insert(idempotency.key.clone(), InFlightKey { fingerprint, scn });
+        }
+    }
+
+    fn forget(&mut self, record: &Record) {
+        let Body::Transaction(transaction) = &record.body else { return };
+        let scn = record.header.scn;
+        for change in &transaction.changes {
+            let place = (change.table, change.key.clone());
+            if self.documents.get(&place).is_some_and(|(newest, _)| *newest == scn) {
+                self.documents.remove(&place);
+            }
+        }
+        if let Some(idempotency) = &transaction.idempotency {
+            self.keys.remove(&idempotency.key);
+        }
+    }
+
+    /// When the oldest unanswered append has waited for long.
+    fn patience_ends(&self, settings: &Settings) -> Option<Millis> {
+        let oldest = self.in_flight.front().filter(|_| !self.outstanding.is_empty())?;
+        oldest.sent.map(|sent| sent.plus(settings.retry_ms))
+    }
+}
