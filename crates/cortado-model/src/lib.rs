@@ -3,13 +3,15 @@
 //! Pure: no clock, no I/O, no randomness, and no dependency. Nothing here decides anything.
 //! Start reading at [`Scn`].
 
-mod scn;
 mod ids;
 mod key;
-mod time;
 pub mod limits;
+mod scn;
+mod time;
 
-pub use ids::{DatabaseId, Etag, Incarnation, LogOffset, NodeId, PartitionId, PartitionUuid, TableId};
+pub use ids::{
+    DatabaseId, Etag, Incarnation, LogOffset, NodeId, PartitionId, PartitionUuid, TableId,
+};
 pub use key::{DocumentKey, KeyError};
 pub use scn::{Generation, ParseScnError, Scn, ScnBounds, Sequence};
 pub use time::{Millis, WallMillis};

@@ -5,7 +5,6 @@
 
 mod checkpoint;
 
-
 use crate::record::{Body, ChainHash, Config, Decoded, Genesis, Header, StepDown, chain_after};
 use bytes::Bytes;
 use cortado_model::{Generation, Incarnation, LogOffset, NodeId, Scn, WallMillis};
@@ -169,11 +168,7 @@ impl FoldState {
     ///
     /// # Errors
     /// The log is broken at this entry; the state has not moved.
-    pub fn fold(
-        &mut self,
-        offset: LogOffset,
-        bytes: &Bytes,
-    ) -> Result<Option<Decoded>, Breakage> {
+    pub fn fold(&mut self, offset: LogOffset, bytes: &Bytes) -> Result<Option<Decoded>, Breakage> {
         if offset < self.next_offset {
             return Ok(None);
         }

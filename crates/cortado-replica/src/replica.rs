@@ -186,9 +186,7 @@ impl Replica {
         match &self.stage {
             Stage::Offline => false,
             Stage::Follower { .. } => behind,
-            Stage::Leader(leader) => {
-                behind && leader.publisher.needs_records(end, &self.fold)
-            }
+            Stage::Leader(leader) => behind && leader.publisher.needs_records(end, &self.fold),
         }
     }
 
@@ -240,11 +238,11 @@ impl Replica {
     fn on_appended(&mut self, token: AppendToken, first: LogOffset, out: &mut Outbox<'_>) {
         let Stage::Leader(leader) = &mut self.stage else { return };
         let Some(records) = leader.publisher.acknowledged(token) else { return };
-        if first != self.fold.next_offset {
-            // A foreign record stands between, or the log answers out of order: read back.
+        let Some(records) = records.filter(|_| first == self.fold.next_offset) else {
+            // A foreign record stands between, or the log answers out of order.
             leader.publisher.read_back();
             return;
-        }
+        };
         for bytes in records {
             if !self.fold_entry(&bytes, out) {
                 return;
@@ -311,7 +309,8 @@ impl Replica {
         let token = take_token(&mut self.next_token);
         out.effect(Effect::Append { token, records: vec![bytes] });
         let give_up_at = out.now.clock.plus(self.settings.retry_ms);
-        self.stage = Stage::Follower { claim: Some(PendingClaim { generation, token, give_up_at }) };
+        self.stage =
+            Stage::Follower { claim: Some(PendingClaim { generation, token, give_up_at }) };
     }
 
     /// Folds the entry at the next offset. Answers whether the replica is still online.
@@ -415,6 +414,9 @@ impl Replica {
         let generation = header.scn.generation;
         out.event(Event::NewGeneration { generation, leader: header.node, previous_end });
         if rolled_over {
+            if let Stage::Leader(leader) = &mut self.stage {
+                leader.rolled_over(generation);
+            }
             return;
         }
         self.resign(out);

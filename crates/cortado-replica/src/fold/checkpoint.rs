@@ -3,9 +3,7 @@
 use super::{Claimant, FoldState};
 use crate::record::{ChainHash, DecodeError, Genesis, StepDown};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use cortado_model::{
-    DatabaseId, Incarnation, LogOffset, NodeId, PartitionUuid, Scn, WallMillis,
-};
+use cortado_model::{DatabaseId, Incarnation, LogOffset, NodeId, PartitionUuid, Scn, WallMillis};
 
 const VERSION: u8 = 1;
 

@@ -15,6 +15,7 @@ use cortado_model::{Generation, Millis, NodeId, PartitionUuid, Scn};
 #[derive(Debug)]
 pub(super) struct Leader {
     pub(super) publisher: Publisher,
+    generation: Generation,
     stage: Stage,
     /// Strong reads are served before this moment.
     lease_until: Option<Millis>,
@@ -30,7 +31,12 @@ pub(super) struct Leader {
 #[derive(Clone, Copy, Debug)]
 enum Stage {
     /// Steps 4 and 5 of taking over: a barrier, and the old leader's lease.
-    Opening { barrier: Option<Scn>, proven: bool, not_before: Millis, retry_at: Millis },
+    Opening {
+        barrier: Option<Scn>,
+        proven: bool,
+        not_before: Millis,
+        retry_at: Millis,
+    },
     Serving,
     /// The step-down is in flight; the last record of this leadership.
     SteppingDown,
@@ -50,6 +56,7 @@ impl Leader {
         let retry_at = Millis::default();
         Leader {
             publisher: Publisher::after(fold),
+            generation: fold.generation(),
             stage: Stage::Opening { barrier: None, proven: false, not_before, retry_at },
             lease_until: None,
             lease_waiting: Vec::new(),
@@ -67,8 +74,14 @@ impl Leader {
         }
     }
 
+    /// The leadership that the fold has accepted; the publisher may already claim the next one.
     pub(super) fn generation(&self) -> Generation {
-        self.publisher.last().generation
+        self.generation
+    }
+
+    /// The claim with which this leader goes on in the next generation was accepted.
+    pub(super) fn rolled_over(&mut self, generation: Generation) {
+        self.generation = generation;
     }
 
     /// Appends the barrier that must be accepted before anything is served.
@@ -123,19 +136,15 @@ impl Leader {
                 }
                 // Renewed ahead of time, so that only the first read after a silence waits.
                 if left_ms < lease.serve_ms() / 2 && self.publisher.is_idle() {
-                    self.publish_barrier(publish);
+                    self.renew(publish);
                 }
             }
-            (ReadNeed::Lease | ReadNeed::Barrier, _) => {
-                self.strict_next.push(request);
-                self.start_strict(publish);
-            }
+            (ReadNeed::Lease | ReadNeed::Barrier, _) => self.strict_next.push(request),
             // Those are not the leader's business: any replica that has folded so far will do.
             (ReadNeed::Folded(_) | ReadNeed::Applied(_), _) => {
                 publish.out.not_done(request, NotDone::Changing);
             }
         }
-        self.drop_unplaced(publish);
     }
 
     /// Answers `request` when everything published so far is committed and `need` holds.
@@ -234,9 +243,9 @@ impl Leader {
         self.publisher.tick(publish);
         self.open(publish);
         self.serve_if_due(publish);
+        self.answer_settled(publish);
         self.start_strict(publish);
         self.answer_leased(publish);
-        self.answer_settled(publish);
     }
 
     pub(super) fn wake_at(&self, settings: &Settings) -> Option<Millis> {
@@ -291,29 +300,24 @@ impl Leader {
         if self.strict.is_some() || self.strict_next.is_empty() {
             return;
         }
-        if let Some(scn) = self.publish_barrier(publish) {
-            self.strict = Some((scn, std::mem::take(&mut self.strict_next)));
+        let requests = std::mem::take(&mut self.strict_next);
+        match self.publish_barrier(publish) {
+            Ok(scn) => self.strict = Some((scn, requests)),
+            Err(why) => requests.into_iter().for_each(|r| publish.out.not_done(r, why)),
         }
     }
 
-    fn publish_barrier(&mut self, publish: &mut Publish<'_, '_>) -> Option<Scn> {
-        let scn = self.place_for_clients(publish).ok()?;
+    /// Sends a barrier for the lease's sake; reads that wait for it must not wait for nothing.
+    fn renew(&mut self, publish: &mut Publish<'_, '_>) {
+        if let Err(why) = self.publish_barrier(publish) {
+            self.lease_waiting.drain(..).for_each(|r| publish.out.not_done(r, why));
+        }
+    }
+
+    fn publish_barrier(&mut self, publish: &mut Publish<'_, '_>) -> Result<Scn, NotDone> {
+        let scn = self.place_for_clients(publish)?;
         self.publisher.push(scn, Body::Barrier, None, publish);
-        Some(scn)
-    }
-
-    /// Reads whose barrier found no place must not wait for one that nobody sends.
-    fn drop_unplaced(&mut self, publish: &mut Publish<'_, '_>) {
-        if self.strict.is_none() && !self.strict_next.is_empty() {
-            for request in self.strict_next.drain(..) {
-                publish.out.not_done(request, NotDone::Overloaded);
-            }
-        }
-        if self.publisher.is_idle() {
-            for request in self.lease_waiting.drain(..) {
-                publish.out.not_done(request, NotDone::LogRefused);
-            }
-        }
+        Ok(scn)
     }
 
     fn answer_leased(&mut self, publish: &mut Publish<'_, '_>) {
@@ -322,13 +326,10 @@ impl Leader {
         }
         let clock = publish.out.now.clock;
         if self.lease_until.is_some_and(|until| clock < until) {
-            for request in self.lease_waiting.drain(..) {
-                publish.out.answer(request, Answer::Ready);
-            }
+            self.lease_waiting.drain(..).for_each(|r| publish.out.answer(r, Answer::Ready));
         } else if self.publisher.is_idle() {
             // What was accepted had been sent too long ago.
-            self.publish_barrier(publish);
-            self.drop_unplaced(publish);
+            self.renew(publish);
         }
     }
 

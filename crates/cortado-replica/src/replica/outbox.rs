@@ -17,13 +17,7 @@ pub(super) struct Outbox<'a> {
 
 impl<'a> Outbox<'a> {
     pub(super) fn new(now: Now, effects: &'a mut Vec<Effect>) -> Outbox<'a> {
-        Outbox {
-            now,
-            effects,
-            committed: Vec::new(),
-            bookmarks: Vec::new(),
-            answers: Vec::new(),
-        }
+        Outbox { now, effects, committed: Vec::new(), bookmarks: Vec::new(), answers: Vec::new() }
     }
 
     pub(super) fn effect(&mut self, effect: Effect) {

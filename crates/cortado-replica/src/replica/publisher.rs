@@ -155,8 +155,9 @@ impl Publisher {
         self.in_flight.push_back(in_flight);
     }
 
-    /// The log holds an append; answers those of its records that are still in flight.
-    pub(super) fn acknowledged(&mut self, token: AppendToken) -> Option<Vec<Bytes>> {
+    /// The log holds an append. Answers its records, or nothing if some were accepted already, from
+    /// an earlier copy: then only reading tells which copy stands where.
+    pub(super) fn acknowledged(&mut self, token: AppendToken) -> Option<Option<Vec<Bytes>>> {
         let places = self.outstanding.remove(&token)?;
         self.attempts = 0;
         self.impatient = false;
@@ -167,7 +168,7 @@ impl Publisher {
                 records.push(in_flight.bytes.clone());
             }
         }
-        Some(records)
+        Some((records.len() == places.len()).then_some(records))
     }
 
     /// The log has not acknowledged an append. An answer to a forgotten append changes nothing.
@@ -255,9 +256,7 @@ impl Publisher {
     /// Whether records other than those in the acknowledgements to come must be read.
     pub(super) fn needs_records(&self, end: LogOffset, fold: &FoldState) -> bool {
         let visible = end.0 - fold.next_offset.0;
-        self.outstanding.is_empty()
-            || self.impatient
-            || visible > self.in_flight.len() as u64
+        self.outstanding.is_empty() || self.impatient || visible > self.in_flight.len() as u64
     }
 
     /// The acknowledgement does not continue what has been folded.

@@ -1,1 +1,76 @@
+//! Transcripts: several replicas, one log, and a hand that decides what the log does.
+//!
+//! Each file of `testdata/` is a story. `CORTADO_BLESS=1` rewrites what the replicas answered;
+//! commit only a difference you can explain.
 
+mod story;
+
+use story::Story;
+
+#[expect(clippy::disallowed_methods, reason = "a test reads and rewrites its transcript")]
+#[track_caller]
+fn check(name: &str) {
+    let path = format!("{}/testdata/{name}.txt", env!("CARGO_MANIFEST_DIR"));
+    let written = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path}: {e}"));
+    let told = Story::tell(&written);
+    if std::env::var_os("CORTADO_BLESS").is_some() {
+        std::fs::write(&path, told).unwrap();
+    } else {
+        assert_eq!(told, written, "{name}: set CORTADO_BLESS=1 to accept what happens now");
+    }
+}
+
+#[test]
+fn two_claimants() {
+    check("two-claimants");
+}
+
+#[test]
+fn a_zombie() {
+    check("zombie");
+}
+
+#[test]
+fn a_duplicate_after_a_republish() {
+    check("republish");
+}
+
+#[test]
+fn a_gap_and_its_healing() {
+    check("gap");
+}
+
+#[test]
+fn a_handoff() {
+    check("handoff");
+}
+
+#[test]
+fn a_restart() {
+    check("restart");
+}
+
+#[test]
+fn generations_and_sequences_end() {
+    check("overflow");
+}
+
+#[test]
+fn a_lease() {
+    check("lease");
+}
+
+#[test]
+fn a_log_that_refuses_or_breaks() {
+    check("refusal");
+}
+
+#[test]
+fn reads_and_refusals_wait() {
+    check("reads");
+}
+
+#[test]
+fn a_broken_log() {
+    check("broken");
+}
