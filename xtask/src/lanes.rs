@@ -1,0 +1,187 @@
+//! `cargo xtask test`: every test of the project, lane after lane, and one closing line.
+//!
+//! Never passes silently over a lane: what is missing fails, what cannot run here is skipped with
+//! its reason, and with `CI=true` that fails too. Start reading at [`Lane`].
+
+use crate::Extent;
+use crate::cities;
+use crate::process::{Ended, Invocation};
+use crate::project::Project;
+use crate::report::{Ran, Report, Verdict};
+use crate::sim;
+use crate::tally::Tally;
+use crate::tidy;
+use clap::ValueEnum;
+
+/// The lanes, quickest answer first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Lane {
+    /// The rules that compilers do not check
+    Tidy,
+    /// Unit, property and conformance tests and the examples of the documentation
+    Unit,
+    /// The simulator: scenarios × seeds, invariants, the client oracle
+    Sim,
+    /// Through the built binary and HTTP: real data, bad input, broken disks
+    E2e,
+    /// Load, kill -9, restart and a full audit, again and again
+    Torture,
+}
+
+impl Lane {
+    /// Every lane, in the order in which they run.
+    pub(crate) const ALL: [Lane; 5] = [Lane::Tidy, Lane::Unit, Lane::Sim, Lane::E2e, Lane::Torture];
+
+    fn name(self) -> &'static str {
+        match self {
+            Lane::Tidy => "tidy",
+            Lane::Unit => "unit",
+            Lane::Sim => "sim",
+            Lane::E2e => "e2e",
+            Lane::Torture => "torture",
+        }
+    }
+
+    /// Runs this lane to its end.
+    pub(crate) fn run(self, project: &Project, extent: &Extent) -> Report {
+        Report::of(self.name(), || match self {
+            Lane::Tidy => run_tidy(project),
+            Lane::Unit => run_unit(project),
+            Lane::Sim => run_sim(project, extent.sim_seeds),
+            Lane::E2e => run_end_to_end(project),
+            Lane::Torture => run_torture(project, extent.torture_cycles),
+        })
+    }
+}
+
+fn run_tidy(project: &Project) -> Ran {
+    let findings = tidy::check(project)?;
+    findings.iter().for_each(|finding| println!("{finding}"));
+    let verdict = match findings.len() {
+        0 => Verdict::Passed,
+        count => Verdict::Failed(format!("{count} findings")),
+    };
+    Ok(verdict.counted_once())
+}
+
+fn run_unit(project: &Project) -> Ran {
+    let mut targets = vec!["--lib".to_owned(), "--bins".to_owned()];
+    for (name, member) in &project.crates {
+        if name != BINARY_CRATE {
+            targets.extend(member.tests.iter().flat_map(|test| test_flag(test)));
+        }
+    }
+    let (verdict, mut tally) = run_cargo_tests(project, &targets, &[])?;
+    let (documentation, documentation_tally) =
+        run_cargo_tests(project, &["--doc".to_owned()], &[])?;
+    tally += documentation_tally;
+    Ok((verdict.and(documentation), tally))
+}
+
+fn run_sim(project: &Project, seeds: u64) -> Ran {
+    let words = vec!["--seeds".to_owned(), seeds.to_string()];
+    let verdict = match sim::invocation(project, words)?.run(&project.root)? {
+        Ended::Well => Verdict::Passed,
+        Ended::Badly(why) => Verdict::Failed(why),
+    };
+    Ok(verdict.counted_once())
+}
+
+/// The crate whose integration tests are the lanes `e2e` and `torture`.
+const BINARY_CRATE: &str = "cortado";
+/// The end-to-end test that needs the fetched data.
+const DATA_TEST: &str = "cities";
+/// The test of the lane `torture`.
+const TORTURE_TEST: &str = "torture";
+/// What must at least be there: without one of these the lanes fail rather than shrink.
+const REQUIRED_TESTS: [&str; 4] = ["bad_input", DATA_TEST, "faults", TORTURE_TEST];
+
+/// The integration tests of the binary but the torture; without the data, all but the one that
+/// needs it.
+fn run_end_to_end(project: &Project) -> Ran {
+    let tests = binary_tests(project)?.iter().filter(|test| *test != TORTURE_TEST);
+    let why = match cities::fetch(project) {
+        Ok(path) => {
+            let data = ("CORTADO_CITIES", path.display().to_string());
+            let targets: Vec<_> = tests.flat_map(|test| test_flag(test)).collect();
+            return run_cargo_tests(project, &targets, &[data]);
+        }
+        Err(why) => why,
+    };
+    let others = tests.filter(|test| *test != DATA_TEST);
+    let targets: Vec<_> = others.flat_map(|test| test_flag(test)).collect();
+    let (verdict, mut tally) = run_cargo_tests(project, &targets, &[])?;
+    tally += Tally::ONE_SKIPPED;
+    Ok((verdict.and(Verdict::Skipped(format!("`{DATA_TEST}` has no data: {why}"))), tally))
+}
+
+fn run_torture(project: &Project, cycles: u32) -> Ran {
+    binary_tests(project)?;
+    let cycles = ("CORTADO_TORTURE_CYCLES", cycles.to_string());
+    run_cargo_tests(project, &test_flag(TORTURE_TEST), &[cycles])
+}
+
+/// The integration tests of the binary.
+///
+/// # Errors
+/// One that must be there is not.
+fn binary_tests(project: &Project) -> Result<&[String], String> {
+    let tests = &project.require(BINARY_CRATE, "this lane")?.tests;
+    for required in REQUIRED_TESTS {
+        if !tests.iter().any(|test| test == required) {
+            return Err(format!("crates/{BINARY_CRATE}/tests/{required}.rs is missing"));
+        }
+    }
+    Ok(tests)
+}
+
+fn test_flag(test: &str) -> [String; 2] {
+    ["--test".to_owned(), test.to_owned()]
+}
+
+/// Runs `cargo test` on the chosen targets of the whole workspace: one choice of packages in every
+/// lane means one set of features, and nothing is built twice.
+fn run_cargo_tests(project: &Project, targets: &[String], env: &[(&str, String)]) -> Ran {
+    let words = ["test", "--workspace", "--no-fail-fast"].map(str::to_owned);
+    let mut command = Invocation::cargo(words.into_iter().chain(targets.iter().cloned()));
+    for (name, value) in env {
+        command = command.env(name, value.clone());
+    }
+    let (ended, mut tally) = command.run_counting_tests(&project.root)?;
+    let verdict = match ended {
+        Ended::Well if tally.failed == 0 => Verdict::Passed,
+        Ended::Well => Verdict::Failed("cargo reported success, but a test failed".to_owned()),
+        Ended::Badly(why) => Verdict::Failed(format!("`{command}`: {why}")),
+    };
+    if matches!(verdict, Verdict::Failed(_)) && tally.failed == 0 {
+        // It did not build, or died before it could print a result.
+        tally += Tally::ONE_FAILED;
+    }
+    Ok((verdict, tally))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::project::Crate;
+
+    fn project_with_tests(tests: &[&str]) -> Project {
+        let tests = tests.iter().map(|test| (*test).to_owned()).collect();
+        let binary = Crate { tests, ..Crate::default() };
+        Project { root: ".".into(), crates: [(BINARY_CRATE.to_owned(), binary)].into() }
+    }
+
+    #[test]
+    fn a_missing_end_to_end_test_is_an_error() {
+        assert!(binary_tests(&project_with_tests(&REQUIRED_TESTS)).is_ok());
+        let without_faults = project_with_tests(&["bad_input", "cities", "torture"]);
+        let error = binary_tests(&without_faults).expect_err("faults is not listed");
+        assert_eq!(error, "crates/cortado/tests/faults.rs is missing");
+    }
+
+    #[test]
+    fn a_missing_simulator_is_an_error() {
+        let error = sim::invocation(&project_with_tests(&[]), Vec::new()).expect_err("no crate");
+        assert!(error.contains("`cortado-sim`"), "{error}");
+    }
+}

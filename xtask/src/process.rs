@@ -1,0 +1,218 @@
+//! Child processes: printed before they run, their output passed on as it comes.
+//!
+//! Never hides an exit code. Start reading at [`Invocation`].
+
+use crate::tally::Tally;
+use std::io::{self, BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
+
+/// One command line, as a person could type it in the root of the checkout.
+#[derive(Debug)]
+pub(crate) struct Invocation {
+    program: String,
+    arguments: Vec<String>,
+    environment: Vec<(String, String)>,
+}
+
+/// How a child process ended.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// With exit code 0.
+    Well,
+    /// With another exit code or by a signal; the text says which.
+    Badly(String),
+}
+
+impl Invocation {
+    /// `cargo` with `arguments`.
+    pub(crate) fn cargo<I: IntoIterator<Item = S>, S: Into<String>>(arguments: I) -> Invocation {
+        Invocation::new(&crate::project::cargo(), arguments)
+    }
+
+    /// `program` with `arguments`.
+    pub(crate) fn new<I, S>(program: &str, arguments: I) -> Invocation
+    where
+        I: IntoIterator<Item = S>,
+        S: Into<String>,
+    {
+        let arguments = arguments.into_iter().map(Into::into).collect();
+        Invocation { program: program.to_owned(), arguments, environment: Vec::new() }
+    }
+
+    /// Adds an environment variable.
+    pub(crate) fn env(mut self, name: &str, value: impl Into<String>) -> Invocation {
+        self.environment.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Runs it with this process's own output.
+    ///
+    /// # Errors
+    /// The program could not be started.
+    pub(crate) fn run(&self, folder: &Path) -> Result<Ended, String> {
+        println!("$ {self}");
+        let status = self.command(folder).status().map_err(|error| self.not_started(&error))?;
+        Ok(Ended::of(status))
+    }
+
+    /// Runs it, passes its standard output on line by line, and counts cargo's test results in it.
+    ///
+    /// It ends badly, too, when a process that it left behind still holds its output.
+    ///
+    /// # Errors
+    /// The program could not be started, or its output could not be passed on.
+    pub(crate) fn run_counting_tests(&self, folder: &Path) -> Result<(Ended, Tally), String> {
+        println!("$ {self}");
+        let mut command = self.command(folder);
+        let mut child =
+            command.stdout(Stdio::piped()).spawn().map_err(|error| self.not_started(&error))?;
+        let mut tally = Tally::default();
+        let followed =
+            follow(&mut child, OUTPUT_GRACE, io::stdout().lock(), |line| tally.count_line(line));
+        // Waited for even when its output was lost: no child is left behind.
+        let status = child.wait().map_err(|error| format!("`{self}`: {error}"))?;
+        let all_seen = followed.map_err(|error| format!("output of `{self}`: {error}"))?;
+        let ended = match Ended::of(status) {
+            Ended::Well if !all_seen => Ended::Badly("it left a process behind".to_owned()),
+            ended => ended,
+        };
+        Ok((ended, tally))
+    }
+
+    fn command(&self, folder: &Path) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(&self.arguments).current_dir(folder);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    fn not_started(&self, error: &io::Error) -> String {
+        format!("cannot run `{}`: {error}", self.program)
+    }
+}
+
+impl std::fmt::Display for Invocation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (name, value) in &self.environment {
+            write!(f, "{name}={value} ")?;
+        }
+        // The full path of the toolchain's cargo says nothing to a person.
+        let program = self.program.rsplit('/').next().unwrap_or(&self.program);
+        f.write_str(program)?;
+        self.arguments.iter().try_for_each(|argument| write!(f, " {argument}"))
+    }
+}
+
+impl Ended {
+    fn of(status: std::process::ExitStatus) -> Ended {
+        if status.success() { Ended::Well } else { Ended::Badly(status.to_string()) }
+    }
+}
+
+/// How long after its end the output of a child process may still arrive.
+const OUTPUT_GRACE: Duration = Duration::from_secs(2);
+
+/// Copies the output of `child` to `to` as it comes, and shows each line to `see`.
+///
+/// Answers whether all of it was seen: not if the child has ended but something that it started
+/// still holds the other end of the pipe a `grace` later: nobody should wait for that.
+fn follow(
+    child: &mut Child,
+    grace: Duration,
+    mut to: impl Write,
+    mut see: impl FnMut(&str),
+) -> io::Result<bool> {
+    let output = child.stdout.take().expect("the caller has piped it");
+    let (sender, lines) = mpsc::channel();
+    // Ends with the pipe, or with this process.
+    thread::spawn(move || read_lines(output, |line| sender.send(line).is_ok()));
+    let mut has_ended = false;
+    loop {
+        match lines.recv_timeout(grace) {
+            Ok(line) => {
+                to.write_all(&line)?;
+                to.flush()?;
+                see(String::from_utf8_lossy(&line).trim_end());
+            }
+            Err(RecvTimeoutError::Disconnected) => return Ok(true),
+            // Silent for a whole grace after it was seen to have ended.
+            Err(RecvTimeoutError::Timeout) if has_ended => return Ok(false),
+            Err(RecvTimeoutError::Timeout) => has_ended = child.try_wait()?.is_some(),
+        }
+    }
+}
+
+/// Takes `from` apart into lines, newlines included, while `take` says yes.
+fn read_lines(from: impl io::Read, mut take: impl FnMut(Vec<u8>) -> bool) {
+    let mut lines = BufReader::new(from);
+    loop {
+        let mut line = Vec::new();
+        // A pipe that cannot be read has ended for us; the exit code tells the rest.
+        match lines.read_until(b'\n', &mut line) {
+            Ok(1..) if take(line) => {}
+            Ok(_) | Err(_) => return,
+        }
+    }
+}
+
+/// Whether `program` can be started; asks it for its version.
+pub(crate) fn is_installed(program: &str, version_flag: &str) -> bool {
+    let mut command = Command::new(program);
+    command.arg(version_flag).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_invocation_is_printed_as_it_would_be_typed() {
+        let run = Invocation::new("/opt/rust/bin/cargo", ["doc", "--no-deps"]);
+        let run = run.env("RUSTDOCFLAGS", "-Dwarnings");
+        assert_eq!(run.to_string(), "RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps");
+    }
+
+    /// The output of a shell script, the lines that were seen in it, and whether it was all.
+    fn output_of(script: &str) -> (Vec<u8>, Vec<String>, bool) {
+        let mut command = Command::new("sh");
+        let mut child = command.args(["-c", script]).stdout(Stdio::piped()).spawn().expect("sh");
+        let (mut copy, mut seen) = (Vec::new(), Vec::new());
+        let grace = Duration::from_millis(400);
+        let all = follow(&mut child, grace, &mut copy, |line| seen.push(line.to_owned()));
+        let all = all.expect("a pipe");
+        child.wait().expect("it was started");
+        (copy, seen, all)
+    }
+
+    #[test]
+    fn output_is_copied_to_the_byte_and_seen_line_by_line() {
+        let (copy, seen, all) = output_of(r"printf 'one\n\377 two\r\nopen'");
+        assert_eq!(copy, b"one\n\xff two\r\nopen");
+        assert_eq!(seen, ["one", "\u{fffd} two", "open"]);
+        assert!(all);
+    }
+
+    #[test]
+    fn a_process_that_was_left_behind_is_not_waited_for() {
+        // It ends by itself, with the process that runs this test.
+        let (_, seen, all) = output_of("echo one; tail -f /dev/null --pid=$PPID & exit 0");
+        assert_eq!(seen, ["one"]);
+        assert!(!all);
+    }
+
+    #[test]
+    fn exit_codes_come_back() {
+        let folder = std::env::temp_dir();
+        let run = Invocation::new("sh", ["-c", "exit 4"]);
+        let (ended, tally) = run.run_counting_tests(&folder).expect("sh exists");
+        assert!(matches!(ended, Ended::Badly(why) if why.contains('4')));
+        assert_eq!(tally, Tally::default());
+        assert!(Invocation::new("no-such-program", [""; 0]).run(&folder).is_err());
+        assert!(!is_installed("no-such-program", "--version"));
+    }
+}

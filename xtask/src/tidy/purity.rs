@@ -1,0 +1,152 @@
+//! Pure crates stay pure, and nobody is unsafe: manifests and lint files.
+//!
+//! Clippy enforces what the lint files say; this makes sure that they say it. Start at [`check`].
+
+use super::arrows::{self, Kind};
+use super::finding::{Findings, Rule};
+use super::tree::Tree;
+use crate::project::{Crate, Table};
+use std::collections::BTreeMap;
+
+/// What a pure crate may use from outside the workspace: values and hashes, nothing that waits,
+/// reads, or serializes.
+const PURE_DEPENDENCIES: &[&str] = &["bytes", "crc32c", "thiserror", "xxhash-rust"];
+
+/// What one pure crate may use besides, and why.
+const PURE_EXCEPTIONS: &[(&str, &str)] = &[
+    // JSON is what documents are: parsing it is this crate's own business.
+    ("cortado-document", "serde_json"),
+    ("cortado-document", "json-patch"),
+    ("cortado-document", "jsonschema"),
+];
+
+/// What the `clippy.toml` of a pure crate must refuse.
+const REFUSED: &[&str] = &[
+    "std::time::Instant::now",
+    "std::time::SystemTime::now",
+    "std::thread::spawn",
+    "std::fs::File::open",
+    "std::collections::HashMap",
+    "std::collections::HashSet",
+    "std::hash::RandomState",
+];
+
+/// Crates that may say `unsafe`, each with its reason in its README. None does.
+const UNSAFE_CRATES: &[&str] = &[];
+
+/// Checks every member of the workspace.
+pub(super) fn check(crates: &BTreeMap<String, Crate>, tree: &Tree, findings: &mut Findings) {
+    for (name, member) in crates {
+        if arrows::find(name).is_some_and(|place| place.kind == Kind::Pure) {
+            check_dependencies(name, member, findings);
+            check_refusals(member, tree, findings);
+        }
+        if !UNSAFE_CRATES.contains(&name.as_str()) {
+            check_no_unsafe(member, tree, findings);
+        }
+    }
+}
+
+fn check_dependencies(name: &str, member: &Crate, findings: &mut Findings) {
+    let outside = |wanted: &&str| arrows::find(wanted).is_none();
+    let used = member.dependencies.iter().filter(|dependency| dependency.table != Table::Dev);
+    for wanted in used.map(|dependency| dependency.name.as_str()).filter(outside) {
+        let is_allowed =
+            PURE_DEPENDENCIES.contains(&wanted) || PURE_EXCEPTIONS.contains(&(name, wanted));
+        if !is_allowed {
+            let detail = format!("the pure crate `{name}` must not depend on `{wanted}`");
+            findings.add(&format!("{}/Cargo.toml", member.folder), 0, Rule::Purity, detail);
+        }
+    }
+}
+
+fn check_refusals(member: &Crate, tree: &Tree, findings: &mut Findings) {
+    let path = format!("{}/clippy.toml", member.folder);
+    let refusals = tree.text(&path).unwrap_or_default();
+    for refused in REFUSED {
+        // Quoted, so that a longer path does not count for a shorter one.
+        if !refusals.contains(&format!("\"{refused}\"")) {
+            let detail = format!("a pure crate's clippy.toml must refuse `{refused}`");
+            findings.add(&path, 0, Rule::Purity, detail);
+        }
+    }
+}
+
+fn check_no_unsafe(member: &Crate, tree: &Tree, findings: &mut Findings) {
+    let manifest = format!("{}/Cargo.toml", member.folder);
+    let text = tree.text(&manifest).unwrap_or_default();
+    let mut lines = text.lines().map(str::trim).skip_while(|line| *line != "[lints]").skip(1);
+    if lines.next() != Some("workspace = true") {
+        findings.add(&manifest, 0, Rule::Unsafe, "must take the lints of the workspace");
+    }
+    let folder = format!("{}/", member.folder);
+    for (path, source) in tree.sources().filter(|(path, _)| path.starts_with(&folder)) {
+        for at in source.find_words("unsafe") {
+            let detail = "unsafe code, in a crate that is not listed for it";
+            findings.add(path, source.line_of(at), Rule::Unsafe, detail);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::project::Dependency;
+
+    #[track_caller]
+    fn check_crate(name: &str, uses: &[(&str, Table)], files: &[(&str, &str)], want: &[&str]) {
+        let dependencies = uses.iter();
+        let dependencies = dependencies
+            .map(|(name, table)| Dependency { name: (*name).to_owned(), table: *table });
+        let member = Crate {
+            folder: "crates/x".to_owned(),
+            dependencies: dependencies.collect(),
+            ..Crate::default()
+        };
+        let crates = BTreeMap::from([(name.to_owned(), member)]);
+        let mut findings = Findings::default();
+        check(&crates, &Tree::of(files), &mut findings);
+        let got: Vec<_> = findings.into_sorted().iter().map(ToString::to_string).collect();
+        assert_eq!(got, want);
+    }
+
+    const LINTS: (&str, &str) = ("crates/x/Cargo.toml", "[package]\n[lints]\nworkspace = true\n");
+
+    fn full_refusals() -> String {
+        REFUSED.iter().map(|path| format!("{{ path = \"{path}\" }},\n")).collect()
+    }
+
+    #[test]
+    fn a_pure_crate_depends_on_values_only() {
+        let refusals = full_refusals();
+        let files = [LINTS, ("crates/x/clippy.toml", refusals.as_str())];
+        let uses = [("bytes", Table::Normal), ("tokio", Table::Dev), (MODEL, Table::Normal)];
+        check_crate("cortado-replica", &uses, &files, &[]);
+        let want = "crates/x/Cargo.toml: purity: the pure crate `cortado-replica` must not depend \
+                    on `tokio`";
+        check_crate("cortado-replica", &[("tokio", Table::Normal)], &files, &[want]);
+        check_crate("cortado-document", &[("serde_json", Table::Normal)], &files, &[]);
+        check_crate("cortado-node", &[("tokio", Table::Normal)], &files, &[]);
+    }
+
+    const MODEL: &str = "cortado-model";
+
+    #[test]
+    fn a_pure_crate_refuses_clocks_by_lint() {
+        let without = full_refusals().replace("std::time::Instant::now", "std::time::Instant");
+        let files = [LINTS, ("crates/x/clippy.toml", without.as_str())];
+        let want = "crates/x/clippy.toml: purity: a pure crate's clippy.toml must refuse \
+                    `std::time::Instant::now`";
+        check_crate("cortado-model", &[], &files, &[want]);
+        check_crate("cortado-log", &[], &files, &[]);
+    }
+
+    #[test]
+    fn nobody_is_unsafe() {
+        let want = "crates/x/Cargo.toml: unsafe: must take the lints of the workspace";
+        check_crate("cortado-log", &[], &[("crates/x/Cargo.toml", "[lints.rust]\n")], &[want]);
+        let code = "// unsafe in a comment\nfn f() { \"unsafe\"; unsafe_code(); }\nunsafe fn g();";
+        let want = "crates/x/src/a.rs:3: unsafe: unsafe code, in a crate that is not listed for it";
+        check_crate("cortado-log", &[], &[LINTS, ("crates/x/src/a.rs", code)], &[want]);
+    }
+}
