@@ -1,1 +1,22 @@
-//! Placeholder.
+//! Who should lead, who is gone, and where replicas live: the decisions, and the reasons for them.
+//!
+//! Pure: no clock, no I/O, no randomness. Nothing here changes a leadership; only the log does, so
+//! a wrong decision costs availability for a moment and never consistency.
+//! Start reading at [`decide`]. Source: docs/protocols/failover.md, "Who claims, and when".
+
+mod decision;
+mod detector;
+mod explanation;
+mod placement;
+mod settings;
+
+pub use decision::{Decision, Leadership, PartitionFacts, StayReason, decide};
+pub use detector::{Death, Detector, Evidence, Sickness, Standing};
+pub use explanation::{Alternative, Cause, Command, Explanation, NotChosen};
+pub use placement::{Load, Placement, plan, replan};
+pub use settings::{RawSettings, Settings, SettingsError};
+
+/// Keeps the example of the README compiling.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

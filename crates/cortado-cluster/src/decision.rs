@@ -1,0 +1,406 @@
+//! Whether this node should lead a partition now, later, or no longer.
+//!
+//! Decides from facts; claims nothing itself, and may be wrong: the log judges every claim.
+//! Start reading at [`decide`]. Source: docs/protocols/failover.md, "Who claims, and when".
+
+#[cfg(test)]
+mod tests;
+
+use crate::detector::{Death, Detector, Sickness, Standing};
+use crate::explanation::{Alternative, Cause, Command, Explanation, NotChosen};
+use crate::placement::Placement;
+use cortado_model::{Incarnation, Millis, NodeId, PartitionId};
+use std::collections::BTreeMap;
+
+/// What a node knows about one partition of which it may hold a replica.
+#[derive(Clone, Debug)]
+pub struct PartitionFacts<'a> {
+    /// The partition.
+    pub partition: PartitionId,
+    /// This node.
+    pub me: NodeId,
+    /// This life of it.
+    pub incarnation: Incarnation,
+    /// Who holds replicas, in order of succession.
+    pub placement: &'a Placement,
+    /// Who leads, as far as this node has folded the log.
+    pub leadership: Leadership,
+    /// This node's replica is being built from a snapshot.
+    pub restoring: bool,
+    /// This node's replica differs from others, and is offline.
+    pub digest_failed: bool,
+    /// Records in the log that this node has not applied yet, as far as it knows.
+    pub lag_records: u64,
+    /// When this node's own claims of this partition were accepted, oldest first; as far as it
+    /// remembers. Only the last minutes matter, and more do no harm.
+    pub own_claims: &'a [Millis],
+    /// For a leader: how far each follower is behind, as last reported, in records.
+    pub follower_lags: &'a BTreeMap<NodeId, u64>,
+    /// Whether this node is handing over any partition right now.
+    pub hand_off_running: bool,
+    /// When this node last handed over any partition because its preferred leader was back.
+    pub last_hand_back_at: Option<Millis>,
+}
+
+/// Who leads a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leadership {
+    /// Nobody has ever led it.
+    Never {
+        /// When this node learned of the partition.
+        since: Millis,
+    },
+    /// The last claim that was accepted.
+    Claimed {
+        /// Who claimed.
+        node: NodeId,
+        /// In which life; a restarted process never continues a generation.
+        incarnation: Incarnation,
+        /// When this node folded the claim.
+        at: Millis,
+    },
+    /// The leader has stepped down.
+    SteppedDown {
+        /// Who led.
+        by: NodeId,
+        /// Who should follow, if anybody in particular.
+        to: Option<NodeId>,
+        /// When this node folded it.
+        at: Millis,
+    },
+}
+
+/// What to do about a partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Nothing.
+    Stay(StayReason),
+    /// Claim, unless somebody else has by then; decide again before doing it.
+    ClaimAt {
+        /// The moment.
+        at: Millis,
+        /// Why.
+        why: Explanation,
+    },
+    /// Claim now.
+    Claim {
+        /// Why.
+        why: Explanation,
+    },
+    /// Step down in favour of a node.
+    HandOff {
+        /// The node.
+        to: NodeId,
+        /// Why.
+        why: Explanation,
+    },
+}
+
+/// Why there is nothing to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StayReason {
+    /// This node leads, and nobody should rather do so.
+    Leading,
+    /// The leader shows signs of life, or might.
+    LeaderAlive {
+        /// Who leads.
+        leader: NodeId,
+    },
+    /// The leader has been silent, but not for long enough.
+    LeaderSilent {
+        /// Who leads.
+        leader: NodeId,
+        /// Its last sign of life.
+        since: Millis,
+    },
+    /// This node holds no replica.
+    NotPlaced,
+    /// There is no leader, but this replica is being built from a snapshot.
+    Restoring,
+    /// There is no leader, but this replica differs from others.
+    DigestFailed,
+    /// There is no leader, but this node does not feel fit to lead.
+    Sick(Sickness),
+    /// There may be no leader, but this node's own way to the log does not work.
+    OwnLogPathSilent,
+}
+
+/// Own claims older than this are forgotten by the back-off.
+const BACK_OFF_WINDOW_MS: u64 = 60 * 1_000;
+/// The shortest time between two own claims of a partition; doubles with every further one.
+const BACK_OFF_MS_MIN: u64 = 500;
+/// The longest time between two own claims of a partition: if everybody else is gone for good, even
+/// a node that keeps failing serves again after this.
+const BACK_OFF_MS_MAX: u64 = 10 * 1_000;
+/// A candidate further behind than this goes last: it would have to catch up before it serves.
+const CANDIDATE_LAG_RECORDS_MAX: u64 = 10_000;
+/// Own claims older than this no longer make the preferred leader wait.
+const HAND_BACK_WINDOW_MS: u64 = 10 * 60 * 1_000;
+/// How long the preferred leader must have been alive before it gets its leadership back.
+const HAND_BACK_ALIVE_MS: u64 = 10 * 1_000;
+/// The longest that a preferred leader waits for its leadership, however often it was lost.
+const HAND_BACK_ALIVE_MS_MAX: u64 = 5 * 60 * 1_000;
+/// How close behind a successor must be: catching up this many records takes a moment.
+const SUCCESSOR_LAG_RECORDS_MAX: u64 = 100;
+/// Time between two leaderships handed back by one node, so that they do not move all at once.
+const HAND_BACK_PACE_MS: u64 = 200;
+
+/// Decides about one partition.
+///
+/// Total, and without memory: the same facts give the same decision. `now` is the detector's clock.
+pub fn decide(now: Millis, facts: &PartitionFacts<'_>, detector: &Detector) -> Decision {
+    if facts.leads() {
+        return lead_on(now, facts, detector);
+    }
+    if !facts.placement.contains(facts.me) {
+        return Decision::Stay(StayReason::NotPlaced);
+    }
+    let vacancy = match vacancy(now, facts, detector) {
+        Ok(vacancy) => vacancy,
+        Err(reason) => return Decision::Stay(reason),
+    };
+    if let Some(reason) = unfit(now, facts, detector) {
+        return Decision::Stay(reason);
+    }
+    claim(now, facts, detector, vacancy)
+}
+
+impl PartitionFacts<'_> {
+    fn leads(&self) -> bool {
+        match self.leadership {
+            Leadership::Claimed { node, incarnation, .. } => {
+                node == self.me && incarnation == self.incarnation
+            }
+            Leadership::Never { .. } | Leadership::SteppedDown { .. } => false,
+        }
+    }
+}
+
+/// A leadership that somebody should take.
+struct Vacancy {
+    cause: Cause,
+    /// From when on the candidates wait, each for its rank.
+    since: Millis,
+    /// Who need not wait at all.
+    named: Option<NodeId>,
+    /// How much longer everybody else waits.
+    extra_ms: u64,
+}
+
+fn vacancy(
+    now: Millis,
+    facts: &PartitionFacts<'_>,
+    detector: &Detector,
+) -> Result<Vacancy, StayReason> {
+    let plain = |cause, since| Vacancy { cause, since, named: None, extra_ms: 0 };
+    match facts.leadership {
+        Leadership::Never { since } => Ok(plain(Cause::NeverLed, since)),
+        Leadership::SteppedDown { by, to, at } => {
+            let cause = Cause::SteppedDown { by, to };
+            let named = to.filter(|to| is_candidate(now, facts, detector, *to));
+            // The named one claims at once; if it does not, it is as good as dead.
+            let extra_ms = if named.is_some() { detector.settings().dead_after_ms } else { 0 };
+            Ok(Vacancy { cause, since: at, named, extra_ms })
+        }
+        Leadership::Claimed { node, incarnation, .. } if node == facts.me => {
+            // Not this life, or it would lead: an earlier one, and all others are over.
+            let since = detector.incarnation(node).map_or(now, |(_, at)| at);
+            let cause =
+                Cause::LeaderRestarted { leader: node, old: incarnation, new: facts.incarnation };
+            Ok(plain(cause, since))
+        }
+        Leadership::Claimed { node, incarnation, .. } => {
+            if let Some((new, since)) = detector.incarnation(node)
+                && new > incarnation
+            {
+                let cause = Cause::LeaderRestarted { leader: node, old: incarnation, new };
+                return Ok(plain(cause, since));
+            }
+            match detector.standing(now, node) {
+                Standing::Alive => Err(StayReason::LeaderAlive { leader: node }),
+                Standing::Unknown if detector.reads_its_log(now) => {
+                    Err(StayReason::LeaderAlive { leader: node })
+                }
+                Standing::Unknown => Err(StayReason::OwnLogPathSilent),
+                Standing::Silent { since } => Err(if detector.reads_its_log(now) {
+                    StayReason::LeaderSilent { leader: node, since }
+                } else {
+                    StayReason::OwnLogPathSilent
+                }),
+                Standing::Dead(death) => {
+                    Ok(plain(Cause::LeaderDead { leader: node, incarnation, death }, death.at))
+                }
+            }
+        }
+    }
+}
+
+/// Why this node must not lead, whoever else does not.
+fn unfit(now: Millis, facts: &PartitionFacts<'_>, detector: &Detector) -> Option<StayReason> {
+    if facts.restoring {
+        Some(StayReason::Restoring)
+    } else if facts.digest_failed {
+        Some(StayReason::DigestFailed)
+    } else if let Some(sickness) = detector.sickness() {
+        Some(StayReason::Sick(sickness))
+    } else if !detector.reads_its_log(now) {
+        Some(StayReason::OwnLogPathSilent)
+    } else {
+        None
+    }
+}
+
+fn claim(
+    now: Millis,
+    facts: &PartitionFacts<'_>,
+    detector: &Detector,
+    vacancy: Vacancy,
+) -> Decision {
+    let stagger_ms = detector.settings().stagger_ms;
+    let candidates = candidates(now, facts, detector);
+    let place = candidates.iter().position(|node| *node == facts.me).unwrap_or(candidates.len());
+    let rank_ms = |rank: usize| stagger_ms.saturating_mul(rank as u64);
+    let backed_off_until = backed_off_until(now, facts.own_claims);
+    // Who claims too often lets all others go first, and so does who is far behind.
+    let last = backed_off_until > vacancy.since || facts.lag_records > CANDIDATE_LAG_RECORDS_MAX;
+    let rank = if last { candidates.len() + place } else { place };
+    let turn = vacancy.since.plus(vacancy.extra_ms).plus(rank_ms(rank));
+    let at = if vacancy.named == Some(facts.me) {
+        // A planned handoff, perhaps one of many in succession: no waiting at all.
+        vacancy.since
+    } else if vacancy.cause.is_certain() {
+        turn
+    } else {
+        turn.max(backed_off_until)
+    };
+    let gone = vacancy.cause.dead_leader();
+    let others = facts.placement.nodes().iter().filter(|node| **node != facts.me);
+    let alternatives = others.filter(|node| gone != Some(**node)).map(|node| {
+        let standing = detector.standing(now, *node);
+        let wait = candidates.iter().position(|candidate| candidate == node).map(rank_ms);
+        let why = match standing {
+            Standing::Dead(death) => NotChosen::Dead(death),
+            Standing::Alive | Standing::Silent { .. } | Standing::Unknown => {
+                NotChosen::Waits { wait_ms: wait.unwrap_or_default() }
+            }
+        };
+        Alternative { node: *node, why }
+    });
+    let why = Explanation {
+        partition: facts.partition,
+        node: facts.me,
+        waited_ms: at.since(vacancy.since),
+        alternatives: alternatives.collect(),
+        by_hand: Command::HandOff { partition: facts.partition, to: facts.me },
+        undo: undo(facts, &vacancy.cause),
+        cause: vacancy.cause,
+    };
+    if at > now { Decision::ClaimAt { at, why } } else { Decision::Claim { why } }
+}
+
+/// The nodes that may take over, in order of succession: all that are not dead.
+fn candidates(now: Millis, facts: &PartitionFacts<'_>, detector: &Detector) -> Vec<NodeId> {
+    let nodes = facts.placement.nodes().iter().copied();
+    nodes.filter(|node| is_candidate(now, facts, detector, *node)).collect()
+}
+
+fn is_candidate(
+    now: Millis,
+    facts: &PartitionFacts<'_>,
+    detector: &Detector,
+    node: NodeId,
+) -> bool {
+    let dead = match detector.standing(now, node) {
+        Standing::Dead(Death { .. }) => true,
+        Standing::Alive | Standing::Silent { .. } | Standing::Unknown => false,
+    };
+    facts.placement.contains(node) && !dead
+}
+
+fn undo(facts: &PartitionFacts<'_>, cause: &Cause) -> Option<Command> {
+    let before = match cause {
+        Cause::NeverLed => None,
+        Cause::LeaderDead { leader, .. } | Cause::LeaderRestarted { leader, .. } => Some(*leader),
+        Cause::SteppedDown { by, .. } => Some(*by),
+        Cause::PreferredIsBack { .. } | Cause::Sick(_) => Some(facts.me),
+    };
+    let other = before.filter(|before| *before != facts.me || !cause.is_claim());
+    other.map(|to| Command::HandOff { partition: facts.partition, to })
+}
+
+/// Until when claims wait that follow one another too fast.
+fn backed_off_until(now: Millis, own_claims: &[Millis]) -> Millis {
+    let recent = own_claims.iter().filter(|at| now.since(**at) < BACK_OFF_WINDOW_MS);
+    let (count, last) = recent.fold((0_u32, None), |(count, _), at| (count + 1, Some(*at)));
+    let Some(last) = last else {
+        return Millis(0);
+    };
+    last.plus(doubled(BACK_OFF_MS_MIN, count - 1, BACK_OFF_MS_MAX))
+}
+
+/// `base_ms`, doubled `times` times, at most `max_ms`.
+fn doubled(base_ms: u64, times: u32, max_ms: u64) -> u64 {
+    let factor = 1_u64.checked_shl(times).unwrap_or(u64::MAX);
+    base_ms.saturating_mul(factor).min(max_ms)
+}
+
+/// What a leader does: hands over if it is sick, or if the preferred leader is fit again.
+fn lead_on(now: Millis, facts: &PartitionFacts<'_>, detector: &Detector) -> Decision {
+    if facts.hand_off_running {
+        return Decision::Stay(StayReason::Leading);
+    }
+    let close = |node: &NodeId| {
+        facts.follower_lags.get(node).is_some_and(|lag| *lag <= SUCCESSOR_LAG_RECORDS_MAX)
+    };
+    let hand_off = |to, cause| {
+        let why = Explanation {
+            partition: facts.partition,
+            node: facts.me,
+            waited_ms: 0,
+            alternatives: Vec::new(),
+            by_hand: Command::HandOff { partition: facts.partition, to },
+            undo: undo(facts, &cause),
+            cause,
+        };
+        Decision::HandOff { to, why }
+    };
+    if let Some(sickness) = failing(detector) {
+        let mut others = facts.placement.nodes().iter().filter(|node| **node != facts.me);
+        let alive = |node: &&NodeId| detector.standing(now, **node) == Standing::Alive;
+        return match others.find(|node| alive(node) && close(node)) {
+            Some(to) => hand_off(*to, Cause::Sick(sickness)),
+            None => Decision::Stay(StayReason::Leading),
+        };
+    }
+    let preferred = facts.placement.preferred();
+    let alive_ms = detector.alive_since(now, preferred).map(|since| now.since(since));
+    let paced = facts.last_hand_back_at.is_none_or(|at| now.since(at) >= HAND_BACK_PACE_MS);
+    match alive_ms {
+        Some(alive_ms)
+            if preferred != facts.me
+                && paced
+                && close(&preferred)
+                && alive_ms >= hand_back_after_ms(now, facts) =>
+        {
+            hand_off(preferred, Cause::PreferredIsBack { alive_ms })
+        }
+        Some(_) | None => Decision::Stay(StayReason::Leading),
+    }
+}
+
+/// Sickness that costs a leadership: what fails, not what is slow. A slow leader still serves, and
+/// under a load that makes all nodes slow, leaderships would only wander.
+fn failing(detector: &Detector) -> Option<Sickness> {
+    match detector.sickness() {
+        Some(failing @ (Sickness::AppendsFail | Sickness::StoreFails)) => Some(failing),
+        Some(Sickness::AppendsSlow | Sickness::StoreSlow | Sickness::Late) | None => None,
+    }
+}
+
+/// How long the preferred leader must have been alive: longer, the more often this node had to
+/// take over from it lately.
+fn hand_back_after_ms(now: Millis, facts: &PartitionFacts<'_>) -> u64 {
+    let recent = facts.own_claims.iter().filter(|at| now.since(**at) < HAND_BACK_WINDOW_MS).count();
+    let again = u32::try_from(recent.saturating_sub(1)).unwrap_or(u32::MAX);
+    doubled(HAND_BACK_ALIVE_MS, again, HAND_BACK_ALIVE_MS_MAX)
+}

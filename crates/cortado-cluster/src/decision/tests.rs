@@ -1,0 +1,315 @@
+//! What a node decides from the facts. Stories of several nodes are in `testdata`.
+
+use super::*;
+use crate::detector::Evidence;
+use crate::settings::RawSettings;
+use cortado_model::DatabaseId;
+
+const P: PartitionId = PartitionId { database: DatabaseId(1), number: 3 };
+const NOW: Millis = Millis(100_000);
+
+fn n(number: u32) -> NodeId {
+    NodeId(number)
+}
+
+/// What node 2 sees of a partition placed on n1, n2, n3; all nodes alive, n1 leading in life 1.
+struct Case {
+    detector: Detector,
+    facts: PartitionFacts<'static>,
+}
+
+fn case() -> Case {
+    let placement = Placement::new(vec![n(1), n(2), n(3)]).expect("three nodes");
+    let settings = RawSettings::default().validate().expect("defaults are valid");
+    let mut detector = Detector::new(n(2), settings);
+    for at in (0..=NOW.0).step_by(250) {
+        for node in [1, 2, 3] {
+            let heartbeat = Evidence::Heartbeat { node: n(node), incarnation: Incarnation(1) };
+            detector.observe(Millis(at), heartbeat);
+        }
+    }
+    let facts = PartitionFacts {
+        partition: P,
+        me: n(2),
+        incarnation: Incarnation(1),
+        placement: Box::leak(Box::new(placement)),
+        leadership: Leadership::Claimed { node: n(1), incarnation: Incarnation(1), at: Millis(0) },
+        restoring: false,
+        digest_failed: false,
+        lag_records: 0,
+        own_claims: &[],
+        follower_lags: Box::leak(Box::new(BTreeMap::from([(n(1), 0), (n(3), 0)]))),
+        hand_off_running: false,
+        last_hand_back_at: None,
+    };
+    Case { detector, facts }
+}
+
+impl Case {
+    fn with(mut self, change: impl FnOnce(&mut PartitionFacts<'static>)) -> Case {
+        change(&mut self.facts);
+        self
+    }
+
+    fn led_by(self, node: u32, incarnation: u64) -> Case {
+        let (node, incarnation) = (n(node), Incarnation(incarnation));
+        let at = Millis(50_000);
+        self.with(|facts| facts.leadership = Leadership::Claimed { node, incarnation, at })
+    }
+
+    fn observing(mut self, evidence: Evidence) -> Case {
+        self.detector.observe(NOW, evidence);
+        self
+    }
+
+    /// Lets `silent_ms` pass in which all nodes but `silent` write heartbeats.
+    fn later(mut self, silent_ms: u64, silent: &[u32]) -> (Case, Millis) {
+        let end = NOW.plus(silent_ms);
+        for at in (NOW.0..=end.0).step_by(50) {
+            for node in [1, 2, 3].into_iter().filter(|node| !silent.contains(node)) {
+                let (incarnation, _) = self.detector.incarnation(n(node)).expect("heard of");
+                let heartbeat = Evidence::Heartbeat { node: n(node), incarnation };
+                self.detector.observe(Millis(at), heartbeat);
+            }
+        }
+        (self, end)
+    }
+
+    /// The decision as a word, and how long it waits if it does.
+    #[track_caller]
+    fn check(&self, now: Millis, want: &str) {
+        let got = match decide(now, &self.facts, &self.detector) {
+            Decision::Stay(reason) => format!("stay: {reason:?}"),
+            Decision::ClaimAt { at, .. } => format!("claim in {} ms", at.since(now)),
+            Decision::Claim { why } => format!("claim: {}", why.cause),
+            Decision::HandOff { to, why } => format!("hand off to {to}: {}", why.cause),
+        };
+        assert!(got.starts_with(want), "{got}");
+    }
+}
+
+#[test]
+fn a_follower_of_a_living_leader_stays() {
+    case().check(NOW, "stay: LeaderAlive { leader: NodeId(1) }");
+    let (case, now) = case().later(700, &[1]);
+    case.check(now, "stay: LeaderSilent { leader: NodeId(1), since: Millis(100000) }");
+}
+
+#[test]
+fn the_first_survivor_claims_at_once_and_the_next_ones_wait() {
+    let (first, now) = case().later(1_000, &[1]);
+    first.check(now, "claim: leader n1 silent for 1000 ms (limit 1000 ms, 4 heartbeats missed)");
+    // n3 leads; n1 comes first, then this node.
+    let (second, now) = case().led_by(3, 1).later(1_000, &[3]);
+    second.check(now, "claim in 150 ms");
+    second.check(now.plus(150), "claim: leader n3 silent for 1150 ms");
+    // n1 is dead as well.
+    let (alone, now) = case().led_by(3, 1).later(1_000, &[1, 3]);
+    alone.check(now, "claim: leader n3");
+}
+
+#[test]
+fn a_replica_far_behind_goes_last() {
+    let (behind, now) = case().with(|facts| facts.lag_records = 10_001).later(1_000, &[1]);
+    behind.check(now, "claim in 300 ms"); // Two candidates, and this one has rank 0.
+    let (close, now) = case().with(|facts| facts.lag_records = 10_000).later(1_000, &[1]);
+    close.check(now, "claim: ");
+}
+
+#[test]
+fn a_node_that_must_not_lead_never_claims() {
+    let (case_, now) = case().with(|facts| facts.restoring = true).later(1_000, &[1]);
+    case_.check(now, "stay: Restoring");
+    let (case_, now) = case().with(|facts| facts.digest_failed = true).later(1_000, &[1]);
+    case_.check(now, "stay: DigestFailed");
+    let (mut case_, now) = case().later(1_000, &[1]);
+    case_.detector.observe(now, Evidence::OwnStoreFailed);
+    // It would also wait longer before it calls anybody dead.
+    case_.check(now, "stay: LeaderSilent");
+    let (mut case_, now) = case().later(2_000, &[1]);
+    case_.detector.observe(now, Evidence::OwnStoreFailed);
+    case_.check(now, "stay: Sick(StoreFails)");
+    let elsewhere = Placement::new(vec![n(1), n(3)]).expect("two nodes");
+    let elsewhere: &'static Placement = Box::leak(Box::new(elsewhere));
+    let (case_, now) = case().with(|facts| facts.placement = elsewhere).later(1_000, &[1]);
+    case_.check(now, "stay: NotPlaced");
+}
+
+#[test]
+fn silence_around_a_node_is_its_own_until_the_log_says_otherwise() {
+    let (case_, now) = case().later(3_000, &[1, 2, 3]);
+    case_.check(now, "stay: OwnLogPathSilent");
+    let never = Leadership::Never { since: Millis(0) };
+    let (case_, now) = case().with(|facts| facts.leadership = never).later(3_000, &[1, 2, 3]);
+    case_.check(now, "stay: OwnLogPathSilent");
+}
+
+#[test]
+fn a_new_partition_is_claimed_in_order() {
+    let never = |me| {
+        case().with(|facts| {
+            facts.leadership = Leadership::Never { since: NOW };
+            facts.me = n(me);
+        })
+    };
+    never(1).check(NOW, "claim: it has never been led");
+    never(2).check(NOW, "claim in 150 ms");
+    never(3).check(NOW, "claim in 300 ms");
+    never(2).check(NOW.plus(150), "claim: it has never been led");
+}
+
+#[test]
+fn the_named_successor_claims_at_once() {
+    let stepped = |me, to: Option<u32>| {
+        let leadership = Leadership::SteppedDown { by: n(1), to: to.map(n), at: NOW };
+        case().with(|facts| {
+            facts.leadership = leadership;
+            facts.me = n(me);
+            // Planned handoffs are not subject to the back-off.
+            facts.own_claims = &[Millis(99_990), Millis(99_999)];
+        })
+    };
+    stepped(3, Some(3)).check(NOW, "claim: leader n1 stepped down in favour of n3");
+    // Those who have claimed so often let all others go first.
+    stepped(1, Some(3)).check(NOW, "claim in 1450 ms");
+    stepped(2, None).check(NOW, "claim in 600 ms");
+    let unnamed = |me| stepped(me, None).with(|facts| facts.own_claims = &[]);
+    unnamed(1).check(NOW, "claim: leader n1 stepped down");
+    unnamed(2).check(NOW, "claim in 150 ms");
+    let fresh = |me| stepped(me, Some(3)).with(|facts| facts.own_claims = &[]);
+    fresh(1).check(NOW, "claim in 1000 ms");
+    fresh(2).check(NOW, "claim in 1150 ms");
+    // A successor that is dead itself, or not even placed, keeps nobody waiting.
+    let (dead, now) = unnamed(2)
+        .with(|facts| {
+            let at = NOW.plus(1_000);
+            facts.leadership = Leadership::SteppedDown { by: n(1), to: Some(n(3)), at };
+        })
+        .later(1_000, &[3]);
+    dead.check(now, "claim in 150 ms");
+    stepped(2, Some(9)).with(|facts| facts.own_claims = &[]).check(NOW, "claim in 150 ms");
+}
+
+#[test]
+fn a_restarted_leader_has_lost_its_generation() {
+    let restarted = Evidence::Heartbeat { node: n(1), incarnation: Incarnation(2) };
+    let case_ = case().observing(restarted);
+    case_.check(NOW, "claim in 150 ms");
+    case_.check(NOW.plus(150), "claim: leader n1 has restarted");
+    // The node itself is preferred, and claims at once.
+    let itself = case().observing(restarted).with(|facts| {
+        facts.me = n(1);
+        facts.incarnation = Incarnation(2);
+    });
+    itself.check(NOW, "claim: leader n1 has restarted");
+    // One that is not preferred waits for its turn.
+    let second = case()
+        .led_by(2, 1)
+        .observing(Evidence::Heartbeat { node: n(2), incarnation: Incarnation(2) })
+        .with(|facts| facts.incarnation = Incarnation(2));
+    second.check(NOW, "claim in 150 ms");
+}
+
+#[test]
+fn claims_that_follow_one_another_back_off() {
+    let claimed = |own_claims: &'static [Millis]| {
+        let (case_, now) = case().with(|facts| facts.own_claims = own_claims).later(1_000, &[1]);
+        assert_eq!(now, Millis(101_000));
+        case_
+    };
+    let now = Millis(101_000);
+    claimed(&[Millis(100_400)]).check(now, "claim: ");
+    claimed(&[Millis(100_900)]).check(now, "claim in 400 ms");
+    claimed(&[Millis(90_000), Millis(100_900)]).check(now, "claim in 900 ms");
+    claimed(&[Millis(80_000), Millis(90_000), Millis(100_900)]).check(now, "claim in 1900 ms");
+    let many: &'static [Millis] = Box::leak(Box::new([Millis(100_900); 90]));
+    claimed(many).check(now, "claim in 9900 ms");
+    // Only the last minute counts.
+    let forgotten = &[Millis(0), Millis(10), Millis(20)];
+    let (old, now) = case().with(|facts| facts.own_claims = forgotten).later(1_000, &[1]);
+    old.check(now, "claim: ");
+}
+
+#[test]
+fn a_node_that_claims_too_often_goes_last_but_does_not_block_a_certain_vacancy() {
+    let many: &'static [Millis] = Box::leak(Box::new([Millis(99_900); 90]));
+    let restarted = Evidence::Heartbeat { node: n(1), incarnation: Incarnation(2) };
+    let itself = case().observing(restarted).with(|facts| {
+        facts.me = n(1);
+        facts.incarnation = Incarnation(2);
+        facts.own_claims = many;
+    });
+    itself.check(NOW, "claim in 450 ms");
+    let never = case().with(|facts| {
+        facts.leadership = Leadership::Never { since: NOW };
+        facts.own_claims = many;
+    });
+    never.check(NOW, "claim in 600 ms");
+}
+
+#[test]
+fn the_preferred_leader_gets_its_leadership_back() {
+    let leading = || case().led_by(2, 1).with(|facts| facts.own_claims = &[Millis(50_000)]);
+    leading().check(NOW, "hand off to n1: the preferred leader has been back for 100000 ms");
+    let stay = "stay: Leading";
+    leading().with(|facts| facts.hand_off_running = true).check(NOW, stay);
+    leading().with(|facts| facts.last_hand_back_at = Some(Millis(99_900))).check(NOW, stay);
+    leading().with(|facts| facts.last_hand_back_at = Some(Millis(99_800))).check(NOW, "hand off");
+    let lags = |lag| -> &'static BTreeMap<NodeId, u64> {
+        Box::leak(Box::new(BTreeMap::from([(n(1), lag)])))
+    };
+    leading().with(|facts| facts.follower_lags = lags(101)).check(NOW, stay);
+    leading().with(|facts| facts.follower_lags = lags(100)).check(NOW, "hand off");
+    let unknown: &'static BTreeMap<NodeId, u64> = Box::leak(Box::default());
+    leading().with(|facts| facts.follower_lags = unknown).check(NOW, stay);
+    // A new life starts the count again.
+    let reborn = Evidence::Heartbeat { node: n(1), incarnation: Incarnation(2) };
+    let (back, now) = leading().observing(reborn).later(9_950, &[]);
+    back.check(now, stay);
+    let (back, now) = leading().observing(reborn).later(10_000, &[]);
+    back.check(now, "hand off to n1: the preferred leader has been back for 10000 ms");
+    // Having had to take over twice, this node waits twice as long.
+    let twice: &'static [Millis] = &[Millis(40_000), Millis(50_000)];
+    let again = || leading().with(|facts| facts.own_claims = twice).observing(reborn);
+    let (back, now) = again().later(19_950, &[]);
+    back.check(now, stay);
+    let (back, now) = again().later(20_000, &[]);
+    back.check(now, "hand off");
+    let (preferred, now) = case().with(|facts| facts.me = n(1)).later(1_000, &[]);
+    preferred.check(now, stay);
+}
+
+#[test]
+fn a_failing_leader_hands_over_and_a_slow_one_does_not() {
+    let leading = |evidence| case().led_by(2, 1).observing(evidence);
+    leading(Evidence::OwnStoreFailed).check(NOW, "hand off to n1: the own store fails");
+    leading(Evidence::OwnAppendFailed).check(NOW, "hand off to n1: own appends fail");
+    let slow = Evidence::OwnAppend { took_ms: 3_000 };
+    let slow = leading(slow).observing(slow).observing(slow);
+    slow.with(|facts| facts.hand_off_running = true).check(NOW, "stay: Leading");
+    let (alone, now) = case().led_by(2, 1).later(3_000, &[1, 3]);
+    alone.observing(Evidence::OwnStoreFailed).check(now, "stay: Leading");
+}
+
+#[test]
+fn an_explanation_has_everything_a_person_needs() {
+    let (case_, now) = case().led_by(3, 1).later(1_150, &[3]);
+    let Decision::Claim { why } = decide(now, &case_.facts, &case_.detector) else {
+        panic!("it claims");
+    };
+    assert_eq!(
+        why.text("music"),
+        "n2 claims music/3: leader n3 silent for 1150 ms (limit 1000 ms, 4 heartbeats missed); \
+         waited 150 ms for others; n1 could act at once; \
+         by hand: cortado handoff music/3 --to n2; undo: cortado handoff music/3 --to n3"
+    );
+    let Decision::HandOff { why, .. } = decide(NOW, &case().led_by(2, 1).facts, &case().detector)
+    else {
+        panic!("it hands over");
+    };
+    assert_eq!(
+        why.text("music"),
+        "n2 hands over music/3: the preferred leader has been back for 100000 ms; \
+         by hand: cortado handoff music/3 --to n1; undo: cortado handoff music/3 --to n2"
+    );
+}

@@ -1,0 +1,197 @@
+//! Why the automation acted: evidence, alternatives, how to do it by hand, how to undo it.
+//!
+//! Data first, so that a console can show it and a test can compare it; the text is for the
+//! decision log. Start reading at [`Explanation`].
+
+use crate::detector::{Death, Sickness};
+use cortado_model::{Incarnation, NodeId, PartitionId};
+use std::fmt;
+
+/// The reasons for one decision about one partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explanation {
+    /// The partition.
+    pub partition: PartitionId,
+    /// Who decided.
+    pub node: NodeId,
+    /// What made it act.
+    pub cause: Cause,
+    /// How long it left others the chance to act first.
+    pub waited_ms: u64,
+    /// Who else could have, and why not.
+    pub alternatives: Vec<Alternative>,
+    /// What a person would have typed.
+    pub by_hand: Command,
+    /// What restores the former state, if there was one to return to.
+    pub undo: Option<Command>,
+}
+
+/// What makes a node claim, or hand over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The partition is new.
+    NeverLed,
+    /// The leader is gone.
+    LeaderDead {
+        /// Who led.
+        leader: NodeId,
+        /// In which life.
+        incarnation: Incarnation,
+        /// The evidence.
+        death: Death,
+    },
+    /// The leader's process is another one now, and never continues what the old one led.
+    LeaderRestarted {
+        /// Who led.
+        leader: NodeId,
+        /// The life in which it led.
+        old: Incarnation,
+        /// Its present life.
+        new: Incarnation,
+    },
+    /// The leader gave the leadership up.
+    SteppedDown {
+        /// Who led.
+        by: NodeId,
+        /// Whom it named.
+        to: Option<NodeId>,
+    },
+    /// The preferred leader is fit again.
+    PreferredIsBack {
+        /// For how long it has been alive.
+        alive_ms: u64,
+    },
+    /// The leader itself is unfit.
+    Sick(Sickness),
+}
+
+impl Cause {
+    /// Whether the log itself says that nobody leads. Only a death is a guess; and only guesses can
+    /// make two nodes take a leadership from each other again and again.
+    pub(crate) fn is_certain(&self) -> bool {
+        match self {
+            Cause::NeverLed | Cause::LeaderRestarted { .. } | Cause::SteppedDown { .. } => true,
+            Cause::LeaderDead { .. } | Cause::PreferredIsBack { .. } | Cause::Sick(_) => false,
+        }
+    }
+
+    /// The leader whose death it is.
+    pub(crate) fn dead_leader(&self) -> Option<NodeId> {
+        match self {
+            Cause::LeaderDead { leader, .. } => Some(*leader),
+            Cause::NeverLed
+            | Cause::LeaderRestarted { .. }
+            | Cause::SteppedDown { .. }
+            | Cause::PreferredIsBack { .. }
+            | Cause::Sick(_) => None,
+        }
+    }
+
+    /// Whether it makes a node claim; the others make it hand over.
+    pub fn is_claim(&self) -> bool {
+        match self {
+            Cause::NeverLed
+            | Cause::LeaderDead { .. }
+            | Cause::LeaderRestarted { .. }
+            | Cause::SteppedDown { .. } => true,
+            Cause::PreferredIsBack { .. } | Cause::Sick(_) => false,
+        }
+    }
+}
+
+/// A node that could have acted instead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Alternative {
+    /// The node.
+    pub node: NodeId,
+    /// Why it did not.
+    pub why: NotChosen,
+}
+
+/// Why a node was not the one to act.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotChosen {
+    /// It counts as dead.
+    Dead(Death),
+    /// Its turn comes this long after the leadership became vacant; it may come first, and has not
+    /// acted so far.
+    Waits {
+        /// From its rank.
+        wait_ms: u64,
+    },
+}
+
+/// A command that a person could give.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Gives the leadership of a partition to a node.
+    HandOff {
+        /// The partition.
+        partition: PartitionId,
+        /// The node.
+        to: NodeId,
+    },
+}
+
+impl Explanation {
+    /// The explanation as one line of text for the decision log.
+    ///
+    /// * `database`: the name of the partition's database, as commands take it.
+    pub fn text(&self, database: &str) -> String {
+        let Explanation { partition, node, cause, .. } = self;
+        let action = if cause.is_claim() { "claims" } else { "hands over" };
+        let mut text = format!("{node} {action} {database}/{}: {cause}", partition.number);
+        if self.waited_ms > 0 {
+            text += &format!("; waited {} ms for others", self.waited_ms);
+        }
+        for Alternative { node, why } in &self.alternatives {
+            text += &format!("; {node} {why}");
+        }
+        text += &format!("; by hand: {}", self.by_hand.text(database));
+        match self.undo {
+            Some(undo) => text + &format!("; undo: {}", undo.text(database)),
+            None => text + "; undo: not needed",
+        }
+    }
+}
+
+impl Command {
+    /// The command as typed; `database` is the name of the partition's database.
+    pub fn text(&self, database: &str) -> String {
+        match self {
+            Command::HandOff { partition, to } => {
+                format!("cortado handoff {database}/{} --to {to}", partition.number)
+            }
+        }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Cause::NeverLed => f.write_str("it has never been led"),
+            Cause::LeaderDead { leader, death, .. } => write!(f, "leader {leader} {death}"),
+            Cause::LeaderRestarted { leader, .. } => {
+                write!(f, "leader {leader} has restarted, its leadership is over")
+            }
+            Cause::SteppedDown { by, to: Some(to) } => {
+                write!(f, "leader {by} stepped down in favour of {to}")
+            }
+            Cause::SteppedDown { by, to: None } => write!(f, "leader {by} stepped down"),
+            Cause::PreferredIsBack { alive_ms } => {
+                write!(f, "the preferred leader has been back for {alive_ms} ms")
+            }
+            Cause::Sick(sickness) => write!(f, "{sickness}"),
+        }
+    }
+}
+
+impl fmt::Display for NotChosen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NotChosen::Dead(death) => write!(f, "is dead: {death}"),
+            NotChosen::Waits { wait_ms: 0 } => f.write_str("could act at once"),
+            NotChosen::Waits { wait_ms } => write!(f, "would wait {wait_ms} ms"),
+        }
+    }
+}

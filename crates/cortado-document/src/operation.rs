@@ -1,0 +1,215 @@
+//! One write, judged against the state that it finds.
+//!
+//! Decides what a write does and what it answers; never how that is numbered in a protocol, and
+//! never whether it commits. Start reading at [`Operation::evaluate`].
+
+#[cfg(test)]
+mod tests;
+
+use crate::condition::{Condition, Unmet};
+use crate::document::Document;
+use crate::partitioning::partition_of;
+use crate::patch::{JsonPatch, MergePatch, PatchError};
+use crate::schema::{Schema, Violation};
+use cortado_model::limits::OPERATIONS_MAX;
+use cortado_model::{DocumentKey, Etag, TableId};
+use std::collections::BTreeMap;
+
+/// One write to one document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Operation {
+    /// The table.
+    pub table: TableId,
+    /// The document; as many parts as the table's key has.
+    pub key: DocumentKey,
+    /// What to do.
+    pub action: Action,
+    /// When to do it.
+    pub condition: Condition,
+}
+
+/// What an operation does to its document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Creates or replaces.
+    Put {
+        /// The whole new value.
+        value: Document,
+    },
+    /// Changes some members; never creates.
+    Merge {
+        /// The members.
+        patch: MergePatch,
+    },
+    /// Applies steps; never creates.
+    JsonPatch {
+        /// The steps.
+        patch: JsonPatch,
+    },
+    /// Removes.
+    Delete,
+    /// Does nothing but judge the condition.
+    Check,
+}
+
+/// A document as an operation finds it.
+#[derive(Clone, Copy, Debug)]
+pub struct Current<'a> {
+    /// Names its state.
+    pub etag: Etag,
+    /// Its value, as stored.
+    pub value: &'a [u8],
+}
+
+impl Operation {
+    /// What this write does to `current`.
+    ///
+    /// * `current`: the document in the leader's speculative state, `None` if there is none.
+    /// * `schema`: what the table's documents must satisfy.
+    ///
+    /// # Errors
+    /// An unmet condition wins over a missing document, and both over what the write says.
+    pub fn evaluate(
+        &self,
+        current: Option<Current<'_>>,
+        schema: Option<&Schema>,
+    ) -> Result<Evaluated, Refusal> {
+        let etag = current.map(|current| current.etag);
+        self.condition.judge(etag).map_err(Refusal::ConditionFailed)?;
+        let patched = |apply: &dyn Fn(&[u8]) -> Result<Document, PatchError>| {
+            let current = current.ok_or(Refusal::Missing)?;
+            apply(current.value).map_err(Refusal::Patch)
+        };
+        let (done, value) = match &self.action {
+            Action::Put { value } if current.is_some() => (Done::Replaced, value.clone()),
+            Action::Put { value } => (Done::Created, value.clone()),
+            Action::Merge { patch } => (Done::Patched, patched(&|value| patch.apply(value))?),
+            Action::JsonPatch { patch } => (Done::Patched, patched(&|value| patch.apply(value))?),
+            Action::Delete if current.is_some() => {
+                return Ok(Evaluated { done: Done::Deleted, change: Some(Change::Remove) });
+            }
+            Action::Delete => return Ok(Evaluated { done: Done::Missing, change: None }),
+            Action::Check => return Ok(Evaluated { done: Done::Checked, change: None }),
+        };
+        if let Some(schema) = schema {
+            schema.validate(&value).map_err(Refusal::SchemaViolated)?;
+        }
+        Ok(Evaluated { done, change: Some(Change::Write(value)) })
+    }
+}
+
+/// What an operation does if it commits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Evaluated {
+    /// What to answer.
+    pub done: Done,
+    /// What to write; `None` leaves the document, its etag included, as it is.
+    pub change: Option<Change>,
+}
+
+/// How an operation went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Done {
+    /// Put where nothing was.
+    Created,
+    /// Put over an older value.
+    Replaced,
+    /// Changed in part.
+    Patched,
+    /// Removed.
+    Deleted,
+    /// Nothing to delete. Fails nothing inside a transaction; alone, it is "not found".
+    Missing,
+    /// The condition holds.
+    Checked,
+}
+
+/// The mutation of one document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// The new value.
+    Write(Document),
+    /// A tombstone.
+    Remove,
+}
+
+/// Why an operation is not done, nor the transaction around it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The document is not in the state that the client demands.
+    #[error("the document is not in the state that the condition demands")]
+    ConditionFailed(Unmet),
+    /// A patch of a document that does not exist.
+    #[error("there is no such document")]
+    Missing,
+    /// The patch does not fit the document; [`PatchError::TestFailed`] is a conflict.
+    #[error(transparent)]
+    Patch(PatchError),
+    /// The new value breaks the table's schema; at least one entry.
+    #[error("the document breaks the table's schema in {} places", .0.len())]
+    SchemaViolated(Vec<Violation>),
+}
+
+/// Checks what holds for the operations of a transaction whatever the state is.
+///
+/// * `partitions`: of the database; resources of one partition are still two resources.
+///
+/// Answers the partition that all of them belong to.
+///
+/// # Errors
+/// The first rule that `operations` break.
+pub fn check_operations(
+    operations: &[Operation],
+    partitions: u32,
+) -> Result<u32, TransactionError> {
+    let first = operations.first().ok_or(TransactionError::Empty)?;
+    if operations.len() > OPERATIONS_MAX {
+        return Err(TransactionError::TooMany { operations_max: OPERATIONS_MAX });
+    }
+    let resource = first.key.resource();
+    let mut seen = BTreeMap::new();
+    for (operation, Operation { table, key, action, condition }) in operations.iter().enumerate() {
+        if key.resource() != resource {
+            return Err(TransactionError::CrossResource { operation });
+        }
+        if seen.insert((*table, key.as_bytes()), operation).is_some() {
+            return Err(TransactionError::RepeatedKey { operation });
+        }
+        if *action == Action::Check && condition.is_empty() {
+            return Err(TransactionError::NothingToCheck { operation });
+        }
+    }
+    Ok(partition_of(resource, partitions))
+}
+
+/// Why some operations are no transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TransactionError {
+    /// No operations.
+    #[error("a transaction has at least one operation")]
+    Empty,
+    /// More operations than allowed.
+    #[error("a transaction has at most {operations_max} operations")]
+    TooMany {
+        /// The limit.
+        operations_max: usize,
+    },
+    /// A key has another resource than the first operation's.
+    #[error("operation {operation} names another resource than operation 0")]
+    CrossResource {
+        /// Counted from 0.
+        operation: usize,
+    },
+    /// A document is named twice.
+    #[error("operation {operation} names a document that an earlier one names too")]
+    RepeatedKey {
+        /// Counted from 0.
+        operation: usize,
+    },
+    /// A check without a condition.
+    #[error("operation {operation} is a check without a condition")]
+    NothingToCheck {
+        /// Counted from 0.
+        operation: usize,
+    },
+}

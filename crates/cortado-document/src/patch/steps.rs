@@ -1,0 +1,161 @@
+//! JSON patch: a list of steps, all of which succeed or none is done.
+
+use super::pointer::Pointer;
+use super::{PatchError, checked_text, finish};
+use crate::document::Document;
+use crate::json::JsonLimits;
+use crate::tree::{self, Tree};
+use cortado_model::limits::{DOCUMENT_BYTES_MAX, OPERATIONS_MAX};
+use serde_json::{Number, Value};
+
+/// Steps applied in order. RFC 6902.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JsonPatch {
+    steps: Vec<Step>,
+}
+
+/// One step of a patch; values are compact JSON.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Step {
+    Add { path: Pointer, value: String },
+    Remove { path: Pointer },
+    Replace { path: Pointer, value: String },
+    Move { from: Pointer, path: Pointer },
+    Copy { from: Pointer, path: Pointer },
+    Test { path: Pointer, value: String },
+}
+
+/// Bytes that the `copy` steps of one patch may copy: doubling a document a thousand times would
+/// pass any memory, and no useful patch copies more than some documents' worth.
+const COPIED_BYTES_MAX: usize = 8 * DOCUMENT_BYTES_MAX;
+
+impl JsonPatch {
+    /// Reads at most 1,000 steps.
+    ///
+    /// # Errors
+    /// [`PatchError::Json`], `NotAnArray`, `TooManySteps`, `BadStep` or `BadPointer`.
+    pub fn parse(bytes: &[u8]) -> Result<JsonPatch, PatchError> {
+        let text = checked_text(bytes, &JsonLimits::BODY).map_err(PatchError::Json)?;
+        let items = tree::items(&text).ok_or(PatchError::NotAnArray)?;
+        if items.len() > OPERATIONS_MAX {
+            return Err(PatchError::TooManySteps { steps_max: OPERATIONS_MAX });
+        }
+        let steps = items.iter().enumerate().map(|(step, text)| parse_step(step, text));
+        Ok(JsonPatch { steps: steps.collect::<Result<_, _>>()? })
+    }
+
+    /// The document that `current` becomes.
+    ///
+    /// # Errors
+    /// The first step that fails, or [`PatchError::Refused`] if the result may not be stored.
+    pub fn apply(&self, current: &[u8]) -> Result<Document, PatchError> {
+        let current = std::str::from_utf8(current).map_err(|_| PatchError::Damaged)?;
+        let mut root = Tree::Text(current);
+        let mut copied_bytes = 0;
+        for (step, action) in self.steps.iter().enumerate() {
+            let nowhere = PatchError::NoSuchPlace { step };
+            match action {
+                Step::Add { path, value } => path.add(&mut root, Tree::Text(value)),
+                Step::Remove { path } => path.remove(&mut root).map(drop),
+                Step::Replace { path, value } => {
+                    path.find(&mut root).map(|old| *old = Tree::Text(value))
+                }
+                Step::Move { from, path } if from.is_above(path) => {
+                    return Err(PatchError::IntoItself { step });
+                }
+                Step::Move { from, path } => {
+                    from.remove(&mut root).and_then(|value| path.add(&mut root, value))
+                }
+                Step::Copy { from, path } => {
+                    let value = from.find(&mut root).ok_or(nowhere.clone())?.clone();
+                    copied_bytes += written(&value).len();
+                    if copied_bytes > COPIED_BYTES_MAX {
+                        return Err(PatchError::CopiesTooMuch { bytes_max: COPIED_BYTES_MAX });
+                    }
+                    path.add(&mut root, value)
+                }
+                Step::Test { path, value } => {
+                    let found = path.find(&mut root).map(|found| written(found));
+                    let same = found.is_some_and(|found| same_json(&found, value));
+                    Some(same.then_some(()).ok_or(PatchError::TestFailed { step })?)
+                }
+            }
+            .ok_or(nowhere)?;
+        }
+        finish(&root)
+    }
+}
+
+fn parse_step(step: usize, text: &str) -> Result<Step, PatchError> {
+    let bad = || PatchError::BadStep { step };
+    let members = tree::members(text).ok_or_else(bad)?;
+    let member = |name: &str| members.iter().find(|(n, _)| n == name).map(|(_, value)| *value);
+    let string = |name: &str| -> Result<String, PatchError> {
+        serde_json::from_str(member(name).ok_or_else(bad)?).map_err(|_| bad())
+    };
+    let pointer = |name: &str| -> Result<Pointer, PatchError> {
+        Pointer::parse(&string(name)?).ok_or(PatchError::BadPointer { step })
+    };
+    let value = || member("value").map(str::to_owned).ok_or_else(bad);
+    let path = pointer("path")?;
+    Ok(match string("op")?.as_str() {
+        "add" => Step::Add { path, value: value()? },
+        "remove" => Step::Remove { path },
+        "replace" => Step::Replace { path, value: value()? },
+        "move" => Step::Move { from: pointer("from")?, path },
+        "copy" => Step::Copy { from: pointer("from")?, path },
+        "test" => Step::Test { path, value: value()? },
+        _ => return Err(bad()),
+    })
+}
+
+fn written(tree: &Tree<'_>) -> String {
+    let mut text = String::new();
+    tree.write(&mut text);
+    text
+}
+
+/// Equality of RFC 6902, section 4.6: numbers by value, objects without order.
+fn same_json(a: &str, b: &str) -> bool {
+    if a == b {
+        return true;
+    }
+    match (serde_json::from_str::<Value>(a), serde_json::from_str::<Value>(b)) {
+        (Ok(a), Ok(b)) => same(&a, &b),
+        (Ok(_), Err(_)) | (Err(_), _) => false,
+    }
+}
+
+fn same(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Number(a), Value::Number(b)) => same_number(a, b),
+        (Value::Array(a), Value::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b))
+        }
+        (Value::Object(a), Value::Object(b)) => {
+            let in_b = |(name, a)| b.get(name).is_some_and(|b| same(a, b));
+            a.len() == b.len() && a.iter().all(in_b)
+        }
+        (a, b) => a == b,
+    }
+}
+
+fn same_number(a: &Number, b: &Number) -> bool {
+    match (integer(a), integer(b)) {
+        (Some(a), Some(b)) => a == b,
+        // One is an integer beyond what doubles hold exactly, or has a fraction; not both.
+        (Some(_), None) | (None, Some(_)) => false,
+        (None, None) => a.as_f64() == b.as_f64(),
+    }
+}
+
+/// The number as an integer, if it is one of at most 127 bits.
+fn integer(number: &Number) -> Option<i128> {
+    if let Some(integer) = number.as_i128() {
+        return Some(integer);
+    }
+    let double = number.as_f64()?;
+    let small = double.fract() == 0.0 && double.abs() < 1e38;
+    // 1e38 < 2^127: the conversion is exact.
+    small.then_some(double as i128)
+}
