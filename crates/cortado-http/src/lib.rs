@@ -1,1 +1,37 @@
-//! Placeholder.
+//! The HTTP API: connections, routes, handlers, and the one table from errors to statuses.
+//!
+//! Decides nothing about documents: it checks what clients send, asks the gateway, and words the
+//! answers. Start reading at [`Server`], then `api` (one request) and `routes` (all of them).
+
+mod server;
+mod connection;
+mod guard;
+mod framing;
+mod limits;
+mod api;
+mod routes;
+mod route;
+mod path;
+mod query;
+mod fields;
+mod media;
+mod hosts;
+mod body;
+mod call;
+mod documents;
+mod lists;
+mod batch;
+mod transaction;
+mod json_body;
+mod changes;
+mod admin;
+mod operations;
+mod answer;
+mod failure;
+mod refusal;
+mod status;
+mod request_id;
+mod metrics;
+
+pub use limits::Limits;
+pub use server::{Options, Server};

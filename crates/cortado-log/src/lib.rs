@@ -1,8 +1,12 @@
 //! The log port: what a partition's log promises, whoever keeps it.
 //!
 //! Decides nothing about generations or leaders: the log orders bytes, the fold judges them.
-//! Start reading at [`Log`]. Every implementation passes [`conformance`].
+//! Start reading at [`Log`]. Every implementation passes the `conformance` suite (a feature).
 //! Source: docs/protocols/replication.md, "The log port".
+
+#[cfg(feature = "conformance")]
+pub mod conformance;
+pub mod memory;
 
 use bytes::Bytes;
 use cortado_model::{LogOffset, PartitionId};
@@ -24,7 +28,8 @@ pub trait Log: Send + Sync + 'static {
     /// Appends `records` to `partition`, in order and next to one another, and answers with the
     /// offset of the first once all are durable.
     ///
-    /// * `records`: at least one; each at most [`RECORD_BYTES_MAX`].
+    /// * `records`: at least one; each at most [`RECORD_BYTES_MAX`]. Anything else is
+    ///   [`AppendError::NotAppended`].
     ///
     /// The call itself puts the records in line, before the answer is awaited: of two calls for one
     /// partition on one thread, the first one's records stand first. After an [`AppendError`] a
@@ -61,18 +66,35 @@ pub trait Log: Send + Sync + 'static {
 
     /// Allows the log to forget the records of `partition` below `below`.
     ///
-    /// A log may keep more than it must; [`first`](Self::first) tells.
+    /// A log may keep more than it must; [`first`](Self::first) tells. A `below` beyond the end
+    /// means the end, one below [`first`](Self::first) changes nothing. The end never moves.
     fn trim(&self, partition: PartitionId, below: LogOffset) -> Pending<Result<(), AppendError>>;
 
     /// The offset of the oldest record that can be read; equals the end if there is none.
     fn first(&self, partition: PartitionId) -> Pending<Result<LogOffset, ReadError>>;
 
-    /// Forgets everything about `partition`, whose database was dropped.
+    /// Forgets everything about `partition`, whose database was dropped; its end is 0 again.
     fn remove(&self, partition: PartitionId) -> Pending<Result<(), AppendError>>;
 }
 
 /// Bytes of one record: a transaction of the largest request body, and its header.
 pub const RECORD_BYTES_MAX: usize = 16 << 20;
+
+/// The rule about what may be appended at all, the same for every implementation.
+///
+/// # Errors
+/// `NotAppended` for no records, and for one longer than [`RECORD_BYTES_MAX`].
+pub fn check_records(records: &[Bytes]) -> Result<(), AppendError> {
+    if records.is_empty() {
+        return Err(AppendError::NotAppended { why: "an append needs at least one record".into() });
+    }
+    match records.iter().find(|record| record.len() > RECORD_BYTES_MAX) {
+        None => Ok(()),
+        Some(record) => Err(AppendError::NotAppended {
+            why: format!("a record of {} bytes exceeds {RECORD_BYTES_MAX} bytes", record.len()),
+        }),
+    }
+}
 
 /// One record as the log holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]

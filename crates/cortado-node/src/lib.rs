@@ -1,1 +1,43 @@
-//! Placeholder.
+//! The shell of Cortado: drives replicas, watches over nodes, and serves clients through one door.
+//!
+//! The protocol is decided in the pure crates; here are the tasks, the clocks and the waiting.
+//! Start reading at [`Cluster::start`], then [`Gateway`]; the heart is in `replica_driver`.
+
+mod cluster;
+mod gateway;
+mod catalog;
+mod status;
+mod events;
+mod settings;
+mod replica_driver;
+mod replica_handle;
+mod inbox;
+mod routes;
+mod process;
+mod node;
+mod node_context;
+mod watcher;
+mod vitals;
+mod controller;
+mod cluster_log;
+mod decisions;
+mod genesis;
+mod snapshot;
+mod remembered_answer;
+mod metrics;
+mod exposition;
+mod clock;
+mod randomness;
+
+pub use catalog::{Catalog, Database, NodeFacts, Table};
+pub use cluster::{Cluster, Components, StartError, StoreFactory};
+pub use events::{DecisionEvent, EventKind};
+pub use gateway::{
+    AdminError, ChangeReader, Changes, ChangesError, Consistency, DatabaseSpec, Declared, Gateway,
+    IdempotencyKey, ListRequest, NotDoneWhy, Page, ReadError, ReadOptions, ScanPage, ScanPosition,
+    ScanRequest, Served, ServedRole, UnknownWhy, WriteError, WriteRequest, Written,
+};
+pub use node::NodeError;
+pub use replica_handle::ReplicaRole;
+pub use settings::{RawSettings, Settings, SettingsError};
+pub use status::{DatabaseStatus, NodeStatus, PartitionStatus, ReplicaStatus, Status};

@@ -222,6 +222,9 @@ impl Replica {
 
     fn on_records(&mut self, entries: Vec<(LogOffset, Bytes)>, out: &mut Outbox<'_>) {
         for (offset, bytes) in entries {
+            if matches!(self.stage, Stage::Offline) {
+                return; // For good, even if the same bytes should be well the next time.
+            }
             if offset < self.fold.next_offset {
                 continue;
             }
@@ -263,6 +266,9 @@ impl Replica {
     }
 
     fn on_caught_up(&mut self, end: LogOffset, out: &mut Outbox<'_>) {
+        if matches!(self.stage, Stage::Offline) {
+            return;
+        }
         if self.fold.next_offset < end {
             // The driver's duty was to feed everything below `end`: ask again.
             out.effect(Effect::Recover);

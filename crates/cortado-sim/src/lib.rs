@@ -1,1 +1,42 @@
-//! Placeholder.
+//! The seeded simulator: years of faults through the code that ships, the same for every repetition.
+//!
+//! Holds no code of the product: it drives `cortado-replica` and `cortado-log` as a node would and
+//! believes neither. Never reads a clock and never asks for randomness: a seed decides everything.
+//! Start reading at [`simulate`], then [`World::run`]; what must hold is in [`invariants`].
+
+pub mod client;
+pub mod coverage;
+pub mod documents;
+pub mod driver;
+pub mod history;
+pub mod invariants;
+pub mod mutant;
+pub mod node;
+pub mod oracle;
+pub mod plan;
+pub mod random;
+pub mod scenario;
+pub mod schedule;
+pub mod store;
+pub mod time;
+pub mod trace;
+pub mod truth;
+pub mod violation;
+mod world;
+
+pub use coverage::Coverage;
+pub use mutant::Mutant;
+pub use scenario::Scenario;
+pub use trace::Telling;
+pub use violation::{Finding, Violation};
+pub use world::{Report, World};
+
+/// Runs one seed to its end.
+pub fn simulate(
+    seed: u64,
+    scenario: Scenario,
+    mutant: Option<Mutant>,
+    telling: Telling,
+) -> Report {
+    World::new(seed, scenario, mutant, telling).run()
+}

@@ -1,1 +1,196 @@
-//! Placeholder.
+//! The store port on fjall, a log-structured engine in Rust: one directory for one node.
+//!
+//! Never waits for the disk on behalf of a batch: the replication log is the truth, and fjall comes
+//! back at a prefix of the batches. Start reading at [`FjallStore`].
+
+mod errors;
+mod flusher;
+mod layout;
+mod open;
+mod portions;
+mod space;
+mod starts;
+mod view;
+
+pub use open::{OpenError, Settings};
+
+use bytes::Bytes;
+use cortado_model::{DocumentKey, PartitionId, TableId};
+use cortado_store::encoding::{EntryKey, check_snapshot_entry, parse_document};
+use cortado_store::{Batch, SnapshotEntry, Store, StoreError, StoredDocument, View, changes_of};
+use errors::store_error;
+use fjall::{Database, Keyspace, OwnedWriteBatch, PersistMode, Readable};
+use flusher::Flusher;
+use portions::Portions;
+use space::FreeSpace;
+use starts::Starts;
+use view::FjallView;
+
+/// The replicas of one node in one directory.
+///
+/// All partitions share one fjall keyspace, and with it one memtable and one sequence of tables:
+/// what a crash leaves is one prefix of all batches together, memory does not grow with the number
+/// of partitions, and the stall of a flush comes once, not once for each of them.
+///
+/// Dropping the store hands what it holds to the operating system, ends its threads (waiting for
+/// the step they are at: not for an async thread) and frees the directory, as soon as its views
+/// are gone too.
+pub struct FjallStore {
+    // First, so that it ends first.
+    flusher: Flusher,
+    entries: Keyspace,
+    database: Database,
+    space: FreeSpace,
+    starts: Starts,
+}
+
+impl FjallStore {
+    /// Opens the store of `settings`, or makes an empty one where there is none.
+    ///
+    /// Reads back what was in no table yet, some 100 MB at most, and finishes the removes and
+    /// installs that a crash interrupted.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn open(settings: &Settings) -> Result<FjallStore, OpenError> {
+        let (database, entries) = open::open(settings)?;
+        let space = FreeSpace::new(&settings.directory);
+        let flusher = Flusher::start(&settings.directory, database.clone(), entries.clone());
+        let flusher = flusher.map_err(|error| OpenError::of_system(&settings.directory, error))?;
+        let starts = Starts::default();
+        let store = FjallStore { flusher, entries, database, space, starts };
+        store.finish_removes().map_err(|error| OpenError::of_store(&settings.directory, error))?;
+        Ok(store)
+    }
+
+    /// Removes what is there of partitions without a checkpoint.
+    fn finish_removes(&self) -> Result<(), StoreError> {
+        for (partition, has_checkpoint) in self.found()? {
+            if !has_checkpoint {
+                self.remove(partition)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The partitions of which anything is there, and whether their checkpoint is.
+    fn found(&self) -> Result<Vec<(PartitionId, bool)>, StoreError> {
+        view::partitions(&self.database.snapshot(), &self.entries)
+    }
+
+    fn fjall_view(&self, partition: PartitionId) -> FjallView {
+        FjallView::new(self.database.snapshot(), self.entries.clone(), partition)
+    }
+
+    /// An empty batch that goes to the operating system when the engine's buffer is full, not when
+    /// the batch ends: a system call for every 8 KiB, and not for every batch.
+    fn new_write(&self, capacity: usize) -> OwnedWriteBatch {
+        OwnedWriteBatch::with_capacity(self.database.clone(), capacity)
+    }
+
+    fn install_entries(
+        &self,
+        partition: PartitionId,
+        entries: &mut dyn Iterator<Item = Result<SnapshotEntry, StoreError>>,
+        checkpoint: Bytes,
+    ) -> Result<(), StoreError> {
+        let prefix = layout::prefix(partition);
+        let mut portions = Portions::new(self);
+        let mut last: Option<Bytes> = None;
+        for entry in entries {
+            let entry = entry?;
+            check_snapshot_entry(last.as_deref(), &entry)?;
+            portions.put([&prefix[..], &entry.key].concat(), entry.value)?;
+            last = Some(entry.key);
+        }
+        portions.put(EntryKey::Checkpoint.behind(&prefix), checkpoint)?;
+        portions.finish()
+    }
+}
+
+impl Drop for FjallStore {
+    fn drop(&mut self) {
+        // The engine hands over what it holds from a thread that may outlive this call; then it
+        // would write into a store that is open again. If it fails here, a suffix is lost: the log
+        // has it.
+        let _ = self.database.persist(PersistMode::Buffer);
+    }
+}
+
+impl Store for FjallStore {
+    fn partitions(&self) -> Result<Vec<PartitionId>, StoreError> {
+        let found = self.found()?.into_iter();
+        Ok(found.filter_map(|(partition, whole)| whole.then_some(partition)).collect())
+    }
+
+    fn apply(&self, partition: PartitionId, batch: Batch) -> Result<(), StoreError> {
+        let reader = self.starts.reader(self, partition, &batch);
+        let changes = changes_of(batch, &layout::prefix(partition), &reader)?;
+        let mut write = self.new_write(changes.len());
+        let mut size_bytes = 0;
+        for change in changes {
+            size_bytes += change.key.len() + change.value.as_ref().map_or(0, Bytes::len);
+            match change.value {
+                Some(value) => write.insert(&self.entries, change.key, value),
+                None => write.remove(&self.entries, change.key),
+            }
+        }
+        self.space.reserve(size_bytes)?;
+        write.commit().map_err(store_error)?;
+        self.starts.advance(reader);
+        self.flusher.written(size_bytes);
+        Ok(())
+    }
+
+    fn view(&self, partition: PartitionId) -> Result<Box<dyn View>, StoreError> {
+        Ok(Box::new(self.fjall_view(partition)))
+    }
+
+    fn get(
+        &self,
+        partition: PartitionId,
+        table: TableId,
+        key: &DocumentKey,
+    ) -> Result<Option<StoredDocument>, StoreError> {
+        let key = EntryKey::Document { table, key: key.as_bytes() };
+        let key = key.behind(&layout::prefix(partition));
+        // A read without a snapshot would see a batch that is only half applied.
+        let value = self.database.snapshot().get(&self.entries, key).map_err(store_error)?;
+        value.map(|value| parse_document(value.into())).transpose()
+    }
+
+    fn remove(&self, partition: PartitionId) -> Result<(), StoreError> {
+        self.starts.reset(partition);
+        let view = self.fjall_view(partition);
+        let mut portions = Portions::new(self);
+        if view.checkpoint()?.is_some() {
+            portions.remove(EntryKey::Checkpoint.behind(&layout::prefix(partition)))?;
+            // Nothing else goes before it.
+            portions.commit()?;
+        }
+        for key in view.keys() {
+            portions.remove(key?.to_vec())?;
+        }
+        portions.finish()
+    }
+
+    fn install(
+        &self,
+        partition: PartitionId,
+        entries: &mut dyn Iterator<Item = Result<SnapshotEntry, StoreError>>,
+        checkpoint: Bytes,
+    ) -> Result<(), StoreError> {
+        self.remove(partition)?;
+        self.install_entries(partition, entries, checkpoint).inspect_err(|_| {
+            // If this fails as well, the next opening of the store does it: there is no checkpoint.
+            let _ = self.remove(partition);
+        })
+    }
+
+    fn sync(&self) -> Result<(), StoreError> {
+        self.database.persist(PersistMode::SyncData).map_err(store_error)
+    }
+}
+
+#[cfg(test)]
+mod tests;

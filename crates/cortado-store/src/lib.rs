@@ -1,7 +1,19 @@
 //! The store port: where a node keeps the applied state of its replicas.
 //!
 //! Decides nothing: the fold says what is applied, the store keeps it, whole batches at a time.
-//! Start reading at [`Store`]. Every implementation passes [`conformance`].
+//! Start reading at [`Store`]. Every implementation passes the suite in `conformance` (a feature of
+//! this crate) and keeps the bytes of [`encoding`].
+
+mod changes;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
+mod digest;
+pub mod encoding;
+mod memory;
+
+pub use changes::{EntryChange, StoredEntries, changes_of};
+pub use digest::digest;
+pub use memory::{Fault, MemoryStore};
 
 use bytes::Bytes;
 use cortado_model::{DocumentKey, Etag, PartitionId, Scn, TableId, WallMillis};
@@ -11,13 +23,21 @@ use std::ops::Bound;
 ///
 /// After a crash each partition is as some earlier `apply` left it, all of that batch and of every
 /// batch before it: a suffix may be missing (the log has it), never a middle.
+///
+/// A partition without a checkpoint is empty. Calls block, for microseconds where not said
+/// otherwise.
 pub trait Store: Send + Sync + 'static {
-    /// The partitions that have a checkpoint.
+    /// The partitions that have a checkpoint, in ascending order.
     fn partitions(&self) -> Result<Vec<PartitionId>, StoreError>;
 
     /// Applies `batch` to `partition`, its checkpoint included: all of it or nothing.
     ///
-    /// One caller at a time for each partition.
+    /// One caller at a time for each partition, `remove` and `install` included; different
+    /// partitions may be applied to at once.
+    ///
+    /// # Errors
+    /// The batch is not visible. After [`StoreError::Failed`] it may be found, whole or not at all,
+    /// when the store is opened again.
     fn apply(&self, partition: PartitionId, batch: Batch) -> Result<(), StoreError>;
 
     /// A view of `partition` that later batches do not change.
@@ -31,13 +51,22 @@ pub trait Store: Send + Sync + 'static {
         key: &DocumentKey,
     ) -> Result<Option<StoredDocument>, StoreError>;
 
-    /// Removes everything of `partition`. Interrupted by a crash, it may be half done, but then the
-    /// checkpoint is gone, and the next `install` or `remove` finishes the work.
+    /// Removes everything of `partition`; nothing to remove is no error.
+    ///
+    /// Takes seconds for a big partition. Interrupted by an error or a crash, it may be half done,
+    /// but then the checkpoint is gone, and the next `install` or `remove` of the partition or the
+    /// next opening of the store finishes the work.
     fn remove(&self, partition: PartitionId) -> Result<(), StoreError>;
 
     /// Replaces everything of `partition` by a snapshot: entries in key order, the checkpoint last.
     ///
-    /// Interrupted by an error or a crash, the partition has no checkpoint, as if removed.
+    /// Takes as long as the snapshot is big. A view taken meanwhile may show a part of the
+    /// partition; its checkpoint is `None`.
+    ///
+    /// # Errors
+    /// What an entry of the iterator brings, [`StoreError::Damaged`] for entries out of order or of
+    /// another format, or the store's own. Interrupted by any of them or by a crash, the partition
+    /// has no checkpoint, as if removed.
     fn install(
         &self,
         partition: PartitionId,
@@ -55,14 +84,16 @@ pub trait View: Send + Sync {
     fn checkpoint(&self) -> Result<Option<Bytes>, StoreError>;
 
     /// One document.
-    fn get(&self, table: TableId, key: &DocumentKey)
-    -> Result<Option<StoredDocument>, StoreError>;
+    fn get(&self, table: TableId, key: &DocumentKey) -> Result<Option<StoredDocument>, StoreError>;
 
     /// The documents of `range` in key order, lazily.
     fn scan<'a>(&'a self, range: &ScanRange) -> DocumentIterator<'a>;
 
-    /// What was committed under an idempotency key.
-    fn remembered(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError>;
+    /// What was committed under an idempotency key, and when.
+    ///
+    /// Replicas forget at different moments ([`Batch::forget_before`]): who decides by the answer
+    /// must not use one older than that.
+    fn remembered(&self, key: &[u8]) -> Result<Option<Remembered>, StoreError>;
 
     /// The last bookmark at or before `scn`.
     fn bookmark(&self, scn: Scn) -> Result<Option<(Scn, Bytes)>, StoreError>;
@@ -103,6 +134,15 @@ pub struct StoredDocument {
     pub value: Bytes,
 }
 
+/// The answer to a transaction, to repeat if its idempotency key comes again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remembered {
+    /// Log time of the transaction.
+    pub time: WallMillis,
+    /// What to answer.
+    pub answer: Bytes,
+}
+
 /// What becomes visible together.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
@@ -111,7 +151,7 @@ pub struct Batch {
     /// Idempotency keys to remember: log time of the transaction, key, what to answer.
     pub remember: Vec<(WallMillis, Bytes, Bytes)>,
     /// Forget some idempotency keys remembered before this log time, oldest first: at most twice as
-    /// many as this batch remembers, and at least one, so that the table stays bounded.
+    /// many as this batch remembers, or one, so that the table stays bounded and a batch short.
     pub forget_before: Option<WallMillis>,
     /// Fold states to find again by SCN, so that a change stream can start in the middle.
     pub bookmarks: Vec<(Scn, Bytes)>,
@@ -134,7 +174,7 @@ pub struct SnapshotEntry {
 }
 
 /// Why the store did not do it. Nothing of the operation is visible.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// No space: reads go on, writes may be tried again when there is space.
     #[error("the store is full: {why}")]
@@ -148,7 +188,7 @@ pub enum StoreError {
         /// File or key, for people.
         why: String,
     },
-    /// The store has failed and must be opened again.
+    /// The store has failed and must be dropped and opened again.
     #[error("the store has failed: {why}")]
     Failed {
         /// The cause, for people.

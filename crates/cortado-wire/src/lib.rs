@@ -1,1 +1,39 @@
-//! Placeholder.
+//! The HTTP API as data: bodies, headers, error codes, tokens, and the OpenAPI document.
+//!
+//! Sends and receives nothing, and knows no status of any error. Servers and clients share it.
+//! Start reading at [`Code`], then [`TransactionBody`].
+
+mod code;
+mod problem;
+mod documents;
+mod changes;
+mod admin;
+mod position;
+mod session;
+mod cursor;
+pub mod headers;
+pub mod openapi;
+mod shape;
+mod calendar;
+mod text;
+mod varint;
+
+pub use admin::{
+    ClusterAnswer, DatabaseAnswer, DatabaseBody, DatabaseStatusAnswer, DatabasesAnswer,
+    EventAnswer, EventsAnswer, HandoffBody, NodeAnswer, NodesAnswer, PartitionAnswer,
+    PartitionsAnswer, ReplicaAnswer, TableAnswer, TableBody, TablesAnswer,
+};
+pub use calendar::{http_date, rfc3339};
+pub use changes::{ChangeBody, ChangeKind, ChangeLine, TransactionWriter, write_heartbeat};
+pub use code::Code;
+pub use cursor::{BadCursor, Cursor, CursorBinding};
+pub use documents::{
+    BatchAnswer, BatchBody, BatchKey, BatchResult, Entry, OperationBody, OperationKind,
+    OperationResult, PageAnswer, PageWriter, TransactionAnswer, TransactionBody, WriteAnswer,
+    write_answer,
+};
+pub use position::{ParsePositionError, Position, Since};
+pub use problem::{Outcome, PROBLEM_MEDIA_TYPE, Problem, Reason};
+pub use session::{BadSession, SESSION_BYTES_MAX, Session, encode as encode_session};
+pub use shape::read_object;
+pub use text::{JsonText, push_etag, push_position};

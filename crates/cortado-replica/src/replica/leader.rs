@@ -226,6 +226,8 @@ impl Leader {
         match &mut self.stage {
             Stage::Opening { barrier, proven: false, .. } => *barrier = None,
             Stage::Opening { .. } | Stage::Serving => {}
+            // A step-down that may still arrive lets its successor serve at once.
+            Stage::SteppingDown if why == NotDone::LogUnusable => {}
             Stage::SteppingDown => self.stage = Stage::Serving,
         }
         let strict = self.strict.take().map(|(_, requests)| requests).unwrap_or_default();

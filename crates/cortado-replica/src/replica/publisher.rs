@@ -112,6 +112,11 @@ impl Publisher {
             if self.last.generation >= settings.bounds.generation_max {
                 return Err(NotDone::Exhausted);
             }
+            if !self.is_idle() {
+                // A claim is accepted over a record that is missing before it, and what is chained
+                // to that one never is: the generation must be complete before the next one opens.
+                return Err(NotDone::Changing);
+            }
             let address = publish.fold.claimant.as_ref().map(|c| c.address.clone());
             let claim = Claim { address: address.unwrap_or_default(), seen: self.last };
             let opening = Scn::opening(self.last.generation.next());

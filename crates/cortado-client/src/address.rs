@@ -1,0 +1,81 @@
+//! Where a server is.
+//!
+//! Start reading at [`ServerAddress`].
+
+use std::fmt;
+use std::str::FromStr;
+
+/// The scheme, host and port of a server; text form `http://127.0.0.1:7171`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerAddress {
+    /// Host and port, as a request's `Host` field spells them.
+    authority: String,
+}
+
+impl ServerAddress {
+    /// The server's root followed by `path`, which starts with a slash.
+    pub(crate) fn join(&self, path: &str) -> String {
+        format!("http://{}{path}", self.authority)
+    }
+}
+
+impl fmt::Display for ServerAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "http://{}", self.authority)
+    }
+}
+
+impl FromStr for ServerAddress {
+    type Err = AddressError;
+
+    /// Reads `http://host:port`, with or without a slash at the end; the port may be absent (80).
+    fn from_str(text: &str) -> Result<ServerAddress, AddressError> {
+        let refuse = |why| AddressError { text: text.to_owned(), why };
+        if text.starts_with("https://") {
+            return Err(refuse("this client speaks no TLS; put a proxy in between"));
+        }
+        let rest =
+            text.strip_prefix("http://").ok_or_else(|| refuse("it must begin with http://"))?;
+        let authority = rest.strip_suffix('/').unwrap_or(rest);
+        let parsed: http::uri::Authority =
+            authority.parse().map_err(|_| refuse("no host and port follow http://"))?;
+        if parsed.host().is_empty() || authority.contains('@') {
+            return Err(refuse("it needs a host, and no user name"));
+        }
+        Ok(ServerAddress { authority: authority.to_owned() })
+    }
+}
+
+/// A text that is no server's address.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is no address of a server: {why}; such as http://127.0.0.1:7171")]
+pub struct AddressError {
+    /// What was given.
+    pub text: String,
+    /// The rule that it breaks.
+    pub why: &'static str,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, want: Option<&str>) {
+        let got = text.parse::<ServerAddress>().ok().map(|address| address.to_string());
+        assert_eq!(got.as_deref(), want, "{text}");
+    }
+
+    #[test]
+    fn addresses_have_a_scheme_and_a_host() {
+        check("http://127.0.0.1:7171", Some("http://127.0.0.1:7171"));
+        check("http://[::1]:7171/", Some("http://[::1]:7171"));
+        check("http://db.example", Some("http://db.example"));
+        check("127.0.0.1:7171", None);
+        check("https://127.0.0.1:7171", None);
+        check("http://", None);
+        check("http://a/b", None);
+        check("http://a b", None);
+        check("http://user@host:1", None);
+    }
+}

@@ -1,0 +1,179 @@
+//! Databases, tables, partitions, nodes, and the decision log.
+//!
+//! Declarations are repeated freely: the same again changes nothing. Start reading at
+//! [`Client::create_database`].
+
+use crate::batches::{json_of, parsed};
+use crate::client::{Call, Client};
+use crate::failure::ClientError;
+use crate::path::encoded;
+use crate::retry::Repeat;
+use cortado_wire::{
+    ClusterAnswer, DatabaseAnswer, DatabaseBody, DatabasesAnswer, EventsAnswer, HandoffBody,
+    NodesAnswer, PartitionsAnswer, TableAnswer, TableBody,
+};
+use http::Method;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+impl Client {
+    /// Declares a database; answers whether it is new.
+    ///
+    /// # Errors
+    /// It exists with another declaration, or the declaration breaks a rule.
+    pub async fn create_database(
+        &self,
+        name: &str,
+        declaration: &DatabaseBody,
+    ) -> Result<(bool, DatabaseAnswer), ClientError> {
+        self.declare(database_path(name, ""), declaration).await
+    }
+
+    /// All databases.
+    ///
+    /// # Errors
+    /// Nobody answered in time.
+    pub async fn databases(&self) -> Result<DatabasesAnswer, ClientError> {
+        self.read(format!("{ROOT}/databases")).await
+    }
+
+    /// One database, with its tables.
+    ///
+    /// # Errors
+    /// There is none of that name.
+    pub async fn database_declaration(&self, name: &str) -> Result<DatabaseAnswer, ClientError> {
+        self.read(database_path(name, "")).await
+    }
+
+    /// Drops a database with all of its documents.
+    ///
+    /// # Errors
+    /// There is none of that name.
+    pub async fn drop_database(&self, name: &str) -> Result<(), ClientError> {
+        let call = Call::new(Method::DELETE, database_path(name, ""), Repeat::Harmless);
+        self.send(&call).await.map(drop)
+    }
+
+    /// Declares a table; answers whether it is new.
+    ///
+    /// # Errors
+    /// It exists with another key, the new schema cannot read what the old one wrote, or the
+    /// declaration breaks a rule.
+    pub async fn create_table(
+        &self,
+        database: &str,
+        table: &str,
+        declaration: &TableBody,
+    ) -> Result<(bool, TableAnswer), ClientError> {
+        self.declare(table_path(database, table), declaration).await
+    }
+
+    /// One table.
+    ///
+    /// # Errors
+    /// There is no such database or table.
+    pub async fn table_declaration(
+        &self,
+        database: &str,
+        table: &str,
+    ) -> Result<TableAnswer, ClientError> {
+        self.read(table_path(database, table)).await
+    }
+
+    /// The partitions of a database: leaders, replicas, positions.
+    ///
+    /// # Errors
+    /// There is none of that name.
+    pub async fn partitions(&self, database: &str) -> Result<PartitionsAnswer, ClientError> {
+        self.read(database_path(database, "/partitions")).await
+    }
+
+    /// Hands the leadership of a partition over, to `to` or to the best other replica.
+    ///
+    /// # Errors
+    /// There is no such partition or node, or the node cannot lead it.
+    pub async fn hand_off(
+        &self,
+        database: &str,
+        partition: u32,
+        to: Option<&str>,
+    ) -> Result<(), ClientError> {
+        let path = database_path(database, &format!("/partitions/{partition}:handoff"));
+        // Without a successor named, a second handoff would move the leadership on.
+        let repeat = if to.is_some() { Repeat::Harmless } else { Repeat::Risky };
+        let body = json_of(&HandoffBody { to: to.map(str::to_owned) })?;
+        let call = Call::new(Method::POST, path, repeat).body("application/json", body);
+        self.send(&call).await.map(drop)
+    }
+
+    /// The nodes.
+    ///
+    /// # Errors
+    /// Nobody answered in time.
+    pub async fn nodes(&self) -> Result<NodesAnswer, ClientError> {
+        self.read(format!("{ROOT}/nodes")).await
+    }
+
+    /// Kills a node without a goodbye. Development servers only.
+    ///
+    /// # Errors
+    /// There is no such node, it does not run, or the server is no development server.
+    pub async fn kill_node(&self, node: &str) -> Result<(), ClientError> {
+        self.command_node(node, "kill").await
+    }
+
+    /// Starts a node that was killed. Development servers only.
+    ///
+    /// # Errors
+    /// There is no such node, it runs already, or the server is no development server.
+    pub async fn start_node(&self, node: &str) -> Result<(), ClientError> {
+        self.command_node(node, "start").await
+    }
+
+    /// Everything about the cluster in one picture.
+    ///
+    /// # Errors
+    /// Nobody answered in time.
+    pub async fn cluster(&self) -> Result<ClusterAnswer, ClientError> {
+        self.read(format!("{ROOT}/cluster")).await
+    }
+
+    /// A part of the decision log, oldest first, after the entry `after`.
+    ///
+    /// # Errors
+    /// Nobody answered in time.
+    pub async fn events(&self, after: Option<&str>) -> Result<EventsAnswer, ClientError> {
+        let after = after.map(|id| format!("?after={}", encoded(id))).unwrap_or_default();
+        self.read(format!("{ROOT}/events{after}")).await
+    }
+
+    async fn command_node(&self, node: &str, command: &str) -> Result<(), ClientError> {
+        let path = format!("{ROOT}/nodes/{}:{command}", encoded(node));
+        self.send(&Call::new(Method::POST, path, Repeat::Risky)).await.map(drop)
+    }
+
+    async fn read<T: DeserializeOwned>(&self, path: String) -> Result<T, ClientError> {
+        parsed(&self.send(&Call::get(path)).await?.body)
+    }
+
+    async fn declare<T: DeserializeOwned>(
+        &self,
+        path: String,
+        declaration: &impl Serialize,
+    ) -> Result<(bool, T), ClientError> {
+        let body = json_of(declaration)?;
+        let call = Call::new(Method::PUT, path, Repeat::Harmless).body("application/json", body);
+        let answer = self.send(&call).await?;
+        Ok((answer.status.as_u16() == 201, parsed(&answer.body)?))
+    }
+}
+
+const ROOT: &str = "/admin/v1";
+
+fn database_path(name: &str, rest: &str) -> String {
+    format!("{ROOT}/databases/{}{rest}", encoded(name))
+}
+
+fn table_path(database: &str, table: &str) -> String {
+    database_path(database, &format!("/tables/{}", encoded(table)))
+}

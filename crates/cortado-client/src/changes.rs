@@ -1,0 +1,153 @@
+//! The committed transactions of one partition, in order, resumed after every interruption.
+//!
+//! Start reading at [`Changes`].
+
+use crate::client::{Call, Client, Database};
+use crate::failure::ClientError;
+use crate::path::encoded;
+use cortado_model::Scn;
+use cortado_wire::ChangeLine;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use std::time::Duration;
+use tokio::time::{sleep, timeout};
+
+/// How a change stream ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Follow {
+    /// At what is committed now.
+    UntilCaughtUp,
+    /// Never.
+    Forever,
+}
+
+/// How long one request of an endless stream stays open: the most that the server allows.
+const WAIT_MS: u64 = 60_000;
+/// The server shows a sign of life every 10 s; after this long without one it is gone.
+const SILENCE_MAX: Duration = Duration::from_secs(25);
+/// Between two streams, when the first one broke.
+const PAUSE: Duration = Duration::from_millis(50);
+/// A line holds one transaction with whole values, which a request's body bounds at 8 MiB; escaping
+/// and the other members can make it longer.
+const LINE_BYTES_MAX: usize = 64 << 20;
+
+impl Database {
+    /// The transactions of `partition` after `since`; `Scn::ZERO`: from the beginning.
+    pub fn changes(&self, partition: u32, since: Scn, follow: Follow) -> Changes {
+        let path = self.path(&format!(":changes?partition={partition}"));
+        Changes { client: self.client.clone(), path, since, follow, stream: None }
+    }
+}
+
+/// A change stream. Reconnects by itself, without a gap or a repetition.
+#[derive(Debug)]
+pub struct Changes {
+    client: Client,
+    path: String,
+    /// The last transaction that was given to the caller.
+    since: Scn,
+    follow: Follow,
+    stream: Option<Stream>,
+}
+
+impl Changes {
+    /// The SCN of the last transaction that was given; where another reader would go on.
+    pub fn position(&self) -> Scn {
+        self.since
+    }
+
+    /// The next line: a transaction, or a heartbeat. `None` at the end, if the stream has one.
+    ///
+    /// # Errors
+    /// The server refuses the stream (`changes_trimmed`: read the state first), or cannot be reached
+    /// for longer than the client's patience; the same call again goes on from the same position.
+    pub async fn next(&mut self) -> Result<Option<ChangeLine>, ClientError> {
+        loop {
+            let stream = match &mut self.stream {
+                Some(stream) => stream,
+                None => {
+                    let opened = self.open().await?;
+                    self.stream.insert(opened)
+                }
+            };
+            match stream.line().await {
+                Ok(Some(line)) => {
+                    let line = read_line(&line)?;
+                    if let Some(position) = line.scn {
+                        self.since = position.scn;
+                    }
+                    return Ok(Some(line));
+                }
+                Ok(None) if self.follow == Follow::UntilCaughtUp => return Ok(None),
+                // It ran for its time: the next request goes on behind the last line.
+                Ok(None) => self.stream = None,
+                Err(Broken) => {
+                    self.stream = None;
+                    sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+
+    async fn open(&self) -> Result<Stream, ClientError> {
+        let wait = match self.follow {
+            Follow::UntilCaughtUp => String::new(),
+            Follow::Forever => format!("&wait={WAIT_MS}"),
+        };
+        let since = encoded(&self.since.to_string());
+        let call = Call::get(format!("{}&since={since}{wait}", self.path));
+        let call = call.header("accept", "application/x-ndjson")?;
+        let flowing = self.client.open(&call).await?;
+        Ok(Stream { body: flowing.body, buffer: Vec::new(), searched: 0 })
+    }
+}
+
+fn read_line(line: &[u8]) -> Result<ChangeLine, ClientError> {
+    serde_json::from_slice(line).map_err(|error| ClientError::BadAnswer { what: error.to_string() })
+}
+
+/// The stream ended where it must not.
+#[derive(Debug)]
+struct Broken;
+
+/// One response's body, cut into lines.
+#[derive(Debug)]
+struct Stream {
+    body: Incoming,
+    buffer: Vec<u8>,
+    /// The bytes of `buffer` that are known to hold no line end.
+    searched: usize,
+}
+
+impl Stream {
+    /// The next whole line, without its end; `None` if the body ended after a whole line.
+    async fn line(&mut self) -> Result<Option<Vec<u8>>, Broken> {
+        loop {
+            let found = self.buffer[self.searched..].iter().position(|byte| *byte == b'\n');
+            if let Some(at) = found {
+                let mut line: Vec<u8> = self.buffer.drain(..=self.searched + at).collect();
+                self.searched = 0;
+                line.pop();
+                if !line.is_empty() {
+                    return Ok(Some(line));
+                }
+                continue;
+            }
+            self.searched = self.buffer.len();
+            let frame = timeout(SILENCE_MAX, self.body.frame()).await.map_err(|_| Broken)?;
+            match frame {
+                Some(Ok(frame)) => {
+                    if let Some(bytes) = frame.data_ref() {
+                        self.buffer.extend_from_slice(bytes);
+                    }
+                }
+                Some(Err(_broken)) => return Err(Broken),
+                None if self.buffer.is_empty() => return Ok(None),
+                None => return Err(Broken),
+            }
+            if self.buffer.len() > LINE_BYTES_MAX {
+                return Err(Broken);
+            }
+        }
+    }
+}

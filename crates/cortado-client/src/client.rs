@@ -1,0 +1,239 @@
+//! The client: one server, one pool of connections, one patience.
+//!
+//! Start reading at [`Client`].
+
+use crate::address::ServerAddress;
+use crate::documents::Table;
+use crate::failure::{ClientError, Missed};
+use crate::path::encoded;
+use crate::retry::{Next, Repeat, next};
+use crate::transport::{Answer, Flowing, Outgoing, SendError, Transport};
+use cortado_wire::Outcome;
+use http::header::HeaderName;
+use http::{HeaderValue, Method};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// A server of Cortado. Cheap to clone; clones share their connections.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use cortado_client::{Client, ReadOptions, WriteOptions};
+///
+/// let places = Client::new("http://127.0.0.1:7171".parse()?).database("geo").table("place");
+/// places.put(&["JP", "40", "Kitakyushu"], r#"{"lat":33.85}"#, &WriteOptions::default()).await?;
+/// let found = places.get(&["JP", "40", "Kitakyushu"], &ReadOptions::default()).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Client {
+    transport: Arc<Transport>,
+    patience: Patience,
+}
+
+/// How long a client tries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// How long one call may take in all, its repetitions included.
+    pub whole: Duration,
+    /// How long one attempt may take, and what the server is told about it.
+    pub attempt: Duration,
+}
+
+impl Default for Patience {
+    /// 15 s in all, which outlasts a failover, of attempts of up to 10 s, as the server's own.
+    fn default() -> Patience {
+        Patience { whole: Duration::from_secs(15), attempt: Duration::from_secs(10) }
+    }
+}
+
+/// The server answers late rather than never: we wait this much longer than it was told to take,
+/// since its own "not done" is worth more than our "unknown".
+const GRACE: Duration = Duration::from_millis(500);
+
+impl Client {
+    /// A client of `server`. Connects when the first request is sent.
+    pub fn new(server: ServerAddress) -> Client {
+        Client { transport: Arc::new(Transport::new(server)), patience: Patience::default() }
+    }
+
+    /// The same server and connections with another patience.
+    pub fn with_patience(&self, patience: Patience) -> Client {
+        Client { transport: Arc::clone(&self.transport), patience }
+    }
+
+    /// The server that was given.
+    pub fn server(&self) -> &ServerAddress {
+        self.transport.server()
+    }
+
+    /// The database `name`, which need not exist yet.
+    pub fn database(&self, name: &str) -> Database {
+        Database { client: self.clone(), name: name.to_owned() }
+    }
+
+    /// Sends `call`, again and again while that is useful and safe, and answers a success.
+    pub(crate) async fn send(&self, call: &Call) -> Result<Answer, ClientError> {
+        let mut tries = Tries::new(self.patience);
+        loop {
+            let (outgoing, deadline) = tries.begin(&call.outgoing);
+            let missed = match self.transport.send(&outgoing, deadline).await {
+                Ok(answer) if answer.status.is_success() => return Ok(answer),
+                Ok(answer) => Missed::from_answer(&answer),
+                Err(error) => Missed::from_send(&error),
+            };
+            tries.pause_or_stop(missed.of(call.repeat), call.repeat).await?;
+        }
+    }
+
+    /// Sends `call` and answers as soon as a success begins, without reading its body.
+    pub(crate) async fn open(&self, call: &Call) -> Result<Flowing, ClientError> {
+        let mut tries = Tries::new(self.patience);
+        loop {
+            let (_, deadline) = tries.begin(&call.outgoing);
+            let missed = match self.transport.open(&call.outgoing, deadline).await {
+                Ok(flowing) if flowing.status.is_success() => return Ok(flowing),
+                Ok(flowing) => match self.rest_of(flowing, deadline).await {
+                    Ok(answer) => Missed::from_answer(&answer),
+                    Err(error) => Missed::from_send(&error),
+                },
+                Err(error) => Missed::from_send(&error),
+            };
+            tries.pause_or_stop(missed.of(call.repeat), call.repeat).await?;
+        }
+    }
+
+    async fn rest_of(&self, flowing: Flowing, deadline: Instant) -> Result<Answer, SendError> {
+        self.transport.collect(flowing, Instant::now(), deadline).await
+    }
+}
+
+/// One database of a server.
+#[derive(Clone, Debug)]
+pub struct Database {
+    pub(crate) client: Client,
+    pub(crate) name: String,
+}
+
+impl Database {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The table `name`, which need not exist yet.
+    pub fn table(&self, name: &str) -> Table {
+        Table { database: self.clone(), name: name.to_owned() }
+    }
+
+    /// `/v1/{database}` followed by `rest`.
+    pub(crate) fn path(&self, rest: &str) -> String {
+        format!("/v1/{}{rest}", encoded(&self.name))
+    }
+}
+
+/// A request, and what may be done with it.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    outgoing: Outgoing,
+    repeat: Repeat,
+}
+
+impl Call {
+    pub(crate) fn new(method: Method, path: String, repeat: Repeat) -> Call {
+        let headers = http::HeaderMap::new();
+        let outgoing = Outgoing { method, path, headers, body: bytes::Bytes::new() };
+        Call { outgoing, repeat }
+    }
+
+    pub(crate) fn get(path: String) -> Call {
+        Call::new(Method::GET, path, Repeat::Nothing)
+    }
+
+    pub(crate) fn body(mut self, media_type: &'static str, body: bytes::Bytes) -> Call {
+        let media_type = HeaderValue::from_static(media_type);
+        self.outgoing.headers.insert(http::header::CONTENT_TYPE, media_type);
+        self.outgoing.body = body;
+        self
+    }
+
+    /// Adds a header field.
+    ///
+    /// # Errors
+    /// `value` holds what no header field can.
+    pub(crate) fn header(mut self, name: &'static str, value: &str) -> Result<Call, ClientError> {
+        let value = HeaderValue::from_str(value).map_err(|_| ClientError::Misuse {
+            why: format!("the header field {name} cannot hold control characters"),
+        })?;
+        self.outgoing.headers.insert(HeaderName::from_static(name), value);
+        Ok(self)
+    }
+}
+
+/// The attempts of one call so far.
+struct Tries {
+    patience: Patience,
+    begun: Instant,
+    attempts: u32,
+    /// Whether one of them may have taken effect.
+    open: Outcome,
+}
+
+impl Tries {
+    fn new(patience: Patience) -> Tries {
+        Tries { patience, begun: Instant::now(), attempts: 0, open: Outcome::None }
+    }
+
+    fn left(&self) -> Duration {
+        self.patience.whole.saturating_sub(self.begun.elapsed())
+    }
+
+    /// The next attempt's request, which tells the server how long it may take, and our deadline.
+    fn begin(&mut self, outgoing: &Outgoing) -> (Outgoing, Instant) {
+        self.attempts += 1;
+        let attempt = self.left().min(self.patience.attempt).max(Duration::from_millis(1));
+        let mut outgoing = outgoing.clone();
+        let attempt_ms = u64::try_from(attempt.as_millis()).unwrap_or(u64::MAX);
+        outgoing.headers.insert("cortado-deadline-ms", HeaderValue::from(attempt_ms));
+        (outgoing, Instant::now() + attempt + GRACE)
+    }
+
+    /// Waits until the next attempt is due.
+    ///
+    /// # Errors
+    /// There is no next attempt.
+    async fn pause_or_stop(&mut self, missed: Missed, repeat: Repeat) -> Result<(), ClientError> {
+        let left_ms = u64::try_from(self.left().as_millis()).unwrap_or(u64::MAX);
+        match next(&missed, repeat, self.attempts, fastrand::f64(), left_ms) {
+            Next::Again { pause_ms } => {
+                if missed.outcome == Outcome::Unknown {
+                    self.open = Outcome::Unknown;
+                }
+                sleep(Duration::from_millis(pause_ms)).await;
+                Ok(())
+            }
+            Next::Stop => Err(self.give_up(missed)),
+        }
+    }
+
+    fn give_up(&self, missed: Missed) -> ClientError {
+        let waited_ms = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let attempts = self.attempts;
+        match missed {
+            // A last word settles the attempts before it too: the server looks an idempotency key
+            // up before anything else.
+            Missed {
+                outcome: Outcome::None, is_passing: false, problem: Some(problem), ..
+            } => ClientError::Refused(Box::new(problem)),
+            Missed { outcome: Outcome::None, is_passing: false, problem: None, what, .. } => {
+                ClientError::Misuse { why: what }
+            }
+            Missed { outcome: Outcome::None, what, .. } if self.open == Outcome::None => {
+                ClientError::Unavailable { waited_ms, attempts, last: what }
+            }
+            Missed { what, .. } => ClientError::Unknown { waited_ms, attempts, last: what },
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! The client against a server that follows a script, broken connections included.
+//!
+//! Start reading at [`serve`].
+
+#![allow(clippy::unwrap_used, reason = "the lint's exception for tests does not see functions that tests call")]
+
+use cortado_client::{
+    Client, ClientError, Condition, Follow, Order, Outcome, Patience, ReadOptions, Session,
+    WriteOptions,
+};
+use cortado_model::Scn;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+/// What the server does with one request.
+enum Act {
+    /// Answers with a status, header lines (each ended by `\r\n`) and a body.
+    Answer(u16, &'static str, &'static str),
+    /// Answers with a body that is longer than what is sent, and closes.
+    Torn(&'static str),
+    /// Closes the connection instead of answering.
+    Break,
+}
+
+const WRITTEN: Act = Act::Answer(
+    201,
+    "etag: \"a1\"\r\ncortado-scn: 3/5:7\r\ncortado-session: s1\r\n",
+    r#"{"key":["a"],"etag":"a1","scn":"3/5:7"}"#,
+);
+const NO_LEADER: Act = Act::Answer(
+    503,
+    "content-type: application/problem+json\r\n",
+    r#"{"type":"t","title":"t","status":503,"code":"unavailable","detail":"d","request_id":"r",
+        "outcome":"none"}"#,
+);
+const OPEN: Act = Act::Answer(
+    503,
+    "",
+    r#"{"type":"t","title":"t","status":503,"code":"outcome_unknown","detail":"d",
+        "request_id":"r","outcome":"unknown"}"#,
+);
+const UNMET: Act = Act::Answer(
+    412,
+    "",
+    r#"{"type":"t","title":"t","status":412,"code":"condition_failed","detail":"d",
+        "request_id":"r","outcome":"none"}"#,
+);
+
+/// Follows `script`, request by request; answers a client and the requests that were seen.
+async fn serve(script: Vec<Act>) -> (Client, JoinHandle<Vec<String>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let task = tokio::spawn(async move {
+        let mut seen = Vec::new();
+        let mut script = script.into_iter().peekable();
+        while script.peek().is_some() {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            while let Some(request) = read_request(&mut stream).await {
+                seen.push(request);
+                let Some(act) = script.next() else { break };
+                if !perform(act, &mut stream).await || script.peek().is_none() {
+                    break;
+                }
+            }
+        }
+        seen
+    });
+    let patience = Patience { whole: Duration::from_secs(20), attempt: Duration::from_secs(10) };
+    (Client::new(address.parse().unwrap()).with_patience(patience), task)
+}
+
+/// Answers whether the connection goes on.
+async fn perform(act: Act, stream: &mut TcpStream) -> bool {
+    let (text, goes_on) = match act {
+        Act::Answer(status, headers, body) => {
+            let length = body.len();
+            let head = format!("HTTP/1.1 {status} x\r\n{headers}content-length: {length}\r\n\r\n");
+            (head + body, true)
+        }
+        Act::Torn(body) => {
+            (format!("HTTP/1.1 200 x\r\ncontent-length: 1000000\r\n\r\n{body}"), false)
+        }
+        Act::Break => (String::new(), false),
+    };
+    stream.write_all(text.as_bytes()).await.unwrap();
+    goes_on
+}
+
+/// Head and body of the next request; `None` when the client has closed.
+async fn read_request(stream: &mut TcpStream) -> Option<String> {
+    let mut bytes = Vec::new();
+    loop {
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+            if body.len() >= length.map_or(0, |length| length.parse().unwrap()) {
+                return Some(text);
+            }
+        }
+        let mut chunk = [0; 4096];
+        let read = stream.read(&mut chunk).await.ok().filter(|read| *read > 0)?;
+        bytes.extend_from_slice(&chunk[..read]);
+    }
+}
+
+const KEYED: WriteOptions<'_> =
+    WriteOptions { idempotency_key: Some("k1"), condition: None, session: None };
+
+#[tokio::test]
+async fn what_was_not_done_is_repeated() {
+    let (client, seen) = serve(vec![NO_LEADER, NO_LEADER, WRITTEN]).await;
+    let table = client.database("geo").table("place");
+    let written = table.put(&["JP", "a/b"], "{}", &WriteOptions::default()).await.unwrap();
+    assert_eq!((written.is_new, written.etag.as_str()), (true, "a1"));
+    assert_eq!(written.scn.to_string(), "3/5:7");
+    let seen = seen.await.unwrap();
+    assert_eq!(seen.len(), 3);
+    assert!(seen[2].starts_with("PUT /v1/geo/place/JP/a%2Fb HTTP/1.1\r\n"), "{}", seen[2]);
+    assert!(seen[2].contains("cortado-deadline-ms: "), "{}", seen[2]);
+}
+
+#[tokio::test]
+async fn an_open_outcome_is_repeated_only_with_a_key() {
+    for act in [Act::Break, OPEN, Act::Torn("{")] {
+        let (client, seen) = serve(vec![act]).await;
+        let table = client.database("geo").table("place");
+        let error = table.put(&["a"], "{}", &WriteOptions::default()).await.unwrap_err();
+        assert!(matches!(error, ClientError::Unknown { attempts: 1, .. }), "{error:?}");
+        assert_eq!(error.outcome(), Outcome::Unknown);
+        assert_eq!(seen.await.unwrap().len(), 1);
+    }
+    let (client, seen) = serve(vec![Act::Break, OPEN, Act::Torn("{"), WRITTEN]).await;
+    client.database("geo").table("place").put(&["a"], "{}", &KEYED).await.unwrap();
+    let seen = seen.await.unwrap();
+    assert_eq!(seen.len(), 4);
+    assert!(seen.iter().all(|request| request.contains("idempotency-key: k1")));
+}
+
+#[tokio::test]
+async fn a_last_word_is_not_repeated() {
+    let (client, seen) = serve(vec![Act::Break, UNMET]).await;
+    let write = WriteOptions { condition: Some(Condition::Etag("e0")), ..KEYED };
+    let table = client.database("geo").table("place");
+    let error = table.delete(&["a"], &write).await.unwrap_err();
+    assert_eq!((error.code(), error.outcome()), (Some("condition_failed"), Outcome::None));
+    let seen = seen.await.unwrap();
+    assert!(seen[1].contains("if-match: \"e0\"\r\n"), "{}", seen[1]);
+}
+
+#[tokio::test]
+async fn reads_are_repeated_and_never_leave_an_outcome_open() {
+    let found = Act::Answer(200, "etag: \"a1\"\r\ncortado-scn: 0/1:1\r\n", r#"{"n":1.50}"#);
+    let (client, seen) = serve(vec![Act::Break, Act::Torn("{"), found]).await;
+    let table = client.database("geo").table("place");
+    let found = table.get(&["a"], &ReadOptions::default()).await.unwrap().unwrap();
+    assert_eq!(found.value, r#"{"n":1.50}"#);
+    assert_eq!(seen.await.unwrap().len(), 3);
+
+    let (client, _) = serve(vec![Act::Break]).await;
+    let patience =
+        Patience { whole: Duration::from_millis(200), attempt: Duration::from_millis(200) };
+    let table = client.with_patience(patience).database("geo").table("place");
+    let error = table.get(&["a"], &ReadOptions::default()).await.unwrap_err();
+    assert!(matches!(error, ClientError::Unavailable { .. }), "{error:?}");
+    assert_eq!(error.outcome(), Outcome::None);
+}
+
+#[tokio::test]
+async fn a_session_carries_what_was_seen() {
+    let found = Act::Answer(200, "etag: \"a1\"\r\ncortado-scn: 0/1:1\r\n", "{}");
+    let (client, seen) = serve(vec![WRITTEN, found]).await;
+    let table = client.database("geo").table("place");
+    let session = Session::new();
+    let write = WriteOptions { session: Some(&session), ..WriteOptions::default() };
+    table.put(&["a"], "{}", &write).await.unwrap();
+    assert_eq!(session.token().as_deref(), Some("s1"));
+    let read =
+        ReadOptions { consistency: cortado_client::Consistency::Session, session: Some(&session) };
+    table.get(&["a"], &read).await.unwrap();
+    let seen = seen.await.unwrap();
+    assert!(seen[1].contains("cortado-session: s1\r\n"), "{}", seen[1]);
+    assert!(seen[1].contains("cortado-consistency: session\r\n"), "{}", seen[1]);
+}
+
+#[tokio::test]
+async fn pages_follow_the_cursor_to_the_last() {
+    let first = Act::Answer(200, "", r#"{"documents":[],"next":"c+1"}"#);
+    let last = Act::Answer(200, "", r#"{"documents":[]}"#);
+    let (client, seen) = serve(vec![first, NO_LEADER, last]).await;
+    let table = client.database("geo").table("place");
+    let mut pages = table.list(&["JP", "40"], Order::Descending, 50);
+    assert!(pages.next().await.unwrap().is_some());
+    assert_eq!(pages.cursor(), Some("c+1"));
+    assert!(pages.next().await.unwrap().is_some());
+    assert!(pages.next().await.unwrap().is_none());
+    let seen = seen.await.unwrap();
+    assert!(seen[0].starts_with("GET /v1/geo/place/JP/40?limit=50&order=desc HTTP"), "{}", seen[0]);
+    assert!(seen[2].contains("&cursor=c%2B1 HTTP"), "{}", seen[2]);
+}
+
+#[tokio::test]
+async fn a_change_stream_goes_on_behind_its_last_line() {
+    const ONE: &str = concat!(
+        r#"{"partition":2,"scn":"2/1:1","time":"t","changes":[]}"#,
+        "\n",
+        r#"{"partition":2,"scn":"2/1:2","ti"#
+    );
+    const TWO: &str = concat!(
+        r#"{"partition":2,"heartbeat":true,"applied":"2/1:1"}"#,
+        "\n",
+        r#"{"partition":2,"scn":"2/1:2","time":"t","changes":[]}"#,
+        "\n"
+    );
+    let (client, seen) = serve(vec![Act::Torn(ONE), Act::Answer(200, "", TWO)]).await;
+    let mut changes = client.database("geo").changes(2, Scn::ZERO, Follow::UntilCaughtUp);
+    let mut scns = Vec::new();
+    while let Some(line) = changes.next().await.unwrap() {
+        scns.extend(line.scn.map(|position| position.to_string()));
+    }
+    assert_eq!(scns, ["2/1:1", "2/1:2"]);
+    let seen = seen.await.unwrap();
+    assert!(seen[0].contains("partition=2&since=0%3A0 HTTP"), "{}", seen[0]);
+    assert!(seen[1].contains("partition=2&since=1%3A1 HTTP"), "{}", seen[1]);
+}
+
+#[tokio::test]
+async fn nobody_there_is_a_definite_no() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let patience =
+        Patience { whole: Duration::from_millis(150), attempt: Duration::from_millis(150) };
+    let client = Client::new(address.parse().unwrap()).with_patience(patience);
+    let table = client.database("geo").table("place");
+    let error = table.put(&["a"], "{}", &WriteOptions::default()).await.unwrap_err();
+    assert!(matches!(error, ClientError::Unavailable { .. }), "{error:?}");
+    assert!(error.to_string().contains("refused"), "{error}");
+}

@@ -1,0 +1,228 @@
+//! Declaring databases and tables, and looking at the cluster.
+//!
+//! Start reading at [`put_database`]; the views are in [`views`].
+
+mod views;
+
+use crate::answer::{Answer, Content, empty, json};
+use crate::body::ReceivedBody;
+use crate::call::{Call, find_database, find_table};
+use crate::failure::Failure;
+use crate::json_body;
+use crate::refusal;
+use bytes::Bytes;
+use cortado_document::TableDefinition;
+use cortado_model::NodeId;
+use cortado_node::{DatabaseSpec, Declared};
+use cortado_wire::{
+    Code, DatabaseBody, DatabasesAnswer, EventsAnswer, HandoffBody, NodesAnswer, PartitionsAnswer,
+    TableBody, TablesAnswer,
+};
+use http::{HeaderValue, Response, StatusCode, header};
+
+/// Events of one answer.
+const EVENTS_MAX: u64 = 1_000;
+const EVENTS_DEFAULT: u64 = 100;
+const NDJSON: &str = "application/x-ndjson";
+
+/// Creates a database, or finds that it is so already.
+pub(crate) async fn put_database(call: &Call<'_>, body: ReceivedBody) -> Result<Answer, Failure> {
+    let asked = match body.bytes.is_empty() {
+        true => DatabaseBody::default(),
+        false => json_body::read(&body)?,
+    };
+    if asked.slo.is_some() {
+        return Err(later("slo"));
+    }
+    let mut tables = std::collections::BTreeMap::new();
+    for (name, table) in asked.tables {
+        tables.insert(name, definition(table)?);
+    }
+    let (partitions, replication, owner) = (asked.partitions, asked.replication, asked.owner);
+    let spec = DatabaseSpec { partitions, replication, owner, tables };
+    let name = call.captures.database;
+    let declared = call.api.gateway().create_database(name, spec, call.deadline).await;
+    let declared = declared.map_err(|error| refusal::of_admin(error, Code::AlreadyExists))?;
+    let (status, database) = status_of(declared);
+    Ok(json(status, &views::database(&database)))
+}
+
+/// Drops a database.
+pub(crate) async fn drop_database(call: &Call<'_>) -> Result<Answer, Failure> {
+    let dropped = call.api.gateway().drop_database(call.captures.database, call.deadline).await;
+    dropped.map_err(|error| refusal::of_admin(error, Code::Conflict))?;
+    Ok(empty(StatusCode::NO_CONTENT))
+}
+
+/// Creates a table, or gives it a wider schema.
+pub(crate) async fn put_table(call: &Call<'_>, body: ReceivedBody) -> Result<Answer, Failure> {
+    let definition = definition(json_body::read(&body)?)?;
+    let (database, table) = (call.captures.database, call.captures.table);
+    let known = find_database(&call.target.catalog, database)?;
+    let same_key = known.table(table).is_some_and(|t| t.definition.key() == definition.key());
+    let conflict = if same_key { Code::IncompatibleSchema } else { Code::AlreadyExists };
+    let declared = call.api.gateway().put_table(database, table, definition, call.deadline).await;
+    let declared = declared.map_err(|error| refusal::of_admin(error, conflict))?;
+    let (status, table) = status_of(declared);
+    Ok(json(status, &views::table(&table)))
+}
+
+/// Drops a table.
+pub(crate) async fn drop_table(call: &Call<'_>) -> Result<Answer, Failure> {
+    let (database, table) = (call.captures.database, call.captures.table);
+    let dropped = call.api.gateway().drop_table(database, table, call.deadline).await;
+    dropped.map_err(|error| refusal::of_admin(error, Code::Conflict))?;
+    Ok(empty(StatusCode::NO_CONTENT))
+}
+
+/// All databases.
+pub(crate) fn list_databases(call: &Call<'_>) -> Result<Answer, Failure> {
+    let databases = call.target.catalog.databases().map(|database| views::database(database));
+    Ok(json(StatusCode::OK, &DatabasesAnswer { databases: databases.collect() }))
+}
+
+/// One database.
+pub(crate) fn get_database(call: &Call<'_>) -> Result<Answer, Failure> {
+    let database = find_database(&call.target.catalog, call.captures.database)?;
+    Ok(json(StatusCode::OK, &views::database(&database)))
+}
+
+/// The tables of a database.
+pub(crate) fn list_tables(call: &Call<'_>) -> Result<Answer, Failure> {
+    let database = find_database(&call.target.catalog, call.captures.database)?;
+    let tables = database.tables().map(|table| views::table(table));
+    Ok(json(StatusCode::OK, &TablesAnswer { tables: tables.collect() }))
+}
+
+/// One table.
+pub(crate) fn get_table(call: &Call<'_>) -> Result<Answer, Failure> {
+    let database = find_database(&call.target.catalog, call.captures.database)?;
+    let table = find_table(&database, call.captures.table)?;
+    Ok(json(StatusCode::OK, &views::table(&table)))
+}
+
+/// The partitions of a database, with their replicas.
+pub(crate) fn list_partitions(call: &Call<'_>) -> Result<Answer, Failure> {
+    let name = call.captures.database;
+    find_database(&call.target.catalog, name)?;
+    let status = call.api.gateway().status();
+    let found = status.databases.iter().find(|database| database.name == name);
+    let partitions = found.map(|database| database.partitions.as_slice()).unwrap_or_default();
+    let partitions = partitions.iter().map(views::partition).collect();
+    Ok(json(StatusCode::OK, &PartitionsAnswer { partitions }))
+}
+
+/// Gives the leadership of a partition away.
+pub(crate) async fn hand_off(call: &Call<'_>, body: ReceivedBody) -> Result<Answer, Failure> {
+    let asked = match body.bytes.is_empty() {
+        true => HandoffBody::default(),
+        false => json_body::read(&body)?,
+    };
+    let to = match asked.to.as_deref() {
+        None => None,
+        Some(name) => Some(known_node(call, name)?),
+    };
+    let name = call.captures.database;
+    let database = find_database(&call.target.catalog, name)?;
+    let partition = call.captures.item.parse().ok().filter(|number| *number < database.partitions);
+    let Some(partition) = partition else {
+        let detail = format!("the database has the partitions 0 to {}", database.partitions - 1);
+        return Err(Failure::new(Code::NoSuchPartition, detail));
+    };
+    let gateway = call.api.gateway();
+    let handed = gateway.hand_off(&database, partition, to, call.deadline).await;
+    handed.map_err(|error| refusal::of_admin(error, Code::Conflict))?;
+    let status = gateway.status();
+    let found = status.databases.iter().find(|database| database.name == name);
+    let found = found.and_then(|database| database.partitions.get(partition as usize));
+    match found {
+        Some(partition) => Ok(json(StatusCode::OK, &views::partition(partition))),
+        // Dropped in this very moment; the handoff was done all the same.
+        None => Ok(empty(StatusCode::NO_CONTENT)),
+    }
+}
+
+/// All nodes.
+pub(crate) fn list_nodes(call: &Call<'_>) -> Result<Answer, Failure> {
+    let status = call.api.gateway().status();
+    let nodes = status.nodes.iter().map(views::node).collect();
+    Ok(json(StatusCode::OK, &NodesAnswer { nodes }))
+}
+
+/// Development mode: a node dies.
+pub(crate) async fn kill_node(call: &Call<'_>) -> Result<Answer, Failure> {
+    let node = dev_node(call)?;
+    call.api.gateway().kill_node(node).await.map_err(refusal::of_node)?;
+    Ok(empty(StatusCode::NO_CONTENT))
+}
+
+/// Development mode: a node comes back.
+pub(crate) async fn start_node(call: &Call<'_>) -> Result<Answer, Failure> {
+    let node = dev_node(call)?;
+    call.api.gateway().start_node(node).await.map_err(refusal::of_node)?;
+    Ok(empty(StatusCode::NO_CONTENT))
+}
+
+/// The decision log.
+pub(crate) async fn list_events(call: &Call<'_>) -> Result<Answer, Failure> {
+    let limit = call.query.number("limit", 1, EVENTS_MAX)?.unwrap_or(EVENTS_DEFAULT);
+    let after = call.query.get("after");
+    let events = call.api.gateway().events(after, limit as usize, call.deadline).await;
+    let events = events.map_err(|error| call.read_failure(error))?;
+    let events: Vec<_> = events.into_iter().map(views::event).collect();
+    if call.media_type != NDJSON {
+        let next = events.last().map(|event| event.id.clone());
+        return Ok(json(StatusCode::OK, &EventsAnswer { events, next }));
+    }
+    let mut lines = Vec::new();
+    for event in &events {
+        lines.extend(serde_json::to_vec(event).unwrap_or_default());
+        lines.push(b'\n');
+    }
+    let mut answer = Response::new(Content::Whole(Bytes::from(lines)));
+    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(NDJSON));
+    Ok(answer)
+}
+
+/// Everything at once.
+pub(crate) fn get_cluster(call: &Call<'_>) -> Result<Answer, Failure> {
+    let gateway = call.api.gateway();
+    Ok(json(StatusCode::OK, &views::cluster(&gateway.status(), gateway.ready())))
+}
+
+fn definition(table: TableBody) -> Result<TableDefinition, Failure> {
+    if !table.indexes.is_empty() {
+        return Err(later("indexes"));
+    }
+    let definition = TableDefinition::new(table.key, table.schema);
+    definition.map_err(|error| Failure::new(Code::BadDeclaration, error.to_string()))
+}
+
+fn later(member: &'static str) -> Failure {
+    let detail = format!("the member {member} is not supported in this version; leave it out");
+    Failure::new(Code::MemberNotSupported, detail)
+}
+
+fn status_of<T>(declared: Declared<T>) -> (StatusCode, T) {
+    match declared {
+        Declared::Created(it) => (StatusCode::CREATED, it),
+        Declared::Existing(it) | Declared::Changed(it) => (StatusCode::OK, it),
+    }
+}
+
+fn dev_node(call: &Call<'_>) -> Result<NodeId, Failure> {
+    if !call.api.dev() {
+        let detail = "nodes are killed and started by request in development mode only";
+        return Err(Failure::new(Code::NoSuchRoute, detail));
+    }
+    known_node(call, call.captures.item)
+}
+
+fn known_node(call: &Call<'_>, name: &str) -> Result<NodeId, Failure> {
+    let nodes = call.api.gateway().status().nodes;
+    let known = NodeId::parse(name).filter(|node| nodes.iter().any(|known| known.node == *node));
+    known.ok_or_else(|| {
+        let detail = "GET /admin/v1/nodes lists the nodes";
+        Failure::new(Code::NoSuchNode, detail)
+    })
+}

@@ -1,0 +1,108 @@
+//! What the cluster's state looks like to clients.
+//!
+//! Start reading at [`cluster`].
+
+use crate::operations::VERSION;
+use cortado_model::Scn;
+use cortado_node::{
+    Database, DatabaseStatus, DecisionEvent, NodeStatus, PartitionStatus, ReplicaStatus, Status,
+    Table,
+};
+use cortado_wire::{
+    ClusterAnswer, DatabaseAnswer, DatabaseStatusAnswer, EventAnswer, NodeAnswer, PartitionAnswer,
+    Position, ReplicaAnswer, TableAnswer, rfc3339,
+};
+
+/// The whole cluster.
+pub(super) fn cluster(status: &Status, ready: Result<(), String>) -> ClusterAnswer {
+    let database = |database: &DatabaseStatus| DatabaseStatusAnswer {
+        name: database.name.clone(),
+        partitions: database.partitions.iter().map(partition).collect(),
+    };
+    ClusterAnswer {
+        version: VERSION.to_owned(),
+        ready: ready.is_ok(),
+        reason: ready.err(),
+        nodes: status.nodes.iter().map(node).collect(),
+        databases: status.databases.iter().map(database).collect(),
+    }
+}
+
+/// A database as declared.
+pub(super) fn database(database: &Database) -> DatabaseAnswer {
+    let tables = database.tables().map(|one| (one.name.clone(), table(one)));
+    DatabaseAnswer {
+        name: database.name.clone(),
+        partitions: database.partitions,
+        replication: database.replication,
+        owner: database.owner.clone(),
+        tables: tables.collect(),
+    }
+}
+
+/// A table as declared.
+pub(super) fn table(table: &Table) -> TableAnswer {
+    TableAnswer {
+        name: table.name.clone(),
+        key: table.definition.key().to_vec(),
+        schema: table.definition.schema().cloned(),
+        schema_version: table.schema_version,
+    }
+}
+
+/// A partition and its replicas.
+pub(super) fn partition(partition: &PartitionStatus) -> PartitionAnswer {
+    let number = partition.number;
+    let replicas = &partition.replicas;
+    let led = replicas.iter().find(|replica| Some(replica.node) == partition.leader);
+    let furthest = || replicas.iter().map(|replica| replica.applied).max().unwrap_or(Scn::ZERO);
+    let applied = led.map_or_else(furthest, |replica| replica.applied);
+    PartitionAnswer {
+        partition: number,
+        leader: partition.leader.map(|node| node.to_string()),
+        preferred: partition.preferred.map(|node| node.to_string()),
+        generation: partition.generation.0,
+        applied: Position { partition: number, scn: applied },
+        lag_records: replicas.iter().map(|replica| replica.lag_records).max().unwrap_or(0),
+        replicas: replicas.iter().map(|one| replica(number, one)).collect(),
+    }
+}
+
+fn replica(partition: u32, replica: &ReplicaStatus) -> ReplicaAnswer {
+    ReplicaAnswer {
+        node: replica.node.to_string(),
+        role: replica.role.name().to_owned(),
+        applied: Position { partition, scn: replica.applied },
+        lag_records: replica.lag_records,
+        lag_ms: replica.lag_ms,
+    }
+}
+
+/// A node.
+pub(super) fn node(node: &NodeStatus) -> NodeAnswer {
+    NodeAnswer {
+        node: node.node.to_string(),
+        alive: node.alive,
+        incarnation: node.incarnation.0,
+        address: node.address.clone(),
+        leaderships: node.leaderships,
+        replicas: node.replicas,
+        sick: node.sick.clone(),
+    }
+}
+
+/// An entry of the decision log.
+pub(super) fn event(event: DecisionEvent) -> EventAnswer {
+    EventAnswer {
+        id: event.id,
+        time: rfc3339(event.time),
+        node: event.node.to_string(),
+        kind: event.kind.name().to_owned(),
+        database: event.database,
+        partition: event.partition,
+        what: event.what,
+        evidence: event.evidence,
+        by_hand: event.by_hand,
+        undo: event.undo,
+    }
+}

@@ -1,0 +1,387 @@
+//! One request from its head to its answer.
+//!
+//! Checks everything that does not depend on the route, finds the route, runs its handler behind a
+//! wall that no panic passes, and tidies up the answer. Start reading at [`Api::answer`].
+
+use crate::admin;
+use crate::answer::{self, Answer, AnswerBody};
+use crate::body::{self, BodyBudget};
+use crate::call::{Call, Target};
+use crate::changes;
+use crate::failure::Failure;
+use crate::fields::Fields;
+use crate::guard::InFlight;
+use crate::hosts::Hosts;
+use crate::limits::Limits;
+use crate::media;
+use crate::metrics::Metrics;
+use crate::path::Segments;
+use crate::query::Query;
+use crate::request_id::RequestId;
+use crate::route::{Captures, Handler, Place, Router, index_of};
+use crate::routes::ROUTES;
+use crate::{batch, documents, lists, operations, transaction};
+use cortado_model::limits::URI_BYTES_MAX;
+use cortado_node::Gateway;
+use cortado_wire::{Code, Outcome, headers};
+use http::request::Parts;
+use http::{HeaderValue, Method, Response, StatusCode, Version, header};
+use hyper::body::Incoming;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{SystemTime, UNIX_EPOCH};
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tracing::{debug, error, warn};
+
+/// What all requests of a listener share.
+pub(crate) struct Api {
+    gateway: Gateway,
+    limits: Limits,
+    dev: bool,
+    hosts: Hosts,
+    closing: watch::Receiver<bool>,
+    metrics: Metrics,
+    bodies: BodyBudget,
+    streams: Arc<AtomicUsize>,
+    process_tag: u64,
+}
+
+impl Api {
+    pub(crate) fn new(
+        gateway: Gateway,
+        limits: Limits,
+        dev: bool,
+        hosts: Hosts,
+        closing: watch::Receiver<bool>,
+    ) -> Api {
+        let bodies = BodyBudget::new(limits.bodies_bytes_max);
+        // Only tells requests of different processes apart in logs.
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Api {
+            gateway,
+            limits,
+            dev,
+            hosts,
+            closing,
+            metrics: Metrics::new(),
+            bodies,
+            streams: Arc::new(AtomicUsize::new(0)),
+            process_tag: since_epoch.as_secs(),
+        }
+    }
+
+    pub(crate) fn gateway(&self) -> &Gateway {
+        &self.gateway
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Whether nodes may be killed and started by request.
+    pub(crate) fn dev(&self) -> bool {
+        self.dev
+    }
+
+    /// Turns true when the server begins to close.
+    pub(crate) fn closing(&self) -> watch::Receiver<bool> {
+        self.closing.clone()
+    }
+
+    /// Change streams that are open now.
+    pub(crate) fn streams(&self) -> &Arc<AtomicUsize> {
+        &self.streams
+    }
+
+    /// A number that no other process of this cluster is likely to have.
+    pub(crate) fn process_tag(&self) -> u64 {
+        self.process_tag
+    }
+
+    pub(crate) fn write_metrics(&self, out: &mut String) {
+        self.metrics.write(self.streams.load(Ordering::Relaxed), out);
+        self.gateway.write_metrics(out);
+    }
+
+    pub(crate) fn count_connection(&self) {
+        self.metrics.count_connection();
+    }
+
+    pub(crate) fn count_refused_connection(&self) {
+        self.metrics.count_refused_connection();
+    }
+
+    /// Answers one request. Never fails, and never panics.
+    pub(crate) async fn answer(
+        &self,
+        request: http::Request<Incoming>,
+        id: RequestId,
+        in_flight: InFlight,
+    ) -> Response<AnswerBody> {
+        let arrived = Instant::now();
+        let (parts, body) = request.into_parts();
+        let mut seen = Seen { route: None, writes: changes_something(&parts.method) };
+        let outcome = self.handle(&parts, body, arrived, &mut seen).await;
+        let mut answer = outcome.unwrap_or_else(|failure| self.refuse(failure, &parts, id, &seen));
+        if parts.method == Method::HEAD {
+            answer::strip_for_head(&mut answer);
+        }
+        let (status, took) = (answer.status(), arrived.elapsed());
+        self.metrics.count(seen.route, status, took);
+        let name = seen.route.map_or("none", |route| ROUTES[route].description.id);
+        debug!(%id, route = name, status = status.as_u16(), ?took, "answered");
+        answer.map(|content| AnswerBody::new(content, in_flight))
+    }
+
+    async fn handle(
+        &self,
+        parts: &Parts,
+        body: Incoming,
+        arrived: Instant,
+        seen: &mut Seen,
+    ) -> Result<Answer, Failure> {
+        check_method(parts)?;
+        if parts.uri.path_and_query().map_or(0, |uri| uri.as_str().len()) > URI_BYTES_MAX {
+            return Err(Failure::new(Code::UriTooLong, "path and query have at most 8 KiB"));
+        }
+        let fields = Fields::read(&parts.headers)?;
+        self.check_host(parts, fields.host)?;
+        if parts.method == Method::OPTIONS && parts.uri.path() == "*" {
+            return Ok(answer::empty(StatusCode::NO_CONTENT));
+        }
+        let segments = Segments::parse(parts.uri.path())?;
+        let (place, captures) = find_place(&segments)?;
+        if parts.method == Method::OPTIONS {
+            let mut answer = answer::empty(StatusCode::NO_CONTENT);
+            answer.headers_mut().insert(header::ALLOW, place.allow());
+            return Ok(answer);
+        }
+        let route = place.route(&parts.method).ok_or_else(|| not_allowed(place.allow()))?;
+        seen.set(route);
+        let target = Target::resolve(self.gateway.catalog(), captures, &segments)?;
+        let route = refine(route, &target)?;
+        seen.set(route);
+        let description = &ROUTES[route].description;
+        let (patience, patience_given) = fields.patience()?;
+        let call = Call {
+            api: self,
+            method: &parts.method,
+            captures,
+            query: Query::parse(parts.uri.query(), description.parameters)?,
+            media_type: check_accept(&fields, route)?,
+            session: fields.session()?,
+            deadline: arrived + patience,
+            patience_given,
+            target,
+            fields,
+        };
+        call.check_session()?;
+        let handler = ROUTES[route].handler;
+        catch_panic(call.run(handler, description.body, body)).await
+    }
+
+    /// Turns a failure into an answer, and tells people about those that are the server's fault.
+    fn refuse(&self, failure: Failure, parts: &Parts, id: RequestId, seen: &Seen) -> Answer {
+        let mut failure = failure;
+        if seen.writes {
+            failure = failure.with_outcome(Outcome::None);
+        }
+        // What the client has seen does not change by a refusal.
+        if let Some(session) = parts.headers.get(headers::SESSION)
+            && cortado_wire::Session::parse(session.as_bytes()).is_ok()
+        {
+            failure = failure.with_header(headers::SESSION, session.clone());
+        }
+        let name = seen.route.map_or("none", |route| ROUTES[route].description.id);
+        let (status, code) = (failure.status(), failure.code());
+        if code == Code::Internal {
+            error!(%id, route = name, detail = failure.detail(), "a request met a defect");
+        } else if status.is_server_error() && code != Code::UnknownMethod {
+            warn!(%id, route = name, %code, detail = failure.detail(), "a request was not done");
+        }
+        failure.into_answer(id)
+    }
+
+    fn check_host(&self, parts: &Parts, host: Option<&HeaderValue>) -> Result<(), Failure> {
+        let bad = |detail| Err(Failure::new(Code::BadRequest, detail));
+        let named = host.map(HeaderValue::to_str).transpose();
+        let Ok(named) = named else { return bad("the Host header is not well-formed") };
+        let authority = parts.uri.authority().map(http::uri::Authority::as_str);
+        let authority = match (parts.version, authority, named) {
+            (Version::HTTP_11, _, None) => return bad("the Host header is missing"),
+            (_, Some(authority), Some(named)) if !authority.eq_ignore_ascii_case(named) => {
+                return Err(wrong_host());
+            }
+            (_, Some(authority), _) => authority,
+            (_, None, Some(named)) => named,
+            // HTTP/1.0 knows no Host, and no browser speaks it.
+            (_, None, None) => return Ok(()),
+        };
+        if self.hosts.allows(authority) { Ok(()) } else { Err(wrong_host()) }
+    }
+}
+
+/// What is known about a request while it is handled.
+struct Seen {
+    /// Index in the table of routes.
+    route: Option<usize>,
+    /// Whether an error must say what became of the write.
+    writes: bool,
+}
+
+impl Seen {
+    fn set(&mut self, route: usize) {
+        self.route = Some(route);
+        self.writes = ROUTES[route].writes;
+    }
+}
+
+impl Call<'_> {
+    async fn run(
+        &self,
+        handler: Handler,
+        wanted: cortado_wire::openapi::RequestBody,
+        body: Incoming,
+    ) -> Result<Answer, Failure> {
+        let limits = self.api.limits();
+        let patience = limits.body_time;
+        let body = body::read(body, &self.fields, wanted, &self.api.bodies, patience).await?;
+        match handler {
+            Handler::GetDocument => documents::get(self).await,
+            Handler::ListCollection => lists::collection(self).await,
+            Handler::PutDocument => documents::put(self, body).await,
+            Handler::PatchDocument => documents::patch(self, body).await,
+            Handler::DeleteDocument => documents::delete(self, body).await,
+            Handler::ScanTable => lists::table(self).await,
+            Handler::BatchGet => batch::get(self, body).await,
+            Handler::Transact => transaction::transact(self, body).await,
+            Handler::Changes => changes::follow(self).await,
+            Handler::ListDatabases => admin::list_databases(self),
+            Handler::GetDatabase => admin::get_database(self),
+            Handler::PutDatabase => admin::put_database(self, body).await,
+            Handler::DropDatabase => admin::drop_database(self).await,
+            Handler::ListTables => admin::list_tables(self),
+            Handler::GetTable => admin::get_table(self),
+            Handler::PutTable => admin::put_table(self, body).await,
+            Handler::DropTable => admin::drop_table(self).await,
+            Handler::ListPartitions => admin::list_partitions(self),
+            Handler::HandOff => admin::hand_off(self, body).await,
+            Handler::ListNodes => admin::list_nodes(self),
+            Handler::KillNode => admin::kill_node(self).await,
+            Handler::StartNode => admin::start_node(self).await,
+            Handler::ListEvents => admin::list_events(self).await,
+            Handler::GetCluster => admin::get_cluster(self),
+            Handler::Landing => Ok(operations::landing()),
+            Handler::Healthz => Ok(operations::healthz()),
+            Handler::Readyz => operations::readyz(self),
+            Handler::Metrics => Ok(operations::metrics(self)),
+            Handler::OpenApi => Ok(operations::openapi()),
+        }
+    }
+}
+
+/// Lets a handler's panic become an error, told loudly: whatever it was doing may be half done.
+async fn catch_panic(
+    handler: impl Future<Output = Result<Answer, Failure>>,
+) -> Result<Answer, Failure> {
+    let mut handler = pin!(handler);
+    poll_fn(|cx| {
+        // Nothing that a handler has borrowed is used again after a panic.
+        let polled = catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(cx)));
+        polled.unwrap_or_else(|_| {
+            let detail = "the server met a defect while it handled the request";
+            let failure = Failure::new(Code::Internal, detail);
+            Poll::Ready(Err(failure.with_outcome(Outcome::Unknown)))
+        })
+    })
+    .await
+}
+
+fn changes_something(method: &Method) -> bool {
+    [Method::PUT, Method::POST, Method::PATCH, Method::DELETE].contains(method)
+}
+
+fn check_method(parts: &Parts) -> Result<(), Failure> {
+    const KNOWN: [Method; 9] = [
+        Method::GET,
+        Method::HEAD,
+        Method::PUT,
+        Method::POST,
+        Method::PATCH,
+        Method::DELETE,
+        Method::OPTIONS,
+        Method::TRACE,
+        Method::CONNECT,
+    ];
+    if !KNOWN.contains(&parts.method) {
+        return Err(Failure::new(Code::UnknownMethod, "this method is not known here"));
+    }
+    if parts.method == Method::CONNECT {
+        return Err(not_allowed(HeaderValue::from_static("GET, HEAD, OPTIONS")));
+    }
+    Ok(())
+}
+
+fn find_place<'s>(
+    segments: &'s Segments<'s>,
+) -> Result<(&'static Place, Captures<'s>), Failure> {
+    Router::get().find(segments.as_slice()).ok_or_else(|| {
+        let detail = "no route has this path; GET /openapi.json lists all of them";
+        Failure::new(Code::NoSuchRoute, detail)
+    })
+}
+
+/// The route of a path that names a collection rather than a document.
+fn refine(route: usize, target: &Target) -> Result<usize, Failure> {
+    if !target.is_collection() {
+        return Ok(route);
+    }
+    match ROUTES[route].handler {
+        Handler::GetDocument => Ok(index_of(Handler::ListCollection)),
+        _ => Err(Failure::new(
+            Code::MethodNotAllowed,
+            "the path has fewer parts than the table's key: it names a collection",
+        )
+        .with_header(header::ALLOW, HeaderValue::from_static("GET, HEAD"))),
+    }
+}
+
+/// Which of the route's media types the client likes best; the first one among equals.
+fn check_accept(fields: &Fields<'_>, route: usize) -> Result<&'static str, Failure> {
+    let answers = ROUTES[route].description.answers.iter();
+    let mut media = answers.flat_map(|answer| answer.media).map(|(media_type, _)| *media_type);
+    let first = media.clone().next().unwrap_or_default();
+    let accept = match fields.accept.get() {
+        None | Some(b"*/*" | b"") => return Ok(first),
+        Some(_) if first.is_empty() => return Ok(first),
+        Some(accept) => accept,
+    };
+    let best = media.try_fold((0, ""), |best, media_type| {
+        let quality = media::accepted(accept, media_type);
+        Some(if quality > best.0 { (quality, media_type) } else { best })
+    });
+    match best {
+        Some((quality, media_type)) if quality > 0 => Ok(media_type),
+        Some(_) | None => {
+            let answers = ROUTES[route].description.answers.iter();
+            let media: Vec<&str> = answers.flat_map(|a| a.media).map(|(name, _)| *name).collect();
+            let detail = format!("this route answers with {}", media.join(" or "));
+            Err(Failure::new(Code::NotAcceptable, detail))
+        }
+    }
+}
+
+fn not_allowed(allow: HeaderValue) -> Failure {
+    Failure::new(Code::MethodNotAllowed, "this path does not know the method")
+        .with_header(header::ALLOW, allow)
+}
+
+fn wrong_host() -> Failure {
+    let detail = "the request names a host that this server does not answer to";
+    Failure::new(Code::WrongHost, detail)
+}

@@ -1,0 +1,120 @@
+//! Many documents in one answer.
+//!
+//! Start reading at [`get`].
+
+use crate::answer::{Answer, json_text};
+use crate::body::ReceivedBody;
+use crate::call::{Call, find_table};
+use crate::failure::Failure;
+use crate::json_body;
+use crate::status;
+use cortado_model::limits::OPERATIONS_MAX;
+use cortado_model::{DocumentKey, Scn, TableId};
+use cortado_node::Served;
+use cortado_store::StoredDocument;
+use cortado_wire::{BatchBody, BatchKey, Code, JsonText, Position, headers};
+use http::StatusCode;
+
+/// Bytes of documents in one answer; those beyond are to be asked for again.
+const ANSWER_BYTES_MAX: usize = 32 << 20;
+
+/// Answers each key with its own status, in the order asked.
+pub(crate) async fn get(call: &Call<'_>, body: ReceivedBody) -> Result<Answer, Failure> {
+    let asked: BatchBody<'_> = json_body::read(&body)?;
+    match asked.keys.len() {
+        0 => return Err(Failure::new(Code::EmptyTransaction, "a batch has at least one key")),
+        1..=OPERATIONS_MAX => {}
+        _ => {
+            let detail = format!("a batch has at most {OPERATIONS_MAX} keys");
+            return Err(Failure::new(Code::TooManyOperations, detail));
+        }
+    }
+    let mut known = Vec::with_capacity(asked.keys.len());
+    let mut has_table = Vec::with_capacity(asked.keys.len());
+    for (index, key) in asked.keys.iter().enumerate() {
+        let place = locate(call, key).map_err(|failure| failure.with_operation(index))?;
+        has_table.push(place.is_some());
+        known.extend(place);
+    }
+    let read = call.read_options(None)?;
+    let seen = |partition: u32| call.seen(partition);
+    let found = call.api.gateway().batch_get(call.database(), &known, seen, &read).await;
+    let mut found = found.into_iter();
+    let mut results = Results::new();
+    for (key, has_table) in asked.keys.iter().zip(has_table) {
+        // One answer for each key with a table, in the same order.
+        match if has_table { found.next() } else { None } {
+            None => results.refused(key, Code::NoSuchTable),
+            Some(Ok(served)) => results.served(key, served),
+            Some(Err(error)) => results.refused(key, call.read_failure(error).code()),
+        }
+    }
+    results.json.raw(b"]}");
+    let session = call.session_header(&results.observed);
+    let mut answer = json_text(StatusCode::OK, results.json.into_bytes());
+    answer.headers_mut().insert(headers::SESSION, session);
+    Ok(answer)
+}
+
+/// The document that a key names; `None` if its table does not exist.
+fn locate(
+    call: &Call<'_>,
+    key: &BatchKey<'_>,
+) -> Result<Option<(TableId, DocumentKey)>, Failure> {
+    let table = match find_table(call.database(), &key.table) {
+        Ok(table) => table,
+        Err(failure) if failure.code() == Code::NoSuchTable => return Ok(None),
+        Err(failure) => return Err(failure),
+    };
+    let key = json_body::key_in_body(&key.key, &table)?;
+    Ok(Some((table.id, key)))
+}
+
+/// The results so far.
+struct Results {
+    json: JsonText,
+    document_bytes: usize,
+    observed: Vec<(u32, Scn)>,
+}
+
+impl Results {
+    fn new() -> Results {
+        let mut json = JsonText::with_capacity(4_096);
+        json.raw(br#"{"results":["#);
+        Results { json, document_bytes: 0, observed: Vec::new() }
+    }
+
+    fn served(&mut self, key: &BatchKey<'_>, served: Served<Option<StoredDocument>>) {
+        self.observed.push((served.partition, served.applied));
+        let Some(document) = served.value else {
+            return self.refused(key, Code::NoSuchDocument);
+        };
+        self.document_bytes += document.value.len();
+        if self.document_bytes > ANSWER_BYTES_MAX {
+            return self.refused(key, Code::AnswerTooLarge);
+        }
+        self.begin(key, StatusCode::OK);
+        self.json.raw(br#","etag":"#).etag(document.etag);
+        let position = Position { partition: served.partition, scn: document.scn };
+        self.json.raw(br#","scn":"#).position(position);
+        self.json.raw(br#","value":"#).raw(&document.value).raw(b"}");
+    }
+
+    fn refused(&mut self, key: &BatchKey<'_>, code: Code) {
+        self.begin(key, status::of_code(code));
+        self.json.raw(br#","code":"#).string(code.name()).raw(b"}");
+    }
+
+    fn begin(&mut self, key: &BatchKey<'_>, status: StatusCode) {
+        let is_first = self.json.len() == br#"{"results":["#.len();
+        self.json.raw(if is_first { br#"{"status":"# } else { br#",{"status":"# });
+        self.json.number(u64::from(status.as_u16()));
+        self.json.raw(br#","table":"#).string(&key.table);
+        let mut before = br#","key":["#.as_slice();
+        for part in &key.key {
+            self.json.raw(before).string(part);
+            before = b",";
+        }
+        self.json.raw(b"]");
+    }
+}

@@ -1,0 +1,233 @@
+//! Change streams: what was committed, in order, as lines or as Server-Sent Events.
+//!
+//! A stream is a body that is made when hyper asks for it: it has no task of its own, a slow
+//! reader slows nobody else, and dropping it ends everything. Start reading at [`follow`].
+
+use crate::answer::{Answer, Content, empty};
+use crate::call::Call;
+use crate::failure::Failure;
+use crate::refusal;
+use bytes::Bytes;
+use cortado_model::Scn;
+use cortado_node::{ChangeReader, Changes, ChangesError, Database, Gateway};
+use cortado_replica::Committed;
+use cortado_wire::{
+    Code, JsonText, Position, Since, TransactionWriter, headers, push_position, write_heartbeat,
+};
+use http::{HeaderValue, Method, Response, StatusCode, header};
+use std::borrow::Cow;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tracing::error;
+
+/// The longest `wait`.
+const WAIT_MS_MAX: u64 = 60_000;
+const SSE: &str = "text/event-stream";
+
+/// Opens a stream of one partition's transactions.
+pub(crate) async fn follow(call: &Call<'_>) -> Result<Answer, Failure> {
+    let database = call.database();
+    let Some(partition) = call.query.number("partition", 0, u64::from(u32::MAX))? else {
+        let detail = "the parameter partition is needed: its number, from 0";
+        return Err(Failure::new(Code::BadParameter, detail));
+    };
+    // Within 32 bits, as just checked.
+    let partition = partition as u32;
+    if partition >= database.partitions {
+        let detail = format!("the database has the partitions 0 to {}", database.partitions - 1);
+        return Err(Failure::new(Code::NoSuchPartition, detail));
+    }
+    let since = since(call, partition)?;
+    let wait_ms = call.query.number("wait", 0, WAIT_MS_MAX)?.unwrap_or(0);
+    let is_sse = call.media_type == SSE;
+    let mut answer = empty(StatusCode::OK);
+    if *call.method != Method::HEAD {
+        let slot = Slot::take(call)?;
+        let reader = call.api.gateway().changes(database, partition, since, call.deadline).await;
+        let until = Instant::now() + Duration::from_millis(wait_ms);
+        let follower = Follower {
+            reader: reader.map_err(|error| of_changes(error, call.patience_given))?,
+            gateway: call.api.gateway().clone(),
+            database: Arc::clone(database),
+            partition,
+            is_sse,
+            until: (!is_sse).then_some(until),
+            heartbeat: call.api.limits().heartbeat_time,
+            closing: call.api.closing(),
+            _slot: slot,
+        };
+        answer = Response::new(Content::Stream(Box::new(ChangeStream::new(follower))));
+    }
+    let fields = answer.headers_mut();
+    fields.insert(header::CONTENT_TYPE, HeaderValue::from_static(call.media_type));
+    fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    fields.insert(headers::SESSION, call.session_header(&[]));
+    Ok(answer)
+}
+
+/// Where to start: behind the last event that a reconnecting reader has seen, or as asked.
+fn since(call: &Call<'_>, partition: u32) -> Result<Scn, Failure> {
+    let bad = |detail| Failure::new(Code::BadSince, detail);
+    let text = match call.fields.last_event_id {
+        Some(value) => Some(value.to_str().map_err(|_| bad("the Last-Event-ID is no SCN"))?),
+        None => call.query.get("since"),
+    };
+    let Some(text) = text else { return Ok(Scn::ZERO) };
+    let since: Since = text.parse().map_err(|_| {
+        bad("an SCN is written partition/generation:sequence or generation:sequence")
+    })?;
+    match since.partition {
+        Some(named) if named != partition => Err(bad("the SCN belongs to another partition")),
+        Some(_) | None => Ok(since.scn),
+    }
+}
+
+fn of_changes(error: ChangesError, patience_given: bool) -> Failure {
+    let detail = error.to_string();
+    match error {
+        ChangesError::NoSuchPartition => Failure::new(Code::NoSuchPartition, detail),
+        ChangesError::BeyondEnd { .. } => Failure::new(Code::BadSince, detail),
+        ChangesError::Trimmed { .. } => Failure::new(
+            Code::ChangesTrimmed,
+            "the changes asked for have been trimmed; read the documents, then follow from now",
+        ),
+        ChangesError::Unserved(error) => refusal::of_read(error, patience_given),
+        ChangesError::Broken { why } => {
+            error!(why, "a change stream cannot be read");
+            Failure::new(Code::Unavailable, "the log cannot be read now")
+        }
+    }
+}
+
+/// One of the streams that may be open at a time.
+struct Slot {
+    open: Arc<AtomicUsize>,
+}
+
+impl Slot {
+    fn take(call: &Call<'_>) -> Result<Slot, Failure> {
+        let slot = Slot { open: Arc::clone(call.api.streams()) };
+        if slot.open.fetch_add(1, Ordering::Relaxed) >= call.api.limits().streams_max {
+            let detail = "too many change streams are open; try again later";
+            return Err(Failure::new(Code::TooManyStreams, detail));
+        }
+        Ok(slot)
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+type Step = Pin<Box<dyn Future<Output = Option<(Bytes, Box<Follower>)>> + Send>>;
+
+/// A body that ends when its reader, its time or the server does.
+pub(crate) struct ChangeStream {
+    step: Step,
+}
+
+impl ChangeStream {
+    fn new(follower: Follower) -> ChangeStream {
+        ChangeStream { step: Box::pin(Box::new(follower).step()) }
+    }
+
+    /// The next bytes; `None` at the end, and not to be asked again.
+    pub(crate) fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        self.step.as_mut().poll(cx).map(|next| {
+            let (bytes, follower) = next?;
+            self.step = Box::pin(follower.step());
+            Some(bytes)
+        })
+    }
+}
+
+/// Turns transactions into text.
+struct Follower {
+    reader: ChangeReader,
+    gateway: Gateway,
+    database: Arc<Database>,
+    partition: u32,
+    is_sse: bool,
+    /// `None`: open until somebody closes it.
+    until: Option<Instant>,
+    heartbeat: Duration,
+    closing: watch::Receiver<bool>,
+    _slot: Slot,
+}
+
+impl Follower {
+    /// Waits for the next thing to say; `None` if there will be none.
+    async fn step(mut self: Box<Self>) -> Option<(Bytes, Box<Self>)> {
+        let next_heartbeat = Instant::now() + self.heartbeat;
+        let wait_until = self.until.map_or(next_heartbeat, |until| until.min(next_heartbeat));
+        let changes = tokio::select! {
+            biased;
+            _ = self.closing.wait_for(|closing| *closing) => return None,
+            changes = self.reader.next(wait_until) => changes,
+        };
+        let mut json = JsonText::default();
+        match changes {
+            Ok(Changes::Transactions(transactions)) => {
+                for committed in &transactions {
+                    self.transaction(committed, &mut json);
+                }
+            }
+            Ok(Changes::CaughtUp { .. }) if self.until.is_some_and(|t| t <= Instant::now()) => {
+                return None;
+            }
+            Ok(Changes::CaughtUp { applied }) => {
+                let applied = Position { partition: self.partition, scn: applied };
+                json.raw(if self.is_sse { b": " } else { b"" });
+                write_heartbeat(&mut json, applied);
+                json.raw(if self.is_sse { b"\n\n" } else { b"\n" });
+            }
+            // A reader that comes again is told why.
+            Err(error) => {
+                error!(%error, partition = self.partition, "a change stream has ended early");
+                return None;
+            }
+        }
+        Some((Bytes::from(json.into_bytes()), self))
+    }
+
+    fn transaction(&mut self, committed: &Committed, json: &mut JsonText) {
+        let position = Position { partition: self.partition, scn: committed.scn };
+        if self.is_sse {
+            let mut id = Vec::with_capacity(24);
+            push_position(position, &mut id);
+            json.raw(b"id: ").raw(&id).raw(b"\ndata: ");
+        }
+        let mut writer = TransactionWriter::begin(json, position, committed.time);
+        for change in &committed.transaction.changes {
+            let table = self.table_name(change.table);
+            match &change.written {
+                Some(written) => writer.put(&table, &change.key, change.etag, &written.value),
+                None => writer.delete(&table, &change.key),
+            }
+        }
+        writer.finish();
+        json.raw(if self.is_sse { b"\n\n" } else { b"\n" });
+    }
+
+    /// The name of a table, even of one that was created after the stream, or dropped.
+    fn table_name(&mut self, table: cortado_model::TableId) -> Cow<'static, str> {
+        if self.database.table_by_id(table).is_none() {
+            let catalog = self.gateway.catalog();
+            let now = catalog.database(&self.database.name);
+            if let Some(now) = now.filter(|now| now.id == self.database.id) {
+                self.database = Arc::clone(now);
+            }
+        }
+        match self.database.table_by_id(table) {
+            Some(table) => Cow::Owned(table.name.clone()),
+            None => Cow::Borrowed(""),
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! The routes of one document.
+//!
+//! Start reading at [`get`], the hottest, then [`put`].
+
+use crate::answer::{Answer, JSON, empty, json_text};
+use crate::body::ReceivedBody;
+use crate::call::{Call, position_header, served_headers};
+use crate::failure::Failure;
+use crate::refusal;
+use crate::routes::JSON_PATCH;
+use crate::status;
+use crate::answer::Content;
+use bytes::Bytes;
+use cortado_document::{
+    Action, Condition, Document, Done, JsonPatch, MergePatch, Operation, Unmet,
+};
+use cortado_model::Etag;
+use cortado_node::{IdempotencyKey, WriteRequest, Written};
+use cortado_wire::{Code, Position, headers, http_date, push_etag, write_answer};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use xxhash_rust::xxh3::Xxh3;
+
+/// Header fields of the answer to a read.
+const FIELDS: usize = 10;
+
+/// `GET`: the document, or that it has not changed.
+pub(crate) async fn get(call: &Call<'_>) -> Result<Answer, Failure> {
+    let (database, key) = (call.database(), call.key());
+    let partition = database.partition_of(key);
+    let read = call.read_options(Some(partition))?;
+    let condition = call.fields.condition()?;
+    let served = call.api.gateway().get(database, call.table(), key, &read).await;
+    let served = served.map_err(|error| call.read_failure(error))?;
+    let mut fields = HeaderMap::with_capacity(FIELDS);
+    served_headers(&mut fields, served.node, served.role);
+    fields.insert(headers::SESSION, call.session_header(&[(served.partition, served.applied)]));
+    let Some(document) = served.value else {
+        let failure = Failure::new(Code::NoSuchDocument, "there is no such document");
+        return Err(with_headers(failure, fields));
+    };
+    let position = Position { partition: served.partition, scn: document.scn };
+    fields.insert(headers::SCN, position_header(position));
+    fields.insert(header::ETAG, etag_header(document.etag));
+    let changed = http_date(document.time);
+    let changed = HeaderValue::try_from(changed).expect("a date is visible ASCII and spaces");
+    fields.insert(header::LAST_MODIFIED, changed);
+    if !condition.is_empty() || call.fields.if_modified_since().is_some() {
+        match judge(call, &condition, document.etag, document.time.0 / 1_000) {
+            Judged::Met => {}
+            Judged::NotModified => {
+                let mut answer = empty(StatusCode::NOT_MODIFIED);
+                *answer.headers_mut() = fields;
+                return Ok(answer);
+            }
+            Judged::Failed => {
+                let detail = "the document is in none of the states of the If-Match";
+                return Err(with_headers(Failure::new(Code::ConditionFailed, detail), fields));
+            }
+        }
+    }
+    fields.insert(header::CONTENT_TYPE, JSON);
+    let mut answer = Response::new(Content::Whole(document.value));
+    *answer.headers_mut() = fields;
+    Ok(answer)
+}
+
+enum Judged {
+    Met,
+    NotModified,
+    Failed,
+}
+
+/// Judges a read's conditions in the order of RFC 9110, section 13.2.2.
+fn judge(call: &Call<'_>, condition: &Condition, etag: Etag, changed_s: u64) -> Judged {
+    match condition.judge(Some(etag)) {
+        Err(Unmet::IfMatch) => Judged::Failed,
+        Err(Unmet::IfNoneMatch) => Judged::NotModified,
+        Ok(()) if condition.if_none_match.is_some() => Judged::Met,
+        Ok(()) => match call.fields.if_modified_since() {
+            Some(since_s) if changed_s <= since_s => Judged::NotModified,
+            Some(_) | None => Judged::Met,
+        },
+    }
+}
+
+/// `PUT`: the whole new value.
+pub(crate) async fn put(call: &Call<'_>, body: ReceivedBody) -> Result<Answer, Failure> {
+    let value = Document::parse(body.bytes.clone());
+    let value = value.map_err(|error| refusal::of_json(error, Code::DocumentTooLarge))?;
+    write(call, Action::Put { value }, &body).await
+}
+
+/// `PATCH`: parts of a value, as a merge patch or as steps.
+pub(crate) async fn patch(call: &Call<'_>, body: ReceivedBody) -> Result<Answer, Failure> {
+    let action = if body.media_type == JSON_PATCH {
+        let patch = JsonPatch::parse(&body.bytes).map_err(refusal::of_patch)?;
+        Action::JsonPatch { patch }
+    } else {
+        let patch = MergePatch::parse(&body.bytes);
+        let patch = patch.map_err(|error| refusal::of_json(error, Code::BodyTooLarge))?;
+        Action::Merge { patch }
+    };
+    write(call, action, &body).await
+}
+
+/// `DELETE`.
+pub(crate) async fn delete(call: &Call<'_>, body: ReceivedBody) -> Result<Answer, Failure> {
+    write(call, Action::Delete, &body).await
+}
+
+async fn write(call: &Call<'_>, action: Action, body: &ReceivedBody) -> Result<Answer, Failure> {
+    let condition = call.fields.condition()?;
+    let idempotency = idempotency(call, body)?;
+    // Understood, though a write has one level only.
+    call.fields.consistency()?;
+    let (table, key) = (call.table().id, call.key().clone());
+    let operations = vec![Operation { table, key, action, condition }];
+    let request = WriteRequest { operations, idempotency, deadline: call.deadline };
+    let written = call.api.gateway().write(call.database(), request).await;
+    let written = written.map_err(|error| refusal::of_write(error).without_operation())?;
+    answer(call, &written)
+}
+
+fn answer(call: &Call<'_>, written: &Written) -> Result<Answer, Failure> {
+    let position = Position { partition: written.partition, scn: written.scn };
+    let done = written.results.first().copied().unwrap_or(Done::Missing);
+    let session = call.session_header(&[(written.partition, written.scn)]);
+    let mut answer = match done {
+        Done::Missing => {
+            let failure = Failure::new(Code::NoSuchDocument, "there is no such document");
+            return Err(failure.with_header(headers::SESSION, session));
+        }
+        Done::Deleted => empty(status::of_done(done)),
+        Done::Created | Done::Replaced | Done::Patched | Done::Checked => {
+            let text = write_answer(call.key(), written.etag, position);
+            let mut answer = json_text(status::of_done(done), text);
+            let fields = answer.headers_mut();
+            fields.insert(header::ETAG, etag_header(written.etag));
+            let changed = HeaderValue::try_from(http_date(written.time));
+            let changed = changed.expect("a date is visible ASCII and spaces");
+            fields.insert(header::LAST_MODIFIED, changed);
+            answer
+        }
+    };
+    let fields = answer.headers_mut();
+    fields.insert(headers::SESSION, session);
+    fields.insert(headers::SCN, position_header(position));
+    if written.repeated {
+        fields.insert(headers::REPEATED, HeaderValue::from_static("true"));
+    }
+    Ok(answer)
+}
+
+/// How a repetition of this write is recognised: by method, path, conditions and body.
+///
+/// # Errors
+/// The key cannot be one.
+pub(crate) fn idempotency(
+    call: &Call<'_>,
+    body: &ReceivedBody,
+) -> Result<Option<IdempotencyKey>, Failure> {
+    let Some(key) = call.fields.idempotency_key()? else { return Ok(None) };
+    let mut hash = Xxh3::new();
+    let mut add = |piece: &[u8]| {
+        hash.update(&(piece.len() as u64).to_be_bytes());
+        hash.update(piece);
+    };
+    add(call.method.as_str().as_bytes());
+    add(call.captures.table.as_bytes());
+    for part in call.captures.key {
+        add(part.as_bytes());
+    }
+    for condition in call.fields.raw_conditions() {
+        add(condition.map_or(b"-".as_slice(), |_| b"+"));
+        add(condition.unwrap_or_default());
+    }
+    add(body.media_type.as_bytes());
+    add(&body.bytes);
+    let key = Bytes::copy_from_slice(key);
+    Ok(Some(IdempotencyKey { key, fingerprint: hash.digest128() }))
+}
+
+fn etag_header(etag: Etag) -> HeaderValue {
+    let mut text = Vec::with_capacity(18);
+    push_etag(etag, &mut text);
+    HeaderValue::try_from(text).expect("digits and quotes are visible ASCII")
+}
+
+fn with_headers(failure: Failure, fields: HeaderMap) -> Failure {
+    fields.into_iter().fold(failure, |failure, (name, value)| match name {
+        Some(name) => failure.with_header(name, value),
+        None => failure,
+    })
+}

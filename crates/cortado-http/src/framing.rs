@@ -1,0 +1,231 @@
+//! Where one HTTP/1.1 request ends and the next begins, read strictly.
+//!
+//! The parser behind this one forgives what RFC 9112 lets a server forgive. Whoever stands between
+//! a client and us may read such requests otherwise, so that one request hides inside another
+//! (request smuggling). What could be read in two ways is refused here, before it is parsed.
+//!
+//! Pure: sees bytes, in whatever pieces they come. Start reading at [`Framing::feed`].
+
+#[cfg(test)]
+mod tests;
+
+/// Follows the bytes of one connection from a client.
+#[derive(Debug)]
+pub(crate) struct Framing {
+    state: State,
+    /// The beginning of a line whose end has not come yet.
+    carry: Vec<u8>,
+}
+
+/// Bytes of a line that has not ended yet. A longer one is passed on: the parser's own limit on
+/// the head is lower, and its answer is the right one.
+const LINE_BYTES_MAX: usize = 128 << 10;
+/// Bytes of a chunk's size and extensions.
+const CHUNK_LINE_BYTES_MAX: usize = 256;
+/// Hexadecimal digits of a chunk's size: far beyond any body, far below overflow.
+const CHUNK_DIGITS_MAX: usize = 8;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Before a request line.
+    Start,
+    /// Among the header fields.
+    Fields(Fields),
+    /// This many bytes of a body are to come.
+    Body { left_bytes: u64 },
+    /// Before a chunk's size.
+    ChunkSize,
+    /// This many bytes of a chunk, and its line end, are to come.
+    Chunk { left_bytes: u64 },
+    /// Before the end of a chunk's line.
+    ChunkEnd,
+    /// Among the fields behind the last chunk.
+    Trailers,
+    /// Lost: the parser will say why.
+    Blind,
+}
+
+/// What the fields so far say about the body.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Fields {
+    length_bytes: Option<u64>,
+    chunked: bool,
+}
+
+/// Why a request is not read at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Violation {
+    /// A line feed without a carriage return, or one inside a line.
+    BareLineEnd,
+    /// Two lengths, one of them perhaps by `Transfer-Encoding`.
+    TwoLengths,
+    /// A `Content-Length` that is no plain decimal number.
+    BadLength,
+    /// A `Transfer-Encoding` other than `chunked`.
+    UnknownCoding,
+    /// A chunk without a proper size or end.
+    BadChunk,
+}
+
+impl Framing {
+    pub(crate) fn new() -> Framing {
+        Framing { state: State::Start, carry: Vec::new() }
+    }
+
+    /// Whether nothing of the next request has come yet.
+    pub(crate) fn is_between(&self) -> bool {
+        self.state == State::Start && self.carry.is_empty()
+    }
+
+    /// Whether a head has begun and not ended.
+    pub(crate) fn is_in_head(&self) -> bool {
+        match self.state {
+            State::Start => !self.carry.is_empty(),
+            State::Fields(_) => true,
+            State::Body { .. }
+            | State::ChunkSize
+            | State::Chunk { .. }
+            | State::ChunkEnd
+            | State::Trailers
+            | State::Blind => false,
+        }
+    }
+
+    /// Takes the next bytes of the connection.
+    ///
+    /// # Errors
+    /// The first rule that they break. The connection is to be closed.
+    pub(crate) fn feed(&mut self, mut bytes: &[u8]) -> Result<(), Violation> {
+        while !bytes.is_empty() {
+            bytes = match self.state {
+                State::Blind => return Ok(()),
+                State::Body { left_bytes } => {
+                    let (left_bytes, rest) = skip(left_bytes, bytes);
+                    let done = left_bytes == 0;
+                    self.state = if done { State::Start } else { State::Body { left_bytes } };
+                    rest
+                }
+                State::Chunk { left_bytes } => {
+                    let (left_bytes, rest) = skip(left_bytes, bytes);
+                    let done = left_bytes == 0;
+                    self.state = if done { State::ChunkEnd } else { State::Chunk { left_bytes } };
+                    rest
+                }
+                State::Start
+                | State::Fields(_)
+                | State::ChunkSize
+                | State::ChunkEnd
+                | State::Trailers => self.feed_line(bytes)?,
+            };
+        }
+        Ok(())
+    }
+
+    /// Takes a line, or what has come of it, off the front of `bytes`.
+    fn feed_line<'b>(&mut self, bytes: &'b [u8]) -> Result<&'b [u8], Violation> {
+        let Some(end) = memchr::memchr(b'\n', bytes) else {
+            self.carry.extend_from_slice(bytes);
+            let in_chunks = matches!(self.state, State::ChunkSize | State::ChunkEnd);
+            if in_chunks && self.carry.len() > CHUNK_LINE_BYTES_MAX {
+                return Err(Violation::BadChunk);
+            }
+            if self.carry.len() > LINE_BYTES_MAX {
+                self.state = State::Blind;
+            }
+            return Ok(&[]);
+        };
+        let (line, rest) = (&bytes[..end], &bytes[end + 1..]);
+        self.state = if self.carry.is_empty() {
+            after_line(self.state, line)?
+        } else {
+            self.carry.extend_from_slice(line);
+            let state = after_line(self.state, &self.carry)?;
+            self.carry.clear();
+            state
+        };
+        Ok(rest)
+    }
+}
+
+/// What comes after `line`, which has lost its line feed only.
+fn after_line(state: State, line: &[u8]) -> Result<State, Violation> {
+    let line = line.strip_suffix(b"\r").ok_or(Violation::BareLineEnd)?;
+    if memchr::memchr(b'\r', line).is_some() {
+        return Err(Violation::BareLineEnd);
+    }
+    match state {
+        // RFC 9112, section 2.2: an empty line before a request is ignored.
+        State::Start if line.is_empty() => Ok(State::Start),
+        State::Start => Ok(State::Fields(Fields::default())),
+        State::Fields(fields) if line.is_empty() => Ok(after_head(fields)),
+        State::Fields(fields) => field(fields, line).map(State::Fields),
+        State::ChunkSize => match chunk_size(line)? {
+            0 => Ok(State::Trailers),
+            left_bytes => Ok(State::Chunk { left_bytes }),
+        },
+        State::ChunkEnd if line.is_empty() => Ok(State::ChunkSize),
+        State::ChunkEnd => Err(Violation::BadChunk),
+        State::Trailers if line.is_empty() => Ok(State::Start),
+        State::Trailers => Ok(State::Trailers),
+        State::Body { .. } | State::Chunk { .. } | State::Blind => Ok(state),
+    }
+}
+
+fn after_head(fields: Fields) -> State {
+    match fields {
+        Fields { chunked: true, .. } => State::ChunkSize,
+        Fields { length_bytes: None | Some(0), chunked: false } => State::Start,
+        Fields { length_bytes: Some(left_bytes), chunked: false } => State::Body { left_bytes },
+    }
+}
+
+/// Takes one header field into account. Malformed ones are left to the parser.
+fn field(mut fields: Fields, line: &[u8]) -> Result<Fields, Violation> {
+    // Only two names matter, and few others begin with the same letters.
+    if !matches!(line.first(), Some(b'c' | b'C' | b't' | b'T')) {
+        return Ok(fields);
+    }
+    let Some(colon) = memchr::memchr(b':', line) else { return Ok(fields) };
+    let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
+    if name.eq_ignore_ascii_case(b"content-length") {
+        let length_bytes = decimal(value).ok_or(Violation::BadLength)?;
+        if fields.chunked || fields.length_bytes.is_some_and(|known| known != length_bytes) {
+            return Err(Violation::TwoLengths);
+        }
+        fields.length_bytes = Some(length_bytes);
+    } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
+        if fields.length_bytes.is_some() || fields.chunked {
+            return Err(Violation::TwoLengths);
+        }
+        if !value.eq_ignore_ascii_case(b"chunked") {
+            return Err(Violation::UnknownCoding);
+        }
+        fields.chunked = true;
+    }
+    Ok(fields)
+}
+
+/// Digits only, within 64 bits.
+fn decimal(value: &[u8]) -> Option<u64> {
+    if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(value).ok()?.parse().ok()
+}
+
+fn chunk_size(line: &[u8]) -> Result<u64, Violation> {
+    let size = line.split(|b| *b == b';').next().unwrap_or_default().trim_ascii_end();
+    let well_formed = (1..=CHUNK_DIGITS_MAX).contains(&size.len())
+        && line.len() <= CHUNK_LINE_BYTES_MAX
+        && size.iter().all(u8::is_ascii_hexdigit);
+    let text = std::str::from_utf8(size).ok().filter(|_| well_formed);
+    let size = text.and_then(|text| u64::from_str_radix(text, 16).ok());
+    size.ok_or(Violation::BadChunk)
+}
+
+/// Skips up to `left_bytes`; answers how many are still to come, and what follows.
+fn skip(left_bytes: u64, bytes: &[u8]) -> (u64, &[u8]) {
+    // A slice is never longer than 2^63 bytes, so neither cast cuts.
+    let skipped = left_bytes.min(bytes.len() as u64);
+    (left_bytes - skipped, &bytes[skipped as usize..])
+}

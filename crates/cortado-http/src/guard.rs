@@ -1,0 +1,275 @@
+//! A connection's bytes, watched: strict framing, and patience that ends.
+//!
+//! Never answers anything: it cuts the stream and leaves a [`Verdict`] for the connection's task.
+//! Timers are armed rarely and moved lazily, so that a request costs none. Start reading at
+//! [`Guard`].
+
+use crate::framing::{Framing, Violation};
+use crate::limits::Limits;
+use bytes::{Buf, Bytes};
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// A stream that fails when its peer breaks the rules or takes too long.
+pub(crate) struct Guard {
+    stream: TcpStream,
+    /// Bytes that were read to find out the protocol.
+    prefix: Bytes,
+    /// HTTP/1 only; HTTP/2 has its own framing.
+    framing: Option<Framing>,
+    head_since: Option<Instant>,
+    stalled_since: Option<Instant>,
+    reading: Alarm,
+    writing: Alarm,
+    patience: Patience,
+    pulse: Arc<Pulse>,
+    verdict: Option<Verdict>,
+}
+
+/// Why the stream was cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// A request's head did not come in time.
+    SlowHead,
+    /// No request came for long.
+    Idle,
+    /// The peer takes nothing of what it asked for.
+    Stalled,
+    /// The peer breaks the rules.
+    Violation(Violation),
+}
+
+/// How long the guard waits for what.
+#[derive(Clone, Copy, Debug)]
+struct Patience {
+    head: Duration,
+    idle: Duration,
+    stall: Duration,
+}
+
+/// What the requests of a connection tell its guard.
+#[derive(Debug)]
+pub(crate) struct Pulse {
+    opened: Instant,
+    in_flight: AtomicUsize,
+    /// Milliseconds after `opened`.
+    last_end_ms: AtomicU64,
+}
+
+impl Pulse {
+    pub(crate) fn new(opened: Instant) -> Arc<Pulse> {
+        let (in_flight, last_end_ms) = (AtomicUsize::new(0), AtomicU64::new(0));
+        Arc::new(Pulse { opened, in_flight, last_end_ms })
+    }
+
+    /// Marks a request as running until the answer is dropped, its last byte sent.
+    pub(crate) fn begin(self: &Arc<Pulse>) -> InFlight {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        InFlight { pulse: Arc::clone(self) }
+    }
+
+    /// When the connection became idle; `None` while a request runs.
+    fn idle_since(&self) -> Option<Instant> {
+        let idle = self.in_flight.load(Ordering::Relaxed) == 0;
+        let since_ms = Duration::from_millis(self.last_end_ms.load(Ordering::Relaxed));
+        idle.then(|| self.opened + since_ms)
+    }
+}
+
+/// A request that runs.
+#[derive(Debug)]
+pub(crate) struct InFlight {
+    pulse: Arc<Pulse>,
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        // Fits 64 bits for half a billion years.
+        let now_ms = self.pulse.opened.elapsed().as_millis() as u64;
+        self.pulse.last_end_ms.store(now_ms, Ordering::Relaxed);
+        self.pulse.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Guard {
+    /// Watches `stream`, whose first bytes are `prefix`.
+    pub(crate) fn new(
+        stream: TcpStream,
+        prefix: Bytes,
+        framing: Option<Framing>,
+        limits: &Limits,
+        pulse: Arc<Pulse>,
+    ) -> Guard {
+        let patience =
+            Patience { head: limits.head_time, idle: limits.idle_time, stall: limits.stall_time };
+        Guard {
+            stream,
+            prefix,
+            framing,
+            // The first head is due from the moment of the connection.
+            head_since: Some(pulse.opened),
+            stalled_since: None,
+            reading: Alarm::default(),
+            writing: Alarm::default(),
+            patience,
+            pulse,
+            verdict: None,
+        }
+    }
+
+    /// Why the stream was cut, if it was.
+    pub(crate) fn verdict(&self) -> Option<Verdict> {
+        self.verdict
+    }
+
+    /// Whether the peer may be sending something that nobody has read.
+    pub(crate) fn is_mid_message(&self) -> bool {
+        self.framing.as_ref().is_some_and(|framing| !framing.is_between())
+            || self.verdict.is_some()
+    }
+
+    pub(crate) fn into_stream(self) -> TcpStream {
+        self.stream
+    }
+
+    fn took(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let Some(framing) = &mut self.framing else {
+            self.head_since = None;
+            return Ok(());
+        };
+        if let Err(violation) = framing.feed(bytes) {
+            return Err(self.cut(Verdict::Violation(violation)));
+        }
+        if framing.is_in_head() {
+            self.head_since.get_or_insert_with(Instant::now);
+        } else {
+            self.head_since = None;
+        }
+        Ok(())
+    }
+
+    fn cut(&mut self, verdict: Verdict) -> io::Error {
+        self.verdict = Some(verdict);
+        io::Error::new(io::ErrorKind::ConnectionAborted, "the guard has cut the connection")
+    }
+
+    /// Waits for bytes, but not for ever.
+    fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            let (due, verdict) = match (self.head_since, self.pulse.idle_since()) {
+                (Some(since), _) => (since + self.patience.head, Some(Verdict::SlowHead)),
+                (None, Some(since)) => (since + self.patience.idle, Some(Verdict::Idle)),
+                // Busy: look again later, without any judgement.
+                (None, None) => (Instant::now() + self.patience.idle, None),
+            };
+            if self.reading.poll_ring(due, cx).is_pending() {
+                return Poll::Pending;
+            }
+            if let Some(verdict) = verdict
+                && due <= Instant::now()
+            {
+                return Poll::Ready(Err(self.cut(verdict)));
+            }
+        }
+    }
+
+    fn watch_write<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.stalled_since = None;
+            return written;
+        }
+        let due = *self.stalled_since.get_or_insert_with(Instant::now) + self.patience.stall;
+        while self.writing.poll_ring(due, cx).is_ready() {
+            if due <= Instant::now() {
+                return Poll::Ready(Err(self.cut(Verdict::Stalled)));
+            }
+        }
+        Poll::Pending
+    }
+}
+
+impl AsyncRead for Guard {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let guard = self.get_mut();
+        let before = buf.filled().len();
+        if guard.prefix.is_empty() {
+            match Pin::new(&mut guard.stream).poll_read(cx, buf) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => return guard.poll_patience(cx),
+            }
+        } else {
+            let bytes = guard.prefix.len().min(buf.remaining());
+            buf.put_slice(&guard.prefix[..bytes]);
+            guard.prefix.advance(bytes);
+        }
+        Poll::Ready(guard.took(&buf.filled()[before..]))
+    }
+}
+
+impl AsyncWrite for Guard {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let guard = self.get_mut();
+        let written = Pin::new(&mut guard.stream).poll_write(cx, buf);
+        guard.watch_write(cx, written)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let guard = self.get_mut();
+        let written = Pin::new(&mut guard.stream).poll_write_vectored(cx, bufs);
+        guard.watch_write(cx, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+    }
+
+    /// Does nothing: the connection's task ends the stream, perhaps after a last word.
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// A timer that is allocated when first needed and moved only when it must ring earlier.
+#[derive(Default)]
+struct Alarm {
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl Alarm {
+    /// Ready at some moment up to `due`: the caller looks whether it is the right one.
+    fn poll_ring(&mut self, due: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(due)));
+        if due < sleep.deadline() || sleep.is_elapsed() {
+            sleep.as_mut().reset(due);
+        }
+        sleep.as_mut().poll(cx)
+    }
+}

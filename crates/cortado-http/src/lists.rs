@@ -1,0 +1,107 @@
+//! Pages of a collection and of a whole table.
+//!
+//! Start reading at [`collection`].
+
+use crate::answer::{Answer, json_text};
+use crate::call::{Call, identity_of, served_headers};
+use crate::failure::Failure;
+use cortado_model::limits::{PAGE_DOCUMENTS_DEFAULT, PAGE_DOCUMENTS_MAX};
+use cortado_node::{Consistency, ListRequest, ScanPosition, ScanRequest};
+use cortado_wire::{Code, Cursor, CursorBinding, PageWriter, Position, headers};
+use http::StatusCode;
+
+/// Bytes around a document's value on a page, without the key.
+const ENTRY_BYTES: usize = 80;
+
+/// One page of the documents that share the first parts of their keys, as of one SCN.
+pub(crate) async fn collection(call: &Call<'_>) -> Result<Answer, Failure> {
+    let (database, prefix) = (call.database(), call.key());
+    let descending = match call.query.get("order") {
+        None | Some("asc") => false,
+        Some("desc") => true,
+        Some(_) => {
+            let detail = "the parameter order is asc or desc";
+            return Err(Failure::new(Code::BadParameter, detail));
+        }
+    };
+    let binding = CursorBinding { prefix: prefix.as_bytes(), descending, ..binding(call) };
+    let after = match cursor(call, &binding)? {
+        None => None,
+        Some(Cursor::After(key)) => Some(key),
+        Some(Cursor::Scan { .. }) => return Err(bad_cursor()),
+    };
+    let (prefix, limit) = (prefix.clone(), limit(call)?);
+    let list = ListRequest { prefix, after, descending, limit };
+    let read = call.read_options(Some(database.partition_of(&list.prefix)))?;
+    let served = call.api.gateway().list(database, call.table(), &list, &read).await;
+    let served = served.map_err(|error| call.read_failure(error))?;
+    let partition = served.partition;
+    let bytes = served.value.documents.iter();
+    let bytes = bytes.map(|(key, d)| ENTRY_BYTES + key.as_bytes().len() + d.value.len()).sum();
+    let mut page = PageWriter::with_capacity(bytes);
+    for (key, document) in &served.value.documents {
+        let position = Position { partition, scn: document.scn };
+        page.push(key, document.etag, position, &document.value);
+    }
+    let next = served.value.next.map(|key| Cursor::After(key).encode(&binding));
+    let mut answer = json_text(StatusCode::OK, page.finish(next.as_deref()));
+    let fields = answer.headers_mut();
+    served_headers(fields, served.node, served.role);
+    fields.insert(headers::SESSION, call.session_header(&[(partition, served.applied)]));
+    Ok(answer)
+}
+
+/// One page of a whole table, partition after partition.
+pub(crate) async fn table(call: &Call<'_>) -> Result<Answer, Failure> {
+    let database = call.database();
+    let binding = binding(call);
+    let position = match cursor(call, &binding)? {
+        None => None,
+        Some(Cursor::Scan { partition, after }) => Some(ScanPosition { partition, after }),
+        Some(Cursor::After(_)) => return Err(bad_cursor()),
+    };
+    let scan = ScanRequest { position, limit: limit(call)? };
+    let mut read = call.read_options(None)?;
+    if read.consistency == Consistency::Session && call.session.is_some() {
+        // A page may span partitions, each with a position of its own; this keeps all promises.
+        read.consistency = Consistency::Strong;
+    }
+    let served = call.api.gateway().scan(database, call.table(), &scan, &read).await;
+    let served = served.map_err(|error| call.read_failure(error))?;
+    let bytes = served.documents.iter();
+    let bytes = bytes.map(|(_, key, d)| ENTRY_BYTES + key.as_bytes().len() + d.value.len()).sum();
+    let mut page = PageWriter::with_capacity(bytes);
+    for (partition, key, document) in &served.documents {
+        let position = Position { partition: *partition, scn: document.scn };
+        page.push(key, document.etag, position, &document.value);
+    }
+    let next = served.next.map(|ScanPosition { partition, after }| {
+        Cursor::Scan { partition, after }.encode(&binding)
+    });
+    let mut answer = json_text(StatusCode::OK, page.finish(next.as_deref()));
+    let fields = answer.headers_mut();
+    served_headers(fields, served.node, served.role);
+    fields.insert(headers::SESSION, call.session_header(&served.applied));
+    Ok(answer)
+}
+
+fn binding<'b>(call: &Call<'_>) -> CursorBinding<'b> {
+    let (database, table) = (identity_of(call.database()), call.table().id.0);
+    CursorBinding { database, table, prefix: b"", descending: false }
+}
+
+fn limit(call: &Call<'_>) -> Result<usize, Failure> {
+    let given = call.query.number("limit", 1, PAGE_DOCUMENTS_MAX as u64)?;
+    // At most 1,000, as just checked.
+    Ok(given.map_or(PAGE_DOCUMENTS_DEFAULT, |limit| limit as usize))
+}
+
+fn cursor(call: &Call<'_>, binding: &CursorBinding<'_>) -> Result<Option<Cursor>, Failure> {
+    let Some(text) = call.query.get("cursor") else { return Ok(None) };
+    Cursor::parse(text, binding).map(Some).map_err(|_| bad_cursor())
+}
+
+fn bad_cursor() -> Failure {
+    let detail = "a cursor is the member next of a page of the same path and order";
+    Failure::new(Code::BadCursor, detail)
+}

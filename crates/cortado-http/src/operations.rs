@@ -1,0 +1,66 @@
+//! What machines and people ask a server about itself.
+//!
+//! Start reading at [`readyz`].
+
+use crate::answer::{Answer, Content, JSON, json};
+use crate::call::Call;
+use crate::failure::Failure;
+use crate::routes::ROUTES;
+use bytes::Bytes;
+use cortado_wire::{Code, openapi::document};
+use http::{HeaderValue, Response, StatusCode, header};
+use serde_json::json as value;
+use std::sync::LazyLock;
+
+/// The version of the software.
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+static OPENAPI: LazyLock<Bytes> = LazyLock::new(|| {
+    let descriptions = ROUTES.iter().map(|route| &route.description);
+    Bytes::from(document(descriptions, VERSION).to_string())
+});
+
+/// Where to go.
+pub(crate) fn landing() -> Answer {
+    let links = value!({
+        "name": "Cortado",
+        "version": VERSION,
+        "api": "/openapi.json",
+        "databases": "/admin/v1/databases",
+        "cluster": "/admin/v1/cluster",
+        "health": "/healthz",
+        "readiness": "/readyz",
+        "metrics": "/metrics",
+    });
+    json(StatusCode::OK, &links)
+}
+
+/// The process runs and answers: that is all.
+pub(crate) fn healthz() -> Answer {
+    json(StatusCode::OK, &value!({ "alive": true }))
+}
+
+/// Every partition is served.
+pub(crate) fn readyz(call: &Call<'_>) -> Result<Answer, Failure> {
+    match call.api.gateway().ready() {
+        Ok(()) => Ok(json(StatusCode::OK, &value!({ "ready": true }))),
+        Err(why) => Err(Failure::new(Code::Unavailable, why)),
+    }
+}
+
+/// Everything that is counted, for Prometheus.
+pub(crate) fn metrics(call: &Call<'_>) -> Answer {
+    let mut text = String::new();
+    call.api.write_metrics(&mut text);
+    let mut answer = Response::new(Content::Whole(Bytes::from(text)));
+    let media_type = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    answer.headers_mut().insert(header::CONTENT_TYPE, media_type);
+    answer
+}
+
+/// The description of all routes.
+pub(crate) fn openapi() -> Answer {
+    let mut answer = Response::new(Content::Whole(OPENAPI.clone()));
+    answer.headers_mut().insert(header::CONTENT_TYPE, JSON);
+    answer
+}

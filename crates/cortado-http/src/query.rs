@@ -1,0 +1,136 @@
+//! Query parameters: those that the route declares, each at most once.
+//!
+//! Start reading at [`Query::parse`].
+
+use crate::failure::Failure;
+use crate::path::percent_decode;
+use cortado_wire::Code;
+use cortado_wire::openapi::Parameter;
+use std::borrow::Cow;
+
+/// The parameters of a request, decoded.
+#[derive(Debug, Default)]
+pub(crate) struct Query<'a> {
+    values: Vec<(&'static str, Cow<'a, str>)>,
+}
+
+impl<'a> Query<'a> {
+    /// Reads `query` for a route that knows the parameters `known`.
+    ///
+    /// # Errors
+    /// An unknown or repeated parameter, or one that cannot be decoded.
+    pub(crate) fn parse(
+        query: Option<&'a str>,
+        known: &'static [Parameter],
+    ) -> Result<Query<'a>, Failure> {
+        let mut values: Vec<(&'static str, Cow<'a, str>)> = Vec::new();
+        for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let (name, value) = (decode(name)?, decode(value)?);
+            let Some(parameter) = known.iter().find(|parameter| parameter.name == name) else {
+                return Err(unknown(&name, known));
+            };
+            if values.iter().any(|(seen, _)| *seen == parameter.name) {
+                let detail = format!("the parameter {} is given twice", parameter.name);
+                return Err(Failure::new(Code::BadParameter, detail));
+            }
+            values.push((parameter.name, value));
+        }
+        Ok(Query { values })
+    }
+
+    /// The value of a parameter, if it was given.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.values.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_ref())
+    }
+
+    /// The value of a parameter as a number between two bounds.
+    ///
+    /// # Errors
+    /// It is no such number; digits only.
+    pub(crate) fn number(&self, name: &str, min: u64, max: u64) -> Result<Option<u64>, Failure> {
+        let Some(text) = self.get(name) else { return Ok(None) };
+        let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        let number = digits.then(|| text.parse().ok()).flatten();
+        match number.filter(|number| (min..=max).contains(number)) {
+            Some(number) => Ok(Some(number)),
+            None => {
+                let detail = format!("the parameter {name} is a number from {min} to {max}");
+                Err(Failure::new(Code::BadParameter, detail))
+            }
+        }
+    }
+}
+
+fn unknown(name: &str, known: &[Parameter]) -> Failure {
+    if name == "query" {
+        let detail = "queries are not supported in this version; list a collection instead";
+        return Failure::new(Code::NotSupported, detail);
+    }
+    let names: Vec<&str> = known.iter().map(|parameter| parameter.name).collect();
+    let detail = match names.as_slice() {
+        [] => "this route takes no query parameters".to_owned(),
+        names => format!("this route takes the query parameters {}", names.join(", ")),
+    };
+    Failure::new(Code::UnknownParameter, detail)
+}
+
+fn decode(text: &str) -> Result<Cow<'_, str>, Failure> {
+    let bad = || Failure::new(Code::BadParameter, "the query string is not well-formed");
+    if !text.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err(bad());
+    }
+    if !text.contains('+') {
+        return percent_decode(text).ok_or_else(bad);
+    }
+    // As forms encode a space.
+    let spaced = text.replace('+', " ");
+    percent_decode(&spaced).map(|text| Cow::Owned(text.into_owned())).ok_or_else(bad)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KNOWN: &[Parameter] = &[
+        Parameter { name: "limit", about: "", required: false },
+        Parameter { name: "since", about: "", required: false },
+    ];
+
+    #[track_caller]
+    fn check(query: &str, name: &str, want: Result<Option<&str>, Code>) {
+        let parsed = Query::parse(Some(query), KNOWN);
+        let got = parsed.as_ref().map(|query| query.get(name)).map_err(|failure| failure.code());
+        assert_eq!(got, want, "{query}");
+    }
+
+    #[test]
+    fn parameters_are_read_or_refused() {
+        check("", "limit", Ok(None));
+        check("&", "limit", Ok(None));
+        check("limit=5", "limit", Ok(Some("5")));
+        check("limit", "limit", Ok(Some("")));
+        check("since=3%2F5%3A1&limit=1", "since", Ok(Some("3/5:1")));
+        check("since=a+b", "since", Ok(Some("a b")));
+        check("l%69mit=5", "limit", Ok(Some("5")));
+        check("limit=1&limit=2", "limit", Err(Code::BadParameter));
+        check("limit=%zz", "limit", Err(Code::BadParameter));
+        check("x=1", "limit", Err(Code::UnknownParameter));
+        check("Limit=1", "limit", Err(Code::UnknownParameter));
+        check("query=a:b", "limit", Err(Code::NotSupported));
+    }
+
+    #[test]
+    fn a_number_is_digits_within_bounds() {
+        let number = |query| {
+            let query: Query<'_> = Query::parse(Some(query), KNOWN).expect("well-formed");
+            query.number("limit", 1, 1_000).map_err(|failure| failure.code())
+        };
+        assert_eq!(number(""), Ok(None));
+        assert_eq!(number("limit=1"), Ok(Some(1)));
+        assert_eq!(number("limit=1000"), Ok(Some(1_000)));
+        for query in ["limit=0", "limit=1001", "limit=-1", "limit=%2B1", "limit=1e3", "limit=abc", "limit=", "limit=99999999999999999999"] {
+            assert_eq!(number(query), Err(Code::BadParameter), "{query}");
+        }
+    }
+}

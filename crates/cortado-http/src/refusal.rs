@@ -1,0 +1,199 @@
+//! What the layers below refuse, in the words of the API.
+//!
+//! Statuses are in [`crate::status`]; here are codes and explanations. Start reading at
+//! [`of_write`].
+
+use crate::call::Call;
+use crate::failure::Failure;
+use cortado_document::{
+    JsonError, PatchError, Refusal, TransactionError, Unacceptable, Unmet, Violation,
+};
+use cortado_node::{AdminError, NodeError, NotDoneWhy, ReadError, UnknownWhy, WriteError};
+use cortado_wire::{Code, Outcome, Reason};
+
+/// Why a write was not acknowledged.
+///
+/// Refused operations are named by their index; a caller with only one drops it.
+pub(crate) fn of_write(error: WriteError) -> Failure {
+    let detail = error.to_string();
+    match error {
+        WriteError::Malformed(error) => of_transaction(error),
+        WriteError::Refused { operation, refusal } => {
+            of_refusal(refusal).with_operation(operation)
+        }
+        WriteError::KeyReused => Failure::new(Code::IdempotencyKeyReused, detail),
+        WriteError::TooLarge { .. } => Failure::new(Code::TransactionTooLarge, detail),
+        WriteError::NotDone { why, retry_after_ms } => {
+            Failure::new(code_of_not_done(why), detail).with_retry_after_ms(retry_after_ms)
+        }
+        WriteError::DeadlineBefore => Failure::new(Code::DeadlinePassed, detail),
+        WriteError::NoSuchDatabase => Failure::new(Code::NoSuchDatabase, detail),
+        WriteError::Unknown { why } => {
+            let code = match why {
+                UnknownWhy::Deadline => Code::DeadlinePassed,
+                UnknownWhy::LeaderLost | UnknownWhy::LogFailed => Code::OutcomeUnknown,
+            };
+            let detail = format!("{detail}; repeat it with the same Idempotency-Key to find out");
+            Failure::new(code, detail).with_outcome(Outcome::Unknown)
+        }
+    }
+}
+
+fn code_of_not_done(why: NotDoneWhy) -> Code {
+    match why {
+        NotDoneWhy::NoLeader => Code::Unavailable,
+        NotDoneWhy::Overloaded => Code::Overloaded,
+        NotDoneWhy::LogFull => Code::StorageFull,
+        NotDoneWhy::Unusable => Code::LogUnavailable,
+        NotDoneWhy::ReadOnly => Code::ReadOnly,
+        NotDoneWhy::Ending => Code::ShuttingDown,
+    }
+}
+
+fn of_refusal(refusal: Refusal) -> Failure {
+    let detail = refusal.to_string();
+    match refusal {
+        Refusal::ConditionFailed(Unmet::IfMatch) => {
+            let detail = "the document is missing, or in none of the states of the If-Match";
+            Failure::new(Code::ConditionFailed, detail)
+        }
+        Refusal::ConditionFailed(Unmet::IfNoneMatch) => {
+            let detail = "the document is in one of the states of the If-None-Match";
+            Failure::new(Code::ConditionFailed, detail)
+        }
+        Refusal::Missing => Failure::new(Code::NoSuchDocument, detail),
+        Refusal::Patch(error) => of_patch(error),
+        Refusal::SchemaViolated(violations) => {
+            let reason = |Violation { path, why }| Reason { path, why };
+            let reasons = violations.into_iter().map(reason).collect();
+            Failure::new(Code::SchemaViolated, detail).with_reasons(reasons)
+        }
+    }
+}
+
+/// Why some operations are no transaction.
+fn of_transaction(error: TransactionError) -> Failure {
+    let failure = |code| Failure::new(code, error.to_string());
+    match error {
+        TransactionError::Empty => failure(Code::EmptyTransaction),
+        TransactionError::TooMany { .. } => failure(Code::TooManyOperations),
+        TransactionError::CrossResource { operation } => {
+            failure(Code::CrossResource).with_operation(operation)
+        }
+        TransactionError::RepeatedKey { operation } => {
+            failure(Code::RepeatedKey).with_operation(operation)
+        }
+        TransactionError::NothingToCheck { operation } => {
+            failure(Code::NothingToCheck).with_operation(operation)
+        }
+    }
+}
+
+/// Why a patch is none, or has no result.
+pub(crate) fn of_patch(error: PatchError) -> Failure {
+    let detail = error.to_string();
+    let code = match error {
+        PatchError::Json(error) => return of_json(error, Code::BodyTooLarge),
+        PatchError::TooManySteps { .. } => Code::TooManyOperations,
+        PatchError::TestFailed { .. } => Code::PatchTestFailed,
+        PatchError::CopiesTooMuch { .. } | PatchError::Refused(JsonError::TooLarge { .. }) => {
+            Code::DocumentTooLarge
+        }
+        PatchError::NotAnArray
+        | PatchError::BadStep { .. }
+        | PatchError::BadPointer { .. }
+        | PatchError::NoSuchPlace { .. }
+        | PatchError::IntoItself { .. }
+        | PatchError::Refused(JsonError::Malformed { .. } | JsonError::Unacceptable { .. }) => {
+            Code::PatchFailed
+        }
+        PatchError::Damaged => Code::Internal,
+    };
+    Failure::new(code, detail)
+}
+
+/// Why some bytes are no acceptable JSON.
+///
+/// * `too_large`: what it is that has a limit here.
+pub(crate) fn of_json(error: JsonError, too_large: Code) -> Failure {
+    let detail = error.to_string();
+    match error {
+        JsonError::Malformed { offset, .. } => {
+            Failure::new(Code::MalformedJson, detail).with_offset(offset)
+        }
+        JsonError::Unacceptable { offset, why } => {
+            let code = match why {
+                Unacceptable::NotAnObject => Code::NotAnObject,
+                Unacceptable::NumberNotExact
+                | Unacceptable::TooManyFields
+                | Unacceptable::NameTooLong
+                | Unacceptable::NulInName => Code::UnacceptableJson,
+            };
+            Failure::new(code, detail).with_offset(offset)
+        }
+        JsonError::TooLarge { .. } => Failure::new(too_large, detail),
+    }
+}
+
+/// Why a read was not served.
+///
+/// * `patience_given`: whether the client itself set the deadline that has passed.
+pub(crate) fn of_read(error: ReadError, patience_given: bool) -> Failure {
+    let detail = error.to_string();
+    match error {
+        ReadError::Unserved { .. } if patience_given => Failure::new(Code::DeadlinePassed, detail),
+        ReadError::Unserved { retry_after_ms, .. } => {
+            Failure::new(Code::Unavailable, detail).with_retry_after_ms(retry_after_ms)
+        }
+        ReadError::NoSuchDatabase => Failure::new(Code::NoSuchDatabase, detail),
+        ReadError::NoSuchPartition => Failure::new(Code::NoSuchPartition, detail),
+        // Which file is damaged is nothing to tell a client; the node has logged it.
+        ReadError::Store { .. } => {
+            Failure::new(Code::Unavailable, "the replica's store is being rebuilt; try again")
+        }
+    }
+}
+
+impl Call<'_> {
+    /// Why a read of this request was not served.
+    pub(crate) fn read_failure(&self, error: ReadError) -> Failure {
+        of_read(error, self.patience_given)
+    }
+}
+
+/// Why a declaration or an order was not carried out.
+///
+/// * `conflict`: what it means here that something exists and differs.
+pub(crate) fn of_admin(error: AdminError, conflict: Code) -> Failure {
+    let detail = error.to_string();
+    match error {
+        AdminError::NoSuchDatabase => Failure::new(Code::NoSuchDatabase, detail),
+        AdminError::NoSuchTable => Failure::new(Code::NoSuchTable, detail),
+        AdminError::NoSuchPartition => Failure::new(Code::NoSuchPartition, detail),
+        AdminError::NoSuchNode => Failure::new(Code::Conflict, detail),
+        AdminError::BadName => Failure::new(Code::BadName, detail),
+        AdminError::Invalid { .. } => Failure::new(Code::BadDeclaration, detail),
+        AdminError::Conflict { reasons } => {
+            let reason = |why| Reason { path: String::new(), why };
+            let detail = "it exists and differs; the reasons say where";
+            Failure::new(conflict, detail).with_reasons(reasons.into_iter().map(reason).collect())
+        }
+        AdminError::NotDone { retry_after_ms, .. } => {
+            Failure::new(Code::Unavailable, detail).with_retry_after_ms(retry_after_ms)
+        }
+        AdminError::Unknown { .. } => {
+            Failure::new(Code::OutcomeUnknown, detail).with_outcome(Outcome::Unknown)
+        }
+    }
+}
+
+/// Why a node was not killed or started.
+pub(crate) fn of_node(error: NodeError) -> Failure {
+    let code = match error {
+        NodeError::NoSuchNode => Code::NoSuchNode,
+        NodeError::AlreadyRunning | NodeError::NotRunning | NodeError::StoreInUse => Code::Conflict,
+        NodeError::Ending => Code::ShuttingDown,
+        NodeError::Store(_) => Code::Unavailable,
+    };
+    Failure::new(code, error.to_string())
+}

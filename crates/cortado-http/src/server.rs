@@ -1,0 +1,125 @@
+//! The listener: accepts connections up to a number, and ends them all when asked.
+//!
+//! Start reading at [`Server::start`].
+
+use crate::api::Api;
+use crate::connection;
+use crate::hosts::Hosts;
+use crate::limits::Limits;
+use cortado_node::Gateway;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{Instant, sleep, timeout_at};
+use tracing::{error, info, warn};
+
+/// How a server is to behave.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// How long and how much.
+    pub limits: Limits,
+    /// Whether nodes may be killed and started by request.
+    pub dev: bool,
+    /// Names besides its own address under which clients may reach a listener on a loopback
+    /// address; `localhost` and loopback addresses always may.
+    pub hosts: Vec<String>,
+}
+
+/// Serves the API on one address until it is [`shutdown`](Self::shutdown) or dropped.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    closing: watch::Sender<bool>,
+    accepting: JoinHandle<JoinSet<()>>,
+}
+
+/// How long to wait when the process has run out of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+impl Server {
+    /// Begins to answer on `listener`; clients that came earlier are answered too.
+    ///
+    /// # Errors
+    /// The listener has no address.
+    pub fn start(listener: TcpListener, gateway: Gateway, options: Options) -> io::Result<Server> {
+        let address = listener.local_addr()?;
+        let (closing, closed) = watch::channel(false);
+        let hosts = Hosts::new(address, &options.hosts);
+        let api = Api::new(gateway, options.limits, options.dev, hosts, closed.clone());
+        let accepting = tokio::spawn(accept(listener, Arc::new(api), closed));
+        info!(%address, "serving");
+        Ok(Server { address, closing, accepting })
+    }
+
+    /// Where the server listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Stops accepting, ends streams and idle connections, lets requests finish, and answers when
+    /// all connections have ended; after `grace` those that are left are cut.
+    pub async fn shutdown(self, grace: Duration) {
+        // Fails only if nobody listens any more.
+        let _ = self.closing.send(true);
+        let Ok(mut connections) = self.accepting.await else { return };
+        let due = Instant::now() + grace;
+        while let Ok(Some(_)) = timeout_at(due, connections.join_next()).await {}
+        let left = connections.len();
+        if left > 0 {
+            warn!(connections = left, "connections cut at the end of the grace period");
+        }
+        connections.shutdown().await;
+    }
+}
+
+async fn accept(
+    listener: TcpListener,
+    api: Arc<Api>,
+    mut closing: watch::Receiver<bool>,
+) -> JoinSet<()> {
+    let mut connections = JoinSet::new();
+    let mut number = 0_u64;
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            _ = closing.wait_for(|closing| *closing) => return connections,
+            Some(ended) = connections.join_next(), if !connections.is_empty() => {
+                if let Err(error) = ended {
+                    error!(%error, "a connection's task has failed");
+                }
+                continue;
+            }
+            accepted = listener.accept() => accepted,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                warn!(%error, "cannot accept a connection");
+                sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        // Answers are written whole: waiting for more to send only delays them.
+        let _ = stream.set_nodelay(true);
+        if connections.len() >= api.limits().connections_max {
+            api.count_refused_connection();
+            refuse(stream);
+            continue;
+        }
+        number += 1;
+        api.count_connection();
+        connections.spawn(connection::serve(Arc::clone(&api), stream, number, closing.clone()));
+    }
+}
+
+/// Tells one client too many to come back, without spending a task on it.
+fn refuse(stream: TcpStream) {
+    const TEXT: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\
+        retry-after: 1\r\nconnection: close\r\n\r\n";
+    // A new connection's buffer takes this at once; if not, closing it says as much.
+    let _ = stream.try_write(TEXT);
+}

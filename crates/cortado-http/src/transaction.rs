@@ -1,0 +1,114 @@
+//! Many writes, all or none.
+//!
+//! Start reading at [`transact`].
+
+use crate::answer::{Answer, json};
+use crate::body::ReceivedBody;
+use crate::call::{Call, find_table};
+use crate::documents::idempotency;
+use crate::failure::Failure;
+use crate::json_body;
+use crate::refusal;
+use crate::status;
+use bytes::Bytes;
+use cortado_document::{
+    Action, Condition, Document, Done, Match, MergePatch, Operation, TransactionError,
+};
+use cortado_model::limits::OPERATIONS_MAX;
+use cortado_node::{WriteRequest, Written};
+use cortado_wire::{
+    Code, OperationBody, OperationKind, OperationResult, Position, TransactionAnswer,
+    TransactionBody, headers,
+};
+use http::{HeaderValue, StatusCode};
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+
+/// Carries out all operations of the body, or none.
+pub(crate) async fn transact(call: &Call<'_>, body: ReceivedBody) -> Result<Answer, Failure> {
+    let asked: TransactionBody<'_> = json_body::read(&body)?;
+    if asked.operations.len() > OPERATIONS_MAX {
+        let error = TransactionError::TooMany { operations_max: OPERATIONS_MAX };
+        return Err(Failure::new(Code::TooManyOperations, error.to_string()));
+    }
+    if !call.fields.condition()?.is_empty() {
+        let detail = "the conditions of a transaction stand in its operations, not in headers";
+        return Err(Failure::new(Code::BadHeader, detail));
+    }
+    let idempotency = idempotency(call, &body)?;
+    call.fields.consistency()?;
+    let mut operations = Vec::with_capacity(asked.operations.len());
+    for (index, asked) in asked.operations.iter().enumerate() {
+        let operation = operation(call, asked, &body.bytes);
+        operations.push(operation.map_err(|failure| failure.with_operation(index))?);
+    }
+    let request = WriteRequest { operations, idempotency, deadline: call.deadline };
+    let written = call.api.gateway().write(call.database(), request).await;
+    let written = written.map_err(refusal::of_write)?;
+    Ok(answer(call, &asked, &written))
+}
+
+fn operation(
+    call: &Call<'_>,
+    asked: &OperationBody<'_>,
+    body: &Bytes,
+) -> Result<Operation, Failure> {
+    let table = find_table(call.database(), &asked.table)?;
+    let key = json_body::key_in_body(&asked.key, &table)?;
+    let condition =
+        Condition { if_match: tag(&asked.if_match)?, if_none_match: tag(&asked.if_none_match)? };
+    let action = match (asked.op, asked.value) {
+        (OperationKind::Put, Some(value)) => {
+            let value = Document::parse(body.slice_ref(value.get().as_bytes()));
+            let refused = |error| refusal::of_json(error, Code::DocumentTooLarge);
+            Action::Put { value: value.map_err(refused)? }
+        }
+        (OperationKind::Merge, Some(value)) => Action::Merge { patch: merge(value)? },
+        (OperationKind::Delete, None) => Action::Delete,
+        (OperationKind::Check, None) => Action::Check,
+        (OperationKind::Put | OperationKind::Merge, None) => {
+            return Err(Failure::new(Code::BadBody, "put and merge need the member value"));
+        }
+        (OperationKind::Delete | OperationKind::Check, Some(_)) => {
+            return Err(Failure::new(Code::BadBody, "delete and check take no member value"));
+        }
+    };
+    Ok(Operation { table: table.id, key, action, condition })
+}
+
+fn merge(value: &RawValue) -> Result<MergePatch, Failure> {
+    let patch = MergePatch::parse(value.get().as_bytes());
+    patch.map_err(|error| refusal::of_json(error, Code::BodyTooLarge))
+}
+
+fn tag(text: &Option<Cow<'_, str>>) -> Result<Option<Match>, Failure> {
+    let Some(text) = text else { return Ok(None) };
+    Match::parse_bare(text).map(Some).ok_or_else(|| {
+        let detail = "an etag in a body stands without quotes of its own, or is *";
+        Failure::new(Code::BadEtag, detail)
+    })
+}
+
+fn answer(call: &Call<'_>, asked: &TransactionBody<'_>, written: &Written) -> Answer {
+    let scn = Position { partition: written.partition, scn: written.scn };
+    let results = asked.operations.iter().zip(&written.results).map(|(asked, done)| {
+        let etag = match done {
+            Done::Created | Done::Replaced | Done::Patched => Some(written.etag.to_string()),
+            Done::Deleted | Done::Missing | Done::Checked => None,
+        };
+        OperationResult {
+            status: status::of_done(*done).as_u16(),
+            key: asked.key.iter().map(|part| part.to_string()).collect(),
+            etag,
+        }
+    });
+    let mut answer = json(StatusCode::OK, &TransactionAnswer { scn, results: results.collect() });
+    let fields = answer.headers_mut();
+    fields.insert(headers::SCN, crate::call::position_header(scn));
+    let session = call.session_header(&[(written.partition, written.scn)]);
+    fields.insert(headers::SESSION, session);
+    if written.repeated {
+        fields.insert(headers::REPEATED, HeaderValue::from_static("true"));
+    }
+    answer
+}

@@ -1,0 +1,155 @@
+//! The line in which appends wait for the writer, bounded in bytes.
+//!
+//! The order of the line is the order of the log. Start reading at [`Line`].
+
+use bytes::Bytes;
+use cortado_log::AppendError;
+use cortado_model::{LogOffset, PartitionId};
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use tokio::sync::oneshot;
+
+/// Requests on their way from many callers to the one writer.
+#[derive(Debug, Default)]
+pub(crate) struct Line {
+    state: Mutex<State>,
+    filled: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: VecDeque<Request>,
+    /// Of the requests that wait and of those that the writer works on.
+    bytes: usize,
+    closed: Option<Closed>,
+    writer_sleeps: bool,
+}
+
+/// Why the line takes no requests any more.
+#[derive(Clone, Debug)]
+pub(crate) enum Closed {
+    /// The log is being closed; what is in line is still done.
+    Closing,
+    /// The log is unusable.
+    Unusable {
+        /// The cause, for people.
+        why: String,
+    },
+}
+
+/// What a caller wants of the writer.
+#[derive(Debug)]
+pub(crate) enum Request {
+    /// Records for a partition; at least one.
+    Append {
+        partition: PartitionId,
+        records: Vec<Bytes>,
+        answer: oneshot::Sender<Result<LogOffset, AppendError>>,
+    },
+    /// Records that may be forgotten.
+    Trim {
+        partition: PartitionId,
+        below: LogOffset,
+        answer: oneshot::Sender<Result<(), AppendError>>,
+    },
+    /// A partition that is to be forgotten.
+    Remove { partition: PartitionId, answer: oneshot::Sender<Result<(), AppendError>> },
+}
+
+/// Bytes that wait at most. Four of the largest records; at the rate of a slow disk, 50 MB/s, one
+/// second's worth, after which a caller is better told to back off than made to wait longer.
+pub(crate) const LINE_BYTES_MAX: usize = 64 << 20;
+
+/// What a request takes up beside its records.
+const REQUEST_BYTES: usize = 64;
+
+impl Line {
+    /// Puts `request` at the end of the line.
+    ///
+    /// # Errors
+    /// `NotAppended` if the line is full or closing, `Unusable` if the log is.
+    pub(crate) fn enter(&self, request: Request) -> Result<(), AppendError> {
+        let mut state = self.lock();
+        if let Some(closed) = &state.closed {
+            return Err(closed.error());
+        }
+        let bytes = request.bytes();
+        // An append larger than the whole line is let in when it is alone.
+        if state.bytes > 0 && state.bytes + bytes > LINE_BYTES_MAX {
+            let why = format!("queue full: {} bytes wait to be written", state.bytes);
+            return Err(AppendError::NotAppended { why });
+        }
+        state.bytes += bytes;
+        state.waiting.push_back(request);
+        if std::mem::take(&mut state.writer_sleeps) {
+            drop(state);
+            self.filled.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Moves everything that waits into `batch`; answers whether there was anything.
+    pub(crate) fn take(&self, batch: &mut VecDeque<Request>) -> bool {
+        std::mem::swap(&mut self.lock().waiting, batch);
+        !batch.is_empty()
+    }
+
+    /// Sleeps until there is something, and takes it; `false` once the line is closed and empty.
+    pub(crate) fn wait(&self, batch: &mut VecDeque<Request>) -> bool {
+        let mut state = self.lock();
+        while state.waiting.is_empty() {
+            if state.closed.is_some() {
+                return false;
+            }
+            state.writer_sleeps = true;
+            state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.writer_sleeps = false;
+        std::mem::swap(&mut state.waiting, batch);
+        true
+    }
+
+    /// Makes room for `bytes` that the writer has done with.
+    pub(crate) fn leave(&self, bytes: usize) {
+        let mut state = self.lock();
+        state.bytes = state.bytes.saturating_sub(bytes);
+    }
+
+    /// Refuses every request from now on; the first reason given stays.
+    pub(crate) fn close(&self, why: Closed) {
+        let mut state = self.lock();
+        // A log that is closing may still turn out to be unusable, but not the other way round.
+        if !matches!(state.closed, Some(Closed::Unusable { .. })) {
+            state.closed = Some(why);
+        }
+        state.writer_sleeps = false;
+        drop(state);
+        self.filled.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Closed {
+    /// What a request hears that comes too late; it is certainly not in the log.
+    fn error(&self) -> AppendError {
+        match self {
+            Closed::Closing => AppendError::NotAppended { why: "the log is closed".to_owned() },
+            Closed::Unusable { why } => AppendError::Unusable { why: why.clone() },
+        }
+    }
+}
+
+impl Request {
+    /// Bytes that the request takes up in line.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Request::Append { records, .. } => {
+                records.iter().map(|record| record.len() + REQUEST_BYTES).sum()
+            }
+            Request::Trim { .. } | Request::Remove { .. } => REQUEST_BYTES,
+        }
+    }
+}

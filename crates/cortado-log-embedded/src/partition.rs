@@ -1,0 +1,264 @@
+//! What readers share of a partition: where it ends, its recent records, where the older ones are.
+//!
+//! Only the writer changes it, and only by what is durable. Start reading at [`Partition`].
+
+use crate::frame::{ALIGNMENT, Life};
+use crate::segment::Segment;
+use bytes::Bytes;
+use cortado_log::{LogEntry, ReadError};
+use cortado_model::{LogOffset, PartitionId};
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use tokio::sync::watch;
+
+/// One partition, as its readers see it.
+#[derive(Debug)]
+pub(crate) struct Partition {
+    pub(crate) id: PartitionId,
+    /// The same as the end in `records`, for those who want nothing else.
+    end: AtomicU64,
+    records: Mutex<Records>,
+    watch: watch::Sender<LogOffset>,
+}
+
+/// Durable records. Invariant: the chunks cover `first..end` without holes, and the cache holds the
+/// last `cache.len()` records, perhaps some below `first`.
+#[derive(Debug, Default)]
+struct Records {
+    /// Whose records these are, if the partition was removed and begun anew.
+    life: Life,
+    first: u64,
+    end: u64,
+    chunks: VecDeque<Chunk>,
+    cache: VecDeque<Bytes>,
+}
+
+/// Where the records of one segment stand. Four bytes for each record: one that is wanted is found
+/// at once, and reading a partition never reads the others' records in between.
+#[derive(Debug)]
+struct Chunk {
+    segment: Arc<Segment>,
+    first: u64,
+    /// In [`ALIGNMENT`]s, so that four bytes reach 32 GiB.
+    positions: Vec<u32>,
+}
+
+/// What a read gets without waiting.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// The whole answer, from memory.
+    Entries(Vec<LogEntry>),
+    /// Where to read, in order.
+    Stored(Vec<Stored>),
+}
+
+/// Where a record stands.
+#[derive(Clone, Debug)]
+pub(crate) struct Stored {
+    pub(crate) partition: PartitionId,
+    pub(crate) offset: LogOffset,
+    pub(crate) segment: Arc<Segment>,
+    pub(crate) position: u64,
+}
+
+/// Records that one read takes from files at most: bounds the plan, not the bytes.
+const STORED_MAX: usize = 4_096;
+
+impl Partition {
+    /// A partition without records.
+    pub(crate) fn new(id: PartitionId) -> Partition {
+        let watch = watch::Sender::new(LogOffset::ZERO);
+        Partition { id, end: AtomicU64::new(0), records: Mutex::default(), watch }
+    }
+
+    /// Where the partition ends, durably.
+    pub(crate) fn end(&self) -> LogOffset {
+        // Acquire: who sees this end also sees what the writer did before it.
+        LogOffset(self.end.load(Ordering::Acquire))
+    }
+
+    /// The oldest record that is left; the end if there is none.
+    pub(crate) fn first(&self) -> LogOffset {
+        LogOffset(self.lock().first)
+    }
+
+    /// Follows the end.
+    pub(crate) fn watch(&self) -> watch::Receiver<LogOffset> {
+        self.watch.subscribe()
+    }
+
+    /// Finds the records from `from` on, up to `bytes_max` if they are in memory.
+    ///
+    /// # Errors
+    /// `Trimmed` below the first.
+    pub(crate) fn find(&self, from: LogOffset, bytes_max: usize) -> Result<Found, ReadError> {
+        let records = self.lock();
+        if from.0 < records.first {
+            return Err(ReadError::Trimmed { first: LogOffset(records.first) });
+        }
+        let cached = records.end - records.cache.len() as u64;
+        if from.0 >= cached {
+            let skipped = usize::try_from(from.0 - cached).unwrap_or(usize::MAX);
+            return Ok(Found::Entries(take(records.cache.iter().skip(skipped), from, bytes_max)));
+        }
+        Ok(Found::Stored(records.stored(self.id, from.0)))
+    }
+
+    /// Adds a record that has become durable; the end is shown by [`publish`](Self::publish).
+    pub(crate) fn push(&self, life: Life, segment: &Arc<Segment>, position: u64, record: Bytes) {
+        let mut records = self.lock();
+        records.life = life;
+        let first = records.end;
+        match records.chunks.back_mut() {
+            Some(chunk) if chunk.segment.number == segment.number => {
+                chunk.positions.push(packed(position));
+            }
+            Some(_) | None => {
+                let positions = vec![packed(position)];
+                let segment = Arc::clone(segment);
+                records.chunks.push_back(Chunk { segment, first, positions });
+            }
+        }
+        records.cache.push_back(record);
+        records.end += 1;
+    }
+
+    /// Shows everyone the end that [`push`](Self::push) has moved.
+    pub(crate) fn publish(&self) {
+        let end = self.lock().end;
+        self.end.store(end, Ordering::Release);
+        let shown = LogOffset(end);
+        self.watch.send_if_modified(|watched| std::mem::replace(watched, shown) != shown);
+    }
+
+    /// Gives up the memory of the oldest cached record, if it is one of `life`.
+    pub(crate) fn uncache_oldest(&self, life: Life) {
+        let mut records = self.lock();
+        if records.life == life {
+            records.cache.pop_front();
+        }
+    }
+
+    /// Forgets the records below `below`.
+    pub(crate) fn trim(&self, below: LogOffset) {
+        let mut records = self.lock();
+        records.first = below.0;
+        while records.chunks.front().is_some_and(|chunk| chunk.end() <= below.0) {
+            records.chunks.pop_front();
+        }
+    }
+
+    /// Forgets everything.
+    pub(crate) fn reset(&self) {
+        *self.lock() = Records::default();
+        self.publish();
+    }
+
+    /// Takes over what opening has found: the first record that is left, and where each stands.
+    pub(crate) fn restore(&self, life: Life, first: u64, chunks: Vec<(Arc<Segment>, Vec<u32>)>) {
+        let mut records = self.lock();
+        records.life = life;
+        records.first = first;
+        records.end = first;
+        for (segment, positions) in chunks {
+            let first = records.end;
+            records.end += positions.len() as u64;
+            records.chunks.push_back(Chunk { segment, first, positions });
+        }
+        drop(records);
+        self.publish();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Records> {
+        // Every method leaves the invariant true at each step that could panic.
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Records {
+    /// Where the records from `from` on stand; `from` is one of them.
+    fn stored(&self, partition: PartitionId, from: u64) -> Vec<Stored> {
+        let chunk = self.chunks.partition_point(|chunk| chunk.end() <= from);
+        let mut stored = Vec::new();
+        for chunk in self.chunks.range(chunk..) {
+            let skipped = from.saturating_sub(chunk.first) as usize;
+            for position in &chunk.positions[skipped..] {
+                if stored.len() == STORED_MAX {
+                    return stored;
+                }
+                stored.push(Stored {
+                    partition,
+                    offset: LogOffset(from + stored.len() as u64),
+                    segment: Arc::clone(&chunk.segment),
+                    position: unpacked(*position),
+                });
+            }
+        }
+        stored
+    }
+}
+
+impl Chunk {
+    fn end(&self) -> u64 {
+        self.first + self.positions.len() as u64
+    }
+}
+
+/// As many of `records`, which begin at `from`, as a read of `bytes_max` answers.
+fn take<'a>(
+    records: impl Iterator<Item = &'a Bytes>,
+    from: LogOffset,
+    bytes_max: usize,
+) -> Vec<LogEntry> {
+    let mut entries: Vec<LogEntry> = Vec::new();
+    let mut bytes = 0;
+    for record in records {
+        bytes += record.len();
+        if bytes > bytes_max && !entries.is_empty() {
+            break;
+        }
+        let offset = from.plus(entries.len() as u64);
+        entries.push(LogEntry { offset, record: record.clone() });
+    }
+    entries
+}
+
+/// A frame's position in four bytes.
+pub(crate) fn packed(position: u64) -> u32 {
+    u32::try_from(position / ALIGNMENT as u64).expect("segments stay far below 32 GiB")
+}
+
+fn unpacked(position: u32) -> u64 {
+    u64::from(position) * ALIGNMENT as u64
+}
+
+/// All partitions by name. A lookup takes a read lock that only a new partition ever contends.
+#[derive(Debug, Default)]
+pub(crate) struct Partitions {
+    by_id: RwLock<HashMap<PartitionId, Arc<Partition>>>,
+}
+
+impl Partitions {
+    /// The partition, if anybody has used it.
+    pub(crate) fn get(&self, id: PartitionId) -> Option<Arc<Partition>> {
+        let by_id = self.by_id.read().unwrap_or_else(PoisonError::into_inner);
+        by_id.get(&id).cloned()
+    }
+
+    /// The partition's end, without so much as a count of who holds it.
+    pub(crate) fn end(&self, id: PartitionId) -> LogOffset {
+        let by_id = self.by_id.read().unwrap_or_else(PoisonError::into_inner);
+        by_id.get(&id).map_or(LogOffset::ZERO, |partition| partition.end())
+    }
+
+    /// The partition, made if nobody has used it yet.
+    pub(crate) fn get_or_new(&self, id: PartitionId) -> Arc<Partition> {
+        if let Some(partition) = self.get(id) {
+            return partition;
+        }
+        let mut by_id = self.by_id.write().unwrap_or_else(PoisonError::into_inner);
+        let partition = by_id.entry(id).or_insert_with(|| Arc::new(Partition::new(id)));
+        Arc::clone(partition)
+    }
+}

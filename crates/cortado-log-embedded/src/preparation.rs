@@ -1,0 +1,91 @@
+//! Makes a segment file before it is needed: header, zeros up to its full length, synced, named.
+//!
+//! Zeros are written rather than merely reserved, because the first write into reserved space
+//! makes the file system note so, and every sync then waits for that note too; the measurements
+//! are in docs/formats/embedded-log.md. Start reading at [`Preparation`].
+
+use crate::files::{Files, LogFile, write_all};
+use crate::segment::{PREPARED_NAME, Segment, SegmentHeader, segment_name};
+use std::io;
+use std::sync::Arc;
+
+/// A segment file on its way.
+#[derive(Debug)]
+pub(crate) struct Preparation {
+    header: SegmentHeader,
+    file: Arc<dyn LogFile>,
+    /// Everything before it is written and synced.
+    position: u64,
+}
+
+/// What a step leads to.
+#[derive(Debug)]
+pub(crate) enum Progress {
+    /// More steps are needed.
+    Further(Preparation),
+    /// There is no room now; the same step can be tried again.
+    NoSpace(Preparation, io::Error),
+    /// The file is there, under its own name.
+    Ready(Segment),
+}
+
+/// Bytes of one step: small enough for the syncs of the log not to wait long behind it.
+const STEP_BYTES: u64 = 1 << 20;
+
+impl Preparation {
+    /// Begins anew, whatever an earlier preparation left behind.
+    pub(crate) fn start(files: &dyn Files, header: SegmentHeader) -> io::Result<Preparation> {
+        let file = files.create(PREPARED_NAME)?;
+        Ok(Preparation { header, file, position: 0 })
+    }
+
+    /// Which segment it will be.
+    pub(crate) fn number(&self) -> u64 {
+        self.header.number
+    }
+
+    /// Writes and syncs the next piece, or gives the finished file its name.
+    ///
+    /// # Errors
+    /// The file cannot be trusted any more: begin anew.
+    pub(crate) fn step(mut self, files: &dyn Files) -> io::Result<Progress> {
+        let left = self.header.file_bytes - self.position;
+        if left == 0 {
+            let name = segment_name(self.header.number);
+            files.rename(PREPARED_NAME, &name)?;
+            files.sync_directory()?;
+            let SegmentHeader { number, file_bytes, .. } = self.header;
+            let segment = Segment { number, name, file_bytes, file: self.file };
+            return Ok(Progress::Ready(segment));
+        }
+        let mut bytes = vec![0; left.min(STEP_BYTES) as usize];
+        if self.position == 0 {
+            let header = self.header.encode();
+            bytes[..header.len()].copy_from_slice(&header);
+        }
+        if let Err(failed) = write_all(self.file.as_ref(), &bytes, self.position) {
+            if crate::files::is_no_space(&failed.error) {
+                return Ok(Progress::NoSpace(self, failed.error));
+            }
+            return Err(failed.error);
+        }
+        self.file.sync()?;
+        self.position += bytes.len() as u64;
+        Ok(Progress::Further(self))
+    }
+
+    /// Takes all steps at once.
+    ///
+    /// # Errors
+    /// There is no segment; lack of space is told like every other error.
+    pub(crate) fn finish(self, files: &dyn Files) -> io::Result<Segment> {
+        let mut preparation = self;
+        loop {
+            match preparation.step(files)? {
+                Progress::Further(next) => preparation = next,
+                Progress::NoSpace(_, error) => return Err(error),
+                Progress::Ready(segment) => return Ok(segment),
+            }
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Reads older records from their files, on a thread of its own.
+//!
+//! A read from a file may wait for the disk, which must not happen on a thread that serves
+//! requests. One thread is enough: only replicas that catch up come here, the tail is read from
+//! memory. Never writes. Start reading at [`Reader`].
+
+use crate::frame::{FRAME_HEADER_BYTES, FrameKind, Place, decode, frame_bytes, u32_at};
+use crate::partition::Stored;
+use crate::window::Window;
+use bytes::Bytes;
+use cortado_log::{LogEntry, ReadError};
+use std::io;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::{self, JoinHandle};
+use tokio::sync::oneshot;
+
+/// The callers' end of the reader thread; dropping it ends the thread.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    reads: Option<Sender<Read>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Read {
+    stored: Vec<Stored>,
+    bytes_max: usize,
+    answer: oneshot::Sender<Result<Vec<LogEntry>, ReadError>>,
+}
+
+/// Bytes that are read at once. Records of many partitions stand mixed, so more would mostly be
+/// other partitions' bytes.
+const STEP_BYTES: usize = 16 << 10;
+
+impl Reader {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// The system has no thread to give.
+    pub(crate) fn start() -> io::Result<Reader> {
+        let (reads, received) = channel::<Read>();
+        let thread = thread::Builder::new().name("cortado-log-reader".to_owned());
+        let thread = thread.spawn(move || serve(&received))?;
+        Ok(Reader { reads: Some(reads), thread: Some(thread) })
+    }
+
+    /// Reads the records at `stored` until `bytes_max` is passed; at least one.
+    pub(crate) fn read(
+        &self,
+        stored: Vec<Stored>,
+        bytes_max: usize,
+    ) -> oneshot::Receiver<Result<Vec<LogEntry>, ReadError>> {
+        let (answer, receiver) = oneshot::channel();
+        if let Some(reads) = &self.reads {
+            // Without the thread the answer is dropped, and the caller hears so.
+            let _ = reads.send(Read { stored, bytes_max, answer });
+        }
+        receiver
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.reads = None;
+        if let Some(thread) = self.thread.take() {
+            // It has no result, and a panic has been reported by then.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn serve(reads: &Receiver<Read>) {
+    for Read { stored, bytes_max, answer } in reads {
+        if answer.is_closed() {
+            continue;
+        }
+        // Whoever has gone away wants no answer.
+        let _ = answer.send(read_all(&stored, bytes_max));
+    }
+}
+
+fn read_all(stored: &[Stored], bytes_max: usize) -> Result<Vec<LogEntry>, ReadError> {
+    let mut entries: Vec<LogEntry> = Vec::new();
+    let mut bytes = 0;
+    for of_segment in stored.chunk_by(|a, b| a.segment.number == b.segment.number) {
+        let mut window = Window::new(of_segment[0].segment.file.as_ref(), STEP_BYTES);
+        for one in of_segment {
+            let left = (!entries.is_empty()).then(|| bytes_max.saturating_sub(bytes));
+            let Some(record) = read_one(&mut window, one, left)? else { return Ok(entries) };
+            bytes += record.len();
+            entries.push(LogEntry { offset: one.offset, record });
+        }
+    }
+    Ok(entries)
+}
+
+/// Reads one record, unless it is longer than what is `left`.
+fn read_one(
+    window: &mut Window<'_>,
+    stored: &Stored,
+    left: Option<usize>,
+) -> Result<Option<Bytes>, ReadError> {
+    let place = Place { segment: stored.segment.number, position: stored.position };
+    let damaged = |why: &str| ReadError::Damaged {
+        why: format!("{} at byte {}: {why}", stored.segment.name, stored.position),
+    };
+    let header = window.get(stored.position, FRAME_HEADER_BYTES).map_err(ReadError::Unavailable)?;
+    if header.len() < FRAME_HEADER_BYTES {
+        return Err(damaged("the file ends before the record"));
+    }
+    let payload_bytes = u32_at(header, 8) as usize;
+    if payload_bytes > cortado_log::RECORD_BYTES_MAX {
+        return Err(damaged("a record's length is impossible"));
+    }
+    if left.is_some_and(|left| payload_bytes > left) {
+        return Ok(None);
+    }
+    let bytes =
+        window.get(stored.position, frame_bytes(payload_bytes)).map_err(ReadError::Unavailable)?;
+    let (frame, _) = decode(bytes, place).map_err(damaged)?;
+    if frame.kind != FrameKind::Record
+        || frame.partition != stored.partition
+        || frame.offset != stored.offset
+    {
+        return Err(damaged("another record stands here"));
+    }
+    Ok(Some(Bytes::copy_from_slice(frame.payload)))
+}

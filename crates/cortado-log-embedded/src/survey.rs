@@ -1,0 +1,383 @@
+//! Reads a whole directory and says what the log in it holds, or what is wrong with it.
+//!
+//! Only reads, so that opening and verifying see the same. The state comes from the last segment:
+//! its opening, then its frames. The older segments contribute records; every record that the state
+//! promises must be found. Start reading at [`survey`].
+//! Source: docs/formats/embedded-log.md, "Recovery".
+
+use crate::files::{Access, Files, LogFile};
+use crate::frame::{Frame, FrameKind, Life};
+use crate::open_error::Damage;
+use crate::opening::{Extent, Opening};
+use crate::scan::{Scanned, Tail, scan};
+use crate::segment::{
+    HeaderError, LogUuid, SEGMENT_HEADER_BYTES, Segment, SegmentHeader, segment_name,
+    segment_number,
+};
+use cortado_model::{LogOffset, PartitionId};
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+
+/// Everything about a log's directory.
+#[derive(Debug)]
+pub(crate) struct Survey {
+    /// Which log it is; `None` if there is no segment.
+    pub(crate) log: Option<LogUuid>,
+    /// The segments in order.
+    pub(crate) segments: Vec<Surveyed>,
+    pub(crate) state: State,
+    /// Everything that is wrong; the rest of the survey is then only what could be read.
+    pub(crate) damages: Vec<Damage>,
+}
+
+/// One segment file.
+#[derive(Debug)]
+pub(crate) struct Surveyed {
+    pub(crate) segment: Arc<Segment>,
+    pub(crate) scanned: Scanned,
+    /// The records in it that are still wanted.
+    pub(crate) live: BTreeMap<PartitionId, Run>,
+}
+
+/// Successive records of one partition in one segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Run {
+    pub(crate) first: LogOffset,
+    /// Where they stand, in [`ALIGNMENT`](crate::frame::ALIGNMENT)s.
+    pub(crate) positions: Vec<u32>,
+}
+
+/// What the log knows of its partitions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct State {
+    pub(crate) extents: BTreeMap<PartitionId, Extent>,
+    pub(crate) next_life: Life,
+    /// From the opening of the last segment: the one before, and where it ends.
+    pub(crate) previous: (u64, u64),
+}
+
+/// Why there is no survey.
+#[derive(Debug)]
+pub(crate) enum SurveyError {
+    /// The system refused to read `file`.
+    Io { file: String, source: io::Error },
+    /// Another version of the program wrote `file`.
+    Version { file: String, version: u32 },
+}
+
+/// Reads every segment of the directory.
+///
+/// # Errors
+/// See [`SurveyError`]. Damage is no error here.
+pub(crate) fn survey(files: &dyn Files, access: Access) -> Result<Survey, SurveyError> {
+    let names = files.list().map_err(|source| failed("the directory", source))?;
+    let mut numbers: Vec<u64> = names.iter().filter_map(|name| segment_number(name)).collect();
+    numbers.sort_unstable();
+    let mut damages = Vec::new();
+    let mut opened = Vec::new();
+    let mut log = None;
+    for number in numbers {
+        let name = segment_name(number);
+        let file = files.open(&name, access).map_err(|source| failed(&name, source))?;
+        match check_header(&name, number, file.as_ref(), log)? {
+            Ok(header) => {
+                log = Some(header.log);
+                let file_bytes = header.file_bytes;
+                opened.push((Arc::new(Segment { number, name, file_bytes, file }), header));
+            }
+            Err(damage) => damages.push(damage),
+        }
+    }
+    let mut survey = Survey { log, segments: Vec::new(), state: State::default(), damages };
+    survey.read(opened)?;
+    Ok(survey)
+}
+
+impl Survey {
+    /// The segment in which the log goes on: the last one that holds anything.
+    pub(crate) fn active(&self) -> Option<&Surveyed> {
+        self.segments.iter().rev().find(|surveyed| surveyed.is_used())
+    }
+
+    /// Reads the segments from the last to the first, because each tells where the one before ends.
+    fn read(&mut self, mut opened: Vec<(Arc<Segment>, SegmentHeader)>) -> Result<(), SurveyError> {
+        let mut later: Option<(u64, u64)> = None;
+        let mut state_known = false;
+        while let Some((segment, header)) = opened.pop() {
+            let number = segment.number;
+            let bound = later.filter(|later| later.0 == number + 1).map(|(_, end)| end);
+            if !state_known {
+                let (scanned, state) = read_state(&segment, &header)?;
+                if scanned.groups.is_some() {
+                    self.state = state;
+                    state_known = true;
+                }
+            }
+            let surveyed = read_records(segment, header, bound, &self.state)?;
+            self.judge(&surveyed, state_known);
+            if let (true, Some(opening)) = (surveyed.0.is_used(), &surveyed.1) {
+                later = Some((number, opening.previous.1));
+            }
+            self.segments.insert(0, surveyed.0);
+        }
+        self.check_neighbours();
+        self.check_records();
+        Ok(())
+    }
+
+    fn judge(&mut self, surveyed: &(Surveyed, Option<Opening>), state_known: bool) {
+        let file = surveyed.0.segment.name.clone();
+        match &surveyed.0.scanned.tail {
+            Tail::Damaged { position, why } => {
+                let (position, why) = (*position, (*why).to_owned());
+                self.damages.push(Damage::Bytes { file, position, why });
+            }
+            _ if !surveyed.0.is_used() && state_known => {
+                let (position, why) = (SEGMENT_HEADER_BYTES as u64, "it holds nothing".to_owned());
+                self.damages.push(Damage::Bytes { file, position, why });
+            }
+            Tail::Bounded
+            | Tail::Clean
+            | Tail::Sealed { .. }
+            | Tail::Continued
+            | Tail::Torn { .. } => {}
+        }
+    }
+
+    /// Only one segment may be unused, the last; and the one in use must be there.
+    fn check_neighbours(&mut self) {
+        let Some(last) = self.segments.last() else { return };
+        let next = last.segment.number + 1;
+        let active = self.active();
+        let continued = active.is_some_and(|active| active.scanned.tail == Tail::Continued);
+        let damage = match active {
+            Some(active) if active.segment.number == last.segment.number => {
+                continued.then(|| Damage::MissingSegment {
+                    file: segment_name(next),
+                    why: format!("{} says that the log goes on in it", last.segment.name),
+                })
+            }
+            Some(active) if active.segment.number + 1 == last.segment.number => {
+                continued.then(|| Damage::Bytes {
+                    file: last.segment.name.clone(),
+                    position: SEGMENT_HEADER_BYTES as u64,
+                    why: format!("{} says that the log goes on here", active.segment.name),
+                })
+            }
+            None if last.segment.number == 1 => None,
+            Some(_) | None => Some(Damage::MissingSegment {
+                file: segment_name(last.segment.number - 1),
+                why: format!("{} was prepared to follow it", last.segment.name),
+            }),
+        };
+        // A damaged header has been told already, and its segment is not among these.
+        if let Some(damage) = damage
+            && self.damages.is_empty()
+        {
+            self.damages.push(damage);
+        }
+    }
+
+    /// Every record that the state promises is in some segment.
+    fn check_records(&mut self) {
+        if !self.damages.is_empty() {
+            // The holes follow from the damage, and are not worth telling.
+            return;
+        }
+        for (partition, extent) in &self.state.extents {
+            let mut next = extent.first;
+            let mut after = 0;
+            let mut hole = None;
+            for surveyed in &self.segments {
+                let Some(run) = surveyed.live.get(partition) else { continue };
+                if run.first != next {
+                    hole = Some((run.first, surveyed.segment.number));
+                    break;
+                }
+                next = run.end();
+                after = surveyed.segment.number;
+            }
+            if hole.is_none() && next != extent.end {
+                hole = Some((extent.end, u64::MAX));
+            }
+            if let Some((upto, before)) = hole {
+                let damage = self.missing(*partition, (next, upto), (after, before));
+                self.damages.push(damage);
+                return;
+            }
+        }
+    }
+
+    /// Names the segment that should hold the records from `records.0` up to `records.1`, which
+    /// stand after segment `between.0` and before segment `between.1`.
+    fn missing(
+        &self,
+        partition: PartitionId,
+        records: (LogOffset, LogOffset),
+        between: (u64, u64),
+    ) -> Damage {
+        let (first, last) = (records.0.0, records.1.0.saturating_sub(1));
+        let present = |number| self.segments.iter().any(|one| one.segment.number == number);
+        let before = self.segments.last().map_or(0, |last| between.1.min(last.segment.number));
+        // Older ones may have been trimmed away, so the nearest one is the likeliest.
+        if let Some(absent) = (between.0 + 1..before).rev().find(|number| !present(*number)) {
+            let why = format!("records {first} to {last} of partition {partition} stood in it");
+            return Damage::MissingSegment { file: segment_name(absent), why };
+        }
+        Damage::MissingRecords { partition, first, last }
+    }
+}
+
+impl Run {
+    /// The offset behind the last record.
+    pub(crate) fn end(&self) -> LogOffset {
+        self.first.plus(self.positions.len() as u64)
+    }
+}
+
+impl Surveyed {
+    /// Whether the log has ever written into it.
+    pub(crate) fn is_used(&self) -> bool {
+        self.scanned.groups.is_some()
+    }
+}
+
+fn failed(file: &str, source: io::Error) -> SurveyError {
+    SurveyError::Io { file: file.to_owned(), source }
+}
+
+/// Reads a segment's header and compares it with the file and with the segments before.
+fn check_header(
+    name: &str,
+    number: u64,
+    file: &dyn LogFile,
+    log: Option<LogUuid>,
+) -> Result<Result<SegmentHeader, Damage>, SurveyError> {
+    let bytes = file.bytes().map_err(|source| failed(name, source))?;
+    let mut block = vec![0; SEGMENT_HEADER_BYTES];
+    let read = file.read_at(&mut block, 0).map_err(|source| failed(name, source))?;
+    let file = name.to_owned();
+    let header = match SegmentHeader::decode(&block[..read]) {
+        Ok(header) => header,
+        Err(HeaderError::Version(version)) => return Err(SurveyError::Version { file, version }),
+        Err(HeaderError::Damaged(why)) => {
+            return Ok(Err(Damage::Bytes { file, position: 0, why: why.to_owned() }));
+        }
+    };
+    if header.number != number {
+        let why = format!("it is segment {} under another name", header.number);
+        return Ok(Err(Damage::Bytes { file, position: 0, why }));
+    }
+    if log.is_some_and(|log| log != header.log) {
+        return Ok(Err(Damage::Foreign { file }));
+    }
+    if bytes < header.file_bytes {
+        return Ok(Err(Damage::Truncated { file, bytes, bytes_expected: header.file_bytes }));
+    }
+    Ok(Ok(header))
+}
+
+/// Reads what the log knows at the end of `segment`.
+fn read_state(segment: &Segment, header: &SegmentHeader) -> Result<(Scanned, State), SurveyError> {
+    let mut state = State::default();
+    let scanned = scan(segment.file.as_ref(), header, None, &mut |_, frame| state.note(frame));
+    let scanned = scanned.map_err(|source| failed(&segment.name, source))?;
+    Ok((scanned, state))
+}
+
+/// Finds the records of `segment` that `state` still wants; also answers the segment's opening.
+fn read_records(
+    segment: Arc<Segment>,
+    header: SegmentHeader,
+    bound: Option<u64>,
+    state: &State,
+) -> Result<(Surveyed, Option<Opening>), SurveyError> {
+    let mut opening = None;
+    let mut live: BTreeMap<PartitionId, Run> = BTreeMap::new();
+    let file: &dyn LogFile = segment.file.as_ref();
+    let scanned = scan(file, &header, bound, &mut |position, frame| {
+        match frame.kind {
+            FrameKind::Record => note_record(&mut live, state, position, frame)?,
+            FrameKind::Opening => {
+                let read = Opening::decode(frame.payload).ok_or("an opening cannot be read")?;
+                if read.previous.0 + 1 != header.number {
+                    return Err("an opening names another segment before it");
+                }
+                opening = Some(read);
+            }
+            FrameKind::Trimmed | FrameKind::Removed => {}
+        }
+        Ok(())
+    });
+    let scanned = scanned.map_err(|source| failed(&segment.name, source))?;
+    Ok((Surveyed { segment, scanned, live }, opening))
+}
+
+fn note_record(
+    live: &mut BTreeMap<PartitionId, Run>,
+    state: &State,
+    position: u64,
+    frame: &Frame<'_>,
+) -> Result<(), &'static str> {
+    let Some(extent) = state.extents.get(&frame.partition) else { return Ok(()) };
+    if extent.life != frame.life || frame.offset < extent.first {
+        return Ok(());
+    }
+    let run = Run { first: frame.offset, positions: Vec::new() };
+    let run = live.entry(frame.partition).or_insert(run);
+    if run.end() != frame.offset {
+        return Err("a record's offset is out of turn");
+    }
+    run.positions.push(crate::partition::packed(position));
+    Ok(())
+}
+
+impl State {
+    /// Takes the next frame of the last segment.
+    fn note(&mut self, frame: &Frame<'_>) -> Result<(), &'static str> {
+        match frame.kind {
+            FrameKind::Opening => {
+                let opening = Opening::decode(frame.payload).ok_or("an opening cannot be read")?;
+                self.next_life = opening.next_life;
+                self.previous = opening.previous;
+                self.extents = opening.partitions.into_iter().collect();
+            }
+            FrameKind::Record => self.note_record(frame)?,
+            FrameKind::Trimmed => {
+                let extent = self.extents.get_mut(&frame.partition);
+                let extent = extent.ok_or("a trim names a partition that is not there")?;
+                if frame.offset < extent.first || frame.offset > extent.end {
+                    return Err("a trim names records that are not there");
+                }
+                extent.first = frame.offset;
+            }
+            FrameKind::Removed => {
+                let removed = self.extents.remove(&frame.partition);
+                removed.ok_or("a removal names a partition that is not there")?;
+            }
+        }
+        Ok(())
+    }
+
+    fn note_record(&mut self, frame: &Frame<'_>) -> Result<(), &'static str> {
+        let (life, offset) = (frame.life, frame.offset);
+        match self.extents.get_mut(&frame.partition) {
+            Some(extent) => {
+                if extent.life != life || extent.end != offset {
+                    return Err("a record's offset is out of turn");
+                }
+                extent.end = offset.plus(1);
+            }
+            None => {
+                if offset != LogOffset::ZERO || life != self.next_life {
+                    return Err("a record's offset is out of turn");
+                }
+                self.next_life = Life(life.0.wrapping_add(1));
+                let extent = Extent { life, first: LogOffset::ZERO, end: LogOffset(1) };
+                self.extents.insert(frame.partition, extent);
+            }
+        }
+        Ok(())
+    }
+}

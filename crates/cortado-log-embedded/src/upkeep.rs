@@ -1,0 +1,259 @@
+//! The work that must not hold up an append: the next segment, marks in old ones, deletions.
+//!
+//! One thread. Never touches the segment that the writer writes. Start reading at [`Upkeep`].
+
+use crate::files::{Files, write_all};
+use crate::frame::Place;
+use crate::group::{GroupHeader, GroupKind};
+use crate::preparation::{Preparation, Progress};
+use crate::segment::{LogUuid, PREPARED_NAME, Segment, SegmentHeader};
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use tracing::{info, warn};
+
+/// The writer's end of the upkeep thread; dropping it ends the thread.
+#[derive(Debug)]
+pub(crate) struct Upkeep {
+    tasks: Option<Sender<Task>>,
+    next: Arc<NextSegment>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Where the next segment is handed over.
+#[derive(Debug, Default)]
+struct NextSegment {
+    slot: Mutex<Slot>,
+    changed: Condvar,
+    stop: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+enum Slot {
+    /// Nobody has asked.
+    #[default]
+    Empty,
+    /// It is being prepared.
+    Working,
+    Ready(Arc<Segment>),
+    /// It could not be prepared; asking again tries again.
+    Failed(String),
+}
+
+enum Task {
+    Prepare(SegmentHeader),
+    /// Notes at the end of a segment that the log goes on in the next one.
+    Mark {
+        segment: Arc<Segment>,
+        position: u64,
+        mark: GroupHeader,
+    },
+    Delete(Arc<Segment>),
+}
+
+impl Upkeep {
+    /// Starts the thread; `spare` is a segment that an earlier process has prepared.
+    ///
+    /// # Errors
+    /// The system has no thread to give.
+    pub(crate) fn start(files: Arc<dyn Files>, spare: Option<Arc<Segment>>) -> io::Result<Upkeep> {
+        let slot = spare.map_or(Slot::Empty, Slot::Ready);
+        let next = Arc::new(NextSegment { slot: Mutex::new(slot), ..NextSegment::default() });
+        let (tasks, received) = channel();
+        let worker = Worker { files, next: Arc::clone(&next), preparation: None, failing: false };
+        let thread = thread::Builder::new()
+            .name("cortado-log-upkeep".to_owned())
+            .spawn(move || worker.run(&received))?;
+        Ok(Upkeep { tasks: Some(tasks), next, thread: Some(thread) })
+    }
+
+    /// Has the next segment prepared, unless somebody has asked before.
+    pub(crate) fn request(&self, header: SegmentHeader) {
+        let mut slot = self.next.lock();
+        match *slot {
+            Slot::Empty => *slot = Slot::Working,
+            Slot::Working | Slot::Ready(_) | Slot::Failed(_) => return,
+        }
+        drop(slot);
+        self.send(Task::Prepare(header));
+    }
+
+    /// Waits for the next segment and takes it.
+    ///
+    /// # Errors
+    /// Why there is none now, for people. Nothing is lost by asking again.
+    pub(crate) fn take(&self, header: SegmentHeader) -> Result<Arc<Segment>, String> {
+        let mut slot = self.next.lock();
+        if let Slot::Failed(_) = *slot {
+            // There may be room by now.
+            *slot = Slot::Empty;
+        }
+        drop(slot);
+        self.request(header);
+        let mut slot = self.next.lock();
+        loop {
+            match std::mem::take(&mut *slot) {
+                Slot::Ready(segment) => return Ok(segment),
+                Slot::Failed(why) => {
+                    *slot = Slot::Failed(why.clone());
+                    return Err(why);
+                }
+                Slot::Working => {
+                    *slot = Slot::Working;
+                    let waited = self.next.changed.wait(slot);
+                    slot = waited.unwrap_or_else(PoisonError::into_inner);
+                }
+                Slot::Empty => return Err("the upkeep of the log has stopped".to_owned()),
+            }
+        }
+    }
+
+    /// Notes at `position` of `segment`, its end, that group `number` stands in the next segment.
+    pub(crate) fn mark_continued(
+        &self,
+        segment: Arc<Segment>,
+        position: u64,
+        number: u64,
+        log: LogUuid,
+    ) {
+        let mark = GroupHeader::mark(GroupKind::Continued, number, log.tag());
+        self.send(Task::Mark { segment, position, mark });
+    }
+
+    /// Deletes a segment that holds nothing any more; readers that hold it read on.
+    pub(crate) fn delete(&self, segment: Arc<Segment>) {
+        self.send(Task::Delete(segment));
+    }
+
+    fn send(&self, task: Task) {
+        if let Some(tasks) = &self.tasks {
+            // Without the thread nothing is prepared, marked or deleted; opening catches up.
+            let _ = tasks.send(task);
+        }
+    }
+}
+
+impl Drop for Upkeep {
+    fn drop(&mut self) {
+        self.next.stop.store(true, Ordering::Relaxed);
+        self.tasks = None;
+        if let Some(thread) = self.thread.take() {
+            // It has no result, and a panic has been reported by then.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl NextSegment {
+    fn lock(&self) -> MutexGuard<'_, Slot> {
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, slot: Slot) {
+        *self.lock() = slot;
+        self.changed.notify_all();
+    }
+}
+
+struct Worker {
+    files: Arc<dyn Files>,
+    next: Arc<NextSegment>,
+    /// A preparation that ran out of space; goes on where it stopped.
+    preparation: Option<Preparation>,
+    /// Whether the last preparation failed, so that each trouble is told once.
+    failing: bool,
+}
+
+impl Worker {
+    fn run(mut self, tasks: &Receiver<Task>) {
+        let stopped = Stopped(Arc::clone(&self.next));
+        for task in tasks {
+            match task {
+                Task::Prepare(header) => self.prepare(header),
+                Task::Mark { segment, position, mark } => self.mark(&segment, position, mark),
+                Task::Delete(segment) => self.delete(&segment),
+            }
+        }
+        drop(stopped);
+    }
+
+    fn prepare(&mut self, header: SegmentHeader) {
+        let kept = self.preparation.take().filter(|kept| kept.number() == header.number);
+        let slot = match self.try_prepare(kept, header) {
+            Ok(Some(segment)) => Slot::Ready(Arc::new(segment)),
+            Ok(None) => Slot::Empty,
+            Err(error) => {
+                if !std::mem::replace(&mut self.failing, true) {
+                    warn!(segment = header.number, %error, "cannot prepare the next segment");
+                }
+                Slot::Failed(format!("cannot prepare segment {}: {error}", header.number))
+            }
+        };
+        if let Slot::Ready(_) = slot {
+            self.failing = false;
+        }
+        self.next.set(slot);
+    }
+
+    /// Answers `None` when it was told to stop in the middle.
+    fn try_prepare(
+        &mut self,
+        kept: Option<Preparation>,
+        header: SegmentHeader,
+    ) -> io::Result<Option<Segment>> {
+        let mut preparation = match kept {
+            Some(kept) => kept,
+            None => Preparation::start(self.files.as_ref(), header)?,
+        };
+        loop {
+            if self.next.stop.load(Ordering::Relaxed) {
+                self.files.remove(PREPARED_NAME)?;
+                return Ok(None);
+            }
+            match preparation.step(self.files.as_ref())? {
+                Progress::Further(next) => preparation = next,
+                Progress::Ready(segment) => return Ok(Some(segment)),
+                Progress::NoSpace(kept, error) => {
+                    self.preparation = Some(kept);
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// A mark that fails is a pity and no more: it would have shown the loss of a later file.
+    fn mark(&self, segment: &Segment, position: u64, mark: GroupHeader) {
+        let place = Place { segment: segment.number, position };
+        let written = write_all(segment.file.as_ref(), &mark.encode(place), position)
+            .map_err(|failed| failed.error)
+            .and_then(|()| segment.file.sync());
+        if let Err(error) = written {
+            warn!(segment = segment.number, %error, "cannot mark the end of a segment");
+        }
+    }
+
+    /// What cannot be deleted now is deleted when the log is opened again.
+    fn delete(&self, segment: &Segment) {
+        let deleted = self.files.remove(&segment.name).and_then(|()| self.files.sync_directory());
+        match deleted {
+            Ok(()) => info!(segment = segment.number, "deleted a segment"),
+            Err(error) => warn!(segment = segment.number, %error, "cannot delete a segment"),
+        }
+    }
+}
+
+/// Tells a waiting writer, even after a panic, that nothing more will come.
+struct Stopped(Arc<NextSegment>);
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        let mut slot = self.0.lock();
+        if matches!(*slot, Slot::Working) {
+            *slot = Slot::Empty;
+        }
+        drop(slot);
+        self.0.changed.notify_all();
+    }
+}

@@ -1,0 +1,333 @@
+//! The one writer: takes everything that waits, makes it one group, one write and one sync.
+//!
+//! Nothing is shown to readers or acknowledged before it is durable. After a failed write or sync
+//! of which nobody knows what it left behind, the writer writes nothing any more. Start reading at
+//! [`Writer::run`]. Source: docs/formats/embedded-log.md, "Writing".
+
+mod active;
+mod cache;
+mod formed;
+mod occupants;
+
+pub(crate) use active::Active;
+pub(crate) use cache::Cache;
+pub(crate) use occupants::Occupants;
+
+use crate::frame::{FRAME_HEADER_BYTES, Frame, FrameKind, Life, frame_bytes};
+use crate::group::GroupBuilder;
+use crate::line::{Closed, Line, Request};
+use crate::opening::{Extent, Opening};
+use crate::partition::{Partition, Partitions};
+use crate::upkeep::Upkeep;
+use active::Failure;
+use bytes::Bytes;
+use cortado_log::AppendError;
+use cortado_model::{LogOffset, PartitionId};
+use formed::{Effect, Formed};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use tokio::sync::oneshot;
+use tracing::error;
+
+/// Everything that only the writer changes.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    line: Arc<Line>,
+    partitions: Arc<Partitions>,
+    upkeep: Upkeep,
+    active: Active,
+    /// The group that is being formed, and what follows from it.
+    group: GroupBuilder,
+    formed: Formed,
+    /// Every partition with a life, the group that is being formed included.
+    extents: BTreeMap<PartitionId, Extent>,
+    next_life: Life,
+    occupants: Occupants,
+    cache: Cache,
+    /// Set when a write or a sync has failed for good.
+    unusable: Option<String>,
+}
+
+/// A group is written when it has reached this, even if more waits: four milliseconds of a disk
+/// that writes 1 GB/s.
+const GROUP_BYTES_TARGET: u64 = 4 << 20;
+
+/// Who wants room in a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    /// A record, which must leave the reserve alone.
+    Record,
+    /// A trim or a removal, which makes room and so must find some on a full disk.
+    Control,
+}
+
+impl Writer {
+    /// A writer that goes on at the end of `active`.
+    pub(crate) fn new(
+        line: Arc<Line>,
+        partitions: Arc<Partitions>,
+        upkeep: Upkeep,
+        active: Active,
+        state: (BTreeMap<PartitionId, Extent>, Life, Occupants),
+        cache: Cache,
+    ) -> Writer {
+        let group = GroupBuilder::new(active.place());
+        let formed = Formed::default();
+        let (extents, next_life, occupants) = state;
+        let unusable = None;
+        Writer {
+            line,
+            partitions,
+            upkeep,
+            active,
+            group,
+            formed,
+            extents,
+            next_life,
+            occupants,
+            cache,
+            unusable,
+        }
+    }
+
+    /// Serves the line until it is closed and empty, then seals the log.
+    pub(crate) fn run(mut self) {
+        let _guard = EmptiesLine(Arc::clone(&self.line));
+        let mut batch = VecDeque::new();
+        loop {
+            if !self.line.take(&mut batch) {
+                if self.unusable.is_none() {
+                    self.active.seal();
+                }
+                if !self.line.wait(&mut batch) {
+                    break;
+                }
+            }
+            self.serve(&mut batch);
+        }
+        if self.unusable.is_none() {
+            self.active.sync_seal();
+        }
+    }
+
+    fn serve(&mut self, batch: &mut VecDeque<Request>) {
+        while let Some(request) = batch.pop_front() {
+            self.formed.bytes += request.bytes();
+            match request {
+                Request::Append { partition, records, answer } => {
+                    self.append(partition, records, answer);
+                }
+                Request::Trim { partition, below, answer } => {
+                    let trimmed = self.trim(partition, below);
+                    self.formed.answer(trimmed.map_err(Failure::into_error), answer);
+                }
+                Request::Remove { partition, answer } => {
+                    let removed = self.remove(partition);
+                    self.formed.answer(removed.map_err(Failure::into_error), answer);
+                }
+            }
+            if self.group.len() >= GROUP_BYTES_TARGET {
+                // Whoever is in the group hears of a failure; nobody else is concerned.
+                let _ = self.commit();
+            }
+        }
+        let _ = self.commit();
+    }
+
+    fn append(
+        &mut self,
+        id: PartitionId,
+        records: Vec<Bytes>,
+        answer: oneshot::Sender<Result<LogOffset, AppendError>>,
+    ) {
+        let partition = self.partitions.get_or_new(id);
+        let mut formed: Option<(LogOffset, u64)> = None;
+        let appended = records.into_iter().try_for_each(|record| {
+            let offset = self.record(&partition, record)?;
+            formed.get_or_insert((offset, self.active.next_group()));
+            Ok(())
+        });
+        let failure: Failure = match (appended, formed) {
+            (Ok(()), Some((first, _))) => return self.formed.answer(Ok(first), answer),
+            (Ok(()), None) => Failure::NoSpace { why: "there was no record".to_owned() },
+            (Err(failure), _) => failure,
+        };
+        // The group that held the first records may have been written before the failure.
+        let landed = formed.is_some_and(|(_, group)| group < self.active.next_group());
+        let error = match landed {
+            true => failure.into_partial_error(partition.end()),
+            false => failure.into_error(),
+        };
+        self.formed.answer(Err(error), answer);
+    }
+
+    /// Adds a record to the group, behind its partition's end.
+    fn record(&mut self, partition: &Arc<Partition>, record: Bytes) -> Result<LogOffset, Failure> {
+        self.make_room(frame_bytes(record.len()), Purpose::Record)?;
+        let id = partition.id;
+        let before = self.extents.get(&id).copied();
+        let extent = before.unwrap_or(Extent {
+            life: self.next_life,
+            first: LogOffset::ZERO,
+            end: LogOffset::ZERO,
+        });
+        self.formed.touch(id, before, self.next_life);
+        if before.is_none() {
+            // Wraps after four thousand million partitions; the old ones are long gone by then.
+            self.next_life = Life(self.next_life.0.wrapping_add(1));
+        }
+        let position = self.group.push(&Frame {
+            kind: FrameKind::Record,
+            partition: id,
+            life: extent.life,
+            offset: extent.end,
+            payload: &record,
+        });
+        self.extents.insert(id, Extent { end: extent.end.plus(1), ..extent });
+        self.formed.record(partition, extent.life, position, record);
+        Ok(extent.end)
+    }
+
+    fn trim(&mut self, id: PartitionId, below: LogOffset) -> Result<(), Failure> {
+        self.make_room(FRAME_HEADER_BYTES, Purpose::Control)?;
+        let Some(extent) = self.extents.get(&id).copied() else { return Ok(()) };
+        let first = below.min(extent.end);
+        if first <= extent.first {
+            return Ok(());
+        }
+        self.formed.touch(id, Some(extent), self.next_life);
+        self.push_control(FrameKind::Trimmed, id, extent.life, first);
+        self.extents.insert(id, Extent { first, ..extent });
+        let partition = self.partitions.get_or_new(id);
+        self.formed.effects.push(Effect::Trimmed { partition, first });
+        Ok(())
+    }
+
+    fn remove(&mut self, id: PartitionId) -> Result<(), Failure> {
+        self.make_room(FRAME_HEADER_BYTES, Purpose::Control)?;
+        let Some(extent) = self.extents.remove(&id) else { return Ok(()) };
+        self.formed.touch(id, Some(extent), self.next_life);
+        self.push_control(FrameKind::Removed, id, extent.life, LogOffset::ZERO);
+        let partition = self.partitions.get_or_new(id);
+        self.formed.effects.push(Effect::Removed { partition });
+        Ok(())
+    }
+
+    fn push_control(&mut self, kind: FrameKind, id: PartitionId, life: Life, offset: LogOffset) {
+        self.group.push(&Frame { kind, partition: id, life, offset, payload: &[] });
+    }
+
+    /// Sees to it that a frame of `bytes` fits behind the group: writes the group, goes on in the
+    /// next segment, or both. A frame that fits no segment gets one that grows.
+    fn make_room(&mut self, bytes: usize, purpose: Purpose) -> Result<(), Failure> {
+        if let Some(why) = &self.unusable {
+            return Err(Failure::Fatal { why: why.clone() });
+        }
+        loop {
+            if self.group.is_empty() && self.active.is_fresh() {
+                self.push_opening();
+            }
+            let end = self.active.place().position + self.group.len() + bytes as u64;
+            let room = match purpose {
+                Purpose::Record => self.active.capacity_for_records(),
+                Purpose::Control => self.active.capacity(),
+            };
+            let alone = self.active.is_fresh() && self.group.frames() == 1;
+            if end <= room || alone {
+                return Ok(());
+            }
+            if self.group.is_empty() {
+                self.active.roll(&self.upkeep)?;
+                self.group.restart(self.active.place());
+            } else {
+                self.commit()?;
+            }
+        }
+    }
+
+    /// Begins a segment; the group is empty, so that all that is known is durable.
+    fn push_opening(&mut self) {
+        let partitions = self.extents.iter().map(|(id, extent)| (*id, *extent)).collect();
+        let opening =
+            Opening { previous: self.active.previous(), next_life: self.next_life, partitions };
+        self.group.push(&Frame {
+            kind: FrameKind::Opening,
+            partition: PartitionId::CLUSTER,
+            life: Life(0),
+            offset: LogOffset::ZERO,
+            payload: &opening.encode(),
+        });
+    }
+
+    /// Writes and syncs the group, then shows and acknowledges what is in it; or takes it back.
+    fn commit(&mut self) -> Result<(), Failure> {
+        let committed = if self.formed.effects.is_empty() {
+            Ok(())
+        } else {
+            self.active.write(&mut self.group)
+        };
+        match &committed {
+            Ok(()) => self.apply(),
+            Err(failure) => self.revert(failure),
+        }
+        self.group.restart(self.active.place());
+        self.line.leave(std::mem::take(&mut self.formed.bytes));
+        committed
+    }
+
+    fn apply(&mut self) {
+        let effects = std::mem::take(&mut self.formed.effects);
+        for effect in effects {
+            match effect {
+                Effect::Records { partition, life, records } => {
+                    let segment = self.active.segment();
+                    for (position, record) in records {
+                        self.cache.note(&partition, life, record.len());
+                        partition.push(life, segment, position, record);
+                    }
+                    partition.publish();
+                    self.occupants.note(segment, &partition);
+                }
+                Effect::Trimmed { partition, first } => {
+                    partition.trim(first);
+                    self.occupants.trim(partition.id, first);
+                }
+                Effect::Removed { partition } => {
+                    partition.reset();
+                    self.occupants.remove(partition.id);
+                }
+            }
+        }
+        self.formed.settle();
+        self.cache.evict();
+        self.active.after_write(&self.upkeep);
+        for segment in self.occupants.take_dead(self.active.segment().number) {
+            self.upkeep.delete(segment);
+        }
+    }
+
+    fn revert(&mut self, failure: &Failure) {
+        self.next_life = self.formed.undo(&mut self.extents).unwrap_or(self.next_life);
+        self.formed.fail(failure);
+        if let Failure::Fatal { why } = failure
+            && self.unusable.is_none()
+        {
+            error!(why, "the log is unusable until its process restarts");
+            self.unusable = Some(why.clone());
+            self.line.close(Closed::Unusable { why: why.clone() });
+        }
+    }
+}
+
+/// Leaves nobody waiting in line if the writer panics.
+struct EmptiesLine(Arc<Line>);
+
+impl Drop for EmptiesLine {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.close(Closed::Unusable { why: "the log's writer has failed".to_owned() });
+            // Whoever waits hears it from the dropped answer.
+            self.0.take(&mut VecDeque::new());
+        }
+    }
+}

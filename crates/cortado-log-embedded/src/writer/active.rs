@@ -1,0 +1,203 @@
+//! The segment that is being written: where its durable bytes end, and the write that moves the end.
+//!
+//! Invariant: behind the end stand zeros, or a seal and zeros. Start reading at [`Active::write`].
+
+use crate::files::{LogFile, is_no_space, wipe, write_all};
+use crate::frame::Place;
+use crate::group::{GROUP_HEADER_BYTES, GroupBuilder, GroupHeader, GroupKind};
+use crate::segment::{LogUuid, SEGMENT_HEADER_BYTES, Segment, SegmentHeader};
+use crate::upkeep::Upkeep;
+use cortado_log::AppendError;
+use cortado_model::LogOffset;
+use std::sync::Arc;
+use tracing::{info, warn};
+
+/// The last segment that holds anything, or one that holds nothing yet and is the next.
+#[derive(Debug)]
+pub(crate) struct Active {
+    segment: Arc<Segment>,
+    log: LogUuid,
+    /// Where the next group goes; everything before it is durable.
+    position: u64,
+    next_group: u64,
+    /// The segment before and where it ends; number 0 if there is none.
+    previous: (u64, u64),
+    /// A segment that the log has left, until the first group of this one is durable.
+    left: Option<(Arc<Segment>, u64)>,
+    /// Whether a seal stands at `position`.
+    sealed: bool,
+    /// The length of the segments to come.
+    segment_bytes: u64,
+}
+
+/// Why a group or a request was not written.
+#[derive(Clone, Debug)]
+pub(crate) enum Failure {
+    /// Certainly not written, now or later.
+    NoSpace { why: String },
+    /// Nobody knows what the medium holds.
+    Fatal { why: String },
+}
+
+/// Bytes that records leave free at the end of a segment, at most: a trim must find room on a full
+/// disk, because trimming is what frees it. Room for some eight hundred trims of one group each.
+const RESERVE_BYTES_MAX: u64 = 64 << 10;
+
+impl Active {
+    /// Goes on at `position` of `segment` with group number `next_group`.
+    pub(crate) fn new(
+        segment: Arc<Segment>,
+        log: LogUuid,
+        position: u64,
+        next_group: u64,
+        previous: (u64, u64),
+        segment_bytes: u64,
+    ) -> Active {
+        let (left, sealed) = (None, false);
+        Active { segment, log, position, next_group, previous, left, sealed, segment_bytes }
+    }
+
+    /// Writes the group behind the durable bytes and makes it durable.
+    ///
+    /// # Errors
+    /// `NoSpace` if the medium had no room and nothing of the group is left on it; else `Fatal`,
+    /// and then nothing may be written any more.
+    pub(crate) fn write(&mut self, group: &mut GroupBuilder) -> Result<(), Failure> {
+        let bytes = group.finish(self.next_group, self.log.tag());
+        let file: &dyn LogFile = self.segment.file.as_ref();
+        if let Err(failed) = write_all(file, bytes, self.position) {
+            let why = format!("writing {} failed: {}", self.segment.name, failed.error);
+            if !is_no_space(&failed.error) {
+                return Err(Failure::Fatal { why });
+            }
+            // What was taken may already be on the medium, where the zeros behind it might even
+            // complete it. It counts as not written only when it is durably gone.
+            if failed.written > 0 {
+                let upto = self.position + failed.written;
+                wipe(file, self.position, upto).map_err(|error| Failure::Fatal {
+                    why: format!("{why}; taking it back failed: {error}"),
+                })?;
+                self.sealed = false;
+            }
+            return Err(Failure::NoSpace { why });
+        }
+        file.sync().map_err(|error| Failure::Fatal {
+            why: format!("syncing {} failed: {error}", self.segment.name),
+        })?;
+        self.position += bytes.len() as u64;
+        self.next_group += 1;
+        self.sealed = false;
+        Ok(())
+    }
+
+    /// Notes behind the durable bytes that they are, so that damage to the last group can be told
+    /// from a write that was cut off. Not synced: the next sync or the system takes it along.
+    pub(crate) fn seal(&mut self) {
+        if self.sealed || self.is_fresh() {
+            return;
+        }
+        let mark = GroupHeader::mark(GroupKind::Seal, self.next_group, self.log.tag());
+        match write_all(self.segment.file.as_ref(), &mark.encode(self.place()), self.position) {
+            Ok(()) => self.sealed = true,
+            // The next group overwrites whatever stands there now.
+            Err(failed) => warn!(error = %failed.error, "cannot seal the log"),
+        }
+    }
+
+    /// Seals and syncs, when the log is closed.
+    pub(crate) fn sync_seal(&mut self) {
+        self.seal();
+        if let Err(error) = self.segment.file.sync() {
+            // All records were durable before.
+            warn!(%error, "cannot sync the seal of the log");
+        }
+    }
+
+    /// Goes on in the next segment, waiting for it if it is not ready.
+    ///
+    /// # Errors
+    /// `NoSpace` with the reason why there is none; this segment stays the active one.
+    pub(crate) fn roll(&mut self, upkeep: &Upkeep) -> Result<(), Failure> {
+        let next = upkeep.take(self.next_header()).map_err(|why| Failure::NoSpace { why })?;
+        info!(segment = next.number, "the log goes on in the next segment");
+        self.previous = (self.segment.number, self.position);
+        let left = std::mem::replace(&mut self.segment, next);
+        self.left = Some((left, self.position));
+        self.position = SEGMENT_HEADER_BYTES as u64;
+        self.sealed = false;
+        Ok(())
+    }
+
+    /// Has the upkeep do what the last write allows: mark the segment that was left, prepare the
+    /// next one when this one is half full.
+    pub(crate) fn after_write(&mut self, upkeep: &Upkeep) {
+        if self.is_fresh() {
+            return;
+        }
+        if let Some((segment, position)) = self.left.take() {
+            // The first group of this segment has the number that the mark carries.
+            upkeep.mark_continued(segment, position, self.next_group - 1, self.log);
+        }
+        if self.position > self.segment.file_bytes / 2 {
+            upkeep.request(self.next_header());
+        }
+    }
+
+    fn next_header(&self) -> SegmentHeader {
+        let number = self.segment.number + 1;
+        SegmentHeader { log: self.log, number, file_bytes: self.segment_bytes }
+    }
+
+    /// Whether nothing has been written into the segment.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.position == SEGMENT_HEADER_BYTES as u64
+    }
+
+    /// Where the next group goes.
+    pub(crate) fn place(&self) -> Place {
+        Place { segment: self.segment.number, position: self.position }
+    }
+
+    /// Where groups must end: a mark fits behind.
+    pub(crate) fn capacity(&self) -> u64 {
+        self.segment.file_bytes - GROUP_HEADER_BYTES as u64
+    }
+
+    /// Where groups with records must end.
+    pub(crate) fn capacity_for_records(&self) -> u64 {
+        self.capacity() - (self.segment.file_bytes / 16).min(RESERVE_BYTES_MAX)
+    }
+
+    /// The number of the next group.
+    pub(crate) fn next_group(&self) -> u64 {
+        self.next_group
+    }
+
+    pub(crate) fn segment(&self) -> &Arc<Segment> {
+        &self.segment
+    }
+
+    /// The segment before and where it ends.
+    pub(crate) fn previous(&self) -> (u64, u64) {
+        self.previous
+    }
+}
+
+impl Failure {
+    /// What the caller of a request hears of which nothing was written.
+    pub(crate) fn into_error(self) -> AppendError {
+        match self {
+            Failure::NoSpace { why } => AppendError::NotAppended { why },
+            Failure::Fatal { why } => AppendError::Unusable { why },
+        }
+    }
+
+    /// What the caller of an append hears whose first records are in the log.
+    pub(crate) fn into_partial_error(self, end: LogOffset) -> AppendError {
+        let landed = format!("only the records before {end} landed");
+        match self {
+            Failure::NoSpace { why } => AppendError::Unknown { why: format!("{why}; {landed}") },
+            Failure::Fatal { why } => AppendError::Unusable { why: format!("{why}; {landed}") },
+        }
+    }
+}

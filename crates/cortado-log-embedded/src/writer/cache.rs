@@ -1,0 +1,42 @@
+//! Bounds the memory of the recent records that all partitions keep together.
+//!
+//! Start reading at [`Cache`].
+
+use crate::frame::Life;
+use crate::partition::Partition;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// The cached records of all partitions, oldest first.
+#[derive(Debug)]
+pub(crate) struct Cache {
+    order: VecDeque<(Arc<Partition>, Life, usize)>,
+    bytes: usize,
+    bytes_max: usize,
+}
+
+/// What a record costs beside its bytes, here and in its partition.
+const ENTRY_BYTES: usize = 64;
+
+impl Cache {
+    /// An empty cache of at most `bytes_max`.
+    pub(crate) fn new(bytes_max: usize) -> Cache {
+        Cache { order: VecDeque::new(), bytes: 0, bytes_max }
+    }
+
+    /// Notes that a partition caches a record of `record_bytes` more.
+    pub(crate) fn note(&mut self, partition: &Arc<Partition>, life: Life, record_bytes: usize) {
+        let bytes = record_bytes + ENTRY_BYTES;
+        self.order.push_back((Arc::clone(partition), life, bytes));
+        self.bytes += bytes;
+    }
+
+    /// Gives up the oldest records until the rest is within the bound.
+    pub(crate) fn evict(&mut self) {
+        while self.bytes > self.bytes_max {
+            let Some((partition, life, bytes)) = self.order.pop_front() else { return };
+            partition.uncache_oldest(life);
+            self.bytes -= bytes;
+        }
+    }
+}

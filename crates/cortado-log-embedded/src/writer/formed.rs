@@ -1,0 +1,136 @@
+//! What follows from the group that is being formed, once it is durable or has failed.
+//!
+//! Start reading at [`Formed`].
+
+use super::active::Failure;
+use crate::frame::Life;
+use crate::opening::Extent;
+use crate::partition::Partition;
+use bytes::Bytes;
+use cortado_log::AppendError;
+use cortado_model::{LogOffset, PartitionId};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio::sync::oneshot;
+
+/// Effects and answers that wait for a group.
+#[derive(Debug, Default)]
+pub(crate) struct Formed {
+    pub(crate) effects: Vec<Effect>,
+    answers: Vec<Answer>,
+    /// What each frame has changed, oldest first: the partition as it was, and the next life.
+    undo: Vec<(PartitionId, Option<Extent>, Life)>,
+    /// Of the line, to be given back.
+    pub(crate) bytes: usize,
+}
+
+/// What readers see when the group is durable.
+#[derive(Debug)]
+pub(crate) enum Effect {
+    /// Records behind the end of a partition, with their positions.
+    Records { partition: Arc<Partition>, life: Life, records: Vec<(u64, Bytes)> },
+    /// The records below `first` are forgotten.
+    Trimmed { partition: Arc<Partition>, first: LogOffset },
+    /// The partition is forgotten.
+    Removed { partition: Arc<Partition> },
+}
+
+#[derive(Debug)]
+enum Answer {
+    Appended(LogOffset, oneshot::Sender<Result<LogOffset, AppendError>>),
+    Done(oneshot::Sender<Result<(), AppendError>>),
+}
+
+/// What an answer can be about.
+pub(crate) trait Answered: Sized {
+    /// Keeps a good answer until the group is durable.
+    fn kept(self, answer: oneshot::Sender<Result<Self, AppendError>>, formed: &mut Formed);
+}
+
+impl Answered for LogOffset {
+    fn kept(self, answer: oneshot::Sender<Result<Self, AppendError>>, formed: &mut Formed) {
+        formed.answers.push(Answer::Appended(self, answer));
+    }
+}
+
+impl Answered for () {
+    fn kept(self, answer: oneshot::Sender<Result<Self, AppendError>>, formed: &mut Formed) {
+        formed.answers.push(Answer::Done(answer));
+    }
+}
+
+impl Formed {
+    /// Keeps a good answer until the group is durable; tells a bad one now.
+    pub(crate) fn answer<T: Answered>(
+        &mut self,
+        result: Result<T, AppendError>,
+        answer: oneshot::Sender<Result<T, AppendError>>,
+    ) {
+        match result {
+            Ok(value) => value.kept(answer, self),
+            // Whoever has gone away wants no answer, here and below.
+            Err(error) => drop(answer.send(Err(error))),
+        }
+    }
+
+    /// Remembers how a partition and the next life were before a frame.
+    pub(crate) fn touch(&mut self, id: PartitionId, before: Option<Extent>, next_life: Life) {
+        self.undo.push((id, before, next_life));
+    }
+
+    /// Adds a record that the group holds.
+    pub(crate) fn record(
+        &mut self,
+        partition: &Arc<Partition>,
+        life: Life,
+        position: u64,
+        record: Bytes,
+    ) {
+        if let Some(Effect::Records { partition: last, life: last_life, records }) =
+            self.effects.last_mut()
+            && Arc::ptr_eq(last, partition)
+            && *last_life == life
+        {
+            records.push((position, record));
+            return;
+        }
+        let (partition, records) = (Arc::clone(partition), vec![(position, record)]);
+        self.effects.push(Effect::Records { partition, life, records });
+    }
+
+    /// Tells everyone that the group is durable.
+    pub(crate) fn settle(&mut self) {
+        self.undo.clear();
+        for answer in self.answers.drain(..) {
+            match answer {
+                Answer::Appended(offset, answer) => drop(answer.send(Ok(offset))),
+                Answer::Done(answer) => drop(answer.send(Ok(()))),
+            }
+        }
+    }
+
+    /// Puts `extents` back as they were before the group; answers the next life of then.
+    pub(crate) fn undo(&mut self, extents: &mut BTreeMap<PartitionId, Extent>) -> Option<Life> {
+        let mut next_life = None;
+        for (id, before, life) in self.undo.drain(..).rev() {
+            match before {
+                Some(extent) => extents.insert(id, extent),
+                None => extents.remove(&id),
+            };
+            next_life = Some(life);
+        }
+        next_life
+    }
+
+    /// Tells everyone that the group has failed.
+    pub(crate) fn fail(&mut self, failure: &Failure) {
+        self.effects.clear();
+        for answer in self.answers.drain(..) {
+            let error = failure.clone().into_error();
+            match answer {
+                Answer::Appended(_, answer) => drop(answer.send(Err(error))),
+                Answer::Done(answer) => drop(answer.send(Err(error))),
+            }
+        }
+    }
+}

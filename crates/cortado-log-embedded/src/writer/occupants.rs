@@ -1,0 +1,68 @@
+//! Which partitions still want a segment, and so when its file can be deleted.
+//!
+//! Start reading at [`Occupants`].
+
+use crate::partition::Partition;
+use crate::segment::Segment;
+use cortado_model::{LogOffset, PartitionId};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// For each segment, the partitions with a record in it that is not forgotten.
+#[derive(Debug, Default)]
+pub(crate) struct Occupants {
+    segments: BTreeMap<u64, Occupied>,
+}
+
+#[derive(Debug)]
+struct Occupied {
+    segment: Arc<Segment>,
+    /// Where each partition's records in this segment end.
+    ends: BTreeMap<PartitionId, LogOffset>,
+}
+
+impl Occupants {
+    /// Takes over what opening has found in a segment.
+    pub(crate) fn restore(
+        &mut self,
+        segment: &Arc<Segment>,
+        ends: BTreeMap<PartitionId, LogOffset>,
+    ) {
+        let segment = Arc::clone(segment);
+        self.segments.insert(segment.number, Occupied { segment, ends });
+    }
+
+    /// Notes that the newest records of `partition` stand in `segment`.
+    pub(crate) fn note(&mut self, segment: &Arc<Segment>, partition: &Partition) {
+        let occupied = self
+            .segments
+            .entry(segment.number)
+            .or_insert_with(|| Occupied { segment: Arc::clone(segment), ends: BTreeMap::new() });
+        occupied.ends.insert(partition.id, partition.end());
+    }
+
+    /// Notes that the records of `partition` below `first` are forgotten.
+    pub(crate) fn trim(&mut self, partition: PartitionId, first: LogOffset) {
+        for occupied in self.segments.values_mut() {
+            if occupied.ends.get(&partition).is_some_and(|end| *end <= first) {
+                occupied.ends.remove(&partition);
+            }
+        }
+    }
+
+    /// Notes that `partition` is forgotten.
+    pub(crate) fn remove(&mut self, partition: PartitionId) {
+        for occupied in self.segments.values_mut() {
+            occupied.ends.remove(&partition);
+        }
+    }
+
+    /// The segments before number `active` that nobody wants; they are not answered again.
+    pub(crate) fn take_dead(&mut self, active: u64) -> Vec<Arc<Segment>> {
+        let dead =
+            |(number, occupied): &(&u64, &Occupied)| **number < active && occupied.ends.is_empty();
+        let numbers: Vec<u64> = self.segments.iter().filter(dead).map(|(n, _)| *n).collect();
+        let taken = numbers.into_iter().filter_map(|number| self.segments.remove(&number));
+        taken.map(|occupied| occupied.segment).collect()
+    }
+}

@@ -1,0 +1,88 @@
+//! The log on a real directory: what is refused, and with which words.
+
+use bytes::Bytes;
+use cortado_log::Log;
+use cortado_log::conformance::block_on;
+use cortado_log_embedded::{Damage, EmbeddedLog, OpenError, Settings, verify};
+use cortado_model::PartitionId;
+use std::path::Path;
+
+fn settings(directory: &Path) -> Settings {
+    Settings { segment_bytes: 1 << 16, ..Settings::new(directory) }
+}
+
+/// A closed log of ten records.
+fn closed_log() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().expect("the machine has a directory for tests");
+    let log = EmbeddedLog::open(settings(directory.path())).expect("it is empty");
+    for _ in 0..10 {
+        let record = Bytes::from_static(b"some record");
+        block_on(log.append(PartitionId::CLUSTER, vec![record])).expect("nothing fails here");
+    }
+    directory
+}
+
+#[test]
+fn a_second_log_on_the_directory_hears_what_to_do() {
+    let directory = closed_log();
+    let log = EmbeddedLog::open(settings(directory.path())).unwrap();
+    let error = EmbeddedLog::open(settings(directory.path())).unwrap_err();
+    assert!(matches!(error, OpenError::InUse { .. }));
+    assert!(error.to_string().contains("stop it, or choose another directory"), "{error}");
+    assert!(matches!(verify(directory.path()), Err(OpenError::InUse { .. })));
+    drop(log);
+    assert!(EmbeddedLog::open(settings(directory.path())).is_ok());
+}
+
+#[test]
+fn a_directory_that_is_none_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let missing = directory.path().join("missing");
+    assert!(matches!(EmbeddedLog::open(settings(&missing)), Err(OpenError::Missing { .. })));
+    assert!(matches!(verify(&missing), Err(OpenError::Missing { .. })));
+    assert!(!missing.exists());
+    let file = directory.path().join("file");
+    std::fs::write(&file, "not a directory").unwrap();
+    assert!(matches!(EmbeddedLog::open(settings(&file)), Err(OpenError::NotADirectory { .. })));
+    assert!(matches!(verify(&file), Err(OpenError::NotADirectory { .. })));
+    assert_eq!(std::fs::read(&file).unwrap(), b"not a directory");
+}
+
+#[test]
+fn a_corrupted_byte_and_a_truncated_file_are_refused_with_the_way_out() {
+    let directory = closed_log();
+    let segment = directory.path().join("0000000000000001.segment");
+    let whole = std::fs::read(&segment).unwrap();
+    let mut flipped = whole.clone();
+    flipped[4_200] ^= 1;
+    for (bytes, says) in [(&flipped[..], "at byte 41"), (&whole[..5_000], "it was truncated")] {
+        std::fs::write(&segment, bytes).unwrap();
+        let error = EmbeddedLog::open(settings(directory.path())).unwrap_err();
+        let text = error.to_string();
+        let command = format!("cortado log verify {}", directory.path().display());
+        assert!(text.contains(says) && text.contains(&command), "{text}");
+        assert!(text.contains("0000000000000001.segment"), "{text}");
+        let report = verify(directory.path()).unwrap();
+        assert!(report.to_string().contains("will not be opened"), "{report}");
+        assert!(matches!(report.damages[..], [Damage::Bytes { .. } | Damage::Truncated { .. }]));
+        assert_eq!(std::fs::read(&segment).unwrap(), bytes, "a refused log was changed");
+    }
+    std::fs::write(&segment, whole).unwrap();
+    let log = EmbeddedLog::open(settings(directory.path())).unwrap();
+    assert_eq!(log.local_end(PartitionId::CLUSTER), Some(cortado_model::LogOffset(10)));
+}
+
+#[test]
+fn verifying_writes_nothing() {
+    let directory = closed_log();
+    std::fs::remove_file(directory.path().join("lock")).unwrap();
+    let report = verify(directory.path()).unwrap();
+    assert!(report.is_sound());
+    let text = report.to_string();
+    assert!(text.contains("partition 0/0  first 0, end 10"), "{text}");
+    assert!(text.contains("10 records") && text.ends_with("the log is sound"), "{text}");
+    assert!(!directory.path().join("lock").exists());
+    let empty = tempfile::tempdir().unwrap();
+    assert!(verify(empty.path()).unwrap().is_sound());
+    assert_eq!(std::fs::read_dir(empty.path()).unwrap().count(), 0);
+}

@@ -1,0 +1,169 @@
+//! Databases and tables by name, as one replica of `_cluster` has folded them.
+//!
+//! A catalog never changes: a newer state of `_cluster` is a newer catalog. Start reading at
+//! [`Catalog`]; what is stored is in [`crate::cluster_log`].
+
+use cortado_document::{Schema, TableDefinition, partition_of};
+use cortado_model::{
+    DatabaseId, DocumentKey, Incarnation, NodeId, PartitionId, PartitionUuid, Scn, TableId,
+};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The cluster's facts at one SCN of `_cluster`.
+#[derive(Debug)]
+pub struct Catalog {
+    pub(crate) scn: Scn,
+    pub(crate) cluster: PartitionUuid,
+    pub(crate) nodes: BTreeMap<NodeId, NodeFacts>,
+    pub(crate) databases: BTreeMap<String, Arc<Database>>,
+    /// The id that the next database gets.
+    pub(crate) next_database: DatabaseId,
+    /// Dropped databases whose logs may still exist, with their partition counts.
+    pub(crate) dropped: BTreeMap<DatabaseId, u32>,
+}
+
+impl Catalog {
+    /// Before anything is known.
+    pub(crate) fn empty(cluster: PartitionUuid) -> Catalog {
+        Catalog {
+            scn: Scn::ZERO,
+            cluster,
+            nodes: BTreeMap::new(),
+            databases: BTreeMap::new(),
+            next_database: DatabaseId(1),
+            dropped: BTreeMap::new(),
+        }
+    }
+
+    /// The database of that name.
+    pub fn database(&self, name: &str) -> Option<&Arc<Database>> {
+        self.databases.get(name)
+    }
+
+    /// All databases, by name.
+    pub fn databases(&self) -> impl Iterator<Item = &Arc<Database>> {
+        self.databases.values()
+    }
+
+    /// All nodes, in ascending order.
+    pub fn nodes(&self) -> impl Iterator<Item = &NodeFacts> {
+        self.nodes.values()
+    }
+
+    /// The identity of the cluster, for as long as it exists.
+    pub fn cluster(&self) -> PartitionUuid {
+        self.cluster
+    }
+
+    /// How far `_cluster` was folded.
+    pub fn scn(&self) -> Scn {
+        self.scn
+    }
+
+    pub(crate) fn database_by_id(&self, id: DatabaseId) -> Option<&Arc<Database>> {
+        self.databases.values().find(|database| database.id == id)
+    }
+
+    /// Everything that should be served, with the nodes in order of rank.
+    pub(crate) fn placements(&self) -> impl Iterator<Item = (PartitionId, &[NodeId])> {
+        self.databases.values().flat_map(|database| {
+            database.placements.iter().enumerate().map(|(number, nodes)| {
+                // A database has at most 1,024 partitions.
+                let partition = PartitionId { database: database.id, number: number as u32 };
+                (partition, nodes.as_slice())
+            })
+        })
+    }
+}
+
+/// A node, as it has registered itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeFacts {
+    /// Which.
+    pub node: NodeId,
+    /// Its newest life.
+    pub incarnation: Incarnation,
+    /// Where clients reach it.
+    pub address: String,
+}
+
+/// A database and its tables.
+#[derive(Debug)]
+pub struct Database {
+    /// Its id; never used again after it is dropped.
+    pub id: DatabaseId,
+    /// Its name.
+    pub name: String,
+    /// Tells it from any other that ever had its name.
+    pub uuid: PartitionUuid,
+    /// How many partitions it has, at least 1; fixed.
+    pub partitions: u32,
+    /// How many replicas each partition has.
+    pub replication: u32,
+    /// Who answers for it.
+    pub owner: Option<String>,
+    pub(crate) next_table: TableId,
+    pub(crate) tables: BTreeMap<String, Arc<Table>>,
+    /// All tables, the dropped ones too: change streams still name them.
+    pub(crate) tables_by_id: BTreeMap<TableId, Arc<Table>>,
+    /// For each partition its nodes in order of rank, the preferred leader first.
+    pub(crate) placements: Vec<Vec<NodeId>>,
+}
+
+impl Database {
+    /// The table of that name.
+    pub fn table(&self, name: &str) -> Option<&Arc<Table>> {
+        self.tables.get(name)
+    }
+
+    /// The table of that id, even if it was dropped.
+    pub fn table_by_id(&self, id: TableId) -> Option<&Arc<Table>> {
+        self.tables_by_id.get(&id)
+    }
+
+    /// Its tables, by name.
+    pub fn tables(&self) -> impl Iterator<Item = &Arc<Table>> {
+        self.tables.values()
+    }
+
+    /// The partition of a document.
+    pub fn partition_of(&self, key: &DocumentKey) -> u32 {
+        partition_of(key.resource(), self.partitions)
+    }
+
+    /// The nodes of a partition in order of rank, the preferred leader first.
+    pub fn placement(&self, partition: u32) -> &[NodeId] {
+        self.placements.get(partition as usize).map_or(&[], Vec::as_slice)
+    }
+
+    pub(crate) fn partition_id(&self, number: u32) -> PartitionId {
+        PartitionId { database: self.id, number }
+    }
+}
+
+/// A table.
+#[derive(Debug)]
+pub struct Table {
+    /// Its id; never used again in its database.
+    pub id: TableId,
+    /// Its name.
+    pub name: String,
+    /// What was declared.
+    pub definition: TableDefinition,
+    /// The declared schema, compiled.
+    pub schema: Option<Schema>,
+    /// Counts the schemas of this table; 0 as long as it has never had one.
+    pub schema_version: u32,
+    /// Dropped tables keep their name for change streams only.
+    pub dropped: bool,
+    /// All documents of a dropped table are removed.
+    pub(crate) emptied: bool,
+}
+
+impl Table {
+    /// How many parts the key of a document has.
+    pub fn key_parts(&self) -> usize {
+        self.definition.key().len()
+    }
+}

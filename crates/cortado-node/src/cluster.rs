@@ -1,0 +1,302 @@
+//! The in-process nodes as one thing: started together, ended together.
+//!
+//! Start reading at [`Cluster::start`].
+
+use crate::catalog::Catalog;
+use crate::gateway::Gateway;
+use crate::node::{NodeError, all_registered, stop_replica};
+use crate::node_context::{NodeContext, NodeFailure};
+use crate::process::Process;
+use crate::randomness::random_u128;
+use crate::settings::Settings;
+use crate::genesis::cluster_genesis;
+use bytes::Bytes;
+use cortado_log::{AppendError, Log, ReadError};
+use cortado_model::{Incarnation, LogOffset, NodeId, PartitionId, PartitionUuid, WallMillis};
+use cortado_replica::{Body, FoldState, Identity, Now, decode, genesis_record};
+use cortado_store::{Store, StoreError};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout_at};
+use tracing::{error, info, warn};
+
+/// How long a cluster may take until it serves its own partition.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+/// Between two tries to start a node whose store has failed.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Opens the store of a node.
+pub trait StoreFactory: Send + Sync + 'static {
+    /// Opens it; what it held is there again. May block.
+    ///
+    /// Called for each start of a node; everything of its former life has been dropped by then.
+    ///
+    /// # Errors
+    /// The store cannot be opened.
+    fn open(&self, node: NodeId) -> Result<Arc<dyn Store>, StoreError>;
+}
+
+/// What a cluster is built from.
+#[derive(Clone)]
+pub struct Components {
+    /// The log that all nodes share.
+    pub log: Arc<dyn Log>,
+    /// A store for each node.
+    pub stores: Arc<dyn StoreFactory>,
+}
+
+/// The nodes of this process. Dropping it without [`shutdown`](Self::shutdown) ends them without
+/// any goodbye.
+pub struct Cluster {
+    gateway: Gateway,
+    supervisor: JoinHandle<()>,
+}
+
+/// Why a cluster did not start. Nothing runs.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The cluster's own log does not say whose it is.
+    #[error("the log of _cluster cannot be read")]
+    LogUnreadable(#[source] ReadError),
+    /// The cluster's own log cannot be begun.
+    #[error("the log of _cluster cannot be begun")]
+    LogUnwritable(#[source] AppendError),
+    /// The log begins with something else than a genesis.
+    #[error("the log of _cluster is not Cortado's: {why}")]
+    LogForeign {
+        /// For people.
+        why: String,
+    },
+    /// The log was trimmed, and no store remembers whose it is.
+    #[error("the log of _cluster was trimmed, and no node's store says which cluster it is")]
+    IdentityLost,
+    /// A node's store belongs to another cluster than the log.
+    #[error("the store of {node} belongs to cluster {store}, the log to {log}")]
+    StoreForeign {
+        /// The node.
+        node: NodeId,
+        /// Whose store it is.
+        store: PartitionUuid,
+        /// Whose log it is.
+        log: PartitionUuid,
+    },
+    /// A node did not start.
+    #[error("node {node} did not start")]
+    Node {
+        /// The node.
+        node: NodeId,
+        /// Why.
+        #[source]
+        source: NodeError,
+    },
+    /// Nobody led the cluster's own partition in time.
+    #[error("the cluster's own partition was not served after {waited_s} s")]
+    NotServed {
+        /// How long it took.
+        waited_s: u64,
+    },
+}
+
+impl Cluster {
+    /// Starts every node, and waits until the cluster's own partition is served.
+    ///
+    /// Needs a runtime with time and more than one thread.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub async fn start(settings: Settings, components: Components) -> Result<Cluster, StartError> {
+        let Components { log, stores } = components;
+        let cluster = identity(&log, &stores, &settings).await?;
+        let (failures, failed) = mpsc::unbounded_channel();
+        let nodes: Vec<NodeId> = settings.nodes().collect();
+        let catalog = Catalog::empty(cluster);
+        let process = Arc::new(Process::new(settings, log, stores, catalog, failures));
+        let supervisor = tokio::spawn(supervise(Arc::clone(&process), failed));
+        let gateway = Gateway { process: Arc::clone(&process) };
+        let started = Cluster { gateway, supervisor };
+        for node in nodes {
+            if let Err(source) = Process::start_node(&process, node).await {
+                started.abort().await;
+                return Err(StartError::Node { node, source });
+            }
+        }
+        let deadline = Instant::now() + START_TIMEOUT;
+        if !started.await_registration(deadline).await {
+            started.abort().await;
+            return Err(StartError::NotServed { waited_s: START_TIMEOUT.as_secs() });
+        }
+        info!(%cluster, "cluster started");
+        Ok(started)
+    }
+
+    /// The door for clients.
+    pub fn gateway(&self) -> Gateway {
+        self.gateway.clone()
+    }
+
+    /// Ends a node without any goodbye, as its death would.
+    ///
+    /// # Errors
+    /// There is no such node, or it does not run.
+    pub async fn kill(&self, node: NodeId) -> Result<(), NodeError> {
+        self.gateway.kill_node(node).await
+    }
+
+    /// Starts a node again, as a new incarnation.
+    ///
+    /// # Errors
+    /// There is no such node, it runs, or its store cannot be opened.
+    pub async fn start_node(&self, node: NodeId) -> Result<(), NodeError> {
+        self.gateway.start_node(node).await
+    }
+
+    /// Ends the cluster: begins nothing new, settles what was begun, makes the stores durable.
+    pub async fn shutdown(self) {
+        let process = &self.gateway.process;
+        process.set_ending();
+        self.supervisor.abort();
+        let mut stopping = Vec::new();
+        for route in process.routes.all() {
+            for replica in route.replicas() {
+                stopping.push(tokio::spawn(async move { stop_replica(&replica).await }));
+            }
+        }
+        for stopped in stopping {
+            // Stopping dies of nothing; if it did, the node is ended below anyway.
+            let _ = stopped.await;
+        }
+        for context in process.all_running() {
+            sync(&context).await;
+        }
+        self.abort().await;
+    }
+
+    /// Ends every node without any goodbye.
+    async fn abort(self) {
+        let process = Arc::clone(&self.gateway.process);
+        process.set_ending();
+        self.supervisor.abort();
+        for node in process.settings.nodes() {
+            match process.kill(node).await {
+                Ok(()) | Err(NodeError::NotRunning) => {}
+                Err(error) => warn!(%node, %error, "node not ended"),
+            }
+        }
+    }
+
+    async fn await_registration(&self, deadline: Instant) -> bool {
+        let process = &self.gateway.process;
+        let mut catalog = process.newest_catalog.subscribe();
+        let running = process.all_running();
+        let lives = || running.iter().map(|context| (context.node(), context.me.incarnation));
+        let registered = catalog.wait_for(|catalog| all_registered(catalog, lives()));
+        matches!(timeout_at(deadline, registered).await, Ok(Ok(_)))
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.supervisor.abort();
+        for context in self.gateway.process.all_running() {
+            context.abort();
+        }
+    }
+}
+
+async fn sync(context: &NodeContext) {
+    let (store, node) = (Arc::clone(&context.store), context.node());
+    match tokio::task::spawn_blocking(move || store.sync()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => warn!(%node, %error, "store not synced; the log has what it lacks"),
+        Err(error) => warn!(%node, %error, "store not synced; the log has what it lacks"),
+    }
+}
+
+/// Starts nodes again that cannot go on.
+async fn supervise(process: Arc<Process>, mut failed: mpsc::UnboundedReceiver<NodeFailure>) {
+    while let Some(NodeFailure { node, incarnation, why }) = failed.recv().await {
+        match process.end_node(node, Some(incarnation)).await {
+            Ok(()) => error!(%node, why, "node has failed and starts again"),
+            // An earlier failure of the same life has ended it.
+            Err(_) => continue,
+        }
+        loop {
+            sleep(RETRY).await;
+            match Process::start_node(&process, node).await {
+                Ok(()) | Err(NodeError::AlreadyRunning | NodeError::Ending) => break,
+                Err(error) => error!(%node, %error, "node not started"),
+            }
+        }
+    }
+}
+
+/// Which cluster this is: as the log says, else as a store says, else a new one.
+async fn identity(
+    log: &Arc<dyn Log>,
+    stores: &Arc<dyn StoreFactory>,
+    settings: &Settings,
+) -> Result<PartitionUuid, StartError> {
+    let partition = PartitionId::CLUSTER;
+    let end = log.end(partition).await.map_err(StartError::LogUnreadable)?;
+    if end == LogOffset::ZERO {
+        let cluster = PartitionUuid(random_u128());
+        let me = Identity { node: NodeId(0), incarnation: Incarnation(0) };
+        let now = Now { clock: cortado_model::Millis(0), wall: WallMillis(0) };
+        let record = genesis_record(&cluster_genesis(cluster), &me, now);
+        log.append(partition, vec![record]).await.map_err(StartError::LogUnwritable)?;
+    }
+    let first = match log.read(partition, LogOffset::ZERO, 1).await {
+        Ok(entries) => entries.into_iter().next(),
+        Err(ReadError::Trimmed { .. }) => None,
+        Err(error) => return Err(StartError::LogUnreadable(error)),
+    };
+    let logged = first.map(|entry| cluster_of(&entry.record)).transpose()?;
+    let stored = stored_identities(stores, settings).await?;
+    let cluster = logged.or(stored.first().map(|(_, cluster)| *cluster));
+    let cluster = cluster.ok_or(StartError::IdentityLost)?;
+    match stored.into_iter().find(|(_, store)| *store != cluster) {
+        Some((node, store)) => Err(StartError::StoreForeign { node, store, log: cluster }),
+        None => Ok(cluster),
+    }
+}
+
+fn cluster_of(record: &Bytes) -> Result<PartitionUuid, StartError> {
+    let foreign = |why: String| StartError::LogForeign { why };
+    let decoded = decode(record).map_err(|error| foreign(error.to_string()))?;
+    match decoded.record.body {
+        Body::Genesis(genesis) if genesis == cluster_genesis(genesis.cluster) => {
+            Ok(genesis.cluster)
+        }
+        Body::Genesis(_) => Err(foreign("it begins with another partition's genesis".to_owned())),
+        Body::Claim(_)
+        | Body::Transaction(_)
+        | Body::Barrier
+        | Body::StepDown(_)
+        | Body::Config(_)
+        | Body::Heartbeat => Err(foreign("it does not begin with a genesis".to_owned())),
+    }
+}
+
+/// Whose each store is that has been used before.
+async fn stored_identities(
+    stores: &Arc<dyn StoreFactory>,
+    settings: &Settings,
+) -> Result<Vec<(NodeId, PartitionUuid)>, StartError> {
+    let mut identities = Vec::new();
+    for node in settings.nodes() {
+        let stores = Arc::clone(stores);
+        let looked = tokio::task::spawn_blocking(move || {
+            stores.open(node)?.view(PartitionId::CLUSTER)?.checkpoint()
+        });
+        let why = "opening the store has died of a defect".to_owned();
+        let checkpoint = looked.await.unwrap_or(Err(StoreError::Failed { why }));
+        let checkpoint = checkpoint
+            .map_err(|error| StartError::Node { node, source: NodeError::Store(error) })?;
+        // A damaged one is built anew later; it says nothing about whose it is.
+        let fold = checkpoint.and_then(|bytes| FoldState::decode(&bytes).ok());
+        identities.extend(fold.map(|fold| (node, fold.genesis.cluster)));
+    }
+    Ok(identities)
+}

@@ -1,0 +1,106 @@
+//! What is stored in `_cluster` reads back as the catalog, whoever wrote it.
+
+use super::*;
+use cortado_model::{Etag, PartitionId, WallMillis};
+use cortado_replica::Genesis;
+use cortado_store::{Batch, MemoryStore, Store, StoredDocument};
+
+fn stored(value: Document, schema_version: u32) -> Option<StoredDocument> {
+    let (etag, scn, time) = (Etag(1), Scn::ZERO, WallMillis(0));
+    Some(StoredDocument { etag, scn, time, schema_version, value: value.into_bytes() })
+}
+
+fn view_of(documents: Vec<(TableId, DocumentKey, Document)>) -> Box<dyn View> {
+    let uuid = PartitionUuid(1);
+    let database = DatabaseId::CLUSTER;
+    let genesis = Genesis { partition: uuid, cluster: uuid, database, number: 0 };
+    let documents = documents.into_iter().map(|(table, key, v)| (table, key, stored(v, 0)));
+    let checkpoint = FoldState::before(genesis).encode();
+    let batch = Batch { documents: documents.collect(), checkpoint, ..Batch::default() };
+    let store = MemoryStore::new();
+    store.apply(PartitionId::CLUSTER, batch).unwrap();
+    store.view(PartitionId::CLUSTER).unwrap()
+}
+
+fn definition() -> TableDefinition {
+    let schema = serde_json::json!({"type": "object"});
+    TableDefinition::new(vec!["artist".to_owned(), "album".to_owned()], Some(schema)).unwrap()
+}
+
+fn music() -> DatabaseDocument {
+    DatabaseDocument {
+        version: VERSION,
+        id: 7,
+        uuid: "000000000000000000000000000000ff".to_owned(),
+        partitions: 2,
+        replication: 2,
+        owner: Some("team".to_owned()),
+        next_table: 3,
+        placements: vec![vec![1, 2], vec![2, 3]],
+    }
+}
+
+fn documents() -> Vec<(TableId, DocumentKey, Document)> {
+    let id = DatabaseId(7);
+    let mut old = TableDocument::new(TableId(1), "album", &definition(), 1);
+    old.dropped = true;
+    let new = TableDocument::new(TableId(2), "album", &definition(), 1);
+    vec![
+        (NODES, node_key(NodeId(1)), write(&NodeDocument::new(Incarnation(9), "here:1"))),
+        (DATABASES, key(&["music"]), write(&music())),
+        (TABLES, table_key(id, TableId(1)), write(&old)),
+        (TABLES, table_key(id, TableId(2)), write(&new)),
+        (DROPPED, dropped_key(DatabaseId(3)), write(&DroppedDocument::new(16))),
+        (COUNTERS, database_counter_key(), write(&CounterDocument::new(8))),
+    ]
+}
+
+#[test]
+fn what_is_stored_reads_back_as_the_catalog() {
+    let view = view_of(documents());
+    let catalog = read_catalog(view.as_ref(), &Catalog::empty(PartitionUuid(1))).unwrap();
+    assert_eq!(catalog.nodes[&NodeId(1)].incarnation, Incarnation(9));
+    assert_eq!((catalog.next_database, catalog.dropped[&DatabaseId(3)]), (DatabaseId(8), 16));
+    let music = catalog.database("music").unwrap();
+    assert_eq!((music.id, music.uuid), (DatabaseId(7), PartitionUuid(255)));
+    assert_eq!(music.placement(1), [NodeId(2), NodeId(3)]);
+    // A dropped table keeps its name for change streams, and leaves it to another one.
+    assert_eq!(music.table("album").unwrap().id, TableId(2));
+    assert_eq!(music.table_by_id(TableId(1)).unwrap().name, "album");
+    assert_eq!(music.tables().count(), 1);
+    assert_eq!(DatabaseDocument::of(music, 3), self::music());
+    // What has not changed is not compiled again.
+    let again = read_catalog(view.as_ref(), &catalog).unwrap();
+    let table = again.database("music").unwrap().table("album").unwrap();
+    assert!(Arc::ptr_eq(table, music.table("album").unwrap()));
+}
+
+#[track_caller]
+fn check_refused(document: serde_json::Value) {
+    let document = Document::from_stored(document.to_string().into());
+    let view = view_of(vec![(DATABASES, key(&["music"]), document)]);
+    let read = read_catalog(view.as_ref(), &Catalog::empty(PartitionUuid(1)));
+    assert!(matches!(read, Err(StoreError::Damaged { .. })), "{read:?}");
+}
+
+#[test]
+fn what_cannot_be_understood_is_refused() {
+    let mut newer = serde_json::to_value(music()).unwrap();
+    newer["version"] = 2.into();
+    check_refused(newer);
+    let mut alien = serde_json::to_value(music()).unwrap();
+    alien["uuid"] = "x".into();
+    check_refused(alien);
+    check_refused(serde_json::json!({"version": 1}));
+    check_refused(serde_json::json!([]));
+}
+
+#[test]
+fn stored_forms_never_change() {
+    // Older and newer releases read one another's documents: these texts are the format.
+    let node = write(&NodeDocument::new(Incarnation(9), "here:1"));
+    assert_eq!(&node.as_bytes()[..], br#"{"version":1,"incarnation":9,"address":"here:1"}"#);
+    let table = write(&TableDocument::new(TableId(2), "t", &definition(), 1));
+    let want = r#"{"version":1,"id":2,"name":"t","key":["artist","album"],"schema":{"type":"object"},"schema_version":1,"dropped":false,"emptied":false}"#;
+    assert_eq!(std::str::from_utf8(table.as_bytes()).unwrap(), want);
+}

@@ -1,0 +1,161 @@
+//! The duties of the node that leads `_cluster`: sweeping up behind declarations.
+//!
+//! Needed for no failover, and every duty can be taken up by the next controller where this one
+//! left it. Start reading at [`control`].
+
+use crate::catalog::{Catalog, Database, Table};
+use crate::cluster_log::{
+    DROPPED, EVENTS, EventDocument, TABLES, TableDocument, dropped_key, scan_placed, table_key,
+    write,
+};
+use crate::gateway::{Consistency, Gateway, ReadOptions, WriteError, WriteRequest, whole_table};
+use crate::node_context::NodeContext;
+use crate::replica_handle::ReplicaRole;
+use cortado_document::{Action, Condition, Operation};
+use cortado_model::{DatabaseId, DocumentKey, PartitionId, TableId};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+use tracing::{info, warn};
+
+/// How often the controller looks for something to do.
+const LOOK: Duration = Duration::from_secs(1);
+/// What one duty may take in a look.
+const DUTY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Documents of a dropped table that are removed by one transaction.
+const REMOVALS_PER_WRITE: usize = 200;
+/// Entries that the decision log keeps.
+const EVENTS_MAX: usize = 10_000;
+
+/// Sweeps while this node leads `_cluster`, until it ends.
+pub(crate) async fn control(context: Arc<NodeContext>, gateway: Gateway) {
+    let me = context.node();
+    loop {
+        sleep(LOOK).await;
+        let replica = context.routes.route(PartitionId::CLUSTER).replica(me);
+        if !replica.is_some_and(|replica| replica.role() == ReplicaRole::Leader) {
+            continue;
+        }
+        let catalog = Arc::clone(&context.catalog.borrow());
+        if let Err(error) = sweep(&context, &gateway, &catalog).await {
+            warn!(node = %me, %error, "controller's duty not done");
+        }
+    }
+}
+
+async fn sweep(
+    context: &NodeContext,
+    gateway: &Gateway,
+    catalog: &Catalog,
+) -> Result<(), WriteError> {
+    for (id, partitions) in &catalog.dropped {
+        remove_logs(context, gateway, *id, *partitions).await?;
+    }
+    for database in catalog.databases() {
+        for table in database.tables_by_id.values() {
+            if table.dropped && !table.emptied {
+                empty_table(gateway, database, table).await?;
+            }
+        }
+    }
+    shorten_decision_log(gateway).await
+}
+
+/// Removes the logs of a dropped database, once no replica of this process uses them any more.
+async fn remove_logs(
+    context: &NodeContext,
+    gateway: &Gateway,
+    id: DatabaseId,
+    partitions: u32,
+) -> Result<(), WriteError> {
+    for number in 0..partitions {
+        let partition = PartitionId { database: id, number };
+        if !context.routes.route(partition).replicas().is_empty() {
+            return Ok(());
+        }
+        if let Err(error) = context.log.remove(partition).await {
+            warn!(%partition, %error, "log not removed");
+            return Ok(());
+        }
+    }
+    context.routes.forget(id);
+    info!(database = id.0, partitions, "logs of a dropped database removed");
+    let done = operation(DROPPED, dropped_key(id), Action::Delete);
+    publish(gateway, None, PartitionId::CLUSTER, vec![done]).await
+}
+
+/// Removes the documents of a dropped table, as its partitions' leaders would for a client.
+async fn empty_table(
+    gateway: &Gateway,
+    database: &Arc<Database>,
+    table: &Table,
+) -> Result<(), WriteError> {
+    for number in 0..database.partitions {
+        let partition = database.partition_id(number);
+        loop {
+            let keys = some_keys(gateway, partition, table.id).await;
+            if keys.is_empty() {
+                break;
+            }
+            let removals = keys.into_iter().map(|key| operation(table.id, key, Action::Delete));
+            publish(gateway, Some(database), partition, removals.collect()).await?;
+        }
+    }
+    let version = table.schema_version;
+    let mut document = TableDocument::new(table.id, &table.name, &table.definition, version);
+    (document.dropped, document.emptied) = (true, true);
+    let value = write(&document);
+    let emptied = operation(TABLES, table_key(database.id, table.id), Action::Put { value });
+    info!(database = database.name, table = table.name, "dropped table emptied");
+    publish(gateway, None, PartitionId::CLUSTER, vec![emptied]).await
+}
+
+async fn some_keys(gateway: &Gateway, partition: PartitionId, table: TableId) -> Vec<DocumentKey> {
+    let (range, read) = (whole_table(table, None), strong());
+    match gateway.page(partition, range, REMOVALS_PER_WRITE, &read).await {
+        Ok(page) => page.value.documents.into_iter().map(|(key, _)| key).collect(),
+        Err(error) => {
+            warn!(%partition, %error, "dropped table not read");
+            Vec::new()
+        }
+    }
+}
+
+/// Forgets the oldest decisions.
+async fn shorten_decision_log(gateway: &Gateway) -> Result<(), WriteError> {
+    let read = strong();
+    let surplus = gateway.read_at(PartitionId::CLUSTER, &read, |replica| {
+        let view = replica.store.view(PartitionId::CLUSTER)?;
+        let events = scan_placed::<EventDocument>(view.as_ref(), EVENTS, &[])?;
+        let surplus = events.len().saturating_sub(EVENTS_MAX);
+        let keys = events.into_iter().take(surplus.min(REMOVALS_PER_WRITE));
+        Ok((keys.map(|(key, _, _)| key).collect::<Vec<_>>(), replica.applied_at_most()))
+    });
+    let Ok(surplus) = surplus.await else { return Ok(()) };
+    if surplus.value.is_empty() {
+        return Ok(());
+    }
+    let keys = surplus.value.into_iter();
+    let removals = keys.map(|key| operation(EVENTS, key, Action::Delete)).collect();
+    publish(gateway, None, PartitionId::CLUSTER, removals).await
+}
+
+async fn publish(
+    gateway: &Gateway,
+    database: Option<&Arc<Database>>,
+    partition: PartitionId,
+    operations: Vec<Operation>,
+) -> Result<(), WriteError> {
+    let deadline = Instant::now() + DUTY_TIMEOUT;
+    let request = WriteRequest { operations, idempotency: None, deadline };
+    gateway.publish(database, partition, request).await.map(|_| ())
+}
+
+fn operation(table: TableId, key: DocumentKey, action: Action) -> Operation {
+    Operation { table, key, action, condition: Condition::default() }
+}
+
+fn strong() -> ReadOptions {
+    let deadline = Instant::now() + DUTY_TIMEOUT;
+    ReadOptions { consistency: Consistency::Strong, at_least: None, deadline }
+}

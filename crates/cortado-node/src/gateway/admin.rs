@@ -1,0 +1,610 @@
+//! Declarations: databases and tables come, change and go by writes to `_cluster`.
+//!
+//! Each is one transaction under conditions, tried again when somebody else was faster. Start
+//! reading at [`Gateway::create_database`].
+
+use super::list::position_of;
+use super::{Consistency, Gateway, IdempotencyKey, ReadOptions, WriteError, WriteRequest};
+use crate::catalog::{Catalog, Database, Table};
+use crate::cluster_log::{
+    COUNTERS, CounterDocument, DATABASES, DROPPED, DatabaseDocument, DroppedDocument, TABLES,
+    TableDocument, database_counter_key, dropped_key, key, table_key, write,
+};
+use crate::events::EventKind;
+use crate::inbox::DriverInput;
+use crate::randomness::random_u128;
+use bytes::Bytes;
+use cortado_cluster::{Load, plan};
+use cortado_document::{
+    Action, Condition, Document, Match, Operation, Schema, TableDefinition, Tag, compatible,
+};
+use cortado_model::limits::{DOCUMENT_BYTES_MAX, PARTITIONS_MAX, is_name};
+use cortado_model::{DocumentKey, Etag, NodeId, PartitionId, PartitionUuid, TableId};
+use cortado_replica::NotDone;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
+use tracing::info;
+
+/// Partitions of a database that asks for no number.
+const PARTITIONS_DEFAULT: u32 = 16;
+/// Replicas of a partition where that many nodes are and no number is asked for.
+const REPLICATION_DEFAULT: u32 = 3;
+/// What clients are told when a declaration could not be written.
+const RETRY_AFTER_MS: u64 = 1_000;
+
+/// What a database should be.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DatabaseSpec {
+    /// 1 to 1,024; 16 by default.
+    pub partitions: Option<u32>,
+    /// 1 to the number of nodes; 3 by default, or as many as there are nodes.
+    pub replication: Option<u32>,
+    /// Who answers for it.
+    pub owner: Option<String>,
+    /// Tables to begin with, by name.
+    pub tables: BTreeMap<String, TableDefinition>,
+}
+
+/// What became of a declaration.
+#[derive(Clone, Debug)]
+pub enum Declared<T> {
+    /// It is new, and can be used at once.
+    Created(T),
+    /// It was so already.
+    Existing(T),
+    /// It has changed.
+    Changed(T),
+}
+
+/// Why a declaration or an order was not carried out.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AdminError {
+    /// There is no database of that name.
+    #[error("there is no such database")]
+    NoSuchDatabase,
+    /// There is no table of that name.
+    #[error("there is no such table")]
+    NoSuchTable,
+    /// The partition number is not below the database's partition count.
+    #[error("the database has no such partition")]
+    NoSuchPartition,
+    /// No such node, or it has no replica of the partition, or none that could lead now.
+    #[error("no such node can lead the partition now")]
+    NoSuchNode,
+    /// Not of the form `[a-z][a-z0-9_]{0,62}`.
+    #[error("a name matches [a-z][a-z0-9_]{{0,62}}")]
+    BadName,
+    /// The declaration contradicts itself or a limit.
+    #[error("{why}")]
+    Invalid {
+        /// For people.
+        why: String,
+    },
+    /// It exists, and is something else.
+    #[error("it exists and differs: {}", .reasons.join("; "))]
+    Conflict {
+        /// How it differs; at least one.
+        reasons: Vec<String>,
+    },
+    /// Not done, now or later. Try again.
+    #[error("not done: {why}")]
+    NotDone {
+        /// For people.
+        why: String,
+        /// When to try again.
+        retry_after_ms: u64,
+    },
+    /// Perhaps done: look, or declare it again.
+    #[error("outcome unknown: {why}")]
+    Unknown {
+        /// For people.
+        why: String,
+    },
+}
+
+impl Gateway {
+    /// Creates a database and waits until it can be written to.
+    ///
+    /// # Errors
+    /// See [`AdminError`]; another database of that name is a conflict.
+    pub async fn create_database(
+        &self,
+        name: &str,
+        spec: DatabaseSpec,
+        deadline: Instant,
+    ) -> Result<Declared<Arc<Database>>, AdminError> {
+        if !is_name(name) || !spec.tables.keys().all(|table| is_name(table)) {
+            return Err(AdminError::BadName);
+        }
+        let spec = self.complete(spec)?;
+        loop {
+            let catalog = self.newest_catalog(deadline).await?;
+            if let Some(existing) = catalog.database(name) {
+                return match differences(existing, &spec) {
+                    reasons if reasons.is_empty() => Ok(Declared::Existing(Arc::clone(existing))),
+                    reasons => Err(AdminError::Conflict { reasons }),
+                };
+            }
+            let operations = self.creation(name, &spec, &catalog, deadline).await?;
+            if self.declare(operations, deadline).await? {
+                let catalog = self.newest_catalog(deadline).await?;
+                // Dropped again within this moment: there is nothing to show.
+                let created = catalog.database(name).ok_or(AdminError::NoSuchDatabase)?;
+                self.await_leaders(created, deadline).await;
+                let (partitions, replication) = (created.partitions, created.replication);
+                info!(database = name, partitions, replication, "database created");
+                self.explain(format!("created database {name}: {partitions} partitions"));
+                return Ok(Declared::Created(Arc::clone(created)));
+            }
+        }
+    }
+
+    /// Drops a database and everything in it.
+    ///
+    /// # Errors
+    /// See [`AdminError`].
+    pub async fn drop_database(&self, name: &str, deadline: Instant) -> Result<(), AdminError> {
+        loop {
+            let catalog = self.newest_catalog(deadline).await?;
+            let database = catalog.database(name).ok_or(AdminError::NoSuchDatabase)?;
+            let document = key(&[name]);
+            let Some(etag) = self.etag_of(DATABASES, &document, deadline).await? else { continue };
+            let dropped = DroppedDocument::new(database.partitions);
+            let mut operations = vec![
+                operation(DATABASES, document, Action::Delete, if_still(etag)),
+                put(DROPPED, dropped_key(database.id), write(&dropped), Condition::default()),
+            ];
+            for table in database.tables_by_id.keys() {
+                let document = table_key(database.id, *table);
+                operations.push(operation(TABLES, document, Action::Delete, Condition::default()));
+            }
+            if self.declare(operations, deadline).await? {
+                self.newest_catalog(deadline).await?;
+                info!(database = name, "database dropped");
+                self.explain(format!("dropped database {name}"));
+                return Ok(());
+            }
+        }
+    }
+
+    /// Declares a table: creates it, or gives it a schema that accepts all that the old one did.
+    ///
+    /// # Errors
+    /// See [`AdminError`]; another key or a narrower schema is a conflict.
+    pub async fn put_table(
+        &self,
+        database: &str,
+        table: &str,
+        definition: TableDefinition,
+        deadline: Instant,
+    ) -> Result<Declared<Arc<Table>>, AdminError> {
+        if !is_name(table) {
+            return Err(AdminError::BadName);
+        }
+        check_definition(table, &definition)?;
+        loop {
+            let catalog = self.newest_catalog(deadline).await?;
+            let current = catalog.database(database).ok_or(AdminError::NoSuchDatabase)?;
+            let known = current.table(table);
+            let document = match known {
+                Some(known) if known.definition == definition => {
+                    return Ok(Declared::Existing(Arc::clone(known)));
+                }
+                Some(known) => {
+                    check_evolution(known, &definition)?;
+                    let version = known.schema_version + 1;
+                    TableDocument::new(known.id, table, &definition, version)
+                }
+                None => {
+                    let version = first_version(&definition);
+                    TableDocument::new(current.next_table, table, &definition, version)
+                }
+            };
+            let next_table = match known {
+                Some(_) => current.next_table,
+                None => TableId(current.next_table.0 + 1),
+            };
+            if self.change_table(current, document, next_table, deadline).await? {
+                let catalog = self.newest_catalog(deadline).await?;
+                let now = catalog.database(database).ok_or(AdminError::NoSuchDatabase)?;
+                let now = Arc::clone(now.table(table).ok_or(AdminError::NoSuchTable)?);
+                let version = now.schema_version;
+                info!(database, table, version, "table declared");
+                self.explain(format!("declared table {database}/{table}, schema {version}"));
+                return Ok(match known {
+                    Some(_) => Declared::Changed(now),
+                    None => Declared::Created(now),
+                });
+            }
+        }
+    }
+
+    /// Drops a table. Its documents are removed in the background.
+    ///
+    /// # Errors
+    /// See [`AdminError`].
+    pub async fn drop_table(
+        &self,
+        database: &str,
+        table: &str,
+        deadline: Instant,
+    ) -> Result<(), AdminError> {
+        loop {
+            let catalog = self.newest_catalog(deadline).await?;
+            let current = catalog.database(database).ok_or(AdminError::NoSuchDatabase)?;
+            let known = current.table(table).ok_or(AdminError::NoSuchTable)?;
+            let version = known.schema_version;
+            let mut document = TableDocument::new(known.id, table, &known.definition, version);
+            document.dropped = true;
+            if self.change_table(current, document, current.next_table, deadline).await? {
+                self.newest_catalog(deadline).await?;
+                info!(database, table, "table dropped");
+                self.explain(format!("dropped table {database}/{table}"));
+                return Ok(());
+            }
+        }
+    }
+
+    /// Gives the leadership of a partition to `to`, or to whoever should have it; answers when
+    /// the successor serves.
+    ///
+    /// # Errors
+    /// See [`AdminError`].
+    pub async fn hand_off(
+        &self,
+        database: &Database,
+        partition: u32,
+        to: Option<NodeId>,
+        deadline: Instant,
+    ) -> Result<(), AdminError> {
+        if partition >= database.partitions {
+            return Err(AdminError::NoSuchPartition);
+        }
+        self.hand_off_partition(database.partition_id(partition), to, deadline).await
+    }
+
+    /// Lets the replicas of a partition compare their state now, rather than when its log has
+    /// grown. What they find is in the decision log.
+    ///
+    /// # Errors
+    /// See [`AdminError`].
+    pub async fn verify(
+        &self,
+        database: &Database,
+        partition: u32,
+        deadline: Instant,
+    ) -> Result<(), AdminError> {
+        if partition >= database.partitions {
+            return Err(AdminError::NoSuchPartition);
+        }
+        let route = self.process.routes.route(database.partition_id(partition));
+        let Some(leader) = self.leader(&route, deadline).await else {
+            return Err(not_done("no replica leads the partition"));
+        };
+        match leader.send(DriverInput::Verify).await {
+            true => Ok(()),
+            false => Err(not_done("the leader has gone away")),
+        }
+    }
+
+    pub(crate) async fn hand_off_partition(
+        &self,
+        partition: PartitionId,
+        to: Option<NodeId>,
+        deadline: Instant,
+    ) -> Result<(), AdminError> {
+        let route = self.process.routes.route(partition);
+        let mut changes = route.changes();
+        let Some(leader) = self.leader(&route, deadline).await else {
+            return Err(not_done("no replica leads the partition"));
+        };
+        if to == Some(leader.node) {
+            return Ok(());
+        }
+        let candidates = route.replicas().into_iter().filter(|r| r.node != leader.node);
+        let mut candidates = candidates.filter(|replica| replica.role().is_readable());
+        let successor = match to {
+            Some(node) => candidates.find(|replica| replica.node == node),
+            None => candidates.max_by_key(|replica| replica.folded()),
+        };
+        let successor = successor.ok_or(AdminError::NoSuchNode)?.node;
+        let (reply, answer) = oneshot::channel();
+        if !leader.send(DriverInput::HandOff { to: Some(successor), reply }).await {
+            return Err(not_done("the leader has gone away"));
+        }
+        match timeout_at(deadline, answer).await {
+            Ok(Ok(Ok(()))) => {}
+            Ok(Ok(Err(why))) => return Err(not_done(why_not(why))),
+            Ok(Err(_)) | Err(_) => {
+                return Err(AdminError::Unknown { why: "no answer from the leader".to_owned() });
+            }
+        }
+        loop {
+            if route.serving().is_some_and(|serving| !Arc::ptr_eq(&serving, &leader)) {
+                return Ok(());
+            }
+            if timeout_at(deadline, changes.changed()).await.is_err() {
+                let why = "the leader gave up; its successor does not serve yet".to_owned();
+                return Err(AdminError::Unknown { why });
+            }
+        }
+    }
+
+    /// Fills in defaults and checks what can be checked without a look at other databases.
+    fn complete(&self, spec: DatabaseSpec) -> Result<Complete, AdminError> {
+        let invalid = |why: String| Err(AdminError::Invalid { why });
+        // A process has at most 9 nodes.
+        let nodes = self.process.settings.nodes.len() as u32;
+        let partitions = spec.partitions.unwrap_or(PARTITIONS_DEFAULT);
+        let replication = spec.replication.unwrap_or(REPLICATION_DEFAULT.min(nodes));
+        if !(1..=PARTITIONS_MAX).contains(&partitions) {
+            return invalid(format!("a database has 1 to {PARTITIONS_MAX} partitions"));
+        }
+        if !(1..=nodes).contains(&replication) {
+            return invalid(format!("there are {nodes} nodes: a partition has 1 to {nodes} replicas"));
+        }
+        for (name, definition) in &spec.tables {
+            check_definition(name, definition)?;
+        }
+        Ok(Complete { partitions, replication, owner: spec.owner, tables: spec.tables })
+    }
+
+    /// The transaction that creates a database.
+    async fn creation(
+        &self,
+        name: &str,
+        spec: &Complete,
+        catalog: &Catalog,
+        deadline: Instant,
+    ) -> Result<Vec<Operation>, AdminError> {
+        let counter = self.etag_of(COUNTERS, &database_counter_key(), deadline).await?;
+        let id = catalog.next_database;
+        let nodes: Vec<NodeId> = self.process.settings.nodes().collect();
+        let placements = plan(&nodes, spec.partitions, spec.replication, &load_of(catalog));
+        let database = Database {
+            id,
+            name: name.to_owned(),
+            uuid: PartitionUuid(random_u128()),
+            partitions: spec.partitions,
+            replication: spec.replication,
+            owner: spec.owner.clone(),
+            next_table: TableId(1),
+            tables: BTreeMap::new(),
+            tables_by_id: BTreeMap::new(),
+            placements: placements.iter().map(|placement| placement.nodes().to_vec()).collect(),
+        };
+        // At most 1,000 operations of 1 body: far below the last table id.
+        let next_table = 1 + spec.tables.len() as u32;
+        let document = DatabaseDocument::of(&database, next_table);
+        let next = CounterDocument::new(id.0 + 1);
+        let counted = counter.map_or_else(if_absent, if_still);
+        let mut operations = vec![
+            put(COUNTERS, database_counter_key(), write(&next), counted),
+            put(DATABASES, key(&[name]), write(&document), if_absent()),
+        ];
+        for ((table, definition), number) in spec.tables.iter().zip(1..) {
+            let version = first_version(definition);
+            let document = TableDocument::new(TableId(number), table, definition, version);
+            let place = table_key(id, TableId(number));
+            operations.push(put(TABLES, place, write(&document), if_absent()));
+        }
+        Ok(operations)
+    }
+
+    /// Writes one table, and its database so that two changes of one database never cross.
+    async fn change_table(
+        &self,
+        database: &Database,
+        table: TableDocument,
+        next_table: TableId,
+        deadline: Instant,
+    ) -> Result<bool, AdminError> {
+        let place = key(&[&database.name]);
+        let Some(etag) = self.etag_of(DATABASES, &place, deadline).await? else {
+            return Ok(false);
+        };
+        let document = DatabaseDocument::of(database, next_table.0);
+        let id = TableId(table.id);
+        let operations = vec![
+            put(DATABASES, place, write(&document), if_still(etag)),
+            put(TABLES, table_key(database.id, id), write(&table), Condition::default()),
+        ];
+        self.declare(operations, deadline).await
+    }
+
+    /// Writes a declaration. `false`: the state that it was made for is gone; make it again.
+    async fn declare(
+        &self,
+        operations: Vec<Operation>,
+        deadline: Instant,
+    ) -> Result<bool, AdminError> {
+        for operation in &operations {
+            if let Action::Put { value } = &operation.action
+                && value.as_bytes().len() > DOCUMENT_BYTES_MAX
+            {
+                let why = format!("a declaration has at most {DOCUMENT_BYTES_MAX} bytes");
+                return Err(AdminError::Invalid { why });
+            }
+        }
+        let key = Bytes::copy_from_slice(&random_u128().to_le_bytes());
+        let idempotency = Some(IdempotencyKey { key, fingerprint: 0 });
+        let request = WriteRequest { operations, idempotency, deadline };
+        match self.publish(None, PartitionId::CLUSTER, request).await {
+            Ok(written) => {
+                self.await_catalog(written.scn, deadline).await?;
+                Ok(true)
+            }
+            Err(WriteError::Refused { .. }) => Ok(false),
+            Err(error @ WriteError::Unknown { .. }) => {
+                Err(AdminError::Unknown { why: error.to_string() })
+            }
+            Err(
+                error @ (WriteError::Malformed(_)
+                | WriteError::KeyReused
+                | WriteError::TooLarge { .. }
+                | WriteError::NotDone { .. }
+                | WriteError::DeadlineBefore
+                | WriteError::NoSuchDatabase),
+            ) => Err(not_done(&error.to_string())),
+        }
+    }
+
+    /// The catalog, when it shows everything that was declared before this call.
+    pub(crate) async fn newest_catalog(
+        &self,
+        deadline: Instant,
+    ) -> Result<Arc<Catalog>, AdminError> {
+        let read = ReadOptions { consistency: Consistency::Strong, at_least: None, deadline };
+        let seen = self.read_at(PartitionId::CLUSTER, &read, |replica| {
+            let view = replica.store.view(PartitionId::CLUSTER)?;
+            // What is stored, not what is applied: barriers are not stored, nor do they matter.
+            Ok(((), position_of(view.as_ref())?))
+        });
+        let seen = seen.await.map_err(|error| not_done(&error.to_string()))?;
+        self.await_catalog(seen.applied, deadline).await
+    }
+
+    async fn await_catalog(
+        &self,
+        scn: cortado_model::Scn,
+        deadline: Instant,
+    ) -> Result<Arc<Catalog>, AdminError> {
+        let mut catalog = self.process.newest_catalog.subscribe();
+        // A stored state without new documents tells nobody: ask for a look.
+        self.process.refresh_catalogs();
+        let newest = timeout_at(deadline, catalog.wait_for(|catalog| catalog.scn >= scn)).await;
+        match newest {
+            Ok(Ok(newest)) => Ok(Arc::clone(&newest)),
+            Ok(Err(_)) | Err(_) => {
+                Err(AdminError::Unknown { why: "no node has folded the declaration".to_owned() })
+            }
+        }
+    }
+
+    /// Waits until every partition is served, or until the deadline: it exists either way.
+    async fn await_leaders(&self, database: &Database, deadline: Instant) {
+        for number in 0..database.partitions {
+            let route = self.process.routes.route(database.partition_id(number));
+            let _ = self.leader(&route, deadline).await;
+        }
+    }
+
+    async fn etag_of(
+        &self,
+        table: TableId,
+        key: &DocumentKey,
+        deadline: Instant,
+    ) -> Result<Option<Etag>, AdminError> {
+        let read = ReadOptions { consistency: Consistency::Strong, at_least: None, deadline };
+        let found = self.get_in(PartitionId::CLUSTER, table, key, &read).await;
+        let found = found.map_err(|error| not_done(&error.to_string()))?;
+        Ok(found.value.map(|document| document.etag))
+    }
+
+    fn explain(&self, what: String) {
+        self.process.explain(EventKind::Declaration, what);
+    }
+}
+
+/// A spec without gaps.
+struct Complete {
+    partitions: u32,
+    replication: u32,
+    owner: Option<String>,
+    tables: BTreeMap<String, TableDefinition>,
+}
+
+/// How an existing database differs from what is asked for. Further tables are no difference.
+fn differences(database: &Database, spec: &Complete) -> Vec<String> {
+    let mut reasons = Vec::new();
+    if database.partitions != spec.partitions {
+        reasons.push(format!("it has {} partitions", database.partitions));
+    }
+    if database.replication != spec.replication {
+        reasons.push(format!("its replication is {}", database.replication));
+    }
+    if database.owner != spec.owner {
+        reasons.push("it has another owner".to_owned());
+    }
+    for (name, definition) in &spec.tables {
+        match database.table(name) {
+            Some(table) if table.definition == *definition => {}
+            Some(_) => reasons.push(format!("its table {name} is declared otherwise")),
+            None => reasons.push(format!("it has no table {name}")),
+        }
+    }
+    reasons
+}
+
+fn check_definition(name: &str, definition: &TableDefinition) -> Result<(), AdminError> {
+    match definition.schema().map(Schema::compile) {
+        Some(Err(error)) => Err(AdminError::Invalid { why: format!("table {name}: {error}") }),
+        Some(Ok(_)) | None => Ok(()),
+    }
+}
+
+fn check_evolution(known: &Table, definition: &TableDefinition) -> Result<(), AdminError> {
+    if known.definition.key() != definition.key() {
+        let reasons = vec![format!("its key is {}", known.definition.key().join(", "))];
+        return Err(AdminError::Conflict { reasons });
+    }
+    compatible(known.definition.schema(), definition.schema()).map_err(|reasons| {
+        AdminError::Conflict { reasons: reasons.iter().map(ToString::to_string).collect() }
+    })
+}
+
+fn first_version(definition: &TableDefinition) -> u32 {
+    u32::from(definition.schema().is_some())
+}
+
+/// What every node carries for the databases there are.
+fn load_of(catalog: &Catalog) -> BTreeMap<NodeId, Load> {
+    let mut load: BTreeMap<NodeId, Load> = BTreeMap::new();
+    for (_, nodes) in catalog.placements() {
+        for (rank, node) in nodes.iter().enumerate() {
+            let load = load.entry(*node).or_default();
+            load.replicas += 1;
+            load.leaders += u32::from(rank == 0);
+        }
+    }
+    load
+}
+
+fn put(table: TableId, key: DocumentKey, value: Document, condition: Condition) -> Operation {
+    operation(table, key, Action::Put { value }, condition)
+}
+
+fn operation(
+    table: TableId,
+    key: DocumentKey,
+    action: Action,
+    condition: Condition,
+) -> Operation {
+    Operation { table, key, action, condition }
+}
+
+fn if_absent() -> Condition {
+    Condition { if_match: None, if_none_match: Some(Match::Any) }
+}
+
+fn if_still(etag: Etag) -> Condition {
+    Condition { if_match: Some(Match::Tags(vec![Tag::Strong(etag)])), if_none_match: None }
+}
+
+fn not_done(why: &str) -> AdminError {
+    AdminError::NotDone { why: why.to_owned(), retry_after_ms: RETRY_AFTER_MS }
+}
+
+fn why_not(why: NotDone) -> &'static str {
+    match why {
+        NotDone::NotLeader => "another node leads by now",
+        NotDone::Changing => "the leadership is changing already",
+        NotDone::Overloaded => "too many writes are in flight",
+        NotDone::LogRefused => "the log refused the step-down",
+        NotDone::LogUnusable => "the log takes no writes until the process is restarted",
+        NotDone::Exhausted => "the partition's generations are used up",
+        NotDone::Offline => "the leader's replica is offline",
+    }
+}

@@ -1,0 +1,190 @@
+//! The committed transactions of a partition, in order, from any SCN on.
+//!
+//! Reads the log and folds it as every replica does, so it shows exactly what counts. Start
+//! reading at [`ChangeReader::next`].
+
+use super::{Consistency, Gateway, ReadError, ReadOptions};
+use crate::catalog::Database;
+use crate::genesis::genesis_of;
+use cortado_log::{Log, ReadError as LogReadError};
+use cortado_model::{LogOffset, PartitionId, Scn};
+use cortado_replica::{Body, Breakage, Committed, FoldState};
+use cortado_store::{StoreError, View};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout_at};
+
+/// Bytes of one read of the log: what one call of [`ChangeReader::next`] answers at most.
+const READ_BYTES_MAX: usize = 1 << 20;
+/// A log that cannot be read now is read again after this.
+const RETRY: Duration = Duration::from_millis(100);
+
+/// Follows the changes of one partition.
+pub struct ChangeReader {
+    log: Arc<dyn Log>,
+    partition: PartitionId,
+    fold: FoldState,
+    /// Exclusive.
+    since: Scn,
+    end: watch::Receiver<LogOffset>,
+}
+
+/// What a reader has found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Changes {
+    /// Committed transactions, at least one, in SCN order.
+    Transactions(Vec<Committed>),
+    /// Nothing more was committed; the reader has seen everything up to here.
+    CaughtUp {
+        /// Where a reader may go on without missing anything.
+        applied: Scn,
+    },
+}
+
+/// Why changes cannot be told.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ChangesError {
+    /// The partition number is not below the database's partition count.
+    #[error("the database has no such partition")]
+    NoSuchPartition,
+    /// Nothing that was ever committed has that SCN.
+    #[error("the partition's history ends at {end}")]
+    BeyondEnd {
+        /// Its last SCN.
+        end: Scn,
+    },
+    /// The log has forgotten what follows: read the documents, then follow from a newer SCN.
+    #[error("the changes after {since} have been trimmed")]
+    Trimmed {
+        /// What was asked for.
+        since: Scn,
+    },
+    /// Nobody could serve the request in time.
+    #[error(transparent)]
+    Unserved(ReadError),
+    /// The log contradicts itself or cannot be read.
+    #[error("the log is broken: {why}")]
+    Broken {
+        /// For people.
+        why: String,
+    },
+}
+
+impl Gateway {
+    /// Opens the changes of a partition after `since`; [`Scn::ZERO`] is from the beginning.
+    ///
+    /// # Errors
+    /// See [`ChangesError`].
+    pub async fn changes(
+        &self,
+        database: &Database,
+        partition: u32,
+        since: Scn,
+        deadline: Instant,
+    ) -> Result<ChangeReader, ChangesError> {
+        if partition >= database.partitions {
+            return Err(ChangesError::NoSuchPartition);
+        }
+        let genesis = genesis_of(database, partition, self.catalog().cluster);
+        let partition = database.partition_id(partition);
+        let read = ReadOptions { consistency: Consistency::Strong, at_least: None, deadline };
+        let opened = self.read_at(partition, &read, |replica| {
+            let view = replica.store.view(partition)?;
+            let end = replica.applied();
+            Ok(((start(view.as_ref(), since)?, end), end))
+        });
+        let (fold, end) = opened.await.map_err(ChangesError::Unserved)?.value;
+        if since > end {
+            return Err(ChangesError::BeyondEnd { end });
+        }
+        let log = Arc::clone(&self.process.log);
+        let fold = fold.unwrap_or_else(|| FoldState::before(genesis));
+        let end = log.watch_end(partition);
+        let reader = ChangeReader { log, partition, fold, since, end };
+        reader.check_start().await?;
+        Ok(reader)
+    }
+}
+
+/// The newest stored fold state that is not beyond `since`.
+fn start(view: &dyn View, since: Scn) -> Result<Option<FoldState>, StoreError> {
+    let decode = |bytes: &[u8]| {
+        FoldState::decode(bytes).map_err(|error| StoreError::Damaged { why: error.to_string() })
+    };
+    if let Some(checkpoint) = view.checkpoint()? {
+        let fold = decode(&checkpoint)?;
+        if fold.last <= since {
+            return Ok(Some(fold));
+        }
+    }
+    view.bookmark(since)?.map(|(_, bytes)| decode(&bytes)).transpose()
+}
+
+impl ChangeReader {
+    /// The next transactions; waits for one until `wait_until`, which may be in the past.
+    ///
+    /// Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// See [`ChangesError`]; all but `Unserved` are final for this reader.
+    pub async fn next(&mut self, wait_until: Instant) -> Result<Changes, ChangesError> {
+        loop {
+            // Seen before the read, so that what comes after it wakes the wait below.
+            self.end.mark_unchanged();
+            let read = self.log.read(self.partition, self.fold.next_offset, READ_BYTES_MAX).await;
+            let entries = match read {
+                Ok(entries) => entries,
+                Err(LogReadError::Trimmed { .. }) => {
+                    return Err(ChangesError::Trimmed { since: self.since });
+                }
+                Err(LogReadError::Damaged { why }) => return Err(ChangesError::Broken { why }),
+                Err(LogReadError::Unavailable(error)) => {
+                    if Instant::now() >= wait_until {
+                        return Err(ChangesError::Broken { why: error.to_string() });
+                    }
+                    sleep(RETRY).await;
+                    continue;
+                }
+            };
+            if entries.is_empty() {
+                let applied = self.fold.last.max(self.since);
+                let in_time = timeout_at(wait_until, self.end.changed()).await;
+                match in_time {
+                    Ok(Ok(())) => continue,
+                    Ok(Err(_)) | Err(_) => return Ok(Changes::CaughtUp { applied }),
+                }
+            }
+            let mut found = Vec::new();
+            for entry in entries {
+                let folded = self.fold.fold(entry.offset, &entry.record);
+                let Some(decoded) = folded.map_err(broken)? else { continue };
+                let header = decoded.record.header;
+                if let Body::Transaction(transaction) = decoded.record.body
+                    && header.scn > self.since
+                {
+                    found.push(Committed { scn: header.scn, time: header.time, transaction });
+                }
+            }
+            if let Some(last) = found.last() {
+                self.since = last.scn;
+                return Ok(Changes::Transactions(found));
+            }
+        }
+    }
+
+    async fn check_start(&self) -> Result<(), ChangesError> {
+        let first = self.log.first(self.partition).await;
+        match first {
+            Ok(first) if first > self.fold.next_offset => {
+                Err(ChangesError::Trimmed { since: self.since })
+            }
+            Ok(_) => Ok(()),
+            Err(error) => Err(ChangesError::Broken { why: error.to_string() }),
+        }
+    }
+}
+
+fn broken(breakage: Breakage) -> ChangesError {
+    ChangesError::Broken { why: breakage.to_string() }
+}

@@ -1,0 +1,215 @@
+//! Reads of more than one document: collections, tables, batches.
+//!
+//! Start reading at [`Gateway::list`].
+
+use super::read::LOOK_AGAIN;
+use super::{
+    Gateway, ListRequest, Page, ReadError, ReadOptions, ScanPage, ScanPosition, ScanRequest,
+    Served,
+};
+use crate::catalog::{Database, Table};
+use crate::replica_handle::ReplicaHandle;
+use cortado_model::{DocumentKey, PartitionId, Scn, TableId};
+use cortado_replica::FoldState;
+use cortado_store::{ScanRange, StoreError, StoredDocument, View};
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::Arc;
+use tokio::task::spawn_blocking;
+use tokio::time::sleep;
+
+/// A page ends behind the document that reaches this many bytes, however few that makes.
+const PAGE_BYTES_MAX: usize = 8 << 20;
+/// Pages up to this size are read on the spot; bigger ones where blocking harms nobody.
+const PAGE_DOCUMENTS_INLINE: usize = 100;
+
+impl Gateway {
+    /// Reads one page of a collection, all of it as of one SCN.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub async fn list(
+        &self,
+        database: &Database,
+        table: &Table,
+        list: &ListRequest,
+        read: &ReadOptions,
+    ) -> Result<Served<Page>, ReadError> {
+        let partition = database.partition_id(database.partition_of(&list.prefix));
+        let range = ScanRange {
+            table: table.id,
+            prefix: list.prefix.as_bytes().to_vec(),
+            from: list.after.clone().map_or(Bound::Unbounded, Bound::Excluded),
+            descending: list.descending,
+        };
+        self.page(partition, range, list.limit, read).await
+    }
+
+    /// Reads one page of a whole table, partition after partition.
+    ///
+    /// * `read.at_least`: is of no use here, since it names one partition's position only.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub async fn scan(
+        &self,
+        database: &Database,
+        table: &Table,
+        scan: &ScanRequest,
+        read: &ReadOptions,
+    ) -> Result<ScanPage, ReadError> {
+        let start = ScanPosition { partition: 0, after: None };
+        let mut position = scan.position.clone().unwrap_or(start);
+        if position.partition >= database.partitions {
+            return Err(ReadError::NoSuchPartition);
+        }
+        let mut documents = Vec::new();
+        let mut applied = Vec::new();
+        loop {
+            let number = position.partition;
+            let range = whole_table(table.id, position.after.take());
+            let room = scan.limit - documents.len();
+            let page = self.page(database.partition_id(number), range, room, read).await?;
+            let (node, role) = (page.node, page.role);
+            applied.push((number, page.applied));
+            documents.extend(page.value.documents.into_iter().map(|(k, d)| (number, k, d)));
+            let next = match page.value.next {
+                Some(after) => Some(ScanPosition { partition: number, after: Some(after) }),
+                None if number + 1 < database.partitions => {
+                    Some(ScanPosition { partition: number + 1, after: None })
+                }
+                None => None,
+            };
+            match next {
+                // An empty rest of the database must not look like a further page: go and see.
+                Some(next) if next.after.is_none() && documents.len() < scan.limit => {
+                    position = next;
+                }
+                next => return Ok(ScanPage { documents, next, applied, node, role }),
+            }
+        }
+    }
+
+    /// Reads many documents; those of one resource as of one SCN. Answers in the order asked.
+    ///
+    /// * `at_least`: for session reads, what the client has seen of each partition.
+    pub async fn batch_get(
+        &self,
+        database: &Database,
+        keys: &[(TableId, DocumentKey)],
+        at_least: impl Fn(u32) -> Option<Scn>,
+        read: &ReadOptions,
+    ) -> Vec<Result<Served<Option<StoredDocument>>, ReadError>> {
+        let mut resources: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        for (place, (_, key)) in keys.iter().enumerate() {
+            resources.entry(key.resource()).or_default().push(place);
+        }
+        let mut answers: Vec<_> = keys.iter().map(|_| Err(ReadError::NoSuchPartition)).collect();
+        for (_, places) in resources {
+            let Some(first) = places.first().and_then(|place| keys.get(*place)) else { continue };
+            let number = database.partition_of(&first.1);
+            let read = ReadOptions { at_least: at_least(number), ..*read };
+            let wanted: Vec<_> = places.iter().filter_map(|place| keys.get(*place)).collect();
+            let partition = database.partition_id(number);
+            let found = self.documents(partition, &wanted, &read).await;
+            let mut found = found.map(spread);
+            for place in places {
+                let answer = match &mut found {
+                    Ok(documents) => documents.next().ok_or(ReadError::NoSuchPartition),
+                    Err(error) => Err(error.clone()),
+                };
+                if let Some(slot) = answers.get_mut(place) {
+                    *slot = answer;
+                }
+            }
+        }
+        answers
+    }
+
+    /// Some documents of one partition as of one SCN.
+    async fn documents(
+        &self,
+        partition: PartitionId,
+        wanted: &[&(TableId, DocumentKey)],
+        read: &ReadOptions,
+    ) -> Result<Served<Vec<Option<StoredDocument>>>, ReadError> {
+        self.read_at(partition, read, |replica| {
+            let view = replica.store.view(partition)?;
+            let applied = position_of(view.as_ref())?;
+            let documents = wanted.iter().map(|(table, key)| view.get(*table, key));
+            Ok((documents.collect::<Result<_, _>>()?, applied))
+        })
+        .await
+    }
+
+    pub(crate) async fn page(
+        &self,
+        partition: PartitionId,
+        range: ScanRange,
+        limit: usize,
+        read: &ReadOptions,
+    ) -> Result<Served<Page>, ReadError> {
+        let route = self.process.routes.route(partition);
+        loop {
+            let sighting = self.sight(&route, read).await?;
+            let seen = if limit <= PAGE_DOCUMENTS_INLINE {
+                read_page(&sighting.replica, &range, limit)
+            } else {
+                let (replica, range) = (Arc::clone(&sighting.replica), range.clone());
+                let page = spawn_blocking(move || read_page(&replica, &range, limit)).await;
+                let why = "the reader has died of a defect".to_owned();
+                page.unwrap_or(Err(StoreError::Failed { why }))
+            };
+            if let Some(served) = self.judge(sighting, seen, read.deadline) {
+                return served;
+            }
+            sleep(LOOK_AGAIN).await;
+        }
+    }
+}
+
+pub(crate) fn whole_table(table: TableId, after: Option<DocumentKey>) -> ScanRange {
+    ScanRange {
+        table,
+        prefix: Vec::new(),
+        from: after.map_or(Bound::Unbounded, Bound::Excluded),
+        descending: false,
+    }
+}
+
+/// One answer for each of some documents that were read together.
+fn spread(
+    served: Served<Vec<Option<StoredDocument>>>,
+) -> impl Iterator<Item = Served<Option<StoredDocument>>> {
+    let Served { value, partition, applied, node, role } = served;
+    value.into_iter().map(move |value| Served { value, partition, applied, node, role })
+}
+
+fn read_page(
+    replica: &ReplicaHandle,
+    range: &ScanRange,
+    limit: usize,
+) -> Result<(Page, Scn), StoreError> {
+    let view = replica.store.view(replica.partition)?;
+    let applied = position_of(view.as_ref())?;
+    let mut documents: Vec<(DocumentKey, StoredDocument)> = Vec::new();
+    let mut bytes = 0;
+    let mut next = None;
+    for document in view.scan(range) {
+        let (key, document) = document?;
+        if documents.len() >= limit || bytes >= PAGE_BYTES_MAX {
+            next = documents.last().map(|(key, _)| key.clone());
+            break;
+        }
+        bytes += document.value.len();
+        documents.push((key, document));
+    }
+    Ok((Page { documents, next }, applied))
+}
+
+/// The SCN that a view shows. A replica that has applied nothing shows the beginning.
+pub(super) fn position_of(view: &dyn View) -> Result<Scn, StoreError> {
+    let Some(checkpoint) = view.checkpoint()? else { return Ok(Scn::ZERO) };
+    let fold = FoldState::decode(&checkpoint);
+    fold.map(|fold| fold.last).map_err(|error| StoreError::Damaged { why: error.to_string() })
+}

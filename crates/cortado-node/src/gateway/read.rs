@@ -1,0 +1,282 @@
+//! Reads: which replica may serve one, and when.
+//!
+//! Start reading at [`Gateway::replica_for`].
+//! Source: docs/protocols/replication.md, "Reads".
+
+use super::{Consistency, Gateway, ReadError, ReadOptions, Served, ServedRole};
+use crate::catalog::{Database, Table};
+use crate::inbox::DriverInput;
+use crate::replica_handle::{ReplicaHandle, ReplicaRole};
+use crate::routes::Route;
+use cortado_model::{DocumentKey, PartitionId, Scn};
+use cortado_replica::{NotDone, ReadNeed};
+use cortado_store::{StoreError, StoredDocument};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tracing::warn;
+
+/// How often a session looks whether some replica has applied what it has seen.
+pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(2);
+/// What clients are told when nobody could serve a read.
+const RETRY_AFTER_MS: u64 = 1_000;
+
+impl Gateway {
+    /// Reads one document.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub async fn get(
+        &self,
+        database: &Database,
+        table: &Table,
+        key: &DocumentKey,
+        read: &ReadOptions,
+    ) -> Result<Served<Option<StoredDocument>>, ReadError> {
+        let partition = database.partition_id(database.partition_of(key));
+        self.get_in(partition, table.id, key, read).await
+    }
+
+    pub(crate) async fn get_in(
+        &self,
+        partition: PartitionId,
+        table: cortado_model::TableId,
+        key: &DocumentKey,
+        read: &ReadOptions,
+    ) -> Result<Served<Option<StoredDocument>>, ReadError> {
+        self.read_at(partition, read, |replica| {
+            let document = replica.store.get(partition, table, key)?;
+            // Read afterwards: what the store has shown is covered by it.
+            Ok((document, replica.applied_at_most()))
+        })
+        .await
+    }
+
+    /// Looks at a replica that may serve `read`; at another one if it goes away meanwhile.
+    ///
+    /// * `look`: answers what it saw, and a position that covers it.
+    pub(crate) async fn read_at<T>(
+        &self,
+        partition: PartitionId,
+        read: &ReadOptions,
+        look: impl Fn(&ReplicaHandle) -> Result<(T, Scn), StoreError>,
+    ) -> Result<Served<T>, ReadError> {
+        let route = self.process.routes.route(partition);
+        loop {
+            let sighting = self.sight(&route, read).await?;
+            let seen = look(&sighting.replica);
+            if let Some(served) = self.judge(sighting, seen, read.deadline) {
+                return served;
+            }
+            sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    /// Chooses the replica that a read looks at next.
+    pub(super) async fn sight(
+        &self,
+        route: &Route,
+        read: &ReadOptions,
+    ) -> Result<Sighting, ReadError> {
+        let replica = self.replica_for(route, read).await;
+        let replica = replica.inspect_err(|_| self.process.metrics.reads_unserved.add(1))?;
+        let (restorations, role) = (replica.restorations(), replica.role());
+        Ok(Sighting { replica, restorations, role })
+    }
+
+    /// Whether what was seen may be served; `None` to look again.
+    pub(super) fn judge<T>(
+        &self,
+        sighting: Sighting,
+        seen: Result<(T, Scn), StoreError>,
+        deadline: Instant,
+    ) -> Option<Result<Served<T>, ReadError>> {
+        let Sighting { replica, restorations, role } = sighting;
+        let partition = replica.partition;
+        match seen {
+            Ok((value, applied)) => {
+                // Read across a restoration, it may be a part of a state.
+                let intact = replica.restorations() == restorations && role.is_readable();
+                let leads = role == ReplicaRole::Leader;
+                let role = if leads { ServedRole::Leader } else { ServedRole::Follower };
+                let (partition, node) = (partition.number, replica.node);
+                intact.then(|| {
+                    self.process.metrics.reads.add(1);
+                    Ok(Served { value, partition, applied, node, role })
+                })
+            }
+            Err(error) => {
+                warn!(%partition, node = %replica.node, %error, "store not read");
+                let late = Instant::now() >= deadline;
+                late.then(|| Err(ReadError::Store { why: error.to_string() }))
+            }
+        }
+    }
+
+    /// The replica that may serve `read` now; waits for it until the deadline.
+    pub(crate) async fn replica_for(
+        &self,
+        route: &Route,
+        read: &ReadOptions,
+    ) -> Result<Arc<ReplicaHandle>, ReadError> {
+        match (read.consistency, read.at_least) {
+            (Consistency::Strong, _) => self.proven_leader(route, ReadNeed::Lease, read).await,
+            (Consistency::Strict, _) => self.proven_leader(route, ReadNeed::Barrier, read).await,
+            (Consistency::Session, Some(scn)) => self.replica_at(route, scn, read.deadline).await,
+            (Consistency::Session, None) | (Consistency::Eventual, _) => {
+                self.replica_at(route, Scn::ZERO, read.deadline).await
+            }
+            (Consistency::Bounded { max_lag_ms }, _) => {
+                let recent = |replica: &ReplicaHandle| self.lag_ms(replica) <= max_lag_ms;
+                match self.any_replica(route, recent) {
+                    Some(replica) => Ok(replica),
+                    None => self.proven_leader(route, ReadNeed::Lease, read).await,
+                }
+            }
+        }
+    }
+
+    /// The leader, when its store shows everything that was committed before this call.
+    ///
+    /// * `otherwise`: how that is proven where the log's end cannot be read locally.
+    async fn proven_leader(
+        &self,
+        route: &Route,
+        otherwise: ReadNeed,
+        read: &ReadOptions,
+    ) -> Result<Arc<ReplicaHandle>, ReadError> {
+        let mut changes = None;
+        loop {
+            let Some(leader) = self.leader(route, read.deadline).await else {
+                return Err(unserved("no replica leads the partition"));
+            };
+            let need = match self.process.log.local_end(route.partition) {
+                Some(end) if leader.folded() >= end && leader.role().is_readable() => {
+                    return Ok(leader);
+                }
+                Some(end) => ReadNeed::Folded(end),
+                None => otherwise,
+            };
+            self.process.metrics.reads_waited.add(1);
+            let changes = changes.get_or_insert_with(|| route.changes());
+            match self.park(&leader, need, read.deadline).await {
+                Parked::Ready => return Ok(leader),
+                Parked::NotHere => {
+                    // Either a change or the pause: both mean to look again.
+                    let _ = timeout(LOOK_AGAIN, changes.changed()).await;
+                }
+                Parked::Overloaded => return Err(unserved("too many requests wait")),
+                Parked::Deadline => return Err(unserved("the leader did not catch up")),
+            }
+        }
+    }
+
+    async fn park(&self, replica: &ReplicaHandle, need: ReadNeed, deadline: Instant) -> Parked {
+        let (reply, answer) = oneshot::channel();
+        match replica.offer(DriverInput::Read { need, reply }) {
+            Ok(()) => {}
+            Err(tokio::sync::mpsc::error::TrySendError::Full(_)) => return Parked::Overloaded,
+            Err(tokio::sync::mpsc::error::TrySendError::Closed(_)) => return Parked::NotHere,
+        }
+        match timeout_at(deadline, answer).await {
+            Ok(Ok(Ok(()))) => Parked::Ready,
+            Ok(Ok(Err(NotDone::Overloaded))) => Parked::Overloaded,
+            Ok(Ok(Err(
+                NotDone::NotLeader
+                | NotDone::Changing
+                | NotDone::LogRefused
+                | NotDone::LogUnusable
+                | NotDone::Exhausted
+                | NotDone::Offline,
+            ))) => Parked::NotHere,
+            Ok(Err(_)) => Parked::NotHere,
+            Err(_) => Parked::Deadline,
+        }
+    }
+
+    /// Some replica that has applied `scn`. Waits here rather than in a replica's inbox, so that
+    /// a position which never comes costs nobody but its reader.
+    async fn replica_at(
+        &self,
+        route: &Route,
+        scn: Scn,
+        deadline: Instant,
+    ) -> Result<Arc<ReplicaHandle>, ReadError> {
+        loop {
+            if let Some(replica) = self.any_replica(route, |replica| replica.applied() >= scn) {
+                return Ok(replica);
+            }
+            if Instant::now() >= deadline {
+                return Err(unserved("no replica has applied what the session has seen"));
+            }
+            self.process.metrics.reads_waited.add(1);
+            sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    /// Some readable replica that is `fit`; a different one each time.
+    fn any_replica(
+        &self,
+        route: &Route,
+        fit: impl Fn(&ReplicaHandle) -> bool,
+    ) -> Option<Arc<ReplicaHandle>> {
+        let mut replicas = route.replicas();
+        replicas.retain(|replica| replica.role().is_readable() && fit(replica));
+        if replicas.is_empty() {
+            return None;
+        }
+        let turn = self.process.turn.fetch_add(1, Ordering::Relaxed);
+        Some(replicas.swap_remove(turn % replicas.len()))
+    }
+
+    /// How old the newest complete state of `replica` may be.
+    pub(crate) fn lag_ms(&self, replica: &ReplicaHandle) -> u64 {
+        // The clock first: a record that arrives after this moment is no lag.
+        let now = self.process.clock.steady();
+        let log = &self.process.log;
+        let end = log.local_end(replica.partition);
+        let end = end.unwrap_or_else(|| *log.watch_end(replica.partition).borrow());
+        if replica.folded() >= end { 0 } else { now.since(replica.complete_at()) }
+    }
+
+    /// Who leads; waits for somebody until the deadline.
+    pub(crate) async fn leader(
+        &self,
+        route: &Route,
+        deadline: Instant,
+    ) -> Option<Arc<ReplicaHandle>> {
+        if let Some(leader) = route.serving() {
+            return Some(leader);
+        }
+        let mut changes = route.changes();
+        loop {
+            if let Some(leader) = route.serving() {
+                return Some(leader);
+            }
+            if self.process.is_ending() || timeout_at(deadline, changes.changed()).await.is_err() {
+                return None;
+            }
+        }
+    }
+}
+
+/// A replica that a read looks at, as it was before the look.
+pub(super) struct Sighting {
+    pub(super) replica: Arc<ReplicaHandle>,
+    restorations: u64,
+    role: ReplicaRole,
+}
+
+/// How a read that waits at a replica ended.
+enum Parked {
+    Ready,
+    NotHere,
+    Overloaded,
+    Deadline,
+}
+
+pub(super) fn unserved(why: &'static str) -> ReadError {
+    ReadError::Unserved { why, retry_after_ms: RETRY_AFTER_MS }
+}

@@ -1,0 +1,264 @@
+//! What callers of the gateway ask for, and what they are told.
+//!
+//! Decides nothing. Start reading at [`WriteRequest`] and [`ReadOptions`].
+
+use bytes::Bytes;
+use cortado_document::{Done, Operation, Refusal, TransactionError};
+use cortado_model::{DocumentKey, Etag, NodeId, Scn, WallMillis};
+use cortado_store::StoredDocument;
+use tokio::time::Instant;
+
+/// How a read is served.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadOptions {
+    /// The promise.
+    pub consistency: Consistency,
+    /// For [`Consistency::Session`]: what the client has seen of the partition it reads. `None`
+    /// behaves like [`Consistency::Eventual`].
+    pub at_least: Option<Scn>,
+    /// When the caller gives up.
+    pub deadline: Instant,
+}
+
+/// What a read promises. Source: docs/protocols/replication.md, "Reads".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Consistency {
+    /// Linearizable; from the leader.
+    Strong,
+    /// Linearizable, no clock assumed; the same as strong where the log's end can be read locally.
+    Strict,
+    /// Read your writes, monotonic reads.
+    Session,
+    /// At most this old.
+    Bounded {
+        /// How old.
+        max_lag_ms: u64,
+    },
+    /// Some prefix of the partition's history.
+    Eventual,
+}
+
+/// An answer, and who gave it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Served<T> {
+    /// What was read.
+    pub value: T,
+    /// The partition.
+    pub partition: u32,
+    /// A position that covers everything `value` shows: what a session token must remember.
+    pub applied: Scn,
+    /// Who answered.
+    pub node: NodeId,
+    /// As what.
+    pub role: ServedRole,
+}
+
+/// The role of the replica that answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServedRole {
+    /// It led the partition.
+    Leader,
+    /// It followed.
+    Follower,
+}
+
+/// One page of a collection.
+#[derive(Clone, Debug)]
+pub struct ListRequest {
+    /// The key parts that all documents share, at least the resource, fewer than the table's key.
+    pub prefix: DocumentKey,
+    /// Go on behind this key, in the direction of the list.
+    pub after: Option<DocumentKey>,
+    /// From the highest key down.
+    pub descending: bool,
+    /// Documents at most; 1 to 1,000.
+    pub limit: usize,
+}
+
+/// One page of a whole table, partition after partition.
+#[derive(Clone, Debug)]
+pub struct ScanRequest {
+    /// Where the page before ended; `None` for the first page.
+    pub position: Option<ScanPosition>,
+    /// Documents at most; 1 to 1,000.
+    pub limit: usize,
+}
+
+/// Where a scan goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScanPosition {
+    /// In this partition.
+    pub partition: u32,
+    /// Behind this key; `None` from its beginning.
+    pub after: Option<DocumentKey>,
+}
+
+/// Documents in key order, all as of one SCN.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// At most as many as asked for; fewer when they are big.
+    pub documents: Vec<(DocumentKey, StoredDocument)>,
+    /// Where the next page goes on: the last key of this one. `None` on the last page.
+    pub next: Option<DocumentKey>,
+}
+
+/// Documents of one or more partitions in order, those of each partition as of one SCN.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScanPage {
+    /// Partition, key, document.
+    pub documents: Vec<(u32, DocumentKey, StoredDocument)>,
+    /// Where the next page goes on; `None` on the last page.
+    pub next: Option<ScanPosition>,
+    /// Which partitions were read, and at which SCN: what a session token must remember.
+    pub applied: Vec<(u32, Scn)>,
+    /// Who served the last partition read.
+    pub node: NodeId,
+    /// As what.
+    pub role: ServedRole,
+}
+
+/// Why a read was not served. Reads have no effect: all of them may be tried again.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// The deadline passed, while nobody could serve the read as promised.
+    #[error("no replica could serve the read in time: {why}")]
+    Unserved {
+        /// What was waited for.
+        why: &'static str,
+        /// When to try again.
+        retry_after_ms: u64,
+    },
+    /// The database was dropped meanwhile.
+    #[error("the database does not exist any more")]
+    NoSuchDatabase,
+    /// The partition number is not below the database's partition count.
+    #[error("the database has no such partition")]
+    NoSuchPartition,
+    /// The stored bytes are damaged; the replica is being rebuilt.
+    #[error("the replica's store cannot be read: {why}")]
+    Store {
+        /// For people.
+        why: String,
+    },
+}
+
+/// A write of one resource.
+#[derive(Clone, Debug)]
+pub struct WriteRequest {
+    /// All or nothing; 1 to 1,000, all of one resource, no key twice.
+    pub operations: Vec<Operation>,
+    /// Under which key it is remembered.
+    pub idempotency: Option<IdempotencyKey>,
+    /// When the caller gives up.
+    pub deadline: Instant,
+}
+
+/// How a repetition of a write is recognised.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdempotencyKey {
+    /// The client's key; 1 to 255 bytes.
+    pub key: Bytes,
+    /// Hash of method, path, conditions and body.
+    pub fingerprint: u128,
+}
+
+/// A write that is committed, or one that had nothing to change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// The partition.
+    pub partition: u32,
+    /// The transaction's place. Of a write that changed nothing: the place it was evaluated at.
+    pub scn: Scn,
+    /// Its log time.
+    pub time: WallMillis,
+    /// The etag of every document it wrote; of none if it changed nothing.
+    pub etag: Etag,
+    /// One for each operation, in their order.
+    pub results: Vec<Done>,
+    /// The write had been done before, under its idempotency key: this is the first answer.
+    pub repeated: bool,
+}
+
+/// Why a write was not answered with [`Written`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WriteError {
+    /// Not done. The operations are no transaction, whatever the state.
+    #[error(transparent)]
+    Malformed(TransactionError),
+    /// Not done. One operation cannot be done in the state that it finds.
+    #[error("operation {operation} is refused: {refusal}")]
+    Refused {
+        /// Counted from 0.
+        operation: usize,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// Not done. The idempotency key belongs to another request of this database.
+    #[error("the idempotency key was used for another request")]
+    KeyReused,
+    /// Not done. What the transaction writes exceeds what one record holds.
+    #[error("the transaction writes {bytes} bytes, more than {bytes_max}")]
+    TooLarge {
+        /// What it would write.
+        bytes: usize,
+        /// The limit.
+        bytes_max: usize,
+    },
+    /// Not done, now or later. Try again.
+    #[error("not done: {why}")]
+    NotDone {
+        /// Why.
+        why: NotDoneWhy,
+        /// When to try again.
+        retry_after_ms: u64,
+    },
+    /// Not done: the deadline passed before anything was begun.
+    #[error("the deadline passed before the write was begun")]
+    DeadlineBefore,
+    /// Not done: the database was dropped meanwhile.
+    #[error("the database does not exist any more")]
+    NoSuchDatabase,
+    /// Perhaps done. A repetition under the same idempotency key finds out.
+    #[error("outcome unknown: {why}")]
+    Unknown {
+        /// What is known.
+        why: UnknownWhy,
+    },
+}
+
+/// Why a write was definitely not done although nothing is wrong with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotDoneWhy {
+    /// No leader served the partition before the deadline.
+    #[error("no replica leads the partition")]
+    NoLeader,
+    /// Too much is in flight.
+    #[error("too many writes are in flight")]
+    Overloaded,
+    /// The log refused the records, for lack of space or the like.
+    #[error("the log refused the write; its disk may be full")]
+    LogFull,
+    /// The log takes nothing until the process starts again.
+    #[error("the log takes no writes until the process is restarted")]
+    Unusable,
+    /// The partition's generations are used up: it is read-only for ever.
+    #[error("the partition is read-only: its generations are used up")]
+    ReadOnly,
+    /// The process is ending.
+    #[error("the process is ending")]
+    Ending,
+}
+
+/// Why nobody can say whether a write was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UnknownWhy {
+    /// The deadline passed while the write was on its way.
+    #[error("the deadline passed while the write was on its way")]
+    Deadline,
+    /// The leader died, or its replica was taken offline, while the write was on its way.
+    #[error("the leader was lost while the write was on its way")]
+    LeaderLost,
+    /// The log failed while the write was on its way.
+    #[error("the log failed while the write was on its way")]
+    LogFailed,
+}

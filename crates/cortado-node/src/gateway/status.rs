@@ -1,0 +1,142 @@
+//! The picture of the cluster for operators, the decision log, and metrics.
+//!
+//! Start reading at [`Gateway::status`].
+
+use super::{Consistency, Gateway, ReadError, ReadOptions};
+use crate::catalog::{Catalog, NodeFacts};
+use crate::cluster_log::{EVENTS, EventDocument, scan_placed};
+use crate::events::DecisionEvent;
+use crate::exposition::Exposition;
+use crate::replica_handle::{ReplicaHandle, ReplicaRole};
+use crate::status::{DatabaseStatus, NodeStatus, PartitionStatus, ReplicaStatus, Status};
+use cortado_model::{Incarnation, NodeId, PartitionId, Scn, WallMillis};
+use std::sync::Arc;
+use tokio::time::Instant;
+
+impl Gateway {
+    /// The cluster as this process sees it now.
+    pub fn status(&self) -> Status {
+        let catalog = self.catalog();
+        let all: Vec<NodeId> = self.process.settings.nodes().collect();
+        let mut databases = vec![DatabaseStatus {
+            name: "_cluster".to_owned(),
+            partitions: vec![self.partition_status(PartitionId::CLUSTER, &all)],
+        }];
+        for database in catalog.databases() {
+            let numbers = 0..database.partitions;
+            let partitions = numbers.map(|number| {
+                self.partition_status(database.partition_id(number), database.placement(number))
+            });
+            let (name, partitions) = (database.name.clone(), partitions.collect());
+            databases.push(DatabaseStatus { name, partitions });
+        }
+        let nodes = all.iter().map(|node| self.node_status(*node, &catalog, &databases));
+        Status { nodes: nodes.collect(), databases }
+    }
+
+    fn node_status(
+        &self,
+        node: NodeId,
+        catalog: &Catalog,
+        databases: &[DatabaseStatus],
+    ) -> NodeStatus {
+        let partitions = || databases.iter().flat_map(|database| &database.partitions);
+        let running = self.process.running(node);
+        let facts = catalog.nodes.get(&node);
+        let known = facts.map_or(Incarnation(0), |facts: &NodeFacts| facts.incarnation);
+        NodeStatus {
+            node,
+            alive: running.is_some(),
+            incarnation: running.as_ref().map_or(known, |context| context.me.incarnation),
+            address: self.process.settings.address.clone(),
+            leaderships: partitions().filter(|p| p.leader == Some(node)).count(),
+            replicas: partitions()
+                .flat_map(|partition| &partition.replicas)
+                .filter(|replica| replica.node == node && replica.role.is_readable())
+                .count(),
+            sick: running.and_then(|context| context.sickness()),
+        }
+    }
+
+    fn partition_status(&self, partition: PartitionId, placement: &[NodeId]) -> PartitionStatus {
+        let route = self.process.routes.route(partition);
+        let log = &self.process.log;
+        let end = log.local_end(partition);
+        let end = end.unwrap_or_else(|| *log.watch_end(partition).borrow());
+        let running = route.replicas();
+        let status_of = |node: &NodeId| {
+            let replica = running.iter().find(|replica| replica.node == *node);
+            let read = |f: &dyn Fn(&Arc<ReplicaHandle>) -> u64| replica.map_or(0, f);
+            ReplicaStatus {
+                node: *node,
+                role: replica.map_or(ReplicaRole::Offline, |replica| replica.role()),
+                applied: replica.map_or(Scn::ZERO, |replica| replica.applied()),
+                lag_records: read(&|replica| end.0.saturating_sub(replica.folded().0)),
+                lag_ms: read(&|replica| self.lag_ms(replica)),
+            }
+        };
+        let generations = running.iter().map(|replica| replica.leadership().generation);
+        PartitionStatus {
+            number: partition.number,
+            leader: route.serving().map(|leader| leader.node),
+            preferred: placement.first().copied(),
+            generation: generations.max().unwrap_or_default(),
+            end,
+            replicas: placement.iter().map(status_of).collect(),
+        }
+    }
+
+    /// The decision log behind `after`, oldest first.
+    ///
+    /// * `after`: the id of an event; `None` from the oldest that is kept.
+    /// * `limit`: events at most.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub async fn events(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+        deadline: Instant,
+    ) -> Result<Vec<DecisionEvent>, ReadError> {
+        let read = ReadOptions { consistency: Consistency::Strong, at_least: None, deadline };
+        let found = self.read_at(PartitionId::CLUSTER, &read, |replica| {
+            let view = replica.store.view(PartitionId::CLUSTER)?;
+            let found = scan_placed::<EventDocument>(view.as_ref(), EVENTS, &[])?;
+            Ok((found, replica.applied_at_most()))
+        });
+        let events = found.await?.value.into_iter().map(|(key, scn, document)| {
+            // In the order of their commits: whoever resumes behind one misses none.
+            let name = key.parts().next().unwrap_or_default();
+            event_of(format!("{:020}-{name}", scn.to_u64()), document)
+        });
+        let mut events: Vec<DecisionEvent> = events.collect();
+        events.retain(|event| after.is_none_or(|after| event.id.as_str() > after));
+        events.sort_by(|one, other| one.id.cmp(&other.id));
+        events.truncate(limit);
+        Ok(events)
+    }
+
+    /// Writes the metrics of all nodes of this process, as Prometheus reads them.
+    pub fn write_metrics(&self, out: &mut String) {
+        let mut exposition = Exposition::new(out);
+        exposition.gateway(&self.process.metrics);
+        exposition.nodes(&self.process.node_metrics());
+        exposition.replicas(&self.status());
+    }
+}
+
+fn event_of(id: String, document: EventDocument) -> DecisionEvent {
+    DecisionEvent {
+        id,
+        time: WallMillis(document.time_ms),
+        node: NodeId(document.node),
+        kind: document.kind,
+        database: document.database,
+        partition: document.partition,
+        what: document.what,
+        evidence: document.evidence,
+        by_hand: document.by_hand,
+        undo: document.undo,
+    }
+}

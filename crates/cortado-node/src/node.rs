@@ -1,0 +1,237 @@
+//! One node: its tasks, and the replicas that it should have.
+//!
+//! Start reading at [`run_node`].
+
+use crate::catalog::Catalog;
+use crate::cluster_log::{NODES, NodeDocument, node_key, read_catalog, write};
+use crate::controller::control;
+use crate::decisions::{Entry, write_decisions};
+use crate::events::EventKind;
+use crate::gateway::{Gateway, WriteRequest};
+use crate::genesis::{cluster_genesis, genesis_of};
+use crate::inbox::DriverInput;
+use crate::node_context::NodeContext;
+use crate::replica_driver::keep_alive;
+use crate::replica_handle::ReplicaHandle;
+use crate::watcher::watch_over;
+use cortado_document::{Action, Condition, Operation};
+use cortado_model::{NodeId, PartitionId};
+use cortado_replica::Genesis;
+use cortado_store::StoreError;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, timeout};
+use tracing::{error, info, warn};
+
+/// How often a node looks at its tasks and its catalog, whatever happens.
+const LOOK: Duration = Duration::from_secs(1);
+/// Between two tries to register.
+const RETRY: Duration = Duration::from_millis(500);
+/// A registration that was not written in this time is tried again.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a replica that is taken away may take to settle what it has begun.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Why a node was not started or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// No node of this process has that id.
+    #[error("this process has no such node")]
+    NoSuchNode,
+    /// It runs.
+    #[error("the node runs already")]
+    AlreadyRunning,
+    /// It does not run.
+    #[error("the node does not run")]
+    NotRunning,
+    /// Requests of its former life still read its store.
+    #[error("the node's store is still in use")]
+    StoreInUse,
+    /// The process is ending.
+    #[error("the process is ending")]
+    Ending,
+    /// Its store cannot be opened.
+    #[error("the node's store cannot be opened")]
+    Store(#[source] StoreError),
+}
+
+/// Starts the tasks of a node. They end with it.
+pub(crate) fn run_node(
+    context: &Arc<NodeContext>,
+    gateway: Gateway,
+    decisions: mpsc::Receiver<Entry>,
+) {
+    let cluster = context.newest_catalog.borrow().cluster;
+    let mut replicas = Replicas { context: Arc::clone(context), handles: BTreeMap::new() };
+    replicas.start(PartitionId::CLUSTER, cluster_genesis(cluster));
+    context.spawn(replicas.keep());
+    context.spawn(watch_over(Arc::clone(context), gateway.clone()));
+    context.spawn(write_decisions(gateway.clone(), decisions));
+    context.spawn(control(Arc::clone(context), gateway.clone()));
+    context.spawn(register(Arc::clone(context), gateway));
+}
+
+/// The replicas that a node runs.
+struct Replicas {
+    context: Arc<NodeContext>,
+    handles: BTreeMap<PartitionId, Arc<ReplicaHandle>>,
+}
+
+impl Replicas {
+    /// Runs the replicas that the catalog places on this node, and no others.
+    async fn keep(mut self) {
+        loop {
+            // Either of the two: both mean to look.
+            let _ = timeout(LOOK, self.context.catalog_changed.notified()).await;
+            self.context.check_tasks();
+            match self.refresh_catalog() {
+                Ok(true) => self.follow_catalog().await,
+                Ok(false) => {}
+                Err(error) => {
+                    let node = self.context.node();
+                    error!(%node, %error, "catalog not read");
+                }
+            }
+        }
+    }
+
+    /// Reads the catalog anew; answers whether it has moved.
+    fn refresh_catalog(&self) -> Result<bool, StoreError> {
+        let view = self.context.store.view(PartitionId::CLUSTER)?;
+        let before = Arc::clone(&self.context.catalog.borrow());
+        let catalog = Arc::new(read_catalog(view.as_ref(), &before)?);
+        if catalog.scn <= before.scn {
+            return Ok(false);
+        }
+        self.context.catalog.send_replace(Arc::clone(&catalog));
+        self.context.newest_catalog.send_if_modified(|newest| {
+            let newer = catalog.scn > newest.scn;
+            if newer {
+                *newest = catalog;
+            }
+            newer
+        });
+        Ok(true)
+    }
+
+    async fn follow_catalog(&mut self) {
+        let catalog = Arc::clone(&self.context.catalog.borrow());
+        let me = self.context.node();
+        for database in catalog.databases() {
+            for (number, nodes) in (0..).zip(&database.placements) {
+                let partition = database.partition_id(number);
+                if nodes.contains(&me) && !self.handles.contains_key(&partition) {
+                    self.start(partition, genesis_of(database, number, catalog.cluster));
+                }
+            }
+        }
+        let placed: BTreeMap<_, _> = catalog.placements().collect();
+        let gone: Vec<PartitionId> = self
+            .handles
+            .keys()
+            .filter(|partition| **partition != PartitionId::CLUSTER)
+            .filter(|partition| !placed.get(partition).is_some_and(|nodes| nodes.contains(&me)))
+            .copied()
+            .collect();
+        for partition in gone {
+            self.stop(partition).await;
+        }
+        self.remove_strays(&catalog);
+    }
+
+    fn start(&mut self, partition: PartitionId, genesis: Genesis) {
+        let identity = (self.context.node(), self.context.me.incarnation);
+        let store = Arc::clone(&self.context.store);
+        let (handle, inbox) = ReplicaHandle::new(partition, identity, store);
+        self.context.routes.route(partition).add(Arc::clone(&handle));
+        self.handles.insert(partition, Arc::clone(&handle));
+        let context = Arc::clone(&self.context);
+        self.context.spawn(keep_alive(context, handle, inbox, genesis));
+    }
+
+    async fn stop(&mut self, partition: PartitionId) {
+        let Some(handle) = self.handles.remove(&partition) else { return };
+        self.context.routes.route(partition).remove(&handle);
+        stop_replica(&handle).await;
+        self.remove_state(partition);
+    }
+
+    /// Removes what the store still holds of databases that were dropped while this node slept.
+    fn remove_strays(&self, catalog: &Catalog) {
+        let Ok(stored) = self.context.store.partitions() else { return };
+        for partition in stored {
+            let known = partition == PartitionId::CLUSTER
+                || self.handles.contains_key(&partition)
+                // Newer than what this node has folded so far: nothing is known of it.
+                || partition.database >= catalog.next_database;
+            if !known {
+                self.remove_state(partition);
+            }
+        }
+    }
+
+    fn remove_state(&self, partition: PartitionId) {
+        let (store, node) = (Arc::clone(&self.context.store), self.context.node());
+        self.context.spawn_blocking(move || match store.remove(partition) {
+            Ok(()) => info!(%partition, %node, "replica removed"),
+            Err(error) => warn!(%partition, %node, %error, "replica not removed"),
+        });
+    }
+}
+
+/// Lets a replica finish what it has begun, and waits for its end.
+pub(crate) async fn stop_replica(handle: &ReplicaHandle) {
+    if handle.send(DriverInput::Stop).await && timeout(STOP_TIMEOUT, handle.ended()).await.is_err()
+    {
+        let (partition, node) = (handle.partition, handle.node);
+        warn!(%partition, %node, "replica did not settle what it had begun");
+    }
+}
+
+/// Tells the cluster that this node lives, and where.
+async fn register(context: Arc<NodeContext>, gateway: Gateway) {
+    let (node, incarnation) = (context.node(), context.me.incarnation);
+    let document = write(&NodeDocument::new(incarnation, &context.address));
+    let operation = Operation {
+        table: NODES,
+        key: node_key(node),
+        action: Action::Put { value: document },
+        condition: Condition::default(),
+    };
+    loop {
+        let request = WriteRequest {
+            operations: vec![operation.clone()],
+            idempotency: None,
+            deadline: Instant::now() + WRITE_TIMEOUT,
+        };
+        match gateway.publish(None, PartitionId::CLUSTER, request).await {
+            Ok(_) => {
+                let what = format!("node {node} started, incarnation {}", incarnation.0);
+                context.decisions.explain(EventKind::NodeStarted, None, what, Vec::new());
+                return;
+            }
+            Err(error) => {
+                warn!(%node, %error, "node not registered");
+                sleep(RETRY).await;
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for crate::events::DecisionEvent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}: {}", self.node, self.kind.name(), self.what)
+    }
+}
+
+/// Whether every node of `nodes` has registered in this life, as `catalog` shows.
+pub(crate) fn all_registered(
+    catalog: &Catalog,
+    lives: impl IntoIterator<Item = (NodeId, cortado_model::Incarnation)>,
+) -> bool {
+    lives.into_iter().all(|(node, incarnation)| {
+        catalog.nodes.get(&node).is_some_and(|facts| facts.incarnation == incarnation)
+    })
+}

@@ -1,0 +1,205 @@
+//! What the tasks of one node share: components, clocks, counters, and the way to one another.
+//!
+//! Start reading at [`NodeContext`].
+
+use crate::catalog::Catalog;
+use crate::clock::Clock;
+use crate::decisions::Decisions;
+use crate::metrics::NodeMetrics;
+use crate::routes::Routes;
+use crate::settings::Settings;
+use crate::vitals::Vitals;
+use cortado_cluster::Evidence;
+use cortado_log::Log;
+use cortado_model::{Incarnation, NodeId, PartitionId};
+use cortado_replica::Identity;
+use cortado_store::Store;
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinSet;
+use tracing::error;
+
+/// One life of a node, as its tasks see it.
+pub(crate) struct NodeContext {
+    pub(crate) me: Identity,
+    pub(crate) address: String,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) log: Arc<dyn Log>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Clock,
+    pub(crate) routes: Arc<Routes>,
+    pub(crate) metrics: Arc<NodeMetrics>,
+    pub(crate) vitals: Vitals,
+    pub(crate) decisions: Decisions,
+    /// As this node has folded it.
+    pub(crate) catalog: watch::Sender<Arc<Catalog>>,
+    /// The newest that any node of the process has folded.
+    pub(crate) newest_catalog: watch::Sender<Arc<Catalog>>,
+    /// `_cluster` has been applied to.
+    pub(crate) catalog_changed: Notify,
+    /// Something has happened that the watcher should not wait for its tick to see.
+    pub(crate) look_again: Notify,
+    /// What has been read in the log since the watcher last looked.
+    signs: Mutex<Vec<Evidence>>,
+    /// Why the node trusts itself less, if it does.
+    sickness: Mutex<Option<String>>,
+    ending: AtomicBool,
+    tasks: Mutex<JoinSet<()>>,
+    failures: mpsc::UnboundedSender<NodeFailure>,
+}
+
+/// A node cannot go on and must be started again.
+#[derive(Clone, Debug)]
+pub(crate) struct NodeFailure {
+    pub(crate) node: NodeId,
+    /// In which life; a later one is well.
+    pub(crate) incarnation: Incarnation,
+    pub(crate) why: String,
+}
+
+/// What a node needs from its process.
+pub(crate) struct NodeParts {
+    pub(crate) me: Identity,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) log: Arc<dyn Log>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Clock,
+    pub(crate) routes: Arc<Routes>,
+    pub(crate) metrics: Arc<NodeMetrics>,
+    pub(crate) decisions: Decisions,
+    pub(crate) newest_catalog: watch::Sender<Arc<Catalog>>,
+    pub(crate) failures: mpsc::UnboundedSender<NodeFailure>,
+}
+
+impl NodeContext {
+    pub(crate) fn new(parts: NodeParts) -> NodeContext {
+        let cluster = parts.newest_catalog.borrow().cluster;
+        NodeContext {
+            address: parts.settings.address.clone(),
+            vitals: Vitals::new(parts.clock),
+            catalog: watch::Sender::new(Arc::new(Catalog::empty(cluster))),
+            me: parts.me,
+            settings: parts.settings,
+            log: parts.log,
+            store: parts.store,
+            clock: parts.clock,
+            routes: parts.routes,
+            metrics: parts.metrics,
+            decisions: parts.decisions,
+            newest_catalog: parts.newest_catalog,
+            failures: parts.failures,
+            catalog_changed: Notify::new(),
+            look_again: Notify::new(),
+            signs: Mutex::default(),
+            sickness: Mutex::default(),
+            ending: AtomicBool::new(false),
+            tasks: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn node(&self) -> NodeId {
+        self.me.node
+    }
+
+    /// Something was read in the log.
+    pub(crate) fn heard(&self, sign: Evidence) {
+        let mut signs = lock(&self.signs);
+        if !signs.contains(&sign) {
+            signs.push(sign);
+        }
+    }
+
+    /// What has been read in the log since the last call.
+    pub(crate) fn take_signs(&self) -> Vec<Evidence> {
+        std::mem::take(&mut *lock(&self.signs))
+    }
+
+    /// Why the node trusts itself less, if it does.
+    pub(crate) fn sickness(&self) -> Option<String> {
+        lock(&self.sickness).clone()
+    }
+
+    pub(crate) fn set_sickness(&self, sickness: Option<String>) {
+        *lock(&self.sickness) = sickness;
+    }
+
+    /// How many replicas `partition` should have.
+    pub(crate) fn replica_count(&self, partition: PartitionId) -> usize {
+        if partition == PartitionId::CLUSTER {
+            return self.settings.nodes.len();
+        }
+        let catalog = self.catalog.borrow();
+        let database = catalog.database_by_id(partition.database);
+        // A partition that the catalog does not know yet is compared by nobody alone.
+        database.map_or(2, |database| database.placement(partition.number).len())
+    }
+
+    /// Whether the node is going away.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::Acquire)
+    }
+
+    /// The store of the node has failed: it must be opened again.
+    pub(crate) fn report_store_failure(&self, why: String) {
+        let Identity { node, incarnation } = self.me.clone();
+        // Without a process to tell, the node is ending anyway.
+        let _ = self.failures.send(NodeFailure { node, incarnation, why });
+    }
+
+    /// Runs `task` until it ends or the node does.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let mut tasks = lock(&self.tasks);
+        if !self.is_ending() {
+            tasks.spawn(task);
+        }
+        self.reap(&mut tasks);
+    }
+
+    /// Runs `work` beside the tasks; the node waits for it when it ends. `false` if it has ended.
+    pub(crate) fn spawn_blocking(&self, work: impl FnOnce() + Send + 'static) -> bool {
+        let mut tasks = lock(&self.tasks);
+        let runs = !self.is_ending();
+        if runs {
+            tasks.spawn_blocking(work);
+        }
+        self.reap(&mut tasks);
+        runs
+    }
+
+    /// Notices tasks that have died of a defect.
+    pub(crate) fn check_tasks(&self) {
+        self.reap(&mut lock(&self.tasks));
+    }
+
+    fn reap(&self, tasks: &mut JoinSet<()>) {
+        while let Some(ended) = tasks.try_join_next() {
+            if let Err(panic) = ended
+                && panic.is_panic()
+            {
+                let node = self.me.node;
+                error!(%node, %panic, "a task has died of a defect; the node starts again");
+                self.report_store_failure(format!("a task has died of a defect: {panic}"));
+            }
+        }
+    }
+
+    /// Ends every task without any goodbye.
+    pub(crate) fn abort(&self) {
+        self.ending.store(true, Ordering::Release);
+        lock(&self.tasks).abort_all();
+    }
+
+    /// Ends every task as [`abort`](Self::abort) does, and waits until none is left.
+    pub(crate) async fn end(&self) {
+        self.abort();
+        let mut tasks = std::mem::take(&mut *lock(&self.tasks));
+        tasks.shutdown().await;
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing panics while it holds one of these locks with the value half changed.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

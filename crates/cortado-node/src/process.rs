@@ -1,0 +1,242 @@
+//! The nodes of this process, and what they share.
+//!
+//! Start reading at [`Process::start_node`] and [`Process::kill`].
+
+use crate::catalog::Catalog;
+use crate::cluster::StoreFactory;
+use crate::clock::{Clock, wall};
+use crate::decisions::Decisions;
+use crate::events::EventKind;
+use crate::gateway::{Gateway, KeyRegistry};
+use crate::metrics::{GatewayMetrics, NodeMetrics};
+use crate::node::{NodeError, run_node};
+use crate::node_context::{NodeContext, NodeFailure, NodeParts};
+use crate::routes::Routes;
+use crate::settings::Settings;
+use cortado_log::Log;
+use cortado_model::{Incarnation, NodeId};
+use cortado_replica::Identity;
+use cortado_store::{Store, StoreError};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, Weak};
+use std::time::Duration;
+use tokio::sync::{Mutex, mpsc, watch};
+use tokio::time::{Instant, sleep};
+use tracing::{info, warn};
+
+/// How long a node's former store may take to be let go of by requests that still read it.
+const STORE_RELEASE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often that is looked at.
+const STORE_RELEASE_LOOK: Duration = Duration::from_millis(2);
+
+/// Everything that the gateway and the nodes of one process share.
+pub(crate) struct Process {
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) log: Arc<dyn Log>,
+    pub(crate) clock: Clock,
+    pub(crate) routes: Arc<Routes>,
+    pub(crate) metrics: Arc<GatewayMetrics>,
+    pub(crate) keys: Arc<KeyRegistry>,
+    /// The newest catalog that any node has folded.
+    pub(crate) newest_catalog: watch::Sender<Arc<Catalog>>,
+    /// Whose turn it is to serve a read that any replica may serve.
+    pub(crate) turn: AtomicUsize,
+    stores: Arc<dyn StoreFactory>,
+    nodes: BTreeMap<NodeId, Slot>,
+    failures: mpsc::UnboundedSender<NodeFailure>,
+    ending: AtomicBool,
+}
+
+/// The place of one node, whether it runs or not.
+struct Slot {
+    metrics: Arc<NodeMetrics>,
+    running: RwLock<Option<Arc<NodeContext>>>,
+    /// Held while the node is started or ended.
+    changing: Mutex<Former>,
+}
+
+/// What earlier lives of a node have left.
+#[derive(Default)]
+struct Former {
+    /// The last one; 0 before the first.
+    incarnation: u64,
+    store: Option<Weak<dyn Store>>,
+}
+
+
+impl Process {
+    pub(crate) fn new(
+        settings: Settings,
+        log: Arc<dyn Log>,
+        stores: Arc<dyn StoreFactory>,
+        catalog: Catalog,
+        failures: mpsc::UnboundedSender<NodeFailure>,
+    ) -> Process {
+        let metrics = Arc::new(GatewayMetrics::default());
+        let slot = || Slot {
+            metrics: Arc::default(),
+            running: RwLock::default(),
+            changing: Mutex::default(),
+        };
+        let nodes = settings.nodes().map(|node| (node, slot())).collect();
+        Process {
+            settings: Arc::new(settings),
+            log,
+            clock: Clock::start(),
+            routes: Arc::new(Routes::new(Arc::clone(&metrics))),
+            metrics,
+            keys: Arc::default(),
+            newest_catalog: watch::Sender::new(Arc::new(catalog)),
+            turn: AtomicUsize::new(0),
+            stores,
+            nodes,
+            failures,
+            ending: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_ending(&self) {
+        self.ending.store(true, Ordering::Release);
+    }
+
+    /// The node's present life, if it runs.
+    pub(crate) fn running(&self, node: NodeId) -> Option<Arc<NodeContext>> {
+        self.nodes.get(&node).and_then(Slot::running)
+    }
+
+    /// Every node that runs.
+    pub(crate) fn all_running(&self) -> Vec<Arc<NodeContext>> {
+        self.nodes.values().filter_map(Slot::running).collect()
+    }
+
+    /// What each node has counted, and whether it runs.
+    pub(crate) fn node_metrics(&self) -> Vec<(NodeId, bool, Arc<NodeMetrics>)> {
+        let nodes = self.nodes.iter();
+        let counted = nodes.map(|(node, slot)| {
+            (*node, slot.running().is_some(), Arc::clone(&slot.metrics))
+        });
+        counted.collect()
+    }
+
+    /// Lets every node look at what it has folded of `_cluster`.
+    pub(crate) fn refresh_catalogs(&self) {
+        for context in self.all_running() {
+            context.catalog_changed.notify_one();
+        }
+    }
+
+    /// Tells the decision log of something that the process did, not one of its nodes.
+    pub(crate) fn explain(&self, kind: EventKind, what: String) {
+        if let Some(context) = self.all_running().first() {
+            context.decisions.explain(kind, None, what, Vec::new());
+        }
+    }
+
+    /// Starts a node: a new incarnation, from what its store holds.
+    ///
+    /// # Errors
+    /// Nothing was started.
+    pub(crate) async fn start_node(
+        process: &Arc<Process>,
+        node: NodeId,
+    ) -> Result<(), NodeError> {
+        let slot = process.nodes.get(&node).ok_or(NodeError::NoSuchNode)?;
+        let mut former = slot.changing.lock().await;
+        if slot.running().is_some() {
+            return Err(NodeError::AlreadyRunning);
+        }
+        if process.is_ending() {
+            return Err(NodeError::Ending);
+        }
+        await_release(former.store.as_ref()).await?;
+        let store = process.open_store(node).await?;
+        former.store = Some(Arc::downgrade(&store));
+        former.incarnation = wall().0.max(former.incarnation + 1);
+        let incarnation = Incarnation(former.incarnation);
+        let metrics = Arc::clone(&slot.metrics);
+        let (decisions, entries) = Decisions::new(node, Arc::clone(&metrics));
+        let context = Arc::new(NodeContext::new(NodeParts {
+            me: Identity { node, incarnation },
+            settings: Arc::clone(&process.settings),
+            log: Arc::clone(&process.log),
+            store,
+            clock: process.clock,
+            routes: Arc::clone(&process.routes),
+            metrics,
+            decisions,
+            newest_catalog: process.newest_catalog.clone(),
+            failures: process.failures.clone(),
+        }));
+        *slot.running.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&context));
+        info!(%node, incarnation = incarnation.0, "node starts");
+        run_node(&context, Gateway { process: Arc::clone(process) }, entries);
+        Ok(())
+    }
+
+    /// Ends a node without any goodbye.
+    ///
+    /// # Errors
+    /// Nothing was ended.
+    pub(crate) async fn kill(&self, node: NodeId) -> Result<(), NodeError> {
+        self.end_node(node, None).await
+    }
+
+    /// Ends a node; with `life`, only if that is its present one.
+    pub(crate) async fn end_node(
+        &self,
+        node: NodeId,
+        life: Option<Incarnation>,
+    ) -> Result<(), NodeError> {
+        let slot = self.nodes.get(&node).ok_or(NodeError::NoSuchNode)?;
+        // Until the end, so that nobody opens the store while it is still in use.
+        let former = slot.changing.lock().await;
+        let context = slot.running().ok_or(NodeError::NotRunning)?;
+        if life.is_some_and(|life| life != context.me.incarnation) {
+            return Err(NodeError::NotRunning);
+        }
+        context.abort();
+        *slot.running.write().unwrap_or_else(PoisonError::into_inner) = None;
+        for route in self.routes.all() {
+            if let Some(replica) = route.replica(node)
+                && replica.incarnation == context.me.incarnation
+            {
+                route.remove(&replica);
+            }
+        }
+        context.end().await;
+        warn!(%node, incarnation = context.me.incarnation.0, "node ended");
+        drop(former);
+        Ok(())
+    }
+
+    async fn open_store(&self, node: NodeId) -> Result<Arc<dyn Store>, NodeError> {
+        let stores = Arc::clone(&self.stores);
+        let opened = tokio::task::spawn_blocking(move || stores.open(node)).await;
+        let why = "opening the store has died of a defect".to_owned();
+        let opened = opened.unwrap_or(Err(StoreError::Failed { why }));
+        opened.map_err(NodeError::Store)
+    }
+}
+
+impl Slot {
+    fn running(&self) -> Option<Arc<NodeContext>> {
+        self.running.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Waits until nobody holds a node's former store any more.
+async fn await_release(store: Option<&Weak<dyn Store>>) -> Result<(), NodeError> {
+    let give_up_at = Instant::now() + STORE_RELEASE_TIMEOUT;
+    while store.is_some_and(|store| store.strong_count() > 0) {
+        if Instant::now() >= give_up_at {
+            return Err(NodeError::StoreInUse);
+        }
+        sleep(STORE_RELEASE_LOOK).await;
+    }
+    Ok(())
+}

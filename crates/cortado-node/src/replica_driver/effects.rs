@@ -1,0 +1,353 @@
+//! Doing what the core wants done.
+//!
+//! Start reading at [`ReplicaDriver::absorb`], then [`ReplicaDriver::settle`].
+
+use super::requests::{Settled, Waiting};
+use super::{Halt, ReplicaDriver};
+use crate::events::EventKind;
+use crate::gateway::{WriteError, Written};
+use crate::inbox::WriteEnd;
+use crate::remembered_answer::RememberedAnswer;
+use bytes::Bytes;
+use cortado_model::limits::IDEMPOTENCY_RETENTION_MS;
+use cortado_model::{PartitionId, WallMillis};
+use cortado_replica::{Answer, Apply, Committed, Effect, Event, FoldState, RequestId};
+use cortado_store::{Batch, StoreError, StoredDocument};
+use std::sync::Arc;
+use tokio::time::Instant;
+use tracing::{debug, error, info, warn};
+
+impl ReplicaDriver<'_> {
+    /// Sorts what the core wants done. Appends go out first, stores and answers come with
+    /// [`settle`](Self::settle), so that neighbours share a batch.
+    pub(super) fn absorb(&mut self) -> Result<(), Halt> {
+        let mut effects = std::mem::take(&mut self.effects);
+        let mut halt = Ok(());
+        for effect in effects.drain(..) {
+            let done = self.absorb_one(effect);
+            halt = halt.and(done);
+        }
+        // Keeps its memory.
+        self.effects = effects;
+        if self.appends.is_full() {
+            self.send_appends();
+        }
+        halt
+    }
+
+    fn absorb_one(&mut self, effect: Effect) -> Result<(), Halt> {
+        match effect {
+            Effect::Append { token, records } => self.appends.collect(token, records),
+            Effect::Recover => self.recovering = true,
+            Effect::Apply(apply) => merge(&mut self.to_apply, apply),
+            Effect::Answer { request, answer } => self.answers.push((request, answer)),
+            Effect::Digest { at } => {
+                self.apply()?;
+                self.hash_state(at)?;
+            }
+            Effect::Trim(trim) => {
+                self.apply()?;
+                self.trim(trim);
+            }
+            Effect::Event(event) => return self.on_event(event),
+        }
+        Ok(())
+    }
+
+    /// Duty 5: appends, then the store, then the answers.
+    pub(super) fn settle(&mut self) -> Result<(), Halt> {
+        self.absorb()?;
+        self.send_appends();
+        self.apply()?;
+        if !self.answers.is_empty() {
+            // Whoever is answered may look at once: the handle must not lag behind.
+            self.show();
+            let mut answers = std::mem::take(&mut self.answers);
+            for (request, answer) in answers.drain(..) {
+                self.answer(request, answer);
+            }
+            self.answers = answers;
+        }
+        Ok(())
+    }
+
+    /// Duty 6: committed transactions and the fold state behind them, in one batch.
+    pub(super) fn apply(&mut self) -> Result<(), Halt> {
+        let Some(apply) = self.to_apply.take() else { return Ok(()) };
+        let partition = self.handle.partition;
+        let transactions = apply.transactions.len() as u64;
+        let state = apply.state.clone();
+        self.handle.show_applying(state.last);
+        let mut batch = batch_of(apply);
+        batch.trim_bookmarks_below = self.trim_bookmarks_below.take();
+        let begun = Instant::now();
+        self.context.vitals.store_begun();
+        let applied = self.context.store.apply(partition, batch);
+        let took = begun.elapsed();
+        self.context.vitals.store_ended(took, applied.is_ok());
+        applied.map_err(halt_of)?;
+        self.context.metrics.apply.observe(took);
+        self.context.metrics.transactions.add(transactions);
+        self.stored = state;
+        if partition == PartitionId::CLUSTER && transactions > 0 {
+            self.context.catalog_changed.notify_one();
+        }
+        Ok(())
+    }
+
+    fn answer(&mut self, request: RequestId, answer: Answer) {
+        let Some(waiting) = self.requests.take(request) else { return };
+        match waiting {
+            Waiting::Write { reply, results } => reply.answer(match answer {
+                Answer::Committed { scn, time, etag } => Ok(Written {
+                    partition: self.handle.partition.number,
+                    scn,
+                    time,
+                    etag,
+                    results,
+                    repeated: false,
+                }),
+                Answer::NotDone(why) => Err(WriteEnd::NotDone(why)),
+                // A write is never answered with `Ready`; if it were, nobody could tell.
+                Answer::Unknown | Answer::Ready => Err(WriteEnd::Unknown),
+            }),
+            Waiting::Settle { reply, outcome } => {
+                let answer = match answer {
+                    Answer::Ready => self.settled(outcome),
+                    Answer::NotDone(why) => Err(WriteEnd::NotDone(why)),
+                    // Nothing was published for it, so nothing can have happened.
+                    Answer::Unknown | Answer::Committed { .. } => {
+                        Err(WriteEnd::NotDone(cortado_replica::NotDone::Offline))
+                    }
+                };
+                reply.answer(answer);
+            }
+            Waiting::Read(reply) | Waiting::HandOff(reply) => {
+                let answer = match answer {
+                    Answer::Ready | Answer::Committed { .. } => Ok(()),
+                    Answer::NotDone(why) => Err(why),
+                    Answer::Unknown => Err(cortado_replica::NotDone::Offline),
+                };
+                // A caller that has gone away wants no answer.
+                let _ = reply.send(answer);
+            }
+        }
+    }
+
+    fn settled(&mut self, outcome: Settled) -> Result<Written, WriteEnd> {
+        let fold = self.core.fold();
+        match outcome {
+            Settled::Refused(error) => Err(WriteEnd::Final(error)),
+            Settled::Unchanged(results) => Ok(Written {
+                partition: self.handle.partition.number,
+                scn: fold.last,
+                time: fold.time,
+                etag: cortado_replica::etag_of(fold.genesis.partition, fold.last),
+                results,
+                repeated: false,
+            }),
+            Settled::Remembered { key, fingerprint } => match self.remembered(&key) {
+                Ok(Some((time, answer))) => {
+                    self.repeat(time, &answer, fingerprint).map_err(WriteEnd::Final)
+                }
+                // What was in flight is gone, or the store is: evaluate it again.
+                Ok(None) | Err(_) => Err(WriteEnd::NotDone(cortado_replica::NotDone::Changing)),
+            },
+        }
+    }
+
+    /// The first answer to a write that came again.
+    fn repeat(
+        &self,
+        time: WallMillis,
+        answer: &RememberedAnswer,
+        fingerprint: u128,
+    ) -> Result<Written, WriteError> {
+        match answer.results() {
+            Some(results) if answer.fingerprint == fingerprint => Ok(Written {
+                partition: self.handle.partition.number,
+                scn: answer.scn,
+                time,
+                etag: answer.etag,
+                results,
+                repeated: true,
+            }),
+            Some(_) | None => Err(WriteError::KeyReused),
+        }
+    }
+
+    fn on_event(&mut self, event: Event) -> Result<(), Halt> {
+        let partition = self.handle.partition;
+        let now = self.context.clock.steady();
+        match event {
+            Event::Heard { node, incarnation } => {
+                if !self.heard.contains(&(node, incarnation)) {
+                    self.heard.push((node, incarnation));
+                }
+            }
+            Event::NewGeneration { generation, leader, previous_end } => {
+                info!(%partition, %generation, %leader, %previous_end, "new generation");
+                let claimant = self.core.fold().claimant.as_ref();
+                let incarnation = claimant.map(|claimant| (claimant.node, claimant.incarnation));
+                self.handle.update_leadership(|shown| {
+                    shown.generation = generation;
+                    shown.leader = incarnation;
+                    shown.stepped_down = None;
+                    (shown.heard_at, shown.since) = (now, now);
+                });
+            }
+            Event::Serving { generation } => info!(%partition, %generation, "serving as leader"),
+            Event::Resigned { generation, not_done } => {
+                self.context.metrics.resignations.add(1);
+                info!(%partition, %generation, not_done, "resigned");
+            }
+            Event::SteppedDown { generation, to } => {
+                info!(%partition, %generation, ?to, "leader stepped down");
+                self.handle.update_leadership(|shown| {
+                    shown.stepped_down = Some(cortado_replica::StepDown { to });
+                    shown.since = now;
+                });
+                self.context.look_again.notify_one();
+            }
+            Event::ClaimLost { generation } => {
+                self.context.metrics.claims_lost.add(1);
+                info!(%partition, %generation, "claim lost");
+            }
+            Event::Void { offset, why } => {
+                self.context.metrics.count_void(why);
+                if why != cortado_replica::Why::Heartbeat {
+                    debug!(%partition, %offset, ?why, "record is void");
+                }
+            }
+            Event::Republishing { records } => {
+                warn!(%partition, records, "publishing again from the checkpoint");
+            }
+            Event::Offline { offset, breakage } => {
+                error!(%partition, %offset, %breakage, "replica has stopped");
+                let why = breakage.to_string();
+                return Err(Halt::Broken { at: offset, why });
+            }
+        }
+        Ok(())
+    }
+
+    /// What is remembered under an idempotency key, unless its time has passed.
+    pub(super) fn remembered(
+        &self,
+        key: &[u8],
+    ) -> Result<Option<(WallMillis, RememberedAnswer)>, StoreError> {
+        let view = self.context.store.view(self.handle.partition)?;
+        crate::gateway::remembered_in(view.as_ref(), key, self.context.clock.now().wall)
+    }
+
+    /// Tells the decision log what became of this replica.
+    pub(super) fn explain(&self, kind: EventKind, what: String, evidence: Vec<String>) {
+        self.context.decisions.explain(kind, Some(self.handle.partition), what, evidence);
+    }
+
+    /// Lets the log forget, once this replica's bookmarks have.
+    fn trim(&mut self, trim: cortado_replica::Trim) {
+        let partition = self.handle.partition;
+        match self.first_bookmark_at(trim) {
+            Ok(scn) => self.trim_bookmarks_below = scn.or(self.trim_bookmarks_below),
+            Err(error) => warn!(%partition, %error, "bookmarks not trimmed"),
+        }
+        let trimmed = self.context.log.trim(partition, trim.below);
+        let context = Arc::clone(self.context);
+        let leads = self.core.role() == cortado_replica::Role::Leader;
+        self.context.spawn(async move {
+            match trimmed.await {
+                Ok(()) => {
+                    info!(%partition, below = %trim.below, snapshot = %trim.snapshot, "log trimmed");
+                    if leads {
+                        let what = format!("the log may forget offsets below {}", trim.below);
+                        let evidence = vec![format!("equal snapshots at {}", trim.snapshot)];
+                        let kind = EventKind::Trim;
+                        context.decisions.explain(kind, Some(partition), what, evidence);
+                    }
+                }
+                Err(error) => warn!(%partition, %error, "log not trimmed"),
+            }
+        });
+    }
+
+    /// The SCN below which every bookmark points below `trim.below`.
+    fn first_bookmark_at(
+        &self,
+        trim: cortado_replica::Trim,
+    ) -> Result<Option<cortado_model::Scn>, StoreError> {
+        let view = self.context.store.view(self.handle.partition)?;
+        let mut at = trim.snapshot;
+        while let Some((scn, bytes)) = view.bookmark(at)? {
+            let usable = FoldState::decode(&bytes).is_ok_and(|s| s.next_offset >= trim.below);
+            let before = scn.to_u64().checked_sub(1).and_then(cortado_model::Scn::from_u64);
+            match before {
+                Some(before) if usable => at = before,
+                Some(_) | None => return Ok(Some(at)),
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Adds an apply behind another one.
+fn merge(to_apply: &mut Option<Apply>, apply: Apply) {
+    match to_apply {
+        None => *to_apply = Some(apply),
+        Some(merged) => {
+            merged.transactions.extend(apply.transactions);
+            merged.bookmarks.extend(apply.bookmarks);
+            merged.state = apply.state;
+        }
+    }
+}
+
+/// The store's words for what the core wants applied.
+fn batch_of(apply: Apply) -> Batch {
+    let mut batch = Batch { checkpoint: apply.state.encode(), ..Batch::default() };
+    let time = apply.state.time;
+    for Committed { scn, time, transaction } in apply.transactions {
+        if let Some(idempotency) = transaction.idempotency {
+            // All changes of a transaction share its etag; without changes there is none to tell.
+            let etag = cortado_replica::etag_of(apply.state.genesis.partition, scn);
+            let answer = RememberedAnswer {
+                scn,
+                etag,
+                fingerprint: idempotency.fingerprint,
+                statuses: idempotency.statuses,
+            };
+            batch.remember.push((time, idempotency.key, answer.encode()));
+        }
+        for change in transaction.changes {
+            let document = change.written.map(|written| StoredDocument {
+                etag: change.etag,
+                scn,
+                time,
+                schema_version: written.schema_version,
+                value: written.value,
+            });
+            batch.documents.push((change.table, change.key, document));
+        }
+    }
+    if !batch.remember.is_empty() {
+        batch.forget_before = Some(horizon(time));
+    }
+    for state in &apply.bookmarks {
+        batch.bookmarks.push((state.last, Bytes::clone(&state.encode())));
+    }
+    batch
+}
+
+/// Idempotency keys remembered before this log time count as forgotten.
+pub(super) fn horizon(time: WallMillis) -> WallMillis {
+    WallMillis(time.0.saturating_sub(IDEMPOTENCY_RETENTION_MS))
+}
+
+/// Duty 6: what each failure of the store means for the replica.
+pub(super) fn halt_of(error: StoreError) -> Halt {
+    match error {
+        StoreError::Full { why } => Halt::StoreFull { why },
+        StoreError::Damaged { why } => Halt::Damaged { why },
+        StoreError::Failed { why } => Halt::StoreFailed { why },
+    }
+}

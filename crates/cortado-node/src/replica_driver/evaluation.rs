@@ -1,0 +1,154 @@
+//! Writes, evaluated against everything that the leader has promised so far.
+//!
+//! Start reading at [`ReplicaDriver::on_write`].
+
+use super::effects::halt_of;
+use super::requests::{Settled, WriteReply};
+use super::{Halt, ReplicaDriver};
+use crate::catalog::Database;
+use crate::gateway::{IdempotencyKey, WriteError};
+use crate::inbox::{WriteCommand, WriteEnd};
+use crate::remembered_answer::code_of;
+use cortado_document::{Change, Current, Done, Operation};
+use cortado_log::RECORD_BYTES_MAX;
+use cortado_replica::{
+    DraftChange, DraftIdempotency, Input, NotDone, ReadNeed, Role, Write, Written,
+};
+use cortado_store::StoreError;
+
+/// What a write comes to when it is evaluated.
+enum Evaluation {
+    /// These changes, if they commit.
+    Publish { changes: Vec<DraftChange>, results: Vec<Done> },
+    /// Nothing to publish: the answer rests on what is in flight.
+    Settle(Settled),
+}
+
+impl ReplicaDriver<'_> {
+    /// Duty 4: evaluates and feeds a write with nothing fed in between.
+    pub(super) fn on_write(&mut self, command: WriteCommand) -> Result<(), Halt> {
+        let WriteCommand { database, operations, idempotency, ticket, reply, key_guard } = command;
+        if !ticket.begin() {
+            // Withdrawn: the client has been told that nothing was begun.
+            return Ok(());
+        }
+        let reply = WriteReply { reply, key_guard };
+        if let Some(why) = self.why_not_leading() {
+            reply.answer(Err(WriteEnd::NotDone(why)));
+            return Ok(());
+        }
+        if self.to_apply.is_some() || !self.effects.is_empty() {
+            // What was committed is in flight no longer and must be in the store instead.
+            self.settle()?;
+        }
+        let evaluation = self.evaluate(database.as_deref(), operations, idempotency.as_ref());
+        match evaluation {
+            Ok(Evaluation::Publish { changes, results }) => {
+                let idempotency = idempotency.map(|idempotency| DraftIdempotency {
+                    key: idempotency.key,
+                    fingerprint: idempotency.fingerprint,
+                    statuses: results.iter().copied().map(code_of).collect(),
+                });
+                let request = self.requests.write(reply, results);
+                self.step(Input::Write(Write { request, changes, idempotency }));
+            }
+            Ok(Evaluation::Settle(outcome)) => {
+                let request = self.requests.settle(reply, outcome);
+                let need = match self.context.log.local_end(self.handle.partition) {
+                    Some(end) => ReadNeed::Folded(end),
+                    None => ReadNeed::Lease,
+                };
+                self.step(Input::Settle { request, need });
+            }
+            Err(error) => {
+                reply.answer(Err(WriteEnd::NotDone(NotDone::Offline)));
+                return Err(halt_of(error));
+            }
+        }
+        self.absorb()
+    }
+
+    fn why_not_leading(&self) -> Option<NotDone> {
+        match self.core.role() {
+            Role::Leader if self.stopping => Some(NotDone::Changing),
+            Role::Leader => None,
+            Role::Opening | Role::SteppingDown => Some(NotDone::Changing),
+            Role::Follower | Role::Candidate => Some(NotDone::NotLeader),
+            Role::Offline => Some(NotDone::Offline),
+        }
+    }
+
+    fn evaluate(
+        &self,
+        database: Option<&Database>,
+        operations: Vec<Operation>,
+        idempotency: Option<&IdempotencyKey>,
+    ) -> Result<Evaluation, StoreError> {
+        if let Some(IdempotencyKey { key, fingerprint }) = idempotency
+            && (self.core.in_flight_key(key).is_some() || self.remembered(key)?.is_some())
+        {
+            let (key, fingerprint) = (key.clone(), *fingerprint);
+            return Ok(Evaluation::Settle(Settled::Remembered { key, fingerprint }));
+        }
+        let mut changes = Vec::with_capacity(operations.len());
+        let mut results = Vec::with_capacity(operations.len());
+        // Room for the header, the idempotency key and a status for each operation.
+        let mut bytes = 512 + 2 * operations.len();
+        for (index, operation) in operations.into_iter().enumerate() {
+            let evaluated = match self.evaluate_one(database, &operation)? {
+                Ok(evaluated) => evaluated,
+                Err(refusal) => {
+                    let refused = WriteError::Refused { operation: index, refusal };
+                    return Ok(Evaluation::Settle(Settled::Refused(refused)));
+                }
+            };
+            results.push(evaluated.done);
+            let Some(change) = evaluated.change else { continue };
+            let draft = draft(database, operation, change);
+            let value_bytes = draft.written.as_ref().map_or(0, |written| written.value.len());
+            bytes += 40 + draft.key.as_bytes().len() + value_bytes;
+            changes.push(draft);
+        }
+        if bytes > RECORD_BYTES_MAX {
+            let too_large = WriteError::TooLarge { bytes, bytes_max: RECORD_BYTES_MAX };
+            return Ok(Evaluation::Settle(Settled::Refused(too_large)));
+        }
+        if changes.is_empty() {
+            return Ok(Evaluation::Settle(Settled::Unchanged(results)));
+        }
+        Ok(Evaluation::Publish { changes, results })
+    }
+
+    /// One operation against the newest promised state of its document.
+    fn evaluate_one(
+        &self,
+        database: Option<&Database>,
+        operation: &Operation,
+    ) -> Result<Result<cortado_document::Evaluated, cortado_document::Refusal>, StoreError> {
+        let table = database.and_then(|database| database.table_by_id(operation.table));
+        let schema = table.and_then(|table| table.schema.as_ref());
+        if let Some(change) = self.core.in_flight(operation.table, &operation.key) {
+            let written = change.written.as_ref();
+            let current =
+                written.map(|written| Current { etag: change.etag, value: &written.value });
+            return Ok(operation.evaluate(current, schema));
+        }
+        let partition = self.handle.partition;
+        let stored = self.context.store.get(partition, operation.table, &operation.key)?;
+        let current =
+            stored.as_ref().map(|stored| Current { etag: stored.etag, value: &stored.value });
+        Ok(operation.evaluate(current, schema))
+    }
+}
+
+fn draft(database: Option<&Database>, operation: Operation, change: Change) -> DraftChange {
+    let table = database.and_then(|database| database.table_by_id(operation.table));
+    let written = match change {
+        Change::Write(document) => Some(Written {
+            schema_version: table.map_or(0, |table| table.schema_version),
+            value: document.into_bytes(),
+        }),
+        Change::Remove => None,
+    };
+    DraftChange { table: operation.table, key: operation.key, written }
+}

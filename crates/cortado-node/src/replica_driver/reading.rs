@@ -1,0 +1,119 @@
+//! Reading the log: a follower in big strides, a leader only where it must.
+//!
+//! Start reading at [`ReplicaDriver::read_log`].
+
+use super::{Halt, ReplicaDriver};
+use cortado_log::ReadError;
+use cortado_model::LogOffset;
+use cortado_replica::{Input, Role};
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+use tracing::warn;
+
+/// A follower lets records gather this long, so that it wakes and writes its store for many at
+/// once and leaves the processors to the leaders. Whoever waits for it is served at once.
+const GATHER: Duration = Duration::from_millis(5);
+/// A log that cannot be read now is read again after this.
+const RETRY: Duration = Duration::from_millis(100);
+/// Bytes of one read: enough for a good batch, few enough to stay within a processor's cache.
+const READ_BYTES_MAX: usize = 1 << 20;
+/// Reads in a row before requests get their turn.
+const READS_PER_TURN: usize = 4;
+
+/// When the log is to be read next.
+#[derive(Default)]
+pub(super) struct Pace {
+    due: Option<Instant>,
+}
+
+impl Pace {
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// Whether a new end should wake the driver, rather than the time or an acknowledgement.
+    pub(super) fn watches_end(&self, nothing_appended: bool) -> bool {
+        self.due.is_none() && nothing_appended
+    }
+}
+
+impl ReplicaDriver<'_> {
+    /// Duties 2 and 8: feeds the log's records, in order and without holes, as the core needs them.
+    pub(super) async fn read_log(&mut self) -> Result<(), Halt> {
+        for _ in 0..READS_PER_TURN {
+            let urgent = self.requests.has_reads() || self.core.role() != Role::Follower;
+            let mut end = *self.end.borrow_and_update();
+            if urgent && let Some(local) = self.context.log.local_end(self.handle.partition) {
+                end = end.max(local);
+            }
+            if !self.core.needs_records(end) {
+                self.pace.due = None;
+                return Ok(());
+            }
+            let now = Instant::now();
+            if !urgent && self.pace.due.is_none_or(|due| now < due) {
+                self.pace.due.get_or_insert(now + GATHER);
+                return Ok(());
+            }
+            self.pace.due = None;
+            if !self.read_once().await? {
+                return Ok(());
+            }
+        }
+        // There is more, but others have waited.
+        self.pace.due = Some(Instant::now());
+        Ok(())
+    }
+
+    /// Answers whether there may be more to read at once.
+    async fn read_once(&mut self) -> Result<bool, Halt> {
+        let from = self.core.fold().next_offset;
+        let partition = self.handle.partition;
+        match self.context.log.read(partition, from, READ_BYTES_MAX).await {
+            Ok(entries) if entries.is_empty() => {
+                self.pace.due = Some(Instant::now() + GATHER);
+                Ok(false)
+            }
+            Ok(entries) => {
+                let bytes: usize = entries.iter().map(|entry| entry.record.len()).sum();
+                self.rounds.log_grew(bytes as u64);
+                let records = entries.into_iter().map(|entry| (entry.offset, entry.record));
+                self.step(Input::Records(records.collect()));
+                self.settle()?;
+                self.show();
+                Ok(bytes >= READ_BYTES_MAX / 2)
+            }
+            Err(ReadError::Trimmed { first }) => Err(Halt::Trimmed { first }),
+            Err(ReadError::Damaged { why }) => Err(Halt::Broken { at: from, why }),
+            Err(error @ ReadError::Unavailable(_)) => {
+                warn!(%partition, %from, %error, "log not read");
+                self.pace.due = Some(Instant::now() + RETRY);
+                Ok(false)
+            }
+        }
+    }
+
+    /// Duty 7: the log has not said where records are. Finds out what it holds, all of it.
+    pub(super) async fn recover(&mut self) -> Result<(), Halt> {
+        let partition = self.handle.partition;
+        let end = loop {
+            match self.context.log.end(partition).await {
+                Ok(end) => break end,
+                Err(error) => {
+                    warn!(%partition, %error, "log's end unknown");
+                    sleep(RETRY).await;
+                }
+            }
+        };
+        while self.core.fold().next_offset < end {
+            let before: LogOffset = self.core.fold().next_offset;
+            self.read_once().await?;
+            if self.core.fold().next_offset == before {
+                sleep(GATHER).await;
+            }
+        }
+        self.recovering = false;
+        self.step(Input::CaughtUp { end });
+        self.settle()
+    }
+}

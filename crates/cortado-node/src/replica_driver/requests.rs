@@ -1,0 +1,124 @@
+//! Who waits for which answer of the core.
+//!
+//! Dropping a waiting request tells its caller that the replica went away. Start reading at
+//! [`Waiting`].
+
+use crate::gateway::{KeyGuard, WriteError, Written};
+use crate::inbox::WriteEnd;
+use bytes::Bytes;
+use cortado_document::Done;
+use cortado_replica::{NotDone, RequestId};
+use std::collections::HashMap;
+use std::sync::Arc;
+use tokio::sync::oneshot;
+
+/// Where the answer to a write goes.
+pub(super) struct WriteReply {
+    pub(super) reply: oneshot::Sender<Result<Written, WriteEnd>>,
+    /// Released with the answer.
+    pub(super) key_guard: Option<Arc<KeyGuard>>,
+}
+
+impl WriteReply {
+    pub(super) fn answer(self, answer: Result<Written, WriteEnd>) {
+        // A key may be used again as soon as somebody can know how this use of it ended.
+        drop(self.key_guard);
+        // A client that has gone away wants no answer.
+        let _ = self.reply.send(answer);
+    }
+}
+
+/// A request that the core knows by its id.
+pub(super) enum Waiting {
+    /// Published; done when committed.
+    Write {
+        /// Where the answer goes.
+        reply: WriteReply,
+        /// How each operation goes if it commits.
+        results: Vec<Done>,
+    },
+    /// Evaluated, with nothing to publish; due when everything it rests on is committed.
+    Settle {
+        /// Where the answer goes.
+        reply: WriteReply,
+        /// What it will be.
+        outcome: Settled,
+    },
+    /// Waits until the store shows enough.
+    Read(oneshot::Sender<Result<(), NotDone>>),
+    /// Waits until the step-down is committed.
+    HandOff(oneshot::Sender<Result<(), NotDone>>),
+}
+
+/// What a write without a transaction comes to.
+pub(super) enum Settled {
+    /// It is refused.
+    Refused(WriteError),
+    /// Its operations change nothing.
+    Unchanged(Vec<Done>),
+    /// Its idempotency key is in flight or remembered: look the answer up again.
+    Remembered {
+        /// The key.
+        key: Bytes,
+        /// Of this request.
+        fingerprint: u128,
+    },
+}
+
+/// All requests that the core has not answered.
+#[derive(Default)]
+pub(super) struct Requests {
+    next: u64,
+    /// By the number of the request.
+    waiting: HashMap<u64, Waiting>,
+    /// How many of them are reads.
+    reads: usize,
+}
+
+impl Requests {
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Whether somebody waits for this replica to fold further.
+    pub(super) fn has_reads(&self) -> bool {
+        self.reads > 0
+    }
+
+    pub(super) fn read(&mut self, reply: oneshot::Sender<Result<(), NotDone>>) -> RequestId {
+        self.reads += 1;
+        self.insert(Waiting::Read(reply))
+    }
+
+    pub(super) fn hand_off(&mut self, reply: oneshot::Sender<Result<(), NotDone>>) -> RequestId {
+        self.insert(Waiting::HandOff(reply))
+    }
+
+    pub(super) fn write(&mut self, reply: WriteReply, results: Vec<Done>) -> RequestId {
+        self.insert(Waiting::Write { reply, results })
+    }
+
+    pub(super) fn settle(&mut self, reply: WriteReply, outcome: Settled) -> RequestId {
+        self.insert(Waiting::Settle { reply, outcome })
+    }
+
+    /// An id whose answer nobody wants.
+    pub(super) fn nobody(&mut self) -> RequestId {
+        self.next += 1;
+        RequestId(self.next)
+    }
+
+    pub(super) fn take(&mut self, request: RequestId) -> Option<Waiting> {
+        let waiting = self.waiting.remove(&request.0)?;
+        if matches!(waiting, Waiting::Read(_)) {
+            self.reads -= 1;
+        }
+        Some(waiting)
+    }
+
+    fn insert(&mut self, waiting: Waiting) -> RequestId {
+        let request = self.nobody();
+        self.waiting.insert(request.0, waiting);
+        request
+    }
+}

@@ -1,0 +1,221 @@
+//! The lives of a replica on one node: from its checkpoint, until something ends it, and again.
+//!
+//! Start reading at [`keep_alive`].
+
+use super::resync::{ResyncError, resync};
+use super::{Halt, ReplicaDriver};
+use crate::events::EventKind;
+use crate::inbox::{DriverInput, WriteEnd};
+use crate::node_context::NodeContext;
+use crate::replica_handle::{ReplicaHandle, ReplicaRole};
+use cortado_log::{AppendError, ReadError};
+use cortado_model::LogOffset;
+use cortado_replica::{FoldState, Genesis, NotDone, genesis_record};
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+use tracing::{error, info, warn};
+
+/// After a failure that may pass.
+const RETRY: Duration = Duration::from_millis(500);
+/// After a failure that only a person, or another replica, can end.
+const RETRY_BROKEN: Duration = Duration::from_secs(5);
+
+/// Beyond every record, so that no other replica can have got past it.
+const NO_RECORD: LogOffset = LogOffset(u64::MAX - 1);
+
+/// Drives the replica of `handle` until the node ends or the partition is taken away.
+pub(crate) async fn keep_alive(
+    context: Arc<NodeContext>,
+    handle: Arc<ReplicaHandle>,
+    mut inbox: mpsc::Receiver<DriverInput>,
+    genesis: Genesis,
+) {
+    let mut told_broken = None;
+    loop {
+        let opened = offline(&mut inbox, open(&context, &handle, &genesis)).await;
+        let halt = match opened {
+            Some(Ok(fold)) => {
+                ReplicaDriver::new(&context, &handle, &mut inbox, fold).run().await
+            }
+            Some(Err(halt)) => halt,
+            None => Halt::Ended,
+        };
+        let partition = handle.partition;
+        handle.show_role(ReplicaRole::Offline);
+        let rest = match halt {
+            Halt::Ended => {
+                info!(%partition, "replica ended");
+                return;
+            }
+            Halt::StoreFull { why } => {
+                error!(%partition, why, "store is full; replica waits for room");
+                RETRY
+            }
+            Halt::StoreFailed { why } => {
+                error!(%partition, why, "store has failed");
+                context.report_store_failure(why);
+                RETRY_BROKEN
+            }
+            Halt::Damaged { why } => {
+                error!(%partition, why, "replica is damaged");
+                rebuild(&context, &handle, &mut inbox, LogOffset::ZERO, &why).await
+            }
+            Halt::Trimmed { first } => {
+                warn!(%partition, %first, "replica is behind the log's beginning");
+                let why = format!("the log begins at {first}, beyond this replica's checkpoint");
+                rebuild(&context, &handle, &mut inbox, first, &why).await
+            }
+            Halt::Broken { at, why } => {
+                if told_broken.replace(at) != Some(at) {
+                    error!(%partition, %at, why, "log and replica contradict one another");
+                    let what = format!("out of service at offset {at}");
+                    let evidence = vec![why.clone()];
+                    context.decisions.explain(EventKind::Offline, Some(partition), what, evidence);
+                }
+                // Only a replica that has got past the record can help.
+                rebuild(&context, &handle, &mut inbox, at.plus(1), &why).await
+            }
+        };
+        if offline(&mut inbox, sleep(rest)).await.is_none() {
+            return;
+        }
+    }
+}
+
+/// Tries once to build the replica anew; answers how long to rest before going on.
+async fn rebuild(
+    context: &Arc<NodeContext>,
+    handle: &Arc<ReplicaHandle>,
+    inbox: &mut mpsc::Receiver<DriverInput>,
+    beyond: LogOffset,
+    why: &str,
+) -> Duration {
+    match offline(inbox, resync(context, handle, beyond, why)).await {
+        Some(Ok(())) | None => Duration::ZERO,
+        Some(Err(error)) => {
+            let partition = handle.partition;
+            warn!(%partition, %error, "replica not rebuilt");
+            handle.show_role(ReplicaRole::Offline);
+            match error {
+                ResyncError::NoSource { .. } => RETRY_BROKEN,
+                ResyncError::Log { .. } | ResyncError::Store(_) | ResyncError::Interrupted => {
+                    RETRY
+                }
+            }
+        }
+    }
+}
+
+/// The fold state to go on from.
+async fn open(
+    context: &Arc<NodeContext>,
+    handle: &Arc<ReplicaHandle>,
+    genesis: &Genesis,
+) -> Result<FoldState, Halt> {
+    let partition = handle.partition;
+    let checkpoint = context.store.view(partition).and_then(|view| view.checkpoint());
+    let checkpoint = checkpoint.map_err(super::effects::halt_of)?;
+    let first = bound(context.log.first(partition)).await?;
+    let end = bound(context.log.end(partition)).await?;
+    let Some(checkpoint) = checkpoint else {
+        // An interrupted snapshot may have left entries without a checkpoint.
+        clear(context, handle).await?;
+        if end == LogOffset::ZERO {
+            append_genesis(context, handle, genesis).await?;
+        }
+        return match first {
+            LogOffset::ZERO => Ok(FoldState::before(genesis.clone())),
+            first => Err(Halt::Trimmed { first }),
+        };
+    };
+    let fold = FoldState::decode(&checkpoint)
+        .map_err(|error| Halt::Damaged { why: format!("its checkpoint: {error}") })?;
+    if fold.genesis != *genesis {
+        return Err(Halt::Damaged { why: "its checkpoint is of another partition".to_owned() });
+    }
+    if fold.next_offset > end {
+        // No replica can be right beyond the end of its log: do not ask for one.
+        let at = NO_RECORD;
+        let applied = fold.next_offset;
+        let why = format!("the log ends at {end}, this replica has applied up to {applied}");
+        return Err(Halt::Broken { at, why });
+    }
+    if fold.next_offset < first {
+        return Err(Halt::Trimmed { first });
+    }
+    info!(%partition, scn = %fold.last, offset = %fold.next_offset, %end, "replica starts");
+    Ok(fold)
+}
+
+async fn clear(context: &Arc<NodeContext>, handle: &Arc<ReplicaHandle>) -> Result<(), Halt> {
+    let (store, partition) = (Arc::clone(&context.store), handle.partition);
+    let removed = super::resync::blocking(context, move || store.remove(partition)).await;
+    removed.map_err(|_| Halt::Ended)?.map_err(super::effects::halt_of)
+}
+
+async fn bound(
+    answer: cortado_log::Pending<Result<LogOffset, ReadError>>,
+) -> Result<LogOffset, Halt> {
+    answer.await.map_err(|error| match error {
+        ReadError::Trimmed { first } => Halt::Trimmed { first },
+        ReadError::Damaged { why } => Halt::Broken { at: NO_RECORD, why },
+        ReadError::Unavailable(error) => {
+            Halt::Broken { at: NO_RECORD, why: error.to_string() }
+        }
+    })
+}
+
+/// Every replica that finds the log empty does this; the first record counts, they are all alike.
+async fn append_genesis(
+    context: &Arc<NodeContext>,
+    handle: &Arc<ReplicaHandle>,
+    genesis: &Genesis,
+) -> Result<(), Halt> {
+    let record = genesis_record(genesis, &context.me, context.clock.now());
+    let partition = handle.partition;
+    while bound(context.log.end(partition)).await? == LogOffset::ZERO {
+        match context.log.append(partition, vec![record.clone()]).await {
+            Ok(_) => return Ok(()),
+            Err(error @ (AppendError::NotAppended { .. } | AppendError::Unknown { .. })) => {
+                warn!(%partition, %error, "genesis not appended");
+                sleep(RETRY).await;
+            }
+            Err(error @ AppendError::Unusable { .. }) => {
+                return Err(Halt::Broken { at: NO_RECORD, why: error.to_string() });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Runs `work` and answers meanwhile that this replica serves nothing. `None`: told to stop.
+async fn offline<T>(
+    inbox: &mut mpsc::Receiver<DriverInput>,
+    work: impl Future<Output = T>,
+) -> Option<T> {
+    tokio::pin!(work);
+    loop {
+        tokio::select! {
+            done = &mut work => return Some(done),
+            input = inbox.recv() => match input? {
+                DriverInput::Write(command) => {
+                    if command.ticket.begin() {
+                        // A client that has gone away wants no answer.
+                        let _ = command.reply.send(Err(WriteEnd::NotDone(NotDone::Offline)));
+                    }
+                }
+                DriverInput::Read { reply, .. } | DriverInput::HandOff { reply, .. } => {
+                    let _ = reply.send(Err(NotDone::Offline));
+                }
+                DriverInput::Stop => return None,
+                DriverInput::Claim
+                | DriverInput::Verify
+                | DriverInput::Digest(_)
+                | DriverInput::Condemned { .. } => {}
+            },
+        }
+    }
+}

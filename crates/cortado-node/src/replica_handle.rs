@@ -1,0 +1,242 @@
+//! What others see of a replica, and how they reach the task that owns it.
+//!
+//! Never blocks and never changes the replica. Start reading at [`ReplicaHandle`].
+
+use crate::inbox::{DriverInput, INBOX_MAX};
+use cortado_model::{Generation, Incarnation, LogOffset, Millis, NodeId, PartitionId, Scn};
+use cortado_replica::{FoldState, Role, StepDown};
+use cortado_store::Store;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::mpsc;
+
+/// One replica in one life of its node.
+pub(crate) struct ReplicaHandle {
+    pub(crate) partition: PartitionId,
+    pub(crate) node: NodeId,
+    pub(crate) incarnation: Incarnation,
+    pub(crate) store: Arc<dyn Store>,
+    inbox: mpsc::Sender<DriverInput>,
+    shown: Shown,
+}
+
+/// What a replica does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ReplicaRole {
+    /// Out of service.
+    Offline = 0,
+    /// Copies a snapshot or folds its log again.
+    Restoring = 1,
+    /// Applies what the leader commits.
+    Follower = 2,
+    /// A follower whose claim is on its way.
+    Candidate = 3,
+    /// Has won its generation but may not serve yet.
+    Opening = 4,
+    /// Serves writes and strong reads.
+    Leader = 5,
+    /// Hands over.
+    SteppingDown = 6,
+}
+
+impl ReplicaRole {
+    /// The name in status and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            ReplicaRole::Offline => "offline",
+            ReplicaRole::Restoring => "restoring",
+            ReplicaRole::Follower => "follower",
+            ReplicaRole::Candidate => "candidate",
+            ReplicaRole::Opening => "opening",
+            ReplicaRole::Leader => "leader",
+            ReplicaRole::SteppingDown => "stepping_down",
+        }
+    }
+
+    /// Whether its store shows a prefix of the history and grows with it.
+    pub(crate) fn is_readable(self) -> bool {
+        match self {
+            ReplicaRole::Offline | ReplicaRole::Restoring => false,
+            ReplicaRole::Follower
+            | ReplicaRole::Candidate
+            | ReplicaRole::Opening
+            | ReplicaRole::Leader
+            | ReplicaRole::SteppingDown => true,
+        }
+    }
+
+    fn from_number(number: u8) -> ReplicaRole {
+        match number {
+            1 => ReplicaRole::Restoring,
+            2 => ReplicaRole::Follower,
+            3 => ReplicaRole::Candidate,
+            4 => ReplicaRole::Opening,
+            5 => ReplicaRole::Leader,
+            6 => ReplicaRole::SteppingDown,
+            _ => ReplicaRole::Offline,
+        }
+    }
+}
+
+impl From<Role> for ReplicaRole {
+    fn from(role: Role) -> ReplicaRole {
+        match role {
+            Role::Offline => ReplicaRole::Offline,
+            Role::Follower => ReplicaRole::Follower,
+            Role::Candidate => ReplicaRole::Candidate,
+            Role::Opening => ReplicaRole::Opening,
+            Role::Leader => ReplicaRole::Leader,
+            Role::SteppingDown => ReplicaRole::SteppingDown,
+        }
+    }
+}
+
+/// Written by the driver alone, read by everybody.
+///
+/// Invariant: what is below `folded` is in the store, and what the store shows is at or below
+/// `applying`.
+#[derive(Default)]
+struct Shown {
+    folded: AtomicU64,
+    applied: AtomicU64,
+    applying: AtomicU64,
+    role: AtomicU8,
+    /// How often the store has been emptied to be filled anew.
+    restorations: AtomicU64,
+    /// When the replica last was at the end of its log.
+    complete_at: AtomicU64,
+    leadership: Mutex<Leadership>,
+}
+
+/// Who leads the partition, as this replica has folded it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Leadership {
+    pub(crate) generation: Generation,
+    /// Who won it.
+    pub(crate) leader: Option<(NodeId, Incarnation)>,
+    /// How it ended, if it has.
+    pub(crate) stepped_down: Option<StepDown>,
+    /// When this replica last folded a record of it.
+    pub(crate) heard_at: Millis,
+    /// When this replica first knew of it, or of its end.
+    pub(crate) since: Millis,
+}
+
+impl ReplicaHandle {
+    pub(crate) fn new(
+        partition: PartitionId,
+        (node, incarnation): (NodeId, Incarnation),
+        store: Arc<dyn Store>,
+    ) -> (Arc<ReplicaHandle>, mpsc::Receiver<DriverInput>) {
+        let (inbox, receiver) = mpsc::channel(INBOX_MAX);
+        let shown = Shown::default();
+        let handle = ReplicaHandle { partition, node, incarnation, store, inbox, shown };
+        (Arc::new(handle), receiver)
+    }
+
+    /// Puts `input` in line; gives it back if the line is full or the driver is gone.
+    pub(crate) fn offer(
+        &self,
+        input: DriverInput,
+    ) -> Result<(), mpsc::error::TrySendError<DriverInput>> {
+        self.inbox.try_send(input)
+    }
+
+    /// Puts `input` in line, waiting for room. `false` if the driver is gone.
+    pub(crate) async fn send(&self, input: DriverInput) -> bool {
+        self.inbox.send(input).await.is_ok()
+    }
+
+    /// Waits until the driver has ended.
+    pub(crate) async fn ended(&self) {
+        self.inbox.closed().await;
+    }
+
+    pub(crate) fn role(&self) -> ReplicaRole {
+        ReplicaRole::from_number(self.shown.role.load(Ordering::Acquire))
+    }
+
+    /// Changes when the store is emptied to be filled anew: what was read across such a change
+    /// may be a part of a state.
+    pub(crate) fn restorations(&self) -> u64 {
+        self.shown.restorations.load(Ordering::Acquire)
+    }
+
+    /// Everything below is in the store.
+    pub(crate) fn folded(&self) -> LogOffset {
+        LogOffset(self.shown.folded.load(Ordering::Acquire))
+    }
+
+    /// Everything up to here is in the store.
+    pub(crate) fn applied(&self) -> Scn {
+        scn_of(self.shown.applied.load(Ordering::Acquire))
+    }
+
+    /// Nothing that the store has shown so far lies above.
+    pub(crate) fn applied_at_most(&self) -> Scn {
+        scn_of(self.shown.applying.load(Ordering::Acquire))
+    }
+
+    /// When the store last held everything that was in the log.
+    pub(crate) fn complete_at(&self) -> Millis {
+        Millis(self.shown.complete_at.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn leadership(&self) -> Leadership {
+        *self.lock_leadership()
+    }
+
+    // What follows is for the driver.
+
+    pub(crate) fn show_role(&self, role: ReplicaRole) {
+        self.shown.role.store(role as u8, Ordering::Release);
+    }
+
+    /// The store is about to be emptied.
+    pub(crate) fn show_restoring(&self) {
+        self.show_role(ReplicaRole::Restoring);
+        self.shown.restorations.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub(crate) fn show_applying(&self, scn: Scn) {
+        self.shown.applying.fetch_max(scn.to_u64(), Ordering::AcqRel);
+    }
+
+    /// `at`: now, if the log had nothing beyond.
+    pub(crate) fn show_folded(&self, fold: &FoldState, at: Option<Millis>) {
+        self.shown.applied.store(fold.last.to_u64(), Ordering::Release);
+        self.shown.applying.fetch_max(fold.last.to_u64(), Ordering::AcqRel);
+        self.shown.folded.store(fold.next_offset.0, Ordering::Release);
+        if let Some(at) = at {
+            self.shown.complete_at.store(at.0, Ordering::Release);
+        }
+    }
+
+    /// After a resync the replica may be anywhere.
+    pub(crate) fn show_restored(&self, fold: &FoldState, now: Millis) {
+        self.shown.applying.store(fold.last.to_u64(), Ordering::Release);
+        self.show_folded(fold, None);
+        *self.lock_leadership() = Leadership {
+            generation: fold.generation(),
+            leader: fold.claimant.as_ref().map(|claimant| (claimant.node, claimant.incarnation)),
+            stepped_down: fold.stepped_down,
+            heard_at: now,
+            since: now,
+        };
+    }
+
+    pub(crate) fn update_leadership(&self, update: impl FnOnce(&mut Leadership)) {
+        update(&mut self.lock_leadership());
+    }
+
+    fn lock_leadership(&self) -> MutexGuard<'_, Leadership> {
+        // Plain values: no update leaves them half done.
+        self.shown.leadership.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn scn_of(number: u64) -> Scn {
+    // Only `to_u64` writes these.
+    Scn::from_u64(number).unwrap_or(Scn::ZERO)
+}

@@ -1,0 +1,131 @@
+//! What an operator may choose, checked once.
+//!
+//! Components (the log, the stores) are no settings: they are passed to
+//! [`Cluster::start`](crate::Cluster::start). Start reading at [`RawSettings::validate`].
+
+use cortado_model::NodeId;
+use std::collections::BTreeSet;
+
+/// What was written, before any check.
+#[derive(Clone, Debug)]
+pub struct RawSettings {
+    /// How many nodes live in this process: 1 to 9.
+    pub nodes: u32,
+    /// Host and port where clients reach this process.
+    pub address: String,
+    /// How fast failures are noticed.
+    pub detection: cortado_cluster::RawSettings,
+    /// Records that a partition's log gains before it is verified and trimmed: 1,000 or more.
+    pub trim_after_records: u64,
+    /// Bytes that a partition's log gains before it is verified and trimmed: 1 MiB or more.
+    pub trim_after_bytes: u64,
+    /// Records kept below a verified snapshot, for change streams and slow replicas.
+    pub trim_keep_records: u64,
+}
+
+impl Default for RawSettings {
+    fn default() -> RawSettings {
+        RawSettings {
+            nodes: 3,
+            address: "127.0.0.1:7171".to_owned(),
+            detection: cortado_cluster::RawSettings::default(),
+            trim_after_records: 1 << 20,
+            trim_after_bytes: 1 << 30,
+            trim_keep_records: 1 << 17,
+        }
+    }
+}
+
+impl RawSettings {
+    /// Checks every setting and every relation between them.
+    ///
+    /// # Errors
+    /// The first rule that is broken.
+    pub fn validate(self) -> Result<Settings, SettingsError> {
+        let refuse = |name, why: &str| Err(SettingsError { name, why: why.to_owned() });
+        if !(1..=9).contains(&self.nodes) {
+            return refuse("nodes", "a process holds 1 to 9 nodes");
+        }
+        if self.address.is_empty() {
+            return refuse("address", "clients need a host and a port");
+        }
+        if self.trim_after_records < 1_000 {
+            return refuse("trim_after_records", "a round of digests needs 1,000 records or more");
+        }
+        if self.trim_after_bytes < 1 << 20 {
+            return refuse("trim_after_bytes", "a round of digests needs 1 MiB of log or more");
+        }
+        let detection = self.detection.validate();
+        let detection = detection
+            .map_err(|error| SettingsError { name: "detection", why: error.to_string() })?;
+        Ok(Settings {
+            nodes: (1..=self.nodes).map(NodeId).collect(),
+            address: self.address,
+            detection,
+            trim: TrimPolicy {
+                after_records: self.trim_after_records,
+                after_bytes: self.trim_after_bytes,
+                keep_records: self.trim_keep_records,
+            },
+        })
+    }
+}
+
+/// What was checked.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The nodes of this process, `n1` first; at least one.
+    pub(crate) nodes: BTreeSet<NodeId>,
+    /// Where clients reach them.
+    pub(crate) address: String,
+    pub(crate) detection: cortado_cluster::Settings,
+    pub(crate) trim: TrimPolicy,
+}
+
+impl Settings {
+    /// The nodes of this process, in ascending order.
+    pub fn nodes(&self) -> impl Iterator<Item = NodeId> + '_ {
+        self.nodes.iter().copied()
+    }
+}
+
+/// When a partition's replicas compare their state and its log may forget.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TrimPolicy {
+    pub(crate) after_records: u64,
+    pub(crate) after_bytes: u64,
+    pub(crate) keep_records: u64,
+}
+
+/// A setting that cannot be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("setting {name}: {why}")]
+pub struct SettingsError {
+    /// The setting.
+    pub name: &'static str,
+    /// The rule.
+    pub why: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(change: impl FnOnce(&mut RawSettings), want: Option<&str>) {
+        let mut raw = RawSettings::default();
+        change(&mut raw);
+        assert_eq!(raw.validate().err().map(|error| error.name), want);
+    }
+
+    #[test]
+    fn settings_are_checked_once() {
+        check(|_| {}, None);
+        check(|raw| raw.nodes = 0, Some("nodes"));
+        check(|raw| raw.nodes = 10, Some("nodes"));
+        check(|raw| raw.address.clear(), Some("address"));
+        check(|raw| raw.detection.heartbeat_ms = Some(400), Some("detection"));
+        check(|raw| raw.trim_after_records = 999, Some("trim_after_records"));
+        check(|raw| raw.trim_after_bytes = 1, Some("trim_after_bytes"));
+    }
+}

@@ -1,0 +1,111 @@
+//! A snapshot arrives whole, however it is cut, or not at all.
+
+use super::*;
+use cortado_model::{DocumentKey, Etag, Generation, PartitionUuid, Sequence, TableId, WallMillis};
+use cortado_replica::Genesis;
+use cortado_store::{Batch, MemoryStore, Store, StoredDocument};
+
+const PARTITION: PartitionId = PartitionId { database: DatabaseId(3), number: 1 };
+
+fn fold() -> FoldState {
+    let uuid = PartitionUuid(7);
+    let genesis =
+        Genesis { partition: uuid, cluster: uuid, database: PARTITION.database, number: 1 };
+    let mut fold = FoldState::before(genesis);
+    fold.last = Scn::new(Generation(2), Sequence(40));
+    fold.next_offset = LogOffset(57);
+    fold
+}
+
+/// A replica with documents of all sizes up to more than one chunk.
+fn replica() -> MemoryStore {
+    let store = MemoryStore::new();
+    let documents = (0..200_usize).map(|number| {
+        let key = DocumentKey::from_parts(&["r".to_owned(), format!("{number:03}")]).unwrap();
+        let document = StoredDocument {
+            etag: Etag(number as u64),
+            scn: Scn::ZERO,
+            time: WallMillis(5),
+            schema_version: 0,
+            value: Bytes::from(vec![b'x'; number * number]),
+        };
+        (TableId(1), key, Some(document))
+    });
+    let documents = documents.collect();
+    let batch = Batch { documents, checkpoint: fold().encode(), ..Batch::default() };
+    store.apply(PARTITION, batch).unwrap();
+    store
+}
+
+fn snapshot_of(store: &MemoryStore) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let view = store.view(PARTITION).unwrap();
+    let named = write_snapshot(view.as_ref(), PARTITION, |chunk| {
+        bytes.extend_from_slice(&chunk);
+        true
+    });
+    assert_eq!(named.unwrap(), Some(fold()));
+    bytes
+}
+
+fn install(chunks: impl Iterator<Item = Bytes>) -> Result<MemoryStore, StoreError> {
+    let (name, mut entries) = SnapshotReader::open(chunks)?;
+    assert_eq!((name.partition, name.scn, name.offset), (PARTITION, fold().last, LogOffset(57)));
+    let store = MemoryStore::new();
+    store.install(PARTITION, &mut entries, name.checkpoint)?;
+    Ok(store)
+}
+
+fn entries(store: &MemoryStore) -> Vec<SnapshotEntry> {
+    store.view(PARTITION).unwrap().entries().map(Result::unwrap).collect()
+}
+
+#[test]
+fn a_snapshot_arrives_however_it_is_cut() {
+    let origin = replica();
+    let bytes = snapshot_of(&origin);
+    for chunk_bytes in [1, 7, 4_096, bytes.len()] {
+        let chunks = bytes.chunks(chunk_bytes).map(Bytes::copy_from_slice);
+        let copy = install(chunks).unwrap();
+        assert_eq!(entries(&copy), entries(&origin));
+        let checkpoint = copy.view(PARTITION).unwrap().checkpoint().unwrap().unwrap();
+        assert_eq!(FoldState::decode(&checkpoint).unwrap(), fold());
+    }
+}
+
+#[track_caller]
+fn check_refused(bytes: &[u8]) {
+    let Err(error) = install(bytes.chunks(50_000).map(Bytes::copy_from_slice)) else {
+        panic!("installed")
+    };
+    assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+}
+
+#[test]
+fn a_damaged_snapshot_is_refused() {
+    let bytes = snapshot_of(&replica());
+    for cut in [0, 3, 31, 40, 1_000, bytes.len() / 2, bytes.len() - 17, bytes.len() - 1] {
+        check_refused(&bytes[..cut]);
+    }
+    let mut longer = bytes.clone();
+    longer.push(0);
+    check_refused(&longer);
+    // A bit of a value, of the count, of the checksum: nothing else would notice.
+    for place in [bytes.len() / 2, bytes.len() - 20, bytes.len() - 1] {
+        let mut damaged = bytes.clone();
+        damaged[place] ^= 1;
+        check_refused(&damaged);
+    }
+}
+
+#[test]
+fn a_sink_that_has_gone_away_ends_the_writer() {
+    let view = replica();
+    let view = view.view(PARTITION).unwrap();
+    let mut chunks = 0;
+    let named = write_snapshot(view.as_ref(), PARTITION, |_| {
+        chunks += 1;
+        chunks < 3
+    });
+    assert_eq!((named.unwrap(), chunks), (None, 3));
+}

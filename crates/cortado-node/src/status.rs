@@ -1,0 +1,75 @@
+//! What operators see of the cluster: a picture of one moment, for people.
+//!
+//! Nothing decides by it. Start reading at [`Status`].
+
+use crate::replica_handle::ReplicaRole;
+use cortado_model::{Generation, Incarnation, LogOffset, NodeId, Scn};
+
+/// The cluster at one moment.
+#[derive(Clone, Debug)]
+pub struct Status {
+    /// In ascending order.
+    pub nodes: Vec<NodeStatus>,
+    /// `_cluster` first, then by name.
+    pub databases: Vec<DatabaseStatus>,
+}
+
+/// One node.
+#[derive(Clone, Debug)]
+pub struct NodeStatus {
+    /// Which.
+    pub node: NodeId,
+    /// Whether it runs.
+    pub alive: bool,
+    /// Its current or last life.
+    pub incarnation: Incarnation,
+    /// Where clients reach it.
+    pub address: String,
+    /// Partitions that it leads.
+    pub leaderships: usize,
+    /// Replicas that it runs.
+    pub replicas: usize,
+    /// Why it trusts itself less, if it does.
+    pub sick: Option<String>,
+}
+
+/// One database.
+#[derive(Clone, Debug)]
+pub struct DatabaseStatus {
+    /// Its name.
+    pub name: String,
+    /// In ascending order.
+    pub partitions: Vec<PartitionStatus>,
+}
+
+/// One partition.
+#[derive(Clone, Debug)]
+pub struct PartitionStatus {
+    /// Its number.
+    pub number: u32,
+    /// Who serves it, if anybody does.
+    pub leader: Option<NodeId>,
+    /// Who should lead it when all nodes are well.
+    pub preferred: Option<NodeId>,
+    /// The highest generation that any replica has seen.
+    pub generation: Generation,
+    /// The end of its log.
+    pub end: LogOffset,
+    /// By placement rank.
+    pub replicas: Vec<ReplicaStatus>,
+}
+
+/// One replica.
+#[derive(Clone, Debug)]
+pub struct ReplicaStatus {
+    /// Its node.
+    pub node: NodeId,
+    /// What it does; offline if its node does not run.
+    pub role: ReplicaRole,
+    /// What it has applied.
+    pub applied: Scn,
+    /// Records of the log that it has not folded.
+    pub lag_records: u64,
+    /// How old its newest complete state may be.
+    pub lag_ms: u64,
+}

@@ -1,0 +1,278 @@
+//! A node's eye on the cluster: heartbeats, detection, and what follows for its replicas.
+//!
+//! Gathers facts and carries out decisions; the deciding is `cortado-cluster`'s. Start reading at
+//! [`watch_over`]. Source: docs/protocols/replication.md, "Who claims, and when".
+
+use crate::clock::millis;
+use crate::events::EventKind;
+use crate::gateway::Gateway;
+use crate::inbox::DriverInput;
+use crate::node_context::NodeContext;
+use crate::replica_handle::{ReplicaHandle, ReplicaRole};
+use crate::routes::Route;
+use cortado_cluster::{
+    Decision, Detector, Evidence, Explanation, Leadership, PartitionFacts, Placement, decide,
+};
+use cortado_log::{AppendError, Pending};
+use cortado_model::{Generation, LogOffset, Millis, NodeId, PartitionId};
+use cortado_replica::heartbeat_record;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::time::{Instant, sleep_until, timeout};
+use tracing::{info, warn};
+
+/// Looks at everything for each heartbeat: often enough to notice the next one at once.
+const LOOKS_PER_HEARTBEAT: u64 = 5;
+/// A claim that has led to nothing is made again after this, if it is still called for.
+const CLAIM_AGAIN_MS: u64 = 400;
+/// A planned handoff that is not done in this time has failed.
+const HAND_OFF_TIMEOUT: Duration = Duration::from_secs(10);
+/// Own claims that the back-off remembers for each partition.
+const OWN_CLAIMS_MAX: usize = 32;
+
+/// Watches until the node ends.
+pub(crate) async fn watch_over(context: Arc<NodeContext>, gateway: Gateway) {
+    let now = context.clock.steady();
+    let detection = context.settings.detection;
+    let detector = Detector::new(context.node(), detection);
+    let mut watcher = Watcher {
+        context,
+        gateway,
+        detector,
+        heartbeat: None,
+        heartbeat_due: now,
+        partitions: BTreeMap::new(),
+        hand_offs: Arc::default(),
+        last_hand_back_at: None,
+    };
+    let mut due = Instant::now();
+    let tick = Duration::from_millis((detection.heartbeat_ms / LOOKS_PER_HEARTBEAT).max(1));
+    loop {
+        // A look out of turn is no lateness.
+        let out_of_turn = timeout_until(due, watcher.context.look_again.notified()).await;
+        let late = Instant::now().saturating_duration_since(due);
+        if !out_of_turn {
+            due = Instant::now() + tick;
+        }
+        watcher.look(if out_of_turn { None } else { Some(late) }).await;
+    }
+}
+
+/// Whether `notified` came before `due`.
+async fn timeout_until(due: Instant, notified: impl Future<Output = ()>) -> bool {
+    tokio::select! {
+        () = notified => true,
+        () = sleep_until(due) => false,
+    }
+}
+
+struct Watcher {
+    context: Arc<NodeContext>,
+    gateway: Gateway,
+    detector: Detector,
+    /// The heartbeat on its way, and since when.
+    heartbeat: Option<(Millis, Pending<Result<LogOffset, AppendError>>)>,
+    heartbeat_due: Millis,
+    partitions: BTreeMap<PartitionId, Watched>,
+    /// Planned handoffs of this node that are running.
+    hand_offs: Arc<AtomicU64>,
+    last_hand_back_at: Option<Millis>,
+}
+
+/// What is remembered of one partition between two looks.
+struct Watched {
+    /// When this node saw that its log has begun.
+    since: Millis,
+    /// The generation last seen.
+    generation: Generation,
+    /// When own claims were accepted, oldest first.
+    own_claims: Vec<Millis>,
+    claimed_at: Option<Millis>,
+}
+
+impl Watcher {
+    async fn look(&mut self, late: Option<Duration>) {
+        self.gather(late).await;
+        self.beat().await;
+        let me = self.context.node();
+        let mut placements: Vec<(PartitionId, Placement)> = Vec::new();
+        let all: Vec<NodeId> = self.context.settings.nodes().collect();
+        placements.extend(Placement::new(all).map(|placement| (PartitionId::CLUSTER, placement)));
+        let catalog = Arc::clone(&self.context.catalog.borrow());
+        placements.extend(catalog.placements().filter_map(|(partition, nodes)| {
+            let placed = nodes.contains(&me);
+            placed.then(|| Placement::new(nodes.to_vec())).flatten().map(|p| (partition, p))
+        }));
+        self.partitions.retain(|partition, _| {
+            placements.iter().any(|(placed, _)| placed == partition)
+        });
+        for (partition, placement) in &placements {
+            let route = self.context.routes.route(*partition);
+            // A log that has not begun takes no claims yet.
+            if let Some(replica) = route.replica(me)
+                && replica.folded() > LogOffset::ZERO
+            {
+                self.decide(*partition, placement, &route, &replica);
+            }
+        }
+    }
+
+    /// Feeds the detector with what has been observed since the last look.
+    async fn gather(&mut self, late: Option<Duration>) {
+        let now = self.context.clock.steady();
+        if let Some(late) = late {
+            self.detector.observe(now, Evidence::Lateness { late_ms: millis(late) });
+        }
+        for sign in self.context.take_signs() {
+            self.detector.observe(now, sign);
+        }
+        if let Some(evidence) = self.context.vitals.store_evidence() {
+            self.detector.observe(now, evidence);
+        }
+        let sickness = self.detector.sickness().map(|sickness| sickness.to_string());
+        if sickness != self.context.sickness() {
+            let node = self.context.node();
+            let what = match &sickness {
+                Some(why) => {
+                    warn!(%node, why, "node is sick");
+                    format!("{node} trusts itself less: {why}")
+                }
+                None => {
+                    info!(%node, "node is well again");
+                    format!("{node} is well again")
+                }
+            };
+            self.context.decisions.explain(EventKind::Health, None, what, Vec::new());
+            self.context.set_sickness(sickness);
+        }
+    }
+
+    /// Sends a heartbeat when one is due, and notices how the last one fared.
+    async fn beat(&mut self) {
+        let now = self.context.clock.steady();
+        if let Some((since, pending)) = &mut self.heartbeat {
+            let took_ms = now.since(*since);
+            let evidence = match timeout(Duration::ZERO, pending).await {
+                Ok(Ok(_)) => Evidence::OwnAppend { took_ms },
+                Ok(Err(error)) => {
+                    warn!(node = %self.context.node(), %error, "heartbeat not appended");
+                    Evidence::OwnAppendFailed
+                }
+                Err(_) if took_ms > self.context.settings.detection.dead_after_ms => {
+                    Evidence::OwnAppendFailed
+                }
+                Err(_) => return,
+            };
+            self.detector.observe(now, evidence);
+            self.heartbeat = None;
+        }
+        if now < self.heartbeat_due {
+            return;
+        }
+        let interval_ms = self.context.settings.detection.heartbeat_ms;
+        self.heartbeat_due = now.max(self.heartbeat_due.plus(interval_ms));
+        let record = heartbeat_record(&self.context.me, self.context.clock.now());
+        let pending = self.context.log.append(PartitionId::CLUSTER, vec![record]);
+        self.context.metrics.heartbeats.add(1);
+        self.heartbeat = Some((now, pending));
+    }
+
+    fn decide(
+        &mut self,
+        partition: PartitionId,
+        placement: &Placement,
+        route: &Route,
+        replica: &Arc<ReplicaHandle>,
+    ) {
+        let now = self.context.clock.steady();
+        let role = replica.role();
+        let watched = self.partitions.entry(partition).or_insert(Watched {
+            since: now,
+            generation: Generation(0),
+            own_claims: Vec::new(),
+            claimed_at: None,
+        });
+        let shown = replica.leadership();
+        if shown.generation != watched.generation {
+            watched.generation = shown.generation;
+            watched.claimed_at = None;
+            if shown.leader.is_some_and(|(node, _)| node == self.context.me.node) {
+                watched.own_claims.push(shown.since);
+                let surplus = watched.own_claims.len().saturating_sub(OWN_CLAIMS_MAX);
+                watched.own_claims.drain(..surplus);
+            }
+        }
+        let leadership = match (shown.leader, shown.stepped_down) {
+            (None, _) => Leadership::Never { since: watched.since },
+            (Some((by, _)), Some(step_down)) => {
+                Leadership::SteppedDown { by, to: step_down.to, at: shown.since }
+            }
+            (Some((node, incarnation)), None) => {
+                Leadership::Claimed { node, incarnation, at: shown.since }
+            }
+        };
+        let end = self.context.log.watch_end(partition).borrow().0;
+        let lag = |replica: &ReplicaHandle| end.saturating_sub(replica.folded().0);
+        let others = route.replicas().into_iter().filter(|other| other.node != replica.node);
+        let readable = others.filter(|other| other.role().is_readable());
+        let follower_lags = readable.map(|other| (other.node, lag(&other))).collect();
+        let facts = PartitionFacts {
+            partition,
+            me: self.context.node(),
+            incarnation: self.context.me.incarnation,
+            placement,
+            leadership,
+            restoring: !role.is_readable(),
+            digest_failed: false,
+            lag_records: lag(replica),
+            own_claims: &watched.own_claims,
+            follower_lags: &follower_lags,
+            hand_off_running: self.hand_offs.load(Ordering::Acquire) > 0,
+            last_hand_back_at: self.last_hand_back_at,
+        };
+        match decide(now, &facts, &self.detector) {
+            Decision::Stay(_) | Decision::ClaimAt { .. } => {}
+            Decision::Claim { why } => self.claim(now, replica, &why),
+            Decision::HandOff { to, why } => {
+                if role == ReplicaRole::Leader {
+                    self.hand_off(now, partition, to, &why);
+                }
+            }
+        }
+    }
+
+    fn claim(&mut self, now: Millis, replica: &ReplicaHandle, why: &Explanation) {
+        let Some(watched) = self.partitions.get_mut(&replica.partition) else { return };
+        let recent = watched.claimed_at.is_some_and(|at| now.since(at) < CLAIM_AGAIN_MS);
+        if recent || replica.role() != ReplicaRole::Follower {
+            return;
+        }
+        if replica.offer(DriverInput::Claim).is_err() {
+            // The driver is busy or gone: the next look decides again.
+            return;
+        }
+        info!(partition = %replica.partition, node = %why.node, cause = %why.cause, "claiming");
+        // Claims that follow one another are one decision, as long as nothing has come of it.
+        if watched.claimed_at.replace(now).is_none() {
+            self.context.decisions.explain_leadership(EventKind::Claim, why);
+        }
+    }
+
+    fn hand_off(&mut self, now: Millis, partition: PartitionId, to: NodeId, why: &Explanation) {
+        info!(%partition, node = %why.node, %to, cause = %why.cause, "handing over");
+        self.context.decisions.explain_leadership(EventKind::HandOff, why);
+        self.last_hand_back_at = Some(now);
+        let running = Arc::clone(&self.hand_offs);
+        running.fetch_add(1, Ordering::AcqRel);
+        let gateway = self.gateway.clone();
+        self.context.spawn(async move {
+            let deadline = Instant::now() + HAND_OFF_TIMEOUT;
+            if let Err(error) = gateway.hand_off_partition(partition, Some(to), deadline).await {
+                warn!(%partition, %to, %error, "handoff not done");
+            }
+            running.fetch_sub(1, Ordering::AcqRel);
+        });
+    }
+}

@@ -1,0 +1,160 @@
+//! Databases and tables come, change and go; what is declared can be used at once.
+
+use crate::world::{Music, N1, World, deadline, document, eventually, key, read};
+use cortado_document::{Refusal, TableDefinition};
+use cortado_model::PartitionId;
+use cortado_node::{
+    AdminError, Consistency, DatabaseSpec, Declared, ScanRequest, WriteError,
+};
+use serde_json::{Value, json};
+
+fn table(key: &[&str], schema: Option<Value>) -> TableDefinition {
+    TableDefinition::new(key.iter().map(|part| (*part).to_owned()).collect(), schema).unwrap()
+}
+
+fn spec(partitions: Option<u32>) -> DatabaseSpec {
+    DatabaseSpec { partitions, ..DatabaseSpec::default() }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_is_created_once_and_can_be_used_at_once() {
+    let world = World::start().await;
+    let gateway = &world.gateway;
+    let create = |name, spec| gateway.create_database(name, spec, deadline());
+    let created = create("music", spec(None)).await.unwrap();
+    let Declared::Created(database) = created else { panic!("{created:?}") };
+    assert_eq!((database.partitions, database.replication), (16, 3));
+    assert!(gateway.ready().is_ok());
+    assert!(matches!(create("music", spec(Some(16))).await, Ok(Declared::Existing(_))));
+    let other = create("music", spec(Some(4))).await;
+    assert!(matches!(other, Err(AdminError::Conflict { .. })), "{other:?}");
+    assert!(matches!(create("Music", spec(None)).await, Err(AdminError::BadName)));
+    for partitions in [0, 1_025] {
+        let invalid = create("many", spec(Some(partitions))).await;
+        assert!(matches!(invalid, Err(AdminError::Invalid { .. })));
+    }
+    let crowded = DatabaseSpec { replication: Some(4), ..DatabaseSpec::default() };
+    assert!(matches!(create("many", crowded).await, Err(AdminError::Invalid { .. })));
+    // Leaders and replicas are even over the nodes.
+    let leads = |node| (0..16).filter(|n| database.placement(*n)[0] == node).count();
+    assert!((5..=6).contains(&leads(N1)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_who_create_the_same_create_one() {
+    let world = World::start().await;
+    let create = || {
+        let gateway = world.gateway.clone();
+        tokio::spawn(async move {
+            gateway.create_database("music", spec(Some(2)), deadline()).await.unwrap()
+        })
+    };
+    let creating: Vec<_> = (0..8).map(|_| create()).collect();
+    let mut created = 0;
+    for declared in creating {
+        created += usize::from(matches!(declared.await.unwrap(), Declared::Created(_)));
+    }
+    assert_eq!(created, 1);
+    let other = world.gateway.create_database("books", spec(Some(1)), deadline()).await.unwrap();
+    let Declared::Created(other) = other else { panic!("{other:?}") };
+    let music = world.gateway.catalog().database("music").unwrap().id;
+    assert_ne!(other.id, music);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_schema_is_enforced_and_may_only_widen() {
+    let world = World::start().await;
+    let music = world.music(1).await;
+    let gateway = &world.gateway;
+    let put = |definition| gateway.put_table("music", "song", definition, deadline());
+    let year = json!({"type": "object", "properties": {"year": {"type": "integer"}}});
+    let created = put(table(&["artist", "title"], Some(year.clone()))).await.unwrap();
+    let Declared::Created(song) = created else { panic!("{created:?}") };
+    assert_eq!(song.schema_version, 1);
+    let writing = |value: &str| {
+        let action = cortado_document::Action::Put { value: document(value) };
+        let condition = cortado_document::Condition::default();
+        let key = key("cher", "x");
+        vec![cortado_document::Operation { table: song.id, key, action, condition }]
+    };
+    let database = std::sync::Arc::clone(gateway.catalog().database("music").unwrap());
+    let music = Music { database, ..music };
+    assert!(music.write(writing(r#"{"year":1998}"#), None).await.is_ok());
+    let refused = music.write(writing(r#"{"year":"1998"}"#), None).await;
+    assert!(matches!(
+        refused,
+        Err(WriteError::Refused { operation: 0, refusal: Refusal::SchemaViolated(_) })
+    ));
+    assert!(matches!(put(table(&["artist", "title"], Some(year))).await, Ok(Declared::Existing(_))));
+    let wider = json!({"type": "object", "properties": {"year": {"type": ["integer", "string"]}}});
+    let changed = put(table(&["artist", "title"], Some(wider))).await.unwrap();
+    let Declared::Changed(song) = changed else { panic!("{changed:?}") };
+    assert_eq!(song.schema_version, 2);
+    let narrower = json!({"type": "object", "required": ["year"]});
+    for conflict in [table(&["artist", "title"], Some(narrower)), table(&["artist"], None)] {
+        assert!(matches!(put(conflict).await, Err(AdminError::Conflict { .. })));
+    }
+    let remote = json!({"$ref": "https://example.org/schema"});
+    let invalid = gateway.put_table("music", "other", table(&["a"], Some(remote)), deadline());
+    assert!(matches!(invalid.await, Err(AdminError::Invalid { .. })));
+    let nowhere = gateway.put_table("books", "other", table(&["a"], None), deadline());
+    assert!(matches!(nowhere.await, Err(AdminError::NoSuchDatabase)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dropped_table_is_emptied_and_its_name_free_again() {
+    let world = World::start().await;
+    let music = world.music(2).await;
+    for number in 0..30 {
+        music.put(&format!("a{number}"), "x", "{}").await.unwrap();
+    }
+    let gateway = &world.gateway;
+    gateway.drop_table("music", "album", deadline()).await.unwrap();
+    let again = gateway.drop_table("music", "album", deadline()).await;
+    assert!(matches!(again, Err(AdminError::NoSuchTable)));
+    let old = music.album.clone();
+    let partitions = [0, 1].map(|number| PartitionId { database: music.database.id, number });
+    eventually("the old table's documents are gone from every store", || {
+        partitions.iter().all(|partition| {
+            [1, 2, 3].iter().all(|node| {
+                let store = world.stores.of(cortado_model::NodeId(*node));
+                crate::world::stored(&store, &music, *partition).is_empty()
+            })
+        })
+    })
+    .await;
+    let created = gateway.put_table("music", "album", table(&["artist"], None), deadline()).await;
+    let Ok(Declared::Created(new)) = created else { panic!("{created:?}") };
+    assert_ne!(new.id, old.id);
+    let database = gateway.catalog().database("music").unwrap().clone();
+    assert_eq!(database.table_by_id(old.id).unwrap().name, "album", "for change streams");
+    let scan = ScanRequest { position: None, limit: 10 };
+    let page = gateway.scan(&database, &new, &scan, &read(Consistency::Strong)).await.unwrap();
+    assert!(page.documents.is_empty() && page.next.is_none());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dropped_database_leaves_nothing_behind() {
+    let world = World::start().await;
+    let music = world.music(2).await;
+    music.put("cher", "x", "{}").await.unwrap();
+    // One node sleeps through it.
+    world.cluster.kill(N1).await.unwrap();
+    world.gateway.drop_database("music", deadline()).await.unwrap();
+    let again = world.gateway.drop_database("music", deadline()).await;
+    assert!(matches!(again, Err(AdminError::NoSuchDatabase)));
+    world.cluster.start_node(N1).await.unwrap();
+    let partition = music.partition_of("cher");
+    eventually("logs and stores are empty", || {
+        let stored = [1, 2, 3].iter().any(|node| {
+            let store = world.stores.of(cortado_model::NodeId(*node));
+            cortado_store::Store::partitions(store.as_ref()).unwrap().contains(&partition)
+        });
+        !stored && world.log.with(|log| log.end(partition)).0 == 0
+    })
+    .await;
+    let reborn = world.music(2).await;
+    assert_ne!((reborn.database.id, reborn.database.uuid), (music.database.id, music.database.uuid));
+    assert_eq!(reborn.get("cher", "x").await, None);
+    reborn.put("cher", "x", "{}").await.unwrap();
+}

@@ -1,0 +1,256 @@
+//! Documents are written, read, listed and refused as promised, while nothing fails.
+
+use crate::world::{N1, N2, N3, World, deadline, document, eventually, idempotency, key, read};
+use cortado_document::{Action, Condition, Done, Match, Refusal, Tag, TransactionError, Unmet};
+use cortado_model::{DocumentKey, Scn};
+use cortado_node::{
+    Consistency, ListRequest, ReadOptions, ScanRequest, ServedRole, WriteError, WriteRequest,
+};
+use tokio::time::Instant;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_document_is_read_back_at_every_level() {
+    let world = World::start().await;
+    let music = world.music(4).await;
+    let written = music.put("cher", "believe", r#"{"year":1998}"#).await.unwrap();
+    assert_eq!((written.results.as_slice(), written.repeated), (&[Done::Created][..], false));
+    for level in [Consistency::Strong, Consistency::Strict] {
+        let served = music.get_with("cher", "believe", &read(level)).await.unwrap();
+        let found = served.value.unwrap();
+        assert_eq!((found.etag, found.scn, served.role), (written.etag, written.scn, ServedRole::Leader));
+        assert!(served.applied >= written.scn);
+    }
+    let session = ReadOptions { at_least: Some(written.scn), ..read(Consistency::Session) };
+    for _ in 0..6 {
+        // Whichever replica it is: it has waited for the write.
+        let served = music.get_with("cher", "believe", &session).await.unwrap();
+        assert!(served.value.is_some());
+    }
+    let bounded = read(Consistency::Bounded { max_lag_ms: 60_000 });
+    assert!(music.get_with("cher", "nothing", &bounded).await.unwrap().value.is_none());
+    music.await_complete().await;
+    let mut nodes = std::collections::BTreeSet::new();
+    for _ in 0..6 {
+        let served = music.get_with("cher", "believe", &read(Consistency::Eventual)).await.unwrap();
+        assert!(served.value.is_some());
+        nodes.insert(served.node);
+    }
+    assert_eq!(nodes.into_iter().collect::<Vec<_>>(), [N1, N2, N3], "reads are spread");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_has_seen_more_than_anybody_is_told_so() {
+    let world = World::start().await;
+    let music = world.music(1).await;
+    let written = music.put("cher", "believe", "{}").await.unwrap();
+    let ahead = Scn::new(written.scn.generation.next(), written.scn.sequence);
+    let deadline = Instant::now() + std::time::Duration::from_millis(50);
+    let session =
+        ReadOptions { consistency: Consistency::Session, at_least: Some(ahead), deadline };
+    assert!(music.get_with("cher", "believe", &session).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_write_does_nothing_and_says_why() {
+    let world = World::start().await;
+    let music = world.music(4).await;
+    let first = music.put("cher", "believe", r#"{"n":1}"#).await.unwrap();
+    let absent = Condition { if_match: None, if_none_match: Some(Match::Any) };
+    let value = document(r#"{"n":2}"#);
+    let operation = music.operation(key("cher", "believe"), Action::Put { value }, absent.clone());
+    let other = music.putting("cher", "closer", "{}");
+    let refused = music.write(vec![other, operation], None).await;
+    let refusal = Refusal::ConditionFailed(Unmet::IfNoneMatch);
+    assert_eq!(refused, Err(WriteError::Refused { operation: 1, refusal }));
+    assert_eq!(music.get("cher", "closer").await, None, "all or nothing");
+    assert_eq!(music.get("cher", "believe").await.unwrap(), r#"{"n":1}"#);
+    // The same etag that the write answered lets the next one through, once.
+    let tags = Match::Tags(vec![Tag::Strong(first.etag)]);
+    let still = Condition { if_match: Some(tags), if_none_match: None };
+    let value = document(r#"{"n":3}"#);
+    let operation = music.operation(key("cher", "believe"), Action::Put { value }, still);
+    assert!(music.write(vec![operation.clone()], None).await.is_ok());
+    assert!(matches!(
+        music.write(vec![operation], None).await,
+        Err(WriteError::Refused { operation: 0, .. })
+    ));
+    let two = vec![music.putting("cher", "a", "{}"), music.putting("adele", "b", "{}")];
+    let cross = TransactionError::CrossResource { operation: 1 };
+    assert_eq!(music.write(two, None).await, Err(WriteError::Malformed(cross)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deleting_nothing_is_no_write() {
+    let world = World::start().await;
+    let music = world.music(1).await;
+    let written = music.put("cher", "believe", "{}").await.unwrap();
+    let delete =
+        |title| music.operation(key("cher", title), Action::Delete, Condition::default());
+    let missing = music.write(vec![delete("closer")], Some(idempotency("d", 1))).await.unwrap();
+    assert_eq!((missing.results.as_slice(), missing.scn), (&[Done::Missing][..], written.scn));
+    let deleted = music.write(vec![delete("believe")], Some(idempotency("d", 1))).await.unwrap();
+    assert_eq!((deleted.results.as_slice(), deleted.repeated), (&[Done::Deleted][..], false));
+    assert_eq!(music.get("cher", "believe").await, None);
+    let etag = music.put("cher", "believe", "{}").await.unwrap().etag;
+    assert_ne!(etag, written.etag, "not even after deletion");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn collections_tables_and_batches_show_every_document_once() {
+    let world = World::start().await;
+    let music = world.music(5).await;
+    for artist in ["abba", "cher", "dylan", "elo"] {
+        for number in 0..7 {
+            music.put(artist, &format!("t{number}"), "{}").await.unwrap();
+        }
+    }
+    let prefix = DocumentKey::from_parts(&["cher"]).unwrap();
+    for descending in [false, true] {
+        let mut seen = Vec::new();
+        let mut after = None;
+        loop {
+            let list = ListRequest { prefix: prefix.clone(), after, descending, limit: 3 };
+            let served = music
+                .gateway
+                .list(&music.database, &music.album, &list, &read(Consistency::Strong))
+                .await
+                .unwrap();
+            seen.extend(served.value.documents.into_iter().map(|(key, _)| key));
+            after = served.value.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        let mut want: Vec<_> = (0..7).map(|number| key("cher", &format!("t{number}"))).collect();
+        if descending {
+            want.reverse();
+        }
+        assert_eq!(seen, want);
+    }
+    for limit in [1, 10, 27, 28, 1_000] {
+        let mut keys = Vec::new();
+        let mut position = None;
+        let mut pages = 0;
+        loop {
+            let scan = ScanRequest { position, limit };
+            let page = music
+                .gateway
+                .scan(&music.database, &music.album, &scan, &read(Consistency::Strong))
+                .await
+                .unwrap();
+            pages += 1;
+            keys.extend(page.documents.into_iter().map(|(_, key, _)| key));
+            position = page.next;
+            if position.is_none() {
+                break;
+            }
+        }
+        assert_eq!(keys.len(), 28, "limit {limit}");
+        keys.sort();
+        keys.dedup();
+        assert_eq!(keys.len(), 28, "limit {limit}");
+        assert!(pages <= 28 / limit + 1 + 5, "{pages} pages of {limit}");
+    }
+    let wanted = [("cher", "t3"), ("nobody", "t1"), ("elo", "t0"), ("cher", "t9")];
+    let keys: Vec<_> =
+        wanted.iter().map(|(artist, title)| (music.album.id, key(artist, title))).collect();
+    let found = music
+        .gateway
+        .batch_get(&music.database, &keys, |_| None, &read(Consistency::Strong))
+        .await;
+    let found: Vec<_> = found.into_iter().map(|served| served.unwrap().value.is_some()).collect();
+    assert_eq!(found, [true, false, true, false]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_idempotency_key_belongs_to_one_request_of_the_database() {
+    let world = World::start().await;
+    let music = world.music(8).await;
+    let put = |artist: &str| vec![music.putting(artist, "x", "{}")];
+    let first = music.write(put("cher"), Some(idempotency("k", 1))).await.unwrap();
+    let again = music.write(put("cher"), Some(idempotency("k", 1))).await.unwrap();
+    assert!(again.repeated && !first.repeated);
+    assert_eq!((again.scn, again.etag, again.time), (first.scn, first.etag, first.time));
+    assert_eq!(again.results, first.results);
+    let reused = music.write(put("cher"), Some(idempotency("k", 2))).await;
+    assert_eq!(reused, Err(WriteError::KeyReused));
+    // Another partition has never heard of the key; the database has.
+    let artists: Vec<String> = (0..40).map(|number| format!("a{number}")).collect();
+    let elsewhere =
+        artists.iter().find(|artist| music.partition_of(artist) != music.partition_of("cher"));
+    let reused = music.write(put(elsewhere.unwrap()), Some(idempotency("k", 3))).await;
+    assert_eq!(reused, Err(WriteError::KeyReused));
+    // A refused write is not remembered.
+    let absent = Condition { if_match: None, if_none_match: Some(Match::Any) };
+    let value = document("{}");
+    let create = music.operation(key("cher", "x"), Action::Put { value }, absent);
+    let refused = music.write(vec![create], Some(idempotency("r", 1))).await;
+    assert!(matches!(refused, Err(WriteError::Refused { .. })));
+    assert!(music.write(put("cher"), Some(idempotency("r", 2))).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_key_used_by_many_at_once_is_one_write() {
+    let world = World::start().await;
+    let music = world.music(2).await;
+    let writers = (0..20).map(|_| {
+        let music = music.clone();
+        tokio::spawn(async move {
+            let put = vec![music.putting("cher", "x", "{}")];
+            music.write(put, Some(idempotency("k", 1))).await.unwrap()
+        })
+    });
+    let mut answers = Vec::new();
+    for writer in writers.collect::<Vec<_>>() {
+        answers.push(writer.await.unwrap());
+    }
+    assert_eq!(answers.iter().filter(|answer| !answer.repeated).count(), 1);
+    assert!(answers.iter().all(|a| a.scn == answers[0].scn && a.etag == answers[0].etag));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn writes_of_many_clients_are_all_there_on_every_replica() {
+    let world = World::start().await;
+    let music = world.music(4).await;
+    let writers = (0..16).map(|writer| {
+        let music = music.clone();
+        tokio::spawn(async move {
+            for number in 0..50 {
+                let value = format!("{{\"n\":{number}}}");
+                music.put(&format!("w{writer}"), &format!("{}", number % 10), &value).await.unwrap();
+            }
+        })
+    });
+    for writer in writers.collect::<Vec<_>>() {
+        writer.await.unwrap();
+    }
+    for writer in 0..16 {
+        for title in 0..10 {
+            let found = music.get(&format!("w{writer}"), &format!("{title}")).await;
+            assert_eq!(found, Some(format!("{{\"n\":{}}}", 40 + title)));
+        }
+    }
+    music.await_complete().await;
+    for number in 0..4 {
+        let partition = music.partition_of("w0");
+        let partition = cortado_model::PartitionId { number, ..partition };
+        let on = |node| crate::world::stored(&world.stores.of(node), &music, partition);
+        eventually("replicas hold the same", || on(N1) == on(N2) && on(N2) == on(N3)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deadline_that_has_passed_begins_nothing() {
+    let world = World::start().await;
+    let music = world.music(1).await;
+    let operations = vec![music.putting("cher", "x", "{}")];
+    let request = WriteRequest { operations, idempotency: None, deadline: Instant::now() };
+    let late = music.gateway.write(&music.database, request).await;
+    // The leader may have been faster than the clock was read; then nobody can tell.
+    match late {
+        Err(WriteError::DeadlineBefore) => assert_eq!(music.get("cher", "x").await, None),
+        Err(WriteError::Unknown { .. }) | Ok(_) => {}
+        Err(other) => panic!("{other}"),
+    }
+    let _ = deadline();
+}

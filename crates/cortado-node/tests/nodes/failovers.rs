@@ -1,0 +1,180 @@
+//! Nodes die and leaderships move while clients write; no acknowledged write is lost.
+
+use crate::world::{Music, N1, N2, N3, World, eventually, idempotency};
+use cortado_node::{EventKind, Gateway, WriteError};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use tokio::task::JoinHandle;
+
+/// Clients that write without pause, each to documents of its own.
+struct Load {
+    ending: Arc<AtomicBool>,
+    acknowledged: Arc<AtomicU64>,
+    clients: Vec<JoinHandle<BTreeMap<(String, String), String>>>,
+}
+
+impl Load {
+    fn start(music: &Music, clients: usize) -> Load {
+        let (ending, acknowledged) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
+        let clients = (0..clients).map(|client| {
+            let (music, ending) = (music.clone(), Arc::clone(&ending));
+            let acknowledged = Arc::clone(&acknowledged);
+            tokio::spawn(async move {
+                let mut written = BTreeMap::new();
+                for number in 0_u64.. {
+                    if ending.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    let artist = format!("c{client}-{}", number % 5);
+                    let value = format!("{{\"n\":{number}}}");
+                    let put = vec![music.putting(&artist, "x", &value)];
+                    let name = format!("{client}-{number}");
+                    // Keyed, so that the death of a leader is no unknown outcome.
+                    let done = music.write(put, Some(idempotency(&name, number.into()))).await;
+                    assert!(done.is_ok(), "{done:?}");
+                    acknowledged.fetch_add(1, Ordering::Relaxed);
+                    written.insert((artist, "x".to_owned()), value);
+                }
+                written
+            })
+        });
+        let clients = clients.collect();
+        Load { ending, acknowledged, clients }
+    }
+
+    /// Waits until `count` more writes have been acknowledged.
+    async fn more(&self, count: u64) {
+        let before = self.acknowledged.load(Ordering::Relaxed);
+        let enough = || self.acknowledged.load(Ordering::Relaxed) >= before + count;
+        eventually("writes go on", enough).await;
+    }
+
+    /// Ends the clients; every one of their last writes is found.
+    async fn audit(self, music: &Music) {
+        self.ending.store(true, Ordering::Relaxed);
+        for client in self.clients {
+            for ((artist, title), value) in client.await.unwrap() {
+                assert_eq!(music.get(&artist, &title).await, Some(value), "{artist}/{title}");
+            }
+        }
+    }
+}
+
+fn metric(gateway: &Gateway, name: &str) -> u64 {
+    let mut text = String::new();
+    gateway.write_metrics(&mut text);
+    let samples = text.lines().filter(|line| line.starts_with(name));
+    samples.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dead_leaders_partitions_go_to_both_survivors() {
+    let world = World::start().await;
+    let music = world.music(12).await;
+    music.await_leaders(&[N1, N2, N3]).await;
+    eventually("leaderships are spread", || {
+        [N1, N2, N3].iter().all(|node| {
+            music.leaders().iter().filter(|leader| **leader == Some(*node)).count() == 4
+        })
+    })
+    .await;
+    let put = vec![music.putting("cher", "believe", "{}")];
+    let first = music.write(put.clone(), Some(idempotency("k", 7))).await.unwrap();
+    let load = Load::start(&music, 6);
+    load.more(200).await;
+
+    let dying = music.leaders()[first.partition as usize].unwrap();
+    world.cluster.kill(dying).await.unwrap();
+    let survivors: Vec<_> = [N1, N2, N3].into_iter().filter(|node| *node != dying).collect();
+    music.await_leaders(&survivors).await;
+    load.more(200).await;
+    for survivor in &survivors {
+        let led = music.leaders().iter().filter(|leader| **leader == Some(*survivor)).count();
+        assert_eq!(led, 6, "{survivor} of {:?}", music.leaders());
+    }
+    // The answer of the dead leader, from the one that has never seen the request.
+    let again = music.write(put, Some(idempotency("k", 7))).await.unwrap();
+    assert!(again.repeated);
+    assert_eq!((again.scn, again.etag, again.time), (first.scn, first.etag, first.time));
+    load.audit(&music).await;
+    assert!(metric(&world.gateway, "cortado_write_gap_seconds_count") >= 4);
+    let events = world.gateway.events(None, 1_000, crate::world::deadline()).await.unwrap();
+    let claims = events.iter().filter(|event| event.kind == EventKind::Claim);
+    let explained = claims.filter(|event| event.evidence[0].contains(&dying.to_string()));
+    assert!(explained.count() >= 4, "{events:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_node_dies_once_and_nothing_is_lost() {
+    let world = World::start().await;
+    let music = world.music(6).await;
+    let load = Load::start(&music, 4);
+    for node in [N1, N2, N3] {
+        load.more(100).await;
+        world.cluster.kill(node).await.unwrap();
+        load.more(100).await;
+        world.cluster.start_node(node).await.unwrap();
+        music.await_complete().await;
+    }
+    load.audit(&music).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_without_a_key_is_unknown_when_its_leader_dies() {
+    let world = World::start().await;
+    let music = world.music(1).await;
+    music.put("cher", "x", "{}").await.unwrap();
+    let leader = music.leaders()[0].unwrap();
+    world.log.inject(music.partition_of("cher"), cortado_log::memory::Fault::HoldAcknowledgement);
+    let writer = {
+        let music = music.clone();
+        tokio::spawn(async move { music.put("cher", "y", "{}").await })
+    };
+    let log = world.log.clone();
+    let partition = music.partition_of("cher");
+    let held = || log.with(|log| log.holds().count() == 1 && log.end(partition).0 > 0);
+    eventually("the write is in the log", held).await;
+    world.cluster.kill(leader).await.unwrap();
+    let unknown = writer.await.unwrap();
+    assert!(matches!(unknown, Err(WriteError::Unknown { .. })), "{unknown:?}");
+    // It was in the log, so it was committed, and the next leader knows it.
+    assert_eq!(music.get("cher", "y").await, Some("{}".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_planned_handoff_fails_no_request() {
+    let world = World::start().await;
+    let music = world.music(2).await;
+    let load = Load::start(&music, 4);
+    for number in 0..2 {
+        for node in [N2, N3, N1] {
+            load.more(50).await;
+            let deadline = crate::world::deadline();
+            let done = world.gateway.hand_off(&music.database, number, Some(node), deadline).await;
+            assert_eq!(done, Ok(()));
+            assert_eq!(music.leaders()[number as usize], Some(node));
+        }
+    }
+    load.audit(&music).await;
+    assert_eq!(metric(&world.gateway, "cortado_writes_total{outcome=\"not_done\"}"), 0);
+    assert_eq!(metric(&world.gateway, "cortado_writes_total{outcome=\"unknown\"}"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_dead_and_the_unknown_are_refused_by_name() {
+    use cortado_model::NodeId;
+    use cortado_node::{AdminError, NodeError};
+    let world = World::start().await;
+    let music = world.music(1).await;
+    assert!(matches!(world.cluster.kill(NodeId(4)).await, Err(NodeError::NoSuchNode)));
+    assert!(matches!(world.cluster.start_node(N1).await, Err(NodeError::AlreadyRunning)));
+    let to_nobody = world.gateway.hand_off(&music.database, 0, Some(NodeId(4)), crate::world::deadline());
+    assert_eq!(to_nobody.await, Err(AdminError::NoSuchNode));
+    let nowhere = world.gateway.hand_off(&music.database, 1, None, crate::world::deadline());
+    assert_eq!(nowhere.await, Err(AdminError::NoSuchPartition));
+    world.cluster.kill(N2).await.unwrap();
+    assert!(matches!(world.cluster.kill(N2).await, Err(NodeError::NotRunning)));
+    let alive = world.gateway.status().nodes.into_iter().map(|node| node.alive);
+    assert_eq!(alive.collect::<Vec<_>>(), [true, false, true]);
+}

@@ -1,0 +1,163 @@
+//! Nodes and whole processes start again from what is left, and rebuild what is not.
+
+use crate::world::{Music, N1, N2, N3, World, eventually, settings, stored};
+use cortado_model::{LogOffset, NodeId, PartitionId};
+use cortado_node::{Components, EventKind, StartError, StoreFactory};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+async fn fill(music: &Music, from: usize, count: usize) {
+    for number in from..from + count {
+        let value = format!("{{\"n\":{number}}}");
+        music.put(&format!("a{}", number % 7), &format!("t{number}"), &value).await.unwrap();
+    }
+}
+
+async fn check_filled(music: &Music, count: usize) {
+    for number in 0..count {
+        let found = music.get(&format!("a{}", number % 7), &format!("t{number}")).await;
+        assert_eq!(found, Some(format!("{{\"n\":{number}}}")));
+    }
+}
+
+/// Waits until the stores of all nodes hold the same of every partition.
+async fn check_equal(world: &World, music: &Music) {
+    music.await_complete().await;
+    for number in 0..music.database.partitions {
+        let partition = PartitionId { database: music.database.id, number };
+        let on = |node| stored(&world.stores.of(node), music, partition);
+        eventually("replicas hold the same", || on(N1) == on(N2) && on(N2) == on(N3)).await;
+    }
+}
+
+/// What the decision log says of one kind.
+pub(crate) async fn events(world: &World, kind: EventKind) -> Vec<String> {
+    let events = world.gateway.events(None, 10_000, crate::world::deadline()).await.unwrap();
+    let events = events.into_iter().filter(|event| event.kind == kind);
+    events.map(|event| format!("{} {} {:?}", event.node, event.what, event.evidence)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_starts_again_where_it_ended() {
+    let world = World::start().await;
+    let music = world.music(4).await;
+    fill(&music, 0, 60).await;
+    let before = world.gateway.catalog();
+    drop(music);
+    let (log, stores) = world.shutdown().await;
+    let world = World::over(log, stores, settings()).await;
+    let music = Music::again(&world);
+    check_filled(&music, 60).await;
+    fill(&music, 60, 20).await;
+    check_filled(&music, 80).await;
+    check_equal(&world, &music).await;
+    let incarnations = |catalog: &cortado_node::Catalog| {
+        catalog.nodes().map(|node| node.incarnation).collect::<Vec<_>>()
+    };
+    let after = incarnations(&world.gateway.catalog());
+    assert!(incarnations(&before).iter().zip(after).all(|(before, after)| *before < after));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stores_that_forgot_what_was_not_synced_catch_up_from_the_log() {
+    let world = World::start().await;
+    let music = world.music(4).await;
+    fill(&music, 0, 40).await;
+    drop(music);
+    let (log, stores) = world.shutdown().await;
+    let world = World::over(log, stores, settings()).await;
+    let music = Music::again(&world);
+    fill(&music, 40, 40).await;
+    // The process dies: no store has been synced since it started.
+    let (log, stores) = (world.log.clone(), Arc::clone(&world.stores));
+    stores.forgetful.store(true, Ordering::Relaxed);
+    drop((world, music));
+    let world = World::over(log, stores, settings()).await;
+    let music = Music::again(&world);
+    check_filled(&music, 80).await;
+    check_equal(&world, &music).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deleted_stores_are_folded_again_from_the_log() {
+    let world = World::start().await;
+    let music = world.music(3).await;
+    fill(&music, 0, 50).await;
+    drop(music);
+    let (log, stores) = world.shutdown().await;
+    for node in [N1, N2, N3] {
+        stores.delete(node);
+    }
+    let world = World::over(log, stores, settings()).await;
+    eventually("the catalog is back", || world.gateway.catalog().database("music").is_some()).await;
+    let music = Music::again(&world);
+    check_filled(&music, 50).await;
+    check_equal(&world, &music).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_of_another_cluster_is_refused() {
+    let world = World::start().await;
+    let (_, stores) = world.shutdown().await;
+    let log = cortado_log::memory::SharedMemoryLog::new();
+    let stores = stores as Arc<dyn StoreFactory>;
+    let components = Components { log: Arc::new(log), stores };
+    let refused = cortado_node::Cluster::start(settings().validate().unwrap(), components).await;
+    let refused = refused.err();
+    assert!(
+        matches!(refused, Some(StartError::StoreForeign { node: NodeId(1), .. })),
+        "{refused:?}"
+    );
+}
+
+/// A world whose logs have been trimmed, with one node's store gone.
+async fn trimmed_world() -> (World, Music) {
+    let mut raw = settings();
+    raw.trim_after_records = 1_000;
+    raw.trim_keep_records = 10;
+    let world = World::start_with(raw).await;
+    let music = world.music(1).await;
+    fill(&music, 0, 200).await;
+    world.cluster.kill(N3).await.unwrap();
+    world.stores.delete(N3);
+    fill(&music, 200, 50).await;
+    world.gateway.verify(&music.database, 0, crate::world::deadline()).await.unwrap();
+    let partition = music.partition_of("a0");
+    let first = || world.log.with(|log| log.first(partition));
+    eventually("the log is trimmed", || first() > LogOffset(100)).await;
+    (world, music)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_behind_the_logs_beginning_copies_a_snapshot() {
+    let (world, music) = trimmed_world().await;
+    fill(&music, 250, 10).await;
+    world.cluster.start_node(N3).await.unwrap();
+    eventually("the replica is back", || {
+        let status = world.gateway.status();
+        let music = status.databases.iter().find(|database| database.name == "music").unwrap();
+        music.partitions[0].replicas.iter().all(|replica| replica.lag_records == 0)
+    })
+    .await;
+    check_filled(&music, 260).await;
+    check_equal(&world, &music).await;
+    let resyncs = events(&world, EventKind::Resync).await;
+    assert!(resyncs.iter().any(|event| event.contains("copied a snapshot")), "{resyncs:?}");
+    assert!(!events(&world, EventKind::Trim).await.is_empty());
+    // It can lead like any other.
+    let deadline = crate::world::deadline();
+    world.gateway.hand_off(&music.database, 0, Some(N3), deadline).await.unwrap();
+    fill(&music, 260, 5).await;
+    check_filled(&music, 265).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trimmed_process_starts_from_its_stores() {
+    let (world, music) = trimmed_world().await;
+    drop(music);
+    let (log, stores) = world.shutdown().await;
+    let world = World::over(log, stores, settings()).await;
+    let music = Music::again(&world);
+    check_filled(&music, 250).await;
+    check_equal(&world, &music).await;
+}

@@ -1,0 +1,230 @@
+//! Logs and stores that fail, fill up or lie; what was acknowledged stays, what was not is told.
+
+use crate::restarts::events;
+use crate::world::{Music, N1, N2, N3, World, deadline, eventually, settings, stored};
+use cortado_log::memory::Fault as LogFault;
+use cortado_model::{LogOffset, NodeId, PartitionId, Scn};
+use cortado_node::{EventKind, NotDoneWhy, ReplicaRole, UnknownWhy, WriteError};
+use cortado_replica::FoldState;
+use cortado_store::{Batch, Fault, Store, StoredDocument};
+
+fn role(world: &World, node: NodeId) -> ReplicaRole {
+    let status = world.gateway.status();
+    let music = status.databases.iter().find(|database| database.name == "music").unwrap();
+    let replicas = &music.partitions[0].replicas;
+    replicas.iter().find(|replica| replica.node == node).unwrap().role
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_log_refuses_definitely_and_recovers() {
+    let world = World::start().await;
+    let music = world.music(1).await;
+    music.put("cher", "x", r#"{"n":1}"#).await.unwrap();
+    world.log.inject(music.partition_of("cher"), LogFault::Refuse);
+    let refused = music.put("cher", "x", r#"{"n":2}"#).await;
+    assert!(
+        matches!(refused, Err(WriteError::NotDone { why: NotDoneWhy::LogFull, .. })),
+        "{refused:?}"
+    );
+    assert_eq!(music.get("cher", "x").await.unwrap(), r#"{"n":1}"#);
+    music.put("cher", "x", r#"{"n":3}"#).await.unwrap();
+    assert_eq!(music.get("cher", "x").await.unwrap(), r#"{"n":3}"#);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn appends_without_a_clear_answer_lose_and_double_nothing() {
+    let world = World::start().await;
+    let music = world.music(1).await;
+    let partition = music.partition_of("cher");
+    for round in 0..10 {
+        for fault in [
+            LogFault::UnknownLanded,
+            LogFault::UnknownLost,
+            LogFault::Prefix { records: 1 },
+            LogFault::Duplicate,
+        ] {
+            world.log.inject(partition, fault);
+        }
+        let writers = (0..8).map(|writer| {
+            let music = music.clone();
+            tokio::spawn(async move {
+                for number in 0..4 {
+                    let (artist, title) = (format!("w{writer}"), format!("{round}-{number}"));
+                    let value = format!("{{\"n\":{number}}}");
+                    let written = music.put(&artist, &title, &value).await.unwrap();
+                    assert_eq!(written.results, [cortado_document::Done::Created], "done once");
+                }
+            })
+        });
+        for writer in writers.collect::<Vec<_>>() {
+            writer.await.unwrap();
+        }
+    }
+    world.log.with(|log| log.clear_faults());
+    music.await_complete().await;
+    for node in [N1, N2, N3] {
+        assert_eq!(stored(&world.stores.of(node), &music, partition).len(), 8 * 4 * 10);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_unusable_log_takes_nothing_and_reads_go_on() {
+    let world = World::start().await;
+    let music = world.music(1).await;
+    music.put("cher", "x", r#"{"n":1}"#).await.unwrap();
+    world.log.inject(music.partition_of("cher"), LogFault::Unusable { landed: false });
+    let first = music.put("cher", "x", r#"{"n":2}"#).await;
+    let log_failed = WriteError::Unknown { why: UnknownWhy::LogFailed };
+    assert_eq!(first, Err(log_failed));
+    let second = music.put("cher", "x", r#"{"n":3}"#).await;
+    assert!(
+        matches!(second, Err(WriteError::NotDone { why: NotDoneWhy::Unusable, .. })),
+        "{second:?}"
+    );
+    assert_eq!(music.get("cher", "x").await.unwrap(), r#"{"n":1}"#);
+    // A new process finds a usable log.
+    let (log, stores) = (world.log.clone(), world.stores.clone());
+    drop((world, music));
+    log.restart();
+    let world = World::over(log, stores, settings()).await;
+    let music = Music::again(&world);
+    music.put("cher", "x", r#"{"n":4}"#).await.unwrap();
+    assert_eq!(music.get("cher", "x").await.unwrap(), r#"{"n":4}"#);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_whose_store_is_full_is_replaced_and_comes_back() {
+    let world = World::start().await;
+    let music = world.music(1).await;
+    music.put("cher", "x", "{}").await.unwrap();
+    let leader = music.leaders()[0].unwrap();
+    world.stores.of(leader).set_fault(Some(Fault::Full));
+    let others: Vec<_> = [N1, N2, N3].into_iter().filter(|node| *node != leader).collect();
+    // Committed, but not applied here: the old leader cannot say so, the next one can.
+    let first = music.put("cher", "y", "{}").await;
+    assert!(matches!(first, Ok(_) | Err(WriteError::Unknown { .. })), "{first:?}");
+    music.await_leaders(&others).await;
+    music.put("cher", "z", "{}").await.unwrap();
+    assert_eq!(music.get("cher", "y").await, Some("{}".to_owned()));
+    assert_eq!(music.get("cher", "z").await, Some("{}".to_owned()));
+    world.stores.of(leader).set_fault(None);
+    music.await_complete().await;
+    let partition = music.partition_of("cher");
+    assert_eq!(stored(&world.stores.of(leader), &music, partition).len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failed_store_is_opened_again_with_its_node() {
+    let world = World::start().await;
+    let music = world.music(1).await;
+    music.put("cher", "x", "{}").await.unwrap();
+    let leader = music.leaders()[0].unwrap();
+    let before = world.gateway.status().nodes[leader.0 as usize - 1].incarnation;
+    world.stores.of(leader).set_fault(Some(Fault::Failed));
+    let _ = music.put("cher", "y", "{}").await;
+    music.put("cher", "z", "{}").await.unwrap();
+    eventually("the node has started again", || {
+        let node = world.gateway.status().nodes.into_iter().nth(leader.0 as usize - 1).unwrap();
+        node.alive && node.incarnation > before
+    })
+    .await;
+    music.await_complete().await;
+    assert_eq!(music.get("cher", "y").await, Some("{}".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_store_is_built_anew_from_a_peer() {
+    let world = World::start().await;
+    let music = world.music(1).await;
+    for number in 0..20 {
+        music.put("cher", &format!("t{number}"), "{}").await.unwrap();
+    }
+    music.await_complete().await;
+    let follower = [N1, N2, N3].into_iter().find(|n| Some(*n) != music.leaders()[0]).unwrap();
+    world.stores.of(follower).set_fault_after(0, Fault::Damaged);
+    music.put("cher", "more", "{}").await.unwrap();
+    eventually("the replica is out of service", || {
+        matches!(role(&world, follower), ReplicaRole::Offline | ReplicaRole::Restoring)
+    })
+    .await;
+    world.stores.of(follower).set_fault(None);
+    music.await_complete().await;
+    let partition = music.partition_of("cher");
+    assert_eq!(stored(&world.stores.of(follower), &music, partition).len(), 21);
+}
+
+/// Changes a document behind the back of a node's replica.
+fn falsify(world: &World, music: &Music, node: NodeId, partition: PartitionId) {
+    let store = world.stores.of(node);
+    let view = store.view(partition).unwrap();
+    let checkpoint = view.checkpoint().unwrap().unwrap();
+    let key = crate::world::key("cher", "t3");
+    let found = view.get(music.album.id, &key).unwrap().unwrap();
+    drop(view);
+    let value = bytes::Bytes::from_static(b"{\"false\":true}");
+    let document = Some(StoredDocument { value, ..found });
+    let documents = vec![(music.album.id, key, document)];
+    let batch = Batch { documents, checkpoint, ..Batch::default() };
+    store.apply(partition, batch).unwrap();
+}
+
+async fn check_the_odd_one_is_rebuilt(falsify_leader: bool) {
+    let world = World::start().await;
+    let music = world.music(1).await;
+    let partition = music.partition_of("cher");
+    for number in 0..10 {
+        music.put("cher", &format!("t{number}"), "{}").await.unwrap();
+    }
+    music.await_complete().await;
+    let leader = music.leaders()[0].unwrap();
+    let follower = [N1, N2, N3].into_iter().find(|node| *node != leader).unwrap();
+    let odd = if falsify_leader { leader } else { follower };
+    falsify(&world, &music, odd, partition);
+    world.gateway.verify(&music.database, 0, deadline()).await.unwrap();
+    let truth = || !stored(&world.stores.of(odd), &music, partition).iter().any(|(_, v)| v != "{}");
+    let whole = || stored(&world.stores.of(odd), &music, partition).len() == 10;
+    eventually("the odd one holds what the others hold", || truth() && whole()).await;
+    music.await_complete().await;
+    let told = || async { events(&world, EventKind::DigestMismatch).await };
+    let give_up_at = deadline();
+    while told().await.is_empty() {
+        assert!(tokio::time::Instant::now() < give_up_at, "nobody was told");
+    }
+    assert_eq!(music.get("cher", "t3").await.unwrap(), "{}");
+    music.put("cher", "more", "{}").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_with_another_state_is_rebuilt() {
+    check_the_odd_one_is_rebuilt(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_with_another_state_is_outvoted_and_rebuilt() {
+    check_the_odd_one_is_rebuilt(true).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_ahead_of_its_log_serves_nothing() {
+    let world = World::start().await;
+    let music = world.music(1).await;
+    music.put("cher", "x", "{}").await.unwrap();
+    music.await_complete().await;
+    let partition = music.partition_of("cher");
+    let follower = [N1, N2, N3].into_iter().find(|n| Some(*n) != music.leaders()[0]).unwrap();
+    world.cluster.kill(follower).await.unwrap();
+    let store = world.stores.of(follower);
+    let checkpoint = store.view(partition).unwrap().checkpoint().unwrap().unwrap();
+    let mut fold = FoldState::decode(&checkpoint).unwrap();
+    fold.next_offset = LogOffset(1 << 40);
+    fold.last = Scn::new(fold.last.generation.next(), fold.last.sequence);
+    store.apply(partition, Batch { checkpoint: fold.encode(), ..Batch::default() }).unwrap();
+    world.cluster.start_node(follower).await.unwrap();
+    let give_up_at = deadline();
+    while events(&world, EventKind::Offline).await.is_empty() {
+        assert!(tokio::time::Instant::now() < give_up_at, "nobody was told");
+    }
+    assert_eq!(role(&world, follower), ReplicaRole::Offline);
+    // The others serve on.
+    music.put("cher", "y", "{}").await.unwrap();
+}

@@ -1,0 +1,295 @@
+//! Three nodes in memory, and the few words in which the stories are told.
+//!
+//! Only this file knows the API. Start reading at [`World`].
+
+use cortado_document::{Action, Condition, Document, Operation, TableDefinition};
+use cortado_log::memory::SharedMemoryLog;
+use cortado_model::{DocumentKey, NodeId, PartitionId, Scn};
+use cortado_node::{
+    Cluster, Components, Consistency, Database, DatabaseSpec, Declared, Gateway, IdempotencyKey,
+    RawSettings, ReadError, ReadOptions, Served, StoreFactory, Table, WriteError, WriteRequest,
+    Written,
+};
+use cortado_store::{
+    Batch, MemoryStore, SnapshotEntry, Store, StoreError, StoredDocument, View,
+};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+pub(crate) const N1: NodeId = NodeId(1);
+pub(crate) const N2: NodeId = NodeId(2);
+pub(crate) const N3: NodeId = NodeId(3);
+
+/// Longer than anything here takes on a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(crate) fn deadline() -> Instant {
+    Instant::now() + PATIENCE
+}
+
+/// Three nodes that share a log, each with its store.
+pub(crate) struct World {
+    pub(crate) log: SharedMemoryLog,
+    pub(crate) stores: Arc<Stores>,
+    pub(crate) cluster: Cluster,
+    pub(crate) gateway: Gateway,
+}
+
+/// The stores of all nodes; they outlive the nodes.
+#[derive(Default)]
+pub(crate) struct Stores {
+    stores: Mutex<BTreeMap<NodeId, Arc<MemoryStore>>>,
+    /// Whether a store loses everything that was not synced when it is opened again.
+    pub(crate) forgetful: std::sync::atomic::AtomicBool,
+}
+
+impl Stores {
+    pub(crate) fn of(&self, node: NodeId) -> Arc<MemoryStore> {
+        Arc::clone(self.stores.lock().unwrap().entry(node).or_default())
+    }
+
+    /// As if somebody had deleted the directory.
+    pub(crate) fn delete(&self, node: NodeId) {
+        self.stores.lock().unwrap().remove(&node);
+    }
+}
+
+impl StoreFactory for Stores {
+    fn open(&self, node: NodeId) -> Result<Arc<dyn Store>, StoreError> {
+        let store = self.of(node);
+        let forgetful = self.forgetful.load(std::sync::atomic::Ordering::Relaxed);
+        store.crash(|_, steps| if forgetful { steps } else { 0 });
+        Ok(Arc::new(Opened(store)))
+    }
+}
+
+/// A store as long as somebody has it open.
+struct Opened(Arc<MemoryStore>);
+
+impl Store for Opened {
+    fn partitions(&self) -> Result<Vec<PartitionId>, StoreError> {
+        self.0.partitions()
+    }
+    fn apply(&self, partition: PartitionId, batch: Batch) -> Result<(), StoreError> {
+        self.0.apply(partition, batch)
+    }
+    fn view(&self, partition: PartitionId) -> Result<Box<dyn View>, StoreError> {
+        self.0.view(partition)
+    }
+    fn get(
+        &self,
+        partition: PartitionId,
+        table: cortado_model::TableId,
+        key: &DocumentKey,
+    ) -> Result<Option<StoredDocument>, StoreError> {
+        self.0.get(partition, table, key)
+    }
+    fn remove(&self, partition: PartitionId) -> Result<(), StoreError> {
+        self.0.remove(partition)
+    }
+    fn install(
+        &self,
+        partition: PartitionId,
+        entries: &mut dyn Iterator<Item = Result<SnapshotEntry, StoreError>>,
+        checkpoint: bytes::Bytes,
+    ) -> Result<(), StoreError> {
+        self.0.install(partition, entries, checkpoint)
+    }
+    fn sync(&self) -> Result<(), StoreError> {
+        self.0.sync()
+    }
+}
+
+/// Quick to suspect, so that no story takes long; a wrong suspicion costs a moment only.
+pub(crate) fn settings() -> RawSettings {
+    let mut raw = RawSettings::default();
+    raw.detection.heartbeat_ms = Some(50);
+    raw.detection.dead_after_ms = Some(300);
+    raw.detection.stagger_ms = Some(150);
+    raw
+}
+
+/// Shows what the nodes log, if `CORTADO_TEST_LOG` is set.
+fn show_log() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        if std::env::var_os("CORTADO_TEST_LOG").is_some() {
+            tracing_subscriber::fmt().with_max_level(tracing::Level::INFO).init();
+        }
+    });
+}
+
+impl World {
+    pub(crate) async fn start() -> World {
+        World::start_with(settings()).await
+    }
+
+    pub(crate) async fn start_with(raw: RawSettings) -> World {
+        World::over(SharedMemoryLog::new(), Arc::default(), raw).await
+    }
+
+    /// A new process over what an earlier one has left.
+    pub(crate) async fn over(log: SharedMemoryLog, stores: Arc<Stores>, raw: RawSettings) -> World {
+        show_log();
+        let settings = raw.validate().unwrap();
+        let components = Components {
+            log: Arc::new(log.clone()),
+            stores: Arc::clone(&stores) as Arc<dyn StoreFactory>,
+        };
+        let cluster = Cluster::start(settings, components).await.unwrap();
+        let gateway = cluster.gateway();
+        World { log, stores, cluster, gateway }
+    }
+
+    /// Ends the process in good order; what it leaves.
+    pub(crate) async fn shutdown(self) -> (SharedMemoryLog, Arc<Stores>) {
+        self.cluster.shutdown().await;
+        (self.log, self.stores)
+    }
+
+    /// A database with one table, `album`, of the key `artist, title`.
+    pub(crate) async fn music(&self, partitions: u32) -> Music {
+        let key = vec!["artist".to_owned(), "title".to_owned()];
+        let album = TableDefinition::new(key, None).unwrap();
+        let spec = DatabaseSpec {
+            partitions: Some(partitions),
+            tables: BTreeMap::from([("album".to_owned(), album)]),
+            ..DatabaseSpec::default()
+        };
+        let created = self.gateway.create_database("music", spec, deadline()).await.unwrap();
+        let (Declared::Created(database)
+        | Declared::Existing(database)
+        | Declared::Changed(database)) = created;
+        Music::of(&self.gateway, database)
+    }
+}
+
+/// A database under test.
+#[derive(Clone)]
+pub(crate) struct Music {
+    pub(crate) gateway: Gateway,
+    pub(crate) database: Arc<Database>,
+    pub(crate) album: Arc<Table>,
+}
+
+pub(crate) fn key(artist: &str, title: &str) -> DocumentKey {
+    DocumentKey::from_parts(&[artist, title]).unwrap()
+}
+
+pub(crate) fn document(text: &str) -> Document {
+    Document::parse(bytes::Bytes::copy_from_slice(text.as_bytes())).unwrap()
+}
+
+pub(crate) fn idempotency(name: &str, fingerprint: u128) -> IdempotencyKey {
+    IdempotencyKey { key: bytes::Bytes::copy_from_slice(name.as_bytes()), fingerprint }
+}
+
+pub(crate) fn read(consistency: Consistency) -> ReadOptions {
+    ReadOptions { consistency, at_least: None, deadline: deadline() }
+}
+
+impl Music {
+    pub(crate) fn of(gateway: &Gateway, database: Arc<Database>) -> Music {
+        let album = Arc::clone(database.table("album").unwrap());
+        Music { gateway: gateway.clone(), database, album }
+    }
+
+    /// The same database as another process shows it.
+    pub(crate) fn again(world: &World) -> Music {
+        let catalog = world.gateway.catalog();
+        Music::of(&world.gateway, Arc::clone(catalog.database("music").unwrap()))
+    }
+
+    pub(crate) fn operation(&self, key: DocumentKey, action: Action, condition: Condition) -> Operation {
+        Operation { table: self.album.id, key, action, condition }
+    }
+
+    pub(crate) fn putting(&self, artist: &str, title: &str, value: &str) -> Operation {
+        let value = document(value);
+        self.operation(key(artist, title), Action::Put { value }, Condition::default())
+    }
+
+    pub(crate) async fn write(
+        &self,
+        operations: Vec<Operation>,
+        idempotency: Option<IdempotencyKey>,
+    ) -> Result<Written, WriteError> {
+        let request = WriteRequest { operations, idempotency, deadline: deadline() };
+        self.gateway.write(&self.database, request).await
+    }
+
+    pub(crate) async fn put(&self, artist: &str, title: &str, value: &str) -> Result<Written, WriteError> {
+        self.write(vec![self.putting(artist, title, value)], None).await
+    }
+
+    pub(crate) async fn get_with(
+        &self,
+        artist: &str,
+        title: &str,
+        read: &ReadOptions,
+    ) -> Result<Served<Option<StoredDocument>>, ReadError> {
+        self.gateway.get(&self.database, &self.album, &key(artist, title), read).await
+    }
+
+    /// The value of a document, read at the strongest level.
+    pub(crate) async fn get(&self, artist: &str, title: &str) -> Option<String> {
+        let served = self.get_with(artist, title, &read(Consistency::Strong)).await.unwrap();
+        served.value.map(|document| String::from_utf8(document.value.to_vec()).unwrap())
+    }
+
+    pub(crate) fn partition_of(&self, artist: &str) -> PartitionId {
+        let number = self.database.partition_of(&key(artist, "x"));
+        PartitionId { database: self.database.id, number }
+    }
+
+    /// Who serves each partition, in order of numbers.
+    pub(crate) fn leaders(&self) -> Vec<Option<NodeId>> {
+        let status = self.gateway.status();
+        let music = status.databases.into_iter().find(|d| d.name == "music").unwrap();
+        music.partitions.into_iter().map(|partition| partition.leader).collect()
+    }
+
+    /// Waits until every partition is served by one of `nodes`.
+    pub(crate) async fn await_leaders(&self, nodes: &[NodeId]) {
+        let led = || self.leaders().iter().all(|l| l.is_some_and(|l| nodes.contains(&l)));
+        eventually("every partition is served", led).await;
+    }
+
+    /// Waits until every replica on every node has applied the whole log.
+    pub(crate) async fn await_complete(&self) {
+        eventually("every replica is complete", || {
+            let status = self.gateway.status();
+            let music = status.databases.into_iter().find(|d| d.name == "music").unwrap();
+            let mut replicas = music.partitions.into_iter().flat_map(|p| p.replicas);
+            replicas.all(|r| r.lag_records == 0 && r.applied > Scn::ZERO)
+        })
+        .await;
+    }
+}
+
+/// Waits until `holds`, looking again and again.
+pub(crate) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let give_up_at = deadline();
+    while !holds() {
+        assert!(Instant::now() < give_up_at, "not so after {PATIENCE:?}: {what}");
+        sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// What a node's store holds of a partition's documents: key and value.
+pub(crate) fn stored(store: &MemoryStore, music: &Music, partition: PartitionId) -> Vec<(String, String)> {
+    let view = store.view(partition).unwrap();
+    let range = cortado_store::ScanRange {
+        table: music.album.id,
+        prefix: Vec::new(),
+        from: std::ops::Bound::Unbounded,
+        descending: false,
+    };
+    let text = |found: Result<(DocumentKey, StoredDocument), StoreError>| {
+        let (key, document) = found.unwrap();
+        (format!("{key:?}"), String::from_utf8(document.value.to_vec()).unwrap())
+    };
+    view.scan(&range).map(text).collect()
+}

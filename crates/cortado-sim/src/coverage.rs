@@ -1,0 +1,426 @@
+//! What a run has reached: a simulator that never gets to a fault proves nothing about it.
+//!
+//! Decides nothing about runs. Start reading at [`Coverage`].
+
+use cortado_replica::{Role, Why};
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+
+/// How often each thing happened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Coverage {
+    /// Faults that struck.
+    pub faults: BTreeMap<Fault, u64>,
+    /// Places at which a node died or stopped, and how often it did.
+    pub boundaries: BTreeMap<Boundary, u64>,
+    /// Changes of role.
+    pub transitions: BTreeMap<Transition, u64>,
+    /// Everything else that a run must meet sometimes.
+    pub sights: BTreeMap<Sight, u64>,
+}
+
+impl Coverage {
+    /// A fault struck.
+    pub fn fault(&mut self, fault: Fault) {
+        *self.faults.entry(fault).or_default() += 1;
+    }
+
+    /// A node died or stopped at a boundary.
+    pub fn boundary(&mut self, boundary: Boundary) {
+        *self.boundaries.entry(boundary).or_default() += 1;
+    }
+
+    /// Something was met.
+    pub fn sight(&mut self, sight: Sight) {
+        *self.sights.entry(sight).or_default() += 1;
+    }
+
+    /// A replica went from one role to another; staying is no transition.
+    pub fn transition(&mut self, from: Role, to: Role) {
+        if let Some(transition) = Transition::between(from, to) {
+            *self.transitions.entry(transition).or_default() += 1;
+        }
+    }
+
+    /// Adds what another run has reached.
+    pub fn add(&mut self, other: &Coverage) {
+        add_all(&mut self.faults, &other.faults);
+        add_all(&mut self.boundaries, &other.boundaries);
+        add_all(&mut self.transitions, &other.transitions);
+        add_all(&mut self.sights, &other.sights);
+    }
+
+    /// The names of everything that was never reached.
+    pub fn never(&self) -> Vec<String> {
+        let mut never = missing(&Fault::ALL, &self.faults);
+        let (points, actions) = (BoundaryPoint::ALL, [BoundaryAction::Crash, BoundaryAction::Pause]);
+        for point in points {
+            let all = actions.map(|action| Boundary { point, action });
+            never.extend(missing(&all, &self.boundaries));
+        }
+        never.extend(missing(&Transition::ALL, &self.transitions));
+        never.extend(missing(&Sight::ALL, &self.sights));
+        never
+    }
+}
+
+fn add_all<K: Ord + Copy>(to: &mut BTreeMap<K, u64>, from: &BTreeMap<K, u64>) {
+    for (key, count) in from {
+        *to.entry(*key).or_default() += count;
+    }
+}
+
+fn missing<K: Ord + Debug>(all: &[K], reached: &BTreeMap<K, u64>) -> Vec<String> {
+    all.iter().filter(|kind| !reached.contains_key(kind)).map(|kind| format!("{kind:?}")).collect()
+}
+
+/// The closed set of things that go wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fault {
+    /// An append never lands and is answered "perhaps".
+    AppendLost,
+    /// An append lands and is answered "perhaps".
+    AppendPerhaps,
+    /// An append is answered "perhaps" and lands later, up to seconds.
+    AppendLate,
+    /// A prefix of an append lands; it is answered "perhaps".
+    AppendPrefix,
+    /// An append lands twice, one copy behind the other.
+    AppendDuplicated,
+    /// An append lands, and once more later, up to seconds.
+    AppendLateCopy,
+    /// An append is certainly refused.
+    AppendRefused,
+    /// An append lands; its answer comes after those of later ones.
+    AnswerSlow,
+    /// A read of the log fails.
+    ReadFails,
+    /// A read of the log answers bytes that nobody wrote.
+    ReadDamaged,
+    /// A client's request is lost.
+    RequestLost,
+    /// The answer to a client is lost.
+    ReplyLost,
+    /// A client gives up waiting.
+    ClientDeadline,
+    /// A process dies at any moment.
+    NodeCrash,
+    /// A process stops at any moment and goes on later.
+    NodePause,
+    /// All processes die at once.
+    AllCrash,
+    /// A crash loses applied batches that were not yet durable.
+    SuffixLost,
+    /// A node loses a whole store.
+    StoreWiped,
+    /// A node can read the log and not append.
+    CutAppend,
+    /// A node can append to the log and not read.
+    CutRead,
+    /// A node can do neither.
+    CutBoth,
+    /// A node's appends land, and it never hears so.
+    CutAnswers,
+    /// Nobody reaches the log.
+    LogOutage,
+    /// The log refuses all appends.
+    LogFull,
+    /// A node's log takes nothing more until its process starts again.
+    LogUnusable,
+    /// A node's wall clock jumps, back or forth.
+    WallJump,
+    /// A node claims though the leader lives.
+    WrongSuspicion,
+    /// The peer that sends a snapshot dies on the way.
+    SnapshotBroken,
+}
+
+impl Fault {
+    /// All of them.
+    pub const ALL: [Fault; 28] = [
+        Fault::AppendLost,
+        Fault::AppendPerhaps,
+        Fault::AppendLate,
+        Fault::AppendPrefix,
+        Fault::AppendDuplicated,
+        Fault::AppendLateCopy,
+        Fault::AppendRefused,
+        Fault::AnswerSlow,
+        Fault::ReadFails,
+        Fault::ReadDamaged,
+        Fault::RequestLost,
+        Fault::ReplyLost,
+        Fault::ClientDeadline,
+        Fault::NodeCrash,
+        Fault::NodePause,
+        Fault::AllCrash,
+        Fault::SuffixLost,
+        Fault::StoreWiped,
+        Fault::CutAppend,
+        Fault::CutRead,
+        Fault::CutBoth,
+        Fault::CutAnswers,
+        Fault::LogOutage,
+        Fault::LogFull,
+        Fault::LogUnusable,
+        Fault::WallJump,
+        Fault::WrongSuspicion,
+        Fault::SnapshotBroken,
+    ];
+}
+
+/// A place between two things that a driver does, and what befell the node there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Boundary {
+    /// Where.
+    pub point: BoundaryPoint,
+    /// What.
+    pub action: BoundaryAction,
+}
+
+/// What befalls a node at a boundary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum BoundaryAction {
+    /// The process dies.
+    Crash,
+    /// The process stops and goes on later.
+    Pause,
+}
+
+/// The closed set of places between two things that a driver does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum BoundaryPoint {
+    /// An input waits; it has not been looked at.
+    BeforeStep,
+    /// The core has decided; none of its effects is executed.
+    BeforeAppend,
+    /// The records are on their way.
+    AfterAppend,
+    /// Before the end of the log is asked for.
+    BeforeRecover,
+    /// A batch is committed and not in the store.
+    BeforeApply,
+    /// A batch is in the store, perhaps not durable, and nobody knows.
+    AfterApply,
+    /// A write is applied and not answered.
+    BeforeAnswer,
+    /// Between the proof that a read may be served and the read.
+    BeforeRead,
+    /// The answer is on its way.
+    AfterAnswer,
+    /// A digest is due.
+    BeforeDigest,
+    /// A trim is committed and not executed.
+    BeforeTrim,
+    /// A trim is executed.
+    AfterTrim,
+}
+
+impl BoundaryPoint {
+    /// All of them.
+    pub const ALL: [BoundaryPoint; 12] = [
+        BoundaryPoint::BeforeStep,
+        BoundaryPoint::BeforeAppend,
+        BoundaryPoint::AfterAppend,
+        BoundaryPoint::BeforeRecover,
+        BoundaryPoint::BeforeApply,
+        BoundaryPoint::AfterApply,
+        BoundaryPoint::BeforeAnswer,
+        BoundaryPoint::BeforeRead,
+        BoundaryPoint::AfterAnswer,
+        BoundaryPoint::BeforeDigest,
+        BoundaryPoint::BeforeTrim,
+        BoundaryPoint::AfterTrim,
+    ];
+
+    /// How much more often something befalls a node here than elsewhere.
+    pub fn weight(self) -> u32 {
+        match self {
+            BoundaryPoint::BeforeRecover | BoundaryPoint::BeforeDigest => 20,
+            BoundaryPoint::BeforeTrim | BoundaryPoint::AfterTrim => 60,
+            BoundaryPoint::BeforeStep
+            | BoundaryPoint::BeforeAppend
+            | BoundaryPoint::AfterAppend
+            | BoundaryPoint::BeforeApply
+            | BoundaryPoint::AfterApply
+            | BoundaryPoint::BeforeAnswer
+            | BoundaryPoint::BeforeRead
+            | BoundaryPoint::AfterAnswer => 1,
+        }
+    }
+}
+
+/// The closed set of changes of role that the protocol knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Transition {
+    /// A follower sent a claim.
+    Claims,
+    /// A claim was lost, refused or given up.
+    ClaimEnds,
+    /// A claim was accepted.
+    Wins,
+    /// A claim that had been given up was accepted after all.
+    WinsLate,
+    /// A new leader serves.
+    Serves,
+    /// A new leader was fenced before it served.
+    FencedOpening,
+    /// A leader hands over.
+    HandsOver,
+    /// A leader that handed over became a follower.
+    HandedOver,
+    /// A leader's step-down was refused, and it leads on.
+    LeadsOn,
+    /// A leader was fenced.
+    Fenced,
+    /// A replica found its log broken.
+    Breaks,
+}
+
+impl Transition {
+    /// All of them.
+    pub const ALL: [Transition; 11] = [
+        Transition::Claims,
+        Transition::ClaimEnds,
+        Transition::Wins,
+        Transition::WinsLate,
+        Transition::Serves,
+        Transition::FencedOpening,
+        Transition::HandsOver,
+        Transition::HandedOver,
+        Transition::LeadsOn,
+        Transition::Fenced,
+        Transition::Breaks,
+    ];
+
+    /// What a step from one role to another is; `None` for staying, and for what one step does
+    /// only in passing.
+    fn between(from: Role, to: Role) -> Option<Transition> {
+        match (from, to) {
+            (Role::Follower, Role::Candidate) => Some(Transition::Claims),
+            (Role::Candidate, Role::Follower) => Some(Transition::ClaimEnds),
+            (Role::Candidate, Role::Opening) => Some(Transition::Wins),
+            (Role::Follower, Role::Opening | Role::Leader) => Some(Transition::WinsLate),
+            (Role::Opening, Role::Leader) => Some(Transition::Serves),
+            (Role::Opening, Role::Follower) => Some(Transition::FencedOpening),
+            (Role::Leader, Role::SteppingDown) => Some(Transition::HandsOver),
+            (Role::SteppingDown, Role::Follower) => Some(Transition::HandedOver),
+            (Role::SteppingDown, Role::Leader) => Some(Transition::LeadsOn),
+            (Role::Leader, Role::Follower) => Some(Transition::Fenced),
+            (_, Role::Offline) if from != Role::Offline => Some(Transition::Breaks),
+            (
+                Role::Offline
+                | Role::Follower
+                | Role::Candidate
+                | Role::Opening
+                | Role::Leader
+                | Role::SteppingDown,
+                _,
+            ) => None,
+        }
+    }
+}
+
+/// What else must be met sometimes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Sight {
+    /// The fold passed over a record, for this reason.
+    VoidZombie,
+    /// As above: re-published.
+    VoidDuplicate,
+    /// As above: one before it is missing.
+    VoidGap,
+    /// As above: a generation that its producer has not won.
+    VoidStranger,
+    /// As above: a claim that lost.
+    VoidClaim,
+    /// Records were published again.
+    Republished,
+    /// An acknowledgement did not continue the fold.
+    ReadBack,
+    /// A leader claimed its own next generation.
+    RolledOver,
+    /// A new leader waited for its predecessor's lease.
+    LeaseWaited,
+    /// A write was refused for what was in flight.
+    Overloaded,
+    /// A write was refused because the log certainly refused its record.
+    LogRefused,
+    /// A write was refused because the log was unusable.
+    LogUnusable,
+    /// A write was refused because the generations were used up.
+    Exhausted,
+    /// The replica itself answered that it cannot say.
+    AnsweredUnknown,
+    /// An idempotency key was found in the store.
+    Repetition,
+    /// An idempotency key was found in flight.
+    KeyInFlight,
+    /// A condition was evaluated against a change in flight.
+    ConditionInFlight,
+    /// A condition was refused after all before it was committed.
+    RefusalSettled,
+    /// A replica copied a snapshot.
+    Resynced,
+    /// The log forgot a prefix.
+    Trimmed,
+    /// Replicas compared their digests.
+    Digested,
+    /// A handoff was committed.
+    HandedOff,
+    /// A strong read waited for its lease.
+    LeaseRead,
+    /// A strict read waited for its barrier.
+    StrictRead,
+    /// A session read waited for its token.
+    SessionRead,
+    /// A strict read was proven by the end of a local log.
+    LocalRead,
+    /// Records landed after their producer had died.
+    LandedPosthumously,
+}
+
+impl Sight {
+    /// All of them.
+    pub const ALL: [Sight; 27] = [
+        Sight::VoidZombie,
+        Sight::VoidDuplicate,
+        Sight::VoidGap,
+        Sight::VoidStranger,
+        Sight::VoidClaim,
+        Sight::Republished,
+        Sight::ReadBack,
+        Sight::RolledOver,
+        Sight::LeaseWaited,
+        Sight::Overloaded,
+        Sight::LogRefused,
+        Sight::LogUnusable,
+        Sight::Exhausted,
+        Sight::AnsweredUnknown,
+        Sight::Repetition,
+        Sight::KeyInFlight,
+        Sight::ConditionInFlight,
+        Sight::RefusalSettled,
+        Sight::Resynced,
+        Sight::Trimmed,
+        Sight::Digested,
+        Sight::HandedOff,
+        Sight::LeaseRead,
+        Sight::StrictRead,
+        Sight::SessionRead,
+        Sight::LocalRead,
+        Sight::LandedPosthumously,
+    ];
+
+    /// The sight of a void record; `None` for what no correct node here appends.
+    pub fn of_void(why: Why) -> Option<Sight> {
+        match why {
+            Why::Heartbeat | Why::BeforeGenesis | Why::AfterStepDown => None,
+            Why::NotNextGeneration => Some(Sight::VoidClaim),
+            Why::Zombie => Some(Sight::VoidZombie),
+            Why::Stranger => Some(Sight::VoidStranger),
+            Why::Duplicate => Some(Sight::VoidDuplicate),
+            Why::Gap => Some(Sight::VoidGap),
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! A node: a process that may live, stop and die, and the disk that outlives it.
+//!
+//! Start reading at [`Node`].
+
+use crate::driver::Driver;
+use crate::store::Store;
+use crate::time::{Moment, NodeClock};
+use cortado_model::{Incarnation, NodeId};
+
+/// One machine.
+#[derive(Debug)]
+pub struct Node {
+    /// Its name.
+    pub id: NodeId,
+    /// Its clocks, which go on whatever happens to the process.
+    pub clock: NodeClock,
+    /// Its stores, one for each partition.
+    pub disk: Vec<Store>,
+    /// Its process, if it lives.
+    pub process: Option<Process>,
+    /// Its way to the log.
+    pub path: Path,
+    /// Restarts so far: a planted bug needs the first incarnation.
+    pub first_incarnation: Option<Incarnation>,
+}
+
+/// One life of a node.
+#[derive(Debug)]
+pub struct Process {
+    /// Which life.
+    pub incarnation: Incarnation,
+    /// The replicas' drivers, one for each partition.
+    pub drivers: Vec<Driver>,
+    /// Since when, and by which number, it has been stopped.
+    pub paused: Option<(u64, Moment)>,
+    /// How often it has been stopped.
+    pub pauses: u64,
+    /// What has become of its log.
+    pub log: LogHealth,
+}
+
+/// What a process's own log does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogHealth {
+    /// It works.
+    Well,
+    /// The next append breaks it.
+    Breaking,
+    /// It takes nothing more.
+    Unusable,
+}
+
+/// Until when a node cannot reach the log.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Path {
+    /// Its appends are lost.
+    pub appends_cut_until: Moment,
+    /// Its reads fail.
+    pub reads_cut_until: Moment,
+    /// It never hears of its appends, which land.
+    pub answers_cut_until: Moment,
+}
+
+impl Node {
+    /// Whether its process lives and is not stopped.
+    pub fn is_running(&self) -> bool {
+        self.process.as_ref().is_some_and(|process| process.paused.is_none())
+    }
+
+    /// The driver of `partition` in its present life.
+    pub fn driver(&self, partition: usize) -> Option<&Driver> {
+        self.process.as_ref().map(|process| &process.drivers[partition])
+    }
+
+    /// As [`driver`](Self::driver).
+    pub fn driver_mut(&mut self, partition: usize) -> Option<&mut Driver> {
+        self.process.as_mut().map(|process| &mut process.drivers[partition])
+    }
+}

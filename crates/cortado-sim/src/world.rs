@@ -1,0 +1,252 @@
+//! The world: nodes, their log, their clients, and everything that happens to them.
+//!
+//! One loop takes what is due next; nothing else makes time pass. Start reading at [`World::run`].
+
+mod clients;
+mod detecting;
+mod driving;
+mod due;
+mod ending;
+mod evaluating;
+mod lives;
+mod log_side;
+mod nemesis;
+mod observing;
+mod planting;
+
+pub(crate) use due::{Address, Due};
+
+use crate::client::Client;
+use crate::coverage::Coverage;
+use crate::documents::AttemptId;
+use crate::history::Operation;
+use crate::invariants::{definite_errors, handoff, limits, liveness, log_time, one_winner, real_time};
+use crate::mutant::Mutant;
+use crate::node::Node;
+use crate::plan::Plan;
+use crate::random::Random;
+use crate::scenario::Scenario;
+use crate::schedule::Schedule;
+use crate::time::Moment;
+use crate::trace::{Telling, Trace};
+use crate::truth::Truth;
+use crate::violation::{Finding, Violation};
+use cortado_model::{DatabaseId, LogOffset, PartitionId, PartitionUuid};
+use cortado_replica::Genesis;
+use log_side::LogSide;
+
+/// One run of one seed.
+#[derive(Debug)]
+pub struct World {
+    seed: u64,
+    now: Moment,
+    plan: Plan,
+    random: Random,
+    schedule: Schedule<Due>,
+    trace: Trace,
+    coverage: Coverage,
+    log: LogSide,
+    nodes: Vec<Node>,
+    clients: Vec<Client>,
+    history: Vec<Operation>,
+    /// The operation of each try, by its number.
+    operations: Vec<usize>,
+    partitions: Vec<Partition>,
+    phase: Phase,
+    mutant: Option<Mutant>,
+    finding: Option<Finding>,
+    /// Numbers for incarnations, requests and values; never used twice.
+    numbers: u64,
+    happenings: u64,
+    at_this_moment: u64,
+}
+
+/// What is known of a partition by who sees everything.
+#[derive(Debug, Default)]
+struct Partition {
+    truth: Truth,
+    servers: one_winner::Servers,
+    denied: definite_errors::Denied,
+    floor: real_time::Floor,
+    handoff: handoff::Handoff,
+    etags: log_time::Etags,
+    served: liveness::Served,
+    /// The highest offset below which the log was ever told to forget.
+    trim_decided: LogOffset,
+}
+
+/// What the world is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Faults strike; nothing must break.
+    Faults,
+    /// They have stopped, then; everything must work again.
+    Healed { at: Moment },
+    /// Clients have stopped, then; everything must come to rest.
+    Quiet { since: Moment },
+    /// It has.
+    Over,
+}
+
+/// What a run has shown.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The seed.
+    pub seed: u64,
+    /// What it ran.
+    pub scenario: Scenario,
+    /// Hash of everything that happened.
+    pub trace: u64,
+    /// The end of the story, if it was kept.
+    pub lines: Vec<String>,
+    /// What it reached.
+    pub coverage: Coverage,
+    /// Simulated time, in microseconds.
+    pub simulated_us: u64,
+    /// Things that happened.
+    pub happenings: u64,
+    /// Operations of clients.
+    pub operations: u64,
+    /// Of those, the ones that were done.
+    pub done: u64,
+    /// Generations that were won.
+    pub generations: u64,
+    /// Histories of one document that the oracle could not decide within its bound.
+    pub undecided: u64,
+    /// What must not be, if something was found.
+    pub finding: Option<Finding>,
+}
+
+impl World {
+    /// The world of `seed`, before its first moment.
+    pub fn new(seed: u64, scenario: Scenario, mutant: Option<Mutant>, telling: Telling) -> World {
+        let mut random = Random::of(seed);
+        let plan = Plan::draw(scenario, &mut random);
+        let mut world = World {
+            seed,
+            now: Moment::default(),
+            random,
+            schedule: Schedule::new(),
+            trace: Trace::new(telling),
+            coverage: Coverage::default(),
+            log: LogSide::default(),
+            nodes: Vec::new(),
+            clients: Vec::new(),
+            history: Vec::new(),
+            operations: vec![0],
+            partitions: (0..plan.partitions).map(|_| Partition::default()).collect(),
+            phase: Phase::Faults,
+            mutant,
+            finding: None,
+            numbers: 0,
+            happenings: 0,
+            at_this_moment: 0,
+            plan,
+        };
+        world.begin();
+        world
+    }
+
+    /// Runs to the end, or to the first violation.
+    pub fn run(mut self) -> Report {
+        while self.finding.is_none() && self.phase != Phase::Over {
+            let Some((at, due)) = self.schedule.take() else { break };
+            self.at_this_moment = if at == self.now { self.at_this_moment + 1 } else { 0 };
+            self.now = at;
+            self.happenings += 1;
+            self.check(limits::check_progress(self.at_this_moment));
+            self.trace.note(at, &due.facts(), || due.to_string());
+            self.happen(due);
+        }
+        self.finish()
+    }
+
+    fn happen(&mut self, due: Due) {
+        match due {
+            Due::AppendArrives(number) => self.append_arrives(number),
+            Due::LandsLate { from, records } => self.land_late(from, records),
+            Due::AppendAnswer { to, token, answer } => self.append_answered(to, token, answer),
+            Due::ReadAsk { to, from } => self.read_log(to, from),
+            Due::ReadAnswer { to, answer } => self.log_was_read(to, answer),
+            Due::EndAsk { to } => self.read_end(to),
+            Due::EndAnswer { to, end } => self.end_was_read(to, end),
+            Due::Notice { to } => self.notice(to),
+            Due::Wake { to, at } => self.wake(to, at),
+            Due::Request { node, partition, ask } => self.request_arrives(node, partition, ask),
+            Due::Reply { client, attempt, reply } => self.reply_arrives(client, attempt, reply),
+            Due::Deadline { client, attempt } => self.deadline_passes(client, attempt),
+            Due::Turn { client } => self.take_turn(client),
+            Due::Retry { client, operation } => self.try_again(client, operation),
+            Due::Detect { node } => self.detect(node),
+            Due::Flush { node } => self.flush(node),
+            Due::Start { node } => self.start(node),
+            Due::Replace { node } => self.replace(node),
+            Due::Resume { node, pause } => self.resume(node, pause),
+            Due::Strike(fault) => self.strike(fault),
+            Due::Chore(chore) => self.do_chore(chore),
+            Due::Snapshot { to, from } => self.copy_snapshot(to, from),
+            Due::Heal => self.heal(),
+            Due::Inspect => self.inspect(),
+        }
+    }
+
+    /// Remembers the first violation; the run ends with it.
+    fn check(&mut self, result: Result<(), Violation>) {
+        if let Err(violation) = result
+            && self.finding.is_none()
+        {
+            let (at, text) = (self.now, violation.to_string());
+            self.trace.note(at, &[u64::MAX], || format!("VIOLATION {text}"));
+            self.finding = Some(Finding { at, violation });
+        }
+    }
+
+    fn put(&mut self, in_us: u64, due: Due) {
+        self.schedule.put(self.now.plus(in_us), due);
+    }
+
+    /// Time on the way from one machine to another.
+    fn delay(&mut self) -> u64 {
+        self.random.around(self.plan.delay_us)
+    }
+
+    fn next_number(&mut self) -> u64 {
+        self.numbers += 1;
+        self.numbers
+    }
+
+    fn is(&self, mutant: Mutant) -> bool {
+        self.mutant == Some(mutant)
+    }
+
+    fn has_faults(&self) -> bool {
+        self.phase == Phase::Faults
+    }
+
+    /// Whether `fault`, which could strike now, does; counts it if so.
+    fn strikes(&mut self, fault: crate::coverage::Fault) -> bool {
+        let strikes = self.has_faults() && self.random.happens(self.plan.chance(fault));
+        if strikes {
+            self.coverage.fault(fault);
+        }
+        strikes
+    }
+
+    fn operation_of(&self, attempt: AttemptId) -> usize {
+        self.operations[attempt.0 as usize]
+    }
+
+    fn genesis(&self, partition: usize) -> Genesis {
+        Genesis {
+            partition: PartitionUuid(0x5eed << 32 | u128::from(self.seed) << 8 | partition as u128),
+            cluster: PartitionUuid(1),
+            database: DatabaseId(7),
+            number: partition as u32,
+        }
+    }
+}
+
+/// The name of `partition` in the log.
+fn partition_id(partition: usize) -> PartitionId {
+    PartitionId { database: DatabaseId(7), number: partition as u32 }
+}

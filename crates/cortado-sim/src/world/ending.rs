@@ -1,0 +1,182 @@
+//! After the faults: everything must work again, then come to rest, then be found to be right.
+//!
+//! Start reading at [`World::inspect`].
+
+use super::{Due, Phase, Report, World};
+use crate::history::Action;
+use crate::invariants::{answers, equal_digests, liveness};
+use crate::oracle;
+use crate::time::MILLI;
+use crate::violation::Violation;
+
+/// Clients go on for at least so long after the faults.
+const HEALED_US_MIN: u64 = 400 * MILLI;
+
+impl World {
+    /// The faults stop.
+    pub(super) fn heal(&mut self) {
+        self.phase = Phase::Healed { at: self.now };
+        self.stop_faults();
+        self.put(50 * MILLI, Due::Inspect);
+    }
+
+    /// Are we there yet?
+    pub(super) fn inspect(&mut self) {
+        self.put(50 * MILLI, Due::Inspect);
+        match self.phase {
+            Phase::Faults | Phase::Over => {}
+            Phase::Healed { at } => {
+                let demanded = (0..self.plan.partitions).filter(|p| !self.is_exhausted(*p));
+                let served: Vec<_> = demanded.map(|p| self.partitions[p].served).collect();
+                self.check(liveness::check_served(&served, at, self.now));
+                let all = served.iter().all(|each| each.is_complete());
+                if all && self.now.since(at) > HEALED_US_MIN {
+                    self.phase = Phase::Quiet { since: self.now };
+                }
+            }
+            Phase::Quiet { since } => {
+                let unfinished = self.unfinished();
+                if unfinished.is_empty() {
+                    self.phase = Phase::Over;
+                    self.compare_all();
+                } else {
+                    self.check_all_answered(since);
+                    self.check(liveness::check_quiet(&unfinished, since, self.now));
+                }
+            }
+        }
+    }
+
+    /// What the run has shown; asks the oracle first if nothing was found yet.
+    pub(super) fn finish(mut self) -> Report {
+        let mut undecided = 0;
+        if self.finding.is_none() {
+            let strong = self.plan.clocks_are_sound();
+            let verdict = oracle::check(&self.history, self.plan.partitions, strong);
+            undecided = verdict.undecided;
+            self.check(verdict.result);
+        }
+        let is_done = |operation: &&crate::history::Operation| {
+            let ended = operation.last().ended.as_ref();
+            ended.is_some_and(|(_, reply)| {
+                use crate::history::Reply;
+                matches!(reply, Reply::Committed { .. } | Reply::Values { .. } | Reply::Refused)
+            })
+        };
+        // The generator's next number depends on every decision that was ever drawn.
+        let last_draw = self.random.next();
+        self.trace.mix(last_draw);
+        let won = self.partitions.iter().map(|known| known.truth.winners.len() as u64);
+        Report {
+            seed: self.seed,
+            scenario: self.plan.scenario,
+            trace: self.trace.hash(),
+            simulated_us: self.now.0,
+            happenings: self.happenings,
+            operations: self.history.len() as u64,
+            done: self.history.iter().filter(is_done).count() as u64,
+            generations: won.sum(),
+            undecided,
+            coverage: self.coverage,
+            finding: self.finding,
+            lines: self.trace.into_lines(),
+        }
+    }
+
+    /// Whether a partition is read-only for good: nobody can lead it any more.
+    fn is_exhausted(&self, partition: usize) -> bool {
+        let last = self.partitions[partition].truth.last;
+        self.plan.may_exhaust() && last.generation >= self.plan.settings.bounds.generation_max
+    }
+
+    /// Names what is still under way.
+    fn unfinished(&self) -> Vec<String> {
+        let mut unfinished = Vec::new();
+        if self.log.is_busy() {
+            unfinished.push("appends are under way".to_owned());
+        }
+        for (client, known) in self.clients.iter().enumerate() {
+            if let Some(attempt) = known.waiting {
+                unfinished.push(format!("c{client} waits for #{}", attempt.0));
+            }
+        }
+        for (n, node) in self.nodes.iter().enumerate() {
+            for partition in 0..self.plan.partitions {
+                let name = format!("n{}.p{partition}", n + 1);
+                let Some(driver) = node.driver(partition) else {
+                    unfinished.push(format!("{name} is down"));
+                    continue;
+                };
+                if !driver.requests.is_empty() {
+                    unfinished.push(format!("{name} owes {} answers", driver.requests.len()));
+                }
+                let next = driver.replica.fold().next_offset;
+                if next < self.log.end(partition) || driver.resyncing {
+                    unfinished.push(format!("{name} stands at {next}"));
+                }
+            }
+        }
+        unfinished
+    }
+
+    /// A bound of its own, so that a forgotten answer is called by its name.
+    fn check_all_answered(&mut self, since: crate::time::Moment) {
+        if self.now.since(since) <= liveness::QUIET_US_MAX {
+            return;
+        }
+        let drivers = self.nodes.iter().flat_map(|node| {
+            let process = node.process.iter();
+            process.flat_map(|process| &process.drivers).map(move |driver| (node.id, driver))
+        });
+        let waiting = drivers.flat_map(|(node, driver)| {
+            driver.requests.iter().map(move |(request, waiting)| {
+                (format!("{node} {:?} {:?}", driver.replica.role(), waiting.what), request)
+            })
+        });
+        let result = answers::check_none_waits(waiting);
+        self.check(result);
+    }
+
+    /// Everything is at rest: all replicas must be equal, and equal to what the log means.
+    fn compare_all(&mut self) {
+        for partition in 0..self.plan.partitions {
+            let truth = &self.partitions[partition].truth;
+            let mut result = Ok(());
+            let mut folds = Vec::new();
+            for node in &self.nodes {
+                let image = node.disk[partition].image();
+                let newest = truth.transactions.last().map(|each| each.scn).unwrap_or_default();
+                if image.last_transaction != newest {
+                    let details = format!("{} has {}", node.id, image.last_transaction);
+                    let details = format!("{details}, the log {newest}");
+                    result = result.and(Err(Violation::new("all_applied", details)));
+                }
+                result = result.and(equal_digests::check_anew(truth, image));
+                folds.extend(node.driver(partition).map(|driver| driver.replica.fold()));
+            }
+            if let Some(pair) = folds.windows(2).find(|pair| pair[0] != pair[1]) {
+                let details = format!("{:?} and {:?}", pair[0], pair[1]);
+                result = result.and(Err(Violation::new("equal_folds", details)));
+            }
+            self.check(result);
+        }
+        self.check_every_write_is_settled();
+    }
+
+    /// An idempotent write that some try has committed is in the log under one key, once.
+    fn check_every_write_is_settled(&mut self) {
+        let mut result = Ok(());
+        for operation in &self.history {
+            let (Action::Write(_), Some(key)) = (&operation.action, &operation.key) else {
+                continue;
+            };
+            let truth = &self.partitions[operation.partition].truth;
+            let uses = truth.keys.get(key).map_or(0, Vec::len);
+            if uses > 1 {
+                let details = format!("the key {key:?} took effect {uses} times");
+                result = result.and(Err(Violation::new("one_effect", details)));
+            }
+        }
+        self.check(result);
+    }
+}

@@ -1,0 +1,202 @@
+//! Opening a directory: what may stand in the way, and what a crash may have left half made.
+//!
+//! Start reading at [`open`].
+
+use crate::errors::{io_error, store_error};
+use cortado_store::StoreError;
+use fjall::compaction::Leveled;
+use fjall::{Database, Keyspace, KeyspaceCreateOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Where a store is and what it may use.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Holds this store and nothing else; made if it is not there.
+    pub directory: PathBuf,
+    /// Bytes of table blocks kept in memory, beside one to five memtables of 32 MiB.
+    pub cache_bytes: u64,
+}
+
+impl Settings {
+    /// A store in `directory` with a cache of 64 MiB.
+    pub fn new(directory: impl Into<PathBuf>) -> Settings {
+        Settings { directory: directory.into(), cache_bytes: 64 << 20 }
+    }
+}
+
+/// Why a store could not be opened. What it holds was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has it open, or this one has: its store, or a view of it, still lives.
+    #[error("the store in {} is in use", directory.display())]
+    InUse {
+        /// The store's directory.
+        directory: PathBuf,
+    },
+    /// The directory or a file in it cannot be written.
+    #[error("the store in {} cannot be written", directory.display())]
+    ReadOnly {
+        /// The store's directory.
+        directory: PathBuf,
+        /// What the operating system says.
+        #[source]
+        source: io::Error,
+    },
+    /// The stored bytes are not what was written. Delete the directory: the node builds its
+    /// replicas anew.
+    #[error("the store in {} is damaged: {why}", directory.display())]
+    Damaged {
+        /// The store's directory.
+        directory: PathBuf,
+        /// What was found, for people.
+        why: String,
+    },
+    /// Something else is wrong: no space, no directory, no file handles. It may work later.
+    #[error("the store in {} cannot be opened: {why}", directory.display())]
+    Failed {
+        /// The store's directory.
+        directory: PathBuf,
+        /// The cause, for people.
+        why: String,
+    },
+}
+
+/// The only keyspace.
+const KEYSPACE: &str = "entries";
+/// The engine's threads. With a second one, the first would spin while that compacts.
+const WORKER_THREADS: usize = 1;
+/// Flushed memtables that are compacted at once. Each time, they are merged with all of the level
+/// below, so that waiting for twice as many as the engine would saves a third of the work; reads
+/// have to look into no more than so many tables, and mostly into their filters only.
+const TABLES_BEFORE_COMPACTION: u8 = 8;
+
+/// Opens the engine and its keyspace, or makes them.
+pub(crate) fn open(settings: &Settings) -> Result<(Database, Keyspace), OpenError> {
+    let directory = &settings.directory;
+    prepare(directory)?;
+    let open = || {
+        let database = Database::builder(directory)
+            .cache_size(settings.cache_bytes)
+            .worker_threads(WORKER_THREADS)
+            .open()?;
+        let entries = database.keyspace(KEYSPACE, keyspace_options)?;
+        Ok((database, entries))
+    };
+    // The engine answers some kinds of damage with a panic.
+    match catch_unwind(AssertUnwindSafe(open)) {
+        Ok(result) => result.map_err(|error| OpenError::of_engine(directory, error)),
+        Err(_) => Err(OpenError::damaged(directory, "the engine panicked")),
+    }
+}
+
+fn keyspace_options() -> KeyspaceCreateOptions {
+    let compaction = Leveled::default().with_l0_threshold(TABLES_BEFORE_COMPACTION);
+    KeyspaceCreateOptions::default()
+        // `Flusher` decides when it is full.
+        .max_memtable_size(u64::MAX)
+        .compaction_strategy(Arc::new(compaction))
+}
+
+/// Makes the directory, checks that nobody else has it, and clears away what a crash left of a
+/// store that was never whole.
+fn prepare(directory: &Path) -> Result<(), OpenError> {
+    let failed = |error| OpenError::of_system(directory, error);
+    fs::create_dir_all(directory).map_err(failed)?;
+    let path = directory.join("lock");
+    let lock = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+    let lock = lock.map_err(failed)?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            return Err(OpenError::InUse { directory: directory.to_owned() });
+        }
+        Err(TryLockError::Error(error)) => return Err(failed(error)),
+    }
+    clear_unborn(directory, &lock)
+}
+
+/// Removes what there is of a store whose making was interrupted.
+///
+/// The engine writes its version last; without that there never was an entry.
+fn clear_unborn(directory: &Path, _lock: &File) -> Result<(), OpenError> {
+    let failed = |error| OpenError::of_system(directory, error);
+    let version = directory.join("version");
+    let keyspaces = directory.join("keyspaces");
+    match fs::metadata(&version) {
+        // Three letters and a number.
+        Ok(found) if found.len() >= 4 => return Ok(()),
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(failed(error)),
+    }
+    match fs::read_dir(&keyspaces) {
+        Ok(mut found) => {
+            if found.next().is_some() {
+                return Err(OpenError::damaged(directory, "it has tables but no version"));
+            }
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(failed(error)),
+    }
+    for name in ["version", "0.jnl"] {
+        match fs::remove_file(directory.join(name)) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(failed(error)),
+        }
+    }
+    Ok(())
+}
+
+impl OpenError {
+    fn damaged(directory: &Path, why: &str) -> OpenError {
+        OpenError::Damaged { directory: directory.to_owned(), why: String::from(why) }
+    }
+
+    /// What an error of the operating system means while a store is being opened.
+    pub(crate) fn of_system(directory: &Path, source: io::Error) -> OpenError {
+        let directory = directory.to_owned();
+        match source.kind() {
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                OpenError::ReadOnly { directory, source }
+            }
+            // Not our enum, and nothing else has an outcome of its own.
+            _ => OpenError::Failed { directory, why: source.to_string() },
+        }
+    }
+
+    fn of_engine(directory: &Path, error: fjall::Error) -> OpenError {
+        if matches!(error, fjall::Error::Locked) {
+            return OpenError::InUse { directory: directory.to_owned() };
+        }
+        match io_error(&error) {
+            // A file that should be there is not.
+            Some(source) if source.kind() == io::ErrorKind::NotFound => {
+                OpenError::damaged(directory, &source.to_string())
+            }
+            Some(source) => {
+                let kind = source.kind();
+                OpenError::of_system(directory, io::Error::new(kind, source.to_string()))
+            }
+            None => OpenError::of_store(directory, store_error(error)),
+        }
+    }
+
+    /// What an error of the open store means while it is being opened.
+    pub(crate) fn of_store(directory: &Path, error: StoreError) -> OpenError {
+        let directory = directory.to_owned();
+        match error {
+            StoreError::Damaged { why } => OpenError::Damaged { directory, why },
+            StoreError::Full { why } | StoreError::Failed { why } => {
+                OpenError::Failed { directory, why }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,103 @@
+//! What stands in the way of opening, and what does not.
+
+use super::*;
+use crate::FjallStore;
+use cortado_model::{DatabaseId, PartitionId};
+use cortado_store::{Batch, Store};
+
+const HOME: PartitionId = PartitionId { database: DatabaseId(1), number: 1 };
+
+fn open(directory: &Path) -> Result<FjallStore, OpenError> {
+    FjallStore::open(&Settings::new(directory))
+}
+
+#[test]
+fn a_store_is_open_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).unwrap();
+    store.apply(HOME, Batch::default()).unwrap();
+    let second = open(directory.path()).err();
+    assert!(matches!(second, Some(OpenError::InUse { .. })), "{second:?}");
+    // It is still whole, and a view holds the directory as the store does.
+    let view = store.view(HOME).unwrap();
+    drop(store);
+    assert!(matches!(open(directory.path()).err(), Some(OpenError::InUse { .. })));
+    assert!(view.checkpoint().unwrap().is_some());
+    drop(view);
+    assert_eq!(open(directory.path()).unwrap().partitions(), Ok(vec![HOME]));
+}
+
+#[test]
+fn a_file_in_the_place_of_the_directory_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("file");
+    fs::write(&path, "not a directory").unwrap();
+    let failed = |found: Result<FjallStore, OpenError>| {
+        let error = found.err().unwrap();
+        assert!(matches!(error, OpenError::Failed { .. }), "{error}");
+        assert!(error.to_string().contains("file"), "{error}");
+    };
+    failed(open(&path));
+    failed(open(&path.join("below")));
+}
+
+/// An engine that dies at any step of making a new store leaves something that opens.
+#[test]
+fn a_store_that_was_never_whole_is_made_anew() {
+    let steps: [fn(&Path); 6] = [
+        |_| {},
+        |dir| fs::write(dir.join("lock"), "").unwrap(),
+        |dir| fs::create_dir(dir.join("keyspaces")).unwrap(),
+        |dir| fs::write(dir.join("0.jnl"), vec![0; 4_096]).unwrap(),
+        |dir| fs::write(dir.join("version"), "").unwrap(),
+        |dir| fs::write(dir.join("version"), "FJ").unwrap(),
+    ];
+    for done in 0..steps.len() {
+        let directory = tempfile::tempdir().unwrap();
+        steps[..=done].iter().for_each(|step| step(directory.path()));
+        let store = open(directory.path()).unwrap();
+        store.apply(HOME, Batch::default()).unwrap();
+        drop(store);
+        assert_eq!(open(directory.path()).unwrap().partitions(), Ok(vec![HOME]));
+    }
+}
+
+/// The same with the files that the engine itself makes after its version: each tree may be there,
+/// not there, or empty.
+#[test]
+fn a_store_without_its_trees_is_made_anew() {
+    for lost in ["keyspaces/0", "keyspaces/1", "keyspaces/1/current"] {
+        let directory = tempfile::tempdir().unwrap();
+        drop(open(directory.path()).unwrap());
+        let path = directory.path().join(lost);
+        match path.is_dir() {
+            true => fs::remove_dir_all(path).unwrap(),
+            false => fs::remove_file(path).unwrap(),
+        }
+        let store = open(directory.path()).unwrap();
+        store.apply(HOME, Batch::default()).unwrap();
+        assert_eq!(store.partitions(), Ok(vec![HOME]), "{lost}");
+    }
+}
+
+#[test]
+fn tables_without_a_version_are_damage() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(open(directory.path()).unwrap());
+    fs::remove_file(directory.path().join("version")).unwrap();
+    let error = open(directory.path()).err().unwrap();
+    assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
+    // Nothing was changed.
+    assert!(directory.path().join("keyspaces").join("0").exists());
+}
+
+#[test]
+fn errors_of_the_system_say_what_to_do() {
+    let of = |kind: io::ErrorKind| OpenError::of_system(Path::new("/data"), kind.into());
+    for kind in [io::ErrorKind::PermissionDenied, io::ErrorKind::ReadOnlyFilesystem] {
+        let error = of(kind);
+        assert!(matches!(error, OpenError::ReadOnly { .. }));
+        assert_eq!(error.to_string(), "the store in /data cannot be written");
+    }
+    assert!(matches!(of(io::ErrorKind::StorageFull), OpenError::Failed { .. }));
+}

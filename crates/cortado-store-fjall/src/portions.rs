@@ -1,0 +1,59 @@
+//! Long work in short batches, so that other partitions need not wait for all of it.
+
+use crate::FjallStore;
+use crate::errors::store_error;
+use bytes::Bytes;
+use cortado_store::StoreError;
+use fjall::OwnedWriteBatch;
+
+/// Bytes of one batch. Others wait for its commit: so much is copied in well under a millisecond.
+const PORTION_BYTES: usize = 256 << 10;
+/// What an entry weighs against that beside its bytes.
+const ENTRY_BYTES: usize = 64;
+
+/// Writes in order, in batches of [`PORTION_BYTES`].
+pub(crate) struct Portions<'a> {
+    store: &'a FjallStore,
+    write: OwnedWriteBatch,
+    size_bytes: usize,
+}
+
+impl Portions<'_> {
+    pub(crate) fn new(store: &FjallStore) -> Portions<'_> {
+        Portions { store, write: store.new_write(0), size_bytes: 0 }
+    }
+
+    pub(crate) fn put(&mut self, key: Vec<u8>, value: Bytes) -> Result<(), StoreError> {
+        let size_bytes = key.len() + value.len();
+        self.store.space.reserve(size_bytes)?;
+        self.write.insert(&self.store.entries, key, value);
+        self.grow(size_bytes)
+    }
+
+    /// Removes a key, even when the disk is nearly full: removing is how it gets space again.
+    pub(crate) fn remove(&mut self, key: Vec<u8>) -> Result<(), StoreError> {
+        let size_bytes = key.len();
+        self.write.remove(&self.store.entries, key);
+        self.grow(size_bytes)
+    }
+
+    /// Makes visible what was written so far.
+    pub(crate) fn commit(&mut self) -> Result<(), StoreError> {
+        self.store.flusher.written(std::mem::take(&mut self.size_bytes));
+        let write = std::mem::replace(&mut self.write, self.store.new_write(0));
+        write.commit().map_err(store_error)
+    }
+
+    /// Makes the rest visible.
+    pub(crate) fn finish(mut self) -> Result<(), StoreError> {
+        self.commit()
+    }
+
+    fn grow(&mut self, size_bytes: usize) -> Result<(), StoreError> {
+        self.size_bytes += size_bytes + ENTRY_BYTES;
+        if self.size_bytes < PORTION_BYTES {
+            return Ok(());
+        }
+        self.commit()
+    }
+}

@@ -1,0 +1,123 @@
+//! Where the oldest entries of a partition begin, so that finding them stays short.
+//!
+//! A removed entry leaves a trace that the engine steps over until a compaction drops it. Who looks
+//! for the oldest entries from the beginning of their space would step over all that were ever
+//! removed, in every batch again. Start reading at [`Starts`].
+
+use crate::FjallStore;
+use crate::view::FjallView;
+use bytes::Bytes;
+use cortado_model::{Generation, PartitionId, Scn, WallMillis};
+use cortado_store::{Batch, StoreError, StoredEntries};
+use std::cell::{Cell, OnceCell};
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard};
+
+/// Below these, a partition has no entry. Nothing known is the beginning of each space.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Start {
+    remembered: WallMillis,
+    bookmark: Scn,
+}
+
+/// The start of each partition, as far as this process has found out.
+#[derive(Default)]
+pub(crate) struct Starts(Mutex<BTreeMap<PartitionId, Start>>);
+
+impl Starts {
+    /// What `batch` needs to know of `partition`; hand it back by [`advance`](Self::advance).
+    pub(crate) fn reader<'a>(
+        &self,
+        store: &'a FjallStore,
+        partition: PartitionId,
+        batch: &Batch,
+    ) -> Reader<'a> {
+        let touches = !batch.remember.is_empty()
+            || batch.forget_before.is_some()
+            || !batch.bookmarks.is_empty()
+            || batch.trim_bookmarks_below.is_some();
+        let start = touches.then(|| self.lock().get(&partition).copied().unwrap_or_default());
+        let remembered = batch.remember.iter().map(|(time, _, _)| *time).min();
+        let bookmark = batch.bookmarks.iter().map(|(scn, _)| *scn).min();
+        let added = Start {
+            remembered: remembered.unwrap_or(WallMillis(u64::MAX)),
+            bookmark: bookmark.unwrap_or(Scn::opening(Generation::MAX)),
+        };
+        Reader { store, partition, start: Cell::new(start), added, view: OnceCell::new() }
+    }
+
+    /// Takes over what was found out by a batch that is committed.
+    pub(crate) fn advance(&self, reader: Reader<'_>) {
+        if let Some(mut start) = reader.start.get() {
+            // Times and SCNs never go back in a partition, so this is rarely needed.
+            start.remembered = start.remembered.min(reader.added.remembered);
+            start.bookmark = start.bookmark.min(reader.added.bookmark);
+            self.lock().insert(reader.partition, start);
+        }
+    }
+
+    /// Knows nothing about `partition` any more.
+    pub(crate) fn reset(&self, partition: PartitionId) {
+        self.lock().remove(&partition);
+    }
+
+    /// Where `partition` starts, as far as is known.
+    #[cfg(test)]
+    pub(crate) fn of(&self, partition: PartitionId) -> (WallMillis, Scn) {
+        let start = self.lock().get(&partition).copied().unwrap_or_default();
+        (start.remembered, start.bookmark)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<PartitionId, Start>> {
+        self.0.lock().expect("nothing panics while it holds this lock")
+    }
+}
+
+/// Reads for one batch, and finds out where the partition will start after it.
+pub(crate) struct Reader<'a> {
+    store: &'a FjallStore,
+    partition: PartitionId,
+    /// `None` if the batch has nothing to do with it.
+    start: Cell<Option<Start>>,
+    /// The oldest of what the batch adds.
+    added: Start,
+    view: OnceCell<FjallView>,
+}
+
+impl Reader<'_> {
+    fn view(&self) -> &FjallView {
+        self.view.get_or_init(|| self.store.fjall_view(self.partition))
+    }
+
+    fn start(&self) -> Start {
+        self.start.get().unwrap_or_default()
+    }
+}
+
+impl StoredEntries for Reader<'_> {
+    fn oldest_remembered(
+        &self,
+        before: WallMillis,
+        count_max: usize,
+    ) -> Result<Vec<(WallMillis, Bytes)>, StoreError> {
+        let start = self.start();
+        let oldest = self.view().oldest_remembered(start.remembered, before, count_max)?;
+        // What was found will be gone; if there was more, some of it in the last one's millisecond.
+        let remembered = match oldest.last() {
+            Some((time, _)) if oldest.len() == count_max => *time,
+            Some(_) | None => start.remembered.max(before),
+        };
+        self.start.set(Some(Start { remembered, ..start }));
+        Ok(oldest)
+    }
+
+    fn remembered_time(&self, key: &[u8]) -> Result<Option<WallMillis>, StoreError> {
+        self.view().remembered_time(key)
+    }
+
+    fn bookmarks_below(&self, scn: Scn) -> Result<Vec<Scn>, StoreError> {
+        let start = self.start();
+        self.start.set(Some(Start { bookmark: start.bookmark.max(scn), ..start }));
+        self.view().bookmarks(start.bookmark, scn)
+    }
+}

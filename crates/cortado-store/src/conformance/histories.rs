@@ -1,0 +1,153 @@
+//! A long random history against a model that is too simple to be wrong.
+
+use super::Subject;
+use super::samples::*;
+use crate::{Batch, ScanRange, Store, StoredDocument};
+use bytes::Bytes;
+use cortado_model::{DocumentKey, PartitionId, TableId};
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+type Documents = BTreeMap<(TableId, DocumentKey), StoredDocument>;
+
+/// Batches, removes, installs and restarts in random order; reads answer as the model does.
+pub fn a_random_history_matches_a_model(subject: &mut dyn Subject) {
+    for seed in [1, 2, 3] {
+        let mut random = Random(seed);
+        let mut model: BTreeMap<PartitionId, Documents> = BTreeMap::new();
+        for sequence in 1..=150 {
+            let partition = partition(seed as u32, random.below(3) as u32);
+            match random.below(40) {
+                0 => {
+                    ok(subject.store().remove(partition));
+                    model.remove(&partition);
+                }
+                1 => subject.reopen(),
+                2 => copy_partition(subject.store(), &mut model, partition),
+                3.. => {
+                    let batch = random_batch(&mut random, sequence);
+                    let documents = model.entry(partition).or_default();
+                    for (table, key, document) in batch.documents.clone() {
+                        match document {
+                            Some(document) => documents.insert((table, key), document),
+                            None => documents.remove(&(table, key)),
+                        };
+                    }
+                    apply(subject.store(), partition, batch);
+                }
+            }
+            check_random_read(subject.store(), &model, &mut random, partition);
+        }
+        check_everything(subject.store(), &model);
+        for partition in model.keys() {
+            ok(subject.store().remove(*partition));
+        }
+    }
+}
+
+/// Installs the next partition as a copy of `partition`, if that is there.
+fn copy_partition(
+    store: &dyn Store,
+    model: &mut BTreeMap<PartitionId, Documents>,
+    from: PartitionId,
+) {
+    let Some(documents) = model.get(&from).cloned() else { return };
+    let to = partition(from.database.0, (from.number + 1) % 3);
+    let source = view(store, from);
+    let checkpoint = ok(source.checkpoint()).expect("the model has this partition");
+    ok(store.install(to, &mut source.entries(), checkpoint));
+    model.insert(to, documents);
+}
+
+fn random_key(random: &mut Random) -> DocumentKey {
+    let depth = 1 + random.below(3);
+    let parts: Vec<String> = (0..depth).map(|_| format!("k{}", random.below(6))).collect();
+    DocumentKey::from_parts(&parts).expect("short parts")
+}
+
+fn random_batch(random: &mut Random, sequence: u64) -> Batch {
+    let mut batch = batch(sequence);
+    for _ in 0..random.below(12) {
+        let table = TableId(random.below(2) as u32);
+        let value = "v".repeat(random.below(300) as usize);
+        let document = (random.below(4) > 0).then(|| document(sequence, &value));
+        batch.documents.push((table, random_key(random), document));
+    }
+    if random.below(3) == 0 {
+        batch.bookmarks.push((scn(sequence), Bytes::from_static(b"state")));
+    }
+    batch
+}
+
+#[track_caller]
+fn check_random_read(
+    store: &dyn Store,
+    model: &BTreeMap<PartitionId, Documents>,
+    random: &mut Random,
+    partition: PartitionId,
+) {
+    let empty = Documents::new();
+    let documents = model.get(&partition).unwrap_or(&empty);
+    let (table, key) = (TableId(random.below(2) as u32), random_key(random));
+    let want = documents.get(&(table, key.clone())).cloned();
+    assert_eq!(ok(store.get(partition, table, &key)), want);
+
+    let prefix = match random.below(2) {
+        0 => Vec::new(),
+        1.. => random_key(random).as_bytes().to_vec(),
+    };
+    let from = match random.below(3) {
+        0 => Bound::Unbounded,
+        1 => Bound::Included(random_key(random)),
+        2.. => Bound::Excluded(random_key(random)),
+    };
+    let descending = random.below(2) == 0;
+    let range = ScanRange { table, prefix, from, descending };
+    let want = model_scan(documents, &range);
+    let got: Vec<_> = view(store, partition).scan(&range).map(|found| ok(found)).collect();
+    assert_eq!(got, want, "{range:?}");
+}
+
+fn model_scan(documents: &Documents, range: &ScanRange) -> Vec<(DocumentKey, StoredDocument)> {
+    let follows = |key: &DocumentKey| match (&range.from, range.descending) {
+        (Bound::Unbounded, _) => true,
+        (Bound::Included(from), false) => key >= from,
+        (Bound::Included(from), true) => key <= from,
+        (Bound::Excluded(from), false) => key > from,
+        (Bound::Excluded(from), true) => key < from,
+    };
+    let fits = |key: &DocumentKey| key.as_bytes().starts_with(&range.prefix) && follows(key);
+    let found = documents.iter().filter(|((table, key), _)| *table == range.table && fits(key));
+    let mut found: Vec<_> = found.map(|((_, key), doc)| (key.clone(), doc.clone())).collect();
+    if range.descending {
+        found.reverse();
+    }
+    found
+}
+
+#[track_caller]
+fn check_everything(store: &dyn Store, model: &BTreeMap<PartitionId, Documents>) {
+    assert_eq!(ok(store.partitions()), model.keys().copied().collect::<Vec<_>>());
+    for (partition, documents) in model {
+        let view = view(store, *partition);
+        for table in [TableId(0), TableId(1)] {
+            let range = ScanRange { table, ..whole(&[]) };
+            let got: Vec<_> = view.scan(&range).map(|found| ok(found)).collect();
+            assert_eq!(got, model_scan(documents, &range));
+        }
+    }
+}
+
+/// A small generator (SplitMix64), so that a history can be repeated by its seed.
+struct Random(u64);
+
+impl Random {
+    /// A number from 0 up to, not including, `end`.
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % end
+    }
+}

@@ -1,0 +1,139 @@
+//! Snapshots: removing, and installing what another replica has.
+
+use super::Subject;
+use super::samples::*;
+use crate::{Batch, MemoryStore, SnapshotEntry, Store, StoreError, digest};
+use bytes::Bytes;
+use cortado_model::WallMillis;
+
+const COPY: cortado_model::PartitionId = partition(7, 2);
+
+/// A batch with an entry of each kind.
+fn everything(sequence: u64, paths: &[&str]) -> Batch {
+    let mut batch = puts(sequence, paths);
+    let answer = (WallMillis(sequence), Bytes::from_static(b"k"), Bytes::from_static(b"answer"));
+    batch.remember.push(answer);
+    batch.bookmarks.push((scn(sequence), Bytes::from_static(b"state")));
+    batch
+}
+
+fn install(
+    store: &dyn Store,
+    partition: cortado_model::PartitionId,
+    entries: Vec<Result<SnapshotEntry, StoreError>>,
+) -> Result<(), StoreError> {
+    store.install(partition, &mut entries.into_iter(), Bytes::from_static(b"77"))
+}
+
+/// Removing takes every kind of entry, can be repeated, and lets the partition begin anew.
+pub fn a_removed_partition_is_empty(subject: &mut dyn Subject) {
+    let store = subject.store();
+    apply(store, COPY, everything(1, &["stays"]));
+    ok(store.remove(HOME));
+    for sequence in [1, 2] {
+        apply(store, HOME, everything(sequence, &["a", "b/c"]));
+        for _ in 0..2 {
+            ok(store.remove(HOME));
+            assert_eq!(ok(store.partitions()), [COPY]);
+            assert_eq!(ok(store.get(HOME, TABLE, &key("a"))), None);
+            let view = view(store, HOME);
+            assert_eq!(checkpoint(&*view), None);
+            assert_eq!(entries(&*view), []);
+        }
+    }
+    subject.reopen();
+    let store = subject.store();
+    assert_eq!(ok(store.partitions()), [COPY]);
+    apply(store, HOME, puts(9, &["new"]));
+    assert_eq!(paths(&*view(store, HOME), &whole(&[])), ["new"]);
+    assert_eq!(paths(&*view(store, COPY), &whole(&[])), ["stays"]);
+}
+
+/// A snapshot carries a partition whole, from another implementation and back to it.
+pub fn an_installed_snapshot_is_the_partition(subject: &mut dyn Subject) {
+    let store = subject.store();
+    let paths: Vec<String> = (0..2_000).map(|n| format!("p{n:04}")).collect();
+    let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+    let other = MemoryStore::new();
+    apply(&other, COPY, everything(1, &paths));
+    // What the partition holds already must go.
+    apply(store, HOME, everything(5, &["old", "p0001/old", "zzz"]));
+
+    let source = view(&other, COPY);
+    ok(store.install(HOME, &mut source.entries(), Bytes::from_static(b"1")));
+    subject.reopen();
+    let store = subject.store();
+    let installed = view(store, HOME);
+    assert_eq!(checkpoint(&*installed), Some(1));
+    assert_eq!(entries(&*installed), entries(&*source));
+    let horizon = WallMillis(0);
+    assert_eq!(ok(digest(installed.entries(), horizon)), ok(digest(source.entries(), horizon)));
+    assert_eq!(ok(installed.bookmark(scn(9))).map(|found| found.0), Some(scn(1)));
+    assert_eq!(ok(installed.remembered(b"k")).map(|r| r.time), Some(WallMillis(1)));
+
+    // And it goes on: the next batch, and forgetting what came with the snapshot.
+    let forget_before = Some(WallMillis(2));
+    apply(store, HOME, Batch { forget_before, ..puts(2, &["p0001"]) });
+    assert_eq!(ok(store.get(HOME, TABLE, &key("p0001"))), Some(document(2, "p0001")));
+    assert_eq!(ok(view(store, HOME).remembered(b"k")), None);
+    // An empty snapshot is one too.
+    ok(store.install(HOME, &mut std::iter::empty(), Bytes::from_static(b"3")));
+    assert_eq!(entries(&*view(store, HOME)), []);
+    assert_eq!(checkpoint(&*view(store, HOME)), Some(3));
+}
+
+/// An install whose source breaks off leaves no checkpoint and no entry, now and after a restart.
+pub fn a_broken_install_leaves_no_checkpoint(subject: &mut dyn Subject) {
+    let other = MemoryStore::new();
+    let paths: Vec<String> = (0..500).map(|n| format!("p{n:04}")).collect();
+    let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+    apply(&other, COPY, puts(1, &paths));
+    let broken = || StoreError::Failed { why: String::from("the source went away") };
+    for good in [0, 1, 499] {
+        apply(subject.store(), HOME, puts(5, &["old"]));
+        apply(subject.store(), COPY, puts(5, &["other"]));
+        let source = entries(&*view(&other, COPY)).into_iter().take(good).map(Ok);
+        let entries_then_error: Vec<_> = source.chain([Err(broken())]).collect();
+        assert_eq!(install(subject.store(), HOME, entries_then_error), Err(broken()));
+        for _ in 0..2 {
+            let store = subject.store();
+            assert_eq!(ok(store.partitions()), [COPY]);
+            assert_eq!(checkpoint(&*view(store, HOME)), None);
+            assert_eq!(entries(&*view(store, HOME)), []);
+            assert_eq!(ok(store.get(HOME, TABLE, &key("old"))), None);
+            subject.reopen();
+        }
+    }
+    // It can be repeated.
+    ok(subject.store().install(HOME, &mut view(&other, COPY).entries(), Bytes::from_static(b"1")));
+    assert_eq!(entries(&*view(subject.store(), HOME)).len(), 500);
+}
+
+/// Entries that come twice, backwards, of no known kind, or a checkpoint among them are refused.
+pub fn a_snapshot_out_of_order_is_refused(subject: &mut dyn Subject) {
+    let other = MemoryStore::new();
+    apply(&other, COPY, puts(1, &["a", "b"]));
+    let good = entries(&*view(&other, COPY));
+    let [first, second] = [good[0].clone(), good[1].clone()];
+    let alien = |key: &'static [u8]| SnapshotEntry {
+        key: Bytes::from_static(key),
+        value: first.value.clone(),
+    };
+    let torn = SnapshotEntry { key: second.key.clone(), value: second.value.slice(..10) };
+    let bad = [
+        vec![second.clone(), first.clone()],
+        vec![first.clone(), first.clone()],
+        vec![first.clone(), alien(b"")],
+        vec![first.clone(), alien(b"\x09key")],
+        vec![first.clone(), alien(b"\x05")],
+        vec![first.clone(), alien(b"\x04short")],
+        vec![first.clone(), torn],
+    ];
+    for list in bad {
+        let store = subject.store();
+        let result = install(store, HOME, list.into_iter().map(Ok).collect());
+        assert!(matches!(result, Err(StoreError::Damaged { .. })), "{result:?}");
+        assert_eq!(checkpoint(&*view(store, HOME)), None);
+        assert_eq!(entries(&*view(store, HOME)), []);
+    }
+}

@@ -1,0 +1,368 @@
+//! A store in memory, for tests and the simulator: it fails and loses what it is told to.
+//!
+//! Deterministic: no thread, no clock, no randomness of its own. Start reading at [`MemoryStore`].
+
+use crate::changes::{StoredEntries, changes_of};
+use crate::encoding::{
+    EntryKey, check_snapshot_entry, document_key, parse_document, parse_remembered, scan_keys,
+    successor,
+};
+use crate::{
+    Batch, DocumentIterator, Remembered, ScanRange, SnapshotEntry, Store, StoreError,
+    StoredDocument, View,
+};
+use bytes::Bytes;
+use cortado_model::{DocumentKey, PartitionId, Scn, TableId, WallMillis};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+/// A whole store in memory.
+///
+/// What was applied since the last [`sync`](Store::sync) can be lost by a [`crash`](Self::crash),
+/// for each partition back to any batch boundary. The first batch after a view was taken, while
+/// that lives, costs a copy of the partition's map.
+#[derive(Default)]
+pub struct MemoryStore {
+    state: Mutex<State>,
+}
+
+/// What goes wrong, until told otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// `apply`, `remove`, `install` and `sync` answer [`StoreError::Full`]; reads go on.
+    Full,
+    /// Everything answers [`StoreError::Failed`].
+    Failed,
+    /// Everything answers [`StoreError::Damaged`].
+    Damaged,
+}
+
+impl MemoryStore {
+    /// An empty store without fault.
+    pub fn new() -> MemoryStore {
+        MemoryStore::default()
+    }
+
+    /// Begins or ends a fault. Views that exist are not touched by it.
+    pub fn set_fault(&self, fault: Option<Fault>) {
+        self.state().fault = fault;
+        self.state().writes_before_fault = 0;
+    }
+
+    /// Begins a fault after `count` further calls of `apply`, `remove` and `install` have worked.
+    pub fn set_fault_after(&self, count: usize, fault: Fault) {
+        self.state().fault = Some(fault);
+        self.state().writes_before_fault = count;
+    }
+
+    /// How many steps of `partition` a crash could lose now.
+    ///
+    /// A batch is one step, so is a remove; an install is two, as it removes first.
+    pub fn steps_not_synced(&self, partition: PartitionId) -> usize {
+        self.state().partitions.get(&partition).map_or(0, |replica| replica.undo.len())
+    }
+
+    /// Loses the newest steps of each partition and ends every fault: a crash and a new start.
+    ///
+    /// * `lose`: asked for each partition with the number of its steps that can be lost; answers
+    ///   how many are. More than there are is all of them.
+    pub fn crash(&self, mut lose: impl FnMut(PartitionId, usize) -> usize) {
+        let mut state = self.state();
+        state.fault = None;
+        for (partition, replica) in &mut state.partitions {
+            let count = replica.undo.len();
+            for _ in 0..lose(*partition, count).min(count) {
+                replica.step_back();
+            }
+            // A half-done install or remove is finished by the new start.
+            if !replica.entries.contains_key(&checkpoint_key()) {
+                replica.entries = Arc::default();
+            }
+            // What is left was read back from the disk.
+            replica.undo.clear();
+        }
+        state.partitions.retain(|_, replica| !replica.entries.is_empty());
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("nothing panics while it holds this lock")
+    }
+}
+
+type Entries = BTreeMap<Bytes, Bytes>;
+
+#[derive(Default)]
+struct State {
+    partitions: BTreeMap<PartitionId, Replica>,
+    fault: Option<Fault>,
+    writes_before_fault: usize,
+}
+
+impl State {
+    fn check_read(&self) -> Result<(), StoreError> {
+        match self.fault {
+            Some(fault) if self.writes_before_fault == 0 => match fault {
+                Fault::Full => Ok(()),
+                Fault::Failed => Err(StoreError::Failed { why: String::from("told to") }),
+                Fault::Damaged => Err(StoreError::Damaged { why: String::from("told to") }),
+            },
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn check_sync(&self) -> Result<(), StoreError> {
+        self.check_read()?;
+        match self.fault {
+            Some(Fault::Full) if self.writes_before_fault == 0 => {
+                Err(StoreError::Full { why: String::from("told to") })
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn check_write(&mut self) -> Result<(), StoreError> {
+        self.check_sync()?;
+        self.writes_before_fault = self.writes_before_fault.saturating_sub(1);
+        Ok(())
+    }
+}
+
+#[derive(Clone, Default)]
+struct Replica {
+    entries: Arc<Entries>,
+    /// How to get back from each step since the last sync, the newest last.
+    undo: VecDeque<Undo>,
+}
+
+/// Steps of a partition that can be lost. Older ones count as synced, so that a long run without
+/// a sync does not keep all of its history.
+const UNDO_STEPS_MAX: usize = 4_096;
+
+#[derive(Clone)]
+enum Undo {
+    /// Keys that a batch changed, with what they held before.
+    Keys(Vec<(Bytes, Option<Bytes>)>),
+    /// Everything, as it was before a remove or an install.
+    All(Arc<Entries>),
+}
+
+impl Replica {
+    fn remember_step(&mut self, undo: Undo) {
+        if self.undo.len() == UNDO_STEPS_MAX {
+            self.undo.pop_front();
+        }
+        self.undo.push_back(undo);
+    }
+
+    fn step_back(&mut self) {
+        match self.undo.pop_back() {
+            None => {}
+            Some(Undo::All(entries)) => self.entries = entries,
+            Some(Undo::Keys(changed)) => {
+                let entries = Arc::make_mut(&mut self.entries);
+                // Backwards, since a key may have changed twice.
+                for (key, before) in changed.into_iter().rev() {
+                    set(entries, key, before);
+                }
+            }
+        }
+    }
+
+    fn replace(&mut self, entries: Entries) {
+        let before = std::mem::replace(&mut self.entries, Arc::new(entries));
+        self.remember_step(Undo::All(before));
+    }
+}
+
+/// Writes or removes one key and answers what it held.
+fn set(entries: &mut Entries, key: Bytes, value: Option<Bytes>) -> Option<Bytes> {
+    match value {
+        Some(value) => entries.insert(key, value),
+        None => entries.remove(&key),
+    }
+}
+
+impl Store for MemoryStore {
+    fn partitions(&self) -> Result<Vec<PartitionId>, StoreError> {
+        let state = self.state();
+        state.check_read()?;
+        let replicas = state.partitions.iter();
+        let replicas = replicas.filter(|(_, r)| r.entries.contains_key(&checkpoint_key()));
+        Ok(replicas.map(|(partition, _)| *partition).collect())
+    }
+
+    fn apply(&self, partition: PartitionId, batch: Batch) -> Result<(), StoreError> {
+        let mut state = self.state();
+        state.check_write()?;
+        let replica = state.partitions.entry(partition).or_default();
+        let changes = changes_of(batch, &[], &MemoryView(Arc::clone(&replica.entries)))?;
+        let entries = Arc::make_mut(&mut replica.entries);
+        let mut changed = Vec::with_capacity(changes.len());
+        for change in changes {
+            let key = Bytes::from(change.key);
+            changed.push((key.clone(), set(entries, key, change.value)));
+        }
+        replica.remember_step(Undo::Keys(changed));
+        Ok(())
+    }
+
+    fn view(&self, partition: PartitionId) -> Result<Box<dyn View>, StoreError> {
+        let state = self.state();
+        state.check_read()?;
+        let replica = state.partitions.get(&partition);
+        let entries = replica.map(|replica| Arc::clone(&replica.entries)).unwrap_or_default();
+        Ok(Box::new(MemoryView(entries)))
+    }
+
+    fn get(
+        &self,
+        partition: PartitionId,
+        table: TableId,
+        key: &DocumentKey,
+    ) -> Result<Option<StoredDocument>, StoreError> {
+        self.view(partition)?.get(table, key)
+    }
+
+    fn remove(&self, partition: PartitionId) -> Result<(), StoreError> {
+        let mut state = self.state();
+        state.check_write()?;
+        if let Some(replica) = state.partitions.get_mut(&partition) {
+            replica.replace(Entries::new());
+        }
+        Ok(())
+    }
+
+    fn install(
+        &self,
+        partition: PartitionId,
+        entries: &mut dyn Iterator<Item = Result<SnapshotEntry, StoreError>>,
+        checkpoint: Bytes,
+    ) -> Result<(), StoreError> {
+        self.remove(partition)?;
+        let mut installed = Entries::new();
+        for entry in entries {
+            let entry = entry?;
+            let last = installed.last_key_value().map(|(key, _)| &key[..]);
+            check_snapshot_entry(last, &entry)?;
+            installed.insert(entry.key, entry.value);
+        }
+        installed.insert(checkpoint_key(), checkpoint);
+        let mut state = self.state();
+        state.check_sync()?;
+        state.partitions.entry(partition).or_default().replace(installed);
+        Ok(())
+    }
+
+    fn sync(&self) -> Result<(), StoreError> {
+        let mut state = self.state();
+        state.check_sync()?;
+        for replica in state.partitions.values_mut() {
+            replica.undo.clear();
+        }
+        Ok(())
+    }
+}
+
+fn checkpoint_key() -> Bytes {
+    EntryKey::Checkpoint.behind(&[]).into()
+}
+
+/// The entries of one partition at one moment.
+struct MemoryView(Arc<Entries>);
+
+impl MemoryView {
+    fn entry(&self, key: EntryKey<'_>) -> Option<Bytes> {
+        self.0.get(&key.behind(&[])[..]).cloned()
+    }
+
+    /// The keys from one entry's up to, not including, another's.
+    fn keys(&self, from: EntryKey<'_>, below: EntryKey<'_>) -> impl Iterator<Item = &Bytes> {
+        let range = Bytes::from(from.behind(&[]))..Bytes::from(below.behind(&[]));
+        // An inverted range would panic.
+        let range = (range.start < range.end).then_some(range);
+        range.into_iter().flat_map(|range| self.0.range(range)).map(|(key, _)| key)
+    }
+}
+
+impl View for MemoryView {
+    fn checkpoint(&self) -> Result<Option<Bytes>, StoreError> {
+        Ok(self.entry(EntryKey::Checkpoint))
+    }
+
+    fn get(&self, table: TableId, key: &DocumentKey) -> Result<Option<StoredDocument>, StoreError> {
+        let value = self.entry(EntryKey::Document { table, key: key.as_bytes() });
+        value.map(parse_document).transpose()
+    }
+
+    fn scan<'a>(&'a self, range: &ScanRange) -> DocumentIterator<'a> {
+        let Some(keys) = scan_keys(range, &[]) else { return Box::new(std::iter::empty()) };
+        let keys = Bytes::from(keys.start)..Bytes::from(keys.end);
+        let entries = self.0.range(keys);
+        let read = |(key, value): (&Bytes, &Bytes)| {
+            Ok((document_key(key)?, parse_document(value.clone())?))
+        };
+        match range.descending {
+            false => Box::new(entries.map(read)),
+            true => Box::new(entries.rev().map(read)),
+        }
+    }
+
+    fn remembered(&self, key: &[u8]) -> Result<Option<Remembered>, StoreError> {
+        self.entry(EntryKey::Remembered { key }).map(parse_remembered).transpose()
+    }
+
+    fn bookmark(&self, scn: Scn) -> Result<Option<(Scn, Bytes)>, StoreError> {
+        let first = EntryKey::Bookmark { scn: Scn::ZERO };
+        let behind = successor(&EntryKey::Bookmark { scn }.behind(&[]));
+        let range = Bytes::from(first.behind(&[]))..Bytes::from(behind);
+        let Some((key, value)) = self.0.range(range).next_back() else { return Ok(None) };
+        Ok(bookmark_scn(key)?.map(|scn| (scn, value.clone())))
+    }
+
+    fn entries<'a>(&'a self) -> Box<dyn Iterator<Item = Result<SnapshotEntry, StoreError>> + 'a> {
+        let entries = self.0.range(..checkpoint_key());
+        let entries = entries.map(|(key, value)| (key.clone(), value.clone()));
+        Box::new(entries.map(|(key, value)| Ok(SnapshotEntry { key, value })))
+    }
+}
+
+impl StoredEntries for MemoryView {
+    fn oldest_remembered(
+        &self,
+        before: WallMillis,
+        count_max: usize,
+    ) -> Result<Vec<(WallMillis, Bytes)>, StoreError> {
+        let first = EntryKey::RememberedByTime { time: WallMillis(0), key: &[] };
+        let end = EntryKey::RememberedByTime { time: before, key: &[] };
+        let mut oldest = Vec::new();
+        for key in self.keys(first, end).take(count_max) {
+            if let EntryKey::RememberedByTime { time, key } = EntryKey::parse(key)? {
+                oldest.push((time, Bytes::copy_from_slice(key)));
+            }
+        }
+        Ok(oldest)
+    }
+
+    fn remembered_time(&self, key: &[u8]) -> Result<Option<WallMillis>, StoreError> {
+        Ok(self.remembered(key)?.map(|remembered| remembered.time))
+    }
+
+    fn bookmarks_below(&self, scn: Scn) -> Result<Vec<Scn>, StoreError> {
+        let keys = self.keys(EntryKey::Bookmark { scn: Scn::ZERO }, EntryKey::Bookmark { scn });
+        keys.filter_map(|key| bookmark_scn(key).transpose()).collect()
+    }
+}
+
+/// The position of a bookmark; `None` for the key of anything else.
+fn bookmark_scn(key: &[u8]) -> Result<Option<Scn>, StoreError> {
+    match EntryKey::parse(key)? {
+        EntryKey::Bookmark { scn } => Ok(Some(scn)),
+        EntryKey::Document { .. }
+        | EntryKey::Remembered { .. }
+        | EntryKey::RememberedByTime { .. }
+        | EntryKey::Checkpoint => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,233 @@
+//! Bodies of the routes under `/admin/v1`.
+//!
+//! Start reading at [`DatabaseBody`].
+
+use crate::Position;
+use crate::shape::objects_by_name;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// Body of `PUT /admin/v1/databases/{database}`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DatabaseBody {
+    /// 16 if absent; fixed for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partitions: Option<u32>,
+    /// Replicas of each partition; 3, or as many as there are nodes, if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replication: Option<u32>,
+    /// Who answers for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// Its first tables, by name.
+    #[serde(
+        default,
+        deserialize_with = "objects_by_name",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
+    pub tables: BTreeMap<String, TableBody>,
+    /// A later version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slo: Option<Value>,
+}
+
+/// Body of `PUT /admin/v1/databases/{database}/tables/{table}`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TableBody {
+    /// Names of 1 to 8 parts, the resource first.
+    pub key: Vec<String>,
+    /// A JSON Schema.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<Value>,
+    /// A later version.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub indexes: Vec<Value>,
+}
+
+/// A database as declared.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DatabaseAnswer {
+    /// Its name.
+    pub name: String,
+    /// Fixed.
+    pub partitions: u32,
+    /// Replicas of each partition.
+    pub replication: u32,
+    /// Who answers for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// By name.
+    pub tables: BTreeMap<String, TableAnswer>,
+}
+
+/// All databases, by name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DatabasesAnswer {
+    /// Those that users have declared.
+    pub databases: Vec<DatabaseAnswer>,
+}
+
+/// A table as declared.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TableAnswer {
+    /// Its name.
+    pub name: String,
+    /// Names of the parts, the resource first.
+    pub key: Vec<String>,
+    /// Its JSON Schema.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<Value>,
+    /// Counts the schemas of the table; 0 if it never had one.
+    pub schema_version: u32,
+}
+
+/// The tables of a database, by name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TablesAnswer {
+    /// Those that exist.
+    pub tables: Vec<TableAnswer>,
+}
+
+/// The partitions of a database.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PartitionsAnswer {
+    /// By number.
+    pub partitions: Vec<PartitionAnswer>,
+}
+
+/// One partition.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PartitionAnswer {
+    /// Counts from 0.
+    pub partition: u32,
+    /// The node that serves it; absent if nobody does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leader: Option<String>,
+    /// The node that should lead it when all are well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preferred: Option<String>,
+    /// Counts its leaderships.
+    pub generation: u32,
+    /// What its leader has applied, or the furthest replica if there is no leader.
+    pub applied: Position,
+    /// Records that the furthest-behind replica has not folded.
+    pub lag_records: u64,
+    /// By rank.
+    pub replicas: Vec<ReplicaAnswer>,
+}
+
+/// One replica.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReplicaAnswer {
+    /// Its node.
+    pub node: String,
+    /// `leader`, `follower`, …
+    pub role: String,
+    /// What it has applied.
+    pub applied: Position,
+    /// Records that it has not folded.
+    pub lag_records: u64,
+    /// How old its newest complete state may be.
+    pub lag_ms: u64,
+}
+
+/// Body of `POST /admin/v1/databases/{database}/partitions/{partition}:handoff`; may be empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HandoffBody {
+    /// The successor; if absent, the best-ranked other replica.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+}
+
+/// All nodes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NodesAnswer {
+    /// In ascending order.
+    pub nodes: Vec<NodeAnswer>,
+}
+
+/// One node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NodeAnswer {
+    /// Such as `n1`.
+    pub node: String,
+    /// Whether it runs.
+    pub alive: bool,
+    /// Its current or last life.
+    pub incarnation: u64,
+    /// Where clients reach it.
+    pub address: String,
+    /// Partitions that it leads.
+    pub leaderships: usize,
+    /// Replicas that it runs.
+    pub replicas: usize,
+    /// Why it trusts itself less, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sick: Option<String>,
+}
+
+/// The whole cluster in one answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClusterAnswer {
+    /// Version of the software.
+    pub version: String,
+    /// Whether every partition is served.
+    pub ready: bool,
+    /// Why not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// In ascending order.
+    pub nodes: Vec<NodeAnswer>,
+    /// `_cluster` first, then by name.
+    pub databases: Vec<DatabaseStatusAnswer>,
+}
+
+/// The state of one database.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DatabaseStatusAnswer {
+    /// Its name.
+    pub name: String,
+    /// By number.
+    pub partitions: Vec<PartitionAnswer>,
+}
+
+/// The decision log, a part of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventsAnswer {
+    /// Oldest first.
+    pub events: Vec<EventAnswer>,
+    /// For the parameter `after` of the next request; absent if there was nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// One automatic action, with its explanation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventAnswer {
+    /// Where a reader goes on.
+    pub id: String,
+    /// RFC 3339.
+    pub time: String,
+    /// Who decided.
+    pub node: String,
+    /// What kind of action.
+    pub kind: String,
+    /// The database, if it concerns one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<String>,
+    /// The partition, if it concerns one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition: Option<u32>,
+    /// What was done.
+    pub what: String,
+    /// What was known, and which alternatives were passed over.
+    pub evidence: Vec<String>,
+    /// How a person would do the same.
+    pub by_hand: String,
+    /// How to undo it.
+    pub undo: String,
+}

@@ -1,0 +1,159 @@
+//! The command line: what can be asked, and the texts that teach it.
+//!
+//! Does nothing itself. Start reading at [`Command`].
+
+use crate::failure::{Exit, Failure};
+use crate::{
+    batches, changes, databases, decisions, demo, dev, documents, export, import, log_verification,
+    nodes, status,
+};
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+use std::io;
+
+/// A replicated document database: server and command line in one binary.
+#[derive(Debug, Parser)]
+#[command(name = "cortado", version, propagate_version = true, after_help = WHOLE_HELP)]
+pub(crate) struct CommandLine {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Everything that the binary does.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a server with several nodes in this process
+    #[command(after_help = dev::HELP)]
+    Dev(dev::DevArguments),
+    /// Watch a node die under load, and every acknowledged write be found
+    #[command(after_help = demo::HELP)]
+    Demo(demo::DemoArguments),
+    /// Create, list, show or drop databases
+    #[command(subcommand)]
+    Db(databases::DatabaseCommand),
+    /// Declare tables
+    #[command(subcommand)]
+    Table(databases::TableCommand),
+    /// Create or replace a document
+    #[command(after_help = documents::PUT_HELP)]
+    Put(documents::PutArguments),
+    /// Print a document
+    #[command(after_help = documents::GET_HELP)]
+    Get(documents::GetArguments),
+    /// Change a part of a document
+    #[command(after_help = documents::PATCH_HELP)]
+    Patch(documents::PatchArguments),
+    /// Remove a document
+    Delete(documents::DeleteArguments),
+    /// List a collection or a table, in key order
+    #[command(after_help = documents::LIST_HELP)]
+    List(documents::ListArguments),
+    /// Read or write many documents in one request
+    #[command(after_help = batches::HELP)]
+    Batch(batches::BatchArguments),
+    /// Store the documents of a JSON array or of NDJSON lines
+    #[command(after_help = import::HELP)]
+    Import(import::ImportArguments),
+    /// Write a table or a database to NDJSON lines
+    #[command(after_help = export::HELP)]
+    Export(export::ExportArguments),
+    /// Print the committed transactions of a database, in order
+    #[command(after_help = changes::HELP)]
+    Changes(changes::ChangesArguments),
+    /// Show nodes, partitions, leaders, positions and lag
+    #[command(after_help = status::HELP)]
+    Status(status::StatusArguments),
+    /// Hand the leadership of a partition over
+    #[command(after_help = nodes::HANDOFF_HELP)]
+    Handoff(nodes::HandoffArguments),
+    /// List nodes; kill and start those of a development server
+    #[command(subcommand)]
+    Node(nodes::NodeCommand),
+    /// Look into a log's files
+    #[command(subcommand)]
+    Log(log_verification::LogCommand),
+    /// Say what the server did by itself, why, and how to do or undo it by hand
+    #[command(after_help = decisions::HELP)]
+    Explain(decisions::ExplainArguments),
+    /// Print a script that completes commands in a shell
+    #[command(after_help = COMPLETIONS_HELP)]
+    Completions(CompletionsArguments),
+}
+
+/// For which shell.
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArguments {
+    #[arg(value_enum)]
+    shell: Shell,
+}
+
+impl Command {
+    /// Does it.
+    ///
+    /// # Errors
+    /// What happened, why, and what to do next.
+    pub(crate) fn run(self) -> Result<Exit, Failure> {
+        match self {
+            Command::Dev(arguments) => dev::run(arguments),
+            Command::Demo(arguments) => demo::run(arguments),
+            Command::Db(command) => databases::run_database(command),
+            Command::Table(command) => databases::run_table(command),
+            Command::Put(arguments) => documents::put(&arguments),
+            Command::Get(arguments) => documents::get(&arguments),
+            Command::Patch(arguments) => documents::patch(&arguments),
+            Command::Delete(arguments) => documents::delete(&arguments),
+            Command::List(arguments) => documents::list(&arguments),
+            Command::Batch(arguments) => batches::run(&arguments),
+            Command::Import(arguments) => import::run(&arguments),
+            Command::Export(arguments) => export::run(&arguments),
+            Command::Changes(arguments) => changes::run(&arguments),
+            Command::Status(arguments) => status::run(&arguments),
+            Command::Handoff(arguments) => nodes::hand_off(&arguments),
+            Command::Node(command) => nodes::run(command),
+            Command::Log(command) => log_verification::run(command),
+            Command::Explain(arguments) => decisions::run(&arguments),
+            Command::Completions(arguments) => {
+                let mut command = CommandLine::command();
+                let mut script = Vec::new();
+                clap_complete::generate(arguments.shell, &mut command, "cortado", &mut script);
+                io::Write::write_all(&mut io::stdout(), &script)?;
+                Ok(Exit::Done)
+            }
+        }
+    }
+}
+
+const WHOLE_HELP: &str = "\
+Begin here:
+  cortado demo                     watch a failover, with an audit at the end
+  cortado dev                      a server on 127.0.0.1:7171; in another terminal:
+  cortado db create geo
+  cortado table create geo/place --key country,admin1,name
+  cortado put geo/place/JP/40/Kitakyushu '{\"lat\":33.85}'
+  cortado list geo/place/JP
+
+A part of a key that holds a slash is written with %2F, a percent sign with %25.
+Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 outcome unknown (perhaps done).";
+
+const COMPLETIONS_HELP: &str = "\
+Examples:
+  cortado completions bash > ~/.local/share/bash-completion/completions/cortado
+  cortado completions zsh > ~/.zfunc/_cortado
+  cortado completions fish > ~/.config/fish/completions/cortado.fish";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_teaches() {
+        for command in CommandLine::command().get_subcommands() {
+            assert!(command.get_about().is_some(), "{} has no description", command.get_name());
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! The folder that holds everything a server must find again, and the lock on it.
+//!
+//! Knows which folder is whose; what is in them belongs to the log and the stores.
+//! Start reading at [`DataDirectory::open`]. Source: docs/formats/data-directory.md.
+
+#[cfg(test)]
+mod tests;
+
+use crate::failure::Failure;
+use std::fmt::Write as _;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind, Read, Write};
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+/// The file that makes a folder a data directory.
+const MARKER: &str = "CORTADO";
+/// The file that is locked while a server uses the directory. Holds the server's process id.
+const LOCK: &str = "LOCK";
+/// The folder of the log.
+pub(crate) const LOG_FOLDER: &str = "log";
+/// The folder of the nodes.
+const NODES_FOLDER: &str = "nodes";
+/// The only format that there is.
+const FORMAT: u32 = 1;
+
+/// A data directory that this process uses, and nobody else.
+#[derive(Debug)]
+pub(crate) struct DataDirectory {
+    path: PathBuf,
+    /// Whose data it is, once that is known.
+    cluster: Option<String>,
+    /// Held for as long as the directory is used.
+    _lock: File,
+    /// Removes the folder at the end, if it is temporary.
+    temporary: Option<TempDir>,
+}
+
+impl DataDirectory {
+    /// Opens `path`, or makes a data directory of it if it is empty or missing.
+    ///
+    /// # Errors
+    /// In use, not writable, of another format, or somebody else's folder. Nothing was changed then.
+    pub(crate) fn open(path: &Path) -> Result<DataDirectory, Failure> {
+        fs::create_dir_all(path).map_err(|error| unusable(path, "cannot be made", &error))?;
+        let is_empty = is_empty(path)?;
+        let marker = Marker::read(path)?;
+        if marker.is_none() && !is_empty {
+            return Err(Failure::new(format!(
+                "{} holds other files and is no data directory of Cortado: its file {MARKER} is \
+                 missing",
+                path.display()
+            ))
+            .next("choose an empty or a new folder with --data"));
+        }
+        let lock = lock(path)?;
+        let marker = match marker {
+            Some(marker) => marker,
+            None => {
+                let marker = Marker { cluster: None };
+                marker.write(path)?;
+                marker
+            }
+        };
+        let directory = DataDirectory {
+            path: path.to_owned(),
+            cluster: marker.cluster,
+            _lock: lock,
+            temporary: None,
+        };
+        directory.prepare_log()?;
+        Ok(directory)
+    }
+
+    /// Makes a data directory that is removed when it is dropped.
+    ///
+    /// # Errors
+    /// There is no place for temporary files.
+    pub(crate) fn temporary() -> Result<DataDirectory, Failure> {
+        let made = tempfile::Builder::new().prefix("cortado-").tempdir();
+        let made = made.map_err(|error| {
+            Failure::new(format!("no temporary folder can be made: {error}"))
+                .next("name a folder with --data")
+        })?;
+        let directory = DataDirectory::open(made.path())?;
+        Ok(DataDirectory { temporary: Some(made), ..directory })
+    }
+
+    /// The log's folder must be there once a cluster has lived here: the log is the truth.
+    fn prepare_log(&self) -> Result<(), Failure> {
+        let log = self.log();
+        if self.cluster.is_some() && (!log.exists() || is_empty(&log)?) {
+            return Err(Failure::new(format!(
+                "the log is missing: {} is gone or empty, and the stores beside it are only copies \
+                 of it",
+                log.display()
+            ))
+            .next("restore it from a backup, or begin anew in another folder"));
+        }
+        fs::create_dir_all(&log).map_err(|error| unusable(&log, "cannot be made", &error))
+    }
+
+    /// The folder itself.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether it goes away at the end.
+    pub(crate) fn is_temporary(&self) -> bool {
+        self.temporary.is_some()
+    }
+
+    /// The log's folder.
+    pub(crate) fn log(&self) -> PathBuf {
+        self.path.join(LOG_FOLDER)
+    }
+
+    /// The folder of the nodes, one subfolder for each.
+    pub(crate) fn nodes(&self) -> PathBuf {
+        self.path.join(NODES_FOLDER)
+    }
+
+    /// Notes whose data this is; from now on, data of another cluster is refused.
+    ///
+    /// # Errors
+    /// It is another cluster's, or cannot be noted.
+    pub(crate) fn belongs_to(&mut self, cluster: &str) -> Result<(), Failure> {
+        match &self.cluster {
+            Some(noted) if noted == cluster => Ok(()),
+            Some(noted) => Err(Failure::new(format!(
+                "{} belongs to cluster {noted}, but its log is of cluster {cluster}",
+                self.path.display()
+            ))
+            .next("put the folders log and nodes back that belong to it")),
+            None => {
+                let marker = Marker { cluster: Some(cluster.to_owned()) };
+                marker.write(&self.path)?;
+                self.cluster = marker.cluster;
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The subfolder of one node's store, below [`DataDirectory::nodes`].
+pub(crate) fn store_folder(nodes: &Path, node: cortado_model::NodeId) -> PathBuf {
+    nodes.join(node.to_string()).join("store")
+}
+
+/// What the file [`MARKER`] says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Marker {
+    /// 32 hexadecimal digits; absent until the first start has succeeded.
+    cluster: Option<String>,
+}
+
+impl Marker {
+    /// Reads the marker; `None` if there is none.
+    fn read(directory: &Path) -> Result<Option<Marker>, Failure> {
+        let path = directory.join(MARKER);
+        let mut text = String::new();
+        // A marker has two lines: what is longer is something else.
+        let read = File::open(&path).and_then(|file| file.take(1_000).read_to_string(&mut text));
+        match read {
+            Ok(_) => Marker::parse(&text).map(Some).map_err(|why| {
+                Failure::new(format!("{}: {why}", path.display()))
+            }),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(unusable(&path, "cannot be read", &error)),
+        }
+    }
+
+    fn parse(text: &str) -> Result<Marker, String> {
+        let mut lines = text.lines();
+        let version = lines.next().and_then(|line| line.strip_prefix("cortado data directory "));
+        let version: u32 = version
+            .and_then(|version| version.parse().ok())
+            .ok_or("it is no marker of a data directory of Cortado")?;
+        if version != FORMAT {
+            return Err(format!(
+                "the data has format {version}, and this program knows format {FORMAT}; use the \
+                 version of Cortado that wrote it"
+            ));
+        }
+        match lines.next().map(|line| line.strip_prefix("cluster ").ok_or(line)) {
+            None => Ok(Marker { cluster: None }),
+            Some(Ok(cluster)) => Ok(Marker { cluster: Some(cluster.to_owned()) }),
+            Some(Err(line)) => Err(format!("its line {line:?} says nothing that is known")),
+        }
+    }
+
+    /// Replaces the marker, durably and at once.
+    fn write(&self, directory: &Path) -> Result<(), Failure> {
+        let mut text = format!("cortado data directory {FORMAT}\n");
+        if let Some(cluster) = &self.cluster {
+            let _ = writeln!(text, "cluster {cluster}");
+        }
+        let (path, beside) = (directory.join(MARKER), directory.join(format!("{MARKER}.tmp")));
+        let written = File::create(&beside).and_then(|mut file| {
+            file.write_all(text.as_bytes())?;
+            file.sync_all()?;
+            fs::rename(&beside, &path)?;
+            File::open(directory)?.sync_all()
+        });
+        written.map_err(|error| unusable(&path, "cannot be written", &error))
+    }
+}
+
+/// Whether nothing of anybody's is in `directory`; what an interrupted first start left is nobody's.
+fn is_empty(directory: &Path) -> Result<bool, Failure> {
+    let unreadable = |error| unusable(directory, "cannot be read", &error);
+    for entry in fs::read_dir(directory).map_err(unreadable)? {
+        let name = entry.map_err(unreadable)?.file_name();
+        if name != LOCK && name != *format!("{MARKER}.tmp") && name != "lost+found" {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Takes the lock, and writes who holds it.
+fn lock(directory: &Path) -> Result<File, Failure> {
+    let path = directory.join(LOCK);
+    let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).clone();
+    let mut file =
+        options.open(&path).map_err(|error| unusable(directory, "cannot be written", &error))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(in_use(directory, &mut file)),
+        Err(TryLockError::Error(error)) => return Err(unusable(&path, "cannot be locked", &error)),
+    }
+    let written = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
+    written.map_err(|error| unusable(directory, "cannot be written", &error))?;
+    Ok(file)
+}
+
+fn in_use(directory: &Path, lock: &mut File) -> Failure {
+    let mut holder = String::new();
+    // The id is a help, not a need.
+    let _ = lock.take(20).read_to_string(&mut holder);
+    let process = match holder.trim() {
+        "" => "another process".to_owned(),
+        id => format!("the process {id}"),
+    };
+    Failure::new(format!("{} is in use by {process}", directory.display()))
+        .next("stop that server, or choose another folder with --data")
+}
+
+/// What an error of the system means for a data directory.
+fn unusable(path: &Path, what: &str, error: &io::Error) -> Failure {
+    let failure = Failure::new(format!("{} {what}: {error}", path.display()));
+    match error.kind() {
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+            failure.next("make it writable for this user, or choose another folder with --data")
+        }
+        ErrorKind::NotADirectory | ErrorKind::AlreadyExists => {
+            failure.next("a data directory is a folder: choose another path with --data")
+        }
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            failure.next("make room on that disk, then start again")
+        }
+        _ => failure,
+    }
+}

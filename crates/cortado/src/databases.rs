@@ -1,0 +1,207 @@
+//! `cortado db …` and `cortado table …`: declarations.
+//!
+//! Start reading at [`DatabaseCommand`].
+
+use crate::failure::{Exit, Failure};
+use crate::output::{Columns, counted};
+use crate::place::TablePlace;
+use crate::server_arguments::{Form, OutputArguments, ServerArguments, block_on};
+use clap::{Args, Subcommand};
+use cortado_wire::{DatabaseAnswer, DatabaseBody, TableBody};
+use serde::Serialize;
+use std::fs;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+/// What can be done with databases.
+#[derive(Debug, Subcommand)]
+pub(crate) enum DatabaseCommand {
+    /// Create a database; the same again changes nothing
+    #[command(after_help = CREATE_HELP)]
+    Create {
+        /// Its name: [a-z][a-z0-9_]{0,62}
+        name: String,
+        /// How many partitions it is cut into, fixed for ever; default 16
+        #[arg(long, value_name = "N")]
+        partitions: Option<u32>,
+        /// Replicas of each partition; default 3, or as many as there are nodes
+        #[arg(long, value_name = "N")]
+        replication: Option<u32>,
+        /// Who answers for it
+        #[arg(long, value_name = "TEAM")]
+        owner: Option<String>,
+        #[command(flatten)]
+        print: Print,
+    },
+    /// List all databases
+    List(Print),
+    /// Show one database and its tables
+    Show {
+        /// Its name
+        name: String,
+        #[command(flatten)]
+        print: Print,
+    },
+    /// Drop a database with all its documents, at once and without a way back
+    Drop {
+        /// Its name
+        name: String,
+        #[command(flatten)]
+        print: Print,
+    },
+}
+
+/// What can be done with tables.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TableCommand {
+    /// Declare a table, or give it a new schema
+    #[command(after_help = TABLE_HELP)]
+    Create {
+        /// DB/TABLE
+        table: TablePlace,
+        /// The names of the key's parts, the resource first, with commas between
+        #[arg(long, value_name = "PART,…", value_delimiter = ',', required = true)]
+        key: Vec<String>,
+        /// A file with a JSON Schema that every document must satisfy
+        #[arg(long, value_name = "FILE")]
+        schema: Option<PathBuf>,
+        #[command(flatten)]
+        print: Print,
+    },
+}
+
+/// Which server, and how to print.
+#[derive(Debug, Args)]
+pub(crate) struct Print {
+    #[command(flatten)]
+    output: OutputArguments,
+    #[command(flatten)]
+    server: ServerArguments,
+}
+
+impl Print {
+    /// Says what was done: a sentence for people, or the declaration as JSON.
+    fn report(&self, sentence: &str, declaration: &impl Serialize) -> Result<Exit, Failure> {
+        match self.output.form_of_report() {
+            Form::Table => writeln!(io::stdout(), "{sentence}")?,
+            Form::Json => print_json(declaration)?,
+        }
+        Ok(Exit::Done)
+    }
+}
+
+/// Runs `cortado db …`.
+pub(crate) fn run_database(command: DatabaseCommand) -> Result<Exit, Failure> {
+    match command {
+        DatabaseCommand::Create { name, partitions, replication, owner, print } => {
+            let body = DatabaseBody { partitions, replication, owner, ..DatabaseBody::default() };
+            let client = print.server.client();
+            let (is_new, answer) = block_on(async {
+                Ok(client.create_database(&name, &body).await?)
+            })?;
+            let verb = if is_new { "created" } else { "exists already:" };
+            let size = counted(u64::from(answer.partitions), "partition");
+            let replicas = counted(u64::from(answer.replication), "replica");
+            print.report(&format!("{verb} database {name}, {size} × {replicas}"), &answer)
+        }
+        DatabaseCommand::List(print) => {
+            let client = print.server.client();
+            let answer = block_on(async { Ok(client.databases().await?) })?;
+            print_databases(&answer.databases, print.output.form())
+        }
+        DatabaseCommand::Show { name, print } => {
+            let client = print.server.client();
+            let answer = block_on(async { Ok(client.database_declaration(&name).await?) })?;
+            print_database(&answer, print.output.form())
+        }
+        DatabaseCommand::Drop { name, print } => {
+            let client = print.server.client();
+            block_on(async { Ok(client.drop_database(&name).await?) })?;
+            print.report(&format!("dropped database {name}"), &serde_json::json!({"dropped": name}))
+        }
+    }
+}
+
+/// Runs `cortado table …`.
+pub(crate) fn run_table(command: TableCommand) -> Result<Exit, Failure> {
+    let TableCommand::Create { table, key, schema, print } = command;
+    let schema = schema.map(read_schema).transpose()?;
+    let body = TableBody { key, schema, indexes: Vec::new() };
+    let client = print.server.client();
+    let (is_new, answer) = block_on(async {
+        Ok(client.create_table(&table.database, &table.table, &body).await?)
+    })?;
+    let verb = if is_new { "created" } else { "declared" };
+    let key = answer.key.join(", ");
+    print.report(&format!("{verb} table {table}, key ({key})"), &answer)
+}
+
+fn read_schema(path: PathBuf) -> Result<serde_json::Value, Failure> {
+    let unreadable = |error| Failure::usage(format!("{} cannot be read: {error}", path.display()));
+    let text = fs::read(&path).map_err(unreadable)?;
+    serde_json::from_slice(&text)
+        .map_err(|error| Failure::usage(format!("{} is no JSON: {error}", path.display())))
+}
+
+fn print_databases(databases: &[DatabaseAnswer], form: Form) -> Result<Exit, Failure> {
+    match form {
+        Form::Json => print_json(&databases)?,
+        Form::Table => {
+            let mut columns =
+                Columns::new(&["database", "partitions", "replication", "tables", "owner"]);
+            for database in databases {
+                columns.add(vec![
+                    database.name.clone(),
+                    database.partitions.to_string(),
+                    database.replication.to_string(),
+                    database.tables.keys().cloned().collect::<Vec<_>>().join(", "),
+                    database.owner.clone().unwrap_or_default(),
+                ]);
+            }
+            columns.print()?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn print_database(database: &DatabaseAnswer, form: Form) -> Result<Exit, Failure> {
+    match form {
+        Form::Json => print_json(database)?,
+        Form::Table => {
+            print_databases(std::slice::from_ref(database), Form::Table)?;
+            let mut columns = Columns::new(&["table", "key", "schema"]);
+            for table in database.tables.values() {
+                let schema = match table.schema_version {
+                    0 => String::new(),
+                    version => format!("version {version}"),
+                };
+                columns.add(vec![table.name.clone(), table.key.join(", "), schema]);
+            }
+            writeln!(io::stdout())?;
+            columns.print()?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// Writes `value` to standard output, indented.
+pub(crate) fn print_json(value: &impl Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value).map_err(Failure::new)?;
+    Ok(writeln!(io::stdout(), "{text}")?)
+}
+
+const CREATE_HELP: &str = "\
+Examples:
+  cortado db create geo
+  cortado db create orders --partitions 64 --owner payments
+
+All documents with the same first key part (the resource) live in one partition and can change in one
+transaction. The number of partitions never changes; 16 is right for a few million documents.";
+
+const TABLE_HELP: &str = "\
+Examples:
+  cortado table create geo/place --key country,admin1,name
+  cortado table create shop/order --key customer,order --schema order.schema.json
+
+A path with all parts of the key names a document; one with fewer lists a collection. A new schema must
+accept everything that the old one accepted.";

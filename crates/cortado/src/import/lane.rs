@@ -1,0 +1,282 @@
+//! Many requests at once, and yet the documents of one key in file order.
+//!
+//! Every key belongs to one lane, and a lane does one thing after the other: it takes what waits,
+//! puts neighbours of one resource into one transaction, and sends that. Start reading at
+//! [`Lanes::start`].
+
+#[cfg(test)]
+mod tests;
+
+use super::keying::Document;
+use super::tally::{Refused, Tally};
+use crate::failure::Failure;
+use cortado_client::{ClientError, Database, WriteOptions};
+use cortado_wire::{OperationBody, OperationKind};
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::task::JoinSet;
+
+/// Documents of one transaction. More make each one slower to refuse and repeat, fewer cost requests.
+const GROUP_DOCUMENTS_MAX: usize = 100;
+/// Bytes of one transaction's values, unless a single document is longer.
+const GROUP_BYTES_MAX: usize = 512 << 10;
+/// Documents that wait before each lane: one transaction's worth.
+const WAITING_MAX: usize = GROUP_DOCUMENTS_MAX;
+/// KiB of documents that wait or are under way in all lanes together: 64 MiB.
+const KIB_MAX: usize = 64 << 10;
+
+/// A document on its way.
+#[derive(Debug)]
+pub(crate) struct Item {
+    position: u64,
+    line: u64,
+    bytes: u64,
+    document: Document,
+    /// Its share of [`KIB_MAX`], given back when it is settled.
+    room: Option<OwnedSemaphorePermit>,
+}
+
+impl Item {
+    /// A document with where it stands in the file, and how much of the file it takes.
+    pub(crate) fn new(position: u64, line: u64, bytes: u64, document: Document) -> Item {
+        Item { position, line, bytes, document, room: None }
+    }
+
+    fn refused(self, reason: String, tally: &Tally) {
+        let Item { position, line, bytes, .. } = self;
+        tally.refuse(Refused { position, line, reason }, bytes);
+    }
+}
+
+/// The running lanes.
+pub(crate) struct Lanes {
+    tasks: JoinSet<Result<(), Failure>>,
+}
+
+/// Where documents enter. Dropping it lets the lanes end.
+#[derive(Debug)]
+pub(crate) struct Entrance {
+    lanes: Vec<mpsc::Sender<Item>>,
+    room: Arc<Semaphore>,
+    runtime: Handle,
+}
+
+impl Lanes {
+    /// Starts `count` lanes that store into `database`.
+    pub(crate) fn start(
+        database: &Database,
+        count: usize,
+        tally: &Arc<Tally>,
+    ) -> (Lanes, Entrance) {
+        let mut tasks = JoinSet::new();
+        let import = fastrand::u64(..);
+        let lane = |number| {
+            let (sender, inbox) = mpsc::channel(WAITING_MAX);
+            let lane = Lane {
+                database: database.clone(),
+                tally: Arc::clone(tally),
+                name: format!("import-{import:016x}-{number}"),
+                sent: 0,
+            };
+            tasks.spawn(lane.run(inbox));
+            sender
+        };
+        let lanes = (0..count).map(lane).collect();
+        let room = Arc::new(Semaphore::new(KIB_MAX));
+        (Lanes { tasks }, Entrance { lanes, room, runtime: Handle::current() })
+    }
+
+    /// Waits until everything is settled.
+    ///
+    /// # Errors
+    /// The first failure that is not one document's; the other lanes are stopped where they are.
+    pub(crate) async fn finish(mut self) -> Result<(), Failure> {
+        while let Some(ended) = self.tasks.join_next().await {
+            ended.expect("a lane does not panic, and is not aborted while we wait")?;
+        }
+        Ok(())
+    }
+}
+
+impl Entrance {
+    /// Hands a document to the lane of its key, waiting for room. Not on the runtime's threads.
+    ///
+    /// Answers false when the lane is gone: the import has failed.
+    pub(crate) fn put(&self, mut item: Item) -> bool {
+        // At least 1, so that the count of documents is bounded too; a piece is shorter than KIB_MAX.
+        let kib = u32::try_from(item.document.value.len() / 1024 + 1).unwrap_or(u32::MAX);
+        let lane = &self.lanes[lane_of(&item.document, self.lanes.len())];
+        let room = Arc::clone(&self.room).acquire_many_owned(kib);
+        let sent = async {
+            tokio::select! {
+                room = room => {
+                    item.room = room.ok();
+                    lane.send(item).await.is_ok()
+                }
+                () = lane.closed() => false,
+            }
+        };
+        self.runtime.block_on(sent)
+    }
+}
+
+fn lane_of(document: &Document, lanes: usize) -> usize {
+    let mut hasher = DefaultHasher::new();
+    (&document.table, &document.key).hash(&mut hasher);
+    (hasher.finish() % lanes as u64) as usize
+}
+
+/// One sequence of requests.
+struct Lane {
+    database: Database,
+    tally: Arc<Tally>,
+    /// Begins the idempotency keys of this lane, which nobody else has.
+    name: String,
+    /// Requests so far.
+    sent: u64,
+}
+
+impl Lane {
+    async fn run(mut self, mut inbox: mpsc::Receiver<Item>) -> Result<(), Failure> {
+        let mut waiting = Vec::new();
+        while inbox.recv_many(&mut waiting, GROUP_DOCUMENTS_MAX).await > 0 {
+            for group in groups(waiting.drain(..)) {
+                self.store(group).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Stores the documents of a group, leaving out those that are refused.
+    async fn store(&mut self, mut group: Vec<Item>) -> Result<(), Failure> {
+        while !group.is_empty() {
+            let error = match self.send(&group).await {
+                Ok(()) => {
+                    group.iter().for_each(|item| self.tally.store(item.position, item.bytes));
+                    return Ok(());
+                }
+                Err(error) => error,
+            };
+            if !concerns_documents(&error) {
+                return Err(error.into());
+            }
+            let blamed = error.problem().and_then(|problem| problem.operation);
+            match blamed {
+                Some(index) if index < group.len() => {
+                    group.remove(index).refused(reason(&error), &self.tally);
+                }
+                Some(_) | None if group.len() == 1 => {
+                    group.remove(0).refused(reason(&error), &self.tally);
+                }
+                Some(_) | None => return self.store_singly(group).await,
+            }
+        }
+        Ok(())
+    }
+
+    /// Stores each document alone: one of them is refused, and nobody says which.
+    async fn store_singly(&mut self, group: Vec<Item>) -> Result<(), Failure> {
+        for item in group {
+            match self.send(std::slice::from_ref(&item)).await {
+                Ok(()) => self.tally.store(item.position, item.bytes),
+                Err(error) if concerns_documents(&error) => {
+                    item.refused(reason(&error), &self.tally);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    async fn send(&mut self, group: &[Item]) -> Result<(), ClientError> {
+        self.sent += 1;
+        let key = format!("{}-{}", self.name, self.sent);
+        let write = WriteOptions { idempotency_key: Some(&key), ..WriteOptions::default() };
+        if let [Item { document, .. }] = group {
+            let value = document.value.clone().into_string();
+            let table = self.database.table(&document.table);
+            return table.put(&document.key, value, &write).await.map(drop);
+        }
+        let operations = group.iter().map(operation).collect::<Result<_, _>>()?;
+        self.database.transact(operations, &write).await.map(drop)
+    }
+}
+
+fn operation(item: &Item) -> Result<OperationBody<'_>, ClientError> {
+    let Document { table, key, value } = &item.document;
+    let value: &RawValue = serde_json::from_str(value)
+        .map_err(|error| ClientError::Misuse { why: error.to_string() })?;
+    Ok(OperationBody {
+        op: OperationKind::Put,
+        table: Cow::Borrowed(table),
+        key: key.iter().map(|part| Cow::Borrowed(part.as_str())).collect(),
+        value: Some(value),
+        if_match: None,
+        if_none_match: None,
+    })
+}
+
+/// Whether the server found fault with documents, and not with the request as such.
+fn concerns_documents(error: &ClientError) -> bool {
+    matches!(error.status(), Some(400 | 412 | 413 | 414 | 422))
+}
+
+/// Why one document is refused, on one line.
+fn reason(error: &ClientError) -> String {
+    error.to_string().replace("\n  - ", "; ")
+}
+
+/// Cuts what waits into transactions: each of one resource, no key twice, of bounded size, and the
+/// documents of a key in the order in which they came.
+fn groups(items: impl Iterator<Item = Item>) -> Vec<Vec<Item>> {
+    let mut groups: Vec<Group> = Vec::new();
+    for item in items {
+        // Only the last group of a resource may take it: an earlier one would overtake.
+        let last = groups.iter_mut().rev().find(|group| group.resource == item.document.key[0]);
+        match last {
+            Some(group) if group.takes(&item) => group.push(item),
+            Some(_) | None => {
+                let mut group = Group {
+                    resource: item.document.key[0].clone(),
+                    names: BTreeSet::new(),
+                    bytes: 0,
+                    items: Vec::new(),
+                };
+                group.push(item);
+                groups.push(group);
+            }
+        }
+    }
+    groups.into_iter().map(|group| group.items).collect()
+}
+
+struct Group {
+    resource: String,
+    /// Tables and keys of the items.
+    names: BTreeSet<(Arc<str>, Vec<String>)>,
+    bytes: usize,
+    items: Vec<Item>,
+}
+
+impl Group {
+    fn takes(&self, item: &Item) -> bool {
+        self.items.len() < GROUP_DOCUMENTS_MAX
+            && self.bytes + item.document.value.len() <= GROUP_BYTES_MAX
+            && !self.names.contains(&name_of(item))
+    }
+
+    fn push(&mut self, item: Item) {
+        self.bytes += item.document.value.len();
+        self.names.insert(name_of(&item));
+        self.items.push(item);
+    }
+}
+
+fn name_of(item: &Item) -> (Arc<str>, Vec<String>) {
+    (Arc::clone(&item.document.table), item.document.key.clone())
+}

@@ -1,0 +1,55 @@
+//! Structured logs on standard error, for people or for programs.
+//!
+//! Start reading at [`begin`].
+
+use crate::failure::Failure;
+use clap::ValueEnum;
+use std::env;
+use std::io::{self, IsTerminal};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt;
+use tracing_subscriber::prelude::*;
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// Lines for people, in colour on a terminal
+    #[default]
+    Text,
+    /// One JSON object for each line
+    Json,
+}
+
+/// The variable that says what is logged, such as `debug` or `cortado_node=debug,info`.
+const FILTER_VARIABLE: &str = "CORTADO_LOG";
+
+/// Begins to log.
+///
+/// * `level`: what is logged unless the environment says otherwise.
+///
+/// # Errors
+/// The filter in the environment cannot be understood.
+pub(crate) fn begin(format: LogFormat, level: &str) -> Result<(), Failure> {
+    let text = env::var(FILTER_VARIABLE).unwrap_or_else(|_| level.to_owned());
+    let filter: Targets = text.parse().map_err(|error| {
+        Failure::usage(format!("{FILTER_VARIABLE}={text:?} cannot be understood: {error}"))
+            .next("write a level (error, warn, info, debug, trace) or target=level, with commas")
+    })?;
+    let registry = tracing_subscriber::registry();
+    match format {
+        LogFormat::Text => {
+            let lines = fmt::layer().with_writer(io::stderr).with_ansi(has_colour(&io::stderr()));
+            registry.with(lines.with_filter(filter)).init();
+        }
+        LogFormat::Json => {
+            let lines = fmt::layer().json().flatten_event(true).with_writer(io::stderr);
+            registry.with(lines.with_filter(filter)).init();
+        }
+    }
+    Ok(())
+}
+
+/// Whether colours are welcome there. Source: <https://no-color.org>.
+pub(crate) fn has_colour(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}

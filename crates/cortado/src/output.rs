@@ -1,0 +1,100 @@
+//! Aligned columns for people.
+//!
+//! Start reading at [`Columns`].
+
+use std::io::{self, Write};
+
+/// Lines of cells under a line of titles, all columns as wide as their widest cell.
+#[derive(Clone, Debug)]
+pub(crate) struct Columns {
+    lines: Vec<Vec<String>>,
+}
+
+impl Columns {
+    /// Begins with the titles.
+    pub(crate) fn new(titles: &[&str]) -> Columns {
+        Columns { lines: vec![titles.iter().map(|title| title.to_uppercase()).collect()] }
+    }
+
+    /// Adds one line; as many cells as there are titles.
+    pub(crate) fn add(&mut self, cells: Vec<String>) {
+        self.lines.push(cells);
+    }
+
+    /// The whole, each line ended.
+    pub(crate) fn render(&self) -> String {
+        let columns = self.lines[0].len();
+        let width = |column: usize| {
+            self.lines.iter().map(|line| columns_of(&line[column])).max().unwrap_or(0)
+        };
+        let widths: Vec<usize> = (0..columns).map(width).collect();
+        let mut text = String::new();
+        for line in &self.lines {
+            let mut rendered = String::new();
+            for (cell, width) in line.iter().zip(&widths) {
+                rendered.push_str(cell);
+                rendered.extend(std::iter::repeat_n(' ', width - columns_of(cell) + 2));
+            }
+            text.push_str(rendered.trim_end());
+            text.push('\n');
+        }
+        text
+    }
+
+    /// Writes the whole to standard output.
+    pub(crate) fn print(&self) -> io::Result<()> {
+        io::stdout().write_all(self.render().as_bytes())
+    }
+}
+
+/// How many columns of a terminal `text` takes: characters of East Asian scripts take two.
+fn columns_of(text: &str) -> usize {
+    text.chars().map(|c| if is_wide(c) { 2 } else { 1 }).sum()
+}
+
+fn is_wide(c: char) -> bool {
+    matches!(u32::from(c), 0x1100..=0x115f | 0x2e80..=0xa4cf | 0xac00..=0xd7a3 | 0xf900..=0xfaff
+        | 0xfe30..=0xfe6f | 0xff00..=0xff60 | 0xffe0..=0xffe6 | 0x1f300..=0x1faff)
+}
+
+/// A number with its thousands set apart: `171,075`.
+pub(crate) fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `1 document`, `2 documents`.
+pub(crate) fn counted(number: u64, one: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {one}{plural}", thousands(number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_line_up() {
+        let mut columns = Columns::new(&["key", "etag"]);
+        columns.add(vec!["東京".to_owned(), "a1".to_owned()]);
+        columns.add(vec!["x".to_owned(), String::new()]);
+        assert_eq!(columns.render(), "KEY   ETAG\n東京  a1\nx\n");
+    }
+
+    #[test]
+    fn numbers_are_readable() {
+        assert_eq!(thousands(0), "0");
+        assert_eq!(thousands(999), "999");
+        assert_eq!(thousands(1_000), "1,000");
+        assert_eq!(thousands(171_075), "171,075");
+        assert_eq!(counted(1, "document"), "1 document");
+        assert_eq!(counted(1_200, "document"), "1,200 documents");
+    }
+}

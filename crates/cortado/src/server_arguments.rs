@@ -1,0 +1,74 @@
+//! The options of every command that talks to a server.
+//!
+//! Start reading at [`ServerArguments`].
+
+use crate::failure::Failure;
+use clap::{Args, ValueEnum};
+use cortado_client::{Client, Patience, ServerAddress};
+use std::future::Future;
+use std::io::{self, IsTerminal};
+use std::time::Duration;
+
+/// Which server, and how long to try.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ServerArguments {
+    /// The server's address
+    #[arg(
+        long,
+        env = "CORTADO_URL",
+        default_value = "http://127.0.0.1:7171",
+        value_name = "URL",
+        help_heading = "Server"
+    )]
+    url: ServerAddress,
+    /// How long to repeat what was definitely not done, failovers included
+    #[arg(long, default_value_t = 15, value_name = "SECONDS", help_heading = "Server")]
+    retry_for: u64,
+}
+
+impl ServerArguments {
+    /// A client of that server.
+    pub(crate) fn client(&self) -> Client {
+        let whole = Duration::from_secs(self.retry_for.max(1));
+        let attempt = whole.min(Patience::default().attempt);
+        Client::new(self.url.clone()).with_patience(Patience { whole, attempt })
+    }
+}
+
+/// How to print what was found.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct OutputArguments {
+    /// For people or for programs; what lists things prints JSON where it is no terminal
+    #[arg(long, value_enum, value_name = "FORM")]
+    output: Option<Form>,
+}
+
+/// The two forms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Form {
+    /// Aligned columns
+    Table,
+    /// One JSON value, or one for each line
+    Json,
+}
+
+impl OutputArguments {
+    /// The form of a command that lists things.
+    pub(crate) fn form(self) -> Form {
+        let by_itself = if io::stdout().is_terminal() { Form::Table } else { Form::Json };
+        self.output.unwrap_or(by_itself)
+    }
+
+    /// The form of a command that says what it did.
+    pub(crate) fn form_of_report(self) -> Form {
+        self.output.unwrap_or(Form::Table)
+    }
+}
+
+/// Runs one command's requests on this thread.
+pub(crate) fn block_on<T>(
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(Failure::new)?.block_on(work)
+}

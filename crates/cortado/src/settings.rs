@@ -1,0 +1,118 @@
+//! What the operator of a development server may choose, checked once.
+//!
+//! [`RawSettings`] is what was written, in a file and on the command line; below this only
+//! [`Settings`] exists. Start reading at [`RawSettings::validate`].
+
+use crate::failure::Failure;
+use serde::Deserialize;
+use std::fs;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+
+/// The port that clients expect.
+const LISTEN_DEFAULT: &str = "127.0.0.1:7171";
+const NODES_DEFAULT: u32 = 3;
+
+/// What was written, before any check. Also the format of the file of `--config`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawSettings {
+    /// How many nodes live in this process.
+    pub(crate) nodes: Option<u32>,
+    /// Host and port; port 0 takes a free one.
+    pub(crate) listen: Option<String>,
+    /// The data directory; absent: a temporary one.
+    pub(crate) data: Option<PathBuf>,
+}
+
+/// What was checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Settings {
+    pub(crate) nodes: u32,
+    pub(crate) listen: SocketAddr,
+    pub(crate) data: Option<PathBuf>,
+}
+
+impl RawSettings {
+    /// Reads a file of settings; a relative data directory counts from the file's own folder.
+    ///
+    /// # Errors
+    /// It cannot be read, is no TOML, or has a setting that does not exist.
+    pub(crate) fn read(path: &Path) -> Result<RawSettings, Failure> {
+        let shown = path.display();
+        let text = fs::read_to_string(path)
+            .map_err(|error| Failure::usage(format!("{shown} cannot be read: {error}")))?;
+        let mut raw = RawSettings::parse(&text)
+            .map_err(|error| Failure::usage(format!("{shown}: {error}")))?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        raw.data = raw.data.map(|data| folder.join(data));
+        Ok(raw)
+    }
+
+    fn parse(text: &str) -> Result<RawSettings, toml::de::Error> {
+        toml::from_str(text)
+    }
+
+    /// These settings where they are written, those of `file` elsewhere.
+    pub(crate) fn over(self, file: RawSettings) -> RawSettings {
+        RawSettings {
+            nodes: self.nodes.or(file.nodes),
+            listen: self.listen.or(file.listen),
+            data: self.data.or(file.data),
+        }
+    }
+
+    /// Fills in defaults and checks every setting.
+    ///
+    /// # Errors
+    /// The first rule that is broken.
+    pub(crate) fn validate(self) -> Result<Settings, Failure> {
+        let nodes = self.nodes.unwrap_or(NODES_DEFAULT);
+        if !(1..=9).contains(&nodes) {
+            return Err(Failure::usage(format!("{nodes} nodes: a process holds 1 to 9 of them")));
+        }
+        let text = self.listen.as_deref().unwrap_or(LISTEN_DEFAULT);
+        let listen = text.to_socket_addrs().ok().and_then(|mut found| found.next());
+        let listen = listen.ok_or_else(|| {
+            Failure::usage(format!("cannot listen on {text:?}: it is no HOST:PORT of this machine"))
+                .next("such as 127.0.0.1:7171, or 127.0.0.1:0 for any free port")
+        })?;
+        Ok(Settings { nodes, listen, data: self.data })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, want: Option<(u32, &str, Option<&str>)>) {
+        let got = RawSettings::parse(text).ok().and_then(|raw| raw.validate().ok());
+        let want = want.map(|(nodes, listen, data)| Settings {
+            nodes,
+            listen: listen.parse().expect("an address"),
+            data: data.map(PathBuf::from),
+        });
+        assert_eq!(got, want, "{text}");
+    }
+
+    #[test]
+    fn settings_are_checked_once() {
+        check("", Some((3, "127.0.0.1:7171", None)));
+        let all = "nodes = 5\nlisten = \"127.0.0.1:0\"\ndata = \"d\"";
+        check(all, Some((5, "127.0.0.1:0", Some("d"))));
+        check("nodes = 0", None);
+        check("nodes = 10", None);
+        check("listen = \"7171\"", None);
+        check("listen = \"127.0.0.1:99999\"", None);
+        check("port = 7171", None);
+    }
+
+    #[test]
+    fn the_command_line_wins_over_the_file() {
+        let file = RawSettings::parse("nodes = 5\ndata = \"d\"").expect("settings");
+        let line = RawSettings { nodes: Some(1), ..RawSettings::default() };
+        let merged = line.over(file);
+        assert_eq!((merged.nodes, merged.data), (Some(1), Some(PathBuf::from("d"))));
+    }
+}
