@@ -59,8 +59,9 @@ impl Changes {
     /// The next line: a transaction, or a heartbeat. `None` at the end, if the stream has one.
     ///
     /// # Errors
-    /// The server refuses the stream (`changes_trimmed`: read the state first), or cannot be reached
-    /// for longer than the client's patience; the same call again goes on from the same position.
+    /// The server refuses the stream (`changes_trimmed`: read the state first), or cannot be
+    /// reached for longer than the client's patience; the same call again goes on from the same
+    /// position.
     pub async fn next(&mut self) -> Result<Option<ChangeLine>, ClientError> {
         loop {
             let stream = match &mut self.stream {

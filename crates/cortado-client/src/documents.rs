@@ -28,8 +28,8 @@ impl Table {
     /// Creates or replaces the document `key` with the JSON object `value`.
     ///
     /// # Errors
-    /// See [`ClientError::outcome`]. Without an idempotency key in `write`, a broken connection leaves
-    /// the outcome unknown; with one the client repeats the request until it knows.
+    /// See [`ClientError::outcome`]. Without an idempotency key in `write`, a broken connection
+    /// leaves the outcome unknown; with one the client repeats the request until it knows.
     pub async fn put<T: AsRef<str>>(
         &self,
         key: &[T],

@@ -1,7 +1,7 @@
 //! Rust client of Cortado's HTTP API: retries by outcome, sessions, paging, change streams.
 //!
-//! Speaks HTTP/1.1 without TLS, over a pool of kept connections. Never repeats a write whose outcome
-//! is unknown unless an idempotency key makes that safe. Start reading at [`Client`].
+//! Speaks HTTP/1.1 without TLS, over a pool of kept connections. Never repeats a write whose
+//! outcome is unknown unless an idempotency key makes that safe. Start reading at [`Client`].
 
 mod client;
 mod documents;

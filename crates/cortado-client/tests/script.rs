@@ -2,7 +2,7 @@
 //!
 //! Start reading at [`serve`].
 
-#![allow(clippy::unwrap_used, reason = "the lint's exception for tests does not see functions that tests call")]
+#![allow(clippy::unwrap_used, reason = "the lint sees no test in a function")]
 
 use cortado_client::{
     Client, ClientError, Condition, Follow, Order, Outcome, Patience, ReadOptions, Session,

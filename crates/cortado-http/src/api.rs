@@ -5,7 +5,7 @@
 
 use crate::admin;
 use crate::answer::{self, Answer, AnswerBody};
-use crate::body::{self, BodyBudget};
+use crate::body::{self, BodyBudget, ReceivedBody};
 use crate::call::{Call, Target};
 use crate::changes;
 use crate::failure::Failure;
@@ -26,12 +26,12 @@ use cortado_node::Gateway;
 use cortado_wire::{Code, Outcome, headers};
 use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode, Version, header};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
@@ -125,7 +125,11 @@ impl Api {
     ) -> Response<AnswerBody> {
         let arrived = Instant::now();
         let (parts, body) = request.into_parts();
-        let mut seen = Seen { route: None, writes: changes_something(&parts.method) };
+        let mut seen = Seen {
+            route: None,
+            writes: changes_something(&parts.method),
+            unread: !body.is_end_stream(),
+        };
         let outcome = self.handle(&parts, body, arrived, &mut seen).await;
         let mut answer = outcome.unwrap_or_else(|failure| self.refuse(failure, &parts, id, &seen));
         if parts.method == Method::HEAD {
@@ -181,8 +185,11 @@ impl Api {
             fields,
         };
         call.check_session()?;
-        let handler = ROUTES[route].handler;
-        catch_panic(call.run(handler, description.body, body)).await
+        let patience = self.limits.body_time;
+        let wanted = description.body;
+        let body = body::read(body, &call.fields, wanted, &self.bodies, patience).await?;
+        seen.unread = false;
+        catch_panic(call.run(ROUTES[route].handler, body)).await
     }
 
     /// Turns a failure into an answer, and tells people about those that are the server's fault.
@@ -196,6 +203,10 @@ impl Api {
             && cortado_wire::Session::parse(session.as_bytes()).is_ok()
         {
             failure = failure.with_header(headers::SESSION, session.clone());
+        }
+        // What is left of the request would have to be read before the next one.
+        if seen.unread && parts.version < Version::HTTP_2 {
+            failure = failure.with_header(header::CONNECTION, HeaderValue::from_static("close"));
         }
         let name = seen.route.map_or("none", |route| ROUTES[route].description.id);
         let (status, code) = (failure.status(), failure.code());
@@ -232,6 +243,8 @@ struct Seen {
     route: Option<usize>,
     /// Whether an error must say what became of the write.
     writes: bool,
+    /// Whether a body may still be on its way.
+    unread: bool,
 }
 
 impl Seen {
@@ -242,15 +255,7 @@ impl Seen {
 }
 
 impl Call<'_> {
-    async fn run(
-        &self,
-        handler: Handler,
-        wanted: cortado_wire::openapi::RequestBody,
-        body: Incoming,
-    ) -> Result<Answer, Failure> {
-        let limits = self.api.limits();
-        let patience = limits.body_time;
-        let body = body::read(body, &self.fields, wanted, &self.api.bodies, patience).await?;
+    async fn run(&self, handler: Handler, body: ReceivedBody) -> Result<Answer, Failure> {
         match handler {
             Handler::GetDocument => documents::get(self).await,
             Handler::ListCollection => lists::collection(self).await,
@@ -327,9 +332,7 @@ fn check_method(parts: &Parts) -> Result<(), Failure> {
     Ok(())
 }
 
-fn find_place<'s>(
-    segments: &'s Segments<'s>,
-) -> Result<(&'static Place, Captures<'s>), Failure> {
+fn find_place<'s>(segments: &'s Segments<'s>) -> Result<(&'static Place, Captures<'s>), Failure> {
     Router::get().find(segments.as_slice()).ok_or_else(|| {
         let detail = "no route has this path; GET /openapi.json lists all of them";
         Failure::new(Code::NoSuchRoute, detail)

@@ -57,10 +57,7 @@ pub(crate) async fn get(call: &Call<'_>, body: ReceivedBody) -> Result<Answer, F
 }
 
 /// The document that a key names; `None` if its table does not exist.
-fn locate(
-    call: &Call<'_>,
-    key: &BatchKey<'_>,
-) -> Result<Option<(TableId, DocumentKey)>, Failure> {
+fn locate(call: &Call<'_>, key: &BatchKey<'_>) -> Result<Option<(TableId, DocumentKey)>, Failure> {
     let table = match find_table(call.database(), &key.table) {
         Ok(table) => table,
         Err(failure) if failure.code() == Code::NoSuchTable => return Ok(None),

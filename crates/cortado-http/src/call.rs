@@ -46,7 +46,8 @@ impl Target {
     /// Looks up what exists, and checks names and keys.
     ///
     /// # Errors
-    /// A name that cannot be one, a database or table that does not exist, a key that breaks a rule.
+    /// A name that cannot be one, a database or table that does not exist, a key that breaks a
+    /// rule.
     pub(crate) fn resolve(
         catalog: Arc<Catalog>,
         captures: Captures<'_>,
@@ -214,7 +215,11 @@ impl Call<'_> {
 }
 
 /// Names who served a read.
-pub(crate) fn served_headers(fields: &mut HeaderMap, node: cortado_model::NodeId, role: ServedRole) {
+pub(crate) fn served_headers(
+    fields: &mut HeaderMap,
+    node: cortado_model::NodeId,
+    role: ServedRole,
+) {
     fields.insert(headers::SERVED_BY, node_header(node));
     let role = match role {
         ServedRole::Leader => HeaderValue::from_static("leader"),

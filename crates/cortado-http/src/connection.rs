@@ -109,14 +109,16 @@ impl Connection {
             .serve_connection(TokioIo::new(guard), service);
         let mut told = false;
         let result = loop {
-            tokio::select! {
+            let ended = tokio::select! {
                 biased;
-                result = &mut connection => break result,
-                _ = closing.wait_for(|closing| *closing), if !told => {
-                    told = true;
-                    Pin::new(&mut connection).graceful_shutdown();
-                }
+                result = &mut connection => Some(result),
+                _ = closing.wait_for(|closing| *closing), if !told => None,
+            };
+            if let Some(result) = ended {
+                break result;
             }
+            told = true;
+            Pin::new(&mut connection).graceful_shutdown();
         };
         if let Err(error) = result {
             debug!(%error, "connection ended early");
@@ -149,14 +151,16 @@ impl Connection {
             .serve_connection(TokioIo::new(guard), service);
         let mut told = false;
         let result = loop {
-            tokio::select! {
+            let ended = tokio::select! {
                 biased;
-                result = &mut connection => break result,
-                _ = closing.wait_for(|closing| *closing), if !told => {
-                    told = true;
-                    Pin::new(&mut connection).graceful_shutdown();
-                }
+                result = &mut connection => Some(result),
+                _ = closing.wait_for(|closing| *closing), if !told => None,
+            };
+            if let Some(result) = ended {
+                break result;
             }
+            told = true;
+            Pin::new(&mut connection).graceful_shutdown();
         };
         if let Err(error) = result {
             debug!(%error, "connection ended early");

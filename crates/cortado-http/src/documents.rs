@@ -2,6 +2,7 @@
 //!
 //! Start reading at [`get`], the hottest, then [`put`].
 
+use crate::answer::Content;
 use crate::answer::{Answer, JSON, empty, json_text};
 use crate::body::ReceivedBody;
 use crate::call::{Call, position_header, served_headers};
@@ -9,7 +10,6 @@ use crate::failure::Failure;
 use crate::refusal;
 use crate::routes::JSON_PATCH;
 use crate::status;
-use crate::answer::Content;
 use bytes::Bytes;
 use cortado_document::{
     Action, Condition, Document, Done, JsonPatch, MergePatch, Operation, Unmet,

@@ -156,10 +156,7 @@ impl<'a> Fields<'a> {
                 Failure::new(Code::BadEtag, detail)
             }),
         };
-        Ok(Condition {
-            if_match: read(&self.if_match)?,
-            if_none_match: read(&self.if_none_match)?,
-        })
+        Ok(Condition { if_match: read(&self.if_match)?, if_none_match: read(&self.if_none_match)? })
     }
 
     /// The conditions as they came: part of what makes two writes the same.
@@ -214,8 +211,7 @@ impl<'a> Fields<'a> {
                 None => return Err(bad("bounded reads need the header Cortado-Max-Lag-Ms")),
             },
             Some(_) => {
-                let detail =
-                    "Cortado-Consistency is strong, strict, session, bounded or eventual";
+                let detail = "Cortado-Consistency is strong, strict, session, bounded or eventual";
                 return Err(bad(detail));
             }
         };

@@ -15,6 +15,7 @@ pub(crate) struct Framing {
     state: State,
     /// The beginning of a line whose end has not come yet.
     carry: Vec<u8>,
+    heads: u64,
 }
 
 /// Bytes of a line that has not ended yet. A longer one is passed on: the parser's own limit on
@@ -69,7 +70,7 @@ pub(crate) enum Violation {
 
 impl Framing {
     pub(crate) fn new() -> Framing {
-        Framing { state: State::Start, carry: Vec::new() }
+        Framing { state: State::Start, carry: Vec::new(), heads: 0 }
     }
 
     /// Whether nothing of the next request has come yet.
@@ -89,6 +90,11 @@ impl Framing {
             | State::Trailers
             | State::Blind => false,
         }
+    }
+
+    /// How many heads have ended so far.
+    pub(crate) fn heads(&self) -> u64 {
+        self.heads
     }
 
     /// Takes the next bytes of the connection.
@@ -135,6 +141,7 @@ impl Framing {
             return Ok(&[]);
         };
         let (line, rest) = (&bytes[..end], &bytes[end + 1..]);
+        let was_in_head = matches!(self.state, State::Fields(_));
         self.state = if self.carry.is_empty() {
             after_line(self.state, line)?
         } else {
@@ -143,6 +150,7 @@ impl Framing {
             self.carry.clear();
             state
         };
+        self.heads += u64::from(was_in_head && !matches!(self.state, State::Fields(_)));
         Ok(rest)
     }
 }

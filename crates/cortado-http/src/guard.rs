@@ -131,8 +131,7 @@ impl Guard {
 
     /// Whether the peer may be sending something that nobody has read.
     pub(crate) fn is_mid_message(&self) -> bool {
-        self.framing.as_ref().is_some_and(|framing| !framing.is_between())
-            || self.verdict.is_some()
+        self.framing.as_ref().is_some_and(|framing| !framing.is_between()) || self.verdict.is_some()
     }
 
     pub(crate) fn into_stream(self) -> TcpStream {
@@ -144,13 +143,16 @@ impl Guard {
             self.head_since = None;
             return Ok(());
         };
+        let heads = framing.heads();
         if let Err(violation) = framing.feed(bytes) {
             return Err(self.cut(Verdict::Violation(violation)));
         }
+        // Empty lines neither begin a head nor end the wait for the first one.
+        if framing.heads() > heads {
+            self.head_since = None;
+        }
         if framing.is_in_head() {
             self.head_since.get_or_insert_with(Instant::now);
-        } else {
-            self.head_since = None;
         }
         Ok(())
     }

@@ -70,13 +70,15 @@ mod tests {
     #[test]
     fn a_loopback_listener_answers_to_its_own_names() {
         for listener in ["127.0.0.1:7171", "[::1]:7171"] {
-            for ours in ["localhost", "LocalHost:1", "localhost.:80", "127.0.0.1", "127.0.0.1:7171"] {
+            for ours in ["localhost", "LocalHost:1", "localhost.:80", "127.0.0.1", "127.0.0.1:7171"]
+            {
                 check(listener, ours, true);
             }
             for ours in ["127.1.2.3:9", "[::1]", "[::1]:7171", "cortado.test:7171", "localhost:"] {
                 check(listener, ours, true);
             }
-            for other in ["evil.example", "evil.example:7171", "localhost.evil.example", "10.0.0.1"] {
+            for other in ["evil.example", "evil.example:7171", "localhost.evil.example", "10.0.0.1"]
+            {
                 check(listener, other, false);
             }
             for other in ["", ":7171", "[::1", "[::2]", "localhost:x", "127.0.0.1:123456", "a@b"] {

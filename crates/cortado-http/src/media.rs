@@ -87,7 +87,8 @@ mod tests {
         assert_eq!(of("APPLICATION/json;charset=UTF-8"), Some("application/json"));
         assert_eq!(of("application/json; charset=\"utf-8\""), Some("application/json"));
         assert_eq!(of("application/merge-patch+json"), Some("application/merge-patch+json"));
-        for value in ["", "text/plain", "application/json; charset=latin1", "application/json, x/y"] {
+        for value in ["", "text/plain", "application/json; charset=latin1", "application/json, x/y"]
+        {
             assert_eq!(of(value), None, "{value}");
         }
     }

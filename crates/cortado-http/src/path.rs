@@ -28,11 +28,8 @@ impl<'a> Segments<'a> {
         let Some(rest) = path.strip_prefix('/') else {
             return Err(Failure::new(Code::BadPath, "the path does not begin with a slash"));
         };
-        let mut segments = Segments {
-            list: [const { Cow::Borrowed("") }; SEGMENTS_MAX],
-            count: 0,
-            more: false,
-        };
+        let mut segments =
+            Segments { list: [const { Cow::Borrowed("") }; SEGMENTS_MAX], count: 0, more: false };
         for piece in rest.split('/') {
             if segments.count == SEGMENTS_MAX {
                 segments.more = true;
@@ -96,7 +93,11 @@ mod tests {
     fn check(path: &str, want: Option<&[&str]>) {
         let got = Segments::parse(path).ok();
         let got = got.as_ref().map(Segments::as_slice);
-        assert_eq!(got.map(|list| list.iter().map(|s| s.as_ref()).collect::<Vec<_>>()), want.map(<[_]>::to_vec), "{path}");
+        assert_eq!(
+            got.map(|list| list.iter().map(|s| s.as_ref()).collect::<Vec<_>>()),
+            want.map(<[_]>::to_vec),
+            "{path}"
+        );
     }
 
     #[test]
@@ -113,7 +114,9 @@ mod tests {
 
     #[test]
     fn what_cannot_be_decoded_is_refused() {
-        for path in ["", "a", "*", "/%zz", "/%", "/%4", "/%c0%af", "/%ff", "/%ed%a0%80", "/日", "/a b"] {
+        for path in
+            ["", "a", "*", "/%zz", "/%", "/%4", "/%c0%af", "/%ff", "/%ed%a0%80", "/日", "/a b"]
+        {
             check(path, None);
         }
     }

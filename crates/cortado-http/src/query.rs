@@ -129,7 +129,16 @@ mod tests {
         assert_eq!(number(""), Ok(None));
         assert_eq!(number("limit=1"), Ok(Some(1)));
         assert_eq!(number("limit=1000"), Ok(Some(1_000)));
-        for query in ["limit=0", "limit=1001", "limit=-1", "limit=%2B1", "limit=1e3", "limit=abc", "limit=", "limit=99999999999999999999"] {
+        for query in [
+            "limit=0",
+            "limit=1001",
+            "limit=-1",
+            "limit=%2B1",
+            "limit=1e3",
+            "limit=abc",
+            "limit=",
+            "limit=99999999999999999999",
+        ] {
             assert_eq!(number(query), Err(Code::BadParameter), "{query}");
         }
     }

@@ -18,9 +18,7 @@ pub(crate) fn of_write(error: WriteError) -> Failure {
     let detail = error.to_string();
     match error {
         WriteError::Malformed(error) => of_transaction(error),
-        WriteError::Refused { operation, refusal } => {
-            of_refusal(refusal).with_operation(operation)
-        }
+        WriteError::Refused { operation, refusal } => of_refusal(refusal).with_operation(operation),
         WriteError::KeyReused => Failure::new(Code::IdempotencyKeyReused, detail),
         WriteError::TooLarge { .. } => Failure::new(Code::TransactionTooLarge, detail),
         WriteError::NotDone { why, retry_after_ms } => {

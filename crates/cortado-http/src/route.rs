@@ -126,10 +126,7 @@ impl Router {
     }
 
     /// The place that a path names.
-    pub(crate) fn find<'s>(
-        &self,
-        segments: &'s [Cow<'s, str>],
-    ) -> Option<(&Place, Captures<'s>)> {
+    pub(crate) fn find<'s>(&self, segments: &'s [Cow<'s, str>]) -> Option<(&Place, Captures<'s>)> {
         self.places.iter().find_map(|place| {
             let captures = place.captures(segments)?;
             Some((place, captures))

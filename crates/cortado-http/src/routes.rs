@@ -34,8 +34,7 @@ const IF_NONE_MATCH: Parameter = optional("If-None-Match", "Entity tags, or `*`.
 const IF_MODIFIED_SINCE: Parameter = optional("If-Modified-Since", "A date.");
 const IDEMPOTENCY: Parameter =
     optional("Idempotency-Key", "1 to 255 visible characters; repeats the first answer.");
-const LAST_EVENT_ID: Parameter =
-    optional("Last-Event-ID", "Where to go on; wins over `since`.");
+const LAST_EVENT_ID: Parameter = optional("Last-Event-ID", "Where to go on; wins over `since`.");
 
 const READ_HEADERS: &[Parameter] = &[CONSISTENCY, SESSION, MAX_LAG, DEADLINE];
 const GET_HEADERS: &[Parameter] =
@@ -44,11 +43,8 @@ const WRITE_HEADERS: &[Parameter] = &[IF_MATCH, IF_NONE_MATCH, IDEMPOTENCY, SESS
 const TRANSACT_HEADERS: &[Parameter] = &[IDEMPOTENCY, SESSION, DEADLINE];
 const ADMIN_HEADERS: &[Parameter] = &[DEADLINE];
 
-const WRITTEN: Answer = Answer {
-    status: 200,
-    about: "Written over an older state.",
-    media: &[(JSON, "WriteAnswer")],
-};
+const WRITTEN: Answer =
+    Answer { status: 200, about: "Written over an older state.", media: &[(JSON, "WriteAnswer")] };
 const PAGE: &[Answer] = &[Answer { status: 200, about: "A page.", media: &[(JSON, "Page")] }];
 const DONE: &[Answer] = &[Answer { status: 204, about: "Done.", media: &[] }];
 
@@ -82,258 +78,345 @@ const fn found(about: &'static str, media: &'static [(&'static str, &'static str
 
 /// Every route of the server.
 pub(crate) static ROUTES: &[Route] = &[
-    reads(Handler::GetDocument, Description {
-        id: "get_document",
-        summary: "Reads a document",
-        headers: GET_HEADERS,
-        answers: &[
-            found("The document.", &[(JSON, "Document")]),
-            Answer { status: 304, about: "Not modified.", media: &[] },
-        ],
-        ..KEY_PATH
-    }),
-    writes(Handler::PutDocument, Description {
-        id: "put_document",
-        method: "PUT",
-        summary: "Creates or replaces a document",
-        headers: WRITE_HEADERS,
-        body: RequestBody::Required(&[(JSON, "Document")]),
-        answers: &[
-            Answer { status: 201, about: "Created.", media: &[(JSON, "WriteAnswer")] },
-            WRITTEN,
-        ],
-        ..KEY_PATH
-    }),
-    reads(Handler::ListCollection, Description {
-        id: "list_collection",
-        summary: "Lists a collection: the path has fewer parts than the table's key",
-        parameters: &[LIMIT, CURSOR, ORDER],
-        headers: READ_HEADERS,
-        answers: PAGE,
-        ..KEY_PATH
-    }),
-    writes(Handler::PatchDocument, Description {
-        id: "patch_document",
-        method: "PATCH",
-        summary: "Changes parts of a document",
-        headers: WRITE_HEADERS,
-        body: RequestBody::Required(&[(MERGE_PATCH, "MergePatch"), (JSON_PATCH, "JsonPatch")]),
-        answers: &[WRITTEN],
-        ..KEY_PATH
-    }),
-    writes(Handler::DeleteDocument, Description {
-        id: "delete_document",
-        method: "DELETE",
-        summary: "Removes a document",
-        headers: WRITE_HEADERS,
-        answers: DONE,
-        ..KEY_PATH
-    }),
-    reads(Handler::ScanTable, Description {
-        id: "scan_table",
-        path: "/v1/{database}/{table}",
-        summary: "Reads a whole table, partition after partition",
-        parameters: &[LIMIT, CURSOR],
-        headers: READ_HEADERS,
-        answers: PAGE,
-        ..PLAIN
-    }),
-    reads(Handler::BatchGet, Description {
-        id: "batch_get",
-        method: "POST",
-        path: "/v1/{database}:batchGet",
-        summary: "Reads many documents",
-        headers: READ_HEADERS,
-        body: RequestBody::Required(&[(JSON, "BatchBody")]),
-        answers: &[found("One result for each key.", &[(JSON, "BatchAnswer")])],
-        ..PLAIN
-    }),
-    writes(Handler::Transact, Description {
-        id: "transact",
-        method: "POST",
-        path: "/v1/{database}:transact",
-        summary: "Writes documents of one resource, all or none",
-        headers: TRANSACT_HEADERS,
-        body: RequestBody::Required(&[(JSON, "TransactionBody")]),
-        answers: &[found("One result for each operation.", &[(JSON, "TransactionAnswer")])],
-        ..PLAIN
-    }),
-    reads(Handler::Changes, Description {
-        id: "changes",
-        path: "/v1/{database}:changes",
-        summary: "Follows the committed transactions of a partition",
-        parameters: &[
-            Parameter { name: "partition", about: "Its number, from 0.", required: true },
-            optional("since", "An SCN, exclusive; from the beginning if absent."),
-            optional("wait", "Milliseconds to stay open: 0 (default) to 60000; not for SSE."),
-        ],
-        headers: &[LAST_EVENT_ID, DEADLINE],
-        answers: &[found("Transactions in order.", &[
-            (NDJSON, "ChangeLine"),
-            (SSE, "ServerSentEvents"),
-        ])],
-        ..PLAIN
-    }),
-    reads(Handler::ListDatabases, Description {
-        id: "list_databases",
-        path: "/admin/v1/databases",
-        summary: "Lists all databases",
-        answers: &[found("All databases.", &[(JSON, "DatabasesAnswer")])],
-        ..PLAIN
-    }),
-    reads(Handler::GetDatabase, Description {
-        id: "get_database",
-        summary: "Shows a database",
-        answers: &[found("The database.", &[(JSON, "DatabaseAnswer")])],
-        ..DATABASE_PATH
-    }),
-    writes(Handler::PutDatabase, Description {
-        id: "put_database",
-        method: "PUT",
-        summary: "Creates a database; the same again changes nothing",
-        headers: ADMIN_HEADERS,
-        body: RequestBody::Optional(&[(JSON, "DatabaseBody")]),
-        answers: &[
-            Answer { status: 201, about: "Created.", media: &[(JSON, "DatabaseAnswer")] },
-            found("It was so already.", &[(JSON, "DatabaseAnswer")]),
-        ],
-        ..DATABASE_PATH
-    }),
-    writes(Handler::DropDatabase, Description {
-        id: "drop_database",
-        method: "DELETE",
-        summary: "Drops a database and everything in it",
-        headers: ADMIN_HEADERS,
-        answers: DONE,
-        ..DATABASE_PATH
-    }),
-    reads(Handler::ListTables, Description {
-        id: "list_tables",
-        path: "/admin/v1/databases/{database}/tables",
-        summary: "Lists the tables of a database",
-        answers: &[found("The tables.", &[(JSON, "TablesAnswer")])],
-        ..PLAIN
-    }),
-    reads(Handler::GetTable, Description {
-        id: "get_table",
-        summary: "Shows a table",
-        answers: &[found("The table.", &[(JSON, "TableAnswer")])],
-        ..TABLE_PATH
-    }),
-    writes(Handler::PutTable, Description {
-        id: "put_table",
-        method: "PUT",
-        summary: "Creates a table, or gives it a schema that accepts all that the old one did",
-        headers: ADMIN_HEADERS,
-        body: RequestBody::Required(&[(JSON, "TableBody")]),
-        answers: &[
-            Answer { status: 201, about: "Created.", media: &[(JSON, "TableAnswer")] },
-            found("Changed, or so already.", &[(JSON, "TableAnswer")]),
-        ],
-        ..TABLE_PATH
-    }),
-    writes(Handler::DropTable, Description {
-        id: "drop_table",
-        method: "DELETE",
-        summary: "Drops a table and its documents",
-        headers: ADMIN_HEADERS,
-        answers: DONE,
-        ..TABLE_PATH
-    }),
-    reads(Handler::ListPartitions, Description {
-        id: "list_partitions",
-        path: "/admin/v1/databases/{database}/partitions",
-        summary: "Shows leaders, replicas, positions and lag",
-        answers: &[found("The partitions.", &[(JSON, "PartitionsAnswer")])],
-        ..PLAIN
-    }),
-    writes(Handler::HandOff, Description {
-        id: "hand_off",
-        method: "POST",
-        path: "/admin/v1/databases/{database}/partitions/{partition}:handoff",
-        summary: "Gives the leadership of a partition to another replica",
-        headers: ADMIN_HEADERS,
-        body: RequestBody::Optional(&[(JSON, "HandoffBody")]),
-        answers: &[found("The partition afterwards.", &[(JSON, "PartitionAnswer")])],
-        ..PLAIN
-    }),
-    reads(Handler::ListNodes, Description {
-        id: "list_nodes",
-        path: "/admin/v1/nodes",
-        summary: "Lists all nodes",
-        answers: &[found("The nodes.", &[(JSON, "NodesAnswer")])],
-        ..PLAIN
-    }),
-    writes(Handler::KillNode, Description {
-        id: "kill_node",
-        method: "POST",
-        path: "/admin/v1/nodes/{node}:kill",
-        summary: "Development mode only: ends a node without any goodbye",
-        answers: DONE,
-        ..PLAIN
-    }),
-    writes(Handler::StartNode, Description {
-        id: "start_node",
-        method: "POST",
-        path: "/admin/v1/nodes/{node}:start",
-        summary: "Development mode only: starts a killed node again",
-        answers: DONE,
-        ..PLAIN
-    }),
-    reads(Handler::ListEvents, Description {
-        id: "list_events",
-        path: "/admin/v1/events",
-        summary: "Reads the decision log, oldest first",
-        parameters: &[
-            optional("after", "The id of an event; from the oldest if absent."),
-            optional("limit", "Events at most: 1 to 1000, 100 by default."),
-        ],
-        headers: ADMIN_HEADERS,
-        answers: &[found("Events.", &[(JSON, "EventsAnswer"), (NDJSON, "EventAnswer")])],
-        ..PLAIN
-    }),
-    reads(Handler::GetCluster, Description {
-        id: "get_cluster",
-        path: "/admin/v1/cluster",
-        summary: "Shows everything at once",
-        answers: &[found("The cluster.", &[(JSON, "ClusterAnswer")])],
-        ..PLAIN
-    }),
-    reads(Handler::Landing, Description {
-        id: "landing",
-        path: "/",
-        summary: "Says where to go",
-        answers: &[found("Links.", &[(JSON, "Any")])],
-        ..PLAIN
-    }),
-    reads(Handler::Healthz, Description {
-        id: "healthz",
-        path: "/healthz",
-        summary: "Says that the process is alive",
-        answers: &[found("It is.", &[(JSON, "Any")])],
-        ..PLAIN
-    }),
-    reads(Handler::Readyz, Description {
-        id: "readyz",
-        path: "/readyz",
-        summary: "Says whether every partition is served",
-        answers: &[found("All are.", &[(JSON, "Any")])],
-        ..PLAIN
-    }),
-    reads(Handler::Metrics, Description {
-        id: "metrics",
-        path: "/metrics",
-        summary: "Metrics for Prometheus",
-        answers: &[found("Metrics.", &[(TEXT, "Text")])],
-        ..PLAIN
-    }),
-    reads(Handler::OpenApi, Description {
-        id: "openapi",
-        path: "/openapi.json",
-        summary: "This document",
-        answers: &[found("An OpenAPI document.", &[(JSON, "Any")])],
-        ..PLAIN
-    }),
+    reads(
+        Handler::GetDocument,
+        Description {
+            id: "get_document",
+            summary: "Reads a document",
+            headers: GET_HEADERS,
+            answers: &[
+                found("The document.", &[(JSON, "Document")]),
+                Answer { status: 304, about: "Not modified.", media: &[] },
+            ],
+            ..KEY_PATH
+        },
+    ),
+    writes(
+        Handler::PutDocument,
+        Description {
+            id: "put_document",
+            method: "PUT",
+            summary: "Creates or replaces a document",
+            headers: WRITE_HEADERS,
+            body: RequestBody::Required(&[(JSON, "Document")]),
+            answers: &[
+                Answer { status: 201, about: "Created.", media: &[(JSON, "WriteAnswer")] },
+                WRITTEN,
+            ],
+            ..KEY_PATH
+        },
+    ),
+    reads(
+        Handler::ListCollection,
+        Description {
+            id: "list_collection",
+            summary: "Lists a collection: the path has fewer parts than the table's key",
+            parameters: &[LIMIT, CURSOR, ORDER],
+            headers: READ_HEADERS,
+            answers: PAGE,
+            ..KEY_PATH
+        },
+    ),
+    writes(
+        Handler::PatchDocument,
+        Description {
+            id: "patch_document",
+            method: "PATCH",
+            summary: "Changes parts of a document",
+            headers: WRITE_HEADERS,
+            body: RequestBody::Required(&[(MERGE_PATCH, "MergePatch"), (JSON_PATCH, "JsonPatch")]),
+            answers: &[WRITTEN],
+            ..KEY_PATH
+        },
+    ),
+    writes(
+        Handler::DeleteDocument,
+        Description {
+            id: "delete_document",
+            method: "DELETE",
+            summary: "Removes a document",
+            headers: WRITE_HEADERS,
+            answers: DONE,
+            ..KEY_PATH
+        },
+    ),
+    reads(
+        Handler::ScanTable,
+        Description {
+            id: "scan_table",
+            path: "/v1/{database}/{table}",
+            summary: "Reads a whole table, partition after partition",
+            parameters: &[LIMIT, CURSOR],
+            headers: READ_HEADERS,
+            answers: PAGE,
+            ..PLAIN
+        },
+    ),
+    reads(
+        Handler::BatchGet,
+        Description {
+            id: "batch_get",
+            method: "POST",
+            path: "/v1/{database}:batchGet",
+            summary: "Reads many documents",
+            headers: READ_HEADERS,
+            body: RequestBody::Required(&[(JSON, "BatchBody")]),
+            answers: &[found("One result for each key.", &[(JSON, "BatchAnswer")])],
+            ..PLAIN
+        },
+    ),
+    writes(
+        Handler::Transact,
+        Description {
+            id: "transact",
+            method: "POST",
+            path: "/v1/{database}:transact",
+            summary: "Writes documents of one resource, all or none",
+            headers: TRANSACT_HEADERS,
+            body: RequestBody::Required(&[(JSON, "TransactionBody")]),
+            answers: &[found("One result for each operation.", &[(JSON, "TransactionAnswer")])],
+            ..PLAIN
+        },
+    ),
+    reads(
+        Handler::Changes,
+        Description {
+            id: "changes",
+            path: "/v1/{database}:changes",
+            summary: "Follows the committed transactions of a partition",
+            parameters: &[
+                Parameter { name: "partition", about: "Its number, from 0.", required: true },
+                optional("since", "An SCN, exclusive; from the beginning if absent."),
+                optional("wait", "Milliseconds to stay open: 0 (default) to 60000; not for SSE."),
+            ],
+            headers: &[LAST_EVENT_ID, DEADLINE],
+            answers: &[found(
+                "Transactions in order.",
+                &[(NDJSON, "ChangeLine"), (SSE, "ServerSentEvents")],
+            )],
+            ..PLAIN
+        },
+    ),
+    reads(
+        Handler::ListDatabases,
+        Description {
+            id: "list_databases",
+            path: "/admin/v1/databases",
+            summary: "Lists all databases",
+            answers: &[found("All databases.", &[(JSON, "DatabasesAnswer")])],
+            ..PLAIN
+        },
+    ),
+    reads(
+        Handler::GetDatabase,
+        Description {
+            id: "get_database",
+            summary: "Shows a database",
+            answers: &[found("The database.", &[(JSON, "DatabaseAnswer")])],
+            ..DATABASE_PATH
+        },
+    ),
+    writes(
+        Handler::PutDatabase,
+        Description {
+            id: "put_database",
+            method: "PUT",
+            summary: "Creates a database; the same again changes nothing",
+            headers: ADMIN_HEADERS,
+            body: RequestBody::Optional(&[(JSON, "DatabaseBody")]),
+            answers: &[
+                Answer { status: 201, about: "Created.", media: &[(JSON, "DatabaseAnswer")] },
+                found("It was so already.", &[(JSON, "DatabaseAnswer")]),
+            ],
+            ..DATABASE_PATH
+        },
+    ),
+    writes(
+        Handler::DropDatabase,
+        Description {
+            id: "drop_database",
+            method: "DELETE",
+            summary: "Drops a database and everything in it",
+            headers: ADMIN_HEADERS,
+            answers: DONE,
+            ..DATABASE_PATH
+        },
+    ),
+    reads(
+        Handler::ListTables,
+        Description {
+            id: "list_tables",
+            path: "/admin/v1/databases/{database}/tables",
+            summary: "Lists the tables of a database",
+            answers: &[found("The tables.", &[(JSON, "TablesAnswer")])],
+            ..PLAIN
+        },
+    ),
+    reads(
+        Handler::GetTable,
+        Description {
+            id: "get_table",
+            summary: "Shows a table",
+            answers: &[found("The table.", &[(JSON, "TableAnswer")])],
+            ..TABLE_PATH
+        },
+    ),
+    writes(
+        Handler::PutTable,
+        Description {
+            id: "put_table",
+            method: "PUT",
+            summary: "Creates a table, or gives it a schema that accepts all that the old one did",
+            headers: ADMIN_HEADERS,
+            body: RequestBody::Required(&[(JSON, "TableBody")]),
+            answers: &[
+                Answer { status: 201, about: "Created.", media: &[(JSON, "TableAnswer")] },
+                found("Changed, or so already.", &[(JSON, "TableAnswer")]),
+            ],
+            ..TABLE_PATH
+        },
+    ),
+    writes(
+        Handler::DropTable,
+        Description {
+            id: "drop_table",
+            method: "DELETE",
+            summary: "Drops a table and its documents",
+            headers: ADMIN_HEADERS,
+            answers: DONE,
+            ..TABLE_PATH
+        },
+    ),
+    reads(
+        Handler::ListPartitions,
+        Description {
+            id: "list_partitions",
+            path: "/admin/v1/databases/{database}/partitions",
+            summary: "Shows leaders, replicas, positions and lag",
+            answers: &[found("The partitions.", &[(JSON, "PartitionsAnswer")])],
+            ..PLAIN
+        },
+    ),
+    writes(
+        Handler::HandOff,
+        Description {
+            id: "hand_off",
+            method: "POST",
+            path: "/admin/v1/databases/{database}/partitions/{partition}:handoff",
+            summary: "Gives the leadership of a partition to another replica",
+            headers: ADMIN_HEADERS,
+            body: RequestBody::Optional(&[(JSON, "HandoffBody")]),
+            answers: &[found("The partition afterwards.", &[(JSON, "PartitionAnswer")])],
+            ..PLAIN
+        },
+    ),
+    reads(
+        Handler::ListNodes,
+        Description {
+            id: "list_nodes",
+            path: "/admin/v1/nodes",
+            summary: "Lists all nodes",
+            answers: &[found("The nodes.", &[(JSON, "NodesAnswer")])],
+            ..PLAIN
+        },
+    ),
+    writes(
+        Handler::KillNode,
+        Description {
+            id: "kill_node",
+            method: "POST",
+            path: "/admin/v1/nodes/{node}:kill",
+            summary: "Development mode only: ends a node without any goodbye",
+            answers: DONE,
+            ..PLAIN
+        },
+    ),
+    writes(
+        Handler::StartNode,
+        Description {
+            id: "start_node",
+            method: "POST",
+            path: "/admin/v1/nodes/{node}:start",
+            summary: "Development mode only: starts a killed node again",
+            answers: DONE,
+            ..PLAIN
+        },
+    ),
+    reads(
+        Handler::ListEvents,
+        Description {
+            id: "list_events",
+            path: "/admin/v1/events",
+            summary: "Reads the decision log, oldest first",
+            parameters: &[
+                optional("after", "The id of an event; from the oldest if absent."),
+                optional("limit", "Events at most: 1 to 1000, 100 by default."),
+            ],
+            headers: ADMIN_HEADERS,
+            answers: &[found("Events.", &[(JSON, "EventsAnswer"), (NDJSON, "EventAnswer")])],
+            ..PLAIN
+        },
+    ),
+    reads(
+        Handler::GetCluster,
+        Description {
+            id: "get_cluster",
+            path: "/admin/v1/cluster",
+            summary: "Shows everything at once",
+            answers: &[found("The cluster.", &[(JSON, "ClusterAnswer")])],
+            ..PLAIN
+        },
+    ),
+    reads(
+        Handler::Landing,
+        Description {
+            id: "landing",
+            path: "/",
+            summary: "Says where to go",
+            answers: &[found("Links.", &[(JSON, "Any")])],
+            ..PLAIN
+        },
+    ),
+    reads(
+        Handler::Healthz,
+        Description {
+            id: "healthz",
+            path: "/healthz",
+            summary: "Says that the process is alive",
+            answers: &[found("It is.", &[(JSON, "Any")])],
+            ..PLAIN
+        },
+    ),
+    reads(
+        Handler::Readyz,
+        Description {
+            id: "readyz",
+            path: "/readyz",
+            summary: "Says whether every partition is served",
+            answers: &[found("All are.", &[(JSON, "Any")])],
+            ..PLAIN
+        },
+    ),
+    reads(
+        Handler::Metrics,
+        Description {
+            id: "metrics",
+            path: "/metrics",
+            summary: "Metrics for Prometheus",
+            answers: &[found("Metrics.", &[(TEXT, "Text")])],
+            ..PLAIN
+        },
+    ),
+    reads(
+        Handler::OpenApi,
+        Description {
+            id: "openapi",
+            path: "/openapi.json",
+            summary: "This document",
+            answers: &[found("An OpenAPI document.", &[(JSON, "Any")])],
+            ..PLAIN
+        },
+    ),
 ];
 
 const DATABASE_PATH: Description = Description { path: "/admin/v1/databases/{database}", ..PLAIN };

@@ -4,9 +4,12 @@
 
 use crate::api::Api;
 use crate::connection;
+use crate::failure::Failure;
 use crate::hosts::Hosts;
 use crate::limits::Limits;
+use crate::request_id::RequestIds;
 use cortado_node::Gateway;
+use cortado_wire::Code;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -83,6 +86,7 @@ async fn accept(
 ) -> JoinSet<()> {
     let mut connections = JoinSet::new();
     let mut number = 0_u64;
+    let refused = RequestIds::new(api.process_tag(), number);
     loop {
         let accepted = tokio::select! {
             biased;
@@ -107,7 +111,7 @@ async fn accept(
         let _ = stream.set_nodelay(true);
         if connections.len() >= api.limits().connections_max {
             api.count_refused_connection();
-            refuse(stream);
+            refuse(&stream, &refused);
             continue;
         }
         number += 1;
@@ -117,9 +121,8 @@ async fn accept(
 }
 
 /// Tells one client too many to come back, without spending a task on it.
-fn refuse(stream: TcpStream) {
-    const TEXT: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\
-        retry-after: 1\r\nconnection: close\r\n\r\n";
+fn refuse(stream: &TcpStream, ids: &RequestIds) {
+    let failure = Failure::new(Code::Overloaded, "too many connections are open; try again");
     // A new connection's buffer takes this at once; if not, closing it says as much.
-    let _ = stream.try_write(TEXT);
+    let _ = stream.try_write(&failure.to_http1(ids.next()));
 }

@@ -36,10 +36,9 @@ pub(crate) fn of_code(code: Code) -> StatusCode {
         Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Code::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
         Code::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
-        Code::AlreadyExists
-        | Code::IncompatibleSchema
-        | Code::PatchTestFailed
-        | Code::Conflict => StatusCode::CONFLICT,
+        Code::AlreadyExists | Code::IncompatibleSchema | Code::PatchTestFailed | Code::Conflict => {
+            StatusCode::CONFLICT
+        }
         Code::ChangesTrimmed => StatusCode::GONE,
         Code::ConditionFailed => StatusCode::PRECONDITION_FAILED,
         Code::BodyTooLarge

@@ -4,7 +4,7 @@
 //! makes the file system note so, and every sync then waits for that note too; the measurements
 //! are in docs/formats/embedded-log.md. Start reading at [`Preparation`].
 
-use crate::files::{Files, LogFile, write_all};
+use crate::files::{Files, LogFile, is_no_space, write_all};
 use crate::segment::{PREPARED_NAME, Segment, SegmentHeader, segment_name};
 use std::io;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use std::sync::Arc;
 pub(crate) struct Preparation {
     header: SegmentHeader,
     file: Arc<dyn LogFile>,
-    /// Everything before it is written and synced.
+    /// Everything before it is written.
     position: u64,
 }
 
@@ -49,43 +49,49 @@ impl Preparation {
     /// # Errors
     /// The file cannot be trusted any more: begin anew.
     pub(crate) fn step(mut self, files: &dyn Files) -> io::Result<Progress> {
-        let left = self.header.file_bytes - self.position;
-        if left == 0 {
-            let name = segment_name(self.header.number);
-            files.rename(PREPARED_NAME, &name)?;
-            files.sync_directory()?;
-            let SegmentHeader { number, file_bytes, .. } = self.header;
-            let segment = Segment { number, name, file_bytes, file: self.file };
-            return Ok(Progress::Ready(segment));
+        if self.position == self.header.file_bytes {
+            return self.name(files).map(Progress::Ready);
         }
+        match self.write() {
+            Ok(()) => {}
+            Err(error) if is_no_space(&error) => return Ok(Progress::NoSpace(self, error)),
+            Err(error) => return Err(error),
+        }
+        self.file.sync()?;
+        Ok(Progress::Further(self))
+    }
+
+    /// Takes all steps at once, with one sync, because nobody else's sync can have to wait for it.
+    ///
+    /// # Errors
+    /// There is no segment; lack of space is told like every other error.
+    pub(crate) fn finish(mut self, files: &dyn Files) -> io::Result<Segment> {
+        while self.position < self.header.file_bytes {
+            self.write()?;
+        }
+        self.file.sync()?;
+        self.name(files)
+    }
+
+    /// Writes the next piece.
+    fn write(&mut self) -> io::Result<()> {
+        let left = self.header.file_bytes - self.position;
         let mut bytes = vec![0; left.min(STEP_BYTES) as usize];
         if self.position == 0 {
             let header = self.header.encode();
             bytes[..header.len()].copy_from_slice(&header);
         }
-        if let Err(failed) = write_all(self.file.as_ref(), &bytes, self.position) {
-            if crate::files::is_no_space(&failed.error) {
-                return Ok(Progress::NoSpace(self, failed.error));
-            }
-            return Err(failed.error);
-        }
-        self.file.sync()?;
+        write_all(self.file.as_ref(), &bytes, self.position).map_err(|failed| failed.error)?;
         self.position += bytes.len() as u64;
-        Ok(Progress::Further(self))
+        Ok(())
     }
 
-    /// Takes all steps at once.
-    ///
-    /// # Errors
-    /// There is no segment; lack of space is told like every other error.
-    pub(crate) fn finish(self, files: &dyn Files) -> io::Result<Segment> {
-        let mut preparation = self;
-        loop {
-            match preparation.step(files)? {
-                Progress::Further(next) => preparation = next,
-                Progress::NoSpace(_, error) => return Err(error),
-                Progress::Ready(segment) => return Ok(segment),
-            }
-        }
+    /// Gives the file, which is whole and synced, its name.
+    fn name(self, files: &dyn Files) -> io::Result<Segment> {
+        let SegmentHeader { number, file_bytes, .. } = self.header;
+        let name = segment_name(number);
+        files.rename(PREPARED_NAME, &name)?;
+        files.sync_directory()?;
+        Ok(Segment { number, name, file_bytes, file: self.file })
     }
 }

@@ -137,8 +137,9 @@ fn cut(survey: &Survey) -> io::Result<()> {
 
 /// Makes durable what has been read, by writing the last group again.
 ///
-/// The process before may have died between the write and the sync of that group, or of a sync that
-/// failed: then the system shows the bytes, holds them for clean, and the medium does not have them.
+/// The process before may have died between the write and the sync of that group, or of a sync
+/// that failed: then the system shows the bytes, holds them for clean, and the medium does not have
+/// them.
 fn settle(files: &dyn Files, survey: &Survey) -> io::Result<()> {
     files.sync_directory()?;
     let Some(Surveyed { segment, scanned, .. }) = survey.active() else { return Ok(()) };

@@ -28,18 +28,31 @@ pub type Reopen<'a> = &'a mut dyn FnMut(Arc<dyn Log>) -> Arc<dyn Log>;
 /// Runs every rule on a log of its own.
 ///
 /// # Panics
-/// When a rule is broken; the message names it.
+/// When a rule is broken; standard error names it.
 pub fn run(mut subject: Subject<'_>) {
     for (name, rule) in RULES {
+        let _naming = Naming(name);
         let log = (subject.fresh)();
         rule(&Case { name, log: log.as_ref() });
     }
     if let Some(reopen) = &mut subject.reopen {
         for (name, prepare, inspect) in SURVIVALS {
+            let _naming = Naming(name);
             let log = (subject.fresh)();
             prepare(&Case { name, log: log.as_ref() });
             let log = reopen(log);
             inspect(&Case { name, log: log.as_ref() });
+        }
+    }
+}
+
+/// Names the rule during which something panics.
+struct Naming<'a>(&'a str);
+
+impl Drop for Naming<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!("the log breaks this rule: {}", self.0);
         }
     }
 }

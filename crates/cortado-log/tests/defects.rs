@@ -11,7 +11,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 /// One promise that is not kept.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Defect {
     /// An append lands twice.
     AppendsTwice,
@@ -44,6 +44,18 @@ enum Defect {
 struct Broken {
     log: SharedMemoryLog,
     defect: Defect,
+    /// What [`Defect::WatchesAhead`] shows.
+    shown: watch::Sender<LogOffset>,
+}
+
+impl Broken {
+    fn new(log: SharedMemoryLog, defect: Defect) -> Broken {
+        Broken { log, defect, shown: watch::Sender::new(LogOffset::ZERO) }
+    }
+
+    fn has(&self, defect: Defect) -> bool {
+        self.defect == defect
+    }
 }
 
 impl Log for Broken {
@@ -52,17 +64,22 @@ impl Log for Broken {
         partition: PartitionId,
         records: Vec<Bytes>,
     ) -> Pending<Result<LogOffset, AppendError>> {
-        match self.defect {
-            Defect::AppendsTwice => drop(self.log.append(partition, records.clone())),
-            Defect::AppendsWhenAwaited => {
-                let log = self.log.clone();
-                return Box::pin(async move { log.append(partition, records).await });
-            }
-            Defect::TakesAnything if records.is_empty() => {
-                return Box::pin(ready(Ok(LogOffset::ZERO)));
-            }
-            Defect::MixesPartitions => return self.log.append(PartitionId::CLUSTER, records),
-            _ => {}
+        if self.has(Defect::TakesAnything) && records.is_empty() {
+            return Box::pin(ready(Ok(LogOffset::ZERO)));
+        }
+        if self.has(Defect::AppendsWhenAwaited) {
+            let log = self.log.clone();
+            return Box::pin(async move { log.append(partition, records).await });
+        }
+        if self.has(Defect::MixesPartitions) {
+            return self.log.append(PartitionId::CLUSTER, records);
+        }
+        if self.has(Defect::AppendsTwice) {
+            drop(self.log.append(partition, records.clone()));
+        }
+        if self.has(Defect::WatchesAhead) {
+            let end = self.log.with(|log| log.end(partition));
+            self.shown.send_replace(end.plus(records.len() as u64 + 1));
         }
         self.log.append(partition, records)
     }
@@ -73,15 +90,13 @@ impl Log for Broken {
         from: LogOffset,
         bytes_max: usize,
     ) -> Pending<Result<Vec<LogEntry>, ReadError>> {
-        match self.defect {
-            Defect::MixesPartitions => self.log.read(PartitionId::CLUSTER, from, bytes_max),
-            Defect::IgnoresTheLimit => self.log.read(partition, from, usize::MAX),
-            Defect::HidesTheTrim => {
-                let first = self.log.with(|log| log.first(partition));
-                self.log.read(partition, from.max(first), bytes_max)
-            }
-            _ => self.log.read(partition, from, bytes_max),
-        }
+        let mixed = self.has(Defect::MixesPartitions);
+        let partition = if mixed { PartitionId::CLUSTER } else { partition };
+        let unlimited = self.has(Defect::IgnoresTheLimit);
+        let bytes_max = if unlimited { usize::MAX } else { bytes_max };
+        let first = self.log.with(|log| log.first(partition));
+        let from = if self.has(Defect::HidesTheTrim) { from.max(first) } else { from };
+        self.log.read(partition, from, bytes_max)
     }
 
     fn end(&self, partition: PartitionId) -> Pending<Result<LogOffset, ReadError>> {
@@ -90,28 +105,23 @@ impl Log for Broken {
 
     fn local_end(&self, partition: PartitionId) -> Option<LogOffset> {
         let end = self.log.local_end(partition)?;
-        match self.defect {
-            Defect::HasAnOldLocalEnd => Some(LogOffset(end.0.saturating_sub(1))),
-            _ => Some(end),
-        }
+        let late = u64::from(self.has(Defect::HasAnOldLocalEnd));
+        Some(LogOffset(end.0.saturating_sub(late)))
     }
 
     fn watch_end(&self, partition: PartitionId) -> watch::Receiver<LogOffset> {
-        match self.defect {
-            Defect::WatchesAhead => {
-                let end = self.log.with(|log| log.end(partition));
-                watch::Sender::new(end.plus(1)).subscribe()
-            }
-            Defect::WatchesNothing => watch::Sender::new(LogOffset::ZERO).subscribe(),
-            _ => self.log.watch_end(partition),
+        if self.has(Defect::WatchesAhead) {
+            return self.shown.subscribe();
         }
+        if self.has(Defect::WatchesNothing) {
+            return watch::Sender::new(LogOffset::ZERO).subscribe();
+        }
+        self.log.watch_end(partition)
     }
 
     fn trim(&self, partition: PartitionId, below: LogOffset) -> Pending<Result<(), AppendError>> {
-        match self.defect {
-            Defect::TrimsTooMuch => self.log.trim(partition, below.plus(1)),
-            _ => self.log.trim(partition, below),
-        }
+        let more = u64::from(self.has(Defect::TrimsTooMuch));
+        self.log.trim(partition, below.plus(more))
     }
 
     fn first(&self, partition: PartitionId) -> Pending<Result<LogOffset, ReadError>> {
@@ -119,10 +129,10 @@ impl Log for Broken {
     }
 
     fn remove(&self, partition: PartitionId) -> Pending<Result<(), AppendError>> {
-        match self.defect {
-            Defect::KeepsWhatIsRemoved => self.log.trim(partition, LogOffset(u64::MAX)),
-            _ => self.log.remove(partition),
+        if self.has(Defect::KeepsWhatIsRemoved) {
+            return self.log.trim(partition, LogOffset(u64::MAX));
         }
+        self.log.remove(partition)
     }
 }
 
@@ -134,14 +144,11 @@ fn check(defect: Defect, rule: &str) {
         run(Subject {
             fresh: &mut || {
                 *log.borrow_mut() = SharedMemoryLog::new();
-                Arc::new(Broken { log: log.borrow().clone(), defect })
+                Arc::new(Broken::new(log.borrow().clone(), defect))
             },
             reopen: Some(&mut |_| {
-                let Defect::ForgetsOnReopening = defect else {
-                    panic!("the defect was not noticed before")
-                };
-                let survivor = SharedMemoryLog::new();
-                Arc::new(Broken { log: survivor, defect })
+                assert_eq!(defect, Defect::ForgetsOnReopening, "not noticed before");
+                Arc::new(Broken::new(SharedMemoryLog::new(), defect))
             }),
         });
     }));
@@ -160,7 +167,7 @@ fn the_suite_notices_every_defect() {
     check(Defect::HasAnOldLocalEnd, "an end is fresh");
     check(Defect::WatchesAhead, "a watched end is durable");
     check(Defect::WatchesNothing, "the log is open");
-    check(Defect::TrimsTooMuch, "trimming keeps what it must");
+    check(Defect::TrimsTooMuch, "trimmed records are gone by name");
     check(Defect::HidesTheTrim, "trimmed records are gone by name");
     check(Defect::KeepsWhatIsRemoved, "a removed partition starts anew");
     check(Defect::ForgetsOnReopening, "records survive");

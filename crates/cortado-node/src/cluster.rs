@@ -4,12 +4,12 @@
 
 use crate::catalog::Catalog;
 use crate::gateway::Gateway;
+use crate::genesis::cluster_genesis;
 use crate::node::{NodeError, all_registered, stop_replica};
 use crate::node_context::{NodeContext, NodeFailure};
 use crate::process::Process;
 use crate::randomness::random_u128;
 use crate::settings::Settings;
-use crate::genesis::cluster_genesis;
 use bytes::Bytes;
 use cortado_log::{AppendError, Log, ReadError};
 use cortado_model::{Incarnation, LogOffset, NodeId, PartitionId, PartitionUuid, WallMillis};

@@ -6,9 +6,7 @@
 use crate::catalog::{Catalog, Database, NodeFacts, Table};
 use crate::events::EventKind;
 use cortado_document::{Document, Schema, TableDefinition};
-use cortado_model::{
-    DatabaseId, DocumentKey, Incarnation, NodeId, PartitionUuid, Scn, TableId,
-};
+use cortado_model::{DatabaseId, DocumentKey, Incarnation, NodeId, PartitionUuid, Scn, TableId};
 use cortado_replica::FoldState;
 use cortado_store::{ScanRange, StoreError, View};
 use serde::de::DeserializeOwned;

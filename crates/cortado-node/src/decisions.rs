@@ -80,7 +80,8 @@ impl Decisions {
         if why.waited_ms > 0 {
             evidence.push(format!("waited {} ms for others", why.waited_ms));
         }
-        evidence.extend(why.alternatives.iter().map(|other| format!("{} {}", other.node, other.why)));
+        evidence
+            .extend(why.alternatives.iter().map(|other| format!("{} {}", other.node, other.why)));
         let commands = (Some(why.by_hand), why.undo);
         self.enter(kind, Some(why.partition), what, evidence, commands);
     }

@@ -5,7 +5,9 @@
 
 mod admin;
 mod changes;
+mod key_filter;
 mod keys;
+mod leadership;
 mod list;
 mod read;
 mod request;
@@ -14,8 +16,9 @@ mod write;
 
 pub use admin::{AdminError, DatabaseSpec, Declared};
 pub use changes::{ChangeReader, Changes, ChangesError};
-pub(crate) use list::whole_table;
+pub(crate) use key_filter::KeyFilter;
 pub(crate) use keys::{KeyGuard, KeyRegistry, remembered_in};
+pub(crate) use list::whole_table;
 pub use request::{
     Consistency, IdempotencyKey, ListRequest, NotDoneWhy, Page, ReadError, ReadOptions, ScanPage,
     ScanPosition, ScanRequest, Served, ServedRole, UnknownWhy, WriteError, WriteRequest, Written,

@@ -114,12 +114,12 @@ impl Counter {
 /// Durations by size.
 #[derive(Debug, Default)]
 pub(crate) struct Histogram {
-    buckets: [Counter; BOUNDS_MICROS.len()],
+    counts: [Counter; BOUNDS_MICROS.len()],
     above: Counter,
     sum_micros: Counter,
 }
 
-/// Upper bounds of the buckets, in microseconds.
+/// Upper bounds of the durations that are counted together, in microseconds.
 pub(crate) const BOUNDS_MICROS: [u64; 17] = [
     50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000,
     1_000_000, 2_500_000, 5_000_000, 10_000_000,
@@ -129,15 +129,15 @@ impl Histogram {
     pub(crate) fn observe(&self, duration: Duration) {
         let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
         let place = BOUNDS_MICROS.partition_point(|bound| *bound < micros);
-        self.buckets.get(place).unwrap_or(&self.above).add(1);
+        self.counts.get(place).unwrap_or(&self.above).add(1);
         self.sum_micros.add(micros);
     }
 
     /// Bound in microseconds and the number of durations up to it, then the total.
     pub(crate) fn cumulative(&self) -> (Vec<(u64, u64)>, u64) {
         let mut total = 0;
-        let below = BOUNDS_MICROS.iter().zip(&self.buckets).map(|(bound, bucket)| {
-            total += bucket.get();
+        let below = BOUNDS_MICROS.iter().zip(&self.counts).map(|(bound, count)| {
+            total += count.get();
             (*bound, total)
         });
         let below = below.collect();
@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_duration_counts_in_every_bucket_that_it_fits() {
+    fn a_duration_counts_below_every_bound_that_it_keeps() {
         let histogram = Histogram::default();
         for micros in [1, 50, 51, 1_000_000, 60_000_000] {
             histogram.observe(Duration::from_micros(micros));

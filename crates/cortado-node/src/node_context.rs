@@ -5,6 +5,7 @@
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::decisions::Decisions;
+use crate::gateway::KeyRegistry;
 use crate::metrics::NodeMetrics;
 use crate::routes::Routes;
 use crate::settings::Settings;
@@ -14,8 +15,9 @@ use cortado_log::Log;
 use cortado_model::{Incarnation, NodeId, PartitionId};
 use cortado_replica::Identity;
 use cortado_store::Store;
+use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
@@ -30,6 +32,7 @@ pub(crate) struct NodeContext {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Clock,
     pub(crate) routes: Arc<Routes>,
+    pub(crate) keys: Arc<KeyRegistry>,
     pub(crate) metrics: Arc<NodeMetrics>,
     pub(crate) vitals: Vitals,
     pub(crate) decisions: Decisions,
@@ -47,6 +50,12 @@ pub(crate) struct NodeContext {
     sickness: Mutex<Option<String>>,
     ending: AtomicBool,
     tasks: Mutex<JoinSet<()>>,
+    /// Bytes handed to the log by all nodes of the process.
+    pub(crate) log_bytes: Arc<AtomicU64>,
+    /// Held while a replica's state is hashed: one at a time leaves the disk to clients.
+    pub(crate) hashing: Mutex<()>,
+    /// How much each replica held when it was last hashed.
+    state_bytes: Mutex<BTreeMap<PartitionId, u64>>,
     failures: mpsc::UnboundedSender<NodeFailure>,
 }
 
@@ -67,9 +76,11 @@ pub(crate) struct NodeParts {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Clock,
     pub(crate) routes: Arc<Routes>,
+    pub(crate) keys: Arc<KeyRegistry>,
     pub(crate) metrics: Arc<NodeMetrics>,
     pub(crate) decisions: Decisions,
     pub(crate) newest_catalog: watch::Sender<Arc<Catalog>>,
+    pub(crate) log_bytes: Arc<AtomicU64>,
     pub(crate) failures: mpsc::UnboundedSender<NodeFailure>,
 }
 
@@ -86,6 +97,7 @@ impl NodeContext {
             store: parts.store,
             clock: parts.clock,
             routes: parts.routes,
+            keys: parts.keys,
             metrics: parts.metrics,
             decisions: parts.decisions,
             newest_catalog: parts.newest_catalog,
@@ -96,6 +108,9 @@ impl NodeContext {
             sickness: Mutex::default(),
             ending: AtomicBool::new(false),
             tasks: Mutex::default(),
+            log_bytes: parts.log_bytes,
+            hashing: Mutex::default(),
+            state_bytes: Mutex::default(),
         }
     }
 
@@ -134,6 +149,16 @@ impl NodeContext {
         let database = catalog.database_by_id(partition.database);
         // A partition that the catalog does not know yet is compared by nobody alone.
         database.map_or(2, |database| database.placement(partition.number).len())
+    }
+
+    /// A replica held this much when it was hashed.
+    pub(crate) fn set_state_bytes(&self, partition: PartitionId, bytes: u64) {
+        lock(&self.state_bytes).insert(partition, bytes);
+    }
+
+    /// How much all replicas together held when they were last hashed.
+    pub(crate) fn state_bytes(&self) -> u64 {
+        lock(&self.state_bytes).values().sum()
     }
 
     /// Whether the node is going away.

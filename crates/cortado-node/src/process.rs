@@ -3,8 +3,8 @@
 //! Start reading at [`Process::start_node`] and [`Process::kill`].
 
 use crate::catalog::Catalog;
-use crate::cluster::StoreFactory;
 use crate::clock::{Clock, wall};
+use crate::cluster::StoreFactory;
 use crate::decisions::Decisions;
 use crate::events::EventKind;
 use crate::gateway::{Gateway, KeyRegistry};
@@ -18,7 +18,7 @@ use cortado_model::{Incarnation, NodeId};
 use cortado_replica::Identity;
 use cortado_store::{Store, StoreError};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::Duration;
 use tokio::sync::{Mutex, mpsc, watch};
@@ -42,6 +42,7 @@ pub(crate) struct Process {
     pub(crate) newest_catalog: watch::Sender<Arc<Catalog>>,
     /// Whose turn it is to serve a read that any replica may serve.
     pub(crate) turn: AtomicUsize,
+    log_bytes: Arc<AtomicU64>,
     stores: Arc<dyn StoreFactory>,
     nodes: BTreeMap<NodeId, Slot>,
     failures: mpsc::UnboundedSender<NodeFailure>,
@@ -63,7 +64,6 @@ struct Former {
     incarnation: u64,
     store: Option<Weak<dyn Store>>,
 }
-
 
 impl Process {
     pub(crate) fn new(
@@ -89,6 +89,7 @@ impl Process {
             keys: Arc::default(),
             newest_catalog: watch::Sender::new(Arc::new(catalog)),
             turn: AtomicUsize::new(0),
+            log_bytes: Arc::default(),
             stores,
             nodes,
             failures,
@@ -117,9 +118,8 @@ impl Process {
     /// What each node has counted, and whether it runs.
     pub(crate) fn node_metrics(&self) -> Vec<(NodeId, bool, Arc<NodeMetrics>)> {
         let nodes = self.nodes.iter();
-        let counted = nodes.map(|(node, slot)| {
-            (*node, slot.running().is_some(), Arc::clone(&slot.metrics))
-        });
+        let counted =
+            nodes.map(|(node, slot)| (*node, slot.running().is_some(), Arc::clone(&slot.metrics)));
         counted.collect()
     }
 
@@ -141,10 +141,7 @@ impl Process {
     ///
     /// # Errors
     /// Nothing was started.
-    pub(crate) async fn start_node(
-        process: &Arc<Process>,
-        node: NodeId,
-    ) -> Result<(), NodeError> {
+    pub(crate) async fn start_node(process: &Arc<Process>, node: NodeId) -> Result<(), NodeError> {
         let slot = process.nodes.get(&node).ok_or(NodeError::NoSuchNode)?;
         let mut former = slot.changing.lock().await;
         if slot.running().is_some() {
@@ -167,9 +164,11 @@ impl Process {
             store,
             clock: process.clock,
             routes: Arc::clone(&process.routes),
+            keys: Arc::clone(&process.keys),
             metrics,
             decisions,
             newest_catalog: process.newest_catalog.clone(),
+            log_bytes: Arc::clone(&process.log_bytes),
             failures: process.failures.clone(),
         }));
         *slot.running.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&context));

@@ -75,14 +75,8 @@ pub(crate) fn code_of(done: Done) -> u16 {
 }
 
 fn done_of(code: u16) -> Option<Done> {
-    let all = [
-        Done::Created,
-        Done::Replaced,
-        Done::Patched,
-        Done::Deleted,
-        Done::Missing,
-        Done::Checked,
-    ];
+    let all =
+        [Done::Created, Done::Replaced, Done::Patched, Done::Deleted, Done::Missing, Done::Checked];
     all.into_iter().find(|done| code_of(*done) == code)
 }
 

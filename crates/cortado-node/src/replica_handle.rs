@@ -6,7 +6,7 @@ use crate::inbox::{DriverInput, INBOX_MAX};
 use cortado_model::{Generation, Incarnation, LogOffset, Millis, NodeId, PartitionId, Scn};
 use cortado_replica::{FoldState, Role, StepDown};
 use cortado_store::Store;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc;
 
@@ -104,6 +104,8 @@ struct Shown {
     role: AtomicU8,
     /// How often the store has been emptied to be filled anew.
     restorations: AtomicU64,
+    /// Whether the filter of the database knows every key that the store remembers.
+    keys_known: AtomicBool,
     /// When the replica last was at the end of its log.
     complete_at: AtomicU64,
     leadership: Mutex<Leadership>,
@@ -157,6 +159,11 @@ impl ReplicaHandle {
         ReplicaRole::from_number(self.shown.role.load(Ordering::Acquire))
     }
 
+    /// Whether the database's key filter knows every key that the store remembers.
+    pub(crate) fn keys_are_known(&self) -> bool {
+        self.shown.keys_known.load(Ordering::Acquire)
+    }
+
     /// Changes when the store is emptied to be filled anew: what was read across such a change
     /// may be a part of a state.
     pub(crate) fn restorations(&self) -> u64 {
@@ -193,10 +200,15 @@ impl ReplicaHandle {
         self.shown.role.store(role as u8, Ordering::Release);
     }
 
+    pub(crate) fn show_keys_known(&self) {
+        self.shown.keys_known.store(true, Ordering::Release);
+    }
+
     /// The store is about to be emptied.
     pub(crate) fn show_restoring(&self) {
         self.show_role(ReplicaRole::Restoring);
         self.shown.restorations.fetch_add(1, Ordering::AcqRel);
+        self.shown.keys_known.store(false, Ordering::Release);
     }
 
     pub(crate) fn show_applying(&self, scn: Scn) {

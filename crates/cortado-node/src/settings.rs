@@ -15,12 +15,12 @@ pub struct RawSettings {
     pub address: String,
     /// How fast failures are noticed.
     pub detection: cortado_cluster::RawSettings,
-    /// Records that a partition's log gains before it is verified and trimmed: 1,000 or more.
+    /// Records that one partition's log gains between two rounds of digests at most: 1,000 or
+    /// more. A log keeps what it gained in one to two rounds.
     pub trim_after_records: u64,
-    /// Bytes that a partition's log gains before it is verified and trimmed: 1 MiB or more.
+    /// Bytes that the logs of all partitions gain together between two rounds of digests: 1 MiB or
+    /// more. Where the stores hold more than that, the rounds wait until the logs gained as much.
     pub trim_after_bytes: u64,
-    /// Records kept below a verified snapshot, for change streams and slow replicas.
-    pub trim_keep_records: u64,
 }
 
 impl Default for RawSettings {
@@ -31,7 +31,6 @@ impl Default for RawSettings {
             detection: cortado_cluster::RawSettings::default(),
             trim_after_records: 1 << 20,
             trim_after_bytes: 1 << 30,
-            trim_keep_records: 1 << 17,
         }
     }
 }
@@ -65,7 +64,6 @@ impl RawSettings {
             trim: TrimPolicy {
                 after_records: self.trim_after_records,
                 after_bytes: self.trim_after_bytes,
-                keep_records: self.trim_keep_records,
             },
         })
     }
@@ -94,7 +92,6 @@ impl Settings {
 pub(crate) struct TrimPolicy {
     pub(crate) after_records: u64,
     pub(crate) after_bytes: u64,
-    pub(crate) keep_records: u64,
 }
 
 /// A setting that cannot be.

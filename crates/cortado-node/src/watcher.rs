@@ -1,14 +1,15 @@
 //! A node's eye on the cluster: heartbeats, detection, and what follows for its replicas.
 //!
 //! Gathers facts and carries out decisions; the deciding is `cortado-cluster`'s. Start reading at
-//! [`watch_over`]. Source: docs/protocols/replication.md, "Who claims, and when".
+//! [`watch_over`]. Source: docs/protocols/replication.md, "Duties of the driver", 9.
 
+use crate::catalog::Catalog;
 use crate::clock::millis;
 use crate::events::EventKind;
 use crate::gateway::Gateway;
 use crate::inbox::DriverInput;
 use crate::node_context::NodeContext;
-use crate::replica_handle::{ReplicaHandle, ReplicaRole};
+use crate::replica_handle::{Leadership as Shown, ReplicaHandle, ReplicaRole};
 use crate::routes::Route;
 use cortado_cluster::{
     Decision, Detector, Evidence, Explanation, Leadership, PartitionFacts, Placement, decide,
@@ -43,7 +44,8 @@ pub(crate) async fn watch_over(context: Arc<NodeContext>, gateway: Gateway) {
         detector,
         heartbeat: None,
         heartbeat_due: now,
-        partitions: BTreeMap::new(),
+        catalog: None,
+        placed: Vec::new(),
         hand_offs: Arc::default(),
         last_hand_back_at: None,
     };
@@ -75,16 +77,27 @@ struct Watcher {
     /// The heartbeat on its way, and since when.
     heartbeat: Option<(Millis, Pending<Result<LogOffset, AppendError>>)>,
     heartbeat_due: Millis,
-    partitions: BTreeMap<PartitionId, Watched>,
+    /// What `placed` was made from.
+    catalog: Option<Arc<Catalog>>,
+    placed: Vec<Placed>,
     /// Planned handoffs of this node that are running.
     hand_offs: Arc<AtomicU64>,
     last_hand_back_at: Option<Millis>,
 }
 
+/// A partition of which this node should have a replica.
+struct Placed {
+    partition: PartitionId,
+    placement: Placement,
+    route: Arc<Route>,
+    watched: Watched,
+}
+
 /// What is remembered of one partition between two looks.
+#[derive(Default)]
 struct Watched {
     /// When this node saw that its log has begun.
-    since: Millis,
+    since: Option<Millis>,
     /// The generation last seen.
     generation: Generation,
     /// When own claims were accepted, oldest first.
@@ -92,35 +105,65 @@ struct Watched {
     claimed_at: Option<Millis>,
 }
 
-impl Watcher {
-    async fn look(&mut self, late: Option<Duration>) {
-        self.gather(late).await;
-        self.beat().await;
-        let me = self.context.node();
-        let mut placements: Vec<(PartitionId, Placement)> = Vec::new();
-        let all: Vec<NodeId> = self.context.settings.nodes().collect();
-        placements.extend(Placement::new(all).map(|placement| (PartitionId::CLUSTER, placement)));
-        let catalog = Arc::clone(&self.context.catalog.borrow());
-        placements.extend(catalog.placements().filter_map(|(partition, nodes)| {
-            let placed = nodes.contains(&me);
-            placed.then(|| Placement::new(nodes.to_vec())).flatten().map(|p| (partition, p))
-        }));
-        self.partitions.retain(|partition, _| {
-            placements.iter().any(|(placed, _)| placed == partition)
-        });
-        for (partition, placement) in &placements {
-            let route = self.context.routes.route(*partition);
-            // A log that has not begun takes no claims yet.
-            if let Some(replica) = route.replica(me)
-                && replica.folded() > LogOffset::ZERO
-            {
-                self.decide(*partition, placement, &route, &replica);
+impl Watched {
+    /// Takes note of the leadership; answers since when the log is known to have begun.
+    fn see(&mut self, shown: &Shown, me: NodeId, now: Millis) -> Millis {
+        if shown.generation != self.generation {
+            self.generation = shown.generation;
+            self.claimed_at = None;
+            if shown.leader.is_some_and(|(node, _)| node == me) {
+                self.own_claims.push(shown.since);
+                let surplus = self.own_claims.len().saturating_sub(OWN_CLAIMS_MAX);
+                self.own_claims.drain(..surplus);
             }
         }
+        *self.since.get_or_insert(now)
+    }
+}
+
+impl Watcher {
+    async fn look(&mut self, late: Option<Duration>) {
+        self.gather(late);
+        self.beat().await;
+        self.follow_catalog();
+        let mut placed = std::mem::take(&mut self.placed);
+        for placed in &mut placed {
+            // A log that has not begun takes no claims yet.
+            if let Some(replica) = placed.route.replica(self.context.node())
+                && replica.folded() > LogOffset::ZERO
+            {
+                self.decide(placed, &replica);
+            }
+        }
+        self.placed = placed;
+    }
+
+    /// Watches the partitions of which the catalog places a replica on this node.
+    fn follow_catalog(&mut self) {
+        let catalog = Arc::clone(&self.context.catalog.borrow());
+        if self.catalog.as_ref().is_some_and(|seen| Arc::ptr_eq(seen, &catalog)) {
+            return;
+        }
+        let me = self.context.node();
+        let mut known: BTreeMap<PartitionId, Watched> = std::mem::take(&mut self.placed)
+            .into_iter()
+            .map(|placed| (placed.partition, placed.watched))
+            .collect();
+        let all: Vec<NodeId> = self.context.settings.nodes().collect();
+        let cluster = std::iter::once((PartitionId::CLUSTER, all.as_slice()));
+        for (partition, nodes) in cluster.chain(catalog.placements()) {
+            let Some(placement) = Placement::new(nodes.to_vec()) else { continue };
+            if placement.contains(me) {
+                let route = self.context.routes.route(partition);
+                let watched = known.remove(&partition).unwrap_or_default();
+                self.placed.push(Placed { partition, placement, route, watched });
+            }
+        }
+        self.catalog = Some(catalog);
     }
 
     /// Feeds the detector with what has been observed since the last look.
-    async fn gather(&mut self, late: Option<Duration>) {
+    fn gather(&mut self, late: Option<Duration>) {
         let now = self.context.clock.steady();
         if let Some(late) = late {
             self.detector.observe(now, Evidence::Lateness { late_ms: millis(late) });
@@ -157,7 +200,10 @@ impl Watcher {
             let evidence = match timeout(Duration::ZERO, pending).await {
                 Ok(Ok(_)) => Evidence::OwnAppend { took_ms },
                 Ok(Err(error)) => {
-                    warn!(node = %self.context.node(), %error, "heartbeat not appended");
+                    // Once is enough: a log that is full stays full for many heartbeats.
+                    if self.context.sickness().is_none() {
+                        warn!(node = %self.context.node(), %error, "heartbeat not appended");
+                    }
                     Evidence::OwnAppendFailed
                 }
                 Err(_) if took_ms > self.context.settings.detection.dead_after_ms => {
@@ -179,33 +225,14 @@ impl Watcher {
         self.heartbeat = Some((now, pending));
     }
 
-    fn decide(
-        &mut self,
-        partition: PartitionId,
-        placement: &Placement,
-        route: &Route,
-        replica: &Arc<ReplicaHandle>,
-    ) {
+    fn decide(&mut self, placed: &mut Placed, replica: &Arc<ReplicaHandle>) {
         let now = self.context.clock.steady();
         let role = replica.role();
-        let watched = self.partitions.entry(partition).or_insert(Watched {
-            since: now,
-            generation: Generation(0),
-            own_claims: Vec::new(),
-            claimed_at: None,
-        });
+        let me = self.context.node();
         let shown = replica.leadership();
-        if shown.generation != watched.generation {
-            watched.generation = shown.generation;
-            watched.claimed_at = None;
-            if shown.leader.is_some_and(|(node, _)| node == self.context.me.node) {
-                watched.own_claims.push(shown.since);
-                let surplus = watched.own_claims.len().saturating_sub(OWN_CLAIMS_MAX);
-                watched.own_claims.drain(..surplus);
-            }
-        }
+        let since = placed.watched.see(&shown, me, now);
         let leadership = match (shown.leader, shown.stepped_down) {
-            (None, _) => Leadership::Never { since: watched.since },
+            (None, _) => Leadership::Never { since },
             (Some((by, _)), Some(step_down)) => {
                 Leadership::SteppedDown { by, to: step_down.to, at: shown.since }
             }
@@ -213,38 +240,54 @@ impl Watcher {
                 Leadership::Claimed { node, incarnation, at: shown.since }
             }
         };
-        let end = self.context.log.watch_end(partition).borrow().0;
+        let end = self.context.log.watch_end(placed.partition).borrow().0;
         let lag = |replica: &ReplicaHandle| end.saturating_sub(replica.folded().0);
-        let others = route.replicas().into_iter().filter(|other| other.node != replica.node);
-        let readable = others.filter(|other| other.role().is_readable());
-        let follower_lags = readable.map(|other| (other.node, lag(&other))).collect();
+        let follower_lags = match role {
+            ReplicaRole::Leader => {
+                let others = placed.route.replicas().into_iter().filter(|other| other.node != me);
+                let readable = others.filter(|other| other.role().is_readable());
+                readable.map(|other| (other.node, lag(&other))).collect()
+            }
+            ReplicaRole::Offline
+            | ReplicaRole::Restoring
+            | ReplicaRole::Follower
+            | ReplicaRole::Candidate
+            | ReplicaRole::Opening
+            | ReplicaRole::SteppingDown => BTreeMap::new(),
+        };
         let facts = PartitionFacts {
-            partition,
-            me: self.context.node(),
+            partition: placed.partition,
+            me,
             incarnation: self.context.me.incarnation,
-            placement,
+            placement: &placed.placement,
             leadership,
             restoring: !role.is_readable(),
+            // A replica whose digest differs is restored at once.
             digest_failed: false,
             lag_records: lag(replica),
-            own_claims: &watched.own_claims,
+            own_claims: &placed.watched.own_claims,
             follower_lags: &follower_lags,
             hand_off_running: self.hand_offs.load(Ordering::Acquire) > 0,
             last_hand_back_at: self.last_hand_back_at,
         };
         match decide(now, &facts, &self.detector) {
             Decision::Stay(_) | Decision::ClaimAt { .. } => {}
-            Decision::Claim { why } => self.claim(now, replica, &why),
+            Decision::Claim { why } => self.claim(now, &mut placed.watched, replica, &why),
             Decision::HandOff { to, why } => {
                 if role == ReplicaRole::Leader {
-                    self.hand_off(now, partition, to, &why);
+                    self.hand_off(now, placed.partition, to, &why);
                 }
             }
         }
     }
 
-    fn claim(&mut self, now: Millis, replica: &ReplicaHandle, why: &Explanation) {
-        let Some(watched) = self.partitions.get_mut(&replica.partition) else { return };
+    fn claim(
+        &self,
+        now: Millis,
+        watched: &mut Watched,
+        replica: &ReplicaHandle,
+        why: &Explanation,
+    ) {
         let recent = watched.claimed_at.is_some_and(|at| now.since(at) < CLAIM_AGAIN_MS);
         if recent || replica.role() != ReplicaRole::Follower {
             return;

@@ -53,7 +53,8 @@ impl Coverage {
     /// The names of everything that was never reached.
     pub fn never(&self) -> Vec<String> {
         let mut never = missing(&Fault::ALL, &self.faults);
-        let (points, actions) = (BoundaryPoint::ALL, [BoundaryAction::Crash, BoundaryAction::Pause]);
+        let (points, actions) =
+            (BoundaryPoint::ALL, [BoundaryAction::Crash, BoundaryAction::Pause]);
         for point in points {
             let all = actions.map(|action| Boundary { point, action });
             never.extend(missing(&all, &self.boundaries));
@@ -113,6 +114,8 @@ pub enum Fault {
     SuffixLost,
     /// A node loses a whole store.
     StoreWiped,
+    /// A store refuses a batch; its replica is built anew from what the store has.
+    StoreFails,
     /// A node can read the log and not append.
     CutAppend,
     /// A node can append to the log and not read.
@@ -137,7 +140,7 @@ pub enum Fault {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Fault; 28] = [
+    pub const ALL: [Fault; 29] = [
         Fault::AppendLost,
         Fault::AppendPerhaps,
         Fault::AppendLate,
@@ -156,6 +159,7 @@ impl Fault {
         Fault::AllCrash,
         Fault::SuffixLost,
         Fault::StoreWiped,
+        Fault::StoreFails,
         Fault::CutAppend,
         Fault::CutRead,
         Fault::CutBoth,
@@ -378,11 +382,19 @@ pub enum Sight {
     LocalRead,
     /// Records landed after their producer had died.
     LandedPosthumously,
+    /// `cortado-cluster` decided to claim.
+    DecidedToClaim,
+    /// `cortado-cluster` decided to hand over.
+    DecidedToHandOff,
+    /// A replica was built anew inside a living process.
+    Rebuilt,
+    /// A strong read was stale where clocks break their promise: the one thing that they may cost.
+    StaleUnderDrift,
 }
 
 impl Sight {
-    /// All of them.
-    pub const ALL: [Sight; 27] = [
+    /// All that many seeds of mixed scenarios must meet; only `drift` meets the last one above.
+    pub const ALL: [Sight; 30] = [
         Sight::VoidZombie,
         Sight::VoidDuplicate,
         Sight::VoidGap,
@@ -410,6 +422,9 @@ impl Sight {
         Sight::SessionRead,
         Sight::LocalRead,
         Sight::LandedPosthumously,
+        Sight::DecidedToClaim,
+        Sight::DecidedToHandOff,
+        Sight::Rebuilt,
     ];
 
     /// The sight of a void record; `None` for what no correct node here appends.

@@ -154,7 +154,9 @@ impl Driver {
         let writes = |waiting: &&Waiting| matches!(waiting.what, Purpose::Write);
         let waiting = self.requests.values().filter(writes).count();
         let answers = self.effects.iter().filter(|effect| match effect {
-            Effect::Answer { request, .. } => self.requests.get(request).as_ref().is_some_and(writes),
+            Effect::Answer { request, .. } => {
+                self.requests.get(request).as_ref().is_some_and(writes)
+            }
             Effect::Append { .. }
             | Effect::Recover
             | Effect::Apply(_)

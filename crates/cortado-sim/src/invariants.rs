@@ -7,7 +7,7 @@
 //! | [`equal_digests`] | equal state digests at equal SCNs | "The fold"; "Snapshots" |
 //! | [`checkpoint_order`] | checkpoint ≤ applied ≤ committed | "Publishing" |
 //! | [`no_lost_write`] | no acknowledged write is lost | "Publishing" |
-//! | [`definite_errors`] | a definite error never takes effect later | "Publishing", the checkpoint |
+//! | [`definite_errors`] | a definite error never takes effect later | "Publishing" |
 //! | [`one_effect`] | one effect for each idempotency key | "Publishing" |
 //! | [`real_time`] | reads and writes respect real time | "Reads" |
 //! | [`handoff`] | a handoff leaves no gap | "Taking over" |

@@ -1,4 +1,4 @@
-//! The seeded simulator: years of faults through the code that ships, the same for every repetition.
+//! The seeded simulator: years of faults through the code that ships, the same at each repetition.
 //!
 //! Holds no code of the product: it drives `cortado-replica` and `cortado-log` as a node would and
 //! believes neither. Never reads a clock and never asks for randomness: a seed decides everything.
@@ -29,14 +29,9 @@ pub use mutant::Mutant;
 pub use scenario::Scenario;
 pub use trace::Telling;
 pub use violation::{Finding, Violation};
-pub use world::{Report, World};
+pub use world::{Judge, Order, Report, World};
 
 /// Runs one seed to its end.
-pub fn simulate(
-    seed: u64,
-    scenario: Scenario,
-    mutant: Option<Mutant>,
-    telling: Telling,
-) -> Report {
-    World::new(seed, scenario, mutant, telling).run()
+pub fn simulate(order: &Order, telling: Telling) -> Report {
+    World::new(order, telling).run()
 }

@@ -28,6 +28,8 @@ pub enum Mutant {
     ForgetsKeys,
     /// A process starts again under its old incarnation.
     KeepsIncarnation,
+    /// A replica is built anew inside its process and keeps its incarnation.
+    RebuildsAsItself,
     /// "Perhaps appended" is taken for "certainly not".
     TrustsSilence,
     /// Who cannot know says "not done".
@@ -48,7 +50,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Mutant; 18] = [
+    pub const ALL: [Mutant; 19] = [
         Mutant::AnswersWhenSent,
         Mutant::AnswersWhenAppended,
         Mutant::SkipsBarrier,
@@ -59,6 +61,7 @@ impl Mutant {
         Mutant::TearsCheckpoint,
         Mutant::ForgetsKeys,
         Mutant::KeepsIncarnation,
+        Mutant::RebuildsAsItself,
         Mutant::TrustsSilence,
         Mutant::DeniesUnknown,
         Mutant::IgnoresInFlight,

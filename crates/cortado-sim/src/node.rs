@@ -5,6 +5,7 @@
 use crate::driver::Driver;
 use crate::store::Store;
 use crate::time::{Moment, NodeClock};
+use crate::world::Watch;
 use cortado_model::{Incarnation, NodeId};
 
 /// One machine.
@@ -37,6 +38,10 @@ pub struct Process {
     pub pauses: u64,
     /// What has become of its log.
     pub log: LogHealth,
+    /// What it knows about others.
+    pub(crate) watch: Watch,
+    /// Lives of its replicas so far.
+    pub lives: u64,
 }
 
 /// What a process's own log does.
@@ -46,8 +51,11 @@ pub enum LogHealth {
     Well,
     /// The next append breaks it.
     Breaking,
-    /// It takes nothing more.
-    Unusable,
+    /// It takes nothing more than what was handed to it before.
+    Unusable {
+        /// When it broke.
+        since: Moment,
+    },
 }
 
 /// Until when a node cannot reach the log.

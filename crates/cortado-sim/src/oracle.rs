@@ -29,7 +29,7 @@ pub fn check(history: &[Operation], partitions: usize, strong: bool) -> Verdict 
     let mut undecided = 0;
     for partition in 0..partitions {
         let here = || history.iter().filter(|operation| operation.partition == partition);
-        let keys: BTreeSet<KeyNumber> = here().flat_map(|operation| keys_of(operation)).collect();
+        let keys: BTreeSet<KeyNumber> = here().flat_map(keys_of).collect();
         for key in keys {
             let steps: Vec<Step> =
                 here().flat_map(|operation| steps_of(operation, key, strong)).collect();

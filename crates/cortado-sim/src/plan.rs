@@ -6,6 +6,7 @@ use crate::coverage::Fault;
 use crate::random::{PerMillion, Random};
 use crate::scenario::Scenario;
 use crate::time::{MILLI, SECOND};
+use cortado_cluster::{RawSettings, Settings as Detection};
 use cortado_model::{Generation, ScnBounds, Sequence};
 use cortado_replica::{LeaseSettings, Settings};
 use std::collections::BTreeMap;
@@ -23,6 +24,10 @@ pub struct Plan {
     pub keys: u64,
     /// What every replica is configured with.
     pub settings: Settings,
+    /// Who decides about claims.
+    pub policy: Policy,
+    /// How fast `cortado-cluster` notices.
+    pub detection: Detection,
     /// Parts per million by which each node's clock is fast.
     pub drift_ppm: Vec<i64>,
     /// How often a fault strikes, whenever it could.
@@ -49,6 +54,15 @@ pub struct Plan {
     pub appends_first: bool,
     /// Applied batches that may not be durable yet.
     pub undurable_max: usize,
+}
+
+/// Who decides about claims.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Policy {
+    /// The simulator: quickly, and knowing who lives.
+    Simple,
+    /// `cortado-cluster`, from heartbeats and records.
+    Cluster,
 }
 
 /// What operators and the automation ask for while the world runs.
@@ -113,6 +127,8 @@ impl Plan {
             partitions: random.one_of(&[1, 1, 2]),
             keys: random.between(2, 6),
             settings,
+            policy: random.one_of(&[Policy::Simple, Policy::Cluster]),
+            detection: draw_detection(random),
             drift_ppm: (0..nodes).map(|_| random.between(0, 198_000) as i64 - 99_000).collect(),
             chances: BTreeMap::new(),
             intervals_us: BTreeMap::new(),
@@ -173,17 +189,14 @@ impl Plan {
                 self.often(&[(Fault::AppendRefused, 50_000), (Fault::AppendLate, 30_000)]);
                 self.every(&[(Fault::LogUnusable, SECOND)]);
             }
-            Scenario::Unusable => {
-                self.chores_us.insert(Chore::Handoff, 200 * MILLI);
-                self.every(&[(Fault::LogUnusable, 400 * MILLI), (Fault::CutRead, 400 * MILLI)]);
-                self.often(&[(Fault::AppendLate, 60_000), (Fault::AnswerSlow, 60_000)]);
-            }
+            Scenario::Unusable => self.break_logs(random),
             Scenario::Lease => self.strain_leases(random),
             Scenario::Drift => {
+                self.strain_leases(random);
                 for drift_ppm in &mut self.drift_ppm {
-                    *drift_ppm = random.one_of(&[-500_000, 0, 1_000_000]);
+                    *drift_ppm = random.one_of(&[-700_000, 2_000_000]);
                 }
-                self.every(&[(Fault::NodePause, 300 * MILLI)]);
+                self.pause_us_max /= 2;
             }
             Scenario::Trim => {
                 self.chores_us.extend([(Chore::Trim, 150 * MILLI), (Chore::Digest, 300 * MILLI)]);
@@ -200,10 +213,9 @@ impl Plan {
                 self.chores_us.extend([(Chore::Trim, 300 * MILLI), (Chore::Digest, 200 * MILLI)]);
             }
             Scenario::Local => self.share_the_log(),
-            Scenario::Full => self.every(&[
-                (Fault::LogFull, 600 * MILLI),
-                (Fault::LogOutage, 900 * MILLI),
-            ]),
+            Scenario::Full => {
+                self.every(&[(Fault::LogFull, 600 * MILLI), (Fault::LogOutage, 900 * MILLI)])
+            }
             Scenario::Asymmetric => self.every(&[
                 (Fault::CutAppend, 600 * MILLI),
                 (Fault::CutRead, 600 * MILLI),
@@ -236,6 +248,19 @@ impl Plan {
         self.settings.in_flight_bytes_max = 64 << 20;
         self.delay_us = random.one_of(&[150, 600]);
         self.deadline_us = 2 * SECOND;
+        self.faults_us = 4 * SECOND;
+        self.policy = Policy::Simple;
+    }
+
+    /// Logs that break under handoffs, and leases long enough to outlive them.
+    fn break_logs(&mut self, random: &mut Random) {
+        self.chores_us.insert(Chore::Handoff, 200 * MILLI);
+        self.every(&[(Fault::LogUnusable, SECOND)]);
+        self.often(&[(Fault::AppendLate, 20_000), (Fault::AnswerSlow, 20_000)]);
+        self.late_us_max = random.one_of(&[5 * MILLI, 60 * MILLI, SECOND]);
+        self.deadline_us = 100 * MILLI;
+        let duration_ms = 1_000;
+        self.settings.lease = Some(LeaseSettings { duration_ms, drift_percent: 10 });
     }
 
     /// Clocks exactly as wrong as allowed, leases short, pauses around their length.
@@ -275,8 +300,16 @@ impl Plan {
     }
 }
 
+/// Quick enough for a run of seconds, or as in production.
+fn draw_detection(random: &mut Random) -> Detection {
+    let [heartbeat_ms, dead_after_ms, stagger_ms] =
+        random.one_of(&[[20, 80, 20], [50, 200, 40], [250, 1_000, 150]]).map(Some);
+    let raw = RawSettings { heartbeat_ms, dead_after_ms, stagger_ms };
+    raw.validate().expect("each set keeps three heartbeats within the limit")
+}
+
 /// Faults that strike when something else happens: an append, a read, a message, a boundary.
-const CHANCES: [(Fault, u32); 14] = [
+const CHANCES: [(Fault, u32); 15] = [
     (Fault::AppendLost, 4_000),
     (Fault::AppendPerhaps, 4_000),
     (Fault::AppendLate, 4_000),
@@ -291,6 +324,7 @@ const CHANCES: [(Fault, u32); 14] = [
     (Fault::NodeCrash, 40),
     (Fault::NodePause, 60),
     (Fault::SnapshotBroken, 60_000),
+    (Fault::StoreFails, 700),
 ];
 
 /// Faults that strike by themselves, and the mean time between two.

@@ -18,7 +18,7 @@ impl Random {
     }
 
     /// The next number, any of 2^64.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         let s = &mut self.state;
         let result = s[0].wrapping_add(s[3]).rotate_left(23).wrapping_add(s[0]);
         let shifted = s[1] << 17;
@@ -34,7 +34,7 @@ impl Random {
     /// A number below `bound`, which is at least 1.
     pub fn below(&mut self, bound: u64) -> u64 {
         // Multiply and shift; the bias is below 2^-32 for every bound that the simulator uses.
-        ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
+        ((u128::from(self.draw()) * u128::from(bound)) >> 64) as u64
     }
 
     /// An index below `len`, which is at least 1.
@@ -54,7 +54,7 @@ impl Random {
 
     /// True as often as not.
     pub fn coin(&mut self) -> bool {
-        self.next() >> 63 == 1
+        self.draw() >> 63 == 1
     }
 
     /// One of `choices`, which are not empty.
@@ -90,15 +90,20 @@ mod tests {
     fn a_seed_means_the_same_numbers_for_ever() {
         // Computed once; a change here changes what every recorded seed means.
         let mut random = Random::of(7);
-        let first: Vec<u64> = (0..3).map(|_| random.next()).collect();
-        let again = Random::of(7).next();
-        assert_eq!(first[0], again);
-        assert_eq!(first, FIRST_OF_7);
-        assert_ne!(first[0], Random::of(8).next());
+        let first: [u64; 3] = std::array::from_fn(|_| random.draw());
+        let want =
+            [1_021_219_803_524_665_661, 3_174_977_118_032_272_916, 13_236_943_193_235_544_178];
+        assert_eq!(first, want);
+        assert_ne!(first[0], Random::of(8).draw());
     }
 
-    const FIRST_OF_7: [u64; 3] =
-        [0, 0, 0];
+    #[test]
+    fn the_generator_is_the_published_one() {
+        // From the reference implementation in C, for the state 1, 2, 3, 4.
+        let mut random = Random { state: [1, 2, 3, 4] };
+        let first: [u64; 4] = std::array::from_fn(|_| random.draw());
+        assert_eq!(first, [41_943_041, 58_720_359, 3_588_806_011_781_223, 3_591_011_842_654_386]);
+    }
 
     #[test]
     fn numbers_stay_in_their_bounds() {

@@ -118,7 +118,7 @@ impl Store {
         self.flush(0);
     }
 
-    /// For a planted bug: the documents of the newest `lost` batches are lost, their checkpoint not.
+    /// For a planted bug: loses the documents of the newest `lost` batches, not their checkpoint.
     pub fn crash_torn(&mut self, lost: usize) {
         let state = self.image.state.clone();
         self.crash(lost);
@@ -142,9 +142,9 @@ impl Store {
 impl Image {
     /// What a document holds.
     pub fn value(&self, key: &DocumentKey) -> ValueId {
-        self.documents.get(key).map_or(ValueId::ABSENT, |document| {
-            ValueId::of_json(&document.value)
-        })
+        self.documents
+            .get(key)
+            .map_or(ValueId::ABSENT, |document| ValueId::of_json(&document.value))
     }
 
     /// What every document holds.

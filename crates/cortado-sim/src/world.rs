@@ -3,6 +3,7 @@
 //! One loop takes what is due next; nothing else makes time pass. Start reading at [`World::run`].
 
 mod clients;
+mod deciding;
 mod detecting;
 mod driving;
 mod due;
@@ -14,13 +15,16 @@ mod nemesis;
 mod observing;
 mod planting;
 
+pub(crate) use deciding::Watch;
 pub(crate) use due::{Address, Due};
 
 use crate::client::Client;
 use crate::coverage::Coverage;
 use crate::documents::AttemptId;
 use crate::history::Operation;
-use crate::invariants::{definite_errors, handoff, limits, liveness, log_time, one_winner, real_time};
+use crate::invariants::{
+    definite_errors, handoff, limits, liveness, log_time, one_winner, real_time,
+};
 use crate::mutant::Mutant;
 use crate::node::Node;
 use crate::plan::Plan;
@@ -54,6 +58,7 @@ pub struct World {
     partitions: Vec<Partition>,
     phase: Phase,
     mutant: Option<Mutant>,
+    judge: Judge,
     finding: Option<Finding>,
     /// Numbers for incarnations, requests and values; never used twice.
     numbers: u64,
@@ -88,6 +93,44 @@ enum Phase {
     Over,
 }
 
+/// What to run.
+#[derive(Clone, Copy, Debug)]
+pub struct Order {
+    /// Decides everything that happens.
+    pub seed: u64,
+    /// The theme.
+    pub scenario: Scenario,
+    /// A planted bug.
+    pub mutant: Option<Mutant>,
+    /// Who may end the run.
+    pub judge: Judge,
+}
+
+impl Order {
+    /// The run of `seed` when nobody chooses anything else.
+    pub fn of_seed(seed: u64) -> Order {
+        Order { seed, scenario: Scenario::of_seed(seed), mutant: None, judge: Judge::All }
+    }
+}
+
+/// Whose word counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Judge {
+    /// Every invariant's, at once, and the oracle's.
+    All,
+    /// The client oracle's alone: to prove that it sees with its own eyes.
+    Oracle,
+}
+
+impl Judge {
+    fn listens_to(self, violation: &Violation) -> bool {
+        match self {
+            Judge::All => true,
+            Judge::Oracle => violation.invariant == "linearizable",
+        }
+    }
+}
+
 /// What a run has shown.
 #[derive(Clone, Debug)]
 pub struct Report {
@@ -119,7 +162,8 @@ pub struct Report {
 
 impl World {
     /// The world of `seed`, before its first moment.
-    pub fn new(seed: u64, scenario: Scenario, mutant: Option<Mutant>, telling: Telling) -> World {
+    pub fn new(order: &Order, telling: Telling) -> World {
+        let Order { seed, scenario, mutant, judge } = *order;
         let mut random = Random::of(seed);
         let plan = Plan::draw(scenario, &mut random);
         let mut world = World {
@@ -137,6 +181,7 @@ impl World {
             partitions: (0..plan.partitions).map(|_| Partition::default()).collect(),
             phase: Phase::Faults,
             mutant,
+            judge,
             finding: None,
             numbers: 0,
             happenings: 0,
@@ -194,6 +239,7 @@ impl World {
     fn check(&mut self, result: Result<(), Violation>) {
         if let Err(violation) = result
             && self.finding.is_none()
+            && self.judge.listens_to(&violation)
         {
             let (at, text) = (self.now, violation.to_string());
             self.trace.note(at, &[u64::MAX], || format!("VIOLATION {text}"));

@@ -118,6 +118,24 @@ impl View for FjallView {
         self.entry(EntryKey::Remembered { key })?.map(parse_remembered).transpose()
     }
 
+    fn remembered_keys<'a>(&'a self) -> Box<dyn Iterator<Item = Result<Bytes, StoreError>> + 'a> {
+        let first = EntryKey::Remembered { key: &[] }.behind(&self.prefix);
+        let behind = EntryKey::RememberedByTime { time: WallMillis(0), key: &[] };
+        Box::new(self.range(first..behind.behind(&self.prefix)).map(|found| {
+            let key = self.entry_key(found.key().map_err(store_error)?);
+            match EntryKey::parse(&key)? {
+                EntryKey::Remembered { key: name } => Ok(key.slice_ref(name)),
+                EntryKey::Document { .. }
+                | EntryKey::RememberedByTime { .. }
+                | EntryKey::Bookmark { .. }
+                | EntryKey::Checkpoint => {
+                    let why = "an entry stands among remembered answers".to_owned();
+                    Err(StoreError::Damaged { why })
+                }
+            }
+        }))
+    }
+
     fn bookmark(&self, scn: Scn) -> Result<Option<(Scn, Bytes)>, StoreError> {
         let first = EntryKey::Bookmark { scn: Scn::ZERO }.behind(&self.prefix);
         let behind = successor(&EntryKey::Bookmark { scn }.behind(&self.prefix));

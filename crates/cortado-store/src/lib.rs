@@ -95,6 +95,26 @@ pub trait View: Send + Sync {
     /// must not use one older than that.
     fn remembered(&self, key: &[u8]) -> Result<Option<Remembered>, StoreError>;
 
+    /// Every idempotency key that is remembered, in key order.
+    fn remembered_keys<'a>(&'a self) -> Box<dyn Iterator<Item = Result<Bytes, StoreError>> + 'a> {
+        Box::new(self.entries().filter_map(|entry| {
+            let key = match entry {
+                Ok(entry) => entry.key,
+                Err(error) => return Some(Err(error)),
+            };
+            match encoding::EntryKey::parse(&key) {
+                Ok(encoding::EntryKey::Remembered { key: name }) => Some(Ok(key.slice_ref(name))),
+                Ok(
+                    encoding::EntryKey::Document { .. }
+                    | encoding::EntryKey::RememberedByTime { .. }
+                    | encoding::EntryKey::Bookmark { .. }
+                    | encoding::EntryKey::Checkpoint,
+                ) => None,
+                Err(error) => Some(Err(error)),
+            }
+        }))
+    }
+
     /// The last bookmark at or before `scn`.
     fn bookmark(&self, scn: Scn) -> Result<Option<(Scn, Bytes)>, StoreError>;
 

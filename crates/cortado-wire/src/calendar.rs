@@ -22,7 +22,7 @@ const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 /// Years repeat after 400 of them.
 const CYCLE_DAYS: u64 = 146_097;
 /// From 0000-03-01 to 1970-01-01.
-const EPOCH_DAYS: u64 = 719_468;
+const DAYS_BEFORE_1970: u64 = 719_468;
 /// The last moment with a year of four digits: 9999-12-31T23:59:59.999Z.
 const LAST_MS: u64 = 253_402_300_799_999;
 
@@ -34,7 +34,7 @@ impl Calendar {
     fn of(time: WallMillis) -> Calendar {
         let time_ms = time.0.min(LAST_MS);
         let days = time_ms / DAY_MS;
-        let shifted = days + EPOCH_DAYS;
+        let shifted = days + DAYS_BEFORE_1970;
         let (cycle, day) = (shifted / CYCLE_DAYS, shifted % CYCLE_DAYS);
         let leap_days = day / 1_460 - day / 36_524 + day / (CYCLE_DAYS - 1);
         let year_of_cycle = (day - leap_days) / 365;

@@ -5,33 +5,37 @@
 use crate::Position;
 use crate::text::JsonText;
 use cortado_model::{DocumentKey, Etag, WallMillis};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 /// One line of a stream: a transaction, or a heartbeat.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct ChangeLine {
     /// Counts from 0.
     pub partition: u32,
     /// The transaction's place; absent in a heartbeat.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scn: Option<Position>,
     /// Its log time, RFC 3339; absent in a heartbeat.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time: Option<String>,
     /// What it changed; empty in a heartbeat.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<ChangeBody>,
     /// Nothing has happened up to `applied`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_false")]
     pub heartbeat: bool,
     /// Of a heartbeat: the stream has shown everything up to here.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub applied: Option<Position>,
 }
 
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
 /// One document of a transaction.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct ChangeBody {
     /// What happened to it.
     pub op: ChangeKind,
@@ -40,15 +44,15 @@ pub struct ChangeBody {
     /// Its key.
     pub key: Vec<String>,
     /// Names its new state; absent if it was removed.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub etag: Option<String>,
     /// Its whole new value; absent if it was removed.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<Box<RawValue>>,
 }
 
 /// What happened to a document.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ChangeKind {
     /// Created or replaced, with its whole value.

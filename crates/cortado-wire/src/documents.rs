@@ -83,7 +83,7 @@ pub struct BatchKey<'a> {
 }
 
 /// Answer to a write of one document.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WriteAnswer {
     /// The document's key.
     pub key: Vec<String>,
@@ -103,17 +103,17 @@ pub fn write_answer(key: &DocumentKey, etag: Etag, scn: Position) -> Vec<u8> {
 }
 
 /// One page of a collection or a table.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct PageAnswer {
     /// In the order asked for.
     pub documents: Vec<Entry>,
     /// For the parameter `cursor` of the next request; absent on the last page.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
 }
 
 /// One document of a page.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Entry {
     /// Its key.
     pub key: Vec<String>,
@@ -163,14 +163,14 @@ impl PageWriter {
 }
 
 /// Answer to a batch.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct BatchAnswer {
     /// One for each key, in the order asked for.
     pub results: Vec<BatchResult>,
 }
 
 /// What became of one key of a batch.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct BatchResult {
     /// As a single read would have answered.
     pub status: u16,
@@ -179,16 +179,16 @@ pub struct BatchResult {
     /// The key.
     pub key: Vec<String>,
     /// Names the document's state.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub etag: Option<String>,
     /// The transaction that wrote it.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scn: Option<Position>,
     /// The document.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<Box<RawValue>>,
     /// Why there is none; see [`Code::parse`](crate::Code::parse).
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
 }
 

@@ -16,6 +16,7 @@ use std::io::{self, Write};
 #[derive(Debug, Args)]
 pub(crate) struct BatchArguments {
     /// The database
+    #[arg(value_name = "DB")]
     database: String,
     /// {"keys":[…]} to read, {"operations":[…]} to write all or nothing: the text, @FILE, or -
     body: BodyArgument,

@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 #[derive(Debug, Args)]
 pub(crate) struct ChangesArguments {
     /// The database
+    #[arg(value_name = "DB")]
     database: String,
     /// One partition, counted from 0; without it, all of them
     #[arg(long, value_name = "N")]
@@ -163,5 +164,6 @@ Examples:
   cortado changes geo --partition 3 --since 5:1042   go on behind a transaction that was seen
   cortado changes geo --follow --output json         a feed for a program, one transaction a line
 
-Transactions of one partition come in the order in which they were committed; between partitions there is
-no order. The SCN of the last line that was dealt with is where the next reader begins.";
+Transactions of one partition come in the order in which they were committed; between
+partitions there is no order. The SCN of the last line that was dealt with is where the
+next reader begins.";

@@ -40,15 +40,20 @@ impl DataDirectory {
     /// Opens `path`, or makes a data directory of it if it is empty or missing.
     ///
     /// # Errors
-    /// In use, not writable, of another format, or somebody else's folder. Nothing was changed then.
+    /// In use, not writable, of another format, or somebody else's folder. Nothing was changed
+    /// then.
     pub(crate) fn open(path: &Path) -> Result<DataDirectory, Failure> {
+        if path.exists() && !path.is_dir() {
+            return Err(Failure::new(format!("{} is not a directory", path.display()))
+                .next("a data directory is a folder: choose another path with --data"));
+        }
         fs::create_dir_all(path).map_err(|error| unusable(path, "cannot be made", &error))?;
-        let is_empty = is_empty(path)?;
         let marker = Marker::read(path)?;
-        if marker.is_none() && !is_empty {
+        let inside = somebodys_file(path)?;
+        if let (None, Some(name)) = (&marker, inside) {
             return Err(Failure::new(format!(
-                "{} holds other files and is no data directory of Cortado: its file {MARKER} is \
-                 missing",
+                "{} holds other files ({name}) and is no data directory of Cortado: its file \
+                 {MARKER} is missing",
                 path.display()
             ))
             .next("choose an empty or a new folder with --data"));
@@ -89,7 +94,7 @@ impl DataDirectory {
     /// The log's folder must be there once a cluster has lived here: the log is the truth.
     fn prepare_log(&self) -> Result<(), Failure> {
         let log = self.log();
-        if self.cluster.is_some() && (!log.exists() || is_empty(&log)?) {
+        if self.cluster.is_some() && (!log.exists() || somebodys_file(&log)?.is_none()) {
             return Err(Failure::new(format!(
                 "the log is missing: {} is gone or empty, and the stores beside it are only copies \
                  of it",
@@ -162,9 +167,9 @@ impl Marker {
         // A marker has two lines: what is longer is something else.
         let read = File::open(&path).and_then(|file| file.take(1_000).read_to_string(&mut text));
         match read {
-            Ok(_) => Marker::parse(&text).map(Some).map_err(|why| {
-                Failure::new(format!("{}: {why}", path.display()))
-            }),
+            Ok(_) => Marker::parse(&text)
+                .map(Some)
+                .map_err(|why| Failure::new(format!("{}: {why}", path.display()))),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(unusable(&path, "cannot be read", &error)),
         }
@@ -206,16 +211,17 @@ impl Marker {
     }
 }
 
-/// Whether nothing of anybody's is in `directory`; what an interrupted first start left is nobody's.
-fn is_empty(directory: &Path) -> Result<bool, Failure> {
+/// The name of a file in `directory`, if there is one; what an interrupted first start left is
+/// nobody's.
+fn somebodys_file(directory: &Path) -> Result<Option<String>, Failure> {
     let unreadable = |error| unusable(directory, "cannot be read", &error);
     for entry in fs::read_dir(directory).map_err(unreadable)? {
         let name = entry.map_err(unreadable)?.file_name();
         if name != LOCK && name != *format!("{MARKER}.tmp") && name != "lost+found" {
-            return Ok(false);
+            return Ok(Some(name.to_string_lossy().into_owned()));
         }
     }
-    Ok(true)
+    Ok(None)
 }
 
 /// Takes the lock, and writes who holds it.
@@ -253,7 +259,7 @@ fn unusable(path: &Path, what: &str, error: &io::Error) -> Failure {
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
             failure.next("make it writable for this user, or choose another folder with --data")
         }
-        ErrorKind::NotADirectory | ErrorKind::AlreadyExists => {
+        ErrorKind::NotADirectory => {
             failure.next("a data directory is a folder: choose another path with --data")
         }
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {

@@ -19,7 +19,7 @@ pub(crate) enum DatabaseCommand {
     /// Create a database; the same again changes nothing
     #[command(after_help = CREATE_HELP)]
     Create {
-        /// Its name: [a-z][a-z0-9_]{0,62}
+        /// Its name: a small letter, then up to 62 small letters, digits and underscores
         name: String,
         /// How many partitions it is cut into, fixed for ever; default 16
         #[arg(long, value_name = "N")]
@@ -96,9 +96,8 @@ pub(crate) fn run_database(command: DatabaseCommand) -> Result<Exit, Failure> {
         DatabaseCommand::Create { name, partitions, replication, owner, print } => {
             let body = DatabaseBody { partitions, replication, owner, ..DatabaseBody::default() };
             let client = print.server.client();
-            let (is_new, answer) = block_on(async {
-                Ok(client.create_database(&name, &body).await?)
-            })?;
+            let (is_new, answer) =
+                block_on(async { Ok(client.create_database(&name, &body).await?) })?;
             let verb = if is_new { "created" } else { "exists already:" };
             let size = counted(u64::from(answer.partitions), "partition");
             let replicas = counted(u64::from(answer.replication), "replica");
@@ -128,9 +127,8 @@ pub(crate) fn run_table(command: TableCommand) -> Result<Exit, Failure> {
     let schema = schema.map(read_schema).transpose()?;
     let body = TableBody { key, schema, indexes: Vec::new() };
     let client = print.server.client();
-    let (is_new, answer) = block_on(async {
-        Ok(client.create_table(&table.database, &table.table, &body).await?)
-    })?;
+    let (is_new, answer) =
+        block_on(async { Ok(client.create_table(&table.database, &table.table, &body).await?) })?;
     let verb = if is_new { "created" } else { "declared" };
     let key = answer.key.join(", ");
     print.report(&format!("{verb} table {table}, key ({key})"), &answer)
@@ -195,13 +193,14 @@ Examples:
   cortado db create geo
   cortado db create orders --partitions 64 --owner payments
 
-All documents with the same first key part (the resource) live in one partition and can change in one
-transaction. The number of partitions never changes; 16 is right for a few million documents.";
+All documents with the same first key part (the resource) live in one partition and can
+change in one transaction. The number of partitions never changes; 16 is right for a few
+million documents.";
 
 const TABLE_HELP: &str = "\
 Examples:
   cortado table create geo/place --key country,admin1,name
   cortado table create shop/order --key customer,order --schema order.schema.json
 
-A path with all parts of the key names a document; one with fewer lists a collection. A new schema must
-accept everything that the old one accepted.";
+A path with all parts of the key names a document; one with fewer lists a collection. A
+new schema must accept everything that the old one accepted.";

@@ -98,7 +98,12 @@ impl Subject {
 
 fn for_people(event: &EventAnswer) -> String {
     let EventAnswer { id, time, node, what, evidence, by_hand, undo, .. } = event;
-    let mut text = format!("{time}  {node}  {what}\n");
+    let about = match (&event.database, event.partition) {
+        (Some(database), Some(partition)) => format!("{database}/{partition}  "),
+        (Some(database), None) => format!("{database}  "),
+        (None, _) => String::new(),
+    };
+    let mut text = format!("{time}  {node}  {about}{what}\n");
     for fact in evidence {
         text.push_str(&format!("    because  {fact}\n"));
     }
@@ -113,8 +118,8 @@ Examples:
   cortado explain geo/3          what happened to partition 3
   cortado explain --after ID --output json
 
-Whatever the server does by itself it writes down: what it knew, how a person would do the same, and how
-to undo it.";
+Whatever the server does by itself it writes down: what it knew, how a person would do the
+same, and how to undo it.";
 
 #[cfg(test)]
 mod tests {
@@ -138,6 +143,7 @@ mod tests {
         assert!(concerns("geo") && concerns("geo/3"));
         assert!(!concerns("geo/4") && !concerns("other"));
         assert!(Subject::parse("geo/x").is_err());
-        assert!(for_people(&event).contains("because  silence"));
+        let text = for_people(&event);
+        assert!(text.contains("n1  geo/3  claimed\n    because  silence\n"), "{text}");
     }
 }

@@ -70,10 +70,14 @@ pub(crate) fn run(arguments: DemoArguments) -> Result<Exit, Failure> {
         };
         let exit = match played {
             Ok(exit) if arguments.serve => {
+                let url = running.url();
+                let export = match running.has_default_address() {
+                    true => String::new(),
+                    false => format!("export CORTADO_URL={url}; "),
+                };
                 stage.line(&format!(
-                    "\nstill serving on {}: `cortado status`, `cortado explain`, \
-                     `cortado list geo/place/JP --all`; Ctrl-C ends it",
-                    running.url()
+                    "\nstill serving on {url}; Ctrl-C ends it; in another terminal:\n  \
+                     {export}cortado status; cortado explain; cortado list geo/place/JP --all"
                 ))?;
                 signals.next().await;
                 Ok(exit)
@@ -109,10 +113,10 @@ async fn play(running: &Running, stage: &mut Stage) -> Result<Exit, Failure> {
     failover.watch(&client, stage).await?;
     sleep(STEADY).await;
     stage.fact(&workload.progress())?;
-    failover.revive(&client, stage).await?;
+    let revived = failover.revive(&client, stage).await?;
     sleep(STEADY / 3).await;
     let history = workload.stop().await;
-    failover.report_gaps(&history, stage)?;
+    failover.report_gaps(&history, revived, stage)?;
 
     stage.title("Audit: every acknowledged write is read back")?;
     let audit = Audit::of(&client, &ledger, &history).await?;
@@ -126,5 +130,6 @@ async fn play(running: &Running, stage: &mut Stage) -> Result<Exit, Failure> {
 
 /// Shown below the options.
 pub(crate) const HELP: &str = "\
-Takes some fifteen seconds and leaves nothing behind. The exit code is 0 only if no acknowledged write was
-lost, none was applied twice, no refused one took effect, and every strong read was right.";
+Takes some fifteen seconds and leaves nothing behind. The exit code is 0 only if no
+acknowledged write was lost, none was applied twice, no refused one took effect, and every
+strong read was right.";

@@ -80,7 +80,11 @@ fn greet(running: &Running) -> io::Result<()> {
            cortado status --watch\n\
          Ctrl-C ends the server.\n",
         env!("CARGO_PKG_VERSION"),
-        if running.has_default_address() { String::new() } else { format!(" (export CORTADO_URL={url})") },
+        if running.has_default_address() {
+            String::new()
+        } else {
+            format!(" (export CORTADO_URL={url})")
+        },
     )?;
     out.flush()
 }
@@ -102,6 +106,7 @@ Examples:
   cortado dev --nodes 1 --listen 127.0.0.1:0 --data ./data
   CORTADO_LOG=cortado_node=debug,info cortado dev --log-format json 2> server.log
 
-The nodes share one log on this machine's disk, and each keeps a store of its own: a node can be killed
-(`cortado node kill n2`) and every partition that it led is served by another one within a second or so.
-A write is acknowledged when it is on the disk: the whole process may be killed too.";
+The nodes share one log on this machine's disk, and each keeps a store of its own: a node
+can be killed (`cortado node kill n2`) and every partition that it led is served by
+another one within a second or so. A write is acknowledged when it is on the disk: the
+whole process may be killed too.";

@@ -60,8 +60,7 @@ pub(crate) fn put(arguments: &PutArguments) -> Result<Exit, Failure> {
     let PutArguments { document: DocumentPlace(place), body, write, output, server } = arguments;
     let body = body.read()?;
     let table = place.table(&server.client());
-    let written =
-        block_on(async { Ok(table.put(&place.key, body, &write.options()).await?) })?;
+    let written = block_on(async { Ok(table.put(&place.key, body, &write.options()).await?) })?;
     let verb = if written.is_new { "created" } else { "replaced" };
     report_written(verb, &written, *output)
 }
@@ -94,11 +93,7 @@ pub(crate) fn patch(arguments: &PatchArguments) -> Result<Exit, Failure> {
     report_written("patched", &written, *output)
 }
 
-fn report_written(
-    verb: &str,
-    written: &Written,
-    output: OutputArguments,
-) -> Result<Exit, Failure> {
+fn report_written(verb: &str, written: &Written, output: OutputArguments) -> Result<Exit, Failure> {
     let Written { etag, scn, .. } = written;
     match output.form_of_report() {
         Form::Table => writeln!(io::stdout(), "{verb}, etag {etag}, scn {scn}")?,

@@ -73,11 +73,7 @@ async fn replace(client: &Client, scope: &Scope, path: &Path) -> Result<u64, Fai
     Ok(documents)
 }
 
-async fn write_scope(
-    client: &Client,
-    scope: &Scope,
-    out: &mut impl Write,
-) -> Result<u64, Failure> {
+async fn write_scope(client: &Client, scope: &Scope, out: &mut impl Write) -> Result<u64, Failure> {
     let declared = client.database_declaration(&scope.database).await?;
     let database = client.database(&scope.database);
     if let Some(table) = &scope.table {
@@ -101,7 +97,11 @@ async fn write_table(table: &Table, out: &mut impl Write) -> Result<u64, Failure
     while let Some(page) = pages.next().await? {
         for entry in &page.documents {
             let key = serde_json::to_string(&entry.key).map_err(Failure::new)?;
-            writeln!(out, r#"{{"table":{name},"key":{key},"value":{}}}"#, on_one_line(&entry.value))?;
+            writeln!(
+                out,
+                r#"{{"table":{name},"key":{key},"value":{}}}"#,
+                on_one_line(&entry.value)
+            )?;
             documents += 1;
         }
     }
@@ -121,5 +121,5 @@ Examples:
   cortado export geo | gzip > geo.ndjson.gz
   cortado import geo places.ndjson          the way back
 
-Each page is one strong read; pages follow each other while writes go on, so that the whole is not the
-state of one moment.";
+Each page is one strong read; pages follow each other while writes go on, so that the
+whole is not the state of one moment.";

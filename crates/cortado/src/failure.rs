@@ -106,7 +106,8 @@ impl From<ClientError> for Failure {
 }
 
 impl From<io::Error> for Failure {
-    /// Standard output or a file that was given; a reader that has gone away is no error to speak of.
+    /// Standard output or a file that was given; a reader that has gone away is no error to speak
+    /// of.
     fn from(error: io::Error) -> Failure {
         if error.kind() == ErrorKind::BrokenPipe {
             return Failure::new("");
@@ -128,7 +129,9 @@ fn advice(error: &ClientError) -> Option<&'static str> {
         ClientError::BadAnswer { .. } => "is this the address of a Cortado server? check --url",
         ClientError::Misuse { .. } => return None,
         ClientError::Refused(problem) => match problem.code.as_str() {
-            "no_such_database" => "`cortado db list` shows them, `cortado db create NAME` makes one",
+            "no_such_database" => {
+                "`cortado db list` shows them, `cortado db create NAME` makes one"
+            }
             "no_such_table" => {
                 "`cortado db show DB` shows them, `cortado table create DB/TABLE --key PART,…` \
                  makes one"

@@ -1,7 +1,7 @@
 //! `cortado import`: the documents of a file, stored in file order key by key, and resumable.
 //!
 //! Never holds more than a bounded part of the file. Start reading at [`run`]; the documents flow
-//! from [`Documents`] through [`Keying`] into lanes ([`lane`]), and [`Tally`] counts them.
+//! from [`Pieces`] through [`Keying`] into lanes ([`lane`]), and [`Tally`] counts them.
 
 mod pieces;
 mod keying;
@@ -39,7 +39,12 @@ pub(crate) struct ImportArguments {
     #[arg(long, value_name = "PART=VALUE")]
     fill: Vec<Fill>,
     /// How many requests are under way at once
-    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 16,
+        value_parser = clap::value_parser!(u16).range(1..=256)
+    )]
     concurrency: u16,
     /// Leave the first N documents out: where an interrupted import goes on
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -74,8 +79,7 @@ fn open(path: &Path) -> Result<(Box<dyn Read + Send>, Option<u64>), Failure> {
     if path == Path::new("-") {
         return Ok((Box::new(io::stdin()), None));
     }
-    let unreadable =
-        |error| Failure::usage(format!("{} cannot be read: {error}", path.display()));
+    let unreadable = |error| Failure::usage(format!("{} cannot be read: {error}", path.display()));
     let file = File::open(path).map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;
     let bytes_total = metadata.is_file().then_some(metadata.len());
@@ -189,7 +193,8 @@ impl ImportArguments {
         if refused == 0 {
             return Ok(Exit::Done);
         }
-        let failure = Failure::new(format!("{} refused, listed above", counted(refused, "document")));
+        let failure =
+            Failure::new(format!("{} refused, listed above", counted(refused, "document")));
         Err(failure.next("mend them, or --fill in what is missing, and import them again"))
     }
 
@@ -209,8 +214,8 @@ Examples:
   zcat orders.ndjson.gz | cortado import shop/order - --concurrency 32
   cortado import geo geo.ndjson          what `cortado export geo geo.ndjson` wrote
 
-The parts of each key are taken from the document's members of the same names (texts and whole numbers);
---fill stands in for a part in the key and leaves the document as it is. A refused document is listed with
-its position (counted from 1), line and reason; the rest goes in, and the exit code is 1. Where a key
-occurs more than once, the last in the file wins. Failovers are waited out (--retry-for). An interrupted
-import says how to go on.";
+The parts of each key are taken from the document's members of the same names (texts and
+whole numbers); --fill stands in for a part in the key and leaves the document as it is. A
+refused document is listed with its position (counted from 1), line and reason; the rest
+goes in, and the exit code is 1. Where a key occurs more than once, the last in the file
+wins. Failovers are waited out (--retry-for). An interrupted import says how to go on.";

@@ -79,5 +79,6 @@ Examples:
   cortado log verify ./data
   cortado log verify ./data/log --output json
 
-An unfinished write at the very end is no damage: it was never acknowledged, and is cut when the log is
-opened. Damage anywhere else is; the server then refuses to start rather than lose what follows.";
+An unfinished write at the very end is no damage: it was never acknowledged, and is cut
+when the log is opened. Damage anywhere else is; the server then refuses to start rather
+than lose what follows.";

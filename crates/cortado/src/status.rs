@@ -16,6 +16,7 @@ use tokio::time::sleep;
 #[derive(Debug, Args)]
 pub(crate) struct StatusArguments {
     /// Only this database
+    #[arg(value_name = "DB")]
     database: Option<String>,
     /// Again every second, until Ctrl-C
     #[arg(long)]
@@ -155,8 +156,8 @@ Examples:
   cortado status geo --watch
   cortado status --json | jq '.databases[].partitions[] | select(.leader == null)'
 
-A leader in parentheses is the one that should lead when all nodes are well; `-12` behind a replica is its
-lag in records.";
+A leader in parentheses is the one that should lead when all nodes are well; `-12` behind
+a replica is its lag in records.";
 
 #[cfg(test)]
 mod tests {

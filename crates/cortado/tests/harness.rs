@@ -2,9 +2,13 @@
 //!
 //! Included by each end-to-end test with `mod harness;`. Start reading at [`Server`].
 
-#![allow(dead_code, reason = "each test uses its part")]
+#![allow(dead_code, missing_docs, unreachable_pub, reason = "each test uses its part of it")]
 
+// With their paths, since cargo takes this file for a test of its own, too.
+#[path = "harness/http.rs"]
 pub mod http;
+#[path = "harness/ran.rs"]
+pub mod ran;
 
 use http::Http;
 use serde_json::{Value, json};
@@ -47,10 +51,8 @@ impl Server {
         let (found, address) = std::sync::mpsc::channel();
         let output = process.stdout.take().expect("piped");
         let errors = process.stderr.take().expect("piped");
-        let listeners = [
-            listen(output, said.clone(), found.clone()),
-            listen(errors, said.clone(), found),
-        ];
+        let listeners =
+            [listen(output, said.clone(), found.clone()), listen(errors, said.clone(), found)];
         match address.recv_timeout(BOUND) {
             Ok(address) => {
                 let server = Server { process, address, said };
@@ -90,7 +92,7 @@ impl Server {
     /// SIGTERM, and the graceful end that must follow.
     pub fn stop(mut self) -> ExitStatus {
         let pid = self.process.id().to_string();
-        let sent = Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs");
+        let sent = Command::new("kill").args(["-15", &pid]).status().expect("kill runs");
         assert!(sent.success(), "SIGTERM was not delivered");
         let begun = Instant::now();
         loop {

@@ -1,6 +1,6 @@
 //! `kill -9` of the whole process at random moments under load, each followed by a full audit.
 //!
-//! `CORTADO_TORTURE_CYCLES` says how often, 12 by default; `CORTADO_SEED` repeats a run's moments.
+//! `CORTADO_TORTURE_CYCLES` says how often, 20 by default; `CORTADO_SEED` repeats a run's moments.
 
 mod harness;
 
@@ -30,6 +30,8 @@ struct Writer {
     answers: BTreeMap<usize, Value>,
     /// A document that is overwritten without an idempotency key: acknowledged, and attempted.
     counter: (u64, u64),
+    /// Two documents that are always written together: acknowledged, and attempted.
+    pair: (u64, u64),
 }
 
 impl Writer {
@@ -51,15 +53,47 @@ impl Writer {
                 Ok(answer) => assert_honest(answer.status, &answer.json()),
                 Err(_) => return,
             }
+            if !self.write_pair(http) {
+                return;
+            }
         }
     }
 
-    /// Appends an entry to a list, which is no idempotent act by itself. Answers whether it is done.
+    /// Writes the same number to two tables, all or nothing. Answers whether the process lives.
+    fn write_pair(&mut self, http: &mut Http) -> bool {
+        self.pair.1 += 1;
+        let id = format!("w{}pair", self.number);
+        let value = json!({ "pair": self.pair.1 });
+        let put = |table| json!({"op": "put", "table": table, "key": [id], "value": value});
+        let body = json!({"operations": [put("list"), put("count")]}).to_string();
+        let json = [("content-type", "application/json")];
+        match http.send("POST", "/v1/torture:transact", &json, body.as_bytes()) {
+            Ok(answer) if answer.status < 300 => self.pair.0 = self.pair.1,
+            Ok(answer) => assert_honest(answer.status, &answer.json()),
+            Err(_) => return false,
+        }
+        true
+    }
+
+    /// Both documents of a pair hold the same number, which is not older than the acknowledged one.
+    fn audit_pair(&mut self, http: &mut Http) {
+        let found = ["list", "count"].map(|table| {
+            let found = http.get(&format!("/v1/torture/{table}/w{}pair", self.number));
+            found.json()["pair"].as_u64().unwrap_or(0)
+        });
+        assert_eq!(found[0], found[1], "writer {}: a torn transaction", self.number);
+        let (acknowledged, attempted) = self.pair;
+        assert!((acknowledged..=attempted).contains(&found[0]), "{found:?} of {:?}", self.pair);
+        self.pair = (found[0], attempted);
+    }
+
+    /// Appends an entry to a list, which is no idempotent act by itself. Answers whether it is
+    /// done.
     fn append(&mut self, http: &mut Http, entry: usize) -> bool {
         let document = entry / ENTRIES_MAX;
         let key = format!("w{}-{entry}", self.number);
         let target = self.target(document);
-        let first = entry % ENTRIES_MAX == 0;
+        let first = entry.is_multiple_of(ENTRIES_MAX);
         let (method, kind, body) = match first {
             true => ("PUT", "application/json", json!({"entries": [entry]})),
             false => {
@@ -108,6 +142,7 @@ impl Writer {
         let counter = found.json()["counter"].as_u64().unwrap_or(0);
         assert!((acknowledged..=attempted).contains(&counter), "{counter} of {:?}", self.counter);
         self.counter = (counter, attempted);
+        self.audit_pair(&mut http);
     }
 
     fn target(&self, document: usize) -> String {
@@ -132,7 +167,7 @@ fn nothing_acknowledged_is_lost_or_doubled() {
     let mut server = Server::start(&data);
     server.create_table("torture", "list", &["id"]);
     server.create_table("torture", "count", &["id"]);
-    for cycle in 0..cycles.unwrap_or(12) {
+    for cycle in 0..cycles.unwrap_or(20) {
         let killed = AtomicBool::new(false);
         thread::scope(|scope| {
             let (killed, address) = (&killed, server.address);

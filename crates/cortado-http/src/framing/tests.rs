@@ -31,7 +31,10 @@ fn whole_requests_end_where_they_say() {
     check("PUT / HTTP/1.1\r\ncontent-length:3\r\nContent-Length: 3\r\n\r\nabcGET / ", WITHIN);
     check("PUT / HTTP/1.1\r\nContent-Length: 0\r\n\r\n", BETWEEN);
     check("PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", BETWEEN);
-    check("PUT / HTTP/1.1\r\ntransfer-encoding: Chunked\r\n\r\n2;x=y\r\n\n\n\r\n0\r\na: b\r\n\r\n", BETWEEN);
+    check(
+        "PUT / HTTP/1.1\r\ntransfer-encoding: Chunked\r\n\r\n2;x=y\r\n\n\n\r\n0\r\na: b\r\n\r\n",
+        BETWEEN,
+    );
 }
 
 #[test]

@@ -109,9 +109,10 @@ fn a_lost_segment_is_named() {
     for number in 1..=3 {
         let disk = closed_log();
         disk.lose(&segment_name(number));
+        let lost = segment_name(number);
         check_refused(
             &disk,
-            |damage| matches!(damage, Damage::MissingSegment { file, .. } if *file == segment_name(number)),
+            |damage| matches!(damage, Damage::MissingSegment { file, .. } if *file == lost),
         );
     }
     // Without the prepared segment too, the mark at the end of the second tells of the third.
@@ -181,6 +182,25 @@ fn bytes_of_the_log_inside_a_record_are_only_a_record() {
         expect(&log, 0, 0, 5);
     }
 }
+
+/// A new number here means that older logs can no longer be read: that is version 2.
+#[test]
+fn the_bytes_of_version_1_do_not_change() {
+    let disk = Disk::default();
+    let log = open(&disk).unwrap();
+    fill(&log, 0, 2);
+    block_on(log.append(partition(1), vec![record(0, 0), record(1, 50)])).unwrap();
+    block_on(log.trim(partition(0), LogOffset(1))).unwrap();
+    block_on(log.remove(partition(1))).unwrap();
+    fill(&log, 1, 1);
+    block_on(log.close());
+    let bytes = disk.bytes_of(&segment_name(1));
+    assert_eq!(verify(&disk).segments[0].end, GOLDEN_END);
+    assert_eq!(crc32c::crc32c(&bytes), GOLDEN_CRC, "{:#x}", crc32c::crc32c(&bytes));
+}
+
+const GOLDEN_END: u64 = 4_992;
+const GOLDEN_CRC: u32 = 0x39DD_7119;
 
 #[test]
 fn another_version_is_refused_by_name() {

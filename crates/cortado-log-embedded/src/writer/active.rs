@@ -1,4 +1,4 @@
-//! The segment that is being written: where its durable bytes end, and the write that moves the end.
+//! The segment that is being written: where its durable bytes end, and the write that moves it.
 //!
 //! Invariant: behind the end stand zeros, or a seal and zeros. Start reading at [`Active::write`].
 

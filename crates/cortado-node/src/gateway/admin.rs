@@ -11,7 +11,6 @@ use crate::cluster_log::{
     TableDocument, database_counter_key, dropped_key, key, table_key, write,
 };
 use crate::events::EventKind;
-use crate::inbox::DriverInput;
 use crate::randomness::random_u128;
 use bytes::Bytes;
 use cortado_cluster::{Load, plan};
@@ -20,10 +19,8 @@ use cortado_document::{
 };
 use cortado_model::limits::{DOCUMENT_BYTES_MAX, PARTITIONS_MAX, is_name};
 use cortado_model::{DocumentKey, Etag, NodeId, PartitionId, PartitionUuid, TableId};
-use cortado_replica::NotDone;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 use tracing::info;
 
@@ -162,6 +159,7 @@ impl Gateway {
             }
             if self.declare(operations, deadline).await? {
                 self.newest_catalog(deadline).await?;
+                self.await_silence(database, deadline).await;
                 info!(database = name, "database dropped");
                 self.explain(format!("dropped database {name}"));
                 return Ok(());
@@ -247,91 +245,6 @@ impl Gateway {
         }
     }
 
-    /// Gives the leadership of a partition to `to`, or to whoever should have it; answers when
-    /// the successor serves.
-    ///
-    /// # Errors
-    /// See [`AdminError`].
-    pub async fn hand_off(
-        &self,
-        database: &Database,
-        partition: u32,
-        to: Option<NodeId>,
-        deadline: Instant,
-    ) -> Result<(), AdminError> {
-        if partition >= database.partitions {
-            return Err(AdminError::NoSuchPartition);
-        }
-        self.hand_off_partition(database.partition_id(partition), to, deadline).await
-    }
-
-    /// Lets the replicas of a partition compare their state now, rather than when its log has
-    /// grown. What they find is in the decision log.
-    ///
-    /// # Errors
-    /// See [`AdminError`].
-    pub async fn verify(
-        &self,
-        database: &Database,
-        partition: u32,
-        deadline: Instant,
-    ) -> Result<(), AdminError> {
-        if partition >= database.partitions {
-            return Err(AdminError::NoSuchPartition);
-        }
-        let route = self.process.routes.route(database.partition_id(partition));
-        let Some(leader) = self.leader(&route, deadline).await else {
-            return Err(not_done("no replica leads the partition"));
-        };
-        match leader.send(DriverInput::Verify).await {
-            true => Ok(()),
-            false => Err(not_done("the leader has gone away")),
-        }
-    }
-
-    pub(crate) async fn hand_off_partition(
-        &self,
-        partition: PartitionId,
-        to: Option<NodeId>,
-        deadline: Instant,
-    ) -> Result<(), AdminError> {
-        let route = self.process.routes.route(partition);
-        let mut changes = route.changes();
-        let Some(leader) = self.leader(&route, deadline).await else {
-            return Err(not_done("no replica leads the partition"));
-        };
-        if to == Some(leader.node) {
-            return Ok(());
-        }
-        let candidates = route.replicas().into_iter().filter(|r| r.node != leader.node);
-        let mut candidates = candidates.filter(|replica| replica.role().is_readable());
-        let successor = match to {
-            Some(node) => candidates.find(|replica| replica.node == node),
-            None => candidates.max_by_key(|replica| replica.folded()),
-        };
-        let successor = successor.ok_or(AdminError::NoSuchNode)?.node;
-        let (reply, answer) = oneshot::channel();
-        if !leader.send(DriverInput::HandOff { to: Some(successor), reply }).await {
-            return Err(not_done("the leader has gone away"));
-        }
-        match timeout_at(deadline, answer).await {
-            Ok(Ok(Ok(()))) => {}
-            Ok(Ok(Err(why))) => return Err(not_done(why_not(why))),
-            Ok(Err(_)) | Err(_) => {
-                return Err(AdminError::Unknown { why: "no answer from the leader".to_owned() });
-            }
-        }
-        loop {
-            if route.serving().is_some_and(|serving| !Arc::ptr_eq(&serving, &leader)) {
-                return Ok(());
-            }
-            if timeout_at(deadline, changes.changed()).await.is_err() {
-                let why = "the leader gave up; its successor does not serve yet".to_owned();
-                return Err(AdminError::Unknown { why });
-            }
-        }
-    }
-
     /// Fills in defaults and checks what can be checked without a look at other databases.
     fn complete(&self, spec: DatabaseSpec) -> Result<Complete, AdminError> {
         let invalid = |why: String| Err(AdminError::Invalid { why });
@@ -343,7 +256,9 @@ impl Gateway {
             return invalid(format!("a database has 1 to {PARTITIONS_MAX} partitions"));
         }
         if !(1..=nodes).contains(&replication) {
-            return invalid(format!("there are {nodes} nodes: a partition has 1 to {nodes} replicas"));
+            return invalid(format!(
+                "there are {nodes} nodes: a partition has 1 to {nodes} replicas"
+            ));
         }
         for (name, definition) in &spec.tables {
             check_definition(name, definition)?;
@@ -491,6 +406,20 @@ impl Gateway {
         }
     }
 
+    /// Waits until no replica serves the database any more, or until the deadline: it is dropped
+    /// either way.
+    async fn await_silence(&self, database: &Database, deadline: Instant) {
+        for number in 0..database.partitions {
+            let route = self.process.routes.route(database.partition_id(number));
+            let mut changes = route.changes();
+            while !route.replicas().is_empty() {
+                if timeout_at(deadline, changes.changed()).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+
     async fn etag_of(
         &self,
         table: TableId,
@@ -576,12 +505,7 @@ fn put(table: TableId, key: DocumentKey, value: Document, condition: Condition) 
     operation(table, key, Action::Put { value }, condition)
 }
 
-fn operation(
-    table: TableId,
-    key: DocumentKey,
-    action: Action,
-    condition: Condition,
-) -> Operation {
+fn operation(table: TableId, key: DocumentKey, action: Action, condition: Condition) -> Operation {
     Operation { table, key, action, condition }
 }
 
@@ -593,18 +517,6 @@ fn if_still(etag: Etag) -> Condition {
     Condition { if_match: Some(Match::Tags(vec![Tag::Strong(etag)])), if_none_match: None }
 }
 
-fn not_done(why: &str) -> AdminError {
+pub(super) fn not_done(why: &str) -> AdminError {
     AdminError::NotDone { why: why.to_owned(), retry_after_ms: RETRY_AFTER_MS }
-}
-
-fn why_not(why: NotDone) -> &'static str {
-    match why {
-        NotDone::NotLeader => "another node leads by now",
-        NotDone::Changing => "the leadership is changing already",
-        NotDone::Overloaded => "too many writes are in flight",
-        NotDone::LogRefused => "the log refused the step-down",
-        NotDone::LogUnusable => "the log takes no writes until the process is restarted",
-        NotDone::Exhausted => "the partition's generations are used up",
-        NotDone::Offline => "the leader's replica is offline",
-    }
 }

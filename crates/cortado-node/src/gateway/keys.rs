@@ -3,6 +3,7 @@
 //! A partition remembers the keys of its own writes; that a key was used in *another* partition is
 //! found out here. Start reading at [`KeyRegistry::take`].
 
+use super::KeyFilter;
 use crate::remembered_answer::RememberedAnswer;
 use bytes::Bytes;
 use cortado_model::limits::IDEMPOTENCY_RETENTION_MS;
@@ -10,16 +11,18 @@ use cortado_model::{DatabaseId, WallMillis};
 use cortado_store::{StoreError, View};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
 type Key = (DatabaseId, Bytes);
 
-/// The keys whose writes are on their way through this process.
+/// The keys whose writes are on their way through this process, and a filter for those that have
+/// arrived.
 #[derive(Debug, Default)]
 pub(crate) struct KeyRegistry {
     in_flight: Mutex<HashMap<Key, Arc<Notify>>>,
+    filters: RwLock<HashMap<DatabaseId, Arc<KeyFilter>>>,
 }
 
 /// One key, taken. Nobody else uses it until this is dropped.
@@ -53,6 +56,22 @@ impl KeyRegistry {
                 return None;
             }
         }
+    }
+
+    /// What is known of the keys of a database.
+    pub(crate) fn filter(&self, database: DatabaseId) -> Arc<KeyFilter> {
+        let filters = self.filters.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(filter) = filters.get(&database) {
+            return Arc::clone(filter);
+        }
+        drop(filters);
+        let mut filters = self.filters.write().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(filters.entry(database).or_default())
+    }
+
+    /// Forgets a dropped database.
+    pub(crate) fn forget(&self, database: DatabaseId) {
+        self.filters.write().unwrap_or_else(PoisonError::into_inner).remove(&database);
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, Arc<Notify>>> {

@@ -4,8 +4,7 @@
 
 use super::read::LOOK_AGAIN;
 use super::{
-    Gateway, ListRequest, Page, ReadError, ReadOptions, ScanPage, ScanPosition, ScanRequest,
-    Served,
+    Gateway, ListRequest, Page, ReadError, ReadOptions, ScanPage, ScanPosition, ScanRequest, Served,
 };
 use crate::catalog::{Database, Table};
 use crate::replica_handle::ReplicaHandle;

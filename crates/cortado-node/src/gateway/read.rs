@@ -8,7 +8,7 @@ use crate::catalog::{Database, Table};
 use crate::inbox::DriverInput;
 use crate::replica_handle::{ReplicaHandle, ReplicaRole};
 use crate::routes::Route;
-use cortado_model::{DocumentKey, PartitionId, Scn};
+use cortado_model::{DatabaseId, DocumentKey, PartitionId, Scn};
 use cortado_replica::{NotDone, ReadNeed};
 use cortado_store::{StoreError, StoredDocument};
 use std::sync::Arc;
@@ -20,6 +20,8 @@ use tracing::warn;
 
 /// How often a session looks whether some replica has applied what it has seen.
 pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(2);
+/// How often those who wait for a leader see whether the database still exists.
+const DROPPED_LOOK: Duration = Duration::from_millis(250);
 /// What clients are told when nobody could serve a read.
 const RETRY_AFTER_MS: u64 = 1_000;
 
@@ -150,7 +152,10 @@ impl Gateway {
         let mut changes = None;
         loop {
             let Some(leader) = self.leader(route, read.deadline).await else {
-                return Err(unserved("no replica leads the partition"));
+                return Err(match self.exists(route.partition.database) {
+                    true => unserved("no replica leads the partition"),
+                    false => ReadError::NoSuchDatabase,
+                });
             };
             let need = match self.process.log.local_end(route.partition) {
                 Some(end) if leader.folded() >= end && leader.role().is_readable() => {
@@ -208,6 +213,9 @@ impl Gateway {
             if let Some(replica) = self.any_replica(route, |replica| replica.applied() >= scn) {
                 return Ok(replica);
             }
+            if !self.exists(route.partition.database) {
+                return Err(ReadError::NoSuchDatabase);
+            }
             if Instant::now() >= deadline {
                 return Err(unserved("no replica has applied what the session has seen"));
             }
@@ -241,7 +249,13 @@ impl Gateway {
         if replica.folded() >= end { 0 } else { now.since(replica.complete_at()) }
     }
 
-    /// Who leads; waits for somebody until the deadline.
+    /// Whether a database has not been dropped, as far as is known here.
+    pub(super) fn exists(&self, id: DatabaseId) -> bool {
+        let newest = self.process.newest_catalog.borrow();
+        id == DatabaseId::CLUSTER || newest.database_by_id(id).is_some()
+    }
+
+    /// Who leads; waits for somebody until the deadline, or until the database is dropped.
     pub(crate) async fn leader(
         &self,
         route: &Route,
@@ -255,9 +269,13 @@ impl Gateway {
             if let Some(leader) = route.serving() {
                 return Some(leader);
             }
-            if self.process.is_ending() || timeout_at(deadline, changes.changed()).await.is_err() {
+            let over = self.process.is_ending() || !self.exists(route.partition.database);
+            if over || Instant::now() >= deadline {
                 return None;
             }
+            // Being dropped is no change of the route: look again now and then.
+            let look_again = deadline.min(Instant::now() + DROPPED_LOOK);
+            let _ = timeout_at(look_again, changes.changed()).await;
         }
     }
 }

@@ -68,7 +68,10 @@ impl Gateway {
                 return Err(attempts.give_up(NotDoneWhy::Ending));
             }
             let Some(leader) = self.leader(&route, request.deadline).await else {
-                return Err(attempts.give_up(NotDoneWhy::NoLeader));
+                return Err(match self.exists(partition.database) {
+                    true => attempts.give_up(NotDoneWhy::NoLeader),
+                    false => WriteError::NoSuchDatabase,
+                });
             };
             let attempt = self.attempt(&leader, database, &request, key_guard.as_ref()).await;
             if let Some(outcome) = attempts.judge(attempt, &request) {
@@ -127,6 +130,7 @@ impl Gateway {
         let guard = self.process.keys.take(name, deadline).await;
         let guard = guard.ok_or(WriteError::DeadlineBefore)?;
         let partitions = database.map_or(1, |database| database.partitions);
+        let perhaps = self.process.keys.filter(partition.database).may_hold(key);
         let now = self.process.clock.now().wall;
         for number in (0..partitions).filter(|number| *number != partition.number) {
             let other = PartitionId { database: partition.database, number };
@@ -136,6 +140,9 @@ impl Gateway {
             let Some(replica) = self.best_replica(&self.process.routes.route(other)) else {
                 continue;
             };
+            if !perhaps && replica.keys_are_known() {
+                continue;
+            }
             let view = replica.store.view(other);
             match view.and_then(|view| remembered_in(view.as_ref(), key, now)) {
                 Ok(None) => {}
@@ -209,9 +216,7 @@ impl Attempts {
                 Some(Err(self.give_up(NotDoneWhy::Overloaded)))
             }
             Attempt::NotDone(NotDone::LogRefused) => Some(Err(self.give_up(NotDoneWhy::LogFull))),
-            Attempt::NotDone(NotDone::LogUnusable) => {
-                Some(Err(self.give_up(NotDoneWhy::Unusable)))
-            }
+            Attempt::NotDone(NotDone::LogUnusable) => Some(Err(self.give_up(NotDoneWhy::Unusable))),
             Attempt::NotDone(NotDone::Exhausted) => Some(Err(self.give_up(NotDoneWhy::ReadOnly))),
             Attempt::Unknown(UnknownWhy::LeaderLost) if request.idempotency.is_some() => {
                 self.perhaps = true;

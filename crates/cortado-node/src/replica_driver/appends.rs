@@ -9,6 +9,7 @@ use cortado_model::LogOffset;
 use cortado_replica::{AppendFailure, AppendToken, Input};
 use std::collections::VecDeque;
 use std::future::poll_fn;
+use std::sync::atomic::Ordering;
 use std::task::Poll;
 use tokio::time::Instant;
 use tracing::warn;
@@ -93,8 +94,8 @@ impl ReplicaDriver<'_> {
         }
         let records = std::mem::take(&mut self.appends.records);
         let tokens = std::mem::take(&mut self.appends.tokens);
-        self.rounds.log_grew(self.appends.bytes as u64);
-        self.appends.bytes = 0;
+        let bytes = std::mem::take(&mut self.appends.bytes) as u64;
+        self.context.log_bytes.fetch_add(bytes, Ordering::Relaxed);
         let since = Instant::now();
         let answer = self.context.log.append(self.handle.partition, records);
         self.appends.sent.push_back(Sent { answer, tokens, since });

@@ -80,6 +80,10 @@ impl ReplicaDriver<'_> {
         self.handle.show_applying(state.last);
         let mut batch = batch_of(apply);
         batch.trim_bookmarks_below = self.trim_bookmarks_below.take();
+        // Before the store has them, and so before anybody may use them again.
+        for (time, key, _) in &batch.remember {
+            self.keys.add(key, *time);
+        }
         let begun = Instant::now();
         self.context.vitals.store_begun();
         let applied = self.context.store.apply(partition, batch);
@@ -89,6 +93,7 @@ impl ReplicaDriver<'_> {
         self.context.metrics.apply.observe(took);
         self.context.metrics.transactions.add(transactions);
         self.stored = state;
+        self.rounds.applied(transactions);
         if partition == PartitionId::CLUSTER && transactions > 0 {
             self.context.catalog_changed.notify_one();
         }
@@ -258,7 +263,8 @@ impl ReplicaDriver<'_> {
         self.context.spawn(async move {
             match trimmed.await {
                 Ok(()) => {
-                    info!(%partition, below = %trim.below, snapshot = %trim.snapshot, "log trimmed");
+                    let (below, snapshot) = (trim.below, trim.snapshot);
+                    info!(%partition, %below, %snapshot, "log trimmed");
                     if leads {
                         let what = format!("the log may forget offsets below {}", trim.below);
                         let evidence = vec![format!("equal snapshots at {}", trim.snapshot)];

@@ -17,7 +17,7 @@ const GATHER: Duration = Duration::from_millis(5);
 const RETRY: Duration = Duration::from_millis(100);
 /// Bytes of one read: enough for a good batch, few enough to stay within a processor's cache.
 const READ_BYTES_MAX: usize = 1 << 20;
-/// Reads in a row before requests get their turn.
+/// Reads, one after another, before requests get their turn.
 const READS_PER_TURN: usize = 4;
 
 /// When the log is to be read next.
@@ -76,7 +76,6 @@ impl ReplicaDriver<'_> {
             }
             Ok(entries) => {
                 let bytes: usize = entries.iter().map(|entry| entry.record.len()).sum();
-                self.rounds.log_grew(bytes as u64);
                 let records = entries.into_iter().map(|entry| (entry.offset, entry.record));
                 self.step(Input::Records(records.collect()));
                 self.settle()?;

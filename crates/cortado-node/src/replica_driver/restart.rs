@@ -37,9 +37,7 @@ pub(crate) async fn keep_alive(
     loop {
         let opened = offline(&mut inbox, open(&context, &handle, &genesis)).await;
         let halt = match opened {
-            Some(Ok(fold)) => {
-                ReplicaDriver::new(&context, &handle, &mut inbox, fold).run().await
-            }
+            Some(Ok(fold)) => ReplicaDriver::new(&context, &handle, &mut inbox, fold).run().await,
             Some(Err(halt)) => halt,
             None => Halt::Ended,
         };
@@ -101,9 +99,7 @@ async fn rebuild(
             handle.show_role(ReplicaRole::Offline);
             match error {
                 ResyncError::NoSource { .. } => RETRY_BROKEN,
-                ResyncError::Log { .. } | ResyncError::Store(_) | ResyncError::Interrupted => {
-                    RETRY
-                }
+                ResyncError::Log { .. } | ResyncError::Store(_) | ResyncError::Interrupted => RETRY,
             }
         }
     }
@@ -126,6 +122,7 @@ async fn open(
         if end == LogOffset::ZERO {
             append_genesis(context, handle, genesis).await?;
         }
+        handle.show_keys_known();
         return match first {
             LogOffset::ZERO => Ok(FoldState::before(genesis.clone())),
             first => Err(Halt::Trimmed { first }),
@@ -146,6 +143,7 @@ async fn open(
     if fold.next_offset < first {
         return Err(Halt::Trimmed { first });
     }
+    mark_keys(context, handle).await?;
     info!(%partition, scn = %fold.last, offset = %fold.next_offset, %end, "replica starts");
     Ok(fold)
 }
@@ -156,15 +154,32 @@ async fn clear(context: &Arc<NodeContext>, handle: &Arc<ReplicaHandle>) -> Resul
     removed.map_err(|_| Halt::Ended)?.map_err(super::effects::halt_of)
 }
 
+/// Tells the database's filter which idempotency keys the store remembers.
+async fn mark_keys(context: &Arc<NodeContext>, handle: &Arc<ReplicaHandle>) -> Result<(), Halt> {
+    let (store, partition) = (Arc::clone(&context.store), handle.partition);
+    let filter = context.keys.filter(partition.database);
+    // Nobody knows how old they are; the cautious answer is: new.
+    let (now, node) = (context.clock.now().wall, Arc::clone(context));
+    let marked = super::resync::blocking(context, move || {
+        let view = store.view(partition)?;
+        let mut keys = view.remembered_keys().take_while(|_| !node.is_ending());
+        keys.try_for_each(|key| {
+            filter.add(&key?, now);
+            Ok(())
+        })
+    });
+    marked.await.map_err(|_| Halt::Ended)?.map_err(super::effects::halt_of)?;
+    handle.show_keys_known();
+    Ok(())
+}
+
 async fn bound(
     answer: cortado_log::Pending<Result<LogOffset, ReadError>>,
 ) -> Result<LogOffset, Halt> {
     answer.await.map_err(|error| match error {
         ReadError::Trimmed { first } => Halt::Trimmed { first },
         ReadError::Damaged { why } => Halt::Broken { at: NO_RECORD, why },
-        ReadError::Unavailable(error) => {
-            Halt::Broken { at: NO_RECORD, why: error.to_string() }
-        }
+        ReadError::Unavailable(error) => Halt::Broken { at: NO_RECORD, why: error.to_string() },
     })
 }
 

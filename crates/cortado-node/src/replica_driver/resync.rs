@@ -94,12 +94,15 @@ async fn copy(
     let partition = handle.partition;
     let (sender, mut receiver) = mpsc::channel::<Bytes>(CHUNKS_IN_FLIGHT);
     let view = peer.store.view(partition)?;
-    let source = Arc::clone(context);
+    // The peer's store stays open as long as its view is read.
+    let (source, peer) = (Arc::clone(context), Arc::clone(peer));
     let written = context.spawn_blocking(move || {
         let sink = |chunk| !source.is_ending() && sender.blocking_send(chunk).is_ok();
         if let Err(error) = write_snapshot(view.as_ref(), partition, sink) {
-            warn!(%partition, %error, "snapshot not read");
+            warn!(%partition, from = %peer.node, %error, "snapshot not read");
         }
+        drop(view);
+        drop(peer);
     });
     if !written {
         return Err(ResyncError::Interrupted);

@@ -10,24 +10,32 @@ use crate::events::EventKind;
 use crate::inbox::{DigestReport, DriverInput};
 use crate::node_context::NodeContext;
 use crate::replica_handle::ReplicaHandle;
-use cortado_model::{LogOffset, Millis, NodeId, Scn};
+use cortado_model::{LogOffset, Millis, NodeId, Scn, WallMillis};
 use cortado_replica::{FoldState, Input, Role, Trim};
-use cortado_store::{StoreError, View, digest};
+use cortado_store::encoding::{EntryKey, parse_remembered};
+use cortado_store::{SnapshotEntry, StoreError, View, digest};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
-/// A round ends without those who have not reported after this long.
-const ROUND_MS: u64 = 60_000;
+/// A round ends without those who have not reported after this long: hashing takes its time.
+const ROUND_MS: u64 = 10 * 60 * 1_000;
 
-/// Which rounds this replica has begun as leader.
+/// What a replica knows of rounds: those that it has begun as leader, and its own last hash.
 pub(super) struct Rounds {
-    /// Where the last one was.
-    since: LogOffset,
-    bytes_since: u64,
+    /// Where the last one was, in this log and in the bytes of all logs.
+    since: (LogOffset, u64),
     demanded: bool,
     open: Option<Round>,
+    /// The snapshot on which enough replicas agreed last: the next round lets the log forget what
+    /// lies below it. So a log keeps what came in one to two rounds, for change streams and for
+    /// replicas that are away for a while.
+    agreed: Option<Trim>,
+    /// Transactions applied by this driver.
+    applied: u64,
+    hashed: Arc<Mutex<Option<Hashed>>>,
 }
 
 /// A round that waits for reports.
@@ -38,9 +46,25 @@ struct Round {
     reports: BTreeMap<NodeId, DigestReport>,
 }
 
+/// A hash that holds as long as nothing is applied and nothing that it covers is forgotten.
+#[derive(Clone, Copy)]
+struct Hashed {
+    applied: u64,
+    digest: u128,
+    /// The oldest remembered answer that counted.
+    oldest: Option<WallMillis>,
+}
+
 impl Rounds {
-    pub(super) fn after(fold: &FoldState) -> Rounds {
-        Rounds { since: fold.trimmed_below, bytes_since: 0, demanded: false, open: None }
+    pub(super) fn after(fold: &FoldState, context: &NodeContext) -> Rounds {
+        Rounds {
+            since: (fold.trimmed_below, context.log_bytes.load(Ordering::Relaxed)),
+            demanded: false,
+            open: None,
+            agreed: None,
+            applied: 0,
+            hashed: Arc::default(),
+        }
     }
 
     /// Begins a round as soon as this replica leads.
@@ -48,17 +72,26 @@ impl Rounds {
         self.demanded = true;
     }
 
-    pub(super) fn log_grew(&mut self, bytes: u64) {
-        self.bytes_since = self.bytes_since.saturating_add(bytes);
+    /// This many transactions were applied.
+    pub(super) fn applied(&mut self, transactions: u64) {
+        self.applied += transactions;
     }
 
     pub(super) fn due(&self, clock: &Clock) -> Option<Instant> {
         self.open.as_ref().map(|round| clock.instant(round.ends))
     }
+
+    /// The last hash, if it would come out the same now.
+    fn known_digest(&self, forgotten: WallMillis) -> Option<u128> {
+        let hashed = (*lock(&self.hashed))?;
+        let same = hashed.applied == self.applied
+            && hashed.oldest.is_none_or(|oldest| oldest >= forgotten);
+        same.then_some(hashed.digest)
+    }
 }
 
 impl ReplicaDriver<'_> {
-    /// As leader, lets all replicas hash their state when the log has grown enough.
+    /// As leader, lets all replicas hash their state when the logs have grown enough.
     pub(super) fn begin_round_if_due(&mut self) -> Result<(), Halt> {
         if self.core.role() != Role::Leader {
             self.rounds.open = None;
@@ -70,18 +103,19 @@ impl ReplicaDriver<'_> {
         }
         let policy = self.context.settings.trim;
         let next = self.core.fold().next_offset;
-        let grown = next.0.saturating_sub(self.rounds.since.0) >= policy.after_records
-            || self.rounds.bytes_since >= policy.after_bytes;
+        let bytes = self.context.log_bytes.load(Ordering::Relaxed);
+        let (since, since_bytes) = self.rounds.since;
+        // To hash costs a look at everything that is stored: no more often than that is written.
+        let bytes_max = policy.after_bytes.max(self.context.state_bytes());
+        let grown = next.0.saturating_sub(since.0) >= policy.after_records
+            || bytes.saturating_sub(since_bytes) >= bytes_max;
         if self.rounds.open.is_some() || !(grown || self.rounds.demanded) {
             return Ok(());
         }
-        let ends = now.plus(ROUND_MS);
-        self.rounds = Rounds {
-            since: next,
-            bytes_since: 0,
-            demanded: false,
-            open: Some(Round { at: None, ends, reports: BTreeMap::new() }),
-        };
+        self.rounds.since = (next, bytes);
+        self.rounds.demanded = false;
+        let reports = BTreeMap::new();
+        self.rounds.open = Some(Round { at: None, ends: now.plus(ROUND_MS), reports });
         self.step(Input::Digest);
         self.settle()
     }
@@ -98,13 +132,22 @@ impl ReplicaDriver<'_> {
             // Restarted behind the record: the state at its place is gone.
             return Ok(());
         }
-        let view = self.context.store.view(self.handle.partition).map_err(halt_of)?;
-        let (context, handle) = (Arc::clone(self.context), Arc::clone(self.handle));
-        let (below, forgotten) = (self.stored.next_offset, horizon(self.stored.time));
+        let forgotten = horizon(self.stored.time);
+        let job = HashJob {
+            context: Arc::clone(self.context),
+            handle: Arc::clone(self.handle),
+            view: self.context.store.view(self.handle.partition).map_err(halt_of)?,
+            forgotten,
+            known: self.rounds.known_digest(forgotten),
+            applied: self.rounds.applied,
+            hashed: Arc::clone(&self.rounds.hashed),
+        };
+        let (node, below) = (self.handle.node, self.stored.next_offset);
         self.context.spawn_blocking(move || {
-            match hash(&context, view, forgotten) {
+            let (context, handle) = (Arc::clone(&job.context), Arc::clone(&job.handle));
+            match job.run() {
                 Ok(Some(digest)) => {
-                    let report = DigestReport { node: handle.node, at, below, digest };
+                    let report = DigestReport { node, at, below, digest };
                     report_to_leader(&context, &handle, report);
                 }
                 // The node is going away.
@@ -147,11 +190,12 @@ impl ReplicaDriver<'_> {
             return Ok(());
         };
         self.context.metrics.digests_equal.add(1);
-        let keep = self.context.settings.trim.keep_records;
-        let below = LogOffset(below.0.saturating_sub(keep));
         info!(%partition, %at, replicas = agreed.len(), %below, "replicas agree");
-        if below > self.core.fold().trimmed_below {
-            self.step(Input::Trim(Trim { below, snapshot: at }));
+        let before = self.rounds.agreed.replace(Trim { below, snapshot: at });
+        if let Some(trim) = before
+            && trim.below > self.core.fold().trimmed_below
+        {
+            self.step(Input::Trim(trim));
         }
         self.settle()
     }
@@ -195,20 +239,61 @@ fn agreement(reports: &[DigestReport], leader: NodeId) -> (Vec<NodeId>, Vec<Node
     (agreed, odd)
 }
 
-/// Hashes `view` and makes it durable; `None` if the node goes away meanwhile.
-fn hash(
-    context: &NodeContext,
+/// One replica's state, to be hashed.
+struct HashJob {
+    context: Arc<NodeContext>,
+    handle: Arc<ReplicaHandle>,
     view: Box<dyn View>,
-    forgotten: cortado_model::WallMillis,
-) -> Result<Option<u128>, StoreError> {
-    let entries = view.entries().take_while(|_| !context.is_ending());
-    let digest = digest(entries, forgotten)?;
-    if context.is_ending() {
-        return Ok(None);
+    forgotten: WallMillis,
+    known: Option<u128>,
+    applied: u64,
+    hashed: Arc<Mutex<Option<Hashed>>>,
+}
+
+impl HashJob {
+    /// Hashes the state and makes it durable; `None` if the node goes away meanwhile.
+    fn run(self) -> Result<Option<u128>, StoreError> {
+        let digest = match self.known {
+            Some(digest) => digest,
+            None => {
+                let _one_at_a_time = lock(&self.context.hashing);
+                self.hash()?
+            }
+        };
+        if self.context.is_ending() {
+            return Ok(None);
+        }
+        let HashJob { context, view, .. } = self;
+        drop(view);
+        context.store.sync()?;
+        Ok(Some(digest))
     }
-    drop(view);
-    context.store.sync()?;
-    Ok(Some(digest))
+
+    fn hash(&self) -> Result<u128, StoreError> {
+        let (mut bytes, mut oldest) = (0_u64, None::<WallMillis>);
+        let counted = self.view.entries().inspect(|entry| {
+            let Ok(SnapshotEntry { key, value }) = entry else { return };
+            bytes += (key.len() + value.len()) as u64;
+            if let Ok(EntryKey::Remembered { .. }) = EntryKey::parse(key)
+                && let Ok(remembered) = parse_remembered(value.clone())
+                && remembered.time >= self.forgotten
+            {
+                oldest = Some(oldest.map_or(remembered.time, |time| time.min(remembered.time)));
+            }
+        });
+        let counted = counted.take_while(|_| !self.context.is_ending());
+        let digest = digest(counted, self.forgotten)?;
+        if !self.context.is_ending() {
+            self.context.set_state_bytes(self.handle.partition, bytes);
+            *lock(&self.hashed) = Some(Hashed { applied: self.applied, digest, oldest });
+        }
+        Ok(digest)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What they guard is set in one piece.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn report_to_leader(context: &NodeContext, handle: &ReplicaHandle, report: DigestReport) {

@@ -77,7 +77,6 @@ async fn a_waiting_reader_hears_of_the_next_transaction() {
 async fn what_cannot_be_followed_is_refused() {
     let mut raw = settings();
     raw.trim_after_records = 1_000;
-    raw.trim_keep_records = 50;
     let world = World::start_with(raw).await;
     let music = world.music(1).await;
     let written = fill(&music, 0, 2_200).await;

@@ -3,9 +3,7 @@
 use crate::world::{Music, N1, World, deadline, document, eventually, key, read};
 use cortado_document::{Refusal, TableDefinition};
 use cortado_model::PartitionId;
-use cortado_node::{
-    AdminError, Consistency, DatabaseSpec, Declared, ScanRequest, WriteError,
-};
+use cortado_node::{AdminError, Consistency, DatabaseSpec, Declared, ScanRequest, WriteError};
 use serde_json::{Value, json};
 
 fn table(key: &[&str], schema: Option<Value>) -> TableDefinition {
@@ -85,7 +83,10 @@ async fn a_schema_is_enforced_and_may_only_widen() {
         refused,
         Err(WriteError::Refused { operation: 0, refusal: Refusal::SchemaViolated(_) })
     ));
-    assert!(matches!(put(table(&["artist", "title"], Some(year))).await, Ok(Declared::Existing(_))));
+    assert!(matches!(
+        put(table(&["artist", "title"], Some(year))).await,
+        Ok(Declared::Existing(_))
+    ));
     let wider = json!({"type": "object", "properties": {"year": {"type": ["integer", "string"]}}});
     let changed = put(table(&["artist", "title"], Some(wider))).await.unwrap();
     let Declared::Changed(song) = changed else { panic!("{changed:?}") };
@@ -143,6 +144,10 @@ async fn a_dropped_database_leaves_nothing_behind() {
     world.gateway.drop_database("music", deadline()).await.unwrap();
     let again = world.gateway.drop_database("music", deadline()).await;
     assert!(matches!(again, Err(AdminError::NoSuchDatabase)));
+    // Who still holds on to it is told so.
+    assert_eq!(music.put("cher", "y", "{}").await, Err(WriteError::NoSuchDatabase));
+    let eventual = read(Consistency::Eventual);
+    assert!(music.get_with("cher", "x", &eventual).await.is_err());
     world.cluster.start_node(N1).await.unwrap();
     let partition = music.partition_of("cher");
     eventually("logs and stores are empty", || {
@@ -154,7 +159,10 @@ async fn a_dropped_database_leaves_nothing_behind() {
     })
     .await;
     let reborn = world.music(2).await;
-    assert_ne!((reborn.database.id, reborn.database.uuid), (music.database.id, music.database.uuid));
+    assert_ne!(
+        (reborn.database.id, reborn.database.uuid),
+        (music.database.id, music.database.uuid)
+    );
     assert_eq!(reborn.get("cher", "x").await, None);
     reborn.put("cher", "x", "{}").await.unwrap();
 }

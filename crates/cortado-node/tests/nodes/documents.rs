@@ -17,7 +17,10 @@ async fn a_document_is_read_back_at_every_level() {
     for level in [Consistency::Strong, Consistency::Strict] {
         let served = music.get_with("cher", "believe", &read(level)).await.unwrap();
         let found = served.value.unwrap();
-        assert_eq!((found.etag, found.scn, served.role), (written.etag, written.scn, ServedRole::Leader));
+        assert_eq!(
+            (found.etag, found.scn, served.role),
+            (written.etag, written.scn, ServedRole::Leader)
+        );
         assert!(served.applied >= written.scn);
     }
     let session = ReadOptions { at_least: Some(written.scn), ..read(Consistency::Session) };
@@ -84,8 +87,7 @@ async fn deleting_nothing_is_no_write() {
     let world = World::start().await;
     let music = world.music(1).await;
     let written = music.put("cher", "believe", "{}").await.unwrap();
-    let delete =
-        |title| music.operation(key("cher", title), Action::Delete, Condition::default());
+    let delete = |title| music.operation(key("cher", title), Action::Delete, Condition::default());
     let missing = music.write(vec![delete("closer")], Some(idempotency("d", 1))).await.unwrap();
     assert_eq!((missing.results.as_slice(), missing.scn), (&[Done::Missing][..], written.scn));
     let deleted = music.write(vec![delete("believe")], Some(idempotency("d", 1))).await.unwrap();
@@ -154,10 +156,8 @@ async fn collections_tables_and_batches_show_every_document_once() {
     let wanted = [("cher", "t3"), ("nobody", "t1"), ("elo", "t0"), ("cher", "t9")];
     let keys: Vec<_> =
         wanted.iter().map(|(artist, title)| (music.album.id, key(artist, title))).collect();
-    let found = music
-        .gateway
-        .batch_get(&music.database, &keys, |_| None, &read(Consistency::Strong))
-        .await;
+    let found =
+        music.gateway.batch_get(&music.database, &keys, |_| None, &read(Consistency::Strong)).await;
     let found: Vec<_> = found.into_iter().map(|served| served.unwrap().value.is_some()).collect();
     assert_eq!(found, [true, false, true, false]);
 }
@@ -217,7 +217,10 @@ async fn writes_of_many_clients_are_all_there_on_every_replica() {
         tokio::spawn(async move {
             for number in 0..50 {
                 let value = format!("{{\"n\":{number}}}");
-                music.put(&format!("w{writer}"), &format!("{}", number % 10), &value).await.unwrap();
+                music
+                    .put(&format!("w{writer}"), &format!("{}", number % 10), &value)
+                    .await
+                    .unwrap();
             }
         })
     });

@@ -61,7 +61,7 @@ impl Load {
     }
 }
 
-fn metric(gateway: &Gateway, name: &str) -> u64 {
+pub(crate) fn metric(gateway: &Gateway, name: &str) -> u64 {
     let mut text = String::new();
     gateway.write_metrics(&mut text);
     let samples = text.lines().filter(|line| line.starts_with(name));
@@ -169,7 +169,8 @@ async fn the_dead_and_the_unknown_are_refused_by_name() {
     let music = world.music(1).await;
     assert!(matches!(world.cluster.kill(NodeId(4)).await, Err(NodeError::NoSuchNode)));
     assert!(matches!(world.cluster.start_node(N1).await, Err(NodeError::AlreadyRunning)));
-    let to_nobody = world.gateway.hand_off(&music.database, 0, Some(NodeId(4)), crate::world::deadline());
+    let to_nobody =
+        world.gateway.hand_off(&music.database, 0, Some(NodeId(4)), crate::world::deadline());
     assert_eq!(to_nobody.await, Err(AdminError::NoSuchNode));
     let nowhere = world.gateway.hand_off(&music.database, 1, None, crate::world::deadline());
     assert_eq!(nowhere.await, Err(AdminError::NoSuchPartition));

@@ -1,5 +1,7 @@
 //! Three nodes in one process, through the gateway alone: what clients were promised, kept.
 
+#![allow(clippy::unwrap_used, reason = "a failed step of a story is a failed test")]
+
 mod world;
 mod documents;
 mod failovers;

@@ -10,13 +10,11 @@ use cortado_node::{
     RawSettings, ReadError, ReadOptions, Served, StoreFactory, Table, WriteError, WriteRequest,
     Written,
 };
-use cortado_store::{
-    Batch, MemoryStore, SnapshotEntry, Store, StoreError, StoredDocument, View,
-};
+use cortado_store::{Batch, MemoryStore, SnapshotEntry, Store, StoreError, StoredDocument, View};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, interval};
 
 pub(crate) const N1: NodeId = NodeId(1);
 pub(crate) const N2: NodeId = NodeId(2);
@@ -202,7 +200,12 @@ impl Music {
         Music::of(&world.gateway, Arc::clone(catalog.database("music").unwrap()))
     }
 
-    pub(crate) fn operation(&self, key: DocumentKey, action: Action, condition: Condition) -> Operation {
+    pub(crate) fn operation(
+        &self,
+        key: DocumentKey,
+        action: Action,
+        condition: Condition,
+    ) -> Operation {
         Operation { table: self.album.id, key, action, condition }
     }
 
@@ -220,7 +223,12 @@ impl Music {
         self.gateway.write(&self.database, request).await
     }
 
-    pub(crate) async fn put(&self, artist: &str, title: &str, value: &str) -> Result<Written, WriteError> {
+    pub(crate) async fn put(
+        &self,
+        artist: &str,
+        title: &str,
+        value: &str,
+    ) -> Result<Written, WriteError> {
         self.write(vec![self.putting(artist, title, value)], None).await
     }
 
@@ -272,14 +280,19 @@ impl Music {
 /// Waits until `holds`, looking again and again.
 pub(crate) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let give_up_at = deadline();
+    let mut look_again = interval(Duration::from_millis(5));
     while !holds() {
         assert!(Instant::now() < give_up_at, "not so after {PATIENCE:?}: {what}");
-        sleep(Duration::from_millis(5)).await;
+        look_again.tick().await;
     }
 }
 
 /// What a node's store holds of a partition's documents: key and value.
-pub(crate) fn stored(store: &MemoryStore, music: &Music, partition: PartitionId) -> Vec<(String, String)> {
+pub(crate) fn stored(
+    store: &MemoryStore,
+    music: &Music,
+    partition: PartitionId,
+) -> Vec<(String, String)> {
     let view = store.view(partition).unwrap();
     let range = cortado_store::ScanRange {
         table: music.album.id,

@@ -2,7 +2,7 @@
 //!
 //! Decides nothing about runs: the library does. Start reading at [`main`].
 
-use cortado_sim::{Coverage, Mutant, Report, Scenario, Telling, simulate};
+use cortado_sim::{Coverage, Judge, Mutant, Order, Report, Scenario, Telling, simulate};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -29,13 +29,13 @@ Usage: sim --seeds N [--from S] [--scenario NAME]
   --scenarios      list the scenarios";
 
 fn main() -> ExitCode {
-    match Order::parse(std::env::args().skip(1)) {
-        Ok(Order::List) => {
+    match Command::parse(std::env::args().skip(1)) {
+        Ok(Command::List) => {
             Scenario::ALL.iter().for_each(|scenario| println!("{scenario}"));
             ExitCode::SUCCESS
         }
-        Ok(Order::One { seed, choice, trace }) => run_one(seed, choice, trace),
-        Ok(Order::Many { from, seeds, choice }) => run_many(from, seeds, choice),
+        Ok(Command::One { seed, choice, trace }) => run_one(seed, choice, trace),
+        Ok(Command::Many { from, seeds, choice }) => run_many(from, seeds, choice),
         Err(why) => {
             eprintln!("sim: {why}\n\n{USAGE}");
             ExitCode::from(2)
@@ -44,7 +44,7 @@ fn main() -> ExitCode {
 }
 
 /// What the command line asks for.
-enum Order {
+enum Command {
     List,
     One { seed: u64, choice: Choice, trace: bool },
     Many { from: u64, seeds: u64, choice: Choice },
@@ -57,14 +57,14 @@ struct Choice {
     mutant: Option<Mutant>,
 }
 
-impl Order {
-    fn parse(mut words: impl Iterator<Item = String>) -> Result<Order, String> {
+impl Command {
+    fn parse(mut words: impl Iterator<Item = String>) -> Result<Command, String> {
         let (mut seeds, mut seed, mut from, mut trace) = (None, None, 0, false);
         let mut choice = Choice::default();
         while let Some(word) = words.next() {
             let mut value = || words.next().ok_or(format!("{word} needs a value"));
             match word.as_str() {
-                "--scenarios" => return Ok(Order::List),
+                "--scenarios" => return Ok(Command::List),
                 "--trace" => trace = true,
                 "--seeds" => seeds = Some(number(&value()?)?),
                 "--seed" => seed = Some(number(&value()?)?),
@@ -83,8 +83,8 @@ impl Order {
             }
         }
         match (seeds, seed) {
-            (None, Some(seed)) => Ok(Order::One { seed, choice, trace }),
-            (Some(seeds), None) => Ok(Order::Many { from, seeds, choice }),
+            (None, Some(seed)) => Ok(Command::One { seed, choice, trace }),
+            (Some(seeds), None) => Ok(Command::Many { from, seeds, choice }),
             (None, None) | (Some(_), Some(_)) => Err("either --seed or --seeds".to_owned()),
         }
     }
@@ -97,7 +97,8 @@ fn number(text: &str) -> Result<u64, String> {
 /// Runs a seed; a panic of what it drives is a failure like any other.
 fn run_seed(seed: u64, choice: Choice, telling: Telling) -> Result<Report, String> {
     let scenario = choice.scenario.unwrap_or_else(|| Scenario::of_seed(seed));
-    let run = AssertUnwindSafe(|| simulate(seed, scenario, choice.mutant, telling));
+    let order = Order { seed, scenario, mutant: choice.mutant, judge: Judge::All };
+    let run = AssertUnwindSafe(|| simulate(&order, telling));
     catch_unwind(run).map_err(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
@@ -119,6 +120,7 @@ fn run_one(seed: u64, choice: Choice, trace: bool) -> ExitCode {
     ExitCode::SUCCESS
 }
 
+#[expect(clippy::disallowed_methods, reason = "tells how long it took, decides nothing")]
 fn run_many(from: u64, seeds: u64, choice: Choice) -> ExitCode {
     let started = Instant::now();
     let next = AtomicU64::new(from);

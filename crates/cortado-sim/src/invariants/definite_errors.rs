@@ -39,7 +39,8 @@ impl Denied {
     pub fn check_newest(&self, truth: &Truth) -> Result<(), Violation> {
         let Some(newest) = truth.transactions.last() else { return Ok(()) };
         let attempt = AttemptId::of(&newest.transaction);
-        let Some((attempt, answer)) = attempt.and_then(|id| self.attempts.get_key_value(&id)) else {
+        let Some((attempt, answer)) = attempt.and_then(|id| self.attempts.get_key_value(&id))
+        else {
             return Ok(());
         };
         let details = format!("{attempt:?} was answered {answer}, then accepted at {}", newest.scn);

@@ -48,8 +48,7 @@ impl Handoff {
 }
 
 fn check_order(before: Milestone, newest: Milestone) -> Result<(), Violation> {
-    let opens = newest.kind == Kind::Claim
-        && newest.scn.generation == before.scn.generation.next();
+    let opens = newest.kind == Kind::Claim && newest.scn.generation == before.scn.generation.next();
     if before.kind == Kind::StepDown && !opens {
         let details = format!("{} follows the step-down {}", newest.scn, before.scn);
         return Err(Violation::new(NAME, details));

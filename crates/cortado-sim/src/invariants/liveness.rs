@@ -8,8 +8,8 @@ use crate::violation::Violation;
 const NAME: &str = "liveness";
 
 /// From the end of the faults until all kinds of service work again. Covers the longest lateness
-/// of an append, of a restart and of a detection.
-pub const SERVED_US_MAX: u64 = 15 * SECOND;
+/// of an append, of a restart, and of a detection that has backed off after many wrong guesses.
+pub const SERVED_US_MAX: u64 = 30 * SECOND;
 /// From the end of all requests until nothing is under way any more.
 pub const QUIET_US_MAX: u64 = 15 * SECOND;
 

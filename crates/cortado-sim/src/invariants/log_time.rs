@@ -1,7 +1,7 @@
 //! Log time never goes back, and no two transactions of a partition share an etag.
 //!
-//! A claimant cannot know what its claim will follow, so claims may name an earlier time; everything
-//! else names one that is no earlier than any before it.
+//! A claimant cannot know what its claim will follow, so claims may name an earlier time; all else
+//! names one that is no earlier than any before it.
 
 use crate::truth::{Kind, Truth};
 use crate::violation::Violation;

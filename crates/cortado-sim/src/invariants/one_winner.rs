@@ -25,7 +25,8 @@ pub fn check_claim(
     match truth.winners.get(&generation) {
         Some((winner, _)) if *winner == node => Ok(()),
         winner => {
-            let details = format!("a replica believes that {node} won {generation}, not {winner:?}");
+            let details =
+                format!("a replica believes that {node} won {generation}, not {winner:?}");
             Err(Violation::new(NAME, details))
         }
     }

@@ -4,7 +4,7 @@
 
 use super::{Due, Phase, World};
 use crate::client::TRIES_MAX;
-use crate::coverage::Fault;
+use crate::coverage::{Fault, Sight};
 use crate::documents::{AttemptId, ValueId};
 use crate::driver::Ask;
 use crate::history::{Action, Attempt, Level, Operation, Reply};
@@ -106,7 +106,12 @@ impl World {
             (Action::Read { level, keys, token }, Reply::Values { scn, values }) => {
                 let seen = sessions::check_state(&known.truth, *scn, keys, values);
                 let in_time = match level {
-                    Level::Strong if !self.plan.clocks_are_sound() => Ok(()),
+                    Level::Strong if !self.plan.clocks_are_sound() => {
+                        if *scn < wanted.last().floor {
+                            self.coverage.sight(Sight::StaleUnderDrift);
+                        }
+                        Ok(())
+                    }
                     Level::Strong | Level::Strict => {
                         known.floor.finish(wanted.last().floor, *scn, &what)
                     }
@@ -161,7 +166,7 @@ impl World {
             Action::Read { level: Level::Strong | Level::Strict, .. } => self.plan.is_local(),
         };
         // A client that asks the wrong node must not be served by it: some always do.
-        if anywhere || self.random.below(8) == 0 {
+        if anywhere || self.random.below(6) == 0 {
             self.random.index(self.nodes.len())
         } else {
             self.clients[client].leaders[partition]

@@ -2,8 +2,9 @@
 //!
 //! Costs availability when it is wrong, never consistency. Start reading at [`World::detect`].
 
-use super::{Address, Due, World};
+use super::{Address, World};
 use crate::driver::{Job, Suspicion};
+use crate::plan::Policy;
 use crate::time::MILLI;
 use cortado_replica::{Event, Input, Role};
 
@@ -15,20 +16,22 @@ const RANK_US: u64 = 25 * MILLI;
 impl World {
     /// A node looks after the leaders of its partitions, again and again.
     pub(super) fn detect(&mut self, node: usize) {
-        let again_us = self.random.between(10, 30) * MILLI;
-        self.put(again_us, Due::Detect { node });
+        let again_us = self.plan_next_look(node);
         if !self.nodes[node].is_running() {
             return;
         }
         for partition in 0..self.plan.partitions {
             let driver = self.nodes[node].driver(partition);
             let incarnation = driver.map(|driver| driver.incarnation);
-            if let Some(incarnation) = incarnation.filter(|_| self.log.end(partition).0 == 0) {
+            if let Some(incarnation) = incarnation.filter(|_| self.lacks_genesis(node, partition)) {
                 self.open_log(Address { node, partition, incarnation });
             }
-            if self.should_claim(node, partition) {
+            if self.plan.policy == Policy::Simple && self.should_claim(node, partition) {
                 self.claim(node, partition);
             }
+        }
+        if self.plan.policy == Policy::Cluster {
+            self.look_around(node, again_us);
         }
     }
 
@@ -55,7 +58,7 @@ impl World {
             Event::SteppedDown { to, .. } => {
                 driver.suspicion = Suspicion { heard_at: now, ..Suspicion::default() };
                 let me = self.nodes[from.node].id;
-                if *to == Some(me) {
+                if *to == Some(me) && self.plan.policy == Policy::Simple {
                     self.claim_after_step_down(from);
                 }
             }
@@ -89,6 +92,14 @@ impl World {
         let rank = (node + partition + generation) % nodes;
         let due = since.plus(RANK_US * (1 + rank as u64));
         now >= due && now >= driver.suspicion.not_before && driver.replica.fold().begun
+    }
+
+    /// Whether a replica has folded its whole log and not found its first record.
+    fn lacks_genesis(&self, node: usize, partition: usize) -> bool {
+        self.nodes[node].driver(partition).is_some_and(|driver| {
+            let fold = driver.replica.fold();
+            !fold.begun && fold.next_offset == self.log.end(partition)
+        })
     }
 
     /// What this node's detectors say about the partition's leader.

@@ -1,4 +1,4 @@
-//! The driver's duties: one input at a time, then its effects in order; anything may happen between.
+//! The driver's duties: an input, then its effects in order; anything may happen in between.
 //!
 //! Start reading at [`World::run_driver`].
 //! Source: docs/protocols/replication.md, "Duties of the driver".
@@ -155,6 +155,11 @@ impl World {
                 self.put(delay_us, Due::EndAsk { to: here });
                 None
             }
+            Effect::Apply(_) if self.strikes(Fault::StoreFails) => {
+                // The replica's state is ahead of what its store will ever have.
+                self.rebuild(here);
+                None
+            }
             Effect::Apply(apply) => {
                 self.apply(node, partition, &apply);
                 Some(BoundaryPoint::AfterApply)
@@ -204,10 +209,8 @@ impl World {
 
     /// Whether the node dies or stops at `point`. Places that are rarely come to are not safer.
     fn befalls(&mut self, node: usize, point: BoundaryPoint) -> bool {
-        let actions = [
-            (Fault::NodeCrash, BoundaryAction::Crash),
-            (Fault::NodePause, BoundaryAction::Pause),
-        ];
+        let actions =
+            [(Fault::NodeCrash, BoundaryAction::Crash), (Fault::NodePause, BoundaryAction::Pause)];
         for (fault, action) in actions {
             let PerMillion(chance) = self.plan.chance(fault);
             let chance = PerMillion(chance * point.weight());

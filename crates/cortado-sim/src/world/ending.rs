@@ -64,7 +64,7 @@ impl World {
             })
         };
         // The generator's next number depends on every decision that was ever drawn.
-        let last_draw = self.random.next();
+        let last_draw = self.random.draw();
         self.trace.mix(last_draw);
         let won = self.partitions.iter().map(|known| known.truth.winners.len() as u64);
         Report {

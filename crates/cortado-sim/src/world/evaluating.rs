@@ -201,13 +201,7 @@ impl World {
         self.answer_early(node, partition, request);
     }
 
-    fn wait_for(
-        &mut self,
-        node: usize,
-        partition: usize,
-        ask: &Ask,
-        what: Purpose,
-    ) -> RequestId {
+    fn wait_for(&mut self, node: usize, partition: usize, ask: &Ask, what: Purpose) -> RequestId {
         let request = RequestId(self.next_number());
         let client = Some((ask.client, ask.attempt));
         if let Some(driver) = self.nodes[node].driver_mut(partition) {

@@ -11,9 +11,7 @@ use crate::node::{LogHealth, Process};
 use crate::store::Store;
 use crate::time::MILLI;
 use cortado_model::Incarnation;
-use cortado_replica::{
-    AppendToken, FoldState, Identity, Replica, Role, Settings, genesis_record,
-};
+use cortado_replica::{AppendToken, FoldState, Identity, Replica, Role, Settings, genesis_record};
 
 impl World {
     /// A process starts where its disk says; one that lives already goes on.
@@ -21,15 +19,23 @@ impl World {
         if self.nodes[node].process.is_some() {
             return;
         }
-        let mut incarnation = Incarnation(self.next_number());
+        let mut incarnation = Incarnation(self.next_number() << 16);
         if self.is(Mutant::KeepsIncarnation) {
             incarnation = *self.nodes[node].first_incarnation.get_or_insert(incarnation);
         }
+        let watch = self.new_watch(node);
         let drivers = (0..self.plan.partitions)
             .map(|partition| self.new_driver(node, partition, incarnation))
             .collect();
-        self.nodes[node].process =
-            Some(Process { incarnation, drivers, paused: None, pauses: 0, log: LogHealth::Well });
+        self.nodes[node].process = Some(Process {
+            incarnation,
+            drivers,
+            paused: None,
+            pauses: 0,
+            log: LogHealth::Well,
+            watch,
+            lives: 0,
+        });
         for partition in 0..self.plan.partitions {
             self.introduce(Address { node, partition, incarnation });
         }
@@ -121,21 +127,30 @@ impl World {
         if !reaches || self.strikes(Fault::SnapshotBroken) {
             return self.look_for_snapshot(to);
         }
-        let Address { node, partition, .. } = to;
-        let image = self.nodes[from.node].disk[partition].image().clone();
-        self.nodes[node].disk[partition].install(image);
-        // What the replica was is over: whatever it sent must not be taken for this life's.
-        let incarnation = match self.is(Mutant::KeepsIncarnation) {
-            true => to.incarnation,
-            false => Incarnation(self.next_number()),
-        };
-        let clients = self.driver_at(to).map(Driver::take_clients).unwrap_or_default();
+        let image = self.nodes[from.node].disk[to.partition].image().clone();
+        self.nodes[to.node].disk[to.partition].install(image);
+        self.coverage.sight(Sight::Resynced);
+        self.rebuild(to);
+    }
+
+    /// Builds a replica anew from its store, inside its living process.
+    ///
+    /// What it was is over: nothing that it has sent must be taken for this life's, so the new life
+    /// has an incarnation of its own.
+    pub(super) fn rebuild(&mut self, old: Address) {
+        let Address { node, partition, .. } = old;
+        let Some(driver) = self.driver_at(old) else { return };
+        let clients = driver.take_clients();
         self.hang_up(partition, clients);
+        let keeps = self.is(Mutant::KeepsIncarnation) || self.is(Mutant::RebuildsAsItself);
+        let Some(process) = &mut self.nodes[node].process else { return };
+        process.lives += u64::from(!keeps);
+        let incarnation = Incarnation(process.incarnation.0 + process.lives);
         let driver = self.new_driver(node, partition, incarnation);
         if let Some(process) = &mut self.nodes[node].process {
             process.drivers[partition] = driver;
         }
-        self.coverage.sight(Sight::Resynced);
+        self.coverage.sight(Sight::Rebuilt);
         self.introduce(Address { node, partition, incarnation });
     }
 

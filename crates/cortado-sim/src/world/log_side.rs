@@ -34,6 +34,7 @@ pub(super) struct LogSide {
 /// An append on its way.
 #[derive(Debug)]
 struct Transit {
+    sent_at: Moment,
     from: Address,
     token: AppendToken,
     records: Vec<Bytes>,
@@ -68,23 +69,23 @@ impl LogSide {
 impl World {
     /// Puts an append in line: of two calls of one driver, the first one arrives first.
     pub(super) fn send_append(&mut self, from: Address, token: AppendToken, records: Vec<Bytes>) {
-        let number = self.next_number();
+        let (number, sent_at) = (self.next_number(), self.now);
         let delay_us = self.delay();
         let lane = self.log.lanes.entry((from.node, from.partition)).or_default();
         let at = self.now.plus(delay_us).max(lane.plus(1));
         *lane = at;
-        self.log.in_transit.insert(number, Transit { from, token, records });
+        self.log.in_transit.insert(number, Transit { sent_at, from, token, records });
         self.schedule.put(at, Due::AppendArrives(number));
     }
 
     pub(super) fn append_arrives(&mut self, number: u64) {
         let Some(transit) = self.log.in_transit.remove(&number) else { return };
-        let Transit { from, token, records } = transit;
+        let Transit { sent_at, from, token, records } = transit;
         let posthumous = self.driver_at(from).is_none();
         if posthumous && self.random.coin() {
             return; // It was still inside the process that died.
         }
-        let (answer, after_us) = self.receive(from, records);
+        let (answer, after_us) = self.receive(from, sent_at, records);
         if posthumous && answer.is_ok() {
             self.coverage.sight(Sight::LandedPosthumously);
         }
@@ -102,6 +103,9 @@ impl World {
         token: AppendToken,
         answer: Result<LogOffset, AppendFailure>,
     ) {
+        if self.heartbeat_answered(to, token, answer.is_ok()) {
+            return;
+        }
         if answer.is_ok() && self.is(Mutant::AnswersWhenAppended) {
             self.answer_appended(to, token);
         }
@@ -213,13 +217,18 @@ impl World {
     }
 
     /// What the log does with an append that has reached it, or has not.
-    fn receive(&mut self, from: Address, records: Vec<Bytes>) -> Answered {
+    fn receive(&mut self, from: Address, sent_at: Moment, records: Vec<Bytes>) -> Answered {
         match self.log_health(from) {
-            LogHealth::Unusable => return (Err(AppendFailure::Unusable), MILLI),
+            LogHealth::Unusable { since } if since < sent_at => {
+                return (Err(AppendFailure::Unusable), MILLI);
+            }
+            // With the append that broke it fails whatever was handed over before.
+            LogHealth::Unusable { .. } => return self.break_log(from, records),
             LogHealth::Breaking => return self.break_log(from, records),
             LogHealth::Well => {}
         }
-        if self.log.outage_until > self.now || self.nodes[from.node].path.appends_cut_until > self.now
+        if self.log.outage_until > self.now
+            || self.nodes[from.node].path.appends_cut_until > self.now
         {
             return self.lose(from, records);
         }
@@ -263,10 +272,13 @@ impl World {
 
     /// The append that breaks a process's log: nobody can say what became of it.
     fn break_log(&mut self, from: Address, records: Vec<Bytes>) -> Answered {
-        if let Some(process) = &mut self.nodes[from.node].process {
-            process.log = LogHealth::Unusable;
+        let since = self.now;
+        if let Some(process) = &mut self.nodes[from.node].process
+            && process.log == LogHealth::Breaking
+        {
+            process.log = LogHealth::Unusable { since };
+            self.plan_replacement(from.node);
         }
-        self.plan_replacement(from.node);
         match self.random.below(3) {
             0 => drop(records),
             1 => {

@@ -157,6 +157,7 @@ impl World {
             | Fault::ReplyLost
             | Fault::ClientDeadline
             | Fault::SuffixLost
+            | Fault::StoreFails
             | Fault::SnapshotBroken => return false,
         }
         true
@@ -185,9 +186,9 @@ impl World {
 
     fn suspect_wrongly(&mut self, node: usize) -> bool {
         let partition = self.random.index(self.plan.partitions);
-        let follows = self.nodes[node].driver(partition).is_some_and(|driver| {
-            driver.replica.role() == Role::Follower && !driver.resyncing
-        });
+        let follows = self.nodes[node]
+            .driver(partition)
+            .is_some_and(|driver| driver.replica.role() == Role::Follower && !driver.resyncing);
         if follows {
             self.claim(node, partition);
         }
@@ -204,6 +205,9 @@ impl World {
         // The most delicate record to lose sight of is the last one of a leadership.
         if self.plan.scenario == Scenario::Unusable && self.random.coin() {
             self.break_next_append(leader);
+            let blind_us = self.random.between(1, 600) * MILLI;
+            self.nodes[leader].path.reads_cut_until = self.now.plus(blind_us);
+            self.coverage.fault(Fault::CutRead);
         }
         let others = self.nodes.len() as u64 - 1;
         let step = self.random.between(1, others) as usize;

@@ -48,6 +48,7 @@ impl World {
     pub(super) fn observe_event(&mut self, from: Address, event: Event) {
         let Address { node, partition, incarnation } = from;
         self.suspect_less(from, &event);
+        self.take_evidence(from, &event);
         let known = &mut self.partitions[partition];
         let result = match event {
             Event::NewGeneration { generation, leader, .. } => {

@@ -36,11 +36,7 @@ impl World {
     }
 
     /// For a planted bug: answers the writes of an append that the log has taken.
-    pub(super) fn answer_appended(
-        &mut self,
-        to: Address,
-        token: AppendToken,
-    ) {
+    pub(super) fn answer_appended(&mut self, to: Address, token: AppendToken) {
         let Some(driver) = self.driver_at(to) else { return };
         for (request, scn) in driver.appended.remove(&token).unwrap_or_default() {
             let waiting = self.driver_at(to).and_then(|driver| driver.take_waiting(request));

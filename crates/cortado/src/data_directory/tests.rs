@@ -44,9 +44,9 @@ fn a_folder_is_used_once_at_a_time() {
 fn other_peoples_folders_are_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("letter.txt"), "x").unwrap();
-    check_refused(folder.path(), "holds other files");
+    check_refused(folder.path(), "holds other files (letter.txt)");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-    check_refused(&folder.path().join("letter.txt"), "choose another path");
+    check_refused(&folder.path().join("letter.txt"), "is not a directory");
 }
 
 #[test]

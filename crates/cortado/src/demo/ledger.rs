@@ -1,7 +1,7 @@
 //! What must be true of every document that the workload writes.
 //!
-//! A document holds a number that its only writer counts up, so that it is a register whose reads can
-//! be judged at once. Start reading at [`Register`].
+//! A document holds a number that its only writer counts up, so that it is a register whose reads
+//! can be judged at once. Start reading at [`Register`].
 
 use super::{DATABASE, PARTITIONS, PLACES};
 use crate::failure::Failure;

@@ -71,9 +71,9 @@ fn groups() -> Result<Vec<Vec<(Place<'static>, &'static RawValue)>>, Failure> {
     for line in SAMPLE.lines() {
         let place: Place<'static> = serde_json::from_str(line).map_err(Failure::new)?;
         let value: &'static RawValue = serde_json::from_str(line).map_err(Failure::new)?;
-        let last = groups.last_mut().filter(|group| {
-            group.len() < GROUP && group[0].0.country == place.country
-        });
+        let last = groups
+            .last_mut()
+            .filter(|group| group.len() < GROUP && group[0].0.country == place.country);
         match last {
             Some(group) => group.push((place, value)),
             None => groups.push(vec![(place, value)]),
@@ -105,9 +105,9 @@ pub(super) async fn await_leaders(client: &Client) -> Result<(), Failure> {
     let begun = Instant::now();
     loop {
         let partitions = client.partitions(DATABASE).await?.partitions;
-        let is_settled = partitions.iter().all(|partition| {
-            partition.leader.is_some() && partition.leader == partition.preferred
-        });
+        let is_settled = partitions
+            .iter()
+            .all(|partition| partition.leader.is_some() && partition.leader == partition.preferred);
         // Where the leaders are is for the eye: the audit does not need it.
         if is_settled || begun.elapsed() > LEADERS_MAX {
             return Ok(());

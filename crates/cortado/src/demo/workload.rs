@@ -56,7 +56,9 @@ pub(super) struct Write {
 /// How a write ended for its client.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Fate {
-    Acknowledged { at: Instant },
+    Acknowledged {
+        at: Instant,
+    },
     /// Definitely not done.
     Refused,
     /// Perhaps done.

@@ -6,7 +6,7 @@ use crate::data_directory::{DataDirectory, LOG_FOLDER, store_folder};
 use crate::failure::Failure;
 use crate::log_verification::with_causes;
 use crate::settings::Settings;
-use shim::{Options, Server};
+use cortado_http::{Options, Server};
 use cortado_log_embedded::{EmbeddedLog, OpenError as LogOpenError, Settings as LogSettings};
 use cortado_model::NodeId;
 use cortado_node::{Cluster, Components, NodeError, RawSettings, StartError, StoreFactory};
@@ -53,16 +53,16 @@ impl Running {
         let checked = raw.validate().map_err(Failure::usage)?;
         let shared: Arc<dyn cortado_log::Log> = Arc::clone(&log) as Arc<dyn cortado_log::Log>;
         let components = Components { log: shared, stores };
-        let cluster =
-            Cluster::start(checked, components).await.map_err(|error| not_started(&error, &data))?;
+        let cluster = Cluster::start(checked, components)
+            .await
+            .map_err(|error| not_started(&error, &data))?;
         let identity = cluster.gateway().catalog().cluster().to_string();
         if let Err(failure) = data.belongs_to(&identity) {
             cluster.shutdown().await;
             return Err(failure);
         }
         let options = Options { dev: true, ..Options::default() };
-        let server =
-            Server::start(listener, cluster.gateway(), options).map_err(Failure::new)?;
+        let server = Server::start(listener, cluster.gateway(), options).map_err(Failure::new)?;
         info!(%address, nodes, data = %data.path().display(), "server started");
         Ok(Running { server, cluster, log, nodes, data })
     }
@@ -100,8 +100,9 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
     TcpListener::bind(address).await.map_err(|error| {
         let failure = Failure::new(format!("cannot listen on {address}: {error}"));
         match error.kind() {
-            ErrorKind::AddrInUse => failure
-                .next("another server has it: stop that one, or use --listen 127.0.0.1:0"),
+            ErrorKind::AddrInUse => {
+                failure.next("another server has it: stop that one, or use --listen 127.0.0.1:0")
+            }
             ErrorKind::PermissionDenied => {
                 failure.next("ports below 1024 are not everybody's: --listen 127.0.0.1:0")
             }
@@ -196,7 +197,3 @@ fn store_error(error: &StoreOpenError) -> StoreError {
         | StoreOpenError::Failed { .. } => StoreError::Failed { why },
     }
 }
-
-mod shim { use std::net::SocketAddr; use tokio::net::TcpListener; use cortado_node::Gateway; use std::time::Duration;
-#[derive(Default)] pub struct Options { pub dev: bool, pub hosts: Vec<String> } pub struct Server(SocketAddr);
-impl Server { pub fn start(l: TcpListener, _g: Gateway, _o: Options) -> std::io::Result<Server> { Ok(Server(l.local_addr()?)) } pub fn address(&self)->SocketAddr{self.0} pub async fn shutdown(self,_d:Duration){} } }

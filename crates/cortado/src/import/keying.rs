@@ -134,7 +134,10 @@ struct ExportedLine<'a> {
 
 fn exported(text: &str) -> Result<Document, String> {
     let line: ExportedLine<'_> = serde_json::from_str(text).map_err(|error| {
-        format!("it is no line of `cortado export`: {}; name a table as DB/TABLE", no_object(&error))
+        format!(
+            "it is no line of `cortado export`: {}; name a table as DB/TABLE",
+            no_object(&error)
+        )
     })?;
     Ok(Document { table: line.table.into(), key: line.key, value: line.value.get().into() })
 }

@@ -21,7 +21,8 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 
-/// Documents of one transaction. More make each one slower to refuse and repeat, fewer cost requests.
+/// Documents of one transaction. More make each one slower to refuse and repeat, fewer cost
+/// requests.
 const GROUP_DOCUMENTS_MAX: usize = 100;
 /// Bytes of one transaction's values, unless a single document is longer.
 const GROUP_BYTES_MAX: usize = 512 << 10;
@@ -108,7 +109,8 @@ impl Entrance {
     ///
     /// Answers false when the lane is gone: the import has failed.
     pub(crate) fn put(&self, mut item: Item) -> bool {
-        // At least 1, so that the count of documents is bounded too; a piece is shorter than KIB_MAX.
+        // At least 1, so that the count of documents is bounded too; a piece is shorter than
+        // KIB_MAX.
         let kib = u32::try_from(item.document.value.len() / 1024 + 1).unwrap_or(u32::MAX);
         let lane = &self.lanes[lane_of(&item.document, self.lanes.len())];
         let room = Arc::clone(&self.room).acquire_many_owned(kib);

@@ -100,8 +100,11 @@ impl<R: Read> Pieces<R> {
 
     fn find_form(&mut self) -> Result<Form, ReadFailure> {
         const BYTE_ORDER_MARK: [u8; 3] = [0xef, 0xbb, 0xbf];
-        if self.buffer()?.starts_with(&BYTE_ORDER_MARK) {
-            self.consume(3);
+        // Byte by byte, since a read may end anywhere. What only begins like it is no JSON anyway.
+        for byte in BYTE_ORDER_MARK {
+            if self.buffer()?.first() == Some(&byte) {
+                self.consume(1);
+            }
         }
         match self.skip_space()? {
             None => Ok(Form::Ended),

@@ -1,7 +1,7 @@
 //! One HTTP/1.1 connection, written by hand so that a test sees exactly what was answered.
 
 use serde_json::Value;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
 
 /// A kept-alive connection that is opened again when it has ended.

@@ -1,0 +1,155 @@
+//! Connections end when they should, and not before.
+
+use crate::world::{World, put_head, request};
+use cortado_http::Limits;
+use std::time::{Duration, Instant};
+
+const SHORT: Duration = Duration::from_millis(150);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_head_that_does_not_come_is_not_waited_for() {
+    let world = World::with(Limits { head_time: SHORT, ..Limits::default() }).await;
+    for start in ["", "P", "PRI * HT", "GET / HTTP/1.1\r\nHost:", "\r\n\r\n"] {
+        let mut client = world.connect().await;
+        let before = Instant::now();
+        client.send(start.as_bytes()).await;
+        client.reply(false).await.refused(408, "request_timeout");
+        assert!(client.is_closed().await, "{start:?}");
+        assert!(before.elapsed() >= SHORT);
+    }
+    // A whole request first, then the beginning of a second one.
+    let mut client = world.connect().await;
+    assert_eq!(client.ask("GET /healthz", "").await.status, 200);
+    client.send(b"GET /hea").await;
+    client.reply(false).await.refused(408, "request_timeout");
+    // Byte after byte does not help.
+    let mut client = world.connect().await;
+    let text = request("GET /healthz", "");
+    let mut pace = tokio::time::interval(SHORT / 10);
+    let dribble = async {
+        for byte in text.iter().cycle() {
+            client.send(&[*byte]).await;
+            pace.tick().await;
+            if client.try_reply().await.is_some_and(|status| status == 408) {
+                break;
+            }
+        }
+    };
+    dribble.await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_that_does_not_come_is_not_waited_for() {
+    let world = World::with(Limits { body_time: SHORT, ..Limits::default() }).await;
+    let mut client = world.connect().await;
+    client.send(format!("{}{{", put_head("Content-Length: 9")).as_bytes()).await;
+    client.reply(false).await.not_done(408, "request_timeout");
+    assert!(client.is_closed().await);
+    world.get("/v1/music/fan/x").await.refused(404, "no_such_document");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_idle_connection_is_closed_and_a_busy_one_is_not() {
+    let limits =
+        Limits { idle_time: SHORT, heartbeat_time: Duration::from_millis(10), ..Limits::default() };
+    let world = World::with(limits).await;
+    let mut idle = world.connect().await;
+    assert_eq!(idle.ask("GET /healthz", "").await.status, 200);
+    let mut busy = world.connect().await;
+    busy.send(&request("GET /v1/music:changes?partition=0&wait=1000", "")).await;
+    assert_eq!(busy.head().await.status, 200);
+    assert!(idle.is_closed().await, "without a word");
+    let mut pieces = 0;
+    while busy.chunk().await.is_some() {
+        pieces += 1;
+    }
+    assert!(pieces > 10, "the stream outlives the idle time: {pieces}");
+    assert!(busy.is_closed().await, "then it is idle too");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_too_many_is_told_to_come_back() {
+    let world = World::with(Limits { connections_max: 3, ..Limits::default() }).await;
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        let mut client = world.connect().await;
+        assert_eq!(client.ask("GET /healthz", "").await.status, 200);
+        held.push(client);
+    }
+    let mut refused = world.connect().await;
+    refused.reply(false).await.refused(503, "overloaded");
+    assert!(refused.is_closed().await);
+    assert_eq!(held[0].ask("GET /healthz", "").await.status, 200, "the others are served");
+    drop(held);
+    let freed = async {
+        loop {
+            let mut client = world.connect().await;
+            client.send(&request("GET /healthz", "")).await;
+            if client.reply(false).await.status == 200 {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(crate::world::PATIENCE, freed).await.expect("places are free again");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn too_many_bodies_at_once_are_told_to_come_back() {
+    let world = World::with(Limits { bodies_bytes_max: 1 << 20, ..Limits::default() }).await;
+    let head = |bytes: usize| format!("{}{{", put_head(&format!("Content-Length: {bytes}")));
+    let mut slow = world.connect().await;
+    slow.send(head(900_000).as_bytes()).await;
+    let refused = async {
+        loop {
+            let mut client = world.connect().await;
+            client.send(head(200_000).as_bytes()).await;
+            client.send(&vec![b' '; 199_999 - 1]).await;
+            client.send(b"}").await;
+            let reply = client.reply(false).await;
+            if reply.status == 503 {
+                break reply;
+            }
+        }
+    };
+    let refused = tokio::time::timeout(crate::world::PATIENCE, refused).await.unwrap();
+    refused.not_done(503, "overloaded");
+    drop(slow);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn shutting_down_finishes_what_has_begun() {
+    let world = World::start().await;
+    let mut idle = world.connect().await;
+    assert_eq!(idle.ask("GET /healthz", "").await.status, 200);
+    let mut begun = world.connect().await;
+    begun.send(put_head("Expect: 100-continue\r\nContent-Length: 2").as_bytes()).await;
+    // The request is in a handler now, which waits for its body.
+    assert_eq!(begun.head().await.status, 100);
+    let World { cluster, server, address } = world;
+    let ending = tokio::spawn(server.shutdown(crate::world::PATIENCE));
+    assert!(idle.is_closed().await);
+    begun.send(b"{}").await;
+    let reply = begun.reply(false).await;
+    assert_eq!((reply.status, reply.header("connection")), (201, Some("close")));
+    assert!(begun.is_closed().await);
+    ending.await.unwrap();
+    assert!(tokio::net::TcpStream::connect(address).await.is_err(), "nobody listens");
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_grace_period_ends() {
+    let world = World::start().await;
+    let mut begun = world.connect().await;
+    begun.send(put_head("Expect: 100-continue\r\nContent-Length: 2").as_bytes()).await;
+    assert_eq!(begun.head().await.status, 100);
+    let World { cluster, server, .. } = world;
+    server.shutdown(SHORT).await;
+    assert!(begun.is_closed().await);
+    cluster.shutdown().await;
+}

@@ -1,0 +1,17 @@
+//! The API over real connections: three nodes in memory behind a listener on a free port.
+//!
+//! Requests are bytes on a socket, so that what is tested is what a client sends and sees.
+//! Start reading at `world`.
+
+#![allow(clippy::unwrap_used, reason = "every function here is part of a test")]
+
+mod admin;
+mod changes;
+mod conditions;
+mod connections;
+mod documents;
+mod http2;
+mod lists;
+mod transactions;
+mod wire;
+mod world;

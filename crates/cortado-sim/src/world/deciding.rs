@@ -1,0 +1,222 @@
+//! Who claims, and when, as `cortado-cluster` decides it from heartbeats and records.
+//!
+//! In half of the worlds; [`detecting`](super::detecting) decides in the others.
+//! Start reading at [`World::look_around`]. Source: docs/protocols/failover.md.
+
+use super::{Address, Due, Phase, World, partition_id};
+use crate::coverage::Sight;
+use crate::driver::{Job, Purpose, Waiting};
+use crate::time::{MILLI, Moment};
+use cortado_cluster::{
+    Decision, Detector, Evidence, Leadership, PartitionFacts, Placement, decide, plan,
+};
+use cortado_model::{Incarnation, Millis, NodeId};
+use cortado_replica::{AppendToken, Event, Identity, Input, RequestId, Role, heartbeat_record};
+use std::collections::BTreeMap;
+
+/// A claim that has led to nothing is made again after this.
+const CLAIM_AGAIN_MS: u64 = 150;
+/// The token of heartbeats, which no replica has sent.
+const HEARTBEAT: AppendToken = AppendToken(u64::MAX - 1);
+
+/// What a process knows about all nodes, and about its partitions' leaders.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    detector: Detector,
+    placements: Vec<Placement>,
+    partitions: Vec<Watched>,
+    heartbeat_at: Moment,
+    heartbeat_sent_at: Millis,
+    looked_at: Millis,
+    last_hand_back_at: Option<Millis>,
+}
+
+#[derive(Debug, Default)]
+struct Watched {
+    since: Millis,
+    own_claims: Vec<Millis>,
+    claimed_at: Option<Millis>,
+    heard: Option<(NodeId, Incarnation)>,
+}
+
+/// Which process a replica's incarnation belongs to: a process numbers its replicas' lives.
+pub(crate) fn process_of(incarnation: Incarnation) -> Incarnation {
+    Incarnation(incarnation.0 >> 16)
+}
+
+impl World {
+    /// What a process that has just started knows.
+    pub(super) fn new_watch(&self, node: usize) -> Watch {
+        let nodes: Vec<NodeId> = self.nodes.iter().map(|node| node.id).collect();
+        let partitions = self.plan.partitions;
+        let now = self.nodes[node].clock.read(self.now).clock;
+        let watched = || Watched { since: now, ..Watched::default() };
+        Watch {
+            detector: Detector::new(nodes[node], self.plan.detection),
+            placements: plan(&nodes, partitions as u32, nodes.len() as u32, &BTreeMap::new()),
+            partitions: (0..partitions).map(|_| watched()).collect(),
+            heartbeat_at: self.now,
+            heartbeat_sent_at: now,
+            looked_at: now,
+            last_hand_back_at: None,
+        }
+    }
+
+    /// A node sends its heartbeat if it is due, and looks at every partition.
+    pub(super) fn look_around(&mut self, node: usize, expected_us: u64) {
+        let now = self.nodes[node].clock.read(self.now);
+        self.beat(node);
+        let Some(process) = &mut self.nodes[node].process else { return };
+        let late_ms = now.clock.since(process.watch.looked_at).saturating_sub(expected_us / MILLI);
+        process.watch.looked_at = now.clock;
+        process.watch.detector.observe(now.clock, Evidence::Lateness { late_ms });
+        for partition in 0..self.plan.partitions {
+            match self.decide(node, partition, now.clock) {
+                Some(Decision::Claim { .. }) => self.claim_as_decided(node, partition, now.clock),
+                Some(Decision::HandOff { to, .. }) => {
+                    self.hand_off_as_decided(node, partition, to, now.clock);
+                }
+                Some(Decision::Stay(_) | Decision::ClaimAt { .. }) | None => {}
+            }
+        }
+    }
+
+    /// What a replica tells becomes evidence.
+    pub(super) fn take_evidence(&mut self, from: Address, event: &Event) {
+        let now = self.nodes[from.node].clock.read(self.now).clock;
+        let me = self.nodes[from.node].id;
+        let Some(process) = &mut self.nodes[from.node].process else { return };
+        let watch = &mut process.watch;
+        let watched = &mut watch.partitions[from.partition];
+        match event {
+            Event::Heard { node, incarnation } => {
+                let (node, incarnation) = (*node, process_of(*incarnation));
+                watched.heard = Some((node, incarnation));
+                watch.detector.observe(now, Evidence::PartitionRecord { node, incarnation });
+            }
+            Event::Void { why: cortado_replica::Why::Heartbeat, .. } => {
+                if let Some((node, incarnation)) = watched.heard {
+                    watch.detector.observe(now, Evidence::Heartbeat { node, incarnation });
+                }
+            }
+            Event::NewGeneration { leader, .. } => {
+                (watched.since, watched.claimed_at) = (now, None);
+                if *leader == me {
+                    watched.own_claims.push(now);
+                }
+            }
+            Event::SteppedDown { .. } => watched.since = now,
+            Event::Void { .. }
+            | Event::Serving { .. }
+            | Event::Resigned { .. }
+            | Event::ClaimLost { .. }
+            | Event::Republishing { .. }
+            | Event::Offline { .. } => {}
+        }
+    }
+
+    /// The log's answer to a heartbeat; answers whether it was one.
+    pub(super) fn heartbeat_answered(&mut self, to: Address, token: AppendToken, ok: bool) -> bool {
+        if token != HEARTBEAT {
+            return false;
+        }
+        let now = self.nodes[to.node].clock.read(self.now).clock;
+        if let Some(process) = &mut self.nodes[to.node].process {
+            let took_ms = now.since(process.watch.heartbeat_sent_at);
+            let evidence = match ok {
+                true => Evidence::OwnAppend { took_ms },
+                false => Evidence::OwnAppendFailed,
+            };
+            process.watch.detector.observe(now, evidence);
+        }
+        true
+    }
+
+    /// The first partition's log serves as the cluster's: heartbeats change nothing anywhere.
+    fn beat(&mut self, node: usize) {
+        let now = self.now;
+        let clock = self.nodes[node].clock.read(now);
+        let id = self.nodes[node].id;
+        let heartbeat_us = self.plan.detection.heartbeat_ms * MILLI;
+        let Some(process) = &mut self.nodes[node].process else { return };
+        // With heartbeats under way nothing would ever come to rest.
+        if process.watch.heartbeat_at > now || matches!(self.phase, Phase::Quiet { .. }) {
+            return;
+        }
+        process.watch.heartbeat_at = now.plus(heartbeat_us);
+        process.watch.heartbeat_sent_at = clock.clock;
+        let me = Identity { node: id, incarnation: process.incarnation };
+        let incarnation = process.drivers[0].incarnation;
+        let record = heartbeat_record(&me, clock);
+        self.send_append(Address { node, partition: 0, incarnation }, HEARTBEAT, vec![record]);
+    }
+
+    fn decide(&self, node: usize, partition: usize, now: Millis) -> Option<Decision> {
+        let process = self.nodes[node].process.as_ref()?;
+        let watch = &process.watch;
+        let watched = &watch.partitions[partition];
+        let driver = &process.drivers[partition];
+        let me = self.nodes[node].id;
+        let lags = self.nodes.iter().filter(|other| other.id != me).filter_map(|other| {
+            let fold = other.driver(partition)?.replica.fold();
+            Some((other.id, self.log.end(partition).0 - fold.next_offset.0))
+        });
+        let hands_over = |role: Role| role == Role::SteppingDown;
+        let facts = PartitionFacts {
+            partition: partition_id(partition),
+            me,
+            incarnation: driver.incarnation,
+            placement: &watch.placements[partition],
+            leadership: leadership(driver.replica.fold(), me, watched.since),
+            restoring: driver.resyncing || !driver.replica.fold().begun,
+            digest_failed: driver.replica.role() == Role::Offline,
+            lag_records: driver.known_end.0.saturating_sub(driver.replica.fold().next_offset.0),
+            own_claims: &watched.own_claims,
+            follower_lags: &lags.collect(),
+            hand_off_running: process.drivers.iter().any(|d| hands_over(d.replica.role())),
+            last_hand_back_at: watch.last_hand_back_at,
+        };
+        Some(decide(now, &facts, &watch.detector))
+    }
+
+    fn claim_as_decided(&mut self, node: usize, partition: usize, now: Millis) {
+        let Some(process) = &mut self.nodes[node].process else { return };
+        let watched = &mut process.watch.partitions[partition];
+        if watched.claimed_at.is_some_and(|at| now.since(at) < CLAIM_AGAIN_MS) {
+            return;
+        }
+        watched.claimed_at = Some(now);
+        self.coverage.sight(Sight::DecidedToClaim);
+        self.claim(node, partition);
+    }
+
+    fn hand_off_as_decided(&mut self, node: usize, partition: usize, to: NodeId, now: Millis) {
+        let request = RequestId(self.next_number());
+        let Some(process) = &mut self.nodes[node].process else { return };
+        process.watch.last_hand_back_at = Some(now);
+        let driver = &mut process.drivers[partition];
+        driver.wait(request, Waiting { client: None, what: Purpose::HandOff });
+        let input = Input::HandOff { to: Some(to), request };
+        driver.inbox.push_back(Job::Input(input));
+        self.coverage.sight(Sight::DecidedToHandOff);
+        self.run_driver(node, partition);
+    }
+
+    /// A node looks after its leaders again after this.
+    pub(super) fn plan_next_look(&mut self, node: usize) -> u64 {
+        let again_us = self.random.between(10, 30) * MILLI;
+        self.put(again_us, Due::Detect { node });
+        again_us
+    }
+}
+
+/// What the fold says, with lives of other nodes' replicas taken for those of their processes.
+fn leadership(fold: &cortado_replica::FoldState, me: NodeId, since: Millis) -> Leadership {
+    let Some(claimant) = &fold.claimant else { return Leadership::Never { since } };
+    let (node, incarnation) = (claimant.node, claimant.incarnation);
+    match fold.stepped_down {
+        Some(step_down) => Leadership::SteppedDown { by: node, to: step_down.to, at: since },
+        None if node == me => Leadership::Claimed { node, incarnation, at: since },
+        None => Leadership::Claimed { node, incarnation: process_of(incarnation), at: since },
+    }
+}

@@ -1,0 +1,123 @@
+//! Planted bugs: each must be found within a few seeds, and the checkers named here must be those
+//! that find it. A simulator that finds none of them would find nothing.
+
+use cortado_sim::coverage::Sight;
+use cortado_sim::{Judge, Mutant, Order, Scenario, Telling, simulate};
+
+/// Looks for `mutant` in the first `seeds` seeds; answers what found it.
+fn find(mutant: Mutant, scenario: Scenario, judge: Judge, seeds: u64) -> Option<&'static str> {
+    (0..seeds).find_map(|seed| {
+        let order = Order { seed, scenario, mutant: Some(mutant), judge };
+        let finding = simulate(&order, Telling::Silent).finding?;
+        Some(finding.violation.invariant)
+    })
+}
+
+#[track_caller]
+fn check(mutant: Mutant, scenario: Scenario, by: &[&str]) {
+    let found = find(mutant, scenario, Judge::All, 250);
+    let found = found.unwrap_or_else(|| panic!("{mutant} was not found in {scenario}"));
+    assert!(by.contains(&found), "{mutant} was found by {found}, not by one of {by:?}");
+}
+
+/// The clients' own eyes, without any look inside.
+#[track_caller]
+fn check_seen_by_clients(mutant: Mutant, scenario: Scenario) {
+    let found = find(mutant, scenario, Judge::Oracle, 250);
+    assert_eq!(found, Some("linearizable"), "{mutant} in {scenario}");
+}
+
+#[test]
+fn without_a_mutant_the_same_seeds_are_well() {
+    for scenario in [Scenario::Swarm, Scenario::Lease, Scenario::Crash, Scenario::Trim] {
+        for seed in 0..25 {
+            let order = Order { seed, scenario, mutant: None, judge: Judge::All };
+            let finding = simulate(&order, Telling::Silent).finding;
+            assert_eq!(finding, None, "cargo xtask sim --seed {seed} --scenario {scenario}");
+        }
+    }
+}
+
+#[test]
+fn answering_before_a_write_is_committed_is_found() {
+    let by = ["no_lost_write", "real_time", "definite_errors"];
+    check(Mutant::AnswersWhenSent, Scenario::Swarm, &by);
+    check(Mutant::AnswersWhenAppended, Scenario::Limbo, &by);
+    check_seen_by_clients(Mutant::AnswersWhenSent, Scenario::Limbo);
+}
+
+#[test]
+fn reading_without_proof_is_found() {
+    check(Mutant::SkipsBarrier, Scenario::Asymmetric, &["real_time"]);
+    check(Mutant::SkipsLease, Scenario::Asymmetric, &["real_time"]);
+    check_seen_by_clients(Mutant::SkipsBarrier, Scenario::Lease);
+    check_seen_by_clients(Mutant::SkipsLease, Scenario::Lease);
+}
+
+#[test]
+fn wrong_leases_are_found() {
+    check(Mutant::WaitsTooShort, Scenario::Lease, &["real_time", "linearizable"]);
+    check(Mutant::ClockStops, Scenario::Lease, &["real_time", "linearizable"]);
+    check_seen_by_clients(Mutant::ClockStops, Scenario::Lease);
+}
+
+/// The promise about clocks is needed: without it strong reads are stale, and nothing else breaks.
+#[test]
+fn clocks_outside_the_promise_cost_strong_reads_alone() {
+    let stale = (0..400).filter(|seed| {
+        let order =
+            Order { seed: *seed, scenario: Scenario::Drift, mutant: None, judge: Judge::All };
+        let report = simulate(&order, Telling::Silent);
+        assert_eq!(report.finding, None, "cargo xtask sim --seed {seed} --scenario drift");
+        report.coverage.sights.contains_key(&Sight::StaleUnderDrift)
+    });
+    assert!(stale.count() > 0, "no strong read was stale: the scenario proves nothing");
+}
+
+#[test]
+fn what_is_not_accepted_must_not_be_applied() {
+    let by = ["checkpoint_order", "equal_digests", "applied_in_order", "one_state"];
+    check(Mutant::AppliesZombies, Scenario::Duel, &by);
+    check_seen_by_clients(Mutant::AppliesZombies, Scenario::Duel);
+}
+
+#[test]
+fn torn_and_forgetful_stores_are_found() {
+    let by = ["checkpoint_order", "equal_digests", "applied_in_order", "one_state"];
+    check(Mutant::TearsCheckpoint, Scenario::Crash, &by);
+    check(Mutant::DropsApply, Scenario::Swarm, &by);
+    check(Mutant::ForgetsKeys, Scenario::Crash, &["one_effect"]);
+    check_seen_by_clients(Mutant::DropsApply, Scenario::Swarm);
+}
+
+#[test]
+fn a_life_that_goes_on_after_death_is_found() {
+    let by = ["offline", "equal_digests", "definite_errors", "answers", "liveness"];
+    check(Mutant::KeepsIncarnation, Scenario::Crash, &by);
+    check(Mutant::RebuildsAsItself, Scenario::Swarm, &by);
+}
+
+#[test]
+fn lies_about_outcomes_are_found() {
+    let by = ["definite_errors", "offline", "log_time"];
+    check(Mutant::TrustsSilence, Scenario::Limbo, &by);
+    check(Mutant::DeniesUnknown, Scenario::Crash, &by);
+    check_seen_by_clients(Mutant::DeniesUnknown, Scenario::Crash);
+}
+
+#[test]
+fn careless_evaluation_is_found() {
+    check(Mutant::IgnoresInFlight, Scenario::Swarm, &["linearizable"]);
+    check(Mutant::SkipsSettle, Scenario::Limbo, &["linearizable"]);
+    check(Mutant::IgnoresToken, Scenario::Swarm, &["sessions"]);
+}
+
+#[test]
+fn forgetting_what_nobody_else_holds_is_found() {
+    check(Mutant::TrimsEarly, Scenario::Trim, &["trims"]);
+}
+
+#[test]
+fn a_leader_that_hears_nobody_is_found() {
+    check(Mutant::DeafLeader, Scenario::Duel, &["answers", "liveness"]);
+}

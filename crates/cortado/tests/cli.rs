@@ -1,0 +1,414 @@
+//! The command line against a running server: every command, its exit codes, its advice.
+//!
+//! Start reading at [`geo`].
+
+#![allow(clippy::unwrap_used, reason = "the lint's exception for tests does not see functions")]
+
+mod harness;
+
+use harness::ran::{Ran, binary};
+use harness::{BOUND, Server};
+use serde_json::Value;
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use tempfile::TempDir;
+
+/// A server of so many nodes with a table `geo/place`, key `country, admin1, name`.
+fn geo(nodes: &str) -> (Server, TempDir) {
+    let (folder, data) = folder();
+    let mut command = Server::command(&data);
+    command.args(["--nodes", nodes]);
+    let server = Server::run(command).unwrap_or_else(|said| panic!("no server:\n{said}"));
+    server.cortado(&["db", "create", "geo", "--partitions", "4"]).done();
+    server.cortado(&["table", "create", "geo/place", "--key", "country,admin1,name"]).done();
+    (server, folder)
+}
+
+/// A folder for a data directory named `data`, removed at the end.
+fn folder() -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    (folder, data)
+}
+
+/// The lines of a stream as they come.
+fn lines_of(stream: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, lines) = channel();
+    thread::spawn(move || {
+        for line in BufReader::new(stream).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    lines
+}
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+fn json_lines(text: &str) -> Vec<Value> {
+    text.lines().map(json).collect()
+}
+
+#[test]
+fn documents_are_written_read_and_listed() {
+    let (server, _folder) = geo("1");
+    let kokura = "geo/place/JP/40/Kokura";
+    let out = server.cortado(&["put", kokura, r#"{"lat":33.88,"n": 1.50}"#]).done();
+    assert!(out.starts_with("created, etag "), "{out}");
+    let again = server.cortado(&["put", kokura, r#"{"lat":33.88,"n":2}"#, "--output", "json"]);
+    let again = json(&again.done());
+    assert_eq!(again["done"], "replaced");
+    let etag = again["etag"].as_str().unwrap();
+
+    server.cortado(&["put", kokura, "{}", "--if-match", "0000000000000000"]).refused(1, &["412"]);
+    server.cortado(&["put", kokura, "{}", "--if-none-match", "*"]).refused(1, &["412"]);
+    server.cortado(&["patch", kokura, r#"{"n":null,"m":3}"#, "--if-match", etag]).done();
+    let steps = r#"[{"op":"test","path":"/m","value":3},{"op":"add","path":"/k","value":"ü"}]"#;
+    server.cortado(&["patch", kokura, steps]).done();
+    let found = json(&server.cortado(&["get", kokura]).done());
+    assert_eq!(found, json(r#"{"lat":33.88,"m":3,"k":"ü"}"#));
+    let meta = json(&server.cortado(&["get", kokura, "--meta", "--consistency", "strict"]).done());
+    assert_eq!(meta["value"], found);
+
+    // A slash inside a part, a body from standard input, another from a file.
+    let slash = "geo/place/AT/02/Bleiburg%2FPliberk";
+    server.cortado_with(&["put", slash, "-"], r#"{"a":1}"#).done();
+    let file = _folder.path().join("body.json");
+    fs::write(&file, r#"{"b":2}"#).unwrap();
+    server.cortado(&["put", "geo/place/JP/40/Akaike", &format!("@{}", file.display())]).done();
+    let listed = json_lines(&server.cortado(&["list", "geo/place/JP"]).done());
+    let names: Vec<&Value> = listed.iter().map(|line| &line["key"][2]).collect();
+    assert_eq!(names, ["Akaike", "Kokura"]);
+    let listed = json_lines(&server.cortado(&["list", "geo/place/JP", "--descending"]).done());
+    assert_eq!(listed[0]["key"][2], "Kokura");
+    let all = json_lines(&server.cortado(&["list", "geo/place", "--all"]).done());
+    assert_eq!(all.len(), 3);
+    assert!(all.iter().any(|line| line["key"][2] == "Bleiburg/Pliberk"));
+    let columns = server.cortado(&["list", "geo/place/AT", "--output", "table"]).done();
+    assert!(columns.starts_with("KEY"), "{columns}");
+
+    server.cortado(&["delete", kokura]).done();
+    server.cortado(&["delete", kokura]).refused(1, &["no such document"]);
+    server.cortado(&["get", kokura]).refused(1, &["no such document", "next: "]);
+}
+
+#[test]
+fn a_list_goes_on_where_it_ended() {
+    let (server, _folder) = geo("1");
+    let lines: String = (0..250)
+        .map(|n| format!("{{\"country\":\"X\",\"admin1\":\"1\",\"name\":\"{n:03}\"}}\n"))
+        .collect();
+    server.cortado_with(&["import", "geo/place", "-"], &lines).done();
+    let first = server.cortado(&["list", "geo/place/X", "--limit", "100"]);
+    assert_eq!((first.code, first.out.lines().count()), (0, 100));
+    let cursor = first.err.split("--cursor ").nth(1).unwrap().trim();
+    let rest = ["list", "geo/place/X", "--limit", "200", "--cursor", cursor];
+    let rest = json_lines(&server.cortado(&rest).done());
+    assert_eq!((rest.len(), &rest[0]["key"][2]), (150, &Value::from("100")));
+    let all = server.cortado(&["list", "geo/place/X", "--all"]).done();
+    assert_eq!(all.lines().count(), 250);
+    server.cortado(&["list", "geo/place", "--descending"]).refused(2, &["no order"]);
+}
+
+#[test]
+fn databases_and_tables_are_declared_shown_and_dropped() {
+    let (server, folder) = geo("1");
+    let again = server.cortado(&["db", "create", "geo", "--partitions", "4"]).done();
+    assert!(again.starts_with("exists already"), "{again}");
+    server
+        .cortado(&["db", "create", "geo", "--partitions", "8"])
+        .refused(1, &["already_exists", "cortado db show"]);
+    server.cortado(&["db", "create", "Geo"]).refused(1, &["bad_name"]);
+    let shown = json(&server.cortado(&["db", "show", "geo"]).done());
+    assert_eq!(shown["partitions"], 4);
+    assert_eq!(shown["tables"]["place"]["key"], json(r#"["country","admin1","name"]"#));
+    let table = server.cortado(&["db", "show", "geo", "--output", "table"]).done();
+    assert!(table.contains("country, admin1, name"), "{table}");
+
+    let schema = folder.path().join("schema.json");
+    fs::write(&schema, r#"{"properties":{"n":{"type":"integer"}}}"#).unwrap();
+    let schema = schema.display().to_string();
+    let create = ["table", "create", "geo/count", "--key", "id", "--schema", &schema];
+    server.cortado(&create).done();
+    server.cortado(&["put", "geo/count/a", r#"{"n":"x"}"#]).refused(1, &["schema_violated", "/n"]);
+    let listed = json(&server.cortado(&["db", "list"]).done());
+    assert_eq!(listed.as_array().unwrap().len(), 1);
+
+    server.cortado(&["put", "geo/none/a", "{}"]).refused(1, &["no_such_table", "table create"]);
+    server.cortado(&["put", "none/t/a", "{}"]).refused(1, &["no_such_database", "db create"]);
+    server.cortado(&["db", "drop", "geo"]).done();
+    server.cortado(&["db", "show", "geo"]).refused(1, &["no_such_database"]);
+    server.cortado(&["db", "drop", "geo"]).refused(1, &["no_such_database"]);
+}
+
+#[test]
+fn batches_read_and_write_many() {
+    let (server, _folder) = geo("1");
+    let write = r#"{"operations":[
+        {"op":"put","table":"place","key":["JP","40","a"],"value":{"n":1}},
+        {"op":"put","table":"place","key":["JP","41","b"],"value":{"n":2}},
+        {"op":"delete","table":"place","key":["JP","42","c"]}]}"#;
+    let results = json_lines(&server.cortado(&["batch", "geo", write]).done());
+    let statuses: Vec<&Value> = results.iter().map(|result| &result["status"]).collect();
+    assert_eq!(statuses, [201, 201, 404]);
+    let read = r#"{"keys":[{"table":"place","key":["JP","41","b"]},
+        {"table":"place","key":["JP","40","none"]}]}"#;
+    let results = json_lines(&server.cortado(&["batch", "geo", read]).done());
+    assert_eq!((&results[0]["value"]["n"], &results[1]["status"]), (&2.into(), &404.into()));
+    let unmet = r#"{"operations":[
+        {"op":"put","table":"place","key":["JP","40","z"],"value":{}},
+        {"op":"check","table":"place","key":["JP","40","a"],"if_none_match":"*"}]}"#;
+    server.cortado(&["batch", "geo", unmet]).refused(1, &["412"]);
+    server.cortado(&["get", "geo/place/JP/40/z"]).refused(1, &[]);
+    server.cortado(&["batch", "geo", "{}"]).refused(2, &["keys", "operations"]);
+
+    let keyed = ["batch", "geo", write, "--idempotency-key", "k1"];
+    let first = server.cortado(&keyed).done();
+    assert_eq!(server.cortado(&keyed).done(), first);
+}
+
+#[test]
+fn imports_list_what_is_refused_and_store_the_rest() {
+    let (server, _folder) = geo("3");
+    let array = r#"[
+        {"country":"JP","admin1":"40","name":"a","n":1},
+        {"country":"JP","admin1":"","name":"b"},
+        {"country":"JP","admin1":"40","name":"a","n":2},
+        {"country":"JP","admin1":"40"},
+        {"country":"JP","admin1":"40","name":"dup","x":1,"x":2},
+        {country:"JP"},
+        {"country":"JP","admin1":40,"name":"number"}
+    ]"#;
+    let ran = server.cortado_with(&["import", "geo/place", "-"], array);
+    let ran = ran.refused(
+        1,
+        &[
+            "document 2 (line 3): admin1 is empty",
+            "document 4 (line 5): name is missing",
+            "document 5 (line 6): ",
+            "document 6 (line 7): it is no JSON object",
+            "4 documents refused",
+        ],
+    );
+    assert!(ran.out.contains("imported 3 documents into geo/place"), "{}", ran.out);
+    let last = json(&server.cortado(&["get", "geo/place/JP/40/a"]).done());
+    assert_eq!(last["n"], 2, "the last in file order wins");
+    server.cortado(&["get", "geo/place/JP/40/number"]).done();
+
+    let fill = ["import", "geo/place", "-", "--fill", "admin1=00", "--output", "json"];
+    let one = r#"{"country":"JP","admin1":"","name":"b"}"#;
+    let report = json(&server.cortado_with(&fill, one).done());
+    assert_eq!((&report["written"], &report["refused"]), (&1.into(), &0.into()));
+    let filled = json(&server.cortado(&["get", "geo/place/JP/00/b"]).done());
+    assert_eq!(filled["admin1"], "", "the document is as in the file");
+
+    let bad = ["import", "geo/place", "-", "--fill", "zip=1"];
+    server.cortado_with(&bad, one).refused(2, &["country, admin1, name"]);
+    server.cortado_with(&["import", "geo/place", "-"], "a,b\n").refused(1, &["neither [ nor {"]);
+    server.cortado_with(&["import", "geo/none", "-"], one).refused(1, &["no_such_table"]);
+    server.cortado(&["import", "geo/place", "/none.json"]).refused(2, &["cannot be read"]);
+    let cut = r#"[{"country":"JP","admin1":"1","name":"cut"},{"coun"#;
+    let cut = server.cortado_with(&["import", "geo/place", "-"], cut);
+    cut.refused(1, &["cut off after document 1", "--skip 1"]);
+    server.cortado(&["get", "geo/place/JP/1/cut"]).done();
+}
+
+#[test]
+fn an_export_comes_back_as_it_was() {
+    let (server, folder) = geo("3");
+    server.cortado(&["table", "create", "geo/count", "--key", "id"]).done();
+    let places: String = (0..2_500)
+        .map(|n| {
+            let (country, admin1) = (n % 7, n % 11);
+            let (c, a) = (format!("C{country}"), format!("A/{admin1}"));
+            format!("{{\"country\":\"{c}\",\"admin1\":\"{a}\",\"name\":\"ñ{n}\",\"x\":{n}.50}}\n")
+        })
+        .collect();
+    server.cortado_with(&["import", "geo/place", "-"], &places).done();
+    server.cortado(&["put", "geo/count/a", "{\"n\":\n 1.0}"]).done();
+    let file = folder.path().join("geo.ndjson");
+    fs::write(&file, "older").unwrap();
+    let path = file.display().to_string();
+    server.cortado(&["export", "geo", &path]).done();
+    let exported = fs::read_to_string(&file).unwrap();
+    assert_eq!(exported.lines().count(), 2_501);
+    assert!(exported.contains("\"x\":17.50"), "numbers are written as they came in");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "the data and the export");
+
+    server.cortado(&["db", "create", "copy", "--partitions", "3"]).done();
+    server.cortado(&["table", "create", "copy/place", "--key", "country,admin1,name"]).done();
+    server.cortado(&["table", "create", "copy/count", "--key", "id"]).done();
+    server.cortado(&["import", "copy", &path]).done();
+    let copied = server.cortado(&["export", "copy"]).done();
+    let sorted = |text: &str| {
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    assert_eq!(sorted(&copied), sorted(&exported));
+    let one = server.cortado(&["export", "geo/count", "-"]).done();
+    assert_eq!(json(&one)["key"], json(r#"["a"]"#));
+    server.cortado(&["export", "none", &path]).refused(1, &["no_such_database"]);
+    assert_eq!(fs::read_to_string(&file).unwrap(), exported, "a failed export replaces nothing");
+}
+
+#[test]
+fn changes_are_shown_resumed_and_followed() {
+    let (server, _folder) = geo("3");
+    for n in 0..3 {
+        server.cortado(&["put", &format!("geo/place/JP/40/{n}"), "{}"]).done();
+    }
+    server.cortado(&["delete", "geo/place/JP/40/0"]).done();
+    let lines = json_lines(&server.cortado(&["changes", "geo"]).done());
+    let kinds: Vec<&Value> = lines.iter().map(|line| &line["changes"][0]["op"]).collect();
+    assert_eq!(kinds, ["put", "put", "put", "delete"]);
+    let second = lines[1]["scn"].as_str().unwrap();
+    let rest = json_lines(&server.cortado(&["changes", "geo", "--since", second]).done());
+    assert_eq!(rest, lines[2..]);
+    let people = server.cortado(&["changes", "geo", "--output", "table"]).done();
+    assert!(people.contains("delete  place/JP/40/0"), "{people}");
+    let bare = second.split('/').nth(1).unwrap();
+    server.cortado(&["changes", "geo", "--since", bare]).refused(2, &["--partition"]);
+
+    let mut follower = binary()
+        .args(["changes", "geo", "--follow", "--url", &server.url()])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let followed = lines_of(follower.stdout.take().unwrap());
+    for line in &lines {
+        assert_eq!(json(&followed.recv_timeout(BOUND).unwrap()), *line);
+    }
+    server.cortado(&["put", "geo/place/JP/40/new", r#"{"n":1}"#]).done();
+    let new = json(&followed.recv_timeout(BOUND).unwrap());
+    assert_eq!(new["changes"][0]["value"]["n"], 1);
+    follower.kill().unwrap();
+    follower.wait().unwrap();
+}
+
+#[test]
+fn a_node_dies_comes_back_and_hands_over() {
+    let (server, _folder) = geo("3");
+    server.cortado(&["put", "geo/place/JP/40/a", "{}"]).done();
+    let status = json(&server.cortado(&["status", "--json"]).done());
+    assert_eq!(status["nodes"].as_array().unwrap().len(), 3);
+    let table = server.cortado(&["status", "--output", "table"]).done();
+    assert!(table.contains("n1") && table.contains("geo/3"), "{table}");
+    let nodes = json(&server.cortado(&["node", "list"]).done());
+    assert!(nodes.as_array().unwrap().iter().all(|node| node["alive"] == true));
+
+    let led_by = |number: u64| {
+        let status = json(&server.cortado(&["status", "geo", "--json"]).done());
+        let partition = &status["databases"][0]["partitions"][number as usize];
+        partition["leader"].as_str().map(str::to_owned)
+    };
+    let mut leader = None;
+    server.wait_until("led", |_| {
+        leader = led_by(0);
+        leader.is_some()
+    });
+    let leader = leader.unwrap();
+    let other = ["n1", "n2", "n3"].into_iter().find(|node| *node != leader).unwrap();
+    server.cortado(&["handoff", "geo/0", "--to", other]).done();
+    assert_eq!(led_by(0).as_deref(), Some(other));
+    server.cortado(&["handoff", "geo/0", "--to", "n9"]).refused(1, &["no_such_node"]);
+    server.cortado(&["handoff", "geo/99"]).refused(1, &["no_such_partition"]);
+
+    server.cortado(&["node", "kill", other]).done();
+    server.cortado(&["node", "kill", other]).refused(1, &[]);
+    server.wait_until("led by another node", |_| led_by(0).is_some_and(|leader| leader != other));
+    server.cortado(&["get", "geo/place/JP/40/a"]).done();
+    let explained = json_lines(&server.cortado(&["explain", "--last", "500"]).done());
+    let claims = explained.iter().filter(|event| event["kind"] == "claim");
+    assert!(claims.clone().count() > 0 && claims.clone().all(|claim| claim["undo"].is_string()));
+    let sentences = server.cortado(&["explain", "geo/0", "--output", "table"]).done();
+    assert!(sentences.contains("because ") && sentences.contains("by hand "), "{sentences}");
+    server.cortado(&["node", "start", other]).done();
+    server.cortado(&["node", "start", other]).refused(1, &[]);
+    server.cortado(&["node", "start", "n9"]).refused(1, &["no_such_node"]);
+}
+
+#[test]
+fn usage_and_absence_have_their_own_exit_codes() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", free.local_addr().unwrap());
+    drop(free);
+    let run = Ran::alone;
+    let nobody = ["get", "geo/place/JP/40/a", "--url", &url, "--retry-for", "1"];
+    run(&nobody).refused(1, &["no connection", "cortado dev"]);
+    run(&["get", "geo/place"]).refused(2, &["KEY"]);
+    run(&["get", "geo/place/a", "--url", "localhost"]).refused(2, &["http://"]);
+    run(&["nonsense"]).refused(2, &["nonsense"]);
+    run(&["dev", "--nodes", "0"]).refused(2, &["1 to 9"]);
+    run(&["dev", "--listen", "7171"]).refused(2, &["HOST:PORT"]);
+    run(&["dev", "--config", "/none.toml"]).refused(2, &["cannot be read"]);
+    let help = run(&["--help"]).done();
+    assert!(help.contains("Exit codes: 0 done"), "{help}");
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(run(&["completions", shell]).done().contains("handoff"));
+    }
+}
+
+#[test]
+fn a_server_ends_in_order_and_keeps_its_data() {
+    let (folder, data) = folder();
+    let config = folder.path().join("dev.toml");
+    fs::write(&config, "nodes = 1\nlisten = \"127.0.0.1:0\"\ndata = \"data\"\n").unwrap();
+    let start = || {
+        let mut command = binary();
+        command.args(["dev", "--log-format", "json", "--config"]).arg(&config);
+        Server::run(command).unwrap_or_else(|said| panic!("no server:\n{said}"))
+    };
+    let server = start();
+    server.cortado(&["db", "create", "geo"]).done();
+    server.cortado(&["table", "create", "geo/t", "--key", "id"]).done();
+    server.cortado(&["put", "geo/t/a", r#"{"n":1}"#]).done();
+    let said = server.said();
+    let logged: Vec<&str> = said.lines().filter(|line| line.starts_with('{')).collect();
+    assert!(!logged.is_empty(), "{said}");
+    assert!(logged.iter().all(|line| json(line)["level"].is_string()), "{said}");
+
+    let taken = server.address.to_string();
+    let mut second = binary();
+    second.args(["dev", "--listen", &taken]);
+    Ran::of(second, "").refused(1, &[&taken, "--listen 127.0.0.1:0"]);
+
+    assert_eq!(server.stop().code(), Some(0));
+    let server = start();
+    assert_eq!(json(&server.cortado(&["get", "geo/t/a"]).done())["n"], 1);
+    let verify = ["log", "verify", data.to_str().unwrap()];
+    server.cortado(&verify).refused(1, &["in use"]);
+    assert_eq!(server.stop().code(), Some(0));
+    assert!(Ran::alone(&verify).done().contains("the log is sound"));
+}
+
+#[test]
+fn a_temporary_server_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let temporary = folder.path().join("tmp");
+    fs::create_dir(&temporary).unwrap();
+    let mut command = binary();
+    command.env("TMPDIR", &temporary).args(["dev", "--nodes", "1", "--listen", "127.0.0.1:0"]);
+    let server = Server::run(command).unwrap_or_else(|said| panic!("no server:\n{said}"));
+    assert_eq!(fs::read_dir(&temporary).unwrap().count(), 1);
+    server.cortado(&["db", "create", "geo"]).done();
+    assert_eq!(server.stop().code(), Some(0));
+    assert_eq!(fs::read_dir(&temporary).unwrap().count(), 0);
+}
+
+#[test]
+fn the_demonstration_loses_nothing() {
+    let out = Ran::alone(&["demo"]).done();
+    for text in ["is killed without a goodbye", "is led by", "p50 ", "nothing is lost"] {
+        assert!(out.contains(text), "no {text:?} in\n{out}");
+    }
+    assert!(!out.contains('\x1b'), "no colours where there is no terminal");
+}

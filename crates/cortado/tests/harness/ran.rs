@@ -1,0 +1,86 @@
+//! The command line, run to its end.
+//!
+//! Start reading at [`Ran`].
+
+use super::Server;
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::thread;
+
+/// What a command has printed, and how it ended.
+#[derive(Debug)]
+pub struct Ran {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
+}
+
+/// The built binary, free of the caller's environment.
+pub fn binary() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cortado"));
+    command.env_remove("CORTADO_URL").env_remove("CORTADO_LOG");
+    command
+}
+
+impl Ran {
+    /// Runs the binary without a server.
+    pub fn alone(arguments: &[&str]) -> Ran {
+        let mut command = binary();
+        command.args(arguments);
+        Ran::of(command, "")
+    }
+
+    /// Runs `command` with `input` on its standard input.
+    pub fn of(mut command: Command, input: &str) -> Ran {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = command.spawn().expect("cannot run the binary");
+        let mut stdin = process.stdin.take().expect("piped");
+        let input = input.to_owned();
+        // On its own thread, so that a full pipe stops nobody; the command may not read it all.
+        let writer = thread::spawn(move || stdin.write_all(input.as_bytes()));
+        let output = process.wait_with_output().expect("it was started");
+        let _ = writer.join().expect("writing does not panic");
+        let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+        Ran {
+            code: output.status.code().unwrap_or(-1),
+            out: text(output.stdout),
+            err: text(output.stderr),
+        }
+    }
+
+    /// It must have done what it was asked; answers standard output.
+    #[track_caller]
+    pub fn done(self) -> String {
+        assert_eq!(self.code, 0, "{}{}", self.out, self.err);
+        self.out
+    }
+
+    /// It must have ended with `code`, and standard error must hold every one of `texts`.
+    #[track_caller]
+    pub fn refused(self, code: i32, texts: &[&str]) -> Ran {
+        assert_eq!(self.code, code, "{}{}", self.out, self.err);
+        for text in texts {
+            assert!(self.err.contains(text), "no {text:?} in: {}", self.err);
+        }
+        self
+    }
+}
+
+impl Server {
+    /// Where it listens, as clients spell it.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Runs the command line against it.
+    pub fn cortado(&self, arguments: &[&str]) -> Ran {
+        self.cortado_with(arguments, "")
+    }
+
+    /// The same with text on standard input.
+    pub fn cortado_with(&self, arguments: &[&str], input: &str) -> Ran {
+        let mut command = binary();
+        command.env("CORTADO_URL", self.url()).args(arguments);
+        Ran::of(command, input)
+    }
+}
