@@ -61,7 +61,7 @@ impl Api {
     ) -> Api {
         let bodies = BodyBudget::new(limits.bodies_bytes_max);
         // Only tells requests of different processes apart in logs.
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Api {
             gateway,
             limits,
@@ -71,7 +71,7 @@ impl Api {
             metrics: Metrics::new(),
             bodies,
             streams: Arc::new(AtomicUsize::new(0)),
-            process_tag: since_epoch.as_secs(),
+            process_tag: since_1970.as_secs(),
         }
     }
 

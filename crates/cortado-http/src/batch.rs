@@ -10,8 +10,8 @@ use crate::json_body;
 use crate::status;
 use cortado_model::limits::OPERATIONS_MAX;
 use cortado_model::{DocumentKey, Scn, TableId};
-use cortado_node::Served;
-use cortado_store::StoredDocument;
+use cortado_node::{Served, StoredDocument};
+
 use cortado_wire::{BatchBody, BatchKey, Code, JsonText, Position, headers};
 use http::StatusCode;
 

@@ -9,8 +9,7 @@ use crate::failure::Failure;
 use crate::refusal;
 use bytes::Bytes;
 use cortado_model::Scn;
-use cortado_node::{ChangeReader, Changes, ChangesError, Database, Gateway};
-use cortado_replica::Committed;
+use cortado_node::{ChangeReader, Changes, ChangesError, Committed, Database, Gateway};
 use cortado_wire::{
     Code, JsonText, Position, Since, TransactionWriter, headers, push_position, write_heartbeat,
 };

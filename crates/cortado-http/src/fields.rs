@@ -164,7 +164,7 @@ impl<'a> Fields<'a> {
         [self.if_match.get(), self.if_none_match.get()]
     }
 
-    /// Seconds since the Unix epoch; `None` if absent or no date, as RFC 9110 says.
+    /// Seconds since the beginning of 1970; `None` if absent or no date, as RFC 9110 says.
     pub(crate) fn if_modified_since(&self) -> Option<u64> {
         let text = self.if_modified_since?.to_str().ok()?;
         let moment = httpdate::parse_http_date(text).ok()?;

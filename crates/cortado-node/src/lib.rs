@@ -29,6 +29,11 @@ mod exposition;
 mod clock;
 mod randomness;
 
+/// What [`ChangeReader`] reads.
+pub use cortado_replica::Committed;
+/// What [`Gateway::get`] reads.
+pub use cortado_store::StoredDocument;
+
 pub use catalog::{Catalog, Database, NodeFacts, Table};
 pub use cluster::{Cluster, Components, StartError, StoreFactory};
 pub use events::{DecisionEvent, EventKind};

@@ -4,6 +4,7 @@
 
 use crate::time::Moment;
 use std::collections::VecDeque;
+use std::io::Write;
 
 /// Everything that has happened so far.
 #[derive(Debug)]
@@ -39,7 +40,10 @@ impl Trace {
         }
         match &mut self.telling {
             Telling::Silent => {}
-            Telling::Printed => println!("{at} {}", text()),
+            Telling::Printed => {
+                // Whoever read it may have seen enough.
+                let _closed = writeln!(std::io::stdout(), "{at} {}", text());
+            }
             Telling::Kept(lines, lines_max) => {
                 if lines.len() == *lines_max {
                     lines.pop_front();

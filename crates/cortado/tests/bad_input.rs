@@ -124,7 +124,11 @@ impl World {
 fn check_problem(answer: &Answer, code: &str, shown: &str) {
     assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{shown}");
     let problem = answer.json();
-    assert_eq!((&problem["code"], &problem["status"]), (&code.into(), &answer.status.into()), "{shown}");
+    assert_eq!(
+        (&problem["code"], &problem["status"]),
+        (&code.into(), &answer.status.into()),
+        "{shown}"
+    );
     let id = answer.header("cortado-request-id");
     assert!(id.is_some() && problem["request_id"].as_str() == id, "{problem}");
     let methods = ["PUT ", "POST ", "PATCH ", "DELETE "];

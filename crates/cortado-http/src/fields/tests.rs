@@ -1,3 +1,5 @@
+//! Header fields are read strictly: what cannot be understood is refused, never ignored.
+
 use super::*;
 
 fn headers(lines: &[(&str, &str)]) -> HeaderMap {

@@ -1,3 +1,5 @@
+//! What smuggles requests past proxies is refused, however the bytes arrive.
+
 use super::*;
 use proptest::prelude::*;
 

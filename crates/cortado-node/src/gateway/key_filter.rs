@@ -37,8 +37,8 @@ const LAYER_KEYS_MAX: u64 = 1 << 22;
 const LAYERS_MAX: usize = 16;
 
 impl KeyFilter {
-    /// Whether a key may be remembered. `false` is certain for all keys that were [added](Self::add)
-    /// within the retention.
+    /// Whether a key may be remembered. `false` is certain for all keys that were
+    /// [added](Self::add) within the retention.
     pub(crate) fn may_hold(&self, key: &[u8]) -> bool {
         let layers = self.layers.read().unwrap_or_else(PoisonError::into_inner);
         let hash = xxh3_128(key);

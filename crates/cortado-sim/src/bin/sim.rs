@@ -4,11 +4,19 @@
 
 use cortado_sim::{Coverage, Judge, Mutant, Order, Report, Scenario, Telling, simulate};
 use std::collections::VecDeque;
+use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::Instant;
+
+/// Prints a line; whoever reads may close the pipe when having seen enough.
+macro_rules! tell {
+    ($($text:tt)*) => {{
+        let _closed = writeln!(std::io::stdout(), $($text)*);
+    }};
+}
 
 /// Fewer seeds than these need not reach everything.
 const COVERED_SEEDS_MIN: u64 = 500;
@@ -31,7 +39,7 @@ Usage: sim --seeds N [--from S] [--scenario NAME]
 fn main() -> ExitCode {
     match Command::parse(std::env::args().skip(1)) {
         Ok(Command::List) => {
-            Scenario::ALL.iter().for_each(|scenario| println!("{scenario}"));
+            Scenario::ALL.iter().for_each(|scenario| tell!("{scenario}"));
             ExitCode::SUCCESS
         }
         Ok(Command::One { seed, choice, trace }) => run_one(seed, choice, trace),
@@ -110,12 +118,12 @@ fn run_one(seed: u64, choice: Choice, trace: bool) -> ExitCode {
     let kept = Telling::Kept(VecDeque::new(), LINES_MAX);
     let result = run_seed(seed, choice, if trace { Telling::Printed } else { kept });
     if let Some(failure) = failure(seed, choice, &result) {
-        println!("{failure}");
+        tell!("{failure}");
         return ExitCode::FAILURE;
     }
     let report = result.expect("a failure would have been told");
-    println!("seed {seed}: {} is well, trace {:016x}", report.scenario, report.trace);
-    println!("{}", Sum::of(&report));
+    tell!("seed {seed}: {} is well, trace {:016x}", report.scenario, report.trace);
+    tell!("{}", Sum::of(&report));
     print_coverage(&report.coverage);
     ExitCode::SUCCESS
 }
@@ -147,7 +155,7 @@ fn run_many(from: u64, seeds: u64, choice: Choice) -> ExitCode {
         drop(sender);
         for (seed, result) in receiver {
             if let Some(failure) = failure(seed, choice, &result) {
-                println!("{failure}");
+                tell!("{failure}");
                 failures.push(seed);
                 // The first failures tell most; more of the same only hide them.
                 stop.store(failures.len() >= 5, Ordering::Relaxed);
@@ -156,22 +164,22 @@ fn run_many(from: u64, seeds: u64, choice: Choice) -> ExitCode {
                 sum.add(&report);
             }
             if sum.seeds.is_multiple_of(100) {
-                println!("{} seeds, {} failed", sum.seeds, failures.len());
+                tell!("{} seeds, {} failed", sum.seeds, failures.len());
             }
         }
     });
     let seconds = started.elapsed().as_secs_f64();
     print_coverage(&sum.coverage);
-    println!("{sum}");
+    tell!("{sum}");
     let speed = sum.simulated_us as f64 / 1e6 / seconds.max(0.001);
-    println!("{seconds:.1} s on {threads} cores, {speed:.0} times as fast as time");
+    tell!("{seconds:.1} s on {threads} cores, {speed:.0} times as fast as time");
     let never = if choice.scenario.is_none() && sum.seeds >= COVERED_SEEDS_MIN {
         sum.coverage.never()
     } else {
         Vec::new()
     };
     if !never.is_empty() {
-        println!("FAILED: never reached in {} seeds: {}", sum.seeds, never.join(", "));
+        tell!("FAILED: never reached in {} seeds: {}", sum.seeds, never.join(", "));
     }
     if failures.is_empty() && never.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
@@ -242,11 +250,11 @@ impl std::fmt::Display for Sum {
 }
 
 fn print_coverage(coverage: &Coverage) {
-    println!("faults: {:?}", coverage.faults);
+    tell!("faults: {:?}", coverage.faults);
     let boundaries = coverage.boundaries.iter();
     let boundaries: Vec<String> =
         boundaries.map(|(b, count)| format!("{:?} {:?}: {count}", b.point, b.action)).collect();
-    println!("boundaries: {}", boundaries.join(", "));
-    println!("transitions: {:?}", coverage.transitions);
-    println!("sights: {:?}", coverage.sights);
+    tell!("boundaries: {}", boundaries.join(", "));
+    tell!("transitions: {:?}", coverage.transitions);
+    tell!("sights: {:?}", coverage.sights);
 }

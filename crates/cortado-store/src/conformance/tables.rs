@@ -26,8 +26,7 @@ fn forget(sequence: u64, before_ms: u64) -> Batch {
 /// Which of the keys 0 to 99 a store still remembers.
 fn remembered(store: &dyn Store) -> Vec<u64> {
     let view = view(store, HOME);
-    let found: Vec<u64> =
-        (0..100).filter(|n| ok(view.remembered(&name(*n))).is_some()).collect();
+    let found: Vec<u64> = (0..100).filter(|n| ok(view.remembered(&name(*n))).is_some()).collect();
     let mut names: Vec<_> = found.iter().map(|n| name(*n)).collect();
     names.sort();
     let listed: Vec<_> = view.remembered_keys().map(ok).collect();

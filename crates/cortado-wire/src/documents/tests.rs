@@ -1,3 +1,5 @@
+//! The bodies that clients rely on, to the letter.
+
 use super::*;
 use crate::read_object;
 use cortado_model::{Generation, Scn, Sequence};

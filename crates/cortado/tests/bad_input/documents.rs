@@ -12,11 +12,36 @@ fn refused(world: &World, body: &str, status: u16, code: &str) {
 fn what_is_no_strict_json_is_refused() {
     let world = World::start();
     let malformed = [
-        "{", "}", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{,}", "{} {}", "{}x", "{'a':1}", "{a:1}",
-        "{\"a\":NaN}", "{\"a\":Infinity}", "{\"a\":0x1}", "{\"a\":01}", "{\"a\":.5}", "{\"a\":1.}",
-        "{\"a\":+1}", "{\"a\":1e}", "/* x */{}", "{} // x", "\u{feff}{}", "{\"a\":\"\t\"}",
-        "{\"a\":\"\\x\"}", "{\"a\":\"\\ud800\"}", "{\"a\":\"\\udc00\\ud800\"}", "{\"a\":tru}", " ",
-        "{\"a\":1,\"a\":2}", "{\"a\":1,\"\\u0061\":2}", "{\"r\":{\"x\":1,\"y\":1,\"x\":1}}",
+        "{",
+        "}",
+        "{\"a\"}",
+        "{\"a\":}",
+        "{\"a\":1,}",
+        "{,}",
+        "{} {}",
+        "{}x",
+        "{'a':1}",
+        "{a:1}",
+        "{\"a\":NaN}",
+        "{\"a\":Infinity}",
+        "{\"a\":0x1}",
+        "{\"a\":01}",
+        "{\"a\":.5}",
+        "{\"a\":1.}",
+        "{\"a\":+1}",
+        "{\"a\":1e}",
+        "/* x */{}",
+        "{} // x",
+        "\u{feff}{}",
+        "{\"a\":\"\t\"}",
+        "{\"a\":\"\\x\"}",
+        "{\"a\":\"\\ud800\"}",
+        "{\"a\":\"\\udc00\\ud800\"}",
+        "{\"a\":tru}",
+        " ",
+        "{\"a\":1,\"a\":2}",
+        "{\"a\":1,\"\\u0061\":2}",
+        "{\"r\":{\"x\":1,\"y\":1,\"x\":1}}",
     ];
     for body in malformed {
         refused(&world, body, 400, "malformed_json");
@@ -51,7 +76,13 @@ fn json_that_means_nothing_storable_is_refused() {
     for body in ["[]", "[{}]", "\"x\"", "null", "1", "true"] {
         refused(&world, body, 422, "not_an_object");
     }
-    for number in ["1e400", "-1e400", "18446744073709551616", "-9223372036854775809", "0.10000000000000000000000000000001"] {
+    for number in [
+        "1e400",
+        "-1e400",
+        "18446744073709551616",
+        "-9223372036854775809",
+        "0.10000000000000000000000000000001",
+    ] {
         refused(&world, &format!("{{\"a\":{number}}}"), 422, "unacceptable_json");
     }
     refused(&world, "{\"a\\u0000\":1}", 422, "unacceptable_json");
@@ -111,8 +142,27 @@ fn keys_are_opaque_or_refused() {
     world.check(with(&format!("PUT /v1/bad/pair/{long}/{long}y"), "{}"), 400, "bad_key");
     world.keep(&format!("/v1/bad/pair/{long}/{long}"), "{\"n\":1}");
     let odd = [
-        "a%2fb", "a%5cb", "%252e%252e", "%252F", "a%20b", "+", "%2B", "%22", "%3C%3E", "CON", "nul",
-        "e%CC%81", "%C3%A9", "%E2%80%AE", "%E2%80%8B", "%F0%9F%8E%B5", "a;b=c", "a:b", "-", "~", "...",
+        "a%2fb",
+        "a%5cb",
+        "%252e%252e",
+        "%252F",
+        "a%20b",
+        "+",
+        "%2B",
+        "%22",
+        "%3C%3E",
+        "CON",
+        "nul",
+        "e%CC%81",
+        "%C3%A9",
+        "%E2%80%AE",
+        "%E2%80%8B",
+        "%F0%9F%8E%B5",
+        "a;b=c",
+        "a:b",
+        "-",
+        "~",
+        "...",
     ];
     for key in odd {
         world.keep(&format!("/v1/bad/t/{key}"), "{\"n\":1}");
@@ -142,7 +192,8 @@ fn patches_that_do_not_fit_are_refused() {
     patch(steps, "[{\"op\":\"test\",\"path\":\"/n\",\"value\":2}]", 409, "patch_test_failed");
     let many = vec!["{\"op\":\"test\",\"path\":\"/n\",\"value\":1}"; 100_000].join(",");
     patch(steps, &format!("[{many}]"), 413, "too_many_operations");
-    let mut growing = vec![format!("{{\"op\":\"add\",\"path\":\"/x\",\"value\":\"{}\"}}", "y".repeat(700_000))];
+    let mut growing =
+        vec![format!("{{\"op\":\"add\",\"path\":\"/x\",\"value\":\"{}\"}}", "y".repeat(700_000))];
     growing.push("{\"op\":\"copy\",\"from\":\"/x\",\"path\":\"/z\"}".to_owned());
     patch(steps, &format!("[{}]", growing.join(",")), 413, "document_too_large");
     let large = format!("{{\"x\":\"{}\"}}", "y".repeat(1 << 20));

@@ -1,7 +1,7 @@
 //! Requests that are no good HTTP.
 
-use crate::{World, bare, with};
 use crate::harness::http::read_answer;
+use crate::{World, bare, with};
 use std::io::{Read, Write};
 use std::thread;
 
@@ -9,7 +9,8 @@ use std::thread;
 fn put(headers: &str) -> String {
     let lines = headers.replace('\n', "\r\n");
     format!(
-        "PUT /v1/bad/t/x HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{lines}\r\n\r\n"
+        "PUT /v1/bad/t/x HTTP/1.1\r\nHost: localhost\r\n\
+         Content-Type: application/json\r\n{lines}\r\n\r\n"
     )
 }
 
@@ -29,7 +30,9 @@ fn framing_that_can_be_read_in_two_ways_is_refused() {
         bad(&format!("Transfer-Encoding: {coding}"), "0\r\n\r\n", 501, "unknown_transfer_coding");
     }
     let long = format!("1;{}\r\n{{", "x".repeat(70_000));
-    for chunks in ["fffffffffffffffff\r\n", "zz\r\n", "-1\r\n", "2\r\n{}0\r\n\r\n", "2\n{}\r\n", &long] {
+    for chunks in
+        ["fffffffffffffffff\r\n", "zz\r\n", "-1\r\n", "2\r\n{}0\r\n\r\n", "2\n{}\r\n", &long]
+    {
         bad("Transfer-Encoding: chunked", chunks, 400, "bad_request");
     }
     for head in [
@@ -61,7 +64,11 @@ fn heads_that_are_none_are_refused() {
     let lines = |count: usize| (0..count).map(|n| format!("X-{n}: y\n")).collect::<String>();
     world.check_closed(bare("GET /healthz", &lines(100)), 431, "");
     world.check_closed(bare("GET /healthz", &format!("X: {}", "y".repeat(70 << 10))), 431, "");
-    world.check(bare("GET /healthz", &format!("X: {}", "y".repeat(33 << 10))), 431, "headers_too_large");
+    world.check(
+        bare("GET /healthz", &format!("X: {}", "y".repeat(33 << 10))),
+        431,
+        "headers_too_large",
+    );
     world.check(bare(&format!("GET /{}", "x".repeat(9_000)), ""), 414, "uri_too_long");
     world.check(bare("GET /v1/bad/t/\u{e9}", ""), 400, "bad_path");
     world.end();
@@ -78,7 +85,13 @@ fn requests_for_others_and_methods_that_mean_nothing_are_refused() {
     world.check(bare("GET http://other.example/healthz", ""), 421, "wrong_host");
     world.check(bare("BREW /v1/bad/t/x", ""), 501, "unknown_method");
     world.check(bare("put /v1/bad/t/x", ""), 501, "unknown_method");
-    for line in ["TRACE /healthz", "POST /v1/bad/t/x", "PUT /healthz", "GET /v1/bad:transact", "CONNECT localhost:80"] {
+    for line in [
+        "TRACE /healthz",
+        "POST /v1/bad/t/x",
+        "PUT /healthz",
+        "GET /v1/bad:transact",
+        "CONNECT localhost:80",
+    ] {
         let answer = world.check(bare(line, ""), 405, "method_not_allowed");
         assert!(answer.header("allow").is_some(), "{line}");
     }
@@ -104,7 +117,9 @@ fn bodies_that_do_not_belong_are_refused() {
     world.check_closed(&expecting, 413, "body_too_large");
     world.check_closed(put("Expect: miracles\nContent-Length: 2"), 417, "expectation_failed");
     world.check_closed(put("Content-Encoding: gzip\nContent-Length: 2"), 415, "unsupported_coding");
-    for media_type in ["text/plain", "application/json; charset=utf-16", "application/xml", "json", ""] {
+    for media_type in
+        ["text/plain", "application/json; charset=utf-16", "application/xml", "json", ""]
+    {
         let request = crate::with_type("PUT /v1/bad/t/x", media_type, "{}");
         world.check(request, 415, "unsupported_media_type");
     }

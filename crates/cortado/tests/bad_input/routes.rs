@@ -65,7 +65,11 @@ fn conditions_and_repetitions_are_judged() {
     let put = |headers: &str, status, code| {
         let request = with("PUT /v1/bad/t/kept", "{\"n\":2}");
         let headers: String = headers.lines().map(|line| format!("{line}\r\n")).collect();
-        world.check(request.replacen("Content-Type", &format!("{headers}Content-Type"), 1), status, code);
+        world.check(
+            request.replacen("Content-Type", &format!("{headers}Content-Type"), 1),
+            status,
+            code,
+        );
     };
     for tag in ["x", "\"x", "x\"", "\"a b\"", "*, \"x\"", "", ",", "W/", "\"a\" \"b\""] {
         put(&format!("If-Match: {tag}"), 400, "bad_etag");
@@ -116,17 +120,53 @@ fn batches_and_transactions_are_whole_or_nothing() {
     transact(&operations(json!([good, good])), 422, "repeated_key");
     transact(&mixed(json!({ "op": "eval", "table": "t", "key": ["new"] })), 422, "bad_body");
     transact(&mixed(json!({ "op": "delete", "table": "t", "key": "new" })), 422, "bad_body");
-    transact(&mixed(json!({ "op": "delete", "table": "t", "key": ["a"], "role": 1 })), 422, "bad_body");
-    transact(&mixed(json!({ "op": "put", "table": "t", "key": ["other"], "value": {} })), 422, "cross_resource");
-    transact(&mixed(json!({ "op": "check", "table": "pair", "key": ["new", "b"] })), 422, "nothing_to_check");
-    transact(&mixed(json!({ "op": "check", "table": "pair", "key": ["new", "b"], "if_match": "*" })), 412, "condition_failed");
-    transact(&mixed(json!({ "op": "merge", "table": "pair", "key": ["new", "b"], "value": {} })), 404, "no_such_document");
-    transact(&mixed(json!({ "op": "put", "table": "pair", "key": ["new", ".."], "value": {} })), 400, "bad_key");
-    transact(&mixed(json!({ "op": "put", "table": "pair", "key": ["new"], "value": {} })), 422, "wrong_key_arity");
-    transact(&mixed(json!({ "op": "put", "table": "pair", "key": ["new", "b"], "value": 1 })), 422, "not_an_object");
+    transact(
+        &mixed(json!({ "op": "delete", "table": "t", "key": ["a"], "role": 1 })),
+        422,
+        "bad_body",
+    );
+    transact(
+        &mixed(json!({ "op": "put", "table": "t", "key": ["other"], "value": {} })),
+        422,
+        "cross_resource",
+    );
+    transact(
+        &mixed(json!({ "op": "check", "table": "pair", "key": ["new", "b"] })),
+        422,
+        "nothing_to_check",
+    );
+    transact(
+        &mixed(json!({ "op": "check", "table": "pair", "key": ["new", "b"], "if_match": "*" })),
+        412,
+        "condition_failed",
+    );
+    transact(
+        &mixed(json!({ "op": "merge", "table": "pair", "key": ["new", "b"], "value": {} })),
+        404,
+        "no_such_document",
+    );
+    transact(
+        &mixed(json!({ "op": "put", "table": "pair", "key": ["new", ".."], "value": {} })),
+        400,
+        "bad_key",
+    );
+    transact(
+        &mixed(json!({ "op": "put", "table": "pair", "key": ["new"], "value": {} })),
+        422,
+        "wrong_key_arity",
+    );
+    transact(
+        &mixed(json!({ "op": "put", "table": "pair", "key": ["new", "b"], "value": 1 })),
+        422,
+        "not_an_object",
+    );
     let large = format!("{{\"x\":\"{}\"}}", "y".repeat(1 << 20));
     let large: Value = serde_json::from_str(&large).unwrap();
-    transact(&mixed(json!({ "op": "put", "table": "pair", "key": ["new", "b"], "value": large })), 413, "document_too_large");
+    transact(
+        &mixed(json!({ "op": "put", "table": "pair", "key": ["new", "b"], "value": large })),
+        413,
+        "document_too_large",
+    );
     transact(&"{\"operations\":".repeat(100_000), 400, "malformed_json");
 
     let batch = |body: &str, status, code| {
@@ -161,7 +201,9 @@ fn declarations_orders_and_streams_are_checked() {
     table("{\"key\":[\"a\",\"a\"]}", 422, "bad_declaration");
     table("{\"key\":[\"../etc\"]}", 422, "bad_declaration");
     table("{\"key\":[\"a\"],\"indexes\":[{\"field\":\"x\"}]}", 422, "member_not_supported");
-    for reference in ["http://169.254.169.254/x", "file:///etc/passwd", "http://localhost/x", "other.json"] {
+    for reference in
+        ["http://169.254.169.254/x", "file:///etc/passwd", "http://localhost/x", "other.json"]
+    {
         let body = json!({ "key": ["a"], "schema": { "$ref": reference } });
         table(&body.to_string(), 422, "bad_declaration");
     }

@@ -36,7 +36,8 @@ fn timed_out(mut connection: BufReader<TcpStream>) {
 
 #[test]
 fn slow_clients_are_cut_off() {
-    const HEAD: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: yyyyyyyyyyyyyyyyyyyyyyyyyyyy";
+    const HEAD: &[u8] =
+        b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: yyyyyyyyyyyyyyyyyyyyyyyyyyyy";
     const BODY: &[u8] = b"PUT /v1/bad/t/slow HTTP/1.1\r\nHost: localhost\r\n\
         Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n";
     const SPACES: &[u8] = &[b' '; 1_000];
