@@ -102,7 +102,7 @@ impl<'a> Exposition<'a> {
             }),
             ("cortado_replica_applied_sequence", "Sequence applied.", |r| r.applied.sequence.0),
             ("cortado_replica_lag_records", "Records of the log not folded.", |r| r.lag_records),
-            ("cortado_replica_lag_milliseconds", "Age of the newest state.", |r| r.lag_ms),
+            ("cortado_replica_lag_milliseconds", "For how long it has known so.", |r| r.lag_ms),
         ];
         for (name, help, pick) in families {
             self.family(name, "gauge", help);

@@ -16,6 +16,7 @@ mod routes;
 mod process;
 mod node;
 mod node_context;
+mod replica_life;
 mod watcher;
 mod vitals;
 mod controller;

@@ -7,6 +7,7 @@ use crate::clock::Clock;
 use crate::decisions::Decisions;
 use crate::gateway::KeyRegistry;
 use crate::metrics::NodeMetrics;
+use crate::replica_life::replica_incarnation;
 use crate::routes::Routes;
 use crate::settings::Settings;
 use crate::vitals::Vitals;
@@ -112,6 +113,12 @@ impl NodeContext {
             hashing: Mutex::default(),
             state_bytes: Mutex::default(),
         }
+    }
+
+    /// In whose name the node says that it lives: no replica's.
+    pub(crate) fn heartbeat_identity(&self) -> Identity {
+        let incarnation = replica_incarnation(self.me.incarnation, 0);
+        Identity { node: self.me.node, incarnation: incarnation.expect("0 is a life") }
     }
 
     pub(crate) fn node(&self) -> NodeId {

@@ -19,10 +19,13 @@ use crate::gateway::KeyFilter;
 use crate::inbox::DriverInput;
 use crate::node_context::NodeContext;
 use crate::replica_handle::{ReplicaHandle, ReplicaRole};
+use crate::replica_life::node_incarnation;
 use appends::Appends;
 use cortado_cluster::Evidence;
 use cortado_model::{Incarnation, LogOffset, NodeId, PartitionId, Scn};
-use cortado_replica::{Answer, Apply, Effect, FoldState, Input, Replica, RequestId, Role};
+use cortado_replica::{
+    Answer, Apply, Effect, FoldState, Identity, Input, Replica, RequestId, Role,
+};
 use reading::Pace;
 use requests::Requests;
 use rounds::Rounds;
@@ -98,6 +101,7 @@ impl<'a> ReplicaDriver<'a> {
         handle: &'a Arc<ReplicaHandle>,
         inbox: &'a mut mpsc::Receiver<DriverInput>,
         fold: FoldState,
+        incarnation: Incarnation,
     ) -> ReplicaDriver<'a> {
         let partition = handle.partition;
         let local = context.log.local_end(partition).is_some();
@@ -107,7 +111,9 @@ impl<'a> ReplicaDriver<'a> {
         };
         let now = context.clock.now();
         handle.show_restored(&fold, now.clock);
-        let core = Replica::new(context.me.clone(), settings, fold.clone(), now);
+        handle.begin_life(incarnation);
+        let me = Identity { node: context.node(), incarnation };
+        let core = Replica::new(me, settings, fold.clone(), now);
         ReplicaDriver {
             context,
             handle,
@@ -273,10 +279,13 @@ impl<'a> ReplicaDriver<'a> {
         }
     }
 
-    fn show_heard(&self, node: NodeId, incarnation: Incarnation) {
+    fn show_heard(&self, node: NodeId, replica: Incarnation) {
+        let incarnation = node_incarnation(replica);
         let now = self.context.clock.steady();
         self.handle.update_leadership(|shown| {
-            if shown.leader == Some((node, incarnation)) {
+            // A heartbeat tells of the node, a record of one of its replicas.
+            let leader = shown.leader.map(|(node, replica)| (node, node_incarnation(replica)));
+            if leader == Some((node, incarnation)) {
                 shown.heard_at = now;
             }
         });

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc;
 
-/// One replica in one life of its node.
+/// One replica in one life of its node; it may be built anew several times.
 pub(crate) struct ReplicaHandle {
     pub(crate) partition: PartitionId,
     pub(crate) node: NodeId,
@@ -98,6 +98,8 @@ impl From<Role> for ReplicaRole {
 /// `applying`.
 #[derive(Default)]
 struct Shown {
+    /// The incarnation of the replica that is driven now; 0 before the first.
+    incarnation: AtomicU64,
     folded: AtomicU64,
     applied: AtomicU64,
     applying: AtomicU64,
@@ -108,6 +110,8 @@ struct Shown {
     keys_known: AtomicBool,
     /// When the replica last was at the end of its log.
     complete_at: AtomicU64,
+    /// When it noticed that it is not, `u64::MAX` while it is.
+    behind_since: AtomicU64,
     leadership: Mutex<Leadership>,
 }
 
@@ -132,9 +136,19 @@ impl ReplicaHandle {
         store: Arc<dyn Store>,
     ) -> (Arc<ReplicaHandle>, mpsc::Receiver<DriverInput>) {
         let (inbox, receiver) = mpsc::channel(INBOX_MAX);
-        let shown = Shown::default();
+        let shown = Shown { behind_since: AtomicU64::new(u64::MAX), ..Shown::default() };
         let handle = ReplicaHandle { partition, node, incarnation, store, inbox, shown };
         (Arc::new(handle), receiver)
+    }
+
+    /// Begins the life of a replica; it is nobody who has ever claimed.
+    pub(crate) fn begin_life(&self, incarnation: Incarnation) {
+        self.shown.incarnation.store(incarnation.0, Ordering::Release);
+    }
+
+    /// In whose name the replica claims and writes now.
+    pub(crate) fn replica_incarnation(&self) -> Incarnation {
+        Incarnation(self.shown.incarnation.load(Ordering::Acquire))
     }
 
     /// Puts `input` in line; gives it back if the line is full or the driver is gone.
@@ -190,6 +204,11 @@ impl ReplicaHandle {
         Millis(self.shown.complete_at.load(Ordering::Acquire))
     }
 
+    /// For how long this replica has known that its log holds more; 0 if it does not.
+    pub(crate) fn behind_ms(&self, now: Millis) -> u64 {
+        now.since(Millis(self.shown.behind_since.load(Ordering::Acquire)))
+    }
+
     pub(crate) fn leadership(&self) -> Leadership {
         *self.lock_leadership()
     }
@@ -222,7 +241,13 @@ impl ReplicaHandle {
         self.shown.folded.store(fold.next_offset.0, Ordering::Release);
         if let Some(at) = at {
             self.shown.complete_at.store(at.0, Ordering::Release);
+            self.shown.behind_since.store(u64::MAX, Ordering::Release);
         }
+    }
+
+    /// The log holds more than the store.
+    pub(crate) fn show_behind(&self, now: Millis) {
+        self.shown.behind_since.fetch_min(now.0, Ordering::AcqRel);
     }
 
     /// After a resync the replica may be anywhere.

@@ -70,6 +70,6 @@ pub struct ReplicaStatus {
     pub applied: Scn,
     /// Records of the log that it has not folded.
     pub lag_records: u64,
-    /// How old its newest complete state may be.
+    /// For how long it has known of them.
     pub lag_ms: u64,
 }

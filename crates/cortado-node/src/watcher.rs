@@ -10,6 +10,7 @@ use crate::gateway::Gateway;
 use crate::inbox::DriverInput;
 use crate::node_context::NodeContext;
 use crate::replica_handle::{Leadership as Shown, ReplicaHandle, ReplicaRole};
+use crate::replica_life::node_incarnation;
 use crate::routes::Route;
 use cortado_cluster::{
     Decision, Detector, Evidence, Explanation, Leadership, PartitionFacts, Placement, decide,
@@ -21,6 +22,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{info, warn};
 
@@ -90,6 +92,7 @@ struct Placed {
     partition: PartitionId,
     placement: Placement,
     route: Arc<Route>,
+    end: watch::Receiver<LogOffset>,
     watched: Watched,
 }
 
@@ -156,7 +159,8 @@ impl Watcher {
             if placement.contains(me) {
                 let route = self.context.routes.route(partition);
                 let watched = known.remove(&partition).unwrap_or_default();
-                self.placed.push(Placed { partition, placement, route, watched });
+                let end = self.context.log.watch_end(partition);
+                self.placed.push(Placed { partition, placement, route, end, watched });
             }
         }
         self.catalog = Some(catalog);
@@ -219,7 +223,7 @@ impl Watcher {
         }
         let interval_ms = self.context.settings.detection.heartbeat_ms;
         self.heartbeat_due = now.max(self.heartbeat_due.plus(interval_ms));
-        let record = heartbeat_record(&self.context.me, self.context.clock.now());
+        let record = heartbeat_record(&self.context.heartbeat_identity(), self.context.clock.now());
         let pending = self.context.log.append(PartitionId::CLUSTER, vec![record]);
         self.context.metrics.heartbeats.add(1);
         self.heartbeat = Some((now, pending));
@@ -236,11 +240,14 @@ impl Watcher {
             (Some((by, _)), Some(step_down)) => {
                 Leadership::SteppedDown { by, to: step_down.to, at: shown.since }
             }
-            (Some((node, incarnation)), None) => {
+            // Of others, what counts is whether their node lives on; of oneself, whether it is
+            // this very replica that claimed.
+            (Some((node, replica)), None) => {
+                let incarnation = if node == me { replica } else { node_incarnation(replica) };
                 Leadership::Claimed { node, incarnation, at: shown.since }
             }
         };
-        let end = self.context.log.watch_end(placed.partition).borrow().0;
+        let end = placed.end.borrow().0;
         let lag = |replica: &ReplicaHandle| end.saturating_sub(replica.folded().0);
         let follower_lags = match role {
             ReplicaRole::Leader => {
@@ -258,7 +265,7 @@ impl Watcher {
         let facts = PartitionFacts {
             partition: placed.partition,
             me,
-            incarnation: self.context.me.incarnation,
+            incarnation: replica.replica_incarnation(),
             placement: &placed.placement,
             leadership,
             restoring: !role.is_readable(),

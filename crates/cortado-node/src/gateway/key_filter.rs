@@ -143,14 +143,20 @@ mod tests {
     #[test]
     fn a_layer_is_forgotten_when_its_newest_key_is() {
         let filter = KeyFilter::default();
-        let fill = |from: u64, count: u64, time: u64| {
-            (from..from + count).for_each(|number| filter.add(&key(number), WallMillis(time)));
+        let full = || filter.layers.read().unwrap().last().is_some_and(Layer::is_full);
+        let fill = |from: u64, time: u64| {
+            // A key that looks like an older one would keep that one's layer.
+            let mut new = (from..).filter(|number| !filter.may_hold(&key(*number)));
+            filter.add(&key(new.next().unwrap()), WallMillis(time));
+            while !full() {
+                filter.add(&key(new.next().unwrap()), WallMillis(time));
+            }
         };
-        fill(0, FIRST_KEYS_MAX, 1);
-        fill(10_000_000, 4 * FIRST_KEYS_MAX, DAY);
+        fill(0, 1);
+        fill(10_000_000, DAY);
         assert!(filter.may_hold(&key(1)) && filter.may_hold(&key(10_000_000)));
         // The next layer comes a day and a bit after the first one's last key.
-        fill(20_000_000, 10, DAY + 3);
+        filter.add(&key(20_000_000), WallMillis(DAY + 3));
         assert_eq!(filter.layers.read().unwrap().len(), 2);
         assert!(filter.may_hold(&key(10_000_000)) && filter.may_hold(&key(20_000_000)));
     }

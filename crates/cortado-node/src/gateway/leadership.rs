@@ -73,7 +73,8 @@ impl Gateway {
         let mut candidates = candidates.filter(|replica| replica.role().is_readable());
         let successor = match to {
             Some(node) => candidates.find(|replica| replica.node == node),
-            None => candidates.max_by_key(|replica| replica.folded()),
+            // By rank, as the candidates of a failover are.
+            None => candidates.min_by_key(|replica| self.rank(partition, replica.node)),
         };
         let successor = successor.ok_or(AdminError::NoSuchNode)?.node;
         let (reply, answer) = oneshot::channel();
@@ -96,6 +97,14 @@ impl Gateway {
                 return Err(AdminError::Unknown { why });
             }
         }
+    }
+
+    /// The place of `node` in the succession of a partition; the lowest should lead.
+    fn rank(&self, partition: PartitionId, node: NodeId) -> usize {
+        let catalog = self.catalog();
+        let database = catalog.database_by_id(partition.database);
+        let nodes = database.map_or(&[][..], |database| database.placement(partition.number));
+        nodes.iter().position(|placed| *placed == node).unwrap_or(node.0 as usize)
     }
 }
 

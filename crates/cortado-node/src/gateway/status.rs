@@ -64,6 +64,7 @@ impl Gateway {
         let end = log.local_end(partition);
         let end = end.unwrap_or_else(|| *log.watch_end(partition).borrow());
         let running = route.replicas();
+        let now = self.process.clock.steady();
         let status_of = |node: &NodeId| {
             let replica = running.iter().find(|replica| replica.node == *node);
             let read = |f: &dyn Fn(&Arc<ReplicaHandle>) -> u64| replica.map_or(0, f);
@@ -72,7 +73,7 @@ impl Gateway {
                 role: replica.map_or(ReplicaRole::Offline, |replica| replica.role()),
                 applied: replica.map_or(Scn::ZERO, |replica| replica.applied()),
                 lag_records: read(&|replica| end.0.saturating_sub(replica.folded().0)),
-                lag_ms: read(&|replica| self.lag_ms(replica)),
+                lag_ms: read(&|replica| replica.behind_ms(now)),
             }
         };
         let generations = running.iter().map(|replica| replica.leadership().generation);

@@ -52,7 +52,10 @@ impl ReplicaDriver<'_> {
             }
             let now = Instant::now();
             if !urgent && self.pace.due.is_none_or(|due| now < due) {
-                self.pace.due.get_or_insert(now + GATHER);
+                if self.pace.due.is_none() {
+                    self.handle.show_behind(self.context.clock.steady());
+                    self.pace.due = Some(now + GATHER);
+                }
                 return Ok(());
             }
             self.pace.due = None;

@@ -8,6 +8,7 @@ use crate::events::EventKind;
 use crate::inbox::{DriverInput, WriteEnd};
 use crate::node_context::NodeContext;
 use crate::replica_handle::{ReplicaHandle, ReplicaRole};
+use crate::replica_life::replica_incarnation;
 use cortado_log::{AppendError, ReadError};
 use cortado_model::LogOffset;
 use cortado_replica::{FoldState, Genesis, NotDone, genesis_record};
@@ -34,10 +35,17 @@ pub(crate) async fn keep_alive(
     genesis: Genesis,
 ) {
     let mut told_broken = None;
-    loop {
+    for life in 1.. {
+        let Some(incarnation) = replica_incarnation(context.me.incarnation, life) else {
+            error!(partition = %handle.partition, "replica was built anew too often; it rests");
+            break;
+        };
         let opened = offline(&mut inbox, open(&context, &handle, &genesis)).await;
         let halt = match opened {
-            Some(Ok(fold)) => ReplicaDriver::new(&context, &handle, &mut inbox, fold).run().await,
+            Some(Ok(fold)) => {
+                let inbox = &mut inbox;
+                ReplicaDriver::new(&context, &handle, inbox, fold, incarnation).run().await
+            }
             Some(Err(halt)) => halt,
             None => Halt::Ended,
         };

@@ -257,3 +257,42 @@ async fn a_deadline_that_has_passed_begins_nothing() {
     }
     let _ = deadline();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_node_is_a_cluster_too() {
+    let mut raw = crate::world::settings();
+    raw.nodes = 1;
+    let world = World::start_with(raw).await;
+    let music = world.music(3).await;
+    assert_eq!(music.database.replication, 1);
+    music.put("cher", "believe", "{}").await.unwrap();
+    assert_eq!(music.get("cher", "believe").await, Some("{}".to_owned()));
+    world.cluster.kill(N1).await.unwrap();
+    world.cluster.start_node(N1).await.unwrap();
+    assert_eq!(music.get("cher", "believe").await, Some("{}".to_owned()));
+    music.put("cher", "believe", r#"{"n":2}"#).await.unwrap();
+}
+
+/// Where other machines append too, leaders prove themselves by leases and barriers.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_of_many_machines_is_read_under_leases() {
+    let log = cortado_log::memory::SharedMemoryLog::of_many_machines();
+    let world = World::over(log, std::sync::Arc::default(), crate::world::settings()).await;
+    let music = world.music(2).await;
+    for number in 0..20 {
+        let value = format!("{{\"n\":{number}}}");
+        music.put("cher", "believe", &value).await.unwrap();
+        assert_eq!(music.get("cher", "believe").await.unwrap(), value);
+        let strict = music.get_with("cher", "believe", &read(Consistency::Strict)).await.unwrap();
+        assert_eq!(strict.value.unwrap().value, value.as_bytes());
+    }
+    let absent = Condition { if_match: None, if_none_match: Some(Match::Any) };
+    let value = document("{}");
+    let create = music.operation(key("cher", "believe"), Action::Put { value }, absent);
+    let refused = music.write(vec![create], None).await;
+    assert!(matches!(refused, Err(WriteError::Refused { .. })));
+    let leader = music.leaders()[music.partition_of("cher").number as usize].unwrap();
+    world.cluster.kill(leader).await.unwrap();
+    assert_eq!(music.get("cher", "believe").await.unwrap(), r#"{"n":19}"#);
+    music.put("cher", "believe", "{}").await.unwrap();
+}
