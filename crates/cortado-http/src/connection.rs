@@ -10,7 +10,7 @@ use crate::guard::{Guard, Pulse, Verdict};
 use crate::request_id::RequestIds;
 use bytes::{Bytes, BytesMut};
 use cortado_model::limits::{HEADER_BYTES_MAX, HEADERS_MAX, URI_BYTES_MAX};
-use cortado_wire::Code;
+use cortado_wire::{Code, Outcome};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -60,7 +60,7 @@ pub(crate) async fn serve(
     let protocol = match timeout_at(due, sniff(&mut stream, &mut prefix)).await {
         Ok(Ok(Some(protocol))) => protocol,
         Ok(Ok(None) | Err(_)) => return,
-        Err(_) => return last_word(stream, &slow_head(), &ids).await,
+        Err(_) => return last_word(stream, slow_head(), &ids).await,
     };
     let connection = Connection { api, ids, pulse: Pulse::new(opened), closing };
     match protocol {
@@ -127,7 +127,7 @@ impl Connection {
         let (verdict, mid_message) = (guard.verdict(), guard.is_mid_message());
         let stream = guard.into_stream();
         match verdict.and_then(farewell) {
-            Some(failure) => last_word(stream, &failure, &last_ids).await,
+            Some(failure) => last_word(stream, failure, &last_ids).await,
             None if mid_message => linger(stream).await,
             None => {}
         }
@@ -173,7 +173,8 @@ fn farewell(verdict: Verdict) -> Option<Failure> {
     match verdict {
         Verdict::SlowHead => Some(slow_head()),
         Verdict::Idle | Verdict::Stalled => None,
-        Verdict::Violation(violation) => Some(match violation {
+        Verdict::Violation { in_head: false, .. } => None,
+        Verdict::Violation { violation, in_head: true } => Some(match violation {
             Violation::BareLineEnd => Failure::new(
                 Code::BadRequest,
                 "a line of the request ends with a line feed alone; HTTP ends lines with CR LF",
@@ -199,8 +200,9 @@ fn slow_head() -> Failure {
 }
 
 /// Answers without hyper, then ends the connection.
-async fn last_word(mut stream: TcpStream, failure: &Failure, ids: &Arc<RequestIds>) {
-    let text = failure.to_http1(ids.next());
+async fn last_word(mut stream: TcpStream, failure: Failure, ids: &Arc<RequestIds>) {
+    // Nothing of the request was begun.
+    let text = failure.with_outcome(Outcome::None).to_http1(ids.next());
     // Whoever has gone away gets no answer.
     if let Ok(Ok(())) = timeout(LINGER_TIME, stream.write_all(&text)).await {
         linger(stream).await;

@@ -53,7 +53,16 @@ struct Fields {
     chunked: bool,
 }
 
-/// Why a request is not read at all.
+/// Where and why a request cannot be read on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Broken {
+    /// Why.
+    pub(crate) violation: Violation,
+    /// How many of the bytes fed last are good.
+    pub(crate) good_bytes: usize,
+}
+
+/// Why a request is not read on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Violation {
     /// A line feed without a carriage return, or one inside a line.
@@ -100,28 +109,32 @@ impl Framing {
     /// Takes the next bytes of the connection.
     ///
     /// # Errors
-    /// The first rule that they break. The connection is to be closed.
-    pub(crate) fn feed(&mut self, mut bytes: &[u8]) -> Result<(), Violation> {
-        while !bytes.is_empty() {
-            bytes = match self.state {
+    /// The first rule that they break, and how many of the bytes stand before the line that breaks
+    /// it. What comes after them is lost: the connection is to be closed.
+    pub(crate) fn feed(&mut self, bytes: &[u8]) -> Result<(), Broken> {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let good_bytes = bytes.len() - rest.len();
+            let broken = |violation| Broken { violation, good_bytes };
+            rest = match self.state {
                 State::Blind => return Ok(()),
                 State::Body { left_bytes } => {
-                    let (left_bytes, rest) = skip(left_bytes, bytes);
+                    let (left_bytes, after) = skip(left_bytes, rest);
                     let done = left_bytes == 0;
                     self.state = if done { State::Start } else { State::Body { left_bytes } };
-                    rest
+                    after
                 }
                 State::Chunk { left_bytes } => {
-                    let (left_bytes, rest) = skip(left_bytes, bytes);
+                    let (left_bytes, after) = skip(left_bytes, rest);
                     let done = left_bytes == 0;
                     self.state = if done { State::ChunkEnd } else { State::Chunk { left_bytes } };
-                    rest
+                    after
                 }
                 State::Start
                 | State::Fields(_)
                 | State::ChunkSize
                 | State::ChunkEnd
-                | State::Trailers => self.feed_line(bytes)?,
+                | State::Trailers => self.feed_line(rest).map_err(broken)?,
             };
         }
         Ok(())

@@ -4,7 +4,7 @@
 //! Timers are armed rarely and moved lazily, so that a request costs none. Start reading at
 //! [`Guard`].
 
-use crate::framing::{Framing, Violation};
+use crate::framing::{Broken, Framing, Violation};
 use crate::limits::Limits;
 use bytes::{Buf, Bytes};
 use std::io;
@@ -43,7 +43,12 @@ pub(crate) enum Verdict {
     /// The peer takes nothing of what it asked for.
     Stalled,
     /// The peer breaks the rules.
-    Violation(Violation),
+    Violation {
+        /// Which one.
+        violation: Violation,
+        /// Whether it was in the head of a request; otherwise a handler has answered that request.
+        in_head: bool,
+    },
 }
 
 /// How long the guard waits for what.
@@ -138,15 +143,17 @@ impl Guard {
         self.stream
     }
 
-    fn took(&mut self, bytes: &[u8]) -> io::Result<()> {
+    /// Takes note of `bytes`; answers how many of them may be passed on.
+    ///
+    /// From the first broken rule on, the peer counts as having fallen silent: a request that runs
+    /// is answered, and what comes behind it is never parsed.
+    fn took(&mut self, bytes: &[u8]) -> usize {
         let Some(framing) = &mut self.framing else {
             self.head_since = None;
-            return Ok(());
+            return bytes.len();
         };
         let heads = framing.heads();
-        if let Err(violation) = framing.feed(bytes) {
-            return Err(self.cut(Verdict::Violation(violation)));
-        }
+        let fed = framing.feed(bytes);
         // Empty lines neither begin a head nor end the wait for the first one.
         if framing.heads() > heads {
             self.head_since = None;
@@ -154,7 +161,14 @@ impl Guard {
         if framing.is_in_head() {
             self.head_since.get_or_insert_with(Instant::now);
         }
-        Ok(())
+        match fed {
+            Ok(()) => bytes.len(),
+            Err(Broken { violation, good_bytes }) => {
+                let in_head = framing.is_between() || framing.is_in_head();
+                self.verdict = Some(Verdict::Violation { violation, in_head });
+                good_bytes
+            }
+        }
     }
 
     fn cut(&mut self, verdict: Verdict) -> io::Error {
@@ -165,11 +179,13 @@ impl Guard {
     /// Waits for bytes, but not for ever.
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
-            let (due, verdict) = match (self.head_since, self.pulse.idle_since()) {
-                (Some(since), _) => (since + self.patience.head, Some(Verdict::SlowHead)),
-                (None, Some(since)) => (since + self.patience.idle, Some(Verdict::Idle)),
+            let (due, verdict) = match (self.pulse.idle_since(), self.head_since) {
+                (Some(idle), Some(head)) => {
+                    (head.max(idle) + self.patience.head, Some(Verdict::SlowHead))
+                }
+                (Some(idle), None) => (idle + self.patience.idle, Some(Verdict::Idle)),
                 // Busy: look again later, without any judgement.
-                (None, None) => (Instant::now() + self.patience.idle, None),
+                (None, _) => (Instant::now() + self.patience.idle, None),
             };
             if self.reading.poll_ring(due, cx).is_pending() {
                 return Poll::Pending;
@@ -208,6 +224,9 @@ impl AsyncRead for Guard {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let guard = self.get_mut();
+        if guard.verdict.is_some() {
+            return Poll::Ready(Ok(()));
+        }
         let before = buf.filled().len();
         if guard.prefix.is_empty() {
             match Pin::new(&mut guard.stream).poll_read(cx, buf) {
@@ -220,7 +239,9 @@ impl AsyncRead for Guard {
             buf.put_slice(&guard.prefix[..bytes]);
             guard.prefix.advance(bytes);
         }
-        Poll::Ready(guard.took(&buf.filled()[before..]))
+        let good_bytes = guard.took(&buf.filled()[before..]);
+        buf.set_filled(before + good_bytes);
+        Poll::Ready(Ok(()))
     }
 }
 

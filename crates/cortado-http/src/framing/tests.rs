@@ -8,8 +8,8 @@ use proptest::prelude::*;
 fn check(text: &str, want: Result<bool, Violation>) {
     let judge = |pieces: &[&[u8]]| {
         let mut framing = Framing::new();
-        pieces.iter().try_for_each(|piece| framing.feed(piece))?;
-        Ok(framing.is_between())
+        let fed = pieces.iter().try_for_each(|piece| framing.feed(piece));
+        fed.map_err(|broken| broken.violation).map(|()| framing.is_between())
     };
     let bytes = text.as_bytes();
     assert_eq!(judge(&[bytes]), want, "{text:?}");
@@ -77,6 +77,15 @@ fn what_can_be_read_in_two_ways_is_refused() {
 }
 
 #[test]
+fn what_stands_before_a_broken_line_is_good() {
+    let head = "PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let text = format!("{head}1\r\nx\r\nzz\r\n");
+    let broken = Framing::new().feed(text.as_bytes());
+    let good_bytes = text.len() - "zz\r\n".len();
+    assert_eq!(broken, Err(Broken { violation: Violation::BadChunk, good_bytes }));
+}
+
+#[test]
 fn an_endless_line_is_left_to_the_parser() {
     let mut framing = Framing::new();
     for _ in 0..10 {
@@ -96,12 +105,12 @@ proptest! {
         let start = b"PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
         let all = [start.as_slice(), &bytes].concat();
         let mut whole = Framing::new();
-        let want = whole.feed(&all).map(|()| whole.state);
+        let want = whole.feed(&all).map_err(|b| b.violation).map(|()| whole.state);
         let mut pieces = Framing::new();
         let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(all.len())).collect();
         cuts.extend([0, all.len()]);
         cuts.sort_unstable();
         let fed = cuts.windows(2).try_for_each(|pair| pieces.feed(&all[pair[0]..pair[1]]));
-        prop_assert_eq!(fed.map(|()| pieces.state), want);
+        prop_assert_eq!(fed.map_err(|b| b.violation).map(|()| pieces.state), want);
     }
 }

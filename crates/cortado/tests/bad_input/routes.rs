@@ -103,7 +103,7 @@ fn conditions_and_repetitions_are_judged() {
 }
 
 #[test]
-fn batches_and_transactions_are_whole_or_nothing() {
+fn transactions_are_whole_or_nothing() {
     let world = World::start();
     let transact = |body: &str, status, code| {
         world.check(with("POST /v1/bad:transact", body), status, code);
@@ -168,7 +168,12 @@ fn batches_and_transactions_are_whole_or_nothing() {
         "document_too_large",
     );
     transact(&"{\"operations\":".repeat(100_000), 400, "malformed_json");
+    world.end();
+}
 
+#[test]
+fn batches_of_reads_are_checked_before_anything_is_read() {
+    let world = World::start();
     let batch = |body: &str, status, code| {
         world.check(with("POST /v1/bad:batchGet", body), status, code);
     };
