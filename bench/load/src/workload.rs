@@ -1,6 +1,6 @@
 //! What is measured: rounds of closed-loop load for rates, one of open-loop load for latencies.
 //!
-//! Start reading at [`write`].
+//! Start reading at [`write()`].
 
 use crate::Options;
 use crate::connection::{Connection, request};

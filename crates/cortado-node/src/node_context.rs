@@ -18,7 +18,7 @@ use cortado_replica::Identity;
 use cortado_store::Store;
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
@@ -49,6 +49,8 @@ pub(crate) struct NodeContext {
     signs: Mutex<Vec<Evidence>>,
     /// Why the node trusts itself less, if it does.
     sickness: Mutex<Option<String>>,
+    /// Replicas that wait until the store has room.
+    waiting_for_room: AtomicUsize,
     ending: AtomicBool,
     tasks: Mutex<JoinSet<()>>,
     /// Bytes handed to the log by all nodes of the process.
@@ -107,6 +109,7 @@ impl NodeContext {
             look_again: Notify::new(),
             signs: Mutex::default(),
             sickness: Mutex::default(),
+            waiting_for_room: AtomicUsize::new(0),
             ending: AtomicBool::new(false),
             tasks: Mutex::default(),
             log_bytes: parts.log_bytes,
@@ -140,7 +143,21 @@ impl NodeContext {
 
     /// Why the node trusts itself less, if it does.
     pub(crate) fn sickness(&self) -> Option<String> {
-        lock(&self.sickness).clone()
+        let full = self.waits_for_room().then(|| "the store has no room".to_owned());
+        full.or_else(|| lock(&self.sickness).clone())
+    }
+
+    /// Whether the store has no room: nothing new may be committed that could not be applied.
+    pub(crate) fn waits_for_room(&self) -> bool {
+        self.waiting_for_room.load(Ordering::Acquire) > 0
+    }
+
+    /// One more replica waits for room, or one less.
+    pub(crate) fn set_waits_for_room(&self, waits: bool) {
+        match waits {
+            true => self.waiting_for_room.fetch_add(1, Ordering::AcqRel),
+            false => self.waiting_for_room.fetch_sub(1, Ordering::AcqRel),
+        };
     }
 
     pub(crate) fn set_sickness(&self, sickness: Option<String>) {

@@ -200,14 +200,15 @@ impl Process {
         }
         context.abort();
         *slot.running.write().unwrap_or_else(PoisonError::into_inner) = None;
-        for route in self.routes.all() {
-            if let Some(replica) = route.replica(node)
-                && replica.incarnation == context.me.incarnation
-            {
-                route.remove(&replica);
+        let forget = || {
+            for route in self.routes.all() {
+                route.remove_node(node, context.me.incarnation);
             }
-        }
+        };
+        forget();
         context.end().await;
+        // A task that was at work until now may have entered its replica once more.
+        forget();
         warn!(%node, incarnation = context.me.incarnation.0, "node ended");
         drop(former);
         Ok(())

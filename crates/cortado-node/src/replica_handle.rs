@@ -106,6 +106,8 @@ struct Shown {
     role: AtomicU8,
     /// How often the store has been emptied to be filled anew.
     restorations: AtomicU64,
+    /// Whether it stands still until the store has room.
+    waits_for_room: AtomicBool,
     /// Whether the filter of the database knows every key that the store remembers.
     keys_known: AtomicBool,
     /// When the replica last was at the end of its log.
@@ -173,6 +175,11 @@ impl ReplicaHandle {
         ReplicaRole::from_number(self.shown.role.load(Ordering::Acquire))
     }
 
+    /// Whether it stands still until the store has room; what it has can be read.
+    pub(crate) fn waits_for_room(&self) -> bool {
+        self.shown.waits_for_room.load(Ordering::Acquire)
+    }
+
     /// Whether the database's key filter knows every key that the store remembers.
     pub(crate) fn keys_are_known(&self) -> bool {
         self.shown.keys_known.load(Ordering::Acquire)
@@ -217,6 +224,10 @@ impl ReplicaHandle {
 
     pub(crate) fn show_role(&self, role: ReplicaRole) {
         self.shown.role.store(role as u8, Ordering::Release);
+    }
+
+    pub(crate) fn show_waits_for_room(&self, waits: bool) {
+        self.shown.waits_for_room.store(waits, Ordering::Release);
     }
 
     pub(crate) fn show_keys_known(&self) {

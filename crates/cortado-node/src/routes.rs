@@ -5,7 +5,7 @@
 
 use crate::metrics::GatewayMetrics;
 use crate::replica_handle::ReplicaHandle;
-use cortado_model::{DatabaseId, Generation, NodeId, PartitionId};
+use cortado_model::{DatabaseId, Generation, Incarnation, NodeId, PartitionId};
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::sync::watch;
@@ -104,6 +104,31 @@ impl Route {
         state.replicas.sort_by_key(|handle| handle.node);
         drop(state);
         self.changed();
+    }
+
+    /// Whether nobody leads because the stores are full.
+    pub(crate) fn waits_for_room(&self) -> bool {
+        let state = read(&self.state);
+        state.serving.is_none() && state.replicas.iter().any(|replica| replica.waits_for_room())
+    }
+
+    /// Forgets the replica of one life of a node, whatever that still does.
+    pub(crate) fn remove_node(&self, node: NodeId, incarnation: Incarnation) {
+        let mut state = write(&self.state);
+        let of_node =
+            |handle: &Arc<ReplicaHandle>| handle.node == node && handle.incarnation == incarnation;
+        let replicas = state.replicas.len();
+        state.replicas.retain(|handle| !of_node(handle));
+        let served = state.serving.as_ref().is_some_and(|(_, handle)| of_node(handle));
+        if served {
+            state.serving = None;
+            state.unserved_since = Some(Instant::now());
+        }
+        let changed = served || state.replicas.len() < replicas;
+        drop(state);
+        if changed {
+            self.changed();
+        }
     }
 
     pub(crate) fn remove(&self, handle: &Arc<ReplicaHandle>) {

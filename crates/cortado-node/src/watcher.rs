@@ -44,6 +44,7 @@ pub(crate) async fn watch_over(context: Arc<NodeContext>, gateway: Gateway) {
         context,
         gateway,
         detector,
+        sickness: None,
         heartbeat: None,
         heartbeat_due: now,
         catalog: None,
@@ -76,6 +77,8 @@ struct Watcher {
     context: Arc<NodeContext>,
     gateway: Gateway,
     detector: Detector,
+    /// What the detector said at the last look.
+    sickness: Option<String>,
     /// The heartbeat on its way, and since when.
     heartbeat: Option<(Millis, Pending<Result<LogOffset, AppendError>>)>,
     heartbeat_due: Millis,
@@ -179,7 +182,7 @@ impl Watcher {
             self.detector.observe(now, evidence);
         }
         let sickness = self.detector.sickness().map(|sickness| sickness.to_string());
-        if sickness != self.context.sickness() {
+        if sickness != self.sickness {
             let node = self.context.node();
             let what = match &sickness {
                 Some(why) => {
@@ -192,7 +195,8 @@ impl Watcher {
                 }
             };
             self.context.decisions.explain(EventKind::Health, None, what, Vec::new());
-            self.context.set_sickness(sickness);
+            self.context.set_sickness(sickness.clone());
+            self.sickness = sickness;
         }
     }
 
@@ -205,7 +209,7 @@ impl Watcher {
                 Ok(Ok(_)) => Evidence::OwnAppend { took_ms },
                 Ok(Err(error)) => {
                     // Once is enough: a log that is full stays full for many heartbeats.
-                    if self.context.sickness().is_none() {
+                    if self.sickness.is_none() {
                         warn!(node = %self.context.node(), %error, "heartbeat not appended");
                     }
                     Evidence::OwnAppendFailed
@@ -268,7 +272,7 @@ impl Watcher {
             incarnation: replica.replica_incarnation(),
             placement: &placed.placement,
             leadership,
-            restoring: !role.is_readable(),
+            restoring: !role.is_readable() || replica.waits_for_room(),
             // A replica whose digest differs is restored at once.
             digest_failed: false,
             lag_records: lag(replica),

@@ -264,6 +264,20 @@ async fn pipelined_requests_are_answered_in_order() {
     world.end().await;
 }
 
+/// What breaks the rules behind a request that runs neither takes its answer away nor stands for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_is_answered_whatever_comes_behind_it() {
+    let world = World::start().await;
+    let mut client = world.connect().await;
+    let smuggled = "GET / HTTP/1.1\nHost: localhost\n\n";
+    let text = put_head("Content-Length: 2") + "{}" + smuggled;
+    client.send(text.as_bytes()).await;
+    assert_eq!(client.reply(false).await.status, 201);
+    client.reply(false).await.refused(400, "bad_request");
+    assert!(client.is_closed().await);
+    world.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn extra_bytes_are_the_next_request() {
     let world = World::start().await;

@@ -6,9 +6,10 @@ use super::Gateway;
 use super::admin::{AdminError, not_done};
 use crate::catalog::Database;
 use crate::inbox::DriverInput;
+use crate::replica_handle::ReplicaHandle;
+use crate::routes::Route;
 use cortado_model::{NodeId, PartitionId};
 use cortado_replica::NotDone;
-use std::sync::Arc;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
@@ -69,14 +70,7 @@ impl Gateway {
         if to == Some(leader.node) {
             return Ok(());
         }
-        let candidates = route.replicas().into_iter().filter(|r| r.node != leader.node);
-        let mut candidates = candidates.filter(|replica| replica.role().is_readable());
-        let successor = match to {
-            Some(node) => candidates.find(|replica| replica.node == node),
-            // By rank, as the candidates of a failover are.
-            None => candidates.min_by_key(|replica| self.rank(partition, replica.node)),
-        };
-        let successor = successor.ok_or(AdminError::NoSuchNode)?.node;
+        let successor = self.successor(&route, leader.node, to).ok_or(AdminError::NoSuchNode)?;
         let (reply, answer) = oneshot::channel();
         if !leader.send(DriverInput::HandOff { to: Some(successor), reply }).await {
             return Err(not_done("the leader has gone away"));
@@ -88,14 +82,35 @@ impl Gateway {
                 return Err(AdminError::Unknown { why: "no answer from the leader".to_owned() });
             }
         }
+        // Not held any longer: the wait must not keep a store open whose node has ended.
+        let former = (leader.node, leader.incarnation);
+        drop(leader);
         loop {
-            if route.serving().is_some_and(|serving| !Arc::ptr_eq(&serving, &leader)) {
+            let serving = route.serving().map(|serving| (serving.node, serving.incarnation));
+            if serving.is_some_and(|serving| serving != former) {
                 return Ok(());
             }
             if timeout_at(deadline, changes.changed()).await.is_err() {
                 let why = "the leader gave up; its successor does not serve yet".to_owned();
                 return Err(AdminError::Unknown { why });
             }
+        }
+    }
+
+    /// Who should follow `leader`: `to`, or the first by rank that could.
+    fn successor(&self, route: &Route, leader: NodeId, to: Option<NodeId>) -> Option<NodeId> {
+        let fit = |replica: &ReplicaHandle| {
+            replica.node != leader && replica.role().is_readable() && !replica.waits_for_room()
+        };
+        let nodes: Vec<NodeId> = route
+            .replicas()
+            .iter()
+            .filter(|replica| fit(replica))
+            .map(|replica| replica.node)
+            .collect();
+        match to {
+            Some(to) => nodes.contains(&to).then_some(to),
+            None => nodes.into_iter().min_by_key(|node| self.rank(route.partition, *node)),
         }
     }
 

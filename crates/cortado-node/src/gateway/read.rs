@@ -151,6 +151,9 @@ impl Gateway {
     ) -> Result<Arc<ReplicaHandle>, ReadError> {
         let mut changes = None;
         loop {
+            if route.waits_for_room() {
+                return Err(unserved("the stores have no room for what is committed"));
+            }
             let Some(leader) = self.leader(route, read.deadline).await else {
                 return Err(match self.exists(route.partition.database) {
                     true => unserved("no replica leads the partition"),

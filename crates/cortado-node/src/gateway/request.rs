@@ -235,8 +235,8 @@ pub enum NotDoneWhy {
     /// Too much is in flight.
     #[error("too many writes are in flight")]
     Overloaded,
-    /// The log refused the records, for lack of space or the like.
-    #[error("the log refused the write; its disk may be full")]
+    /// There is no space: the log refused the records, or the stores could not take them.
+    #[error("the storage refused the write; its disk may be full")]
     LogFull,
     /// The log takes nothing until the process starts again.
     #[error("the log takes no writes until the process is restarted")]

@@ -67,6 +67,9 @@ impl Gateway {
             if self.process.is_ending() {
                 return Err(attempts.give_up(NotDoneWhy::Ending));
             }
+            if route.waits_for_room() {
+                return Err(attempts.give_up(NotDoneWhy::LogFull));
+            }
             let Some(leader) = self.leader(&route, request.deadline).await else {
                 return Err(match self.exists(partition.database) {
                     true => attempts.give_up(NotDoneWhy::NoLeader),

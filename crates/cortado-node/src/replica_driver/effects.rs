@@ -88,7 +88,9 @@ impl ReplicaDriver<'_> {
         self.context.vitals.store_begun();
         let applied = self.context.store.apply(partition, batch);
         let took = begun.elapsed();
-        self.context.vitals.store_ended(took, applied.is_ok());
+        // A store that says that it is full works as it should.
+        let works = matches!(applied, Ok(()) | Err(StoreError::Full { .. }));
+        self.context.vitals.store_ended(took, works);
         applied.map_err(halt_of)?;
         self.context.metrics.apply.observe(took);
         self.context.metrics.transactions.add(transactions);

@@ -39,7 +39,10 @@ impl ReplicaDriver<'_> {
         }
         if self.to_apply.is_some() || !self.effects.is_empty() {
             // What was committed is in flight no longer and must be in the store instead.
-            self.settle()?;
+            if let Err(halt) = self.settle() {
+                reply.answer(Err(WriteEnd::NotDone(NotDone::Offline)));
+                return Err(halt);
+            }
         }
         let evaluation = self.evaluate(database.as_deref(), operations, idempotency.as_ref());
         match evaluation {
@@ -71,6 +74,8 @@ impl ReplicaDriver<'_> {
     fn why_not_leading(&self) -> Option<NotDone> {
         match self.core.role() {
             Role::Leader if self.stopping => Some(NotDone::Changing),
+            // It would be committed, and could not be applied.
+            Role::Leader if self.context.waits_for_room() => Some(NotDone::LogRefused),
             Role::Leader => None,
             Role::Opening | Role::SteppingDown => Some(NotDone::Changing),
             Role::Follower | Role::Candidate => Some(NotDone::NotLeader),

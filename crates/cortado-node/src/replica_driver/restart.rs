@@ -12,6 +12,7 @@ use crate::replica_life::replica_incarnation;
 use cortado_log::{AppendError, ReadError};
 use cortado_model::LogOffset;
 use cortado_replica::{FoldState, Genesis, NotDone, genesis_record};
+use cortado_store::{Batch, StoreError};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,8 +58,10 @@ pub(crate) async fn keep_alive(
                 return;
             }
             Halt::StoreFull { why } => {
-                error!(%partition, why, "store is full; replica waits for room");
-                RETRY
+                if await_room(&context, &handle, &mut inbox, &why).await.is_none() {
+                    return;
+                }
+                Duration::ZERO
             }
             Halt::StoreFailed { why } => {
                 error!(%partition, why, "store has failed");
@@ -89,6 +92,48 @@ pub(crate) async fn keep_alive(
             return;
         }
     }
+}
+
+/// Stands still until the store has room. What it shows can be read meanwhile. `None`: told to
+/// stop.
+async fn await_room(
+    context: &Arc<NodeContext>,
+    handle: &Arc<ReplicaHandle>,
+    inbox: &mut mpsc::Receiver<DriverInput>,
+    why: &str,
+) -> Option<()> {
+    let (partition, node) = (handle.partition, handle.node);
+    error!(%partition, %node, why, "store is full; replica waits for room");
+    let what = "the store is full: writes are refused until there is room".to_owned();
+    let evidence = vec![why.to_owned()];
+    context.decisions.explain(EventKind::Health, Some(partition), what, evidence);
+    handle.show_waits_for_room(true);
+    context.set_waits_for_room(true);
+    handle.show_role(ReplicaRole::Follower);
+    let waited = loop {
+        if offline(inbox, sleep(RETRY)).await.is_none() {
+            break None;
+        }
+        if !matches!(probe(context, handle).await, Err(StoreError::Full { .. })) {
+            info!(%partition, %node, "store has room again");
+            break Some(());
+        }
+    };
+    handle.show_role(ReplicaRole::Offline);
+    context.set_waits_for_room(false);
+    handle.show_waits_for_room(false);
+    waited
+}
+
+/// Writes what is there once more, to see whether the store takes it.
+async fn probe(context: &Arc<NodeContext>, handle: &Arc<ReplicaHandle>) -> Result<(), StoreError> {
+    let (store, partition) = (Arc::clone(&context.store), handle.partition);
+    let probed =
+        super::resync::blocking(context, move || match store.view(partition)?.checkpoint()? {
+            Some(checkpoint) => store.apply(partition, Batch { checkpoint, ..Batch::default() }),
+            None => Ok(()),
+        });
+    probed.await.unwrap_or(Ok(()))
 }
 
 /// Tries once to build the replica anew; answers how long to rest before going on.

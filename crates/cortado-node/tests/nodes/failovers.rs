@@ -61,6 +61,15 @@ impl Load {
     }
 }
 
+/// Names of artists whose documents live in partitions 0, 1, 2, …
+pub(crate) fn one_artist_for_each_partition(music: &Music) -> Vec<String> {
+    let of = |number: u32| {
+        let mut names = (0..).map(|name| format!("a{name}"));
+        names.find(|name| music.partition_of(name).number == number).unwrap()
+    };
+    (0..music.database.partitions).map(of).collect()
+}
+
 pub(crate) fn metric(gateway: &Gateway, name: &str) -> u64 {
     let mut text = String::new();
     gateway.write_metrics(&mut text);

@@ -1,10 +1,10 @@
 //! Logs and stores that fail, fill up or lie; what was acknowledged stays, what was not is told.
 
 use crate::restarts::events;
-use crate::world::{Music, N1, N2, N3, World, deadline, eventually, settings, stored};
+use crate::world::{Music, N1, N2, N3, World, deadline, eventually, read, settings, stored};
 use cortado_log::memory::Fault as LogFault;
 use cortado_model::{LogOffset, NodeId, PartitionId, Scn};
-use cortado_node::{EventKind, NotDoneWhy, ReplicaRole, UnknownWhy, WriteError};
+use cortado_node::{Consistency, EventKind, NotDoneWhy, ReplicaRole, UnknownWhy, WriteError};
 use cortado_replica::FoldState;
 use cortado_store::{Batch, Fault, Store, StoredDocument};
 
@@ -111,6 +111,53 @@ async fn a_leader_whose_store_is_full_is_replaced_and_comes_back() {
     music.await_complete().await;
     let partition = music.partition_of("cher");
     assert_eq!(stored(&world.stores.of(leader), &music, partition).len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_all_stores_are_full_writes_are_refused_and_reads_go_on() {
+    let world = World::start().await;
+    let music = world.music(4).await;
+    let artists = crate::failovers::one_artist_for_each_partition(&music);
+    for artist in &artists {
+        music.put(artist, "x", "{}").await.unwrap();
+    }
+    music.await_complete().await;
+    let fill = |fault| [N1, N2, N3].iter().for_each(|n| world.stores.of(*n).set_fault(fault));
+    fill(Some(Fault::Full));
+    // The log takes one more, and nobody can apply it.
+    let committed = music.put(&artists[0], "y", "{}").await;
+    assert!(matches!(committed, Err(WriteError::Unknown { .. })), "{committed:?}");
+    let refused = |written: &Result<_, _>| {
+        matches!(written, Err(WriteError::NotDone { why: NotDoneWhy::LogFull, .. }))
+    };
+    let mut written = music.put(&artists[0], "z", "{}").await;
+    while !refused(&written) {
+        // The replicas meet the full store one after another.
+        assert!(matches!(written, Err(WriteError::Unknown { .. })), "{written:?}");
+        written = music.put(&artists[0], "z", "{}").await;
+    }
+    for artist in &artists[1..] {
+        let written = music.put(artist, "z", "{}").await;
+        assert!(refused(&written), "{written:?}");
+        assert_eq!(music.get(artist, "x").await, Some("{}".to_owned()));
+        assert_eq!(music.get(artist, "z").await, None);
+    }
+    let eventual = read(Consistency::Eventual);
+    assert!(music.get_with(&artists[0], "x", &eventual).await.unwrap().value.is_some());
+    let sick = world.gateway.status().nodes.into_iter().any(|node| node.sick.is_some());
+    assert!(sick, "operators see why");
+
+    fill(None);
+    let again = || async { music.put(&artists[0], "again", "{}").await.is_ok() };
+    let give_up_at = deadline();
+    while !again().await {
+        assert!(tokio::time::Instant::now() < give_up_at, "writes never came back");
+    }
+    assert_eq!(music.get(&artists[0], "y").await, Some("{}".to_owned()));
+    for artist in &artists {
+        music.put(artist, "again", "{}").await.unwrap();
+    }
+    music.await_complete().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
