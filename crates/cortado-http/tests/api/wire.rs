@@ -264,7 +264,8 @@ async fn pipelined_requests_are_answered_in_order() {
     world.end().await;
 }
 
-/// What breaks the rules behind a request that runs neither takes its answer away nor stands for it.
+/// What breaks the rules behind a request that runs neither takes its answer away nor stands for
+/// it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_is_answered_whatever_comes_behind_it() {
     let world = World::start().await;

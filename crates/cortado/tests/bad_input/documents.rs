@@ -127,7 +127,8 @@ fn keys_are_opaque_or_refused() {
         world.check(bare(&format!("GET /v1/bad/t/{key}"), ""), status, code);
         world.check(bare(&format!("DELETE /v1/bad/t/{key}"), ""), status, code);
     };
-    for key in [".", "..", "%2e", "%2E%2e", "%00", "a%00b", "a%0d%0aX:%20y", "%1b", "%7f", "%c2%85"] {
+    for key in [".", "..", "%2e", "%2E%2e", "%00", "a%00b", "a%0d%0aX:%20y", "%1b", "%7f", "%c2%85"]
+    {
         put(key, 400, "bad_key");
     }
     put(&"x".repeat(513), 400, "bad_key");
