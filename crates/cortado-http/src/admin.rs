@@ -58,7 +58,7 @@ pub(crate) async fn drop_database(call: &Call<'_>) -> Result<Answer, Failure> {
 pub(crate) async fn put_table(call: &Call<'_>, body: ReceivedBody) -> Result<Answer, Failure> {
     let definition = definition(json_body::read(&body)?)?;
     let (database, table) = (call.captures.database, call.captures.table);
-    let known = find_database(&call.target.catalog, database)?;
+    let known = find_database(call.target.catalog, database)?;
     let same_key = known.table(table).is_some_and(|t| t.definition.key() == definition.key());
     let conflict = if same_key { Code::IncompatibleSchema } else { Code::AlreadyExists };
     let declared = call.api.gateway().put_table(database, table, definition, call.deadline).await;
@@ -83,28 +83,28 @@ pub(crate) fn list_databases(call: &Call<'_>) -> Result<Answer, Failure> {
 
 /// One database.
 pub(crate) fn get_database(call: &Call<'_>) -> Result<Answer, Failure> {
-    let database = find_database(&call.target.catalog, call.captures.database)?;
-    Ok(json(StatusCode::OK, &views::database(&database)))
+    let database = find_database(call.target.catalog, call.captures.database)?;
+    Ok(json(StatusCode::OK, &views::database(database)))
 }
 
 /// The tables of a database.
 pub(crate) fn list_tables(call: &Call<'_>) -> Result<Answer, Failure> {
-    let database = find_database(&call.target.catalog, call.captures.database)?;
+    let database = find_database(call.target.catalog, call.captures.database)?;
     let tables = database.tables().map(|table| views::table(table));
     Ok(json(StatusCode::OK, &TablesAnswer { tables: tables.collect() }))
 }
 
 /// One table.
 pub(crate) fn get_table(call: &Call<'_>) -> Result<Answer, Failure> {
-    let database = find_database(&call.target.catalog, call.captures.database)?;
-    let table = find_table(&database, call.captures.table)?;
-    Ok(json(StatusCode::OK, &views::table(&table)))
+    let database = find_database(call.target.catalog, call.captures.database)?;
+    let table = find_table(database, call.captures.table)?;
+    Ok(json(StatusCode::OK, &views::table(table)))
 }
 
 /// The partitions of a database, with their replicas.
 pub(crate) fn list_partitions(call: &Call<'_>) -> Result<Answer, Failure> {
     let name = call.captures.database;
-    find_database(&call.target.catalog, name)?;
+    find_database(call.target.catalog, name)?;
     let status = call.api.gateway().status();
     let found = status.databases.iter().find(|database| database.name == name);
     let partitions = found.map(|database| database.partitions.as_slice()).unwrap_or_default();
@@ -123,14 +123,14 @@ pub(crate) async fn hand_off(call: &Call<'_>, body: ReceivedBody) -> Result<Answ
         Some(name) => Some(known_node(call, name)?),
     };
     let name = call.captures.database;
-    let database = find_database(&call.target.catalog, name)?;
+    let database = find_database(call.target.catalog, name)?;
     let partition = call.captures.item.parse().ok().filter(|number| *number < database.partitions);
     let Some(partition) = partition else {
         let detail = format!("the database has the partitions 0 to {}", database.partitions - 1);
         return Err(Failure::new(Code::NoSuchPartition, detail));
     };
     let gateway = call.api.gateway();
-    let handed = gateway.hand_off(&database, partition, to, call.deadline).await;
+    let handed = gateway.hand_off(database, partition, to, call.deadline).await;
     handed.map_err(|error| refusal::of_admin(error, Code::Conflict))?;
     let status = gateway.status();
     let found = status.databases.iter().find(|database| database.name == name);

@@ -167,7 +167,8 @@ impl Api {
         }
         let route = place.route(&parts.method).ok_or_else(|| not_allowed(place.allow()))?;
         seen.set(route);
-        let target = Target::resolve(self.gateway.catalog(), captures, &segments)?;
+        let catalog = self.gateway.catalog();
+        let target = Target::resolve(&catalog, captures, &segments)?;
         let route = refine(route, &target)?;
         seen.set(route);
         let description = &ROUTES[route].description;
@@ -340,7 +341,7 @@ fn find_place<'s>(segments: &'s Segments<'s>) -> Result<(&'static Place, Capture
 }
 
 /// The route of a path that names a collection rather than a document.
-fn refine(route: usize, target: &Target) -> Result<usize, Failure> {
+fn refine(route: usize, target: &Target<'_>) -> Result<usize, Failure> {
     if !target.is_collection() {
         return Ok(route);
     }

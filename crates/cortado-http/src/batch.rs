@@ -63,7 +63,7 @@ fn locate(call: &Call<'_>, key: &BatchKey<'_>) -> Result<Option<(TableId, Docume
         Err(failure) if failure.code() == Code::NoSuchTable => return Ok(None),
         Err(failure) => return Err(failure),
     };
-    let key = json_body::key_in_body(&key.key, &table)?;
+    let key = json_body::key_in_body(&key.key, table)?;
     Ok(Some((table.id, key)))
 }
 

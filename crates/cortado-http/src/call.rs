@@ -11,7 +11,7 @@ use crate::route::Captures;
 use cortado_model::limits::is_name;
 use cortado_model::{DocumentKey, KeyError, Scn};
 use cortado_node::{Catalog, Consistency, Database, ReadOptions, ServedRole, Table};
-use cortado_wire::{Code, Position, Session, encode_session, headers, push_position};
+use cortado_wire::{Code, Position, Session, ShortText, encode_session, headers};
 use http::{HeaderMap, HeaderValue, Method};
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -29,31 +29,34 @@ pub(crate) struct Call<'a> {
     pub(crate) deadline: Instant,
     /// Whether the client chose the deadline.
     pub(crate) patience_given: bool,
-    pub(crate) target: Target,
+    pub(crate) target: Target<'a>,
 }
 
 /// What a path under `/v1` names, looked up.
 #[derive(Debug)]
-pub(crate) struct Target {
+pub(crate) struct Target<'a> {
     /// The state of the cluster that everything was looked up in.
-    pub(crate) catalog: Arc<Catalog>,
-    database: Option<Arc<Database>>,
-    table: Option<Arc<Table>>,
+    pub(crate) catalog: &'a Catalog,
+    database: Option<&'a Arc<Database>>,
+    table: Option<&'a Arc<Table>>,
     key: Option<DocumentKey>,
+    /// How many parts the key has.
+    key_parts: usize,
 }
 
-impl Target {
+impl<'a> Target<'a> {
     /// Looks up what exists, and checks names and keys.
     ///
     /// # Errors
     /// A name that cannot be one, a database or table that does not exist, a key that breaks a
     /// rule.
     pub(crate) fn resolve(
-        catalog: Arc<Catalog>,
+        catalog: &'a Catalog,
         captures: Captures<'_>,
         segments: &Segments<'_>,
-    ) -> Result<Target, Failure> {
-        let mut target = Target { catalog, database: None, table: None, key: None };
+    ) -> Result<Target<'a>, Failure> {
+        let key_parts = captures.key.len();
+        let mut target = Target { catalog, database: None, table: None, key: None, key_parts };
         let is_admin = segments.as_slice().first().is_some_and(|first| first == "admin");
         for name in [captures.database, captures.table] {
             if !name.is_empty() && !is_name(name) {
@@ -63,11 +66,11 @@ impl Target {
         if is_admin || segments.as_slice().len() < 2 {
             return Ok(target);
         }
-        let database = find_database(&target.catalog, captures.database)?;
+        let database = find_database(catalog, captures.database)?;
         if !captures.key.is_empty() || segments.as_slice().len() > 2 {
-            let table = find_table(&database, captures.table)?;
+            let table = find_table(database, captures.table)?;
             if !captures.key.is_empty() {
-                target.key = Some(key_of(captures, &table, segments.has_more())?);
+                target.key = Some(key_of(captures, table, segments.has_more())?);
             }
             target.table = Some(table);
         }
@@ -77,10 +80,7 @@ impl Target {
 
     /// Whether the path has fewer parts than the table's key.
     pub(crate) fn is_collection(&self) -> bool {
-        match (&self.key, &self.table) {
-            (Some(key), Some(table)) => key.parts().count() < table.key_parts(),
-            (_, _) => false,
-        }
+        self.table.is_some_and(|table| (1..table.key_parts()).contains(&self.key_parts))
     }
 }
 
@@ -118,11 +118,14 @@ pub(crate) fn bad_name() -> Failure {
 ///
 /// # Errors
 /// There is none.
-pub(crate) fn find_database(catalog: &Catalog, name: &str) -> Result<Arc<Database>, Failure> {
+pub(crate) fn find_database<'c>(
+    catalog: &'c Catalog,
+    name: &str,
+) -> Result<&'c Arc<Database>, Failure> {
     if !is_name(name) {
         return Err(bad_name());
     }
-    catalog.database(name).map(Arc::clone).ok_or_else(|| {
+    catalog.database(name).ok_or_else(|| {
         let detail = "create it with PUT /admin/v1/databases/{database}";
         Failure::new(Code::NoSuchDatabase, detail)
     })
@@ -132,11 +135,14 @@ pub(crate) fn find_database(catalog: &Catalog, name: &str) -> Result<Arc<Databas
 ///
 /// # Errors
 /// There is none.
-pub(crate) fn find_table(database: &Database, name: &str) -> Result<Arc<Table>, Failure> {
+pub(crate) fn find_table<'d>(
+    database: &'d Database,
+    name: &str,
+) -> Result<&'d Arc<Table>, Failure> {
     if !is_name(name) {
         return Err(bad_name());
     }
-    database.table(name).map(Arc::clone).ok_or_else(|| {
+    database.table(name).ok_or_else(|| {
         let detail = "create it with PUT /admin/v1/databases/{database}/tables/{table}";
         Failure::new(Code::NoSuchTable, detail)
     })
@@ -151,12 +157,12 @@ pub(crate) fn identity_of(database: &Database) -> u64 {
 impl Call<'_> {
     /// The database of a path under `/v1`.
     pub(crate) fn database(&self) -> &Arc<Database> {
-        self.target.database.as_ref().expect("every path under /v1 names a database")
+        self.target.database.expect("every path under /v1 names a database")
     }
 
     /// The table of a path with one.
     pub(crate) fn table(&self) -> &Arc<Table> {
-        self.target.table.as_ref().expect("every route of documents names a table")
+        self.target.table.expect("every route of documents names a table")
     }
 
     /// The key, or its first parts, of a path with one.
@@ -169,7 +175,7 @@ impl Call<'_> {
     /// # Errors
     /// It is of another one.
     pub(crate) fn check_session(&self) -> Result<(), Failure> {
-        match (&self.session, &self.target.database) {
+        match (&self.session, self.target.database) {
             (Some(session), Some(database)) if session.database() != identity_of(database) => {
                 let detail = "the session token belongs to another database; leave it out";
                 Err(Failure::new(Code::BadSession, detail))
@@ -239,7 +245,10 @@ fn node_header(node: cortado_model::NodeId) -> HeaderValue {
 
 /// `Cortado-Scn`.
 pub(crate) fn position_header(position: Position) -> HeaderValue {
-    let mut text = Vec::with_capacity(24);
-    push_position(position, &mut text);
-    HeaderValue::try_from(text).expect("digits, a slash and a colon are visible ASCII")
+    short_header(ShortText::of_position(position))
+}
+
+/// A header of digits, letters and punctuation.
+pub(crate) fn short_header(text: ShortText) -> HeaderValue {
+    HeaderValue::from_bytes(text.as_bytes()).expect("short texts are visible ASCII and spaces")
 }

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use cortado_model::Scn;
 use cortado_node::{ChangeReader, Changes, ChangesError, Committed, Database, Gateway};
 use cortado_wire::{
-    Code, JsonText, Position, Since, TransactionWriter, headers, push_position, write_heartbeat,
+    Code, JsonText, Position, ShortText, Since, TransactionWriter, headers, write_heartbeat,
 };
 use http::{HeaderValue, Method, Response, StatusCode, header};
 use std::borrow::Cow;
@@ -199,9 +199,8 @@ impl Follower {
     fn transaction(&mut self, committed: &Committed, json: &mut JsonText) {
         let position = Position { partition: self.partition, scn: committed.scn };
         if self.is_sse {
-            let mut id = Vec::with_capacity(24);
-            push_position(position, &mut id);
-            json.raw(b"id: ").raw(&id).raw(b"\ndata: ");
+            let id = ShortText::of_position(position);
+            json.raw(b"id: ").raw(id.as_bytes()).raw(b"\ndata: ");
         }
         let mut writer = TransactionWriter::begin(json, position, committed.time);
         for change in &committed.transaction.changes {

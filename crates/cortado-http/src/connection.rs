@@ -95,12 +95,14 @@ struct Connection {
 impl Connection {
     async fn serve_http1(self, stream: TcpStream, prefix: Bytes) {
         let Connection { api, ids, pulse, mut closing } = self;
+        // One count of references for each connection: requests of others do not contend for it.
+        let own = Arc::new(api);
         let framing = Some(Framing::new());
-        let guard = Guard::new(stream, prefix, framing, api.limits(), Arc::clone(&pulse));
+        let guard = Guard::new(stream, prefix, framing, own.limits(), Arc::clone(&pulse));
         let last_ids = Arc::clone(&ids);
         let service = service_fn(move |request: http::Request<Incoming>| {
-            let (api, id, in_flight) = (Arc::clone(&api), ids.next(), pulse.begin());
-            async move { Ok::<_, Infallible>(api.answer(request, id, in_flight).await) }
+            let (own, id, in_flight) = (Arc::clone(&own), ids.next(), pulse.begin());
+            async move { Ok::<_, Infallible>(own.answer(request, id, in_flight).await) }
         });
         let mut connection = http1::Builder::new()
             .half_close(true)
@@ -135,10 +137,11 @@ impl Connection {
 
     async fn serve_http2(self, stream: TcpStream, prefix: Bytes) {
         let Connection { api, ids, pulse, mut closing } = self;
-        let guard = Guard::new(stream, prefix, None, api.limits(), Arc::clone(&pulse));
+        let own = Arc::new(api);
+        let guard = Guard::new(stream, prefix, None, own.limits(), Arc::clone(&pulse));
         let service = service_fn(move |request: http::Request<Incoming>| {
-            let (api, id, in_flight) = (Arc::clone(&api), ids.next(), pulse.begin());
-            async move { Ok::<_, Infallible>(api.answer(request, id, in_flight).await) }
+            let (own, id, in_flight) = (Arc::clone(&own), ids.next(), pulse.begin());
+            async move { Ok::<_, Infallible>(own.answer(request, id, in_flight).await) }
         });
         // What a request may have, and room for what HPACK counts in addition.
         let header_bytes_max = (HEADER_BYTES_MAX + URI_BYTES_MAX + 40 * HEADERS_MAX) as u32;

@@ -5,7 +5,7 @@
 use crate::answer::Content;
 use crate::answer::{Answer, JSON, empty, json_text};
 use crate::body::ReceivedBody;
-use crate::call::{Call, position_header, served_headers};
+use crate::call::{Call, position_header, served_headers, short_header};
 use crate::failure::Failure;
 use crate::refusal;
 use crate::routes::JSON_PATCH;
@@ -16,7 +16,7 @@ use cortado_document::{
 };
 use cortado_model::Etag;
 use cortado_node::{IdempotencyKey, WriteRequest, Written};
-use cortado_wire::{Code, Position, headers, http_date, push_etag, write_answer};
+use cortado_wire::{Code, Position, ShortText, headers, write_answer};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use xxhash_rust::xxh3::Xxh3;
 
@@ -41,9 +41,8 @@ pub(crate) async fn get(call: &Call<'_>) -> Result<Answer, Failure> {
     let position = Position { partition: served.partition, scn: document.scn };
     fields.insert(headers::SCN, position_header(position));
     fields.insert(header::ETAG, etag_header(document.etag));
-    let changed = http_date(document.time);
-    let changed = HeaderValue::try_from(changed).expect("a date is visible ASCII and spaces");
-    fields.insert(header::LAST_MODIFIED, changed);
+    let changed = ShortText::of_http_date(document.time);
+    fields.insert(header::LAST_MODIFIED, short_header(changed));
     if !condition.is_empty() || call.fields.if_modified_since().is_some() {
         match judge(call, &condition, document.etag, document.time.0 / 1_000) {
             Judged::Met => {}
@@ -136,9 +135,8 @@ fn answer(call: &Call<'_>, written: &Written) -> Result<Answer, Failure> {
             let mut answer = json_text(status::of_done(done), text);
             let fields = answer.headers_mut();
             fields.insert(header::ETAG, etag_header(written.etag));
-            let changed = HeaderValue::try_from(http_date(written.time));
-            let changed = changed.expect("a date is visible ASCII and spaces");
-            fields.insert(header::LAST_MODIFIED, changed);
+            let changed = ShortText::of_http_date(written.time);
+            fields.insert(header::LAST_MODIFIED, short_header(changed));
             answer
         }
     };
@@ -181,9 +179,7 @@ pub(crate) fn idempotency(
 }
 
 fn etag_header(etag: Etag) -> HeaderValue {
-    let mut text = Vec::with_capacity(18);
-    push_etag(etag, &mut text);
-    HeaderValue::try_from(text).expect("digits and quotes are visible ASCII")
+    short_header(ShortText::of_etag_quoted(etag))
 }
 
 fn with_headers(failure: Failure, fields: HeaderMap) -> Failure {

@@ -34,6 +34,9 @@ impl Hosts {
             Hosts::Loopback { names } => names,
         };
         let Some(host) = host_of(authority) else { return false };
+        if host.eq_ignore_ascii_case("localhost") {
+            return true;
+        }
         let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
         if let Ok(address) = bare.unwrap_or(host).parse::<IpAddr>() {
             return address.is_loopback();

@@ -54,7 +54,7 @@ fn operation(
     body: &Bytes,
 ) -> Result<Operation, Failure> {
     let table = find_table(call.database(), &asked.table)?;
-    let key = json_body::key_in_body(&asked.key, &table)?;
+    let key = json_body::key_in_body(&asked.key, table)?;
     let condition =
         Condition { if_match: tag(&asked.if_match)?, if_none_match: tag(&asked.if_none_match)? };
     let action = match (asked.op, asked.value) {

@@ -16,6 +16,7 @@ pub mod openapi;
 mod shape;
 mod calendar;
 mod text;
+mod short_text;
 mod varint;
 
 pub use admin::{
@@ -23,7 +24,6 @@ pub use admin::{
     EventAnswer, EventsAnswer, HandoffBody, NodeAnswer, NodesAnswer, PartitionAnswer,
     PartitionsAnswer, ReplicaAnswer, TableAnswer, TableBody, TablesAnswer,
 };
-pub use calendar::{http_date, rfc3339};
 pub use changes::{ChangeBody, ChangeKind, ChangeLine, TransactionWriter, write_heartbeat};
 pub use code::Code;
 pub use cursor::{BadCursor, Cursor, CursorBinding};
@@ -36,4 +36,5 @@ pub use position::{ParsePositionError, Position, Since};
 pub use problem::{Outcome, PROBLEM_MEDIA_TYPE, Problem, Reason};
 pub use session::{BadSession, SESSION_BYTES_MAX, Session, encode as encode_session};
 pub use shape::read_object;
-pub use text::{JsonText, push_etag, push_position};
+pub use short_text::ShortText;
+pub use text::JsonText;

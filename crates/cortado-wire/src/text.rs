@@ -2,7 +2,8 @@
 //!
 //! Stored documents are JSON already and are copied as they are. Start reading at [`JsonText`].
 
-use crate::{Position, calendar};
+use crate::Position;
+use crate::short_text::ShortText;
 use cortado_model::{DocumentKey, Etag, WallMillis};
 
 /// A growing JSON text. The caller minds commas and brackets.
@@ -43,8 +44,10 @@ impl JsonText {
             self.text.extend_from_slice(&[b'\\', byte]);
             return;
         }
+        let mut code = ShortText::default();
+        code.hex(u64::from(byte), 2);
         self.text.extend_from_slice(b"\\u00");
-        self.hex(u64::from(byte), 2);
+        self.text.extend_from_slice(code.as_bytes());
     }
 
     /// Appends a key: an array of its parts.
@@ -61,33 +64,24 @@ impl JsonText {
 
     /// Appends an etag, quoted.
     pub fn etag(&mut self, etag: Etag) -> &mut JsonText {
-        self.text.push(b'"');
-        self.hex(etag.0, 16);
-        self.text.push(b'"');
-        self
+        self.raw(ShortText::of_etag_quoted(etag).as_bytes())
     }
 
     /// Appends a position, quoted.
     pub fn position(&mut self, position: Position) -> &mut JsonText {
-        self.text.push(b'"');
-        push_position(position, &mut self.text);
-        self.text.push(b'"');
-        self
+        self.raw(b"\"").raw(ShortText::of_position(position).as_bytes()).raw(b"\"")
     }
 
     /// Appends a moment, quoted.
     pub fn time(&mut self, time: WallMillis) -> &mut JsonText {
-        self.string(&calendar::rfc3339(time))
+        self.raw(b"\"").raw(ShortText::of_rfc3339(time).as_bytes()).raw(b"\"")
     }
 
     /// Appends a number.
     pub fn number(&mut self, number: u64) -> &mut JsonText {
-        push_number(number, &mut self.text);
-        self
-    }
-
-    fn hex(&mut self, number: u64, digits: u32) {
-        push_hex(number, digits, &mut self.text);
+        let mut text = ShortText::default();
+        text.number(number);
+        self.raw(text.as_bytes())
     }
 
     /// The length so far.
@@ -104,45 +98,6 @@ impl JsonText {
     pub fn into_bytes(self) -> Vec<u8> {
         self.text
     }
-}
-
-/// Appends `3/5:1042`.
-pub fn push_position(position: Position, out: &mut Vec<u8>) {
-    push_number(u64::from(position.partition), out);
-    out.push(b'/');
-    push_number(u64::from(position.scn.generation.0), out);
-    out.push(b':');
-    push_number(position.scn.sequence.0, out);
-}
-
-/// Appends an etag as a header spells it, with its quotes.
-pub fn push_etag(etag: Etag, out: &mut Vec<u8>) {
-    out.push(b'"');
-    push_hex(etag.0, 16, out);
-    out.push(b'"');
-}
-
-fn push_hex(number: u64, digits: u32, out: &mut Vec<u8>) {
-    for digit in (0..digits).rev() {
-        // Four bits index sixteen digits.
-        out.push(b"0123456789abcdef"[(number >> (4 * digit) & 0xf) as usize]);
-    }
-}
-
-fn push_number(number: u64, out: &mut Vec<u8>) {
-    let mut digits = [0_u8; 20];
-    let mut at = digits.len();
-    let mut rest = number;
-    loop {
-        at -= 1;
-        // A remainder of 10 is one digit; 2^64 has 20 of them.
-        digits[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[at..]);
 }
 
 #[cfg(test)]

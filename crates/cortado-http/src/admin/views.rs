@@ -10,7 +10,7 @@ use cortado_node::{
 };
 use cortado_wire::{
     ClusterAnswer, DatabaseAnswer, DatabaseStatusAnswer, EventAnswer, NodeAnswer, PartitionAnswer,
-    Position, ReplicaAnswer, TableAnswer, rfc3339,
+    Position, ReplicaAnswer, ShortText, TableAnswer,
 };
 
 /// The whole cluster.
@@ -95,7 +95,7 @@ pub(super) fn node(node: &NodeStatus) -> NodeAnswer {
 pub(super) fn event(event: DecisionEvent) -> EventAnswer {
     EventAnswer {
         id: event.id,
-        time: rfc3339(event.time),
+        time: ShortText::of_rfc3339(event.time).as_str().to_owned(),
         node: event.node.to_string(),
         kind: event.kind.name().to_owned(),
         database: event.database,

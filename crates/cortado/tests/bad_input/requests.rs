@@ -35,12 +35,7 @@ fn framing_that_can_be_read_in_two_ways_is_refused() {
     {
         bad("Transfer-Encoding: chunked", chunks, 400, "incomplete_body");
     }
-    for head in [
-        "GET /healthz HTTP/1.1\nHost: localhost\n\n",
-        "GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: a\rb\r\n\r\n",
-    ] {
-        world.check_closed(head, 400, "bad_request");
-    }
+    world.check_closed("GET /healthz HTTP/1.1\nHost: localhost\n\n", 400, "bad_request");
     world.end();
 }
 
@@ -51,6 +46,7 @@ fn heads_that_are_none_are_refused() {
         "PUT /v1/bad/t/x HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         "GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: a\r\n folded\r\n\r\n",
         "GET /healthz HTTP/1.1\r\nHost: localhost\r\nX : a\r\n\r\n",
+        "GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: a\rb\r\n\r\n",
         "GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: a\0b\r\n\r\n",
         "GET /healthz HTTP/9.9\r\nHost: localhost\r\n\r\n",
         "GET /healthz\r\n\r\n",
