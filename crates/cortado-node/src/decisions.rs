@@ -108,7 +108,7 @@ pub(crate) async fn write_decisions(gateway: Gateway, mut entries: mpsc::Receive
     let mut batch = Vec::new();
     while entries.recv_many(&mut batch, ENTRIES_PER_WRITE).await > 0 {
         let operations: Vec<_> = batch.drain(..).map(|entry| put(&gateway, entry)).collect();
-        loop {
+        for attempt in 0_u64.. {
             let request = WriteRequest {
                 operations: operations.clone(),
                 // The same entry written twice is the same document.
@@ -118,7 +118,10 @@ pub(crate) async fn write_decisions(gateway: Gateway, mut entries: mpsc::Receive
             match gateway.publish(None, PartitionId::CLUSTER, request).await {
                 Ok(_) => break,
                 Err(error) => {
-                    warn!(%error, entries = operations.len(), "decision log not written");
+                    // Once is enough: what keeps it from being written is told elsewhere.
+                    if attempt == 0 {
+                        warn!(%error, entries = operations.len(), "decision log not written");
+                    }
                     sleep(RETRY).await;
                 }
             }

@@ -106,10 +106,15 @@ impl Route {
         self.changed();
     }
 
-    /// Whether nobody leads because the stores are full.
+    /// Whether nobody leads, and nobody can, because the stores are full.
     pub(crate) fn waits_for_room(&self) -> bool {
         let state = read(&self.state);
-        state.serving.is_none() && state.replicas.iter().any(|replica| replica.waits_for_room())
+        let stuck = |replica: &Arc<ReplicaHandle>| {
+            replica.waits_for_room() || !replica.role().is_readable()
+        };
+        state.serving.is_none()
+            && state.replicas.iter().any(|replica| replica.waits_for_room())
+            && state.replicas.iter().all(stuck)
     }
 
     /// Forgets the replica of one life of a node, whatever that still does.

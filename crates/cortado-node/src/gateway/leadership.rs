@@ -9,7 +9,7 @@ use crate::inbox::DriverInput;
 use crate::replica_handle::ReplicaHandle;
 use crate::routes::Route;
 use cortado_model::{NodeId, PartitionId};
-use cortado_replica::NotDone;
+use cortado_replica::{NotDone, ReadNeed};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
@@ -82,6 +82,7 @@ impl Gateway {
                 return Err(AdminError::Unknown { why: "no answer from the leader".to_owned() });
             }
         }
+        self.nudge(&route, successor);
         // Not held any longer: the wait must not keep a store open whose node has ended.
         let former = (leader.node, leader.incarnation);
         drop(leader);
@@ -94,6 +95,17 @@ impl Gateway {
                 let why = "the leader gave up; its successor does not serve yet".to_owned();
                 return Err(AdminError::Unknown { why });
             }
+        }
+    }
+
+    /// Lets a replica read its log at once: a step-down waits for it there.
+    fn nudge(&self, route: &Route, node: NodeId) {
+        let Some(end) = self.process.log.local_end(route.partition) else { return };
+        let (reply, _) = oneshot::channel();
+        let need = ReadNeed::Folded(end);
+        if let Some(replica) = route.replica(node) {
+            // If the line is full it is awake already.
+            let _ = replica.offer(DriverInput::Read { need, reply });
         }
     }
 

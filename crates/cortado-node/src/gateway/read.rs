@@ -20,8 +20,8 @@ use tracing::warn;
 
 /// How often a session looks whether some replica has applied what it has seen.
 pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(2);
-/// How often those who wait for a leader see whether the database still exists.
-const DROPPED_LOOK: Duration = Duration::from_millis(250);
+/// How often those who wait for a leader see whether there can be one at all.
+const HOPELESS_LOOK: Duration = Duration::from_millis(250);
 /// What clients are told when nobody could serve a read.
 const RETRY_AFTER_MS: u64 = 1_000;
 
@@ -151,11 +151,10 @@ impl Gateway {
     ) -> Result<Arc<ReplicaHandle>, ReadError> {
         let mut changes = None;
         loop {
-            if route.waits_for_room() {
-                return Err(unserved("the stores have no room for what is committed"));
-            }
             let Some(leader) = self.leader(route, read.deadline).await else {
+                let full = route.waits_for_room();
                 return Err(match self.exists(route.partition.database) {
+                    true if full => unserved("the stores have no room for what is committed"),
                     true => unserved("no replica leads the partition"),
                     false => ReadError::NoSuchDatabase,
                 });
@@ -258,7 +257,7 @@ impl Gateway {
         id == DatabaseId::CLUSTER || newest.database_by_id(id).is_some()
     }
 
-    /// Who leads; waits for somebody until the deadline, or until the database is dropped.
+    /// Who leads; waits for somebody until the deadline, or until waiting is of no use.
     pub(crate) async fn leader(
         &self,
         route: &Route,
@@ -273,11 +272,11 @@ impl Gateway {
                 return Some(leader);
             }
             let over = self.process.is_ending() || !self.exists(route.partition.database);
-            if over || Instant::now() >= deadline {
+            if over || route.waits_for_room() || Instant::now() >= deadline {
                 return None;
             }
-            // Being dropped is no change of the route: look again now and then.
-            let look_again = deadline.min(Instant::now() + DROPPED_LOOK);
+            // None of these is a change of the route: look again now and then.
+            let look_again = deadline.min(Instant::now() + HOPELESS_LOOK);
             let _ = timeout_at(look_again, changes.changed()).await;
         }
     }

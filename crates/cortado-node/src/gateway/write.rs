@@ -67,11 +67,10 @@ impl Gateway {
             if self.process.is_ending() {
                 return Err(attempts.give_up(NotDoneWhy::Ending));
             }
-            if route.waits_for_room() {
-                return Err(attempts.give_up(NotDoneWhy::LogFull));
-            }
             let Some(leader) = self.leader(&route, request.deadline).await else {
+                let full = route.waits_for_room();
                 return Err(match self.exists(partition.database) {
+                    true if full => attempts.give_up(NotDoneWhy::LogFull),
                     true => attempts.give_up(NotDoneWhy::NoLeader),
                     false => WriteError::NoSuchDatabase,
                 });

@@ -13,6 +13,10 @@ use tracing::warn;
 /// A follower lets records gather this long, so that it wakes and writes its store for many at
 /// once and leaves the processors to the leaders. Whoever waits for it is served at once.
 const GATHER: Duration = Duration::from_millis(5);
+/// The same where many come: a batch costs the store much that does not grow with it.
+const GATHER_BUSY: Duration = Duration::from_millis(20);
+/// Records of one read that make a follower busy.
+const BUSY_RECORDS: usize = 4;
 /// A log that cannot be read now is read again after this.
 const RETRY: Duration = Duration::from_millis(100);
 /// Bytes of one read: enough for a good batch, few enough to stay within a processor's cache.
@@ -24,11 +28,16 @@ const READS_PER_TURN: usize = 4;
 #[derive(Default)]
 pub(super) struct Pace {
     due: Option<Instant>,
+    busy: bool,
 }
 
 impl Pace {
     pub(super) fn due(&self) -> Option<Instant> {
         self.due
+    }
+
+    fn gather(&self) -> Duration {
+        if self.busy { GATHER_BUSY } else { GATHER }
     }
 
     /// Whether a new end should wake the driver, rather than the time or an acknowledgement.
@@ -54,7 +63,7 @@ impl ReplicaDriver<'_> {
             if !urgent && self.pace.due.is_none_or(|due| now < due) {
                 if self.pace.due.is_none() {
                     self.handle.show_behind(self.context.clock.steady());
-                    self.pace.due = Some(now + GATHER);
+                    self.pace.due = Some(now + self.pace.gather());
                 }
                 return Ok(());
             }
@@ -79,6 +88,7 @@ impl ReplicaDriver<'_> {
             }
             Ok(entries) => {
                 let bytes: usize = entries.iter().map(|entry| entry.record.len()).sum();
+                self.pace.busy = entries.len() >= BUSY_RECORDS;
                 let records = entries.into_iter().map(|entry| (entry.offset, entry.record));
                 self.step(Input::Records(records.collect()));
                 self.settle()?;
