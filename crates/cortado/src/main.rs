@@ -31,7 +31,13 @@ mod log_verification;
 
 use clap::Parser;
 use command_line::CommandLine;
+use mimalloc::MiMalloc;
 use std::process::ExitCode;
+
+/// Records and answers are made on one thread and given back on another, which the system's
+/// allocator pays for with locks and with memory that it hands over again and again.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     let line = CommandLine::parse();
