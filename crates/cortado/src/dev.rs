@@ -9,6 +9,7 @@ pub(crate) use running::Running;
 use crate::data_directory::DataDirectory;
 use crate::failure::{Exit, Failure};
 use crate::logging::{self, LogFormat};
+use crate::output::tell;
 use crate::settings::RawSettings;
 use crate::stop_signals::StopSignals;
 use clap::Args;
@@ -51,7 +52,7 @@ pub(crate) fn run(arguments: DevArguments) -> Result<Exit, Failure> {
         greet(&running)?;
         signals.next().await;
         signals.end_at_once();
-        eprintln!("ending; a second signal ends at once");
+        tell("ending; a second signal ends at once");
         running.stop().await;
         Ok(Exit::Done)
     })

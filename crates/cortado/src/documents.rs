@@ -4,7 +4,7 @@
 
 use crate::body_argument::BodyArgument;
 use crate::failure::{Exit, Failure};
-use crate::output::Columns;
+use crate::output::{Columns, tell};
 use crate::place::{DocumentPlace, Place};
 use crate::server_arguments::{Form, OutputArguments, ServerArguments, block_on};
 use clap::{Args, ValueEnum};
@@ -224,7 +224,7 @@ pub(crate) fn list(arguments: &ListArguments) -> Result<Exit, Failure> {
     let form = arguments.output.form();
     let next = block_on(print_pages(pages, limit, form))?;
     if let Some(cursor) = next {
-        eprintln!("there is more: --all, a higher --limit, or --cursor {cursor}");
+        tell(&format!("there is more: --all, a higher --limit, or --cursor {cursor}"));
     }
     Ok(Exit::Done)
 }

@@ -57,6 +57,11 @@ fn is_wide(c: char) -> bool {
         | 0xfe30..=0xfe6f | 0xff00..=0xff60 | 0xffe0..=0xffe6 | 0x1f300..=0x1faff)
 }
 
+/// A line for people on standard error. Where that is gone, there is nobody left to tell.
+pub(crate) fn tell(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
 /// A number with its thousands set apart: `171,075`.
 pub(crate) fn thousands(number: u64) -> String {
     let digits = number.to_string();

@@ -4,7 +4,7 @@
 
 use crate::databases::print_json;
 use crate::failure::{Exit, Failure};
-use crate::output::Columns;
+use crate::output::{Columns, tell};
 use crate::server_arguments::{Form, OutputArguments, ServerArguments, block_on};
 use clap::Args;
 use cortado_wire::{ClusterAnswer, NodeAnswer, PartitionAnswer, ReplicaAnswer};
@@ -52,7 +52,7 @@ pub(crate) fn run(arguments: &StatusArguments) -> Result<Exit, Failure> {
             }
             match found {
                 Ok(answer) => print(&answer, form)?,
-                Err(error) => eprintln!("{error}"),
+                Err(error) => tell(&error.to_string()),
             }
             if !arguments.watch {
                 return Ok(Exit::Done);

@@ -13,7 +13,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use tempfile::TempDir;
@@ -388,6 +388,21 @@ fn a_server_ends_in_order_and_keeps_its_data() {
     server.cortado(&verify).refused(1, &["in use"]);
     assert_eq!(server.stop().code(), Some(0));
     assert!(Ran::alone(&verify).done().contains("the log is sound"));
+}
+
+#[test]
+fn a_server_ends_in_order_when_nobody_reads_what_it_says() {
+    let (_folder, data) = folder();
+    let mut command = Server::command(&data);
+    let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // As in `cortado dev | tee log`, where Ctrl-C ends the reader first.
+    drop(process.stderr.take());
+    let said = lines_of(process.stdout.take().unwrap());
+    while !said.recv_timeout(BOUND).unwrap().starts_with("listening on") {}
+    drop(said);
+    Command::new("kill").args(["-15", &process.id().to_string()]).status().unwrap();
+    assert_eq!(process.wait().unwrap().code(), Some(0));
+    assert!(Ran::alone(&["log", "verify", data.to_str().unwrap()]).done().contains("is sound"));
 }
 
 #[test]
