@@ -47,6 +47,16 @@ impl Columns {
     }
 }
 
+/// One line's worth of a document.
+pub(crate) fn shortened(value: &str) -> String {
+    const CHARACTERS_MAX: usize = 100;
+    let one_line = value.replace(['\n', '\r', '\t'], " ");
+    match one_line.char_indices().nth(CHARACTERS_MAX) {
+        Some((at, _)) => format!("{}…", &one_line[..at]),
+        None => one_line,
+    }
+}
+
 /// How many columns of a terminal `text` takes: characters of East Asian scripts take two.
 fn columns_of(text: &str) -> usize {
     text.chars().map(|c| if is_wide(c) { 2 } else { 1 }).sum()

@@ -94,6 +94,13 @@ fn documents_are_written_read_and_listed() {
     assert!(all.iter().any(|line| line["key"][2] == "Bleiburg/Pliberk"));
     let columns = server.cortado(&["list", "geo/place/AT", "--output", "table"]).done();
     assert!(columns.starts_with("KEY"), "{columns}");
+    assert!(columns.contains("\nAT/02/Bleiburg%2FPliberk  {"), "as `get` takes it: {columns}");
+
+    // A collection and a document taken for each other.
+    let next = "`cortado list geo/place/JP/40`";
+    server.cortado(&["get", "geo/place/JP/40"]).refused(1, &["names a collection", next]);
+    let next = "`cortado get geo/place/AT/02/Bleiburg%2FPliberk`";
+    server.cortado(&["list", slash]).refused(1, &["names a document", next]);
 
     server.cortado(&["delete", kokura]).done();
     server.cortado(&["delete", kokura]).refused(1, &["no such document"]);
@@ -292,6 +299,13 @@ fn changes_are_shown_resumed_and_followed() {
     assert_eq!(new["changes"][0]["value"]["n"], 1);
     follower.kill().unwrap();
     follower.wait().unwrap();
+
+    // For people, a document is one line of bearable length.
+    let long = format!(r#"{{"a":"{}"}}"#, "x".repeat(1_000));
+    server.cortado(&["put", "geo/place/FR/a%2Fb/1", &long]).done();
+    let people = server.cortado(&["changes", "geo", "--output", "table"]).done();
+    let line = people.lines().find(|line| line.contains("place/FR/a%2Fb/1")).unwrap();
+    assert!(line.ends_with("xxx…") && line.len() < 200, "{line}");
 }
 
 #[test]
