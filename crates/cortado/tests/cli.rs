@@ -150,7 +150,9 @@ fn databases_and_tables_are_declared_shown_and_dropped() {
     assert_eq!(listed.as_array().unwrap().len(), 1);
 
     server.cortado(&["put", "geo/none/a", "{}"]).refused(1, &["no_such_table", "table create"]);
-    server.cortado(&["put", "none/t/a", "{}"]).refused(1, &["no_such_database", "db create"]);
+    server
+        .cortado(&["put", "none/t/a", "{}"])
+        .refused(1, &["There is no such database", "db create"]);
     server.cortado(&["db", "drop", "geo"]).done();
     server.cortado(&["db", "show", "geo"]).refused(1, &["no_such_database"]);
     server.cortado(&["db", "drop", "geo"]).refused(1, &["no_such_database"]);
@@ -358,6 +360,8 @@ fn usage_and_absence_have_their_own_exit_codes() {
     let run = Ran::alone;
     let nobody = ["get", "geo/place/JP/40/a", "--url", &url, "--retry-for", "1"];
     run(&nobody).refused(1, &["no connection", "cortado dev"]);
+    let longer = ["get", "geo/place/JP/40/a", "--url", &url, "--retry-for", "4"];
+    run(&longer).refused(1, &["waiting (--retry-for"]);
     run(&["get", "geo/place"]).refused(2, &["KEY"]);
     run(&["get", "geo/place/a", "--url", "localhost"]).refused(2, &["http://"]);
     run(&["nonsense"]).refused(2, &["nonsense"]);
