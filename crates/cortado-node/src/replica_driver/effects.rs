@@ -185,6 +185,7 @@ impl ReplicaDriver<'_> {
 
     fn on_event(&mut self, event: Event) -> Result<(), Halt> {
         let partition = self.handle.partition;
+        let node = self.context.node();
         let now = self.context.clock.steady();
         match event {
             Event::Heard { node, incarnation } => {
@@ -193,7 +194,12 @@ impl ReplicaDriver<'_> {
                 }
             }
             Event::NewGeneration { generation, leader, previous_end } => {
-                info!(%partition, %generation, %leader, %previous_end, "new generation");
+                // Of all replicas' reports, the new leader's own is enough.
+                if leader == node {
+                    info!(%partition, %node, %generation, %previous_end, "claim accepted");
+                } else {
+                    debug!(%partition, %node, %generation, %leader, %previous_end, "claim seen");
+                }
                 let claimant = self.core.fold().claimant.as_ref();
                 let incarnation = claimant.map(|claimant| (claimant.node, claimant.incarnation));
                 self.handle.update_leadership(|shown| {
@@ -203,13 +209,20 @@ impl ReplicaDriver<'_> {
                     (shown.heard_at, shown.since) = (now, now);
                 });
             }
-            Event::Serving { generation } => info!(%partition, %generation, "serving as leader"),
+            Event::Serving { generation } => {
+                info!(%partition, %node, %generation, "serving as leader");
+            }
             Event::Resigned { generation, not_done } => {
                 self.context.metrics.resignations.add(1);
-                info!(%partition, %generation, not_done, "resigned");
+                info!(%partition, %node, %generation, not_done, "resigned");
             }
             Event::SteppedDown { generation, to } => {
-                info!(%partition, %generation, ?to, "leader stepped down");
+                let claimant = self.core.fold().claimant.as_ref();
+                // Of all replicas' reports, the former leader's own is enough.
+                if claimant.is_some_and(|claimant| claimant.node == node) {
+                    let to = to.map(tracing::field::display);
+                    info!(%partition, %node, %generation, to, "leader stepped down");
+                }
                 self.handle.update_leadership(|shown| {
                     shown.stepped_down = Some(cortado_replica::StepDown { to });
                     shown.since = now;
@@ -218,7 +231,7 @@ impl ReplicaDriver<'_> {
             }
             Event::ClaimLost { generation } => {
                 self.context.metrics.claims_lost.add(1);
-                info!(%partition, %generation, "claim lost");
+                info!(%partition, %node, %generation, "claim lost");
             }
             Event::Void { offset, why } => {
                 self.context.metrics.count_void(why);
