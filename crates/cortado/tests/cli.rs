@@ -347,7 +347,8 @@ fn a_node_dies_comes_back_and_hands_over() {
     assert!(claims.clone().count() > 0 && claims.clone().all(|claim| claim["undo"].is_string()));
     let sentences = server.cortado(&["explain", "geo/0", "--output", "table"]).done();
     assert!(sentences.contains("because ") && sentences.contains("by hand "), "{sentences}");
-    server.cortado(&["node", "start", other]).done();
+    let started = server.cortado(&["node", "start", other, "--output", "json"]).done();
+    assert_eq!(json(&started)["done"], "started");
     server.cortado(&["node", "start", other]).refused(1, &[]);
     server.cortado(&["node", "start", "n9"]).refused(1, &["no_such_node"]);
 }
@@ -406,6 +407,9 @@ fn a_server_ends_in_order_and_keeps_its_data() {
     server.cortado(&verify).refused(1, &["in use"]);
     assert_eq!(server.stop().code(), Some(0));
     assert!(Ran::alone(&verify).done().contains("the log is sound"));
+    // The right command in the wrong folder must calm nobody.
+    let elsewhere = ["log", "verify", folder.path().to_str().unwrap()];
+    Ran::alone(&elsewhere).refused(1, &["holds no log"]);
 }
 
 #[test]
@@ -444,4 +448,7 @@ fn the_demonstration_loses_nothing() {
         assert!(out.contains(text), "no {text:?} in\n{out}");
     }
     assert!(!out.contains('\x1b'), "no colours where there is no terminal");
+    let gaps: Vec<&str> = out.lines().filter(|line| line.contains(" partitions: p50 ")).collect();
+    assert_eq!(gaps.len(), 3, "{out}");
+    assert!(gaps.iter().all(|line| line.chars().count() <= 80), "too wide: {gaps:?}");
 }
