@@ -8,6 +8,7 @@ use crate::events::EventKind;
 use crate::gateway::{WriteError, Written};
 use crate::inbox::WriteEnd;
 use crate::remembered_answer::RememberedAnswer;
+use crate::replica_life::node_incarnation;
 use bytes::Bytes;
 use cortado_model::limits::IDEMPOTENCY_RETENTION_MS;
 use cortado_model::{PartitionId, WallMillis};
@@ -183,6 +184,15 @@ impl ReplicaDriver<'_> {
         }
     }
 
+    /// Whether the last leadership is of this life of this node, and not of an earlier one that
+    /// is being read again.
+    fn is_claimant(&self) -> bool {
+        let me = &self.context.me;
+        self.core.fold().claimant.as_ref().is_some_and(|claimant| {
+            (claimant.node, node_incarnation(claimant.incarnation)) == (me.node, me.incarnation)
+        })
+    }
+
     fn on_event(&mut self, event: Event) -> Result<(), Halt> {
         let partition = self.handle.partition;
         let node = self.context.node();
@@ -195,7 +205,7 @@ impl ReplicaDriver<'_> {
             }
             Event::NewGeneration { generation, leader, previous_end } => {
                 // Of all replicas' reports, the new leader's own is enough.
-                if leader == node {
+                if self.is_claimant() {
                     info!(%partition, %node, %generation, %previous_end, "claim accepted");
                 } else {
                     debug!(%partition, %node, %generation, %leader, %previous_end, "claim seen");
@@ -217,9 +227,8 @@ impl ReplicaDriver<'_> {
                 info!(%partition, %node, %generation, not_done, "resigned");
             }
             Event::SteppedDown { generation, to } => {
-                let claimant = self.core.fold().claimant.as_ref();
-                // Of all replicas' reports, the former leader's own is enough.
-                if claimant.is_some_and(|claimant| claimant.node == node) {
+                // Here too, the former leader's own report is enough.
+                if self.is_claimant() {
                     let to = to.map(tracing::field::display);
                     info!(%partition, %node, %generation, to, "leader stepped down");
                 }
