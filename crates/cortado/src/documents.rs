@@ -353,6 +353,12 @@ Examples:
   cortado patch geo/place/JP/40/Kitakyushu '{\"population\":924601,\"old\":null}'
   cortado patch geo/place/JP/40/Kitakyushu '[{\"op\":\"test\",\"path\":\"/lat\",\"value\":33.85}]'";
 
+/// Shown below the options of `cortado delete`.
+pub(crate) const DELETE_HELP: &str = "\
+Examples:
+  cortado delete geo/place/JP/40/Kitakyushu
+  cortado delete geo/place/JP/40/Kitakyushu --if-match a1b2      only this state of it";
+
 /// Shown below the options of `cortado list`.
 pub(crate) const LIST_HELP: &str = "\
 Examples:
