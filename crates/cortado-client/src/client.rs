@@ -31,6 +31,7 @@ use tokio::time::{Instant, sleep};
 pub struct Client {
     transport: Arc<Transport>,
     patience: Patience,
+    tell: Option<fn(&str)>,
 }
 
 /// How long a client tries.
@@ -56,12 +57,19 @@ const GRACE: Duration = Duration::from_millis(500);
 impl Client {
     /// A client of `server`. Connects when the first request is sent.
     pub fn new(server: ServerAddress) -> Client {
-        Client { transport: Arc::new(Transport::new(server)), patience: Patience::default() }
+        let (transport, patience) = (Arc::new(Transport::new(server)), Patience::default());
+        Client { transport, patience, tell: None }
     }
 
     /// The same server and connections with another patience.
     pub fn with_patience(&self, patience: Patience) -> Client {
-        Client { transport: Arc::clone(&self.transport), patience }
+        Client { patience, ..self.clone() }
+    }
+
+    /// The same, and `tell` hears what stands in the way of a call that has to be sent again for
+    /// more than a second; once for each call.
+    pub fn with_waiting_told(&self, tell: fn(&str)) -> Client {
+        Client { tell: Some(tell), ..self.clone() }
     }
 
     /// The server that was given.
@@ -76,7 +84,7 @@ impl Client {
 
     /// Sends `call`, again and again while that is useful and safe, and answers a success.
     pub(crate) async fn send(&self, call: &Call) -> Result<Answer, ClientError> {
-        let mut tries = Tries::new(self.patience);
+        let mut tries = Tries::of(self);
         loop {
             let (outgoing, deadline) = tries.begin(&call.outgoing);
             let missed = match self.transport.send(&outgoing, deadline).await {
@@ -90,7 +98,7 @@ impl Client {
 
     /// Sends `call` and answers as soon as a success begins, without reading its body.
     pub(crate) async fn open(&self, call: &Call) -> Result<Flowing, ClientError> {
-        let mut tries = Tries::new(self.patience);
+        let mut tries = Tries::of(self);
         loop {
             let (_, deadline) = tries.begin(&call.outgoing);
             let missed = match self.transport.open(&call.outgoing, deadline).await {
@@ -172,9 +180,14 @@ impl Call {
     }
 }
 
+/// How long a call may fail in silence: a failover is often over by then.
+const TOLD_AFTER: Duration = Duration::from_secs(1);
+
 /// The attempts of one call so far.
 struct Tries {
     patience: Patience,
+    /// Who hears that it takes longer; nobody a second time.
+    tell: Option<fn(&str)>,
     begun: Instant,
     attempts: u32,
     /// Whether one of them may have taken effect.
@@ -182,8 +195,9 @@ struct Tries {
 }
 
 impl Tries {
-    fn new(patience: Patience) -> Tries {
-        Tries { patience, begun: Instant::now(), attempts: 0, open: Outcome::None }
+    fn of(client: &Client) -> Tries {
+        let Client { patience, tell, .. } = *client;
+        Tries { patience, tell, begun: Instant::now(), attempts: 0, open: Outcome::None }
     }
 
     fn left(&self) -> Duration {
@@ -210,6 +224,11 @@ impl Tries {
             Next::Again { pause_ms } => {
                 if missed.outcome == Outcome::Unknown {
                     self.open = Outcome::Unknown;
+                }
+                if self.begun.elapsed() >= TOLD_AFTER
+                    && let Some(tell) = self.tell.take()
+                {
+                    tell(&missed.what);
                 }
                 sleep(Duration::from_millis(pause_ms)).await;
                 Ok(())

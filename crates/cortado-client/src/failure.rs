@@ -82,8 +82,14 @@ impl ClientError {
 
 /// A refusal, as a sentence for people and a line for each reason.
 fn described(problem: &Problem) -> String {
-    let what = if problem.detail.is_empty() { &problem.title } else { &problem.detail };
-    let mut text = format!("{what} ({}, {})", problem.code, problem.status);
+    let Problem { title, detail, code, .. } = problem;
+    let what = match code.as_str() {
+        _ if detail.is_empty() => title.clone(),
+        // Their detail says what to do; what is wrong is in the title alone.
+        "no_such_database" | "no_such_table" | "no_such_node" => format!("{title}: {detail}"),
+        _ => detail.clone(),
+    };
+    let mut text = format!("{what} ({code}, {})", problem.status);
     for Reason { path, why } in &problem.reasons {
         text.push_str("\n  - ");
         if !path.is_empty() {
@@ -195,6 +201,10 @@ mod tests {
         let mut problem = Problem::new(Code::SchemaViolated, 422, "two places".to_owned());
         problem.reasons = vec![reason("/lat"), reason("")];
         let want = "two places (schema_violated, 422)\n  - /lat: is no number\n  - is no number";
+        assert_eq!(described(&problem), want);
+
+        let problem = Problem::new(Code::NoSuchNode, 404, "GET /admin/v1/nodes".to_owned());
+        let want = "There is no such node: GET /admin/v1/nodes (no_such_node, 404)";
         assert_eq!(described(&problem), want);
     }
 }

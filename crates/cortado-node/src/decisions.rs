@@ -134,15 +134,21 @@ fn put(gateway: &Gateway, entry: Entry) -> Operation {
         DatabaseId::CLUSTER => Some("_cluster".to_owned()),
         id => gateway.catalog().database_by_id(id).map(|database| database.name.clone()),
     });
-    let (by_hand, undo) = manual(entry.kind);
     let place = database.as_deref().zip(entry.partition);
+    let (by_hand, undo) = manual(entry.kind);
+    let filled_in = |text: &str| match place {
+        Some((name, partition)) => {
+            text.replace("DATABASE/PARTITION", &format!("{name}/{}", partition.number))
+        }
+        None => text.to_owned(),
+    };
     let typed = |command: Option<Command>| {
         let Command::HandOff { to, .. } = command?;
         let (name, partition) = place?;
         Some(format!("cortado handoff {name}/{} --to {to}", partition.number))
     };
-    let by_hand = typed(entry.by_hand).unwrap_or_else(|| by_hand.to_owned());
-    let undo = typed(entry.undo).unwrap_or_else(|| undo.to_owned());
+    let by_hand = typed(entry.by_hand).unwrap_or_else(|| filled_in(by_hand));
+    let undo = typed(entry.undo).unwrap_or_else(|| filled_in(undo));
     let document = EventDocument {
         version: EventDocument::VERSION,
         time_ms: entry.time.0,
@@ -171,7 +177,7 @@ fn manual(kind: EventKind) -> (&'static str, &'static str) {
         EventKind::NodeStarted => ("start the node's process", "end the node's process"),
         EventKind::Claim => (
             "cortado handoff DATABASE/PARTITION --to NODE, while the leader still answers",
-            "cortado handoff DATABASE/PARTITION --to NODE, once that node is back",
+            "cortado handoff DATABASE/PARTITION --to NODE, another that is well",
         ),
         EventKind::HandOff => (
             "cortado handoff DATABASE/PARTITION --to NODE",

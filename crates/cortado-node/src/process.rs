@@ -209,7 +209,12 @@ impl Process {
         context.end().await;
         // A task that was at work until now may have entered its replica once more.
         forget();
-        warn!(%node, incarnation = context.me.incarnation.0, "node ended");
+        let incarnation = context.me.incarnation.0;
+        if self.is_ending() {
+            info!(%node, incarnation, "node ended");
+        } else {
+            warn!(%node, incarnation, "node ended without a goodbye");
+        }
         drop(former);
         Ok(())
     }

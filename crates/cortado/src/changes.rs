@@ -3,6 +3,8 @@
 //! Start reading at [`run`].
 
 use crate::failure::{Exit, Failure};
+use crate::output::shortened;
+use crate::place::spelled;
 use crate::server_arguments::{Form, OutputArguments, ServerArguments, block_on};
 use clap::Args;
 use cortado_client::{Client, Follow};
@@ -148,8 +150,8 @@ fn for_people(line: &ChangeLine) -> String {
             ChangeKind::Put => "put   ",
             ChangeKind::Delete => "delete",
         };
-        let key = change.key.join("/");
-        let value = change.value.as_ref().map(|value| value.get()).unwrap_or_default();
+        let key = spelled(&change.key);
+        let value = change.value.as_ref().map(|value| shortened(value.get())).unwrap_or_default();
         text.push_str(&format!("{scn:12} {time}  {verb}  {}/{key}  {value}", change.table));
         text.truncate(text.trim_end().len());
         text.push('\n');

@@ -44,6 +44,7 @@ pub(crate) enum Command {
     #[command(after_help = documents::PATCH_HELP)]
     Patch(documents::PatchArguments),
     /// Remove a document
+    #[command(after_help = documents::DELETE_HELP)]
     Delete(documents::DeleteArguments),
     /// List a collection or a table, in key order
     #[command(after_help = documents::LIST_HELP)]

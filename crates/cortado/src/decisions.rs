@@ -3,6 +3,7 @@
 //! Start reading at [`run`].
 
 use crate::failure::{Exit, Failure};
+use crate::output::tell;
 use crate::server_arguments::{Form, OutputArguments, ServerArguments, block_on};
 use clap::Args;
 use cortado_client::Client;
@@ -43,7 +44,7 @@ pub(crate) fn run(arguments: &ExplainArguments) -> Result<Exit, Failure> {
         }
     }
     if events.is_empty() {
-        eprintln!("no decision of that kind is on record");
+        tell("no decision of that kind is on record");
     }
     Ok(Exit::Done)
 }

@@ -9,6 +9,7 @@ pub(crate) use running::Running;
 use crate::data_directory::DataDirectory;
 use crate::failure::{Exit, Failure};
 use crate::logging::{self, LogFormat};
+use crate::output::tell;
 use crate::settings::RawSettings;
 use crate::stop_signals::StopSignals;
 use clap::Args;
@@ -51,7 +52,7 @@ pub(crate) fn run(arguments: DevArguments) -> Result<Exit, Failure> {
         greet(&running)?;
         signals.next().await;
         signals.end_at_once();
-        eprintln!("ending; a second signal ends at once");
+        tell("ending; a second signal ends at once");
         running.stop().await;
         Ok(Exit::Done)
     })
@@ -104,9 +105,11 @@ Examples:
   cortado dev                               data in a temporary folder
   cortado dev --data ./data
   cortado dev --nodes 1 --listen 127.0.0.1:0 --data ./data
+  cortado dev --config dev.toml             with `nodes = 3` and `data = \"data\"`, say
   CORTADO_LOG=cortado_node=debug,info cortado dev --log-format json 2> server.log
 
 The nodes share one log on this machine's disk, and each keeps a store of its own: a node
 can be killed (`cortado node kill n2`) and every partition that it led is served by
 another one within a second or so. A write is acknowledged when it is on the disk: the
-whole process may be killed too.";
+whole process may be killed too. CORTADO_LOG says what is logged: a level (error, warn,
+info, debug, trace) or target=level, with commas between; NO_COLOR=1 leaves colours out.";

@@ -4,14 +4,16 @@
 
 use crate::body_argument::BodyArgument;
 use crate::failure::{Exit, Failure};
-use crate::output::Columns;
-use crate::place::{DocumentPlace, Place};
+use crate::output::{Columns, shortened, tell};
+use crate::place::{DocumentPlace, Place, spelled};
 use crate::server_arguments::{Form, OutputArguments, ServerArguments, block_on};
 use clap::{Args, ValueEnum};
 use cortado_client::{
-    Condition, Consistency, Order, Pages, PatchKind, ReadOptions, WriteOptions, Written,
+    Client, ClientError, Condition, Consistency, Order, Pages, PatchKind, ReadOptions,
+    WriteOptions, Written,
 };
 use cortado_wire::Entry;
+use std::cmp::Ordering;
 use std::io::{self, Write};
 
 /// Conditions and the name of a write.
@@ -170,10 +172,14 @@ pub(crate) struct GetArguments {
 /// Prints a document as it is stored.
 pub(crate) fn get(arguments: &GetArguments) -> Result<Exit, Failure> {
     let GetArguments { document: DocumentPlace(place), consistency, meta, server } = arguments;
-    let table = place.table(&server.client());
+    let client = server.client();
     let read = ReadOptions { consistency: consistency.level(), session: None };
-    let found = block_on(async { Ok(table.get(&place.key, &read).await?) })?;
-    let found = found.ok_or_else(no_such_document)?;
+    let found = block_on(async {
+        match place.table(&client).get(&place.key, &read).await {
+            Ok(found) => found.ok_or_else(no_such_document),
+            Err(error) => Err(misplaced(place, &client, error).await),
+        }
+    })?;
     let mut out = io::stdout().lock();
     if *meta {
         write!(out, r#"{{"etag":"{}","scn":"{}","value":"#, found.etag, found.scn)?;
@@ -189,6 +195,30 @@ pub(crate) fn get(arguments: &GetArguments) -> Result<Exit, Failure> {
 fn no_such_document() -> Failure {
     Failure::new("there is no such document")
         .next("`cortado list DB/TABLE/FIRST-PARTS` shows the keys that exist")
+}
+
+/// Why a read of `place` failed: perhaps a collection and a document were taken for each other.
+async fn misplaced(place: &Place, client: &Client, error: ClientError) -> Failure {
+    // A collection has no etag, and a document no pages: only then it is worth a look.
+    if !matches!(error, ClientError::BadAnswer { .. }) && error.code() != Some("unknown_parameter")
+    {
+        return error.into();
+    }
+    let declared = client.database_declaration(&place.database).await.ok();
+    let table = declared.as_ref().and_then(|declared| declared.tables.get(&place.table));
+    let Some(parts) = table.map(|table| &table.key) else { return error.into() };
+    let (given, names) = (place.key.len(), parts.join(", "));
+    match (&error, given.cmp(&parts.len())) {
+        (ClientError::BadAnswer { .. }, Ordering::Less) => Failure::new(format!(
+            "{place} names a collection: it has {given} of the parts of the key ({names})"
+        ))
+        .next(format!("`cortado list {place}` lists it")),
+        (ClientError::Refused(_), Ordering::Equal) => {
+            Failure::new(format!("{place} names a document: it has all parts of the key ({names})"))
+                .next(format!("`cortado get {place}` prints it"))
+        }
+        _ => error.into(),
+    }
 }
 
 /// What `cortado list` is told.
@@ -219,12 +249,19 @@ pub(crate) struct ListArguments {
 
 /// Lists documents: JSON lines `{"key","etag","scn","value"}`, or columns.
 pub(crate) fn list(arguments: &ListArguments) -> Result<Exit, Failure> {
-    let pages = arguments.pages()?;
+    let client = arguments.server.client();
+    let pages = arguments.pages(&client)?;
     let limit = if arguments.all { usize::MAX } else { arguments.limit };
     let form = arguments.output.form();
-    let next = block_on(print_pages(pages, limit, form))?;
+    let next = block_on(async {
+        let printed = print_pages(pages, limit, form).await?;
+        match printed {
+            Ok(next) => Ok(next),
+            Err(error) => Err(misplaced(&arguments.place, &client, error).await),
+        }
+    })?;
     if let Some(cursor) = next {
-        eprintln!("there is more: --all, a higher --limit, or --cursor {cursor}");
+        tell(&format!("there is more: --all, a higher --limit, or --cursor {cursor}"));
     }
     Ok(Exit::Done)
 }
@@ -233,14 +270,14 @@ pub(crate) fn list(arguments: &ListArguments) -> Result<Exit, Failure> {
 const PAGE_DOCUMENTS: usize = 1_000;
 
 impl ListArguments {
-    fn pages(&self) -> Result<Pages, Failure> {
+    fn pages(&self, client: &Client) -> Result<Pages, Failure> {
         let Place { key, .. } = &self.place;
         if self.descending && key.is_empty() {
             return Err(Failure::usage("a whole table has no order that could be turned around")
                 .next("give at least the first part of the key"));
         }
         let limit = if self.all { PAGE_DOCUMENTS } else { self.limit.clamp(1, PAGE_DOCUMENTS) };
-        let table = self.place.table(&self.server.client());
+        let table = self.place.table(client);
         let order = if self.descending { Order::Descending } else { Order::Ascending };
         let pages = if key.is_empty() { table.scan(limit) } else { table.list(key, order, limit) };
         let pages = pages.with_consistency(self.consistency.level());
@@ -251,16 +288,19 @@ impl ListArguments {
     }
 }
 
-/// Prints up to `limit` documents; answers where the rest begins.
+/// Prints up to `limit` documents; answers where the rest begins, or what the server said instead.
 async fn print_pages(
     mut pages: Pages,
     limit: usize,
     form: Form,
-) -> Result<Option<String>, Failure> {
+) -> io::Result<Result<Option<String>, ClientError>> {
     let mut left = limit;
     while left > 0 {
-        let Some(page) = pages.next().await? else { return Ok(None) };
-        let documents = page.documents;
+        let documents = match pages.next().await {
+            Ok(Some(page)) => page.documents,
+            Ok(None) => return Ok(Ok(None)),
+            Err(error) => return Ok(Err(error)),
+        };
         let count = documents.len().min(left);
         left -= count;
         match form {
@@ -269,37 +309,27 @@ async fn print_pages(
         }
         if count < documents.len() {
             // The cursor names the end of the page, not the place where we stopped.
-            return Ok(None);
+            return Ok(Ok(None));
         }
     }
-    Ok(pages.cursor().map(str::to_owned))
+    Ok(Ok(pages.cursor().map(str::to_owned)))
 }
 
-fn print_entries(entries: &[Entry]) -> Result<(), Failure> {
+fn print_entries(entries: &[Entry]) -> io::Result<()> {
     let mut out = io::stdout().lock();
     for Entry { key, etag, scn, value } in entries {
-        let key = serde_json::to_string(key).map_err(Failure::new)?;
+        let key = serde_json::to_string(key)?;
         writeln!(out, r#"{{"key":{key},"etag":"{etag}","scn":"{scn}","value":{value}}}"#)?;
     }
     Ok(())
 }
 
-fn print_columns(entries: &[Entry]) -> Result<(), Failure> {
+fn print_columns(entries: &[Entry]) -> io::Result<()> {
     let mut columns = Columns::new(&["key", "value"]);
     for entry in entries {
-        columns.add(vec![entry.key.join("/"), shortened(entry.value.get())]);
+        columns.add(vec![spelled(&entry.key), shortened(entry.value.get())]);
     }
-    Ok(columns.print()?)
-}
-
-/// One line's worth of a document.
-fn shortened(value: &str) -> String {
-    const CHARACTERS_MAX: usize = 100;
-    let one_line = value.replace(['\n', '\r', '\t'], " ");
-    match one_line.char_indices().nth(CHARACTERS_MAX) {
-        Some((at, _)) => format!("{}…", &one_line[..at]),
-        None => one_line,
-    }
+    columns.print()
 }
 
 /// Shown below the options of `cortado put`.
@@ -322,6 +352,12 @@ pub(crate) const PATCH_HELP: &str = "\
 Examples:
   cortado patch geo/place/JP/40/Kitakyushu '{\"population\":924601,\"old\":null}'
   cortado patch geo/place/JP/40/Kitakyushu '[{\"op\":\"test\",\"path\":\"/lat\",\"value\":33.85}]'";
+
+/// Shown below the options of `cortado delete`.
+pub(crate) const DELETE_HELP: &str = "\
+Examples:
+  cortado delete geo/place/JP/40/Kitakyushu
+  cortado delete geo/place/JP/40/Kitakyushu --if-match a1b2      only this state of it";
 
 /// Shown below the options of `cortado list`.
 pub(crate) const LIST_HELP: &str = "\

@@ -3,7 +3,7 @@
 //! A file appears whole or not at all. Start reading at [`run`].
 
 use crate::failure::{Exit, Failure};
-use crate::output::counted;
+use crate::output::{counted, tell};
 use crate::place::Scope;
 use crate::server_arguments::{ServerArguments, block_on};
 use clap::Args;
@@ -39,7 +39,7 @@ pub(crate) fn run(arguments: &ExportArguments) -> Result<Exit, Failure> {
         } else {
             replace(&client, scope, file).await?
         };
-        eprintln!("exported {}", counted(documents, "document"));
+        tell(&format!("exported {}", counted(documents, "document")));
         Ok(Exit::Done)
     })
 }

@@ -78,6 +78,11 @@ impl Failure {
         self
     }
 
+    /// With nothing to do yet: the caller knows better.
+    pub(crate) fn without_advice(self) -> Failure {
+        Failure { next: Vec::new(), ..self }
+    }
+
     /// The exit code.
     pub(crate) fn exit(&self) -> Exit {
         self.exit

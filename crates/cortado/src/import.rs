@@ -160,6 +160,11 @@ impl ImportArguments {
         }
         let (target, file) = (self.target_text(), self.file.display());
         let fills: String = self.fill.iter().map(|fill| format!(" --fill {fill}")).collect();
+        // An open outcome needs no idempotency key here, as the last advice says.
+        let failure = match failure.exit() {
+            Exit::Unknown => failure.without_advice(),
+            Exit::Done | Exit::Refused | Exit::Usage => failure,
+        };
         failure
             .next(format!(
                 "the first {} of the file are settled; go on behind them with",

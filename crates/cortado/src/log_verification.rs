@@ -30,6 +30,10 @@ pub(crate) fn run(command: LogCommand) -> Result<Exit, Failure> {
     let inside = directory.join(LOG_FOLDER);
     let directory = if inside.is_dir() { inside } else { directory };
     let report = verify(&directory).map_err(|error| Failure::new(with_causes(&error)))?;
+    if report.segments.is_empty() && report.damages.is_empty() {
+        return Err(Failure::new(format!("{} holds no log", directory.display()))
+            .next("name a data directory of `cortado dev --data`, or its folder log"));
+    }
     match output.form_of_report() {
         Form::Table => writeln!(io::stdout(), "{report}")?,
         Form::Json => print_json(&as_json(&report))?,

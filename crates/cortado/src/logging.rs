@@ -38,11 +38,14 @@ pub(crate) fn begin(format: LogFormat, level: &str) -> Result<(), Failure> {
     let registry = tracing_subscriber::registry();
     match format {
         LogFormat::Text => {
-            let lines = fmt::layer().with_writer(io::stderr).with_ansi(has_colour(&io::stderr()));
+            let lines = fmt::layer().with_ansi(has_colour(&io::stderr()));
+            // It would complain where nobody reads, and panic of that.
+            let lines = lines.with_writer(io::stderr).log_internal_errors(false);
             registry.with(lines.with_filter(filter)).init();
         }
         LogFormat::Json => {
-            let lines = fmt::layer().json().flatten_event(true).with_writer(io::stderr);
+            let lines = fmt::layer().json().flatten_event(true);
+            let lines = lines.with_writer(io::stderr).log_internal_errors(false);
             registry.with(lines.with_filter(filter)).init();
         }
     }

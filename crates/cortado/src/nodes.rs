@@ -8,6 +8,7 @@ use crate::place::PartitionPlace;
 use crate::server_arguments::{Form, OutputArguments, ServerArguments, block_on};
 use crate::status::render_nodes;
 use clap::{Args, Subcommand};
+use serde_json::{Value, json};
 use std::io::{self, Write};
 
 /// What can be done with nodes.
@@ -32,6 +33,8 @@ pub(crate) struct OneNode {
     /// Such as n1
     node: String,
     #[command(flatten)]
+    output: OutputArguments,
+    #[command(flatten)]
     server: ServerArguments,
 }
 
@@ -46,22 +49,30 @@ pub(crate) fn run(command: NodeCommand) -> Result<Exit, Failure> {
                 Form::Table => io::stdout().write_all(render_nodes(&answer.nodes).as_bytes())?,
             }
         }
-        NodeCommand::Kill(OneNode { node, server }) => {
+        NodeCommand::Kill(OneNode { node, output, server }) => {
             let client = server.client();
             block_on(async { Ok(client.kill_node(&node).await?) })?;
-            writeln!(
-                io::stdout(),
+            let done = format!(
                 "killed {node}; `cortado status` shows who leads now, `cortado node start {node}` \
                  brings it back"
-            )?;
+            );
+            report(output, &done, &json!({"done": "killed", "node": node}))?;
         }
-        NodeCommand::Start(OneNode { node, server }) => {
+        NodeCommand::Start(OneNode { node, output, server }) => {
             let client = server.client();
             block_on(async { Ok(client.start_node(&node).await?) })?;
-            writeln!(io::stdout(), "started {node}")?;
+            let done = format!("started {node}");
+            report(output, &done, &json!({"done": "started", "node": node}))?;
         }
     }
     Ok(Exit::Done)
+}
+
+fn report(output: OutputArguments, sentence: &str, report: &Value) -> io::Result<()> {
+    match output.form_of_report() {
+        Form::Table => writeln!(io::stdout(), "{sentence}"),
+        Form::Json => writeln!(io::stdout(), "{report}"),
+    }
 }
 
 /// What `cortado handoff` is told.
@@ -73,13 +84,15 @@ pub(crate) struct HandoffArguments {
     #[arg(long, value_name = "NODE")]
     to: Option<String>,
     #[command(flatten)]
+    output: OutputArguments,
+    #[command(flatten)]
     server: ServerArguments,
 }
 
 /// Hands a leadership over, and answers when the successor serves.
 pub(crate) fn hand_off(arguments: &HandoffArguments) -> Result<Exit, Failure> {
-    let HandoffArguments { partition: PartitionPlace { database, partition }, to, server } =
-        arguments;
+    let HandoffArguments { partition: place, to, output, server } = arguments;
+    let PartitionPlace { database, partition } = place;
     let client = server.client();
     let leader = block_on(async {
         client.hand_off(database, *partition, to.as_deref()).await?;
@@ -87,8 +100,12 @@ pub(crate) fn hand_off(arguments: &HandoffArguments) -> Result<Exit, Failure> {
         let found = found.into_iter().find(|found| found.partition == *partition);
         Ok(found.and_then(|found| found.leader))
     })?;
-    let leader = leader.unwrap_or_else(|| "nobody yet".to_owned());
-    writeln!(io::stdout(), "handed {database}/{partition} over; it is led by {leader}")?;
+    let led_by = leader.as_deref().unwrap_or("nobody yet");
+    let done = format!("handed {database}/{partition} over; it is led by {led_by}");
+    let answer = json!({
+        "done": "handed over", "database": database, "partition": partition, "leader": leader,
+    });
+    report(*output, &done, &answer)?;
     Ok(Exit::Done)
 }
 

@@ -47,6 +47,16 @@ impl Columns {
     }
 }
 
+/// One line's worth of a document.
+pub(crate) fn shortened(value: &str) -> String {
+    const CHARACTERS_MAX: usize = 100;
+    let one_line = value.replace(['\n', '\r', '\t'], " ");
+    match one_line.char_indices().nth(CHARACTERS_MAX) {
+        Some((at, _)) => format!("{}…", &one_line[..at]),
+        None => one_line,
+    }
+}
+
 /// How many columns of a terminal `text` takes: characters of East Asian scripts take two.
 fn columns_of(text: &str) -> usize {
     text.chars().map(|c| if is_wide(c) { 2 } else { 1 }).sum()
@@ -55,6 +65,11 @@ fn columns_of(text: &str) -> usize {
 fn is_wide(c: char) -> bool {
     matches!(u32::from(c), 0x1100..=0x115f | 0x2e80..=0xa4cf | 0xac00..=0xd7a3 | 0xf900..=0xfaff
         | 0xfe30..=0xfe6f | 0xff00..=0xff60 | 0xffe0..=0xffe6 | 0x1f300..=0x1faff)
+}
+
+/// A line for people on standard error. Where that is gone, there is nobody left to tell.
+pub(crate) fn tell(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
 }
 
 /// A number with its thousands set apart: `171,075`.

@@ -35,6 +35,23 @@ impl FromStr for Place {
     }
 }
 
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.database, self.table)?;
+        match self.key.as_slice() {
+            [] => Ok(()),
+            key => write!(f, "/{}", spelled(key)),
+        }
+    }
+}
+
+/// A key as the command line takes it: slashes between the parts, and `%2F` for one inside.
+pub(crate) fn spelled(key: &[String]) -> String {
+    let parts: Vec<String> =
+        key.iter().map(|part| part.replace('%', "%25").replace('/', "%2F")).collect();
+    parts.join("/")
+}
+
 fn decoded(part: &str, whole: &str) -> Result<String, PlaceError> {
     if part.is_empty() {
         return Err(refuse(whole, "a part between slashes is empty"));
@@ -149,6 +166,9 @@ mod tests {
             key: key.iter().map(|part| (*part).to_owned()).collect(),
         });
         assert_eq!(got, want, "{text}");
+        if let Some(place) = got {
+            assert_eq!(place.to_string(), text, "it is spelled as it was written");
+        }
     }
 
     #[test]

@@ -3,10 +3,12 @@
 //! Start reading at [`ServerArguments`].
 
 use crate::failure::Failure;
+use crate::output::tell;
 use clap::{Args, ValueEnum};
 use cortado_client::{Client, Patience, ServerAddress};
 use std::future::Future;
 use std::io::{self, IsTerminal};
+use std::sync::Once;
 use std::time::Duration;
 
 /// Which server, and how long to try.
@@ -31,8 +33,17 @@ impl ServerArguments {
     pub(crate) fn client(&self) -> Client {
         let whole = Duration::from_secs(self.retry_for.max(1));
         let attempt = whole.min(Patience::default().attempt);
-        Client::new(self.url.clone()).with_patience(Patience { whole, attempt })
+        let client = Client::new(self.url.clone()).with_patience(Patience { whole, attempt });
+        client.with_waiting_told(tell_waiting)
     }
+}
+
+/// Says once that nothing is wrong with this terminal: we wait for a server.
+fn tell_waiting(what: &str) {
+    static TOLD: Once = Once::new();
+    TOLD.call_once(|| {
+        tell(&format!("waiting (--retry-for says how long; Ctrl-C ends it): {what}"));
+    });
 }
 
 /// How to print what was found.

@@ -4,7 +4,7 @@
 
 use crate::databases::print_json;
 use crate::failure::{Exit, Failure};
-use crate::output::Columns;
+use crate::output::{Columns, tell};
 use crate::server_arguments::{Form, OutputArguments, ServerArguments, block_on};
 use clap::Args;
 use cortado_wire::{ClusterAnswer, NodeAnswer, PartitionAnswer, ReplicaAnswer};
@@ -52,7 +52,7 @@ pub(crate) fn run(arguments: &StatusArguments) -> Result<Exit, Failure> {
             }
             match found {
                 Ok(answer) => print(&answer, form)?,
-                Err(error) => eprintln!("{error}"),
+                Err(error) => tell(&error.to_string()),
             }
             if !arguments.watch {
                 return Ok(Exit::Done);
@@ -140,13 +140,18 @@ fn line_of(database: &str, partition: &PartitionAnswer) -> Vec<String> {
     ]
 }
 
-/// `n2 follower`, and how far behind if it is.
+/// `n2`, what it does if it does not follow, and how far behind it is if it is.
 fn replica_text(replica: &ReplicaAnswer) -> String {
     let ReplicaAnswer { node, role, lag_records, .. } = replica;
-    match lag_records {
-        0 => format!("{node} {role}"),
-        lag => format!("{node} {role} -{lag}"),
+    let mut text = node.clone();
+    // Most replicas follow: without the word, a line fits a narrow terminal.
+    if role != "follower" {
+        text.push_str(&format!(" {role}"));
     }
+    if *lag_records > 0 {
+        text.push_str(&format!(" -{lag_records}"));
+    }
+    text
 }
 
 /// Shown below the options.
@@ -156,8 +161,8 @@ Examples:
   cortado status geo --watch
   cortado status --json | jq '.databases[].partitions[] | select(.leader == null)'
 
-A leader in parentheses is the one that should lead when all nodes are well; `-12` behind
-a replica is its lag in records.";
+A leader in parentheses is the one that should lead when all nodes are well. Replicas are
+followers unless something else is said; `-12` behind one is its lag in records.";
 
 #[cfg(test)]
 mod tests {
@@ -182,7 +187,7 @@ mod tests {
             replicas: vec![replica("n1", "follower", 4), replica("n2", "leader", 0)],
         };
         let line = line_of("geo", &partition);
-        assert_eq!(line, ["geo/3", "n2 (n1)", "5", "5:9", "4", "n1 follower -4  n2 leader"]);
+        assert_eq!(line, ["geo/3", "n2 (n1)", "5", "5:9", "4", "n1 -4  n2 leader"]);
         let unled = PartitionAnswer { leader: None, ..partition };
         assert_eq!(line_of("geo", &unled)[1], "nobody");
     }

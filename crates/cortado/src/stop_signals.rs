@@ -3,6 +3,7 @@
 //! Start reading at [`StopSignals`].
 
 use crate::failure::Failure;
+use crate::output::tell;
 use std::process;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -38,7 +39,7 @@ impl StopSignals {
     pub(crate) fn end_at_once(mut self) {
         tokio::spawn(async move {
             self.next().await;
-            eprintln!("ended at once: the next start reads the log from its checkpoints");
+            tell("ended at once: the next start reads the log from its checkpoints");
             process::exit(1);
         });
     }

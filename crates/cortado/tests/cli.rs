@@ -13,7 +13,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use tempfile::TempDir;
@@ -94,6 +94,13 @@ fn documents_are_written_read_and_listed() {
     assert!(all.iter().any(|line| line["key"][2] == "Bleiburg/Pliberk"));
     let columns = server.cortado(&["list", "geo/place/AT", "--output", "table"]).done();
     assert!(columns.starts_with("KEY"), "{columns}");
+    assert!(columns.contains("\nAT/02/Bleiburg%2FPliberk  {"), "as `get` takes it: {columns}");
+
+    // A collection and a document taken for each other.
+    let next = "`cortado list geo/place/JP/40`";
+    server.cortado(&["get", "geo/place/JP/40"]).refused(1, &["names a collection", next]);
+    let next = "`cortado get geo/place/AT/02/Bleiburg%2FPliberk`";
+    server.cortado(&["list", slash]).refused(1, &["names a document", next]);
 
     server.cortado(&["delete", kokura]).done();
     server.cortado(&["delete", kokura]).refused(1, &["no such document"]);
@@ -143,7 +150,9 @@ fn databases_and_tables_are_declared_shown_and_dropped() {
     assert_eq!(listed.as_array().unwrap().len(), 1);
 
     server.cortado(&["put", "geo/none/a", "{}"]).refused(1, &["no_such_table", "table create"]);
-    server.cortado(&["put", "none/t/a", "{}"]).refused(1, &["no_such_database", "db create"]);
+    server
+        .cortado(&["put", "none/t/a", "{}"])
+        .refused(1, &["There is no such database", "db create"]);
     server.cortado(&["db", "drop", "geo"]).done();
     server.cortado(&["db", "show", "geo"]).refused(1, &["no_such_database"]);
     server.cortado(&["db", "drop", "geo"]).refused(1, &["no_such_database"]);
@@ -292,6 +301,13 @@ fn changes_are_shown_resumed_and_followed() {
     assert_eq!(new["changes"][0]["value"]["n"], 1);
     follower.kill().unwrap();
     follower.wait().unwrap();
+
+    // For people, a document is one line of bearable length.
+    let long = format!(r#"{{"a":"{}"}}"#, "x".repeat(1_000));
+    server.cortado(&["put", "geo/place/FR/a%2Fb/1", &long]).done();
+    let people = server.cortado(&["changes", "geo", "--output", "table"]).done();
+    let line = people.lines().find(|line| line.contains("place/FR/a%2Fb/1")).unwrap();
+    assert!(line.ends_with("xxx…") && line.len() < 200, "{line}");
 }
 
 #[test]
@@ -331,7 +347,8 @@ fn a_node_dies_comes_back_and_hands_over() {
     assert!(claims.clone().count() > 0 && claims.clone().all(|claim| claim["undo"].is_string()));
     let sentences = server.cortado(&["explain", "geo/0", "--output", "table"]).done();
     assert!(sentences.contains("because ") && sentences.contains("by hand "), "{sentences}");
-    server.cortado(&["node", "start", other]).done();
+    let started = server.cortado(&["node", "start", other, "--output", "json"]).done();
+    assert_eq!(json(&started)["done"], "started");
     server.cortado(&["node", "start", other]).refused(1, &[]);
     server.cortado(&["node", "start", "n9"]).refused(1, &["no_such_node"]);
 }
@@ -344,6 +361,8 @@ fn usage_and_absence_have_their_own_exit_codes() {
     let run = Ran::alone;
     let nobody = ["get", "geo/place/JP/40/a", "--url", &url, "--retry-for", "1"];
     run(&nobody).refused(1, &["no connection", "cortado dev"]);
+    let longer = ["get", "geo/place/JP/40/a", "--url", &url, "--retry-for", "4"];
+    run(&longer).refused(1, &["waiting (--retry-for"]);
     run(&["get", "geo/place"]).refused(2, &["KEY"]);
     run(&["get", "geo/place/a", "--url", "localhost"]).refused(2, &["http://"]);
     run(&["nonsense"]).refused(2, &["nonsense"]);
@@ -388,6 +407,24 @@ fn a_server_ends_in_order_and_keeps_its_data() {
     server.cortado(&verify).refused(1, &["in use"]);
     assert_eq!(server.stop().code(), Some(0));
     assert!(Ran::alone(&verify).done().contains("the log is sound"));
+    // The right command in the wrong folder must calm nobody.
+    let elsewhere = ["log", "verify", folder.path().to_str().unwrap()];
+    Ran::alone(&elsewhere).refused(1, &["holds no log"]);
+}
+
+#[test]
+fn a_server_ends_in_order_when_nobody_reads_what_it_says() {
+    let (_folder, data) = folder();
+    let mut command = Server::command(&data);
+    let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // As in `cortado dev | tee log`, where Ctrl-C ends the reader first.
+    drop(process.stderr.take());
+    let said = lines_of(process.stdout.take().unwrap());
+    while !said.recv_timeout(BOUND).unwrap().starts_with("listening on") {}
+    drop(said);
+    Command::new("kill").args(["-15", &process.id().to_string()]).status().unwrap();
+    assert_eq!(process.wait().unwrap().code(), Some(0));
+    assert!(Ran::alone(&["log", "verify", data.to_str().unwrap()]).done().contains("is sound"));
 }
 
 #[test]
@@ -411,4 +448,7 @@ fn the_demonstration_loses_nothing() {
         assert!(out.contains(text), "no {text:?} in\n{out}");
     }
     assert!(!out.contains('\x1b'), "no colours where there is no terminal");
+    let gaps: Vec<&str> = out.lines().filter(|line| line.contains(" partitions: p50 ")).collect();
+    assert_eq!(gaps.len(), 3, "{out}");
+    assert!(gaps.iter().all(|line| line.chars().count() <= 80), "too wide: {gaps:?}");
 }

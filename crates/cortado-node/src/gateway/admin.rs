@@ -131,7 +131,8 @@ impl Gateway {
                 let created = catalog.database(name).ok_or(AdminError::NoSuchDatabase)?;
                 self.await_leaders(created, deadline).await;
                 let (partitions, replication) = (created.partitions, created.replication);
-                info!(database = name, partitions, replication, "database created");
+                let id = created.id.0;
+                info!(database = name, id, partitions, replication, "database created");
                 self.explain(format!("created database {name}: {partitions} partitions"));
                 return Ok(Declared::Created(Arc::clone(created)));
             }
@@ -160,7 +161,7 @@ impl Gateway {
             if self.declare(operations, deadline).await? {
                 self.newest_catalog(deadline).await?;
                 self.await_silence(database, deadline).await;
-                info!(database = name, "database dropped");
+                info!(database = name, id = database.id.0, "database dropped");
                 self.explain(format!("dropped database {name}"));
                 return Ok(());
             }

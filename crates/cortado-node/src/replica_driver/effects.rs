@@ -8,6 +8,7 @@ use crate::events::EventKind;
 use crate::gateway::{WriteError, Written};
 use crate::inbox::WriteEnd;
 use crate::remembered_answer::RememberedAnswer;
+use crate::replica_life::node_incarnation;
 use bytes::Bytes;
 use cortado_model::limits::IDEMPOTENCY_RETENTION_MS;
 use cortado_model::{PartitionId, WallMillis};
@@ -183,8 +184,18 @@ impl ReplicaDriver<'_> {
         }
     }
 
+    /// Whether the last leadership is of this life of this node, and not of an earlier one that
+    /// is being read again.
+    fn is_claimant(&self) -> bool {
+        let me = &self.context.me;
+        self.core.fold().claimant.as_ref().is_some_and(|claimant| {
+            (claimant.node, node_incarnation(claimant.incarnation)) == (me.node, me.incarnation)
+        })
+    }
+
     fn on_event(&mut self, event: Event) -> Result<(), Halt> {
         let partition = self.handle.partition;
+        let node = self.context.node();
         let now = self.context.clock.steady();
         match event {
             Event::Heard { node, incarnation } => {
@@ -193,7 +204,12 @@ impl ReplicaDriver<'_> {
                 }
             }
             Event::NewGeneration { generation, leader, previous_end } => {
-                info!(%partition, %generation, %leader, %previous_end, "new generation");
+                // Of all replicas' reports, the new leader's own is enough.
+                if self.is_claimant() {
+                    info!(%partition, %node, %generation, %previous_end, "claim accepted");
+                } else {
+                    debug!(%partition, %node, %generation, %leader, %previous_end, "claim seen");
+                }
                 let claimant = self.core.fold().claimant.as_ref();
                 let incarnation = claimant.map(|claimant| (claimant.node, claimant.incarnation));
                 self.handle.update_leadership(|shown| {
@@ -203,13 +219,19 @@ impl ReplicaDriver<'_> {
                     (shown.heard_at, shown.since) = (now, now);
                 });
             }
-            Event::Serving { generation } => info!(%partition, %generation, "serving as leader"),
+            Event::Serving { generation } => {
+                info!(%partition, %node, %generation, "serving as leader");
+            }
             Event::Resigned { generation, not_done } => {
                 self.context.metrics.resignations.add(1);
-                info!(%partition, %generation, not_done, "resigned");
+                info!(%partition, %node, %generation, not_done, "resigned");
             }
             Event::SteppedDown { generation, to } => {
-                info!(%partition, %generation, ?to, "leader stepped down");
+                // Here too, the former leader's own report is enough.
+                if self.is_claimant() {
+                    let to = to.map(tracing::field::display);
+                    info!(%partition, %node, %generation, to, "leader stepped down");
+                }
                 self.handle.update_leadership(|shown| {
                     shown.stepped_down = Some(cortado_replica::StepDown { to });
                     shown.since = now;
@@ -218,7 +240,7 @@ impl ReplicaDriver<'_> {
             }
             Event::ClaimLost { generation } => {
                 self.context.metrics.claims_lost.add(1);
-                info!(%partition, %generation, "claim lost");
+                info!(%partition, %node, %generation, "claim lost");
             }
             Event::Void { offset, why } => {
                 self.context.metrics.count_void(why);

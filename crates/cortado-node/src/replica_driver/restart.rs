@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 /// After a failure that may pass.
 const RETRY: Duration = Duration::from_millis(500);
@@ -54,7 +54,7 @@ pub(crate) async fn keep_alive(
         handle.show_role(ReplicaRole::Offline);
         let rest = match halt {
             Halt::Ended => {
-                info!(%partition, "replica ended");
+                debug!(%partition, node = %context.node(), "replica ended");
                 return;
             }
             Halt::StoreFull { why } => {
@@ -197,7 +197,8 @@ async fn open(
         return Err(Halt::Trimmed { first });
     }
     mark_keys(context, handle).await?;
-    info!(%partition, scn = %fold.last, offset = %fold.next_offset, %end, "replica starts");
+    let (node, scn, offset) = (context.node(), fold.last, fold.next_offset);
+    info!(%partition, %node, %scn, %offset, %end, "replica starts");
     Ok(fold)
 }
 

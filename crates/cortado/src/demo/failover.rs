@@ -120,8 +120,10 @@ impl Failover {
         let at_ms = decided.unwrap_or_else(|| self.now_ms());
         if !seen.has_detected {
             seen.has_detected = true;
-            let evidence = event.evidence.join("; ");
-            seen.note(at_ms, format!("{} takes {} for dead: {evidence}", event.node, self.node));
+            seen.note(at_ms, format!("{} takes {} for dead, because", event.node, self.node));
+            for evidence in &event.evidence {
+                seen.note(at_ms, format!("  {evidence}"));
+            }
         }
         let partition = event.partition.unwrap_or_default();
         seen.note(at_ms, format!("{} claims partition {partition}", event.node));
@@ -193,9 +195,9 @@ impl Failover {
             .partition(|(partition, _)| self.led.contains_key(partition));
         let handed_back = gaps(history, revived, None);
         let handed_back = handed_back.into_iter().filter(|(p, _)| self.led.contains_key(p));
-        tell_gaps("failover, led by the dead node", failed_over, stage)?;
+        tell_gaps(&format!("failover, led by {}", self.node), failed_over, stage)?;
         tell_gaps("failover, led by others", others, stage)?;
-        tell_gaps("revival and planned handoff", handed_back, stage)
+        tell_gaps("planned handoff back", handed_back, stage)
     }
 }
 
@@ -226,7 +228,7 @@ fn tell_gaps(
     match (gaps_ms.get(gaps_ms.len() / 2), gaps_ms.last()) {
         (Some(p50), Some(max)) => {
             let count = gaps_ms.len();
-            stage.fact(&format!("{name:<32}{count:>3} partitions: p50 {p50} ms, max {max} ms"))
+            stage.fact(&format!("{name:<24}{count:>3} partitions: p50 {p50} ms, max {max} ms"))
         }
         (None, _) | (_, None) => Ok(()),
     }

@@ -117,6 +117,7 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
 /// Reads every segment once, which takes a while for a large log.
 async fn open_log(data: &DataDirectory) -> Result<Arc<EmbeddedLog>, Failure> {
     let settings = LogSettings::new(data.log());
+    info!(data = %data.path().display(), "opening the log");
     let opened = spawn_blocking(move || EmbeddedLog::open(settings)).await;
     let opened = opened.map_err(|error| Failure::new(format!("opening the log: {error}")))?;
     opened.map(Arc::new).map_err(|error| log_refused(&error, data))

@@ -50,7 +50,7 @@ fn bar(bytes_total: Option<u64>) -> ProgressBar {
     let (bar, template) = match bytes_total {
         Some(bytes) => (
             ProgressBar::new(bytes),
-            "{bar:30} {percent:>3} %  {msg}  {elapsed} gone, about {eta} left",
+            "{wide_bar} {percent:>3} %  {msg}  {elapsed} gone, about {eta} left",
         ),
         None => (ProgressBar::new_spinner(), "{spinner} {msg}  {elapsed} gone"),
     };
