@@ -9,10 +9,11 @@ use crate::place::{DocumentPlace, Place, spelled};
 use crate::server_arguments::{Form, OutputArguments, ServerArguments, block_on};
 use clap::{Args, ValueEnum};
 use cortado_client::{
-    Client, ClientError, Condition, Consistency, Order, Pages, PatchKind, ReadOptions,
+    Client, ClientError, Condition, Consistency, Found, Order, Pages, PatchKind, ReadOptions,
     WriteOptions, Written,
 };
 use cortado_wire::Entry;
+use serde_json::Value;
 use std::cmp::Ordering;
 use std::io::{self, Write};
 
@@ -162,34 +163,57 @@ pub(crate) struct GetArguments {
     /// What the read promises
     #[arg(long, value_enum, value_name = "LEVEL", default_value = "strong")]
     consistency: ConsistencyArgument,
-    /// Print etag and SCN too, as JSON
+    /// Print etag and SCN too
     #[arg(long)]
     meta: bool,
+    #[command(flatten)]
+    output: OutputArguments,
     #[command(flatten)]
     server: ServerArguments,
 }
 
-/// Prints a document as it is stored.
+/// Prints a document: as it is stored, or its members in columns.
 pub(crate) fn get(arguments: &GetArguments) -> Result<Exit, Failure> {
-    let GetArguments { document: DocumentPlace(place), consistency, meta, server } = arguments;
-    let client = server.client();
-    let read = ReadOptions { consistency: consistency.level(), session: None };
+    let GetArguments { document: DocumentPlace(place), meta, .. } = arguments;
+    let client = arguments.server.client();
+    let read = ReadOptions { consistency: arguments.consistency.level(), session: None };
     let found = block_on(async {
         match place.table(&client).get(&place.key, &read).await {
             Ok(found) => found.ok_or_else(no_such_document),
             Err(error) => Err(misplaced(place, &client, error).await),
         }
     })?;
-    let mut out = io::stdout().lock();
-    if *meta {
-        write!(out, r#"{{"etag":"{}","scn":"{}","value":"#, found.etag, found.scn)?;
-        out.write_all(&found.value)?;
-        writeln!(out, "}}")?;
-    } else {
-        out.write_all(&found.value)?;
-        writeln!(out)?;
+    match arguments.output.form_of_document() {
+        Form::Json => print_document(&found, *meta)?,
+        Form::Table => print_members(&found, *meta)?,
     }
     Ok(Exit::Done)
+}
+
+fn print_document(found: &Found, meta: bool) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    if meta {
+        write!(out, r#"{{"etag":"{}","scn":"{}","value":"#, found.etag, found.scn)?;
+        out.write_all(&found.value)?;
+        writeln!(out, "}}")
+    } else {
+        out.write_all(&found.value)?;
+        writeln!(out)
+    }
+}
+
+fn print_members(found: &Found, meta: bool) -> Result<(), Failure> {
+    let members: serde_json::Map<String, Value> =
+        serde_json::from_slice(&found.value).map_err(Failure::new)?;
+    let mut columns = Columns::new(&["member", "value"]);
+    if meta {
+        columns.add(vec!["(etag)".to_owned(), found.etag.clone()]);
+        columns.add(vec!["(scn)".to_owned(), found.scn.to_string()]);
+    }
+    for (name, value) in &members {
+        columns.add(vec![shortened(name), shortened(&value.to_string())]);
+    }
+    Ok(columns.print()?)
 }
 
 fn no_such_document() -> Failure {
@@ -345,7 +369,8 @@ pub(crate) const GET_HELP: &str = "\
 Examples:
   cortado get geo/place/JP/40/Kitakyushu
   cortado get geo/place/AT/02/Bleiburg%2FPliberk      a slash inside a part is %2F
-  cortado get geo/place/JP/40/Kitakyushu --consistency eventual --meta";
+  cortado get geo/place/JP/40/Kitakyushu --consistency eventual --meta
+  cortado get geo/place/JP/40/Kitakyushu --output table            its members, for people";
 
 /// Shown below the options of `cortado patch`.
 pub(crate) const PATCH_HELP: &str = "\

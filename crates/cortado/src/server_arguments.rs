@@ -70,6 +70,11 @@ impl OutputArguments {
         self.output.unwrap_or(by_itself)
     }
 
+    /// The form of a document: JSON already.
+    pub(crate) fn form_of_document(self) -> Form {
+        self.output.unwrap_or(Form::Json)
+    }
+
     /// The form of a command that says what it did.
     pub(crate) fn form_of_report(self) -> Form {
         self.output.unwrap_or(Form::Table)

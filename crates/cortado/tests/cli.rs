@@ -77,6 +77,9 @@ fn documents_are_written_read_and_listed() {
     assert_eq!(found, json(r#"{"lat":33.88,"m":3,"k":"ü"}"#));
     let meta = json(&server.cortado(&["get", kokura, "--meta", "--consistency", "strict"]).done());
     assert_eq!(meta["value"], found);
+    let members = server.cortado(&["get", kokura, "--output", "table", "--meta"]).done();
+    assert!(members.starts_with("MEMBER  VALUE\n(etag)  "), "{members}");
+    assert!(members.ends_with("\nlat     33.88\nm       3\nk       \"ü\"\n"), "{members}");
 
     // A slash inside a part, a body from standard input, another from a file.
     let slash = "geo/place/AT/02/Bleiburg%2FPliberk";
