@@ -173,6 +173,9 @@ impl Api {
         seen.set(route);
         let description = &ROUTES[route].description;
         let (patience, patience_given) = fields.patience()?;
+        // To be understood on every route, whether or not they have an effect there.
+        fields.consistency()?;
+        fields.condition()?;
         let call = Call {
             api: self,
             method: &parts.method,

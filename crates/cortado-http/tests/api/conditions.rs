@@ -212,6 +212,26 @@ async fn what_cannot_be_understood_or_is_not_there_yet_is_refused() {
     put(&world, "Cortado-Ttl: 60", "{}").await.not_done(400, "not_supported");
     put(&world, "Cortado-Expires: 1", "{}").await.not_done(400, "not_supported");
     put(&world, "Cortado-Consistency: best", "{}").await.not_done(400, "bad_header");
+    for head in [
+        "GET /v1/music/album/Cher",
+        "GET /v1/music/album",
+        "GET /v1/music:changes?partition=0",
+        "POST /v1/music:batchGet\nContent-Type: application/json",
+        "POST /v1/music:transact\nContent-Type: application/json",
+        "GET /admin/v1/databases/music",
+        "PUT /admin/v1/databases/music",
+        "GET /admin/v1/nodes",
+        "GET /healthz",
+        "GET /metrics",
+    ] {
+        let ask = async |line: &str| world.ask(&format!("{head}\n{line}"), "").await;
+        ask("Cortado-Consistency: best").await.refused(400, "bad_header");
+        ask("Cortado-Max-Lag-Ms: 5").await.refused(400, "bad_header");
+        ask("Cortado-Deadline-Ms: 0").await.refused(400, "bad_header");
+        ask("Cortado-Session: x").await.refused(400, "bad_session");
+        ask("If-Match: x").await.refused(400, "bad_etag");
+        ask("If-None-Match: \"x").await.refused(400, "bad_etag");
+    }
     for path in [PATH, "/v1/music/album/Cher", "/v1/music/album"] {
         world.get(&format!("{path}?query=year:1998")).await.refused(400, "not_supported");
         world.get(&format!("{path}?token=x")).await.refused(400, "unknown_parameter");
