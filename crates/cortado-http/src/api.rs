@@ -160,15 +160,20 @@ impl Api {
         }
         let segments = Segments::parse(parts.uri.path())?;
         let (place, captures) = find_place(&segments)?;
+        let catalog = self.gateway.catalog();
+        let target = Target::resolve(&catalog, captures, &segments);
         if parts.method == Method::OPTIONS {
             let mut answer = answer::empty(StatusCode::NO_CONTENT);
-            answer.headers_mut().insert(header::ALLOW, place.allow());
+            let allow = if names_many(&target) { ALLOW_READS_OPTIONS } else { place.allow() };
+            answer.headers_mut().insert(header::ALLOW, allow);
             return Ok(answer);
         }
-        let route = place.route(&parts.method).ok_or_else(|| not_allowed(place.allow()))?;
+        let Some(route) = place.route(&parts.method) else {
+            let allow = if names_many(&target) { ALLOW_READS } else { place.allow() };
+            return Err(not_allowed(allow));
+        };
         seen.set(route);
-        let catalog = self.gateway.catalog();
-        let target = Target::resolve(&catalog, captures, &segments)?;
+        let target = target?;
         let route = refine(route, &target)?;
         seen.set(route);
         let description = &ROUTES[route].description;
@@ -343,6 +348,14 @@ fn find_place<'s>(segments: &'s Segments<'s>) -> Result<(&'static Place, Capture
     })
 }
 
+/// What a path with too few parts of a key allows: it names many documents.
+const ALLOW_READS: HeaderValue = HeaderValue::from_static("GET, HEAD");
+const ALLOW_READS_OPTIONS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
+
+fn names_many(target: &Result<Target<'_>, Failure>) -> bool {
+    target.as_ref().is_ok_and(Target::names_many)
+}
+
 /// The route of a path that names a collection rather than a document.
 fn refine(route: usize, target: &Target<'_>) -> Result<usize, Failure> {
     if !target.is_collection() {
@@ -354,7 +367,7 @@ fn refine(route: usize, target: &Target<'_>) -> Result<usize, Failure> {
             Code::MethodNotAllowed,
             "the path has fewer parts than the table's key: it names a collection",
         )
-        .with_header(header::ALLOW, HeaderValue::from_static("GET, HEAD"))),
+        .with_header(header::ALLOW, ALLOW_READS)),
     }
 }
 

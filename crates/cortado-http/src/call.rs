@@ -78,9 +78,14 @@ impl<'a> Target<'a> {
         Ok(target)
     }
 
-    /// Whether the path has fewer parts than the table's key.
+    /// Whether the path has fewer parts than the table's key, but at least one.
     pub(crate) fn is_collection(&self) -> bool {
-        self.table.is_some_and(|table| (1..table.key_parts()).contains(&self.key_parts))
+        self.key_parts > 0 && self.names_many()
+    }
+
+    /// Whether the path names a collection or a table.
+    pub(crate) fn names_many(&self) -> bool {
+        self.table.is_some_and(|table| self.key_parts < table.key_parts())
     }
 }
 

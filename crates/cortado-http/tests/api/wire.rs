@@ -104,6 +104,15 @@ async fn methods_and_targets_that_mean_nothing_are_refused() {
     let post = ask("POST /v1/music/fan/x HTTP/1.1").await;
     post.not_done(405, "method_not_allowed");
     assert_eq!(post.header("allow"), Some("GET, HEAD, PUT, PATCH, DELETE, OPTIONS"));
+    for many in ["/v1/music/fan", "/v1/music/album/Cher", "/v1/music/song/Cher/Believe"] {
+        for method in ["PUT", "PATCH", "DELETE", "POST"] {
+            let refused = ask(&format!("{method} {many} HTTP/1.1")).await;
+            refused.not_done(405, "method_not_allowed");
+            assert_eq!(refused.header("allow"), Some("GET, HEAD"), "{method} {many}");
+        }
+        let options = ask(&format!("OPTIONS {many} HTTP/1.1")).await;
+        assert_eq!((options.status, options.header("allow")), (204, Some("GET, HEAD, OPTIONS")));
+    }
     assert_eq!(ask("OPTIONS * HTTP/1.1").await.status, 204);
     ask(&format!("GET /{} HTTP/1.1", "x".repeat(9_000))).await.refused(414, "uri_too_long");
     ask(&format!("GET /?{} HTTP/1.1", "x".repeat(8_191))).await.refused(414, "uri_too_long");
