@@ -198,7 +198,8 @@ impl Api {
         let wanted = description.body;
         let body = body::read(body, &call.fields, wanted, &self.bodies, patience).await?;
         seen.unread = false;
-        catch_panic(call.run(ROUTES[route].handler, body)).await
+        let done = catch_panic(call.run(ROUTES[route].handler, body)).await;
+        done.map_err(|failure| if call.is_late() { failure.into_late() } else { failure })
     }
 
     /// Turns a failure into an answer, and tells people about those that are the server's fault.

@@ -175,6 +175,11 @@ impl Call<'_> {
         self.target.key.as_ref().expect("every route of documents names a key")
     }
 
+    /// Whether the deadline that the client itself has set has passed.
+    pub(crate) fn is_late(&self) -> bool {
+        self.patience_given && Instant::now() >= self.deadline
+    }
+
     /// Checks that the token is of this database.
     ///
     /// # Errors

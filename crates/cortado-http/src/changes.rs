@@ -50,7 +50,7 @@ pub(crate) async fn follow(call: &Call<'_>) -> Result<Answer, Failure> {
         let reader = call.api.gateway().changes(database, partition, since, call.deadline).await;
         let until = Instant::now() + Duration::from_millis(wait_ms);
         let follower = Follower {
-            reader: reader.map_err(|error| of_changes(error, call.patience_given))?,
+            reader: reader.map_err(|error| of_changes(error, call.is_late()))?,
             gateway: call.api.gateway().clone(),
             database: Arc::clone(database),
             partition,
@@ -86,7 +86,7 @@ fn since(call: &Call<'_>, partition: u32) -> Result<Scn, Failure> {
     }
 }
 
-fn of_changes(error: ChangesError, patience_given: bool) -> Failure {
+fn of_changes(error: ChangesError, is_late: bool) -> Failure {
     let detail = error.to_string();
     match error {
         ChangesError::NoSuchPartition => Failure::new(Code::NoSuchPartition, detail),
@@ -95,7 +95,7 @@ fn of_changes(error: ChangesError, patience_given: bool) -> Failure {
             Code::ChangesTrimmed,
             "the changes asked for have been trimmed; read the documents, then follow from now",
         ),
-        ChangesError::Unserved(error) => refusal::of_read(error, patience_given),
+        ChangesError::Unserved(error) => refusal::of_read(error, is_late),
         ChangesError::Broken { why } => {
             error!(why, "a change stream cannot be read");
             Failure::new(Code::Unavailable, "the log cannot be read now")
