@@ -44,13 +44,14 @@ pub(crate) async fn follow(call: &Call<'_>) -> Result<Answer, Failure> {
     let since = since(call, partition)?;
     let wait_ms = call.query.number("wait", 0, WAIT_MS_MAX)?.unwrap_or(0);
     let is_sse = call.media_type == SSE;
+    let slot = Slot::take(call)?;
+    let reader = call.api.gateway().changes(database, partition, since, call.deadline).await;
+    let reader = reader.map_err(|error| of_changes(error, call.is_late()))?;
     let mut answer = empty(StatusCode::OK);
     if *call.method != Method::HEAD {
-        let slot = Slot::take(call)?;
-        let reader = call.api.gateway().changes(database, partition, since, call.deadline).await;
         let until = Instant::now() + Duration::from_millis(wait_ms);
         let follower = Follower {
-            reader: reader.map_err(|error| of_changes(error, call.is_late()))?,
+            reader,
             gateway: call.api.gateway().clone(),
             database: Arc::clone(database),
             partition,

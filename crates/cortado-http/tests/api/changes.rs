@@ -135,6 +135,10 @@ async fn streams_that_cannot_be_are_refused() {
     get("partition=0&since=x").await.refused(400, "bad_since");
     get("partition=0&since=1/1:1").await.refused(400, "bad_since");
     get("partition=0&since=8000000:1").await.refused(400, "bad_since");
+    for bad in ["", "partition=1", "partition=0&since=x", "partition=0&since=8000000:1"] {
+        let head = world.ask(&format!("HEAD /v1/one:changes?{bad}"), "").await;
+        assert_eq!(head.status, get(bad).await.status, "{bad}");
+    }
     get("partition=0&wait=60001").await.refused(400, "bad_parameter");
     get("partition=0&feed=x").await.refused(400, "unknown_parameter");
     world.get("/v1/none:changes?partition=0").await.refused(404, "no_such_database");
