@@ -6,7 +6,7 @@
 use crate::admin;
 use crate::answer::{self, Answer, AnswerBody};
 use crate::body::{self, BodyBudget, ReceivedBody};
-use crate::call::{Call, Target};
+use crate::call::{Call, Target, identity_of};
 use crate::changes;
 use crate::failure::Failure;
 use crate::fields::Fields;
@@ -23,7 +23,7 @@ use crate::routes::ROUTES;
 use crate::{batch, documents, lists, operations, transaction};
 use cortado_model::limits::URI_BYTES_MAX;
 use cortado_node::Gateway;
-use cortado_wire::{Code, Outcome, headers};
+use cortado_wire::{Code, Outcome, Session, encode_session, headers};
 use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode, Version, header};
 use hyper::body::{Body, Incoming};
@@ -127,6 +127,7 @@ impl Api {
         let (parts, body) = request.into_parts();
         let mut seen = Seen {
             route: None,
+            database: None,
             writes: changes_something(&parts.method),
             unread: !body.is_end_stream(),
         };
@@ -173,7 +174,9 @@ impl Api {
             return Err(not_allowed(allow));
         };
         seen.set(route);
-        let target = target?;
+        let known = || catalog.database(captures.database).map(|database| identity_of(database));
+        let target = target.inspect_err(|_| seen.database = known())?;
+        seen.database = target.database_identity();
         let route = refine(route, &target)?;
         seen.set(route);
         let description = &ROUTES[route].description;
@@ -208,11 +211,8 @@ impl Api {
         if seen.writes {
             failure = failure.with_outcome(Outcome::None);
         }
-        // What the client has seen does not change by a refusal.
-        if let Some(session) = parts.headers.get(headers::SESSION)
-            && cortado_wire::Session::parse(session.as_bytes()).is_ok()
-        {
-            failure = failure.with_header(headers::SESSION, session.clone());
+        if let Some(session) = session_of_refused(parts, seen) {
+            failure = failure.with_header(headers::SESSION, session);
         }
         // What is left of the request would have to be read before the next one.
         if seen.unread && parts.version < Version::HTTP_2 {
@@ -251,6 +251,8 @@ impl Api {
 struct Seen {
     /// Index in the table of routes.
     route: Option<usize>,
+    /// Identity of the database, once it is known.
+    database: Option<u64>,
     /// Whether an error must say what became of the write.
     writes: bool,
     /// Whether a body may still be on its way.
@@ -315,6 +317,16 @@ async fn catch_panic(
         })
     })
     .await
+}
+
+/// What the client has seen does not change by a refusal.
+fn session_of_refused(parts: &Parts, seen: &Seen) -> Option<HeaderValue> {
+    let sent = parts.headers.get(headers::SESSION);
+    if let Some(sent) = sent.filter(|sent| Session::parse(sent.as_bytes()).is_ok()) {
+        return Some(sent.clone());
+    }
+    let nothing = encode_session(seen.database?, &[]);
+    Some(HeaderValue::try_from(nothing).expect("base64 is visible ASCII"))
 }
 
 fn changes_something(method: &Method) -> bool {

@@ -87,6 +87,11 @@ impl<'a> Target<'a> {
     pub(crate) fn names_many(&self) -> bool {
         self.table.is_some_and(|table| self.key_parts < table.key_parts())
     }
+
+    /// Tells the database from any other; `None` outside `/v1`.
+    pub(crate) fn database_identity(&self) -> Option<u64> {
+        self.database.map(|database| identity_of(database))
+    }
 }
 
 fn key_of(captures: Captures<'_>, table: &Table, more: bool) -> Result<DocumentKey, Failure> {

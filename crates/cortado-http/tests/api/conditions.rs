@@ -180,6 +180,17 @@ async fn a_session_token_is_cumulative_and_bound_to_its_database() {
     }
     let session = cortado_wire::Session::parse(token.as_bytes()).unwrap();
     assert!((0..4).all(|partition| session.seen(partition).is_some()), "all 4 partitions");
+    // A refusal carries a token too, even to a client that has none yet.
+    for head in [
+        "PUT /v1/music/fan/f0\nIf-None-Match: *\nContent-Type: application/json",
+        "PATCH /v1/music/fan/none\nContent-Type: application/merge-patch+json",
+        "PUT /v1/music/none/f0\nContent-Type: application/json",
+        "GET /v1/music/album/f0?limit=0",
+    ] {
+        let refused = world.ask(head, if head.starts_with("GET") { "" } else { "{}" }).await;
+        assert!((400..500).contains(&refused.status), "{refused:?}");
+        assert!(refused.header("cortado-session").is_some(), "{head} {refused:?}");
+    }
     let missing = format!("GET /v1/music/fan/none\nCortado-Session: {token}");
     let missing = client.ask(&missing, "").await;
     assert!(missing.header("cortado-session").unwrap().len() >= token.len());
