@@ -130,6 +130,8 @@ async fn a_batch_answers_each_key_in_the_order_asked() {
     assert_eq!(results[1]["code"], "no_such_document");
     assert_eq!(results[2]["code"], "no_such_table");
     assert!(results[0]["scn"].is_string() && results[0]["etag"].is_string());
+    assert!(reply.header("cortado-served-by").is_some_and(|node| node.starts_with('n')));
+    assert!(reply.header("cortado-role").is_some());
     world.end().await;
 }
 
