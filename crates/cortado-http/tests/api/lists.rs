@@ -68,6 +68,9 @@ async fn a_table_is_walked_whole() {
         names.sort();
         assert_eq!(names.len(), SONGS + 3, "limit {limit}");
     }
+    let all = world.get(&format!("/v1/music/song?limit={}", SONGS + 3)).await.json();
+    let count = all["documents"].as_array().map(Vec::len);
+    assert_eq!((count, all.get("next")), (Some(SONGS + 3), None), "a full page may be the last");
     world.get("/v1/music/song?order=desc").await.refused(400, "unknown_parameter");
     world.end().await;
 }
