@@ -156,6 +156,10 @@ async fn a_node_dies_comes_back_and_the_decisions_are_told() {
     let rest = world.get(&format!("/admin/v1/events?limit=1&after={first}")).await.json();
     assert_eq!(rest["events"][0]["id"], all[1]["id"]);
     assert_eq!(rest["next"], all[1]["id"]);
+    for after in ["x", "", "5", "00000000000000000001"] {
+        let path = format!("/admin/v1/events?after={after}");
+        world.get(&path).await.refused(400, "bad_parameter");
+    }
     let lines = world.ask("GET /admin/v1/events?limit=2\nAccept: application/x-ndjson", "").await;
     assert_eq!(lines.text().lines().count(), 2);
     world.end().await;
