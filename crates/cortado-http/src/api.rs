@@ -11,7 +11,7 @@ use crate::changes;
 use crate::failure::Failure;
 use crate::fields::Fields;
 use crate::guard::InFlight;
-use crate::hosts::Hosts;
+use crate::hosts::{self, Hosts};
 use crate::limits::Limits;
 use crate::media;
 use crate::metrics::Metrics;
@@ -243,6 +243,9 @@ impl Api {
             // HTTP/1.0 knows no Host, and no browser speaks it.
             (_, None, None) => return Ok(()),
         };
+        if !hosts::is_well_formed(authority) {
+            return bad("the request names no well-formed host");
+        }
         if self.hosts.allows(authority) { Ok(()) } else { Err(wrong_host()) }
     }
 }

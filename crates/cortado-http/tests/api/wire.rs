@@ -68,6 +68,10 @@ async fn requests_for_another_host_are_refused() {
     };
     get("GET / HTTP/1.1", "").await.refused(400, "bad_request");
     get("GET / HTTP/1.1", "Host: a\r\nHost: a\r\n").await.refused(400, "bad_header");
+    for malformed in ["local host", "a/b", "user@localhost", "http://localhost"] {
+        let host = format!("Host: {malformed}\r\n");
+        get("GET / HTTP/1.1", &host).await.refused(400, "bad_request");
+    }
     get("GET / HTTP/1.1", "Host: evil.example\r\n").await.refused(421, "wrong_host");
     get("GET http://evil.example/ HTTP/1.1", "Host: localhost\r\n")
         .await
