@@ -182,6 +182,7 @@ impl Follower {
             Ok(Changes::CaughtUp { .. }) if self.until.is_some_and(|t| t <= Instant::now()) => {
                 return None;
             }
+            Ok(Changes::CaughtUp { .. }) if !self.database_exists() => return None,
             Ok(Changes::CaughtUp { applied }) => {
                 let applied = Position { partition: self.partition, scn: applied };
                 json.raw(if self.is_sse { b": " } else { b"" });
@@ -213,6 +214,12 @@ impl Follower {
         }
         writer.finish();
         json.raw(if self.is_sse { b"\n\n" } else { b"\n" });
+    }
+
+    /// Nothing will ever come of a database that was dropped.
+    fn database_exists(&self) -> bool {
+        let catalog = self.gateway.catalog();
+        catalog.database(&self.database.name).is_some_and(|now| now.id == self.database.id)
     }
 
     /// The name of a table, even of one that was created after the stream, or dropped.

@@ -149,6 +149,21 @@ async fn streams_that_cannot_be_are_refused() {
     world.end().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_ends_with_its_database() {
+    let heartbeat_time = Duration::from_millis(20);
+    let world = one_partition(Limits { heartbeat_time, ..Limits::default() }).await;
+    let mut client = world.connect().await;
+    let head = format!("{ALL}\nAccept: text/event-stream");
+    client.send(&crate::world::request(&head, "")).await;
+    assert_eq!(client.head().await.status, 200);
+    assert_eq!(world.ask("DELETE /admin/v1/databases/one", "").await.status, 204);
+    let ended = async { while client.chunk().await.is_some() {} };
+    tokio::time::timeout(PATIENCE, ended).await.expect("the stream ends");
+    world.ask(&head, "").await.refused(404, "no_such_database");
+    world.end().await;
+}
+
 async fn streams(world: &World) -> String {
     let metrics = world.get("/metrics").await.text();
     let line = metrics.lines().find(|line| line.starts_with("cortado_http_streams "));
