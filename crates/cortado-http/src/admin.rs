@@ -167,6 +167,10 @@ pub(crate) async fn start_node(call: &Call<'_>) -> Result<Answer, Failure> {
 pub(crate) async fn list_events(call: &Call<'_>) -> Result<Answer, Failure> {
     let limit = call.query.number("limit", 1, EVENTS_MAX)?.unwrap_or(EVENTS_DEFAULT);
     let after = call.query.get("after");
+    if after.is_some_and(|after| !is_event_id(after)) {
+        let detail = "the parameter after is the id of an event";
+        return Err(Failure::new(Code::BadParameter, detail));
+    }
     let events = call.api.gateway().events(after, limit as usize, call.deadline).await;
     let events = events.map_err(|error| call.read_failure(error))?;
     let events: Vec<_> = events.into_iter().map(views::event).collect();
@@ -182,6 +186,12 @@ pub(crate) async fn list_events(call: &Call<'_>) -> Result<Answer, Failure> {
     let mut answer = Response::new(Content::Whole(Bytes::from(lines)));
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(NDJSON));
     Ok(answer)
+}
+
+/// Whether `text` begins as all ids of events do: with the digits of a position.
+fn is_event_id(text: &str) -> bool {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    digits == 20 && text.as_bytes().get(digits) == Some(&b'-')
 }
 
 /// Everything at once.

@@ -6,12 +6,12 @@
 use crate::admin;
 use crate::answer::{self, Answer, AnswerBody};
 use crate::body::{self, BodyBudget, ReceivedBody};
-use crate::call::{Call, Target};
+use crate::call::{Call, Target, identity_of};
 use crate::changes;
 use crate::failure::Failure;
 use crate::fields::Fields;
 use crate::guard::InFlight;
-use crate::hosts::Hosts;
+use crate::hosts::{self, Hosts};
 use crate::limits::Limits;
 use crate::media;
 use crate::metrics::Metrics;
@@ -23,7 +23,7 @@ use crate::routes::ROUTES;
 use crate::{batch, documents, lists, operations, transaction};
 use cortado_model::limits::URI_BYTES_MAX;
 use cortado_node::Gateway;
-use cortado_wire::{Code, Outcome, headers};
+use cortado_wire::{Code, Outcome, Session, encode_session, headers};
 use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode, Version, header};
 use hyper::body::{Body, Incoming};
@@ -127,6 +127,7 @@ impl Api {
         let (parts, body) = request.into_parts();
         let mut seen = Seen {
             route: None,
+            database: None,
             writes: changes_something(&parts.method),
             unread: !body.is_end_stream(),
         };
@@ -160,19 +161,29 @@ impl Api {
         }
         let segments = Segments::parse(parts.uri.path())?;
         let (place, captures) = find_place(&segments)?;
+        let catalog = self.gateway.catalog();
+        let target = Target::resolve(&catalog, captures, &segments);
         if parts.method == Method::OPTIONS {
             let mut answer = answer::empty(StatusCode::NO_CONTENT);
-            answer.headers_mut().insert(header::ALLOW, place.allow());
+            let allow = if names_many(&target) { ALLOW_READS_OPTIONS } else { place.allow() };
+            answer.headers_mut().insert(header::ALLOW, allow);
             return Ok(answer);
         }
-        let route = place.route(&parts.method).ok_or_else(|| not_allowed(place.allow()))?;
+        let Some(route) = place.route(&parts.method) else {
+            let allow = if names_many(&target) { ALLOW_READS } else { place.allow() };
+            return Err(not_allowed(allow));
+        };
         seen.set(route);
-        let catalog = self.gateway.catalog();
-        let target = Target::resolve(&catalog, captures, &segments)?;
+        let known = || catalog.database(captures.database).map(|database| identity_of(database));
+        let target = target.inspect_err(|_| seen.database = known())?;
+        seen.database = target.database_identity();
         let route = refine(route, &target)?;
         seen.set(route);
         let description = &ROUTES[route].description;
         let (patience, patience_given) = fields.patience()?;
+        // To be understood on every route, whether or not they have an effect there.
+        fields.consistency()?;
+        fields.condition()?;
         let call = Call {
             api: self,
             method: &parts.method,
@@ -190,7 +201,8 @@ impl Api {
         let wanted = description.body;
         let body = body::read(body, &call.fields, wanted, &self.bodies, patience).await?;
         seen.unread = false;
-        catch_panic(call.run(ROUTES[route].handler, body)).await
+        let done = catch_panic(call.run(ROUTES[route].handler, body)).await;
+        done.map_err(|failure| if call.is_late() { failure.into_late() } else { failure })
     }
 
     /// Turns a failure into an answer, and tells people about those that are the server's fault.
@@ -199,11 +211,8 @@ impl Api {
         if seen.writes {
             failure = failure.with_outcome(Outcome::None);
         }
-        // What the client has seen does not change by a refusal.
-        if let Some(session) = parts.headers.get(headers::SESSION)
-            && cortado_wire::Session::parse(session.as_bytes()).is_ok()
-        {
-            failure = failure.with_header(headers::SESSION, session.clone());
+        if let Some(session) = session_of_refused(parts, seen) {
+            failure = failure.with_header(headers::SESSION, session);
         }
         // What is left of the request would have to be read before the next one.
         if seen.unread && parts.version < Version::HTTP_2 {
@@ -234,6 +243,9 @@ impl Api {
             // HTTP/1.0 knows no Host, and no browser speaks it.
             (_, None, None) => return Ok(()),
         };
+        if !hosts::is_well_formed(authority) {
+            return bad("the request names no well-formed host");
+        }
         if self.hosts.allows(authority) { Ok(()) } else { Err(wrong_host()) }
     }
 }
@@ -242,6 +254,8 @@ impl Api {
 struct Seen {
     /// Index in the table of routes.
     route: Option<usize>,
+    /// Identity of the database, once it is known.
+    database: Option<u64>,
     /// Whether an error must say what became of the write.
     writes: bool,
     /// Whether a body may still be on its way.
@@ -308,6 +322,16 @@ async fn catch_panic(
     .await
 }
 
+/// What the client has seen does not change by a refusal.
+fn session_of_refused(parts: &Parts, seen: &Seen) -> Option<HeaderValue> {
+    let sent = parts.headers.get(headers::SESSION);
+    if let Some(sent) = sent.filter(|sent| Session::parse(sent.as_bytes()).is_ok()) {
+        return Some(sent.clone());
+    }
+    let nothing = encode_session(seen.database?, &[]);
+    Some(HeaderValue::try_from(nothing).expect("base64 is visible ASCII"))
+}
+
 fn changes_something(method: &Method) -> bool {
     [Method::PUT, Method::POST, Method::PATCH, Method::DELETE].contains(method)
 }
@@ -340,6 +364,14 @@ fn find_place<'s>(segments: &'s Segments<'s>) -> Result<(&'static Place, Capture
     })
 }
 
+/// What a path with too few parts of a key allows: it names many documents.
+const ALLOW_READS: HeaderValue = HeaderValue::from_static("GET, HEAD");
+const ALLOW_READS_OPTIONS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
+
+fn names_many(target: &Result<Target<'_>, Failure>) -> bool {
+    target.as_ref().is_ok_and(Target::names_many)
+}
+
 /// The route of a path that names a collection rather than a document.
 fn refine(route: usize, target: &Target<'_>) -> Result<usize, Failure> {
     if !target.is_collection() {
@@ -351,7 +383,7 @@ fn refine(route: usize, target: &Target<'_>) -> Result<usize, Failure> {
             Code::MethodNotAllowed,
             "the path has fewer parts than the table's key: it names a collection",
         )
-        .with_header(header::ALLOW, HeaderValue::from_static("GET, HEAD"))),
+        .with_header(header::ALLOW, ALLOW_READS)),
     }
 }
 

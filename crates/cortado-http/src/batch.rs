@@ -4,14 +4,13 @@
 
 use crate::answer::{Answer, json_text};
 use crate::body::ReceivedBody;
-use crate::call::{Call, find_table};
+use crate::call::{Call, find_table, served_headers};
 use crate::failure::Failure;
 use crate::json_body;
 use crate::status;
 use cortado_model::limits::OPERATIONS_MAX;
-use cortado_model::{DocumentKey, Scn, TableId};
-use cortado_node::{Served, StoredDocument};
-
+use cortado_model::{DocumentKey, NodeId, Scn, TableId};
+use cortado_node::{Served, ServedRole, StoredDocument};
 use cortado_wire::{BatchBody, BatchKey, Code, JsonText, Position, headers};
 use http::StatusCode;
 
@@ -52,7 +51,11 @@ pub(crate) async fn get(call: &Call<'_>, body: ReceivedBody) -> Result<Answer, F
     results.json.raw(b"]}");
     let session = call.session_header(&results.observed);
     let mut answer = json_text(StatusCode::OK, results.json.into_bytes());
-    answer.headers_mut().insert(headers::SESSION, session);
+    let fields = answer.headers_mut();
+    if let Some((node, role)) = results.last_served {
+        served_headers(fields, node, role);
+    }
+    fields.insert(headers::SESSION, session);
     Ok(answer)
 }
 
@@ -72,17 +75,19 @@ struct Results {
     json: JsonText,
     document_bytes: usize,
     observed: Vec<(u32, Scn)>,
+    last_served: Option<(NodeId, ServedRole)>,
 }
 
 impl Results {
     fn new() -> Results {
         let mut json = JsonText::with_capacity(4_096);
         json.raw(br#"{"results":["#);
-        Results { json, document_bytes: 0, observed: Vec::new() }
+        Results { json, document_bytes: 0, observed: Vec::new(), last_served: None }
     }
 
     fn served(&mut self, key: &BatchKey<'_>, served: Served<Option<StoredDocument>>) {
         self.observed.push((served.partition, served.applied));
+        self.last_served = Some((served.node, served.role));
         let Some(document) = served.value else {
             return self.refused(key, Code::NoSuchDocument);
         };

@@ -78,9 +78,19 @@ impl<'a> Target<'a> {
         Ok(target)
     }
 
-    /// Whether the path has fewer parts than the table's key.
+    /// Whether the path has fewer parts than the table's key, but at least one.
     pub(crate) fn is_collection(&self) -> bool {
-        self.table.is_some_and(|table| (1..table.key_parts()).contains(&self.key_parts))
+        self.key_parts > 0 && self.names_many()
+    }
+
+    /// Whether the path names a collection or a table.
+    pub(crate) fn names_many(&self) -> bool {
+        self.table.is_some_and(|table| self.key_parts < table.key_parts())
+    }
+
+    /// Tells the database from any other; `None` outside `/v1`.
+    pub(crate) fn database_identity(&self) -> Option<u64> {
+        self.database.map(|database| identity_of(database))
     }
 }
 
@@ -168,6 +178,11 @@ impl Call<'_> {
     /// The key, or its first parts, of a path with one.
     pub(crate) fn key(&self) -> &DocumentKey {
         self.target.key.as_ref().expect("every route of documents names a key")
+    }
+
+    /// Whether the deadline that the client itself has set has passed.
+    pub(crate) fn is_late(&self) -> bool {
+        self.patience_given && Instant::now() >= self.deadline
     }
 
     /// Checks that the token is of this database.

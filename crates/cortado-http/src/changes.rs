@@ -44,13 +44,14 @@ pub(crate) async fn follow(call: &Call<'_>) -> Result<Answer, Failure> {
     let since = since(call, partition)?;
     let wait_ms = call.query.number("wait", 0, WAIT_MS_MAX)?.unwrap_or(0);
     let is_sse = call.media_type == SSE;
+    let slot = Slot::take(call)?;
+    let reader = call.api.gateway().changes(database, partition, since, call.deadline).await;
+    let reader = reader.map_err(|error| of_changes(error, call.is_late()))?;
     let mut answer = empty(StatusCode::OK);
     if *call.method != Method::HEAD {
-        let slot = Slot::take(call)?;
-        let reader = call.api.gateway().changes(database, partition, since, call.deadline).await;
         let until = Instant::now() + Duration::from_millis(wait_ms);
         let follower = Follower {
-            reader: reader.map_err(|error| of_changes(error, call.patience_given))?,
+            reader,
             gateway: call.api.gateway().clone(),
             database: Arc::clone(database),
             partition,
@@ -86,7 +87,7 @@ fn since(call: &Call<'_>, partition: u32) -> Result<Scn, Failure> {
     }
 }
 
-fn of_changes(error: ChangesError, patience_given: bool) -> Failure {
+fn of_changes(error: ChangesError, is_late: bool) -> Failure {
     let detail = error.to_string();
     match error {
         ChangesError::NoSuchPartition => Failure::new(Code::NoSuchPartition, detail),
@@ -95,7 +96,7 @@ fn of_changes(error: ChangesError, patience_given: bool) -> Failure {
             Code::ChangesTrimmed,
             "the changes asked for have been trimmed; read the documents, then follow from now",
         ),
-        ChangesError::Unserved(error) => refusal::of_read(error, patience_given),
+        ChangesError::Unserved(error) => refusal::of_read(error, is_late),
         ChangesError::Broken { why } => {
             error!(why, "a change stream cannot be read");
             Failure::new(Code::Unavailable, "the log cannot be read now")
@@ -181,6 +182,7 @@ impl Follower {
             Ok(Changes::CaughtUp { .. }) if self.until.is_some_and(|t| t <= Instant::now()) => {
                 return None;
             }
+            Ok(Changes::CaughtUp { .. }) if !self.database_exists() => return None,
             Ok(Changes::CaughtUp { applied }) => {
                 let applied = Position { partition: self.partition, scn: applied };
                 json.raw(if self.is_sse { b": " } else { b"" });
@@ -212,6 +214,12 @@ impl Follower {
         }
         writer.finish();
         json.raw(if self.is_sse { b"\n\n" } else { b"\n" });
+    }
+
+    /// Nothing will ever come of a database that was dropped.
+    fn database_exists(&self) -> bool {
+        let catalog = self.gateway.catalog();
+        catalog.database(&self.database.name).is_some_and(|now| now.id == self.database.id)
     }
 
     /// The name of a table, even of one that was created after the stream, or dropped.

@@ -182,6 +182,17 @@ fn farewell(verdict: Verdict) -> Option<Failure> {
                 Code::BadRequest,
                 "a line of the request ends with a line feed alone; HTTP ends lines with CR LF",
             ),
+            Violation::LongRequestLine => {
+                Failure::new(Code::UriTooLong, "path and query have at most 8 KiB")
+            }
+            Violation::Fragment => Failure::new(
+                Code::BadRequest,
+                "the request line holds a #, which no server sees; in a path it is written %23",
+            ),
+            Violation::LargeHead => Failure::new(
+                Code::HeadersTooLarge,
+                "a request has at most 100 header fields of 32 KiB together",
+            ),
             Violation::TwoLengths => {
                 Failure::new(Code::BadRequest, "the request states the length of its body twice")
             }

@@ -65,6 +65,15 @@ impl Failure {
         self
     }
 
+    /// What it is when the client's own deadline has passed: that nobody could serve the request
+    /// is then said with the status for it.
+    pub(crate) fn into_late(mut self) -> Failure {
+        if [Code::Unavailable, Code::OutcomeUnknown].contains(&self.0.code) {
+            self.0.code = Code::DeadlinePassed;
+        }
+        self
+    }
+
     /// For a request with only one operation, which need not be named.
     pub(crate) fn without_operation(mut self) -> Failure {
         self.0.operation = None;

@@ -9,6 +9,8 @@
 #[cfg(test)]
 mod tests;
 
+use cortado_model::limits::HEADERS_MAX;
+
 /// Follows the bytes of one connection from a client.
 #[derive(Debug)]
 pub(crate) struct Framing {
@@ -18,9 +20,14 @@ pub(crate) struct Framing {
     heads: u64,
 }
 
-/// Bytes of a line that has not ended yet. A longer one is passed on: the parser's own limit on
-/// the head is lower, and its answer is the right one.
+/// Bytes of a line behind the last chunk that has not ended yet. A longer one is passed on: the
+/// parser's own limit is lower, and its answer is the right one.
 const LINE_BYTES_MAX: usize = 128 << 10;
+/// Bytes of a request line. Those of too long a path, but no longer than this, are answered like
+/// any other request; longer ones do not fit the parser's buffer.
+const REQUEST_LINE_BYTES_MAX: u32 = 32 << 10;
+/// Bytes of a head, request line included, for the same reason.
+const HEAD_BYTES_MAX: u32 = 60 << 10;
 /// Bytes of a chunk's size and extensions.
 const CHUNK_LINE_BYTES_MAX: usize = 256;
 /// Hexadecimal digits of a chunk's size: far beyond any body, far below overflow.
@@ -51,6 +58,9 @@ enum State {
 struct Fields {
     length_bytes: Option<u64>,
     chunked: bool,
+    count: u16,
+    /// All lines of the head so far.
+    head_bytes: u32,
 }
 
 /// Where and why a request cannot be read on.
@@ -67,6 +77,12 @@ pub(crate) struct Broken {
 pub(crate) enum Violation {
     /// A line feed without a carriage return.
     BareLineEnd,
+    /// A request line that no parser here can hold.
+    LongRequestLine,
+    /// A `#` in the request line: what follows it would be dropped in silence.
+    Fragment,
+    /// Too many header fields, or a head that no parser here can hold.
+    LargeHead,
     /// Two lengths, one of them perhaps by `Transfer-Encoding`.
     TwoLengths,
     /// A `Content-Length` that is no plain decimal number.
@@ -148,6 +164,7 @@ impl Framing {
             if in_chunks && self.carry.len() > CHUNK_LINE_BYTES_MAX {
                 return Err(Violation::BadChunk);
             }
+            check_head_bytes(self.state, self.carry.len())?;
             if self.carry.len() > LINE_BYTES_MAX {
                 self.state = State::Blind;
             }
@@ -170,14 +187,18 @@ impl Framing {
 
 /// What comes after `line`, which has lost its line feed only.
 fn after_line(state: State, line: &[u8]) -> Result<State, Violation> {
+    check_head_bytes(state, line.len())?;
     // A carriage return elsewhere in the line is the parser's to refuse, and it does.
     let line = line.strip_suffix(b"\r").ok_or(Violation::BareLineEnd)?;
     match state {
         // RFC 9112, section 2.2: an empty line before a request is ignored.
         State::Start if line.is_empty() => Ok(State::Start),
-        State::Start => Ok(State::Fields(Fields::default())),
+        State::Start if memchr::memchr(b'#', line).is_some() => Err(Violation::Fragment),
+        State::Start => {
+            Ok(State::Fields(Fields { head_bytes: line.len() as u32, ..Fields::default() }))
+        }
         State::Fields(fields) if line.is_empty() => Ok(after_head(fields)),
-        State::Fields(fields) => field(fields, line).map(State::Fields),
+        State::Fields(fields) => field(counted(fields, line)?, line).map(State::Fields),
         State::ChunkSize => match chunk_size(line)? {
             0 => Ok(State::Trailers),
             left_bytes => Ok(State::Chunk { left_bytes }),
@@ -193,9 +214,39 @@ fn after_line(state: State, line: &[u8]) -> Result<State, Violation> {
 fn after_head(fields: Fields) -> State {
     match fields {
         Fields { chunked: true, .. } => State::ChunkSize,
-        Fields { length_bytes: None | Some(0), chunked: false } => State::Start,
-        Fields { length_bytes: Some(left_bytes), chunked: false } => State::Body { left_bytes },
+        Fields { length_bytes: None | Some(0), chunked: false, .. } => State::Start,
+        Fields { length_bytes: Some(left_bytes), chunked: false, .. } => State::Body { left_bytes },
     }
+}
+
+/// Checks that a line of `line_bytes`, or more if its end has not come, leaves the head readable.
+fn check_head_bytes(state: State, line_bytes: usize) -> Result<(), Violation> {
+    match state {
+        State::Start if line_bytes > REQUEST_LINE_BYTES_MAX as usize => {
+            Err(Violation::LongRequestLine)
+        }
+        State::Fields(fields) if line_bytes > (HEAD_BYTES_MAX - fields.head_bytes) as usize => {
+            Err(Violation::LargeHead)
+        }
+        State::Start
+        | State::Fields(_)
+        | State::Body { .. }
+        | State::ChunkSize
+        | State::Chunk { .. }
+        | State::ChunkEnd
+        | State::Trailers
+        | State::Blind => Ok(()),
+    }
+}
+
+/// Counts one header field.
+fn counted(fields: Fields, line: &[u8]) -> Result<Fields, Violation> {
+    let count = fields.count + 1;
+    if usize::from(count) > HEADERS_MAX {
+        return Err(Violation::LargeHead);
+    }
+    // At most `HEAD_BYTES_MAX`, as checked before.
+    Ok(Fields { count, head_bytes: fields.head_bytes + line.len() as u32, ..fields })
 }
 
 /// Takes one header field into account. Malformed ones are left to the parser.

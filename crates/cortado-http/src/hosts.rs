@@ -47,6 +47,14 @@ impl Hosts {
     }
 }
 
+/// Whether `authority` holds only what a host and a port can (RFC 3986, section 3.2.2): anything
+/// else is an error of the client, not another server.
+pub(crate) fn is_well_formed(authority: &str) -> bool {
+    let can_stand =
+        |byte: u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(&byte);
+    authority.bytes().all(can_stand)
+}
+
 /// The host of `authority` without its port; `None` if it is none.
 fn host_of(authority: &str) -> Option<&str> {
     let end_of_host = match authority.strip_prefix('[') {
@@ -87,6 +95,16 @@ mod tests {
             for other in ["", ":7171", "[::1", "[::2]", "localhost:x", "127.0.0.1:123456", "a@b"] {
                 check(listener, other, false);
             }
+        }
+    }
+
+    #[test]
+    fn a_host_that_is_none_is_no_other_host() {
+        for host in ["", "localhost", "[::1]:80", "a_b.example", "%C3%A9.example", "localhost:x"] {
+            assert!(is_well_formed(host), "{host}");
+        }
+        for other in ["local host", "a/b", "a@b", "a?b", "é", "a#b", "a\tb", "http://a"] {
+            assert!(!is_well_formed(other), "{other}");
         }
     }
 

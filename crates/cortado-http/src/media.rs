@@ -45,9 +45,10 @@ pub(crate) fn content_type<'k>(value: &[u8], known: &[(&'k str, &str)]) -> Optio
     let name = parts.next()?;
     let (media_type, _) = known.iter().find(|(known, _)| name.eq_ignore_ascii_case(known))?;
     for (name, value) in parts.filter_map(|part| part.split_once('=')) {
-        let charset = value.trim_matches('"');
+        let charset = value.trim().trim_matches('"');
         let utf8 = ["utf-8", "utf8"].iter().any(|known| charset.eq_ignore_ascii_case(known));
-        if name.eq_ignore_ascii_case("charset") && !utf8 {
+        // White space around the = is no good syntax, but what is meant is clear.
+        if name.trim().eq_ignore_ascii_case("charset") && !utf8 {
             return None;
         }
     }
@@ -91,5 +92,7 @@ mod tests {
         {
             assert_eq!(of(value), None, "{value}");
         }
+        assert_eq!(of("application/json; charset = latin1"), None);
+        assert_eq!(of("application/json; charset = UTF-8"), Some("application/json"));
     }
 }

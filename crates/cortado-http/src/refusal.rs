@@ -135,11 +135,11 @@ pub(crate) fn of_json(error: JsonError, too_large: Code) -> Failure {
 
 /// Why a read was not served.
 ///
-/// * `patience_given`: whether the client itself set the deadline that has passed.
-pub(crate) fn of_read(error: ReadError, patience_given: bool) -> Failure {
+/// * `is_late`: whether a deadline that the client itself set has passed.
+pub(crate) fn of_read(error: ReadError, is_late: bool) -> Failure {
     let detail = error.to_string();
     match error {
-        ReadError::Unserved { .. } if patience_given => Failure::new(Code::DeadlinePassed, detail),
+        ReadError::Unserved { .. } if is_late => Failure::new(Code::DeadlinePassed, detail),
         ReadError::Unserved { retry_after_ms, .. } => {
             Failure::new(Code::Unavailable, detail).with_retry_after_ms(retry_after_ms)
         }
@@ -155,7 +155,7 @@ pub(crate) fn of_read(error: ReadError, patience_given: bool) -> Failure {
 impl Call<'_> {
     /// Why a read of this request was not served.
     pub(crate) fn read_failure(&self, error: ReadError) -> Failure {
-        of_read(error, self.patience_given)
+        of_read(error, self.is_late())
     }
 }
 

@@ -189,7 +189,7 @@ pub(crate) static ROUTES: &[Route] = &[
                 optional("since", "An SCN, exclusive; from the beginning if absent."),
                 optional("wait", "Milliseconds to stay open: 0 (default) to 60000; not for SSE."),
             ],
-            headers: &[LAST_EVENT_ID, DEADLINE],
+            headers: &[LAST_EVENT_ID, SESSION, DEADLINE],
             answers: &[found(
                 "Transactions in order.",
                 &[(NDJSON, "ChangeLine"), (SSE, "ServerSentEvents")],
@@ -306,7 +306,10 @@ pub(crate) static ROUTES: &[Route] = &[
             summary: "Gives the leadership of a partition to another replica",
             headers: ADMIN_HEADERS,
             body: RequestBody::Optional(&[(JSON, "HandoffBody")]),
-            answers: &[found("The partition afterwards.", &[(JSON, "PartitionAnswer")])],
+            answers: &[
+                found("The partition afterwards.", &[(JSON, "PartitionAnswer")]),
+                Answer { status: 204, about: "Done; dropped since then.", media: &[] },
+            ],
             ..PLAIN
         },
     ),

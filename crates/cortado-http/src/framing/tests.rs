@@ -85,13 +85,47 @@ fn what_stands_before_a_broken_line_is_good() {
 }
 
 #[test]
-fn an_endless_line_is_left_to_the_parser() {
+fn an_endless_line_behind_the_last_chunk_is_left_to_the_parser() {
     let mut framing = Framing::new();
+    let head = b"PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n";
+    assert_eq!(framing.feed(head), Ok(()));
     for _ in 0..10 {
         assert_eq!(framing.feed(&[b'x'; 64 << 10]), Ok(()));
     }
     assert!(framing.carry.len() <= LINE_BYTES_MAX + (64 << 10));
     assert!(!framing.is_in_head());
+}
+
+/// What becomes of `text`, fed at once and in pieces of 1,000 bytes.
+#[track_caller]
+fn check_long(text: &str, want: Result<(), Violation>) {
+    for piece_bytes in [text.len(), 1_000] {
+        let mut framing = Framing::new();
+        let mut pieces = text.as_bytes().chunks(piece_bytes);
+        let fed = pieces.try_for_each(|piece| framing.feed(piece));
+        let shown = &text[..text.len().min(60)];
+        assert_eq!(fed.map_err(|broken| broken.violation), want, "{shown} by {piece_bytes}");
+    }
+}
+
+#[test]
+fn heads_that_no_parser_here_could_hold_are_refused() {
+    let x = |bytes: u32| "x".repeat(bytes as usize);
+    // A carriage return belongs to the line.
+    check_long(&format!("{}\r\n", x(REQUEST_LINE_BYTES_MAX - 1)), Ok(()));
+    check_long(&format!("{}\r\n", x(REQUEST_LINE_BYTES_MAX)), Err(Violation::LongRequestLine));
+    check_long(&x(REQUEST_LINE_BYTES_MAX + 1), Err(Violation::LongRequestLine));
+    let start = "GET / HTTP/1.1\r\n";
+    // Lines are counted without their ends, and a line that is coming with its carriage return.
+    let room = HEAD_BYTES_MAX - start.trim_end().len() as u32;
+    check_long(&format!("{start}{}\r\n\r\n", x(room - 1)), Ok(()));
+    check_long(&format!("{start}{}\r\n", x(room)), Err(Violation::LargeHead));
+    check_long(&format!("{start}a\r\n{}", x(room)), Err(Violation::LargeHead));
+    let fields = |count: usize| format!("{start}{}\r\n", "a: b\r\n".repeat(count));
+    check_long(&fields(HEADERS_MAX), Ok(()));
+    check_long(&fields(HEADERS_MAX + 1), Err(Violation::LargeHead));
+    check_long(&fields(HEADERS_MAX).repeat(3), Ok(()));
+    check_long("GET /a#b HTTP/1.1\r\n", Err(Violation::Fragment));
 }
 
 proptest! {

@@ -156,8 +156,39 @@ async fn a_node_dies_comes_back_and_the_decisions_are_told() {
     let rest = world.get(&format!("/admin/v1/events?limit=1&after={first}")).await.json();
     assert_eq!(rest["events"][0]["id"], all[1]["id"]);
     assert_eq!(rest["next"], all[1]["id"]);
+    for after in ["x", "", "5", "00000000000000000001"] {
+        let path = format!("/admin/v1/events?after={after}");
+        world.get(&path).await.refused(400, "bad_parameter");
+    }
     let lines = world.ask("GET /admin/v1/events?limit=2\nAccept: application/x-ndjson", "").await;
     assert_eq!(lines.text().lines().count(), 2);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deadline_that_passes_is_told_as_such() {
+    let world = World::start().await;
+    for node in ["n1", "n2", "n3"] {
+        let killed = world.ask(&format!("POST /admin/v1/nodes/{node}:kill"), "").await;
+        assert_eq!(killed.status, 204);
+    }
+    let json = "Content-Type: application/json\nCortado-Deadline-Ms: 20";
+    let transaction = r#"{"operations":[{"op":"delete","table":"fan","key":["a"]}]}"#;
+    for (line, body) in [
+        ("PUT /v1/music/fan/a", "{}"),
+        ("DELETE /v1/music/fan/a", ""),
+        ("POST /v1/music:transact", transaction),
+        ("PUT /admin/v1/databases/new", "{}"),
+        ("DELETE /admin/v1/databases/music/tables/fan", ""),
+        ("POST /admin/v1/databases/music/partitions/0:handoff", "{}"),
+    ] {
+        let late = world.ask(&format!("{line}\n{json}"), body).await;
+        late.not_done(504, "deadline_passed");
+    }
+    for path in ["/v1/music/fan/a", "/v1/music/album/a", "/v1/music/fan", "/admin/v1/events"] {
+        let late = world.ask(&format!("GET {path}\nCortado-Deadline-Ms: 20"), "").await;
+        late.refused(504, "deadline_passed");
+    }
     world.end().await;
 }
 

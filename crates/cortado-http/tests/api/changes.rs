@@ -135,6 +135,10 @@ async fn streams_that_cannot_be_are_refused() {
     get("partition=0&since=x").await.refused(400, "bad_since");
     get("partition=0&since=1/1:1").await.refused(400, "bad_since");
     get("partition=0&since=8000000:1").await.refused(400, "bad_since");
+    for bad in ["", "partition=1", "partition=0&since=x", "partition=0&since=8000000:1"] {
+        let head = world.ask(&format!("HEAD /v1/one:changes?{bad}"), "").await;
+        assert_eq!(head.status, get(bad).await.status, "{bad}");
+    }
     get("partition=0&wait=60001").await.refused(400, "bad_parameter");
     get("partition=0&feed=x").await.refused(400, "unknown_parameter");
     world.get("/v1/none:changes?partition=0").await.refused(404, "no_such_database");
@@ -142,6 +146,21 @@ async fn streams_that_cannot_be_are_refused() {
     world.ask(&format!("{ALL}\nLast-Event-ID: x"), "").await.refused(400, "bad_since");
     let head = world.ask("HEAD /v1/one:changes?partition=0&wait=60000", "").await;
     assert_eq!(head.status, 200);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_ends_with_its_database() {
+    let heartbeat_time = Duration::from_millis(20);
+    let world = one_partition(Limits { heartbeat_time, ..Limits::default() }).await;
+    let mut client = world.connect().await;
+    let head = format!("{ALL}\nAccept: text/event-stream");
+    client.send(&crate::world::request(&head, "")).await;
+    assert_eq!(client.head().await.status, 200);
+    assert_eq!(world.ask("DELETE /admin/v1/databases/one", "").await.status, 204);
+    let ended = async { while client.chunk().await.is_some() {} };
+    tokio::time::timeout(PATIENCE, ended).await.expect("the stream ends");
+    world.ask(&head, "").await.refused(404, "no_such_database");
     world.end().await;
 }
 

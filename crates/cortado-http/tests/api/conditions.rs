@@ -180,6 +180,17 @@ async fn a_session_token_is_cumulative_and_bound_to_its_database() {
     }
     let session = cortado_wire::Session::parse(token.as_bytes()).unwrap();
     assert!((0..4).all(|partition| session.seen(partition).is_some()), "all 4 partitions");
+    // A refusal carries a token too, even to a client that has none yet.
+    for head in [
+        "PUT /v1/music/fan/f0\nIf-None-Match: *\nContent-Type: application/json",
+        "PATCH /v1/music/fan/none\nContent-Type: application/merge-patch+json",
+        "PUT /v1/music/none/f0\nContent-Type: application/json",
+        "GET /v1/music/album/f0?limit=0",
+    ] {
+        let refused = world.ask(head, if head.starts_with("GET") { "" } else { "{}" }).await;
+        assert!((400..500).contains(&refused.status), "{refused:?}");
+        assert!(refused.header("cortado-session").is_some(), "{head} {refused:?}");
+    }
     let missing = format!("GET /v1/music/fan/none\nCortado-Session: {token}");
     let missing = client.ask(&missing, "").await;
     assert!(missing.header("cortado-session").unwrap().len() >= token.len());
@@ -212,6 +223,26 @@ async fn what_cannot_be_understood_or_is_not_there_yet_is_refused() {
     put(&world, "Cortado-Ttl: 60", "{}").await.not_done(400, "not_supported");
     put(&world, "Cortado-Expires: 1", "{}").await.not_done(400, "not_supported");
     put(&world, "Cortado-Consistency: best", "{}").await.not_done(400, "bad_header");
+    for head in [
+        "GET /v1/music/album/Cher",
+        "GET /v1/music/album",
+        "GET /v1/music:changes?partition=0",
+        "POST /v1/music:batchGet\nContent-Type: application/json",
+        "POST /v1/music:transact\nContent-Type: application/json",
+        "GET /admin/v1/databases/music",
+        "PUT /admin/v1/databases/music",
+        "GET /admin/v1/nodes",
+        "GET /healthz",
+        "GET /metrics",
+    ] {
+        let ask = async |line: &str| world.ask(&format!("{head}\n{line}"), "").await;
+        ask("Cortado-Consistency: best").await.refused(400, "bad_header");
+        ask("Cortado-Max-Lag-Ms: 5").await.refused(400, "bad_header");
+        ask("Cortado-Deadline-Ms: 0").await.refused(400, "bad_header");
+        ask("Cortado-Session: x").await.refused(400, "bad_session");
+        ask("If-Match: x").await.refused(400, "bad_etag");
+        ask("If-None-Match: \"x").await.refused(400, "bad_etag");
+    }
     for path in [PATH, "/v1/music/album/Cher", "/v1/music/album"] {
         world.get(&format!("{path}?query=year:1998")).await.refused(400, "not_supported");
         world.get(&format!("{path}?token=x")).await.refused(400, "unknown_parameter");

@@ -68,6 +68,9 @@ async fn a_table_is_walked_whole() {
         names.sort();
         assert_eq!(names.len(), SONGS + 3, "limit {limit}");
     }
+    let all = world.get(&format!("/v1/music/song?limit={}", SONGS + 3)).await.json();
+    let count = all["documents"].as_array().map(Vec::len);
+    assert_eq!((count, all.get("next")), (Some(SONGS + 3), None), "a full page may be the last");
     world.get("/v1/music/song?order=desc").await.refused(400, "unknown_parameter");
     world.end().await;
 }
@@ -130,6 +133,8 @@ async fn a_batch_answers_each_key_in_the_order_asked() {
     assert_eq!(results[1]["code"], "no_such_document");
     assert_eq!(results[2]["code"], "no_such_table");
     assert!(results[0]["scn"].is_string() && results[0]["etag"].is_string());
+    assert!(reply.header("cortado-served-by").is_some_and(|node| node.starts_with('n')));
+    assert!(reply.header("cortado-role").is_some());
     world.end().await;
 }
 

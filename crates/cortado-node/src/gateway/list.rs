@@ -72,21 +72,37 @@ impl Gateway {
             let (node, role) = (page.node, page.role);
             applied.push((number, page.applied));
             documents.extend(page.value.documents.into_iter().map(|(k, d)| (number, k, d)));
-            let next = match page.value.next {
-                Some(after) => Some(ScanPosition { partition: number, after: Some(after) }),
-                None if number + 1 < database.partitions => {
-                    Some(ScanPosition { partition: number + 1, after: None })
-                }
-                None => None,
-            };
-            match next {
-                // An empty rest of the database must not look like a further page: go and see.
-                Some(next) if next.after.is_none() && documents.len() < scan.limit => {
-                    position = next;
-                }
-                next => return Ok(ScanPage { documents, next, applied, node, role }),
+            if let Some(after) = page.value.next {
+                let next = Some(ScanPosition { partition: number, after: Some(after) });
+                return Ok(ScanPage { documents, next, applied, node, role });
+            }
+            let is_full = documents.len() >= scan.limit;
+            if is_full || number + 1 >= database.partitions {
+                let next = self.first_filled(database, table, number + 1, read).await;
+                return Ok(ScanPage { documents, next, applied, node, role });
+            }
+            position = ScanPosition { partition: number + 1, after: None };
+        }
+    }
+
+    /// Where a scan goes on that has come to the end of a partition; `None` if only empty ones
+    /// follow, which must not look like a further page.
+    async fn first_filled(
+        &self,
+        database: &Database,
+        table: &Table,
+        from: u32,
+        read: &ReadOptions,
+    ) -> Option<ScanPosition> {
+        for number in from..database.partitions {
+            let partition = database.partition_id(number);
+            let page = self.page(partition, whole_table(table.id, None), 1, read).await;
+            // What cannot be read now may hold something.
+            if page.map_or(true, |page| !page.value.documents.is_empty()) {
+                return Some(ScanPosition { partition: number, after: None });
             }
         }
+        None
     }
 
     /// Reads many documents; those of one resource as of one SCN. Answers in the order asked.

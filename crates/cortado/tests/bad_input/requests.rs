@@ -58,8 +58,9 @@ fn heads_that_are_none_are_refused() {
         world.check_closed(head, 400, "");
     }
     let lines = |count: usize| (0..count).map(|n| format!("X-{n}: y\n")).collect::<String>();
-    world.check_closed(bare("GET /healthz", &lines(100)), 431, "");
-    world.check_closed(bare("GET /healthz", &format!("X: {}", "y".repeat(70 << 10))), 431, "");
+    let large = "headers_too_large";
+    world.check_closed(bare("GET /healthz", &lines(100)), 431, large);
+    world.check_closed(bare("GET /healthz", &format!("X: {}", "y".repeat(70 << 10))), 431, large);
     world.check(
         bare("GET /healthz", &format!("X: {}", "y".repeat(33 << 10))),
         431,
