@@ -270,9 +270,10 @@ impl<'a> ReplicaDriver<'a> {
     fn show(&mut self) {
         let fold = self.core.fold();
         if fold.next_offset != self.handle.folded() || self.shown == ReplicaRole::Offline {
+            // The clock first: a record that comes after this moment was not missed.
+            let now = self.context.clock.steady();
             let end = *self.end.borrow();
-            let complete = (end <= fold.next_offset).then(|| self.context.clock.steady());
-            self.handle.show_folded(fold, complete);
+            self.handle.show_folded(fold, (end <= fold.next_offset).then_some(now));
         }
         for (node, incarnation) in std::mem::take(&mut self.heard) {
             self.show_heard(node, incarnation);
