@@ -61,6 +61,16 @@ fn a_lease() {
 }
 
 #[test]
+fn the_edges_of_leases() {
+    check("lease-edges");
+}
+
+#[test]
+fn an_acknowledged_record_behind_a_gap() {
+    check("acknowledged-gap");
+}
+
+#[test]
 fn a_log_that_refuses_or_breaks() {
     check("refusal");
 }
