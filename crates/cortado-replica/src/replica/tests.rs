@@ -66,6 +66,11 @@ fn the_edges_of_leases() {
 }
 
 #[test]
+fn a_read_across_leaders() {
+    check("read-across-leaders");
+}
+
+#[test]
 fn an_acknowledged_record_behind_a_gap() {
     check("acknowledged-gap");
 }
