@@ -1,6 +1,6 @@
 //! Nodes and whole processes start again from what is left, and rebuild what is not.
 
-use crate::world::{Music, N1, N2, N3, World, eventually, settings, stored};
+use crate::world::{Music, N1, N2, N3, World, eventually, idempotency, settings, stored};
 use cortado_log::Log;
 use cortado_model::{Incarnation, LogOffset, Millis, NodeId, PartitionId, WallMillis};
 use cortado_node::{Components, EventKind, StartError, StoreFactory};
@@ -169,6 +169,8 @@ async fn trimmed_world() -> (World, Music) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_behind_the_logs_beginning_copies_a_snapshot() {
     let (world, music) = trimmed_world().await;
+    let put = vec![music.putting("cher", "believe", "{}")];
+    let first = music.write(put.clone(), Some(idempotency("k", 7))).await.unwrap();
     fill(&music, 250, 10).await;
     world.cluster.start_node(N3).await.unwrap();
     eventually("the replica is back", || {
@@ -187,6 +189,10 @@ async fn a_replica_behind_the_logs_beginning_copies_a_snapshot() {
     world.gateway.hand_off(&music.database, 0, Some(N3), deadline).await.unwrap();
     fill(&music, 260, 5).await;
     check_filled(&music, 265).await;
+    // The snapshot tells it what was answered before, too; of this, it has read no record.
+    let again = music.write(put, Some(idempotency("k", 7))).await.unwrap();
+    assert!(again.repeated);
+    assert_eq!((again.scn, again.etag, again.time), (first.scn, first.etag, first.time));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

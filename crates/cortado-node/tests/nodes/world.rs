@@ -263,7 +263,7 @@ impl Music {
         eventually("every partition is served", led).await;
     }
 
-    /// Waits until every replica on every node has applied what the logs hold now; writes may go on.
+    /// Waits until every replica on every node has applied what the logs hold now; writes go on.
     pub(crate) async fn await_complete(&self) {
         let ends: Vec<_> = self.partitions().into_iter().map(|partition| partition.end).collect();
         eventually("every replica is complete", || {
