@@ -3,6 +3,7 @@
 //! Start reading at [`Cluster::start`].
 
 use crate::catalog::Catalog;
+use crate::former_lives::{Stored, former_lives};
 use crate::gateway::Gateway;
 use crate::genesis::cluster_genesis;
 use crate::node::{NodeError, all_registered, stop_replica};
@@ -13,7 +14,7 @@ use crate::settings::Settings;
 use bytes::Bytes;
 use cortado_log::{AppendError, Log, ReadError};
 use cortado_model::{Incarnation, LogOffset, NodeId, PartitionId, PartitionUuid, WallMillis};
-use cortado_replica::{Body, FoldState, Identity, Now, decode, genesis_record};
+use cortado_replica::{Body, Identity, Now, decode, genesis_record};
 use cortado_store::{Store, StoreError};
 use std::sync::Arc;
 use std::time::Duration;
@@ -108,11 +109,14 @@ impl Cluster {
     /// See [`StartError`].
     pub async fn start(settings: Settings, components: Components) -> Result<Cluster, StartError> {
         let Components { log, stores } = components;
-        let cluster = identity(&log, &stores, &settings).await?;
+        let stored = stored(&stores, &settings).await?;
+        let cluster = identity(&log, &stored).await?;
+        let states: Vec<_> = stored.into_iter().map(|(_, stored)| stored).collect();
+        let lives = former_lives(log.as_ref(), &states).await.map_err(StartError::LogUnreadable)?;
         let (failures, failed) = mpsc::unbounded_channel();
         let nodes: Vec<NodeId> = settings.nodes().collect();
         let catalog = Catalog::empty(cluster);
-        let process = Arc::new(Process::new(settings, log, stores, catalog, failures));
+        let process = Arc::new(Process::new(settings, log, stores, catalog, &lives, failures));
         let supervisor = tokio::spawn(supervise(Arc::clone(&process), failed));
         let gateway = Gateway { process: Arc::clone(&process) };
         let started = Cluster { gateway, supervisor };
@@ -235,8 +239,7 @@ async fn supervise(process: Arc<Process>, mut failed: mpsc::UnboundedReceiver<No
 /// Which cluster this is: as the log says, else as a store says, else a new one.
 async fn identity(
     log: &Arc<dyn Log>,
-    stores: &Arc<dyn StoreFactory>,
-    settings: &Settings,
+    stored: &[(NodeId, Option<Stored>)],
 ) -> Result<PartitionUuid, StartError> {
     let partition = PartitionId::CLUSTER;
     let end = log.end(partition).await.map_err(StartError::LogUnreadable)?;
@@ -253,11 +256,13 @@ async fn identity(
         Err(error) => return Err(StartError::LogUnreadable(error)),
     };
     let logged = first.map(|entry| cluster_of(&entry.record)).transpose()?;
-    let stored = stored_identities(stores, settings).await?;
-    let cluster = logged.or(stored.first().map(|(_, cluster)| *cluster));
+    let mut stored = stored.iter().filter_map(|(node, stored)| Some((*node, stored.as_ref()?)));
+    let cluster = logged.or(stored.clone().next().map(|(_, stored)| stored.cluster));
     let cluster = cluster.ok_or(StartError::IdentityLost)?;
-    match stored.into_iter().find(|(_, store)| *store != cluster) {
-        Some((node, store)) => Err(StartError::StoreForeign { node, store, log: cluster }),
+    match stored.find(|(_, stored)| stored.cluster != cluster) {
+        Some((node, Stored { cluster: store, .. })) => {
+            Err(StartError::StoreForeign { node, store: *store, log: cluster })
+        }
         None => Ok(cluster),
     }
 }
@@ -279,24 +284,19 @@ fn cluster_of(record: &Bytes) -> Result<PartitionUuid, StartError> {
     }
 }
 
-/// Whose each store is that has been used before.
-async fn stored_identities(
+/// What the store of each node knows.
+async fn stored(
     stores: &Arc<dyn StoreFactory>,
     settings: &Settings,
-) -> Result<Vec<(NodeId, PartitionUuid)>, StartError> {
-    let mut identities = Vec::new();
+) -> Result<Vec<(NodeId, Option<Stored>)>, StartError> {
+    let mut all = Vec::new();
     for node in settings.nodes() {
         let stores = Arc::clone(stores);
-        let looked = tokio::task::spawn_blocking(move || {
-            stores.open(node)?.view(PartitionId::CLUSTER)?.checkpoint()
-        });
+        let looked = tokio::task::spawn_blocking(move || Stored::read(stores.open(node)?.as_ref()));
         let why = "opening the store has died of a defect".to_owned();
-        let checkpoint = looked.await.unwrap_or(Err(StoreError::Failed { why }));
-        let checkpoint = checkpoint
-            .map_err(|error| StartError::Node { node, source: NodeError::Store(error) })?;
-        // A damaged one is built anew later; it says nothing about whose it is.
-        let fold = checkpoint.and_then(|bytes| FoldState::decode(&bytes).ok());
-        identities.extend(fold.map(|fold| (node, fold.genesis.cluster)));
+        let stored = looked.await.unwrap_or(Err(StoreError::Failed { why }));
+        let failed = |error| StartError::Node { node, source: NodeError::Store(error) };
+        all.push((node, stored.map_err(failed)?));
     }
-    Ok(identities)
+    Ok(all)
 }

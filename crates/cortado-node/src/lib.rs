@@ -17,6 +17,7 @@ mod process;
 mod node;
 mod node_context;
 mod replica_life;
+mod former_lives;
 mod watcher;
 mod vitals;
 mod controller;

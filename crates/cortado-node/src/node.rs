@@ -183,8 +183,13 @@ impl Replicas {
 
 /// Lets a replica finish what it has begun, and waits for its end.
 pub(crate) async fn stop_replica(handle: &ReplicaHandle) {
-    if handle.send(DriverInput::Stop).await && timeout(STOP_TIMEOUT, handle.ended()).await.is_err()
-    {
+    let stopped = async {
+        // Its line may be full, and it may stand still: a log that cannot be read ends no shutdown.
+        if handle.send(DriverInput::Stop).await {
+            handle.ended().await;
+        }
+    };
+    if timeout(STOP_TIMEOUT, stopped).await.is_err() {
         let (partition, node) = (handle.partition, handle.node);
         warn!(%partition, %node, "replica did not settle what it had begun");
     }

@@ -7,6 +7,7 @@ use crate::clock::{Clock, wall};
 use crate::cluster::StoreFactory;
 use crate::decisions::Decisions;
 use crate::events::EventKind;
+use crate::former_lives::Lives;
 use crate::gateway::{Gateway, KeyRegistry};
 use crate::metrics::{GatewayMetrics, NodeMetrics};
 use crate::node::{NodeError, run_node};
@@ -58,9 +59,8 @@ struct Slot {
 }
 
 /// What earlier lives of a node have left.
-#[derive(Default)]
 struct Former {
-    /// The last one; 0 before the first.
+    /// The last one, perhaps of an earlier process; 0 before the first.
     incarnation: u64,
     store: Option<Weak<dyn Store>>,
 }
@@ -71,15 +71,16 @@ impl Process {
         log: Arc<dyn Log>,
         stores: Arc<dyn StoreFactory>,
         catalog: Catalog,
+        lives: &Lives,
         failures: mpsc::UnboundedSender<NodeFailure>,
     ) -> Process {
         let metrics = Arc::new(GatewayMetrics::default());
-        let slot = || Slot {
-            metrics: Arc::default(),
-            running: RwLock::default(),
-            changing: Mutex::default(),
+        let slot = |node| {
+            let incarnation = lives.get(&node).map_or(0, |life: &Incarnation| life.0);
+            let changing = Mutex::new(Former { incarnation, store: None });
+            Slot { metrics: Arc::default(), running: RwLock::default(), changing }
         };
-        let nodes = settings.nodes().map(|node| (node, slot())).collect();
+        let nodes = settings.nodes().map(|node| (node, slot(node))).collect();
         Process {
             settings: Arc::new(settings),
             log,
@@ -153,6 +154,7 @@ impl Process {
         await_release(former.store.as_ref()).await?;
         let store = process.open_store(node).await?;
         former.store = Some(Arc::downgrade(&store));
+        // The clock may have been set back since the last life.
         former.incarnation = wall().0.max(former.incarnation + 1);
         let incarnation = Incarnation(former.incarnation);
         let metrics = Arc::clone(&slot.metrics);

@@ -24,7 +24,7 @@ use appends::Appends;
 use cortado_cluster::Evidence;
 use cortado_model::{Incarnation, LogOffset, NodeId, PartitionId, Scn};
 use cortado_replica::{
-    Answer, Apply, Effect, FoldState, Identity, Input, Replica, RequestId, Role,
+    Answer, Apply, Effect, FoldState, Identity, Input, NotDone, Replica, RequestId, Role,
 };
 use reading::Pace;
 use requests::Requests;
@@ -220,6 +220,10 @@ impl<'a> ReplicaDriver<'a> {
     fn on_input(&mut self, input: DriverInput) -> Result<(), Halt> {
         match input {
             DriverInput::Write(command) => return self.on_write(*command),
+            DriverInput::Read { reply, .. } if self.requests.is_full() => {
+                // A caller that has gone away wants no answer.
+                let _ = reply.send(Err(NotDone::Overloaded));
+            }
             DriverInput::Read { need, reply } => {
                 let request = self.requests.read(reply);
                 self.step(Input::Read { request, need });
@@ -266,9 +270,10 @@ impl<'a> ReplicaDriver<'a> {
     fn show(&mut self) {
         let fold = self.core.fold();
         if fold.next_offset != self.handle.folded() || self.shown == ReplicaRole::Offline {
+            // The clock first: a record that comes after this moment was not missed.
+            let now = self.context.clock.steady();
             let end = *self.end.borrow();
-            let complete = (end <= fold.next_offset).then(|| self.context.clock.steady());
-            self.handle.show_folded(fold, complete);
+            self.handle.show_folded(fold, (end <= fold.next_offset).then_some(now));
         }
         for (node, incarnation) in std::mem::take(&mut self.heard) {
             self.show_heard(node, incarnation);

@@ -456,6 +456,7 @@ impl Replica {
         }
         if let Stage::Leader(leader) = std::mem::replace(&mut self.stage, follower) {
             let generation = leader.generation();
+            out.withdraw_reads();
             let not_done = leader.dismiss(Answer::NotDone(NotDone::NotLeader), out);
             out.event(Event::Resigned { generation, not_done });
         }

@@ -228,6 +228,7 @@ impl Plan {
                 self.drift_ppm.resize(5, 99_000);
             }
             Scenario::Damage => self.often(&[(Fault::ReadDamaged, 6_000)]),
+            Scenario::Hindsight => self.delay_news(random),
         }
     }
 
@@ -274,6 +275,37 @@ impl Plan {
         self.every(&[(Fault::NodePause, 100 * MILLI), (Fault::WrongSuspicion, 250 * MILLI)]);
         self.chances.insert(Fault::NodePause, PerMillion(1_500));
         self.delay_us = 150;
+    }
+
+    /// Acknowledgements that come when others lead already, logs that cannot be read meanwhile, and
+    /// leaderships that change by every way there is: what a leader may serve, it must know itself.
+    fn delay_news(&mut self, random: &mut Random) {
+        self.strain_leases(random);
+        if random.coin() {
+            // Long enough to outlive a log that breaks, and the process that has it open.
+            self.settings.lease = Some(LeaseSettings { duration_ms: 1_000, drift_percent: 10 });
+        }
+        self.chances.clear();
+        self.intervals_us.clear();
+        self.chores_us = BTreeMap::from([(Chore::Handoff, random.one_of(&[60, 250]) * MILLI)]);
+        self.every(&[
+            (Fault::CutRead, random.one_of(&[150, 500]) * MILLI),
+            (Fault::WrongSuspicion, random.one_of(&[100, 400]) * MILLI),
+            (Fault::NodeCrash, 900 * MILLI),
+            (Fault::LogUnusable, 900 * MILLI),
+        ]);
+        self.often(&[
+            (Fault::AnswerSlow, 100_000),
+            (Fault::AppendLate, 20_000),
+            (Fault::AppendLost, 10_000),
+        ]);
+        self.policy = Policy::Simple;
+        self.settings.retry_ms = 400;
+        self.settings.in_flight_records_max = 64;
+        self.settings.in_flight_bytes_max = 64 << 20;
+        self.late_us_max = random.one_of(&[20, 300]) * MILLI;
+        (self.delay_us, self.think_us) = (150, MILLI);
+        self.deadline_us = 2 * SECOND;
     }
 
     fn shorten_generations(&mut self, generations: u32, random: &mut Random) {

@@ -42,11 +42,13 @@ pub enum Scenario {
     Five,
     /// Reads that answer damaged bytes.
     Damage,
+    /// Leaders that hear late of everything, so that an old one still serves when a new one does.
+    Hindsight,
 }
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Scenario; 17] = [
+    pub const ALL: [Scenario; 18] = [
         Scenario::Swarm,
         Scenario::Calm,
         Scenario::Duel,
@@ -64,6 +66,7 @@ impl Scenario {
         Scenario::Asymmetric,
         Scenario::Five,
         Scenario::Damage,
+        Scenario::Hindsight,
     ];
 
     /// The scenario of `seed` when nobody chooses one: the swarm in two seeds of five.
@@ -98,6 +101,7 @@ impl fmt::Display for Scenario {
             Scenario::Asymmetric => "asymmetric",
             Scenario::Five => "five",
             Scenario::Damage => "damage",
+            Scenario::Hindsight => "hindsight",
         })
     }
 }

@@ -247,3 +247,21 @@ fn batches_of_many_threads_stay_whole() {
     });
     assert_eq!(store.partitions().unwrap().len(), 4);
 }
+
+#[test]
+fn a_half_installed_partition_has_no_checkpoint() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let partition = PartitionId { database: DatabaseId(7), number: 0 };
+    // More than one portion, so that some entries are visible before the last ones come.
+    let bookmarks = (1..400).map(|sequence| {
+        assert_eq!(store.view(partition).unwrap().checkpoint().unwrap(), None);
+        let scn = Scn::new(Generation(1), Sequence(sequence));
+        let key = EntryKey::Bookmark { scn }.behind(&[]).into();
+        Ok(SnapshotEntry { key, value: Bytes::from(vec![7; 1 << 10]) })
+    });
+    store.install(partition, &mut { bookmarks }, Bytes::from_static(b"state")).unwrap();
+    let view = store.view(partition).unwrap();
+    assert_eq!(view.checkpoint().unwrap(), Some(Bytes::from_static(b"state")));
+    assert_eq!(view.entries().count(), 399);
+}

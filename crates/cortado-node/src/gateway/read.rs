@@ -1,6 +1,6 @@
 //! Reads: which replica may serve one, and when.
 //!
-//! Start reading at [`Gateway::replica_for`].
+//! Start reading at [`Gateway::read_at`].
 //! Source: docs/protocols/replication.md, "Reads".
 
 use super::{Consistency, Gateway, ReadError, ReadOptions, Served, ServedRole};
@@ -8,7 +8,7 @@ use crate::catalog::{Database, Table};
 use crate::inbox::DriverInput;
 use crate::replica_handle::{ReplicaHandle, ReplicaRole};
 use crate::routes::Route;
-use cortado_model::{DatabaseId, DocumentKey, PartitionId, Scn};
+use cortado_model::{DatabaseId, DocumentKey, Generation, PartitionId, Scn};
 use cortado_replica::{NotDone, ReadNeed};
 use cortado_store::{StoreError, StoredDocument};
 use std::sync::Arc;
@@ -82,10 +82,8 @@ impl Gateway {
         route: &Route,
         read: &ReadOptions,
     ) -> Result<Sighting, ReadError> {
-        let replica = self.replica_for(route, read).await;
-        let replica = replica.inspect_err(|_| self.process.metrics.reads_unserved.add(1))?;
-        let (restorations, role) = (replica.restorations(), replica.role());
-        Ok(Sighting { replica, restorations, role })
+        let sighting = self.replica_for(route, read).await;
+        sighting.inspect_err(|_| self.process.metrics.reads_unserved.add(1))
     }
 
     /// Whether what was seen may be served; `None` to look again.
@@ -95,16 +93,18 @@ impl Gateway {
         seen: Result<(T, Scn), StoreError>,
         deadline: Instant,
     ) -> Option<Result<Served<T>, ReadError>> {
-        let Sighting { replica, restorations, role } = sighting;
+        let Sighting { replica, restorations, role, within } = sighting;
         let partition = replica.partition;
         match seen {
             Ok((value, applied)) => {
                 // Read across a restoration, it may be a part of a state.
                 let intact = replica.restorations() == restorations && role.is_readable();
+                // What the next leader writes, that one may not show yet.
+                let beyond = within.is_some_and(|at| replica.applied_at_most().generation > at);
                 let leads = role == ReplicaRole::Leader;
                 let role = if leads { ServedRole::Leader } else { ServedRole::Follower };
                 let (partition, node) = (partition.number, replica.node);
-                intact.then(|| {
+                (intact && !beyond).then(|| {
                     self.process.metrics.reads.add(1);
                     Ok(Served { value, partition, applied, node, role })
                 })
@@ -118,11 +118,7 @@ impl Gateway {
     }
 
     /// The replica that may serve `read` now; waits for it until the deadline.
-    pub(crate) async fn replica_for(
-        &self,
-        route: &Route,
-        read: &ReadOptions,
-    ) -> Result<Arc<ReplicaHandle>, ReadError> {
+    async fn replica_for(&self, route: &Route, read: &ReadOptions) -> Result<Sighting, ReadError> {
         match (read.consistency, read.at_least) {
             (Consistency::Strong, _) => self.proven_leader(route, ReadNeed::Lease, read).await,
             (Consistency::Strict, _) => self.proven_leader(route, ReadNeed::Barrier, read).await,
@@ -133,7 +129,7 @@ impl Gateway {
             (Consistency::Bounded { max_lag_ms }, _) => {
                 let recent = |replica: &ReplicaHandle| self.lag_ms(replica) <= max_lag_ms;
                 match self.any_replica(route, recent) {
-                    Some(replica) => Ok(replica),
+                    Some(sighting) => Ok(sighting),
                     None => self.proven_leader(route, ReadNeed::Lease, read).await,
                 }
             }
@@ -148,7 +144,7 @@ impl Gateway {
         route: &Route,
         otherwise: ReadNeed,
         read: &ReadOptions,
-    ) -> Result<Arc<ReplicaHandle>, ReadError> {
+    ) -> Result<Sighting, ReadError> {
         let mut changes = None;
         loop {
             let Some(leader) = self.leader(route, read.deadline).await else {
@@ -159,17 +155,23 @@ impl Gateway {
                     false => ReadError::NoSuchDatabase,
                 });
             };
+            // Before the proof, so that whatever happens after it is noticed.
+            let mut sighting = Sighting::of(leader);
+            let leader = &sighting.replica;
             let need = match self.process.log.local_end(route.partition) {
                 Some(end) if leader.folded() >= end && leader.role().is_readable() => {
-                    return Ok(leader);
+                    return Ok(sighting);
                 }
                 Some(end) => ReadNeed::Folded(end),
-                None => otherwise,
+                None => {
+                    sighting.within = Some(leader.leadership().generation);
+                    otherwise
+                }
             };
             self.process.metrics.reads_waited.add(1);
             let changes = changes.get_or_insert_with(|| route.changes());
-            match self.park(&leader, need, read.deadline).await {
-                Parked::Ready => return Ok(leader),
+            match self.park(&sighting.replica, need, read.deadline).await {
+                Parked::Ready => return Ok(sighting),
                 Parked::NotHere => {
                     // Either a change or the pause: both mean to look again.
                     let _ = timeout(LOOK_AGAIN, changes.changed()).await;
@@ -210,10 +212,10 @@ impl Gateway {
         route: &Route,
         scn: Scn,
         deadline: Instant,
-    ) -> Result<Arc<ReplicaHandle>, ReadError> {
+    ) -> Result<Sighting, ReadError> {
         loop {
-            if let Some(replica) = self.any_replica(route, |replica| replica.applied() >= scn) {
-                return Ok(replica);
+            if let Some(sighting) = self.any_replica(route, |replica| replica.applied() >= scn) {
+                return Ok(sighting);
             }
             if !self.exists(route.partition.database) {
                 return Err(ReadError::NoSuchDatabase);
@@ -227,18 +229,14 @@ impl Gateway {
     }
 
     /// Some readable replica that is `fit`; a different one each time.
-    fn any_replica(
-        &self,
-        route: &Route,
-        fit: impl Fn(&ReplicaHandle) -> bool,
-    ) -> Option<Arc<ReplicaHandle>> {
-        let mut replicas = route.replicas();
-        replicas.retain(|replica| replica.role().is_readable() && fit(replica));
-        if replicas.is_empty() {
+    fn any_replica(&self, route: &Route, fit: impl Fn(&ReplicaHandle) -> bool) -> Option<Sighting> {
+        let mut sightings: Vec<_> = route.replicas().into_iter().map(Sighting::of).collect();
+        sightings.retain(|sighting| sighting.role.is_readable() && fit(&sighting.replica));
+        if sightings.is_empty() {
             return None;
         }
         let turn = self.process.turn.fetch_add(1, Ordering::Relaxed);
-        Some(replicas.swap_remove(turn % replicas.len()))
+        Some(sightings.swap_remove(turn % sightings.len()))
     }
 
     /// How old the newest complete state of `replica` may be.
@@ -287,6 +285,16 @@ pub(super) struct Sighting {
     pub(super) replica: Arc<ReplicaHandle>,
     restorations: u64,
     role: ReplicaRole,
+    /// The generation whose leader proved itself by a lease or a barrier: its store must show
+    /// nothing beyond.
+    within: Option<Generation>,
+}
+
+impl Sighting {
+    fn of(replica: Arc<ReplicaHandle>) -> Sighting {
+        let (restorations, role) = (replica.restorations(), replica.role());
+        Sighting { replica, restorations, role, within: None }
+    }
 }
 
 /// How a read that waits at a replica ended.

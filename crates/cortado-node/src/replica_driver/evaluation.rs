@@ -74,6 +74,7 @@ impl ReplicaDriver<'_> {
     fn why_not_leading(&self) -> Option<NotDone> {
         match self.core.role() {
             Role::Leader if self.stopping => Some(NotDone::Changing),
+            Role::Leader if self.requests.is_full() => Some(NotDone::Overloaded),
             // It would be committed, and could not be applied.
             Role::Leader if self.context.waits_for_room() => Some(NotDone::LogRefused),
             Role::Leader => None,

@@ -4,7 +4,7 @@
 //! [`Waiting`].
 
 use crate::gateway::{KeyGuard, WriteError, Written};
-use crate::inbox::WriteEnd;
+use crate::inbox::{INBOX_MAX, WriteEnd};
 use bytes::Bytes;
 use cortado_document::Done;
 use cortado_replica::{NotDone, RequestId};
@@ -65,6 +65,11 @@ pub(super) enum Settled {
     },
 }
 
+/// Requests that one driver keeps at most. The core bounds the writes in flight; what waits for the
+/// replica to fold further is bounded here. If its log cannot be read, nothing else is: those who
+/// wait go away at their deadlines, and who comes next waits anew.
+pub(super) const WAITING_MAX: usize = 16 * INBOX_MAX;
+
 /// All requests that the core has not answered.
 #[derive(Default)]
 pub(super) struct Requests {
@@ -78,6 +83,11 @@ pub(super) struct Requests {
 impl Requests {
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
+    }
+
+    /// Whether no more can be taken: whoever asks now is told to come again.
+    pub(super) fn is_full(&self) -> bool {
+        self.waiting.len() >= WAITING_MAX
     }
 
     /// Whether somebody waits for this replica to fold further.
@@ -120,5 +130,21 @@ impl Requests {
         let request = self.nobody();
         self.waiting.insert(request.0, waiting);
         request
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_wait_than_there_is_room_for() {
+        let mut requests = Requests::default();
+        let mut last = None;
+        while !requests.is_full() {
+            last = Some(requests.read(oneshot::channel().0));
+        }
+        assert_eq!(requests.waiting.len(), WAITING_MAX);
+        assert!(requests.take(last.unwrap()).is_some() && !requests.is_full());
     }
 }

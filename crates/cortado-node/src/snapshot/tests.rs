@@ -17,7 +17,7 @@ fn fold() -> FoldState {
     fold
 }
 
-/// A replica with documents of all sizes up to more than one chunk.
+/// A replica with documents of all sizes up to more than one chunk, an answer and a bookmark.
 fn replica() -> MemoryStore {
     let store = MemoryStore::new();
     let documents = (0..200_usize).map(|number| {
@@ -32,7 +32,11 @@ fn replica() -> MemoryStore {
         (TableId(1), key, Some(document))
     });
     let documents = documents.collect();
-    let batch = Batch { documents, checkpoint: fold().encode(), ..Batch::default() };
+    let (key, answer) = (Bytes::from_static(b"k"), Bytes::from_static(b"answer"));
+    let remember = vec![(WallMillis(5), key, answer)];
+    let bookmarks = vec![(Scn::new(Generation(2), Sequence(1)), fold().encode())];
+    let checkpoint = fold().encode();
+    let batch = Batch { documents, remember, bookmarks, checkpoint, ..Batch::default() };
     store.apply(PARTITION, batch).unwrap();
     store
 }

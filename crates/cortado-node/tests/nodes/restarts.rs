@@ -1,8 +1,10 @@
 //! Nodes and whole processes start again from what is left, and rebuild what is not.
 
-use crate::world::{Music, N1, N2, N3, World, eventually, settings, stored};
-use cortado_model::{LogOffset, NodeId, PartitionId};
+use crate::world::{Music, N1, N2, N3, World, eventually, idempotency, settings, stored};
+use cortado_log::Log;
+use cortado_model::{Incarnation, LogOffset, Millis, NodeId, PartitionId, WallMillis};
 use cortado_node::{Components, EventKind, StartError, StoreFactory};
+use cortado_replica::{Identity, Now, heartbeat_record};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -110,6 +112,37 @@ async fn a_store_of_another_cluster_is_refused() {
     );
 }
 
+/// The lives of nodes are counted by the wall clock. Set back between two of them, as a wrong time
+/// zone does it, it must not let the new lives pass for older ones than those in the log.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_that_was_set_back_lets_no_node_pass_for_an_earlier_life() {
+    let world = World::start().await;
+    let music = world.music(3).await;
+    fill(&music, 0, 20).await;
+    let lives: Vec<_> = world.gateway.catalog().nodes().map(|n| (n.node, n.incarnation)).collect();
+    drop(music);
+    let (log, stores) = world.shutdown().await;
+    const HOUR_MS: u64 = 60 * 60 * 1_000;
+    for (node, Incarnation(began)) in lives {
+        // Heartbeats name a node's life above the 22 bits that count those of its replicas.
+        let me = Identity { node, incarnation: Incarnation((began + HOUR_MS) << 22) };
+        let now = Now { clock: Millis(0), wall: WallMillis(began + HOUR_MS) };
+        log.append(PartitionId::CLUSTER, vec![heartbeat_record(&me, now)]).await.unwrap();
+    }
+    let world = World::over(log, stores, settings()).await;
+    let music = Music::again(&world);
+    music.await_leaders(&[N1, N2, N3]).await;
+    fill(&music, 20, 20).await;
+    check_filled(&music, 40).await;
+    let metric = |name| crate::failovers::metric(&world.gateway, name);
+    let beats = metric("cortado_heartbeats_total");
+    let resigned = metric("cortado_resignations_total");
+    eventually("some time has passed", || metric("cortado_heartbeats_total") > beats + 150).await;
+    // A wrong suspicion on a busy machine costs a few; lives that pass for over cost hundreds.
+    let resigned = metric("cortado_resignations_total") - resigned;
+    assert!(resigned < 30, "{resigned} leaderships were taken away from who lived");
+}
+
 /// A world whose logs have been trimmed, with one node's store gone.
 async fn trimmed_world() -> (World, Music) {
     let mut raw = settings();
@@ -136,6 +169,8 @@ async fn trimmed_world() -> (World, Music) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_behind_the_logs_beginning_copies_a_snapshot() {
     let (world, music) = trimmed_world().await;
+    let put = vec![music.putting("cher", "believe", "{}")];
+    let first = music.write(put.clone(), Some(idempotency("k", 7))).await.unwrap();
     fill(&music, 250, 10).await;
     world.cluster.start_node(N3).await.unwrap();
     eventually("the replica is back", || {
@@ -154,6 +189,10 @@ async fn a_replica_behind_the_logs_beginning_copies_a_snapshot() {
     world.gateway.hand_off(&music.database, 0, Some(N3), deadline).await.unwrap();
     fill(&music, 260, 5).await;
     check_filled(&music, 265).await;
+    // The snapshot tells it what was answered before, too; of this, it has read no record.
+    let again = music.write(put, Some(idempotency("k", 7))).await.unwrap();
+    assert!(again.repeated);
+    assert_eq!((again.scn, again.etag, again.time), (first.scn, first.etag, first.time));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -36,6 +36,16 @@ impl<'a> Outbox<'a> {
         self.answer(request, Answer::NotDone(why));
     }
 
+    /// The leadership under which this step has granted reads is over, and what the step goes on to
+    /// fold is the next leader's: a look at the store might show what that one does not show yet.
+    pub(super) fn withdraw_reads(&mut self) {
+        for (_, answer) in &mut self.answers {
+            if *answer == Answer::Ready {
+                *answer = Answer::NotDone(NotDone::NotLeader);
+            }
+        }
+    }
+
     pub(super) fn committed(&mut self, header: Header, transaction: Transaction) {
         self.committed.push(Committed { scn: header.scn, time: header.time, transaction });
     }

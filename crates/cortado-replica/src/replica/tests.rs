@@ -61,6 +61,21 @@ fn a_lease() {
 }
 
 #[test]
+fn the_edges_of_leases() {
+    check("lease-edges");
+}
+
+#[test]
+fn a_read_across_leaders() {
+    check("read-across-leaders");
+}
+
+#[test]
+fn an_acknowledged_record_behind_a_gap() {
+    check("acknowledged-gap");
+}
+
+#[test]
 fn a_log_that_refuses_or_breaks() {
     check("refusal");
 }

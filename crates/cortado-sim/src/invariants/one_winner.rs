@@ -2,7 +2,7 @@
 
 use crate::truth::{Truth, Winner};
 use crate::violation::Violation;
-use cortado_model::Generation;
+use cortado_model::{Generation, Scn};
 use std::collections::BTreeMap;
 
 const NAME: &str = "one_winner";
@@ -36,7 +36,8 @@ impl Servers {
     /// `server` begins to serve in `generation`.
     ///
     /// # Errors
-    /// It has not won it, or another one serves in it.
+    /// It has not won it, another one serves in it, or no record of its own has proven that the
+    /// claim was not the last that it could append.
     pub fn serve(
         &mut self,
         truth: &Truth,
@@ -51,6 +52,10 @@ impl Servers {
         let other = *self.serving.entry(generation).or_insert(server);
         if other != server {
             let details = format!("{server:?} and {other:?} both serve in {generation}");
+            return Err(Violation::new(NAME, details));
+        }
+        if truth.last <= Scn::opening(generation) {
+            let details = format!("{server:?} serves in {generation}, and only its claim is there");
             return Err(Violation::new(NAME, details));
         }
         Ok(())

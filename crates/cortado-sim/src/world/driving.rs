@@ -34,7 +34,12 @@ impl World {
 
     /// Works until nothing is left to do, or the node stops or dies.
     pub(super) fn run_driver(&mut self, node: usize, partition: usize) {
-        while self.finding.is_none() && self.nodes[node].is_running() {
+        for done in 0.. {
+            // What a replica asks for again at once, without end, must not hang the run either.
+            self.check(limits::check_progress(done));
+            if self.finding.is_some() || !self.nodes[node].is_running() {
+                return;
+            }
             let Some(driver) = self.nodes[node].driver_mut(partition) else { return };
             if let Some(effect) = driver.effects.front() {
                 let before = driver.boundary_before(effect);

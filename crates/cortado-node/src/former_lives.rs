@@ -1,0 +1,85 @@
+//! Which lives its nodes had before a process started, as the log and the stores tell.
+//!
+//! Lives are counted by the wall clock. If that was set back since the last one, what the last one
+//! left in the log would make the new one pass for an earlier life, that of a leader which has been
+//! replaced. So a life begins above all that went before, whatever the clock says. Start reading at
+//! [`former_lives`].
+
+use crate::cluster_log::{NODES, NodeDocument, scan};
+use crate::replica_life::node_incarnation;
+use cortado_log::{Log, ReadError};
+use cortado_model::{Incarnation, LogOffset, NodeId, PartitionId, PartitionUuid};
+use cortado_replica::{FoldState, decode};
+use cortado_store::{Store, StoreError};
+use std::collections::BTreeMap;
+
+/// Bytes of one read of the log.
+const READ_BYTES_MAX: usize = 1 << 20;
+
+/// The newest life of each node that anything tells of.
+pub(crate) type Lives = BTreeMap<NodeId, Incarnation>;
+
+/// What a node's store knows of `_cluster`.
+pub(crate) struct Stored {
+    /// Whose the store is.
+    pub(crate) cluster: PartitionUuid,
+    /// Where the node will go on reading the log.
+    next_offset: LogOffset,
+    /// The lives that were registered.
+    lives: Lives,
+}
+
+impl Stored {
+    /// Looks into `store`; `None` if it is new, or so damaged that it will be built anew.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub(crate) fn read(store: &dyn Store) -> Result<Option<Stored>, StoreError> {
+        let view = store.view(PartitionId::CLUSTER)?;
+        let Some(checkpoint) = view.checkpoint()? else { return Ok(None) };
+        let Ok(fold) = FoldState::decode(&checkpoint) else { return Ok(None) };
+        let mut lives = Lives::new();
+        // What cannot be read here stops nobody: it is damage that the replica will meet itself.
+        for (key, document) in scan::<NodeDocument>(view.as_ref(), NODES, &[]).unwrap_or_default() {
+            let node = key.parts().next().and_then(NodeId::parse);
+            node.into_iter().for_each(|node| note(&mut lives, node, document.incarnation));
+        }
+        let (cluster, next_offset) = (fold.genesis.cluster, fold.next_offset);
+        Ok(Some(Stored { cluster, next_offset, lives }))
+    }
+}
+
+/// The newest lives in `stored` and in the part of the log of `_cluster` that some node has still
+/// to read: what no node will read again makes nobody pass for anything.
+///
+/// * `stored`: of each node.
+///
+/// # Errors
+/// The log cannot be read.
+pub(crate) async fn former_lives(
+    log: &dyn Log,
+    stored: &[Option<Stored>],
+) -> Result<Lives, ReadError> {
+    let mut lives = Lives::new();
+    for (node, life) in stored.iter().flatten().flat_map(|stored| &stored.lives) {
+        note(&mut lives, *node, life.0);
+    }
+    let first = log.first(PartitionId::CLUSTER).await?;
+    let read_up_to = |stored: &Option<Stored>| stored.as_ref().map_or(first, |s| s.next_offset);
+    let mut next = stored.iter().map(read_up_to).min().unwrap_or(first).max(first);
+    loop {
+        let entries = log.read(PartitionId::CLUSTER, next, READ_BYTES_MAX).await?;
+        let Some(last) = entries.last() else { return Ok(lives) };
+        next = last.offset.plus(1);
+        // A record that cannot be read stops the replica, and says why.
+        for decoded in entries.iter().filter_map(|entry| decode(&entry.record).ok()) {
+            let header = decoded.record.header;
+            note(&mut lives, header.node, node_incarnation(header.incarnation).0);
+        }
+    }
+}
+
+fn note(lives: &mut Lives, node: NodeId, incarnation: u64) {
+    let life = lives.entry(node).or_insert(Incarnation(0));
+    *life = (*life).max(Incarnation(incarnation));
+}
