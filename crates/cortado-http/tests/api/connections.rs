@@ -111,8 +111,7 @@ async fn too_many_bodies_at_once_are_told_to_come_back() {
             reply = other.reply(false) => (reply, &mut one),
         }
     };
-    let (refused, taken) =
-        tokio::time::timeout(crate::world::PATIENCE, first_reply).await.unwrap();
+    let (refused, taken) = tokio::time::timeout(crate::world::PATIENCE, first_reply).await.unwrap();
     refused.not_done(503, "overloaded");
     taken.send(&vec![b' '; 599_998]).await;
     taken.send(b"}").await;
