@@ -1,0 +1,55 @@
+//! Random numbers from a seed, and mixing of bits.
+//!
+//! Source: SplitMix64, of Steele, Lea and Flood, "Fast splittable pseudorandom number generators".
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A stream of random numbers that its seed decides.
+///
+/// Draws through `&self` and never waits. Two threads that draw from one stream at the same moment
+/// may draw the same number, which is as good as any; give each its own by cloning.
+#[derive(Debug)]
+pub struct Random {
+    state: AtomicU64,
+}
+
+impl Random {
+    /// The stream of `seed`.
+    pub fn new(seed: u64) -> Random {
+        Random { state: AtomicU64::new(seed) }
+    }
+
+    /// The next number, each of the 2⁶⁴ as likely as any other.
+    #[inline]
+    pub fn draw(&self) -> u64 {
+        // A load and a store cost less than an addition that other threads must see at once.
+        let next = self.state.load(Ordering::Relaxed).wrapping_add(GOLDEN);
+        self.state.store(next, Ordering::Relaxed);
+        mix(next)
+    }
+}
+
+impl Clone for Random {
+    /// A stream of its own, which this one decides.
+    fn clone(&self) -> Random {
+        // Mixed twice, or it would be the same stream a few numbers on.
+        Random::new(mix(self.draw()))
+    }
+}
+
+/// 2⁶⁴ divided by the golden ratio, made odd.
+const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
+
+/// Spreads every bit over all others.
+#[inline]
+pub(crate) fn mix(number: u64) -> u64 {
+    let number = (number ^ (number >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let number = (number ^ (number >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    number ^ (number >> 31)
+}
+
+/// A hash of `place` that `seed` decides.
+pub(crate) fn hash_of(place: u128, seed: u64) -> u64 {
+    let high = mix((place >> 64) as u64 ^ mix(seed.wrapping_add(GOLDEN)));
+    mix(high ^ place as u64)
+}
