@@ -3,6 +3,8 @@
 //! Ids of peers must be unique and count from 0 without holes: an ordinal of a stateful set, or a
 //! position in a list of peers on which all agree. Start reading at [`Coordinate`].
 
+use crate::order::ordinal_of;
+
 /// This client is number `id` of `peers`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Coordinate {
@@ -34,8 +36,7 @@ impl Coordinate {
     /// # Errors
     /// The name ends with no number, or with one that no peer of so many has.
     pub fn from_ordinal(name: &str, peers: u32) -> Result<Coordinate, CoordinateError> {
-        let stem = name.trim_end_matches(|c: char| c.is_ascii_digit());
-        let id = name[stem.len()..].parse().map_err(|_| CoordinateError::NoOrdinal)?;
+        let id = ordinal_of(name).ok_or(CoordinateError::NoOrdinal)?;
         Coordinate::new(id, peers)
     }
 

@@ -4,17 +4,30 @@
 
 mod weight;
 mod ring;
+mod sync;
+mod outcome;
+mod load;
+mod alias;
+mod order;
 mod coordinate;
 mod subset;
+mod steady;
 mod time;
 mod random;
 
+pub use alias::{AliasTable, Slot};
 pub use coordinate::{Coordinate, CoordinateError};
+pub use load::{Cost, FailureAware, Failures, LeastLoaded, LoadMetric, PeakEwma};
+pub use order::{
+    Address, COMPATIBLE_SEED, RingKey, RingOrder, hash_of_ip, hash_of_port, vector_hash,
+};
+pub use outcome::Outcome;
 pub use random::Random;
 pub use ring::{Ring, Sector, SectorError, Share};
+pub use steady::{Pace, SteadyCoordinate};
 pub use subset::{
-    APERTURE_DEFAULT, Band, BandError, Candidate, DeterministicAperture, Full, LoadBand, Place,
-    Position, Rendezvous, Ringsteady, Subset, Subsetter, Widening,
+    APERTURE_DEFAULT, Band, BandError, Candidate, DeterministicAperture, Full, LoadBand, Move,
+    Place, Position, Rendezvous, Ringsteady, Subset, Subsetter, Widening,
 };
 pub use time::Nanos;
 pub use weight::Weight;

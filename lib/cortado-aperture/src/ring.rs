@@ -19,7 +19,8 @@ impl Ring {
     /// Only the relations between weights count. If all are zero, all count alike.
     pub fn new(weights: impl IntoIterator<Item = Weight>) -> Ring {
         let mut arcs: Vec<u64> = weights.into_iter().map(|weight| u64::from(weight.0)).collect();
-        let divisor = arcs.iter().copied().fold(0, gcd);
+        let divisor = arcs.iter().fold(0, |divisor, arc| gcd(divisor, u128::from(*arc)));
+        let divisor = u64::try_from(divisor).expect("divides a weight");
         let is_all_zero = divisor == 0;
         let mut end = 0;
         for arc in &mut arcs {
@@ -189,7 +190,7 @@ impl std::fmt::Display for SectorError {
 impl std::error::Error for SectorError {}
 
 /// The greatest common divisor; `gcd(0, n)` is `n`.
-pub(crate) fn gcd(a: u64, b: u64) -> u64 {
+pub(crate) fn gcd(a: u128, b: u128) -> u128 {
     let (mut a, mut b) = (a, b);
     while b != 0 {
         (a, b) = (b, a % b);

@@ -137,10 +137,37 @@ pub enum Position {
     /// Nothing: nobody has told it.
     #[default]
     Unknown,
-    /// All peers have adopted this count.
+    /// It stands there, and so do its peers.
     Settled(Coordinate),
-    /// The other peers may still go by another count.
-    Newcomer(Coordinate),
+    /// It is on its way, and so are its peers; see [`SteadyCoordinate`](crate::SteadyCoordinate).
+    Moving(Move),
+}
+
+impl Position {
+    /// The client's id, if it knows one.
+    pub fn id(&self) -> Option<u32> {
+        match self {
+            Position::Unknown => None,
+            Position::Settled(coordinate) => Some(coordinate.id()),
+            Position::Moving(on_its_way) => Some(on_its_way.to.id()),
+        }
+    }
+}
+
+/// A client that goes from one coordinate to another, a part of its traffic at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Move {
+    /// Where it comes from; `None` for a newcomer, whom its peers may not know of yet.
+    pub from: Option<Coordinate>,
+    /// Where it goes to.
+    pub to: Coordinate,
+    /// How many of [`Move::STEPS`] parts of its traffic have moved.
+    pub step: u8,
+}
+
+impl Move {
+    /// In how many parts traffic moves. Each is a rebuild, and a sixteenth of what can go wrong.
+    pub const STEPS: u8 = 16;
 }
 
 /// The bits of `number` in reverse, as a fraction of 2³²: the van der Corput sequence.

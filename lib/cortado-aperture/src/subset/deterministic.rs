@@ -2,9 +2,9 @@
 //!
 //! Source: the algorithm of Twitter Finagle's aperture, restated in whole numbers.
 
-use super::{Candidate, Position, Subset, Subsetter, Widening, van_der_corput};
+use super::{Candidate, Move, Position, Subset, Subsetter, Widening, van_der_corput};
 use crate::coordinate::Coordinate;
-use crate::ring::{Ring, Sector, Share};
+use crate::ring::{Ring, Sector, Share, gcd};
 use std::num::NonZeroU32;
 
 /// Endpoints of an aperture, unless said otherwise.
@@ -74,33 +74,75 @@ impl Default for DeterministicAperture {
 
 impl Subsetter for DeterministicAperture {
     fn subset(&self, candidates: &[Candidate], widening: Widening) -> Subset {
-        let (coordinate, is_newcomer) = match self.position {
-            Position::Unknown => (Coordinate::ALONE, false),
-            Position::Settled(coordinate) => (coordinate, false),
-            Position::Newcomer(coordinate) => (coordinate, true),
-        };
-        let Some(sector) = Self::sector(self.size, coordinate, candidates.len()) else {
+        let endpoints = candidates.len();
+        if endpoints == 0 {
             return Subset::default();
-        };
-        let laps = u32::try_from(sector.width()).expect("at most the number of peers");
-        let sector = if is_newcomer { scattered(coordinate.id(), &sector) } else { sector };
+        }
         let ring = Ring::new(candidates.iter().map(|candidate| candidate.weight));
-        let mut shares = Vec::new();
-        // The whole ring leaves nothing to widen to.
-        if widening == Widening::NONE || sector.width() == sector.parts() {
-            ring.shares(&sector, &mut shares);
-            return Subset { shares, laps };
+        match self.position {
+            Position::Unknown => self.covered(&ring, Coordinate::ALONE, widening),
+            Position::Settled(coordinate) => self.covered(&ring, coordinate, widening),
+            Position::Moving(Move { from, to, step }) => {
+                let after = self.covered(&ring, to, widening);
+                let before = match from {
+                    Some(from) => self.covered(&ring, from, widening),
+                    None => {
+                        let sector = scattered(to.id(), &self.sector_of(to, endpoints));
+                        covered(&ring, &sector, after.laps, widening)
+                    }
+                };
+                blended(before, after, step.min(Move::STEPS))
+            }
         }
-        for step in 0..=widening.steps() {
-            ring.shares(&turned(&sector, step), &mut shares);
-        }
-        let laps = laps.saturating_mul(u32::from(widening.steps()) + 1);
-        Subset { shares: merged(shares), laps }
     }
 
     fn on_position(&mut self, position: Position) -> bool {
         std::mem::replace(&mut self.position, position) != position
     }
+}
+
+impl DeterministicAperture {
+    fn sector_of(&self, coordinate: Coordinate, endpoints: usize) -> Sector {
+        Self::sector(self.size, coordinate, endpoints).expect("there are endpoints")
+    }
+
+    fn covered(&self, ring: &Ring, coordinate: Coordinate, widening: Widening) -> Subset {
+        let sector = self.sector_of(coordinate, ring.len());
+        let laps = Self::laps(self.size, coordinate.peers(), ring.len());
+        covered(ring, &sector, laps, widening)
+    }
+}
+
+/// What `sector` covers, and the sectors opposite to it if it is widened.
+fn covered(ring: &Ring, sector: &Sector, laps: u32, widening: Widening) -> Subset {
+    let mut shares = Vec::new();
+    // The whole ring leaves nothing to widen to.
+    if widening == Widening::NONE || sector.width() == sector.parts() {
+        ring.shares(sector, &mut shares);
+        return Subset { shares, laps };
+    }
+    let mut turn = Vec::new();
+    for step in 0..=widening.steps() {
+        turn.clear();
+        ring.shares(&turned(sector, step), &mut turn);
+        shares.extend(&turn);
+    }
+    Subset { shares: merged(shares), laps: laps.saturating_mul(u32::from(widening.steps()) + 1) }
+}
+
+/// A subset of which `step` of [`Move::STEPS`] parts go by `after`, the others by `before`.
+fn blended(before: Subset, after: Subset, step: u8) -> Subset {
+    // Units count different parts of the ring on both sides; crosswise products even them out.
+    let totals = [before.units(), after.units()];
+    let divisor = gcd(totals[0], totals[1]).max(1);
+    let scaled = |subset: &Subset, step: u8, total: u128| -> Vec<Share> {
+        let factor = u128::from(step) * (total / divisor);
+        let shares = subset.shares.iter().filter(|_| step > 0);
+        shares.map(|share| Share { units: share.units * factor, ..*share }).collect()
+    };
+    let mut shares = scaled(&before, Move::STEPS - step, totals[1]);
+    shares.extend(scaled(&after, step, totals[0]));
+    Subset { shares: merged(shares), laps: after.laps }
 }
 
 /// Where a newcomer stands until its peers go by the new count.

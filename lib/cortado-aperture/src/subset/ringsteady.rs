@@ -39,9 +39,8 @@ impl Ringsteady {
 
 impl Subsetter for Ringsteady {
     fn subset(&self, candidates: &[Candidate], widening: Widening) -> Subset {
-        let id = match self.position {
-            Position::Unknown => return Subset::by_weight(candidates, 0..candidates.len()),
-            Position::Settled(coordinate) | Position::Newcomer(coordinate) => coordinate.id(),
+        let Some(id) = self.position.id() else {
+            return Subset::by_weight(candidates, 0..candidates.len());
         };
         let points = points(candidates);
         let start = points.partition_point(|(point, _)| *point < van_der_corput(id));
@@ -52,14 +51,7 @@ impl Subsetter for Ringsteady {
 
     /// The number of peers does not matter, nor whether they have agreed about it.
     fn on_position(&mut self, position: Position) -> bool {
-        let number = |position| match position {
-            Position::Unknown => None,
-            Position::Settled(coordinate) | Position::Newcomer(coordinate) => {
-                Some(Coordinate::id(&coordinate))
-            }
-        };
-        let before = std::mem::replace(&mut self.position, position);
-        number(before) != number(position)
+        std::mem::replace(&mut self.position, position).id() != position.id()
     }
 }
 

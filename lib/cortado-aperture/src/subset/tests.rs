@@ -14,6 +14,10 @@ fn coordinate(id: u32, peers: u32) -> Coordinate {
     Coordinate::new(id, peers).expect("below the count")
 }
 
+fn newcomer(id: u32, peers: u32) -> Position {
+    Position::Moving(Move { from: None, to: coordinate(id, peers), step: 0 })
+}
+
 /// Numbered endpoints of weight 1 in the order of a hash.
 fn endpoints(count: u32) -> Vec<Candidate> {
     let mut endpoints: Vec<_> = (0..count)
@@ -80,12 +84,12 @@ fn only_a_new_position_changes_a_subset() {
     let settled = Position::Settled(coordinate(1, 2));
     assert!(aperture.on_position(settled));
     assert!(!aperture.on_position(settled));
-    assert!(aperture.on_position(Position::Newcomer(coordinate(1, 2))));
+    assert!(aperture.on_position(newcomer(1, 2)));
     assert!(aperture.on_position(Position::Unknown));
 
     let mut steady = Ringsteady::new(APERTURE_DEFAULT);
     assert!(steady.on_position(settled));
-    assert!(!steady.on_position(Position::Newcomer(coordinate(1, 200))));
+    assert!(!steady.on_position(newcomer(1, 200)));
 }
 
 #[test]
@@ -122,7 +126,7 @@ fn newcomers_lie_scattered_and_as_wide_as_all() {
     let candidates = endpoints(100);
     let mut hits = vec![0_u32; 100];
     for id in 100..110 {
-        let position = Position::Newcomer(coordinate(id, 110));
+        let position = newcomer(id, 110);
         let mut aperture = DeterministicAperture::default();
         aperture.on_position(position);
         let subset = aperture.subset(&candidates, Widening::NONE);
@@ -131,6 +135,34 @@ fn newcomers_lie_scattered_and_as_wide_as_all() {
     }
     let most = hits.iter().max().expect("endpoints");
     assert!(*most <= 3, "{most} of 10 newcomers on one endpoint");
+}
+
+#[test]
+fn a_move_takes_its_traffic_along_in_parts() {
+    let candidates = endpoints(90);
+    let (from, to) = (coordinate(7, 40), coordinate(7, 50));
+    let fractions = |position| {
+        let mut aperture = DeterministicAperture::default();
+        aperture.on_position(position);
+        let subset = aperture.subset(&candidates, Widening::NONE);
+        let mut fractions = vec![0.0; 90];
+        for share in &subset.shares {
+            fractions[share.index] = share.units as f64 / subset.units() as f64;
+        }
+        fractions
+    };
+    let newcomer = fractions(newcomer(7, 50));
+    let [before, after] = [from, to].map(|place| fractions(Position::Settled(place)));
+    for (from, before) in [(Some(from), before), (None, newcomer)] {
+        for step in 0..=Move::STEPS {
+            let moving = fractions(Position::Moving(Move { from, to, step }));
+            let moved = f64::from(step) / f64::from(Move::STEPS);
+            for index in 0..90 {
+                let want = (1.0 - moved) * before[index] + moved * after[index];
+                assert!((moving[index] - want).abs() < 1e-12, "{step}: {index}");
+            }
+        }
+    }
 }
 
 #[test]
