@@ -17,9 +17,9 @@ use crate::time::Nanos;
 use std::time::Duration;
 
 /// Measures how loaded an endpoint is.
-pub trait LoadMetric: Clone + Send + Sync + 'static {
+pub trait LoadMetric: Clone + std::fmt::Debug + Send + Sync + 'static {
     /// What is remembered of one endpoint.
-    type State: Send + Sync + 'static;
+    type State: std::fmt::Debug + Send + Sync + 'static;
 
     /// Whether it needs to know how long requests take. If not, the driver may give it a time
     /// that is some milliseconds old, which saves two readings of the clock per request.
