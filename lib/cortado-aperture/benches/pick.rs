@@ -78,7 +78,7 @@ fn pick_alone(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, metric: impl
                 now = Nanos(now.0 + 100);
                 let next = balancer.pick_and(now, &random, |endpoint| endpoint.target().clone());
                 let before = std::mem::replace(&mut held[at], next.map(|(_, permit)| ((), permit)));
-                at = (at + 1) % held.len();
+                at = if at + 1 == held.len() { 0 } else { at + 1 };
                 let (_, permit) = before.expect("endpoints");
                 permit.finish(now, Outcome::Success);
             });
@@ -101,7 +101,7 @@ fn read_alone(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, metric: impl
         group.bench_function(BenchmarkId::new(name, endpoints), |b| {
             least(b, || {
                 let before = std::mem::replace(&mut held[at], pick());
-                at = (at + 1) % held.len();
+                at = if at + 1 == held.len() { 0 } else { at + 1 };
                 let (_, permit) = before.expect("endpoints");
                 permit.finish(Nanos(2_000_000), Outcome::Success);
             });

@@ -49,7 +49,7 @@ async fn main() -> Result<(), BoxError> {
         discoveries.iter().for_each(|discovery| tell(discovery, change()));
     };
 
-    show(&servers, "20 servers, 10 clients, 12 connections each").await;
+    show(&servers, "20 servers, 10 clients, an aperture of 12 each").await;
     let newcomer = Server::start(SERVERS).await?;
     tell_all(&|| newcomer.found());
     servers.push(newcomer);

@@ -80,6 +80,23 @@ pub struct Balance<D: Discover, Req, M: LoadMetric = LeastLoaded, C = ErrorsFail
     classify: C,
 }
 
+/// A stream of discovered services that take requests of the type `Req`.
+///
+/// Every stream is one if its keys are the same to all peers and its services can be cloned.
+pub trait Discovery<Req>
+where
+    Self: Discover<Key: RingKey, Error: Into<BoxError>>,
+    Self: Discover<Service: Service<Req, Error: Into<BoxError>> + Clone>,
+{
+}
+
+impl<D, Req> Discovery<Req> for D
+where
+    D: Discover<Key: RingKey, Error: Into<BoxError>>,
+    D: Discover<Service: Service<Req, Error: Into<BoxError>> + Clone>,
+{
+}
+
 /// What the handles share besides the balancer.
 struct Shell<D: Discover, Req, M: LoadMetric> {
     clock: Clock,
@@ -93,10 +110,7 @@ struct Shell<D: Discover, Req, M: LoadMetric> {
 
 impl<D, Req> Balance<D, Req>
 where
-    D: Discover,
-    D::Key: RingKey,
-    D::Service: Service<Req> + Clone,
-    D::Error: Into<BoxError>,
+    D: Discovery<Req>,
 {
     /// Balances over everything that is discovered, by least load: what tower's `p2c` does.
     pub fn new(discover: D) -> Self {
@@ -112,10 +126,7 @@ where
 
 impl<D, Req, M, C> Balance<D, Req, M, C>
 where
-    D: Discover,
-    D::Key: RingKey,
-    D::Service: Service<Req> + Clone,
-    D::Error: Into<BoxError>,
+    D: Discovery<Req>,
     M: LoadMetric,
 {
     /// The source of coordinates says that this client stands there. It moves when it has said so
@@ -187,10 +198,7 @@ where
 
 impl<D, Req, M> Shell<D, Req, M>
 where
-    D: Discover,
-    D::Key: RingKey,
-    D::Service: Service<Req> + Clone,
-    D::Error: Into<BoxError>,
+    D: Discovery<Req>,
     M: LoadMetric,
 {
     /// One round of everything but picking.
@@ -215,11 +223,7 @@ where
 
 impl<D, Req, M, C> Service<Req> for Balance<D, Req, M, C>
 where
-    D: Discover,
-    D::Key: RingKey,
-    D::Service: Service<Req> + Clone,
-    D::Error: Into<BoxError>,
-    <D::Service as Service<Req>>::Error: Into<BoxError>,
+    D: Discovery<Req>,
     M: LoadMetric,
     C: Classify<<D::Service as Service<Req>>::Response, <D::Service as Service<Req>>::Error>,
 {
@@ -264,12 +268,7 @@ where
                 }
             }
         }
-        match waiting {
-            Some((service, permit)) => {
-                ResponseFuture::waiting(service, request, permit, self.clone())
-            }
-            None => ResponseFuture::unplaced(request, self.clone()),
-        }
+        ResponseFuture::unsent(request, waiting, self.clone())
     }
 }
 

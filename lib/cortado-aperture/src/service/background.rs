@@ -1,9 +1,8 @@
 //! Driving a balanced service in a task of its own.
 
-use super::{Balance, Shell};
+use super::{Balance, Discovery, Shell};
 use crate::balancer::Balancer;
 use crate::load::LoadMetric;
-use crate::order::RingKey;
 use futures_core::Stream;
 use pin_project_lite::pin_project;
 use std::pin::Pin;
@@ -11,7 +10,6 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, Weak};
 use std::task::{Context, Poll};
 use tower::discover::Discover;
-use tower::{BoxError, Service};
 
 pin_project! {
     /// Looks after the endpoints of a [`Balance`] until its last handle is gone.
@@ -35,10 +33,7 @@ pin_project! {
 
 impl<D, Req, M, C> Balance<D, Req, M, C>
 where
-    D: Discover,
-    D::Key: RingKey,
-    D::Service: Service<Req> + Clone,
-    D::Error: Into<BoxError>,
+    D: Discovery<Req>,
     M: LoadMetric,
 {
     /// A future that does everything but picking, to be given to a task of its own. While it
@@ -86,10 +81,7 @@ impl Stream for Ticks {
 
 impl<D, Req, M, T> Future for Background<D, Req, M, T>
 where
-    D: Discover,
-    D::Key: RingKey,
-    D::Service: Service<Req> + Clone,
-    D::Error: Into<BoxError>,
+    D: Discovery<Req>,
     M: LoadMetric,
     T: Stream<Item = ()>,
 {

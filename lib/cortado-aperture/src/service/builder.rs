@@ -71,39 +71,29 @@ impl<K, S, M, C> Builder<K, S, M, C> {
 
     /// How load is measured.
     pub fn metric<N: LoadMetric>(self, metric: N) -> Builder<K, S, N, C> {
-        let Builder { order, subsetter, classify, settings, steady, pace, .. } = self;
-        let (weigh, reopen, clock, seed) = (self.weigh, self.reopen, self.clock, self.seed);
-        Builder {
-            order,
-            subsetter,
-            metric,
-            classify,
-            settings,
-            steady,
-            pace,
-            weigh,
-            reopen,
-            clock,
-            seed,
-        }
+        self.with(|_, classify| (metric, classify))
     }
 
     /// Which answers count as failures; see [`Classify`](super::Classify).
     pub fn classify<D>(self, classify: D) -> Builder<K, S, M, D> {
-        let Builder { order, subsetter, metric, settings, steady, pace, .. } = self;
-        let (weigh, reopen, clock, seed) = (self.weigh, self.reopen, self.clock, self.seed);
+        self.with(|metric, _| (metric, classify))
+    }
+
+    /// The same with other types.
+    fn with<N, D>(self, change: impl FnOnce(M, C) -> (N, D)) -> Builder<K, S, N, D> {
+        let (metric, classify) = change(self.metric, self.classify);
         Builder {
-            order,
-            subsetter,
+            order: self.order,
+            subsetter: self.subsetter,
             metric,
             classify,
-            settings,
-            steady,
-            pace,
-            weigh,
-            reopen,
-            clock,
-            seed,
+            settings: self.settings,
+            steady: self.steady,
+            pace: self.pace,
+            weigh: self.weigh,
+            reopen: self.reopen,
+            clock: self.clock,
+            seed: self.seed,
         }
     }
 
@@ -166,10 +156,9 @@ impl<K, S, M, C> Builder<K, S, M, C> {
     /// A service over what `discover` discovers.
     pub fn build<D, Req>(self, discover: D) -> Balance<D, Req, M, C>
     where
-        D: Discover<Key = K, Service = S>,
-        D::Error: Into<BoxError>,
+        D: Discover<Key = K, Service = S, Error: Into<BoxError>>,
         K: RingKey,
-        S: Service<Req> + Clone,
+        S: Service<Req, Error: Into<BoxError>> + Clone,
         M: LoadMetric,
     {
         let balancer = Balancer::new(self.order, self.subsetter, self.metric, self.settings)

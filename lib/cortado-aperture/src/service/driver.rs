@@ -2,11 +2,11 @@
 //!
 //! Driven by a task of its own or by callers, one at a time. Start reading at [`Driver::poll`].
 
+use super::Discovery;
 use super::builder::{Reopen, Weigh};
 use crate::balancer::{Balancer, Change, Effect};
 use crate::coordinate::Coordinate;
 use crate::load::LoadMetric;
-use crate::order::RingKey;
 use crate::steady::SteadyCoordinate;
 use crate::time::Nanos;
 use crate::weight::Weight;
@@ -16,8 +16,8 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
+use tower::Service;
 use tower::discover::{Change as Discovered, Discover};
-use tower::{BoxError, Service};
 
 /// What a handle asks of the driver.
 pub(super) enum Command<K> {
@@ -40,10 +40,7 @@ pub(super) struct Driver<D: Discover, Req, M> {
 
 impl<D, Req, M> Driver<D, Req, M>
 where
-    D: Discover,
-    D::Key: RingKey,
-    D::Service: Service<Req> + Clone,
-    D::Error: Into<BoxError>,
+    D: Discovery<Req>,
     M: LoadMetric,
 {
     pub(super) fn new(

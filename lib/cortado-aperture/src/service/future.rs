@@ -1,9 +1,8 @@
 //! The answer to a balanced request, as a future.
 
-use super::{Balance, Classify, Clock};
+use super::{Balance, Classify, Clock, Discovery};
 use crate::endpoint::Permit;
 use crate::load::LoadMetric;
-use crate::order::RingKey;
 use crate::outcome::Outcome;
 use crate::time::Nanos;
 use pin_project_lite::pin_project;
@@ -40,20 +39,19 @@ pin_project! {
             receipt: Receipt<M>,
             classify: C,
         },
-        /// The endpoint is not ready yet. If it fails, there are others.
-        Waiting {
-            service: D::Service,
-            request: Option<Req>,
-            receipt: Receipt<M>,
-            balance: Balance<D, Req, M, C>,
-        },
-        /// No endpoint has taken it: there is none, or those that were asked have failed.
-        Unplaced {
-            request: Option<Req>,
-            balance: Balance<D, Req, M, C>,
-            tries: usize,
-        },
+        /// Nobody has it yet. Rare, so that it may cost an allocation and the others little room.
+        Unsent { unsent: Box<Unsent<D, Req, M, C>> },
     }
+}
+
+/// A request that waits for an endpoint to be ready, or for another one.
+struct Unsent<D: Discover, Req, M: LoadMetric, C> {
+    request: Option<Req>,
+    asked: Option<(D::Service, Receipt<M>)>,
+    balance: Balance<D, Req, M, C>,
+    offers: usize,
+    /// Why the endpoint that was asked last has not taken it.
+    error: Option<BoxError>,
 }
 
 /// A permit that is finished when it is dropped.
@@ -106,32 +104,27 @@ where
         ResponseFuture { state: State::Sent { future, receipt, classify } }
     }
 
-    pub(super) fn waiting(
-        service: D::Service,
+    /// A request for which `asked` is not ready yet, or which nobody has taken.
+    #[cold]
+    pub(super) fn unsent(
         request: Req,
-        permit: Permit<M>,
+        asked: Option<(D::Service, Permit<M>)>,
         balance: Balance<D, Req, M, C>,
     ) -> Self
     where
         D::Service: Clone,
     {
-        let receipt = Receipt { permit: Some(permit), clock: balance.finishing_clock() };
-        let request = Some(request);
-        ResponseFuture { state: State::Waiting { service, request, receipt, balance } }
-    }
-
-    pub(super) fn unplaced(request: Req, balance: Balance<D, Req, M, C>) -> Self {
-        ResponseFuture { state: State::Unplaced { request: Some(request), balance, tries: 0 } }
+        let clock = balance.finishing_clock();
+        let asked =
+            asked.map(|(service, permit)| (service, Receipt { permit: Some(permit), clock }));
+        let unsent = Unsent { request: Some(request), asked, balance, offers: 0, error: None };
+        ResponseFuture { state: State::Unsent { unsent: Box::new(unsent) } }
     }
 }
 
 impl<D, Req, M, C> Future for ResponseFuture<D, Req, M, C>
 where
-    D: Discover,
-    D::Key: RingKey,
-    D::Service: Service<Req> + Clone,
-    D::Error: Into<BoxError>,
-    <D::Service as Service<Req>>::Error: Into<BoxError>,
+    D: Discovery<Req>,
     M: LoadMetric,
     C: Classify<<D::Service as Service<Req>>::Response, <D::Service as Service<Req>>::Error>,
 {
@@ -147,26 +140,7 @@ where
                     receipt.finish(classify.classify(&result));
                     return Poll::Ready(result.map_err(Into::into));
                 }
-                StateProjection::Waiting { service, request, receipt, balance } => {
-                    match ready!(service.poll_ready(cx)) {
-                        Ok(()) => send(service, request, receipt, balance),
-                        Err(error) => {
-                            receipt.finish(Outcome::Failure);
-                            let _: BoxError = error.into();
-                            State::Unplaced {
-                                request: request.take(),
-                                balance: balance.clone(),
-                                tries: 0,
-                            }
-                        }
-                    }
-                }
-                StateProjection::Unplaced { request, balance, tries } => {
-                    match place(request, balance, tries, cx) {
-                        Ok(next) => next,
-                        Err(error) => return Poll::Ready(Err(error)),
-                    }
-                }
+                StateProjection::Unsent { unsent } => ready!(unsent.poll(cx))?,
             };
             state.set(next);
         }
@@ -177,59 +151,47 @@ where
 type StateOf<D, Req, M, C> =
     State<D, Req, M, C, <<D as Discover>::Service as Service<Req>>::Future>;
 
-fn send<D, Req, M, C>(
-    service: &mut D::Service,
-    request: &mut Option<Req>,
-    receipt: &mut Receipt<M>,
-    balance: &Balance<D, Req, M, C>,
-) -> StateOf<D, Req, M, C>
+impl<D, Req, M, C> Unsent<D, Req, M, C>
 where
-    D: Discover,
-    D::Service: Service<Req>,
+    D: Discovery<Req>,
     M: LoadMetric,
     C: Clone,
 {
-    let future = service.call(request.take().expect("sent once, by this"));
-    let receipt = Receipt { permit: receipt.permit.take(), clock: receipt.clock.take() };
-    State::Sent { future, receipt, classify: balance.classify.clone() }
-}
-
-/// Offers the request to another endpoint.
-fn place<D, Req, M, C>(
-    request: &mut Option<Req>,
-    balance: &mut Balance<D, Req, M, C>,
-    tries: &mut usize,
-    cx: &mut Context<'_>,
-) -> Result<StateOf<D, Req, M, C>, BoxError>
-where
-    D: Discover,
-    D::Key: RingKey,
-    D::Service: Service<Req> + Clone,
-    D::Error: Into<BoxError>,
-    <D::Service as Service<Req>>::Error: Into<BoxError>,
-    M: LoadMetric,
-    C: Clone,
-{
-    let mut last = None;
-    while *tries < OFFERS_MAX {
-        *tries += 1;
-        let now = balance.now();
-        let Some((mut service, permit)) = balance.pick(now) else { break };
-        let mut receipt = Receipt { permit: Some(permit), clock: balance.finishing_clock() };
-        match service.poll_ready(cx) {
-            Poll::Ready(Ok(())) => return Ok(send(&mut service, request, &mut receipt, balance)),
-            Poll::Ready(Err(error)) => {
-                receipt.finish(Outcome::Failure);
-                last = Some(error.into());
+    /// Waits for the endpoint that was asked, and asks others if it fails.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<StateOf<D, Req, M, C>, BoxError>> {
+        loop {
+            if let Some((service, receipt)) = &mut self.asked {
+                match ready!(service.poll_ready(cx)) {
+                    Ok(()) => {
+                        let future = service.call(self.request.take().expect("sent once, here"));
+                        let receipt =
+                            Receipt { permit: receipt.permit.take(), clock: receipt.clock.take() };
+                        let classify = self.balance.classify.clone();
+                        return Poll::Ready(Ok(State::Sent { future, receipt, classify }));
+                    }
+                    Err(error) => {
+                        receipt.finish(Outcome::Failure);
+                        (self.asked, self.error) = (None, Some(error.into()));
+                    }
+                }
             }
-            Poll::Pending => {
-                let request = request.take();
-                let balance = balance.clone();
-                return Ok(State::Waiting { service, request, receipt, balance });
+            if let Err(error) = self.ask_another() {
+                return Poll::Ready(Err(error));
             }
         }
     }
-    Err(last.unwrap_or_else(|| NoEndpoints.into()))
+
+    fn ask_another(&mut self) -> Result<(), BoxError> {
+        let now = self.balance.now();
+        let picked = if self.offers < OFFERS_MAX { self.balance.pick(now) } else { None };
+        let Some((service, permit)) = picked else {
+            return Err(self.error.take().unwrap_or_else(|| NoEndpoints.into()));
+        };
+        self.offers += 1;
+        let clock = self.balance.finishing_clock();
+        self.asked = Some((service, Receipt { permit: Some(permit), clock }));
+        Ok(())
+    }
 }
 
 /// There was no endpoint to send the request to. It was not sent.

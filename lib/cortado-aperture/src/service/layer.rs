@@ -1,10 +1,8 @@
 //! The balancer as a layer over a stream of discovered services.
 
-use super::Balance;
-use crate::order::RingKey;
+use super::{Balance, Discovery};
 use std::marker::PhantomData;
-use tower::discover::Discover;
-use tower::{BoxError, Layer, Service};
+use tower::Layer;
 
 /// Turns a stream of discovered services into one balanced service.
 ///
@@ -23,10 +21,7 @@ impl<D, Req> BalanceLayer<D, Req> {
 
 impl<D, Req> Layer<D> for BalanceLayer<D, Req>
 where
-    D: Discover,
-    D::Key: RingKey,
-    D::Service: Service<Req> + Clone,
-    D::Error: Into<BoxError>,
+    D: Discovery<Req>,
 {
     type Service = Balance<D, Req>;
 
