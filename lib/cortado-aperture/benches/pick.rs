@@ -16,9 +16,11 @@ use std::future::{Ready, ready};
 use std::hint::black_box;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
-use tower::Service;
+use tower::balance::p2c::Balance as TowerBalance;
+use tower::buffer::Buffer;
 use tower::discover::ServiceList;
 use tower::load::{CompleteOnResponse, PeakEwma as TowerPeakEwma, PendingRequests};
+use tower::{Service, ServiceExt};
 
 const ENDPOINTS: [usize; 3] = [12, 100, 1_000];
 
@@ -129,10 +131,52 @@ fn end_to_end<S: Service<u32, Response = u32>>(
     }
 }
 
-fn tower_least_loaded(endpoints: usize) -> impl Service<u32, Response = u32> {
+type Pending = PendingRequests<Idle>;
+
+fn tower_least_loaded(endpoints: usize) -> TowerBalance<ServiceList<Vec<Pending>>, u32> {
     let pending = |_| PendingRequests::new(Idle, CompleteOnResponse::default());
     let services: Vec<_> = (0..endpoints).map(pending).collect();
-    tower::balance::p2c::Balance::new(ServiceList::new::<u32>(services))
+    TowerBalance::new(ServiceList::new::<u32>(services))
+}
+
+/// As tasks share a balancer: tower's has one owner, so they reach it through a buffer; ours is
+/// cloned for each.
+fn shared(group: &mut BenchmarkGroup<'_, WallTime>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    for endpoints in ENDPOINTS {
+        let buffer = runtime.block_on(async { Buffer::new(tower_least_loaded(endpoints), 1_024) });
+        shared_by_tasks(group, "tower p2c, buffered", endpoints, &runtime, buffer);
+        let own = own(LeastLoaded, By::Task)(endpoints);
+        shared_by_tasks(group, "least-loaded, cloned", endpoints, &runtime, own.balance.clone());
+    }
+}
+
+/// A request after the other by one task; each round on the runtime.
+fn shared_by_tasks<S: Service<u32, Response = u32>>(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    name: &str,
+    endpoints: usize,
+    runtime: &tokio::runtime::Runtime,
+    mut service: S,
+) {
+    const ROUND: u64 = 500;
+    group.bench_function(BenchmarkId::new(name, endpoints), |b| {
+        b.iter_custom(|iterations| {
+            let rounds = (0..iterations.div_ceil(ROUND)).map(|_| {
+                let start = Instant::now();
+                runtime.block_on(async {
+                    for _ in 0..ROUND {
+                        let Ok(ready) = service.ready().await else { panic!("not ready") };
+                        let Ok(answer) = ready.call(black_box(7)).await else { panic!("no") };
+                        black_box(answer);
+                    }
+                });
+                start.elapsed()
+            });
+            let least = rounds.min().unwrap_or_default();
+            least.mul_f64(iterations as f64 / ROUND as f64)
+        });
+    });
 }
 
 fn tower_peak_ewma(endpoints: usize) -> impl Service<u32, Response = u32> {
@@ -141,7 +185,7 @@ fn tower_peak_ewma(endpoints: usize) -> impl Service<u32, Response = u32> {
         TowerPeakEwma::new(Idle, rtt, decay.as_nanos() as f64, CompleteOnResponse::default())
     };
     let services: Vec<_> = (0..endpoints).map(measured).collect();
-    tower::balance::p2c::Balance::new(ServiceList::new::<u32>(services))
+    TowerBalance::new(ServiceList::new::<u32>(services))
 }
 
 /// Driven by its callers, or, as with a task of its own, by nobody while it is measured.
@@ -263,6 +307,7 @@ fn main() {
     end_to_end(&mut group, "tower p2c, peak-ewma", tower_peak_ewma);
     end_to_end(&mut group, "peak-ewma, driven", own(PeakEwma::default(), By::Task));
     end_to_end(&mut group, "peak-ewma, at hand", own(PeakEwma::default(), By::TaskAtHand));
+    shared(&mut group);
     group.finish();
     rebuild(c);
     c.final_summary();
