@@ -55,8 +55,8 @@ pub(crate) const BARS: &[Bars] = &[
     },
     Bars {
         file: "slow",
-        title: "99th percentile of latency, one endpoint ten times slower",
-        ..bars(Scenario::Slow, "", "p99", 0.0, 2_000.0)
+        title: "What an endpoint still gets, five seconds after it became ten times slower",
+        ..bars(Scenario::Slow, "", "odd_share", 0.0, 1.2)
     },
     Bars {
         file: "fast-failing",
@@ -65,8 +65,8 @@ pub(crate) const BARS: &[Bars] = &[
     },
     Bars {
         file: "outage",
-        title: "Requests that fail ten seconds after 40 % of the endpoints, side by side",
-        ..bars(Scenario::Outage, "40 % side by side", "errors_late", 0.0, 0.15)
+        title: "Requests that fail, ten seconds after 40 % went down side by side",
+        ..bars(Scenario::Outage, "40 % side by side", "errors_late", 0.0, 0.5)
     },
 ];
 
@@ -83,7 +83,7 @@ const fn bars(
 const WIDTH: f64 = 860.0;
 const HEIGHT: f64 = 300.0;
 const LEFT: f64 = 56.0;
-const TOP: f64 = 56.0;
+const TOP: f64 = 66.0;
 const BOTTOM: f64 = 268.0;
 const RIGHT: f64 = 850.0;
 
@@ -208,12 +208,17 @@ fn draw_tick(svg: &mut String, y: f64, text: &str) {
 }
 
 fn draw_legend<'a>(svg: &mut String, entries: impl Iterator<Item = (&'a str, &'static str)>) {
-    let mut x = LEFT;
+    let (mut x, mut y) = (LEFT, 30.0);
     for (name, class) in entries {
-        writeln!(svg, r#"<rect class="{class}" x="{x:.0}" y="30" width="9" height="9"/>"#)
+        let width = 24.0 + name.len() as f64 * 6.3;
+        if x + width > RIGHT {
+            (x, y) = (LEFT, y + 15.0);
+        }
+        writeln!(svg, r#"<rect class="{class}" x="{x:.0}" y="{y:.0}" width="9" height="9"/>"#)
             .expect("ok");
-        writeln!(svg, r#"<text x="{:.0}" y="39">{name}</text>"#, x + 13.0).expect("ok");
-        x += 26.0 + name.len() as f64 * 5.6;
+        let (x_text, y_text) = (x + 13.0, y + 9.0);
+        writeln!(svg, r#"<text x="{x_text:.0}" y="{y_text:.0}">{name}</text>"#).expect("ok");
+        x += width;
     }
 }
 
@@ -225,12 +230,13 @@ fn frame(title: &str) -> String {
 text{{font:11px sans-serif;fill:#24292f}}.h{{font-size:14px;font-weight:600}}
 .m{{text-anchor:middle}}.e{{text-anchor:end}}.cut{{font-size:9px;text-anchor:end}}
 .grid{{stroke:#8c959f;stroke-opacity:.35}}.line{{fill:none;stroke-width:2}}
-.c0{{fill:#8c8c8c}}.c1{{fill:#0969da;stroke:#0969da}}.c2{{fill:#e0a100}}.c3{{fill:#1a9e5c}}
-.c4{{fill:#c264a8}}.c5{{fill:#d1490e;stroke:#d1490e}}.c6{{fill:#6cb6ff}}.c7{{fill:#7a5af8}}
-.c8{{fill:#f2a07b}}.c9{{fill:#a0522d}}.c10{{fill:#b8b8b8}}.c11{{fill:#6cb6ff}}rect{{stroke:none}}
+.c0{{fill:#8c8c8c}}.c1{{fill:#0969da}}.c2{{fill:#e0a100}}.c3{{fill:#1a9e5c}}
+.c4{{fill:#c264a8}}.c5{{fill:#d1490e}}.c6{{fill:#6cb6ff}}.c7{{fill:#7a5af8}}
+.c8{{fill:#f2a07b}}.c9{{fill:#a0522d}}.c10{{fill:#b8b8b8}}.c11{{fill:#6cb6ff}}
+.line.c1{{stroke:#0969da}}.line.c5{{stroke:#d1490e}}
 @media (prefers-color-scheme:dark){{text{{fill:#e6edf3}}
-.c1{{fill:#3b8eea;stroke:#3b8eea}}.c5{{fill:#ea6a2c;stroke:#ea6a2c}}}}
-.line{{fill:none}}
+.c1{{fill:#3b8eea}}.c5{{fill:#ea6a2c}}.line.c1{{stroke:#3b8eea}}.line.c5{{stroke:#ea6a2c}}}}
+.line.line{{fill:none}}
 </style>
 <text x="{LEFT}" y="18" class="h">{title}</text>
 "#

@@ -148,6 +148,7 @@ impl Scenario {
             ]),
             Scenario::Outage | Scenario::RestartEndpoints => {
                 contenders.extend([
+                    Contender::DeterministicAware,
                     Contender::FullReporting,
                     Contender::DeterministicReporting,
                     Contender::TowerReporting,

@@ -17,7 +17,8 @@ pub(super) struct Client<B> {
     connected: Vec<u32>,
     /// Whether it has run from the beginning.
     pub(super) is_survivor: bool,
-    /// Requests of the last ten seconds that have ended, and those of them that succeeded.
+    /// Requests sent ten seconds after things began to happen, or later, that have ended; and those
+    /// of them that succeeded.
     pub(super) tries: u32,
     pub(super) successes: u32,
 }

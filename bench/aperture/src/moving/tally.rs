@@ -23,7 +23,8 @@ pub struct Tally {
     /// they had before.
     pub(super) opened: u64,
     pub(super) had: u64,
-    /// Clients without a single success in the last ten seconds, though they tried.
+    /// Clients without a single success from ten seconds after the first thing happened, though
+    /// they tried.
     pub(super) stranded: u64,
     /// Requests that the odd endpoints got, from five seconds after they became so, against what
     /// they would get if they were like the others.
@@ -38,7 +39,7 @@ impl Tally {
         self.latencies.len() + (self.failed + self.refused) as usize
     }
 
-    /// Clients without a single success in the last ten seconds of any round.
+    /// Clients without a single success from ten seconds after things began to happen.
     pub fn stranded(&self) -> u64 {
         self.stranded
     }

@@ -100,7 +100,7 @@ impl<B: Balancing> World<B> {
         if let Some(balancer) = &mut client.balancer {
             balancer.finish(request.permit, Nanos(self.now), outcome);
         }
-        if request.sent + 10 * SECOND >= self.script.end {
+        if request.sent >= self.script.begin + 10 * SECOND {
             client.tries += 1;
             client.successes += u32::from(is_success);
         }
