@@ -29,11 +29,28 @@ pub(crate) struct Context {
     accrual: Option<Accrual>,
     pub(crate) signal: Signal,
     panics: AtomicU64,
+    latest: AtomicU64,
 }
 
 impl Context {
     pub(crate) fn new(accrual: Option<Accrual>) -> Context {
-        Context { accrual, signal: Signal::default(), panics: AtomicU64::new(0) }
+        Context {
+            accrual,
+            signal: Signal::default(),
+            panics: AtomicU64::new(0),
+            latest: AtomicU64::new(0),
+        }
+    }
+
+    /// Notes that it is `now`, for those who do without a clock.
+    pub(crate) fn set_latest(&self, now: Nanos) {
+        self.latest.fetch_max(now.0, Ordering::Relaxed);
+    }
+
+    /// The latest time that anybody has told.
+    #[inline]
+    pub(crate) fn latest(&self) -> Nanos {
+        Nanos(self.latest.load(Ordering::Relaxed))
     }
 
     /// A pick has found nothing that may be used.
@@ -184,6 +201,13 @@ impl<M: LoadMetric> Permit<M> {
             Verdict::Unchanged => {}
             Verdict::Paused | Verdict::Revived => active.context.signal.raise(),
         }
+    }
+
+    /// The latest time that the balancer was told when anything changed or ticked: late by no more
+    /// than a tick, and without a look at the clock.
+    #[inline]
+    pub fn latest(&self) -> Nanos {
+        self.active.context.latest()
     }
 
     /// When it was given.

@@ -240,6 +240,3 @@ impl Health {
         now.after(pause - taken_off).0.clamp(ALIVE + 1, CLOSED - 1)
     }
 }
-
-#[cfg(test)]
-mod tests;

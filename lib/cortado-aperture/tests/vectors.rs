@@ -5,6 +5,7 @@
 //! testdata/aperture-vectors.tsv explains every column. Start reading at [`every_line_is_read`].
 
 mod vectors {
+    mod order;
     pub(crate) mod parse;
     mod ring;
     mod subset;

@@ -383,3 +383,36 @@ fn settings_are_checked() {
     let many = Settings { openings_max: NonZeroUsize::new(100), ..Settings::default() };
     assert_eq!(many.check(), Ok(()));
 }
+
+/// A subsetter that is at it until it is told to go on.
+struct Slow {
+    begun: std::sync::mpsc::Sender<()>,
+    go_on: std::sync::mpsc::Receiver<()>,
+}
+
+impl Subsetter for Slow {
+    fn subset(&self, candidates: &[crate::Candidate], widening: crate::Widening) -> crate::Subset {
+        self.begun.send(()).expect("the test waits for it");
+        self.go_on.recv().expect("the test sends it");
+        Full.subset(candidates, widening)
+    }
+}
+
+#[test]
+fn picks_go_on_while_a_subset_is_chosen() {
+    let (begun, has_begun) = std::sync::mpsc::channel();
+    let (may_go_on, go_on) = std::sync::mpsc::channel();
+    may_go_on.send(()).expect("received below");
+    let balancer = balancer(Slow { begun, go_on }, lazy());
+    balancer.update(at_ms(0), inserts(0..3));
+    has_begun.recv().expect("the first subset");
+    let other = balancer.clone();
+    std::thread::scope(|scope| {
+        scope.spawn(move || other.update(at_ms(1), inserts(3..6)));
+        has_begun.recv().expect("the second subset");
+        assert_eq!(send(&balancer, at_ms(1), 1_000, |_| false), 0);
+        assert_eq!(aperture(&balancer).len(), 3, "it is still being chosen");
+        may_go_on.send(()).expect("received by the subsetter");
+    });
+    assert_eq!(aperture(&balancer).len(), 6);
+}

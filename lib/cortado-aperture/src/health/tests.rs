@@ -1,6 +1,8 @@
 //! The life of an endpoint: alive, left alone, tried, alive.
 
-use super::*;
+use crate::health::{Accrual, Admission, Health, Status, Verdict};
+use crate::outcome::Outcome;
+use crate::time::Nanos;
 
 const SECOND: u64 = 1_000_000_000;
 

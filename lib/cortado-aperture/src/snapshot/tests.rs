@@ -5,6 +5,7 @@ use crate::endpoint::{Context, Endpoint};
 use crate::health::Accrual;
 use crate::load::LeastLoaded;
 use crate::outcome::Outcome;
+use std::sync::Arc;
 
 fn status(text: &str) -> Status {
     match text {
