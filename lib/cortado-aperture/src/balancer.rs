@@ -237,7 +237,7 @@ impl<K, T, M: LoadMetric> Balancer<K, T, M> {
 
 /// Picks for one thread that is never idle, with the aperture kept at hand.
 ///
-/// It need not announce to anyone that it looks at the aperture, which is a third of what a pick
+/// It need not announce to anyone that it looks at the aperture, which is a quarter of what a pick
 /// costs. In return, endpoints that have gone live on, with their targets, until the next pick or
 /// until the reader is dropped.
 pub struct Reader<K, T, M: LoadMetric = LeastLoaded> {

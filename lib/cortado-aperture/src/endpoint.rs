@@ -121,7 +121,9 @@ impl<K, T, M: LoadMetric> Endpoint<K, T, M> {
     /// Its load as the balancer's metric measures it.
     #[inline]
     pub fn load(&self, now: Nanos) -> f64 {
-        self.active.metric.load(&self.active.load, now, self.outstanding() as f64)
+        // More than 2³² requests fit into no memory, and 32 bits become a float at once.
+        let outstanding = f64::from(self.outstanding() as u32);
+        self.active.metric.load(&self.active.load, now, outstanding)
     }
 
     /// Whether it can be used.

@@ -142,8 +142,8 @@ where
 
     /// Keeps the aperture at hand between requests: for a loop that is never idle.
     ///
-    /// Picks cost a third less. In return, services that have gone live on until this handle sends
-    /// its next request or is dropped. Clones of it start without.
+    /// Picks cost a quarter less. In return, services that have gone live on until this handle
+    /// sends its next request or is dropped. Clones of it start without.
     pub fn at_hand(mut self) -> Self {
         self.reader = Some(self.balancer.reader());
         self

@@ -132,8 +132,8 @@ fn is_better(second: &Contender, first: &Contender) -> bool {
     if second.status != first.status {
         return second.status > first.status;
     }
-    let difference = (second.weight - first.weight).abs();
-    if difference <= ALIKE * second.weight.max(first.weight) {
+    let is_alike = |a: f64, b: f64| a == b || (a - b).abs() <= ALIKE * a.max(b);
+    if is_alike(second.weight, first.weight) {
         return second.load < first.load;
     }
     // A weight of 0 stands for 1, as where all weights are 0.
