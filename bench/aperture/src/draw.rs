@@ -1,29 +1,40 @@
 //! Random numbers of many shapes, by comparing and adding only.
 //!
 //! No logarithm is taken: its last bit differs between platforms, and one bit would change the
-//! whole history.
+//! whole history. And the stream is this program's own: if that of the crate becomes another one,
+//! what happens to clients stays the same.
+//!
+//! Source: SplitMix64, of Steele, Lea and Flood, "Fast splittable pseudorandom number generators".
 
-use cortado_aperture::Random;
+use std::cell::Cell;
 
 /// A stream of draws.
 #[derive(Debug)]
-pub(crate) struct Draw(Random);
+pub(crate) struct Draw(Cell<u64>);
 
 impl Draw {
     /// The stream of this seed and this purpose; two purposes have nothing in common.
     pub(crate) fn new(seed: u64, purpose: &str) -> Draw {
-        Draw(Random::new(seed_of(seed, purpose)))
+        Draw(Cell::new(seed_of(seed, purpose)))
+    }
+
+    /// A number of 64 bits.
+    fn draw(&self) -> u64 {
+        let mut state = self.0.get();
+        let number = next(&mut state);
+        self.0.set(state);
+        number
     }
 
     /// A number below `limit`, which is not 0.
     pub(crate) fn below(&self, limit: u64) -> u64 {
-        let product = u128::from(self.0.draw()) * u128::from(limit);
+        let product = u128::from(self.draw()) * u128::from(limit);
         (product >> 64) as u64
     }
 
     /// From 0 to below 1.
     pub(crate) fn unit(&self) -> f64 {
-        (self.0.draw() >> 11) as f64 / (1_u64 << 53) as f64
+        (self.draw() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
     /// A time between two arrivals that know nothing of each other, in units of their mean.
@@ -64,7 +75,15 @@ impl Draw {
 
 /// A seed for one purpose out of the seed of the whole.
 pub(crate) fn seed_of(seed: u64, purpose: &str) -> u64 {
-    purpose.bytes().fold(seed, |seed, byte| Random::new(seed ^ u64::from(byte)).draw())
+    purpose.bytes().fold(seed, |seed, byte| next(&mut (seed ^ u64::from(byte))))
+}
+
+/// The number that follows on `state`.
+pub(crate) fn next(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let number = (*state ^ (*state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let number = (number ^ (number >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    number ^ (number >> 31)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! tokio's clock, which stands still until the world moves it.
 
 use super::balancing::{Balancing, Lives, is_up};
+use crate::draw;
 use crate::key::Key;
 use cortado_aperture::{Change, Effect, Nanos, Outcome, Position, Random, Weight};
 use std::cell::{Cell, RefCell};
@@ -62,7 +63,7 @@ impl Tower<PeakEwma<Connection>> {
 impl<S: Endpoint> Tower<S> {
     fn new(seed: u64, make: impl Fn(Connection) -> S + 'static) -> Self {
         let feed = Feed(Rc::default());
-        let balance = Balance::from_rng(feed.clone(), Dice(Random::new(seed)));
+        let balance = Balance::from_rng(feed.clone(), Dice(seed));
         Tower { balance, feed, make: Box::new(make), picked: Rc::default(), lives: None }
     }
 
@@ -180,11 +181,11 @@ impl<S> futures_core::Stream for Feed<S> {
 }
 
 /// Random numbers as tower draws them.
-struct Dice(Random);
+struct Dice(u64);
 
 impl tower::util::rng::Rng for Dice {
     fn next_u64(&mut self) -> u64 {
-        self.0.draw()
+        draw::next(&mut self.0)
     }
 }
 
