@@ -12,6 +12,7 @@ mod process;
 mod project;
 mod report;
 mod sim;
+mod sim_aperture;
 mod tally;
 mod tidy;
 
@@ -46,6 +47,8 @@ enum Command {
     Tidy(TidyArgs),
     /// Run the simulator: many seeds, or one seed again
     Sim(sim::SimArgs),
+    /// Simulate load balancing: write docs/aperture, check it, or ask one question of it
+    SimAperture(sim_aperture::SimApertureArgs),
     /// Build and run the benchmarks in release mode: `cargo xtask bench write`, `… bench read`
     Bench(bench::BenchArgs),
     /// Fetch the sample data of the end-to-end tests and print where it lies
@@ -115,6 +118,7 @@ fn main() -> ExitCode {
         Command::Ci(extent) => Ok(ci::run(&project, &extent)),
         Command::Tidy(args) => tidy::run(&project, args.bless),
         Command::Sim(args) => sim::run(&project, &args),
+        Command::SimAperture(args) => sim_aperture::run(&project, &args),
         Command::Bench(args) => bench::run(&project, &args),
         Command::Data => cities::print_path(&project),
     });
@@ -160,6 +164,8 @@ mod tests {
         check(&["sim", "--seeds", "500"], true);
         check(&["sim", "--seed", "7", "--scenario", "handoff", "--trace"], true);
         check(&["sim", "--seed", "7", "--seeds", "9"], false);
+        check(&["sim-aperture", "--scenario", "outage", "--size", "100x100", "--seed", "7"], true);
+        check(&["sim-aperture", "--check", "--seed", "7"], false);
         check(&["bench", "write", "--clients", "64"], true);
         check(&["data", "elsewhere"], false);
     }

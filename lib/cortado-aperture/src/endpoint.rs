@@ -137,6 +137,11 @@ impl<K, T, M: LoadMetric> Endpoint<K, T, M> {
         self.active.health.is_alive()
     }
 
+    /// Whether it is alive and its latest request did not fail.
+    pub(crate) fn is_trusted(&self) -> bool {
+        self.active.health.is_trusted()
+    }
+
     /// A permit, if a request may be sent now.
     #[inline]
     pub(crate) fn admit(&self, now: Nanos) -> Option<Permit<M>> {

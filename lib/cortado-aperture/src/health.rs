@@ -121,6 +121,11 @@ impl Health {
         self.state.load(Ordering::Relaxed) == ALIVE
     }
 
+    /// Whether it is alive and the latest request that has ended did not fail.
+    pub(crate) fn is_trusted(&self) -> bool {
+        self.is_alive() && self.failure_streak.load(Ordering::Relaxed) == 0
+    }
+
     /// Asks for the right to send a request. Of all that ask when a try is due, one gets it.
     #[inline]
     pub(crate) fn admit(&self, now: Nanos) -> Admission {

@@ -74,6 +74,7 @@ pub(super) const CRATES: &[Place] = &[
     only("cortado-aperture", Kind::Apart, &[]),
     only("xtask", Kind::Apart, &[]),
     Place { name: "cortado-sim", kind: Kind::Test, may: May::AllButAdapters },
+    only("cortado-aperture-sim", Kind::Test, &["cortado-aperture"]),
     Place { name: "cortado-bench", kind: Kind::Test, may: May::All },
     Place { name: "cortado", kind: Kind::Binary, may: May::All },
 ];

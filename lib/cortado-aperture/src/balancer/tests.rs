@@ -279,6 +279,29 @@ fn an_aperture_that_is_down_widens_and_comes_back() {
     assert_eq!((balancer.report().widening, balancer.report().widenings), (0, 1));
 }
 
+/// Long before any endpoint has failed often enough to be left alone.
+#[test]
+fn a_client_with_few_requests_escapes_too() {
+    let coordinate = Coordinate::new(7, 50).expect("below the count");
+    let balancer = balancer(DeterministicAperture::at(APERTURE_DEFAULT, coordinate), lazy());
+    balancer.update(at_ms(0), inserts(0..200));
+    let usual = aperture(&balancer);
+    for ms in (0..15_000).step_by(1_000) {
+        send(&balancer, at_ms(ms), 1, |key| usual.contains(&key));
+        balancer.tick(at_ms(ms));
+    }
+    let report = balancer.report();
+    assert_eq!((report.widening, report.aperture, report.alive), (1, 24, 24));
+    // One endpoint that fails now and then is no reason.
+    let calm = self::balancer(DeterministicAperture::at(APERTURE_DEFAULT, coordinate), lazy());
+    calm.update(at_ms(0), inserts(0..200));
+    for ms in (0..15_000).step_by(1_000) {
+        send(&calm, at_ms(ms), 4, |key| usual.first() == Some(&key));
+        calm.tick(at_ms(ms));
+    }
+    assert_eq!(calm.report().widenings, 0);
+}
+
 #[test]
 fn a_widening_is_bounded() {
     let coordinate = Coordinate::new(7, 50).expect("below the count");

@@ -29,10 +29,14 @@ impl Escape {
 impl<K: RingKey, T, M: LoadMetric> Roster<K, T, M> {
     /// Widens the aperture if fewer than half as many as usual work, and narrows it if three
     /// quarters of the usual ones have worked for a while. Answers whether it did either.
+    ///
+    /// One that failed its latest request does not count as working, though it may be too early to
+    /// leave it alone: a client with few requests would need minutes to condemn each endpoint of an
+    /// aperture that is down as a whole, and get no answer until then.
     pub(super) fn check_escape(&mut self, now: Nanos) -> bool {
         let (mut usual, mut usual_alive, mut alive, mut others) = (0, 0, 0, 0);
         for entry in self.entries.values() {
-            let is_alive = usize::from(entry.endpoint.is_alive());
+            let is_alive = usize::from(entry.endpoint.is_trusted());
             alive += is_alive * usize::from(entry.wanted > 0);
             others += usize::from(entry.wanted == 0);
             usual += usize::from(entry.is_usual);
