@@ -6,6 +6,7 @@
 //! workers, one spins while the other compacts.) So the engine is given no size, and a thread of
 //! ours does it, beside the compactions. Start reading at [`Flusher`].
 
+use crate::priority::give_way;
 use fjall::{AbstractTree, Database, Keyspace, PersistMode};
 use std::fs::{self, File};
 use std::io;
@@ -74,6 +75,7 @@ impl Drop for Flusher {
 }
 
 fn run(directory: &Path, database: &Database, entries: &Keyspace, woken: &Receiver<()>) {
+    give_way();
     while woken.recv().is_ok() {
         if let Ok(Some((_, path))) = newest_log(directory) {
             let _ = File::open(path).and_then(|log| log.sync_data());

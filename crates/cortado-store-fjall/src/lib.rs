@@ -8,6 +8,7 @@ mod flusher;
 mod layout;
 mod open;
 mod portions;
+mod priority;
 mod space;
 mod starts;
 mod view;

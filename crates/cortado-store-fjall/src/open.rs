@@ -3,14 +3,15 @@
 //! Start reading at [`open`].
 
 use crate::errors::{io_error, store_error};
+use crate::priority::give_way;
 use cortado_store::StoreError;
 use fjall::compaction::Leveled;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread::ScopedJoinHandle;
 
 /// Where a store is and what it may use.
 #[derive(Clone, Debug)]
@@ -86,8 +87,17 @@ pub(crate) fn open(settings: &Settings) -> Result<(Database, Keyspace), OpenErro
         let entries = database.keyspace(KEYSPACE, keyspace_options)?;
         Ok((database, entries))
     };
+    // On a thread of its own: the engine's threads inherit that it gives way.
+    let opened = std::thread::scope(|scope| {
+        let opening = std::thread::Builder::new().name(String::from("store-opening"));
+        let opening = opening.spawn_scoped(scope, || {
+            give_way();
+            open()
+        });
+        opening.map(ScopedJoinHandle::join)
+    });
     // The engine answers some kinds of damage with a panic.
-    match catch_unwind(AssertUnwindSafe(open)) {
+    match opened.map_err(|error| OpenError::of_system(directory, error))? {
         Ok(result) => result.map_err(|error| OpenError::of_engine(directory, error)),
         Err(_) => Err(OpenError::damaged(directory, "the engine panicked")),
     }
