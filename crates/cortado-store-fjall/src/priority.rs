@@ -4,9 +4,9 @@
 
 /// Lets the calling thread, and the threads that it starts, give way to others.
 ///
-/// A flush or a compaction is a long piece of work that nobody waits for. With the priority of
-/// those who answer requests, three stores that flush at once, as replicas of the same partitions
-/// do, made every request wait: on two cores, hundreds of milliseconds.
+/// A flush or a compaction is a long piece of work that nobody waits for. Three stores, replicas of
+/// the same partitions, do it at the same time, and on two cores those who answer would wait for
+/// their turns.
 pub(crate) fn give_way() {
     // Elsewhere, it would be the whole process.
     #[cfg(target_os = "linux")]
