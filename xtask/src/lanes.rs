@@ -6,7 +6,7 @@
 use crate::Extent;
 use crate::cities;
 use crate::process::{Ended, Invocation};
-use crate::project::Project;
+use crate::project::{Crate, Project};
 use crate::report::{Ran, Report, Verdict};
 use crate::sim;
 use crate::tally::Tally;
@@ -126,10 +126,10 @@ fn run_torture(project: &Project, cycles: u32) -> Ran {
 /// # Errors
 /// One that must be there is not.
 fn binary_tests(project: &Project) -> Result<&[String], String> {
-    let tests = &project.require(BINARY_CRATE, "this lane")?.tests;
+    let Crate { folder, tests, .. } = project.require(BINARY_CRATE, "this lane")?;
     for required in REQUIRED_TESTS {
         if !tests.iter().any(|test| test == required) {
-            return Err(format!("crates/{BINARY_CRATE}/tests/{required}.rs is missing"));
+            return Err(format!("{folder}/tests/{required}.rs is missing"));
         }
     }
     Ok(tests)
@@ -163,11 +163,11 @@ fn run_cargo_tests(project: &Project, targets: &[String], env: &[(&str, String)]
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::project::Crate;
 
     fn project_with_tests(tests: &[&str]) -> Project {
         let tests = tests.iter().map(|test| (*test).to_owned()).collect();
-        let binary = Crate { tests, ..Crate::default() };
+        let folder = "crates/app/cortado".to_owned();
+        let binary = Crate { folder, tests, ..Crate::default() };
         Project { root: ".".into(), crates: [(BINARY_CRATE.to_owned(), binary)].into() }
     }
 
@@ -176,7 +176,7 @@ mod tests {
         assert!(binary_tests(&project_with_tests(&REQUIRED_TESTS)).is_ok());
         let without_faults = project_with_tests(&["bad_input", "cities", "torture"]);
         let error = binary_tests(&without_faults).expect_err("faults is not listed");
-        assert_eq!(error, "crates/cortado/tests/faults.rs is missing");
+        assert_eq!(error, "crates/app/cortado/tests/faults.rs is missing");
     }
 
     #[test]

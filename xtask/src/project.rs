@@ -147,7 +147,7 @@ mod tests {
         let text = r#"{
             "workspace_root": "/repo",
             "packages": [{
-                "name": "cortado-log", "manifest_path": "/repo/crates/cortado-log/Cargo.toml",
+                "name": "cortado-log", "manifest_path": "/repo/crates/port/cortado-log/Cargo.toml",
                 "dependencies": [
                     {"name": "bytes", "kind": null}, {"name": "proptest", "kind": "dev"}],
                 "targets": [
@@ -157,7 +157,7 @@ mod tests {
         let value = serde_json::from_str(text).expect("JSON");
         let project = Project::from_metadata(&value).expect("the shape cargo documents");
         let log = project.require("cortado-log", "this test").expect("listed above");
-        assert_eq!(log.folder, "crates/cortado-log");
+        assert_eq!(log.folder, "crates/port/cortado-log");
         assert_eq!(log.tests, ["memory"]);
         assert!(log.binaries.is_empty());
         let tables: Vec<_> = log.dependencies.iter().map(|d| (d.name.as_str(), d.table)).collect();

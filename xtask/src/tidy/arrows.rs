@@ -1,86 +1,102 @@
-//! Which crate may depend on which.
+//! Which crate may depend on which, derived from the folders they stand in.
 //!
-//! Source: ARCHITECTURE.md, "Code map". A crate that is not in the table here is a finding: where
-//! it stands must be decided before it is used. Start reading at [`CRATES`].
+//! Source: ARCHITECTURE.md, "Code map". A crate's folder is its floor, and the floor says what its
+//! manifest may name; between two crates of one floor an arrow is a line with a reason.
+//! Start reading at [`Floor`].
 
 use super::finding::{Findings, Rule};
 use crate::project::{Crate, Dependency, Table};
 use std::collections::BTreeMap;
 
-/// What a crate is.
+/// What a crate is, told by its folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// Decides; no clock, I/O, randomness or unstable order.
+pub(super) enum Floor {
+    /// `crates/pure/`: decides; no clock, I/O, randomness or unstable order.
     Pure,
-    /// A trait, an in-memory implementation and a conformance suite.
+    /// `crates/port/`: a trait, an in-memory implementation and a conformance suite.
     Port,
-    /// One implementation of a port.
+    /// `crates/adapter/`: one implementation of a port.
     Adapter,
-    /// What crosses the network, and its compatibility.
+    /// `crates/boundary/`: what crosses the network, and its compatibility.
     Boundary,
-    /// Drives the pure crates.
+    /// `crates/shell/`: drives the pure crates.
     Shell,
-    /// Built to test the others.
+    /// `crates/app/`: the binary, the only product crate that names adapters.
+    App,
+    /// `crates/test/`: built to test the others.
     Test,
-    /// The only place that names adapters.
-    Binary,
-    /// A library of its own, or the project's own commands; knows nothing of the rest.
-    Apart,
+    /// `lib/`: of use without the rest, and knows nothing of it.
+    Library,
+    /// `bench/`: measures the others.
+    Bench,
+    /// `xtask/`: the project's own commands; knows nothing of the rest.
+    Tool,
 }
 
-/// A crate of the workspace and the other members it may depend on.
-pub(super) struct Place {
-    /// The crate.
-    pub(super) name: &'static str,
-    /// What it is.
-    pub(super) kind: Kind,
-    /// Where its arrows may point.
-    may: May,
-}
-
-/// Members of the workspace.
-enum May {
-    /// These.
-    Only(&'static [&'static str]),
-    /// All but adapters and binaries.
-    AllButAdapters,
-    /// All but binaries.
-    All,
-}
-
-const MODEL: &str = "cortado-model";
-const DOCUMENT: &str = "cortado-document";
-const LOG: &str = "cortado-log";
-const STORE: &str = "cortado-store";
-const WIRE: &str = "cortado-wire";
-const NODE_REACHES: &[&str] = &[MODEL, DOCUMENT, "cortado-replica", "cortado-cluster", LOG, STORE];
-
-/// The workspace, from the bottom up: binary → shell → port → pure.
-pub(super) const CRATES: &[Place] = &[
-    only(MODEL, Kind::Pure, &[]),
-    only(DOCUMENT, Kind::Pure, &[MODEL]),
-    only("cortado-replica", Kind::Pure, &[MODEL]),
-    only("cortado-cluster", Kind::Pure, &[MODEL]),
-    only(LOG, Kind::Port, &[MODEL]),
-    only(STORE, Kind::Port, &[MODEL, DOCUMENT]),
-    only("cortado-log-embedded", Kind::Adapter, &[MODEL, LOG]),
-    only("cortado-log-kafka", Kind::Adapter, &[MODEL, LOG]),
-    only("cortado-store-fjall", Kind::Adapter, &[MODEL, DOCUMENT, STORE]),
-    only("cortado-store-mysql", Kind::Adapter, &[MODEL, DOCUMENT, STORE]),
-    only(WIRE, Kind::Boundary, &[MODEL, DOCUMENT]),
-    only("cortado-node", Kind::Shell, NODE_REACHES),
-    only("cortado-http", Kind::Shell, &[MODEL, DOCUMENT, WIRE, "cortado-node"]),
-    only("cortado-client", Kind::Shell, &[MODEL, DOCUMENT, WIRE, "cortado-aperture"]),
-    only("cortado-aperture", Kind::Apart, &[]),
-    only("xtask", Kind::Apart, &[]),
-    Place { name: "cortado-sim", kind: Kind::Test, may: May::AllButAdapters },
-    only("cortado-aperture-sim", Kind::Test, &["cortado-aperture"]),
-    Place { name: "cortado-bench", kind: Kind::Test, may: May::All },
-    Place { name: "cortado", kind: Kind::Binary, may: May::All },
+/// The folders that are floors.
+const FOLDERS: &[(&str, Floor)] = &[
+    ("crates/pure/", Floor::Pure),
+    ("crates/port/", Floor::Port),
+    ("crates/adapter/", Floor::Adapter),
+    ("crates/boundary/", Floor::Boundary),
+    ("crates/shell/", Floor::Shell),
+    ("crates/app/", Floor::App),
+    ("crates/test/", Floor::Test),
+    ("lib/", Floor::Library),
+    ("bench/", Floor::Bench),
+    ("xtask", Floor::Tool),
 ];
 
-const fn only(name: &'static str, kind: Kind, to: &'static [&'static str]) -> Place {
-    Place { name, kind, may: May::Only(to) }
+/// The arrows within a floor, and why they are there.
+const BESIDE: &[(&str, &str, &str)] = &[
+    ("cortado-document", "cortado-model", "keys and limits"),
+    ("cortado-replica", "cortado-model", "ids and positions"),
+    ("cortado-cluster", "cortado-model", "ids and generations"),
+    ("cortado-http", "cortado-node", "serves the node's gateway"),
+];
+
+/// Arrows that the floors would allow and that are refused all the same, and why.
+const REFUSED: &[(&str, Floor, &str)] = &[
+    ("cortado-http", Floor::Port, "does not know which log or store it runs on"),
+    ("cortado-client", Floor::Port, "speaks HTTP only"),
+    ("cortado-wire", Floor::Port, "clients use it, and they have no log or store"),
+];
+
+impl Floor {
+    /// The floor of the crate whose manifest stands in `folder`.
+    pub(super) fn of(folder: &str) -> Option<Floor> {
+        let found = FOLDERS.iter().find(|(prefix, _)| folder.starts_with(prefix));
+        found.map(|(_, floor)| *floor)
+    }
+
+    /// Whether what ships from this floor may depend on what stands on `to`.
+    fn may_reach(self, to: Floor) -> bool {
+        use Floor::{Adapter, App, Bench, Boundary, Library, Port, Pure, Shell, Test, Tool};
+        match self {
+            Pure | Library | Tool => false,
+            Port => to == Pure,
+            Adapter => matches!(to, Port | Pure),
+            Boundary => matches!(to, Port | Pure),
+            Shell => matches!(to, Boundary | Port | Pure | Library),
+            App => matches!(to, Shell | Boundary | Adapter | Port | Pure | Library),
+            Test => matches!(to, Shell | Boundary | Port | Pure | Library),
+            Bench => !matches!(to, App | Bench | Tool),
+        }
+    }
+
+    /// Whether the tests on this floor may depend on what stands on `to`.
+    fn tests_may_reach(self, to: Floor) -> bool {
+        match to {
+            Floor::App | Floor::Bench | Floor::Tool => false,
+            Floor::Adapter => matches!(self, Floor::Adapter | Floor::App),
+            Floor::Pure
+            | Floor::Port
+            | Floor::Boundary
+            | Floor::Shell
+            | Floor::Test
+            | Floor::Library => true,
+        }
+    }
 }
 
 /// Checks every dependency between members of the workspace.
@@ -89,15 +105,15 @@ const fn only(name: &'static str, kind: Kind, to: &'static [&'static str]) -> Pl
 pub(super) fn check(crates: &BTreeMap<String, Crate>, findings: &mut Findings) {
     for (name, member) in crates {
         let manifest = format!("{}/Cargo.toml", member.folder);
-        let Some(from) = find(name) else {
-            let detail = format!("`{name}` has no place in xtask/src/tidy/arrows.rs");
+        let Some(floor) = Floor::of(&member.folder) else {
+            let detail = format!("`{name}` stands in no folder that is a floor");
             findings.add(&manifest, 0, Rule::Arrow, detail);
             continue;
         };
-        for dependency in member.dependencies.iter().filter(|d| crates.contains_key(&d.name)) {
-            // A member without a place is found above.
-            let Some(to) = find(&dependency.name) else { continue };
-            if !is_allowed(from, to, dependency) {
+        for dependency in &member.dependencies {
+            // A crate from outside is not an arrow; a member without a floor is found above.
+            let target = crates.get(&dependency.name).and_then(|to| Floor::of(&to.folder));
+            if target.is_some_and(|to| !is_allowed(name, floor, dependency, to)) {
                 let detail = format!("`{name}` must not depend on `{}`", dependency.name);
                 findings.add(&manifest, 0, Rule::Arrow, detail);
             }
@@ -105,30 +121,13 @@ pub(super) fn check(crates: &BTreeMap<String, Crate>, findings: &mut Findings) {
     }
 }
 
-/// The place of the crate named `name`.
-pub(super) fn find(name: &str) -> Option<&'static Place> {
-    CRATES.iter().find(|place| place.name == name)
-}
-
-fn is_allowed(from: &Place, to: &Place, dependency: &Dependency) -> bool {
+fn is_allowed(name: &str, floor: Floor, dependency: &Dependency, to: Floor) -> bool {
+    let is_beside = BESIDE.iter().any(|(from, to, _)| *from == name && *to == dependency.name);
+    let is_refused = REFUSED.iter().any(|(from, refused, _)| *from == name && *refused == to);
+    let ships = (floor.may_reach(to) && !is_refused) || is_beside;
     match dependency.table {
-        Table::Normal | Table::Build => from.may.reach(to),
-        Table::Dev => match from.kind {
-            Kind::Adapter | Kind::Binary => to.kind != Kind::Binary,
-            Kind::Pure | Kind::Port | Kind::Boundary | Kind::Shell | Kind::Test | Kind::Apart => {
-                May::AllButAdapters.reach(to) || from.may.reach(to)
-            }
-        },
-    }
-}
-
-impl May {
-    fn reach(&self, to: &Place) -> bool {
-        match self {
-            May::Only(names) => names.contains(&to.name),
-            May::AllButAdapters => !matches!(to.kind, Kind::Adapter | Kind::Binary),
-            May::All => to.kind != Kind::Binary,
-        }
+        Table::Normal | Table::Build => ships,
+        Table::Dev => ships || floor.tests_may_reach(to),
     }
 }
 
@@ -138,15 +137,16 @@ mod tests {
 
     /// A workspace in which `from` depends on `to`, and what is found in it.
     fn findings(from: &str, table: Table, to: &str) -> Vec<String> {
-        let dependency = Dependency { name: to.to_owned(), table };
-        let member = |name: &str, dependencies| Crate {
-            folder: format!("crates/{name}"),
+        let name = |folder: &str| folder.rsplit('/').next().unwrap_or(folder).to_owned();
+        let dependency = Dependency { name: name(to), table };
+        let member = |folder: &str, dependencies| Crate {
+            folder: folder.to_owned(),
             dependencies,
             ..Crate::default()
         };
         let crates = BTreeMap::from([
-            (to.to_owned(), member(to, Vec::new())),
-            (from.to_owned(), member(from, vec![dependency])),
+            (name(to), member(to, Vec::new())),
+            (name(from), member(from, vec![dependency])),
         ]);
         let mut findings = Findings::default();
         check(&crates, &mut findings);
@@ -158,52 +158,76 @@ mod tests {
         assert_eq!(findings(from, table, to).is_empty(), allowed, "{from} {table:?} {to}");
     }
 
+    const MODEL: &str = "crates/pure/cortado-model";
+    const DOCUMENT: &str = "crates/pure/cortado-document";
+    const REPLICA: &str = "crates/pure/cortado-replica";
+    const LOG: &str = "crates/port/cortado-log";
+    const EMBEDDED: &str = "crates/adapter/cortado-log-embedded";
+    const FJALL: &str = "crates/adapter/cortado-store-fjall";
+    const WIRE: &str = "crates/boundary/cortado-wire";
+    const NODE: &str = "crates/shell/cortado-node";
+    const HTTP: &str = "crates/shell/cortado-http";
+    const CLIENT: &str = "crates/shell/cortado-client";
+    const BINARY: &str = "crates/app/cortado";
+    const SIM: &str = "crates/test/cortado-sim";
+
     #[test]
-    fn arrows_point_from_shell_to_port_to_pure() {
+    fn arrows_point_from_app_to_shell_to_boundary_to_port_to_pure() {
         use Table::{Build, Dev, Normal};
-        check_arrow("cortado-node", Normal, "cortado-replica", true);
-        check_arrow("cortado-replica", Normal, "cortado-node", false);
-        check_arrow("cortado-replica", Build, "cortado-node", false);
-        check_arrow("cortado-replica", Normal, "cortado-document", false);
-        check_arrow("cortado-model", Normal, "cortado-document", false);
-        check_arrow("cortado-http", Normal, "cortado-node", true);
-        check_arrow("cortado-client", Normal, "cortado-node", false);
-        check_arrow("cortado-node", Dev, "cortado-sim", true);
+        check_arrow(BINARY, Normal, NODE, true);
+        check_arrow(NODE, Normal, WIRE, true);
+        check_arrow(NODE, Normal, REPLICA, true);
+        check_arrow(LOG, Normal, MODEL, true);
+        check_arrow(REPLICA, Normal, NODE, false);
+        check_arrow(REPLICA, Build, NODE, false);
+        check_arrow(LOG, Normal, WIRE, false);
+        check_arrow(WIRE, Normal, NODE, false);
+        check_arrow(NODE, Normal, BINARY, false);
+        check_arrow(NODE, Dev, SIM, true);
+        check_arrow(NODE, Normal, SIM, false);
+    }
+
+    #[test]
+    fn an_arrow_within_a_floor_is_listed() {
+        use Table::Normal;
+        check_arrow(DOCUMENT, Normal, MODEL, true);
+        check_arrow(MODEL, Normal, DOCUMENT, false);
+        check_arrow(REPLICA, Normal, DOCUMENT, false);
+        check_arrow(HTTP, Normal, NODE, true);
+        check_arrow(CLIENT, Normal, NODE, false);
+        for (from, to, reason) in BESIDE {
+            assert!(from != to && !reason.is_empty(), "{from} -> {to}");
+        }
+    }
+
+    #[test]
+    fn some_arrows_down_are_refused() {
+        check_arrow(HTTP, Table::Normal, LOG, false);
+        check_arrow(HTTP, Table::Dev, LOG, true);
+        check_arrow(CLIENT, Table::Normal, LOG, false);
+        check_arrow(WIRE, Table::Normal, LOG, false);
     }
 
     #[test]
     fn only_the_binary_and_benches_name_adapters() {
         use Table::{Dev, Normal};
-        for adapter in ["cortado-log-embedded", "cortado-store-fjall"] {
-            check_arrow("cortado", Normal, adapter, true);
-            check_arrow("cortado", Dev, adapter, true);
-            check_arrow("cortado-bench", Normal, adapter, true);
-            check_arrow("cortado-node", Normal, adapter, false);
-            check_arrow("cortado-node", Dev, adapter, false);
-            check_arrow("cortado-sim", Normal, adapter, false);
+        for adapter in [EMBEDDED, FJALL] {
+            check_arrow(BINARY, Normal, adapter, true);
+            check_arrow(BINARY, Dev, adapter, true);
+            check_arrow("bench/load", Normal, adapter, true);
+            check_arrow(NODE, Normal, adapter, false);
+            check_arrow(NODE, Dev, adapter, false);
+            check_arrow(SIM, Normal, adapter, false);
         }
-        check_arrow("cortado-store-fjall", Dev, "cortado-log-embedded", true);
-        check_arrow("cortado-store-fjall", Normal, "cortado-log-embedded", false);
-        check_arrow("cortado-sim", Normal, "cortado", false);
+        check_arrow(FJALL, Dev, EMBEDDED, true);
+        check_arrow(FJALL, Normal, EMBEDDED, false);
+        check_arrow(SIM, Normal, BINARY, false);
     }
 
     #[test]
-    fn a_crate_without_a_place_is_found() {
-        let got = findings("cortado-new", Table::Normal, "cortado-model");
+    fn a_crate_outside_of_the_floors_is_found() {
+        let got = findings("crates/cortado-new", Table::Normal, MODEL);
         assert_eq!(got.len(), 1);
         assert!(got[0].starts_with("crates/cortado-new/Cargo.toml: arrow:"), "{got:?}");
-    }
-
-    #[test]
-    fn the_table_itself_holds_no_arrow_upwards() {
-        for (at, place) in CRATES.iter().enumerate() {
-            let May::Only(names) = place.may else { continue };
-            for name in names {
-                let below = CRATES.iter().position(|other| other.name == *name);
-                // The library apart stands where it reads best.
-                let is_fine = below.is_some_and(|below| below < at) || *name == "cortado-aperture";
-                assert!(is_fine, "{} -> {name}", place.name);
-            }
-        }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Clippy enforces what the lint files say; this makes sure that they say it. Start at [`check`].
 
-use super::arrows::{self, Kind};
+use super::arrows::Floor;
 use super::finding::{Findings, Rule};
 use super::tree::Tree;
 use crate::project::{Crate, Table};
@@ -37,8 +37,8 @@ const UNSAFE_CRATES: &[&str] = &[];
 /// Checks every member of the workspace.
 pub(super) fn check(crates: &BTreeMap<String, Crate>, tree: &Tree, findings: &mut Findings) {
     for (name, member) in crates {
-        if arrows::find(name).is_some_and(|place| place.kind == Kind::Pure) {
-            check_dependencies(name, member, findings);
+        if Floor::of(&member.folder) == Some(Floor::Pure) {
+            check_dependencies(name, member, crates, findings);
             check_refusals(member, tree, findings);
         }
         if !UNSAFE_CRATES.contains(&name.as_str()) {
@@ -47,8 +47,13 @@ pub(super) fn check(crates: &BTreeMap<String, Crate>, tree: &Tree, findings: &mu
     }
 }
 
-fn check_dependencies(name: &str, member: &Crate, findings: &mut Findings) {
-    let outside = |wanted: &&str| arrows::find(wanted).is_none();
+fn check_dependencies(
+    name: &str,
+    member: &Crate,
+    crates: &BTreeMap<String, Crate>,
+    findings: &mut Findings,
+) {
+    let outside = |wanted: &&str| !crates.contains_key(*wanted);
     let used = member.dependencies.iter().filter(|dependency| dependency.table != Table::Dev);
     for wanted in used.map(|dependency| dependency.name.as_str()).filter(outside) {
         let is_allowed =
@@ -93,24 +98,37 @@ mod tests {
     use super::*;
     use crate::project::Dependency;
 
+    /// Checks the crate `name` in `folder`, in a workspace where [`MODEL`] is another member.
     #[track_caller]
-    fn check_crate(name: &str, uses: &[(&str, Table)], files: &[(&str, &str)], want: &[&str]) {
+    fn check_crate(
+        (folder, name): (&str, &str),
+        uses: &[(&str, Table)],
+        files: &[(&str, &str)],
+        want: &[&str],
+    ) {
         let dependencies = uses.iter();
         let dependencies = dependencies
             .map(|(name, table)| Dependency { name: (*name).to_owned(), table: *table });
         let member = Crate {
-            folder: "crates/x".to_owned(),
+            folder: folder.to_owned(),
             dependencies: dependencies.collect(),
             ..Crate::default()
         };
-        let crates = BTreeMap::from([(name.to_owned(), member)]);
+        let crates =
+            BTreeMap::from([(MODEL.to_owned(), Crate::default()), (name.to_owned(), member)]);
         let mut findings = Findings::default();
         check(&crates, &Tree::of(files), &mut findings);
         let got: Vec<_> = findings.into_sorted().iter().map(ToString::to_string).collect();
+        let got: Vec<_> = got.iter().filter(|finding| finding.starts_with(folder)).collect();
         assert_eq!(got, want);
     }
 
-    const LINTS: (&str, &str) = ("crates/x/Cargo.toml", "[package]\n[lints]\nworkspace = true\n");
+    const LINES: &str = "[package]\n[lints]\nworkspace = true\n";
+    const LINTS: (&str, &str) = ("crates/pure/x/Cargo.toml", LINES);
+    const NODE_LINTS: (&str, &str) = ("crates/shell/x/Cargo.toml", LINES);
+    const REPLICA: (&str, &str) = ("crates/pure/x", "cortado-replica");
+    const DOCUMENT: (&str, &str) = ("crates/pure/x", "cortado-document");
+    const NODE: (&str, &str) = ("crates/shell/x", "cortado-node");
 
     fn full_refusals() -> String {
         REFUSED.iter().map(|path| format!("{{ path = \"{path}\" }},\n")).collect()
@@ -119,14 +137,14 @@ mod tests {
     #[test]
     fn a_pure_crate_depends_on_values_only() {
         let refusals = full_refusals();
-        let files = [LINTS, ("crates/x/clippy.toml", refusals.as_str())];
+        let files = [LINTS, ("crates/pure/x/clippy.toml", refusals.as_str())];
         let uses = [("bytes", Table::Normal), ("tokio", Table::Dev), (MODEL, Table::Normal)];
-        check_crate("cortado-replica", &uses, &files, &[]);
-        let want = "crates/x/Cargo.toml: purity: the pure crate `cortado-replica` must not depend \
-                    on `tokio`";
-        check_crate("cortado-replica", &[("tokio", Table::Normal)], &files, &[want]);
-        check_crate("cortado-document", &[("serde_json", Table::Normal)], &files, &[]);
-        check_crate("cortado-node", &[("tokio", Table::Normal)], &files, &[]);
+        check_crate(REPLICA, &uses, &files, &[]);
+        let want = "crates/pure/x/Cargo.toml: purity: the pure crate `cortado-replica` must not \
+                    depend on `tokio`";
+        check_crate(REPLICA, &[("tokio", Table::Normal)], &files, &[want]);
+        check_crate(DOCUMENT, &[("serde_json", Table::Normal)], &files, &[]);
+        check_crate(NODE, &[("tokio", Table::Normal)], &[NODE_LINTS], &[]);
     }
 
     const MODEL: &str = "cortado-model";
@@ -134,19 +152,20 @@ mod tests {
     #[test]
     fn a_pure_crate_refuses_clocks_by_lint() {
         let without = full_refusals().replace("std::time::Instant::now", "std::time::Instant");
-        let files = [LINTS, ("crates/x/clippy.toml", without.as_str())];
-        let want = "crates/x/clippy.toml: purity: a pure crate's clippy.toml must refuse \
+        let files = [LINTS, ("crates/pure/x/clippy.toml", without.as_str())];
+        let want = "crates/pure/x/clippy.toml: purity: a pure crate's clippy.toml must refuse \
                     `std::time::Instant::now`";
-        check_crate("cortado-model", &[], &files, &[want]);
-        check_crate("cortado-log", &[], &files, &[]);
+        check_crate(REPLICA, &[], &files, &[want]);
+        check_crate(NODE, &[], &[NODE_LINTS], &[]);
     }
 
     #[test]
     fn nobody_is_unsafe() {
-        let want = "crates/x/Cargo.toml: unsafe: must take the lints of the workspace";
-        check_crate("cortado-log", &[], &[("crates/x/Cargo.toml", "[lints.rust]\n")], &[want]);
+        let want = "crates/shell/x/Cargo.toml: unsafe: must take the lints of the workspace";
+        check_crate(NODE, &[], &[("crates/shell/x/Cargo.toml", "[lints.rust]\n")], &[want]);
         let code = "// unsafe in a comment\nfn f() { \"unsafe\"; unsafe_code(); }\nunsafe fn g();";
-        let want = "crates/x/src/a.rs:3: unsafe: unsafe code, in a crate that is not listed for it";
-        check_crate("cortado-log", &[], &[LINTS, ("crates/x/src/a.rs", code)], &[want]);
+        let want =
+            "crates/shell/x/src/a.rs:3: unsafe: unsafe code, in a crate that is not listed for it";
+        check_crate(NODE, &[], &[NODE_LINTS, ("crates/shell/x/src/a.rs", code)], &[want]);
     }
 }

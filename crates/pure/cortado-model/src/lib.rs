@@ -1,12 +1,13 @@
 //! The words that every other crate speaks: ids, positions, keys, limits.
 //!
-//! Pure: no clock, no I/O, no randomness, and no dependency. Nothing here decides anything.
+//! Pure: no clock, no I/O, no randomness. Nothing here decides anything.
 //! Start reading at [`Scn`].
 
 mod ids;
 mod key;
 pub mod limits;
 mod scn;
+mod stored_document;
 mod time;
 
 pub use ids::{
@@ -14,4 +15,5 @@ pub use ids::{
 };
 pub use key::{DocumentKey, KeyError};
 pub use scn::{Generation, ParseScnError, Scn, ScnBounds, Sequence};
+pub use stored_document::{DOCUMENT_HEAD_BYTES, DocumentHead, ImageError, StoredDocument};
 pub use time::{Millis, WallMillis};
