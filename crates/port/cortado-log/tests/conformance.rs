@@ -1,9 +1,18 @@
 //! The in-memory log keeps the port's promises.
 
-use cortado_log::conformance::{Subject, run};
+use cortado_log::conformance::{Fresh, Subject, run};
 use cortado_log::memory::SharedMemoryLog;
 use std::cell::RefCell;
 use std::sync::Arc;
+
+fn fresh(log: &SharedMemoryLog) -> Fresh {
+    let provoked = log.clone();
+    let provoke = move |partition, mischief| {
+        provoked.provoke(partition, mischief);
+        true
+    };
+    Fresh { log: Arc::new(log.clone()), provoke: Box::new(provoke) }
+}
 
 #[test]
 fn the_memory_log_conforms() {
@@ -12,7 +21,7 @@ fn the_memory_log_conforms() {
     run(Subject {
         fresh: &mut || {
             *held.borrow_mut() = SharedMemoryLog::new();
-            Arc::new(held.borrow().clone())
+            fresh(&held.borrow())
         },
         reopen: Some(&mut |log| {
             drop(log);
@@ -24,5 +33,5 @@ fn the_memory_log_conforms() {
 
 #[test]
 fn the_memory_log_of_many_machines_conforms() {
-    run(Subject { fresh: &mut || Arc::new(SharedMemoryLog::of_many_machines()), reopen: None });
+    run(Subject { fresh: &mut || fresh(&SharedMemoryLog::of_many_machines()), reopen: None });
 }

@@ -1,106 +1,156 @@
 //! The suite notices each of these broken logs: a rule that cannot fail is no rule.
 
 use bytes::Bytes;
-use cortado_log::conformance::{Subject, run};
+use cortado_log::conformance::{Fresh, Mischief, Subject, run};
 use cortado_log::memory::SharedMemoryLog;
-use cortado_log::{AppendError, Log, LogEntry, Pending, ReadError};
-use cortado_model::{LogOffset, PartitionId};
-use std::future::ready;
+use cortado_log::{
+    CreateError, Extent, Follower, Log, LogSpec, LogTraits, Outcome, Page, Pending, Producer,
+    ReadError, RemoveError, TrimError, Verified, VerifyError,
+};
+use cortado_model::{DatabaseId, LogId, LogOffset, PartitionId, PartitionUuid, Position};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use tokio::sync::watch;
+use std::task::{Context, Poll};
 
 /// One promise that is not kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Defect {
     /// An append lands twice.
     AppendsTwice,
-    /// Nothing is appended before the answer is awaited.
-    AppendsWhenAwaited,
-    /// Anything may be appended, even nothing.
-    TakesAnything,
+    /// Records are sent in the wrong order.
+    SendsBackwards,
+    /// Of five records or more, one too many is answered for.
+    AnswersTooOften,
+    /// Giving up answers nothing.
+    AbandonsInSilence,
+    /// Giving up takes back what was on its way.
+    AbandonsTheRecords,
     /// All partitions are one.
     MixesPartitions,
+    /// A log is made by using it.
+    CreatesByUse,
     /// A read answers everything.
     IgnoresTheLimit,
-    /// The end is one record old.
+    /// The local end is one record old.
     HasAnOldLocalEnd,
-    /// The watched end is one record early.
-    WatchesAhead,
-    /// The watched end never moves.
-    WatchesNothing,
+    /// The known end is one record early.
+    KnowsAhead,
+    /// A follower begins one record too early.
+    FollowsTooEarly,
     /// One record too many is trimmed.
     TrimsTooMuch,
+    /// Whatever the log's identity.
+    TrimsAnyLog,
     /// The records below the trim point are passed over in silence.
     HidesTheTrim,
-    /// A removed partition goes on where it was.
+    /// A removed log is still there.
     KeepsWhatIsRemoved,
+    /// A hole is passed over like a gap.
+    HidesTheHole,
+    /// A log that lost its tail looks like one that has no more.
+    HidesTheTruncation,
+    /// Another log passes for the same.
+    HidesTheReplacement,
     /// Reopening loses the last record.
     ForgetsOnReopening,
 }
 
 /// A log with a defect.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Broken {
     log: SharedMemoryLog,
     defect: Defect,
-    /// What [`Defect::WatchesAhead`] shows.
-    shown: watch::Sender<LogOffset>,
 }
 
 impl Broken {
-    fn new(log: SharedMemoryLog, defect: Defect) -> Broken {
-        Broken { log, defect, shown: watch::Sender::new(LogOffset::ZERO) }
-    }
-
     fn has(&self, defect: Defect) -> bool {
         self.defect == defect
+    }
+
+    fn mixed(&self, partition: PartitionId) -> PartitionId {
+        match self.has(Defect::MixesPartitions) && partition.number < 8 {
+            true => PartitionId { number: 0, ..partition },
+            false => partition,
+        }
     }
 }
 
 impl Log for Broken {
-    fn append(
-        &self,
-        partition: PartitionId,
-        records: Vec<Bytes>,
-    ) -> Pending<Result<LogOffset, AppendError>> {
-        if self.has(Defect::TakesAnything) && records.is_empty() {
-            return Box::pin(ready(Ok(LogOffset::ZERO)));
+    fn traits(&self) -> LogTraits {
+        self.log.traits()
+    }
+
+    fn create(&self, spec: &LogSpec) -> Pending<Result<LogId, CreateError>> {
+        self.log.create(spec)
+    }
+
+    fn verify(&self, spec: &LogSpec) -> Pending<Result<Verified, VerifyError>> {
+        let answer = self.log.with(|log| log.verify_now(spec));
+        // The first log that a fresh one makes is the one of the suite's database.
+        let hides = self.has(Defect::HidesTheReplacement) && spec.database == DatabaseId(7);
+        let hidden = |verified: Verified| match hides {
+            true => Verified { log: LogId(1), ..verified },
+            false => verified,
+        };
+        Box::pin(std::future::ready(answer.map(hidden)))
+    }
+
+    fn remove(&self, spec: &LogSpec) -> Pending<Result<(), RemoveError>> {
+        if self.has(Defect::KeepsWhatIsRemoved) {
+            return Box::pin(std::future::ready(Ok(())));
         }
-        if self.has(Defect::AppendsWhenAwaited) {
-            let log = self.log.clone();
-            return Box::pin(async move { log.append(partition, records).await });
+        self.log.remove(spec)
+    }
+
+    fn extents(&self, partitions: &[PartitionId]) -> Pending<Result<Vec<Extent>, ReadError>> {
+        self.log.extents(partitions)
+    }
+
+    fn producer(&self, partition: PartitionId) -> Box<dyn Producer> {
+        let partition = self.mixed(partition);
+        if self.has(Defect::CreatesByUse) {
+            let (database, name) = (partition.database, "used".to_owned());
+            let uuid = PartitionUuid(1);
+            let spec = LogSpec { database, name, uuid, partitions: 8 };
+            // One that exists already stays as it is.
+            let _ = self.log.with(|log| log.create_now(&spec));
         }
-        if self.has(Defect::MixesPartitions) {
-            return self.log.append(PartitionId::CLUSTER, records);
-        }
-        if self.has(Defect::AppendsTwice) {
-            drop(self.log.append(partition, records.clone()));
-        }
-        if self.has(Defect::WatchesAhead) {
-            let end = self.log.with(|log| log.end(partition));
-            self.shown.send_replace(end.plus(records.len() as u64 + 1));
-        }
-        self.log.append(partition, records)
+        Box::new(BrokenProducer {
+            producer: self.log.producer(partition),
+            broken: self.clone(),
+            partition,
+        })
+    }
+
+    fn follow(&self, partition: PartitionId, from: Position) -> Box<dyn Follower> {
+        let early = u64::from(self.has(Defect::FollowsTooEarly));
+        let from = Position { offset: LogOffset(from.offset.0.saturating_sub(early)), ..from };
+        let follower = self.log.follow(self.mixed(partition), from);
+        Box::new(BrokenFollower { follower, broken: self.clone() })
     }
 
     fn read(
         &self,
         partition: PartitionId,
-        from: LogOffset,
+        from: Position,
         bytes_max: usize,
-    ) -> Pending<Result<Vec<LogEntry>, ReadError>> {
-        let mixed = self.has(Defect::MixesPartitions);
-        let partition = if mixed { PartitionId::CLUSTER } else { partition };
-        let unlimited = self.has(Defect::IgnoresTheLimit);
-        let bytes_max = if unlimited { usize::MAX } else { bytes_max };
-        let first = self.log.with(|log| log.first(partition));
-        let from = if self.has(Defect::HidesTheTrim) { from.max(first) } else { from };
-        self.log.read(partition, from, bytes_max)
-    }
-
-    fn end(&self, partition: PartitionId) -> Pending<Result<LogOffset, ReadError>> {
-        self.log.end(partition)
+    ) -> Pending<Result<Page, ReadError>> {
+        let partition = self.mixed(partition);
+        let bytes_max = if self.has(Defect::IgnoresTheLimit) { usize::MAX } else { bytes_max };
+        let read = |from| self.log.with(|log| log.read_now(partition, from, bytes_max));
+        let answer = match read(from) {
+            Err(ReadError::Trimmed { first }) if self.has(Defect::HidesTheTrim) => {
+                read(Position { offset: first, ..from })
+            }
+            Err(ReadError::Hole { at }) if self.has(Defect::HidesTheHole) => {
+                read(Position { offset: at.plus(1), ..from })
+            }
+            Err(ReadError::Diverged { end }) if self.has(Defect::HidesTheTruncation) => {
+                Ok(Page { entries: Vec::new(), next: from, end })
+            }
+            answer => answer,
+        };
+        Box::pin(std::future::ready(answer))
     }
 
     fn local_end(&self, partition: PartitionId) -> Option<LogOffset> {
@@ -109,30 +159,83 @@ impl Log for Broken {
         Some(LogOffset(end.0.saturating_sub(late)))
     }
 
-    fn watch_end(&self, partition: PartitionId) -> watch::Receiver<LogOffset> {
-        if self.has(Defect::WatchesAhead) {
-            return self.shown.subscribe();
-        }
-        if self.has(Defect::WatchesNothing) {
-            return watch::Sender::new(LogOffset::ZERO).subscribe();
-        }
-        self.log.watch_end(partition)
-    }
-
-    fn trim(&self, partition: PartitionId, below: LogOffset) -> Pending<Result<(), AppendError>> {
+    fn trim(
+        &self,
+        partition: PartitionId,
+        log: LogId,
+        below: LogOffset,
+    ) -> Pending<Result<(), TrimError>> {
         let more = u64::from(self.has(Defect::TrimsTooMuch));
-        self.log.trim(partition, below.plus(more))
+        let found = self.log.with(|log| log.extent(partition)).map(|extent| extent.log);
+        let log = if self.has(Defect::TrimsAnyLog) { found.unwrap_or(log) } else { log };
+        self.log.trim(partition, log, below.plus(more))
     }
+}
 
-    fn first(&self, partition: PartitionId) -> Pending<Result<LogOffset, ReadError>> {
-        self.log.first(partition)
-    }
+struct BrokenProducer {
+    producer: Box<dyn Producer>,
+    broken: Broken,
+    partition: PartitionId,
+}
 
-    fn remove(&self, partition: PartitionId) -> Pending<Result<(), AppendError>> {
-        if self.has(Defect::KeepsWhatIsRemoved) {
-            return self.log.trim(partition, LogOffset(u64::MAX));
+impl Producer for BrokenProducer {
+    fn send(&mut self, mut records: Vec<Bytes>) {
+        if self.broken.has(Defect::AppendsTwice) {
+            self.broken.log.with(|log| drop(log.append_now(self.partition, records.clone())));
         }
-        self.log.remove(partition)
+        if self.broken.has(Defect::SendsBackwards) {
+            records.reverse();
+        }
+        self.producer.send(records);
+    }
+
+    fn poll_outcomes(
+        &mut self,
+        context: &mut Context<'_>,
+        outcomes: &mut Vec<Outcome>,
+    ) -> Poll<()> {
+        let ready = self.producer.poll_outcomes(context, outcomes);
+        if outcomes.len() >= 5 && self.broken.has(Defect::AnswersTooOften) {
+            outcomes.push(Outcome::Somewhere);
+        }
+        ready
+    }
+
+    fn outstanding(&self) -> usize {
+        self.producer.outstanding()
+    }
+
+    fn abandon(self: Box<Self>) -> Vec<Outcome> {
+        if self.broken.has(Defect::AbandonsTheRecords) {
+            self.broken.log.restart();
+        }
+        match self.broken.has(Defect::AbandonsInSilence) {
+            true => Vec::new(),
+            false => self.producer.abandon(),
+        }
+    }
+}
+
+struct BrokenFollower {
+    follower: Box<dyn Follower>,
+    broken: Broken,
+}
+
+impl Follower for BrokenFollower {
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.follower.poll_ready(context)
+    }
+
+    fn poll_page(
+        &mut self,
+        context: &mut Context<'_>,
+        bytes_max: usize,
+    ) -> Poll<Result<Page, ReadError>> {
+        self.follower.poll_page(context, bytes_max)
+    }
+
+    fn known_end(&mut self) -> LogOffset {
+        self.follower.known_end().plus(u64::from(self.broken.has(Defect::KnowsAhead)))
     }
 }
 
@@ -144,11 +247,26 @@ fn check(defect: Defect, rule: &str) {
         run(Subject {
             fresh: &mut || {
                 *log.borrow_mut() = SharedMemoryLog::new();
-                Arc::new(Broken::new(log.borrow().clone(), defect))
+                let provoked = log.borrow().clone();
+                let provoke = move |partition, mischief: Mischief| {
+                    provoked.provoke(partition, mischief);
+                    true
+                };
+                let log = Arc::new(Broken { log: log.borrow().clone(), defect });
+                Fresh { log, provoke: Box::new(provoke) }
             },
             reopen: Some(&mut |_| {
                 assert_eq!(defect, Defect::ForgetsOnReopening, "not noticed before");
-                Arc::new(Broken::new(SharedMemoryLog::new(), defect))
+                let log = SharedMemoryLog::new();
+                let database = DatabaseId(7);
+                let spec = LogSpec {
+                    database,
+                    name: String::new(),
+                    uuid: PartitionUuid(1),
+                    partitions: 8,
+                };
+                log.with(|log| log.create_now(&spec)).expect("nothing fails here");
+                Arc::new(Broken { log, defect })
             }),
         });
     }));
@@ -159,16 +277,23 @@ fn check(defect: Defect, rule: &str) {
 
 #[test]
 fn the_suite_notices_every_defect() {
-    check(Defect::AppendsTwice, "offsets count from 0");
-    check(Defect::AppendsWhenAwaited, "append order is call order");
-    check(Defect::TakesAnything, "no records are refused");
-    check(Defect::MixesPartitions, "offsets count from 0");
+    check(Defect::AppendsTwice, "creating twice");
+    check(Defect::SendsBackwards, "outcomes name the place");
+    check(Defect::AnswersTooOften, "every record has one outcome");
+    check(Defect::AbandonsInSilence, "giving up answers everything");
+    check(Defect::AbandonsTheRecords, "late copies land behind");
+    check(Defect::MixesPartitions, "partitions do not mix");
+    check(Defect::CreatesByUse, "a log exists from its creation on");
     check(Defect::IgnoresTheLimit, "a read stops at its limit");
-    check(Defect::HasAnOldLocalEnd, "an end is fresh");
-    check(Defect::WatchesAhead, "a watched end is durable");
-    check(Defect::WatchesNothing, "the log is open");
+    check(Defect::HasAnOldLocalEnd, "an extent is fresh");
+    check(Defect::KnowsAhead, "a known end is durable");
+    check(Defect::FollowsTooEarly, "a follower begins where");
     check(Defect::TrimsTooMuch, "trimmed records are gone by name");
+    check(Defect::TrimsAnyLog, "another log is not trimmed");
     check(Defect::HidesTheTrim, "trimmed records are gone by name");
-    check(Defect::KeepsWhatIsRemoved, "a removed partition starts anew");
+    check(Defect::KeepsWhatIsRemoved, "a removed log is gone");
+    check(Defect::HidesTheHole, "a hole is no gap");
+    check(Defect::HidesTheTruncation, "a truncated log says so");
+    check(Defect::HidesTheReplacement, "a replaced log says so");
     check(Defect::ForgetsOnReopening, "records survive");
 }

@@ -69,6 +69,43 @@ impl fmt::Display for PartitionUuid {
     }
 }
 
+/// Tells a log from any other that ever had its name: one that was created anew is another one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LogId(pub u128);
+
+impl LogId {
+    /// Of a log whose port names no identity.
+    pub const UNKNOWN: LogId = LogId(0);
+}
+
+impl fmt::Display for LogId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+/// Where a reader stands in a log.
+///
+/// Only offsets are ordered, so positions are not: compare [`offset`](Self::offset)s.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Position {
+    /// The first record that it has not read.
+    pub offset: LogOffset,
+    /// The broker's leader epoch in which it read the last one, only ever checked: a log that was
+    /// cut and written again has another one there. 0 where logs have no epochs.
+    pub epoch: u32,
+}
+
+impl Position {
+    /// The beginning of a log.
+    pub const START: Position = Position { offset: LogOffset::ZERO, epoch: 0 };
+
+    /// Whether everything below `offset` lies before it.
+    pub fn reaches(self, offset: LogOffset) -> bool {
+        self.offset >= offset
+    }
+}
+
 /// Where a log keeps a record. Opaque: never compared with an SCN.
 ///
 /// Offsets of one partition count from 0 without holes.

@@ -2,10 +2,14 @@
 //!
 //! Decides nothing: every answer is [`MemoryLog`]'s. Start reading at [`SharedMemoryLog`].
 
-use super::{Appended, Fault, Hold, MemoryLog, ReadFault};
-use crate::{AppendError, Log, LogEntry, Pending, ReadError};
+use super::{Fault, Hold, MemoryLog, ReadFault, Receipt};
+use crate::{
+    Appended, Cause, CreateError, Extent, Follower, Log, LogSpec, LogTraits, Outcome, Page,
+    Pending, Producer, PullFollower, QueueProducer, RECORD_BYTES_MAX, ReadError, RemoveError,
+    TrimError, Verified, VerifyError,
+};
 use bytes::Bytes;
-use cortado_model::{LogOffset, PartitionId};
+use cortado_model::{LogId, LogOffset, PartitionId, Position};
 use std::collections::BTreeMap;
 use std::future::ready;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,7 +17,7 @@ use tokio::sync::{oneshot, watch};
 
 /// An in-memory [`Log`]; clones share the records and the faults.
 ///
-/// Every answer but a kept-back acknowledgement is ready when the call returns.
+/// Every answer but a kept-back one is ready when the call returns.
 #[derive(Clone, Debug)]
 pub struct SharedMemoryLog {
     state: Arc<Mutex<State>>,
@@ -25,7 +29,7 @@ pub struct SharedMemoryLog {
 struct State {
     log: MemoryLog,
     ends: BTreeMap<PartitionId, watch::Sender<LogOffset>>,
-    /// Whoever awaits an acknowledgement that is kept back.
+    /// Whoever awaits an answer that is kept back.
     waiting: BTreeMap<Hold, oneshot::Sender<LogOffset>>,
 }
 
@@ -50,7 +54,7 @@ impl SharedMemoryLog {
         self.with(|log| log.inject_read(partition, fault));
     }
 
-    /// Tells every acknowledgement that is kept back, oldest first; answers how many.
+    /// Lands and tells everything that is kept back, oldest first; answers how many appends.
     pub fn release_all(&self) -> usize {
         let mut state = self.lock();
         let holds: Vec<Hold> = state.log.holds().collect();
@@ -61,10 +65,11 @@ impl SharedMemoryLog {
                 let _ = answer.send(offset);
             }
         }
+        state.publish_ends();
         holds.len()
     }
 
-    /// What a new process finds; appends whose acknowledgement is kept back answer "perhaps".
+    /// What a new process finds; appends whose answer is kept back are "perhaps".
     pub fn restart(&self) {
         let mut state = self.lock();
         state.log.restart();
@@ -77,6 +82,41 @@ impl SharedMemoryLog {
         let answer = work(&mut state.log);
         state.publish_ends();
         answer
+    }
+
+    /// Lets something go wrong, in the words of the conformance suite.
+    #[cfg(feature = "conformance")]
+    pub fn provoke(&self, partition: PartitionId, mischief: crate::conformance::Mischief) {
+        use crate::conformance::Mischief;
+        match mischief {
+            Mischief::SucceedWithoutPosition => self.inject(partition, Fault::Somewhere),
+            Mischief::HoldNext => self.inject(partition, Fault::HoldRecords),
+            Mischief::ReleaseHeld => {
+                self.release_all();
+            }
+            Mischief::Skip { offsets } => self.with(|log| log.skip(partition, offsets)),
+            Mischief::Lose { at } => self.with(|log| log.lose(partition, at)),
+            Mischief::Truncate { end } => self.with(|log| log.truncate(partition, end)),
+            Mischief::Replace => self.with(|log| log.replace(partition.database)),
+        }
+    }
+
+    fn append(&self, partition: PartitionId, records: Vec<Bytes>) -> Pending<Appended> {
+        let mut state = self.lock();
+        let receipt = state.log.append_now(partition, records);
+        state.publish_ends();
+        match receipt {
+            Receipt::Answered(appended) => Box::pin(ready(appended)),
+            Receipt::Held(hold) => {
+                let (sender, receiver) = oneshot::channel();
+                state.waiting.insert(hold, sender);
+                Box::pin(async move {
+                    let why = "the log restarted before it acknowledged";
+                    let unknown = |_| Appended::Each(Outcome::Perhaps(Cause::failed(why)));
+                    receiver.await.map_or_else(unknown, Appended::From)
+                })
+            }
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -98,62 +138,80 @@ impl State {
             sender.send_if_modified(|shown| std::mem::replace(shown, end) != end);
         }
     }
+
+    fn watch_end(&mut self, partition: PartitionId) -> watch::Receiver<LogOffset> {
+        let end = self.log.end(partition);
+        self.ends.entry(partition).or_insert_with(|| watch::Sender::new(end)).subscribe()
+    }
 }
 
 impl Log for SharedMemoryLog {
-    fn append(
-        &self,
-        partition: PartitionId,
-        records: Vec<Bytes>,
-    ) -> Pending<Result<LogOffset, AppendError>> {
+    fn traits(&self) -> LogTraits {
+        LogTraits { local: self.local, record_bytes_max: RECORD_BYTES_MAX }
+    }
+
+    fn create(&self, spec: &LogSpec) -> Pending<Result<LogId, CreateError>> {
+        Box::pin(ready(self.with(|log| log.create_now(spec))))
+    }
+
+    fn verify(&self, spec: &LogSpec) -> Pending<Result<Verified, VerifyError>> {
+        Box::pin(ready(self.with(|log| log.verify_now(spec))))
+    }
+
+    fn remove(&self, spec: &LogSpec) -> Pending<Result<(), RemoveError>> {
+        self.with(|log| log.remove_now(spec.database));
+        Box::pin(ready(Ok(())))
+    }
+
+    fn extents(&self, partitions: &[PartitionId]) -> Pending<Result<Vec<Extent>, ReadError>> {
+        let state = self.lock();
+        let extent = |partition: &PartitionId| state.log.extent(*partition);
+        let extents: Option<Vec<Extent>> = partitions.iter().map(extent).collect();
+        Box::pin(ready(extents.ok_or(ReadError::Missing)))
+    }
+
+    fn producer(&self, partition: PartitionId) -> Box<dyn Producer> {
+        let log = self.clone();
+        Box::new(QueueProducer::new(move |records| log.append(partition, records)))
+    }
+
+    fn follow(&self, partition: PartitionId, from: Position) -> Box<dyn Follower> {
         let mut state = self.lock();
-        let appended = state.log.append_now(partition, records);
-        state.publish_ends();
-        match appended {
-            Appended::Answered(answer) => Box::pin(ready(answer)),
-            Appended::Held(hold) => {
-                let (sender, receiver) = oneshot::channel();
-                state.waiting.insert(hold, sender);
-                Box::pin(async move {
-                    let why = "the log restarted before it acknowledged".to_owned();
-                    receiver.await.map_err(|_| AppendError::Unknown { why })
-                })
+        let followed = state.log.extent(partition).map(|extent| extent.log);
+        let end = state.watch_end(partition);
+        drop(state);
+        let log = self.clone();
+        let read = move |from, bytes_max| {
+            let found = log.lock().log.extent(partition).map(|extent| extent.log);
+            match (followed, found) {
+                (Some(followed), Some(found)) if followed != found => {
+                    Box::pin(ready(Err(ReadError::Replaced { found })))
+                }
+                _ => log.read(partition, from, bytes_max),
             }
-        }
+        };
+        Box::new(PullFollower::new(read, end, from))
     }
 
     fn read(
         &self,
         partition: PartitionId,
-        from: LogOffset,
+        from: Position,
         bytes_max: usize,
-    ) -> Pending<Result<Vec<LogEntry>, ReadError>> {
+    ) -> Pending<Result<Page, ReadError>> {
         Box::pin(ready(self.lock().log.read_now(partition, from, bytes_max)))
-    }
-
-    fn end(&self, partition: PartitionId) -> Pending<Result<LogOffset, ReadError>> {
-        Box::pin(ready(Ok(self.lock().log.end(partition))))
     }
 
     fn local_end(&self, partition: PartitionId) -> Option<LogOffset> {
         self.local.then(|| self.lock().log.end(partition))
     }
 
-    fn watch_end(&self, partition: PartitionId) -> watch::Receiver<LogOffset> {
-        let mut state = self.lock();
-        let end = state.log.end(partition);
-        state.ends.entry(partition).or_insert_with(|| watch::Sender::new(end)).subscribe()
-    }
-
-    fn trim(&self, partition: PartitionId, below: LogOffset) -> Pending<Result<(), AppendError>> {
-        Box::pin(ready(self.with(|log| log.trim_now(partition, below))))
-    }
-
-    fn first(&self, partition: PartitionId) -> Pending<Result<LogOffset, ReadError>> {
-        Box::pin(ready(Ok(self.lock().log.first(partition))))
-    }
-
-    fn remove(&self, partition: PartitionId) -> Pending<Result<(), AppendError>> {
-        Box::pin(ready(self.with(|log| log.remove_now(partition))))
+    fn trim(
+        &self,
+        partition: PartitionId,
+        log: LogId,
+        below: LogOffset,
+    ) -> Pending<Result<(), TrimError>> {
+        Box::pin(ready(self.with(|memory| memory.trim_now(partition, log, below))))
     }
 }

@@ -1,0 +1,91 @@
+//! Appending: one outcome for each record, and a way to give up.
+//!
+//! Start reading at [`Producer`].
+
+use bytes::Bytes;
+use cortado_model::Position;
+use std::future::poll_fn;
+use std::io;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+/// Appends to one partition.
+///
+/// Dropping it gives up the outcomes, never the records.
+pub trait Producer: Send {
+    /// Puts `records` in line, in order, behind everything that was sent before.
+    ///
+    /// Records of others may come to stand between them.
+    fn send(&mut self, records: Vec<Bytes>);
+
+    /// Adds outcomes to `outcomes`: one for each record, in the order in which they were sent.
+    ///
+    /// Ready once it has added one; pending while nothing is known, and for ever while nothing is
+    /// outstanding.
+    fn poll_outcomes(&mut self, context: &mut Context<'_>, outcomes: &mut Vec<Outcome>)
+    -> Poll<()>;
+
+    /// Records that were sent and whose outcome has not been taken.
+    fn outstanding(&self) -> usize;
+
+    /// Gives up: answers every outstanding record now, with [`Outcome::Perhaps`] where nothing is
+    /// known. Such a record may still land, and a later producer's records before it.
+    fn abandon(self: Box<Self>) -> Vec<Outcome>;
+}
+
+/// Awaits outcomes of `producer`; dropping the future loses none.
+pub async fn outcomes_of(producer: &mut dyn Producer, outcomes: &mut Vec<Outcome>) {
+    poll_fn(|context| producer.poll_outcomes(context, outcomes)).await;
+}
+
+/// What became of one record.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// In the log, durably, here.
+    At(Position),
+    /// In the log, durably; only reading tells where.
+    Somewhere,
+    /// Certainly not in the log, now or later. Send it again after backing off.
+    NotAppended(Cause),
+    /// Perhaps in the log, or still on its way. Read back before saying anything about it.
+    Perhaps(Cause),
+    /// As [`Perhaps`](Self::Perhaps), and the log takes nothing more until its process restarts.
+    Unusable(Cause),
+}
+
+/// Why a record has no position to tell.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Cause {
+    /// The record is longer than [`LogTraits::record_bytes_max`](crate::LogTraits).
+    #[error("a record of {bytes} bytes exceeds the limit of {max_bytes} bytes")]
+    TooLarge {
+        /// Its length.
+        bytes: usize,
+        /// The limit.
+        max_bytes: usize,
+    },
+    /// The partition's log was not created, or was removed.
+    #[error("the log of this partition does not exist")]
+    Missing,
+    /// Nothing more is taken at the moment: no space, or too few replicas of the log.
+    #[error("the log refuses records: {0}")]
+    Refused(Arc<io::Error>),
+    /// The producer was abandoned before the log had answered.
+    #[error("the producer was abandoned")]
+    Abandoned,
+    /// The log did not answer, or failed.
+    #[error("the log failed: {0}")]
+    Failed(Arc<io::Error>),
+}
+
+impl Cause {
+    /// A refusal with a reason of one's own.
+    pub fn refused(why: impl Into<String>) -> Cause {
+        Cause::Refused(Arc::new(io::Error::other(why.into())))
+    }
+
+    /// A failure with a reason of one's own.
+    pub fn failed(why: impl Into<String>) -> Cause {
+        Cause::Failed(Arc::new(io::Error::other(why.into())))
+    }
+}

@@ -1,0 +1,109 @@
+//! A producer for logs that answer whole appends, one future each, in the order of the appends.
+//!
+//! Start reading at [`QueueProducer`].
+
+use crate::{Cause, Outcome, Pending, Producer};
+use bytes::Bytes;
+use cortado_model::{LogOffset, Position};
+use std::collections::VecDeque;
+use std::task::{Context, Poll, Waker};
+
+/// What became of one append.
+#[derive(Clone, Debug)]
+pub enum Appended {
+    /// Its records stand next to one another from here on.
+    From(LogOffset),
+    /// The same for each of its records.
+    Each(Outcome),
+    /// One for each of its records.
+    Mixed(Vec<Outcome>),
+}
+
+/// Hands appends over as they come, and keeps what is owed for them.
+pub struct QueueProducer {
+    append: Box<dyn Fn(Vec<Bytes>) -> Pending<Appended> + Send>,
+    sent: VecDeque<Sent>,
+    outstanding: usize,
+}
+
+/// An append that has not been answered.
+struct Sent {
+    answer: Pending<Appended>,
+    records: usize,
+}
+
+impl QueueProducer {
+    /// A producer over `append`, which puts its records in line before it returns.
+    pub fn new(append: impl Fn(Vec<Bytes>) -> Pending<Appended> + Send + 'static) -> QueueProducer {
+        QueueProducer { append: Box::new(append), sent: VecDeque::new(), outstanding: 0 }
+    }
+
+    /// Takes the outcomes of the oldest append, if it has been answered.
+    fn poll_oldest(&mut self, context: &mut Context<'_>) -> Poll<Vec<Outcome>> {
+        let Some(oldest) = self.sent.front_mut() else { return Poll::Pending };
+        let records = oldest.records;
+        let Poll::Ready(appended) = oldest.answer.as_mut().poll(context) else {
+            return Poll::Pending;
+        };
+        self.sent.pop_front();
+        self.outstanding -= records;
+        Poll::Ready(appended.outcomes(records))
+    }
+}
+
+impl Appended {
+    fn outcomes(self, records: usize) -> Vec<Outcome> {
+        match self {
+            Appended::From(first) => (0..records as u64)
+                .map(|number| Outcome::At(Position { offset: first.plus(number), epoch: 0 }))
+                .collect(),
+            Appended::Each(outcome) => vec![outcome; records],
+            Appended::Mixed(mut outcomes) => {
+                // A log that forgets one of them must not shift all that follow.
+                outcomes.resize(records, Outcome::Perhaps(Cause::failed("no outcome was told")));
+                outcomes
+            }
+        }
+    }
+}
+
+impl Producer for QueueProducer {
+    fn send(&mut self, records: Vec<Bytes>) {
+        if records.is_empty() {
+            return;
+        }
+        let count = records.len();
+        self.outstanding += count;
+        self.sent.push_back(Sent { answer: (self.append)(records), records: count });
+    }
+
+    fn poll_outcomes(
+        &mut self,
+        context: &mut Context<'_>,
+        outcomes: &mut Vec<Outcome>,
+    ) -> Poll<()> {
+        let before = outcomes.len();
+        // What a group commit has made durable is answered together.
+        while let Poll::Ready(more) = self.poll_oldest(context) {
+            outcomes.extend(more);
+        }
+        if outcomes.len() > before { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    fn outstanding(&self) -> usize {
+        self.outstanding
+    }
+
+    fn abandon(mut self: Box<Self>) -> Vec<Outcome> {
+        let mut outcomes = Vec::with_capacity(self.outstanding);
+        let mut context = Context::from_waker(Waker::noop());
+        while !self.sent.is_empty() {
+            match self.poll_oldest(&mut context) {
+                Poll::Ready(more) => outcomes.extend(more),
+                Poll::Pending => break,
+            }
+        }
+        outcomes.resize(outcomes.len() + self.outstanding, Outcome::Perhaps(Cause::Abandoned));
+        outcomes
+    }
+}
