@@ -4,8 +4,9 @@
 //! requests. One thread is enough: only replicas that catch up come here, the tail is read from
 //! memory. Never writes. Start reading at [`Reader`].
 
-use crate::frame::{FRAME_HEADER_BYTES, FrameKind, Place, decode, frame_bytes, u32_at};
+use crate::frame::{FRAME_HEADER_BYTES, FrameKind, decode, frame_bytes, u32_at};
 use crate::partition::Stored;
+use crate::place::Place;
 use crate::window::Window;
 use bytes::Bytes;
 use cortado_log::{LogEntry, ReadError};

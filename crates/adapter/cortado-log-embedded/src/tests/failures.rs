@@ -1,4 +1,4 @@
-//! Failed writes and syncs, a full line, other users of the directory.
+//! Failed writes and syncs, a full queue, other users of the directory.
 
 use super::*;
 use crate::files::faulty::{At, Fault};
@@ -84,7 +84,7 @@ fn opening_fails_if_what_it_found_cannot_be_made_durable() {
 }
 
 #[test]
-fn a_full_line_refuses_and_forgets_nothing() {
+fn a_full_queue_refuses_and_forgets_nothing() {
     let disk = Disk::default();
     let log = open(&disk).unwrap();
     fill(&log, 0, 1);
@@ -100,7 +100,10 @@ fn a_full_line_refuses_and_forgets_nothing() {
         }
     };
     assert!(matches!(refused, Err(AppendError::NotAppended { .. })), "{refused:?}");
-    assert_eq!(pending.len(), crate::line::LINE_BYTES_MAX / cortado_log::RECORD_BYTES_MAX - 1);
+    assert_eq!(
+        pending.len(),
+        crate::append_queue::QUEUE_BYTES_MAX / cortado_log::RECORD_BYTES_MAX - 1
+    );
     disk.hold_syncs(false);
     for (offset, answer) in wait_all(pending).into_iter().enumerate() {
         assert_eq!(answer.unwrap(), LogOffset(offset as u64));
