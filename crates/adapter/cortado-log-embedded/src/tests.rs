@@ -4,6 +4,7 @@ mod damage;
 mod failures;
 mod model;
 mod power;
+mod reads;
 mod space;
 
 use crate::directory_scan::scan_directory;
