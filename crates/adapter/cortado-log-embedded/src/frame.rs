@@ -4,6 +4,7 @@
 //! any other segment, are no frame. Start reading at [`Frame`].
 //! Source: docs/formats/embedded-log.md, "Frame".
 
+use crate::place::{ALIGNMENT, Place};
 use cortado_model::{DatabaseId, LogOffset, PartitionId};
 
 /// A frame as it stands in a segment.
@@ -12,7 +13,7 @@ pub(crate) struct Frame<'a> {
     pub(crate) kind: FrameKind,
     pub(crate) partition: PartitionId,
     /// Tells the partition from others that had its name before it was removed.
-    pub(crate) life: Life,
+    pub(crate) incarnation: PartitionIncarnation,
     /// Of a record: where it stands. Of `Trimmed`: the oldest offset that is left. Else 0.
     pub(crate) offset: LogOffset,
     pub(crate) payload: &'a [u8],
@@ -31,22 +32,12 @@ pub(crate) enum FrameKind {
     Opening,
 }
 
-/// Counts the partitions that were ever begun in a log, so that no two are alike.
+/// Counts the partitions that were ever begun in a log: tells one from others of its name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Life(pub(crate) u32);
-
-/// Where bytes stand: the segment's number and the position in its file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Place {
-    pub(crate) segment: u64,
-    pub(crate) position: u64,
-}
+pub(crate) struct PartitionIncarnation(pub(crate) u32);
 
 /// Bytes before the payload.
 pub(crate) const FRAME_HEADER_BYTES: usize = 32;
-
-/// Frames and groups begin at multiples of this.
-pub(crate) const ALIGNMENT: usize = 8;
 
 impl Frame<'_> {
     /// Writes the frame behind `bytes`, whose end is `place`; answers its checksum.
@@ -58,7 +49,7 @@ impl Frame<'_> {
         bytes.extend_from_slice(&length.to_le_bytes());
         bytes.extend_from_slice(&self.partition.database.0.to_le_bytes());
         bytes.extend_from_slice(&self.partition.number.to_le_bytes());
-        bytes.extend_from_slice(&self.life.0.to_le_bytes());
+        bytes.extend_from_slice(&self.incarnation.0.to_le_bytes());
         bytes.extend_from_slice(&self.offset.0.to_le_bytes());
         bytes.extend_from_slice(self.payload);
         bytes.resize(start + frame_bytes(self.payload.len()), 0);
@@ -87,7 +78,7 @@ pub(crate) fn decode(bytes: &[u8], place: Place) -> Result<(Frame<'_>, u32), &'s
             database: DatabaseId(u32_at(header, 12)),
             number: u32_at(header, 16),
         },
-        life: Life(u32_at(header, 20)),
+        incarnation: PartitionIncarnation(u32_at(header, 20)),
         offset: LogOffset(u64_at(header, 24)),
         payload: &all[FRAME_HEADER_BYTES..FRAME_HEADER_BYTES + payload_bytes],
     };
@@ -116,21 +107,6 @@ impl FrameKind {
     }
 }
 
-impl Place {
-    /// CRC-32C of the place and then `bytes`.
-    pub(crate) fn checksum(self, bytes: &[u8]) -> u32 {
-        let mut seed = [0; 16];
-        seed[..8].copy_from_slice(&self.segment.to_le_bytes());
-        seed[8..].copy_from_slice(&self.position.to_le_bytes());
-        crc32c::crc32c_append(crc32c::crc32c(&seed), bytes)
-    }
-
-    /// The place `count` bytes further on.
-    pub(crate) const fn plus(self, count: u64) -> Place {
-        Place { segment: self.segment, position: self.position + count }
-    }
-}
-
 /// The little-endian number at `at`; the caller has checked the length.
 pub(crate) fn u32_at(bytes: &[u8], at: usize) -> u32 {
     let bytes = bytes[at..at + 4].try_into().expect("the slice has 4 bytes");
@@ -151,8 +127,8 @@ mod tests {
 
     fn frame(payload: &[u8]) -> Frame<'_> {
         let partition = PartitionId { database: DatabaseId(9), number: 4 };
-        let (life, offset) = (Life(2), LogOffset(77));
-        Frame { kind: FrameKind::Record, partition, life, offset, payload }
+        let (incarnation, offset) = (PartitionIncarnation(2), LogOffset(77));
+        Frame { kind: FrameKind::Record, partition, incarnation, offset, payload }
     }
 
     #[test]

@@ -4,7 +4,8 @@
 //! when the one before it has been synced. Start reading at [`GroupHeader`].
 //! Source: docs/formats/embedded-log.md, "Group".
 
-use crate::frame::{ALIGNMENT, Frame, Place, decode, u32_at, u64_at};
+use crate::frame::{Frame, decode, frame_bytes, u32_at, u64_at};
+use crate::place::{ALIGNMENT, Place};
 
 /// What stands before the frames of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,7 +115,7 @@ pub(crate) fn decode_body<'a>(
         let here = place.plus(at as u64);
         let (frame, crc) = decode(&body[at..], here).map_err(|why| (at, why))?;
         crcs = crc32c::crc32c_append(crcs, &crc.to_le_bytes());
-        at += crate::frame::frame_bytes(frame.payload.len());
+        at += frame_bytes(frame.payload.len());
         frames.push((here.position, frame));
     }
     if frames.len() != header.frames as usize || crcs != header.frames_crc {

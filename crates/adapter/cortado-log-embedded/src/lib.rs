@@ -4,32 +4,35 @@
 //! of generations: it orders bytes. Start reading at [`EmbeddedLog`], then `writer.rs`.
 //! Source: docs/formats/embedded-log.md.
 
+mod place;
 mod frame;
 mod group;
 mod opening;
 mod segment;
 mod files;
 mod window;
-mod scan;
-mod survey;
+mod segment_scan;
+mod directory_scan;
 mod recovery;
 mod preparation;
 mod partition;
-mod line;
+mod append_queue;
 mod writer;
-mod upkeep;
+mod maintenance;
 mod reader;
 mod open_error;
+mod settings;
 mod verify;
 
 pub use open_error::{Damage, OpenError};
+pub use settings::Settings;
 pub use verify::{PartitionReport, Report, SegmentReport, SegmentState, TornTail, verify};
 
+use append_queue::{AppendQueue, Closed, Request};
 use bytes::Bytes;
 use cortado_log::{AppendError, Log, LogEntry, Pending, ReadError, check_records};
 use cortado_model::{LogOffset, PartitionId};
 use files::{Directory, Files};
-use line::{Closed, Line, Request};
 use partition::{Found, Partitions};
 use reader::Reader;
 use recovery::Opened;
@@ -37,7 +40,6 @@ use segment::LogUuid;
 use std::future::ready;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use tokio::sync::{oneshot, watch};
@@ -48,44 +50,12 @@ use tokio::sync::{oneshot, watch};
 /// finishes what has been handed over, as [`close`](Self::close) does, and waits for it.
 #[derive(Debug)]
 pub struct EmbeddedLog {
-    line: Arc<Line>,
+    queue: Arc<AppendQueue>,
     partitions: Arc<Partitions>,
     reader: Reader,
     writer: Option<JoinHandle<()>>,
     /// Turns true when the writer has let go of the directory.
     closed: watch::Receiver<bool>,
-}
-
-/// Where the log is and how large it may be.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
-    /// An existing directory, of this log alone.
-    pub directory: PathBuf,
-    /// Length of a segment file, between [`Settings::SEGMENT_BYTES_MIN`] and
-    /// [`Settings::SEGMENT_BYTES_MAX`]. Space is reserved and freed in these steps.
-    pub segment_bytes: u64,
-    /// Bytes of recent records that are kept in memory, of all partitions together.
-    pub cache_bytes_max: usize,
-}
-
-impl Settings {
-    /// A header, and some groups behind it.
-    pub const SEGMENT_BYTES_MIN: u64 = 8 << 10;
-    /// Far below what four bytes can address, and enough to hold a day.
-    pub const SEGMENT_BYTES_MAX: u64 = 4 << 30;
-
-    /// Segments of 64 MiB, and 64 MiB of recent records in memory.
-    pub fn new(directory: impl Into<PathBuf>) -> Settings {
-        Settings { directory: directory.into(), segment_bytes: 64 << 20, cache_bytes_max: 64 << 20 }
-    }
-
-    fn check(&self) -> Result<(), OpenError> {
-        let (min, max) = (Settings::SEGMENT_BYTES_MIN, Settings::SEGMENT_BYTES_MAX);
-        if (min..=max).contains(&self.segment_bytes) {
-            return Ok(());
-        }
-        Err(OpenError::SegmentBytes { segment_bytes: self.segment_bytes, min, max })
-    }
 }
 
 impl EmbeddedLog {
@@ -108,7 +78,7 @@ impl EmbeddedLog {
         settings: &Settings,
         fresh: LogUuid,
     ) -> Result<EmbeddedLog, OpenError> {
-        let Opened { line, partitions, writer, lock } = recovery::open(&files, settings, fresh)?;
+        let Opened { queue, partitions, writer, lock } = recovery::open(&files, settings, fresh)?;
         let no_thread = |source: io::Error| OpenError::Io {
             directory: settings.directory.clone(),
             doing: "start a thread for the log".to_owned(),
@@ -119,19 +89,19 @@ impl EmbeddedLog {
         let thread = thread::Builder::new().name("cortado-log-writer".to_owned());
         let writer = thread.spawn(move || {
             writer.run();
-            // The upkeep has ended with the writer: nobody touches the directory any more.
+            // The maintenance has ended with the writer: nobody touches the directory any more.
             drop(lock);
             sender.send_replace(true);
         });
         let writer = Some(writer.map_err(no_thread)?);
-        Ok(EmbeddedLog { line, partitions, reader, writer, closed })
+        Ok(EmbeddedLog { queue, partitions, reader, writer, closed })
     }
 
-    /// Takes no more appends, finishes those in line, and lets go of the directory.
+    /// Takes no more appends, finishes those in the queue, and lets go of the directory.
     ///
     /// Records can still be read afterwards.
     pub fn close(&self) -> Pending<()> {
-        self.line.close(Closed::Closing);
+        self.queue.close(Closed::Closing);
         let mut closed = self.closed.clone();
         Box::pin(async move {
             // An error means that the writer is gone, and with it its hold on the directory.
@@ -139,13 +109,13 @@ impl EmbeddedLog {
         })
     }
 
-    /// Puts a request in line and answers what its answer will be.
+    /// Queues a request and answers what its answer will be.
     fn request<T: Send + 'static>(
         &self,
         request: impl FnOnce(oneshot::Sender<Result<T, AppendError>>) -> Request,
     ) -> Pending<Result<T, AppendError>> {
         let (sender, receiver) = oneshot::channel();
-        if let Err(error) = self.line.enter(request(sender)) {
+        if let Err(error) = self.queue.push(request(sender)) {
             return Box::pin(ready(Err(error)));
         }
         Box::pin(async move {
@@ -217,7 +187,7 @@ impl Log for EmbeddedLog {
 
 impl Drop for EmbeddedLog {
     fn drop(&mut self) {
-        self.line.close(Closed::Closing);
+        self.queue.close(Closed::Closing);
         if let Some(writer) = self.writer.take() {
             // It has no result, and a panic has been reported by then.
             let _ = writer.join();

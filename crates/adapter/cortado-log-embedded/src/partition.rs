@@ -2,7 +2,8 @@
 //!
 //! Only the writer changes it, and only by what is durable. Start reading at [`Partition`].
 
-use crate::frame::{ALIGNMENT, Life};
+use crate::frame::PartitionIncarnation;
+use crate::place::{packed, unpacked};
 use crate::segment::Segment;
 use bytes::Bytes;
 use cortado_log::{LogEntry, ReadError};
@@ -27,7 +28,7 @@ pub(crate) struct Partition {
 #[derive(Debug, Default)]
 struct Records {
     /// Whose records these are, if the partition was removed and begun anew.
-    life: Life,
+    incarnation: PartitionIncarnation,
     first: u64,
     end: u64,
     chunks: VecDeque<Chunk>,
@@ -40,7 +41,7 @@ struct Records {
 struct Chunk {
     segment: Arc<Segment>,
     first: u64,
-    /// In [`ALIGNMENT`]s, so that four bytes reach 32 GiB.
+    /// [Packed](packed), so that four bytes reach 32 GiB.
     positions: Vec<u32>,
 }
 
@@ -106,9 +107,15 @@ impl Partition {
     }
 
     /// Adds a record that has become durable; the end is shown by [`publish`](Self::publish).
-    pub(crate) fn push(&self, life: Life, segment: &Arc<Segment>, position: u64, record: Bytes) {
+    pub(crate) fn push(
+        &self,
+        incarnation: PartitionIncarnation,
+        segment: &Arc<Segment>,
+        position: u64,
+        record: Bytes,
+    ) {
         let mut records = self.lock();
-        records.life = life;
+        records.incarnation = incarnation;
         let first = records.end;
         match records.chunks.back_mut() {
             Some(chunk) if chunk.segment.number == segment.number => {
@@ -132,10 +139,10 @@ impl Partition {
         self.watch.send_if_modified(|watched| std::mem::replace(watched, shown) != shown);
     }
 
-    /// Gives up the memory of the oldest cached record, if it is one of `life`.
-    pub(crate) fn uncache_oldest(&self, life: Life) {
+    /// Gives up the memory of the oldest cached record, if it is one of `incarnation`.
+    pub(crate) fn uncache_oldest(&self, incarnation: PartitionIncarnation) {
         let mut records = self.lock();
-        if records.life == life {
+        if records.incarnation == incarnation {
             records.cache.pop_front();
         }
     }
@@ -156,9 +163,14 @@ impl Partition {
     }
 
     /// Takes over what opening has found: the first record that is left, and where each stands.
-    pub(crate) fn restore(&self, life: Life, first: u64, chunks: Vec<(Arc<Segment>, Vec<u32>)>) {
+    pub(crate) fn restore(
+        &self,
+        incarnation: PartitionIncarnation,
+        first: u64,
+        chunks: Vec<(Arc<Segment>, Vec<u32>)>,
+    ) {
         let mut records = self.lock();
-        records.life = life;
+        records.incarnation = incarnation;
         records.first = first;
         records.end = first;
         for (segment, positions) in chunks {
@@ -222,15 +234,6 @@ fn take<'a>(
         entries.push(LogEntry { offset, record: record.clone() });
     }
     entries
-}
-
-/// A frame's position in four bytes.
-pub(crate) fn packed(position: u64) -> u32 {
-    u32::try_from(position / ALIGNMENT as u64).expect("segments stay far below 32 GiB")
-}
-
-fn unpacked(position: u32) -> u64 {
-    u64::from(position) * ALIGNMENT as u64
 }
 
 /// All partitions by name. A lookup takes a read lock that only a new partition ever contends.

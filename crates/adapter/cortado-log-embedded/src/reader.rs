@@ -4,8 +4,9 @@
 //! requests. One thread is enough: only replicas that catch up come here, the tail is read from
 //! memory. Never writes. Start reading at [`Reader`].
 
-use crate::frame::{FRAME_HEADER_BYTES, FrameKind, Place, decode, frame_bytes, u32_at};
+use crate::frame::{FRAME_HEADER_BYTES, FrameKind, decode, frame_bytes, u32_at};
 use crate::partition::Stored;
+use crate::place::Place;
 use crate::window::Window;
 use bytes::Bytes;
 use cortado_log::{LogEntry, ReadError};
@@ -125,4 +126,54 @@ fn read_one(
         return Err(damaged("another record stands here"));
     }
     Ok(Some(Bytes::copy_from_slice(frame.payload)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::faulty::Disk;
+    use crate::files::{Access, Files};
+    use crate::frame::{Frame, PartitionIncarnation};
+    use crate::segment::Segment;
+    use cortado_model::{DatabaseId, LogOffset, PartitionId};
+    use std::sync::Arc;
+
+    const PLACE: Place = Place { segment: 3, position: 64 };
+
+    fn partition(number: u32) -> PartitionId {
+        PartitionId { database: DatabaseId(1), number }
+    }
+
+    /// Reads offset `offset` of partition `number` where a frame of `kind` stands for 7 of 5.
+    #[track_caller]
+    fn check(kind: FrameKind, number: u32, offset: u64, found: bool) {
+        let (incarnation, payload) = (PartitionIncarnation(0), &b"record"[..]);
+        let frame =
+            Frame { kind, partition: partition(5), incarnation, offset: LogOffset(7), payload };
+        let mut bytes = vec![0; 64];
+        frame.encode(PLACE, &mut bytes);
+        let disk = Disk::default();
+        disk.put("a segment", bytes);
+        let file = disk.open("a segment", Access::Read).unwrap();
+        let name = "a segment".to_owned();
+        let segment = Arc::new(Segment { number: PLACE.segment, name, file_bytes: 4_096, file });
+        let (partition, position) = (partition(number), PLACE.position);
+        let stored = Stored { partition, offset: LogOffset(offset), segment, position };
+        match read_all(&[stored], 100) {
+            Ok(entries) => {
+                let record = Bytes::from_static(b"record");
+                assert_eq!(entries, [LogEntry { offset: LogOffset(offset), record }]);
+                assert!(found, "another record was read");
+            }
+            Err(error) => assert!(!found && matches!(error, ReadError::Damaged { .. }), "{error}"),
+        }
+    }
+
+    #[test]
+    fn only_the_record_that_was_asked_for_is_read() {
+        check(FrameKind::Record, 5, 7, true);
+        check(FrameKind::Record, 6, 7, false);
+        check(FrameKind::Record, 5, 8, false);
+        check(FrameKind::Trimmed, 5, 7, false);
+    }
 }

@@ -3,19 +3,19 @@
 //! Changes nothing before everything has been read and found whole. Start reading at [`open`].
 //! Source: docs/formats/embedded-log.md, "Recovery".
 
-use crate::Settings;
+use crate::append_queue::AppendQueue;
+use crate::directory_scan::{DirectoryScan, DirectoryScanError, ScannedSegment, scan_directory};
 use crate::files::{Access, Files, LockGuard, is_no_space, wipe, write_all};
 use crate::group::GROUP_HEADER_BYTES;
-use crate::line::Line;
+use crate::maintenance::SegmentMaintenance;
 use crate::open_error::OpenError;
 use crate::partition::Partitions;
 use crate::preparation::Preparation;
-use crate::scan::Tail;
 use crate::segment::{LogUuid, PREPARED_NAME, SEGMENT_HEADER_BYTES, Segment, SegmentHeader};
-use crate::survey::{Survey, SurveyError, Surveyed, survey};
-use crate::upkeep::Upkeep;
+use crate::segment_scan::Tail;
+use crate::settings::Settings;
 use crate::window::Window;
-use crate::writer::{Active, Cache, Occupants, Writer};
+use crate::writer::{Active, Cache, SegmentLiveness, Writer};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use tracing::{info, warn};
 /// A log that is ready to be written and read.
 #[derive(Debug)]
 pub(crate) struct Opened {
-    pub(crate) line: Arc<Line>,
+    pub(crate) queue: Arc<AppendQueue>,
     pub(crate) partitions: Arc<Partitions>,
     pub(crate) writer: Writer,
     pub(crate) lock: LockGuard,
@@ -44,9 +44,9 @@ pub(crate) fn open(
     let directory = &settings.directory;
     settings.check()?;
     let lock = enter(files.as_ref(), directory, Access::Write)?;
-    let survey =
-        survey(files.as_ref(), Access::Write).map_err(|error| error.into_open(directory))?;
-    if let Some(damage) = survey.damages.first() {
+    let scan = scan_directory(files.as_ref(), Access::Write)
+        .map_err(|error| error.into_open(directory))?;
+    if let Some(damage) = scan.damages.first() {
         let damage = damage.clone();
         return Err(OpenError::Damaged { directory: directory.clone(), damage });
     }
@@ -54,30 +54,26 @@ pub(crate) fn open(
         let (directory, doing) = (directory.clone(), doing.to_owned());
         move |source: io::Error| OpenError::Io { directory, doing, source }
     };
-    cut(&survey).map_err(failed("cut the torn end of the log"))?;
-    settle(files.as_ref(), &survey).map_err(failed("sync the end of the log"))?;
-    clean(files.as_ref()).map_err(failed("delete a half-prepared segment"))?;
-    let active = active(files.as_ref(), settings, &survey, fresh)?;
+    cut_torn_writes(&scan).map_err(failed("cut the torn end of the log"))?;
+    make_end_durable(files.as_ref(), &scan).map_err(failed("sync the end of the log"))?;
+    delete_leftovers(files.as_ref()).map_err(failed("delete a half-prepared segment"))?;
+    let active = active(files.as_ref(), settings, &scan, fresh)?;
     let partitions = Arc::new(Partitions::default());
-    restore(&partitions, &survey);
-    let (occupants, dead) = occupants(&survey, &active);
-    let spare = spare(&survey, &active);
-    let upkeep =
-        Upkeep::start(Arc::clone(files), spare).map_err(failed("start a thread for the log"))?;
+    restore(&partitions, &scan);
+    let (liveness, dead) = liveness(&scan, &active);
+    let spare = spare(&scan, &active);
+    let maintenance = SegmentMaintenance::start(Arc::clone(files), spare)
+        .map_err(failed("start a thread for the log"))?;
     for segment in dead {
-        upkeep.delete(segment);
+        maintenance.delete(segment);
     }
-    info!(
-        segments = survey.segments.len(),
-        partitions = survey.state.extents.len(),
-        "opened the log"
-    );
-    let line = Arc::new(Line::default());
+    info!(segments = scan.segments.len(), partitions = scan.state.extents.len(), "opened the log");
+    let queue = Arc::new(AppendQueue::default());
     let cache = Cache::new(settings.cache_bytes_max);
-    let state = (survey.state.extents, survey.state.next_life, occupants);
+    let state = (scan.state.extents, scan.state.next_incarnation, liveness);
     let writer =
-        Writer::new(Arc::clone(&line), Arc::clone(&partitions), upkeep, active, state, cache);
-    Ok(Opened { line, partitions, writer, lock })
+        Writer::new(Arc::clone(&queue), Arc::clone(&partitions), maintenance, active, state, cache);
+    Ok(Opened { queue, partitions, writer, lock })
 }
 
 /// Keeps others out of the directory.
@@ -96,15 +92,15 @@ pub(crate) fn enter(
     }
 }
 
-impl SurveyError {
+impl DirectoryScanError {
     /// The same, to whoever wanted to use `directory`.
     pub(crate) fn into_open(self, directory: &Path) -> OpenError {
         let directory = directory.to_owned();
         match self {
-            SurveyError::Io { file, source } => {
+            DirectoryScanError::Io { file, source } => {
                 OpenError::Io { directory, doing: format!("read {file}"), source }
             }
-            SurveyError::Version { file, version } => {
+            DirectoryScanError::Version { file, version } => {
                 OpenError::Version { directory, file, version }
             }
         }
@@ -112,16 +108,16 @@ impl SurveyError {
 }
 
 /// Makes everything behind the end zeros again, the seal excepted.
-fn cut(survey: &Survey) -> io::Result<()> {
-    let active = survey.active().map_or(0, |active| active.segment.number);
-    for surveyed in &survey.segments {
-        if surveyed.segment.number < active {
+fn cut_torn_writes(scan: &DirectoryScan) -> io::Result<()> {
+    let active = scan.active().map_or(0, |active| active.segment.number);
+    for scanned in &scan.segments {
+        if scanned.segment.number < active {
             continue;
         }
-        let end = surveyed.scanned.end;
-        let (from, upto) = match surveyed.scanned.tail {
+        let end = scanned.scan.end;
+        let (from, upto) = match scanned.scan.tail {
             Tail::Torn { upto, why } => {
-                let (segment, bytes) = (surveyed.segment.number, upto - end);
+                let (segment, bytes) = (scanned.segment.number, upto - end);
                 warn!(segment, position = end, bytes, why, "cut a write that was not finished");
                 (end, upto)
             }
@@ -129,7 +125,7 @@ fn cut(survey: &Survey) -> io::Result<()> {
             Tail::Bounded | Tail::Clean | Tail::Continued | Tail::Damaged { .. } => continue,
         };
         if from < upto {
-            wipe(surveyed.segment.file.as_ref(), from, upto)?;
+            wipe(scanned.segment.file.as_ref(), from, upto)?;
         }
     }
     Ok(())
@@ -140,18 +136,18 @@ fn cut(survey: &Survey) -> io::Result<()> {
 /// The process before may have died between the write and the sync of that group, or of a sync
 /// that failed: then the system shows the bytes, holds them for clean, and the medium does not have
 /// them.
-fn settle(files: &dyn Files, survey: &Survey) -> io::Result<()> {
+fn make_end_durable(files: &dyn Files, scan: &DirectoryScan) -> io::Result<()> {
     files.sync_directory()?;
-    let Some(Surveyed { segment, scanned, .. }) = survey.active() else { return Ok(()) };
+    let Some(ScannedSegment { segment, scan, .. }) = scan.active() else { return Ok(()) };
     let mut window = Window::new(segment.file.as_ref(), 0);
     // A group was built in memory once, so that it fits there again.
-    let bytes = window.get(scanned.last_group, (scanned.end - scanned.last_group) as usize)?;
-    write_all(segment.file.as_ref(), bytes, scanned.last_group).map_err(|failed| failed.error)?;
+    let bytes = window.get(scan.last_group, (scan.end - scan.last_group) as usize)?;
+    write_all(segment.file.as_ref(), bytes, scan.last_group).map_err(|failed| failed.error)?;
     segment.file.sync()
 }
 
 /// Deletes what an interrupted preparation left behind.
-fn clean(files: &dyn Files) -> io::Result<()> {
+fn delete_leftovers(files: &dyn Files) -> io::Result<()> {
     if files.list()?.iter().any(|name| name == PREPARED_NAME) {
         files.remove(PREPARED_NAME)?;
     }
@@ -162,22 +158,22 @@ fn clean(files: &dyn Files) -> io::Result<()> {
 fn active(
     files: &dyn Files,
     settings: &Settings,
-    survey: &Survey,
+    scan: &DirectoryScan,
     fresh: LogUuid,
 ) -> Result<Active, OpenError> {
     let segment_bytes = settings.segment_bytes;
-    let log = survey.log.unwrap_or(fresh);
-    if let Some(Surveyed { segment, scanned, .. }) = survey.active() {
-        let next_group = scanned.groups.map_or(1, |(_, last)| last + 1);
-        let (segment, previous) = (Arc::clone(segment), survey.state.previous);
-        return Ok(Active::new(segment, log, scanned.end, next_group, previous, segment_bytes));
+    let log = scan.log.unwrap_or(fresh);
+    if let Some(ScannedSegment { segment, scan: last, .. }) = scan.active() {
+        let next_group = last.groups.map_or(1, |(_, last)| last + 1);
+        let (segment, previous) = (Arc::clone(segment), scan.state.previous);
+        return Ok(Active::new(segment, log, last.end, next_group, previous, segment_bytes));
     }
-    let segment = match survey.segments.last() {
+    let segment = match scan.segments.last() {
         Some(unused) => Arc::clone(&unused.segment),
         None => Arc::new(first_segment(files, settings, log)?),
     };
     let position = SEGMENT_HEADER_BYTES as u64;
-    Ok(Active::new(segment, log, position, 1, (0, 0), segment_bytes))
+    Ok(Active::new(segment, log, position, 1, None, segment_bytes))
 }
 
 fn first_segment(
@@ -201,29 +197,29 @@ fn first_segment(
 }
 
 /// Shows readers what is there.
-fn restore(partitions: &Partitions, survey: &Survey) {
-    for (id, extent) in &survey.state.extents {
-        let chunks = survey.segments.iter().filter_map(|surveyed| {
-            let run = surveyed.live.get(id)?;
-            Some((Arc::clone(&surveyed.segment), run.positions.clone()))
+fn restore(partitions: &Partitions, scan: &DirectoryScan) {
+    for (id, extent) in &scan.state.extents {
+        let chunks = scan.segments.iter().filter_map(|scanned| {
+            let run = scanned.live.get(id)?;
+            Some((Arc::clone(&scanned.segment), run.positions.clone()))
         });
-        partitions.get_or_new(*id).restore(extent.life, extent.first.0, chunks.collect());
+        partitions.get_or_new(*id).restore(extent.incarnation, extent.first.0, chunks.collect());
     }
 }
 
 /// Who wants which segment, and the segments that nobody wants.
-fn occupants(survey: &Survey, active: &Active) -> (Occupants, Vec<Arc<Segment>>) {
-    let mut occupants = Occupants::default();
-    for surveyed in survey.segments.iter().filter(|surveyed| surveyed.is_used()) {
-        let ends = surveyed.live.iter().map(|(id, run)| (*id, run.end())).collect();
-        occupants.restore(&surveyed.segment, ends);
+fn liveness(scan: &DirectoryScan, active: &Active) -> (SegmentLiveness, Vec<Arc<Segment>>) {
+    let mut liveness = SegmentLiveness::default();
+    for scanned in scan.segments.iter().filter(|scanned| scanned.is_used()) {
+        let ends = scanned.live.iter().map(|(id, run)| (*id, run.end())).collect();
+        liveness.restore(&scanned.segment, ends);
     }
-    let dead = occupants.take_dead(active.segment().number);
-    (occupants, dead)
+    let dead = liveness.take_dead(active.segment().number);
+    (liveness, dead)
 }
 
 /// The segment that was prepared to follow the active one.
-fn spare(survey: &Survey, active: &Active) -> Option<Arc<Segment>> {
-    let last = survey.segments.last()?;
+fn spare(scan: &DirectoryScan, active: &Active) -> Option<Arc<Segment>> {
+    let last = scan.segments.last()?;
     (last.segment.number > active.segment().number).then(|| Arc::clone(&last.segment))
 }

@@ -4,13 +4,14 @@ mod damage;
 mod failures;
 mod model;
 mod power;
+mod reads;
 mod space;
 
+use crate::directory_scan::scan_directory;
 use crate::files::Access;
 use crate::files::faulty::Disk;
-use crate::scan::Tail;
 use crate::segment::LogUuid;
-use crate::survey::survey;
+use crate::segment_scan::Tail;
 use crate::verify::verify_in;
 use crate::{EmbeddedLog, OpenError, Report, Settings};
 use bytes::Bytes;
@@ -89,8 +90,8 @@ fn read_all(log: &EmbeddedLog, partition: PartitionId) -> Vec<LogEntry> {
 /// Waits until the writer rests, which it does after it has sealed what it wrote.
 fn wait_for_seal(disk: &Disk) {
     wait_for(|| {
-        let survey = survey(disk, Access::Read).unwrap();
-        survey.active().is_some_and(|active| matches!(active.scanned.tail, Tail::Sealed { .. }))
+        let scan = scan_directory(disk, Access::Read).unwrap();
+        scan.active().is_some_and(|active| matches!(active.scan.tail, Tail::Sealed { .. }))
     });
 }
 

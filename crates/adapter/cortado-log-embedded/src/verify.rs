@@ -2,11 +2,11 @@
 //!
 //! Never writes, not even the lock file. Start reading at [`verify`].
 
+use crate::directory_scan::{DirectoryScan, ScannedSegment, scan_directory};
 use crate::files::{Access, Directory, Files};
 use crate::open_error::{Damage, OpenError};
 use crate::recovery::enter;
-use crate::scan::Tail;
-use crate::survey::{Survey, Surveyed, survey};
+use crate::segment_scan::Tail;
 use cortado_model::{LogOffset, PartitionId};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -91,15 +91,15 @@ pub fn verify(directory: &Path) -> Result<Report, OpenError> {
 pub(crate) fn verify_in(files: &dyn Files, directory: &Path) -> Result<Report, OpenError> {
     files.list().map_err(|error| OpenError::from_io(directory, "read the directory", error))?;
     let _lock = enter(files, directory, Access::Read)?;
-    let survey = survey(files, Access::Read).map_err(|error| error.into_open(directory))?;
-    let active = survey.active().map(|active| active.segment.number);
-    let report = |surveyed: &Surveyed| segment_report(surveyed, active);
+    let scan = scan_directory(files, Access::Read).map_err(|error| error.into_open(directory))?;
+    let active = scan.active().map(|active| active.segment.number);
+    let report = |scanned: &ScannedSegment| segment_report(scanned, active);
     Ok(Report {
         directory: directory.to_owned(),
-        segments: survey.segments.iter().map(report).collect(),
-        partitions: partition_reports(&survey),
-        torn_tail: torn_tail(&survey, active),
-        damages: survey.damages,
+        segments: scan.segments.iter().map(report).collect(),
+        partitions: partition_reports(&scan),
+        torn_tail: torn_tail(&scan, active),
+        damages: scan.damages,
     })
 }
 
@@ -110,39 +110,40 @@ impl Report {
     }
 }
 
-fn segment_report(surveyed: &Surveyed, active: Option<u64>) -> SegmentReport {
-    let number = surveyed.segment.number;
+fn segment_report(scanned: &ScannedSegment, active: Option<u64>) -> SegmentReport {
+    let number = scanned.segment.number;
     let state = match active {
         Some(active) if number < active => SegmentState::Full,
         Some(active) if number == active => SegmentState::Active,
         Some(_) | None => SegmentState::Prepared,
     };
     SegmentReport {
-        file: surveyed.segment.name.clone(),
+        file: scanned.segment.name.clone(),
         state,
-        end: surveyed.scanned.end,
-        groups: surveyed.scanned.groups.map_or(0, |(first, last)| last - first + 1),
-        frames: surveyed.scanned.frames,
-        records: surveyed.live.values().map(|run| run.positions.len() as u64).sum(),
+        end: scanned.scan.end,
+        groups: scanned.scan.groups.map_or(0, |(first, last)| last - first + 1),
+        frames: scanned.scan.frames,
+        records: scanned.live.values().map(|run| run.positions.len() as u64).sum(),
     }
 }
 
-fn partition_reports(survey: &Survey) -> Vec<PartitionReport> {
+fn partition_reports(scan: &DirectoryScan) -> Vec<PartitionReport> {
     let report = |(partition, extent): (&PartitionId, &crate::opening::Extent)| PartitionReport {
         partition: *partition,
         first: extent.first,
         end: extent.end,
     };
-    survey.state.extents.iter().map(report).collect()
+    scan.state.extents.iter().map(report).collect()
 }
 
-fn torn_tail(survey: &Survey, active: Option<u64>) -> Option<TornTail> {
-    let last = |surveyed: &&Surveyed| active.is_none_or(|active| surveyed.segment.number >= active);
-    survey.segments.iter().filter(last).find_map(|surveyed| match &surveyed.scanned.tail {
+fn torn_tail(scan: &DirectoryScan, active: Option<u64>) -> Option<TornTail> {
+    let last =
+        |scanned: &&ScannedSegment| active.is_none_or(|active| scanned.segment.number >= active);
+    scan.segments.iter().filter(last).find_map(|scanned| match &scanned.scan.tail {
         Tail::Torn { upto, why } => Some(TornTail {
-            file: surveyed.segment.name.clone(),
-            position: surveyed.scanned.end,
-            bytes: upto - surveyed.scanned.end,
+            file: scanned.segment.name.clone(),
+            position: scanned.scan.end,
+            bytes: upto - scanned.scan.end,
             why: (*why).to_owned(),
         }),
         Tail::Bounded

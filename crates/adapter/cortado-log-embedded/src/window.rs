@@ -46,3 +46,30 @@ impl<'a> Window<'a> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::faulty::Disk;
+    use crate::files::{Access, Files};
+
+    #[test]
+    fn a_read_at_the_edge_of_the_window_is_not_short() {
+        let disk = Disk::default();
+        let bytes: Vec<u8> = (0..=255).collect();
+        disk.put("file", bytes.clone());
+        let file = disk.open("file", Access::Read).unwrap();
+        let mut window = Window::new(file.as_ref(), 64);
+        for before in (0..bytes.len()).step_by(8) {
+            for position in (before..bytes.len()).step_by(8) {
+                for count in (8..96).step_by(8) {
+                    // Loads the window at `before`; what is asked for then may reach beyond it.
+                    window.get(before as u64, 8).unwrap();
+                    let end = bytes.len().min(position + count);
+                    let got = window.get(position as u64, count).unwrap();
+                    assert_eq!(got, &bytes[position..end], "{before}, {position}, {count}");
+                }
+            }
+        }
+    }
+}

@@ -6,24 +6,24 @@
 
 mod active;
 mod cache;
-mod formed;
-mod occupants;
+mod pending_group;
+mod segment_liveness;
 
 pub(crate) use active::Active;
 pub(crate) use cache::Cache;
-pub(crate) use occupants::Occupants;
+pub(crate) use segment_liveness::SegmentLiveness;
 
-use crate::frame::{FRAME_HEADER_BYTES, Frame, FrameKind, Life, frame_bytes};
+use crate::append_queue::{AppendQueue, Closed, Request};
+use crate::frame::{FRAME_HEADER_BYTES, Frame, FrameKind, PartitionIncarnation, frame_bytes};
 use crate::group::GroupBuilder;
-use crate::line::{Closed, Line, Request};
+use crate::maintenance::SegmentMaintenance;
 use crate::opening::{Extent, Opening};
 use crate::partition::{Partition, Partitions};
-use crate::upkeep::Upkeep;
 use active::Failure;
 use bytes::Bytes;
 use cortado_log::AppendError;
 use cortado_model::{LogOffset, PartitionId};
-use formed::{Effect, Formed};
+use pending_group::{Effect, PendingGroup};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -32,17 +32,17 @@ use tracing::error;
 /// Everything that only the writer changes.
 #[derive(Debug)]
 pub(crate) struct Writer {
-    line: Arc<Line>,
+    queue: Arc<AppendQueue>,
     partitions: Arc<Partitions>,
-    upkeep: Upkeep,
+    maintenance: SegmentMaintenance,
     active: Active,
     /// The group that is being formed, and what follows from it.
     group: GroupBuilder,
-    formed: Formed,
-    /// Every partition with a life, the group that is being formed included.
+    pending: PendingGroup,
+    /// Every partition with an incarnation, the group that is being formed included.
     extents: BTreeMap<PartitionId, Extent>,
-    next_life: Life,
-    occupants: Occupants,
+    next_incarnation: PartitionIncarnation,
+    liveness: SegmentLiveness,
     cache: Cache,
     /// Set when a write or a sync has failed for good.
     unusable: Option<String>,
@@ -64,42 +64,42 @@ enum Purpose {
 impl Writer {
     /// A writer that goes on at the end of `active`.
     pub(crate) fn new(
-        line: Arc<Line>,
+        queue: Arc<AppendQueue>,
         partitions: Arc<Partitions>,
-        upkeep: Upkeep,
+        maintenance: SegmentMaintenance,
         active: Active,
-        state: (BTreeMap<PartitionId, Extent>, Life, Occupants),
+        state: (BTreeMap<PartitionId, Extent>, PartitionIncarnation, SegmentLiveness),
         cache: Cache,
     ) -> Writer {
         let group = GroupBuilder::new(active.place());
-        let formed = Formed::default();
-        let (extents, next_life, occupants) = state;
+        let pending = PendingGroup::default();
+        let (extents, next_incarnation, liveness) = state;
         let unusable = None;
         Writer {
-            line,
+            queue,
             partitions,
-            upkeep,
+            maintenance,
             active,
             group,
-            formed,
+            pending,
             extents,
-            next_life,
-            occupants,
+            next_incarnation,
+            liveness,
             cache,
             unusable,
         }
     }
 
-    /// Serves the line until it is closed and empty, then seals the log.
+    /// Serves the queue until it is closed and empty, then seals the log.
     pub(crate) fn run(mut self) {
-        let _guard = EmptiesLine(Arc::clone(&self.line));
+        let _guard = ClosesQueue(Arc::clone(&self.queue));
         let mut batch = VecDeque::new();
         loop {
-            if !self.line.take(&mut batch) {
+            if !self.queue.take(&mut batch) {
                 if self.unusable.is_none() {
                     self.active.seal();
                 }
-                if !self.line.wait(&mut batch) {
+                if !self.queue.wait(&mut batch) {
                     break;
                 }
             }
@@ -112,18 +112,18 @@ impl Writer {
 
     fn serve(&mut self, batch: &mut VecDeque<Request>) {
         while let Some(request) = batch.pop_front() {
-            self.formed.bytes += request.bytes();
+            self.pending.bytes += request.bytes();
             match request {
                 Request::Append { partition, records, answer } => {
                     self.append(partition, records, answer);
                 }
                 Request::Trim { partition, below, answer } => {
                     let trimmed = self.trim(partition, below);
-                    self.formed.answer(trimmed.map_err(Failure::into_error), answer);
+                    self.pending.answer(trimmed.map_err(Failure::into_error), answer);
                 }
                 Request::Remove { partition, answer } => {
                     let removed = self.remove(partition);
-                    self.formed.answer(removed.map_err(Failure::into_error), answer);
+                    self.pending.answer(removed.map_err(Failure::into_error), answer);
                 }
             }
             if self.group.len() >= GROUP_BYTES_TARGET {
@@ -148,7 +148,7 @@ impl Writer {
             Ok(())
         });
         let failure: Failure = match (appended, formed) {
-            (Ok(()), Some((first, _))) => return self.formed.answer(Ok(first), answer),
+            (Ok(()), Some((first, _))) => return self.pending.answer(Ok(first), answer),
             (Ok(()), None) => Failure::NoSpace { why: "there was no record".to_owned() },
             (Err(failure), _) => failure,
         };
@@ -158,7 +158,7 @@ impl Writer {
             true => failure.into_partial_error(partition.end()),
             false => failure.into_error(),
         };
-        self.formed.answer(Err(error), answer);
+        self.pending.answer(Err(error), answer);
     }
 
     /// Adds a record to the group, behind its partition's end.
@@ -167,24 +167,24 @@ impl Writer {
         let id = partition.id;
         let before = self.extents.get(&id).copied();
         let extent = before.unwrap_or(Extent {
-            life: self.next_life,
+            incarnation: self.next_incarnation,
             first: LogOffset::ZERO,
             end: LogOffset::ZERO,
         });
-        self.formed.touch(id, before, self.next_life);
+        self.pending.touch(id, before, self.next_incarnation);
         if before.is_none() {
             // Wraps after four thousand million partitions; the old ones are long gone by then.
-            self.next_life = Life(self.next_life.0.wrapping_add(1));
+            self.next_incarnation = PartitionIncarnation(self.next_incarnation.0.wrapping_add(1));
         }
         let position = self.group.push(&Frame {
             kind: FrameKind::Record,
             partition: id,
-            life: extent.life,
+            incarnation: extent.incarnation,
             offset: extent.end,
             payload: &record,
         });
         self.extents.insert(id, Extent { end: extent.end.plus(1), ..extent });
-        self.formed.record(partition, extent.life, position, record);
+        self.pending.record(partition, extent.incarnation, position, record);
         Ok(extent.end)
     }
 
@@ -195,26 +195,32 @@ impl Writer {
         if first <= extent.first {
             return Ok(());
         }
-        self.formed.touch(id, Some(extent), self.next_life);
-        self.push_control(FrameKind::Trimmed, id, extent.life, first);
+        self.pending.touch(id, Some(extent), self.next_incarnation);
+        self.push_control(FrameKind::Trimmed, id, extent.incarnation, first);
         self.extents.insert(id, Extent { first, ..extent });
         let partition = self.partitions.get_or_new(id);
-        self.formed.effects.push(Effect::Trimmed { partition, first });
+        self.pending.effects.push(Effect::Trimmed { partition, first });
         Ok(())
     }
 
     fn remove(&mut self, id: PartitionId) -> Result<(), Failure> {
         self.make_room(FRAME_HEADER_BYTES, Purpose::Control)?;
         let Some(extent) = self.extents.remove(&id) else { return Ok(()) };
-        self.formed.touch(id, Some(extent), self.next_life);
-        self.push_control(FrameKind::Removed, id, extent.life, LogOffset::ZERO);
+        self.pending.touch(id, Some(extent), self.next_incarnation);
+        self.push_control(FrameKind::Removed, id, extent.incarnation, LogOffset::ZERO);
         let partition = self.partitions.get_or_new(id);
-        self.formed.effects.push(Effect::Removed { partition });
+        self.pending.effects.push(Effect::Removed { partition });
         Ok(())
     }
 
-    fn push_control(&mut self, kind: FrameKind, id: PartitionId, life: Life, offset: LogOffset) {
-        self.group.push(&Frame { kind, partition: id, life, offset, payload: &[] });
+    fn push_control(
+        &mut self,
+        kind: FrameKind,
+        id: PartitionId,
+        incarnation: PartitionIncarnation,
+        offset: LogOffset,
+    ) {
+        self.group.push(&Frame { kind, partition: id, incarnation, offset, payload: &[] });
     }
 
     /// Sees to it that a frame of `bytes` fits behind the group: writes the group, goes on in the
@@ -237,7 +243,7 @@ impl Writer {
                 return Ok(());
             }
             if self.group.is_empty() {
-                self.active.roll(&self.upkeep)?;
+                self.active.roll(&self.maintenance)?;
                 self.group.restart(self.active.place());
             } else {
                 self.commit()?;
@@ -248,12 +254,15 @@ impl Writer {
     /// Begins a segment; the group is empty, so that all that is known is durable.
     fn push_opening(&mut self) {
         let partitions = self.extents.iter().map(|(id, extent)| (*id, *extent)).collect();
-        let opening =
-            Opening { previous: self.active.previous(), next_life: self.next_life, partitions };
+        let opening = Opening {
+            previous: self.active.previous(),
+            next_incarnation: self.next_incarnation,
+            partitions,
+        };
         self.group.push(&Frame {
             kind: FrameKind::Opening,
             partition: PartitionId::CLUSTER,
-            life: Life(0),
+            incarnation: PartitionIncarnation(0),
             offset: LogOffset::ZERO,
             payload: &opening.encode(),
         });
@@ -261,7 +270,7 @@ impl Writer {
 
     /// Writes and syncs the group, then shows and acknowledges what is in it; or takes it back.
     fn commit(&mut self) -> Result<(), Failure> {
-        let committed = if self.formed.effects.is_empty() {
+        let committed = if self.pending.effects.is_empty() {
             Ok(())
         } else {
             self.active.write(&mut self.group)
@@ -271,58 +280,59 @@ impl Writer {
             Err(failure) => self.revert(failure),
         }
         self.group.restart(self.active.place());
-        self.line.leave(std::mem::take(&mut self.formed.bytes));
+        self.queue.release(std::mem::take(&mut self.pending.bytes));
         committed
     }
 
     fn apply(&mut self) {
-        let effects = std::mem::take(&mut self.formed.effects);
+        let effects = std::mem::take(&mut self.pending.effects);
         for effect in effects {
             match effect {
-                Effect::Records { partition, life, records } => {
+                Effect::Records { partition, incarnation, records } => {
                     let segment = self.active.segment();
                     for (position, record) in records {
-                        self.cache.note(&partition, life, record.len());
-                        partition.push(life, segment, position, record);
+                        self.cache.note(&partition, incarnation, record.len());
+                        partition.push(incarnation, segment, position, record);
                     }
                     partition.publish();
-                    self.occupants.note(segment, &partition);
+                    self.liveness.note(segment, &partition);
                 }
                 Effect::Trimmed { partition, first } => {
                     partition.trim(first);
-                    self.occupants.trim(partition.id, first);
+                    self.liveness.trim(partition.id, first);
                 }
                 Effect::Removed { partition } => {
                     partition.reset();
-                    self.occupants.remove(partition.id);
+                    self.liveness.remove(partition.id);
                 }
             }
         }
-        self.formed.settle();
+        self.pending.settle();
         self.cache.evict();
-        self.active.after_write(&self.upkeep);
-        for segment in self.occupants.take_dead(self.active.segment().number) {
-            self.upkeep.delete(segment);
+        self.active.after_write(&self.maintenance);
+        for segment in self.liveness.take_dead(self.active.segment().number) {
+            self.maintenance.delete(segment);
         }
     }
 
     fn revert(&mut self, failure: &Failure) {
-        self.next_life = self.formed.undo(&mut self.extents).unwrap_or(self.next_life);
-        self.formed.fail(failure);
+        self.next_incarnation =
+            self.pending.undo(&mut self.extents).unwrap_or(self.next_incarnation);
+        self.pending.fail(failure);
         if let Failure::Fatal { why } = failure
             && self.unusable.is_none()
         {
             error!(why, "the log is unusable until its process restarts");
             self.unusable = Some(why.clone());
-            self.line.close(Closed::Unusable { why: why.clone() });
+            self.queue.close(Closed::Unusable { why: why.clone() });
         }
     }
 }
 
-/// Leaves nobody waiting in line if the writer panics.
-struct EmptiesLine(Arc<Line>);
+/// Leaves nobody waiting in the queue if the writer panics.
+struct ClosesQueue(Arc<AppendQueue>);
 
-impl Drop for EmptiesLine {
+impl Drop for ClosesQueue {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.0.close(Closed::Unusable { why: "the log's writer has failed".to_owned() });

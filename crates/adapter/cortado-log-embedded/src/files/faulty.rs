@@ -31,6 +31,7 @@ struct State {
     space_bytes: Option<u64>,
     syncs_held: bool,
     read_only: bool,
+    reads_fail: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -159,6 +160,11 @@ impl Disk {
     /// Refuses every change.
     pub(crate) fn make_read_only(&self) {
         self.lock().read_only = true;
+    }
+
+    /// Fails every read of a file, or lets them succeed.
+    pub(crate) fn fail_reads(&self, fail: bool) {
+        self.lock().reads_fail = fail;
     }
 
     /// Changes bytes behind everybody's back.
@@ -364,6 +370,9 @@ impl Drop for Unlock {
 impl LogFile for Handle {
     fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
         let mut state = self.disk.lock();
+        if state.reads_fail {
+            return Err(io::Error::other("reads fail"));
+        }
         if let Some(fault) = state.take_fault(self.id, |at| *at == At::Read) {
             return Err(fault.kind.into());
         }

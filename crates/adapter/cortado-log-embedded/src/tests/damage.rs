@@ -3,19 +3,19 @@
 use super::*;
 use crate::Damage;
 use crate::SegmentState;
+use crate::directory_scan::DirectoryScan;
 use crate::group::GROUP_HEADER_BYTES;
 use crate::segment::{SEGMENT_HEADER_BYTES, segment_name};
-use crate::survey::Survey;
 
 /// A log of three segments and a prepared one, closed.
 fn closed_log() -> Disk {
     let disk = Disk::default();
     let log = open(&disk).unwrap();
-    let in_third = |survey: &Survey| {
-        let active = survey.active();
-        active.is_some_and(|active| active.segment.number == 3 && active.scanned.end > 6_000)
+    let in_third = |scan: &DirectoryScan| {
+        let active = scan.active();
+        active.is_some_and(|active| active.segment.number == 3 && active.scan.end > 6_000)
     };
-    while !in_third(&survey(&disk, Access::Read).unwrap()) {
+    while !in_third(&scan_directory(&disk, Access::Read).unwrap()) {
         let end = log.local_end(partition(0)).unwrap().0;
         append(&log, 0, end).unwrap();
         append(&log, 1, end).unwrap();

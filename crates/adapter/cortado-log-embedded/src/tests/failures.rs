@@ -1,4 +1,4 @@
-//! Failed writes and syncs, a full line, other users of the directory.
+//! Failed writes and syncs, a full queue, other users of the directory.
 
 use super::*;
 use crate::files::faulty::{At, Fault};
@@ -11,18 +11,21 @@ fn fault(name: &'static str, at: At, kind: ErrorKind) -> Fault {
 
 /// Appends three records, lets the fourth meet `faults`, and finds the log unusable: it reads, it
 /// writes nothing more, and a new process finds every acknowledged record.
+///
+/// * `touches`: writes and syncs that the fourth record may cost; the failing ones count as far as
+///   the disk has begun them.
 #[track_caller]
-fn check_fatal(faults: Vec<Fault>) {
+fn check_fatal(faults: Vec<Fault>, touches: u64) {
     let disk = Disk::default();
     let log = open(&disk).unwrap();
     fill(&log, 0, 3);
     // Lest the seal meets the fault.
     wait_for_seal(&disk);
+    let before = disk.touches("0000000000000001.segment");
     for fault in faults {
         disk.inject(fault);
     }
     assert!(matches!(append(&log, 0, 3), Err(AppendError::Unusable { .. })));
-    let touches = disk.touches("0000000000000001.segment");
     assert!(matches!(append(&log, 0, 3), Err(AppendError::Unusable { .. })));
     let trimmed = block_on(log.trim(partition(0), LogOffset(1)));
     assert!(matches!(trimmed, Err(AppendError::Unusable { .. })));
@@ -30,8 +33,8 @@ fn check_fatal(faults: Vec<Fault>) {
     assert!(matches!(removed, Err(AppendError::Unusable { .. })));
     expect(&log, 0, 0, 3);
     drop(log);
-    let touched = disk.touches("0000000000000001.segment") - touches;
-    assert_eq!(touched, 0, "an unusable log wrote or synced");
+    let touched = disk.touches("0000000000000001.segment") - before;
+    assert_eq!(touched, touches, "an unusable log wrote or synced");
     for choice in 0..20 {
         let log = open(&disk.after_cut(choice)).unwrap();
         let end = log.local_end(partition(0)).unwrap().0;
@@ -42,22 +45,52 @@ fn check_fatal(faults: Vec<Fault>) {
 
 #[test]
 fn a_failed_sync_is_fatal_and_never_repeated() {
-    check_fatal(vec![fault("1.segment", At::Sync, ErrorKind::Other)]);
-    check_fatal(vec![fault("1.segment", At::Sync, ErrorKind::StorageFull)]);
+    check_fatal(vec![fault("1.segment", At::Sync, ErrorKind::Other)], 2);
+    check_fatal(vec![fault("1.segment", At::Sync, ErrorKind::StorageFull)], 2);
 }
 
 #[test]
 fn a_failed_write_is_fatal_unless_it_was_for_space() {
-    check_fatal(vec![fault("1.segment", At::Write { taken: 0 }, ErrorKind::Other)]);
-    check_fatal(vec![fault("1.segment", At::Write { taken: 50 }, ErrorKind::Other)]);
+    check_fatal(vec![fault("1.segment", At::Write { taken: 0 }, ErrorKind::Other)], 0);
+    check_fatal(vec![fault("1.segment", At::Write { taken: 50 }, ErrorKind::Other)], 1);
 }
 
 #[test]
 fn a_write_that_cannot_be_taken_back_is_fatal() {
-    check_fatal(vec![
+    let faults = vec![
         fault("1.segment", At::Write { taken: 50 }, ErrorKind::StorageFull),
         fault("1.segment", At::Sync, ErrorKind::Other),
-    ]);
+    ];
+    // The write, the zeros over what it took, and their sync.
+    check_fatal(faults, 3);
+}
+
+#[test]
+fn nothing_that_waits_is_written_after_a_failed_write() {
+    let disk = Disk::default();
+    let log = open_with(&disk, 32 << 20).unwrap();
+    fill(&log, 0, 1);
+    wait_for_seal(&disk);
+    let touches = || disk.touches("0000000000000001.segment");
+    let before = touches();
+    disk.hold_syncs(true);
+    let first = log.append(partition(0), vec![record(1, 100)]);
+    wait_for(|| touches() == before + 1);
+    // Queued behind the sync, and taken together: the first fills a group of its own.
+    let large = log.append(partition(1), vec![record(0, 5 << 20)]);
+    let small = log.append(partition(2), vec![record(0, 100)]);
+    let trimmed = log.trim(partition(0), LogOffset(1));
+    disk.inject(fault("1.segment", At::Write { taken: 0 }, ErrorKind::Other));
+    disk.hold_syncs(false);
+    assert_eq!(block_on(first).unwrap(), LogOffset(1));
+    for error in [block_on(large).err(), block_on(small).err(), block_on(trimmed).err()] {
+        assert!(matches!(error, Some(AppendError::Unusable { .. })), "{error:?}");
+    }
+    block_on(log.close());
+    assert_eq!(touches(), before + 2, "something was written or synced after the failure");
+    expect(&log, 0, 0, 2);
+    drop(log);
+    expect(&open_with(&disk.after_cut(0), 32 << 20).unwrap(), 0, 0, 2);
 }
 
 #[test]
@@ -84,7 +117,7 @@ fn opening_fails_if_what_it_found_cannot_be_made_durable() {
 }
 
 #[test]
-fn a_full_line_refuses_and_forgets_nothing() {
+fn a_full_queue_refuses_and_forgets_nothing() {
     let disk = Disk::default();
     let log = open(&disk).unwrap();
     fill(&log, 0, 1);
@@ -100,7 +133,10 @@ fn a_full_line_refuses_and_forgets_nothing() {
         }
     };
     assert!(matches!(refused, Err(AppendError::NotAppended { .. })), "{refused:?}");
-    assert_eq!(pending.len(), crate::line::LINE_BYTES_MAX / cortado_log::RECORD_BYTES_MAX - 1);
+    assert_eq!(
+        pending.len(),
+        crate::append_queue::QUEUE_BYTES_MAX / cortado_log::RECORD_BYTES_MAX - 1
+    );
     disk.hold_syncs(false);
     for (offset, answer) in wait_all(pending).into_iter().enumerate() {
         assert_eq!(answer.unwrap(), LogOffset(offset as u64));

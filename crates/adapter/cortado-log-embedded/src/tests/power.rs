@@ -5,7 +5,7 @@ use crate::group::GROUP_HEADER_BYTES;
 use crate::segment::segment_number;
 use std::collections::BTreeMap;
 
-/// One thing that the log is asked for, in the order of the line.
+/// One thing that the log is asked for, in the order of the queue.
 #[derive(Clone, Debug)]
 enum Step {
     Record(u32, Bytes),
@@ -18,7 +18,7 @@ type Seen = BTreeMap<u32, (u64, Vec<Bytes>)>;
 
 const PARTITIONS: u32 = 4;
 
-/// Requests that are in line together; each is some steps.
+/// Requests that are queued together; each is some steps.
 fn workload() -> Vec<Vec<Vec<Step>>> {
     let mut numbers = 0_u64..;
     let mut records = |partition: u32, lengths: &[usize]| -> Vec<Step> {
@@ -249,5 +249,5 @@ fn a_segment_that_is_used_has_a_durable_name() {
 }
 
 fn segment_in_use(disk: &Disk) -> u64 {
-    survey(disk, Access::Read).unwrap().active().map_or(0, |active| active.segment.number)
+    scan_directory(disk, Access::Read).unwrap().active().map_or(0, |active| active.segment.number)
 }

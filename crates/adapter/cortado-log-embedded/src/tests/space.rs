@@ -55,6 +55,23 @@ fn a_full_disk_can_be_trimmed_and_then_has_room() {
     assert!(disk.used_bytes() <= 3 * SEGMENT_BYTES);
 }
 
+/// Records of every size, the smallest last, leave no room in a segment but the reserve.
+#[test]
+fn a_disk_that_is_full_to_the_last_frame_can_be_trimmed() {
+    let disk = Disk::default();
+    let log = open(&disk).unwrap();
+    disk.limit_space(Some(3 * SEGMENT_BYTES));
+    let mut end = fill_up(&log, 0);
+    while block_on(log.append(partition(0), vec![Bytes::new()])).is_ok() {
+        end += 1;
+    }
+    block_on(log.trim(partition(0), LogOffset(end))).unwrap();
+    // The files go in the background; an append is refused until the first one has gone.
+    wait_for(|| append(&log, 0, end).is_ok());
+    drop(log);
+    expect(&open(&disk.after_cut(0)).unwrap(), 0, end, end + 1);
+}
+
 #[test]
 fn an_open_without_room_leaves_nothing_behind() {
     let disk = Disk::default();

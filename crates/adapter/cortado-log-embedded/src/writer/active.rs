@@ -3,10 +3,10 @@
 //! Invariant: behind the end stand zeros, or a seal and zeros. Start reading at [`Active::write`].
 
 use crate::files::{LogFile, is_no_space, wipe, write_all};
-use crate::frame::Place;
 use crate::group::{GROUP_HEADER_BYTES, GroupBuilder, GroupHeader, GroupKind};
+use crate::maintenance::SegmentMaintenance;
+use crate::place::{Place, SegmentEnd};
 use crate::segment::{LogUuid, SEGMENT_HEADER_BYTES, Segment, SegmentHeader};
-use crate::upkeep::Upkeep;
 use cortado_log::AppendError;
 use cortado_model::LogOffset;
 use std::sync::Arc;
@@ -20,8 +20,8 @@ pub(crate) struct Active {
     /// Where the next group goes; everything before it is durable.
     position: u64,
     next_group: u64,
-    /// The segment before and where it ends; number 0 if there is none.
-    previous: (u64, u64),
+    /// The segment before; `None` in the first.
+    previous: Option<SegmentEnd>,
     /// A segment that the log has left, until the first group of this one is durable.
     left: Option<(Arc<Segment>, u64)>,
     /// Whether a seal stands at `position`.
@@ -50,7 +50,7 @@ impl Active {
         log: LogUuid,
         position: u64,
         next_group: u64,
-        previous: (u64, u64),
+        previous: Option<SegmentEnd>,
         segment_bytes: u64,
     ) -> Active {
         let (left, sealed) = (None, false);
@@ -117,10 +117,11 @@ impl Active {
     ///
     /// # Errors
     /// `NoSpace` with the reason why there is none; this segment stays the active one.
-    pub(crate) fn roll(&mut self, upkeep: &Upkeep) -> Result<(), Failure> {
-        let next = upkeep.take(self.next_header()).map_err(|why| Failure::NoSpace { why })?;
+    pub(crate) fn roll(&mut self, maintenance: &SegmentMaintenance) -> Result<(), Failure> {
+        let next = maintenance.take(self.next_header()).map_err(|why| Failure::NoSpace { why })?;
         info!(segment = next.number, "the log goes on in the next segment");
-        self.previous = (self.segment.number, self.position);
+        let (segment, position) = (self.segment.number, self.position);
+        self.previous = Some(SegmentEnd { segment, position });
         let left = std::mem::replace(&mut self.segment, next);
         self.left = Some((left, self.position));
         self.position = SEGMENT_HEADER_BYTES as u64;
@@ -128,18 +129,18 @@ impl Active {
         Ok(())
     }
 
-    /// Has the upkeep do what the last write allows: mark the segment that was left, prepare the
-    /// next one when this one is half full.
-    pub(crate) fn after_write(&mut self, upkeep: &Upkeep) {
+    /// Requests what the last write allows: a mark in the segment that was left, and the next
+    /// segment when this one is half full.
+    pub(crate) fn after_write(&mut self, maintenance: &SegmentMaintenance) {
         if self.is_fresh() {
             return;
         }
         if let Some((segment, position)) = self.left.take() {
             // The first group of this segment has the number that the mark carries.
-            upkeep.mark_continued(segment, position, self.next_group - 1, self.log);
+            maintenance.mark_continued(segment, position, self.next_group - 1, self.log);
         }
         if self.position > self.segment.file_bytes / 2 {
-            upkeep.request(self.next_header());
+            maintenance.request(self.next_header());
         }
     }
 
@@ -178,7 +179,7 @@ impl Active {
     }
 
     /// The segment before and where it ends.
-    pub(crate) fn previous(&self) -> (u64, u64) {
+    pub(crate) fn previous(&self) -> Option<SegmentEnd> {
         self.previous
     }
 }

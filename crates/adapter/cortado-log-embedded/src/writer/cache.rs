@@ -2,7 +2,7 @@
 //!
 //! Start reading at [`Cache`].
 
-use crate::frame::Life;
+use crate::frame::PartitionIncarnation;
 use crate::partition::Partition;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 /// The cached records of all partitions, oldest first.
 #[derive(Debug)]
 pub(crate) struct Cache {
-    order: VecDeque<(Arc<Partition>, Life, usize)>,
+    order: VecDeque<(Arc<Partition>, PartitionIncarnation, usize)>,
     bytes: usize,
     bytes_max: usize,
 }
@@ -25,17 +25,22 @@ impl Cache {
     }
 
     /// Notes that a partition caches a record of `record_bytes` more.
-    pub(crate) fn note(&mut self, partition: &Arc<Partition>, life: Life, record_bytes: usize) {
+    pub(crate) fn note(
+        &mut self,
+        partition: &Arc<Partition>,
+        incarnation: PartitionIncarnation,
+        record_bytes: usize,
+    ) {
         let bytes = record_bytes + ENTRY_BYTES;
-        self.order.push_back((Arc::clone(partition), life, bytes));
+        self.order.push_back((Arc::clone(partition), incarnation, bytes));
         self.bytes += bytes;
     }
 
     /// Gives up the oldest records until the rest is within the bound.
     pub(crate) fn evict(&mut self) {
         while self.bytes > self.bytes_max {
-            let Some((partition, life, bytes)) = self.order.pop_front() else { return };
-            partition.uncache_oldest(life);
+            let Some((partition, incarnation, bytes)) = self.order.pop_front() else { return };
+            partition.uncache_oldest(incarnation);
             self.bytes -= bytes;
         }
     }

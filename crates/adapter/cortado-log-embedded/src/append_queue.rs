@@ -1,6 +1,6 @@
-//! The line in which appends wait for the writer, bounded in bytes.
+//! The queue in which appends wait for the writer, bounded in bytes.
 //!
-//! The order of the line is the order of the log. Start reading at [`Line`].
+//! The order of the queue is the order of the log. Start reading at [`AppendQueue`].
 
 use bytes::Bytes;
 use cortado_log::AppendError;
@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 /// Requests on their way from many callers to the one writer.
 #[derive(Debug, Default)]
-pub(crate) struct Line {
+pub(crate) struct AppendQueue {
     state: Mutex<State>,
     filled: Condvar,
 }
@@ -25,10 +25,10 @@ struct State {
     writer_sleeps: bool,
 }
 
-/// Why the line takes no requests any more.
+/// Why the queue takes no requests any more.
 #[derive(Clone, Debug)]
 pub(crate) enum Closed {
-    /// The log is being closed; what is in line is still done.
+    /// The log is being closed; what is queued is still done.
     Closing,
     /// The log is unusable.
     Unusable {
@@ -58,24 +58,24 @@ pub(crate) enum Request {
 
 /// Bytes that wait at most. Four of the largest records; at the rate of a slow disk, 50 MB/s, one
 /// second's worth, after which a caller is better told to back off than made to wait longer.
-pub(crate) const LINE_BYTES_MAX: usize = 64 << 20;
+pub(crate) const QUEUE_BYTES_MAX: usize = 64 << 20;
 
 /// What a request takes up beside its records.
 const REQUEST_BYTES: usize = 64;
 
-impl Line {
-    /// Puts `request` at the end of the line.
+impl AppendQueue {
+    /// Puts `request` at the end of the queue.
     ///
     /// # Errors
-    /// `NotAppended` if the line is full or closing, `Unusable` if the log is.
-    pub(crate) fn enter(&self, request: Request) -> Result<(), AppendError> {
+    /// `NotAppended` if the queue is full or closing, `Unusable` if the log is.
+    pub(crate) fn push(&self, request: Request) -> Result<(), AppendError> {
         let mut state = self.lock();
         if let Some(closed) = &state.closed {
             return Err(closed.error());
         }
         let bytes = request.bytes();
-        // An append larger than the whole line is let in when it is alone.
-        if state.bytes > 0 && state.bytes + bytes > LINE_BYTES_MAX {
+        // An append larger than the whole queue is let in when it is alone.
+        if state.bytes > 0 && state.bytes + bytes > QUEUE_BYTES_MAX {
             let why = format!("queue full: {} bytes wait to be written", state.bytes);
             return Err(AppendError::NotAppended { why });
         }
@@ -94,7 +94,7 @@ impl Line {
         !batch.is_empty()
     }
 
-    /// Sleeps until there is something, and takes it; `false` once the line is closed and empty.
+    /// Sleeps until there is something, and takes it; `false` once the queue is closed and empty.
     pub(crate) fn wait(&self, batch: &mut VecDeque<Request>) -> bool {
         let mut state = self.lock();
         while state.waiting.is_empty() {
@@ -110,7 +110,7 @@ impl Line {
     }
 
     /// Makes room for `bytes` that the writer has done with.
-    pub(crate) fn leave(&self, bytes: usize) {
+    pub(crate) fn release(&self, bytes: usize) {
         let mut state = self.lock();
         state.bytes = state.bytes.saturating_sub(bytes);
     }
@@ -143,7 +143,7 @@ impl Closed {
 }
 
 impl Request {
-    /// Bytes that the request takes up in line.
+    /// Bytes that the request takes up in the queue.
     pub(crate) fn bytes(&self) -> usize {
         match self {
             Request::Append { records, .. } => {

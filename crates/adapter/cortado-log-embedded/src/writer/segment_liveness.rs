@@ -1,6 +1,6 @@
 //! Which partitions still want a segment, and so when its file can be deleted.
 //!
-//! Start reading at [`Occupants`].
+//! Start reading at [`SegmentLiveness`].
 
 use crate::partition::Partition;
 use crate::segment::Segment;
@@ -10,18 +10,18 @@ use std::sync::Arc;
 
 /// For each segment, the partitions with a record in it that is not forgotten.
 #[derive(Debug, Default)]
-pub(crate) struct Occupants {
-    segments: BTreeMap<u64, Occupied>,
+pub(crate) struct SegmentLiveness {
+    segments: BTreeMap<u64, Entry>,
 }
 
 #[derive(Debug)]
-struct Occupied {
+struct Entry {
     segment: Arc<Segment>,
     /// Where each partition's records in this segment end.
     ends: BTreeMap<PartitionId, LogOffset>,
 }
 
-impl Occupants {
+impl SegmentLiveness {
     /// Takes over what opening has found in a segment.
     pub(crate) fn restore(
         &mut self,
@@ -29,40 +29,39 @@ impl Occupants {
         ends: BTreeMap<PartitionId, LogOffset>,
     ) {
         let segment = Arc::clone(segment);
-        self.segments.insert(segment.number, Occupied { segment, ends });
+        self.segments.insert(segment.number, Entry { segment, ends });
     }
 
     /// Notes that the newest records of `partition` stand in `segment`.
     pub(crate) fn note(&mut self, segment: &Arc<Segment>, partition: &Partition) {
-        let occupied = self
+        let entry = self
             .segments
             .entry(segment.number)
-            .or_insert_with(|| Occupied { segment: Arc::clone(segment), ends: BTreeMap::new() });
-        occupied.ends.insert(partition.id, partition.end());
+            .or_insert_with(|| Entry { segment: Arc::clone(segment), ends: BTreeMap::new() });
+        entry.ends.insert(partition.id, partition.end());
     }
 
     /// Notes that the records of `partition` below `first` are forgotten.
     pub(crate) fn trim(&mut self, partition: PartitionId, first: LogOffset) {
-        for occupied in self.segments.values_mut() {
-            if occupied.ends.get(&partition).is_some_and(|end| *end <= first) {
-                occupied.ends.remove(&partition);
+        for entry in self.segments.values_mut() {
+            if entry.ends.get(&partition).is_some_and(|end| *end <= first) {
+                entry.ends.remove(&partition);
             }
         }
     }
 
     /// Notes that `partition` is forgotten.
     pub(crate) fn remove(&mut self, partition: PartitionId) {
-        for occupied in self.segments.values_mut() {
-            occupied.ends.remove(&partition);
+        for entry in self.segments.values_mut() {
+            entry.ends.remove(&partition);
         }
     }
 
     /// The segments before number `active` that nobody wants; they are not answered again.
     pub(crate) fn take_dead(&mut self, active: u64) -> Vec<Arc<Segment>> {
-        let dead =
-            |(number, occupied): &(&u64, &Occupied)| **number < active && occupied.ends.is_empty();
+        let dead = |(number, entry): &(&u64, &Entry)| **number < active && entry.ends.is_empty();
         let numbers: Vec<u64> = self.segments.iter().filter(dead).map(|(n, _)| *n).collect();
         let taken = numbers.into_iter().filter_map(|number| self.segments.remove(&number));
-        taken.map(|occupied| occupied.segment).collect()
+        taken.map(|entry| entry.segment).collect()
     }
 }

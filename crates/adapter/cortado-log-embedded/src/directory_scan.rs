@@ -2,18 +2,19 @@
 //!
 //! Only reads, so that opening and verifying see the same. The state comes from the last segment:
 //! its opening, then its frames. The older segments contribute records; every record that the state
-//! promises must be found. Start reading at [`survey`].
+//! promises must be found. Start reading at [`scan_directory`].
 //! Source: docs/formats/embedded-log.md, "Recovery".
 
 use crate::files::{Access, Files, LogFile};
-use crate::frame::{Frame, FrameKind, Life};
+use crate::frame::{Frame, FrameKind, PartitionIncarnation};
 use crate::open_error::Damage;
 use crate::opening::{Extent, Opening};
-use crate::scan::{Scanned, Tail, scan};
+use crate::place::{SegmentEnd, packed};
 use crate::segment::{
     HeaderError, LogUuid, SEGMENT_HEADER_BYTES, Segment, SegmentHeader, segment_name,
     segment_number,
 };
+use crate::segment_scan::{SegmentScan, Tail, scan_segment};
 use cortado_model::{LogOffset, PartitionId};
 use std::collections::BTreeMap;
 use std::io;
@@ -21,21 +22,21 @@ use std::sync::Arc;
 
 /// Everything about a log's directory.
 #[derive(Debug)]
-pub(crate) struct Survey {
+pub(crate) struct DirectoryScan {
     /// Which log it is; `None` if there is no segment.
     pub(crate) log: Option<LogUuid>,
     /// The segments in order.
-    pub(crate) segments: Vec<Surveyed>,
+    pub(crate) segments: Vec<ScannedSegment>,
     pub(crate) state: State,
-    /// Everything that is wrong; the rest of the survey is then only what could be read.
+    /// Everything that is wrong; the rest is then only what could be read.
     pub(crate) damages: Vec<Damage>,
 }
 
 /// One segment file.
 #[derive(Debug)]
-pub(crate) struct Surveyed {
+pub(crate) struct ScannedSegment {
     pub(crate) segment: Arc<Segment>,
-    pub(crate) scanned: Scanned,
+    pub(crate) scan: SegmentScan,
     /// The records in it that are still wanted.
     pub(crate) live: BTreeMap<PartitionId, Run>,
 }
@@ -44,7 +45,7 @@ pub(crate) struct Surveyed {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Run {
     pub(crate) first: LogOffset,
-    /// Where they stand, in [`ALIGNMENT`](crate::frame::ALIGNMENT)s.
+    /// Where they stand, in [packed](packed) form.
     pub(crate) positions: Vec<u32>,
 }
 
@@ -52,14 +53,14 @@ pub(crate) struct Run {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct State {
     pub(crate) extents: BTreeMap<PartitionId, Extent>,
-    pub(crate) next_life: Life,
-    /// From the opening of the last segment: the one before, and where it ends.
-    pub(crate) previous: (u64, u64),
+    pub(crate) next_incarnation: PartitionIncarnation,
+    /// From the opening of the last segment: the one before.
+    pub(crate) previous: Option<SegmentEnd>,
 }
 
-/// Why there is no survey.
+/// Why a directory could not be scanned.
 #[derive(Debug)]
-pub(crate) enum SurveyError {
+pub(crate) enum DirectoryScanError {
     /// The system refused to read `file`.
     Io { file: String, source: io::Error },
     /// Another version of the program wrote `file`.
@@ -69,8 +70,11 @@ pub(crate) enum SurveyError {
 /// Reads every segment of the directory.
 ///
 /// # Errors
-/// See [`SurveyError`]. Damage is no error here.
-pub(crate) fn survey(files: &dyn Files, access: Access) -> Result<Survey, SurveyError> {
+/// See [`DirectoryScanError`]. Damage is no error here.
+pub(crate) fn scan_directory(
+    files: &dyn Files,
+    access: Access,
+) -> Result<DirectoryScan, DirectoryScanError> {
     let names = files.list().map_err(|source| failed("the directory", source))?;
     let mut numbers: Vec<u64> = names.iter().filter_map(|name| segment_number(name)).collect();
     numbers.sort_unstable();
@@ -89,24 +93,27 @@ pub(crate) fn survey(files: &dyn Files, access: Access) -> Result<Survey, Survey
             Err(damage) => damages.push(damage),
         }
     }
-    let mut survey = Survey { log, segments: Vec::new(), state: State::default(), damages };
-    survey.read(opened)?;
-    Ok(survey)
+    let mut scan = DirectoryScan { log, segments: Vec::new(), state: State::default(), damages };
+    scan.read(opened)?;
+    Ok(scan)
 }
 
-impl Survey {
+impl DirectoryScan {
     /// The segment in which the log goes on: the last one that holds anything.
-    pub(crate) fn active(&self) -> Option<&Surveyed> {
-        self.segments.iter().rev().find(|surveyed| surveyed.is_used())
+    pub(crate) fn active(&self) -> Option<&ScannedSegment> {
+        self.segments.iter().rev().find(|scanned| scanned.is_used())
     }
 
     /// Reads the segments from the last to the first, because each tells where the one before ends.
-    fn read(&mut self, mut opened: Vec<(Arc<Segment>, SegmentHeader)>) -> Result<(), SurveyError> {
-        let mut later: Option<(u64, u64)> = None;
+    fn read(
+        &mut self,
+        mut opened: Vec<(Arc<Segment>, SegmentHeader)>,
+    ) -> Result<(), DirectoryScanError> {
+        let mut end_before: Option<SegmentEnd> = None;
         let mut state_known = false;
         while let Some((segment, header)) = opened.pop() {
             let number = segment.number;
-            let bound = later.filter(|later| later.0 == number + 1).map(|(_, end)| end);
+            let bound = end_before.filter(|end| end.segment == number).map(|end| end.position);
             if !state_known {
                 let (scanned, state) = read_state(&segment, &header)?;
                 if scanned.groups.is_some() {
@@ -114,26 +121,26 @@ impl Survey {
                     state_known = true;
                 }
             }
-            let surveyed = read_records(segment, header, bound, &self.state)?;
-            self.judge(&surveyed, state_known);
-            if let (true, Some(opening)) = (surveyed.0.is_used(), &surveyed.1) {
-                later = Some((number, opening.previous.1));
+            let scanned = read_records(segment, header, bound, &self.state)?;
+            self.judge(&scanned, state_known);
+            if let (true, Some(opening)) = (scanned.0.is_used(), &scanned.1) {
+                end_before = opening.previous;
             }
-            self.segments.insert(0, surveyed.0);
+            self.segments.insert(0, scanned.0);
         }
         self.check_neighbours();
         self.check_records();
         Ok(())
     }
 
-    fn judge(&mut self, surveyed: &(Surveyed, Option<Opening>), state_known: bool) {
-        let file = surveyed.0.segment.name.clone();
-        match &surveyed.0.scanned.tail {
+    fn judge(&mut self, scanned: &(ScannedSegment, Option<Opening>), state_known: bool) {
+        let file = scanned.0.segment.name.clone();
+        match &scanned.0.scan.tail {
             Tail::Damaged { position, why } => {
                 let (position, why) = (*position, (*why).to_owned());
                 self.damages.push(Damage::Bytes { file, position, why });
             }
-            _ if !surveyed.0.is_used() && state_known => {
+            _ if !scanned.0.is_used() && state_known => {
                 let (position, why) = (SEGMENT_HEADER_BYTES as u64, "it holds nothing".to_owned());
                 self.damages.push(Damage::Bytes { file, position, why });
             }
@@ -150,7 +157,7 @@ impl Survey {
         let Some(last) = self.segments.last() else { return };
         let next = last.segment.number + 1;
         let active = self.active();
-        let continued = active.is_some_and(|active| active.scanned.tail == Tail::Continued);
+        let continued = active.is_some_and(|active| active.scan.tail == Tail::Continued);
         let damage = match active {
             Some(active) if active.segment.number == last.segment.number => {
                 continued.then(|| Damage::MissingSegment {
@@ -171,7 +178,7 @@ impl Survey {
                 why: format!("{} was prepared to follow it", last.segment.name),
             }),
         };
-        // A damaged header has been told already, and its segment is not among these.
+        // A damaged header has been reported already, and its segment is not among these.
         if let Some(damage) = damage
             && self.damages.is_empty()
         {
@@ -189,14 +196,14 @@ impl Survey {
             let mut next = extent.first;
             let mut after = 0;
             let mut hole = None;
-            for surveyed in &self.segments {
-                let Some(run) = surveyed.live.get(partition) else { continue };
+            for scanned in &self.segments {
+                let Some(run) = scanned.live.get(partition) else { continue };
                 if run.first != next {
-                    hole = Some((run.first, surveyed.segment.number));
+                    hole = Some((run.first, scanned.segment.number));
                     break;
                 }
                 next = run.end();
-                after = surveyed.segment.number;
+                after = scanned.segment.number;
             }
             if hole.is_none() && next != extent.end {
                 hole = Some((extent.end, u64::MAX));
@@ -236,15 +243,15 @@ impl Run {
     }
 }
 
-impl Surveyed {
+impl ScannedSegment {
     /// Whether the log has ever written into it.
     pub(crate) fn is_used(&self) -> bool {
-        self.scanned.groups.is_some()
+        self.scan.groups.is_some()
     }
 }
 
-fn failed(file: &str, source: io::Error) -> SurveyError {
-    SurveyError::Io { file: file.to_owned(), source }
+fn failed(file: &str, source: io::Error) -> DirectoryScanError {
+    DirectoryScanError::Io { file: file.to_owned(), source }
 }
 
 /// Reads a segment's header and compares it with the file and with the segments before.
@@ -253,14 +260,16 @@ fn check_header(
     number: u64,
     file: &dyn LogFile,
     log: Option<LogUuid>,
-) -> Result<Result<SegmentHeader, Damage>, SurveyError> {
+) -> Result<Result<SegmentHeader, Damage>, DirectoryScanError> {
     let bytes = file.bytes().map_err(|source| failed(name, source))?;
     let mut block = vec![0; SEGMENT_HEADER_BYTES];
     let read = file.read_at(&mut block, 0).map_err(|source| failed(name, source))?;
     let file = name.to_owned();
     let header = match SegmentHeader::decode(&block[..read]) {
         Ok(header) => header,
-        Err(HeaderError::Version(version)) => return Err(SurveyError::Version { file, version }),
+        Err(HeaderError::Version(version)) => {
+            return Err(DirectoryScanError::Version { file, version });
+        }
         Err(HeaderError::Damaged(why)) => {
             return Ok(Err(Damage::Bytes { file, position: 0, why: why.to_owned() }));
         }
@@ -279,9 +288,13 @@ fn check_header(
 }
 
 /// Reads what the log knows at the end of `segment`.
-fn read_state(segment: &Segment, header: &SegmentHeader) -> Result<(Scanned, State), SurveyError> {
+fn read_state(
+    segment: &Segment,
+    header: &SegmentHeader,
+) -> Result<(SegmentScan, State), DirectoryScanError> {
     let mut state = State::default();
-    let scanned = scan(segment.file.as_ref(), header, None, &mut |_, frame| state.note(frame));
+    let scanned =
+        scan_segment(segment.file.as_ref(), header, None, &mut |_, frame| state.note(frame));
     let scanned = scanned.map_err(|source| failed(&segment.name, source))?;
     Ok((scanned, state))
 }
@@ -292,16 +305,16 @@ fn read_records(
     header: SegmentHeader,
     bound: Option<u64>,
     state: &State,
-) -> Result<(Surveyed, Option<Opening>), SurveyError> {
+) -> Result<(ScannedSegment, Option<Opening>), DirectoryScanError> {
     let mut opening = None;
     let mut live: BTreeMap<PartitionId, Run> = BTreeMap::new();
     let file: &dyn LogFile = segment.file.as_ref();
-    let scanned = scan(file, &header, bound, &mut |position, frame| {
+    let scanned = scan_segment(file, &header, bound, &mut |position, frame| {
         match frame.kind {
             FrameKind::Record => note_record(&mut live, state, position, frame)?,
             FrameKind::Opening => {
                 let read = Opening::decode(frame.payload).ok_or("an opening cannot be read")?;
-                if read.previous.0 + 1 != header.number {
+                if read.previous.map_or(0, |end| end.segment) + 1 != header.number {
                     return Err("an opening names another segment before it");
                 }
                 opening = Some(read);
@@ -311,7 +324,7 @@ fn read_records(
         Ok(())
     });
     let scanned = scanned.map_err(|source| failed(&segment.name, source))?;
-    Ok((Surveyed { segment, scanned, live }, opening))
+    Ok((ScannedSegment { segment, scan: scanned, live }, opening))
 }
 
 fn note_record(
@@ -321,7 +334,7 @@ fn note_record(
     frame: &Frame<'_>,
 ) -> Result<(), &'static str> {
     let Some(extent) = state.extents.get(&frame.partition) else { return Ok(()) };
-    if extent.life != frame.life || frame.offset < extent.first {
+    if extent.incarnation != frame.incarnation || frame.offset < extent.first {
         return Ok(());
     }
     let run = Run { first: frame.offset, positions: Vec::new() };
@@ -329,7 +342,7 @@ fn note_record(
     if run.end() != frame.offset {
         return Err("a record's offset is out of turn");
     }
-    run.positions.push(crate::partition::packed(position));
+    run.positions.push(packed(position));
     Ok(())
 }
 
@@ -339,7 +352,7 @@ impl State {
         match frame.kind {
             FrameKind::Opening => {
                 let opening = Opening::decode(frame.payload).ok_or("an opening cannot be read")?;
-                self.next_life = opening.next_life;
+                self.next_incarnation = opening.next_incarnation;
                 self.previous = opening.previous;
                 self.extents = opening.partitions.into_iter().collect();
             }
@@ -361,20 +374,20 @@ impl State {
     }
 
     fn note_record(&mut self, frame: &Frame<'_>) -> Result<(), &'static str> {
-        let (life, offset) = (frame.life, frame.offset);
+        let (incarnation, offset) = (frame.incarnation, frame.offset);
         match self.extents.get_mut(&frame.partition) {
             Some(extent) => {
-                if extent.life != life || extent.end != offset {
+                if extent.incarnation != incarnation || extent.end != offset {
                     return Err("a record's offset is out of turn");
                 }
                 extent.end = offset.plus(1);
             }
             None => {
-                if offset != LogOffset::ZERO || life != self.next_life {
+                if offset != LogOffset::ZERO || incarnation != self.next_incarnation {
                     return Err("a record's offset is out of turn");
                 }
-                self.next_life = Life(life.0.wrapping_add(1));
-                let extent = Extent { life, first: LogOffset::ZERO, end: LogOffset(1) };
+                self.next_incarnation = PartitionIncarnation(incarnation.0.wrapping_add(1));
+                let extent = Extent { incarnation, first: LogOffset::ZERO, end: LogOffset(1) };
                 self.extents.insert(frame.partition, extent);
             }
         }

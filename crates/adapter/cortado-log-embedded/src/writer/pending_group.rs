@@ -1,9 +1,9 @@
 //! What follows from the group that is being formed, once it is durable or has failed.
 //!
-//! Start reading at [`Formed`].
+//! Start reading at [`PendingGroup`].
 
 use super::active::Failure;
-use crate::frame::Life;
+use crate::frame::PartitionIncarnation;
 use crate::opening::Extent;
 use crate::partition::Partition;
 use bytes::Bytes;
@@ -15,12 +15,13 @@ use tokio::sync::oneshot;
 
 /// Effects and answers that wait for a group.
 #[derive(Debug, Default)]
-pub(crate) struct Formed {
+pub(crate) struct PendingGroup {
     pub(crate) effects: Vec<Effect>,
     answers: Vec<Answer>,
-    /// What each frame has changed, oldest first: the partition as it was, and the next life.
-    undo: Vec<(PartitionId, Option<Extent>, Life)>,
-    /// Of the line, to be given back.
+    /// What each frame has changed, oldest first: the partition and the next incarnation as they
+    /// were.
+    undo: Vec<(PartitionId, Option<Extent>, PartitionIncarnation)>,
+    /// Of the queue, to be released.
     pub(crate) bytes: usize,
 }
 
@@ -28,7 +29,11 @@ pub(crate) struct Formed {
 #[derive(Debug)]
 pub(crate) enum Effect {
     /// Records behind the end of a partition, with their positions.
-    Records { partition: Arc<Partition>, life: Life, records: Vec<(u64, Bytes)> },
+    Records {
+        partition: Arc<Partition>,
+        incarnation: PartitionIncarnation,
+        records: Vec<(u64, Bytes)>,
+    },
     /// The records below `first` are forgotten.
     Trimmed { partition: Arc<Partition>, first: LogOffset },
     /// The partition is forgotten.
@@ -44,22 +49,22 @@ enum Answer {
 /// What an answer can be about.
 pub(crate) trait Answered: Sized {
     /// Keeps a good answer until the group is durable.
-    fn kept(self, answer: oneshot::Sender<Result<Self, AppendError>>, formed: &mut Formed);
+    fn kept(self, answer: oneshot::Sender<Result<Self, AppendError>>, group: &mut PendingGroup);
 }
 
 impl Answered for LogOffset {
-    fn kept(self, answer: oneshot::Sender<Result<Self, AppendError>>, formed: &mut Formed) {
-        formed.answers.push(Answer::Appended(self, answer));
+    fn kept(self, answer: oneshot::Sender<Result<Self, AppendError>>, group: &mut PendingGroup) {
+        group.answers.push(Answer::Appended(self, answer));
     }
 }
 
 impl Answered for () {
-    fn kept(self, answer: oneshot::Sender<Result<Self, AppendError>>, formed: &mut Formed) {
-        formed.answers.push(Answer::Done(answer));
+    fn kept(self, answer: oneshot::Sender<Result<Self, AppendError>>, group: &mut PendingGroup) {
+        group.answers.push(Answer::Done(answer));
     }
 }
 
-impl Formed {
+impl PendingGroup {
     /// Keeps a good answer until the group is durable; tells a bad one now.
     pub(crate) fn answer<T: Answered>(
         &mut self,
@@ -73,29 +78,34 @@ impl Formed {
         }
     }
 
-    /// Remembers how a partition and the next life were before a frame.
-    pub(crate) fn touch(&mut self, id: PartitionId, before: Option<Extent>, next_life: Life) {
-        self.undo.push((id, before, next_life));
+    /// Remembers how a partition and the next incarnation were before a frame.
+    pub(crate) fn touch(
+        &mut self,
+        id: PartitionId,
+        before: Option<Extent>,
+        next_incarnation: PartitionIncarnation,
+    ) {
+        self.undo.push((id, before, next_incarnation));
     }
 
     /// Adds a record that the group holds.
     pub(crate) fn record(
         &mut self,
         partition: &Arc<Partition>,
-        life: Life,
+        incarnation: PartitionIncarnation,
         position: u64,
         record: Bytes,
     ) {
-        if let Some(Effect::Records { partition: last, life: last_life, records }) =
+        if let Some(Effect::Records { partition: last, incarnation: last_incarnation, records }) =
             self.effects.last_mut()
             && Arc::ptr_eq(last, partition)
-            && *last_life == life
+            && *last_incarnation == incarnation
         {
             records.push((position, record));
             return;
         }
         let (partition, records) = (Arc::clone(partition), vec![(position, record)]);
-        self.effects.push(Effect::Records { partition, life, records });
+        self.effects.push(Effect::Records { partition, incarnation, records });
     }
 
     /// Tells everyone that the group is durable.
@@ -109,17 +119,20 @@ impl Formed {
         }
     }
 
-    /// Puts `extents` back as they were before the group; answers the next life of then.
-    pub(crate) fn undo(&mut self, extents: &mut BTreeMap<PartitionId, Extent>) -> Option<Life> {
-        let mut next_life = None;
-        for (id, before, life) in self.undo.drain(..).rev() {
+    /// Puts `extents` back as they were before the group; answers the next incarnation of then.
+    pub(crate) fn undo(
+        &mut self,
+        extents: &mut BTreeMap<PartitionId, Extent>,
+    ) -> Option<PartitionIncarnation> {
+        let mut next_incarnation = None;
+        for (id, before, incarnation) in self.undo.drain(..).rev() {
             match before {
                 Some(extent) => extents.insert(id, extent),
                 None => extents.remove(&id),
             };
-            next_life = Some(life);
+            next_incarnation = Some(incarnation);
         }
-        next_life
+        next_incarnation
     }
 
     /// Tells everyone that the group has failed.

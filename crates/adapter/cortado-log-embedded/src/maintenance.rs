@@ -1,10 +1,11 @@
 //! The work that must not hold up an append: the next segment, marks in old ones, deletions.
 //!
-//! One thread. Never touches the segment that the writer writes. Start reading at [`Upkeep`].
+//! One thread. Never touches the segment that the writer writes. Start reading at
+//! [`SegmentMaintenance`].
 
 use crate::files::{Files, write_all};
-use crate::frame::Place;
 use crate::group::{GroupHeader, GroupKind};
+use crate::place::Place;
 use crate::preparation::{Preparation, Progress};
 use crate::segment::{LogUuid, PREPARED_NAME, Segment, SegmentHeader};
 use std::io;
@@ -14,9 +15,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use tracing::{info, warn};
 
-/// The writer's end of the upkeep thread; dropping it ends the thread.
+/// The writer's handle on the maintenance thread; dropping it ends the thread.
 #[derive(Debug)]
-pub(crate) struct Upkeep {
+pub(crate) struct SegmentMaintenance {
     tasks: Option<Sender<Task>>,
     next: Arc<NextSegment>,
     thread: Option<JoinHandle<()>>,
@@ -53,20 +54,23 @@ enum Task {
     Delete(Arc<Segment>),
 }
 
-impl Upkeep {
+impl SegmentMaintenance {
     /// Starts the thread; `spare` is a segment that an earlier process has prepared.
     ///
     /// # Errors
     /// The system has no thread to give.
-    pub(crate) fn start(files: Arc<dyn Files>, spare: Option<Arc<Segment>>) -> io::Result<Upkeep> {
+    pub(crate) fn start(
+        files: Arc<dyn Files>,
+        spare: Option<Arc<Segment>>,
+    ) -> io::Result<SegmentMaintenance> {
         let slot = spare.map_or(Slot::Empty, Slot::Ready);
         let next = Arc::new(NextSegment { slot: Mutex::new(slot), ..NextSegment::default() });
         let (tasks, received) = channel();
         let worker = Worker { files, next: Arc::clone(&next), preparation: None, failing: false };
         let thread = thread::Builder::new()
-            .name("cortado-log-upkeep".to_owned())
+            .name("cortado-log-maintenance".to_owned())
             .spawn(move || worker.run(&received))?;
-        Ok(Upkeep { tasks: Some(tasks), next, thread: Some(thread) })
+        Ok(SegmentMaintenance { tasks: Some(tasks), next, thread: Some(thread) })
     }
 
     /// Has the next segment prepared, unless somebody has asked before.
@@ -105,7 +109,7 @@ impl Upkeep {
                     let waited = self.next.changed.wait(slot);
                     slot = waited.unwrap_or_else(PoisonError::into_inner);
                 }
-                Slot::Empty => return Err("the upkeep of the log has stopped".to_owned()),
+                Slot::Empty => return Err("the maintenance of the log has stopped".to_owned()),
             }
         }
     }
@@ -135,7 +139,7 @@ impl Upkeep {
     }
 }
 
-impl Drop for Upkeep {
+impl Drop for SegmentMaintenance {
     fn drop(&mut self) {
         self.next.stop.store(true, Ordering::Relaxed);
         self.tasks = None;

@@ -2,18 +2,19 @@
 //!
 //! Only reads. Decides between a torn tail, which a power cut explains, and damage, which nothing
 //! does: a valid group header *after* invalid bytes proves that those bytes were once durable.
-//! Start reading at [`scan`]. Source: docs/formats/embedded-log.md, "Recovery".
+//! Start reading at [`scan_segment`]. Source: docs/formats/embedded-log.md, "Recovery".
 
 use crate::files::LogFile;
-use crate::frame::{ALIGNMENT, Frame, FrameKind, Place};
+use crate::frame::{Frame, FrameKind};
 use crate::group::{GROUP_HEADER_BYTES, GroupHeader, GroupKind, decode_body};
+use crate::place::{ALIGNMENT, Place};
 use crate::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use crate::window::Window;
 use std::io;
 
 /// What a segment holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Scanned {
+pub(crate) struct SegmentScan {
     /// Where the last whole group ends; the first group's position if there is none.
     pub(crate) end: u64,
     /// Where the last whole group begins.
@@ -55,32 +56,32 @@ const BLOCK: [u8; 4_096] = [0; 4_096];
 ///
 /// # Errors
 /// Only what the file system says. Wrong bytes are a [`Tail`].
-pub(crate) fn scan(
+pub(crate) fn scan_segment(
     file: &dyn LogFile,
     header: &SegmentHeader,
     bound: Option<u64>,
     visit: &mut Visit<'_>,
-) -> io::Result<Scanned> {
+) -> io::Result<SegmentScan> {
     let file_bytes = file.bytes()?;
     let end = SEGMENT_HEADER_BYTES as u64;
     let tail = Tail::Clean;
-    let mut scan = Scan {
+    let mut scanner = Scanner {
         window: Window::new(
             file,
             STEP_BYTES.min(usize::try_from(file_bytes).unwrap_or(usize::MAX)),
         ),
         header,
         file_bytes,
-        scanned: Scanned { end, last_group: end, groups: None, frames: 0, tail },
+        scanned: SegmentScan { end, last_group: end, groups: None, frames: 0, tail },
     };
-    scan.scanned.tail = loop {
-        if bound == Some(scan.scanned.end) {
+    scanner.scanned.tail = loop {
+        if bound == Some(scanner.scanned.end) {
             break Tail::Bounded;
         }
-        let position = scan.scanned.end;
-        match scan.group(visit)? {
+        let position = scanner.scanned.end;
+        match scanner.group(visit)? {
             Step::Group => {}
-            Step::Mark(kind) if bound.is_none() => break scan.after_mark(position, kind)?,
+            Step::Mark(kind) if bound.is_none() => break scanner.after_mark(position, kind)?,
             Step::Mark(_) => {
                 let why = "the segment ends earlier than the next one says";
                 break Tail::Damaged { position, why };
@@ -89,20 +90,20 @@ pub(crate) fn scan(
             Step::Invalid { at, why } if bound.is_some() => {
                 break Tail::Damaged { position: at, why };
             }
-            Step::Invalid { at, why } => break scan.after_invalid(position, at, why)?,
+            Step::Invalid { at, why } => break scanner.after_invalid(position, at, why)?,
         }
     };
-    Ok(scan.scanned)
+    Ok(scanner.scanned)
 }
 
 /// Takes a frame and its position; an error says why it cannot stand there.
 pub(crate) type Visit<'a> = dyn FnMut(u64, &Frame<'_>) -> Result<(), &'static str> + 'a;
 
-struct Scan<'a> {
+struct Scanner<'a> {
     window: Window<'a>,
     header: &'a SegmentHeader,
     file_bytes: u64,
-    scanned: Scanned,
+    scanned: SegmentScan,
 }
 
 enum Step {
@@ -112,7 +113,7 @@ enum Step {
     Invalid { at: u64, why: &'static str },
 }
 
-impl Scan<'_> {
+impl Scanner<'_> {
     /// Reads the group at the end of what has been read.
     fn group(&mut self, visit: &mut Visit<'_>) -> io::Result<Step> {
         let position = self.scanned.end;
