@@ -9,7 +9,7 @@ mod tests;
 use crate::detector::{Death, Detector, Sickness, Standing};
 use crate::explanation::{Alternative, Cause, Command, Explanation, NotChosen};
 use crate::placement::Placement;
-use cortado_model::{Incarnation, Millis, NodeId, PartitionId};
+use cortado_model::{Millis, NodeId, PartitionId, ReplicaIncarnation};
 use std::collections::BTreeMap;
 
 /// What a node knows about one partition of which it may hold a replica.
@@ -19,8 +19,8 @@ pub struct PartitionFacts<'a> {
     pub partition: PartitionId,
     /// This node.
     pub me: NodeId,
-    /// This life of it.
-    pub incarnation: Incarnation,
+    /// This life of its replica.
+    pub incarnation: ReplicaIncarnation,
     /// Who holds replicas, in order of succession.
     pub placement: &'a Placement,
     /// Who leads, as far as this node has folded the log.
@@ -54,8 +54,8 @@ pub enum Leadership {
     Claimed {
         /// Who claimed.
         node: NodeId,
-        /// In which life; a restarted process never continues a generation.
-        incarnation: Incarnation,
+        /// In which life; a replica that starts again never continues a generation.
+        incarnation: ReplicaIncarnation,
         /// When this node folded the claim.
         at: Millis,
     },
@@ -205,15 +205,16 @@ fn vacancy(
         Leadership::Claimed { node, incarnation, .. } if node == facts.me => {
             // Not this life, or it would lead: an earlier one, and all others are over.
             let since = detector.incarnation(node).map_or(now, |(_, at)| at);
-            let cause =
-                Cause::LeaderRestarted { leader: node, old: incarnation, new: facts.incarnation };
+            let (old, new) = (incarnation.node, facts.incarnation.node);
+            let cause = Cause::LeaderRestarted { leader: node, old, new };
             Ok(plain(cause, since))
         }
         Leadership::Claimed { node, incarnation, .. } => {
             if let Some((new, since)) = detector.incarnation(node)
-                && new > incarnation
+                && new > incarnation.node
             {
-                let cause = Cause::LeaderRestarted { leader: node, old: incarnation, new };
+                let old = incarnation.node;
+                let cause = Cause::LeaderRestarted { leader: node, old, new };
                 return Ok(plain(cause, since));
             }
             match detector.standing(now, node) {
@@ -228,6 +229,7 @@ fn vacancy(
                     StayReason::OwnLogPathSilent
                 }),
                 Standing::Dead(death) => {
+                    let incarnation = incarnation.node;
                     Ok(plain(Cause::LeaderDead { leader: node, incarnation, death }, death.at))
                 }
             }

@@ -10,7 +10,7 @@
 mod tests;
 
 use crate::settings::Settings;
-use cortado_model::{Incarnation, Millis, NodeId};
+use cortado_model::{Millis, NodeId, NodeIncarnation};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -34,14 +34,14 @@ pub enum Evidence {
         /// Who wrote it.
         node: NodeId,
         /// In which life.
-        incarnation: Incarnation,
+        incarnation: NodeIncarnation,
     },
     /// A record was accepted in the log of a partition that this node follows.
     PartitionRecord {
         /// Who wrote it.
         node: NodeId,
         /// In which life.
-        incarnation: Incarnation,
+        incarnation: NodeIncarnation,
     },
     /// An own append was acknowledged.
     OwnAppend {
@@ -74,7 +74,7 @@ struct LogPath {
 
 #[derive(Clone, Copy, Debug)]
 struct Seen {
-    incarnation: Incarnation,
+    incarnation: NodeIncarnation,
     /// When this incarnation was first seen.
     incarnation_at: Millis,
     last_sign_at: Millis,
@@ -177,7 +177,7 @@ impl Detector {
     }
 
     /// The newest life of `node` that has been seen, and when it was first seen.
-    pub fn incarnation(&self, node: NodeId) -> Option<(Incarnation, Millis)> {
+    pub fn incarnation(&self, node: NodeId) -> Option<(NodeIncarnation, Millis)> {
         self.nodes.get(&node).map(|seen| (seen.incarnation, seen.incarnation_at))
     }
 
@@ -225,7 +225,7 @@ impl Detector {
         &self.settings
     }
 
-    fn sign_of_life(&mut self, now: Millis, node: NodeId, incarnation: Incarnation) {
+    fn sign_of_life(&mut self, now: Millis, node: NodeId, incarnation: NodeIncarnation) {
         let fresh = Seen { incarnation, incarnation_at: now, last_sign_at: now, alive_since: now };
         let gap_ms = self.settings.dead_after_ms;
         let seen = self.nodes.entry(node).or_insert(fresh);
@@ -294,7 +294,7 @@ pub struct Death {
     /// Heartbeats that should have come in that time.
     pub heartbeats_missed: u64,
     /// The life in which it was last heard of; `None` if never, since this node started.
-    pub heard: Option<Incarnation>,
+    pub heard: Option<NodeIncarnation>,
 }
 
 impl fmt::Display for Death {

@@ -4,7 +4,7 @@
 //! decision log. Start reading at [`Explanation`].
 
 use crate::detector::{Death, Sickness};
-use cortado_model::{Incarnation, NodeId, PartitionId};
+use cortado_model::{NodeId, NodeIncarnation, PartitionId};
 use std::fmt;
 
 /// The reasons for one decision about one partition.
@@ -36,7 +36,7 @@ pub enum Cause {
         /// Who led.
         leader: NodeId,
         /// In which life.
-        incarnation: Incarnation,
+        incarnation: NodeIncarnation,
         /// The evidence.
         death: Death,
     },
@@ -45,9 +45,9 @@ pub enum Cause {
         /// Who led.
         leader: NodeId,
         /// The life in which it led.
-        old: Incarnation,
+        old: NodeIncarnation,
         /// Its present life.
-        new: Incarnation,
+        new: NodeIncarnation,
     },
     /// The leader gave the leadership up.
     SteppedDown {

@@ -23,8 +23,39 @@ impl fmt::Display for NodeId {
 }
 
 /// One life of a node's process; every start has a new, higher one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Incarnation(pub u64);
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeIncarnation(pub u64);
+
+/// One life of a replica within a life of its node.
+///
+/// A replica that is built anew inside its process is somebody else than the one before: what that
+/// one claimed and wrote, the next may not have folded. Field order is sort order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ReplicaIncarnation {
+    /// The life of the node.
+    pub node: NodeIncarnation,
+    /// Counts the replica's lives from 1; 0 is the node itself, which leads nothing.
+    pub life: u32,
+}
+
+impl ReplicaIncarnation {
+    /// In whose name a node speaks for itself and not for one of its replicas.
+    pub const fn of_node(node: NodeIncarnation) -> ReplicaIncarnation {
+        ReplicaIncarnation { node, life: 0 }
+    }
+}
+
+impl fmt::Display for NodeIncarnation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Display for ReplicaIncarnation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.node, self.life)
+    }
+}
 
 /// A database, for as long as it exists; a dropped one's id is never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -69,6 +100,23 @@ impl fmt::Display for PartitionUuid {
     }
 }
 
+impl PartitionUuid {
+    /// The eight bytes that stand for it in every record of its log.
+    pub const fn tag(self) -> u64 {
+        (self.0 ^ (self.0 >> 64)) as u64
+    }
+}
+
+/// Tells a cluster from any other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClusterUuid(pub u128);
+
+impl fmt::Display for ClusterUuid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
 /// Tells a log from any other that ever had its name: one that was created anew is another one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LogId(pub u128);
@@ -92,7 +140,7 @@ pub struct Position {
     /// The first record that it has not read.
     pub offset: LogOffset,
     /// The broker's leader epoch in which it read the last one, only ever checked: a log that was
-    /// cut and written again has another one there. 0 where logs have no epochs.
+    /// cut and written again has another one there. 0 where logs have none.
     pub epoch: u32,
 }
 

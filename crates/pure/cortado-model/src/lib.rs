@@ -11,8 +11,8 @@ mod stored_document;
 mod time;
 
 pub use ids::{
-    DatabaseId, Etag, Incarnation, LogId, LogOffset, NodeId, PartitionId, PartitionUuid, Position,
-    TableId,
+    ClusterUuid, DatabaseId, Etag, LogId, LogOffset, NodeId, NodeIncarnation, PartitionId,
+    PartitionUuid, Position, ReplicaIncarnation, TableId,
 };
 pub use key::{DocumentKey, KeyError};
 pub use scn::{Generation, ParseScnError, Scn, ScnBounds, Sequence};

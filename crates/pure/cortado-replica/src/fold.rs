@@ -7,7 +7,7 @@ mod checkpoint;
 
 use crate::record::{Body, ChainHash, Config, Decoded, Genesis, Header, StepDown, chain_after};
 use bytes::Bytes;
-use cortado_model::{Generation, Incarnation, LogOffset, NodeId, Scn, WallMillis};
+use cortado_model::{Generation, LogOffset, NodeId, ReplicaIncarnation, Scn, WallMillis};
 
 /// What a replica knows when it has folded a prefix of its log, apart from the documents.
 ///
@@ -40,8 +40,8 @@ pub struct FoldState {
 pub struct Claimant {
     /// The node.
     pub node: NodeId,
-    /// The life of the node that claimed; a later life of it is somebody else.
-    pub incarnation: Incarnation,
+    /// The life of the replica that claimed; a later one of it is somebody else.
+    pub incarnation: ReplicaIncarnation,
     /// Where clients reach it.
     pub address: String,
 }

@@ -6,7 +6,8 @@ use crate::fold::{Breakage, FoldState, Why};
 use crate::record::Transaction;
 use bytes::Bytes;
 use cortado_model::{
-    DocumentKey, Etag, Generation, LogOffset, Millis, NodeId, Scn, ScnBounds, TableId, WallMillis,
+    DocumentKey, Etag, Generation, LogOffset, Millis, NodeId, ReplicaIncarnation, Scn, ScnBounds,
+    TableId, WallMillis,
 };
 
 /// What a replica is told.
@@ -233,8 +234,8 @@ pub enum Event {
     Heard {
         /// The producer.
         node: NodeId,
-        /// Its life.
-        incarnation: cortado_model::Incarnation,
+        /// The life of its replica; 0 if the node spoke for itself.
+        incarnation: ReplicaIncarnation,
     },
     /// The fold accepted a claim.
     NewGeneration {

@@ -5,13 +5,13 @@
 
 mod codec;
 
-pub(crate) use codec::chain_after;
 pub use codec::{DecodeError, Decoded, decode, encode};
+pub(crate) use codec::{chain_after, packed, unpacked};
 
 use bytes::Bytes;
 use cortado_model::{
-    DatabaseId, DocumentKey, Etag, Incarnation, LogOffset, NodeId, PartitionUuid, Scn, TableId,
-    WallMillis,
+    ClusterUuid, DatabaseId, DocumentKey, Etag, LogOffset, NodeId, PartitionUuid,
+    ReplicaIncarnation, Scn, TableId, WallMillis,
 };
 
 /// One entry of a partition's log.
@@ -30,8 +30,8 @@ pub struct Header {
     pub scn: Scn,
     /// The node that produced it.
     pub node: NodeId,
-    /// The life of that node.
-    pub incarnation: Incarnation,
+    /// The life of its replica.
+    pub incarnation: ReplicaIncarnation,
     /// The producer's wall clock; the fold never lets it go back.
     pub time: WallMillis,
 }
@@ -61,7 +61,7 @@ pub struct Genesis {
     /// Tells this partition from any other that ever had its name.
     pub partition: PartitionUuid,
     /// The cluster it belongs to.
-    pub cluster: PartitionUuid,
+    pub cluster: ClusterUuid,
     /// The database it belongs to.
     pub database: DatabaseId,
     /// Its number in that database.

@@ -17,7 +17,7 @@ use crate::record::{
 };
 use bytes::Bytes;
 use cortado_model::{
-    DocumentKey, Generation, Incarnation, LogOffset, Millis, NodeId, Scn, TableId,
+    DocumentKey, Generation, LogOffset, Millis, NodeId, ReplicaIncarnation, Scn, TableId,
 };
 use leader::Leader;
 use outbox::Outbox;
@@ -47,8 +47,8 @@ pub struct Replica {
 pub struct Identity {
     /// Its node.
     pub node: NodeId,
-    /// This life of the node.
-    pub incarnation: Incarnation,
+    /// This life of it.
+    pub incarnation: ReplicaIncarnation,
 }
 
 #[derive(Debug)]

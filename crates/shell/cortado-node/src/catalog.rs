@@ -5,7 +5,8 @@
 
 use cortado_document::{Schema, TableDefinition, partition_of};
 use cortado_model::{
-    DatabaseId, DocumentKey, Incarnation, NodeId, PartitionId, PartitionUuid, Scn, TableId,
+    ClusterUuid, DatabaseId, DocumentKey, NodeId, NodeIncarnation, PartitionId, PartitionUuid, Scn,
+    TableId,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct Catalog {
     pub(crate) scn: Scn,
-    pub(crate) cluster: PartitionUuid,
+    pub(crate) cluster: ClusterUuid,
     pub(crate) nodes: BTreeMap<NodeId, NodeFacts>,
     pub(crate) databases: BTreeMap<String, Arc<Database>>,
     /// The id that the next database gets.
@@ -25,7 +26,7 @@ pub struct Catalog {
 
 impl Catalog {
     /// Before anything is known.
-    pub(crate) fn empty(cluster: PartitionUuid) -> Catalog {
+    pub(crate) fn empty(cluster: ClusterUuid) -> Catalog {
         Catalog {
             scn: Scn::ZERO,
             cluster,
@@ -52,7 +53,7 @@ impl Catalog {
     }
 
     /// The identity of the cluster, for as long as it exists.
-    pub fn cluster(&self) -> PartitionUuid {
+    pub fn cluster(&self) -> ClusterUuid {
         self.cluster
     }
 
@@ -83,7 +84,7 @@ pub struct NodeFacts {
     /// Which.
     pub node: NodeId,
     /// Its newest life.
-    pub incarnation: Incarnation,
+    pub incarnation: NodeIncarnation,
     /// Where clients reach it.
     pub address: String,
 }

@@ -13,7 +13,7 @@ use crate::randomness::random_u128;
 use crate::settings::Settings;
 use bytes::Bytes;
 use cortado_log::{AppendError, Log, ReadError};
-use cortado_model::{Incarnation, LogOffset, NodeId, PartitionId, PartitionUuid, WallMillis};
+use cortado_model::{ClusterUuid, LogOffset, NodeId, PartitionId, ReplicaIncarnation, WallMillis};
 use cortado_replica::{Body, Identity, Now, decode, genesis_record};
 use cortado_store::{Store, StoreError};
 use std::sync::Arc;
@@ -79,9 +79,9 @@ pub enum StartError {
         /// The node.
         node: NodeId,
         /// Whose store it is.
-        store: PartitionUuid,
+        store: ClusterUuid,
         /// Whose log it is.
-        log: PartitionUuid,
+        log: ClusterUuid,
     },
     /// A node did not start.
     #[error("node {node} did not start")]
@@ -240,12 +240,12 @@ async fn supervise(process: Arc<Process>, mut failed: mpsc::UnboundedReceiver<No
 async fn identity(
     log: &Arc<dyn Log>,
     stored: &[(NodeId, Option<Stored>)],
-) -> Result<PartitionUuid, StartError> {
+) -> Result<ClusterUuid, StartError> {
     let partition = PartitionId::CLUSTER;
     let end = log.end(partition).await.map_err(StartError::LogUnreadable)?;
     if end == LogOffset::ZERO {
-        let cluster = PartitionUuid(random_u128());
-        let me = Identity { node: NodeId(0), incarnation: Incarnation(0) };
+        let cluster = ClusterUuid(random_u128());
+        let me = Identity { node: NodeId(0), incarnation: ReplicaIncarnation::default() };
         let now = Now { clock: cortado_model::Millis(0), wall: WallMillis(0) };
         let record = genesis_record(&cluster_genesis(cluster), &me, now);
         log.append(partition, vec![record]).await.map_err(StartError::LogUnwritable)?;
@@ -267,7 +267,7 @@ async fn identity(
     }
 }
 
-fn cluster_of(record: &Bytes) -> Result<PartitionUuid, StartError> {
+fn cluster_of(record: &Bytes) -> Result<ClusterUuid, StartError> {
     let foreign = |why: String| StartError::LogForeign { why };
     let decoded = decode(record).map_err(|error| foreign(error.to_string()))?;
     match decoded.record.body {

@@ -6,7 +6,9 @@
 use crate::catalog::{Catalog, Database, NodeFacts, Table};
 use crate::events::EventKind;
 use cortado_document::{Document, Schema, TableDefinition};
-use cortado_model::{DatabaseId, DocumentKey, Incarnation, NodeId, PartitionUuid, Scn, TableId};
+use cortado_model::{
+    DatabaseId, DocumentKey, NodeId, NodeIncarnation, PartitionUuid, Scn, TableId,
+};
 use cortado_replica::FoldState;
 use cortado_store::{ScanRange, StoreError, View};
 use serde::de::DeserializeOwned;
@@ -99,7 +101,7 @@ pub(crate) struct EventDocument {
 }
 
 impl NodeDocument {
-    pub(crate) fn new(incarnation: Incarnation, address: &str) -> NodeDocument {
+    pub(crate) fn new(incarnation: NodeIncarnation, address: &str) -> NodeDocument {
         NodeDocument { version: VERSION, incarnation: incarnation.0, address: address.to_owned() }
     }
 }
@@ -215,7 +217,7 @@ pub(crate) fn read_catalog(view: &dyn View, previous: &Catalog) -> Result<Catalo
     catalog.scn = fold.map_err(|error| StoreError::Damaged { why: error.to_string() })?.last;
     for (key, document) in scan::<NodeDocument>(view, NODES, &[])? {
         let Some(node) = key.parts().next().and_then(NodeId::parse) else { continue };
-        let incarnation = Incarnation(document.incarnation);
+        let incarnation = NodeIncarnation(document.incarnation);
         let facts = NodeFacts { node, incarnation, address: document.address };
         catalog.nodes.insert(node, facts);
     }

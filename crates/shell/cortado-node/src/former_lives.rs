@@ -6,9 +6,8 @@
 //! [`former_lives`].
 
 use crate::cluster_log::{NODES, NodeDocument, scan};
-use crate::replica_life::node_incarnation;
 use cortado_log::{Log, ReadError};
-use cortado_model::{Incarnation, LogOffset, NodeId, PartitionId, PartitionUuid};
+use cortado_model::{ClusterUuid, LogOffset, NodeId, NodeIncarnation, PartitionId};
 use cortado_replica::{FoldState, decode};
 use cortado_store::{Store, StoreError};
 use std::collections::BTreeMap;
@@ -17,12 +16,12 @@ use std::collections::BTreeMap;
 const READ_BYTES_MAX: usize = 1 << 20;
 
 /// The newest life of each node that anything tells of.
-pub(crate) type Lives = BTreeMap<NodeId, Incarnation>;
+pub(crate) type Lives = BTreeMap<NodeId, NodeIncarnation>;
 
 /// What a node's store knows of `_cluster`.
 pub(crate) struct Stored {
     /// Whose the store is.
-    pub(crate) cluster: PartitionUuid,
+    pub(crate) cluster: ClusterUuid,
     /// Where the node will go on reading the log.
     next_offset: LogOffset,
     /// The lives that were registered.
@@ -42,7 +41,8 @@ impl Stored {
         // What cannot be read here stops nobody: it is damage that the replica will meet itself.
         for (key, document) in scan::<NodeDocument>(view.as_ref(), NODES, &[]).unwrap_or_default() {
             let node = key.parts().next().and_then(NodeId::parse);
-            node.into_iter().for_each(|node| note(&mut lives, node, document.incarnation));
+            node.into_iter()
+                .for_each(|node| note(&mut lives, node, NodeIncarnation(document.incarnation)));
         }
         let (cluster, next_offset) = (fold.genesis.cluster, fold.next_offset);
         Ok(Some(Stored { cluster, next_offset, lives }))
@@ -62,7 +62,7 @@ pub(crate) async fn former_lives(
 ) -> Result<Lives, ReadError> {
     let mut lives = Lives::new();
     for (node, life) in stored.iter().flatten().flat_map(|stored| &stored.lives) {
-        note(&mut lives, *node, life.0);
+        note(&mut lives, *node, *life);
     }
     let first = log.first(PartitionId::CLUSTER).await?;
     let read_up_to = |stored: &Option<Stored>| stored.as_ref().map_or(first, |s| s.next_offset);
@@ -74,12 +74,12 @@ pub(crate) async fn former_lives(
         // A record that cannot be read stops the replica, and says why.
         for decoded in entries.iter().filter_map(|entry| decode(&entry.record).ok()) {
             let header = decoded.record.header;
-            note(&mut lives, header.node, node_incarnation(header.incarnation).0);
+            note(&mut lives, header.node, header.incarnation.node);
         }
     }
 }
 
-fn note(lives: &mut Lives, node: NodeId, incarnation: u64) {
-    let life = lives.entry(node).or_insert(Incarnation(0));
-    *life = (*life).max(Incarnation(incarnation));
+fn note(lives: &mut Lives, node: NodeId, incarnation: NodeIncarnation) {
+    let life = lives.entry(node).or_default();
+    *life = (*life).max(incarnation);
 }

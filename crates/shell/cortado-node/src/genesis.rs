@@ -1,19 +1,24 @@
 //! Who a partition is: the identity with which its log begins.
 
 use crate::catalog::Database;
-use cortado_model::{DatabaseId, PartitionUuid};
+use cortado_model::{ClusterUuid, DatabaseId, PartitionUuid};
 use cortado_replica::Genesis;
 use xxhash_rust::xxh3::xxh3_128;
 
 /// The genesis of a partition of `database`. The same on every node, so that any may write it.
-pub(crate) fn genesis_of(database: &Database, number: u32, cluster: PartitionUuid) -> Genesis {
+pub(crate) fn genesis_of(database: &Database, number: u32, cluster: ClusterUuid) -> Genesis {
     let partition = partition_uuid(database.uuid, number);
     Genesis { partition, cluster, database: database.id, number }
 }
 
 /// The genesis of `_cluster`, whose partition is the cluster.
-pub(crate) fn cluster_genesis(cluster: PartitionUuid) -> Genesis {
-    Genesis { partition: cluster, cluster, database: DatabaseId::CLUSTER, number: 0 }
+pub(crate) fn cluster_genesis(cluster: ClusterUuid) -> Genesis {
+    Genesis {
+        partition: PartitionUuid(cluster.0),
+        cluster,
+        database: DatabaseId::CLUSTER,
+        number: 0,
+    }
 }
 
 /// Derived from the database's own, docs/formats/cluster.md. Logs hold it: it never changes.

@@ -16,7 +16,6 @@ mod routes;
 mod process;
 mod node;
 mod node_context;
-mod replica_life;
 mod former_lives;
 mod watcher;
 mod vitals;

@@ -234,7 +234,7 @@ impl std::fmt::Display for crate::events::DecisionEvent {
 /// Whether every node of `nodes` has registered in this life, as `catalog` shows.
 pub(crate) fn all_registered(
     catalog: &Catalog,
-    lives: impl IntoIterator<Item = (NodeId, cortado_model::Incarnation)>,
+    lives: impl IntoIterator<Item = (NodeId, cortado_model::NodeIncarnation)>,
 ) -> bool {
     lives.into_iter().all(|(node, incarnation)| {
         catalog.nodes.get(&node).is_some_and(|facts| facts.incarnation == incarnation)

@@ -7,13 +7,12 @@ use crate::clock::Clock;
 use crate::decisions::Decisions;
 use crate::gateway::KeyRegistry;
 use crate::metrics::NodeMetrics;
-use crate::replica_life::replica_incarnation;
 use crate::routes::Routes;
 use crate::settings::Settings;
 use crate::vitals::Vitals;
 use cortado_cluster::Evidence;
 use cortado_log::Log;
-use cortado_model::{Incarnation, NodeId, PartitionId};
+use cortado_model::{NodeId, NodeIncarnation, PartitionId, ReplicaIncarnation};
 use cortado_replica::Identity;
 use cortado_store::Store;
 use std::collections::BTreeMap;
@@ -26,7 +25,7 @@ use tracing::error;
 
 /// One life of a node, as its tasks see it.
 pub(crate) struct NodeContext {
-    pub(crate) me: Identity,
+    pub(crate) me: NodeLife,
     pub(crate) address: String,
     pub(crate) settings: Arc<Settings>,
     pub(crate) log: Arc<dyn Log>,
@@ -62,18 +61,25 @@ pub(crate) struct NodeContext {
     failures: mpsc::UnboundedSender<NodeFailure>,
 }
 
+/// A node in one of its lives.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NodeLife {
+    pub(crate) node: NodeId,
+    pub(crate) incarnation: NodeIncarnation,
+}
+
 /// A node cannot go on and must be started again.
 #[derive(Clone, Debug)]
 pub(crate) struct NodeFailure {
     pub(crate) node: NodeId,
     /// In which life; a later one is well.
-    pub(crate) incarnation: Incarnation,
+    pub(crate) incarnation: NodeIncarnation,
     pub(crate) why: String,
 }
 
 /// What a node needs from its process.
 pub(crate) struct NodeParts {
-    pub(crate) me: Identity,
+    pub(crate) me: NodeLife,
     pub(crate) settings: Arc<Settings>,
     pub(crate) log: Arc<dyn Log>,
     pub(crate) store: Arc<dyn Store>,
@@ -118,10 +124,10 @@ impl NodeContext {
         }
     }
 
-    /// In whose name the node says that it lives: no replica's.
-    pub(crate) fn heartbeat_identity(&self) -> Identity {
-        let incarnation = replica_incarnation(self.me.incarnation, 0);
-        Identity { node: self.me.node, incarnation: incarnation.expect("0 is a life") }
+    /// In whose name the node says that it lives, or opens a log: no replica's.
+    pub(crate) fn node_identity(&self) -> Identity {
+        let NodeLife { node, incarnation } = self.me;
+        Identity { node, incarnation: ReplicaIncarnation::of_node(incarnation) }
     }
 
     pub(crate) fn node(&self) -> NodeId {
@@ -192,7 +198,7 @@ impl NodeContext {
 
     /// The store of the node has failed: it must be opened again.
     pub(crate) fn report_store_failure(&self, why: String) {
-        let Identity { node, incarnation } = self.me.clone();
+        let NodeLife { node, incarnation } = self.me;
         // Without a process to tell, the node is ending anyway.
         let _ = self.failures.send(NodeFailure { node, incarnation, why });
     }

@@ -11,12 +11,11 @@ use crate::former_lives::Lives;
 use crate::gateway::{Gateway, KeyRegistry};
 use crate::metrics::{GatewayMetrics, NodeMetrics};
 use crate::node::{NodeError, run_node};
-use crate::node_context::{NodeContext, NodeFailure, NodeParts};
+use crate::node_context::{NodeContext, NodeFailure, NodeLife, NodeParts};
 use crate::routes::Routes;
 use crate::settings::Settings;
 use cortado_log::Log;
-use cortado_model::{Incarnation, NodeId};
-use cortado_replica::Identity;
+use cortado_model::{NodeId, NodeIncarnation};
 use cortado_store::{Store, StoreError};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -76,7 +75,7 @@ impl Process {
     ) -> Process {
         let metrics = Arc::new(GatewayMetrics::default());
         let slot = |node| {
-            let incarnation = lives.get(&node).map_or(0, |life: &Incarnation| life.0);
+            let incarnation = lives.get(&node).map_or(0, |life: &NodeIncarnation| life.0);
             let changing = Mutex::new(Former { incarnation, store: None });
             Slot { metrics: Arc::default(), running: RwLock::default(), changing }
         };
@@ -156,11 +155,11 @@ impl Process {
         former.store = Some(Arc::downgrade(&store));
         // The clock may have been set back since the last life.
         former.incarnation = wall().0.max(former.incarnation + 1);
-        let incarnation = Incarnation(former.incarnation);
+        let incarnation = NodeIncarnation(former.incarnation);
         let metrics = Arc::clone(&slot.metrics);
         let (decisions, entries) = Decisions::new(node, Arc::clone(&metrics));
         let context = Arc::new(NodeContext::new(NodeParts {
-            me: Identity { node, incarnation },
+            me: NodeLife { node, incarnation },
             settings: Arc::clone(&process.settings),
             log: Arc::clone(&process.log),
             store,
@@ -191,7 +190,7 @@ impl Process {
     pub(crate) async fn end_node(
         &self,
         node: NodeId,
-        life: Option<Incarnation>,
+        life: Option<NodeIncarnation>,
     ) -> Result<(), NodeError> {
         let slot = self.nodes.get(&node).ok_or(NodeError::NoSuchNode)?;
         // Until the end, so that nobody opens the store while it is still in use.

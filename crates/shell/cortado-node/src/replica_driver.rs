@@ -19,10 +19,9 @@ use crate::gateway::KeyFilter;
 use crate::inbox::DriverInput;
 use crate::node_context::NodeContext;
 use crate::replica_handle::{ReplicaHandle, ReplicaRole};
-use crate::replica_life::node_incarnation;
 use appends::Appends;
 use cortado_cluster::Evidence;
-use cortado_model::{Incarnation, LogOffset, NodeId, PartitionId, Scn};
+use cortado_model::{LogOffset, NodeId, PartitionId, ReplicaIncarnation, Scn};
 use cortado_replica::{
     Answer, Apply, Effect, FoldState, Identity, Input, NotDone, Replica, RequestId, Role,
 };
@@ -64,7 +63,7 @@ struct ReplicaDriver<'a> {
     trim_bookmarks_below: Option<Scn>,
     shown: ReplicaRole,
     /// Whose records were met since that was last told.
-    heard: Vec<(NodeId, Incarnation)>,
+    heard: Vec<(NodeId, ReplicaIncarnation)>,
     tick: Pin<Box<Sleep>>,
     /// No request is begun any more: end when everything is settled.
     stopping: bool,
@@ -101,7 +100,7 @@ impl<'a> ReplicaDriver<'a> {
         handle: &'a Arc<ReplicaHandle>,
         inbox: &'a mut mpsc::Receiver<DriverInput>,
         fold: FoldState,
-        incarnation: Incarnation,
+        incarnation: ReplicaIncarnation,
     ) -> ReplicaDriver<'a> {
         let partition = handle.partition;
         let local = context.log.local_end(partition).is_some();
@@ -284,12 +283,12 @@ impl<'a> ReplicaDriver<'a> {
         }
     }
 
-    fn show_heard(&self, node: NodeId, replica: Incarnation) {
-        let incarnation = node_incarnation(replica);
+    fn show_heard(&self, node: NodeId, replica: ReplicaIncarnation) {
+        let incarnation = replica.node;
         let now = self.context.clock.steady();
         self.handle.update_leadership(|shown| {
             // A heartbeat tells of the node, a record of one of its replicas.
-            let leader = shown.leader.map(|(node, replica)| (node, node_incarnation(replica)));
+            let leader = shown.leader.map(|(node, replica)| (node, replica.node));
             if leader == Some((node, incarnation)) {
                 shown.heard_at = now;
             }

@@ -3,10 +3,12 @@
 //! Never blocks and never changes the replica. Start reading at [`ReplicaHandle`].
 
 use crate::inbox::{DriverInput, INBOX_MAX};
-use cortado_model::{Generation, Incarnation, LogOffset, Millis, NodeId, PartitionId, Scn};
+use cortado_model::{
+    Generation, LogOffset, Millis, NodeId, NodeIncarnation, PartitionId, ReplicaIncarnation, Scn,
+};
 use cortado_replica::{FoldState, Role, StepDown};
 use cortado_store::Store;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc;
 
@@ -14,7 +16,7 @@ use tokio::sync::mpsc;
 pub(crate) struct ReplicaHandle {
     pub(crate) partition: PartitionId,
     pub(crate) node: NodeId,
-    pub(crate) incarnation: Incarnation,
+    pub(crate) incarnation: NodeIncarnation,
     pub(crate) store: Arc<dyn Store>,
     inbox: mpsc::Sender<DriverInput>,
     shown: Shown,
@@ -98,8 +100,8 @@ impl From<Role> for ReplicaRole {
 /// `applying`.
 #[derive(Default)]
 struct Shown {
-    /// The incarnation of the replica that is driven now; 0 before the first.
-    incarnation: AtomicU64,
+    /// The life of the replica that is driven now; 0 before the first.
+    life: AtomicU32,
     folded: AtomicU64,
     applied: AtomicU64,
     applying: AtomicU64,
@@ -122,7 +124,7 @@ struct Shown {
 pub(crate) struct Leadership {
     pub(crate) generation: Generation,
     /// Who won it.
-    pub(crate) leader: Option<(NodeId, Incarnation)>,
+    pub(crate) leader: Option<(NodeId, ReplicaIncarnation)>,
     /// How it ended, if it has.
     pub(crate) stepped_down: Option<StepDown>,
     /// When this replica last folded a record of it.
@@ -134,7 +136,7 @@ pub(crate) struct Leadership {
 impl ReplicaHandle {
     pub(crate) fn new(
         partition: PartitionId,
-        (node, incarnation): (NodeId, Incarnation),
+        (node, incarnation): (NodeId, NodeIncarnation),
         store: Arc<dyn Store>,
     ) -> (Arc<ReplicaHandle>, mpsc::Receiver<DriverInput>) {
         let (inbox, receiver) = mpsc::channel(INBOX_MAX);
@@ -144,13 +146,14 @@ impl ReplicaHandle {
     }
 
     /// Begins the life of a replica; it is nobody who has ever claimed.
-    pub(crate) fn begin_life(&self, incarnation: Incarnation) {
-        self.shown.incarnation.store(incarnation.0, Ordering::Release);
+    pub(crate) fn begin_life(&self, incarnation: ReplicaIncarnation) {
+        self.shown.life.store(incarnation.life, Ordering::Release);
     }
 
     /// In whose name the replica claims and writes now.
-    pub(crate) fn replica_incarnation(&self) -> Incarnation {
-        Incarnation(self.shown.incarnation.load(Ordering::Acquire))
+    pub(crate) fn replica_incarnation(&self) -> ReplicaIncarnation {
+        let life = self.shown.life.load(Ordering::Acquire);
+        ReplicaIncarnation { node: self.incarnation, life }
     }
 
     /// Puts `input` in line; gives it back if the line is full or the driver is gone.

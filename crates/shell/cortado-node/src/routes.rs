@@ -5,7 +5,7 @@
 
 use crate::metrics::GatewayMetrics;
 use crate::replica_handle::ReplicaHandle;
-use cortado_model::{DatabaseId, Generation, Incarnation, NodeId, PartitionId};
+use cortado_model::{DatabaseId, Generation, NodeId, NodeIncarnation, PartitionId};
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::sync::watch;
@@ -118,7 +118,7 @@ impl Route {
     }
 
     /// Forgets the replica of one life of a node, whatever that still does.
-    pub(crate) fn remove_node(&self, node: NodeId, incarnation: Incarnation) {
+    pub(crate) fn remove_node(&self, node: NodeId, incarnation: NodeIncarnation) {
         let mut state = write(&self.state);
         let of_node =
             |handle: &Arc<ReplicaHandle>| handle.node == node && handle.incarnation == incarnation;

@@ -3,7 +3,7 @@
 //! Nothing decides by it. Start reading at [`Status`].
 
 use crate::replica_handle::ReplicaRole;
-use cortado_model::{Generation, Incarnation, LogOffset, NodeId, Scn};
+use cortado_model::{Generation, LogOffset, NodeId, NodeIncarnation, Scn};
 
 /// The cluster at one moment.
 #[derive(Clone, Debug)]
@@ -22,7 +22,7 @@ pub struct NodeStatus {
     /// Whether it runs.
     pub alive: bool,
     /// Its current or last life.
-    pub incarnation: Incarnation,
+    pub incarnation: NodeIncarnation,
     /// Where clients reach it.
     pub address: String,
     /// Partitions that it leads.

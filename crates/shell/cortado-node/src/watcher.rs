@@ -10,7 +10,6 @@ use crate::gateway::Gateway;
 use crate::inbox::DriverInput;
 use crate::node_context::NodeContext;
 use crate::replica_handle::{Leadership as Shown, ReplicaHandle, ReplicaRole};
-use crate::replica_life::node_incarnation;
 use crate::routes::Route;
 use cortado_cluster::{
     Decision, Detector, Evidence, Explanation, Leadership, PartitionFacts, Placement, decide,
@@ -227,7 +226,7 @@ impl Watcher {
         }
         let interval_ms = self.context.settings.detection.heartbeat_ms;
         self.heartbeat_due = now.max(self.heartbeat_due.plus(interval_ms));
-        let record = heartbeat_record(&self.context.heartbeat_identity(), self.context.clock.now());
+        let record = heartbeat_record(&self.context.node_identity(), self.context.clock.now());
         let pending = self.context.log.append(PartitionId::CLUSTER, vec![record]);
         self.context.metrics.heartbeats.add(1);
         self.heartbeat = Some((now, pending));
@@ -244,10 +243,7 @@ impl Watcher {
             (Some((by, _)), Some(step_down)) => {
                 Leadership::SteppedDown { by, to: step_down.to, at: shown.since }
             }
-            // Of others, what counts is whether their node lives on; of oneself, whether it is
-            // this very replica that claimed.
-            (Some((node, replica)), None) => {
-                let incarnation = if node == me { replica } else { node_incarnation(replica) };
+            (Some((node, incarnation)), None) => {
                 Leadership::Claimed { node, incarnation, at: shown.since }
             }
         };

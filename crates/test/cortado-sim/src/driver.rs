@@ -8,7 +8,7 @@ use crate::documents::{AttemptId, KeyNumber};
 use crate::history::{Action, Reply};
 use crate::time::Moment;
 use bytes::Bytes;
-use cortado_model::{Incarnation, LogOffset, Millis, Scn};
+use cortado_model::{LogOffset, Millis, ReplicaIncarnation, Scn};
 use cortado_replica::{Answer, AppendToken, Effect, Input, Replica, RequestId};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -18,7 +18,7 @@ pub struct Driver {
     /// The state machine.
     pub replica: Replica,
     /// This life of the replica: of its node, or younger if it has copied a snapshot since.
-    pub incarnation: Incarnation,
+    pub incarnation: ReplicaIncarnation,
     /// What waits to be looked at, oldest first.
     pub inbox: VecDeque<Job>,
     /// What the last step wants done, oldest first.
@@ -110,7 +110,7 @@ pub struct Suspicion {
 
 impl Driver {
     /// A driver of `replica`, whose log ends no earlier than where its fold stands.
-    pub fn new(replica: Replica, incarnation: Incarnation, now: Moment) -> Driver {
+    pub fn new(replica: Replica, incarnation: ReplicaIncarnation, now: Moment) -> Driver {
         let known_end = replica.fold().next_offset;
         Driver {
             replica,

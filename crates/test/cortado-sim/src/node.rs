@@ -6,7 +6,7 @@ use crate::driver::Driver;
 use crate::store::Store;
 use crate::time::{Moment, NodeClock};
 use crate::world::Watch;
-use cortado_model::{Incarnation, NodeId};
+use cortado_model::{NodeId, NodeIncarnation};
 
 /// One machine.
 #[derive(Debug)]
@@ -22,14 +22,14 @@ pub struct Node {
     /// Its way to the log.
     pub path: Path,
     /// Restarts so far: a planted bug needs the first incarnation.
-    pub first_incarnation: Option<Incarnation>,
+    pub first_incarnation: Option<NodeIncarnation>,
 }
 
 /// One life of a node.
 #[derive(Debug)]
 pub struct Process {
     /// Which life.
-    pub incarnation: Incarnation,
+    pub incarnation: NodeIncarnation,
     /// The replicas' drivers, one for each partition.
     pub drivers: Vec<Driver>,
     /// Since when, and by which number, it has been stopped.
@@ -41,7 +41,7 @@ pub struct Process {
     /// What it knows about others.
     pub(crate) watch: Watch,
     /// Lives of its replicas so far.
-    pub lives: u64,
+    pub lives: u32,
 }
 
 /// What a process's own log does.

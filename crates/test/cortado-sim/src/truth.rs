@@ -6,7 +6,7 @@
 use crate::documents::{AttemptId, KeyNumber, ValueId, document_hash};
 use bytes::Bytes;
 use cortado_model::{
-    DocumentKey, Generation, Incarnation, LogOffset, NodeId, Scn, Sequence, WallMillis,
+    DocumentKey, Generation, LogOffset, NodeId, ReplicaIncarnation, Scn, Sequence, WallMillis,
 };
 use cortado_replica::{Body, Decoded, Transaction, decode};
 use std::collections::BTreeMap;
@@ -35,7 +35,7 @@ pub struct Truth {
 }
 
 /// A life of a node.
-pub type Winner = (NodeId, Incarnation);
+pub type Winner = (NodeId, ReplicaIncarnation);
 
 /// A transaction that counts.
 #[derive(Clone, Debug)]

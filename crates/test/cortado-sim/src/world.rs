@@ -35,7 +35,7 @@ use crate::time::Moment;
 use crate::trace::{Telling, Trace};
 use crate::truth::Truth;
 use crate::violation::{Finding, Violation};
-use cortado_model::{DatabaseId, LogOffset, PartitionId, PartitionUuid};
+use cortado_model::{ClusterUuid, DatabaseId, LogOffset, PartitionId, PartitionUuid};
 use cortado_replica::Genesis;
 use log_side::LogSide;
 
@@ -285,7 +285,7 @@ impl World {
     fn genesis(&self, partition: usize) -> Genesis {
         Genesis {
             partition: PartitionUuid(0x5eed << 32 | u128::from(self.seed) << 8 | partition as u128),
-            cluster: PartitionUuid(1),
+            cluster: ClusterUuid(1),
             database: DatabaseId(7),
             number: partition as u32,
         }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::detector::Evidence;
 use crate::settings::RawSettings;
-use cortado_model::DatabaseId;
+use cortado_model::{DatabaseId, NodeIncarnation};
 
 const P: PartitionId = PartitionId { database: DatabaseId(1), number: 3 };
 const NOW: Millis = Millis(100_000);
@@ -24,16 +24,16 @@ fn case() -> Case {
     let mut detector = Detector::new(n(2), settings);
     for at in (0..=NOW.0).step_by(250) {
         for node in [1, 2, 3] {
-            let heartbeat = Evidence::Heartbeat { node: n(node), incarnation: Incarnation(1) };
+            let heartbeat = Evidence::Heartbeat { node: n(node), incarnation: NodeIncarnation(1) };
             detector.observe(Millis(at), heartbeat);
         }
     }
     let facts = PartitionFacts {
         partition: P,
         me: n(2),
-        incarnation: Incarnation(1),
+        incarnation: life(1),
         placement: Box::leak(Box::new(placement)),
-        leadership: Leadership::Claimed { node: n(1), incarnation: Incarnation(1), at: Millis(0) },
+        leadership: Leadership::Claimed { node: n(1), incarnation: life(1), at: Millis(0) },
         restoring: false,
         digest_failed: false,
         lag_records: 0,
@@ -45,6 +45,11 @@ fn case() -> Case {
     Case { detector, facts }
 }
 
+/// The first replica in a life of its node.
+fn life(node: u64) -> ReplicaIncarnation {
+    ReplicaIncarnation { node: NodeIncarnation(node), life: 1 }
+}
+
 impl Case {
     fn with(mut self, change: impl FnOnce(&mut PartitionFacts<'static>)) -> Case {
         change(&mut self.facts);
@@ -52,7 +57,7 @@ impl Case {
     }
 
     fn led_by(self, node: u32, incarnation: u64) -> Case {
-        let (node, incarnation) = (n(node), Incarnation(incarnation));
+        let (node, incarnation) = (n(node), life(incarnation));
         let at = Millis(50_000);
         self.with(|facts| facts.leadership = Leadership::Claimed { node, incarnation, at })
     }
@@ -192,21 +197,21 @@ fn the_named_successor_claims_at_once() {
 
 #[test]
 fn a_restarted_leader_has_lost_its_generation() {
-    let restarted = Evidence::Heartbeat { node: n(1), incarnation: Incarnation(2) };
+    let restarted = Evidence::Heartbeat { node: n(1), incarnation: NodeIncarnation(2) };
     let case_ = case().observing(restarted);
     case_.check(NOW, "claim in 150 ms");
     case_.check(NOW.plus(150), "claim: leader n1 has restarted");
     // The node itself is preferred, and claims at once.
     let itself = case().observing(restarted).with(|facts| {
         facts.me = n(1);
-        facts.incarnation = Incarnation(2);
+        facts.incarnation = life(2);
     });
     itself.check(NOW, "claim: leader n1 has restarted");
     // One that is not preferred waits for its turn.
     let second = case()
         .led_by(2, 1)
-        .observing(Evidence::Heartbeat { node: n(2), incarnation: Incarnation(2) })
-        .with(|facts| facts.incarnation = Incarnation(2));
+        .observing(Evidence::Heartbeat { node: n(2), incarnation: NodeIncarnation(2) })
+        .with(|facts| facts.incarnation = life(2));
     second.check(NOW, "claim in 150 ms");
 }
 
@@ -233,10 +238,10 @@ fn claims_that_follow_one_another_back_off() {
 #[test]
 fn a_node_that_claims_too_often_goes_last_but_does_not_block_a_certain_vacancy() {
     let many: &'static [Millis] = Box::leak(Box::new([Millis(99_900); 90]));
-    let restarted = Evidence::Heartbeat { node: n(1), incarnation: Incarnation(2) };
+    let restarted = Evidence::Heartbeat { node: n(1), incarnation: NodeIncarnation(2) };
     let itself = case().observing(restarted).with(|facts| {
         facts.me = n(1);
-        facts.incarnation = Incarnation(2);
+        facts.incarnation = life(2);
         facts.own_claims = many;
     });
     itself.check(NOW, "claim in 450 ms");
@@ -263,7 +268,7 @@ fn the_preferred_leader_gets_its_leadership_back() {
     let unknown: &'static BTreeMap<NodeId, u64> = Box::leak(Box::default());
     leading().with(|facts| facts.follower_lags = unknown).check(NOW, stay);
     // A new life starts the count again.
-    let reborn = Evidence::Heartbeat { node: n(1), incarnation: Incarnation(2) };
+    let reborn = Evidence::Heartbeat { node: n(1), incarnation: NodeIncarnation(2) };
     let (back, now) = leading().observing(reborn).later(9_950, &[]);
     back.check(now, stay);
     let (back, now) = leading().observing(reborn).later(10_000, &[]);

@@ -12,7 +12,7 @@ fn detector() -> Detector {
 }
 
 fn heartbeat(node: NodeId, incarnation: u64) -> Evidence {
-    Evidence::Heartbeat { node, incarnation: Incarnation(incarnation) }
+    Evidence::Heartbeat { node, incarnation: NodeIncarnation(incarnation) }
 }
 
 /// Own heartbeats every 250 ms from `from` to `to`, both included.
@@ -57,7 +57,7 @@ fn silence_is_death_after_the_limit() {
 fn records_of_a_partition_are_signs_of_life_too() {
     let record = |incarnation| Evidence::PartitionRecord {
         node: OTHER,
-        incarnation: Incarnation(incarnation),
+        incarnation: NodeIncarnation(incarnation),
     };
     let beat = (1_000, heartbeat(OTHER, 5));
     check(&[beat, (1_900, record(5))], (0, 2_000), 2_100, "alive");
@@ -146,7 +146,7 @@ fn a_new_life_is_noticed_and_an_old_one_ignored() {
         (1_000, heartbeat(OTHER, 3)),
         (1_100, heartbeat(OTHER, 4)),
     ]);
-    assert_eq!(detector.incarnation(OTHER), Some((Incarnation(4), Millis(900))));
+    assert_eq!(detector.incarnation(OTHER), Some((NodeIncarnation(4), Millis(900))));
     assert_eq!(detector.alive_since(Millis(1_200), OTHER), Some(Millis(900)));
     assert_eq!(detector.incarnation(NodeId(9)), None);
 }

@@ -8,7 +8,7 @@ use cortado_cluster::{
     Decision, Detector, Evidence, Explanation, Leadership, PartitionFacts, Placement, RawSettings,
     decide, plan,
 };
-use cortado_model::{DatabaseId, Incarnation, Millis, NodeId, PartitionId};
+use cortado_model::{DatabaseId, Millis, NodeId, NodeIncarnation, PartitionId, ReplicaIncarnation};
 use std::collections::BTreeMap;
 
 const STEP_MS: u64 = 10;
@@ -29,7 +29,7 @@ pub(crate) struct World {
 }
 
 struct Node {
-    incarnation: Incarnation,
+    incarnation: NodeIncarnation,
     state: State,
     sick: bool,
     detector: Detector,
@@ -56,8 +56,8 @@ struct Fold {
 
 #[derive(Clone)]
 enum Entry {
-    Heartbeat { node: NodeId, incarnation: Incarnation },
-    Claim { partition: usize, generation: u32, node: NodeId, incarnation: Incarnation },
+    Heartbeat { node: NodeId, incarnation: NodeIncarnation },
+    Claim { partition: usize, generation: u32, node: NodeId, incarnation: NodeIncarnation },
     StepDown { partition: usize, generation: u32, by: NodeId, to: NodeId },
 }
 
@@ -71,7 +71,7 @@ impl Fold {
                 let current = self.partitions.get(partition).map_or(0, |(g, _)| *g);
                 let accepted = *generation == current + 1;
                 if accepted {
-                    let (node, incarnation) = (*node, *incarnation);
+                    let (node, incarnation) = (*node, life_of(*incarnation));
                     let claimed = Leadership::Claimed { node, incarnation, at };
                     self.partitions.insert(*partition, (*generation, claimed));
                     self.claims.entry((*partition, node)).or_default().push(at);
@@ -151,7 +151,7 @@ impl World {
         self.placements = plan(&ids, partitions as u32, 3, &BTreeMap::new());
         for node in ids {
             let detector = detector(node);
-            let node_state = Node::new(Incarnation(1), detector, 0, 0);
+            let node_state = Node::new(NodeIncarnation(1), detector, 0, 0);
             self.nodes.insert(node, node_state);
         }
         let spell = |placement: &Placement| {
@@ -172,7 +172,7 @@ impl World {
             "restart" => {
                 // A new process reads the partitions' logs before it takes part; heartbeats of the
                 // past tell it nothing.
-                let incarnation = Incarnation(node.incarnation.0 + 1);
+                let incarnation = NodeIncarnation(node.incarnation.0 + 1);
                 *node = Node::new(incarnation, detector(id), self.log.len(), self.now);
                 node.fold = self.truth.clone();
             }
@@ -253,7 +253,7 @@ impl World {
         let facts = PartitionFacts {
             partition: PartitionId { database: DatabaseId(1), number: partition as u32 },
             me: id,
-            incarnation: node.incarnation,
+            incarnation: life_of(node.incarnation),
             placement: &self.placements[partition],
             leadership,
             restoring: false,
@@ -300,7 +300,7 @@ impl World {
 }
 
 impl Node {
-    fn new(incarnation: Incarnation, detector: Detector, read: usize, now: u64) -> Node {
+    fn new(incarnation: NodeIncarnation, detector: Detector, read: usize, now: u64) -> Node {
         Node {
             incarnation,
             state: State::Running,
@@ -322,4 +322,9 @@ fn detector(node: NodeId) -> Detector {
 fn number(word: &str) -> u64 {
     let digits = word.rsplit('=').next().unwrap_or(word);
     digits.parse().expect("a number")
+}
+
+/// A node of these stories has one replica of a partition in each of its lives.
+fn life_of(node: NodeIncarnation) -> ReplicaIncarnation {
+    ReplicaIncarnation { node, life: 1 }
 }

@@ -1,9 +1,9 @@
 //! Fold states as bytes. Every byte is described in docs/formats/checkpoint.md.
 
 use super::{Claimant, FoldState};
-use crate::record::{ChainHash, DecodeError, Genesis, StepDown};
+use crate::record::{ChainHash, DecodeError, Genesis, StepDown, packed, unpacked};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use cortado_model::{DatabaseId, Incarnation, LogOffset, NodeId, PartitionUuid, Scn, WallMillis};
+use cortado_model::{ClusterUuid, DatabaseId, LogOffset, NodeId, PartitionUuid, Scn, WallMillis};
 
 const VERSION: u8 = 1;
 
@@ -31,7 +31,7 @@ impl FoldState {
         out.put_u64_le(self.trimmed_below.0);
         if let Some(claimant) = &self.claimant {
             out.put_u32_le(claimant.node.0);
-            out.put_u64_le(claimant.incarnation.0);
+            out.put_u64_le(packed(claimant.incarnation));
             out.put_u32_le(claimant.address.len() as u32);
             out.put_slice(claimant.address.as_bytes());
         }
@@ -86,7 +86,7 @@ fn read(input: &mut &[u8]) -> Result<FoldState, DecodeError> {
     }
     let genesis = Genesis {
         partition: PartitionUuid(input.get_u128_le()),
-        cluster: PartitionUuid(input.get_u128_le()),
+        cluster: ClusterUuid(input.get_u128_le()),
         database: DatabaseId(input.get_u32_le()),
         number: input.get_u32_le(),
     };
@@ -116,7 +116,7 @@ fn read(input: &mut &[u8]) -> Result<FoldState, DecodeError> {
 
 fn read_claimant(input: &mut &[u8]) -> Result<Claimant, DecodeError> {
     let node = NodeId(input.try_get_u32_le().map_err(|_| ENDS_EARLY)?);
-    let incarnation = Incarnation(input.try_get_u64_le().map_err(|_| ENDS_EARLY)?);
+    let incarnation = unpacked(input.try_get_u64_le().map_err(|_| ENDS_EARLY)?);
     let len = input.try_get_u32_le().map_err(|_| ENDS_EARLY)? as usize;
     let (address, rest) = input.split_at_checked(len).ok_or(ENDS_EARLY)?;
     *input = rest;

@@ -2,14 +2,18 @@
 
 use super::*;
 use crate::record::{Claim, Config, Record, Transaction, encode};
-use cortado_model::{DatabaseId, PartitionUuid, Sequence};
+use cortado_model::{ClusterUuid, DatabaseId, NodeIncarnation, PartitionUuid, Sequence};
 
-const LEADER: (NodeId, Incarnation) = (NodeId(2), Incarnation(5));
+const LEADER: (NodeId, ReplicaIncarnation) = (NodeId(2), life(5));
+
+const fn life(life: u32) -> ReplicaIncarnation {
+    ReplicaIncarnation { node: NodeIncarnation(1), life }
+}
 
 fn genesis() -> Genesis {
     Genesis {
         partition: PartitionUuid(7),
-        cluster: PartitionUuid(1),
+        cluster: ClusterUuid(1),
         database: DatabaseId(1),
         number: 3,
     }
@@ -104,7 +108,7 @@ fn only_the_claimant_writes_in_its_generation() {
     stranger.header.node = NodeId(3);
     check(stranger, Verdict::Void(Why::Stranger));
     let mut earlier_life = transaction(4, 8);
-    earlier_life.header.incarnation = Incarnation(4);
+    earlier_life.header.incarnation = life(4);
     check(earlier_life, Verdict::Void(Why::Stranger));
 }
 

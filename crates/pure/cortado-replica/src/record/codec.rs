@@ -8,8 +8,8 @@ use super::{
 };
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use cortado_model::{
-    DatabaseId, DocumentKey, Etag, Incarnation, LogOffset, NodeId, PartitionUuid, Scn, TableId,
-    WallMillis,
+    ClusterUuid, DatabaseId, DocumentKey, Etag, LogOffset, NodeId, NodeIncarnation, PartitionUuid,
+    ReplicaIncarnation, Scn, TableId, WallMillis,
 };
 use xxhash_rust::xxh3::Xxh3;
 
@@ -19,6 +19,9 @@ const VERSION: u8 = 1;
 const CHAIN_AT: usize = 36;
 /// Where the body begins.
 const BODY_AT: usize = CHAIN_AT + 16;
+
+/// Bits of a replica's life below those of its node.
+const LIFE_BITS: u32 = 22;
 
 const KIND_GENESIS: u8 = 1;
 const KIND_CLAIM: u8 = 2;
@@ -47,7 +50,7 @@ pub fn encode(record: &Record, previous: ChainHash) -> (Bytes, ChainHash) {
     out.put_u16_le(0);
     out.put_u64_le(record.header.scn.to_u64());
     out.put_u32_le(record.header.node.0);
-    out.put_u64_le(record.header.incarnation.0);
+    out.put_u64_le(packed(record.header.incarnation));
     out.put_u64_le(record.header.time.0);
     out.put_u128_le(0);
     put_body(&mut out, &record.body);
@@ -81,7 +84,7 @@ pub fn decode(bytes: &Bytes) -> Result<Decoded, DecodeError> {
     }
     let scn = get_scn(&mut input)?;
     let node = NodeId(input.get_u32_le());
-    let incarnation = Incarnation(input.get_u64_le());
+    let incarnation = unpacked(input.get_u64_le());
     let time = WallMillis(input.get_u64_le());
     let chain = ChainHash(input.get_u128_le());
     let body = get_body(kind, &mut input)?;
@@ -90,6 +93,17 @@ pub fn decode(bytes: &Bytes) -> Result<Decoded, DecodeError> {
     }
     let header = Header { scn, node, incarnation, time };
     Ok(Decoded { record: Record { header, body }, chain })
+}
+
+/// A replica's life in 8 bytes: 22 bits of its count below the node's, milliseconds since 1970.
+pub(crate) fn packed(incarnation: ReplicaIncarnation) -> u64 {
+    incarnation.node.0 << LIFE_BITS | u64::from(incarnation.life)
+}
+
+/// The inverse of [`packed`].
+pub(crate) fn unpacked(number: u64) -> ReplicaIncarnation {
+    let life = (number & ((1 << LIFE_BITS) - 1)) as u32;
+    ReplicaIncarnation { node: NodeIncarnation(number >> LIFE_BITS), life }
 }
 
 /// The chain hash of the record in `bytes` when it follows `previous`.
@@ -206,7 +220,7 @@ fn get_body(kind: u8, input: &mut Bytes) -> Result<Body, DecodeError> {
     Ok(match kind {
         KIND_GENESIS => Body::Genesis(Genesis {
             partition: PartitionUuid(get(input, Bytes::try_get_u128_le)?),
-            cluster: PartitionUuid(get(input, Bytes::try_get_u128_le)?),
+            cluster: ClusterUuid(get(input, Bytes::try_get_u128_le)?),
             database: DatabaseId(get(input, Bytes::try_get_u32_le)?),
             number: get(input, Bytes::try_get_u32_le)?,
         }),

@@ -1,7 +1,7 @@
 //! What is stored in `_cluster` reads back as the catalog, whoever wrote it.
 
 use super::*;
-use cortado_model::{Etag, PartitionId, WallMillis};
+use cortado_model::{ClusterUuid, Etag, PartitionId, WallMillis};
 use cortado_replica::Genesis;
 use cortado_store::{Batch, MemoryStore, Store, StoredDocument};
 
@@ -13,7 +13,7 @@ fn stored(value: Document, schema_version: u32) -> Option<StoredDocument> {
 fn view_of(documents: Vec<(TableId, DocumentKey, Document)>) -> Box<dyn View> {
     let uuid = PartitionUuid(1);
     let database = DatabaseId::CLUSTER;
-    let genesis = Genesis { partition: uuid, cluster: uuid, database, number: 0 };
+    let genesis = Genesis { partition: uuid, cluster: ClusterUuid(1), database, number: 0 };
     let documents = documents.into_iter().map(|(table, key, v)| (table, key, stored(v, 0)));
     let checkpoint = FoldState::before(genesis).encode();
     let batch = Batch { documents: documents.collect(), checkpoint, ..Batch::default() };
@@ -46,7 +46,7 @@ fn documents() -> Vec<(TableId, DocumentKey, Document)> {
     old.dropped = true;
     let new = TableDocument::new(TableId(2), "album", &definition(), 1);
     vec![
-        (NODES, node_key(NodeId(1)), write(&NodeDocument::new(Incarnation(9), "here:1"))),
+        (NODES, node_key(NodeId(1)), write(&NodeDocument::new(NodeIncarnation(9), "here:1"))),
         (DATABASES, key(&["music"]), write(&music())),
         (TABLES, table_key(id, TableId(1)), write(&old)),
         (TABLES, table_key(id, TableId(2)), write(&new)),
@@ -58,8 +58,8 @@ fn documents() -> Vec<(TableId, DocumentKey, Document)> {
 #[test]
 fn what_is_stored_reads_back_as_the_catalog() {
     let view = view_of(documents());
-    let catalog = read_catalog(view.as_ref(), &Catalog::empty(PartitionUuid(1))).unwrap();
-    assert_eq!(catalog.nodes[&NodeId(1)].incarnation, Incarnation(9));
+    let catalog = read_catalog(view.as_ref(), &Catalog::empty(ClusterUuid(1))).unwrap();
+    assert_eq!(catalog.nodes[&NodeId(1)].incarnation, NodeIncarnation(9));
     assert_eq!((catalog.next_database, catalog.dropped[&DatabaseId(3)]), (DatabaseId(8), 16));
     let music = catalog.database("music").unwrap();
     assert_eq!((music.id, music.uuid), (DatabaseId(7), PartitionUuid(255)));
@@ -79,7 +79,7 @@ fn what_is_stored_reads_back_as_the_catalog() {
 fn check_refused(document: serde_json::Value) {
     let document = Document::from_stored(document.to_string().into());
     let view = view_of(vec![(DATABASES, key(&["music"]), document)]);
-    let read = read_catalog(view.as_ref(), &Catalog::empty(PartitionUuid(1)));
+    let read = read_catalog(view.as_ref(), &Catalog::empty(ClusterUuid(1)));
     assert!(matches!(read, Err(StoreError::Damaged { .. })), "{read:?}");
 }
 
@@ -98,7 +98,7 @@ fn what_cannot_be_understood_is_refused() {
 #[test]
 fn stored_forms_never_change() {
     // Older and newer releases read one another's documents: these texts are the format.
-    let node = write(&NodeDocument::new(Incarnation(9), "here:1"));
+    let node = write(&NodeDocument::new(NodeIncarnation(9), "here:1"));
     assert_eq!(&node.as_bytes()[..], br#"{"version":1,"incarnation":9,"address":"here:1"}"#);
     let table = write(&TableDocument::new(TableId(2), "t", &definition(), 1));
     let want = [

@@ -9,7 +9,7 @@ use crate::events::DecisionEvent;
 use crate::exposition::Exposition;
 use crate::replica_handle::{ReplicaHandle, ReplicaRole};
 use crate::status::{DatabaseStatus, NodeStatus, PartitionStatus, ReplicaStatus, Status};
-use cortado_model::{Incarnation, NodeId, PartitionId, Scn, WallMillis};
+use cortado_model::{NodeId, NodeIncarnation, PartitionId, Scn, WallMillis};
 use std::sync::Arc;
 use tokio::time::Instant;
 
@@ -43,7 +43,7 @@ impl Gateway {
         let partitions = || databases.iter().flat_map(|database| &database.partitions);
         let running = self.process.running(node);
         let facts = catalog.nodes.get(&node);
-        let known = facts.map_or(Incarnation(0), |facts: &NodeFacts| facts.incarnation);
+        let known = facts.map_or(NodeIncarnation(0), |facts: &NodeFacts| facts.incarnation);
         NodeStatus {
             node,
             alive: running.is_some(),

@@ -8,7 +8,6 @@ use crate::events::EventKind;
 use crate::gateway::{WriteError, Written};
 use crate::inbox::WriteEnd;
 use crate::remembered_answer::RememberedAnswer;
-use crate::replica_life::node_incarnation;
 use bytes::Bytes;
 use cortado_model::limits::IDEMPOTENCY_RETENTION_MS;
 use cortado_model::{PartitionId, WallMillis};
@@ -189,7 +188,7 @@ impl ReplicaDriver<'_> {
     fn is_claimant(&self) -> bool {
         let me = &self.context.me;
         self.core.fold().claimant.as_ref().is_some_and(|claimant| {
-            (claimant.node, node_incarnation(claimant.incarnation)) == (me.node, me.incarnation)
+            (claimant.node, claimant.incarnation.node) == (me.node, me.incarnation)
         })
     }
 

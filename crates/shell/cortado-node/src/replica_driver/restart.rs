@@ -8,9 +8,8 @@ use crate::events::EventKind;
 use crate::inbox::{DriverInput, WriteEnd};
 use crate::node_context::NodeContext;
 use crate::replica_handle::{ReplicaHandle, ReplicaRole};
-use crate::replica_life::replica_incarnation;
 use cortado_log::{AppendError, ReadError};
-use cortado_model::LogOffset;
+use cortado_model::{LogOffset, ReplicaIncarnation};
 use cortado_replica::{FoldState, Genesis, NotDone, genesis_record};
 use cortado_store::{Batch, StoreError};
 use std::future::Future;
@@ -36,11 +35,8 @@ pub(crate) async fn keep_alive(
     genesis: Genesis,
 ) {
     let mut told_broken = None;
-    for life in 1.. {
-        let Some(incarnation) = replica_incarnation(context.me.incarnation, life) else {
-            error!(partition = %handle.partition, "replica was built anew too often; it rests");
-            break;
-        };
+    for life in 1..=u32::MAX {
+        let incarnation = ReplicaIncarnation { node: context.me.incarnation, life };
         let opened = offline(&mut inbox, open(&context, &handle, &genesis)).await;
         let halt = match opened {
             Some(Ok(fold)) => {
@@ -243,7 +239,7 @@ async fn append_genesis(
     handle: &Arc<ReplicaHandle>,
     genesis: &Genesis,
 ) -> Result<(), Halt> {
-    let record = genesis_record(genesis, &context.me, context.clock.now());
+    let record = genesis_record(genesis, &context.node_identity(), context.clock.now());
     let partition = handle.partition;
     while bound(context.log.end(partition)).await? == LogOffset::ZERO {
         match context.log.append(partition, vec![record.clone()]).await {

@@ -1,16 +1,21 @@
 //! A snapshot arrives whole, however it is cut, or not at all.
 
 use super::*;
-use cortado_model::{DocumentKey, Etag, Generation, PartitionUuid, Sequence, TableId, WallMillis};
+use cortado_model::{
+    ClusterUuid, DocumentKey, Etag, Generation, PartitionUuid, Sequence, TableId, WallMillis,
+};
 use cortado_replica::Genesis;
 use cortado_store::{Batch, MemoryStore, Store, StoredDocument};
 
 const PARTITION: PartitionId = PartitionId { database: DatabaseId(3), number: 1 };
 
 fn fold() -> FoldState {
-    let uuid = PartitionUuid(7);
-    let genesis =
-        Genesis { partition: uuid, cluster: uuid, database: PARTITION.database, number: 1 };
+    let genesis = Genesis {
+        partition: PartitionUuid(7),
+        cluster: ClusterUuid(7),
+        database: PARTITION.database,
+        number: 1,
+    };
     let mut fold = FoldState::before(genesis);
     fold.last = Scn::new(Generation(2), Sequence(40));
     fold.next_offset = LogOffset(57);

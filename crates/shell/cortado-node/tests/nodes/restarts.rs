@@ -2,7 +2,9 @@
 
 use crate::world::{Music, N1, N2, N3, World, eventually, idempotency, settings, stored};
 use cortado_log::Log;
-use cortado_model::{Incarnation, LogOffset, Millis, NodeId, PartitionId, WallMillis};
+use cortado_model::{
+    LogOffset, Millis, NodeId, NodeIncarnation, PartitionId, ReplicaIncarnation, WallMillis,
+};
 use cortado_node::{Components, EventKind, StartError, StoreFactory};
 use cortado_replica::{Identity, Now, heartbeat_record};
 use std::sync::Arc;
@@ -123,9 +125,9 @@ async fn a_clock_that_was_set_back_lets_no_node_pass_for_an_earlier_life() {
     drop(music);
     let (log, stores) = world.shutdown().await;
     const HOUR_MS: u64 = 60 * 60 * 1_000;
-    for (node, Incarnation(began)) in lives {
-        // Heartbeats name a node's life above the 22 bits that count those of its replicas.
-        let me = Identity { node, incarnation: Incarnation((began + HOUR_MS) << 22) };
+    for (node, NodeIncarnation(began)) in lives {
+        let life = ReplicaIncarnation::of_node(NodeIncarnation(began + HOUR_MS));
+        let me = Identity { node, incarnation: life };
         let now = Now { clock: Millis(0), wall: WallMillis(began + HOUR_MS) };
         log.append(PartitionId::CLUSTER, vec![heartbeat_record(&me, now)]).await.unwrap();
     }

@@ -10,7 +10,7 @@ use crate::time::{MILLI, Moment};
 use cortado_cluster::{
     Decision, Detector, Evidence, Leadership, PartitionFacts, Placement, decide, plan,
 };
-use cortado_model::{Incarnation, Millis, NodeId};
+use cortado_model::{Millis, NodeId, NodeIncarnation, ReplicaIncarnation};
 use cortado_replica::{AppendToken, Event, Identity, Input, RequestId, Role, heartbeat_record};
 use std::collections::BTreeMap;
 
@@ -36,12 +36,7 @@ struct Watched {
     since: Millis,
     own_claims: Vec<Millis>,
     claimed_at: Option<Millis>,
-    heard: Option<(NodeId, Incarnation)>,
-}
-
-/// Which process a replica's incarnation belongs to: a process numbers its replicas' lives.
-pub(crate) fn process_of(incarnation: Incarnation) -> Incarnation {
-    Incarnation(incarnation.0 >> 16)
+    heard: Option<(NodeId, NodeIncarnation)>,
 }
 
 impl World {
@@ -90,7 +85,7 @@ impl World {
         let watched = &mut watch.partitions[from.partition];
         match event {
             Event::Heard { node, incarnation } => {
-                let (node, incarnation) = (*node, process_of(*incarnation));
+                let (node, incarnation) = (*node, incarnation.node);
                 watched.heard = Some((node, incarnation));
                 watch.detector.observe(now, Evidence::PartitionRecord { node, incarnation });
             }
@@ -145,7 +140,8 @@ impl World {
         }
         process.watch.heartbeat_at = now.plus(heartbeat_us);
         process.watch.heartbeat_sent_at = clock.clock;
-        let me = Identity { node: id, incarnation: process.incarnation };
+        let of_node = ReplicaIncarnation::of_node(process.incarnation);
+        let me = Identity { node: id, incarnation: of_node };
         let incarnation = process.drivers[0].incarnation;
         let record = heartbeat_record(&me, clock);
         self.send_append(Address { node, partition: 0, incarnation }, HEARTBEAT, vec![record]);
@@ -167,7 +163,7 @@ impl World {
             me,
             incarnation: driver.incarnation,
             placement: &watch.placements[partition],
-            leadership: leadership(driver.replica.fold(), me, watched.since),
+            leadership: leadership(driver.replica.fold(), watched.since),
             restoring: driver.resyncing || !driver.replica.fold().begun,
             digest_failed: driver.replica.role() == Role::Offline,
             lag_records: driver.known_end.0.saturating_sub(driver.replica.fold().next_offset.0),
@@ -210,13 +206,12 @@ impl World {
     }
 }
 
-/// What the fold says, with lives of other nodes' replicas taken for those of their processes.
-fn leadership(fold: &cortado_replica::FoldState, me: NodeId, since: Millis) -> Leadership {
+/// What the fold says.
+fn leadership(fold: &cortado_replica::FoldState, since: Millis) -> Leadership {
     let Some(claimant) = &fold.claimant else { return Leadership::Never { since } };
     let (node, incarnation) = (claimant.node, claimant.incarnation);
     match fold.stepped_down {
         Some(step_down) => Leadership::SteppedDown { by: node, to: step_down.to, at: since },
-        None if node == me => Leadership::Claimed { node, incarnation, at: since },
-        None => Leadership::Claimed { node, incarnation: process_of(incarnation), at: since },
+        None => Leadership::Claimed { node, incarnation, at: since },
     }
 }

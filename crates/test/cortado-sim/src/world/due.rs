@@ -6,7 +6,7 @@ use crate::driver::Ask;
 use crate::history::Reply;
 use crate::plan::Chore;
 use bytes::Bytes;
-use cortado_model::{Incarnation, LogOffset, Millis};
+use cortado_model::{LogOffset, Millis, ReplicaIncarnation};
 use cortado_replica::{AppendFailure, AppendToken};
 use std::fmt;
 
@@ -15,7 +15,7 @@ use std::fmt;
 pub(crate) struct Address {
     pub(crate) node: usize,
     pub(crate) partition: usize,
-    pub(crate) incarnation: Incarnation,
+    pub(crate) incarnation: ReplicaIncarnation,
 }
 
 /// The closed set of things that happen at a moment.
@@ -86,7 +86,9 @@ impl Due {
     /// What distinguishes this from everything else that could have happened now.
     pub(crate) fn facts(&self) -> [u64; 4] {
         let address = |kind: u64, to: &Address, more: u64| {
-            [kind, (to.node * 64 + to.partition) as u64, to.incarnation.0, more]
+            let ReplicaIncarnation { node, life } = to.incarnation;
+            let life = node.0 << 16 | u64::from(life);
+            [kind, (to.node * 64 + to.partition) as u64, life, more]
         };
         match self {
             Due::AppendArrives(number) => [1, *number, 0, 0],
@@ -129,7 +131,7 @@ impl Due {
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "n{}.p{} life {}", self.node + 1, self.partition, self.incarnation.0)
+        write!(f, "n{}.p{} life {}", self.node + 1, self.partition, self.incarnation)
     }
 }
 

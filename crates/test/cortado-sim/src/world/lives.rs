@@ -10,7 +10,7 @@ use crate::mutant::Mutant;
 use crate::node::{LogHealth, Process};
 use crate::store::Store;
 use crate::time::MILLI;
-use cortado_model::Incarnation;
+use cortado_model::{NodeIncarnation, ReplicaIncarnation};
 use cortado_replica::{AppendToken, FoldState, Identity, Replica, Role, Settings, genesis_record};
 
 impl World {
@@ -19,13 +19,14 @@ impl World {
         if self.nodes[node].process.is_some() {
             return;
         }
-        let mut incarnation = Incarnation(self.next_number() << 16);
+        let mut incarnation = NodeIncarnation(self.next_number());
         if self.is(Mutant::KeepsIncarnation) {
             incarnation = *self.nodes[node].first_incarnation.get_or_insert(incarnation);
         }
+        let first_life = ReplicaIncarnation { node: incarnation, life: 1 };
         let watch = self.new_watch(node);
         let drivers = (0..self.plan.partitions)
-            .map(|partition| self.new_driver(node, partition, incarnation))
+            .map(|partition| self.new_driver(node, partition, first_life))
             .collect();
         self.nodes[node].process = Some(Process {
             incarnation,
@@ -34,10 +35,10 @@ impl World {
             pauses: 0,
             log: LogHealth::Well,
             watch,
-            lives: 0,
+            lives: 1,
         });
         for partition in 0..self.plan.partitions {
-            self.introduce(Address { node, partition, incarnation });
+            self.introduce(Address { node, partition, incarnation: first_life });
         }
     }
 
@@ -144,8 +145,8 @@ impl World {
         self.hang_up(partition, clients);
         let keeps = self.is(Mutant::KeepsIncarnation) || self.is(Mutant::RebuildsAsItself);
         let Some(process) = &mut self.nodes[node].process else { return };
-        process.lives += u64::from(!keeps);
-        let incarnation = Incarnation(process.incarnation.0 + process.lives);
+        process.lives += u32::from(!keeps);
+        let incarnation = ReplicaIncarnation { node: process.incarnation, life: process.lives };
         let driver = self.new_driver(node, partition, incarnation);
         if let Some(process) = &mut self.nodes[node].process {
             process.drivers[partition] = driver;
@@ -171,7 +172,7 @@ impl World {
         }
     }
 
-    fn new_driver(&self, node: usize, partition: usize, incarnation: Incarnation) -> Driver {
+    fn new_driver(&self, node: usize, partition: usize, incarnation: ReplicaIncarnation) -> Driver {
         let me = Identity { node: self.nodes[node].id, incarnation };
         let state = self.nodes[node].disk[partition].image().state.clone();
         let now = self.nodes[node].clock.read(self.now);

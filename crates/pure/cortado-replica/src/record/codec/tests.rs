@@ -44,7 +44,7 @@ fn bodies() -> impl Strategy<Value = Body> {
     prop_oneof![
         genesis.prop_map(|(partition, cluster, database, number)| Body::Genesis(Genesis {
             partition: PartitionUuid(partition),
-            cluster: PartitionUuid(cluster),
+            cluster: ClusterUuid(cluster),
             database: DatabaseId(database),
             number,
         })),
@@ -63,7 +63,7 @@ fn bodies() -> impl Strategy<Value = Body> {
 fn records() -> impl Strategy<Value = Record> {
     (scns(), any::<u32>(), any::<u64>(), any::<u64>(), bodies()).prop_map(
         |(scn, node, incarnation, time, body)| {
-            let (node, incarnation) = (NodeId(node), Incarnation(incarnation));
+            let (node, incarnation) = (NodeId(node), unpacked(incarnation));
             Record { header: Header { scn, node, incarnation, time: WallMillis(time) }, body }
         },
     )
@@ -105,7 +105,7 @@ proptest! {
 #[test]
 fn the_bytes_of_version_1_do_not_change() {
     let scn = Scn::new(Generation(5), Sequence(1042));
-    let (node, incarnation) = (NodeId(2), Incarnation(3));
+    let (node, incarnation) = (NodeId(2), unpacked(3));
     let header = Header { scn, node, incarnation, time: WallMillis(1_700_000_000_000) };
     let body = Body::Transaction(Transaction {
         changes: vec![Change {

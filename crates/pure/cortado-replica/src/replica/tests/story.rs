@@ -3,8 +3,8 @@
 use crate::*;
 use bytes::Bytes;
 use cortado_model::{
-    DatabaseId, DocumentKey, Generation, Incarnation, LogOffset, Millis, NodeId, PartitionUuid,
-    Scn, ScnBounds, Sequence, TableId, WallMillis,
+    ClusterUuid, DatabaseId, DocumentKey, Generation, LogOffset, Millis, NodeId, NodeIncarnation,
+    PartitionUuid, ReplicaIncarnation, Scn, ScnBounds, Sequence, TableId, WallMillis,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;
@@ -22,7 +22,7 @@ pub(super) struct Story {
 
 struct Node {
     replica: Replica,
-    incarnation: Incarnation,
+    incarnation: ReplicaIncarnation,
     /// Appends that the log has not answered.
     wire: VecDeque<(AppendToken, Vec<Bytes>)>,
     /// Appends that were answered "perhaps" and have not arrived.
@@ -118,11 +118,11 @@ impl Story {
     fn start(&mut self, id: NodeId) {
         let genesis = Genesis {
             partition: PartitionUuid(7),
-            cluster: PartitionUuid(1),
+            cluster: ClusterUuid(1),
             database: DatabaseId(1),
             number: 0,
         };
-        let incarnation = Incarnation(1);
+        let incarnation = ReplicaIncarnation { node: NodeIncarnation(1), life: 1 };
         let me = Identity { node: id, incarnation };
         if self.log.is_empty() {
             self.log.push(genesis_record(&genesis, &me, self.now()));
@@ -138,7 +138,7 @@ impl Story {
     fn restart(&mut self, id: NodeId) {
         let (settings, now) = (self.settings(), self.now());
         let node = self.nodes.get_mut(&id).unwrap();
-        node.incarnation.0 += 1;
+        node.incarnation.node.0 += 1;
         let me = Identity { node: id, incarnation: node.incarnation };
         let checkpoint = FoldState::decode(&node.stored.encode()).unwrap();
         assert_eq!(checkpoint, node.stored);
