@@ -2,8 +2,8 @@
 //!
 //! The order of the queue is the order of the log. Start reading at [`AppendQueue`].
 
+use crate::append_error::AppendError;
 use bytes::Bytes;
-use cortado_log::AppendError;
 use cortado_model::{LogOffset, PartitionId};
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};

@@ -16,10 +16,13 @@ mod directory_scan;
 mod recovery;
 mod preparation;
 mod partition;
+mod append_error;
 mod append_queue;
 mod writer;
 mod maintenance;
 mod reader;
+mod requests;
+mod databases;
 mod open_error;
 mod settings;
 mod verify;
@@ -28,21 +31,25 @@ pub use open_error::{Damage, OpenError};
 pub use settings::Settings;
 pub use verify::{PartitionReport, Report, SegmentReport, SegmentState, TornTail, verify};
 
-use append_queue::{AppendQueue, Closed, Request};
-use bytes::Bytes;
-use cortado_log::{AppendError, Log, LogEntry, Pending, ReadError, check_records};
-use cortado_model::{LogOffset, PartitionId};
+use append_error::AppendError;
+use cortado_log::{
+    Appended, Cause, CreateError, Extent, Follower, Log, LogSpec, LogTraits, Outcome, Page,
+    Pending, Producer, PullFollower, QueueProducer, RECORD_BYTES_MAX, ReadError, RemoveError,
+    TrimError, Verified, VerifyError,
+};
+use cortado_model::{LogId, LogOffset, PartitionId, Position};
+use databases::Databases;
 use files::{Directory, Files};
-use partition::{Found, Partitions};
 use reader::Reader;
 use recovery::Opened;
+use requests::Requests;
 use segment::LogUuid;
 use std::future::ready;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 
 /// The ordered records of all partitions of this process, in the files of one directory.
 ///
@@ -50,9 +57,9 @@ use tokio::sync::{oneshot, watch};
 /// finishes what has been handed over, as [`close`](Self::close) does, and waits for it.
 #[derive(Debug)]
 pub struct EmbeddedLog {
-    queue: Arc<AppendQueue>,
-    partitions: Arc<Partitions>,
-    reader: Reader,
+    requests: Requests,
+    databases: Databases,
+    id: LogId,
     writer: Option<JoinHandle<()>>,
     /// Turns true when the writer has let go of the directory.
     closed: watch::Receiver<bool>,
@@ -78,7 +85,8 @@ impl EmbeddedLog {
         settings: &Settings,
         fresh: LogUuid,
     ) -> Result<EmbeddedLog, OpenError> {
-        let Opened { queue, partitions, writer, lock } = recovery::open(&files, settings, fresh)?;
+        let Opened { log, queue, partitions, writer, lock } =
+            recovery::open(&files, settings, fresh)?;
         let no_thread = |source: io::Error| OpenError::Io {
             directory: settings.directory.clone(),
             doing: "start a thread for the log".to_owned(),
@@ -94,100 +102,143 @@ impl EmbeddedLog {
             sender.send_replace(true);
         });
         let writer = Some(writer.map_err(no_thread)?);
-        Ok(EmbeddedLog { queue, partitions, reader, writer, closed })
+        let databases = Databases::found(partitions.ids().into_iter());
+        let requests = Requests::new(queue, partitions, reader);
+        Ok(EmbeddedLog { requests, databases, id: LogId(log.0), writer, closed })
     }
 
     /// Takes no more appends, finishes those in the queue, and lets go of the directory.
     ///
     /// Records can still be read afterwards.
     pub fn close(&self) -> Pending<()> {
-        self.queue.close(Closed::Closing);
+        self.requests.close();
         let mut closed = self.closed.clone();
         Box::pin(async move {
             // An error means that the writer is gone, and with it its hold on the directory.
             let _ = closed.wait_for(|closed| *closed).await;
         })
     }
-
-    /// Queues a request and answers what its answer will be.
-    fn request<T: Send + 'static>(
-        &self,
-        request: impl FnOnce(oneshot::Sender<Result<T, AppendError>>) -> Request,
-    ) -> Pending<Result<T, AppendError>> {
-        let (sender, receiver) = oneshot::channel();
-        if let Err(error) = self.queue.push(request(sender)) {
-            return Box::pin(ready(Err(error)));
-        }
-        Box::pin(async move {
-            let why = "the log's writer has failed".to_owned();
-            receiver.await.unwrap_or(Err(AppendError::Unusable { why }))
-        })
-    }
 }
 
 impl Log for EmbeddedLog {
-    fn append(
-        &self,
-        partition: PartitionId,
-        records: Vec<Bytes>,
-    ) -> Pending<Result<LogOffset, AppendError>> {
-        if let Err(error) = check_records(&records) {
-            return Box::pin(ready(Err(error)));
-        }
-        self.request(|answer| Request::Append { partition, records, answer })
+    fn traits(&self) -> LogTraits {
+        LogTraits { local: true, record_bytes_max: RECORD_BYTES_MAX }
+    }
+
+    fn create(&self, spec: &LogSpec) -> Pending<Result<LogId, CreateError>> {
+        let (id, wanted) = (self.id, spec.partitions);
+        let other = |found| CreateError::OtherPartitions { found, wanted };
+        Box::pin(ready(self.databases.create(spec).map(|()| id).map_err(other)))
+    }
+
+    fn verify(&self, spec: &LogSpec) -> Pending<Result<Verified, VerifyError>> {
+        let wanted = spec.partitions;
+        Box::pin(ready(match self.databases.verify(spec) {
+            Ok(true) => Ok(Verified { log: self.id, drift: Vec::new() }),
+            Ok(false) => Err(VerifyError::Missing),
+            Err(found) => Err(VerifyError::OtherPartitions { found, wanted }),
+        }))
+    }
+
+    fn remove(&self, spec: &LogSpec) -> Pending<Result<(), RemoveError>> {
+        let partition = |number| PartitionId { database: spec.database, number };
+        // Nothing new comes before the removals in the queue, nor behind them.
+        let partitions = 0..self.databases.remove(spec);
+        let removals: Vec<_> =
+            partitions.map(|number| self.requests.remove(partition(number))).collect();
+        Box::pin(async move {
+            for removed in removals {
+                removed.await.map_err(|error| RemoveError(error.into_io()))?;
+            }
+            Ok(())
+        })
+    }
+
+    fn extents(&self, partitions: &[PartitionId]) -> Pending<Result<Vec<Extent>, ReadError>> {
+        let extent = |partition: &PartitionId| {
+            let (first, end) = self.requests.bounds(*partition);
+            let extent = Extent { log: self.id, first, end, epoch: 0 };
+            self.databases.has(*partition).then_some(extent)
+        };
+        let extents: Option<Vec<Extent>> = partitions.iter().map(extent).collect();
+        Box::pin(ready(extents.ok_or(ReadError::Missing)))
+    }
+
+    fn producer(&self, partition: PartitionId) -> Box<dyn Producer> {
+        let (databases, requests) = (self.databases.clone(), self.requests.clone());
+        Box::new(QueueProducer::new(move |records| {
+            let refused = |cause| Box::pin(ready(Appended::Each(Outcome::NotAppended(cause))));
+            if !databases.has(partition) {
+                return refused(Cause::Missing);
+            }
+            let longest = records.iter().map(|record| record.len()).max().unwrap_or_default();
+            if longest > RECORD_BYTES_MAX {
+                let max_bytes = RECORD_BYTES_MAX;
+                return refused(Cause::TooLarge { bytes: longest, max_bytes });
+            }
+            let answer = requests.append(partition, records);
+            Box::pin(async move {
+                let failed = |error: AppendError| Appended::Each(error.into_outcome());
+                answer.await.map_or_else(failed, Appended::From)
+            })
+        }))
+    }
+
+    fn follow(&self, partition: PartitionId, from: Position) -> Box<dyn Follower> {
+        let (databases, requests) = (self.databases.clone(), self.requests.clone());
+        let end = self.requests.watch_end(partition);
+        let read = move |from, bytes_max| read(&databases, &requests, partition, from, bytes_max);
+        Box::new(PullFollower::new(read, end, from))
     }
 
     fn read(
         &self,
         partition: PartitionId,
-        from: LogOffset,
+        from: Position,
         bytes_max: usize,
-    ) -> Pending<Result<Vec<LogEntry>, ReadError>> {
-        let Some(partition) = self.partitions.get(partition) else {
-            return Box::pin(ready(Ok(Vec::new())));
-        };
-        match partition.find(from, bytes_max) {
-            Err(error) => Box::pin(ready(Err(error))),
-            Ok(Found::Entries(entries)) => Box::pin(ready(Ok(entries))),
-            Ok(Found::Stored(stored)) => {
-                let answer = self.reader.read(stored, bytes_max);
-                Box::pin(async move {
-                    let gone = || io::Error::other("the log's reader has stopped");
-                    answer.await.unwrap_or_else(|_| Err(ReadError::Unavailable(gone())))
-                })
-            }
-        }
-    }
-
-    fn end(&self, partition: PartitionId) -> Pending<Result<LogOffset, ReadError>> {
-        Box::pin(ready(Ok(self.partitions.end(partition))))
+    ) -> Pending<Result<Page, ReadError>> {
+        read(&self.databases, &self.requests, partition, from, bytes_max)
     }
 
     fn local_end(&self, partition: PartitionId) -> Option<LogOffset> {
-        Some(self.partitions.end(partition))
+        Some(self.requests.end(partition))
     }
 
-    fn watch_end(&self, partition: PartitionId) -> watch::Receiver<LogOffset> {
-        self.partitions.get_or_new(partition).watch()
+    fn trim(
+        &self,
+        partition: PartitionId,
+        log: LogId,
+        below: LogOffset,
+    ) -> Pending<Result<(), TrimError>> {
+        if !self.databases.has(partition) {
+            return Box::pin(ready(Err(TrimError::Missing)));
+        }
+        if log != self.id {
+            return Box::pin(ready(Err(TrimError::Replaced { found: self.id })));
+        }
+        let trimmed = self.requests.trim(partition, below);
+        Box::pin(async move {
+            trimmed.await.map_err(|error| TrimError::Unavailable(error.into_io()))
+        })
     }
+}
 
-    fn trim(&self, partition: PartitionId, below: LogOffset) -> Pending<Result<(), AppendError>> {
-        self.request(|answer| Request::Trim { partition, below, answer })
-    }
-
-    fn first(&self, partition: PartitionId) -> Pending<Result<LogOffset, ReadError>> {
-        let partition = self.partitions.get(partition);
-        Box::pin(ready(Ok(partition.map_or(LogOffset::ZERO, |partition| partition.first()))))
-    }
-
-    fn remove(&self, partition: PartitionId) -> Pending<Result<(), AppendError>> {
-        self.request(|answer| Request::Remove { partition, answer })
+fn read(
+    databases: &Databases,
+    requests: &Requests,
+    partition: PartitionId,
+    from: Position,
+    bytes_max: usize,
+) -> Pending<Result<Page, ReadError>> {
+    match databases.has(partition) {
+        true => requests.read(partition, from, bytes_max),
+        false => Box::pin(ready(Err(ReadError::Missing))),
     }
 }
 
 impl Drop for EmbeddedLog {
     fn drop(&mut self) {
-        self.queue.close(Closed::Closing);
+        self.requests.close();
         if let Some(writer) = self.writer.take() {
             // It has no result, and a panic has been reported by then.
             let _ = writer.join();

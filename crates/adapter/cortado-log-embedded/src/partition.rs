@@ -79,9 +79,11 @@ impl Partition {
         LogOffset(self.end.load(Ordering::Acquire))
     }
 
-    /// The oldest record that is left; the end if there is none.
-    pub(crate) fn first(&self) -> LogOffset {
-        LogOffset(self.lock().first)
+    /// The oldest record that is left, and where the partition ends.
+    pub(crate) fn bounds(&self) -> (LogOffset, LogOffset) {
+        let records = self.lock();
+        // Not the end of the records, which are pushed before they are shown.
+        (LogOffset(records.first), self.end())
     }
 
     /// Follows the end.
@@ -89,21 +91,30 @@ impl Partition {
         self.watch.subscribe()
     }
 
-    /// Finds the records from `from` on, up to `bytes_max` if they are in memory.
+    /// Finds the records from `from` on, up to `bytes_max` if they are in memory, and the end.
     ///
     /// # Errors
-    /// `Trimmed` below the first.
-    pub(crate) fn find(&self, from: LogOffset, bytes_max: usize) -> Result<Found, ReadError> {
+    /// `Trimmed` below the first, `Diverged` beyond the end.
+    pub(crate) fn find(
+        &self,
+        from: LogOffset,
+        bytes_max: usize,
+    ) -> Result<(Found, LogOffset), ReadError> {
         let records = self.lock();
+        let end = LogOffset(records.end);
+        if from > end {
+            return Err(ReadError::Diverged { end });
+        }
         if from.0 < records.first {
             return Err(ReadError::Trimmed { first: LogOffset(records.first) });
         }
         let cached = records.end - records.cache.len() as u64;
         if from.0 >= cached {
             let skipped = usize::try_from(from.0 - cached).unwrap_or(usize::MAX);
-            return Ok(Found::Entries(take(records.cache.iter().skip(skipped), from, bytes_max)));
+            let entries = take(records.cache.iter().skip(skipped), from, bytes_max);
+            return Ok((Found::Entries(entries), end));
         }
-        Ok(Found::Stored(records.stored(self.id, from.0)))
+        Ok((Found::Stored(records.stored(self.id, from.0)), end))
     }
 
     /// Adds a record that has become durable; the end is shown by [`publish`](Self::publish).
@@ -247,6 +258,12 @@ impl Partitions {
     pub(crate) fn get(&self, id: PartitionId) -> Option<Arc<Partition>> {
         let by_id = self.by_id.read().unwrap_or_else(PoisonError::into_inner);
         by_id.get(&id).cloned()
+    }
+
+    /// Every partition that has been used.
+    pub(crate) fn ids(&self) -> Vec<PartitionId> {
+        let by_id = self.by_id.read().unwrap_or_else(PoisonError::into_inner);
+        by_id.keys().copied().collect()
     }
 
     /// The partition's end, without so much as a count of who holds it.

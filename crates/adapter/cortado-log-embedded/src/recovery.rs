@@ -24,6 +24,8 @@ use tracing::{info, warn};
 /// A log that is ready to be written and read.
 #[derive(Debug)]
 pub(crate) struct Opened {
+    /// Which log it is.
+    pub(crate) log: LogUuid,
     pub(crate) queue: Arc<AppendQueue>,
     pub(crate) partitions: Arc<Partitions>,
     pub(crate) writer: Writer,
@@ -57,7 +59,8 @@ pub(crate) fn open(
     cut_torn_writes(&scan).map_err(failed("cut the torn end of the log"))?;
     make_end_durable(files.as_ref(), &scan).map_err(failed("sync the end of the log"))?;
     delete_leftovers(files.as_ref()).map_err(failed("delete a half-prepared segment"))?;
-    let active = active(files.as_ref(), settings, &scan, fresh)?;
+    let log = scan.log.unwrap_or(fresh);
+    let active = active(files.as_ref(), settings, &scan, log)?;
     let partitions = Arc::new(Partitions::default());
     restore(&partitions, &scan);
     let (liveness, dead) = liveness(&scan, &active);
@@ -73,7 +76,7 @@ pub(crate) fn open(
     let state = (scan.state.extents, scan.state.next_incarnation, liveness);
     let writer =
         Writer::new(Arc::clone(&queue), Arc::clone(&partitions), maintenance, active, state, cache);
-    Ok(Opened { queue, partitions, writer, lock })
+    Ok(Opened { log, queue, partitions, writer, lock })
 }
 
 /// Keeps others out of the directory.

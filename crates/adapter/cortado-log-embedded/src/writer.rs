@@ -13,6 +13,7 @@ pub(crate) use active::Active;
 pub(crate) use cache::Cache;
 pub(crate) use segment_liveness::SegmentLiveness;
 
+use crate::append_error::AppendError;
 use crate::append_queue::{AppendQueue, Closed, Request};
 use crate::frame::{FRAME_HEADER_BYTES, Frame, FrameKind, PartitionIncarnation, frame_bytes};
 use crate::group::GroupBuilder;
@@ -21,7 +22,6 @@ use crate::opening::{Extent, Opening};
 use crate::partition::{Partition, Partitions};
 use active::Failure;
 use bytes::Bytes;
-use cortado_log::AppendError;
 use cortado_model::{LogOffset, PartitionId};
 use pending_group::{Effect, PendingGroup};
 use std::collections::{BTreeMap, VecDeque};

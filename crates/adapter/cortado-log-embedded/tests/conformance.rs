@@ -1,7 +1,7 @@
 //! The embedded log keeps the port's promises, with large segments and with tiny ones.
 
-use cortado_log::Log;
-use cortado_log::conformance::{Subject, block_on, run};
+use cortado_log::conformance::{Fresh, Subject, block_on, run};
+use cortado_log::{Log, LogSpec, Outcome};
 use cortado_log_embedded::{EmbeddedLog, Settings};
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -20,7 +20,8 @@ fn check(segment_bytes: u64, cache_bytes_max: usize) {
         fresh: &mut || {
             *directory.borrow_mut() =
                 tempfile::tempdir().expect("the machine has a directory for tests");
-            open(&directory.borrow())
+            // Files cannot be made to lose, to hold back or to skip on demand: see the crate's tests.
+            Fresh { log: open(&directory.borrow()), provoke: Box::new(|_, _| false) }
         },
         reopen: Some(&mut |log| {
             drop(log);
@@ -45,15 +46,23 @@ fn closing_finishes_what_is_in_line_and_lets_go_of_the_directory() {
     let settings = Settings { segment_bytes: 1 << 16, ..Settings::new(directory.path()) };
     let log = EmbeddedLog::open(settings.clone()).unwrap();
     let partition = cortado_model::PartitionId::CLUSTER;
-    let append = || log.append(partition, vec![bytes::Bytes::from_static(b"record")]);
-    let pending: Vec<_> = (0..100).map(|_| append()).collect();
-    block_on(log.close());
-    for (number, pending) in pending.into_iter().enumerate() {
-        assert_eq!(block_on(pending).unwrap().0, number as u64);
+    let uuid = cortado_model::PartitionUuid(0);
+    let spec =
+        LogSpec { database: partition.database, name: "_cluster".into(), uuid, partitions: 1 };
+    block_on(log.create(&spec)).unwrap();
+    let mut producer = log.producer(partition);
+    for _ in 0..100 {
+        producer.send(vec![bytes::Bytes::from_static(b"record")]);
     }
-    assert!(block_on(append()).is_err());
+    block_on(log.close());
+    let landed = |outcome: &Outcome| matches!(outcome, Outcome::At(_));
+    assert_eq!(producer.abandon().into_iter().filter(landed).count(), 100);
+    let mut late = log.producer(partition);
+    late.send(vec![bytes::Bytes::from_static(b"late")]);
+    assert!(late.abandon().into_iter().all(|outcome| matches!(outcome, Outcome::NotAppended(_))));
     let again = EmbeddedLog::open(settings).unwrap();
     assert_eq!(again.local_end(partition), log.local_end(partition));
-    let entries = block_on(log.read(partition, cortado_model::LogOffset(99), 1)).unwrap();
-    assert_eq!(entries.len(), 1);
+    let last = cortado_model::Position { offset: cortado_model::LogOffset(99), epoch: 0 };
+    let page = block_on(log.read(partition, last, 1)).unwrap();
+    assert_eq!(page.entries.len(), 1);
 }

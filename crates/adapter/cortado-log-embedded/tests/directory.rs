@@ -1,23 +1,38 @@
 //! The log on a real directory: what is refused, and with which words.
 
 use bytes::Bytes;
-use cortado_log::Log;
 use cortado_log::conformance::block_on;
+use cortado_log::{Log, LogSpec, Producer, outcomes_of};
 use cortado_log_embedded::{Damage, EmbeddedLog, OpenError, Settings, verify};
-use cortado_model::PartitionId;
+use cortado_model::{PartitionId, PartitionUuid};
 use std::path::Path;
 
 fn settings(directory: &Path) -> Settings {
     Settings { segment_bytes: 1 << 16, ..Settings::new(directory) }
 }
 
+/// Appends to the one partition of the log's one database.
+fn producer(log: &EmbeddedLog) -> Box<dyn Producer> {
+    let (database, uuid) = (PartitionId::CLUSTER.database, PartitionUuid(0));
+    let spec = LogSpec { database, name: "_cluster".to_owned(), uuid, partitions: 1 };
+    block_on(log.create(&spec)).expect("nothing fails here");
+    log.producer(PartitionId::CLUSTER)
+}
+
+fn append(producer: &mut dyn Producer) {
+    producer.send(vec![Bytes::from_static(b"some record")]);
+    let mut outcomes = Vec::new();
+    block_on(outcomes_of(producer, &mut outcomes));
+    assert!(matches!(outcomes[..], [cortado_log::Outcome::At(_)]), "{outcomes:?}");
+}
+
 /// A closed log of ten records.
 fn closed_log() -> tempfile::TempDir {
     let directory = tempfile::tempdir().expect("the machine has a directory for tests");
     let log = EmbeddedLog::open(settings(directory.path())).expect("it is empty");
+    let mut producer = producer(&log);
     for _ in 0..10 {
-        let record = Bytes::from_static(b"some record");
-        block_on(log.append(PartitionId::CLUSTER, vec![record])).expect("nothing fails here");
+        append(producer.as_mut());
     }
     directory
 }

@@ -88,6 +88,9 @@ pub fn run(mut subject: Subject<'_>) {
             case.create();
             prepare(&case);
             let log = reopen(log);
+            // What every process does before it uses a log.
+            let verified = block_on(log.verify(&spec()));
+            assert!(verified.is_ok(), "{name}: {verified:?}");
             inspect(&Case { name, log: log.as_ref(), provoke: &provoke });
         }
     }

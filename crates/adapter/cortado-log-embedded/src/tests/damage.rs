@@ -16,7 +16,7 @@ fn closed_log() -> Disk {
         active.is_some_and(|active| active.segment.number == 3 && active.scan.end > 6_000)
     };
     while !in_third(&scan_directory(&disk, Access::Read).unwrap()) {
-        let end = log.local_end(partition(0)).unwrap().0;
+        let end = log.end(partition(0)).0;
         append(&log, 0, end).unwrap();
         append(&log, 1, end).unwrap();
     }
@@ -71,7 +71,7 @@ fn a_flipped_bit_in_any_byte_is_detected() {
 #[test]
 fn a_flipped_bit_behind_the_end_costs_nothing() {
     let disk = closed_log();
-    let whole = open(&disk.copy()).unwrap().local_end(partition(0)).unwrap().0;
+    let whole = open(&disk.copy()).unwrap().end(partition(0)).0;
     let active = verify(&disk).segments[2].clone();
     // All of the seal, and some of the zeros.
     let seal = active.end as usize..active.end as usize + GROUP_HEADER_BYTES;

@@ -115,9 +115,9 @@ fn ask(log: &EmbeddedLog, request: &[Step]) -> Pending<bool> {
 
 fn see(log: &EmbeddedLog) -> Seen {
     let one = |number: u32| {
-        let first = block_on(log.first(partition(number))).unwrap();
+        let first = log.first(partition(number));
         let entries = read_all(log, partition(number));
-        assert_eq!(log.local_end(partition(number)), Some(first.plus(entries.len() as u64)));
+        assert_eq!(log.end(partition(number)), first.plus(entries.len() as u64));
         (number, (first.0, entries.into_iter().map(|entry| entry.record).collect()))
     };
     (0..PARTITIONS).map(one).collect()
@@ -197,7 +197,7 @@ fn a_process_that_dies_between_write_and_sync_leaves_nothing_in_doubt() {
     drop(log);
     disk.restore_power();
     let log = open(&disk).unwrap();
-    let shown = log.local_end(partition(0)).unwrap().0;
+    let shown = log.end(partition(0)).0;
     expect(&log, 0, 0, shown);
     // What the new process has shown is durable, although the old one never synced it.
     let after = disk.after_cut(0);
@@ -236,14 +236,14 @@ fn a_segment_that_is_used_has_a_durable_name() {
         let disk = Disk::default();
         disk.cut_at(boundary);
         if let Ok(log) = open_with(&disk, segment_bytes) {
-            while append(&log, 0, log.local_end(partition(0)).unwrap().0).is_ok() {}
+            while append(&log, 0, log.end(partition(0)).0).is_ok() {}
         }
         disk.restore_power();
         let log = open_with(&disk, segment_bytes).unwrap();
         while segment_in_use(&disk) < 2 {
             fill(&log, 0, 1);
         }
-        let end = log.local_end(partition(0)).unwrap().0;
+        let end = log.end(partition(0)).0;
         expect(&open(&disk.after_cut(0)).unwrap(), 0, 0, end);
     }
 }

@@ -11,7 +11,7 @@ fn no_space(name: &'static str, taken: usize) -> Fault {
 /// Appends until the log says that there is no room; answers how many records there are.
 fn fill_up(log: &EmbeddedLog, number: u32) -> u64 {
     loop {
-        let end = log.local_end(partition(number)).unwrap().0;
+        let end = log.end(partition(number)).0;
         match append(log, number, end) {
             Ok(offset) => assert_eq!(offset.0, end),
             Err(AppendError::NotAppended { .. }) => return end,
@@ -29,7 +29,7 @@ fn a_full_disk_refuses_appends_and_goes_on_when_there_is_room() {
     assert!(end > 30, "{end} records in two segments");
     expect(&log, 0, 0, end);
     assert!(append(&log, 1, 0).is_err());
-    assert_eq!(log.local_end(partition(1)), Some(LogOffset::ZERO));
+    assert_eq!(log.end(partition(1)), LogOffset::ZERO);
     disk.limit_space(None);
     fill(&log, 0, 10);
     drop(log);
@@ -113,7 +113,7 @@ fn an_append_of_which_some_records_landed_is_unknown() {
     let records = (1..200).map(|offset| record(offset, 100)).collect();
     let answer = block_on(log.append(partition(0), records));
     assert!(matches!(answer, Err(AppendError::Unknown { .. })), "{answer:?}");
-    let end = log.local_end(partition(0)).unwrap().0;
+    let end = log.end(partition(0)).0;
     assert!((2..199).contains(&end), "{end}");
     expect(&log, 0, 0, end);
 }
@@ -125,8 +125,8 @@ fn a_segment_that_cannot_be_prepared_is_prepared_anew() {
     disk.inject(Fault { name: "prepared", kind: ErrorKind::Other, at: At::Sync });
     // Half a segment makes the log prepare the next one; the failure is met only at its end.
     let mut refused = 0;
-    while log.local_end(partition(0)) < Some(LogOffset(100)) {
-        match append(&log, 0, log.local_end(partition(0)).unwrap().0) {
+    while log.end(partition(0)) < LogOffset(100) {
+        match append(&log, 0, log.end(partition(0)).0) {
             Ok(_) => {}
             Err(AppendError::NotAppended { .. }) => refused += 1,
             Err(error) => panic!("{error}"),

@@ -2,12 +2,12 @@
 //!
 //! Invariant: behind the end stand zeros, or a seal and zeros. Start reading at [`Active::write`].
 
+use crate::append_error::AppendError;
 use crate::files::{LogFile, is_no_space, wipe, write_all};
 use crate::group::{GROUP_HEADER_BYTES, GroupBuilder, GroupHeader, GroupKind};
 use crate::maintenance::SegmentMaintenance;
 use crate::place::{Place, SegmentEnd};
 use crate::segment::{LogUuid, SEGMENT_HEADER_BYTES, Segment, SegmentHeader};
-use cortado_log::AppendError;
 use cortado_model::LogOffset;
 use std::sync::Arc;
 use tracing::{info, warn};

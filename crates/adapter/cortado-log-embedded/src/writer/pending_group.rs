@@ -2,12 +2,12 @@
 //!
 //! Start reading at [`PendingGroup`].
 
+use crate::append_error::AppendError;
 use super::active::Failure;
 use crate::frame::PartitionIncarnation;
 use crate::opening::Extent;
 use crate::partition::Partition;
 use bytes::Bytes;
-use cortado_log::AppendError;
 use cortado_model::{LogOffset, PartitionId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
