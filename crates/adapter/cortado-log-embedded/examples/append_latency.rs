@@ -4,10 +4,10 @@
 //! Rounds alternate, so that a slow moment of the machine meets all of them alike.
 
 use bytes::Bytes;
-use cortado_log::Log;
 use cortado_log::conformance::block_on;
+use cortado_log::{Log, LogSpec, Producer, outcomes_of};
 use cortado_log_embedded::{EmbeddedLog, Settings};
-use cortado_model::{DatabaseId, PartitionId};
+use cortado_model::{DatabaseId, PartitionId, PartitionUuid};
 use std::fs::File;
 use std::hint::black_box;
 use std::os::unix::fs::FileExt;
@@ -30,6 +30,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let log_directory = directory.path().join("log");
     std::fs::create_dir(&log_directory)?;
     let log = Arc::new(EmbeddedLog::open(Settings::new(log_directory))?);
+    let (database, uuid) = (partition(0).database, PartitionUuid(1));
+    let spec = LogSpec { database, name: "latency".to_owned(), uuid, partitions: 16 };
+    block_on(log.create(&spec))?;
     let (mut ceiling, mut one, mut many) = (Samples::new(), Samples::new(), Samples::new());
     for round in 0..ROUNDS {
         ceiling.measure(|took| raw.appends(round, took))?;
@@ -76,12 +79,21 @@ fn partition(number: usize) -> PartitionId {
 }
 
 fn append_alone(log: &EmbeddedLog, took: &mut Vec<Duration>) -> Outcome {
+    let mut producer = log.producer(partition(0));
     for _ in 0..APPENDS {
         let start = Instant::now();
-        block_on(log.append(partition(0), vec![Bytes::from_static(RECORD)]))?;
+        block_on(append(producer.as_mut()));
         took.push(start.elapsed());
     }
     Ok(())
+}
+
+/// Appends one record and waits until it is durable.
+async fn append(producer: &mut dyn Producer) {
+    producer.send(vec![Bytes::from_static(RECORD)]);
+    let mut outcomes = Vec::new();
+    outcomes_of(producer, &mut outcomes).await;
+    assert!(matches!(outcomes[..], [cortado_log::Outcome::At(_)]), "{outcomes:?}");
 }
 
 /// Each of the appenders is a task that appends again when it has been answered.
@@ -93,18 +105,18 @@ fn append_with_many(log: &Arc<EmbeddedLog>, took: &mut Vec<Duration>) -> Outcome
                 let log = Arc::clone(log);
                 tokio::spawn(async move {
                     let mut took = Vec::new();
+                    let mut producer = log.producer(partition(number % 16));
                     for _ in 0..APPENDS_OF_MANY {
                         let start = Instant::now();
-                        let record = Bytes::from_static(RECORD);
-                        log.append(partition(number % 16), vec![record]).await?;
+                        append(producer.as_mut()).await;
                         took.push(start.elapsed());
                     }
-                    Ok::<_, cortado_log::AppendError>(took)
+                    took
                 })
             })
             .collect();
         for task in tasks {
-            took.extend(task.await??);
+            took.extend(task.await?);
         }
         Ok(())
     })

@@ -3,7 +3,7 @@
 //! Start reading at [`Follower`].
 
 use crate::{Page, ReadError};
-use cortado_model::LogOffset;
+use cortado_model::{LogOffset, Position};
 use std::future::poll_fn;
 use std::task::{Context, Poll};
 
@@ -24,6 +24,9 @@ pub trait Follower: Send {
         context: &mut Context<'_>,
         bytes_max: usize,
     ) -> Poll<Result<Page, ReadError>>;
+
+    /// Goes on at `to` instead, at or beyond where it stands: what lies between is not told.
+    fn seek(&mut self, to: Position);
 
     /// The partition's end as this follower knows it. May lag, never runs ahead.
     fn known_end(&mut self) -> LogOffset;

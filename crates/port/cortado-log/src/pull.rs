@@ -65,6 +65,13 @@ impl Follower for PullFollower {
         Poll::Ready(page)
     }
 
+    fn seek(&mut self, to: Position) {
+        if to != self.position {
+            self.reading = None;
+            self.position = to;
+        }
+    }
+
     fn known_end(&mut self) -> LogOffset {
         *self.end.borrow_and_update()
     }

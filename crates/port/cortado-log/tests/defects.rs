@@ -234,6 +234,10 @@ impl Follower for BrokenFollower {
         self.follower.poll_page(context, bytes_max)
     }
 
+    fn seek(&mut self, to: Position) {
+        self.follower.seek(to);
+    }
+
     fn known_end(&mut self) -> LogOffset {
         self.follower.known_end().plus(u64::from(self.broken.has(Defect::KnowsAhead)))
     }

@@ -5,8 +5,8 @@
 
 use cortado_document::{Schema, TableDefinition, partition_of};
 use cortado_model::{
-    ClusterUuid, DatabaseId, DocumentKey, NodeId, NodeIncarnation, PartitionId, PartitionUuid, Scn,
-    TableId,
+    ClusterUuid, DatabaseId, DocumentKey, LogId, NodeId, NodeIncarnation, PartitionId,
+    PartitionUuid, Scn, TableId,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,8 +20,8 @@ pub struct Catalog {
     pub(crate) databases: BTreeMap<String, Arc<Database>>,
     /// The id that the next database gets.
     pub(crate) next_database: DatabaseId,
-    /// Dropped databases whose logs may still exist, with their partition counts.
-    pub(crate) dropped: BTreeMap<DatabaseId, u32>,
+    /// Dropped databases whose logs may still exist.
+    pub(crate) dropped: BTreeMap<DatabaseId, Dropped>,
 }
 
 impl Catalog {
@@ -89,6 +89,14 @@ pub struct NodeFacts {
     pub address: String,
 }
 
+/// A database that was dropped, and whose log may still exist.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Dropped {
+    pub(crate) name: String,
+    pub(crate) uuid: PartitionUuid,
+    pub(crate) partitions: u32,
+}
+
 /// A database and its tables.
 #[derive(Debug)]
 pub struct Database {
@@ -102,6 +110,8 @@ pub struct Database {
     pub partitions: u32,
     /// How many replicas each partition has.
     pub replication: u32,
+    /// The identity of its log; `None` while that is being made.
+    pub(crate) log: Option<LogId>,
     /// Who answers for it.
     pub owner: Option<String>,
     pub(crate) next_table: TableId,

@@ -3,6 +3,7 @@
 //! Start reading at [`Cluster::start`].
 
 use crate::catalog::Catalog;
+use crate::database_log::{BeginError, begin_log, cluster_spec};
 use crate::former_lives::{Stored, former_lives};
 use crate::gateway::Gateway;
 use crate::genesis::cluster_genesis;
@@ -12,9 +13,9 @@ use crate::process::Process;
 use crate::randomness::random_u128;
 use crate::settings::Settings;
 use bytes::Bytes;
-use cortado_log::{AppendError, Log, ReadError};
-use cortado_model::{ClusterUuid, LogOffset, NodeId, PartitionId, ReplicaIncarnation, WallMillis};
-use cortado_replica::{Body, Identity, Now, decode, genesis_record};
+use cortado_log::{Log, ReadError};
+use cortado_model::{ClusterUuid, NodeId, PartitionId, Position, WallMillis};
+use cortado_replica::{Body, Now, decode};
 use cortado_store::{Store, StoreError};
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,7 +64,7 @@ pub enum StartError {
     LogUnreadable(#[source] ReadError),
     /// The cluster's own log cannot be begun.
     #[error("the log of _cluster cannot be begun")]
-    LogUnwritable(#[source] AppendError),
+    LogUnwritable(#[source] BeginError),
     /// The log begins with something else than a genesis.
     #[error("the log of _cluster is not Cortado's: {why}")]
     LogForeign {
@@ -242,16 +243,14 @@ async fn identity(
     stored: &[(NodeId, Option<Stored>)],
 ) -> Result<ClusterUuid, StartError> {
     let partition = PartitionId::CLUSTER;
-    let end = log.end(partition).await.map_err(StartError::LogUnreadable)?;
-    if end == LogOffset::ZERO {
-        let cluster = ClusterUuid(random_u128());
-        let me = Identity { node: NodeId(0), incarnation: ReplicaIncarnation::default() };
-        let now = Now { clock: cortado_model::Millis(0), wall: WallMillis(0) };
-        let record = genesis_record(&cluster_genesis(cluster), &me, now);
-        log.append(partition, vec![record]).await.map_err(StartError::LogUnwritable)?;
-    }
-    let first = match log.read(partition, LogOffset::ZERO, 1).await {
-        Ok(entries) => entries.into_iter().next(),
+    // Whoever finds the log empty begins it, as a cluster of its own; of two the first counts.
+    let genesis = |_| cluster_genesis(ClusterUuid(random_u128()));
+    let now = Now { clock: cortado_model::Millis(0), wall: WallMillis(0) };
+    begin_log(log.as_ref(), &cluster_spec(), genesis, now)
+        .await
+        .map_err(StartError::LogUnwritable)?;
+    let first = match log.read(partition, Position::START, 1).await {
+        Ok(page) => page.entries.into_iter().next(),
         Err(ReadError::Trimmed { .. }) => None,
         Err(error) => return Err(StartError::LogUnreadable(error)),
     };

@@ -3,11 +3,11 @@
 //! Every member is described in docs/formats/cluster.md. Decides nothing. Start reading at
 //! [`read_catalog`].
 
-use crate::catalog::{Catalog, Database, NodeFacts, Table};
+use crate::catalog::{Catalog, Database, Dropped, NodeFacts, Table};
 use crate::events::EventKind;
 use cortado_document::{Document, Schema, TableDefinition};
 use cortado_model::{
-    DatabaseId, DocumentKey, NodeId, NodeIncarnation, PartitionUuid, Scn, TableId,
+    DatabaseId, DocumentKey, LogId, NodeId, NodeIncarnation, PartitionUuid, Scn, TableId,
 };
 use cortado_replica::FoldState;
 use cortado_store::{ScanRange, StoreError, View};
@@ -32,7 +32,7 @@ pub(crate) const DROPPED: TableId = TableId(5);
 pub(crate) const COUNTERS: TableId = TableId(6);
 
 /// Of every document here. A newer one is refused by older software rather than misread.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// One life of a node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +50,8 @@ pub(crate) struct DatabaseDocument {
     /// 32 hexadecimal digits.
     pub(crate) uuid: String,
     pub(crate) partitions: u32,
+    /// 32 hexadecimal digits; null while the log is being made.
+    pub(crate) log: Option<String>,
     pub(crate) replication: u32,
     pub(crate) owner: Option<String>,
     pub(crate) next_table: u32,
@@ -75,6 +77,9 @@ pub(crate) struct TableDocument {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct DroppedDocument {
     pub(crate) version: u32,
+    pub(crate) name: String,
+    /// 32 hexadecimal digits.
+    pub(crate) uuid: String,
     pub(crate) partitions: u32,
 }
 
@@ -114,6 +119,7 @@ impl DatabaseDocument {
             id: database.id.0,
             uuid: database.uuid.to_string(),
             partitions: database.partitions,
+            log: database.log.map(|log| log.to_string()),
             replication: database.replication,
             owner: database.owner.clone(),
             next_table,
@@ -143,8 +149,13 @@ impl TableDocument {
 }
 
 impl DroppedDocument {
-    pub(crate) fn new(partitions: u32) -> DroppedDocument {
-        DroppedDocument { version: VERSION, partitions }
+    pub(crate) fn of(database: &Database) -> DroppedDocument {
+        DroppedDocument {
+            version: VERSION,
+            name: database.name.clone(),
+            uuid: database.uuid.to_string(),
+            partitions: database.partitions,
+        }
     }
 }
 
@@ -223,7 +234,9 @@ pub(crate) fn read_catalog(view: &dyn View, previous: &Catalog) -> Result<Catalo
     }
     for (key, document) in scan::<DroppedDocument>(view, DROPPED, &[])? {
         let Some(id) = key.parts().next().and_then(|id| id.parse().ok()) else { continue };
-        catalog.dropped.insert(DatabaseId(id), document.partitions);
+        let DroppedDocument { name, uuid, partitions, .. } = document;
+        let uuid = PartitionUuid(read_hex(&uuid)?);
+        catalog.dropped.insert(DatabaseId(id), Dropped { name, uuid, partitions });
     }
     for (key, document) in scan::<DatabaseDocument>(view, DATABASES, &[])? {
         let Some(name) = key.parts().next() else { continue };
@@ -244,8 +257,8 @@ fn read_database(
     previous: &Catalog,
 ) -> Result<Database, StoreError> {
     let id = DatabaseId(document.id);
-    let uuid = u128::from_str_radix(&document.uuid, 16)
-        .map_err(|_| StoreError::Damaged { why: format!("the uuid of database {name}") })?;
+    let uuid = read_hex(&document.uuid)?;
+    let log = document.log.as_deref().map(read_hex).transpose()?.map(LogId);
     let known = previous.databases.get(name).filter(|database| database.id == id);
     let placements = document.placements.into_iter();
     let mut database = Database {
@@ -253,6 +266,7 @@ fn read_database(
         name: name.to_owned(),
         uuid: PartitionUuid(uuid),
         partitions: document.partitions,
+        log,
         replication: document.replication,
         owner: document.owner,
         next_table: TableId(document.next_table),
@@ -270,6 +284,12 @@ fn read_database(
         database.tables_by_id.insert(table.id, table);
     }
     Ok(database)
+}
+
+/// An identity as documents of `_cluster` spell it.
+fn read_hex(digits: &str) -> Result<u128, StoreError> {
+    let damaged = |_| StoreError::Damaged { why: format!("not an identity: {digits}") };
+    u128::from_str_radix(digits, 16).map_err(damaged)
 }
 
 fn read_table(

@@ -3,11 +3,12 @@
 //! Needed for no failover, and every duty can be taken up by the next controller where this one
 //! left it. Start reading at [`control`].
 
-use crate::catalog::{Catalog, Database, Table};
+use crate::catalog::{Catalog, Database, Dropped, Table};
 use crate::cluster_log::{
     DROPPED, EVENTS, EventDocument, TABLES, TableDocument, dropped_key, scan_placed, table_key,
     write,
 };
+use crate::database_log::spec_of_dropped;
 use crate::gateway::{Consistency, Gateway, ReadOptions, WriteError, WriteRequest, whole_table};
 use crate::node_context::NodeContext;
 use crate::replica_handle::ReplicaRole;
@@ -48,10 +49,13 @@ async fn sweep(
     gateway: &Gateway,
     catalog: &Catalog,
 ) -> Result<(), WriteError> {
-    for (id, partitions) in &catalog.dropped {
-        remove_logs(context, gateway, *id, *partitions).await?;
+    for (id, dropped) in &catalog.dropped {
+        remove_log(context, gateway, *id, dropped).await?;
     }
     for database in catalog.databases() {
+        if database.log.is_none() {
+            finish_creation(gateway, database).await;
+        }
         for table in database.tables_by_id.values() {
             if table.dropped && !table.emptied {
                 empty_table(gateway, database, table).await?;
@@ -61,26 +65,36 @@ async fn sweep(
     shorten_decision_log(gateway).await
 }
 
-/// Removes the logs of a dropped database, once no replica of this process uses them any more.
-async fn remove_logs(
+/// Makes the log of a database whose creator has not finished.
+async fn finish_creation(gateway: &Gateway, database: &Arc<Database>) {
+    let deadline = Instant::now() + DUTY_TIMEOUT;
+    match gateway.with_log(Arc::clone(database), deadline).await {
+        Ok(_) => info!(database = database.name, "creation of a database finished"),
+        Err(error) => warn!(database = database.name, %error, "log of a database not made"),
+    }
+}
+
+/// Removes the log of a dropped database, once no replica of this process uses it any more.
+async fn remove_log(
     context: &NodeContext,
     gateway: &Gateway,
     id: DatabaseId,
-    partitions: u32,
+    dropped: &Dropped,
 ) -> Result<(), WriteError> {
+    let partitions = dropped.partitions;
     for number in 0..partitions {
         let partition = PartitionId { database: id, number };
         if !context.routes.route(partition).replicas().is_empty() {
             return Ok(());
         }
-        if let Err(error) = context.log.remove(partition).await {
-            warn!(%partition, %error, "log not removed");
-            return Ok(());
-        }
+    }
+    if let Err(error) = context.log.remove(&spec_of_dropped(id, dropped)).await {
+        warn!(database = id.0, %error, "log not removed");
+        return Ok(());
     }
     context.routes.forget(id);
     context.keys.forget(id);
-    info!(database = id.0, partitions, "logs of a dropped database removed");
+    info!(database = id.0, partitions, "log of a dropped database removed");
     let done = operation(DROPPED, dropped_key(id), Action::Delete);
     publish(gateway, None, PartitionId::CLUSTER, vec![done]).await
 }

@@ -7,7 +7,7 @@
 
 use crate::cluster_log::{NODES, NodeDocument, scan};
 use cortado_log::{Log, ReadError};
-use cortado_model::{ClusterUuid, LogOffset, NodeId, NodeIncarnation, PartitionId};
+use cortado_model::{ClusterUuid, LogOffset, NodeId, NodeIncarnation, PartitionId, Position};
 use cortado_replica::{FoldState, decode};
 use cortado_store::{Store, StoreError};
 use std::collections::BTreeMap;
@@ -64,15 +64,20 @@ pub(crate) async fn former_lives(
     for (node, life) in stored.iter().flatten().flat_map(|stored| &stored.lives) {
         note(&mut lives, *node, *life);
     }
-    let first = log.first(PartitionId::CLUSTER).await?;
+    let extents = log.extents(&[PartitionId::CLUSTER]).await?;
+    let (first, end) = extents.first().map_or_else(Default::default, |e| (e.first, e.end));
     let read_up_to = |stored: &Option<Stored>| stored.as_ref().map_or(first, |s| s.next_offset);
-    let mut next = stored.iter().map(read_up_to).min().unwrap_or(first).max(first);
+    // A store beyond the log's end is its replica's concern.
+    let offset = stored.iter().map(read_up_to).min().unwrap_or(first).clamp(first, end);
+    let mut next = Position { offset, epoch: 0 };
     loop {
-        let entries = log.read(PartitionId::CLUSTER, next, READ_BYTES_MAX).await?;
-        let Some(last) = entries.last() else { return Ok(lives) };
-        next = last.offset.plus(1);
+        let page = log.read(PartitionId::CLUSTER, next, READ_BYTES_MAX).await?;
+        if page.next == next {
+            return Ok(lives);
+        }
+        next = page.next;
         // A record that cannot be read stops the replica, and says why.
-        for decoded in entries.iter().filter_map(|entry| decode(&entry.record).ok()) {
+        for decoded in page.entries.iter().filter_map(|entry| decode(&entry.record).ok()) {
             let header = decoded.record.header;
             note(&mut lives, header.node, header.incarnation.node);
         }

@@ -21,6 +21,7 @@ mod watcher;
 mod vitals;
 mod controller;
 mod cluster_log;
+mod database_log;
 mod decisions;
 mod genesis;
 mod snapshot;
@@ -37,6 +38,7 @@ pub use cortado_store::StoredDocument;
 
 pub use catalog::{Catalog, Database, NodeFacts, Table};
 pub use cluster::{Cluster, Components, StartError, StoreFactory};
+pub use database_log::BeginError;
 pub use events::{DecisionEvent, EventKind};
 pub use gateway::{
     AdminError, ChangeReader, Changes, ChangesError, Consistency, DatabaseSpec, Declared, Gateway,

@@ -5,10 +5,10 @@
 use crate::catalog::Catalog;
 use crate::cluster_log::{NODES, NodeDocument, node_key, read_catalog, write};
 use crate::controller::control;
+use crate::database_log::Origin;
 use crate::decisions::{Entry, write_decisions};
 use crate::events::EventKind;
 use crate::gateway::{Gateway, WriteRequest};
-use crate::genesis::{cluster_genesis, genesis_of};
 use crate::inbox::DriverInput;
 use crate::node_context::NodeContext;
 use crate::replica_driver::keep_alive;
@@ -16,7 +16,6 @@ use crate::replica_handle::ReplicaHandle;
 use crate::watcher::watch_over;
 use cortado_document::{Action, Condition, Operation};
 use cortado_model::{NodeId, PartitionId};
-use cortado_replica::Genesis;
 use cortado_store::StoreError;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -65,7 +64,7 @@ pub(crate) fn run_node(
 ) {
     let cluster = context.newest_catalog.borrow().cluster;
     let mut replicas = Replicas { context: Arc::clone(context), handles: BTreeMap::new() };
-    replicas.start(PartitionId::CLUSTER, cluster_genesis(cluster));
+    replicas.start(PartitionId::CLUSTER, Origin::of_cluster(cluster));
     context.spawn(replicas.keep());
     context.spawn(watch_over(Arc::clone(context), gateway.clone()));
     context.spawn(write_decisions(gateway.clone(), decisions));
@@ -122,8 +121,11 @@ impl Replicas {
         for database in catalog.databases() {
             for (number, nodes) in (0..).zip(&database.placements) {
                 let partition = database.partition_id(number);
-                if nodes.contains(&me) && !self.handles.contains_key(&partition) {
-                    self.start(partition, genesis_of(database, number, catalog.cluster));
+                if nodes.contains(&me)
+                    && !self.handles.contains_key(&partition)
+                    && let Some(origin) = Origin::of(database, number, &catalog)
+                {
+                    self.start(partition, origin);
                 }
             }
         }
@@ -141,14 +143,14 @@ impl Replicas {
         self.remove_strays(&catalog);
     }
 
-    fn start(&mut self, partition: PartitionId, genesis: Genesis) {
+    fn start(&mut self, partition: PartitionId, origin: Origin) {
         let identity = (self.context.node(), self.context.me.incarnation);
         let store = Arc::clone(&self.context.store);
         let (handle, inbox) = ReplicaHandle::new(partition, identity, store);
         self.context.routes.route(partition).add(Arc::clone(&handle));
         self.handles.insert(partition, Arc::clone(&handle));
         let context = Arc::clone(&self.context);
-        self.context.spawn(keep_alive(context, handle, inbox, genesis));
+        self.context.spawn(keep_alive(context, handle, inbox, origin));
     }
 
     async fn stop(&mut self, partition: PartitionId) {

@@ -21,7 +21,8 @@ use crate::node_context::NodeContext;
 use crate::replica_handle::{ReplicaHandle, ReplicaRole};
 use appends::Appends;
 use cortado_cluster::Evidence;
-use cortado_model::{LogOffset, NodeId, PartitionId, ReplicaIncarnation, Scn};
+use cortado_log::{Follower, ready_of};
+use cortado_model::{LogId, LogOffset, NodeId, PartitionId, Position, ReplicaIncarnation, Scn};
 use cortado_replica::{
     Answer, Apply, Effect, FoldState, Identity, Input, NotDone, Replica, RequestId, Role,
 };
@@ -30,7 +31,7 @@ use requests::Requests;
 use rounds::Rounds;
 use std::pin::Pin;
 use std::sync::Arc;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// Inputs taken from the inbox before anything else gets a turn.
@@ -53,7 +54,9 @@ struct ReplicaDriver<'a> {
     rounds: Rounds,
     /// Of the database: what the store remembers is marked there.
     keys: Arc<KeyFilter>,
-    end: watch::Receiver<LogOffset>,
+    /// The log that this replica folds.
+    log: LogId,
+    follower: Box<dyn Follower>,
     pace: Pace,
     /// The core asks to fold to the log's end.
     recovering: bool,
@@ -99,11 +102,12 @@ impl<'a> ReplicaDriver<'a> {
         context: &'a Arc<NodeContext>,
         handle: &'a Arc<ReplicaHandle>,
         inbox: &'a mut mpsc::Receiver<DriverInput>,
-        fold: FoldState,
+        (log, fold): (LogId, FoldState),
         incarnation: ReplicaIncarnation,
     ) -> ReplicaDriver<'a> {
         let partition = handle.partition;
-        let local = context.log.local_end(partition).is_some();
+        let local = context.log.traits().local;
+        let producer = context.log.producer(partition);
         let settings = match local {
             true => cortado_replica::Settings::local(),
             false => cortado_replica::Settings::leased(),
@@ -119,13 +123,14 @@ impl<'a> ReplicaDriver<'a> {
             inbox,
             core,
             effects: Vec::new(),
-            appends: Appends::default(),
+            appends: Appends::new(producer),
             to_apply: None,
             answers: Vec::new(),
             requests: Requests::default(),
             rounds: Rounds::after(&fold, context),
             keys: context.keys.filter(partition.database),
-            end: context.log.watch_end(partition),
+            log,
+            follower: context.log.follow(partition, position_of(&fold)),
             pace: Pace::default(),
             recovering: false,
             stored: fold,
@@ -183,16 +188,14 @@ impl<'a> ReplicaDriver<'a> {
         self.set_tick();
         // A leader that waits for an acknowledgement hears of the new end with it.
         let watch_end = self.pace.watches_end(self.appends.is_empty());
-        let ReplicaDriver { appends, inbox, end, tick, .. } = self;
+        // What was acknowledged need not be read.
+        self.follower.seek(position_of(self.core.fold()));
+        let ReplicaDriver { appends, inbox, follower, tick, .. } = self;
         tokio::select! {
             biased;
             completed = appends.completed(), if !appends.is_empty() => Woken::Appended(completed),
             input = inbox.recv() => Woken::Input(input),
-            changed = end.changed(), if watch_end => match changed {
-                Ok(()) => Woken::EndMoved,
-                // The log is gone with its process; nothing is left to drive.
-                Err(_) => Woken::Input(None),
-            },
+            () = ready_of(follower.as_mut()), if watch_end => Woken::EndMoved,
             () = tick => Woken::Tick,
         }
     }
@@ -268,10 +271,11 @@ impl<'a> ReplicaDriver<'a> {
     /// Tells the rest of the node how far this replica is and what it does.
     fn show(&mut self) {
         let fold = self.core.fold();
+        // The clock first: a record that comes after this moment was not missed.
+        let now = self.context.clock.steady();
+        let end = self.follower.known_end();
+        self.handle.show_known_end(end);
         if fold.next_offset != self.handle.folded() || self.shown == ReplicaRole::Offline {
-            // The clock first: a record that comes after this moment was not missed.
-            let now = self.context.clock.steady();
-            let end = *self.end.borrow();
             self.handle.show_folded(fold, (end <= fold.next_offset).then_some(now));
         }
         for (node, incarnation) in std::mem::take(&mut self.heard) {
@@ -309,6 +313,11 @@ impl<'a> ReplicaDriver<'a> {
         }
         self.shown = role;
     }
+}
+
+/// Where a replica goes on reading.
+fn position_of(fold: &FoldState) -> Position {
+    Position { offset: fold.next_offset, epoch: 0 }
 }
 
 /// A timer that is set to nothing in particular fires this often.

@@ -105,6 +105,8 @@ struct Shown {
     folded: AtomicU64,
     applied: AtomicU64,
     applying: AtomicU64,
+    /// Where the log ends, as the driver knows it.
+    known_end: AtomicU64,
     role: AtomicU8,
     /// How often the store has been emptied to be filled anew.
     restorations: AtomicU64,
@@ -197,6 +199,15 @@ impl ReplicaHandle {
     /// Everything below is in the store.
     pub(crate) fn folded(&self) -> LogOffset {
         LogOffset(self.shown.folded.load(Ordering::Acquire))
+    }
+
+    /// Where the log ends, as the driver last knew it.
+    pub(crate) fn known_end(&self) -> LogOffset {
+        LogOffset(self.shown.known_end.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn show_known_end(&self, end: LogOffset) {
+        self.shown.known_end.store(end.0, Ordering::Release);
     }
 
     /// Everything up to here is in the store.

@@ -14,14 +14,13 @@ use crate::routes::Route;
 use cortado_cluster::{
     Decision, Detector, Evidence, Explanation, Leadership, PartitionFacts, Placement, decide,
 };
-use cortado_log::{AppendError, Pending};
+use cortado_log::{Outcome, Producer, outcomes_of};
 use cortado_model::{Generation, LogOffset, Millis, NodeId, PartitionId};
 use cortado_replica::heartbeat_record;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{info, warn};
 
@@ -39,7 +38,9 @@ pub(crate) async fn watch_over(context: Arc<NodeContext>, gateway: Gateway) {
     let now = context.clock.steady();
     let detection = context.settings.detection;
     let detector = Detector::new(context.node(), detection);
+    let heartbeats = context.log.producer(PartitionId::CLUSTER);
     let mut watcher = Watcher {
+        heartbeats,
         context,
         gateway,
         detector,
@@ -79,7 +80,8 @@ struct Watcher {
     /// What the detector said at the last look.
     sickness: Option<String>,
     /// The heartbeat on its way, and since when.
-    heartbeat: Option<(Millis, Pending<Result<LogOffset, AppendError>>)>,
+    heartbeat: Option<Millis>,
+    heartbeats: Box<dyn Producer>,
     heartbeat_due: Millis,
     /// What `placed` was made from.
     catalog: Option<Arc<Catalog>>,
@@ -94,7 +96,6 @@ struct Placed {
     partition: PartitionId,
     placement: Placement,
     route: Arc<Route>,
-    end: watch::Receiver<LogOffset>,
     watched: Watched,
 }
 
@@ -161,8 +162,7 @@ impl Watcher {
             if placement.contains(me) {
                 let route = self.context.routes.route(partition);
                 let watched = known.remove(&partition).unwrap_or_default();
-                let end = self.context.log.watch_end(partition);
-                self.placed.push(Placed { partition, placement, route, end, watched });
+                self.placed.push(Placed { partition, placement, route, watched });
             }
         }
         self.catalog = Some(catalog);
@@ -202,14 +202,17 @@ impl Watcher {
     /// Sends a heartbeat when one is due, and notices how the last one fared.
     async fn beat(&mut self) {
         let now = self.context.clock.steady();
-        if let Some((since, pending)) = &mut self.heartbeat {
-            let took_ms = now.since(*since);
-            let evidence = match timeout(Duration::ZERO, pending).await {
-                Ok(Ok(_)) => Evidence::OwnAppend { took_ms },
-                Ok(Err(error)) => {
+        if let Some(since) = self.heartbeat {
+            let took_ms = now.since(since);
+            let mut outcomes = Vec::new();
+            let told = outcomes_of(self.heartbeats.as_mut(), &mut outcomes);
+            let told = timeout(Duration::ZERO, told).await;
+            let evidence = match told.map(|()| outcomes.pop()) {
+                Ok(Some(Outcome::At(_) | Outcome::Somewhere)) => Evidence::OwnAppend { took_ms },
+                Ok(outcome) => {
                     // Once is enough: a log that is full stays full for many heartbeats.
                     if self.sickness.is_none() {
-                        warn!(node = %self.context.node(), %error, "heartbeat not appended");
+                        warn!(node = %self.context.node(), ?outcome, "heartbeat not appended");
                     }
                     Evidence::OwnAppendFailed
                 }
@@ -220,6 +223,10 @@ impl Watcher {
             };
             self.detector.observe(now, evidence);
             self.heartbeat = None;
+            if self.heartbeats.outstanding() > 0 {
+                // Nobody waits for it any longer.
+                self.heartbeats = self.context.log.producer(PartitionId::CLUSTER);
+            }
         }
         if now < self.heartbeat_due {
             return;
@@ -227,9 +234,9 @@ impl Watcher {
         let interval_ms = self.context.settings.detection.heartbeat_ms;
         self.heartbeat_due = now.max(self.heartbeat_due.plus(interval_ms));
         let record = heartbeat_record(&self.context.node_identity(), self.context.clock.now());
-        let pending = self.context.log.append(PartitionId::CLUSTER, vec![record]);
+        self.heartbeats.send(vec![record]);
         self.context.metrics.heartbeats.add(1);
-        self.heartbeat = Some((now, pending));
+        self.heartbeat = Some(now);
     }
 
     fn decide(&mut self, placed: &mut Placed, replica: &Arc<ReplicaHandle>) {
@@ -247,7 +254,7 @@ impl Watcher {
                 Leadership::Claimed { node, incarnation, at: shown.since }
             }
         };
-        let end = placed.end.borrow().0;
+        let end = replica.known_end().0;
         let lag = |replica: &ReplicaHandle| end.saturating_sub(replica.folded().0);
         let follower_lags = match role {
             ReplicaRole::Leader => {

@@ -173,7 +173,7 @@ impl World {
             schedule: Schedule::new(),
             trace: Trace::new(telling),
             coverage: Coverage::default(),
-            log: LogSide::default(),
+            log: LogSide::new(plan.partitions),
             nodes: Vec::new(),
             clients: Vec::new(),
             history: Vec::new(),

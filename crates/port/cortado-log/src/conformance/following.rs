@@ -63,6 +63,9 @@ pub(super) fn a_follower_begins_where_it_is_told(case: &Case<'_>) {
     assert_eq!(take(case, follower.as_mut(), 2), records(&["c", "d"]), "{}", case.name);
     case.append(partition(0), &["e"]);
     assert_eq!(take(case, follower.as_mut(), 1), records(&["e"]), "{}", case.name);
+    let places = case.append(partition(0), &["f", "g", "h"]);
+    follower.seek(at(places[1]));
+    assert_eq!(take(case, follower.as_mut(), 2), records(&["g", "h"]), "{}", case.name);
 }
 
 pub(super) fn a_known_end_is_durable(case: &Case<'_>) {

@@ -33,11 +33,17 @@ fn music() -> DatabaseDocument {
         id: 7,
         uuid: "000000000000000000000000000000ff".to_owned(),
         partitions: 2,
+        log: Some("0000000000000000000000000000beef".to_owned()),
         replication: 2,
         owner: Some("team".to_owned()),
         next_table: 3,
         placements: vec![vec![1, 2], vec![2, 3]],
     }
+}
+
+fn dropped() -> DroppedDocument {
+    let (name, uuid) = ("films".to_owned(), "00000000000000000000000000000003".to_owned());
+    DroppedDocument { version: VERSION, name, uuid, partitions: 16 }
 }
 
 fn documents() -> Vec<(TableId, DocumentKey, Document)> {
@@ -50,7 +56,7 @@ fn documents() -> Vec<(TableId, DocumentKey, Document)> {
         (DATABASES, key(&["music"]), write(&music())),
         (TABLES, table_key(id, TableId(1)), write(&old)),
         (TABLES, table_key(id, TableId(2)), write(&new)),
-        (DROPPED, dropped_key(DatabaseId(3)), write(&DroppedDocument::new(16))),
+        (DROPPED, dropped_key(DatabaseId(3)), write(&dropped())),
         (COUNTERS, database_counter_key(), write(&CounterDocument::new(8))),
     ]
 }
@@ -60,9 +66,12 @@ fn what_is_stored_reads_back_as_the_catalog() {
     let view = view_of(documents());
     let catalog = read_catalog(view.as_ref(), &Catalog::empty(ClusterUuid(1))).unwrap();
     assert_eq!(catalog.nodes[&NodeId(1)].incarnation, NodeIncarnation(9));
-    assert_eq!((catalog.next_database, catalog.dropped[&DatabaseId(3)]), (DatabaseId(8), 16));
+    assert_eq!(catalog.next_database, DatabaseId(8));
+    let films = Dropped { name: "films".to_owned(), uuid: PartitionUuid(3), partitions: 16 };
+    assert_eq!(catalog.dropped[&DatabaseId(3)], films);
     let music = catalog.database("music").unwrap();
     assert_eq!((music.id, music.uuid), (DatabaseId(7), PartitionUuid(255)));
+    assert_eq!(music.log, Some(LogId(0xbeef)));
     assert_eq!(music.placement(1), [NodeId(2), NodeId(3)]);
     // A dropped table keeps its name for change streams, and leaves it to another one.
     assert_eq!(music.table("album").unwrap().id, TableId(2));
@@ -86,12 +95,15 @@ fn check_refused(document: serde_json::Value) {
 #[test]
 fn what_cannot_be_understood_is_refused() {
     let mut newer = serde_json::to_value(music()).unwrap();
-    newer["version"] = 2.into();
+    newer["version"] = (VERSION + 1).into();
     check_refused(newer);
     let mut alien = serde_json::to_value(music()).unwrap();
     alien["uuid"] = "x".into();
     check_refused(alien);
-    check_refused(serde_json::json!({"version": 1}));
+    let mut alien = serde_json::to_value(music()).unwrap();
+    alien["log"] = "x".into();
+    check_refused(alien);
+    check_refused(serde_json::json!({"version": VERSION}));
     check_refused(serde_json::json!([]));
 }
 
@@ -99,10 +111,10 @@ fn what_cannot_be_understood_is_refused() {
 fn stored_forms_never_change() {
     // Older and newer releases read one another's documents: these texts are the format.
     let node = write(&NodeDocument::new(NodeIncarnation(9), "here:1"));
-    assert_eq!(&node.as_bytes()[..], br#"{"version":1,"incarnation":9,"address":"here:1"}"#);
+    assert_eq!(&node.as_bytes()[..], br#"{"version":2,"incarnation":9,"address":"here:1"}"#);
     let table = write(&TableDocument::new(TableId(2), "t", &definition(), 1));
     let want = [
-        r#"{"version":1,"id":2,"name":"t","key":["artist","album"],"schema":{"type":"object"},"#,
+        r#"{"version":2,"id":2,"name":"t","key":["artist","album"],"schema":{"type":"object"},"#,
         r#""schema_version":1,"dropped":false,"emptied":false}"#,
     ];
     assert_eq!(std::str::from_utf8(table.as_bytes()).unwrap(), want.concat());

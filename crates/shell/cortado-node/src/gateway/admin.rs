@@ -10,7 +10,9 @@ use crate::cluster_log::{
     COUNTERS, CounterDocument, DATABASES, DROPPED, DatabaseDocument, DroppedDocument, TABLES,
     TableDocument, database_counter_key, dropped_key, key, table_key, write,
 };
+use crate::database_log::{begin_log, spec_of};
 use crate::events::EventKind;
+use crate::genesis::genesis_of;
 use crate::randomness::random_u128;
 use bytes::Bytes;
 use cortado_cluster::{Load, plan};
@@ -119,22 +121,25 @@ impl Gateway {
         loop {
             let catalog = self.newest_catalog(deadline).await?;
             if let Some(existing) = catalog.database(name) {
-                return match differences(existing, &spec) {
-                    reasons if reasons.is_empty() => Ok(Declared::Existing(Arc::clone(existing))),
-                    reasons => Err(AdminError::Conflict { reasons }),
-                };
+                let reasons = differences(existing, &spec);
+                if !reasons.is_empty() {
+                    return Err(AdminError::Conflict { reasons });
+                }
+                let existing = self.with_log(Arc::clone(existing), deadline).await?;
+                return Ok(Declared::Existing(existing));
             }
             let operations = self.creation(name, &spec, &catalog, deadline).await?;
             if self.declare(operations, deadline).await? {
                 let catalog = self.newest_catalog(deadline).await?;
                 // Dropped again within this moment: there is nothing to show.
                 let created = catalog.database(name).ok_or(AdminError::NoSuchDatabase)?;
-                self.await_leaders(created, deadline).await;
+                let created = self.with_log(Arc::clone(created), deadline).await?;
+                self.await_leaders(&created, deadline).await;
                 let (partitions, replication) = (created.partitions, created.replication);
                 let id = created.id.0;
                 info!(database = name, id, partitions, replication, "database created");
                 self.explain(format!("created database {name}: {partitions} partitions"));
-                return Ok(Declared::Created(Arc::clone(created)));
+                return Ok(Declared::Created(created));
             }
         }
     }
@@ -149,7 +154,7 @@ impl Gateway {
             let database = catalog.database(name).ok_or(AdminError::NoSuchDatabase)?;
             let document = key(&[name]);
             let Some(etag) = self.etag_of(DATABASES, &document, deadline).await? else { continue };
-            let dropped = DroppedDocument::new(database.partitions);
+            let dropped = DroppedDocument::of(database);
             let mut operations = vec![
                 operation(DATABASES, document, Action::Delete, if_still(etag)),
                 put(DROPPED, dropped_key(database.id), write(&dropped), Condition::default()),
@@ -267,6 +272,39 @@ impl Gateway {
         Ok(Complete { partitions, replication, owner: spec.owner, tables: spec.tables })
     }
 
+    /// The database once its log is made; makes it if nobody has finished that.
+    ///
+    /// Anybody may: what was done stays, and the first to write down the log's identity wins.
+    pub(crate) async fn with_log(
+        &self,
+        mut database: Arc<Database>,
+        deadline: Instant,
+    ) -> Result<Arc<Database>, AdminError> {
+        while database.log.is_none() {
+            let place = key(&[&database.name]);
+            let Some(etag) = self.etag_of(DATABASES, &place, deadline).await? else {
+                return Err(AdminError::NoSuchDatabase);
+            };
+            let (spec, cluster) = (spec_of(&database), self.catalog().cluster);
+            let genesis = |number| genesis_of(&database, number, cluster);
+            let now = self.process.clock.now();
+            let begun = begin_log(self.process.log.as_ref(), &spec, genesis, now);
+            let log = match timeout_at(deadline, begun).await {
+                Ok(Ok(log)) => log,
+                Ok(Err(error)) => return Err(not_done(&error.to_string())),
+                Err(_) => return Err(not_done("the database's log was not made in time")),
+            };
+            let mut document = DatabaseDocument::of(&database, database.next_table.0);
+            document.log = Some(log.to_string());
+            let made = vec![put(DATABASES, place, write(&document), if_still(etag))];
+            self.declare(made, deadline).await?;
+            let catalog = self.newest_catalog(deadline).await?;
+            let now = catalog.database(&database.name).filter(|now| now.id == database.id);
+            database = Arc::clone(now.ok_or(AdminError::NoSuchDatabase)?);
+        }
+        Ok(database)
+    }
+
     /// The transaction that creates a database.
     async fn creation(
         &self,
@@ -285,6 +323,7 @@ impl Gateway {
             uuid: PartitionUuid(random_u128()),
             partitions: spec.partitions,
             replication: spec.replication,
+            log: None,
             owner: spec.owner.clone(),
             next_table: TableId(1),
             tables: BTreeMap::new(),

@@ -6,13 +6,12 @@
 use super::{Consistency, Gateway, ReadError, ReadOptions};
 use crate::catalog::Database;
 use crate::genesis::genesis_of;
-use cortado_log::{Log, ReadError as LogReadError};
-use cortado_model::{LogOffset, PartitionId, Scn};
+use cortado_log::{Extent, Follower, Log, Page, ReadError as LogReadError, page_of};
+use cortado_model::{PartitionId, Position, Scn};
 use cortado_replica::{Body, Breakage, Committed, FoldState};
 use cortado_store::{StoreError, View};
-use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, sleep, timeout_at};
 
 /// Bytes of one read of the log: what one call of [`ChangeReader::next`] answers at most.
@@ -22,12 +21,10 @@ const RETRY: Duration = Duration::from_millis(100);
 
 /// Follows the changes of one partition.
 pub struct ChangeReader {
-    log: Arc<dyn Log>,
-    partition: PartitionId,
+    follower: Box<dyn Follower>,
     fold: FoldState,
     /// Exclusive.
     since: Scn,
-    end: watch::Receiver<LogOffset>,
 }
 
 /// What a reader has found.
@@ -98,12 +95,13 @@ impl Gateway {
         if since > end {
             return Err(ChangesError::BeyondEnd { end });
         }
-        let log = Arc::clone(&self.process.log);
+        let log = self.process.log.as_ref();
         let fold = fold.unwrap_or_else(|| FoldState::before(genesis));
-        let end = log.watch_end(partition);
-        let reader = ChangeReader { log, partition, fold, since, end };
-        reader.check_start().await?;
-        Ok(reader)
+        if extent(log, partition).await?.first > fold.next_offset {
+            return Err(ChangesError::Trimmed { since });
+        }
+        let from = Position { offset: fold.next_offset, epoch: 0 };
+        Ok(ChangeReader { follower: log.follow(partition, from), fold, since })
     }
 }
 
@@ -130,33 +128,23 @@ impl ChangeReader {
     /// See [`ChangesError`]; all but `Unserved` are final for this reader.
     pub async fn next(&mut self, wait_until: Instant) -> Result<Changes, ChangesError> {
         loop {
-            // Seen before the read, so that what comes after it wakes the wait below.
-            self.end.mark_unchanged();
-            let read = self.log.read(self.partition, self.fold.next_offset, READ_BYTES_MAX).await;
-            let entries = match read {
-                Ok(entries) => entries,
+            let Ok(page) = self.page(wait_until).await else {
+                let applied = self.fold.last.max(self.since);
+                return Ok(Changes::CaughtUp { applied });
+            };
+            let page = match page {
+                Ok(page) => page,
                 Err(LogReadError::Trimmed { .. }) => {
                     return Err(ChangesError::Trimmed { since: self.since });
                 }
-                Err(LogReadError::Damaged { why }) => return Err(ChangesError::Broken { why }),
-                Err(LogReadError::Unavailable(error)) => {
-                    if Instant::now() >= wait_until {
-                        return Err(ChangesError::Broken { why: error.to_string() });
-                    }
+                Err(LogReadError::Unavailable(_)) if Instant::now() < wait_until => {
                     sleep(RETRY).await;
                     continue;
                 }
+                Err(error) => return Err(unreadable(&error)),
             };
-            if entries.is_empty() {
-                let applied = self.fold.last.max(self.since);
-                let in_time = timeout_at(wait_until, self.end.changed()).await;
-                match in_time {
-                    Ok(Ok(())) => continue,
-                    Ok(Err(_)) | Err(_) => return Ok(Changes::CaughtUp { applied }),
-                }
-            }
             let mut found = Vec::new();
-            for entry in entries {
+            for entry in page.entries {
                 let folded = self.fold.fold(entry.offset, &entry.record);
                 let Some(decoded) = folded.map_err(broken)? else { continue };
                 let header = decoded.record.header;
@@ -173,16 +161,20 @@ impl ChangeReader {
         }
     }
 
-    async fn check_start(&self) -> Result<(), ChangesError> {
-        let first = self.log.first(self.partition).await;
-        match first {
-            Ok(first) if first > self.fold.next_offset => {
-                Err(ChangesError::Trimmed { since: self.since })
-            }
-            Ok(_) => Ok(()),
-            Err(error) => Err(ChangesError::Broken { why: error.to_string() }),
-        }
+    /// The next page, once there is one; what is there already is told after `wait_until`, too.
+    async fn page(&mut self, wait_until: Instant) -> Result<Result<Page, LogReadError>, Elapsed> {
+        timeout_at(wait_until, page_of(self.follower.as_mut(), READ_BYTES_MAX)).await
     }
+}
+
+async fn extent(log: &dyn Log, partition: PartitionId) -> Result<Extent, ChangesError> {
+    let extents = log.extents(&[partition]).await.map_err(|error| unreadable(&error))?;
+    // One was asked for.
+    extents.into_iter().next().ok_or_else(|| unreadable(&LogReadError::Missing))
+}
+
+fn unreadable(error: &LogReadError) -> ChangesError {
+    ChangesError::Broken { why: error.to_string() }
 }
 
 fn broken(breakage: Breakage) -> ChangesError {

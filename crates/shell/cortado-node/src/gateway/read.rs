@@ -243,9 +243,8 @@ impl Gateway {
     pub(crate) fn lag_ms(&self, replica: &ReplicaHandle) -> u64 {
         // The clock first: a record that arrives after this moment is no lag.
         let now = self.process.clock.steady();
-        let log = &self.process.log;
-        let end = log.local_end(replica.partition);
-        let end = end.unwrap_or_else(|| *log.watch_end(replica.partition).borrow());
+        let end = self.process.log.local_end(replica.partition);
+        let end = end.unwrap_or_else(|| replica.known_end());
         if replica.folded() >= end { 0 } else { now.since(replica.complete_at()) }
     }
 

@@ -60,10 +60,9 @@ impl Gateway {
 
     fn partition_status(&self, partition: PartitionId, placement: &[NodeId]) -> PartitionStatus {
         let route = self.process.routes.route(partition);
-        let log = &self.process.log;
-        let end = log.local_end(partition);
-        let end = end.unwrap_or_else(|| *log.watch_end(partition).borrow());
         let running = route.replicas();
+        let known = running.iter().map(|replica| replica.known_end()).max();
+        let end = self.process.log.local_end(partition).or(known).unwrap_or_default();
         let now = self.process.clock.steady();
         let status_of = |node: &NodeId| {
             let replica = running.iter().find(|replica| replica.node == *node);

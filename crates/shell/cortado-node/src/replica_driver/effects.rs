@@ -280,7 +280,7 @@ impl ReplicaDriver<'_> {
             Ok(scn) => self.trim_bookmarks_below = scn.or(self.trim_bookmarks_below),
             Err(error) => warn!(%partition, %error, "bookmarks not trimmed"),
         }
-        let trimmed = self.context.log.trim(partition, trim.below);
+        let trimmed = self.context.log.trim(partition, self.log, trim.below);
         let context = Arc::clone(self.context);
         let leads = self.core.role() == cortado_replica::Role::Leader;
         self.context.spawn(async move {

@@ -10,7 +10,6 @@ use crate::gateway::{IdempotencyKey, WriteError};
 use crate::inbox::{WriteCommand, WriteEnd};
 use crate::remembered_answer::code_of;
 use cortado_document::{Change, Current, Done, Operation};
-use cortado_log::RECORD_BYTES_MAX;
 use cortado_replica::{
     DraftChange, DraftIdempotency, Input, NotDone, ReadNeed, Role, Write, Written,
 };
@@ -115,8 +114,9 @@ impl ReplicaDriver<'_> {
             bytes += 40 + draft.key.as_bytes().len() + value_bytes;
             changes.push(draft);
         }
-        if bytes > RECORD_BYTES_MAX {
-            let too_large = WriteError::TooLarge { bytes, bytes_max: RECORD_BYTES_MAX };
+        let bytes_max = self.context.log.traits().record_bytes_max;
+        if bytes > bytes_max {
+            let too_large = WriteError::TooLarge { bytes, bytes_max };
             return Ok(Evaluation::Settle(Settled::Refused(too_large)));
         }
         if changes.is_empty() {

@@ -2,8 +2,9 @@
 //!
 //! Start reading at [`ReplicaDriver::read_log`].
 
-use super::{Halt, ReplicaDriver};
-use cortado_log::ReadError;
+use super::restart::extent;
+use super::{Halt, ReplicaDriver, position_of};
+use cortado_log::{ReadError, page_of};
 use cortado_model::LogOffset;
 use cortado_replica::{Input, Role};
 use std::time::Duration;
@@ -51,7 +52,7 @@ impl ReplicaDriver<'_> {
     pub(super) async fn read_log(&mut self) -> Result<(), Halt> {
         for _ in 0..READS_PER_TURN {
             let urgent = self.requests.has_reads() || self.core.role() != Role::Follower;
-            let mut end = *self.end.borrow_and_update();
+            let mut end = self.follower.known_end();
             if urgent && let Some(local) = self.context.log.local_end(self.handle.partition) {
                 end = end.max(local);
             }
@@ -81,7 +82,9 @@ impl ReplicaDriver<'_> {
     async fn read_once(&mut self) -> Result<bool, Halt> {
         let from = self.core.fold().next_offset;
         let partition = self.handle.partition;
-        match self.context.log.read(partition, from, READ_BYTES_MAX).await {
+        self.follower.seek(position_of(self.core.fold()));
+        let page = page_of(self.follower.as_mut(), READ_BYTES_MAX).await;
+        match page.map(|page| page.entries) {
             Ok(entries) if entries.is_empty() => {
                 self.pace.due = Some(Instant::now() + GATHER);
                 Ok(false)
@@ -96,7 +99,13 @@ impl ReplicaDriver<'_> {
                 Ok(bytes >= READ_BYTES_MAX / 2)
             }
             Err(ReadError::Trimmed { first }) => Err(Halt::Trimmed { first }),
-            Err(ReadError::Damaged { why }) => Err(Halt::Broken { at: from, why }),
+            Err(
+                error @ (ReadError::Damaged { .. }
+                | ReadError::Diverged { .. }
+                | ReadError::Hole { .. }
+                | ReadError::Replaced { .. }
+                | ReadError::Missing),
+            ) => Err(Halt::Broken { at: from, why: error.to_string() }),
             Err(error @ ReadError::Unavailable(_)) => {
                 warn!(%partition, %from, %error, "log not read");
                 self.pace.due = Some(Instant::now() + RETRY);
@@ -108,9 +117,13 @@ impl ReplicaDriver<'_> {
     /// Duty 7: the log has not said where records are. Finds out what it holds, all of it.
     pub(super) async fn recover(&mut self) -> Result<(), Halt> {
         let partition = self.handle.partition;
+        let producer = self.context.log.producer(partition);
+        for completed in self.appends.replace_producer(producer) {
+            self.on_appended(completed);
+        }
         let end = loop {
-            match self.context.log.end(partition).await {
-                Ok(end) => break end,
+            match extent(self.context, partition).await {
+                Ok(extent) => break extent.end,
                 Err(error) => {
                     warn!(%partition, %error, "log's end unknown");
                     sleep(RETRY).await;

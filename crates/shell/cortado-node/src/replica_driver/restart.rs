@@ -4,13 +4,14 @@
 
 use super::resync::{ResyncError, resync};
 use super::{Halt, ReplicaDriver};
+use crate::database_log::Origin;
 use crate::events::EventKind;
 use crate::inbox::{DriverInput, WriteEnd};
 use crate::node_context::NodeContext;
 use crate::replica_handle::{ReplicaHandle, ReplicaRole};
-use cortado_log::{AppendError, ReadError};
-use cortado_model::{LogOffset, ReplicaIncarnation};
-use cortado_replica::{FoldState, Genesis, NotDone, genesis_record};
+use cortado_log::{Extent, ReadError, VerifyError};
+use cortado_model::{LogId, LogOffset, PartitionId, ReplicaIncarnation};
+use cortado_replica::{FoldState, NotDone};
 use cortado_store::{Batch, StoreError};
 use std::future::Future;
 use std::sync::Arc;
@@ -32,16 +33,16 @@ pub(crate) async fn keep_alive(
     context: Arc<NodeContext>,
     handle: Arc<ReplicaHandle>,
     mut inbox: mpsc::Receiver<DriverInput>,
-    genesis: Genesis,
+    origin: Origin,
 ) {
     let mut told_broken = None;
     for life in 1..=u32::MAX {
         let incarnation = ReplicaIncarnation { node: context.me.incarnation, life };
-        let opened = offline(&mut inbox, open(&context, &handle, &genesis)).await;
+        let opened = offline(&mut inbox, open(&context, &handle, &origin)).await;
         let halt = match opened {
-            Some(Ok(fold)) => {
+            Some(Ok(opened)) => {
                 let inbox = &mut inbox;
-                ReplicaDriver::new(&context, &handle, inbox, fold, incarnation).run().await
+                ReplicaDriver::new(&context, &handle, inbox, opened, incarnation).run().await
             }
             Some(Err(halt)) => halt,
             None => Halt::Ended,
@@ -154,26 +155,24 @@ async fn rebuild(
     }
 }
 
-/// The fold state to go on from.
+/// The log to follow and the fold state to go on from.
 async fn open(
     context: &Arc<NodeContext>,
     handle: &Arc<ReplicaHandle>,
-    genesis: &Genesis,
-) -> Result<FoldState, Halt> {
+    origin: &Origin,
+) -> Result<(LogId, FoldState), Halt> {
     let partition = handle.partition;
+    let genesis = &origin.genesis;
+    let log = verify(context, origin).await?;
     let checkpoint = context.store.view(partition).and_then(|view| view.checkpoint());
     let checkpoint = checkpoint.map_err(super::effects::halt_of)?;
-    let first = bound(context.log.first(partition)).await?;
-    let end = bound(context.log.end(partition)).await?;
+    let Extent { first, end, .. } = extent(context, partition).await.map_err(unreadable)?;
     let Some(checkpoint) = checkpoint else {
         // An interrupted snapshot may have left entries without a checkpoint.
         clear(context, handle).await?;
-        if end == LogOffset::ZERO {
-            append_genesis(context, handle, genesis).await?;
-        }
         handle.show_keys_known();
         return match first {
-            LogOffset::ZERO => Ok(FoldState::before(genesis.clone())),
+            LogOffset::ZERO => Ok((log, FoldState::before(genesis.clone()))),
             first => Err(Halt::Trimmed { first }),
         };
     };
@@ -195,7 +194,7 @@ async fn open(
     mark_keys(context, handle).await?;
     let (node, scn, offset) = (context.node(), fold.last, fold.next_offset);
     info!(%partition, %node, %scn, %offset, %end, "replica starts");
-    Ok(fold)
+    Ok((log, fold))
 }
 
 async fn clear(context: &Arc<NodeContext>, handle: &Arc<ReplicaHandle>) -> Result<(), Halt> {
@@ -223,37 +222,40 @@ async fn mark_keys(context: &Arc<NodeContext>, handle: &Arc<ReplicaHandle>) -> R
     Ok(())
 }
 
-async fn bound(
-    answer: cortado_log::Pending<Result<LogOffset, ReadError>>,
-) -> Result<LogOffset, Halt> {
-    answer.await.map_err(|error| match error {
-        ReadError::Trimmed { first } => Halt::Trimmed { first },
-        ReadError::Damaged { why } => Halt::Broken { at: NO_RECORD, why },
-        ReadError::Unavailable(error) => Halt::Broken { at: NO_RECORD, why: error.to_string() },
-    })
+/// Looks whether the log is there and the one that the catalog names.
+async fn verify(context: &Arc<NodeContext>, origin: &Origin) -> Result<LogId, Halt> {
+    let at = NO_RECORD;
+    let broken = |error: VerifyError| Halt::Broken { at, why: error.to_string() };
+    let found = context.log.verify(&origin.spec).await.map_err(broken)?.log;
+    match origin.log {
+        Some(wanted) if wanted != found => {
+            let why = format!("the log was replaced: its identity is {found}, not {wanted}");
+            Err(Halt::Broken { at, why })
+        }
+        Some(_) | None => Ok(found),
+    }
 }
 
-/// Every replica that finds the log empty does this; the first record counts, they are all alike.
-async fn append_genesis(
-    context: &Arc<NodeContext>,
-    handle: &Arc<ReplicaHandle>,
-    genesis: &Genesis,
-) -> Result<(), Halt> {
-    let record = genesis_record(genesis, &context.node_identity(), context.clock.now());
-    let partition = handle.partition;
-    while bound(context.log.end(partition)).await? == LogOffset::ZERO {
-        match context.log.append(partition, vec![record.clone()]).await {
-            Ok(_) => return Ok(()),
-            Err(error @ (AppendError::NotAppended { .. } | AppendError::Unknown { .. })) => {
-                warn!(%partition, %error, "genesis not appended");
-                sleep(RETRY).await;
-            }
-            Err(error @ AppendError::Unusable { .. }) => {
-                return Err(Halt::Broken { at: NO_RECORD, why: error.to_string() });
-            }
-        }
+/// Where the partition's log begins and ends.
+pub(super) async fn extent(
+    context: &NodeContext,
+    partition: PartitionId,
+) -> Result<Extent, ReadError> {
+    let extents = context.log.extents(&[partition]).await?;
+    // One was asked for.
+    extents.into_iter().next().ok_or(ReadError::Missing)
+}
+
+fn unreadable(error: ReadError) -> Halt {
+    match error {
+        ReadError::Trimmed { first } => Halt::Trimmed { first },
+        ReadError::Damaged { .. }
+        | ReadError::Unavailable(_)
+        | ReadError::Diverged { .. }
+        | ReadError::Hole { .. }
+        | ReadError::Replaced { .. }
+        | ReadError::Missing => Halt::Broken { at: NO_RECORD, why: error.to_string() },
     }
-    Ok(())
 }
 
 /// Runs `work` and answers meanwhile that this replica serves nothing. `None`: told to stop.

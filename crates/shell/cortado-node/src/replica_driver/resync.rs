@@ -2,6 +2,7 @@
 //!
 //! Start reading at [`resync`].
 
+use super::restart::extent;
 use crate::events::EventKind;
 use crate::node_context::NodeContext;
 use crate::replica_handle::ReplicaHandle;
@@ -48,8 +49,8 @@ pub(super) async fn resync(
 ) -> Result<(), ResyncError> {
     let partition = handle.partition;
     handle.show_restoring();
-    let first = context.log.first(partition).await;
-    let first = first.map_err(|error| ResyncError::Log { why: error.to_string() })?;
+    let extent = extent(context, partition).await;
+    let first = extent.map_err(|error| ResyncError::Log { why: error.to_string() })?.first;
     let mut peers = context.routes.route(partition).replicas();
     peers.retain(|peer| {
         let is_other = peer.node != handle.node;

@@ -1,7 +1,7 @@
 //! Nodes and whole processes start again from what is left, and rebuild what is not.
 
 use crate::world::{Music, N1, N2, N3, World, eventually, idempotency, settings, stored};
-use cortado_log::Log;
+use cortado_log::{Log, outcomes_of};
 use cortado_model::{
     LogOffset, Millis, NodeId, NodeIncarnation, PartitionId, ReplicaIncarnation, WallMillis,
 };
@@ -129,7 +129,9 @@ async fn a_clock_that_was_set_back_lets_no_node_pass_for_an_earlier_life() {
         let life = ReplicaIncarnation::of_node(NodeIncarnation(began + HOUR_MS));
         let me = Identity { node, incarnation: life };
         let now = Now { clock: Millis(0), wall: WallMillis(began + HOUR_MS) };
-        log.append(PartitionId::CLUSTER, vec![heartbeat_record(&me, now)]).await.unwrap();
+        let mut producer = log.producer(PartitionId::CLUSTER);
+        producer.send(vec![heartbeat_record(&me, now)]);
+        outcomes_of(producer.as_mut(), &mut Vec::new()).await;
     }
     let world = World::over(log, stores, settings()).await;
     let music = Music::again(&world);

@@ -10,16 +10,17 @@ use crate::mutant::Mutant;
 use crate::node::LogHealth;
 use crate::time::{MILLI, Moment};
 use bytes::Bytes;
-use cortado_log::memory::{Appended, Fault as LogFault, MemoryLog};
-use cortado_log::{AppendError, ReadError};
-use cortado_model::LogOffset;
+use cortado_log::memory::{Fault as LogFault, MemoryLog, Receipt};
+use cortado_log::{Appended, LogSpec, Outcome, ReadError};
+use cortado_model::{LogId, LogOffset, PartitionUuid, Position};
 use cortado_replica::{AppendFailure, AppendToken, Role};
 use std::collections::BTreeMap;
 
 /// The log and the ways to it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct LogSide {
     memory: MemoryLog,
+    id: LogId,
     in_transit: BTreeMap<u64, Transit>,
     /// When the last append of a node to a partition arrives: later ones arrive behind it.
     lanes: BTreeMap<(usize, usize), Moment>,
@@ -44,6 +45,24 @@ struct Transit {
 type Answered = (Result<LogOffset, AppendFailure>, u64);
 
 impl LogSide {
+    /// The empty log of `partitions` partitions.
+    pub(super) fn new(partitions: usize) -> LogSide {
+        let mut memory = MemoryLog::new();
+        let database = partition_id(0).database;
+        let (name, uuid) = ("world".to_owned(), PartitionUuid(0));
+        let spec = LogSpec { database, name, uuid, partitions: partitions as u32 };
+        let id = memory.create_now(&spec).expect("nothing has been created before");
+        LogSide {
+            memory,
+            id,
+            in_transit: BTreeMap::new(),
+            lanes: BTreeMap::new(),
+            outage_until: Moment::default(),
+            full_until: Moment::default(),
+            late: 0,
+        }
+    }
+
     /// The offset behind the last record.
     pub(super) fn end(&self, partition: usize) -> LogOffset {
         self.memory.end(partition_id(partition))
@@ -56,7 +75,7 @@ impl LogSide {
 
     /// Forgets what lies below.
     pub(super) fn trim(&mut self, partition: usize, below: LogOffset) {
-        let trimmed = self.memory.trim_now(partition_id(partition), below);
+        let trimmed = self.memory.trim_now(partition_id(partition), self.id, below);
         trimmed.expect("the shared log itself never becomes unusable");
     }
 
@@ -321,22 +340,24 @@ impl World {
         if let Some(fault) = fault {
             self.log.memory.inject(id, fault);
         }
-        let answer = match self.log.memory.append_now(id, records) {
-            Appended::Answered(answer) => answer,
-            Appended::Held(_) => unreachable!("no acknowledgement is told to be held"),
+        let appended = match self.log.memory.append_now(id, records) {
+            Receipt::Answered(appended) => appended,
+            Receipt::Held(_) => unreachable!("no acknowledgement is told to be held"),
         };
-        let landed = self.log.memory.read_now(id, before, usize::MAX);
-        for entry in landed.expect("what has just landed can be read") {
+        let landed = self.log.memory.read_now(id, at(before), usize::MAX);
+        for entry in landed.expect("what has just landed can be read").entries {
             self.observe_landing(partition, &entry.record);
         }
         if self.log.end(partition) > before {
             self.notify(partition);
         }
-        answer.map_err(|error| match error {
-            AppendError::NotAppended { .. } => AppendFailure::NotAppended,
-            AppendError::Unknown { .. } => AppendFailure::Unknown,
-            AppendError::Unusable { .. } => AppendFailure::Unusable,
-        })
+        match appended {
+            Appended::From(first) => Ok(first),
+            Appended::Each(Outcome::NotAppended(_)) => Err(AppendFailure::NotAppended),
+            Appended::Each(Outcome::Unusable(_)) => Err(AppendFailure::Unusable),
+            Appended::Each(Outcome::At(_) | Outcome::Somewhere | Outcome::Perhaps(_))
+            | Appended::Mixed(_) => Err(AppendFailure::Unknown),
+        }
     }
 
     fn notify(&mut self, partition: usize) {
@@ -352,13 +373,18 @@ impl World {
     }
 
     fn read_records(&mut self, to: Address, from: LogOffset, bytes_max: usize) -> ReadAnswer {
-        let read = self.log.memory.read_now(partition_id(to.partition), from, bytes_max);
-        let mut records: Vec<(LogOffset, Bytes)> = match read {
+        let read = self.log.memory.read_now(partition_id(to.partition), at(from), bytes_max);
+        let mut records: Vec<(LogOffset, Bytes)> = match read.map(|page| page.entries) {
             Ok(entries) => entries.into_iter().map(|entry| (entry.offset, entry.record)).collect(),
             Err(ReadError::Trimmed { .. }) => return ReadAnswer::Trimmed,
-            Err(ReadError::Unavailable(_) | ReadError::Damaged { .. }) => {
-                return ReadAnswer::Failed;
-            }
+            Err(
+                ReadError::Unavailable(_)
+                | ReadError::Damaged { .. }
+                | ReadError::Diverged { .. }
+                | ReadError::Hole { .. }
+                | ReadError::Replaced { .. }
+                | ReadError::Missing,
+            ) => return ReadAnswer::Failed,
         };
         if let Some((_, bytes)) = records.last_mut()
             && self.strikes(Fault::ReadDamaged)
@@ -382,4 +408,8 @@ impl World {
     fn patience(&mut self) -> u64 {
         self.random.between(2, 300) * MILLI
     }
+}
+
+const fn at(offset: LogOffset) -> Position {
+    Position { offset, epoch: 0 }
 }
