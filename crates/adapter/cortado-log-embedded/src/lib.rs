@@ -217,9 +217,9 @@ impl Log for EmbeddedLog {
             return Box::pin(ready(Err(TrimError::Replaced { found: self.id })));
         }
         let trimmed = self.requests.trim(partition, below);
-        Box::pin(async move {
-            trimmed.await.map_err(|error| TrimError::Unavailable(error.into_io()))
-        })
+        Box::pin(
+            async move { trimmed.await.map_err(|error| TrimError::Unavailable(error.into_io())) },
+        )
     }
 }
 

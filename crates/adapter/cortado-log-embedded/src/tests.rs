@@ -7,6 +7,7 @@ mod power;
 mod reads;
 mod space;
 
+use crate::append_error::AppendError;
 use crate::directory_scan::scan_directory;
 use crate::files::Access;
 use crate::files::faulty::Disk;
@@ -16,7 +17,6 @@ use crate::verify::verify_in;
 use crate::{EmbeddedLog, OpenError, Report, Settings};
 use bytes::Bytes;
 use cortado_log::conformance::block_on;
-use crate::append_error::AppendError;
 use cortado_log::{LogEntry, Pending, ReadError};
 use cortado_model::{DatabaseId, LogOffset, PartitionId, Position};
 use std::path::Path;

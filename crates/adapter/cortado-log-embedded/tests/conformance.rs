@@ -20,7 +20,7 @@ fn check(segment_bytes: u64, cache_bytes_max: usize) {
         fresh: &mut || {
             *directory.borrow_mut() =
                 tempfile::tempdir().expect("the machine has a directory for tests");
-            // Files cannot be made to lose, to hold back or to skip on demand: see the crate's tests.
+            // Files lose, hold back and skip nothing on demand: see the crate's own tests.
             Fresh { log: open(&directory.borrow()), provoke: Box::new(|_, _| false) }
         },
         reopen: Some(&mut |log| {

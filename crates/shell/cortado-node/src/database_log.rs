@@ -110,9 +110,7 @@ pub(crate) async fn begin_log(
             Some(Outcome::At(_) | Outcome::Somewhere) | None => {}
             // If it landed after all, the one of the next try is void.
             Some(
-                Outcome::NotAppended(source)
-                | Outcome::Perhaps(source)
-                | Outcome::Unusable(source),
+                Outcome::NotAppended(source) | Outcome::Perhaps(source) | Outcome::Unusable(source),
             ) => return Err(BeginError::Append { number, source }),
         }
     }

@@ -2,8 +2,8 @@
 //!
 //! Start reading at [`PendingGroup`].
 
-use crate::append_error::AppendError;
 use super::active::Failure;
+use crate::append_error::AppendError;
 use crate::frame::PartitionIncarnation;
 use crate::opening::Extent;
 use crate::partition::Partition;

@@ -12,6 +12,7 @@ use std::future::poll_fn;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
 use tokio::time::Instant;
+use tracing::field::display;
 use tracing::warn;
 
 /// Bytes that are handed over together at most.
@@ -142,10 +143,9 @@ impl Completed {
     fn refusal(&self) -> Option<&Cause> {
         self.outcomes.iter().find_map(|outcome| match outcome {
             Outcome::NotAppended(cause) => Some(cause),
-            Outcome::At(_)
-            | Outcome::Somewhere
-            | Outcome::Perhaps(_)
-            | Outcome::Unusable(_) => None,
+            Outcome::At(_) | Outcome::Somewhere | Outcome::Perhaps(_) | Outcome::Unusable(_) => {
+                None
+            }
         })
     }
 }
@@ -174,7 +174,7 @@ impl ReplicaDriver<'_> {
             }
             Err((failure, cause)) => {
                 self.context.metrics.appends_failed.add(1);
-                let (partition, cause) = (self.handle.partition, cause.map(tracing::field::display));
+                let (partition, cause) = (self.handle.partition, cause.map(display));
                 warn!(%partition, ?failure, cause, "append not acknowledged");
                 self.step(Input::AppendFailed { token, failure });
             }
