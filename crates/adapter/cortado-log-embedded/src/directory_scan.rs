@@ -145,8 +145,8 @@ impl DirectoryScan {
                 self.damages.push(Damage::Bytes { file, position, why });
             }
             Tail::Bounded
-            | Tail::Clean
-            | Tail::Sealed { .. }
+            | Tail::Unwritten
+            | Tail::Sealed
             | Tail::Continued
             | Tail::Torn { .. } => {}
         }

@@ -59,13 +59,18 @@ impl GroupHeader {
         bytes
     }
 
+    /// Whether a header may stand at the beginning of `bytes`, to be asked before the rest is.
+    pub(crate) fn may_begin(bytes: &[u8]) -> bool {
+        bytes.starts_with(&MAGIC)
+    }
+
     /// Reads the header at the beginning of `bytes`.
     ///
     /// # Errors
     /// Says, for people, what is wrong with the bytes.
     pub(crate) fn decode(bytes: &[u8], place: Place) -> Result<GroupHeader, &'static str> {
         let bytes = bytes.get(..GROUP_HEADER_BYTES).ok_or("a group header is cut off")?;
-        if bytes[..4] != MAGIC {
+        if !GroupHeader::may_begin(bytes) {
             return Err("no group begins here");
         }
         if place.checksum(&bytes[8..]) != u32_at(bytes, 4) {

@@ -2,6 +2,7 @@
 //!
 //! Nothing is ever changed in a directory whose log is refused. Start reading at [`OpenError`].
 
+use crate::segment::VERSION;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -62,7 +63,9 @@ pub enum OpenError {
     },
     /// Another version of the program wrote it. Open it with that one.
     #[error(
-        "segment {file} in {directory:?} has format version {version}; this program knows version 1"
+        "{file} in {directory:?} has log format version {version}, but this version of cortado \
+         reads only version {VERSION}; open it with the version that wrote it, or choose another \
+         directory"
     )]
     Version {
         /// The log's directory.

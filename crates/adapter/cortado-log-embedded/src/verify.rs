@@ -146,11 +146,9 @@ fn torn_tail(scan: &DirectoryScan, active: Option<u64>) -> Option<TornTail> {
             bytes: upto - scanned.scan.end,
             why: (*why).to_owned(),
         }),
-        Tail::Bounded
-        | Tail::Clean
-        | Tail::Sealed { .. }
-        | Tail::Continued
-        | Tail::Damaged { .. } => None,
+        Tail::Bounded | Tail::Unwritten | Tail::Sealed | Tail::Continued | Tail::Damaged { .. } => {
+            None
+        }
     })
 }
 

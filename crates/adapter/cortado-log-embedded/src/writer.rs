@@ -311,7 +311,7 @@ impl Writer {
         self.cache.evict();
         self.active.after_write(&self.maintenance);
         for segment in self.liveness.take_dead(self.active.segment().number) {
-            self.maintenance.delete(segment);
+            self.maintenance.retire(segment);
         }
     }
 

@@ -183,9 +183,9 @@ fn bytes_of_the_log_inside_a_record_are_only_a_record() {
     }
 }
 
-/// A new number here means that older logs can no longer be read: that is version 2.
+/// A new number here means that older logs can no longer be read: that is version 3.
 #[test]
-fn the_bytes_of_version_1_do_not_change() {
+fn the_bytes_of_version_2_do_not_change() {
     let disk = Disk::default();
     let log = open(&disk).unwrap();
     fill(&log, 0, 2);
@@ -200,29 +200,37 @@ fn the_bytes_of_version_1_do_not_change() {
 }
 
 const GOLDEN_END: u64 = 4_992;
-const GOLDEN_CRC: u32 = 0x39DD_7119;
+const GOLDEN_CRC: u32 = 0x91CA_EF13;
 
 #[test]
 fn another_version_is_refused_by_name() {
-    let disk = closed_log();
-    disk.corrupt(&segment_name(2), |bytes| {
-        bytes[12] = 2;
-        let crc = crc32c::crc32c(&bytes[12..SEGMENT_HEADER_BYTES]);
-        bytes[8..12].copy_from_slice(&crc.to_le_bytes());
-    });
-    let before = disk.image();
-    assert!(matches!(open(&disk), Err(OpenError::Version { version: 2, .. })));
-    assert!(disk.image() == before);
+    for other in [1, 3] {
+        let disk = closed_log();
+        disk.corrupt(&segment_name(2), |bytes| {
+            bytes[12] = other;
+            let crc = crc32c::crc32c(&bytes[12..SEGMENT_HEADER_BYTES]);
+            bytes[8..12].copy_from_slice(&crc.to_le_bytes());
+        });
+        let before = disk.image();
+        let error = open(&disk).unwrap_err();
+        assert!(matches!(error, OpenError::Version { version, .. } if version == other.into()));
+        let text = error.to_string();
+        let names = [&segment_name(2), &format!("version {other}"), "reads only version 2"];
+        assert!(names.iter().all(|name| text.contains(name)), "{text}");
+        assert!(disk.image() == before);
+    }
 }
 
 #[test]
-fn a_half_prepared_segment_is_cleared_away() {
+fn leftovers_of_another_process_are_deleted() {
     let disk = closed_log();
     disk.put("prepared.tmp", vec![0; 5_000]);
+    disk.put("0000000000000007.spare", disk.bytes_of(&segment_name(1)));
     disk.put("notes.txt", b"somebody else's".to_vec());
     assert!(open(&disk).is_ok());
     let image = disk.image();
     assert!(!image.contains_key("prepared.tmp") && image.contains_key("notes.txt"));
+    assert!(!image.contains_key("0000000000000007.spare"));
 }
 
 proptest::proptest! {

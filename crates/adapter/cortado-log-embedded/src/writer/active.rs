@@ -1,6 +1,7 @@
 //! The segment that is being written: where its durable bytes end, and the write that moves it.
 //!
-//! Invariant: behind the end stand zeros, or a seal and zeros. Start reading at [`Active::write`].
+//! Invariant: no group stands behind the end, but perhaps a seal at it; the rest is zeros or what
+//! a recycled file held before. Start reading at [`Active::write`].
 
 use crate::files::{LogFile, is_no_space, wipe, write_all};
 use crate::group::{GROUP_HEADER_BYTES, GroupBuilder, GroupHeader, GroupKind};
@@ -70,7 +71,7 @@ impl Active {
             if !is_no_space(&failed.error) {
                 return Err(Failure::Fatal { why });
             }
-            // What was taken may already be on the medium, where the zeros behind it might even
+            // What was taken may already be on the medium, where the bytes behind it might even
             // complete it. It counts as not written only when it is durably gone.
             if failed.written > 0 {
                 let upto = self.position + failed.written;
@@ -145,8 +146,12 @@ impl Active {
     }
 
     fn next_header(&self) -> SegmentHeader {
-        let number = self.segment.number + 1;
-        SegmentHeader { log: self.log, number, file_bytes: self.segment_bytes }
+        SegmentHeader {
+            log: self.log,
+            number: self.segment.number + 1,
+            file_bytes: self.segment_bytes,
+            first_group: self.next_group,
+        }
     }
 
     /// Whether nothing has been written into the segment.
