@@ -87,8 +87,9 @@ pub(crate) fn scan_directory(
         match check_header(&name, number, file.as_ref(), log)? {
             Ok(header) => {
                 log = Some(header.log);
-                let file_bytes = header.file_bytes;
-                opened.push((Arc::new(Segment { number, name, file_bytes, file }), header));
+                let SegmentHeader { file_bytes, first_group, .. } = header;
+                let segment = Segment { number, name, file_bytes, first_group, file };
+                opened.push((Arc::new(segment), header));
             }
             Err(damage) => damages.push(damage),
         }
@@ -166,11 +167,7 @@ impl DirectoryScan {
                 })
             }
             Some(active) if active.segment.number + 1 == last.segment.number => {
-                continued.then(|| Damage::Bytes {
-                    file: last.segment.name.clone(),
-                    position: SEGMENT_HEADER_BYTES as u64,
-                    why: format!("{} says that the log goes on here", active.segment.name),
-                })
+                check_prepared(active, &last.segment)
             }
             None if last.segment.number == 1 => None,
             Some(_) | None => Some(Damage::MissingSegment {
@@ -248,6 +245,24 @@ impl ScannedSegment {
     pub(crate) fn is_used(&self) -> bool {
         self.scan.groups.is_some()
     }
+}
+
+/// Compares the segment in use with the one that was prepared to follow it.
+fn check_prepared(active: &ScannedSegment, prepared: &Segment) -> Option<Damage> {
+    if active.scan.tail == Tail::Continued {
+        return Some(Damage::Bytes {
+            file: prepared.name.clone(),
+            position: SEGMENT_HEADER_BYTES as u64,
+            why: format!("{} says that the log goes on here", active.segment.name),
+        });
+    }
+    let next = active.scan.groups.map_or(1, |(_, last)| last + 1);
+    // It was prepared when all groups before its first were durable.
+    (next < prepared.first_group).then(|| Damage::Bytes {
+        file: active.segment.name.clone(),
+        position: active.scan.end,
+        why: format!("{} was prepared after group {next} had been written", prepared.name),
+    })
 }
 
 fn failed(file: &str, source: io::Error) -> DirectoryScanError {

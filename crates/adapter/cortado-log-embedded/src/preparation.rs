@@ -94,9 +94,9 @@ pub(crate) fn publish(
     header: &SegmentHeader,
     file: Arc<dyn LogFile>,
 ) -> io::Result<Segment> {
-    let SegmentHeader { number, file_bytes, .. } = *header;
+    let SegmentHeader { number, file_bytes, first_group, .. } = *header;
     let name = segment_name(number);
     files.rename(from, &name)?;
     files.sync_directory()?;
-    Ok(Segment { number, name, file_bytes, file })
+    Ok(Segment { number, name, file_bytes, first_group, file })
 }

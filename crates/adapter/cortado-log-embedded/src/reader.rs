@@ -156,7 +156,9 @@ mod tests {
         disk.put("a segment", bytes);
         let file = disk.open("a segment", Access::Read).unwrap();
         let name = "a segment".to_owned();
-        let segment = Arc::new(Segment { number: PLACE.segment, name, file_bytes: 4_096, file });
+        let segment =
+            Segment { number: PLACE.segment, name, file_bytes: 4_096, first_group: 1, file };
+        let segment = Arc::new(segment);
         let (partition, position) = (partition(number), PLACE.position);
         let stored = Stored { partition, offset: LogOffset(offset), segment, position };
         match read_all(&[stored], 100) {

@@ -33,6 +33,8 @@ pub(crate) struct Segment {
     pub(crate) name: String,
     /// The length that the file was prepared with; only a group larger than it exceeds it.
     pub(crate) file_bytes: u64,
+    /// A lower bound of the numbers of its groups.
+    pub(crate) first_group: u64,
     pub(crate) file: Arc<dyn LogFile>,
 }
 

@@ -104,6 +104,27 @@ fn damage_to_the_last_group_is_seen_with_its_seal_only() {
     assert_eq!(verify(&disk).torn_tail, None, "the tail was cut");
 }
 
+/// Another proof, when there is no seal: the next segment was prepared after that group.
+#[test]
+fn damage_to_the_group_before_a_segment_was_prepared_is_seen_without_a_seal() {
+    let disk = Disk::default();
+    let segment_bytes = 2 * SEGMENT_BYTES;
+    let log = open_with(&disk, segment_bytes).unwrap();
+    let end = |disk: &Disk| scan_directory(disk, Access::Read).unwrap().segments[0].scan.end;
+    fill(&log, 0, 1);
+    while end(&disk) <= segment_bytes / 2 {
+        fill(&log, 0, 1);
+    }
+    wait_for(|| segments(&disk.after_cut(0)).len() == 2);
+    let disk = disk.after_cut(0);
+    let last_byte = end(&disk) as usize - 6;
+    disk.corrupt(&segment_name(1), |bytes| bytes[last_byte] ^= 1);
+    check_refused(
+        &disk,
+        |damage| matches!(damage, Damage::Bytes { file, .. } if *file == segment_name(1)),
+    );
+}
+
 #[test]
 fn a_lost_segment_is_named() {
     for number in 1..=3 {
