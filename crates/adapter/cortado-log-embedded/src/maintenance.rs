@@ -41,7 +41,20 @@ enum Slot {
     Working,
     Ready(Arc<Segment>),
     /// It could not be prepared; asking again tries again.
-    Failed(String),
+    Failed(PrepareError),
+}
+
+/// Why there is no next segment. Nothing is lost by asking again.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum PrepareError {
+    #[error("cannot prepare segment {segment}")]
+    Io {
+        segment: u64,
+        #[source]
+        source: Arc<io::Error>,
+    },
+    #[error("the log's maintenance thread has stopped")]
+    Stopped,
 }
 
 enum Task {
@@ -94,8 +107,8 @@ impl SegmentMaintenance {
     /// Waits for the next segment and takes it.
     ///
     /// # Errors
-    /// Why there is none now, for people. Nothing is lost by asking again.
-    pub(crate) fn take(&self, header: SegmentHeader) -> Result<Arc<Segment>, String> {
+    /// See [`PrepareError`].
+    pub(crate) fn take(&self, header: SegmentHeader) -> Result<Arc<Segment>, PrepareError> {
         let mut slot = self.next.lock();
         if let Slot::Failed(_) = *slot {
             // There may be room by now.
@@ -107,16 +120,16 @@ impl SegmentMaintenance {
         loop {
             match std::mem::take(&mut *slot) {
                 Slot::Ready(segment) => return Ok(segment),
-                Slot::Failed(why) => {
-                    *slot = Slot::Failed(why.clone());
-                    return Err(why);
+                Slot::Failed(error) => {
+                    *slot = Slot::Failed(error.clone());
+                    return Err(error);
                 }
                 Slot::Working => {
                     *slot = Slot::Working;
                     let waited = self.next.changed.wait(slot);
                     slot = waited.unwrap_or_else(PoisonError::into_inner);
                 }
-                Slot::Empty => return Err("the maintenance of the log has stopped".to_owned()),
+                Slot::Empty => return Err(PrepareError::Stopped),
             }
         }
     }
@@ -200,7 +213,7 @@ impl Worker {
                 if !std::mem::replace(&mut self.failing, true) {
                     warn!(segment = header.number, %error, "cannot prepare the next segment");
                 }
-                Slot::Failed(format!("cannot prepare segment {}: {error}", header.number))
+                Slot::Failed(PrepareError::Io { segment: header.number, source: Arc::new(error) })
             }
         };
         if let Slot::Ready(_) = slot {

@@ -2,10 +2,10 @@
 //!
 //! Start reading at [`PendingGroup`].
 
-use super::active::Failure;
 use crate::frame::PartitionIncarnation;
 use crate::opening::Extent;
 use crate::partition::Partition;
+use crate::write_error::Failure;
 use bytes::Bytes;
 use cortado_log::AppendError;
 use cortado_model::{LogOffset, PartitionId};
