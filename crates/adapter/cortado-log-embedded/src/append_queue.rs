@@ -44,18 +44,18 @@ pub(crate) enum Request {
         records: Vec<Bytes>,
         answer: oneshot::Sender<Result<LogOffset, AppendError>>,
     },
-    /// Records that may be forgotten.
+    /// Records that are to be trimmed.
     Trim {
         partition: PartitionId,
         below: LogOffset,
         answer: oneshot::Sender<Result<(), AppendError>>,
     },
-    /// A partition that is to be forgotten.
+    /// A partition that is to be removed.
     Remove { partition: PartitionId, answer: oneshot::Sender<Result<(), AppendError>> },
 }
 
 /// Bytes that wait at most. Four of the largest records; at the rate of a slow disk, 50 MB/s, one
-/// second's worth, after which a caller is better told to back off than made to wait longer.
+/// second's worth, after which it is better for a caller to back off than to wait longer.
 pub(crate) const QUEUE_BYTES_MAX: usize = 64 << 20;
 
 /// What a request takes up beside its records.

@@ -45,7 +45,7 @@ pub(crate) struct ScannedSegment {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Run {
     pub(crate) first: LogOffset,
-    /// Where they stand, in [packed](packed) form.
+    /// Where they stand, in [`packed`] form.
     pub(crate) positions: Vec<u32>,
 }
 
@@ -142,7 +142,10 @@ impl DirectoryScan {
                 self.damages.push(Damage::Bytes { file, position, why });
             }
             _ if !scanned.0.is_used() && state_known => {
-                let (position, why) = (SEGMENT_HEADER_BYTES as u64, "it holds nothing".to_owned());
+                let (position, why) = (
+                    SEGMENT_HEADER_BYTES as u64,
+                    "segment is empty, but a later one is not".to_owned(),
+                );
                 self.damages.push(Damage::Bytes { file, position, why });
             }
             Tail::Bounded
@@ -163,7 +166,7 @@ impl DirectoryScan {
             Some(active) if active.segment.number == last.segment.number => {
                 continued.then(|| Damage::MissingSegment {
                     file: segment_name(next),
-                    why: format!("{} says that the log goes on in it", last.segment.name),
+                    why: format!("{} records that the log continues in it", last.segment.name),
                 })
             }
             Some(active) if active.segment.number + 1 == last.segment.number => {
@@ -186,7 +189,7 @@ impl DirectoryScan {
     /// Every record that the state promises is in some segment.
     fn check_records(&mut self) {
         if !self.damages.is_empty() {
-            // The holes follow from the damage, and are not worth telling.
+            // The holes follow from the damage, and are not reported.
             return;
         }
         for (partition, extent) in &self.state.extents {
@@ -226,7 +229,8 @@ impl DirectoryScan {
         let before = self.segments.last().map_or(0, |last| between.1.min(last.segment.number));
         // Older ones may have been trimmed away, so the nearest one is the likeliest.
         if let Some(absent) = (between.0 + 1..before).rev().find(|number| !present(*number)) {
-            let why = format!("records {first} to {last} of partition {partition} stood in it");
+            let why =
+                format!("records {first} to {last} of partition {partition} are expected in it");
             return Damage::MissingSegment { file: segment_name(absent), why };
         }
         Damage::MissingRecords { partition, first, last }
@@ -253,7 +257,10 @@ fn check_prepared(active: &ScannedSegment, prepared: &Segment) -> Option<Damage>
         return Some(Damage::Bytes {
             file: prepared.name.clone(),
             position: SEGMENT_HEADER_BYTES as u64,
-            why: format!("{} says that the log goes on here", active.segment.name),
+            why: format!(
+                "{} records that the log continues here, but no group does",
+                active.segment.name
+            ),
         });
     }
     let next = active.scan.groups.map_or(1, |(_, last)| last + 1);
@@ -261,7 +268,7 @@ fn check_prepared(active: &ScannedSegment, prepared: &Segment) -> Option<Damage>
     (next < prepared.first_group).then(|| Damage::Bytes {
         file: active.segment.name.clone(),
         position: active.scan.end,
-        why: format!("{} was prepared after group {next} had been written", prepared.name),
+        why: format!("{} was prepared after group {next}, which is missing", prepared.name),
     })
 }
 
@@ -290,7 +297,7 @@ fn check_header(
         }
     };
     if header.number != number {
-        let why = format!("it is segment {} under another name", header.number);
+        let why = format!("file holds segment {}", header.number);
         return Ok(Err(Damage::Bytes { file, position: 0, why }));
     }
     if log.is_some_and(|log| log != header.log) {
@@ -328,9 +335,9 @@ fn read_records(
         match frame.kind {
             FrameKind::Record => note_record(&mut live, state, position, frame)?,
             FrameKind::Opening => {
-                let read = Opening::decode(frame.payload).ok_or("an opening cannot be read")?;
+                let read = Opening::decode(frame.payload).ok_or("malformed opening frame")?;
                 if read.previous.map_or(0, |end| end.segment) + 1 != header.number {
-                    return Err("an opening names another segment before it");
+                    return Err("opening frame names the wrong previous segment");
                 }
                 opening = Some(read);
             }
@@ -355,7 +362,7 @@ fn note_record(
     let run = Run { first: frame.offset, positions: Vec::new() };
     let run = live.entry(frame.partition).or_insert(run);
     if run.end() != frame.offset {
-        return Err("a record's offset is out of turn");
+        return Err("record offset out of sequence");
     }
     run.positions.push(packed(position));
     Ok(())
@@ -366,7 +373,7 @@ impl State {
     fn note(&mut self, frame: &Frame<'_>) -> Result<(), &'static str> {
         match frame.kind {
             FrameKind::Opening => {
-                let opening = Opening::decode(frame.payload).ok_or("an opening cannot be read")?;
+                let opening = Opening::decode(frame.payload).ok_or("malformed opening frame")?;
                 self.next_incarnation = opening.next_incarnation;
                 self.previous = opening.previous;
                 self.extents = opening.partitions.into_iter().collect();
@@ -374,15 +381,15 @@ impl State {
             FrameKind::Record => self.note_record(frame)?,
             FrameKind::Trimmed => {
                 let extent = self.extents.get_mut(&frame.partition);
-                let extent = extent.ok_or("a trim names a partition that is not there")?;
+                let extent = extent.ok_or("trim of an unknown partition")?;
                 if frame.offset < extent.first || frame.offset > extent.end {
-                    return Err("a trim names records that are not there");
+                    return Err("trim outside the partition's records");
                 }
                 extent.first = frame.offset;
             }
             FrameKind::Removed => {
                 let removed = self.extents.remove(&frame.partition);
-                removed.ok_or("a removal names a partition that is not there")?;
+                removed.ok_or("removal of an unknown partition")?;
             }
         }
         Ok(())
@@ -393,13 +400,13 @@ impl State {
         match self.extents.get_mut(&frame.partition) {
             Some(extent) => {
                 if extent.incarnation != incarnation || extent.end != offset {
-                    return Err("a record's offset is out of turn");
+                    return Err("record offset out of sequence");
                 }
                 extent.end = offset.plus(1);
             }
             None => {
                 if offset != LogOffset::ZERO || incarnation != self.next_incarnation {
-                    return Err("a record's offset is out of turn");
+                    return Err("record offset out of sequence");
                 }
                 self.next_incarnation = PartitionIncarnation(incarnation.0.wrapping_add(1));
                 let extent = Extent { incarnation, first: LogOffset::ZERO, end: LogOffset(1) };

@@ -91,7 +91,7 @@ impl EmbeddedLog {
         let thread = thread::Builder::new().name("cortado-log-writer".to_owned());
         let writer = thread.spawn(move || {
             writer.run();
-            // The maintenance has ended with the writer: nobody touches the directory any more.
+            // The maintenance has ended with the writer: no thread touches the directory any more.
             drop(lock);
             sender.send_replace(true);
         });
@@ -121,7 +121,7 @@ impl EmbeddedLog {
             return Box::pin(ready(Err(error)));
         }
         Box::pin(async move {
-            let why = "the log's writer has failed".to_owned();
+            let why = "the log's writer thread has stopped".to_owned();
             receiver.await.unwrap_or(Err(AppendError::Unusable { why }))
         })
     }
@@ -154,7 +154,7 @@ impl Log for EmbeddedLog {
             Ok(Found::Stored(stored)) => {
                 let answer = self.reader.read(stored, bytes_max);
                 Box::pin(async move {
-                    let gone = || io::Error::other("the log's reader has stopped");
+                    let gone = || io::Error::other("the log's reader thread has stopped");
                     answer.await.unwrap_or_else(|_| Err(ReadError::Unavailable(gone())))
                 })
             }

@@ -34,7 +34,7 @@ struct NextSegment {
 
 #[derive(Debug, Default)]
 enum Slot {
-    /// Nobody has asked.
+    /// Not requested.
     #[default]
     Empty,
     /// It is being prepared.
@@ -93,7 +93,7 @@ impl SegmentMaintenance {
         Ok(SegmentMaintenance { tasks: Some(tasks), next, thread: Some(thread) })
     }
 
-    /// Has the next segment prepared, unless somebody has asked before.
+    /// Has the next segment prepared, unless that was requested before.
     pub(crate) fn request(&self, header: SegmentHeader) {
         let mut slot = self.next.lock();
         match *slot {
@@ -187,7 +187,7 @@ struct Worker {
     /// A preparation that ran out of space; goes on where it stopped.
     preparation: Option<Preparation>,
     spares: SpareSegments,
-    /// Whether the last preparation failed, so that each trouble is told once.
+    /// Whether the last preparation failed, so that each failure is logged once.
     failing: bool,
 }
 
@@ -222,7 +222,7 @@ impl Worker {
         self.next.set(slot);
     }
 
-    /// Answers `None` when it was told to stop in the middle.
+    /// Answers `None` if it was stopped in the middle.
     fn try_prepare(
         &mut self,
         kept: Option<Preparation>,
@@ -254,7 +254,7 @@ impl Worker {
         }
     }
 
-    /// A mark that fails is a pity and no more: it would have shown the loss of a later file.
+    /// Losing the mark loses no record: it would have shown that a later file is missing.
     fn mark(&self, segment: &Segment, position: u64, mark: GroupHeader) {
         let place = Place { segment: segment.number, position };
         let written = write_all(segment.file.as_ref(), &mark.encode(place), position)

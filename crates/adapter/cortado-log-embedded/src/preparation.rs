@@ -61,10 +61,10 @@ impl Preparation {
         Ok(Progress::Further(self))
     }
 
-    /// Takes all steps at once, with one sync, because nobody else's sync can have to wait for it.
+    /// Takes all steps at once, with one sync, because no other sync can have to wait for it.
     ///
     /// # Errors
-    /// There is no segment; lack of space is told like every other error.
+    /// There is no segment; lack of space is reported like every other error.
     pub(crate) fn finish(mut self, files: &dyn Files) -> io::Result<Segment> {
         while self.position < self.header.file_bytes {
             self.write()?;

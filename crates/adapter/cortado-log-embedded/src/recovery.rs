@@ -98,7 +98,7 @@ pub(crate) fn enter(
 }
 
 impl DirectoryScanError {
-    /// The same, to whoever wanted to use `directory`.
+    /// The same, for the caller who wanted to use `directory`.
     pub(crate) fn into_open(self, directory: &Path) -> OpenError {
         let directory = directory.to_owned();
         match self {
@@ -178,7 +178,7 @@ fn first_segment(
     prepared.map_err(|source| {
         let directory = settings.directory.clone();
         if is_no_space(&source) {
-            // The space is given back; whoever needs it more shall have it.
+            // Give the space back: there will be no log.
             let _ = files.remove(PREPARED_NAME);
             let segment_bytes = settings.segment_bytes;
             return OpenError::NoSpace { directory, segment_bytes, source };

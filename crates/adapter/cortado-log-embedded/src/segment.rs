@@ -86,12 +86,12 @@ impl SegmentHeader {
     pub(crate) fn decode(bytes: &[u8]) -> Result<SegmentHeader, HeaderError> {
         let block = bytes
             .get(..SEGMENT_HEADER_BYTES)
-            .ok_or(HeaderError::Damaged("the segment header is cut off"))?;
+            .ok_or(HeaderError::Damaged("truncated segment header"))?;
         if block[..8] != MAGIC {
-            return Err(HeaderError::Damaged("this is no segment header"));
+            return Err(HeaderError::Damaged("not a segment header: bad magic"));
         }
         if crc32c::crc32c(&block[12..]) != u32_at(block, 8) {
-            return Err(HeaderError::Damaged("the segment header's checksum does not match"));
+            return Err(HeaderError::Damaged("segment header checksum mismatch"));
         }
         let version = u32_at(block, 12);
         if version != VERSION {
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn leftovers_are_told_from_segments_and_foreign_files() {
+    fn leftovers_are_neither_segments_nor_foreign_files() {
         for name in [PREPARED_NAME, &spare_name(1), &spare_name(u64::MAX)] {
             assert!(is_leftover(name) && segment_number(name).is_none(), "{name}");
         }

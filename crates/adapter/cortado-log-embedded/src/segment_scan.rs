@@ -84,7 +84,7 @@ pub(crate) fn scan_segment(
             Step::Group => {}
             Step::Mark(kind) if bound.is_none() => break scanner.after_mark(position, kind)?,
             Step::Mark(_) => {
-                let why = "the segment ends earlier than the next one says";
+                let why = "segment ends before the position that the next segment records";
                 break Tail::Damaged { position, why };
             }
             Step::Refused { position, why } => break Tail::Damaged { position, why },
@@ -134,7 +134,7 @@ impl Scanner<'_> {
         };
         let last = self.scanned.groups.map(|(_, last)| last);
         if last.is_some_and(|last| header.number != last + 1) {
-            let why = "a group's number is out of turn";
+            let why = "group number out of sequence";
             return Ok(Step::Refused { position, why });
         }
         let place = self.place(position + GROUP_HEADER_BYTES as u64);
@@ -146,12 +146,12 @@ impl Scanner<'_> {
                 return Ok(Step::Mark(mark));
             }
             GroupKind::Seal | GroupKind::Continued => {
-                let why = "a segment begins without its opening";
+                let why = "segment does not start with an opening frame";
                 return Ok(Step::Refused { position, why });
             }
         }
         if end > self.file_bytes {
-            let why = "a group reaches beyond the file";
+            let why = "group extends past the end of the file";
             return Ok(Step::Invalid { at: position, why, torn });
         }
         let body = self.window.get(place.position, header.body_bytes as usize)?;
@@ -174,7 +174,7 @@ impl Scanner<'_> {
 
     fn after_mark(&mut self, position: u64, kind: GroupKind) -> io::Result<Tail> {
         if self.has_later_group(position)? {
-            let why = "a later group follows an end that was sealed";
+            let why = "a later group follows the seal";
             return Ok(Tail::Damaged { position, why });
         }
         Ok(match kind {
@@ -230,10 +230,10 @@ impl Scanner<'_> {
         let bytes = self.window.get(position, GROUP_HEADER_BYTES)?;
         Ok(GroupHeader::decode(bytes, place).and_then(|header| {
             if header.log_tag != log.tag() {
-                return Err("a group belongs to another log");
+                return Err("group of another log");
             }
             if header.number < first_group {
-                return Err("a group belongs to an earlier segment in the same file");
+                return Err("group of an earlier segment in the same file");
             }
             Ok(header)
         }))
@@ -255,8 +255,8 @@ fn refusal(
     frames.iter().enumerate().find_map(|(index, (position, frame))| {
         let refusal = match (first && index == 0, frame.kind == FrameKind::Opening) {
             (true, true) | (false, false) => visit(*position, frame).err(),
-            (true, false) => Some("a segment begins without its opening"),
-            (false, true) => Some("an opening stands in the middle of a segment"),
+            (true, false) => Some("segment does not start with an opening frame"),
+            (false, true) => Some("opening frame in the middle of a segment"),
         };
         Some((*position, refusal?))
     })

@@ -26,7 +26,7 @@ impl SpareSegments {
     /// that is not kept has its name still.
     ///
     /// # Errors
-    /// The file is not kept, and perhaps has its spare name; opening the log deletes it.
+    /// The file is not kept, but may have its spare name already; opening the log deletes it.
     pub(crate) fn keep(&mut self, files: &dyn Files, segment: Segment) -> io::Result<bool> {
         // A group that did not fit an empty segment has made its file longer.
         let grown = segment.file.bytes()? != segment.file_bytes;

@@ -1,7 +1,7 @@
 //! The one writer: takes everything that waits, makes it one group, one write and one sync.
 //!
-//! Nothing is shown to readers or acknowledged before it is durable. After a failed write or sync
-//! of which nobody knows what it left behind, the writer writes nothing any more. Start reading at
+//! Nothing is shown to readers or acknowledged before it is durable. After a write or sync that may
+//! have left anything on the medium, the writer writes nothing any more. Start reading at
 //! [`Writer::run`]. Source: docs/formats/embedded-log.md, "Writing".
 
 mod active;
@@ -127,7 +127,7 @@ impl Writer {
                 }
             }
             if self.group.len() >= GROUP_BYTES_TARGET {
-                // Whoever is in the group hears of a failure; nobody else is concerned.
+                // The requests of the group are answered; those to come are not concerned.
                 let _ = self.commit();
             }
         }
@@ -310,7 +310,7 @@ impl Writer {
                 }
             }
         }
-        self.pending.settle();
+        self.pending.acknowledge();
         self.cache.evict();
         self.active.after_write(&self.maintenance);
         for segment in self.liveness.take_dead(self.active.segment().number) {
@@ -332,14 +332,14 @@ impl Writer {
     }
 }
 
-/// Leaves nobody waiting in the queue if the writer panics.
+/// Leaves no request waiting in the queue if the writer panics.
 struct ClosesQueue(Arc<AppendQueue>);
 
 impl Drop for ClosesQueue {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.0.close(Closed::Unusable(Arc::new(WriteError::WriterPanicked)));
-            // Whoever waits hears it from the dropped answer.
+            // Their callers hear it from the dropped answer.
             self.0.take(&mut VecDeque::new());
         }
     }

@@ -139,14 +139,14 @@ impl Disk {
         self.after_cut(1)
     }
 
-    /// Forgets a file behind everybody's back.
+    /// Deletes a file without the log's knowledge.
     pub(crate) fn lose(&self, name: &str) {
         let mut state = self.lock();
         state.names.remove(name);
         state.durable_names.remove(name);
     }
 
-    /// Puts a file there behind everybody's back.
+    /// Puts a file there without the log's knowledge.
     pub(crate) fn put(&self, name: &str, bytes: Vec<u8>) {
         let mut state = self.lock();
         let id = state.contents.len();
@@ -186,7 +186,7 @@ impl Disk {
         self.lock().reads_fail = fail;
     }
 
-    /// Changes bytes behind everybody's back.
+    /// Changes bytes without the log's knowledge.
     pub(crate) fn corrupt(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
         let mut state = self.lock();
         let id = state.names[name];

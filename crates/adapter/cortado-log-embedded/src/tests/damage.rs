@@ -84,8 +84,8 @@ fn a_flipped_bit_behind_the_end_costs_nothing() {
     }
 }
 
-/// The one case that cannot be told: no seal, because the power went at once, and damage to what
-/// was acknowledged last. It looks like the write that the power cut tore.
+/// The one case that cannot be detected: no seal, because the power went at once, and damage to
+/// what was acknowledged last. It looks like the write that the power cut tore.
 #[test]
 fn damage_to_the_last_group_is_seen_with_its_seal_only() {
     let disk = Disk::default();

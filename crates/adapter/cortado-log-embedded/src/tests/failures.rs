@@ -60,7 +60,7 @@ fn a_failed_write_is_fatal_unless_it_was_for_space() {
 }
 
 #[test]
-fn a_write_that_cannot_be_taken_back_is_fatal() {
+fn a_write_that_cannot_be_undone_is_fatal() {
     let faults = vec![
         fault("1.segment", At::Write { taken: 50 }, ErrorKind::StorageFull),
         fault("1.segment", At::Sync, ErrorKind::Other),
@@ -121,7 +121,7 @@ fn opening_fails_if_what_it_found_cannot_be_made_durable() {
 }
 
 #[test]
-fn a_full_queue_refuses_and_forgets_nothing() {
+fn a_full_queue_refuses_appends_and_loses_none() {
     let disk = Disk::default();
     let log = open(&disk).unwrap();
     fill(&log, 0, 1);
@@ -151,7 +151,7 @@ fn a_full_queue_refuses_and_forgets_nothing() {
 }
 
 #[test]
-fn an_old_record_that_cannot_be_read_is_told_and_not_guessed() {
+fn an_unreadable_old_record_is_an_error() {
     let disk = Disk::default();
     fill(&open(&disk).unwrap(), 0, 3);
     let log = open(&disk).unwrap();
@@ -176,7 +176,7 @@ fn a_second_log_on_the_directory_is_refused() {
 }
 
 #[test]
-fn a_read_only_directory_is_named() {
+fn a_read_only_directory_is_refused() {
     let disk = Disk::default();
     fill(&open(&disk).unwrap(), 0, 3);
     disk.make_read_only();
@@ -186,7 +186,7 @@ fn a_read_only_directory_is_named() {
 }
 
 #[test]
-fn impossible_segments_are_refused() {
+fn an_invalid_segment_size_is_refused() {
     let disk = Disk::default();
     let settings = Settings { segment_bytes: 100, ..Settings::new("the test's disk") };
     let opened = EmbeddedLog::open_in(Arc::new(disk.clone()), &settings, LogUuid(7));

@@ -18,34 +18,34 @@ type Seen = BTreeMap<u32, (u64, Vec<Bytes>)>;
 const PARTITIONS: u32 = 4;
 
 /// Requests that are queued together; each is some steps.
-fn workload() -> Vec<Vec<Vec<Step>>> {
+fn workload(rounds: u64) -> Vec<Vec<Vec<Step>>> {
     let mut numbers = 0_u64..;
     let mut records = |partition: u32, lengths: &[usize]| -> Vec<Step> {
         let step =
             |length: &usize| Step::Record(partition, record(numbers.next().unwrap(), *length));
         lengths.iter().map(step).collect()
     };
-    let mut rounds = Vec::new();
-    for round in 0..14_u64 {
-        rounds.push(vec![
+    let mut asked = Vec::new();
+    for round in 0..rounds {
+        asked.push(vec![
             records(0, &[10, 700, 0]),
             records(1, &[(round as usize * 37) % 600]),
             records(0, &[90]),
         ]);
-        rounds.push(vec![records(2, &[500])]);
+        asked.push(vec![records(2, &[500])]);
         if round % 4 == 3 {
-            rounds.push(vec![
+            asked.push(vec![
                 vec![Step::Trim(0, 4 * round)],
                 records(1, &[33, 33]),
                 vec![Step::Trim(2, round)],
             ]);
         }
         if round % 6 == 5 {
-            rounds.push(vec![vec![Step::Remove(1)], records(1, &[20])]);
-            rounds.push(vec![records(3, &[9_000]), vec![Step::Trim(3, 100)]]);
+            asked.push(vec![vec![Step::Remove(1)], records(1, &[20])]);
+            asked.push(vec![records(3, &[9_000]), vec![Step::Trim(3, 100)]]);
         }
     }
-    rounds
+    asked
 }
 
 /// What readers may see after 0, 1, 2, … steps.
@@ -139,9 +139,10 @@ fn check_found(disk: &Disk, histories: &[Seen], acknowledged: usize, what: &str)
 
 /// Cuts the power at every boundary of the workload on a copy of `base`.
 fn check_every_boundary(base: &Disk) {
-    let rounds = workload();
+    let rounds = workload(24);
     let histories = histories(&rounds);
     let disk = base.copy();
+    let first = segments(&disk).pop().map_or(0, |name| segment_number(&name).unwrap());
     let log = open(&disk).unwrap();
     assert_eq!(run(&log, &rounds), histories.len() - 1);
     drop(log);
@@ -149,6 +150,12 @@ fn check_every_boundary(base: &Disk) {
     let left = segments(&disk);
     let last = segment_number(left.last().unwrap()).unwrap();
     assert!(last > left.len() as u64 && left.len() > 1, "the workload must roll and delete");
+    let recycled = |name: &String| {
+        let in_this_run =
+            |name: &&String| segment_number(name).is_some_and(|number| number > first);
+        disk.names_of(name).iter().filter(in_this_run).count() >= 3
+    };
+    assert!(disk.image().keys().any(recycled), "the workload must recycle a file twice");
     for boundary in 0..=boundaries {
         let disk = base.copy();
         disk.cut_at(boundary);
@@ -174,7 +181,7 @@ fn a_power_cut_at_any_boundary_of_a_recycled_log_loses_no_acknowledged_record() 
 
 /// Cuts the power on a copy of `base`, and again while what is left is opened.
 fn check_second_cut(base: &Disk) {
-    let rounds = workload();
+    let rounds = workload(14);
     let histories = histories(&rounds);
     for boundary in (0..400).step_by(7) {
         let disk = base.copy();
