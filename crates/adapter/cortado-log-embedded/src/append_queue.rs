@@ -3,10 +3,11 @@
 //! The order of the queue is the order of the log. Start reading at [`AppendQueue`].
 
 use crate::append_error::AppendError;
+use crate::write_error::WriteError;
 use bytes::Bytes;
 use cortado_model::{LogOffset, PartitionId};
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 
 /// Requests on their way from many callers to the one writer.
@@ -31,10 +32,7 @@ pub(crate) enum Closed {
     /// The log is being closed; what is queued is still done.
     Closing,
     /// The log is unusable.
-    Unusable {
-        /// The cause, for people.
-        why: String,
-    },
+    Unusable(Arc<WriteError>),
 }
 
 /// What a caller wants of the writer.
@@ -46,18 +44,18 @@ pub(crate) enum Request {
         records: Vec<Bytes>,
         answer: oneshot::Sender<Result<LogOffset, AppendError>>,
     },
-    /// Records that may be forgotten.
+    /// Records that are to be trimmed.
     Trim {
         partition: PartitionId,
         below: LogOffset,
         answer: oneshot::Sender<Result<(), AppendError>>,
     },
-    /// A partition that is to be forgotten.
+    /// A partition that is to be removed.
     Remove { partition: PartitionId, answer: oneshot::Sender<Result<(), AppendError>> },
 }
 
 /// Bytes that wait at most. Four of the largest records; at the rate of a slow disk, 50 MB/s, one
-/// second's worth, after which a caller is better told to back off than made to wait longer.
+/// second's worth, after which it is better for a caller to back off than to wait longer.
 pub(crate) const QUEUE_BYTES_MAX: usize = 64 << 20;
 
 /// What a request takes up beside its records.
@@ -119,7 +117,7 @@ impl AppendQueue {
     pub(crate) fn close(&self, why: Closed) {
         let mut state = self.lock();
         // A log that is closing may still turn out to be unusable, but not the other way round.
-        if !matches!(state.closed, Some(Closed::Unusable { .. })) {
+        if !matches!(state.closed, Some(Closed::Unusable(_))) {
             state.closed = Some(why);
         }
         state.writer_sleeps = false;
@@ -137,7 +135,7 @@ impl Closed {
     fn error(&self) -> AppendError {
         match self {
             Closed::Closing => AppendError::NotAppended { why: "the log is closed".to_owned() },
-            Closed::Unusable { why } => AppendError::Unusable { why: why.clone() },
+            Closed::Unusable(error) => AppendError::Unusable { why: error.text() },
         }
     }
 }

@@ -45,7 +45,7 @@ pub(crate) struct ScannedSegment {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Run {
     pub(crate) first: LogOffset,
-    /// Where they stand, in [packed](packed) form.
+    /// Where they stand, in [`packed`] form.
     pub(crate) positions: Vec<u32>,
 }
 
@@ -87,8 +87,9 @@ pub(crate) fn scan_directory(
         match check_header(&name, number, file.as_ref(), log)? {
             Ok(header) => {
                 log = Some(header.log);
-                let file_bytes = header.file_bytes;
-                opened.push((Arc::new(Segment { number, name, file_bytes, file }), header));
+                let SegmentHeader { file_bytes, first_group, .. } = header;
+                let segment = Segment { number, name, file_bytes, first_group, file };
+                opened.push((Arc::new(segment), header));
             }
             Err(damage) => damages.push(damage),
         }
@@ -141,12 +142,15 @@ impl DirectoryScan {
                 self.damages.push(Damage::Bytes { file, position, why });
             }
             _ if !scanned.0.is_used() && state_known => {
-                let (position, why) = (SEGMENT_HEADER_BYTES as u64, "it holds nothing".to_owned());
+                let (position, why) = (
+                    SEGMENT_HEADER_BYTES as u64,
+                    "segment is empty, but a later one is not".to_owned(),
+                );
                 self.damages.push(Damage::Bytes { file, position, why });
             }
             Tail::Bounded
-            | Tail::Clean
-            | Tail::Sealed { .. }
+            | Tail::Unwritten
+            | Tail::Sealed
             | Tail::Continued
             | Tail::Torn { .. } => {}
         }
@@ -162,15 +166,11 @@ impl DirectoryScan {
             Some(active) if active.segment.number == last.segment.number => {
                 continued.then(|| Damage::MissingSegment {
                     file: segment_name(next),
-                    why: format!("{} says that the log goes on in it", last.segment.name),
+                    why: format!("{} records that the log continues in it", last.segment.name),
                 })
             }
             Some(active) if active.segment.number + 1 == last.segment.number => {
-                continued.then(|| Damage::Bytes {
-                    file: last.segment.name.clone(),
-                    position: SEGMENT_HEADER_BYTES as u64,
-                    why: format!("{} says that the log goes on here", active.segment.name),
-                })
+                check_prepared(active, &last.segment)
             }
             None if last.segment.number == 1 => None,
             Some(_) | None => Some(Damage::MissingSegment {
@@ -189,7 +189,7 @@ impl DirectoryScan {
     /// Every record that the state promises is in some segment.
     fn check_records(&mut self) {
         if !self.damages.is_empty() {
-            // The holes follow from the damage, and are not worth telling.
+            // The holes follow from the damage, and are not reported.
             return;
         }
         for (partition, extent) in &self.state.extents {
@@ -229,7 +229,8 @@ impl DirectoryScan {
         let before = self.segments.last().map_or(0, |last| between.1.min(last.segment.number));
         // Older ones may have been trimmed away, so the nearest one is the likeliest.
         if let Some(absent) = (between.0 + 1..before).rev().find(|number| !present(*number)) {
-            let why = format!("records {first} to {last} of partition {partition} stood in it");
+            let why =
+                format!("records {first} to {last} of partition {partition} are expected in it");
             return Damage::MissingSegment { file: segment_name(absent), why };
         }
         Damage::MissingRecords { partition, first, last }
@@ -248,6 +249,27 @@ impl ScannedSegment {
     pub(crate) fn is_used(&self) -> bool {
         self.scan.groups.is_some()
     }
+}
+
+/// Compares the segment in use with the one that was prepared to follow it.
+fn check_prepared(active: &ScannedSegment, prepared: &Segment) -> Option<Damage> {
+    if active.scan.tail == Tail::Continued {
+        return Some(Damage::Bytes {
+            file: prepared.name.clone(),
+            position: SEGMENT_HEADER_BYTES as u64,
+            why: format!(
+                "{} records that the log continues here, but no group does",
+                active.segment.name
+            ),
+        });
+    }
+    let next = active.scan.groups.map_or(1, |(_, last)| last + 1);
+    // It was prepared when all groups before its first were durable.
+    (next < prepared.first_group).then(|| Damage::Bytes {
+        file: active.segment.name.clone(),
+        position: active.scan.end,
+        why: format!("{} was prepared after group {next}, which is missing", prepared.name),
+    })
 }
 
 fn failed(file: &str, source: io::Error) -> DirectoryScanError {
@@ -275,7 +297,7 @@ fn check_header(
         }
     };
     if header.number != number {
-        let why = format!("it is segment {} under another name", header.number);
+        let why = format!("file holds segment {}", header.number);
         return Ok(Err(Damage::Bytes { file, position: 0, why }));
     }
     if log.is_some_and(|log| log != header.log) {
@@ -313,9 +335,9 @@ fn read_records(
         match frame.kind {
             FrameKind::Record => note_record(&mut live, state, position, frame)?,
             FrameKind::Opening => {
-                let read = Opening::decode(frame.payload).ok_or("an opening cannot be read")?;
+                let read = Opening::decode(frame.payload).ok_or("malformed opening frame")?;
                 if read.previous.map_or(0, |end| end.segment) + 1 != header.number {
-                    return Err("an opening names another segment before it");
+                    return Err("opening frame names the wrong previous segment");
                 }
                 opening = Some(read);
             }
@@ -340,7 +362,7 @@ fn note_record(
     let run = Run { first: frame.offset, positions: Vec::new() };
     let run = live.entry(frame.partition).or_insert(run);
     if run.end() != frame.offset {
-        return Err("a record's offset is out of turn");
+        return Err("record offset out of sequence");
     }
     run.positions.push(packed(position));
     Ok(())
@@ -351,7 +373,7 @@ impl State {
     fn note(&mut self, frame: &Frame<'_>) -> Result<(), &'static str> {
         match frame.kind {
             FrameKind::Opening => {
-                let opening = Opening::decode(frame.payload).ok_or("an opening cannot be read")?;
+                let opening = Opening::decode(frame.payload).ok_or("malformed opening frame")?;
                 self.next_incarnation = opening.next_incarnation;
                 self.previous = opening.previous;
                 self.extents = opening.partitions.into_iter().collect();
@@ -359,15 +381,15 @@ impl State {
             FrameKind::Record => self.note_record(frame)?,
             FrameKind::Trimmed => {
                 let extent = self.extents.get_mut(&frame.partition);
-                let extent = extent.ok_or("a trim names a partition that is not there")?;
+                let extent = extent.ok_or("trim of an unknown partition")?;
                 if frame.offset < extent.first || frame.offset > extent.end {
-                    return Err("a trim names records that are not there");
+                    return Err("trim outside the partition's records");
                 }
                 extent.first = frame.offset;
             }
             FrameKind::Removed => {
                 let removed = self.extents.remove(&frame.partition);
-                removed.ok_or("a removal names a partition that is not there")?;
+                removed.ok_or("removal of an unknown partition")?;
             }
         }
         Ok(())
@@ -378,13 +400,13 @@ impl State {
         match self.extents.get_mut(&frame.partition) {
             Some(extent) => {
                 if extent.incarnation != incarnation || extent.end != offset {
-                    return Err("a record's offset is out of turn");
+                    return Err("record offset out of sequence");
                 }
                 extent.end = offset.plus(1);
             }
             None => {
                 if offset != LogOffset::ZERO || incarnation != self.next_incarnation {
-                    return Err("a record's offset is out of turn");
+                    return Err("record offset out of sequence");
                 }
                 self.next_incarnation = PartitionIncarnation(incarnation.0.wrapping_add(1));
                 let extent = Extent { incarnation, first: LogOffset::ZERO, end: LogOffset(1) };

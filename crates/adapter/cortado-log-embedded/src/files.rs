@@ -23,13 +23,13 @@ pub(crate) trait Files: Debug + Send + Sync + 'static {
     fn open(&self, name: &str, access: Access) -> io::Result<Arc<dyn LogFile>>;
     /// Gives a file another name; durable after [`sync_directory`](Self::sync_directory).
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
-    /// Forgets a file; durable after [`sync_directory`](Self::sync_directory).
+    /// Deletes a file; durable after [`sync_directory`](Self::sync_directory).
     fn remove(&self, name: &str) -> io::Result<()>;
     /// Makes the names durable.
     fn sync_directory(&self) -> io::Result<()>;
     /// Keeps other users out for as long as the guard lives; `None` if one is in.
     ///
-    /// A reader keeps out whoever writes, makes no file, and disturbs no other reader.
+    /// A reader keeps writers out, makes no file, and disturbs no other reader.
     fn lock(&self, access: Access) -> io::Result<Option<LockGuard>>;
 }
 
@@ -39,7 +39,7 @@ pub(crate) trait LogFile: Debug + Send + Sync {
     fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize>;
     /// Writes some of `bytes` at `position`; on an error none of them was taken.
     fn write_at(&self, bytes: &[u8], position: u64) -> io::Result<usize>;
-    /// Makes everything written durable. After an error nobody knows what is.
+    /// Makes everything written durable. After an error it is unknown what is.
     fn sync(&self) -> io::Result<()>;
     /// The length of the file.
     fn bytes(&self) -> io::Result<u64>;
@@ -107,7 +107,7 @@ impl Files for Directory {
                 (file, locked)
             }
             Access::Read => {
-                // Where nobody ever wrote, nobody writes now.
+                // Without a lock file no writer has ever been here.
                 let Ok(file) = File::open(path) else { return Ok(Some(Box::new(()))) };
                 let locked = file.try_lock_shared();
                 (file, locked)
@@ -119,7 +119,7 @@ impl Files for Directory {
             Err(TryLockError::Error(error)) => return Err(error),
         }
         if access == Access::Write {
-            // For people who wonder who it is; nothing depends on it.
+            // For the operator who looks for the process; nothing depends on it.
             let _ = file.set_len(0).and_then(|()| writeln!(&file, "{}", std::process::id()));
         }
         Ok(Some(Box::new(file)))

@@ -24,9 +24,9 @@ pub(crate) struct Frame<'a> {
 pub(crate) enum FrameKind {
     /// A record of a partition.
     Record,
-    /// The partition's records below the offset are forgotten.
+    /// The partition's records below the offset are trimmed.
     Trimmed,
-    /// The partition is forgotten.
+    /// The partition is removed.
     Removed,
     /// The first frame of every segment: what the log knows when the segment begins.
     Opening,
@@ -62,16 +62,16 @@ impl Frame<'_> {
 /// Reads the frame that begins at the beginning of `bytes`; answers it with its checksum.
 ///
 /// # Errors
-/// Says, for people, what is wrong with the bytes.
+/// What is wrong with the bytes.
 pub(crate) fn decode(bytes: &[u8], place: Place) -> Result<(Frame<'_>, u32), &'static str> {
-    let header = bytes.get(..FRAME_HEADER_BYTES).ok_or("a frame header is cut off")?;
+    let header = bytes.get(..FRAME_HEADER_BYTES).ok_or("truncated frame header")?;
     let payload_bytes = u32_at(header, 8) as usize;
-    let all = bytes.get(..frame_bytes(payload_bytes)).ok_or("a frame is cut off")?;
+    let all = bytes.get(..frame_bytes(payload_bytes)).ok_or("truncated frame")?;
     let crc = u32_at(header, 0);
     if place.checksum(&all[4..]) != crc {
-        return Err("a frame's checksum does not match");
+        return Err("frame checksum mismatch");
     }
-    let kind = FrameKind::from_code(u32_at(header, 4)).ok_or("a frame's kind is unknown")?;
+    let kind = FrameKind::from_code(u32_at(header, 4)).ok_or("unknown frame kind")?;
     let frame = Frame {
         kind,
         partition: PartitionId {

@@ -59,19 +59,24 @@ impl GroupHeader {
         bytes
     }
 
+    /// Whether a header may stand at the beginning of `bytes`, to be asked before the rest is.
+    pub(crate) fn may_begin(bytes: &[u8]) -> bool {
+        bytes.starts_with(&MAGIC)
+    }
+
     /// Reads the header at the beginning of `bytes`.
     ///
     /// # Errors
-    /// Says, for people, what is wrong with the bytes.
+    /// What is wrong with the bytes.
     pub(crate) fn decode(bytes: &[u8], place: Place) -> Result<GroupHeader, &'static str> {
-        let bytes = bytes.get(..GROUP_HEADER_BYTES).ok_or("a group header is cut off")?;
-        if bytes[..4] != MAGIC {
-            return Err("no group begins here");
+        let bytes = bytes.get(..GROUP_HEADER_BYTES).ok_or("truncated group header")?;
+        if !GroupHeader::may_begin(bytes) {
+            return Err("not a group header: bad magic");
         }
         if place.checksum(&bytes[8..]) != u32_at(bytes, 4) {
-            return Err("a group header's checksum does not match");
+            return Err("group header checksum mismatch");
         }
-        let kind = GroupKind::from_code(u32_at(bytes, 20)).ok_or("a group's kind is unknown")?;
+        let kind = GroupKind::from_code(u32_at(bytes, 20)).ok_or("unknown group kind")?;
         Ok(GroupHeader {
             kind,
             number: u64_at(bytes, 8),
@@ -102,7 +107,7 @@ impl GroupKind {
 /// Reads all frames of a group whose body is `body`; each with its position.
 ///
 /// # Errors
-/// Says what is wrong and how far into the body.
+/// What is wrong, and how far into the body.
 pub(crate) fn decode_body<'a>(
     header: &GroupHeader,
     body: &'a [u8],
@@ -119,7 +124,7 @@ pub(crate) fn decode_body<'a>(
         frames.push((here.position, frame));
     }
     if frames.len() != header.frames as usize || crcs != header.frames_crc {
-        return Err((0, "a group holds other frames than it was written with"));
+        return Err((0, "group frames do not match the group header"));
     }
     Ok(frames)
 }
@@ -140,7 +145,7 @@ impl GroupBuilder {
         GroupBuilder { place, bytes, frames: 0, frames_crc: 0 }
     }
 
-    /// Forgets the frames and starts anew at `place`.
+    /// Drops the frames and starts anew at `place`.
     pub(crate) fn restart(&mut self, place: Place) {
         debug_assert_eq!(place.position % ALIGNMENT as u64, 0, "groups are aligned");
         self.place = place;

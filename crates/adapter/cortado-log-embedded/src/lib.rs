@@ -15,11 +15,13 @@ mod segment_scan;
 mod directory_scan;
 mod recovery;
 mod preparation;
+mod spare_segments;
 mod partition;
 mod append_error;
+mod maintenance;
+mod write_error;
 mod append_queue;
 mod writer;
-mod maintenance;
 mod reader;
 mod requests;
 mod databases;
@@ -97,7 +99,7 @@ impl EmbeddedLog {
         let thread = thread::Builder::new().name("cortado-log-writer".to_owned());
         let writer = thread.spawn(move || {
             writer.run();
-            // The maintenance has ended with the writer: nobody touches the directory any more.
+            // The maintenance has ended with the writer: no thread touches the directory any more.
             drop(lock);
             sender.send_replace(true);
         });

@@ -1,4 +1,4 @@
-//! The work that must not hold up an append: the next segment, marks in old ones, deletions.
+//! The work that must not hold up an append: the next segment, marks in old ones, retiring them.
 //!
 //! One thread. Never touches the segment that the writer writes. Start reading at
 //! [`SegmentMaintenance`].
@@ -8,6 +8,7 @@ use crate::group::{GroupHeader, GroupKind};
 use crate::place::Place;
 use crate::preparation::{Preparation, Progress};
 use crate::segment::{LogUuid, PREPARED_NAME, Segment, SegmentHeader};
+use crate::spare_segments::SpareSegments;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -33,14 +34,27 @@ struct NextSegment {
 
 #[derive(Debug, Default)]
 enum Slot {
-    /// Nobody has asked.
+    /// Not requested.
     #[default]
     Empty,
     /// It is being prepared.
     Working,
     Ready(Arc<Segment>),
     /// It could not be prepared; asking again tries again.
-    Failed(String),
+    Failed(PrepareError),
+}
+
+/// Why there is no next segment. Nothing is lost by asking again.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum PrepareError {
+    #[error("cannot prepare segment {segment}")]
+    Io {
+        segment: u64,
+        #[source]
+        source: Arc<io::Error>,
+    },
+    #[error("the log's maintenance thread has stopped")]
+    Stopped,
 }
 
 enum Task {
@@ -51,29 +65,35 @@ enum Task {
         position: u64,
         mark: GroupHeader,
     },
-    Delete(Arc<Segment>),
+    Retire(Arc<Segment>),
 }
 
 impl SegmentMaintenance {
-    /// Starts the thread; `spare` is a segment that an earlier process has prepared.
+    /// Starts the thread; `prepared` is the segment that an earlier process has prepared.
     ///
     /// # Errors
     /// The system has no thread to give.
     pub(crate) fn start(
         files: Arc<dyn Files>,
-        spare: Option<Arc<Segment>>,
+        prepared: Option<Arc<Segment>>,
     ) -> io::Result<SegmentMaintenance> {
-        let slot = spare.map_or(Slot::Empty, Slot::Ready);
+        let slot = prepared.map_or(Slot::Empty, Slot::Ready);
         let next = Arc::new(NextSegment { slot: Mutex::new(slot), ..NextSegment::default() });
         let (tasks, received) = channel();
-        let worker = Worker { files, next: Arc::clone(&next), preparation: None, failing: false };
+        let worker = Worker {
+            files,
+            next: Arc::clone(&next),
+            preparation: None,
+            spares: SpareSegments::default(),
+            failing: false,
+        };
         let thread = thread::Builder::new()
             .name("cortado-log-maintenance".to_owned())
             .spawn(move || worker.run(&received))?;
         Ok(SegmentMaintenance { tasks: Some(tasks), next, thread: Some(thread) })
     }
 
-    /// Has the next segment prepared, unless somebody has asked before.
+    /// Has the next segment prepared, unless that was requested before.
     pub(crate) fn request(&self, header: SegmentHeader) {
         let mut slot = self.next.lock();
         match *slot {
@@ -87,8 +107,8 @@ impl SegmentMaintenance {
     /// Waits for the next segment and takes it.
     ///
     /// # Errors
-    /// Why there is none now, for people. Nothing is lost by asking again.
-    pub(crate) fn take(&self, header: SegmentHeader) -> Result<Arc<Segment>, String> {
+    /// See [`PrepareError`].
+    pub(crate) fn take(&self, header: SegmentHeader) -> Result<Arc<Segment>, PrepareError> {
         let mut slot = self.next.lock();
         if let Slot::Failed(_) = *slot {
             // There may be room by now.
@@ -100,16 +120,16 @@ impl SegmentMaintenance {
         loop {
             match std::mem::take(&mut *slot) {
                 Slot::Ready(segment) => return Ok(segment),
-                Slot::Failed(why) => {
-                    *slot = Slot::Failed(why.clone());
-                    return Err(why);
+                Slot::Failed(error) => {
+                    *slot = Slot::Failed(error.clone());
+                    return Err(error);
                 }
                 Slot::Working => {
                     *slot = Slot::Working;
                     let waited = self.next.changed.wait(slot);
                     slot = waited.unwrap_or_else(PoisonError::into_inner);
                 }
-                Slot::Empty => return Err("the maintenance of the log has stopped".to_owned()),
+                Slot::Empty => return Err(PrepareError::Stopped),
             }
         }
     }
@@ -126,14 +146,14 @@ impl SegmentMaintenance {
         self.send(Task::Mark { segment, position, mark });
     }
 
-    /// Deletes a segment that holds nothing any more; readers that hold it read on.
-    pub(crate) fn delete(&self, segment: Arc<Segment>) {
-        self.send(Task::Delete(segment));
+    /// Recycles or deletes a segment without live records; readers that hold it read on.
+    pub(crate) fn retire(&self, segment: Arc<Segment>) {
+        self.send(Task::Retire(segment));
     }
 
     fn send(&self, task: Task) {
         if let Some(tasks) = &self.tasks {
-            // Without the thread nothing is prepared, marked or deleted; opening catches up.
+            // Without the thread nothing is prepared, marked or retired; opening catches up.
             let _ = tasks.send(task);
         }
     }
@@ -166,7 +186,8 @@ struct Worker {
     next: Arc<NextSegment>,
     /// A preparation that ran out of space; goes on where it stopped.
     preparation: Option<Preparation>,
-    /// Whether the last preparation failed, so that each trouble is told once.
+    spares: SpareSegments,
+    /// Whether the last preparation failed, so that each failure is logged once.
     failing: bool,
 }
 
@@ -177,7 +198,7 @@ impl Worker {
             match task {
                 Task::Prepare(header) => self.prepare(header),
                 Task::Mark { segment, position, mark } => self.mark(&segment, position, mark),
-                Task::Delete(segment) => self.delete(&segment),
+                Task::Retire(segment) => self.retire(segment),
             }
         }
         drop(stopped);
@@ -192,7 +213,7 @@ impl Worker {
                 if !std::mem::replace(&mut self.failing, true) {
                     warn!(segment = header.number, %error, "cannot prepare the next segment");
                 }
-                Slot::Failed(format!("cannot prepare segment {}: {error}", header.number))
+                Slot::Failed(PrepareError::Io { segment: header.number, source: Arc::new(error) })
             }
         };
         if let Slot::Ready(_) = slot {
@@ -201,12 +222,18 @@ impl Worker {
         self.next.set(slot);
     }
 
-    /// Answers `None` when it was told to stop in the middle.
+    /// Answers `None` if it was stopped in the middle.
     fn try_prepare(
         &mut self,
         kept: Option<Preparation>,
         header: SegmentHeader,
     ) -> io::Result<Option<Segment>> {
+        if let Some(segment) = self.spares.recycle(self.files.as_ref(), &header) {
+            if kept.is_some() {
+                self.files.remove(PREPARED_NAME)?;
+            }
+            return Ok(Some(segment));
+        }
         let mut preparation = match kept {
             Some(kept) => kept,
             None => Preparation::start(self.files.as_ref(), header)?,
@@ -227,7 +254,7 @@ impl Worker {
         }
     }
 
-    /// A mark that fails is a pity and no more: it would have shown the loss of a later file.
+    /// Losing the mark loses no record: it would have shown that a later file is missing.
     fn mark(&self, segment: &Segment, position: u64, mark: GroupHeader) {
         let place = Place { segment: segment.number, position };
         let written = write_all(segment.file.as_ref(), &mark.encode(place), position)
@@ -238,12 +265,24 @@ impl Worker {
         }
     }
 
-    /// What cannot be deleted now is deleted when the log is opened again.
-    fn delete(&self, segment: &Segment) {
-        let deleted = self.files.remove(&segment.name).and_then(|()| self.files.sync_directory());
+    /// What cannot be kept or deleted now is retired when the log is opened again.
+    fn retire(&mut self, segment: Arc<Segment>) {
+        let (number, name) = (segment.number, segment.name.clone());
+        // A reader that holds the segment must go on finding its bytes, which deletion grants it.
+        let kept = match Arc::into_inner(segment) {
+            Some(segment) => self.spares.keep(self.files.as_ref(), segment),
+            None => Ok(false),
+        };
+        let deleted = kept.and_then(|kept| {
+            if !kept {
+                self.files.remove(&name)?;
+                self.files.sync_directory()?;
+            }
+            Ok(!kept)
+        });
         match deleted {
-            Ok(()) => info!(segment = segment.number, "deleted a segment"),
-            Err(error) => warn!(segment = segment.number, %error, "cannot delete a segment"),
+            Ok(deleted) => info!(segment = number, deleted, "retired a segment"),
+            Err(error) => warn!(segment = number, %error, "cannot retire a segment"),
         }
     }
 }

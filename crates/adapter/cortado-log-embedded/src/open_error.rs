@@ -2,6 +2,7 @@
 //!
 //! Nothing is ever changed in a directory whose log is refused. Start reading at [`OpenError`].
 
+use crate::segment::VERSION;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -30,7 +31,7 @@ pub enum OpenError {
         directory: PathBuf,
     },
     /// This process may not write there.
-    #[error("the log's directory {directory:?} cannot be written; change its permissions or mount")]
+    #[error("the log directory {directory:?} is not writable; change its permissions or mount")]
     ReadOnly {
         /// The log's directory.
         directory: PathBuf,
@@ -39,7 +40,7 @@ pub enum OpenError {
         source: io::Error,
     },
     /// There is no room for the first segment. Make room, then open again.
-    #[error("there is no space for a segment of {segment_bytes} bytes in {directory:?}")]
+    #[error("no space left for a segment of {segment_bytes} bytes in {directory:?}")]
     NoSpace {
         /// The log's directory.
         directory: PathBuf,
@@ -62,7 +63,9 @@ pub enum OpenError {
     },
     /// Another version of the program wrote it. Open it with that one.
     #[error(
-        "segment {file} in {directory:?} has format version {version}; this program knows version 1"
+        "{file} in {directory:?} has log format version {version}, but this version of cortado \
+         reads only version {VERSION}; open it with the version that wrote it, or choose another \
+         directory"
     )]
     Version {
         /// The log's directory.
@@ -72,8 +75,8 @@ pub enum OpenError {
         /// The version it has.
         version: u32,
     },
-    /// The settings cannot be.
-    #[error("segments of {segment_bytes} bytes are not possible; choose {min} to {max}")]
+    /// The setting is out of range.
+    #[error("invalid segment size of {segment_bytes} bytes: must be {min} to {max}")]
     SegmentBytes {
         /// What was asked for.
         segment_bytes: u64,
@@ -105,7 +108,7 @@ pub enum Damage {
         file: String,
         /// Where the wrong bytes begin, as near as the checksums tell.
         position: u64,
-        /// What is wrong, for people.
+        /// What is wrong.
         why: String,
     },
     /// A file that is shorter than it was made.
@@ -123,7 +126,7 @@ pub enum Damage {
     MissingSegment {
         /// The segment file.
         file: String,
-        /// How it is known that it existed, for people.
+        /// How it is known that it existed.
         why: String,
     },
     /// Records that must be there and are in none of the files.
@@ -137,7 +140,7 @@ pub enum Damage {
         last: u64,
     },
     /// A file of another log.
-    #[error("{file} belongs to another log than the segments before it")]
+    #[error("{file} belongs to a different log than the segments before it")]
     Foreign {
         /// The segment file.
         file: String,

@@ -41,7 +41,7 @@ struct Records {
 struct Chunk {
     segment: Arc<Segment>,
     first: u64,
-    /// [Packed](packed), so that four bytes reach 32 GiB.
+    /// [`packed`], so that four bytes reach 32 GiB.
     positions: Vec<u32>,
 }
 
@@ -158,7 +158,7 @@ impl Partition {
         }
     }
 
-    /// Forgets the records below `below`.
+    /// Drops the records below `below`.
     pub(crate) fn trim(&self, below: LogOffset) {
         let mut records = self.lock();
         records.first = below.0;
@@ -167,7 +167,7 @@ impl Partition {
         }
     }
 
-    /// Forgets everything.
+    /// Drops everything.
     pub(crate) fn reset(&self) {
         *self.lock() = Records::default();
         self.publish();
@@ -254,7 +254,7 @@ pub(crate) struct Partitions {
 }
 
 impl Partitions {
-    /// The partition, if anybody has used it.
+    /// The partition, if it was ever used.
     pub(crate) fn get(&self, id: PartitionId) -> Option<Arc<Partition>> {
         let by_id = self.by_id.read().unwrap_or_else(PoisonError::into_inner);
         by_id.get(&id).cloned()
@@ -272,7 +272,7 @@ impl Partitions {
         by_id.get(&id).map_or(LogOffset::ZERO, |partition| partition.end())
     }
 
-    /// The partition, made if nobody has used it yet.
+    /// The partition, created on first use.
     pub(crate) fn get_or_new(&self, id: PartitionId) -> Arc<Partition> {
         if let Some(partition) = self.get(id) {
             return partition;

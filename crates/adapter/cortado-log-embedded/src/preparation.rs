@@ -1,4 +1,4 @@
-//! Makes a segment file before it is needed: header, zeros up to its full length, synced, named.
+//! Makes a new segment file before it is needed: header, zeros to its full length, synced, named.
 //!
 //! Zeros are written rather than merely reserved, because the first write into reserved space
 //! makes the file system note so, and every sync then waits for that note too; the measurements
@@ -50,7 +50,7 @@ impl Preparation {
     /// The file cannot be trusted any more: begin anew.
     pub(crate) fn step(mut self, files: &dyn Files) -> io::Result<Progress> {
         if self.position == self.header.file_bytes {
-            return self.name(files).map(Progress::Ready);
+            return publish(files, PREPARED_NAME, &self.header, self.file).map(Progress::Ready);
         }
         match self.write() {
             Ok(()) => {}
@@ -61,16 +61,16 @@ impl Preparation {
         Ok(Progress::Further(self))
     }
 
-    /// Takes all steps at once, with one sync, because nobody else's sync can have to wait for it.
+    /// Takes all steps at once, with one sync, because no other sync can have to wait for it.
     ///
     /// # Errors
-    /// There is no segment; lack of space is told like every other error.
+    /// There is no segment; lack of space is reported like every other error.
     pub(crate) fn finish(mut self, files: &dyn Files) -> io::Result<Segment> {
         while self.position < self.header.file_bytes {
             self.write()?;
         }
         self.file.sync()?;
-        self.name(files)
+        publish(files, PREPARED_NAME, &self.header, self.file)
     }
 
     /// Writes the next piece.
@@ -85,13 +85,18 @@ impl Preparation {
         self.position += bytes.len() as u64;
         Ok(())
     }
+}
 
-    /// Gives the file, which is whole and synced, its name.
-    fn name(self, files: &dyn Files) -> io::Result<Segment> {
-        let SegmentHeader { number, file_bytes, .. } = self.header;
-        let name = segment_name(number);
-        files.rename(PREPARED_NAME, &name)?;
-        files.sync_directory()?;
-        Ok(Segment { number, name, file_bytes, file: self.file })
-    }
+/// Gives the file called `from`, which is whole and synced, the name of its segment.
+pub(crate) fn publish(
+    files: &dyn Files,
+    from: &str,
+    header: &SegmentHeader,
+    file: Arc<dyn LogFile>,
+) -> io::Result<Segment> {
+    let SegmentHeader { number, file_bytes, first_group, .. } = *header;
+    let name = segment_name(number);
+    files.rename(from, &name)?;
+    files.sync_directory()?;
+    Ok(Segment { number, name, file_bytes, first_group, file })
 }

@@ -75,7 +75,7 @@ fn serve(reads: &Receiver<Read>) {
         if answer.is_closed() {
             continue;
         }
-        // Whoever has gone away wants no answer.
+        // The caller may have dropped its end.
         let _ = answer.send(read_all(&stored, bytes_max));
     }
 }
@@ -107,11 +107,11 @@ fn read_one(
     };
     let header = window.get(stored.position, FRAME_HEADER_BYTES).map_err(ReadError::Unavailable)?;
     if header.len() < FRAME_HEADER_BYTES {
-        return Err(damaged("the file ends before the record"));
+        return Err(damaged("file ends before the record"));
     }
     let payload_bytes = u32_at(header, 8) as usize;
     if payload_bytes > cortado_log::RECORD_BYTES_MAX {
-        return Err(damaged("a record's length is impossible"));
+        return Err(damaged("invalid record length"));
     }
     if left.is_some_and(|left| payload_bytes > left) {
         return Ok(None);
@@ -123,7 +123,7 @@ fn read_one(
         || frame.partition != stored.partition
         || frame.offset != stored.offset
     {
-        return Err(damaged("another record stands here"));
+        return Err(damaged("a different record is stored here"));
     }
     Ok(Some(Bytes::copy_from_slice(frame.payload)))
 }
@@ -156,7 +156,9 @@ mod tests {
         disk.put("a segment", bytes);
         let file = disk.open("a segment", Access::Read).unwrap();
         let name = "a segment".to_owned();
-        let segment = Arc::new(Segment { number: PLACE.segment, name, file_bytes: 4_096, file });
+        let segment =
+            Segment { number: PLACE.segment, name, file_bytes: 4_096, first_group: 1, file };
+        let segment = Arc::new(segment);
         let (partition, position) = (partition(number), PLACE.position);
         let stored = Stored { partition, offset: LogOffset(offset), segment, position };
         match read_all(&[stored], 100) {

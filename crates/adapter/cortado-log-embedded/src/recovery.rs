@@ -11,7 +11,9 @@ use crate::maintenance::SegmentMaintenance;
 use crate::open_error::OpenError;
 use crate::partition::Partitions;
 use crate::preparation::Preparation;
-use crate::segment::{LogUuid, PREPARED_NAME, SEGMENT_HEADER_BYTES, Segment, SegmentHeader};
+use crate::segment::{
+    LogUuid, PREPARED_NAME, SEGMENT_HEADER_BYTES, Segment, SegmentHeader, is_leftover,
+};
 use crate::segment_scan::Tail;
 use crate::settings::Settings;
 use crate::window::Window;
@@ -58,22 +60,25 @@ pub(crate) fn open(
     };
     cut_torn_writes(&scan).map_err(failed("cut the torn end of the log"))?;
     make_end_durable(files.as_ref(), &scan).map_err(failed("sync the end of the log"))?;
-    delete_leftovers(files.as_ref()).map_err(failed("delete a half-prepared segment"))?;
+    delete_leftovers(files.as_ref()).map_err(failed("delete a leftover file"))?;
     let log = scan.log.unwrap_or(fresh);
     let active = active(files.as_ref(), settings, &scan, log)?;
     let partitions = Arc::new(Partitions::default());
     restore(&partitions, &scan);
     let (liveness, dead) = liveness(&scan, &active);
-    let spare = spare(&scan, &active);
-    let maintenance = SegmentMaintenance::start(Arc::clone(files), spare)
+    let prepared = prepared(&scan, &active);
+    let maintenance = SegmentMaintenance::start(Arc::clone(files), prepared)
         .map_err(failed("start a thread for the log"))?;
+    let DirectoryScan { segments, state, .. } = scan;
+    info!(segments = segments.len(), partitions = state.extents.len(), "opened the log");
+    // A segment that is still held here would be deleted rather than recycled.
+    drop(segments);
     for segment in dead {
-        maintenance.delete(segment);
+        maintenance.retire(segment);
     }
-    info!(segments = scan.segments.len(), partitions = scan.state.extents.len(), "opened the log");
     let queue = Arc::new(AppendQueue::default());
     let cache = Cache::new(settings.cache_bytes_max);
-    let state = (scan.state.extents, scan.state.next_incarnation, liveness);
+    let state = (state.extents, state.next_incarnation, liveness);
     let writer =
         Writer::new(Arc::clone(&queue), Arc::clone(&partitions), maintenance, active, state, cache);
     Ok(Opened { log, queue, partitions, writer, lock })
@@ -96,7 +101,7 @@ pub(crate) fn enter(
 }
 
 impl DirectoryScanError {
-    /// The same, to whoever wanted to use `directory`.
+    /// The same, for the caller who wanted to use `directory`.
     pub(crate) fn into_open(self, directory: &Path) -> OpenError {
         let directory = directory.to_owned();
         match self {
@@ -110,26 +115,14 @@ impl DirectoryScanError {
     }
 }
 
-/// Makes everything behind the end zeros again, the seal excepted.
+/// Takes from every torn write its header, so that nothing can ever make a group of the rest.
 fn cut_torn_writes(scan: &DirectoryScan) -> io::Result<()> {
     let active = scan.active().map_or(0, |active| active.segment.number);
-    for scanned in &scan.segments {
-        if scanned.segment.number < active {
-            continue;
-        }
-        let end = scanned.scan.end;
-        let (from, upto) = match scanned.scan.tail {
-            Tail::Torn { upto, why } => {
-                let (segment, bytes) = (scanned.segment.number, upto - end);
-                warn!(segment, position = end, bytes, why, "cut a write that was not finished");
-                (end, upto)
-            }
-            Tail::Sealed { upto } => (end + GROUP_HEADER_BYTES as u64, upto),
-            Tail::Bounded | Tail::Clean | Tail::Continued | Tail::Damaged { .. } => continue,
-        };
-        if from < upto {
-            wipe(scanned.segment.file.as_ref(), from, upto)?;
-        }
+    for scanned in scan.segments.iter().filter(|scanned| scanned.segment.number >= active) {
+        let Tail::Torn { upto, why } = scanned.scan.tail else { continue };
+        let (segment, position) = (scanned.segment.number, scanned.scan.end);
+        warn!(segment, position, bytes = upto - position, why, "cut a write that was not finished");
+        wipe(scanned.segment.file.as_ref(), position, position + GROUP_HEADER_BYTES as u64)?;
     }
     Ok(())
 }
@@ -149,12 +142,9 @@ fn make_end_durable(files: &dyn Files, scan: &DirectoryScan) -> io::Result<()> {
     segment.file.sync()
 }
 
-/// Deletes what an interrupted preparation left behind.
+/// Deletes what another process has prepared by halves, or kept to recycle.
 fn delete_leftovers(files: &dyn Files) -> io::Result<()> {
-    if files.list()?.iter().any(|name| name == PREPARED_NAME) {
-        files.remove(PREPARED_NAME)?;
-    }
-    Ok(())
+    files.list()?.iter().filter(|name| is_leftover(name)).try_for_each(|name| files.remove(name))
 }
 
 /// The segment to go on in; a new one if there is none.
@@ -184,13 +174,14 @@ fn first_segment(
     settings: &Settings,
     log: LogUuid,
 ) -> Result<Segment, OpenError> {
-    let header = SegmentHeader { log, number: 1, file_bytes: settings.segment_bytes };
+    let header =
+        SegmentHeader { log, number: 1, file_bytes: settings.segment_bytes, first_group: 1 };
     let prepared =
         Preparation::start(files, header).and_then(|preparation| preparation.finish(files));
     prepared.map_err(|source| {
         let directory = settings.directory.clone();
         if is_no_space(&source) {
-            // The space is given back; whoever needs it more shall have it.
+            // Give the space back: there will be no log.
             let _ = files.remove(PREPARED_NAME);
             let segment_bytes = settings.segment_bytes;
             return OpenError::NoSpace { directory, segment_bytes, source };
@@ -210,7 +201,7 @@ fn restore(partitions: &Partitions, scan: &DirectoryScan) {
     }
 }
 
-/// Who wants which segment, and the segments that nobody wants.
+/// Which partitions have records in which segment, and the segments without any.
 fn liveness(scan: &DirectoryScan, active: &Active) -> (SegmentLiveness, Vec<Arc<Segment>>) {
     let mut liveness = SegmentLiveness::default();
     for scanned in scan.segments.iter().filter(|scanned| scanned.is_used()) {
@@ -222,7 +213,7 @@ fn liveness(scan: &DirectoryScan, active: &Active) -> (SegmentLiveness, Vec<Arc<
 }
 
 /// The segment that was prepared to follow the active one.
-fn spare(scan: &DirectoryScan, active: &Active) -> Option<Arc<Segment>> {
+fn prepared(scan: &DirectoryScan, active: &Active) -> Option<Arc<Segment>> {
     let last = scan.segments.last()?;
     (last.segment.number > active.segment().number).then(|| Arc::clone(&last.segment))
 }

@@ -19,8 +19,8 @@ use tokio::sync::{oneshot, watch};
 #[derive(Clone, Debug)]
 pub(crate) struct Requests {
     queue: Arc<AppendQueue>,
-    partitions: Arc<Partitions>,
-    reader: Arc<Reader>,
+    pub(crate) partitions: Arc<Partitions>,
+    pub(crate) reader: Arc<Reader>,
 }
 
 impl Requests {
@@ -75,7 +75,7 @@ impl Requests {
             Ok((Found::Stored(stored), end)) => {
                 let answer = self.reader.read(stored, bytes_max);
                 Box::pin(async move {
-                    let gone = || io::Error::other("the log's reader has stopped");
+                    let gone = || io::Error::other("the log's reader thread has stopped");
                     let entries = answer.await;
                     let entries =
                         entries.unwrap_or_else(|_| Err(ReadError::Unavailable(gone())))?;
@@ -109,7 +109,7 @@ impl Requests {
             return Box::pin(ready(Err(error)));
         }
         Box::pin(async move {
-            let why = "the log's writer has failed".to_owned();
+            let why = "the log's writer thread has stopped".to_owned();
             receiver.await.unwrap_or(Err(AppendError::Unusable { why }))
         })
     }

@@ -1,7 +1,8 @@
 //! A segment file: its name, its header, and the handle that readers share.
 //!
 //! A file gets its segment name only when it is whole: header written, as long as it will be,
-//! synced. Start reading at [`SegmentHeader`].
+//! synced. It may be another segment later; its name and header say which it is now.
+//! Start reading at [`SegmentHeader`].
 //! Source: docs/formats/embedded-log.md, "Segment".
 
 use crate::files::LogFile;
@@ -17,6 +18,8 @@ pub(crate) struct SegmentHeader {
     pub(crate) number: u64,
     /// The length that the file was prepared with; a shorter one has been truncated.
     pub(crate) file_bytes: u64,
+    /// No group in the segment has a lower number; every group of a former life of the file has.
+    pub(crate) first_group: u64,
 }
 
 /// Tells a log from every other.
@@ -30,6 +33,8 @@ pub(crate) struct Segment {
     pub(crate) name: String,
     /// The length that the file was prepared with; only a group larger than it exceeds it.
     pub(crate) file_bytes: u64,
+    /// A lower bound of the numbers of its groups.
+    pub(crate) first_group: u64,
     pub(crate) file: Arc<dyn LogFile>,
 }
 
@@ -41,7 +46,14 @@ pub(crate) const SEGMENT_HEADER_BYTES: usize = 4_096;
 pub(crate) const PREPARED_NAME: &str = "prepared.tmp";
 
 const MAGIC: [u8; 8] = *b"CORTSEGM";
-const VERSION: u32 = 1;
+/// The only version that this program reads and writes.
+pub(crate) const VERSION: u32 = 2;
+
+/// How the name of a segment ends, after its number in 16 digits.
+const SEGMENT_SUFFIX: &str = ".segment";
+
+/// How the name of a former segment ends that is kept to be recycled.
+const SPARE_SUFFIX: &str = ".spare";
 
 /// What is wrong with a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +73,7 @@ impl SegmentHeader {
         bytes[16..32].copy_from_slice(&self.log.0.to_le_bytes());
         bytes[32..40].copy_from_slice(&self.number.to_le_bytes());
         bytes[40..48].copy_from_slice(&self.file_bytes.to_le_bytes());
+        bytes[48..56].copy_from_slice(&self.first_group.to_le_bytes());
         let crc = crc32c::crc32c(&bytes[12..]);
         bytes[8..12].copy_from_slice(&crc.to_le_bytes());
         bytes
@@ -73,12 +86,12 @@ impl SegmentHeader {
     pub(crate) fn decode(bytes: &[u8]) -> Result<SegmentHeader, HeaderError> {
         let block = bytes
             .get(..SEGMENT_HEADER_BYTES)
-            .ok_or(HeaderError::Damaged("the segment header is cut off"))?;
+            .ok_or(HeaderError::Damaged("truncated segment header"))?;
         if block[..8] != MAGIC {
-            return Err(HeaderError::Damaged("this is no segment header"));
+            return Err(HeaderError::Damaged("not a segment header: bad magic"));
         }
         if crc32c::crc32c(&block[12..]) != u32_at(block, 8) {
-            return Err(HeaderError::Damaged("the segment header's checksum does not match"));
+            return Err(HeaderError::Damaged("segment header checksum mismatch"));
         }
         let version = u32_at(block, 12);
         if version != VERSION {
@@ -89,6 +102,7 @@ impl SegmentHeader {
             log: LogUuid(u128::from_le_bytes(uuid)),
             number: u64_at(block, 32),
             file_bytes: u64_at(block, 40),
+            first_group: u64_at(block, 48),
         })
     }
 }
@@ -102,13 +116,28 @@ impl LogUuid {
 
 /// The file name of segment `number`; names sort as numbers do.
 pub(crate) fn segment_name(number: u64) -> String {
-    format!("{number:016}.segment")
+    format!("{number:016}{SEGMENT_SUFFIX}")
+}
+
+/// The file name of the former segment `number`, kept to be recycled.
+pub(crate) fn spare_name(number: u64) -> String {
+    format!("{number:016}{SPARE_SUFFIX}")
 }
 
 /// The number behind a segment's file name; `None` for every other name.
 pub(crate) fn segment_number(name: &str) -> Option<u64> {
-    let number = name.strip_suffix(".segment")?.parse().ok()?;
-    (number > 0 && segment_name(number) == name).then_some(number)
+    number_before(name, SEGMENT_SUFFIX)
+}
+
+/// Whether `name` is a file that only the process which made it can use: a half-prepared segment
+/// or a spare one.
+pub(crate) fn is_leftover(name: &str) -> bool {
+    name == PREPARED_NAME || number_before(name, SPARE_SUFFIX).is_some()
+}
+
+fn number_before(name: &str, suffix: &str) -> Option<u64> {
+    let number = name.strip_suffix(suffix)?.parse().ok()?;
+    (number > 0 && format!("{number:016}{suffix}") == name).then_some(number)
 }
 
 #[cfg(test)]
@@ -117,7 +146,12 @@ mod tests {
 
     #[test]
     fn a_header_comes_back_and_shows_every_flipped_bit() {
-        let header = SegmentHeader { log: LogUuid(7 << 100), number: 12, file_bytes: 1 << 26 };
+        let header = SegmentHeader {
+            log: LogUuid(7 << 100),
+            number: 12,
+            file_bytes: 1 << 26,
+            first_group: 345,
+        };
         let mut bytes = header.encode();
         assert_eq!(SegmentHeader::decode(&bytes), Ok(header));
         for bit in 0..bytes.len() * 8 {
@@ -129,7 +163,8 @@ mod tests {
 
     #[test]
     fn another_version_is_named() {
-        let header = SegmentHeader { log: LogUuid(1), number: 1, file_bytes: 8_192 };
+        let header =
+            SegmentHeader { log: LogUuid(1), number: 1, file_bytes: 8_192, first_group: 1 };
         let mut bytes = header.encode();
         bytes[12] = 9;
         let crc = crc32c::crc32c(&bytes[12..]);
@@ -143,6 +178,16 @@ mod tests {
         assert_eq!(segment_number(&segment_name(u64::MAX)), Some(u64::MAX));
         for name in ["1.segment", "0000000000000000.segment", "lock", PREPARED_NAME] {
             assert_eq!(segment_number(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn leftovers_are_neither_segments_nor_foreign_files() {
+        for name in [PREPARED_NAME, &spare_name(1), &spare_name(u64::MAX)] {
+            assert!(is_leftover(name) && segment_number(name).is_none(), "{name}");
+        }
+        for name in [&segment_name(1), "1.spare", "0000000000000000.spare", "lock", "a.spare"] {
+            assert!(!is_leftover(name), "{name}");
         }
     }
 }

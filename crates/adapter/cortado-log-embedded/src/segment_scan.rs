@@ -30,14 +30,15 @@ pub(crate) struct SegmentScan {
 pub(crate) enum Tail {
     /// The next segment says that this one ends here, and it does.
     Bounded,
-    /// Nothing but zeros.
-    Clean,
-    /// The log wrote that everything before is durable; then up to `upto` what is not zero.
-    Sealed { upto: u64 },
+    /// No group: zeros, or what a recycled file held before. The rest of a torn write may be among
+    /// it, but not its header.
+    Unwritten,
+    /// The log wrote that everything before is durable.
+    Sealed,
     /// The log wrote that it goes on in the next segment.
     Continued,
-    /// Bytes up to `upto` that are no whole group, and no group after them: a write that was not
-    /// finished, so never acknowledged.
+    /// The header of the next group, whose frames up to `upto` are not whole, and no group after
+    /// it: a write that was not finished, so never acknowledged.
     Torn { upto: u64, why: &'static str },
     /// Bytes at `position` that once were durable and now are wrong.
     Damaged { position: u64, why: &'static str },
@@ -46,8 +47,8 @@ pub(crate) enum Tail {
 /// Bytes that are read at once.
 const STEP_BYTES: usize = 1 << 20;
 
-/// What a part of the file that was never written looks like.
-const BLOCK: [u8; 4_096] = [0; 4_096];
+/// Bytes that are searched at once for the header of a group.
+const SEARCH_BYTES: usize = 4_096;
 
 /// Reads the groups of a segment in order and hands every frame of each whole one to `visit`.
 ///
@@ -64,7 +65,7 @@ pub(crate) fn scan_segment(
 ) -> io::Result<SegmentScan> {
     let file_bytes = file.bytes()?;
     let end = SEGMENT_HEADER_BYTES as u64;
-    let tail = Tail::Clean;
+    let tail = Tail::Unwritten;
     let mut scanner = Scanner {
         window: Window::new(
             file,
@@ -83,14 +84,16 @@ pub(crate) fn scan_segment(
             Step::Group => {}
             Step::Mark(kind) if bound.is_none() => break scanner.after_mark(position, kind)?,
             Step::Mark(_) => {
-                let why = "the segment ends earlier than the next one says";
+                let why = "segment ends before the position that the next segment records";
                 break Tail::Damaged { position, why };
             }
             Step::Refused { position, why } => break Tail::Damaged { position, why },
-            Step::Invalid { at, why } if bound.is_some() => {
+            Step::Invalid { at, why, .. } if bound.is_some() => {
                 break Tail::Damaged { position: at, why };
             }
-            Step::Invalid { at, why } => break scanner.after_invalid(position, at, why)?,
+            Step::Invalid { at, why, torn } => {
+                break scanner.after_invalid(position, at, why, torn)?;
+            }
         }
     };
     Ok(scanner.scanned)
@@ -109,8 +112,16 @@ struct Scanner<'a> {
 enum Step {
     Group,
     Mark(GroupKind),
-    Refused { position: u64, why: &'static str },
-    Invalid { at: u64, why: &'static str },
+    Refused {
+        position: u64,
+        why: &'static str,
+    },
+    /// The bytes at `at` are no whole group; if the header is one, the group would end at `torn`.
+    Invalid {
+        at: u64,
+        why: &'static str,
+        torn: Option<u64>,
+    },
 }
 
 impl Scanner<'_> {
@@ -119,46 +130,39 @@ impl Scanner<'_> {
         let position = self.scanned.end;
         let header = match self.header_at(position)? {
             Ok(header) => header,
-            Err(why) => return Ok(Step::Invalid { at: position, why }),
+            Err(why) => return Ok(Step::Invalid { at: position, why, torn: None }),
         };
         let last = self.scanned.groups.map(|(_, last)| last);
         if last.is_some_and(|last| header.number != last + 1) {
-            return Ok(Step::Invalid { at: position, why: "a group's number is out of turn" });
+            let why = "group number out of sequence";
+            return Ok(Step::Refused { position, why });
         }
+        let place = self.place(position + GROUP_HEADER_BYTES as u64);
+        let end = place.position + u64::from(header.body_bytes);
+        let torn = Some(end.min(self.file_bytes));
         match header.kind {
             GroupKind::Frames => {}
             mark @ (GroupKind::Seal | GroupKind::Continued) if last.is_some() => {
                 return Ok(Step::Mark(mark));
             }
             GroupKind::Seal | GroupKind::Continued => {
-                let why = "a segment begins without its opening";
-                return Ok(Step::Invalid { at: position, why });
+                let why = "segment does not start with an opening frame";
+                return Ok(Step::Refused { position, why });
             }
         }
-        let place = self.place(position + GROUP_HEADER_BYTES as u64);
-        let end = place.position + u64::from(header.body_bytes);
         if end > self.file_bytes {
-            return Ok(Step::Invalid { at: position, why: "a group reaches beyond the file" });
+            let why = "group extends past the end of the file";
+            return Ok(Step::Invalid { at: position, why, torn });
         }
         let body = self.window.get(place.position, header.body_bytes as usize)?;
         let frames = match decode_body(&header, body, place) {
             Ok(frames) => frames,
             Err((at, why)) => {
-                return Ok(Step::Invalid { at: place.position + at as u64, why });
+                return Ok(Step::Invalid { at: place.position + at as u64, why, torn });
             }
         };
-        let mut opening = self.scanned.groups.is_none();
-        for (position, frame) in &frames {
-            // The first frame of a segment is its opening, and no other frame is.
-            let refusal = match (opening, frame.kind == FrameKind::Opening) {
-                (true, true) | (false, false) => visit(*position, frame).err(),
-                (true, false) => Some("a segment begins without its opening"),
-                (false, true) => Some("an opening stands in the middle of a segment"),
-            };
-            if let Some(why) = refusal {
-                return Ok(Step::Refused { position: *position, why });
-            }
-            opening = false;
+        if let Some((position, why)) = refusal(&frames, last.is_none(), visit) {
+            return Ok(Step::Refused { position, why });
         }
         let first = self.scanned.groups.map_or(header.number, |(first, _)| first);
         self.scanned.groups = Some((first, header.number));
@@ -169,68 +173,91 @@ impl Scanner<'_> {
     }
 
     fn after_mark(&mut self, position: u64, kind: GroupKind) -> io::Result<Tail> {
-        let upto = self.last_nonzero(position)?.unwrap_or(position);
-        if self.later_group(position, upto)? {
-            let why = "a later group follows an end that was sealed";
+        if self.has_later_group(position)? {
+            let why = "a later group follows the seal";
             return Ok(Tail::Damaged { position, why });
         }
         Ok(match kind {
             GroupKind::Continued => Tail::Continued,
-            GroupKind::Seal | GroupKind::Frames => Tail::Sealed { upto },
+            GroupKind::Seal | GroupKind::Frames => Tail::Sealed,
         })
     }
 
-    fn after_invalid(&mut self, position: u64, at: u64, why: &'static str) -> io::Result<Tail> {
-        let Some(upto) = self.last_nonzero(position)? else { return Ok(Tail::Clean) };
-        if self.later_group(position, upto)? {
+    fn after_invalid(
+        &mut self,
+        position: u64,
+        at: u64,
+        why: &'static str,
+        torn: Option<u64>,
+    ) -> io::Result<Tail> {
+        if self.has_later_group(position)? {
             return Ok(Tail::Damaged { position: at, why });
         }
-        Ok(Tail::Torn { upto, why })
+        Ok(torn.map_or(Tail::Unwritten, |upto| Tail::Torn { upto, why }))
     }
 
-    /// Whether a valid header of a later group than the one at `position` stands below `upto`.
-    fn later_group(&mut self, position: u64, upto: u64) -> io::Result<bool> {
-        let expected = self.scanned.groups.map_or(0, |(_, last)| last + 1);
+    /// Whether a valid header of a later group than the one at `position` stands behind it.
+    fn has_later_group(&mut self, position: u64) -> io::Result<bool> {
+        // Where there is no group yet, any group behind the first place is a later one.
+        let next = self.scanned.groups.map_or(0, |(_, last)| last + 1);
         let mut at = position + ALIGNMENT as u64;
-        while at < upto {
-            if self.header_at(at)?.is_ok_and(|header| header.number > expected) {
+        while let Some(found) = self.find_magic(at)? {
+            if self.header_at(found)?.is_ok_and(|header| header.number > next) {
                 return Ok(true);
             }
-            at += ALIGNMENT as u64;
+            at = found + ALIGNMENT as u64;
         }
         Ok(false)
     }
 
-    fn header_at(&mut self, position: u64) -> io::Result<Result<GroupHeader, &'static str>> {
-        let place = self.place(position);
-        let log_tag = self.header.log.tag();
-        let bytes = self.window.get(position, GROUP_HEADER_BYTES)?;
-        Ok(GroupHeader::decode(bytes, place).and_then(|header| {
-            let own = header.log_tag == log_tag;
-            own.then_some(header).ok_or("a group belongs to another log")
-        }))
+    /// The first place from `position` on where a group's header may begin.
+    fn find_magic(&mut self, mut position: u64) -> io::Result<Option<u64>> {
+        loop {
+            let bytes = self.window.get(position, SEARCH_BYTES)?;
+            if bytes.is_empty() {
+                return Ok(None);
+            }
+            if let Some(index) = bytes.chunks(ALIGNMENT).position(GroupHeader::may_begin) {
+                return Ok(Some(position + (index * ALIGNMENT) as u64));
+            }
+            position += SEARCH_BYTES as u64;
+        }
     }
 
-    /// The position behind the last byte from `position` on that is not zero.
-    fn last_nonzero(&mut self, position: u64) -> io::Result<Option<u64>> {
-        let mut last = None;
-        let mut at = position;
-        while at < self.file_bytes {
-            let bytes = self.window.get(at, BLOCK.len())?;
-            if bytes.is_empty() {
-                break;
+    fn header_at(&mut self, position: u64) -> io::Result<Result<GroupHeader, &'static str>> {
+        let place = self.place(position);
+        let SegmentHeader { log, first_group, .. } = *self.header;
+        let bytes = self.window.get(position, GROUP_HEADER_BYTES)?;
+        Ok(GroupHeader::decode(bytes, place).and_then(|header| {
+            if header.log_tag != log.tag() {
+                return Err("group of another log");
             }
-            // Comparing whole blocks costs next to nothing; most of them are zeros.
-            if bytes != &BLOCK[..bytes.len()] {
-                let nonzero = bytes.iter().rposition(|byte| *byte != 0);
-                last = nonzero.map(|index| at + index as u64 + 1).or(last);
+            if header.number < first_group {
+                return Err("group of an earlier segment in the same file");
             }
-            at += bytes.len() as u64;
-        }
-        Ok(last)
+            Ok(header)
+        }))
     }
 
     fn place(&self, position: u64) -> Place {
         Place { segment: self.header.number, position }
     }
+}
+
+/// The first frame that cannot stand in a group, and why.
+///
+/// * `first`: whether it is the segment's first group, which begins with the opening.
+fn refusal(
+    frames: &[(u64, Frame<'_>)],
+    first: bool,
+    visit: &mut Visit<'_>,
+) -> Option<(u64, &'static str)> {
+    frames.iter().enumerate().find_map(|(index, (position, frame))| {
+        let refusal = match (first && index == 0, frame.kind == FrameKind::Opening) {
+            (true, true) | (false, false) => visit(*position, frame).err(),
+            (true, false) => Some("segment does not start with an opening frame"),
+            (false, true) => Some("opening frame in the middle of a segment"),
+        };
+        Some((*position, refusal?))
+    })
 }

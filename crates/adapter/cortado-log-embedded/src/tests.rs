@@ -5,6 +5,7 @@ mod failures;
 mod model;
 mod power;
 mod reads;
+mod recycling;
 mod space;
 
 use crate::append_error::AppendError;
@@ -13,6 +14,7 @@ use crate::files::Access;
 use crate::files::faulty::Disk;
 use crate::segment::LogUuid;
 use crate::segment_scan::Tail;
+use crate::spare_segments::SPARES_MAX;
 use crate::verify::verify_in;
 use crate::{EmbeddedLog, OpenError, Report, Settings};
 use bytes::Bytes;
@@ -132,8 +134,10 @@ fn read_all(log: &EmbeddedLog, partition: PartitionId) -> Vec<LogEntry> {
 /// Waits until the writer rests, which it does after it has sealed what it wrote.
 fn wait_for_seal(disk: &Disk) {
     wait_for(|| {
-        let scan = scan_directory(disk, Access::Read).unwrap();
-        scan.active().is_some_and(|active| matches!(active.scan.tail, Tail::Sealed { .. }))
+        // It fails while a file is being renamed.
+        let scan = scan_directory(disk, Access::Read).ok();
+        let active = scan.as_ref().and_then(|scan| scan.active());
+        active.is_some_and(|active| active.scan.tail == Tail::Sealed)
     });
 }
 
@@ -151,6 +155,40 @@ fn wait_for(condition: impl Fn() -> bool) {
 
 fn wait_all<T>(pending: Vec<Pending<T>>) -> Vec<T> {
     pending.into_iter().map(block_on).collect()
+}
+
+/// A log in which every file, the spare ones included, has been at least three segments. Partitions
+/// 8 and 9 have had records in it.
+fn recycled(disk: &Disk) -> EmbeddedLog {
+    let log = open(disk).unwrap();
+    while !is_recycled(disk) {
+        let last = segments(disk).pop();
+        while segments(disk).len() < SPARES_MAX || segments(disk).pop() == last {
+            fill(&log, 8, 1);
+            fill(&log, 9, 1);
+        }
+        for number in [8, 9] {
+            block_on(log.trim(partition(number), LogOffset(u64::MAX))).unwrap();
+        }
+        // The segments go in the background.
+        wait_for(|| segments(disk).len() <= 2);
+    }
+    log
+}
+
+fn is_recycled(disk: &Disk) -> bool {
+    let segments_of = |name: &String| {
+        let names = disk.names_of(name);
+        names.iter().filter(|name| name.ends_with(".segment")).count()
+    };
+    disk.image().keys().all(|name| segments_of(name) >= 3)
+}
+
+/// A disk on which every file was recycled.
+fn recycled_disk() -> Disk {
+    let disk = Disk::default();
+    drop(recycled(&disk));
+    disk.copy()
 }
 
 /// Names of the segment files.

@@ -1,4 +1,4 @@
-//! Looks through a log that nobody has open, and tells what is whole and what is not.
+//! Verifies a log that no process has open, and reports what is whole and what is not.
 //!
 //! Never writes, not even the lock file. Start reading at [`verify`].
 
@@ -37,9 +37,9 @@ pub struct SegmentReport {
     pub end: u64,
     /// Groups, each of which was one write and one sync.
     pub groups: u64,
-    /// Frames: records and the log's own notes, forgotten ones included.
+    /// Frames: records and the log's own notes, trimmed ones included.
     pub frames: u64,
-    /// Records that are not forgotten.
+    /// Records that are neither trimmed nor removed.
     pub records: u64,
 }
 
@@ -59,7 +59,7 @@ pub enum SegmentState {
 pub struct PartitionReport {
     /// Which one.
     pub partition: PartitionId,
-    /// Its oldest record that is not forgotten; the end if there is none.
+    /// Its oldest record that is not trimmed; the end if there is none.
     pub first: LogOffset,
     /// The offset that its next record gets.
     pub end: LogOffset,
@@ -74,7 +74,7 @@ pub struct TornTail {
     pub position: u64,
     /// How long it is.
     pub bytes: u64,
-    /// How it shows, for people.
+    /// How it was recognized.
     pub why: String,
 }
 
@@ -146,11 +146,9 @@ fn torn_tail(scan: &DirectoryScan, active: Option<u64>) -> Option<TornTail> {
             bytes: upto - scanned.scan.end,
             why: (*why).to_owned(),
         }),
-        Tail::Bounded
-        | Tail::Clean
-        | Tail::Sealed { .. }
-        | Tail::Continued
-        | Tail::Damaged { .. } => None,
+        Tail::Bounded | Tail::Unwritten | Tail::Sealed | Tail::Continued | Tail::Damaged { .. } => {
+            None
+        }
     })
 }
 
@@ -169,7 +167,7 @@ impl fmt::Display for Report {
         if let Some(TornTail { file, position, bytes, why }) = &self.torn_tail {
             writeln!(
                 f,
-                "unfinished write of {bytes} bytes in {file} at byte {position} ({why}): never \
+                "torn write of {bytes} bytes in {file} at byte {position} ({why}): never \
                  acknowledged, cut when the log is opened"
             )?;
         }

@@ -1,7 +1,7 @@
 //! The one writer: takes everything that waits, makes it one group, one write and one sync.
 //!
-//! Nothing is shown to readers or acknowledged before it is durable. After a failed write or sync
-//! of which nobody knows what it left behind, the writer writes nothing any more. Start reading at
+//! Nothing is shown to readers or acknowledged before it is durable. After a write or sync that may
+//! have left anything on the medium, the writer writes nothing any more. Start reading at
 //! [`Writer::run`]. Source: docs/formats/embedded-log.md, "Writing".
 
 mod active;
@@ -20,7 +20,7 @@ use crate::group::GroupBuilder;
 use crate::maintenance::SegmentMaintenance;
 use crate::opening::{Extent, Opening};
 use crate::partition::{Partition, Partitions};
-use active::Failure;
+use crate::write_error::{Failure, WriteError};
 use bytes::Bytes;
 use cortado_model::{LogOffset, PartitionId};
 use pending_group::{Effect, PendingGroup};
@@ -45,7 +45,7 @@ pub(crate) struct Writer {
     liveness: SegmentLiveness,
     cache: Cache,
     /// Set when a write or a sync has failed for good.
-    unusable: Option<String>,
+    unusable: Option<Arc<WriteError>>,
 }
 
 /// A group is written when it has reached this, even if more waits: four milliseconds of a disk
@@ -127,7 +127,7 @@ impl Writer {
                 }
             }
             if self.group.len() >= GROUP_BYTES_TARGET {
-                // Whoever is in the group hears of a failure; nobody else is concerned.
+                // The requests of the group are answered; those to come are not concerned.
                 let _ = self.commit();
             }
         }
@@ -149,7 +149,10 @@ impl Writer {
         });
         let failure: Failure = match (appended, formed) {
             (Ok(()), Some((first, _))) => return self.pending.answer(Ok(first), answer),
-            (Ok(()), None) => Failure::NoSpace { why: "there was no record".to_owned() },
+            (Ok(()), None) => {
+                let why = "an append needs at least one record".to_owned();
+                return self.pending.answer(Err(AppendError::NotAppended { why }), answer);
+            }
             (Err(failure), _) => failure,
         };
         // The group that held the first records may have been written before the failure.
@@ -226,8 +229,8 @@ impl Writer {
     /// Sees to it that a frame of `bytes` fits behind the group: writes the group, goes on in the
     /// next segment, or both. A frame that fits no segment gets one that grows.
     fn make_room(&mut self, bytes: usize, purpose: Purpose) -> Result<(), Failure> {
-        if let Some(why) = &self.unusable {
-            return Err(Failure::Fatal { why: why.clone() });
+        if let Some(error) = &self.unusable {
+            return Err(Failure::Unusable(Arc::clone(error)));
         }
         loop {
             if self.group.is_empty() && self.active.is_fresh() {
@@ -307,11 +310,11 @@ impl Writer {
                 }
             }
         }
-        self.pending.settle();
+        self.pending.acknowledge();
         self.cache.evict();
         self.active.after_write(&self.maintenance);
         for segment in self.liveness.take_dead(self.active.segment().number) {
-            self.maintenance.delete(segment);
+            self.maintenance.retire(segment);
         }
     }
 
@@ -319,24 +322,24 @@ impl Writer {
         self.next_incarnation =
             self.pending.undo(&mut self.extents).unwrap_or(self.next_incarnation);
         self.pending.fail(failure);
-        if let Failure::Fatal { why } = failure
+        if let Failure::Unusable(error) = failure
             && self.unusable.is_none()
         {
-            error!(why, "the log is unusable until its process restarts");
-            self.unusable = Some(why.clone());
-            self.queue.close(Closed::Unusable { why: why.clone() });
+            error!(error = error.text(), "the log is unusable until its process restarts");
+            self.unusable = Some(Arc::clone(error));
+            self.queue.close(Closed::Unusable(Arc::clone(error)));
         }
     }
 }
 
-/// Leaves nobody waiting in the queue if the writer panics.
+/// Leaves no request waiting in the queue if the writer panics.
 struct ClosesQueue(Arc<AppendQueue>);
 
 impl Drop for ClosesQueue {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.0.close(Closed::Unusable { why: "the log's writer has failed".to_owned() });
-            // Whoever waits hears it from the dropped answer.
+            self.0.close(Closed::Unusable(Arc::new(WriteError::WriterPanicked)));
+            // Their callers hear it from the dropped answer.
             self.0.take(&mut VecDeque::new());
         }
     }

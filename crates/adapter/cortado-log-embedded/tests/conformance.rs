@@ -41,7 +41,7 @@ fn it_conforms_with_tiny_segments_and_nothing_cached() {
 }
 
 #[test]
-fn closing_finishes_what_is_in_line_and_lets_go_of_the_directory() {
+fn closing_finishes_queued_appends_and_releases_the_directory() {
     let directory = tempfile::tempdir().expect("the machine has a directory for tests");
     let settings = Settings { segment_bytes: 1 << 16, ..Settings::new(directory.path()) };
     let log = EmbeddedLog::open(settings.clone()).unwrap();

@@ -38,7 +38,7 @@ fn closed_log() -> tempfile::TempDir {
 }
 
 #[test]
-fn a_second_log_on_the_directory_hears_what_to_do() {
+fn a_second_log_on_the_directory_is_refused() {
     let directory = closed_log();
     let log = EmbeddedLog::open(settings(directory.path())).unwrap();
     let error = EmbeddedLog::open(settings(directory.path())).unwrap_err();
@@ -50,7 +50,7 @@ fn a_second_log_on_the_directory_hears_what_to_do() {
 }
 
 #[test]
-fn a_directory_that_is_none_is_named() {
+fn a_missing_directory_and_a_file_are_refused() {
     let directory = tempfile::tempdir().unwrap();
     let missing = directory.path().join("missing");
     assert!(matches!(EmbeddedLog::open(settings(&missing)), Err(OpenError::Missing { .. })));
@@ -64,7 +64,7 @@ fn a_directory_that_is_none_is_named() {
 }
 
 #[test]
-fn a_corrupted_byte_and_a_truncated_file_are_refused_with_the_way_out() {
+fn damage_is_refused_with_the_command_that_reports_it() {
     let directory = closed_log();
     let segment = directory.path().join("0000000000000001.segment");
     let whole = std::fs::read(&segment).unwrap();

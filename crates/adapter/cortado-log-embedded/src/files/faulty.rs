@@ -32,6 +32,7 @@ struct State {
     syncs_held: bool,
     read_only: bool,
     reads_fail: bool,
+    bytes_written: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -48,6 +49,8 @@ struct Content {
     pending: Vec<(u64, Vec<u8>)>,
     /// Writes and syncs so far.
     touches: u64,
+    /// Every name that it has had, oldest first.
+    names: Vec<String>,
 }
 
 /// Fails one operation on a file whose name contains `name`.
@@ -90,6 +93,22 @@ impl Disk {
         state.contents[state.names[name]].touches
     }
 
+    /// Bytes of all writes so far.
+    pub(crate) fn bytes_written(&self) -> u64 {
+        self.lock().bytes_written
+    }
+
+    /// Files that were ever made, the lost and deleted ones included.
+    pub(crate) fn files(&self) -> usize {
+        self.lock().contents.len()
+    }
+
+    /// Every name that the file has had which now is called `name`, oldest first.
+    pub(crate) fn names_of(&self, name: &str) -> Vec<String> {
+        let state = self.lock();
+        state.contents[state.names[name]].names.clone()
+    }
+
     /// Lets a new process use the disk after a cut that only the old process has noticed.
     pub(crate) fn restore_power(&self) {
         self.lock().cut_at = None;
@@ -120,14 +139,14 @@ impl Disk {
         self.after_cut(1)
     }
 
-    /// Forgets a file behind everybody's back.
+    /// Deletes a file without the log's knowledge.
     pub(crate) fn lose(&self, name: &str) {
         let mut state = self.lock();
         state.names.remove(name);
         state.durable_names.remove(name);
     }
 
-    /// Puts a file there behind everybody's back.
+    /// Puts a file there without the log's knowledge.
     pub(crate) fn put(&self, name: &str, bytes: Vec<u8>) {
         let mut state = self.lock();
         let id = state.contents.len();
@@ -167,7 +186,7 @@ impl Disk {
         self.lock().reads_fail = fail;
     }
 
-    /// Changes bytes behind everybody's back.
+    /// Changes bytes without the log's knowledge.
     pub(crate) fn corrupt(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
         let mut state = self.lock();
         let id = state.names[name];
@@ -217,6 +236,9 @@ impl State {
         }
         let cut = self.step()?;
         change.apply(&mut self.names);
+        if let NameChange::Set(name, id) = &change {
+            self.contents[*id].names.push(name.clone());
+        }
         self.pending_names.push(change);
         cut_off(cut)
     }
@@ -262,7 +284,8 @@ impl Content {
                 at += piece.len();
             }
         }
-        Content { seen: bytes.clone(), durable: bytes, ..Content::default() }
+        let names = self.names.clone();
+        Content { seen: bytes.clone(), durable: bytes, names, ..Content::default() }
     }
 }
 
@@ -410,6 +433,7 @@ impl LogFile for Handle {
             }
         }
         let cut = state.step()?;
+        state.bytes_written += taken as u64;
         let content = &mut state.contents[self.id];
         content.touches += 1;
         put(&mut content.seen, position as usize, &bytes[..taken]);

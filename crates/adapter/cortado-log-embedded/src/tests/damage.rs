@@ -84,8 +84,8 @@ fn a_flipped_bit_behind_the_end_costs_nothing() {
     }
 }
 
-/// The one case that cannot be told: no seal, because the power went at once, and damage to what
-/// was acknowledged last. It looks like the write that the power cut tore.
+/// The one case that cannot be detected: no seal, because the power went at once, and damage to
+/// what was acknowledged last. It looks like the write that the power cut tore.
 #[test]
 fn damage_to_the_last_group_is_seen_with_its_seal_only() {
     let disk = Disk::default();
@@ -102,6 +102,27 @@ fn damage_to_the_last_group_is_seen_with_its_seal_only() {
     assert!(report.is_sound() && torn.position < end as u64, "{report}");
     expect(&open(&disk).unwrap(), 0, 0, 2);
     assert_eq!(verify(&disk).torn_tail, None, "the tail was cut");
+}
+
+/// Another proof, when there is no seal: the next segment was prepared after that group.
+#[test]
+fn damage_to_the_group_before_a_segment_was_prepared_is_seen_without_a_seal() {
+    let disk = Disk::default();
+    let segment_bytes = 2 * SEGMENT_BYTES;
+    let log = open_with(&disk, segment_bytes).unwrap();
+    let end = |disk: &Disk| scan_directory(disk, Access::Read).unwrap().segments[0].scan.end;
+    fill(&log, 0, 1);
+    while end(&disk) <= segment_bytes / 2 {
+        fill(&log, 0, 1);
+    }
+    wait_for(|| segments(&disk.after_cut(0)).len() == 2);
+    let disk = disk.after_cut(0);
+    let last_byte = end(&disk) as usize - 6;
+    disk.corrupt(&segment_name(1), |bytes| bytes[last_byte] ^= 1);
+    check_refused(
+        &disk,
+        |damage| matches!(damage, Damage::Bytes { file, .. } if *file == segment_name(1)),
+    );
 }
 
 #[test]
@@ -183,9 +204,9 @@ fn bytes_of_the_log_inside_a_record_are_only_a_record() {
     }
 }
 
-/// A new number here means that older logs can no longer be read: that is version 2.
+/// A new number here means that older logs can no longer be read: that is version 3.
 #[test]
-fn the_bytes_of_version_1_do_not_change() {
+fn the_bytes_of_version_2_do_not_change() {
     let disk = Disk::default();
     let log = open(&disk).unwrap();
     fill(&log, 0, 2);
@@ -200,29 +221,37 @@ fn the_bytes_of_version_1_do_not_change() {
 }
 
 const GOLDEN_END: u64 = 4_992;
-const GOLDEN_CRC: u32 = 0x39DD_7119;
+const GOLDEN_CRC: u32 = 0x91CA_EF13;
 
 #[test]
 fn another_version_is_refused_by_name() {
-    let disk = closed_log();
-    disk.corrupt(&segment_name(2), |bytes| {
-        bytes[12] = 2;
-        let crc = crc32c::crc32c(&bytes[12..SEGMENT_HEADER_BYTES]);
-        bytes[8..12].copy_from_slice(&crc.to_le_bytes());
-    });
-    let before = disk.image();
-    assert!(matches!(open(&disk), Err(OpenError::Version { version: 2, .. })));
-    assert!(disk.image() == before);
+    for other in [1, 3] {
+        let disk = closed_log();
+        disk.corrupt(&segment_name(2), |bytes| {
+            bytes[12] = other;
+            let crc = crc32c::crc32c(&bytes[12..SEGMENT_HEADER_BYTES]);
+            bytes[8..12].copy_from_slice(&crc.to_le_bytes());
+        });
+        let before = disk.image();
+        let error = open(&disk).unwrap_err();
+        assert!(matches!(error, OpenError::Version { version, .. } if version == other.into()));
+        let text = error.to_string();
+        let names = [&segment_name(2), &format!("version {other}"), "reads only version 2"];
+        assert!(names.iter().all(|name| text.contains(name)), "{text}");
+        assert!(disk.image() == before);
+    }
 }
 
 #[test]
-fn a_half_prepared_segment_is_cleared_away() {
+fn leftovers_of_another_process_are_deleted() {
     let disk = closed_log();
     disk.put("prepared.tmp", vec![0; 5_000]);
+    disk.put("0000000000000007.spare", disk.bytes_of(&segment_name(1)));
     disk.put("notes.txt", b"somebody else's".to_vec());
     assert!(open(&disk).is_ok());
     let image = disk.image();
     assert!(!image.contains_key("prepared.tmp") && image.contains_key("notes.txt"));
+    assert!(!image.contains_key("0000000000000007.spare"));
 }
 
 proptest::proptest! {

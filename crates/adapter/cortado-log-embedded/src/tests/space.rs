@@ -73,7 +73,7 @@ fn a_disk_that_is_full_to_the_last_frame_can_be_trimmed() {
 }
 
 #[test]
-fn an_open_without_room_leaves_nothing_behind() {
+fn opening_without_space_leaves_nothing_behind() {
     let disk = Disk::default();
     disk.limit_space(Some(SEGMENT_BYTES / 2));
     assert!(matches!(open(&disk), Err(OpenError::NoSpace { segment_bytes: SEGMENT_BYTES, .. })));
@@ -84,7 +84,7 @@ fn an_open_without_room_leaves_nothing_behind() {
 
 /// A file system that copies on write may have no room even in the middle of a file.
 #[test]
-fn a_write_without_room_is_taken_back() {
+fn a_write_without_space_is_undone() {
     for taken in [0, 1, 39, 40, 60, 170, 175] {
         let disk = Disk::default();
         let log = open(&disk).unwrap();
@@ -138,7 +138,7 @@ fn a_segment_that_cannot_be_prepared_is_prepared_anew() {
 }
 
 #[test]
-fn a_segment_goes_when_nobody_wants_it_even_from_the_middle() {
+fn a_segment_without_live_records_goes_even_from_the_middle() {
     let disk = Disk::default();
     let log = open(&disk).unwrap();
     // One record of a quiet partition in the first segment, and then only others.
@@ -187,7 +187,7 @@ fn an_end_survives_the_trim_of_everything_and_the_deletion_of_every_old_segment(
 }
 
 #[test]
-fn a_partition_whose_first_record_was_taken_back_never_was() {
+fn a_partition_whose_first_record_was_undone_does_not_exist() {
     let disk = Disk::default();
     let log = open(&disk).unwrap();
     fill(&log, 0, 1);
@@ -205,7 +205,7 @@ fn a_partition_whose_first_record_was_taken_back_never_was() {
 }
 
 #[test]
-fn a_segment_whose_first_write_was_taken_back_does_not_count_as_used() {
+fn a_segment_whose_first_write_was_undone_counts_as_unused() {
     let disk = Disk::default();
     let log = open(&disk).unwrap();
     // Faults wait for the first write under the new name, which is the roll's.

@@ -1,14 +1,14 @@
 //! The segment that is being written: where its durable bytes end, and the write that moves it.
 //!
-//! Invariant: behind the end stand zeros, or a seal and zeros. Start reading at [`Active::write`].
+//! Invariant: no group stands behind the end, but perhaps a seal at it; the rest is zeros or what
+//! a recycled file held before. Start reading at [`Active::write`].
 
-use crate::append_error::AppendError;
-use crate::files::{LogFile, is_no_space, wipe, write_all};
+use crate::files::{LogFile, WriteFailed, is_no_space, wipe, write_all};
 use crate::group::{GROUP_HEADER_BYTES, GroupBuilder, GroupHeader, GroupKind};
 use crate::maintenance::SegmentMaintenance;
 use crate::place::{Place, SegmentEnd};
 use crate::segment::{LogUuid, SEGMENT_HEADER_BYTES, Segment, SegmentHeader};
-use cortado_model::LogOffset;
+use crate::write_error::{Failure, WriteError};
 use std::sync::Arc;
 use tracing::{info, warn};
 
@@ -28,15 +28,6 @@ pub(crate) struct Active {
     sealed: bool,
     /// The length of the segments to come.
     segment_bytes: u64,
-}
-
-/// Why a group or a request was not written.
-#[derive(Clone, Debug)]
-pub(crate) enum Failure {
-    /// Certainly not written, now or later.
-    NoSpace { why: String },
-    /// Nobody knows what the medium holds.
-    Fatal { why: String },
 }
 
 /// Bytes that records leave free at the end of a segment, at most: a trim must find room on a full
@@ -60,34 +51,50 @@ impl Active {
     /// Writes the group behind the durable bytes and makes it durable.
     ///
     /// # Errors
-    /// `NoSpace` if the medium had no room and nothing of the group is left on it; else `Fatal`,
-    /// and then nothing may be written any more.
+    /// `NotWritten` if the medium had no room and nothing of the group is left on it; else
+    /// `Unusable`, and then nothing may be written any more.
     pub(crate) fn write(&mut self, group: &mut GroupBuilder) -> Result<(), Failure> {
+        // Recovery takes a lower number for the remains of a former life, and does not read it.
+        assert!(
+            self.next_group >= self.segment.first_group,
+            "group numbers of a segment only grow"
+        );
         let bytes = group.finish(self.next_group, self.log.tag());
         let file: &dyn LogFile = self.segment.file.as_ref();
         if let Err(failed) = write_all(file, bytes, self.position) {
-            let why = format!("writing {} failed: {}", self.segment.name, failed.error);
-            if !is_no_space(&failed.error) {
-                return Err(Failure::Fatal { why });
-            }
-            // What was taken may already be on the medium, where the zeros behind it might even
-            // complete it. It counts as not written only when it is durably gone.
-            if failed.written > 0 {
-                let upto = self.position + failed.written;
-                wipe(file, self.position, upto).map_err(|error| Failure::Fatal {
-                    why: format!("{why}; taking it back failed: {error}"),
-                })?;
-                self.sealed = false;
-            }
-            return Err(Failure::NoSpace { why });
+            return Err(self.after_failed_write(failed));
         }
-        file.sync().map_err(|error| Failure::Fatal {
-            why: format!("syncing {} failed: {error}", self.segment.name),
+        file.sync().map_err(|source| {
+            Failure::Unusable(Arc::new(WriteError::Sync {
+                file: self.segment.name.clone(),
+                source,
+            }))
         })?;
         self.position += bytes.len() as u64;
         self.next_group += 1;
         self.sealed = false;
         Ok(())
+    }
+
+    /// Undoes a write for which there was no space; after every other failure nothing is known.
+    fn after_failed_write(&mut self, failed: WriteFailed) -> Failure {
+        let WriteFailed { written, error } = failed;
+        let file = || self.segment.name.clone();
+        let no_space = is_no_space(&error);
+        let failed = WriteError::Write { file: file(), source: error };
+        if !no_space {
+            return Failure::Unusable(Arc::new(failed));
+        }
+        // What was taken may already be on the medium, where the bytes behind it might even
+        // complete it. It counts as not written only when it is durably gone.
+        if written > 0 {
+            let upto = self.position + written;
+            if let Err(source) = wipe(self.segment.file.as_ref(), self.position, upto) {
+                return Failure::Unusable(Arc::new(WriteError::Undo { file: file(), source }));
+            }
+            self.sealed = false;
+        }
+        Failure::NotWritten(Arc::new(failed))
     }
 
     /// Notes behind the durable bytes that they are, so that damage to the last group can be told
@@ -116,9 +123,11 @@ impl Active {
     /// Goes on in the next segment, waiting for it if it is not ready.
     ///
     /// # Errors
-    /// `NoSpace` with the reason why there is none; this segment stays the active one.
+    /// `NotWritten` if there is none; this segment stays the active one.
     pub(crate) fn roll(&mut self, maintenance: &SegmentMaintenance) -> Result<(), Failure> {
-        let next = maintenance.take(self.next_header()).map_err(|why| Failure::NoSpace { why })?;
+        let next = maintenance
+            .take(self.next_header())
+            .map_err(|error| Failure::NotWritten(Arc::new(WriteError::NoSegment(error))))?;
         info!(segment = next.number, "the log goes on in the next segment");
         let (segment, position) = (self.segment.number, self.position);
         self.previous = Some(SegmentEnd { segment, position });
@@ -145,8 +154,12 @@ impl Active {
     }
 
     fn next_header(&self) -> SegmentHeader {
-        let number = self.segment.number + 1;
-        SegmentHeader { log: self.log, number, file_bytes: self.segment_bytes }
+        SegmentHeader {
+            log: self.log,
+            number: self.segment.number + 1,
+            file_bytes: self.segment_bytes,
+            first_group: self.next_group,
+        }
     }
 
     /// Whether nothing has been written into the segment.
@@ -181,24 +194,5 @@ impl Active {
     /// The segment before and where it ends.
     pub(crate) fn previous(&self) -> Option<SegmentEnd> {
         self.previous
-    }
-}
-
-impl Failure {
-    /// What the caller of a request hears of which nothing was written.
-    pub(crate) fn into_error(self) -> AppendError {
-        match self {
-            Failure::NoSpace { why } => AppendError::NotAppended { why },
-            Failure::Fatal { why } => AppendError::Unusable { why },
-        }
-    }
-
-    /// What the caller of an append hears whose first records are in the log.
-    pub(crate) fn into_partial_error(self, end: LogOffset) -> AppendError {
-        let landed = format!("only the records before {end} landed");
-        match self {
-            Failure::NoSpace { why } => AppendError::Unknown { why: format!("{why}; {landed}") },
-            Failure::Fatal { why } => AppendError::Unusable { why: format!("{why}; {landed}") },
-        }
     }
 }

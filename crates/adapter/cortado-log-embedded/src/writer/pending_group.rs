@@ -2,11 +2,11 @@
 //!
 //! Start reading at [`PendingGroup`].
 
-use super::active::Failure;
 use crate::append_error::AppendError;
 use crate::frame::PartitionIncarnation;
 use crate::opening::Extent;
 use crate::partition::Partition;
+use crate::write_error::Failure;
 use bytes::Bytes;
 use cortado_model::{LogOffset, PartitionId};
 use std::collections::BTreeMap;
@@ -34,9 +34,9 @@ pub(crate) enum Effect {
         incarnation: PartitionIncarnation,
         records: Vec<(u64, Bytes)>,
     },
-    /// The records below `first` are forgotten.
+    /// The records below `first` are trimmed.
     Trimmed { partition: Arc<Partition>, first: LogOffset },
-    /// The partition is forgotten.
+    /// The partition is removed.
     Removed { partition: Arc<Partition> },
 }
 
@@ -48,7 +48,7 @@ enum Answer {
 
 /// What an answer can be about.
 pub(crate) trait Answered: Sized {
-    /// Keeps a good answer until the group is durable.
+    /// Keeps a success until the group is durable.
     fn kept(self, answer: oneshot::Sender<Result<Self, AppendError>>, group: &mut PendingGroup);
 }
 
@@ -65,7 +65,7 @@ impl Answered for () {
 }
 
 impl PendingGroup {
-    /// Keeps a good answer until the group is durable; tells a bad one now.
+    /// Keeps a success until the group is durable; sends an error now.
     pub(crate) fn answer<T: Answered>(
         &mut self,
         result: Result<T, AppendError>,
@@ -73,7 +73,7 @@ impl PendingGroup {
     ) {
         match result {
             Ok(value) => value.kept(answer, self),
-            // Whoever has gone away wants no answer, here and below.
+            // The caller may have dropped its end, here and below.
             Err(error) => drop(answer.send(Err(error))),
         }
     }
@@ -108,8 +108,8 @@ impl PendingGroup {
         self.effects.push(Effect::Records { partition, incarnation, records });
     }
 
-    /// Tells everyone that the group is durable.
-    pub(crate) fn settle(&mut self) {
+    /// Answers every request of the group: it is durable.
+    pub(crate) fn acknowledge(&mut self) {
         self.undo.clear();
         for answer in self.answers.drain(..) {
             match answer {
@@ -135,7 +135,7 @@ impl PendingGroup {
         next_incarnation
     }
 
-    /// Tells everyone that the group has failed.
+    /// Answers every request of the group: it has failed.
     pub(crate) fn fail(&mut self, failure: &Failure) {
         self.effects.clear();
         for answer in self.answers.drain(..) {

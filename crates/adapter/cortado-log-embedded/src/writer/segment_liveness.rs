@@ -1,4 +1,4 @@
-//! Which partitions still want a segment, and so when its file can be deleted.
+//! Which partitions still have records in a segment, and so when its file can be recycled.
 //!
 //! Start reading at [`SegmentLiveness`].
 
@@ -8,7 +8,7 @@ use cortado_model::{LogOffset, PartitionId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// For each segment, the partitions with a record in it that is not forgotten.
+/// For each segment, the partitions with a record in it that is not trimmed.
 #[derive(Debug, Default)]
 pub(crate) struct SegmentLiveness {
     segments: BTreeMap<u64, Entry>,
@@ -41,7 +41,7 @@ impl SegmentLiveness {
         entry.ends.insert(partition.id, partition.end());
     }
 
-    /// Notes that the records of `partition` below `first` are forgotten.
+    /// Notes that the records of `partition` below `first` are trimmed.
     pub(crate) fn trim(&mut self, partition: PartitionId, first: LogOffset) {
         for entry in self.segments.values_mut() {
             if entry.ends.get(&partition).is_some_and(|end| *end <= first) {
@@ -50,14 +50,14 @@ impl SegmentLiveness {
         }
     }
 
-    /// Notes that `partition` is forgotten.
+    /// Notes that `partition` is removed.
     pub(crate) fn remove(&mut self, partition: PartitionId) {
         for entry in self.segments.values_mut() {
             entry.ends.remove(&partition);
         }
     }
 
-    /// The segments before number `active` that nobody wants; they are not answered again.
+    /// The segments before number `active` without live records; each is answered once.
     pub(crate) fn take_dead(&mut self, active: u64) -> Vec<Arc<Segment>> {
         let dead = |(number, entry): &(&u64, &Entry)| **number < active && entry.ends.is_empty();
         let numbers: Vec<u64> = self.segments.iter().filter(dead).map(|(n, _)| *n).collect();
