@@ -21,15 +21,16 @@ mod upkeep;
 mod reader;
 mod open_error;
 mod verify;
+mod disk;
 
 pub use open_error::{Damage, OpenError};
 pub use verify::{PartitionReport, Report, SegmentReport, SegmentState, TornTail, verify};
 
 use bytes::Bytes;
-use cortado_log::{AppendError, Log, LogEntry, Pending, ReadError, check_records};
-use cortado_model::{LogOffset, PartitionId};
+use cortado_log::{AppendError, Log, LogEntry, LogUsage, Pending, ReadError, check_records};
+use cortado_model::{Budget, LogOffset, PartitionId};
 use files::{Directory, Files};
-use line::{Closed, Line, Request};
+use line::{Closed, LINE_BYTES_MAX, Line, Request};
 use partition::{Found, Partitions};
 use reader::Reader;
 use recovery::Opened;
@@ -39,6 +40,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use tokio::sync::{oneshot, watch};
 
@@ -51,6 +53,10 @@ pub struct EmbeddedLog {
     line: Arc<Line>,
     partitions: Arc<Partitions>,
     reader: Reader,
+    files: Arc<dyn Files>,
+    /// Bytes of recent records in memory, and how many there may be.
+    cache_bytes: Arc<AtomicU64>,
+    cache_bytes_max: usize,
     writer: Option<JoinHandle<()>>,
     /// Turns true when the writer has let go of the directory.
     closed: watch::Receiver<bool>,
@@ -108,7 +114,8 @@ impl EmbeddedLog {
         settings: &Settings,
         fresh: LogUuid,
     ) -> Result<EmbeddedLog, OpenError> {
-        let Opened { line, partitions, writer, lock } = recovery::open(&files, settings, fresh)?;
+        let Opened { line, partitions, writer, cache_bytes, lock } =
+            recovery::open(&files, settings, fresh)?;
         let no_thread = |source: io::Error| OpenError::Io {
             directory: settings.directory.clone(),
             doing: "start a thread for the log".to_owned(),
@@ -124,7 +131,17 @@ impl EmbeddedLog {
             sender.send_replace(true);
         });
         let writer = Some(writer.map_err(no_thread)?);
-        Ok(EmbeddedLog { line, partitions, reader, writer, closed })
+        let cache_bytes_max = settings.cache_bytes_max;
+        Ok(EmbeddedLog {
+            line,
+            partitions,
+            reader,
+            files,
+            cache_bytes,
+            cache_bytes_max,
+            writer,
+            closed,
+        })
     }
 
     /// Takes no more appends, finishes those in line, and lets go of the directory.
@@ -212,6 +229,20 @@ impl Log for EmbeddedLog {
 
     fn remove(&self, partition: PartitionId) -> Pending<Result<(), AppendError>> {
         self.request(|answer| Request::Remove { partition, answer })
+    }
+
+    fn usage(&self) -> LogUsage {
+        LogUsage {
+            disk: disk::measure(self.files.as_ref()).ok(),
+            cache: Budget {
+                used_bytes: self.cache_bytes.load(Ordering::Relaxed),
+                limit_bytes: self.cache_bytes_max as u64,
+            },
+            queue: Budget {
+                used_bytes: self.line.bytes() as u64,
+                limit_bytes: LINE_BYTES_MAX as u64,
+            },
+        }
     }
 }
 

@@ -19,6 +19,7 @@ use crate::writer::{Active, Cache, Occupants, Writer};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use tracing::{info, warn};
 
 /// A log that is ready to be written and read.
@@ -27,6 +28,8 @@ pub(crate) struct Opened {
     pub(crate) line: Arc<Line>,
     pub(crate) partitions: Arc<Partitions>,
     pub(crate) writer: Writer,
+    /// Bytes of recent records in memory.
+    pub(crate) cache_bytes: Arc<AtomicU64>,
     pub(crate) lock: LockGuard,
 }
 
@@ -74,10 +77,11 @@ pub(crate) fn open(
     );
     let line = Arc::new(Line::default());
     let cache = Cache::new(settings.cache_bytes_max);
+    let cache_bytes = cache.shown_bytes();
     let state = (survey.state.extents, survey.state.next_life, occupants);
     let writer =
         Writer::new(Arc::clone(&line), Arc::clone(&partitions), upkeep, active, state, cache);
-    Ok(Opened { line, partitions, writer, lock })
+    Ok(Opened { line, partitions, writer, cache_bytes, lock })
 }
 
 /// Keeps others out of the directory.

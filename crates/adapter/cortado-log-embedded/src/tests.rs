@@ -5,6 +5,7 @@ mod failures;
 mod model;
 mod power;
 mod space;
+mod usage;
 
 use crate::files::Access;
 use crate::files::faulty::Disk;

@@ -9,7 +9,7 @@ pub mod conformance;
 pub mod memory;
 
 use bytes::Bytes;
-use cortado_model::{LogOffset, PartitionId};
+use cortado_model::{Budget, LogOffset, PartitionId};
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -75,6 +75,33 @@ pub trait Log: Send + Sync + 'static {
 
     /// Forgets everything about `partition`, whose database was dropped; its end is 0 again.
     fn remove(&self, partition: PartitionId) -> Pending<Result<(), AppendError>>;
+
+    /// What the log takes up on this machine, for operators. May look into the file system.
+    ///
+    /// A log that keeps nothing here need not say so.
+    fn usage(&self) -> LogUsage {
+        LogUsage::default()
+    }
+}
+
+/// What a log takes up on this machine. Source: docs/metrics.md.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LogUsage {
+    /// `None` if it keeps no files here, or cannot tell.
+    pub disk: Option<LogDisk>,
+    /// Recent records kept in memory.
+    pub cache: Budget,
+    /// Records that were handed over and are not durable yet.
+    pub queue: Budget,
+}
+
+/// The files of a log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LogDisk {
+    /// All files, the one that is being prepared included.
+    pub bytes: u64,
+    /// The files that hold records.
+    pub segments: u64,
 }
 
 /// Bytes of one record: a transaction of the largest request body, and its header.
