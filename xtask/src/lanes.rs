@@ -5,7 +5,7 @@
 
 use crate::Extent;
 use crate::cities;
-use crate::process::{Ended, Invocation};
+use crate::process::{Ended, Invocation, is_installed};
 use crate::project::{Crate, Project};
 use crate::report::{Ran, Report, Verdict};
 use crate::sim;
@@ -91,28 +91,34 @@ fn run_sim(project: &Project, seeds: u64) -> Ran {
 const BINARY_CRATE: &str = "cortado";
 /// The end-to-end test that needs the fetched data.
 const DATA_TEST: &str = "cities";
+/// The end-to-end test that needs Prometheus' tool.
+const PROMTOOL_TEST: &str = "promtool";
 /// The test of the lane `torture`.
 const TORTURE_TEST: &str = "torture";
 /// What must at least be there: without one of these the lanes fail rather than shrink.
-const REQUIRED_TESTS: [&str; 4] = ["bad_input", DATA_TEST, "faults", TORTURE_TEST];
+const REQUIRED_TESTS: [&str; 6] =
+    ["bad_input", DATA_TEST, "faults", "metrics", PROMTOOL_TEST, TORTURE_TEST];
 
-/// The integration tests of the binary but the torture; without the data, all but the one that
-/// needs it.
+/// The integration tests of the binary but the torture, and but those that miss something here.
 fn run_end_to_end(project: &Project) -> Ran {
     let tests = binary_tests(project)?.iter().filter(|test| *test != TORTURE_TEST);
-    let why = match cities::fetch(project) {
-        Ok(path) => {
-            let data = ("CORTADO_CITIES", path.display().to_string());
-            let targets: Vec<_> = tests.flat_map(|test| test_flag(test)).collect();
-            return run_cargo_tests(project, &targets, &[data]);
-        }
-        Err(why) => why,
-    };
-    let others = tests.filter(|test| *test != DATA_TEST);
-    let targets: Vec<_> = others.flat_map(|test| test_flag(test)).collect();
-    let (verdict, mut tally) = run_cargo_tests(project, &targets, &[])?;
-    tally += Tally::ONE_SKIPPED;
-    Ok((verdict.and(Verdict::Skipped(format!("`{DATA_TEST}` has no data: {why}"))), tally))
+    let (mut env, mut left_out) = (Vec::new(), Vec::new());
+    match cities::fetch(project) {
+        Ok(path) => env.push(("CORTADO_CITIES", path.display().to_string())),
+        Err(why) => left_out.push((DATA_TEST, format!("`{DATA_TEST}` has no data: {why}"))),
+    }
+    if !is_installed("promtool", "--version") {
+        let how = "promtool is not installed; Debian's package `prometheus` brings it";
+        left_out.push((PROMTOOL_TEST, how.to_owned()));
+    }
+    let here = tests.filter(|test| left_out.iter().all(|(missing, _)| test != missing));
+    let targets: Vec<_> = here.flat_map(|test| test_flag(test)).collect();
+    let (mut verdict, mut tally) = run_cargo_tests(project, &targets, &env)?;
+    for (_, why) in left_out {
+        verdict = verdict.and(Verdict::Skipped(why));
+        tally += Tally::ONE_SKIPPED;
+    }
+    Ok((verdict, tally))
 }
 
 fn run_torture(project: &Project, cycles: u32) -> Ran {

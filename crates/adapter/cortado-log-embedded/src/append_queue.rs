@@ -113,6 +113,11 @@ impl AppendQueue {
         state.bytes = state.bytes.saturating_sub(bytes);
     }
 
+    /// Bytes of the requests that wait and of those that the writer works on.
+    pub(crate) fn bytes(&self) -> usize {
+        self.lock().bytes
+    }
+
     /// Refuses every request from now on; the first reason given stays.
     pub(crate) fn close(&self, why: Closed) {
         let mut state = self.lock();

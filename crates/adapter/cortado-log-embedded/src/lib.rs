@@ -28,18 +28,20 @@ mod databases;
 mod open_error;
 mod settings;
 mod verify;
+mod disk;
 
 pub use open_error::{Damage, OpenError};
 pub use settings::Settings;
 pub use verify::{PartitionReport, Report, SegmentReport, SegmentState, TornTail, verify};
 
 use append_error::AppendError;
+use append_queue::QUEUE_BYTES_MAX;
 use cortado_log::{
-    Appended, Cause, CreateError, Extent, Follower, Log, LogSpec, LogTraits, Outcome, Page,
-    Pending, Producer, PullFollower, QueueProducer, RECORD_BYTES_MAX, ReadError, RemoveError,
+    Appended, Cause, CreateError, Extent, Follower, Log, LogSpec, LogTraits, LogUsage, Outcome,
+    Page, Pending, Producer, PullFollower, QueueProducer, RECORD_BYTES_MAX, ReadError, RemoveError,
     TrimError, Verified, VerifyError,
 };
-use cortado_model::{LogId, LogOffset, PartitionId, Position};
+use cortado_model::{Budget, LogId, LogOffset, PartitionId, Position};
 use databases::Databases;
 use files::{Directory, Files};
 use reader::Reader;
@@ -50,6 +52,7 @@ use std::future::ready;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use tokio::sync::watch;
 
@@ -62,6 +65,10 @@ pub struct EmbeddedLog {
     requests: Requests,
     databases: Databases,
     id: LogId,
+    files: Arc<dyn Files>,
+    /// Bytes of recent records in memory, and how many there may be.
+    cache_bytes: Arc<AtomicU64>,
+    cache_bytes_max: usize,
     writer: Option<JoinHandle<()>>,
     /// Turns true when the writer has let go of the directory.
     closed: watch::Receiver<bool>,
@@ -87,7 +94,7 @@ impl EmbeddedLog {
         settings: &Settings,
         fresh: LogUuid,
     ) -> Result<EmbeddedLog, OpenError> {
-        let Opened { log, queue, partitions, writer, lock } =
+        let Opened { log, queue, partitions, writer, cache_bytes, lock } =
             recovery::open(&files, settings, fresh)?;
         let no_thread = |source: io::Error| OpenError::Io {
             directory: settings.directory.clone(),
@@ -104,9 +111,16 @@ impl EmbeddedLog {
             sender.send_replace(true);
         });
         let writer = Some(writer.map_err(no_thread)?);
-        let databases = Databases::found(partitions.ids().into_iter());
-        let requests = Requests::new(queue, partitions, reader);
-        Ok(EmbeddedLog { requests, databases, id: LogId(log.0), writer, closed })
+        Ok(EmbeddedLog {
+            databases: Databases::found(partitions.ids().into_iter()),
+            requests: Requests::new(queue, partitions, reader),
+            id: LogId(log.0),
+            files,
+            cache_bytes,
+            cache_bytes_max: settings.cache_bytes_max,
+            writer,
+            closed,
+        })
     }
 
     /// Takes no more appends, finishes those in the queue, and lets go of the directory.
@@ -222,6 +236,20 @@ impl Log for EmbeddedLog {
         Box::pin(
             async move { trimmed.await.map_err(|error| TrimError::Unavailable(error.into_io())) },
         )
+    }
+
+    fn usage(&self) -> LogUsage {
+        LogUsage {
+            disk: disk::measure(self.files.as_ref()).ok(),
+            cache: Budget {
+                used_bytes: self.cache_bytes.load(Ordering::Relaxed),
+                limit_bytes: self.cache_bytes_max as u64,
+            },
+            queue: Budget {
+                used_bytes: self.requests.queued_bytes() as u64,
+                limit_bytes: QUEUE_BYTES_MAX as u64,
+            },
+        }
     }
 }
 

@@ -21,6 +21,7 @@ use crate::writer::{Active, Cache, SegmentLiveness, Writer};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use tracing::{info, warn};
 
 /// A log that is ready to be written and read.
@@ -31,6 +32,8 @@ pub(crate) struct Opened {
     pub(crate) queue: Arc<AppendQueue>,
     pub(crate) partitions: Arc<Partitions>,
     pub(crate) writer: Writer,
+    /// Bytes of recent records in memory.
+    pub(crate) cache_bytes: Arc<AtomicU64>,
     pub(crate) lock: LockGuard,
 }
 
@@ -78,10 +81,11 @@ pub(crate) fn open(
     }
     let queue = Arc::new(AppendQueue::default());
     let cache = Cache::new(settings.cache_bytes_max);
+    let cache_bytes = cache.shown_bytes();
     let state = (state.extents, state.next_incarnation, liveness);
     let writer =
         Writer::new(Arc::clone(&queue), Arc::clone(&partitions), maintenance, active, state, cache);
-    Ok(Opened { log, queue, partitions, writer, lock })
+    Ok(Opened { log, queue, partitions, writer, cache_bytes, lock })
 }
 
 /// Keeps others out of the directory.

@@ -99,6 +99,11 @@ impl Requests {
         self.partitions.get_or_new(partition).watch()
     }
 
+    /// Bytes of the requests that wait and of those that the writer works on.
+    pub(crate) fn queued_bytes(&self) -> usize {
+        self.queue.bytes()
+    }
+
     /// Queues a request and answers what its answer will be.
     fn request<T: Send + 'static>(
         &self,

@@ -7,6 +7,7 @@ mod power;
 mod reads;
 mod recycling;
 mod space;
+mod usage;
 
 use crate::append_error::AppendError;
 use crate::directory_scan::scan_directory;

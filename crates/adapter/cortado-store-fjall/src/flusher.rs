@@ -18,6 +18,8 @@ use std::thread::JoinHandle;
 /// When the memtable becomes a table. Five may be in memory before batches have to wait, and three
 /// stores in one process should not need gigabytes.
 pub(crate) const MEMTABLE_BYTES_MAX: u64 = 32 << 20;
+/// The one that is written to, and four full ones: then the engine lets batches wait.
+pub(crate) const MEMTABLES_MAX: u64 = 5;
 /// How much is written between two looks. At each, the engine's log goes to the disk: before a
 /// flush the engine syncs it under the lock that every batch needs, and what is dirty by then makes
 /// all batches wait, tens of milliseconds if it is a whole memtable.

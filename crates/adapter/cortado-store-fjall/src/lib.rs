@@ -11,6 +11,7 @@ mod portions;
 mod priority;
 mod space;
 mod starts;
+mod usage;
 mod view;
 
 pub use open::{OpenError, Settings};
@@ -18,13 +19,16 @@ pub use open::{OpenError, Settings};
 use bytes::Bytes;
 use cortado_model::{DocumentKey, PartitionId, TableId};
 use cortado_store::encoding::{EntryKey, check_snapshot_entry, parse_document};
-use cortado_store::{Batch, SnapshotEntry, Store, StoreError, StoredDocument, View, changes_of};
+use cortado_store::{
+    Batch, SnapshotEntry, Store, StoreError, StoreUsage, StoredDocument, View, changes_of,
+};
 use errors::store_error;
 use fjall::{Database, Keyspace, OwnedWriteBatch, PersistMode, Readable};
 use flusher::Flusher;
 use portions::Portions;
 use space::FreeSpace;
 use starts::Starts;
+use std::path::PathBuf;
 use view::FjallView;
 
 /// The replicas of one node in one directory.
@@ -39,6 +43,7 @@ use view::FjallView;
 pub struct FjallStore {
     // First, so that it ends first.
     flusher: Flusher,
+    directory: PathBuf,
     entries: Keyspace,
     database: Database,
     space: FreeSpace,
@@ -59,7 +64,8 @@ impl FjallStore {
         let flusher = Flusher::start(&settings.directory, database.clone(), entries.clone());
         let flusher = flusher.map_err(|error| OpenError::of_system(&settings.directory, error))?;
         let starts = Starts::default();
-        let store = FjallStore { flusher, entries, database, space, starts };
+        let directory = settings.directory.clone();
+        let store = FjallStore { flusher, directory, entries, database, space, starts };
         store.finish_removes().map_err(|error| OpenError::of_store(&settings.directory, error))?;
         Ok(store)
     }
@@ -190,6 +196,10 @@ impl Store for FjallStore {
 
     fn sync(&self) -> Result<(), StoreError> {
         self.database.persist(PersistMode::SyncData).map_err(store_error)
+    }
+
+    fn usage(&self) -> StoreUsage {
+        usage::measure(&self.directory, &self.database, &self.entries)
     }
 }
 

@@ -113,6 +113,26 @@ fn batch(sequence: u64, value_bytes: usize) -> Batch {
     Batch { documents: vec![own, common], checkpoint, ..Batch::default() }
 }
 
+#[test]
+fn usage_tells_files_and_memory_beside_their_limits() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let before = store.usage();
+    assert!(before.disk_bytes.unwrap() < 64 << 20, "holes are not counted: {before:?}");
+    assert_eq!(before.cache.limit_bytes, 64 << 20);
+    assert_eq!(before.memtables.limit_bytes, 160 << 20);
+    for sequence in 1..=4 {
+        store.apply(HOME, batch(sequence, 1 << 20)).unwrap();
+    }
+    store.sync().unwrap();
+    let after = store.usage();
+    // Two documents of 1 MiB in each batch.
+    assert!(after.memtables.used_bytes >= before.memtables.used_bytes + (8 << 20), "{after:?}");
+    // Less than that, since the engine compresses.
+    assert!(after.disk_bytes > before.disk_bytes, "{after:?}");
+    assert!(after.cache.used_bytes <= after.cache.limit_bytes, "{after:?}");
+}
+
 /// Checks that HOME is as batch k of [`batch`] left it, and answers k; 0 if it is empty.
 ///
 /// # Errors

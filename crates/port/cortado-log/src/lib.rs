@@ -13,6 +13,7 @@ mod producer;
 mod pull;
 mod queue;
 mod reading;
+mod usage;
 
 pub use follower::{Follower, page_of, ready_of};
 pub use lifecycle::{CreateError, Drift, LogSpec, RemoveError, TrimError, Verified, VerifyError};
@@ -20,6 +21,7 @@ pub use producer::{Cause, Outcome, Producer, outcomes_of};
 pub use pull::PullFollower;
 pub use queue::{Appended, QueueProducer};
 pub use reading::{Extent, LogEntry, Page, ReadError};
+pub use usage::{LogDisk, LogUsage};
 
 use cortado_model::{LogId, LogOffset, PartitionId, Position};
 use std::future::Future;
@@ -90,6 +92,13 @@ pub trait Log: Send + Sync + 'static {
         log: LogId,
         below: LogOffset,
     ) -> Pending<Result<(), TrimError>>;
+
+    /// What the log takes up on this machine, for operators. May look into the file system.
+    ///
+    /// A log that keeps nothing here need not say so.
+    fn usage(&self) -> LogUsage {
+        LogUsage::default()
+    }
 }
 
 /// What holds for every partition of a log.

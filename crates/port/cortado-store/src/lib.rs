@@ -16,7 +16,7 @@ pub use digest::digest;
 pub use memory::{Fault, MemoryStore};
 
 use bytes::Bytes;
-use cortado_model::{DocumentKey, Etag, PartitionId, Scn, TableId, WallMillis};
+use cortado_model::{Budget, DocumentKey, Etag, PartitionId, Scn, TableId, WallMillis};
 use std::ops::Bound;
 
 /// The replicas of one node, each a set of documents and the checkpoint they belong to.
@@ -76,6 +76,24 @@ pub trait Store: Send + Sync + 'static {
 
     /// Makes everything applied so far survive a power cut.
     fn sync(&self) -> Result<(), StoreError>;
+
+    /// What the store takes up on this machine, for operators. May look into the file system.
+    ///
+    /// A store that keeps nothing on disk and bounds no memory need not say so.
+    fn usage(&self) -> StoreUsage {
+        StoreUsage::default()
+    }
+}
+
+/// What a store takes up on this machine. Source: docs/metrics.md.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StoreUsage {
+    /// All files; `None` if it keeps none, or cannot tell.
+    pub disk_bytes: Option<u64>,
+    /// Table blocks kept in memory.
+    pub cache: Budget,
+    /// Batches that are in no table yet.
+    pub memtables: Budget,
 }
 
 /// One state of one partition. Reading it never tears: everything it shows belongs to one SCN.

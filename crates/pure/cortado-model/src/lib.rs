@@ -3,6 +3,7 @@
 //! Pure: no clock, no I/O, no randomness. Nothing here decides anything.
 //! Start reading at [`Scn`].
 
+mod budget;
 mod ids;
 mod key;
 pub mod limits;
@@ -10,6 +11,7 @@ mod scn;
 mod stored_document;
 mod time;
 
+pub use budget::Budget;
 pub use ids::{
     ClusterUuid, DatabaseId, Etag, LogId, LogOffset, NodeId, NodeIncarnation, PartitionId,
     PartitionUuid, Position, ReplicaIncarnation, TableId,

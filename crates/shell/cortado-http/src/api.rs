@@ -21,6 +21,7 @@ use crate::request_id::RequestId;
 use crate::route::{Captures, Handler, Place, Router, index_of};
 use crate::routes::ROUTES;
 use crate::{batch, documents, lists, operations, transaction};
+use cortado_metrics::Registry;
 use cortado_model::limits::URI_BYTES_MAX;
 use cortado_node::Gateway;
 use cortado_wire::{Code, Outcome, Session, encode_session, headers};
@@ -31,7 +32,7 @@ use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::task::Poll;
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
@@ -45,7 +46,9 @@ pub(crate) struct Api {
     dev: bool,
     hosts: Hosts,
     closing: watch::Receiver<bool>,
+    registry: Arc<Registry>,
     metrics: Metrics,
+    connections: AtomicUsize,
     bodies: BodyBudget,
     streams: Arc<AtomicUsize>,
     process_tag: u64,
@@ -54,6 +57,7 @@ pub(crate) struct Api {
 impl Api {
     pub(crate) fn new(
         gateway: Gateway,
+        registry: Arc<Registry>,
         limits: Limits,
         dev: bool,
         hosts: Hosts,
@@ -62,13 +66,16 @@ impl Api {
         let bodies = BodyBudget::new(limits.bodies_bytes_max);
         // Only tells requests of different processes apart in logs.
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let metrics = Metrics::register(&registry);
         Api {
             gateway,
+            registry,
+            metrics,
             limits,
             dev,
             hosts,
             closing,
-            metrics: Metrics::new(),
+            connections: AtomicUsize::new(0),
             bodies,
             streams: Arc::new(AtomicUsize::new(0)),
             process_tag: since_1970.as_secs(),
@@ -98,22 +105,29 @@ impl Api {
         &self.streams
     }
 
+    /// Connections that are open now.
+    pub(crate) fn connections(&self) -> &AtomicUsize {
+        &self.connections
+    }
+
+    /// Memory of bodies that are being received.
+    pub(crate) fn bodies(&self) -> &BodyBudget {
+        &self.bodies
+    }
+
     /// A number that no other process of this cluster is likely to have.
     pub(crate) fn process_tag(&self) -> u64 {
         self.process_tag
     }
 
-    pub(crate) fn write_metrics(&self, out: &mut String) {
-        self.metrics.write(self.streams.load(Ordering::Relaxed), out);
-        self.gateway.write_metrics(out);
+    /// Everything that this process counts and shows.
+    pub(crate) fn registry(&self) -> &Arc<Registry> {
+        &self.registry
     }
 
-    pub(crate) fn count_connection(&self) {
-        self.metrics.count_connection();
-    }
-
-    pub(crate) fn count_refused_connection(&self) {
-        self.metrics.count_refused_connection();
+    /// What this listener counts.
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// Answers one request. Never fails, and never panics.
@@ -299,7 +313,7 @@ impl Call<'_> {
             Handler::Landing => Ok(operations::landing()),
             Handler::Healthz => Ok(operations::healthz()),
             Handler::Readyz => operations::readyz(self),
-            Handler::Metrics => Ok(operations::metrics(self)),
+            Handler::Metrics => operations::metrics(self).await,
             Handler::OpenApi => Ok(operations::openapi()),
         }
     }

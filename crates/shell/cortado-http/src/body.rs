@@ -37,6 +37,10 @@ impl BodyBudget {
         BodyBudget { used_bytes: AtomicUsize::new(0), bytes_max }
     }
 
+    pub(crate) fn used_bytes(&self) -> usize {
+        self.used_bytes.load(Ordering::Relaxed)
+    }
+
     fn reserve(&self, bytes: usize) -> Result<Reserved<'_>, Failure> {
         let used_bytes = self.used_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
         let reserved = Reserved { budget: self, bytes };

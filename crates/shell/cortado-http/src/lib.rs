@@ -32,6 +32,7 @@ mod refusal;
 mod status;
 mod request_id;
 mod metrics;
+mod occupancy;
 
 pub use limits::Limits;
 pub use server::{Options, Server};

@@ -7,10 +7,12 @@ use crate::call::Call;
 use crate::failure::Failure;
 use crate::routes::ROUTES;
 use bytes::Bytes;
+use cortado_metrics::CONTENT_TYPE;
 use cortado_wire::{Code, openapi::document};
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::json as value;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
+use tokio::task::spawn_blocking;
 
 /// The version of the software.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -48,14 +50,17 @@ pub(crate) fn readyz(call: &Call<'_>) -> Result<Answer, Failure> {
     }
 }
 
-/// Everything that is counted, for Prometheus.
-pub(crate) fn metrics(call: &Call<'_>) -> Answer {
-    let mut text = String::new();
-    call.api.write_metrics(&mut text);
+/// Everything that is counted and shown, for Prometheus.
+pub(crate) async fn metrics(call: &Call<'_>) -> Result<Answer, Failure> {
+    let registry = Arc::clone(call.api.registry());
+    // It looks into the file system, and with many partitions it takes milliseconds.
+    let text = spawn_blocking(move || registry.encode())
+        .await
+        .map_err(|_| Failure::new(Code::Internal, "reading the metrics panicked"))?;
     let mut answer = Response::new(Content::Whole(Bytes::from(text)));
-    let media_type = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    let media_type = HeaderValue::from_static(CONTENT_TYPE);
     answer.headers_mut().insert(header::CONTENT_TYPE, media_type);
-    answer
+    Ok(answer)
 }
 
 /// The description of all routes.

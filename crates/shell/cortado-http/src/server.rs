@@ -7,12 +7,15 @@ use crate::connection;
 use crate::failure::Failure;
 use crate::hosts::Hosts;
 use crate::limits::Limits;
+use crate::occupancy::Occupancy;
 use crate::request_id::RequestIds;
+use cortado_metrics::Registry;
 use cortado_node::Gateway;
 use cortado_wire::Code;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -46,14 +49,23 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 impl Server {
     /// Begins to answer on `listener`; clients that came earlier are answered too.
     ///
+    /// * `metrics`: what `/metrics` shows; takes what this server, the only one, counts.
+    ///
     /// # Errors
     /// The listener has no address.
-    pub fn start(listener: TcpListener, gateway: Gateway, options: Options) -> io::Result<Server> {
+    pub fn start(
+        listener: TcpListener,
+        gateway: Gateway,
+        metrics: Arc<Registry>,
+        options: Options,
+    ) -> io::Result<Server> {
         let address = listener.local_addr()?;
         let (closing, closed) = watch::channel(false);
         let hosts = Hosts::new(address, &options.hosts);
-        let api = Api::new(gateway, options.limits, options.dev, hosts, closed.clone());
-        let accepting = tokio::spawn(accept(listener, Arc::new(api), closed));
+        let (limits, dev) = (options.limits, options.dev);
+        let api = Arc::new(Api::new(gateway, metrics, limits, dev, hosts, closed.clone()));
+        api.registry().collect(Occupancy(Arc::downgrade(&api)));
+        let accepting = tokio::spawn(accept(listener, api, closed));
         info!(%address, "serving");
         Ok(Server { address, closing, accepting })
     }
@@ -92,6 +104,7 @@ async fn accept(
             biased;
             _ = closing.wait_for(|closing| *closing) => return connections,
             Some(ended) = connections.join_next(), if !connections.is_empty() => {
+                api.connections().store(connections.len(), Ordering::Relaxed);
                 if let Err(error) = ended {
                     error!(%error, "a connection's task has failed");
                 }
@@ -110,13 +123,14 @@ async fn accept(
         // Answers are written whole: waiting for more to send only delays them.
         let _ = stream.set_nodelay(true);
         if connections.len() >= api.limits().connections_max {
-            api.count_refused_connection();
+            api.metrics().connections_refused.add(1);
             refuse(&stream, &refused);
             continue;
         }
         number += 1;
-        api.count_connection();
+        api.metrics().connections_accepted.add(1);
         connections.spawn(connection::serve(Arc::clone(&api), stream, number, closing.clone()));
+        api.connections().store(connections.len(), Ordering::Relaxed);
     }
 }
 

@@ -9,11 +9,13 @@ use crate::gateway::Gateway;
 use crate::genesis::cluster_genesis;
 use crate::node::{NodeError, all_registered, stop_replica};
 use crate::node_context::{NodeContext, NodeFailure};
+use crate::observation::Observation;
 use crate::process::Process;
 use crate::randomness::random_u128;
 use crate::settings::Settings;
 use bytes::Bytes;
 use cortado_log::{Log, ReadError};
+use cortado_metrics::Registry;
 use cortado_model::{ClusterUuid, NodeId, PartitionId, Position, WallMillis};
 use cortado_replica::{Body, Now, decode};
 use cortado_store::{Store, StoreError};
@@ -47,6 +49,8 @@ pub struct Components {
     pub log: Arc<dyn Log>,
     /// A store for each node.
     pub stores: Arc<dyn StoreFactory>,
+    /// Takes what the nodes count and show; of this cluster alone.
+    pub metrics: Arc<Registry>,
 }
 
 /// The nodes of this process. Dropping it without [`shutdown`](Self::shutdown) ends them without
@@ -109,7 +113,7 @@ impl Cluster {
     /// # Errors
     /// See [`StartError`].
     pub async fn start(settings: Settings, components: Components) -> Result<Cluster, StartError> {
-        let Components { log, stores } = components;
+        let Components { log, stores, metrics } = components;
         let stored = stored(&stores, &settings).await?;
         let cluster = identity(&log, &stored).await?;
         let states: Vec<_> = stored.into_iter().map(|(_, stored)| stored).collect();
@@ -117,7 +121,9 @@ impl Cluster {
         let (failures, failed) = mpsc::unbounded_channel();
         let nodes: Vec<NodeId> = settings.nodes().collect();
         let catalog = Catalog::empty(cluster);
-        let process = Arc::new(Process::new(settings, log, stores, catalog, &lives, failures));
+        let process = Process::new(settings, log, stores, &metrics, catalog, &lives, failures);
+        let process = Arc::new(process);
+        metrics.collect(Observation::of(&process));
         let supervisor = tokio::spawn(supervise(Arc::clone(&process), failed));
         let gateway = Gateway { process: Arc::clone(&process) };
         let started = Cluster { gateway, supervisor };

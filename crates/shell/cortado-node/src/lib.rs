@@ -27,7 +27,7 @@ mod genesis;
 mod snapshot;
 mod remembered_answer;
 mod metrics;
-mod exposition;
+mod observation;
 mod clock;
 mod randomness;
 

@@ -1,14 +1,16 @@
-//! Counters and histograms of one node, as plain atomics.
+//! What a node and the gateway of its process count as it happens.
 //!
-//! Counting never waits. Start reading at [`NodeMetrics`]; the text form is in
-//! [`crate::exposition`].
+//! Counting never waits. What is read when somebody asks is in [`crate::observation`]. Start
+//! reading at [`NodeMetrics`]. Source: docs/metrics.md lists every family.
 
+use cortado_metrics::{Counter, Histogram, Registry, Series};
+use cortado_model::NodeId;
 use cortado_replica::Why;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// What a node has counted since its process started; survives the node's death in the process.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct NodeMetrics {
     /// From handing records to the log until it says that they are durable.
     pub(crate) append: Histogram,
@@ -20,7 +22,7 @@ pub(crate) struct NodeMetrics {
     pub(crate) claims: Counter,
     /// Claims that another node's claim preceded.
     pub(crate) claims_lost: Counter,
-    /// Leaderships that ended otherwise than by this node's own step-down.
+    /// Leaderships that ended.
     pub(crate) resignations: Counter,
     /// Appends without an acknowledgement.
     pub(crate) appends_failed: Counter,
@@ -34,17 +36,110 @@ pub(crate) struct NodeMetrics {
     pub(crate) events_lost: Counter,
     /// Heartbeats sent.
     pub(crate) heartbeats: Counter,
-    voids: [Counter; 8],
+    /// By [`void_index`].
+    voids: [Counter; VOID_NAMES.len()],
 }
 
 impl NodeMetrics {
+    /// Registers the families of all nodes of a process, each with a series for each node.
+    pub(crate) fn register(
+        registry: &Registry,
+        nodes: impl Iterator<Item = NodeId>,
+    ) -> BTreeMap<NodeId, Arc<NodeMetrics>> {
+        let families = NodeFamilies::register(registry);
+        nodes.map(|node| (node, Arc::new(families.of(node)))).collect()
+    }
+
     pub(crate) fn count_void(&self, why: Why) {
         self.voids[void_index(why)].add(1);
     }
+}
 
-    /// Void records by reason.
-    pub(crate) fn voids(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
-        VOID_NAMES.iter().zip(&self.voids).map(|(name, counter)| (*name, counter.get()))
+/// The families whose series are told apart by the node.
+struct NodeFamilies {
+    append: Series<Histogram>,
+    apply: Series<Histogram>,
+    transactions: Series<Counter>,
+    claims: Series<Counter>,
+    claims_lost: Series<Counter>,
+    resignations: Series<Counter>,
+    appends_failed: Series<Counter>,
+    resyncs: Series<Counter>,
+    digest_mismatches: Series<Counter>,
+    digests_equal: Series<Counter>,
+    events_lost: Series<Counter>,
+    heartbeats: Series<Counter>,
+    voids: Series<Counter>,
+}
+
+impl NodeFamilies {
+    fn register(registry: &Registry) -> NodeFamilies {
+        let counters = |name, help| registry.counters(name, help);
+        let histograms = |name, help| registry.histograms(name, help);
+        NodeFamilies {
+            append: histograms(
+                "cortado_append_seconds",
+                "From handing records to the log until they are durable",
+            ),
+            apply: histograms("cortado_apply_seconds", "Time to write one batch to the store"),
+            transactions: counters("cortado_transactions_total", "Transactions applied"),
+            claims: counters("cortado_claims_total", "Claims of a leadership that were sent"),
+            claims_lost: counters(
+                "cortado_claims_lost_total",
+                "Claims that lost: another node's claim came first",
+            ),
+            resignations: counters(
+                "cortado_resignations_total",
+                "Leaderships that ended, by handoff or by another node's claim",
+            ),
+            appends_failed: counters(
+                "cortado_appends_failed_total",
+                "Appends that the log did not acknowledge",
+            ),
+            resyncs: counters(
+                "cortado_resyncs_total",
+                "Replicas rebuilt from a snapshot or from the log",
+            ),
+            digest_mismatches: counters(
+                "cortado_digest_mismatches_total",
+                "Replicas whose digest differed from the others'",
+            ),
+            digests_equal: counters(
+                "cortado_digests_equal_total",
+                "Comparisons in which all replicas of a partition had the same digest",
+            ),
+            events_lost: counters(
+                "cortado_events_lost_total",
+                "Entries dropped because the queue to the decision log was full",
+            ),
+            heartbeats: counters("cortado_heartbeats_total", "Heartbeats sent"),
+            voids: counters(
+                "cortado_void_records_total",
+                "Records of the log that were skipped, by reason",
+            ),
+        }
+    }
+
+    fn of(&self, node: NodeId) -> NodeMetrics {
+        let node = node.to_string();
+        let counter = |family: &Series<Counter>| family.with(&[("node", &node)]);
+        let histogram = |family: &Series<Histogram>| family.with(&[("node", &node)]);
+        let void = |reason| self.voids.with(&[("node", &node), ("reason", reason)]);
+        NodeMetrics {
+            append: histogram(&self.append),
+            apply: histogram(&self.apply),
+            transactions: counter(&self.transactions),
+            claims: counter(&self.claims),
+            claims_lost: counter(&self.claims_lost),
+            resignations: counter(&self.resignations),
+            appends_failed: counter(&self.appends_failed),
+            resyncs: counter(&self.resyncs),
+            digest_mismatches: counter(&self.digest_mismatches),
+            digests_equal: counter(&self.digests_equal),
+            events_lost: counter(&self.events_lost),
+            heartbeats: counter(&self.heartbeats),
+            voids: VOID_NAMES.map(void),
+        }
     }
 }
 
@@ -73,7 +168,7 @@ fn void_index(why: Why) -> usize {
 }
 
 /// What the gateway of a process has counted.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct GatewayMetrics {
     /// Writes answered with a commit.
     pub(crate) writes_done: Counter,
@@ -97,55 +192,35 @@ pub(crate) struct GatewayMetrics {
     pub(crate) write_gap: Histogram,
 }
 
-/// A number that only grows.
-#[derive(Debug, Default)]
-pub(crate) struct Counter(AtomicU64);
-
-impl Counter {
-    pub(crate) fn add(&self, count: u64) {
-        self.0.fetch_add(count, Ordering::Relaxed);
-    }
-
-    pub(crate) fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-/// Durations by size.
-#[derive(Debug, Default)]
-pub(crate) struct Histogram {
-    counts: [Counter; BOUNDS_MICROS.len()],
-    above: Counter,
-    sum_micros: Counter,
-}
-
-/// Upper bounds of the durations that are counted together, in microseconds.
-pub(crate) const BOUNDS_MICROS: [u64; 17] = [
-    50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000,
-    1_000_000, 2_500_000, 5_000_000, 10_000_000,
-];
-
-impl Histogram {
-    pub(crate) fn observe(&self, duration: Duration) {
-        let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-        let place = BOUNDS_MICROS.partition_point(|bound| *bound < micros);
-        self.counts.get(place).unwrap_or(&self.above).add(1);
-        self.sum_micros.add(micros);
-    }
-
-    /// Bound in microseconds and the number of durations up to it, then the total.
-    pub(crate) fn cumulative(&self) -> (Vec<(u64, u64)>, u64) {
-        let mut total = 0;
-        let below = BOUNDS_MICROS.iter().zip(&self.counts).map(|(bound, count)| {
-            total += count.get();
-            (*bound, total)
-        });
-        let below = below.collect();
-        (below, total + self.above.get())
-    }
-
-    pub(crate) fn sum_micros(&self) -> u64 {
-        self.sum_micros.get()
+impl GatewayMetrics {
+    /// Registers the families of a gateway.
+    pub(crate) fn register(registry: &Registry) -> GatewayMetrics {
+        let writes = registry.counters("cortado_writes_total", "Writes answered, by outcome");
+        let outcome = |outcome| writes.with(&[("outcome", outcome)]);
+        GatewayMetrics {
+            writes_done: outcome("done"),
+            writes_repeated: outcome("repeated"),
+            writes_refused: outcome("refused"),
+            writes_not_done: outcome("not_done"),
+            writes_unknown: outcome("unknown"),
+            write: registry.histogram(
+                "cortado_write_seconds",
+                "From the arrival of a write to the answer that it is committed",
+            ),
+            reads: registry.counter("cortado_reads_total", "Reads answered"),
+            reads_waited: registry.counter(
+                "cortado_reads_waited_total",
+                "Waits of reads for a replica that was behind",
+            ),
+            reads_unserved: registry.counter(
+                "cortado_reads_unserved_total",
+                "Reads that no replica could serve before their deadline",
+            ),
+            write_gap: registry.histogram(
+                "cortado_write_gap_seconds",
+                "Time that a partition had no serving leader, one value per failover or handoff",
+            ),
+        }
     }
 }
 
@@ -154,24 +229,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_duration_counts_below_every_bound_that_it_keeps() {
-        let histogram = Histogram::default();
-        for micros in [1, 50, 51, 1_000_000, 60_000_000] {
-            histogram.observe(Duration::from_micros(micros));
-        }
-        let (below, total) = histogram.cumulative();
-        let at = |bound| below.iter().find(|(b, _)| *b == bound).unwrap().1;
-        assert_eq!((at(50), at(100), at(500_000), at(1_000_000), total), (2, 3, 3, 4, 5));
-        assert_eq!(histogram.sum_micros(), 61_000_102);
-    }
-
-    #[test]
-    fn every_reason_has_its_own_counter() {
-        let metrics = NodeMetrics::default();
-        metrics.count_void(Why::Gap);
-        metrics.count_void(Why::Gap);
-        metrics.count_void(Why::BeforeGenesis);
-        let voids: Vec<_> = metrics.voids().filter(|(_, count)| *count > 0).collect();
-        assert_eq!(voids, [("gap", 2), ("before_genesis", 1)]);
+    fn every_reason_has_its_own_series() {
+        let registry = Registry::default();
+        let nodes = NodeMetrics::register(&registry, [NodeId(1), NodeId(2)].into_iter());
+        nodes[&NodeId(2)].count_void(Why::Gap);
+        nodes[&NodeId(2)].count_void(Why::Gap);
+        nodes[&NodeId(1)].count_void(Why::BeforeGenesis);
+        let text = registry.encode();
+        let voids = text.lines().filter(|line| line.starts_with("cortado_void_records_total{"));
+        let (counted, zeros): (Vec<&str>, Vec<&str>) =
+            voids.partition(|line| !line.ends_with(" 0"));
+        let want = [
+            r#"cortado_void_records_total{node="n1",reason="before_genesis"} 1"#,
+            r#"cortado_void_records_total{node="n2",reason="gap"} 2"#,
+        ];
+        assert_eq!(counted, want);
+        assert_eq!(zeros.len(), 14);
     }
 }

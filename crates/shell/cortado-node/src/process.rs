@@ -15,6 +15,7 @@ use crate::node_context::{NodeContext, NodeFailure, NodeLife, NodeParts};
 use crate::routes::Routes;
 use crate::settings::Settings;
 use cortado_log::Log;
+use cortado_metrics::Registry;
 use cortado_model::{NodeId, NodeIncarnation};
 use cortado_store::{Store, StoreError};
 use std::collections::BTreeMap;
@@ -69,17 +70,19 @@ impl Process {
         settings: Settings,
         log: Arc<dyn Log>,
         stores: Arc<dyn StoreFactory>,
+        registry: &Registry,
         catalog: Catalog,
         lives: &Lives,
         failures: mpsc::UnboundedSender<NodeFailure>,
     ) -> Process {
-        let metrics = Arc::new(GatewayMetrics::default());
-        let slot = |node| {
+        let metrics = Arc::new(GatewayMetrics::register(registry));
+        let slot = |(node, metrics)| {
             let incarnation = lives.get(&node).map_or(0, |life: &NodeIncarnation| life.0);
             let changing = Mutex::new(Former { incarnation, store: None });
-            Slot { metrics: Arc::default(), running: RwLock::default(), changing }
+            (node, Slot { metrics, running: RwLock::default(), changing })
         };
-        let nodes = settings.nodes().map(|node| (node, slot(node))).collect();
+        let nodes = NodeMetrics::register(registry, settings.nodes());
+        let nodes = nodes.into_iter().map(slot).collect();
         Process {
             settings: Arc::new(settings),
             log,
@@ -113,14 +116,6 @@ impl Process {
     /// Every node that runs.
     pub(crate) fn all_running(&self) -> Vec<Arc<NodeContext>> {
         self.nodes.values().filter_map(Slot::running).collect()
-    }
-
-    /// What each node has counted, and whether it runs.
-    pub(crate) fn node_metrics(&self) -> Vec<(NodeId, bool, Arc<NodeMetrics>)> {
-        let nodes = self.nodes.iter();
-        let counted =
-            nodes.map(|(node, slot)| (*node, slot.running().is_some(), Arc::clone(&slot.metrics)));
-        counted.collect()
     }
 
     /// Lets every node look at what it has folded of `_cluster`.

@@ -171,6 +171,11 @@ impl ReplicaHandle {
         self.inbox.send(input).await.is_ok()
     }
 
+    /// Inputs that wait in line.
+    pub(crate) fn waiting_inputs(&self) -> usize {
+        self.inbox.max_capacity() - self.inbox.capacity()
+    }
+
     /// Waits until the driver has ended.
     pub(crate) async fn ended(&self) {
         self.inbox.closed().await;

@@ -6,6 +6,7 @@ use crate::frame::PartitionIncarnation;
 use crate::partition::Partition;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The cached records of all partitions, oldest first.
 #[derive(Debug)]
@@ -13,6 +14,8 @@ pub(crate) struct Cache {
     order: VecDeque<(Arc<Partition>, PartitionIncarnation, usize)>,
     bytes: usize,
     bytes_max: usize,
+    /// `bytes` after the last eviction, for whoever else wants to know.
+    shown_bytes: Arc<AtomicU64>,
 }
 
 /// What a record costs beside its bytes, here and in its partition.
@@ -21,7 +24,12 @@ const ENTRY_BYTES: usize = 64;
 impl Cache {
     /// An empty cache of at most `bytes_max`.
     pub(crate) fn new(bytes_max: usize) -> Cache {
-        Cache { order: VecDeque::new(), bytes: 0, bytes_max }
+        Cache { order: VecDeque::new(), bytes: 0, bytes_max, shown_bytes: Arc::default() }
+    }
+
+    /// Follows the bytes in use.
+    pub(crate) fn shown_bytes(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.shown_bytes)
     }
 
     /// Notes that a partition caches a record of `record_bytes` more.
@@ -39,9 +47,10 @@ impl Cache {
     /// Gives up the oldest records until the rest is within the bound.
     pub(crate) fn evict(&mut self) {
         while self.bytes > self.bytes_max {
-            let Some((partition, incarnation, bytes)) = self.order.pop_front() else { return };
+            let Some((partition, incarnation, bytes)) = self.order.pop_front() else { break };
             partition.uncache_oldest(incarnation);
             self.bytes -= bytes;
         }
+        self.shown_bytes.store(self.bytes as u64, Ordering::Relaxed);
     }
 }

@@ -8,6 +8,7 @@ use crate::log_verification::with_causes;
 use crate::settings::Settings;
 use cortado_http::{Options, Server};
 use cortado_log_embedded::{EmbeddedLog, OpenError as LogOpenError, Settings as LogSettings};
+use cortado_metrics::{Build, ProcessFacts, Registry, RuntimeFacts};
 use cortado_model::NodeId;
 use cortado_node::{Cluster, Components, NodeError, RawSettings, StartError, StoreFactory};
 use cortado_store::{Store, StoreError};
@@ -18,6 +19,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 use tracing::info;
 
@@ -52,7 +54,8 @@ impl Running {
         let raw = RawSettings { nodes, address: address.to_string(), ..RawSettings::default() };
         let checked = raw.validate().map_err(Failure::usage)?;
         let shared: Arc<dyn cortado_log::Log> = Arc::clone(&log) as Arc<dyn cortado_log::Log>;
-        let components = Components { log: shared, stores };
+        let metrics = Arc::new(metrics_of_process());
+        let components = Components { log: shared, stores, metrics: Arc::clone(&metrics) };
         let cluster = Cluster::start(checked, components)
             .await
             .map_err(|error| not_started(&error, &data))?;
@@ -62,7 +65,8 @@ impl Running {
             return Err(failure);
         }
         let options = Options { dev: true, ..Options::default() };
-        let server = Server::start(listener, cluster.gateway(), options).map_err(Failure::new)?;
+        let server = Server::start(listener, cluster.gateway(), metrics, options);
+        let server = server.map_err(Failure::new)?;
         info!(%address, nodes, data = %data.path().display(), "server started");
         Ok(Running { server, cluster, log, nodes, data })
     }
@@ -94,6 +98,16 @@ impl Running {
     pub(crate) fn data(&self) -> &DataDirectory {
         &self.data
     }
+}
+
+/// A registry that knows this process; nodes and listener add what they know.
+fn metrics_of_process() -> Registry {
+    let registry = Registry::default();
+    let (version, revision) = (env!("CARGO_PKG_VERSION"), env!("CORTADO_REVISION"));
+    registry.collect(Build { version, revision });
+    registry.collect(ProcessFacts);
+    registry.collect(RuntimeFacts::of(Handle::current()));
+    registry
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {

@@ -1,6 +1,6 @@
 //! Connections end when they should, and not before.
 
-use crate::world::{World, put_head, request};
+use crate::world::{PATIENCE, World, put_head, request};
 use cortado_http::Limits;
 use std::time::{Duration, Instant};
 
@@ -150,4 +150,36 @@ async fn a_grace_period_ends() {
     server.shutdown(SHORT).await;
     assert!(begun.is_closed().await);
     cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_open_is_shown_beside_its_limit() {
+    let limits = Limits { body_time: PATIENCE, bodies_bytes_max: 1 << 20, ..Limits::default() };
+    let world = World::with(limits).await;
+    let mut idle = world.connect().await;
+    assert_eq!(idle.ask("GET /healthz", "").await.status, 200);
+    let mut slow = world.connect().await;
+    slow.send(format!("{}{{", put_head("Content-Length: 1000")).as_bytes()).await;
+    // The third asks for the metrics.
+    until_shown(&world, &["cortado_http_connections 3", "cortado_http_body_bytes 1000"]).await;
+    let limits = ["cortado_http_connections_limit 4096", "cortado_http_body_limit_bytes 1048576"];
+    until_shown(&world, &limits).await;
+    drop(slow);
+    until_shown(&world, &["cortado_http_connections 2", "cortado_http_body_bytes 0"]).await;
+    assert_eq!(idle.ask("GET /healthz", "").await.status, 200);
+    world.end().await;
+}
+
+/// Waits until one answer of `/metrics` holds all of `lines`.
+async fn until_shown(world: &World, lines: &[&str]) {
+    let shown = async {
+        loop {
+            let text = world.get("/metrics").await.text();
+            if lines.iter().all(|line| text.lines().any(|shown| shown == *line)) {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, shown).await.unwrap_or_else(|_| panic!("not {lines:?}"));
 }

@@ -4,6 +4,7 @@
 
 use cortado_http::{Limits, Options, Server};
 use cortado_log::memory::SharedMemoryLog;
+use cortado_metrics::Registry;
 use cortado_model::NodeId;
 use cortado_node::{Cluster, Components, RawSettings, StoreFactory};
 use cortado_store::{MemoryStore, Store, StoreError};
@@ -43,12 +44,14 @@ impl World {
 
     pub(crate) async fn with(limits: Limits) -> World {
         let log = Arc::new(SharedMemoryLog::new());
-        let components = Components { log, stores: Arc::new(FreshStores) };
+        let metrics = Arc::new(Registry::default());
+        let stores = Arc::new(FreshStores);
+        let components = Components { log, stores, metrics: Arc::clone(&metrics) };
         let settings = RawSettings::default().validate().unwrap();
         let cluster = Cluster::start(settings, components).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let options = Options { limits, dev: true, hosts: Vec::new() };
-        let server = Server::start(listener, cluster.gateway(), options).unwrap();
+        let server = Server::start(listener, cluster.gateway(), metrics, options).unwrap();
         let address = server.address();
         let world = World { cluster, server, address };
         let body = r#"{"partitions":4,"tables":{"album":{"key":["artist","album"]},

@@ -1,4 +1,4 @@
-//! The picture of the cluster for operators, the decision log, and metrics.
+//! The picture of the cluster for operators, and the decision log.
 //!
 //! Start reading at [`Gateway::status`].
 
@@ -6,7 +6,6 @@ use super::{Consistency, Gateway, ReadError, ReadOptions};
 use crate::catalog::{Catalog, NodeFacts};
 use crate::cluster_log::{EVENTS, EventDocument, scan_placed};
 use crate::events::DecisionEvent;
-use crate::exposition::Exposition;
 use crate::replica_handle::{ReplicaHandle, ReplicaRole};
 use crate::status::{DatabaseStatus, NodeStatus, PartitionStatus, ReplicaStatus, Status};
 use cortado_model::{NodeId, NodeIncarnation, PartitionId, Scn, WallMillis};
@@ -115,14 +114,6 @@ impl Gateway {
         events.sort_by(|one, other| one.id.cmp(&other.id));
         events.truncate(limit);
         Ok(events)
-    }
-
-    /// Writes the metrics of all nodes of this process, as Prometheus reads them.
-    pub fn write_metrics(&self, out: &mut String) {
-        let mut exposition = Exposition::new(out);
-        exposition.gateway(&self.process.metrics);
-        exposition.nodes(&self.process.node_metrics());
-        exposition.replicas(&self.status());
     }
 }
 

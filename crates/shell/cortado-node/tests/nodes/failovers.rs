@@ -1,7 +1,7 @@
 //! Nodes die and leaderships move while clients write; no acknowledged write is lost.
 
 use crate::world::{Music, N1, N2, N3, World, eventually, idempotency};
-use cortado_node::{EventKind, Gateway, WriteError};
+use cortado_node::{EventKind, WriteError};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -70,9 +70,8 @@ pub(crate) fn one_artist_for_each_partition(music: &Music) -> Vec<String> {
     (0..music.database.partitions).map(of).collect()
 }
 
-pub(crate) fn metric(gateway: &Gateway, name: &str) -> u64 {
-    let mut text = String::new();
-    gateway.write_metrics(&mut text);
+pub(crate) fn metric(world: &World, name: &str) -> u64 {
+    let text = world.metrics.encode();
     let samples = text.lines().filter(|line| line.starts_with(name));
     samples.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
 }
@@ -107,7 +106,7 @@ async fn a_dead_leaders_partitions_go_to_both_survivors() {
     assert!(again.repeated);
     assert_eq!((again.scn, again.etag, again.time), (first.scn, first.etag, first.time));
     load.audit(&music).await;
-    assert!(metric(&world.gateway, "cortado_write_gap_seconds_count") >= 4);
+    assert!(metric(&world, "cortado_write_gap_seconds_count") >= 4);
     let events = world.gateway.events(None, 1_000, crate::world::deadline()).await.unwrap();
     let claims = events.iter().filter(|event| event.kind == EventKind::Claim);
     let explained = claims.filter(|event| event.evidence[0].contains(&dying.to_string()));
@@ -166,8 +165,8 @@ async fn a_planned_handoff_fails_no_request() {
         }
     }
     load.audit(&music).await;
-    assert_eq!(metric(&world.gateway, "cortado_writes_total{outcome=\"not_done\"}"), 0);
-    assert_eq!(metric(&world.gateway, "cortado_writes_total{outcome=\"unknown\"}"), 0);
+    assert_eq!(metric(&world, "cortado_writes_total{outcome=\"not_done\"}"), 0);
+    assert_eq!(metric(&world, "cortado_writes_total{outcome=\"unknown\"}"), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -187,4 +186,7 @@ async fn the_dead_and_the_unknown_are_refused_by_name() {
     assert!(matches!(world.cluster.kill(N2).await, Err(NodeError::NotRunning)));
     let alive = world.gateway.status().nodes.into_iter().map(|node| node.alive);
     assert_eq!(alive.collect::<Vec<_>>(), [true, false, true]);
+    let up =
+        [N1, N2, N3].map(|node| metric(&world, &format!("cortado_node_up{{node=\"{node}\"}}")));
+    assert_eq!(up, [1, 0, 1]);
 }

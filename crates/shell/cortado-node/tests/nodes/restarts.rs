@@ -105,7 +105,7 @@ async fn a_store_of_another_cluster_is_refused() {
     let (_, stores) = world.shutdown().await;
     let log = cortado_log::memory::SharedMemoryLog::new();
     let stores = stores as Arc<dyn StoreFactory>;
-    let components = Components { log: Arc::new(log), stores };
+    let components = Components { log: Arc::new(log), stores, metrics: Arc::default() };
     let refused = cortado_node::Cluster::start(settings().validate().unwrap(), components).await;
     let refused = refused.err();
     assert!(
@@ -138,7 +138,7 @@ async fn a_clock_that_was_set_back_lets_no_node_pass_for_an_earlier_life() {
     music.await_leaders(&[N1, N2, N3]).await;
     fill(&music, 20, 20).await;
     check_filled(&music, 40).await;
-    let metric = |name| crate::failovers::metric(&world.gateway, name);
+    let metric = |name| crate::failovers::metric(&world, name);
     let beats = metric("cortado_heartbeats_total");
     let resigned = metric("cortado_resignations_total");
     eventually("some time has passed", || metric("cortado_heartbeats_total") > beats + 150).await;
@@ -160,7 +160,7 @@ async fn trimmed_world() -> (World, Music) {
     let partition = music.partition_of("a0");
     // The log keeps what came after the round before the last one.
     for _ in 0..2 {
-        let equal = || crate::failovers::metric(&world.gateway, "cortado_digests_equal_total");
+        let equal = || crate::failovers::metric(&world, "cortado_digests_equal_total");
         let before = equal();
         world.gateway.verify(&music.database, 0, crate::world::deadline()).await.unwrap();
         eventually("replicas agree", || equal() > before).await;

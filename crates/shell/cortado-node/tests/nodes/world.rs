@@ -4,6 +4,7 @@
 
 use cortado_document::{Action, Condition, Document, Operation, TableDefinition};
 use cortado_log::memory::SharedMemoryLog;
+use cortado_metrics::Registry;
 use cortado_model::{DocumentKey, NodeId, PartitionId, Scn};
 use cortado_node::{
     Cluster, Components, Consistency, Database, DatabaseSpec, Declared, Gateway, IdempotencyKey,
@@ -31,6 +32,7 @@ pub(crate) fn deadline() -> Instant {
 pub(crate) struct World {
     pub(crate) log: SharedMemoryLog,
     pub(crate) stores: Arc<Stores>,
+    pub(crate) metrics: Arc<Registry>,
     pub(crate) cluster: Cluster,
     pub(crate) gateway: Gateway,
 }
@@ -132,13 +134,15 @@ impl World {
     pub(crate) async fn over(log: SharedMemoryLog, stores: Arc<Stores>, raw: RawSettings) -> World {
         show_log();
         let settings = raw.validate().unwrap();
+        let metrics = Arc::new(Registry::default());
         let components = Components {
             log: Arc::new(log.clone()),
             stores: Arc::clone(&stores) as Arc<dyn StoreFactory>,
+            metrics: Arc::clone(&metrics),
         };
         let cluster = Cluster::start(settings, components).await.unwrap();
         let gateway = cluster.gateway();
-        World { log, stores, cluster, gateway }
+        World { log, stores, metrics, cluster, gateway }
     }
 
     /// Ends the process in good order; what it leaves.
