@@ -1,4 +1,4 @@
-//! The real thing: what cargo prints, line by line.
+//! What cargo prints, line by line, and what is known from it.
 
 use super::*;
 
