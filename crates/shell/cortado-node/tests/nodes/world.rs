@@ -287,9 +287,14 @@ impl Music {
 
 /// Waits until `holds`, looking again and again.
 pub(crate) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    eventually_asking(what, async || holds()).await;
+}
+
+/// Waits until `holds`, which asks a node for it, again and again.
+pub(crate) async fn eventually_asking(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let give_up_at = deadline();
     let mut look_again = interval(Duration::from_millis(5));
-    while !holds() {
+    while !holds().await {
         assert!(Instant::now() < give_up_at, "not so after {PATIENCE:?}: {what}");
         look_again.tick().await;
     }
