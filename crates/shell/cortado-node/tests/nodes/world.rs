@@ -149,10 +149,16 @@ impl World {
 
     /// A database with one table, `album`, of the key `artist, title`.
     pub(crate) async fn music(&self, partitions: u32) -> Music {
+        self.music_on(partitions, None).await
+    }
+
+    /// The same, with each partition on `replication` nodes.
+    pub(crate) async fn music_on(&self, partitions: u32, replication: Option<u32>) -> Music {
         let key = vec!["artist".to_owned(), "title".to_owned()];
         let album = TableDefinition::new(key, None).unwrap();
         let spec = DatabaseSpec {
             partitions: Some(partitions),
+            replication,
             tables: BTreeMap::from([("album".to_owned(), album)]),
             ..DatabaseSpec::default()
         };
