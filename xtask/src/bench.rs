@@ -28,13 +28,13 @@ pub(crate) fn run(project: &Project, args: &BenchArgs) -> Result<ExitCode, Strin
     // The generator measures the server's binary as a user would run it.
     let build =
         Invocation::cargo(["build", "--release", "-p", "cortado", "-p", "cortado-bench", "--bins"]);
-    if let Ended::Badly(why) = build.run(&project.root)? {
+    if let Ended::Badly { why, .. } = build.run(&project.root)? {
         return Err(format!("the build failed ({why})"));
     }
     let cargo = ["run", "--quiet", "--release", "-p", "cortado-bench", "--bin", "bench", "--"];
     let words = cargo.map(str::to_owned).into_iter().chain(args.words.iter().cloned());
     match Invocation::cargo(words).run(&project.root)? {
         Ended::Well => Ok(ExitCode::SUCCESS),
-        Ended::Badly(_) => Ok(ExitCode::FAILURE),
+        Ended::Badly { .. } => Ok(ExitCode::FAILURE),
     }
 }

@@ -54,7 +54,7 @@ fn check_dependencies(project: &Project) -> Ran {
 fn run_check(project: &Project, command: Invocation) -> Ran {
     let verdict = match command.run(&project.root)? {
         Ended::Well => Verdict::Passed,
-        Ended::Badly(why) => Verdict::Failed(why),
+        Ended::Badly { why, .. } => Verdict::Failed(why),
     };
     Ok(verdict.counted_once())
 }

@@ -81,7 +81,7 @@ fn require_npm(project: &Project) -> Result<(), String> {
         [&["-q", "update"], &["-q", "install", "-y", "--no-install-recommends", "npm"]];
     for step in steps {
         let apt = Invocation::new("apt-get", step.iter().copied());
-        if let Ended::Badly(why) =
+        if let Ended::Badly { why, .. } =
             apt.env("DEBIAN_FRONTEND", "noninteractive").run(&project.root)?
         {
             return Err(format!("npm could not be installed: apt-get {}: {why}", step.join(" ")));

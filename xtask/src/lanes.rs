@@ -4,12 +4,12 @@
 //! its reason, and with `CI=true` that fails too. Start reading at [`Lane`].
 
 use crate::Extent;
+use crate::cargo_tests;
 use crate::cities;
-use crate::process::{Ended, Invocation, is_installed};
+use crate::process::{Ended, is_installed};
 use crate::project::{Crate, Project};
-use crate::report::{Ran, Report, Verdict};
+use crate::report::{Outcome, Ran, Report, Verdict};
 use crate::sim;
-use crate::tally::Tally;
 use crate::tidy;
 use clap::ValueEnum;
 
@@ -71,18 +71,16 @@ fn run_unit(project: &Project) -> Ran {
             targets.extend(member.tests.iter().flat_map(|test| test_flag(test)));
         }
     }
-    let (verdict, mut tally) = run_cargo_tests(project, &targets, &[])?;
-    let (documentation, documentation_tally) =
-        run_cargo_tests(project, &["--doc".to_owned()], &[])?;
-    tally += documentation_tally;
-    Ok((verdict.and(documentation), tally))
+    let tests = cargo_tests::run(project, &targets, &[])?;
+    let examples = cargo_tests::run(project, &["--doc".to_owned()], &[])?;
+    Ok(tests.and(examples))
 }
 
 fn run_sim(project: &Project, seeds: u64) -> Ran {
     let words = vec!["--seeds".to_owned(), seeds.to_string()];
     let verdict = match sim::invocation(project, words)?.run(&project.root)? {
         Ended::Well => Verdict::Passed,
-        Ended::Badly(why) => Verdict::Failed(why),
+        Ended::Badly { why, .. } => Verdict::Failed(why),
     };
     Ok(verdict.counted_once())
 }
@@ -113,18 +111,14 @@ fn run_end_to_end(project: &Project) -> Ran {
     }
     let here = tests.filter(|test| left_out.iter().all(|(missing, _)| test != missing));
     let targets: Vec<_> = here.flat_map(|test| test_flag(test)).collect();
-    let (mut verdict, mut tally) = run_cargo_tests(project, &targets, &env)?;
-    for (_, why) in left_out {
-        verdict = verdict.and(Verdict::Skipped(why));
-        tally += Tally::ONE_SKIPPED;
-    }
-    Ok((verdict, tally))
+    let skipped = left_out.into_iter().map(|(_, why)| Verdict::Skipped(why).counted_once());
+    Ok(skipped.fold(cargo_tests::run(project, &targets, &env)?, Outcome::and))
 }
 
 fn run_torture(project: &Project, cycles: u32) -> Ran {
     binary_tests(project)?;
     let cycles = ("CORTADO_TORTURE_CYCLES", cycles.to_string());
-    run_cargo_tests(project, &test_flag(TORTURE_TEST), &[cycles])
+    cargo_tests::run(project, &test_flag(TORTURE_TEST), &[cycles])
 }
 
 /// The integration tests of the binary.
@@ -143,27 +137,6 @@ fn binary_tests(project: &Project) -> Result<&[String], String> {
 
 fn test_flag(test: &str) -> [String; 2] {
     ["--test".to_owned(), test.to_owned()]
-}
-
-/// Runs `cargo test` on the chosen targets of the whole workspace: one choice of packages in every
-/// lane means one set of features, and nothing is built twice.
-fn run_cargo_tests(project: &Project, targets: &[String], env: &[(&str, String)]) -> Ran {
-    let words = ["test", "--workspace", "--no-fail-fast"].map(str::to_owned);
-    let mut command = Invocation::cargo(words.into_iter().chain(targets.iter().cloned()));
-    for (name, value) in env {
-        command = command.env(name, value.clone());
-    }
-    let (ended, mut tally) = command.run_counting_tests(&project.root)?;
-    let verdict = match ended {
-        Ended::Well if tally.failed == 0 => Verdict::Passed,
-        Ended::Well => Verdict::Failed("cargo reported success, but a test failed".to_owned()),
-        Ended::Badly(why) => Verdict::Failed(format!("`{command}`: {why}")),
-    };
-    if matches!(verdict, Verdict::Failed(_)) && tally.failed == 0 {
-        // It did not build, or died before it could print a result.
-        tally += Tally::ONE_FAILED;
-    }
-    Ok((verdict, tally))
 }
 
 #[cfg(test)]

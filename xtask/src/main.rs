@@ -4,6 +4,7 @@
 //! of the workspace. Start reading at [`Command`]; [`ci`] and [`lanes`] say what "green" means.
 
 mod bench;
+mod cargo_tests;
 mod ci;
 mod cities;
 mod fingerprint;
@@ -94,13 +95,17 @@ Before you send a change: `cargo xtask ci`. While you work: `cargo test -p CRATE
 const TEST_HELP: &str = "\
 The last line is `N passed, M failed, K skipped`: the tests that cargo counted, over all lanes. A \
 lane without cargo tests (tidy, sim) counts as one; so does a lane that could not be built.
+A test that failed is repeated once, alone. If it passes then, it is listed as FLAKY above the \
+last line and counts as passed: it depends on luck, which is a defect to mend at once. A target \
+that does not build, or dies before it has named its failures, is not repeated, nor is a seed of \
+the simulator.
 A lane that cannot run here is skipped with its reason; with CI=true in the environment that is a \
 failure.";
 
 const CI_HELP: &str = "\
 Never writes to the source tree. Each step is an ordinary command that is printed before it runs, \
-so that you can repeat it alone. The last line is that of `cargo xtask test`; a check that is no \
-test counts as one.";
+so that you can repeat it alone. The closing lines are those of `cargo xtask test`, flaky tests \
+among them; in the last one, a check that is no test counts as one.";
 
 const TIDY_HELP: &str = "\
 A finding is `path:line: rule: what is wrong`. Mend it or, where the rule is wrong for this one \

@@ -2,8 +2,7 @@
 //!
 //! Never hides an exit code. Start reading at [`Invocation`].
 
-use crate::tally::Tally;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, PipeReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -23,8 +22,13 @@ pub(crate) struct Invocation {
 pub(crate) enum Ended {
     /// With exit code 0.
     Well,
-    /// With another exit code or by a signal; the text says which.
-    Badly(String),
+    /// In another way; `why` says in which.
+    Badly {
+        /// The exit code; `None` after a signal, and where a process was left behind.
+        code: Option<i32>,
+        /// What to tell the person who waits for it.
+        why: String,
+    },
 }
 
 impl Invocation {
@@ -59,28 +63,34 @@ impl Invocation {
         Ok(Ended::of(status))
     }
 
-    /// Runs it, passes its standard output on line by line, and counts cargo's test results in it.
+    /// Runs it, passes its output on line by line, errors among it, and shows each line to `see`.
     ///
     /// It ends badly, too, when a process that it left behind still holds its output.
     ///
     /// # Errors
     /// The program could not be started, or its output could not be passed on.
-    pub(crate) fn run_counting_tests(&self, folder: &Path) -> Result<(Ended, Tally), String> {
+    pub(crate) fn run_watched(
+        &self,
+        folder: &Path,
+        see: impl FnMut(&str),
+    ) -> Result<Ended, String> {
         println!("$ {self}");
+        let lost = |error: io::Error| format!("output of `{self}`: {error}");
+        // One pipe for both, so that the lines come in the order in which they were written.
+        let (output, into) = io::pipe().map_err(lost)?;
         let mut command = self.command(folder);
-        let mut child =
-            command.stdout(Stdio::piped()).spawn().map_err(|error| self.not_started(&error))?;
-        let mut tally = Tally::default();
-        let followed =
-            follow(&mut child, OUTPUT_GRACE, io::stdout().lock(), |line| tally.count_line(line));
+        command.stdout(into.try_clone().map_err(lost)?).stderr(into);
+        let mut child = command.spawn().map_err(|error| self.not_started(&error))?;
+        // It holds ends of the pipe as well.
+        drop(command);
+        let followed = follow(&mut child, output, OUTPUT_GRACE, io::stdout().lock(), see);
         // Waited for even when its output was lost: no child is left behind.
         let status = child.wait().map_err(|error| format!("`{self}`: {error}"))?;
-        let all_seen = followed.map_err(|error| format!("output of `{self}`: {error}"))?;
-        let ended = match Ended::of(status) {
-            Ended::Well if !all_seen => Ended::Badly("it left a process behind".to_owned()),
-            ended => ended,
-        };
-        Ok((ended, tally))
+        let all_seen = followed.map_err(lost)?;
+        if all_seen {
+            return Ok(Ended::of(status));
+        }
+        Ok(Ended::Badly { code: None, why: format!("{status}, and it left a process behind") })
     }
 
     fn command(&self, folder: &Path) -> Command {
@@ -109,24 +119,27 @@ impl std::fmt::Display for Invocation {
 
 impl Ended {
     fn of(status: std::process::ExitStatus) -> Ended {
-        if status.success() { Ended::Well } else { Ended::Badly(status.to_string()) }
+        if status.success() {
+            return Ended::Well;
+        }
+        Ended::Badly { code: status.code(), why: status.to_string() }
     }
 }
 
 /// How long after its end the output of a child process may still arrive.
 const OUTPUT_GRACE: Duration = Duration::from_secs(2);
 
-/// Copies the output of `child` to `to` as it comes, and shows each line to `see`.
+/// Copies the `output` of `child` to `to` as it comes, and shows each line to `see`.
 ///
 /// Answers whether all of it was seen: not if the child has ended but something that it started
 /// still holds the other end of the pipe a `grace` later: nobody should wait for that.
 fn follow(
     child: &mut Child,
+    output: PipeReader,
     grace: Duration,
     mut to: impl Write,
     mut see: impl FnMut(&str),
 ) -> io::Result<bool> {
-    let output = child.stdout.take().expect("the caller has piped it");
     let (sender, lines) = mpsc::channel();
     // Ends with the pipe, or with this process.
     thread::spawn(move || read_lines(output, |line| sender.send(line).is_ok()));
@@ -179,11 +192,13 @@ mod tests {
 
     /// The output of a shell script, the lines that were seen in it, and whether it was all.
     fn output_of(script: &str) -> (Vec<u8>, Vec<String>, bool) {
+        let (output, into) = io::pipe().expect("a pipe");
         let mut command = Command::new("sh");
-        let mut child = command.args(["-c", script]).stdout(Stdio::piped()).spawn().expect("sh");
+        let mut child = command.args(["-c", script]).stdout(into).spawn().expect("sh");
+        drop(command);
         let (mut copy, mut seen) = (Vec::new(), Vec::new());
         let grace = Duration::from_millis(400);
-        let all = follow(&mut child, grace, &mut copy, |line| seen.push(line.to_owned()));
+        let all = follow(&mut child, output, grace, &mut copy, |line| seen.push(line.to_owned()));
         let all = all.expect("a pipe");
         child.wait().expect("it was started");
         (copy, seen, all)
@@ -208,10 +223,17 @@ mod tests {
     #[test]
     fn exit_codes_come_back() {
         let folder = std::env::temp_dir();
-        let run = Invocation::new("sh", ["-c", "exit 4"]);
-        let (ended, tally) = run.run_counting_tests(&folder).expect("sh exists");
-        assert!(matches!(ended, Ended::Badly(why) if why.contains('4')));
-        assert_eq!(tally, Tally::default());
+        let run = |script: &str| {
+            let mut seen = Vec::new();
+            let run = Invocation::new("sh", ["-c", script]);
+            let ended = run.run_watched(&folder, |line| seen.push(line.to_owned()));
+            (ended.expect("sh exists"), seen.join(" "))
+        };
+        let (ended, seen) = run("echo out; echo err >&2; echo more; exit 4");
+        assert!(matches!(ended, Ended::Badly { code: Some(4), why } if why.contains('4')));
+        assert_eq!(seen, "out err more");
+        assert!(matches!(run("kill -9 $$").0, Ended::Badly { code: None, .. }));
+        assert!(matches!(run("exit 0").0, Ended::Well));
         assert!(Invocation::new("no-such-program", [""; 0]).run(&folder).is_err());
         assert!(!is_installed("no-such-program", "--version"));
     }

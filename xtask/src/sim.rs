@@ -55,7 +55,7 @@ impl SimArgs {
 pub(crate) fn run(project: &Project, args: &SimArgs) -> Result<ExitCode, String> {
     match invocation(project, args.to_words())?.run(&project.root)? {
         Ended::Well => Ok(ExitCode::SUCCESS),
-        Ended::Badly(_) => Ok(ExitCode::FAILURE),
+        Ended::Badly { .. } => Ok(ExitCode::FAILURE),
     }
 }
 

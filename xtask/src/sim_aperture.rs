@@ -63,7 +63,7 @@ pub(crate) fn run(project: &Project, args: &SimApertureArgs) -> Result<ExitCode,
     let words = cargo.map(str::to_owned).into_iter().chain(args.to_words());
     match Invocation::cargo(words).run(&project.root)? {
         Ended::Well => Ok(ExitCode::SUCCESS),
-        Ended::Badly(_) => Ok(ExitCode::FAILURE),
+        Ended::Badly { .. } => Ok(ExitCode::FAILURE),
     }
 }
 

@@ -4,32 +4,39 @@
 //! its worker. But a single worker does nothing else while it compacts, for seconds; the messages
 //! fill its queue; and when it then has to send one itself, it waits for room for ever. (Of two
 //! workers, one spins while the other compacts.) So the engine is given no size, and a thread of
-//! ours does it, beside the compactions. Start reading at [`Flusher`].
+//! ours does it, beside the compactions. Never holds a lock of the engine while it frees memory.
+//! Start reading at [`Flusher`].
 
+use crate::errors::store_error;
 use crate::priority::give_way;
+use crate::room::Room;
+use cortado_store::StoreError;
 use fjall::{AbstractTree, Database, Keyspace, PersistMode};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
-/// When the memtable becomes a table. Five may be in memory before batches have to wait, and three
-/// stores in one process should not need gigabytes.
+/// When the memtable becomes a table. Five may be in memory before batches have to wait (see
+/// `room.rs`), and three stores in one process should not need gigabytes.
 pub(crate) const MEMTABLE_BYTES_MAX: u64 = 32 << 20;
-/// The one that is written to, and four full ones: then the engine lets batches wait.
+/// The one that is written to, and four full ones: then batches wait.
 pub(crate) const MEMTABLES_MAX: u64 = 5;
-/// How much is written between two looks. At each, the engine's log goes to the disk: before a
-/// flush the engine syncs it under the lock that every batch needs, and what is dirty by then makes
-/// all batches wait, tens of milliseconds if it is a whole memtable.
-const LOOK_EVERY_BYTES: u64 = 4 << 20;
+/// What an entry weighs in the memtable beside its bytes.
+pub(crate) const ENTRY_BYTES: usize = 64;
 
 /// A thread that syncs the engine's log without the engine's lock, and flushes a full memtable.
 ///
-/// Errors that it meets, the engine meets too when it tries the same, and refuses the next batch.
+/// It looks whenever a part of a memtable was written. Before a flush the engine syncs its log
+/// under the lock that every batch needs, and what is dirty by then makes all batches wait, tens
+/// of milliseconds if it is a whole memtable; so the log goes to the disk at every look.
+///
+/// It ends with the first table that it cannot write. The engine meets the same error and refuses
+/// the next batch; if it does not, batches are refused once they would have to wait.
 pub(crate) struct Flusher {
-    pending_bytes: AtomicU64,
+    room: Arc<Room>,
     wake: Option<SyncSender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -43,31 +50,37 @@ impl Flusher {
         // One wake is enough: the thread sees all that is there when it gets to it.
         let (wake, woken) = sync_channel(1);
         let directory = directory.to_owned();
-        let thread = std::thread::Builder::new()
-            .name(String::from("store-flusher"))
-            .spawn(move || run(&directory, &database, &entries, &woken))?;
-        // What was read back from the engine's log may be a full memtable already.
-        let pending_bytes = AtomicU64::new(LOOK_EVERY_BYTES);
-        Ok(Flusher { pending_bytes, wake: Some(wake), thread: Some(thread) })
+        let room = Arc::new(Room::new());
+        let ends = Ends(Arc::clone(&room));
+        let thread =
+            std::thread::Builder::new().name(String::from("store-flusher")).spawn(move || {
+                if let Err(error) = run(&directory, &database, &entries, &ends.0, &woken) {
+                    ends.0.end(store_error(error));
+                }
+            })?;
+        Ok(Flusher { room, wake: Some(wake), thread: Some(thread) })
+    }
+
+    /// Waits for room in memory, if the flusher has been outrun. Comes before a batch is written.
+    ///
+    /// # Errors
+    /// See [`Room::wait`]; nothing was written.
+    pub(crate) fn wait_for_room(&self) -> Result<(), StoreError> {
+        self.room.wait()
     }
 
     /// Tells that `size_bytes` were written.
     pub(crate) fn written(&self, size_bytes: usize) {
-        let size_bytes = size_bytes as u64;
-        let pending_bytes = self.pending_bytes.fetch_add(size_bytes, Ordering::Relaxed);
-        if pending_bytes + size_bytes < LOOK_EVERY_BYTES {
-            return;
-        }
-        self.pending_bytes.store(0, Ordering::Relaxed);
-        if let Some(wake) = &self.wake {
+        if self.room.written(size_bytes as u64)
+            && let Some(wake) = &self.wake
+        {
             // Full: it has been woken and has not come to it yet.
             let _ = wake.try_send(());
         }
     }
-}
 
-impl Drop for Flusher {
-    fn drop(&mut self) {
+    /// Lets the thread finish what it is at, and waits for its end.
+    pub(crate) fn end(&mut self) {
         self.wake = None;
         if let Some(thread) = self.thread.take() {
             // If it panicked, the engine is at the end as well and says so.
@@ -76,16 +89,47 @@ impl Drop for Flusher {
     }
 }
 
-fn run(directory: &Path, database: &Database, entries: &Keyspace, woken: &Receiver<()>) {
+impl Drop for Flusher {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// Says that the flusher has ended, on whatever way it does, a panic among them.
+struct Ends(Arc<Room>);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        let why = String::from("the thread that writes its tables has ended");
+        self.0.end(StoreError::Failed { why });
+    }
+}
+
+/// Looks whenever it is woken, until the store is dropped.
+fn run(
+    directory: &Path,
+    database: &Database,
+    entries: &Keyspace,
+    room: &Room,
+    woken: &Receiver<()>,
+) -> fjall::Result<()> {
     give_way();
+    // Memtables that have become tables. The engine lets go of them under a lock that every batch
+    // and every read needs, and to free one takes tens of milliseconds: it is done here.
+    let mut flushed = Vec::new();
     while woken.recv().is_ok() {
+        room.look();
+        flushed.retain(|memtable| Arc::strong_count(memtable) > 1);
         if let Ok(Some((_, path))) = newest_log(directory) {
             let _ = File::open(path).and_then(|log| log.sync_data());
         }
-        if entries.tree.active_memtable().size() >= MEMTABLE_BYTES_MAX {
-            let _ = flush(database, entries);
+        let memtable = entries.tree.active_memtable();
+        if memtable.size() >= MEMTABLE_BYTES_MAX {
+            flushed.push(memtable);
+            flush(database, entries)?;
         }
     }
+    Ok(())
 }
 
 /// Makes the memtable a table.

@@ -9,6 +9,7 @@ mod layout;
 mod open;
 mod portions;
 mod priority;
+mod room;
 mod space;
 mod starts;
 mod usage;
@@ -24,7 +25,7 @@ use cortado_store::{
 };
 use errors::store_error;
 use fjall::{Database, Keyspace, OwnedWriteBatch, PersistMode, Readable};
-use flusher::Flusher;
+use flusher::{ENTRY_BYTES, Flusher};
 use portions::Portions;
 use space::FreeSpace;
 use starts::Starts;
@@ -131,12 +132,14 @@ impl Store for FjallStore {
     }
 
     fn apply(&self, partition: PartitionId, batch: Batch) -> Result<(), StoreError> {
+        self.flusher.wait_for_room()?;
         let reader = self.starts.reader(self, partition, &batch);
         let changes = changes_of(batch, &layout::prefix(partition), &reader)?;
         let mut write = self.new_write(changes.len());
         let mut size_bytes = 0;
         for change in changes {
-            size_bytes += change.key.len() + change.value.as_ref().map_or(0, Bytes::len);
+            let value_bytes = change.value.as_ref().map_or(0, Bytes::len);
+            size_bytes += ENTRY_BYTES + change.key.len() + value_bytes;
             match change.value {
                 Some(value) => write.insert(&self.entries, change.key, value),
                 None => write.remove(&self.entries, change.key),

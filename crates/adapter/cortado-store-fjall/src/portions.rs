@@ -2,14 +2,13 @@
 
 use crate::FjallStore;
 use crate::errors::store_error;
+use crate::flusher::ENTRY_BYTES;
 use bytes::Bytes;
 use cortado_store::StoreError;
 use fjall::OwnedWriteBatch;
 
 /// Bytes of one batch. Others wait for its commit: so much is copied in well under a millisecond.
 const PORTION_BYTES: usize = 256 << 10;
-/// What an entry weighs against that beside its bytes.
-const ENTRY_BYTES: usize = 64;
 
 /// Writes in order, in batches of [`PORTION_BYTES`].
 pub(crate) struct Portions<'a> {
@@ -39,9 +38,11 @@ impl Portions<'_> {
 
     /// Makes visible what was written so far.
     pub(crate) fn commit(&mut self) -> Result<(), StoreError> {
-        self.store.flusher.written(std::mem::take(&mut self.size_bytes));
+        self.store.flusher.wait_for_room()?;
         let write = std::mem::replace(&mut self.write, self.store.new_write(0));
-        write.commit().map_err(store_error)
+        write.commit().map_err(store_error)?;
+        self.store.flusher.written(std::mem::take(&mut self.size_bytes));
+        Ok(())
     }
 
     /// Makes the rest visible.

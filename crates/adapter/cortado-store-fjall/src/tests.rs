@@ -3,6 +3,8 @@
 mod damage;
 mod kill;
 mod starts;
+#[cfg(target_os = "linux")]
+mod sync;
 
 use super::*;
 use cortado_model::{DatabaseId, Etag, Generation, Scn, Sequence, WallMillis};
@@ -13,6 +15,7 @@ use std::fs;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::Arc;
 use tempfile::TempDir;
 
 struct OneDirectory {
@@ -231,17 +234,47 @@ fn a_full_disk_stops_writes_before_the_engine_fails() {
 fn full_memtables_become_tables_while_batches_go_on() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path());
+    let first = Arc::downgrade(&store.entries.tree.active_memtable());
     let is_flushed = |_: &u64| {
         let held = store.entries.tree.active_memtable().size();
-        assert!(held < 8 * flusher::MEMTABLE_BYTES_MAX, "{held}: it grows without end");
-        store.entries.tree.table_count() >= 2
+        assert!(held < 5 * flusher::MEMTABLE_BYTES_MAX, "{held}: it grows without end");
+        store.entries.tree.table_count() >= 2 && first.strong_count() == 0
     };
     let apply = |sequence| store.apply(HOME, batch(sequence, 64 << 10)).unwrap();
     let flushed_at = (1..10_000).inspect(|sequence| apply(*sequence)).find(is_flushed);
-    let last = flushed_at.expect("1 GB makes two tables");
+    let last = flushed_at.expect("1 GB makes two tables, and frees the first memtable");
     assert_eq!(store.get(HOME, TABLE, &key(1)), Ok(Some(document(1, 64 << 10))));
     drop(store);
     assert_eq!(kept(&open(directory.path()), 64 << 10), Ok(last));
+}
+
+/// Applies batches until one is refused; answers why.
+fn applied_until_refused(store: &FjallStore) -> StoreError {
+    let refused =
+        (1..10_000).find_map(|sequence| store.apply(HOME, batch(sequence, 64 << 10)).err());
+    let refused = refused.expect("1 GB is more than memory has room for");
+    assert_eq!(store.get(HOME, TABLE, &key(1)), Ok(Some(document(1, 64 << 10))), "reads go on");
+    refused
+}
+
+#[test]
+fn a_store_whose_tables_cannot_be_written_refuses_batches() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    fs::remove_dir_all(directory.path().join("keyspaces")).unwrap();
+    let refused = applied_until_refused(&store);
+    assert!(matches!(refused, StoreError::Failed { .. }), "{refused:?}");
+}
+
+#[test]
+fn a_store_whose_flusher_has_ended_refuses_batches() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = open(directory.path());
+    store.flusher.end();
+    let why = String::from("the thread that writes its tables has ended");
+    assert_eq!(applied_until_refused(&store), StoreError::Failed { why: why.clone() });
+    let again = store.remove(HOME);
+    assert_eq!(again, Err(StoreError::Failed { why }), "long work waits for room as well");
 }
 
 #[test]
@@ -266,6 +299,30 @@ fn batches_of_many_threads_stay_whole() {
         }
     });
     assert_eq!(store.partitions().unwrap().len(), 4);
+}
+
+/// Batch `sequence` writes one document that all write, then 100 others, then one of its own.
+fn wide_batch(sequence: u64) -> Batch {
+    let numbers = std::iter::once(0).chain(900_000..900_100).chain([sequence]);
+    let documents = numbers.map(|number| (TABLE, key(number), Some(document(sequence, 10))));
+    Batch { documents: documents.collect(), checkpoint: Bytes::new(), ..Batch::default() }
+}
+
+#[test]
+fn a_get_sees_whole_batches() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    const LAST: u64 = 1_000;
+    std::thread::scope(|scope| {
+        scope.spawn(|| (1..=LAST).for_each(|n| store.apply(HOME, wide_batch(n)).unwrap()));
+        let get = |number| store.get(HOME, TABLE, &key(number)).unwrap();
+        let mut seen = 0;
+        while seen < LAST {
+            let Some(common) = get(0) else { continue };
+            seen = common.scn.sequence.0;
+            assert_eq!(get(seen), Some(common), "both are of one batch");
+        }
+    });
 }
 
 #[test]

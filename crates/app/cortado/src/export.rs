@@ -123,3 +123,19 @@ Examples:
 
 Each page is one strong read; pages follow each other while writes go on, so that the
 whole is not the state of one moment.";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_document_takes_one_line_and_says_the_same() {
+        let text = "{\"a\":\n 1.0,\r\n\"b\":\"x\\ny\"\r}";
+        let value: &serde_json::value::RawValue = serde_json::from_str(text).expect("JSON");
+        let line = on_one_line(value);
+        assert_eq!(line.lines().count(), 1, "{line:?}");
+        assert!(!line.contains('\r'), "{line:?}");
+        let parsed = |text| serde_json::from_str::<serde_json::Value>(text).expect("JSON");
+        assert_eq!(parsed(&line), parsed(text));
+    }
+}

@@ -199,7 +199,11 @@ fn imports_list_what_is_refused_and_store_the_rest() {
         {country:"JP"},
         {"country":"JP","admin1":40,"name":"number"}
     ]"#;
-    let ran = server.cortado_with(&["import", "geo/place", "-"], array);
+    let large =
+        format!(r#"{{"country":"JP","admin1":"40","name":"large","x":"{}"}}"#, "x".repeat(1 << 20));
+    let after = r#"{"country":"JP","admin1":"40","name":"after"}"#;
+    let array = array.replacen(']', &format!(", {large}, {after} ]"), 1);
+    let ran = server.cortado_with(&["import", "geo/place", "-"], &array);
     let ran = ran.refused(
         1,
         &[
@@ -207,10 +211,13 @@ fn imports_list_what_is_refused_and_store_the_rest() {
             "document 4 (line 5): name is missing",
             "document 5 (line 6): ",
             "document 6 (line 7): it is no JSON object",
-            "4 documents refused",
+            "document 8 (line 9): ",
+            "document_too_large",
+            "5 documents refused",
         ],
     );
-    assert!(ran.out.contains("imported 3 documents into geo/place"), "{}", ran.out);
+    assert!(ran.out.contains("imported 4 documents into geo/place"), "{}", ran.out);
+    server.cortado(&["get", "geo/place/JP/40/after"]).done();
     let last = json(&server.cortado(&["get", "geo/place/JP/40/a"]).done());
     assert_eq!(last["n"], 2, "the last in file order wins");
     server.cortado(&["get", "geo/place/JP/40/number"]).done();
@@ -377,6 +384,24 @@ fn usage_and_absence_have_their_own_exit_codes() {
     for shell in ["bash", "zsh", "fish"] {
         assert!(run(&["completions", shell]).done().contains("handoff"));
     }
+}
+
+/// A server that takes requests and answers none of them.
+#[test]
+fn what_is_perhaps_done_has_its_own_exit_code() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            // Something of the request is read, so that it has been sent.
+            let _ = stream.read(&mut [0; 1 << 10]);
+        }
+    });
+    let put = ["put", "geo/place/JP/40/a", "{}", "--url", &url, "--retry-for", "1"];
+    Ran::alone(&put).refused(3, &["it is unknown whether it was done"]);
+    // A read is not done, whatever became of it.
+    let get = ["get", "geo/place/JP/40/a", "--url", &url, "--retry-for", "1"];
+    Ran::alone(&get).refused(1, &[]);
 }
 
 #[test]

@@ -238,3 +238,52 @@ async fn nobody_there_is_a_definite_no() {
     assert!(matches!(error, ClientError::Unavailable { .. }), "{error:?}");
     assert!(error.to_string().contains("refused"), "{error}");
 }
+
+#[tokio::test]
+async fn an_open_outcome_stays_open_when_no_later_attempt_gets_through() {
+    // Longer than the client's patience: there is no third attempt.
+    let busy = Act::Answer(
+        503,
+        "retry-after: 1000\r\n",
+        r#"{"type":"t","title":"t","status":503,"code":"overloaded","detail":"d",
+            "request_id":"r","outcome":"none"}"#,
+    );
+    let (client, seen) = serve(vec![OPEN, busy]).await;
+    let error = client.database("geo").table("place").put(&["a"], "{}", &KEYED).await.unwrap_err();
+    assert!(matches!(error, ClientError::Unknown { attempts: 2, .. }), "{error:?}");
+    assert_eq!(seen.await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn no_answer_in_time_is_an_open_outcome() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let (whole, attempt) = (Duration::from_secs(3), Duration::from_secs(1));
+    let client = Client::new(address.parse().unwrap()).with_patience(Patience { whole, attempt });
+    let _held = tokio::spawn(async move {
+        let mut held = Vec::new();
+        loop {
+            held.push(listener.accept().await.unwrap());
+        }
+    });
+    let table = client.database("geo").table("place");
+    let error = table.put(&["a"], "{}", &WriteOptions::default()).await.unwrap_err();
+    assert!(matches!(error, ClientError::Unknown { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn every_attempt_carries_the_session_and_a_delete_is_noted() {
+    let deleted = Act::Answer(204, "cortado-session: s2\r\n", "");
+    let (client, seen) = serve(vec![WRITTEN, NO_LEADER, deleted, WRITTEN]).await;
+    let table = client.database("geo").table("place");
+    let session = Session::default();
+    let write = WriteOptions { session: Some(&session), ..WriteOptions::default() };
+    table.put(&["a"], "{}", &write).await.unwrap();
+    assert!(table.delete(&["a"], &write).await.unwrap());
+    table.put(&["a"], "{}", &write).await.unwrap();
+    let seen = seen.await.unwrap();
+    assert_eq!(seen.len(), 4);
+    for (request, token) in seen.iter().skip(1).zip(["s1", "s1", "s2"]) {
+        assert!(request.contains(&format!("cortado-session: {token}\r\n")), "{request}");
+    }
+}

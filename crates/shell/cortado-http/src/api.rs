@@ -435,3 +435,21 @@ fn wrong_host() -> Failure {
     let detail = "the request names a host that this server does not answer to";
     Failure::new(Code::WrongHost, detail)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request_id::RequestIds;
+
+    #[tokio::test]
+    async fn a_panic_leaves_the_outcome_of_a_write_open() {
+        let panicked = catch_panic(async { panic!("a defect of this test") }).await;
+        let failure = panicked.err().expect("it has panicked");
+        assert_eq!(failure.code(), Code::Internal);
+        // As every refusal of a write is treated; what was said before stays.
+        let failure = failure.with_outcome(Outcome::None);
+        let answer = failure.to_http1(RequestIds::new(1, 1).next());
+        let answer = String::from_utf8(answer).expect("JSON");
+        assert!(answer.contains(r#""outcome":"unknown""#), "{answer}");
+    }
+}

@@ -17,7 +17,8 @@ use cortado_document::{
 use cortado_model::Etag;
 use cortado_node::{IdempotencyKey, WriteRequest, Written};
 use cortado_wire::{Code, Position, ShortText, headers, write_answer};
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use std::borrow::Cow;
 use xxhash_rust::xxh3::Xxh3;
 
 /// Header fields of the answer to a read.
@@ -158,24 +159,35 @@ pub(crate) fn idempotency(
     body: &ReceivedBody,
 ) -> Result<Option<IdempotencyKey>, Failure> {
     let Some(key) = call.fields.idempotency_key()? else { return Ok(None) };
+    let (method, conditions) = (call.method, call.fields.raw_conditions());
+    let fingerprint = fingerprint(method, call.captures.table, call.captures.key, conditions, body);
+    Ok(Some(IdempotencyKey { key: Bytes::copy_from_slice(key), fingerprint }))
+}
+
+fn fingerprint(
+    method: &Method,
+    table: &str,
+    key: &[Cow<'_, str>],
+    conditions: [Option<&[u8]>; 2],
+    body: &ReceivedBody,
+) -> u128 {
     let mut hash = Xxh3::new();
     let mut add = |piece: &[u8]| {
         hash.update(&(piece.len() as u64).to_be_bytes());
         hash.update(piece);
     };
-    add(call.method.as_str().as_bytes());
-    add(call.captures.table.as_bytes());
-    for part in call.captures.key {
+    add(method.as_str().as_bytes());
+    add(table.as_bytes());
+    for part in key {
         add(part.as_bytes());
     }
-    for condition in call.fields.raw_conditions() {
+    for condition in conditions {
         add(condition.map_or(b"-".as_slice(), |_| b"+"));
         add(condition.unwrap_or_default());
     }
     add(body.media_type.as_bytes());
     add(&body.bytes);
-    let key = Bytes::copy_from_slice(key);
-    Ok(Some(IdempotencyKey { key, fingerprint: hash.digest128() }))
+    hash.digest128()
 }
 
 fn etag_header(etag: Etag) -> HeaderValue {
@@ -187,4 +199,39 @@ fn with_headers(failure: Failure, fields: HeaderMap) -> Failure {
         Some(name) => failure.with_header(name, value),
         None => failure,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn writes_that_differ_in_anything_have_other_fingerprints() {
+        let of =
+            |method, table, key: &[&'static str], conditions: [Option<&'static str>; 2], body| {
+                let key: Vec<_> = key.iter().map(|part| Cow::Borrowed(*part)).collect();
+                let (media_type, bytes) = body;
+                let body = ReceivedBody { bytes: Bytes::from_static(bytes), media_type };
+                fingerprint(&method, table, &key, conditions.map(|c| c.map(str::as_bytes)), &body)
+            };
+        let (none, json) = ([None, None], ("application/json", b"{}".as_slice()));
+        let fingerprints = [
+            of(Method::PUT, "t", &["a", "b"], none, json),
+            of(Method::POST, "t", &["a", "b"], none, json),
+            of(Method::PUT, "u", &["a", "b"], none, json),
+            of(Method::PUT, "ta", &["b"], none, json),
+            of(Method::PUT, "t", &["ab"], none, json),
+            of(Method::PUT, "t", &["a", "b", ""], none, json),
+            of(Method::PUT, "t", &["a", "b"], [Some("*"), None], json),
+            of(Method::PUT, "t", &["a", "b"], [None, Some("*")], json),
+            of(Method::PUT, "t", &["a", "b"], [Some(""), None], json),
+            of(Method::PUT, "t", &["a", "b"], none, ("application/x", b"{}")),
+            of(Method::PUT, "t", &["a", "b"], none, ("application/json", b"[]")),
+            of(Method::PUT, "t", &["a", "b"], none, ("application/json", b"")),
+        ];
+        let different: BTreeSet<u128> = fingerprints.into_iter().collect();
+        assert_eq!(different.len(), fingerprints.len());
+        assert_eq!(of(Method::PUT, "t", &["a", "b"], none, json), fingerprints[0]);
+    }
 }

@@ -92,6 +92,9 @@ mod tests {
             {
                 check(listener, other, false);
             }
+            for other in ["evil.example.", "evil.example.:7171", "xlocalhost", "evil.localhost"] {
+                check(listener, other, false);
+            }
             for other in ["", ":7171", "[::1", "[::2]", "localhost:x", "127.0.0.1:123456", "a@b"] {
                 check(listener, other, false);
             }

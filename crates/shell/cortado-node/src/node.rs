@@ -146,7 +146,8 @@ impl Replicas {
     fn start(&mut self, partition: PartitionId, origin: Origin) {
         let identity = (self.context.node(), self.context.me.incarnation);
         let store = Arc::clone(&self.context.store);
-        let (handle, inbox) = ReplicaHandle::new(partition, identity, store);
+        let vitals = Arc::clone(&self.context.vitals);
+        let (handle, inbox) = ReplicaHandle::new(partition, identity, store, vitals);
         self.context.routes.route(partition).add(Arc::clone(&handle));
         self.handles.insert(partition, Arc::clone(&handle));
         let context = Arc::clone(&self.context);

@@ -17,7 +17,7 @@ use cortado_replica::Identity;
 use cortado_store::Store;
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
@@ -34,7 +34,7 @@ pub(crate) struct NodeContext {
     pub(crate) routes: Arc<Routes>,
     pub(crate) keys: Arc<KeyRegistry>,
     pub(crate) metrics: Arc<NodeMetrics>,
-    pub(crate) vitals: Vitals,
+    pub(crate) vitals: Arc<Vitals>,
     pub(crate) decisions: Decisions,
     /// As this node has folded it.
     pub(crate) catalog: watch::Sender<Arc<Catalog>>,
@@ -48,8 +48,6 @@ pub(crate) struct NodeContext {
     signs: Mutex<Vec<Evidence>>,
     /// Why the node trusts itself less, if it does.
     sickness: Mutex<Option<String>>,
-    /// Replicas that wait until the store has room.
-    waiting_for_room: AtomicUsize,
     ending: AtomicBool,
     tasks: Mutex<JoinSet<()>>,
     /// Bytes handed to the log by all nodes of the process.
@@ -98,7 +96,7 @@ impl NodeContext {
         let cluster = parts.newest_catalog.borrow().cluster;
         NodeContext {
             address: parts.settings.address.clone(),
-            vitals: Vitals::new(parts.clock),
+            vitals: Arc::new(Vitals::new(parts.clock)),
             catalog: watch::Sender::new(Arc::new(Catalog::empty(cluster))),
             me: parts.me,
             settings: parts.settings,
@@ -115,7 +113,6 @@ impl NodeContext {
             look_again: Notify::new(),
             signs: Mutex::default(),
             sickness: Mutex::default(),
-            waiting_for_room: AtomicUsize::new(0),
             ending: AtomicBool::new(false),
             tasks: Mutex::default(),
             log_bytes: parts.log_bytes,
@@ -149,21 +146,8 @@ impl NodeContext {
 
     /// Why the node trusts itself less, if it does.
     pub(crate) fn sickness(&self) -> Option<String> {
-        let full = self.waits_for_room().then(|| "the store has no room".to_owned());
+        let full = self.vitals.waits_for_room().then(|| "the store has no room".to_owned());
         full.or_else(|| lock(&self.sickness).clone())
-    }
-
-    /// Whether the store has no room: nothing new may be committed that could not be applied.
-    pub(crate) fn waits_for_room(&self) -> bool {
-        self.waiting_for_room.load(Ordering::Acquire) > 0
-    }
-
-    /// One more replica waits for room, or one less.
-    pub(crate) fn set_waits_for_room(&self, waits: bool) {
-        match waits {
-            true => self.waiting_for_room.fetch_add(1, Ordering::AcqRel),
-            false => self.waiting_for_room.fetch_sub(1, Ordering::AcqRel),
-        };
     }
 
     pub(crate) fn set_sickness(&self, sickness: Option<String>) {

@@ -3,6 +3,7 @@
 //! Never blocks and never changes the replica. Start reading at [`ReplicaHandle`].
 
 use crate::inbox::{DriverInput, INBOX_MAX};
+use crate::vitals::Vitals;
 use cortado_model::{
     Generation, LogOffset, Millis, NodeId, NodeIncarnation, PartitionId, ReplicaIncarnation, Scn,
 };
@@ -18,6 +19,8 @@ pub(crate) struct ReplicaHandle {
     pub(crate) node: NodeId,
     pub(crate) incarnation: NodeIncarnation,
     pub(crate) store: Arc<dyn Store>,
+    /// Its node's.
+    vitals: Arc<Vitals>,
     inbox: mpsc::Sender<DriverInput>,
     shown: Shown,
 }
@@ -110,8 +113,6 @@ struct Shown {
     role: AtomicU8,
     /// How often the store has been emptied to be filled anew.
     restorations: AtomicU64,
-    /// Whether it stands still until the store has room.
-    waits_for_room: AtomicBool,
     /// Whether the filter of the database knows every key that the store remembers.
     keys_known: AtomicBool,
     /// When the replica last was at the end of its log.
@@ -140,10 +141,11 @@ impl ReplicaHandle {
         partition: PartitionId,
         (node, incarnation): (NodeId, NodeIncarnation),
         store: Arc<dyn Store>,
+        vitals: Arc<Vitals>,
     ) -> (Arc<ReplicaHandle>, mpsc::Receiver<DriverInput>) {
         let (inbox, receiver) = mpsc::channel(INBOX_MAX);
         let shown = Shown { behind_since: AtomicU64::new(u64::MAX), ..Shown::default() };
-        let handle = ReplicaHandle { partition, node, incarnation, store, inbox, shown };
+        let handle = ReplicaHandle { partition, node, incarnation, store, vitals, inbox, shown };
         (Arc::new(handle), receiver)
     }
 
@@ -185,9 +187,9 @@ impl ReplicaHandle {
         ReplicaRole::from_number(self.shown.role.load(Ordering::Acquire))
     }
 
-    /// Whether it stands still until the store has room; what it has can be read.
+    /// Whether its store has no room; what it has can be read.
     pub(crate) fn waits_for_room(&self) -> bool {
-        self.shown.waits_for_room.load(Ordering::Acquire)
+        self.vitals.waits_for_room()
     }
 
     /// Whether the database's key filter knows every key that the store remembers.
@@ -243,10 +245,6 @@ impl ReplicaHandle {
 
     pub(crate) fn show_role(&self, role: ReplicaRole) {
         self.shown.role.store(role as u8, Ordering::Release);
-    }
-
-    pub(crate) fn show_waits_for_room(&self, waits: bool) {
-        self.shown.waits_for_room.store(waits, Ordering::Release);
     }
 
     pub(crate) fn show_keys_known(&self) {

@@ -20,6 +20,8 @@ pub(crate) struct Vitals {
     slowest_ms: AtomicU64,
     ended: AtomicBool,
     failed: AtomicBool,
+    /// How many replicas stand still until the store has room.
+    waiting_for_room: AtomicU64,
 }
 
 impl Vitals {
@@ -31,7 +33,22 @@ impl Vitals {
             slowest_ms: AtomicU64::new(0),
             ended: AtomicBool::new(false),
             failed: AtomicBool::new(false),
+            waiting_for_room: AtomicU64::new(0),
         }
+    }
+
+    /// One more replica waits for room, or one less.
+    pub(crate) fn show_waiting_for_room(&self, waits: bool) {
+        match waits {
+            true => self.waiting_for_room.fetch_add(1, Ordering::AcqRel),
+            false => self.waiting_for_room.fetch_sub(1, Ordering::AcqRel),
+        };
+    }
+
+    /// Whether the store has no room, as one of its replicas has found: nothing new may be
+    /// committed that could not be applied.
+    pub(crate) fn waits_for_room(&self) -> bool {
+        self.waiting_for_room.load(Ordering::Acquire) > 0
     }
 
     pub(crate) fn store_begun(&self) {

@@ -231,6 +231,12 @@ mod tests {
     }
 
     #[test]
+    fn the_last_fill_of_a_part_counts() {
+        let keying = keying(&["admin1=00", "country=JP", "admin1=01"]);
+        check(&keying, "{}", Ok(&["JP", "01"]));
+    }
+
+    #[test]
     fn a_fill_names_a_part() {
         assert!("admin1".parse::<Fill>().is_err());
         assert!("=x".parse::<Fill>().is_err());

@@ -45,6 +45,7 @@ fn keywords_may_become_wider() {
     widens(json!({"exclusiveMinimum":4}), json!({"minimum":4}));
     widens(json!({"minimum":4.5}), json!({"exclusiveMinimum":4}));
     widens(json!({"maximum":5}), json!({"exclusiveMaximum":6}));
+    widens(json!({"exclusiveMaximum":5}), json!({"maximum":5}));
     widens(json!({"maxLength":5}), json!({"maxLength":6}));
     widens(json!({"minItems":1}), json!({"minItems":0}));
     widens(json!({"multipleOf":6}), json!({"multipleOf":3}));

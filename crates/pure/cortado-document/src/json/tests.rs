@@ -175,6 +175,12 @@ fn a_name_stands_once_in_its_object() {
     let twice = format!("{{{},\"n17\":0,\"n3\":0}}", many.join(","));
     let offset = twice.find("\"n17\":0").expect("it is there") + 1;
     malformed(twice, offset, Malformed::DuplicateName);
+    let rest = r#""b":1,"c":1,"d":1,"e":1,"f":1,"g":1,"h":1"#;
+    for (first, last) in [(r"\u0061", "a"), ("a", r"\u0061"), (r"\u0061", r"\u0061")] {
+        let nine = format!("{{\"{first}\":1,{rest},\"{last}\":2}}");
+        let offset = nine.rfind(last).expect("it is there");
+        malformed(&nine, offset, Malformed::DuplicateName);
+    }
 }
 
 #[test]

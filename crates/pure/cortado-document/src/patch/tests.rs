@@ -199,6 +199,11 @@ fn a_step_that_does_not_fit_fails_the_whole_patch() {
         Err(PatchError::IntoItself { step: 0 }),
     );
     check_steps(current, json!([{"op":"move","from":"/b","path":"/b"}]), Ok(current));
+    check_steps(
+        r#"{"a":[{},{}]}"#,
+        json!([{"op":"move","from":"/a/0","path":"/a/0/b"}]),
+        Err(PatchError::IntoItself { step: 0 }),
+    );
     let refused = Err(PatchError::Refused(NOT_AN_OBJECT));
     check_steps(current, json!([{"op":"remove","path":""}]), nowhere(0));
     check_steps(current, json!([{"op":"replace","path":"","value":[]}]), refused);

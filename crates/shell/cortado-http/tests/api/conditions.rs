@@ -102,6 +102,12 @@ async fn an_idempotency_key_repeats_the_first_answer() {
     let other = "PUT /v1/music/album/Cher/Other\nContent-Type: application/json";
     let other = world.ask(&format!("{other}\nIdempotency-Key: k1"), r#"{"n":1}"#).await;
     other.not_done(422, reused);
+    let table =
+        world.put("/admin/v1/databases/music/tables/single", r#"{"key":["artist","title"]}"#);
+    assert_eq!(table.await.status, 201);
+    let single = "PUT /v1/music/single/Cher/Believe\nContent-Type: application/json";
+    let single = world.ask(&format!("{single}\nIdempotency-Key: k1"), r#"{"n":1}"#).await;
+    single.not_done(422, reused);
 
     // A refused write is not remembered; looked up before conditions.
     put(&world, "Idempotency-Key: k2\nIf-None-Match: *", "{}")

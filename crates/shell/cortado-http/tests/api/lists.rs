@@ -1,6 +1,7 @@
 //! Collections, whole tables, batches.
 
 use crate::world::{Reply, World};
+use cortado_model::{Generation, Scn, Sequence};
 use serde_json::{Value, json};
 
 const SONGS: usize = 25;
@@ -135,6 +136,29 @@ async fn a_batch_answers_each_key_in_the_order_asked() {
     assert!(results[0]["scn"].is_string() && results[0]["etag"].is_string());
     assert!(reply.header("cortado-served-by").is_some_and(|node| node.starts_with('n')));
     assert!(reply.header("cortado-role").is_some());
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_waits_for_what_its_session_has_seen() {
+    let world = filled().await;
+    let keys = json!({ "keys": [{ "table": "song", "key": ["Cher", "a", "s03"] }] }).to_string();
+    let ask = async |session: &str| {
+        let head = "POST /v1/music:batchGet\nContent-Type: application/json\n\
+                    Cortado-Consistency: session";
+        world.ask(&format!("{head}\nCortado-Session: {session}"), &keys).await
+    };
+    let written = world.put("/v1/music/song/Cher/a/s03", r#"{"n":4}"#).await;
+    let token = written.header("cortado-session").unwrap();
+    let read = ask(token).await;
+    assert_eq!(statuses(&read), [(200, json!({ "n": 4 }))]);
+    // Nobody can have applied this; a reader that did not wait would find the document.
+    let mut session = cortado_wire::Session::parse(token.as_bytes()).unwrap();
+    for partition in 0..4 {
+        session.observe(partition, Scn::new(Generation(1_000), Sequence(1)));
+    }
+    let later = format!("{}\nCortado-Deadline-Ms: 100", session.encode());
+    assert_eq!(statuses(&ask(&later).await), [(504, Value::Null)]);
     world.end().await;
 }
 

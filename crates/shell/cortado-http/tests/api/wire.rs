@@ -212,6 +212,24 @@ async fn chunked_bodies_are_read_up_to_the_limit() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_of_exactly_the_limit_is_taken() {
+    const BODY_BYTES_MAX: usize = 8 << 20;
+    let world = World::start().await;
+    let put = r#"{"operations":[{"op":"put","table":"fan","key":["x"],"value":{}}]}"#;
+    let body = format!("{put}{}", " ".repeat(BODY_BYTES_MAX - put.len()));
+    assert_eq!(world.post("/v1/music:transact", &body).await.status, 200);
+    let declared = put_head(&format!("Content-Length: {}", BODY_BYTES_MAX + 1));
+    raw(&world, declared.as_bytes()).await.0.not_done(413, "body_too_large");
+
+    let head = "POST /v1/music:transact HTTP/1.1\r\nHost: localhost\r\n\
+                Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let mut client = world.connect().await;
+    client.send(format!("{head}{BODY_BYTES_MAX:x}\r\n{body}\r\n0\r\n\r\n").as_bytes()).await;
+    assert_eq!(client.reply(false).await.status, 200);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn documents_are_bounded_and_strict() {
     let world = World::start().await;
     let put = async |body: &str| world.put("/v1/music/fan/x", body).await;

@@ -9,11 +9,13 @@ use crate::catalog::Database;
 use crate::gateway::{IdempotencyKey, WriteError};
 use crate::inbox::{WriteCommand, WriteEnd};
 use crate::remembered_answer::code_of;
+use crate::replica_handle::ReplicaHandle;
 use cortado_document::{Change, Current, Done, Operation};
 use cortado_replica::{
     DraftChange, DraftIdempotency, Input, NotDone, ReadNeed, Role, Write, Written,
 };
 use cortado_store::StoreError;
+use std::sync::Arc;
 
 /// What a write comes to when it is evaluated.
 enum Evaluation {
@@ -32,6 +34,7 @@ impl ReplicaDriver<'_> {
             return Ok(());
         }
         let reply = WriteReply { reply, key_guard };
+        self.give_way_if_full()?;
         if let Some(why) = self.why_not_leading() {
             reply.answer(Err(WriteEnd::NotDone(why)));
             return Ok(());
@@ -70,12 +73,29 @@ impl ReplicaDriver<'_> {
         self.absorb()
     }
 
+    /// Steps down if a replica of this node has found the store full, and another node has room.
+    /// Without one, it leads on: what it has can be read.
+    fn give_way_if_full(&mut self) -> Result<(), Halt> {
+        if self.core.role() != Role::Leader || !self.handle.waits_for_room() {
+            return Ok(());
+        }
+        let replicas = self.context.routes.route(self.handle.partition).replicas();
+        let fit =
+            |other: &Arc<ReplicaHandle>| other.role().is_readable() && !other.waits_for_room();
+        if !replicas.iter().any(fit) {
+            return Ok(());
+        }
+        let request = self.requests.nobody();
+        self.step(Input::HandOff { to: None, request });
+        self.absorb()
+    }
+
     fn why_not_leading(&self) -> Option<NotDone> {
         match self.core.role() {
             Role::Leader if self.stopping => Some(NotDone::Changing),
             Role::Leader if self.requests.is_full() => Some(NotDone::Overloaded),
             // It would be committed, and could not be applied.
-            Role::Leader if self.context.waits_for_room() => Some(NotDone::LogRefused),
+            Role::Leader if self.handle.waits_for_room() => Some(NotDone::LogRefused),
             Role::Leader => None,
             Role::Opening | Role::SteppingDown => Some(NotDone::Changing),
             Role::Follower | Role::Candidate => Some(NotDone::NotLeader),

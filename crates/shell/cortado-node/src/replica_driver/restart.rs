@@ -104,8 +104,7 @@ async fn await_room(
     let what = "the store is full: writes are refused until there is room".to_owned();
     let evidence = vec![why.to_owned()];
     context.decisions.explain(EventKind::Health, Some(partition), what, evidence);
-    handle.show_waits_for_room(true);
-    context.set_waits_for_room(true);
+    context.vitals.show_waiting_for_room(true);
     handle.show_role(ReplicaRole::Follower);
     let waited = loop {
         if offline(inbox, sleep(RETRY)).await.is_none() {
@@ -117,8 +116,7 @@ async fn await_room(
         }
     };
     handle.show_role(ReplicaRole::Offline);
-    context.set_waits_for_room(false);
-    handle.show_waits_for_room(false);
+    context.vitals.show_waiting_for_room(false);
     waited
 }
 

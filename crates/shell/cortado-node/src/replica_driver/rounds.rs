@@ -77,6 +77,12 @@ impl Rounds {
         self.applied += transactions;
     }
 
+    /// Takes over what replicas agree on now; answers what the log may forget: what they agreed
+    /// on before.
+    fn agree(&mut self, now: Trim) -> Option<Trim> {
+        self.agreed.replace(now)
+    }
+
     pub(super) fn due(&self, clock: &Clock) -> Option<Instant> {
         self.open.as_ref().map(|round| clock.instant(round.ends))
     }
@@ -87,6 +93,26 @@ impl Rounds {
         let same = hashed.applied == self.applied
             && hashed.oldest.is_none_or(|oldest| oldest >= forgotten);
         same.then_some(hashed.digest)
+    }
+}
+
+impl Round {
+    /// Takes a report, unless it is known to be of another place than the round's.
+    fn take(&mut self, report: DigestReport) {
+        // One from before the leader has folded the record itself is looked at later.
+        if self.at.is_none_or(|at| at == report.at) {
+            self.reports.insert(report.node, report);
+        }
+    }
+
+    fn is_complete(&self, mut awaited: impl Iterator<Item = NodeId>) -> bool {
+        self.at.is_some() && awaited.all(|node| self.reports.contains_key(&node))
+    }
+
+    /// Its place and what was reported of it; `None` if the leader has not come to its place.
+    fn end(self) -> Option<(Scn, Vec<DigestReport>)> {
+        let at = self.at?;
+        Some((at, self.reports.into_values().filter(|report| report.at == at).collect()))
     }
 }
 
@@ -160,39 +186,30 @@ impl ReplicaDriver<'_> {
 
     pub(super) fn on_digest_report(&mut self, report: DigestReport) -> Result<(), Halt> {
         let Some(round) = &mut self.rounds.open else { return Ok(()) };
-        // A report from before the leader folded the record itself names a later place.
-        if round.at.is_some_and(|at| at != report.at) {
-            return Ok(());
-        }
-        round.reports.insert(report.node, report);
-        let at = round.at;
+        round.take(report);
         let running = self.context.routes.route(self.handle.partition).replicas();
         let awaited = running.iter().filter(|handle| handle.role().is_readable());
-        let all = awaited.map(|handle| handle.node).all(|n| round.reports.contains_key(&n));
-        if at.is_some() && all { self.end_round() } else { Ok(()) }
+        if round.is_complete(awaited.map(|handle| handle.node)) { self.end_round() } else { Ok(()) }
     }
 
     /// Compares what was reported; lets the log forget what enough replicas agree on.
     fn end_round(&mut self) -> Result<(), Halt> {
         let partition = self.handle.partition;
-        let Some(Round { at: Some(at), reports, .. }) = self.rounds.open.take() else {
+        let Some((at, reports)) = self.rounds.open.take().and_then(Round::end) else {
             return Ok(());
         };
-        let reports: Vec<_> = reports.into_values().filter(|report| report.at == at).collect();
         let (agreed, odd) = agreement(&reports, self.handle.node);
         if !odd.is_empty() {
             return self.condemn(at, &agreed, &odd);
         }
         let replicas = self.context.replica_count(partition);
-        let below = reports.iter().map(|report| report.below).min();
-        let (Some(below), true) = (below, agreed.len() >= replicas.min(2)) else {
+        let Some(below) = agreed_below(&reports, replicas) else {
             warn!(%partition, %at, reports = agreed.len(), replicas, "too few digests to trim");
             return Ok(());
         };
         self.context.metrics.digests_equal.add(1);
         info!(%partition, %at, replicas = agreed.len(), %below, "replicas agree");
-        let before = self.rounds.agreed.replace(Trim { below, snapshot: at });
-        if let Some(trim) = before
+        if let Some(trim) = self.rounds.agree(Trim { below, snapshot: at })
             && trim.below > self.core.fold().trimmed_below
         {
             self.step(Input::Trim(trim));
@@ -237,6 +254,14 @@ fn agreement(reports: &[DigestReport], leader: NodeId) -> (Vec<NodeId>, Vec<Node
     let nodes = reports.iter().map(|report| report.node);
     let odd = nodes.filter(|node| !agreed.contains(node)).collect();
     (agreed, odd)
+}
+
+/// Below which offset the state is in the stores of enough replicas, if all reports are equal.
+///
+/// * `replicas`: how many there should be; of several, one alone is not enough.
+fn agreed_below(reports: &[DigestReport], replicas: usize) -> Option<LogOffset> {
+    let enough = reports.len() >= replicas.clamp(1, 2);
+    reports.iter().map(|report| report.below).min().filter(|_| enough)
 }
 
 /// One replica's state, to be hashed.
@@ -317,15 +342,16 @@ fn condemn_unreadable(handle: &ReplicaHandle, error: &StoreError) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cortado_model::{Generation, Sequence};
+
+    fn report(node: u32, at: u64, below: u64, digest: u128) -> DigestReport {
+        let at = Scn::new(Generation(1), Sequence(at));
+        DigestReport { node: NodeId(node), at, below: LogOffset(below), digest }
+    }
 
     #[track_caller]
     fn check(reports: &[(u32, u128)], leader: u32, agreed: &[u32], odd: &[u32]) {
-        let report = |(node, digest): &(u32, u128)| DigestReport {
-            node: NodeId(*node),
-            at: Scn::ZERO,
-            below: LogOffset::ZERO,
-            digest: *digest,
-        };
+        let report = |(node, digest): &(u32, u128)| report(*node, 1, 1, *digest);
         let reports: Vec<_> = reports.iter().map(report).collect();
         let nodes = |list: &[u32]| list.iter().copied().map(NodeId).collect::<Vec<_>>();
         assert_eq!(agreement(&reports, NodeId(leader)), (nodes(agreed), nodes(odd)));
@@ -340,5 +366,61 @@ mod tests {
         check(&[(1, 7), (2, 8), (3, 9)], 3, &[3], &[1, 2]);
         check(&[(2, 7)], 1, &[2], &[]);
         check(&[], 1, &[], &[]);
+    }
+
+    /// Below which offset replicas agree that have reported these.
+    #[track_caller]
+    fn check_below(belows: &[u64], replicas: usize, want: Option<u64>) {
+        let reports = (1..).zip(belows).map(|(node, below)| report(node, 1, *below, 7));
+        let reports: Vec<_> = reports.collect();
+        assert_eq!(agreed_below(&reports, replicas), want.map(LogOffset));
+    }
+
+    #[test]
+    fn the_log_is_trimmed_on_the_word_of_two() {
+        check_below(&[9, 9, 9], 3, Some(9));
+        check_below(&[9, 7], 3, Some(7)); // the one that has stored less is to find the rest
+        check_below(&[9], 3, None);
+        check_below(&[9], 2, None);
+        check_below(&[9], 1, Some(9)); // there is nobody else
+        check_below(&[], 1, None);
+        check_below(&[], 0, None);
+    }
+
+    #[test]
+    fn the_log_keeps_what_came_after_the_round_before() {
+        let mut rounds = Rounds {
+            since: (LogOffset::ZERO, 0),
+            demanded: false,
+            open: None,
+            agreed: None,
+            applied: 0,
+            hashed: Arc::default(),
+        };
+        let trim = |below| Trim { below: LogOffset(below), snapshot: Scn::ZERO };
+        assert_eq!(rounds.agree(trim(10)), None);
+        assert_eq!(rounds.agree(trim(20)), Some(trim(10)));
+        assert_eq!(rounds.agree(trim(30)), Some(trim(20)));
+    }
+
+    #[test]
+    fn a_round_waits_for_reports_of_its_own_place() {
+        let mut round = Round { at: None, ends: Millis(0), reports: BTreeMap::new() };
+        let all = || [1, 2].map(NodeId).into_iter();
+        let at = |sequence| Some(Scn::new(Generation(1), Sequence(sequence)));
+        // The first report comes before the leader has folded the record.
+        round.take(report(2, 5, 9, 7));
+        assert!(!round.is_complete([NodeId(2)].into_iter()), "its place is not known yet");
+        round.at = at(5);
+        round.take(report(1, 4, 8, 7));
+        assert!(!round.is_complete(all()), "that was of the round before");
+        round.take(report(1, 5, 9, 7));
+        round.take(report(2, 6, 10, 8));
+        assert!(round.is_complete(all()));
+        assert_eq!(round.end(), at(5).map(|at| (at, vec![report(1, 5, 9, 7), report(2, 5, 9, 7)])));
+        // A report from before the leader knew its place may turn out to be of another one.
+        let reports = [(NodeId(2), report(2, 4, 8, 7))].into();
+        let round = Round { at: at(5), ends: Millis(0), reports };
+        assert_eq!(round.end(), at(5).map(|at| (at, Vec::new())));
     }
 }

@@ -1,6 +1,7 @@
 //! A snapshot arrives whole, however it is cut, or not at all.
 
 use super::*;
+use cortado_model::limits::DOCUMENT_BYTES_MAX;
 use cortado_model::{
     ClusterUuid, DocumentKey, Etag, Generation, PartitionUuid, Sequence, TableId, WallMillis,
 };
@@ -22,17 +23,19 @@ fn fold() -> FoldState {
     fold
 }
 
-/// A replica with documents of all sizes up to more than one chunk, an answer and a bookmark.
+/// A replica with documents of all sizes up to the largest, an answer and a bookmark.
 fn replica() -> MemoryStore {
     let store = MemoryStore::new();
-    let documents = (0..200_usize).map(|number| {
+    let small = (0..200).map(|number| number * number);
+    let large = [CHUNK_BYTES - 1, CHUNK_BYTES, 2 * CHUNK_BYTES, DOCUMENT_BYTES_MAX];
+    let documents = small.chain(large).enumerate().map(|(number, value_bytes)| {
         let key = DocumentKey::from_parts(&["r".to_owned(), format!("{number:03}")]).unwrap();
         let document = StoredDocument {
             etag: Etag(number as u64),
             scn: Scn::ZERO,
             time: WallMillis(5),
             schema_version: 0,
-            value: Bytes::from(vec![b'x'; number * number]),
+            value: Bytes::from(vec![b'x'; value_bytes]),
         };
         (TableId(1), key, Some(document))
     });

@@ -2,9 +2,11 @@
 
 use crate::world::{N1, N2, N3, World, deadline, document, eventually, idempotency, key, read};
 use cortado_document::{Action, Condition, Done, Match, Refusal, Tag, TransactionError, Unmet};
+use cortado_log::RECORD_BYTES_MAX;
 use cortado_model::{DocumentKey, Scn};
 use cortado_node::{
-    Consistency, ListRequest, ReadOptions, ScanRequest, ServedRole, WriteError, WriteRequest,
+    Consistency, ListRequest, ReadOptions, ScanPosition, ScanRequest, ServedRole, WriteError,
+    WriteRequest,
 };
 use tokio::time::Instant;
 
@@ -160,6 +162,40 @@ async fn collections_tables_and_batches_show_every_document_once() {
         music.gateway.batch_get(&music.database, &keys, |_| None, &read(Consistency::Strong)).await;
     let found: Vec<_> = found.into_iter().map(|served| served.unwrap().value.is_some()).collect();
     assert_eq!(found, [true, false, true, false]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_scan_does_not_end_before_what_cannot_be_read() {
+    let world = World::start().await;
+    let music = world.music_on(2, Some(1)).await;
+    let artists = crate::failovers::one_artist_for_each_partition(&music);
+    for artist in &artists {
+        music.put(artist, "x", "{}").await.unwrap();
+    }
+    music.await_complete().await;
+    world.cluster.kill(music.leaders()[1].unwrap()).await.unwrap();
+    // The page ends where the partition ends that can be read.
+    let scan = ScanRequest { position: None, limit: 1 };
+    let read = ReadOptions { deadline: Instant::now(), ..read(Consistency::Eventual) };
+    let page = music.gateway.scan(&music.database, &music.album, &scan, &read).await.unwrap();
+    assert_eq!(page.documents.len(), 1);
+    assert_eq!(page.next, Some(ScanPosition { partition: 1, after: None }));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transaction_is_one_record_at_most() {
+    let world = World::start().await;
+    let music = world.music(1).await;
+    // Sixteen are as large as a record, without all that stands in it beside the documents.
+    let value = format!("{{\"a\":\"{}\"}}", "x".repeat(RECORD_BYTES_MAX / 16 - 8));
+    let puts =
+        |count| (0..count).map(|n| music.putting("cher", &format!("t{n}"), &value)).collect();
+    let refused = music.write(puts(16), None).await;
+    let Err(WriteError::TooLarge { bytes, bytes_max }) = refused else { panic!("{refused:?}") };
+    assert!(bytes > bytes_max && bytes < bytes_max + bytes_max / 16, "{bytes}");
+    assert_eq!(bytes_max, RECORD_BYTES_MAX);
+    assert_eq!(music.get("cher", "t0").await, None);
+    music.write(puts(15), None).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -153,10 +153,16 @@ impl World {
 
     /// A database with one table, `album`, of the key `artist, title`.
     pub(crate) async fn music(&self, partitions: u32) -> Music {
+        self.music_on(partitions, None).await
+    }
+
+    /// The same, with each partition on `replication` nodes.
+    pub(crate) async fn music_on(&self, partitions: u32, replication: Option<u32>) -> Music {
         let key = vec!["artist".to_owned(), "title".to_owned()];
         let album = TableDefinition::new(key, None).unwrap();
         let spec = DatabaseSpec {
             partitions: Some(partitions),
+            replication,
             tables: BTreeMap::from([("album".to_owned(), album)]),
             ..DatabaseSpec::default()
         };
@@ -291,9 +297,14 @@ impl Music {
 
 /// Waits until `holds`, looking again and again.
 pub(crate) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    eventually_asking(what, async || holds()).await;
+}
+
+/// Waits until `holds`, which asks a node for it, again and again.
+pub(crate) async fn eventually_asking(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let give_up_at = deadline();
     let mut look_again = interval(Duration::from_millis(5));
-    while !holds() {
+    while !holds().await {
         assert!(Instant::now() < give_up_at, "not so after {PATIENCE:?}: {what}");
         look_again.tick().await;
     }
