@@ -16,9 +16,9 @@ mod view;
 pub use open::{OpenError, Settings};
 
 use bytes::Bytes;
-use cortado_model::{DocumentKey, PartitionId, TableId};
-use cortado_store::encoding::{EntryKey, check_snapshot_entry, parse_document};
-use cortado_store::{Batch, SnapshotEntry, Store, StoreError, StoredDocument, View, changes_of};
+use cortado_model::{Batch, DocumentKey, Entry, EntryKey, PartitionId, StoredDocument, TableId};
+use cortado_store::encoding::{check_snapshot_entry, parse_document};
+use cortado_store::{Store, StoreError, View, changes_of};
 use errors::store_error;
 use fjall::{Database, Keyspace, OwnedWriteBatch, PersistMode, Readable};
 use flusher::Flusher;
@@ -92,7 +92,7 @@ impl FjallStore {
     fn install_entries(
         &self,
         partition: PartitionId,
-        entries: &mut dyn Iterator<Item = Result<SnapshotEntry, StoreError>>,
+        entries: &mut dyn Iterator<Item = Result<Entry, StoreError>>,
         checkpoint: Bytes,
     ) -> Result<(), StoreError> {
         let prefix = layout::prefix(partition);
@@ -178,7 +178,7 @@ impl Store for FjallStore {
     fn install(
         &self,
         partition: PartitionId,
-        entries: &mut dyn Iterator<Item = Result<SnapshotEntry, StoreError>>,
+        entries: &mut dyn Iterator<Item = Result<Entry, StoreError>>,
         checkpoint: Bytes,
     ) -> Result<(), StoreError> {
         self.remove(partition)?;

@@ -2,18 +2,18 @@
 //!
 //! Deterministic: no thread, no clock, no randomness of its own. Start reading at [`MemoryStore`].
 
-use crate::changes::{StoredEntries, changes_of};
+use crate::changes::{Expiring, StoredEntries, changes_of};
 use crate::encoding::{
-    EntryKey, check_snapshot_entry, document_key, parse_document, parse_remembered, scan_keys,
-    successor,
+    bookmark_scn, check_snapshot_entry, expiring, parse_bytes, parse_document, parse_remembered,
 };
-use crate::{
-    Batch, DocumentIterator, Remembered, ScanRange, SnapshotEntry, Store, StoreError,
-    StoredDocument, View,
-};
+use crate::{EntryIterator, Store, StoreError, View};
 use bytes::Bytes;
-use cortado_model::{DocumentKey, PartitionId, Scn, TableId, WallMillis};
+use cortado_model::{
+    Batch, DocumentKey, Entry, EntryKey, EntryRange, PartitionId, Remembered, RememberedKey, Scn,
+    Space, StoredDocument, TableId, WallMillis, successor,
+};
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// A whole store in memory.
@@ -235,7 +235,7 @@ impl Store for MemoryStore {
     fn install(
         &self,
         partition: PartitionId,
-        entries: &mut dyn Iterator<Item = Result<SnapshotEntry, StoreError>>,
+        entries: &mut dyn Iterator<Item = Result<Entry, StoreError>>,
         checkpoint: Bytes,
     ) -> Result<(), StoreError> {
         self.remove(partition)?;
@@ -275,12 +275,22 @@ impl MemoryView {
         self.0.get(&key.behind(&[])[..]).cloned()
     }
 
-    /// The keys from one entry's up to, not including, another's.
-    fn keys(&self, from: EntryKey<'_>, below: EntryKey<'_>) -> impl Iterator<Item = &Bytes> {
+    /// The entries from one's key up to, not including, another's.
+    fn range(
+        &self,
+        from: EntryKey<'_>,
+        below: EntryKey<'_>,
+    ) -> impl Iterator<Item = (&Bytes, &Bytes)> {
         let range = Bytes::from(from.behind(&[]))..Bytes::from(below.behind(&[]));
         // An inverted range would panic.
         let range = (range.start < range.end).then_some(range);
-        range.into_iter().flat_map(|range| self.0.range(range)).map(|(key, _)| key)
+        range.into_iter().flat_map(|range| self.0.range(range))
+    }
+
+    /// Answers in the order in which they expire, those that do before `before`.
+    fn expiring(&self, before: WallMillis) -> impl Iterator<Item = Result<Expiring, StoreError>> {
+        let at = |expires| EntryKey::RememberedByExpiry { expires, key: &[] };
+        self.range(at(WallMillis(0)), at(before)).map(|(key, value)| expiring(key, value))
     }
 }
 
@@ -294,21 +304,27 @@ impl View for MemoryView {
         value.map(parse_document).transpose()
     }
 
-    fn scan<'a>(&'a self, range: &ScanRange) -> DocumentIterator<'a> {
-        let Some(keys) = scan_keys(range, &[]) else { return Box::new(std::iter::empty()) };
-        let keys = Bytes::from(keys.start)..Bytes::from(keys.end);
-        let entries = self.0.range(keys);
-        let read = |(key, value): (&Bytes, &Bytes)| {
-            Ok((document_key(key)?, parse_document(value.clone())?))
-        };
+    fn scan<'a>(&'a self, range: &EntryRange) -> EntryIterator<'a> {
+        let Some(keys) = range.keys(&[]) else { return Box::new(std::iter::empty()) };
+        let found = self.0.range(Bytes::from(keys.start)..Bytes::from(keys.end)).map(entry_of);
         match range.descending {
-            false => Box::new(entries.map(read)),
-            true => Box::new(entries.rev().map(read)),
+            false => Box::new(found),
+            true => Box::new(found.rev()),
         }
     }
 
-    fn remembered(&self, key: &[u8]) -> Result<Option<Remembered>, StoreError> {
-        self.entry(EntryKey::Remembered { key }).map(parse_remembered).transpose()
+    fn remembered(&self, key: &RememberedKey) -> Result<Option<Remembered>, StoreError> {
+        let value = self.entry(EntryKey::Remembered { key: key.as_bytes() });
+        value.map(parse_remembered).transpose()
+    }
+
+    fn remembered_bytes(&self) -> Result<u64, StoreError> {
+        self.entry(EntryKey::RememberedBytes).map_or(Ok(0), |value| parse_bytes(&value))
+    }
+
+    fn first_expiry(&self) -> Result<Option<WallMillis>, StoreError> {
+        let first = self.expiring(WallMillis(u64::MAX)).next().transpose()?;
+        Ok(first.map(|first| first.expires))
     }
 
     fn bookmark(&self, scn: Scn) -> Result<Option<(Scn, Bytes)>, StoreError> {
@@ -316,52 +332,39 @@ impl View for MemoryView {
         let behind = successor(&EntryKey::Bookmark { scn }.behind(&[]));
         let range = Bytes::from(first.behind(&[]))..Bytes::from(behind);
         let Some((key, value)) = self.0.range(range).next_back() else { return Ok(None) };
-        Ok(bookmark_scn(key)?.map(|scn| (scn, value.clone())))
+        Ok(Some((bookmark_scn(key)?, value.clone())))
     }
 
-    fn entries<'a>(&'a self) -> Box<dyn Iterator<Item = Result<SnapshotEntry, StoreError>> + 'a> {
-        let entries = self.0.range(..checkpoint_key());
-        let entries = entries.map(|(key, value)| (key.clone(), value.clone()));
-        Box::new(entries.map(|(key, value)| Ok(SnapshotEntry { key, value })))
+    fn entries<'a>(&'a self, after: Option<&[u8]>) -> EntryIterator<'a> {
+        let after =
+            after.map_or(Bound::Unbounded, |key| Bound::Excluded(Bytes::copy_from_slice(key)));
+        let found = self.0.range((after, Bound::Unbounded));
+        let own = [Space::InstallProgress as u8];
+        Box::new(found.take_while(move |(key, _)| key[..] < own[..]).map(entry_of))
     }
 }
 
 impl StoredEntries for MemoryView {
-    fn oldest_remembered(
-        &self,
-        before: WallMillis,
-        count_max: usize,
-    ) -> Result<Vec<(WallMillis, Bytes)>, StoreError> {
-        let first = EntryKey::RememberedByTime { time: WallMillis(0), key: &[] };
-        let end = EntryKey::RememberedByTime { time: before, key: &[] };
-        let mut oldest = Vec::new();
-        for key in self.keys(first, end).take(count_max) {
-            if let EntryKey::RememberedByTime { time, key } = EntryKey::parse(key)? {
-                oldest.push((time, Bytes::copy_from_slice(key)));
-            }
-        }
-        Ok(oldest)
+    fn expired(&self, before: WallMillis, count_max: usize) -> Result<Vec<Expiring>, StoreError> {
+        self.expiring(before).take(count_max).collect()
     }
 
-    fn remembered_time(&self, key: &[u8]) -> Result<Option<WallMillis>, StoreError> {
-        Ok(self.remembered(key)?.map(|remembered| remembered.time))
+    fn expiry_of(&self, key: &RememberedKey) -> Result<Option<WallMillis>, StoreError> {
+        Ok(View::remembered(self, key)?.map(|remembered| remembered.expires))
+    }
+
+    fn remembered_bytes(&self) -> Result<u64, StoreError> {
+        View::remembered_bytes(self)
     }
 
     fn bookmarks_below(&self, scn: Scn) -> Result<Vec<Scn>, StoreError> {
-        let keys = self.keys(EntryKey::Bookmark { scn: Scn::ZERO }, EntryKey::Bookmark { scn });
-        keys.filter_map(|key| bookmark_scn(key).transpose()).collect()
+        let found = self.range(EntryKey::Bookmark { scn: Scn::ZERO }, EntryKey::Bookmark { scn });
+        found.map(|(key, _)| bookmark_scn(key)).collect()
     }
 }
 
-/// The position of a bookmark; `None` for the key of anything else.
-fn bookmark_scn(key: &[u8]) -> Result<Option<Scn>, StoreError> {
-    match EntryKey::parse(key)? {
-        EntryKey::Bookmark { scn } => Ok(Some(scn)),
-        EntryKey::Document { .. }
-        | EntryKey::Remembered { .. }
-        | EntryKey::RememberedByTime { .. }
-        | EntryKey::Checkpoint => Ok(None),
-    }
+fn entry_of((key, value): (&Bytes, &Bytes)) -> Result<Entry, StoreError> {
+    Ok(Entry { key: key.clone(), value: value.clone() })
 }
 
 #[cfg(test)]

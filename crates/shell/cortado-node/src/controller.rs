@@ -79,7 +79,6 @@ async fn remove_logs(
         }
     }
     context.routes.forget(id);
-    context.keys.forget(id);
     info!(database = id.0, partitions, "logs of a dropped database removed");
     let done = operation(DROPPED, dropped_key(id), Action::Delete);
     publish(gateway, None, PartitionId::CLUSTER, vec![done]).await

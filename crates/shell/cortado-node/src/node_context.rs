@@ -5,7 +5,6 @@
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::decisions::Decisions;
-use crate::gateway::KeyRegistry;
 use crate::metrics::NodeMetrics;
 use crate::replica_life::replica_incarnation;
 use crate::routes::Routes;
@@ -33,7 +32,6 @@ pub(crate) struct NodeContext {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Clock,
     pub(crate) routes: Arc<Routes>,
-    pub(crate) keys: Arc<KeyRegistry>,
     pub(crate) metrics: Arc<NodeMetrics>,
     pub(crate) vitals: Vitals,
     pub(crate) decisions: Decisions,
@@ -79,7 +77,6 @@ pub(crate) struct NodeParts {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Clock,
     pub(crate) routes: Arc<Routes>,
-    pub(crate) keys: Arc<KeyRegistry>,
     pub(crate) metrics: Arc<NodeMetrics>,
     pub(crate) decisions: Decisions,
     pub(crate) newest_catalog: watch::Sender<Arc<Catalog>>,
@@ -100,7 +97,6 @@ impl NodeContext {
             store: parts.store,
             clock: parts.clock,
             routes: parts.routes,
-            keys: parts.keys,
             metrics: parts.metrics,
             decisions: parts.decisions,
             newest_catalog: parts.newest_catalog,

@@ -15,7 +15,6 @@ mod rounds;
 
 pub(crate) use restart::keep_alive;
 
-use crate::gateway::KeyFilter;
 use crate::inbox::DriverInput;
 use crate::node_context::NodeContext;
 use crate::replica_handle::{ReplicaHandle, ReplicaRole};
@@ -52,8 +51,6 @@ struct ReplicaDriver<'a> {
     answers: Vec<(RequestId, Answer)>,
     requests: Requests,
     rounds: Rounds,
-    /// Of the database: what the store remembers is marked there.
-    keys: Arc<KeyFilter>,
     end: watch::Receiver<LogOffset>,
     pace: Pace,
     /// The core asks to fold to the log's end.
@@ -125,7 +122,6 @@ impl<'a> ReplicaDriver<'a> {
             answers: Vec::new(),
             requests: Requests::default(),
             rounds: Rounds::after(&fold, context),
-            keys: context.keys.filter(partition.database),
             end: context.log.watch_end(partition),
             pace: Pace::default(),
             recovering: false,

@@ -108,8 +108,6 @@ struct Shown {
     restorations: AtomicU64,
     /// Whether it stands still until the store has room.
     waits_for_room: AtomicBool,
-    /// Whether the filter of the database knows every key that the store remembers.
-    keys_known: AtomicBool,
     /// When the replica last was at the end of its log.
     complete_at: AtomicU64,
     /// When it noticed that it is not, `u64::MAX` while it is.
@@ -180,11 +178,6 @@ impl ReplicaHandle {
         self.shown.waits_for_room.load(Ordering::Acquire)
     }
 
-    /// Whether the database's key filter knows every key that the store remembers.
-    pub(crate) fn keys_are_known(&self) -> bool {
-        self.shown.keys_known.load(Ordering::Acquire)
-    }
-
     /// Changes when the store is emptied to be filled anew: what was read across such a change
     /// may be a part of a state.
     pub(crate) fn restorations(&self) -> u64 {
@@ -230,15 +223,10 @@ impl ReplicaHandle {
         self.shown.waits_for_room.store(waits, Ordering::Release);
     }
 
-    pub(crate) fn show_keys_known(&self) {
-        self.shown.keys_known.store(true, Ordering::Release);
-    }
-
     /// The store is about to be emptied.
     pub(crate) fn show_restoring(&self) {
         self.show_role(ReplicaRole::Restoring);
         self.shown.restorations.fetch_add(1, Ordering::AcqRel);
-        self.shown.keys_known.store(false, Ordering::Release);
     }
 
     pub(crate) fn show_applying(&self, scn: Scn) {

@@ -102,6 +102,10 @@ async fn an_idempotency_key_repeats_the_first_answer() {
     let other = "PUT /v1/music/album/Cher/Other\nContent-Type: application/json";
     let other = world.ask(&format!("{other}\nIdempotency-Key: k1"), r#"{"n":1}"#).await;
     other.not_done(422, reused);
+    // A key belongs to its resource; for another one it is another key.
+    let elsewhere = "PUT /v1/music/album/Adele/21\nContent-Type: application/json";
+    let elsewhere = world.ask(&format!("{elsewhere}\nIdempotency-Key: k1"), r#"{"n":1}"#).await;
+    assert_eq!((elsewhere.status, elsewhere.header("cortado-repeated")), (201, None));
 
     // A refused write is not remembered; looked up before conditions.
     put(&world, "Idempotency-Key: k2\nIf-None-Match: *", "{}")
@@ -117,6 +121,13 @@ async fn an_idempotency_key_repeats_the_first_answer() {
     for bad in ["", "a b", "é", &"x".repeat(256)] {
         put(&world, &format!("Idempotency-Key: {bad}"), "{}").await.not_done(400, "bad_header");
     }
+    for bad in ["0", "86401", "soon"] {
+        let head = format!("Idempotency-Key: k4\nCortado-Idempotency-Ttl: {bad}");
+        put(&world, &head, "{}").await.not_done(400, "bad_header");
+    }
+    let head = "Idempotency-Key: k4\nCortado-Idempotency-Ttl: 86400";
+    assert_eq!(put(&world, head, "{}").await.status, 200);
+    assert_eq!(put(&world, head, "{}").await.header("cortado-repeated"), Some("true"));
     world.end().await;
 }
 
