@@ -5,6 +5,7 @@
 
 mod errors;
 mod flusher;
+mod installer;
 mod layout;
 mod open;
 mod portions;
@@ -18,14 +19,15 @@ pub use open::{OpenError, Settings};
 use bytes::Bytes;
 use cortado_model::{Batch, DocumentKey, Entry, EntryKey, PartitionId, StoredDocument, TableId};
 use cortado_store::encoding::{check_snapshot_entry, parse_document};
-use cortado_store::{Store, StoreError, View, changes_of};
+use cortado_store::{Installer, Store, StoreError, View, changes_of};
 use errors::store_error;
 use fjall::{Database, Keyspace, OwnedWriteBatch, PersistMode, Readable};
 use flusher::Flusher;
+use installer::FjallInstaller;
 use portions::Portions;
 use space::FreeSpace;
 use starts::Starts;
-use view::FjallView;
+use view::{Content, FjallView};
 
 /// The replicas of one node in one directory.
 ///
@@ -64,18 +66,18 @@ impl FjallStore {
         Ok(store)
     }
 
-    /// Removes what is there of partitions without a checkpoint.
+    /// Removes what is there of partitions that are neither whole nor being installed.
     fn finish_removes(&self) -> Result<(), StoreError> {
-        for (partition, has_checkpoint) in self.found()? {
-            if !has_checkpoint {
+        for (partition, content) in self.found()? {
+            if content == Content::Leftovers {
                 self.remove(partition)?;
             }
         }
         Ok(())
     }
 
-    /// The partitions of which anything is there, and whether their checkpoint is.
-    fn found(&self) -> Result<Vec<(PartitionId, bool)>, StoreError> {
+    /// The partitions of which anything is there.
+    fn found(&self) -> Result<Vec<(PartitionId, Content)>, StoreError> {
         view::partitions(&self.database.snapshot(), &self.entries)
     }
 
@@ -102,6 +104,9 @@ impl FjallStore {
             let entry = entry?;
             check_snapshot_entry(last.as_deref(), &entry)?;
             portions.put([&prefix[..], &entry.key].concat(), entry.value)?;
+            if portions.is_full() {
+                portions.commit()?;
+            }
             last = Some(entry.key);
         }
         portions.put(EntryKey::Checkpoint.behind(&prefix), checkpoint)?;
@@ -121,7 +126,8 @@ impl Drop for FjallStore {
 impl Store for FjallStore {
     fn partitions(&self) -> Result<Vec<PartitionId>, StoreError> {
         let found = self.found()?.into_iter();
-        Ok(found.filter_map(|(partition, whole)| whole.then_some(partition)).collect())
+        let whole = found.filter(|(_, content)| *content == Content::Whole);
+        Ok(whole.map(|(partition, _)| partition).collect())
     }
 
     fn apply(&self, partition: PartitionId, batch: Batch) -> Result<(), StoreError> {
@@ -164,9 +170,11 @@ impl Store for FjallStore {
         self.starts.reset(partition);
         let view = self.fjall_view(partition);
         let mut portions = Portions::new(self);
-        if view.checkpoint()?.is_some() {
-            portions.remove(EntryKey::Checkpoint.behind(&layout::prefix(partition)))?;
-            // Nothing else goes before it.
+        if view.checkpoint()?.is_some() || view.progress()?.is_some() {
+            let prefix = layout::prefix(partition);
+            portions.remove(EntryKey::Checkpoint.behind(&prefix))?;
+            portions.remove(EntryKey::InstallProgress.behind(&prefix))?;
+            // Nothing else goes before them.
             portions.commit()?;
         }
         for key in view.keys() {
@@ -186,6 +194,14 @@ impl Store for FjallStore {
             // If this fails as well, the next opening of the store does it: there is no checkpoint.
             let _ = self.remove(partition);
         })
+    }
+
+    fn installer<'a>(
+        &'a self,
+        partition: PartitionId,
+        name: &[u8],
+    ) -> Result<Box<dyn Installer + 'a>, StoreError> {
+        Ok(Box::new(FjallInstaller::open(self, partition, name)?))
     }
 
     fn sync(&self) -> Result<(), StoreError> {

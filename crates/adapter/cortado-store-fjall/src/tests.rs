@@ -181,10 +181,10 @@ fn a_remove_that_a_crash_interrupted_is_finished_at_the_next_start() {
     let mut portions = Portions::new(&store);
     portions.remove(EntryKey::Checkpoint.behind(&layout::prefix(other))).unwrap();
     portions.finish().unwrap();
-    assert_eq!(store.found().unwrap(), [(HOME, true), (other, false)]);
+    assert_eq!(store.found().unwrap(), [(HOME, Content::Whole), (other, Content::Leftovers)]);
     drop(store);
     let store = open(directory.path());
-    assert_eq!(store.found().unwrap(), [(HOME, true)]);
+    assert_eq!(store.found().unwrap(), [(HOME, Content::Whole)]);
     assert_eq!(kept(&store, 100), Ok(50));
 }
 

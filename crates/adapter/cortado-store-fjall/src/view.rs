@@ -26,6 +26,11 @@ impl FjallView {
         FjallView { snapshot, entries, prefix: layout::prefix(partition) }
     }
 
+    /// How far a snapshot has been installed, if one is being.
+    pub(crate) fn progress(&self) -> Result<Option<Bytes>, StoreError> {
+        self.value(EntryKey::InstallProgress)
+    }
+
     /// Every stored key of the partition, prefix included.
     pub(crate) fn keys(&self) -> impl Iterator<Item = Result<Slice, StoreError>> {
         let whole = self.prefix.to_vec()..layout::end(&self.prefix);
@@ -127,13 +132,24 @@ impl View for FjallView {
     }
 }
 
-/// The partitions of which any entry is there, ascending, and whether their checkpoint is.
+/// What there is of a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Content {
+    /// All of it.
+    Whole,
+    /// A part of a snapshot, which can be gone on with.
+    Installing,
+    /// What a crash left of a remove or an install.
+    Leftovers,
+}
+
+/// The partitions of which any entry is there, ascending.
 ///
-/// Two reads for each partition, however big it is.
+/// Two or three reads for each partition, however big it is.
 pub(crate) fn partitions(
     snapshot: &Snapshot,
     entries: &Keyspace,
-) -> Result<Vec<(PartitionId, bool)>, StoreError> {
+) -> Result<Vec<(PartitionId, Content)>, StoreError> {
     let mut found = Vec::new();
     let mut from = Vec::new();
     while let Some(next) = snapshot.range(entries, from..).next() {
@@ -143,9 +159,17 @@ pub(crate) fn partitions(
             return Err(StoreError::Damaged { why });
         };
         let prefix = layout::prefix(partition);
-        let checkpoint = EntryKey::Checkpoint.behind(&prefix);
-        let has_checkpoint = snapshot.contains_key(entries, checkpoint).map_err(store_error)?;
-        found.push((partition, has_checkpoint));
+        let has = |key: EntryKey<'_>| {
+            snapshot.contains_key(entries, key.behind(&prefix)).map_err(store_error)
+        };
+        let content = if has(EntryKey::Checkpoint)? {
+            Content::Whole
+        } else if has(EntryKey::InstallProgress)? {
+            Content::Installing
+        } else {
+            Content::Leftovers
+        };
+        found.push((partition, content));
         // Above everything of this partition, and at or below everything of the next.
         from = layout::end(&prefix);
     }

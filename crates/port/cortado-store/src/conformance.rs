@@ -67,6 +67,8 @@ macro_rules! conformance {
             an_installed_snapshot_is_the_partition,
             a_broken_install_leaves_no_checkpoint,
             a_snapshot_out_of_order_is_refused,
+            an_installation_goes_on_where_it_broke_off,
+            an_installation_of_another_snapshot_begins_anew,
             a_reopened_store_has_everything,
             a_crash_leaves_a_prefix_of_each_partition,
             a_random_history_matches_a_model,

@@ -11,6 +11,8 @@ use cortado_model::{
 
 /// The first byte of a remembered answer: the version of its layout.
 const REMEMBERED_VERSION: u8 = 2;
+/// The first byte of the progress of a snapshot: the version of its layout.
+const PROGRESS_VERSION: u8 = 2;
 /// Version, log time, expiry.
 const REMEMBERED_HEAD_BYTES: usize = 1 + 8 + 8;
 
@@ -106,6 +108,28 @@ pub fn bytes_value(bytes: u64) -> Bytes {
 pub fn parse_bytes(value: &[u8]) -> Result<u64, StoreError> {
     let number = value.try_into().map_err(|_| damaged("number of bytes", value))?;
     Ok(u64::from_be_bytes(number))
+}
+
+/// How far the snapshot `name` has been installed: up to the entry with the key `after`.
+///
+/// * `name`: 255 bytes at most.
+pub fn progress_value(name: &[u8], after: Option<&[u8]>) -> Bytes {
+    let len = u8::try_from(name.len()).expect("the name of a snapshot has 255 bytes at most");
+    [&[PROGRESS_VERSION, len], name, after.unwrap_or_default()].concat().into()
+}
+
+/// Reads what [`progress_value`] wrote. No entry has an empty key.
+///
+/// # Errors
+/// [`StoreError::Damaged`] for any other bytes.
+pub fn parse_progress(value: &Bytes) -> Result<(Bytes, Option<Bytes>), StoreError> {
+    let split = match &value[..] {
+        [PROGRESS_VERSION, len, rest @ ..] => rest.split_at_checked(usize::from(*len)),
+        _ => None,
+    };
+    let (name, after) = split.ok_or_else(|| damaged("progress of a snapshot", value))?;
+    let after = (!after.is_empty()).then(|| value.slice_ref(after));
+    Ok((value.slice_ref(name), after))
 }
 
 /// Whether `next` may follow `previous` in a snapshot.

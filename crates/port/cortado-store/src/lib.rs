@@ -78,8 +78,46 @@ pub trait Store: Send + Sync + 'static {
         checkpoint: Bytes,
     ) -> Result<(), StoreError>;
 
+    /// Begins to replace everything of `partition` by a snapshot, entry by entry; or goes on where
+    /// an installer of the same snapshot ended before its time, in this life of the store or
+    /// another.
+    ///
+    /// Until it is finished, the partition has no checkpoint; [`remove`](Self::remove) gives it up.
+    /// No batch may be applied meanwhile.
+    ///
+    /// * `name`: tells the snapshot from every other one, such as by its SCN and chain hash; 255
+    ///   bytes at most. What was installed under another name is removed.
+    fn installer<'a>(
+        &'a self,
+        partition: PartitionId,
+        name: &[u8],
+    ) -> Result<Box<dyn Installer + 'a>, StoreError>;
+
     /// Makes everything applied so far survive a power cut.
     fn sync(&self) -> Result<(), StoreError>;
+}
+
+/// Takes a snapshot in parts.
+///
+/// Dropped before [`finish`](Self::finish), it leaves what can be gone on from: all entries up to
+/// some that was put, the last one at best.
+pub trait Installer: Send {
+    /// The key of the last entry that is installed: ask the source for what follows. `None` at the
+    /// beginning.
+    fn after(&self) -> Option<&[u8]>;
+
+    /// Installs the next entry.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] for an entry out of order or of another format, or the store's own.
+    /// The installer is of no further use.
+    fn put(&mut self, entry: Entry) -> Result<(), StoreError>;
+
+    /// The snapshot is whole: makes it the state of the partition.
+    ///
+    /// # Errors
+    /// The store's own: the partition has no checkpoint.
+    fn finish(self: Box<Self>, checkpoint: Bytes) -> Result<(), StoreError>;
 }
 
 /// One state of one partition. Reading it never tears: everything it shows belongs to one SCN.

@@ -4,9 +4,10 @@
 
 use crate::changes::{Expiring, StoredEntries, changes_of};
 use crate::encoding::{
-    bookmark_scn, check_snapshot_entry, expiring, parse_bytes, parse_document, parse_remembered,
+    bookmark_scn, check_snapshot_entry, expiring, parse_bytes, parse_document, parse_progress,
+    parse_remembered, progress_value,
 };
-use crate::{EntryIterator, Store, StoreError, View};
+use crate::{EntryIterator, Installer, Store, StoreError, View};
 use bytes::Bytes;
 use cortado_model::{
     Batch, DocumentKey, Entry, EntryKey, EntryRange, PartitionId, Remembered, RememberedKey, Scn,
@@ -57,7 +58,8 @@ impl MemoryStore {
 
     /// How many steps of `partition` a crash could lose now.
     ///
-    /// A batch is one step, so is a remove; an install is two, as it removes first.
+    /// A batch is one step, so are a remove and each entry that an installer puts; an install is
+    /// two, as it removes first.
     pub fn steps_not_synced(&self, partition: PartitionId) -> usize {
         self.state().partitions.get(&partition).map_or(0, |replica| replica.undo.len())
     }
@@ -74,8 +76,9 @@ impl MemoryStore {
             for _ in 0..lose(*partition, count).min(count) {
                 replica.step_back();
             }
-            // A half-done install or remove is finished by the new start.
-            if !replica.entries.contains_key(&checkpoint_key()) {
+            // A half-done install or remove is finished by the new start, unless it can go on.
+            let is_kept = [checkpoint_key(), progress_key()];
+            if !is_kept.iter().any(|key| replica.entries.contains_key(key)) {
                 replica.entries = Arc::default();
             }
             // What is left was read back from the disk.
@@ -253,6 +256,27 @@ impl Store for MemoryStore {
         Ok(())
     }
 
+    fn installer<'a>(
+        &'a self,
+        partition: PartitionId,
+        name: &[u8],
+    ) -> Result<Box<dyn Installer + 'a>, StoreError> {
+        let mut state = self.state();
+        state.check_write()?;
+        let replica = state.partitions.entry(partition).or_default();
+        let progress = replica.entries.get(&progress_key()).map(parse_progress).transpose()?;
+        let after = match progress {
+            Some((known, after)) if known == name => after,
+            Some(_) | None => {
+                let progress = (progress_key(), progress_value(name, None));
+                replica.replace(Entries::from([progress]));
+                None
+            }
+        };
+        let name = Bytes::copy_from_slice(name);
+        Ok(Box::new(MemoryInstaller { store: self, partition, name, after }))
+    }
+
     fn sync(&self) -> Result<(), StoreError> {
         let mut state = self.state();
         state.check_sync()?;
@@ -261,6 +285,47 @@ impl Store for MemoryStore {
         }
         Ok(())
     }
+}
+
+struct MemoryInstaller<'a> {
+    store: &'a MemoryStore,
+    partition: PartitionId,
+    name: Bytes,
+    after: Option<Bytes>,
+}
+
+impl MemoryInstaller<'_> {
+    /// Changes some keys in one step.
+    fn change(&self, changes: [(Bytes, Option<Bytes>); 2]) -> Result<(), StoreError> {
+        let mut state = self.store.state();
+        state.check_write()?;
+        let replica = state.partitions.entry(self.partition).or_default();
+        let entries = Arc::make_mut(&mut replica.entries);
+        let before = changes.map(|(key, value)| (key.clone(), set(entries, key, value)));
+        replica.remember_step(Undo::Keys(before.to_vec()));
+        Ok(())
+    }
+}
+
+impl Installer for MemoryInstaller<'_> {
+    fn after(&self) -> Option<&[u8]> {
+        self.after.as_deref()
+    }
+
+    fn put(&mut self, entry: Entry) -> Result<(), StoreError> {
+        check_snapshot_entry(self.after(), &entry)?;
+        let progress = progress_value(&self.name, Some(&entry.key));
+        self.after = Some(entry.key.clone());
+        self.change([(entry.key, Some(entry.value)), (progress_key(), Some(progress))])
+    }
+
+    fn finish(self: Box<Self>, checkpoint: Bytes) -> Result<(), StoreError> {
+        self.change([(progress_key(), None), (checkpoint_key(), Some(checkpoint))])
+    }
+}
+
+fn progress_key() -> Bytes {
+    EntryKey::InstallProgress.behind(&[]).into()
 }
 
 fn checkpoint_key() -> Bytes {

@@ -2,7 +2,7 @@
 
 use super::Subject;
 use super::samples::*;
-use crate::{MemoryStore, Store, StoreError, digest};
+use crate::{MemoryStore, Store, StoreError, View, digest};
 use bytes::Bytes;
 use cortado_model::{
     Batch, Entry, EntryChange, EntryName, IndexId, PartitionId, Space, WallMillis,
@@ -152,4 +152,85 @@ pub fn a_snapshot_out_of_order_is_refused(subject: &mut dyn Subject) {
         assert_eq!(checkpoint(&*view(store, HOME)), None);
         assert_eq!(entries(&*view(store, HOME)), []);
     }
+}
+
+/// A snapshot that breaks off goes on where it ended, after a restart too; nothing of it counts
+/// before its end.
+pub fn an_installation_goes_on_where_it_broke_off(subject: &mut dyn Subject) {
+    let other = MemoryStore::new();
+    let paths: Vec<String> = (0..4_000).map(|n| format!("p{n:04}/{}", "x".repeat(200))).collect();
+    let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+    apply(&other, COPY, everything(1, &paths));
+    let source = view(&other, COPY);
+    let all = entries(&*source);
+    apply(subject.store(), HOME, puts(5, &["old"]));
+
+    let mut installed = 0;
+    for count in [1, 1_500, 3_000] {
+        let store = subject.store();
+        let mut installer = ok(store.installer(HOME, b"snapshot 1"));
+        let after = installer.after().map(<[u8]>::to_vec);
+        let done = all.iter().take_while(|entry| after.as_deref() >= Some(&entry.key[..])).count();
+        assert!(done >= installed, "{done}: what was there is there");
+        assert_eq!(after.as_deref(), done.checked_sub(1).map(|last| &all[last].key[..]));
+        for entry in source.entries(after.as_deref()).take(count - done.min(count)) {
+            ok(installer.put(ok(entry)));
+        }
+        installed = done;
+        drop(installer);
+        assert_eq!(ok(store.partitions()), []);
+        assert_eq!(checkpoint(&*view(store, HOME)), None);
+        assert_eq!(ok(store.get(HOME, TABLE, &key("old"))), None);
+        subject.reopen();
+    }
+    assert!(installed > 0, "1,500 entries are enough to keep some of them");
+    if let Some(crashed) = subject.after_crash() {
+        finish_installation(&*crashed, &*source, &all);
+    }
+    finish_installation(subject.store(), &*source, &all);
+    subject.reopen();
+    assert_eq!(entries(&*view(subject.store(), HOME)), all);
+    apply(subject.store(), HOME, puts(2, &["new"]));
+    assert_eq!(checkpoint(&*view(subject.store(), HOME)), Some(2));
+}
+
+fn finish_installation(store: &dyn Store, source: &dyn View, all: &[Entry]) {
+    let mut installer = ok(store.installer(HOME, b"snapshot 1"));
+    let after = installer.after().map(<[u8]>::to_vec);
+    for entry in source.entries(after.as_deref()) {
+        ok(installer.put(ok(entry)));
+    }
+    ok(installer.finish(Bytes::from_static(b"1")));
+    let installed = view(store, HOME);
+    assert_eq!(checkpoint(&*installed), Some(1));
+    assert_eq!(entries(&*installed), all);
+}
+
+/// What was installed of another snapshot, or before a remove, is not gone on from.
+pub fn an_installation_of_another_snapshot_begins_anew(subject: &mut dyn Subject) {
+    let other = MemoryStore::new();
+    apply(&other, COPY, puts(1, &["a", "b"]));
+    let good = entries(&*view(&other, COPY));
+    let store = subject.store();
+    let begin = |name: &[u8]| {
+        let mut installer = ok(store.installer(HOME, name));
+        assert_eq!(installer.after(), None);
+        ok(installer.put(good[0].clone()));
+    };
+    begin(b"one");
+    begin(b"other");
+    ok(store.remove(HOME));
+    begin(b"other");
+    ok(store.remove(HOME));
+    let installer = ok(store.installer(HOME, b"empty"));
+    ok(installer.finish(Bytes::from_static(b"3")));
+    assert_eq!((checkpoint(&*view(store, HOME)), entries(&*view(store, HOME))), (Some(3), vec![]));
+
+    // Out of order, and of the sender's own.
+    let mut installer = ok(store.installer(HOME, b"bad"));
+    ok(installer.put(good[1].clone()));
+    let refused = installer.put(good[0].clone());
+    assert!(matches!(refused, Err(StoreError::Damaged { .. })), "{refused:?}");
+    drop(installer);
+    assert_eq!(checkpoint(&*view(store, HOME)), None);
 }

@@ -19,6 +19,12 @@ fn values_are_written_as_the_format_says() {
     assert_eq!(hex(&bytes), "02000000000000010200000000000003046f6b");
     assert_eq!(parse_remembered(bytes.into()), Ok(remembered()));
 
+    let progress = progress_value(b"name", Some(b"key"));
+    assert_eq!(hex(&progress), "02046e616d656b6579");
+    let (name, after) = (Bytes::from_static(b"name"), Bytes::from_static(b"key"));
+    assert_eq!(parse_progress(&progress), Ok((name.clone(), Some(after))));
+    assert_eq!(parse_progress(&progress_value(b"name", None)), Ok((name, None)));
+
     assert_eq!(hex(&bytes_value(258)), "0000000000000102");
     assert_eq!(parse_bytes(&bytes_value(258)), Ok(258));
 }
@@ -49,6 +55,9 @@ fn torn_values_and_other_versions_are_damage() {
     bytes[0] = 3;
     assert!(parse_remembered(bytes.into()).is_err());
     assert!(parse_bytes(&[0; 7]).is_err() && parse_bytes(&[0; 9]).is_err());
+    for bytes in [&b""[..], b"\x02", b"\x02\x01", b"\x01\x00"] {
+        assert!(parse_progress(&Bytes::copy_from_slice(bytes)).is_err(), "{bytes:?}");
+    }
 }
 
 proptest! {
@@ -64,6 +73,9 @@ proptest! {
         }
         if let Ok(remembered) = parse_remembered(value.clone()) {
             prop_assert_eq!(&remembered_value(&remembered), &value);
+        }
+        if let Ok((name, after)) = parse_progress(&value) {
+            prop_assert_eq!(&progress_value(&name, after.as_deref()), &value);
         }
         if let Ok(bytes) = parse_bytes(&value) {
             prop_assert_eq!(bytes_value(bytes), value);

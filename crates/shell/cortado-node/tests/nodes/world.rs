@@ -13,7 +13,7 @@ use cortado_node::{
     PartitionStatus, RawSettings, ReadError, ReadOptions, ReplicaStatus, Served, StoreFactory,
     Table, WriteError, WriteRequest, Written,
 };
-use cortado_store::{MemoryStore, Store, StoreError, View};
+use cortado_store::{Installer, MemoryStore, Store, StoreError, View};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -97,6 +97,13 @@ impl Store for Opened {
         checkpoint: bytes::Bytes,
     ) -> Result<(), StoreError> {
         self.0.install(partition, entries, checkpoint)
+    }
+    fn installer<'a>(
+        &'a self,
+        partition: PartitionId,
+        name: &[u8],
+    ) -> Result<Box<dyn Installer + 'a>, StoreError> {
+        self.0.installer(partition, name)
     }
     fn sync(&self) -> Result<(), StoreError> {
         self.0.sync()
