@@ -127,7 +127,11 @@ fn answer(call: &Call<'_>, written: &Written) -> Result<Answer, Failure> {
     let mut answer = match done {
         Done::Missing => {
             let failure = Failure::new(Code::NoSuchDocument, "there is no such document");
-            return Err(failure.with_header(headers::SESSION, session));
+            let failure = failure.with_header(headers::SESSION, session);
+            return Err(match written.repeated {
+                true => failure.with_header(headers::REPEATED, HeaderValue::from_static("true")),
+                false => failure,
+            });
         }
         Done::Deleted => empty(status::of_done(done)),
         Done::Created | Done::Replaced | Done::Patched | Done::Checked => {

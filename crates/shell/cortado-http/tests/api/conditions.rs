@@ -114,6 +114,14 @@ async fn an_idempotency_key_repeats_the_first_answer() {
     let delete = format!("DELETE {PATH}\nIdempotency-Key: k3");
     assert_eq!(world.ask(&delete, "").await.status, 204);
     assert_eq!(world.ask(&delete, "").await.status, 204, "the first answer again");
+    // The 404 of a delete too: its repetition must not delete what was written since.
+    let delete = format!("DELETE {PATH}\nIdempotency-Key: k5");
+    let missing = world.ask(&delete, "").await;
+    assert_eq!((missing.status, missing.header("cortado-repeated")), (404, None));
+    put(&world, "", "{}").await;
+    let again = world.ask(&delete, "").await;
+    assert_eq!((again.status, again.header("cortado-repeated")), (404, Some("true")));
+    assert_eq!(world.ask(&format!("DELETE {PATH}"), "").await.status, 204, "it was there");
     let later = put(&world, "Idempotency-Key: k2\nIf-None-Match: *", "{}").await;
     assert_eq!(later.status, 201);
     let later = put(&world, "Idempotency-Key: k2\nIf-None-Match: *", "{}").await;

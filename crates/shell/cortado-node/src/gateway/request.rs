@@ -165,7 +165,7 @@ pub struct IdempotencyKey {
     pub ttl_ms: u32,
 }
 
-/// A write that is committed, or one that had nothing to change.
+/// A write that is committed, or one without an idempotency key that had nothing to change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Written {
     /// The partition.

@@ -119,7 +119,9 @@ impl ReplicaDriver<'_> {
             let too_large = WriteError::TooLarge { bytes, bytes_max: RECORD_BYTES_MAX };
             return Ok(Evaluation::Settle(Settled::Refused(too_large)));
         }
-        if changes.is_empty() {
+        // Under a key it is a record all the same: a repetition must find this answer, and not do
+        // to what others have written since what could not be done now.
+        if changes.is_empty() && keyed.is_none() {
             return Ok(Evaluation::Settle(Settled::Unchanged(results)));
         }
         Ok(Evaluation::Publish { changes, results })

@@ -4,7 +4,8 @@ use crate::world::{N1, N2, N3, World, deadline, document, eventually, idempotenc
 use cortado_document::{Action, Condition, Done, Match, Refusal, Tag, TransactionError, Unmet};
 use cortado_model::{DocumentKey, Scn};
 use cortado_node::{
-    Consistency, ListRequest, ReadOptions, ScanRequest, ServedRole, WriteError, WriteRequest,
+    Changes, Consistency, ListRequest, ReadOptions, ScanRequest, ServedRole, WriteError,
+    WriteRequest,
 };
 use tokio::time::Instant;
 
@@ -83,14 +84,28 @@ async fn a_refused_write_does_nothing_and_says_why() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn deleting_nothing_is_no_write() {
+async fn deleting_nothing_is_a_write_only_under_a_key() {
     let world = World::start().await;
     let music = world.music(1).await;
     let written = music.put("cher", "believe", "{}").await.unwrap();
     let delete = |title| music.operation(key("cher", title), Action::Delete, Condition::default());
-    let missing = music.write(vec![delete("closer")], Some(idempotency("d", 1))).await.unwrap();
+    let missing = music.write(vec![delete("closer")], None).await.unwrap();
     assert_eq!((missing.results.as_slice(), missing.scn), (&[Done::Missing][..], written.scn));
-    let deleted = music.write(vec![delete("believe")], Some(idempotency("d", 1))).await.unwrap();
+    // Under a key the answer is remembered, so that a repetition deletes nothing that came later.
+    let keyed = || music.write(vec![delete("closer")], Some(idempotency("d", 1)));
+    let missing = keyed().await.unwrap();
+    assert_eq!((missing.results.as_slice(), missing.repeated), (&[Done::Missing][..], false));
+    assert!(missing.scn > written.scn);
+    music.put("cher", "closer", "{}").await.unwrap();
+    let again = keyed().await.unwrap();
+    assert_eq!((again.results, again.scn, again.repeated), (missing.results, missing.scn, true));
+    assert!(music.get("cher", "closer").await.is_some());
+    // Nothing was changed, so nobody is told of a change.
+    let (wait, since) = (deadline(), written.scn);
+    let mut changes = music.gateway.changes(&music.database, 0, since, wait).await.unwrap();
+    let Ok(Changes::Transactions(found)) = changes.next(wait).await else { panic!("one put") };
+    assert!(found.iter().all(|committed| committed.scn != missing.scn), "{found:?}");
+    let deleted = music.write(vec![delete("believe")], Some(idempotency("e", 1))).await.unwrap();
     assert_eq!((deleted.results.as_slice(), deleted.repeated), (&[Done::Deleted][..], false));
     assert_eq!(music.get("cher", "believe").await, None);
     let etag = music.put("cher", "believe", "{}").await.unwrap().etag;
