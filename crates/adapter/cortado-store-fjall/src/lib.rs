@@ -5,6 +5,7 @@
 
 mod errors;
 mod flusher;
+mod installer;
 mod layout;
 mod open;
 mod portions;
@@ -18,19 +19,18 @@ mod view;
 pub use open::{OpenError, Settings};
 
 use bytes::Bytes;
-use cortado_model::{DocumentKey, PartitionId, TableId};
-use cortado_store::encoding::{EntryKey, check_snapshot_entry, parse_document};
-use cortado_store::{
-    Batch, SnapshotEntry, Store, StoreError, StoreUsage, StoredDocument, View, changes_of,
-};
+use cortado_model::{Batch, DocumentKey, Entry, EntryKey, PartitionId, StoredDocument, TableId};
+use cortado_store::encoding::{check_snapshot_entry, parse_document};
+use cortado_store::{Installer, Store, StoreError, StoreUsage, View, changes_of};
 use errors::store_error;
 use fjall::{Database, Keyspace, OwnedWriteBatch, PersistMode, Readable};
 use flusher::{ENTRY_BYTES, Flusher};
+use installer::FjallInstaller;
 use portions::Portions;
 use space::FreeSpace;
 use starts::Starts;
 use std::path::PathBuf;
-use view::FjallView;
+use view::{Content, FjallView};
 
 /// The replicas of one node in one directory.
 ///
@@ -71,18 +71,18 @@ impl FjallStore {
         Ok(store)
     }
 
-    /// Removes what is there of partitions without a checkpoint.
+    /// Removes what is there of partitions that are neither whole nor being installed.
     fn finish_removes(&self) -> Result<(), StoreError> {
-        for (partition, has_checkpoint) in self.found()? {
-            if !has_checkpoint {
+        for (partition, content) in self.found()? {
+            if content == Content::Leftovers {
                 self.remove(partition)?;
             }
         }
         Ok(())
     }
 
-    /// The partitions of which anything is there, and whether their checkpoint is.
-    fn found(&self) -> Result<Vec<(PartitionId, bool)>, StoreError> {
+    /// The partitions of which anything is there.
+    fn found(&self) -> Result<Vec<(PartitionId, Content)>, StoreError> {
         view::partitions(&self.database.snapshot(), &self.entries)
     }
 
@@ -99,7 +99,7 @@ impl FjallStore {
     fn install_entries(
         &self,
         partition: PartitionId,
-        entries: &mut dyn Iterator<Item = Result<SnapshotEntry, StoreError>>,
+        entries: &mut dyn Iterator<Item = Result<Entry, StoreError>>,
         checkpoint: Bytes,
     ) -> Result<(), StoreError> {
         let prefix = layout::prefix(partition);
@@ -109,6 +109,9 @@ impl FjallStore {
             let entry = entry?;
             check_snapshot_entry(last.as_deref(), &entry)?;
             portions.put([&prefix[..], &entry.key].concat(), entry.value)?;
+            if portions.is_full() {
+                portions.commit()?;
+            }
             last = Some(entry.key);
         }
         portions.put(EntryKey::Checkpoint.behind(&prefix), checkpoint)?;
@@ -128,7 +131,8 @@ impl Drop for FjallStore {
 impl Store for FjallStore {
     fn partitions(&self) -> Result<Vec<PartitionId>, StoreError> {
         let found = self.found()?.into_iter();
-        Ok(found.filter_map(|(partition, whole)| whole.then_some(partition)).collect())
+        let whole = found.filter(|(_, content)| *content == Content::Whole);
+        Ok(whole.map(|(partition, _)| partition).collect())
     }
 
     fn apply(&self, partition: PartitionId, batch: Batch) -> Result<(), StoreError> {
@@ -173,9 +177,11 @@ impl Store for FjallStore {
         self.starts.reset(partition);
         let view = self.fjall_view(partition);
         let mut portions = Portions::new(self);
-        if view.checkpoint()?.is_some() {
-            portions.remove(EntryKey::Checkpoint.behind(&layout::prefix(partition)))?;
-            // Nothing else goes before it.
+        if view.checkpoint()?.is_some() || view.progress()?.is_some() {
+            let prefix = layout::prefix(partition);
+            portions.remove(EntryKey::Checkpoint.behind(&prefix))?;
+            portions.remove(EntryKey::InstallProgress.behind(&prefix))?;
+            // Nothing else goes before them.
             portions.commit()?;
         }
         for key in view.keys() {
@@ -187,7 +193,7 @@ impl Store for FjallStore {
     fn install(
         &self,
         partition: PartitionId,
-        entries: &mut dyn Iterator<Item = Result<SnapshotEntry, StoreError>>,
+        entries: &mut dyn Iterator<Item = Result<Entry, StoreError>>,
         checkpoint: Bytes,
     ) -> Result<(), StoreError> {
         self.remove(partition)?;
@@ -195,6 +201,14 @@ impl Store for FjallStore {
             // If this fails as well, the next opening of the store does it: there is no checkpoint.
             let _ = self.remove(partition);
         })
+    }
+
+    fn installer<'a>(
+        &'a self,
+        partition: PartitionId,
+        name: &[u8],
+    ) -> Result<Box<dyn Installer + 'a>, StoreError> {
+        Ok(Box::new(FjallInstaller::open(self, partition, name)?))
     }
 
     fn sync(&self) -> Result<(), StoreError> {

@@ -22,18 +22,25 @@ impl Portions<'_> {
         Portions { store, write: store.new_write(0), size_bytes: 0 }
     }
 
+    /// Adds an entry; who puts commits when the portion [is full](Self::is_full).
     pub(crate) fn put(&mut self, key: Vec<u8>, value: Bytes) -> Result<(), StoreError> {
         let size_bytes = key.len() + value.len();
         self.store.space.reserve(size_bytes)?;
         self.write.insert(&self.store.entries, key, value);
-        self.grow(size_bytes)
+        self.size_bytes += size_bytes + ENTRY_BYTES;
+        Ok(())
     }
 
     /// Removes a key, even when the disk is nearly full: removing is how it gets space again.
     pub(crate) fn remove(&mut self, key: Vec<u8>) -> Result<(), StoreError> {
-        let size_bytes = key.len();
+        self.size_bytes += key.len() + ENTRY_BYTES;
         self.write.remove(&self.store.entries, key);
-        self.grow(size_bytes)
+        if self.is_full() { self.commit() } else { Ok(()) }
+    }
+
+    /// Whether it is time to [commit](Self::commit).
+    pub(crate) fn is_full(&self) -> bool {
+        self.size_bytes >= PORTION_BYTES
     }
 
     /// Makes visible what was written so far.
@@ -47,14 +54,6 @@ impl Portions<'_> {
 
     /// Makes the rest visible.
     pub(crate) fn finish(mut self) -> Result<(), StoreError> {
-        self.commit()
-    }
-
-    fn grow(&mut self, size_bytes: usize) -> Result<(), StoreError> {
-        self.size_bytes += size_bytes + ENTRY_BYTES;
-        if self.size_bytes < PORTION_BYTES {
-            return Ok(());
-        }
         self.commit()
     }
 }

@@ -6,9 +6,8 @@
 
 use crate::FjallStore;
 use crate::view::FjallView;
-use bytes::Bytes;
-use cortado_model::{Generation, PartitionId, Scn, WallMillis};
-use cortado_store::{Batch, StoreError, StoredEntries};
+use cortado_model::{Batch, Generation, PartitionId, RememberedKey, Scn, WallMillis};
+use cortado_store::{Expiring, StoreError, StoredEntries, View};
 use std::cell::{Cell, OnceCell};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
@@ -16,7 +15,7 @@ use std::sync::{Mutex, MutexGuard};
 /// Below these, a partition has no entry. Nothing known is the beginning of each space.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Start {
-    remembered: WallMillis,
+    expiry: WallMillis,
     bookmark: Scn,
 }
 
@@ -37,10 +36,10 @@ impl Starts {
             || !batch.bookmarks.is_empty()
             || batch.trim_bookmarks_below.is_some();
         let start = touches.then(|| self.lock().get(&partition).copied().unwrap_or_default());
-        let remembered = batch.remember.iter().map(|(time, _, _)| *time).min();
+        let expiry = batch.remember.iter().map(|(_, remembered)| remembered.expires).min();
         let bookmark = batch.bookmarks.iter().map(|(scn, _)| *scn).min();
         let added = Start {
-            remembered: remembered.unwrap_or(WallMillis(u64::MAX)),
+            expiry: expiry.unwrap_or(WallMillis(u64::MAX)),
             bookmark: bookmark.unwrap_or(Scn::opening(Generation::MAX)),
         };
         Reader { store, partition, start: Cell::new(start), added, view: OnceCell::new() }
@@ -49,8 +48,8 @@ impl Starts {
     /// Takes over what was found out by a batch that is committed.
     pub(crate) fn advance(&self, reader: Reader<'_>) {
         if let Some(mut start) = reader.start.get() {
-            // Times and SCNs never go back in a partition, so this is rarely needed.
-            start.remembered = start.remembered.min(reader.added.remembered);
+            // SCNs never go back in a partition, and expiries only by a short time-to-live.
+            start.expiry = start.expiry.min(reader.added.expiry);
             start.bookmark = start.bookmark.min(reader.added.bookmark);
             self.lock().insert(reader.partition, start);
         }
@@ -65,7 +64,7 @@ impl Starts {
     #[cfg(test)]
     pub(crate) fn of(&self, partition: PartitionId) -> (WallMillis, Scn) {
         let start = self.lock().get(&partition).copied().unwrap_or_default();
-        (start.remembered, start.bookmark)
+        (start.expiry, start.bookmark)
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<PartitionId, Start>> {
@@ -95,24 +94,24 @@ impl Reader<'_> {
 }
 
 impl StoredEntries for Reader<'_> {
-    fn oldest_remembered(
-        &self,
-        before: WallMillis,
-        count_max: usize,
-    ) -> Result<Vec<(WallMillis, Bytes)>, StoreError> {
+    fn expired(&self, before: WallMillis, count_max: usize) -> Result<Vec<Expiring>, StoreError> {
         let start = self.start();
-        let oldest = self.view().oldest_remembered(start.remembered, before, count_max)?;
+        let expired = self.view().expiring(start.expiry, before, count_max)?;
         // What was found will be gone; if there was more, some of it in the last one's millisecond.
-        let remembered = match oldest.last() {
-            Some((time, _)) if oldest.len() == count_max => *time,
-            Some(_) | None => start.remembered.max(before),
+        let expiry = match expired.last() {
+            Some(last) if expired.len() == count_max => last.expires,
+            Some(_) | None => start.expiry.max(before),
         };
-        self.start.set(Some(Start { remembered, ..start }));
-        Ok(oldest)
+        self.start.set(Some(Start { expiry, ..start }));
+        Ok(expired)
     }
 
-    fn remembered_time(&self, key: &[u8]) -> Result<Option<WallMillis>, StoreError> {
-        self.view().remembered_time(key)
+    fn expiry_of(&self, key: &RememberedKey) -> Result<Option<WallMillis>, StoreError> {
+        Ok(self.view().remembered(key)?.map(|remembered| remembered.expires))
+    }
+
+    fn remembered_bytes(&self) -> Result<u64, StoreError> {
+        self.view().remembered_bytes()
     }
 
     fn bookmarks_below(&self, scn: Scn) -> Result<Vec<Scn>, StoreError> {

@@ -7,7 +7,9 @@ mod starts;
 mod sync;
 
 use super::*;
-use cortado_model::{DatabaseId, Etag, Generation, Scn, Sequence, WallMillis};
+use cortado_model::{
+    DatabaseId, DocumentHead, EntryRange, Etag, Generation, Scn, Sequence, WallMillis,
+};
 use cortado_store::conformance::Subject;
 use fjall::AbstractTree;
 use std::cell::RefCell;
@@ -98,13 +100,14 @@ fn key(number: u64) -> DocumentKey {
 
 fn document(sequence: u64, value_bytes: usize) -> StoredDocument {
     let fill = b'a' + (sequence % 26) as u8;
-    StoredDocument {
+    let head = DocumentHead {
+        schema_version: 1,
         etag: Etag(sequence),
         scn: scn(sequence),
         time: WallMillis(sequence),
-        schema_version: 1,
-        value: Bytes::from(vec![fill; value_bytes]),
-    }
+        expires: None,
+    };
+    StoredDocument::new(head, &vec![fill; value_bytes])
 }
 
 /// Batch `sequence` writes one document of its own and one that all write.
@@ -142,13 +145,8 @@ fn usage_tells_files_and_memory_beside_their_limits() {
 /// What a read brings: it is then no wrong answer.
 fn kept(store: &FjallStore, value_bytes: usize) -> Result<u64, StoreError> {
     let view = store.view(HOME)?;
-    let range = cortado_store::ScanRange {
-        table: TABLE,
-        prefix: Vec::new(),
-        from: std::ops::Bound::Unbounded,
-        descending: false,
-    };
-    let found: Vec<_> = view.scan(&range).collect::<Result<_, _>>()?;
+    let found: Vec<_> =
+        view.documents(&EntryRange::documents(TABLE, &[])).collect::<Result<_, _>>()?;
     let Some(checkpoint) = view.checkpoint()? else {
         assert_eq!(found, []);
         return Ok(0);
@@ -206,10 +204,10 @@ fn a_remove_that_a_crash_interrupted_is_finished_at_the_next_start() {
     let mut portions = Portions::new(&store);
     portions.remove(EntryKey::Checkpoint.behind(&layout::prefix(other))).unwrap();
     portions.finish().unwrap();
-    assert_eq!(store.found().unwrap(), [(HOME, true), (other, false)]);
+    assert_eq!(store.found().unwrap(), [(HOME, Content::Whole), (other, Content::Leftovers)]);
     drop(store);
     let store = open(directory.path());
-    assert_eq!(store.found().unwrap(), [(HOME, true)]);
+    assert_eq!(store.found().unwrap(), [(HOME, Content::Whole)]);
     assert_eq!(kept(&store, 100), Ok(50));
 }
 
@@ -291,7 +289,7 @@ fn batches_of_many_threads_stay_whole() {
                     // Both documents of the newest batch, or neither.
                     let view = store.view(PartitionId { number: 0, ..HOME }).unwrap();
                     let Some(common) = view.get(TABLE, &key(0)).unwrap() else { continue };
-                    let last = common.scn.sequence.0;
+                    let last = common.head.scn.sequence.0;
                     assert_eq!(view.get(TABLE, &key(last)).unwrap(), Some(common));
                     assert_eq!(view.get(TABLE, &key(last + 1)).unwrap(), None);
                 }
@@ -319,7 +317,7 @@ fn a_get_sees_whole_batches() {
         let mut seen = 0;
         while seen < LAST {
             let Some(common) = get(0) else { continue };
-            seen = common.scn.sequence.0;
+            seen = common.head.scn.sequence.0;
             assert_eq!(get(seen), Some(common), "both are of one batch");
         }
     });
@@ -335,10 +333,10 @@ fn a_half_installed_partition_has_no_checkpoint() {
         assert_eq!(store.view(partition).unwrap().checkpoint().unwrap(), None);
         let scn = Scn::new(Generation(1), Sequence(sequence));
         let key = EntryKey::Bookmark { scn }.behind(&[]).into();
-        Ok(SnapshotEntry { key, value: Bytes::from(vec![7; 1 << 10]) })
+        Ok(Entry { key, value: Bytes::from(vec![7; 1 << 10]) })
     });
     store.install(partition, &mut { bookmarks }, Bytes::from_static(b"state")).unwrap();
     let view = store.view(partition).unwrap();
     assert_eq!(view.checkpoint().unwrap(), Some(Bytes::from_static(b"state")));
-    assert_eq!(view.entries().count(), 399);
+    assert_eq!(view.entries(None).count(), 399);
 }

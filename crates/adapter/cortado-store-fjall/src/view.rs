@@ -3,14 +3,14 @@
 use crate::errors::store_error;
 use crate::layout::{self, PREFIX_BYTES};
 use bytes::Bytes;
-use cortado_model::{DocumentKey, PartitionId, Scn, TableId, WallMillis};
+use cortado_model::{
+    DocumentKey, Entry, EntryKey, EntryRange, PartitionId, Remembered, RememberedKey, Scn, Space,
+    StoredDocument, TableId, WallMillis, successor,
+};
 use cortado_store::encoding::{
-    EntryKey, SPACE_CHECKPOINT, document_key, parse_document, parse_remembered, scan_keys,
-    successor,
+    bookmark_scn, expiring, parse_bytes, parse_document, parse_remembered,
 };
-use cortado_store::{
-    DocumentIterator, Remembered, ScanRange, SnapshotEntry, StoreError, StoredDocument, View,
-};
+use cortado_store::{EntryIterator, Expiring, StoreError, View};
 use fjall::{Guard, Keyspace, Readable, Slice, Snapshot};
 use std::ops::Range;
 
@@ -26,48 +26,40 @@ impl FjallView {
         FjallView { snapshot, entries, prefix: layout::prefix(partition) }
     }
 
-    /// Every stored key of the partition but its checkpoint, prefix included.
-    pub(crate) fn keys(&self) -> impl Iterator<Item = Result<Slice, StoreError>> {
-        self.range(self.whole()).map(|found| found.key().map_err(store_error))
+    /// How far a snapshot has been installed, if one is being.
+    pub(crate) fn progress(&self) -> Result<Option<Bytes>, StoreError> {
+        self.value(EntryKey::InstallProgress)
     }
 
-    /// Up to `count_max` idempotency keys remembered from `from` on and before `before`.
-    pub(crate) fn oldest_remembered(
+    /// Every stored key of the partition, prefix included.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = Result<Slice, StoreError>> {
+        let whole = self.prefix.to_vec()..layout::end(&self.prefix);
+        self.range(whole).map(|found| found.key().map_err(store_error))
+    }
+
+    /// Up to `count_max` answers that expire from `from` on and before `before`, in this order.
+    pub(crate) fn expiring(
         &self,
         from: WallMillis,
         before: WallMillis,
         count_max: usize,
-    ) -> Result<Vec<(WallMillis, Bytes)>, StoreError> {
-        let at = |time| EntryKey::RememberedByTime { time, key: &[] }.behind(&self.prefix);
-        let mut oldest = Vec::new();
-        for found in self.range(at(from)..at(before)).take(count_max) {
-            let key = self.entry_key(found.key().map_err(store_error)?);
-            if let EntryKey::RememberedByTime { time, key: name } = EntryKey::parse(&key)? {
-                oldest.push((time, key.slice_ref(name)));
-            }
-        }
-        Ok(oldest)
-    }
-
-    /// When an idempotency key was remembered last.
-    pub(crate) fn remembered_time(&self, key: &[u8]) -> Result<Option<WallMillis>, StoreError> {
-        Ok(self.remembered(key)?.map(|remembered| remembered.time))
+    ) -> Result<Vec<Expiring>, StoreError> {
+        let at = |expires| EntryKey::RememberedByExpiry { expires, key: &[] }.behind(&self.prefix);
+        let found = self.range(at(from)..at(before)).take(count_max).map(|found| {
+            let Entry { key, value } = self.entry(found)?;
+            expiring(&key, &value)
+        });
+        found.collect()
     }
 
     /// The bookmarks from `from` on and below `below`.
     pub(crate) fn bookmarks(&self, from: Scn, below: Scn) -> Result<Vec<Scn>, StoreError> {
         let at = |scn| EntryKey::Bookmark { scn }.behind(&self.prefix);
-        let mut bookmarks = Vec::new();
-        for found in self.range(at(from)..at(below)) {
-            let key = self.entry_key(found.key().map_err(store_error)?);
-            bookmarks.extend(bookmark_scn(&key)?);
-        }
-        Ok(bookmarks)
-    }
-
-    /// All stored keys of the partition but its checkpoint.
-    fn whole(&self) -> Range<Vec<u8>> {
-        self.prefix.to_vec()..EntryKey::Checkpoint.behind(&self.prefix)
+        let found = self.range(at(from)..at(below)).map(|found| {
+            let key = found.key().map_err(store_error)?;
+            bookmark_scn(&key[PREFIX_BYTES..])
+        });
+        found.collect()
     }
 
     fn range(&self, keys: Range<Vec<u8>>) -> impl DoubleEndedIterator<Item = Guard> + use<> {
@@ -77,100 +69,87 @@ impl FjallView {
         range.into_iter().flatten()
     }
 
-    fn entry(&self, key: EntryKey<'_>) -> Result<Option<Bytes>, StoreError> {
+    fn value(&self, key: EntryKey<'_>) -> Result<Option<Bytes>, StoreError> {
         let found = self.snapshot.get(&self.entries, key.behind(&self.prefix));
         Ok(found.map_err(store_error)?.map(Bytes::from))
     }
 
-    /// A stored key without the partition's prefix.
-    fn entry_key(&self, key: Slice) -> Bytes {
-        Bytes::from(key).slice(PREFIX_BYTES..)
-    }
-
-    fn document(&self, found: Guard) -> Result<(DocumentKey, StoredDocument), StoreError> {
+    /// An entry without the partition's prefix.
+    fn entry(&self, found: Guard) -> Result<Entry, StoreError> {
         let (key, value) = found.into_inner().map_err(store_error)?;
-        Ok((document_key(&key[PREFIX_BYTES..])?, parse_document(value.into())?))
+        Ok(Entry { key: Bytes::from(key).slice(PREFIX_BYTES..), value: value.into() })
     }
 }
 
 impl View for FjallView {
     fn checkpoint(&self) -> Result<Option<Bytes>, StoreError> {
-        self.entry(EntryKey::Checkpoint)
+        self.value(EntryKey::Checkpoint)
     }
 
     fn get(&self, table: TableId, key: &DocumentKey) -> Result<Option<StoredDocument>, StoreError> {
-        let value = self.entry(EntryKey::Document { table, key: key.as_bytes() })?;
+        let value = self.value(EntryKey::Document { table, key: key.as_bytes() })?;
         value.map(parse_document).transpose()
     }
 
-    fn scan<'a>(&'a self, range: &ScanRange) -> DocumentIterator<'a> {
-        let Some(keys) = scan_keys(range, &self.prefix) else {
-            return Box::new(std::iter::empty());
-        };
+    fn scan<'a>(&'a self, range: &EntryRange) -> EntryIterator<'a> {
+        let Some(keys) = range.keys(&self.prefix) else { return Box::new(std::iter::empty()) };
         let found = self.range(keys);
         match range.descending {
-            false => Box::new(found.map(|found| self.document(found))),
-            true => Box::new(found.rev().map(|found| self.document(found))),
+            false => Box::new(found.map(|found| self.entry(found))),
+            true => Box::new(found.rev().map(|found| self.entry(found))),
         }
     }
 
-    fn remembered(&self, key: &[u8]) -> Result<Option<Remembered>, StoreError> {
-        self.entry(EntryKey::Remembered { key })?.map(parse_remembered).transpose()
+    fn remembered(&self, key: &RememberedKey) -> Result<Option<Remembered>, StoreError> {
+        let value = self.value(EntryKey::Remembered { key: key.as_bytes() })?;
+        value.map(parse_remembered).transpose()
     }
 
-    fn remembered_keys<'a>(&'a self) -> Box<dyn Iterator<Item = Result<Bytes, StoreError>> + 'a> {
-        let first = EntryKey::Remembered { key: &[] }.behind(&self.prefix);
-        let behind = EntryKey::RememberedByTime { time: WallMillis(0), key: &[] };
-        Box::new(self.range(first..behind.behind(&self.prefix)).map(|found| {
-            let key = self.entry_key(found.key().map_err(store_error)?);
-            match EntryKey::parse(&key)? {
-                EntryKey::Remembered { key: name } => Ok(key.slice_ref(name)),
-                EntryKey::Document { .. }
-                | EntryKey::RememberedByTime { .. }
-                | EntryKey::Bookmark { .. }
-                | EntryKey::Checkpoint => {
-                    let why = "an entry stands among remembered answers".to_owned();
-                    Err(StoreError::Damaged { why })
-                }
-            }
-        }))
+    fn remembered_bytes(&self) -> Result<u64, StoreError> {
+        let value = self.value(EntryKey::RememberedBytes)?;
+        value.map_or(Ok(0), |value| parse_bytes(&value))
+    }
+
+    fn first_expiry(&self) -> Result<Option<WallMillis>, StoreError> {
+        let first = self.expiring(WallMillis(0), WallMillis(u64::MAX), 1)?;
+        Ok(first.first().map(|first| first.expires))
     }
 
     fn bookmark(&self, scn: Scn) -> Result<Option<(Scn, Bytes)>, StoreError> {
         let first = EntryKey::Bookmark { scn: Scn::ZERO }.behind(&self.prefix);
         let behind = successor(&EntryKey::Bookmark { scn }.behind(&self.prefix));
         let Some(found) = self.range(first..behind).next_back() else { return Ok(None) };
-        let (key, value) = found.into_inner().map_err(store_error)?;
-        let scn = bookmark_scn(&self.entry_key(key))?;
-        Ok(scn.map(|scn| (scn, value.into())))
+        let Entry { key, value } = self.entry(found)?;
+        Ok(Some((bookmark_scn(&key)?, value)))
     }
 
-    fn entries<'a>(&'a self) -> Box<dyn Iterator<Item = Result<SnapshotEntry, StoreError>> + 'a> {
-        Box::new(self.range(self.whole()).map(|found| {
-            let (key, value) = found.into_inner().map_err(store_error)?;
-            Ok(SnapshotEntry { key: self.entry_key(key), value: value.into() })
-        }))
-    }
-}
-
-/// The position of a bookmark; `None` for the key of anything else.
-fn bookmark_scn(key: &[u8]) -> Result<Option<Scn>, StoreError> {
-    match EntryKey::parse(key)? {
-        EntryKey::Bookmark { scn } => Ok(Some(scn)),
-        EntryKey::Document { .. }
-        | EntryKey::Remembered { .. }
-        | EntryKey::RememberedByTime { .. }
-        | EntryKey::Checkpoint => Ok(None),
+    fn entries<'a>(&'a self, after: Option<&[u8]>) -> EntryIterator<'a> {
+        // The least key above `after`.
+        let first = after.map_or(Vec::new(), |key| [key, &[0]].concat());
+        let first = [&self.prefix[..], &first].concat();
+        let own = [&self.prefix[..], &[Space::InstallProgress as u8]].concat();
+        Box::new(self.range(first..own).map(|found| self.entry(found)))
     }
 }
 
-/// The partitions of which any entry is there, ascending, and whether their checkpoint is.
+/// What there is of a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Content {
+    /// All of it.
+    Whole,
+    /// A part of a snapshot, which can be gone on with.
+    Installing,
+    /// What a crash left of a remove or an install.
+    Leftovers,
+}
+
+/// The partitions of which any entry is there, ascending.
 ///
-/// Two reads for each partition, however big it is.
+/// Two or three reads for each partition, however big it is.
 pub(crate) fn partitions(
     snapshot: &Snapshot,
     entries: &Keyspace,
-) -> Result<Vec<(PartitionId, bool)>, StoreError> {
+) -> Result<Vec<(PartitionId, Content)>, StoreError> {
     let mut found = Vec::new();
     let mut from = Vec::new();
     while let Some(next) = snapshot.range(entries, from..).next() {
@@ -180,11 +159,19 @@ pub(crate) fn partitions(
             return Err(StoreError::Damaged { why });
         };
         let prefix = layout::prefix(partition);
-        let checkpoint = EntryKey::Checkpoint.behind(&prefix);
-        let has_checkpoint = snapshot.contains_key(entries, checkpoint).map_err(store_error)?;
-        found.push((partition, has_checkpoint));
+        let has = |key: EntryKey<'_>| {
+            snapshot.contains_key(entries, key.behind(&prefix)).map_err(store_error)
+        };
+        let content = if has(EntryKey::Checkpoint)? {
+            Content::Whole
+        } else if has(EntryKey::InstallProgress)? {
+            Content::Installing
+        } else {
+            Content::Leftovers
+        };
+        found.push((partition, content));
         // Above everything of this partition, and at or below everything of the next.
-        from = [&prefix[..], &[SPACE_CHECKPOINT + 1]].concat();
+        from = layout::end(&prefix);
     }
     Ok(found)
 }

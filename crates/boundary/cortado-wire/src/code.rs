@@ -156,6 +156,8 @@ codes! {
     /// The declaration of a database or table cannot be.
     BadDeclaration = "bad_declaration", "The declaration cannot be accepted";
 
+    /// The partition remembers as many answers as it may.
+    IdempotencyBudget = "idempotency_budget", "Too many answers are remembered";
     /// Too many change streams are open.
     TooManyStreams = "too_many_streams", "Too many change streams are open";
     /// A method that HTTP or this server does not know.

@@ -29,6 +29,8 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("cortado-request-id")
 pub const REPEATED: HeaderName = HeaderName::from_static("cortado-repeated");
 /// Recognises the repetition of a write.
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// How long the answer is remembered under the idempotency key, in seconds.
+pub const IDEMPOTENCY_TTL: HeaderName = HeaderName::from_static("cortado-idempotency-ttl");
 /// Where a reader of Server-Sent Events goes on.
 pub const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
@@ -36,4 +38,5 @@ pub const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 pub const PREFIX: &str = "cortado-";
 
 /// The request headers with the prefix that a client may send.
-pub const OURS: [HeaderName; 6] = [CONSISTENCY, SESSION, MAX_LAG_MS, DEADLINE_MS, TTL, EXPIRES];
+pub const OURS: [HeaderName; 7] =
+    [CONSISTENCY, SESSION, MAX_LAG_MS, DEADLINE_MS, IDEMPOTENCY_TTL, TTL, EXPIRES];

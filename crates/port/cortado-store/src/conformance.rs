@@ -3,6 +3,7 @@
 //! Start reading at [`Subject`]; [`conformance!`](crate::conformance!) makes one test of each case.
 
 mod batches;
+mod beside;
 mod crashes;
 mod histories;
 mod samples;
@@ -11,6 +12,7 @@ mod snapshots;
 mod tables;
 
 pub use batches::*;
+pub use beside::*;
 pub use crashes::*;
 pub use histories::*;
 pub use scans::*;
@@ -49,8 +51,14 @@ macro_rules! conformance {
             a_scan_walks_a_prefix_both_ways,
             pages_join_without_gap_or_overlap,
             a_scan_is_lazy_and_repeatable,
-            an_empty_range_has_no_documents,
+            a_range_keeps_both_of_its_bounds,
+            entries_of_any_space_are_kept,
+            a_range_of_entries_keeps_both_of_its_bounds,
+            a_later_change_of_an_entry_wins,
             answers_are_remembered,
+            an_answer_belongs_to_a_resource_and_an_operation,
+            an_answer_has_a_time_to_live_of_its_own,
+            the_bytes_of_answers_are_counted,
             forgetting_is_bounded_and_oldest_first,
             a_key_that_came_again_outlives_its_first_time,
             bookmarks_are_found_from_above,
@@ -59,6 +67,8 @@ macro_rules! conformance {
             an_installed_snapshot_is_the_partition,
             a_broken_install_leaves_no_checkpoint,
             a_snapshot_out_of_order_is_refused,
+            an_installation_goes_on_where_it_broke_off,
+            an_installation_of_another_snapshot_begins_anew,
             a_reopened_store_has_everything,
             a_crash_leaves_a_prefix_of_each_partition,
             a_random_history_matches_a_model,

@@ -2,35 +2,37 @@
 //!
 //! Start reading at [`digest`].
 
-use crate::encoding::{EntryKey, parse_remembered};
-use crate::{SnapshotEntry, StoreError};
-use cortado_model::WallMillis;
+use crate::StoreError;
+use crate::encoding::{parse_key, parse_remembered};
+use cortado_model::{Entry, EntryKey, WallMillis};
 use xxhash_rust::xxh3::Xxh3;
 
-/// Hashes the documents and the remembered answers of [`View::entries`](crate::View::entries).
+/// Hashes documents, index entries, expiries and remembered answers of
+/// [`View::entries`](crate::View::entries).
 ///
 /// Equal for replicas of one partition at one SCN. Left out is what may differ between them:
-/// bookmarks, and answers remembered before `forgotten_before`, which replicas forget at different
-/// moments. Give the horizon that belongs to the SCN: its log time less the retention.
+/// bookmarks, and answers that expired before `time`, which replicas forget at different moments.
+///
+/// * `time`: the log time that belongs to the SCN.
 ///
 /// # Errors
 /// What the entries bring, or [`StoreError::Damaged`] for one that is none.
 ///
 /// Source: docs/formats/store.md, "Digest".
 pub fn digest(
-    entries: impl Iterator<Item = Result<SnapshotEntry, StoreError>>,
-    forgotten_before: WallMillis,
+    entries: impl Iterator<Item = Result<Entry, StoreError>>,
+    time: WallMillis,
 ) -> Result<u128, StoreError> {
     let mut hasher = Xxh3::new();
     for entry in entries {
         let entry = entry?;
-        let counts = match EntryKey::parse(&entry.key)? {
-            EntryKey::Document { .. } => true,
-            EntryKey::Remembered { .. } => {
-                parse_remembered(entry.value.clone())?.time >= forgotten_before
-            }
-            EntryKey::RememberedByTime { .. }
+        let counts = match parse_key(&entry.key)? {
+            EntryKey::Document { .. } | EntryKey::Index { .. } | EntryKey::Expiry { .. } => true,
+            EntryKey::Remembered { .. } => parse_remembered(entry.value.clone())?.expires >= time,
+            EntryKey::RememberedByExpiry { .. }
+            | EntryKey::RememberedBytes
             | EntryKey::Bookmark { .. }
+            | EntryKey::InstallProgress
             | EntryKey::Checkpoint => false,
         };
         if counts {
@@ -47,34 +49,35 @@ pub fn digest(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::encoding::remembered_value;
+    use crate::encoding::{bytes_value, remembered_value};
     use bytes::Bytes;
-    use cortado_model::{Scn, TableId};
+    use cortado_model::{IndexId, Remembered, Scn, TableId};
 
-    const HORIZON: WallMillis = WallMillis(100);
+    const TIME: WallMillis = WallMillis(100);
 
-    fn entry(key: EntryKey<'_>, value: &[u8]) -> SnapshotEntry {
-        let value = Bytes::copy_from_slice(value);
-        SnapshotEntry { key: key.behind(&[]).into(), value }
+    fn entry(key: EntryKey<'_>, value: &[u8]) -> Entry {
+        Entry { key: key.behind(&[]).into(), value: Bytes::copy_from_slice(value) }
     }
 
-    fn document(key: &[u8], value: &[u8]) -> SnapshotEntry {
+    fn document(key: &[u8], value: &[u8]) -> Entry {
         entry(EntryKey::Document { table: TableId(1), key }, value)
     }
 
-    fn remembered(time_ms: u64) -> SnapshotEntry {
-        let value = remembered_value(WallMillis(time_ms), b"answer");
-        entry(EntryKey::Remembered { key: b"k" }, &value)
+    fn remembered(expires_ms: u64) -> Entry {
+        let (time, expires) = (WallMillis(50), WallMillis(expires_ms));
+        let answer = Bytes::from_static(b"answer");
+        let value = remembered_value(&Remembered { time, expires, answer });
+        entry(EntryKey::Remembered { key: b"r\0k\0\0\0" }, &value)
     }
 
     #[track_caller]
-    fn check(left: &[SnapshotEntry], right: &[SnapshotEntry], want_equal: bool) {
-        let digest = |list: &[SnapshotEntry]| digest(list.iter().cloned().map(Ok), HORIZON);
+    fn check(left: &[Entry], right: &[Entry], want_equal: bool) {
+        let digest = |list: &[Entry]| digest(list.iter().cloned().map(Ok), TIME);
         assert_eq!(digest(left).unwrap() == digest(right).unwrap(), want_equal);
     }
 
     #[test]
-    fn documents_and_live_answers_count() {
+    fn documents_their_indexes_and_live_answers_count() {
         let base = [document(b"a\0", b"1")];
         check(&base, &base, true);
         check(&base, &[document(b"a\0", b"2")], false);
@@ -84,32 +87,35 @@ mod tests {
         check(&[document(b"a\0", b"bc")], &[document(b"a\0b", b"c")], false);
         check(&[remembered(100)], &[], false);
         check(&[remembered(100)], &[remembered(101)], false);
+        let index = EntryKey::Index { index: IndexId(1), place: b"x" };
+        check(&[entry(index, b"a\0")], &[], false);
+        let expiry = EntryKey::Expiry { time: WallMillis(1), table: TableId(1), key: b"a\0" };
+        check(&[entry(expiry, b"")], &[], false);
     }
 
     #[test]
     fn what_may_differ_between_replicas_does_not_count() {
         check(&[remembered(99)], &[], true);
-        let by_time = EntryKey::RememberedByTime { time: WallMillis(100), key: b"k" };
-        check(&[entry(by_time, b"")], &[], true);
+        let key = b"r\0k\0\0\0";
+        let by_expiry = EntryKey::RememberedByExpiry { expires: WallMillis(100), key };
+        check(&[entry(by_expiry, &bytes_value(1))], &[], true);
+        check(&[entry(EntryKey::RememberedBytes, &bytes_value(1))], &[], true);
         check(&[entry(EntryKey::Bookmark { scn: Scn::ZERO }, b"x")], &[], true);
     }
 
     #[test]
     fn an_error_on_the_way_is_no_digest() {
         let failed = StoreError::Failed { why: String::from("disk") };
-        assert_eq!(digest([Err(failed.clone())].into_iter(), HORIZON), Err(failed));
-        let alien = SnapshotEntry { key: Bytes::from_static(b"\x09"), value: Bytes::new() };
-        assert!(matches!(
-            digest([Ok(alien)].into_iter(), HORIZON),
-            Err(StoreError::Damaged { .. })
-        ));
+        assert_eq!(digest([Err(failed.clone())].into_iter(), TIME), Err(failed));
+        let alien = Entry { key: Bytes::from_static(b"\x09"), value: Bytes::new() };
+        assert!(matches!(digest([Ok(alien)].into_iter(), TIME), Err(StoreError::Damaged { .. })));
     }
 
     #[test]
     fn the_digest_of_a_known_state_never_changes() {
         // Replicas of different releases compare digests, so this number is part of the format.
         let state = [document(b"a\0", b"1"), remembered(100)];
-        let got = digest(state.into_iter().map(Ok), HORIZON).unwrap();
-        assert_eq!(format!("{got:032x}"), "12862d07cc15257c60dee568a6471d34");
+        let got = digest(state.into_iter().map(Ok), TIME).unwrap();
+        assert_eq!(format!("{got:032x}"), "17cf3659f0411929f3c2f64e36dd7e1e");
     }
 }

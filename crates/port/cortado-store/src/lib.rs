@@ -9,15 +9,19 @@ mod changes;
 pub mod conformance;
 mod digest;
 pub mod encoding;
+#[cfg(test)]
+mod golden;
 mod memory;
 
-pub use changes::{EntryChange, StoredEntries, changes_of};
+pub use changes::{Expiring, KeyChange, StoredEntries, changes_of};
 pub use digest::digest;
 pub use memory::{Fault, MemoryStore};
 
 use bytes::Bytes;
-use cortado_model::{Budget, DocumentKey, Etag, PartitionId, Scn, TableId, WallMillis};
-use std::ops::Bound;
+use cortado_model::{
+    Batch, Budget, DocumentKey, Entry, EntryRange, PartitionId, Remembered, RememberedKey, Scn,
+    StoredDocument, TableId, WallMillis,
+};
 
 /// The replicas of one node, each a set of documents and the checkpoint they belong to.
 ///
@@ -70,9 +74,24 @@ pub trait Store: Send + Sync + 'static {
     fn install(
         &self,
         partition: PartitionId,
-        entries: &mut dyn Iterator<Item = Result<SnapshotEntry, StoreError>>,
+        entries: &mut dyn Iterator<Item = Result<Entry, StoreError>>,
         checkpoint: Bytes,
     ) -> Result<(), StoreError>;
+
+    /// Begins to replace everything of `partition` by a snapshot, entry by entry; or goes on where
+    /// an installer of the same snapshot ended before its time, in this life of the store or
+    /// another.
+    ///
+    /// Until it is finished, the partition has no checkpoint; [`remove`](Self::remove) gives it up.
+    /// No batch may be applied meanwhile.
+    ///
+    /// * `name`: tells the snapshot from every other one, such as by its SCN and chain hash; 255
+    ///   bytes at most. What was installed under another name is removed.
+    fn installer<'a>(
+        &'a self,
+        partition: PartitionId,
+        name: &[u8],
+    ) -> Result<Box<dyn Installer + 'a>, StoreError>;
 
     /// Makes everything applied so far survive a power cut.
     fn sync(&self) -> Result<(), StoreError>;
@@ -96,6 +115,29 @@ pub struct StoreUsage {
     pub memtables: Budget,
 }
 
+/// Takes a snapshot in parts.
+///
+/// Dropped before [`finish`](Self::finish), it leaves what can be gone on from: all entries up to
+/// some that was put, the last one at best.
+pub trait Installer: Send {
+    /// The key of the last entry that is installed: ask the source for what follows. `None` at the
+    /// beginning.
+    fn after(&self) -> Option<&[u8]>;
+
+    /// Installs the next entry.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] for an entry out of order or of another format, or the store's own.
+    /// The installer is of no further use.
+    fn put(&mut self, entry: Entry) -> Result<(), StoreError>;
+
+    /// The snapshot is whole: makes it the state of the partition.
+    ///
+    /// # Errors
+    /// The store's own: the partition has no checkpoint.
+    fn finish(self: Box<Self>, checkpoint: Bytes) -> Result<(), StoreError>;
+}
+
 /// One state of one partition. Reading it never tears: everything it shows belongs to one SCN.
 pub trait View: Send + Sync {
     /// The fold state stored with the newest batch, `None` before the first.
@@ -104,112 +146,47 @@ pub trait View: Send + Sync {
     /// One document.
     fn get(&self, table: TableId, key: &DocumentKey) -> Result<Option<StoredDocument>, StoreError>;
 
-    /// The documents of `range` in key order, lazily.
-    fn scan<'a>(&'a self, range: &ScanRange) -> DocumentIterator<'a>;
+    /// The entries of `range` in the order it asks for, lazily.
+    fn scan<'a>(&'a self, range: &EntryRange) -> EntryIterator<'a>;
+
+    /// The documents of `range` in the order it asks for, lazily.
+    ///
+    /// * `range`: within a table; an entry of anything else is reported as damage.
+    fn documents<'a>(&'a self, range: &EntryRange) -> DocumentIterator<'a> {
+        Box::new(self.scan(range).map(|found| {
+            let Entry { key, value } = found?;
+            Ok((encoding::document_key(&key)?, encoding::parse_document(value)?))
+        }))
+    }
 
     /// What was committed under an idempotency key, and when.
     ///
     /// Replicas forget at different moments ([`Batch::forget_before`]): who decides by the answer
-    /// must not use one older than that.
-    fn remembered(&self, key: &[u8]) -> Result<Option<Remembered>, StoreError>;
+    /// must not use one that has expired.
+    fn remembered(&self, key: &RememberedKey) -> Result<Option<Remembered>, StoreError>;
 
-    /// Every idempotency key that is remembered, in key order.
-    fn remembered_keys<'a>(&'a self) -> Box<dyn Iterator<Item = Result<Bytes, StoreError>> + 'a> {
-        Box::new(self.entries().filter_map(|entry| {
-            let key = match entry {
-                Ok(entry) => entry.key,
-                Err(error) => return Some(Err(error)),
-            };
-            match encoding::EntryKey::parse(&key) {
-                Ok(encoding::EntryKey::Remembered { key: name }) => Some(Ok(key.slice_ref(name))),
-                Ok(
-                    encoding::EntryKey::Document { .. }
-                    | encoding::EntryKey::RememberedByTime { .. }
-                    | encoding::EntryKey::Bookmark { .. }
-                    | encoding::EntryKey::Checkpoint,
-                ) => None,
-                Err(error) => Some(Err(error)),
-            }
-        }))
-    }
+    /// What all answers take that are remembered: the bytes of their entries. One that was
+    /// replaced counts until its own expiry is past and it is forgotten.
+    fn remembered_bytes(&self) -> Result<u64, StoreError>;
+
+    /// When the first of them expires: log time.
+    fn first_expiry(&self) -> Result<Option<WallMillis>, StoreError>;
 
     /// The last bookmark at or before `scn`.
     fn bookmark(&self, scn: Scn) -> Result<Option<(Scn, Bytes)>, StoreError>;
 
-    /// Everything but the checkpoint, in key order: what [`Store::install`] takes.
-    fn entries<'a>(&'a self) -> Box<dyn Iterator<Item = Result<SnapshotEntry, StoreError>> + 'a>;
+    /// What a snapshot of the partition holds, in key order: what [`Store::install`] takes.
+    ///
+    /// * `after`: begin behind this key, to go on with a snapshot that broke off there.
+    fn entries<'a>(&'a self, after: Option<&[u8]>) -> EntryIterator<'a>;
 }
+
+/// Entries in the order asked for.
+pub type EntryIterator<'a> = Box<dyn Iterator<Item = Result<Entry, StoreError>> + 'a>;
 
 /// Documents in the order asked for.
 pub type DocumentIterator<'a> =
     Box<dyn Iterator<Item = Result<(DocumentKey, StoredDocument), StoreError>> + 'a>;
-
-/// Which documents of a table, and from which end.
-#[derive(Clone, Debug)]
-pub struct ScanRange {
-    /// The table.
-    pub table: TableId,
-    /// Encoded key prefix, see [`DocumentKey::as_bytes`]; empty for the whole table.
-    pub prefix: Vec<u8>,
-    /// Where to go on, exclusive or inclusive, in the direction of the scan.
-    pub from: Bound<DocumentKey>,
-    /// From the highest key down.
-    pub descending: bool,
-}
-
-/// A document as applied.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoredDocument {
-    /// Names this state.
-    pub etag: Etag,
-    /// The transaction that wrote it.
-    pub scn: Scn,
-    /// Log time of that transaction.
-    pub time: WallMillis,
-    /// The table's schema that it was checked against.
-    pub schema_version: u32,
-    /// The JSON object, as written by the client.
-    pub value: Bytes,
-}
-
-/// The answer to a transaction, to repeat if its idempotency key comes again.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Remembered {
-    /// Log time of the transaction.
-    pub time: WallMillis,
-    /// What to answer.
-    pub answer: Bytes,
-}
-
-/// What becomes visible together.
-#[derive(Clone, Debug, Default)]
-pub struct Batch {
-    /// Documents in SCN order; a later one of the same key wins. `None` removes.
-    pub documents: Vec<(TableId, DocumentKey, Option<StoredDocument>)>,
-    /// Idempotency keys to remember: log time of the transaction, key, what to answer.
-    pub remember: Vec<(WallMillis, Bytes, Bytes)>,
-    /// Forget some idempotency keys remembered before this log time, oldest first: at most twice as
-    /// many as this batch remembers, or one, so that the table stays bounded and a batch short.
-    pub forget_before: Option<WallMillis>,
-    /// Fold states to find again by SCN, so that a change stream can start in the middle.
-    pub bookmarks: Vec<(Scn, Bytes)>,
-    /// Drop bookmarks below this SCN: the log below them was trimmed.
-    pub trim_bookmarks_below: Option<Scn>,
-    /// The fold state after the batch.
-    pub checkpoint: Bytes,
-}
-
-/// One stored entry of a partition, opaque outside the store that reads and writes it.
-///
-/// Key order is the order of [`View::entries`]; the bytes are those of docs/formats/store.md in
-/// every implementation, so that a snapshot moves between them.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct SnapshotEntry {
-    /// Space and key within the partition.
-    pub key: Bytes,
-    /// Encoded value.
-    pub value: Bytes,
-}
 
 /// Why the store did not do it. Nothing of the operation is visible.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

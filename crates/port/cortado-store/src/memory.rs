@@ -2,18 +2,19 @@
 //!
 //! Deterministic: no thread, no clock, no randomness of its own. Start reading at [`MemoryStore`].
 
-use crate::changes::{StoredEntries, changes_of};
+use crate::changes::{Expiring, StoredEntries, changes_of};
 use crate::encoding::{
-    EntryKey, check_snapshot_entry, document_key, parse_document, parse_remembered, scan_keys,
-    successor,
+    bookmark_scn, check_snapshot_entry, expiring, parse_bytes, parse_document, parse_progress,
+    parse_remembered, progress_value,
 };
-use crate::{
-    Batch, DocumentIterator, Remembered, ScanRange, SnapshotEntry, Store, StoreError,
-    StoredDocument, View,
-};
+use crate::{EntryIterator, Installer, Store, StoreError, View};
 use bytes::Bytes;
-use cortado_model::{DocumentKey, PartitionId, Scn, TableId, WallMillis};
+use cortado_model::{
+    Batch, DocumentKey, Entry, EntryKey, EntryRange, PartitionId, Remembered, RememberedKey, Scn,
+    Space, StoredDocument, TableId, WallMillis, successor,
+};
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// A whole store in memory.
@@ -57,7 +58,8 @@ impl MemoryStore {
 
     /// How many steps of `partition` a crash could lose now.
     ///
-    /// A batch is one step, so is a remove; an install is two, as it removes first.
+    /// A batch is one step, so are a remove and each entry that an installer puts; an install is
+    /// two, as it removes first.
     pub fn steps_not_synced(&self, partition: PartitionId) -> usize {
         self.state().partitions.get(&partition).map_or(0, |replica| replica.undo.len())
     }
@@ -74,8 +76,9 @@ impl MemoryStore {
             for _ in 0..lose(*partition, count).min(count) {
                 replica.step_back();
             }
-            // A half-done install or remove is finished by the new start.
-            if !replica.entries.contains_key(&checkpoint_key()) {
+            // A half-done install or remove is finished by the new start, unless it can go on.
+            let is_kept = [checkpoint_key(), progress_key()];
+            if !is_kept.iter().any(|key| replica.entries.contains_key(key)) {
                 replica.entries = Arc::default();
             }
             // What is left was read back from the disk.
@@ -235,7 +238,7 @@ impl Store for MemoryStore {
     fn install(
         &self,
         partition: PartitionId,
-        entries: &mut dyn Iterator<Item = Result<SnapshotEntry, StoreError>>,
+        entries: &mut dyn Iterator<Item = Result<Entry, StoreError>>,
         checkpoint: Bytes,
     ) -> Result<(), StoreError> {
         self.remove(partition)?;
@@ -253,6 +256,27 @@ impl Store for MemoryStore {
         Ok(())
     }
 
+    fn installer<'a>(
+        &'a self,
+        partition: PartitionId,
+        name: &[u8],
+    ) -> Result<Box<dyn Installer + 'a>, StoreError> {
+        let mut state = self.state();
+        state.check_write()?;
+        let replica = state.partitions.entry(partition).or_default();
+        let progress = replica.entries.get(&progress_key()).map(parse_progress).transpose()?;
+        let after = match progress {
+            Some((known, after)) if known == name => after,
+            Some(_) | None => {
+                let progress = (progress_key(), progress_value(name, None));
+                replica.replace(Entries::from([progress]));
+                None
+            }
+        };
+        let name = Bytes::copy_from_slice(name);
+        Ok(Box::new(MemoryInstaller { store: self, partition, name, after }))
+    }
+
     fn sync(&self) -> Result<(), StoreError> {
         let mut state = self.state();
         state.check_sync()?;
@@ -261,6 +285,47 @@ impl Store for MemoryStore {
         }
         Ok(())
     }
+}
+
+struct MemoryInstaller<'a> {
+    store: &'a MemoryStore,
+    partition: PartitionId,
+    name: Bytes,
+    after: Option<Bytes>,
+}
+
+impl MemoryInstaller<'_> {
+    /// Changes some keys in one step.
+    fn change(&self, changes: [(Bytes, Option<Bytes>); 2]) -> Result<(), StoreError> {
+        let mut state = self.store.state();
+        state.check_write()?;
+        let replica = state.partitions.entry(self.partition).or_default();
+        let entries = Arc::make_mut(&mut replica.entries);
+        let before = changes.map(|(key, value)| (key.clone(), set(entries, key, value)));
+        replica.remember_step(Undo::Keys(before.to_vec()));
+        Ok(())
+    }
+}
+
+impl Installer for MemoryInstaller<'_> {
+    fn after(&self) -> Option<&[u8]> {
+        self.after.as_deref()
+    }
+
+    fn put(&mut self, entry: Entry) -> Result<(), StoreError> {
+        check_snapshot_entry(self.after(), &entry)?;
+        let progress = progress_value(&self.name, Some(&entry.key));
+        self.after = Some(entry.key.clone());
+        self.change([(entry.key, Some(entry.value)), (progress_key(), Some(progress))])
+    }
+
+    fn finish(self: Box<Self>, checkpoint: Bytes) -> Result<(), StoreError> {
+        self.change([(progress_key(), None), (checkpoint_key(), Some(checkpoint))])
+    }
+}
+
+fn progress_key() -> Bytes {
+    EntryKey::InstallProgress.behind(&[]).into()
 }
 
 fn checkpoint_key() -> Bytes {
@@ -275,12 +340,22 @@ impl MemoryView {
         self.0.get(&key.behind(&[])[..]).cloned()
     }
 
-    /// The keys from one entry's up to, not including, another's.
-    fn keys(&self, from: EntryKey<'_>, below: EntryKey<'_>) -> impl Iterator<Item = &Bytes> {
+    /// The entries from one's key up to, not including, another's.
+    fn range(
+        &self,
+        from: EntryKey<'_>,
+        below: EntryKey<'_>,
+    ) -> impl Iterator<Item = (&Bytes, &Bytes)> {
         let range = Bytes::from(from.behind(&[]))..Bytes::from(below.behind(&[]));
         // An inverted range would panic.
         let range = (range.start < range.end).then_some(range);
-        range.into_iter().flat_map(|range| self.0.range(range)).map(|(key, _)| key)
+        range.into_iter().flat_map(|range| self.0.range(range))
+    }
+
+    /// Answers in the order in which they expire, those that do before `before`.
+    fn expiring(&self, before: WallMillis) -> impl Iterator<Item = Result<Expiring, StoreError>> {
+        let at = |expires| EntryKey::RememberedByExpiry { expires, key: &[] };
+        self.range(at(WallMillis(0)), at(before)).map(|(key, value)| expiring(key, value))
     }
 }
 
@@ -294,21 +369,27 @@ impl View for MemoryView {
         value.map(parse_document).transpose()
     }
 
-    fn scan<'a>(&'a self, range: &ScanRange) -> DocumentIterator<'a> {
-        let Some(keys) = scan_keys(range, &[]) else { return Box::new(std::iter::empty()) };
-        let keys = Bytes::from(keys.start)..Bytes::from(keys.end);
-        let entries = self.0.range(keys);
-        let read = |(key, value): (&Bytes, &Bytes)| {
-            Ok((document_key(key)?, parse_document(value.clone())?))
-        };
+    fn scan<'a>(&'a self, range: &EntryRange) -> EntryIterator<'a> {
+        let Some(keys) = range.keys(&[]) else { return Box::new(std::iter::empty()) };
+        let found = self.0.range(Bytes::from(keys.start)..Bytes::from(keys.end)).map(entry_of);
         match range.descending {
-            false => Box::new(entries.map(read)),
-            true => Box::new(entries.rev().map(read)),
+            false => Box::new(found),
+            true => Box::new(found.rev()),
         }
     }
 
-    fn remembered(&self, key: &[u8]) -> Result<Option<Remembered>, StoreError> {
-        self.entry(EntryKey::Remembered { key }).map(parse_remembered).transpose()
+    fn remembered(&self, key: &RememberedKey) -> Result<Option<Remembered>, StoreError> {
+        let value = self.entry(EntryKey::Remembered { key: key.as_bytes() });
+        value.map(parse_remembered).transpose()
+    }
+
+    fn remembered_bytes(&self) -> Result<u64, StoreError> {
+        self.entry(EntryKey::RememberedBytes).map_or(Ok(0), |value| parse_bytes(&value))
+    }
+
+    fn first_expiry(&self) -> Result<Option<WallMillis>, StoreError> {
+        let first = self.expiring(WallMillis(u64::MAX)).next().transpose()?;
+        Ok(first.map(|first| first.expires))
     }
 
     fn bookmark(&self, scn: Scn) -> Result<Option<(Scn, Bytes)>, StoreError> {
@@ -316,52 +397,39 @@ impl View for MemoryView {
         let behind = successor(&EntryKey::Bookmark { scn }.behind(&[]));
         let range = Bytes::from(first.behind(&[]))..Bytes::from(behind);
         let Some((key, value)) = self.0.range(range).next_back() else { return Ok(None) };
-        Ok(bookmark_scn(key)?.map(|scn| (scn, value.clone())))
+        Ok(Some((bookmark_scn(key)?, value.clone())))
     }
 
-    fn entries<'a>(&'a self) -> Box<dyn Iterator<Item = Result<SnapshotEntry, StoreError>> + 'a> {
-        let entries = self.0.range(..checkpoint_key());
-        let entries = entries.map(|(key, value)| (key.clone(), value.clone()));
-        Box::new(entries.map(|(key, value)| Ok(SnapshotEntry { key, value })))
+    fn entries<'a>(&'a self, after: Option<&[u8]>) -> EntryIterator<'a> {
+        let after =
+            after.map_or(Bound::Unbounded, |key| Bound::Excluded(Bytes::copy_from_slice(key)));
+        let found = self.0.range((after, Bound::Unbounded));
+        let own = [Space::InstallProgress as u8];
+        Box::new(found.take_while(move |(key, _)| key[..] < own[..]).map(entry_of))
     }
 }
 
 impl StoredEntries for MemoryView {
-    fn oldest_remembered(
-        &self,
-        before: WallMillis,
-        count_max: usize,
-    ) -> Result<Vec<(WallMillis, Bytes)>, StoreError> {
-        let first = EntryKey::RememberedByTime { time: WallMillis(0), key: &[] };
-        let end = EntryKey::RememberedByTime { time: before, key: &[] };
-        let mut oldest = Vec::new();
-        for key in self.keys(first, end).take(count_max) {
-            if let EntryKey::RememberedByTime { time, key } = EntryKey::parse(key)? {
-                oldest.push((time, Bytes::copy_from_slice(key)));
-            }
-        }
-        Ok(oldest)
+    fn expired(&self, before: WallMillis, count_max: usize) -> Result<Vec<Expiring>, StoreError> {
+        self.expiring(before).take(count_max).collect()
     }
 
-    fn remembered_time(&self, key: &[u8]) -> Result<Option<WallMillis>, StoreError> {
-        Ok(self.remembered(key)?.map(|remembered| remembered.time))
+    fn expiry_of(&self, key: &RememberedKey) -> Result<Option<WallMillis>, StoreError> {
+        Ok(View::remembered(self, key)?.map(|remembered| remembered.expires))
+    }
+
+    fn remembered_bytes(&self) -> Result<u64, StoreError> {
+        View::remembered_bytes(self)
     }
 
     fn bookmarks_below(&self, scn: Scn) -> Result<Vec<Scn>, StoreError> {
-        let keys = self.keys(EntryKey::Bookmark { scn: Scn::ZERO }, EntryKey::Bookmark { scn });
-        keys.filter_map(|key| bookmark_scn(key).transpose()).collect()
+        let found = self.range(EntryKey::Bookmark { scn: Scn::ZERO }, EntryKey::Bookmark { scn });
+        found.map(|(key, _)| bookmark_scn(key)).collect()
     }
 }
 
-/// The position of a bookmark; `None` for the key of anything else.
-fn bookmark_scn(key: &[u8]) -> Result<Option<Scn>, StoreError> {
-    match EntryKey::parse(key)? {
-        EntryKey::Bookmark { scn } => Ok(Some(scn)),
-        EntryKey::Document { .. }
-        | EntryKey::Remembered { .. }
-        | EntryKey::RememberedByTime { .. }
-        | EntryKey::Checkpoint => Ok(None),
-    }
+fn entry_of((key, value): (&Bytes, &Bytes)) -> Result<Entry, StoreError> {
+    Ok(Entry { key: key.clone(), value: value.clone() })
 }
 
 #[cfg(test)]

@@ -3,20 +3,28 @@
 //! Pure: no clock, no I/O, no randomness. Nothing here decides anything.
 //! Start reading at [`Scn`].
 
+mod batch;
 mod budget;
+mod entry;
+mod entry_range;
 mod ids;
 mod key;
 pub mod limits;
+mod remembered;
 mod scn;
 mod stored_document;
 mod time;
 
+pub use batch::{Batch, EntryChange, EntryName};
 pub use budget::Budget;
+pub use entry::{Entry, EntryKey, Space};
+pub use entry_range::{EntryRange, Within, successor};
 pub use ids::{
-    ClusterUuid, DatabaseId, Etag, LogId, LogOffset, NodeId, NodeIncarnation, PartitionId,
+    ClusterUuid, DatabaseId, Etag, IndexId, LogId, LogOffset, NodeId, NodeIncarnation, PartitionId,
     PartitionUuid, Position, ReplicaIncarnation, TableId,
 };
 pub use key::{DocumentKey, KeyError};
+pub use remembered::{Remembered, RememberedKey};
 pub use scn::{Generation, ParseScnError, Scn, ScnBounds, Sequence};
 pub use stored_document::{DOCUMENT_HEAD_BYTES, DocumentHead, ImageError, StoredDocument};
 pub use time::{Millis, WallMillis};

@@ -28,8 +28,8 @@ pub const HEADERS_MAX: usize = 100;
 pub const HEADER_BYTES_MAX: usize = 32 << 10;
 /// Bytes of an idempotency key.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
-/// How long an idempotency key is remembered.
-pub const IDEMPOTENCY_RETENTION_MS: u64 = 24 * 60 * 60 * 1_000;
+/// How long an answer is remembered under its idempotency key, unless the client wants it shorter.
+pub const IDEMPOTENCY_TTL_MS_MAX: u32 = 24 * 60 * 60 * 1_000;
 /// Bytes of the name of a database, a table or a part of a key.
 pub const NAME_BYTES_MAX: usize = 63;
 /// Partitions of a database.

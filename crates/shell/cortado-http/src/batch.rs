@@ -91,15 +91,16 @@ impl Results {
         let Some(document) = served.value else {
             return self.refused(key, Code::NoSuchDocument);
         };
-        self.document_bytes += document.value.len();
+        let json = document.json();
+        self.document_bytes += json.len();
         if self.document_bytes > ANSWER_BYTES_MAX {
             return self.refused(key, Code::AnswerTooLarge);
         }
         self.begin(key, StatusCode::OK);
-        self.json.raw(br#","etag":"#).etag(document.etag);
-        let position = Position { partition: served.partition, scn: document.scn };
+        self.json.raw(br#","etag":"#).etag(document.head.etag);
+        let position = Position { partition: served.partition, scn: document.head.scn };
         self.json.raw(br#","scn":"#).position(position);
-        self.json.raw(br#","value":"#).raw(&document.value).raw(b"}");
+        self.json.raw(br#","value":"#).raw(&json).raw(b"}");
     }
 
     fn refused(&mut self, key: &BatchKey<'_>, code: Code) {

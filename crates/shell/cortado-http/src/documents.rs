@@ -39,13 +39,13 @@ pub(crate) async fn get(call: &Call<'_>) -> Result<Answer, Failure> {
         let failure = Failure::new(Code::NoSuchDocument, "there is no such document");
         return Err(with_headers(failure, fields));
     };
-    let position = Position { partition: served.partition, scn: document.scn };
+    let position = Position { partition: served.partition, scn: document.head.scn };
     fields.insert(headers::SCN, position_header(position));
-    fields.insert(header::ETAG, etag_header(document.etag));
-    let changed = ShortText::of_http_date(document.time);
+    fields.insert(header::ETAG, etag_header(document.head.etag));
+    let changed = ShortText::of_http_date(document.head.time);
     fields.insert(header::LAST_MODIFIED, short_header(changed));
     if !condition.is_empty() || call.fields.if_modified_since().is_some() {
-        match judge(call, &condition, document.etag, document.time.0 / 1_000) {
+        match judge(call, &condition, document.head.etag, document.head.time.0 / 1_000) {
             Judged::Met => {}
             Judged::NotModified => {
                 let mut answer = empty(StatusCode::NOT_MODIFIED);
@@ -59,7 +59,7 @@ pub(crate) async fn get(call: &Call<'_>) -> Result<Answer, Failure> {
         }
     }
     fields.insert(header::CONTENT_TYPE, JSON);
-    let mut answer = Response::new(Content::Whole(document.value));
+    let mut answer = Response::new(Content::Whole(document.json()));
     *answer.headers_mut() = fields;
     Ok(answer)
 }
@@ -128,7 +128,11 @@ fn answer(call: &Call<'_>, written: &Written) -> Result<Answer, Failure> {
     let mut answer = match done {
         Done::Missing => {
             let failure = Failure::new(Code::NoSuchDocument, "there is no such document");
-            return Err(failure.with_header(headers::SESSION, session));
+            let failure = failure.with_header(headers::SESSION, session);
+            return Err(match written.repeated {
+                true => failure.with_header(headers::REPEATED, HeaderValue::from_static("true")),
+                false => failure,
+            });
         }
         Done::Deleted => empty(status::of_done(done)),
         Done::Created | Done::Replaced | Done::Patched | Done::Checked => {
@@ -153,15 +157,16 @@ fn answer(call: &Call<'_>, written: &Written) -> Result<Answer, Failure> {
 /// How a repetition of this write is recognised: by method, path, conditions and body.
 ///
 /// # Errors
-/// The key cannot be one.
+/// The key or its time-to-live cannot be one.
 pub(crate) fn idempotency(
     call: &Call<'_>,
     body: &ReceivedBody,
 ) -> Result<Option<IdempotencyKey>, Failure> {
+    let ttl_ms = call.fields.idempotency_ttl_ms()?;
     let Some(key) = call.fields.idempotency_key()? else { return Ok(None) };
     let (method, conditions) = (call.method, call.fields.raw_conditions());
     let fingerprint = fingerprint(method, call.captures.table, call.captures.key, conditions, body);
-    Ok(Some(IdempotencyKey { key: Bytes::copy_from_slice(key), fingerprint }))
+    Ok(Some(IdempotencyKey { key: Bytes::copy_from_slice(key), fingerprint, ttl_ms }))
 }
 
 fn fingerprint(

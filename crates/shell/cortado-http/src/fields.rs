@@ -8,7 +8,9 @@ mod tests;
 
 use crate::failure::Failure;
 use cortado_document::{Condition, Match};
-use cortado_model::limits::{HEADER_BYTES_MAX, HEADERS_MAX, IDEMPOTENCY_KEY_BYTES_MAX};
+use cortado_model::limits::{
+    HEADER_BYTES_MAX, HEADERS_MAX, IDEMPOTENCY_KEY_BYTES_MAX, IDEMPOTENCY_TTL_MS_MAX,
+};
 use cortado_node::Consistency;
 use cortado_wire::{Code, Session, headers};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
@@ -36,6 +38,7 @@ pub(crate) struct Fields<'a> {
     if_none_match: Listed<'a>,
     if_modified_since: Option<&'a HeaderValue>,
     idempotency_key: Option<&'a HeaderValue>,
+    idempotency_ttl: Option<&'a HeaderValue>,
     consistency: Option<&'a HeaderValue>,
     max_lag_ms: Option<&'a HeaderValue>,
     deadline_ms: Option<&'a HeaderValue>,
@@ -134,6 +137,8 @@ impl<'a> Fields<'a> {
             Ok(Some(&mut self.max_lag_ms))
         } else if name == headers::DEADLINE_MS {
             Ok(Some(&mut self.deadline_ms))
+        } else if name == headers::IDEMPOTENCY_TTL {
+            Ok(Some(&mut self.idempotency_ttl))
         } else if name == headers::TTL {
             Err(not_supported("Cortado-Ttl", WITHOUT))
         } else if name == headers::EXPIRES {
@@ -183,6 +188,23 @@ impl<'a> Fields<'a> {
             return Err(bad("an Idempotency-Key has 1 to 255 visible ASCII characters"));
         }
         Ok(Some(key))
+    }
+
+    /// For how long the answer is remembered under the idempotency key, in milliseconds.
+    ///
+    /// # Errors
+    /// Not a number of seconds from 1 to a day, or there is no idempotency key.
+    pub(crate) fn idempotency_ttl_ms(&self) -> Result<u32, Failure> {
+        let Some(value) = self.idempotency_ttl else { return Ok(IDEMPOTENCY_TTL_MS_MAX) };
+        if self.idempotency_key.is_none() {
+            return Err(bad("Cortado-Idempotency-Ttl needs an Idempotency-Key"));
+        }
+        let seconds = number(Some(value), "Cortado-Idempotency-Ttl", 1)?;
+        let ms = seconds.and_then(|seconds| u32::try_from(seconds).ok()?.checked_mul(1_000));
+        ms.filter(|ms| *ms <= IDEMPOTENCY_TTL_MS_MAX).ok_or_else(|| {
+            let seconds_max = IDEMPOTENCY_TTL_MS_MAX / 1_000;
+            bad(format!("Cortado-Idempotency-Ttl is a number of seconds, at most {seconds_max}"))
+        })
     }
 
     /// How long the client waits, and whether it said so itself.

@@ -37,11 +37,11 @@ pub(crate) async fn collection(call: &Call<'_>) -> Result<Answer, Failure> {
     let served = served.map_err(|error| call.read_failure(error))?;
     let partition = served.partition;
     let bytes = served.value.documents.iter();
-    let bytes = bytes.map(|(key, d)| ENTRY_BYTES + key.as_bytes().len() + d.value.len()).sum();
+    let bytes = bytes.map(|(key, d)| ENTRY_BYTES + key.as_bytes().len() + d.image().len()).sum();
     let mut page = PageWriter::with_capacity(bytes);
     for (key, document) in &served.value.documents {
-        let position = Position { partition, scn: document.scn };
-        page.push(key, document.etag, position, &document.value);
+        let position = Position { partition, scn: document.head.scn };
+        page.push(key, document.head.etag, position, &document.json());
     }
     let next = served.value.next.map(|key| Cursor::After(key).encode(&binding));
     let mut answer = json_text(StatusCode::OK, page.finish(next.as_deref()));
@@ -69,11 +69,11 @@ pub(crate) async fn table(call: &Call<'_>) -> Result<Answer, Failure> {
     let served = call.api.gateway().scan(database, call.table(), &scan, &read).await;
     let served = served.map_err(|error| call.read_failure(error))?;
     let bytes = served.documents.iter();
-    let bytes = bytes.map(|(_, key, d)| ENTRY_BYTES + key.as_bytes().len() + d.value.len()).sum();
+    let bytes = bytes.map(|(_, key, d)| ENTRY_BYTES + key.as_bytes().len() + d.image().len()).sum();
     let mut page = PageWriter::with_capacity(bytes);
     for (partition, key, document) in &served.documents {
-        let position = Position { partition: *partition, scn: document.scn };
-        page.push(key, document.etag, position, &document.value);
+        let position = Position { partition: *partition, scn: document.head.scn };
+        page.push(key, document.head.etag, position, &document.json());
     }
     let next = served.next.map(|ScanPosition { partition, after }| {
         Cursor::Scan { partition, after }.encode(&binding)

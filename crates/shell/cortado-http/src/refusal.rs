@@ -41,6 +41,7 @@ fn code_of_not_done(why: NotDoneWhy) -> Code {
     match why {
         NotDoneWhy::NoLeader => Code::Unavailable,
         NotDoneWhy::Overloaded => Code::Overloaded,
+        NotDoneWhy::IdempotencyBudget => Code::IdempotencyBudget,
         NotDoneWhy::LogFull => Code::StorageFull,
         NotDoneWhy::Unusable => Code::LogUnavailable,
         NotDoneWhy::ReadOnly => Code::ReadOnly,

@@ -34,13 +34,18 @@ const IF_NONE_MATCH: Parameter = optional("If-None-Match", "Entity tags, or `*`.
 const IF_MODIFIED_SINCE: Parameter = optional("If-Modified-Since", "A date.");
 const IDEMPOTENCY: Parameter =
     optional("Idempotency-Key", "1 to 255 visible characters; repeats the first answer.");
+const IDEMPOTENCY_TTL: Parameter = optional(
+    "Cortado-Idempotency-Ttl",
+    "Seconds for which the answer is remembered: 1 to 86400 (default).",
+);
 const LAST_EVENT_ID: Parameter = optional("Last-Event-ID", "Where to go on; wins over `since`.");
 
 const READ_HEADERS: &[Parameter] = &[CONSISTENCY, SESSION, MAX_LAG, DEADLINE];
 const GET_HEADERS: &[Parameter] =
     &[IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, CONSISTENCY, SESSION, MAX_LAG, DEADLINE];
-const WRITE_HEADERS: &[Parameter] = &[IF_MATCH, IF_NONE_MATCH, IDEMPOTENCY, SESSION, DEADLINE];
-const TRANSACT_HEADERS: &[Parameter] = &[IDEMPOTENCY, SESSION, DEADLINE];
+const WRITE_HEADERS: &[Parameter] =
+    &[IF_MATCH, IF_NONE_MATCH, IDEMPOTENCY, IDEMPOTENCY_TTL, SESSION, DEADLINE];
+const TRANSACT_HEADERS: &[Parameter] = &[IDEMPOTENCY, IDEMPOTENCY_TTL, SESSION, DEADLINE];
 const ADMIN_HEADERS: &[Parameter] = &[DEADLINE];
 
 const WRITTEN: Answer =

@@ -64,7 +64,7 @@ pub(crate) fn of_code(code: Code) -> StatusCode {
         | Code::NothingToCheck
         | Code::IdempotencyKeyReused
         | Code::BadDeclaration => StatusCode::UNPROCESSABLE_ENTITY,
-        Code::TooManyStreams => StatusCode::TOO_MANY_REQUESTS,
+        Code::IdempotencyBudget | Code::TooManyStreams => StatusCode::TOO_MANY_REQUESTS,
         Code::UnknownMethod | Code::UnknownTransferCoding => StatusCode::NOT_IMPLEMENTED,
         Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         Code::Overloaded

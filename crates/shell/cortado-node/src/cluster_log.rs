@@ -7,15 +7,15 @@ use crate::catalog::{Catalog, Database, Dropped, NodeFacts, Table};
 use crate::events::EventKind;
 use cortado_document::{Document, Schema, TableDefinition};
 use cortado_model::{
-    DatabaseId, DocumentKey, LogId, NodeId, NodeIncarnation, PartitionUuid, Scn, TableId,
+    DatabaseId, DocumentKey, EntryRange, LogId, NodeId, NodeIncarnation, PartitionUuid, Scn,
+    TableId,
 };
 use cortado_replica::FoldState;
-use cortado_store::{ScanRange, StoreError, View};
+use cortado_store::{StoreError, View};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::ops::Bound;
 use std::sync::Arc;
 
 /// Nodes, by their id.
@@ -245,7 +245,7 @@ pub(crate) fn read_catalog(view: &dyn View, previous: &Catalog) -> Result<Catalo
     }
     let counter = view.get(COUNTERS, &database_counter_key())?;
     if let Some(counter) = counter {
-        catalog.next_database = DatabaseId(read::<CounterDocument>(&counter.value)?.next);
+        catalog.next_database = DatabaseId(read::<CounterDocument>(&counter.json())?.next);
     }
     Ok(catalog)
 }
@@ -330,11 +330,9 @@ pub(crate) fn scan_placed<T: DeserializeOwned>(
     table: TableId,
     prefix: &[u8],
 ) -> Result<Vec<(DocumentKey, Scn, T)>, StoreError> {
-    let prefix = prefix.to_vec();
-    let range = ScanRange { table, prefix, from: Bound::Unbounded, descending: false };
-    let documents = view.scan(&range).map(|found| {
+    let documents = view.documents(&EntryRange::documents(table, prefix)).map(|found| {
         let (key, document) = found?;
-        Ok((key, document.scn, read(&document.value)?))
+        Ok((key, document.head.scn, read(&document.json())?))
     });
     documents.collect()
 }

@@ -93,7 +93,6 @@ async fn remove_log(
         return Ok(());
     }
     context.routes.forget(id);
-    context.keys.forget(id);
     info!(database = id.0, partitions, "log of a dropped database removed");
     let done = operation(DROPPED, dropped_key(id), Action::Delete);
     publish(gateway, None, PartitionId::CLUSTER, vec![done]).await

@@ -5,8 +5,6 @@
 
 mod admin;
 mod changes;
-mod key_filter;
-mod keys;
 mod leadership;
 mod list;
 mod read;
@@ -16,8 +14,6 @@ mod write;
 
 pub use admin::{AdminError, DatabaseSpec, Declared};
 pub use changes::{ChangeReader, Changes, ChangesError};
-pub(crate) use key_filter::KeyFilter;
-pub(crate) use keys::{KeyGuard, KeyRegistry, remembered_in};
 pub(crate) use list::whole_table;
 pub use request::{
     Consistency, IdempotencyKey, ListRequest, NotDoneWhy, Page, ReadError, ReadOptions, ScanPage,

@@ -3,7 +3,8 @@
 //! Decides nothing. Start reading at [`DriverInput`].
 
 use crate::catalog::Database;
-use crate::gateway::{IdempotencyKey, KeyGuard, WriteError, Written};
+use crate::gateway::{WriteError, Written};
+use crate::idempotency::KeyedWrite;
 use cortado_document::Operation;
 use cortado_model::{LogOffset, NodeId, Scn};
 use cortado_replica::{NotDone, ReadNeed};
@@ -55,11 +56,10 @@ pub(crate) struct WriteCommand {
     /// Whose tables and schemas count; `None` for `_cluster`, which has none.
     pub(crate) database: Option<Arc<Database>>,
     pub(crate) operations: Vec<Operation>,
-    pub(crate) idempotency: Option<IdempotencyKey>,
+    /// How it is recognised when it comes again.
+    pub(crate) keyed: Option<KeyedWrite>,
     pub(crate) ticket: Arc<Ticket>,
     pub(crate) reply: oneshot::Sender<Result<Written, WriteEnd>>,
-    /// Held as long as the key may be on its way.
-    pub(crate) key_guard: Option<Arc<KeyGuard>>,
 }
 
 /// The end of a write that was not done.

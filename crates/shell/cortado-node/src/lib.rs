@@ -25,16 +25,17 @@ mod database_log;
 mod decisions;
 mod genesis;
 mod snapshot;
+mod idempotency;
 mod remembered_answer;
 mod metrics;
 mod observation;
 mod clock;
 mod randomness;
 
+/// What [`Gateway::get`] reads.
+pub use cortado_model::StoredDocument;
 /// What [`ChangeReader`] reads.
 pub use cortado_replica::Committed;
-/// What [`Gateway::get`] reads.
-pub use cortado_store::StoredDocument;
 
 pub use catalog::{Catalog, Database, NodeFacts, Table};
 pub use cluster::{Cluster, Components, StartError, StoreFactory};

@@ -5,7 +5,6 @@
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::decisions::Decisions;
-use crate::gateway::KeyRegistry;
 use crate::metrics::NodeMetrics;
 use crate::routes::Routes;
 use crate::settings::Settings;
@@ -32,7 +31,6 @@ pub(crate) struct NodeContext {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Clock,
     pub(crate) routes: Arc<Routes>,
-    pub(crate) keys: Arc<KeyRegistry>,
     pub(crate) metrics: Arc<NodeMetrics>,
     pub(crate) vitals: Arc<Vitals>,
     pub(crate) decisions: Decisions,
@@ -83,7 +81,6 @@ pub(crate) struct NodeParts {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Clock,
     pub(crate) routes: Arc<Routes>,
-    pub(crate) keys: Arc<KeyRegistry>,
     pub(crate) metrics: Arc<NodeMetrics>,
     pub(crate) decisions: Decisions,
     pub(crate) newest_catalog: watch::Sender<Arc<Catalog>>,
@@ -104,7 +101,6 @@ impl NodeContext {
             store: parts.store,
             clock: parts.clock,
             routes: parts.routes,
-            keys: parts.keys,
             metrics: parts.metrics,
             decisions: parts.decisions,
             newest_catalog: parts.newest_catalog,

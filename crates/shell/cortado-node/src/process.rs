@@ -8,7 +8,7 @@ use crate::cluster::StoreFactory;
 use crate::decisions::Decisions;
 use crate::events::EventKind;
 use crate::former_lives::Lives;
-use crate::gateway::{Gateway, KeyRegistry};
+use crate::gateway::Gateway;
 use crate::metrics::{GatewayMetrics, NodeMetrics};
 use crate::node::{NodeError, run_node};
 use crate::node_context::{NodeContext, NodeFailure, NodeLife, NodeParts};
@@ -38,7 +38,6 @@ pub(crate) struct Process {
     pub(crate) clock: Clock,
     pub(crate) routes: Arc<Routes>,
     pub(crate) metrics: Arc<GatewayMetrics>,
-    pub(crate) keys: Arc<KeyRegistry>,
     /// The newest catalog that any node has folded.
     pub(crate) newest_catalog: watch::Sender<Arc<Catalog>>,
     /// Whose turn it is to serve a read that any replica may serve.
@@ -89,7 +88,6 @@ impl Process {
             clock: Clock::start(),
             routes: Arc::new(Routes::new(Arc::clone(&metrics))),
             metrics,
-            keys: Arc::default(),
             newest_catalog: watch::Sender::new(Arc::new(catalog)),
             turn: AtomicUsize::new(0),
             log_bytes: Arc::default(),
@@ -160,7 +158,6 @@ impl Process {
             store,
             clock: process.clock,
             routes: Arc::clone(&process.routes),
-            keys: Arc::clone(&process.keys),
             metrics,
             decisions,
             newest_catalog: process.newest_catalog.clone(),

@@ -15,7 +15,6 @@ mod rounds;
 
 pub(crate) use restart::keep_alive;
 
-use crate::gateway::KeyFilter;
 use crate::inbox::DriverInput;
 use crate::node_context::NodeContext;
 use crate::replica_handle::{ReplicaHandle, ReplicaRole};
@@ -52,8 +51,6 @@ struct ReplicaDriver<'a> {
     answers: Vec<(RequestId, Answer)>,
     requests: Requests,
     rounds: Rounds,
-    /// Of the database: what the store remembers is marked there.
-    keys: Arc<KeyFilter>,
     /// The log that this replica folds.
     log: LogId,
     follower: Box<dyn Follower>,
@@ -128,7 +125,6 @@ impl<'a> ReplicaDriver<'a> {
             answers: Vec::new(),
             requests: Requests::default(),
             rounds: Rounds::after(&fold, context),
-            keys: context.keys.filter(partition.database),
             log,
             follower: context.log.follow(partition, position_of(&fold)),
             pace: Pace::default(),

@@ -9,7 +9,7 @@ use cortado_model::{
 };
 use cortado_replica::{FoldState, Role, StepDown};
 use cortado_store::Store;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc;
 
@@ -113,8 +113,6 @@ struct Shown {
     role: AtomicU8,
     /// How often the store has been emptied to be filled anew.
     restorations: AtomicU64,
-    /// Whether the filter of the database knows every key that the store remembers.
-    keys_known: AtomicBool,
     /// When the replica last was at the end of its log.
     complete_at: AtomicU64,
     /// When it noticed that it is not, `u64::MAX` while it is.
@@ -192,11 +190,6 @@ impl ReplicaHandle {
         self.vitals.waits_for_room()
     }
 
-    /// Whether the database's key filter knows every key that the store remembers.
-    pub(crate) fn keys_are_known(&self) -> bool {
-        self.shown.keys_known.load(Ordering::Acquire)
-    }
-
     /// Changes when the store is emptied to be filled anew: what was read across such a change
     /// may be a part of a state.
     pub(crate) fn restorations(&self) -> u64 {
@@ -247,15 +240,10 @@ impl ReplicaHandle {
         self.shown.role.store(role as u8, Ordering::Release);
     }
 
-    pub(crate) fn show_keys_known(&self) {
-        self.shown.keys_known.store(true, Ordering::Release);
-    }
-
     /// The store is about to be emptied.
     pub(crate) fn show_restoring(&self) {
         self.show_role(ReplicaRole::Restoring);
         self.shown.restorations.fetch_add(1, Ordering::AcqRel);
-        self.shown.keys_known.store(false, Ordering::Release);
     }
 
     pub(crate) fn show_applying(&self, scn: Scn) {

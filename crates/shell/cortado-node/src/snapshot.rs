@@ -5,9 +5,9 @@
 //! Start reading at [`write_snapshot`] and [`SnapshotReader`].
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use cortado_model::{DatabaseId, LogOffset, PartitionId, Scn};
+use cortado_model::{DatabaseId, Entry, LogOffset, PartitionId, Scn};
 use cortado_replica::FoldState;
-use cortado_store::{SnapshotEntry, StoreError, View};
+use cortado_store::{StoreError, View};
 use xxhash_rust::xxh3::Xxh3;
 
 const MAGIC: [u8; 4] = *b"CTSN";
@@ -36,8 +36,8 @@ pub(crate) fn write_snapshot(
     let mut out = Chunks { hash: Xxh3::new(), chunk: BytesMut::with_capacity(2 * CHUNK_BYTES) };
     out.put_header(partition, &fold, &checkpoint);
     let mut entries = 0_u64;
-    for entry in view.entries() {
-        let SnapshotEntry { key, value } = entry?;
+    for entry in view.entries(None) {
+        let Entry { key, value } = entry?;
         out.chunk.put_u8(ENTRY);
         out.put_part(&key);
         out.put_part(&value);
@@ -141,11 +141,11 @@ impl<I: Iterator<Item = Bytes>> SnapshotReader<I> {
         Ok((SnapshotName { partition, scn, offset, checkpoint }, reader))
     }
 
-    fn next_entry(&mut self) -> Result<Option<SnapshotEntry>, StoreError> {
+    fn next_entry(&mut self) -> Result<Option<Entry>, StoreError> {
         match self.take_bytes(1)?.get_u8() {
             ENTRY => {
                 self.entries += 1;
-                Ok(Some(SnapshotEntry { key: self.take_part()?, value: self.take_part()? }))
+                Ok(Some(Entry { key: self.take_part()?, value: self.take_part()? }))
             }
             END => {
                 if self.take_bytes(8)?.get_u64_le() != self.entries {
@@ -192,7 +192,7 @@ impl<I: Iterator<Item = Bytes>> SnapshotReader<I> {
 }
 
 impl<I: Iterator<Item = Bytes>> Iterator for SnapshotReader<I> {
-    type Item = Result<SnapshotEntry, StoreError>;
+    type Item = Result<Entry, StoreError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.state == State::Ended {

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::FjallStore;
-use cortado_model::{DatabaseId, PartitionId};
-use cortado_store::{Batch, Store};
+use cortado_model::{Batch, DatabaseId, PartitionId};
+use cortado_store::Store;
 
 const HOME: PartitionId = PartitionId { database: DatabaseId(1), number: 1 };
 

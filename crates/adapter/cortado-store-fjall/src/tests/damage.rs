@@ -99,7 +99,7 @@ fn a_changed_document_in_the_engine_log_never_becomes_an_answer() {
     let whole = filled(false);
     let bytes = used(&whole.path().join(LOG));
     for sequence in [1, BATCHES / 2, BATCHES] {
-        let value = document(sequence, VALUE_BYTES).value;
+        let value = document(sequence, VALUE_BYTES).json();
         let at = bytes.windows(VALUE_BYTES).position(|window| window == value).unwrap();
         is_noticed(&whole, Path::new(LOG), at + VALUE_BYTES / 2);
     }

@@ -3,11 +3,13 @@
 use super::{PartitionId, TABLE, open};
 use crate::FjallStore;
 use bytes::Bytes;
-use cortado_model::{DatabaseId, DocumentKey, Etag, Generation, Scn, Sequence, WallMillis};
-use cortado_store::{Batch, ScanRange, Store, StoredDocument};
+use cortado_model::{
+    Batch, DatabaseId, DocumentHead, DocumentKey, EntryRange, Etag, Generation, Scn, Sequence,
+    StoredDocument, WallMillis,
+};
+use cortado_store::Store;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
-use std::ops::Bound;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -83,13 +85,14 @@ fn partition(number: u32) -> PartitionId {
 
 /// Documents that batch `sequence` writes, `None` for those that it removes.
 fn changes(partition: PartitionId, sequence: u64) -> [(DocumentKey, Option<StoredDocument>); 3] {
-    let document = StoredDocument {
+    let head = DocumentHead {
+        schema_version: 1,
         etag: Etag(sequence << 8 | u64::from(partition.number)),
         scn: Scn::new(Generation(1), Sequence(sequence)),
         time: WallMillis(sequence),
-        schema_version: 1,
-        value: Bytes::from(vec![b'a' + (sequence % 26) as u8; 8_000]),
+        expires: None,
     };
+    let document = StoredDocument::new(head, &[b'a' + (sequence % 26) as u8; 8_000]);
     let key = |kind: &str, number: u64| {
         DocumentKey::from_parts(&[String::from(kind), number.to_string()]).unwrap()
     };
@@ -125,10 +128,9 @@ fn check_prefix(store: &FjallStore, partition: PartitionId) -> u64 {
             };
         }
     }
-    let range =
-        ScanRange { table: TABLE, prefix: vec![], from: Bound::Unbounded, descending: false };
     let view = store.view(partition).unwrap();
-    let found: BTreeMap<_, _> = view.scan(&range).map(Result::unwrap).collect();
+    let range = EntryRange::documents(TABLE, &[]);
+    let found: BTreeMap<_, _> = view.documents(&range).map(Result::unwrap).collect();
     assert!(found == want, "{partition} is not as batch {kept} left it");
     kept
 }

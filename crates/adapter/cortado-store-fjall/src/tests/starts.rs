@@ -1,12 +1,15 @@
 //! Forgetting must stay short however much was forgotten before.
 
 use super::*;
+use cortado_model::{Remembered, RememberedKey};
 
-fn remember(time_ms: u64, name: &str) -> (WallMillis, Bytes, Bytes) {
-    (WallMillis(time_ms), Bytes::copy_from_slice(name.as_bytes()), Bytes::from_static(b"yes"))
+fn remember(expires_ms: u64, name: &str) -> (RememberedKey, Remembered) {
+    let (time, expires) = (WallMillis(0), WallMillis(expires_ms));
+    let answer = Bytes::from_static(b"yes");
+    (RememberedKey::new("r", name.as_bytes(), 0), Remembered { time, expires, answer })
 }
 
-/// Remembers one key per batch and forgets those that are 100 batches old.
+/// Remembers one answer per batch and forgets those that expired 100 batches ago.
 fn run(store: &FjallStore, sequences: std::ops::RangeInclusive<u64>) {
     for sequence in sequences {
         let mut batch = batch(1, 10);
@@ -22,14 +25,14 @@ fn run(store: &FjallStore, sequences: std::ops::RangeInclusive<u64>) {
 #[track_caller]
 fn check(store: &FjallStore, from: u64, to: u64) {
     let view = store.fjall_view(HOME);
-    let all = view.oldest_remembered(WallMillis(0), WallMillis(u64::MAX), 1_000).unwrap();
-    let times: Vec<u64> = all.into_iter().map(|(time, _)| time.0).collect();
+    let all = view.expiring(WallMillis(0), WallMillis(u64::MAX), 1_000).unwrap();
+    let times: Vec<u64> = all.into_iter().map(|found| found.expires.0).collect();
     assert_eq!(times, (from..=to).collect::<Vec<_>>());
     let bookmarks = view.bookmarks(Scn::ZERO, scn(u64::from(u32::MAX))).unwrap();
     assert_eq!(bookmarks, (from..=to).map(scn).collect::<Vec<_>>());
-    let (remembered, bookmark) = store.starts.of(HOME);
+    let (expiry, bookmark) = store.starts.of(HOME);
     // The millisecond of the last one forgotten may be looked at once more.
-    assert!((from - 1..=from).contains(&remembered.0), "{remembered:?}");
+    assert!((from - 1..=from).contains(&expiry.0), "{expiry:?}");
     assert_eq!(bookmark, scn(from));
 }
 
@@ -83,7 +86,7 @@ fn a_tie_at_the_end_of_a_portion_is_not_lost() {
         let forget_before = Some(WallMillis(8));
         store.apply(HOME, Batch { forget_before, ..batch(2, 10) }).unwrap();
         let view = store.fjall_view(HOME);
-        let all = view.oldest_remembered(WallMillis(0), WallMillis(100), 10).unwrap();
+        let all = view.expiring(WallMillis(0), WallMillis(100), 10).unwrap();
         assert_eq!(all.len(), left);
     }
 }

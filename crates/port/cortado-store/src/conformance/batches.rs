@@ -2,9 +2,8 @@
 
 use super::Subject;
 use super::samples::*;
-use crate::Batch;
 use bytes::Bytes;
-use cortado_model::{PartitionId, TableId, WallMillis};
+use cortado_model::{Batch, EntryRange, PartitionId, TableId};
 
 /// A partition that nobody wrote to has no checkpoint and no entry, and is not listed.
 pub fn an_unknown_partition_is_empty(subject: &mut dyn Subject) {
@@ -14,7 +13,8 @@ pub fn an_unknown_partition_is_empty(subject: &mut dyn Subject) {
     let view = view(store, HOME);
     assert_eq!(ok(view.checkpoint()), None);
     assert_eq!(ok(view.get(TABLE, &key("a"))), None);
-    assert_eq!(ok(view.remembered(b"k")), None);
+    assert_eq!(ok(view.remembered(&remembered_key("k"))), None);
+    assert_eq!((ok(view.remembered_bytes()), ok(view.first_expiry())), (0, None));
     assert_eq!(ok(view.bookmark(scn(9))), None);
     assert_eq!(paths(&*view, &whole(&[])), [""; 0]);
     assert_eq!(entries(&*view), []);
@@ -24,7 +24,7 @@ pub fn an_unknown_partition_is_empty(subject: &mut dyn Subject) {
 pub fn a_batch_shows_whole(subject: &mut dyn Subject) {
     let store = subject.store();
     let mut batch = puts(1, &["a", "b/c"]);
-    batch.remember.push((WallMillis(5), Bytes::from_static(b"k"), Bytes::from_static(b"yes")));
+    batch.remember.push((remembered_key("k"), answer(5)));
     batch.bookmarks.push((scn(1), Bytes::from_static(b"state")));
     let before = view(store, HOME);
     apply(store, HOME, batch);
@@ -37,7 +37,7 @@ pub fn a_batch_shows_whole(subject: &mut dyn Subject) {
     assert_eq!(ok(view.get(TABLE, &key("b"))), None);
     assert_eq!(ok(store.get(HOME, TABLE, &key("b/c"))), Some(document(1, "b/c")));
     assert_eq!(ok(store.get(HOME, TABLE, &key("b"))), None);
-    assert_eq!(ok(view.remembered(b"k")).map(|r| r.answer), Some(Bytes::from_static(b"yes")));
+    assert_eq!(ok(view.remembered(&remembered_key("k"))), Some(answer(5)));
     assert_eq!(ok(view.bookmark(scn(1))), Some((scn(1), Bytes::from_static(b"state"))));
     assert_eq!(ok(store.partitions()), [HOME]);
 }
@@ -91,7 +91,7 @@ pub fn views_do_not_change(subject: &mut dyn Subject) {
     let old = view(store, HOME);
     let old_entries = entries(&*old);
     let range = whole(&[]);
-    let mut running = old.scan(&range);
+    let mut running = old.documents(&range);
     assert_eq!(running.next().map(|found| ok(found).0), Some(key("a")));
 
     let documents = vec![(TABLE, key("a"), None), (TABLE, key("ab"), Some(document(2, "ab")))];
@@ -119,8 +119,7 @@ pub fn partitions_do_not_see_each_other(subject: &mut dyn Subject) {
     for (sequence, partition) in (1..).zip(&partitions) {
         let mut batch = puts(sequence, &["same"]);
         batch.bookmarks.push((scn(sequence), Bytes::from_static(b"b")));
-        let time = WallMillis(sequence);
-        batch.remember.push((time, Bytes::from_static(b"k"), Bytes::from_static(b"x")));
+        batch.remember.push((remembered_key("k"), answer(sequence)));
         apply(subject.store(), *partition, batch);
     }
     subject.reopen();
@@ -131,15 +130,16 @@ pub fn partitions_do_not_see_each_other(subject: &mut dyn Subject) {
         assert_eq!(checkpoint(&*view), Some(sequence));
         assert_eq!(ok(view.get(TABLE, &key("same"))), Some(document(sequence, "same")));
         assert_eq!(ok(view.bookmark(scn(99))).map(|found| found.0), Some(scn(sequence)));
-        assert_eq!(ok(view.remembered(b"k")).map(|r| r.time), Some(WallMillis(sequence)));
-        assert_eq!(entries(&*view).len(), 4, "one document, one bookmark, one answer twice");
+        assert_eq!(ok(view.remembered(&remembered_key("k"))), Some(answer(sequence)));
+        let what = "one document, one bookmark, one answer twice and what answers take";
+        assert_eq!(entries(&*view).len(), 5, "{what}");
     }
     // Each still goes alone.
     ok(store.remove(partitions[2]));
     let left: Vec<_> = partitions.iter().copied().filter(|p| *p != partitions[2]).collect();
     assert_eq!(ok(store.partitions()), left);
     assert_eq!(entries(&*view(store, partitions[2])), []);
-    assert!(left.iter().all(|partition| entries(&*view(store, *partition)).len() == 4));
+    assert!(left.iter().all(|partition| entries(&*view(store, *partition)).len() == 5));
 }
 
 /// The same key in two tables is two documents, and a scan stays in its table.
@@ -154,8 +154,8 @@ pub fn tables_do_not_see_each_other(subject: &mut dyn Subject) {
         let want = document(sequence, "a");
         assert_eq!(ok(view.get(table, &key("a"))), Some(want.clone()));
         for descending in [false, true] {
-            let range = crate::ScanRange { table, descending, ..whole(&[]) };
-            let found: Vec<_> = view.scan(&range).map(|found| ok(found)).collect();
+            let range = EntryRange { descending, ..EntryRange::documents(table, &[]) };
+            let found: Vec<_> = view.documents(&range).map(|found| ok(found)).collect();
             assert_eq!(found, [(key("a"), want.clone())]);
         }
     }

@@ -3,7 +3,7 @@
 use super::Subject;
 use super::samples::*;
 use crate::Store;
-use cortado_model::PartitionId;
+use cortado_model::{Batch, PartitionId};
 
 /// A clean restart keeps every batch, synced or not, again and again.
 pub fn a_reopened_store_has_everything(subject: &mut dyn Subject) {
@@ -53,7 +53,7 @@ pub fn a_crash_leaves_a_prefix_of_each_partition(subject: &mut dyn Subject) {
 }
 
 /// Batch `sequence` writes its own document and the counter, and removes an older document.
-fn step(sequence: u64) -> crate::Batch {
+fn step(sequence: u64) -> Batch {
     let own = format!("step/{sequence:03}");
     let mut batch = puts(sequence, &[&own, "counter"]);
     if sequence > 10 {

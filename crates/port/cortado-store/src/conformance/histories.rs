@@ -2,11 +2,11 @@
 
 use super::Subject;
 use super::samples::*;
-use crate::{Batch, ScanRange, Store, StoredDocument};
+use crate::Store;
 use bytes::Bytes;
-use cortado_model::{DocumentKey, PartitionId, TableId};
+use cortado_model::{Batch, DocumentKey, EntryRange, PartitionId, StoredDocument, TableId, Within};
 use std::collections::BTreeMap;
-use std::ops::Bound;
+use std::ops::{Bound, RangeBounds};
 
 type Documents = BTreeMap<(TableId, DocumentKey), StoredDocument>;
 
@@ -55,7 +55,7 @@ fn copy_partition(
     let to = partition(from.database.0, (from.number + 1) % 3);
     let source = view(store, from);
     let checkpoint = ok(source.checkpoint()).expect("the model has this partition");
-    ok(store.install(to, &mut source.entries(), checkpoint));
+    ok(store.install(to, &mut source.entries(None), checkpoint));
     model.insert(to, documents);
 }
 
@@ -96,28 +96,27 @@ fn check_random_read(
         0 => Vec::new(),
         1.. => random_key(random).as_bytes().to_vec(),
     };
-    let from = match random.below(3) {
+    let mut bound = || match random.below(3) {
         0 => Bound::Unbounded,
-        1 => Bound::Included(random_key(random)),
-        2.. => Bound::Excluded(random_key(random)),
+        1 => Bound::Included(random_key(random).as_bytes().to_vec()),
+        2.. => Bound::Excluded(random_key(random).as_bytes().to_vec()),
     };
+    let (low, high) = (bound(), bound());
     let descending = random.below(2) == 0;
-    let range = ScanRange { table, prefix, from, descending };
+    let range = EntryRange { low, high, descending, ..EntryRange::documents(table, &prefix) };
     let want = model_scan(documents, &range);
-    let got: Vec<_> = view(store, partition).scan(&range).map(|found| ok(found)).collect();
+    let got: Vec<_> = view(store, partition).documents(&range).map(|found| ok(found)).collect();
     assert_eq!(got, want, "{range:?}");
 }
 
-fn model_scan(documents: &Documents, range: &ScanRange) -> Vec<(DocumentKey, StoredDocument)> {
-    let follows = |key: &DocumentKey| match (&range.from, range.descending) {
-        (Bound::Unbounded, _) => true,
-        (Bound::Included(from), false) => key >= from,
-        (Bound::Included(from), true) => key <= from,
-        (Bound::Excluded(from), false) => key > from,
-        (Bound::Excluded(from), true) => key < from,
+fn model_scan(documents: &Documents, range: &EntryRange) -> Vec<(DocumentKey, StoredDocument)> {
+    let bounds = (range.low.clone(), range.high.clone());
+    let fits = |(table, key): &(TableId, DocumentKey)| {
+        range.within == Within::Documents(*table)
+            && key.as_bytes().starts_with(&range.prefix)
+            && RangeBounds::<Vec<u8>>::contains(&bounds, &key.as_bytes().to_vec())
     };
-    let fits = |key: &DocumentKey| key.as_bytes().starts_with(&range.prefix) && follows(key);
-    let found = documents.iter().filter(|((table, key), _)| *table == range.table && fits(key));
+    let found = documents.iter().filter(|(place, _)| fits(place));
     let mut found: Vec<_> = found.map(|((_, key), doc)| (key.clone(), doc.clone())).collect();
     if range.descending {
         found.reverse();
@@ -131,8 +130,8 @@ fn check_everything(store: &dyn Store, model: &BTreeMap<PartitionId, Documents>)
     for (partition, documents) in model {
         let view = view(store, *partition);
         for table in [TableId(0), TableId(1)] {
-            let range = ScanRange { table, ..whole(&[]) };
-            let got: Vec<_> = view.scan(&range).map(|found| ok(found)).collect();
+            let range = EntryRange::documents(table, &[]);
+            let got: Vec<_> = view.documents(&range).map(|found| ok(found)).collect();
             assert_eq!(got, model_scan(documents, &range));
         }
     }

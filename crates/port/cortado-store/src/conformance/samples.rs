@@ -1,11 +1,11 @@
 //! Keys, documents and batches for the cases, and how they look at a store.
 
-use crate::{Batch, ScanRange, SnapshotEntry, Store, StoreError, StoredDocument, View};
+use crate::{Store, StoreError, View};
 use bytes::Bytes;
 use cortado_model::{
-    DatabaseId, DocumentKey, Etag, Generation, PartitionId, Scn, Sequence, TableId, WallMillis,
+    Batch, DatabaseId, DocumentHead, DocumentKey, Entry, EntryRange, Etag, Generation, PartitionId,
+    Remembered, RememberedKey, Scn, Sequence, StoredDocument, TableId, WallMillis,
 };
-use std::ops::Bound;
 
 /// The partition of most cases.
 pub(super) const HOME: PartitionId = partition(7, 1);
@@ -28,13 +28,14 @@ pub(super) fn key(path: &str) -> DocumentKey {
 
 /// A document whose every field follows from `sequence`.
 pub(super) fn document(sequence: u64, value: &str) -> StoredDocument {
-    StoredDocument {
+    let head = DocumentHead {
+        schema_version: sequence as u32 + 3,
         etag: Etag(sequence.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
         scn: scn(sequence),
         time: WallMillis(1_000 + sequence),
-        schema_version: sequence as u32 + 3,
-        value: Bytes::copy_from_slice(value.as_bytes()),
-    }
+        expires: sequence.is_multiple_of(3).then_some(WallMillis(90_000 + sequence)),
+    };
+    StoredDocument::new(head, value.as_bytes())
 }
 
 /// A batch at `sequence` whose checkpoint is that number in decimal.
@@ -71,16 +72,26 @@ pub(super) fn checkpoint(view: &dyn View) -> Option<u64> {
     Some(text.parse().expect("the cases write decimal checkpoints"))
 }
 
-/// Everything below `prefix`, ascending, nothing skipped.
-pub(super) fn whole(prefix: &[u8]) -> ScanRange {
-    let prefix = prefix.to_vec();
-    ScanRange { table: TABLE, prefix, from: Bound::Unbounded, descending: false }
+/// The name of what was sent to one resource under an idempotency key.
+pub(super) fn remembered_key(key: &str) -> RememberedKey {
+    RememberedKey::new("resource", key.as_bytes(), 0)
 }
 
-/// The keys of a scan as paths.
+/// An answer that was given at `sequence` and expires 100 ms later.
+pub(super) fn answer(sequence: u64) -> Remembered {
+    let answer = Bytes::from(format!("answer-{sequence}"));
+    Remembered { time: WallMillis(sequence), expires: WallMillis(100 + sequence), answer }
+}
+
+/// Everything below `prefix`, ascending, nothing skipped.
+pub(super) fn whole(prefix: &[u8]) -> EntryRange {
+    EntryRange::documents(TABLE, prefix)
+}
+
+/// The keys of a range of documents as paths.
 #[track_caller]
-pub(super) fn paths(view: &dyn View, range: &ScanRange) -> Vec<String> {
-    view.scan(range).map(|found| path(&ok(found).0)).collect()
+pub(super) fn paths(view: &dyn View, range: &EntryRange) -> Vec<String> {
+    view.documents(range).map(|found| path(&ok(found).0)).collect()
 }
 
 pub(super) fn path(key: &DocumentKey) -> String {
@@ -88,6 +99,6 @@ pub(super) fn path(key: &DocumentKey) -> String {
 }
 
 #[track_caller]
-pub(super) fn entries(view: &dyn View) -> Vec<SnapshotEntry> {
-    view.entries().map(|entry| ok(entry)).collect()
+pub(super) fn entries(view: &dyn View) -> Vec<Entry> {
+    view.entries(None).map(|entry| ok(entry)).collect()
 }

@@ -1,9 +1,9 @@
-//! Scans: prefixes, bounds, both directions, pages.
+//! Ranges of documents: prefixes, bounds, both directions, pages.
 
 use super::Subject;
 use super::samples::*;
-use crate::{ScanRange, View};
-use cortado_model::TableId;
+use crate::View;
+use cortado_model::{EntryRange, TableId};
 use std::ops::Bound;
 
 /// In key order. `ab` and `a/b` share their first letter but not their first part.
@@ -31,7 +31,7 @@ pub fn a_scan_walks_a_prefix_both_ways(subject: &mut dyn Subject) {
         assert_eq!(paths(&*view, &range), want);
         let mut backwards = want.to_vec();
         backwards.reverse();
-        assert_eq!(paths(&*view, &ScanRange { descending: true, ..range }), backwards);
+        assert_eq!(paths(&*view, &EntryRange { descending: true, ..range }), backwards);
     };
     check(b"", &PATHS);
     check(b"a\0", &["a", "a/a", "a/b", "a/b/c", "a/é"]);
@@ -48,7 +48,7 @@ pub fn pages_join_without_gap_or_overlap(subject: &mut dyn Subject) {
     let view = filled(subject);
     for prefix in [&b""[..], b"a\0", b"a\0b\0", b"b\0"] {
         for descending in [false, true] {
-            let range = ScanRange { descending, ..whole(prefix) };
+            let range = EntryRange { descending, ..whole(prefix) };
             let want = paths(&*view, &range);
             for page_documents in 1..=want.len() + 1 {
                 assert_eq!(in_pages(&*view, &range, page_documents), want);
@@ -57,13 +57,13 @@ pub fn pages_join_without_gap_or_overlap(subject: &mut dyn Subject) {
     }
 }
 
-fn in_pages(view: &dyn View, range: &ScanRange, page_documents: usize) -> Vec<String> {
+fn in_pages(view: &dyn View, range: &EntryRange, page_documents: usize) -> Vec<String> {
     let mut range = range.clone();
     let mut found = Vec::new();
     loop {
-        let page: Vec<_> = view.scan(&range).take(page_documents).map(|f| ok(f).0).collect();
+        let page: Vec<_> = view.documents(&range).take(page_documents).map(|f| ok(f).0).collect();
         let Some(last) = page.last() else { return found };
-        range.from = Bound::Excluded(last.clone());
+        range = range.after(last.as_bytes());
         found.extend(page.iter().map(path));
     }
 }
@@ -73,33 +73,45 @@ pub fn a_scan_is_lazy_and_repeatable(subject: &mut dyn Subject) {
     let view = filled(subject);
     for _ in 0..3 {
         let range = whole(&[]);
-        let mut scan = view.scan(&range);
+        let mut scan = view.documents(&range);
         let (first, stored) = ok(scan.next().expect("there are documents"));
         assert_eq!((path(&first), stored), (String::from("a"), document(2, "a")));
     }
-    let from = Bound::Included(key("a/b"));
-    let range = ScanRange { from, ..whole(&[]) };
+    let range = EntryRange { low: bound(Bound::Included("a/b")), ..whole(&[]) };
     assert_eq!(paths(&*view, &range)[..2], ["a/b", "a/b/c"]);
-    assert_eq!(paths(&*view, &ScanRange { descending: true, ..range })[..2], ["a/b", "a/a"]);
+    let downwards =
+        EntryRange { high: bound(Bound::Included("a/b")), descending: true, ..whole(&[]) };
+    assert_eq!(paths(&*view, &downwards)[..2], ["a/b", "a/a"]);
 }
 
-/// Bounds outside the prefix, on a missing key, or against the direction are no error.
-pub fn an_empty_range_has_no_documents(subject: &mut dyn Subject) {
+fn bound(path: Bound<&str>) -> Bound<Vec<u8>> {
+    path.map(|path| key(path).as_bytes().to_vec())
+}
+
+/// Two bounds hold at once, whatever the direction; outside the prefix, on a missing key or the
+/// wrong way round they are no error.
+pub fn a_range_keeps_both_of_its_bounds(subject: &mut dyn Subject) {
+    use Bound::{Excluded, Included, Unbounded};
     let view = filled(subject);
-    let check = |prefix: &[u8], from: Bound<&str>, descending: bool, want: &[&str]| {
-        let from = match from {
-            Bound::Included(path) => Bound::Included(key(path)),
-            Bound::Excluded(path) => Bound::Excluded(key(path)),
-            Bound::Unbounded => Bound::Unbounded,
-        };
-        assert_eq!(paths(&*view, &ScanRange { from, descending, ..whole(prefix) }), want);
+    let check = |prefix: &[u8], low: Bound<&str>, high: Bound<&str>, want: &[&str]| {
+        let range = EntryRange { low: bound(low), high: bound(high), ..whole(prefix) };
+        assert_eq!(paths(&*view, &range), want);
+        let mut backwards = want.to_vec();
+        backwards.reverse();
+        assert_eq!(paths(&*view, &EntryRange { descending: true, ..range }), backwards);
     };
-    check(b"a\0b\0", Bound::Included("z"), false, &[]);
-    check(b"a\0b\0", Bound::Included("a"), true, &[]);
-    check(b"a\0b\0", Bound::Included("A"), false, &["a/b", "a/b/c"]);
-    check(b"a\0b\0", Bound::Included("z"), true, &["a/b/c", "a/b"]);
-    check(b"a\0b\0", Bound::Excluded("a/b/c"), false, &[]);
-    check(b"a\0b\0", Bound::Excluded("a/b"), true, &[]);
-    check(b"a\0", Bound::Included("a/aa"), false, &["a/b", "a/b/c", "a/é"]);
-    check(b"a\0", Bound::Excluded("a/aa"), true, &["a/a", "a"]);
+    check(b"", Included("a/b"), Included("b"), &["a/b", "a/b/c", "a/é", "ab", "b"]);
+    check(b"", Excluded("a/b"), Excluded("b"), &["a/b/c", "a/é", "ab"]);
+    check(b"", Included("a/b"), Included("a/b"), &["a/b"]);
+    check(b"", Included("a/b"), Excluded("a/b"), &[]);
+    check(b"", Included("b"), Included("a"), &[]);
+    check(b"a\0", Excluded("a"), Excluded("z"), &["a/a", "a/b", "a/b/c", "a/é"]);
+    check(b"a\0b\0", Included("z"), Unbounded, &[]);
+    check(b"a\0b\0", Unbounded, Included("a"), &[]);
+    check(b"a\0b\0", Included("A"), Unbounded, &["a/b", "a/b/c"]);
+    check(b"a\0b\0", Unbounded, Included("z"), &["a/b", "a/b/c"]);
+    check(b"a\0b\0", Excluded("a/b/c"), Unbounded, &[]);
+    check(b"a\0b\0", Unbounded, Excluded("a/b"), &[]);
+    check(b"a\0", Included("a/aa"), Unbounded, &["a/b", "a/b/c", "a/é"]);
+    check(b"a\0", Unbounded, Excluded("a/aa"), &["a", "a/a"]);
 }

@@ -2,55 +2,64 @@
 
 use super::Subject;
 use super::samples::*;
-use crate::{Batch, Remembered, Store, View};
+use crate::{Store, View};
 use bytes::Bytes;
-use cortado_model::{Scn, WallMillis};
+use cortado_model::{Batch, Remembered, RememberedKey, Scn, WallMillis};
 
-fn name(number: u64) -> Bytes {
-    Bytes::from(format!("key-{number}"))
-}
-
-fn answer(number: u64) -> Bytes {
-    Bytes::from(format!("answer-{number}"))
+fn name(number: u64) -> RememberedKey {
+    remembered_key(&format!("key-{number:02}"))
 }
 
 fn remember(sequence: u64, numbers: std::ops::Range<u64>) -> Batch {
-    let remember = numbers.map(|n| (WallMillis(n), name(n), answer(n))).collect();
+    let remember = numbers.map(|n| (name(n), answer(n))).collect();
     Batch { remember, ..batch(sequence) }
 }
 
+/// Forgets what was remembered before a moment: it expires 100 ms later.
 fn forget(sequence: u64, before_ms: u64) -> Batch {
-    Batch { forget_before: Some(WallMillis(before_ms)), ..batch(sequence) }
+    Batch { forget_before: Some(WallMillis(100 + before_ms)), ..batch(sequence) }
 }
 
 /// Which of the keys 0 to 99 a store still remembers.
 fn remembered(store: &dyn Store) -> Vec<u64> {
     let view = view(store, HOME);
     let found: Vec<u64> = (0..100).filter(|n| ok(view.remembered(&name(*n))).is_some()).collect();
-    let mut names: Vec<_> = found.iter().map(|n| name(*n)).collect();
-    names.sort();
-    let listed: Vec<_> = view.remembered_keys().map(ok).collect();
-    assert_eq!(listed, names, "the list of keys is what can be looked up");
+    let first = found.first().map(|first| answer(*first).expires);
+    assert_eq!(ok(view.first_expiry()), first);
     found
 }
 
-/// An answer comes back with its time; the empty key and empty answers are keys and answers.
+/// An answer comes back with its times; an empty answer is one.
 pub fn answers_are_remembered(subject: &mut dyn Subject) {
     let store = subject.store();
     apply(store, HOME, remember(1, 10..12));
-    let empty = (WallMillis(12), Bytes::new(), Bytes::new());
-    apply(store, HOME, Batch { remember: vec![empty], ..batch(2) });
+    let empty = Remembered { answer: Bytes::new(), ..answer(12) };
+    apply(store, HOME, Batch { remember: vec![(name(12), empty.clone())], ..batch(2) });
     subject.reopen();
     let view = view(subject.store(), HOME);
-    let want = |n| Some(Remembered { time: WallMillis(n), answer: answer(n) });
-    assert_eq!(ok(view.remembered(b"key-10")), want(10));
-    assert_eq!(ok(view.remembered(b"key-11")), want(11));
-    assert_eq!(ok(view.remembered(b"key-1")), None);
-    let empty = Remembered { time: WallMillis(12), answer: Bytes::new() };
-    assert_eq!(ok(view.remembered(b"")), Some(empty));
+    assert_eq!(ok(view.remembered(&name(10))), Some(answer(10)));
+    assert_eq!(ok(view.remembered(&name(11))), Some(answer(11)));
+    assert_eq!(ok(view.remembered(&name(1))), None);
+    assert_eq!(ok(view.remembered(&name(12))), Some(empty));
 }
 
-/// Old keys go, the oldest first, no more at once than twice what comes, and never a young one.
+/// The same idempotency key of another resource, or of another operation of a bulk, is another one.
+pub fn an_answer_belongs_to_a_resource_and_an_operation(subject: &mut dyn Subject) {
+    let store = subject.store();
+    let names = [("a", "k", 0), ("a", "k", 1), ("b", "k", 0), ("a", "l", 0), ("ak", "k", 0)];
+    let names =
+        names.map(|(resource, key, index)| RememberedKey::new(resource, key.as_bytes(), index));
+    for (sequence, name) in (1..).zip(&names) {
+        assert_eq!(ok(view(store, HOME).remembered(name)), None);
+        apply(store, HOME, Batch { remember: vec![(name.clone(), answer(sequence))], ..batch(1) });
+    }
+    let view = view(store, HOME);
+    for (sequence, name) in (1..).zip(&names) {
+        assert_eq!(ok(view.remembered(name)), Some(answer(sequence)));
+    }
+}
+
+/// Old answers go, the oldest first, no more at once than twice what comes, and never a live one.
 pub fn forgetting_is_bounded_and_oldest_first(subject: &mut dyn Subject) {
     let store = subject.store();
     apply(store, HOME, remember(1, 0..10));
@@ -61,7 +70,7 @@ pub fn forgetting_is_bounded_and_oldest_first(subject: &mut dyn Subject) {
     apply(store, HOME, forget(3, 8));
     assert_eq!(remembered(store), (1..10).collect::<Vec<_>>());
     // One that remembers two forgets up to four.
-    let both = Batch { forget_before: Some(WallMillis(8)), ..remember(4, 20..22) };
+    let both = Batch { remember: remember(4, 20..22).remember, ..forget(4, 8) };
     apply(store, HOME, both);
     let left: Vec<u64> = (5..10).chain(20..22).collect();
     assert_eq!(remembered(store), left);
@@ -72,40 +81,74 @@ pub fn forgetting_is_bounded_and_oldest_first(subject: &mut dyn Subject) {
     }
     assert_eq!(remembered(subject.store()), [8, 9, 20, 21]);
     let entries = entries(&*view(subject.store(), HOME)).len();
-    assert_eq!(entries, 8, "each of the four by key and by time, and nothing else");
+    assert_eq!(entries, 9, "each of the four by key and by expiry, and what they take");
+}
+
+/// Each answer lives for as long as it says itself, whenever it was given.
+pub fn an_answer_has_a_time_to_live_of_its_own(subject: &mut dyn Subject) {
+    let store = subject.store();
+    let short = Remembered { expires: WallMillis(20), ..answer(9) };
+    apply(store, HOME, remember(1, 1..3));
+    apply(store, HOME, Batch { remember: vec![(name(9), short)], ..batch(2) });
+    assert_eq!(ok(view(store, HOME).first_expiry()), Some(WallMillis(20)));
+    apply(store, HOME, Batch { forget_before: Some(WallMillis(21)), ..batch(3) });
+    assert_eq!(remembered(store), [1, 2]);
+}
+
+/// What answers take is known exactly: after replacing, forgetting and opening again.
+pub fn the_bytes_of_answers_are_counted(subject: &mut dyn Subject) {
+    let bytes = |subject: &dyn Subject| ok(view(subject.store(), HOME).remembered_bytes());
+    let one = |key: &RememberedKey, answer: &Remembered| {
+        // Both entries: spaces, two times the key, the expiry and the number; the value.
+        (1 + 1 + 2 * key.as_bytes().len() + 8 + 8 + 17 + answer.answer.len()) as u64
+    };
+    apply(subject.store(), HOME, remember(1, 10..13));
+    let each = one(&name(10), &answer(10));
+    assert_eq!(bytes(subject), 3 * each);
+    subject.reopen();
+    assert_eq!(bytes(subject), 3 * each);
+    // One goes, none comes; then two go, one comes.
+    apply(subject.store(), HOME, forget(2, 11));
+    assert_eq!(bytes(subject), 2 * each);
+    let longer = Remembered { answer: Bytes::from_static(b"a longer answer"), ..answer(20) };
+    let remember = vec![(name(20), longer.clone())];
+    apply(subject.store(), HOME, Batch { remember, ..forget(3, 13) });
+    assert_eq!(bytes(subject), one(&name(20), &longer));
+    apply(subject.store(), HOME, forget(4, 21));
+    assert_eq!(bytes(subject), 0);
 }
 
 /// Forgetting the first time of a key that was remembered again leaves its second answer.
 pub fn a_key_that_came_again_outlives_its_first_time(subject: &mut dyn Subject) {
     let store = subject.store();
     apply(store, HOME, remember(1, 1..2));
-    let again = vec![(WallMillis(50), name(1), answer(51))];
-    apply(store, HOME, Batch { remember: again, ..batch(2) });
+    apply(store, HOME, Batch { remember: vec![(name(1), answer(50))], ..batch(2) });
     apply(store, HOME, forget(3, 40));
-    let second = Remembered { time: WallMillis(50), answer: answer(51) };
-    assert_eq!(ok(view(store, HOME).remembered(&name(1))), Some(second));
-    assert_eq!(entries(&*view(store, HOME)).len(), 2);
+    assert_eq!(ok(view(store, HOME).remembered(&name(1))), Some(answer(50)));
+    assert_eq!(entries(&*view(store, HOME)).len(), 3);
 
     // In one batch: what it remembers outlasts what it forgets.
-    let again = vec![(WallMillis(90), name(1), answer(91))];
-    let forget_before = Some(WallMillis(80));
-    apply(store, HOME, Batch { remember: again, forget_before, ..batch(4) });
-    let third = Remembered { time: WallMillis(90), answer: answer(91) };
-    assert_eq!(ok(view(store, HOME).remembered(&name(1))), Some(third));
-    assert_eq!(entries(&*view(store, HOME)).len(), 2);
+    apply(store, HOME, Batch { remember: vec![(name(1), answer(90))], ..forget(4, 80) });
+    assert_eq!(ok(view(store, HOME).remembered(&name(1))), Some(answer(90)));
+    assert_eq!(entries(&*view(store, HOME)).len(), 3);
 
     apply(store, HOME, forget(5, 100));
-    assert_eq!(entries(&*view(store, HOME)), []);
+    assert_eq!(ok(view(store, HOME).remembered(&name(1))), None);
+    assert_eq!(ok(view(store, HOME).remembered_bytes()), 0);
+}
+
+fn state(number: u64) -> Bytes {
+    Bytes::from(format!("state-{number}"))
 }
 
 fn mark(sequence: u64, marks: &[u64]) -> Batch {
-    let bookmarks = marks.iter().map(|n| (scn(*n), answer(*n))).collect();
+    let bookmarks = marks.iter().map(|n| (scn(*n), state(*n))).collect();
     Batch { bookmarks, ..batch(sequence) }
 }
 
 #[track_caller]
 fn check_bookmark(view: &dyn View, at: Scn, want: Option<u64>) {
-    assert_eq!(ok(view.bookmark(at)), want.map(|n| (scn(n), answer(n))));
+    assert_eq!(ok(view.bookmark(at)), want.map(|n| (scn(n), state(n))));
 }
 
 /// The bookmark of a position is the last one at or before it.

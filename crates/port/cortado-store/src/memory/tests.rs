@@ -50,7 +50,7 @@ fn filled() -> MemoryStore {
 fn check(store: &MemoryStore, partition: PartitionId, want: Option<(&'static str, usize)>) {
     let view = store.view(partition).unwrap();
     let checkpoint = view.checkpoint().unwrap();
-    let got = checkpoint.map(|checkpoint| (checkpoint, view.entries().count()));
+    let got = checkpoint.map(|checkpoint| (checkpoint, view.entries(None).count()));
     assert_eq!(got, want.map(|(text, count)| (Bytes::from_static(text.as_bytes()), count)));
 }
 
@@ -101,7 +101,7 @@ fn views_outlive_a_crash() {
     let view = store.view(HOME).unwrap();
     store.crash(|_, count| count);
     assert_eq!(view.checkpoint().unwrap(), Some(Bytes::from_static(b"5")));
-    assert_eq!(view.entries().count(), 5);
+    assert_eq!(view.entries(None).count(), 5);
 }
 
 #[test]

@@ -77,6 +77,22 @@ fn an_idempotency_key_is_short_and_visible() {
 }
 
 #[test]
+fn an_idempotency_ttl_is_seconds_of_a_day_and_needs_a_key() {
+    let ttl = |fields: &Fields<'_>| fields.idempotency_ttl_ms();
+    let keyed = |value: &str, want: Result<u32, Code>| {
+        check(&[("idempotency-key", "k"), ("cortado-idempotency-ttl", value)], ttl, want);
+    };
+    keyed("1", Ok(1_000));
+    keyed("86400", Ok(86_400_000));
+    for value in ["0", "86401", "4294968", "99999999999999999999999", "-1", "+1", "1.5", "", "1h"] {
+        keyed(value, Err(Code::BadHeader));
+    }
+    check(&[("idempotency-key", "k")], ttl, Ok(86_400_000));
+    check(&[], ttl, Ok(86_400_000));
+    check(&[("cortado-idempotency-ttl", "60")], ttl, Err(Code::BadHeader));
+}
+
+#[test]
 fn headers_of_ours_are_known_or_refused() {
     let read = |name: &str, want| check(&[(name, "1")], |_| Ok(()), want);
     read("accept-language", Ok(()));

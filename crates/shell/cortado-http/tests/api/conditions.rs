@@ -108,6 +108,10 @@ async fn an_idempotency_key_repeats_the_first_answer() {
     let single = "PUT /v1/music/single/Cher/Believe\nContent-Type: application/json";
     let single = world.ask(&format!("{single}\nIdempotency-Key: k1"), r#"{"n":1}"#).await;
     single.not_done(422, reused);
+    // A key belongs to its resource; for another one it is another key.
+    let elsewhere = "PUT /v1/music/album/Adele/21\nContent-Type: application/json";
+    let elsewhere = world.ask(&format!("{elsewhere}\nIdempotency-Key: k1"), r#"{"n":1}"#).await;
+    assert_eq!((elsewhere.status, elsewhere.header("cortado-repeated")), (201, None));
 
     // A refused write is not remembered; looked up before conditions.
     put(&world, "Idempotency-Key: k2\nIf-None-Match: *", "{}")
@@ -116,6 +120,14 @@ async fn an_idempotency_key_repeats_the_first_answer() {
     let delete = format!("DELETE {PATH}\nIdempotency-Key: k3");
     assert_eq!(world.ask(&delete, "").await.status, 204);
     assert_eq!(world.ask(&delete, "").await.status, 204, "the first answer again");
+    // The 404 of a delete too: its repetition must not delete what was written since.
+    let delete = format!("DELETE {PATH}\nIdempotency-Key: k5");
+    let missing = world.ask(&delete, "").await;
+    assert_eq!((missing.status, missing.header("cortado-repeated")), (404, None));
+    put(&world, "", "{}").await;
+    let again = world.ask(&delete, "").await;
+    assert_eq!((again.status, again.header("cortado-repeated")), (404, Some("true")));
+    assert_eq!(world.ask(&format!("DELETE {PATH}"), "").await.status, 204, "it was there");
     let later = put(&world, "Idempotency-Key: k2\nIf-None-Match: *", "{}").await;
     assert_eq!(later.status, 201);
     let later = put(&world, "Idempotency-Key: k2\nIf-None-Match: *", "{}").await;
@@ -123,6 +135,13 @@ async fn an_idempotency_key_repeats_the_first_answer() {
     for bad in ["", "a b", "é", &"x".repeat(256)] {
         put(&world, &format!("Idempotency-Key: {bad}"), "{}").await.not_done(400, "bad_header");
     }
+    for bad in ["0", "86401", "soon"] {
+        let head = format!("Idempotency-Key: k4\nCortado-Idempotency-Ttl: {bad}");
+        put(&world, &head, "{}").await.not_done(400, "bad_header");
+    }
+    let head = "Idempotency-Key: k4\nCortado-Idempotency-Ttl: 86400";
+    assert_eq!(put(&world, head, "{}").await.status, 200);
+    assert_eq!(put(&world, head, "{}").await.header("cortado-repeated"), Some("true"));
     world.end().await;
 }
 

@@ -1,13 +1,16 @@
 //! What is stored in `_cluster` reads back as the catalog, whoever wrote it.
 
 use super::*;
-use cortado_model::{ClusterUuid, Etag, PartitionId, WallMillis};
+use cortado_model::{
+    Batch, ClusterUuid, DocumentHead, Etag, PartitionId, StoredDocument, WallMillis,
+};
 use cortado_replica::Genesis;
-use cortado_store::{Batch, MemoryStore, Store, StoredDocument};
+use cortado_store::{MemoryStore, Store};
 
 fn stored(value: Document, schema_version: u32) -> Option<StoredDocument> {
     let (etag, scn, time) = (Etag(1), Scn::ZERO, WallMillis(0));
-    Some(StoredDocument { etag, scn, time, schema_version, value: value.into_bytes() })
+    let head = DocumentHead { schema_version, etag, scn, time, expires: None };
+    Some(StoredDocument::new(head, value.as_bytes()))
 }
 
 fn view_of(documents: Vec<(TableId, DocumentKey, Document)>) -> Box<dyn View> {

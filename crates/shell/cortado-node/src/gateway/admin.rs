@@ -19,7 +19,7 @@ use cortado_cluster::{Load, plan};
 use cortado_document::{
     Action, Condition, Document, Match, Operation, Schema, TableDefinition, Tag, compatible,
 };
-use cortado_model::limits::{DOCUMENT_BYTES_MAX, PARTITIONS_MAX, is_name};
+use cortado_model::limits::{DOCUMENT_BYTES_MAX, IDEMPOTENCY_TTL_MS_MAX, PARTITIONS_MAX, is_name};
 use cortado_model::{DocumentKey, Etag, NodeId, PartitionId, PartitionUuid, TableId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -384,7 +384,8 @@ impl Gateway {
             }
         }
         let key = Bytes::copy_from_slice(&random_u128().to_le_bytes());
-        let idempotency = Some(IdempotencyKey { key, fingerprint: 0 });
+        let ttl_ms = IDEMPOTENCY_TTL_MS_MAX;
+        let idempotency = Some(IdempotencyKey { key, fingerprint: 0, ttl_ms });
         let request = WriteRequest { operations, idempotency, deadline };
         match self.publish(None, PartitionId::CLUSTER, request).await {
             Ok(written) => {
@@ -469,7 +470,7 @@ impl Gateway {
         let read = ReadOptions { consistency: Consistency::Strong, at_least: None, deadline };
         let found = self.get_in(PartitionId::CLUSTER, table, key, &read).await;
         let found = found.map_err(|error| not_done(&error.to_string()))?;
-        Ok(found.value.map(|document| document.etag))
+        Ok(found.value.map(|document| document.head.etag))
     }
 
     fn explain(&self, what: String) {

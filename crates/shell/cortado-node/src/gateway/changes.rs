@@ -148,8 +148,10 @@ impl ChangeReader {
                 let folded = self.fold.fold(entry.offset, &entry.record);
                 let Some(decoded) = folded.map_err(broken)? else { continue };
                 let header = decoded.record.header;
+                // One without changes only remembers its answer.
                 if let Body::Transaction(transaction) = decoded.record.body
                     && header.scn > self.since
+                    && !transaction.changes.is_empty()
                 {
                     found.push(Committed { scn: header.scn, time: header.time, transaction });
                 }

@@ -8,11 +8,10 @@ use super::{
 };
 use crate::catalog::{Database, Table};
 use crate::replica_handle::ReplicaHandle;
-use cortado_model::{DocumentKey, PartitionId, Scn, TableId};
+use cortado_model::{DocumentKey, EntryRange, PartitionId, Scn, StoredDocument, TableId};
 use cortado_replica::FoldState;
-use cortado_store::{ScanRange, StoreError, StoredDocument, View};
+use cortado_store::{StoreError, View};
 use std::collections::BTreeMap;
-use std::ops::Bound;
 use std::sync::Arc;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
@@ -35,12 +34,9 @@ impl Gateway {
         read: &ReadOptions,
     ) -> Result<Served<Page>, ReadError> {
         let partition = database.partition_id(database.partition_of(&list.prefix));
-        let range = ScanRange {
-            table: table.id,
-            prefix: list.prefix.as_bytes().to_vec(),
-            from: list.after.clone().map_or(Bound::Unbounded, Bound::Excluded),
-            descending: list.descending,
-        };
+        let all = EntryRange::documents(table.id, list.prefix.as_bytes());
+        let all = EntryRange { descending: list.descending, ..all };
+        let range = rest_of(all, list.after.as_ref());
         self.page(partition, range, list.limit, read).await
     }
 
@@ -66,7 +62,7 @@ impl Gateway {
         let mut applied = Vec::new();
         loop {
             let number = position.partition;
-            let range = whole_table(table.id, position.after.take());
+            let range = whole_table(table.id, position.after.as_ref());
             let room = scan.limit - documents.len();
             let page = self.page(database.partition_id(number), range, room, read).await?;
             let (node, role) = (page.node, page.role);
@@ -160,7 +156,7 @@ impl Gateway {
     pub(crate) async fn page(
         &self,
         partition: PartitionId,
-        range: ScanRange,
+        range: EntryRange,
         limit: usize,
         read: &ReadOptions,
     ) -> Result<Served<Page>, ReadError> {
@@ -183,12 +179,15 @@ impl Gateway {
     }
 }
 
-pub(crate) fn whole_table(table: TableId, after: Option<DocumentKey>) -> ScanRange {
-    ScanRange {
-        table,
-        prefix: Vec::new(),
-        from: after.map_or(Bound::Unbounded, Bound::Excluded),
-        descending: false,
+pub(crate) fn whole_table(table: TableId, after: Option<&DocumentKey>) -> EntryRange {
+    rest_of(EntryRange::documents(table, &[]), after)
+}
+
+/// What a page leaves of `range` whose last document is `after`; all of it before the first page.
+fn rest_of(range: EntryRange, after: Option<&DocumentKey>) -> EntryRange {
+    match after {
+        None => range,
+        Some(after) => range.after(after.as_bytes()),
     }
 }
 
@@ -202,7 +201,7 @@ fn spread(
 
 fn read_page(
     replica: &ReplicaHandle,
-    range: &ScanRange,
+    range: &EntryRange,
     limit: usize,
 ) -> Result<(Page, Scn), StoreError> {
     let view = replica.store.view(replica.partition)?;
@@ -210,13 +209,13 @@ fn read_page(
     let mut documents: Vec<(DocumentKey, StoredDocument)> = Vec::new();
     let mut bytes = 0;
     let mut next = None;
-    for document in view.scan(range) {
+    for document in view.documents(range) {
         let (key, document) = document?;
         if documents.len() >= limit || bytes >= PAGE_BYTES_MAX {
             next = documents.last().map(|(key, _)| key.clone());
             break;
         }
-        bytes += document.value.len();
+        bytes += document.image().len();
         documents.push((key, document));
     }
     Ok((Page { documents, next }, applied))

@@ -8,9 +8,11 @@ use crate::catalog::{Database, Table};
 use crate::inbox::DriverInput;
 use crate::replica_handle::{ReplicaHandle, ReplicaRole};
 use crate::routes::Route;
-use cortado_model::{DatabaseId, DocumentKey, Generation, PartitionId, Scn};
+use cortado_model::{
+    DatabaseId, DocumentKey, Generation, PartitionId, Scn, StoredDocument, TableId,
+};
 use cortado_replica::{NotDone, ReadNeed};
-use cortado_store::{StoreError, StoredDocument};
+use cortado_store::StoreError;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -44,7 +46,7 @@ impl Gateway {
     pub(crate) async fn get_in(
         &self,
         partition: PartitionId,
-        table: cortado_model::TableId,
+        table: TableId,
         key: &DocumentKey,
         read: &ReadOptions,
     ) -> Result<Served<Option<StoredDocument>>, ReadError> {

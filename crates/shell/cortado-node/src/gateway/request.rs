@@ -4,8 +4,7 @@
 
 use bytes::Bytes;
 use cortado_document::{Done, Operation, Refusal, TransactionError};
-use cortado_model::{DocumentKey, Etag, NodeId, Scn, WallMillis};
-use cortado_store::StoredDocument;
+use cortado_model::{DocumentKey, Etag, NodeId, Scn, StoredDocument, WallMillis};
 use tokio::time::Instant;
 
 /// How a read is served.
@@ -160,9 +159,13 @@ pub struct IdempotencyKey {
     pub key: Bytes,
     /// Hash of method, path, conditions and body.
     pub fingerprint: u128,
+    /// For how long the answer is remembered: 1 to [`IDEMPOTENCY_TTL_MS_MAX`].
+    ///
+    /// [`IDEMPOTENCY_TTL_MS_MAX`]: cortado_model::limits::IDEMPOTENCY_TTL_MS_MAX
+    pub ttl_ms: u32,
 }
 
-/// A write that is committed, or one that had nothing to change.
+/// A write that is committed, or one without an idempotency key that had nothing to change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Written {
     /// The partition.
@@ -193,7 +196,7 @@ pub enum WriteError {
         /// Why.
         refusal: Refusal,
     },
-    /// Not done. The idempotency key belongs to another request of this database.
+    /// Not done. The idempotency key belongs to another request of this resource.
     #[error("the idempotency key was used for another request")]
     KeyReused,
     /// Not done. What the transaction writes exceeds what one record holds.
@@ -235,6 +238,9 @@ pub enum NotDoneWhy {
     /// Too much is in flight.
     #[error("too many writes are in flight")]
     Overloaded,
+    /// The partition remembers as many answers as it may: none can be added until one expires.
+    #[error("the partition's budget for remembered answers is used up")]
+    IdempotencyBudget,
     /// There is no space: the log refused the records, or the stores could not take them.
     #[error("the storage refused the write; its disk may be full")]
     LogFull,

@@ -4,20 +4,17 @@
 
 use super::{Gateway, NotDoneWhy, UnknownWhy, WriteError, WriteRequest, Written};
 use crate::catalog::Database;
-use crate::gateway::keys::{KeyGuard, remembered_in};
+use crate::idempotency::KeyedWrite;
 use crate::inbox::{DriverInput, Ticket, WriteCommand, WriteEnd};
 use crate::replica_handle::ReplicaHandle;
-use crate::routes::Route;
-use bytes::Bytes;
 use cortado_document::check_operations;
-use cortado_model::PartitionId;
+use cortado_model::{PartitionId, RememberedKey};
 use cortado_replica::NotDone;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, timeout, timeout_at};
-use tracing::warn;
 
 /// A leader that serves not yet, or no longer, is asked again after this if nothing is heard.
 const ASK_AGAIN: Duration = Duration::from_millis(20);
@@ -53,14 +50,6 @@ impl Gateway {
         partition: PartitionId,
         request: WriteRequest,
     ) -> Result<Written, WriteError> {
-        let key_guard = match &request.idempotency {
-            Some(idempotency) => {
-                let key = &idempotency.key;
-                let guard = self.take_key(database, partition, key, request.deadline).await?;
-                Some(guard)
-            }
-            None => None,
-        };
         let route = self.process.routes.route(partition);
         let mut attempts = Attempts { changes: route.changes(), perhaps: false };
         loop {
@@ -75,7 +64,7 @@ impl Gateway {
                     false => WriteError::NoSuchDatabase,
                 });
             };
-            let attempt = self.attempt(&leader, database, &request, key_guard.as_ref()).await;
+            let attempt = self.attempt(&leader, database, &request).await;
             if let Some(outcome) = attempts.judge(attempt, &request) {
                 return outcome;
             }
@@ -90,17 +79,15 @@ impl Gateway {
         leader: &ReplicaHandle,
         database: Option<&Arc<Database>>,
         request: &WriteRequest,
-        key_guard: Option<&Arc<KeyGuard>>,
     ) -> Attempt {
         let (reply, answer) = oneshot::channel();
         let ticket = Arc::new(Ticket::default());
         let command = WriteCommand {
             database: database.cloned(),
             operations: request.operations.clone(),
-            idempotency: request.idempotency.clone(),
+            keyed: keyed(request),
             ticket: Arc::clone(&ticket),
             reply,
-            key_guard: key_guard.cloned(),
         };
         match leader.offer(DriverInput::Write(Box::new(command))) {
             Ok(()) => {}
@@ -118,49 +105,6 @@ impl Gateway {
             Err(_) if ticket.withdraw() => Attempt::DeadlineBefore,
             Err(_) => Attempt::Unknown(UnknownWhy::Deadline),
         }
-    }
-
-    /// Makes sure that an idempotency key is used by this write alone, in the whole database.
-    async fn take_key(
-        &self,
-        database: Option<&Arc<Database>>,
-        partition: PartitionId,
-        key: &Bytes,
-        deadline: Instant,
-    ) -> Result<Arc<KeyGuard>, WriteError> {
-        let name = (partition.database, key.clone());
-        let guard = self.process.keys.take(name, deadline).await;
-        let guard = guard.ok_or(WriteError::DeadlineBefore)?;
-        let partitions = database.map_or(1, |database| database.partitions);
-        let perhaps = self.process.keys.filter(partition.database).may_hold(key);
-        let now = self.process.clock.now().wall;
-        for number in (0..partitions).filter(|number| *number != partition.number) {
-            let other = PartitionId { database: partition.database, number };
-            // Everything that a serving leader has answered is in its store, and what it has not
-            // answered holds its key. Without one, the check is as good as the best replica: a
-            // partition that is down must not keep the others from serving.
-            let Some(replica) = self.best_replica(&self.process.routes.route(other)) else {
-                continue;
-            };
-            if !perhaps && replica.keys_are_known() {
-                continue;
-            }
-            let view = replica.store.view(other);
-            match view.and_then(|view| remembered_in(view.as_ref(), key, now)) {
-                Ok(None) => {}
-                Ok(Some(_)) => return Err(WriteError::KeyReused),
-                Err(error) => warn!(partition = %other, %error, "idempotency key not looked up"),
-            }
-        }
-        Ok(Arc::new(guard))
-    }
-
-    fn best_replica(&self, route: &Route) -> Option<Arc<ReplicaHandle>> {
-        route.serving().or_else(|| {
-            let replicas = route.replicas().into_iter();
-            let readable = replicas.filter(|replica| replica.role().is_readable());
-            readable.max_by_key(|replica| replica.folded())
-        })
     }
 
     fn count_write(&self, written: &Result<Written, WriteError>, begun: Instant) {
@@ -184,6 +128,16 @@ impl Gateway {
             Err(WriteError::Unknown { .. }) => metrics.writes_unknown.add(1),
         }
     }
+}
+
+/// How the write is recognised when it comes again, if it has a key.
+fn keyed(request: &WriteRequest) -> Option<KeyedWrite> {
+    let idempotency = request.idempotency.as_ref()?;
+    // All operations are of one resource, but for those of `_cluster`, whose keys are random.
+    let resource = request.operations.first()?.key.resource();
+    let name = RememberedKey::new(resource, &idempotency.key, 0);
+    let (fingerprint, ttl_ms) = (idempotency.fingerprint, idempotency.ttl_ms);
+    Some(KeyedWrite { name, fingerprint, ttl_ms })
 }
 
 /// How one leader answered.

@@ -6,13 +6,15 @@ use super::requests::{Settled, Waiting};
 use super::{Halt, ReplicaDriver};
 use crate::events::EventKind;
 use crate::gateway::{WriteError, Written};
+use crate::idempotency::{read_recorded_key, remembered_in};
 use crate::inbox::WriteEnd;
 use crate::remembered_answer::RememberedAnswer;
 use bytes::Bytes;
-use cortado_model::limits::IDEMPOTENCY_RETENTION_MS;
-use cortado_model::{PartitionId, WallMillis};
+use cortado_model::{
+    Batch, DocumentHead, PartitionId, Remembered, RememberedKey, StoredDocument, WallMillis,
+};
 use cortado_replica::{Answer, Apply, Committed, Effect, Event, FoldState, RequestId};
-use cortado_store::{Batch, StoreError, StoredDocument};
+use cortado_store::StoreError;
 use std::sync::Arc;
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
@@ -78,12 +80,8 @@ impl ReplicaDriver<'_> {
         let transactions = apply.transactions.len() as u64;
         let state = apply.state.clone();
         self.handle.show_applying(state.last);
-        let mut batch = batch_of(apply);
+        let mut batch = batch_of(apply)?;
         batch.trim_bookmarks_below = self.trim_bookmarks_below.take();
-        // Before the store has them, and so before anybody may use them again.
-        for (time, key, _) in &batch.remember {
-            self.keys.add(key, *time);
-        }
         let begun = Instant::now();
         self.context.vitals.store_begun();
         let applied = self.context.store.apply(partition, batch);
@@ -105,19 +103,22 @@ impl ReplicaDriver<'_> {
     fn answer(&mut self, request: RequestId, answer: Answer) {
         let Some(waiting) = self.requests.take(request) else { return };
         match waiting {
-            Waiting::Write { reply, results } => reply.answer(match answer {
-                Answer::Committed { scn, time, etag } => Ok(Written {
-                    partition: self.handle.partition.number,
-                    scn,
-                    time,
-                    etag,
-                    results,
-                    repeated: false,
-                }),
-                Answer::NotDone(why) => Err(WriteEnd::NotDone(why)),
-                // A write is never answered with `Ready`; if it were, nobody could tell.
-                Answer::Unknown | Answer::Ready => Err(WriteEnd::Unknown),
-            }),
+            Waiting::Write { reply, results, .. } => {
+                let answer = match answer {
+                    Answer::Committed { scn, time, etag } => Ok(Written {
+                        partition: self.handle.partition.number,
+                        scn,
+                        time,
+                        etag,
+                        results,
+                        repeated: false,
+                    }),
+                    Answer::NotDone(why) => Err(WriteEnd::NotDone(why)),
+                    // A write is never answered with `Ready`; if it were, nobody could tell.
+                    Answer::Unknown | Answer::Ready => Err(WriteEnd::Unknown),
+                };
+                let _ = reply.send(answer);
+            }
             Waiting::Settle { reply, outcome } => {
                 let answer = match answer {
                     Answer::Ready => self.settled(outcome),
@@ -127,7 +128,7 @@ impl ReplicaDriver<'_> {
                         Err(WriteEnd::NotDone(cortado_replica::NotDone::Offline))
                     }
                 };
-                reply.answer(answer);
+                let _ = reply.send(answer);
             }
             Waiting::Read(reply) | Waiting::HandOff(reply) => {
                 let answer = match answer {
@@ -153,7 +154,7 @@ impl ReplicaDriver<'_> {
                 results,
                 repeated: false,
             }),
-            Settled::Remembered { key, fingerprint } => match self.remembered(&key) {
+            Settled::Remembered { name, fingerprint } => match self.remembered(&name) {
                 Ok(Some((time, answer))) => {
                     self.repeat(time, &answer, fingerprint).map_err(WriteEnd::Final)
                 }
@@ -259,13 +260,20 @@ impl ReplicaDriver<'_> {
         Ok(())
     }
 
-    /// What is remembered under an idempotency key, unless its time has passed.
+    /// What is remembered under a name, unless it has expired.
     pub(super) fn remembered(
         &self,
-        key: &[u8],
+        name: &RememberedKey,
     ) -> Result<Option<(WallMillis, RememberedAnswer)>, StoreError> {
         let view = self.context.store.view(self.handle.partition)?;
-        crate::gateway::remembered_in(view.as_ref(), key, self.context.clock.now().wall)
+        remembered_in(view.as_ref(), name, self.log_time())
+    }
+
+    /// The log time that a record would get now. The age of an answer is counted by it when the
+    /// answer is looked up as when it was written: by the wall clock alone, a leader whose clock is
+    /// ahead would forget what its peers still remember.
+    pub(super) fn log_time(&self) -> WallMillis {
+        self.core.fold().time.max(self.context.clock.now().wall)
     }
 
     /// Tells the decision log what became of this replica.
@@ -332,11 +340,14 @@ fn merge(to_apply: &mut Option<Apply>, apply: Apply) {
 }
 
 /// The store's words for what the core wants applied.
-fn batch_of(apply: Apply) -> Batch {
+fn batch_of(apply: Apply) -> Result<Batch, Halt> {
     let mut batch = Batch { checkpoint: apply.state.encode(), ..Batch::default() };
-    let time = apply.state.time;
     for Committed { scn, time, transaction } in apply.transactions {
         if let Some(idempotency) = transaction.idempotency {
+            let Some((name, ttl_ms)) = read_recorded_key(&idempotency.key) else {
+                let why = format!("the idempotency key of {scn} cannot be read");
+                return Err(Halt::Broken { at: apply.state.next_offset, why });
+            };
             // All changes of a transaction share its etag; without changes there is none to tell.
             let etag = cortado_replica::etag_of(apply.state.genesis.partition, scn);
             let answer = RememberedAnswer {
@@ -345,31 +356,30 @@ fn batch_of(apply: Apply) -> Batch {
                 fingerprint: idempotency.fingerprint,
                 statuses: idempotency.statuses,
             };
-            batch.remember.push((time, idempotency.key, answer.encode()));
+            let expires = WallMillis(time.0.saturating_add(u64::from(ttl_ms)));
+            batch.remember.push((name, Remembered { time, expires, answer: answer.encode() }));
         }
         for change in transaction.changes {
-            let document = change.written.map(|written| StoredDocument {
-                etag: change.etag,
-                scn,
-                time,
-                schema_version: written.schema_version,
-                value: written.value,
+            let document = change.written.map(|written| {
+                let head = DocumentHead {
+                    schema_version: written.schema_version,
+                    etag: change.etag,
+                    scn,
+                    time,
+                    expires: None,
+                };
+                StoredDocument::new(head, &written.value)
             });
             batch.documents.push((change.table, change.key, document));
         }
     }
     if !batch.remember.is_empty() {
-        batch.forget_before = Some(horizon(time));
+        batch.forget_before = Some(apply.state.time);
     }
     for state in &apply.bookmarks {
         batch.bookmarks.push((state.last, Bytes::clone(&state.encode())));
     }
-    batch
-}
-
-/// Idempotency keys remembered before this log time count as forgotten.
-pub(super) fn horizon(time: WallMillis) -> WallMillis {
-    WallMillis(time.0.saturating_sub(IDEMPOTENCY_RETENTION_MS))
+    Ok(batch)
 }
 
 /// Duty 6: what each failure of the store means for the replica.

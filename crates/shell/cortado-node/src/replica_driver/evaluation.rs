@@ -3,14 +3,16 @@
 //! Start reading at [`ReplicaDriver::on_write`].
 
 use super::effects::halt_of;
-use super::requests::{Settled, WriteReply};
+use super::requests::Settled;
 use super::{Halt, ReplicaDriver};
 use crate::catalog::Database;
-use crate::gateway::{IdempotencyKey, WriteError};
+use crate::gateway::{NotDoneWhy, WriteError};
+use crate::idempotency::{BUDGET_BYTES, KeyedWrite, over_budget, remembered_in};
 use crate::inbox::{WriteCommand, WriteEnd};
 use crate::remembered_answer::code_of;
 use crate::replica_handle::ReplicaHandle;
 use cortado_document::{Change, Current, Done, Operation};
+use cortado_model::StoredDocument;
 use cortado_replica::{
     DraftChange, DraftIdempotency, Input, NotDone, ReadNeed, Role, Write, Written,
 };
@@ -28,33 +30,32 @@ enum Evaluation {
 impl ReplicaDriver<'_> {
     /// Duty 4: evaluates and feeds a write with nothing fed in between.
     pub(super) fn on_write(&mut self, command: WriteCommand) -> Result<(), Halt> {
-        let WriteCommand { database, operations, idempotency, ticket, reply, key_guard } = command;
+        let WriteCommand { database, operations, keyed, ticket, reply } = command;
         if !ticket.begin() {
             // Withdrawn: the client has been told that nothing was begun.
             return Ok(());
         }
-        let reply = WriteReply { reply, key_guard };
         self.give_way_if_full()?;
         if let Some(why) = self.why_not_leading() {
-            reply.answer(Err(WriteEnd::NotDone(why)));
+            let _ = reply.send(Err(WriteEnd::NotDone(why)));
             return Ok(());
         }
         if self.to_apply.is_some() || !self.effects.is_empty() {
             // What was committed is in flight no longer and must be in the store instead.
             if let Err(halt) = self.settle() {
-                reply.answer(Err(WriteEnd::NotDone(NotDone::Offline)));
+                let _ = reply.send(Err(WriteEnd::NotDone(NotDone::Offline)));
                 return Err(halt);
             }
         }
-        let evaluation = self.evaluate(database.as_deref(), operations, idempotency.as_ref());
+        let evaluation = self.evaluate(database.as_deref(), operations, keyed.as_ref());
         match evaluation {
             Ok(Evaluation::Publish { changes, results }) => {
-                let idempotency = idempotency.map(|idempotency| DraftIdempotency {
-                    key: idempotency.key,
-                    fingerprint: idempotency.fingerprint,
+                let idempotency = keyed.as_ref().map(|keyed| DraftIdempotency {
+                    key: keyed.recorded_key(),
+                    fingerprint: keyed.fingerprint,
                     statuses: results.iter().copied().map(code_of).collect(),
                 });
-                let request = self.requests.write(reply, results);
+                let request = self.requests.write(reply, results, keyed.map(|keyed| keyed.name));
                 self.step(Input::Write(Write { request, changes, idempotency }));
             }
             Ok(Evaluation::Settle(outcome)) => {
@@ -66,7 +67,7 @@ impl ReplicaDriver<'_> {
                 self.step(Input::Settle { request, need });
             }
             Err(error) => {
-                reply.answer(Err(WriteEnd::NotDone(NotDone::Offline)));
+                let _ = reply.send(Err(WriteEnd::NotDone(NotDone::Offline)));
                 return Err(halt_of(error));
             }
         }
@@ -107,18 +108,17 @@ impl ReplicaDriver<'_> {
         &self,
         database: Option<&Database>,
         operations: Vec<Operation>,
-        idempotency: Option<&IdempotencyKey>,
+        keyed: Option<&KeyedWrite>,
     ) -> Result<Evaluation, StoreError> {
-        if let Some(IdempotencyKey { key, fingerprint }) = idempotency
-            && (self.core.in_flight_key(key).is_some() || self.remembered(key)?.is_some())
+        if let Some(keyed) = keyed
+            && let Some(settled) = self.recognise(keyed)?
         {
-            let (key, fingerprint) = (key.clone(), *fingerprint);
-            return Ok(Evaluation::Settle(Settled::Remembered { key, fingerprint }));
+            return Ok(Evaluation::Settle(settled));
         }
         let mut changes = Vec::with_capacity(operations.len());
         let mut results = Vec::with_capacity(operations.len());
-        // Room for the header, the idempotency key and a status for each operation.
-        let mut bytes = 512 + 2 * operations.len();
+        // Room for the header, the name under an idempotency key and a status for each operation.
+        let mut bytes = 1_024 + 2 * operations.len();
         for (index, operation) in operations.into_iter().enumerate() {
             let evaluated = match self.evaluate_one(database, &operation)? {
                 Ok(evaluated) => evaluated,
@@ -139,10 +139,28 @@ impl ReplicaDriver<'_> {
             let too_large = WriteError::TooLarge { bytes, bytes_max };
             return Ok(Evaluation::Settle(Settled::Refused(too_large)));
         }
-        if changes.is_empty() {
+        // Under a key it is a record all the same: a repetition must find this answer, and not do
+        // to what others have written since what could not be done now.
+        if changes.is_empty() && keyed.is_none() {
             return Ok(Evaluation::Settle(Settled::Unchanged(results)));
         }
         Ok(Evaluation::Publish { changes, results })
+    }
+
+    /// What becomes of a write by its idempotency key alone; `None` if the key is new.
+    fn recognise(&self, keyed: &KeyedWrite) -> Result<Option<Settled>, StoreError> {
+        let KeyedWrite { name, fingerprint, .. } = keyed;
+        let (name, fingerprint) = (name.clone(), *fingerprint);
+        let view = self.context.store.view(self.handle.partition)?;
+        let now = self.log_time();
+        if self.requests.has_write(&name) || remembered_in(view.as_ref(), &name, now)?.is_some() {
+            return Ok(Some(Settled::Remembered { name, fingerprint }));
+        }
+        let retry_after_ms = over_budget(view.as_ref(), BUDGET_BYTES, now)?;
+        Ok(retry_after_ms.map(|retry_after_ms| {
+            let why = NotDoneWhy::IdempotencyBudget;
+            Settled::Refused(WriteError::NotDone { why, retry_after_ms })
+        }))
     }
 
     /// One operation against the newest promised state of its document.
@@ -161,8 +179,9 @@ impl ReplicaDriver<'_> {
         }
         let partition = self.handle.partition;
         let stored = self.context.store.get(partition, operation.table, &operation.key)?;
-        let current =
-            stored.as_ref().map(|stored| Current { etag: stored.etag, value: &stored.value });
+        let json = stored.as_ref().map(StoredDocument::json);
+        let current = stored.as_ref().zip(json.as_ref());
+        let current = current.map(|(stored, value)| Current { etag: stored.head.etag, value });
         Ok(operation.evaluate(current, schema))
     }
 }

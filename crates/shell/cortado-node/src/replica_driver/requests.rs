@@ -3,30 +3,16 @@
 //! Dropping a waiting request tells its caller that the replica went away. Start reading at
 //! [`Waiting`].
 
-use crate::gateway::{KeyGuard, WriteError, Written};
+use crate::gateway::{WriteError, Written};
 use crate::inbox::{INBOX_MAX, WriteEnd};
-use bytes::Bytes;
 use cortado_document::Done;
+use cortado_model::RememberedKey;
 use cortado_replica::{NotDone, RequestId};
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
 use tokio::sync::oneshot;
 
-/// Where the answer to a write goes.
-pub(super) struct WriteReply {
-    pub(super) reply: oneshot::Sender<Result<Written, WriteEnd>>,
-    /// Released with the answer.
-    pub(super) key_guard: Option<Arc<KeyGuard>>,
-}
-
-impl WriteReply {
-    pub(super) fn answer(self, answer: Result<Written, WriteEnd>) {
-        // A key may be used again as soon as somebody can know how this use of it ended.
-        drop(self.key_guard);
-        // A client that has gone away wants no answer.
-        let _ = self.reply.send(answer);
-    }
-}
+/// Where the answer to a write goes. A client that has gone away wants none.
+pub(super) type WriteReply = oneshot::Sender<Result<Written, WriteEnd>>;
 
 /// A request that the core knows by its id.
 pub(super) enum Waiting {
@@ -36,6 +22,8 @@ pub(super) enum Waiting {
         reply: WriteReply,
         /// How each operation goes if it commits.
         results: Vec<Done>,
+        /// Under which name it will be remembered.
+        name: Option<RememberedKey>,
     },
     /// Evaluated, with nothing to publish; due when everything it rests on is committed.
     Settle {
@@ -58,8 +46,8 @@ pub(super) enum Settled {
     Unchanged(Vec<Done>),
     /// Its idempotency key is in flight or remembered: look the answer up again.
     Remembered {
-        /// The key.
-        key: Bytes,
+        /// Under which name.
+        name: RememberedKey,
         /// Of this request.
         fingerprint: u128,
     },
@@ -78,6 +66,8 @@ pub(super) struct Requests {
     waiting: HashMap<u64, Waiting>,
     /// How many of them are reads.
     reads: usize,
+    /// What will be remembered when the writes among them are committed.
+    names: HashSet<RememberedKey>,
 }
 
 impl Requests {
@@ -104,8 +94,19 @@ impl Requests {
         self.insert(Waiting::HandOff(reply))
     }
 
-    pub(super) fn write(&mut self, reply: WriteReply, results: Vec<Done>) -> RequestId {
-        self.insert(Waiting::Write { reply, results })
+    pub(super) fn write(
+        &mut self,
+        reply: WriteReply,
+        results: Vec<Done>,
+        name: Option<RememberedKey>,
+    ) -> RequestId {
+        self.names.extend(name.clone());
+        self.insert(Waiting::Write { reply, results, name })
+    }
+
+    /// Whether a write is on its way that will be remembered under `name`, if it is committed.
+    pub(super) fn has_write(&self, name: &RememberedKey) -> bool {
+        self.names.contains(name)
     }
 
     pub(super) fn settle(&mut self, reply: WriteReply, outcome: Settled) -> RequestId {
@@ -120,8 +121,12 @@ impl Requests {
 
     pub(super) fn take(&mut self, request: RequestId) -> Option<Waiting> {
         let waiting = self.waiting.remove(&request.0)?;
-        if matches!(waiting, Waiting::Read(_)) {
-            self.reads -= 1;
+        match &waiting {
+            Waiting::Read(_) => self.reads -= 1,
+            Waiting::Write { name: Some(name), .. } => {
+                self.names.remove(name);
+            }
+            Waiting::Write { name: None, .. } | Waiting::Settle { .. } | Waiting::HandOff(_) => {}
         }
         Some(waiting)
     }

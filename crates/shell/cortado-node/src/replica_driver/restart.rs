@@ -10,9 +10,9 @@ use crate::inbox::{DriverInput, WriteEnd};
 use crate::node_context::NodeContext;
 use crate::replica_handle::{ReplicaHandle, ReplicaRole};
 use cortado_log::{Extent, ReadError, VerifyError};
-use cortado_model::{LogId, LogOffset, PartitionId, ReplicaIncarnation};
+use cortado_model::{Batch, LogId, LogOffset, PartitionId, ReplicaIncarnation};
 use cortado_replica::{FoldState, NotDone};
-use cortado_store::{Batch, StoreError};
+use cortado_store::StoreError;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -168,7 +168,6 @@ async fn open(
     let Some(checkpoint) = checkpoint else {
         // An interrupted snapshot may have left entries without a checkpoint.
         clear(context, handle).await?;
-        handle.show_keys_known();
         return match first {
             LogOffset::ZERO => Ok((log, FoldState::before(genesis.clone()))),
             first => Err(Halt::Trimmed { first }),
@@ -189,7 +188,6 @@ async fn open(
     if fold.next_offset < first {
         return Err(Halt::Trimmed { first });
     }
-    mark_keys(context, handle).await?;
     let (node, scn, offset) = (context.node(), fold.last, fold.next_offset);
     info!(%partition, %node, %scn, %offset, %end, "replica starts");
     Ok((log, fold))
@@ -199,25 +197,6 @@ async fn clear(context: &Arc<NodeContext>, handle: &Arc<ReplicaHandle>) -> Resul
     let (store, partition) = (Arc::clone(&context.store), handle.partition);
     let removed = super::resync::blocking(context, move || store.remove(partition)).await;
     removed.map_err(|_| Halt::Ended)?.map_err(super::effects::halt_of)
-}
-
-/// Tells the database's filter which idempotency keys the store remembers.
-async fn mark_keys(context: &Arc<NodeContext>, handle: &Arc<ReplicaHandle>) -> Result<(), Halt> {
-    let (store, partition) = (Arc::clone(&context.store), handle.partition);
-    let filter = context.keys.filter(partition.database);
-    // Nobody knows how old they are; the cautious answer is: new.
-    let (now, node) = (context.clock.now().wall, Arc::clone(context));
-    let marked = super::resync::blocking(context, move || {
-        let view = store.view(partition)?;
-        let mut keys = view.remembered_keys().take_while(|_| !node.is_ending());
-        keys.try_for_each(|key| {
-            filter.add(&key?, now);
-            Ok(())
-        })
-    });
-    marked.await.map_err(|_| Halt::Ended)?.map_err(super::effects::halt_of)?;
-    handle.show_keys_known();
-    Ok(())
 }
 
 /// Looks whether the log is there and the one that the catalog names.

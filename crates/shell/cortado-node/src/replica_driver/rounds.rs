@@ -3,17 +3,17 @@
 //! Start reading at [`ReplicaDriver::begin_round_if_due`].
 //! Source: docs/protocols/replication.md, "Duties of the driver".
 
-use super::effects::{halt_of, horizon};
+use super::effects::halt_of;
 use super::{Halt, ReplicaDriver};
 use crate::clock::Clock;
 use crate::events::EventKind;
 use crate::inbox::{DigestReport, DriverInput};
 use crate::node_context::NodeContext;
 use crate::replica_handle::ReplicaHandle;
-use cortado_model::{LogOffset, Millis, NodeId, Scn, WallMillis};
+use cortado_model::{Entry, EntryKey, LogOffset, Millis, NodeId, Scn, WallMillis};
 use cortado_replica::{FoldState, Input, Role, Trim};
-use cortado_store::encoding::{EntryKey, parse_remembered};
-use cortado_store::{SnapshotEntry, StoreError, View, digest};
+use cortado_store::encoding::parse_remembered;
+use cortado_store::{StoreError, View, digest};
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -51,8 +51,8 @@ struct Round {
 struct Hashed {
     applied: u64,
     digest: u128,
-    /// The oldest remembered answer that counted.
-    oldest: Option<WallMillis>,
+    /// When the first of the remembered answers that counted expires.
+    first_expiry: Option<WallMillis>,
 }
 
 impl Rounds {
@@ -88,10 +88,10 @@ impl Rounds {
     }
 
     /// The last hash, if it would come out the same now.
-    fn known_digest(&self, forgotten: WallMillis) -> Option<u128> {
+    fn known_digest(&self, time: WallMillis) -> Option<u128> {
         let hashed = (*lock(&self.hashed))?;
         let same = hashed.applied == self.applied
-            && hashed.oldest.is_none_or(|oldest| oldest >= forgotten);
+            && hashed.first_expiry.is_none_or(|expires| expires >= time);
         same.then_some(hashed.digest)
     }
 }
@@ -158,13 +158,13 @@ impl ReplicaDriver<'_> {
             // Restarted behind the record: the state at its place is gone.
             return Ok(());
         }
-        let forgotten = horizon(self.stored.time);
+        let time = self.stored.time;
         let job = HashJob {
             context: Arc::clone(self.context),
             handle: Arc::clone(self.handle),
             view: self.context.store.view(self.handle.partition).map_err(halt_of)?,
-            forgotten,
-            known: self.rounds.known_digest(forgotten),
+            time,
+            known: self.rounds.known_digest(time),
             applied: self.rounds.applied,
             hashed: Arc::clone(&self.rounds.hashed),
         };
@@ -269,7 +269,8 @@ struct HashJob {
     context: Arc<NodeContext>,
     handle: Arc<ReplicaHandle>,
     view: Box<dyn View>,
-    forgotten: WallMillis,
+    /// Log time of the state: what expired before it does not count.
+    time: WallMillis,
     known: Option<u128>,
     applied: u64,
     hashed: Arc<Mutex<Option<Hashed>>>,
@@ -295,22 +296,23 @@ impl HashJob {
     }
 
     fn hash(&self) -> Result<u128, StoreError> {
-        let (mut bytes, mut oldest) = (0_u64, None::<WallMillis>);
-        let counted = self.view.entries().inspect(|entry| {
-            let Ok(SnapshotEntry { key, value }) = entry else { return };
+        let (mut bytes, mut first_expiry) = (0_u64, None::<WallMillis>);
+        let counted = self.view.entries(None).inspect(|entry| {
+            let Ok(Entry { key, value }) = entry else { return };
             bytes += (key.len() + value.len()) as u64;
-            if let Ok(EntryKey::Remembered { .. }) = EntryKey::parse(key)
+            if let Some(EntryKey::Remembered { .. }) = EntryKey::parse(key)
                 && let Ok(remembered) = parse_remembered(value.clone())
-                && remembered.time >= self.forgotten
+                && remembered.expires >= self.time
             {
-                oldest = Some(oldest.map_or(remembered.time, |time| time.min(remembered.time)));
+                let expires = remembered.expires;
+                first_expiry = Some(first_expiry.map_or(expires, |first| first.min(expires)));
             }
         });
         let counted = counted.take_while(|_| !self.context.is_ending());
-        let digest = digest(counted, self.forgotten)?;
+        let digest = digest(counted, self.time)?;
         if !self.context.is_ending() {
             self.context.set_state_bytes(self.handle.partition, bytes);
-            *lock(&self.hashed) = Some(Hashed { applied: self.applied, digest, oldest });
+            *lock(&self.hashed) = Some(Hashed { applied: self.applied, digest, first_expiry });
         }
         Ok(digest)
     }

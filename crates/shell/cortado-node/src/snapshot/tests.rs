@@ -3,10 +3,11 @@
 use super::*;
 use cortado_model::limits::DOCUMENT_BYTES_MAX;
 use cortado_model::{
-    ClusterUuid, DocumentKey, Etag, Generation, PartitionUuid, Sequence, TableId, WallMillis,
+    Batch, ClusterUuid, DocumentHead, DocumentKey, Etag, Generation, PartitionUuid, Remembered,
+    RememberedKey, Sequence, StoredDocument, TableId, WallMillis,
 };
 use cortado_replica::Genesis;
-use cortado_store::{Batch, MemoryStore, Store, StoredDocument};
+use cortado_store::{MemoryStore, Store};
 
 const PARTITION: PartitionId = PartitionId { database: DatabaseId(3), number: 1 };
 
@@ -30,18 +31,20 @@ fn replica() -> MemoryStore {
     let large = [CHUNK_BYTES - 1, CHUNK_BYTES, 2 * CHUNK_BYTES, DOCUMENT_BYTES_MAX];
     let documents = small.chain(large).enumerate().map(|(number, value_bytes)| {
         let key = DocumentKey::from_parts(&["r".to_owned(), format!("{number:03}")]).unwrap();
-        let document = StoredDocument {
+        let head = DocumentHead {
+            schema_version: 0,
             etag: Etag(number as u64),
             scn: Scn::ZERO,
             time: WallMillis(5),
-            schema_version: 0,
-            value: Bytes::from(vec![b'x'; value_bytes]),
+            expires: None,
         };
+        let document = StoredDocument::new(head, &vec![b'x'; value_bytes]);
         (TableId(1), key, Some(document))
     });
     let documents = documents.collect();
-    let (key, answer) = (Bytes::from_static(b"k"), Bytes::from_static(b"answer"));
-    let remember = vec![(WallMillis(5), key, answer)];
+    let (time, expires) = (WallMillis(5), WallMillis(6));
+    let remembered = Remembered { time, expires, answer: Bytes::from_static(b"answer") };
+    let remember = vec![(RememberedKey::new("r", b"k", 0), remembered)];
     let bookmarks = vec![(Scn::new(Generation(2), Sequence(1)), fold().encode())];
     let checkpoint = fold().encode();
     let batch = Batch { documents, remember, bookmarks, checkpoint, ..Batch::default() };
@@ -68,8 +71,8 @@ fn install(chunks: impl Iterator<Item = Bytes>) -> Result<MemoryStore, StoreErro
     Ok(store)
 }
 
-fn entries(store: &MemoryStore) -> Vec<SnapshotEntry> {
-    store.view(PARTITION).unwrap().entries().map(Result::unwrap).collect()
+fn entries(store: &MemoryStore) -> Vec<Entry> {
+    store.view(PARTITION).unwrap().entries(None).map(Result::unwrap).collect()
 }
 
 #[test]

@@ -5,8 +5,8 @@ use cortado_document::{Action, Condition, Done, Match, Refusal, Tag, Transaction
 use cortado_log::RECORD_BYTES_MAX;
 use cortado_model::{DocumentKey, Scn};
 use cortado_node::{
-    Consistency, ListRequest, ReadOptions, ScanPosition, ScanRequest, ServedRole, WriteError,
-    WriteRequest,
+    Changes, Consistency, ListRequest, ReadOptions, ScanPosition, ScanRequest, ServedRole,
+    WriteError, WriteRequest,
 };
 use tokio::time::Instant;
 
@@ -20,7 +20,7 @@ async fn a_document_is_read_back_at_every_level() {
         let served = music.get_with("cher", "believe", &read(level)).await.unwrap();
         let found = served.value.unwrap();
         assert_eq!(
-            (found.etag, found.scn, served.role),
+            (found.head.etag, found.head.scn, served.role),
             (written.etag, written.scn, ServedRole::Leader)
         );
         assert!(served.applied >= written.scn);
@@ -85,14 +85,28 @@ async fn a_refused_write_does_nothing_and_says_why() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn deleting_nothing_is_no_write() {
+async fn deleting_nothing_is_a_write_only_under_a_key() {
     let world = World::start().await;
     let music = world.music(1).await;
     let written = music.put("cher", "believe", "{}").await.unwrap();
     let delete = |title| music.operation(key("cher", title), Action::Delete, Condition::default());
-    let missing = music.write(vec![delete("closer")], Some(idempotency("d", 1))).await.unwrap();
+    let missing = music.write(vec![delete("closer")], None).await.unwrap();
     assert_eq!((missing.results.as_slice(), missing.scn), (&[Done::Missing][..], written.scn));
-    let deleted = music.write(vec![delete("believe")], Some(idempotency("d", 1))).await.unwrap();
+    // Under a key the answer is remembered, so that a repetition deletes nothing that came later.
+    let keyed = || music.write(vec![delete("closer")], Some(idempotency("d", 1)));
+    let missing = keyed().await.unwrap();
+    assert_eq!((missing.results.as_slice(), missing.repeated), (&[Done::Missing][..], false));
+    assert!(missing.scn > written.scn);
+    music.put("cher", "closer", "{}").await.unwrap();
+    let again = keyed().await.unwrap();
+    assert_eq!((again.results, again.scn, again.repeated), (missing.results, missing.scn, true));
+    assert!(music.get("cher", "closer").await.is_some());
+    // Nothing was changed, so nobody is told of a change.
+    let (wait, since) = (deadline(), written.scn);
+    let mut changes = music.gateway.changes(&music.database, 0, since, wait).await.unwrap();
+    let Ok(Changes::Transactions(found)) = changes.next(wait).await else { panic!("one put") };
+    assert!(found.iter().all(|committed| committed.scn != missing.scn), "{found:?}");
+    let deleted = music.write(vec![delete("believe")], Some(idempotency("e", 1))).await.unwrap();
     assert_eq!((deleted.results.as_slice(), deleted.repeated), (&[Done::Deleted][..], false));
     assert_eq!(music.get("cher", "believe").await, None);
     let etag = music.put("cher", "believe", "{}").await.unwrap().etag;
@@ -199,7 +213,7 @@ async fn a_transaction_is_one_record_at_most() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_idempotency_key_belongs_to_one_request_of_the_database() {
+async fn an_idempotency_key_belongs_to_one_request_of_its_resource() {
     let world = World::start().await;
     let music = world.music(8).await;
     let put = |artist: &str| vec![music.putting(artist, "x", "{}")];
@@ -210,12 +224,17 @@ async fn an_idempotency_key_belongs_to_one_request_of_the_database() {
     assert_eq!(again.results, first.results);
     let reused = music.write(put("cher"), Some(idempotency("k", 2))).await;
     assert_eq!(reused, Err(WriteError::KeyReused));
-    // Another partition has never heard of the key; the database has.
+    // The key of another resource is another key, in the same partition too.
+    let home = music.partition_of("cher");
     let artists: Vec<String> = (0..40).map(|number| format!("a{number}")).collect();
-    let elsewhere =
-        artists.iter().find(|artist| music.partition_of(artist) != music.partition_of("cher"));
-    let reused = music.write(put(elsewhere.unwrap()), Some(idempotency("k", 3))).await;
-    assert_eq!(reused, Err(WriteError::KeyReused));
+    for same_partition in [true, false] {
+        let fits = |artist: &&String| (music.partition_of(artist) == home) == same_partition;
+        let other = artists.iter().find(fits).unwrap();
+        let write = music.write(put(other), Some(idempotency("k", 3))).await.unwrap();
+        assert!(!write.repeated);
+        assert!(music.write(put(other), Some(idempotency("k", 3))).await.unwrap().repeated);
+    }
+    assert_eq!(music.write(put("cher"), Some(idempotency("k", 3))).await, reused);
     // A refused write is not remembered.
     let absent = Condition { if_match: None, if_none_match: Some(Match::Any) };
     let value = document("{}");
@@ -320,7 +339,7 @@ async fn a_log_of_many_machines_is_read_under_leases() {
         music.put("cher", "believe", &value).await.unwrap();
         assert_eq!(music.get("cher", "believe").await.unwrap(), value);
         let strict = music.get_with("cher", "believe", &read(Consistency::Strict)).await.unwrap();
-        assert_eq!(strict.value.unwrap().value, value.as_bytes());
+        assert_eq!(strict.value.unwrap().json(), value.as_bytes());
     }
     let absent = Condition { if_match: None, if_none_match: Some(Match::Any) };
     let value = document("{}");

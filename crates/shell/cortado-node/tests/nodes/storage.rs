@@ -5,10 +5,10 @@ use crate::world::{
     Music, N1, N2, N3, World, deadline, eventually, eventually_asking, read, settings, stored,
 };
 use cortado_log::memory::Fault as LogFault;
-use cortado_model::{LogOffset, NodeId, PartitionId, Scn};
+use cortado_model::{Batch, LogOffset, NodeId, PartitionId, Scn, StoredDocument};
 use cortado_node::{Consistency, EventKind, NotDoneWhy, ReplicaRole, UnknownWhy, WriteError};
 use cortado_replica::FoldState;
-use cortado_store::{Batch, Fault, Store, StoredDocument};
+use cortado_store::{Fault, Store};
 
 fn role(world: &World, node: NodeId) -> ReplicaRole {
     let status = world.gateway.status();
@@ -229,8 +229,7 @@ fn falsify(world: &World, music: &Music, node: NodeId, partition: PartitionId) {
     let key = crate::world::key("cher", "t3");
     let found = view.get(music.album.id, &key).unwrap().unwrap();
     drop(view);
-    let value = bytes::Bytes::from_static(b"{\"false\":true}");
-    let document = Some(StoredDocument { value, ..found });
+    let document = Some(StoredDocument::new(found.head, br#"{"false":true}"#));
     let documents = vec![(music.album.id, key, document)];
     let batch = Batch { documents, checkpoint, ..Batch::default() };
     store.apply(partition, batch).unwrap();

@@ -5,13 +5,16 @@
 use cortado_document::{Action, Condition, Document, Operation, TableDefinition};
 use cortado_log::memory::SharedMemoryLog;
 use cortado_metrics::Registry;
-use cortado_model::{DocumentKey, NodeId, PartitionId, Scn};
+use cortado_model::limits::IDEMPOTENCY_TTL_MS_MAX;
+use cortado_model::{
+    Batch, DocumentKey, Entry, EntryRange, NodeId, PartitionId, Scn, StoredDocument,
+};
 use cortado_node::{
     Cluster, Components, Consistency, Database, DatabaseSpec, Declared, Gateway, IdempotencyKey,
     PartitionStatus, RawSettings, ReadError, ReadOptions, ReplicaStatus, Served, StoreFactory,
     Table, WriteError, WriteRequest, Written,
 };
-use cortado_store::{Batch, MemoryStore, SnapshotEntry, Store, StoreError, StoredDocument, View};
+use cortado_store::{Installer, MemoryStore, Store, StoreError, View};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -92,10 +95,17 @@ impl Store for Opened {
     fn install(
         &self,
         partition: PartitionId,
-        entries: &mut dyn Iterator<Item = Result<SnapshotEntry, StoreError>>,
+        entries: &mut dyn Iterator<Item = Result<Entry, StoreError>>,
         checkpoint: bytes::Bytes,
     ) -> Result<(), StoreError> {
         self.0.install(partition, entries, checkpoint)
+    }
+    fn installer<'a>(
+        &'a self,
+        partition: PartitionId,
+        name: &[u8],
+    ) -> Result<Box<dyn Installer + 'a>, StoreError> {
+        self.0.installer(partition, name)
     }
     fn sync(&self) -> Result<(), StoreError> {
         self.0.sync()
@@ -191,7 +201,11 @@ pub(crate) fn document(text: &str) -> Document {
 }
 
 pub(crate) fn idempotency(name: &str, fingerprint: u128) -> IdempotencyKey {
-    IdempotencyKey { key: bytes::Bytes::copy_from_slice(name.as_bytes()), fingerprint }
+    IdempotencyKey {
+        key: bytes::Bytes::copy_from_slice(name.as_bytes()),
+        fingerprint,
+        ttl_ms: IDEMPOTENCY_TTL_MS_MAX,
+    }
 }
 
 pub(crate) fn read(consistency: Consistency) -> ReadOptions {
@@ -254,7 +268,7 @@ impl Music {
     /// The value of a document, read at the strongest level.
     pub(crate) async fn get(&self, artist: &str, title: &str) -> Option<String> {
         let served = self.get_with(artist, title, &read(Consistency::Strong)).await.unwrap();
-        served.value.map(|document| String::from_utf8(document.value.to_vec()).unwrap())
+        served.value.map(|document| String::from_utf8(document.json().to_vec()).unwrap())
     }
 
     pub(crate) fn partition_of(&self, artist: &str) -> PartitionId {
@@ -317,15 +331,10 @@ pub(crate) fn stored(
     partition: PartitionId,
 ) -> Vec<(String, String)> {
     let view = store.view(partition).unwrap();
-    let range = cortado_store::ScanRange {
-        table: music.album.id,
-        prefix: Vec::new(),
-        from: std::ops::Bound::Unbounded,
-        descending: false,
-    };
+    let range = EntryRange::documents(music.album.id, &[]);
     let text = |found: Result<(DocumentKey, StoredDocument), StoreError>| {
         let (key, document) = found.unwrap();
-        (format!("{key:?}"), String::from_utf8(document.value.to_vec()).unwrap())
+        (format!("{key:?}"), String::from_utf8(document.json().to_vec()).unwrap())
     };
-    view.scan(&range).map(text).collect()
+    view.documents(&range).map(text).collect()
 }
