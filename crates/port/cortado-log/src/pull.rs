@@ -8,9 +8,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::sync::watch;
 
+/// Reads up to so many bytes from a position on.
+type Read = Box<dyn Fn(Position, usize) -> Pending<Result<Page, ReadError>> + Send>;
+
 /// Reads whenever the end has moved; holds nothing that has not been taken.
 pub struct PullFollower {
-    read: Box<dyn Fn(Position, usize) -> Pending<Result<Page, ReadError>> + Send>,
+    read: Read,
     end: watch::Receiver<LogOffset>,
     /// Resolves when `end` has moved since it was last looked at.
     moved: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
