@@ -6,7 +6,7 @@ use crate::catalog::Database;
 use crate::gateway::{IdempotencyKey, KeyGuard, WriteError, Written};
 use cortado_document::Operation;
 use cortado_model::{LogOffset, NodeId, Scn};
-use cortado_replica::{NotDone, ReadNeed};
+use cortado_replica::{ClaimReason, NotDone, ReadNeed};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use tokio::sync::oneshot;
@@ -35,7 +35,12 @@ pub(crate) enum DriverInput {
         reply: oneshot::Sender<Result<(), NotDone>>,
     },
     /// Take the leadership.
-    Claim,
+    Claim {
+        /// Why.
+        reason: ClaimReason,
+        /// Hash of what the decision rests on, as the decision log tells it.
+        evidence: u128,
+    },
     /// As leader: begin a round of digests now.
     Verify,
     /// What some replica's state hashes to, for the leader that compares.

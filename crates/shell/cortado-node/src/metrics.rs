@@ -48,7 +48,7 @@ impl NodeMetrics {
     }
 }
 
-const VOID_NAMES: [&str; 8] = [
+const VOID_NAMES: [&str; 11] = [
     "heartbeat",
     "not_next_generation",
     "zombie",
@@ -57,6 +57,9 @@ const VOID_NAMES: [&str; 8] = [
     "gap",
     "after_step_down",
     "before_genesis",
+    "foreign",
+    "not_a_replica",
+    "missing_claim",
 ];
 
 fn void_index(why: Why) -> usize {
@@ -69,6 +72,9 @@ fn void_index(why: Why) -> usize {
         Why::Gap => 5,
         Why::AfterStepDown => 6,
         Why::BeforeGenesis => 7,
+        Why::Foreign => 8,
+        Why::NotAReplica => 9,
+        Why::MissingClaim => 10,
     }
 }
 

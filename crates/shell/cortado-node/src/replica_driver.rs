@@ -12,6 +12,7 @@ mod requests;
 mod restart;
 mod resync;
 mod rounds;
+mod strangers;
 
 pub(crate) use restart::keep_alive;
 
@@ -30,6 +31,7 @@ use requests::Requests;
 use rounds::Rounds;
 use std::pin::Pin;
 use std::sync::Arc;
+use strangers::Strangers;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -64,6 +66,7 @@ struct ReplicaDriver<'a> {
     shown: ReplicaRole,
     /// Whose records were met since that was last told.
     heard: Vec<(NodeId, ReplicaIncarnation)>,
+    strangers: Strangers,
     tick: Pin<Box<Sleep>>,
     /// No request is begun any more: end when everything is settled.
     stopping: bool,
@@ -84,6 +87,11 @@ enum Halt {
     Trimmed { first: LogOffset },
     /// What stands in the log contradicts this replica, or cannot be read.
     Broken { at: LogOffset, why: String },
+    /// The leader goes on with records that this replica has lost.
+    Behind { at: LogOffset, why: String },
+    /// This build cannot read what counts, or this replica's history is not the leader's: nothing
+    /// may be thrown away, and nobody here can tell what to do.
+    StandsStill { why: String },
 }
 
 /// What a driver waits for.
@@ -132,6 +140,7 @@ impl<'a> ReplicaDriver<'a> {
             trim_bookmarks_below: None,
             shown: ReplicaRole::Offline,
             heard: Vec::new(),
+            strangers: Strangers::default(),
             tick: Box::pin(sleep_until(Instant::now())),
             stopping: false,
         }
@@ -231,10 +240,10 @@ impl<'a> ReplicaDriver<'a> {
                 let request = self.requests.hand_off(reply);
                 self.step(Input::HandOff { to, request });
             }
-            DriverInput::Claim => {
+            DriverInput::Claim { reason, evidence } => {
                 if self.core.role() == Role::Follower && !self.stopping {
                     self.context.metrics.claims.add(1);
-                    self.step(Input::Claim { address: self.context.address.clone() });
+                    self.step(Input::Claim { reason, evidence });
                 }
             }
             DriverInput::Verify => self.rounds.demand(),
@@ -250,7 +259,14 @@ impl<'a> ReplicaDriver<'a> {
     /// everything in flight, so whoever folds it has folded that, too.
     fn step_down_silently(&mut self, halt: &Halt) {
         let leads = matches!(self.core.role(), Role::Leader);
-        let gone = matches!(halt, Halt::Ended | Halt::Broken { .. } | Halt::Trimmed { .. });
+        let gone = match halt {
+            Halt::Ended
+            | Halt::Broken { .. }
+            | Halt::Behind { .. }
+            | Halt::StandsStill { .. }
+            | Halt::Trimmed { .. } => true,
+            Halt::StoreFull { .. } | Halt::StoreFailed { .. } | Halt::Damaged { .. } => false,
+        };
         if leads && !gone {
             let request = self.requests.nobody();
             self.step(Input::HandOff { to: None, request });
@@ -268,11 +284,11 @@ impl<'a> ReplicaDriver<'a> {
     /// Tells the rest of the node how far this replica is and what it does.
     fn show(&mut self) {
         let fold = self.core.fold();
-        if fold.next_offset != self.handle.folded() || self.shown == ReplicaRole::Offline {
+        if fold.position.offset != self.handle.folded() || self.shown == ReplicaRole::Offline {
             // The clock first: a record that comes after this moment was not missed.
             let now = self.context.clock.steady();
             let end = *self.end.borrow();
-            self.handle.show_folded(fold, (end <= fold.next_offset).then_some(now));
+            self.handle.show_folded(fold, (end <= fold.position.offset).then_some(now));
         }
         for (node, incarnation) in std::mem::take(&mut self.heard) {
             self.show_heard(node, incarnation);

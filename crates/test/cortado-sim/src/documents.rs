@@ -55,7 +55,7 @@ impl ValueId {
 
     /// What `change` leaves behind.
     pub fn after(change: &Change) -> ValueId {
-        change.written.as_ref().map_or(ValueId::ABSENT, |written| ValueId::of_json(&written.value))
+        change.document.as_ref().map_or(ValueId::ABSENT, |d| ValueId::of_json(&d.json()))
     }
 }
 
@@ -66,13 +66,13 @@ pub struct AttemptId(pub u32);
 impl AttemptId {
     /// The try that `transaction` came from: in its statuses, or else where values name a schema.
     pub fn of(transaction: &Transaction) -> Option<AttemptId> {
-        if let Some(idempotency) = &transaction.idempotency
+        if let Some(idempotency) = transaction.idempotency.first()
             && let [high, low] = idempotency.statuses[..]
         {
             return Some(AttemptId((u32::from(high) << 16) | u32::from(low)));
         }
-        let written = transaction.changes.iter().find_map(|change| change.written.as_ref())?;
-        Some(AttemptId(written.schema_version))
+        let document = transaction.changes.iter().find_map(|change| change.document.as_ref())?;
+        Some(AttemptId(document.head.schema_version))
     }
 
     /// The try as two statuses.

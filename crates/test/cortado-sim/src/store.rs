@@ -6,7 +6,7 @@
 use crate::documents::{KeyNumber, ValueId, document_hash};
 use bytes::Bytes;
 use cortado_model::{DocumentKey, Etag, Scn};
-use cortado_replica::{Apply, Committed, FoldState};
+use cortado_replica::{Apply, Committed, FoldState, Idempotency};
 use std::collections::{BTreeMap, VecDeque};
 
 /// One partition on one node's disk.
@@ -175,18 +175,17 @@ impl Image {
 
     fn apply(&mut self, committed: &Committed, undo: &mut Undo) {
         for change in &committed.transaction.changes {
-            let new = change.written.as_ref().map(|written| {
-                let value = written.value.clone();
-                Document { etag: change.etag, value }
+            let new = change.document.as_ref().map(|document| {
+                let (etag, value) = (document.head.etag, document.json());
+                Document { etag, value }
             });
             let old = self.put(&change.key, new);
             undo.documents.push((change.key.clone(), old));
         }
-        if let Some(idempotency) = &committed.transaction.idempotency {
-            let fingerprint = idempotency.fingerprint;
-            let use_of_key = Remembered { scn: committed.scn, fingerprint };
-            let old = self.remembered.insert(idempotency.key.clone(), use_of_key);
-            undo.keys.push((idempotency.key.clone(), old));
+        for Idempotency { key, fingerprint, .. } in &committed.transaction.idempotency {
+            let use_of_key = Remembered { scn: committed.scn, fingerprint: *fingerprint };
+            let old = self.remembered.insert(key.key.clone(), use_of_key);
+            undo.keys.push((key.key.clone(), old));
         }
         self.last_transaction = committed.scn;
     }

@@ -7,8 +7,8 @@ use super::{Consistency, Gateway, ReadError, ReadOptions};
 use crate::catalog::Database;
 use crate::genesis::genesis_of;
 use cortado_log::{Log, ReadError as LogReadError};
-use cortado_model::{LogOffset, PartitionId, Scn};
-use cortado_replica::{Body, Breakage, Committed, FoldState};
+use cortado_model::{LogId, LogOffset, PartitionId, Scn};
+use cortado_replica::{Body, Committed, FoldState, Stop};
 use cortado_store::{StoreError, View};
 use std::sync::Arc;
 use std::time::Duration;
@@ -99,7 +99,7 @@ impl Gateway {
             return Err(ChangesError::BeyondEnd { end });
         }
         let log = Arc::clone(&self.process.log);
-        let fold = fold.unwrap_or_else(|| FoldState::before(genesis));
+        let fold = fold.unwrap_or_else(|| FoldState::before(genesis, LogId::UNKNOWN));
         let end = log.watch_end(partition);
         let reader = ChangeReader { log, partition, fold, since, end };
         reader.check_start().await?;
@@ -132,7 +132,8 @@ impl ChangeReader {
         loop {
             // Seen before the read, so that what comes after it wakes the wait below.
             self.end.mark_unchanged();
-            let read = self.log.read(self.partition, self.fold.next_offset, READ_BYTES_MAX).await;
+            let read =
+                self.log.read(self.partition, self.fold.position.offset, READ_BYTES_MAX).await;
             let entries = match read {
                 Ok(entries) => entries,
                 Err(LogReadError::Trimmed { .. }) => {
@@ -158,9 +159,9 @@ impl ChangeReader {
             let mut found = Vec::new();
             for entry in entries {
                 let folded = self.fold.fold(entry.offset, &entry.record);
-                let Some(decoded) = folded.map_err(broken)? else { continue };
-                let header = decoded.record.header;
-                if let Body::Transaction(transaction) = decoded.record.body
+                let Some(record) = folded.map_err(broken)? else { continue };
+                let header = record.header;
+                if let Body::Transaction(transaction) = record.body
                     && header.scn > self.since
                 {
                     found.push(Committed { scn: header.scn, time: header.time, transaction });
@@ -176,7 +177,7 @@ impl ChangeReader {
     async fn check_start(&self) -> Result<(), ChangesError> {
         let first = self.log.first(self.partition).await;
         match first {
-            Ok(first) if first > self.fold.next_offset => {
+            Ok(first) if first > self.fold.position.offset => {
                 Err(ChangesError::Trimmed { since: self.since })
             }
             Ok(_) => Ok(()),
@@ -185,6 +186,6 @@ impl ChangeReader {
     }
 }
 
-fn broken(breakage: Breakage) -> ChangesError {
-    ChangesError::Broken { why: breakage.to_string() }
+fn broken(stop: Stop) -> ChangesError {
+    ChangesError::Broken { why: stop.to_string() }
 }

@@ -12,7 +12,7 @@ use crate::remembered_answer::code_of;
 use cortado_document::{Change, Current, Done, Operation};
 use cortado_log::RECORD_BYTES_MAX;
 use cortado_replica::{
-    DraftChange, DraftIdempotency, Input, NotDone, ReadNeed, Role, Write, Written,
+    Draft, DraftChange, DraftValue, Idempotency, Input, NotDone, ReadNeed, RequestKey, Role, Write,
 };
 use cortado_store::StoreError;
 
@@ -44,16 +44,24 @@ impl ReplicaDriver<'_> {
                 return Err(halt);
             }
         }
+        let idempotency = idempotency.map(|IdempotencyKey { key, fingerprint }| {
+            // All operations of a request write the same resource.
+            let resource = operations.first().map_or("", |operation| operation.key.resource());
+            let resource = resource.to_owned().into();
+            (RequestKey { resource, key, index: 0 }, fingerprint)
+        });
         let evaluation = self.evaluate(database.as_deref(), operations, idempotency.as_ref());
         match evaluation {
             Ok(Evaluation::Publish { changes, results }) => {
-                let idempotency = idempotency.map(|idempotency| DraftIdempotency {
-                    key: idempotency.key,
-                    fingerprint: idempotency.fingerprint,
+                let idempotency = idempotency.map(|(key, fingerprint)| Idempotency {
+                    key,
+                    fingerprint,
                     statuses: results.iter().copied().map(code_of).collect(),
+                    retention_ms: None,
                 });
+                let draft = Draft { changes, idempotency: idempotency.into_iter().collect() };
                 let request = self.requests.write(reply, results);
-                self.step(Input::Write(Write { request, changes, idempotency }));
+                self.step(Input::Write(Write { request, draft }));
             }
             Ok(Evaluation::Settle(outcome)) => {
                 let request = self.requests.settle(reply, outcome);
@@ -88,12 +96,12 @@ impl ReplicaDriver<'_> {
         &self,
         database: Option<&Database>,
         operations: Vec<Operation>,
-        idempotency: Option<&IdempotencyKey>,
+        idempotency: Option<&(RequestKey, u128)>,
     ) -> Result<Evaluation, StoreError> {
-        if let Some(IdempotencyKey { key, fingerprint }) = idempotency
-            && (self.core.in_flight_key(key).is_some() || self.remembered(key)?.is_some())
+        if let Some((key, fingerprint)) = idempotency
+            && (self.core.in_flight_key(key).is_some() || self.remembered(&key.key)?.is_some())
         {
-            let (key, fingerprint) = (key.clone(), *fingerprint);
+            let (key, fingerprint) = (key.key.clone(), *fingerprint);
             return Ok(Evaluation::Settle(Settled::Remembered { key, fingerprint }));
         }
         let mut changes = Vec::with_capacity(operations.len());
@@ -111,8 +119,8 @@ impl ReplicaDriver<'_> {
             results.push(evaluated.done);
             let Some(change) = evaluated.change else { continue };
             let draft = draft(database, operation, change);
-            let value_bytes = draft.written.as_ref().map_or(0, |written| written.value.len());
-            bytes += 40 + draft.key.as_bytes().len() + value_bytes;
+            let value_bytes = draft.value.as_ref().map_or(0, |value| value.json.len());
+            bytes += 80 + draft.key.as_bytes().len() + value_bytes;
             changes.push(draft);
         }
         if bytes > RECORD_BYTES_MAX {
@@ -134,9 +142,8 @@ impl ReplicaDriver<'_> {
         let table = database.and_then(|database| database.table_by_id(operation.table));
         let schema = table.and_then(|table| table.schema.as_ref());
         if let Some(change) = self.core.in_flight(operation.table, &operation.key) {
-            let written = change.written.as_ref();
-            let current =
-                written.map(|written| Current { etag: change.etag, value: &written.value });
+            let document = change.document.as_ref().map(|d| (d.head.etag, d.json()));
+            let current = document.as_ref().map(|(etag, value)| Current { etag: *etag, value });
             return Ok(operation.evaluate(current, schema));
         }
         let partition = self.handle.partition;
@@ -149,12 +156,14 @@ impl ReplicaDriver<'_> {
 
 fn draft(database: Option<&Database>, operation: Operation, change: Change) -> DraftChange {
     let table = database.and_then(|database| database.table_by_id(operation.table));
-    let written = match change {
-        Change::Write(document) => Some(Written {
+    let value = match change {
+        Change::Write(document) => Some(DraftValue {
             schema_version: table.map_or(0, |table| table.schema_version),
-            value: document.into_bytes(),
+            expires: None,
+            json: document.into_bytes(),
         }),
         Change::Remove => None,
     };
-    DraftChange { table: operation.table, key: operation.key, written }
+    let (table, key) = (operation.table, operation.key);
+    DraftChange { table, key, value, before: None, index: Vec::new() }
 }

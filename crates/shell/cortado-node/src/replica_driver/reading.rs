@@ -79,7 +79,7 @@ impl ReplicaDriver<'_> {
 
     /// Answers whether there may be more to read at once.
     async fn read_once(&mut self) -> Result<bool, Halt> {
-        let from = self.core.fold().next_offset;
+        let from = self.core.fold().position.offset;
         let partition = self.handle.partition;
         match self.context.log.read(partition, from, READ_BYTES_MAX).await {
             Ok(entries) if entries.is_empty() => {
@@ -117,10 +117,10 @@ impl ReplicaDriver<'_> {
                 }
             }
         };
-        while self.core.fold().next_offset < end {
-            let before: LogOffset = self.core.fold().next_offset;
+        while self.core.fold().position.offset < end {
+            let before: LogOffset = self.core.fold().position.offset;
             self.read_once().await?;
-            if self.core.fold().next_offset == before {
+            if self.core.fold().position.offset == before {
                 sleep(GATHER).await;
             }
         }

@@ -9,8 +9,8 @@ use crate::inbox::{DriverInput, WriteEnd};
 use crate::node_context::NodeContext;
 use crate::replica_handle::{ReplicaHandle, ReplicaRole};
 use cortado_log::{AppendError, ReadError};
-use cortado_model::{LogOffset, ReplicaIncarnation};
-use cortado_replica::{FoldState, Genesis, NotDone, genesis_record};
+use cortado_model::{LogId, LogOffset, ReplicaIncarnation};
+use cortado_replica::{DecodeError, FoldState, Genesis, NotDone, genesis_record};
 use cortado_store::{Batch, StoreError};
 use std::future::Future;
 use std::sync::Arc;
@@ -73,6 +73,13 @@ pub(crate) async fn keep_alive(
                 let why = format!("the log begins at {first}, beyond this replica's checkpoint");
                 rebuild(&context, &handle, &mut inbox, first, &why).await
             }
+            Halt::Behind { at, why } => {
+                // Only a replica that has got past the record has what this one lost.
+                rebuild(&context, &handle, &mut inbox, at.plus(1), &why).await
+            }
+            Halt::StandsStill { why } => {
+                return stand_still(&context, &handle, &mut inbox, why).await;
+            }
             Halt::Broken { at, why } => {
                 if told_broken.replace(at) != Some(at) {
                     error!(%partition, %at, why, "log and replica contradict one another");
@@ -88,6 +95,20 @@ pub(crate) async fn keep_alive(
             return;
         }
     }
+}
+
+/// Serves nothing and touches nothing until told to stop: another build, or a person, goes on.
+async fn stand_still(
+    context: &Arc<NodeContext>,
+    handle: &Arc<ReplicaHandle>,
+    inbox: &mut mpsc::Receiver<DriverInput>,
+    why: String,
+) {
+    let partition = handle.partition;
+    error!(%partition, node = %context.node(), why, "replica stands still");
+    let what = "out of service, and keeps what it has".to_owned();
+    context.decisions.explain(EventKind::Offline, Some(partition), what, vec![why]);
+    let _told_to_stop = offline(inbox, std::future::pending::<()>()).await;
 }
 
 /// Stands still until the store has room. What it shows can be read meanwhile. `None`: told to
@@ -173,27 +194,32 @@ async fn open(
         }
         handle.show_keys_known();
         return match first {
-            LogOffset::ZERO => Ok(FoldState::before(genesis.clone())),
+            LogOffset::ZERO => Ok(FoldState::before(genesis.clone(), LogId::UNKNOWN)),
             first => Err(Halt::Trimmed { first }),
         };
     };
-    let fold = FoldState::decode(&checkpoint)
-        .map_err(|error| Halt::Damaged { why: format!("its checkpoint: {error}") })?;
-    if fold.genesis != *genesis {
+    let fold = FoldState::decode(&checkpoint).map_err(|error| {
+        let why = format!("its checkpoint: {error}");
+        match error {
+            DecodeError::NeedsUpgrade(_) => Halt::StandsStill { why },
+            DecodeError::Damaged(_) | DecodeError::Foreign => Halt::Damaged { why },
+        }
+    })?;
+    if fold.genesis.identity != genesis.identity {
         return Err(Halt::Damaged { why: "its checkpoint is of another partition".to_owned() });
     }
-    if fold.next_offset > end {
+    if fold.position.offset > end {
         // No replica can be right beyond the end of its log: do not ask for one.
         let at = NO_RECORD;
-        let applied = fold.next_offset;
+        let applied = fold.position.offset;
         let why = format!("the log ends at {end}, this replica has applied up to {applied}");
         return Err(Halt::Broken { at, why });
     }
-    if fold.next_offset < first {
+    if fold.position.offset < first {
         return Err(Halt::Trimmed { first });
     }
     mark_keys(context, handle).await?;
-    let (node, scn, offset) = (context.node(), fold.last, fold.next_offset);
+    let (node, scn, offset) = (context.node(), fold.last, fold.position.offset);
     info!(%partition, %node, %scn, %offset, %end, "replica starts");
     Ok(fold)
 }
@@ -276,7 +302,7 @@ async fn offline<T>(
                     let _ = reply.send(Err(NotDone::Offline));
                 }
                 DriverInput::Stop => return None,
-                DriverInput::Claim
+                DriverInput::Claim { .. }
                 | DriverInput::Verify
                 | DriverInput::Digest(_)
                 | DriverInput::Condemned { .. } => {}

@@ -11,7 +11,7 @@ use crate::inbox::{DigestReport, DriverInput};
 use crate::node_context::NodeContext;
 use crate::replica_handle::ReplicaHandle;
 use cortado_model::{LogOffset, Millis, NodeId, Scn, WallMillis};
-use cortado_replica::{FoldState, Input, Role, Trim};
+use cortado_replica::{Config, FoldState, Input, Role, Trim};
 use cortado_store::encoding::{EntryKey, parse_remembered};
 use cortado_store::{SnapshotEntry, StoreError, View, digest};
 use std::collections::BTreeMap;
@@ -58,7 +58,7 @@ struct Hashed {
 impl Rounds {
     pub(super) fn after(fold: &FoldState, context: &NodeContext) -> Rounds {
         Rounds {
-            since: (fold.trimmed_below, context.log_bytes.load(Ordering::Relaxed)),
+            since: (fold.trimmed_below(), context.log_bytes.load(Ordering::Relaxed)),
             demanded: false,
             open: None,
             agreed: None,
@@ -102,7 +102,7 @@ impl ReplicaDriver<'_> {
             self.end_round()?;
         }
         let policy = self.context.settings.trim;
-        let next = self.core.fold().next_offset;
+        let next = self.core.fold().position.offset;
         let bytes = self.context.log_bytes.load(Ordering::Relaxed);
         let (since, since_bytes) = self.rounds.since;
         // To hash costs a look at everything that is stored: no more often than that is written.
@@ -116,7 +116,7 @@ impl ReplicaDriver<'_> {
         self.rounds.demanded = false;
         let reports = BTreeMap::new();
         self.rounds.open = Some(Round { at: None, ends: now.plus(ROUND_MS), reports });
-        self.step(Input::Digest);
+        self.step(Input::Config(Config::Digest));
         self.settle()
     }
 
@@ -142,7 +142,7 @@ impl ReplicaDriver<'_> {
             applied: self.rounds.applied,
             hashed: Arc::clone(&self.rounds.hashed),
         };
-        let (node, below) = (self.handle.node, self.stored.next_offset);
+        let (node, below) = (self.handle.node, self.stored.position.offset);
         self.context.spawn_blocking(move || {
             let (context, handle) = (Arc::clone(&job.context), Arc::clone(&job.handle));
             match job.run() {
@@ -191,11 +191,12 @@ impl ReplicaDriver<'_> {
         };
         self.context.metrics.digests_equal.add(1);
         info!(%partition, %at, replicas = agreed.len(), %below, "replicas agree");
-        let before = self.rounds.agreed.replace(Trim { below, snapshot: at });
+        let log = self.core.fold().log;
+        let before = self.rounds.agreed.replace(Trim { below, log, snapshot: at });
         if let Some(trim) = before
-            && trim.below > self.core.fold().trimmed_below
+            && trim.below > self.core.fold().trimmed_below()
         {
-            self.step(Input::Trim(trim));
+            self.step(Input::Config(Config::Trim(trim)));
         }
         self.settle()
     }

@@ -2,23 +2,24 @@
 
 use super::*;
 use cortado_model::{
-    ClusterUuid, DocumentKey, Etag, Generation, PartitionUuid, Sequence, TableId, WallMillis,
+    ClusterUuid, DocumentKey, Etag, Generation, LogId, PartitionUuid, Sequence, TableId, WallMillis,
 };
-use cortado_replica::Genesis;
+use cortado_replica::{Genesis, PartitionIdentity, ReplicaSet};
 use cortado_store::{Batch, MemoryStore, Store, StoredDocument};
 
 const PARTITION: PartitionId = PartitionId { database: DatabaseId(3), number: 1 };
 
 fn fold() -> FoldState {
-    let genesis = Genesis {
+    let identity = PartitionIdentity {
         partition: PartitionUuid(7),
         cluster: ClusterUuid(7),
         database: PARTITION.database,
         number: 1,
     };
-    let mut fold = FoldState::before(genesis);
+    let genesis = Genesis::new(identity, ReplicaSet::default());
+    let mut fold = FoldState::before(genesis, LogId::UNKNOWN);
     fold.last = Scn::new(Generation(2), Sequence(40));
-    fold.next_offset = LogOffset(57);
+    fold.position.offset = LogOffset(57);
     fold
 }
 

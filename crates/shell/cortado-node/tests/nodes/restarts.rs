@@ -3,7 +3,8 @@
 use crate::world::{Music, N1, N2, N3, World, eventually, idempotency, settings, stored};
 use cortado_log::Log;
 use cortado_model::{
-    LogOffset, Millis, NodeId, NodeIncarnation, PartitionId, ReplicaIncarnation, WallMillis,
+    LogOffset, Millis, NodeId, NodeIncarnation, PartitionId, PartitionUuid, ReplicaIncarnation,
+    WallMillis,
 };
 use cortado_node::{Components, EventKind, StartError, StoreFactory};
 use cortado_replica::{Identity, Now, heartbeat_record};
@@ -123,13 +124,14 @@ async fn a_clock_that_was_set_back_lets_no_node_pass_for_an_earlier_life() {
     fill(&music, 0, 20).await;
     let lives: Vec<_> = world.gateway.catalog().nodes().map(|n| (n.node, n.incarnation)).collect();
     drop(music);
+    let cluster = PartitionUuid(world.gateway.catalog().cluster().0);
     let (log, stores) = world.shutdown().await;
     const HOUR_MS: u64 = 60 * 60 * 1_000;
     for (node, NodeIncarnation(began)) in lives {
         let life = ReplicaIncarnation::of_node(NodeIncarnation(began + HOUR_MS));
         let me = Identity { node, incarnation: life };
         let now = Now { clock: Millis(0), wall: WallMillis(began + HOUR_MS) };
-        log.append(PartitionId::CLUSTER, vec![heartbeat_record(&me, now)]).await.unwrap();
+        log.append(PartitionId::CLUSTER, vec![heartbeat_record(cluster, &me, now)]).await.unwrap();
     }
     let world = World::over(log, stores, settings()).await;
     let music = Music::again(&world);

@@ -261,7 +261,7 @@ async fn a_store_ahead_of_its_log_serves_nothing() {
     let store = world.stores.of(follower);
     let checkpoint = store.view(partition).unwrap().checkpoint().unwrap().unwrap();
     let mut fold = FoldState::decode(&checkpoint).unwrap();
-    fold.next_offset = LogOffset(1 << 40);
+    fold.position.offset = LogOffset(1 << 40);
     fold.last = Scn::new(fold.last.generation.next(), fold.last.sequence);
     store.apply(partition, Batch { checkpoint: fold.encode(), ..Batch::default() }).unwrap();
     world.cluster.start_node(follower).await.unwrap();

@@ -110,7 +110,7 @@ impl World {
                 if !driver.requests.is_empty() {
                     unfinished.push(format!("{name} owes {} answers", driver.requests.len()));
                 }
-                let next = driver.replica.fold().next_offset;
+                let next = driver.replica.fold().position.offset;
                 if next < self.log.end(partition) || driver.resyncing {
                     unfinished.push(format!("{name} stands at {next}"));
                 }

@@ -8,9 +8,11 @@ use crate::documents::{AttemptId, KeyNumber, TABLE, ValueId};
 use crate::driver::{Ask, Job, Purpose, Waiting};
 use crate::history::{Action, Level, Reply, Write};
 use crate::mutant::Mutant;
+use bytes::Bytes;
 use cortado_model::Scn;
 use cortado_replica::{
-    DraftChange, DraftIdempotency, Input, NotDone, ReadNeed, RequestId, Role, Written,
+    Draft, DraftChange, DraftValue, Idempotency, Input, NotDone, ReadNeed, RequestId, RequestKey,
+    Role,
 };
 
 /// Requests that a node keeps for one replica, at most.
@@ -162,7 +164,7 @@ impl World {
         }
         let image = self.nodes[node].disk[partition].image();
         if let Some(key) = &ask.key {
-            let in_flight = driver.replica.in_flight_key(key);
+            let in_flight = driver.replica.in_flight_key(&request_key(key));
             let remembered = image.remembered(key);
             if in_flight.is_some_and(|used| used.fingerprint == ask.fingerprint()) {
                 return Evaluated::InFlight;
@@ -186,17 +188,24 @@ impl World {
         let changes = write.changes.iter().map(|(number, value)| DraftChange {
             table: TABLE,
             key: number.to_key(),
-            written: (*value != ValueId::ABSENT)
-                .then(|| Written { schema_version: ask.attempt.0, value: value.to_json() }),
+            value: (*value != ValueId::ABSENT).then(|| DraftValue {
+                schema_version: ask.attempt.0,
+                expires: None,
+                json: value.to_json(),
+            }),
+            before: None,
+            index: Vec::new(),
         });
         let changes = changes.collect();
-        let idempotency = ask.key.as_ref().map(|key| DraftIdempotency {
-            key: key.clone(),
+        let idempotency = ask.key.as_ref().map(|key| Idempotency {
+            key: request_key(key),
             fingerprint: ask.fingerprint(),
             statuses: ask.attempt.to_statuses(),
+            retention_ms: None,
         });
+        let draft = Draft { changes, idempotency: idempotency.into_iter().collect() };
         let request = self.wait_for(node, partition, ask, Purpose::Write);
-        let write = cortado_replica::Write { request, changes, idempotency };
+        let write = cortado_replica::Write { request, draft };
         self.step(node, partition, Input::Write(write));
         self.answer_early(node, partition, request);
     }
@@ -216,10 +225,15 @@ impl World {
         let sight = match need {
             ReadNeed::Lease => Sight::LeaseRead,
             ReadNeed::Barrier => Sight::StrictRead,
-            ReadNeed::Folded(end) if end > fold.next_offset => Sight::LocalRead,
+            ReadNeed::Folded(end) if end > fold.position.offset => Sight::LocalRead,
             ReadNeed::Applied(scn) if scn > fold.last => Sight::SessionRead,
             ReadNeed::Folded(_) | ReadNeed::Applied(_) => return,
         };
         self.coverage.sight(sight);
     }
+}
+
+/// These documents all belong to one resource.
+fn request_key(key: &Bytes) -> RequestKey {
+    RequestKey { resource: Bytes::new(), key: key.clone(), index: 0 }
 }
