@@ -34,7 +34,7 @@ pub(crate) struct NodeMetrics {
     pub(crate) events_lost: Counter,
     /// Heartbeats sent.
     pub(crate) heartbeats: Counter,
-    voids: [Counter; 8],
+    voids: [Counter; VOID_NAMES.len()],
 }
 
 impl NodeMetrics {

@@ -337,8 +337,6 @@ pub enum Sight {
     VoidDuplicate,
     /// As above: one before it is missing.
     VoidGap,
-    /// As above: a generation that its producer has not won.
-    VoidStranger,
     /// As above: a claim that lost.
     VoidClaim,
     /// As above: a stranger's.
@@ -401,11 +399,10 @@ pub enum Sight {
 
 impl Sight {
     /// All that many seeds of mixed scenarios must meet; only `drift` meets the last one above.
-    pub const ALL: [Sight; 32] = [
+    pub const ALL: [Sight; 31] = [
         Sight::VoidZombie,
         Sight::VoidDuplicate,
         Sight::VoidGap,
-        Sight::VoidStranger,
         Sight::VoidClaim,
         Sight::VoidForeign,
         Sight::Republished,
@@ -442,10 +439,9 @@ impl Sight {
             Why::Heartbeat | Why::BeforeGenesis | Why::AfterStepDown => None,
             Why::Foreign => Some(Sight::VoidForeign),
             // Every node has a replica of every partition; and nothing is sent behind a claim.
-            Why::NotAReplica | Why::MissingClaim => None,
+            Why::NotAReplica | Why::Stranger | Why::MissingClaim => None,
             Why::NotNextGeneration => Some(Sight::VoidClaim),
             Why::Zombie => Some(Sight::VoidZombie),
-            Why::Stranger => Some(Sight::VoidStranger),
             Why::Duplicate => Some(Sight::VoidDuplicate),
             Why::Gap => Some(Sight::VoidGap),
         }
