@@ -110,16 +110,6 @@ impl Frame {
         Frame::parse(bytes).ok_or(FrameError::Damaged("an SCN has its top bit set"))
     }
 
-    /// Whether it is one of `partition`.
-    pub fn is_of(&self, partition: PartitionUuid) -> bool {
-        self.bytes[..CRC_AT] == prefix_of(partition)
-    }
-
-    /// Whether it opens a generation.
-    pub fn is_claim(&self) -> bool {
-        self.kind == Kind::CLAIM
-    }
-
     pub(crate) fn body(&self) -> Bytes {
         self.bytes.slice(BODY_AT..)
     }
