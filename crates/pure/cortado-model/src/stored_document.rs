@@ -120,6 +120,8 @@ pub enum ImageError {
 mod tests {
     use super::*;
     use crate::{Generation, Sequence};
+    use proptest::collection::vec;
+    use proptest::prelude::*;
 
     fn head(expires: Option<u64>) -> DocumentHead {
         DocumentHead {
@@ -158,5 +160,18 @@ mod tests {
         assert_eq!(with(2, 1), Err(ImageError::Damaged));
         // The top bit of an SCN is never set.
         assert_eq!(with(16, 0x80), Err(ImageError::Damaged));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(mut bytes in vec(any::<u8>(), 0..80), is_known in any::<bool>()) {
+            if is_known && bytes.len() > 4 {
+                bytes[..4].copy_from_slice(&[VERSION, 0, 0, 0]);
+            }
+            if let Ok(document) = StoredDocument::from_image(bytes.into()) {
+                let again = StoredDocument::new(document.head, &document.json());
+                prop_assert_eq!(again, document, "a head has one spelling");
+            }
+        }
     }
 }

@@ -4,10 +4,18 @@
 //! Start reading at [`FoldState::judge`]. Source: docs/protocols/replication.md, "The fold".
 
 mod checkpoint;
+mod verdict;
 
-use crate::record::{Body, ChainHash, Config, Decoded, Genesis, Header, StepDown, chain_after};
+pub use verdict::{Breakage, Conflict, Stop, Verdict, Why};
+
+use crate::record::{
+    Body, ChainHash, Config, DecodeError, Frame, FrameError, Genesis, Header, HistoryPoint, Kind,
+    Record, ReplicaSet, StepDown, Trim, chain_after,
+};
 use bytes::Bytes;
-use cortado_model::{Generation, LogOffset, NodeId, ReplicaIncarnation, Scn, WallMillis};
+use cortado_model::{
+    Generation, LogId, LogOffset, NodeId, Position, ReplicaIncarnation, Scn, Sequence, WallMillis,
+};
 
 /// What a replica knows when it has folded a prefix of its log, apart from the documents.
 ///
@@ -15,231 +23,382 @@ use cortado_model::{Generation, LogOffset, NodeId, ReplicaIncarnation, Scn, Wall
 /// part of every snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FoldState {
-    /// What the log must begin with.
+    /// What the log begins with; before it has begun, what it must name and may say.
     pub genesis: Genesis,
-    /// Whether it has.
+    /// Whether it has begun.
     pub begun: bool,
+    /// Which log this is.
+    pub log: LogId,
+    /// Where to go on reading it.
+    pub position: Position,
     /// Who won the current generation.
     pub claimant: Option<Claimant>,
     /// The last accepted record.
     pub last: Scn,
     /// Hash of the history up to `last`.
     pub chain: ChainHash,
-    /// The first log offset that has not been folded.
-    pub next_offset: LogOffset,
     /// Log time: the greatest wall clock of an accepted record.
     pub time: WallMillis,
     /// How the current generation ended, if it has.
     pub stepped_down: Option<StepDown>,
     /// The log has been allowed to forget what lies below.
-    pub trimmed_below: LogOffset,
+    pub trim: Option<Trim>,
+    /// Who may claim.
+    pub replicas: ReplicaSet,
+    /// How long reads are served under a lease.
+    pub leases: Leases,
+    /// What every replica must understand.
+    pub feature_level: u16,
+    /// Which indexes changes keep, in words that the fold does not know.
+    pub indexes: Bytes,
+    gap: Option<Gap>,
+    /// Sections of a newer build's checkpoint that say nothing to this one: tag and content.
+    unknown: Vec<(u16, Bytes)>,
 }
 
 /// The winner of a generation.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Claimant {
     /// The node.
     pub node: NodeId,
     /// The life of the replica that claimed; a later one of it is somebody else.
     pub incarnation: ReplicaIncarnation,
-    /// Where clients reach it.
-    pub address: String,
+    /// The history that its claim found here: what its opening barrier must agree with.
+    pub over: HistoryPoint,
+}
+
+/// D, the lease length, as the log has changed it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Leases {
+    /// In force.
+    pub duration_ms: u32,
+    /// The longest that a leader of this or an older generation may still count on.
+    pub longest_ms: u32,
+    /// Whether the current generation's leader has served: older leases are over then.
+    pub served: bool,
+}
+
+/// A record is missing, and what stands behind it is void.
+///
+/// First taken to be the log's own: its leader has lost a record and landed the next, and then
+/// every replica is in the same gap, and nothing behind it was ever committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// The missing record, the first of them.
+    pub since: Scn,
+    /// The record that showed it.
+    pub noticed: LogOffset,
 }
 
 impl FoldState {
-    /// Before the first record of the log that begins with `genesis`.
-    pub fn before(genesis: Genesis) -> FoldState {
+    /// Before the first record of the log `log`, which begins with `genesis` or another one of the
+    /// same identity: the first counts.
+    pub fn before(genesis: Genesis, log: LogId) -> FoldState {
         FoldState {
-            genesis,
             begun: false,
+            log,
+            position: Position::START,
             claimant: None,
             last: Scn::ZERO,
             chain: ChainHash::default(),
-            next_offset: LogOffset::ZERO,
             time: WallMillis(0),
             stepped_down: None,
-            trimmed_below: LogOffset::ZERO,
+            trim: None,
+            replicas: genesis.replicas.clone(),
+            leases: Leases::at_first(genesis.lease_ms),
+            feature_level: genesis.feature_level,
+            indexes: Bytes::new(),
+            gap: None,
+            unknown: Vec::new(),
+            genesis,
         }
     }
 
-    /// The current leadership; 0 before the first claim.
+    /// The current leadership; 0 before the first claim of a partition without a past.
     pub fn generation(&self) -> Generation {
         self.last.generation
     }
 
-    /// What becomes of the record at [`next_offset`](Self::next_offset).
+    /// The leadership that the next claim opens; may lie beyond the last one that there can be.
+    pub fn next_generation(&self) -> Generation {
+        match self.claimant {
+            Some(_) => self.generation().next(),
+            None => self.genesis.first_generation,
+        }
+    }
+
+    /// The record that is missing, if one is.
+    pub fn gap(&self) -> Option<Gap> {
+        self.gap
+    }
+
+    /// Offsets below this one may be gone from the log.
+    pub fn trimmed_below(&self) -> LogOffset {
+        self.trim.map_or(LogOffset::ZERO, |trim| trim.below)
+    }
+
+    /// The last accepted record, and everything before it.
+    pub fn history(&self) -> HistoryPoint {
+        HistoryPoint { scn: self.last, chain: self.chain }
+    }
+
+    /// What becomes of the record at [`position`](Self::position), a whole one of this partition.
     ///
-    /// Depends on this state and the record alone, so every replica decides alike.
-    pub fn judge(&self, decoded: &Decoded, bytes: &Bytes) -> Verdict {
-        let header = &decoded.record.header;
-        match &decoded.record.body {
-            Body::Heartbeat => Verdict::Void(Why::Heartbeat),
-            Body::Genesis(genesis) if *genesis != self.genesis => {
-                Verdict::Broken(Breakage::ForeignGenesis)
-            }
-            Body::Genesis(_) if self.begun => Verdict::Void(Why::Duplicate),
-            Body::Genesis(_) => Verdict::Accepted,
+    /// Depends on this state and the record alone, so every replica decides alike. What would not
+    /// count anyway is not read further than its frame: a newer build may have written it.
+    pub fn judge(&self, frame: &Frame) -> Verdict {
+        match frame.kind {
+            Kind::HEARTBEAT => Verdict::Void(Why::Heartbeat),
+            Kind::GENESIS => self.judge_genesis(frame),
             _ if !self.begun => Verdict::Void(Why::BeforeGenesis),
-            Body::Claim(_) if header.scn == Scn::opening(self.generation().next()) => {
-                Verdict::Accepted
+            Kind::CLAIM if frame.header.scn != Scn::opening(self.next_generation()) => {
+                Verdict::Void(Why::NotNextGeneration)
             }
-            Body::Claim(_) => Verdict::Void(Why::NotNextGeneration),
-            Body::Transaction(_) | Body::Barrier | Body::StepDown(_) | Body::Config(_) => {
-                self.judge_within(header, decoded.chain, bytes)
+            Kind::CLAIM if !self.replicas.may_claim(frame.header.node) => {
+                Verdict::Void(Why::NotAReplica)
             }
+            Kind::CLAIM => counts(frame, frame.record()),
+            _ => self.judge_within(frame),
+        }
+    }
+
+    fn judge_genesis(&self, frame: &Frame) -> Verdict {
+        match frame.record() {
+            Ok(Record { body: Body::Genesis(genesis), .. })
+                if genesis.identity != self.genesis.identity =>
+            {
+                Breakage::ForeignGenesis.into()
+            }
+            _ if self.begun => Verdict::Void(Why::Duplicate),
+            read => counts(frame, read),
         }
     }
 
     /// The rule for records inside a generation.
-    fn judge_within(&self, header: &Header, chain: ChainHash, bytes: &Bytes) -> Verdict {
-        if header.scn.generation < self.generation() {
+    fn judge_within(&self, frame: &Frame) -> Verdict {
+        let Header { scn, node, .. } = frame.header;
+        if scn.generation < self.generation() {
             return Verdict::Void(Why::Zombie);
         }
-        if header.scn.generation > self.generation() || !self.is_claimant(header) {
+        if scn.generation > self.generation() {
+            return Verdict::Void(Why::MissingClaim);
+        }
+        if !self.is_claimant(&frame.header) {
             return Verdict::Void(Why::Stranger);
         }
-        if header.scn == self.last && self.last.sequence.0 > 0 && chain != self.chain {
-            return Verdict::Broken(Breakage::Fork);
+        if scn == self.last && self.last.sequence > Sequence(0) && frame.chain != self.chain {
+            return Breakage::Fork.into();
         }
-        if header.scn <= self.last {
+        if scn <= self.last {
             return Verdict::Void(Why::Duplicate);
         }
-        if header.scn.sequence != self.last.sequence.next() {
+        if scn.sequence != self.last.sequence.next() {
             return Verdict::Void(Why::Gap);
         }
         if self.stepped_down.is_some() {
             return Verdict::Void(Why::AfterStepDown);
         }
-        if chain_after(self.chain, bytes) != chain {
-            return Verdict::Broken(Breakage::ChainMismatch);
+        let read = frame.record();
+        if let (Some(over), Some(other)) = (self.claimant.map(|c| c.over), opening_of(&read))
+            && over != other
+        {
+            let conflict = Conflict { own: over, other, holder: node };
+            return Verdict::Stop(match over.scn < other.scn {
+                true => Stop::Behind(conflict),
+                false => Stop::Disputed(conflict),
+            });
         }
-        Verdict::Accepted
+        if chain_after(self.chain, &frame.bytes) != frame.chain {
+            let other = HistoryPoint { scn, chain: frame.chain };
+            return Verdict::Stop(Stop::Disputed(Conflict {
+                own: self.history(),
+                other,
+                holder: node,
+            }));
+        }
+        counts(frame, read)
     }
 
     /// Moves past a record that was judged [`Verdict::Accepted`].
-    pub(crate) fn accept(&mut self, decoded: &Decoded, bytes: &Bytes) {
-        let header = &decoded.record.header;
+    ///
+    /// * `chain`: the hash that its frame carries.
+    pub(crate) fn accept(&mut self, record: &Record, chain: ChainHash, bytes: &Bytes) {
+        let Record { header, body } = record;
+        let before = self.history();
+        self.advance();
         self.time = self.time.max(header.time);
-        self.next_offset = self.next_offset.plus(1);
-        // A claimant cannot know which record its claim will follow; everybody else does.
-        self.chain = match &decoded.record.body {
-            Body::Claim(_) | Body::Genesis(_) => chain_after(self.chain, bytes),
-            Body::Transaction(_)
-            | Body::Barrier
-            | Body::StepDown(_)
-            | Body::Config(_)
-            | Body::Heartbeat => decoded.chain,
-        };
-        match &decoded.record.body {
-            Body::Genesis(_) => self.begun = true,
-            Body::Claim(claim) => {
-                self.stepped_down = None;
-                self.claimant = Some(Claimant {
-                    node: header.node,
-                    incarnation: header.incarnation,
-                    address: claim.address.clone(),
-                });
-            }
-            Body::StepDown(step_down) => self.stepped_down = Some(*step_down),
-            Body::Config(Config::Trim(trim)) => {
-                self.trimmed_below = self.trimmed_below.max(trim.below);
-            }
-            Body::Transaction(_) | Body::Barrier | Body::Config(Config::Digest) => {}
-            Body::Heartbeat => {}
-        }
         self.last = header.scn;
+        self.chain = chain;
+        match body {
+            Body::Genesis(genesis) => self.begin(genesis, bytes),
+            Body::Claim(_) => {
+                // A claimant cannot know which record its claim will follow; everybody else does.
+                self.chain = chain_after(before.chain, bytes);
+                self.stepped_down = None;
+                self.leases.served = false;
+                let Header { node, incarnation, .. } = *header;
+                self.claimant = Some(Claimant { node, incarnation, over: before });
+            }
+            Body::Transaction(_) => self.leases.leader_serves(),
+            Body::StepDown(step_down) => {
+                self.leases.leader_serves();
+                self.stepped_down = Some(*step_down);
+            }
+            Body::Config(config) => {
+                self.leases.leader_serves();
+                self.configure(config);
+            }
+            // An opening one is sent before its leader may serve.
+            Body::Barrier(_) | Body::Heartbeat => {}
+        }
+        if self.gap.is_some_and(|gap| gap.since <= self.last) {
+            self.gap = None;
+        }
+        let moved = matches!(body, Body::Genesis(_)) || self.last > before.scn;
+        assert!(moved, "fold: {} follows {}", self.last, before.scn);
     }
 
-    /// Moves past a record that was judged [`Verdict::Void`].
-    pub(crate) fn skip(&mut self) {
-        self.next_offset = self.next_offset.plus(1);
+    fn begin(&mut self, genesis: &Genesis, bytes: &Bytes) {
+        let origin = genesis.origin;
+        self.begun = true;
+        self.last = origin.map_or(Scn::ZERO, |origin| origin.history.scn);
+        let before = origin.map_or(ChainHash::default(), |origin| origin.history.chain);
+        self.chain = chain_after(before, bytes);
+        self.time = self.time.max(origin.map_or(WallMillis(0), |origin| origin.time));
+        self.replicas = genesis.replicas.clone();
+        self.leases = Leases::at_first(genesis.lease_ms);
+        self.feature_level = genesis.feature_level;
+        self.genesis = genesis.clone();
+    }
+
+    fn configure(&mut self, config: &Config) {
+        match config {
+            Config::Trim(trim) if self.is_new(trim) => self.trim = Some(*trim),
+            Config::Lease { duration_ms } => self.leases.change(*duration_ms),
+            Config::Feature { level } => self.feature_level = self.feature_level.max(*level),
+            Config::Replicas(replicas) => self.replicas = replicas.clone(),
+            Config::Indexes(definitions) => self.indexes = definitions.clone(),
+            Config::Trim(_) | Config::Digest => {}
+        }
+    }
+
+    /// Whether `trim` lets this log forget more than before; in another log it means nothing here.
+    pub(crate) fn is_new(&self, trim: &Trim) -> bool {
+        trim.log == self.log && trim.below > self.trimmed_below()
+    }
+
+    /// Moves past a record that was judged [`Verdict::Void`]; answers the gap that it shows first.
+    pub(crate) fn skip(&mut self, why: Why) -> Option<Gap> {
+        let noticed = self.position.offset;
+        self.advance();
+        let since = match why {
+            Why::Gap => Scn::new(self.last.generation, self.last.sequence.next()),
+            Why::MissingClaim => Scn::opening(self.next_generation()),
+            Why::Heartbeat
+            | Why::Foreign
+            | Why::NotNextGeneration
+            | Why::NotAReplica
+            | Why::Zombie
+            | Why::Stranger
+            | Why::Duplicate
+            | Why::AfterStepDown
+            | Why::BeforeGenesis => return None,
+        };
+        if self.gap.is_some() {
+            return None;
+        }
+        self.gap = Some(Gap { since, noticed });
+        self.gap
     }
 
     /// Whether `header` was written by the life that won the current generation.
     pub(crate) fn is_claimant(&self, header: &Header) -> bool {
-        self.claimant.as_ref().is_some_and(|claimant| {
-            claimant.node == header.node && claimant.incarnation == header.incarnation
+        self.claimant.is_some_and(|claimant| {
+            (claimant.node, claimant.incarnation) == (header.node, header.incarnation)
         })
     }
 
     /// Folds one entry without a replica: how change streams and tools tell what counts.
     ///
-    /// Skips entries below [`next_offset`](Self::next_offset); answers the accepted record.
+    /// Skips entries below [`position`](Self::position); answers the accepted record.
     ///
     /// # Errors
-    /// The log is broken at this entry; the state has not moved.
-    pub fn fold(&mut self, offset: LogOffset, bytes: &Bytes) -> Result<Option<Decoded>, Breakage> {
-        if offset < self.next_offset {
+    /// The log cannot be followed past this entry; the state has not moved.
+    pub fn fold(&mut self, offset: LogOffset, bytes: &Bytes) -> Result<Option<Record>, Stop> {
+        if offset < self.position.offset {
             return Ok(None);
         }
-        if offset > self.next_offset {
-            return Err(Breakage::Hole);
+        if offset > self.position.offset {
+            return Err(Stop::Broken(Breakage::Hole));
         }
-        let decoded = crate::record::decode(bytes).map_err(Breakage::Undecodable)?;
-        match self.judge(&decoded, bytes) {
-            Verdict::Accepted => {
-                self.accept(&decoded, bytes);
-                Ok(Some(decoded))
+        match self.examine(bytes).1 {
+            Verdict::Accepted(record, chain) => {
+                self.accept(&record, chain, bytes);
+                Ok(Some(record))
             }
-            Verdict::Void(_) => {
-                self.skip();
+            Verdict::Void(why) => {
+                self.skip(why);
                 Ok(None)
             }
-            Verdict::Broken(breakage) => Err(breakage),
+            Verdict::Stop(stop) => Err(stop),
+        }
+    }
+
+    /// Reads what surrounds the record at [`position`](Self::position), and judges it.
+    ///
+    /// The header is that of a whole record of this partition.
+    pub(crate) fn examine(&self, bytes: &Bytes) -> (Option<Header>, Verdict) {
+        match Frame::read(bytes, self.genesis.identity.partition) {
+            Ok(frame) => (Some(frame.header), self.judge(&frame)),
+            Err(FrameError::Foreign) => (None, Verdict::Void(Why::Foreign)),
+            Err(error @ FrameError::Damaged(_)) => {
+                (None, Breakage::Undecodable(error.into()).into())
+            }
+        }
+    }
+
+    fn advance(&mut self) {
+        self.position.offset = self.position.offset.plus(1);
+    }
+}
+
+impl Leases {
+    fn at_first(duration_ms: u32) -> Leases {
+        Leases { duration_ms, longest_ms: duration_ms, served: false }
+    }
+
+    /// The current leader has sent what only one that serves sends: it has waited until no older
+    /// lease could be valid.
+    fn leader_serves(&mut self) {
+        if !self.served {
+            self.served = true;
+            self.longest_ms = self.duration_ms;
+        }
+    }
+
+    fn change(&mut self, duration_ms: u32) {
+        self.duration_ms = duration_ms;
+        self.longest_ms = self.longest_ms.max(duration_ms);
+    }
+}
+
+/// A record that counts, if this build can read it.
+fn counts(frame: &Frame, read: Result<Record, DecodeError>) -> Verdict {
+    match read {
+        Ok(record) => Verdict::Accepted(record, frame.chain),
+        Err(DecodeError::NeedsUpgrade(need)) => Verdict::Stop(Stop::NeedsUpgrade(need)),
+        Err(error @ (DecodeError::Damaged(_) | DecodeError::Foreign)) => {
+            Breakage::Undecodable(error).into()
         }
     }
 }
 
-/// What the fold makes of a record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// It counts.
-    Accepted,
-    /// Passed over, by every replica alike.
-    Void(Why),
-    /// The replica goes offline, loudly: broken storage or software.
-    Broken(Breakage),
-}
-
-/// Why a record does not count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why {
-    /// Noticed, never accepted.
-    Heartbeat,
-    /// A claim that lost the race, or read an older log.
-    NotNextGeneration,
-    /// From a leader that has been replaced.
-    Zombie,
-    /// From somebody who has not won the generation it names.
-    Stranger,
-    /// Re-published from a checkpoint; it counted the first time.
-    Duplicate,
-    /// An earlier record of the generation is missing; both come again.
-    Gap,
-    /// Its producer had already given up.
-    AfterStepDown,
-    /// The log has not been opened yet.
-    BeforeGenesis,
-}
-
-/// What no fault of a machine or network explains.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Breakage {
-    /// The log belongs to another partition.
-    #[error("the log belongs to another partition: its genesis is foreign")]
-    ForeignGenesis,
-    /// Two records claim the same place.
-    #[error("two different records have the same SCN")]
-    Fork,
-    /// The record does not follow the history that this replica has folded.
-    #[error("the record's chain hash does not follow this replica's history")]
-    ChainMismatch,
-    /// Log offsets are missing: resync from a snapshot.
-    #[error("log offsets are missing")]
-    Hole,
-    /// The record cannot be read.
-    #[error(transparent)]
-    Undecodable(crate::record::DecodeError),
+/// The history that an opening barrier names.
+fn opening_of(read: &Result<Record, DecodeError>) -> Option<HistoryPoint> {
+    match read {
+        Ok(Record { body: Body::Barrier(barrier), .. }) => barrier.opening,
+        Ok(_) | Err(_) => None,
+    }
 }
 
 #[cfg(test)]

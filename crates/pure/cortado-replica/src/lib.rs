@@ -10,13 +10,15 @@ mod protocol;
 mod record;
 mod replica;
 
-pub use fold::{Breakage, Claimant, FoldState, Verdict, Why};
+pub use fold::{Breakage, Claimant, Conflict, FoldState, Gap, Leases, Stop, Verdict, Why};
 pub use protocol::{
-    Answer, AppendFailure, AppendToken, Apply, Committed, DraftChange, DraftIdempotency, Effect,
-    Event, Input, LeaseSettings, NotDone, Now, ReadNeed, RequestId, Settings, Write,
+    Answer, AppendFailure, AppendToken, Apply, Committed, Effect, Event, Input, LeaseSettings,
+    NotDone, Now, ReadNeed, RequestId, Settings, Write,
 };
 pub use record::{
-    Body, ChainHash, Change, Claim, Config, DecodeError, Decoded, Genesis, Header, Idempotency,
-    Record, StepDown, Transaction, Trim, Written, decode, encode, etag_of,
+    Barrier, Body, ChainHash, Change, Claim, ClaimReason, Config, DecodeError, Draft, DraftChange,
+    DraftValue, FEATURE_LEVEL_MAX, Frame, FrameError, Genesis, Header, HistoryPoint, Idempotency,
+    IndexAction, IndexChange, Need, Origin, PartitionIdentity, Record, ReplicaSet, StepDown,
+    Transaction, Trim, decode, encode, etag_of,
 };
 pub use replica::{Identity, InFlightKey, Replica, Role, genesis_record, heartbeat_record};

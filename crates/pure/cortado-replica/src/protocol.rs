@@ -2,12 +2,11 @@
 //!
 //! Decides nothing. Start reading at [`Input`] and [`Effect`].
 
-use crate::fold::{Breakage, FoldState, Why};
-use crate::record::Transaction;
+use crate::fold::{FoldState, Gap, Stop, Why};
+use crate::record::{ClaimReason, Config, Draft, Transaction, Trim};
 use bytes::Bytes;
 use cortado_model::{
-    DocumentKey, Etag, Generation, LogOffset, Millis, NodeId, ReplicaIncarnation, Scn, ScnBounds,
-    TableId, WallMillis,
+    Etag, Generation, LogOffset, Millis, NodeId, ReplicaIncarnation, Scn, ScnBounds, WallMillis,
 };
 
 /// What a replica is told.
@@ -54,10 +53,12 @@ pub enum Input {
         /// How leadership is proven.
         need: ReadNeed,
     },
-    /// Take the leadership; `address` is where clients reach this node.
+    /// Take the leadership.
     Claim {
-        /// Host and port.
-        address: String,
+        /// Why, for the audit.
+        reason: ClaimReason,
+        /// Hash of what the decision rests on; 0 for nothing.
+        evidence: u128,
     },
     /// Give the leadership up.
     HandOff {
@@ -66,10 +67,8 @@ pub enum Input {
         /// Answered when the step-down is committed.
         request: RequestId,
     },
-    /// Publish that the log may forget what lies below an offset.
-    Trim(crate::record::Trim),
-    /// Publish that all replicas hash their state.
-    Digest,
+    /// Publish a fact about the partition; nobody is answered.
+    Config(Config),
     /// Time has passed; due at [`Replica::wake_at`](crate::Replica::wake_at).
     Tick,
 }
@@ -89,7 +88,7 @@ pub enum Effect {
     /// [`Input::CaughtUp`].
     Recover,
     /// Make these transactions visible, with the fold state, in one atomic batch.
-    Apply(Apply),
+    Apply(Box<Apply>),
     /// Tell a waiting request.
     Answer {
         /// Whom.
@@ -102,8 +101,11 @@ pub enum Effect {
         /// Where every replica does the same.
         at: Scn,
     },
-    /// Let the log forget what lies below.
-    Trim(crate::record::Trim),
+    /// Forget bookmarks that lie below what the log may forget.
+    TrimBookmarks(Trim),
+    /// Let the log forget what lies below, if it is the one that is named. For the leader alone,
+    /// and once: a trim of long ago may be of a log that is gone.
+    TrimLog(Trim),
     /// Something that operators, detectors and metrics want to know. No duty.
     Event(Event),
 }
@@ -132,25 +134,9 @@ pub enum AppendFailure {
 pub struct Write {
     /// Whom to answer.
     pub request: RequestId,
-    /// What becomes of which documents.
-    pub changes: Vec<DraftChange>,
-    /// Under which key it is remembered.
-    pub idempotency: Option<DraftIdempotency>,
+    /// What it comes to.
+    pub draft: Draft,
 }
-
-/// A change before its etag.
-#[derive(Clone, Debug)]
-pub struct DraftChange {
-    /// The table.
-    pub table: TableId,
-    /// The document.
-    pub key: DocumentKey,
-    /// The new value, `None` for a removal.
-    pub written: Option<crate::record::Written>,
-}
-
-/// See [`crate::Idempotency`].
-pub type DraftIdempotency = crate::record::Idempotency;
 
 /// What must hold before a reader may look at the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -282,12 +268,20 @@ pub enum Event {
         /// Records in flight that the fold has not accepted.
         records: usize,
     },
-    /// The replica has stopped: broken storage or software.
-    Offline {
+    /// Records are missing: what stands behind them is void until they appear, or until the next
+    /// claim.
+    GapBegan(Gap),
+    /// Nothing is missing any more.
+    GapEnded {
+        /// What was.
+        since: Scn,
+    },
+    /// The replica has stopped before a record, and goes no further in this life.
+    Stopped {
         /// At which record.
         offset: LogOffset,
         /// What is wrong.
-        breakage: Breakage,
+        why: Stop,
     },
 }
 
@@ -317,24 +311,22 @@ pub struct Settings {
     pub bookmark_records: u64,
 }
 
-/// How long a leader may trust its last accepted record.
+/// How far a leader may trust its last accepted record; the lease length D is in the log.
 #[derive(Clone, Copy, Debug)]
 pub struct LeaseSettings {
-    /// D: 1,000 by default.
-    pub duration_ms: u64,
     /// ρ: how much two clocks' rates may differ, in percent; 10 by default, below 100.
     pub drift_percent: u64,
 }
 
 impl LeaseSettings {
     /// D·(1−ρ): how long a leader may serve after it sent an accepted record.
-    pub fn serve_ms(self) -> u64 {
-        self.duration_ms * (100 - self.drift_percent) / 100
+    pub fn serve_ms(self, duration_ms: u32) -> u64 {
+        u64::from(duration_ms) * (100 - self.drift_percent) / 100
     }
 
     /// D·(1+ρ): how long a new leader waits after it folded its predecessor's last record.
-    pub fn wait_ms(self) -> u64 {
-        (self.duration_ms * (100 + self.drift_percent)).div_ceil(100)
+    pub fn wait_ms(self, duration_ms: u32) -> u64 {
+        (u64::from(duration_ms) * (100 + self.drift_percent)).div_ceil(100)
     }
 }
 
@@ -353,7 +345,7 @@ impl Settings {
 
     /// The defaults for a log shared with other machines.
     pub fn leased() -> Settings {
-        let lease = LeaseSettings { duration_ms: 1_000, drift_percent: 10 };
+        let lease = LeaseSettings { drift_percent: 10 };
         Settings { lease: Some(lease), ..Settings::local() }
     }
 }

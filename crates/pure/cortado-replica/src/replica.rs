@@ -7,17 +7,18 @@ mod leader;
 mod outbox;
 mod publisher;
 
-use crate::fold::{Breakage, FoldState, Verdict};
+use crate::fold::{Breakage, FoldState, Stop, Verdict};
 use crate::protocol::{
     Answer, AppendFailure, AppendToken, Effect, Event, Input, NotDone, Now, ReadNeed, RequestId,
     Settings,
 };
 use crate::record::{
-    Body, Change, Claim, Config, Decoded, Genesis, Header, Record, decode, encode,
+    Body, ChainHash, Change, Claim, ClaimReason, Config, Genesis, Header, Record, encode,
 };
 use bytes::Bytes;
 use cortado_model::{
-    DocumentKey, Generation, LogOffset, Millis, NodeId, ReplicaIncarnation, Scn, TableId,
+    DocumentKey, Generation, LogOffset, Millis, NodeId, PartitionUuid, RememberedKey,
+    ReplicaIncarnation, Scn, TableId,
 };
 use leader::Leader;
 use outbox::Outbox;
@@ -69,7 +70,7 @@ struct PendingClaim {
 /// What a replica may do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Nothing: something is broken.
+    /// Nothing: it has stopped before a record.
     Offline,
     /// Applies what the leader commits.
     Follower,
@@ -81,6 +82,15 @@ pub enum Role {
     Leader,
     /// Hands over: finishes what it has begun, begins nothing.
     SteppingDown,
+}
+
+/// How a generation stood when the next one was claimed.
+#[derive(Clone, Copy, Debug)]
+struct Former {
+    /// Its last accepted record.
+    end: Scn,
+    /// Nobody serves under a lease of it: it has stepped down, or nobody has ever led.
+    ended: bool,
 }
 
 /// An idempotency key whose write is on its way.
@@ -98,9 +108,9 @@ const STORE_RECORDS_MAX: u64 = 1_024;
 impl Replica {
     /// A follower that goes on from `fold`, as its checkpoint says.
     pub fn new(me: Identity, settings: Settings, fold: FoldState, now: Now) -> Replica {
-        let (bookmarked, stored) = (fold.next_offset, fold.next_offset);
+        let (bookmarked, stored) = (fold.position.offset, fold.position.offset);
         // Nobody knows how old the last record is; the cautious answer is: just now.
-        let foreign_at = (fold.generation() > Generation(0)).then_some(now.clock);
+        let foreign_at = fold.claimant.map(|_| now.clock);
         Replica {
             me,
             settings,
@@ -133,13 +143,14 @@ impl Replica {
                 Ok((leader, mut publish)) => leader.settle(request, need, &mut publish),
                 Err(why) => out.not_done(request, why),
             },
-            Input::Claim { address } => self.on_claim_wanted(address, &mut out),
+            Input::Claim { reason, evidence } => {
+                self.on_claim_wanted(reason, evidence, &mut out);
+            }
             Input::HandOff { to, request } => match self.leader(&mut out) {
                 Ok((leader, mut publish)) => leader.hand_off(to, request, &mut publish),
                 Err(why) => out.not_done(request, why),
             },
-            Input::Trim(trim) => self.on_config(Config::Trim(trim), &mut out),
-            Input::Digest => self.on_config(Config::Digest, &mut out),
+            Input::Config(config) => self.on_config(config, &mut out),
             Input::Tick => {}
         }
         self.advance(&mut out);
@@ -171,7 +182,7 @@ impl Replica {
     }
 
     /// The use of an idempotency key that is on its way and not yet in the store.
-    pub fn in_flight_key(&self, key: &[u8]) -> Option<InFlightKey> {
+    pub fn in_flight_key(&self, key: &RememberedKey) -> Option<InFlightKey> {
         match &self.stage {
             Stage::Leader(leader) => leader.publisher.in_flight_key(key),
             Stage::Offline | Stage::Follower { .. } => None,
@@ -182,7 +193,7 @@ impl Replica {
     ///
     /// A leader meets its own records in the acknowledgements, unless foreign ones stand between.
     pub fn needs_records(&self, end: LogOffset) -> bool {
-        let behind = end > self.fold.next_offset;
+        let behind = end > self.fold.position.offset;
         match &self.stage {
             Stage::Offline => false,
             Stage::Follower { .. } => behind,
@@ -225,11 +236,11 @@ impl Replica {
             if matches!(self.stage, Stage::Offline) {
                 return; // For good, even if the same bytes should be well the next time.
             }
-            if offset < self.fold.next_offset {
+            if offset < self.fold.position.offset {
                 continue;
             }
-            if offset > self.fold.next_offset {
-                return self.go_offline(Breakage::Hole, out);
+            if offset > self.fold.position.offset {
+                return self.stop(Stop::Broken(Breakage::Hole), out);
             }
             if !self.fold_entry(&bytes, out) {
                 return;
@@ -240,13 +251,16 @@ impl Replica {
     /// The log's word that records of this replica stand from `first` on.
     fn on_appended(&mut self, token: AppendToken, first: LogOffset, out: &mut Outbox<'_>) {
         let Stage::Leader(leader) = &mut self.stage else { return };
-        let Some(records) = leader.publisher.acknowledged(token) else { return };
-        let Some(records) = records.filter(|_| first == self.fold.next_offset) else {
-            // A foreign record stands between, or the log answers out of order.
+        let Some(acknowledged) = leader.publisher.acknowledged(token) else { return };
+        if acknowledged.records.is_empty() {
+            return; // All of them were read back before.
+        }
+        if first.plus(acknowledged.accepted) != self.fold.position.offset {
+            // Another record stands between, or the log answers out of order.
             leader.publisher.read_back();
             return;
-        };
-        for bytes in records {
+        }
+        for bytes in acknowledged.records {
             if !self.fold_entry(&bytes, out) {
                 return;
             }
@@ -269,7 +283,7 @@ impl Replica {
         if matches!(self.stage, Stage::Offline) {
             return;
         }
-        if self.fold.next_offset < end {
+        if self.fold.position.offset < end {
             // The driver's duty was to feed everything below `end`: ask again.
             out.effect(Effect::Recover);
             return;
@@ -297,13 +311,14 @@ impl Replica {
     }
 
     /// Section 4, step 1: append the claim; the fold decides.
-    fn on_claim_wanted(&mut self, address: String, out: &mut Outbox<'_>) {
+    fn on_claim_wanted(&mut self, reason: ClaimReason, evidence: u128, out: &mut Outbox<'_>) {
         let Stage::Follower { claim: None } = self.stage else { return };
-        if self.fold.generation() >= self.settings.bounds.generation_max || !self.fold.begun {
+        let generation = self.fold.next_generation();
+        let may_claim = self.fold.begun && self.fold.replicas.may_claim(self.me.node);
+        if generation > self.settings.bounds.generation_max || !may_claim {
             return;
         }
-        let generation = self.fold.generation().next();
-        let claim = Claim { address, seen: self.fold.last };
+        let claim = Claim { reason, evidence, seen: self.fold.last };
         let header = Header {
             scn: Scn::opening(generation),
             node: self.me.node,
@@ -311,7 +326,8 @@ impl Replica {
             time: out.now.wall.max(self.fold.time),
         };
         let record = Record { header, body: Body::Claim(claim) };
-        let (bytes, _) = encode(&record, self.fold.chain);
+        let partition = self.fold.genesis.identity.partition;
+        let (bytes, _) = encode(partition, &record, self.fold.chain);
         let token = take_token(&mut self.next_token);
         out.effect(Effect::Append { token, records: vec![bytes] });
         let give_up_at = out.now.clock.plus(self.settings.retry_ms);
@@ -324,54 +340,51 @@ impl Replica {
         if let Stage::Leader(leader) = &mut self.stage
             && let Some(own) = leader.publisher.take_expected(bytes, &self.fold)
         {
-            let decoded = Decoded { record: own.record.clone(), chain: own.chain };
-            self.accept(decoded, bytes, Some(own), out);
+            self.accept(own.record.clone(), own.chain, bytes, Some(own), out);
             return true;
         }
-        let decoded = match decode(bytes) {
-            Ok(decoded) => decoded,
-            Err(error) => {
-                self.go_offline(Breakage::Undecodable(error), out);
-                return false;
-            }
-        };
-        let header = &decoded.record.header;
-        let (node, incarnation) = (header.node, header.incarnation);
-        match self.fold.judge(&decoded, bytes) {
-            Verdict::Accepted => {
-                out.event(Event::Heard { node, incarnation });
+        let (header, verdict) = self.fold.examine(bytes);
+        let stops = matches!(verdict, Verdict::Stop(_));
+        if let Some(Header { node, incarnation, .. }) = header.filter(|_| !stops) {
+            out.event(Event::Heard { node, incarnation });
+        }
+        match verdict {
+            Verdict::Accepted(record, chain) => {
                 let own = match &mut self.stage {
-                    Stage::Leader(leader) => leader.publisher.take_front(header.scn, bytes),
+                    Stage::Leader(leader) => leader.publisher.take_front(record.header.scn, bytes),
                     Stage::Follower { .. } | Stage::Offline => None,
                 };
-                self.accept(decoded, bytes, own, out);
+                self.accept(record, chain, bytes, own, out);
             }
             Verdict::Void(why) => {
-                out.event(Event::Heard { node, incarnation });
-                out.event(Event::Void { offset: self.fold.next_offset, why });
-                self.fold.skip();
+                out.event(Event::Void { offset: self.fold.position.offset, why });
+                if let Some(gap) = self.fold.skip(why) {
+                    out.event(Event::GapBegan(gap));
+                }
             }
-            Verdict::Broken(breakage) => {
-                self.go_offline(breakage, out);
-                return false;
-            }
+            Verdict::Stop(stop) => self.stop(stop, out),
         }
-        true
+        !stops
     }
 
     fn accept(
         &mut self,
-        decoded: Decoded,
+        record: Record,
+        chain: ChainHash,
         bytes: &Bytes,
         own: Option<InFlight>,
         out: &mut Outbox<'_>,
     ) {
-        let before = (self.fold.last, self.fold.stepped_down.is_some());
-        self.fold.accept(&decoded, bytes);
-        let Record { header, body } = decoded.record;
+        let former = Former {
+            end: self.fold.last,
+            ended: self.fold.claimant.is_none() || self.fold.stepped_down.is_some(),
+        };
+        let gap = self.fold.gap();
+        self.fold.accept(&record, chain, bytes);
+        let Record { header, body } = record;
         let mine = header.node == self.me.node && header.incarnation == self.me.incarnation;
         match body {
-            Body::Claim(_) => self.on_generation(&header, mine, before, own.is_some(), out),
+            Body::Claim(_) => self.on_generation(&header, mine, former, own.is_some(), out),
             Body::Transaction(transaction) => out.committed(header, transaction),
             Body::StepDown(step_down) => {
                 let generation = header.scn.generation;
@@ -379,13 +392,26 @@ impl Replica {
             }
             Body::Config(Config::Trim(trim)) => {
                 self.store_state(out);
-                out.effect(Effect::Trim(trim));
+                if self.fold.trim == Some(trim) {
+                    out.effect(Effect::TrimBookmarks(trim));
+                }
             }
             Body::Config(Config::Digest) => {
                 self.store_state(out);
                 out.effect(Effect::Digest { at: header.scn });
             }
-            Body::Genesis(_) | Body::Barrier | Body::Heartbeat => {}
+            Body::Config(
+                Config::Lease { .. }
+                | Config::Feature { .. }
+                | Config::Replicas(_)
+                | Config::Indexes(_),
+            )
+            | Body::Genesis(_)
+            | Body::Barrier(_)
+            | Body::Heartbeat => {}
+        }
+        if let Some(gap) = gap.filter(|_| self.fold.gap().is_none()) {
+            out.event(Event::GapEnded { since: gap.since });
         }
         if !mine {
             self.foreign_at = Some(out.now.clock);
@@ -399,7 +425,7 @@ impl Replica {
     /// A record of this leader has been accepted: its lease grows, its request is answered.
     fn settle_own(&mut self, own: InFlight, out: &mut Outbox<'_>) {
         let stepped_down = matches!(own.record.body, Body::StepDown(_));
-        let partition = self.fold.genesis.partition;
+        let partition = self.fold.genesis.identity.partition;
         if let Ok((leader, mut publish)) = self.leader(out) {
             leader.accepted(own, partition, &mut publish);
         }
@@ -413,12 +439,13 @@ impl Replica {
         &mut self,
         header: &Header,
         mine: bool,
-        (previous_end, stepped_down): (Scn, bool),
+        former: Former,
         rolled_over: bool,
         out: &mut Outbox<'_>,
     ) {
         let generation = header.scn.generation;
-        out.event(Event::NewGeneration { generation, leader: header.node, previous_end });
+        let (leader, previous_end) = (header.node, former.end);
+        out.event(Event::NewGeneration { generation, leader, previous_end });
         if rolled_over {
             if let Stage::Leader(leader) = &mut self.stage {
                 leader.rolled_over(generation);
@@ -435,9 +462,9 @@ impl Replica {
             self.stage = Stage::Follower { claim: None };
         }
         if mine {
-            let wait_ms = match (self.settings.lease, previous_end.generation, stepped_down) {
-                (None, _, _) | (_, Generation(0), _) | (_, _, true) => 0,
-                (Some(lease), _, false) => lease.wait_ms(),
+            let wait_ms = match self.settings.lease.filter(|_| !former.ended) {
+                Some(lease) => lease.wait_ms(self.fold.leases.longest_ms),
+                None => 0,
             };
             let last_heard = self.foreign_at.unwrap_or_default();
             let not_before = if wait_ms == 0 { out.now.clock } else { last_heard.plus(wait_ms) };
@@ -463,7 +490,7 @@ impl Replica {
     }
 
     /// Stops for good: what is in flight may have been committed, and nobody here can tell.
-    fn go_offline(&mut self, breakage: Breakage, out: &mut Outbox<'_>) {
+    fn stop(&mut self, why: Stop, out: &mut Outbox<'_>) {
         self.flush(out);
         if let Stage::Leader(leader) = std::mem::replace(&mut self.stage, Stage::Offline) {
             leader.dismiss(Answer::Unknown, out);
@@ -471,7 +498,7 @@ impl Replica {
         for (request, _) in self.parked.drain(..) {
             out.not_done(request, NotDone::Offline);
         }
-        out.event(Event::Offline { offset: self.fold.next_offset, breakage });
+        out.event(Event::Stopped { offset: self.fold.position.offset, why });
     }
 
     /// Ends every step: whatever has become due.
@@ -491,7 +518,7 @@ impl Replica {
         let fold = &self.fold;
         self.parked.retain(|(request, need)| {
             let holds = match need {
-                ReadNeed::Folded(end) => fold.next_offset >= *end,
+                ReadNeed::Folded(end) => fold.position.reaches(*end),
                 ReadNeed::Applied(scn) => fold.last >= *scn,
                 ReadNeed::Lease | ReadNeed::Barrier => true,
             };
@@ -503,16 +530,16 @@ impl Replica {
     }
 
     fn set_bookmark(&mut self, out: &mut Outbox<'_>) {
-        let since = self.fold.next_offset.0 - self.bookmarked.0;
-        if since >= self.settings.bookmark_records {
-            self.bookmarked = self.fold.next_offset;
+        let offset = self.fold.position.offset;
+        if offset.0 - self.bookmarked.0 >= self.settings.bookmark_records {
+            self.bookmarked = offset;
             out.bookmark(self.fold.clone());
         }
     }
 
     /// Hands over what was committed in this step, then the answers that wait for it.
     fn flush(&mut self, out: &mut Outbox<'_>) {
-        let idle_records = self.fold.next_offset.0 - self.stored.0;
+        let idle_records = self.fold.position.offset.0 - self.stored.0;
         if out.has_work() || idle_records >= STORE_RECORDS_MAX {
             self.store_state(out);
         }
@@ -520,7 +547,8 @@ impl Replica {
     }
 
     fn store_state(&mut self, out: &mut Outbox<'_>) {
-        self.stored = self.fold.next_offset;
+        assert!(self.fold.position.reaches(self.stored), "apply: a checkpoint never goes back");
+        self.stored = self.fold.position.offset;
         out.apply(self.fold.clone());
         out.release_answers();
     }
@@ -548,14 +576,15 @@ pub fn genesis_record(genesis: &Genesis, me: &Identity, now: Now) -> Bytes {
     let header =
         Header { scn: Scn::ZERO, node: me.node, incarnation: me.incarnation, time: now.wall };
     let record = Record { header, body: Body::Genesis(genesis.clone()) };
-    encode(&record, Default::default()).0
+    let before = genesis.origin.map(|origin| origin.history.chain).unwrap_or_default();
+    encode(genesis.identity.partition, &record, before).0
 }
 
-/// The record with which a node shows in the cluster's log that it lives.
-pub fn heartbeat_record(me: &Identity, now: Now) -> Bytes {
+/// The record with which a node shows that it lives, in the log of `partition`, the cluster's.
+pub fn heartbeat_record(partition: PartitionUuid, me: &Identity, now: Now) -> Bytes {
     let header =
         Header { scn: Scn::ZERO, node: me.node, incarnation: me.incarnation, time: now.wall };
-    encode(&Record { header, body: Body::Heartbeat }, Default::default()).0
+    encode(partition, &Record { header, body: Body::Heartbeat }, Default::default()).0
 }
 
 #[cfg(test)]

@@ -207,8 +207,11 @@ impl Follower {
         let mut writer = TransactionWriter::begin(json, position, committed.time);
         for change in &committed.transaction.changes {
             let table = self.table_name(change.table);
-            match &change.written {
-                Some(written) => writer.put(&table, &change.key, change.etag, &written.value),
+            match &change.document {
+                Some(document) => {
+                    let etag = document.head.etag;
+                    writer.put(&table, &change.key, etag, &document.json());
+                }
                 None => writer.delete(&table, &change.key),
             }
         }

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use cortado_log::{Log, ReadError};
 use cortado_metrics::Registry;
 use cortado_model::{ClusterUuid, NodeId, PartitionId, Position, WallMillis};
-use cortado_replica::{Body, Now, decode};
+use cortado_replica::{Body, Frame, Genesis, Now};
 use cortado_store::{Store, StoreError};
 use std::sync::Arc;
 use std::time::Duration;
@@ -117,7 +117,8 @@ impl Cluster {
         let stored = stored(&stores, &settings).await?;
         let cluster = identity(&log, &stored).await?;
         let states: Vec<_> = stored.into_iter().map(|(_, stored)| stored).collect();
-        let lives = former_lives(log.as_ref(), &states).await.map_err(StartError::LogUnreadable)?;
+        let lives = former_lives(log.as_ref(), cluster, &states).await;
+        let lives = lives.map_err(StartError::LogUnreadable)?;
         let (failures, failed) = mpsc::unbounded_channel();
         let nodes: Vec<NodeId> = settings.nodes().collect();
         let catalog = Catalog::empty(cluster);
@@ -274,19 +275,23 @@ async fn identity(
 
 fn cluster_of(record: &Bytes) -> Result<ClusterUuid, StartError> {
     let foreign = |why: String| StartError::LogForeign { why };
-    let decoded = decode(record).map_err(|error| foreign(error.to_string()))?;
-    match decoded.record.body {
-        Body::Genesis(genesis) if genesis == cluster_genesis(genesis.cluster) => {
-            Ok(genesis.cluster)
-        }
+    let frame = Frame::read_any(record).map_err(|error| foreign(error.to_string()))?;
+    let record = frame.record().map_err(|error| foreign(error.to_string()))?;
+    match record.body {
+        Body::Genesis(genesis) if is_cluster(&genesis) => Ok(genesis.identity.cluster),
         Body::Genesis(_) => Err(foreign("it begins with another partition's genesis".to_owned())),
         Body::Claim(_)
         | Body::Transaction(_)
-        | Body::Barrier
+        | Body::Barrier(_)
         | Body::StepDown(_)
         | Body::Config(_)
         | Body::Heartbeat => Err(foreign("it does not begin with a genesis".to_owned())),
     }
+}
+
+/// Whether a log that begins with `genesis` is that of some `_cluster`.
+fn is_cluster(genesis: &Genesis) -> bool {
+    genesis.identity == cluster_genesis(genesis.identity.cluster).identity
 }
 
 /// What the store of each node knows.

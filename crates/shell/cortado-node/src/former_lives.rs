@@ -6,9 +6,10 @@
 //! [`former_lives`].
 
 use crate::cluster_log::{NODES, NodeDocument, scan};
+use crate::genesis::cluster_genesis;
 use cortado_log::{Log, ReadError};
 use cortado_model::{ClusterUuid, LogOffset, NodeId, NodeIncarnation, PartitionId, Position};
-use cortado_replica::{FoldState, decode};
+use cortado_replica::{FoldState, Frame};
 use cortado_store::{Store, StoreError};
 use std::collections::BTreeMap;
 
@@ -44,7 +45,8 @@ impl Stored {
             node.into_iter()
                 .for_each(|node| note(&mut lives, node, NodeIncarnation(document.incarnation)));
         }
-        let (cluster, next_offset) = (fold.genesis.cluster, fold.next_offset);
+        let cluster = fold.genesis.identity.cluster;
+        let next_offset = fold.position.offset;
         Ok(Some(Stored { cluster, next_offset, lives }))
     }
 }
@@ -52,14 +54,17 @@ impl Stored {
 /// The newest lives in `stored` and in the part of the log of `_cluster` that some node has still
 /// to read: what no node will read again makes nobody pass for anything.
 ///
+/// * `cluster`: whose log it is.
 /// * `stored`: of each node.
 ///
 /// # Errors
 /// The log cannot be read.
 pub(crate) async fn former_lives(
     log: &dyn Log,
+    cluster: ClusterUuid,
     stored: &[Option<Stored>],
 ) -> Result<Lives, ReadError> {
+    let partition = cluster_genesis(cluster).identity.partition;
     let mut lives = Lives::new();
     for (node, life) in stored.iter().flatten().flat_map(|stored| &stored.lives) {
         note(&mut lives, *node, *life);
@@ -76,9 +81,10 @@ pub(crate) async fn former_lives(
             return Ok(lives);
         }
         next = page.next;
-        // A record that cannot be read stops the replica, and says why.
-        for decoded in page.entries.iter().filter_map(|entry| decode(&entry.record).ok()) {
-            let header = decoded.record.header;
+        // A damaged record stops the replica, and says why; a stranger's is nobody's life.
+        let entries = page.entries.iter();
+        let frames = entries.filter_map(|entry| Frame::read(&entry.record, partition).ok());
+        for header in frames.map(|frame| frame.header) {
             note(&mut lives, header.node, header.incarnation.node);
         }
     }

@@ -2,23 +2,23 @@
 
 use crate::catalog::Database;
 use cortado_model::{ClusterUuid, DatabaseId, PartitionUuid};
-use cortado_replica::Genesis;
+use cortado_replica::{Genesis, PartitionIdentity, ReplicaSet};
 use xxhash_rust::xxh3::xxh3_128;
 
-/// The genesis of a partition of `database`. The same on every node, so that any may write it.
+/// The genesis of a partition of `database`, whose first replicas are those it was placed on. The
+/// same on every node, so that any may write it.
 pub(crate) fn genesis_of(database: &Database, number: u32, cluster: ClusterUuid) -> Genesis {
     let partition = partition_uuid(database.uuid, number);
-    Genesis { partition, cluster, database: database.id, number }
+    let identity = PartitionIdentity { partition, cluster, database: database.id, number };
+    Genesis::new(identity, database.placement(number).iter().copied().collect())
 }
 
-/// The genesis of `_cluster`, whose partition is the cluster.
+/// The genesis of `_cluster`, whose partition is the cluster: every node may lead it.
 pub(crate) fn cluster_genesis(cluster: ClusterUuid) -> Genesis {
-    Genesis {
-        partition: PartitionUuid(cluster.0),
-        cluster,
-        database: DatabaseId::CLUSTER,
-        number: 0,
-    }
+    let partition = PartitionUuid(cluster.0);
+    let database = DatabaseId::CLUSTER;
+    let identity = PartitionIdentity { partition, cluster, database, number: 0 };
+    Genesis::new(identity, ReplicaSet::default())
 }
 
 /// Derived from the database's own, docs/formats/cluster.md. Logs hold it: it never changes.

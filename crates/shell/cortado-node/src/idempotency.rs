@@ -1,10 +1,9 @@
-//! Idempotency keys: how a record carries them, and what becomes of them.
+//! Idempotency keys: what is remembered under them, for how long, and how much of it.
 //!
 //! A key belongs to the resource that it writes; the partition of that resource remembers it, and
 //! its leader's driver decides. Start reading at [`KeyedWrite`].
 
 use crate::remembered_answer::RememberedAnswer;
-use bytes::{BufMut, Bytes, BytesMut};
 use cortado_model::{Remembered, RememberedKey, WallMillis};
 use cortado_store::{StoreError, View};
 
@@ -23,24 +22,6 @@ pub(crate) struct KeyedWrite {
     pub(crate) fingerprint: u128,
     /// For how long, in log time.
     pub(crate) ttl_ms: u32,
-}
-
-impl KeyedWrite {
-    /// What stands as the key in the write's record: time-to-live, then name.
-    pub(crate) fn recorded_key(&self) -> Bytes {
-        let name = self.name.as_bytes();
-        let mut out = BytesMut::with_capacity(size_of::<u32>() + name.len());
-        out.put_u32(self.ttl_ms);
-        out.put_slice(name);
-        out.freeze()
-    }
-}
-
-/// Reads what [`KeyedWrite::recorded_key`] wrote: name and time-to-live; `None` for other bytes.
-pub(crate) fn read_recorded_key(recorded: &Bytes) -> Option<(RememberedKey, u32)> {
-    let ttl_ms = recorded.first_chunk()?;
-    let name = RememberedKey::from_bytes(recorded.slice(ttl_ms.len()..))?;
-    Some((name, u32::from_be_bytes(*ttl_ms)))
 }
 
 /// What `view` remembers under a name, unless it has expired.
@@ -87,22 +68,11 @@ pub(crate) fn over_budget(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bytes::Bytes;
     use cortado_model::{Batch, DatabaseId, Etag, PartitionId, Scn};
     use cortado_store::{MemoryStore, Store};
 
     const HOME: PartitionId = PartitionId { database: DatabaseId(1), number: 0 };
-
-    #[test]
-    fn a_key_is_read_back_from_its_record() {
-        let name = RememberedKey::new("cher", b"k", 7);
-        let write = KeyedWrite { name: name.clone(), fingerprint: 1, ttl_ms: 258 };
-        let recorded = write.recorded_key();
-        assert_eq!(&recorded[..], b"\0\0\x01\x02cher\0k\0\0\x07");
-        assert_eq!(read_recorded_key(&recorded), Some((name, 258)));
-        for len in 0..recorded.len() {
-            assert_eq!(read_recorded_key(&recorded.slice(..len)), None, "{len} bytes");
-        }
-    }
 
     #[test]
     fn an_answer_is_found_until_log_time_has_passed_its_expiry() {

@@ -7,7 +7,7 @@ use crate::gateway::{WriteError, Written};
 use crate::idempotency::KeyedWrite;
 use cortado_document::Operation;
 use cortado_model::{LogOffset, NodeId, Scn};
-use cortado_replica::{NotDone, ReadNeed};
+use cortado_replica::{ClaimReason, NotDone, ReadNeed};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use tokio::sync::oneshot;
@@ -36,7 +36,12 @@ pub(crate) enum DriverInput {
         reply: oneshot::Sender<Result<(), NotDone>>,
     },
     /// Take the leadership.
-    Claim,
+    Claim {
+        /// Why.
+        reason: ClaimReason,
+        /// Hash of what the decision rests on, as the decision log tells it.
+        evidence: u128,
+    },
     /// As leader: begin a round of digests now.
     Verify,
     /// What some replica's state hashes to, for the leader that compares.

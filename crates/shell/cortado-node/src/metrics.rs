@@ -36,7 +36,6 @@ pub(crate) struct NodeMetrics {
     pub(crate) events_lost: Counter,
     /// Heartbeats sent.
     pub(crate) heartbeats: Counter,
-    /// By [`void_index`].
     voids: [Counter; VOID_NAMES.len()],
 }
 
@@ -143,7 +142,7 @@ impl NodeFamilies {
     }
 }
 
-const VOID_NAMES: [&str; 8] = [
+const VOID_NAMES: [&str; 11] = [
     "heartbeat",
     "not_next_generation",
     "zombie",
@@ -152,6 +151,9 @@ const VOID_NAMES: [&str; 8] = [
     "gap",
     "after_step_down",
     "before_genesis",
+    "foreign",
+    "not_a_replica",
+    "missing_claim",
 ];
 
 fn void_index(why: Why) -> usize {
@@ -164,6 +166,9 @@ fn void_index(why: Why) -> usize {
         Why::Gap => 5,
         Why::AfterStepDown => 6,
         Why::BeforeGenesis => 7,
+        Why::Foreign => 8,
+        Why::NotAReplica => 9,
+        Why::MissingClaim => 10,
     }
 }
 

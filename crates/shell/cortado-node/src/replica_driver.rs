@@ -12,6 +12,7 @@ mod requests;
 mod restart;
 mod resync;
 mod rounds;
+mod strangers;
 
 pub(crate) use restart::keep_alive;
 
@@ -21,7 +22,7 @@ use crate::replica_handle::{ReplicaHandle, ReplicaRole};
 use appends::Appends;
 use cortado_cluster::Evidence;
 use cortado_log::{Follower, ready_of};
-use cortado_model::{LogId, LogOffset, NodeId, PartitionId, Position, ReplicaIncarnation, Scn};
+use cortado_model::{LogOffset, NodeId, PartitionId, ReplicaIncarnation, Scn};
 use cortado_replica::{
     Answer, Apply, Effect, FoldState, Identity, Input, NotDone, Replica, RequestId, Role,
 };
@@ -30,6 +31,7 @@ use requests::Requests;
 use rounds::Rounds;
 use std::pin::Pin;
 use std::sync::Arc;
+use strangers::Strangers;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -51,8 +53,6 @@ struct ReplicaDriver<'a> {
     answers: Vec<(RequestId, Answer)>,
     requests: Requests,
     rounds: Rounds,
-    /// The log that this replica folds.
-    log: LogId,
     follower: Box<dyn Follower>,
     pace: Pace,
     /// The core asks to fold to the log's end.
@@ -64,6 +64,7 @@ struct ReplicaDriver<'a> {
     shown: ReplicaRole,
     /// Whose records were met since that was last told.
     heard: Vec<(NodeId, ReplicaIncarnation)>,
+    strangers: Strangers,
     tick: Pin<Box<Sleep>>,
     /// No request is begun any more: end when everything is settled.
     stopping: bool,
@@ -84,6 +85,11 @@ enum Halt {
     Trimmed { first: LogOffset },
     /// What stands in the log contradicts this replica, or cannot be read.
     Broken { at: LogOffset, why: String },
+    /// The leader goes on with records that this replica has lost.
+    Behind { at: LogOffset, why: String },
+    /// This build cannot read what counts, or this replica's history is not the leader's: nothing
+    /// may be thrown away, and nobody here can tell what to do.
+    StandsStill { why: String },
 }
 
 /// What a driver waits for.
@@ -99,7 +105,7 @@ impl<'a> ReplicaDriver<'a> {
         context: &'a Arc<NodeContext>,
         handle: &'a Arc<ReplicaHandle>,
         inbox: &'a mut mpsc::Receiver<DriverInput>,
-        (log, fold): (LogId, FoldState),
+        fold: FoldState,
         incarnation: ReplicaIncarnation,
     ) -> ReplicaDriver<'a> {
         let partition = handle.partition;
@@ -125,14 +131,14 @@ impl<'a> ReplicaDriver<'a> {
             answers: Vec::new(),
             requests: Requests::default(),
             rounds: Rounds::after(&fold, context),
-            log,
-            follower: context.log.follow(partition, position_of(&fold)),
+            follower: context.log.follow(partition, fold.position),
             pace: Pace::default(),
             recovering: false,
             stored: fold,
             trim_bookmarks_below: None,
             shown: ReplicaRole::Offline,
             heard: Vec::new(),
+            strangers: Strangers::default(),
             tick: Box::pin(sleep_until(Instant::now())),
             stopping: false,
         }
@@ -185,7 +191,7 @@ impl<'a> ReplicaDriver<'a> {
         // A leader that waits for an acknowledgement hears of the new end with it.
         let watch_end = self.pace.watches_end(self.appends.is_empty());
         // What was acknowledged need not be read.
-        self.follower.seek(position_of(self.core.fold()));
+        self.follower.seek(self.core.fold().position);
         let ReplicaDriver { appends, inbox, follower, tick, .. } = self;
         tokio::select! {
             biased;
@@ -230,10 +236,10 @@ impl<'a> ReplicaDriver<'a> {
                 let request = self.requests.hand_off(reply);
                 self.step(Input::HandOff { to, request });
             }
-            DriverInput::Claim => {
+            DriverInput::Claim { reason, evidence } => {
                 if self.core.role() == Role::Follower && !self.stopping {
                     self.context.metrics.claims.add(1);
-                    self.step(Input::Claim { address: self.context.address.clone() });
+                    self.step(Input::Claim { reason, evidence });
                 }
             }
             DriverInput::Verify => self.rounds.demand(),
@@ -249,7 +255,14 @@ impl<'a> ReplicaDriver<'a> {
     /// everything in flight, so whoever folds it has folded that, too.
     fn step_down_silently(&mut self, halt: &Halt) {
         let leads = matches!(self.core.role(), Role::Leader);
-        let gone = matches!(halt, Halt::Ended | Halt::Broken { .. } | Halt::Trimmed { .. });
+        let gone = match halt {
+            Halt::Ended
+            | Halt::Broken { .. }
+            | Halt::Behind { .. }
+            | Halt::StandsStill { .. }
+            | Halt::Trimmed { .. } => true,
+            Halt::StoreFull { .. } | Halt::StoreFailed { .. } | Halt::Damaged { .. } => false,
+        };
         if leads && !gone {
             let request = self.requests.nobody();
             self.step(Input::HandOff { to: None, request });
@@ -271,8 +284,8 @@ impl<'a> ReplicaDriver<'a> {
         let now = self.context.clock.steady();
         let end = self.follower.known_end();
         self.handle.show_known_end(end);
-        if fold.next_offset != self.handle.folded() || self.shown == ReplicaRole::Offline {
-            self.handle.show_folded(fold, (end <= fold.next_offset).then_some(now));
+        if fold.position.offset != self.handle.folded() || self.shown == ReplicaRole::Offline {
+            self.handle.show_folded(fold, (end <= fold.position.offset).then_some(now));
         }
         for (node, incarnation) in std::mem::take(&mut self.heard) {
             self.show_heard(node, incarnation);
@@ -309,11 +322,6 @@ impl<'a> ReplicaDriver<'a> {
         }
         self.shown = role;
     }
-}
-
-/// Where a replica goes on reading.
-fn position_of(fold: &FoldState) -> Position {
-    Position { offset: fold.next_offset, epoch: 0 }
 }
 
 /// A timer that is set to nothing in particular fires this often.

@@ -254,7 +254,7 @@ impl ReplicaHandle {
     pub(crate) fn show_folded(&self, fold: &FoldState, at: Option<Millis>) {
         self.shown.applied.store(fold.last.to_u64(), Ordering::Release);
         self.shown.applying.fetch_max(fold.last.to_u64(), Ordering::AcqRel);
-        self.shown.folded.store(fold.next_offset.0, Ordering::Release);
+        self.shown.folded.store(fold.position.offset.0, Ordering::Release);
         if let Some(at) = at {
             self.shown.complete_at.store(at.0, Ordering::Release);
             self.shown.behind_since.store(u64::MAX, Ordering::Release);

@@ -68,7 +68,7 @@ impl Chunks {
         self.chunk.put_u32_le(partition.database.0);
         self.chunk.put_u32_le(partition.number);
         self.chunk.put_u64_le(fold.last.to_u64());
-        self.chunk.put_u64_le(fold.next_offset.0);
+        self.chunk.put_u64_le(fold.position.offset.0);
         self.put_part(checkpoint);
     }
 
@@ -135,7 +135,7 @@ impl<I: Iterator<Item = Bytes>> SnapshotReader<I> {
         let offset = LogOffset(fixed.get_u64_le());
         let checkpoint = reader.take_part()?;
         let fold = FoldState::decode(&checkpoint).map_err(|_| damaged("no fold state"))?;
-        if (fold.last, fold.next_offset) != (scn, offset) {
+        if (fold.last, fold.position.offset) != (scn, offset) {
             return Err(damaged("name and fold state differ"));
         }
         Ok((SnapshotName { partition, scn, offset, checkpoint }, reader))

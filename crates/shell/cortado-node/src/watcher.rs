@@ -5,24 +5,27 @@
 
 use crate::catalog::Catalog;
 use crate::clock::millis;
+use crate::decisions::evidence_of;
 use crate::events::EventKind;
 use crate::gateway::Gateway;
+use crate::genesis::cluster_genesis;
 use crate::inbox::DriverInput;
 use crate::node_context::NodeContext;
 use crate::replica_handle::{Leadership as Shown, ReplicaHandle, ReplicaRole};
 use crate::routes::Route;
 use cortado_cluster::{
-    Decision, Detector, Evidence, Explanation, Leadership, PartitionFacts, Placement, decide,
+    Cause, Decision, Detector, Evidence, Explanation, Leadership, PartitionFacts, Placement, decide,
 };
 use cortado_log::{Outcome, Producer, outcomes_of};
 use cortado_model::{Generation, LogOffset, Millis, NodeId, PartitionId};
-use cortado_replica::heartbeat_record;
+use cortado_replica::{ClaimReason, heartbeat_record};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{info, warn};
+use xxhash_rust::xxh3::xxh3_128;
 
 /// Looks at everything for each heartbeat: often enough to notice the next one at once.
 const LOOKS_PER_HEARTBEAT: u64 = 5;
@@ -233,7 +236,9 @@ impl Watcher {
         }
         let interval_ms = self.context.settings.detection.heartbeat_ms;
         self.heartbeat_due = now.max(self.heartbeat_due.plus(interval_ms));
-        let record = heartbeat_record(&self.context.node_identity(), self.context.clock.now());
+        let cluster = cluster_genesis(self.context.catalog.borrow().cluster).identity.partition;
+        let me = self.context.node_identity();
+        let record = heartbeat_record(cluster, &me, self.context.clock.now());
         self.heartbeats.send(vec![record]);
         self.context.metrics.heartbeats.add(1);
         self.heartbeat = Some(now);
@@ -306,7 +311,7 @@ impl Watcher {
         if recent || replica.role() != ReplicaRole::Follower {
             return;
         }
-        if replica.offer(DriverInput::Claim).is_err() {
+        if replica.offer(claim_input(why)).is_err() {
             // The driver is busy or gone: the next look decides again.
             return;
         }
@@ -332,4 +337,18 @@ impl Watcher {
             running.fetch_sub(1, Ordering::AcqRel);
         });
     }
+}
+
+/// What the claim's record says about the decision.
+fn claim_input(why: &Explanation) -> DriverInput {
+    let reason = match why.cause {
+        Cause::NeverLed => ClaimReason::NeverLed,
+        Cause::LeaderDead { .. } => ClaimReason::LeaderDead,
+        Cause::LeaderRestarted { .. } => ClaimReason::LeaderRestarted,
+        Cause::SteppedDown { .. } => ClaimReason::SteppedDown,
+        // Those make a leader hand over; nobody claims for them.
+        Cause::PreferredIsBack { .. } | Cause::Sick(_) => ClaimReason::Ordered,
+    };
+    let evidence = xxh3_128(evidence_of(why).join("\n").as_bytes());
+    DriverInput::Claim { reason, evidence }
 }

@@ -136,11 +136,13 @@ pub enum Fault {
     WrongSuspicion,
     /// The peer that sends a snapshot dies on the way.
     SnapshotBroken,
+    /// Somebody who has nothing to do with the partition writes into its log.
+    StrangerWrites,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Fault; 29] = [
+    pub const ALL: [Fault; 30] = [
         Fault::AppendLost,
         Fault::AppendPerhaps,
         Fault::AppendLate,
@@ -170,6 +172,7 @@ impl Fault {
         Fault::WallJump,
         Fault::WrongSuspicion,
         Fault::SnapshotBroken,
+        Fault::StrangerWrites,
     ];
 }
 
@@ -334,10 +337,10 @@ pub enum Sight {
     VoidDuplicate,
     /// As above: one before it is missing.
     VoidGap,
-    /// As above: a generation that its producer has not won.
-    VoidStranger,
     /// As above: a claim that lost.
     VoidClaim,
+    /// As above: a stranger's.
+    VoidForeign,
     /// Records were published again.
     Republished,
     /// An acknowledgement did not continue the fold.
@@ -346,6 +349,8 @@ pub enum Sight {
     RolledOver,
     /// A new leader waited for its predecessor's lease.
     LeaseWaited,
+    /// The log gave leases another length.
+    LeaseChanged,
     /// A write was refused for what was in flight.
     Overloaded,
     /// A write was refused because the log certainly refused its record.
@@ -394,16 +399,17 @@ pub enum Sight {
 
 impl Sight {
     /// All that many seeds of mixed scenarios must meet; only `drift` meets the last one above.
-    pub const ALL: [Sight; 30] = [
+    pub const ALL: [Sight; 31] = [
         Sight::VoidZombie,
         Sight::VoidDuplicate,
         Sight::VoidGap,
-        Sight::VoidStranger,
         Sight::VoidClaim,
+        Sight::VoidForeign,
         Sight::Republished,
         Sight::ReadBack,
         Sight::RolledOver,
         Sight::LeaseWaited,
+        Sight::LeaseChanged,
         Sight::Overloaded,
         Sight::LogRefused,
         Sight::LogUnusable,
@@ -431,9 +437,11 @@ impl Sight {
     pub fn of_void(why: Why) -> Option<Sight> {
         match why {
             Why::Heartbeat | Why::BeforeGenesis | Why::AfterStepDown => None,
+            Why::Foreign => Some(Sight::VoidForeign),
+            // Every node has a replica of every partition; and nothing is sent behind a claim.
+            Why::NotAReplica | Why::Stranger | Why::MissingClaim => None,
             Why::NotNextGeneration => Some(Sight::VoidClaim),
             Why::Zombie => Some(Sight::VoidZombie),
-            Why::Stranger => Some(Sight::VoidStranger),
             Why::Duplicate => Some(Sight::VoidDuplicate),
             Why::Gap => Some(Sight::VoidGap),
         }

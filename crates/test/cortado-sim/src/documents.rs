@@ -3,7 +3,7 @@
 //! Start reading at [`ValueId`].
 
 use bytes::Bytes;
-use cortado_model::{DocumentKey, Etag, TableId};
+use cortado_model::{DocumentKey, Etag, RememberedKey, TableId};
 use cortado_replica::{Change, Transaction};
 
 /// The only table.
@@ -55,7 +55,7 @@ impl ValueId {
 
     /// What `change` leaves behind.
     pub fn after(change: &Change) -> ValueId {
-        change.written.as_ref().map_or(ValueId::ABSENT, |written| ValueId::of_json(&written.value))
+        change.document.as_ref().map_or(ValueId::ABSENT, |d| ValueId::of_json(&d.json()))
     }
 }
 
@@ -66,13 +66,13 @@ pub struct AttemptId(pub u32);
 impl AttemptId {
     /// The try that `transaction` came from: in its statuses, or else where values name a schema.
     pub fn of(transaction: &Transaction) -> Option<AttemptId> {
-        if let Some(idempotency) = &transaction.idempotency
+        if let Some(idempotency) = transaction.idempotency.first()
             && let [high, low] = idempotency.statuses[..]
         {
             return Some(AttemptId((u32::from(high) << 16) | u32::from(low)));
         }
-        let written = transaction.changes.iter().find_map(|change| change.written.as_ref())?;
-        Some(AttemptId(written.schema_version))
+        let document = transaction.changes.iter().find_map(|change| change.document.as_ref())?;
+        Some(AttemptId(document.head.schema_version))
     }
 
     /// The try as two statuses.
@@ -88,6 +88,11 @@ pub fn document_hash(key: &DocumentKey, etag: Etag, value: &[u8]) -> u64 {
         hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
     }
     hash ^ (hash >> 31)
+}
+
+/// The name of what was sent under an idempotency key: these documents are all of one resource.
+pub fn remembered_key(key: &[u8]) -> RememberedKey {
+    RememberedKey::new("r", key, 0)
 }
 
 #[cfg(test)]

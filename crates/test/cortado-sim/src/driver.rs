@@ -111,7 +111,7 @@ pub struct Suspicion {
 impl Driver {
     /// A driver of `replica`, whose log ends no earlier than where its fold stands.
     pub fn new(replica: Replica, incarnation: ReplicaIncarnation, now: Moment) -> Driver {
-        let known_end = replica.fold().next_offset;
+        let known_end = replica.fold().position.offset;
         Driver {
             replica,
             incarnation,
@@ -161,7 +161,8 @@ impl Driver {
             | Effect::Recover
             | Effect::Apply(_)
             | Effect::Digest { .. }
-            | Effect::Trim(_)
+            | Effect::TrimBookmarks(_)
+            | Effect::TrimLog(_)
             | Effect::Event(_) => false,
         });
         waiting - answers.count()
@@ -175,8 +176,8 @@ impl Driver {
             Effect::Apply(_) => Some(BoundaryPoint::BeforeApply),
             Effect::Answer { request, answer } => Some(self.boundary_of_answer(*request, *answer)),
             Effect::Digest { .. } => Some(BoundaryPoint::BeforeDigest),
-            Effect::Trim(_) => Some(BoundaryPoint::BeforeTrim),
-            Effect::Event(_) => None,
+            Effect::TrimLog(_) => Some(BoundaryPoint::BeforeTrim),
+            Effect::TrimBookmarks(_) | Effect::Event(_) => None,
         }
     }
 

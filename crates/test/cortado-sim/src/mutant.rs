@@ -16,7 +16,7 @@ pub enum Mutant {
     SkipsBarrier,
     /// A strong read looks at once.
     SkipsLease,
-    /// Half of the nodes trust their lease for longer than the others wait.
+    /// Leases are counted as if all clocks ran alike.
     WaitsTooShort,
     /// The steady clock stands still while a process does.
     ClockStops,

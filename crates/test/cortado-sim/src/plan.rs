@@ -24,6 +24,8 @@ pub struct Plan {
     pub keys: u64,
     /// What every replica is configured with.
     pub settings: Settings,
+    /// D, as the logs begin.
+    pub lease_ms: u32,
     /// Who decides about claims.
     pub policy: Policy,
     /// How fast `cortado-cluster` notices.
@@ -74,6 +76,8 @@ pub enum Chore {
     Trim,
     /// Replicas compare their states.
     Digest,
+    /// Another lease length.
+    Lease,
 }
 
 impl Plan {
@@ -111,10 +115,10 @@ impl Plan {
     }
 
     fn any(scenario: Scenario, random: &mut Random) -> Plan {
-        let duration_ms = random.one_of(&[200, 400, 1_000]);
+        let lease_ms = random.one_of(&[200, 400, 1_000]);
         let settings = Settings {
             bounds: ScnBounds::FULL,
-            lease: Some(LeaseSettings { duration_ms, drift_percent: 10 }),
+            lease: Some(LeaseSettings { drift_percent: 10 }),
             in_flight_records_max: random.one_of(&[2, 6, 64, 4_096]),
             in_flight_bytes_max: random.one_of(&[600, 64 << 20]),
             retry_ms: random.one_of(&[40, 100, 200]),
@@ -127,6 +131,7 @@ impl Plan {
             partitions: random.one_of(&[1, 1, 2]),
             keys: random.between(2, 6),
             settings,
+            lease_ms,
             policy: random.one_of(&[Policy::Simple, Policy::Cluster]),
             detection: draw_detection(random),
             drift_ppm: (0..nodes).map(|_| random.between(0, 198_000) as i64 - 99_000).collect(),
@@ -260,15 +265,14 @@ impl Plan {
         self.often(&[(Fault::AppendLate, 20_000), (Fault::AnswerSlow, 20_000)]);
         self.late_us_max = random.one_of(&[5 * MILLI, 60 * MILLI, SECOND]);
         self.deadline_us = 100 * MILLI;
-        let duration_ms = 1_000;
-        self.settings.lease = Some(LeaseSettings { duration_ms, drift_percent: 10 });
+        self.lease_ms = 1_000;
     }
 
     /// Clocks exactly as wrong as allowed, leases short, pauses around their length.
     fn strain_leases(&mut self, random: &mut Random) {
-        let duration_ms = random.one_of(&[40, 100, 300]);
-        self.settings.lease = Some(LeaseSettings { duration_ms, drift_percent: 10 });
-        self.pause_us_max = 3 * duration_ms * MILLI;
+        self.lease_ms = random.one_of(&LEASES_MS);
+        self.chores_us.insert(Chore::Lease, 400 * MILLI);
+        self.pause_us_max = 3 * u64::from(self.lease_ms) * MILLI;
         for drift_ppm in &mut self.drift_ppm {
             *drift_ppm = random.one_of(&[-99_900, 99_900]);
         }
@@ -283,7 +287,7 @@ impl Plan {
         self.strain_leases(random);
         if random.coin() {
             // Long enough to outlive a log that breaks, and the process that has it open.
-            self.settings.lease = Some(LeaseSettings { duration_ms: 1_000, drift_percent: 10 });
+            self.lease_ms = 1_000;
         }
         self.chances.clear();
         self.intervals_us.clear();
@@ -340,6 +344,9 @@ fn draw_detection(random: &mut Random) -> Detection {
     raw.validate().expect("each set keeps three heartbeats within the limit")
 }
 
+/// Lease lengths, around the length of the pauses.
+pub(crate) const LEASES_MS: [u32; 3] = [40, 100, 300];
+
 /// Faults that strike when something else happens: an append, a read, a message, a boundary.
 const CHANCES: [(Fault, u32); 15] = [
     (Fault::AppendLost, 4_000),
@@ -360,7 +367,7 @@ const CHANCES: [(Fault, u32); 15] = [
 ];
 
 /// Faults that strike by themselves, and the mean time between two.
-const INTERVALS_US: [(Fault, u64); 13] = [
+const INTERVALS_US: [(Fault, u64); 14] = [
     (Fault::NodeCrash, 3 * SECOND),
     (Fault::NodePause, 3 * SECOND),
     (Fault::AllCrash, 12 * SECOND),
@@ -374,6 +381,7 @@ const INTERVALS_US: [(Fault, u64); 13] = [
     (Fault::LogUnusable, 6 * SECOND),
     (Fault::WallJump, 2 * SECOND),
     (Fault::WrongSuspicion, 2 * SECOND),
+    (Fault::StrangerWrites, 2 * SECOND),
 ];
 
 const CHORES_US: [(Chore, u64); 3] =

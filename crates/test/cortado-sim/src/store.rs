@@ -5,8 +5,8 @@
 
 use crate::documents::{KeyNumber, ValueId, document_hash};
 use bytes::Bytes;
-use cortado_model::{DocumentKey, Etag, Scn};
-use cortado_replica::{Apply, Committed, FoldState};
+use cortado_model::{DocumentKey, Etag, RememberedKey, Scn};
+use cortado_replica::{Apply, Committed, FoldState, Idempotency};
 use std::collections::{BTreeMap, VecDeque};
 
 /// One partition on one node's disk.
@@ -29,7 +29,7 @@ pub struct Image {
     /// Sum of the hashes of all documents.
     pub digest: u64,
     documents: BTreeMap<DocumentKey, Document>,
-    remembered: BTreeMap<Bytes, Remembered>,
+    remembered: BTreeMap<RememberedKey, Remembered>,
 }
 
 #[derive(Clone, Debug)]
@@ -53,7 +53,7 @@ struct Undo {
     state: FoldState,
     last_transaction: Scn,
     documents: Vec<(DocumentKey, Option<Document>)>,
-    keys: Vec<(Bytes, Option<Remembered>)>,
+    names: Vec<(RememberedKey, Option<Remembered>)>,
 }
 
 impl Store {
@@ -154,8 +154,8 @@ impl Image {
     }
 
     /// How an idempotency key was used.
-    pub fn remembered(&self, key: &[u8]) -> Option<Remembered> {
-        self.remembered.get(key).copied()
+    pub fn remembered(&self, name: &RememberedKey) -> Option<Remembered> {
+        self.remembered.get(name).copied()
     }
 
     /// The state's hash from the documents themselves rather than from their changes.
@@ -169,24 +169,23 @@ impl Image {
             state: self.state.clone(),
             last_transaction: self.last_transaction,
             documents: Vec::new(),
-            keys: Vec::new(),
+            names: Vec::new(),
         }
     }
 
     fn apply(&mut self, committed: &Committed, undo: &mut Undo) {
         for change in &committed.transaction.changes {
-            let new = change.written.as_ref().map(|written| {
-                let value = written.value.clone();
-                Document { etag: change.etag, value }
+            let new = change.document.as_ref().map(|document| {
+                let (etag, value) = (document.head.etag, document.json());
+                Document { etag, value }
             });
             let old = self.put(&change.key, new);
             undo.documents.push((change.key.clone(), old));
         }
-        if let Some(idempotency) = &committed.transaction.idempotency {
-            let fingerprint = idempotency.fingerprint;
-            let use_of_key = Remembered { scn: committed.scn, fingerprint };
-            let old = self.remembered.insert(idempotency.key.clone(), use_of_key);
-            undo.keys.push((idempotency.key.clone(), old));
+        for Idempotency { name, fingerprint, .. } in &committed.transaction.idempotency {
+            let use_of_key = Remembered { scn: committed.scn, fingerprint: *fingerprint };
+            let old = self.remembered.insert(name.clone(), use_of_key);
+            undo.names.push((name.clone(), old));
         }
         self.last_transaction = committed.scn;
     }
@@ -207,10 +206,10 @@ impl Image {
         for (key, old) in undo.documents.into_iter().rev() {
             self.put(&key, old);
         }
-        for (key, old) in undo.keys.into_iter().rev() {
+        for (name, old) in undo.names.into_iter().rev() {
             match old {
-                Some(remembered) => self.remembered.insert(key, remembered),
-                None => self.remembered.remove(&key),
+                Some(remembered) => self.remembered.insert(name, remembered),
+                None => self.remembered.remove(&name),
             };
         }
         (self.state, self.last_transaction) = (undo.state, undo.last_transaction);

@@ -6,9 +6,10 @@
 use crate::documents::{AttemptId, KeyNumber, ValueId, document_hash};
 use bytes::Bytes;
 use cortado_model::{
-    DocumentKey, Generation, LogOffset, NodeId, ReplicaIncarnation, Scn, Sequence, WallMillis,
+    DocumentKey, Generation, LogOffset, NodeId, PartitionUuid, RememberedKey, ReplicaIncarnation,
+    Scn, Sequence, WallMillis,
 };
-use cortado_replica::{Body, Decoded, Transaction, decode};
+use cortado_replica::{Body, Transaction, decode};
 use std::collections::BTreeMap;
 
 /// One partition as its log's order alone decides it.
@@ -27,7 +28,7 @@ pub struct Truth {
     /// Where the transaction of each try stands.
     pub attempts: BTreeMap<AttemptId, Scn>,
     /// How often each idempotency key was used.
-    pub keys: BTreeMap<Bytes, Vec<Scn>>,
+    pub keys: BTreeMap<RememberedKey, Vec<Scn>>,
     /// Every accepted record, with how it came there.
     pub accepted: Vec<Milestone>,
     documents: BTreeMap<DocumentKey, (ValueId, u64)>,
@@ -77,13 +78,11 @@ pub enum Kind {
 }
 
 impl Truth {
-    /// Takes the record that has just landed; answers whether it counts.
-    ///
-    /// # Panics
-    /// For bytes that are no record: nothing but replicas appends.
-    pub fn land(&mut self, bytes: &Bytes) -> Option<Milestone> {
-        let Decoded { record, .. } = decode(bytes).expect("replicas append records only");
+    /// Takes the record of `partition`, or of a stranger, that has just landed; answers whether it
+    /// counts.
+    pub fn land(&mut self, bytes: &Bytes, partition: PartitionUuid) -> Option<Milestone> {
         self.end = self.end.plus(1);
+        let record = decode(bytes, partition).ok()?;
         let header = record.header;
         let here = (header.node, header.incarnation);
         let generation = self.last.generation;
@@ -100,9 +99,9 @@ impl Truth {
                 Kind::Claim
             }
             Body::Claim(_) => return None,
-            Body::Transaction(_) | Body::Barrier | Body::Config(_) if is_next => Kind::Other,
+            Body::Transaction(_) | Body::Barrier(_) | Body::Config(_) if is_next => Kind::Other,
             Body::StepDown(_) if is_next => Kind::StepDown,
-            Body::Transaction(_) | Body::Barrier | Body::Config(_) | Body::StepDown(_) => {
+            Body::Transaction(_) | Body::Barrier(_) | Body::Config(_) | Body::StepDown(_) => {
                 return None;
             }
         };
@@ -144,11 +143,12 @@ impl Truth {
 
     fn accept(&mut self, scn: Scn, time: WallMillis, transaction: Transaction) {
         for change in &transaction.changes {
-            let old = match &change.written {
-                Some(written) => {
-                    let hash = document_hash(&change.key, change.etag, &written.value);
+            let old = match &change.document {
+                Some(document) => {
+                    let json = document.json();
+                    let hash = document_hash(&change.key, document.head.etag, &json);
                     self.digest = self.digest.wrapping_add(hash);
-                    let value = ValueId::of_json(&written.value);
+                    let value = ValueId::of_json(&json);
                     self.documents.insert(change.key.clone(), (value, hash))
                 }
                 None => self.documents.remove(&change.key),
@@ -158,8 +158,8 @@ impl Truth {
         if let Some(attempt) = AttemptId::of(&transaction) {
             self.attempts.insert(attempt, scn);
         }
-        if let Some(idempotency) = &transaction.idempotency {
-            self.keys.entry(idempotency.key.clone()).or_default().push(scn);
+        for idempotency in &transaction.idempotency {
+            self.keys.entry(idempotency.name.clone()).or_default().push(scn);
         }
         let documents = self.documents.iter();
         let values = documents.map(|(key, (value, _))| (KeyNumber::of(key), *value)).collect();

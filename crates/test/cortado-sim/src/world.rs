@@ -35,8 +35,8 @@ use crate::time::Moment;
 use crate::trace::{Telling, Trace};
 use crate::truth::Truth;
 use crate::violation::{Finding, Violation};
-use cortado_model::{ClusterUuid, DatabaseId, LogOffset, PartitionId, PartitionUuid};
-use cortado_replica::Genesis;
+use cortado_model::{ClusterUuid, DatabaseId, LogOffset, NodeId, PartitionId, PartitionUuid};
+use cortado_replica::{Genesis, PartitionIdentity};
 use log_side::LogSide;
 
 /// One run of one seed.
@@ -283,12 +283,14 @@ impl World {
     }
 
     fn genesis(&self, partition: usize) -> Genesis {
-        Genesis {
+        let identity = PartitionIdentity {
             partition: PartitionUuid(0x5eed << 32 | u128::from(self.seed) << 8 | partition as u128),
             cluster: ClusterUuid(1),
             database: DatabaseId(7),
             number: partition as u32,
-        }
+        };
+        let replicas = (1..=self.plan.nodes as u32).map(NodeId).collect();
+        Genesis { lease_ms: self.plan.lease_ms, ..Genesis::new(identity, replicas) }
     }
 }
 

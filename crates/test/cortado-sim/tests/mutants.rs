@@ -86,7 +86,7 @@ fn torn_and_forgetful_stores_are_found() {
     let by = ["checkpoint_order", "equal_digests", "applied_in_order", "one_state"];
     check(Mutant::TearsCheckpoint, Scenario::Crash, &by);
     check(Mutant::DropsApply, Scenario::Swarm, &by);
-    check(Mutant::ForgetsKeys, Scenario::Crash, &["one_effect"]);
+    check(Mutant::ForgetsKeys, Scenario::Swarm, &["one_effect"]);
     check_seen_by_clients(Mutant::DropsApply, Scenario::Swarm);
 }
 

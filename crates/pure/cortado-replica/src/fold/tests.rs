@@ -1,25 +1,34 @@
 //! What a follower that has folded everything up to 4:7 makes of the next record.
 
 use super::*;
-use crate::record::{Claim, Config, Record, Transaction, encode};
-use cortado_model::{ClusterUuid, DatabaseId, NodeIncarnation, PartitionUuid, Sequence};
+use crate::record::{
+    Barrier, Claim, ClaimReason, Need, Origin, PartitionIdentity, Transaction, encode, newer_record,
+};
+use cortado_model::{ClusterUuid, DatabaseId, NodeIncarnation, PartitionUuid};
+use proptest::collection::vec;
+use proptest::prelude::*;
 
 const LEADER: (NodeId, ReplicaIncarnation) = (NodeId(2), life(5));
+const PARTITION: PartitionUuid = PartitionUuid(7);
+/// What 4:0 was accepted over, and what it is folded up to.
+const OVER: HistoryPoint = HistoryPoint { scn: scn(3, 20), chain: ChainHash(50) };
+const CHAIN: ChainHash = ChainHash(99);
 
 const fn life(life: u32) -> ReplicaIncarnation {
     ReplicaIncarnation { node: NodeIncarnation(1), life }
 }
 
 fn genesis() -> Genesis {
-    Genesis {
-        partition: PartitionUuid(7),
+    let identity = PartitionIdentity {
+        partition: PARTITION,
         cluster: ClusterUuid(1),
         database: DatabaseId(1),
         number: 3,
-    }
+    };
+    Genesis::new(identity, [1, 2, 3].map(NodeId).into_iter().collect())
 }
 
-fn scn(generation: u32, sequence: u64) -> Scn {
+const fn scn(generation: u32, sequence: u64) -> Scn {
     Scn::new(Generation(generation), Sequence(sequence))
 }
 
@@ -27,12 +36,17 @@ fn at_4_7() -> FoldState {
     FoldState {
         begun: true,
         last: scn(4, 7),
-        chain: ChainHash(99),
-        next_offset: LogOffset(30),
+        chain: CHAIN,
+        position: Position { offset: LogOffset(30), epoch: 2 },
         time: WallMillis(1_000),
-        claimant: Some(Claimant { node: LEADER.0, incarnation: LEADER.1, address: "a".into() }),
-        ..FoldState::before(genesis())
+        claimant: Some(Claimant { node: LEADER.0, incarnation: LEADER.1, over: OVER }),
+        ..FoldState::before(genesis(), LogId(6))
     }
+}
+
+/// As [`at_4_7`], right behind the claim.
+fn at_4_0() -> FoldState {
+    FoldState { last: scn(4, 0), ..at_4_7() }
 }
 
 fn record(scn: Scn, body: Body) -> Record {
@@ -41,114 +55,301 @@ fn record(scn: Scn, body: Body) -> Record {
 }
 
 fn transaction(generation: u32, sequence: u64) -> Record {
-    let transaction = Transaction { changes: Vec::new(), idempotency: None };
-    record(scn(generation, sequence), Body::Transaction(transaction))
+    record(scn(generation, sequence), Body::Transaction(Transaction::default()))
 }
 
 fn claim(generation: u32) -> Record {
-    let claim = Claim { address: "b".into(), seen: scn(4, 7) };
+    let claim = Claim { reason: ClaimReason::LeaderDead, evidence: 3, seen: scn(4, 7) };
     record(scn(generation, 0), Body::Claim(claim))
 }
 
-/// `record`, chained to `previous`, as judged by `state`.
+fn opening(over: HistoryPoint) -> Record {
+    record(scn(4, 1), Body::Barrier(Barrier { opening: Some(over) }))
+}
+
+/// What is expected of a verdict that says no more.
+#[derive(Clone, Debug)]
+enum Want {
+    Accepted,
+    Void(Why),
+    Stop(Stop),
+}
+
+/// `bytes` as judged by `state`, and as folded.
 #[track_caller]
-fn check_from(state: &FoldState, record: Record, previous: ChainHash, want: Verdict) {
-    let (bytes, chain) = encode(&record, previous);
-    let decoded = Decoded { record, chain };
-    assert_eq!(state.judge(&decoded, &bytes), want);
+fn check_bytes(state: &FoldState, bytes: &Bytes, want: Want) {
+    let verdict = state.examine(bytes).1;
     let mut moved = state.clone();
-    let folded = moved.fold(state.next_offset, &bytes);
-    match want {
-        Verdict::Accepted => {
-            assert_eq!(folded, Ok(Some(decoded.clone())));
-            assert_eq!(moved.last, decoded.record.header.scn);
+    let folded = moved.fold(state.position.offset, bytes);
+    match (want, verdict) {
+        (Want::Accepted, Verdict::Accepted(record, _)) => {
+            assert_eq!(folded, Ok(Some(record.clone())));
+            assert_eq!(moved.last, record.header.scn);
             assert_eq!(moved.time, WallMillis(1_000), "log time never goes back");
         }
-        Verdict::Void(_) => {
-            assert_eq!(folded, Ok(None));
-            let next_offset = state.next_offset.plus(1);
-            assert_eq!(moved, FoldState { next_offset, ..state.clone() });
+        (Want::Void(why), Verdict::Void(found)) => {
+            assert_eq!((found, folded), (why, Ok(None)));
+            let offset = state.position.offset.plus(1);
+            let position = Position { offset, ..state.position };
+            assert_eq!(moved, FoldState { position, gap: moved.gap, ..state.clone() });
         }
-        Verdict::Broken(breakage) => {
-            assert_eq!(folded, Err(breakage));
-            assert_eq!(moved, *state);
+        (Want::Stop(stop), Verdict::Stop(found)) => {
+            assert_eq!((&found, folded), (&stop, Err(stop.clone())));
+            assert_eq!(moved, *state, "it stays before the record");
         }
+        (want, found) => panic!("{found:?}, not {want:?}"),
     }
 }
 
 #[track_caller]
-fn check(record: Record, want: Verdict) {
-    check_from(&at_4_7(), record, ChainHash(99), want);
+fn check_from(state: &FoldState, record: Record, previous: ChainHash, want: Want) {
+    check_bytes(state, &encode(PARTITION, &record, previous).0, want);
+}
+
+#[track_caller]
+fn check(record: Record, want: Want) {
+    check_from(&at_4_7(), record, CHAIN, want);
 }
 
 #[test]
 fn only_the_next_record_of_this_generation_is_accepted() {
-    check(transaction(4, 8), Verdict::Accepted);
-    check(transaction(4, 6), Verdict::Void(Why::Duplicate)); // re-published from a checkpoint
-    check(transaction(4, 9), Verdict::Void(Why::Gap)); // 4:8 has not landed yet
-    check(transaction(3, 9), Verdict::Void(Why::Zombie)); // a leader that has been replaced
-    check(transaction(5, 1), Verdict::Void(Why::Stranger)); // its claim was never accepted
-    check(record(scn(4, 8), Body::Barrier), Verdict::Accepted);
-    check(record(scn(4, 8), Body::Config(Config::Digest)), Verdict::Accepted);
-    check(record(scn(4, 8), Body::Heartbeat), Verdict::Void(Why::Heartbeat));
+    check(transaction(4, 8), Want::Accepted);
+    check(transaction(4, 6), Want::Void(Why::Duplicate)); // re-published from a checkpoint
+    check(transaction(4, 9), Want::Void(Why::Gap)); // 4:8 has not landed yet
+    check(transaction(3, 9), Want::Void(Why::Zombie)); // a leader that has been replaced
+    check(transaction(5, 1), Want::Void(Why::MissingClaim)); // its claim is not in the log
+    check(record(scn(4, 8), Body::Barrier(Barrier::default())), Want::Accepted);
+    check(record(scn(4, 8), Body::Config(Config::Digest)), Want::Accepted);
+    check(record(scn(4, 8), Body::Heartbeat), Want::Void(Why::Heartbeat));
 }
 
 #[test]
 fn the_first_claim_of_the_next_generation_is_accepted() {
-    check(claim(5), Verdict::Accepted);
-    check(claim(6), Verdict::Void(Why::NotNextGeneration));
-    check(claim(4), Verdict::Void(Why::NotNextGeneration));
+    check(claim(5), Want::Accepted);
+    check(claim(6), Want::Void(Why::NotNextGeneration));
+    check(claim(4), Want::Void(Why::NotNextGeneration));
     // A claimant may have read less than everything: its chain hash proves nothing.
-    check_from(&at_4_7(), claim(5), ChainHash(1), Verdict::Accepted);
+    check_from(&at_4_7(), claim(5), ChainHash(1), Want::Accepted);
+}
+
+#[test]
+fn only_a_replica_claims() {
+    let of = |node| {
+        let mut claim = claim(5);
+        claim.header.node = NodeId(node);
+        claim
+    };
+    check(of(3), Want::Accepted);
+    check(of(4), Want::Void(Why::NotAReplica)); // it was removed, or never was one
+    let everybody = FoldState { replicas: ReplicaSet::default(), ..at_4_7() };
+    check_from(&everybody, of(4), CHAIN, Want::Accepted);
+    let mut moved = at_4_7();
+    let replicas = Config::Replicas([NodeId(2), NodeId(4)].into_iter().collect());
+    let bytes = encode(PARTITION, &record(scn(4, 8), Body::Config(replicas)), CHAIN).0;
+    moved.fold(LogOffset(30), &bytes).expect("it is next");
+    check_from(&moved, of(4), CHAIN, Want::Accepted);
+    check_from(&moved, of(3), CHAIN, Want::Void(Why::NotAReplica));
 }
 
 #[test]
 fn only_the_claimant_writes_in_its_generation() {
     let mut stranger = transaction(4, 8);
     stranger.header.node = NodeId(3);
-    check(stranger, Verdict::Void(Why::Stranger));
+    check(stranger, Want::Void(Why::Stranger));
     let mut earlier_life = transaction(4, 8);
     earlier_life.header.incarnation = life(4);
-    check(earlier_life, Verdict::Void(Why::Stranger));
+    check(earlier_life, Want::Void(Why::Stranger));
 }
 
 #[test]
 fn a_generation_ends_with_its_step_down() {
     let state = FoldState { stepped_down: Some(StepDown { to: None }), ..at_4_7() };
-    let after = Verdict::Void(Why::AfterStepDown);
-    check_from(&state, transaction(4, 8), ChainHash(99), after);
-    check_from(&state, claim(5), ChainHash(99), Verdict::Accepted);
+    check_from(&state, transaction(4, 8), CHAIN, Want::Void(Why::AfterStepDown));
+    check_from(&state, claim(5), CHAIN, Want::Accepted);
 }
 
 #[test]
 fn a_log_begins_with_its_genesis() {
-    let before = FoldState { time: WallMillis(1_000), ..FoldState::before(genesis()) };
+    let before = FoldState { time: WallMillis(1_000), ..FoldState::before(genesis(), LogId(6)) };
     let opening = |genesis| record(Scn::ZERO, Body::Genesis(genesis));
     let none = ChainHash::default();
-    check_from(&before, opening(genesis()), none, Verdict::Accepted);
-    check_from(&before, claim(1), none, Verdict::Void(Why::BeforeGenesis));
-    check(opening(genesis()), Verdict::Void(Why::Duplicate)); // two nodes opened the log
-    let foreign = Genesis { partition: PartitionUuid(8), ..genesis() };
-    check(opening(foreign), Verdict::Broken(Breakage::ForeignGenesis));
+    check_from(&before, opening(genesis()), none, Want::Accepted);
+    check_from(&before, claim(1), none, Want::Void(Why::BeforeGenesis));
+    check(opening(genesis()), Want::Void(Why::Duplicate)); // two nodes opened the log
+    // The first one counts, whatever else it says.
+    let other = Genesis { lease_ms: 7, replicas: ReplicaSet::default(), ..genesis() };
+    let mut begun = before.clone();
+    let bytes = encode(PARTITION, &opening(other.clone()), none).0;
+    assert!(begun.fold(LogOffset::ZERO, &bytes).is_ok_and(|record| record.is_some()));
+    assert_eq!((begun.genesis, begun.leases.duration_ms), (other, 7));
+    let identity = PartitionIdentity { number: 4, ..genesis().identity };
+    let foreign = Genesis { identity, ..genesis() };
+    check(opening(foreign), Want::Stop(Stop::Broken(Breakage::ForeignGenesis)));
+}
+
+#[test]
+fn a_log_goes_on_where_its_origin_ended() {
+    let history = HistoryPoint { scn: scn(8, 41), chain: ChainHash(17) };
+    let origin = Origin {
+        cluster: ClusterUuid(2),
+        partition: PartitionUuid(3),
+        log: LogId(4),
+        history,
+        time: WallMillis(5_000),
+    };
+    let continued = Genesis { first_generation: Generation(9), origin: Some(origin), ..genesis() };
+    let mut state = FoldState::before(genesis(), LogId(6));
+    let first = record(Scn::ZERO, Body::Genesis(continued));
+    state.fold(LogOffset(0), &encode(PARTITION, &first, history.chain).0).expect("the first");
+    assert_eq!((state.last, state.time), (scn(8, 41), WallMillis(5_000)));
+    assert_eq!(state.next_generation(), Generation(9));
+    let chain = state.chain;
+    assert_ne!(chain, history.chain);
+    let claimed = encode(PARTITION, &claim(9), chain).0;
+    assert!(state.fold(LogOffset(1), &claimed).is_ok_and(|record| record.is_some()));
+    assert_eq!(state.claimant.map(|c| c.over), Some(HistoryPoint { scn: scn(8, 41), chain }));
+}
+
+#[test]
+fn a_strangers_bytes_are_passed_over() {
+    let state = at_4_7();
+    let foreign = Want::Void(Why::Foreign);
+    for bytes in [&b""[..], b"CtRd", b"garbage", &[0; 300]] {
+        check_bytes(&state, &Bytes::copy_from_slice(bytes), foreign.clone());
+    }
+    // Another partition's records, mirrored or misrouted, even a claim that would fit.
+    for record in [claim(5), transaction(4, 8)] {
+        let bytes = encode(PartitionUuid(8), &record, CHAIN).0;
+        check_bytes(&state, &bytes, foreign.clone());
+        let mut damaged = bytes.to_vec();
+        damaged[70] ^= 1;
+        check_bytes(&state, &damaged.into(), foreign.clone());
+    }
+}
+
+#[test]
+fn a_damaged_record_of_the_partition_stops_the_replica() {
+    let bytes = encode(PARTITION, &transaction(4, 8), CHAIN).0;
+    for at in 0..bytes.len() {
+        let mut damaged = bytes.to_vec();
+        damaged[at] ^= 0x10;
+        let verdict = at_4_7().examine(&damaged.into()).1;
+        let broken = Verdict::Stop(Stop::Broken(Breakage::Undecodable(DecodeError::Damaged(""))));
+        let same = std::mem::discriminant(&verdict) == std::mem::discriminant(&broken);
+        assert!(same, "byte {at}, magic and tag among them: {verdict:?}");
+    }
+}
+
+#[test]
+fn what_a_newer_build_wrote_is_waited_for_if_it_counts() {
+    let newer =
+        |record: &Record, version, kind| newer_record(PARTITION, record, CHAIN, (version, kind));
+    let needs = |need| Want::Stop(Stop::NeedsUpgrade(need));
+    let state = at_4_7();
+    check_bytes(&state, &newer(&transaction(4, 8), 3, 3), needs(Need::RecordVersion(3)));
+    check_bytes(&state, &newer(&transaction(4, 8), 2, 13), needs(Need::Kind(13)));
+    check_bytes(&state, &newer(&claim(5), 3, 2), needs(Need::RecordVersion(3)));
+    // What would not count needs no reading.
+    check_bytes(&state, &newer(&transaction(4, 7), 3, 3), Want::Stop(Breakage::Fork.into()));
+    check_bytes(&state, &newer(&transaction(4, 6), 3, 3), Want::Void(Why::Duplicate));
+    check_bytes(&state, &newer(&transaction(4, 9), 3, 77), Want::Void(Why::Gap));
+    check_bytes(&state, &newer(&transaction(3, 9), 3, 3), Want::Void(Why::Zombie));
+    check_bytes(&state, &newer(&transaction(5, 1), 3, 3), Want::Void(Why::MissingClaim));
+    check_bytes(&state, &newer(&claim(6), 3, 2), Want::Void(Why::NotNextGeneration));
+    check_bytes(&state, &newer(&transaction(0, 0), 9, 8), Want::Void(Why::Heartbeat));
+    // A known kind that raises the level above this build's is as good as unknown.
+    let level = Config::Feature { level: 2 };
+    check(record(scn(4, 8), Body::Config(level)), needs(Need::Feature(2)));
+    check(record(scn(4, 9), Body::Config(Config::Feature { level: 2 })), Want::Void(Why::Gap));
 }
 
 #[test]
 fn what_no_fault_explains_stops_the_replica() {
-    let broken = Verdict::Broken(Breakage::ChainMismatch);
-    check_from(&at_4_7(), transaction(4, 8), ChainHash(98), broken);
-    check(transaction(4, 7), Verdict::Broken(Breakage::Fork));
+    check(transaction(4, 7), Want::Stop(Breakage::Fork.into()));
     let mut state = at_4_7();
-    let bytes = encode(&transaction(4, 8), ChainHash(99)).0;
-    assert_eq!(state.fold(LogOffset(31), &bytes), Err(Breakage::Hole));
+    let bytes = encode(PARTITION, &transaction(4, 8), CHAIN).0;
+    assert_eq!(state.fold(LogOffset(31), &bytes), Err(Breakage::Hole.into()));
     assert_eq!(state.fold(LogOffset(29), &bytes), Ok(None));
     assert_eq!(state, at_4_7());
 }
 
 #[test]
+fn a_leader_that_goes_on_with_another_history_is_not_followed() {
+    let point = |generation, sequence, chain| HistoryPoint {
+        scn: scn(generation, sequence),
+        chain: ChainHash(chain),
+    };
+    let conflict = |own, other| Conflict { own, other, holder: LEADER.0 };
+    let check_over = |other, want: fn(Conflict) -> Stop| {
+        let want = Want::Stop(want(conflict(OVER, other)));
+        check_from(&at_4_0(), opening(other), CHAIN, want);
+    };
+    check_from(&at_4_0(), opening(OVER), CHAIN, Want::Accepted);
+    check_over(point(3, 21, 50), Stop::Behind); // this replica has lost 3:21
+    check_over(point(3, 19, 50), Stop::Disputed); // the leader has
+    check_over(point(3, 20, 51), Stop::Disputed); // two histories of one length
+    // Without an opening, the chain tells; how long the other one is, nobody knows.
+    let (_, chain) = encode(PARTITION, &transaction(4, 8), ChainHash(98));
+    let other = HistoryPoint { scn: scn(4, 8), chain };
+    let own = HistoryPoint { scn: scn(4, 7), chain: CHAIN };
+    let disputed = Want::Stop(Stop::Disputed(conflict(own, other)));
+    check_from(&at_4_7(), transaction(4, 8), ChainHash(98), disputed);
+}
+
+/// Folds `records`, each chained to the one that was accepted before it, behind 4:7.
+fn folded(records: &[Record]) -> FoldState {
+    let mut state = at_4_7();
+    for record in records {
+        let bytes = encode(PARTITION, record, state.chain).0;
+        state.fold(state.position.offset, &bytes).expect("nothing here stops a replica");
+    }
+    state
+}
+
+#[test]
+fn a_gap_is_remembered_until_what_is_missing_appears_or_a_claim_ends_it() {
+    let gap = |records: &[Record]| folded(records).gap().map(|gap| (gap.since, gap.noticed.0));
+    assert_eq!(gap(&[]), None);
+    assert_eq!(gap(&[transaction(4, 9)]), Some((scn(4, 8), 30)));
+    assert_eq!(gap(&[transaction(4, 9), transaction(4, 11)]), Some((scn(4, 8), 30)));
+    assert_eq!(gap(&[transaction(4, 9), transaction(4, 8)]), None);
+    assert_eq!(gap(&[transaction(4, 9), claim(5)]), None);
+    // A leader that nobody here has seen claim.
+    assert_eq!(gap(&[transaction(4, 8), transaction(5, 1)]), Some((scn(5, 0), 31)));
+    assert_eq!(gap(&[transaction(5, 1), transaction(4, 8)]), Some((scn(5, 0), 30)));
+    assert_eq!(gap(&[transaction(5, 1), claim(5)]), None);
+    // Nothing is missing before these.
+    assert_eq!(gap(&[transaction(4, 6), transaction(3, 9), claim(6)]), None);
+}
+
+#[test]
+fn a_new_leader_waits_for_the_longest_lease_that_may_still_be_held() {
+    let lease = |sequence, duration_ms| {
+        record(scn(4, sequence), Body::Config(Config::Lease { duration_ms }))
+    };
+    let check = |records: &[Record], duration_ms, longest_ms| {
+        let leases = folded(records).leases;
+        assert_eq!((leases.duration_ms, leases.longest_ms), (duration_ms, longest_ms));
+    };
+    check(&[], 500, 500);
+    check(&[lease(8, 900)], 900, 900);
+    check(&[lease(8, 200)], 200, 500);
+    check(&[lease(8, 900), lease(9, 200)], 200, 900);
+    // The next leader has not waited yet: another one must still wait for the leases before.
+    check(&[lease(8, 200), claim(5)], 200, 500);
+    let barrier = record(scn(5, 1), Body::Barrier(Barrier::default()));
+    check(&[lease(8, 200), claim(5), barrier.clone(), claim(6)], 200, 500);
+    check(&[lease(8, 200), claim(5), barrier, transaction(5, 2)], 200, 200);
+}
+
+#[test]
 fn a_checkpoint_is_read_as_written_or_refused() {
-    let stepped_down = [None, Some(StepDown { to: None }), Some(StepDown { to: Some(NodeId(9)) })];
-    for stepped_down in stepped_down {
-        let state = FoldState { stepped_down, trimmed_below: LogOffset(4), ..at_4_7() };
+    let trim = Trim { below: LogOffset(4), log: LogId(6), snapshot: scn(2, 1) };
+    let gap = Gap { since: scn(4, 8), noticed: LogOffset(29) };
+    for to in [None, Some(StepDown { to: None }), Some(StepDown { to: Some(NodeId(9)) })] {
+        let indexes = Bytes::from_static(b"definitions");
+        let (stepped_down, trim, gap) = (to, Some(trim), Some(gap));
+        let state = FoldState { stepped_down, trim, gap, indexes, ..at_4_7() };
         let bytes = state.encode();
         assert_eq!(FoldState::decode(&bytes), Ok(state));
         for at in 0..bytes.len() {
@@ -158,6 +359,87 @@ fn a_checkpoint_is_read_as_written_or_refused() {
             assert!(FoldState::decode(&bytes[..at]).is_err(), "length {at}");
         }
     }
-    let before = FoldState::before(genesis());
+    let before = FoldState::before(genesis(), LogId(6));
     assert_eq!(FoldState::decode(&before.encode()), Ok(before));
+}
+
+/// `bytes` of a fold state with the right checksum in front.
+fn sealed(bytes: &[u8]) -> Vec<u8> {
+    let mut sealed = crc32c::crc32c(&bytes[4..]).to_le_bytes().to_vec();
+    sealed.extend_from_slice(&bytes[4..]);
+    sealed
+}
+
+#[test]
+fn sections_of_a_newer_build_are_kept_or_waited_for() {
+    let section = |tag: u16| [&tag.to_le_bytes()[..], &4_u32.to_le_bytes(), b"more"].concat();
+    let with = |tag| sealed(&[&at_4_7().encode()[..], &section(tag)].concat());
+    let kept = with(0x0123);
+    let state = FoldState::decode(&kept).expect("it may be passed over");
+    assert_eq!(state.encode(), kept, "and is written again, byte for byte");
+    let need = |bytes: &[u8]| match FoldState::decode(bytes) {
+        Err(DecodeError::NeedsUpgrade(need)) => Some(need),
+        Ok(_) | Err(_) => None,
+    };
+    assert_eq!(need(&with(0x8123)), Some(Need::Section(0x123)));
+    let mut newer = at_4_7().encode().to_vec();
+    newer[4] = 3;
+    assert_eq!(need(&sealed(&newer)), Some(Need::CheckpointVersion(3)));
+}
+
+proptest! {
+    /// Behind a correct checksum, too, nothing panics.
+    #[test]
+    fn no_bytes_of_a_fold_state_panic(
+        sections in vec((0..14_u16, any::<bool>(), vec(any::<u8>(), 0..120)), 0..6),
+        cut in any::<usize>(),
+    ) {
+        let mut bytes = vec![0, 0, 0, 0, 2, 0, 0, 0];
+        for (number, critical, section) in sections {
+            bytes.extend((number | u16::from(critical) << 15).to_le_bytes());
+            bytes.extend((section.len() as u32).to_le_bytes());
+            bytes.extend(section);
+        }
+        bytes.truncate(8 + cut % (bytes.len() - 7));
+        let _ = FoldState::decode(&sealed(&bytes));
+    }
+
+    /// Nor does the fold, whatever stands in the log.
+    #[test]
+    fn no_record_panics_the_fold(
+        kind in 0..16_u8,
+        sequence in 0..10_u64,
+        generation in 3..6_u32,
+        body in vec(any::<u8>(), 0..80),
+    ) {
+        let mut writer = crate::record::FrameWriter::new(
+            PARTITION,
+            &transaction(generation, sequence).header,
+            Kind(kind),
+            0,
+        );
+        writer.out.extend_from_slice(&body);
+        let (bytes, _) = writer.finish(CHAIN);
+        let _ = at_4_7().fold(LogOffset(30), &bytes);
+    }
+}
+
+/// What version 2 wrote must be readable for ever.
+#[test]
+fn the_bytes_of_a_fold_state_of_version_2_do_not_change() {
+    let state = FoldState {
+        trim: Some(Trim { below: LogOffset(4), log: LogId(6), snapshot: scn(2, 1) }),
+        stepped_down: Some(StepDown { to: Some(NodeId(3)) }),
+        gap: Some(Gap { since: scn(4, 8), noticed: LogOffset(29) }),
+        indexes: Bytes::from_static(b"definitions"),
+        unknown: vec![(0x123, Bytes::from_static(b"kept"))],
+        ..at_4_7()
+    };
+    let text: String = state.encode().iter().map(|b| format!("{b:02x}")).collect();
+    let golden = include_str!("../../testdata/formats/fold-state-v2.hex");
+    assert_eq!(text, golden.trim());
+    let bytes: Vec<u8> = (0..golden.trim().len() / 2)
+        .map(|at| u8::from_str_radix(&golden[2 * at..2 * at + 2], 16).expect("hexadecimal"))
+        .collect();
+    assert_eq!(FoldState::decode(&bytes), Ok(state));
 }

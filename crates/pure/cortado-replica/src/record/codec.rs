@@ -1,313 +1,378 @@
-//! Records as bytes. Every byte is described in docs/formats/record.md.
+//! Bodies of records as bytes. Every byte is described in docs/formats/record.md.
 //!
 //! Decoding never panics and never allocates more than the input is long.
+//! Start reading at [`encode`] and [`Frame::record`].
 
+use super::frame::{FrameWriter, VERSION};
+use super::transaction::{get_transaction, put_transaction, transaction_bytes};
 use super::{
-    Body, ChainHash, Change, Claim, Config, Genesis, Header, Idempotency, Record, StepDown,
-    Transaction, Trim, Written,
+    Barrier, Body, ChainHash, Claim, ClaimReason, Config, FEATURE_LEVEL_MAX, Frame, FrameError,
+    Genesis, HistoryPoint, Kind, Origin, PartitionIdentity, Record, ReplicaSet, StepDown, Trim,
 };
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut, TryGetError};
 use cortado_model::{
-    ClusterUuid, DatabaseId, DocumentKey, Etag, LogOffset, NodeId, NodeIncarnation, PartitionUuid,
-    ReplicaIncarnation, Scn, TableId, WallMillis,
+    ClusterUuid, DatabaseId, Generation, LogId, LogOffset, NodeId, PartitionUuid, Scn, WallMillis,
 };
-use xxhash_rust::xxh3::Xxh3;
 
-/// Version of the format that [`encode`] writes.
-const VERSION: u8 = 1;
-/// Where the chain hash stands: behind everything of fixed length.
-const CHAIN_AT: usize = 36;
-/// Where the body begins.
-const BODY_AT: usize = CHAIN_AT + 16;
-
-/// Bits of a replica's life below those of its node.
-const LIFE_BITS: u32 = 22;
-
-const KIND_GENESIS: u8 = 1;
-const KIND_CLAIM: u8 = 2;
-const KIND_TRANSACTION: u8 = 3;
-const KIND_BARRIER: u8 = 4;
-const KIND_STEP_DOWN: u8 = 5;
-const KIND_TRIM: u8 = 6;
-const KIND_DIGEST: u8 = 7;
-const KIND_HEARTBEAT: u8 = 8;
-
-/// A record and the chain hash it carries.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Decoded {
-    /// What the bytes say.
-    pub record: Record,
-    /// The chain hash that its producer computed.
-    pub chain: ChainHash,
+/// Writes `record` of `partition` as the one that follows `previous`; returns its own chain hash,
+/// too.
+pub fn encode(
+    partition: PartitionUuid,
+    record: &Record,
+    previous: ChainHash,
+) -> (Bytes, ChainHash) {
+    let bytes = match &record.body {
+        Body::Transaction(transaction) => transaction_bytes(transaction),
+        Body::Config(Config::Indexes(definitions)) => definitions.len(),
+        Body::Genesis(Genesis { replicas, .. }) | Body::Config(Config::Replicas(replicas)) => {
+            160 + 4 * replicas.nodes().len()
+        }
+        Body::Claim(_)
+        | Body::Barrier(_)
+        | Body::StepDown(_)
+        | Body::Config(_)
+        | Body::Heartbeat => 64,
+    };
+    let mut frame = FrameWriter::new(partition, &record.header, kind_of(&record.body), bytes);
+    put_body(&mut frame.out, &record.body);
+    frame.finish(previous)
 }
 
-/// Writes `record` as the one that follows `previous`; returns its own chain hash, too.
-pub fn encode(record: &Record, previous: ChainHash) -> (Bytes, ChainHash) {
-    let mut out = BytesMut::with_capacity(BODY_AT + body_bytes_hint(&record.body));
-    out.put_u32_le(0);
-    out.put_u8(VERSION);
-    out.put_u8(kind_of(&record.body));
-    out.put_u16_le(0);
-    out.put_u64_le(record.header.scn.to_u64());
-    out.put_u32_le(record.header.node.0);
-    out.put_u64_le(packed(record.header.incarnation));
-    out.put_u64_le(record.header.time.0);
-    out.put_u128_le(0);
-    put_body(&mut out, &record.body);
-    let chain = chain_after(previous, &out);
-    out[CHAIN_AT..BODY_AT].copy_from_slice(&chain.0.to_le_bytes());
-    let crc = crc32c::crc32c(&out[4..]);
-    out[..4].copy_from_slice(&crc.to_le_bytes());
-    (out.freeze(), chain)
-}
-
-/// Reads one record; documents' values share `bytes`' memory.
+/// Reads a record of `partition`; documents share `bytes`' memory.
 ///
 /// # Errors
-/// The bytes are not what [`encode`] wrote: damaged, or of a newer version.
-pub fn decode(bytes: &Bytes) -> Result<Decoded, DecodeError> {
-    if bytes.len() < BODY_AT {
-        return Err(DecodeError::Damaged("shorter than a header"));
-    }
-    let mut input = bytes.clone();
-    let crc = input.get_u32_le();
-    if crc != crc32c::crc32c(&input) {
-        return Err(DecodeError::Damaged("checksum differs"));
-    }
-    let version = input.get_u8();
-    if version != VERSION {
-        return Err(DecodeError::UnknownVersion { version });
-    }
-    let kind = input.get_u8();
-    if input.get_u16_le() != 0 {
-        return Err(DecodeError::Damaged("reserved bytes are used"));
-    }
-    let scn = get_scn(&mut input)?;
-    let node = NodeId(input.get_u32_le());
-    let incarnation = unpacked(input.get_u64_le());
-    let time = WallMillis(input.get_u64_le());
-    let chain = ChainHash(input.get_u128_le());
-    let body = get_body(kind, &mut input)?;
-    if input.has_remaining() {
-        return Err(DecodeError::Damaged("bytes behind the end"));
-    }
-    let header = Header { scn, node, incarnation, time };
-    Ok(Decoded { record: Record { header, body }, chain })
+/// The bytes are not what [`encode`] wrote: foreign, damaged, or of a newer build.
+pub fn decode(bytes: &Bytes, partition: PartitionUuid) -> Result<Record, DecodeError> {
+    Frame::read(bytes, partition)?.record()
 }
 
-/// A replica's life in 8 bytes: 22 bits of its count below the node's, milliseconds since 1970.
-pub(crate) fn packed(incarnation: ReplicaIncarnation) -> u64 {
-    incarnation.node.0 << LIFE_BITS | u64::from(incarnation.life)
+impl Frame {
+    /// What the record says; documents share its memory.
+    ///
+    /// # Errors
+    /// This build cannot read it, or nobody could.
+    pub fn record(&self) -> Result<Record, DecodeError> {
+        if self.version != VERSION {
+            return Err(Need::RecordVersion(self.version).into());
+        }
+        if self.feature > FEATURE_LEVEL_MAX {
+            return Err(Need::Feature(self.feature).into());
+        }
+        let mut input = self.body();
+        let body = get_body(self.kind, &mut input)?;
+        if input.has_remaining() {
+            return Err(DecodeError::Damaged("bytes behind the end"));
+        }
+        let record = Record { header: self.header, body };
+        if let Body::Transaction(transaction) = &record.body
+            && !transaction.is_at(self.header.scn, self.header.time)
+        {
+            return Err(DecodeError::Damaged("a document names another transaction"));
+        }
+        Ok(record)
+    }
 }
 
-/// The inverse of [`packed`].
-pub(crate) fn unpacked(number: u64) -> ReplicaIncarnation {
-    let life = (number & ((1 << LIFE_BITS) - 1)) as u32;
-    ReplicaIncarnation { node: NodeIncarnation(number >> LIFE_BITS), life }
-}
-
-/// The chain hash of the record in `bytes` when it follows `previous`.
-///
-/// Covers all but the checksum; where the record's own hash stands, `previous` is hashed instead.
-pub(crate) fn chain_after(previous: ChainHash, bytes: &[u8]) -> ChainHash {
-    let mut hash = Xxh3::new();
-    hash.update(&bytes[4..CHAIN_AT]);
-    hash.update(&previous.0.to_le_bytes());
-    hash.update(&bytes[BODY_AT..]);
-    ChainHash(hash.digest128())
-}
-
-/// Bytes that are no record of this version.
+/// Bytes that say nothing to this build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
+    /// Of another partition, or no record at all.
+    #[error("not a record of this partition")]
+    Foreign,
     /// Not what was written.
-    #[error("the record is damaged: {0}")]
+    #[error("the bytes are damaged: {0}")]
     Damaged(&'static str),
     /// Written by a newer Cortado.
-    #[error("the record has format version {version}, this Cortado reads up to {VERSION}")]
-    UnknownVersion {
-        /// The version it names.
-        version: u8,
-    },
+    #[error(transparent)]
+    NeedsUpgrade(#[from] Need),
 }
 
-fn kind_of(body: &Body) -> u8 {
-    match body {
-        Body::Genesis(_) => KIND_GENESIS,
-        Body::Claim(_) => KIND_CLAIM,
-        Body::Transaction(_) => KIND_TRANSACTION,
-        Body::Barrier => KIND_BARRIER,
-        Body::StepDown(_) => KIND_STEP_DOWN,
-        Body::Config(Config::Trim(_)) => KIND_TRIM,
-        Body::Config(Config::Digest) => KIND_DIGEST,
-        Body::Heartbeat => KIND_HEARTBEAT,
+impl From<FrameError> for DecodeError {
+    fn from(error: FrameError) -> DecodeError {
+        match error {
+            FrameError::Foreign => DecodeError::Foreign,
+            FrameError::Damaged(what) => DecodeError::Damaged(what),
+        }
     }
 }
 
-fn body_bytes_hint(body: &Body) -> usize {
-    let Body::Transaction(transaction) = body else { return 64 };
-    let change_bytes = |change: &Change| {
-        40 + change.key.as_bytes().len() + change.written.as_ref().map_or(0, |w| w.value.len())
-    };
-    64 + transaction.changes.iter().map(change_bytes).sum::<usize>()
+/// What a build must understand to read some bytes, and this one does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Need {
+    /// A version of the record format.
+    #[error("needs a build that reads record version {0}; this one reads version {VERSION}")]
+    RecordVersion(u8),
+    /// A kind of record.
+    #[error("needs a build that knows record kind {0}")]
+    Kind(u8),
+    /// A feature level.
+    #[error("needs a build of feature level {0}; this one has level {FEATURE_LEVEL_MAX}")]
+    Feature(u16),
+    /// A part of a record that must not be passed over.
+    #[error("needs a build that knows part {0} of a record")]
+    Part(u8),
+    /// A version of the format of documents.
+    #[error("needs a build that reads document version {0}")]
+    DocumentVersion(u8),
+    /// A version of the format of fold states.
+    #[error("needs a build that reads fold state version {0}")]
+    CheckpointVersion(u8),
+    /// A section of a fold state that must not be passed over.
+    #[error("needs a build that knows section {0} of a fold state")]
+    Section(u16),
+}
+
+fn kind_of(body: &Body) -> Kind {
+    match body {
+        Body::Genesis(_) => Kind::GENESIS,
+        Body::Claim(_) => Kind::CLAIM,
+        Body::Transaction(_) => Kind::TRANSACTION,
+        Body::Barrier(_) => Kind::BARRIER,
+        Body::StepDown(_) => Kind::STEP_DOWN,
+        Body::Config(Config::Trim(_)) => Kind::TRIM,
+        Body::Config(Config::Digest) => Kind::DIGEST,
+        Body::Config(Config::Lease { .. }) => Kind::LEASE,
+        Body::Config(Config::Feature { .. }) => Kind::FEATURE,
+        Body::Config(Config::Replicas(_)) => Kind::REPLICAS,
+        Body::Config(Config::Indexes(_)) => Kind::INDEXES,
+        Body::Heartbeat => Kind::HEARTBEAT,
+    }
 }
 
 fn put_body(out: &mut BytesMut, body: &Body) {
     match body {
-        Body::Genesis(genesis) => {
-            out.put_u128_le(genesis.partition.0);
-            out.put_u128_le(genesis.cluster.0);
-            out.put_u32_le(genesis.database.0);
-            out.put_u32_le(genesis.number);
-        }
+        Body::Genesis(genesis) => put_genesis(out, genesis),
         Body::Claim(claim) => {
             out.put_u64_le(claim.seen.to_u64());
-            put_bytes(out, claim.address.as_bytes());
+            out.put_u128_le(claim.evidence);
+            out.put_u8(reason_number(claim.reason));
         }
         Body::Transaction(transaction) => put_transaction(out, transaction),
-        Body::StepDown(step_down) => match step_down.to {
-            Some(node) => {
-                out.put_u8(1);
-                out.put_u32_le(node.0);
-            }
-            None => out.put_u8(0),
-        },
-        Body::Config(Config::Trim(trim)) => {
-            out.put_u64_le(trim.below.0);
-            out.put_u64_le(trim.snapshot.to_u64());
+        Body::Barrier(barrier) => put_option(out, barrier.opening.as_ref(), put_history_point),
+        Body::StepDown(step_down) => {
+            put_option(out, step_down.to.as_ref(), |out, node| out.put_u32_le(node.0));
         }
-        Body::Barrier | Body::Config(Config::Digest) | Body::Heartbeat => {}
+        Body::Config(Config::Trim(trim)) => put_trim(out, trim),
+        Body::Config(Config::Lease { duration_ms }) => out.put_u32_le(*duration_ms),
+        Body::Config(Config::Feature { level }) => out.put_u16_le(*level),
+        Body::Config(Config::Replicas(replicas)) => put_replicas(out, replicas),
+        Body::Config(Config::Indexes(definitions)) => put_bytes(out, definitions),
+        Body::Config(Config::Digest) | Body::Heartbeat => {}
     }
 }
 
-fn put_transaction(out: &mut BytesMut, transaction: &Transaction) {
-    match &transaction.idempotency {
-        Some(idempotency) => {
-            out.put_u8(1);
-            put_bytes(out, &idempotency.key);
-            out.put_u128_le(idempotency.fingerprint);
-            // At most 1,000 operations.
-            out.put_u32_le(idempotency.statuses.len() as u32);
-            for status in &idempotency.statuses {
-                out.put_u16_le(*status);
-            }
+fn get_body(kind: Kind, input: &mut Bytes) -> Result<Body, DecodeError> {
+    Ok(match kind {
+        Kind::GENESIS => Body::Genesis(get_genesis(input)?),
+        Kind::CLAIM => Body::Claim(Claim {
+            seen: get_scn(input)?,
+            evidence: get(input, Bytes::try_get_u128_le)?,
+            reason: reason_of(get(input, Bytes::try_get_u8)?),
+        }),
+        Kind::TRANSACTION => Body::Transaction(get_transaction(input)?),
+        Kind::BARRIER => Body::Barrier(Barrier { opening: get_option(input, get_history_point)? }),
+        Kind::STEP_DOWN => Body::StepDown(StepDown { to: get_option(input, get_node)? }),
+        Kind::TRIM => Body::Config(Config::Trim(get_trim(input)?)),
+        Kind::DIGEST => Body::Config(Config::Digest),
+        Kind::LEASE => {
+            Body::Config(Config::Lease { duration_ms: get(input, Bytes::try_get_u32_le)? })
         }
-        None => out.put_u8(0),
+        Kind::FEATURE => Body::Config(Config::Feature { level: get_feature_level(input)? }),
+        Kind::REPLICAS => Body::Config(Config::Replicas(get_replicas(input)?)),
+        Kind::INDEXES => Body::Config(Config::Indexes(get_bytes(input)?)),
+        Kind::HEARTBEAT => Body::Heartbeat,
+        // A number is no enum of ours: every other value is a newer build's.
+        Kind(unknown) => return Err(Need::Kind(unknown).into()),
+    })
+}
+
+/// A genesis, in a record and in a fold state alike.
+pub(crate) fn put_genesis(out: &mut BytesMut, genesis: &Genesis) {
+    out.put_u128_le(genesis.identity.partition.0);
+    out.put_u128_le(genesis.identity.cluster.0);
+    out.put_u32_le(genesis.identity.database.0);
+    out.put_u32_le(genesis.identity.number);
+    out.put_u32_le(genesis.first_generation.0);
+    out.put_u16_le(genesis.feature_level);
+    out.put_u32_le(genesis.lease_ms);
+    put_replicas(out, &genesis.replicas);
+    put_option(out, genesis.origin.as_ref(), |out, origin| {
+        out.put_u128_le(origin.cluster.0);
+        out.put_u128_le(origin.partition.0);
+        out.put_u128_le(origin.log.0);
+        put_history_point(out, &origin.history);
+        out.put_u64_le(origin.time.0);
+    });
+}
+
+/// The inverse of [`put_genesis`].
+pub(crate) fn get_genesis(input: &mut Bytes) -> Result<Genesis, DecodeError> {
+    let identity = PartitionIdentity {
+        partition: PartitionUuid(get(input, Bytes::try_get_u128_le)?),
+        cluster: ClusterUuid(get(input, Bytes::try_get_u128_le)?),
+        database: DatabaseId(get(input, Bytes::try_get_u32_le)?),
+        number: get(input, Bytes::try_get_u32_le)?,
+    };
+    let first_generation = Generation(get(input, Bytes::try_get_u32_le)?);
+    if first_generation < Generation(1) || first_generation > Generation::MAX {
+        return Err(DecodeError::Damaged("no generation can be the first"));
     }
-    out.put_u32_le(transaction.changes.len() as u32);
-    for change in &transaction.changes {
-        out.put_u32_le(change.table.0);
-        put_bytes(out, change.key.as_bytes());
-        out.put_u64_le(change.etag.0);
-        match &change.written {
-            Some(written) => {
-                out.put_u8(1);
-                out.put_u32_le(written.schema_version);
-                put_bytes(out, &written.value);
-            }
-            None => out.put_u8(0),
-        }
+    let genesis = Genesis {
+        identity,
+        first_generation,
+        feature_level: get_feature_level(input)?,
+        lease_ms: get(input, Bytes::try_get_u32_le)?,
+        replicas: get_replicas(input)?,
+        origin: get_option(input, get_origin)?,
+    };
+    if genesis.origin.is_some_and(|origin| origin.history.scn.generation >= first_generation) {
+        return Err(DecodeError::Damaged("the origin is not older than the first generation"));
+    }
+    Ok(genesis)
+}
+
+/// What all replicas must understand, this one included.
+pub(crate) fn get_feature_level(input: &mut Bytes) -> Result<u16, DecodeError> {
+    match get(input, Bytes::try_get_u16_le)? {
+        0 => Err(DecodeError::Damaged("feature levels begin with 1")),
+        level if level > FEATURE_LEVEL_MAX => Err(Need::Feature(level).into()),
+        level => Ok(level),
+    }
+}
+
+fn get_origin(input: &mut Bytes) -> Result<Origin, DecodeError> {
+    Ok(Origin {
+        cluster: ClusterUuid(get(input, Bytes::try_get_u128_le)?),
+        partition: PartitionUuid(get(input, Bytes::try_get_u128_le)?),
+        log: LogId(get(input, Bytes::try_get_u128_le)?),
+        history: get_history_point(input)?,
+        time: WallMillis(get(input, Bytes::try_get_u64_le)?),
+    })
+}
+
+pub(crate) fn put_replicas(out: &mut BytesMut, replicas: &ReplicaSet) {
+    // A partition has a handful of replicas.
+    out.put_u32_le(replicas.nodes().len() as u32);
+    replicas.nodes().iter().for_each(|node| out.put_u32_le(node.0));
+}
+
+pub(crate) fn get_replicas(input: &mut Bytes) -> Result<ReplicaSet, DecodeError> {
+    let count = get(input, Bytes::try_get_u32_le)?;
+    let mut nodes = Vec::new();
+    for _ in 0..count {
+        nodes.push(get_node(input)?);
+    }
+    match nodes.is_sorted_by(|a, b| a < b) {
+        true => Ok(nodes.into_iter().collect()),
+        false => Err(DecodeError::Damaged("nodes out of order")),
+    }
+}
+
+pub(crate) fn put_trim(out: &mut BytesMut, trim: &Trim) {
+    out.put_u64_le(trim.below.0);
+    out.put_u128_le(trim.log.0);
+    out.put_u64_le(trim.snapshot.to_u64());
+}
+
+pub(crate) fn get_trim(input: &mut Bytes) -> Result<Trim, DecodeError> {
+    Ok(Trim {
+        below: LogOffset(get(input, Bytes::try_get_u64_le)?),
+        log: LogId(get(input, Bytes::try_get_u128_le)?),
+        snapshot: get_scn(input)?,
+    })
+}
+
+pub(crate) fn put_history_point(out: &mut BytesMut, point: &HistoryPoint) {
+    out.put_u64_le(point.scn.to_u64());
+    out.put_u128_le(point.chain.0);
+}
+
+pub(crate) fn get_history_point(input: &mut Bytes) -> Result<HistoryPoint, DecodeError> {
+    Ok(HistoryPoint { scn: get_scn(input)?, chain: ChainHash(get(input, Bytes::try_get_u128_le)?) })
+}
+
+fn reason_number(reason: ClaimReason) -> u8 {
+    match reason {
+        ClaimReason::NeverLed => 1,
+        ClaimReason::LeaderDead => 2,
+        ClaimReason::LeaderRestarted => 3,
+        ClaimReason::SteppedDown => 4,
+        ClaimReason::SequencesUsedUp => 5,
+        ClaimReason::Ordered => 6,
+        ClaimReason::Other(number) => number,
+    }
+}
+
+fn reason_of(number: u8) -> ClaimReason {
+    match number {
+        1 => ClaimReason::NeverLed,
+        2 => ClaimReason::LeaderDead,
+        3 => ClaimReason::LeaderRestarted,
+        4 => ClaimReason::SteppedDown,
+        5 => ClaimReason::SequencesUsedUp,
+        6 => ClaimReason::Ordered,
+        other => ClaimReason::Other(other),
+    }
+}
+
+/// A flag, and behind it what is there.
+pub(crate) fn put_option<T>(
+    out: &mut BytesMut,
+    value: Option<&T>,
+    put: impl FnOnce(&mut BytesMut, &T),
+) {
+    out.put_u8(value.is_some().into());
+    if let Some(value) = value {
+        put(out, value);
     }
 }
 
 /// Length, then bytes. No part of a record reaches 4 GiB: the largest body has 8 MiB.
-fn put_bytes(out: &mut BytesMut, bytes: &[u8]) {
+pub(crate) fn put_bytes(out: &mut BytesMut, bytes: &[u8]) {
     out.put_u32_le(bytes.len() as u32);
     out.put_slice(bytes);
 }
 
-fn get_body(kind: u8, input: &mut Bytes) -> Result<Body, DecodeError> {
-    Ok(match kind {
-        KIND_GENESIS => Body::Genesis(Genesis {
-            partition: PartitionUuid(get(input, Bytes::try_get_u128_le)?),
-            cluster: ClusterUuid(get(input, Bytes::try_get_u128_le)?),
-            database: DatabaseId(get(input, Bytes::try_get_u32_le)?),
-            number: get(input, Bytes::try_get_u32_le)?,
-        }),
-        KIND_CLAIM => {
-            let seen = get_scn(input)?;
-            let address = String::from_utf8(get_bytes(input)?.to_vec())
-                .map_err(|_| DecodeError::Damaged("an address is not UTF-8"))?;
-            Body::Claim(Claim { address, seen })
-        }
-        KIND_TRANSACTION => Body::Transaction(get_transaction(input)?),
-        KIND_BARRIER => Body::Barrier,
-        KIND_STEP_DOWN => {
-            let to = match get_flag(input)? {
-                true => Some(NodeId(get(input, Bytes::try_get_u32_le)?)),
-                false => None,
-            };
-            Body::StepDown(StepDown { to })
-        }
-        KIND_TRIM => Body::Config(Config::Trim(Trim {
-            below: LogOffset(get(input, Bytes::try_get_u64_le)?),
-            snapshot: get_scn(input)?,
-        })),
-        KIND_DIGEST => Body::Config(Config::Digest),
-        KIND_HEARTBEAT => Body::Heartbeat,
-        _ => return Err(DecodeError::Damaged("unknown kind")),
-    })
+/// Writes the length of what `write` writes, and that.
+pub(crate) fn put_sized(out: &mut BytesMut, write: impl FnOnce(&mut BytesMut)) {
+    let length_at = out.len();
+    out.put_u32_le(0);
+    write(out);
+    let len = (out.len() - length_at - 4) as u32;
+    out[length_at..length_at + 4].copy_from_slice(&len.to_le_bytes());
 }
 
-fn get_transaction(input: &mut Bytes) -> Result<Transaction, DecodeError> {
-    let idempotency = match get_flag(input)? {
-        true => Some(get_idempotency(input)?),
-        false => None,
-    };
-    let count = get(input, Bytes::try_get_u32_le)?;
-    let mut changes = Vec::new();
-    for _ in 0..count {
-        let table = TableId(get(input, Bytes::try_get_u32_le)?);
-        let key = DocumentKey::from_bytes(get_bytes(input)?.to_vec())
-            .ok_or(DecodeError::Damaged("a key has no parts"))?;
-        let etag = Etag(get(input, Bytes::try_get_u64_le)?);
-        let written = match get_flag(input)? {
-            true => Some(Written {
-                schema_version: get(input, Bytes::try_get_u32_le)?,
-                value: get_bytes(input)?,
-            }),
-            false => None,
-        };
-        changes.push(Change { table, key, etag, written });
-    }
-    Ok(Transaction { changes, idempotency })
-}
-
-fn get_idempotency(input: &mut Bytes) -> Result<Idempotency, DecodeError> {
-    let key = get_bytes(input)?;
-    let fingerprint = get(input, Bytes::try_get_u128_le)?;
-    let count = get(input, Bytes::try_get_u32_le)?;
-    let mut statuses = Vec::new();
-    for _ in 0..count {
-        statuses.push(get(input, Bytes::try_get_u16_le)?);
-    }
-    Ok(Idempotency { key, fingerprint, statuses })
-}
-
-fn get<T>(
+pub(crate) fn get<T>(
     input: &mut Bytes,
-    read: impl Fn(&mut Bytes) -> Result<T, bytes::TryGetError>,
+    read: impl Fn(&mut Bytes) -> Result<T, TryGetError>,
 ) -> Result<T, DecodeError> {
-    read(input).map_err(|_| DecodeError::Damaged("ends early"))
+    read(input).map_err(|_| DecodeError::Damaged("they end early"))
 }
 
-fn get_scn(input: &mut Bytes) -> Result<Scn, DecodeError> {
-    Scn::from_u64(get(input, Bytes::try_get_u64_le)?)
-        .ok_or(DecodeError::Damaged("an SCN has its top bit set"))
-}
-
-fn get_flag(input: &mut Bytes) -> Result<bool, DecodeError> {
+pub(crate) fn get_option<T>(
+    input: &mut Bytes,
+    read: impl FnOnce(&mut Bytes) -> Result<T, DecodeError>,
+) -> Result<Option<T>, DecodeError> {
     match get(input, Bytes::try_get_u8)? {
-        0 => Ok(false),
-        1 => Ok(true),
+        0 => Ok(None),
+        1 => read(input).map(Some),
         _ => Err(DecodeError::Damaged("a flag is neither 0 nor 1")),
     }
 }
 
-fn get_bytes(input: &mut Bytes) -> Result<Bytes, DecodeError> {
+pub(crate) fn get_scn(input: &mut Bytes) -> Result<Scn, DecodeError> {
+    Scn::from_u64(get(input, Bytes::try_get_u64_le)?)
+        .ok_or(DecodeError::Damaged("an SCN has its top bit set"))
+}
+
+pub(crate) fn get_node(input: &mut Bytes) -> Result<NodeId, DecodeError> {
+    get(input, Bytes::try_get_u32_le).map(NodeId)
+}
+
+pub(crate) fn get_bytes(input: &mut Bytes) -> Result<Bytes, DecodeError> {
     let len = get(input, Bytes::try_get_u32_le)? as usize;
     if input.len() < len {
-        return Err(DecodeError::Damaged("ends early"));
+        return Err(DecodeError::Damaged("they end early"));
     }
     Ok(input.split_to(len))
 }

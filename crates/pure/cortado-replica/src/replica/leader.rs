@@ -7,8 +7,8 @@ use super::outbox::Outbox;
 use super::publisher::{InFlight, Publisher};
 use super::{Publish, Role};
 use crate::fold::FoldState;
-use crate::protocol::{Answer, Event, NotDone, ReadNeed, RequestId, Settings, Write};
-use crate::record::{Body, Change, Config, StepDown, Transaction, etag_of};
+use crate::protocol::{Answer, Effect, Event, NotDone, ReadNeed, RequestId, Settings, Write};
+use crate::record::{Barrier, Body, Config, StepDown, etag_of};
 use cortado_model::{Generation, Millis, NodeId, PartitionUuid, Scn};
 
 /// A replica whose claim was accepted.
@@ -26,6 +26,17 @@ pub(super) struct Leader {
     /// Reads that arrived after it was sent; they share the next one.
     strict_next: Vec<RequestId>,
     settling: Vec<Settling>,
+    lease_change: Option<LeaseChange>,
+}
+
+/// A change of D that others may not know of yet: the smaller one counts until they must.
+#[derive(Clone, Copy, Debug)]
+struct LeaseChange {
+    config: Scn,
+    smaller_ms: u32,
+    /// The last record that had been sent when the change was accepted; whoever folds a later one
+    /// knows the new D.
+    known_since: Option<Scn>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -63,6 +74,7 @@ impl Leader {
             strict: None,
             strict_next: Vec::new(),
             settling: Vec::new(),
+            lease_change: None,
         }
     }
 
@@ -93,7 +105,8 @@ impl Leader {
         *retry_at = publish.out.now.clock.plus(publish.settings.retry_ms);
         if let Ok(scn) = self.publisher.next_place(publish) {
             *barrier = Some(scn);
-            self.publisher.push(scn, Body::Barrier, None, publish);
+            let opening = publish.fold.claimant.map(|claimant| claimant.over);
+            self.publisher.push(scn, Body::Barrier(Barrier { opening }), None, publish);
         }
     }
 
@@ -103,16 +116,7 @@ impl Leader {
             Ok(scn) => scn,
             Err(why) => return publish.out.not_done(write.request, why),
         };
-        let etag = etag_of(publish.fold.genesis.partition, scn);
-        let changes = write.changes.into_iter().map(|draft| Change {
-            table: draft.table,
-            key: draft.key,
-            etag,
-            written: draft.written,
-        });
-        let transaction =
-            Transaction { changes: changes.collect(), idempotency: write.idempotency };
-        self.publisher.push(scn, Body::Transaction(transaction), Some(write.request), publish);
+        self.publisher.push_draft(scn, write.draft, write.request, publish);
     }
 
     /// Section 5: a read that only the leader may serve.
@@ -135,7 +139,8 @@ impl Leader {
                     self.lease_waiting.push(request);
                 }
                 // Renewed ahead of time, so that only the first read after a silence waits.
-                if left_ms < lease.serve_ms() / 2 && self.publisher.is_idle() {
+                let duration_ms = self.lease_ms(publish.fold);
+                if left_ms < lease.serve_ms(duration_ms) / 2 && self.publisher.is_idle() {
                     self.renew(publish);
                 }
             }
@@ -181,9 +186,23 @@ impl Leader {
 
     /// Publishes a fact about the partition; nobody waits for it.
     pub(super) fn publish_config(&mut self, config: Config, publish: &mut Publish<'_, '_>) {
-        if let Ok(scn) = self.place_for_clients(publish) {
-            self.publisher.push(scn, Body::Config(config), None, publish);
+        let lease_ms = match &config {
+            Config::Lease { duration_ms } => Some(*duration_ms),
+            Config::Trim(_)
+            | Config::Digest
+            | Config::Feature { .. }
+            | Config::Replicas(_)
+            | Config::Indexes(_) => None,
+        };
+        if lease_ms.is_some() && self.lease_change.is_some() {
+            return; // One change at a time.
         }
+        let Ok(scn) = self.place_for_clients(publish) else { return };
+        if let Some(lease_ms) = lease_ms {
+            let smaller_ms = lease_ms.min(publish.fold.leases.duration_ms);
+            self.lease_change = Some(LeaseChange { config: scn, smaller_ms, known_since: None });
+        }
+        self.publisher.push(scn, Body::Config(config), None, publish);
     }
 
     /// A record of this leader was accepted: the lease grows, and whoever waited for it goes on.
@@ -194,8 +213,15 @@ impl Leader {
         publish: &mut Publish<'_, '_>,
     ) {
         let header = own.record.header;
+        self.advance_lease_change(header.scn);
         if let (Some(sent), Some(lease)) = (own.sent, publish.settings.lease) {
-            self.lease_until = self.lease_until.max(Some(sent.plus(lease.serve_ms())));
+            let serve_ms = lease.serve_ms(self.lease_ms(publish.fold));
+            self.lease_until = self.lease_until.max(Some(sent.plus(serve_ms)));
+        }
+        if let Body::Config(Config::Trim(trim)) = own.record.body
+            && publish.fold.trim == Some(trim)
+        {
+            publish.out.effect(Effect::TrimLog(trim));
         }
         if let Some(request) = own.request {
             let etag = etag_of(partition, header.scn);
@@ -222,6 +248,9 @@ impl Leader {
                 (_, _) => Answer::NotDone(why),
             };
             publish.out.answer(request, answer);
+        }
+        if why != NotDone::LogUnusable {
+            self.lease_change.take_if(|change| change.known_since.is_none());
         }
         match &mut self.stage {
             Stage::Opening { barrier, proven: false, .. } => *barrier = None,
@@ -281,6 +310,22 @@ impl Leader {
         writes
     }
 
+    /// The D under which this leader serves.
+    fn lease_ms(&self, fold: &FoldState) -> u32 {
+        self.lease_change.map_or(fold.leases.duration_ms, |change| change.smaller_ms)
+    }
+
+    /// The record at `scn` was accepted.
+    fn advance_lease_change(&mut self, scn: Scn) {
+        let last = self.publisher.last();
+        if let Some(change) = &mut self.lease_change
+            && change.config == scn
+        {
+            change.known_since = Some(last);
+        }
+        self.lease_change.take_if(|change| change.known_since.is_some_and(|since| scn > since));
+    }
+
     fn place_for_clients(&mut self, publish: &mut Publish<'_, '_>) -> Result<Scn, NotDone> {
         match self.stage {
             Stage::Serving => self.publisher.next_place(publish),
@@ -294,6 +339,10 @@ impl Leader {
         {
             self.stage = Stage::Serving;
             publish.out.event(Event::Serving { generation: publish.fold.generation() });
+            // The former leader may have died between publishing a trim and executing it.
+            if let Some(trim) = publish.fold.trim {
+                publish.out.effect(Effect::TrimLog(trim));
+            }
         }
     }
 
@@ -318,7 +367,7 @@ impl Leader {
 
     fn publish_barrier(&mut self, publish: &mut Publish<'_, '_>) -> Result<Scn, NotDone> {
         let scn = self.place_for_clients(publish)?;
-        self.publisher.push(scn, Body::Barrier, None, publish);
+        self.publisher.push(scn, Body::Barrier(Barrier::default()), None, publish);
         Ok(scn)
     }
 
@@ -339,7 +388,7 @@ impl Leader {
         let committed = publish.fold.last;
         let (due, waiting) = self.settling.drain(..).partition(|s| {
             let folded = match s.need {
-                ReadNeed::Folded(end) => publish.fold.next_offset >= end,
+                ReadNeed::Folded(end) => publish.fold.position.reaches(end),
                 ReadNeed::Applied(scn) => committed >= scn,
                 ReadNeed::Lease | ReadNeed::Barrier => true,
             };

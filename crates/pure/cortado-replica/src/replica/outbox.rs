@@ -60,8 +60,13 @@ impl<'a> Outbox<'a> {
 
     pub(super) fn apply(&mut self, state: FoldState) {
         let transactions = std::mem::take(&mut self.committed);
+        let in_order = transactions.is_sorted_by(|a, b| a.scn < b.scn);
+        assert!(in_order, "apply: transactions stand in the order of their SCNs");
+        let covered = transactions.last().is_none_or(|last| last.scn <= state.last);
+        assert!(covered, "apply: the checkpoint covers every transaction");
         let bookmarks = std::mem::take(&mut self.bookmarks);
-        self.effects.push(Effect::Apply(Apply { transactions, state, bookmarks }));
+        let apply = Apply { transactions, state, bookmarks };
+        self.effects.push(Effect::Apply(Box::new(apply)));
     }
 
     pub(super) fn release_answers(&mut self) {

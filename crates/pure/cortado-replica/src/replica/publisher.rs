@@ -7,14 +7,18 @@ use super::outbox::Outbox;
 use super::{InFlightKey, Publish, take_token};
 use crate::fold::FoldState;
 use crate::protocol::{AppendFailure, AppendToken, Effect, Event, NotDone, RequestId, Settings};
-use crate::record::{Body, ChainHash, Change, Claim, Header, Record, encode};
+use crate::record::{
+    Body, ChainHash, Change, Claim, ClaimReason, Draft, Header, Idempotency, RECORD_FEATURE,
+    Record, encode, encode_draft,
+};
 use bytes::Bytes;
-use cortado_model::{DocumentKey, LogOffset, Millis, Scn, TableId, WallMillis};
+use cortado_model::{DocumentKey, LogOffset, Millis, RememberedKey, Scn, TableId, WallMillis};
 use std::collections::{BTreeMap, VecDeque};
 
 /// A leader's records between having a place and being accepted.
 ///
-/// Invariant: `in_flight` is in SCN order without holes, each chained to the one before.
+/// Invariant: `in_flight` is in SCN order without holes, each chained to the one before, and all of
+/// one generation: nothing is sent behind a claim before that is accepted.
 /// The publisher's checkpoint is the SCN before its front.
 #[derive(Debug)]
 pub(super) struct Publisher {
@@ -25,8 +29,8 @@ pub(super) struct Publisher {
     chain: ChainHash,
     time: WallMillis,
     documents: BTreeMap<(TableId, DocumentKey), (Scn, Change)>,
-    keys: BTreeMap<Bytes, InFlightKey>,
-    outstanding: BTreeMap<AppendToken, Vec<Scn>>,
+    keys: BTreeMap<RememberedKey, InFlightKey>,
+    outstanding: BTreeMap<AppendToken, Places>,
     mode: Mode,
     /// Recoveries since an append was last acknowledged.
     attempts: u32,
@@ -54,6 +58,22 @@ impl InFlight {
     pub(super) fn is_perhaps(&self) -> bool {
         self.perhaps
     }
+}
+
+/// The records of one append: next to one another in their generation.
+#[derive(Clone, Copy, Debug)]
+struct Places {
+    first: Scn,
+    count: u64,
+}
+
+/// An append that the log holds.
+#[derive(Debug)]
+pub(super) struct Acknowledged {
+    /// How many of its records the fold has accepted already, the first ones.
+    pub(super) accepted: u64,
+    /// The others.
+    pub(super) records: Vec<Bytes>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,21 +128,25 @@ impl Publisher {
         {
             return Err(NotDone::Overloaded);
         }
-        if self.last.sequence >= settings.bounds.sequence_max {
-            if self.last.generation >= settings.bounds.generation_max {
-                return Err(NotDone::Exhausted);
-            }
-            if !self.is_idle() {
-                // A claim is accepted over a record that is missing before it, and what is chained
-                // to that one never is: the generation must be complete before the next one opens.
-                return Err(NotDone::Changing);
-            }
-            let address = publish.fold.claimant.as_ref().map(|c| c.address.clone());
-            let claim = Claim { address: address.unwrap_or_default(), seen: self.last };
+        if self.last.generation > publish.fold.generation() {
+            // Behind a claim that is lost, all that is sent would be void.
+            return Err(NotDone::Changing);
+        }
+        if self.last.sequence < settings.bounds.sequence_max {
+            return Ok(Scn::new(self.last.generation, self.last.sequence.next()));
+        }
+        if self.last.generation >= settings.bounds.generation_max {
+            return Err(NotDone::Exhausted);
+        }
+        if self.is_idle() && publish.fold.replicas.may_claim(publish.me.node) {
+            // A claim is accepted over a record that is missing before it, and what is chained to
+            // that one never is: the generation must be complete before the next one opens.
+            let reason = ClaimReason::SequencesUsedUp;
+            let claim = Claim { reason, evidence: 0, seen: self.last };
             let opening = Scn::opening(self.last.generation.next());
             self.push(opening, Body::Claim(claim), None, publish);
         }
-        Ok(Scn::new(self.last.generation, self.last.sequence.next()))
+        Err(NotDone::Changing)
     }
 
     /// Gives `body` the place `scn`, which follows the last one, and appends it.
@@ -133,14 +157,48 @@ impl Publisher {
         request: Option<RequestId>,
         publish: &mut Publish<'_, '_>,
     ) {
-        self.time = self.time.max(publish.out.now.wall);
+        let record = Record { header: self.header(scn, publish), body };
+        let partition = publish.fold.genesis.identity.partition;
+        let (bytes, chain) = encode(partition, &record, self.chain);
+        self.send(record, bytes, chain, request, publish);
+    }
+
+    /// As [`push`](Self::push), for a transaction.
+    pub(super) fn push_draft(
+        &mut self,
+        scn: Scn,
+        draft: Draft,
+        request: RequestId,
+        publish: &mut Publish<'_, '_>,
+    ) {
+        let header = self.header(scn, publish);
+        let partition = publish.fold.genesis.identity.partition;
+        let (bytes, chain, record) = encode_draft(partition, header, draft, self.chain);
+        self.send(record, bytes, chain, Some(request), publish);
+    }
+
+    fn header(&self, scn: Scn, publish: &Publish<'_, '_>) -> Header {
         let (node, incarnation) = (publish.me.node, publish.me.incarnation);
-        let header = Header { scn, node, incarnation, time: self.time };
-        let record = Record { header, body };
-        let previous = self.chain;
-        let (bytes, chain) = encode(&record, previous);
+        Header { scn, node, incarnation, time: self.time.max(publish.out.now.wall) }
+    }
+
+    fn send(
+        &mut self,
+        record: Record,
+        bytes: Bytes,
+        chain: ChainHash,
+        request: Option<RequestId>,
+        publish: &mut Publish<'_, '_>,
+    ) {
+        let Header { scn, time, .. } = record.header;
+        let follows = scn == Scn::new(self.last.generation, self.last.sequence.next())
+            || (scn == Scn::opening(self.last.generation.next()) && self.is_idle());
+        assert!(follows, "append: {scn} follows {}", self.last);
+        let level = publish.fold.feature_level;
+        assert!(RECORD_FEATURE <= level, "append: nothing above feature level {level}");
         self.remember(&record);
-        (self.last, self.chain) = (scn, chain);
+        let previous = std::mem::replace(&mut self.chain, chain);
+        (self.last, self.time) = (scn, time);
         self.in_flight_bytes += bytes.len();
         let mut in_flight = InFlight {
             record,
@@ -154,26 +212,38 @@ impl Publisher {
         if self.mode == Mode::Flowing {
             in_flight.sent = Some(publish.out.now.clock);
             let token = take_token(publish.next_token);
-            self.outstanding.insert(token, vec![scn]);
+            self.outstanding.insert(token, Places { first: scn, count: 1 });
             publish.out.effect(Effect::Append { token, records: vec![bytes] });
         }
         self.in_flight.push_back(in_flight);
     }
 
-    /// The log holds an append. Answers its records, or nothing if some were accepted already, from
-    /// an earlier copy: then only reading tells which copy stands where.
-    pub(super) fn acknowledged(&mut self, token: AppendToken) -> Option<Option<Vec<Bytes>>> {
+    /// The log holds an append; `None` if it was forgotten.
+    pub(super) fn acknowledged(&mut self, token: AppendToken) -> Option<Acknowledged> {
         let places = self.outstanding.remove(&token)?;
         self.attempts = 0;
         self.impatient = false;
-        let mut records = Vec::with_capacity(places.len());
-        for in_flight in &mut self.in_flight {
-            if places.contains(&in_flight.record.header.scn) {
-                in_flight.perhaps = true;
-                records.push(in_flight.bytes.clone());
-            }
+        let mut records = Vec::new();
+        for in_flight in self.in_flight_at(places) {
+            in_flight.perhaps = true;
+            records.push(in_flight.bytes.clone());
         }
-        Some((records.len() == places.len()).then_some(records))
+        Some(Acknowledged { accepted: places.count - records.len() as u64, records })
+    }
+
+    /// The records of an append that are not accepted yet: its last ones.
+    fn in_flight_at(&mut self, places: Places) -> impl Iterator<Item = &mut InFlight> {
+        let front = self.in_flight.front().map(|front| front.record.header.scn);
+        let range = match front {
+            Some(front) if front.generation == places.first.generation => {
+                let from = places.first.sequence.0.saturating_sub(front.sequence.0);
+                let to = (places.first.sequence.0 + places.count).saturating_sub(front.sequence.0);
+                from as usize..to as usize
+            }
+            // Records of an earlier generation were accepted, or the next one would not be open.
+            Some(_) | None => 0..0,
+        };
+        self.in_flight.range_mut(range)
     }
 
     /// The log has not acknowledged an append. An answer to a forgotten append changes nothing.
@@ -185,9 +255,7 @@ impl Publisher {
     ) {
         let Some(places) = self.outstanding.remove(&token) else { return };
         if failure != AppendFailure::NotAppended {
-            for in_flight in &mut self.in_flight {
-                in_flight.perhaps |= places.contains(&in_flight.record.header.scn);
-            }
+            self.in_flight_at(places).for_each(|in_flight| in_flight.perhaps = true);
         }
         let was_usable = !matches!(self.mode, Mode::Failed { usable: false } | Mode::Unusable);
         let usable = was_usable && failure != AppendFailure::Unusable;
@@ -260,7 +328,7 @@ impl Publisher {
 
     /// Whether records other than those in the acknowledgements to come must be read.
     pub(super) fn needs_records(&self, end: LogOffset, fold: &FoldState) -> bool {
-        let visible = end.0 - fold.next_offset.0;
+        let visible = end.0 - fold.position.offset.0;
         self.outstanding.is_empty() || self.impatient || visible > self.in_flight.len() as u64
     }
 
@@ -276,9 +344,12 @@ impl Publisher {
         let front = self.in_flight.front()?;
         let scn = front.record.header.scn;
         let follows = match &front.record.body {
-            Body::Claim(_) => scn == Scn::opening(fold.generation().next()),
+            Body::Claim(_) => {
+                scn == Scn::opening(fold.next_generation())
+                    && fold.replicas.may_claim(front.record.header.node)
+            }
             Body::Transaction(_)
-            | Body::Barrier
+            | Body::Barrier(_)
             | Body::StepDown(_)
             | Body::Config(_)
             | Body::Genesis(_)
@@ -320,25 +391,22 @@ impl Publisher {
         self.documents.get(&(table, key.clone())).map(|(_, change)| change)
     }
 
-    pub(super) fn in_flight_key(&self, key: &[u8]) -> Option<InFlightKey> {
+    pub(super) fn in_flight_key(&self, key: &RememberedKey) -> Option<InFlightKey> {
         self.keys.get(key).copied()
     }
 
     fn publish_again(&mut self, publish: &mut Publish<'_, '_>) {
-        if self.in_flight.is_empty() {
-            return;
-        }
+        let Some(front) = self.in_flight.front() else { return };
+        let first = front.record.header.scn;
         publish.out.event(Event::Republishing { records: self.in_flight.len() });
         let clock = publish.out.now.clock;
         let mut records = Vec::with_capacity(self.in_flight.len());
-        let mut places = Vec::with_capacity(self.in_flight.len());
         for in_flight in &mut self.in_flight {
             in_flight.sent.get_or_insert(clock);
             records.push(in_flight.bytes.clone());
-            places.push(in_flight.record.header.scn);
         }
         let token = take_token(publish.next_token);
-        self.outstanding.insert(token, places);
+        self.outstanding.insert(token, Places { first, count: records.len() as u64 });
         publish.out.effect(Effect::Append { token, records });
     }
 
@@ -365,9 +433,8 @@ impl Publisher {
             let place = (change.table, change.key.clone());
             self.documents.insert(place, (scn, change.clone()));
         }
-        if let Some(idempotency) = &transaction.idempotency {
-            let fingerprint = idempotency.fingerprint;
-            self.keys.insert(idempotency.key.clone(), InFlightKey { fingerprint, scn });
+        for Idempotency { name, fingerprint, .. } in &transaction.idempotency {
+            self.keys.insert(name.clone(), InFlightKey { fingerprint: *fingerprint, scn });
         }
     }
 
@@ -380,8 +447,8 @@ impl Publisher {
                 self.documents.remove(&place);
             }
         }
-        if let Some(idempotency) = &transaction.idempotency {
-            self.keys.remove(&idempotency.key);
+        for Idempotency { name, .. } in &transaction.idempotency {
+            self.keys.remove(name);
         }
     }
 

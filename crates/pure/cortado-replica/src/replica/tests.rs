@@ -89,3 +89,39 @@ fn reads_and_refusals_wait() {
 fn a_broken_log() {
     check("broken");
 }
+
+#[test]
+fn strangers_in_the_log() {
+    check("foreign");
+}
+
+#[test]
+fn records_of_a_newer_build() {
+    check("needs-upgrade");
+    check("newer-kind");
+}
+
+#[test]
+fn a_record_that_one_replica_has_lost() {
+    check("lost-record");
+}
+
+#[test]
+fn a_leader_without_what_was_committed() {
+    check("disputed");
+}
+
+#[test]
+fn a_replica_that_was_taken_out() {
+    check("replica-set");
+}
+
+#[test]
+fn a_lease_length_that_changes() {
+    check("lease-change");
+}
+
+#[test]
+fn trims_of_this_log_and_of_others() {
+    check("trims");
+}

@@ -1,10 +1,10 @@
 //! What is stored in `_cluster` reads back as the catalog, whoever wrote it.
 
 use super::*;
+use crate::genesis::cluster_genesis;
 use cortado_model::{
-    Batch, ClusterUuid, DocumentHead, Etag, PartitionId, StoredDocument, WallMillis,
+    Batch, ClusterUuid, DocumentHead, Etag, LogId, PartitionId, StoredDocument, WallMillis,
 };
-use cortado_replica::Genesis;
 use cortado_store::{MemoryStore, Store};
 
 fn stored(value: Document, schema_version: u32) -> Option<StoredDocument> {
@@ -14,11 +14,8 @@ fn stored(value: Document, schema_version: u32) -> Option<StoredDocument> {
 }
 
 fn view_of(documents: Vec<(TableId, DocumentKey, Document)>) -> Box<dyn View> {
-    let uuid = PartitionUuid(1);
-    let database = DatabaseId::CLUSTER;
-    let genesis = Genesis { partition: uuid, cluster: ClusterUuid(1), database, number: 0 };
     let documents = documents.into_iter().map(|(table, key, v)| (table, key, stored(v, 0)));
-    let checkpoint = FoldState::before(genesis).encode();
+    let checkpoint = FoldState::before(cluster_genesis(ClusterUuid(1)), LogId::UNKNOWN).encode();
     let batch = Batch { documents: documents.collect(), checkpoint, ..Batch::default() };
     let store = MemoryStore::new();
     store.apply(PartitionId::CLUSTER, batch).unwrap();

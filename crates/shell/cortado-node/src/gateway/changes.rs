@@ -7,8 +7,8 @@ use super::{Consistency, Gateway, ReadError, ReadOptions};
 use crate::catalog::Database;
 use crate::genesis::genesis_of;
 use cortado_log::{Extent, Follower, Log, Page, ReadError as LogReadError, page_of};
-use cortado_model::{PartitionId, Position, Scn};
-use cortado_replica::{Body, Breakage, Committed, FoldState};
+use cortado_model::{PartitionId, Scn};
+use cortado_replica::{Body, Committed, FoldState, Stop};
 use cortado_store::{StoreError, View};
 use std::time::Duration;
 use tokio::time::error::Elapsed;
@@ -96,12 +96,12 @@ impl Gateway {
             return Err(ChangesError::BeyondEnd { end });
         }
         let log = self.process.log.as_ref();
-        let fold = fold.unwrap_or_else(|| FoldState::before(genesis));
-        if extent(log, partition).await?.first > fold.next_offset {
+        let Extent { log: id, first, .. } = extent(log, partition).await?;
+        let fold = fold.unwrap_or_else(|| FoldState::before(genesis, id));
+        if first > fold.position.offset {
             return Err(ChangesError::Trimmed { since });
         }
-        let from = Position { offset: fold.next_offset, epoch: 0 };
-        Ok(ChangeReader { follower: log.follow(partition, from), fold, since })
+        Ok(ChangeReader { follower: log.follow(partition, fold.position), fold, since })
     }
 }
 
@@ -146,10 +146,10 @@ impl ChangeReader {
             let mut found = Vec::new();
             for entry in page.entries {
                 let folded = self.fold.fold(entry.offset, &entry.record);
-                let Some(decoded) = folded.map_err(broken)? else { continue };
-                let header = decoded.record.header;
+                let Some(record) = folded.map_err(broken)? else { continue };
+                let header = record.header;
                 // One without changes only remembers its answer.
-                if let Body::Transaction(transaction) = decoded.record.body
+                if let Body::Transaction(transaction) = record.body
                     && header.scn > self.since
                     && !transaction.changes.is_empty()
                 {
@@ -179,6 +179,6 @@ fn unreadable(error: &LogReadError) -> ChangesError {
     ChangesError::Broken { why: error.to_string() }
 }
 
-fn broken(breakage: Breakage) -> ChangesError {
-    ChangesError::Broken { why: breakage.to_string() }
+fn broken(stop: Stop) -> ChangesError {
+    ChangesError::Broken { why: stop.to_string() }
 }

@@ -6,14 +6,17 @@ use super::requests::{Settled, Waiting};
 use super::{Halt, ReplicaDriver};
 use crate::events::EventKind;
 use crate::gateway::{WriteError, Written};
-use crate::idempotency::{read_recorded_key, remembered_in};
+use crate::idempotency::remembered_in;
 use crate::inbox::WriteEnd;
 use crate::remembered_answer::RememberedAnswer;
 use bytes::Bytes;
+use cortado_model::limits::IDEMPOTENCY_TTL_MS_MAX;
 use cortado_model::{
-    Batch, DocumentHead, PartitionId, Remembered, RememberedKey, StoredDocument, WallMillis,
+    Batch, Generation, LogOffset, NodeId, PartitionId, Remembered, RememberedKey, Scn, WallMillis,
 };
-use cortado_replica::{Answer, Apply, Committed, Effect, Event, FoldState, RequestId};
+use cortado_replica::{
+    Answer, Apply, Committed, Effect, Event, FoldState, RequestId, Stop, Trim, Why,
+};
 use cortado_store::StoreError;
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -41,16 +44,17 @@ impl ReplicaDriver<'_> {
         match effect {
             Effect::Append { token, records } => self.appends.collect(token, records),
             Effect::Recover => self.recovering = true,
-            Effect::Apply(apply) => merge(&mut self.to_apply, apply),
+            Effect::Apply(apply) => merge(&mut self.to_apply, *apply),
             Effect::Answer { request, answer } => self.answers.push((request, answer)),
             Effect::Digest { at } => {
                 self.apply()?;
                 self.hash_state(at)?;
             }
-            Effect::Trim(trim) => {
+            Effect::TrimBookmarks(trim) => {
                 self.apply()?;
-                self.trim(trim);
+                self.trim_bookmarks(trim);
             }
+            Effect::TrimLog(trim) => self.trim_log(trim),
             Effect::Event(event) => return self.on_event(event),
         }
         Ok(())
@@ -80,7 +84,7 @@ impl ReplicaDriver<'_> {
         let transactions = apply.transactions.len() as u64;
         let state = apply.state.clone();
         self.handle.show_applying(state.last);
-        let mut batch = batch_of(apply)?;
+        let mut batch = batch_of(apply);
         batch.trim_bookmarks_below = self.trim_bookmarks_below.take();
         let begun = Instant::now();
         self.context.vitals.store_begun();
@@ -150,7 +154,7 @@ impl ReplicaDriver<'_> {
                 partition: self.handle.partition.number,
                 scn: fold.last,
                 time: fold.time,
-                etag: cortado_replica::etag_of(fold.genesis.partition, fold.last),
+                etag: cortado_replica::etag_of(fold.genesis.identity.partition, fold.last),
                 results,
                 repeated: false,
             }),
@@ -204,20 +208,7 @@ impl ReplicaDriver<'_> {
                 }
             }
             Event::NewGeneration { generation, leader, previous_end } => {
-                // Of all replicas' reports, the new leader's own is enough.
-                if self.is_claimant() {
-                    info!(%partition, %node, %generation, %previous_end, "claim accepted");
-                } else {
-                    debug!(%partition, %node, %generation, %leader, %previous_end, "claim seen");
-                }
-                let claimant = self.core.fold().claimant.as_ref();
-                let incarnation = claimant.map(|claimant| (claimant.node, claimant.incarnation));
-                self.handle.update_leadership(|shown| {
-                    shown.generation = generation;
-                    shown.leader = incarnation;
-                    shown.stepped_down = None;
-                    (shown.heard_at, shown.since) = (now, now);
-                });
+                self.on_new_generation(generation, leader, previous_end);
             }
             Event::Serving { generation } => {
                 info!(%partition, %node, %generation, "serving as leader");
@@ -244,20 +235,66 @@ impl ReplicaDriver<'_> {
             }
             Event::Void { offset, why } => {
                 self.context.metrics.count_void(why);
-                if why != cortado_replica::Why::Heartbeat {
-                    debug!(%partition, %offset, ?why, "record is void");
-                }
+                self.tell_of_void(offset, why);
+            }
+            Event::GapBegan(gap) => {
+                let (since, offset) = (gap.since, gap.noticed);
+                warn!(%partition, %node, %since, %offset, "records are missing in the log");
+            }
+            Event::GapEnded { since } => {
+                info!(%partition, %node, %since, "no record is missing any more");
             }
             Event::Republishing { records } => {
                 warn!(%partition, records, "publishing again from the checkpoint");
             }
-            Event::Offline { offset, breakage } => {
-                error!(%partition, %offset, %breakage, "replica has stopped");
-                let why = breakage.to_string();
-                return Err(Halt::Broken { at: offset, why });
+            Event::Stopped { offset, why: stop } => {
+                error!(%partition, %node, %offset, %stop, "replica has stopped");
+                return Err(halt_before(offset, &stop));
             }
         }
         Ok(())
+    }
+
+    /// The fold has accepted a claim.
+    fn on_new_generation(&self, generation: Generation, leader: NodeId, previous_end: Scn) {
+        let (partition, node) = (self.handle.partition, self.context.node());
+        let now = self.context.clock.steady();
+        // Of all replicas' reports, the new leader's own is enough.
+        if self.is_claimant() {
+            info!(%partition, %node, %generation, %previous_end, "claim accepted");
+        } else {
+            debug!(%partition, %node, %generation, %leader, %previous_end, "claim seen");
+        }
+        let claimant = self.core.fold().claimant.as_ref();
+        let incarnation = claimant.map(|claimant| (claimant.node, claimant.incarnation));
+        self.handle.update_leadership(|shown| {
+            shown.generation = generation;
+            shown.leader = incarnation;
+            shown.stepped_down = None;
+            (shown.heard_at, shown.since) = (now, now);
+        });
+    }
+
+    /// A record was passed over.
+    fn tell_of_void(&mut self, offset: LogOffset, why: Why) {
+        let partition = self.handle.partition;
+        match why {
+            Why::Heartbeat => {}
+            Why::Foreign => {
+                if let Some(records) = self.strangers.met(Instant::now()) {
+                    warn!(%partition, %offset, records, "foreign records in the log");
+                }
+            }
+            Why::NotNextGeneration
+            | Why::NotAReplica
+            | Why::Zombie
+            | Why::Stranger
+            | Why::MissingClaim
+            | Why::Duplicate
+            | Why::Gap
+            | Why::AfterStepDown
+            | Why::BeforeGenesis => debug!(%partition, %offset, ?why, "record is void"),
+        }
     }
 
     /// What is remembered under a name, unless it has expired.
@@ -281,27 +318,30 @@ impl ReplicaDriver<'_> {
         self.context.decisions.explain(kind, Some(self.handle.partition), what, evidence);
     }
 
-    /// Lets the log forget, once this replica's bookmarks have.
-    fn trim(&mut self, trim: cortado_replica::Trim) {
-        let partition = self.handle.partition;
+    /// Forgets bookmarks that lead into what the log may forget.
+    fn trim_bookmarks(&mut self, trim: Trim) {
         match self.first_bookmark_at(trim) {
             Ok(scn) => self.trim_bookmarks_below = scn.or(self.trim_bookmarks_below),
-            Err(error) => warn!(%partition, %error, "bookmarks not trimmed"),
+            Err(error) => {
+                warn!(partition = %self.handle.partition, %error, "bookmarks not trimmed");
+            }
         }
-        let trimmed = self.context.log.trim(partition, self.log, trim.below);
+    }
+
+    /// Lets the log forget.
+    fn trim_log(&self, trim: Trim) {
+        let partition = self.handle.partition;
+        let trimmed = self.context.log.trim(partition, trim.log, trim.below);
         let context = Arc::clone(self.context);
-        let leads = self.core.role() == cortado_replica::Role::Leader;
         self.context.spawn(async move {
             match trimmed.await {
                 Ok(()) => {
                     let (below, snapshot) = (trim.below, trim.snapshot);
                     info!(%partition, %below, %snapshot, "log trimmed");
-                    if leads {
-                        let what = format!("the log may forget offsets below {}", trim.below);
-                        let evidence = vec![format!("equal snapshots at {}", trim.snapshot)];
-                        let kind = EventKind::Trim;
-                        context.decisions.explain(kind, Some(partition), what, evidence);
-                    }
+                    let what = format!("the log may forget offsets below {}", trim.below);
+                    let evidence = vec![format!("equal snapshots at {}", trim.snapshot)];
+                    let kind = EventKind::Trim;
+                    context.decisions.explain(kind, Some(partition), what, evidence);
                 }
                 Err(error) => warn!(%partition, %error, "log not trimmed"),
             }
@@ -309,15 +349,12 @@ impl ReplicaDriver<'_> {
     }
 
     /// The SCN below which every bookmark points below `trim.below`.
-    fn first_bookmark_at(
-        &self,
-        trim: cortado_replica::Trim,
-    ) -> Result<Option<cortado_model::Scn>, StoreError> {
+    fn first_bookmark_at(&self, trim: Trim) -> Result<Option<Scn>, StoreError> {
         let view = self.context.store.view(self.handle.partition)?;
         let mut at = trim.snapshot;
         while let Some((scn, bytes)) = view.bookmark(at)? {
-            let usable = FoldState::decode(&bytes).is_ok_and(|s| s.next_offset >= trim.below);
-            let before = scn.to_u64().checked_sub(1).and_then(cortado_model::Scn::from_u64);
+            let usable = FoldState::decode(&bytes).is_ok_and(|s| s.position.offset >= trim.below);
+            let before = scn.to_u64().checked_sub(1).and_then(Scn::from_u64);
             match before {
                 Some(before) if usable => at = before,
                 Some(_) | None => return Ok(Some(at)),
@@ -340,37 +377,25 @@ fn merge(to_apply: &mut Option<Apply>, apply: Apply) {
 }
 
 /// The store's words for what the core wants applied.
-fn batch_of(apply: Apply) -> Result<Batch, Halt> {
+fn batch_of(apply: Apply) -> Batch {
     let mut batch = Batch { checkpoint: apply.state.encode(), ..Batch::default() };
     for Committed { scn, time, transaction } in apply.transactions {
-        if let Some(idempotency) = transaction.idempotency {
-            let Some((name, ttl_ms)) = read_recorded_key(&idempotency.key) else {
-                let why = format!("the idempotency key of {scn} cannot be read");
-                return Err(Halt::Broken { at: apply.state.next_offset, why });
-            };
+        for idempotency in transaction.idempotency {
             // All changes of a transaction share its etag; without changes there is none to tell.
-            let etag = cortado_replica::etag_of(apply.state.genesis.partition, scn);
+            let etag = cortado_replica::etag_of(apply.state.genesis.identity.partition, scn);
             let answer = RememberedAnswer {
                 scn,
                 etag,
                 fingerprint: idempotency.fingerprint,
                 statuses: idempotency.statuses,
             };
+            let ttl_ms = idempotency.ttl_ms.unwrap_or(IDEMPOTENCY_TTL_MS_MAX);
             let expires = WallMillis(time.0.saturating_add(u64::from(ttl_ms)));
-            batch.remember.push((name, Remembered { time, expires, answer: answer.encode() }));
+            let remembered = Remembered { time, expires, answer: answer.encode() };
+            batch.remember.push((idempotency.name, remembered));
         }
         for change in transaction.changes {
-            let document = change.written.map(|written| {
-                let head = DocumentHead {
-                    schema_version: written.schema_version,
-                    etag: change.etag,
-                    scn,
-                    time,
-                    expires: None,
-                };
-                StoredDocument::new(head, &written.value)
-            });
-            batch.documents.push((change.table, change.key, document));
+            batch.documents.push((change.table, change.key, change.document));
         }
     }
     if !batch.remember.is_empty() {
@@ -379,7 +404,17 @@ fn batch_of(apply: Apply) -> Result<Batch, Halt> {
     for state in &apply.bookmarks {
         batch.bookmarks.push((state.last, Bytes::clone(&state.encode())));
     }
-    Ok(batch)
+    batch
+}
+
+/// What it means for the replica that it cannot go past the record at `at`.
+fn halt_before(at: LogOffset, stop: &Stop) -> Halt {
+    let why = stop.to_string();
+    match stop {
+        Stop::Broken(_) => Halt::Broken { at, why },
+        Stop::Behind(_) => Halt::Behind { at, why },
+        Stop::NeedsUpgrade(_) | Stop::Disputed(_) => Halt::StandsStill { why },
+    }
 }
 
 /// Duty 6: what each failure of the store means for the replica.

@@ -14,7 +14,7 @@ use crate::replica_handle::ReplicaHandle;
 use cortado_document::{Change, Current, Done, Operation};
 use cortado_model::StoredDocument;
 use cortado_replica::{
-    DraftChange, DraftIdempotency, Input, NotDone, ReadNeed, Role, Write, Written,
+    Draft, DraftChange, DraftValue, Idempotency, Input, NotDone, ReadNeed, Role, Write,
 };
 use cortado_store::StoreError;
 use std::sync::Arc;
@@ -50,13 +50,15 @@ impl ReplicaDriver<'_> {
         let evaluation = self.evaluate(database.as_deref(), operations, keyed.as_ref());
         match evaluation {
             Ok(Evaluation::Publish { changes, results }) => {
-                let idempotency = keyed.as_ref().map(|keyed| DraftIdempotency {
-                    key: keyed.recorded_key(),
+                let idempotency = keyed.as_ref().map(|keyed| Idempotency {
+                    name: keyed.name.clone(),
                     fingerprint: keyed.fingerprint,
+                    ttl_ms: Some(keyed.ttl_ms),
                     statuses: results.iter().copied().map(code_of).collect(),
                 });
+                let draft = Draft { changes, idempotency: idempotency.into_iter().collect() };
                 let request = self.requests.write(reply, results, keyed.map(|keyed| keyed.name));
-                self.step(Input::Write(Write { request, changes, idempotency }));
+                self.step(Input::Write(Write { request, draft }));
             }
             Ok(Evaluation::Settle(outcome)) => {
                 let request = self.requests.settle(reply, outcome);
@@ -130,8 +132,8 @@ impl ReplicaDriver<'_> {
             results.push(evaluated.done);
             let Some(change) = evaluated.change else { continue };
             let draft = draft(database, operation, change);
-            let value_bytes = draft.written.as_ref().map_or(0, |written| written.value.len());
-            bytes += 40 + draft.key.as_bytes().len() + value_bytes;
+            let value_bytes = draft.value.as_ref().map_or(0, |value| value.json.len());
+            bytes += 80 + draft.key.as_bytes().len() + value_bytes;
             changes.push(draft);
         }
         let bytes_max = self.context.log.traits().record_bytes_max;
@@ -172,9 +174,8 @@ impl ReplicaDriver<'_> {
         let table = database.and_then(|database| database.table_by_id(operation.table));
         let schema = table.and_then(|table| table.schema.as_ref());
         if let Some(change) = self.core.in_flight(operation.table, &operation.key) {
-            let written = change.written.as_ref();
-            let current =
-                written.map(|written| Current { etag: change.etag, value: &written.value });
+            let document = change.document.as_ref().map(|d| (d.head.etag, d.json()));
+            let current = document.as_ref().map(|(etag, value)| Current { etag: *etag, value });
             return Ok(operation.evaluate(current, schema));
         }
         let partition = self.handle.partition;
@@ -188,12 +189,14 @@ impl ReplicaDriver<'_> {
 
 fn draft(database: Option<&Database>, operation: Operation, change: Change) -> DraftChange {
     let table = database.and_then(|database| database.table_by_id(operation.table));
-    let written = match change {
-        Change::Write(document) => Some(Written {
+    let value = match change {
+        Change::Write(document) => Some(DraftValue {
             schema_version: table.map_or(0, |table| table.schema_version),
-            value: document.into_bytes(),
+            expires: None,
+            json: document.into_bytes(),
         }),
         Change::Remove => None,
     };
-    DraftChange { table: operation.table, key: operation.key, written }
+    let (table, key) = (operation.table, operation.key);
+    DraftChange { table, key, value, before: None, index: Vec::new() }
 }

@@ -3,7 +3,7 @@
 //! Start reading at [`ReplicaDriver::read_log`].
 
 use super::restart::extent;
-use super::{Halt, ReplicaDriver, position_of};
+use super::{Halt, ReplicaDriver};
 use cortado_log::{ReadError, page_of};
 use cortado_model::LogOffset;
 use cortado_replica::{Input, Role};
@@ -80,9 +80,9 @@ impl ReplicaDriver<'_> {
 
     /// Answers whether there may be more to read at once.
     async fn read_once(&mut self) -> Result<bool, Halt> {
-        let from = self.core.fold().next_offset;
+        let from = self.core.fold().position.offset;
         let partition = self.handle.partition;
-        self.follower.seek(position_of(self.core.fold()));
+        self.follower.seek(self.core.fold().position);
         let page = page_of(self.follower.as_mut(), READ_BYTES_MAX).await;
         match page.map(|page| page.entries) {
             Ok(entries) if entries.is_empty() => {
@@ -130,10 +130,10 @@ impl ReplicaDriver<'_> {
                 }
             }
         };
-        while self.core.fold().next_offset < end {
-            let before: LogOffset = self.core.fold().next_offset;
+        while self.core.fold().position.offset < end {
+            let before: LogOffset = self.core.fold().position.offset;
             self.read_once().await?;
-            if self.core.fold().next_offset == before {
+            if self.core.fold().position.offset == before {
                 sleep(GATHER).await;
             }
         }

@@ -11,7 +11,7 @@ use crate::node_context::NodeContext;
 use crate::replica_handle::{ReplicaHandle, ReplicaRole};
 use cortado_log::{Extent, ReadError, VerifyError};
 use cortado_model::{Batch, LogId, LogOffset, PartitionId, ReplicaIncarnation};
-use cortado_replica::{FoldState, NotDone};
+use cortado_replica::{DecodeError, FoldState, NotDone};
 use cortado_store::StoreError;
 use std::future::Future;
 use std::sync::Arc;
@@ -74,6 +74,13 @@ pub(crate) async fn keep_alive(
                 let why = format!("the log begins at {first}, beyond this replica's checkpoint");
                 rebuild(&context, &handle, &mut inbox, first, &why).await
             }
+            Halt::Behind { at, why } => {
+                // Only a replica that has got past the record has what this one lost.
+                rebuild(&context, &handle, &mut inbox, at.plus(1), &why).await
+            }
+            Halt::StandsStill { why } => {
+                return stand_still(&context, &handle, &mut inbox, why).await;
+            }
             Halt::Broken { at, why } => {
                 if told_broken.replace(at) != Some(at) {
                     error!(%partition, %at, why, "log and replica contradict one another");
@@ -89,6 +96,20 @@ pub(crate) async fn keep_alive(
             return;
         }
     }
+}
+
+/// Serves nothing and touches nothing until told to stop: another build, or a person, goes on.
+async fn stand_still(
+    context: &Arc<NodeContext>,
+    handle: &Arc<ReplicaHandle>,
+    inbox: &mut mpsc::Receiver<DriverInput>,
+    why: String,
+) {
+    let partition = handle.partition;
+    error!(%partition, node = %context.node(), why, "replica stands still");
+    let what = "out of service, and keeps what it has".to_owned();
+    context.decisions.explain(EventKind::Offline, Some(partition), what, vec![why]);
+    let _told_to_stop = offline(inbox, std::future::pending::<()>()).await;
 }
 
 /// Stands still until the store has room. What it shows can be read meanwhile. `None`: told to
@@ -153,12 +174,12 @@ async fn rebuild(
     }
 }
 
-/// The log to follow and the fold state to go on from.
+/// The fold state to go on from, in the log that is there.
 async fn open(
     context: &Arc<NodeContext>,
     handle: &Arc<ReplicaHandle>,
     origin: &Origin,
-) -> Result<(LogId, FoldState), Halt> {
+) -> Result<FoldState, Halt> {
     let partition = handle.partition;
     let genesis = &origin.genesis;
     let log = verify(context, origin).await?;
@@ -169,28 +190,36 @@ async fn open(
         // An interrupted snapshot may have left entries without a checkpoint.
         clear(context, handle).await?;
         return match first {
-            LogOffset::ZERO => Ok((log, FoldState::before(genesis.clone()))),
+            LogOffset::ZERO => Ok(FoldState::before(genesis.clone(), log)),
             first => Err(Halt::Trimmed { first }),
         };
     };
-    let fold = FoldState::decode(&checkpoint)
-        .map_err(|error| Halt::Damaged { why: format!("its checkpoint: {error}") })?;
-    if fold.genesis != *genesis {
+    let fold = FoldState::decode(&checkpoint).map_err(|error| {
+        let why = format!("its checkpoint: {error}");
+        match error {
+            DecodeError::NeedsUpgrade(_) => Halt::StandsStill { why },
+            DecodeError::Damaged(_) | DecodeError::Foreign => Halt::Damaged { why },
+        }
+    })?;
+    if fold.log != log {
+        return Err(replaced(log, fold.log));
+    }
+    if fold.genesis.identity != genesis.identity {
         return Err(Halt::Damaged { why: "its checkpoint is of another partition".to_owned() });
     }
-    if fold.next_offset > end {
+    if fold.position.offset > end {
         // No replica can be right beyond the end of its log: do not ask for one.
         let at = NO_RECORD;
-        let applied = fold.next_offset;
+        let applied = fold.position.offset;
         let why = format!("the log ends at {end}, this replica has applied up to {applied}");
         return Err(Halt::Broken { at, why });
     }
-    if fold.next_offset < first {
+    if fold.position.offset < first {
         return Err(Halt::Trimmed { first });
     }
-    let (node, scn, offset) = (context.node(), fold.last, fold.next_offset);
+    let (node, scn, offset) = (context.node(), fold.last, fold.position.offset);
     info!(%partition, %node, %scn, %offset, %end, "replica starts");
-    Ok((log, fold))
+    Ok(fold)
 }
 
 async fn clear(context: &Arc<NodeContext>, handle: &Arc<ReplicaHandle>) -> Result<(), Halt> {
@@ -205,12 +234,15 @@ async fn verify(context: &Arc<NodeContext>, origin: &Origin) -> Result<LogId, Ha
     let broken = |error: VerifyError| Halt::Broken { at, why: error.to_string() };
     let found = context.log.verify(&origin.spec).await.map_err(broken)?.log;
     match origin.log {
-        Some(wanted) if wanted != found => {
-            let why = format!("the log was replaced: its identity is {found}, not {wanted}");
-            Err(Halt::Broken { at, why })
-        }
+        Some(wanted) if wanted != found => Err(replaced(found, wanted)),
         Some(_) | None => Ok(found),
     }
+}
+
+/// Another log has taken the place of the replica's: what it has may be all that is left.
+fn replaced(found: LogId, wanted: LogId) -> Halt {
+    let why = format!("the log was replaced: its identity is {found}, not {wanted}");
+    Halt::StandsStill { why }
 }
 
 /// Where the partition's log begins and ends.
@@ -255,7 +287,7 @@ async fn offline<T>(
                     let _ = reply.send(Err(NotDone::Offline));
                 }
                 DriverInput::Stop => return None,
-                DriverInput::Claim
+                DriverInput::Claim { .. }
                 | DriverInput::Verify
                 | DriverInput::Digest(_)
                 | DriverInput::Condemned { .. } => {}

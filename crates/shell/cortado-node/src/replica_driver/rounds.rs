@@ -11,7 +11,7 @@ use crate::inbox::{DigestReport, DriverInput};
 use crate::node_context::NodeContext;
 use crate::replica_handle::ReplicaHandle;
 use cortado_model::{Entry, EntryKey, LogOffset, Millis, NodeId, Scn, WallMillis};
-use cortado_replica::{FoldState, Input, Role, Trim};
+use cortado_replica::{Config, FoldState, Input, Role, Trim};
 use cortado_store::encoding::parse_remembered;
 use cortado_store::{StoreError, View, digest};
 use std::collections::BTreeMap;
@@ -58,7 +58,7 @@ struct Hashed {
 impl Rounds {
     pub(super) fn after(fold: &FoldState, context: &NodeContext) -> Rounds {
         Rounds {
-            since: (fold.trimmed_below, context.log_bytes.load(Ordering::Relaxed)),
+            since: (fold.trimmed_below(), context.log_bytes.load(Ordering::Relaxed)),
             demanded: false,
             open: None,
             agreed: None,
@@ -128,7 +128,7 @@ impl ReplicaDriver<'_> {
             self.end_round()?;
         }
         let policy = self.context.settings.trim;
-        let next = self.core.fold().next_offset;
+        let next = self.core.fold().position.offset;
         let bytes = self.context.log_bytes.load(Ordering::Relaxed);
         let (since, since_bytes) = self.rounds.since;
         // To hash costs a look at everything that is stored: no more often than that is written.
@@ -142,7 +142,7 @@ impl ReplicaDriver<'_> {
         self.rounds.demanded = false;
         let reports = BTreeMap::new();
         self.rounds.open = Some(Round { at: None, ends: now.plus(ROUND_MS), reports });
-        self.step(Input::Digest);
+        self.step(Input::Config(Config::Digest));
         self.settle()
     }
 
@@ -168,7 +168,7 @@ impl ReplicaDriver<'_> {
             applied: self.rounds.applied,
             hashed: Arc::clone(&self.rounds.hashed),
         };
-        let (node, below) = (self.handle.node, self.stored.next_offset);
+        let (node, below) = (self.handle.node, self.stored.position.offset);
         self.context.spawn_blocking(move || {
             let (context, handle) = (Arc::clone(&job.context), Arc::clone(&job.handle));
             match job.run() {
@@ -209,10 +209,11 @@ impl ReplicaDriver<'_> {
         };
         self.context.metrics.digests_equal.add(1);
         info!(%partition, %at, replicas = agreed.len(), %below, "replicas agree");
-        if let Some(trim) = self.rounds.agree(Trim { below, snapshot: at })
-            && trim.below > self.core.fold().trimmed_below
+        let log = self.core.fold().log;
+        if let Some(trim) = self.rounds.agree(Trim { below, log, snapshot: at })
+            && trim.below > self.core.fold().trimmed_below()
         {
-            self.step(Input::Trim(trim));
+            self.step(Input::Config(Config::Trim(trim)));
         }
         self.settle()
     }
@@ -344,6 +345,7 @@ fn condemn_unreadable(handle: &ReplicaHandle, error: &StoreError) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cortado_model::LogId;
     use cortado_model::{Generation, Sequence};
 
     fn report(node: u32, at: u64, below: u64, digest: u128) -> DigestReport {
@@ -399,7 +401,8 @@ mod tests {
             applied: 0,
             hashed: Arc::default(),
         };
-        let trim = |below| Trim { below: LogOffset(below), snapshot: Scn::ZERO };
+        let log = LogId::UNKNOWN;
+        let trim = |below| Trim { below: LogOffset(below), log, snapshot: Scn::ZERO };
         assert_eq!(rounds.agree(trim(10)), None);
         assert_eq!(rounds.agree(trim(20)), Some(trim(10)));
         assert_eq!(rounds.agree(trim(30)), Some(trim(20)));

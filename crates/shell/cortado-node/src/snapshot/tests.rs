@@ -3,24 +3,25 @@
 use super::*;
 use cortado_model::limits::DOCUMENT_BYTES_MAX;
 use cortado_model::{
-    Batch, ClusterUuid, DocumentHead, DocumentKey, Etag, Generation, PartitionUuid, Remembered,
-    RememberedKey, Sequence, StoredDocument, TableId, WallMillis,
+    Batch, ClusterUuid, DocumentHead, DocumentKey, Etag, Generation, LogId, PartitionUuid,
+    Remembered, RememberedKey, Sequence, StoredDocument, TableId, WallMillis,
 };
-use cortado_replica::Genesis;
+use cortado_replica::{Genesis, PartitionIdentity, ReplicaSet};
 use cortado_store::{MemoryStore, Store};
 
 const PARTITION: PartitionId = PartitionId { database: DatabaseId(3), number: 1 };
 
 fn fold() -> FoldState {
-    let genesis = Genesis {
+    let identity = PartitionIdentity {
         partition: PartitionUuid(7),
         cluster: ClusterUuid(7),
         database: PARTITION.database,
         number: 1,
     };
-    let mut fold = FoldState::before(genesis);
+    let genesis = Genesis::new(identity, ReplicaSet::default());
+    let mut fold = FoldState::before(genesis, LogId::UNKNOWN);
     fold.last = Scn::new(Generation(2), Sequence(40));
-    fold.next_offset = LogOffset(57);
+    fold.position.offset = LogOffset(57);
     fold
 }
 

@@ -17,8 +17,8 @@ async fn read_all(music: &Music, since: Scn) -> (Vec<(Scn, String)>, Scn) {
         match reader.next(Instant::now()).await.unwrap() {
             Changes::Transactions(transactions) => {
                 for committed in transactions {
-                    let written = committed.transaction.changes[0].written.as_ref();
-                    let value = written.map(|written| written.value.to_vec()).unwrap_or_default();
+                    let document = committed.transaction.changes[0].document.as_ref();
+                    let value = document.map(|d| d.json().to_vec()).unwrap_or_default();
                     seen.push((committed.scn, String::from_utf8(value).unwrap()));
                 }
             }

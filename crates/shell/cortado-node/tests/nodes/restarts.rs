@@ -5,7 +5,8 @@ use crate::world::{
 };
 use cortado_log::{Log, outcomes_of};
 use cortado_model::{
-    LogOffset, Millis, NodeId, NodeIncarnation, PartitionId, ReplicaIncarnation, WallMillis,
+    LogOffset, Millis, NodeId, NodeIncarnation, PartitionId, PartitionUuid, ReplicaIncarnation,
+    WallMillis,
 };
 use cortado_node::{Components, EventKind, StartError, StoreFactory};
 use cortado_replica::{Identity, Now, heartbeat_record};
@@ -125,6 +126,7 @@ async fn a_clock_that_was_set_back_lets_no_node_pass_for_an_earlier_life() {
     fill(&music, 0, 20).await;
     let lives: Vec<_> = world.gateway.catalog().nodes().map(|n| (n.node, n.incarnation)).collect();
     drop(music);
+    let cluster = PartitionUuid(world.gateway.catalog().cluster().0);
     let (log, stores) = world.shutdown().await;
     const HOUR_MS: u64 = 60 * 60 * 1_000;
     for (node, NodeIncarnation(began)) in lives {
@@ -132,7 +134,7 @@ async fn a_clock_that_was_set_back_lets_no_node_pass_for_an_earlier_life() {
         let me = Identity { node, incarnation: life };
         let now = Now { clock: Millis(0), wall: WallMillis(began + HOUR_MS) };
         let mut producer = log.producer(PartitionId::CLUSTER);
-        producer.send(vec![heartbeat_record(&me, now)]);
+        producer.send(vec![heartbeat_record(cluster, &me, now)]);
         outcomes_of(producer.as_mut(), &mut Vec::new()).await;
     }
     let world = World::over(log, stores, settings()).await;

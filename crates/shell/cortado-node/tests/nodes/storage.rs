@@ -5,6 +5,7 @@ use crate::world::{
     Music, N1, N2, N3, World, deadline, eventually, eventually_asking, read, settings, stored,
 };
 use cortado_log::memory::Fault as LogFault;
+use cortado_log::{Log, outcomes_of};
 use cortado_model::{Batch, LogOffset, NodeId, PartitionId, Scn, StoredDocument};
 use cortado_node::{Consistency, EventKind, NotDoneWhy, ReplicaRole, UnknownWhy, WriteError};
 use cortado_replica::FoldState;
@@ -280,7 +281,7 @@ async fn a_store_ahead_of_its_log_serves_nothing() {
     let store = world.stores.of(follower);
     let checkpoint = store.view(partition).unwrap().checkpoint().unwrap().unwrap();
     let mut fold = FoldState::decode(&checkpoint).unwrap();
-    fold.next_offset = LogOffset(1 << 40);
+    fold.position.offset = LogOffset(1 << 40);
     fold.last = Scn::new(fold.last.generation.next(), fold.last.sequence);
     store.apply(partition, Batch { checkpoint: fold.encode(), ..Batch::default() }).unwrap();
     world.cluster.start_node(follower).await.unwrap();
@@ -289,4 +290,67 @@ async fn a_store_ahead_of_its_log_serves_nothing() {
     assert_eq!(role(&world, follower), ReplicaRole::Offline);
     // The others serve on.
     music.put("cher", "y", "{}").await.unwrap();
+}
+
+/// A checkpoint as a newer build might write it: another version, and the checksum that fits.
+fn newer(checkpoint: &[u8]) -> Vec<u8> {
+    let mut newer = checkpoint.to_vec();
+    newer[4] += 1;
+    let crc = crc32c::crc32c(&newer[4..]);
+    newer[..4].copy_from_slice(&crc.to_le_bytes());
+    newer
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_only_a_newer_build_can_read_is_kept() {
+    let world = World::start().await;
+    let music = world.music(1).await;
+    music.put("cher", "x", "{}").await.unwrap();
+    music.await_complete().await;
+    let partition = music.partition_of("cher");
+    let follower = [N1, N2, N3].into_iter().find(|n| Some(*n) != music.leaders()[0]).unwrap();
+    world.cluster.kill(follower).await.unwrap();
+    let store = world.stores.of(follower);
+    let checkpoint = store.view(partition).unwrap().checkpoint().unwrap().unwrap();
+    let checkpoint = bytes::Bytes::from(newer(&checkpoint));
+    let batch = Batch { checkpoint: checkpoint.clone(), ..Batch::default() };
+    store.apply(partition, batch).unwrap();
+    let documents = stored(&store, &music, partition);
+    world.cluster.start_node(follower).await.unwrap();
+    let give_up_at = deadline();
+    let why = loop {
+        let told = events(&world, EventKind::Offline).await;
+        if let Some(why) = told.into_iter().next() {
+            break why;
+        }
+        assert!(tokio::time::Instant::now() < give_up_at, "nobody was told");
+    };
+    assert!(why.contains("needs a build that reads fold state version 3"), "{why}");
+    // The others serve on, and nothing is thrown away meanwhile.
+    music.put("cher", "y", "{}").await.unwrap();
+    assert_eq!(role(&world, follower), ReplicaRole::Offline);
+    let kept = world.stores.of(follower).view(partition).unwrap().checkpoint().unwrap();
+    assert_eq!(kept, Some(checkpoint));
+    assert_eq!(stored(&world.stores.of(follower), &music, partition), documents);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_strangers_records_are_passed_over_and_counted() {
+    let world = World::start().await;
+    let music = world.music(1).await;
+    music.put("cher", "x", r#"{"n":1}"#).await.unwrap();
+    let partition = music.partition_of("cher");
+    let stranger = bytes::Bytes::from_static(b"written by hand");
+    let mut producer = world.log.producer(partition);
+    producer.send(vec![stranger.clone(), stranger]);
+    outcomes_of(producer.as_mut(), &mut Vec::new()).await;
+    music.put("cher", "x", r#"{"n":2}"#).await.unwrap();
+    music.await_complete().await;
+    assert_eq!(music.get("cher", "x").await.unwrap(), r#"{"n":2}"#);
+    let text = world.metrics.encode();
+    let foreign = text.lines().filter(|line| {
+        line.starts_with("cortado_void_records_total") && line.contains("reason=\"foreign\"")
+    });
+    let counts: Vec<_> = foreign.filter_map(|line| line.rsplit(' ').next()).collect();
+    assert_eq!(counts, ["2"; 3], "on each of three nodes");
 }

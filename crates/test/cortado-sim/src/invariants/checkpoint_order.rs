@@ -14,9 +14,9 @@ const NAME: &str = "checkpoint_order";
 /// Something is ahead of what it rests on.
 pub fn check(truth: &Truth, store: &Store, fold: &FoldState) -> Result<(), Violation> {
     let applied = &store.image().state;
-    let ordered = store.durable().next_offset <= applied.next_offset
-        && applied.next_offset <= fold.next_offset
-        && fold.next_offset <= truth.end
+    let ordered = store.durable().position.offset <= applied.position.offset
+        && applied.position.offset <= fold.position.offset
+        && fold.position.offset <= truth.end
         && store.durable().last <= applied.last
         && applied.last <= fold.last
         && fold.last <= truth.last;
@@ -30,12 +30,12 @@ pub fn check(truth: &Truth, store: &Store, fold: &FoldState) -> Result<(), Viola
     let details = format!(
         "durable {} at {}, applied {} (documents {}) at {}, folded {} at {}, landed {} at {}",
         store.durable().last,
-        store.durable().next_offset,
+        store.durable().position.offset,
         applied.last,
         store.image().last_transaction,
-        applied.next_offset,
+        applied.position.offset,
         fold.last,
-        fold.next_offset,
+        fold.position.offset,
         truth.last,
         truth.end,
     );

@@ -33,10 +33,11 @@ impl Etags {
         let Some(newest) = truth.transactions.last().filter(|_| is_transaction) else {
             return Ok(());
         };
-        for change in &newest.transaction.changes {
-            let user = *self.used.entry(change.etag).or_insert(newest.scn);
+        let documents = newest.transaction.changes.iter().filter_map(|c| c.document.as_ref());
+        for etag in documents.map(|document| document.head.etag) {
+            let user = *self.used.entry(etag).or_insert(newest.scn);
             if user != newest.scn {
-                let details = format!("{user} and {} share the etag {}", newest.scn, change.etag);
+                let details = format!("{user} and {} share the etag {etag}", newest.scn);
                 return Err(Violation::new(NAME, details));
             }
         }

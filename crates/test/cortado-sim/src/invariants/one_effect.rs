@@ -10,8 +10,8 @@ const NAME: &str = "one_effect";
 /// # Errors
 /// Its key had been used before.
 pub fn check_newest(truth: &Truth) -> Result<(), Violation> {
-    let newest = truth.transactions.last().and_then(|t| t.transaction.idempotency.as_ref());
-    let Some(uses) = newest.and_then(|idempotency| truth.keys.get(&idempotency.key)) else {
+    let newest = truth.transactions.last().and_then(|t| t.transaction.idempotency.first());
+    let Some(uses) = newest.and_then(|idempotency| truth.keys.get(&idempotency.name)) else {
         return Ok(());
     };
     if uses.len() > 1 {

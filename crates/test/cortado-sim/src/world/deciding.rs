@@ -106,7 +106,9 @@ impl World {
             | Event::Resigned { .. }
             | Event::ClaimLost { .. }
             | Event::Republishing { .. }
-            | Event::Offline { .. } => {}
+            | Event::GapBegan(_)
+            | Event::GapEnded { .. }
+            | Event::Stopped { .. } => {}
         }
     }
 
@@ -133,6 +135,7 @@ impl World {
         let clock = self.nodes[node].clock.read(now);
         let id = self.nodes[node].id;
         let heartbeat_us = self.plan.detection.heartbeat_ms * MILLI;
+        let partition = self.genesis(0).identity.partition;
         let Some(process) = &mut self.nodes[node].process else { return };
         // With heartbeats under way nothing would ever come to rest.
         if process.watch.heartbeat_at > now || matches!(self.phase, Phase::Quiet { .. }) {
@@ -143,7 +146,7 @@ impl World {
         let of_node = ReplicaIncarnation::of_node(process.incarnation);
         let me = Identity { node: id, incarnation: of_node };
         let incarnation = process.drivers[0].incarnation;
-        let record = heartbeat_record(&me, clock);
+        let record = heartbeat_record(partition, &me, clock);
         self.send_append(Address { node, partition: 0, incarnation }, HEARTBEAT, vec![record]);
     }
 
@@ -155,7 +158,7 @@ impl World {
         let me = self.nodes[node].id;
         let lags = self.nodes.iter().filter(|other| other.id != me).filter_map(|other| {
             let fold = other.driver(partition)?.replica.fold();
-            Some((other.id, self.log.end(partition).0 - fold.next_offset.0))
+            Some((other.id, self.log.end(partition).0 - fold.position.offset.0))
         });
         let hands_over = |role: Role| role == Role::SteppingDown;
         let facts = PartitionFacts {
@@ -166,7 +169,7 @@ impl World {
             leadership: leadership(driver.replica.fold(), watched.since),
             restoring: driver.resyncing || !driver.replica.fold().begun,
             digest_failed: driver.replica.role() == Role::Offline,
-            lag_records: driver.known_end.0.saturating_sub(driver.replica.fold().next_offset.0),
+            lag_records: driver.known_end.0.saturating_sub(driver.replica.fold().position.offset.0),
             own_claims: &watched.own_claims,
             follower_lags: &lags.collect(),
             hand_off_running: process.drivers.iter().any(|d| hands_over(d.replica.role())),

@@ -6,7 +6,7 @@ use super::{Address, World};
 use crate::driver::{Job, Suspicion};
 use crate::plan::Policy;
 use crate::time::MILLI;
-use cortado_replica::{Event, Input, Role};
+use cortado_replica::{ClaimReason, Event, Input, Role};
 
 /// A leader that nobody has heard of for so long is replaced although it seems to live.
 const SILENCE_US_MAX: u64 = 1_500 * MILLI;
@@ -39,10 +39,9 @@ impl World {
     pub(super) fn claim(&mut self, node: usize, partition: usize) {
         let pause_us = self.random.between(60, 400) * MILLI;
         let not_before = self.now.plus(pause_us);
-        let address = format!("n{}:7171", node + 1);
         let Some(driver) = self.nodes[node].driver_mut(partition) else { return };
         driver.suspicion.not_before = not_before;
-        driver.inbox.push_back(Job::Input(Input::Claim { address }));
+        driver.inbox.push_back(Job::Input(claim_input()));
         self.run_driver(node, partition);
     }
 
@@ -67,14 +66,15 @@ impl World {
             | Event::ClaimLost { .. }
             | Event::Void { .. }
             | Event::Republishing { .. }
-            | Event::Offline { .. } => {}
+            | Event::GapBegan(_)
+            | Event::GapEnded { .. }
+            | Event::Stopped { .. } => {}
         }
     }
 
     fn claim_after_step_down(&mut self, successor: Address) {
-        let address = format!("n{}:7171", successor.node + 1);
         if let Some(driver) = self.driver_at(successor) {
-            driver.inbox.push_back(Job::Input(Input::Claim { address }));
+            driver.inbox.push_back(Job::Input(claim_input()));
         }
     }
 
@@ -98,7 +98,7 @@ impl World {
     fn lacks_genesis(&self, node: usize, partition: usize) -> bool {
         self.nodes[node].driver(partition).is_some_and(|driver| {
             let fold = driver.replica.fold();
-            !fold.begun && fold.next_offset == self.log.end(partition)
+            !fold.begun && fold.position.offset == self.log.end(partition)
         })
     }
 
@@ -115,4 +115,9 @@ impl World {
         let same = lives.is_some_and(|d| d.incarnation == claimant.incarnation && !d.resyncing);
         !same || self.now.since(driver.suspicion.heard_at) > SILENCE_US_MAX
     }
+}
+
+/// Nobody audits these claims.
+fn claim_input() -> Input {
+    Input::Claim { reason: ClaimReason::Ordered, evidence: 0 }
 }

@@ -80,7 +80,8 @@ impl World {
         let appends_first = self.plan.appends_first;
         let Some(driver) = self.nodes[node].driver_mut(partition) else { return };
         let before = driver.replica.role();
-        let folded = driver.replica.fold().next_offset;
+        let folded = driver.replica.fold().position.offset;
+        let lease_ms = driver.replica.fold().leases.duration_ms;
         let ticked = matches!(input, Input::Tick).then(|| driver.replica.wake_at());
         let mut effects = Vec::new();
         driver.replica.step(now, input, &mut effects);
@@ -89,11 +90,15 @@ impl World {
         }
         let (after, count) = (driver.replica.role(), effects.len() as u64);
         let fold = driver.replica.fold();
-        let (last, offset) = (fold.last, fold.next_offset);
+        let (last, offset) = (fold.last, fold.position.offset);
+        let lease_changed = fold.leases.duration_ms != lease_ms;
         let moved = before == Role::Offline && (after != before || offset != folded);
         driver.effects.extend(effects);
         let wake_at = driver.replica.wake_at();
         self.coverage.transition(before, after);
+        if lease_changed {
+            self.coverage.sight(Sight::LeaseChanged);
+        }
         self.trace.note(self.now, &[99, count, last.to_u64(), offset.0], || {
             format!("n{}.p{partition}: {after:?} at {last}, next {offset}", node + 1)
         });
@@ -120,7 +125,7 @@ impl World {
     pub(super) fn recover_if_caught_up(&mut self, at: Address) {
         let Some(driver) = self.driver_at(at) else { return };
         let Some(end) = driver.recovering else { return };
-        if driver.replica.fold().next_offset >= end {
+        if driver.replica.fold().position.offset >= end {
             driver.recovering = None;
             driver.inbox.push_back(Job::Input(Input::CaughtUp { end }));
         }
@@ -180,8 +185,11 @@ impl World {
                 self.check(equal_digests::check_anew(truth, image));
                 None
             }
-            Effect::Trim(trim) => {
-                let durable = self.nodes.iter().map(|n| n.disk[partition].durable().next_offset);
+            // These stores keep no bookmarks.
+            Effect::TrimBookmarks(_) => None,
+            Effect::TrimLog(trim) => {
+                let durable =
+                    self.nodes.iter().map(|n| n.disk[partition].durable().position.offset);
                 self.check(trims::check(trim.below, &durable.collect::<Vec<_>>()));
                 self.coverage.sight(Sight::Trimmed);
                 self.log.trim(partition, trim.below);

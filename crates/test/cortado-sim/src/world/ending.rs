@@ -3,6 +3,7 @@
 //! Start reading at [`World::inspect`].
 
 use super::{Due, Phase, Report, World};
+use crate::documents::remembered_key;
 use crate::history::Action;
 use crate::invariants::{answers, equal_digests, liveness};
 use crate::oracle;
@@ -110,7 +111,7 @@ impl World {
                 if !driver.requests.is_empty() {
                     unfinished.push(format!("{name} owes {} answers", driver.requests.len()));
                 }
-                let next = driver.replica.fold().next_offset;
+                let next = driver.replica.fold().position.offset;
                 if next < self.log.end(partition) || driver.resyncing {
                     unfinished.push(format!("{name} stands at {next}"));
                 }
@@ -171,7 +172,7 @@ impl World {
                 continue;
             };
             let truth = &self.partitions[operation.partition].truth;
-            let uses = truth.keys.get(key).map_or(0, Vec::len);
+            let uses = truth.keys.get(&remembered_key(key)).map_or(0, Vec::len);
             if uses > 1 {
                 let details = format!("the key {key:?} took effect {uses} times");
                 result = result.and(Err(Violation::new("one_effect", details)));

@@ -4,13 +4,13 @@
 
 use super::{Due, World};
 use crate::coverage::Sight;
-use crate::documents::{AttemptId, KeyNumber, TABLE, ValueId};
+use crate::documents::{AttemptId, KeyNumber, TABLE, ValueId, remembered_key};
 use crate::driver::{Ask, Job, Purpose, Waiting};
 use crate::history::{Action, Level, Reply, Write};
 use crate::mutant::Mutant;
 use cortado_model::Scn;
 use cortado_replica::{
-    DraftChange, DraftIdempotency, Input, NotDone, ReadNeed, RequestId, Role, Written,
+    Draft, DraftChange, DraftValue, Idempotency, Input, NotDone, ReadNeed, RequestId, Role,
 };
 
 /// Requests that a node keeps for one replica, at most.
@@ -162,8 +162,8 @@ impl World {
         }
         let image = self.nodes[node].disk[partition].image();
         if let Some(key) = &ask.key {
-            let in_flight = driver.replica.in_flight_key(key);
-            let remembered = image.remembered(key);
+            let in_flight = driver.replica.in_flight_key(&remembered_key(key));
+            let remembered = image.remembered(&remembered_key(key));
             if in_flight.is_some_and(|used| used.fingerprint == ask.fingerprint()) {
                 return Evaluated::InFlight;
             }
@@ -186,17 +186,24 @@ impl World {
         let changes = write.changes.iter().map(|(number, value)| DraftChange {
             table: TABLE,
             key: number.to_key(),
-            written: (*value != ValueId::ABSENT)
-                .then(|| Written { schema_version: ask.attempt.0, value: value.to_json() }),
+            value: (*value != ValueId::ABSENT).then(|| DraftValue {
+                schema_version: ask.attempt.0,
+                expires: None,
+                json: value.to_json(),
+            }),
+            before: None,
+            index: Vec::new(),
         });
         let changes = changes.collect();
-        let idempotency = ask.key.as_ref().map(|key| DraftIdempotency {
-            key: key.clone(),
+        let idempotency = ask.key.as_ref().map(|key| Idempotency {
+            name: remembered_key(key),
             fingerprint: ask.fingerprint(),
             statuses: ask.attempt.to_statuses(),
+            ttl_ms: None,
         });
+        let draft = Draft { changes, idempotency: idempotency.into_iter().collect() };
         let request = self.wait_for(node, partition, ask, Purpose::Write);
-        let write = cortado_replica::Write { request, changes, idempotency };
+        let write = cortado_replica::Write { request, draft };
         self.step(node, partition, Input::Write(write));
         self.answer_early(node, partition, request);
     }
@@ -216,7 +223,7 @@ impl World {
         let sight = match need {
             ReadNeed::Lease => Sight::LeaseRead,
             ReadNeed::Barrier => Sight::StrictRead,
-            ReadNeed::Folded(end) if end > fold.next_offset => Sight::LocalRead,
+            ReadNeed::Folded(end) if end > fold.position.offset => Sight::LocalRead,
             ReadNeed::Applied(scn) if scn > fold.last => Sight::SessionRead,
             ReadNeed::Folded(_) | ReadNeed::Applied(_) => return,
         };

@@ -10,7 +10,7 @@ use crate::mutant::Mutant;
 use crate::node::{LogHealth, Process};
 use crate::store::Store;
 use crate::time::MILLI;
-use cortado_model::{NodeIncarnation, ReplicaIncarnation};
+use cortado_model::{LogId, NodeIncarnation, ReplicaIncarnation};
 use cortado_replica::{AppendToken, FoldState, Identity, Replica, Role, Settings, genesis_record};
 
 impl World {
@@ -104,7 +104,7 @@ impl World {
     /// A store is lost with everything in it; its process does not survive that.
     pub(super) fn wipe(&mut self, node: usize, partition: usize) {
         self.crash(node);
-        let empty = Store::empty(FoldState::before(self.genesis(partition)));
+        let empty = Store::empty(FoldState::before(self.genesis(partition), LogId::UNKNOWN));
         self.nodes[node].disk[partition] = empty;
     }
 
@@ -176,14 +176,14 @@ impl World {
         let me = Identity { node: self.nodes[node].id, incarnation };
         let state = self.nodes[node].disk[partition].image().state.clone();
         let now = self.nodes[node].clock.read(self.now);
-        let replica = Replica::new(me, self.settings_of(node), state, now);
+        let replica = Replica::new(me, self.settings(), state, now);
         Driver::new(replica, incarnation, self.now)
     }
 
-    fn settings_of(&self, node: usize) -> Settings {
+    fn settings(&self) -> Settings {
         let mut settings = self.plan.settings;
         if let (true, Some(lease)) = (self.is(Mutant::WaitsTooShort), &mut settings.lease) {
-            lease.duration_ms *= if node.is_multiple_of(2) { 4 } else { 1 };
+            lease.drift_percent = 0;
         }
         settings
     }
@@ -223,7 +223,7 @@ impl World {
 
     fn can_send_snapshot(&self, from: Address) -> bool {
         let node = &self.nodes[from.node];
-        let stands_at = node.disk[from.partition].image().state.next_offset;
+        let stands_at = node.disk[from.partition].image().state.position.offset;
         let resyncs = node.driver(from.partition).is_none_or(|driver| driver.resyncing);
         node.is_running() && !resyncs && stands_at >= self.log.first(from.partition)
     }

@@ -12,8 +12,10 @@ use crate::time::{MILLI, Moment};
 use bytes::Bytes;
 use cortado_log::memory::{Fault as LogFault, MemoryLog, Receipt};
 use cortado_log::{Appended, LogSpec, Outcome, ReadError};
-use cortado_model::{LogId, LogOffset, PartitionUuid, Position};
-use cortado_replica::{AppendFailure, AppendToken, Role};
+use cortado_model::{LogId, LogOffset, PartitionUuid, Position, ReplicaIncarnation, Scn};
+use cortado_replica::{
+    AppendFailure, AppendToken, Body, ChainHash, Claim, ClaimReason, Header, Record, Role, encode,
+};
 use std::collections::BTreeMap;
 
 /// The log and the ways to it.
@@ -134,7 +136,7 @@ impl World {
             }
             answer => answer,
         };
-        let next = self.driver_at(to).map(|driver| driver.replica.fold().next_offset);
+        let next = self.driver_at(to).map(|driver| driver.replica.fold().position.offset);
         if answer.is_ok_and(|first| next.is_some_and(|next| first != next)) {
             self.coverage.sight(Sight::ReadBack);
         }
@@ -143,6 +145,32 @@ impl World {
             Err(failure) => cortado_replica::Input::AppendFailed { token, failure },
         };
         self.feed(to, input);
+    }
+
+    /// Bytes of a stranger, or a claim of another partition that would fit into this one.
+    pub(super) fn stranger_writes(&mut self) {
+        let partition = self.random.index(self.plan.partitions);
+        let bytes = match self.random.coin() {
+            true => Bytes::from_static(b"{\"not\": \"a record\"}"),
+            false => self.mirrored_claim(partition),
+        };
+        // Whatever the log answers, no replica hears it.
+        let _unheard = self.land(partition, vec![bytes], None);
+    }
+
+    fn mirrored_claim(&mut self, partition: usize) -> Bytes {
+        let node = self.random.index(self.nodes.len());
+        let seen = self.partitions[partition].truth.last;
+        let claim = Claim { reason: ClaimReason::LeaderDead, evidence: 0, seen };
+        let header = Header {
+            scn: Scn::opening(seen.generation.next()),
+            node: self.nodes[node].id,
+            incarnation: ReplicaIncarnation::default(),
+            time: self.nodes[node].clock.read(self.now).wall,
+        };
+        let record = Record { header, body: Body::Claim(claim) };
+        let PartitionUuid(uuid) = self.genesis(partition).identity.partition;
+        encode(PartitionUuid(uuid ^ 1 << 100), &record, ChainHash::default()).0
     }
 
     pub(super) fn land_late(&mut self, from: Address, records: Vec<Bytes>) {
@@ -171,7 +199,7 @@ impl World {
         }
         let deaf = self.is(Mutant::DeafLeader);
         let Some(driver) = self.nodes[node].driver_mut(partition) else { return };
-        let from = driver.replica.fold().next_offset;
+        let from = driver.replica.fold().position.offset;
         let recovers = driver.recovering.is_some_and(|end| end > from);
         let deaf = deaf && driver.replica.role() == Role::Leader;
         let needed = recovers || (driver.replica.needs_records(driver.known_end) && !deaf);

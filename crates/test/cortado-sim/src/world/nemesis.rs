@@ -8,21 +8,21 @@ use crate::driver::{Job, Purpose, Waiting};
 use crate::invariants::trims;
 use crate::mutant::Mutant;
 use crate::node::{LogHealth, Node, Path};
-use crate::plan::Chore;
+use crate::plan::{Chore, LEASES_MS};
 use crate::scenario::Scenario;
 use crate::store::Store;
 use crate::time::{MILLI, Moment, NodeClock, SECOND};
-use cortado_model::{LogOffset, NodeId};
-use cortado_replica::{FoldState, Input, RequestId, Role, Trim};
+use cortado_model::{LogId, LogOffset, NodeId};
+use cortado_replica::{Config, FoldState, Input, RequestId, Role, Trim};
 
 impl World {
     /// Puts the first things in line.
     pub(super) fn begin(&mut self) {
         for node in 0..self.plan.nodes {
             let base_us = self.random.below(1_000 * SECOND);
-            let disk = (0..self.plan.partitions)
-                .map(|partition| Store::empty(FoldState::before(self.genesis(partition))));
-            let disk = disk.collect();
+            let states = (0..self.plan.partitions)
+                .map(|partition| FoldState::before(self.genesis(partition), LogId::UNKNOWN));
+            let disk = states.map(Store::empty).collect();
             self.nodes.push(Node {
                 id: NodeId(node as u32 + 1),
                 clock: NodeClock::new(base_us, self.plan.drift_ppm[node]),
@@ -86,8 +86,12 @@ impl World {
         let Some(node) = leader else { return };
         let input = match chore {
             Chore::Handoff => self.hand_off(node, partition),
-            Chore::Trim => Input::Trim(self.trim_of(partition)),
-            Chore::Digest => Input::Digest,
+            Chore::Trim => Input::Config(Config::Trim(self.trim_of(partition))),
+            Chore::Digest => Input::Config(Config::Digest),
+            Chore::Lease => {
+                let duration_ms = self.random.one_of(&LEASES_MS);
+                Input::Config(Config::Lease { duration_ms })
+            }
         };
         if let Some(driver) = self.nodes[node].driver_mut(partition) {
             driver.inbox.push_back(Job::Input(input));
@@ -143,6 +147,7 @@ impl World {
                 self.nodes[node].clock.skew_wall(skew_ms);
             }
             Fault::WrongSuspicion => return self.suspect_wrongly(node),
+            Fault::StrangerWrites => self.stranger_writes(),
             Fault::AppendLost
             | Fault::AppendPerhaps
             | Fault::AppendLate
@@ -177,7 +182,7 @@ impl World {
         let partition = self.random.index(self.plan.partitions);
         let needed = self.partitions[partition].trim_decided.max(self.log.first(partition));
         let mut others = self.nodes.iter().enumerate().filter(|(other, _)| *other != node);
-        let held = others.any(|(_, n)| n.disk[partition].durable().next_offset >= needed);
+        let held = others.any(|(_, n)| n.disk[partition].durable().position.offset >= needed);
         if held {
             self.wipe(node, partition);
         }
@@ -225,7 +230,7 @@ impl World {
             .nodes
             .iter()
             .map(|node| node.disk[partition].durable())
-            .map(|state| (state.next_offset, state.last))
+            .map(|state| (state.position.offset, state.last))
             .collect();
         durable.sort_unstable();
         let holders = trims::HOLDERS_MIN.min(durable.len());
@@ -235,6 +240,6 @@ impl World {
         let below = if self.is(Mutant::TrimsEarly) { self.log.end(partition) } else { below };
         let known = &mut self.partitions[partition];
         known.trim_decided = known.trim_decided.max(below);
-        Trim { below, snapshot }
+        Trim { below, log: LogId::UNKNOWN, snapshot }
     }
 }

@@ -11,18 +11,19 @@ use crate::scenario::Scenario;
 use crate::truth::Kind;
 use crate::violation::Violation;
 use bytes::Bytes;
-use cortado_replica::{Answer, Effect, Event, NotDone};
+use cortado_replica::{Answer, Effect, Event, Frame, NotDone};
 
 impl World {
     /// A record has just landed.
     pub(super) fn observe_landing(&mut self, partition: usize, bytes: &Bytes) {
+        let uuid = self.genesis(partition).identity.partition;
         let known = &mut self.partitions[partition];
         let transactions = known.truth.transactions.len();
-        let milestone = known.truth.land(bytes);
+        let milestone = known.truth.land(bytes, uuid);
         let end = known.truth.end;
         let scn = milestone.map(|milestone| milestone.scn.to_u64());
         self.trace.note(self.now, &[97, end.0, scn.unwrap_or(0)], || {
-            let what = cortado_replica::decode(bytes).map(|decoded| decoded.record.header);
+            let what = Frame::read(bytes, uuid).map(|frame| frame.header);
             let fate = milestone.map_or("void".to_owned(), |each| format!("{:?}", each.kind));
             format!("log: p{partition} {} {fate}: {what:?}", end.0 - 1)
         });
@@ -70,17 +71,19 @@ impl World {
                 self.coverage.sight(Sight::Republished);
                 Ok(())
             }
-            Event::Offline { breakage, offset } => {
+            Event::Stopped { offset, why } => {
                 self.plan_replacement(node);
                 match self.plan.scenario {
                     Scenario::Damage => Ok(()),
-                    _ => Err(Violation::new("offline", format!("{from} at {offset}: {breakage}"))),
+                    _ => Err(Violation::new("offline", format!("{from} at {offset}: {why}"))),
                 }
             }
             Event::Heard { .. }
             | Event::Resigned { .. }
             | Event::SteppedDown { .. }
-            | Event::ClaimLost { .. } => Ok(()),
+            | Event::ClaimLost { .. }
+            | Event::GapBegan(_)
+            | Event::GapEnded { .. } => Ok(()),
         };
         self.check(result);
     }
@@ -126,7 +129,8 @@ pub(super) fn facts(effect: &Effect) -> [u64; 3] {
             [53, request.0, u64::from(matches!(answer, Answer::NotDone(_)))]
         }
         Effect::Digest { at } => [54, at.to_u64(), 0],
-        Effect::Trim(trim) => [55, trim.below.0, 0],
+        Effect::TrimLog(trim) => [55, trim.below.0, 0],
+        Effect::TrimBookmarks(trim) => [57, trim.below.0, 0],
         Effect::Event(_) => [56, 0, 0],
     }
 }
@@ -135,8 +139,8 @@ pub(super) fn facts(effect: &Effect) -> [u64; 3] {
 pub(super) fn describe(effect: &Effect) -> String {
     match effect {
         Effect::Append { token, records } => {
-            let headers = records.iter().map(|bytes| match cortado_replica::decode(bytes) {
-                Ok(decoded) => decoded.record.header.scn.to_string(),
+            let headers = records.iter().map(|bytes| match Frame::read_any(bytes) {
+                Ok(frame) => frame.header.scn.to_string(),
                 Err(error) => error.to_string(),
             });
             format!("append {} of {:?}", token.0, headers.collect::<Vec<_>>())
@@ -146,8 +150,10 @@ pub(super) fn describe(effect: &Effect) -> String {
             format!("apply {:?} up to {}", scns.collect::<Vec<_>>(), apply.state.last)
         }
         Effect::Answer { request, answer } => format!("answer {} {answer:?}", request.0),
-        Effect::Recover | Effect::Digest { .. } | Effect::Trim(_) | Effect::Event(_) => {
-            format!("{effect:?}")
-        }
+        Effect::Recover
+        | Effect::Digest { .. }
+        | Effect::TrimBookmarks(_)
+        | Effect::TrimLog(_)
+        | Effect::Event(_) => format!("{effect:?}"),
     }
 }

@@ -7,7 +7,7 @@ use crate::history::Reply;
 use crate::mutant::Mutant;
 use bytes::Bytes;
 use cortado_model::LogOffset;
-use cortado_replica::{AppendToken, Body, Committed, Effect, RequestId, decode};
+use cortado_replica::{AppendToken, Body, Committed, Effect, Frame, RequestId, decode};
 
 impl World {
     /// For planted bugs: finds the append that the write has just become.
@@ -23,11 +23,12 @@ impl World {
             | Effect::Apply(_)
             | Effect::Answer { .. }
             | Effect::Digest { .. }
-            | Effect::Trim(_)
+            | Effect::TrimBookmarks(_)
+            | Effect::TrimLog(_)
             | Effect::Event(_) => None,
         });
         let Some((token, bytes)) = sent else { return };
-        let scn = decode(&bytes).expect("the core encodes records").record.header.scn;
+        let scn = Frame::read_any(&bytes).expect("the core encodes records").header.scn;
         driver.appended.entry(token).or_default().push((request, scn));
         if at_once {
             let incarnation = driver.incarnation;
@@ -55,11 +56,12 @@ impl World {
     ) {
         let Some(driver) = self.nodes[node].driver(partition) else { return };
         let fold = driver.replica.fold();
-        let (generation, next) = (fold.generation(), fold.next_offset);
+        let (generation, next) = (fold.generation(), fold.position.offset);
+        let uuid = fold.genesis.identity.partition;
         for (_, bytes) in entries.iter().filter(|(offset, _)| *offset >= next) {
-            let Ok(decoded) = decode(bytes) else { continue };
-            let header = decoded.record.header;
-            if let Body::Transaction(transaction) = decoded.record.body
+            let Ok(record) = decode(bytes, uuid) else { continue };
+            let header = record.header;
+            if let Body::Transaction(transaction) = record.body
                 && header.scn.generation < generation
             {
                 let zombie = Committed { scn: header.scn, time: header.time, transaction };

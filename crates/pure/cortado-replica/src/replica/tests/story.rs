@@ -1,12 +1,14 @@
 //! Tells a story: reads commands, drives replicas, writes down what they do.
 
+use crate::record::newer_record;
 use crate::*;
 use bytes::Bytes;
 use cortado_model::{
-    ClusterUuid, DatabaseId, DocumentKey, Generation, LogOffset, Millis, NodeId, NodeIncarnation,
-    PartitionUuid, ReplicaIncarnation, Scn, ScnBounds, Sequence, TableId, WallMillis,
+    ClusterUuid, DatabaseId, DocumentKey, Generation, LogId, LogOffset, Millis, NodeId,
+    NodeIncarnation, PartitionUuid, RememberedKey, ReplicaIncarnation, Scn, ScnBounds, Sequence,
+    StoredDocument, TableId, WallMillis,
 };
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
 
 /// Replicas `n1`, `n2`, … over one log.
@@ -28,6 +30,8 @@ struct Node {
     /// Appends that were answered "perhaps" and have not arrived.
     limbo: VecDeque<Vec<Bytes>>,
     stored: FoldState,
+    /// Offsets at which its reads answer a stranger's bytes, whatever stands there.
+    blind: BTreeSet<usize>,
 }
 
 impl Story {
@@ -70,6 +74,9 @@ impl Story {
             }
             ["restart", name] => self.restart(node(name)),
             ["foreign", bytes] => self.log.push(Bytes::copy_from_slice(bytes.as_bytes())),
+            ["mirrored", name] => self.mirror(node(name)),
+            ["damage", offset] => self.damage(offset.parse().unwrap()),
+            ["newer", what, name] => self.append_newer(what, node(name)),
             ["trim", "log"] => self.log.clear(),
             [verb @ ("land" | "perhaps" | "lost" | "refuse" | "break" | "arrive"), name] => {
                 self.answer(verb, node(name));
@@ -87,7 +94,7 @@ impl Story {
                 let end = LogOffset(self.log.len() as u64);
                 self.step(node, Input::CaughtUp { end });
             }
-            "claim" => self.step(node, Input::Claim { address: format!("{node}:7171") }),
+            "claim" => self.step(node, Input::Claim { reason: ClaimReason::Ordered, evidence: 0 }),
             "handoff" => {
                 let to = rest.first().map(|name| self::node(name));
                 let request = self.request();
@@ -105,32 +112,47 @@ impl Story {
                 let request = self.request();
                 self.step(node, Input::Settle { request, need: need(rest) });
             }
-            "digest" => self.step(node, Input::Digest),
+            "hole" => {
+                let offset = LogOffset(rest[0].parse().unwrap());
+                let next = self.nodes[&node].replica.fold().position.offset;
+                assert!(offset > next, "{offset} is no hole behind {next}");
+                self.step(node, Input::Records(vec![(offset, Bytes::new())]));
+            }
+            "blind" => {
+                let at = rest[0].parse().unwrap();
+                self.nodes.get_mut(&node).unwrap().blind.insert(at);
+            }
+            "digest" => self.step(node, Input::Config(Config::Digest)),
             "trim" => {
                 let below = LogOffset(rest[0].parse().unwrap());
+                let log = LogId(rest.get(1).map_or(1, |log| log.parse().unwrap()));
                 let snapshot = self.nodes[&node].replica.fold().last;
-                self.step(node, Input::Trim(Trim { below, snapshot }));
+                self.step(node, Input::Config(Config::Trim(Trim { below, log, snapshot })));
+            }
+            "lease" => {
+                let duration_ms = rest[0].parse().unwrap();
+                self.step(node, Input::Config(Config::Lease { duration_ms }));
+            }
+            "replicas" => {
+                let nodes = rest.iter().map(|name| self::node(name)).collect();
+                self.step(node, Input::Config(Config::Replicas(nodes)));
             }
             _ => panic!("no such command: {verb}"),
         }
     }
 
     fn start(&mut self, id: NodeId) {
-        let genesis = Genesis {
-            partition: PartitionUuid(7),
-            cluster: ClusterUuid(1),
-            database: DatabaseId(1),
-            number: 0,
-        };
+        let genesis = genesis();
         let incarnation = ReplicaIncarnation { node: NodeIncarnation(1), life: 1 };
         let me = Identity { node: id, incarnation };
         if self.log.is_empty() {
             self.log.push(genesis_record(&genesis, &me, self.now()));
         }
-        let stored = FoldState::before(genesis);
+        let stored = FoldState::before(genesis, LogId(1));
         let replica = Replica::new(me, self.settings(), stored.clone(), self.now());
         let (wire, limbo) = (VecDeque::new(), VecDeque::new());
-        self.nodes.insert(id, Node { replica, incarnation, wire, limbo, stored });
+        let blind = BTreeSet::new();
+        self.nodes.insert(id, Node { replica, incarnation, wire, limbo, stored, blind });
         self.feed(id);
     }
 
@@ -178,11 +200,52 @@ impl Story {
         self.step(id, input);
     }
 
+    /// A record of another partition, which would open the next generation here.
+    fn mirror(&mut self, id: NodeId) {
+        let fold = self.nodes[&id].replica.fold();
+        let claim = Claim { reason: ClaimReason::Ordered, evidence: 0, seen: fold.last };
+        let record = Record {
+            header: self.header(id, Scn::opening(fold.next_generation())),
+            body: Body::Claim(claim),
+        };
+        self.log.push(encode(PartitionUuid(8), &record, fold.chain).0);
+    }
+
+    /// The log's storage loses the last bit of a record.
+    fn damage(&mut self, offset: usize) {
+        let mut bytes = self.log[offset].to_vec();
+        *bytes.last_mut().unwrap() ^= 1;
+        self.log[offset] = bytes.into();
+    }
+
+    /// What a newer build would write behind what `id` has folded: `version` or `kind` is unknown
+    /// here, and so is whatever the record says. A `zombie` has an old generation besides.
+    fn append_newer(&mut self, what: &str, id: NodeId) {
+        let fold = self.nodes[&id].replica.fold();
+        let next = Scn::new(fold.last.generation, fold.last.sequence.next());
+        let scn = if what == "zombie" { Scn::new(Generation(0), Sequence(9)) } else { next };
+        let record = Record { header: self.header(id, scn), body: Body::Heartbeat };
+        let (version, kind) = if what == "kind" { (2, 77) } else { (3, 3) };
+        let partition = genesis().identity.partition;
+        self.log.push(newer_record(partition, &record, fold.chain, (version, kind)));
+    }
+
+    fn header(&self, id: NodeId, scn: Scn) -> Header {
+        let incarnation = self.nodes[&id].incarnation;
+        Header { scn, node: id, incarnation, time: self.now().wall }
+    }
+
     fn feed(&mut self, node: NodeId) {
-        let next = self.nodes[&node].replica.fold().next_offset.0;
+        let Node { replica, blind, .. } = &self.nodes[&node];
+        let next = replica.fold().position.offset.0;
         let skip = next.min(self.log.len() as u64) as usize;
         let records = self.log.iter().cloned().enumerate().skip(skip);
-        let entries = records.map(|(at, bytes)| (LogOffset(at as u64), bytes)).collect();
+        let stranger = Bytes::from_static(b"stranger");
+        let read = |(at, bytes)| match blind.contains(&at) {
+            true => (LogOffset(at as u64), stranger.clone()),
+            false => (LogOffset(at as u64), bytes),
+        };
+        let entries = records.map(read).collect();
         self.step(node, Input::Records(entries));
     }
 
@@ -203,7 +266,8 @@ impl Story {
                 Effect::Recover
                 | Effect::Answer { .. }
                 | Effect::Digest { .. }
-                | Effect::Trim(_)
+                | Effect::TrimBookmarks(_)
+                | Effect::TrimLog(_)
                 | Effect::Event(_) => {}
             }
         }
@@ -213,26 +277,28 @@ impl Story {
     fn summary(&mut self, id: NodeId) {
         let replica = &self.nodes[&id].replica;
         let (fold, role) = (replica.fold(), replica.role());
-        writeln!(self.said, "{id} = {role:?} at {} offset {}", fold.last, fold.next_offset)
+        writeln!(self.said, "{id} = {role:?} at {} offset {}", fold.last, fold.position.offset)
             .unwrap();
     }
 
     fn write(&mut self, words: &[&str]) -> Write {
-        let mut changes = Vec::new();
-        let mut idempotency = None;
+        let mut draft = Draft::default();
         for word in words {
             let (name, value) = word.split_once('=').unwrap();
             if name == "key" {
-                let key = Bytes::copy_from_slice(value.as_bytes());
-                idempotency = Some(Idempotency { key, fingerprint: 9, statuses: vec![201] });
+                let name = RememberedKey::new("r", value.as_bytes(), 0);
+                let statuses = vec![201];
+                let entry = Idempotency { name, fingerprint: 9, statuses, ttl_ms: None };
+                draft.idempotency.push(entry);
             } else {
-                let value = Bytes::copy_from_slice(value.as_bytes());
+                let json = Bytes::copy_from_slice(value.as_bytes());
                 let key = DocumentKey::from_parts(&[name]).unwrap();
-                let written = Some(Written { schema_version: 0, value });
-                changes.push(DraftChange { table: TableId(1), key, written });
+                let value = Some(DraftValue { schema_version: 0, expires: None, json });
+                let (table, before, index) = (TableId(1), None, Vec::new());
+                draft.changes.push(DraftChange { table, key, value, before, index });
             }
         }
-        Write { request: self.request(), changes, idempotency }
+        Write { request: self.request(), draft }
     }
 
     fn request(&mut self) -> RequestId {
@@ -247,6 +313,16 @@ impl Story {
     fn now(&self) -> Now {
         Now { clock: Millis(self.clock), wall: WallMillis(1_000_000 + self.clock) }
     }
+}
+
+fn genesis() -> Genesis {
+    let identity = PartitionIdentity {
+        partition: PartitionUuid(7),
+        cluster: ClusterUuid(1),
+        database: DatabaseId(1),
+        number: 0,
+    };
+    Genesis { lease_ms: 1_000, ..Genesis::new(identity, ReplicaSet::default()) }
 }
 
 fn node(name: &str) -> NodeId {
@@ -281,7 +357,8 @@ fn describe(effect: &Effect) -> String {
             }
         },
         Effect::Digest { at } => format!("-> digest at {at}"),
-        Effect::Trim(trim) => format!("-> trim log below {}", trim.below),
+        Effect::TrimBookmarks(trim) => format!("-> trim bookmarks below {}", trim.below),
+        Effect::TrimLog(trim) => format!("-> trim log below {}", trim.below),
         Effect::Event(event) => format!("   {}", happened(event)),
     }
 }
@@ -302,17 +379,30 @@ fn happened(event: &Event) -> String {
         Event::ClaimLost { generation } => format!("lost the claim of generation {generation}"),
         Event::Void { offset, why } => format!("void at offset {offset}: {why:?}"),
         Event::Republishing { records } => format!("publishes {records} again"),
-        Event::Offline { offset, breakage } => format!("offline at offset {offset}: {breakage}"),
+        Event::GapBegan(gap) => format!("{} is missing at offset {}", gap.since, gap.noticed),
+        Event::GapEnded { since } => format!("{since} is missing no longer"),
+        Event::Stopped { offset, why } => format!("offline at offset {offset}: {}", stop(why)),
+    }
+}
+
+/// Hashes of histories change with every byte of the format: the stories leave them out.
+fn stop(stop: &Stop) -> String {
+    let histories = |c: &Conflict| format!("{} has {}, own {}", c.holder, c.other.scn, c.own.scn);
+    match stop {
+        Stop::Broken(_) | Stop::NeedsUpgrade(_) => stop.to_string(),
+        Stop::Behind(conflict) => format!("behind, {}", histories(conflict)),
+        Stop::Disputed(conflict) => format!("disputed, {}", histories(conflict)),
     }
 }
 
 fn record(bytes: &Bytes) -> String {
-    let Record { header, body } = decode(bytes).unwrap().record;
+    let Record { header, body } = decode(bytes, genesis().identity.partition).unwrap();
     let kind = match body {
         Body::Genesis(_) => "Genesis".to_owned(),
         Body::Claim(_) => "Claim".to_owned(),
         Body::Transaction(transaction) => format!("Transaction {}", changes(&transaction)),
-        Body::Barrier => "Barrier".to_owned(),
+        Body::Barrier(Barrier { opening: Some(over) }) => format!("Barrier over {}", over.scn),
+        Body::Barrier(Barrier { opening: None }) => "Barrier".to_owned(),
         Body::StepDown(StepDown { to: Some(to) }) => format!("StepDown to {to}"),
         Body::StepDown(StepDown { to: None }) => "StepDown".to_owned(),
         Body::Config(config) => format!("{config:?}"),
@@ -327,8 +417,8 @@ fn committed(committed: &Committed) -> String {
 
 fn changes(transaction: &Transaction) -> String {
     let change = |change: &Change| {
-        let value = change.written.as_ref().map(|w| String::from_utf8_lossy(&w.value).into_owned());
-        format!("{}={}", change.key.resource(), value.unwrap_or_default())
+        let json = change.document.as_ref().map(StoredDocument::json).unwrap_or_default();
+        format!("{}={}", change.key.resource(), String::from_utf8_lossy(&json))
     };
     transaction.changes.iter().map(change).collect::<Vec<_>>().join(" ")
 }

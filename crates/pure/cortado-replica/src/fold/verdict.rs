@@ -1,0 +1,103 @@
+//! What the fold makes of a record, and why.
+//!
+//! Decides nothing: that is [`crate::FoldState::judge`]. Start reading at [`Verdict`].
+
+use crate::record::{ChainHash, DecodeError, HistoryPoint, Need, Record};
+use cortado_model::NodeId;
+use std::fmt;
+
+/// What the fold makes of a record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It counts, says this, and carries this chain hash.
+    Accepted(Record, ChainHash),
+    /// Passed over, by every replica alike.
+    Void(Why),
+    /// The replica stays before it.
+    Stop(Stop),
+}
+
+/// Why a record does not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// Noticed, never accepted.
+    Heartbeat,
+    /// No record of this partition: a stranger's bytes, or another partition's.
+    Foreign,
+    /// A claim that lost the race, or read an older log.
+    NotNextGeneration,
+    /// A claim of a node that is not in the replica set.
+    NotAReplica,
+    /// From a leader that has been replaced.
+    Zombie,
+    /// From somebody who has not won the generation it names.
+    Stranger,
+    /// Of a generation whose claim is missing here.
+    MissingClaim,
+    /// Re-published from a checkpoint; it counted the first time.
+    Duplicate,
+    /// An earlier record of the generation is missing; both come again.
+    Gap,
+    /// Its producer had already given up.
+    AfterStepDown,
+    /// The log has not been opened yet.
+    BeforeGenesis,
+}
+
+/// Why a replica cannot go past a record. Its state is as before it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Stop {
+    /// Broken storage or software: build the replica anew.
+    #[error(transparent)]
+    Broken(#[from] Breakage),
+    /// The record counts, and this build cannot read it: keep everything, upgrade.
+    #[error(transparent)]
+    NeedsUpgrade(Need),
+    /// The leader goes on with more than this replica has: it lost records, resync.
+    #[error("this replica has lost records: {0}")]
+    Behind(Conflict),
+    /// The leader goes on with another history than this replica has: keep everything, a person
+    /// decides.
+    #[error("histories differ: {0}")]
+    Disputed(Conflict),
+}
+
+impl From<Breakage> for Verdict {
+    fn from(breakage: Breakage) -> Verdict {
+        Verdict::Stop(Stop::Broken(breakage))
+    }
+}
+
+/// Two histories, one of which has what the other has not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Conflict {
+    /// This replica's.
+    pub own: HistoryPoint,
+    /// What the record goes on with, or how far it would go.
+    pub other: HistoryPoint,
+    /// Who wrote the record.
+    pub holder: NodeId,
+}
+
+impl fmt::Display for Conflict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} goes on with {}, this replica has {}", self.holder, self.other, self.own)
+    }
+}
+
+/// What no fault of a machine or network explains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Breakage {
+    /// The log belongs to another partition.
+    #[error("the log belongs to another partition: its genesis is foreign")]
+    ForeignGenesis,
+    /// Two records claim the same place.
+    #[error("two different records have the same SCN")]
+    Fork,
+    /// Log offsets are missing: resync from a snapshot.
+    #[error("log offsets are missing")]
+    Hole,
+    /// The record cannot be read.
+    #[error(transparent)]
+    Undecodable(DecodeError),
+}
