@@ -89,6 +89,7 @@ mod tests {
     use super::*;
     use cortado_model::{Batch, DatabaseId, Etag, PartitionId, Scn};
     use cortado_store::{MemoryStore, Store};
+    use proptest::prelude::*;
 
     const HOME: PartitionId = PartitionId { database: DatabaseId(1), number: 0 };
 
@@ -101,6 +102,18 @@ mod tests {
         assert_eq!(read_recorded_key(&recorded), Some((name, 258)));
         for len in 0..recorded.len() {
             assert_eq!(read_recorded_key(&recorded.slice(..len)), None, "{len} bytes");
+        }
+    }
+
+    proptest! {
+        /// No bytes panic, and what is read is written by the same bytes.
+        #[test]
+        fn reading_a_recorded_key_is_total(bytes in proptest::collection::vec(0u8..3, 0..16)) {
+            let bytes = Bytes::from(bytes);
+            if let Some((name, ttl_ms)) = read_recorded_key(&bytes) {
+                let write = KeyedWrite { name, fingerprint: 0, ttl_ms };
+                prop_assert_eq!(write.recorded_key(), bytes);
+            }
         }
     }
 
