@@ -323,6 +323,33 @@ fn a_get_sees_whole_batches() {
     });
 }
 
+/// A remove takes the progress away first: what is left then is no beginning of a snapshot.
+#[test]
+fn a_half_removed_installation_is_not_gone_on_with() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = open(directory.path());
+    let mut installer = store.installer(HOME, b"snapshot").unwrap();
+    for sequence in 1..400 {
+        let key = EntryKey::Bookmark { scn: scn(sequence) }.behind(&[]).into();
+        installer.put(Entry { key, value: Bytes::from(vec![7; 1 << 10]) }).unwrap();
+    }
+    drop(installer);
+    for _ in 0..2 {
+        assert_eq!(store.found().unwrap(), [(HOME, Content::Installing)]);
+        assert!(store.installer(HOME, b"snapshot").unwrap().after().is_some());
+        drop(store);
+        store = open(directory.path());
+    }
+    // As `remove` leaves it after its first step.
+    let mut portions = Portions::new(&store);
+    portions.remove(EntryKey::InstallProgress.behind(&layout::prefix(HOME))).unwrap();
+    portions.finish().unwrap();
+    assert_eq!(store.found().unwrap(), [(HOME, Content::Leftovers)]);
+    assert_eq!(store.installer(HOME, b"snapshot").unwrap().after(), None);
+    drop(store);
+    assert_eq!(open(directory.path()).found().unwrap(), [(HOME, Content::Installing)]);
+}
+
 #[test]
 fn a_half_installed_partition_has_no_checkpoint() {
     let directory = tempfile::tempdir().unwrap();

@@ -90,7 +90,13 @@ fn conditions_and_repetitions_are_judged() {
     let again = http.expect("PUT", "/v1/bad/t/once", &headers, b"{\"n\":1}");
     assert_eq!((first.status, again.status), (201, 201));
     assert_eq!(first.body, again.body);
-    put("Idempotency-Key: once", 422, "idempotency_key_reused");
+    let keyed = with("PUT /v1/bad/t/once", "{\"n\":2}");
+    let keyed = keyed.replacen("Content-Type", "Idempotency-Key: once\r\nContent-Type", 1);
+    world.check(keyed, 422, "idempotency_key_reused");
+    for ttl in ["0", "86401", "-1", "soon", ""] {
+        put(&format!("Idempotency-Key: once\nCortado-Idempotency-Ttl: {ttl}"), 400, "bad_header");
+    }
+    put("Cortado-Idempotency-Ttl: 60", 400, "bad_header");
 
     // An etag from before a deletion names nothing any more.
     let etag = first.header("etag").unwrap().to_owned();

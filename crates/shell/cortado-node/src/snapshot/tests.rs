@@ -8,6 +8,7 @@ use cortado_model::{
 };
 use cortado_replica::{Genesis, PartitionIdentity, ReplicaSet};
 use cortado_store::{MemoryStore, Store};
+use proptest::prelude::*;
 
 const PARTITION: PartitionId = PartitionId { database: DatabaseId(3), number: 1 };
 
@@ -124,4 +125,24 @@ fn a_sink_that_has_gone_away_ends_the_writer() {
         chunks < 3
     });
     assert_eq!((named.unwrap(), chunks), (None, 3));
+}
+
+proptest! {
+    /// No bytes panic, with or without the beginning of a snapshot, and none of them is whole.
+    #[test]
+    fn reading_a_snapshot_is_total(
+        begun in 0_usize..400,
+        bytes in proptest::collection::vec(any::<u8>(), 0..200),
+    ) {
+        let store = MemoryStore::new();
+        let batch = Batch { checkpoint: fold().encode(), ..Batch::default() };
+        store.apply(PARTITION, batch).unwrap();
+        let whole = snapshot_of(&store);
+        let begun = &whole[..begun.min(whole.len() - 1)];
+        let chunks = [begun, &bytes].map(Bytes::copy_from_slice);
+        if let Ok((_, entries)) = SnapshotReader::open(chunks.into_iter()) {
+            let last = entries.last();
+            prop_assert!(matches!(last, Some(Err(_))) || bytes == whole[begun.len()..]);
+        }
+    }
 }
