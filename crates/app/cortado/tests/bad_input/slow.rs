@@ -1,4 +1,7 @@
-//! Clients that take their time: cut off at the documented limits, all of them at once.
+//! Clients that take their time over a head: cut off at the documented limit, all of them at once.
+//!
+//! A body may take three times as long; with a shorter limit, the tests of `cortado-http` show that
+//! it is not waited for either.
 
 use crate::World;
 use crate::harness::http::read_answer;
@@ -38,9 +41,6 @@ fn timed_out(mut connection: BufReader<TcpStream>) {
 fn slow_clients_are_cut_off() {
     const HEAD: &[u8] =
         b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: yyyyyyyyyyyyyyyyyyyyyyyyyyyy";
-    const BODY: &[u8] = b"PUT /v1/bad/t/slow HTTP/1.1\r\nHost: localhost\r\n\
-        Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n";
-    const SPACES: &[u8] = &[b' '; 1_000];
     let world = World::start();
     let before = world.state();
     thread::scope(|scope| {
@@ -48,12 +48,6 @@ fn slow_clients_are_cut_off() {
         scope.spawn(|| {
             let connection = world.connect();
             let _stop = dribble(connection.get_ref(), HEAD);
-            timed_out(connection);
-        });
-        scope.spawn(|| {
-            let mut connection = world.connect();
-            connection.get_mut().write_all(BODY).unwrap();
-            let _stop = dribble(connection.get_ref(), SPACES);
             timed_out(connection);
         });
     });

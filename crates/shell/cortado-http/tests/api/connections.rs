@@ -1,6 +1,6 @@
 //! Connections end when they should, and not before.
 
-use crate::world::{PATIENCE, World, put_head, request};
+use crate::world::{Client, PATIENCE, World, put_head, request};
 use cortado_http::Limits;
 use std::time::{Duration, Instant};
 
@@ -10,8 +10,9 @@ const SHORT: Duration = Duration::from_millis(150);
 async fn a_head_that_does_not_come_is_not_waited_for() {
     let world = World::with(Limits { head_time: SHORT, ..Limits::default() }).await;
     for start in ["", "P", "PRI * HT", "GET / HTTP/1.1\r\nHost:", "\r\n\r\n"] {
-        let mut client = world.connect().await;
+        // The server's clock may start before `connect` returns.
         let before = Instant::now();
+        let mut client = world.connect().await;
         client.send(start.as_bytes()).await;
         client.reply(false).await.refused(408, "request_timeout");
         assert!(client.is_closed().await, "{start:?}");
@@ -22,21 +23,20 @@ async fn a_head_that_does_not_come_is_not_waited_for() {
     assert_eq!(client.ask("GET /healthz", "").await.status, 200);
     client.send(b"GET /hea").await;
     client.reply(false).await.refused(408, "request_timeout");
-    // Byte after byte does not help.
-    let mut client = world.connect().await;
-    let text = request("GET /healthz", "");
-    let mut pace = tokio::time::interval(SHORT / 10);
-    let dribble = async {
-        for byte in text.iter().cycle() {
-            client.send(&[*byte]).await;
-            pace.tick().await;
-            if client.try_reply().await.is_some_and(|status| status == 408) {
-                break;
-            }
-        }
-    };
-    dribble.await;
+    dribble_until_refused(world.connect().await, &request("GET /healthz", "")).await;
     world.end().await;
+}
+
+/// Byte after byte does not help.
+async fn dribble_until_refused(mut client: Client, bytes: &[u8]) {
+    let mut pace = tokio::time::interval(SHORT / 10);
+    for byte in bytes.iter().cycle() {
+        client.send(&[*byte]).await;
+        pace.tick().await;
+        if client.try_reply().await.is_some_and(|status| status == 408) {
+            break;
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -46,6 +46,9 @@ async fn a_body_that_does_not_come_is_not_waited_for() {
     client.send(format!("{}{{", put_head("Content-Length: 9")).as_bytes()).await;
     client.reply(false).await.not_done(408, "request_timeout");
     assert!(client.is_closed().await);
+    let mut client = world.connect().await;
+    client.send(put_head("Content-Length: 1000000").as_bytes()).await;
+    dribble_until_refused(client, b" ").await;
     world.get("/v1/music/fan/x").await.refused(404, "no_such_document");
     world.end().await;
 }
@@ -70,30 +73,30 @@ async fn an_idle_connection_is_closed_and_a_busy_one_is_not() {
     world.end().await;
 }
 
+/// A connection that is served, once the server has noticed that others have ended.
+async fn served(world: &World) -> Client {
+    let served = async {
+        loop {
+            let mut client = world.connect().await;
+            client.send(&request("GET /healthz", "")).await;
+            if client.reply(false).await.status == 200 {
+                break client;
+            }
+        }
+    };
+    tokio::time::timeout(crate::world::PATIENCE, served).await.expect("places are free again")
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connection_too_many_is_told_to_come_back() {
     let world = World::with(Limits { connections_max: 3, ..Limits::default() }).await;
-    let mut held = Vec::new();
-    for _ in 0..3 {
-        let mut client = world.connect().await;
-        assert_eq!(client.ask("GET /healthz", "").await.status, 200);
-        held.push(client);
-    }
+    let mut held = [served(&world).await, served(&world).await, served(&world).await];
     let mut refused = world.connect().await;
     refused.reply(false).await.refused(503, "overloaded");
     assert!(refused.is_closed().await);
     assert_eq!(held[0].ask("GET /healthz", "").await.status, 200, "the others are served");
     drop(held);
-    let freed = async {
-        loop {
-            let mut client = world.connect().await;
-            client.send(&request("GET /healthz", "")).await;
-            if client.reply(false).await.status == 200 {
-                break;
-            }
-        }
-    };
-    tokio::time::timeout(crate::world::PATIENCE, freed).await.expect("places are free again");
+    served(&world).await;
     world.end().await;
 }
 
