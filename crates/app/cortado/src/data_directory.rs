@@ -21,8 +21,8 @@ const LOCK: &str = "LOCK";
 pub(crate) const LOG_FOLDER: &str = "log";
 /// The folder of the nodes.
 const NODES_FOLDER: &str = "nodes";
-/// The only format that there is.
-const FORMAT: u32 = 1;
+/// The format of what is in the folders: that of the log, the stores and the records in them.
+const FORMAT: u32 = 2;
 
 /// A data directory that this process uses, and nobody else.
 #[derive(Debug)]

@@ -49,7 +49,8 @@ pub(crate) fn run(arguments: DevArguments) -> Result<Exit, Failure> {
             started = Running::start(settings) => started?,
             () = signals.next() => return Err(Failure::new("ended before it was started")),
         };
-        greet(&running)?;
+        // Served is also who does not read it, as in `cortado dev | head -3`.
+        let _ = greet(&running);
         signals.next().await;
         signals.end_at_once();
         tell("ending; a second signal ends at once");

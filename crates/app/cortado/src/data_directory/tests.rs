@@ -22,7 +22,7 @@ fn a_new_folder_becomes_a_data_directory() {
     drop(directory);
     assert_eq!(
         fs::read_to_string(path.join("CORTADO")).unwrap(),
-        "cortado data directory 1\ncluster c1\n"
+        "cortado data directory 2\ncluster c1\n"
     );
     fs::write(path.join("log").join("segment"), "x").unwrap();
     let mut again = open(&path).unwrap();
@@ -53,11 +53,11 @@ fn other_peoples_folders_are_left_alone() {
 fn markers_of_other_formats_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let marker = folder.path().join("CORTADO");
-    fs::write(&marker, "cortado data directory 2\n").unwrap();
+    fs::write(&marker, "cortado data directory 3\n").unwrap();
     check_refused(folder.path(), "format 2");
     fs::write(&marker, "something else").unwrap();
     check_refused(folder.path(), "no marker");
-    fs::write(&marker, "cortado data directory 1\nzebra\n").unwrap();
+    fs::write(&marker, "cortado data directory 2\nzebra\n").unwrap();
     check_refused(folder.path(), "zebra");
 }
 
