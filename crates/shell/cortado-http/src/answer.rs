@@ -2,7 +2,6 @@
 //!
 //! Start reading at [`Content`].
 
-use crate::changes::ChangeStream;
 use crate::guard::InFlight;
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
@@ -22,7 +21,13 @@ pub(crate) enum Content {
     /// All at once.
     Whole(Bytes),
     /// Piece by piece, until the client, the server or time ends it.
-    Stream(Box<ChangeStream>),
+    Stream(Box<dyn Pieces>),
+}
+
+/// A body that is made while it is sent.
+pub(crate) trait Pieces: Send {
+    /// The next bytes; `None` at the end, and not to be asked again.
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>>;
 }
 
 /// The media type of almost everything.

@@ -29,6 +29,7 @@ pub(crate) struct Fields<'a> {
     pub(crate) content_type: Option<&'a HeaderValue>,
     pub(crate) content_encoding: Option<&'a HeaderValue>,
     pub(crate) expect: Option<&'a HeaderValue>,
+    pub(crate) authorization: Option<&'a HeaderValue>,
     pub(crate) last_event_id: Option<&'a HeaderValue>,
     /// The token as it came; the bytes have been understood.
     pub(crate) session: Option<&'a HeaderValue>,
@@ -87,6 +88,7 @@ impl<'a> Fields<'a> {
             header::CONTENT_TYPE => &mut self.content_type,
             header::CONTENT_ENCODING => &mut self.content_encoding,
             header::EXPECT => &mut self.expect,
+            header::AUTHORIZATION => &mut self.authorization,
             header::IF_MODIFIED_SINCE => &mut self.if_modified_since,
             header::ACCEPT => {
                 self.accept.push(value);
@@ -100,7 +102,6 @@ impl<'a> Fields<'a> {
                 self.if_none_match.push(value);
                 return Ok(());
             }
-            header::AUTHORIZATION => return Err(not_supported("Authorization", WITHOUT)),
             header::IF_UNMODIFIED_SINCE => {
                 return Err(not_supported("If-Unmodified-Since", "use If-Match"));
             }

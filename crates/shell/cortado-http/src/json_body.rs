@@ -3,9 +3,9 @@
 //! Start reading at [`read`].
 
 use crate::body::ReceivedBody;
-use crate::call::bad_key;
 use crate::failure::Failure;
 use crate::refusal;
+use crate::target::bad_key;
 use cortado_document::{JsonError, JsonLimits, Unacceptable, check_json};
 use cortado_model::{DocumentKey, KeyError};
 use cortado_node::Table;

@@ -5,20 +5,13 @@
 use crate::answer::{Answer, Content, JSON, json};
 use crate::call::Call;
 use crate::failure::Failure;
-use crate::routes::ROUTES;
 use bytes::Bytes;
-use cortado_wire::{Code, openapi::document};
+use cortado_wire::Code;
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::json as value;
-use std::sync::LazyLock;
 
 /// The version of the software.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
-
-static OPENAPI: LazyLock<Bytes> = LazyLock::new(|| {
-    let descriptions = ROUTES.iter().map(|route| &route.description);
-    Bytes::from(document(descriptions, VERSION).to_string())
-});
 
 /// Where to go.
 pub(crate) fn landing() -> Answer {
@@ -42,7 +35,7 @@ pub(crate) fn healthz() -> Answer {
 
 /// Every partition is served.
 pub(crate) fn readyz(call: &Call<'_>) -> Result<Answer, Failure> {
-    match call.api.gateway().ready() {
+    match call.services().ready() {
         Ok(()) => Ok(json(StatusCode::OK, &value!({ "ready": true }))),
         Err(why) => Err(Failure::new(Code::Unavailable, why)),
     }
@@ -50,17 +43,15 @@ pub(crate) fn readyz(call: &Call<'_>) -> Result<Answer, Failure> {
 
 /// Everything that is counted, for Prometheus.
 pub(crate) fn metrics(call: &Call<'_>) -> Answer {
-    let mut text = String::new();
-    call.api.write_metrics(&mut text);
-    let mut answer = Response::new(Content::Whole(Bytes::from(text)));
+    let mut answer = Response::new(Content::Whole(Bytes::from(call.about.metrics())));
     let media_type = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     answer.headers_mut().insert(header::CONTENT_TYPE, media_type);
     answer
 }
 
 /// The description of all routes.
-pub(crate) fn openapi() -> Answer {
-    let mut answer = Response::new(Content::Whole(OPENAPI.clone()));
+pub(crate) fn openapi(call: &Call<'_>) -> Answer {
+    let mut answer = Response::new(Content::Whole(call.about.openapi()));
     answer.headers_mut().insert(header::CONTENT_TYPE, JSON);
     answer
 }

@@ -18,6 +18,17 @@ pub(crate) struct Segments<'a> {
     more: bool,
 }
 
+/// What a path names; empty where the path has no such part.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Captures<'s> {
+    pub(crate) database: &'s str,
+    pub(crate) table: &'s str,
+    /// The parts of a key.
+    pub(crate) key: &'s [Cow<'s, str>],
+    /// A partition or a node.
+    pub(crate) item: &'s str,
+}
+
 impl<'a> Segments<'a> {
     /// Cuts `path` at its slashes, then decodes each piece.
     ///

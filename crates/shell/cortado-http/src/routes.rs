@@ -1,18 +1,15 @@
 //! The table of all routes, the hottest first.
 //!
-//! Data only. Adding a line here is the only way to add a route. Start reading at [`ROUTES`].
+//! Adding a line here is the only way to add a route, and all it takes. Start reading at
+//! [`ROUTES`].
 
-use crate::route::{Handler, Route};
+use crate::answer::Answer as Answered;
+use crate::failure::Failure;
+use crate::media::{JSON, JSON_PATCH, MERGE_PATCH, NDJSON, SSE, TEXT};
+use crate::route::{Answering, Handler, Route};
+use crate::{admin, batch, changes, documents, lists, operations, transaction};
 use cortado_wire::openapi::{Answer, Description, Parameter, RequestBody};
-
-const JSON: &str = "application/json";
-const NDJSON: &str = "application/x-ndjson";
-const SSE: &str = "text/event-stream";
-const TEXT: &str = "text/plain";
-/// RFC 7396.
-pub(crate) const MERGE_PATCH: &str = "application/merge-patch+json";
-/// RFC 6902.
-pub(crate) const JSON_PATCH: &str = "application/json-patch+json";
+use std::future::ready;
 
 const fn optional(name: &'static str, about: &'static str) -> Parameter {
     Parameter { name, about, required: false }
@@ -61,6 +58,11 @@ const PLAIN: Description = Description {
 };
 const KEY_PATH: Description = Description { path: "/v1/{database}/{table}/{key}", ..PLAIN };
 
+/// The answer of a handler that waits for nothing.
+fn at_once<'c>(answer: Result<Answered, Failure>) -> Answering<'c> {
+    Box::pin(ready(answer))
+}
+
 /// A route that changes nothing.
 const fn reads(handler: Handler, description: Description) -> Route {
     Route { handler, writes: false, description }
@@ -79,7 +81,7 @@ const fn found(about: &'static str, media: &'static [(&'static str, &'static str
 /// Every route of the server.
 pub(crate) static ROUTES: &[Route] = &[
     reads(
-        Handler::GetDocument,
+        Handler::Document(|call, at, _| Box::pin(documents::get(call, at))),
         Description {
             id: "get_document",
             summary: "Reads a document",
@@ -92,7 +94,7 @@ pub(crate) static ROUTES: &[Route] = &[
         },
     ),
     writes(
-        Handler::PutDocument,
+        Handler::Document(|call, at, body| Box::pin(documents::put(call, at, body))),
         Description {
             id: "put_document",
             method: "PUT",
@@ -107,7 +109,7 @@ pub(crate) static ROUTES: &[Route] = &[
         },
     ),
     reads(
-        Handler::ListCollection,
+        Handler::Collection(|call, at, _| Box::pin(lists::collection(call, at))),
         Description {
             id: "list_collection",
             summary: "Lists a collection: the path has fewer parts than the table's key",
@@ -118,7 +120,7 @@ pub(crate) static ROUTES: &[Route] = &[
         },
     ),
     writes(
-        Handler::PatchDocument,
+        Handler::Document(|call, at, body| Box::pin(documents::patch(call, at, body))),
         Description {
             id: "patch_document",
             method: "PATCH",
@@ -130,7 +132,7 @@ pub(crate) static ROUTES: &[Route] = &[
         },
     ),
     writes(
-        Handler::DeleteDocument,
+        Handler::Document(|call, at, body| Box::pin(documents::delete(call, at, body))),
         Description {
             id: "delete_document",
             method: "DELETE",
@@ -141,7 +143,7 @@ pub(crate) static ROUTES: &[Route] = &[
         },
     ),
     reads(
-        Handler::ScanTable,
+        Handler::Table(|call, at, _| Box::pin(lists::table(call, at))),
         Description {
             id: "scan_table",
             path: "/v1/{database}/{table}",
@@ -153,7 +155,7 @@ pub(crate) static ROUTES: &[Route] = &[
         },
     ),
     reads(
-        Handler::BatchGet,
+        Handler::Database(|call, at, body| Box::pin(batch::get(call, at, body))),
         Description {
             id: "batch_get",
             method: "POST",
@@ -166,7 +168,7 @@ pub(crate) static ROUTES: &[Route] = &[
         },
     ),
     writes(
-        Handler::Transact,
+        Handler::Database(|call, at, body| Box::pin(transaction::transact(call, at, body))),
         Description {
             id: "transact",
             method: "POST",
@@ -179,7 +181,7 @@ pub(crate) static ROUTES: &[Route] = &[
         },
     ),
     reads(
-        Handler::Changes,
+        Handler::Database(|call, at, _| Box::pin(changes::follow(call, at))),
         Description {
             id: "changes",
             path: "/v1/{database}:changes",
@@ -198,7 +200,7 @@ pub(crate) static ROUTES: &[Route] = &[
         },
     ),
     reads(
-        Handler::ListDatabases,
+        Handler::Service(|call, _| at_once(admin::list_databases(call))),
         Description {
             id: "list_databases",
             path: "/admin/v1/databases",
@@ -208,7 +210,7 @@ pub(crate) static ROUTES: &[Route] = &[
         },
     ),
     reads(
-        Handler::GetDatabase,
+        Handler::Service(|call, _| at_once(admin::get_database(call))),
         Description {
             id: "get_database",
             summary: "Shows a database",
@@ -217,7 +219,7 @@ pub(crate) static ROUTES: &[Route] = &[
         },
     ),
     writes(
-        Handler::PutDatabase,
+        Handler::Service(|call, body| Box::pin(admin::put_database(call, body))),
         Description {
             id: "put_database",
             method: "PUT",
@@ -232,7 +234,7 @@ pub(crate) static ROUTES: &[Route] = &[
         },
     ),
     writes(
-        Handler::DropDatabase,
+        Handler::Service(|call, _| Box::pin(admin::drop_database(call))),
         Description {
             id: "drop_database",
             method: "DELETE",
@@ -243,7 +245,7 @@ pub(crate) static ROUTES: &[Route] = &[
         },
     ),
     reads(
-        Handler::ListTables,
+        Handler::Service(|call, _| at_once(admin::list_tables(call))),
         Description {
             id: "list_tables",
             path: "/admin/v1/databases/{database}/tables",
@@ -253,7 +255,7 @@ pub(crate) static ROUTES: &[Route] = &[
         },
     ),
     reads(
-        Handler::GetTable,
+        Handler::Service(|call, _| at_once(admin::get_table(call))),
         Description {
             id: "get_table",
             summary: "Shows a table",
@@ -262,7 +264,7 @@ pub(crate) static ROUTES: &[Route] = &[
         },
     ),
     writes(
-        Handler::PutTable,
+        Handler::Service(|call, body| Box::pin(admin::put_table(call, body))),
         Description {
             id: "put_table",
             method: "PUT",
@@ -277,7 +279,7 @@ pub(crate) static ROUTES: &[Route] = &[
         },
     ),
     writes(
-        Handler::DropTable,
+        Handler::Service(|call, _| Box::pin(admin::drop_table(call))),
         Description {
             id: "drop_table",
             method: "DELETE",
@@ -288,7 +290,7 @@ pub(crate) static ROUTES: &[Route] = &[
         },
     ),
     reads(
-        Handler::ListPartitions,
+        Handler::Service(|call, _| at_once(admin::list_partitions(call))),
         Description {
             id: "list_partitions",
             path: "/admin/v1/databases/{database}/partitions",
@@ -298,7 +300,7 @@ pub(crate) static ROUTES: &[Route] = &[
         },
     ),
     writes(
-        Handler::HandOff,
+        Handler::Service(|call, body| Box::pin(admin::hand_off(call, body))),
         Description {
             id: "hand_off",
             method: "POST",
@@ -314,7 +316,7 @@ pub(crate) static ROUTES: &[Route] = &[
         },
     ),
     reads(
-        Handler::ListNodes,
+        Handler::Service(|call, _| at_once(admin::list_nodes(call))),
         Description {
             id: "list_nodes",
             path: "/admin/v1/nodes",
@@ -324,7 +326,7 @@ pub(crate) static ROUTES: &[Route] = &[
         },
     ),
     writes(
-        Handler::KillNode,
+        Handler::Service(|call, _| Box::pin(admin::kill_node(call))),
         Description {
             id: "kill_node",
             method: "POST",
@@ -335,7 +337,7 @@ pub(crate) static ROUTES: &[Route] = &[
         },
     ),
     writes(
-        Handler::StartNode,
+        Handler::Service(|call, _| Box::pin(admin::start_node(call))),
         Description {
             id: "start_node",
             method: "POST",
@@ -346,7 +348,7 @@ pub(crate) static ROUTES: &[Route] = &[
         },
     ),
     reads(
-        Handler::ListEvents,
+        Handler::Service(|call, _| Box::pin(admin::list_events(call))),
         Description {
             id: "list_events",
             path: "/admin/v1/events",
@@ -361,7 +363,7 @@ pub(crate) static ROUTES: &[Route] = &[
         },
     ),
     reads(
-        Handler::GetCluster,
+        Handler::Service(|call, _| at_once(admin::get_cluster(call))),
         Description {
             id: "get_cluster",
             path: "/admin/v1/cluster",
@@ -371,7 +373,7 @@ pub(crate) static ROUTES: &[Route] = &[
         },
     ),
     reads(
-        Handler::Landing,
+        Handler::Service(|_, _| at_once(Ok(operations::landing()))),
         Description {
             id: "landing",
             path: "/",
@@ -381,7 +383,7 @@ pub(crate) static ROUTES: &[Route] = &[
         },
     ),
     reads(
-        Handler::Healthz,
+        Handler::Service(|_, _| at_once(Ok(operations::healthz()))),
         Description {
             id: "healthz",
             path: "/healthz",
@@ -391,7 +393,7 @@ pub(crate) static ROUTES: &[Route] = &[
         },
     ),
     reads(
-        Handler::Readyz,
+        Handler::Service(|call, _| at_once(operations::readyz(call))),
         Description {
             id: "readyz",
             path: "/readyz",
@@ -401,7 +403,7 @@ pub(crate) static ROUTES: &[Route] = &[
         },
     ),
     reads(
-        Handler::Metrics,
+        Handler::Service(|call, _| at_once(Ok(operations::metrics(call)))),
         Description {
             id: "metrics",
             path: "/metrics",
@@ -411,7 +413,7 @@ pub(crate) static ROUTES: &[Route] = &[
         },
     ),
     reads(
-        Handler::OpenApi,
+        Handler::Service(|call, _| at_once(Ok(operations::openapi(call)))),
         Description {
             id: "openapi",
             path: "/openapi.json",

@@ -3,12 +3,12 @@
 //! Start reading at [`Server::start`].
 
 use crate::api::Api;
-use crate::connection;
+use crate::connection::{self, Accepted};
 use crate::failure::Failure;
 use crate::hosts::Hosts;
 use crate::limits::Limits;
 use crate::request_id::RequestIds;
-use cortado_node::Gateway;
+use crate::services::Services;
 use cortado_wire::Code;
 use std::io;
 use std::net::SocketAddr;
@@ -44,15 +44,19 @@ pub struct Server {
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 impl Server {
-    /// Begins to answer on `listener`; clients that came earlier are answered too.
+    /// Begins to answer on `listener` with `services`; clients that came earlier are answered too.
     ///
     /// # Errors
     /// The listener has no address.
-    pub fn start(listener: TcpListener, gateway: Gateway, options: Options) -> io::Result<Server> {
+    pub fn start(
+        listener: TcpListener,
+        services: impl Services + 'static,
+        options: Options,
+    ) -> io::Result<Server> {
         let address = listener.local_addr()?;
         let (closing, closed) = watch::channel(false);
         let hosts = Hosts::new(address, &options.hosts);
-        let api = Api::new(gateway, options.limits, options.dev, hosts, closed.clone());
+        let api = Api::new(Arc::new(services), options.limits, options.dev, hosts, closed.clone());
         let accepting = tokio::spawn(accept(listener, Arc::new(api), closed));
         info!(%address, "serving");
         Ok(Server { address, closing, accepting })
@@ -99,8 +103,8 @@ async fn accept(
             }
             accepted = listener.accept() => accepted,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 warn!(%error, "cannot accept a connection");
                 sleep(ACCEPT_PAUSE).await;
@@ -116,7 +120,9 @@ async fn accept(
         }
         number += 1;
         api.count_connection();
-        connections.spawn(connection::serve(Arc::clone(&api), stream, number, closing.clone()));
+        let ids = RequestIds::new(api.process_tag(), number);
+        let accepted = Accepted { stream, peer, ids };
+        connections.spawn(connection::serve(Arc::clone(&api), accepted, closing.clone()));
     }
 }
 

@@ -86,7 +86,6 @@ fn headers_of_ours_are_known_or_refused() {
     read("cortado-scn", Err(Code::BadHeader));
     read("cortado-ttl", Err(Code::NotSupported));
     read("cortado-expires", Err(Code::NotSupported));
-    read("authorization", Err(Code::NotSupported));
     read("if-unmodified-since", Err(Code::NotSupported));
 }
 
