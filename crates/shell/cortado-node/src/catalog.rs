@@ -25,7 +25,7 @@ pub struct Catalog {
 
 impl Catalog {
     /// Before anything is known.
-    pub(crate) fn empty(cluster: PartitionUuid) -> Catalog {
+    pub fn empty(cluster: PartitionUuid) -> Catalog {
         Catalog {
             scn: Scn::ZERO,
             cluster,
