@@ -266,6 +266,5 @@ async fn linger(mut stream: impl Stream) {
     let _ = timeout(LINGER_TIME, drain).await;
 }
 
-
 #[cfg(test)]
 mod tests;
