@@ -5,9 +5,6 @@
 use crate::Code;
 use serde::{Deserialize, Serialize};
 
-/// Media type of a [`Problem`].
-pub const PROBLEM_MEDIA_TYPE: &str = "application/problem+json";
-
 /// What happened, why, and what is known about the effect.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {

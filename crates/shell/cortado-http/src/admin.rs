@@ -9,13 +9,13 @@ use crate::body::ReceivedBody;
 use crate::call::Call;
 use crate::failure::Failure;
 use crate::json_body;
-use crate::media::NDJSON;
 use crate::refusal;
 use crate::target::{find_database, find_table};
 use bytes::Bytes;
 use cortado_document::TableDefinition;
 use cortado_model::NodeId;
 use cortado_node::{DatabaseSpec, Declared};
+use cortado_wire::media::NDJSON;
 use cortado_wire::{
     Code, DatabaseBody, DatabasesAnswer, EventsAnswer, HandoffBody, NodesAnswer, PartitionsAnswer,
     TableBody, TablesAnswer,

@@ -4,6 +4,7 @@
 
 use crate::guard::InFlight;
 use bytes::Bytes;
+use cortado_wire::media;
 use http::{HeaderValue, Response, StatusCode, header};
 use hyper::body::{Body, Frame, SizeHint};
 use serde::Serialize;
@@ -31,7 +32,7 @@ pub(crate) trait Pieces: Send {
 }
 
 /// The media type of almost everything.
-pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
+pub(crate) const JSON: HeaderValue = HeaderValue::from_static(media::JSON);
 
 /// An answer of JSON text.
 pub(crate) fn json_text(status: StatusCode, text: Vec<u8>) -> Answer {

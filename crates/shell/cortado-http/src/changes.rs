@@ -6,12 +6,12 @@
 use crate::answer::{Answer, Content, Pieces, empty};
 use crate::call::Call;
 use crate::failure::Failure;
-use crate::media::SSE;
 use crate::refusal;
 use crate::services::{ChangeFeed, Services};
 use bytes::Bytes;
 use cortado_model::Scn;
 use cortado_node::{Changes, ChangesError, Committed, Database};
+use cortado_wire::media::SSE;
 use cortado_wire::{
     Code, JsonText, Position, ShortText, Since, TransactionWriter, headers, write_heartbeat,
 };

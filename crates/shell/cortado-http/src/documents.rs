@@ -6,7 +6,6 @@ use crate::answer::{Answer, Content, JSON, empty, json_text};
 use crate::body::ReceivedBody;
 use crate::call::{Call, position_header, served_headers, short_header};
 use crate::failure::Failure;
-use crate::media::JSON_PATCH;
 use crate::refusal;
 use crate::status;
 use crate::target::KeyTarget;
@@ -16,6 +15,7 @@ use cortado_document::{
 };
 use cortado_model::Etag;
 use cortado_node::{IdempotencyKey, WriteRequest, Written};
+use cortado_wire::media::JSON_PATCH;
 use cortado_wire::{Code, Position, ShortText, headers, write_answer};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use xxhash_rust::xxh3::Xxh3;

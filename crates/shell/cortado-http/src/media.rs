@@ -1,16 +1,6 @@
-//! Media types: their names, which one a client sends, and which ones it accepts.
+//! Media types: which one a client sends, and which ones it accepts.
 //!
 //! Start reading at [`accepted`].
-
-pub(crate) const JSON: &str = "application/json";
-/// RFC 7396.
-pub(crate) const MERGE_PATCH: &str = "application/merge-patch+json";
-/// RFC 6902.
-pub(crate) const JSON_PATCH: &str = "application/json-patch+json";
-pub(crate) const NDJSON: &str = "application/x-ndjson";
-/// Server-Sent Events.
-pub(crate) const SSE: &str = "text/event-stream";
-pub(crate) const TEXT: &str = "text/plain";
 
 /// How much a client likes `media_type`, in thousandths; 0 is not at all.
 ///

@@ -5,9 +5,9 @@
 
 use crate::answer::Answer as Answered;
 use crate::failure::Failure;
-use crate::media::{JSON, JSON_PATCH, MERGE_PATCH, NDJSON, SSE, TEXT};
 use crate::route::{Answering, Handler, Route};
 use crate::{admin, batch, changes, documents, lists, operations, transaction};
+use cortado_wire::media::{JSON, JSON_PATCH, MERGE_PATCH, NDJSON, SSE, TEXT};
 use cortado_wire::openapi::{Answer, Description, Parameter, RequestBody};
 use std::future::ready;
 
