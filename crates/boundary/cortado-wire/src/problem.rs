@@ -82,7 +82,7 @@ mod tests {
         let text = serde_json::to_string(&problem).unwrap();
         let want = concat!(
             r#"{"type":"urn:cortado:problem:cross_resource","#,
-            r#""title":"A transaction spans one resource","status":422,"#,
+            r#""title":"A transaction spans several resources","status":422,"#,
             r#""code":"cross_resource","detail":"two resources","request_id":"r1","#,
             r#""outcome":"none","operation":3}"#
         );

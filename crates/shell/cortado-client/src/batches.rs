@@ -40,7 +40,7 @@ impl Database {
         write: &WriteOptions<'_>,
     ) -> Result<TransactionAnswer, ClientError> {
         if write.condition.is_some() {
-            let why = "the conditions of a transaction stand in its operations".to_owned();
+            let why = "a transaction takes its conditions in its operations".to_owned();
             return Err(ClientError::Misuse { why });
         }
         let call = Call::new(Method::POST, self.path(":transact"), write.repeat());

@@ -166,7 +166,7 @@ impl Call {
     /// `value` holds what no header field can.
     pub(crate) fn header(mut self, name: HeaderName, value: &str) -> Result<Call, ClientError> {
         let value = HeaderValue::from_str(value).map_err(|_| ClientError::Misuse {
-            why: format!("the header field {name} cannot hold control characters"),
+            why: format!("invalid value of the header {name}: control characters are not allowed"),
         })?;
         self.outgoing.headers.insert(name, value);
         Ok(self)

@@ -290,6 +290,6 @@ fn position_of(answer: &Answer) -> Result<Position, ClientError> {
 
 fn header_of(answer: &Answer, name: &HeaderName) -> Result<String, ClientError> {
     let value = answer.headers.get(name).and_then(|value| value.to_str().ok());
-    let what = || format!("{} without a header field {name}", answer.status);
+    let what = || format!("{} without the header {name}", answer.status);
     value.map(str::to_owned).ok_or_else(|| ClientError::BadAnswer { what: what() })
 }

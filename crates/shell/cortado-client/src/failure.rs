@@ -3,7 +3,7 @@
 //! Every error states its [`Outcome`]: whether the request may still have taken effect.
 //! Start reading at [`ClientError`].
 
-use cortado_wire::{Outcome, Problem, Reason};
+use cortado_wire::{Code, Outcome, Problem, Reason};
 
 /// Why a request gave no result.
 #[derive(Debug, thiserror::Error)]
@@ -18,7 +18,7 @@ pub enum ClientError {
     #[error("{}", described(.0))]
     Refused(Box<Problem>),
     /// Nobody could do it in time. Certainly not done; repeat it later.
-    #[error("not done within {waited_ms} ms and {attempts} attempts; the last: {last}")]
+    #[error("not done after {attempts} attempts in {waited_ms} ms; last error: {last}")]
     Unavailable {
         /// How long it was tried.
         waited_ms: u64,
@@ -28,7 +28,7 @@ pub enum ClientError {
         last: String,
     },
     /// Perhaps done.
-    #[error("it is unknown whether it was done: {last}")]
+    #[error("outcome unknown: {last}")]
     Unknown {
         /// How long it was tried.
         waited_ms: u64,
@@ -38,7 +38,7 @@ pub enum ClientError {
         last: String,
     },
     /// The answer is not what the API promises: another program, or another version.
-    #[error("the answer is not what was promised: {what}")]
+    #[error("unexpected answer from the server: {what}")]
     BadAnswer {
         /// What is wrong with it.
         what: String,
@@ -81,11 +81,13 @@ impl ClientError {
 /// A refusal, as a sentence for people and a line for each reason.
 pub(crate) fn described(problem: &Problem) -> String {
     let Problem { title, detail, code, .. } = problem;
-    let what = match code.as_str() {
+    let what = match Code::parse(code) {
         _ if detail.is_empty() => title.clone(),
         // Their detail says what to do; what is wrong is in the title alone.
-        "no_such_database" | "no_such_table" | "no_such_node" => format!("{title}: {detail}"),
-        _ => detail.clone(),
+        Some(Code::NoSuchDatabase | Code::NoSuchTable | Code::NoSuchNode) => {
+            format!("{title}: {detail}")
+        }
+        Some(_) | None => detail.clone(),
     };
     let mut text = format!("{what} ({code}, {})", problem.status);
     for Reason { path, why } in &problem.reasons {
@@ -102,7 +104,6 @@ pub(crate) fn described(problem: &Problem) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cortado_wire::Code;
 
     #[test]
     fn reasons_are_lines() {

@@ -127,7 +127,7 @@ pub(crate) async fn hand_off(call: &Call<'_>, body: ReceivedBody) -> Result<Answ
     let database = find_database(call.catalog, name)?;
     let partition = call.captures.item.parse().ok().filter(|number| *number < database.partitions);
     let Some(partition) = partition else {
-        let detail = format!("the database has the partitions 0 to {}", database.partitions - 1);
+        let detail = format!("the database has partitions 0 to {}", database.partitions - 1);
         return Err(Failure::new(Code::NoSuchPartition, detail));
     };
     let services = call.services();
@@ -169,7 +169,7 @@ pub(crate) async fn list_events(call: &Call<'_>) -> Result<Answer, Failure> {
     let limit = call.query.number("limit", 1, EVENTS_MAX)?.unwrap_or(EVENTS_DEFAULT);
     let after = call.query.get("after");
     if after.is_some_and(|after| !is_event_id(after)) {
-        let detail = "the parameter after is the id of an event";
+        let detail = "the parameter after must be the id of an event";
         return Err(Failure::new(Code::BadParameter, detail));
     }
     let events = call.services().events(after, limit as usize, call.deadline).await;
@@ -210,7 +210,7 @@ fn definition(table: TableBody) -> Result<TableDefinition, Failure> {
 }
 
 fn later(member: &'static str) -> Failure {
-    let detail = format!("the member {member} is not supported in this version; leave it out");
+    let detail = format!("the member {member} is not supported in this version; remove it");
     Failure::new(Code::MemberNotSupported, detail)
 }
 
@@ -223,7 +223,7 @@ fn status_of<T>(declared: Declared<T>) -> (StatusCode, T) {
 
 fn dev_node(call: &Call<'_>) -> Result<NodeId, Failure> {
     if !call.shared.dev {
-        let detail = "nodes are killed and started by request in development mode only";
+        let detail = "nodes can be killed and started by request only in development mode";
         return Err(Failure::new(Code::NoSuchRoute, detail));
     }
     known_node(call, call.captures.item)

@@ -151,7 +151,7 @@ impl Api {
     ) -> Result<Answer, Failure> {
         check_method(parts)?;
         if parts.uri.path_and_query().map_or(0, |uri| uri.as_str().len()) > URI_BYTES_MAX {
-            return Err(Failure::new(Code::UriTooLong, "path and query have at most 8 KiB"));
+            return Err(Failure::new(Code::UriTooLong, "path and query are limited to 8 KiB"));
         }
         let fields = Fields::read(&parts.headers)?;
         let principal = authenticate(fields.authorization)?;
@@ -226,9 +226,9 @@ impl Api {
         let name = seen.route.map_or("none", |route| ROUTES[route].description.id);
         let (status, code) = (failure.status(), failure.code());
         if code == Code::Internal {
-            error!(%id, route = name, detail = failure.detail(), "a request met a defect");
+            error!(%id, route = name, detail = failure.detail(), "internal error");
         } else if status.is_server_error() && code != Code::UnknownMethod {
-            warn!(%id, route = name, %code, detail = failure.detail(), "a request was not done");
+            warn!(%id, route = name, %code, detail = failure.detail(), "request failed");
         }
         failure.into_answer(id)
     }
@@ -236,10 +236,10 @@ impl Api {
     fn check_host(&self, parts: &Parts, host: Option<&HeaderValue>) -> Result<(), Failure> {
         let bad = |detail| Err(Failure::new(Code::BadRequest, detail));
         let named = host.map(HeaderValue::to_str).transpose();
-        let Ok(named) = named else { return bad("the Host header is not well-formed") };
+        let Ok(named) = named else { return bad("malformed Host header") };
         let authority = parts.uri.authority().map(http::uri::Authority::as_str);
         let authority = match (parts.version, authority, named) {
-            (Version::HTTP_11, _, None) => return bad("the Host header is missing"),
+            (Version::HTTP_11, _, None) => return bad("missing Host header"),
             (_, Some(authority), Some(named)) if !authority.eq_ignore_ascii_case(named) => {
                 return Err(wrong_host());
             }
@@ -249,7 +249,7 @@ impl Api {
             (_, None, None) => return Ok(()),
         };
         if !hosts::is_well_formed(authority) {
-            return bad("the request names no well-formed host");
+            return bad("malformed host in the request");
         }
         if self.hosts.allows(authority) { Ok(()) } else { Err(wrong_host()) }
     }
@@ -277,7 +277,7 @@ impl Seen {
 /// Lets a handler's panic become an error, told loudly: whatever it was doing may be half done.
 async fn catch_panic<'c>(begin: impl FnOnce() -> Answering<'c>) -> Result<Answer, Failure> {
     let panicked = |_| {
-        let detail = "the server met a defect while it handled the request";
+        let detail = "internal error; please report it with the request id";
         let failure = Failure::new(Code::Internal, detail);
         Err(failure.with_outcome(Outcome::Unknown))
     };
@@ -328,7 +328,7 @@ fn check_method(parts: &Parts) -> Result<(), Failure> {
         Method::CONNECT,
     ];
     if !KNOWN.contains(&parts.method) {
-        return Err(Failure::new(Code::UnknownMethod, "this method is not known here"));
+        return Err(Failure::new(Code::UnknownMethod, "unknown HTTP method"));
     }
     if parts.method == Method::CONNECT {
         return Err(not_allowed(HeaderValue::from_static("GET, HEAD, OPTIONS")));
@@ -338,7 +338,7 @@ fn check_method(parts: &Parts) -> Result<(), Failure> {
 
 fn find_place<'s>(segments: &'s Segments<'s>) -> Result<(&'static Place, Captures<'s>), Failure> {
     Router::get().find(segments.as_slice()).ok_or_else(|| {
-        let detail = "no route has this path; GET /openapi.json lists all of them";
+        let detail = "no route matches this path; GET /openapi.json lists all routes";
         Failure::new(Code::NoSuchRoute, detail)
     })
 }
@@ -356,7 +356,7 @@ fn find_work<'c>(
     let mut routes = place.routes(method);
     let found = routes.find_map(|route| Some((route, ROUTES[route].handler.on(target)?)));
     found.ok_or_else(|| {
-        let detail = "the path has fewer parts than the table's key: it names a collection";
+        let detail = "a path with fewer parts than the table's key names a collection: read-only";
         Failure::new(Code::MethodNotAllowed, detail).with_header(header::ALLOW, ALLOW_READS)
     })
 }
@@ -380,18 +380,21 @@ fn check_accept(fields: &Fields<'_>, route: usize) -> Result<&'static str, Failu
         Some(_) | None => {
             let answers = ROUTES[route].description.answers.iter();
             let media: Vec<&str> = answers.flat_map(|a| a.media).map(|(name, _)| *name).collect();
-            let detail = format!("this route answers with {}", media.join(" or "));
+            let detail = format!("this route can only answer with {}", media.join(" or "));
             Err(Failure::new(Code::NotAcceptable, detail))
         }
     }
 }
 
 fn not_allowed(allow: HeaderValue) -> Failure {
-    Failure::new(Code::MethodNotAllowed, "this path does not know the method")
-        .with_header(header::ALLOW, allow)
+    Failure::new(
+        Code::MethodNotAllowed,
+        "this path does not support the method; see the Allow header",
+    )
+    .with_header(header::ALLOW, allow)
 }
 
 fn wrong_host() -> Failure {
-    let detail = "the request names a host that this server does not answer to";
+    let detail = "the Host header names a host that this server does not serve";
     Failure::new(Code::WrongHost, detail)
 }

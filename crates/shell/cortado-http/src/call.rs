@@ -79,7 +79,7 @@ impl Call<'_> {
     pub(crate) fn check_session(&self, database: Option<&Database>) -> Result<(), Failure> {
         match (&self.session, database) {
             (Some(session), Some(database)) if session.database() != identity_of(database) => {
-                let detail = "the session token belongs to another database; leave it out";
+                let detail = "the session token belongs to a different database; remove the header";
                 Err(Failure::new(Code::BadSession, detail))
             }
             (_, _) => Ok(()),

@@ -32,13 +32,13 @@ const WAIT_MS_MAX: u64 = 60_000;
 /// Opens a stream of one partition's transactions.
 pub(crate) async fn follow(call: &Call<'_>, database: &Arc<Database>) -> Result<Answer, Failure> {
     let Some(partition) = call.query.number("partition", 0, u64::from(u32::MAX))? else {
-        let detail = "the parameter partition is needed: its number, from 0";
+        let detail = "the query parameter partition is required (a number from 0)";
         return Err(Failure::new(Code::BadParameter, detail));
     };
     // Within 32 bits, as just checked.
     let partition = partition as u32;
     if partition >= database.partitions {
-        let detail = format!("the database has the partitions 0 to {}", database.partitions - 1);
+        let detail = format!("the database has partitions 0 to {}", database.partitions - 1);
         return Err(Failure::new(Code::NoSuchPartition, detail));
     }
     let since = since(call, partition)?;
@@ -74,15 +74,15 @@ pub(crate) async fn follow(call: &Call<'_>, database: &Arc<Database>) -> Result<
 fn since(call: &Call<'_>, partition: u32) -> Result<Scn, Failure> {
     let bad = |detail| Failure::new(Code::BadSince, detail);
     let text = match call.fields.last_event_id {
-        Some(value) => Some(value.to_str().map_err(|_| bad("the Last-Event-ID is no SCN"))?),
+        Some(value) => Some(value.to_str().map_err(|_| bad("Last-Event-ID is not an SCN"))?),
         None => call.query.get("since"),
     };
     let Some(text) = text else { return Ok(Scn::ZERO) };
     let since: Since = text.parse().map_err(|_| {
-        bad("an SCN is written partition/generation:sequence or generation:sequence")
+        bad("invalid SCN: expected partition/generation:sequence or generation:sequence")
     })?;
     match since.partition {
-        Some(named) if named != partition => Err(bad("the SCN belongs to another partition")),
+        Some(named) if named != partition => Err(bad("the SCN belongs to a different partition")),
         Some(_) | None => Ok(since.scn),
     }
 }
@@ -94,12 +94,12 @@ fn of_changes(error: ChangesError, is_late: bool) -> Failure {
         ChangesError::BeyondEnd { .. } => Failure::new(Code::BadSince, detail),
         ChangesError::Trimmed { .. } => Failure::new(
             Code::ChangesTrimmed,
-            "the changes asked for have been trimmed; read the documents, then follow from now",
+            "the requested changes were trimmed; read the documents, then follow from now",
         ),
         ChangesError::Unserved(error) => refusal::of_read(error, is_late),
         ChangesError::Broken { why } => {
-            error!(why, "a change stream cannot be read");
-            Failure::new(Code::Unavailable, "the log cannot be read now")
+            error!(why, "cannot read the log for a change stream");
+            Failure::new(Code::Unavailable, "the log cannot be read; retry later")
         }
     }
 }
@@ -113,7 +113,7 @@ impl Slot {
     fn take(call: &Call<'_>) -> Result<Slot, Failure> {
         let slot = Slot { open: Arc::clone(&call.shared.streams) };
         if slot.open.fetch_add(1, Ordering::Relaxed) >= call.shared.limits.streams_max {
-            let detail = "too many change streams are open; try again later";
+            let detail = "too many open change streams; retry later";
             return Err(Failure::new(Code::TooManyStreams, detail));
         }
         Ok(slot)
@@ -192,7 +192,7 @@ impl Follower {
             }
             // A reader that comes again is told why.
             Err(error) => {
-                error!(%error, partition = self.partition, "a change stream has ended early");
+                error!(%error, partition = self.partition, "change stream ended by an error");
                 return None;
             }
         }

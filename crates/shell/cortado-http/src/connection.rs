@@ -204,37 +204,36 @@ fn farewell(verdict: Verdict) -> Option<Failure> {
         Verdict::Violation { violation, in_head: true } => Some(match violation {
             Violation::BareLineEnd => Failure::new(
                 Code::BadRequest,
-                "a line of the request ends with a line feed alone; HTTP ends lines with CR LF",
+                "bare line feed in the request; HTTP lines end with CR LF",
             ),
             Violation::LongRequestLine => {
-                Failure::new(Code::UriTooLong, "path and query have at most 8 KiB")
+                Failure::new(Code::UriTooLong, "path and query are limited to 8 KiB")
             }
-            Violation::Fragment => Failure::new(
-                Code::BadRequest,
-                "the request line holds a #, which no server sees; in a path it is written %23",
-            ),
+            Violation::Fragment => {
+                Failure::new(Code::BadRequest, "# in the request target; in a path write it as %23")
+            }
             Violation::LargeHead => Failure::new(
                 Code::HeadersTooLarge,
-                "a request has at most 100 header fields of 32 KiB together",
+                "a request is limited to 100 header fields and 32 KiB of them",
             ),
-            Violation::TwoLengths => {
-                Failure::new(Code::BadRequest, "the request states the length of its body twice")
-            }
+            Violation::TwoLengths => Failure::new(
+                Code::BadRequest,
+                "conflicting Content-Length or Transfer-Encoding headers",
+            ),
             Violation::BadLength => {
-                Failure::new(Code::BadRequest, "the Content-Length is not a plain decimal number")
+                Failure::new(Code::BadRequest, "invalid Content-Length: expected a decimal number")
             }
-            Violation::UnknownCoding => {
-                Failure::new(Code::UnknownTransferCoding, "the only transfer coding is chunked")
-            }
-            Violation::BadChunk => {
-                Failure::new(Code::BadRequest, "a chunk of the body has no proper size or end")
-            }
+            Violation::UnknownCoding => Failure::new(
+                Code::UnknownTransferCoding,
+                "unsupported Transfer-Encoding; only chunked is supported",
+            ),
+            Violation::BadChunk => Failure::new(Code::BadRequest, "invalid chunk in the body"),
         }),
     }
 }
 
 fn slow_head() -> Failure {
-    Failure::new(Code::RequestTimeout, "the head of the request did not arrive in time")
+    Failure::new(Code::RequestTimeout, "timed out waiting for the request head")
 }
 
 /// Answers without hyper, then ends the connection.

@@ -38,7 +38,7 @@ pub(crate) async fn get(call: &Call<'_>, at: &KeyTarget<'_>) -> Result<Answer, F
         call.session_header(database, &[(served.partition, served.applied)]),
     );
     let Some(document) = served.value else {
-        let failure = Failure::new(Code::NoSuchDocument, "there is no such document");
+        let failure = Failure::new(Code::NoSuchDocument, "the document does not exist");
         return Err(with_headers(failure, fields));
     };
     let position = Position { partition: served.partition, scn: document.scn };
@@ -55,7 +55,7 @@ pub(crate) async fn get(call: &Call<'_>, at: &KeyTarget<'_>) -> Result<Answer, F
                 return Ok(answer);
             }
             Judged::Failed => {
-                let detail = "the document is in none of the states of the If-Match";
+                let detail = "If-Match does not match the current ETag";
                 return Err(with_headers(Failure::new(Code::ConditionFailed, detail), fields));
             }
         }
@@ -146,7 +146,7 @@ fn answer(call: &Call<'_>, at: &KeyTarget<'_>, written: &Written) -> Result<Answ
     let session = call.session_header(at.database, &[(written.partition, written.scn)]);
     let mut answer = match done {
         Done::Missing => {
-            let failure = Failure::new(Code::NoSuchDocument, "there is no such document");
+            let failure = Failure::new(Code::NoSuchDocument, "the document does not exist");
             return Err(failure.with_header(headers::SESSION, session));
         }
         Done::Deleted => empty(status::of_done(done)),

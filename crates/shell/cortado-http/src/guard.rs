@@ -177,7 +177,7 @@ impl<S> Guard<S> {
 
     fn cut(&mut self, verdict: Verdict) -> io::Error {
         self.verdict = Some(verdict);
-        io::Error::new(io::ErrorKind::ConnectionAborted, "the guard has cut the connection")
+        io::Error::new(io::ErrorKind::ConnectionAborted, "connection closed by the guard")
     }
 
     /// Waits for bytes, but not for ever.

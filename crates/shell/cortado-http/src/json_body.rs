@@ -36,7 +36,7 @@ pub(crate) fn key_in_body(parts: &[Cow<'_, str>], table: &Table) -> Result<Docum
         return Err(bad_key(KeyError::EmptyPart));
     }
     if parts.len() != table.key_parts() {
-        let detail = format!("the table's key is {}", table.definition.key().join("/"));
+        let detail = format!("the table's key has the parts {}", table.definition.key().join("/"));
         return Err(Failure::new(Code::WrongKeyArity, detail));
     }
     DocumentKey::from_parts(parts).map_err(bad_key)

@@ -21,7 +21,7 @@ pub(crate) async fn collection(call: &Call<'_>, at: &KeyTarget<'_>) -> Result<An
         None | Some("asc") => false,
         Some("desc") => true,
         Some(_) => {
-            let detail = "the parameter order is asc or desc";
+            let detail = "the parameter order must be asc or desc";
             return Err(Failure::new(Code::BadParameter, detail));
         }
     };
@@ -104,6 +104,6 @@ fn cursor(call: &Call<'_>, binding: &CursorBinding<'_>) -> Result<Option<Cursor>
 }
 
 fn bad_cursor() -> Failure {
-    let detail = "a cursor is the member next of a page of the same path and order";
+    let detail = "invalid cursor: pass next from the previous page of this list";
     Failure::new(Code::BadCursor, detail)
 }

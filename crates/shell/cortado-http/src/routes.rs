@@ -15,23 +15,29 @@ const fn optional(name: &'static str, about: &'static str) -> Parameter {
     Parameter { name, about, required: false }
 }
 
-const LIMIT: Parameter = optional("limit", "Documents at most: 1 to 1000, 100 by default.");
-const CURSOR: Parameter = optional("cursor", "The member `next` of the page before.");
+const LIMIT: Parameter =
+    optional("limit", "Maximum number of documents: 1 to 1000, 100 by default.");
+const CURSOR: Parameter = optional("cursor", "`next` of the previous page.");
 const ORDER: Parameter = optional("order", "`asc` (default) or `desc`, by key.");
 
 const CONSISTENCY: Parameter = optional(
     "Cortado-Consistency",
     "`strong` (default), `strict`, `session`, `bounded` or `eventual`.",
 );
-const SESSION: Parameter = optional("Cortado-Session", "The token of an earlier answer.");
-const MAX_LAG: Parameter = optional("Cortado-Max-Lag-Ms", "With `bounded`: how old.");
-const DEADLINE: Parameter = optional("Cortado-Deadline-Ms", "When to give up: 1 to 60000.");
+const SESSION: Parameter = optional("Cortado-Session", "The session token of an earlier answer.");
+const MAX_LAG: Parameter =
+    optional("Cortado-Max-Lag-Ms", "Maximum age of a `bounded` read, in milliseconds.");
+const DEADLINE: Parameter =
+    optional("Cortado-Deadline-Ms", "Deadline in milliseconds: 1 to 60000.");
 const IF_MATCH: Parameter = optional("If-Match", "Entity tags, or `*`.");
 const IF_NONE_MATCH: Parameter = optional("If-None-Match", "Entity tags, or `*`.");
-const IF_MODIFIED_SINCE: Parameter = optional("If-Modified-Since", "A date.");
-const IDEMPOTENCY: Parameter =
-    optional("Idempotency-Key", "1 to 255 visible characters; repeats the first answer.");
-const LAST_EVENT_ID: Parameter = optional("Last-Event-ID", "Where to go on; wins over `since`.");
+const IF_MODIFIED_SINCE: Parameter = optional("If-Modified-Since", "An HTTP date.");
+const IDEMPOTENCY: Parameter = optional(
+    "Idempotency-Key",
+    "1 to 255 visible ASCII characters; a retry with the same key repeats the first answer.",
+);
+const LAST_EVENT_ID: Parameter =
+    optional("Last-Event-ID", "The SCN to resume after; wins over `since`.");
 
 const READ_HEADERS: &[Parameter] = &[CONSISTENCY, SESSION, MAX_LAG, DEADLINE];
 const GET_HEADERS: &[Parameter] =
@@ -40,9 +46,9 @@ const WRITE_HEADERS: &[Parameter] = &[IF_MATCH, IF_NONE_MATCH, IDEMPOTENCY, SESS
 const TRANSACT_HEADERS: &[Parameter] = &[IDEMPOTENCY, SESSION, DEADLINE];
 const ADMIN_HEADERS: &[Parameter] = &[DEADLINE];
 
-const WRITTEN: Answer =
-    Answer { status: 200, about: "Written over an older state.", media: &[(JSON, "WriteAnswer")] };
-const PAGE: &[Answer] = &[Answer { status: 200, about: "A page.", media: &[(JSON, "Page")] }];
+const WRITTEN: Answer = Answer { status: 200, about: "Updated.", media: &[(JSON, "WriteAnswer")] };
+const PAGE: &[Answer] =
+    &[Answer { status: 200, about: "A page of documents.", media: &[(JSON, "Page")] }];
 const DONE: &[Answer] = &[Answer { status: 204, about: "Done.", media: &[] }];
 
 /// A description to start from.
@@ -124,7 +130,7 @@ pub(crate) static ROUTES: &[Route] = &[
         Description {
             id: "patch_document",
             method: "PATCH",
-            summary: "Changes parts of a document",
+            summary: "Updates parts of a document",
             headers: WRITE_HEADERS,
             body: RequestBody::Required(&[(MERGE_PATCH, "MergePatch"), (JSON_PATCH, "JsonPatch")]),
             answers: &[WRITTEN],
@@ -136,7 +142,7 @@ pub(crate) static ROUTES: &[Route] = &[
         Description {
             id: "delete_document",
             method: "DELETE",
-            summary: "Removes a document",
+            summary: "Deletes a document",
             headers: WRITE_HEADERS,
             answers: DONE,
             ..KEY_PATH
@@ -147,7 +153,7 @@ pub(crate) static ROUTES: &[Route] = &[
         Description {
             id: "scan_table",
             path: "/v1/{database}/{table}",
-            summary: "Reads a whole table, partition after partition",
+            summary: "Scans a table, partition after partition",
             parameters: &[LIMIT, CURSOR],
             headers: READ_HEADERS,
             answers: PAGE,
@@ -163,7 +169,7 @@ pub(crate) static ROUTES: &[Route] = &[
             summary: "Reads many documents",
             headers: READ_HEADERS,
             body: RequestBody::Required(&[(JSON, "BatchBody")]),
-            answers: &[found("One result for each key.", &[(JSON, "BatchAnswer")])],
+            answers: &[found("One result per key, in order.", &[(JSON, "BatchAnswer")])],
             ..PLAIN
         },
     ),
@@ -173,10 +179,13 @@ pub(crate) static ROUTES: &[Route] = &[
             id: "transact",
             method: "POST",
             path: "/v1/{database}:transact",
-            summary: "Writes documents of one resource, all or none",
+            summary: "Writes documents of one resource, all or nothing",
             headers: TRANSACT_HEADERS,
             body: RequestBody::Required(&[(JSON, "TransactionBody")]),
-            answers: &[found("One result for each operation.", &[(JSON, "TransactionAnswer")])],
+            answers: &[found(
+                "One result per operation, in order.",
+                &[(JSON, "TransactionAnswer")],
+            )],
             ..PLAIN
         },
     ),
@@ -185,15 +194,22 @@ pub(crate) static ROUTES: &[Route] = &[
         Description {
             id: "changes",
             path: "/v1/{database}:changes",
-            summary: "Follows the committed transactions of a partition",
+            summary: "Streams the committed transactions of a partition",
             parameters: &[
-                Parameter { name: "partition", about: "Its number, from 0.", required: true },
-                optional("since", "An SCN, exclusive; from the beginning if absent."),
-                optional("wait", "Milliseconds to stay open: 0 (default) to 60000; not for SSE."),
+                Parameter {
+                    name: "partition",
+                    about: "The number of the partition, from 0.",
+                    required: true,
+                },
+                optional("since", "Start after this SCN; from the beginning if absent."),
+                optional(
+                    "wait",
+                    "Milliseconds to wait for more: 0 (default) to 60000; ignored for SSE.",
+                ),
             ],
             headers: &[LAST_EVENT_ID, SESSION, DEADLINE],
             answers: &[found(
-                "Transactions in order.",
+                "Transactions in SCN order.",
                 &[(NDJSON, "ChangeLine"), (SSE, "ServerSentEvents")],
             )],
             ..PLAIN
@@ -223,12 +239,12 @@ pub(crate) static ROUTES: &[Route] = &[
         Description {
             id: "put_database",
             method: "PUT",
-            summary: "Creates a database; the same again changes nothing",
+            summary: "Creates a database; idempotent",
             headers: ADMIN_HEADERS,
             body: RequestBody::Optional(&[(JSON, "DatabaseBody")]),
             answers: &[
                 Answer { status: 201, about: "Created.", media: &[(JSON, "DatabaseAnswer")] },
-                found("It was so already.", &[(JSON, "DatabaseAnswer")]),
+                found("It already exists with the same declaration.", &[(JSON, "DatabaseAnswer")]),
             ],
             ..DATABASE_PATH
         },
@@ -268,12 +284,12 @@ pub(crate) static ROUTES: &[Route] = &[
         Description {
             id: "put_table",
             method: "PUT",
-            summary: "Creates a table, or gives it a schema that accepts all that the old one did",
+            summary: "Creates a table, or changes its schema compatibly",
             headers: ADMIN_HEADERS,
             body: RequestBody::Required(&[(JSON, "TableBody")]),
             answers: &[
                 Answer { status: 201, about: "Created.", media: &[(JSON, "TableAnswer")] },
-                found("Changed, or so already.", &[(JSON, "TableAnswer")]),
+                found("Changed, or unchanged.", &[(JSON, "TableAnswer")]),
             ],
             ..TABLE_PATH
         },
@@ -294,7 +310,7 @@ pub(crate) static ROUTES: &[Route] = &[
         Description {
             id: "list_partitions",
             path: "/admin/v1/databases/{database}/partitions",
-            summary: "Shows leaders, replicas, positions and lag",
+            summary: "Lists partitions with leader, replicas, positions and lag",
             answers: &[found("The partitions.", &[(JSON, "PartitionsAnswer")])],
             ..PLAIN
         },
@@ -305,12 +321,16 @@ pub(crate) static ROUTES: &[Route] = &[
             id: "hand_off",
             method: "POST",
             path: "/admin/v1/databases/{database}/partitions/{partition}:handoff",
-            summary: "Gives the leadership of a partition to another replica",
+            summary: "Hands the leadership of a partition to another replica",
             headers: ADMIN_HEADERS,
             body: RequestBody::Optional(&[(JSON, "HandoffBody")]),
             answers: &[
                 found("The partition afterwards.", &[(JSON, "PartitionAnswer")]),
-                Answer { status: 204, about: "Done; dropped since then.", media: &[] },
+                Answer {
+                    status: 204,
+                    about: "Done; the database was dropped meanwhile.",
+                    media: &[],
+                },
             ],
             ..PLAIN
         },
@@ -331,7 +351,7 @@ pub(crate) static ROUTES: &[Route] = &[
             id: "kill_node",
             method: "POST",
             path: "/admin/v1/nodes/{node}:kill",
-            summary: "Development mode only: ends a node without any goodbye",
+            summary: "Development mode only: kills a node without a shutdown",
             answers: DONE,
             ..PLAIN
         },
@@ -354,8 +374,8 @@ pub(crate) static ROUTES: &[Route] = &[
             path: "/admin/v1/events",
             summary: "Reads the decision log, oldest first",
             parameters: &[
-                optional("after", "The id of an event; from the oldest if absent."),
-                optional("limit", "Events at most: 1 to 1000, 100 by default."),
+                optional("after", "Start after the event with this id; from the oldest if absent."),
+                optional("limit", "Maximum number of events: 1 to 1000, 100 by default."),
             ],
             headers: ADMIN_HEADERS,
             answers: &[found("Events.", &[(JSON, "EventsAnswer"), (NDJSON, "EventAnswer")])],
@@ -367,7 +387,7 @@ pub(crate) static ROUTES: &[Route] = &[
         Description {
             id: "get_cluster",
             path: "/admin/v1/cluster",
-            summary: "Shows everything at once",
+            summary: "Shows nodes and partitions in one answer",
             answers: &[found("The cluster.", &[(JSON, "ClusterAnswer")])],
             ..PLAIN
         },
@@ -377,7 +397,7 @@ pub(crate) static ROUTES: &[Route] = &[
         Description {
             id: "landing",
             path: "/",
-            summary: "Says where to go",
+            summary: "Links to the entry points",
             answers: &[found("Links.", &[(JSON, "Any")])],
             ..PLAIN
         },
@@ -387,8 +407,8 @@ pub(crate) static ROUTES: &[Route] = &[
         Description {
             id: "healthz",
             path: "/healthz",
-            summary: "Says that the process is alive",
-            answers: &[found("It is.", &[(JSON, "Any")])],
+            summary: "Liveness: the process is up",
+            answers: &[found("Alive.", &[(JSON, "Any")])],
             ..PLAIN
         },
     ),
@@ -397,8 +417,8 @@ pub(crate) static ROUTES: &[Route] = &[
         Description {
             id: "readyz",
             path: "/readyz",
-            summary: "Says whether every partition is served",
-            answers: &[found("All are.", &[(JSON, "Any")])],
+            summary: "Readiness: every partition has a leader",
+            answers: &[found("Ready.", &[(JSON, "Any")])],
             ..PLAIN
         },
     ),

@@ -97,7 +97,7 @@ async fn accept(
             _ = closing.wait_for(|closing| *closing) => return connections,
             Some(ended) = connections.join_next(), if !connections.is_empty() => {
                 if let Err(error) = ended {
-                    error!(%error, "a connection's task has failed");
+                    error!(%error, "connection task panicked");
                 }
                 continue;
             }
@@ -128,7 +128,7 @@ async fn accept(
 
 /// Tells one client too many to come back, without spending a task on it.
 fn refuse(stream: &TcpStream, ids: &RequestIds) {
-    let failure = Failure::new(Code::Overloaded, "too many connections are open; try again");
+    let failure = Failure::new(Code::Overloaded, "too many open connections; retry later");
     // A new connection's buffer takes this at once; if not, closing it says as much.
     let _ = stream.try_write(&failure.to_http1(ids.next()));
 }

@@ -103,7 +103,7 @@ fn key_of(captures: Captures<'_>, table: &Table, more: bool) -> Result<DocumentK
     }
     if more || captures.key.len() > table.key_parts() {
         let names = table.definition.key().join("/");
-        let detail = format!("the path has more parts than the table's key, which is {names}");
+        let detail = format!("the path has more parts than the table's key ({names})");
         return Err(Failure::new(Code::NoSuchDocumentPath, detail));
     }
     DocumentKey::from_parts(captures.key).map_err(bad_key)
@@ -123,7 +123,7 @@ pub(crate) fn bad_key(error: KeyError) -> Failure {
 }
 
 fn bad_name() -> Failure {
-    let detail = "names of databases and tables match [a-z][a-z0-9_]{0,62}";
+    let detail = "names of databases and tables must match [a-z][a-z0-9_]{0,62}";
     Failure::new(Code::BadName, detail)
 }
 

@@ -38,7 +38,7 @@ pub(crate) async fn transact(
         return Err(Failure::new(Code::TooManyOperations, error.to_string()));
     }
     if !call.fields.condition()?.is_empty() {
-        let detail = "the conditions of a transaction stand in its operations, not in headers";
+        let detail = "a transaction takes its conditions in its operations, not in headers";
         return Err(Failure::new(Code::BadHeader, detail));
     }
     let idempotency = idempotency(call, &body)?;
@@ -74,10 +74,16 @@ fn operation(
         (OperationKind::Delete, None) => Action::Delete,
         (OperationKind::Check, None) => Action::Check,
         (OperationKind::Put | OperationKind::Merge, None) => {
-            return Err(Failure::new(Code::BadBody, "put and merge need the member value"));
+            return Err(Failure::new(
+                Code::BadBody,
+                "operations put and merge require the member value",
+            ));
         }
         (OperationKind::Delete | OperationKind::Check, Some(_)) => {
-            return Err(Failure::new(Code::BadBody, "delete and check take no member value"));
+            return Err(Failure::new(
+                Code::BadBody,
+                "operations delete and check do not take the member value",
+            ));
         }
     };
     Ok(Operation { table: table.id, key, action, condition })
@@ -91,7 +97,7 @@ fn merge(value: &RawValue) -> Result<MergePatch, Failure> {
 fn tag(text: &Option<Cow<'_, str>>) -> Result<Option<Match>, Failure> {
     let Some(text) = text else { return Ok(None) };
     Match::parse_bare(text).map(Some).ok_or_else(|| {
-        let detail = "an etag in a body stands without quotes of its own, or is *";
+        let detail = "if_match and if_none_match take a bare etag (no quotes) or \"*\"";
         Failure::new(Code::BadEtag, detail)
     })
 }

@@ -106,7 +106,7 @@ fn conditions_may_stand_on_several_lines() {
 }
 
 #[test]
-fn a_date_that_is_none_is_ignored() {
+fn an_invalid_date_is_ignored() {
     let since = |value: &str, want| {
         check(&[("if-modified-since", value)], |fields| Ok(fields.if_modified_since()), Ok(want));
     };
