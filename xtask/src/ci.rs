@@ -2,8 +2,7 @@
 //!
 //! Never writes to the source tree. Start reading at [`run`].
 
-use crate::Extent;
-use crate::lanes::Lane;
+use crate::lanes::{Extent, Lane};
 use crate::process::{Ended, Invocation, is_installed};
 use crate::project::Project;
 use crate::report::{Ran, Report, Verdict, summarize};

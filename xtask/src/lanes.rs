@@ -3,7 +3,6 @@
 //! Never passes silently over a lane: what is missing fails, what cannot run here is skipped with
 //! its reason, and with `CI=true` that fails too. Start reading at [`Lane`].
 
-use crate::Extent;
 use crate::cargo_tests;
 use crate::cities;
 use crate::process::{Ended, is_installed};
@@ -11,7 +10,7 @@ use crate::project::{Crate, Project};
 use crate::report::{Outcome, Ran, Report, Verdict};
 use crate::sim;
 use crate::tidy;
-use clap::ValueEnum;
+use clap::{Args, ValueEnum};
 
 /// The lanes, quickest answer first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -26,6 +25,17 @@ pub(crate) enum Lane {
     E2e,
     /// Load, kill -9, restart and a full audit, again and again
     Torture,
+}
+
+/// How long the tests go on that could go on for ever.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Extent {
+    /// Seeds of the simulator lane
+    #[arg(long, value_name = "N", default_value_t = 500)]
+    sim_seeds: u64,
+    /// Cycles of load, kill -9, restart and audit in the torture lane; 200 is the full run
+    #[arg(long, value_name = "N", default_value_t = 12)]
+    torture_cycles: u32,
 }
 
 impl Lane {

@@ -18,7 +18,7 @@ mod tally;
 mod tidy;
 
 use clap::{Args, Parser, Subcommand};
-use lanes::Lane;
+use lanes::{Extent, Lane};
 use project::Project;
 use report::summarize;
 use std::process::ExitCode;
@@ -66,17 +66,6 @@ struct TestArgs {
     lanes: Vec<Lane>,
     #[command(flatten)]
     extent: Extent,
-}
-
-/// How long the tests go on that could go on for ever.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct Extent {
-    /// Seeds of the simulator lane
-    #[arg(long, value_name = "N", default_value_t = 500)]
-    sim_seeds: u64,
-    /// Cycles of load, kill -9, restart and audit in the torture lane; 200 is the full run
-    #[arg(long, value_name = "N", default_value_t = 12)]
-    torture_cycles: u32,
 }
 
 /// What tidy does besides checking.

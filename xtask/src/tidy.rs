@@ -4,6 +4,7 @@
 //! one function of one file here, with a table test beside it. Start reading at [`check`].
 
 mod arrows;
+mod circles;
 mod exemptions;
 mod finding;
 mod formats;
@@ -58,6 +59,7 @@ pub(crate) fn check(project: &Project) -> Result<Vec<Finding>, String> {
 
 /// The rules that need nothing but the files.
 fn check_files(tree: &Tree, findings: &mut Findings) {
+    circles::check(tree, findings);
     names::check(tree, findings);
     sizes::check(tree, findings);
     headers::check_modules(tree, findings);

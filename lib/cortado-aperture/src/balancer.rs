@@ -3,6 +3,7 @@
 //! It does no I/O and reads no clock. A driver tells it what changes and how late it is, and gets
 //! [`Effect`]s to carry out; picks need neither. Start reading at [`Balancer`].
 
+use crate::change::{Change, Effect};
 use crate::endpoint::{Context, Permit, SharedEndpoint};
 use crate::load::{LeastLoaded, LoadMetric};
 use crate::order::{RingKey, RingOrder};
@@ -13,7 +14,6 @@ use crate::settings::{Settings, SettingsError};
 use crate::snapshot::Snapshot;
 use crate::subset::{Position, Subsetter};
 use crate::time::Nanos;
-use crate::weight::Weight;
 use arc_swap::{ArcSwap, Cache};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -58,28 +58,6 @@ struct Shared<K, T, M: LoadMetric> {
     context: Arc<Context>,
     /// Of the snapshot: whoever only wants to know this need not look into it.
     is_empty: AtomicBool,
-}
-
-/// What discovery says about one endpoint.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change<K, T> {
-    /// It is there, with this weight and target. If it was there already, its load and health are
-    /// remembered.
-    Insert(K, Weight, T),
-    /// It has another weight from now on.
-    Weigh(K, Weight),
-    /// It is gone. Requests that are on their way to it end as they end.
-    Remove(K),
-}
-
-/// What the driver should do; answer as the variant says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Effect<K> {
-    /// Connect to it, and say [`Balancer::opened`] when that has worked or failed.
-    Open(K),
-    /// Close its connection: it has been idle for long, outside the aperture. If it is ever
-    /// wanted again, a fresh target must connect.
-    Close(K),
 }
 
 impl<K: RingKey, T, M: LoadMetric> Balancer<K, T, M> {

@@ -57,8 +57,10 @@ mod snapshot;
 mod roster;
 mod report;
 mod balancer;
+mod change;
 mod alias;
 mod order;
+mod place;
 mod coordinate;
 mod subset;
 mod steady;
@@ -68,7 +70,8 @@ mod random;
 pub mod service;
 
 pub use alias::{AliasTable, Slot};
-pub use balancer::{Balancer, Change, Effect, Reader};
+pub use balancer::{Balancer, Reader};
+pub use change::{Change, Effect};
 pub use coordinate::{Coordinate, CoordinateError};
 pub use endpoint::{Endpoint, Permit, SharedEndpoint};
 pub use health::{Accrual, Status};
@@ -77,6 +80,7 @@ pub use order::{
     Address, COMPATIBLE_SEED, RingKey, RingOrder, hash_of_ip, hash_of_port, vector_hash,
 };
 pub use outcome::Outcome;
+pub use place::Place;
 pub use random::Random;
 pub use report::Report;
 pub use ring::{Ring, Sector, SectorError, Share};
@@ -84,7 +88,7 @@ pub use settings::{Settings, SettingsError};
 pub use steady::{Pace, SteadyCoordinate};
 pub use subset::{
     APERTURE_DEFAULT, Band, BandError, Candidate, DeterministicAperture, Full, LoadBand, Move,
-    Place, Position, Rendezvous, Ringsteady, Subset, Subsetter, Widening,
+    Position, Rendezvous, Ringsteady, Subset, Subsetter, Widening,
 };
 pub use time::Nanos;
 pub use weight::Weight;

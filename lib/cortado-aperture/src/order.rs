@@ -10,7 +10,7 @@ mod murmur;
 pub use compatible::{Address, COMPATIBLE_SEED, vector_hash};
 pub use murmur::{hash_of_ip, hash_of_port};
 
-use crate::subset::Place;
+use crate::place::Place;
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128_with_seed};

@@ -8,14 +8,15 @@ mod escape;
 mod handover;
 mod openings;
 
-use crate::balancer::{Change, Effect};
+use crate::change::{Change, Effect};
 use crate::endpoint::{Context, Endpoint, SharedEndpoint};
 use crate::load::LoadMetric;
 use crate::order::{RingKey, RingOrder};
+use crate::place::Place;
 use crate::report::Report;
 use crate::settings::Settings;
 use crate::snapshot::Snapshot;
-use crate::subset::{Candidate, Place, Position, Subset, Subsetter, Widening};
+use crate::subset::{Candidate, Position, Subset, Subsetter, Widening};
 use crate::time::Nanos;
 use crate::weight::Weight;
 use escape::Escape;

@@ -7,6 +7,7 @@
 mod builder;
 mod classify;
 mod clock;
+mod discovery;
 mod driver;
 mod background;
 mod future;
@@ -16,6 +17,7 @@ pub use background::Background;
 pub use builder::Builder;
 pub use classify::{Classify, ErrorsFail};
 pub use clock::Clock;
+pub use discovery::Discovery;
 pub use future::ResponseFuture;
 pub use layer::BalanceLayer;
 
@@ -23,7 +25,6 @@ use crate::balancer::{Balancer, Reader};
 use crate::coordinate::Coordinate;
 use crate::endpoint::Permit;
 use crate::load::{LeastLoaded, LoadMetric};
-use crate::order::RingKey;
 use crate::outcome::Outcome;
 use crate::random::Random;
 use crate::report::Report;
@@ -78,23 +79,6 @@ pub struct Balance<D: Discover, Req, M: LoadMetric = LeastLoaded, C = ErrorsFail
     shell: Arc<Shell<D, Req, M>>,
     random: Random,
     classify: C,
-}
-
-/// A stream of discovered services that take requests of the type `Req`.
-///
-/// Every stream is one if its keys are the same to all peers and its services can be cloned.
-pub trait Discovery<Req>
-where
-    Self: Discover<Key: RingKey, Error: Into<BoxError>>,
-    Self: Discover<Service: Service<Req, Error: Into<BoxError>> + Clone>,
-{
-}
-
-impl<D, Req> Discovery<Req> for D
-where
-    D: Discover<Key: RingKey, Error: Into<BoxError>>,
-    D: Discover<Service: Service<Req, Error: Into<BoxError>> + Clone>,
-{
 }
 
 /// What the handles share besides the balancer.

@@ -19,6 +19,7 @@ pub use rendezvous::Rendezvous;
 pub use ringsteady::Ringsteady;
 
 use crate::coordinate::Coordinate;
+use crate::place::Place;
 use crate::ring::Share;
 use crate::time::Nanos;
 use crate::weight::Weight;
@@ -73,10 +74,6 @@ pub struct Candidate {
     /// Its number among the endpoints, from 0 without holes, if endpoints are numbered.
     pub ordinal: Option<u32>,
 }
-
-/// A position in ring order; what it counts is only whether it is more or less than another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Place(pub u128);
 
 /// The endpoints that a client uses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -24,6 +24,8 @@ pub(crate) struct Finding {
 pub(super) enum Rule {
     /// A crate depends on one it must not know.
     Arrow,
+    /// Files of one crate that use one another.
+    Circle,
     /// A pure crate could reach a clock, I/O, randomness or unstable order.
     Purity,
     /// A crate does not take the workspace's lints, or code says `unsafe`.
@@ -73,6 +75,7 @@ impl Rule {
     pub(super) fn name(&self) -> &str {
         match self {
             Rule::Arrow => "arrow",
+            Rule::Circle => "circle",
             Rule::Purity => "purity",
             Rule::Unsafe => "unsafe",
             Rule::FileName => "file-name",

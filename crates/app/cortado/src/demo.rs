@@ -3,6 +3,7 @@
 //! Everything goes through HTTP on a real port, as any client's requests do. Start reading at
 //! [`run`].
 
+mod schema;
 mod sample;
 mod ledger;
 mod workload;
@@ -38,13 +39,6 @@ pub(crate) struct DemoArguments {
     listen: Option<String>,
 }
 
-/// The database of the demonstration.
-const DATABASE: &str = "geo";
-/// Its table of real places.
-const PLACES: &str = "place";
-/// Its table that the workload writes: one document for each place that is visited.
-const VISITS: &str = "visit";
-const PARTITIONS: u32 = 16;
 const NODES: u32 = 3;
 /// How long the load runs before the node is killed, and after its partitions are served again.
 const STEADY: Duration = Duration::from_secs(3);

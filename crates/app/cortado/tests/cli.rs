@@ -370,7 +370,7 @@ fn usage_and_absence_have_their_own_exit_codes() {
     drop(free);
     let run = Ran::alone;
     let nobody = ["get", "geo/place/JP/40/a", "--url", &url, "--retry-for", "1"];
-    run(&nobody).refused(1, &["no connection", "cortado dev"]);
+    run(&nobody).refused(1, &["cannot connect", "cortado dev"]);
     let longer = ["get", "geo/place/JP/40/a", "--url", &url, "--retry-for", "4"];
     run(&longer).refused(1, &["waiting (--retry-for"]);
     run(&["get", "geo/place"]).refused(2, &["KEY"]);

@@ -40,7 +40,7 @@ codes! {
     /// The request breaks a rule of HTTP.
     BadRequest = "bad_request", "The request breaks a rule of HTTP";
     /// The path is not well-formed.
-    BadPath = "bad_path", "The path is not well-formed";
+    BadPath = "bad_path", "The path is malformed";
     /// A name of a database, table or key part.
     BadName = "bad_name", "A name does not match [a-z][a-z0-9_]{0,62}";
     /// A part of a key is empty.
@@ -48,13 +48,13 @@ codes! {
     /// A key breaks a rule.
     BadKey = "bad_key", "A key breaks a rule";
     /// A query parameter that the route does not know.
-    UnknownParameter = "unknown_parameter", "The route has no such query parameter";
+    UnknownParameter = "unknown_parameter", "Unknown query parameter";
     /// A query parameter that cannot be understood.
-    BadParameter = "bad_parameter", "A query parameter cannot be understood";
+    BadParameter = "bad_parameter", "Invalid query parameter";
     /// A header that cannot be understood.
-    BadHeader = "bad_header", "A header cannot be understood";
+    BadHeader = "bad_header", "Invalid header";
     /// A malformed entity tag.
-    BadEtag = "bad_etag", "An entity tag is malformed";
+    BadEtag = "bad_etag", "Malformed entity tag";
     /// A cursor of another request, or none of ours.
     BadCursor = "bad_cursor", "The cursor does not belong to this request";
     /// A session token of another database, or none of ours.
@@ -62,13 +62,13 @@ codes! {
     /// A change stream cannot start there.
     BadSince = "bad_since", "The change stream cannot start there";
     /// The route needs a body.
-    MissingBody = "missing_body", "The request needs a body";
+    MissingBody = "missing_body", "The request requires a body";
     /// The route takes no body.
-    UnexpectedBody = "unexpected_body", "The request takes no body";
+    UnexpectedBody = "unexpected_body", "The request does not take a body";
     /// The body ended early, or its framing is broken.
-    IncompleteBody = "incomplete_body", "The body did not arrive whole";
+    IncompleteBody = "incomplete_body", "The body is incomplete";
     /// Not JSON.
-    MalformedJson = "malformed_json", "The body is not acceptable JSON";
+    MalformedJson = "malformed_json", "The body is not valid JSON";
     /// Something of the API that this version does not have.
     NotSupported = "not_supported", "Not supported in this version";
 
@@ -90,11 +90,11 @@ codes! {
     /// The path exists, but not with this method.
     MethodNotAllowed = "method_not_allowed", "The method is not allowed here";
     /// No acceptable media type.
-    NotAcceptable = "not_acceptable", "None of the accepted media types is available";
+    NotAcceptable = "not_acceptable", "No acceptable media type";
     /// The request did not arrive in time.
     RequestTimeout = "request_timeout", "The request did not arrive in time";
     /// Declared already, and differently.
-    AlreadyExists = "already_exists", "It exists already, with another declaration";
+    AlreadyExists = "already_exists", "It already exists with a different declaration";
     /// The new schema cannot read what the old one wrote.
     IncompatibleSchema = "incompatible_schema", "The new schema refuses older documents";
     /// A `test` of a JSON patch failed.
@@ -102,9 +102,9 @@ codes! {
     /// The state of a node or partition does not allow it.
     Conflict = "conflict", "The current state does not allow it";
     /// The changes have been trimmed.
-    ChangesTrimmed = "changes_trimmed", "The changes asked for have been trimmed";
+    ChangesTrimmed = "changes_trimmed", "The requested changes were trimmed";
     /// A condition of the request is not met.
-    ConditionFailed = "condition_failed", "A condition of the request is not met";
+    ConditionFailed = "condition_failed", "A precondition failed";
 
     /// The body is too large.
     BodyTooLarge = "body_too_large", "The body is too large";
@@ -125,7 +125,7 @@ codes! {
     /// An expectation other than `100-continue`.
     ExpectationFailed = "expectation_failed", "The expectation cannot be met";
     /// The host of the request is not this one.
-    WrongHost = "wrong_host", "The request is meant for another host";
+    WrongHost = "wrong_host", "The request names a host that is not served here";
     /// Too many header fields, or too many bytes of them.
     HeadersTooLarge = "headers_too_large", "The header section is too large";
 
@@ -134,9 +134,9 @@ codes! {
     /// JSON that cannot be stored as it is.
     UnacceptableJson = "unacceptable_json", "The JSON cannot be stored as it is written";
     /// The body has another shape than the route needs.
-    BadBody = "bad_body", "The body does not have the shape that the route needs";
+    BadBody = "bad_body", "The body does not have the expected shape";
     /// A part of the body that this version does not have.
-    MemberNotSupported = "member_not_supported", "A part of the body is not supported yet";
+    MemberNotSupported = "member_not_supported", "A member of the body is not supported";
     /// The document breaks the table's schema.
     SchemaViolated = "schema_violated", "The document breaks the table's schema";
     /// The patch does not fit the document.
@@ -144,17 +144,17 @@ codes! {
     /// A key in a body has too few or too many parts.
     WrongKeyArity = "wrong_key_arity", "A key has too few or too many parts";
     /// Operations of several resources.
-    CrossResource = "cross_resource", "A transaction spans one resource";
+    CrossResource = "cross_resource", "A transaction spans several resources";
     /// A document is named twice.
-    RepeatedKey = "repeated_key", "A transaction names a document once";
+    RepeatedKey = "repeated_key", "A transaction names a document twice";
     /// No operations.
-    EmptyTransaction = "empty_transaction", "There is nothing to do";
+    EmptyTransaction = "empty_transaction", "The transaction or batch is empty";
     /// A check without a condition.
-    NothingToCheck = "nothing_to_check", "A check needs a condition";
+    NothingToCheck = "nothing_to_check", "A check requires a condition";
     /// The idempotency key belongs to another request.
-    IdempotencyKeyReused = "idempotency_key_reused", "The key was used for another request";
+    IdempotencyKeyReused = "idempotency_key_reused", "The key was used for a different request";
     /// The declaration of a database or table cannot be.
-    BadDeclaration = "bad_declaration", "The declaration cannot be accepted";
+    BadDeclaration = "bad_declaration", "Invalid declaration";
 
     /// The partition remembers as many answers as it may.
     IdempotencyBudget = "idempotency_budget", "Too many answers are remembered";
@@ -165,23 +165,23 @@ codes! {
     /// A transfer coding other than `chunked`.
     UnknownTransferCoding = "unknown_transfer_coding", "The transfer coding is not implemented";
     /// A defect of the server.
-    Internal = "internal", "The server has a defect";
+    Internal = "internal", "Internal server error";
     /// Too much is in flight.
     Overloaded = "overloaded", "The server is overloaded";
     /// Nobody leads the partition, or can serve the read as promised.
-    Unavailable = "unavailable", "Nobody can serve the request now";
+    Unavailable = "unavailable", "No replica can serve the request now";
     /// The log takes no writes.
-    LogUnavailable = "log_unavailable", "The log takes no writes";
+    LogUnavailable = "log_unavailable", "The log does not accept writes";
     /// The partition takes no writes any more.
     ReadOnly = "read_only", "The partition is read-only";
     /// The process is ending.
     ShuttingDown = "shutting_down", "The server is shutting down";
     /// Perhaps done.
-    OutcomeUnknown = "outcome_unknown", "Nobody can say whether the write was done";
+    OutcomeUnknown = "outcome_unknown", "The outcome of the write is unknown";
     /// The deadline passed.
     DeadlinePassed = "deadline_passed", "The deadline passed";
     /// No space for more records.
-    StorageFull = "storage_full", "There is no space left";
+    StorageFull = "storage_full", "The storage is full";
 }
 
 impl Code {

@@ -104,7 +104,7 @@ fn key_of(bytes: &[u8]) -> Result<DocumentKey, BadCursor> {
 
 /// A text that is no cursor of the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a cursor of this list")]
+#[error("the cursor does not belong to this list")]
 pub struct BadCursor;
 
 #[cfg(test)]

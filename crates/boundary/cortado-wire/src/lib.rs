@@ -12,6 +12,7 @@ mod position;
 mod session;
 mod cursor;
 pub mod headers;
+pub mod media;
 pub mod openapi;
 mod shape;
 mod calendar;
@@ -33,7 +34,7 @@ pub use documents::{
     write_answer,
 };
 pub use position::{ParsePositionError, Position, Since};
-pub use problem::{Outcome, PROBLEM_MEDIA_TYPE, Problem, Reason};
+pub use problem::{Outcome, Problem, Reason};
 pub use session::{BadSession, SESSION_BYTES_MAX, Session, encode as encode_session};
 pub use shape::read_object;
 pub use short_text::ShortText;

@@ -3,7 +3,7 @@
 //! Knows no route: the server's route table holds a [`Description`] for each. The shapes of bodies
 //! stand in `openapi/schemas.json`; a test keeps references whole. Start reading at [`document`].
 
-use crate::Code;
+use crate::{Code, media};
 use serde_json::{Map, Value, json};
 
 /// What a reader needs to know about one route.
@@ -136,7 +136,7 @@ fn operation(description: &Description) -> Value {
         }
         responses.insert(answer.status.to_string(), response);
     }
-    let problem = content(&[(crate::PROBLEM_MEDIA_TYPE, "Problem")]);
+    let problem = content(&[(media::PROBLEM, "Problem")]);
     responses.insert("default".to_owned(), json!({ "description": "Error", "content": problem }));
     let mut operation = json!({
         "operationId": description.id,

@@ -24,7 +24,7 @@ impl fmt::Display for Position {
 
 /// A text that is no position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a position is written partition/generation:sequence, such as 3/5:1042")]
+#[error("invalid position: expected partition/generation:sequence, such as 3/5:1042")]
 pub struct ParsePositionError;
 
 impl FromStr for Position {

@@ -5,9 +5,6 @@
 use crate::Code;
 use serde::{Deserialize, Serialize};
 
-/// Media type of a [`Problem`].
-pub const PROBLEM_MEDIA_TYPE: &str = "application/problem+json";
-
 /// What happened, why, and what is known about the effect.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
@@ -85,7 +82,7 @@ mod tests {
         let text = serde_json::to_string(&problem).unwrap();
         let want = concat!(
             r#"{"type":"urn:cortado:problem:cross_resource","#,
-            r#""title":"A transaction spans one resource","status":422,"#,
+            r#""title":"A transaction spans several resources","status":422,"#,
             r#""code":"cross_resource","detail":"two resources","request_id":"r1","#,
             r#""outcome":"none","operation":3}"#
         );

@@ -132,7 +132,7 @@ fn checksum(body: &[u8]) -> [u8; CHECK_BYTES] {
 
 /// A text that is no session token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a session token")]
+#[error("invalid session token")]
 pub struct BadSession;
 
 #[cfg(test)]

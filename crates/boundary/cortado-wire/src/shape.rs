@@ -27,8 +27,8 @@ fn explain(error: &serde_json::Error) -> String {
     let message = error.to_string();
     let what = match message.split(' ').next() {
         Some("missing") => return message,
-        Some("unknown") => "a member or value is unknown",
-        Some(_) | None => "a member has the wrong type",
+        Some("unknown") => "unknown member or value",
+        Some(_) | None => "wrong type",
     };
     match message.rsplit_once(", expected ") {
         Some((_, expected)) => format!("{what}; expected {expected}"),
@@ -94,34 +94,31 @@ mod tests {
         check("{}", Err("missing field `operations` at line 1 column 2"));
         check(
             r#"{"SECRET, expected x":1}"#,
-            Err("a member or value is unknown; expected `operations` at line 1 column 21"),
+            Err("unknown member or value; expected `operations` at line 1 column 21"),
         );
         check(
             r#"{"operations":"SECRET"}"#,
-            Err("a member has the wrong type; expected a sequence at line 1 column 22"),
+            Err("wrong type; expected a sequence at line 1 column 22"),
         );
         check(
             r#"{"operations":[{"op":"SECRET"}]}"#,
-            Err("a member or value is unknown; expected one of `put`, `merge`, `delete`, `check` \
+            Err("unknown member or value; expected one of `put`, `merge`, `delete`, `check` \
                  at line 1 column 29"),
         );
         check(
             r#"{"operations":[{"op":"put","table":"t","key":[7]}]}"#,
-            Err("a member has the wrong type; expected a string at line 1 column 47"),
+            Err("wrong type; expected a string at line 1 column 47"),
         );
         check(
             r#"{"operations":[["put","t",["a"]]]}"#,
-            Err("a member has the wrong type; expected an object at line 1 column 15"),
+            Err("wrong type; expected an object at line 1 column 15"),
         );
     }
 
     #[test]
     fn a_batch_of_another_shape_is_explained() {
         check::<BatchBody<'_>>(r#"{"keys":[{"table":"t","key":["a"]}]}"#, Ok(()));
-        check::<BatchBody<'_>>(
-            "[[]]",
-            Err("a member has the wrong type; expected an object at line 1 column 0"),
-        );
+        check::<BatchBody<'_>>("[[]]", Err("wrong type; expected an object at line 1 column 0"));
     }
 
     #[test]
@@ -132,13 +129,10 @@ mod tests {
         check(r#"{"tables":{"place":{"key":["country"],"schema":{}}}}"#, Ok(()));
         check(
             r#"{"partition":16}"#,
-            Err("a member or value is unknown; expected one of `partitions`, `replication`, \
+            Err("unknown member or value; expected one of `partitions`, `replication`, \
                  `owner`, `tables`, `slo` at line 1 column 12"),
         );
-        check(
-            r#"{"partitions":-1}"#,
-            Err("a member has the wrong type; expected u32 at line 1 column 16"),
-        );
+        check(r#"{"partitions":-1}"#, Err("wrong type; expected u32 at line 1 column 16"));
         check(r#"{"tables":{"place":{}}}"#, Err("missing field `key` at line 1 column 21"));
     }
 }

@@ -3,15 +3,17 @@
 //! Conservative: `Ok` is a proof, a [`Reason`] may be mere caution. Never looks at documents.
 //! Start reading at [`compatible`]. Source: docs/api.md, "Administration".
 
-mod bounds;
 mod compare;
+mod bounds;
 mod reference;
+mod reason;
 #[cfg(test)]
 mod tests;
 
+pub use reason::{Reason, Why};
+
 use compare::Comparison;
 use serde_json::Value;
-use std::fmt;
 
 /// Checks that every document that `old` accepts is accepted by `new`.
 ///
@@ -28,67 +30,4 @@ pub fn compatible(old: Option<&Value>, new: Option<&Value>) -> Result<(), Vec<Re
     }
     let reasons = Comparison::new(old, new).reasons();
     if reasons.is_empty() { Ok(()) } else { Err(reasons) }
-}
-
-/// Why a new schema may refuse what the old one accepted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reason {
-    /// Where in the new schema: a JSON pointer.
-    pub path: String,
-    /// What it demands there that the old one did not.
-    pub why: Why,
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = if self.path.is_empty() { "/" } else { &self.path };
-        write!(f, "{path}: {}", self.why)
-    }
-}
-
-/// The kinds of reasons.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Why {
-    /// A member is described for the first time, in an object where the old schema allowed any
-    /// further member: documents may have it already, with any value.
-    MemberWasOpen,
-    /// A member is required that documents could lack.
-    NewlyRequired {
-        /// The member.
-        member: String,
-    },
-    /// The keyword allows less than it did.
-    Narrowed {
-        /// The keyword.
-        keyword: String,
-    },
-    /// The keyword is new here, and forbids something.
-    Added {
-        /// The keyword.
-        keyword: String,
-    },
-    /// The keyword differs, and what that means cannot be shown.
-    NotComparable {
-        /// The keyword.
-        keyword: String,
-    },
-}
-
-impl fmt::Display for Why {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Why::MemberWasOpen => f.write_str(
-                "documents may have this member already, with any value, \
-                 since the old schema allows additional members",
-            ),
-            Why::NewlyRequired { member } => {
-                write!(f, "requires {member:?}, which documents may lack")
-            }
-            Why::Narrowed { keyword } => write!(f, "{keyword} allows less than before"),
-            Why::Added { keyword } => write!(f, "{keyword} is new and forbids something"),
-            Why::NotComparable { keyword } => {
-                write!(f, "the change of {keyword} cannot be shown compatible")
-            }
-        }
-    }
 }

@@ -4,12 +4,16 @@
 //! leaves the schema is refused. Start reading at [`Schema::compile`].
 
 mod recursion;
+mod schema_error;
 #[cfg(test)]
 mod tests;
+
+pub use schema_error::SchemaError;
 
 use crate::document::Document;
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::{PatternOptions, Validator};
+use schema_error::shorten;
 use serde_json::Value;
 use std::fmt;
 
@@ -20,8 +24,6 @@ pub struct Schema {
 
 /// Violations that one answer lists at most.
 const VIOLATIONS_MAX: usize = 20;
-/// Bytes of a path that an answer repeats at most; member names can be long.
-const PATH_BYTES_MAX: usize = 256;
 /// Bytes of the compiled form of one pattern.
 const PATTERN_BYTES_MAX: usize = 1 << 20;
 
@@ -84,31 +86,6 @@ pub struct Violation {
     pub why: String,
 }
 
-/// Why a schema is refused.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SchemaError {
-    /// A `$ref` or `$schema` that leads out of the schema, or to nothing.
-    #[error("the schema refers to something outside itself, or to nothing")]
-    Reference {
-        /// Where in the schema: a JSON pointer.
-        path: String,
-    },
-    /// A `$ref` that leads back to itself without descending into the document.
-    #[error("the schema at {path:?} refers to itself without end")]
-    Endless {
-        /// Where in the schema: a JSON pointer.
-        path: String,
-    },
-    /// Not a JSON Schema.
-    #[error("the schema is invalid at {path:?}: {why}")]
-    Invalid {
-        /// Where in the schema: a JSON pointer.
-        path: String,
-        /// The broken rule.
-        why: String,
-    },
-}
-
 /// What a rule demands, from the schema's side only.
 fn explain(kind: &ValidationErrorKind) -> String {
     use ValidationErrorKind as Kind;
@@ -146,12 +123,4 @@ fn type_names(kind: &jsonschema::error::TypeKind) -> String {
             names.iter().map(|name| name.to_string()).collect::<Vec<_>>().join(" or ")
         }
     }
-}
-
-fn shorten(path: &str) -> String {
-    let mut end = PATH_BYTES_MAX.min(path.len());
-    while !path.is_char_boundary(end) {
-        end -= 1;
-    }
-    path[..end].to_owned()
 }

@@ -3,7 +3,7 @@
 //! Numbers, strings and member order of untouched parts are never read, hence never changed.
 //! Start reading at [`Tree`].
 
-use crate::json::string_bytes;
+use crate::json::{string_bytes, unescape};
 use std::borrow::Cow;
 
 /// One JSON value.
@@ -119,11 +119,6 @@ fn value_bytes(json: &[u8]) -> usize {
         at += 1;
     }
     json.len()
-}
-
-/// Decodes the escapes of a string, given without its quotes.
-pub(crate) fn unescape(raw: &str) -> String {
-    serde_json::from_str(&format!("\"{raw}\"")).unwrap_or_else(|_| raw.to_owned())
 }
 
 fn write_string(text: &str, out: &mut String) {

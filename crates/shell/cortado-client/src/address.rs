@@ -32,23 +32,23 @@ impl FromStr for ServerAddress {
     fn from_str(text: &str) -> Result<ServerAddress, AddressError> {
         let refuse = |why| AddressError { text: text.to_owned(), why };
         if text.starts_with("https://") {
-            return Err(refuse("this client speaks no TLS; put a proxy in between"));
+            return Err(refuse("TLS is not supported; use a proxy that terminates it"));
         }
         let rest =
-            text.strip_prefix("http://").ok_or_else(|| refuse("it must begin with http://"))?;
+            text.strip_prefix("http://").ok_or_else(|| refuse("it must start with http://"))?;
         let authority = rest.strip_suffix('/').unwrap_or(rest);
         let parsed: http::uri::Authority =
-            authority.parse().map_err(|_| refuse("no host and port follow http://"))?;
+            authority.parse().map_err(|_| refuse("invalid host or port"))?;
         if parsed.host().is_empty() || authority.contains('@') {
-            return Err(refuse("it needs a host, and no user name"));
+            return Err(refuse("a host is required, and a user name is not allowed"));
         }
         Ok(ServerAddress { authority: authority.to_owned() })
     }
 }
 
-/// A text that is no server's address.
+/// An invalid address of a server.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is no address of a server: {why}; such as http://127.0.0.1:7171")]
+#[error("invalid server address {text:?}: {why}; expected something like http://127.0.0.1:7171")]
 pub struct AddressError {
     /// What was given.
     pub text: String,

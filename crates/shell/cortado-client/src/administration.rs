@@ -10,7 +10,7 @@ use crate::path::encoded;
 use crate::retry::Repeat;
 use cortado_wire::{
     ClusterAnswer, DatabaseAnswer, DatabaseBody, DatabasesAnswer, EventsAnswer, HandoffBody,
-    NodesAnswer, PartitionsAnswer, TableAnswer, TableBody,
+    NodesAnswer, PartitionsAnswer, TableAnswer, TableBody, media,
 };
 use http::Method;
 use serde::Serialize;
@@ -102,7 +102,7 @@ impl Client {
         // Without a successor named, a second handoff would move the leadership on.
         let repeat = if to.is_some() { Repeat::Harmless } else { Repeat::Risky };
         let body = json_of(&HandoffBody { to: to.map(str::to_owned) })?;
-        let call = Call::new(Method::POST, path, repeat).body("application/json", body);
+        let call = Call::new(Method::POST, path, repeat).body(media::JSON, body);
         self.send(&call).await.map(drop)
     }
 
@@ -162,7 +162,7 @@ impl Client {
         declaration: &impl Serialize,
     ) -> Result<(bool, T), ClientError> {
         let body = json_of(declaration)?;
-        let call = Call::new(Method::PUT, path, Repeat::Harmless).body("application/json", body);
+        let call = Call::new(Method::PUT, path, Repeat::Harmless).body(media::JSON, body);
         let answer = self.send(&call).await?;
         Ok((answer.status.as_u16() == 201, parsed(&answer.body)?))
     }

@@ -7,8 +7,9 @@ use crate::documents::{ReadOptions, WriteOptions, note_session};
 use crate::failure::ClientError;
 use crate::retry::Repeat;
 use bytes::Bytes;
-use cortado_wire::TransactionBody;
-use cortado_wire::{BatchAnswer, BatchBody, BatchKey, OperationBody, TransactionAnswer};
+use cortado_wire::{
+    BatchAnswer, BatchBody, BatchKey, OperationBody, TransactionAnswer, TransactionBody, media,
+};
 use http::Method;
 use serde::de::DeserializeOwned;
 
@@ -39,11 +40,11 @@ impl Database {
         write: &WriteOptions<'_>,
     ) -> Result<TransactionAnswer, ClientError> {
         if write.condition.is_some() {
-            let why = "the conditions of a transaction stand in its operations".to_owned();
+            let why = "a transaction takes its conditions in its operations".to_owned();
             return Err(ClientError::Misuse { why });
         }
         let call = Call::new(Method::POST, self.path(":transact"), write.repeat());
-        let call = write.apply(call)?.body("application/json", body);
+        let call = write.apply(call)?.body(media::JSON, body);
         let answer = self.client.send(&call).await?;
         note_session(&answer, write.session);
         parsed(&answer.body)
@@ -73,7 +74,7 @@ impl Database {
         read: &ReadOptions<'_>,
     ) -> Result<BatchAnswer, ClientError> {
         let call = Call::new(Method::POST, self.path(":batchGet"), Repeat::Nothing);
-        let call = read.apply(call)?.body("application/json", body);
+        let call = read.apply(call)?.body(media::JSON, body);
         let answer = self.client.send(&call).await?;
         note_session(&answer, read.session);
         parsed(&answer.body)

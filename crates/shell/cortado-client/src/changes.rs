@@ -6,7 +6,8 @@ use crate::client::{Call, Client, Database};
 use crate::failure::ClientError;
 use crate::path::encoded;
 use cortado_model::Scn;
-use cortado_wire::ChangeLine;
+use cortado_wire::{ChangeLine, media};
+use http::header;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use std::time::Duration;
@@ -97,7 +98,7 @@ impl Changes {
         };
         let since = encoded(&self.since.to_string());
         let call = Call::get(format!("{}&since={since}{wait}", self.path));
-        let call = call.header("accept", "application/x-ndjson")?;
+        let call = call.header(header::ACCEPT, media::NDJSON)?;
         let flowing = self.client.open(&call).await?;
         Ok(Stream { body: flowing.body, buffer: Vec::new(), searched: 0 })
     }

@@ -3,14 +3,12 @@
 //! Start reading at [`Client`].
 
 use crate::address::ServerAddress;
-use crate::documents::Table;
-use crate::failure::{ClientError, Missed};
+use crate::failure::ClientError;
 use crate::path::encoded;
-use crate::retry::{Next, Repeat, next};
+use crate::retry::{FailedAttempt, Next, Repeat, next};
 use crate::transport::{Answer, Flowing, Outgoing, SendError, Transport};
-use cortado_wire::Outcome;
-use http::header::HeaderName;
-use http::{HeaderValue, Method};
+use cortado_wire::{Outcome, headers};
+use http::{HeaderName, HeaderValue, Method};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -87,12 +85,12 @@ impl Client {
         let mut tries = Tries::of(self);
         loop {
             let (outgoing, deadline) = tries.begin(&call.outgoing);
-            let missed = match self.transport.send(&outgoing, deadline).await {
+            let failed = match self.transport.send(&outgoing, deadline).await {
                 Ok(answer) if answer.status.is_success() => return Ok(answer),
-                Ok(answer) => Missed::from_answer(&answer),
-                Err(error) => Missed::from_send(&error),
+                Ok(answer) => FailedAttempt::from_answer(&answer),
+                Err(error) => FailedAttempt::from_send(&error),
             };
-            tries.pause_or_stop(missed.of(call.repeat), call.repeat).await?;
+            tries.pause_or_stop(failed.of(call.repeat), call.repeat).await?;
         }
     }
 
@@ -101,15 +99,15 @@ impl Client {
         let mut tries = Tries::of(self);
         loop {
             let (_, deadline) = tries.begin(&call.outgoing);
-            let missed = match self.transport.open(&call.outgoing, deadline).await {
+            let failed = match self.transport.open(&call.outgoing, deadline).await {
                 Ok(flowing) if flowing.status.is_success() => return Ok(flowing),
                 Ok(flowing) => match self.rest_of(flowing, deadline).await {
-                    Ok(answer) => Missed::from_answer(&answer),
-                    Err(error) => Missed::from_send(&error),
+                    Ok(answer) => FailedAttempt::from_answer(&answer),
+                    Err(error) => FailedAttempt::from_send(&error),
                 },
-                Err(error) => Missed::from_send(&error),
+                Err(error) => FailedAttempt::from_send(&error),
             };
-            tries.pause_or_stop(missed.of(call.repeat), call.repeat).await?;
+            tries.pause_or_stop(failed.of(call.repeat), call.repeat).await?;
         }
     }
 
@@ -129,11 +127,6 @@ impl Database {
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name
-    }
-
-    /// The table `name`, which need not exist yet.
-    pub fn table(&self, name: &str) -> Table {
-        Table { database: self.clone(), name: name.to_owned() }
     }
 
     /// `/v1/{database}` followed by `rest`.
@@ -171,11 +164,11 @@ impl Call {
     ///
     /// # Errors
     /// `value` holds what no header field can.
-    pub(crate) fn header(mut self, name: &'static str, value: &str) -> Result<Call, ClientError> {
+    pub(crate) fn header(mut self, name: HeaderName, value: &str) -> Result<Call, ClientError> {
         let value = HeaderValue::from_str(value).map_err(|_| ClientError::Misuse {
-            why: format!("the header field {name} cannot hold control characters"),
+            why: format!("invalid value of the header {name}: control characters are not allowed"),
         })?;
-        self.outgoing.headers.insert(HeaderName::from_static(name), value);
+        self.outgoing.headers.insert(name, value);
         Ok(self)
     }
 }
@@ -210,7 +203,7 @@ impl Tries {
         let attempt = self.left().min(self.patience.attempt).max(Duration::from_millis(1));
         let mut outgoing = outgoing.clone();
         let attempt_ms = u64::try_from(attempt.as_millis()).unwrap_or(u64::MAX);
-        outgoing.headers.insert("cortado-deadline-ms", HeaderValue::from(attempt_ms));
+        outgoing.headers.insert(headers::DEADLINE_MS, HeaderValue::from(attempt_ms));
         (outgoing, Instant::now() + attempt + GRACE)
     }
 
@@ -218,41 +211,52 @@ impl Tries {
     ///
     /// # Errors
     /// There is no next attempt.
-    async fn pause_or_stop(&mut self, missed: Missed, repeat: Repeat) -> Result<(), ClientError> {
+    async fn pause_or_stop(
+        &mut self,
+        failed: FailedAttempt,
+        repeat: Repeat,
+    ) -> Result<(), ClientError> {
         let left_ms = u64::try_from(self.left().as_millis()).unwrap_or(u64::MAX);
-        match next(&missed, repeat, self.attempts, fastrand::f64(), left_ms) {
+        match next(&failed, repeat, self.attempts, fastrand::f64(), left_ms) {
             Next::Again { pause_ms } => {
-                if missed.outcome == Outcome::Unknown {
+                if failed.outcome == Outcome::Unknown {
                     self.open = Outcome::Unknown;
                 }
                 if self.begun.elapsed() >= TOLD_AFTER
                     && let Some(tell) = self.tell.take()
                 {
-                    tell(&missed.what);
+                    tell(&failed.what);
                 }
                 sleep(Duration::from_millis(pause_ms)).await;
                 Ok(())
             }
-            Next::Stop => Err(self.give_up(missed)),
+            Next::Stop => Err(self.give_up(failed)),
         }
     }
 
-    fn give_up(&self, missed: Missed) -> ClientError {
+    fn give_up(&self, failed: FailedAttempt) -> ClientError {
         let waited_ms = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         let attempts = self.attempts;
-        match missed {
+        match failed {
             // A last word settles the attempts before it too: the server looks an idempotency key
             // up before anything else.
-            Missed {
-                outcome: Outcome::None, is_passing: false, problem: Some(problem), ..
+            FailedAttempt {
+                outcome: Outcome::None,
+                is_transient: false,
+                problem: Some(problem),
+                ..
             } => ClientError::Refused(Box::new(problem)),
-            Missed { outcome: Outcome::None, is_passing: false, problem: None, what, .. } => {
-                ClientError::Misuse { why: what }
-            }
-            Missed { outcome: Outcome::None, what, .. } if self.open == Outcome::None => {
+            FailedAttempt {
+                outcome: Outcome::None,
+                is_transient: false,
+                problem: None,
+                what,
+                ..
+            } => ClientError::Misuse { why: what },
+            FailedAttempt { outcome: Outcome::None, what, .. } if self.open == Outcome::None => {
                 ClientError::Unavailable { waited_ms, attempts, last: what }
             }
-            Missed { what, .. } => ClientError::Unknown { waited_ms, attempts, last: what },
+            FailedAttempt { what, .. } => ClientError::Unknown { waited_ms, attempts, last: what },
         }
     }
 }

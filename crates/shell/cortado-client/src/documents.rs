@@ -9,14 +9,21 @@ use crate::retry::Repeat;
 use crate::session::Session;
 use crate::transport::Answer;
 use bytes::Bytes;
-use cortado_wire::Position;
-use http::Method;
+use cortado_wire::{Position, headers, media};
+use http::{HeaderName, Method, header};
 
 /// A table of a database.
 #[derive(Clone, Debug)]
 pub struct Table {
     pub(crate) database: Database,
     pub(crate) name: String,
+}
+
+impl Database {
+    /// The table `name`, which need not exist yet.
+    pub fn table(&self, name: &str) -> Table {
+        Table { database: self.clone(), name: name.to_owned() }
+    }
 }
 
 impl Table {
@@ -36,7 +43,7 @@ impl Table {
         value: impl Into<Bytes>,
         write: &WriteOptions<'_>,
     ) -> Result<Written, ClientError> {
-        let call = self.write_call(Method::PUT, key, write)?.body("application/json", value.into());
+        let call = self.write_call(Method::PUT, key, write)?.body(media::JSON, value.into());
         let answer = self.database.client.send(&call).await?;
         Written::from_answer(&answer, write.session)
     }
@@ -122,8 +129,8 @@ pub enum PatchKind {
 impl PatchKind {
     fn media_type(self) -> &'static str {
         match self {
-            PatchKind::Merge => "application/merge-patch+json",
-            PatchKind::Json => "application/json-patch+json",
+            PatchKind::Merge => media::MERGE_PATCH,
+            PatchKind::Json => media::JSON_PATCH,
         }
     }
 }
@@ -157,16 +164,16 @@ impl WriteOptions<'_> {
 
     pub(crate) fn apply(&self, mut call: Call) -> Result<Call, ClientError> {
         if let Some(key) = self.idempotency_key {
-            call = call.header("idempotency-key", key)?;
+            call = call.header(headers::IDEMPOTENCY_KEY, key)?;
         }
         if let Some(token) = self.session.and_then(Session::token) {
-            call = call.header("cortado-session", &token)?;
+            call = call.header(headers::SESSION, &token)?;
         }
         match self.condition {
             None => Ok(call),
-            Some(Condition::Etag(etag)) => call.header("if-match", &format!("\"{etag}\"")),
-            Some(Condition::Exists) => call.header("if-match", "*"),
-            Some(Condition::Absent) => call.header("if-none-match", "*"),
+            Some(Condition::Etag(etag)) => call.header(header::IF_MATCH, &format!("\"{etag}\"")),
+            Some(Condition::Exists) => call.header(header::IF_MATCH, "*"),
+            Some(Condition::Absent) => call.header(header::IF_NONE_MATCH, "*"),
         }
     }
 }
@@ -202,19 +209,19 @@ pub enum Consistency {
 impl ReadOptions<'_> {
     pub(crate) fn apply(&self, mut call: Call) -> Result<Call, ClientError> {
         if let Some(token) = self.session.and_then(Session::token) {
-            call = call.header("cortado-session", &token)?;
+            call = call.header(headers::SESSION, &token)?;
         }
         let level = match self.consistency {
             Consistency::Strong => return Ok(call),
             Consistency::Strict => "strict",
             Consistency::Session => "session",
             Consistency::Bounded { max_lag_ms } => {
-                call = call.header("cortado-max-lag-ms", &max_lag_ms.to_string())?;
+                call = call.header(headers::MAX_LAG_MS, &max_lag_ms.to_string())?;
                 "bounded"
             }
             Consistency::Eventual => "eventual",
         };
-        call.header("cortado-consistency", level)
+        call.header(headers::CONSISTENCY, level)
     }
 }
 
@@ -259,30 +266,30 @@ impl Found {
         Ok(Found {
             etag: etag_of(&answer)?,
             scn: position_of(&answer)?,
-            served_by: header_of(&answer, "cortado-served-by").ok(),
+            served_by: header_of(&answer, &headers::SERVED_BY).ok(),
             value: answer.body,
         })
     }
 }
 
 pub(crate) fn note_session(answer: &Answer, session: Option<&Session>) {
-    if let (Some(session), Ok(token)) = (session, header_of(answer, "cortado-session")) {
+    if let (Some(session), Ok(token)) = (session, header_of(answer, &headers::SESSION)) {
         session.note(&token);
     }
 }
 
 fn etag_of(answer: &Answer) -> Result<String, ClientError> {
-    let quoted = header_of(answer, "etag")?;
+    let quoted = header_of(answer, &header::ETAG)?;
     Ok(quoted.trim_matches('"').to_owned())
 }
 
 fn position_of(answer: &Answer) -> Result<Position, ClientError> {
-    let text = header_of(answer, "cortado-scn")?;
+    let text = header_of(answer, &headers::SCN)?;
     text.parse().map_err(|error| ClientError::BadAnswer { what: format!("{text:?}: {error}") })
 }
 
-fn header_of(answer: &Answer, name: &str) -> Result<String, ClientError> {
+fn header_of(answer: &Answer, name: &HeaderName) -> Result<String, ClientError> {
     let value = answer.headers.get(name).and_then(|value| value.to_str().ok());
-    let what = || format!("{} without a header field {name}", answer.status);
+    let what = || format!("{} without the header {name}", answer.status);
     value.map(str::to_owned).ok_or_else(|| ClientError::BadAnswer { what: what() })
 }

@@ -2,8 +2,9 @@
 //!
 //! Start reading at [`next`].
 
-use crate::failure::Missed;
-use cortado_wire::Outcome;
+use crate::failure::described;
+use crate::transport::{Answer, SendError};
+use cortado_wire::{Outcome, Problem};
 
 /// What a second sending of the same request would do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +15,72 @@ pub(crate) enum Repeat {
     Harmless,
     /// Perhaps something the caller did not ask for: only after a definite "not done".
     Risky,
+}
+
+/// An attempt that gave no result: what it proves, and what to do with it.
+#[derive(Debug)]
+pub(crate) struct FailedAttempt {
+    /// Whether this attempt may have taken effect.
+    pub(crate) outcome: Outcome,
+    /// What was met, for people.
+    pub(crate) what: String,
+    /// The server's reason; `None` if it was the network's.
+    pub(crate) problem: Option<Problem>,
+    /// Whether the same again may succeed.
+    pub(crate) is_transient: bool,
+    /// What the server asked for, in milliseconds.
+    pub(crate) retry_after_ms: u64,
+}
+
+impl FailedAttempt {
+    /// What an error of the transport proves.
+    pub(crate) fn from_send(error: &SendError) -> FailedAttempt {
+        let (outcome, is_transient) = match error {
+            SendError::NotSent { .. } => (Outcome::None, true),
+            SendError::InvalidRequest(_) => (Outcome::None, false),
+            SendError::Broken { .. } | SendError::Late { .. } => (Outcome::Unknown, true),
+        };
+        FailedAttempt {
+            outcome,
+            what: error.to_string(),
+            problem: None,
+            is_transient,
+            retry_after_ms: 0,
+        }
+    }
+
+    /// The same for a request of which a repetition does what `repeat` says: a read is never done.
+    pub(crate) fn of(self, repeat: Repeat) -> FailedAttempt {
+        match repeat {
+            Repeat::Nothing => FailedAttempt { outcome: Outcome::None, ..self },
+            Repeat::Harmless | Repeat::Risky => self,
+        }
+    }
+
+    /// What an answer proves whose status is no success.
+    pub(crate) fn from_answer(answer: &Answer) -> FailedAttempt {
+        let status = answer.status.as_u16();
+        let parsed: Option<Problem> = serde_json::from_slice(&answer.body).ok();
+        let outcome = match parsed.as_ref().and_then(|problem| problem.outcome) {
+            Some(outcome) => outcome,
+            // A proxy's word for a server that it could not reach says nothing about the write.
+            None if status >= 500 && parsed.is_none() => Outcome::Unknown,
+            None => Outcome::None,
+        };
+        let problem = parsed.map(|problem| Problem { status, ..problem }).unwrap_or_else(|| {
+            let title = answer.status.canonical_reason().unwrap_or("an error").to_owned();
+            Problem { status, code: format!("http_{status}"), title, ..Problem::default() }
+        });
+        let seconds = answer.headers.get(http::header::RETRY_AFTER);
+        let seconds = seconds.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+        FailedAttempt {
+            outcome,
+            what: described(&problem),
+            problem: Some(problem),
+            is_transient: matches!(status, 408 | 421 | 425 | 429 | 502 | 503 | 504),
+            retry_after_ms: seconds.unwrap_or(0).saturating_mul(1_000),
+        }
+    }
 }
 
 /// What to do after an attempt without a result.
@@ -35,57 +102,87 @@ const PAUSE_MAX_MS: u64 = 1_000;
 /// * `chance`: 0 to 1, anew for each call; spreads clients that failed together.
 /// * `left_ms`: how much of the caller's patience is left.
 pub(crate) fn next(
-    missed: &Missed,
+    failed: &FailedAttempt,
     repeat: Repeat,
     attempt: u32,
     chance: f64,
     left_ms: u64,
 ) -> Next {
-    let is_open = missed.outcome == Outcome::Unknown;
-    if !missed.is_passing || (is_open && repeat == Repeat::Risky) {
+    let is_open = failed.outcome == Outcome::Unknown;
+    if !failed.is_transient || (is_open && repeat == Repeat::Risky) {
         return Next::Stop;
     }
     let doubled = PAUSE_FIRST_MS << (attempt - 1).min(10);
     // Between half and the whole: never zero, so that a refusing server is not hammered.
     let jittered = (doubled.min(PAUSE_MAX_MS) as f64 * (0.5 + chance / 2.0)) as u64;
-    let pause_ms = jittered.max(missed.retry_after_ms);
+    let pause_ms = jittered.max(failed.retry_after_ms);
     if pause_ms < left_ms { Next::Again { pause_ms } } else { Next::Stop }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cortado_wire::Code;
+    use http::{HeaderMap, StatusCode};
 
-    fn missed(outcome: Outcome, is_passing: bool, retry_after_ms: u64) -> Missed {
-        Missed { outcome, what: String::new(), problem: None, is_passing, retry_after_ms }
+    fn failed(outcome: Outcome, is_transient: bool, retry_after_ms: u64) -> FailedAttempt {
+        FailedAttempt { outcome, what: String::new(), problem: None, is_transient, retry_after_ms }
     }
 
     #[track_caller]
-    fn check(missed: &Missed, repeat: Repeat, attempt: u32, want: Next) {
-        assert_eq!(next(missed, repeat, attempt, 1.0, 10_000), want);
+    fn check(failed: &FailedAttempt, repeat: Repeat, attempt: u32, want: Next) {
+        assert_eq!(next(failed, repeat, attempt, 1.0, 10_000), want);
     }
 
     #[test]
     fn an_open_outcome_is_repeated_only_where_that_is_harmless() {
-        let open = missed(Outcome::Unknown, true, 0);
+        let open = failed(Outcome::Unknown, true, 0);
         check(&open, Repeat::Risky, 1, Next::Stop);
         check(&open, Repeat::Harmless, 1, Next::Again { pause_ms: 25 });
-        let definite = missed(Outcome::None, true, 0);
+        let definite = failed(Outcome::None, true, 0);
         check(&definite, Repeat::Risky, 1, Next::Again { pause_ms: 25 });
-        let last_word = missed(Outcome::None, false, 0);
+        let last_word = failed(Outcome::None, false, 0);
         check(&last_word, Repeat::Harmless, 1, Next::Stop);
     }
 
     #[test]
     fn pauses_double_up_to_a_bound_and_respect_the_server() {
-        let definite = missed(Outcome::None, true, 0);
+        let definite = failed(Outcome::None, true, 0);
         check(&definite, Repeat::Risky, 3, Next::Again { pause_ms: 100 });
         check(&definite, Repeat::Risky, 40, Next::Again { pause_ms: 1_000 });
-        let asked = missed(Outcome::None, true, 2_000);
+        let asked = failed(Outcome::None, true, 2_000);
         check(&asked, Repeat::Risky, 1, Next::Again { pause_ms: 2_000 });
-        let too_long = missed(Outcome::None, true, 20_000);
+        let too_long = failed(Outcome::None, true, 20_000);
         check(&too_long, Repeat::Risky, 1, Next::Stop);
         assert_eq!(next(&definite, Repeat::Risky, 1, 0.0, 10_000), Next::Again { pause_ms: 12 });
         assert_eq!(next(&definite, Repeat::Risky, 1, 0.0, 12), Next::Stop);
+    }
+
+    fn problem(outcome: Option<Outcome>) -> String {
+        let problem = Problem { outcome, ..Problem::new(Code::Unavailable, 0, String::new()) };
+        serde_json::to_string(&problem).expect("a problem is JSON")
+    }
+
+    #[track_caller]
+    fn check_answer(status: u16, body: &str, want: (Outcome, bool)) {
+        let answer = Answer {
+            status: StatusCode::from_u16(status).expect("a status"),
+            headers: HeaderMap::new(),
+            body: body.to_owned().into(),
+        };
+        let failed = FailedAttempt::from_answer(&answer);
+        assert_eq!((failed.outcome, failed.is_transient), want, "{status} {body}");
+        assert_eq!(failed.problem.map(|problem| problem.status), Some(status));
+    }
+
+    #[test]
+    fn answers_prove_outcomes() {
+        check_answer(503, &problem(Some(Outcome::None)), (Outcome::None, true));
+        check_answer(503, &problem(Some(Outcome::Unknown)), (Outcome::Unknown, true));
+        check_answer(412, &problem(Some(Outcome::None)), (Outcome::None, false));
+        check_answer(404, &problem(None), (Outcome::None, false));
+        check_answer(400, "", (Outcome::None, false));
+        check_answer(502, "<html>", (Outcome::Unknown, true));
+        check_answer(503, &problem(None), (Outcome::None, true));
     }
 }

@@ -50,13 +50,13 @@ pub(crate) struct Flowing {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SendError {
     /// No connection: the request never left. Certainly not done.
-    #[error("no connection to {server}: {}", chain(.source))]
+    #[error("cannot connect to {server}: {}", chain(.source))]
     NotSent { server: ServerAddress, source: legacy::Error },
-    /// The request cannot be spelled. Certainly not done.
-    #[error("the request cannot be spelled: {0}")]
-    Unspeakable(http::Error),
+    /// The request breaks a rule of HTTP. Certainly not done.
+    #[error("invalid request: {0}")]
+    InvalidRequest(http::Error),
     /// The connection broke after the request may have left.
-    #[error("the connection to {server} broke: {}", chain(.source.as_ref()))]
+    #[error("connection to {server} lost: {}", chain(.source.as_ref()))]
     Broken { server: ServerAddress, source: Box<dyn Error + Send + Sync> },
     /// No answer in time.
     #[error("no answer from {server} within {waited_ms} ms")]
@@ -125,7 +125,7 @@ impl Transport {
             .method(outgoing.method.clone())
             .uri(self.server.join(&outgoing.path))
             .body(Full::new(outgoing.body.clone()))
-            .map_err(SendError::Unspeakable)?;
+            .map_err(SendError::InvalidRequest)?;
         *request.headers_mut() = outgoing.headers.clone();
         let begun = Instant::now();
         match timeout_at(deadline, self.http.request(request)).await {

@@ -6,14 +6,16 @@ mod views;
 
 use crate::answer::{Answer, Content, empty, json};
 use crate::body::ReceivedBody;
-use crate::call::{Call, find_database, find_table};
+use crate::call::Call;
 use crate::failure::Failure;
 use crate::json_body;
 use crate::refusal;
+use crate::target::{find_database, find_table};
 use bytes::Bytes;
 use cortado_document::TableDefinition;
 use cortado_model::NodeId;
 use cortado_node::{DatabaseSpec, Declared};
+use cortado_wire::media::NDJSON;
 use cortado_wire::{
     Code, DatabaseBody, DatabasesAnswer, EventsAnswer, HandoffBody, NodesAnswer, PartitionsAnswer,
     TableBody, TablesAnswer,
@@ -23,7 +25,6 @@ use http::{HeaderValue, Response, StatusCode, header};
 /// Events of one answer.
 const EVENTS_MAX: u64 = 1_000;
 const EVENTS_DEFAULT: u64 = 100;
-const NDJSON: &str = "application/x-ndjson";
 
 /// Creates a database, or finds that it is so already.
 pub(crate) async fn put_database(call: &Call<'_>, body: ReceivedBody) -> Result<Answer, Failure> {
@@ -41,7 +42,7 @@ pub(crate) async fn put_database(call: &Call<'_>, body: ReceivedBody) -> Result<
     let (partitions, replication, owner) = (asked.partitions, asked.replication, asked.owner);
     let spec = DatabaseSpec { partitions, replication, owner, tables };
     let name = call.captures.database;
-    let declared = call.api.gateway().create_database(name, spec, call.deadline).await;
+    let declared = call.services().create_database(name, spec, call.deadline).await;
     let declared = declared.map_err(|error| refusal::of_admin(error, Code::AlreadyExists))?;
     let (status, database) = status_of(declared);
     Ok(json(status, &views::database(&database)))
@@ -49,7 +50,7 @@ pub(crate) async fn put_database(call: &Call<'_>, body: ReceivedBody) -> Result<
 
 /// Drops a database.
 pub(crate) async fn drop_database(call: &Call<'_>) -> Result<Answer, Failure> {
-    let dropped = call.api.gateway().drop_database(call.captures.database, call.deadline).await;
+    let dropped = call.services().drop_database(call.captures.database, call.deadline).await;
     dropped.map_err(|error| refusal::of_admin(error, Code::Conflict))?;
     Ok(empty(StatusCode::NO_CONTENT))
 }
@@ -58,10 +59,10 @@ pub(crate) async fn drop_database(call: &Call<'_>) -> Result<Answer, Failure> {
 pub(crate) async fn put_table(call: &Call<'_>, body: ReceivedBody) -> Result<Answer, Failure> {
     let definition = definition(json_body::read(&body)?)?;
     let (database, table) = (call.captures.database, call.captures.table);
-    let known = find_database(call.target.catalog, database)?;
+    let known = find_database(call.catalog, database)?;
     let same_key = known.table(table).is_some_and(|t| t.definition.key() == definition.key());
     let conflict = if same_key { Code::IncompatibleSchema } else { Code::AlreadyExists };
-    let declared = call.api.gateway().put_table(database, table, definition, call.deadline).await;
+    let declared = call.services().put_table(database, table, definition, call.deadline).await;
     let declared = declared.map_err(|error| refusal::of_admin(error, conflict))?;
     let (status, table) = status_of(declared);
     Ok(json(status, &views::table(&table)))
@@ -70,33 +71,33 @@ pub(crate) async fn put_table(call: &Call<'_>, body: ReceivedBody) -> Result<Ans
 /// Drops a table.
 pub(crate) async fn drop_table(call: &Call<'_>) -> Result<Answer, Failure> {
     let (database, table) = (call.captures.database, call.captures.table);
-    let dropped = call.api.gateway().drop_table(database, table, call.deadline).await;
+    let dropped = call.services().drop_table(database, table, call.deadline).await;
     dropped.map_err(|error| refusal::of_admin(error, Code::Conflict))?;
     Ok(empty(StatusCode::NO_CONTENT))
 }
 
 /// All databases.
 pub(crate) fn list_databases(call: &Call<'_>) -> Result<Answer, Failure> {
-    let databases = call.target.catalog.databases().map(|database| views::database(database));
+    let databases = call.catalog.databases().map(|database| views::database(database));
     Ok(json(StatusCode::OK, &DatabasesAnswer { databases: databases.collect() }))
 }
 
 /// One database.
 pub(crate) fn get_database(call: &Call<'_>) -> Result<Answer, Failure> {
-    let database = find_database(call.target.catalog, call.captures.database)?;
+    let database = find_database(call.catalog, call.captures.database)?;
     Ok(json(StatusCode::OK, &views::database(database)))
 }
 
 /// The tables of a database.
 pub(crate) fn list_tables(call: &Call<'_>) -> Result<Answer, Failure> {
-    let database = find_database(call.target.catalog, call.captures.database)?;
+    let database = find_database(call.catalog, call.captures.database)?;
     let tables = database.tables().map(|table| views::table(table));
     Ok(json(StatusCode::OK, &TablesAnswer { tables: tables.collect() }))
 }
 
 /// One table.
 pub(crate) fn get_table(call: &Call<'_>) -> Result<Answer, Failure> {
-    let database = find_database(call.target.catalog, call.captures.database)?;
+    let database = find_database(call.catalog, call.captures.database)?;
     let table = find_table(database, call.captures.table)?;
     Ok(json(StatusCode::OK, &views::table(table)))
 }
@@ -104,8 +105,8 @@ pub(crate) fn get_table(call: &Call<'_>) -> Result<Answer, Failure> {
 /// The partitions of a database, with their replicas.
 pub(crate) fn list_partitions(call: &Call<'_>) -> Result<Answer, Failure> {
     let name = call.captures.database;
-    find_database(call.target.catalog, name)?;
-    let status = call.api.gateway().status();
+    find_database(call.catalog, name)?;
+    let status = call.services().status();
     let found = status.databases.iter().find(|database| database.name == name);
     let partitions = found.map(|database| database.partitions.as_slice()).unwrap_or_default();
     let partitions = partitions.iter().map(views::partition).collect();
@@ -123,16 +124,16 @@ pub(crate) async fn hand_off(call: &Call<'_>, body: ReceivedBody) -> Result<Answ
         Some(name) => Some(known_node(call, name)?),
     };
     let name = call.captures.database;
-    let database = find_database(call.target.catalog, name)?;
+    let database = find_database(call.catalog, name)?;
     let partition = call.captures.item.parse().ok().filter(|number| *number < database.partitions);
     let Some(partition) = partition else {
-        let detail = format!("the database has the partitions 0 to {}", database.partitions - 1);
+        let detail = format!("the database has partitions 0 to {}", database.partitions - 1);
         return Err(Failure::new(Code::NoSuchPartition, detail));
     };
-    let gateway = call.api.gateway();
-    let handed = gateway.hand_off(database, partition, to, call.deadline).await;
+    let services = call.services();
+    let handed = services.hand_off(database, partition, to, call.deadline).await;
     handed.map_err(|error| refusal::of_admin(error, Code::Conflict))?;
-    let status = gateway.status();
+    let status = services.status();
     let found = status.databases.iter().find(|database| database.name == name);
     let found = found.and_then(|database| database.partitions.get(partition as usize));
     match found {
@@ -144,7 +145,7 @@ pub(crate) async fn hand_off(call: &Call<'_>, body: ReceivedBody) -> Result<Answ
 
 /// All nodes.
 pub(crate) fn list_nodes(call: &Call<'_>) -> Result<Answer, Failure> {
-    let status = call.api.gateway().status();
+    let status = call.services().status();
     let nodes = status.nodes.iter().map(views::node).collect();
     Ok(json(StatusCode::OK, &NodesAnswer { nodes }))
 }
@@ -152,14 +153,14 @@ pub(crate) fn list_nodes(call: &Call<'_>) -> Result<Answer, Failure> {
 /// Development mode: a node dies.
 pub(crate) async fn kill_node(call: &Call<'_>) -> Result<Answer, Failure> {
     let node = dev_node(call)?;
-    call.api.gateway().kill_node(node).await.map_err(refusal::of_node)?;
+    call.services().kill_node(node).await.map_err(refusal::of_node)?;
     Ok(empty(StatusCode::NO_CONTENT))
 }
 
 /// Development mode: a node comes back.
 pub(crate) async fn start_node(call: &Call<'_>) -> Result<Answer, Failure> {
     let node = dev_node(call)?;
-    call.api.gateway().start_node(node).await.map_err(refusal::of_node)?;
+    call.services().start_node(node).await.map_err(refusal::of_node)?;
     Ok(empty(StatusCode::NO_CONTENT))
 }
 
@@ -168,10 +169,10 @@ pub(crate) async fn list_events(call: &Call<'_>) -> Result<Answer, Failure> {
     let limit = call.query.number("limit", 1, EVENTS_MAX)?.unwrap_or(EVENTS_DEFAULT);
     let after = call.query.get("after");
     if after.is_some_and(|after| !is_event_id(after)) {
-        let detail = "the parameter after is the id of an event";
+        let detail = "the parameter after must be the id of an event";
         return Err(Failure::new(Code::BadParameter, detail));
     }
-    let events = call.api.gateway().events(after, limit as usize, call.deadline).await;
+    let events = call.services().events(after, limit as usize, call.deadline).await;
     let events = events.map_err(|error| call.read_failure(error))?;
     let events: Vec<_> = events.into_iter().map(views::event).collect();
     if call.media_type != NDJSON {
@@ -196,8 +197,8 @@ fn is_event_id(text: &str) -> bool {
 
 /// Everything at once.
 pub(crate) fn get_cluster(call: &Call<'_>) -> Result<Answer, Failure> {
-    let gateway = call.api.gateway();
-    Ok(json(StatusCode::OK, &views::cluster(&gateway.status(), gateway.ready())))
+    let services = call.services();
+    Ok(json(StatusCode::OK, &views::cluster(&services.status(), services.ready())))
 }
 
 fn definition(table: TableBody) -> Result<TableDefinition, Failure> {
@@ -209,7 +210,7 @@ fn definition(table: TableBody) -> Result<TableDefinition, Failure> {
 }
 
 fn later(member: &'static str) -> Failure {
-    let detail = format!("the member {member} is not supported in this version; leave it out");
+    let detail = format!("the member {member} is not supported in this version; remove it");
     Failure::new(Code::MemberNotSupported, detail)
 }
 
@@ -221,15 +222,15 @@ fn status_of<T>(declared: Declared<T>) -> (StatusCode, T) {
 }
 
 fn dev_node(call: &Call<'_>) -> Result<NodeId, Failure> {
-    if !call.api.dev() {
-        let detail = "nodes are killed and started by request in development mode only";
+    if !call.shared.dev {
+        let detail = "nodes can be killed and started by request only in development mode";
         return Err(Failure::new(Code::NoSuchRoute, detail));
     }
     known_node(call, call.captures.item)
 }
 
 fn known_node(call: &Call<'_>, name: &str) -> Result<NodeId, Failure> {
-    let nodes = call.api.gateway().status().nodes;
+    let nodes = call.services().status().nodes;
     let known = NodeId::parse(name).filter(|node| nodes.iter().any(|known| known.node == *node));
     known.ok_or_else(|| {
         let detail = "GET /admin/v1/nodes lists the nodes";

@@ -2,9 +2,9 @@
 //!
 //! Start reading at [`Content`].
 
-use crate::changes::ChangeStream;
 use crate::guard::InFlight;
 use bytes::Bytes;
+use cortado_wire::media;
 use http::{HeaderValue, Response, StatusCode, header};
 use hyper::body::{Body, Frame, SizeHint};
 use serde::Serialize;
@@ -22,11 +22,17 @@ pub(crate) enum Content {
     /// All at once.
     Whole(Bytes),
     /// Piece by piece, until the client, the server or time ends it.
-    Stream(Box<ChangeStream>),
+    Stream(Box<dyn Pieces>),
+}
+
+/// A body that is made while it is sent.
+pub(crate) trait Pieces: Send {
+    /// The next bytes; `None` at the end, and not to be asked again.
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>>;
 }
 
 /// The media type of almost everything.
-pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
+pub(crate) const JSON: HeaderValue = HeaderValue::from_static(media::JSON);
 
 /// An answer of JSON text.
 pub(crate) fn json_text(status: StatusCode, text: Vec<u8>) -> Answer {

@@ -3,11 +3,9 @@
 //! Checks everything that does not depend on the route, finds the route, runs its handler behind a
 //! wall that no panic passes, and tidies up the answer. Start reading at [`Api::answer`].
 
-use crate::admin;
 use crate::answer::{self, Answer, AnswerBody};
-use crate::body::{self, BodyBudget, ReceivedBody};
-use crate::call::{Call, Target, identity_of};
-use crate::changes;
+use crate::body::{self, BodyBudget};
+use crate::call::{About, Call, Shared};
 use crate::failure::Failure;
 use crate::fields::Fields;
 use crate::guard::InFlight;
@@ -15,48 +13,66 @@ use crate::hosts::{self, Hosts};
 use crate::limits::Limits;
 use crate::media;
 use crate::metrics::Metrics;
-use crate::path::Segments;
+use crate::operations::VERSION;
+use crate::path::{Captures, Segments};
+use crate::principal::authenticate;
 use crate::query::Query;
 use crate::request_id::RequestId;
-use crate::route::{Captures, Handler, Place, Router, index_of};
+use crate::route::{Answering, Work};
+use crate::router::{Place, Router};
 use crate::routes::ROUTES;
-use crate::{batch, documents, lists, operations, transaction};
+use crate::services::Services;
+use crate::target::{Target, identity_of};
+use bytes::Bytes;
 use cortado_metrics::Registry;
 use cortado_model::limits::URI_BYTES_MAX;
-use cortado_node::Gateway;
+use cortado_wire::openapi::document;
 use cortado_wire::{Code, Outcome, Session, encode_session, headers};
 use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode, Version, header};
 use hyper::body::{Body, Incoming};
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, LazyLock};
 use std::task::Poll;
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
 use tokio::time::Instant;
-use tracing::{debug, error, warn};
+use tracing::{debug, error, info, warn};
 
 /// What all requests of a listener share.
 pub(crate) struct Api {
-    gateway: Gateway,
-    limits: Limits,
-    dev: bool,
+    shared: Shared,
     hosts: Hosts,
-    closing: watch::Receiver<bool>,
-    registry: Arc<Registry>,
     metrics: Metrics,
     connections: AtomicUsize,
     bodies: BodyBudget,
-    streams: Arc<AtomicUsize>,
     process_tag: u64,
+}
+
+/// Where a request comes from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Origin {
+    pub(crate) id: RequestId,
+    pub(crate) peer: SocketAddr,
+}
+
+static OPENAPI: LazyLock<Bytes> = LazyLock::new(|| {
+    let descriptions = ROUTES.iter().map(|route| &route.description);
+    Bytes::from(document(descriptions, VERSION).to_string())
+});
+
+impl About for Api {
+    fn openapi(&self) -> Bytes {
+        OPENAPI.clone()
+    }
 }
 
 impl Api {
     pub(crate) fn new(
-        gateway: Gateway,
+        services: Arc<dyn Services>,
         registry: Arc<Registry>,
         limits: Limits,
         dev: bool,
@@ -67,42 +83,19 @@ impl Api {
         // Only tells requests of different processes apart in logs.
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let metrics = Metrics::register(&registry);
+        let streams = Arc::new(AtomicUsize::new(0));
         Api {
-            gateway,
-            registry,
-            metrics,
-            limits,
-            dev,
+            shared: Shared { services, registry, limits, dev, closing, streams },
             hosts,
-            closing,
+            metrics,
             connections: AtomicUsize::new(0),
             bodies,
-            streams: Arc::new(AtomicUsize::new(0)),
             process_tag: since_1970.as_secs(),
         }
     }
 
-    pub(crate) fn gateway(&self) -> &Gateway {
-        &self.gateway
-    }
-
     pub(crate) fn limits(&self) -> &Limits {
-        &self.limits
-    }
-
-    /// Whether nodes may be killed and started by request.
-    pub(crate) fn dev(&self) -> bool {
-        self.dev
-    }
-
-    /// Turns true when the server begins to close.
-    pub(crate) fn closing(&self) -> watch::Receiver<bool> {
-        self.closing.clone()
-    }
-
-    /// Change streams that are open now.
-    pub(crate) fn streams(&self) -> &Arc<AtomicUsize> {
-        &self.streams
+        &self.shared.limits
     }
 
     /// Connections that are open now.
@@ -120,9 +113,14 @@ impl Api {
         self.process_tag
     }
 
+    /// Change streams that are open now.
+    pub(crate) fn streams(&self) -> &AtomicUsize {
+        &self.shared.streams
+    }
+
     /// Everything that this process counts and shows.
-    pub(crate) fn registry(&self) -> &Arc<Registry> {
-        &self.registry
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.shared.registry
     }
 
     /// What this listener counts.
@@ -134,7 +132,7 @@ impl Api {
     pub(crate) async fn answer(
         &self,
         request: http::Request<Incoming>,
-        id: RequestId,
+        origin: Origin,
         in_flight: InFlight,
     ) -> Response<AnswerBody> {
         let arrived = Instant::now();
@@ -145,7 +143,8 @@ impl Api {
             writes: changes_something(&parts.method),
             unread: !body.is_end_stream(),
         };
-        let outcome = self.handle(&parts, body, arrived, &mut seen).await;
+        let outcome = self.handle(&parts, body, arrived, origin, &mut seen).await;
+        let Origin { id, peer } = origin;
         let mut answer = outcome.unwrap_or_else(|failure| self.refuse(failure, &parts, id, &seen));
         if parts.method == Method::HEAD {
             answer::strip_for_head(&mut answer);
@@ -153,7 +152,7 @@ impl Api {
         let (status, took) = (answer.status(), arrived.elapsed());
         self.metrics.count(seen.route, status, took);
         let name = seen.route.map_or("none", |route| ROUTES[route].description.id);
-        debug!(%id, route = name, status = status.as_u16(), ?took, "answered");
+        debug!(%id, %peer, route = name, status = status.as_u16(), ?took, "answered");
         answer.map(|content| AnswerBody::new(content, in_flight))
     }
 
@@ -162,36 +161,38 @@ impl Api {
         parts: &Parts,
         body: Incoming,
         arrived: Instant,
+        origin: Origin,
         seen: &mut Seen,
     ) -> Result<Answer, Failure> {
         check_method(parts)?;
         if parts.uri.path_and_query().map_or(0, |uri| uri.as_str().len()) > URI_BYTES_MAX {
-            return Err(Failure::new(Code::UriTooLong, "path and query have at most 8 KiB"));
+            return Err(Failure::new(Code::UriTooLong, "path and query are limited to 8 KiB"));
         }
         let fields = Fields::read(&parts.headers)?;
+        let principal = authenticate(fields.authorization)?;
         self.check_host(parts, fields.host)?;
         if parts.method == Method::OPTIONS && parts.uri.path() == "*" {
             return Ok(answer::empty(StatusCode::NO_CONTENT));
         }
         let segments = Segments::parse(parts.uri.path())?;
         let (place, captures) = find_place(&segments)?;
-        let catalog = self.gateway.catalog();
+        let catalog = self.shared.services.catalog();
         let target = Target::resolve(&catalog, captures, &segments);
+        let names_many = target.as_ref().is_ok_and(Target::names_many);
         if parts.method == Method::OPTIONS {
             let mut answer = answer::empty(StatusCode::NO_CONTENT);
-            let allow = if names_many(&target) { ALLOW_READS_OPTIONS } else { place.allow() };
+            let allow = if names_many { ALLOW_READS_OPTIONS } else { place.allow() };
             answer.headers_mut().insert(header::ALLOW, allow);
             return Ok(answer);
         }
-        let Some(route) = place.route(&parts.method) else {
-            let allow = if names_many(&target) { ALLOW_READS } else { place.allow() };
-            return Err(not_allowed(allow));
+        let Some(first) = place.routes(&parts.method).next() else {
+            return Err(not_allowed(if names_many { ALLOW_READS } else { place.allow() }));
         };
-        seen.set(route);
+        seen.set(first);
         let known = || catalog.database(captures.database).map(|database| identity_of(database));
         let target = target.inspect_err(|_| seen.database = known())?;
-        seen.database = target.database_identity();
-        let route = refine(route, &target)?;
+        seen.database = target.database().map(|database| identity_of(database));
+        let (route, work) = find_work(place, &parts.method, &target)?;
         seen.set(route);
         let description = &ROUTES[route].description;
         let (patience, patience_given) = fields.patience()?;
@@ -199,7 +200,9 @@ impl Api {
         fields.consistency()?;
         fields.condition()?;
         let call = Call {
-            api: self,
+            shared: &self.shared,
+            about: self,
+            principal,
             method: &parts.method,
             captures,
             query: Query::parse(parts.uri.query(), description.parameters)?,
@@ -207,15 +210,18 @@ impl Api {
             session: fields.session()?,
             deadline: arrived + patience,
             patience_given,
-            target,
+            catalog: &catalog,
             fields,
         };
-        call.check_session()?;
-        let patience = self.limits.body_time;
+        call.check_session(target.database().map(|database| &**database))?;
+        let patience = self.limits().body_time;
         let wanted = description.body;
         let body = body::read(body, &call.fields, wanted, &self.bodies, patience).await?;
         seen.unread = false;
-        let done = catch_panic(call.run(ROUTES[route].handler, body)).await;
+        let done = catch_panic(|| work.run(&call, body)).await;
+        if done.is_ok() && ROUTES[route].is_order() {
+            log_order(origin, &call, description.id);
+        }
         done.map_err(|failure| if call.is_late() { failure.into_late() } else { failure })
     }
 
@@ -235,9 +241,9 @@ impl Api {
         let name = seen.route.map_or("none", |route| ROUTES[route].description.id);
         let (status, code) = (failure.status(), failure.code());
         if code == Code::Internal {
-            error!(%id, route = name, detail = failure.detail(), "a request met a defect");
+            error!(%id, route = name, detail = failure.detail(), "internal error");
         } else if status.is_server_error() && code != Code::UnknownMethod {
-            warn!(%id, route = name, %code, detail = failure.detail(), "a request was not done");
+            warn!(%id, route = name, %code, detail = failure.detail(), "request failed");
         }
         failure.into_answer(id)
     }
@@ -245,10 +251,10 @@ impl Api {
     fn check_host(&self, parts: &Parts, host: Option<&HeaderValue>) -> Result<(), Failure> {
         let bad = |detail| Err(Failure::new(Code::BadRequest, detail));
         let named = host.map(HeaderValue::to_str).transpose();
-        let Ok(named) = named else { return bad("the Host header is not well-formed") };
+        let Ok(named) = named else { return bad("malformed Host header") };
         let authority = parts.uri.authority().map(http::uri::Authority::as_str);
         let authority = match (parts.version, authority, named) {
-            (Version::HTTP_11, _, None) => return bad("the Host header is missing"),
+            (Version::HTTP_11, _, None) => return bad("missing Host header"),
             (_, Some(authority), Some(named)) if !authority.eq_ignore_ascii_case(named) => {
                 return Err(wrong_host());
             }
@@ -258,7 +264,7 @@ impl Api {
             (_, None, None) => return Ok(()),
         };
         if !hosts::is_well_formed(authority) {
-            return bad("the request names no well-formed host");
+            return bad("malformed host in the request");
         }
         if self.hosts.allows(authority) { Ok(()) } else { Err(wrong_host()) }
     }
@@ -283,57 +289,31 @@ impl Seen {
     }
 }
 
-impl Call<'_> {
-    async fn run(&self, handler: Handler, body: ReceivedBody) -> Result<Answer, Failure> {
-        match handler {
-            Handler::GetDocument => documents::get(self).await,
-            Handler::ListCollection => lists::collection(self).await,
-            Handler::PutDocument => documents::put(self, body).await,
-            Handler::PatchDocument => documents::patch(self, body).await,
-            Handler::DeleteDocument => documents::delete(self, body).await,
-            Handler::ScanTable => lists::table(self).await,
-            Handler::BatchGet => batch::get(self, body).await,
-            Handler::Transact => transaction::transact(self, body).await,
-            Handler::Changes => changes::follow(self).await,
-            Handler::ListDatabases => admin::list_databases(self),
-            Handler::GetDatabase => admin::get_database(self),
-            Handler::PutDatabase => admin::put_database(self, body).await,
-            Handler::DropDatabase => admin::drop_database(self).await,
-            Handler::ListTables => admin::list_tables(self),
-            Handler::GetTable => admin::get_table(self),
-            Handler::PutTable => admin::put_table(self, body).await,
-            Handler::DropTable => admin::drop_table(self).await,
-            Handler::ListPartitions => admin::list_partitions(self),
-            Handler::HandOff => admin::hand_off(self, body).await,
-            Handler::ListNodes => admin::list_nodes(self),
-            Handler::KillNode => admin::kill_node(self).await,
-            Handler::StartNode => admin::start_node(self).await,
-            Handler::ListEvents => admin::list_events(self).await,
-            Handler::GetCluster => admin::get_cluster(self),
-            Handler::Landing => Ok(operations::landing()),
-            Handler::Healthz => Ok(operations::healthz()),
-            Handler::Readyz => operations::readyz(self),
-            Handler::Metrics => operations::metrics(self).await,
-            Handler::OpenApi => Ok(operations::openapi()),
-        }
-    }
-}
-
 /// Lets a handler's panic become an error, told loudly: whatever it was doing may be half done.
-async fn catch_panic(
-    handler: impl Future<Output = Result<Answer, Failure>>,
-) -> Result<Answer, Failure> {
-    let mut handler = pin!(handler);
+async fn catch_panic<'c>(begin: impl FnOnce() -> Answering<'c>) -> Result<Answer, Failure> {
+    let panicked = |_| {
+        let detail = "internal error; please report it with the request id";
+        let failure = Failure::new(Code::Internal, detail);
+        Err(failure.with_outcome(Outcome::Unknown))
+    };
+    // Nothing that a handler has borrowed is used again after a panic.
+    let mut answering = match catch_unwind(AssertUnwindSafe(begin)) {
+        Ok(answering) => answering,
+        Err(panic) => return panicked(panic),
+    };
     poll_fn(|cx| {
-        // Nothing that a handler has borrowed is used again after a panic.
-        let polled = catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(cx)));
-        polled.unwrap_or_else(|_| {
-            let detail = "the server met a defect while it handled the request";
-            let failure = Failure::new(Code::Internal, detail);
-            Poll::Ready(Err(failure.with_outcome(Outcome::Unknown)))
-        })
+        let polled = catch_unwind(AssertUnwindSafe(|| answering.as_mut().poll(cx)));
+        polled.unwrap_or_else(|panic| Poll::Ready(panicked(panic)))
     })
     .await
+}
+
+/// Whoever looks for the cause of a change finds who asked for it.
+fn log_order(origin: Origin, call: &Call<'_>, route: &'static str) {
+    let Captures { database, table, item, .. } = call.captures;
+    let Origin { id, peer } = origin;
+    let principal = call.principal;
+    info!(%id, %principal, %peer, route, database, table, item, "administrative request done");
 }
 
 /// What the client has seen does not change by a refusal.
@@ -363,7 +343,7 @@ fn check_method(parts: &Parts) -> Result<(), Failure> {
         Method::CONNECT,
     ];
     if !KNOWN.contains(&parts.method) {
-        return Err(Failure::new(Code::UnknownMethod, "this method is not known here"));
+        return Err(Failure::new(Code::UnknownMethod, "unknown HTTP method"));
     }
     if parts.method == Method::CONNECT {
         return Err(not_allowed(HeaderValue::from_static("GET, HEAD, OPTIONS")));
@@ -373,7 +353,7 @@ fn check_method(parts: &Parts) -> Result<(), Failure> {
 
 fn find_place<'s>(segments: &'s Segments<'s>) -> Result<(&'static Place, Captures<'s>), Failure> {
     Router::get().find(segments.as_slice()).ok_or_else(|| {
-        let detail = "no route has this path; GET /openapi.json lists all of them";
+        let detail = "no route matches this path; GET /openapi.json lists all routes";
         Failure::new(Code::NoSuchRoute, detail)
     })
 }
@@ -382,23 +362,18 @@ fn find_place<'s>(segments: &'s Segments<'s>) -> Result<(&'static Place, Capture
 const ALLOW_READS: HeaderValue = HeaderValue::from_static("GET, HEAD");
 const ALLOW_READS_OPTIONS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 
-fn names_many(target: &Result<Target<'_>, Failure>) -> bool {
-    target.as_ref().is_ok_and(Target::names_many)
-}
-
-/// The route of a path that names a collection rather than a document.
-fn refine(route: usize, target: &Target<'_>) -> Result<usize, Failure> {
-    if !target.is_collection() {
-        return Ok(route);
-    }
-    match ROUTES[route].handler {
-        Handler::GetDocument => Ok(index_of(Handler::ListCollection)),
-        _ => Err(Failure::new(
-            Code::MethodNotAllowed,
-            "the path has fewer parts than the table's key: it names a collection",
-        )
-        .with_header(header::ALLOW, ALLOW_READS)),
-    }
+/// The route of a method whose handler is made for what the path names.
+fn find_work<'c>(
+    place: &Place,
+    method: &Method,
+    target: &'c Target<'c>,
+) -> Result<(usize, Work<'c>), Failure> {
+    let mut routes = place.routes(method);
+    let found = routes.find_map(|route| Some((route, ROUTES[route].handler.on(target)?)));
+    found.ok_or_else(|| {
+        let detail = "a path with fewer parts than the table's key names a collection: read-only";
+        Failure::new(Code::MethodNotAllowed, detail).with_header(header::ALLOW, ALLOW_READS)
+    })
 }
 
 /// Which of the route's media types the client likes best; the first one among equals.
@@ -420,19 +395,22 @@ fn check_accept(fields: &Fields<'_>, route: usize) -> Result<&'static str, Failu
         Some(_) | None => {
             let answers = ROUTES[route].description.answers.iter();
             let media: Vec<&str> = answers.flat_map(|a| a.media).map(|(name, _)| *name).collect();
-            let detail = format!("this route answers with {}", media.join(" or "));
+            let detail = format!("this route can only answer with {}", media.join(" or "));
             Err(Failure::new(Code::NotAcceptable, detail))
         }
     }
 }
 
 fn not_allowed(allow: HeaderValue) -> Failure {
-    Failure::new(Code::MethodNotAllowed, "this path does not know the method")
-        .with_header(header::ALLOW, allow)
+    Failure::new(
+        Code::MethodNotAllowed,
+        "this path does not support the method; see the Allow header",
+    )
+    .with_header(header::ALLOW, allow)
 }
 
 fn wrong_host() -> Failure {
-    let detail = "the request names a host that this server does not answer to";
+    let detail = "the Host header names a host that this server does not serve";
     Failure::new(Code::WrongHost, detail)
 }
 
@@ -443,7 +421,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_leaves_the_outcome_of_a_write_open() {
-        let panicked = catch_panic(async { panic!("a defect of this test") }).await;
+        let panicked = catch_panic(|| Box::pin(async { panic!("a defect of this test") })).await;
         let failure = panicked.err().expect("it has panicked");
         assert_eq!(failure.code(), Code::Internal);
         // As every refusal of a write is treated; what was said before stays.

@@ -4,13 +4,14 @@
 
 use crate::answer::{Answer, json_text};
 use crate::body::ReceivedBody;
-use crate::call::{Call, find_table, served_headers};
+use crate::call::{Call, served_headers};
 use crate::failure::Failure;
 use crate::json_body;
 use crate::status;
+use crate::target::find_table;
 use cortado_model::limits::OPERATIONS_MAX;
 use cortado_model::{DocumentKey, NodeId, Scn, TableId};
-use cortado_node::{Served, ServedRole, StoredDocument};
+use cortado_node::{Database, Served, ServedRole, StoredDocument};
 use cortado_wire::{BatchBody, BatchKey, Code, JsonText, Position, headers};
 use http::StatusCode;
 
@@ -18,26 +19,30 @@ use http::StatusCode;
 const ANSWER_BYTES_MAX: usize = 32 << 20;
 
 /// Answers each key with its own status, in the order asked.
-pub(crate) async fn get(call: &Call<'_>, body: ReceivedBody) -> Result<Answer, Failure> {
+pub(crate) async fn get(
+    call: &Call<'_>,
+    database: &Database,
+    body: ReceivedBody,
+) -> Result<Answer, Failure> {
     let asked: BatchBody<'_> = json_body::read(&body)?;
     match asked.keys.len() {
-        0 => return Err(Failure::new(Code::EmptyTransaction, "a batch has at least one key")),
+        0 => return Err(Failure::new(Code::EmptyTransaction, "a batch requires at least one key")),
         1..=OPERATIONS_MAX => {}
         _ => {
-            let detail = format!("a batch has at most {OPERATIONS_MAX} keys");
+            let detail = format!("a batch takes at most {OPERATIONS_MAX} keys");
             return Err(Failure::new(Code::TooManyOperations, detail));
         }
     }
     let mut known = Vec::with_capacity(asked.keys.len());
     let mut has_table = Vec::with_capacity(asked.keys.len());
     for (index, key) in asked.keys.iter().enumerate() {
-        let place = locate(call, key).map_err(|failure| failure.with_operation(index))?;
+        let place = locate(database, key).map_err(|failure| failure.with_operation(index))?;
         has_table.push(place.is_some());
         known.extend(place);
     }
     let read = call.read_options(None)?;
     let seen = |partition: u32| call.seen(partition);
-    let found = call.api.gateway().batch_get(call.database(), &known, seen, &read).await;
+    let found = call.services().batch_get(database, &known, &seen, &read).await;
     let mut found = found.into_iter();
     let mut results = Results::new();
     for (key, has_table) in asked.keys.iter().zip(has_table) {
@@ -49,7 +54,7 @@ pub(crate) async fn get(call: &Call<'_>, body: ReceivedBody) -> Result<Answer, F
         }
     }
     results.json.raw(b"]}");
-    let session = call.session_header(&results.observed);
+    let session = call.session_header(database, &results.observed);
     let mut answer = json_text(StatusCode::OK, results.json.into_bytes());
     let fields = answer.headers_mut();
     if let Some((node, role)) = results.last_served {
@@ -60,8 +65,11 @@ pub(crate) async fn get(call: &Call<'_>, body: ReceivedBody) -> Result<Answer, F
 }
 
 /// The document that a key names; `None` if its table does not exist.
-fn locate(call: &Call<'_>, key: &BatchKey<'_>) -> Result<Option<(TableId, DocumentKey)>, Failure> {
-    let table = match find_table(call.database(), &key.table) {
+fn locate(
+    database: &Database,
+    key: &BatchKey<'_>,
+) -> Result<Option<(TableId, DocumentKey)>, Failure> {
+    let table = match find_table(database, &key.table) {
         Ok(table) => table,
         Err(failure) if failure.code() == Code::NoSuchTable => return Ok(None),
         Err(failure) => return Err(failure),

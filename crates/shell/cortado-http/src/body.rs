@@ -45,7 +45,7 @@ impl BodyBudget {
         let used_bytes = self.used_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
         let reserved = Reserved { budget: self, bytes };
         if used_bytes > self.bytes_max {
-            let detail = "too many bodies are being received; try again";
+            let detail = "too many request bodies in flight; retry later";
             return Err(Failure::new(Code::Overloaded, detail));
         }
         Ok(reserved)
@@ -83,7 +83,7 @@ pub(crate) async fn read(
         };
     }
     if wanted.media().is_empty() {
-        return Err(Failure::new(Code::UnexpectedBody, "this request takes no body"));
+        return Err(Failure::new(Code::UnexpectedBody, "this request does not take a body"));
     }
     let media_type = check_type(fields, wanted)?;
     let declared = body.size_hint().exact().unwrap_or(0);
@@ -94,7 +94,7 @@ pub(crate) async fn read(
     let bytes = match timeout_at(due, collect(body, declared as usize, budget)).await {
         Ok(bytes) => bytes?,
         Err(_) => {
-            let detail = "the body of the request did not arrive in time";
+            let detail = "timed out waiting for the request body";
             return Err(Failure::new(Code::RequestTimeout, detail));
         }
     };
@@ -139,7 +139,7 @@ async fn next_piece(body: &mut Incoming) -> Result<Option<Bytes>, Failure> {
             // Trailer fields mean nothing here.
             Some(Ok(Err(_))) => {}
             Some(Err(_)) => {
-                let detail = "the body of the request ended before it was complete";
+                let detail = "the request body ended early";
                 return Err(Failure::new(Code::IncompleteBody, detail));
             }
         }
@@ -149,7 +149,10 @@ async fn next_piece(body: &mut Incoming) -> Result<Option<Bytes>, Failure> {
 fn check_expectation(expect: Option<&HeaderValue>) -> Result<(), Failure> {
     match expect {
         Some(value) if !value.as_bytes().eq_ignore_ascii_case(b"100-continue") => {
-            Err(Failure::new(Code::ExpectationFailed, "the only expectation is 100-continue"))
+            Err(Failure::new(
+                Code::ExpectationFailed,
+                "unsupported Expect header; only 100-continue is supported",
+            ))
         }
         Some(_) | None => Ok(()),
     }
@@ -158,13 +161,13 @@ fn check_expectation(expect: Option<&HeaderValue>) -> Result<(), Failure> {
 fn check_type(fields: &Fields<'_>, wanted: RequestBody) -> Result<&'static str, Failure> {
     let identity = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
     if !fields.content_encoding.is_none_or(identity) {
-        let detail = "no content coding is supported; send the body as it is";
+        let detail = "Content-Encoding is not supported; send the body uncompressed";
         return Err(Failure::new(Code::UnsupportedCoding, detail));
     }
     let value = fields.content_type.map(HeaderValue::as_bytes).unwrap_or_default();
     media::content_type(value, wanted.media()).ok_or_else(|| {
         let known: Vec<&str> = wanted.media().iter().map(|(media_type, _)| *media_type).collect();
-        let detail = format!("the Content-Type here is {}, in UTF-8", known.join(" or "));
+        let detail = format!("Content-Type must be {}, in UTF-8", known.join(" or "));
         Failure::new(Code::UnsupportedMediaType, detail)
     })
 }
@@ -179,9 +182,9 @@ fn no_body(wanted: RequestBody) -> ReceivedBody {
 }
 
 fn missing() -> Failure {
-    Failure::new(Code::MissingBody, "this request needs a body")
+    Failure::new(Code::MissingBody, "this request requires a body")
 }
 
 fn too_large() -> Failure {
-    Failure::new(Code::BodyTooLarge, "the body of a request has at most 8 MiB")
+    Failure::new(Code::BodyTooLarge, "a request body is limited to 8 MiB")
 }

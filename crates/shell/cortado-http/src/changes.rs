@@ -3,13 +3,15 @@
 //! A stream is a body that is made when hyper asks for it: it has no task of its own, a slow
 //! reader slows nobody else, and dropping it ends everything. Start reading at [`follow`].
 
-use crate::answer::{Answer, Content, empty};
+use crate::answer::{Answer, Content, Pieces, empty};
 use crate::call::Call;
 use crate::failure::Failure;
 use crate::refusal;
+use crate::services::{ChangeFeed, Services};
 use bytes::Bytes;
 use cortado_model::Scn;
-use cortado_node::{ChangeReader, Changes, ChangesError, Committed, Database, Gateway};
+use cortado_node::{Changes, ChangesError, Committed, Database};
+use cortado_wire::media::SSE;
 use cortado_wire::{
     Code, JsonText, Position, ShortText, Since, TransactionWriter, headers, write_heartbeat,
 };
@@ -26,39 +28,37 @@ use tracing::error;
 
 /// The longest `wait`.
 const WAIT_MS_MAX: u64 = 60_000;
-const SSE: &str = "text/event-stream";
 
 /// Opens a stream of one partition's transactions.
-pub(crate) async fn follow(call: &Call<'_>) -> Result<Answer, Failure> {
-    let database = call.database();
+pub(crate) async fn follow(call: &Call<'_>, database: &Arc<Database>) -> Result<Answer, Failure> {
     let Some(partition) = call.query.number("partition", 0, u64::from(u32::MAX))? else {
-        let detail = "the parameter partition is needed: its number, from 0";
+        let detail = "the query parameter partition is required (a number from 0)";
         return Err(Failure::new(Code::BadParameter, detail));
     };
     // Within 32 bits, as just checked.
     let partition = partition as u32;
     if partition >= database.partitions {
-        let detail = format!("the database has the partitions 0 to {}", database.partitions - 1);
+        let detail = format!("the database has partitions 0 to {}", database.partitions - 1);
         return Err(Failure::new(Code::NoSuchPartition, detail));
     }
     let since = since(call, partition)?;
     let wait_ms = call.query.number("wait", 0, WAIT_MS_MAX)?.unwrap_or(0);
     let is_sse = call.media_type == SSE;
     let slot = Slot::take(call)?;
-    let reader = call.api.gateway().changes(database, partition, since, call.deadline).await;
-    let reader = reader.map_err(|error| of_changes(error, call.is_late()))?;
+    let feed = call.services().changes(database, partition, since, call.deadline).await;
+    let feed = feed.map_err(|error| of_changes(error, call.is_late()))?;
     let mut answer = empty(StatusCode::OK);
     if *call.method != Method::HEAD {
         let until = Instant::now() + Duration::from_millis(wait_ms);
         let follower = Follower {
-            reader,
-            gateway: call.api.gateway().clone(),
+            feed,
+            services: Arc::clone(&call.shared.services),
             database: Arc::clone(database),
             partition,
             is_sse,
             until: (!is_sse).then_some(until),
-            heartbeat: call.api.limits().heartbeat_time,
-            closing: call.api.closing(),
+            heartbeat: call.shared.limits.heartbeat_time,
+            closing: call.shared.closing.clone(),
             _slot: slot,
         };
         answer = Response::new(Content::Stream(Box::new(ChangeStream::new(follower))));
@@ -66,7 +66,7 @@ pub(crate) async fn follow(call: &Call<'_>) -> Result<Answer, Failure> {
     let fields = answer.headers_mut();
     fields.insert(header::CONTENT_TYPE, HeaderValue::from_static(call.media_type));
     fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    fields.insert(headers::SESSION, call.session_header(&[]));
+    fields.insert(headers::SESSION, call.session_header(database, &[]));
     Ok(answer)
 }
 
@@ -74,15 +74,15 @@ pub(crate) async fn follow(call: &Call<'_>) -> Result<Answer, Failure> {
 fn since(call: &Call<'_>, partition: u32) -> Result<Scn, Failure> {
     let bad = |detail| Failure::new(Code::BadSince, detail);
     let text = match call.fields.last_event_id {
-        Some(value) => Some(value.to_str().map_err(|_| bad("the Last-Event-ID is no SCN"))?),
+        Some(value) => Some(value.to_str().map_err(|_| bad("Last-Event-ID is not an SCN"))?),
         None => call.query.get("since"),
     };
     let Some(text) = text else { return Ok(Scn::ZERO) };
     let since: Since = text.parse().map_err(|_| {
-        bad("an SCN is written partition/generation:sequence or generation:sequence")
+        bad("invalid SCN: expected partition/generation:sequence or generation:sequence")
     })?;
     match since.partition {
-        Some(named) if named != partition => Err(bad("the SCN belongs to another partition")),
+        Some(named) if named != partition => Err(bad("the SCN belongs to a different partition")),
         Some(_) | None => Ok(since.scn),
     }
 }
@@ -94,12 +94,12 @@ fn of_changes(error: ChangesError, is_late: bool) -> Failure {
         ChangesError::BeyondEnd { .. } => Failure::new(Code::BadSince, detail),
         ChangesError::Trimmed { .. } => Failure::new(
             Code::ChangesTrimmed,
-            "the changes asked for have been trimmed; read the documents, then follow from now",
+            "the requested changes were trimmed; read the documents, then follow from now",
         ),
         ChangesError::Unserved(error) => refusal::of_read(error, is_late),
         ChangesError::Broken { why } => {
-            error!(why, "a change stream cannot be read");
-            Failure::new(Code::Unavailable, "the log cannot be read now")
+            error!(why, "cannot read the log for a change stream");
+            Failure::new(Code::Unavailable, "the log cannot be read; retry later")
         }
     }
 }
@@ -111,9 +111,9 @@ struct Slot {
 
 impl Slot {
     fn take(call: &Call<'_>) -> Result<Slot, Failure> {
-        let slot = Slot { open: Arc::clone(call.api.streams()) };
-        if slot.open.fetch_add(1, Ordering::Relaxed) >= call.api.limits().streams_max {
-            let detail = "too many change streams are open; try again later";
+        let slot = Slot { open: Arc::clone(&call.shared.streams) };
+        if slot.open.fetch_add(1, Ordering::Relaxed) >= call.shared.limits.streams_max {
+            let detail = "too many open change streams; retry later";
             return Err(Failure::new(Code::TooManyStreams, detail));
         }
         Ok(slot)
@@ -129,7 +129,7 @@ impl Drop for Slot {
 type Step = Pin<Box<dyn Future<Output = Option<(Bytes, Box<Follower>)>> + Send>>;
 
 /// A body that ends when its reader, its time or the server does.
-pub(crate) struct ChangeStream {
+struct ChangeStream {
     step: Step,
 }
 
@@ -137,9 +137,10 @@ impl ChangeStream {
     fn new(follower: Follower) -> ChangeStream {
         ChangeStream { step: Box::pin(Box::new(follower).step()) }
     }
+}
 
-    /// The next bytes; `None` at the end, and not to be asked again.
-    pub(crate) fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+impl Pieces for ChangeStream {
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         self.step.as_mut().poll(cx).map(|next| {
             let (bytes, follower) = next?;
             self.step = Box::pin(follower.step());
@@ -150,8 +151,8 @@ impl ChangeStream {
 
 /// Turns transactions into text.
 struct Follower {
-    reader: ChangeReader,
-    gateway: Gateway,
+    feed: Box<dyn ChangeFeed>,
+    services: Arc<dyn Services>,
     database: Arc<Database>,
     partition: u32,
     is_sse: bool,
@@ -170,7 +171,7 @@ impl Follower {
         let changes = tokio::select! {
             biased;
             _ = self.closing.wait_for(|closing| *closing) => return None,
-            changes = self.reader.next(wait_until) => changes,
+            changes = self.feed.next(wait_until) => changes,
         };
         let mut json = JsonText::default();
         match changes {
@@ -191,7 +192,7 @@ impl Follower {
             }
             // A reader that comes again is told why.
             Err(error) => {
-                error!(%error, partition = self.partition, "a change stream has ended early");
+                error!(%error, partition = self.partition, "change stream ended by an error");
                 return None;
             }
         }
@@ -221,14 +222,14 @@ impl Follower {
 
     /// Nothing will ever come of a database that was dropped.
     fn database_exists(&self) -> bool {
-        let catalog = self.gateway.catalog();
+        let catalog = self.services.catalog();
         catalog.database(&self.database.name).is_some_and(|now| now.id == self.database.id)
     }
 
     /// The name of a table, even of one that was created after the stream, or dropped.
     fn table_name(&mut self, table: cortado_model::TableId) -> Cow<'static, str> {
         if self.database.table_by_id(table).is_none() {
-            let catalog = self.gateway.catalog();
+            let catalog = self.services.catalog();
             let now = catalog.database(&self.database.name);
             if let Some(now) = now.filter(|now| now.id == self.database.id) {
                 self.database = Arc::clone(now);

@@ -3,25 +3,27 @@
 //! Finds out the protocol, lets hyper speak it, and says the last word where hyper cannot.
 //! Start reading at [`serve`].
 
-use crate::api::Api;
+use crate::answer::AnswerBody;
+use crate::api::{Api, Origin};
 use crate::failure::Failure;
 use crate::framing::{Framing, Violation};
-use crate::guard::{Guard, Pulse, Verdict};
+use crate::guard::{Guard, Pulse, Stream, Verdict};
 use crate::request_id::RequestIds;
 use bytes::{Bytes, BytesMut};
 use cortado_model::limits::{HEADER_BYTES_MAX, HEADERS_MAX, URI_BYTES_MAX};
 use cortado_wire::{Code, Outcome};
+use http::Response;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::debug;
@@ -41,20 +43,28 @@ const HTTP2_PING: Duration = Duration::from_secs(20);
 const LINGER_TIME: Duration = Duration::from_secs(2);
 const LINGER_BYTES_MAX: usize = 1 << 20;
 
+/// A connection as the listener hands it on, whatever carries its bytes.
+pub(crate) struct Accepted<S> {
+    pub(crate) stream: S,
+    /// The other end.
+    pub(crate) peer: SocketAddr,
+    /// Names for its requests.
+    pub(crate) ids: Arc<RequestIds>,
+}
+
 enum Protocol {
     Http1,
     Http2,
 }
 
-/// Serves `stream` until its peer, the rules or `closing` end it.
-pub(crate) async fn serve(
+/// Serves a connection until its peer, the rules or `closing` end it.
+pub(crate) async fn serve<S: Stream>(
     api: Arc<Api>,
-    mut stream: TcpStream,
-    number: u64,
+    accepted: Accepted<S>,
     closing: watch::Receiver<bool>,
 ) {
+    let Accepted { mut stream, peer, ids } = accepted;
     let opened = Instant::now();
-    let ids = RequestIds::new(api.process_tag(), number);
     let mut prefix = BytesMut::with_capacity(1_024);
     let due = opened + api.limits().head_time;
     let protocol = match timeout_at(due, sniff(&mut stream, &mut prefix)).await {
@@ -62,15 +72,15 @@ pub(crate) async fn serve(
         Ok(Ok(None) | Err(_)) => return,
         Err(_) => return last_word(stream, slow_head(), &ids).await,
     };
-    let connection = Connection { api, ids, pulse: Pulse::new(opened), closing };
+    let requests = Arc::new(Requests { api, ids, peer, pulse: Pulse::new(opened) });
     match protocol {
-        Protocol::Http1 => connection.serve_http1(stream, prefix.freeze()).await,
-        Protocol::Http2 => connection.serve_http2(stream, prefix.freeze()).await,
+        Protocol::Http1 => serve_http1(requests, stream, prefix.freeze(), closing).await,
+        Protocol::Http2 => serve_http2(requests, stream, prefix.freeze(), closing).await,
     }
 }
 
 /// Reads until the protocol is clear; `None` if the peer goes away before.
-async fn sniff(stream: &mut TcpStream, prefix: &mut BytesMut) -> io::Result<Option<Protocol>> {
+async fn sniff(stream: &mut impl Stream, prefix: &mut BytesMut) -> io::Result<Option<Protocol>> {
     loop {
         if stream.read_buf(prefix).await? == 0 {
             return Ok(None);
@@ -85,89 +95,103 @@ async fn sniff(stream: &mut TcpStream, prefix: &mut BytesMut) -> io::Result<Opti
     }
 }
 
-struct Connection {
+/// What the requests of one connection share. They count references to this, so that they do not
+/// contend with those of other connections for the count of the [`Api`].
+struct Requests {
     api: Arc<Api>,
     ids: Arc<RequestIds>,
+    peer: SocketAddr,
     pulse: Arc<Pulse>,
-    closing: watch::Receiver<bool>,
 }
 
-impl Connection {
-    async fn serve_http1(self, stream: TcpStream, prefix: Bytes) {
-        let Connection { api, ids, pulse, mut closing } = self;
-        // One count of references for each connection: requests of others do not contend for it.
-        let own = Arc::new(api);
-        let framing = Some(Framing::new());
-        let guard = Guard::new(stream, prefix, framing, own.limits(), Arc::clone(&pulse));
-        let last_ids = Arc::clone(&ids);
-        let service = service_fn(move |request: http::Request<Incoming>| {
-            let (own, id, in_flight) = (Arc::clone(&own), ids.next(), pulse.begin());
-            async move { Ok::<_, Infallible>(own.answer(request, id, in_flight).await) }
-        });
-        let mut connection = http1::Builder::new()
-            .half_close(true)
-            .header_read_timeout(None)
-            .max_buf_size(BUFFER_BYTES_MAX)
-            .serve_connection(TokioIo::new(guard), service);
-        let mut told = false;
-        let result = loop {
-            let ended = tokio::select! {
-                biased;
-                result = &mut connection => Some(result),
-                _ = closing.wait_for(|closing| *closing), if !told => None,
-            };
-            if let Some(result) = ended {
-                break result;
-            }
-            told = true;
-            Pin::new(&mut connection).graceful_shutdown();
-        };
-        if let Err(error) = result {
-            debug!(%error, "connection ended early");
-        }
-        let guard = connection.into_parts().io.into_inner();
-        let (verdict, mid_message) = (guard.verdict(), guard.is_mid_message());
-        let stream = guard.into_stream();
-        match verdict.and_then(farewell) {
-            Some(failure) => last_word(stream, failure, &last_ids).await,
-            None if mid_message => linger(stream).await,
-            None => {}
-        }
+impl Requests {
+    /// Watches the bytes in which the requests come.
+    fn guard<S: Stream>(&self, stream: S, prefix: Bytes, framing: Option<Framing>) -> Guard<S> {
+        Guard::new(stream, prefix, framing, self.api.limits(), Arc::clone(&self.pulse))
     }
 
-    async fn serve_http2(self, stream: TcpStream, prefix: Bytes) {
-        let Connection { api, ids, pulse, mut closing } = self;
-        let own = Arc::new(api);
-        let guard = Guard::new(stream, prefix, None, own.limits(), Arc::clone(&pulse));
-        let service = service_fn(move |request: http::Request<Incoming>| {
-            let (own, id, in_flight) = (Arc::clone(&own), ids.next(), pulse.begin());
-            async move { Ok::<_, Infallible>(own.answer(request, id, in_flight).await) }
-        });
-        // What a request may have, and room for what HPACK counts in addition.
-        let header_bytes_max = (HEADER_BYTES_MAX + URI_BYTES_MAX + 40 * HEADERS_MAX) as u32;
-        let mut connection = http2::Builder::new(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .max_concurrent_streams(HTTP2_STREAMS_MAX)
-            .max_header_list_size(header_bytes_max)
-            .max_send_buf_size(HTTP2_SEND_BYTES_MAX)
-            .keep_alive_interval(HTTP2_PING)
-            .serve_connection(TokioIo::new(guard), service);
-        let mut told = false;
-        let result = loop {
-            let ended = tokio::select! {
-                biased;
-                result = &mut connection => Some(result),
-                _ = closing.wait_for(|closing| *closing), if !told => None,
-            };
-            if let Some(result) = ended {
-                break result;
-            }
-            told = true;
-            Pin::new(&mut connection).graceful_shutdown();
-        };
-        if let Err(error) = result {
-            debug!(%error, "connection ended early");
+    /// Answers one of them, which counts as running from now on.
+    fn answer(
+        self: Arc<Requests>,
+        request: http::Request<Incoming>,
+    ) -> impl Future<Output = Result<Response<AnswerBody>, Infallible>> {
+        let origin = Origin { id: self.ids.next(), peer: self.peer };
+        let in_flight = self.pulse.begin();
+        async move { Ok(self.api.answer(request, origin, in_flight).await) }
+    }
+}
+
+async fn serve_http1<S: Stream>(
+    requests: Arc<Requests>,
+    stream: S,
+    prefix: Bytes,
+    closing: watch::Receiver<bool>,
+) {
+    let guard = requests.guard(stream, prefix, Some(Framing::new()));
+    let (ids, peer) = (Arc::clone(&requests.ids), requests.peer);
+    let mut connection = http1::Builder::new()
+        .half_close(true)
+        .header_read_timeout(None)
+        .max_buf_size(BUFFER_BYTES_MAX)
+        .serve_connection(
+            TokioIo::new(guard),
+            service_fn(move |request| Arc::clone(&requests).answer(request)),
+        );
+    run(&mut connection, http1::Connection::graceful_shutdown, peer, closing).await;
+    let guard = connection.into_parts().io.into_inner();
+    let (verdict, mid_message) = (guard.verdict(), guard.is_mid_message());
+    let stream = guard.into_stream();
+    match verdict.and_then(farewell) {
+        Some(failure) => last_word(stream, failure, &ids).await,
+        None if mid_message => linger(stream).await,
+        None => {}
+    }
+}
+
+async fn serve_http2<S: Stream>(
+    requests: Arc<Requests>,
+    stream: S,
+    prefix: Bytes,
+    closing: watch::Receiver<bool>,
+) {
+    let guard = requests.guard(stream, prefix, None);
+    let peer = requests.peer;
+    // What a request may have, and room for what HPACK counts in addition.
+    let header_bytes_max = (HEADER_BYTES_MAX + URI_BYTES_MAX + 40 * HEADERS_MAX) as u32;
+    let mut connection = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(HTTP2_STREAMS_MAX)
+        .max_header_list_size(header_bytes_max)
+        .max_send_buf_size(HTTP2_SEND_BYTES_MAX)
+        .keep_alive_interval(HTTP2_PING)
+        .serve_connection(
+            TokioIo::new(guard),
+            service_fn(move |request| Arc::clone(&requests).answer(request)),
+        );
+    run(&mut connection, http2::Connection::graceful_shutdown, peer, closing).await;
+}
+
+/// Lets hyper speak until the connection ends, which `closing` asks for once.
+async fn run<C: Future<Output = hyper::Result<()>> + Unpin>(
+    connection: &mut C,
+    wind_down: fn(Pin<&mut C>),
+    peer: SocketAddr,
+    mut closing: watch::Receiver<bool>,
+) {
+    let closes = async {
+        // Fails only when the server is gone, which ends connections all the more.
+        let _ = closing.wait_for(|closing| *closing).await;
+    };
+    let ended = tokio::select! {
+        biased;
+        ended = &mut *connection => ended,
+        () = closes => {
+            wind_down(Pin::new(&mut *connection));
+            connection.await
         }
+    };
+    if let Err(error) = ended {
+        debug!(%error, %peer, "connection ended early");
     }
 }
 
@@ -180,41 +204,40 @@ fn farewell(verdict: Verdict) -> Option<Failure> {
         Verdict::Violation { violation, in_head: true } => Some(match violation {
             Violation::BareLineEnd => Failure::new(
                 Code::BadRequest,
-                "a line of the request ends with a line feed alone; HTTP ends lines with CR LF",
+                "bare line feed in the request; HTTP lines end with CR LF",
             ),
             Violation::LongRequestLine => {
-                Failure::new(Code::UriTooLong, "path and query have at most 8 KiB")
+                Failure::new(Code::UriTooLong, "path and query are limited to 8 KiB")
             }
-            Violation::Fragment => Failure::new(
-                Code::BadRequest,
-                "the request line holds a #, which no server sees; in a path it is written %23",
-            ),
+            Violation::Fragment => {
+                Failure::new(Code::BadRequest, "# in the request target; in a path write it as %23")
+            }
             Violation::LargeHead => Failure::new(
                 Code::HeadersTooLarge,
-                "a request has at most 100 header fields of 32 KiB together",
+                "a request is limited to 100 header fields and 32 KiB of them",
             ),
-            Violation::TwoLengths => {
-                Failure::new(Code::BadRequest, "the request states the length of its body twice")
-            }
+            Violation::TwoLengths => Failure::new(
+                Code::BadRequest,
+                "conflicting Content-Length or Transfer-Encoding headers",
+            ),
             Violation::BadLength => {
-                Failure::new(Code::BadRequest, "the Content-Length is not a plain decimal number")
+                Failure::new(Code::BadRequest, "invalid Content-Length: expected a decimal number")
             }
-            Violation::UnknownCoding => {
-                Failure::new(Code::UnknownTransferCoding, "the only transfer coding is chunked")
-            }
-            Violation::BadChunk => {
-                Failure::new(Code::BadRequest, "a chunk of the body has no proper size or end")
-            }
+            Violation::UnknownCoding => Failure::new(
+                Code::UnknownTransferCoding,
+                "unsupported Transfer-Encoding; only chunked is supported",
+            ),
+            Violation::BadChunk => Failure::new(Code::BadRequest, "invalid chunk in the body"),
         }),
     }
 }
 
 fn slow_head() -> Failure {
-    Failure::new(Code::RequestTimeout, "the head of the request did not arrive in time")
+    Failure::new(Code::RequestTimeout, "timed out waiting for the request head")
 }
 
 /// Answers without hyper, then ends the connection.
-async fn last_word(mut stream: TcpStream, failure: Failure, ids: &Arc<RequestIds>) {
+async fn last_word(mut stream: impl Stream, failure: Failure, ids: &Arc<RequestIds>) {
     // Nothing of the request was begun.
     let text = failure.with_outcome(Outcome::None).to_http1(ids.next());
     // Whoever has gone away gets no answer.
@@ -224,7 +247,7 @@ async fn last_word(mut stream: TcpStream, failure: Failure, ids: &Arc<RequestIds
 }
 
 /// Ends the connection in a way that lets the peer read what it was sent.
-async fn linger(mut stream: TcpStream) {
+async fn linger(mut stream: impl Stream) {
     let drain = async {
         stream.shutdown().await?;
         let mut dropped = BytesMut::with_capacity(16 << 10);
@@ -241,3 +264,6 @@ async fn linger(mut stream: TcpStream) {
     // Slow or gone: either way this is the end.
     let _ = timeout(LINGER_TIME, drain).await;
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,20 +2,20 @@
 //!
 //! Start reading at [`get`], the hottest, then [`put`].
 
-use crate::answer::Content;
-use crate::answer::{Answer, JSON, empty, json_text};
+use crate::answer::{Answer, Content, JSON, empty, json_text};
 use crate::body::ReceivedBody;
 use crate::call::{Call, position_header, served_headers, short_header};
 use crate::failure::Failure;
 use crate::refusal;
-use crate::routes::JSON_PATCH;
 use crate::status;
+use crate::target::KeyTarget;
 use bytes::Bytes;
 use cortado_document::{
     Action, Condition, Document, Done, JsonPatch, MergePatch, Operation, Unmet,
 };
 use cortado_model::Etag;
 use cortado_node::{IdempotencyKey, WriteRequest, Written};
+use cortado_wire::media::JSON_PATCH;
 use cortado_wire::{Code, Position, ShortText, headers, write_answer};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use std::borrow::Cow;
@@ -25,18 +25,21 @@ use xxhash_rust::xxh3::Xxh3;
 const FIELDS: usize = 10;
 
 /// `GET`: the document, or that it has not changed.
-pub(crate) async fn get(call: &Call<'_>) -> Result<Answer, Failure> {
-    let (database, key) = (call.database(), call.key());
+pub(crate) async fn get(call: &Call<'_>, at: &KeyTarget<'_>) -> Result<Answer, Failure> {
+    let KeyTarget { database, table, key } = at;
     let partition = database.partition_of(key);
     let read = call.read_options(Some(partition))?;
     let condition = call.fields.condition()?;
-    let served = call.api.gateway().get(database, call.table(), key, &read).await;
+    let served = call.services().get(database, table, key, &read).await;
     let served = served.map_err(|error| call.read_failure(error))?;
     let mut fields = HeaderMap::with_capacity(FIELDS);
     served_headers(&mut fields, served.node, served.role);
-    fields.insert(headers::SESSION, call.session_header(&[(served.partition, served.applied)]));
+    fields.insert(
+        headers::SESSION,
+        call.session_header(database, &[(served.partition, served.applied)]),
+    );
     let Some(document) = served.value else {
-        let failure = Failure::new(Code::NoSuchDocument, "there is no such document");
+        let failure = Failure::new(Code::NoSuchDocument, "the document does not exist");
         return Err(with_headers(failure, fields));
     };
     let position = Position { partition: served.partition, scn: document.head.scn };
@@ -53,7 +56,7 @@ pub(crate) async fn get(call: &Call<'_>) -> Result<Answer, Failure> {
                 return Ok(answer);
             }
             Judged::Failed => {
-                let detail = "the document is in none of the states of the If-Match";
+                let detail = "If-Match does not match the current ETag";
                 return Err(with_headers(Failure::new(Code::ConditionFailed, detail), fields));
             }
         }
@@ -84,14 +87,22 @@ fn judge(call: &Call<'_>, condition: &Condition, etag: Etag, changed_s: u64) -> 
 }
 
 /// `PUT`: the whole new value.
-pub(crate) async fn put(call: &Call<'_>, body: ReceivedBody) -> Result<Answer, Failure> {
+pub(crate) async fn put(
+    call: &Call<'_>,
+    at: &KeyTarget<'_>,
+    body: ReceivedBody,
+) -> Result<Answer, Failure> {
     let value = Document::parse(body.bytes.clone());
     let value = value.map_err(|error| refusal::of_json(error, Code::DocumentTooLarge))?;
-    write(call, Action::Put { value }, &body).await
+    write(call, at, Action::Put { value }, &body).await
 }
 
 /// `PATCH`: parts of a value, as a merge patch or as steps.
-pub(crate) async fn patch(call: &Call<'_>, body: ReceivedBody) -> Result<Answer, Failure> {
+pub(crate) async fn patch(
+    call: &Call<'_>,
+    at: &KeyTarget<'_>,
+    body: ReceivedBody,
+) -> Result<Answer, Failure> {
     let action = if body.media_type == JSON_PATCH {
         let patch = JsonPatch::parse(&body.bytes).map_err(refusal::of_patch)?;
         Action::JsonPatch { patch }
@@ -100,34 +111,43 @@ pub(crate) async fn patch(call: &Call<'_>, body: ReceivedBody) -> Result<Answer,
         let patch = patch.map_err(|error| refusal::of_json(error, Code::BodyTooLarge))?;
         Action::Merge { patch }
     };
-    write(call, action, &body).await
+    write(call, at, action, &body).await
 }
 
 /// `DELETE`.
-pub(crate) async fn delete(call: &Call<'_>, body: ReceivedBody) -> Result<Answer, Failure> {
-    write(call, Action::Delete, &body).await
+pub(crate) async fn delete(
+    call: &Call<'_>,
+    at: &KeyTarget<'_>,
+    body: ReceivedBody,
+) -> Result<Answer, Failure> {
+    write(call, at, Action::Delete, &body).await
 }
 
-async fn write(call: &Call<'_>, action: Action, body: &ReceivedBody) -> Result<Answer, Failure> {
+async fn write(
+    call: &Call<'_>,
+    at: &KeyTarget<'_>,
+    action: Action,
+    body: &ReceivedBody,
+) -> Result<Answer, Failure> {
     let condition = call.fields.condition()?;
     let idempotency = idempotency(call, body)?;
     // Understood, though a write has one level only.
     call.fields.consistency()?;
-    let (table, key) = (call.table().id, call.key().clone());
+    let (table, key) = (at.table.id, at.key.clone());
     let operations = vec![Operation { table, key, action, condition }];
     let request = WriteRequest { operations, idempotency, deadline: call.deadline };
-    let written = call.api.gateway().write(call.database(), request).await;
+    let written = call.services().write(at.database, request).await;
     let written = written.map_err(|error| refusal::of_write(error).without_operation())?;
-    answer(call, &written)
+    answer(call, at, &written)
 }
 
-fn answer(call: &Call<'_>, written: &Written) -> Result<Answer, Failure> {
+fn answer(call: &Call<'_>, at: &KeyTarget<'_>, written: &Written) -> Result<Answer, Failure> {
     let position = Position { partition: written.partition, scn: written.scn };
     let done = written.results.first().copied().unwrap_or(Done::Missing);
-    let session = call.session_header(&[(written.partition, written.scn)]);
+    let session = call.session_header(at.database, &[(written.partition, written.scn)]);
     let mut answer = match done {
         Done::Missing => {
-            let failure = Failure::new(Code::NoSuchDocument, "there is no such document");
+            let failure = Failure::new(Code::NoSuchDocument, "the document does not exist");
             let failure = failure.with_header(headers::SESSION, session);
             return Err(match written.repeated {
                 true => failure.with_header(headers::REPEATED, HeaderValue::from_static("true")),
@@ -136,7 +156,7 @@ fn answer(call: &Call<'_>, written: &Written) -> Result<Answer, Failure> {
         }
         Done::Deleted => empty(status::of_done(done)),
         Done::Created | Done::Replaced | Done::Patched | Done::Checked => {
-            let text = write_answer(call.key(), written.etag, position);
+            let text = write_answer(&at.key, written.etag, position);
             let mut answer = json_text(status::of_done(done), text);
             let fields = answer.headers_mut();
             fields.insert(header::ETAG, etag_header(written.etag));

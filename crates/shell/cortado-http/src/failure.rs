@@ -7,7 +7,7 @@ use crate::answer::{Answer, Content};
 use crate::request_id::RequestId;
 use crate::status;
 use bytes::Bytes;
-use cortado_wire::{Code, Outcome, PROBLEM_MEDIA_TYPE, Problem, Reason, headers};
+use cortado_wire::{Code, Outcome, Problem, Reason, headers, media};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use std::borrow::Cow;
 
@@ -110,7 +110,7 @@ impl Failure {
         *answer.status_mut() = status;
         *answer.headers_mut() = headers;
         let fields = answer.headers_mut();
-        fields.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_MEDIA_TYPE));
+        fields.insert(header::CONTENT_TYPE, HeaderValue::from_static(media::PROBLEM));
         if let Ok(value) = HeaderValue::try_from(id.to_string()) {
             fields.insert(headers::REQUEST_ID, value);
         }
@@ -125,9 +125,10 @@ impl Failure {
     pub(crate) fn to_http1(&self, id: RequestId) -> Vec<u8> {
         let body = self.body(id);
         let head = format!(
-            "HTTP/1.1 {}\r\ncontent-type: {PROBLEM_MEDIA_TYPE}\r\ncontent-length: {}\r\n\
+            "HTTP/1.1 {}\r\ncontent-type: {}\r\ncontent-length: {}\r\n\
              {}: {id}\r\nretry-after: 1\r\nconnection: close\r\n\r\n",
             self.status(),
+            media::PROBLEM,
             body.len(),
             headers::REQUEST_ID,
         );

@@ -21,7 +21,7 @@ use std::time::Duration;
 pub(crate) const DEADLINE_MS_MAX: u64 = 60_000;
 /// The deadline of a request that names none.
 const DEADLINE_MS_DEFAULT: u64 = 10_000;
-const WITHOUT: &str = "send the request without it";
+const WITHOUT: &str = "remove the header";
 
 /// What the header fields of a request say.
 #[derive(Debug, Default)]
@@ -31,6 +31,7 @@ pub(crate) struct Fields<'a> {
     pub(crate) content_type: Option<&'a HeaderValue>,
     pub(crate) content_encoding: Option<&'a HeaderValue>,
     pub(crate) expect: Option<&'a HeaderValue>,
+    pub(crate) authorization: Option<&'a HeaderValue>,
     pub(crate) last_event_id: Option<&'a HeaderValue>,
     /// The token as it came; the bytes have been understood.
     pub(crate) session: Option<&'a HeaderValue>,
@@ -71,7 +72,7 @@ impl<'a> Fields<'a> {
     pub(crate) fn read(headers: &'a HeaderMap) -> Result<Fields<'a>, Failure> {
         let too_large = |detail: &'static str| Err(Failure::new(Code::HeadersTooLarge, detail));
         if headers.len() > HEADERS_MAX {
-            return too_large("a request has at most 100 header fields");
+            return too_large("a request is limited to 100 header fields");
         }
         let mut fields = Fields::default();
         for (name, value) in headers {
@@ -79,7 +80,7 @@ impl<'a> Fields<'a> {
             fields.take(name, value)?;
         }
         if fields.header_bytes > HEADER_BYTES_MAX {
-            return too_large("the header fields of a request have at most 32 KiB");
+            return too_large("the header fields of a request are limited to 32 KiB");
         }
         Ok(fields)
     }
@@ -90,6 +91,7 @@ impl<'a> Fields<'a> {
             header::CONTENT_TYPE => &mut self.content_type,
             header::CONTENT_ENCODING => &mut self.content_encoding,
             header::EXPECT => &mut self.expect,
+            header::AUTHORIZATION => &mut self.authorization,
             header::IF_MODIFIED_SINCE => &mut self.if_modified_since,
             header::ACCEPT => {
                 self.accept.push(value);
@@ -103,7 +105,6 @@ impl<'a> Fields<'a> {
                 self.if_none_match.push(value);
                 return Ok(());
             }
-            header::AUTHORIZATION => return Err(not_supported("Authorization", WITHOUT)),
             header::IF_UNMODIFIED_SINCE => {
                 return Err(not_supported("If-Unmodified-Since", "use If-Match"));
             }
@@ -114,7 +115,7 @@ impl<'a> Fields<'a> {
         };
         match single.replace(value) {
             None => Ok(()),
-            Some(_) => Err(bad(format!("the header {name} is given twice"))),
+            Some(_) => Err(bad(format!("duplicate header {name}"))),
         }
     }
 
@@ -145,7 +146,7 @@ impl<'a> Fields<'a> {
             Err(not_supported("Cortado-Expires", WITHOUT))
         } else {
             let known = headers::OURS.map(|name| name.to_string()).join(", ");
-            Err(bad(format!("an unknown header begins with Cortado-; the known ones are {known}")))
+            Err(bad(format!("unknown Cortado- header; known headers: {known}")))
         }
     }
 
@@ -157,7 +158,7 @@ impl<'a> Fields<'a> {
         let read = |listed: &Listed<'_>| match listed.get() {
             None => Ok(None),
             Some(value) => Match::parse_header(value).map(Some).ok_or_else(|| {
-                let detail = "an entity tag is written in double quotes, or * for any";
+                let detail = "malformed entity tag: expected double quotes around it, or *";
                 Failure::new(Code::BadEtag, detail)
             }),
         };
@@ -169,7 +170,7 @@ impl<'a> Fields<'a> {
         [self.if_match.get(), self.if_none_match.get()]
     }
 
-    /// Seconds since the beginning of 1970; `None` if absent or no date, as RFC 9110 says.
+    /// Seconds since the beginning of 1970; `None` if absent or invalid, as RFC 9110 says.
     pub(crate) fn if_modified_since(&self) -> Option<u64> {
         let text = self.if_modified_since?.to_str().ok()?;
         let moment = httpdate::parse_http_date(text).ok()?;
@@ -185,7 +186,7 @@ impl<'a> Fields<'a> {
         let key = value.as_bytes();
         let in_bounds = (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len());
         if !in_bounds || !key.iter().all(u8::is_ascii_graphic) {
-            return Err(bad("an Idempotency-Key has 1 to 255 visible ASCII characters"));
+            return Err(bad("Idempotency-Key must have 1 to 255 visible ASCII characters"));
         }
         Ok(Some(key))
     }
@@ -230,27 +231,32 @@ impl<'a> Fields<'a> {
             Some(b"eventual") => Consistency::Eventual,
             Some(b"bounded") => match max_lag_ms {
                 Some(max_lag_ms) => return Ok(Consistency::Bounded { max_lag_ms }),
-                None => return Err(bad("bounded reads need the header Cortado-Max-Lag-Ms")),
+                None => {
+                    return Err(bad("Cortado-Consistency: bounded requires Cortado-Max-Lag-Ms"));
+                }
             },
             Some(_) => {
-                let detail = "Cortado-Consistency is strong, strict, session, bounded or eventual";
+                let detail =
+                    "Cortado-Consistency must be strong, strict, session, bounded or eventual";
                 return Err(bad(detail));
             }
         };
         match max_lag_ms {
             None => Ok(level),
-            Some(_) => Err(bad("Cortado-Max-Lag-Ms belongs to Cortado-Consistency: bounded")),
+            Some(_) => Err(bad("Cortado-Max-Lag-Ms requires Cortado-Consistency: bounded")),
         }
     }
 
     /// What the client has seen.
     ///
     /// # Errors
-    /// The token is none.
+    /// The token is invalid.
     pub(crate) fn session(&self) -> Result<Option<Session>, Failure> {
         let Some(value) = self.session else { return Ok(None) };
         let parsed = Session::parse(value.as_bytes());
-        parsed.map(Some).map_err(|_| Failure::new(Code::BadSession, "this is no session token"))
+        parsed
+            .map(Some)
+            .map_err(|_| Failure::new(Code::BadSession, "invalid Cortado-Session token"))
     }
 }
 
@@ -265,7 +271,7 @@ fn number(
     // Digits beyond 64 bits are a very large number, which is well understood.
     let number = text.map(|text| text.parse().unwrap_or(u64::MAX));
     let number = number.filter(|number| *number >= min);
-    number.map(Some).ok_or_else(|| bad(format!("{name} is a number of at least {min}")))
+    number.map(Some).ok_or_else(|| bad(format!("{name} must be a number of at least {min}")))
 }
 
 fn bad(detail: impl Into<Cow<'static, str>>) -> Failure {

@@ -14,12 +14,16 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+/// Bytes both ways: TCP, or what encrypts it.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Stream for S {}
+
 /// A stream that fails when its peer breaks the rules or takes too long.
-pub(crate) struct Guard {
-    stream: TcpStream,
+pub(crate) struct Guard<S> {
+    stream: S,
     /// Bytes that were read to find out the protocol.
     prefix: Bytes,
     /// HTTP/1 only; HTTP/2 has its own framing.
@@ -103,15 +107,15 @@ impl Drop for InFlight {
     }
 }
 
-impl Guard {
+impl<S> Guard<S> {
     /// Watches `stream`, whose first bytes are `prefix`.
     pub(crate) fn new(
-        stream: TcpStream,
+        stream: S,
         prefix: Bytes,
         framing: Option<Framing>,
         limits: &Limits,
         pulse: Arc<Pulse>,
-    ) -> Guard {
+    ) -> Guard<S> {
         let patience =
             Patience { head: limits.head_time, idle: limits.idle_time, stall: limits.stall_time };
         Guard {
@@ -139,7 +143,7 @@ impl Guard {
         self.framing.as_ref().is_some_and(|framing| !framing.is_between()) || self.verdict.is_some()
     }
 
-    pub(crate) fn into_stream(self) -> TcpStream {
+    pub(crate) fn into_stream(self) -> S {
         self.stream
     }
 
@@ -173,7 +177,7 @@ impl Guard {
 
     fn cut(&mut self, verdict: Verdict) -> io::Error {
         self.verdict = Some(verdict);
-        io::Error::new(io::ErrorKind::ConnectionAborted, "the guard has cut the connection")
+        io::Error::new(io::ErrorKind::ConnectionAborted, "connection closed by the guard")
     }
 
     /// Waits for bytes, but not for ever.
@@ -217,7 +221,7 @@ impl Guard {
     }
 }
 
-impl AsyncRead for Guard {
+impl<S: Stream> AsyncRead for Guard<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -245,7 +249,7 @@ impl AsyncRead for Guard {
     }
 }
 
-impl AsyncWrite for Guard {
+impl<S: Stream> AsyncWrite for Guard<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -55,7 +55,7 @@ pub(crate) fn is_well_formed(authority: &str) -> bool {
     authority.bytes().all(can_stand)
 }
 
-/// The host of `authority` without its port; `None` if it is none.
+/// The host of `authority` without its port; `None` if it is malformed.
 fn host_of(authority: &str) -> Option<&str> {
     let end_of_host = match authority.strip_prefix('[') {
         Some(_) => authority.find(']')? + 1,
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_that_is_none_is_no_other_host() {
+    fn a_malformed_host_is_not_another_host() {
         for host in ["", "localhost", "[::1]:80", "a_b.example", "%C3%A9.example", "localhost:x"] {
             assert!(is_well_formed(host), "{host}");
         }

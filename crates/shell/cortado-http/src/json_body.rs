@@ -3,9 +3,9 @@
 //! Start reading at [`read`].
 
 use crate::body::ReceivedBody;
-use crate::call::bad_key;
 use crate::failure::Failure;
 use crate::refusal;
+use crate::target::bad_key;
 use cortado_document::{JsonError, JsonLimits, Unacceptable, check_json};
 use cortado_model::{DocumentKey, KeyError};
 use cortado_node::Table;
@@ -36,7 +36,7 @@ pub(crate) fn key_in_body(parts: &[Cow<'_, str>], table: &Table) -> Result<Docum
         return Err(bad_key(KeyError::EmptyPart));
     }
     if parts.len() != table.key_parts() {
-        let detail = format!("the table's key is {}", table.definition.key().join("/"));
+        let detail = format!("the table's key has the parts {}", table.definition.key().join("/"));
         return Err(Failure::new(Code::WrongKeyArity, detail));
     }
     DocumentKey::from_parts(parts).map_err(bad_key)

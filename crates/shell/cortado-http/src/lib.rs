@@ -1,7 +1,8 @@
 //! The HTTP API: connections, routes, handlers, and the one table from errors to statuses.
 //!
-//! Decides nothing about documents: it checks what clients send, asks the gateway, and words the
-//! answers. Start reading at [`Server`], then `api` (one request) and `routes` (all of them).
+//! Decides nothing about documents: it checks what clients send, asks the [`Services`] behind it,
+//! and words the answers. Start reading at [`Server`], then `api` (one request) and `routes` (all
+//! of them).
 
 mod server;
 mod connection;
@@ -9,15 +10,20 @@ mod guard;
 mod framing;
 mod limits;
 mod api;
+mod principal;
+mod router;
 mod routes;
 mod route;
 mod path;
+mod target;
 mod query;
 mod fields;
 mod media;
 mod hosts;
 mod body;
 mod call;
+mod services;
+mod gateway;
 mod documents;
 mod lists;
 mod batch;
@@ -36,3 +42,4 @@ mod occupancy;
 
 pub use limits::Limits;
 pub use server::{Options, Server};
+pub use services::{ChangeFeed, Pending, Services};

@@ -3,10 +3,11 @@
 //! Start reading at [`collection`].
 
 use crate::answer::{Answer, json_text};
-use crate::call::{Call, identity_of, served_headers};
+use crate::call::{Call, served_headers};
 use crate::failure::Failure;
+use crate::target::{KeyTarget, TableTarget, identity_of};
 use cortado_model::limits::{PAGE_DOCUMENTS_DEFAULT, PAGE_DOCUMENTS_MAX};
-use cortado_node::{Consistency, ListRequest, ScanPosition, ScanRequest};
+use cortado_node::{Consistency, Database, ListRequest, ScanPosition, ScanRequest, Table};
 use cortado_wire::{Code, Cursor, CursorBinding, PageWriter, Position, headers};
 use http::StatusCode;
 
@@ -14,17 +15,18 @@ use http::StatusCode;
 const ENTRY_BYTES: usize = 80;
 
 /// One page of the documents that share the first parts of their keys, as of one SCN.
-pub(crate) async fn collection(call: &Call<'_>) -> Result<Answer, Failure> {
-    let (database, prefix) = (call.database(), call.key());
+pub(crate) async fn collection(call: &Call<'_>, at: &KeyTarget<'_>) -> Result<Answer, Failure> {
+    let KeyTarget { database, table, key: prefix } = at;
     let descending = match call.query.get("order") {
         None | Some("asc") => false,
         Some("desc") => true,
         Some(_) => {
-            let detail = "the parameter order is asc or desc";
+            let detail = "the parameter order must be asc or desc";
             return Err(Failure::new(Code::BadParameter, detail));
         }
     };
-    let binding = CursorBinding { prefix: prefix.as_bytes(), descending, ..binding(call) };
+    let binding =
+        CursorBinding { prefix: prefix.as_bytes(), descending, ..binding(database, table) };
     let after = match cursor(call, &binding)? {
         None => None,
         Some(Cursor::After(key)) => Some(key),
@@ -33,7 +35,7 @@ pub(crate) async fn collection(call: &Call<'_>) -> Result<Answer, Failure> {
     let (prefix, limit) = (prefix.clone(), limit(call)?);
     let list = ListRequest { prefix, after, descending, limit };
     let read = call.read_options(Some(database.partition_of(&list.prefix)))?;
-    let served = call.api.gateway().list(database, call.table(), &list, &read).await;
+    let served = call.services().list(database, table, &list, &read).await;
     let served = served.map_err(|error| call.read_failure(error))?;
     let partition = served.partition;
     let bytes = served.value.documents.iter();
@@ -47,14 +49,14 @@ pub(crate) async fn collection(call: &Call<'_>) -> Result<Answer, Failure> {
     let mut answer = json_text(StatusCode::OK, page.finish(next.as_deref()));
     let fields = answer.headers_mut();
     served_headers(fields, served.node, served.role);
-    fields.insert(headers::SESSION, call.session_header(&[(partition, served.applied)]));
+    fields.insert(headers::SESSION, call.session_header(database, &[(partition, served.applied)]));
     Ok(answer)
 }
 
 /// One page of a whole table, partition after partition.
-pub(crate) async fn table(call: &Call<'_>) -> Result<Answer, Failure> {
-    let database = call.database();
-    let binding = binding(call);
+pub(crate) async fn table(call: &Call<'_>, at: TableTarget<'_>) -> Result<Answer, Failure> {
+    let TableTarget { database, table } = at;
+    let binding = binding(database, table);
     let position = match cursor(call, &binding)? {
         None => None,
         Some(Cursor::Scan { partition, after }) => Some(ScanPosition { partition, after }),
@@ -66,7 +68,7 @@ pub(crate) async fn table(call: &Call<'_>) -> Result<Answer, Failure> {
         // A page may span partitions, each with a position of its own; this keeps all promises.
         read.consistency = Consistency::Strong;
     }
-    let served = call.api.gateway().scan(database, call.table(), &scan, &read).await;
+    let served = call.services().scan(database, table, &scan, &read).await;
     let served = served.map_err(|error| call.read_failure(error))?;
     let bytes = served.documents.iter();
     let bytes = bytes.map(|(_, key, d)| ENTRY_BYTES + key.as_bytes().len() + d.image().len()).sum();
@@ -81,12 +83,12 @@ pub(crate) async fn table(call: &Call<'_>) -> Result<Answer, Failure> {
     let mut answer = json_text(StatusCode::OK, page.finish(next.as_deref()));
     let fields = answer.headers_mut();
     served_headers(fields, served.node, served.role);
-    fields.insert(headers::SESSION, call.session_header(&served.applied));
+    fields.insert(headers::SESSION, call.session_header(database, &served.applied));
     Ok(answer)
 }
 
-fn binding<'b>(call: &Call<'_>) -> CursorBinding<'b> {
-    let (database, table) = (identity_of(call.database()), call.table().id.0);
+fn binding<'b>(database: &Database, table: &Table) -> CursorBinding<'b> {
+    let (database, table) = (identity_of(database), table.id.0);
     CursorBinding { database, table, prefix: b"", descending: false }
 }
 
@@ -102,6 +104,6 @@ fn cursor(call: &Call<'_>, binding: &CursorBinding<'_>) -> Result<Option<Cursor>
 }
 
 fn bad_cursor() -> Failure {
-    let detail = "a cursor is the member next of a page of the same path and order";
+    let detail = "invalid cursor: pass next from the previous page of this list";
     Failure::new(Code::BadCursor, detail)
 }

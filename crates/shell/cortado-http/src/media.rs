@@ -28,7 +28,7 @@ fn range_of(range: &str, media_type: &str) -> Option<(u8, u16)> {
     Some((specificity, quality.map_or(1_000, thousandths)))
 }
 
-/// `0.5` as 500; what is no quality counts as none given.
+/// `0.5` as 500; an invalid quality counts as absent.
 fn thousandths(text: &str) -> u16 {
     match text.split_once('.').unwrap_or((text, "")) {
         ("0", digits) if digits.len() <= 3 && digits.bytes().all(|b| b.is_ascii_digit()) => {

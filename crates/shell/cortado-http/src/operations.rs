@@ -5,22 +5,16 @@
 use crate::answer::{Answer, Content, JSON, json};
 use crate::call::Call;
 use crate::failure::Failure;
-use crate::routes::ROUTES;
 use bytes::Bytes;
 use cortado_metrics::CONTENT_TYPE;
-use cortado_wire::{Code, openapi::document};
+use cortado_wire::Code;
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::json as value;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use tokio::task::spawn_blocking;
 
 /// The version of the software.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
-
-static OPENAPI: LazyLock<Bytes> = LazyLock::new(|| {
-    let descriptions = ROUTES.iter().map(|route| &route.description);
-    Bytes::from(document(descriptions, VERSION).to_string())
-});
 
 /// Where to go.
 pub(crate) fn landing() -> Answer {
@@ -44,7 +38,7 @@ pub(crate) fn healthz() -> Answer {
 
 /// Every partition is served.
 pub(crate) fn readyz(call: &Call<'_>) -> Result<Answer, Failure> {
-    match call.api.gateway().ready() {
+    match call.services().ready() {
         Ok(()) => Ok(json(StatusCode::OK, &value!({ "ready": true }))),
         Err(why) => Err(Failure::new(Code::Unavailable, why)),
     }
@@ -52,7 +46,7 @@ pub(crate) fn readyz(call: &Call<'_>) -> Result<Answer, Failure> {
 
 /// Everything that is counted and shown, for Prometheus.
 pub(crate) async fn metrics(call: &Call<'_>) -> Result<Answer, Failure> {
-    let registry = Arc::clone(call.api.registry());
+    let registry = Arc::clone(&call.shared.registry);
     // It looks into the file system, and with many partitions it takes milliseconds.
     let text = spawn_blocking(move || registry.encode())
         .await
@@ -64,8 +58,8 @@ pub(crate) async fn metrics(call: &Call<'_>) -> Result<Answer, Failure> {
 }
 
 /// The description of all routes.
-pub(crate) fn openapi() -> Answer {
-    let mut answer = Response::new(Content::Whole(OPENAPI.clone()));
+pub(crate) fn openapi(call: &Call<'_>) -> Answer {
+    let mut answer = Response::new(Content::Whole(call.about.openapi()));
     answer.headers_mut().insert(header::CONTENT_TYPE, JSON);
     answer
 }

@@ -18,20 +18,31 @@ pub(crate) struct Segments<'a> {
     more: bool,
 }
 
+/// What a path names; empty where the path has no such part.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Captures<'s> {
+    pub(crate) database: &'s str,
+    pub(crate) table: &'s str,
+    /// The parts of a key.
+    pub(crate) key: &'s [Cow<'s, str>],
+    /// A partition or a node.
+    pub(crate) item: &'s str,
+}
+
 impl<'a> Segments<'a> {
     /// Cuts `path` at its slashes, then decodes each piece.
     ///
     /// # Errors
-    /// The path does not begin with a slash, holds a byte that cannot stand there, or an escape
-    /// that is none, or does not decode to UTF-8.
+    /// The path does not begin with a slash, contains a character that must be encoded,
+    /// or has an invalid escape.
     pub(crate) fn parse(path: &'a str) -> Result<Segments<'a>, Failure> {
         let Some(rest) = path.strip_prefix('/') else {
-            return Err(Failure::new(Code::BadPath, "the path does not begin with a slash"));
+            return Err(Failure::new(Code::BadPath, "the path must start with /"));
         };
         // Anything else is to be percent-encoded, and what is not may be read in two ways.
         // Without an early exit, so that many bytes are compared at a time.
         if !rest.bytes().fold(true, |so_far, byte| so_far & byte.is_ascii_graphic()) {
-            let detail = "the path holds a character that is not encoded";
+            let detail = "the path contains a character that must be percent-encoded";
             return Err(Failure::new(Code::BadPath, detail));
         }
         let is_plain = memchr::memchr(b'%', rest.as_bytes()).is_none();
@@ -62,12 +73,12 @@ impl<'a> Segments<'a> {
 
 fn decode(piece: &str) -> Result<Cow<'_, str>, Failure> {
     percent_decode(piece).ok_or_else(|| {
-        let detail = "a percent-escape of the path is none, or does not decode to UTF-8";
+        let detail = "invalid percent-encoding in the path";
         Failure::new(Code::BadPath, detail)
     })
 }
 
-/// Decodes `%XX`, once; `None` for escapes that are none, and for what is no UTF-8.
+/// Decodes `%XX`, once; `None` for an invalid escape or invalid UTF-8.
 pub(crate) fn percent_decode(text: &str) -> Option<Cow<'_, str>> {
     if memchr::memchr(b'%', text.as_bytes()).is_none() {
         return Some(Cow::Borrowed(text));

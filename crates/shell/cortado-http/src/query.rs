@@ -31,7 +31,7 @@ impl<'a> Query<'a> {
                 return Err(unknown(&name, known));
             };
             if values.iter().any(|(seen, _)| *seen == parameter.name) {
-                let detail = format!("the parameter {} is given twice", parameter.name);
+                let detail = format!("duplicate query parameter {}", parameter.name);
                 return Err(Failure::new(Code::BadParameter, detail));
             }
             values.push((parameter.name, value));
@@ -55,7 +55,7 @@ impl<'a> Query<'a> {
         match number.filter(|number| (min..=max).contains(number)) {
             Some(number) => Ok(Some(number)),
             None => {
-                let detail = format!("the parameter {name} is a number from {min} to {max}");
+                let detail = format!("the parameter {name} must be a number from {min} to {max}");
                 Err(Failure::new(Code::BadParameter, detail))
             }
         }
@@ -69,14 +69,14 @@ fn unknown(name: &str, known: &[Parameter]) -> Failure {
     }
     let names: Vec<&str> = known.iter().map(|parameter| parameter.name).collect();
     let detail = match names.as_slice() {
-        [] => "this route takes no query parameters".to_owned(),
+        [] => "this route does not take query parameters".to_owned(),
         names => format!("this route takes the query parameters {}", names.join(", ")),
     };
     Failure::new(Code::UnknownParameter, detail)
 }
 
 fn decode(text: &str) -> Result<Cow<'_, str>, Failure> {
-    let bad = || Failure::new(Code::BadParameter, "the query string is not well-formed");
+    let bad = || Failure::new(Code::BadParameter, "malformed query string");
     if !text.bytes().all(|b| b.is_ascii_graphic()) {
         return Err(bad());
     }

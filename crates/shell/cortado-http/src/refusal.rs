@@ -31,7 +31,7 @@ pub(crate) fn of_write(error: WriteError) -> Failure {
                 UnknownWhy::Deadline => Code::DeadlinePassed,
                 UnknownWhy::LeaderLost | UnknownWhy::LogFailed => Code::OutcomeUnknown,
             };
-            let detail = format!("{detail}; repeat it with the same Idempotency-Key to find out");
+            let detail = format!("{detail}; retry with the same Idempotency-Key to find out");
             Failure::new(code, detail).with_outcome(Outcome::Unknown)
         }
     }
@@ -53,11 +53,11 @@ fn of_refusal(refusal: Refusal) -> Failure {
     let detail = refusal.to_string();
     match refusal {
         Refusal::ConditionFailed(Unmet::IfMatch) => {
-            let detail = "the document is missing, or in none of the states of the If-Match";
+            let detail = "If-Match does not match the current ETag, or the document does not exist";
             Failure::new(Code::ConditionFailed, detail)
         }
         Refusal::ConditionFailed(Unmet::IfNoneMatch) => {
-            let detail = "the document is in one of the states of the If-None-Match";
+            let detail = "If-None-Match matches the current ETag";
             Failure::new(Code::ConditionFailed, detail)
         }
         Refusal::Missing => Failure::new(Code::NoSuchDocument, detail),
@@ -70,7 +70,7 @@ fn of_refusal(refusal: Refusal) -> Failure {
     }
 }
 
-/// Why some operations are no transaction.
+/// Why some operations are not a transaction.
 fn of_transaction(error: TransactionError) -> Failure {
     let failure = |code| Failure::new(code, error.to_string());
     match error {
@@ -88,7 +88,7 @@ fn of_transaction(error: TransactionError) -> Failure {
     }
 }
 
-/// Why a patch is none, or has no result.
+/// Why a patch is invalid, or has no result.
 pub(crate) fn of_patch(error: PatchError) -> Failure {
     let detail = error.to_string();
     let code = match error {
@@ -111,7 +111,7 @@ pub(crate) fn of_patch(error: PatchError) -> Failure {
     Failure::new(code, detail)
 }
 
-/// Why some bytes are no acceptable JSON.
+/// Why some bytes are refused as JSON.
 ///
 /// * `too_large`: what it is that has a limit here.
 pub(crate) fn of_json(error: JsonError, too_large: Code) -> Failure {
@@ -148,7 +148,7 @@ pub(crate) fn of_read(error: ReadError, is_late: bool) -> Failure {
         ReadError::NoSuchPartition => Failure::new(Code::NoSuchPartition, detail),
         // Which file is damaged is nothing to tell a client; the node has logged it.
         ReadError::Store { .. } => {
-            Failure::new(Code::Unavailable, "the replica's store is being rebuilt; try again")
+            Failure::new(Code::Unavailable, "the replica is rebuilding its store; retry later")
         }
     }
 }
@@ -174,7 +174,7 @@ pub(crate) fn of_admin(error: AdminError, conflict: Code) -> Failure {
         AdminError::Invalid { .. } => Failure::new(Code::BadDeclaration, detail),
         AdminError::Conflict { reasons } => {
             let reason = |why| Reason { path: String::new(), why };
-            let detail = "it exists and differs; the reasons say where";
+            let detail = "it already exists with a different declaration; see reasons";
             Failure::new(conflict, detail).with_reasons(reasons.into_iter().map(reason).collect())
         }
         AdminError::NotDone { retry_after_ms, .. } => {

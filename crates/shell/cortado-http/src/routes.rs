@@ -1,44 +1,47 @@
 //! The table of all routes, the hottest first.
 //!
-//! Data only. Adding a line here is the only way to add a route. Start reading at [`ROUTES`].
+//! Adding a line here is the only way to add a route, and all it takes. Start reading at
+//! [`ROUTES`].
 
-use crate::route::{Handler, Route};
+use crate::answer::Answer as Answered;
+use crate::failure::Failure;
+use crate::route::{Answering, Handler, Route};
+use crate::{admin, batch, changes, documents, lists, operations, transaction};
+use cortado_wire::media::{JSON, JSON_PATCH, MERGE_PATCH, NDJSON, SSE, TEXT};
 use cortado_wire::openapi::{Answer, Description, Parameter, RequestBody};
-
-const JSON: &str = "application/json";
-const NDJSON: &str = "application/x-ndjson";
-const SSE: &str = "text/event-stream";
-const TEXT: &str = "text/plain";
-/// RFC 7396.
-pub(crate) const MERGE_PATCH: &str = "application/merge-patch+json";
-/// RFC 6902.
-pub(crate) const JSON_PATCH: &str = "application/json-patch+json";
+use std::future::ready;
 
 const fn optional(name: &'static str, about: &'static str) -> Parameter {
     Parameter { name, about, required: false }
 }
 
-const LIMIT: Parameter = optional("limit", "Documents at most: 1 to 1000, 100 by default.");
-const CURSOR: Parameter = optional("cursor", "The member `next` of the page before.");
+const LIMIT: Parameter =
+    optional("limit", "Maximum number of documents: 1 to 1000, 100 by default.");
+const CURSOR: Parameter = optional("cursor", "`next` of the previous page.");
 const ORDER: Parameter = optional("order", "`asc` (default) or `desc`, by key.");
 
 const CONSISTENCY: Parameter = optional(
     "Cortado-Consistency",
     "`strong` (default), `strict`, `session`, `bounded` or `eventual`.",
 );
-const SESSION: Parameter = optional("Cortado-Session", "The token of an earlier answer.");
-const MAX_LAG: Parameter = optional("Cortado-Max-Lag-Ms", "With `bounded`: how old.");
-const DEADLINE: Parameter = optional("Cortado-Deadline-Ms", "When to give up: 1 to 60000.");
+const SESSION: Parameter = optional("Cortado-Session", "The session token of an earlier answer.");
+const MAX_LAG: Parameter =
+    optional("Cortado-Max-Lag-Ms", "Maximum age of a `bounded` read, in milliseconds.");
+const DEADLINE: Parameter =
+    optional("Cortado-Deadline-Ms", "Deadline in milliseconds: 1 to 60000.");
 const IF_MATCH: Parameter = optional("If-Match", "Entity tags, or `*`.");
 const IF_NONE_MATCH: Parameter = optional("If-None-Match", "Entity tags, or `*`.");
-const IF_MODIFIED_SINCE: Parameter = optional("If-Modified-Since", "A date.");
-const IDEMPOTENCY: Parameter =
-    optional("Idempotency-Key", "1 to 255 visible characters; repeats the first answer.");
+const IF_MODIFIED_SINCE: Parameter = optional("If-Modified-Since", "An HTTP date.");
+const IDEMPOTENCY: Parameter = optional(
+    "Idempotency-Key",
+    "1 to 255 visible ASCII characters; a retry with the same key repeats the first answer.",
+);
 const IDEMPOTENCY_TTL: Parameter = optional(
     "Cortado-Idempotency-Ttl",
     "Seconds for which the answer is remembered: 1 to 86400 (default).",
 );
-const LAST_EVENT_ID: Parameter = optional("Last-Event-ID", "Where to go on; wins over `since`.");
+const LAST_EVENT_ID: Parameter =
+    optional("Last-Event-ID", "The SCN to resume after; wins over `since`.");
 
 const READ_HEADERS: &[Parameter] = &[CONSISTENCY, SESSION, MAX_LAG, DEADLINE];
 const GET_HEADERS: &[Parameter] =
@@ -48,9 +51,9 @@ const WRITE_HEADERS: &[Parameter] =
 const TRANSACT_HEADERS: &[Parameter] = &[IDEMPOTENCY, IDEMPOTENCY_TTL, SESSION, DEADLINE];
 const ADMIN_HEADERS: &[Parameter] = &[DEADLINE];
 
-const WRITTEN: Answer =
-    Answer { status: 200, about: "Written over an older state.", media: &[(JSON, "WriteAnswer")] };
-const PAGE: &[Answer] = &[Answer { status: 200, about: "A page.", media: &[(JSON, "Page")] }];
+const WRITTEN: Answer = Answer { status: 200, about: "Updated.", media: &[(JSON, "WriteAnswer")] };
+const PAGE: &[Answer] =
+    &[Answer { status: 200, about: "A page of documents.", media: &[(JSON, "Page")] }];
 const DONE: &[Answer] = &[Answer { status: 204, about: "Done.", media: &[] }];
 
 /// A description to start from.
@@ -65,6 +68,11 @@ const PLAIN: Description = Description {
     answers: &[],
 };
 const KEY_PATH: Description = Description { path: "/v1/{database}/{table}/{key}", ..PLAIN };
+
+/// The answer of a handler that waits for nothing.
+fn at_once<'c>(answer: Result<Answered, Failure>) -> Answering<'c> {
+    Box::pin(ready(answer))
+}
 
 /// A route that changes nothing.
 const fn reads(handler: Handler, description: Description) -> Route {
@@ -84,7 +92,7 @@ const fn found(about: &'static str, media: &'static [(&'static str, &'static str
 /// Every route of the server.
 pub(crate) static ROUTES: &[Route] = &[
     reads(
-        Handler::GetDocument,
+        Handler::Document(|call, at, _| Box::pin(documents::get(call, at))),
         Description {
             id: "get_document",
             summary: "Reads a document",
@@ -97,7 +105,7 @@ pub(crate) static ROUTES: &[Route] = &[
         },
     ),
     writes(
-        Handler::PutDocument,
+        Handler::Document(|call, at, body| Box::pin(documents::put(call, at, body))),
         Description {
             id: "put_document",
             method: "PUT",
@@ -112,7 +120,7 @@ pub(crate) static ROUTES: &[Route] = &[
         },
     ),
     reads(
-        Handler::ListCollection,
+        Handler::Collection(|call, at, _| Box::pin(lists::collection(call, at))),
         Description {
             id: "list_collection",
             summary: "Lists a collection: the path has fewer parts than the table's key",
@@ -123,11 +131,11 @@ pub(crate) static ROUTES: &[Route] = &[
         },
     ),
     writes(
-        Handler::PatchDocument,
+        Handler::Document(|call, at, body| Box::pin(documents::patch(call, at, body))),
         Description {
             id: "patch_document",
             method: "PATCH",
-            summary: "Changes parts of a document",
+            summary: "Updates parts of a document",
             headers: WRITE_HEADERS,
             body: RequestBody::Required(&[(MERGE_PATCH, "MergePatch"), (JSON_PATCH, "JsonPatch")]),
             answers: &[WRITTEN],
@@ -135,22 +143,22 @@ pub(crate) static ROUTES: &[Route] = &[
         },
     ),
     writes(
-        Handler::DeleteDocument,
+        Handler::Document(|call, at, body| Box::pin(documents::delete(call, at, body))),
         Description {
             id: "delete_document",
             method: "DELETE",
-            summary: "Removes a document",
+            summary: "Deletes a document",
             headers: WRITE_HEADERS,
             answers: DONE,
             ..KEY_PATH
         },
     ),
     reads(
-        Handler::ScanTable,
+        Handler::Table(|call, at, _| Box::pin(lists::table(call, at))),
         Description {
             id: "scan_table",
             path: "/v1/{database}/{table}",
-            summary: "Reads a whole table, partition after partition",
+            summary: "Scans a table, partition after partition",
             parameters: &[LIMIT, CURSOR],
             headers: READ_HEADERS,
             answers: PAGE,
@@ -158,7 +166,7 @@ pub(crate) static ROUTES: &[Route] = &[
         },
     ),
     reads(
-        Handler::BatchGet,
+        Handler::Database(|call, at, body| Box::pin(batch::get(call, at, body))),
         Description {
             id: "batch_get",
             method: "POST",
@@ -166,44 +174,54 @@ pub(crate) static ROUTES: &[Route] = &[
             summary: "Reads many documents",
             headers: READ_HEADERS,
             body: RequestBody::Required(&[(JSON, "BatchBody")]),
-            answers: &[found("One result for each key.", &[(JSON, "BatchAnswer")])],
+            answers: &[found("One result per key, in order.", &[(JSON, "BatchAnswer")])],
             ..PLAIN
         },
     ),
     writes(
-        Handler::Transact,
+        Handler::Database(|call, at, body| Box::pin(transaction::transact(call, at, body))),
         Description {
             id: "transact",
             method: "POST",
             path: "/v1/{database}:transact",
-            summary: "Writes documents of one resource, all or none",
+            summary: "Writes documents of one resource, all or nothing",
             headers: TRANSACT_HEADERS,
             body: RequestBody::Required(&[(JSON, "TransactionBody")]),
-            answers: &[found("One result for each operation.", &[(JSON, "TransactionAnswer")])],
+            answers: &[found(
+                "One result per operation, in order.",
+                &[(JSON, "TransactionAnswer")],
+            )],
             ..PLAIN
         },
     ),
     reads(
-        Handler::Changes,
+        Handler::Database(|call, at, _| Box::pin(changes::follow(call, at))),
         Description {
             id: "changes",
             path: "/v1/{database}:changes",
-            summary: "Follows the committed transactions of a partition",
+            summary: "Streams the committed transactions of a partition",
             parameters: &[
-                Parameter { name: "partition", about: "Its number, from 0.", required: true },
-                optional("since", "An SCN, exclusive; from the beginning if absent."),
-                optional("wait", "Milliseconds to stay open: 0 (default) to 60000; not for SSE."),
+                Parameter {
+                    name: "partition",
+                    about: "The number of the partition, from 0.",
+                    required: true,
+                },
+                optional("since", "Start after this SCN; from the beginning if absent."),
+                optional(
+                    "wait",
+                    "Milliseconds to wait for more: 0 (default) to 60000; ignored for SSE.",
+                ),
             ],
             headers: &[LAST_EVENT_ID, SESSION, DEADLINE],
             answers: &[found(
-                "Transactions in order.",
+                "Transactions in SCN order.",
                 &[(NDJSON, "ChangeLine"), (SSE, "ServerSentEvents")],
             )],
             ..PLAIN
         },
     ),
     reads(
-        Handler::ListDatabases,
+        Handler::Service(|call, _| at_once(admin::list_databases(call))),
         Description {
             id: "list_databases",
             path: "/admin/v1/databases",
@@ -213,7 +231,7 @@ pub(crate) static ROUTES: &[Route] = &[
         },
     ),
     reads(
-        Handler::GetDatabase,
+        Handler::Service(|call, _| at_once(admin::get_database(call))),
         Description {
             id: "get_database",
             summary: "Shows a database",
@@ -222,22 +240,22 @@ pub(crate) static ROUTES: &[Route] = &[
         },
     ),
     writes(
-        Handler::PutDatabase,
+        Handler::Service(|call, body| Box::pin(admin::put_database(call, body))),
         Description {
             id: "put_database",
             method: "PUT",
-            summary: "Creates a database; the same again changes nothing",
+            summary: "Creates a database; idempotent",
             headers: ADMIN_HEADERS,
             body: RequestBody::Optional(&[(JSON, "DatabaseBody")]),
             answers: &[
                 Answer { status: 201, about: "Created.", media: &[(JSON, "DatabaseAnswer")] },
-                found("It was so already.", &[(JSON, "DatabaseAnswer")]),
+                found("It already exists with the same declaration.", &[(JSON, "DatabaseAnswer")]),
             ],
             ..DATABASE_PATH
         },
     ),
     writes(
-        Handler::DropDatabase,
+        Handler::Service(|call, _| Box::pin(admin::drop_database(call))),
         Description {
             id: "drop_database",
             method: "DELETE",
@@ -248,7 +266,7 @@ pub(crate) static ROUTES: &[Route] = &[
         },
     ),
     reads(
-        Handler::ListTables,
+        Handler::Service(|call, _| at_once(admin::list_tables(call))),
         Description {
             id: "list_tables",
             path: "/admin/v1/databases/{database}/tables",
@@ -258,7 +276,7 @@ pub(crate) static ROUTES: &[Route] = &[
         },
     ),
     reads(
-        Handler::GetTable,
+        Handler::Service(|call, _| at_once(admin::get_table(call))),
         Description {
             id: "get_table",
             summary: "Shows a table",
@@ -267,22 +285,22 @@ pub(crate) static ROUTES: &[Route] = &[
         },
     ),
     writes(
-        Handler::PutTable,
+        Handler::Service(|call, body| Box::pin(admin::put_table(call, body))),
         Description {
             id: "put_table",
             method: "PUT",
-            summary: "Creates a table, or gives it a schema that accepts all that the old one did",
+            summary: "Creates a table, or changes its schema compatibly",
             headers: ADMIN_HEADERS,
             body: RequestBody::Required(&[(JSON, "TableBody")]),
             answers: &[
                 Answer { status: 201, about: "Created.", media: &[(JSON, "TableAnswer")] },
-                found("Changed, or so already.", &[(JSON, "TableAnswer")]),
+                found("Changed, or unchanged.", &[(JSON, "TableAnswer")]),
             ],
             ..TABLE_PATH
         },
     ),
     writes(
-        Handler::DropTable,
+        Handler::Service(|call, _| Box::pin(admin::drop_table(call))),
         Description {
             id: "drop_table",
             method: "DELETE",
@@ -293,33 +311,37 @@ pub(crate) static ROUTES: &[Route] = &[
         },
     ),
     reads(
-        Handler::ListPartitions,
+        Handler::Service(|call, _| at_once(admin::list_partitions(call))),
         Description {
             id: "list_partitions",
             path: "/admin/v1/databases/{database}/partitions",
-            summary: "Shows leaders, replicas, positions and lag",
+            summary: "Lists partitions with leader, replicas, positions and lag",
             answers: &[found("The partitions.", &[(JSON, "PartitionsAnswer")])],
             ..PLAIN
         },
     ),
     writes(
-        Handler::HandOff,
+        Handler::Service(|call, body| Box::pin(admin::hand_off(call, body))),
         Description {
             id: "hand_off",
             method: "POST",
             path: "/admin/v1/databases/{database}/partitions/{partition}:handoff",
-            summary: "Gives the leadership of a partition to another replica",
+            summary: "Hands the leadership of a partition to another replica",
             headers: ADMIN_HEADERS,
             body: RequestBody::Optional(&[(JSON, "HandoffBody")]),
             answers: &[
                 found("The partition afterwards.", &[(JSON, "PartitionAnswer")]),
-                Answer { status: 204, about: "Done; dropped since then.", media: &[] },
+                Answer {
+                    status: 204,
+                    about: "Done; the database was dropped meanwhile.",
+                    media: &[],
+                },
             ],
             ..PLAIN
         },
     ),
     reads(
-        Handler::ListNodes,
+        Handler::Service(|call, _| at_once(admin::list_nodes(call))),
         Description {
             id: "list_nodes",
             path: "/admin/v1/nodes",
@@ -329,18 +351,18 @@ pub(crate) static ROUTES: &[Route] = &[
         },
     ),
     writes(
-        Handler::KillNode,
+        Handler::Service(|call, _| Box::pin(admin::kill_node(call))),
         Description {
             id: "kill_node",
             method: "POST",
             path: "/admin/v1/nodes/{node}:kill",
-            summary: "Development mode only: ends a node without any goodbye",
+            summary: "Development mode only: kills a node without a shutdown",
             answers: DONE,
             ..PLAIN
         },
     ),
     writes(
-        Handler::StartNode,
+        Handler::Service(|call, _| Box::pin(admin::start_node(call))),
         Description {
             id: "start_node",
             method: "POST",
@@ -351,14 +373,14 @@ pub(crate) static ROUTES: &[Route] = &[
         },
     ),
     reads(
-        Handler::ListEvents,
+        Handler::Service(|call, _| Box::pin(admin::list_events(call))),
         Description {
             id: "list_events",
             path: "/admin/v1/events",
             summary: "Reads the decision log, oldest first",
             parameters: &[
-                optional("after", "The id of an event; from the oldest if absent."),
-                optional("limit", "Events at most: 1 to 1000, 100 by default."),
+                optional("after", "Start after the event with this id; from the oldest if absent."),
+                optional("limit", "Maximum number of events: 1 to 1000, 100 by default."),
             ],
             headers: ADMIN_HEADERS,
             answers: &[found("Events.", &[(JSON, "EventsAnswer"), (NDJSON, "EventAnswer")])],
@@ -366,47 +388,47 @@ pub(crate) static ROUTES: &[Route] = &[
         },
     ),
     reads(
-        Handler::GetCluster,
+        Handler::Service(|call, _| at_once(admin::get_cluster(call))),
         Description {
             id: "get_cluster",
             path: "/admin/v1/cluster",
-            summary: "Shows everything at once",
+            summary: "Shows nodes and partitions in one answer",
             answers: &[found("The cluster.", &[(JSON, "ClusterAnswer")])],
             ..PLAIN
         },
     ),
     reads(
-        Handler::Landing,
+        Handler::Service(|_, _| at_once(Ok(operations::landing()))),
         Description {
             id: "landing",
             path: "/",
-            summary: "Says where to go",
+            summary: "Links to the entry points",
             answers: &[found("Links.", &[(JSON, "Any")])],
             ..PLAIN
         },
     ),
     reads(
-        Handler::Healthz,
+        Handler::Service(|_, _| at_once(Ok(operations::healthz()))),
         Description {
             id: "healthz",
             path: "/healthz",
-            summary: "Says that the process is alive",
-            answers: &[found("It is.", &[(JSON, "Any")])],
+            summary: "Liveness: the process is up",
+            answers: &[found("Alive.", &[(JSON, "Any")])],
             ..PLAIN
         },
     ),
     reads(
-        Handler::Readyz,
+        Handler::Service(|call, _| at_once(operations::readyz(call))),
         Description {
             id: "readyz",
             path: "/readyz",
-            summary: "Says whether every partition is served",
-            answers: &[found("All are.", &[(JSON, "Any")])],
+            summary: "Readiness: every partition has a leader",
+            answers: &[found("Ready.", &[(JSON, "Any")])],
             ..PLAIN
         },
     ),
     reads(
-        Handler::Metrics,
+        Handler::Service(|call, _| Box::pin(operations::metrics(call))),
         Description {
             id: "metrics",
             path: "/metrics",
@@ -416,7 +438,7 @@ pub(crate) static ROUTES: &[Route] = &[
         },
     ),
     reads(
-        Handler::OpenApi,
+        Handler::Service(|call, _| at_once(Ok(operations::openapi(call)))),
         Description {
             id: "openapi",
             path: "/openapi.json",

@@ -3,14 +3,14 @@
 //! Start reading at [`Server::start`].
 
 use crate::api::Api;
-use crate::connection;
+use crate::connection::{self, Accepted};
 use crate::failure::Failure;
 use crate::hosts::Hosts;
 use crate::limits::Limits;
 use crate::occupancy::Occupancy;
 use crate::request_id::RequestIds;
+use crate::services::Services;
 use cortado_metrics::Registry;
-use cortado_node::Gateway;
 use cortado_wire::Code;
 use std::io;
 use std::net::SocketAddr;
@@ -47,7 +47,7 @@ pub struct Server {
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 impl Server {
-    /// Begins to answer on `listener`; clients that came earlier are answered too.
+    /// Begins to answer on `listener` with `services`; clients that came earlier are answered too.
     ///
     /// * `metrics`: what `/metrics` shows; takes what this server, the only one, counts.
     ///
@@ -55,7 +55,7 @@ impl Server {
     /// The listener has no address.
     pub fn start(
         listener: TcpListener,
-        gateway: Gateway,
+        services: impl Services + 'static,
         metrics: Arc<Registry>,
         options: Options,
     ) -> io::Result<Server> {
@@ -63,7 +63,8 @@ impl Server {
         let (closing, closed) = watch::channel(false);
         let hosts = Hosts::new(address, &options.hosts);
         let (limits, dev) = (options.limits, options.dev);
-        let api = Arc::new(Api::new(gateway, metrics, limits, dev, hosts, closed.clone()));
+        let api = Api::new(Arc::new(services), metrics, limits, dev, hosts, closed.clone());
+        let api = Arc::new(api);
         api.registry().collect(Occupancy(Arc::downgrade(&api)));
         let accepting = tokio::spawn(accept(listener, api, closed));
         info!(%address, "serving");
@@ -106,14 +107,14 @@ async fn accept(
             Some(ended) = connections.join_next(), if !connections.is_empty() => {
                 api.connections().store(connections.len(), Ordering::Relaxed);
                 if let Err(error) = ended {
-                    error!(%error, "a connection's task has failed");
+                    error!(%error, "connection task panicked");
                 }
                 continue;
             }
             accepted = listener.accept() => accepted,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 warn!(%error, "cannot accept a connection");
                 sleep(ACCEPT_PAUSE).await;
@@ -129,14 +130,16 @@ async fn accept(
         }
         number += 1;
         api.metrics().connections_accepted.add(1);
-        connections.spawn(connection::serve(Arc::clone(&api), stream, number, closing.clone()));
+        let ids = RequestIds::new(api.process_tag(), number);
+        let accepted = Accepted { stream, peer, ids };
+        connections.spawn(connection::serve(Arc::clone(&api), accepted, closing.clone()));
         api.connections().store(connections.len(), Ordering::Relaxed);
     }
 }
 
 /// Tells one client too many to come back, without spending a task on it.
 fn refuse(stream: &TcpStream, ids: &RequestIds) {
-    let failure = Failure::new(Code::Overloaded, "too many connections are open; try again");
+    let failure = Failure::new(Code::Overloaded, "too many open connections; retry later");
     // A new connection's buffer takes this at once; if not, closing it says as much.
     let _ = stream.try_write(&failure.to_http1(ids.next()));
 }

@@ -4,18 +4,19 @@
 
 use crate::answer::{Answer, json};
 use crate::body::ReceivedBody;
-use crate::call::{Call, find_table};
+use crate::call::{Call, position_header};
 use crate::documents::idempotency;
 use crate::failure::Failure;
 use crate::json_body;
 use crate::refusal;
 use crate::status;
+use crate::target::find_table;
 use bytes::Bytes;
 use cortado_document::{
     Action, Condition, Document, Done, Match, MergePatch, Operation, TransactionError,
 };
 use cortado_model::limits::OPERATIONS_MAX;
-use cortado_node::{WriteRequest, Written};
+use cortado_node::{Database, WriteRequest, Written};
 use cortado_wire::{
     Code, OperationBody, OperationKind, OperationResult, Position, TransactionAnswer,
     TransactionBody, headers,
@@ -23,37 +24,43 @@ use cortado_wire::{
 use http::{HeaderValue, StatusCode};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
+use std::sync::Arc;
 
 /// Carries out all operations of the body, or none.
-pub(crate) async fn transact(call: &Call<'_>, body: ReceivedBody) -> Result<Answer, Failure> {
+pub(crate) async fn transact(
+    call: &Call<'_>,
+    database: &Arc<Database>,
+    body: ReceivedBody,
+) -> Result<Answer, Failure> {
     let asked: TransactionBody<'_> = json_body::read(&body)?;
     if asked.operations.len() > OPERATIONS_MAX {
         let error = TransactionError::TooMany { operations_max: OPERATIONS_MAX };
         return Err(Failure::new(Code::TooManyOperations, error.to_string()));
     }
     if !call.fields.condition()?.is_empty() {
-        let detail = "the conditions of a transaction stand in its operations, not in headers";
+        let detail = "a transaction takes its conditions in its operations, not in headers";
         return Err(Failure::new(Code::BadHeader, detail));
     }
     let idempotency = idempotency(call, &body)?;
     call.fields.consistency()?;
     let mut operations = Vec::with_capacity(asked.operations.len());
     for (index, asked) in asked.operations.iter().enumerate() {
-        let operation = operation(call, asked, &body.bytes);
+        let operation = operation(database, asked, &body.bytes);
         operations.push(operation.map_err(|failure| failure.with_operation(index))?);
     }
     let request = WriteRequest { operations, idempotency, deadline: call.deadline };
-    let written = call.api.gateway().write(call.database(), request).await;
+    let written = call.services().write(database, request).await;
     let written = written.map_err(refusal::of_write)?;
-    Ok(answer(call, &asked, &written))
+    let session = call.session_header(database, &[(written.partition, written.scn)]);
+    Ok(answer(session, &asked, &written))
 }
 
 fn operation(
-    call: &Call<'_>,
+    database: &Database,
     asked: &OperationBody<'_>,
     body: &Bytes,
 ) -> Result<Operation, Failure> {
-    let table = find_table(call.database(), &asked.table)?;
+    let table = find_table(database, &asked.table)?;
     let key = json_body::key_in_body(&asked.key, table)?;
     let condition =
         Condition { if_match: tag(&asked.if_match)?, if_none_match: tag(&asked.if_none_match)? };
@@ -67,10 +74,16 @@ fn operation(
         (OperationKind::Delete, None) => Action::Delete,
         (OperationKind::Check, None) => Action::Check,
         (OperationKind::Put | OperationKind::Merge, None) => {
-            return Err(Failure::new(Code::BadBody, "put and merge need the member value"));
+            return Err(Failure::new(
+                Code::BadBody,
+                "operations put and merge require the member value",
+            ));
         }
         (OperationKind::Delete | OperationKind::Check, Some(_)) => {
-            return Err(Failure::new(Code::BadBody, "delete and check take no member value"));
+            return Err(Failure::new(
+                Code::BadBody,
+                "operations delete and check do not take the member value",
+            ));
         }
     };
     Ok(Operation { table: table.id, key, action, condition })
@@ -84,12 +97,12 @@ fn merge(value: &RawValue) -> Result<MergePatch, Failure> {
 fn tag(text: &Option<Cow<'_, str>>) -> Result<Option<Match>, Failure> {
     let Some(text) = text else { return Ok(None) };
     Match::parse_bare(text).map(Some).ok_or_else(|| {
-        let detail = "an etag in a body stands without quotes of its own, or is *";
+        let detail = "if_match and if_none_match take a bare etag (no quotes) or \"*\"";
         Failure::new(Code::BadEtag, detail)
     })
 }
 
-fn answer(call: &Call<'_>, asked: &TransactionBody<'_>, written: &Written) -> Answer {
+fn answer(session: HeaderValue, asked: &TransactionBody<'_>, written: &Written) -> Answer {
     let scn = Position { partition: written.partition, scn: written.scn };
     let results = asked.operations.iter().zip(&written.results).map(|(asked, done)| {
         let etag = match done {
@@ -104,8 +117,7 @@ fn answer(call: &Call<'_>, asked: &TransactionBody<'_>, written: &Written) -> An
     });
     let mut answer = json(StatusCode::OK, &TransactionAnswer { scn, results: results.collect() });
     let fields = answer.headers_mut();
-    fields.insert(headers::SCN, crate::call::position_header(scn));
-    let session = call.session_header(&[(written.partition, written.scn)]);
+    fields.insert(headers::SCN, position_header(scn));
     fields.insert(headers::SESSION, session);
     if written.repeated {
         fields.insert(headers::REPEATED, HeaderValue::from_static("true"));

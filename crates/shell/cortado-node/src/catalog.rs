@@ -26,7 +26,7 @@ pub struct Catalog {
 
 impl Catalog {
     /// Before anything is known.
-    pub(crate) fn empty(cluster: ClusterUuid) -> Catalog {
+    pub fn empty(cluster: ClusterUuid) -> Catalog {
         Catalog {
             scn: Scn::ZERO,
             cluster,

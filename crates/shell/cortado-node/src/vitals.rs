@@ -93,7 +93,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_hangs_counts_as_slow_before_it_ends() {
-        let vitals = Vitals::new(Clock::start());
+        let vitals = Vitals::new(Clock::of_runtime());
         assert_eq!(vitals.store_evidence(), None);
         vitals.store_begun();
         advance(Duration::from_millis(400)).await;

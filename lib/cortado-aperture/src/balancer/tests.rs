@@ -4,6 +4,7 @@ use super::*;
 use crate::coordinate::Coordinate;
 use crate::outcome::Outcome;
 use crate::subset::{APERTURE_DEFAULT, DeterministicAperture, Full};
+use crate::weight::Weight;
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! The order in which Twitter Finagle puts endpoints on its ring.
 
 use super::murmur::{finish, hash_of_ip, hash_of_port, mix_in};
-use crate::subset::Place;
+use crate::place::Place;
 use std::net::SocketAddr;
 
 /// The seed that everyone uses there who does not say otherwise.

@@ -1,6 +1,7 @@
 //! Driving a balanced service in a task of its own.
 
-use super::{Balance, Discovery, Shell};
+use super::discovery::Discovery;
+use super::{Balance, Shell};
 use crate::balancer::Balancer;
 use crate::load::LoadMetric;
 use futures_core::Stream;

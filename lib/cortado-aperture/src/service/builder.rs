@@ -1,6 +1,6 @@
 //! How a balanced service is put together.
 
-use super::driver::{Driver, Nudge};
+use super::driver::{Driver, Nudge, Reopen, Weigh};
 use super::{Balance, Clock, ErrorsFail, Shell};
 use crate::balancer::Balancer;
 use crate::coordinate::Coordinate;
@@ -16,11 +16,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex};
 use tower::discover::Discover;
 use tower::{BoxError, Service};
-
-/// Tells the weight of an endpoint that was discovered.
-pub(super) type Weigh<K, S> = Box<dyn FnMut(&K, &S) -> Weight + Send>;
-/// Makes a fresh service for an endpoint, not connected yet.
-pub(super) type Reopen<K, S> = Box<dyn FnMut(&K) -> S + Send>;
 
 /// Puts a [`Balance`] together. Made by [`Balance::builder`].
 ///

@@ -2,9 +2,9 @@
 //!
 //! Driven by a task of its own or by callers, one at a time. Start reading at [`Driver::poll`].
 
-use super::Discovery;
-use super::builder::{Reopen, Weigh};
-use crate::balancer::{Balancer, Change, Effect};
+use super::discovery::Discovery;
+use crate::balancer::Balancer;
+use crate::change::{Change, Effect};
 use crate::coordinate::Coordinate;
 use crate::load::LoadMetric;
 use crate::steady::SteadyCoordinate;
@@ -24,6 +24,11 @@ pub(super) enum Command<K> {
     Observe(Coordinate),
     Weigh(K, Weight),
 }
+
+/// Tells the weight of an endpoint that was discovered.
+pub(super) type Weigh<K, S> = Box<dyn FnMut(&K, &S) -> Weight + Send>;
+/// Makes a fresh service for an endpoint, not connected yet.
+pub(super) type Reopen<K, S> = Box<dyn FnMut(&K) -> S + Send>;
 
 pub(super) struct Driver<D: Discover, Req, M> {
     /// `None` once it has ended or failed. The endpoints that it found stay.

@@ -1,6 +1,7 @@
 //! The answer to a balanced request, as a future.
 
-use super::{Balance, Classify, Clock, Discovery};
+use super::discovery::Discovery;
+use super::{Balance, Classify, Clock};
 use crate::endpoint::Permit;
 use crate::load::LoadMetric;
 use crate::outcome::Outcome;

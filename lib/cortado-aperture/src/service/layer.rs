@@ -1,6 +1,7 @@
 //! The balancer as a layer over a stream of discovered services.
 
-use super::{Balance, Discovery};
+use super::Balance;
+use super::discovery::Discovery;
 use std::marker::PhantomData;
 use tower::Layer;
 

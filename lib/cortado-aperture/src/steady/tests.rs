@@ -1,7 +1,8 @@
 //! What a client makes of a changing number of peers, and what all of them do to the balance.
 
 use super::*;
-use crate::subset::{Candidate, DeterministicAperture, Place as RingPlace, Subsetter, Widening};
+use crate::place::Place as RingPlace;
+use crate::subset::{Candidate, DeterministicAperture, Subsetter, Widening};
 use crate::weight::Weight;
 
 const SECOND: u64 = 1_000_000_000;

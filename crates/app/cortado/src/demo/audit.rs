@@ -4,9 +4,9 @@
 //! Start reading at [`Audit::of`].
 
 use super::ledger::Ledger;
+use super::schema::{DATABASE, VISITS};
 use super::stage::{Colour, Stage};
 use super::workload::{Fate, History, Visits, Write};
-use super::{DATABASE, VISITS};
 use crate::failure::Failure;
 use crate::output::thousands;
 use cortado_client::{Client, Follow};

@@ -2,7 +2,7 @@
 //!
 //! Sees what any client sees: the routes under `/admin/v1`. Start reading at [`Failover::begin`].
 
-use super::DATABASE;
+use super::schema::DATABASE;
 use super::stage::{Colour, Stage};
 use super::workload::{Fate, History};
 use crate::failure::Failure;

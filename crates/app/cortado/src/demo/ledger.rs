@@ -3,7 +3,7 @@
 //! A document holds a number that its only writer counts up, so that it is a register whose reads
 //! can be judged at once. Start reading at [`Register`].
 
-use super::{DATABASE, PARTITIONS, PLACES};
+use super::schema::{DATABASE, PARTITIONS, PLACES};
 use crate::failure::Failure;
 use cortado_client::Client;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -2,7 +2,7 @@
 //!
 //! Source: sample/ATTRIBUTION.md. Start reading at [`load`].
 
-use super::{DATABASE, PARTITIONS, PLACES, VISITS};
+use super::schema::{DATABASE, PARTITIONS, PLACES, VISITS};
 use crate::failure::Failure;
 use cortado_client::{Client, WriteOptions};
 use cortado_wire::{DatabaseBody, OperationBody, OperationKind, TableBody};

@@ -3,7 +3,7 @@
 //! Start reading at [`Workload`].
 
 use super::ledger::{Ledger, Register};
-use super::{DATABASE, VISITS};
+use super::schema::{DATABASE, VISITS};
 use crate::output::thousands;
 use bytes::Bytes;
 use cortado_client::{Client, ClientError, Outcome, ReadOptions, Table, WriteOptions};

@@ -1,7 +1,8 @@
 //! The comparison: each keyword of the new schema must follow from what the old one demands.
 
+use super::bounds;
+use super::reason::{Reason, Why};
 use super::reference::{DRAFT, Types, draft, means_the_same, resolve};
-use super::{Reason, Why, bounds};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 

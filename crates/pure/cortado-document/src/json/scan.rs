@@ -1,9 +1,9 @@
 //! The scanner: JSON's grammar as one loop over the bytes.
 
 use super::number;
-use super::{Checked, FIELD_NAME_BYTES_MAX, JsonError, JsonLimits};
-use super::{Malformed, NUMBER_BYTES_MAX, Unacceptable};
-use crate::tree::unescape;
+use super::rules::{Checked, FIELD_NAME_BYTES_MAX, JsonError, JsonLimits};
+use super::rules::{Malformed, NUMBER_BYTES_MAX, Unacceptable};
+use super::string::unescape;
 use cortado_model::limits::DOCUMENT_FIELDS_MAX;
 
 /// Walks over one JSON value and remembers just enough to judge it.
@@ -365,19 +365,6 @@ pub(super) fn utf8(bytes: &[u8]) -> Result<&str, JsonError> {
 /// JSON's four characters of white space.
 pub(super) fn is_whitespace(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
-}
-
-/// The length of the string that `json` starts with, both quotes included.
-pub(crate) fn string_bytes(json: &[u8]) -> usize {
-    let mut at = 1;
-    while let Some(byte) = json.get(at) {
-        at += match byte {
-            b'"' => return at + 1,
-            b'\\' => 2,
-            _ => 1,
-        };
-    }
-    json.len()
 }
 
 /// The number in `\uXXXX`, if `rest` starts with one.

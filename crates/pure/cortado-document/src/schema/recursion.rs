@@ -3,7 +3,7 @@
 //! A reference must stay inside its schema, and following references alone must not lead in a
 //! circle: a circle is only finite if each turn descends into the document.
 
-use super::{SchemaError, shorten};
+use super::schema_error::{SchemaError, shorten};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 

@@ -1,0 +1,214 @@
+//! Connections that are no sockets, in front of services that are no node.
+
+use super::*;
+use crate::hosts::Hosts;
+use crate::limits::Limits;
+use crate::services::{ChangeFeed, Pending, Services};
+use cortado_document::TableDefinition;
+use cortado_metrics::Registry;
+use cortado_model::{ClusterUuid, DocumentKey, NodeId, Scn, TableId};
+use cortado_node::{
+    AdminError, Catalog, ChangesError, Database, DatabaseSpec, DecisionEvent, Declared,
+    ListRequest, NodeError, Page, ReadError, ReadOptions, ScanPage, ScanRequest, Served, Status,
+    StoredDocument, Table, WriteError, WriteRequest, Written,
+};
+use tokio::io::{DuplexStream, duplex};
+
+/// No databases, no nodes, and a defect in `status`.
+struct Empty;
+
+impl Services for Empty {
+    fn catalog(&self) -> Arc<Catalog> {
+        Arc::new(Catalog::empty(ClusterUuid(1)))
+    }
+
+    fn get<'a>(
+        &'a self,
+        _: &'a Database,
+        _: &'a Table,
+        _: &'a DocumentKey,
+        _: &'a ReadOptions,
+    ) -> Pending<'a, Result<Served<Option<StoredDocument>>, ReadError>> {
+        Box::pin(async { Err(ReadError::NoSuchDatabase) })
+    }
+
+    fn batch_get<'a>(
+        &'a self,
+        _: &'a Database,
+        _: &'a [(TableId, DocumentKey)],
+        _: &'a (dyn Fn(u32) -> Option<Scn> + Send + Sync),
+        _: &'a ReadOptions,
+    ) -> Pending<'a, Vec<Result<Served<Option<StoredDocument>>, ReadError>>> {
+        Box::pin(async { Vec::new() })
+    }
+
+    fn list<'a>(
+        &'a self,
+        _: &'a Database,
+        _: &'a Table,
+        _: &'a ListRequest,
+        _: &'a ReadOptions,
+    ) -> Pending<'a, Result<Served<Page>, ReadError>> {
+        Box::pin(async { Err(ReadError::NoSuchDatabase) })
+    }
+
+    fn scan<'a>(
+        &'a self,
+        _: &'a Database,
+        _: &'a Table,
+        _: &'a ScanRequest,
+        _: &'a ReadOptions,
+    ) -> Pending<'a, Result<ScanPage, ReadError>> {
+        Box::pin(async { Err(ReadError::NoSuchDatabase) })
+    }
+
+    fn write<'a>(
+        &'a self,
+        _: &'a Arc<Database>,
+        _: WriteRequest,
+    ) -> Pending<'a, Result<Written, WriteError>> {
+        Box::pin(async { Err(WriteError::NoSuchDatabase) })
+    }
+
+    fn changes<'a>(
+        &'a self,
+        _: &'a Database,
+        _: u32,
+        _: Scn,
+        _: Instant,
+    ) -> Pending<'a, Result<Box<dyn ChangeFeed>, ChangesError>> {
+        Box::pin(async { Err(ChangesError::NoSuchPartition) })
+    }
+
+    fn create_database<'a>(
+        &'a self,
+        _: &'a str,
+        _: DatabaseSpec,
+        _: Instant,
+    ) -> Pending<'a, Result<Declared<Arc<Database>>, AdminError>> {
+        Box::pin(async { Err(AdminError::Invalid { why: "the cluster is full".to_owned() }) })
+    }
+
+    fn drop_database<'a>(&'a self, _: &'a str, _: Instant) -> Pending<'a, Result<(), AdminError>> {
+        Box::pin(async { Err(AdminError::NoSuchDatabase) })
+    }
+
+    fn put_table<'a>(
+        &'a self,
+        _: &'a str,
+        _: &'a str,
+        _: TableDefinition,
+        _: Instant,
+    ) -> Pending<'a, Result<Declared<Arc<Table>>, AdminError>> {
+        Box::pin(async { Err(AdminError::NoSuchDatabase) })
+    }
+
+    fn drop_table<'a>(
+        &'a self,
+        _: &'a str,
+        _: &'a str,
+        _: Instant,
+    ) -> Pending<'a, Result<(), AdminError>> {
+        Box::pin(async { Err(AdminError::NoSuchDatabase) })
+    }
+
+    fn hand_off<'a>(
+        &'a self,
+        _: &'a Database,
+        _: u32,
+        _: Option<NodeId>,
+        _: Instant,
+    ) -> Pending<'a, Result<(), AdminError>> {
+        Box::pin(async { Err(AdminError::NoSuchPartition) })
+    }
+
+    fn events<'a>(
+        &'a self,
+        _: Option<&'a str>,
+        _: usize,
+        _: Instant,
+    ) -> Pending<'a, Result<Vec<DecisionEvent>, ReadError>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn kill_node(&self, _: NodeId) -> Pending<'_, Result<(), NodeError>> {
+        Box::pin(async { Err(NodeError::NoSuchNode) })
+    }
+
+    fn start_node(&self, _: NodeId) -> Pending<'_, Result<(), NodeError>> {
+        Box::pin(async { Err(NodeError::NoSuchNode) })
+    }
+
+    fn status(&self) -> Status {
+        panic!("the defect that a test is about")
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+/// What a client that sends `text` and no more reads until the server ends the stream.
+async fn converse(text: &[u8]) -> String {
+    let (mut client, stream): (DuplexStream, DuplexStream) = duplex(64);
+    let (_close, closing) = watch::channel(false);
+    let address = SocketAddr::from(([127, 0, 0, 1], 7171));
+    let hosts = Hosts::new(address, &[]);
+    let registry = Arc::new(Registry::default());
+    let limits = Limits::default();
+    let api = Api::new(Arc::new(Empty), registry, limits, false, hosts, closing.clone());
+    let accepted = Accepted { stream, peer: address, ids: RequestIds::new(1, 2) };
+    let served = tokio::spawn(serve(Arc::new(api), accepted, closing));
+    let (mut reading, mut writing) = tokio::io::split(&mut client);
+    let mut answer = Vec::new();
+    let (sent, read) = tokio::join!(
+        async {
+            writing.write_all(text).await?;
+            writing.shutdown().await
+        },
+        reading.read_to_end(&mut answer),
+    );
+    sent.and(read.map(|_| ())).expect("a stream in memory does not break");
+    served.await.expect("no request ends the task of its connection");
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// Sends a request of HTTP/1.1 and checks the status and a piece of the answer.
+#[track_caller]
+fn check(line: &str, status: u16, piece: &str) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let text = format!("{line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    let answer = runtime.expect("a runtime").block_on(converse(text.as_bytes()));
+    assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{line}: {answer}");
+    assert!(answer.contains(piece), "{line}: {answer}");
+}
+
+#[test]
+fn any_stream_and_any_services_will_do() {
+    check("GET /readyz", 200, r#"{"ready":true}"#);
+    check("GET /metrics", 200, "cortado_http_connections_accepted_total");
+    check("GET /openapi.json", 200, r#""openapi":"3.1"#);
+    check("GET /v1/music/album/a/b", 404, "no_such_database");
+    check("PUT /admin/v1/databases/music", 422, "the cluster is full");
+    check("GET /admin/v1/events", 200, r#""events":[]"#);
+}
+
+#[test]
+fn a_panic_is_a_500_and_ends_nothing_else() {
+    check("GET /admin/v1/cluster", 500, r#""code":"internal""#);
+}
+
+#[tokio::test]
+async fn http2_is_told_by_its_preface() {
+    let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    let answer = converse(&[HTTP2_PREFACE, &settings].concat()).await;
+    // The server's own SETTINGS: length in three bytes, then the type.
+    assert_eq!(answer.as_bytes().get(3), Some(&4), "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_violation_gets_a_last_word_on_any_stream() {
+    let answer = converse(b"GET / HTTP/1.1\nHost: localhost\n\n").await;
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    assert!(answer.contains("bad_request"), "{answer}");
+}

@@ -1,0 +1,159 @@
+//! The gateway of `cortado-node` as the services behind the API.
+//!
+//! Passes every request on as it is. Start reading at [`Services`].
+
+use crate::services::{ChangeFeed, Pending, Services};
+use cortado_document::TableDefinition;
+use cortado_model::{DocumentKey, NodeId, Scn, TableId};
+use cortado_node::{
+    AdminError, Catalog, ChangeReader, Changes, ChangesError, Database, DatabaseSpec,
+    DecisionEvent, Declared, Gateway, ListRequest, NodeError, Page, ReadError, ReadOptions,
+    ScanPage, ScanRequest, Served, Status, StoredDocument, Table, WriteError, WriteRequest,
+    Written,
+};
+use std::sync::Arc;
+use tokio::time::Instant;
+
+impl Services for Gateway {
+    fn catalog(&self) -> Arc<Catalog> {
+        Gateway::catalog(self)
+    }
+
+    fn get<'a>(
+        &'a self,
+        database: &'a Database,
+        table: &'a Table,
+        key: &'a DocumentKey,
+        read: &'a ReadOptions,
+    ) -> Pending<'a, Result<Served<Option<StoredDocument>>, ReadError>> {
+        Box::pin(Gateway::get(self, database, table, key, read))
+    }
+
+    fn batch_get<'a>(
+        &'a self,
+        database: &'a Database,
+        keys: &'a [(TableId, DocumentKey)],
+        at_least: &'a (dyn Fn(u32) -> Option<Scn> + Send + Sync),
+        read: &'a ReadOptions,
+    ) -> Pending<'a, Vec<Result<Served<Option<StoredDocument>>, ReadError>>> {
+        Box::pin(Gateway::batch_get(self, database, keys, at_least, read))
+    }
+
+    fn list<'a>(
+        &'a self,
+        database: &'a Database,
+        table: &'a Table,
+        list: &'a ListRequest,
+        read: &'a ReadOptions,
+    ) -> Pending<'a, Result<Served<Page>, ReadError>> {
+        Box::pin(Gateway::list(self, database, table, list, read))
+    }
+
+    fn scan<'a>(
+        &'a self,
+        database: &'a Database,
+        table: &'a Table,
+        scan: &'a ScanRequest,
+        read: &'a ReadOptions,
+    ) -> Pending<'a, Result<ScanPage, ReadError>> {
+        Box::pin(Gateway::scan(self, database, table, scan, read))
+    }
+
+    fn write<'a>(
+        &'a self,
+        database: &'a Arc<Database>,
+        request: WriteRequest,
+    ) -> Pending<'a, Result<Written, WriteError>> {
+        Box::pin(Gateway::write(self, database, request))
+    }
+
+    fn changes<'a>(
+        &'a self,
+        database: &'a Database,
+        partition: u32,
+        since: Scn,
+        deadline: Instant,
+    ) -> Pending<'a, Result<Box<dyn ChangeFeed>, ChangesError>> {
+        Box::pin(async move {
+            let reader = Gateway::changes(self, database, partition, since, deadline).await?;
+            Ok(Box::new(reader) as Box<dyn ChangeFeed>)
+        })
+    }
+
+    fn create_database<'a>(
+        &'a self,
+        name: &'a str,
+        spec: DatabaseSpec,
+        deadline: Instant,
+    ) -> Pending<'a, Result<Declared<Arc<Database>>, AdminError>> {
+        Box::pin(Gateway::create_database(self, name, spec, deadline))
+    }
+
+    fn drop_database<'a>(
+        &'a self,
+        name: &'a str,
+        deadline: Instant,
+    ) -> Pending<'a, Result<(), AdminError>> {
+        Box::pin(Gateway::drop_database(self, name, deadline))
+    }
+
+    fn put_table<'a>(
+        &'a self,
+        database: &'a str,
+        table: &'a str,
+        definition: TableDefinition,
+        deadline: Instant,
+    ) -> Pending<'a, Result<Declared<Arc<Table>>, AdminError>> {
+        Box::pin(Gateway::put_table(self, database, table, definition, deadline))
+    }
+
+    fn drop_table<'a>(
+        &'a self,
+        database: &'a str,
+        table: &'a str,
+        deadline: Instant,
+    ) -> Pending<'a, Result<(), AdminError>> {
+        Box::pin(Gateway::drop_table(self, database, table, deadline))
+    }
+
+    fn hand_off<'a>(
+        &'a self,
+        database: &'a Database,
+        partition: u32,
+        to: Option<NodeId>,
+        deadline: Instant,
+    ) -> Pending<'a, Result<(), AdminError>> {
+        Box::pin(Gateway::hand_off(self, database, partition, to, deadline))
+    }
+
+    fn events<'a>(
+        &'a self,
+        after: Option<&'a str>,
+        limit: usize,
+        deadline: Instant,
+    ) -> Pending<'a, Result<Vec<DecisionEvent>, ReadError>> {
+        Box::pin(Gateway::events(self, after, limit, deadline))
+    }
+
+    fn kill_node(&self, node: NodeId) -> Pending<'_, Result<(), NodeError>> {
+        Box::pin(Gateway::kill_node(self, node))
+    }
+
+    fn start_node(&self, node: NodeId) -> Pending<'_, Result<(), NodeError>> {
+        Box::pin(Gateway::start_node(self, node))
+    }
+
+    fn status(&self) -> Status {
+        Gateway::status(self)
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        Gateway::ready(self)
+    }
+}
+
+impl ChangeFeed for ChangeReader {
+    fn next(&mut self, wait_until: Instant) -> Pending<'_, Result<Changes, ChangesError>> {
+        Box::pin(ChangeReader::next(self, wait_until))
+    }
+}

@@ -1,0 +1,153 @@
+//! What the API asks of whatever stands behind it: a node, or anything else that knows where the
+//! replicas are.
+//!
+//! Knows no HTTP: requests and answers are those of `cortado-node`. Start reading at [`Services`].
+
+use cortado_document::TableDefinition;
+use cortado_model::{DocumentKey, NodeId, Scn, TableId};
+use cortado_node::{
+    AdminError, Catalog, Changes, ChangesError, Database, DatabaseSpec, DecisionEvent, Declared,
+    ListRequest, NodeError, Page, ReadError, ReadOptions, ScanPage, ScanRequest, Served, Status,
+    StoredDocument, Table, WriteError, WriteRequest, Written,
+};
+use std::pin::Pin;
+use std::sync::Arc;
+use tokio::time::Instant;
+
+/// An answer to come.
+pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Serves documents and administers the cluster for the handlers of the API.
+///
+/// Databases and tables come from [`catalog`](Self::catalog). Dropping a [`Pending`] ends the wait;
+/// a write that has begun may still take effect.
+pub trait Services: Send + Sync {
+    /// The newest state of the cluster, every declaration that was answered included.
+    fn catalog(&self) -> Arc<Catalog>;
+
+    /// Reads a document.
+    fn get<'a>(
+        &'a self,
+        database: &'a Database,
+        table: &'a Table,
+        key: &'a DocumentKey,
+        read: &'a ReadOptions,
+    ) -> Pending<'a, Result<Served<Option<StoredDocument>>, ReadError>>;
+
+    /// Reads many documents: one result for each key, in the same order.
+    ///
+    /// * `at_least`: what the client has seen of a partition.
+    fn batch_get<'a>(
+        &'a self,
+        database: &'a Database,
+        keys: &'a [(TableId, DocumentKey)],
+        at_least: &'a (dyn Fn(u32) -> Option<Scn> + Send + Sync),
+        read: &'a ReadOptions,
+    ) -> Pending<'a, Vec<Result<Served<Option<StoredDocument>>, ReadError>>>;
+
+    /// Reads a page of a collection, all at one SCN.
+    fn list<'a>(
+        &'a self,
+        database: &'a Database,
+        table: &'a Table,
+        list: &'a ListRequest,
+        read: &'a ReadOptions,
+    ) -> Pending<'a, Result<Served<Page>, ReadError>>;
+
+    /// Reads a page of a whole table, partition after partition.
+    fn scan<'a>(
+        &'a self,
+        database: &'a Database,
+        table: &'a Table,
+        scan: &'a ScanRequest,
+        read: &'a ReadOptions,
+    ) -> Pending<'a, Result<ScanPage, ReadError>>;
+
+    /// Carries out all operations of a request, or none.
+    fn write<'a>(
+        &'a self,
+        database: &'a Arc<Database>,
+        request: WriteRequest,
+    ) -> Pending<'a, Result<Written, WriteError>>;
+
+    /// Opens the changes of a partition after `since`; [`Scn::ZERO`] is from the beginning.
+    fn changes<'a>(
+        &'a self,
+        database: &'a Database,
+        partition: u32,
+        since: Scn,
+        deadline: Instant,
+    ) -> Pending<'a, Result<Box<dyn ChangeFeed>, ChangesError>>;
+
+    /// Creates a database, or finds that it is so already.
+    fn create_database<'a>(
+        &'a self,
+        name: &'a str,
+        spec: DatabaseSpec,
+        deadline: Instant,
+    ) -> Pending<'a, Result<Declared<Arc<Database>>, AdminError>>;
+
+    /// Drops a database and everything in it.
+    fn drop_database<'a>(
+        &'a self,
+        name: &'a str,
+        deadline: Instant,
+    ) -> Pending<'a, Result<(), AdminError>>;
+
+    /// Creates a table, or gives it a wider schema.
+    fn put_table<'a>(
+        &'a self,
+        database: &'a str,
+        table: &'a str,
+        definition: TableDefinition,
+        deadline: Instant,
+    ) -> Pending<'a, Result<Declared<Arc<Table>>, AdminError>>;
+
+    /// Drops a table and its documents.
+    fn drop_table<'a>(
+        &'a self,
+        database: &'a str,
+        table: &'a str,
+        deadline: Instant,
+    ) -> Pending<'a, Result<(), AdminError>>;
+
+    /// Gives the leadership of a partition to another replica; to any one without `to`.
+    fn hand_off<'a>(
+        &'a self,
+        database: &'a Database,
+        partition: u32,
+        to: Option<NodeId>,
+        deadline: Instant,
+    ) -> Pending<'a, Result<(), AdminError>>;
+
+    /// Reads the decision log behind the event `after`.
+    fn events<'a>(
+        &'a self,
+        after: Option<&'a str>,
+        limit: usize,
+        deadline: Instant,
+    ) -> Pending<'a, Result<Vec<DecisionEvent>, ReadError>>;
+
+    /// Ends a node without a goodbye; in development mode only.
+    fn kill_node(&self, node: NodeId) -> Pending<'_, Result<(), NodeError>>;
+
+    /// Starts a killed node again; in development mode only.
+    fn start_node(&self, node: NodeId) -> Pending<'_, Result<(), NodeError>>;
+
+    /// Nodes, partitions and replicas as they are now.
+    fn status(&self) -> Status;
+
+    /// Whether every partition is served.
+    ///
+    /// # Errors
+    /// What is missing.
+    fn ready(&self) -> Result<(), String>;
+}
+
+/// The committed transactions of a partition, in order.
+pub trait ChangeFeed: Send {
+    /// The next transactions; waits for one until `wait_until`, which may be in the past.
+    ///
+    /// Dropping the future loses nothing.
+    fn next(&mut self, wait_until: Instant) -> Pending<'_, Result<Changes, ChangesError>>;
+}
