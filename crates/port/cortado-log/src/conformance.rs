@@ -2,6 +2,7 @@
 //!
 //! The suite knows only the port: it waits for answers, never for time. Start reading at [`run`].
 
+mod case;
 mod following;
 mod giving_up;
 mod lifecycle;
@@ -9,12 +10,12 @@ mod mischief;
 mod order;
 mod trimming;
 
-use crate::{Log, LogEntry, LogSpec, Outcome, Pending, outcomes_of};
-use bytes::Bytes;
-use cortado_model::{DatabaseId, LogId, LogOffset, PartitionId, PartitionUuid, Position};
+pub use case::{Mischief, Provoke, block_on};
+
+use crate::Log;
+use case::{Case, spec};
 use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
+use std::thread;
 
 /// The implementation under test.
 pub struct Subject<'a> {
@@ -31,38 +32,6 @@ pub struct Fresh {
     pub log: Arc<dyn Log>,
     /// Lets something go wrong with it.
     pub provoke: Provoke,
-}
-
-/// Lets something go wrong with a partition; answers `false` where the implementation cannot be
-/// made to do so, and the rule is passed over.
-pub type Provoke = Box<dyn Fn(PartitionId, Mischief) -> bool>;
-
-/// What can go wrong with a log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mischief {
-    /// The outcomes of the next append say that it landed, and not where.
-    SucceedWithoutPosition,
-    /// The next append stays on its way.
-    HoldNext,
-    /// What is on its way arrives.
-    ReleaseHeld,
-    /// The next offsets hold no record, and the log knows.
-    Skip {
-        /// How many.
-        offsets: u64,
-    },
-    /// A record is gone, and the log does not know why.
-    Lose {
-        /// Its offset.
-        at: LogOffset,
-    },
-    /// The log loses its records from here on.
-    Truncate {
-        /// Where it ends then.
-        end: LogOffset,
-    },
-    /// Another log, empty and of the same name, takes the place of the database's.
-    Replace,
 }
 
 /// Closes a log and opens it again.
@@ -105,14 +74,6 @@ impl Drop for Naming<'_> {
             eprintln!("the log breaks this rule: {}", self.0);
         }
     }
-}
-
-/// One rule on one log, on which the suite's database exists.
-#[derive(Clone, Copy)]
-struct Case<'a> {
-    name: &'a str,
-    log: &'a dyn Log,
-    provoke: &'a Provoke,
 }
 
 type Rule = fn(&Case<'_>);
@@ -158,125 +119,3 @@ const SURVIVALS: &[(&str, Rule, Rule)] = &[
     ("an end survives the trim of everything", trimming::trim_everything, trimming::find_end),
     ("a removal survives", lifecycle::remove_one, lifecycle::find_removed),
 ];
-
-/// Partitions of each database of the suite.
-const PARTITIONS: u32 = 8;
-
-impl Case<'_> {
-    /// Awaits an answer on this thread.
-    fn wait<T>(&self, pending: Pending<T>) -> T {
-        block_on(pending)
-    }
-
-    /// Makes the suite's database.
-    #[track_caller]
-    fn create(&self) -> LogId {
-        let created = self.wait(self.log.create(&spec()));
-        created.unwrap_or_else(|error| panic!("{}: {error}", self.name))
-    }
-
-    /// Appends texts that must all land; answers where.
-    #[track_caller]
-    fn append(&self, partition: PartitionId, texts: &[&str]) -> Vec<LogOffset> {
-        let at = |outcome| match outcome {
-            Outcome::At(position) => position.offset,
-            other => panic!("{}: {other:?}", self.name),
-        };
-        self.send(partition, records(texts)).into_iter().map(at).collect()
-    }
-
-    /// Appends records and awaits what becomes of each.
-    fn send(&self, partition: PartitionId, records: Vec<Bytes>) -> Vec<Outcome> {
-        let mut producer = self.log.producer(partition);
-        producer.send(records);
-        let mut outcomes = Vec::new();
-        while producer.outstanding() > 0 {
-            block_on(outcomes_of(producer.as_mut(), &mut outcomes));
-        }
-        outcomes
-    }
-
-    /// Reads as often as it takes from `from` to the end, `bytes_max` at a time.
-    #[track_caller]
-    fn read_all(&self, partition: PartitionId, from: LogOffset, bytes_max: usize) -> Vec<LogEntry> {
-        let mut entries: Vec<LogEntry> = Vec::new();
-        let mut next = at(from);
-        loop {
-            let page = self.wait(self.log.read(partition, next, bytes_max));
-            let page = page.unwrap_or_else(|error| panic!("{}: {error}", self.name));
-            let ascends = |pair: &[LogEntry]| pair[0].offset < pair[1].offset;
-            assert!(page.entries.windows(2).all(ascends), "{}", self.name);
-            if page.next == next {
-                assert_eq!(page.entries, [], "{}", self.name);
-                return entries;
-            }
-            next = page.next;
-            entries.extend(page.entries);
-        }
-    }
-
-    /// Compares the records from `from` on with `texts`.
-    #[track_caller]
-    fn expect(&self, partition: PartitionId, from: LogOffset, texts: &[&str]) {
-        let got = self.read_all(partition, from, 1 << 20);
-        let got: Vec<Bytes> = got.into_iter().map(|entry| entry.record).collect();
-        assert_eq!(got, records(texts), "{}", self.name);
-    }
-
-    /// Where the partition begins, and where it ends.
-    #[track_caller]
-    fn extent(&self, partition: PartitionId) -> (LogOffset, LogOffset) {
-        let extents = self.wait(self.log.extents(&[partition]));
-        let extents = extents.unwrap_or_else(|error| panic!("{}: {error}", self.name));
-        assert_eq!(extents.len(), 1, "{}", self.name);
-        (extents[0].first, extents[0].end)
-    }
-}
-
-/// The suite's database.
-fn spec() -> LogSpec {
-    let database = partition(0).database;
-    let uuid = PartitionUuid(0xC0FFEE);
-    LogSpec { database, name: "suite".to_owned(), uuid, partitions: PARTITIONS }
-}
-
-/// Another one.
-fn other_spec() -> LogSpec {
-    let uuid = PartitionUuid(0xDECAF);
-    LogSpec { database: DatabaseId(8), name: "other".to_owned(), uuid, partitions: PARTITIONS }
-}
-
-/// Partition `number` of the suite's database.
-const fn partition(number: u32) -> PartitionId {
-    PartitionId { database: DatabaseId(7), number }
-}
-
-const fn at(offset: LogOffset) -> Position {
-    Position { offset, epoch: 0 }
-}
-
-fn records(texts: &[&str]) -> Vec<Bytes> {
-    texts.iter().map(|text| Bytes::copy_from_slice(text.as_bytes())).collect()
-}
-
-/// Runs a future on this thread and sleeps until it is woken; needs no runtime.
-///
-/// An implementation that needs one is entered before [`run`] is called.
-pub fn block_on<F: Future>(future: F) -> F::Output {
-    let mut future = std::pin::pin!(future);
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
-    loop {
-        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            Poll::Ready(output) => return output,
-            Poll::Pending => thread::park(),
-        }
-    }
-}
-
-struct Unpark(Thread);
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
-}

@@ -28,10 +28,8 @@ const EVENTS_DEFAULT: u64 = 100;
 
 /// Creates a database, or finds that it is so already.
 pub(crate) async fn put_database(call: &Call<'_>, body: ReceivedBody) -> Result<Answer, Failure> {
-    let asked = match body.bytes.is_empty() {
-        true => DatabaseBody::default(),
-        false => json_body::read(&body)?,
-    };
+    let asked =
+        if body.bytes.is_empty() { DatabaseBody::default() } else { json_body::read(&body)? };
     if asked.slo.is_some() {
         return Err(later("slo"));
     }
@@ -115,10 +113,8 @@ pub(crate) fn list_partitions(call: &Call<'_>) -> Result<Answer, Failure> {
 
 /// Gives the leadership of a partition away.
 pub(crate) async fn hand_off(call: &Call<'_>, body: ReceivedBody) -> Result<Answer, Failure> {
-    let asked = match body.bytes.is_empty() {
-        true => HandoffBody::default(),
-        false => json_body::read(&body)?,
-    };
+    let asked =
+        if body.bytes.is_empty() { HandoffBody::default() } else { json_body::read(&body)? };
     let to = match asked.to.as_deref() {
         None => None,
         Some(name) => Some(known_node(call, name)?),

@@ -204,8 +204,8 @@ impl<'a> ReplicaDriver<'a> {
 
     /// Sets the timer, but only to an earlier moment: an early tick does no harm.
     fn set_tick(&mut self) {
-        let core = self.core.wake_at().map(|at| self.context.clock.instant(at));
-        let due = [core, self.pace.due(), self.rounds.due(&self.context.clock)];
+        let moment = [self.core.wake_at(), self.rounds.due()].into_iter().flatten().min();
+        let due = [moment.map(|at| self.context.clock.instant(at)), self.pace.due()];
         let Some(due) = due.into_iter().flatten().min() else {
             if self.tick.is_elapsed() {
                 self.tick.as_mut().reset(Instant::now() + IDLE_TICK);

@@ -1,6 +1,6 @@
 //! Rules about where a partition ends, as answered, as known locally, as followed.
 
-use super::{Case, at, block_on, partition, records};
+use super::case::{Case, at, block_on, partition, records};
 use crate::{Follower, Producer, outcomes_of, page_of, ready_of};
 use bytes::Bytes;
 use cortado_model::{LogOffset, Position};

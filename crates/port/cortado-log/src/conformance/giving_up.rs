@@ -1,6 +1,6 @@
 //! Rules about producers that are abandoned.
 
-use super::{Case, Mischief, partition, records};
+use super::case::{Case, Mischief, partition, records};
 use crate::Outcome;
 use cortado_model::{LogOffset, Position};
 

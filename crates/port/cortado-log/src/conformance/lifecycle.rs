@@ -1,6 +1,6 @@
 //! Rules about making, checking and removing logs.
 
-use super::{Case, other_spec, partition, records, spec};
+use super::case::{Case, other_spec, partition, records, spec};
 use crate::{Cause, CreateError, LogSpec, Outcome, ReadError, VerifyError};
 use cortado_model::{DatabaseId, LogOffset, PartitionId, Position};
 

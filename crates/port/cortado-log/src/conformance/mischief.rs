@@ -1,6 +1,6 @@
 //! Rules about logs that have lost something, or never held it.
 
-use super::{Case, Mischief, at, block_on, partition, records, spec};
+use super::case::{Case, Mischief, at, block_on, partition, records, spec};
 use crate::{Outcome, ReadError, page_of};
 use cortado_model::{LogOffset, Position};
 

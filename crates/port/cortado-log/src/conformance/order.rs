@@ -1,6 +1,6 @@
 //! Rules about what is appended and what is then read.
 
-use super::{Case, at, block_on, partition, records};
+use super::case::{Case, at, block_on, partition, records};
 use crate::{Cause, Outcome, Page, Producer, outcomes_of};
 use bytes::Bytes;
 use cortado_model::{LogOffset, Position};

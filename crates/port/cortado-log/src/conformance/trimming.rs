@@ -1,6 +1,6 @@
 //! Rules about forgetting what stands below an offset.
 
-use super::{Case, at, partition, spec};
+use super::case::{Case, at, partition, spec};
 use crate::{ReadError, TrimError};
 use cortado_model::{LogId, LogOffset};
 

@@ -5,7 +5,6 @@
 
 use super::effects::halt_of;
 use super::{Halt, ReplicaDriver};
-use crate::clock::Clock;
 use crate::events::EventKind;
 use crate::inbox::{DigestReport, DriverInput};
 use crate::node_context::NodeContext;
@@ -17,7 +16,6 @@ use cortado_store::{StoreError, View, digest};
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 /// A round ends without those who have not reported after this long: hashing takes its time.
@@ -83,8 +81,9 @@ impl Rounds {
         self.agreed.replace(now)
     }
 
-    pub(super) fn due(&self, clock: &Clock) -> Option<Instant> {
-        self.open.as_ref().map(|round| clock.instant(round.ends))
+    /// When the open round ends.
+    pub(super) fn due(&self) -> Option<Millis> {
+        self.open.as_ref().map(|round| round.ends)
     }
 
     /// The last hash, if it would come out the same now.
