@@ -186,7 +186,7 @@ fn check(line: &str, status: u16, piece: &str) {
 #[test]
 fn any_stream_and_any_services_will_do() {
     check("GET /readyz", 200, r#"{"ready":true}"#);
-    check("GET /metrics", 200, "cortado_http_connections_accepted_total");
+    check("GET /metrics", 200, "cortado_http_connections_total");
     check("GET /openapi.json", 200, r#""openapi":"3.1"#);
     check("GET /v1/music/album/a/b", 404, "no_such_database");
     check("PUT /admin/v1/databases/music", 422, "the cluster is full");
