@@ -319,13 +319,16 @@ impl ReplicaDriver<'_> {
         }
     }
 
-    /// Lets the log forget.
+    /// Lets the log forget, if it has not yet: a new leader cannot tell what the former one did.
     fn trim_log(&self, trim: Trim) {
         let partition = self.handle.partition;
-        let trimmed = self.context.log.trim(partition, trim.below);
         let context = Arc::clone(self.context);
         self.context.spawn(async move {
-            match trimmed.await {
+            let first = context.log.first(partition).await;
+            if first.is_ok_and(|first| first >= trim.below) {
+                return;
+            }
+            match context.log.trim(partition, trim.below).await {
                 Ok(()) => {
                     let (below, snapshot) = (trim.below, trim.snapshot);
                     info!(%partition, %below, %snapshot, "log trimmed");
