@@ -67,9 +67,7 @@ fn greet(running: &Running) -> io::Result<()> {
         1 => "1 node".to_owned(),
         nodes => format!("{nodes} nodes"),
     };
-    let mut out = io::stdout().lock();
-    writeln!(
-        out,
+    let greeting = format!(
         "cortado {}, {nodes} in this process\n\
          {data}\n\
          listening on {url}\n\
@@ -80,14 +78,17 @@ fn greet(running: &Running) -> io::Result<()> {
            cortado put geo/place/JP/40/Kitakyushu '{{\"lat\":33.85}}'\n  \
            curl {url}/v1/geo/place/JP/40/Kitakyushu\n  \
            cortado status --watch\n\
-         Ctrl-C ends the server.\n",
+         Ctrl-C ends the server.\n\n",
         env!("CARGO_PKG_VERSION"),
         if running.has_default_address() {
             String::new()
         } else {
             format!(" (export CORTADO_URL={url})")
         },
-    )?;
+    );
+    // In one piece: a program that waits for its line may close the pipe behind it.
+    let mut out = io::stdout().lock();
+    out.write_all(greeting.as_bytes())?;
     out.flush()
 }
 

@@ -125,3 +125,8 @@ fn a_lease_length_that_changes() {
 fn trims_of_this_log_and_of_others() {
     check("trims");
 }
+
+#[test]
+fn records_that_are_read_before_they_are_acknowledged() {
+    check("read-ahead");
+}

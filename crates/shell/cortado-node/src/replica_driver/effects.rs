@@ -3,6 +3,7 @@
 //! Start reading at [`ReplicaDriver::absorb`], then [`ReplicaDriver::settle`].
 
 use super::requests::{Settled, Waiting};
+use super::restart::extent;
 use super::{Halt, ReplicaDriver};
 use crate::events::EventKind;
 use crate::gateway::{WriteError, Written};
@@ -328,13 +329,16 @@ impl ReplicaDriver<'_> {
         }
     }
 
-    /// Lets the log forget.
+    /// Lets the log forget, if it has not yet: a new leader cannot tell what the former one did.
     fn trim_log(&self, trim: Trim) {
         let partition = self.handle.partition;
-        let trimmed = self.context.log.trim(partition, trim.log, trim.below);
         let context = Arc::clone(self.context);
         self.context.spawn(async move {
-            match trimmed.await {
+            let extent = extent(&context, partition).await;
+            if extent.is_ok_and(|extent| extent.first >= trim.below) {
+                return;
+            }
+            match context.log.trim(partition, trim.log, trim.below).await {
                 Ok(()) => {
                     let (below, snapshot) = (trim.below, trim.snapshot);
                     info!(%partition, %below, %snapshot, "log trimmed");

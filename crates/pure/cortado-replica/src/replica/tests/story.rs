@@ -27,6 +27,8 @@ struct Node {
     incarnation: ReplicaIncarnation,
     /// Appends that the log has not answered.
     wire: VecDeque<(AppendToken, Vec<Bytes>)>,
+    /// Appends that the log holds and has not answered.
+    held: VecDeque<(AppendToken, LogOffset)>,
     /// Appends that were answered "perhaps" and have not arrived.
     limbo: VecDeque<Vec<Bytes>>,
     stored: FoldState,
@@ -78,6 +80,9 @@ impl Story {
             ["damage", offset] => self.damage(offset.parse().unwrap()),
             ["newer", what, name] => self.append_newer(what, node(name)),
             ["trim", "log"] => self.log.clear(),
+            ["hold", name] => self.hold(node(name)),
+            ["acknowledge", name] => self.acknowledge(node(name)),
+            ["reads", name] => self.tell_whether_it_reads(node(name)),
             [verb @ ("land" | "perhaps" | "lost" | "refuse" | "break" | "arrive"), name] => {
                 self.answer(verb, node(name));
             }
@@ -151,8 +156,9 @@ impl Story {
         let stored = FoldState::before(genesis, LogId(1));
         let replica = Replica::new(me, self.settings(), stored.clone(), self.now());
         let (wire, limbo) = (VecDeque::new(), VecDeque::new());
-        let blind = BTreeSet::new();
-        self.nodes.insert(id, Node { replica, incarnation, wire, limbo, stored, blind });
+        let (held, blind) = (VecDeque::new(), BTreeSet::new());
+        let node = Node { replica, incarnation, wire, held, limbo, stored, blind };
+        self.nodes.insert(id, node);
         self.feed(id);
     }
 
@@ -198,6 +204,28 @@ impl Story {
             _ => failed(AppendFailure::Unusable),
         };
         self.step(id, input);
+    }
+
+    /// The oldest append of a node lands; its acknowledgement takes its time.
+    fn hold(&mut self, id: NodeId) {
+        let first = LogOffset(self.log.len() as u64);
+        let node = self.nodes.get_mut(&id).unwrap();
+        let (token, records) = node.wire.pop_front().expect("nothing is on the wire");
+        node.held.push_back((token, first));
+        self.log.extend(records);
+    }
+
+    fn acknowledge(&mut self, id: NodeId) {
+        let node = self.nodes.get_mut(&id).unwrap();
+        let (token, first) = node.held.pop_front().expect("nothing waits for its answer");
+        self.step(id, Input::Appended { token, first });
+    }
+
+    fn tell_whether_it_reads(&mut self, id: NodeId) {
+        let end = LogOffset(self.log.len() as u64);
+        let reads = self.nodes[&id].replica.needs_records(end);
+        writeln!(self.said, "{id} {} the log", if reads { "reads" } else { "need not read" })
+            .unwrap();
     }
 
     /// A record of another partition, which would open the next generation here.
