@@ -16,7 +16,7 @@ pub enum Mutant {
     SkipsBarrier,
     /// A strong read looks at once.
     SkipsLease,
-    /// Leases are counted as if all clocks ran alike.
+    /// Half of the nodes wait for no lease of the leader before.
     WaitsTooShort,
     /// The steady clock stands still while a process does.
     ClockStops,

@@ -196,6 +196,7 @@ impl Plan {
             }
             Scenario::Unusable => self.break_logs(random),
             Scenario::Lease => self.strain_leases(random),
+            Scenario::LeaseChange => self.change_leases(random),
             Scenario::Drift => {
                 self.strain_leases(random);
                 for drift_ppm in &mut self.drift_ppm {
@@ -270,8 +271,7 @@ impl Plan {
 
     /// Clocks exactly as wrong as allowed, leases short, pauses around their length.
     fn strain_leases(&mut self, random: &mut Random) {
-        self.lease_ms = random.one_of(&LEASES_MS);
-        self.chores_us.insert(Chore::Lease, 400 * MILLI);
+        self.lease_ms = random.one_of(&[40, 100, 300]);
         self.pause_us_max = 3 * u64::from(self.lease_ms) * MILLI;
         for drift_ppm in &mut self.drift_ppm {
             *drift_ppm = random.one_of(&[-99_900, 99_900]);
@@ -279,6 +279,14 @@ impl Plan {
         self.every(&[(Fault::NodePause, 100 * MILLI), (Fault::WrongSuspicion, 250 * MILLI)]);
         self.chances.insert(Fault::NodePause, PerMillion(1_500));
         self.delay_us = 150;
+    }
+
+    /// Lengths that change, and leaders that do not hear of the next one: they have nothing but
+    /// their lease.
+    fn change_leases(&mut self, random: &mut Random) {
+        self.strain_leases(random);
+        self.chores_us.insert(Chore::Lease, 250 * MILLI);
+        self.every(&[(Fault::CutRead, 300 * MILLI)]);
     }
 
     /// Acknowledgements that come when others lead already, logs that cannot be read meanwhile, and
@@ -344,8 +352,9 @@ fn draw_detection(random: &mut Random) -> Detection {
     raw.validate().expect("each set keeps three heartbeats within the limit")
 }
 
-/// Lease lengths, around the length of the pauses.
-pub(crate) const LEASES_MS: [u32; 3] = [40, 100, 300];
+/// Lease lengths that the log changes to: so different that whoever counts with the wrong one is
+/// found.
+pub(crate) const LEASES_MS: [u32; 2] = [40, 1_500];
 
 /// Faults that strike when something else happens: an append, a read, a message, a boundary.
 const CHANCES: [(Fault, u32); 15] = [

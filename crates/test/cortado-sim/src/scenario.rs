@@ -26,6 +26,8 @@ pub enum Scenario {
     Unusable,
     /// Long pauses, short leases and clocks at the edge of what is allowed.
     Lease,
+    /// Leases whose length the log changes.
+    LeaseChange,
     /// Clocks that run at half or double rate: strong reads may be stale, nothing else.
     Drift,
     /// Trims, lost stores, snapshots.
@@ -48,7 +50,7 @@ pub enum Scenario {
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Scenario; 18] = [
+    pub const ALL: [Scenario; 19] = [
         Scenario::Swarm,
         Scenario::Calm,
         Scenario::Duel,
@@ -58,6 +60,7 @@ impl Scenario {
         Scenario::Handoff,
         Scenario::Unusable,
         Scenario::Lease,
+        Scenario::LeaseChange,
         Scenario::Drift,
         Scenario::Trim,
         Scenario::Crash,
@@ -93,6 +96,7 @@ impl fmt::Display for Scenario {
             Scenario::Handoff => "handoff",
             Scenario::Unusable => "unusable",
             Scenario::Lease => "lease",
+            Scenario::LeaseChange => "lease-change",
             Scenario::Drift => "drift",
             Scenario::Trim => "trim",
             Scenario::Crash => "crash",
