@@ -398,7 +398,7 @@ fn what_is_perhaps_done_has_its_own_exit_code() {
         }
     });
     let put = ["put", "geo/place/JP/40/a", "{}", "--url", &url, "--retry-for", "1"];
-    Ran::alone(&put).refused(3, &["it is unknown whether it was done"]);
+    Ran::alone(&put).refused(3, &["outcome unknown"]);
     // A read is not done, whatever became of it.
     let get = ["get", "geo/place/JP/40/a", "--url", &url, "--retry-for", "1"];
     Ran::alone(&get).refused(1, &[]);
