@@ -7,6 +7,7 @@ use crate::databases::print_json;
 use crate::failure::{Exit, Failure};
 use crate::server_arguments::{Form, OutputArguments};
 use clap::Subcommand;
+use cortado_client::with_causes;
 use cortado_log_embedded::{Report, SegmentReport, verify};
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -60,22 +61,6 @@ fn as_json(report: &Report) -> serde_json::Value {
     serde_json::json!({
         "sound": report.is_sound(), "damages": damages, "segments": segments, "unfinished": torn,
     })
-}
-
-/// An error and what caused it, on one line.
-pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let more = inner.to_string();
-        // Transparent errors repeat what they wrap.
-        if !text.contains(&more) {
-            text.push_str(": ");
-            text.push_str(&more);
-        }
-        cause = inner.source();
-    }
-    text
 }
 
 const HELP: &str = "\

@@ -50,13 +50,13 @@ pub(crate) struct Flowing {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SendError {
     /// No connection: the request never left. Certainly not done.
-    #[error("cannot connect to {server}: {}", chain(.source))]
+    #[error("cannot connect to {server}: {}", with_causes(.source))]
     NotSent { server: ServerAddress, source: legacy::Error },
     /// The request breaks a rule of HTTP. Certainly not done.
     #[error("invalid request: {0}")]
     InvalidRequest(http::Error),
     /// The connection broke after the request may have left.
-    #[error("connection to {server} lost: {}", chain(.source.as_ref()))]
+    #[error("connection to {server} lost: {}", with_causes(.source.as_ref()))]
     Broken { server: ServerAddress, source: Box<dyn Error + Send + Sync> },
     /// No answer in time.
     #[error("no answer from {server} within {waited_ms} ms")]
@@ -148,8 +148,8 @@ impl Transport {
     }
 }
 
-/// An error with its causes, since hyper's own texts leave them out.
-pub(crate) fn chain(error: &dyn Error) -> String {
+/// An error and what caused it, on one line: many texts leave their causes out.
+pub fn with_causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {

@@ -4,8 +4,8 @@
 
 use crate::data_directory::{DataDirectory, LOG_FOLDER, store_folder};
 use crate::failure::Failure;
-use crate::log_verification::with_causes;
 use crate::settings::Settings;
+use cortado_client::with_causes;
 use cortado_http::{Options, Server};
 use cortado_log_embedded::{EmbeddedLog, OpenError as LogOpenError, Settings as LogSettings};
 use cortado_metrics::{Build, ProcessFacts, Registry, RuntimeFacts};
