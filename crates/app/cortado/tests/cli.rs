@@ -431,6 +431,10 @@ fn a_server_ends_in_order_and_keeps_its_data() {
     assert_eq!(server.stop().code(), Some(0));
     let server = start();
     assert_eq!(json(&server.cortado(&["get", "geo/t/a"]).done())["n"], 1);
+    // Of what is no longer in memory, too.
+    let changes = json_lines(&server.cortado(&["changes", "geo"]).done());
+    assert_eq!(changes.len(), 1, "{changes:?}");
+    assert_eq!(changes[0]["changes"][0]["value"]["n"], 1);
     let verify = ["log", "verify", data.to_str().unwrap()];
     server.cortado(&verify).refused(1, &["in use"]);
     assert_eq!(server.stop().code(), Some(0));
