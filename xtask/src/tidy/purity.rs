@@ -1,6 +1,7 @@
-//! Pure crates stay pure, and nobody is unsafe: manifests and lint files.
+//! Pure crates stay pure, and nobody is unsafe: manifests, lint files and heads of crates.
 //!
-//! Clippy enforces what the lint files say; this makes sure that they say it. Start at [`check`].
+//! Clippy enforces what the lint files say, and the compiler what `no_std` says; this makes sure
+//! that they say it. Start at [`check`].
 
 use super::arrows::Floor;
 use super::finding::{Findings, Rule};
@@ -31,6 +32,17 @@ const REFUSED: &[&str] = &[
     "std::hash::RandomState",
 ];
 
+/// What a pure crate says so that the compiler refuses files, threads and clocks by any name.
+const NO_STD: &str = "#![cfg_attr(not(test), no_std)]";
+
+/// The pure crates that do not say it, since what they depend on needs the standard library.
+const WITH_STD: &[&str] = &[
+    // `serde_json` and `jsonschema`.
+    "cortado-document",
+    // `crc32c`, which asks for the features of the processor.
+    "cortado-replica",
+];
+
 /// Crates that may say `unsafe`, each with its reason in its README. None does.
 const UNSAFE_CRATES: &[&str] = &[];
 
@@ -40,6 +52,7 @@ pub(super) fn check(crates: &BTreeMap<String, Crate>, tree: &Tree, findings: &mu
         if Floor::of(&member.folder) == Some(Floor::Pure) {
             check_dependencies(name, member, crates, findings);
             check_refusals(member, tree, findings);
+            check_no_std(name, member, tree, findings);
         }
         if !UNSAFE_CRATES.contains(&name.as_str()) {
             check_no_unsafe(member, tree, findings);
@@ -75,6 +88,17 @@ fn check_refusals(member: &Crate, tree: &Tree, findings: &mut Findings) {
             findings.add(&path, 0, Rule::Purity, detail);
         }
     }
+}
+
+fn check_no_std(name: &str, member: &Crate, tree: &Tree, findings: &mut Findings) {
+    let path = format!("{}/src/lib.rs", member.folder);
+    let says_it = tree.text(&path).unwrap_or_default().lines().any(|line| line == NO_STD);
+    let detail = match (says_it, WITH_STD.contains(&name)) {
+        (false, false) => format!("the pure crate `{name}` must say `{NO_STD}`"),
+        (true, true) => format!("the pure crate `{name}` is listed as one with std"),
+        (true, false) | (false, true) => return,
+    };
+    findings.add(&path, 0, Rule::Purity, detail);
 }
 
 fn check_no_unsafe(member: &Crate, tree: &Tree, findings: &mut Findings) {
@@ -127,6 +151,7 @@ mod tests {
     const LINTS: (&str, &str) = ("crates/pure/x/Cargo.toml", LINES);
     const NODE_LINTS: (&str, &str) = ("crates/shell/x/Cargo.toml", LINES);
     const REPLICA: (&str, &str) = ("crates/pure/x", "cortado-replica");
+    const CLUSTER: (&str, &str) = ("crates/pure/x", "cortado-cluster");
     const DOCUMENT: (&str, &str) = ("crates/pure/x", "cortado-document");
     const NODE: (&str, &str) = ("crates/shell/x", "cortado-node");
 
@@ -157,6 +182,24 @@ mod tests {
                     `std::time::Instant::now`";
         check_crate(REPLICA, &[], &files, &[want]);
         check_crate(NODE, &[], &[NODE_LINTS], &[]);
+    }
+
+    #[test]
+    fn a_pure_crate_does_without_std() {
+        let refusals = full_refusals();
+        let lints = ("crates/pure/x/clippy.toml", refusals.as_str());
+        let files = |library| [LINTS, lints, ("crates/pure/x/src/lib.rs", library)];
+        let without = "//! Words.\n\n#![cfg_attr(not(test), no_std)]\n";
+        let with = "//! Words.\n\n// #![cfg_attr(not(test), no_std)]\n";
+        check_crate(CLUSTER, &[], &files(without), &[]);
+        check_crate(REPLICA, &[], &files(with), &[]);
+        let want = "crates/pure/x/src/lib.rs: purity: the pure crate `cortado-cluster` must say \
+                    `#![cfg_attr(not(test), no_std)]`";
+        check_crate(CLUSTER, &[], &files(with), &[want]);
+        check_crate(CLUSTER, &[], &files(with)[..2], &[want]);
+        let want = "crates/pure/x/src/lib.rs: purity: the pure crate `cortado-replica` is listed \
+                    as one with std";
+        check_crate(REPLICA, &[], &files(without), &[want]);
     }
 
     #[test]

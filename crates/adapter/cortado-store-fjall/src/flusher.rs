@@ -8,6 +8,7 @@
 //! Start reading at [`Flusher`].
 
 use crate::errors::store_error;
+use crate::memtables::MEMTABLE_BYTES_MAX;
 use crate::priority::give_way;
 use crate::room::Room;
 use cortado_store::StoreError;
@@ -18,14 +19,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
-
-/// When the memtable becomes a table. Five may be in memory before batches have to wait (see
-/// `room.rs`), and three stores in one process should not need gigabytes.
-pub(crate) const MEMTABLE_BYTES_MAX: u64 = 32 << 20;
-/// The one that is written to, and four full ones: then batches wait.
-pub(crate) const MEMTABLES_MAX: u64 = 5;
-/// What an entry weighs in the memtable beside its bytes.
-pub(crate) const ENTRY_BYTES: usize = 64;
 
 /// A thread that syncs the engine's log without the engine's lock, and flushes a full memtable.
 ///

@@ -1,12 +1,12 @@
 //! Installing a snapshot in portions, each with how far it goes.
 
-use crate::FjallStore;
+use crate::engine::Engine;
 use crate::layout::{self, PREFIX_BYTES};
 use crate::portions::Portions;
 use bytes::Bytes;
 use cortado_model::{Entry, EntryKey, PartitionId};
 use cortado_store::encoding::{check_snapshot_entry, parse_progress, progress_value};
-use cortado_store::{Installer, Store, StoreError};
+use cortado_store::{Installer, StoreError};
 
 /// A portion and the progress that it makes are one batch of the engine: after a crash the progress
 /// says what is there.
@@ -18,29 +18,38 @@ pub(crate) struct FjallInstaller<'a> {
 }
 
 impl FjallInstaller<'_> {
-    /// Goes on with the snapshot `name`, or begins it in a partition that holds nothing else.
-    pub(crate) fn open<'a>(
-        store: &'a FjallStore,
+    /// Begins the snapshot `name` in a partition that holds nothing.
+    pub(crate) fn begin<'a>(
+        engine: &'a Engine,
         partition: PartitionId,
         name: &[u8],
     ) -> Result<FjallInstaller<'a>, StoreError> {
-        let progress = store.fjall_view(partition).progress()?;
+        let name = Bytes::copy_from_slice(name);
+        let mut installer = FjallInstaller::new(engine, partition, name, None);
+        installer.commit()?;
+        Ok(installer)
+    }
+
+    /// Goes on with the snapshot `name`; `None` if the partition holds anything else.
+    pub(crate) fn go_on<'a>(
+        engine: &'a Engine,
+        partition: PartitionId,
+        name: &[u8],
+    ) -> Result<Option<FjallInstaller<'a>>, StoreError> {
+        let progress = engine.view(partition).progress()?;
         let progress = progress.as_ref().map(parse_progress).transpose()?;
         let known = progress.filter(|(known, _)| known == name);
-        let is_new = known.is_none();
-        if is_new {
-            store.remove(partition)?;
-        }
-        let mut installer = FjallInstaller {
-            portions: Portions::new(store),
-            prefix: layout::prefix(partition),
-            name: Bytes::copy_from_slice(name),
-            after: known.and_then(|(_, after)| after),
-        };
-        if is_new {
-            installer.commit()?;
-        }
-        Ok(installer)
+        Ok(known.map(|(name, after)| FjallInstaller::new(engine, partition, name, after)))
+    }
+
+    fn new(
+        engine: &Engine,
+        partition: PartitionId,
+        name: Bytes,
+        after: Option<Bytes>,
+    ) -> FjallInstaller<'_> {
+        let (portions, prefix) = (Portions::new(engine), layout::prefix(partition));
+        FjallInstaller { portions, prefix, name, after }
     }
 
     fn commit(&mut self) -> Result<(), StoreError> {

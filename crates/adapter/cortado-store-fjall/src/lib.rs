@@ -3,10 +3,12 @@
 //! Never waits for the disk on behalf of a batch: the replication log is the truth, and fjall comes
 //! back at a prefix of the batches. Start reading at [`FjallStore`].
 
+mod engine;
 mod errors;
 mod flusher;
 mod installer;
 mod layout;
+mod memtables;
 mod open;
 mod portions;
 mod priority;
@@ -22,15 +24,15 @@ use bytes::Bytes;
 use cortado_model::{Batch, DocumentKey, Entry, EntryKey, PartitionId, StoredDocument, TableId};
 use cortado_store::encoding::{check_snapshot_entry, parse_document};
 use cortado_store::{Installer, Store, StoreError, StoreUsage, View, changes_of};
+use engine::Engine;
 use errors::store_error;
-use fjall::{Database, Keyspace, OwnedWriteBatch, PersistMode, Readable};
-use flusher::{ENTRY_BYTES, Flusher};
+use fjall::{PersistMode, Readable};
 use installer::FjallInstaller;
+use memtables::ENTRY_BYTES;
 use portions::Portions;
-use space::FreeSpace;
 use starts::Starts;
 use std::path::PathBuf;
-use view::{Content, FjallView};
+use view::Content;
 
 /// The replicas of one node in one directory.
 ///
@@ -42,12 +44,8 @@ use view::{Content, FjallView};
 /// the step they are at: not for an async thread) and frees the directory, as soon as its views
 /// are gone too.
 pub struct FjallStore {
-    // First, so that it ends first.
-    flusher: Flusher,
+    engine: Engine,
     directory: PathBuf,
-    entries: Keyspace,
-    database: Database,
-    space: FreeSpace,
     starts: Starts,
 }
 
@@ -60,40 +58,21 @@ impl FjallStore {
     /// # Errors
     /// See [`OpenError`].
     pub fn open(settings: &Settings) -> Result<FjallStore, OpenError> {
-        let (database, entries) = open::open(settings)?;
-        let space = FreeSpace::new(&settings.directory);
-        let flusher = Flusher::start(&settings.directory, database.clone(), entries.clone());
-        let flusher = flusher.map_err(|error| OpenError::of_system(&settings.directory, error))?;
-        let starts = Starts::default();
+        let engine = Engine::open(settings)?;
         let directory = settings.directory.clone();
-        let store = FjallStore { flusher, directory, entries, database, space, starts };
+        let store = FjallStore { engine, directory, starts: Starts::default() };
         store.finish_removes().map_err(|error| OpenError::of_store(&settings.directory, error))?;
         Ok(store)
     }
 
     /// Removes what is there of partitions that are neither whole nor being installed.
     fn finish_removes(&self) -> Result<(), StoreError> {
-        for (partition, content) in self.found()? {
+        for (partition, content) in self.engine.partitions()? {
             if content == Content::Leftovers {
                 self.remove(partition)?;
             }
         }
         Ok(())
-    }
-
-    /// The partitions of which anything is there.
-    fn found(&self) -> Result<Vec<(PartitionId, Content)>, StoreError> {
-        view::partitions(&self.database.snapshot(), &self.entries)
-    }
-
-    fn fjall_view(&self, partition: PartitionId) -> FjallView {
-        FjallView::new(self.database.snapshot(), self.entries.clone(), partition)
-    }
-
-    /// An empty batch that goes to the operating system when the engine's buffer is full, not when
-    /// the batch ends: a system call for every 8 KiB, and not for every batch.
-    fn new_write(&self, capacity: usize) -> OwnedWriteBatch {
-        OwnedWriteBatch::with_capacity(self.database.clone(), capacity)
     }
 
     fn install_entries(
@@ -103,7 +82,7 @@ impl FjallStore {
         checkpoint: Bytes,
     ) -> Result<(), StoreError> {
         let prefix = layout::prefix(partition);
-        let mut portions = Portions::new(self);
+        let mut portions = Portions::new(&self.engine);
         let mut last: Option<Bytes> = None;
         for entry in entries {
             let entry = entry?;
@@ -119,45 +98,36 @@ impl FjallStore {
     }
 }
 
-impl Drop for FjallStore {
-    fn drop(&mut self) {
-        // The engine hands over what it holds from a thread that may outlive this call; then it
-        // would write into a store that is open again. If it fails here, a suffix is lost: the log
-        // has it.
-        let _ = self.database.persist(PersistMode::Buffer);
-    }
-}
-
 impl Store for FjallStore {
     fn partitions(&self) -> Result<Vec<PartitionId>, StoreError> {
-        let found = self.found()?.into_iter();
+        let found = self.engine.partitions()?.into_iter();
         let whole = found.filter(|(_, content)| *content == Content::Whole);
         Ok(whole.map(|(partition, _)| partition).collect())
     }
 
     fn apply(&self, partition: PartitionId, batch: Batch) -> Result<(), StoreError> {
-        self.flusher.wait_for_room()?;
-        let reader = self.starts.reader(self, partition, &batch);
+        self.engine.flusher.wait_for_room()?;
+        let reader = self.starts.reader(&self.engine, partition, &batch);
         let changes = changes_of(batch, &layout::prefix(partition), &reader)?;
-        let mut write = self.new_write(changes.len());
+        let mut write = self.engine.new_write(changes.len());
         let mut size_bytes = 0;
         for change in changes {
             let value_bytes = change.value.as_ref().map_or(0, Bytes::len);
             size_bytes += ENTRY_BYTES + change.key.len() + value_bytes;
             match change.value {
-                Some(value) => write.insert(&self.entries, change.key, value),
-                None => write.remove(&self.entries, change.key),
+                Some(value) => write.insert(&self.engine.entries, change.key, value),
+                None => write.remove(&self.engine.entries, change.key),
             }
         }
-        self.space.reserve(size_bytes)?;
+        self.engine.space.reserve(size_bytes)?;
         write.commit().map_err(store_error)?;
         self.starts.advance(reader);
-        self.flusher.written(size_bytes);
+        self.engine.flusher.written(size_bytes);
         Ok(())
     }
 
     fn view(&self, partition: PartitionId) -> Result<Box<dyn View>, StoreError> {
-        Ok(Box::new(self.fjall_view(partition)))
+        Ok(Box::new(self.engine.view(partition)))
     }
 
     fn get(
@@ -169,14 +139,15 @@ impl Store for FjallStore {
         let key = EntryKey::Document { table, key: key.as_bytes() };
         let key = key.behind(&layout::prefix(partition));
         // A read without a snapshot would see a batch that is only half applied.
-        let value = self.database.snapshot().get(&self.entries, key).map_err(store_error)?;
+        let Engine { database, entries, .. } = &self.engine;
+        let value = database.snapshot().get(entries, key).map_err(store_error)?;
         value.map(|value| parse_document(value.into())).transpose()
     }
 
     fn remove(&self, partition: PartitionId) -> Result<(), StoreError> {
         self.starts.reset(partition);
-        let view = self.fjall_view(partition);
-        let mut portions = Portions::new(self);
+        let view = self.engine.view(partition);
+        let mut portions = Portions::new(&self.engine);
         if view.checkpoint()?.is_some() || view.progress()?.is_some() {
             let prefix = layout::prefix(partition);
             portions.remove(EntryKey::Checkpoint.behind(&prefix))?;
@@ -208,15 +179,19 @@ impl Store for FjallStore {
         partition: PartitionId,
         name: &[u8],
     ) -> Result<Box<dyn Installer + 'a>, StoreError> {
-        Ok(Box::new(FjallInstaller::open(self, partition, name)?))
+        if let Some(installer) = FjallInstaller::go_on(&self.engine, partition, name)? {
+            return Ok(Box::new(installer));
+        }
+        self.remove(partition)?;
+        Ok(Box::new(FjallInstaller::begin(&self.engine, partition, name)?))
     }
 
     fn sync(&self) -> Result<(), StoreError> {
-        self.database.persist(PersistMode::SyncData).map_err(store_error)
+        self.engine.database.persist(PersistMode::SyncData).map_err(store_error)
     }
 
     fn usage(&self) -> StoreUsage {
-        usage::measure(&self.directory, &self.database, &self.entries)
+        usage::measure(&self.directory, &self.engine.database, &self.engine.entries)
     }
 }
 

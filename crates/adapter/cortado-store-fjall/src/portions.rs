@@ -1,8 +1,8 @@
 //! Long work in short batches, so that other partitions need not wait for all of it.
 
-use crate::FjallStore;
+use crate::engine::Engine;
 use crate::errors::store_error;
-use crate::flusher::ENTRY_BYTES;
+use crate::memtables::ENTRY_BYTES;
 use bytes::Bytes;
 use cortado_store::StoreError;
 use fjall::OwnedWriteBatch;
@@ -12,21 +12,21 @@ const PORTION_BYTES: usize = 256 << 10;
 
 /// Writes in order, in batches of [`PORTION_BYTES`].
 pub(crate) struct Portions<'a> {
-    store: &'a FjallStore,
+    engine: &'a Engine,
     write: OwnedWriteBatch,
     size_bytes: usize,
 }
 
 impl Portions<'_> {
-    pub(crate) fn new(store: &FjallStore) -> Portions<'_> {
-        Portions { store, write: store.new_write(0), size_bytes: 0 }
+    pub(crate) fn new(engine: &Engine) -> Portions<'_> {
+        Portions { engine, write: engine.new_write(0), size_bytes: 0 }
     }
 
     /// Adds an entry; who puts commits when the portion [is full](Self::is_full).
     pub(crate) fn put(&mut self, key: Vec<u8>, value: Bytes) -> Result<(), StoreError> {
         let size_bytes = key.len() + value.len();
-        self.store.space.reserve(size_bytes)?;
-        self.write.insert(&self.store.entries, key, value);
+        self.engine.space.reserve(size_bytes)?;
+        self.write.insert(&self.engine.entries, key, value);
         self.size_bytes += size_bytes + ENTRY_BYTES;
         Ok(())
     }
@@ -34,7 +34,7 @@ impl Portions<'_> {
     /// Removes a key, even when the disk is nearly full: removing is how it gets space again.
     pub(crate) fn remove(&mut self, key: Vec<u8>) -> Result<(), StoreError> {
         self.size_bytes += key.len() + ENTRY_BYTES;
-        self.write.remove(&self.store.entries, key);
+        self.write.remove(&self.engine.entries, key);
         if self.is_full() { self.commit() } else { Ok(()) }
     }
 
@@ -45,10 +45,10 @@ impl Portions<'_> {
 
     /// Makes visible what was written so far.
     pub(crate) fn commit(&mut self) -> Result<(), StoreError> {
-        self.store.flusher.wait_for_room()?;
-        let write = std::mem::replace(&mut self.write, self.store.new_write(0));
+        self.engine.flusher.wait_for_room()?;
+        let write = std::mem::replace(&mut self.write, self.engine.new_write(0));
         write.commit().map_err(store_error)?;
-        self.store.flusher.written(std::mem::take(&mut self.size_bytes));
+        self.engine.flusher.written(std::mem::take(&mut self.size_bytes));
         Ok(())
     }
 

@@ -19,7 +19,8 @@ pub(crate) fn give_way() {
 #[cfg(target_os = "linux")]
 const NICENESS: i32 = 10;
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
     use super::NICENESS;
     use crate::{FjallStore, Settings};

@@ -3,7 +3,7 @@
 //! Never waits for ever: a flusher that has ended, or stands still, is an error. Start reading at
 //! [`Room`].
 
-use crate::flusher::MEMTABLE_BYTES_MAX;
+use crate::memtables::MEMTABLE_BYTES_MAX;
 use cortado_store::StoreError;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};

@@ -4,7 +4,7 @@
 //! for the oldest entries from the beginning of their space would step over all that were ever
 //! removed, in every batch again. Start reading at [`Starts`].
 
-use crate::FjallStore;
+use crate::engine::Engine;
 use crate::view::FjallView;
 use cortado_model::{Batch, Generation, PartitionId, RememberedKey, Scn, WallMillis};
 use cortado_store::{Expiring, StoreError, StoredEntries, View};
@@ -27,7 +27,7 @@ impl Starts {
     /// What `batch` needs to know of `partition`; hand it back by [`advance`](Self::advance).
     pub(crate) fn reader<'a>(
         &self,
-        store: &'a FjallStore,
+        engine: &'a Engine,
         partition: PartitionId,
         batch: &Batch,
     ) -> Reader<'a> {
@@ -42,7 +42,7 @@ impl Starts {
             expiry: expiry.unwrap_or(WallMillis(u64::MAX)),
             bookmark: bookmark.unwrap_or(Scn::opening(Generation::MAX)),
         };
-        Reader { store, partition, start: Cell::new(start), added, view: OnceCell::new() }
+        Reader { engine, partition, start: Cell::new(start), added, view: OnceCell::new() }
     }
 
     /// Takes over what was found out by a batch that is committed.
@@ -74,7 +74,7 @@ impl Starts {
 
 /// Reads for one batch, and finds out where the partition will start after it.
 pub(crate) struct Reader<'a> {
-    store: &'a FjallStore,
+    engine: &'a Engine,
     partition: PartitionId,
     /// `None` if the batch has nothing to do with it.
     start: Cell<Option<Start>>,
@@ -85,7 +85,7 @@ pub(crate) struct Reader<'a> {
 
 impl Reader<'_> {
     fn view(&self) -> &FjallView {
-        self.view.get_or_init(|| self.store.fjall_view(self.partition))
+        self.view.get_or_init(|| self.engine.view(self.partition))
     }
 
     fn start(&self) -> Start {

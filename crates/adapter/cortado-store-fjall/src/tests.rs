@@ -7,6 +7,7 @@ mod starts;
 mod sync;
 
 use super::*;
+use crate::space::FreeSpace;
 use cortado_model::{
     DatabaseId, DocumentHead, EntryRange, Etag, Generation, Scn, Sequence, WallMillis,
 };
@@ -201,13 +202,16 @@ fn a_remove_that_a_crash_interrupted_is_finished_at_the_next_start() {
         store.apply(other, batch(sequence, 100)).unwrap();
     }
     // As `remove` leaves it after its first step.
-    let mut portions = Portions::new(&store);
+    let mut portions = Portions::new(&store.engine);
     portions.remove(EntryKey::Checkpoint.behind(&layout::prefix(other))).unwrap();
     portions.finish().unwrap();
-    assert_eq!(store.found().unwrap(), [(HOME, Content::Whole), (other, Content::Leftovers)]);
+    assert_eq!(
+        store.engine.partitions().unwrap(),
+        [(HOME, Content::Whole), (other, Content::Leftovers)]
+    );
     drop(store);
     let store = open(directory.path());
-    assert_eq!(store.found().unwrap(), [(HOME, Content::Whole)]);
+    assert_eq!(store.engine.partitions().unwrap(), [(HOME, Content::Whole)]);
     assert_eq!(kept(&store, 100), Ok(50));
 }
 
@@ -216,13 +220,13 @@ fn a_full_disk_stops_writes_before_the_engine_fails() {
     let directory = tempfile::tempdir().unwrap();
     let mut store = open(directory.path());
     store.apply(HOME, batch(1, 100)).unwrap();
-    store.space = FreeSpace::always_low(directory.path());
+    store.engine.space = FreeSpace::always_low(directory.path());
     let full = |result| assert!(matches!(result, Err(StoreError::Full { .. })), "{result:?}");
     full(store.apply(HOME, batch(2, 100)));
     full(store.install(HOME, &mut std::iter::empty(), Bytes::new()));
     assert_eq!(store.partitions(), Ok(vec![]));
     // There is space again, and nothing has to be opened anew.
-    store.space = FreeSpace::new(directory.path());
+    store.engine.space = FreeSpace::new(directory.path());
     store.apply(HOME, batch(1, 100)).unwrap();
     assert_eq!(kept(&store, 100), Ok(1));
 }
@@ -232,11 +236,11 @@ fn a_full_disk_stops_writes_before_the_engine_fails() {
 fn full_memtables_become_tables_while_batches_go_on() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path());
-    let first = Arc::downgrade(&store.entries.tree.active_memtable());
+    let first = Arc::downgrade(&store.engine.entries.tree.active_memtable());
     let is_flushed = |_: &u64| {
-        let held = store.entries.tree.active_memtable().size();
-        assert!(held < 5 * flusher::MEMTABLE_BYTES_MAX, "{held}: it grows without end");
-        store.entries.tree.table_count() >= 2 && first.strong_count() == 0
+        let held = store.engine.entries.tree.active_memtable().size();
+        assert!(held < 5 * memtables::MEMTABLE_BYTES_MAX, "{held}: it grows without end");
+        store.engine.entries.tree.table_count() >= 2 && first.strong_count() == 0
     };
     let apply = |sequence| store.apply(HOME, batch(sequence, 64 << 10)).unwrap();
     let flushed_at = (1..10_000).inspect(|sequence| apply(*sequence)).find(is_flushed);
@@ -268,7 +272,7 @@ fn a_store_whose_tables_cannot_be_written_refuses_batches() {
 fn a_store_whose_flusher_has_ended_refuses_batches() {
     let directory = tempfile::tempdir().unwrap();
     let mut store = open(directory.path());
-    store.flusher.end();
+    store.engine.flusher.end();
     let why = String::from("the thread that writes its tables has ended");
     assert_eq!(applied_until_refused(&store), StoreError::Failed { why: why.clone() });
     let again = store.remove(HOME);
@@ -335,19 +339,19 @@ fn a_half_removed_installation_is_not_gone_on_with() {
     }
     drop(installer);
     for _ in 0..2 {
-        assert_eq!(store.found().unwrap(), [(HOME, Content::Installing)]);
+        assert_eq!(store.engine.partitions().unwrap(), [(HOME, Content::Installing)]);
         assert!(store.installer(HOME, b"snapshot").unwrap().after().is_some());
         drop(store);
         store = open(directory.path());
     }
     // As `remove` leaves it after its first step.
-    let mut portions = Portions::new(&store);
+    let mut portions = Portions::new(&store.engine);
     portions.remove(EntryKey::InstallProgress.behind(&layout::prefix(HOME))).unwrap();
     portions.finish().unwrap();
-    assert_eq!(store.found().unwrap(), [(HOME, Content::Leftovers)]);
+    assert_eq!(store.engine.partitions().unwrap(), [(HOME, Content::Leftovers)]);
     assert_eq!(store.installer(HOME, b"snapshot").unwrap().after(), None);
     drop(store);
-    assert_eq!(open(directory.path()).found().unwrap(), [(HOME, Content::Installing)]);
+    assert_eq!(open(directory.path()).engine.partitions().unwrap(), [(HOME, Content::Installing)]);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //!
 //! Start reading at [`measure`].
 
-use crate::flusher::{MEMTABLE_BYTES_MAX, MEMTABLES_MAX};
+use crate::memtables::{MEMTABLE_BYTES_MAX, MEMTABLES_MAX};
 use cortado_model::Budget;
 use cortado_store::StoreUsage;
 use fjall::{AbstractTree, Database, Keyspace};

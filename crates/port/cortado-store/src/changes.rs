@@ -3,8 +3,8 @@
 //! Reads the store where the answer depends on it, and never writes. Start reading at
 //! [`changes_of`].
 
-use crate::StoreError;
-use crate::encoding::{bytes_value, remembered_value};
+use crate::encoding::{Expiring, bytes_value, remembered_value};
+use crate::store_error::StoreError;
 use bytes::Bytes;
 use cortado_model::{Batch, EntryKey, Remembered, RememberedKey, Scn, WallMillis};
 
@@ -15,17 +15,6 @@ pub struct KeyChange {
     pub key: Vec<u8>,
     /// The new value; `None` removes.
     pub value: Option<Bytes>,
-}
-
-/// An answer as it stands among those that expire.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Expiring {
-    /// When: log time.
-    pub expires: WallMillis,
-    /// Its name.
-    pub key: RememberedKey,
-    /// What it takes in the store.
-    pub bytes: u64,
 }
 
 /// What [`changes_of`] has to know of the partition as it was before the batch.

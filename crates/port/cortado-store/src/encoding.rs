@@ -3,7 +3,7 @@
 //! Their keys are [`EntryKey`]s. Decides nothing about where an implementation puts them. Start
 //! reading at [`parse_document`].
 
-use crate::{Expiring, StoreError};
+use crate::store_error::StoreError;
 use bytes::Bytes;
 use cortado_model::{
     DocumentKey, Entry, EntryKey, Remembered, RememberedKey, Scn, StoredDocument, WallMillis,
@@ -71,6 +71,17 @@ fn remembered_head(bytes: &[u8]) -> Option<(WallMillis, WallMillis)> {
     let (expires, _) = rest.split_first_chunk()?;
     let times = (WallMillis(u64::from_be_bytes(*time)), WallMillis(u64::from_be_bytes(*expires)));
     (*version == REMEMBERED_VERSION).then_some(times)
+}
+
+/// An answer as it stands among those that expire.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expiring {
+    /// When: log time.
+    pub expires: WallMillis,
+    /// Its name.
+    pub key: RememberedKey,
+    /// What it takes in the store.
+    pub bytes: u64,
 }
 
 /// Reads an entry in the space of answers that expire.

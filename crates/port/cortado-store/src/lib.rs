@@ -12,10 +12,13 @@ pub mod encoding;
 #[cfg(test)]
 mod golden;
 mod memory;
+mod store_error;
 
-pub use changes::{Expiring, KeyChange, StoredEntries, changes_of};
+pub use changes::{KeyChange, StoredEntries, changes_of};
 pub use digest::digest;
+pub use encoding::Expiring;
 pub use memory::{Fault, MemoryStore};
+pub use store_error::StoreError;
 
 use bytes::Bytes;
 use cortado_model::{
@@ -187,26 +190,3 @@ pub type EntryIterator<'a> = Box<dyn Iterator<Item = Result<Entry, StoreError>> 
 /// Documents in the order asked for.
 pub type DocumentIterator<'a> =
     Box<dyn Iterator<Item = Result<(DocumentKey, StoredDocument), StoreError>> + 'a>;
-
-/// Why the store did not do it. Nothing of the operation is visible.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum StoreError {
-    /// No space: reads go on, writes may be tried again when there is space.
-    #[error("the store is full: {why}")]
-    Full {
-        /// The cause, for people.
-        why: String,
-    },
-    /// The stored bytes are not what was written: the replica must be built anew.
-    #[error("the store is damaged: {why}")]
-    Damaged {
-        /// File or key, for people.
-        why: String,
-    },
-    /// The store has failed and must be dropped and opened again.
-    #[error("the store has failed: {why}")]
-    Failed {
-        /// The cause, for people.
-        why: String,
-    },
-}

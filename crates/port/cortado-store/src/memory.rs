@@ -2,10 +2,10 @@
 //!
 //! Deterministic: no thread, no clock, no randomness of its own. Start reading at [`MemoryStore`].
 
-use crate::changes::{Expiring, StoredEntries, changes_of};
+use crate::changes::{StoredEntries, changes_of};
 use crate::encoding::{
-    bookmark_scn, check_snapshot_entry, expiring, parse_bytes, parse_document, parse_progress,
-    parse_remembered, progress_value,
+    Expiring, bookmark_scn, check_snapshot_entry, expiring, parse_bytes, parse_document,
+    parse_progress, parse_remembered, progress_value,
 };
 use crate::{EntryIterator, Installer, Store, StoreError, View};
 use bytes::Bytes;

@@ -9,8 +9,9 @@ mod tests;
 use crate::detector::{Death, Detector, Sickness, Standing};
 use crate::explanation::{Alternative, Cause, Command, Explanation, NotChosen};
 use crate::placement::Placement;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 use cortado_model::{Millis, NodeId, PartitionId, ReplicaIncarnation};
-use std::collections::BTreeMap;
 
 /// What a node knows about one partition of which it may hold a replica.
 #[derive(Clone, Debug)]

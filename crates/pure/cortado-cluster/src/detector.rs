@@ -10,9 +10,9 @@
 mod tests;
 
 use crate::settings::Settings;
+use alloc::collections::BTreeMap;
+use core::fmt;
 use cortado_model::{Millis, NodeId, NodeIncarnation};
-use std::collections::BTreeMap;
-use std::fmt;
 
 /// One node's view of all nodes. Total: every method takes any evidence in any state.
 #[derive(Clone, Debug)]

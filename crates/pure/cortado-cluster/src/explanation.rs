@@ -4,8 +4,11 @@
 //! decision log. Start reading at [`Explanation`].
 
 use crate::detector::{Death, Sickness};
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
 use cortado_model::{NodeId, NodeIncarnation, PartitionId};
-use std::fmt;
 
 /// The reasons for one decision about one partition.
 #[derive(Clone, Debug, PartialEq, Eq)]

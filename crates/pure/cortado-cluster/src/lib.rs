@@ -4,6 +4,11 @@
 //! a wrong decision costs availability for a moment and never consistency.
 //! Start reading at [`decide`]. Source: docs/protocols/failover.md, "Who claims, and when".
 
+// So that no clock, file or thread has a name here; tests may use what they like.
+#![cfg_attr(not(test), no_std)]
+
+extern crate alloc;
+
 mod decision;
 mod detector;
 mod explanation;

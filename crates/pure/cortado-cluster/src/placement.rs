@@ -9,9 +9,10 @@ mod balance;
 #[cfg(test)]
 mod tests;
 
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 use balance::Board;
 use cortado_model::NodeId;
-use std::collections::BTreeMap;
 
 /// The nodes of one partition's replicas, in order of succession; at least one, all different.
 #[derive(Clone, Debug, PartialEq, Eq)]

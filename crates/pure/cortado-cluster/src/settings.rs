@@ -87,8 +87,8 @@ pub enum SettingsError {
     },
 }
 
-impl std::fmt::Display for SettingsError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl core::fmt::Display for SettingsError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
             SettingsError::HeartbeatTooFast { heartbeat_ms } => {
                 write!(f, "heartbeat_ms is {heartbeat_ms}, at least {HEARTBEAT_MS_MIN} is needed")
@@ -112,7 +112,7 @@ impl std::fmt::Display for SettingsError {
     }
 }
 
-impl std::error::Error for SettingsError {}
+impl core::error::Error for SettingsError {}
 
 #[cfg(test)]
 mod tests {

@@ -6,6 +6,7 @@ use crate::{
     DocumentKey, EntryKey, IndexId, Remembered, RememberedKey, Scn, StoredDocument, TableId,
     WallMillis,
 };
+use alloc::vec::Vec;
 use bytes::Bytes;
 
 /// What becomes visible together, as a driver hands it to a store.

@@ -4,6 +4,7 @@
 //! describes their bytes. Start reading at [`EntryKey`].
 
 use crate::{IndexId, Scn, TableId, WallMillis};
+use alloc::vec::Vec;
 use bytes::Bytes;
 
 /// One entry of a partition.

@@ -3,7 +3,8 @@
 //! Start reading at [`EntryRange`].
 
 use crate::{EntryKey, IndexId, TableId, WallMillis};
-use std::ops::{Bound, Range};
+use alloc::vec::Vec;
+use core::ops::{Bound, Range};
 
 /// Some entries of one space, and from which end they are walked.
 ///

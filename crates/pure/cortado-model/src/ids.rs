@@ -1,6 +1,7 @@
 //! Identities: newtypes, so that one can never stand for another.
 
-use std::fmt;
+use alloc::string::ToString;
+use core::fmt;
 
 /// A node of the cluster; text form `n1`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

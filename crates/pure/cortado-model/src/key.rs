@@ -1,7 +1,8 @@
 //! A document's key as bytes that sort as its parts do.
 
 use crate::limits::{KEY_BYTES_MAX, KEY_PART_BYTES_MAX, KEY_PARTS_MAX};
-use std::fmt;
+use alloc::vec::Vec;
+use core::fmt;
 
 /// The parts of a key, each followed by a zero byte.
 ///
@@ -36,7 +37,7 @@ impl DocumentKey {
 
     /// Takes bytes that [`as_bytes`](Self::as_bytes) gave; `None` if they cannot be a key.
     pub fn from_bytes(bytes: Vec<u8>) -> Option<DocumentKey> {
-        let whole = bytes.last() == Some(&0) && std::str::from_utf8(&bytes).is_ok();
+        let whole = bytes.last() == Some(&0) && core::str::from_utf8(&bytes).is_ok();
         whole.then_some(DocumentKey(bytes))
     }
 
@@ -49,7 +50,7 @@ impl DocumentKey {
     pub fn parts(&self) -> impl Iterator<Item = &str> {
         // The last byte ends the last part. Both constructors have checked the UTF-8.
         let body = &self.0[..self.0.len() - 1];
-        body.split(|b| *b == 0).map(|part| std::str::from_utf8(part).unwrap_or_default())
+        body.split(|b| *b == 0).map(|part| core::str::from_utf8(part).unwrap_or_default())
     }
 
     /// The first part: what places the document in a partition.
@@ -110,7 +111,7 @@ impl fmt::Display for KeyError {
     }
 }
 
-impl std::error::Error for KeyError {}
+impl core::error::Error for KeyError {}
 
 #[cfg(test)]
 mod tests {

@@ -3,6 +3,11 @@
 //! Pure: no clock, no I/O, no randomness. Nothing here decides anything.
 //! Start reading at [`Scn`].
 
+// So that no clock, file or thread has a name here; tests may use what they like.
+#![cfg_attr(not(test), no_std)]
+
+extern crate alloc;
+
 mod batch;
 mod budget;
 mod entry;

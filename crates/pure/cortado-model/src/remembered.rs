@@ -4,8 +4,9 @@
 
 use crate::WallMillis;
 use crate::limits::IDEMPOTENCY_KEY_BYTES_MAX;
+use alloc::vec::Vec;
 use bytes::Bytes;
-use std::fmt;
+use core::fmt;
 
 /// Names the answer to one operation that was sent under an idempotency key.
 ///
@@ -37,7 +38,7 @@ impl RememberedKey {
     /// Takes bytes that [`as_bytes`](Self::as_bytes) gave; `None` if they name no operation.
     pub fn from_bytes(bytes: Bytes) -> Option<RememberedKey> {
         let (resource, key, _) = split(&bytes)?;
-        let readable = !resource.is_empty() && std::str::from_utf8(resource).is_ok();
+        let readable = !resource.is_empty() && core::str::from_utf8(resource).is_ok();
         let in_bounds = (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len());
         (readable && in_bounds).then_some(RememberedKey(bytes))
     }

@@ -2,8 +2,8 @@
 //!
 //! Start reading at [`Scn`]. Source: docs/protocols/replication.md, "Names".
 
-use std::fmt;
-use std::str::FromStr;
+use core::fmt;
+use core::str::FromStr;
 
 /// System change number: where a record stands in its partition.
 ///
@@ -128,7 +128,7 @@ impl fmt::Display for ParseScnError {
     }
 }
 
-impl std::error::Error for ParseScnError {}
+impl core::error::Error for ParseScnError {}
 
 impl FromStr for Scn {
     type Err = ParseScnError;

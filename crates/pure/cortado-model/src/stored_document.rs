@@ -4,6 +4,7 @@
 //! described in docs/formats/document.md. Start reading at [`StoredDocument`].
 
 use crate::{Etag, Scn, WallMillis};
+use alloc::vec::Vec;
 use bytes::{BufMut, Bytes};
 
 /// The version of the layout.

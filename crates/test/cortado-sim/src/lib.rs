@@ -22,6 +22,7 @@ pub mod time;
 pub mod trace;
 pub mod truth;
 pub mod violation;
+mod watch;
 mod world;
 
 pub use coverage::Coverage;

@@ -5,7 +5,7 @@
 use crate::driver::Driver;
 use crate::store::Store;
 use crate::time::{Moment, NodeClock};
-use crate::world::Watch;
+use crate::watch::Watch;
 use cortado_model::{NodeId, NodeIncarnation};
 
 /// One machine.

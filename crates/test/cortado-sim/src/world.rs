@@ -14,8 +14,8 @@ mod log_side;
 mod nemesis;
 mod observing;
 mod planting;
+mod shared_log;
 
-pub(crate) use deciding::Watch;
 pub(crate) use due::{Address, Due};
 
 use crate::client::Client;
@@ -35,9 +35,9 @@ use crate::time::Moment;
 use crate::trace::{Telling, Trace};
 use crate::truth::Truth;
 use crate::violation::{Finding, Violation};
-use cortado_model::{ClusterUuid, DatabaseId, LogOffset, NodeId, PartitionId, PartitionUuid};
+use cortado_model::{ClusterUuid, DatabaseId, LogOffset, NodeId, PartitionUuid};
 use cortado_replica::{Genesis, PartitionIdentity};
-use log_side::LogSide;
+use shared_log::SharedLog;
 
 /// One run of one seed.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ pub struct World {
     schedule: Schedule<Due>,
     trace: Trace,
     coverage: Coverage,
-    log: LogSide,
+    log: SharedLog,
     nodes: Vec<Node>,
     clients: Vec<Client>,
     history: Vec<Operation>,
@@ -173,7 +173,7 @@ impl World {
             schedule: Schedule::new(),
             trace: Trace::new(telling),
             coverage: Coverage::default(),
-            log: LogSide::new(plan.partitions),
+            log: SharedLog::new(plan.partitions),
             nodes: Vec::new(),
             clients: Vec::new(),
             history: Vec::new(),
@@ -292,9 +292,4 @@ impl World {
         let replicas = (1..=self.plan.nodes as u32).map(NodeId).collect();
         Genesis { lease_ms: self.plan.lease_ms, ..Genesis::new(identity, replicas) }
     }
-}
-
-/// The name of `partition` in the log.
-fn partition_id(partition: usize) -> PartitionId {
-    PartitionId { database: DatabaseId(7), number: partition as u32 }
 }

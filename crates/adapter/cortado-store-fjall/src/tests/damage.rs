@@ -13,7 +13,7 @@ fn filled(flushed: bool) -> TempDir {
     for sequence in 1..=BATCHES {
         store.apply(HOME, batch(sequence, VALUE_BYTES)).unwrap();
         if flushed && sequence == BATCHES / 2 {
-            store.entries.rotate_memtable_and_wait().unwrap();
+            store.engine.entries.rotate_memtable_and_wait().unwrap();
         }
     }
     drop(store);

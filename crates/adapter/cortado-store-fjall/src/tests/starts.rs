@@ -24,7 +24,7 @@ fn run(store: &FjallStore, sequences: std::ops::RangeInclusive<u64>) {
 /// What is remembered and bookmarked, and where the store begins to look for it.
 #[track_caller]
 fn check(store: &FjallStore, from: u64, to: u64) {
-    let view = store.fjall_view(HOME);
+    let view = store.engine.view(HOME);
     let all = view.expiring(WallMillis(0), WallMillis(u64::MAX), 1_000).unwrap();
     let times: Vec<u64> = all.into_iter().map(|found| found.expires.0).collect();
     assert_eq!(times, (from..=to).collect::<Vec<_>>());
@@ -85,7 +85,7 @@ fn a_tie_at_the_end_of_a_portion_is_not_lost() {
     for left in [2, 1, 0, 0] {
         let forget_before = Some(WallMillis(8));
         store.apply(HOME, Batch { forget_before, ..batch(2, 10) }).unwrap();
-        let view = store.fjall_view(HOME);
+        let view = store.engine.view(HOME);
         let all = view.expiring(WallMillis(0), WallMillis(100), 10).unwrap();
         assert_eq!(all.len(), left);
     }

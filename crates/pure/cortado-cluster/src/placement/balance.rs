@@ -1,7 +1,9 @@
 //! The board on which placements are evened out: partitions, and the nodes of each by index.
 
-use std::cmp::Reverse;
-use std::collections::VecDeque;
+use alloc::collections::VecDeque;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::cmp::Reverse;
 
 /// Which node (an index) holds which partition, in order of succession, and the counts of it.
 pub(super) struct Board {
@@ -180,7 +182,7 @@ impl Board {
                 reached[step.to] = Some(step);
                 if goal(step.to) {
                     let back = |step: &Step| reached[step.from];
-                    let mut chain: Vec<_> = std::iter::successors(Some(step), back).collect();
+                    let mut chain: Vec<_> = core::iter::successors(Some(step), back).collect();
                     chain.reverse();
                     return Some(chain);
                 }
@@ -248,7 +250,7 @@ impl Board {
     }
 
     fn take(&mut self, partition: usize) -> Vec<usize> {
-        let nodes = std::mem::take(&mut self.partitions[partition]);
+        let nodes = core::mem::take(&mut self.partitions[partition]);
         self.count(&nodes, Counting::Down);
         nodes
     }

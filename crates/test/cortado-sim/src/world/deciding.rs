@@ -3,14 +3,14 @@
 //! In half of the worlds; [`detecting`](super::detecting) decides in the others.
 //! Start reading at [`World::look_around`]. Source: docs/protocols/failover.md.
 
-use super::{Address, Due, Phase, World, partition_id};
+use super::shared_log::partition_id;
+use super::{Address, Due, Phase, World};
 use crate::coverage::Sight;
 use crate::driver::{Job, Purpose, Waiting};
-use crate::time::{MILLI, Moment};
-use cortado_cluster::{
-    Decision, Detector, Evidence, Leadership, PartitionFacts, Placement, decide, plan,
-};
-use cortado_model::{Millis, NodeId, NodeIncarnation, ReplicaIncarnation};
+use crate::time::MILLI;
+use crate::watch::{Watch, Watched};
+use cortado_cluster::{Decision, Detector, Evidence, Leadership, PartitionFacts, decide, plan};
+use cortado_model::{Millis, NodeId, ReplicaIncarnation};
 use cortado_replica::{AppendToken, Event, Identity, Input, RequestId, Role, heartbeat_record};
 use std::collections::BTreeMap;
 
@@ -18,26 +18,6 @@ use std::collections::BTreeMap;
 const CLAIM_AGAIN_MS: u64 = 150;
 /// The token of heartbeats, which no replica has sent.
 const HEARTBEAT: AppendToken = AppendToken(u64::MAX - 1);
-
-/// What a process knows about all nodes, and about its partitions' leaders.
-#[derive(Debug)]
-pub(crate) struct Watch {
-    detector: Detector,
-    placements: Vec<Placement>,
-    partitions: Vec<Watched>,
-    heartbeat_at: Moment,
-    heartbeat_sent_at: Millis,
-    looked_at: Millis,
-    last_hand_back_at: Option<Millis>,
-}
-
-#[derive(Debug, Default)]
-struct Watched {
-    since: Millis,
-    own_claims: Vec<Millis>,
-    claimed_at: Option<Millis>,
-    heard: Option<(NodeId, NodeIncarnation)>,
-}
 
 impl World {
     /// What a process that has just started knows.

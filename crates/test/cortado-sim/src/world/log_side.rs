@@ -4,88 +4,22 @@
 //! log. Start reading at [`World::append_arrives`].
 
 use super::due::ReadAnswer;
-use super::{Address, Due, World, partition_id};
+use super::shared_log::{Transit, partition_id};
+use super::{Address, Due, World};
 use crate::coverage::{Fault, Sight};
 use crate::mutant::Mutant;
 use crate::node::LogHealth;
 use crate::time::{MILLI, Moment};
 use bytes::Bytes;
-use cortado_log::memory::{Fault as LogFault, MemoryLog, Receipt};
-use cortado_log::{Appended, LogSpec, Outcome, ReadError};
-use cortado_model::{LogId, LogOffset, PartitionUuid, Position, ReplicaIncarnation, Scn};
+use cortado_log::memory::{Fault as LogFault, Receipt};
+use cortado_log::{Appended, Outcome, ReadError};
+use cortado_model::{LogOffset, PartitionUuid, Position, ReplicaIncarnation, Scn};
 use cortado_replica::{
     AppendFailure, AppendToken, Body, ChainHash, Claim, ClaimReason, Header, Record, Role, encode,
 };
-use std::collections::BTreeMap;
-
-/// The log and the ways to it.
-#[derive(Debug)]
-pub(super) struct LogSide {
-    memory: MemoryLog,
-    id: LogId,
-    in_transit: BTreeMap<u64, Transit>,
-    /// When the last append of a node to a partition arrives: later ones arrive behind it.
-    lanes: BTreeMap<(usize, usize), Moment>,
-    /// Nobody reaches the log before.
-    pub(super) outage_until: Moment,
-    /// The log refuses all appends before.
-    pub(super) full_until: Moment,
-    /// Appends that were given up and still arrive.
-    late: u64,
-}
-
-/// An append on its way.
-#[derive(Debug)]
-struct Transit {
-    sent_at: Moment,
-    from: Address,
-    token: AppendToken,
-    records: Vec<Bytes>,
-}
 
 /// What the log says to an append, and after how long.
 type Answered = (Result<LogOffset, AppendFailure>, u64);
-
-impl LogSide {
-    /// The empty log of `partitions` partitions.
-    pub(super) fn new(partitions: usize) -> LogSide {
-        let mut memory = MemoryLog::new();
-        let database = partition_id(0).database;
-        let (name, uuid) = ("world".to_owned(), PartitionUuid(0));
-        let spec = LogSpec { database, name, uuid, partitions: partitions as u32 };
-        let id = memory.create_now(&spec).expect("nothing has been created before");
-        LogSide {
-            memory,
-            id,
-            in_transit: BTreeMap::new(),
-            lanes: BTreeMap::new(),
-            outage_until: Moment::default(),
-            full_until: Moment::default(),
-            late: 0,
-        }
-    }
-
-    /// The offset behind the last record.
-    pub(super) fn end(&self, partition: usize) -> LogOffset {
-        self.memory.end(partition_id(partition))
-    }
-
-    /// The oldest offset that can be read.
-    pub(super) fn first(&self, partition: usize) -> LogOffset {
-        self.memory.first(partition_id(partition))
-    }
-
-    /// Forgets what lies below.
-    pub(super) fn trim(&mut self, partition: usize, below: LogOffset) {
-        let trimmed = self.memory.trim_now(partition_id(partition), self.id, below);
-        trimmed.expect("the shared log itself never becomes unusable");
-    }
-
-    /// Whether an append may still arrive.
-    pub(super) fn is_busy(&self) -> bool {
-        !self.in_transit.is_empty() || self.late > 0
-    }
-}
 
 impl World {
     /// Puts an append in line: of two calls of one driver, the first one arrives first.
