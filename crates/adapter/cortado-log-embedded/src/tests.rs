@@ -22,6 +22,7 @@ use bytes::Bytes;
 use cortado_log::conformance::block_on;
 use cortado_log::{LogEntry, Pending, ReadError};
 use cortado_model::{DatabaseId, LogOffset, PartitionId, Position};
+use std::cell::Cell;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -132,14 +133,19 @@ fn read_all(log: &EmbeddedLog, partition: PartitionId) -> Vec<LogEntry> {
     }
 }
 
-/// Waits until the writer rests, which it does after it has sealed what it wrote.
-fn wait_for_seal(disk: &Disk) {
+/// Waits until the writer rests, which it does after it has sealed what it wrote; answers the
+/// number of the segment that it rests in.
+fn wait_for_seal(disk: &Disk) -> u64 {
+    let sealed = Cell::new(None);
     wait_for(|| {
         // It fails while a file is being renamed.
         let scan = scan_directory(disk, Access::Read).ok();
         let active = scan.as_ref().and_then(|scan| scan.active());
-        active.is_some_and(|active| active.scan.tail == Tail::Sealed)
+        let active = active.filter(|active| active.scan.tail == Tail::Sealed);
+        sealed.set(active.map(|active| active.segment.number));
+        sealed.get().is_some()
     });
+    sealed.get().expect("a segment is sealed")
 }
 
 /// Waits for something that another thread of the log does.
