@@ -11,7 +11,7 @@ use cortado_replica::{FoldState, Role, StepDown};
 use cortado_store::Store;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 /// One replica in one life of its node; it may be built anew several times.
 pub(crate) struct ReplicaHandle {
@@ -171,6 +171,18 @@ impl ReplicaHandle {
         self.inbox.send(input).await.is_ok()
     }
 
+    /// Waits for the answer to an input that was put in line. `None` if the driver is gone.
+    ///
+    /// An input that came in line just as the driver went is dropped with the line, which whoever
+    /// waits here holds open: its answer alone may never come.
+    pub(crate) async fn answer<T>(&self, mut answer: oneshot::Receiver<T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            answered = &mut answer => answered.ok(),
+            () = self.inbox.closed() => answer.try_recv().ok(),
+        }
+    }
+
     /// Inputs that wait in line.
     pub(crate) fn waiting_inputs(&self) -> usize {
         self.inbox.max_capacity() - self.inbox.capacity()
@@ -292,4 +304,26 @@ impl ReplicaHandle {
 fn scn_of(number: u64) -> Scn {
     // Only `to_u64` writes these.
     Scn::from_u64(number).unwrap_or(Scn::ZERO)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use cortado_store::MemoryStore;
+
+    #[tokio::test]
+    async fn whoever_waits_for_a_driver_that_is_gone_is_told_so() {
+        let vitals = Arc::new(Vitals::new(Clock::start()));
+        let life = (NodeId(1), NodeIncarnation(1));
+        let store = Arc::new(MemoryStore::new());
+        let (handle, line) = ReplicaHandle::new(PartitionId::CLUSTER, life, store, vitals);
+        let (given, was_given) = oneshot::channel();
+        // Held as by an input that came in line behind the driver's last look.
+        let (_stuck, never) = oneshot::channel::<u32>();
+        given.send(7).unwrap();
+        drop(line);
+        assert_eq!(handle.answer(was_given).await, Some(7));
+        assert_eq!(handle.answer(never).await, None);
+    }
 }

@@ -75,10 +75,10 @@ impl Gateway {
         if !leader.send(DriverInput::HandOff { to: Some(successor), reply }).await {
             return Err(not_done("the leader has gone away"));
         }
-        match timeout_at(deadline, answer).await {
-            Ok(Ok(Ok(()))) => {}
-            Ok(Ok(Err(why))) => return Err(not_done(why_not(why))),
-            Ok(Err(_)) | Err(_) => {
+        match timeout_at(deadline, leader.answer(answer)).await {
+            Ok(Some(Ok(()))) => {}
+            Ok(Some(Err(why))) => return Err(not_done(why_not(why))),
+            Ok(None) | Err(_) => {
                 return Err(AdminError::Unknown { why: "no answer from the leader".to_owned() });
             }
         }

@@ -191,10 +191,10 @@ impl Gateway {
             Err(tokio::sync::mpsc::error::TrySendError::Full(_)) => return Parked::Overloaded,
             Err(tokio::sync::mpsc::error::TrySendError::Closed(_)) => return Parked::NotHere,
         }
-        match timeout_at(deadline, answer).await {
-            Ok(Ok(Ok(()))) => Parked::Ready,
-            Ok(Ok(Err(NotDone::Overloaded))) => Parked::Overloaded,
-            Ok(Ok(Err(
+        match timeout_at(deadline, replica.answer(answer)).await {
+            Ok(Some(Ok(()))) => Parked::Ready,
+            Ok(Some(Err(NotDone::Overloaded))) => Parked::Overloaded,
+            Ok(Some(Err(
                 NotDone::NotLeader
                 | NotDone::Changing
                 | NotDone::LogRefused
@@ -202,7 +202,7 @@ impl Gateway {
                 | NotDone::Exhausted
                 | NotDone::Offline,
             ))) => Parked::NotHere,
-            Ok(Err(_)) => Parked::NotHere,
+            Ok(None) => Parked::NotHere,
             Err(_) => Parked::Deadline,
         }
     }

@@ -94,14 +94,14 @@ impl Gateway {
             Err(TrySendError::Full(_)) => return Attempt::NotDone(NotDone::Overloaded),
             Err(TrySendError::Closed(_)) => return Attempt::NotDone(NotDone::Offline),
         }
-        match timeout_at(request.deadline, answer).await {
-            Ok(Ok(Ok(written))) => Attempt::Done(written),
-            Ok(Ok(Err(WriteEnd::Final(error)))) => Attempt::Final(error),
-            Ok(Ok(Err(WriteEnd::NotDone(why)))) => Attempt::NotDone(why),
-            Ok(Ok(Err(WriteEnd::Unknown))) => Attempt::Unknown(UnknownWhy::LogFailed),
+        match timeout_at(request.deadline, leader.answer(answer)).await {
+            Ok(Some(Ok(written))) => Attempt::Done(written),
+            Ok(Some(Err(WriteEnd::Final(error)))) => Attempt::Final(error),
+            Ok(Some(Err(WriteEnd::NotDone(why)))) => Attempt::NotDone(why),
+            Ok(Some(Err(WriteEnd::Unknown))) => Attempt::Unknown(UnknownWhy::LogFailed),
             // The replica went away, with the write begun or still in line.
-            Ok(Err(_)) if ticket.withdraw() => Attempt::NotDone(NotDone::Offline),
-            Ok(Err(_)) => Attempt::Unknown(UnknownWhy::LeaderLost),
+            Ok(None) if ticket.withdraw() => Attempt::NotDone(NotDone::Offline),
+            Ok(None) => Attempt::Unknown(UnknownWhy::LeaderLost),
             Err(_) if ticket.withdraw() => Attempt::DeadlineBefore,
             Err(_) => Attempt::Unknown(UnknownWhy::Deadline),
         }
