@@ -5,7 +5,7 @@
 use crate::append_error::AppendError;
 use crate::write_error::WriteError;
 use bytes::Bytes;
-use cortado_model::{LogOffset, PartitionId};
+use cortado_model::{LogOffset, PartitionId, with_causes};
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
@@ -140,7 +140,7 @@ impl Closed {
     fn error(&self) -> AppendError {
         match self {
             Closed::Closing => AppendError::NotAppended { why: "the log is closed".to_owned() },
-            Closed::Unusable(error) => AppendError::Unusable { why: error.text() },
+            Closed::Unusable(error) => AppendError::Unusable { why: with_causes(error.as_ref()) },
         }
     }
 }

@@ -4,8 +4,7 @@
 
 use crate::append_error::AppendError;
 use crate::maintenance::PrepareError;
-use cortado_model::LogOffset;
-use std::error::Error;
+use cortado_model::{LogOffset, with_causes};
 use std::io;
 use std::sync::Arc;
 
@@ -51,32 +50,19 @@ impl Failure {
     /// The answer to a request of which nothing was written.
     pub(crate) fn into_error(self) -> AppendError {
         match self {
-            Failure::NotWritten(error) => AppendError::NotAppended { why: error.text() },
-            Failure::Unusable(error) => AppendError::Unusable { why: error.text() },
+            Failure::NotWritten(error) => AppendError::NotAppended { why: with_causes(&error) },
+            Failure::Unusable(error) => AppendError::Unusable { why: with_causes(&error) },
         }
     }
 
     /// The answer to an append whose records before `end` are in the log.
     pub(crate) fn into_partial_error(self, end: LogOffset) -> AppendError {
-        let why =
-            |error: &WriteError| format!("{}; only the records before {end} landed", error.text());
+        let why = |error: &WriteError| {
+            format!("{}; only the records before {end} landed", with_causes(error))
+        };
         match self {
             Failure::NotWritten(error) => AppendError::Unknown { why: why(&error) },
             Failure::Unusable(error) => AppendError::Unusable { why: why(&error) },
         }
-    }
-}
-
-impl WriteError {
-    /// The error and its causes on one line, for an answer that carries only text.
-    pub(crate) fn text(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = self.source();
-        while let Some(error) = cause {
-            text.push_str(": ");
-            text.push_str(&error.to_string());
-            cause = error.source();
-        }
-        text
     }
 }

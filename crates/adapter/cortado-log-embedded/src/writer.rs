@@ -22,7 +22,7 @@ use crate::opening::{Extent, Opening};
 use crate::partition::{Partition, Partitions};
 use crate::write_error::{Failure, WriteError};
 use bytes::Bytes;
-use cortado_model::{LogOffset, PartitionId};
+use cortado_model::{LogOffset, PartitionId, with_causes};
 use pending_group::{Effect, PendingGroup};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -325,7 +325,10 @@ impl Writer {
         if let Failure::Unusable(error) = failure
             && self.unusable.is_none()
         {
-            error!(error = error.text(), "the log is unusable until its process restarts");
+            error!(
+                error = with_causes(error.as_ref()),
+                "the log is unusable until its process restarts"
+            );
             self.unusable = Some(Arc::clone(error));
             self.queue.close(Closed::Unusable(Arc::clone(error)));
         }

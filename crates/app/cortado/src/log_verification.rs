@@ -7,8 +7,8 @@ use crate::databases::print_json;
 use crate::failure::{Exit, Failure};
 use crate::server_arguments::{Form, OutputArguments};
 use clap::Subcommand;
-use cortado_client::with_causes;
 use cortado_log_embedded::{Report, SegmentReport, verify};
+use cortado_model::with_causes;
 use std::io::{self, Write};
 use std::path::PathBuf;
 

@@ -10,6 +10,7 @@ extern crate alloc;
 
 mod batch;
 mod budget;
+mod causes;
 mod entry;
 mod entry_range;
 mod ids;
@@ -22,6 +23,7 @@ mod time;
 
 pub use batch::{Batch, EntryChange, EntryName};
 pub use budget::Budget;
+pub use causes::with_causes;
 pub use entry::{Entry, EntryKey, Space};
 pub use entry_range::{EntryRange, Within, successor};
 pub use ids::{

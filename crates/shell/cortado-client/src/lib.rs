@@ -26,6 +26,5 @@ pub use failure::ClientError;
 pub use pages::{Order, Pages};
 pub use path::percent_decoded;
 pub use session::Session;
-pub use transport::with_causes;
 
 pub use cortado_wire::{Outcome, Problem};

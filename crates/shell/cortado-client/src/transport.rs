@@ -4,6 +4,7 @@
 
 use crate::address::ServerAddress;
 use bytes::Bytes;
+use cortado_model::with_causes;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
@@ -146,20 +147,4 @@ impl Transport {
     fn late(&self, begun: Instant) -> SendError {
         SendError::Late { server: self.server.clone(), waited_ms: begun.elapsed().as_millis() }
     }
-}
-
-/// An error and what caused it, on one line: many texts leave their causes out.
-pub fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let more = inner.to_string();
-        // Wrappers often repeat what they wrap.
-        if !text.contains(&more) {
-            text.push_str(": ");
-            text.push_str(&more);
-        }
-        cause = inner.source();
-    }
-    text
 }

@@ -200,7 +200,7 @@ impl<'a> Fields<'a> {
         if self.idempotency_key.is_none() {
             return Err(bad("Cortado-Idempotency-Ttl needs an Idempotency-Key"));
         }
-        let seconds = number(Some(value), "Cortado-Idempotency-Ttl", 1)?;
+        let seconds = number(Some(value), "Cortado-Idempotency-Ttl", "seconds", 1)?;
         let ms = seconds.and_then(|seconds| u32::try_from(seconds).ok()?.checked_mul(1_000));
         ms.filter(|ms| *ms <= IDEMPOTENCY_TTL_MS_MAX).ok_or_else(|| {
             let seconds_max = IDEMPOTENCY_TTL_MS_MAX / 1_000;
@@ -213,7 +213,7 @@ impl<'a> Fields<'a> {
     /// # Errors
     /// Not a positive number.
     pub(crate) fn patience(&self) -> Result<(Duration, bool), Failure> {
-        let given = number(self.deadline_ms, "Cortado-Deadline-Ms", 1)?;
+        let given = number(self.deadline_ms, "Cortado-Deadline-Ms", "milliseconds", 1)?;
         let ms = given.unwrap_or(DEADLINE_MS_DEFAULT).min(DEADLINE_MS_MAX);
         Ok((Duration::from_millis(ms), given.is_some()))
     }
@@ -223,7 +223,7 @@ impl<'a> Fields<'a> {
     /// # Errors
     /// An unknown level, or a bound without `bounded` or the other way round.
     pub(crate) fn consistency(&self) -> Result<Consistency, Failure> {
-        let max_lag_ms = number(self.max_lag_ms, "Cortado-Max-Lag-Ms", 0)?;
+        let max_lag_ms = number(self.max_lag_ms, "Cortado-Max-Lag-Ms", "milliseconds", 0)?;
         let level = match self.consistency.map(HeaderValue::as_bytes) {
             None | Some(b"strong") => Consistency::Strong,
             Some(b"strict") => Consistency::Strict,
@@ -263,6 +263,7 @@ impl<'a> Fields<'a> {
 fn number(
     value: Option<&HeaderValue>,
     name: &'static str,
+    unit: &'static str,
     min: u64,
 ) -> Result<Option<u64>, Failure> {
     let Some(value) = value else { return Ok(None) };
@@ -271,7 +272,7 @@ fn number(
     // Digits beyond 64 bits are a very large number, which is well understood.
     let number = text.map(|text| text.parse().unwrap_or(u64::MAX));
     let number = number.filter(|number| *number >= min);
-    number.map(Some).ok_or_else(|| bad(format!("{name} must be a number of at least {min}")))
+    number.map(Some).ok_or_else(|| bad(format!("{name} is a number of {unit}, at least {min}")))
 }
 
 fn bad(detail: impl Into<Cow<'static, str>>) -> Failure {

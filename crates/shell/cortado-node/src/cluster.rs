@@ -16,7 +16,7 @@ use crate::settings::Settings;
 use bytes::Bytes;
 use cortado_log::{Log, ReadError};
 use cortado_metrics::Registry;
-use cortado_model::{ClusterUuid, NodeId, PartitionId, Position, WallMillis};
+use cortado_model::{ClusterUuid, NodeId, PartitionId, Position, WallMillis, with_causes};
 use cortado_replica::{Body, Frame, Genesis, Now};
 use cortado_store::{Store, StoreError};
 use std::sync::Arc;
@@ -238,7 +238,7 @@ async fn supervise(process: Arc<Process>, mut failed: mpsc::UnboundedReceiver<No
             sleep(RETRY).await;
             match Process::start_node(&process, node).await {
                 Ok(()) | Err(NodeError::AlreadyRunning | NodeError::Ending) => break,
-                Err(error) => error!(%node, %error, "node not started"),
+                Err(error) => error!(%node, error = with_causes(&error), "node not started"),
             }
         }
     }

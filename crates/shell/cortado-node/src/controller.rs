@@ -13,7 +13,7 @@ use crate::gateway::{Consistency, Gateway, ReadOptions, WriteError, WriteRequest
 use crate::node_context::NodeContext;
 use crate::replica_handle::ReplicaRole;
 use cortado_document::{Action, Condition, Operation};
-use cortado_model::{DatabaseId, DocumentKey, PartitionId, TableId};
+use cortado_model::{DatabaseId, DocumentKey, PartitionId, TableId, with_causes};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -70,7 +70,11 @@ async fn finish_creation(gateway: &Gateway, database: &Arc<Database>) {
     let deadline = Instant::now() + DUTY_TIMEOUT;
     match gateway.with_log(Arc::clone(database), deadline).await {
         Ok(_) => info!(database = database.name, "creation of a database finished"),
-        Err(error) => warn!(database = database.name, %error, "log of a database not made"),
+        Err(error) => warn!(
+            database = database.name,
+            error = with_causes(&error),
+            "log of a database not made"
+        ),
     }
 }
 
@@ -89,7 +93,7 @@ async fn remove_log(
         }
     }
     if let Err(error) = context.log.remove(&spec_of_dropped(id, dropped)).await {
-        warn!(database = id.0, %error, "log not removed");
+        warn!(database = id.0, error = with_causes(&error), "log not removed");
         return Ok(());
     }
     context.routes.forget(id);

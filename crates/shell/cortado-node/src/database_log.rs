@@ -106,13 +106,15 @@ pub(crate) async fn begin_log(
     for (number, mut producer) in begun {
         let mut outcomes = Vec::new();
         outcomes_of(producer.as_mut(), &mut outcomes).await;
-        match outcomes.pop() {
-            Some(Outcome::At(_) | Outcome::Somewhere) | None => {}
+        let source = match outcomes.pop() {
+            Some(Outcome::At(_) | Outcome::Somewhere) => continue,
             // If it landed after all, the one of the next try is void.
             Some(
                 Outcome::NotAppended(source) | Outcome::Perhaps(source) | Outcome::Unusable(source),
-            ) => return Err(BeginError::Append { number, source }),
-        }
+            ) => source,
+            None => Cause::failed("it told no outcome"),
+        };
+        return Err(BeginError::Append { number, source });
     }
     Ok(id)
 }

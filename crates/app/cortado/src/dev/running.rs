@@ -5,11 +5,11 @@
 use crate::data_directory::{DataDirectory, LOG_FOLDER, store_folder};
 use crate::failure::Failure;
 use crate::settings::Settings;
-use cortado_client::with_causes;
 use cortado_http::{Options, Server};
 use cortado_log_embedded::{EmbeddedLog, OpenError as LogOpenError, Settings as LogSettings};
 use cortado_metrics::{Build, ProcessFacts, Registry, RuntimeFacts};
 use cortado_model::NodeId;
+use cortado_model::with_causes;
 use cortado_node::{Cluster, Components, NodeError, RawSettings, StartError, StoreFactory};
 use cortado_store::{Store, StoreError};
 use cortado_store_fjall::{FjallStore, OpenError as StoreOpenError, Settings as StoreSettings};

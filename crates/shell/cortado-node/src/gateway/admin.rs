@@ -20,7 +20,7 @@ use cortado_document::{
     Action, Condition, Document, Match, Operation, Schema, TableDefinition, Tag, compatible,
 };
 use cortado_model::limits::{DOCUMENT_BYTES_MAX, IDEMPOTENCY_TTL_MS_MAX, PARTITIONS_MAX, is_name};
-use cortado_model::{DocumentKey, Etag, NodeId, PartitionId, PartitionUuid, TableId};
+use cortado_model::{DocumentKey, Etag, NodeId, PartitionId, PartitionUuid, TableId, with_causes};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::time::{Instant, timeout_at};
@@ -291,7 +291,7 @@ impl Gateway {
             let begun = begin_log(self.process.log.as_ref(), &spec, genesis, now);
             let log = match timeout_at(deadline, begun).await {
                 Ok(Ok(log)) => log,
-                Ok(Err(error)) => return Err(not_done(&error.to_string())),
+                Ok(Err(error)) => return Err(not_done(&with_causes(&error))),
                 Err(_) => return Err(not_done("the database's log was not made in time")),
             };
             let mut document = DatabaseDocument::of(&database, database.next_table.0);

@@ -7,7 +7,7 @@ use super::{Consistency, Gateway, ReadError, ReadOptions};
 use crate::catalog::Database;
 use crate::genesis::genesis_of;
 use cortado_log::{Extent, Follower, Log, Page, ReadError as LogReadError, page_of, ready_of};
-use cortado_model::{PartitionId, Scn};
+use cortado_model::{PartitionId, Scn, with_causes};
 use cortado_replica::{Body, Committed, FoldState, Stop};
 use cortado_store::{StoreError, View};
 use std::time::Duration;
@@ -178,7 +178,7 @@ async fn extent(log: &dyn Log, partition: PartitionId) -> Result<Extent, Changes
 }
 
 fn unreadable(error: &LogReadError) -> ChangesError {
-    ChangesError::Broken { why: error.to_string() }
+    ChangesError::Broken { why: with_causes(error) }
 }
 
 fn broken(stop: Stop) -> ChangesError {

@@ -14,6 +14,7 @@ use bytes::Bytes;
 use cortado_model::limits::IDEMPOTENCY_TTL_MS_MAX;
 use cortado_model::{
     Batch, Generation, LogOffset, NodeId, PartitionId, Remembered, RememberedKey, Scn, WallMillis,
+    with_causes,
 };
 use cortado_replica::{
     Answer, Apply, Committed, Effect, Event, FoldState, RequestId, Stop, Trim, Why,
@@ -347,7 +348,7 @@ impl ReplicaDriver<'_> {
                     let kind = EventKind::Trim;
                     context.decisions.explain(kind, Some(partition), what, evidence);
                 }
-                Err(error) => warn!(%partition, %error, "log not trimmed"),
+                Err(error) => warn!(%partition, error = with_causes(&error), "log not trimmed"),
             }
         });
     }

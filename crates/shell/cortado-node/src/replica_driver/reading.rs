@@ -5,7 +5,7 @@
 use super::restart::extent;
 use super::{Halt, ReplicaDriver};
 use cortado_log::{ReadError, page_of};
-use cortado_model::LogOffset;
+use cortado_model::{LogOffset, with_causes};
 use cortado_replica::{Input, Role};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -107,7 +107,7 @@ impl ReplicaDriver<'_> {
                 | ReadError::Missing),
             ) => Err(Halt::Broken { at: from, why: error.to_string() }),
             Err(error @ ReadError::Unavailable(_)) => {
-                warn!(%partition, %from, %error, "log not read");
+                warn!(%partition, %from, error = with_causes(&error), "log not read");
                 self.pace.due = Some(Instant::now() + RETRY);
                 Ok(false)
             }
@@ -125,7 +125,7 @@ impl ReplicaDriver<'_> {
             match extent(self.context, partition).await {
                 Ok(extent) => break extent.end,
                 Err(error) => {
-                    warn!(%partition, %error, "log's end unknown");
+                    warn!(%partition, error = with_causes(&error), "log's end unknown");
                     sleep(RETRY).await;
                 }
             }

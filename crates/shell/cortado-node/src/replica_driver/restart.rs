@@ -10,7 +10,7 @@ use crate::inbox::{DriverInput, WriteEnd};
 use crate::node_context::NodeContext;
 use crate::replica_handle::{ReplicaHandle, ReplicaRole};
 use cortado_log::{Extent, ReadError, VerifyError};
-use cortado_model::{Batch, LogId, LogOffset, PartitionId, ReplicaIncarnation};
+use cortado_model::{Batch, LogId, LogOffset, PartitionId, ReplicaIncarnation, with_causes};
 use cortado_replica::{DecodeError, FoldState, NotDone};
 use cortado_store::StoreError;
 use std::future::Future;
@@ -263,7 +263,7 @@ fn unreadable(error: ReadError) -> Halt {
         | ReadError::Diverged { .. }
         | ReadError::Hole { .. }
         | ReadError::Replaced { .. }
-        | ReadError::Missing => Halt::Broken { at: NO_RECORD, why: error.to_string() },
+        | ReadError::Missing => Halt::Broken { at: NO_RECORD, why: with_causes(&error) },
     }
 }
 

@@ -8,7 +8,7 @@ use crate::node_context::NodeContext;
 use crate::replica_handle::ReplicaHandle;
 use crate::snapshot::{SnapshotName, SnapshotReader, write_snapshot};
 use bytes::Bytes;
-use cortado_model::LogOffset;
+use cortado_model::{LogOffset, with_causes};
 use cortado_store::StoreError;
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -50,7 +50,7 @@ pub(super) async fn resync(
     let partition = handle.partition;
     handle.show_restoring();
     let extent = extent(context, partition).await;
-    let first = extent.map_err(|error| ResyncError::Log { why: error.to_string() })?.first;
+    let first = extent.map_err(|error| ResyncError::Log { why: with_causes(&error) })?.first;
     let mut peers = context.routes.route(partition).replicas();
     peers.retain(|peer| {
         let is_other = peer.node != handle.node;

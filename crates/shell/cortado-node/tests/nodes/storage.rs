@@ -18,6 +18,11 @@ fn role(world: &World, node: NodeId) -> ReplicaRole {
     replicas.iter().find(|replica| replica.node == node).unwrap().role
 }
 
+/// A node that does not lead partition 0.
+fn a_follower(music: &Music) -> NodeId {
+    [N1, N2, N3].into_iter().find(|n| Some(*n) != music.leaders()[0]).unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_log_refuses_definitely_and_recovers() {
     let world = World::start().await;
@@ -215,7 +220,7 @@ async fn a_damaged_store_is_built_anew_from_a_peer() {
         music.put("cher", &format!("t{number}"), "{}").await.unwrap();
     }
     music.await_complete().await;
-    let follower = [N1, N2, N3].into_iter().find(|n| Some(*n) != music.leaders()[0]).unwrap();
+    let follower = a_follower(&music);
     world.stores.of(follower).set_fault_after(0, Fault::Damaged);
     music.put("cher", "more", "{}").await.unwrap();
     eventually("the replica is out of service", || {
@@ -282,7 +287,7 @@ async fn a_store_ahead_of_its_log_serves_nothing() {
     music.put("cher", "x", "{}").await.unwrap();
     music.await_complete().await;
     let partition = music.partition_of("cher");
-    let follower = [N1, N2, N3].into_iter().find(|n| Some(*n) != music.leaders()[0]).unwrap();
+    let follower = a_follower(&music);
     world.cluster.kill(follower).await.unwrap();
     let store = world.stores.of(follower);
     let checkpoint = store.view(partition).unwrap().checkpoint().unwrap().unwrap();
@@ -314,7 +319,7 @@ async fn what_only_a_newer_build_can_read_is_kept() {
     music.put("cher", "x", "{}").await.unwrap();
     music.await_complete().await;
     let partition = music.partition_of("cher");
-    let follower = [N1, N2, N3].into_iter().find(|n| Some(*n) != music.leaders()[0]).unwrap();
+    let follower = a_follower(&music);
     world.cluster.kill(follower).await.unwrap();
     let store = world.stores.of(follower);
     let checkpoint = store.view(partition).unwrap().checkpoint().unwrap().unwrap();
