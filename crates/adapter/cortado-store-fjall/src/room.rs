@@ -57,10 +57,11 @@ impl Room {
         }
         let waits = |ended: &mut Option<StoreError>| ended.is_none() && self.is_used_up();
         let waited = self.looked.wait_timeout_while(self.ended(), self.wait_max, waits);
-        let (ended, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let (ended, waited) = waited.unwrap_or_else(PoisonError::into_inner);
         match &*ended {
             Some(why) => Err(why.clone()),
-            None if self.is_used_up() => {
+            // Not whether it is used up now: others may have written since the look.
+            None if waited.timed_out() => {
                 let seconds = self.wait_max.as_secs();
                 let why = format!("memory is full and no table was written for {seconds} s");
                 Err(StoreError::Failed { why })
