@@ -12,13 +12,12 @@ pub mod encoding;
 #[cfg(test)]
 mod golden;
 mod memory;
-mod store_error;
 
 pub use changes::{KeyChange, StoredEntries, changes_of};
+pub use cortado_model::StoreError;
 pub use digest::digest;
 pub use encoding::Expiring;
 pub use memory::{Fault, MemoryStore};
-pub use store_error::StoreError;
 
 use bytes::Bytes;
 use cortado_model::{

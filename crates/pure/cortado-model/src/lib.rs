@@ -13,11 +13,13 @@ mod budget;
 mod causes;
 mod entry;
 mod entry_range;
+mod found;
 mod ids;
 mod key;
 pub mod limits;
 mod remembered;
 mod scn;
+mod store_error;
 mod stored_document;
 mod time;
 
@@ -26,6 +28,7 @@ pub use budget::Budget;
 pub use causes::with_causes;
 pub use entry::{Entry, EntryKey, Space};
 pub use entry_range::{EntryRange, Within, successor};
+pub use found::Found;
 pub use ids::{
     ClusterUuid, DatabaseId, Etag, IndexId, LogId, LogOffset, NodeId, NodeIncarnation, PartitionId,
     PartitionUuid, Position, ReplicaIncarnation, TableId,
@@ -33,5 +36,6 @@ pub use ids::{
 pub use key::{DocumentKey, KeyError};
 pub use remembered::{Remembered, RememberedKey};
 pub use scn::{Generation, ParseScnError, Scn, ScnBounds, Sequence};
+pub use store_error::StoreError;
 pub use stored_document::{DOCUMENT_HEAD_BYTES, DocumentHead, ImageError, StoredDocument};
 pub use time::{Millis, WallMillis};

@@ -1,5 +1,7 @@
 //! What goes wrong in a store, told apart by what its caller may do next.
 
+use alloc::string::String;
+
 /// Why the store did not do it. Nothing of the operation is visible.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {

@@ -3,6 +3,7 @@
 //! Every byte is described in docs/formats/remembered-answer.md. The same on every replica, since
 //! digests cover it. Start reading at [`RememberedAnswer`].
 
+use alloc::vec::Vec;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use cortado_document::Done;
 use cortado_model::{Etag, Scn};
@@ -17,33 +18,40 @@ const STATUSES: u8 = CRITICAL | 4;
 
 /// The answer to a write, and what it answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct RememberedAnswer {
+pub struct RememberedAnswer {
     /// Where the transaction stands.
-    pub(crate) scn: Scn,
+    pub scn: Scn,
     /// Of every document it wrote.
-    pub(crate) etag: Etag,
+    pub etag: Etag,
     /// Of the request.
-    pub(crate) fingerprint: u128,
-    /// See [`code_of`]; one for each operation.
-    pub(crate) statuses: Vec<u16>,
+    pub fingerprint: u128,
+    /// How each operation went, in codes that are never used again.
+    pub statuses: Vec<u16>,
 }
 
 /// Why bytes are no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum AnswerError {
+pub enum AnswerError {
     /// Not what was written.
     #[error("a remembered answer is damaged")]
     Damaged,
     /// Written by a newer Cortado.
     #[error("a remembered answer has format version {version}, this build reads {VERSION}")]
-    UnknownVersion { version: u8 },
+    UnknownVersion {
+        /// Its version.
+        version: u8,
+    },
     /// Written by a newer Cortado.
     #[error("a remembered answer has the critical section {tag:#04x}, unknown to this build")]
-    UnknownSection { tag: u8 },
+    UnknownSection {
+        /// Its tag.
+        tag: u8,
+    },
 }
 
 impl RememberedAnswer {
-    pub(crate) fn encode(&self) -> Bytes {
+    /// Its bytes.
+    pub fn encode(&self) -> Bytes {
         let statuses_bytes = 2 * self.statuses.len();
         let mut out = BytesMut::with_capacity(1 + 4 * 5 + 8 + 8 + 16 + statuses_bytes);
         out.put_u8(VERSION);
@@ -64,7 +72,7 @@ impl RememberedAnswer {
     ///
     /// # Errors
     /// See [`AnswerError`].
-    pub(crate) fn decode(mut bytes: &[u8]) -> Result<RememberedAnswer, AnswerError> {
+    pub fn decode(mut bytes: &[u8]) -> Result<RememberedAnswer, AnswerError> {
         let version = bytes.try_get_u8().map_err(|_| AnswerError::Damaged)?;
         if version != VERSION {
             return Err(AnswerError::UnknownVersion { version });
@@ -90,7 +98,7 @@ impl RememberedAnswer {
     }
 
     /// How each operation went; `None` if a newer Cortado wrote a word that this one lacks.
-    pub(crate) fn results(&self) -> Option<Vec<Done>> {
+    pub fn results(&self) -> Option<Vec<Done>> {
         self.statuses.iter().map(|code| done_of(*code)).collect()
     }
 }

@@ -1,0 +1,78 @@
+//! Whom to believe when replicas report what their state hashes to.
+//!
+//! Start reading at [`agreement`].
+
+use crate::event::DigestReport;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use cortado_model::{LogOffset, NodeId};
+
+/// Whom to believe, and whom not: the biggest group, of equal ones the leader's.
+pub(crate) fn agreement(reports: &[DigestReport], leader: NodeId) -> (Vec<NodeId>, Vec<NodeId>) {
+    let mut groups: BTreeMap<u128, Vec<NodeId>> = BTreeMap::new();
+    for report in reports {
+        groups.entry(report.digest).or_default().push(report.node);
+    }
+    let best = groups.values().max_by_key(|nodes| (nodes.len(), nodes.contains(&leader)));
+    let agreed = best.cloned().unwrap_or_default();
+    let nodes = reports.iter().map(|report| report.node);
+    let odd = nodes.filter(|node| !agreed.contains(node)).collect();
+    (agreed, odd)
+}
+
+/// Below which offset the state is in the stores of enough replicas, if all reports are equal.
+///
+/// * `replicas`: how many there should be; of several, one alone is not enough.
+pub(crate) fn agreed_below(reports: &[DigestReport], replicas: usize) -> Option<LogOffset> {
+    let enough = reports.len() >= replicas.clamp(1, 2);
+    reports.iter().map(|report| report.below).min().filter(|_| enough)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cortado_model::{Generation, Scn, Sequence};
+
+    fn report(node: u32, at: u64, below: u64, digest: u128) -> DigestReport {
+        let at = Scn::new(Generation(1), Sequence(at));
+        DigestReport { node: NodeId(node), at, below: LogOffset(below), digest }
+    }
+
+    #[track_caller]
+    fn check(reports: &[(u32, u128)], leader: u32, agreed: &[u32], odd: &[u32]) {
+        let report = |(node, digest): &(u32, u128)| report(*node, 1, 1, *digest);
+        let reports: Vec<_> = reports.iter().map(report).collect();
+        let nodes = |list: &[u32]| list.iter().copied().map(NodeId).collect::<Vec<_>>();
+        assert_eq!(agreement(&reports, NodeId(leader)), (nodes(agreed), nodes(odd)));
+    }
+
+    #[test]
+    fn the_odd_one_is_outvoted_or_not_the_leader() {
+        check(&[(1, 7), (2, 7), (3, 7)], 1, &[1, 2, 3], &[]);
+        check(&[(1, 7), (2, 8), (3, 7)], 1, &[1, 3], &[2]);
+        check(&[(1, 8), (2, 7), (3, 7)], 1, &[2, 3], &[1]);
+        check(&[(1, 7), (2, 8)], 2, &[2], &[1]);
+        check(&[(1, 7), (2, 8), (3, 9)], 3, &[3], &[1, 2]);
+        check(&[(2, 7)], 1, &[2], &[]);
+        check(&[], 1, &[], &[]);
+    }
+
+    /// Below which offset replicas agree that have reported these.
+    #[track_caller]
+    fn check_below(belows: &[u64], replicas: usize, want: Option<u64>) {
+        let reports = (1..).zip(belows).map(|(node, below)| report(node, 1, *below, 7));
+        let reports: Vec<_> = reports.collect();
+        assert_eq!(agreed_below(&reports, replicas), want.map(LogOffset));
+    }
+
+    #[test]
+    fn the_log_is_trimmed_on_the_word_of_two() {
+        check_below(&[9, 9, 9], 3, Some(9));
+        check_below(&[9, 7], 3, Some(7)); // the one that has stored less is to find the rest
+        check_below(&[9], 3, None);
+        check_below(&[9], 2, None);
+        check_below(&[9], 1, Some(9)); // there is nobody else
+        check_below(&[], 1, None);
+        check_below(&[], 0, None);
+    }
+}

@@ -1,0 +1,254 @@
+//! What is committed on its way into the store, and who must not be answered before it is there.
+//!
+//! One batch is under way at a time; what comes meanwhile is gathered into the next one. Start
+//! reading at [`Applying::push`].
+
+use crate::event::JobId;
+use crate::recent::Recent;
+use crate::remembered_answer::RememberedAnswer;
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use cortado_model::limits::IDEMPOTENCY_TTL_MS_MAX;
+use cortado_model::{Batch, LogOffset, Remembered, Scn, WallMillis};
+use cortado_replica::{Answer, Apply, Committed, FoldState, RequestId};
+
+/// Batches of one replica, numbered from 1.
+#[derive(Debug)]
+pub(crate) struct Applying {
+    /// The newest batch that was begun to be gathered.
+    newest: u64,
+    /// The newest batch that is in the store.
+    done: u64,
+    pending: VecDeque<Pending>,
+    under_way: Option<UnderWay>,
+    /// Answers, each with the batch that must be in the store before.
+    owed: VecDeque<(u64, RequestId, Answer)>,
+    /// The fold state that was last stored.
+    stored: FoldState,
+    /// Transactions in the store that were applied here.
+    transactions: u64,
+    recent: Recent,
+    /// The last batch whose changes are not in `recent`: until it is in the store, no write can be
+    /// evaluated.
+    not_kept: u64,
+    /// For the next batch: bookmarks below it lie below the log's beginning.
+    trim_bookmarks_below: Option<Scn>,
+}
+
+/// A batch that is gathered.
+#[derive(Debug)]
+struct Pending {
+    number: u64,
+    batch: Batch,
+    state: FoldState,
+    transactions: u64,
+    /// The state behind it is to be hashed, so that nothing may be added.
+    digest: bool,
+}
+
+/// A batch that the store was given.
+#[derive(Debug)]
+struct UnderWay {
+    job: JobId,
+    number: u64,
+    state: FoldState,
+    transactions: u64,
+    digest: bool,
+}
+
+/// A batch to hand to the store.
+pub(crate) struct ToApply {
+    pub(crate) batch: Batch,
+    pub(crate) last: Scn,
+    pub(crate) transactions: u64,
+}
+
+impl Applying {
+    pub(crate) fn after(stored: FoldState) -> Applying {
+        Applying {
+            newest: 0,
+            done: 0,
+            pending: VecDeque::new(),
+            under_way: None,
+            owed: VecDeque::new(),
+            stored,
+            transactions: 0,
+            recent: Recent::default(),
+            not_kept: 0,
+            trim_bookmarks_below: None,
+        }
+    }
+
+    /// Whether everything that was committed is in the store.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.newest == self.done
+    }
+
+    /// The batch that the store was given and has not answered.
+    pub(crate) fn under_way(&self) -> Option<JobId> {
+        self.under_way.as_ref().map(|under_way| under_way.job)
+    }
+
+    /// The fold state that was last stored.
+    pub(crate) fn stored(&self) -> &FoldState {
+        &self.stored
+    }
+
+    /// What is committed and may not be in the store.
+    pub(crate) fn recent(&self) -> &Recent {
+        &self.recent
+    }
+
+    /// Whether a write can be evaluated against [`recent`](Self::recent) and the store below.
+    pub(crate) fn knows_all(&self) -> bool {
+        self.done >= self.not_kept
+    }
+
+    /// Transactions in the store that were applied here.
+    pub(crate) fn transactions(&self) -> u64 {
+        self.transactions
+    }
+
+    /// Gathers what the core wants applied.
+    ///
+    /// * `keep`: writes may be evaluated before it is in the store.
+    pub(crate) fn push(&mut self, apply: Apply, keep: bool) {
+        let (batch, state, transactions) = batch_of(apply);
+        if self.pending.back().is_none_or(|pending| pending.digest) {
+            self.newest += 1;
+        }
+        if keep {
+            self.recent.keep(self.newest, &batch);
+        } else {
+            self.not_kept = self.newest;
+        }
+        match self.pending.back_mut().filter(|pending| !pending.digest) {
+            Some(pending) => pending.add(batch, state, transactions),
+            None => {
+                let number = self.newest;
+                let pending = Pending { number, batch, state, transactions, digest: false };
+                self.pending.push_back(pending);
+            }
+        }
+    }
+
+    /// The state behind everything so far is to be hashed; `true`: it is in the store now.
+    pub(crate) fn digest(&mut self) -> bool {
+        if let Some(pending) = self.pending.back_mut() {
+            pending.digest = true;
+        } else if let Some(under_way) = &mut self.under_way {
+            under_way.digest = true;
+        } else {
+            return true;
+        }
+        false
+    }
+
+    pub(crate) fn trim_bookmarks_below(&mut self, scn: Option<Scn>) {
+        self.trim_bookmarks_below = scn.or(self.trim_bookmarks_below);
+    }
+
+    /// The next batch for the store, unless one is under way.
+    pub(crate) fn next(&mut self, job: impl FnOnce() -> JobId) -> Option<(JobId, ToApply)> {
+        if self.under_way.is_some() {
+            return None;
+        }
+        let Pending { number, mut batch, state, transactions, digest } =
+            self.pending.pop_front()?;
+        batch.checkpoint = state.encode();
+        batch.trim_bookmarks_below = self.trim_bookmarks_below.take();
+        let (job, last) = (job(), state.last);
+        self.under_way = Some(UnderWay { job, number, state, transactions, digest });
+        Some((job, ToApply { batch, last, transactions }))
+    }
+
+    /// The batch of `job` is in the store. Answers whether its state is to be hashed; `None` for a
+    /// batch of another time.
+    pub(crate) fn applied(&mut self, job: JobId) -> Option<bool> {
+        let under_way = self.under_way.take_if(|under_way| under_way.job == job)?;
+        let follows = under_way.number == self.done + 1 && under_way.state.last >= self.stored.last;
+        assert!(follows, "applying: {} follows {}", under_way.state.last, self.stored.last);
+        self.done = under_way.number;
+        self.stored = under_way.state;
+        self.transactions += under_way.transactions;
+        Some(under_way.digest)
+    }
+
+    /// Every look into the store that has not come back is younger than batch `number`.
+    pub(crate) fn forget_recent(&mut self, number: u64) {
+        self.recent.drop_up_to(number);
+    }
+
+    /// The newest batch that is in the store.
+    pub(crate) fn done(&self) -> u64 {
+        self.done
+    }
+
+    /// An answer of the core, due when everything before it is in the store.
+    pub(crate) fn owe(&mut self, request: RequestId, answer: Answer) {
+        let after = match answer {
+            Answer::Committed { .. } | Answer::Ready => self.newest,
+            // What was not done shows nowhere.
+            Answer::NotDone(_) | Answer::Unknown => 0,
+        };
+        self.owed.push_back((after, request, answer));
+    }
+
+    /// The next answer that is due.
+    pub(crate) fn take_due(&mut self) -> Option<(RequestId, Answer)> {
+        let at = self.owed.iter().position(|(after, ..)| *after <= self.done)?;
+        self.owed.remove(at).map(|(_, request, answer)| (request, answer))
+    }
+
+    /// Everything up to here is in the store.
+    ///
+    /// * `folded`: what the core has folded.
+    pub(crate) fn applied_up_to(&self, folded: &FoldState) -> (Scn, LogOffset) {
+        // Behind the last batch stand only records that change nothing, if nothing is gathered.
+        let state = if self.is_idle() { folded } else { &self.stored };
+        (state.last, state.position.offset)
+    }
+}
+
+impl Pending {
+    fn add(&mut self, batch: Batch, state: FoldState, transactions: u64) {
+        self.batch.documents.extend(batch.documents);
+        self.batch.remember.extend(batch.remember);
+        self.batch.bookmarks.extend(batch.bookmarks);
+        self.batch.forget_before = batch.forget_before.or(self.batch.forget_before);
+        self.state = state;
+        self.transactions += transactions;
+    }
+}
+
+/// The store's words for what the core wants applied, the fold state behind it and how many
+/// transactions it has. The checkpoint is not in it.
+fn batch_of(apply: Apply) -> (Batch, FoldState, u64) {
+    let Apply { transactions, state, bookmarks } = apply;
+    let (mut batch, count) = (Batch::default(), transactions.len() as u64);
+    for Committed { scn, time, transaction } in transactions {
+        for idempotency in transaction.idempotency {
+            // All changes of a transaction share its etag; without changes there is none to tell.
+            let etag = cortado_replica::etag_of(state.genesis.identity.partition, scn);
+            let answer = RememberedAnswer {
+                scn,
+                etag,
+                fingerprint: idempotency.fingerprint,
+                statuses: idempotency.statuses,
+            };
+            let ttl_ms = idempotency.ttl_ms.unwrap_or(IDEMPOTENCY_TTL_MS_MAX);
+            let expires = WallMillis(time.0.saturating_add(u64::from(ttl_ms)));
+            let remembered = Remembered { time, expires, answer: answer.encode() };
+            batch.remember.push((idempotency.name, remembered));
+        }
+        for change in transaction.changes {
+            batch.documents.push((change.table, change.key, change.document));
+        }
+    }
+    if !batch.remember.is_empty() {
+        batch.forget_before = Some(state.time);
+    }
+    batch.bookmarks =
+        bookmarks.iter().map(|state| (state.last, state.encode())).collect::<Vec<_>>();
+    (batch, state, count)
+}

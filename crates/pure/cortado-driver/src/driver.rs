@@ -1,0 +1,463 @@
+//! The driver of one replica through all of its lives.
+//!
+//! Start reading at [`Driver::on`].
+
+use crate::action::{Action, Reply};
+use crate::event::{Event, JobId, Survey, SurveyError};
+use crate::halt::Halt;
+use crate::leadership::Leadership;
+use crate::life::Life;
+use crate::news::News;
+use crate::rebuilding::{Rebuilding, Rebuilt};
+use crate::restart::{Beginning, judge};
+use crate::role::ReplicaRole;
+use crate::settings::{Me, Settings};
+use crate::turn::Turn;
+use crate::write::Caller;
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+use cortado_model::{LogOffset, Millis, ReplicaIncarnation, Scn, StoreError};
+use cortado_replica::{FoldState, NotDone, Now};
+
+/// After a failure that may pass.
+const RETRY_MS: u64 = 500;
+/// After a failure that only a person, or another replica, can end.
+const RETRY_BROKEN_MS: u64 = 5_000;
+
+/// Everything that one replica's driver decides. `C` is whoever asks it something.
+///
+/// Owned by one task, or by a simulation. Whoever owns it tells it what happens, then
+/// [`Event::Settle`], and carries out the actions in their order; what it shows of itself is right
+/// before they are carried out.
+#[derive(Debug)]
+pub struct Driver<C> {
+    me: Me,
+    settings: Settings,
+    /// The last number that was given to an action.
+    jobs: u64,
+    /// Lives of the replica so far.
+    lives: u32,
+    stage: Stage<C>,
+    /// What the last life has shown.
+    applied: (Scn, LogOffset),
+    leadership: Leadership,
+    /// How often the store was emptied to be filled anew.
+    restorations: u64,
+    /// Where the log last contradicted the replica: told once.
+    contradicted_at: Option<LogOffset>,
+}
+
+#[derive(Debug)]
+enum Stage<C> {
+    /// Looks for its checkpoint and its log.
+    Surveying(JobId),
+    /// Removes what an interrupted snapshot has left.
+    Clearing {
+        job: JobId,
+        fold: Box<FoldState>,
+        first: LogOffset,
+    },
+    Living(Box<Life<C>>),
+    /// Waits for the store to be done with a batch, before anything else follows from `halt`.
+    Draining {
+        job: JobId,
+        halt: Halt,
+    },
+    /// The store is full. What it shows can be read meanwhile.
+    AwaitingRoom {
+        probe: Option<JobId>,
+        due: Millis,
+    },
+    Rebuilding(Rebuilding),
+    /// Begins a life at this time.
+    Resting(Millis),
+    /// Serves nothing and touches nothing until told to stop: another build, or a person, goes on.
+    StandingStill,
+    Ended,
+}
+
+impl<C: Caller> Driver<C> {
+    /// A driver that looks for its checkpoint and its log first.
+    pub fn new(me: Me, settings: Settings, now: Now, actions: &mut Vec<Action<C>>) -> Driver<C> {
+        let mut driver = Driver {
+            me,
+            settings,
+            jobs: 0,
+            lives: 0,
+            stage: Stage::Ended,
+            applied: (Scn::ZERO, LogOffset::ZERO),
+            leadership: Leadership::default(),
+            restorations: 0,
+            contradicted_at: None,
+        };
+        driver.act(now, actions, |_, turn| survey(turn));
+        driver
+    }
+
+    /// Takes one event and adds what is to be done to `actions`.
+    ///
+    /// Total: never fails, blocks or reads a clock. `now.clock` must not go backwards.
+    pub fn on(&mut self, now: Now, event: Event<C>, actions: &mut Vec<Action<C>>) {
+        self.act(now, actions, |driver, turn| driver.on_event(event, turn));
+        if let Stage::Living(life) = &self.stage {
+            self.applied = life.applying.applied_up_to(life.core.fold());
+            self.leadership = life.leadership;
+        }
+    }
+
+    /// When [`Event::Tick`] is due, if nothing else happens before.
+    pub fn wake_at(&self) -> Option<Millis> {
+        match &self.stage {
+            Stage::Living(life) => life.wake_at(self.settings.append_patience_ms),
+            Stage::AwaitingRoom { probe: None, due } | Stage::Resting(due) => Some(*due),
+            Stage::AwaitingRoom { probe: Some(_), .. }
+            | Stage::Surveying(_)
+            | Stage::Clearing { .. }
+            | Stage::Draining { .. }
+            | Stage::Rebuilding(_)
+            | Stage::StandingStill
+            | Stage::Ended => None,
+        }
+    }
+
+    /// What the replica does.
+    pub fn role(&self) -> ReplicaRole {
+        match &self.stage {
+            Stage::Living(life) => life.core.role().into(),
+            Stage::AwaitingRoom { .. } => ReplicaRole::Follower,
+            Stage::Rebuilding(_) => ReplicaRole::Restoring,
+            Stage::Surveying(_)
+            | Stage::Clearing { .. }
+            | Stage::Draining { .. }
+            | Stage::Resting(_)
+            | Stage::StandingStill
+            | Stage::Ended => ReplicaRole::Offline,
+        }
+    }
+
+    /// Everything up to here is in the store: the record, and the offset behind it.
+    pub fn applied(&self) -> (Scn, LogOffset) {
+        self.applied
+    }
+
+    /// Who leads, as the replica has folded it.
+    pub fn leadership(&self) -> &Leadership {
+        &self.leadership
+    }
+
+    /// What has been folded; `None` while the replica is out of service.
+    pub fn fold(&self) -> Option<&FoldState> {
+        match &self.stage {
+            Stage::Living(life) => Some(life.core.fold()),
+            Stage::Surveying(_)
+            | Stage::Clearing { .. }
+            | Stage::Draining { .. }
+            | Stage::AwaitingRoom { .. }
+            | Stage::Rebuilding(_)
+            | Stage::Resting(_)
+            | Stage::StandingStill
+            | Stage::Ended => None,
+        }
+    }
+
+    /// In whose name the replica claims and writes now; life 0 before the first.
+    pub fn incarnation(&self) -> ReplicaIncarnation {
+        ReplicaIncarnation { node: self.me.incarnation, life: self.lives }
+    }
+
+    /// Changes when the store is emptied to be filled anew: what was read across such a change may
+    /// be a part of a state.
+    pub fn restorations(&self) -> u64 {
+        self.restorations
+    }
+
+    /// Writes that were published and are not answered.
+    pub fn unanswered_writes(&self) -> usize {
+        match &self.stage {
+            Stage::Living(life) => life.requests.writes(),
+            Stage::Surveying(_)
+            | Stage::Clearing { .. }
+            | Stage::Draining { .. }
+            | Stage::AwaitingRoom { .. }
+            | Stage::Rebuilding(_)
+            | Stage::Resting(_)
+            | Stage::StandingStill
+            | Stage::Ended => 0,
+        }
+    }
+
+    /// The store is full, and the replica waits for room.
+    pub fn awaits_room(&self) -> bool {
+        matches!(self.stage, Stage::AwaitingRoom { .. })
+    }
+
+    /// It keeps what it has and waits for another build, or for a person.
+    pub fn stands_still(&self) -> bool {
+        matches!(self.stage, Stage::StandingStill)
+    }
+
+    fn act(
+        &mut self,
+        now: Now,
+        actions: &mut Vec<Action<C>>,
+        step: impl FnOnce(&mut Parts<'_, C>, &mut Turn<'_, C>) -> Option<Stage<C>>,
+    ) {
+        let Driver { me, settings, jobs, lives, stage, restorations, contradicted_at, .. } = self;
+        let mut turn = Turn { now, me, settings, jobs, actions };
+        let mut parts = Parts { lives, stage, restorations, contradicted_at };
+        if let Some(next) = step(&mut parts, &mut turn) {
+            *stage = next;
+        }
+    }
+}
+
+/// What changes of a driver, beside what a [`Turn`] lends.
+struct Parts<'a, C> {
+    lives: &'a mut u32,
+    stage: &'a mut Stage<C>,
+    restorations: &'a mut u64,
+    contradicted_at: &'a mut Option<LogOffset>,
+}
+
+fn survey<C>(turn: &mut Turn<'_, C>) -> Option<Stage<C>> {
+    let job = turn.job();
+    turn.act(Action::Survey(job));
+    Some(Stage::Surveying(job))
+}
+
+impl<C: Caller> Parts<'_, C> {
+    /// Takes an event; answers the next stage, if there is one.
+    fn on_event(&mut self, event: Event<C>, turn: &mut Turn<'_, C>) -> Option<Stage<C>> {
+        if let Stage::Living(life) = self.stage {
+            let halt = life.on(event, turn).err()?;
+            if halt.can_step_down() {
+                life.step_down_silently(turn);
+            }
+            life.hang_up(turn);
+            return match life.applying.under_way() {
+                Some(job) => Some(Stage::Draining { job, halt }),
+                None => self.after(halt, turn),
+            };
+        }
+        match event {
+            Event::Write { caller, .. }
+            | Event::Read { caller, .. }
+            | Event::HandOff { caller, .. } => {
+                turn.act(Action::Reply { caller, reply: Reply::NotDone(NotDone::Offline) });
+                None
+            }
+            Event::Stop => self.stop(turn),
+            Event::Tick | Event::Settle => self.on_time(turn),
+            Event::Surveyed(job, survey) => self.on_surveyed(job, survey, turn),
+            Event::Cleared(job, cleared) => self.on_cleared(job, cleared, turn),
+            Event::Probed(job, probed) => self.on_probed(job, &probed, turn),
+            Event::Applied(job, _) => self.on_drained(job, turn),
+            Event::Extent(job, extent) => {
+                let rebuilding = self.rebuilding()?;
+                let rebuilt = rebuilding.on_extent(job, extent, turn);
+                after_rebuilding(rebuilt, turn)
+            }
+            Event::Around(job, around) => {
+                let rebuilding = self.rebuilding()?;
+                let rebuilt = rebuilding.on_around(job, around, turn);
+                after_rebuilding(rebuilt, turn)
+            }
+            Event::Installed(job, installed) => {
+                let rebuilding = self.rebuilding()?;
+                let rebuilt = rebuilding.on_installed(job, installed, turn);
+                after_rebuilding(rebuilt, turn)
+            }
+            // For a life, and there is none.
+            Event::Claim { .. }
+            | Event::Verify
+            | Event::Digest(_)
+            | Event::Condemned { .. }
+            | Event::LogEnd(_)
+            | Event::Room(_)
+            | Event::Outcomes { .. }
+            | Event::Page(..)
+            | Event::Found(..)
+            | Event::BookmarkFound(..)
+            | Event::Hashed(..) => None,
+        }
+    }
+
+    /// What follows from the end of a life.
+    fn after(&mut self, halt: Halt, turn: &mut Turn<'_, C>) -> Option<Stage<C>> {
+        Some(match halt {
+            Halt::Ended => {
+                turn.act(Action::End);
+                Stage::Ended
+            }
+            Halt::StoreFull { why } => {
+                turn.tell(News::WaitsForRoom { why });
+                Stage::AwaitingRoom { probe: None, due: turn.clock().plus(RETRY_MS) }
+            }
+            Halt::StoreFailed { why } => {
+                turn.act(Action::FailStore { why });
+                Stage::Resting(turn.clock().plus(RETRY_BROKEN_MS))
+            }
+            Halt::Damaged { why } => {
+                turn.tell(News::Damaged { why: why.clone() });
+                self.rebuild(LogOffset::ZERO, why, turn)
+            }
+            Halt::Trimmed { first } => {
+                turn.tell(News::BehindLog { first });
+                let why =
+                    alloc::format!("the log begins at {first}, beyond this replica's checkpoint");
+                self.rebuild(first, why, turn)
+            }
+            // Only a replica that has got past the record has what this one lost.
+            Halt::Behind { at, why } => self.rebuild(at.plus(1), why, turn),
+            Halt::Broken { at, why } => {
+                self.contradicted(Some(at), &why, turn);
+                // Only a replica that has got past the record can help.
+                self.rebuild(at.plus(1), why, turn)
+            }
+            Halt::Unusable { why } => {
+                self.contradicted(None, &why, turn);
+                Stage::Resting(turn.clock().plus(RETRY_BROKEN_MS))
+            }
+            Halt::StandsStill { why } => {
+                turn.tell(News::StandsStill { why });
+                Stage::StandingStill
+            }
+        })
+    }
+
+    fn rebuild(&mut self, beyond: LogOffset, why: String, turn: &mut Turn<'_, C>) -> Stage<C> {
+        *self.restorations += 1;
+        Stage::Rebuilding(Rebuilding::begin(beyond, why, turn))
+    }
+
+    /// Tells it once: until somebody helps, it is found again every few seconds.
+    fn contradicted(&mut self, at: Option<LogOffset>, why: &str, turn: &mut Turn<'_, C>) {
+        let place = at.unwrap_or(LogOffset(u64::MAX));
+        if self.contradicted_at.replace(place) != Some(place) {
+            turn.tell(News::Contradicted { at, why: why.into() });
+        }
+    }
+
+    fn live(&mut self, fold: FoldState, turn: &mut Turn<'_, C>) -> Option<Stage<C>> {
+        *self.lives += 1;
+        Some(Stage::Living(Box::new(Life::begin(fold, *self.lives, turn))))
+    }
+
+    fn stop(&mut self, turn: &mut Turn<'_, C>) -> Option<Stage<C>> {
+        match self.stage {
+            Stage::Draining { halt, .. } => {
+                *halt = Halt::Ended;
+                None
+            }
+            Stage::Ended => None,
+            _ => self.after(Halt::Ended, turn),
+        }
+    }
+
+    fn on_time(&mut self, turn: &mut Turn<'_, C>) -> Option<Stage<C>> {
+        let now = turn.clock();
+        match self.stage {
+            Stage::AwaitingRoom { probe: None, due } if now >= *due => {
+                let job = turn.job();
+                turn.act(Action::ProbeStore(job));
+                Some(Stage::AwaitingRoom { probe: Some(job), due: now })
+            }
+            Stage::Resting(until) if now >= *until => survey(turn),
+            _ => None,
+        }
+    }
+
+    fn on_surveyed(
+        &mut self,
+        job: JobId,
+        surveyed: Result<Survey, SurveyError>,
+        turn: &mut Turn<'_, C>,
+    ) -> Option<Stage<C>> {
+        if !matches!(self.stage, Stage::Surveying(asked) if *asked == job) {
+            return None;
+        }
+        let end = surveyed.as_ref().map(|survey| survey.extent.end).unwrap_or_default();
+        match judge(turn.me, surveyed) {
+            Ok(Beginning::From(fold)) => {
+                let (scn, offset) = (fold.last, fold.position.offset);
+                turn.tell(News::Starts { scn, offset, end });
+                self.live(fold, turn)
+            }
+            Ok(Beginning::Empty { fold, first }) => {
+                let job = turn.job();
+                turn.act(Action::ClearStore(job));
+                Some(Stage::Clearing { job, fold: Box::new(fold), first })
+            }
+            Err(halt) => self.after(halt, turn),
+        }
+    }
+
+    fn on_cleared(
+        &mut self,
+        job: JobId,
+        cleared: Result<(), StoreError>,
+        turn: &mut Turn<'_, C>,
+    ) -> Option<Stage<C>> {
+        match self.stage {
+            Stage::Clearing { job: asked, fold, first } if *asked == job => {
+                let (fold, first) = (fold.as_ref().clone(), *first);
+                match cleared {
+                    Ok(()) if first == LogOffset::ZERO => self.live(fold, turn),
+                    Ok(()) => self.after(Halt::Trimmed { first }, turn),
+                    Err(error) => self.after(Halt::from(error), turn),
+                }
+            }
+            Stage::Rebuilding(rebuilding) => {
+                let rebuilt = rebuilding.on_cleared(job, cleared, turn);
+                after_rebuilding(rebuilt, turn)
+            }
+            _ => None,
+        }
+    }
+
+    fn on_probed(
+        &mut self,
+        job: JobId,
+        probed: &Result<(), StoreError>,
+        turn: &mut Turn<'_, C>,
+    ) -> Option<Stage<C>> {
+        if !matches!(self.stage, Stage::AwaitingRoom { probe, .. } if *probe == Some(job)) {
+            return None;
+        }
+        if matches!(probed, Err(StoreError::Full { .. })) {
+            let due = turn.clock().plus(RETRY_MS);
+            return Some(Stage::AwaitingRoom { probe: None, due });
+        }
+        turn.tell(News::HasRoom);
+        survey(turn)
+    }
+
+    /// The store has done with the batch that was under way when a life ended.
+    fn on_drained(&mut self, job: JobId, turn: &mut Turn<'_, C>) -> Option<Stage<C>> {
+        match self.stage {
+            Stage::Draining { job: awaited, halt } if *awaited == job => {
+                let halt = halt.clone();
+                self.after(halt, turn)
+            }
+            _ => None,
+        }
+    }
+
+    fn rebuilding(&mut self) -> Option<&mut Rebuilding> {
+        match self.stage {
+            Stage::Rebuilding(rebuilding) => Some(rebuilding),
+            _ => None,
+        }
+    }
+}
+
+fn after_rebuilding<C>(rebuilt: Rebuilt, turn: &mut Turn<'_, C>) -> Option<Stage<C>> {
+    let rest_ms = match rebuilt {
+        Rebuilt::NotYet => return None,
+        Rebuilt::Done => return survey(turn),
+        Rebuilt::Failed => RETRY_MS,
+        Rebuilt::NoSource => RETRY_BROKEN_MS,
+    };
+    Some(Stage::Resting(turn.clock().plus(rest_ms)))
+}

@@ -1,0 +1,257 @@
+//! Everything that a driver can be told.
+//!
+//! Decides nothing. Start reading at [`Event`].
+
+use crate::write::WriteOrder;
+use alloc::string::String;
+use alloc::vec::Vec;
+use bytes::Bytes;
+use cortado_model::{Found, LogId, LogOffset, NodeId, Position, Scn, StoreError, WallMillis};
+use cortado_replica::{ClaimReason, ReadNeed};
+
+/// What a driver is told. `C` is whoever has asked: the driver gives it back with the answer.
+#[derive(Debug)]
+pub enum Event<C> {
+    /// Evaluate and publish.
+    Write {
+        /// Who asks.
+        caller: C,
+        /// What.
+        order: WriteOrder,
+        /// Where the log ended when the write came, if that can be read locally.
+        log_end: Option<LogOffset>,
+    },
+    /// Say when the store shows what `need` demands.
+    Read {
+        /// Who asks.
+        caller: C,
+        /// The demand.
+        need: ReadNeed,
+    },
+    /// Give the leadership up; answered when the step-down is committed.
+    HandOff {
+        /// Who asks.
+        caller: C,
+        /// Who should claim.
+        to: Option<NodeId>,
+    },
+    /// Take the leadership.
+    Claim {
+        /// Why.
+        reason: ClaimReason,
+        /// Hash of what the decision rests on.
+        evidence: u128,
+    },
+    /// As leader: begin a round of digests now.
+    Verify,
+    /// What some replica's state hashes to, for the leader that compares.
+    Digest(DigestReport),
+    /// The replica's state is not to be trusted: throw it away.
+    Condemned {
+        /// What was found, for people.
+        why: String,
+    },
+    /// Finish what was begun, begin nothing, end.
+    Stop,
+
+    /// The log's end, as far as it is known now.
+    LogEnd(LogOffset),
+    /// Whether the node's store has room.
+    Room(bool),
+    /// What became of records, in the order in which this producer was given them.
+    Outcomes {
+        /// Which producer.
+        producer: JobId,
+        /// One for each record.
+        outcomes: Vec<Outcome>,
+    },
+
+    /// What was asked for with an action of the same number.
+    Surveyed(JobId, Result<Survey, SurveyError>),
+    /// The log's extent.
+    Extent(JobId, Result<LogExtent, AskLog>),
+    /// Records of the log.
+    Page(JobId, Result<Page, ReadError>),
+    /// What the store holds.
+    Found(JobId, Result<Found, StoreError>),
+    /// The batch is visible, or nothing of it is.
+    Applied(JobId, Result<(), StoreError>),
+    /// The SCN below which every bookmark may go.
+    BookmarkFound(JobId, Result<Option<Scn>, StoreError>),
+    /// The state was hashed, and survives a power cut.
+    Hashed(JobId, Result<Hashed, StoreError>),
+    /// The store has room, or still not.
+    Probed(JobId, Result<(), StoreError>),
+    /// Nothing of the partition is in the store any more.
+    Cleared(JobId, Result<(), StoreError>),
+    /// A snapshot has taken the place of everything: up to which record.
+    Installed(JobId, Result<(Scn, LogOffset), CopyError>),
+    /// How the other replicas are.
+    Around(JobId, Surroundings),
+
+    /// Time has passed; due at [`Driver::wake_at`](crate::Driver::wake_at).
+    Tick,
+    /// Nothing more is at hand: do what has been gathered. Follows every event, or a few of them.
+    Settle,
+}
+
+/// Matches an action with the event that answers it. Numbers of one driver only grow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct JobId(pub u64);
+
+/// What became of a record that was handed to the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// In the log, here.
+    At(LogOffset),
+    /// In the log; only reading tells where.
+    Somewhere,
+    /// Certainly not in the log, now or later.
+    NotAppended,
+    /// Perhaps in the log, or still on its way.
+    Perhaps,
+    /// As perhaps, and the log takes nothing more until its process restarts.
+    Unusable,
+}
+
+/// What a driver must know before a replica can begin a life.
+#[derive(Clone, Debug)]
+pub struct Survey {
+    /// Which log was found.
+    pub log: LogId,
+    /// The store's checkpoint: an encoded fold state.
+    pub checkpoint: Option<Bytes>,
+    /// Where the log begins and ends.
+    pub extent: LogExtent,
+}
+
+/// Where a log begins and ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogExtent {
+    /// The oldest offset that can be read; the end if there is none.
+    pub first: LogOffset,
+    /// The offset that the next record gets.
+    pub end: LogOffset,
+}
+
+/// Why a survey tells nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SurveyError {
+    /// The log is not there, or not as it must be.
+    Log {
+        /// For people.
+        why: String,
+    },
+    /// Another log has taken its place.
+    Replaced {
+        /// Its identity.
+        found: LogId,
+    },
+    /// The store cannot be read.
+    Store(StoreError),
+}
+
+/// The log does not say where it begins and ends. Ask again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AskLog {
+    /// For people.
+    pub why: String,
+}
+
+/// Records in order, and where to go on.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// Offset and record, ascending.
+    pub entries: Vec<(LogOffset, Bytes)>,
+    /// Where to go on: behind the last entry, or beyond where the log vouches for a gap.
+    pub next: Position,
+}
+
+/// Why a read has no records to tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReadError {
+    /// They are gone.
+    Trimmed {
+        /// The oldest offset that can still be read.
+        first: LogOffset,
+    },
+    /// The log ends below the position, or holds another history there.
+    Truncated {
+        /// Where it ends, or where the histories part.
+        end: LogOffset,
+    },
+    /// Another log has taken its place.
+    Replaced {
+        /// Its identity.
+        found: LogId,
+    },
+    /// It cannot be followed past this place.
+    Broken {
+        /// For people.
+        why: String,
+    },
+    /// Passing; read again.
+    Unavailable,
+}
+
+/// Why a snapshot was not installed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CopyError {
+    /// The peer, the way to it or the own store has failed.
+    Failed {
+        /// For people.
+        why: String,
+    },
+    /// The node is going away.
+    Interrupted,
+}
+
+/// What a state hashes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hashed {
+    /// The number.
+    pub digest: u128,
+    /// When the first of the remembered answers that counted expires: log time.
+    pub first_expiry: Option<WallMillis>,
+}
+
+/// The state of one replica at one SCN, as one number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DigestReport {
+    /// Whose.
+    pub node: NodeId,
+    /// At which record.
+    pub at: Scn,
+    /// The first offset that the state does not cover.
+    pub below: LogOffset,
+    /// The number; its state survives a power cut.
+    pub digest: u128,
+}
+
+/// What a driver asks about the world around its replica.
+#[derive(Clone, Debug, Default)]
+pub struct Surroundings {
+    /// The partition's other replicas.
+    pub peers: Vec<Peer>,
+    /// How many replicas there should be, this one included.
+    pub placed: usize,
+    /// Bytes that were handed to all logs of the node.
+    pub log_bytes: u64,
+    /// What all replicas of the node held when they were last hashed.
+    pub state_bytes: u64,
+}
+
+/// Another replica of the partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Where.
+    pub node: NodeId,
+    /// Its store shows a prefix of the history.
+    pub readable: bool,
+    /// Its store has room.
+    pub has_room: bool,
+    /// It serves as leader.
+    pub serves: bool,
+    /// Everything below is in its store.
+    pub folded: LogOffset,
+}

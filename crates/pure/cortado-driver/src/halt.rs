@@ -1,0 +1,80 @@
+//! Why a life of a replica ends, and what follows from each failure.
+//!
+//! Start reading at [`Halt`].
+
+use alloc::string::{String, ToString};
+use cortado_model::{LogId, LogOffset, StoreError};
+use cortado_replica::Stop;
+
+/// Why a driver stopped driving its core.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Halt {
+    /// It was told to.
+    Ended,
+    /// The store has no room.
+    StoreFull { why: String },
+    /// The store of the whole node must be opened again.
+    StoreFailed { why: String },
+    /// The replica's state is wrong, or cannot be read.
+    Damaged { why: String },
+    /// The log has forgotten what this replica has not folded.
+    Trimmed { first: LogOffset },
+    /// What stands in the log contradicts this replica, or cannot be read.
+    Broken { at: LogOffset, why: String },
+    /// The leader goes on with records that this replica has lost.
+    Behind { at: LogOffset, why: String },
+    /// The log cannot be used as it is now; what the replica has stays untouched.
+    Unusable { why: String },
+    /// This build cannot read what counts, or this replica's history is not the leader's: nothing
+    /// may be thrown away, and nobody here can tell what to do.
+    StandsStill { why: String },
+}
+
+impl Halt {
+    /// What it means for the replica that it cannot go past the record at `at`.
+    pub(crate) fn before(at: LogOffset, stop: &Stop) -> Halt {
+        let why = stop.to_string();
+        match stop {
+            Stop::Broken(_) => Halt::Broken { at, why },
+            Stop::Behind(_) => Halt::Behind { at, why },
+            Stop::NeedsUpgrade(_) | Stop::Disputed(_) => Halt::StandsStill { why },
+        }
+    }
+
+    /// Another log has taken the place of the replica's: what it has may be all that is left.
+    pub(crate) fn replaced(found: LogId, wanted: LogId) -> Halt {
+        let why = alloc::format!("the log was replaced: its identity is {found}, not {wanted}");
+        Halt::StandsStill { why }
+    }
+
+    /// The log has lost records, or has told an old end. No replica can be right beyond the end of
+    /// its log, so none is asked; what this one has may be all that is left of them.
+    pub(crate) fn truncated(end: LogOffset, applied: LogOffset) -> Halt {
+        let why = alloc::format!("the log ends at {end}, this replica has applied up to {applied}");
+        Halt::Unusable { why }
+    }
+
+    /// Whether a leadership of this replica may still be given up in the log.
+    pub(crate) fn can_step_down(&self) -> bool {
+        match self {
+            Halt::StoreFull { .. } | Halt::StoreFailed { .. } | Halt::Damaged { .. } => true,
+            Halt::Ended
+            | Halt::Trimmed { .. }
+            | Halt::Broken { .. }
+            | Halt::Behind { .. }
+            | Halt::Unusable { .. }
+            | Halt::StandsStill { .. } => false,
+        }
+    }
+}
+
+/// Duty 6: what each failure of the store means for the replica.
+impl From<StoreError> for Halt {
+    fn from(error: StoreError) -> Halt {
+        match error {
+            StoreError::Full { why } => Halt::StoreFull { why },
+            StoreError::Damaged { why } => Halt::Damaged { why },
+            StoreError::Failed { why } => Halt::StoreFailed { why },
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! Everything that a replica's driver decides: writes evaluated, requests, rounds, recovery, restart
+//! and resync, between one partition's core and the world.
+//!
+//! Pure: no clock, no I/O, no randomness, no threads. `cortado-node` and `cortado-sim` tell it
+//! [`Event`]s and carry out [`Action`]s; both run exactly this code.
+//! Start reading at [`Driver::on`].
+//! Source: docs/protocols/replication.md, "Duties of the driver".
+
+// So that no clock, file or thread has a name here; tests may use what they like.
+#![cfg_attr(not(test), no_std)]
+
+extern crate alloc;
+
+mod action;
+mod agreement;
+mod appends;
+mod applying;
+mod bookmark;
+mod driver;
+mod driving;
+mod evaluation;
+mod event;
+mod finds;
+mod halt;
+mod idempotency;
+mod leadership;
+mod life;
+mod news;
+mod pace;
+mod recent;
+mod rebuilding;
+mod recovery;
+mod remembered_answer;
+mod requests;
+mod restart;
+mod role;
+mod rounds;
+mod settings;
+mod strangers;
+mod turn;
+mod write;
+
+pub use action::{Action, Reply};
+pub use bookmark::first_bookmark_at;
+pub use driver::Driver;
+pub use event::{
+    AskLog, CopyError, DigestReport, Event, Hashed, JobId, LogExtent, Outcome, Page, Peer,
+    ReadError, Surroundings, Survey, SurveyError,
+};
+pub use idempotency::{BUDGET_BYTES, KeyedWrite};
+pub use leadership::Leadership;
+pub use news::News;
+pub use remembered_answer::{AnswerError, RememberedAnswer};
+pub use requests::WAITING_MAX;
+pub use role::ReplicaRole;
+pub use settings::{Me, Settings, TrimPolicy};
+pub use write::{Caller, Refused, TableRules, Tables, UnknownWhy, WriteOrder, Written};

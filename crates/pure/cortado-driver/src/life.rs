@@ -1,0 +1,330 @@
+//! One life of a replica: its core, and what the core wants done.
+//!
+//! Start reading at [`Life::step`], then [`Life::settle`].
+
+use crate::action::{Action, Reply};
+use crate::appends::Appends;
+use crate::applying::Applying;
+use crate::event::{JobId, Surroundings};
+use crate::finds::Finds;
+use crate::halt::Halt;
+use crate::leadership::Leadership;
+use crate::news::News;
+use crate::pace::Pace;
+use crate::recovery::Recovery;
+use crate::requests::{Requests, WAITING_MAX, Waiting};
+use crate::rounds::Rounds;
+use crate::strangers::Strangers;
+use crate::turn::Turn;
+use crate::write::UnknownWhy;
+use alloc::vec::Vec;
+use cortado_model::{LogOffset, Millis, NodeId, ReplicaIncarnation};
+use cortado_replica::{
+    Effect, Event, FoldState, Identity, Input, NotDone, Replica, RequestId, Role, Why,
+};
+
+/// One replica from its checkpoint until it ends or has to start anew.
+#[derive(Debug)]
+pub(crate) struct Life<C> {
+    pub(crate) core: Replica,
+    /// What the core wants done and has not been sorted yet.
+    effects: Vec<Effect>,
+    pub(crate) appends: Appends,
+    pub(crate) applying: Applying,
+    pub(crate) requests: Requests<C>,
+    pub(crate) finds: Finds<C>,
+    pub(crate) rounds: Rounds,
+    pub(crate) pace: Pace,
+    pub(crate) recovery: Recovery,
+    pub(crate) leadership: Leadership,
+    /// Whose records were met since that was last told.
+    heard: Vec<(NodeId, ReplicaIncarnation)>,
+    strangers: Strangers,
+    /// The log's end, as far as it is known.
+    pub(crate) log_end: LogOffset,
+    /// The question how the other replicas are, if it is open.
+    pub(crate) looking: Option<JobId>,
+    /// The search for a bookmark, if one is under way.
+    pub(crate) bookmark: Option<JobId>,
+    /// When `looking` was last asked, and how far the log was folded then.
+    pub(crate) looked: (Millis, LogOffset),
+    /// The node's store has room.
+    pub(crate) has_room: bool,
+    /// No request is begun any more: end when everything is settled.
+    pub(crate) stopping: bool,
+}
+
+impl<C> Life<C> {
+    pub(crate) fn begin(fold: FoldState, life: u32, turn: &mut Turn<'_, C>) -> Life<C> {
+        let incarnation = ReplicaIncarnation { node: turn.me.incarnation, life };
+        let me = Identity { node: turn.me.node, incarnation };
+        let producer = turn.job();
+        turn.act(Action::OpenProducer(producer));
+        Life {
+            core: Replica::new(me, turn.settings.replica, fold.clone(), turn.now),
+            effects: Vec::new(),
+            appends: Appends::by(producer),
+            requests: Requests::new(),
+            finds: Finds::new(),
+            rounds: Rounds::after(fold.trimmed_below()),
+            pace: Pace::default(),
+            recovery: Recovery::default(),
+            leadership: Leadership::of(&fold, turn.clock()),
+            heard: Vec::new(),
+            strangers: Strangers::default(),
+            log_end: fold.position.offset,
+            looking: None,
+            bookmark: None,
+            looked: (turn.clock(), fold.position.offset),
+            has_room: true,
+            stopping: false,
+            applying: Applying::after(fold),
+        }
+    }
+
+    /// Feeds the core.
+    pub(crate) fn step(&mut self, input: Input, turn: &mut Turn<'_, C>) -> Result<(), Halt> {
+        self.core.step(turn.now, input, &mut self.effects);
+        self.absorb(turn)
+    }
+
+    /// Sorts what the core wants done. Appends, stores and answers are gathered until
+    /// [`settle`](Self::settle), so that neighbours share a batch.
+    fn absorb(&mut self, turn: &mut Turn<'_, C>) -> Result<(), Halt> {
+        let mut effects = core::mem::take(&mut self.effects);
+        let mut halt = Ok(());
+        for effect in effects.drain(..) {
+            let done = self.absorb_one(effect, turn);
+            halt = halt.and(done);
+        }
+        // Keeps its memory.
+        self.effects = effects;
+        if self.appends.is_full() {
+            self.hand_over(turn);
+        }
+        halt
+    }
+
+    fn absorb_one(&mut self, effect: Effect, turn: &mut Turn<'_, C>) -> Result<(), Halt> {
+        match effect {
+            Effect::Append { token, records } => {
+                self.appends.gather(token, records, turn.clock());
+            }
+            Effect::Recover => self.recovery.want(),
+            Effect::Apply(apply) => {
+                // Whoever does not lead evaluates no writes.
+                let keep = matches!(self.core.role(), Role::Leader | Role::SteppingDown);
+                self.applying.push(*apply, keep);
+            }
+            Effect::Answer { request, answer } => self.applying.owe(request, answer),
+            Effect::Digest { at } => {
+                if self.core.role() == Role::Leader {
+                    self.rounds.place(at);
+                }
+                if self.applying.digest() {
+                    self.hash_stored(turn);
+                }
+            }
+            Effect::TrimBookmarks(trim) => {
+                let job = turn.job();
+                self.bookmark = Some(job);
+                turn.act(Action::FindBookmark { job, trim });
+            }
+            Effect::TrimLog(trim) => turn.act(Action::TrimLog(trim)),
+            Effect::Event(event) => return self.on_event(event, turn),
+        }
+        Ok(())
+    }
+
+    fn on_event(&mut self, event: Event, turn: &mut Turn<'_, C>) -> Result<(), Halt> {
+        let now = turn.clock();
+        match event {
+            Event::Heard { node, incarnation } => {
+                if !self.heard.contains(&(node, incarnation)) {
+                    self.heard.push((node, incarnation));
+                }
+            }
+            Event::NewGeneration { generation, leader, previous_end } => {
+                self.leadership = Leadership::of(self.core.fold(), now);
+                self.leadership.stepped_down = None;
+                self.leadership.generation = generation;
+                let own = self.is_claimant(turn);
+                turn.tell(News::NewGeneration { generation, leader, previous_end, own });
+            }
+            Event::Serving { generation } => turn.tell(News::Serving { generation }),
+            Event::Resigned { generation, not_done } => {
+                turn.tell(News::Resigned { generation, not_done });
+            }
+            Event::SteppedDown { generation, to } => {
+                self.leadership.stepped_down = Some(cortado_replica::StepDown { to });
+                self.leadership.since = now;
+                let own = self.is_claimant(turn);
+                turn.tell(News::SteppedDown { generation, to, own });
+            }
+            Event::ClaimLost { generation } => turn.tell(News::ClaimLost { generation }),
+            Event::Void { offset, why } => {
+                turn.tell(News::Void { offset, why });
+                if why == Why::Foreign
+                    && let Some(records) = self.strangers.met(now)
+                {
+                    turn.tell(News::Foreign { offset, records });
+                }
+            }
+            Event::GapBegan(gap) => turn.tell(News::GapBegan(gap)),
+            Event::GapEnded { since } => turn.tell(News::GapEnded { since }),
+            Event::Republishing { records } => turn.tell(News::Republishing { records }),
+            Event::Stopped { offset, why } => {
+                let halt = Halt::before(offset, &why);
+                turn.tell(News::Stopped { offset, why });
+                return Err(halt);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the last leadership is of this life of this node, and not of an earlier one that
+    /// is being read again.
+    fn is_claimant(&self, turn: &Turn<'_, C>) -> bool {
+        self.core.fold().claimant.is_some_and(|claimant| {
+            (claimant.node, claimant.incarnation.node) == (turn.me.node, turn.me.incarnation)
+        })
+    }
+
+    /// Duty 5: appends go to the log in the order of the effects, before anything slower.
+    pub(crate) fn hand_over(&mut self, turn: &mut Turn<'_, C>) {
+        if let Some(records) = self.appends.hand_over() {
+            turn.act(Action::Append { records });
+        }
+    }
+
+    /// Duty 5: appends, then the store. Answers follow as the batches before them are done.
+    pub(crate) fn flush(&mut self, turn: &mut Turn<'_, C>) {
+        self.hand_over(turn);
+        if let Some((job, to_apply)) = self.applying.next(|| turn.job()) {
+            let (batch, last) = (to_apply.batch.into(), to_apply.last);
+            turn.act(Action::Apply { job, batch, last, transactions: to_apply.transactions });
+        }
+        for (node, incarnation) in core::mem::take(&mut self.heard) {
+            self.leadership.hear(node, incarnation, turn.clock());
+            turn.tell(News::Heard { node, incarnation });
+        }
+    }
+
+    /// Hashes what is in the store now, to compare it with others.
+    pub(crate) fn hash_stored(&mut self, turn: &mut Turn<'_, C>) {
+        let (state, transactions) = (self.applying.stored(), self.applying.transactions());
+        let (at, below, time) = (state.last, state.position.offset, state.time);
+        let known = self.rounds.known_digest(transactions, time);
+        let job = turn.job();
+        self.rounds.hashing(job, crate::rounds::Hashing { at, below, transactions });
+        turn.act(Action::Hash { job, time, known });
+    }
+
+    /// Duty 6: a committed batch is in the store.
+    pub(crate) fn on_applied(&mut self, job: JobId, turn: &mut Turn<'_, C>) {
+        let Some(digest) = self.applying.applied(job) else { return };
+        self.finds.applied(self.applying.done(), JobId(*turn.jobs));
+        self.forget_recent();
+        if digest {
+            self.hash_stored(turn);
+        }
+    }
+
+    /// Drops what every look into the store has seen.
+    pub(crate) fn forget_recent(&mut self) {
+        if let Some(seen) = self.finds.take_seen() {
+            self.applying.forget_recent(seen);
+        }
+    }
+
+    /// Whether no more can be taken: whoever asks now is told to come again.
+    pub(crate) fn is_full(&self) -> bool {
+        self.requests.len() + self.finds.len() >= WAITING_MAX
+    }
+
+    /// Whether nothing that was begun is without an end.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.requests.len() == 0
+            && self.finds.is_empty()
+            && self.appends.is_empty()
+            && self.applying.is_idle()
+    }
+
+    /// A claim that detection has decided on.
+    pub(crate) fn claim(&mut self, claim: Input, turn: &mut Turn<'_, C>) -> Result<(), Halt> {
+        if self.core.role() != Role::Follower || self.stopping {
+            return Ok(());
+        }
+        turn.tell(News::Claims);
+        self.step(claim, turn)
+    }
+
+    /// Leaves no leadership behind that nobody exercises. The step-down stands behind everything
+    /// in flight, so whoever folds it has folded that, too.
+    pub(crate) fn step_down_silently(&mut self, turn: &mut Turn<'_, C>) {
+        if self.core.role() != Role::Leader {
+            return;
+        }
+        let request = self.requests.nobody();
+        let step_down = Input::HandOff { to: None, request };
+        self.core.step(turn.now, step_down, &mut self.effects);
+        for effect in self.effects.drain(..) {
+            if let Effect::Append { token, records } = effect {
+                self.appends.gather(token, records, turn.clock());
+            }
+        }
+        self.hand_over(turn);
+    }
+
+    /// Tells everybody who waits that this replica goes away.
+    pub(crate) fn hang_up(&mut self, turn: &mut Turn<'_, C>) {
+        let nothing_begun = Reply::NotDone(NotDone::Offline);
+        for caller in self.finds.take_callers() {
+            turn.act(Action::Reply { caller, reply: nothing_begun.clone() });
+        }
+        for waiting in self.requests.take_all() {
+            let (caller, reply) = match waiting {
+                Waiting::Write { caller, .. } => (caller, Reply::Unknown(UnknownWhy::LeaderLost)),
+                Waiting::Settle { caller, .. }
+                | Waiting::Read(caller)
+                | Waiting::HandOff(caller) => (caller, nothing_begun.clone()),
+            };
+            turn.act(Action::Reply { caller, reply });
+        }
+    }
+
+    /// The next answer of the core that is due.
+    pub(crate) fn take_due(&mut self) -> Option<(Waiting<C>, cortado_replica::Answer)> {
+        loop {
+            let (request, answer): (RequestId, _) = self.applying.take_due()?;
+            if let Some(waiting) = self.requests.take(request) {
+                return Some((waiting, answer));
+            }
+        }
+    }
+
+    /// Asks how the other replicas are, unless that is being asked.
+    pub(crate) fn look_around(&mut self, turn: &mut Turn<'_, C>) {
+        if self.looking.is_none() {
+            let job = turn.job();
+            self.looking = Some(job);
+            self.looked = (turn.clock(), self.core.fold().position.offset);
+            turn.act(Action::LookAround(job));
+        }
+    }
+
+    /// Steps down if the node's store is full, and another node has room. Without one, it leads on:
+    /// what it has can be read.
+    pub(crate) fn give_way_if_full(
+        &mut self,
+        around: &Surroundings,
+        turn: &mut Turn<'_, C>,
+    ) -> Result<(), Halt> {
+        let elsewhere = around.peers.iter().any(|peer| peer.readable && peer.has_room);
+        if self.has_room || !elsewhere || self.core.role() != Role::Leader {
+            return Ok(());
+        }
+        let request = self.requests.nobody();
+        self.step(Input::HandOff { to: None, request }, turn)
+    }
+}

@@ -1,0 +1,202 @@
+//! What a driver has to tell: for the log, the decision log, metrics and detectors.
+//!
+//! Words for people are made where they are told. Start reading at [`News`].
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use cortado_model::{Generation, LogOffset, NodeId, ReplicaIncarnation, Scn};
+use cortado_replica::{AppendFailure, Gap, Stop, Why};
+
+/// Something that happened to a replica.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    /// A life begins at a checkpoint.
+    Starts {
+        /// The last record in the store.
+        scn: Scn,
+        /// Where it goes on reading.
+        offset: LogOffset,
+        /// Where the log ends.
+        end: LogOffset,
+    },
+    /// Records were folded that their producer's being alive can be seen from.
+    Heard {
+        /// The producer.
+        node: NodeId,
+        /// The life of its replica; 0 if the node spoke for itself.
+        incarnation: ReplicaIncarnation,
+    },
+    /// A claim is sent.
+    Claims,
+    /// The fold accepted a claim.
+    NewGeneration {
+        /// The generation.
+        generation: Generation,
+        /// Who leads it.
+        leader: NodeId,
+        /// Where the one before ended.
+        previous_end: Scn,
+        /// Whether it is this replica's.
+        own: bool,
+    },
+    /// This replica's claim lost.
+    ClaimLost {
+        /// What it claimed.
+        generation: Generation,
+    },
+    /// This replica serves as leader from now on.
+    Serving {
+        /// Its generation.
+        generation: Generation,
+    },
+    /// This replica leads no longer.
+    Resigned {
+        /// The generation it led.
+        generation: Generation,
+        /// Writes that can never take effect any more and were answered so.
+        not_done: usize,
+    },
+    /// The leader of this generation has given up.
+    SteppedDown {
+        /// The generation it led.
+        generation: Generation,
+        /// Who should claim.
+        to: Option<NodeId>,
+        /// Whether it was this node.
+        own: bool,
+    },
+    /// A record was passed over.
+    Void {
+        /// Where it stands.
+        offset: LogOffset,
+        /// Why.
+        why: Why,
+    },
+    /// Somebody else writes into the log.
+    Foreign {
+        /// The last such record.
+        offset: LogOffset,
+        /// How many since this was last told.
+        records: u64,
+    },
+    /// Records are missing.
+    GapBegan(Gap),
+    /// Nothing is missing any more.
+    GapEnded {
+        /// What was.
+        since: Scn,
+    },
+    /// An append was not acknowledged.
+    AppendFailed(AppendFailure),
+    /// The log has not answered for too long: its producer is given up.
+    ProducerAbandoned {
+        /// Appends whose outcome nobody knows.
+        appends: usize,
+    },
+    /// Publishing starts again from a checkpoint.
+    Republishing {
+        /// Records in flight that the fold has not accepted.
+        records: usize,
+    },
+    /// The replica goes no further.
+    Stopped {
+        /// At which record.
+        offset: LogOffset,
+        /// What is wrong.
+        why: Stop,
+    },
+    /// All replicas that were asked have the same state.
+    Agreed {
+        /// At which record.
+        at: Scn,
+        /// How many.
+        replicas: usize,
+        /// Their stores hold everything below.
+        below: LogOffset,
+    },
+    /// Too few replicas have answered for the log to forget.
+    TooFewDigests {
+        /// At which record.
+        at: Scn,
+        /// How many have.
+        reports: usize,
+        /// How many there should be.
+        replicas: usize,
+    },
+    /// Replicas differ, and the odd ones are built anew.
+    Differ {
+        /// At which record.
+        at: Scn,
+        /// Those that are believed.
+        agreed: Vec<NodeId>,
+        /// Those that are not.
+        odd: Vec<NodeId>,
+    },
+    /// A state was not hashed.
+    NotHashed {
+        /// For people.
+        why: String,
+    },
+    /// Bookmarks were not trimmed.
+    BookmarksNotTrimmed {
+        /// For people.
+        why: String,
+    },
+    /// The store is full: the replica waits for room.
+    WaitsForRoom {
+        /// For people.
+        why: String,
+    },
+    /// The store has room again.
+    HasRoom,
+    /// The replica's state is wrong, or cannot be read.
+    Damaged {
+        /// For people.
+        why: String,
+    },
+    /// The log has forgotten what this replica has not folded.
+    BehindLog {
+        /// Where the log begins.
+        first: LogOffset,
+    },
+    /// What stands in the log contradicts this replica, or cannot be read.
+    Contradicted {
+        /// At which record, if it is one.
+        at: Option<LogOffset>,
+        /// For people.
+        why: String,
+    },
+    /// The replica keeps what it has and waits for another build, or for a person.
+    StandsStill {
+        /// For people.
+        why: String,
+    },
+    /// A snapshot was installed.
+    Resynced {
+        /// Whose.
+        from: NodeId,
+        /// Its last record.
+        scn: Scn,
+        /// Where the replica goes on reading.
+        offset: LogOffset,
+        /// Why it was needed, for people.
+        why: String,
+    },
+    /// A snapshot was not installed.
+    SnapshotFailed {
+        /// Whose.
+        from: NodeId,
+        /// For people.
+        why: String,
+    },
+    /// The replica folds its log from the beginning.
+    FoldsAnew {
+        /// Why, for people.
+        why: String,
+    },
+    /// The replica was not built anew; this is tried again.
+    NotRebuilt {
+        /// For people.
+        why: String,
+    },
+}

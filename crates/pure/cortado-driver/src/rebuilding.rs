@@ -1,0 +1,202 @@
+//! Building a replica anew: from a peer's snapshot, or from the log if that still begins at 0.
+//!
+//! Start reading at [`Rebuilding::begin`].
+
+use crate::action::Action;
+use crate::event::{AskLog, CopyError, JobId, LogExtent, Peer, Surroundings};
+use crate::news::News;
+use crate::turn::Turn;
+use alloc::collections::VecDeque;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::cmp::Reverse;
+use cortado_model::{LogOffset, NodeId, Scn, StoreError};
+
+/// A replica whose state is thrown away.
+#[derive(Debug)]
+pub(crate) struct Rebuilding {
+    /// What a snapshot must cover to be of use.
+    beyond: LogOffset,
+    /// For people.
+    why: String,
+    step: Step,
+}
+
+#[derive(Debug)]
+enum Step {
+    /// Where does the log begin?
+    Extent(JobId),
+    /// Who can help?
+    Around { job: JobId, first: LogOffset },
+    /// One after another.
+    Copy { job: JobId, from: NodeId, others: VecDeque<NodeId>, first: LogOffset },
+    /// Nobody has helped, nobody needs to: the log has everything.
+    Clear(JobId),
+}
+
+/// How it has gone.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Rebuilt {
+    /// It is under way.
+    NotYet,
+    /// Begin a life.
+    Done,
+    /// Try again soon.
+    Failed,
+    /// Only another replica, or a person, can help.
+    NoSource,
+}
+
+impl Rebuilding {
+    pub(crate) fn begin<C>(beyond: LogOffset, why: String, turn: &mut Turn<'_, C>) -> Rebuilding {
+        let job = turn.job();
+        turn.act(Action::AskExtent(job));
+        Rebuilding { beyond, why, step: Step::Extent(job) }
+    }
+
+    pub(crate) fn on_extent<C>(
+        &mut self,
+        job: JobId,
+        extent: Result<LogExtent, AskLog>,
+        turn: &mut Turn<'_, C>,
+    ) -> Rebuilt {
+        if !matches!(self.step, Step::Extent(asked) if asked == job) {
+            return Rebuilt::NotYet;
+        }
+        match extent {
+            Ok(LogExtent { first, .. }) => {
+                let job = turn.job();
+                turn.act(Action::LookAround(job));
+                self.step = Step::Around { job, first };
+                Rebuilt::NotYet
+            }
+            Err(AskLog { why }) => {
+                turn.tell(News::NotRebuilt {
+                    why: alloc::format!("the log cannot be read: {why}"),
+                });
+                Rebuilt::Failed
+            }
+        }
+    }
+
+    pub(crate) fn on_around<C>(
+        &mut self,
+        job: JobId,
+        around: Surroundings,
+        turn: &mut Turn<'_, C>,
+    ) -> Rebuilt {
+        let Step::Around { job: asked, first } = self.step else { return Rebuilt::NotYet };
+        if asked != job {
+            return Rebuilt::NotYet;
+        }
+        let sources = sources(around.peers, self.beyond.max(first));
+        self.copy_from_next(sources, first, turn)
+    }
+
+    pub(crate) fn on_installed<C>(
+        &mut self,
+        job: JobId,
+        installed: Result<(Scn, LogOffset), CopyError>,
+        turn: &mut Turn<'_, C>,
+    ) -> Rebuilt {
+        let Step::Copy { job: asked, from, others, first } = &mut self.step else {
+            return Rebuilt::NotYet;
+        };
+        if *asked != job {
+            return Rebuilt::NotYet;
+        }
+        let (from, first) = (*from, *first);
+        match installed {
+            Ok((scn, offset)) => {
+                let why = core::mem::take(&mut self.why);
+                turn.tell(News::Resynced { from, scn, offset, why });
+                Rebuilt::Done
+            }
+            Err(CopyError::Interrupted) => Rebuilt::Failed,
+            Err(CopyError::Failed { why }) => {
+                turn.tell(News::SnapshotFailed { from, why });
+                let others = core::mem::take(others);
+                self.copy_from_next(others, first, turn)
+            }
+        }
+    }
+
+    pub(crate) fn on_cleared<C>(
+        &mut self,
+        job: JobId,
+        cleared: Result<(), StoreError>,
+        turn: &mut Turn<'_, C>,
+    ) -> Rebuilt {
+        if !matches!(self.step, Step::Clear(asked) if asked == job) {
+            return Rebuilt::NotYet;
+        }
+        match cleared {
+            Ok(()) => {
+                let why = core::mem::take(&mut self.why);
+                turn.tell(News::FoldsAnew { why });
+                Rebuilt::Done
+            }
+            Err(error) => {
+                turn.tell(News::NotRebuilt { why: error.to_string() });
+                Rebuilt::Failed
+            }
+        }
+    }
+
+    fn copy_from_next<C>(
+        &mut self,
+        mut sources: VecDeque<NodeId>,
+        first: LogOffset,
+        turn: &mut Turn<'_, C>,
+    ) -> Rebuilt {
+        let beyond = self.beyond;
+        if let Some(from) = sources.pop_front() {
+            let job = turn.job();
+            turn.act(Action::InstallSnapshot { job, from });
+            self.step = Step::Copy { job, from, others: sources, first };
+            return Rebuilt::NotYet;
+        }
+        if first > LogOffset::ZERO || beyond > LogOffset::ZERO {
+            let why = alloc::format!(
+                "no running replica has a state beyond {beyond}, and the log begins at {first}"
+            );
+            turn.tell(News::NotRebuilt { why });
+            return Rebuilt::NoSource;
+        }
+        let job = turn.job();
+        turn.act(Action::ClearStore(job));
+        self.step = Step::Clear(job);
+        Rebuilt::NotYet
+    }
+}
+
+/// Who can help, the leader first: nobody knows more, and a digest round believes it.
+fn sources(mut peers: Vec<Peer>, beyond: LogOffset) -> VecDeque<NodeId> {
+    peers.retain(|peer| peer.readable && peer.folded >= beyond);
+    peers.sort_by_key(|peer| (!peer.serves, Reverse(peer.folded)));
+    peers.into_iter().map(|peer| peer.node).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_leader_is_asked_first_and_then_who_has_most() {
+        let peer = |node, folded| Peer {
+            node: NodeId(node),
+            readable: true,
+            has_room: true,
+            serves: false,
+            folded: LogOffset(folded),
+        };
+        let peers = vec![
+            peer(1, 30),
+            Peer { serves: true, ..peer(2, 20) },
+            peer(3, 40),
+            peer(4, 19),
+            Peer { readable: false, ..peer(5, 50) },
+        ];
+        assert_eq!(sources(peers, LogOffset(20)), [2, 3, 1].map(NodeId));
+    }
+}

@@ -1,0 +1,63 @@
+//! Finding out what the log holds after it has not said where records are: duty 7.
+//!
+//! A state of the driver, so that it stays answerable meanwhile. Start reading at [`Recovery`].
+
+use crate::event::JobId;
+use cortado_model::{LogOffset, Millis};
+
+/// A log that does not tell its end is asked again after this.
+const RETRY_MS: u64 = 100;
+
+/// How far it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Recovery {
+    /// Everything is clear.
+    #[default]
+    None,
+    /// The core asks for it.
+    Wanted,
+    /// The producer is replaced, and the log is asked for its end.
+    Asking(JobId),
+    /// The log has not told its end; it is asked again at this time.
+    Resting(Millis),
+    /// Everything below is to be folded.
+    Folding(LogOffset),
+}
+
+impl Recovery {
+    /// The core asks for it, perhaps once more.
+    pub(crate) fn want(&mut self) {
+        *self = Recovery::Wanted;
+    }
+
+    /// The log was asked, and has answered or not; nothing if that was another time.
+    pub(crate) fn told(&mut self, job: JobId, end: Option<LogOffset>, now: Millis) {
+        if *self == Recovery::Asking(job) {
+            *self = match end {
+                Some(end) => Recovery::Folding(end),
+                None => Recovery::Resting(now.plus(RETRY_MS)),
+            };
+        }
+    }
+
+    /// The log is to be asked again.
+    pub(crate) fn is_rested(self, now: Millis) -> bool {
+        matches!(self, Recovery::Resting(until) if now >= until)
+    }
+
+    /// Up to where the log is to be folded.
+    pub(crate) fn end(self) -> Option<LogOffset> {
+        match self {
+            Recovery::Folding(end) => Some(end),
+            Recovery::None | Recovery::Wanted | Recovery::Asking(_) | Recovery::Resting(_) => None,
+        }
+    }
+
+    /// When to look again.
+    pub(crate) fn due(self) -> Option<Millis> {
+        match self {
+            Recovery::Resting(until) => Some(until),
+            Recovery::None | Recovery::Wanted | Recovery::Asking(_) | Recovery::Folding(_) => None,
+        }
+    }
+}

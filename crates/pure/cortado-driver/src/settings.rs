@@ -1,0 +1,47 @@
+//! What a driver is configured with, and whose driver it is.
+//!
+//! Start reading at [`Settings`].
+
+use cortado_model::{LogId, NodeId, NodeIncarnation, PartitionId};
+use cortado_replica::{Genesis, ReadNeed};
+
+/// What may differ between a log in the same process, one on other machines, and a simulation.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// The core's.
+    pub replica: cortado_replica::Settings,
+    /// How leadership is proven for a write that publishes nothing, where the log's end cannot be
+    /// read locally: [`ReadNeed::Lease`], or [`ReadNeed::Barrier`] where no clock may be assumed.
+    pub proof: ReadNeed,
+    /// The longest record that the log takes.
+    pub record_bytes_max: usize,
+    /// When replicas compare their state, and the log may forget.
+    pub trim: TrimPolicy,
+    /// A producer that has not answered an append for this long is given up. Longer than the log
+    /// may stall while all is well.
+    pub append_patience_ms: u64,
+}
+
+/// When a partition's replicas compare their state and its log may forget.
+#[derive(Clone, Copy, Debug)]
+pub struct TrimPolicy {
+    /// Records that the partition's log gains between two rounds.
+    pub after_records: u64,
+    /// Bytes that all logs of the node gain between two rounds.
+    pub after_bytes: u64,
+}
+
+/// Whose driver it is, and what it must find in its log.
+#[derive(Clone, Debug)]
+pub struct Me {
+    /// The node.
+    pub node: NodeId,
+    /// Its life.
+    pub incarnation: NodeIncarnation,
+    /// The partition.
+    pub partition: PartitionId,
+    /// The log's identity; `None` for `_cluster`, whose genesis alone says whose it is.
+    pub log: Option<LogId>,
+    /// With which record the log begins.
+    pub genesis: Genesis,
+}

@@ -1,0 +1,42 @@
+//! Telling of a stranger's records in a partition's log: loudly, and not once for each.
+//!
+//! Start reading at [`Strangers::met`].
+
+use cortado_model::Millis;
+
+/// Whoever writes into a log that is not his writes more than once.
+const TELL_EVERY_MS: u64 = 10_000;
+
+/// Foreign records that a replica has passed over.
+#[derive(Debug, Default)]
+pub(crate) struct Strangers {
+    told_at: Option<Millis>,
+    untold: u64,
+}
+
+impl Strangers {
+    /// One more was met; answers how many there are to tell of, if it is time to.
+    pub(crate) fn met(&mut self, now: Millis) -> Option<u64> {
+        self.untold += 1;
+        if self.told_at.is_some_and(|told_at| now < told_at.plus(TELL_EVERY_MS)) {
+            return None;
+        }
+        self.told_at = Some(now);
+        Some(core::mem::take(&mut self.untold))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_is_told_at_once_and_the_others_together() {
+        let mut strangers = Strangers::default();
+        assert_eq!(strangers.met(Millis(7)), Some(1));
+        assert_eq!(strangers.met(Millis(7)), None);
+        assert_eq!(strangers.met(Millis(TELL_EVERY_MS)), None);
+        assert_eq!(strangers.met(Millis(7 + TELL_EVERY_MS)), Some(3));
+        assert_eq!(strangers.met(Millis(8 + TELL_EVERY_MS)), None);
+    }
+}

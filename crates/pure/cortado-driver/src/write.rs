@@ -1,0 +1,93 @@
+//! A write as the driver takes it, and what it comes to.
+//!
+//! Decides nothing. Start reading at [`WriteOrder`].
+
+use crate::idempotency::KeyedWrite;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+use cortado_document::{Done, Operation, Refusal, Schema};
+use cortado_model::{Etag, Scn, TableId, WallMillis};
+
+/// A write of one resource.
+#[derive(Clone, Debug)]
+pub struct WriteOrder {
+    /// Whose tables and schemas count; `None` for `_cluster`, which has none.
+    pub tables: Option<Arc<dyn Tables>>,
+    /// All or nothing, no key twice.
+    pub operations: Vec<Operation>,
+    /// How it is recognised when it comes again.
+    pub keyed: Option<KeyedWrite>,
+}
+
+/// What a database declares of its tables.
+pub trait Tables: Send + Sync + fmt::Debug {
+    /// What the documents of a table must satisfy; `None` for one that is not known.
+    fn rules(&self, table: TableId) -> Option<TableRules<'_>>;
+}
+
+/// What the documents of a table must satisfy.
+#[derive(Clone, Copy, Debug)]
+pub struct TableRules<'a> {
+    /// The declared schema.
+    pub schema: Option<&'a Schema>,
+    /// Counts the schemas of the table; 0 as long as it has never had one.
+    pub schema_version: u32,
+}
+
+/// Who has asked, and waits for the answer. The driver carries it and gives it back.
+pub trait Caller {
+    /// A write is begun now. `false`: the caller has withdrawn it, and was told that nothing was
+    /// begun.
+    fn begin(&self) -> bool;
+}
+
+/// A write that is committed, or one without an idempotency key that had nothing to change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// The transaction's place. Of a write that changed nothing: the place it was evaluated at.
+    pub scn: Scn,
+    /// Its log time.
+    pub time: WallMillis,
+    /// The etag of every document it wrote; of none if it changed nothing.
+    pub etag: Etag,
+    /// One for each operation, in their order.
+    pub results: Vec<Done>,
+    /// The write had been done before, under its idempotency key: this is the first answer.
+    pub repeated: bool,
+}
+
+/// Why a write is not done, and would not be if it came again to the same state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// One operation cannot be done in the state that it finds.
+    Operation {
+        /// Counted from 0.
+        operation: usize,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// The idempotency key belongs to another request of this resource.
+    KeyReused,
+    /// What the transaction writes exceeds what one record holds.
+    TooLarge {
+        /// What it would write.
+        bytes: usize,
+        /// The limit.
+        bytes_max: usize,
+    },
+    /// The partition remembers as many answers as it may.
+    Budget {
+        /// When there is room again.
+        retry_after_ms: u64,
+    },
+}
+
+/// Why nobody can say whether a write was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnknownWhy {
+    /// The replica was taken out of service while the write was on its way.
+    LeaderLost,
+    /// The log failed while the write was on its way.
+    LogFailed,
+}
