@@ -4,8 +4,8 @@
 //! [`changes_of`].
 
 use crate::encoding::{Expiring, bytes_value, remembered_value};
-use crate::store_error::StoreError;
 use bytes::Bytes;
+use cortado_model::StoreError;
 use cortado_model::{Batch, EntryKey, Remembered, RememberedKey, Scn, WallMillis};
 
 /// A key to write, or to remove if it has no value.

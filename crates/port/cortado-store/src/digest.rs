@@ -3,7 +3,7 @@
 //! Start reading at [`digest`].
 
 use crate::encoding::{parse_key, parse_remembered};
-use crate::store_error::StoreError;
+use cortado_model::StoreError;
 use cortado_model::{Entry, EntryKey, WallMillis};
 use xxhash_rust::xxh3::Xxh3;
 

@@ -3,8 +3,8 @@
 //! Their keys are [`EntryKey`]s. Decides nothing about where an implementation puts them. Start
 //! reading at [`parse_document`].
 
-use crate::store_error::StoreError;
 use bytes::Bytes;
+use cortado_model::StoreError;
 use cortado_model::{
     DocumentKey, Entry, EntryKey, Remembered, RememberedKey, Scn, StoredDocument, WallMillis,
 };

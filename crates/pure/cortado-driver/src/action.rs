@@ -2,7 +2,7 @@
 //!
 //! Decides nothing. Start reading at [`Action`].
 
-use crate::event::{DigestReport, JobId};
+use crate::event::{DigestReport, Hashed, JobId};
 use crate::news::News;
 use crate::write::{Refused, UnknownWhy, Written};
 use alloc::boxed::Box;
@@ -76,7 +76,7 @@ pub enum Action<C> {
         /// Log time of the state: what expired before it does not count.
         time: WallMillis,
         /// What it hashes to, if that is known.
-        known: Option<u128>,
+        known: Option<Hashed>,
     },
     /// Write the checkpoint that is there once more, to see whether the store takes it.
     ProbeStore(JobId),

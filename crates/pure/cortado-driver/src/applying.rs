@@ -9,7 +9,7 @@ use crate::remembered_answer::RememberedAnswer;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use cortado_model::limits::IDEMPOTENCY_TTL_MS_MAX;
-use cortado_model::{Batch, LogOffset, Remembered, Scn, WallMillis};
+use cortado_model::{Batch, LogOffset, Remembered, Scn, StoreError, WallMillis};
 use cortado_replica::{Answer, Apply, Committed, FoldState, RequestId};
 
 /// Batches of one replica, numbered from 1.
@@ -164,14 +164,24 @@ impl Applying {
 
     /// The batch of `job` is in the store. Answers whether its state is to be hashed; `None` for a
     /// batch of another time.
-    pub(crate) fn applied(&mut self, job: JobId) -> Option<bool> {
-        let under_way = self.under_way.take_if(|under_way| under_way.job == job)?;
+    ///
+    /// # Errors
+    /// It is not, and nothing of it.
+    pub(crate) fn ended(
+        &mut self,
+        job: JobId,
+        applied: Result<(), StoreError>,
+    ) -> Result<Option<bool>, StoreError> {
+        let Some(under_way) = self.under_way.take_if(|under_way| under_way.job == job) else {
+            return Ok(None);
+        };
+        applied?;
         let follows = under_way.number == self.done + 1 && under_way.state.last >= self.stored.last;
         assert!(follows, "applying: {} follows {}", under_way.state.last, self.stored.last);
         self.done = under_way.number;
         self.stored = under_way.state;
         self.transactions += under_way.transactions;
-        Some(under_way.digest)
+        Ok(Some(under_way.digest))
     }
 
     /// Every look into the store that has not come back is younger than batch `number`.

@@ -6,7 +6,7 @@ use crate::action::{Action, Reply};
 use crate::agreement::{agreed_below, agreement};
 use crate::event::{DigestReport, Event, Hashed, JobId, Page, ReadError, Surroundings};
 use crate::halt::Halt;
-use crate::life::Life;
+use crate::life::{Life, Room};
 use crate::news::News;
 use crate::pace::READ_BYTES_MAX;
 use crate::recovery::Recovery;
@@ -37,7 +37,8 @@ impl<C: Caller> Life<C> {
             Event::Condemned { why } => return Err(Halt::Damaged { why }),
             Event::Stop => self.stopping = true,
             Event::LogEnd(end) => self.log_end = end,
-            Event::Room(has_room) => self.has_room = has_room,
+            Event::Room(true) => self.room = Room::Here,
+            Event::Room(false) => self.room = Room::Sought,
             Event::Outcomes { producer, outcomes } => {
                 self.appends.answered(producer, outcomes);
                 return self.feed_outcomes(turn);
@@ -48,10 +49,7 @@ impl<C: Caller> Life<C> {
             }
             Event::Page(job, page) => return self.on_page(job, page, turn),
             Event::Found(job, found) => return self.on_found(job, found, turn),
-            Event::Applied(job, applied) => {
-                applied.map_err(Halt::from)?;
-                self.on_applied(job, turn);
-            }
+            Event::Applied(job, applied) => return self.on_applied(job, applied, turn),
             Event::BookmarkFound(job, found) => self.on_bookmark(job, found, turn),
             Event::Hashed(job, hashed) => return self.on_hashed(job, hashed, turn),
             Event::Around(job, around) => return self.on_around(job, &around, turn),

@@ -7,7 +7,7 @@ use crate::event::JobId;
 use crate::finds::{Finding, PendingWrite, Shown};
 use crate::halt::Halt;
 use crate::idempotency::{BUDGET_BYTES, FirstAnswer, KeyedWrite, live, over_budget};
-use crate::life::Life;
+use crate::life::{Life, Room};
 use crate::remembered_answer::code_of;
 use crate::requests::{Settled, Waiting};
 use crate::turn::Turn;
@@ -36,7 +36,7 @@ impl<C: Caller> Life<C> {
         log_end: Option<LogOffset>,
         turn: &mut Turn<'_, C>,
     ) -> Result<(), Halt> {
-        if self.core.role() == Role::Leader && !self.has_room {
+        if self.core.role() == Role::Leader && self.room != Room::Here {
             self.look_around(turn);
         }
         let generation = self.core.fold().generation();
@@ -160,7 +160,8 @@ impl<C: Caller> Life<C> {
             Role::Leader if self.stopping || !self.applying.knows_all() => Some(NotDone::Changing),
             Role::Leader if self.is_full() => Some(NotDone::Overloaded),
             // It would be committed, and could not be applied.
-            Role::Leader if !self.has_room => Some(NotDone::LogRefused),
+            Role::Leader if self.room == Room::Nowhere => Some(NotDone::LogRefused),
+            Role::Leader if self.room == Room::Sought => Some(NotDone::Changing),
             Role::Leader => None,
             Role::Opening | Role::SteppingDown => Some(NotDone::Changing),
             Role::Follower | Role::Candidate => Some(NotDone::NotLeader),

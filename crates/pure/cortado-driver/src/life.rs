@@ -18,7 +18,7 @@ use crate::strangers::Strangers;
 use crate::turn::Turn;
 use crate::write::UnknownWhy;
 use alloc::vec::Vec;
-use cortado_model::{LogOffset, Millis, NodeId, ReplicaIncarnation};
+use cortado_model::{LogOffset, Millis, NodeId, ReplicaIncarnation, StoreError};
 use cortado_replica::{
     Effect, Event, FoldState, Identity, Input, NotDone, Replica, RequestId, Role, Why,
 };
@@ -48,10 +48,21 @@ pub(crate) struct Life<C> {
     pub(crate) bookmark: Option<JobId>,
     /// When `looking` was last asked, and how far the log was folded then.
     pub(crate) looked: (Millis, LogOffset),
-    /// The node's store has room.
-    pub(crate) has_room: bool,
+    /// Where the next batch finds room.
+    pub(crate) room: Room,
     /// No request is begun any more: end when everything is settled.
     pub(crate) stopping: bool,
+}
+
+/// Where the next batch finds room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// In the node's store.
+    Here,
+    /// Not here, and nobody has looked elsewhere; or elsewhere.
+    Sought,
+    /// In no store.
+    Nowhere,
 }
 
 impl<C> Life<C> {
@@ -76,7 +87,7 @@ impl<C> Life<C> {
             looking: None,
             bookmark: None,
             looked: (turn.clock(), fold.position.offset),
-            has_room: true,
+            room: Room::Here,
             stopping: false,
             applying: Applying::after(fold),
         }
@@ -214,20 +225,26 @@ impl<C> Life<C> {
     pub(crate) fn hash_stored(&mut self, turn: &mut Turn<'_, C>) {
         let (state, transactions) = (self.applying.stored(), self.applying.transactions());
         let (at, below, time) = (state.last, state.position.offset, state.time);
-        let known = self.rounds.known_digest(transactions, time);
+        let known = self.rounds.known(transactions, time);
         let job = turn.job();
         self.rounds.hashing(job, crate::rounds::Hashing { at, below, transactions });
         turn.act(Action::Hash { job, time, known });
     }
 
-    /// Duty 6: a committed batch is in the store.
-    pub(crate) fn on_applied(&mut self, job: JobId, turn: &mut Turn<'_, C>) {
-        let Some(digest) = self.applying.applied(job) else { return };
+    /// Duty 6: a committed batch is in the store, or nothing of it is.
+    pub(crate) fn on_applied(
+        &mut self,
+        job: JobId,
+        applied: Result<(), StoreError>,
+        turn: &mut Turn<'_, C>,
+    ) -> Result<(), Halt> {
+        let Some(digest) = self.applying.ended(job, applied)? else { return Ok(()) };
         self.finds.applied(self.applying.done(), JobId(*turn.jobs));
         self.forget_recent();
         if digest {
             self.hash_stored(turn);
         }
+        Ok(())
     }
 
     /// Drops what every look into the store has seen.
@@ -320,8 +337,15 @@ impl<C> Life<C> {
         around: &Surroundings,
         turn: &mut Turn<'_, C>,
     ) -> Result<(), Halt> {
-        let elsewhere = around.peers.iter().any(|peer| peer.readable && peer.has_room);
-        if self.has_room || !elsewhere || self.core.role() != Role::Leader {
+        if self.room == Room::Here {
+            return Ok(());
+        }
+        if !around.peers.iter().any(|peer| peer.readable && peer.has_room) {
+            self.room = Room::Nowhere;
+            return Ok(());
+        }
+        self.room = Room::Sought;
+        if self.core.role() != Role::Leader {
             return Ok(());
         }
         let request = self.requests.nobody();

@@ -132,10 +132,10 @@ impl Rounds {
     }
 
     /// The last hash, if it would come out the same now.
-    pub(crate) fn known_digest(&self, transactions: u64, time: WallMillis) -> Option<u128> {
+    pub(crate) fn known(&self, transactions: u64, time: WallMillis) -> Option<Hashed> {
         let (at, hashed) = self.hashed?;
         let same = at == transactions && hashed.first_expiry.is_none_or(|expires| expires >= time);
-        same.then_some(hashed.digest)
+        same.then_some(hashed)
     }
 
     pub(crate) fn hashing(&mut self, job: JobId, hashing: Hashing) {
@@ -246,8 +246,8 @@ mod tests {
         let hashed = Hashed { digest: 7, first_expiry: Some(WallMillis(10)) };
         assert!(rounds.hashed(JobId(2), Some(hashed)).is_none());
         assert!(rounds.hashed(JobId(1), Some(hashed)).is_some());
-        assert_eq!(rounds.known_digest(3, WallMillis(10)), Some(7));
-        assert_eq!(rounds.known_digest(4, WallMillis(10)), None);
-        assert_eq!(rounds.known_digest(3, WallMillis(11)), None);
+        assert_eq!(rounds.known(3, WallMillis(10)), Some(hashed));
+        assert_eq!(rounds.known(4, WallMillis(10)), None);
+        assert_eq!(rounds.known(3, WallMillis(11)), None);
     }
 }

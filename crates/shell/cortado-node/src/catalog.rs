@@ -4,6 +4,7 @@
 //! [`Catalog`]; what is stored is in [`crate::cluster_log`].
 
 use cortado_document::{Schema, TableDefinition, partition_of};
+use cortado_driver::{TableRules, Tables};
 use cortado_model::{
     ClusterUuid, DatabaseId, DocumentKey, LogId, NodeId, NodeIncarnation, PartitionId,
     PartitionUuid, Scn, TableId,
@@ -150,6 +151,13 @@ impl Database {
 
     pub(crate) fn partition_id(&self, number: u32) -> PartitionId {
         PartitionId { database: self.id, number }
+    }
+}
+
+impl Tables for Database {
+    fn rules(&self, table: TableId) -> Option<TableRules<'_>> {
+        let Table { schema, schema_version, .. } = self.table_by_id(table)?.as_ref();
+        Some(TableRules { schema: schema.as_ref(), schema_version: *schema_version })
     }
 }
 

@@ -11,8 +11,8 @@ use crate::cluster_log::{
 use crate::database_log::spec_of_dropped;
 use crate::gateway::{Consistency, Gateway, ReadOptions, WriteError, WriteRequest, whole_table};
 use crate::node_context::NodeContext;
-use crate::replica_handle::ReplicaRole;
 use cortado_document::{Action, Condition, Operation};
+use cortado_driver::ReplicaRole;
 use cortado_model::{DatabaseId, DocumentKey, PartitionId, TableId, with_causes};
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! The shell of Cortado: drives replicas, watches over nodes, and serves clients through one door.
 //!
 //! The protocol is decided in the pure crates; here are the tasks, the clocks and the waiting.
-//! Start reading at [`Cluster::start`], then [`Gateway`]; the heart is in `replica_driver`.
+//! Start reading at [`Cluster::start`], then [`Gateway`]; the heart is in `replica_task`.
 
 mod cluster;
 mod gateway;
@@ -9,9 +9,9 @@ mod catalog;
 mod status;
 mod events;
 mod settings;
-mod replica_driver;
+mod replica_task;
 mod replica_handle;
-mod inbox;
+mod asker;
 mod routes;
 mod process;
 mod node;
@@ -25,8 +25,6 @@ mod database_log;
 mod decisions;
 mod genesis;
 mod snapshot;
-mod idempotency;
-mod remembered_answer;
 mod metrics;
 mod observation;
 mod clock;
@@ -39,6 +37,7 @@ pub use cortado_replica::Committed;
 
 pub use catalog::{Catalog, Database, NodeFacts, Table};
 pub use cluster::{Cluster, Components, StartError, StoreFactory};
+pub use cortado_driver::ReplicaRole;
 pub use database_log::BeginError;
 pub use events::{DecisionEvent, EventKind};
 pub use gateway::{
@@ -47,6 +46,5 @@ pub use gateway::{
     ScanRequest, Served, ServedRole, UnknownWhy, WriteError, WriteRequest, Written,
 };
 pub use node::NodeError;
-pub use replica_handle::ReplicaRole;
 pub use settings::{RawSettings, Settings, SettingsError};
 pub use status::{DatabaseStatus, NodeStatus, PartitionStatus, ReplicaStatus, Status};

@@ -2,6 +2,7 @@
 //!
 //! Start reading at [`run_node`].
 
+use crate::asker::Input;
 use crate::catalog::Catalog;
 use crate::cluster_log::{NODES, NodeDocument, node_key, read_catalog, write};
 use crate::controller::control;
@@ -9,10 +10,9 @@ use crate::database_log::Origin;
 use crate::decisions::{Entry, write_decisions};
 use crate::events::EventKind;
 use crate::gateway::{Gateway, WriteRequest};
-use crate::inbox::DriverInput;
 use crate::node_context::NodeContext;
-use crate::replica_driver::keep_alive;
 use crate::replica_handle::ReplicaHandle;
+use crate::replica_task::run_replica;
 use crate::watcher::watch_over;
 use cortado_document::{Action, Condition, Operation};
 use cortado_model::{NodeId, PartitionId};
@@ -151,7 +151,7 @@ impl Replicas {
         self.context.routes.route(partition).add(Arc::clone(&handle));
         self.handles.insert(partition, Arc::clone(&handle));
         let context = Arc::clone(&self.context);
-        self.context.spawn(keep_alive(context, handle, inbox, origin));
+        self.context.spawn(run_replica(context, handle, inbox, origin));
     }
 
     async fn stop(&mut self, partition: PartitionId) {
@@ -188,7 +188,7 @@ impl Replicas {
 pub(crate) async fn stop_replica(handle: &ReplicaHandle) {
     let stopped = async {
         // Its line may be full, and it may stand still: a log that cannot be read ends no shutdown.
-        if handle.send(DriverInput::Stop).await {
+        if handle.send(Input::Stop).await {
             handle.ended().await;
         }
     };

@@ -9,6 +9,7 @@ use crate::metrics::NodeMetrics;
 use crate::routes::Routes;
 use crate::settings::Settings;
 use crate::vitals::Vitals;
+use bytes::Bytes;
 use cortado_cluster::Evidence;
 use cortado_log::Log;
 use cortado_model::{NodeId, NodeIncarnation, PartitionId, ReplicaIncarnation};
@@ -148,6 +149,12 @@ impl NodeContext {
 
     pub(crate) fn set_sickness(&self, sickness: Option<String>) {
         *lock(&self.sickness) = sickness;
+    }
+
+    /// These are handed to the log.
+    pub(crate) fn count_log_bytes(&self, records: &[Bytes]) {
+        let bytes: usize = records.iter().map(Bytes::len).sum();
+        self.log_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
     /// How many replicas `partition` should have.

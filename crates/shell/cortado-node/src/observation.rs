@@ -2,8 +2,8 @@
 //!
 //! Changes nothing. Start reading at [`Observation`]. Source: docs/metrics.md lists every family.
 
+use crate::asker::INBOX_MAX;
 use crate::gateway::Gateway;
-use crate::inbox::INBOX_MAX;
 use crate::process::Process;
 use crate::status::{ReplicaStatus, Status};
 use cortado_log::LogUsage;

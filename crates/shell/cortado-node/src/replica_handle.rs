@@ -2,12 +2,12 @@
 //!
 //! Never blocks and never changes the replica. Start reading at [`ReplicaHandle`].
 
-use crate::inbox::{DriverInput, INBOX_MAX};
+use crate::asker::{INBOX_MAX, Input};
 use crate::vitals::Vitals;
+use cortado_driver::{Leadership, ReplicaRole};
 use cortado_model::{
-    Generation, LogOffset, Millis, NodeId, NodeIncarnation, PartitionId, ReplicaIncarnation, Scn,
+    LogOffset, Millis, NodeId, NodeIncarnation, PartitionId, ReplicaIncarnation, Scn,
 };
-use cortado_replica::{FoldState, Role, StepDown};
 use cortado_store::Store;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,80 +21,8 @@ pub(crate) struct ReplicaHandle {
     pub(crate) store: Arc<dyn Store>,
     /// Its node's.
     vitals: Arc<Vitals>,
-    inbox: mpsc::Sender<DriverInput>,
+    inbox: mpsc::Sender<Input>,
     shown: Shown,
-}
-
-/// What a replica does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum ReplicaRole {
-    /// Out of service.
-    Offline = 0,
-    /// Copies a snapshot or folds its log again.
-    Restoring = 1,
-    /// Applies what the leader commits.
-    Follower = 2,
-    /// A follower whose claim is on its way.
-    Candidate = 3,
-    /// Has won its generation but may not serve yet.
-    Opening = 4,
-    /// Serves writes and strong reads.
-    Leader = 5,
-    /// Hands over.
-    SteppingDown = 6,
-}
-
-impl ReplicaRole {
-    /// The name in status and metrics.
-    pub fn name(self) -> &'static str {
-        match self {
-            ReplicaRole::Offline => "offline",
-            ReplicaRole::Restoring => "restoring",
-            ReplicaRole::Follower => "follower",
-            ReplicaRole::Candidate => "candidate",
-            ReplicaRole::Opening => "opening",
-            ReplicaRole::Leader => "leader",
-            ReplicaRole::SteppingDown => "stepping_down",
-        }
-    }
-
-    /// Whether its store shows a prefix of the history and grows with it.
-    pub(crate) fn is_readable(self) -> bool {
-        match self {
-            ReplicaRole::Offline | ReplicaRole::Restoring => false,
-            ReplicaRole::Follower
-            | ReplicaRole::Candidate
-            | ReplicaRole::Opening
-            | ReplicaRole::Leader
-            | ReplicaRole::SteppingDown => true,
-        }
-    }
-
-    fn from_number(number: u8) -> ReplicaRole {
-        match number {
-            1 => ReplicaRole::Restoring,
-            2 => ReplicaRole::Follower,
-            3 => ReplicaRole::Candidate,
-            4 => ReplicaRole::Opening,
-            5 => ReplicaRole::Leader,
-            6 => ReplicaRole::SteppingDown,
-            _ => ReplicaRole::Offline,
-        }
-    }
-}
-
-impl From<Role> for ReplicaRole {
-    fn from(role: Role) -> ReplicaRole {
-        match role {
-            Role::Offline => ReplicaRole::Offline,
-            Role::Follower => ReplicaRole::Follower,
-            Role::Candidate => ReplicaRole::Candidate,
-            Role::Opening => ReplicaRole::Opening,
-            Role::Leader => ReplicaRole::Leader,
-            Role::SteppingDown => ReplicaRole::SteppingDown,
-        }
-    }
 }
 
 /// Written by the driver alone, read by everybody.
@@ -120,27 +48,13 @@ struct Shown {
     leadership: Mutex<Leadership>,
 }
 
-/// Who leads the partition, as this replica has folded it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Leadership {
-    pub(crate) generation: Generation,
-    /// Who won it.
-    pub(crate) leader: Option<(NodeId, ReplicaIncarnation)>,
-    /// How it ended, if it has.
-    pub(crate) stepped_down: Option<StepDown>,
-    /// When this replica last folded a record of it.
-    pub(crate) heard_at: Millis,
-    /// When this replica first knew of it, or of its end.
-    pub(crate) since: Millis,
-}
-
 impl ReplicaHandle {
     pub(crate) fn new(
         partition: PartitionId,
         (node, incarnation): (NodeId, NodeIncarnation),
         store: Arc<dyn Store>,
         vitals: Arc<Vitals>,
-    ) -> (Arc<ReplicaHandle>, mpsc::Receiver<DriverInput>) {
+    ) -> (Arc<ReplicaHandle>, mpsc::Receiver<Input>) {
         let (inbox, receiver) = mpsc::channel(INBOX_MAX);
         let shown = Shown { behind_since: AtomicU64::new(u64::MAX), ..Shown::default() };
         let handle = ReplicaHandle { partition, node, incarnation, store, vitals, inbox, shown };
@@ -159,15 +73,12 @@ impl ReplicaHandle {
     }
 
     /// Puts `input` in line; gives it back if the line is full or the driver is gone.
-    pub(crate) fn offer(
-        &self,
-        input: DriverInput,
-    ) -> Result<(), mpsc::error::TrySendError<DriverInput>> {
+    pub(crate) fn offer(&self, input: Input) -> Result<(), mpsc::error::TrySendError<Input>> {
         self.inbox.try_send(input)
     }
 
     /// Puts `input` in line, waiting for room. `false` if the driver is gone.
-    pub(crate) async fn send(&self, input: DriverInput) -> bool {
+    pub(crate) async fn send(&self, input: Input) -> bool {
         self.inbox.send(input).await.is_ok()
     }
 
@@ -218,10 +129,6 @@ impl ReplicaHandle {
         LogOffset(self.shown.known_end.load(Ordering::Acquire))
     }
 
-    pub(crate) fn show_known_end(&self, end: LogOffset) {
-        self.shown.known_end.store(end.0, Ordering::Release);
-    }
-
     /// Everything up to here is in the store.
     pub(crate) fn applied(&self) -> Scn {
         scn_of(self.shown.applied.load(Ordering::Acquire))
@@ -262,37 +169,33 @@ impl ReplicaHandle {
         self.shown.applying.fetch_max(scn.to_u64(), Ordering::AcqRel);
     }
 
-    /// `at`: now, if the log had nothing beyond.
-    pub(crate) fn show_folded(&self, fold: &FoldState, at: Option<Millis>) {
-        self.shown.applied.store(fold.last.to_u64(), Ordering::Release);
-        self.shown.applying.fetch_max(fold.last.to_u64(), Ordering::AcqRel);
-        self.shown.folded.store(fold.position.offset.0, Ordering::Release);
-        if let Some(at) = at {
-            self.shown.complete_at.store(at.0, Ordering::Release);
+    /// Everything up to here is in the store, and the log is known to end at `end`.
+    ///
+    /// * `now`: before `end` was known.
+    pub(crate) fn show_applied(&self, applied: (Scn, LogOffset), end: LogOffset, now: Millis) {
+        let (scn, offset) = applied;
+        self.shown.applied.store(scn.to_u64(), Ordering::Release);
+        self.shown.applying.fetch_max(scn.to_u64(), Ordering::AcqRel);
+        self.shown.folded.store(offset.0, Ordering::Release);
+        self.shown.known_end.store(end.0, Ordering::Release);
+        if end <= offset {
+            self.shown.complete_at.store(now.0, Ordering::Release);
             self.shown.behind_since.store(u64::MAX, Ordering::Release);
+        } else {
+            self.shown.behind_since.fetch_min(now.0, Ordering::AcqRel);
         }
     }
 
-    /// The log holds more than the store.
-    pub(crate) fn show_behind(&self, now: Millis) {
-        self.shown.behind_since.fetch_min(now.0, Ordering::AcqRel);
-    }
-
     /// After a resync the replica may be anywhere.
-    pub(crate) fn show_restored(&self, fold: &FoldState, now: Millis) {
-        self.shown.applying.store(fold.last.to_u64(), Ordering::Release);
-        self.show_folded(fold, None);
-        *self.lock_leadership() = Leadership {
-            generation: fold.generation(),
-            leader: fold.claimant.as_ref().map(|claimant| (claimant.node, claimant.incarnation)),
-            stepped_down: fold.stepped_down,
-            heard_at: now,
-            since: now,
-        };
+    pub(crate) fn show_restored(&self, applied: (Scn, LogOffset)) {
+        let (scn, offset) = applied;
+        self.shown.applying.store(scn.to_u64(), Ordering::Release);
+        self.shown.applied.store(scn.to_u64(), Ordering::Release);
+        self.shown.folded.store(offset.0, Ordering::Release);
     }
 
-    pub(crate) fn update_leadership(&self, update: impl FnOnce(&mut Leadership)) {
-        update(&mut self.lock_leadership());
+    pub(crate) fn show_leadership(&self, leadership: &Leadership) {
+        *self.lock_leadership() = *leadership;
     }
 
     fn lock_leadership(&self) -> MutexGuard<'_, Leadership> {

@@ -3,6 +3,7 @@
 //! Components (the log, the stores) are no settings: they are passed to
 //! [`Cluster::start`](crate::Cluster::start). Start reading at [`RawSettings::validate`].
 
+use cortado_driver::TrimPolicy;
 use cortado_model::NodeId;
 use std::collections::BTreeSet;
 
@@ -85,13 +86,6 @@ impl Settings {
     pub fn nodes(&self) -> impl Iterator<Item = NodeId> + '_ {
         self.nodes.iter().copied()
     }
-}
-
-/// When a partition's replicas compare their state and its log may forget.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct TrimPolicy {
-    pub(crate) after_records: u64,
-    pub(crate) after_bytes: u64,
 }
 
 /// A setting that cannot be.

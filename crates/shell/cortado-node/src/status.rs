@@ -2,7 +2,7 @@
 //!
 //! Nothing decides by it. Start reading at [`Status`].
 
-use crate::replica_handle::ReplicaRole;
+use cortado_driver::ReplicaRole;
 use cortado_model::{Generation, LogOffset, NodeId, NodeIncarnation, Scn};
 
 /// The cluster at one moment.

@@ -3,19 +3,20 @@
 //! Gathers facts and carries out decisions; the deciding is `cortado-cluster`'s. Start reading at
 //! [`watch_over`]. Source: docs/protocols/replication.md, "Duties of the driver", 9.
 
+use crate::asker::Input;
 use crate::catalog::Catalog;
 use crate::clock::millis;
 use crate::decisions::evidence_of;
 use crate::events::EventKind;
 use crate::gateway::Gateway;
 use crate::genesis::cluster_genesis;
-use crate::inbox::DriverInput;
 use crate::node_context::NodeContext;
-use crate::replica_handle::{Leadership as Shown, ReplicaHandle, ReplicaRole};
+use crate::replica_handle::ReplicaHandle;
 use crate::routes::Route;
 use cortado_cluster::{
     Cause, Decision, Detector, Evidence, Explanation, Leadership, PartitionFacts, Placement, decide,
 };
+use cortado_driver::{Leadership as Shown, ReplicaRole};
 use cortado_log::{Outcome, Producer, outcomes_of};
 use cortado_model::{Generation, LogOffset, Millis, NodeId, PartitionId};
 use cortado_replica::{ClaimReason, heartbeat_record};
@@ -340,7 +341,7 @@ impl Watcher {
 }
 
 /// What the claim's record says about the decision.
-fn claim_input(why: &Explanation) -> DriverInput {
+fn claim_input(why: &Explanation) -> Input {
     let reason = match why.cause {
         Cause::NeverLed => ClaimReason::NeverLed,
         Cause::LeaderDead { .. } => ClaimReason::LeaderDead,
@@ -350,5 +351,5 @@ fn claim_input(why: &Explanation) -> DriverInput {
         Cause::PreferredIsBack { .. } | Cause::Sick(_) => ClaimReason::Ordered,
     };
     let evidence = xxh3_128(evidence_of(why).join("\n").as_bytes());
-    DriverInput::Claim { reason, evidence }
+    Input::Claim { reason, evidence }
 }

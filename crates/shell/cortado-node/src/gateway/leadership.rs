@@ -4,13 +4,13 @@
 
 use super::Gateway;
 use super::admin::{AdminError, not_done};
+use crate::asker::{Asker, Input};
 use crate::catalog::Database;
-use crate::inbox::DriverInput;
 use crate::replica_handle::ReplicaHandle;
 use crate::routes::Route;
+use cortado_driver::Reply;
 use cortado_model::{NodeId, PartitionId};
 use cortado_replica::{NotDone, ReadNeed};
-use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
 impl Gateway {
@@ -50,7 +50,7 @@ impl Gateway {
         let Some(leader) = self.leader(&route, deadline).await else {
             return Err(not_done("no replica leads the partition"));
         };
-        match leader.send(DriverInput::Verify).await {
+        match leader.send(Input::Verify).await {
             true => Ok(()),
             false => Err(not_done("the leader has gone away")),
         }
@@ -71,14 +71,14 @@ impl Gateway {
             return Ok(());
         }
         let successor = self.successor(&route, leader.node, to).ok_or(AdminError::NoSuchNode)?;
-        let (reply, answer) = oneshot::channel();
-        if !leader.send(DriverInput::HandOff { to: Some(successor), reply }).await {
+        let (caller, answer) = Asker::new();
+        if !leader.send(Input::HandOff { caller, to: Some(successor) }).await {
             return Err(not_done("the leader has gone away"));
         }
         match timeout_at(deadline, leader.answer(answer)).await {
-            Ok(Some(Ok(()))) => {}
-            Ok(Some(Err(why))) => return Err(not_done(why_not(why))),
-            Ok(None) | Err(_) => {
+            Ok(Some(Reply::Ready)) => {}
+            Ok(Some(Reply::NotDone(why))) => return Err(not_done(why_not(why))),
+            Ok(Some(Reply::Written(_) | Reply::Refused(_) | Reply::Unknown(_)) | None) | Err(_) => {
                 return Err(AdminError::Unknown { why: "no answer from the leader".to_owned() });
             }
         }
@@ -101,11 +101,11 @@ impl Gateway {
     /// Lets a replica read its log at once: a step-down waits for it there.
     fn nudge(&self, route: &Route, node: NodeId) {
         let Some(end) = self.process.log.local_end(route.partition) else { return };
-        let (reply, _) = oneshot::channel();
+        let (caller, _) = Asker::new();
         let need = ReadNeed::Folded(end);
         if let Some(replica) = route.replica(node) {
             // If the line is full it is awake already.
-            let _ = replica.offer(DriverInput::Read { need, reply });
+            let _ = replica.offer(Input::Read { caller, need });
         }
     }
 

@@ -4,10 +4,11 @@
 //! Source: docs/protocols/replication.md, "Reads".
 
 use super::{Consistency, Gateway, ReadError, ReadOptions, Served, ServedRole};
+use crate::asker::{Asker, Input};
 use crate::catalog::{Database, Table};
-use crate::inbox::DriverInput;
-use crate::replica_handle::{ReplicaHandle, ReplicaRole};
+use crate::replica_handle::ReplicaHandle;
 use crate::routes::Route;
+use cortado_driver::{ReplicaRole, Reply};
 use cortado_model::{
     DatabaseId, DocumentKey, Generation, PartitionId, Scn, StoredDocument, TableId,
 };
@@ -16,7 +17,6 @@ use cortado_store::StoreError;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::warn;
 
@@ -185,16 +185,18 @@ impl Gateway {
     }
 
     async fn park(&self, replica: &ReplicaHandle, need: ReadNeed, deadline: Instant) -> Parked {
-        let (reply, answer) = oneshot::channel();
-        match replica.offer(DriverInput::Read { need, reply }) {
+        let (caller, answer) = Asker::new();
+        match replica.offer(Input::Read { caller, need }) {
             Ok(()) => {}
             Err(tokio::sync::mpsc::error::TrySendError::Full(_)) => return Parked::Overloaded,
             Err(tokio::sync::mpsc::error::TrySendError::Closed(_)) => return Parked::NotHere,
         }
         match timeout_at(deadline, replica.answer(answer)).await {
-            Ok(Some(Ok(()))) => Parked::Ready,
-            Ok(Some(Err(NotDone::Overloaded))) => Parked::Overloaded,
-            Ok(Some(Err(
+            Ok(Some(Reply::Ready)) => Parked::Ready,
+            Ok(Some(Reply::NotDone(NotDone::Overloaded))) => Parked::Overloaded,
+            // A read is answered in no other words.
+            Ok(Some(Reply::Written(_) | Reply::Refused(_) | Reply::Unknown(_)) | None)
+            | Ok(Some(Reply::NotDone(
                 NotDone::NotLeader
                 | NotDone::Changing
                 | NotDone::LogRefused
@@ -202,7 +204,6 @@ impl Gateway {
                 | NotDone::Exhausted
                 | NotDone::Offline,
             ))) => Parked::NotHere,
-            Ok(None) => Parked::NotHere,
             Err(_) => Parked::Deadline,
         }
     }

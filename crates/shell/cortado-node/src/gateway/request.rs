@@ -4,7 +4,8 @@
 
 use bytes::Bytes;
 use cortado_document::{Done, Operation, Refusal, TransactionError};
-use cortado_model::{DocumentKey, Etag, NodeId, Scn, StoredDocument, WallMillis};
+use cortado_driver as driver;
+use cortado_model::{DocumentKey, Etag, NodeId, PartitionId, Scn, StoredDocument, WallMillis};
 use tokio::time::Instant;
 
 /// How a read is served.
@@ -182,6 +183,13 @@ pub struct Written {
     pub repeated: bool,
 }
 
+impl Written {
+    pub(crate) fn of(written: driver::Written, partition: PartitionId) -> Written {
+        let driver::Written { scn, time, etag, results, repeated } = written;
+        Written { partition: partition.number, scn, time, etag, results, repeated }
+    }
+}
+
 /// Why a write was not answered with [`Written`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WriteError {
@@ -227,6 +235,23 @@ pub enum WriteError {
         /// What is known.
         why: UnknownWhy,
     },
+}
+
+impl From<driver::Refused> for WriteError {
+    fn from(refused: driver::Refused) -> WriteError {
+        match refused {
+            driver::Refused::Operation { operation, refusal } => {
+                WriteError::Refused { operation, refusal }
+            }
+            driver::Refused::KeyReused => WriteError::KeyReused,
+            driver::Refused::TooLarge { bytes, bytes_max } => {
+                WriteError::TooLarge { bytes, bytes_max }
+            }
+            driver::Refused::Budget { retry_after_ms } => {
+                WriteError::NotDone { why: NotDoneWhy::IdempotencyBudget, retry_after_ms }
+            }
+        }
+    }
 }
 
 /// Why a write was definitely not done although nothing is wrong with it.

@@ -3,17 +3,17 @@
 //! Start reading at [`Gateway::write`].
 
 use super::{Gateway, NotDoneWhy, UnknownWhy, WriteError, WriteRequest, Written};
+use crate::asker::{Asker, Input, Ticket};
 use crate::catalog::Database;
-use crate::idempotency::KeyedWrite;
-use crate::inbox::{DriverInput, Ticket, WriteCommand, WriteEnd};
 use crate::replica_handle::ReplicaHandle;
 use cortado_document::check_operations;
+use cortado_driver::{self as driver, KeyedWrite, Reply, Tables, WriteOrder};
 use cortado_model::{PartitionId, RememberedKey};
 use cortado_replica::NotDone;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 
 /// A leader that serves not yet, or no longer, is asked again after this if nothing is heard.
@@ -80,25 +80,32 @@ impl Gateway {
         database: Option<&Arc<Database>>,
         request: &WriteRequest,
     ) -> Attempt {
-        let (reply, answer) = oneshot::channel();
         let ticket = Arc::new(Ticket::default());
-        let command = WriteCommand {
-            database: database.cloned(),
+        let (caller, answer) = Asker::with(&ticket);
+        let order = WriteOrder {
+            tables: database.map(|database| Arc::clone(database) as Arc<dyn Tables>),
             operations: request.operations.clone(),
             keyed: keyed(request),
-            ticket: Arc::clone(&ticket),
-            reply,
         };
-        match leader.offer(DriverInput::Write(Box::new(command))) {
+        let log_end = self.process.log.local_end(leader.partition);
+        match leader.offer(Input::Write { caller, order, log_end }) {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => return Attempt::NotDone(NotDone::Overloaded),
             Err(TrySendError::Closed(_)) => return Attempt::NotDone(NotDone::Offline),
         }
         match timeout_at(request.deadline, leader.answer(answer)).await {
-            Ok(Some(Ok(written))) => Attempt::Done(written),
-            Ok(Some(Err(WriteEnd::Final(error)))) => Attempt::Final(error),
-            Ok(Some(Err(WriteEnd::NotDone(why)))) => Attempt::NotDone(why),
-            Ok(Some(Err(WriteEnd::Unknown))) => Attempt::Unknown(UnknownWhy::LogFailed),
+            Ok(Some(Reply::Written(written))) => {
+                Attempt::Done(Written::of(*written, leader.partition))
+            }
+            Ok(Some(Reply::Refused(refused))) => Attempt::Final(WriteError::from(refused)),
+            Ok(Some(Reply::NotDone(why))) => Attempt::NotDone(why),
+            Ok(Some(Reply::Unknown(driver::UnknownWhy::LogFailed))) => {
+                Attempt::Unknown(UnknownWhy::LogFailed)
+            }
+            // A write is never answered with `Ready`; if it were, nobody could tell.
+            Ok(Some(Reply::Unknown(driver::UnknownWhy::LeaderLost) | Reply::Ready)) => {
+                Attempt::Unknown(UnknownWhy::LeaderLost)
+            }
             // The replica went away, with the write begun or still in line.
             Ok(None) if ticket.withdraw() => Attempt::NotDone(NotDone::Offline),
             Ok(None) => Attempt::Unknown(UnknownWhy::LeaderLost),

@@ -1,0 +1,362 @@
+//! The task that drives one replica: tells its driver what happens, and carries out what that wants.
+//!
+//! Decides nothing about the protocol, and shares no state: others see a [`ReplicaHandle`] and put
+//! [`Input`]s in line. Start reading at [`ReplicaTask::run`].
+//! Source: docs/protocols/replication.md, "Duties of the driver"; the numbers below are its.
+
+mod already;
+mod appending;
+mod copying;
+mod hashing;
+mod reading;
+mod surroundings;
+mod surveying;
+mod telling;
+mod work;
+
+use crate::asker::{Asker, Input};
+use crate::database_log::Origin;
+use crate::node_context::NodeContext;
+use crate::replica_handle::ReplicaHandle;
+use appending::Appending;
+use cortado_driver::{Action, Driver, Event, Leadership, Me, ReplicaRole, Settings};
+use cortado_model::{LogOffset, PartitionId, ReplicaIncarnation};
+use cortado_replica::ReadNeed;
+use reading::{Heard, Reading};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, Sleep, sleep_until};
+use tracing::debug;
+use work::Work;
+
+/// Inputs taken from the line before anything else gets a turn.
+const INPUTS_PER_TURN: usize = 64;
+/// Pages read, one after another, before requests get their turn.
+const PAGES_PER_TURN: usize = 4;
+/// A timer that is set to nothing in particular fires this often.
+const IDLE_TICK: Duration = Duration::from_secs(5);
+/// A producer that says nothing for this long is given up. A disk of this machine may stall for
+/// seconds; longer than that it is as good as gone.
+const APPEND_PATIENCE_MS: u64 = 30_000;
+
+/// Drives the replica of `handle` until the node ends or the partition is taken away.
+pub(crate) async fn run_replica(
+    context: Arc<NodeContext>,
+    handle: Arc<ReplicaHandle>,
+    inbox: mpsc::Receiver<Input>,
+    origin: Origin,
+) {
+    ReplicaTask::new(context, handle, inbox, origin).run().await;
+}
+
+/// One replica as long as its node lives.
+struct ReplicaTask {
+    context: Arc<NodeContext>,
+    handle: Arc<ReplicaHandle>,
+    inbox: mpsc::Receiver<Input>,
+    driver: Driver<Asker>,
+    /// What is to be done, in order.
+    actions: Vec<Action<Asker>>,
+    appending: Appending,
+    reading: Reading,
+    work: Work,
+    tick: Pin<Box<Sleep>>,
+    shown: Shown,
+    ended: bool,
+}
+
+/// What the rest of the node, or the driver, was last told.
+struct Shown {
+    incarnation: ReplicaIncarnation,
+    role: ReplicaRole,
+    leadership: Leadership,
+    restorations: u64,
+    awaits_room: bool,
+    has_room: bool,
+    log_end: LogOffset,
+}
+
+/// What a task waits for.
+enum Woken {
+    Input(Option<Input>),
+    Done(Event<Asker>),
+    Answered(Event<Asker>),
+    Read(Heard),
+    Tick,
+}
+
+impl ReplicaTask {
+    fn new(
+        context: Arc<NodeContext>,
+        handle: Arc<ReplicaHandle>,
+        inbox: mpsc::Receiver<Input>,
+        origin: Origin,
+    ) -> ReplicaTask {
+        let (partition, log) = (handle.partition, Arc::clone(&context.log));
+        let traits = log.traits();
+        let settings = Settings {
+            replica: match traits.local {
+                true => cortado_replica::Settings::local(),
+                false => cortado_replica::Settings::leased(),
+            },
+            proof: ReadNeed::Lease,
+            record_bytes_max: traits.record_bytes_max,
+            trim: context.settings.trim,
+            append_patience_ms: APPEND_PATIENCE_MS,
+        };
+        let me = Me {
+            node: context.node(),
+            incarnation: context.me.incarnation,
+            partition,
+            log: origin.log,
+            genesis: origin.genesis.clone(),
+        };
+        let took = context.metrics.append.clone();
+        let mut actions = Vec::new();
+        let driver = Driver::new(me, settings, context.clock.now(), &mut actions);
+        let shown = Shown {
+            incarnation: driver.incarnation(),
+            role: ReplicaRole::Offline,
+            leadership: Leadership::default(),
+            restorations: 0,
+            awaits_room: false,
+            has_room: true,
+            log_end: LogOffset::ZERO,
+        };
+        ReplicaTask {
+            appending: Appending::new(Arc::clone(&log), partition, took),
+            reading: Reading::new(log, partition),
+            work: Work::new(&context, &handle, origin),
+            context,
+            handle,
+            inbox,
+            driver,
+            actions,
+            tick: Box::pin(sleep_until(Instant::now())),
+            shown,
+            ended: false,
+        }
+    }
+
+    async fn run(mut self) {
+        self.carry_out().await;
+        while !self.ended {
+            let woken = self.wait().await;
+            // What follows must not rest on what was true before.
+            self.tell_changes();
+            match woken {
+                Woken::Answered(outcomes) => {
+                    self.feed(outcomes).await;
+                    while let Some(outcomes) = self.appending.answered_already().await {
+                        self.feed(outcomes).await;
+                    }
+                }
+                Woken::Read(Heard::Page(page)) => self.feed(page).await,
+                Woken::Read(Heard::Moved) => {}
+                Woken::Input(None) => return,
+                Woken::Input(Some(input)) => {
+                    self.feed(input).await;
+                    for _ in 1..INPUTS_PER_TURN {
+                        let Ok(input) = self.inbox.try_recv() else { break };
+                        self.feed(input).await;
+                    }
+                }
+                Woken::Done(event) => self.feed(event).await,
+                Woken::Tick => self.feed(Event::Tick).await,
+            }
+            self.settle().await;
+        }
+        let (partition, node) = (self.handle.partition, self.context.node());
+        debug!(%partition, %node, "replica ended");
+    }
+
+    async fn wait(&mut self) -> Woken {
+        self.set_tick();
+        let ReplicaTask { driver, appending, reading, inbox, work, tick, .. } = self;
+        // A leader that waits for an acknowledgement hears of the new end with it.
+        let position = driver.fold().map(|fold| fold.position).filter(|_| !appending.is_awaited());
+        tokio::select! {
+            biased;
+            outcomes = appending.answered() => Woken::Answered(outcomes),
+            done = work.done() => Woken::Done(done),
+            input = inbox.recv() => Woken::Input(input),
+            heard = reading.moved(position) => Woken::Read(heard),
+            () = tick => Woken::Tick,
+        }
+    }
+
+    /// Sets the timer, but only to an earlier moment: an early tick does no harm.
+    fn set_tick(&mut self) {
+        let due = self.driver.wake_at().map(|at| self.context.clock.instant(at));
+        let Some(due) = due else {
+            if self.tick.is_elapsed() {
+                self.tick.as_mut().reset(Instant::now() + IDLE_TICK);
+            }
+            return;
+        };
+        if self.tick.is_elapsed() || due < self.tick.deadline() {
+            self.tick.as_mut().reset(due);
+        }
+    }
+
+    /// Tells the driver one thing, and does at once what cannot wait for others.
+    async fn feed(&mut self, event: Event<Asker>) {
+        self.driver.on(self.context.clock.now(), event, &mut self.actions);
+        if !self.actions.is_empty() {
+            self.carry_out().await;
+        }
+    }
+
+    /// Lets the driver do what was gathered, until nothing more follows by itself.
+    async fn settle(&mut self) {
+        let mut pages = 0;
+        loop {
+            self.tell_changes();
+            self.driver.on(self.context.clock.now(), Event::Settle, &mut self.actions);
+            self.show();
+            if self.actions.is_empty() {
+                return;
+            }
+            self.carry_out().await;
+            // What has been read already is folded at once, but others have waited, too.
+            if pages < PAGES_PER_TURN
+                && let Some(page) = self.reading.page_already().await
+            {
+                pages += 1;
+                self.feed(page).await;
+            }
+            if self.ended {
+                return;
+            }
+        }
+    }
+
+    /// Tells the driver of what changes without anybody saying so.
+    fn tell_changes(&mut self) {
+        let now = self.context.clock.now();
+        let has_room = !self.handle.waits_for_room();
+        if has_room != self.shown.has_room {
+            self.shown.has_room = has_room;
+            self.driver.on(now, Event::Room(has_room), &mut self.actions);
+        }
+        if let Some(end) = self.reading.known_end()
+            && end != self.shown.log_end
+        {
+            self.shown.log_end = end;
+            self.driver.on(now, Event::LogEnd(end), &mut self.actions);
+        }
+    }
+
+    /// Tells the rest of the node how far this replica is and what it does.
+    fn show(&mut self) {
+        let (driver, handle) = (&self.driver, &self.handle);
+        if driver.restorations() != self.shown.restorations {
+            self.shown.restorations = driver.restorations();
+            handle.show_restoring();
+        }
+        if driver.incarnation() != self.shown.incarnation
+            && let Some(fold) = driver.fold()
+        {
+            self.shown.incarnation = driver.incarnation();
+            self.reading.follow(fold.position);
+            handle.begin_life(driver.incarnation());
+            handle.show_restored(driver.applied());
+            // A life begins with these.
+            (self.shown.has_room, self.shown.log_end) = (true, fold.position.offset);
+        }
+        // The clock first: a record that comes after this moment was not missed.
+        let now = self.context.clock.steady();
+        handle.show_applied(driver.applied(), self.shown.log_end, now);
+        if *driver.leadership() != self.shown.leadership {
+            self.shown.leadership = *driver.leadership();
+            handle.show_leadership(driver.leadership());
+        }
+        if driver.awaits_room() != self.shown.awaits_room {
+            self.shown.awaits_room = driver.awaits_room();
+            self.context.vitals.show_waiting_for_room(driver.awaits_room());
+        }
+        if driver.role() != self.shown.role {
+            self.show_role(driver.role());
+        }
+    }
+
+    fn show_role(&mut self, role: ReplicaRole) {
+        let route = self.context.routes.route(self.handle.partition);
+        self.handle.show_role(role);
+        if role == ReplicaRole::Leader {
+            route.serve(&self.handle, self.driver.leadership().generation);
+        } else if self.shown.role == ReplicaRole::Leader {
+            route.stop_serving(&self.handle);
+        }
+        self.shown.role = role;
+    }
+
+    /// Does what the driver wants, in its order; tells it what is known at once.
+    async fn carry_out(&mut self) {
+        let mut actions = std::mem::take(&mut self.actions);
+        while !actions.is_empty() {
+            for action in actions.drain(..) {
+                if let Some(event) = self.act(action) {
+                    self.driver.on(self.context.clock.now(), event, &mut self.actions);
+                }
+            }
+            std::mem::swap(&mut actions, &mut self.actions);
+        }
+        // Keeps its memory.
+        self.actions = actions;
+    }
+
+    /// Does one thing, or sees that it is done; answers what is known of it at once.
+    fn act(&mut self, action: Action<Asker>) -> Option<Event<Asker>> {
+        match action {
+            Action::OpenProducer(producer) => self.appending.open(producer),
+            Action::Append { records } => {
+                self.context.count_log_bytes(&records);
+                self.appending.append(records);
+            }
+            Action::ReadPage { job, from, bytes_max } => self.reading.want(job, from, bytes_max),
+            Action::AskExtent(job) => self.work.ask_extent(job),
+            Action::Survey(job) => self.work.survey(job),
+            Action::Find { job, keys, name } => {
+                return Some(Event::Found(job, self.work.find(&keys, name.as_ref())));
+            }
+            Action::Apply { job, batch, last, transactions } => {
+                self.handle.show_applying(last);
+                let applied = self.work.apply(*batch, transactions);
+                if transactions > 0 && self.handle.partition == PartitionId::CLUSTER {
+                    self.context.catalog_changed.notify_one();
+                }
+                return Some(Event::Applied(job, applied));
+            }
+            Action::FindBookmark { job, trim } => {
+                return Some(Event::BookmarkFound(job, self.work.find_bookmark(&trim)));
+            }
+            Action::Hash { job, time, known } => self.work.hash(job, time, known),
+            Action::ProbeStore(job) => self.work.probe(job),
+            Action::ClearStore(job) => self.work.clear(job),
+            Action::InstallSnapshot { job, from } => self.work.install(job, from),
+            Action::LookAround(job) => return Some(Event::Around(job, self.work.look_around())),
+            Action::Report(report) => self.work.report(report),
+            Action::Condemn { nodes, why } => self.work.condemn(&nodes, &why),
+            Action::TrimLog(trim) => self.work.trim_log(trim),
+            Action::FailStore { why } => self.context.report_store_failure(why),
+            Action::Reply { caller, reply } => caller.answer(reply),
+            Action::Tell(news) => telling::tell(&self.context, self.handle.partition, news),
+            Action::End => self.ended = true,
+        }
+        None
+    }
+}
+
+impl Drop for ReplicaTask {
+    /// Whatever ends the task, nobody takes its replica for one that serves.
+    fn drop(&mut self) {
+        self.handle.show_role(ReplicaRole::Offline);
+        self.context.routes.route(self.handle.partition).stop_serving(&self.handle);
+        if self.shown.awaits_room {
+            self.context.vitals.show_waiting_for_room(false);
+        }
+    }
+}

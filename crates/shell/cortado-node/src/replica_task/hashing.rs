@@ -1,0 +1,63 @@
+//! Hashing a replica's state, beside its driver.
+//!
+//! Start reading at [`hash`].
+
+use crate::node_context::NodeContext;
+use cortado_driver::Hashed;
+use cortado_model::{Entry, EntryKey, PartitionId, WallMillis};
+use cortado_store::encoding::parse_remembered;
+use cortado_store::{StoreError, View, digest};
+use std::sync::PoisonError;
+
+/// Hashes what `view` shows and makes it durable; `None` if the node goes away meanwhile.
+///
+/// * `time`: log time of the state; what expired before it does not count.
+/// * `known`: what it hashes to, if that is known.
+pub(super) fn hash(
+    context: &NodeContext,
+    partition: PartitionId,
+    view: Box<dyn View>,
+    time: WallMillis,
+    known: Option<Hashed>,
+) -> Result<Option<Hashed>, StoreError> {
+    let hashed = match known {
+        Some(hashed) => hashed,
+        None => {
+            // What the lock guards is empty.
+            let _one_at_a_time = context.hashing.lock().unwrap_or_else(PoisonError::into_inner);
+            hash_all(context, partition, view.as_ref(), time)?
+        }
+    };
+    drop(view);
+    if context.is_ending() {
+        return Ok(None);
+    }
+    context.store.sync()?;
+    Ok(Some(hashed))
+}
+
+fn hash_all(
+    context: &NodeContext,
+    partition: PartitionId,
+    view: &dyn View,
+    time: WallMillis,
+) -> Result<Hashed, StoreError> {
+    let (mut bytes, mut first_expiry) = (0_u64, None::<WallMillis>);
+    let counted = view.entries(None).inspect(|entry| {
+        let Ok(Entry { key, value }) = entry else { return };
+        bytes += (key.len() + value.len()) as u64;
+        if let Some(EntryKey::Remembered { .. }) = EntryKey::parse(key)
+            && let Ok(remembered) = parse_remembered(value.clone())
+            && remembered.expires >= time
+        {
+            let expires = remembered.expires;
+            first_expiry = Some(first_expiry.map_or(expires, |first| first.min(expires)));
+        }
+    });
+    let counted = counted.take_while(|_| !context.is_ending());
+    let digest = digest(counted, time)?;
+    if !context.is_ending() {
+        context.set_state_bytes(partition, bytes);
+    }
+    Ok(Hashed { digest, first_expiry })
+}

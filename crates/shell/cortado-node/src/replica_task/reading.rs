@@ -1,0 +1,117 @@
+//! The log as one driver reads it: a follower that is asked when the driver asks.
+//!
+//! Start reading at [`Reading::moved`].
+
+use super::already::already;
+use crate::asker::Input;
+use cortado_driver::{Event, JobId, Page, ReadError};
+use cortado_log::{Follower, Log, page_of, ready_of};
+use cortado_model::{LogOffset, PartitionId, Position, with_causes};
+use std::future::pending;
+use std::sync::Arc;
+use tracing::warn;
+
+/// Reads one partition.
+pub(super) struct Reading {
+    log: Arc<dyn Log>,
+    partition: PartitionId,
+    follower: Option<Box<dyn Follower>>,
+    /// The page that the driver waits for, and about how many bytes it may have.
+    wanted: Option<(JobId, usize)>,
+    /// The follower had something to take, and its end had not moved: it waits to be read.
+    quiet_at: Option<LogOffset>,
+}
+
+/// What the log has told.
+pub(super) enum Heard {
+    Page(Input),
+    /// There may be a new end.
+    Moved,
+}
+
+impl Reading {
+    pub(super) fn new(log: Arc<dyn Log>, partition: PartitionId) -> Reading {
+        Reading { log, partition, follower: None, wanted: None, quiet_at: None }
+    }
+
+    /// Begins a life of the replica.
+    pub(super) fn follow(&mut self, from: Position) {
+        self.follower = Some(self.log.follow(self.partition, from));
+        (self.wanted, self.quiet_at) = (None, None);
+    }
+
+    /// The driver wants a page; it comes with [`moved`](Self::moved).
+    pub(super) fn want(&mut self, job: JobId, from: Position, bytes_max: usize) {
+        if self.follower.is_none() {
+            self.follow(from);
+        }
+        if let Some(follower) = &mut self.follower {
+            // What was acknowledged need not be read.
+            follower.seek(from);
+        }
+        self.wanted = Some((job, bytes_max));
+    }
+
+    /// Where the log ends, as far as it is known here; `None` while nothing is followed.
+    pub(super) fn known_end(&mut self) -> Option<LogOffset> {
+        let known = self.follower.as_mut()?.known_end();
+        Some(self.log.local_end(self.partition).map_or(known, |end| end.max(known)))
+    }
+
+    /// The page that the driver wants, or a new end.
+    ///
+    /// * `position`: what the driver has folded; `None` while a new end is of no interest.
+    pub(super) async fn moved(&mut self, position: Option<Position>) -> Heard {
+        if self.wanted.is_some() {
+            return Heard::Page(self.page().await);
+        }
+        let (Some(follower), Some(position)) = (&mut self.follower, position) else {
+            return pending().await;
+        };
+        // The driver knows of more than it has folded: it will ask.
+        let end = follower.known_end();
+        if end > position.offset || self.quiet_at == Some(end) {
+            return pending().await;
+        }
+        follower.seek(position);
+        ready_of(follower.as_mut()).await;
+        self.quiet_at = Some(end).filter(|end| follower.known_end() == *end);
+        Heard::Moved
+    }
+
+    /// The page that the driver wants, if it is there.
+    pub(super) async fn page_already(&mut self) -> Option<Input> {
+        self.wanted?;
+        already(self.page()).await
+    }
+
+    async fn page(&mut self) -> Input {
+        let (Some((job, bytes_max)), Some(follower)) = (self.wanted, &mut self.follower) else {
+            return pending().await;
+        };
+        let page = page_of(follower.as_mut(), bytes_max).await;
+        (self.wanted, self.quiet_at) = (None, None);
+        let page = page.map(|page| {
+            let entries = page.entries.into_iter().map(|entry| (entry.offset, entry.record));
+            Page { entries: entries.collect(), next: page.next }
+        });
+        Event::Page(job, page.map_err(|error| unread(self.partition, error)))
+    }
+}
+
+/// The driver's word for why there is no page; people are told why.
+fn unread(partition: PartitionId, error: cortado_log::ReadError) -> ReadError {
+    let why = with_causes(&error);
+    match error {
+        cortado_log::ReadError::Trimmed { first } => ReadError::Trimmed { first },
+        cortado_log::ReadError::Diverged { end } => ReadError::Truncated { end },
+        cortado_log::ReadError::Replaced { found } => ReadError::Replaced { found },
+        cortado_log::ReadError::Damaged { .. }
+        | cortado_log::ReadError::Hole { .. }
+        | cortado_log::ReadError::Missing => ReadError::Broken { why },
+        cortado_log::ReadError::Unavailable(_) => {
+            warn!(%partition, error = why, "log not read");
+            ReadError::Unavailable
+        }
+    }
+}

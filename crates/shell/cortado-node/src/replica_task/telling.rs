@@ -1,0 +1,198 @@
+//! What people, metrics and detection are told of a replica.
+//!
+//! Start reading at [`tell`].
+
+use crate::events::EventKind;
+use crate::node_context::NodeContext;
+use cortado_cluster::Evidence;
+use cortado_driver::News;
+use cortado_model::{Generation, LogOffset, NodeId, PartitionId, Scn};
+use cortado_replica::Why;
+use tracing::field::display;
+use tracing::{debug, error, info, warn};
+
+/// Tells one thing wherever it should be known.
+pub(super) fn tell(context: &NodeContext, partition: PartitionId, news: News) {
+    let Some(news) = tell_of_leadership(context, partition, news) else { return };
+    let Some(news) = tell_of_log(context, partition, news) else { return };
+    let Some(news) = tell_of_state(context, partition, news) else { return };
+    tell_of_rounds(context, partition, news);
+}
+
+/// What is not about leadership is given back.
+fn tell_of_leadership(context: &NodeContext, partition: PartitionId, news: News) -> Option<News> {
+    let (node, metrics) = (context.node(), &context.metrics);
+    match news {
+        News::Claims => metrics.claims.add(1),
+        News::NewGeneration { generation, leader, previous_end, own } => {
+            tell_of_generation((partition, node), generation, leader, previous_end, own);
+        }
+        News::ClaimLost { generation } => {
+            metrics.claims_lost.add(1);
+            info!(%partition, %node, %generation, "claim lost");
+        }
+        News::Serving { generation } => info!(%partition, %node, %generation, "serving as leader"),
+        News::Resigned { generation, not_done } => {
+            metrics.resignations.add(1);
+            info!(%partition, %node, %generation, not_done, "resigned");
+        }
+        News::SteppedDown { generation, to, own } => {
+            // Here too, the former leader's own report is enough.
+            if own {
+                let to = to.map(display);
+                info!(%partition, %node, %generation, to, "leader stepped down");
+            }
+            context.look_again.notify_one();
+        }
+        news => return Some(news),
+    }
+    None
+}
+
+fn tell_of_generation(
+    (partition, node): (PartitionId, NodeId),
+    generation: Generation,
+    leader: NodeId,
+    previous_end: Scn,
+    own: bool,
+) {
+    // Of all replicas' reports, the new leader's own is enough.
+    if own {
+        info!(%partition, %node, %generation, %previous_end, "claim accepted");
+    } else {
+        debug!(%partition, %node, %generation, %leader, %previous_end, "claim seen");
+    }
+}
+
+/// What is not about records is given back.
+fn tell_of_log(context: &NodeContext, partition: PartitionId, news: News) -> Option<News> {
+    let (node, metrics) = (context.node(), &context.metrics);
+    match news {
+        News::Heard { node, incarnation } => {
+            let incarnation = incarnation.node;
+            context.heard(match partition {
+                PartitionId::CLUSTER => Evidence::Heartbeat { node, incarnation },
+                _ => Evidence::PartitionRecord { node, incarnation },
+            });
+        }
+        News::Void { offset, why } => {
+            metrics.count_void(why);
+            if !matches!(why, Why::Heartbeat | Why::Foreign) {
+                debug!(%partition, %offset, ?why, "record is void");
+            }
+        }
+        News::Foreign { offset, records } => {
+            warn!(%partition, %offset, records, "foreign records in the log");
+        }
+        News::GapBegan(gap) => {
+            let (since, offset) = (gap.since, gap.noticed);
+            warn!(%partition, %node, %since, %offset, "records are missing in the log");
+        }
+        News::GapEnded { since } => {
+            info!(%partition, %node, %since, "no record is missing any more");
+        }
+        News::AppendFailed(failure) => {
+            metrics.appends_failed.add(1);
+            warn!(%partition, ?failure, "append not acknowledged");
+        }
+        News::ProducerAbandoned { appends } => {
+            warn!(%partition, %node, appends, "gave up waiting for the log's answers");
+        }
+        News::Republishing { records } => {
+            warn!(%partition, records, "publishing again from the checkpoint");
+        }
+        News::Stopped { offset, why } => {
+            error!(%partition, %node, %offset, %why, "replica has stopped");
+        }
+        news => return Some(news),
+    }
+    None
+}
+
+/// What is not about the replica's state is given back.
+fn tell_of_state(context: &NodeContext, partition: PartitionId, news: News) -> Option<News> {
+    let node = context.node();
+    let explain = |kind, what: String, evidence| {
+        context.decisions.explain(kind, Some(partition), what, evidence);
+    };
+    match news {
+        News::Starts { scn, offset, end } => {
+            info!(%partition, %node, %scn, %offset, %end, "replica starts");
+        }
+        News::WaitsForRoom { why } => {
+            error!(%partition, %node, why, "store is full; replica waits for room");
+            let what = "the store is full: writes are refused until there is room".to_owned();
+            explain(EventKind::Health, what, vec![why]);
+        }
+        News::HasRoom => info!(%partition, %node, "store has room again"),
+        News::Damaged { why } => error!(%partition, %node, why, "replica is damaged"),
+        News::BehindLog { first } => {
+            warn!(%partition, %node, %first, "replica is behind the log's beginning");
+        }
+        News::Contradicted { at, why } => {
+            error!(%partition, %node, ?at, why, "log and replica contradict one another");
+            explain(EventKind::Offline, out_of_service(at), vec![why]);
+        }
+        News::StandsStill { why } => {
+            error!(%partition, %node, why, "replica stands still");
+            explain(
+                EventKind::Offline,
+                "out of service, and keeps what it has".to_owned(),
+                vec![why],
+            );
+        }
+        News::Resynced { from, scn, offset, why } => {
+            context.metrics.resyncs.add(1);
+            info!(%partition, %node, %from, %scn, %offset, why, "snapshot installed");
+            explain(
+                EventKind::Resync,
+                format!("copied a snapshot at {scn} from {from}"),
+                vec![why],
+            );
+        }
+        News::SnapshotFailed { from, why } => {
+            warn!(%partition, %node, %from, why, "snapshot not installed");
+        }
+        News::FoldsAnew { why } => {
+            context.metrics.resyncs.add(1);
+            info!(%partition, %node, why, "folding the log from its beginning");
+            explain(EventKind::Resync, "folds its log from the beginning".to_owned(), vec![why]);
+        }
+        News::NotRebuilt { why } => warn!(%partition, %node, why, "replica not rebuilt"),
+        news => return Some(news),
+    }
+    None
+}
+
+fn out_of_service(at: Option<LogOffset>) -> String {
+    match at {
+        Some(at) => format!("out of service at offset {at}"),
+        None => "out of service until its log is as it was".to_owned(),
+    }
+}
+
+fn tell_of_rounds(context: &NodeContext, partition: PartitionId, news: News) {
+    let metrics = &context.metrics;
+    match news {
+        News::Agreed { at, replicas, below } => {
+            metrics.digests_equal.add(1);
+            info!(%partition, %at, replicas, %below, "replicas agree");
+        }
+        News::TooFewDigests { at, reports, replicas } => {
+            warn!(%partition, %at, reports, replicas, "too few digests to trim");
+        }
+        News::Differ { at, agreed, odd } => {
+            metrics.digest_mismatches.add(odd.len() as u64);
+            error!(%partition, %at, ?agreed, ?odd, "replicas differ");
+            let what = format!("replicas {odd:?} differ from {agreed:?} at {at} and are rebuilt");
+            let (equal, odd) = (agreed.len(), odd.len());
+            let evidence = vec![format!("digests at {at}: {equal} equal, {odd} odd")];
+            let kind = EventKind::DigestMismatch;
+            context.decisions.explain(kind, Some(partition), what, evidence);
+        }
+        News::NotHashed { why } => error!(%partition, why, "state not hashed"),
+        News::BookmarksNotTrimmed { why } => warn!(%partition, why, "bookmarks not trimmed"),
+        // Told before.
+        _ => {}
+    }
+}
