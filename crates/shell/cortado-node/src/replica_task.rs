@@ -215,8 +215,10 @@ impl ReplicaTask {
         loop {
             self.tell_changes();
             self.driver.on(self.context.clock.now(), Event::Settle, &mut self.actions);
+            let begins = self.begin_life_if_new();
             self.show();
-            if self.actions.is_empty() {
+            // A new life knows nothing of its log yet.
+            if self.actions.is_empty() && !begins {
                 return;
             }
             self.carry_out().await;
@@ -249,22 +251,28 @@ impl ReplicaTask {
         }
     }
 
+    /// Follows the log for a life that has just begun; answers whether there is one.
+    fn begin_life_if_new(&mut self) -> bool {
+        let incarnation = self.driver.incarnation();
+        let Some(fold) = self.driver.fold().filter(|_| incarnation != self.shown.incarnation)
+        else {
+            return false;
+        };
+        self.reading.follow(fold.position);
+        // A life begins with these.
+        (self.shown.has_room, self.shown.log_end) = (true, fold.position.offset);
+        self.shown.incarnation = incarnation;
+        self.handle.begin_life(incarnation);
+        self.handle.show_restored(self.driver.applied());
+        true
+    }
+
     /// Tells the rest of the node how far this replica is and what it does.
     fn show(&mut self) {
         let (driver, handle) = (&self.driver, &self.handle);
         if driver.restorations() != self.shown.restorations {
             self.shown.restorations = driver.restorations();
             handle.show_restoring();
-        }
-        if driver.incarnation() != self.shown.incarnation
-            && let Some(fold) = driver.fold()
-        {
-            self.shown.incarnation = driver.incarnation();
-            self.reading.follow(fold.position);
-            handle.begin_life(driver.incarnation());
-            handle.show_restored(driver.applied());
-            // A life begins with these.
-            (self.shown.has_room, self.shown.log_end) = (true, fold.position.offset);
         }
         // The clock first: a record that comes after this moment was not missed.
         let now = self.context.clock.steady();
