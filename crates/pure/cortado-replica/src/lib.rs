@@ -6,11 +6,13 @@
 //! Source: docs/protocols/replication.md.
 
 mod fold;
+mod page;
 mod protocol;
 mod record;
 mod replica;
 
 pub use fold::{Breakage, Claimant, Conflict, FoldState, Gap, Leases, Stop, Verdict, Why};
+pub use page::Page;
 pub use protocol::{
     Answer, AppendFailure, AppendToken, Apply, Committed, Effect, Event, Input, LeaseSettings,
     NotDone, Now, ReadNeed, RequestId, Settings, Write,

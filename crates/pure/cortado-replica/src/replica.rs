@@ -7,7 +7,8 @@ mod leader;
 mod outbox;
 mod publisher;
 
-use crate::fold::{Breakage, FoldState, Stop, Verdict};
+use crate::fold::{FoldState, Stop, Verdict};
+use crate::page::Page;
 use crate::protocol::{
     Answer, AppendFailure, AppendToken, Effect, Event, Input, NotDone, Now, ReadNeed, RequestId,
     Settings,
@@ -37,9 +38,11 @@ pub struct Replica {
     parked: Vec<(RequestId, ReadNeed)>,
     /// When this replica folded the last accepted record of a generation that it did not lead.
     foreign_at: Option<Millis>,
-    /// Where the last bookmark was set.
-    bookmarked: LogOffset,
-    /// Where the fold state was last handed to the store.
+    /// Records folded since the last bookmark was set.
+    unmarked_records: u64,
+    /// Records folded since the fold state was last handed to the store.
+    unstored_records: u64,
+    /// Where that was.
     stored: LogOffset,
 }
 
@@ -108,7 +111,7 @@ const STORE_RECORDS_MAX: u64 = 1_024;
 impl Replica {
     /// A follower that goes on from `fold`, as its checkpoint says.
     pub fn new(me: Identity, settings: Settings, fold: FoldState, now: Now) -> Replica {
-        let (bookmarked, stored) = (fold.position.offset, fold.position.offset);
+        let stored = fold.position.offset;
         // Nobody knows how old the last record is; the cautious answer is: just now.
         let foreign_at = fold.claimant.map(|_| now.clock);
         Replica {
@@ -119,7 +122,8 @@ impl Replica {
             next_token: AppendToken(0),
             parked: Vec::new(),
             foreign_at,
-            bookmarked,
+            unmarked_records: 0,
+            unstored_records: 0,
             stored,
         }
     }
@@ -130,7 +134,7 @@ impl Replica {
     pub fn step(&mut self, now: Now, input: Input, effects: &mut Vec<Effect>) {
         let mut out = Outbox::new(now, effects);
         match input {
-            Input::Records(entries) => self.on_records(entries, &mut out),
+            Input::Page(page) => self.on_page(page, &mut out),
             Input::Appended { token, first } => self.on_appended(token, first, &mut out),
             Input::AppendFailed { token, failure } => self.on_failed(token, failure, &mut out),
             Input::CaughtUp { end } => self.on_caught_up(end, &mut out),
@@ -231,21 +235,19 @@ impl Replica {
         }
     }
 
-    fn on_records(&mut self, entries: Vec<(LogOffset, Bytes)>, out: &mut Outbox<'_>) {
-        for (offset, bytes) in entries {
-            if matches!(self.stage, Stage::Offline) {
-                return; // For good, even if the same bytes should be well the next time.
-            }
-            if offset < self.fold.position.offset {
-                continue;
-            }
-            if offset > self.fold.position.offset {
-                return self.stop(Stop::Broken(Breakage::Hole), out);
-            }
-            if !self.fold_entry(&bytes, out) {
+    fn on_page(&mut self, page: Page, out: &mut Outbox<'_>) {
+        if matches!(self.stage, Stage::Offline) {
+            return; // For good, even if the same bytes should be well the next time.
+        }
+        if let Err(stop) = self.fold.begin_page(&page) {
+            return self.stop(stop, out);
+        }
+        for (offset, bytes) in page.entries {
+            if self.fold.reach(offset) && !self.fold_entry(&bytes, out) {
                 return;
             }
         }
+        self.fold.end_page(page.next);
     }
 
     /// The log's word that records of this replica stand from `first` on.
@@ -256,7 +258,7 @@ impl Replica {
             return; // All of them were read back before.
         }
         if first.plus(acknowledged.accepted) != self.fold.position.offset {
-            // Another record stands between, or the log answers out of order.
+            // Another record or a gap stands between, or the log answers out of order.
             leader.publisher.read_back();
             return;
         }
@@ -284,7 +286,7 @@ impl Replica {
             return;
         }
         if self.fold.position.offset < end {
-            // The driver's duty was to feed everything below `end`: ask again.
+            // The driver's duty was to feed the log up to `end`: ask again.
             out.effect(Effect::Recover);
             return;
         }
@@ -335,7 +337,7 @@ impl Replica {
             Stage::Follower { claim: Some(PendingClaim { generation, token, give_up_at }) };
     }
 
-    /// Folds the entry at the next offset. Answers whether the replica is still online.
+    /// Folds the entry at the fold's position. Answers whether the replica is still online.
     fn fold_entry(&mut self, bytes: &Bytes, out: &mut Outbox<'_>) -> bool {
         if let Stage::Leader(leader) = &mut self.stage
             && let Some(own) = leader.publisher.take_expected(bytes, &self.fold)
@@ -361,6 +363,7 @@ impl Replica {
                 if let Some(gap) = self.fold.skip(why) {
                     out.event(Event::GapBegan(gap));
                 }
+                self.count_folded();
             }
             Verdict::Stop(stop) => self.stop(stop, out),
         }
@@ -381,6 +384,7 @@ impl Replica {
         };
         let gap = self.fold.gap();
         self.fold.accept(&record, chain, bytes);
+        self.count_folded();
         let Record { header, body } = record;
         let mine = header.node == self.me.node && header.incarnation == self.me.incarnation;
         match body {
@@ -529,18 +533,22 @@ impl Replica {
         });
     }
 
+    /// Offsets would not do: there may be gaps between them.
+    fn count_folded(&mut self) {
+        self.unmarked_records += 1;
+        self.unstored_records += 1;
+    }
+
     fn set_bookmark(&mut self, out: &mut Outbox<'_>) {
-        let offset = self.fold.position.offset;
-        if offset.0 - self.bookmarked.0 >= self.settings.bookmark_records {
-            self.bookmarked = offset;
+        if self.unmarked_records >= self.settings.bookmark_records {
+            self.unmarked_records = 0;
             out.bookmark(self.fold.clone());
         }
     }
 
     /// Hands over what was committed in this step, then the answers that wait for it.
     fn flush(&mut self, out: &mut Outbox<'_>) {
-        let idle_records = self.fold.position.offset.0 - self.stored.0;
-        if out.has_work() || idle_records >= STORE_RECORDS_MAX {
+        if out.has_work() || self.unstored_records >= STORE_RECORDS_MAX {
             self.store_state(out);
         }
         out.release_answers();
@@ -549,6 +557,7 @@ impl Replica {
     fn store_state(&mut self, out: &mut Outbox<'_>) {
         assert!(self.fold.position.reaches(self.stored), "apply: a checkpoint never goes back");
         self.stored = self.fold.position.offset;
+        self.unstored_records = 0;
         out.apply(self.fold.clone());
         out.release_answers();
     }

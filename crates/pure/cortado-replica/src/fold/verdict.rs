@@ -94,7 +94,7 @@ pub enum Breakage {
     /// Two records claim the same place.
     #[error("two different records have the same SCN")]
     Fork,
-    /// Log offsets are missing: resync from a snapshot.
+    /// Log offsets were left out, and nobody vouches for their being empty: resync from a snapshot.
     #[error("log offsets are missing")]
     Hole,
     /// The record cannot be read.

@@ -327,6 +327,8 @@ impl Publisher {
     }
 
     /// Whether records other than those in the acknowledgements to come must be read.
+    ///
+    /// A gap counts like a record: both must be read past.
     pub(super) fn needs_records(&self, end: LogOffset, fold: &FoldState) -> bool {
         let visible = end.0 - fold.position.offset.0;
         self.outstanding.is_empty() || self.impatient || visible > self.in_flight.len() as u64

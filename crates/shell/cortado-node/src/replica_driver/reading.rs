@@ -4,6 +4,7 @@
 
 use super::restart::extent;
 use super::{Halt, ReplicaDriver};
+use crate::log_page::page_from;
 use cortado_log::{ReadError, page_of};
 use cortado_model::{LogOffset, with_causes};
 use cortado_replica::{Input, Role};
@@ -48,7 +49,7 @@ impl Pace {
 }
 
 impl ReplicaDriver<'_> {
-    /// Duties 2 and 8: feeds the log's records, in order and without holes, as the core needs them.
+    /// Duties 2 and 8: feeds the log page by page, as the core needs it.
     pub(super) async fn read_log(&mut self) -> Result<(), Halt> {
         for _ in 0..READS_PER_TURN {
             let urgent = self.requests.has_reads() || self.core.role() != Role::Follower;
@@ -84,16 +85,15 @@ impl ReplicaDriver<'_> {
         let partition = self.handle.partition;
         self.follower.seek(self.core.fold().position);
         let page = page_of(self.follower.as_mut(), READ_BYTES_MAX).await;
-        match page.map(|page| page.entries) {
-            Ok(entries) if entries.is_empty() => {
+        match page {
+            Ok(page) if page.next.offset == from => {
                 self.pace.due = Some(Instant::now() + GATHER);
                 Ok(false)
             }
-            Ok(entries) => {
-                let bytes: usize = entries.iter().map(|entry| entry.record.len()).sum();
-                self.pace.busy = entries.len() >= BUSY_RECORDS;
-                let records = entries.into_iter().map(|entry| (entry.offset, entry.record));
-                self.step(Input::Records(records.collect()));
+            Ok(page) => {
+                let bytes: usize = page.entries.iter().map(|entry| entry.record.len()).sum();
+                self.pace.busy = page.entries.len() >= BUSY_RECORDS;
+                self.step(Input::Page(page_from(from, page)));
                 self.settle()?;
                 self.show();
                 Ok(bytes >= READ_BYTES_MAX / 2)
