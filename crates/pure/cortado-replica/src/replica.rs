@@ -3,9 +3,16 @@
 //! Never fails, blocks or reads a clock. Start reading at [`Replica::step`].
 //! Source: docs/protocols/replication.md.
 
+mod role;
+mod identity;
 mod leader;
-mod outbox;
 mod publisher;
+mod publish;
+mod outbox;
+
+pub use identity::{Identity, genesis_record, heartbeat_record};
+pub use publisher::InFlightKey;
+pub use role::Role;
 
 use crate::fold::{FoldState, Stop, Verdict};
 use crate::page::Page;
@@ -13,16 +20,12 @@ use crate::protocol::{
     Answer, AppendFailure, AppendToken, Effect, Event, Input, NotDone, Now, ReadNeed, RequestId,
     Settings,
 };
-use crate::record::{
-    Body, ChainHash, Change, Claim, ClaimReason, Config, Genesis, Header, Record, encode,
-};
+use crate::record::{Body, ChainHash, Change, Claim, ClaimReason, Config, Header, Record, encode};
 use bytes::Bytes;
-use cortado_model::{
-    DocumentKey, Generation, LogOffset, Millis, NodeId, PartitionUuid, RememberedKey,
-    ReplicaIncarnation, Scn, TableId,
-};
+use cortado_model::{DocumentKey, Generation, LogOffset, Millis, RememberedKey, Scn, TableId};
 use leader::Leader;
 use outbox::Outbox;
+use publish::{Publish, take_token};
 use publisher::InFlight;
 
 /// The state machine. Owned by one driver, which keeps the duties of
@@ -46,15 +49,6 @@ pub struct Replica {
     stored: LogOffset,
 }
 
-/// Who this replica is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
-    /// Its node.
-    pub node: NodeId,
-    /// This life of it.
-    pub incarnation: ReplicaIncarnation,
-}
-
 #[derive(Debug)]
 enum Stage {
     Offline,
@@ -70,23 +64,6 @@ struct PendingClaim {
     give_up_at: Millis,
 }
 
-/// What a replica may do now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// Nothing: it has stopped before a record.
-    Offline,
-    /// Applies what the leader commits.
-    Follower,
-    /// A follower whose claim is on its way.
-    Candidate,
-    /// Has won its generation but may not serve yet.
-    Opening,
-    /// Serves writes and reads.
-    Leader,
-    /// Hands over: finishes what it has begun, begins nothing.
-    SteppingDown,
-}
-
 /// How a generation stood when the next one was claimed.
 #[derive(Clone, Copy, Debug)]
 struct Former {
@@ -94,15 +71,6 @@ struct Former {
     end: Scn,
     /// Nobody serves under a lease of it: it has stepped down, or nobody has ever led.
     ended: bool,
-}
-
-/// An idempotency key whose write is on its way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct InFlightKey {
-    /// Of the request that uses it.
-    pub fingerprint: u128,
-    /// Where the write will stand.
-    pub scn: Scn,
 }
 
 /// Folded records without a transaction that make the fold state worth storing.
@@ -561,39 +529,6 @@ impl Replica {
         out.apply(self.fold.clone());
         out.release_answers();
     }
-}
-
-/// What a leader borrows from its replica to publish.
-struct Publish<'a, 'b> {
-    me: &'a Identity,
-    settings: &'a Settings,
-    fold: &'a FoldState,
-    next_token: &'a mut AppendToken,
-    out: &'a mut Outbox<'b>,
-}
-
-fn take_token(next: &mut AppendToken) -> AppendToken {
-    let token = *next;
-    next.0 += 1;
-    token
-}
-
-/// The record that opens the log of the partition that `genesis` names.
-///
-/// Any replica may append it when it finds the log empty: all write the same, and the first counts.
-pub fn genesis_record(genesis: &Genesis, me: &Identity, now: Now) -> Bytes {
-    let header =
-        Header { scn: Scn::ZERO, node: me.node, incarnation: me.incarnation, time: now.wall };
-    let record = Record { header, body: Body::Genesis(genesis.clone()) };
-    let before = genesis.origin.map(|origin| origin.history.chain).unwrap_or_default();
-    encode(genesis.identity.partition, &record, before).0
-}
-
-/// The record with which a node shows that it lives, in the log of `partition`, the cluster's.
-pub fn heartbeat_record(partition: PartitionUuid, me: &Identity, now: Now) -> Bytes {
-    let header =
-        Header { scn: Scn::ZERO, node: me.node, incarnation: me.incarnation, time: now.wall };
-    encode(partition, &Record { header, body: Body::Heartbeat }, Default::default()).0
 }
 
 #[cfg(test)]

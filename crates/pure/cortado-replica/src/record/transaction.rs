@@ -3,7 +3,8 @@
 //! A part that is not known is passed over, unless its tag says that it must not be.
 //! Start reading at [`put_transaction`]; the bytes are described in docs/formats/record.md.
 
-use super::codec::{DecodeError, Need, get, get_bytes, put_bytes, put_sized};
+use super::decode_error::{DecodeError, Need};
+use super::field::{get, get_bytes, put_bytes, put_sized};
 use super::{Change, Idempotency, IndexAction, IndexChange, Transaction};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use cortado_model::{

@@ -4,8 +4,9 @@
 //! Source: docs/protocols/replication.md, "Taking over" and "Reads".
 
 use super::outbox::Outbox;
+use super::publish::Publish;
 use super::publisher::{InFlight, Publisher};
-use super::{Publish, Role};
+use super::role::Role;
 use crate::fold::FoldState;
 use crate::protocol::{Answer, Effect, Event, NotDone, ReadNeed, RequestId, Settings, Write};
 use crate::record::{Barrier, Body, Config, StepDown, etag_of};

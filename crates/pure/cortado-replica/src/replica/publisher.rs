@@ -4,7 +4,7 @@
 //! Source: docs/protocols/replication.md, "Publishing".
 
 use super::outbox::Outbox;
-use super::{InFlightKey, Publish, take_token};
+use super::publish::{Publish, take_token};
 use crate::fold::FoldState;
 use crate::protocol::{AppendFailure, AppendToken, Effect, Event, NotDone, RequestId, Settings};
 use crate::record::{
@@ -58,6 +58,15 @@ impl InFlight {
     pub(super) fn is_perhaps(&self) -> bool {
         self.perhaps
     }
+}
+
+/// An idempotency key whose write is on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InFlightKey {
+    /// Of the request that uses it.
+    pub fingerprint: u128,
+    /// Where the write will stand.
+    pub scn: Scn,
 }
 
 /// The records of one append: next to one another in their generation.
