@@ -13,6 +13,7 @@ use crate::record::{
     Body, ChainHash, Config, DecodeError, Frame, FrameError, Genesis, Header, HistoryPoint, Kind,
     Record, ReplicaSet, StepDown, Trim, chain_after,
 };
+use alloc::vec::Vec;
 use bytes::Bytes;
 use cortado_model::{
     Generation, LogId, LogOffset, NodeId, Position, ReplicaIncarnation, Scn, Sequence, WallMillis,

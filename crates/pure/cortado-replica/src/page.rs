@@ -2,6 +2,7 @@
 //!
 //! Decides nothing. Start reading at [`Page`].
 
+use alloc::vec::Vec;
 use bytes::Bytes;
 use cortado_model::{LogOffset, Position};
 

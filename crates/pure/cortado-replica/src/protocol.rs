@@ -5,6 +5,8 @@
 use crate::fold::{FoldState, Gap, Stop, Why};
 use crate::page::Page;
 use crate::record::{ClaimReason, Config, Draft, Transaction, Trim};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
 use bytes::Bytes;
 use cortado_model::{
     Etag, Generation, LogOffset, Millis, NodeId, ReplicaIncarnation, Scn, ScnBounds, WallMillis,

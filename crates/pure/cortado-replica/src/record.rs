@@ -29,13 +29,14 @@ pub(crate) use frame::{Kind, chain_after};
 pub use version::FEATURE_LEVEL_MAX;
 pub(crate) use version::RECORD_FEATURE;
 
+use alloc::sync::Arc;
+use alloc::vec::Vec;
 use bytes::Bytes;
+use core::fmt;
 use cortado_model::{
     ClusterUuid, DatabaseId, DocumentKey, Etag, Generation, LogId, LogOffset, NodeId,
     PartitionUuid, RememberedKey, ReplicaIncarnation, Scn, StoredDocument, TableId, WallMillis,
 };
-use std::fmt;
-use std::sync::Arc;
 
 /// One entry of a partition's log.
 #[derive(Clone, Debug, PartialEq, Eq)]

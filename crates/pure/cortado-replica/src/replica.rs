@@ -21,6 +21,9 @@ use crate::protocol::{
     Settings,
 };
 use crate::record::{Body, ChainHash, Change, Claim, ClaimReason, Config, Header, Record, encode};
+use alloc::boxed::Box;
+use alloc::vec;
+use alloc::vec::Vec;
 use bytes::Bytes;
 use cortado_model::{DocumentKey, Generation, LogOffset, Millis, RememberedKey, Scn, TableId};
 use leader::Leader;
@@ -453,7 +456,7 @@ impl Replica {
         if !matches!(self.stage, Stage::Leader(_)) {
             return;
         }
-        if let Stage::Leader(leader) = std::mem::replace(&mut self.stage, follower) {
+        if let Stage::Leader(leader) = core::mem::replace(&mut self.stage, follower) {
             let generation = leader.generation();
             out.withdraw_reads();
             let not_done = leader.dismiss(Answer::NotDone(NotDone::NotLeader), out);
@@ -464,7 +467,7 @@ impl Replica {
     /// Stops for good: what is in flight may have been committed, and nobody here can tell.
     fn stop(&mut self, why: Stop, out: &mut Outbox<'_>) {
         self.flush(out);
-        if let Stage::Leader(leader) = std::mem::replace(&mut self.stage, Stage::Offline) {
+        if let Stage::Leader(leader) = core::mem::replace(&mut self.stage, Stage::Offline) {
             leader.dismiss(Answer::Unknown, out);
         }
         for (request, _) in self.parked.drain(..) {

@@ -3,8 +3,8 @@
 //! Decides nothing: that is [`crate::FoldState::judge`]. Start reading at [`Verdict`].
 
 use crate::record::{ChainHash, DecodeError, HistoryPoint, Need, Record};
+use core::fmt;
 use cortado_model::NodeId;
-use std::fmt;
 
 /// What the fold makes of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,6 +12,7 @@ use super::{
     Barrier, Body, ChainHash, Claim, ClaimReason, Config, Frame, Genesis, HistoryPoint, Kind,
     Origin, PartitionIdentity, Record, ReplicaSet, StepDown, Trim,
 };
+use alloc::vec::Vec;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use cortado_model::{
     ClusterUuid, DatabaseId, Generation, LogId, LogOffset, PartitionUuid, WallMillis,

@@ -6,12 +6,13 @@
 use super::decode_error::{DecodeError, Need};
 use super::field::{get, get_bytes, put_bytes, put_sized};
 use super::{Change, Idempotency, IndexAction, IndexChange, Transaction};
+use alloc::vec::Vec;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+use core::ops::Range;
 use cortado_model::{
     DOCUMENT_HEAD_BYTES, DocumentHead, DocumentKey, ImageError, RememberedKey, Scn, StoredDocument,
     TableId, WallMillis,
 };
-use std::ops::Range;
 
 /// The bit of a part's tag that says: who does not know this part cannot read the record.
 const CRITICAL: u8 = 0x80;

@@ -11,9 +11,11 @@ use crate::record::{
     Body, ChainHash, Change, Claim, ClaimReason, Draft, Header, Idempotency, RECORD_FEATURE,
     Record, encode, encode_draft,
 };
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec;
+use alloc::vec::Vec;
 use bytes::Bytes;
 use cortado_model::{DocumentKey, LogOffset, Millis, RememberedKey, Scn, TableId, WallMillis};
-use std::collections::{BTreeMap, VecDeque};
 
 /// A leader's records between having a place and being accepted.
 ///
@@ -206,7 +208,7 @@ impl Publisher {
         let level = publish.fold.feature_level;
         assert!(RECORD_FEATURE <= level, "append: nothing above feature level {level}");
         self.remember(&record);
-        let previous = std::mem::replace(&mut self.chain, chain);
+        let previous = core::mem::replace(&mut self.chain, chain);
         (self.last, self.time) = (scn, time);
         self.in_flight_bytes += bytes.len();
         let mut in_flight = InFlight {
