@@ -161,6 +161,11 @@ impl Position {
 
 /// Where a log keeps a record. Opaque: never compared with an SCN.
 ///
+/// ```compile_fail
+/// use cortado_model::{LogOffset, Scn};
+/// assert!(Scn::ZERO <= LogOffset::ZERO);
+/// ```
+///
 /// Offsets of one partition ascend from 0; some may never hold a record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LogOffset(pub u64);
