@@ -14,6 +14,7 @@ mod headers;
 mod links;
 mod names;
 mod places;
+mod promises;
 mod purity;
 mod sizes;
 mod source;
@@ -67,6 +68,7 @@ fn check_files(tree: &Tree, findings: &mut Findings) {
     glossary::check(tree, findings);
     formats::check(tree, findings);
     links::check(tree, findings);
+    promises::check(tree, findings);
     places::check(tree, findings);
 }
 

@@ -3,20 +3,23 @@
 //! Traffic divides inside a subset by its shares, as picks do between idle endpoints. Start
 //! reading at [`Coverage`].
 
+mod coverage;
+mod group;
 mod outage;
 pub mod resize;
 mod spread;
 
+pub use coverage::{Cover, Coverage, View};
+pub use group::{Group, settled};
 pub(crate) use outage::{down, ring_of};
 pub use spread::Spread;
 
 use crate::contender::Contender;
-use crate::draw::{Draw, seed_of};
+use crate::draw::Draw;
 use crate::key::Key;
 use crate::scenario::Scenario;
 use crate::size::Size;
-use cortado_aperture::{Candidate, Coordinate, Position, RingOrder, Weight, Widening};
-use std::collections::BTreeMap;
+use cortado_aperture::Weight;
 
 /// The numbers of one case; `None` where there is no such case at this size.
 ///
@@ -62,126 +65,6 @@ fn is_resize(scenario: Scenario) -> bool {
 /// Over how many groups of clients, each with its own order and seeds, a figure is averaged.
 fn groups_at(size: Size) -> u64 {
     if u64::from(size.peers) * u64::from(size.endpoints) <= 100_000 { 8 } else { 2 }
-}
-
-/// A group of clients that agree about the order of the endpoints.
-#[derive(Clone, Copy, Debug)]
-pub struct Group {
-    contender: Contender,
-    size: Size,
-    seed: u64,
-    order: RingOrder,
-}
-
-impl Group {
-    /// Group `number` of those of one seed.
-    pub fn new(contender: Contender, size: Size, seed: u64, number: u64) -> Group {
-        let seed = seed_of(seed.wrapping_add(number), "group");
-        Group { contender, size, seed, order: RingOrder::of_group(&seed.to_string()) }
-    }
-
-    /// What the peers at `positions` cover of `view`; their ids count from 0.
-    pub fn cover(&self, positions: &[Position], view: &View) -> Coverage {
-        let covers = (0..).zip(positions).map(|(id, position)| self.cover_one(id, *position, view));
-        Coverage { covers: covers.collect() }
-    }
-
-    /// What one peer covers.
-    pub fn cover_one(&self, id: u32, position: Position, view: &View) -> Cover {
-        let mut subsetter = self.contender.subsetter(self.size, id, self.seed);
-        subsetter.on_position(position);
-        let subset = subsetter.subset(&view.candidates, Widening::NONE);
-        let shares = subset.shares.iter().map(|share| (view.keys[share.index], share.units));
-        Cover { shares: shares.collect() }
-    }
-
-    /// Endpoints of these weights, as this group orders them.
-    pub fn view(&self, weights: impl IntoIterator<Item = (Key, Weight)>) -> View {
-        let mut all: Vec<_> = weights
-            .into_iter()
-            .map(|(key, weight)| {
-                let ordinal = Some(key.number);
-                (Candidate { place: self.order.place(&key), weight, ordinal }, key)
-            })
-            .collect();
-        all.sort_unstable_by_key(|(candidate, key)| (candidate.place, *key));
-        let (candidates, keys) = all.into_iter().unzip();
-        View { candidates, keys }
-    }
-
-    /// So many endpoints of one weight.
-    pub fn view_of(&self, endpoints: u32) -> View {
-        self.view((0..endpoints).map(|number| (Key::first(number), Weight::ONE)))
-    }
-}
-
-/// The endpoints in ring order.
-#[derive(Clone, Debug)]
-pub struct View {
-    candidates: Vec<Candidate>,
-    keys: Vec<Key>,
-}
-
-/// The endpoints of one peer, with their units of its traffic.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cover {
-    shares: Vec<(Key, u128)>,
-}
-
-impl Cover {
-    /// How many endpoints it has to connect to.
-    pub fn connections(&self) -> usize {
-        self.shares.len()
-    }
-
-    fn units(&self) -> u128 {
-        self.shares.iter().map(|(_, units)| units).sum()
-    }
-
-    fn keys(&self) -> impl Iterator<Item = &Key> {
-        self.shares.iter().map(|(key, _)| key)
-    }
-}
-
-/// What all peers cover together.
-#[derive(Clone, Debug)]
-pub struct Coverage {
-    covers: Vec<Cover>,
-}
-
-impl Coverage {
-    /// The load of every endpoint in `view` or covered, if peer `id` sends `traffic(id)`.
-    ///
-    /// Whole numbers if all peers send alike and divide it by one measure, so that equal loads are
-    /// equal to the last bit.
-    pub fn loads(&self, view: &View, traffic: impl Fn(usize) -> f64) -> BTreeMap<Key, f64> {
-        let mut totals = self.covers.iter().map(Cover::units);
-        let first = totals.next().unwrap_or(1);
-        let is_alike = totals.all(|total| total == first)
-            && (0..self.covers.len()).all(|id| traffic(id) == traffic(0));
-        let mut loads: BTreeMap<Key, f64> = view.keys.iter().map(|key| (*key, 0.0)).collect();
-        for (id, cover) in self.covers.iter().enumerate() {
-            let total = if is_alike { 1.0 } else { cover.units() as f64 };
-            let scale = if is_alike { 1.0 } else { traffic(id) };
-            for (key, units) in &cover.shares {
-                *loads.entry(*key).or_insert(0.0) += *units as f64 * scale / total;
-            }
-        }
-        loads
-    }
-
-    /// Connections of the mean peer and of the one with most.
-    pub fn connections(&self) -> (f64, f64) {
-        let counts = || self.covers.iter().map(|cover| cover.connections() as f64);
-        let mean = counts().sum::<f64>() / self.covers.len().max(1) as f64;
-        (mean, counts().fold(0.0, f64::max))
-    }
-}
-
-/// Every peer at its place.
-pub fn settled(peers: u32) -> Vec<Position> {
-    let at = |id| Coordinate::new(id, peers).expect("below the count");
-    (0..peers).map(|id| Position::Settled(at(id))).collect()
 }
 
 /// The weights of the scenarios with weights: 1, 2, 4 in turn, and 0 for each tenth endpoint.

@@ -5,11 +5,12 @@
 
 mod engine;
 mod engines;
+mod kind;
 mod run;
 mod table;
 mod workload;
 
-use engine::{ENGINES, Kind};
+use kind::{ENGINES, Kind};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};

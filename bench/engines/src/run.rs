@@ -1,6 +1,7 @@
 //! The phases, each in a process of its own. Facts go to standard output, a name and a number.
 
-use crate::engine::{Engine, Kind};
+use crate::engine::Engine;
+use crate::kind::Kind;
 use crate::workload::{PARTITIONS, Random, Size, batch_of, key, position_key, position_of};
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;

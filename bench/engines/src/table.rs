@@ -1,6 +1,6 @@
 //! The results as a table of medians, with the lowest and the highest.
 
-use crate::engine::{ENGINES, Kind};
+use crate::kind::{ENGINES, Kind};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 

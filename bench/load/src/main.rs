@@ -5,12 +5,13 @@
 
 mod connection;
 mod disk;
+mod options;
 mod report;
 mod server;
 mod workload;
 
 use clap::{Parser, Subcommand};
-use std::path::PathBuf;
+use options::Options;
 
 /// Measures Cortado beside what the machine can do at best.
 #[derive(Debug, Parser)]
@@ -33,32 +34,6 @@ enum Command {
     /// The bare server itself: answers every request at once. Prints its address
     #[command(hide = true)]
     Bare,
-}
-
-/// How much to measure.
-#[derive(Clone, Debug, clap::Args)]
-pub(crate) struct Options {
-    /// The cortado binary
-    #[arg(long, default_value = "target/release/cortado")]
-    cortado: PathBuf,
-    /// Where its data and the raw file lie; the disk that is measured
-    #[arg(long, default_value = "target")]
-    directory: PathBuf,
-    /// Nodes of the measured server
-    #[arg(long, default_value_t = 3)]
-    nodes: u32,
-    /// Concurrent clients of the throughput rounds
-    #[arg(long, default_value_t = 64)]
-    clients: usize,
-    /// Rounds of each peer
-    #[arg(long, default_value_t = 5)]
-    rounds: usize,
-    /// Seconds of each round
-    #[arg(long, default_value_t = 4)]
-    seconds: u64,
-    /// Documents that are read and overwritten
-    #[arg(long, default_value_t = 20_000)]
-    documents: usize,
 }
 
 fn main() -> anyhow::Result<()> {

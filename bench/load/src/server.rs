@@ -1,6 +1,6 @@
 //! The measured processes: Cortado, and a bare hyper server that does nothing.
 
-use crate::Options;
+use crate::options::Options;
 use anyhow::Context;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};

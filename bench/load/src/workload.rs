@@ -2,9 +2,9 @@
 //!
 //! Start reading at [`write()`].
 
-use crate::Options;
 use crate::connection::{Connection, request};
 use crate::disk;
+use crate::options::Options;
 use crate::report::{self, Round, median};
 use crate::server::Server;
 use anyhow::ensure;

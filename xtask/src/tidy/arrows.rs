@@ -52,6 +52,9 @@ const BESIDE: &[(&str, &str, &str)] = &[
     ("cortado-document", "cortado-model", "keys and limits"),
     ("cortado-replica", "cortado-model", "ids and positions"),
     ("cortado-cluster", "cortado-model", "ids and generations"),
+    ("cortado-driver", "cortado-model", "ids, batches and what stores answer"),
+    ("cortado-driver", "cortado-document", "evaluates operations"),
+    ("cortado-driver", "cortado-replica", "feeds the core and sorts its effects"),
     ("cortado-http", "cortado-node", "serves the node's gateway"),
 ];
 

@@ -62,6 +62,8 @@ pub(super) enum Rule {
     Word(String),
     /// A page of docs/formats and the code it describes have parted.
     Format,
+    /// A promise without a check, or a check that is not there.
+    Promise,
     /// A reference to a file or section that is not there.
     Link,
     /// A path of some machine, or the host of a registry.
@@ -94,6 +96,7 @@ impl Rule {
             Rule::TestSleep => "test-sleep",
             Rule::Word(word) => word,
             Rule::Format => "format",
+            Rule::Promise => "promise",
             Rule::Link => "link",
             Rule::Place => "place",
             Rule::Exemption => "exemption",

@@ -35,12 +35,11 @@ const REFUSED: &[&str] = &[
 /// What a pure crate says so that the compiler refuses files, threads and clocks by any name.
 const NO_STD: &str = "#![cfg_attr(not(test), no_std)]";
 
-/// The pure crates that do not say it, since what they depend on needs the standard library.
+/// The pure crates that do not say it, and why. That something which a crate depends on needs the
+/// standard library is no reason: its own code does not.
 const WITH_STD: &[&str] = &[
-    // `serde_json` and `jsonschema`.
+    // `serde_json` and `jsonschema` speak of maps and errors of the standard library.
     "cortado-document",
-    // `crc32c`, which asks for the features of the processor.
-    "cortado-replica",
 ];
 
 /// Crates that may say `unsafe`, each with its reason in its README. None does.
@@ -150,7 +149,6 @@ mod tests {
     const LINES: &str = "[package]\n[lints]\nworkspace = true\n";
     const LINTS: (&str, &str) = ("crates/pure/x/Cargo.toml", LINES);
     const NODE_LINTS: (&str, &str) = ("crates/shell/x/Cargo.toml", LINES);
-    const REPLICA: (&str, &str) = ("crates/pure/x", "cortado-replica");
     const CLUSTER: (&str, &str) = ("crates/pure/x", "cortado-cluster");
     const DOCUMENT: (&str, &str) = ("crates/pure/x", "cortado-document");
     const NODE: (&str, &str) = ("crates/shell/x", "cortado-node");
@@ -164,10 +162,10 @@ mod tests {
         let refusals = full_refusals();
         let files = [LINTS, ("crates/pure/x/clippy.toml", refusals.as_str())];
         let uses = [("bytes", Table::Normal), ("tokio", Table::Dev), (MODEL, Table::Normal)];
-        check_crate(REPLICA, &uses, &files, &[]);
-        let want = "crates/pure/x/Cargo.toml: purity: the pure crate `cortado-replica` must not \
+        check_crate(DOCUMENT, &uses, &files, &[]);
+        let want = "crates/pure/x/Cargo.toml: purity: the pure crate `cortado-document` must not \
                     depend on `tokio`";
-        check_crate(REPLICA, &[("tokio", Table::Normal)], &files, &[want]);
+        check_crate(DOCUMENT, &[("tokio", Table::Normal)], &files, &[want]);
         check_crate(DOCUMENT, &[("serde_json", Table::Normal)], &files, &[]);
         check_crate(NODE, &[("tokio", Table::Normal)], &[NODE_LINTS], &[]);
     }
@@ -180,7 +178,7 @@ mod tests {
         let files = [LINTS, ("crates/pure/x/clippy.toml", without.as_str())];
         let want = "crates/pure/x/clippy.toml: purity: a pure crate's clippy.toml must refuse \
                     `std::time::Instant::now`";
-        check_crate(REPLICA, &[], &files, &[want]);
+        check_crate(DOCUMENT, &[], &files, &[want]);
         check_crate(NODE, &[], &[NODE_LINTS], &[]);
     }
 
@@ -192,14 +190,14 @@ mod tests {
         let without = "//! Words.\n\n#![cfg_attr(not(test), no_std)]\n";
         let with = "//! Words.\n\n// #![cfg_attr(not(test), no_std)]\n";
         check_crate(CLUSTER, &[], &files(without), &[]);
-        check_crate(REPLICA, &[], &files(with), &[]);
+        check_crate(DOCUMENT, &[], &files(with), &[]);
         let want = "crates/pure/x/src/lib.rs: purity: the pure crate `cortado-cluster` must say \
                     `#![cfg_attr(not(test), no_std)]`";
         check_crate(CLUSTER, &[], &files(with), &[want]);
         check_crate(CLUSTER, &[], &files(with)[..2], &[want]);
-        let want = "crates/pure/x/src/lib.rs: purity: the pure crate `cortado-replica` is listed \
+        let want = "crates/pure/x/src/lib.rs: purity: the pure crate `cortado-document` is listed \
                     as one with std";
-        check_crate(REPLICA, &[], &files(without), &[want]);
+        check_crate(DOCUMENT, &[], &files(without), &[want]);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Endpoints are down, and every peer divides its traffic among the others of its subset.
 
-use super::{Group, Spread, View, settled};
+use super::coverage::View;
+use super::group::{Group, settled};
+use super::spread::Spread;
 use crate::contender::Contender;
 use crate::draw::Draw;
 use crate::key::Key;

@@ -1,6 +1,8 @@
 //! One side becomes larger or smaller, and not everyone knows at once.
 
-use super::{Coverage, Group, Spread, settled};
+use super::coverage::{Cover, Coverage};
+use super::group::{Group, settled};
+use super::spread::Spread;
 use crate::contender::Contender;
 use crate::draw::Draw;
 use crate::scenario::resized;
@@ -87,7 +89,7 @@ fn moments(group: &Group, after_count: u32, pace: Pace) -> Vec<(u64, Ratios)> {
             false => SteadyCoordinate::new(pace),
         })
         .collect();
-    let mut covers: Vec<Option<(Position, super::Cover)>> = vec![None; peers.len()];
+    let mut covers: Vec<Option<(Position, Cover)>> = vec![None; peers.len()];
     let mut ratios = Ratios { with_newcomers: 1.0, without_newcomers: 1.0 };
     let mut moments = Vec::new();
     for second in 0..=END_SECONDS {

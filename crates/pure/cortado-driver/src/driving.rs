@@ -4,7 +4,7 @@
 
 use crate::action::{Action, Reply};
 use crate::agreement::{agreed_below, agreement};
-use crate::event::{DigestReport, Event, Hashed, JobId, Page, ReadError, Surroundings};
+use crate::event::{DigestReport, Event, Hashed, JobId, ReadError, Surroundings};
 use crate::halt::Halt;
 use crate::life::{Life, Room};
 use crate::news::News;
@@ -15,7 +15,7 @@ use crate::turn::Turn;
 use crate::write::Caller;
 use alloc::vec::Vec;
 use cortado_model::{LogOffset, Millis, NodeId, Scn, StoreError};
-use cortado_replica::{AppendFailure, Config, Input, NotDone, ReadNeed, Role, Trim};
+use cortado_replica::{AppendFailure, Config, Input, NotDone, Page, ReadNeed, Role, Trim};
 
 /// A leader whose log grows looks this often how much all logs have grown.
 const LOOK_EVERY_MS: u64 = 1_000;
@@ -193,7 +193,7 @@ impl<C: Caller> Life<C> {
         match page {
             Ok(page) => {
                 self.pace.came(page.entries.len(), turn.clock());
-                self.step(Input::Records(page.entries), turn)
+                self.step(Input::Page(page), turn)
             }
             Err(ReadError::Unavailable) => {
                 self.pace.failed(turn.clock());

@@ -6,8 +6,8 @@ use crate::write::WriteOrder;
 use alloc::string::String;
 use alloc::vec::Vec;
 use bytes::Bytes;
-use cortado_model::{Found, LogId, LogOffset, NodeId, Position, Scn, StoreError, WallMillis};
-use cortado_replica::{ClaimReason, ReadNeed};
+use cortado_model::{Found, LogId, LogOffset, NodeId, Scn, StoreError, WallMillis};
+use cortado_replica::{ClaimReason, Page, ReadNeed};
 
 /// What a driver is told. `C` is whoever has asked: the driver gives it back with the answer.
 #[derive(Debug)]
@@ -156,15 +156,6 @@ pub enum SurveyError {
 pub struct AskLog {
     /// For people.
     pub why: String,
-}
-
-/// Records in order, and where to go on.
-#[derive(Clone, Debug)]
-pub struct Page {
-    /// Offset and record, ascending.
-    pub entries: Vec<(LogOffset, Bytes)>,
-    /// Where to go on: behind the last entry, or beyond where the log vouches for a gap.
-    pub next: Position,
 }
 
 /// Why a read has no records to tell.

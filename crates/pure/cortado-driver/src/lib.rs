@@ -1,5 +1,5 @@
-//! Everything that a replica's driver decides: writes evaluated, requests, rounds, recovery, restart
-//! and resync, between one partition's core and the world.
+//! Everything that a replica's driver decides between one partition's core and the world: writes
+//! evaluated, requests, rounds, recovery, restart and resync.
 //!
 //! Pure: no clock, no I/O, no randomness, no threads. `cortado-node` and `cortado-sim` tell it
 //! [`Event`]s and carry out [`Action`]s; both run exactly this code.
@@ -44,8 +44,8 @@ pub use action::{Action, Reply};
 pub use bookmark::first_bookmark_at;
 pub use driver::Driver;
 pub use event::{
-    AskLog, CopyError, DigestReport, Event, Hashed, JobId, LogExtent, Outcome, Page, Peer,
-    ReadError, Surroundings, Survey, SurveyError,
+    AskLog, CopyError, DigestReport, Event, Hashed, JobId, LogExtent, Outcome, Peer, ReadError,
+    Surroundings, Survey, SurveyError,
 };
 pub use idempotency::{BUDGET_BYTES, KeyedWrite};
 pub use leadership::Leadership;

@@ -117,8 +117,8 @@ impl Rounds {
         })
     }
 
-    /// Ends the open round: its place and what was reported of it; `None` if the leader has not come
-    /// to its place.
+    /// Ends the open round: its place and what was reported of it; `None` if the leader has not
+    /// come to its place.
     pub(crate) fn end(&mut self) -> Option<(Scn, Vec<DigestReport>)> {
         let Round { at, reports, .. } = self.open.take()?;
         let at = at?;

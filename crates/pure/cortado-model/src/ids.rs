@@ -142,7 +142,7 @@ impl fmt::Display for LogId {
 /// Only offsets are ordered, so positions are not: compare [`offset`](Self::offset)s.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Position {
-    /// The first record that it has not read.
+    /// The first offset that it has not read.
     pub offset: LogOffset,
     /// The broker's leader epoch in which it read the last one, only ever checked: a log that was
     /// cut and written again has another one there. 0 where logs have none.
@@ -161,15 +161,20 @@ impl Position {
 
 /// Where a log keeps a record. Opaque: never compared with an SCN.
 ///
-/// Offsets of one partition count from 0 without holes.
+/// ```compile_fail
+/// use cortado_model::{LogOffset, Scn};
+/// assert!(Scn::ZERO <= LogOffset::ZERO);
+/// ```
+///
+/// Offsets of one partition ascend from 0; some may never hold a record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LogOffset(pub u64);
 
 impl LogOffset {
-    /// The first record of every partition, its genesis.
+    /// Where every log begins.
     pub const ZERO: LogOffset = LogOffset(0);
 
-    /// The offset `count` records further on.
+    /// The offset `count` further on.
     pub const fn plus(self, count: u64) -> LogOffset {
         LogOffset(self.0 + count)
     }

@@ -8,10 +8,12 @@ mod verdict;
 
 pub use verdict::{Breakage, Conflict, Stop, Verdict, Why};
 
+use crate::page::Page;
 use crate::record::{
     Body, ChainHash, Config, DecodeError, Frame, FrameError, Genesis, Header, HistoryPoint, Kind,
     Record, ReplicaSet, StepDown, Trim, chain_after,
 };
+use alloc::vec::Vec;
 use bytes::Bytes;
 use cortado_model::{
     Generation, LogId, LogOffset, NodeId, Position, ReplicaIncarnation, Scn, Sequence, WallMillis,
@@ -318,29 +320,61 @@ impl FoldState {
         })
     }
 
-    /// Folds one entry without a replica: how change streams and tools tell what counts.
+    /// Folds a page without a replica: how change streams and tools tell what counts.
     ///
-    /// Skips entries below [`position`](Self::position); answers the accepted record.
+    /// Skips entries below [`position`](Self::position); answers the accepted records.
     ///
     /// # Errors
-    /// The log cannot be followed past this entry; the state has not moved.
-    pub fn fold(&mut self, offset: LogOffset, bytes: &Bytes) -> Result<Option<Record>, Stop> {
-        if offset < self.position.offset {
-            return Ok(None);
-        }
-        if offset > self.position.offset {
-            return Err(Stop::Broken(Breakage::Hole));
-        }
-        match self.examine(bytes).1 {
-            Verdict::Accepted(record, chain) => {
-                self.accept(&record, chain, bytes);
-                Ok(Some(record))
+    /// The page begins beyond the position: the state has not moved. Or the log cannot be followed
+    /// past an entry: the state stands before it, and what was accepted before it is not told.
+    pub fn fold(&mut self, page: Page) -> Result<Vec<Record>, Stop> {
+        self.begin_page(&page)?;
+        let mut accepted = Vec::new();
+        for (offset, bytes) in page.entries {
+            if !self.reach(offset) {
+                continue;
             }
-            Verdict::Void(why) => {
-                self.skip(why);
-                Ok(None)
+            match self.examine(&bytes).1 {
+                Verdict::Accepted(record, chain) => {
+                    self.accept(&record, chain, &bytes);
+                    accepted.push(record);
+                }
+                Verdict::Void(why) => {
+                    self.skip(why);
+                }
+                Verdict::Stop(stop) => return Err(stop),
             }
-            Verdict::Stop(stop) => Err(stop),
+        }
+        self.end_page(page.next);
+        Ok(accepted)
+    }
+
+    /// Whether the log can be followed from here on by `page`.
+    ///
+    /// # Errors
+    /// Something is left out before it.
+    pub(crate) fn begin_page(&self, page: &Page) -> Result<(), Stop> {
+        match self.position.reaches(page.from) {
+            true => Ok(()),
+            false => Err(Stop::Broken(Breakage::Hole)),
+        }
+    }
+
+    /// Moves to the entry of a page at `offset`, over a gap if there is one.
+    ///
+    /// Answers whether it is still to be folded.
+    pub(crate) fn reach(&mut self, offset: LogOffset) -> bool {
+        let is_new = offset >= self.position.offset;
+        if is_new {
+            self.position.offset = offset;
+        }
+        is_new
+    }
+
+    /// Moves to where a page ended, over a gap if there is one; never back.
+    pub(crate) fn end_page(&mut self, next: Position) {
+        if next.reaches(self.position.offset) {
+            self.position = next;
         }
     }
 

@@ -5,12 +5,20 @@
 //! Start reading at [`FoldState::judge`], then [`Replica::step`].
 //! Source: docs/protocols/replication.md.
 
+// So that no clock, file or thread has a name here; tests may use what they like. What this crate
+// depends on may need `std`: the checksum asks the processor what it can do.
+#![cfg_attr(not(test), no_std)]
+
+extern crate alloc;
+
 mod fold;
+mod page;
 mod protocol;
 mod record;
 mod replica;
 
 pub use fold::{Breakage, Claimant, Conflict, FoldState, Gap, Leases, Stop, Verdict, Why};
+pub use page::Page;
 pub use protocol::{
     Answer, AppendFailure, AppendToken, Apply, Committed, Effect, Event, Input, LeaseSettings,
     NotDone, Now, ReadNeed, RequestId, Settings, Write,

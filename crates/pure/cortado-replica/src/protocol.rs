@@ -3,7 +3,10 @@
 //! Decides nothing. Start reading at [`Input`] and [`Effect`].
 
 use crate::fold::{FoldState, Gap, Stop, Why};
+use crate::page::Page;
 use crate::record::{ClaimReason, Config, Draft, Transaction, Trim};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
 use bytes::Bytes;
 use cortado_model::{
     Etag, Generation, LogOffset, Millis, NodeId, ReplicaIncarnation, Scn, ScnBounds, WallMillis,
@@ -12,11 +15,12 @@ use cortado_model::{
 /// What a replica is told.
 #[derive(Clone, Debug)]
 pub enum Input {
-    /// Records read from the log, in order and without holes: offset, bytes.
+    /// What was read from the log, from [`FoldState::position`] or an earlier offset on.
     ///
-    /// What was folded already is skipped, so ranges may overlap.
-    Records(Vec<(LogOffset, Bytes)>),
-    /// The log holds the records of an [`Effect::Append`], from this offset on.
+    /// What was folded already is skipped, so pages may overlap; a gap that the page vouches for is
+    /// passed over. One that begins beyond the position leaves out records, and stops the replica.
+    Page(Page),
+    /// The log holds the records of an [`Effect::Append`] at consecutive offsets, from this one on.
     Appended {
         /// Which append.
         token: AppendToken,
@@ -30,7 +34,7 @@ pub enum Input {
         /// What is known of it.
         failure: AppendFailure,
     },
-    /// The answer to [`Effect::Recover`]: everything below `end` has been fed as records.
+    /// The answer to [`Effect::Recover`]: the log has been fed up to `end`.
     CaughtUp {
         /// The log's end, as asked after the producer was replaced.
         end: LogOffset,
@@ -84,7 +88,7 @@ pub enum Effect {
         /// Encoded records.
         records: Vec<Bytes>,
     },
-    /// Drop the producer, ask the log for its end, feed everything below it, then
+    /// Drop the producer, ask the log for its end, feed pages up to there, then
     /// [`Input::CaughtUp`].
     Recover,
     /// Make these transactions visible, with the fold state, in one atomic batch.
@@ -307,7 +311,7 @@ pub struct Settings {
     pub in_flight_bytes_max: usize,
     /// A claim or recovery without an answer is tried again after this.
     pub retry_ms: u64,
-    /// Records between two bookmarks; 1 or more.
+    /// Folded records between two bookmarks; 1 or more.
     pub bookmark_records: u64,
 }
 

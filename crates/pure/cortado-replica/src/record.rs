@@ -4,30 +4,39 @@
 //! Start reading at [`Record`]; the bytes are in [`frame`] and [`codec`].
 
 mod codec;
+mod decode_error;
 mod draft;
+mod field;
 mod frame;
 mod transaction;
+mod version;
 
-pub use codec::{DecodeError, Need, decode, encode};
+pub use codec::{decode, encode};
 pub(crate) use codec::{
-    get, get_bytes, get_feature_level, get_genesis, get_history_point, get_node, get_option,
-    get_replicas, get_scn, get_trim, put_bytes, put_genesis, put_history_point, put_option,
-    put_replicas, put_sized, put_trim,
+    get_feature_level, get_genesis, get_history_point, get_replicas, get_trim, put_genesis,
+    put_history_point, put_replicas, put_trim,
 };
+pub use decode_error::{DecodeError, Need};
 pub(crate) use draft::encode_draft;
 pub use draft::{Draft, DraftChange, DraftValue};
-pub use frame::{FEATURE_LEVEL_MAX, Frame, FrameError};
+pub(crate) use field::{
+    get, get_bytes, get_node, get_option, get_scn, put_bytes, put_option, put_sized,
+};
+pub use frame::{Frame, FrameError};
 #[cfg(test)]
 pub(crate) use frame::{FrameWriter, newer_record};
-pub(crate) use frame::{Kind, RECORD_FEATURE, chain_after};
+pub(crate) use frame::{Kind, chain_after};
+pub use version::FEATURE_LEVEL_MAX;
+pub(crate) use version::RECORD_FEATURE;
 
+use alloc::sync::Arc;
+use alloc::vec::Vec;
 use bytes::Bytes;
+use core::fmt;
 use cortado_model::{
     ClusterUuid, DatabaseId, DocumentKey, Etag, Generation, LogId, LogOffset, NodeId,
     PartitionUuid, RememberedKey, ReplicaIncarnation, Scn, StoredDocument, TableId, WallMillis,
 };
-use std::fmt;
-use std::sync::Arc;
 
 /// One entry of a partition's log.
 #[derive(Clone, Debug, PartialEq, Eq)]

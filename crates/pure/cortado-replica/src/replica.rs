@@ -3,25 +3,32 @@
 //! Never fails, blocks or reads a clock. Start reading at [`Replica::step`].
 //! Source: docs/protocols/replication.md.
 
+mod role;
+mod identity;
 mod leader;
-mod outbox;
 mod publisher;
+mod publish;
+mod outbox;
 
-use crate::fold::{Breakage, FoldState, Stop, Verdict};
+pub use identity::{Identity, genesis_record, heartbeat_record};
+pub use publisher::InFlightKey;
+pub use role::Role;
+
+use crate::fold::{FoldState, Stop, Verdict};
+use crate::page::Page;
 use crate::protocol::{
     Answer, AppendFailure, AppendToken, Effect, Event, Input, NotDone, Now, ReadNeed, RequestId,
     Settings,
 };
-use crate::record::{
-    Body, ChainHash, Change, Claim, ClaimReason, Config, Genesis, Header, Record, encode,
-};
+use crate::record::{Body, ChainHash, Change, Claim, ClaimReason, Config, Header, Record, encode};
+use alloc::boxed::Box;
+use alloc::vec;
+use alloc::vec::Vec;
 use bytes::Bytes;
-use cortado_model::{
-    DocumentKey, Generation, LogOffset, Millis, NodeId, PartitionUuid, RememberedKey,
-    ReplicaIncarnation, Scn, TableId,
-};
+use cortado_model::{DocumentKey, Generation, LogOffset, Millis, RememberedKey, Scn, TableId};
 use leader::Leader;
 use outbox::Outbox;
+use publish::{Publish, take_token};
 use publisher::InFlight;
 
 /// The state machine. Owned by one driver, which keeps the duties of
@@ -37,19 +44,12 @@ pub struct Replica {
     parked: Vec<(RequestId, ReadNeed)>,
     /// When this replica folded the last accepted record of a generation that it did not lead.
     foreign_at: Option<Millis>,
-    /// Where the last bookmark was set.
-    bookmarked: LogOffset,
-    /// Where the fold state was last handed to the store.
+    /// Records folded since the last bookmark was set.
+    unmarked_records: u64,
+    /// Records folded since the fold state was last handed to the store.
+    unstored_records: u64,
+    /// Where that was.
     stored: LogOffset,
-}
-
-/// Who this replica is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
-    /// Its node.
-    pub node: NodeId,
-    /// This life of it.
-    pub incarnation: ReplicaIncarnation,
 }
 
 #[derive(Debug)]
@@ -67,23 +67,6 @@ struct PendingClaim {
     give_up_at: Millis,
 }
 
-/// What a replica may do now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// Nothing: it has stopped before a record.
-    Offline,
-    /// Applies what the leader commits.
-    Follower,
-    /// A follower whose claim is on its way.
-    Candidate,
-    /// Has won its generation but may not serve yet.
-    Opening,
-    /// Serves writes and reads.
-    Leader,
-    /// Hands over: finishes what it has begun, begins nothing.
-    SteppingDown,
-}
-
 /// How a generation stood when the next one was claimed.
 #[derive(Clone, Copy, Debug)]
 struct Former {
@@ -93,22 +76,13 @@ struct Former {
     ended: bool,
 }
 
-/// An idempotency key whose write is on its way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct InFlightKey {
-    /// Of the request that uses it.
-    pub fingerprint: u128,
-    /// Where the write will stand.
-    pub scn: Scn,
-}
-
 /// Folded records without a transaction that make the fold state worth storing.
 const STORE_RECORDS_MAX: u64 = 1_024;
 
 impl Replica {
     /// A follower that goes on from `fold`, as its checkpoint says.
     pub fn new(me: Identity, settings: Settings, fold: FoldState, now: Now) -> Replica {
-        let (bookmarked, stored) = (fold.position.offset, fold.position.offset);
+        let stored = fold.position.offset;
         // Nobody knows how old the last record is; the cautious answer is: just now.
         let foreign_at = fold.claimant.map(|_| now.clock);
         Replica {
@@ -119,7 +93,8 @@ impl Replica {
             next_token: AppendToken(0),
             parked: Vec::new(),
             foreign_at,
-            bookmarked,
+            unmarked_records: 0,
+            unstored_records: 0,
             stored,
         }
     }
@@ -130,7 +105,7 @@ impl Replica {
     pub fn step(&mut self, now: Now, input: Input, effects: &mut Vec<Effect>) {
         let mut out = Outbox::new(now, effects);
         match input {
-            Input::Records(entries) => self.on_records(entries, &mut out),
+            Input::Page(page) => self.on_page(page, &mut out),
             Input::Appended { token, first } => self.on_appended(token, first, &mut out),
             Input::AppendFailed { token, failure } => self.on_failed(token, failure, &mut out),
             Input::CaughtUp { end } => self.on_caught_up(end, &mut out),
@@ -231,21 +206,19 @@ impl Replica {
         }
     }
 
-    fn on_records(&mut self, entries: Vec<(LogOffset, Bytes)>, out: &mut Outbox<'_>) {
-        for (offset, bytes) in entries {
-            if matches!(self.stage, Stage::Offline) {
-                return; // For good, even if the same bytes should be well the next time.
-            }
-            if offset < self.fold.position.offset {
-                continue;
-            }
-            if offset > self.fold.position.offset {
-                return self.stop(Stop::Broken(Breakage::Hole), out);
-            }
-            if !self.fold_entry(&bytes, out) {
+    fn on_page(&mut self, page: Page, out: &mut Outbox<'_>) {
+        if matches!(self.stage, Stage::Offline) {
+            return; // For good, even if the same bytes should be well the next time.
+        }
+        if let Err(stop) = self.fold.begin_page(&page) {
+            return self.stop(stop, out);
+        }
+        for (offset, bytes) in page.entries {
+            if self.fold.reach(offset) && !self.fold_entry(&bytes, out) {
                 return;
             }
         }
+        self.fold.end_page(page.next);
     }
 
     /// The log's word that records of this replica stand from `first` on.
@@ -256,7 +229,7 @@ impl Replica {
             return; // All of them were read back before.
         }
         if first.plus(acknowledged.accepted) != self.fold.position.offset {
-            // Another record stands between, or the log answers out of order.
+            // Another record or a gap stands between, or the log answers out of order.
             leader.publisher.read_back();
             return;
         }
@@ -284,7 +257,7 @@ impl Replica {
             return;
         }
         if self.fold.position.offset < end {
-            // The driver's duty was to feed everything below `end`: ask again.
+            // The driver's duty was to feed the log up to `end`: ask again.
             out.effect(Effect::Recover);
             return;
         }
@@ -335,7 +308,7 @@ impl Replica {
             Stage::Follower { claim: Some(PendingClaim { generation, token, give_up_at }) };
     }
 
-    /// Folds the entry at the next offset. Answers whether the replica is still online.
+    /// Folds the entry at the fold's position. Answers whether the replica is still online.
     fn fold_entry(&mut self, bytes: &Bytes, out: &mut Outbox<'_>) -> bool {
         if let Stage::Leader(leader) = &mut self.stage
             && let Some(own) = leader.publisher.take_expected(bytes, &self.fold)
@@ -361,6 +334,7 @@ impl Replica {
                 if let Some(gap) = self.fold.skip(why) {
                     out.event(Event::GapBegan(gap));
                 }
+                self.count_folded();
             }
             Verdict::Stop(stop) => self.stop(stop, out),
         }
@@ -381,6 +355,7 @@ impl Replica {
         };
         let gap = self.fold.gap();
         self.fold.accept(&record, chain, bytes);
+        self.count_folded();
         let Record { header, body } = record;
         let mine = header.node == self.me.node && header.incarnation == self.me.incarnation;
         match body {
@@ -481,7 +456,7 @@ impl Replica {
         if !matches!(self.stage, Stage::Leader(_)) {
             return;
         }
-        if let Stage::Leader(leader) = std::mem::replace(&mut self.stage, follower) {
+        if let Stage::Leader(leader) = core::mem::replace(&mut self.stage, follower) {
             let generation = leader.generation();
             out.withdraw_reads();
             let not_done = leader.dismiss(Answer::NotDone(NotDone::NotLeader), out);
@@ -492,7 +467,7 @@ impl Replica {
     /// Stops for good: what is in flight may have been committed, and nobody here can tell.
     fn stop(&mut self, why: Stop, out: &mut Outbox<'_>) {
         self.flush(out);
-        if let Stage::Leader(leader) = std::mem::replace(&mut self.stage, Stage::Offline) {
+        if let Stage::Leader(leader) = core::mem::replace(&mut self.stage, Stage::Offline) {
             leader.dismiss(Answer::Unknown, out);
         }
         for (request, _) in self.parked.drain(..) {
@@ -529,18 +504,22 @@ impl Replica {
         });
     }
 
+    /// Offsets would not do: there may be gaps between them.
+    fn count_folded(&mut self) {
+        self.unmarked_records += 1;
+        self.unstored_records += 1;
+    }
+
     fn set_bookmark(&mut self, out: &mut Outbox<'_>) {
-        let offset = self.fold.position.offset;
-        if offset.0 - self.bookmarked.0 >= self.settings.bookmark_records {
-            self.bookmarked = offset;
+        if self.unmarked_records >= self.settings.bookmark_records {
+            self.unmarked_records = 0;
             out.bookmark(self.fold.clone());
         }
     }
 
     /// Hands over what was committed in this step, then the answers that wait for it.
     fn flush(&mut self, out: &mut Outbox<'_>) {
-        let idle_records = self.fold.position.offset.0 - self.stored.0;
-        if out.has_work() || idle_records >= STORE_RECORDS_MAX {
+        if out.has_work() || self.unstored_records >= STORE_RECORDS_MAX {
             self.store_state(out);
         }
         out.release_answers();
@@ -549,42 +528,10 @@ impl Replica {
     fn store_state(&mut self, out: &mut Outbox<'_>) {
         assert!(self.fold.position.reaches(self.stored), "apply: a checkpoint never goes back");
         self.stored = self.fold.position.offset;
+        self.unstored_records = 0;
         out.apply(self.fold.clone());
         out.release_answers();
     }
-}
-
-/// What a leader borrows from its replica to publish.
-struct Publish<'a, 'b> {
-    me: &'a Identity,
-    settings: &'a Settings,
-    fold: &'a FoldState,
-    next_token: &'a mut AppendToken,
-    out: &'a mut Outbox<'b>,
-}
-
-fn take_token(next: &mut AppendToken) -> AppendToken {
-    let token = *next;
-    next.0 += 1;
-    token
-}
-
-/// The record that opens the log of the partition that `genesis` names.
-///
-/// Any replica may append it when it finds the log empty: all write the same, and the first counts.
-pub fn genesis_record(genesis: &Genesis, me: &Identity, now: Now) -> Bytes {
-    let header =
-        Header { scn: Scn::ZERO, node: me.node, incarnation: me.incarnation, time: now.wall };
-    let record = Record { header, body: Body::Genesis(genesis.clone()) };
-    let before = genesis.origin.map(|origin| origin.history.chain).unwrap_or_default();
-    encode(genesis.identity.partition, &record, before).0
-}
-
-/// The record with which a node shows that it lives, in the log of `partition`, the cluster's.
-pub fn heartbeat_record(partition: PartitionUuid, me: &Identity, now: Now) -> Bytes {
-    let header =
-        Header { scn: Scn::ZERO, node: me.node, incarnation: me.incarnation, time: now.wall };
-    encode(partition, &Record { header, body: Body::Heartbeat }, Default::default()).0
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ mod cluster_log;
 mod database_log;
 mod decisions;
 mod genesis;
+mod log_page;
 mod snapshot;
 mod metrics;
 mod observation;

@@ -1,4 +1,4 @@
-//! The task that drives one replica: tells its driver what happens, and carries out what that wants.
+//! The task of one replica: tells its driver what happens, and carries out what that wants.
 //!
 //! Decides nothing about the protocol, and shares no state: others see a [`ReplicaHandle`] and put
 //! [`Input`]s in line. Start reading at [`ReplicaTask::run`].

@@ -9,6 +9,7 @@ use crate::record::{
     get_trim, put_bytes, put_genesis, put_history_point, put_option, put_replicas, put_sized,
     put_trim,
 };
+use alloc::vec::Vec;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use cortado_model::{
     LogId, LogOffset, NodeIncarnation, Position, ReplicaIncarnation, Scn, WallMillis,

@@ -3,8 +3,8 @@
 //! Decides nothing: that is [`crate::FoldState::judge`]. Start reading at [`Verdict`].
 
 use crate::record::{ChainHash, DecodeError, HistoryPoint, Need, Record};
+use core::fmt;
 use cortado_model::NodeId;
-use std::fmt;
 
 /// What the fold makes of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,7 +94,7 @@ pub enum Breakage {
     /// Two records claim the same place.
     #[error("two different records have the same SCN")]
     Fork,
-    /// Log offsets are missing: resync from a snapshot.
+    /// Log offsets were left out, and nobody vouches for their being empty: resync from a snapshot.
     #[error("log offsets are missing")]
     Hole,
     /// The record cannot be read.

@@ -3,15 +3,19 @@
 //! Decoding never panics and never allocates more than the input is long.
 //! Start reading at [`encode`] and [`Frame::record`].
 
-use super::frame::{FrameWriter, VERSION};
+use super::decode_error::{DecodeError, Need};
+use super::field::{get, get_bytes, get_node, get_option, get_scn, put_bytes, put_option};
+use super::frame::FrameWriter;
 use super::transaction::{get_transaction, put_transaction, transaction_bytes};
+use super::version::{FEATURE_LEVEL_MAX, VERSION};
 use super::{
-    Barrier, Body, ChainHash, Claim, ClaimReason, Config, FEATURE_LEVEL_MAX, Frame, FrameError,
-    Genesis, HistoryPoint, Kind, Origin, PartitionIdentity, Record, ReplicaSet, StepDown, Trim,
+    Barrier, Body, ChainHash, Claim, ClaimReason, Config, Frame, Genesis, HistoryPoint, Kind,
+    Origin, PartitionIdentity, Record, ReplicaSet, StepDown, Trim,
 };
-use bytes::{Buf, BufMut, Bytes, BytesMut, TryGetError};
+use alloc::vec::Vec;
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use cortado_model::{
-    ClusterUuid, DatabaseId, Generation, LogId, LogOffset, NodeId, PartitionUuid, Scn, WallMillis,
+    ClusterUuid, DatabaseId, Generation, LogId, LogOffset, PartitionUuid, WallMillis,
 };
 
 /// Writes `record` of `partition` as the one that follows `previous`; returns its own chain hash,
@@ -71,55 +75,6 @@ impl Frame {
         }
         Ok(record)
     }
-}
-
-/// Bytes that say nothing to this build.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum DecodeError {
-    /// Of another partition, or no record at all.
-    #[error("not a record of this partition")]
-    Foreign,
-    /// Not what was written.
-    #[error("the bytes are damaged: {0}")]
-    Damaged(&'static str),
-    /// Written by a newer Cortado.
-    #[error(transparent)]
-    NeedsUpgrade(#[from] Need),
-}
-
-impl From<FrameError> for DecodeError {
-    fn from(error: FrameError) -> DecodeError {
-        match error {
-            FrameError::Foreign => DecodeError::Foreign,
-            FrameError::Damaged(what) => DecodeError::Damaged(what),
-        }
-    }
-}
-
-/// What a build must understand to read some bytes, and this one does not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Need {
-    /// A version of the record format.
-    #[error("needs a build that reads record version {0}; this one reads version {VERSION}")]
-    RecordVersion(u8),
-    /// A kind of record.
-    #[error("needs a build that knows record kind {0}")]
-    Kind(u8),
-    /// A feature level.
-    #[error("needs a build of feature level {0}; this one has level {FEATURE_LEVEL_MAX}")]
-    Feature(u16),
-    /// A part of a record that must not be passed over.
-    #[error("needs a build that knows part {0} of a record")]
-    Part(u8),
-    /// A version of the format of documents.
-    #[error("needs a build that reads document version {0}")]
-    DocumentVersion(u8),
-    /// A version of the format of fold states.
-    #[error("needs a build that reads fold state version {0}")]
-    CheckpointVersion(u8),
-    /// A section of a fold state that must not be passed over.
-    #[error("needs a build that knows section {0} of a fold state")]
-    Section(u16),
 }
 
 fn kind_of(body: &Body) -> Kind {
@@ -313,68 +268,6 @@ fn reason_of(number: u8) -> ClaimReason {
         6 => ClaimReason::Ordered,
         other => ClaimReason::Other(other),
     }
-}
-
-/// A flag, and behind it what is there.
-pub(crate) fn put_option<T>(
-    out: &mut BytesMut,
-    value: Option<&T>,
-    put: impl FnOnce(&mut BytesMut, &T),
-) {
-    out.put_u8(value.is_some().into());
-    if let Some(value) = value {
-        put(out, value);
-    }
-}
-
-/// Length, then bytes. No part of a record reaches 4 GiB: the largest body has 8 MiB.
-pub(crate) fn put_bytes(out: &mut BytesMut, bytes: &[u8]) {
-    out.put_u32_le(bytes.len() as u32);
-    out.put_slice(bytes);
-}
-
-/// Writes the length of what `write` writes, and that.
-pub(crate) fn put_sized(out: &mut BytesMut, write: impl FnOnce(&mut BytesMut)) {
-    let length_at = out.len();
-    out.put_u32_le(0);
-    write(out);
-    let len = (out.len() - length_at - 4) as u32;
-    out[length_at..length_at + 4].copy_from_slice(&len.to_le_bytes());
-}
-
-pub(crate) fn get<T>(
-    input: &mut Bytes,
-    read: impl Fn(&mut Bytes) -> Result<T, TryGetError>,
-) -> Result<T, DecodeError> {
-    read(input).map_err(|_| DecodeError::Damaged("they end early"))
-}
-
-pub(crate) fn get_option<T>(
-    input: &mut Bytes,
-    read: impl FnOnce(&mut Bytes) -> Result<T, DecodeError>,
-) -> Result<Option<T>, DecodeError> {
-    match get(input, Bytes::try_get_u8)? {
-        0 => Ok(None),
-        1 => read(input).map(Some),
-        _ => Err(DecodeError::Damaged("a flag is neither 0 nor 1")),
-    }
-}
-
-pub(crate) fn get_scn(input: &mut Bytes) -> Result<Scn, DecodeError> {
-    Scn::from_u64(get(input, Bytes::try_get_u64_le)?)
-        .ok_or(DecodeError::Damaged("an SCN has its top bit set"))
-}
-
-pub(crate) fn get_node(input: &mut Bytes) -> Result<NodeId, DecodeError> {
-    get(input, Bytes::try_get_u32_le).map(NodeId)
-}
-
-pub(crate) fn get_bytes(input: &mut Bytes) -> Result<Bytes, DecodeError> {
-    let len = get(input, Bytes::try_get_u32_le)? as usize;
-    if input.len() < len {
-        return Err(DecodeError::Damaged("they end early"));
-    }
-    Ok(input.split_to(len))
 }
 
 #[cfg(test)]

@@ -11,11 +11,12 @@ use super::transaction::{
 use super::{
     Body, ChainHash, Change, Header, Idempotency, IndexChange, Kind, Record, Transaction, etag_of,
 };
+use alloc::vec::Vec;
 use bytes::{BufMut, Bytes};
+use core::ops::Range;
 use cortado_model::{
     DocumentHead, DocumentKey, PartitionUuid, StoredDocument, TableId, WallMillis,
 };
-use std::ops::Range;
 
 /// A transaction with everything decided but its place.
 #[derive(Clone, Debug, Default)]

@@ -4,6 +4,7 @@
 //! possible by a build that cannot read what it says. Start reading at [`Frame::read`].
 //! Every byte is described in docs/formats/record.md.
 
+use super::version::{RECORD_FEATURE, VERSION};
 use super::{ChainHash, Header};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use cortado_model::{
@@ -13,12 +14,6 @@ use xxhash_rust::xxh3::Xxh3;
 
 /// Begins every record of every partition.
 const MAGIC: [u8; 4] = *b"CtRd";
-/// Version of the bodies that this build writes and reads.
-pub(crate) const VERSION: u8 = 2;
-/// The highest feature level that this build understands; level 1 is all of version 2.
-pub const FEATURE_LEVEL_MAX: u16 = 1;
-/// The feature level that a reader of this build's records needs.
-pub(crate) const RECORD_FEATURE: u16 = 1;
 
 const CRC_AT: usize = 12;
 const VERSION_AT: usize = 16;

@@ -3,14 +3,16 @@
 //! A part that is not known is passed over, unless its tag says that it must not be.
 //! Start reading at [`put_transaction`]; the bytes are described in docs/formats/record.md.
 
-use super::codec::{DecodeError, Need, get, get_bytes, put_bytes, put_sized};
+use super::decode_error::{DecodeError, Need};
+use super::field::{get, get_bytes, put_bytes, put_sized};
 use super::{Change, Idempotency, IndexAction, IndexChange, Transaction};
+use alloc::vec::Vec;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+use core::ops::Range;
 use cortado_model::{
     DOCUMENT_HEAD_BYTES, DocumentHead, DocumentKey, ImageError, RememberedKey, Scn, StoredDocument,
     TableId, WallMillis,
 };
-use std::ops::Range;
 
 /// The bit of a part's tag that says: who does not know this part cannot read the record.
 const CRITICAL: u8 = 0x80;

@@ -4,11 +4,13 @@
 //! Source: docs/protocols/replication.md, "Taking over" and "Reads".
 
 use super::outbox::Outbox;
+use super::publish::Publish;
 use super::publisher::{InFlight, Publisher};
-use super::{Publish, Role};
+use super::role::Role;
 use crate::fold::FoldState;
 use crate::protocol::{Answer, Effect, Event, NotDone, ReadNeed, RequestId, Settings, Write};
 use crate::record::{Barrier, Body, Config, StepDown, etag_of};
+use alloc::vec::Vec;
 use cortado_model::{Generation, Millis, NodeId, PartitionUuid, Scn};
 
 /// A replica whose claim was accepted.
@@ -351,7 +353,7 @@ impl Leader {
         if self.strict.is_some() || self.strict_next.is_empty() {
             return;
         }
-        let requests = std::mem::take(&mut self.strict_next);
+        let requests = core::mem::take(&mut self.strict_next);
         match self.publish_barrier(publish) {
             Ok(scn) => self.strict = Some((scn, requests)),
             Err(why) => requests.into_iter().for_each(|r| publish.out.not_done(r, why)),

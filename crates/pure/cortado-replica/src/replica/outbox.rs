@@ -3,6 +3,8 @@
 use crate::fold::FoldState;
 use crate::protocol::{Answer, Apply, Committed, Effect, Event, NotDone, Now, RequestId};
 use crate::record::{Header, Transaction};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
 
 /// The effects of one step.
 ///
@@ -59,12 +61,12 @@ impl<'a> Outbox<'a> {
     }
 
     pub(super) fn apply(&mut self, state: FoldState) {
-        let transactions = std::mem::take(&mut self.committed);
+        let transactions = core::mem::take(&mut self.committed);
         let in_order = transactions.is_sorted_by(|a, b| a.scn < b.scn);
         assert!(in_order, "apply: transactions stand in the order of their SCNs");
         let covered = transactions.last().is_none_or(|last| last.scn <= state.last);
         assert!(covered, "apply: the checkpoint covers every transaction");
-        let bookmarks = std::mem::take(&mut self.bookmarks);
+        let bookmarks = core::mem::take(&mut self.bookmarks);
         let apply = Apply { transactions, state, bookmarks };
         self.effects.push(Effect::Apply(Box::new(apply)));
     }

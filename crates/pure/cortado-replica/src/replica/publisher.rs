@@ -4,16 +4,18 @@
 //! Source: docs/protocols/replication.md, "Publishing".
 
 use super::outbox::Outbox;
-use super::{InFlightKey, Publish, take_token};
+use super::publish::{Publish, take_token};
 use crate::fold::FoldState;
 use crate::protocol::{AppendFailure, AppendToken, Effect, Event, NotDone, RequestId, Settings};
 use crate::record::{
     Body, ChainHash, Change, Claim, ClaimReason, Draft, Header, Idempotency, RECORD_FEATURE,
     Record, encode, encode_draft,
 };
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec;
+use alloc::vec::Vec;
 use bytes::Bytes;
 use cortado_model::{DocumentKey, LogOffset, Millis, RememberedKey, Scn, TableId, WallMillis};
-use std::collections::{BTreeMap, VecDeque};
 
 /// A leader's records between having a place and being accepted.
 ///
@@ -58,6 +60,15 @@ impl InFlight {
     pub(super) fn is_perhaps(&self) -> bool {
         self.perhaps
     }
+}
+
+/// An idempotency key whose write is on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InFlightKey {
+    /// Of the request that uses it.
+    pub fingerprint: u128,
+    /// Where the write will stand.
+    pub scn: Scn,
 }
 
 /// The records of one append: next to one another in their generation.
@@ -197,7 +208,7 @@ impl Publisher {
         let level = publish.fold.feature_level;
         assert!(RECORD_FEATURE <= level, "append: nothing above feature level {level}");
         self.remember(&record);
-        let previous = std::mem::replace(&mut self.chain, chain);
+        let previous = core::mem::replace(&mut self.chain, chain);
         (self.last, self.time) = (scn, time);
         self.in_flight_bytes += bytes.len();
         let mut in_flight = InFlight {
@@ -327,6 +338,8 @@ impl Publisher {
     }
 
     /// Whether records other than those in the acknowledgements to come must be read.
+    ///
+    /// A gap counts like a record: both must be read past.
     pub(super) fn needs_records(&self, end: LogOffset, fold: &FoldState) -> bool {
         let visible = end.0 - fold.position.offset.0;
         self.outstanding.is_empty() || self.impatient || visible > self.in_flight.len() as u64

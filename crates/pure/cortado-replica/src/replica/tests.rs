@@ -3,6 +3,7 @@
 //! Each file of `testdata/` is a story. `CORTADO_BLESS=1` rewrites what the replicas answered;
 //! commit only a difference you can explain.
 
+mod pages;
 mod story;
 
 use story::Story;
@@ -88,6 +89,11 @@ fn reads_and_refusals_wait() {
 #[test]
 fn a_broken_log() {
     check("broken");
+}
+
+#[test]
+fn offsets_that_never_held_a_record() {
+    check("proven-gap");
 }
 
 #[test]

@@ -6,6 +6,7 @@
 use super::{Consistency, Gateway, ReadError, ReadOptions};
 use crate::catalog::Database;
 use crate::genesis::genesis_of;
+use crate::log_page::page_from;
 use cortado_log::{Extent, Follower, Log, Page, ReadError as LogReadError, page_of, ready_of};
 use cortado_model::{PartitionId, Scn, with_causes};
 use cortado_replica::{Body, Committed, FoldState, Stop};
@@ -144,9 +145,8 @@ impl ChangeReader {
                 Err(error) => return Err(unreadable(&error)),
             };
             let mut found = Vec::new();
-            for entry in page.entries {
-                let folded = self.fold.fold(entry.offset, &entry.record);
-                let Some(record) = folded.map_err(broken)? else { continue };
+            let page = page_from(self.fold.position.offset, page);
+            for record in self.fold.fold(page).map_err(broken)? {
                 let header = record.header;
                 // One without changes only remembers its answer.
                 if let Body::Transaction(transaction) = record.body

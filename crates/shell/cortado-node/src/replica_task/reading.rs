@@ -4,7 +4,8 @@
 
 use super::already::already;
 use crate::asker::Input;
-use cortado_driver::{Event, JobId, Page, ReadError};
+use crate::log_page::page_from;
+use cortado_driver::{Event, JobId, ReadError};
 use cortado_log::{Follower, Log, page_of, ready_of};
 use cortado_model::{LogOffset, PartitionId, Position, with_causes};
 use std::future::pending;
@@ -16,10 +17,18 @@ pub(super) struct Reading {
     log: Arc<dyn Log>,
     partition: PartitionId,
     follower: Option<Box<dyn Follower>>,
-    /// The page that the driver waits for, and about how many bytes it may have.
-    wanted: Option<(JobId, usize)>,
+    wanted: Option<Wanted>,
     /// The follower had something to take, and its end had not moved: it waits to be read.
     quiet_at: Option<LogOffset>,
+}
+
+/// The page that the driver waits for.
+#[derive(Clone, Copy)]
+struct Wanted {
+    job: JobId,
+    from: LogOffset,
+    /// About as much.
+    bytes_max: usize,
 }
 
 /// What the log has told.
@@ -49,7 +58,7 @@ impl Reading {
             // What was acknowledged need not be read.
             follower.seek(from);
         }
-        self.wanted = Some((job, bytes_max));
+        self.wanted = Some(Wanted { job, from: from.offset, bytes_max });
     }
 
     /// Where the log ends, as far as it is known here; `None` while nothing is followed.
@@ -86,15 +95,14 @@ impl Reading {
     }
 
     async fn page(&mut self) -> Input {
-        let (Some((job, bytes_max)), Some(follower)) = (self.wanted, &mut self.follower) else {
+        let (Some(Wanted { job, from, bytes_max }), Some(follower)) =
+            (self.wanted, &mut self.follower)
+        else {
             return pending().await;
         };
         let page = page_of(follower.as_mut(), bytes_max).await;
         (self.wanted, self.quiet_at) = (None, None);
-        let page = page.map(|page| {
-            let entries = page.entries.into_iter().map(|entry| (entry.offset, entry.record));
-            Page { entries: entries.collect(), next: page.next }
-        });
+        let page = page.map(|page| page_from(from, page));
         Event::Page(job, page.map_err(|error| unread(self.partition, error)))
     }
 }

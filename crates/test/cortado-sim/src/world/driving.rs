@@ -136,8 +136,8 @@ impl World {
         match job {
             Job::Input(_) if resyncing => {}
             Job::Input(input) => {
-                if let (Input::Records(entries), true) = (&input, self.is(Mutant::AppliesZombies)) {
-                    self.apply_zombies(node, partition, entries);
+                if let (Input::Page(page), true) = (&input, self.is(Mutant::AppliesZombies)) {
+                    self.apply_zombies(node, partition, &page.entries);
                 }
                 self.step(node, partition, input);
             }

@@ -7,7 +7,7 @@ use crate::history::Reply;
 use crate::plan::Chore;
 use bytes::Bytes;
 use cortado_model::{LogOffset, Millis, ReplicaIncarnation};
-use cortado_replica::{AppendFailure, AppendToken};
+use cortado_replica::{AppendFailure, AppendToken, Page};
 use std::fmt;
 
 /// A replica's driver in one life; what is sent to an earlier one arrives nowhere.
@@ -74,8 +74,8 @@ pub(crate) enum Due {
 /// What a read of the log brings.
 #[derive(Debug)]
 pub(crate) enum ReadAnswer {
-    /// Records, in order.
-    Records(Vec<(LogOffset, Bytes)>),
+    /// Records, in order, and where to go on.
+    Page(Page),
     /// The log has forgotten them.
     Trimmed,
     /// The log was out of reach.
@@ -98,7 +98,7 @@ impl Due {
             }
             Due::ReadAsk { to, from } => address(4, to, from.0),
             Due::ReadAnswer { to, answer } => match answer {
-                ReadAnswer::Records(entries) => address(5, to, entries.len() as u64),
+                ReadAnswer::Page(page) => address(5, to, page.entries.len() as u64),
                 ReadAnswer::Trimmed => address(6, to, 0),
                 ReadAnswer::Failed => address(7, to, 0),
             },
@@ -147,7 +147,7 @@ impl fmt::Display for Due {
             }
             Due::ReadAsk { to, from } => write!(f, "log: {to} reads from {from}"),
             Due::ReadAnswer { to, answer } => match answer {
-                ReadAnswer::Records(entries) => write!(f, "{to}: has read {}", entries.len()),
+                ReadAnswer::Page(page) => write!(f, "{to}: has read {}", page.entries.len()),
                 ReadAnswer::Trimmed | ReadAnswer::Failed => write!(f, "{to}: read {answer:?}"),
             },
             Due::EndAsk { to } => write!(f, "log: {to} asks for the end"),

@@ -12,10 +12,11 @@ use crate::node::LogHealth;
 use crate::time::{MILLI, Moment};
 use bytes::Bytes;
 use cortado_log::memory::{Fault as LogFault, Receipt};
-use cortado_log::{Appended, Outcome, ReadError};
+use cortado_log::{Appended, Outcome, Page as LogPage, ReadError};
 use cortado_model::{LogOffset, PartitionUuid, Position, ReplicaIncarnation, Scn};
 use cortado_replica::{
-    AppendFailure, AppendToken, Body, ChainHash, Claim, ClaimReason, Header, Record, Role, encode,
+    AppendFailure, AppendToken, Body, ChainHash, Claim, ClaimReason, Header, Page, Record, Role,
+    encode,
 };
 
 /// What the log says to an append, and after how long.
@@ -163,9 +164,9 @@ impl World {
         let Some(driver) = self.driver_at(to) else { return };
         driver.reading = false;
         match answer {
-            ReadAnswer::Records(entries) => {
+            ReadAnswer::Page(page) => {
                 driver.known_end = end;
-                self.feed(to, cortado_replica::Input::Records(entries));
+                self.feed(to, cortado_replica::Input::Page(page));
             }
             ReadAnswer::Failed => {}
             ReadAnswer::Trimmed => self.resync(to),
@@ -336,8 +337,10 @@ impl World {
 
     fn read_records(&mut self, to: Address, from: LogOffset, bytes_max: usize) -> ReadAnswer {
         let read = self.log.memory.read_now(partition_id(to.partition), at(from), bytes_max);
-        let mut records: Vec<(LogOffset, Bytes)> = match read.map(|page| page.entries) {
-            Ok(entries) => entries.into_iter().map(|entry| (entry.offset, entry.record)).collect(),
+        let (mut entries, next): (Vec<(LogOffset, Bytes)>, Position) = match read {
+            Ok(LogPage { entries, next, .. }) => {
+                (entries.into_iter().map(|entry| (entry.offset, entry.record)).collect(), next)
+            }
             Err(ReadError::Trimmed { .. }) => return ReadAnswer::Trimmed,
             Err(
                 ReadError::Unavailable(_)
@@ -348,7 +351,7 @@ impl World {
                 | ReadError::Missing,
             ) => return ReadAnswer::Failed,
         };
-        if let Some((_, bytes)) = records.last_mut()
+        if let Some((_, bytes)) = entries.last_mut()
             && self.strikes(Fault::ReadDamaged)
         {
             let mut damaged = bytes.to_vec();
@@ -356,7 +359,7 @@ impl World {
             damaged[at] ^= 1 << self.random.below(8);
             *bytes = Bytes::from(damaged);
         }
-        ReadAnswer::Records(records)
+        ReadAnswer::Page(Page { from, entries, next })
     }
 
     fn log_health(&self, from: Address) -> LogHealth {

@@ -7,8 +7,8 @@ use crate::record::{
     Transaction, encode_draft, etag_of,
 };
 use cortado_model::{
-    DocumentHead, DocumentKey, Etag, NodeIncarnation, RememberedKey, ReplicaIncarnation, Sequence,
-    StoredDocument, TableId,
+    DocumentHead, DocumentKey, Etag, NodeId, NodeIncarnation, RememberedKey, ReplicaIncarnation,
+    Scn, Sequence, StoredDocument, TableId,
 };
 use proptest::collection::vec;
 use proptest::option;

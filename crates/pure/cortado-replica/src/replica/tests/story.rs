@@ -5,8 +5,8 @@ use crate::*;
 use bytes::Bytes;
 use cortado_model::{
     ClusterUuid, DatabaseId, DocumentKey, Generation, LogId, LogOffset, Millis, NodeId,
-    NodeIncarnation, PartitionUuid, RememberedKey, ReplicaIncarnation, Scn, ScnBounds, Sequence,
-    StoredDocument, TableId, WallMillis,
+    NodeIncarnation, PartitionUuid, Position, RememberedKey, ReplicaIncarnation, Scn, ScnBounds,
+    Sequence, StoredDocument, TableId, WallMillis,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
@@ -15,7 +15,8 @@ use std::fmt::Write as _;
 #[derive(Default)]
 pub(super) struct Story {
     nodes: BTreeMap<NodeId, Node>,
-    log: Vec<Bytes>,
+    /// By offset; `None` never held a record.
+    log: Vec<Option<Bytes>>,
     clock: u64,
     requests: u64,
     settings: Option<Settings>,
@@ -75,7 +76,13 @@ impl Story {
                 nodes.into_iter().for_each(|node| self.step(node, Input::Tick));
             }
             ["restart", name] => self.restart(node(name)),
-            ["foreign", bytes] => self.log.push(Bytes::copy_from_slice(bytes.as_bytes())),
+            ["foreign", bytes] => {
+                self.land(vec![Bytes::copy_from_slice(bytes.as_bytes())]);
+            }
+            ["skip", count] => {
+                let end = self.log.len() + count.parse::<usize>().unwrap();
+                self.log.resize(end, None);
+            }
             ["mirrored", name] => self.mirror(node(name)),
             ["damage", offset] => self.damage(offset.parse().unwrap()),
             ["newer", what, name] => self.append_newer(what, node(name)),
@@ -93,11 +100,14 @@ impl Story {
 
     fn tell_replica(&mut self, verb: &str, node: NodeId, rest: &[&str]) {
         match verb {
-            "feed" => self.feed(node),
+            "feed" => {
+                let from = self.nodes[&node].replica.fold().position.offset;
+                self.feed(node, from);
+            }
+            "reread" => self.feed(node, LogOffset(rest[0].parse().unwrap())),
             "recover" => {
-                self.feed(node);
-                let end = LogOffset(self.log.len() as u64);
-                self.step(node, Input::CaughtUp { end });
+                self.tell_replica("feed", node, &[]);
+                self.step(node, Input::CaughtUp { end: self.end() });
             }
             "claim" => self.step(node, Input::Claim { reason: ClaimReason::Ordered, evidence: 0 }),
             "handoff" => {
@@ -118,10 +128,10 @@ impl Story {
                 self.step(node, Input::Settle { request, need: need(rest) });
             }
             "hole" => {
-                let offset = LogOffset(rest[0].parse().unwrap());
+                let from = LogOffset(rest[0].parse().unwrap());
                 let next = self.nodes[&node].replica.fold().position.offset;
-                assert!(offset > next, "{offset} is no hole behind {next}");
-                self.step(node, Input::Records(vec![(offset, Bytes::new())]));
+                assert!(from > next, "{from} leaves out nothing behind {next}");
+                self.feed(node, from);
             }
             "blind" => {
                 let at = rest[0].parse().unwrap();
@@ -151,7 +161,7 @@ impl Story {
         let incarnation = ReplicaIncarnation { node: NodeIncarnation(1), life: 1 };
         let me = Identity { node: id, incarnation };
         if self.log.is_empty() {
-            self.log.push(genesis_record(&genesis, &me, self.now()));
+            self.land(vec![genesis_record(&genesis, &me, self.now())]);
         }
         let stored = FoldState::before(genesis, LogId(1));
         let replica = Replica::new(me, self.settings(), stored.clone(), self.now());
@@ -159,7 +169,7 @@ impl Story {
         let (held, blind) = (VecDeque::new(), BTreeSet::new());
         let node = Node { replica, incarnation, wire, held, limbo, stored, blind };
         self.nodes.insert(id, node);
-        self.feed(id);
+        self.feed(id, LogOffset::ZERO);
     }
 
     /// A new life of the node, from what it had stored; what it had sent may still arrive.
@@ -181,19 +191,15 @@ impl Story {
         let node = self.nodes.get_mut(&id).unwrap();
         if verb == "arrive" {
             let records = node.limbo.pop_front().expect("nothing is in limbo");
-            self.log.extend(records);
+            self.land(records);
             return;
         }
         let (token, records) = node.wire.pop_front().expect("nothing is on the wire");
-        let first = LogOffset(self.log.len() as u64);
         let failed = |failure| Input::AppendFailed { token, failure };
         let input = match verb {
-            "land" => {
-                self.log.extend(records);
-                Input::Appended { token, first }
-            }
+            "land" => Input::Appended { token, first: self.land(records) },
             "perhaps" => {
-                self.log.extend(records);
+                self.land(records);
                 failed(AppendFailure::Unknown)
             }
             "lost" => {
@@ -208,11 +214,11 @@ impl Story {
 
     /// The oldest append of a node lands; its acknowledgement takes its time.
     fn hold(&mut self, id: NodeId) {
-        let first = LogOffset(self.log.len() as u64);
+        let first = self.end();
         let node = self.nodes.get_mut(&id).unwrap();
         let (token, records) = node.wire.pop_front().expect("nothing is on the wire");
         node.held.push_back((token, first));
-        self.log.extend(records);
+        self.land(records);
     }
 
     fn acknowledge(&mut self, id: NodeId) {
@@ -222,8 +228,7 @@ impl Story {
     }
 
     fn tell_whether_it_reads(&mut self, id: NodeId) {
-        let end = LogOffset(self.log.len() as u64);
-        let reads = self.nodes[&id].replica.needs_records(end);
+        let reads = self.nodes[&id].replica.needs_records(self.end());
         writeln!(self.said, "{id} {} the log", if reads { "reads" } else { "need not read" })
             .unwrap();
     }
@@ -236,14 +241,16 @@ impl Story {
             header: self.header(id, Scn::opening(fold.next_generation())),
             body: Body::Claim(claim),
         };
-        self.log.push(encode(PartitionUuid(8), &record, fold.chain).0);
+        let bytes = encode(PartitionUuid(8), &record, fold.chain).0;
+        self.land(vec![bytes]);
     }
 
     /// The log's storage loses the last bit of a record.
     fn damage(&mut self, offset: usize) {
-        let mut bytes = self.log[offset].to_vec();
-        *bytes.last_mut().unwrap() ^= 1;
-        self.log[offset] = bytes.into();
+        let bytes = self.log[offset].as_mut().expect("a record stands there");
+        let mut damaged = bytes.to_vec();
+        *damaged.last_mut().unwrap() ^= 1;
+        *bytes = damaged.into();
     }
 
     /// What a newer build would write behind what `id` has folded: `version` or `kind` is unknown
@@ -255,7 +262,8 @@ impl Story {
         let record = Record { header: self.header(id, scn), body: Body::Heartbeat };
         let (version, kind) = if what == "kind" { (2, 77) } else { (3, 3) };
         let partition = genesis().identity.partition;
-        self.log.push(newer_record(partition, &record, fold.chain, (version, kind)));
+        let bytes = newer_record(partition, &record, fold.chain, (version, kind));
+        self.land(vec![bytes]);
     }
 
     fn header(&self, id: NodeId, scn: Scn) -> Header {
@@ -263,18 +271,30 @@ impl Story {
         Header { scn, node: id, incarnation, time: self.now().wall }
     }
 
-    fn feed(&mut self, node: NodeId) {
-        let Node { replica, blind, .. } = &self.nodes[&node];
-        let next = replica.fold().position.offset.0;
-        let skip = next.min(self.log.len() as u64) as usize;
-        let records = self.log.iter().cloned().enumerate().skip(skip);
+    /// What a node reads of the log from `from` on.
+    fn feed(&mut self, node: NodeId, from: LogOffset) {
+        let blind = &self.nodes[&node].blind;
+        let slots = self.log.iter().enumerate().skip(from.0 as usize);
         let stranger = Bytes::from_static(b"stranger");
-        let read = |(at, bytes)| match blind.contains(&at) {
+        let read = |(at, bytes): (usize, &Bytes)| match blind.contains(&at) {
             true => (LogOffset(at as u64), stranger.clone()),
-            false => (LogOffset(at as u64), bytes),
+            false => (LogOffset(at as u64), bytes.clone()),
         };
+        let records = slots.filter_map(|(at, slot)| Some((at, slot.as_ref()?)));
         let entries = records.map(read).collect();
-        self.step(node, Input::Records(entries));
+        let next = Position { offset: self.end().max(from), epoch: 0 };
+        self.step(node, Input::Page(Page { from, entries, next }));
+    }
+
+    /// Puts `records` at the log's end; tells where the first one stands.
+    fn land(&mut self, records: Vec<Bytes>) -> LogOffset {
+        let first = self.end();
+        self.log.extend(records.into_iter().map(Some));
+        first
+    }
+
+    fn end(&self) -> LogOffset {
+        LogOffset(self.log.len() as u64)
     }
 
     fn step(&mut self, id: NodeId, input: Input) {

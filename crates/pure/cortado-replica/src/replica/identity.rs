@@ -1,0 +1,35 @@
+//! Who a replica is, and the records that a node writes whoever leads.
+//!
+//! Start reading at [`Identity`].
+
+use crate::protocol::Now;
+use crate::record::{Body, Genesis, Header, Record, encode};
+use bytes::Bytes;
+use cortado_model::{NodeId, PartitionUuid, ReplicaIncarnation, Scn};
+
+/// Who this replica is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Its node.
+    pub node: NodeId,
+    /// This life of it.
+    pub incarnation: ReplicaIncarnation,
+}
+
+/// The record that opens the log of the partition that `genesis` names.
+///
+/// Any replica may append it when it finds the log empty: all write the same, and the first counts.
+pub fn genesis_record(genesis: &Genesis, me: &Identity, now: Now) -> Bytes {
+    let header =
+        Header { scn: Scn::ZERO, node: me.node, incarnation: me.incarnation, time: now.wall };
+    let record = Record { header, body: Body::Genesis(genesis.clone()) };
+    let before = genesis.origin.map(|origin| origin.history.chain).unwrap_or_default();
+    encode(genesis.identity.partition, &record, before).0
+}
+
+/// The record with which a node shows that it lives, in the log of `partition`, the cluster's.
+pub fn heartbeat_record(partition: PartitionUuid, me: &Identity, now: Now) -> Bytes {
+    let header =
+        Header { scn: Scn::ZERO, node: me.node, incarnation: me.incarnation, time: now.wall };
+    encode(partition, &Record { header, body: Body::Heartbeat }, Default::default()).0
+}

@@ -1,0 +1,18 @@
+//! What a replica may do, as others see it.
+
+/// What a replica may do now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Nothing: it has stopped before a record.
+    Offline,
+    /// Applies what the leader commits.
+    Follower,
+    /// A follower whose claim is on its way.
+    Candidate,
+    /// Has won its generation but may not serve yet.
+    Opening,
+    /// Serves writes and reads.
+    Leader,
+    /// Hands over: finishes what it has begun, begins nothing.
+    SteppingDown,
+}

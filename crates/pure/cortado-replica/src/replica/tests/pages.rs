@@ -1,0 +1,227 @@
+//! Pages of a log with gaps: what is folded depends on the records, not on where they stand.
+
+use crate::*;
+use bytes::Bytes;
+use cortado_model::{
+    ClusterUuid, DatabaseId, LogId, LogOffset, Millis, NodeId, NodeIncarnation, PartitionUuid,
+    Position, ReplicaIncarnation, Scn, Sequence, WallMillis,
+};
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+const LIFE: ReplicaIncarnation = ReplicaIncarnation { node: NodeIncarnation(1), life: 1 };
+const NOW: Now = Now { clock: Millis(1), wall: WallMillis(1_000) };
+const BOOKMARK_RECORDS: u64 = 4;
+
+fn genesis() -> Genesis {
+    let identity = PartitionIdentity {
+        partition: PartitionUuid(7),
+        cluster: ClusterUuid(1),
+        database: DatabaseId(1),
+        number: 0,
+    };
+    Genesis::new(identity, ReplicaSet::default())
+}
+
+/// What comes next in a log.
+#[derive(Clone, Copy, Debug)]
+enum Next {
+    /// A claim by one of three nodes.
+    Claim(u32),
+    Transaction,
+    Heartbeat,
+    /// A transaction so many places ahead of its turn.
+    Ahead(u64),
+    /// What came before, once more.
+    Copy,
+    Stranger,
+}
+
+fn any_next() -> impl Strategy<Value = Next> {
+    prop_oneof![
+        1 => (1..4_u32).prop_map(Next::Claim),
+        6 => Just(Next::Transaction),
+        1 => Just(Next::Heartbeat),
+        1 => (1..3_u64).prop_map(Next::Ahead),
+        1 => Just(Next::Copy),
+        1 => Just(Next::Stranger),
+    ]
+}
+
+/// The records of a log that begins with its genesis, each chained to what counts before it.
+fn records(script: &[Next]) -> Vec<Bytes> {
+    let me = Identity { node: NodeId(1), incarnation: LIFE };
+    let mut records = vec![genesis_record(&genesis(), &me, NOW)];
+    let mut fold = FoldState::before(genesis(), LogId(1));
+    fold.fold(dense(0, &records)).expect("it begins");
+    for (number, next) in (1..).zip(script) {
+        let node = fold.claimant.map_or(NodeId(1), |claimant| claimant.node);
+        let at = |scn, node, body| {
+            let time = WallMillis(1_000 + number);
+            Record { header: Header { scn, node, incarnation: LIFE, time }, body }
+        };
+        let ahead = |places| {
+            let Scn { generation, sequence } = fold.last;
+            let scn = Scn::new(generation, Sequence(sequence.0 + places));
+            at(scn, node, Body::Transaction(Transaction::default()))
+        };
+        let encoded = |record| encode(PartitionUuid(7), &record, fold.chain).0;
+        let bytes = match next {
+            Next::Claim(node) => {
+                let claim = Claim { reason: ClaimReason::Ordered, evidence: 0, seen: fold.last };
+                let scn = Scn::opening(fold.next_generation());
+                encoded(at(scn, NodeId(*node), Body::Claim(claim)))
+            }
+            Next::Transaction => encoded(ahead(1)),
+            Next::Ahead(places) => encoded(ahead(1 + places)),
+            Next::Heartbeat => encoded(at(Scn::ZERO, node, Body::Heartbeat)),
+            Next::Copy => records[records.len() - 1].clone(),
+            Next::Stranger => Bytes::from_static(b"stranger"),
+        };
+        fold.fold(dense(number, std::slice::from_ref(&bytes))).expect("nothing here stops it");
+        records.push(bytes);
+    }
+    records
+}
+
+/// A page of records without gaps.
+fn dense(from: u64, records: &[Bytes]) -> Page {
+    let entries = (from..).map(LogOffset).zip(records.iter().cloned()).collect();
+    let offset = LogOffset(from + records.len() as u64);
+    Page { from: LogOffset(from), entries, next: Position { offset, epoch: 0 } }
+}
+
+/// `records`, each behind a gap of its own, then a last gap; where none is told there is none.
+fn spread(records: &[Bytes], gaps: &[u64]) -> (Vec<(LogOffset, Bytes)>, LogOffset) {
+    let mut end = 0;
+    let mut entries = Vec::new();
+    let mut gaps = gaps.iter().copied().chain(std::iter::repeat(0));
+    for (record, gap) in records.iter().zip(&mut gaps) {
+        entries.push((LogOffset(end + gap), record.clone()));
+        end += gap + 1;
+    }
+    (entries, LogOffset(end + gaps.next().unwrap_or_default()))
+}
+
+/// What a follower makes of pages, offsets left out.
+#[derive(Debug, PartialEq)]
+struct Folded {
+    history: HistoryPoint,
+    time: WallMillis,
+    claimant: Option<Claimant>,
+    missing: Option<Scn>,
+    applied: Vec<Scn>,
+    bookmarks: Vec<Scn>,
+    voids: Vec<Why>,
+}
+
+struct Follower {
+    replica: Replica,
+    effects: Vec<Effect>,
+}
+
+impl Follower {
+    fn new() -> Follower {
+        let me = Identity { node: NodeId(9), incarnation: LIFE };
+        let settings = Settings { bookmark_records: BOOKMARK_RECORDS, ..Settings::local() };
+        let fold = FoldState::before(genesis(), LogId(1));
+        Follower { replica: Replica::new(me, settings, fold, NOW), effects: Vec::new() }
+    }
+
+    fn feed(&mut self, page: Page) {
+        self.replica.step(NOW, Input::Page(page), &mut self.effects);
+    }
+
+    fn position(&self) -> Position {
+        self.replica.fold().position
+    }
+
+    fn applies(&self) -> impl Iterator<Item = &Apply> {
+        self.effects.iter().filter_map(|effect| match effect {
+            Effect::Apply(apply) => Some(&**apply),
+            _ => None,
+        })
+    }
+
+    fn folded(&self) -> Folded {
+        let fold = self.replica.fold();
+        let transactions = self.applies().flat_map(|apply| &apply.transactions);
+        let bookmarks = self.applies().flat_map(|apply| &apply.bookmarks);
+        let voids = self.effects.iter().filter_map(|effect| match effect {
+            Effect::Event(Event::Void { why, .. }) => Some(*why),
+            _ => None,
+        });
+        Folded {
+            history: fold.history(),
+            time: fold.time,
+            claimant: fold.claimant,
+            missing: fold.gap().map(|gap| gap.since),
+            applied: transactions.map(|committed| committed.scn).collect(),
+            bookmarks: bookmarks.map(|state| state.last).collect(),
+            voids: voids.collect(),
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn gaps_and_overlaps_change_nothing_but_the_position(
+        script in vec(any_next(), 0..40),
+        gaps in vec(0..4_u64, 0..42),
+        reads in vec((0..6_u64, 0..12_u64), 0..20),
+    ) {
+        let records = records(&script);
+        let mut without = Follower::new();
+        without.feed(dense(0, &records));
+        let (entries, end) = spread(&records, &gaps);
+        let mut with = Follower::new();
+        // Some begin before what was read already, and some end there; the last one ends the log.
+        for (epoch, (back, length)) in (1..).zip(reads.into_iter().chain([(0, u64::MAX)])) {
+            let before = with.position();
+            let from = LogOffset(before.offset.0.saturating_sub(back));
+            let offset = LogOffset(from.0.saturating_add(length)).min(end);
+            let part = entries.iter().filter(|(at, _)| (from..offset).contains(at));
+            let next = Position { offset, epoch };
+            with.feed(Page { from, entries: part.cloned().collect(), next });
+            let want = if next.reaches(before.offset) { next } else { before };
+            prop_assert_eq!(with.position(), want);
+        }
+        prop_assert_eq!(with.position().offset, end);
+        prop_assert!(!with.replica.needs_records(end));
+        prop_assert_eq!(with.folded(), without.folded());
+    }
+
+    /// As with a replica, so without one.
+    #[test]
+    fn a_fold_without_a_replica_passes_over_gaps_too(
+        script in vec(any_next(), 0..20),
+        gaps in vec(0..4_u64, 0..22),
+    ) {
+        let records = records(&script);
+        let mut without = FoldState::before(genesis(), LogId(1));
+        let accepted = without.fold(dense(0, &records));
+        let (entries, offset) = spread(&records, &gaps);
+        let mut with = FoldState::before(genesis(), LogId(1));
+        let next = Position { offset, epoch: 5 };
+        prop_assert_eq!(with.fold(Page { from: LogOffset::ZERO, entries, next }), accepted);
+        prop_assert_eq!(with.position, next);
+        prop_assert_eq!(with.history(), without.history());
+    }
+}
+
+#[test]
+fn a_state_is_stored_for_the_sake_of_records_not_of_gaps() {
+    let gap = |from: Position| {
+        let next = Position { offset: from.offset.plus(1 << 20), epoch: 0 };
+        Page { from: from.offset, entries: Vec::new(), next }
+    };
+    let stranger = [Bytes::from_static(b"stranger")];
+    let mut follower = Follower::new();
+    for _ in 0..super::super::STORE_RECORDS_MAX {
+        assert_eq!(follower.applies().count(), 0, "at {}", follower.position().offset);
+        follower.feed(gap(follower.position()));
+        follower.feed(dense(follower.position().offset.0, &stranger));
+    }
+    let stored: Vec<Position> = follower.applies().map(|apply| apply.state.position).collect();
+    assert_eq!(stored, [follower.position()]);
+}
