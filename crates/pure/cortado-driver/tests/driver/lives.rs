@@ -1,0 +1,187 @@
+//! Lives: how one begins, ends, and what follows.
+
+use crate::rig::{LOG, Rig, put};
+use cortado_driver::{
+    Action, CopyError, Event, LogExtent, News, Peer, ReplicaRole, Reply, Surroundings, UnknownWhy,
+};
+use cortado_model::{LogId, LogOffset, NodeId, Scn, StoreError};
+use cortado_replica::{NotDone, ReadNeed};
+
+fn full() -> StoreError {
+    StoreError::Full { why: "no space".to_owned() }
+}
+
+/// A leader with a write whose batch the store is about to answer.
+fn applying() -> Rig {
+    let mut rig = Rig::leading();
+    rig.write(0, put("w"), None);
+    rig.append();
+    rig.write(1, put("x"), None);
+    rig.inline = false;
+    rig.append();
+    rig
+}
+
+#[test]
+fn a_life_that_ends_answers_everybody_and_waits_for_its_batch() {
+    let mut rig = applying();
+    rig.read(2, ReadNeed::Folded(LogOffset(99)));
+    rig.write(3, put("y"), None);
+    rig.on(Event::Condemned { why: "it differs".to_owned() });
+    assert_eq!(rig.reply(1), Some(&Reply::Unknown(UnknownWhy::LeaderLost)));
+    assert_eq!(rig.reply(2), Some(&Reply::NotDone(NotDone::Offline)));
+    assert_eq!(rig.reply(3), Some(&Reply::NotDone(NotDone::Offline)), "it was only looked up");
+    assert_eq!(rig.driver.role(), ReplicaRole::Offline);
+    let (job, batch) = rig.take_apply().unwrap();
+    let waits = |action: &Action<_>| matches!(action, Action::AskExtent(_));
+    assert!(!rig.wanted.iter().any(waits), "the store is still at work");
+    rig.applied(job, batch);
+    assert!(rig.wanted.iter().any(waits) && rig.driver.role() == ReplicaRole::Restoring);
+}
+
+#[test]
+fn a_leader_that_must_end_leaves_a_step_down_behind() {
+    let mut rig = Rig::leading();
+    rig.on(Event::Condemned { why: "it differs".to_owned() });
+    assert!(rig.take_append().is_some());
+}
+
+#[test]
+fn a_full_store_is_waited_for_and_found_again() {
+    let mut rig = applying();
+    rig.fail_apply(full());
+    assert_eq!(rig.reply(1), Some(&Reply::Unknown(UnknownWhy::LeaderLost)));
+    assert!(rig.driver.awaits_room() && rig.driver.role() == ReplicaRole::Follower);
+    rig.take_append();
+    for answer in [Err(full()), Ok(())] {
+        rig.now = rig.driver.wake_at().expect("it looks again");
+        rig.settle();
+        let Action::ProbeStore(job) = rig.take() else { panic!("the store is tried") };
+        rig.on(Event::Probed(job, answer));
+    }
+    assert!(!rig.driver.awaits_room() && rig.news.contains(&News::HasRoom));
+    rig.survey(LOG, 0);
+    rig.inline = true;
+    rig.settle();
+    rig.log_end();
+    assert_eq!(rig.driver.incarnation().life, 2, "nobody takes it for what it was");
+}
+
+#[test]
+fn a_failed_store_is_told_of_and_opened_again() {
+    let mut rig = applying();
+    rig.fail_apply(StoreError::Failed { why: "gone".to_owned() });
+    let failed = rig.wanted.iter().any(|action| matches!(action, Action::FailStore { .. }));
+    assert!(failed && rig.driver.role() == ReplicaRole::Offline);
+}
+
+#[test]
+fn another_log_is_not_read_and_nothing_is_deleted() {
+    let mut rig = Rig::surveying(LOG);
+    rig.survey(LogId(10), 0);
+    rig.settle();
+    assert!(rig.driver.stands_still() && rig.wanted.is_empty());
+    rig.read(1, ReadNeed::Applied(Scn::ZERO));
+    assert_eq!(rig.reply(1), Some(&Reply::NotDone(NotDone::Offline)));
+    rig.on(Event::Stop);
+    assert!(rig.ended);
+}
+
+#[test]
+fn a_log_that_ends_below_the_checkpoint_is_left_alone_and_looked_at_again() {
+    let mut rig = Rig::leading();
+    rig.write(1, put("x"), None);
+    rig.append();
+    let checkpoint = rig.checkpoint.clone();
+    let mut rig = Rig::surveying(LOG);
+    rig.checkpoint = checkpoint;
+    rig.survey(LOG, 0);
+    rig.settle();
+    assert_eq!(rig.driver.role(), ReplicaRole::Offline);
+    assert!(rig.wanted.is_empty() && !rig.driver.stands_still());
+    assert!(matches!(rig.news[..], [News::Contradicted { at: None, .. }]), "{:?}", rig.news);
+    rig.now = rig.driver.wake_at().expect("it looks again");
+    rig.settle();
+    rig.survey(LOG, 0);
+    assert_eq!(rig.news.len(), 1, "told once");
+}
+
+#[test]
+fn a_replica_behind_the_log_copies_from_who_can_help_and_from_the_next_if_not() {
+    let mut rig = Rig::surveying(LOG);
+    rig.survey(LOG, 5);
+    let Action::ClearStore(job) = rig.take() else { panic!("what is left is removed") };
+    rig.on(Event::Cleared(job, Ok(())));
+    assert_eq!((rig.driver.role(), rig.driver.restorations()), (ReplicaRole::Restoring, 1));
+    let Action::AskExtent(job) = rig.take() else { panic!("the log is asked") };
+    let extent = LogExtent { first: LogOffset(5), end: LogOffset(9) };
+    rig.on(Event::Extent(job, Ok(extent)));
+    let Action::LookAround(job) = rig.take() else { panic!("somebody must help") };
+    let peer = |node, folded| Peer {
+        node: NodeId(node),
+        readable: true,
+        has_room: true,
+        serves: node == 3,
+        folded: LogOffset(folded),
+    };
+    let peers = vec![peer(2, 9), peer(3, 8), peer(4, 4)];
+    rig.on(Event::Around(job, Surroundings { peers, ..Surroundings::default() }));
+    let Action::InstallSnapshot { job, from: NodeId(3) } = rig.take() else { panic!("not n3") };
+    let failed = CopyError::Failed { why: "cut".to_owned() };
+    rig.on(Event::Installed(job, Err(failed)));
+    let Action::InstallSnapshot { job, from: NodeId(2) } = rig.take() else { panic!("not n2") };
+    rig.on(Event::Installed(job, Ok((Scn::ZERO, LogOffset(9)))));
+    assert!(matches!(rig.take(), Action::Survey(_)));
+}
+
+#[test]
+fn nobody_throws_away_what_nobody_else_has() {
+    let mut rig = Rig::surveying(LOG);
+    rig.survey(LOG, 5);
+    let Action::ClearStore(job) = rig.take() else { panic!("what is left is removed") };
+    rig.on(Event::Cleared(job, Ok(())));
+    let Action::AskExtent(job) = rig.take() else { panic!("the log is asked") };
+    let extent = LogExtent { first: LogOffset(5), end: LogOffset(9) };
+    rig.on(Event::Extent(job, Ok(extent)));
+    let Action::LookAround(job) = rig.take() else { panic!("somebody must help") };
+    rig.on(Event::Around(job, Surroundings::default()));
+    assert!(rig.wanted.is_empty() && rig.driver.role() == ReplicaRole::Offline);
+    assert!(rig.driver.wake_at().is_some(), "somebody may come");
+}
+
+#[test]
+fn a_driver_that_is_told_to_stop_settles_what_it_has_begun() {
+    let mut rig = Rig::leading();
+    rig.write(1, put("x"), None);
+    rig.on(Event::Stop);
+    rig.write(2, put("y"), None);
+    assert_eq!(rig.reply(2), Some(&Reply::NotDone(NotDone::Changing)));
+    assert!(!rig.ended);
+    rig.append();
+    rig.is_written(1);
+    assert!(rig.ended);
+}
+
+#[test]
+fn a_leader_without_room_gives_way_if_somebody_has() {
+    let mut rig = Rig::leading();
+    rig.on(Event::Room(false));
+    rig.write(1, put("x"), None);
+    assert_eq!(rig.reply(1), Some(&Reply::NotDone(NotDone::Changing)));
+    let Action::LookAround(job) = rig.take() else { panic!("it looks for room") };
+    rig.on(Event::Around(job, Surroundings::default()));
+    rig.write(2, put("x"), None);
+    assert_eq!(rig.reply(2), Some(&Reply::NotDone(NotDone::LogRefused)), "there is none");
+    let Action::LookAround(job) = rig.take() else { panic!("it looks again") };
+    let peer = Peer {
+        node: NodeId(2),
+        readable: true,
+        has_room: true,
+        serves: false,
+        folded: LogOffset(1),
+    };
+    rig.on(Event::Around(job, Surroundings { peers: vec![peer], ..Surroundings::default() }));
+    rig.settle();
+    assert!(rig.append(), "it steps down");
+    assert_eq!(rig.driver.role(), ReplicaRole::Follower);
+}

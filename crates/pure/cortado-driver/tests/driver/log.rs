@@ -1,0 +1,133 @@
+//! The log: read in strides, recovered from its silence.
+
+use crate::rig::{PATIENCE_MS, Rig, put};
+use cortado_driver::{Action, AskLog, Event, LogExtent, News, Outcome, ReadError, ReplicaRole};
+use cortado_model::{LogId, LogOffset};
+
+fn end_of(rig: &Rig) -> LogExtent {
+    LogExtent { first: LogOffset::ZERO, end: LogOffset(rig.log.len() as u64) }
+}
+
+#[test]
+fn a_silent_producer_is_given_up_and_what_it_says_later_counts_for_nothing() {
+    let mut rig = Rig::leading();
+    rig.write(1, put("x"), None);
+    let records = rig.take_append().unwrap();
+    let silent = rig.producer;
+    rig.now = rig.now.plus(PATIENCE_MS - 1);
+    rig.settle();
+    assert_eq!(rig.producer, silent);
+    assert!(rig.driver.wake_at().is_some_and(|at| at <= rig.now.plus(1)));
+    rig.now = rig.now.plus(1);
+    rig.settle();
+    assert!(rig.producer != silent && rig.news.contains(&News::ProducerAbandoned { appends: 1 }));
+    // The record has landed all the same, and is found.
+    rig.log.extend(records);
+    rig.on(Event::Outcomes { producer: silent, outcomes: vec![Outcome::NotAppended] });
+    let job = rig.take_ask();
+    rig.on(Event::Extent(job, Ok(end_of(&rig))));
+    rig.settle();
+    assert!(!rig.append(), "nothing is published again");
+    rig.is_written(1);
+}
+
+#[test]
+fn what_is_not_in_the_log_is_published_again() {
+    let mut rig = Rig::leading();
+    rig.write(1, put("x"), None);
+    let lost = rig.take_append().unwrap();
+    let producer = rig.producer;
+    rig.on(Event::Outcomes { producer, outcomes: vec![Outcome::Perhaps] });
+    rig.settle();
+    let job = rig.take_ask();
+    rig.on(Event::Extent(job, Err(AskLog { why: "out of reach".to_owned() })));
+    rig.settle();
+    assert!(rig.wanted.is_empty(), "it is asked again in a while");
+    rig.now = rig.driver.wake_at().expect("it is");
+    rig.settle();
+    let job = rig.take_ask();
+    rig.on(Event::Extent(job, Ok(end_of(&rig))));
+    rig.settle();
+    let again = rig.take_append().expect("it is published again");
+    assert_eq!(again, lost, "to the byte");
+    assert_eq!(rig.reply(1), None);
+    rig.log.extend(again);
+    let at = Outcome::At(LogOffset(rig.log.len() as u64 - 1));
+    rig.on(Event::Outcomes { producer: rig.producer, outcomes: vec![at] });
+    rig.settle();
+    rig.is_written(1);
+}
+
+#[test]
+fn recovery_waits_for_every_record_below_the_end() {
+    let mut rig = Rig::leading();
+    rig.write(1, put("x"), None);
+    let records = rig.take_append().unwrap();
+    rig.on(Event::Outcomes { producer: rig.producer, outcomes: vec![Outcome::Perhaps] });
+    rig.settle();
+    let job = rig.take_ask();
+    // The end is told before the reader can see the record.
+    let end = LogOffset(rig.log.len() as u64 + 1);
+    rig.on(Event::Extent(job, Ok(LogExtent { first: LogOffset::ZERO, end })));
+    rig.settle();
+    assert!(!rig.append() && rig.reply(1).is_none());
+    rig.log.extend(records);
+    rig.now = rig.driver.wake_at().expect("it reads again");
+    rig.settle();
+    rig.is_written(1);
+}
+
+#[test]
+fn a_driver_that_recovers_still_answers() {
+    let mut rig = Rig::leading();
+    rig.write(1, put("x"), None);
+    rig.take_append();
+    rig.on(Event::Outcomes { producer: rig.producer, outcomes: vec![Outcome::Perhaps] });
+    rig.settle();
+    // The log never tells its end.
+    let folded = ReadNeedAt::here(&rig);
+    rig.read(2, folded);
+    assert!(rig.reply(2).is_some());
+    rig.on(Event::Condemned { why: "told so".to_owned() });
+    rig.settle();
+    assert_eq!(rig.driver.role(), ReplicaRole::Restoring);
+    assert!(rig.reply(1).is_some(), "whoever waits is told");
+}
+
+struct ReadNeedAt;
+
+impl ReadNeedAt {
+    fn here(rig: &Rig) -> cortado_replica::ReadNeed {
+        cortado_replica::ReadNeed::Folded(rig.driver.applied().1)
+    }
+}
+
+/// What a reading error leads to.
+#[track_caller]
+fn check(error: ReadError, role: ReplicaRole, stands_still: bool) {
+    let mut rig = Rig::new();
+    let mut actions = Vec::new();
+    let now = cortado_replica::Now { clock: rig.now, wall: cortado_model::WallMillis(1) };
+    rig.driver.on(now, Event::LogEnd(LogOffset(9)), &mut actions);
+    let later = cortado_replica::Now { clock: rig.now.plus(60), ..now };
+    rig.driver.on(now, Event::Settle, &mut actions);
+    rig.driver.on(later, Event::Settle, &mut actions);
+    let job = actions.iter().find_map(|action| match action {
+        Action::ReadPage { job, .. } => Some(*job),
+        _ => None,
+    });
+    let job = job.expect("the log is read");
+    rig.driver.on(later, Event::Page(job, Err(error.clone())), &mut actions);
+    assert_eq!((rig.driver.role(), rig.driver.stands_still()), (role, stands_still), "{error:?}");
+    let cleared = actions.iter().any(|action| matches!(action, Action::ClearStore(_)));
+    assert!(!cleared, "nothing is thrown away at once: {error:?}");
+}
+
+#[test]
+fn a_log_that_cannot_be_read_is_treated_by_its_kind() {
+    check(ReadError::Unavailable, ReplicaRole::Follower, false);
+    check(ReadError::Trimmed { first: LogOffset(5) }, ReplicaRole::Restoring, false);
+    check(ReadError::Broken { why: "x".to_owned() }, ReplicaRole::Restoring, false);
+    check(ReadError::Truncated { end: LogOffset(0) }, ReplicaRole::Offline, false);
+    check(ReadError::Replaced { found: LogId(8) }, ReplicaRole::Offline, true);
+}

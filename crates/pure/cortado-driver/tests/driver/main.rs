@@ -1,0 +1,6 @@
+//! The driver's duties, one at a time, with a log and a store that a test holds back.
+
+mod lives;
+mod log;
+mod rig;
+mod writes;

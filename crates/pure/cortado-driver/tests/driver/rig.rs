@@ -1,0 +1,322 @@
+//! A driver, a log and a store that do what a test tells them, and when.
+
+use bytes::Bytes;
+use cortado_document::{Action as Do, Condition, Document, Match, Operation};
+use cortado_driver::{
+    Action, Caller, Driver, Event, JobId, KeyedWrite, LogExtent, Me, News, Outcome, Reply,
+    Settings, Survey, TrimPolicy, WAITING_MAX, WriteOrder,
+};
+use cortado_model::{
+    Batch, ClusterUuid, DatabaseId, DocumentKey, Found, LogId, LogOffset, Millis, NodeId,
+    NodeIncarnation, PartitionId, PartitionUuid, Position, Remembered, RememberedKey,
+    ReplicaIncarnation, StoreError, StoredDocument, TableId, WallMillis,
+};
+use cortado_replica::{
+    ClaimReason, Genesis, Identity, Now, Page, PartitionIdentity, ReadNeed, ReplicaSet,
+    genesis_record,
+};
+use std::collections::{BTreeMap, VecDeque};
+
+pub(crate) const LOG: LogId = LogId(9);
+pub(crate) const PATIENCE_MS: u64 = 1_000;
+const TABLE: TableId = TableId(1);
+const _: () = assert!(WAITING_MAX > 1_000);
+
+/// Who asks; never withdraws.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Client(pub(crate) u32);
+
+impl Caller for Client {
+    fn begin(&self) -> bool {
+        true
+    }
+}
+
+/// A driver and everything that it has wanted and not got.
+pub(crate) struct Rig {
+    pub(crate) driver: Driver<Client>,
+    pub(crate) now: Millis,
+    /// What is in the log.
+    pub(crate) log: Vec<Bytes>,
+    /// Wanted, oldest first, beside what the rig does by itself.
+    pub(crate) wanted: VecDeque<Action<Client>>,
+    pub(crate) replies: Vec<(u32, Reply)>,
+    pub(crate) news: Vec<News>,
+    documents: BTreeMap<DocumentKey, StoredDocument>,
+    remembered: BTreeMap<RememberedKey, Remembered>,
+    pub(crate) checkpoint: Option<Bytes>,
+    pub(crate) producer: JobId,
+    /// The store answers looks and batches at once.
+    pub(crate) inline: bool,
+    pub(crate) ended: bool,
+}
+
+pub(crate) fn genesis() -> Genesis {
+    let identity = PartitionIdentity {
+        partition: PartitionUuid(7),
+        cluster: ClusterUuid(1),
+        database: DatabaseId(1),
+        number: 0,
+    };
+    Genesis::new(identity, ReplicaSet::default())
+}
+
+impl Rig {
+    /// A replica that has folded its genesis.
+    pub(crate) fn new() -> Rig {
+        let mut rig = Rig::surveying(LOG);
+        rig.survey(LOG, 0);
+        rig.settle();
+        assert!(
+            matches!(rig.take(), Action::ClearStore(job) if rig.on(Event::Cleared(job, Ok(()))))
+        );
+        rig.settle();
+        rig.log_end();
+        rig
+    }
+
+    /// A replica that has not looked at anything yet.
+    pub(crate) fn surveying(log: LogId) -> Rig {
+        let me = Me {
+            node: NodeId(1),
+            incarnation: NodeIncarnation(5),
+            partition: PartitionId { database: DatabaseId(1), number: 0 },
+            log: Some(log),
+            genesis: genesis(),
+        };
+        let settings = Settings {
+            replica: cortado_replica::Settings::local(),
+            proof: ReadNeed::Lease,
+            record_bytes_max: 1 << 20,
+            trim: TrimPolicy { after_records: 1_000, after_bytes: 1 << 30 },
+            append_patience_ms: PATIENCE_MS,
+        };
+        let creator = Identity { node: NodeId(1), incarnation: ReplicaIncarnation::default() };
+        let now = Now { clock: Millis(1_000), wall: WallMillis(1_000_000) };
+        let mut actions = Vec::new();
+        let driver = Driver::new(me, settings, now, &mut actions);
+        Rig {
+            driver,
+            now: now.clock,
+            log: vec![genesis_record(&genesis(), &creator, now)],
+            wanted: actions.into(),
+            replies: Vec::new(),
+            news: Vec::new(),
+            documents: BTreeMap::new(),
+            remembered: BTreeMap::new(),
+            checkpoint: None,
+            producer: JobId(0),
+            inline: true,
+            ended: false,
+        }
+    }
+
+    /// A replica that leads; the store answers at once.
+    pub(crate) fn leading() -> Rig {
+        let mut rig = Rig::new();
+        rig.on(Event::Claim { reason: ClaimReason::NeverLed, evidence: 0 });
+        rig.settle();
+        while rig.driver.role() != cortado_driver::ReplicaRole::Leader {
+            assert!(rig.append(), "it has claimed and opens");
+        }
+        rig
+    }
+
+    /// Tells the driver one thing; always true.
+    pub(crate) fn on(&mut self, event: Event<Client>) -> bool {
+        let now = Now { clock: self.now, wall: WallMillis(1_000_000 + self.now.0) };
+        let mut actions = Vec::new();
+        self.driver.on(now, event, &mut actions);
+        for action in actions {
+            self.sort(action);
+        }
+        true
+    }
+
+    fn sort(&mut self, action: Action<Client>) {
+        match action {
+            Action::Reply { caller: Client(client), reply } => self.replies.push((client, reply)),
+            Action::Tell(news) => self.news.push(news),
+            Action::OpenProducer(job) => self.producer = job,
+            Action::End => self.ended = true,
+            Action::ReadPage { job, from, .. } => {
+                let entries = (0..).zip(&self.log).skip(from.offset.0 as usize);
+                let entries = entries.map(|(at, record)| (LogOffset(at), record.clone())).collect();
+                let next = Position { offset: LogOffset(self.log.len() as u64), epoch: 0 };
+                let page = Page { from: from.offset, entries, next };
+                self.on(Event::Page(job, Ok(page)));
+            }
+            Action::Find { job, keys, name } if self.inline => {
+                let found = self.look(&keys, name.as_ref());
+                self.on(Event::Found(job, Ok(found)));
+            }
+            Action::Apply { job, batch, .. } if self.inline => self.applied(job, *batch),
+            action => self.wanted.push_back(action),
+        }
+    }
+
+    /// Until nothing more follows by itself.
+    pub(crate) fn settle(&mut self) {
+        for _ in 0..8 {
+            self.on(Event::Settle);
+        }
+    }
+
+    pub(crate) fn log_end(&mut self) {
+        self.on(Event::LogEnd(LogOffset(self.log.len() as u64)));
+        self.settle();
+        self.now = self.now.plus(30);
+        self.on(Event::Tick);
+        self.settle();
+    }
+
+    /// The next thing that is wanted.
+    pub(crate) fn take(&mut self) -> Action<Client> {
+        self.wanted.pop_front().expect("something is wanted")
+    }
+
+    pub(crate) fn survey(&mut self, log: LogId, first: u64) {
+        let Action::Survey(job) = self.take() else { panic!("no survey is wanted") };
+        let extent = LogExtent { first: LogOffset(first), end: LogOffset(self.log.len() as u64) };
+        let checkpoint = self.checkpoint.clone();
+        self.on(Event::Surveyed(job, Ok(Survey { log, checkpoint, extent })));
+    }
+
+    /// The records that are wanted in the log next.
+    pub(crate) fn take_append(&mut self) -> Option<Vec<Bytes>> {
+        let at = self.wanted.iter().position(|action| matches!(action, Action::Append { .. }))?;
+        match self.wanted.remove(at) {
+            Some(Action::Append { records }) => Some(records),
+            _ => None,
+        }
+    }
+
+    /// Appends what is wanted, and says so; `false` if nothing is.
+    pub(crate) fn append(&mut self) -> bool {
+        let Some(records) = self.take_append() else { return false };
+        let first = self.log.len() as u64;
+        let outcomes = (first..).take(records.len()).map(|at| Outcome::At(LogOffset(at)));
+        let outcomes = outcomes.collect();
+        self.log.extend(records);
+        let producer = self.producer;
+        self.on(Event::Outcomes { producer, outcomes });
+        self.settle();
+        self.log_end();
+        true
+    }
+
+    pub(crate) fn look(
+        &self,
+        keys: &[(TableId, DocumentKey)],
+        name: Option<&RememberedKey>,
+    ) -> Found {
+        let documents = keys.iter().map(|(_, key)| self.documents.get(key).cloned()).collect();
+        let remembered = name.and_then(|name| self.remembered.get(name)).cloned();
+        Found { documents, remembered, ..Found::default() }
+    }
+
+    /// The store has taken a batch.
+    pub(crate) fn applied(&mut self, job: JobId, batch: Batch) {
+        for (_, key, document) in batch.documents {
+            match document {
+                Some(document) => self.documents.insert(key, document),
+                None => self.documents.remove(&key),
+            };
+        }
+        self.remembered.extend(batch.remember);
+        self.checkpoint = Some(batch.checkpoint);
+        self.on(Event::Applied(job, Ok(())));
+        self.settle();
+    }
+
+    /// Takes the batch that is wanted in the store.
+    pub(crate) fn take_apply(&mut self) -> Option<(JobId, Batch)> {
+        let at = self.wanted.iter().position(|action| matches!(action, Action::Apply { .. }))?;
+        match self.wanted.remove(at) {
+            Some(Action::Apply { job, batch, .. }) => Some((job, *batch)),
+            _ => None,
+        }
+    }
+
+    /// Takes the question where the log begins and ends.
+    #[track_caller]
+    pub(crate) fn take_ask(&mut self) -> JobId {
+        let ask = self.wanted.iter().position(|action| matches!(action, Action::AskExtent(_)));
+        match ask.and_then(|at| self.wanted.remove(at)) {
+            Some(Action::AskExtent(job)) => job,
+            _ => panic!("the log is not asked"),
+        }
+    }
+
+    /// Takes the look into the store that is wanted.
+    pub(crate) fn take_find(&mut self) -> Option<(JobId, Found)> {
+        let at = self.wanted.iter().position(|action| matches!(action, Action::Find { .. }))?;
+        match self.wanted.remove(at) {
+            Some(Action::Find { job, keys, name }) => Some((job, self.look(&keys, name.as_ref()))),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn fail_apply(&mut self, error: StoreError) {
+        let (job, _) = self.take_apply().expect("a batch is wanted in the store");
+        self.on(Event::Applied(job, Err(error)));
+        self.settle();
+    }
+
+    pub(crate) fn write(&mut self, client: u32, operation: Operation, key: Option<&str>) {
+        let keyed = key.map(|key| KeyedWrite {
+            name: RememberedKey::new(operation.key.resource(), key.as_bytes(), 0),
+            fingerprint: 7,
+            ttl_ms: 60_000,
+        });
+        let order = WriteOrder { tables: None, operations: vec![operation], keyed };
+        let log_end = Some(LogOffset(self.log.len() as u64));
+        self.on(Event::Write { caller: Client(client), order, log_end });
+        self.settle();
+    }
+
+    pub(crate) fn read(&mut self, client: u32, need: ReadNeed) {
+        self.on(Event::Read { caller: Client(client), need });
+        self.settle();
+    }
+
+    /// The only answer to a client so far.
+    #[track_caller]
+    pub(crate) fn reply(&self, client: u32) -> Option<&Reply> {
+        let mut replies = self.replies.iter().filter(|(to, _)| *to == client);
+        let reply = replies.next().map(|(_, reply)| reply);
+        assert!(replies.next().is_none(), "client {client} is answered once");
+        reply
+    }
+
+    #[track_caller]
+    pub(crate) fn is_written(&self, client: u32) -> &cortado_driver::Written {
+        match self.reply(client) {
+            Some(Reply::Written(written)) => written,
+            other => panic!("client {client} was answered {other:?}"),
+        }
+    }
+}
+
+pub(crate) fn key(name: &str) -> DocumentKey {
+    DocumentKey::from_parts(&["cher", name]).expect("two short parts")
+}
+
+pub(crate) fn put(name: &str) -> Operation {
+    let value = Document::parse(Bytes::from_static(b"{\"a\":1}")).expect("a document");
+    operation(name, Do::Put { value })
+}
+
+/// A put where nothing is.
+pub(crate) fn create(name: &str) -> Operation {
+    let condition = Condition { if_match: None, if_none_match: Match::parse_header(b"*") };
+    Operation { condition, ..put(name) }
+}
+
+pub(crate) fn delete(name: &str) -> Operation {
+    operation(name, Do::Delete)
+}
+
+fn operation(name: &str, action: Do) -> Operation {
+    Operation { table: TABLE, key: key(name), action, condition: Condition::default() }
+}
