@@ -23,10 +23,13 @@ pub use open::{OpenError, Settings};
 use bytes::Bytes;
 use cortado_model::{Batch, DocumentKey, Entry, EntryKey, PartitionId, StoredDocument, TableId};
 use cortado_store::encoding::{check_snapshot_entry, parse_document};
-use cortado_store::{Installer, Store, StoreError, StoreUsage, View, changes_of};
+use cortado_store::{
+    Installer, KeyChange, Store, StoreError, StoreTraits, StoreUsage, View, assert_distinct,
+    changes_of,
+};
 use engine::Engine;
 use errors::store_error;
-use fjall::{PersistMode, Readable};
+use fjall::{OwnedWriteBatch, PersistMode, Readable};
 use installer::FjallInstaller;
 use memtables::ENTRY_BYTES;
 use portions::Portions;
@@ -75,6 +78,20 @@ impl FjallStore {
         Ok(())
     }
 
+    /// Adds what a batch does to a write; answers what that weighs in memory.
+    fn add(&self, write: &mut OwnedWriteBatch, changes: Vec<KeyChange>) -> usize {
+        let mut size_bytes = 0;
+        for change in changes {
+            let value_bytes = change.value.as_ref().map_or(0, Bytes::len);
+            size_bytes += ENTRY_BYTES + change.key.len() + value_bytes;
+            match change.value {
+                Some(value) => write.insert(&self.engine.entries, change.key, value),
+                None => write.remove(&self.engine.entries, change.key),
+            }
+        }
+        size_bytes
+    }
+
     fn install_entries(
         &self,
         partition: PartitionId,
@@ -99,29 +116,38 @@ impl FjallStore {
 }
 
 impl Store for FjallStore {
+    fn traits(&self) -> StoreTraits {
+        // The engine commits one batch at a time.
+        StoreTraits { reads_inline: true, lanes: 1 }
+    }
+
     fn partitions(&self) -> Result<Vec<PartitionId>, StoreError> {
         let found = self.engine.partitions()?.into_iter();
         let whole = found.filter(|(_, content)| *content == Content::Whole);
         Ok(whole.map(|(partition, _)| partition).collect())
     }
 
-    fn apply(&self, partition: PartitionId, batch: Batch) -> Result<(), StoreError> {
+    fn apply(&self, batches: Vec<(PartitionId, Batch)>) -> Result<(), StoreError> {
+        assert_distinct(&batches);
         self.engine.flusher.wait_for_room()?;
-        let reader = self.starts.reader(&self.engine, partition, &batch);
-        let changes = changes_of(batch, &layout::prefix(partition), &reader)?;
-        let mut write = self.engine.new_write(changes.len());
+        // Each entry once, and the checkpoint: most batches have nothing else.
+        let count = |(_, batch): &(_, Batch)| batch.documents.len() + batch.entries.len() + 1;
+        let mut write = self.engine.new_write(batches.iter().map(count).sum());
+        let mut readers = Vec::new();
         let mut size_bytes = 0;
-        for change in changes {
-            let value_bytes = change.value.as_ref().map_or(0, Bytes::len);
-            size_bytes += ENTRY_BYTES + change.key.len() + value_bytes;
-            match change.value {
-                Some(value) => write.insert(&self.engine.entries, change.key, value),
-                None => write.remove(&self.engine.entries, change.key),
+        for (partition, batch) in batches {
+            let reader = self.starts.reader(&self.engine, partition, &batch);
+            let changes = changes_of(batch, &layout::prefix(partition), &reader)?;
+            size_bytes += self.add(&mut write, changes);
+            if reader.touches() {
+                readers.push(reader);
             }
         }
         self.engine.space.reserve(size_bytes)?;
         write.commit().map_err(store_error)?;
-        self.starts.advance(reader);
+        for reader in readers {
+            self.starts.advance(reader);
+        }
         self.engine.flusher.written(size_bytes);
         Ok(())
     }

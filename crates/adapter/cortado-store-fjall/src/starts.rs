@@ -84,6 +84,11 @@ pub(crate) struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    /// Whether the batch moves where the partition starts.
+    pub(crate) fn touches(&self) -> bool {
+        self.start.get().is_some()
+    }
+
     fn view(&self) -> &FjallView {
         self.view.get_or_init(|| self.engine.view(self.partition))
     }

@@ -31,21 +31,40 @@ use cortado_model::{
 /// After a crash each partition is as some earlier `apply` left it, all of that batch and of every
 /// batch before it: a suffix may be missing (the log has it), never a middle.
 ///
-/// A partition without a checkpoint is empty. Calls block, for microseconds where not said
-/// otherwise.
+/// A partition without a checkpoint is empty. Calls block, for as long as [`traits`](Self::traits)
+/// and each call say.
 pub trait Store: Send + Sync + 'static {
+    /// How the store may be called; the same for as long as it is open.
+    fn traits(&self) -> StoreTraits;
+
     /// The partitions that have a checkpoint, in ascending order.
     fn partitions(&self) -> Result<Vec<PartitionId>, StoreError>;
 
-    /// Applies `batch` to `partition`, its checkpoint included: all of it or nothing.
+    /// Applies the batches of some partitions in one commit, each with its checkpoint.
+    ///
+    /// Each batch shows whole or not at all, and all of them have when the call ends. A crash may
+    /// lose some of them and keep others.
     ///
     /// One caller at a time for each partition, `remove` and `install` included; different
     /// partitions may be applied to at once.
     ///
+    /// * `batches`: one of each partition at most. None is no error.
+    ///
     /// # Errors
-    /// The batch is not visible. After [`StoreError::Failed`] it may be found, whole or not at all,
+    /// No batch is visible. After [`StoreError::Failed`] each may be found, whole or not at all,
     /// when the store is opened again.
-    fn apply(&self, partition: PartitionId, batch: Batch) -> Result<(), StoreError>;
+    ///
+    /// # Panics
+    /// A partition comes twice, and nothing was applied: see [`assert_distinct`].
+    fn apply(&self, batches: Vec<(PartitionId, Batch)>) -> Result<(), StoreError>;
+
+    /// [`apply`](Self::apply) for one partition.
+    ///
+    /// # Errors
+    /// See there.
+    fn apply_one(&self, partition: PartitionId, batch: Batch) -> Result<(), StoreError> {
+        self.apply(vec![(partition, batch)])
+    }
 
     /// A view of `partition` that later batches do not change.
     fn view(&self, partition: PartitionId) -> Result<Box<dyn View>, StoreError>;
@@ -107,6 +126,16 @@ pub trait Store: Send + Sync + 'static {
     }
 }
 
+/// How a store may be called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoreTraits {
+    /// Whether [`view`](Store::view), [`get`](Store::get) and the short calls of a view take
+    /// microseconds, so that a thread that serves others may make them. Everything else blocks.
+    pub reads_inline: bool,
+    /// How many threads may apply at once to some use; 1 at least.
+    pub lanes: usize,
+}
+
 /// What a store takes up on this machine. Source: docs/metrics.md.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StoreUsage {
@@ -116,6 +145,18 @@ pub struct StoreUsage {
     pub cache: Budget,
     /// Batches that are in no table yet.
     pub memtables: Budget,
+}
+
+/// Asserts that each partition comes once at most: a store computes what a batch does from what it
+/// has, and would not see the first of two.
+///
+/// # Panics
+/// One comes twice. That is a defect of the caller, and must stop before it is written down.
+pub fn assert_distinct(batches: &[(PartitionId, Batch)]) {
+    let mut partitions: Vec<_> = batches.iter().map(|(partition, _)| *partition).collect();
+    partitions.sort_unstable();
+    let twice = partitions.windows(2).find(|pair| pair[0] == pair[1]);
+    assert!(twice.is_none(), "a partition has one batch in a call: {twice:?}");
 }
 
 /// Takes a snapshot in parts.

@@ -83,7 +83,7 @@ mod tests {
         let remembered = Remembered { time, expires, answer: answer.encode() };
         let store = MemoryStore::new();
         let remember = vec![(name.clone(), remembered)];
-        store.apply(HOME, Batch { remember, ..Batch::default() }).unwrap();
+        store.apply_one(HOME, Batch { remember, ..Batch::default() }).unwrap();
         let view = store.view(HOME).unwrap();
         let found = |now| remembered_in(view.as_ref(), &name, WallMillis(now)).unwrap();
         assert_eq!(found(6_000), Some((time, answer)));
@@ -102,7 +102,7 @@ mod tests {
         };
         let name = |key: &str| RememberedKey::new("cher", key.as_bytes(), 0);
         let remember = vec![(name("a"), answer(5_000)), (name("b"), answer(9_000))];
-        store.apply(HOME, Batch { remember, ..Batch::default() }).unwrap();
+        store.apply_one(HOME, Batch { remember, ..Batch::default() }).unwrap();
         let check = |budget_bytes, now, want| {
             let view = store.view(HOME).unwrap();
             assert_eq!(over_budget(view.as_ref(), budget_bytes, WallMillis(now)), Ok(want));
@@ -114,12 +114,12 @@ mod tests {
         check(1, 0, Some(5_001));
         check(used, 5_001, None);
         let forget_before = Some(WallMillis(5_001));
-        store.apply(HOME, Batch { forget_before, ..Batch::default() }).unwrap();
+        store.apply_one(HOME, Batch { forget_before, ..Batch::default() }).unwrap();
         check(used / 2, 5_001, Some(4_000));
         // Nobody is told to wait for a day.
         let day = vec![(name("c"), answer(90_000_000))];
         let forget_before = Some(WallMillis(9_001));
-        store.apply(HOME, Batch { remember: day, forget_before, ..Batch::default() }).unwrap();
+        store.apply_one(HOME, Batch { remember: day, forget_before, ..Batch::default() }).unwrap();
         check(1, 9_001, Some(RETRY_AFTER_MS_MAX));
     }
 }

@@ -24,16 +24,14 @@ pub fn a_random_history_matches_a_model(subject: &mut dyn Subject) {
                 }
                 1 => subject.reopen(),
                 2 => copy_partition(subject.store(), &mut model, partition),
-                3.. => {
-                    let batch = random_batch(&mut random, sequence);
-                    let documents = model.entry(partition).or_default();
-                    for (table, key, document) in batch.documents.clone() {
-                        match document {
-                            Some(document) => documents.insert((table, key), document),
-                            None => documents.remove(&(table, key)),
-                        };
-                    }
-                    apply(subject.store(), partition, batch);
+                3..10 => {
+                    let others = (0..3).map(|n| PartitionId { number: n, ..partition });
+                    let batches = others.map(|p| (p, random_batch(&mut random, sequence)));
+                    apply_all(subject.store(), &mut model, batches.collect());
+                }
+                10.. => {
+                    let batches = vec![(partition, random_batch(&mut random, sequence))];
+                    apply_all(subject.store(), &mut model, batches);
                 }
             }
             check_random_read(subject.store(), &model, &mut random, partition);
@@ -43,6 +41,24 @@ pub fn a_random_history_matches_a_model(subject: &mut dyn Subject) {
             ok(subject.store().remove(*partition));
         }
     }
+}
+
+/// Applies in one call, and does the same to the model.
+fn apply_all(
+    store: &dyn Store,
+    model: &mut BTreeMap<PartitionId, Documents>,
+    batches: Vec<(PartitionId, Batch)>,
+) {
+    for (partition, batch) in &batches {
+        let documents = model.entry(*partition).or_default();
+        for (table, key, document) in batch.documents.clone() {
+            match document {
+                Some(document) => documents.insert((table, key), document),
+                None => documents.remove(&(table, key)),
+            };
+        }
+    }
+    ok(store.apply(batches));
 }
 
 /// Installs the next partition as a copy of `partition`, if that is there.

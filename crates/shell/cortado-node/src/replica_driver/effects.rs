@@ -90,7 +90,7 @@ impl ReplicaDriver<'_> {
         batch.trim_bookmarks_below = self.trim_bookmarks_below.take();
         let begun = Instant::now();
         self.context.vitals.store_begun();
-        let applied = self.context.store.apply(partition, batch);
+        let applied = self.context.store.apply_one(partition, batch);
         let took = begun.elapsed();
         // A store that says that it is full works as it should.
         let works = matches!(applied, Ok(()) | Err(StoreError::Full { .. }));

@@ -146,7 +146,9 @@ async fn probe(context: &Arc<NodeContext>, handle: &Arc<ReplicaHandle>) -> Resul
     let (store, partition) = (Arc::clone(&context.store), handle.partition);
     let probed =
         super::resync::blocking(context, move || match store.view(partition)?.checkpoint()? {
-            Some(checkpoint) => store.apply(partition, Batch { checkpoint, ..Batch::default() }),
+            Some(checkpoint) => {
+                store.apply_one(partition, Batch { checkpoint, ..Batch::default() })
+            }
             None => Ok(()),
         });
     probed.await.unwrap_or(Ok(()))

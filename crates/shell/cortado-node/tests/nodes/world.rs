@@ -14,7 +14,7 @@ use cortado_node::{
     PartitionStatus, RawSettings, ReadError, ReadOptions, ReplicaStatus, Served, StoreFactory,
     Table, WriteError, WriteRequest, Written,
 };
-use cortado_store::{Installer, MemoryStore, Store, StoreError, View};
+use cortado_store::{Installer, MemoryStore, Store, StoreError, StoreTraits, View};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -72,11 +72,14 @@ impl StoreFactory for Stores {
 struct Opened(Arc<MemoryStore>);
 
 impl Store for Opened {
+    fn traits(&self) -> StoreTraits {
+        self.0.traits()
+    }
     fn partitions(&self) -> Result<Vec<PartitionId>, StoreError> {
         self.0.partitions()
     }
-    fn apply(&self, partition: PartitionId, batch: Batch) -> Result<(), StoreError> {
-        self.0.apply(partition, batch)
+    fn apply(&self, batches: Vec<(PartitionId, Batch)>) -> Result<(), StoreError> {
+        self.0.apply(batches)
     }
     fn view(&self, partition: PartitionId) -> Result<Box<dyn View>, StoreError> {
         self.0.view(partition)
