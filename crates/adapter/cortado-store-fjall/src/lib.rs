@@ -21,15 +21,17 @@ mod view;
 pub use open::{OpenError, Settings};
 
 use bytes::Bytes;
-use cortado_model::{Batch, DocumentKey, Entry, EntryKey, PartitionId, StoredDocument, TableId};
-use cortado_store::encoding::{check_snapshot_entry, parse_document};
+use cortado_model::{
+    Batch, DocumentKey, Entry, EntryKey, Found, PartitionId, RememberedKey, StoredDocument, TableId,
+};
+use cortado_store::encoding::check_snapshot_entry;
 use cortado_store::{
     Installer, KeyChange, Store, StoreError, StoreTraits, StoreUsage, View, assert_distinct,
     changes_of,
 };
 use engine::Engine;
 use errors::store_error;
-use fjall::{OwnedWriteBatch, PersistMode, Readable};
+use fjall::{OwnedWriteBatch, PersistMode};
 use installer::FjallInstaller;
 use memtables::ENTRY_BYTES;
 use portions::Portions;
@@ -144,6 +146,9 @@ impl Store for FjallStore {
             }
         }
         self.engine.space.reserve(size_bytes)?;
+        for reader in &readers {
+            self.starts.announce(reader);
+        }
         write.commit().map_err(store_error)?;
         for reader in readers {
             self.starts.advance(reader);
@@ -162,12 +167,31 @@ impl Store for FjallStore {
         table: TableId,
         key: &DocumentKey,
     ) -> Result<Option<StoredDocument>, StoreError> {
-        let key = EntryKey::Document { table, key: key.as_bytes() };
-        let key = key.behind(&layout::prefix(partition));
         // A read without a snapshot would see a batch that is only half applied.
-        let Engine { database, entries, .. } = &self.engine;
-        let value = database.snapshot().get(entries, key).map_err(store_error)?;
-        value.map(|value| parse_document(value.into())).transpose()
+        self.engine.document(&self.engine.database.snapshot(), partition, table, key)
+    }
+
+    fn find(
+        &self,
+        partition: PartitionId,
+        keys: &[(TableId, DocumentKey)],
+        name: Option<&RememberedKey>,
+    ) -> Result<Found, StoreError> {
+        let Some(name) = name else {
+            let snapshot = self.engine.database.snapshot();
+            let document =
+                |(table, key): &(_, _)| self.engine.document(&snapshot, partition, *table, key);
+            let documents = keys.iter().map(document).collect::<Result<_, _>>()?;
+            return Ok(Found { documents, ..Found::default() });
+        };
+        let (view, start) = self.starts.view(&self.engine, partition);
+        let documents = keys.iter().map(|(table, key)| view.get(*table, key));
+        Ok(Found {
+            documents: documents.collect::<Result<_, _>>()?,
+            remembered: view.remembered(name)?,
+            remembered_bytes: view.remembered_bytes()?,
+            first_expiry: view.first_expiry_from(start)?,
+        })
     }
 
     fn remove(&self, partition: PartitionId) -> Result<(), StoreError> {

@@ -6,6 +6,7 @@ mod batches;
 mod beside;
 mod calls;
 mod crashes;
+mod finds;
 mod histories;
 mod samples;
 mod scans;
@@ -16,6 +17,7 @@ pub use batches::*;
 pub use beside::*;
 pub use calls::*;
 pub use crashes::*;
+pub use finds::*;
 pub use histories::*;
 pub use scans::*;
 pub use snapshots::*;
@@ -55,6 +57,9 @@ macro_rules! conformance {
             a_call_without_batches_changes_nothing,
             a_refused_call_shows_none_of_its_batches,
             a_partition_comes_once_in_a_call,
+            a_find_answers_in_the_order_asked,
+            a_find_with_a_name_tells_what_is_remembered,
+            a_find_is_of_one_state,
             a_scan_walks_a_prefix_both_ways,
             pages_join_without_gap_or_overlap,
             a_scan_is_lazy_and_repeatable,

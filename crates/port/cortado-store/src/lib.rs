@@ -22,8 +22,8 @@ pub use store_error::StoreError;
 
 use bytes::Bytes;
 use cortado_model::{
-    Batch, Budget, DocumentKey, Entry, EntryRange, PartitionId, Remembered, RememberedKey, Scn,
-    StoredDocument, TableId, WallMillis,
+    Batch, Budget, DocumentKey, Entry, EntryRange, Found, PartitionId, Remembered, RememberedKey,
+    Scn, StoredDocument, TableId, WallMillis,
 };
 
 /// The replicas of one node, each a set of documents and the checkpoint they belong to.
@@ -77,6 +77,19 @@ pub trait Store: Send + Sync + 'static {
         key: &DocumentKey,
     ) -> Result<Option<StoredDocument>, StoreError>;
 
+    /// Some documents of `partition`, and what is known of an idempotency key: all of one state.
+    ///
+    /// * `keys`: one or a few, each with its table.
+    /// * `name`: without it, nothing is told of what is remembered.
+    fn find(
+        &self,
+        partition: PartitionId,
+        keys: &[(TableId, DocumentKey)],
+        name: Option<&RememberedKey>,
+    ) -> Result<Found, StoreError> {
+        self.view(partition)?.find(keys, name)
+    }
+
     /// Removes everything of `partition`; nothing to remove is no error.
     ///
     /// Takes seconds for a big partition. Interrupted by an error or a crash, it may be half done,
@@ -129,8 +142,9 @@ pub trait Store: Send + Sync + 'static {
 /// How a store may be called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoreTraits {
-    /// Whether [`view`](Store::view), [`get`](Store::get) and the short calls of a view take
-    /// microseconds, so that a thread that serves others may make them. Everything else blocks.
+    /// Whether [`view`](Store::view), [`get`](Store::get), [`find`](Store::find) and the short
+    /// calls of a view take microseconds, so that a thread that serves others may make them.
+    /// Everything else blocks.
     pub reads_inline: bool,
     /// How many threads may apply at once to some use; 1 at least.
     pub lanes: usize,
@@ -215,6 +229,23 @@ pub trait View: Send + Sync {
 
     /// When the first of them expires: log time.
     fn first_expiry(&self) -> Result<Option<WallMillis>, StoreError>;
+
+    /// What [`Store::find`] answers, of this state.
+    fn find(
+        &self,
+        keys: &[(TableId, DocumentKey)],
+        name: Option<&RememberedKey>,
+    ) -> Result<Found, StoreError> {
+        let documents = keys.iter().map(|(table, key)| self.get(*table, key));
+        let documents = documents.collect::<Result<_, _>>()?;
+        let Some(name) = name else { return Ok(Found { documents, ..Found::default() }) };
+        Ok(Found {
+            documents,
+            remembered: self.remembered(name)?,
+            remembered_bytes: self.remembered_bytes()?,
+            first_expiry: self.first_expiry()?,
+        })
+    }
 
     /// The last bookmark at or before `scn`.
     fn bookmark(&self, scn: Scn) -> Result<Option<(Scn, Bytes)>, StoreError>;

@@ -10,8 +10,8 @@ use crate::encoding::{
 use crate::{EntryIterator, Installer, Store, StoreError, StoreTraits, View, assert_distinct};
 use bytes::Bytes;
 use cortado_model::{
-    Batch, DocumentKey, Entry, EntryKey, EntryRange, PartitionId, Remembered, RememberedKey, Scn,
-    Space, StoredDocument, TableId, WallMillis, successor,
+    Batch, DocumentKey, Entry, EntryKey, EntryRange, Found, PartitionId, Remembered, RememberedKey,
+    Scn, Space, StoredDocument, TableId, WallMillis, successor,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
@@ -246,6 +246,17 @@ impl Store for MemoryStore {
         state.check_read()?;
         // Gone before the lock, so that no batch has to copy for its sake.
         state.view(partition).get(table, key)
+    }
+
+    fn find(
+        &self,
+        partition: PartitionId,
+        keys: &[(TableId, DocumentKey)],
+        name: Option<&RememberedKey>,
+    ) -> Result<Found, StoreError> {
+        let state = self.state();
+        state.check_read()?;
+        state.view(partition).find(keys, name)
     }
 
     fn remove(&self, partition: PartitionId) -> Result<(), StoreError> {

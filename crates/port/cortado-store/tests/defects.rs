@@ -1,7 +1,9 @@
 //! The suite notices each of these broken stores: a rule that cannot fail is no rule.
 
 use bytes::Bytes;
-use cortado_model::{Batch, DocumentKey, Entry, PartitionId, StoredDocument, TableId};
+use cortado_model::{
+    Batch, DocumentKey, Entry, Found, PartitionId, RememberedKey, StoredDocument, TableId,
+};
 use cortado_store::conformance::{self, Subject};
 use cortado_store::{Installer, MemoryStore, Store, StoreError, StoreTraits, View};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -21,17 +23,37 @@ enum Defect {
     MixesPartitions,
     /// A second batch of a partition in one call is taken.
     TakesAPartitionTwice,
+    /// What is not there has no place in the answer.
+    FindsWithoutGaps,
+    /// The answers come in key order.
+    FindsInKeyOrder,
+    /// Each document is read for itself.
+    FindsInTwoStates,
+    /// The answer under the name is read for itself.
+    RemembersInTwoStates,
+    /// What is remembered is told to who did not ask.
+    TellsWithoutAName,
+    /// The answers under other names are passed over.
+    ForgetsTheBudget,
 }
 
-/// A store with a defect.
+/// A store with a defect, or none.
 struct Broken {
     store: MemoryStore,
-    defect: Defect,
+    defect: Option<Defect>,
 }
 
 impl Broken {
     fn has(&self, defect: Defect) -> bool {
-        self.defect == defect
+        self.defect == Some(defect)
+    }
+
+    /// Lets a batch in, if there are still some to come.
+    fn let_a_batch_in(&self, partition: PartitionId) {
+        let state = || self.store.view(partition).and_then(|view| view.checkpoint());
+        let before = state();
+        // It might have come before.
+        (0..1_000).take_while(|_| state() == before).for_each(|_| std::thread::yield_now());
     }
 
     fn one_by_one(&self, batches: Vec<(PartitionId, Batch)>) -> Result<(), StoreError> {
@@ -67,13 +89,15 @@ impl Store for Broken {
 
     fn apply(&self, mut batches: Vec<(PartitionId, Batch)>) -> Result<(), StoreError> {
         match self.defect {
-            Defect::StopsInTheMiddle | Defect::TakesAPartitionTwice => self.one_by_one(batches),
-            Defect::HidesTheRefusal => self.one_by_one(batches).or(Ok(())),
-            Defect::ForgetsTheLastBatch if batches.len() > 1 => {
+            Some(Defect::StopsInTheMiddle | Defect::TakesAPartitionTwice) => {
+                self.one_by_one(batches)
+            }
+            Some(Defect::HidesTheRefusal) => self.one_by_one(batches).or(Ok(())),
+            Some(Defect::ForgetsTheLastBatch) if batches.len() > 1 => {
                 batches.pop();
                 self.store.apply(batches)
             }
-            Defect::MixesPartitions => {
+            Some(Defect::MixesPartitions) => {
                 let first = batches.first().map(|(partition, _)| *partition);
                 let batches = batches.into_iter().map(|(_, batch)| batch);
                 batches
@@ -95,6 +119,41 @@ impl Store for Broken {
         key: &DocumentKey,
     ) -> Result<Option<StoredDocument>, StoreError> {
         self.store.get(partition, table, key)
+    }
+
+    fn find(
+        &self,
+        partition: PartitionId,
+        keys: &[(TableId, DocumentKey)],
+        name: Option<&RememberedKey>,
+    ) -> Result<Found, StoreError> {
+        let mut found = self.store.find(partition, keys, name)?;
+        match self.defect {
+            Some(Defect::FindsWithoutGaps) => found.documents.retain(Option::is_some),
+            Some(Defect::FindsInKeyOrder) => {
+                let mut sorted: Vec<_> = keys.iter().zip(found.documents).collect();
+                sorted.sort_by_key(|(key, _)| *key);
+                found.documents = sorted.into_iter().map(|(_, document)| document).collect();
+            }
+            Some(Defect::FindsInTwoStates) if keys.len() > 1 => {
+                self.let_a_batch_in(partition);
+                found.documents.pop();
+                let last = &keys[keys.len() - 1..];
+                found.documents.extend(self.store.find(partition, last, None)?.documents);
+            }
+            Some(Defect::RemembersInTwoStates) => {
+                self.let_a_batch_in(partition);
+                found.remembered = self.store.find(partition, &[], name)?.remembered;
+            }
+            Some(Defect::TellsWithoutAName) => {
+                found.remembered_bytes = self.store.view(partition)?.remembered_bytes()?;
+            }
+            Some(Defect::ForgetsTheBudget) if found.remembered.is_none() => {
+                (found.remembered_bytes, found.first_expiry) = (0, None);
+            }
+            _ => {}
+        }
+        Ok(found)
     }
 
     fn remove(&self, partition: PartitionId) -> Result<(), StoreError> {
@@ -125,10 +184,11 @@ impl Store for Broken {
 
 type Case = fn(&mut dyn Subject);
 
-/// The case fails for a store with the defect.
+/// The case passes for a sound store, and fails for one with the defect.
 #[track_caller]
 fn check(defect: Defect, case: Case) {
-    let mut broken = Broken { store: MemoryStore::new(), defect };
+    case(&mut Broken { store: MemoryStore::new(), defect: None });
+    let mut broken = Broken { store: MemoryStore::new(), defect: Some(defect) };
     let outcome = catch_unwind(AssertUnwindSafe(|| case(&mut broken)));
     assert!(outcome.is_err(), "the suite has not noticed that a store {defect:?}");
 }
@@ -144,4 +204,10 @@ fn the_suite_notices_every_defect() {
     );
     check(Defect::MixesPartitions, conformance::batches_of_many_partitions_show_with_their_call);
     check(Defect::TakesAPartitionTwice, conformance::a_partition_comes_once_in_a_call);
+    check(Defect::FindsWithoutGaps, conformance::a_find_answers_in_the_order_asked);
+    check(Defect::FindsInKeyOrder, conformance::a_find_answers_in_the_order_asked);
+    check(Defect::FindsInTwoStates, conformance::a_find_is_of_one_state);
+    check(Defect::RemembersInTwoStates, conformance::a_find_is_of_one_state);
+    check(Defect::TellsWithoutAName, conformance::a_find_with_a_name_tells_what_is_remembered);
+    check(Defect::ForgetsTheBudget, conformance::a_find_with_a_name_tells_what_is_remembered);
 }

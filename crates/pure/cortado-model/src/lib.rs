@@ -13,6 +13,7 @@ mod budget;
 mod causes;
 mod entry;
 mod entry_range;
+mod found;
 mod ids;
 mod key;
 pub mod limits;
@@ -26,6 +27,7 @@ pub use budget::Budget;
 pub use causes::with_causes;
 pub use entry::{Entry, EntryKey, Space};
 pub use entry_range::{EntryRange, Within, successor};
+pub use found::Found;
 pub use ids::{
     ClusterUuid, DatabaseId, Etag, IndexId, LogId, LogOffset, NodeId, NodeIncarnation, PartitionId,
     PartitionUuid, Position, ReplicaIncarnation, TableId,

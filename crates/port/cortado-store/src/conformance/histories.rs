@@ -107,6 +107,9 @@ fn check_random_read(
     let (table, key) = (TableId(random.below(2) as u32), random_key(random));
     let want = documents.get(&(table, key.clone())).cloned();
     assert_eq!(ok(store.get(partition, table, &key)), want);
+    let keys = [(table, random_key(random)), (table, key)];
+    let other = documents.get(&keys[0]).cloned();
+    assert_eq!(ok(store.find(partition, &keys, None)).documents, [other, want]);
 
     let prefix = match random.below(2) {
         0 => Vec::new(),

@@ -7,7 +7,8 @@ use cortado_log::memory::SharedMemoryLog;
 use cortado_metrics::Registry;
 use cortado_model::limits::IDEMPOTENCY_TTL_MS_MAX;
 use cortado_model::{
-    Batch, DocumentKey, Entry, EntryRange, NodeId, PartitionId, Scn, StoredDocument,
+    Batch, DocumentKey, Entry, EntryRange, Found, NodeId, PartitionId, RememberedKey, Scn,
+    StoredDocument,
 };
 use cortado_node::{
     Cluster, Components, Consistency, Database, DatabaseSpec, Declared, Gateway, IdempotencyKey,
@@ -91,6 +92,14 @@ impl Store for Opened {
         key: &DocumentKey,
     ) -> Result<Option<StoredDocument>, StoreError> {
         self.0.get(partition, table, key)
+    }
+    fn find(
+        &self,
+        partition: PartitionId,
+        keys: &[(cortado_model::TableId, DocumentKey)],
+        name: Option<&RememberedKey>,
+    ) -> Result<Found, StoreError> {
+        self.0.find(partition, keys, name)
     }
     fn remove(&self, partition: PartitionId) -> Result<(), StoreError> {
         self.0.remove(partition)
