@@ -12,12 +12,18 @@ pub mod encoding;
 #[cfg(test)]
 mod golden;
 mod memory;
+#[cfg(any(test, feature = "conformance"))]
+mod random;
+#[cfg(any(test, feature = "conformance"))]
+mod slow;
 mod store_error;
 
 pub use changes::{KeyChange, StoredEntries, changes_of};
 pub use digest::digest;
 pub use encoding::Expiring;
 pub use memory::{Fault, MemoryStore};
+#[cfg(any(test, feature = "conformance"))]
+pub use slow::Slow;
 pub use store_error::StoreError;
 
 use bytes::Bytes;

@@ -3,6 +3,7 @@
 use super::Subject;
 use super::samples::*;
 use crate::Store;
+use crate::random::Random;
 use bytes::Bytes;
 use cortado_model::{Batch, DocumentKey, EntryRange, PartitionId, StoredDocument, TableId, Within};
 use std::collections::BTreeMap;
@@ -153,19 +154,5 @@ fn check_everything(store: &dyn Store, model: &BTreeMap<PartitionId, Documents>)
             let got: Vec<_> = view.documents(&range).map(|found| ok(found)).collect();
             assert_eq!(got, model_scan(documents, &range));
         }
-    }
-}
-
-/// A small generator (SplitMix64), so that a history can be repeated by its seed.
-struct Random(u64);
-
-impl Random {
-    /// A number from 0 up to, not including, `end`.
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % end
     }
 }
