@@ -149,9 +149,9 @@ impl Replicas {
 
     fn start(&mut self, partition: PartitionId, origin: Origin) {
         let identity = (self.context.node(), self.context.me.incarnation);
-        let store = Arc::clone(&self.context.store);
+        let lanes = Arc::clone(&self.context.lanes);
         let vitals = Arc::clone(&self.context.vitals);
-        let (handle, inbox) = ReplicaHandle::new(partition, identity, store, vitals);
+        let (handle, inbox) = ReplicaHandle::new(partition, identity, lanes, vitals);
         self.context.routes.route(partition).add(Arc::clone(&handle));
         self.handles.insert(partition, Arc::clone(&handle));
         let context = Arc::clone(&self.context);

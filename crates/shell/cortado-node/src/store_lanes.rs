@@ -68,6 +68,17 @@ impl StoreLanes {
         Ok(lanes)
     }
 
+    /// The lanes of a store that nobody watches.
+    #[cfg(test)]
+    pub(crate) fn of(store: Arc<dyn Store>) -> Arc<StoreLanes> {
+        let (node, clock) = (NodeId(1), crate::clock::Clock::start());
+        let registry = cortado_metrics::Registry::default();
+        let metrics = NodeMetrics::register(&registry, [node].into_iter());
+        let (vitals, metrics) = (Arc::new(Vitals::new(clock)), Arc::clone(&metrics[&node]));
+        let lanes = StoreLanes::start(node, store, vitals, metrics, |_| {});
+        Arc::new(lanes.expect("threads can be started"))
+    }
+
     fn spawn(&self, name: String, run: impl FnOnce() + Send + 'static) -> Result<(), StoreError> {
         let spawned = std::thread::Builder::new().name(name).spawn(run);
         let failed = |error| StoreError::Failed { why: format!("no thread for it: {error}") };
@@ -106,17 +117,15 @@ impl StoreLanes {
         self.lane.submit(partition, Job::Run(Box::new(work)));
     }
 
-    /// Whether [`read`](Self::read) reads on the caller's thread.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the gateway reads by itself so far"))]
-    pub(crate) fn reads_inline(&self) -> bool {
-        self.readers.is_none()
+    /// The store, if it may be read on this thread: for short reads, such as a few calls of a view.
+    pub(crate) fn inline(&self) -> Option<&dyn Store> {
+        self.readers.is_none().then_some(self.store.as_ref())
     }
 
     /// Reads at once, in no order with what is applied: on this thread if the store says that it
     /// may be, on a reader's otherwise. Waits for a reader while all are busy.
     ///
-    /// * `work`: short, such as a few calls of a view. Not called if the future is dropped before
-    ///   its turn.
+    /// * `work`: short. Not called if the future is dropped before its turn.
     ///
     /// # Errors
     /// What `work` answers, or [`StoreError::Failed`] if it panics or the lanes end before.
@@ -134,7 +143,6 @@ impl StoreLanes {
     ///
     /// # Errors
     /// See there.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the gateway reads by itself so far"))]
     pub(crate) async fn read_long<T: Send + 'static>(
         &self,
         work: impl FnOnce(&dyn Store) -> Result<T, StoreError> + Send + 'static,
@@ -149,8 +157,8 @@ impl StoreLanes {
         }
     }
 
-    /// Ends all threads: what they are at is finished, what waits is refused. Blocks until no
-    /// thread is left; not to be called on one of them.
+    /// Ends all threads: what they are at is finished, what waits is refused at once. Blocks until
+    /// no thread is left; not to be called on one of them.
     pub(crate) fn end(&self) {
         self.begin_end();
         for thread in self.threads.lock().drain(..) {

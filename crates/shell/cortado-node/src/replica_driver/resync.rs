@@ -94,7 +94,7 @@ async fn copy(
 ) -> Result<SnapshotName, ResyncError> {
     let partition = handle.partition;
     let (sender, mut receiver) = mpsc::channel::<Bytes>(CHUNKS_IN_FLIGHT);
-    let view = peer.store.view(partition)?;
+    let view = peer.lanes.read(move |store| store.view(partition)).await?;
     // The peer's store stays open as long as its view is read.
     let (source, peer) = (Arc::clone(context), Arc::clone(peer));
     let written = context.spawn_blocking(move || {

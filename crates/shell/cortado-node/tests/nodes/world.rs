@@ -41,15 +41,25 @@ pub(crate) struct World {
     pub(crate) gateway: Gateway,
 }
 
+/// Puts something between a node and its store.
+pub(crate) type Between = fn(Arc<dyn Store>) -> Arc<dyn Store>;
+
 /// The stores of all nodes; they outlive the nodes.
 #[derive(Default)]
 pub(crate) struct Stores {
     stores: Mutex<BTreeMap<NodeId, Arc<MemoryStore>>>,
+    /// What stands between a node and its store, if anything does.
+    between: Option<Between>,
     /// Whether a store loses everything that was not synced when it is opened again.
     pub(crate) forgetful: std::sync::atomic::AtomicBool,
 }
 
 impl Stores {
+    /// Stores with something before each of them.
+    pub(crate) fn behind(between: Between) -> Stores {
+        Stores { between: Some(between), ..Stores::default() }
+    }
+
     pub(crate) fn of(&self, node: NodeId) -> Arc<MemoryStore> {
         Arc::clone(self.stores.lock().unwrap().entry(node).or_default())
     }
@@ -65,7 +75,8 @@ impl StoreFactory for Stores {
         let store = self.of(node);
         let forgetful = self.forgetful.load(std::sync::atomic::Ordering::Relaxed);
         store.crash(|_, steps| if forgetful { steps } else { 0 });
-        Ok(Arc::new(Opened(store)))
+        let opened = Arc::new(Opened(store));
+        Ok(self.between.map_or(Arc::clone(&opened) as Arc<dyn Store>, |between| between(opened)))
     }
 }
 

@@ -19,7 +19,7 @@ fn told(sent: Result<(), SendError<&'static str>>) -> Result<(), StoreError> {
 #[tokio::test]
 async fn a_store_that_may_be_read_inline_is() {
     let fixture = Fixture::of(Faulty::new(1, true));
-    assert!(fixture.lanes.reads_inline());
+    assert!(fixture.lanes.inline().is_some());
     let (thread, _) = fixture.lanes.read(on_thread).await.unwrap();
     assert_eq!(thread, current().id());
     // But not for long.
@@ -30,7 +30,7 @@ async fn a_store_that_may_be_read_inline_is() {
 #[tokio::test]
 async fn any_other_store_is_read_by_readers() {
     let fixture = Fixture::of(Arc::new(Slow::new(Faulty::new(1, true), 1)));
-    assert!(!fixture.lanes.reads_inline());
+    assert!(fixture.lanes.inline().is_none());
     let names = [
         fixture.lanes.read(on_thread).await.unwrap().1.unwrap(),
         fixture.lanes.read_long(on_thread).await.unwrap().1.unwrap(),
