@@ -9,7 +9,9 @@ use crate::cluster_log::{
     write,
 };
 use crate::database_log::spec_of_dropped;
-use crate::gateway::{Consistency, Gateway, ReadOptions, WriteError, WriteRequest, whole_table};
+use crate::gateway::{
+    Consistency, Gateway, Length, ReadOptions, WriteError, WriteRequest, whole_table,
+};
 use crate::node_context::NodeContext;
 use cortado_document::{Action, Condition, Operation};
 use cortado_driver::ReplicaRole;
@@ -142,8 +144,8 @@ async fn some_keys(gateway: &Gateway, partition: PartitionId, table: TableId) ->
 /// Forgets the oldest decisions.
 async fn shorten_decision_log(gateway: &Gateway) -> Result<(), WriteError> {
     let read = strong();
-    let surplus = gateway.read_at(PartitionId::CLUSTER, &read, |replica| {
-        let view = replica.store.view(PartitionId::CLUSTER)?;
+    let surplus = gateway.read_at(PartitionId::CLUSTER, &read, Length::Long, |replica, store| {
+        let view = store.view(PartitionId::CLUSTER)?;
         let events = scan_placed::<EventDocument>(view.as_ref(), EVENTS, &[])?;
         let surplus = events.len().saturating_sub(EVENTS_MAX);
         let keys = events.into_iter().take(surplus.min(REMOVALS_PER_WRITE));

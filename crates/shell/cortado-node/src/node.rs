@@ -85,7 +85,7 @@ impl Replicas {
             // Either of the two: both mean to look.
             let _ = timeout(LOOK, self.context.catalog_changed.notified()).await;
             self.context.check_tasks();
-            match self.refresh_catalog() {
+            match self.refresh_catalog().await {
                 Ok(true) => self.follow_catalog().await,
                 Ok(false) => {}
                 Err(error) => {
@@ -97,10 +97,14 @@ impl Replicas {
     }
 
     /// Reads the catalog anew; answers whether it has moved.
-    fn refresh_catalog(&self) -> Result<bool, StoreError> {
-        let view = self.context.store.view(PartitionId::CLUSTER)?;
+    async fn refresh_catalog(&self) -> Result<bool, StoreError> {
         let before = Arc::clone(&self.context.catalog.borrow());
-        let catalog = Arc::new(read_catalog(view.as_ref(), &before)?);
+        let known = Arc::clone(&before);
+        let read = self.context.lanes.read(move |store| {
+            let view = store.view(PartitionId::CLUSTER)?;
+            read_catalog(view.as_ref(), &known)
+        });
+        let catalog = Arc::new(read.await?);
         if catalog.scn <= before.scn {
             return Ok(false);
         }
@@ -140,14 +144,14 @@ impl Replicas {
         for partition in gone {
             self.stop(partition).await;
         }
-        self.remove_strays(&catalog);
+        self.remove_strays(&catalog).await;
     }
 
     fn start(&mut self, partition: PartitionId, origin: Origin) {
         let identity = (self.context.node(), self.context.me.incarnation);
-        let store = Arc::clone(&self.context.store);
+        let lanes = Arc::clone(&self.context.lanes);
         let vitals = Arc::clone(&self.context.vitals);
-        let (handle, inbox) = ReplicaHandle::new(partition, identity, store, vitals);
+        let (handle, inbox) = ReplicaHandle::new(partition, identity, lanes, vitals);
         self.context.routes.route(partition).add(Arc::clone(&handle));
         self.handles.insert(partition, Arc::clone(&handle));
         let context = Arc::clone(&self.context);
@@ -162,8 +166,8 @@ impl Replicas {
     }
 
     /// Removes what the store still holds of databases that were dropped while this node slept.
-    fn remove_strays(&self, catalog: &Catalog) {
-        let Ok(stored) = self.context.store.partitions() else { return };
+    async fn remove_strays(&self, catalog: &Catalog) {
+        let Ok(stored) = self.context.lanes.read(|store| store.partitions()).await else { return };
         for partition in stored {
             let known = partition == PartitionId::CLUSTER
                 || self.handles.contains_key(&partition)

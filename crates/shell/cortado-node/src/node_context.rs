@@ -8,19 +8,20 @@ use crate::decisions::Decisions;
 use crate::metrics::NodeMetrics;
 use crate::routes::Routes;
 use crate::settings::Settings;
+use crate::store_lanes::StoreLanes;
 use crate::vitals::Vitals;
 use bytes::Bytes;
 use cortado_cluster::Evidence;
 use cortado_log::Log;
 use cortado_model::{NodeId, NodeIncarnation, PartitionId, ReplicaIncarnation};
 use cortado_replica::Identity;
-use cortado_store::Store;
+use cortado_store::{Store, StoreError};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, spawn_blocking};
 use tracing::error;
 
 /// One life of a node, as its tasks see it.
@@ -29,7 +30,10 @@ pub(crate) struct NodeContext {
     pub(crate) address: String,
     pub(crate) settings: Arc<Settings>,
     pub(crate) log: Arc<dyn Log>,
+    /// For who may block, and for what the store does inline.
     pub(crate) store: Arc<dyn Store>,
+    /// Its threads.
+    pub(crate) lanes: Arc<StoreLanes>,
     pub(crate) clock: Clock,
     pub(crate) routes: Arc<Routes>,
     pub(crate) metrics: Arc<NodeMetrics>,
@@ -65,6 +69,15 @@ pub(crate) struct NodeLife {
     pub(crate) incarnation: NodeIncarnation,
 }
 
+impl NodeLife {
+    /// Tells the process that this life must end.
+    fn fail(self, failures: &mpsc::UnboundedSender<NodeFailure>, why: String) {
+        let NodeLife { node, incarnation } = self;
+        // Without a process to tell, the node is ending anyway.
+        let _ = failures.send(NodeFailure { node, incarnation, why });
+    }
+}
+
 /// A node cannot go on and must be started again.
 #[derive(Clone, Debug)]
 pub(crate) struct NodeFailure {
@@ -90,11 +103,25 @@ pub(crate) struct NodeParts {
 }
 
 impl NodeContext {
-    pub(crate) fn new(parts: NodeParts) -> NodeContext {
+    /// Begins a life, with the threads of its store.
+    ///
+    /// # Errors
+    /// These cannot be started.
+    pub(crate) fn new(parts: NodeParts) -> Result<NodeContext, StoreError> {
         let cluster = parts.newest_catalog.borrow().cluster;
-        NodeContext {
+        let vitals = Arc::new(Vitals::new(parts.clock));
+        let (me, failures) = (parts.me, parts.failures.clone());
+        let lanes = StoreLanes::start(
+            me.node,
+            Arc::clone(&parts.store),
+            Arc::clone(&vitals),
+            Arc::clone(&parts.metrics),
+            move |why| me.fail(&failures, why),
+        )?;
+        Ok(NodeContext {
             address: parts.settings.address.clone(),
-            vitals: Arc::new(Vitals::new(parts.clock)),
+            vitals,
+            lanes: Arc::new(lanes),
             catalog: watch::Sender::new(Arc::new(Catalog::empty(cluster))),
             me: parts.me,
             settings: parts.settings,
@@ -115,7 +142,7 @@ impl NodeContext {
             log_bytes: parts.log_bytes,
             hashing: Mutex::default(),
             state_bytes: Mutex::default(),
-        }
+        })
     }
 
     /// In whose name the node says that it lives, or opens a log: no replica's.
@@ -185,9 +212,7 @@ impl NodeContext {
 
     /// The store of the node has failed: it must be opened again.
     pub(crate) fn report_store_failure(&self, why: String) {
-        let NodeLife { node, incarnation } = self.me;
-        // Without a process to tell, the node is ending anyway.
-        let _ = self.failures.send(NodeFailure { node, incarnation, why });
+        self.me.fail(&self.failures, why);
     }
 
     /// Runs `task` until it ends or the node does.
@@ -233,11 +258,16 @@ impl NodeContext {
         lock(&self.tasks).abort_all();
     }
 
-    /// Ends every task as [`abort`](Self::abort) does, and waits until none is left.
+    /// Ends every task as [`abort`](Self::abort) does, then the store's threads, and waits until
+    /// none is left.
     pub(crate) async fn end(&self) {
         self.abort();
         let mut tasks = std::mem::take(&mut *lock(&self.tasks));
         tasks.shutdown().await;
+        let lanes = Arc::clone(&self.lanes);
+        if let Err(panic) = spawn_blocking(move || lanes.end()).await {
+            error!(node = %self.me.node, %panic, "the store's threads were not ended");
+        }
     }
 }
 

@@ -3,12 +3,12 @@
 //! Never blocks and never changes the replica. Start reading at [`ReplicaHandle`].
 
 use crate::asker::{INBOX_MAX, Input};
+use crate::store_lanes::StoreLanes;
 use crate::vitals::Vitals;
 use cortado_driver::{Leadership, ReplicaRole};
 use cortado_model::{
     LogOffset, Millis, NodeId, NodeIncarnation, PartitionId, ReplicaIncarnation, Scn,
 };
-use cortado_store::Store;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{mpsc, oneshot};
@@ -18,8 +18,8 @@ pub(crate) struct ReplicaHandle {
     pub(crate) partition: PartitionId,
     pub(crate) node: NodeId,
     pub(crate) incarnation: NodeIncarnation,
-    pub(crate) store: Arc<dyn Store>,
-    /// Its node's.
+    /// Its node's, as are the vital signs.
+    pub(crate) lanes: Arc<StoreLanes>,
     vitals: Arc<Vitals>,
     inbox: mpsc::Sender<Input>,
     shown: Shown,
@@ -52,12 +52,12 @@ impl ReplicaHandle {
     pub(crate) fn new(
         partition: PartitionId,
         (node, incarnation): (NodeId, NodeIncarnation),
-        store: Arc<dyn Store>,
+        lanes: Arc<StoreLanes>,
         vitals: Arc<Vitals>,
     ) -> (Arc<ReplicaHandle>, mpsc::Receiver<Input>) {
         let (inbox, receiver) = mpsc::channel(INBOX_MAX);
         let shown = Shown { behind_since: AtomicU64::new(u64::MAX), ..Shown::default() };
-        let handle = ReplicaHandle { partition, node, incarnation, store, vitals, inbox, shown };
+        let handle = ReplicaHandle { partition, node, incarnation, lanes, vitals, inbox, shown };
         (Arc::new(handle), receiver)
     }
 
@@ -219,8 +219,8 @@ mod tests {
     async fn whoever_waits_for_a_driver_that_is_gone_is_told_so() {
         let vitals = Arc::new(Vitals::new(Clock::start()));
         let life = (NodeId(1), NodeIncarnation(1));
-        let store = Arc::new(MemoryStore::new());
-        let (handle, line) = ReplicaHandle::new(PartitionId::CLUSTER, life, store, vitals);
+        let lanes = StoreLanes::of(Arc::new(MemoryStore::new()));
+        let (handle, line) = ReplicaHandle::new(PartitionId::CLUSTER, life, lanes, vitals);
         let (given, was_given) = oneshot::channel();
         // Held as by an input that came in line behind the driver's last look.
         let (_stuck, never) = oneshot::channel::<u32>();

@@ -13,7 +13,7 @@ use cortado_model::{
     DatabaseId, DocumentKey, Generation, PartitionId, Scn, StoredDocument, TableId,
 };
 use cortado_replica::{NotDone, ReadNeed};
-use cortado_store::StoreError;
+use cortado_store::{Store, StoreError};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::warn;
 
 /// How often a session looks whether some replica has applied what it has seen.
-pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(2);
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
 /// How often those who wait for a leader see whether there can be one at all.
 const HOPELESS_LOOK: Duration = Duration::from_millis(250);
 /// What clients are told when nobody could serve a read.
@@ -50,8 +50,9 @@ impl Gateway {
         key: &DocumentKey,
         read: &ReadOptions,
     ) -> Result<Served<Option<StoredDocument>>, ReadError> {
-        self.read_at(partition, read, |replica| {
-            let document = replica.store.get(partition, table, key)?;
+        let key = key.clone();
+        self.read_at(partition, read, Length::Short, move |replica, store| {
+            let document = store.get(partition, table, &key)?;
             // Read afterwards: what the store has shown is covered by it.
             Ok((document, replica.applied_at_most()))
         })
@@ -60,17 +61,24 @@ impl Gateway {
 
     /// Looks at a replica that may serve `read`; at another one if it goes away meanwhile.
     ///
+    /// * `length`: how long a look takes.
     /// * `look`: answers what it saw, and a position that covers it.
-    pub(crate) async fn read_at<T>(
+    pub(crate) async fn read_at<T, L>(
         &self,
         partition: PartitionId,
         read: &ReadOptions,
-        look: impl Fn(&ReplicaHandle) -> Result<(T, Scn), StoreError>,
-    ) -> Result<Served<T>, ReadError> {
+        length: Length,
+        look: L,
+    ) -> Result<Served<T>, ReadError>
+    where
+        T: Send + 'static,
+        L: Fn(&ReplicaHandle, &dyn Store) -> Result<(T, Scn), StoreError> + Clone + Send + 'static,
+    {
         let route = self.process.routes.route(partition);
+        let count = |_: &ReadError| self.process.metrics.reads_unserved.add(1);
         loop {
-            let sighting = self.sight(&route, read).await?;
-            let seen = look(&sighting.replica);
+            let sighting = self.replica_for(&route, read).await.inspect_err(count)?;
+            let seen = sighting.look(length, read.deadline, &look).await.inspect_err(count)?;
             if let Some(served) = self.judge(sighting, seen, read.deadline) {
                 return served;
             }
@@ -78,18 +86,8 @@ impl Gateway {
         }
     }
 
-    /// Chooses the replica that a read looks at next.
-    pub(super) async fn sight(
-        &self,
-        route: &Route,
-        read: &ReadOptions,
-    ) -> Result<Sighting, ReadError> {
-        let sighting = self.replica_for(route, read).await;
-        sighting.inspect_err(|_| self.process.metrics.reads_unserved.add(1))
-    }
-
     /// Whether what was seen may be served; `None` to look again.
-    pub(super) fn judge<T>(
+    fn judge<T>(
         &self,
         sighting: Sighting,
         seen: Result<(T, Scn), StoreError>,
@@ -282,9 +280,18 @@ impl Gateway {
     }
 }
 
+/// How long a look at a store takes that may be read inline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Length {
+    /// Microseconds.
+    Short,
+    /// More than others should wait on the same thread.
+    Long,
+}
+
 /// A replica that a read looks at, as it was before the look.
-pub(super) struct Sighting {
-    pub(super) replica: Arc<ReplicaHandle>,
+struct Sighting {
+    replica: Arc<ReplicaHandle>,
     restorations: u64,
     role: ReplicaRole,
     /// The generation whose leader proved itself by a lease or a barrier: its store must show
@@ -296,6 +303,36 @@ impl Sighting {
     fn of(replica: Arc<ReplicaHandle>) -> Sighting {
         let (restorations, role) = (replica.restorations(), replica.role());
         Sighting { replica, restorations, role, within: None }
+    }
+
+    /// Looks at the replica's store: on this thread if that takes microseconds.
+    ///
+    /// # Errors
+    /// The store has not answered by the `deadline`. Its own error is an answer.
+    async fn look<T, L>(
+        &self,
+        length: Length,
+        deadline: Instant,
+        look: &L,
+    ) -> Result<Result<T, StoreError>, ReadError>
+    where
+        T: Send + 'static,
+        L: Fn(&ReplicaHandle, &dyn Store) -> Result<T, StoreError> + Clone + Send + 'static,
+    {
+        let lanes = &self.replica.lanes;
+        if let (Some(store), Length::Short) = (lanes.inline(), length) {
+            return Ok(look(&self.replica, store));
+        }
+        let (look, replica) = (look.clone(), Arc::clone(&self.replica));
+        let look = move |store: &dyn Store| look(&replica, store);
+        let looking = async {
+            match length {
+                Length::Short => lanes.read(look).await,
+                Length::Long => lanes.read_long(look).await,
+            }
+        };
+        let late = |_| unserved("the store did not answer in time");
+        timeout_at(deadline, looking).await.map_err(late)
     }
 }
 

@@ -7,5 +7,6 @@ mod documents;
 mod failovers;
 mod restarts;
 mod storage;
+mod distant_stores;
 mod changes;
 mod declarations;
