@@ -18,6 +18,7 @@ mod node;
 mod node_context;
 mod former_lives;
 mod watcher;
+mod changed_replicas;
 mod vitals;
 mod controller;
 mod cluster_log;

@@ -147,7 +147,8 @@ impl Replicas {
         let identity = (self.context.node(), self.context.me.incarnation);
         let store = Arc::clone(&self.context.store);
         let vitals = Arc::clone(&self.context.vitals);
-        let (handle, inbox) = ReplicaHandle::new(partition, identity, store, vitals);
+        let changed = Arc::clone(&self.context.changed);
+        let (handle, inbox) = ReplicaHandle::new(partition, identity, store, vitals, changed);
         self.context.routes.route(partition).add(Arc::clone(&handle));
         self.handles.insert(partition, Arc::clone(&handle));
         let context = Arc::clone(&self.context);

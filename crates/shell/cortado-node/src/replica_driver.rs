@@ -298,14 +298,6 @@ impl<'a> ReplicaDriver<'a> {
 
     fn show_heard(&self, node: NodeId, replica: ReplicaIncarnation) {
         let incarnation = replica.node;
-        let now = self.context.clock.steady();
-        self.handle.update_leadership(|shown| {
-            // A heartbeat tells of the node, a record of one of its replicas.
-            let leader = shown.leader.map(|(node, replica)| (node, replica.node));
-            if leader == Some((node, incarnation)) {
-                shown.heard_at = now;
-            }
-        });
         self.context.heard(match self.handle.partition {
             PartitionId::CLUSTER => Evidence::Heartbeat { node, incarnation },
             _ => Evidence::PartitionRecord { node, incarnation },

@@ -2,6 +2,7 @@
 //!
 //! Never blocks and never changes the replica. Start reading at [`ReplicaHandle`].
 
+use crate::changed_replicas::ChangedReplicas;
 use crate::inbox::{DriverInput, INBOX_MAX};
 use crate::vitals::Vitals;
 use cortado_model::{
@@ -21,6 +22,8 @@ pub(crate) struct ReplicaHandle {
     pub(crate) store: Arc<dyn Store>,
     /// Its node's.
     vitals: Arc<Vitals>,
+    /// Its node's, too: whom to tell that this replica shows something new.
+    changed: Arc<ChangedReplicas>,
     inbox: mpsc::Sender<DriverInput>,
     shown: Shown,
 }
@@ -128,8 +131,6 @@ pub(crate) struct Leadership {
     pub(crate) leader: Option<(NodeId, ReplicaIncarnation)>,
     /// How it ended, if it has.
     pub(crate) stepped_down: Option<StepDown>,
-    /// When this replica last folded a record of it.
-    pub(crate) heard_at: Millis,
     /// When this replica first knew of it, or of its end.
     pub(crate) since: Millis,
 }
@@ -140,16 +141,19 @@ impl ReplicaHandle {
         (node, incarnation): (NodeId, NodeIncarnation),
         store: Arc<dyn Store>,
         vitals: Arc<Vitals>,
+        changed: Arc<ChangedReplicas>,
     ) -> (Arc<ReplicaHandle>, mpsc::Receiver<DriverInput>) {
         let (inbox, receiver) = mpsc::channel(INBOX_MAX);
         let shown = Shown { behind_since: AtomicU64::new(u64::MAX), ..Shown::default() };
-        let handle = ReplicaHandle { partition, node, incarnation, store, vitals, inbox, shown };
+        let handle =
+            ReplicaHandle { partition, node, incarnation, store, vitals, changed, inbox, shown };
         (Arc::new(handle), receiver)
     }
 
     /// Begins the life of a replica; it is nobody who has ever claimed.
     pub(crate) fn begin_life(&self, incarnation: ReplicaIncarnation) {
         self.shown.life.store(incarnation.life, Ordering::Release);
+        self.changed.tell(self.partition);
     }
 
     /// In whose name the replica claims and writes now.
@@ -249,7 +253,10 @@ impl ReplicaHandle {
     // What follows is for the driver.
 
     pub(crate) fn show_role(&self, role: ReplicaRole) {
-        self.shown.role.store(role as u8, Ordering::Release);
+        let before = self.shown.role.swap(role as u8, Ordering::AcqRel);
+        if before != role as u8 {
+            self.changed.tell(self.partition);
+        }
     }
 
     /// The store is about to be emptied.
@@ -266,7 +273,11 @@ impl ReplicaHandle {
     pub(crate) fn show_folded(&self, fold: &FoldState, at: Option<Millis>) {
         self.shown.applied.store(fold.last.to_u64(), Ordering::Release);
         self.shown.applying.fetch_max(fold.last.to_u64(), Ordering::AcqRel);
-        self.shown.folded.store(fold.position.offset.0, Ordering::Release);
+        let before = self.shown.folded.swap(fold.position.offset.0, Ordering::AcqRel);
+        if before == 0 && fold.position.offset > LogOffset::ZERO {
+            // Its log has begun: it can be led.
+            self.changed.tell(self.partition);
+        }
         if let Some(at) = at {
             self.shown.complete_at.store(at.0, Ordering::Release);
             self.shown.behind_since.store(u64::MAX, Ordering::Release);
@@ -286,13 +297,14 @@ impl ReplicaHandle {
             generation: fold.generation(),
             leader: fold.claimant.as_ref().map(|claimant| (claimant.node, claimant.incarnation)),
             stepped_down: fold.stepped_down,
-            heard_at: now,
             since: now,
         };
+        self.changed.tell(self.partition);
     }
 
     pub(crate) fn update_leadership(&self, update: impl FnOnce(&mut Leadership)) {
         update(&mut self.lock_leadership());
+        self.changed.tell(self.partition);
     }
 
     fn lock_leadership(&self) -> MutexGuard<'_, Leadership> {
@@ -310,14 +322,23 @@ fn scn_of(number: u64) -> Scn {
 mod tests {
     use super::*;
     use crate::clock::Clock;
+    use crate::genesis::cluster_genesis;
+    use cortado_model::{ClusterUuid, LogId};
     use cortado_store::MemoryStore;
 
-    #[tokio::test]
-    async fn whoever_waits_for_a_driver_that_is_gone_is_told_so() {
+    fn handle() -> (Arc<ReplicaHandle>, mpsc::Receiver<DriverInput>, Arc<ChangedReplicas>) {
         let vitals = Arc::new(Vitals::new(Clock::start()));
         let life = (NodeId(1), NodeIncarnation(1));
         let store = Arc::new(MemoryStore::new());
-        let (handle, line) = ReplicaHandle::new(PartitionId::CLUSTER, life, store, vitals);
+        let changed = Arc::new(ChangedReplicas::default());
+        let tells = Arc::clone(&changed);
+        let (handle, line) = ReplicaHandle::new(PartitionId::CLUSTER, life, store, vitals, tells);
+        (handle, line, changed)
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_for_a_driver_that_is_gone_is_told_so() {
+        let (handle, line, _) = handle();
         let (given, was_given) = oneshot::channel();
         // Held as by an input that came in line behind the driver's last look.
         let (_stuck, never) = oneshot::channel::<u32>();
@@ -325,5 +346,30 @@ mod tests {
         drop(line);
         assert_eq!(handle.answer(was_given).await, Some(7));
         assert_eq!(handle.answer(never).await, None);
+    }
+
+    #[test]
+    fn what_it_does_and_who_leads_is_news_and_progress_is_none() {
+        let (handle, _line, changed) = handle();
+        let told = || changed.take().contains(&PartitionId::CLUSTER);
+        let mut fold = FoldState::before(cluster_genesis(ClusterUuid(1)), LogId::UNKNOWN);
+        handle.show_restored(&fold, Millis(0));
+        handle.begin_life(ReplicaIncarnation { node: NodeIncarnation(1), life: 1 });
+        assert!(told());
+        let check = |news: bool, change: &dyn Fn(&ReplicaHandle)| {
+            change(&handle);
+            assert_eq!(told(), news);
+        };
+        check(true, &|handle| handle.show_role(ReplicaRole::Follower));
+        check(false, &|handle| handle.show_role(ReplicaRole::Follower));
+        check(false, &|handle| handle.show_folded(&fold, Some(Millis(1))));
+        check(true, &|handle| handle.update_leadership(|shown| shown.since = Millis(2)));
+        check(true, &|handle| handle.show_restoring());
+        // Its first record makes a log one that can be led; the next one does not.
+        for news in [true, false] {
+            fold.position.offset = fold.position.offset.plus(1);
+            check(news, &|handle| handle.show_folded(&fold, Some(Millis(3))));
+            check(false, &|handle| handle.show_known_end(fold.position.offset));
+        }
     }
 }

@@ -229,7 +229,6 @@ impl ReplicaDriver<'_> {
                     shown.stepped_down = Some(cortado_replica::StepDown { to });
                     shown.since = now;
                 });
-                self.context.look_again.notify_one();
             }
             Event::ClaimLost { generation } => {
                 self.context.metrics.claims_lost.add(1);
@@ -273,7 +272,7 @@ impl ReplicaDriver<'_> {
             shown.generation = generation;
             shown.leader = incarnation;
             shown.stepped_down = None;
-            (shown.heard_at, shown.since) = (now, now);
+            shown.since = now;
         });
     }
 
