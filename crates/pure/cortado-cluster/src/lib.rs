@@ -2,7 +2,7 @@
 //!
 //! Pure: no clock, no I/O, no randomness. Nothing here changes a leadership; only the log does, so
 //! a wrong decision costs availability for a moment and never consistency.
-//! Start reading at [`decide`]. Source: docs/protocols/failover.md, "Who claims, and when".
+//! Start reading at [`Watch`]. Source: docs/protocols/failover.md.
 
 // So that no clock, file or thread has a name here; tests may use what they like.
 #![cfg_attr(not(test), no_std)]
@@ -14,12 +14,14 @@ mod detector;
 mod explanation;
 mod placement;
 mod settings;
+mod watch;
 
 pub use decision::{Decision, Leadership, PartitionFacts, StayReason, decide};
 pub use detector::{Death, Detector, Evidence, Sickness, Standing};
 pub use explanation::{Alternative, Cause, Command, Explanation, NotChosen};
 pub use placement::{Load, Placement, plan, replan};
 pub use settings::{RawSettings, Settings, SettingsError};
+pub use watch::{Duty, PartitionView, ReplicaViews, Watch, WatchEvent, WatchOrder};
 
 /// Keeps the example of the README compiling.
 #[cfg(doctest)]

@@ -216,7 +216,6 @@ impl<C> Life<C> {
             turn.act(Action::Apply { job, batch, last, transactions: to_apply.transactions });
         }
         for (node, incarnation) in core::mem::take(&mut self.heard) {
-            self.leadership.hear(node, incarnation, turn.clock());
             turn.tell(News::Heard { node, incarnation });
         }
     }

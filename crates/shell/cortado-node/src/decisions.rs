@@ -77,7 +77,7 @@ impl Decisions {
     pub(crate) fn explain_leadership(&self, kind: EventKind, why: &Explanation) {
         let what = format!("{}: {}", kind.name(), why.cause);
         let commands = (Some(why.by_hand), why.undo);
-        self.enter(kind, Some(why.partition), what, evidence_of(why), commands);
+        self.enter(kind, Some(why.partition), what, why.evidence(), commands);
     }
 
     fn enter(
@@ -95,16 +95,6 @@ impl Decisions {
             self.metrics.events_lost.add(1);
         }
     }
-}
-
-/// What a decision about a leadership rests on, as the decision log tells it.
-pub(crate) fn evidence_of(why: &Explanation) -> Vec<String> {
-    let mut evidence = vec![why.cause.to_string()];
-    if why.waited_ms > 0 {
-        evidence.push(format!("waited {} ms for others", why.waited_ms));
-    }
-    evidence.extend(why.alternatives.iter().map(|other| format!("{} {}", other.node, other.why)));
-    evidence
 }
 
 /// Writes entries to the cluster's log until the node ends.

@@ -19,6 +19,7 @@ mod node_context;
 mod former_lives;
 mod watcher;
 mod store_lanes;
+mod changed_replicas;
 mod vitals;
 mod controller;
 mod cluster_log;

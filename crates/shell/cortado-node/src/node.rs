@@ -151,7 +151,8 @@ impl Replicas {
         let identity = (self.context.node(), self.context.me.incarnation);
         let lanes = Arc::clone(&self.context.lanes);
         let vitals = Arc::clone(&self.context.vitals);
-        let (handle, inbox) = ReplicaHandle::new(partition, identity, lanes, vitals);
+        let changed = Arc::clone(&self.context.changed);
+        let (handle, inbox) = ReplicaHandle::new(partition, identity, lanes, vitals, changed);
         self.context.routes.route(partition).add(Arc::clone(&handle));
         self.handles.insert(partition, Arc::clone(&handle));
         let context = Arc::clone(&self.context);

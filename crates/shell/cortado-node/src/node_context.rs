@@ -3,6 +3,7 @@
 //! Start reading at [`NodeContext`].
 
 use crate::catalog::Catalog;
+use crate::changed_replicas::ChangedReplicas;
 use crate::clock::Clock;
 use crate::decisions::Decisions;
 use crate::metrics::NodeMetrics;
@@ -45,8 +46,8 @@ pub(crate) struct NodeContext {
     pub(crate) newest_catalog: watch::Sender<Arc<Catalog>>,
     /// `_cluster` has been applied to.
     pub(crate) catalog_changed: Notify,
-    /// Something has happened that the watcher should not wait for its tick to see.
-    pub(crate) look_again: Notify,
+    /// The replicas that the watcher should look at.
+    pub(crate) changed: Arc<ChangedReplicas>,
     /// What has been read in the log since the watcher last looked.
     signs: Mutex<Vec<Evidence>>,
     /// Why the node trusts itself less, if it does.
@@ -134,7 +135,7 @@ impl NodeContext {
             newest_catalog: parts.newest_catalog,
             failures: parts.failures,
             catalog_changed: Notify::new(),
-            look_again: Notify::new(),
+            changed: Arc::default(),
             signs: Mutex::default(),
             sickness: Mutex::default(),
             ending: AtomicBool::new(false),

@@ -1,7 +1,8 @@
 //! The seeded simulator: years of faults through the code that ships, the same at each repetition.
 //!
-//! Holds no code of the product: it drives `cortado-replica` and `cortado-log` as a node would and
-//! believes neither. Never reads a clock and never asks for randomness: a seed decides everything.
+//! Holds no code of the product: it drives `cortado-replica`, `cortado-cluster` and `cortado-log`
+//! as a node would and believes none. Never reads a clock and never asks for randomness: a seed
+//! decides everything.
 //! Start reading at [`simulate`], then [`World::run`]; what must hold is in [`invariants`].
 
 pub mod client;
@@ -12,6 +13,7 @@ pub mod history;
 pub mod invariants;
 pub mod mutant;
 pub mod node;
+mod observer;
 pub mod oracle;
 pub mod plan;
 pub mod random;
@@ -22,7 +24,6 @@ pub mod time;
 pub mod trace;
 pub mod truth;
 pub mod violation;
-mod watch;
 mod world;
 
 pub use coverage::Coverage;

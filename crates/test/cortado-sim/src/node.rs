@@ -3,9 +3,9 @@
 //! Start reading at [`Node`].
 
 use crate::driver::Driver;
+use crate::observer::Observer;
 use crate::store::Store;
 use crate::time::{Moment, NodeClock};
-use crate::watch::Watch;
 use cortado_model::{NodeId, NodeIncarnation};
 
 /// One machine.
@@ -39,7 +39,7 @@ pub struct Process {
     /// What has become of its log.
     pub log: LogHealth,
     /// What it knows about others.
-    pub(crate) watch: Watch,
+    pub(crate) observer: Observer,
     /// Lives of its replicas so far.
     pub lives: u32,
 }

@@ -1,4 +1,4 @@
-//! Who claims, and when, as `cortado-cluster` decides it from heartbeats and records.
+//! Who claims, and when, as `cortado-cluster`'s watch orders it from heartbeats and records.
 //!
 //! In half of the worlds; [`detecting`](super::detecting) decides in the others.
 //! Start reading at [`World::look_around`]. Source: docs/protocols/failover.md.
@@ -6,52 +6,65 @@
 use super::shared_log::partition_id;
 use super::{Address, Due, Phase, World};
 use crate::coverage::Sight;
-use crate::driver::{Job, Purpose, Waiting};
+use crate::driver::{Driver, Job, Purpose, Waiting};
+use crate::observer::{Heard, Observer, Views};
 use crate::time::MILLI;
-use crate::watch::{Watch, Watched};
-use cortado_cluster::{Decision, Detector, Evidence, Leadership, PartitionFacts, decide, plan};
+use cortado_cluster::{
+    Duty, Evidence, Leadership, PartitionView, Watch, WatchEvent, WatchOrder, plan,
+};
 use cortado_model::{Millis, NodeId, ReplicaIncarnation};
-use cortado_replica::{AppendToken, Event, Identity, Input, RequestId, Role, heartbeat_record};
+use cortado_replica::{
+    AppendToken, Event, FoldState, Identity, Input, RequestId, Role, heartbeat_record,
+};
 use std::collections::BTreeMap;
 
-/// A claim that has led to nothing is made again after this.
-const CLAIM_AGAIN_MS: u64 = 150;
-/// The token of heartbeats, which no replica has sent.
-const HEARTBEAT: AppendToken = AppendToken(u64::MAX - 1);
+/// The tokens of heartbeats, which no replica has sent, begin behind this one.
+const HEARTBEATS: AppendToken = AppendToken(1 << 63);
 
 impl World {
     /// What a process that has just started knows.
-    pub(super) fn new_watch(&self, node: usize) -> Watch {
+    pub(super) fn new_observer(&self, node: usize) -> Observer {
         let nodes: Vec<NodeId> = self.nodes.iter().map(|node| node.id).collect();
         let partitions = self.plan.partitions;
         let now = self.nodes[node].clock.read(self.now).clock;
-        let watched = || Watched { since: now, ..Watched::default() };
-        Watch {
-            detector: Detector::new(nodes[node], self.plan.detection),
-            placements: plan(&nodes, partitions as u32, nodes.len() as u32, &BTreeMap::new()),
-            partitions: (0..partitions).map(|_| watched()).collect(),
-            heartbeat_at: self.now,
-            heartbeat_sent_at: now,
-            looked_at: now,
-            last_hand_back_at: None,
+        let mut watch = Watch::new(nodes[node], self.plan.detection, now);
+        let placements = plan(&nodes, partitions as u32, nodes.len() as u32, &BTreeMap::new());
+        for (number, placement) in placements.into_iter().enumerate() {
+            let partition = partition_id(number);
+            watch.on(now, WatchEvent::Placed { partition, placement });
         }
+        Observer::new(watch, partitions, now)
     }
 
-    /// A node sends its heartbeat if it is due, and looks at every partition.
-    pub(super) fn look_around(&mut self, node: usize, expected_us: u64) {
-        let now = self.nodes[node].clock.read(self.now);
-        self.beat(node);
+    /// A node tells its watch what is new, and does what that orders.
+    pub(super) fn look_around(&mut self, node: usize) {
+        // With heartbeats under way nothing would ever come to rest; without, every log is silent.
+        if matches!(self.phase, Phase::Quiet { .. }) {
+            return;
+        }
+        let now = self.nodes[node].clock.read(self.now).clock;
+        let mut views = self.views(node);
         let Some(process) = &mut self.nodes[node].process else { return };
-        let late_ms = now.clock.since(process.watch.looked_at).saturating_sub(expected_us / MILLI);
-        process.watch.looked_at = now.clock;
-        process.watch.detector.observe(now.clock, Evidence::Lateness { late_ms });
-        for partition in 0..self.plan.partitions {
-            match self.decide(node, partition, now.clock) {
-                Some(Decision::Claim { .. }) => self.claim_as_decided(node, partition, now.clock),
-                Some(Decision::HandOff { to, .. }) => {
-                    self.hand_off_as_decided(node, partition, to, now.clock);
+        let observer = &mut process.observer;
+        let hands_over = |p: usize| process.drivers[p].replica.role() == Role::SteppingDown;
+        if observer.handing_over.take_if(|partition| !hands_over(*partition)).is_some() {
+            observer.watch.on(now, WatchEvent::HandOffEnded);
+        }
+        observer.tell_changes(now, &views);
+        let mut orders = Vec::new();
+        observer.watch.look(now, &mut views, &mut orders);
+        for order in orders {
+            match order {
+                WatchOrder::Beat => self.beat(node),
+                WatchOrder::Claim { why, .. } => {
+                    self.coverage.sight(Sight::DecidedToClaim);
+                    self.claim(node, why.partition.number as usize);
                 }
-                Some(Decision::Stay(_) | Decision::ClaimAt { .. }) | None => {}
+                WatchOrder::HandOff { to, why } => {
+                    self.hand_off_as_ordered(node, why.partition.number as usize, to);
+                }
+                // It hands over, or claims nothing; nobody else is to be told.
+                WatchOrder::Sickness(_) => {}
             }
         }
     }
@@ -59,28 +72,23 @@ impl World {
     /// What a replica tells becomes evidence.
     pub(super) fn take_evidence(&mut self, from: Address, event: &Event) {
         let now = self.nodes[from.node].clock.read(self.now).clock;
-        let me = self.nodes[from.node].id;
         let Some(process) = &mut self.nodes[from.node].process else { return };
-        let watch = &mut process.watch;
-        let watched = &mut watch.partitions[from.partition];
+        let Observer { watch, leaderships, .. } = &mut process.observer;
+        let Heard { since, writer } = &mut leaderships[from.partition];
         match event {
             Event::Heard { node, incarnation } => {
                 let (node, incarnation) = (*node, incarnation.node);
-                watched.heard = Some((node, incarnation));
-                watch.detector.observe(now, Evidence::PartitionRecord { node, incarnation });
+                *writer = Some((node, incarnation));
+                let evidence = Evidence::PartitionRecord { node, incarnation };
+                watch.on(now, WatchEvent::Observed(evidence));
             }
             Event::Void { why: cortado_replica::Why::Heartbeat, .. } => {
-                if let Some((node, incarnation)) = watched.heard {
-                    watch.detector.observe(now, Evidence::Heartbeat { node, incarnation });
+                if let Some((node, incarnation)) = *writer {
+                    let evidence = Evidence::Heartbeat { node, incarnation };
+                    watch.on(now, WatchEvent::Observed(evidence));
                 }
             }
-            Event::NewGeneration { leader, .. } => {
-                (watched.since, watched.claimed_at) = (now, None);
-                if *leader == me {
-                    watched.own_claims.push(now);
-                }
-            }
-            Event::SteppedDown { .. } => watched.since = now,
+            Event::NewGeneration { .. } | Event::SteppedDown { .. } => *since = now,
             Event::Void { .. }
             | Event::Serving { .. }
             | Event::Resigned { .. }
@@ -94,85 +102,38 @@ impl World {
 
     /// The log's answer to a heartbeat; answers whether it was one.
     pub(super) fn heartbeat_answered(&mut self, to: Address, token: AppendToken, ok: bool) -> bool {
-        if token != HEARTBEAT {
+        if token <= HEARTBEATS || token == AppendToken(u64::MAX) {
             return false;
         }
         let now = self.nodes[to.node].clock.read(self.now).clock;
-        if let Some(process) = &mut self.nodes[to.node].process {
-            let took_ms = now.since(process.watch.heartbeat_sent_at);
-            let evidence = match ok {
-                true => Evidence::OwnAppend { took_ms },
-                false => Evidence::OwnAppendFailed,
-            };
-            process.watch.detector.observe(now, evidence);
+        if let Some(process) = &mut self.nodes[to.node].process
+            && process.incarnation == to.incarnation.node
+            && process.observer.beats == token.0 - HEARTBEATS.0
+        {
+            process.observer.watch.on(now, WatchEvent::HeartbeatAnswered { appended: ok });
         }
         true
     }
 
     /// The first partition's log serves as the cluster's: heartbeats change nothing anywhere.
     fn beat(&mut self, node: usize) {
-        let now = self.now;
-        let clock = self.nodes[node].clock.read(now);
+        let clock = self.nodes[node].clock.read(self.now);
         let id = self.nodes[node].id;
-        let heartbeat_us = self.plan.detection.heartbeat_ms * MILLI;
         let partition = self.genesis(0).identity.partition;
         let Some(process) = &mut self.nodes[node].process else { return };
-        // With heartbeats under way nothing would ever come to rest.
-        if process.watch.heartbeat_at > now || matches!(self.phase, Phase::Quiet { .. }) {
-            return;
-        }
-        process.watch.heartbeat_at = now.plus(heartbeat_us);
-        process.watch.heartbeat_sent_at = clock.clock;
+        process.observer.beats += 1;
+        let token = AppendToken(HEARTBEATS.0 + process.observer.beats);
         let of_node = ReplicaIncarnation::of_node(process.incarnation);
         let me = Identity { node: id, incarnation: of_node };
         let incarnation = process.drivers[0].incarnation;
         let record = heartbeat_record(partition, &me, clock);
-        self.send_append(Address { node, partition: 0, incarnation }, HEARTBEAT, vec![record]);
+        self.send_append(Address { node, partition: 0, incarnation }, token, vec![record]);
     }
 
-    fn decide(&self, node: usize, partition: usize, now: Millis) -> Option<Decision> {
-        let process = self.nodes[node].process.as_ref()?;
-        let watch = &process.watch;
-        let watched = &watch.partitions[partition];
-        let driver = &process.drivers[partition];
-        let me = self.nodes[node].id;
-        let lags = self.nodes.iter().filter(|other| other.id != me).filter_map(|other| {
-            let fold = other.driver(partition)?.replica.fold();
-            Some((other.id, self.log.end(partition).0 - fold.position.offset.0))
-        });
-        let hands_over = |role: Role| role == Role::SteppingDown;
-        let facts = PartitionFacts {
-            partition: partition_id(partition),
-            me,
-            incarnation: driver.incarnation,
-            placement: &watch.placements[partition],
-            leadership: leadership(driver.replica.fold(), watched.since),
-            restoring: driver.resyncing || !driver.replica.fold().begun,
-            digest_failed: driver.replica.role() == Role::Offline,
-            lag_records: driver.known_end.0.saturating_sub(driver.replica.fold().position.offset.0),
-            own_claims: &watched.own_claims,
-            follower_lags: &lags.collect(),
-            hand_off_running: process.drivers.iter().any(|d| hands_over(d.replica.role())),
-            last_hand_back_at: watch.last_hand_back_at,
-        };
-        Some(decide(now, &facts, &watch.detector))
-    }
-
-    fn claim_as_decided(&mut self, node: usize, partition: usize, now: Millis) {
-        let Some(process) = &mut self.nodes[node].process else { return };
-        let watched = &mut process.watch.partitions[partition];
-        if watched.claimed_at.is_some_and(|at| now.since(at) < CLAIM_AGAIN_MS) {
-            return;
-        }
-        watched.claimed_at = Some(now);
-        self.coverage.sight(Sight::DecidedToClaim);
-        self.claim(node, partition);
-    }
-
-    fn hand_off_as_decided(&mut self, node: usize, partition: usize, to: NodeId, now: Millis) {
+    fn hand_off_as_ordered(&mut self, node: usize, partition: usize, to: NodeId) {
         let request = RequestId(self.next_number());
         let Some(process) = &mut self.nodes[node].process else { return };
-        process.watch.last_hand_back_at = Some(now);
+        process.observer.handing_over = Some(partition);
         let driver = &mut process.drivers[partition];
         driver.wait(request, Waiting { client: None, what: Purpose::HandOff });
         let input = Input::HandOff { to: Some(to), request };
@@ -182,19 +143,58 @@ impl World {
     }
 
     /// A node looks after its leaders again after this.
-    pub(super) fn plan_next_look(&mut self, node: usize) -> u64 {
+    pub(super) fn plan_next_look(&mut self, node: usize) {
         let again_us = self.random.between(10, 30) * MILLI;
         self.put(again_us, Due::Detect { node });
-        again_us
+    }
+
+    /// What the replicas of a node show now.
+    fn views(&self, node: usize) -> Views {
+        let mut views = Views::default();
+        let Some(process) = &self.nodes[node].process else { return views };
+        let each = process.drivers.iter().zip(&process.observer.leaderships);
+        for (number, (driver, heard)) in each.enumerate() {
+            let partition = partition_id(number);
+            views.shown.extend(view(driver, heard.since).map(|view| (partition, view)));
+            views.follower_lags.insert(partition, self.follower_lags(node, number));
+        }
+        views
+    }
+
+    fn follower_lags(&self, leader: usize, partition: usize) -> BTreeMap<NodeId, u64> {
+        let others = self.nodes.iter().filter(|other| other.id != self.nodes[leader].id);
+        let lags = others.filter_map(|other| {
+            let fold = other.driver(partition)?.replica.fold();
+            Some((other.id, self.log.end(partition).0 - fold.position.offset.0))
+        });
+        lags.collect()
     }
 }
 
-/// What the fold says.
-fn leadership(fold: &cortado_replica::FoldState, since: Millis) -> Leadership {
-    let Some(claimant) = &fold.claimant else { return Leadership::Never { since } };
+/// What a replica shows; nothing as long as its log has not begun.
+fn view(driver: &Driver, since: Millis) -> Option<PartitionView> {
+    let (fold, role) = (driver.replica.fold(), driver.replica.role());
+    fold.begun.then(|| PartitionView {
+        incarnation: driver.incarnation,
+        generation: fold.generation(),
+        leadership: leadership(fold, since),
+        duty: match role {
+            Role::Follower => Duty::Follow,
+            Role::Leader => Duty::Lead,
+            Role::Offline | Role::Candidate | Role::Opening | Role::SteppingDown => Duty::Neither,
+        },
+        restoring: driver.resyncing,
+        digest_failed: role == Role::Offline,
+        lag_records: driver.known_end.0.saturating_sub(fold.position.offset.0),
+    })
+}
+
+/// Who leads, as the fold says.
+fn leadership(fold: &FoldState, at: Millis) -> Option<Leadership> {
+    let claimant = fold.claimant.as_ref()?;
     let (node, incarnation) = (claimant.node, claimant.incarnation);
-    match fold.stepped_down {
-        Some(step_down) => Leadership::SteppedDown { by: node, to: step_down.to, at: since },
-        None => Leadership::Claimed { node, incarnation, at: since },
-    }
+    Some(match fold.stepped_down {
+        Some(step_down) => Leadership::SteppedDown { by: node, to: step_down.to, at },
+        None => Leadership::Claimed { node, incarnation, at },
+    })
 }

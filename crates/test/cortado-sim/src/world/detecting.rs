@@ -16,7 +16,7 @@ const RANK_US: u64 = 25 * MILLI;
 impl World {
     /// A node looks after the leaders of its partitions, again and again.
     pub(super) fn detect(&mut self, node: usize) {
-        let again_us = self.plan_next_look(node);
+        self.plan_next_look(node);
         if !self.nodes[node].is_running() {
             return;
         }
@@ -31,7 +31,7 @@ impl World {
             }
         }
         if self.plan.policy == Policy::Cluster {
-            self.look_around(node, again_us);
+            self.look_around(node);
         }
     }
 

@@ -24,7 +24,7 @@ impl World {
             incarnation = *self.nodes[node].first_incarnation.get_or_insert(incarnation);
         }
         let first_life = ReplicaIncarnation { node: incarnation, life: 1 };
-        let watch = self.new_watch(node);
+        let observer = self.new_observer(node);
         let drivers = (0..self.plan.partitions)
             .map(|partition| self.new_driver(node, partition, first_life))
             .collect();
@@ -34,7 +34,7 @@ impl World {
             paused: None,
             pauses: 0,
             log: LogHealth::Well,
-            watch,
+            observer,
             lives: 1,
         });
         for partition in 0..self.plan.partitions {
