@@ -3,7 +3,7 @@
 //! Start reading at [`run_node`].
 
 use crate::catalog::Catalog;
-use crate::cluster_log::{NODES, NodeDocument, node_key, read_catalog, write};
+use crate::cluster_log::{NODES, NodeDocument, node_key, read_catalog, read_scn, write};
 use crate::controller::control;
 use crate::database_log::Origin;
 use crate::decisions::{Entry, write_decisions};
@@ -100,10 +100,10 @@ impl Replicas {
     fn refresh_catalog(&self) -> Result<bool, StoreError> {
         let view = self.context.store.view(PartitionId::CLUSTER)?;
         let before = Arc::clone(&self.context.catalog.borrow());
-        let catalog = Arc::new(read_catalog(view.as_ref(), &before)?);
-        if catalog.scn <= before.scn {
+        if read_scn(view.as_ref())?.is_none_or(|scn| scn <= before.scn) {
             return Ok(false);
         }
+        let catalog = Arc::new(read_catalog(view.as_ref(), &before)?);
         self.context.catalog.send_replace(Arc::clone(&catalog));
         self.context.newest_catalog.send_if_modified(|newest| {
             let newer = catalog.scn > newest.scn;
