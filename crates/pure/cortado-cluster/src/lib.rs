@@ -1,4 +1,5 @@
-//! Who should lead, who is gone, and where replicas live: the decisions, and the reasons for them.
+//! Who should lead, who is gone, where replicas live, and where requests go: the decisions, and the
+//! reasons for them.
 //!
 //! Pure: no clock, no I/O, no randomness. Nothing here changes a leadership; only the log does, so
 //! a wrong decision costs availability for a moment and never consistency.
@@ -13,6 +14,7 @@ mod decision;
 mod detector;
 mod explanation;
 mod placement;
+mod route_attempt;
 mod settings;
 mod watch;
 
@@ -20,6 +22,7 @@ pub use decision::{Decision, Leadership, PartitionFacts, StayReason, decide};
 pub use detector::{Death, Detector, Evidence, Sickness, Standing};
 pub use explanation::{Alternative, Cause, Command, Explanation, NotChosen};
 pub use placement::{Load, Placement, plan, replan};
+pub use route_attempt::{Doubt, Repetition, RouteAttempt, RouteStep, TryOutcome};
 pub use settings::{RawSettings, Settings, SettingsError};
 pub use watch::{Duty, PartitionView, ReplicaViews, Watch, WatchEvent, WatchOrder};
 

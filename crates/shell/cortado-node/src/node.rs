@@ -4,7 +4,7 @@
 
 use crate::asker::Input;
 use crate::catalog::Catalog;
-use crate::cluster_log::{NODES, NodeDocument, node_key, read_catalog, write};
+use crate::cluster_log::{NODES, NodeDocument, node_key, read_catalog, read_scn, write};
 use crate::controller::control;
 use crate::database_log::Origin;
 use crate::decisions::{Entry, write_decisions};
@@ -102,12 +102,12 @@ impl Replicas {
         let known = Arc::clone(&before);
         let read = self.context.lanes.read(move |store| {
             let view = store.view(PartitionId::CLUSTER)?;
-            read_catalog(view.as_ref(), &known)
+            if read_scn(view.as_ref())?.is_none_or(|scn| scn <= known.scn) {
+                return Ok(None);
+            }
+            read_catalog(view.as_ref(), &known).map(Some)
         });
-        let catalog = Arc::new(read.await?);
-        if catalog.scn <= before.scn {
-            return Ok(false);
-        }
+        let Some(catalog) = read.await?.map(Arc::new) else { return Ok(false) };
         self.context.catalog.send_replace(Arc::clone(&catalog));
         self.context.newest_catalog.send_if_modified(|newest| {
             let newer = catalog.scn > newest.scn;

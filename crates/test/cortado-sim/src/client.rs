@@ -5,6 +5,7 @@
 use crate::documents::{AttemptId, KeyNumber, ValueId};
 use crate::history::{Action, Level, Write};
 use crate::random::Random;
+use cortado_cluster::{Repetition, RouteAttempt};
 use cortado_model::Scn;
 use std::collections::BTreeMap;
 
@@ -19,6 +20,8 @@ pub struct Client {
     pub seen: BTreeMap<(usize, KeyNumber), ValueId>,
     /// The try that it waits for.
     pub waiting: Option<AttemptId>,
+    /// What is known of its last request after the tries so far.
+    pub(crate) route: RouteAttempt,
 }
 
 /// How often a client tries one thing.
@@ -32,6 +35,7 @@ impl Client {
             tokens: vec![Scn::ZERO; partitions],
             seen: BTreeMap::new(),
             waiting: None,
+            route: RouteAttempt::new(Repetition::Harmless),
         }
     }
 

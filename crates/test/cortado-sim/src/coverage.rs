@@ -393,13 +393,16 @@ pub enum Sight {
     DecidedToHandOff,
     /// A replica was built anew inside a living process.
     Rebuilt,
+    /// A client was told that its write was not done, and could not believe it: an earlier try
+    /// may have been.
+    GaveUpInDoubt,
     /// A strong read was stale where clocks break their promise: the one thing that they may cost.
     StaleUnderDrift,
 }
 
 impl Sight {
     /// All that many seeds of mixed scenarios must meet; only `drift` meets the last one above.
-    pub const ALL: [Sight; 31] = [
+    pub const ALL: [Sight; 32] = [
         Sight::VoidZombie,
         Sight::VoidDuplicate,
         Sight::VoidGap,
@@ -431,6 +434,7 @@ impl Sight {
         Sight::DecidedToClaim,
         Sight::DecidedToHandOff,
         Sight::Rebuilt,
+        Sight::GaveUpInDoubt,
     ];
 
     /// The sight of a void record; `None` for what no correct node here appends.

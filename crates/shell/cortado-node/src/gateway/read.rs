@@ -8,6 +8,7 @@ use crate::asker::{Asker, Input};
 use crate::catalog::{Database, Table};
 use crate::replica_handle::ReplicaHandle;
 use crate::routes::Route;
+use cortado_cluster::{Repetition, RouteAttempt, RouteStep, TryOutcome};
 use cortado_driver::{ReplicaRole, Reply};
 use cortado_model::{
     DatabaseId, DocumentKey, Generation, PartitionId, Scn, StoredDocument, TableId,
@@ -17,6 +18,7 @@ use cortado_store::{Store, StoreError};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::warn;
 
@@ -146,6 +148,7 @@ impl Gateway {
         read: &ReadOptions,
     ) -> Result<Sighting, ReadError> {
         let mut changes = None;
+        let mut attempt = RouteAttempt::new(Repetition::Harmless);
         loop {
             let Some(leader) = self.leader(route, read.deadline).await else {
                 let full = route.waits_for_room();
@@ -170,39 +173,16 @@ impl Gateway {
             };
             self.process.metrics.reads_waited.add(1);
             let changes = changes.get_or_insert_with(|| route.changes());
-            match self.park(&sighting.replica, need, read.deadline).await {
-                Parked::Ready => return Ok(sighting),
-                Parked::NotHere => {
+            let parked = park(&sighting.replica, need, read.deadline).await;
+            match attempt.judge(parked.outcome()) {
+                RouteStep::Answer => return Ok(sighting),
+                RouteStep::TryAgain => {
                     // Either a change or the pause: both mean to look again.
                     let _ = timeout(LOOK_AGAIN, changes.changed()).await;
                 }
-                Parked::Overloaded => return Err(unserved("too many requests wait")),
-                Parked::Deadline => return Err(unserved("the leader did not catch up")),
+                // A read has no effect of which somebody could be in doubt.
+                RouteStep::NotDone | RouteStep::Unknown(_) => return Err(unserved(parked.why())),
             }
-        }
-    }
-
-    async fn park(&self, replica: &ReplicaHandle, need: ReadNeed, deadline: Instant) -> Parked {
-        let (caller, answer) = Asker::new();
-        match replica.offer(Input::Read { caller, need }) {
-            Ok(()) => {}
-            Err(tokio::sync::mpsc::error::TrySendError::Full(_)) => return Parked::Overloaded,
-            Err(tokio::sync::mpsc::error::TrySendError::Closed(_)) => return Parked::NotHere,
-        }
-        match timeout_at(deadline, replica.answer(answer)).await {
-            Ok(Some(Reply::Ready)) => Parked::Ready,
-            Ok(Some(Reply::NotDone(NotDone::Overloaded))) => Parked::Overloaded,
-            // A read is answered in no other words.
-            Ok(Some(Reply::Written(_) | Reply::Refused(_) | Reply::Unknown(_)) | None)
-            | Ok(Some(Reply::NotDone(
-                NotDone::NotLeader
-                | NotDone::Changing
-                | NotDone::LogRefused
-                | NotDone::LogUnusable
-                | NotDone::Exhausted
-                | NotDone::Offline,
-            ))) => Parked::NotHere,
-            Err(_) => Parked::Deadline,
         }
     }
 
@@ -336,12 +316,60 @@ impl Sighting {
     }
 }
 
+/// Lets a replica say when its store shows what `need` demands.
+async fn park(replica: &ReplicaHandle, need: ReadNeed, deadline: Instant) -> Parked {
+    let (caller, answer) = Asker::new();
+    match replica.offer(Input::Read { caller, need }) {
+        Ok(()) => {}
+        Err(TrySendError::Full(_)) => return Parked::Overloaded,
+        Err(TrySendError::Closed(_)) => return Parked::NotHere,
+    }
+    match timeout_at(deadline, replica.answer(answer)).await {
+        Ok(Some(Reply::Ready)) => Parked::Ready,
+        Ok(Some(Reply::NotDone(NotDone::Overloaded))) => Parked::Overloaded,
+        // A read is answered in no other words.
+        Ok(Some(Reply::Written(_) | Reply::Refused(_) | Reply::Unknown(_)))
+        | Ok(Some(Reply::NotDone(
+            NotDone::NotLeader
+            | NotDone::Changing
+            | NotDone::LogRefused
+            | NotDone::LogUnusable
+            | NotDone::Exhausted
+            | NotDone::Offline,
+        ))) => Parked::NotHere,
+        Ok(None) => Parked::LeaderLost,
+        Err(_) => Parked::Deadline,
+    }
+}
+
 /// How a read that waits at a replica ended.
 enum Parked {
     Ready,
     NotHere,
     Overloaded,
+    LeaderLost,
     Deadline,
+}
+
+impl Parked {
+    fn outcome(&self) -> TryOutcome {
+        match self {
+            Parked::Ready => TryOutcome::Answered,
+            Parked::NotHere => TryOutcome::NotHere,
+            Parked::Overloaded => TryOutcome::Declined,
+            Parked::LeaderLost => TryOutcome::LeaderLost,
+            Parked::Deadline => TryOutcome::DeadlineAfter,
+        }
+    }
+
+    /// What a reader that gives up has waited for.
+    fn why(&self) -> &'static str {
+        match self {
+            Parked::Ready | Parked::Deadline => "the leader did not catch up",
+            Parked::NotHere | Parked::LeaderLost => "no replica leads the partition",
+            Parked::Overloaded => "too many requests wait",
+        }
+    }
 }
 
 pub(super) fn unserved(why: &'static str) -> ReadError {

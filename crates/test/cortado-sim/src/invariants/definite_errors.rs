@@ -1,8 +1,10 @@
 //! What was answered "definitely not done" never takes effect: not before the answer, not later.
 
 use crate::documents::AttemptId;
+use crate::history::{Action, Attempt, Operation};
 use crate::truth::Truth;
 use crate::violation::Violation;
+use cortado_cluster::RouteStep;
 use std::collections::BTreeMap;
 
 const NAME: &str = "definite_errors";
@@ -46,4 +48,24 @@ impl Denied {
         let details = format!("{attempt:?} was answered {answer}, then accepted at {}", newest.scn);
         Err(Violation::new(NAME, details))
     }
+}
+
+/// A client takes `step` after the tries of `operation`.
+///
+/// # Errors
+/// It calls not done what may have been done, or would do twice what it may do once.
+pub fn check_step(operation: &Operation, step: RouteStep) -> Result<(), Violation> {
+    let nothing = |attempt: &Attempt| {
+        attempt.ended.as_ref().is_some_and(|(_, reply)| reply.is_definitely_nothing())
+    };
+    let reads = matches!(operation.action, Action::Read { .. });
+    let nothing_done = reads || operation.attempts.iter().all(nothing);
+    let right = match step {
+        RouteStep::NotDone => nothing_done,
+        RouteStep::TryAgain => nothing_done || operation.key.is_some(),
+        RouteStep::Answer => true,
+        RouteStep::Unknown(_) => !nothing_done,
+    };
+    let details = || format!("{step:?} after {:?} of {:?}", operation.attempts, operation.action);
+    if right { Ok(()) } else { Err(Violation::new(NAME, details())) }
 }

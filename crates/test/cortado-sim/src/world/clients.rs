@@ -8,11 +8,13 @@ use crate::coverage::{Fault, Sight};
 use crate::documents::{AttemptId, ValueId};
 use crate::driver::Ask;
 use crate::history::{Action, Attempt, Level, Operation, Reply};
-use crate::invariants::no_lost_write;
+use crate::invariants::{definite_errors, no_lost_write};
 use crate::oracle::sessions;
 use crate::time::MILLI;
 use bytes::Bytes;
+use cortado_cluster::{Doubt, Repetition, RouteAttempt, RouteStep, TryOutcome};
 use cortado_model::Scn;
+use cortado_replica::NotDone;
 
 impl World {
     /// A client wants something new, as long as clients want anything.
@@ -25,6 +27,11 @@ impl World {
         let known = &self.clients[client];
         let (action, keyed) = known.choose(partition, self.plan.keys, value, &mut self.random);
         let key = keyed.then(|| Bytes::from(format!("k{}", value.0)));
+        self.clients[client].route = RouteAttempt::new(match &action {
+            Action::Read { .. } => Repetition::Harmless,
+            Action::Write(_) if keyed => Repetition::Remembered,
+            Action::Write(_) => Repetition::Doubled,
+        });
         let operation = self.history.len();
         self.history.push(Operation { client, partition, action, key, attempts: Vec::new() });
         self.try_again(client, operation);
@@ -71,14 +78,16 @@ impl World {
         last.expect("this is it").ended = Some((self.now, reply.clone()));
         self.check_reply(operation, &reply);
         self.learn(client, operation, &reply);
+        let step = self.clients[client].route.judge(outcome(&reply));
         let wanted = &self.history[operation];
-        let again = match &reply {
-            Reply::Committed { .. } | Reply::Values { .. } | Reply::Refused => false,
-            Reply::NotDone(_) | Reply::Unreachable => is_safe_again(wanted),
-            Reply::Unknown => wanted.key.is_some() || matches!(wanted.action, Action::Read { .. }),
-        };
+        let tries = wanted.attempts.len();
+        let told = definite_errors::check_step(wanted, step);
+        self.check(told);
+        if step == RouteStep::Unknown(Doubt::LeaderLost) && matches!(reply, Reply::NotDone(_)) {
+            self.coverage.sight(Sight::GaveUpInDoubt);
+        }
         let stops = matches!(self.phase, Phase::Quiet { .. } | Phase::Over);
-        if again && !stops && wanted.attempts.len() < TRIES_MAX {
+        if step == RouteStep::TryAgain && !stops && tries < TRIES_MAX {
             let back_off_us = self.random.between(1, 40) * MILLI;
             self.put(back_off_us, Due::Retry { client, operation });
         } else {
@@ -174,11 +183,16 @@ impl World {
     }
 }
 
-/// Whether another try cannot do twice what an earlier one has done.
-fn is_safe_again(wanted: &Operation) -> bool {
-    let nothing = |attempt: &Attempt| {
-        attempt.ended.as_ref().is_some_and(|(_, reply)| reply.is_definitely_nothing())
-    };
-    let reads = matches!(wanted.action, Action::Read { .. });
-    reads || wanted.key.is_some() || wanted.attempts.iter().all(nothing)
+/// What a client makes of a reply.
+fn outcome(reply: &Reply) -> TryOutcome {
+    match reply {
+        Reply::Committed { .. } | Reply::Values { .. } | Reply::Refused => TryOutcome::Answered,
+        Reply::NotDone(NotDone::NotLeader | NotDone::Changing | NotDone::Offline)
+        | Reply::Unreachable => TryOutcome::NotHere,
+        Reply::NotDone(
+            NotDone::Overloaded | NotDone::LogRefused | NotDone::LogUnusable | NotDone::Exhausted,
+        ) => TryOutcome::Declined,
+        // It cannot tell a leader that was lost from an answer that was: it asks the next one.
+        Reply::Unknown => TryOutcome::LeaderLost,
+    }
 }
