@@ -174,6 +174,11 @@ impl Applying {
         Some(under_way.digest)
     }
 
+    /// The batch of `job` is not in the store and will not be; `false` for one of another time.
+    pub(crate) fn failed(&mut self, job: JobId) -> bool {
+        self.under_way.take_if(|under_way| under_way.job == job).is_some()
+    }
+
     /// Every look into the store that has not come back is younger than batch `number`.
     pub(crate) fn forget_recent(&mut self, number: u64) {
         self.recent.drop_up_to(number);

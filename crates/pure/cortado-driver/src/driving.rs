@@ -32,6 +32,7 @@ impl<C: Caller> Life<C> {
             Event::Claim { reason, evidence } => {
                 return self.claim(Input::Claim { reason, evidence }, turn);
             }
+            Event::Configure(config) => return self.configure(config, turn),
             Event::Verify => self.rounds.demand(),
             Event::Digest(report) => self.on_report(report, turn),
             Event::Condemned { why } => return Err(Halt::Damaged { why }),
@@ -48,9 +49,11 @@ impl<C: Caller> Life<C> {
             }
             Event::Page(job, page) => return self.on_page(job, page, turn),
             Event::Found(job, found) => return self.on_found(job, found, turn),
-            Event::Applied(job, applied) => {
-                applied.map_err(Halt::from)?;
-                self.on_applied(job, turn);
+            Event::Applied(job, Ok(())) => self.on_applied(job, turn),
+            Event::Applied(job, Err(error)) => {
+                if self.applying.failed(job) {
+                    return Err(Halt::from(error));
+                }
             }
             Event::BookmarkFound(job, found) => self.on_bookmark(job, found, turn),
             Event::Hashed(job, hashed) => return self.on_hashed(job, hashed, turn),
@@ -98,6 +101,13 @@ impl<C: Caller> Life<C> {
         }
         let request = self.requests.insert(Waiting::Read(caller));
         self.step(Input::Read { request, need }, turn)
+    }
+
+    fn configure(&mut self, config: Config, turn: &mut Turn<'_, C>) -> Result<(), Halt> {
+        if self.core.role() != Role::Leader || self.stopping {
+            return Ok(());
+        }
+        self.step(Input::Config(config), turn)
     }
 
     fn on_hand_off(
