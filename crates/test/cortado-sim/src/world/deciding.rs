@@ -5,13 +5,14 @@
 
 use super::shared_log::partition_id;
 use super::{Address, Due, Phase, World};
+use crate::asker::Asker;
 use crate::coverage::Sight;
-use crate::driver::{Job, Purpose, Waiting};
 use crate::time::MILLI;
 use crate::watch::{Watch, Watched};
 use cortado_cluster::{Decision, Detector, Evidence, Leadership, PartitionFacts, decide, plan};
+use cortado_driver::{Event, News, ReplicaRole};
 use cortado_model::{Millis, NodeId, ReplicaIncarnation};
-use cortado_replica::{AppendToken, Event, Identity, Input, RequestId, Role, heartbeat_record};
+use cortado_replica::{AppendToken, Identity, heartbeat_record};
 use std::collections::BTreeMap;
 
 /// A claim that has led to nothing is made again after this.
@@ -57,38 +58,31 @@ impl World {
     }
 
     /// What a replica tells becomes evidence.
-    pub(super) fn take_evidence(&mut self, from: Address, event: &Event) {
+    pub(super) fn take_evidence(&mut self, from: Address, news: &News) {
         let now = self.nodes[from.node].clock.read(self.now).clock;
         let me = self.nodes[from.node].id;
         let Some(process) = &mut self.nodes[from.node].process else { return };
         let watch = &mut process.watch;
         let watched = &mut watch.partitions[from.partition];
-        match event {
-            Event::Heard { node, incarnation } => {
+        match news {
+            News::Heard { node, incarnation } => {
                 let (node, incarnation) = (*node, incarnation.node);
                 watched.heard = Some((node, incarnation));
                 watch.detector.observe(now, Evidence::PartitionRecord { node, incarnation });
             }
-            Event::Void { why: cortado_replica::Why::Heartbeat, .. } => {
+            News::Void { why: cortado_replica::Why::Heartbeat, .. } => {
                 if let Some((node, incarnation)) = watched.heard {
                     watch.detector.observe(now, Evidence::Heartbeat { node, incarnation });
                 }
             }
-            Event::NewGeneration { leader, .. } => {
+            News::NewGeneration { leader, .. } => {
                 (watched.since, watched.claimed_at) = (now, None);
                 if *leader == me {
                     watched.own_claims.push(now);
                 }
             }
-            Event::SteppedDown { .. } => watched.since = now,
-            Event::Void { .. }
-            | Event::Serving { .. }
-            | Event::Resigned { .. }
-            | Event::ClaimLost { .. }
-            | Event::Republishing { .. }
-            | Event::GapBegan(_)
-            | Event::GapEnded { .. }
-            | Event::Stopped { .. } => {}
+            News::SteppedDown { .. } => watched.since = now,
+            _ => {}
         }
     }
 
@@ -125,34 +119,36 @@ impl World {
         process.watch.heartbeat_sent_at = clock.clock;
         let of_node = ReplicaIncarnation::of_node(process.incarnation);
         let me = Identity { node: id, incarnation: of_node };
-        let incarnation = process.drivers[0].incarnation;
+        let process = process.number;
         let record = heartbeat_record(partition, &me, clock);
-        self.send_append(Address { node, partition: 0, incarnation }, HEARTBEAT, vec![record]);
+        self.send_append(Address { node, partition: 0, process }, HEARTBEAT, vec![record]);
     }
 
     fn decide(&self, node: usize, partition: usize, now: Millis) -> Option<Decision> {
         let process = self.nodes[node].process.as_ref()?;
         let watch = &process.watch;
         let watched = &watch.partitions[partition];
-        let driver = &process.drivers[partition];
+        let driver = &process.hosted[partition].driver;
+        let fold = driver.fold()?;
+        let known_end = process.hosted[partition].known_end;
         let me = self.nodes[node].id;
         let lags = self.nodes.iter().filter(|other| other.id != me).filter_map(|other| {
-            let fold = other.driver(partition)?.replica.fold();
+            let fold = other.hosted(partition)?.driver.fold()?;
             Some((other.id, self.log.end(partition).0 - fold.position.offset.0))
         });
-        let hands_over = |role: Role| role == Role::SteppingDown;
+        let hands_over = |role: ReplicaRole| role == ReplicaRole::SteppingDown;
         let facts = PartitionFacts {
             partition: partition_id(partition),
             me,
-            incarnation: driver.incarnation,
+            incarnation: driver.incarnation(),
             placement: &watch.placements[partition],
-            leadership: leadership(driver.replica.fold(), watched.since),
-            restoring: driver.resyncing || !driver.replica.fold().begun,
-            digest_failed: driver.replica.role() == Role::Offline,
-            lag_records: driver.known_end.0.saturating_sub(driver.replica.fold().position.offset.0),
+            leadership: leadership(fold, watched.since),
+            restoring: !fold.begun,
+            digest_failed: false,
+            lag_records: known_end.0.saturating_sub(fold.position.offset.0),
             own_claims: &watched.own_claims,
             follower_lags: &lags.collect(),
-            hand_off_running: process.drivers.iter().any(|d| hands_over(d.replica.role())),
+            hand_off_running: process.hosted.iter().any(|h| hands_over(h.driver.role())),
             last_hand_back_at: watch.last_hand_back_at,
         };
         Some(decide(now, &facts, &watch.detector))
@@ -170,15 +166,13 @@ impl World {
     }
 
     fn hand_off_as_decided(&mut self, node: usize, partition: usize, to: NodeId, now: Millis) {
-        let request = RequestId(self.next_number());
         let Some(process) = &mut self.nodes[node].process else { return };
         process.watch.last_hand_back_at = Some(now);
-        let driver = &mut process.drivers[partition];
-        driver.wait(request, Waiting { client: None, what: Purpose::HandOff });
-        let input = Input::HandOff { to: Some(to), request };
-        driver.inbox.push_back(Job::Input(input));
+        process.hosted[partition].operators += 1;
         self.coverage.sight(Sight::DecidedToHandOff);
-        self.run_driver(node, partition);
+        if let Some(here) = self.address(node, partition) {
+            self.tell(here, Event::HandOff { caller: Asker::Operator, to: Some(to) });
+        }
     }
 
     /// A node looks after its leaders again after this.
