@@ -56,9 +56,18 @@ impl Client {
         let keyed = random.below(5) < 3;
         let action = match random.below(100) {
             0..22 => write(None, vec![(key, value)]),
-            22..28 => return (write(None, vec![(key, ValueId::ABSENT)]), true),
-            28..50 => write(Some((key, seen)), vec![(key, value)]),
-            50..58 => {
+            22..28 => write(None, vec![(key, ValueId::ABSENT)]),
+            28..44 => write(Some((key, seen)), vec![(key, value)]),
+            44..50 => {
+                // What is demanded of one document decides what becomes of another.
+                let other = KeyNumber((key.0 + random.between(1, keys - 1)) % keys);
+                write(Some((key, seen)), vec![(other, value)])
+            }
+            50..53 => {
+                let other = KeyNumber((key.0 + random.between(1, keys - 1)) % keys);
+                write(None, vec![(key, value), (other, ValueId::ABSENT)])
+            }
+            53..58 => {
                 let condition = random.coin().then_some((key, seen));
                 let mut changes = vec![(key, value)];
                 let other = KeyNumber((key.0 + random.between(1, keys - 1)) % keys);

@@ -2,7 +2,8 @@
 //!
 //! Decides nothing about runs. Start reading at [`Coverage`].
 
-use cortado_replica::{Role, Why};
+use cortado_driver::{News, ReplicaRole};
+use cortado_replica::Why;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
@@ -36,7 +37,7 @@ impl Coverage {
     }
 
     /// A replica went from one role to another; staying is no transition.
-    pub fn transition(&mut self, from: Role, to: Role) {
+    pub fn transition(&mut self, from: ReplicaRole, to: ReplicaRole) {
         if let Some(transition) = Transition::between(from, to) {
             *self.transitions.entry(transition).or_default() += 1;
         }
@@ -90,10 +91,18 @@ pub enum Fault {
     AppendDuplicated,
     /// An append lands, and once more later, up to seconds.
     AppendLateCopy,
+    /// A prefix of an append lands, and each record's outcome says what became of it.
+    AppendSplit,
+    /// An append lands, and the log does not say where.
+    AppendSomewhere,
     /// An append is certainly refused.
     AppendRefused,
-    /// An append lands; its answer comes after those of later ones.
+    /// An append lands; its answer comes late, and all behind it with it.
     AnswerSlow,
+    /// An append lands or does not; its answer never comes.
+    NeverAnswered,
+    /// A digest on its way to the leader is lost.
+    ReportLost,
     /// A read of the log fails.
     ReadFails,
     /// A read of the log answers bytes that nobody wrote.
@@ -114,8 +123,16 @@ pub enum Fault {
     SuffixLost,
     /// A node loses a whole store.
     StoreWiped,
-    /// A store refuses a batch; its replica is built anew from what the store has.
+    /// A store fails under a batch, which is there afterwards or not, and must be opened again.
     StoreFails,
+    /// A store has no room for a while.
+    StoreFull,
+    /// A store finds bytes that it has not written.
+    StoreDamaged,
+    /// A replica is said to have another state than the others.
+    Condemned,
+    /// A process is asked to end, and finishes what it has begun.
+    NodeStops,
     /// A node can read the log and not append.
     CutAppend,
     /// A node can append to the log and not read.
@@ -142,15 +159,19 @@ pub enum Fault {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Fault; 30] = [
+    pub const ALL: [Fault; 38] = [
         Fault::AppendLost,
         Fault::AppendPerhaps,
         Fault::AppendLate,
         Fault::AppendPrefix,
         Fault::AppendDuplicated,
         Fault::AppendLateCopy,
+        Fault::AppendSplit,
+        Fault::AppendSomewhere,
         Fault::AppendRefused,
         Fault::AnswerSlow,
+        Fault::NeverAnswered,
+        Fault::ReportLost,
         Fault::ReadFails,
         Fault::ReadDamaged,
         Fault::RequestLost,
@@ -162,6 +183,10 @@ impl Fault {
         Fault::SuffixLost,
         Fault::StoreWiped,
         Fault::StoreFails,
+        Fault::StoreFull,
+        Fault::StoreDamaged,
+        Fault::Condemned,
+        Fault::NodeStops,
         Fault::CutAppend,
         Fault::CutRead,
         Fault::CutBoth,
@@ -197,14 +222,16 @@ pub enum BoundaryAction {
 /// The closed set of places between two things that a driver does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum BoundaryPoint {
-    /// An input waits; it has not been looked at.
+    /// Something waits; it has not been looked at.
     BeforeStep,
-    /// The core has decided; none of its effects is executed.
+    /// The driver has decided; its records are not on their way.
     BeforeAppend,
     /// The records are on their way.
     AfterAppend,
     /// Before the end of the log is asked for.
     BeforeRecover,
+    /// Before a write's documents are looked up.
+    BeforeFind,
     /// A batch is committed and not in the store.
     BeforeApply,
     /// A batch is in the store, perhaps not durable, and nobody knows.
@@ -221,15 +248,18 @@ pub enum BoundaryPoint {
     BeforeTrim,
     /// A trim is executed.
     AfterTrim,
+    /// Before everything in the store is thrown away, for a snapshot or for the log itself.
+    BeforeRebuild,
 }
 
 impl BoundaryPoint {
     /// All of them.
-    pub const ALL: [BoundaryPoint; 12] = [
+    pub const ALL: [BoundaryPoint; 14] = [
         BoundaryPoint::BeforeStep,
         BoundaryPoint::BeforeAppend,
         BoundaryPoint::AfterAppend,
         BoundaryPoint::BeforeRecover,
+        BoundaryPoint::BeforeFind,
         BoundaryPoint::BeforeApply,
         BoundaryPoint::AfterApply,
         BoundaryPoint::BeforeAnswer,
@@ -238,16 +268,20 @@ impl BoundaryPoint {
         BoundaryPoint::BeforeDigest,
         BoundaryPoint::BeforeTrim,
         BoundaryPoint::AfterTrim,
+        BoundaryPoint::BeforeRebuild,
     ];
 
     /// How much more often something befalls a node here than elsewhere.
     pub fn weight(self) -> u32 {
         match self {
             BoundaryPoint::BeforeRecover | BoundaryPoint::BeforeDigest => 20,
-            BoundaryPoint::BeforeTrim | BoundaryPoint::AfterTrim => 60,
+            BoundaryPoint::BeforeTrim | BoundaryPoint::AfterTrim | BoundaryPoint::BeforeRebuild => {
+                60
+            }
             BoundaryPoint::BeforeStep
             | BoundaryPoint::BeforeAppend
             | BoundaryPoint::AfterAppend
+            | BoundaryPoint::BeforeFind
             | BoundaryPoint::BeforeApply
             | BoundaryPoint::AfterApply
             | BoundaryPoint::BeforeAnswer
@@ -280,13 +314,17 @@ pub enum Transition {
     LeadsOn,
     /// A leader was fenced.
     Fenced,
-    /// A replica found its log broken.
+    /// A replica's state is thrown away.
     Breaks,
+    /// A replica begins a life.
+    Begins,
+    /// A life ends, and another may begin.
+    Ends,
 }
 
 impl Transition {
     /// All of them.
-    pub const ALL: [Transition; 11] = [
+    pub const ALL: [Transition; 13] = [
         Transition::Claims,
         Transition::ClaimEnds,
         Transition::Wins,
@@ -298,11 +336,14 @@ impl Transition {
         Transition::LeadsOn,
         Transition::Fenced,
         Transition::Breaks,
+        Transition::Begins,
+        Transition::Ends,
     ];
 
     /// What a step from one role to another is; `None` for staying, and for what one step does
     /// only in passing.
-    fn between(from: Role, to: Role) -> Option<Transition> {
+    fn between(from: ReplicaRole, to: ReplicaRole) -> Option<Transition> {
+        use ReplicaRole as Role;
         match (from, to) {
             (Role::Follower, Role::Candidate) => Some(Transition::Claims),
             (Role::Candidate, Role::Follower) => Some(Transition::ClaimEnds),
@@ -314,9 +355,13 @@ impl Transition {
             (Role::SteppingDown, Role::Follower) => Some(Transition::HandedOver),
             (Role::SteppingDown, Role::Leader) => Some(Transition::LeadsOn),
             (Role::Leader, Role::Follower) => Some(Transition::Fenced),
-            (_, Role::Offline) if from != Role::Offline => Some(Transition::Breaks),
+            (Role::Offline | Role::Restoring, Role::Follower) => Some(Transition::Begins),
+            (Role::Offline, Role::Restoring) | (Role::Restoring, Role::Offline) => None,
+            (_, Role::Offline) if from != to => Some(Transition::Ends),
+            (_, Role::Restoring) if from != to => Some(Transition::Breaks),
             (
                 Role::Offline
+                | Role::Restoring
                 | Role::Follower
                 | Role::Candidate
                 | Role::Opening
@@ -396,13 +441,45 @@ pub enum Sight {
     /// A client was told that its write was not done, and could not believe it: an earlier try
     /// may have been.
     GaveUpInDoubt,
+    /// The log has not answered for too long, and its producer was given up.
+    ProducerAbandoned,
+    /// Replicas had equal digests.
+    Agreed,
+    /// Too few replicas reported a digest for the log to forget.
+    TooFewDigests,
+    /// Bookmarks below the log's beginning were forgotten.
+    BookmarksTrimmed,
+    /// A replica waited for its store to have room.
+    WaitedForRoom,
+    /// A store had room again.
+    HasRoom,
+    /// A replica's state was thrown away.
+    Damaged,
+    /// The log had forgotten what a replica had not folded.
+    BehindLog,
+    /// A replica folded its log from the beginning.
+    FoldsAnew,
+    /// A replica that had to be built anew found nobody to help.
+    NotRebuilt,
+    /// A gap in a log was closed.
+    GapEnded,
+    /// A leader resigned with writes that can never take effect.
+    ResignedWithWrites,
+    /// A write was withdrawn before it was begun.
+    Withdrawn,
+    /// A write had nothing to change.
+    NothingChanged,
+    /// A proven reader looked when the next generation was in the store already.
+    LookedTooLate,
+    /// A driver ended when it was told to stop.
+    Ended,
     /// A strong read was stale where clocks break their promise: the one thing that they may cost.
     StaleUnderDrift,
 }
 
 impl Sight {
     /// All that many seeds of mixed scenarios must meet; only `drift` meets the last one above.
-    pub const ALL: [Sight; 32] = [
+    pub const ALL: [Sight; 48] = [
         Sight::VoidZombie,
         Sight::VoidDuplicate,
         Sight::VoidGap,
@@ -435,7 +512,61 @@ impl Sight {
         Sight::DecidedToHandOff,
         Sight::Rebuilt,
         Sight::GaveUpInDoubt,
+        Sight::ProducerAbandoned,
+        Sight::Agreed,
+        Sight::TooFewDigests,
+        Sight::BookmarksTrimmed,
+        Sight::WaitedForRoom,
+        Sight::HasRoom,
+        Sight::Damaged,
+        Sight::BehindLog,
+        Sight::FoldsAnew,
+        Sight::NotRebuilt,
+        Sight::GapEnded,
+        Sight::ResignedWithWrites,
+        Sight::Withdrawn,
+        Sight::NothingChanged,
+        Sight::LookedTooLate,
+        Sight::Ended,
     ];
+
+    /// What a driver's news shows; `None` for what is nothing special.
+    pub fn of_news(news: &News) -> Option<Sight> {
+        match news {
+            News::Void { why, .. } => Sight::of_void(*why),
+            News::Republishing { .. } => Some(Sight::Republished),
+            News::ProducerAbandoned { .. } => Some(Sight::ProducerAbandoned),
+            News::Agreed { .. } => Some(Sight::Agreed),
+            News::TooFewDigests { .. } => Some(Sight::TooFewDigests),
+            News::WaitsForRoom { .. } => Some(Sight::WaitedForRoom),
+            News::HasRoom => Some(Sight::HasRoom),
+            News::Damaged { .. } => Some(Sight::Damaged),
+            News::BehindLog { .. } => Some(Sight::BehindLog),
+            News::FoldsAnew { .. } => Some(Sight::FoldsAnew),
+            News::NotRebuilt { .. } => Some(Sight::NotRebuilt),
+            News::GapEnded { .. } => Some(Sight::GapEnded),
+            News::Resigned { not_done: 1.., .. } => Some(Sight::ResignedWithWrites),
+            News::Resigned { .. }
+            | News::Starts { .. }
+            | News::Heard { .. }
+            | News::Claims
+            | News::NewGeneration { .. }
+            | News::ClaimLost { .. }
+            | News::Serving { .. }
+            | News::SteppedDown { .. }
+            | News::Foreign { .. }
+            | News::GapBegan(_)
+            | News::AppendFailed(_)
+            | News::Stopped { .. }
+            | News::Differ { .. }
+            | News::NotHashed { .. }
+            | News::BookmarksNotTrimmed { .. }
+            | News::Contradicted { .. }
+            | News::StandsStill { .. }
+            | News::Resynced { .. }
+            | News::SnapshotFailed { .. } => None,
+        }
+    }
 
     /// The sight of a void record; `None` for what no correct node here appends.
     pub fn of_void(why: Why) -> Option<Sight> {

@@ -3,7 +3,7 @@
 //! Start reading at [`ValueId`].
 
 use bytes::Bytes;
-use cortado_model::{DocumentKey, Etag, RememberedKey, TableId};
+use cortado_model::{DocumentKey, Remembered, RememberedKey, StoredDocument, TableId};
 use cortado_replica::{Change, Transaction};
 
 /// The only table.
@@ -64,27 +64,41 @@ impl ValueId {
 pub struct AttemptId(pub u32);
 
 impl AttemptId {
-    /// The try that `transaction` came from: in its statuses, or else where values name a schema.
+    /// The try that `transaction` came from: where values name a schema, or else how long the
+    /// answer is remembered; `None` for a removal without an idempotency key.
     pub fn of(transaction: &Transaction) -> Option<AttemptId> {
-        if let Some(idempotency) = transaction.idempotency.first()
-            && let [high, low] = idempotency.statuses[..]
-        {
-            return Some(AttemptId((u32::from(high) << 16) | u32::from(low)));
+        let documents = transaction.changes.iter().find_map(|change| change.document.as_ref());
+        if let Some(document) = documents {
+            return Some(AttemptId(document.head.schema_version));
         }
-        let document = transaction.changes.iter().find_map(|change| change.document.as_ref())?;
-        Some(AttemptId(document.head.schema_version))
+        let ttl_ms = transaction.idempotency.first()?.ttl_ms?;
+        ttl_ms.checked_sub(TTL_MS).map(AttemptId)
     }
 
-    /// The try as two statuses.
-    pub fn to_statuses(self) -> Vec<u16> {
-        vec![(self.0 >> 16) as u16, self.0 as u16]
+    /// For how long the answer is remembered, if that alone names the try: for longer than any
+    /// world lasts.
+    pub fn to_ttl_ms(self) -> u32 {
+        TTL_MS + self.0
     }
 }
 
+/// 11 hours: no wall clock here jumps so far.
+const TTL_MS: u32 = 40_000_000;
+
+/// A number for one remembered answer.
+pub fn remembered_hash(name: &RememberedKey, remembered: &Remembered) -> u64 {
+    let seed = remembered.expires.0 ^ remembered.time.0.rotate_left(32);
+    hash_of(seed, name.as_bytes().iter().chain(&remembered.answer))
+}
+
 /// A number for one document's state; the sum over all documents stands for a partition's state.
-pub fn document_hash(key: &DocumentKey, etag: Etag, value: &[u8]) -> u64 {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64 ^ etag.0;
-    for byte in key.as_bytes().iter().chain(value) {
+pub fn document_hash(key: &DocumentKey, document: &StoredDocument) -> u64 {
+    hash_of(document.head.etag.0, key.as_bytes().iter().chain(document.image()))
+}
+
+fn hash_of<'a>(seed: u64, bytes: impl Iterator<Item = &'a u8>) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64 ^ seed;
+    for byte in bytes {
         hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
     }
     hash ^ (hash >> 31)
@@ -98,6 +112,7 @@ pub fn remembered_key(key: &[u8]) -> RememberedKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cortado_model::{DocumentHead, Etag, Scn, WallMillis};
 
     #[test]
     fn keys_and_values_are_read_as_written() {
@@ -108,9 +123,17 @@ mod tests {
     #[test]
     fn a_state_has_one_hash() {
         let (key, other) = (KeyNumber(1).to_key(), KeyNumber(2).to_key());
-        let hash = document_hash(&key, Etag(1), b"x");
-        assert_ne!(hash, document_hash(&other, Etag(1), b"x"));
-        assert_ne!(hash, document_hash(&key, Etag(2), b"x"));
-        assert_ne!(hash, document_hash(&key, Etag(1), b"y"));
+        let document = |etag, json: &[u8]| {
+            let etag = Etag(etag);
+            let (scn, time) = (Scn::ZERO, WallMillis(1));
+            StoredDocument::new(
+                DocumentHead { schema_version: 1, etag, scn, time, expires: None },
+                json,
+            )
+        };
+        let hash = document_hash(&key, &document(1, b"x"));
+        assert_ne!(hash, document_hash(&other, &document(1, b"x")));
+        assert_ne!(hash, document_hash(&key, &document(2, b"x")));
+        assert_ne!(hash, document_hash(&key, &document(1, b"y")));
     }
 }

@@ -1,20 +1,22 @@
 //! The seeded simulator: years of faults through the code that ships, the same at each repetition.
 //!
-//! Holds no code of the product: it drives `cortado-replica`, `cortado-cluster` and `cortado-log`
-//! as a node would and believes none. Never reads a clock and never asks for randomness: a seed
-//! decides everything.
+//! Holds no code of the product: it executes what `cortado-driver` and `cortado-cluster` want done, as
+//! a node would, over `cortado-log`, and believes none. Never reads a clock and never asks for
+//! randomness: a seed decides everything.
 //! Start reading at [`simulate`], then [`World::run`]; what must hold is in [`invariants`].
 
+pub mod asker;
 pub mod client;
 pub mod coverage;
 pub mod documents;
-pub mod driver;
 pub mod history;
+pub mod hosted;
 pub mod invariants;
 pub mod mutant;
 pub mod node;
 mod observer;
 pub mod oracle;
+pub mod orders;
 pub mod plan;
 pub mod random;
 pub mod scenario;

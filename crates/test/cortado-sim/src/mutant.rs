@@ -1,6 +1,6 @@
 //! Planted bugs: what a careless driver or core would do, to prove that the checkers notice.
 //!
-//! Each changes what goes into or comes out of the core; the core itself stays as it is.
+//! Each changes what goes into or comes out of a driver; what ships stays as it is.
 //! Start reading at [`Mutant`].
 
 use std::fmt;
@@ -34,8 +34,8 @@ pub enum Mutant {
     TrustsSilence,
     /// Who cannot know says "not done".
     DeniesUnknown,
-    /// Conditions are evaluated without what is in flight.
-    IgnoresInFlight,
+    /// A look into the store shows documents as they were before the last batch that was answered.
+    FindsLate,
     /// A refusal is answered before what it rests on is committed.
     SkipsSettle,
     /// A session read looks at once.
@@ -46,11 +46,28 @@ pub enum Mutant {
     DropsApply,
     /// A leader never hears of records that are not its own.
     DeafLeader,
+    /// A batch is said to be in the store before it is.
+    AnswersBeforeApply,
+    /// Whoever waits when a leader resigns hears nothing.
+    LosesAnswersAtResignation,
+    /// A driver that finds out what the log holds is not shown one of its records. (A log that is
+    /// said to end too early does no harm: what was missed is published again, as a duplicate.)
+    RecoveryMissesRecord,
+    /// A request is answered twice now and then.
+    SettlesTwice,
+    /// An idempotency key is looked up and not found.
+    PurgesKeysEarly,
+    /// What a producer says that was given up is taken for the present one's.
+    MixesProducers,
+    /// A driver is never told that nothing more is at hand.
+    NeverSettles,
+    /// A state is hashed after the next batch has been applied.
+    HashesLate,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Mutant; 19] = [
+    pub const ALL: [Mutant; 27] = [
         Mutant::AnswersWhenSent,
         Mutant::AnswersWhenAppended,
         Mutant::SkipsBarrier,
@@ -64,12 +81,20 @@ impl Mutant {
         Mutant::RebuildsAsItself,
         Mutant::TrustsSilence,
         Mutant::DeniesUnknown,
-        Mutant::IgnoresInFlight,
+        Mutant::FindsLate,
         Mutant::SkipsSettle,
         Mutant::IgnoresToken,
         Mutant::TrimsEarly,
         Mutant::DropsApply,
         Mutant::DeafLeader,
+        Mutant::AnswersBeforeApply,
+        Mutant::LosesAnswersAtResignation,
+        Mutant::RecoveryMissesRecord,
+        Mutant::SettlesTwice,
+        Mutant::PurgesKeysEarly,
+        Mutant::MixesProducers,
+        Mutant::NeverSettles,
+        Mutant::HashesLate,
     ];
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Start reading at [`Node`].
 
-use crate::driver::Driver;
+use crate::hosted::Hosted;
 use crate::observer::Observer;
 use crate::store::Store;
 use crate::time::{Moment, NodeClock};
@@ -19,6 +19,8 @@ pub struct Node {
     pub disk: Vec<Store>,
     /// Its process, if it lives.
     pub process: Option<Process>,
+    /// Its stores take nothing more before.
+    pub store_full_until: Moment,
     /// Its way to the log.
     pub path: Path,
     /// Restarts so far: a planted bug needs the first incarnation.
@@ -28,10 +30,12 @@ pub struct Node {
 /// One life of a node.
 #[derive(Debug)]
 pub struct Process {
+    /// Never used twice, whatever name the process gives itself.
+    pub number: u64,
     /// Which life.
     pub incarnation: NodeIncarnation,
     /// The replicas' drivers, one for each partition.
-    pub drivers: Vec<Driver>,
+    pub hosted: Vec<Hosted>,
     /// Since when, and by which number, it has been stopped.
     pub paused: Option<(u64, Moment)>,
     /// How often it has been stopped.
@@ -40,8 +44,6 @@ pub struct Process {
     pub log: LogHealth,
     /// What it knows about others.
     pub(crate) observer: Observer,
-    /// Lives of its replicas so far.
-    pub lives: u32,
 }
 
 /// What a process's own log does.
@@ -75,13 +77,13 @@ impl Node {
         self.process.as_ref().is_some_and(|process| process.paused.is_none())
     }
 
-    /// The driver of `partition` in its present life.
-    pub fn driver(&self, partition: usize) -> Option<&Driver> {
-        self.process.as_ref().map(|process| &process.drivers[partition])
+    /// The driver of `partition` in its present process.
+    pub fn hosted(&self, partition: usize) -> Option<&Hosted> {
+        self.process.as_ref().map(|process| &process.hosted[partition])
     }
 
-    /// As [`driver`](Self::driver).
-    pub fn driver_mut(&mut self, partition: usize) -> Option<&mut Driver> {
-        self.process.as_mut().map(|process| &mut process.drivers[partition])
+    /// As [`hosted`](Self::hosted).
+    pub fn hosted_mut(&mut self, partition: usize) -> Option<&mut Hosted> {
+        self.process.as_mut().map(|process| &mut process.hosted[partition])
     }
 }

@@ -25,14 +25,16 @@ pub struct Verdict {
 /// Checks that every document's history can be explained by an order that respects real time.
 ///
 /// * `strong`: whether strong reads promise that, too.
-pub fn check(history: &[Operation], partitions: usize, strong: bool) -> Verdict {
+/// * `once`: whether a write under an idempotency key takes effect once, however long its client
+///   tries; else each try is one.
+pub fn check(history: &[Operation], partitions: usize, strong: bool, once: bool) -> Verdict {
     let mut undecided = 0;
     for partition in 0..partitions {
         let here = || history.iter().filter(|operation| operation.partition == partition);
         let keys: BTreeSet<KeyNumber> = here().flat_map(keys_of).collect();
         for key in keys {
             let steps: Vec<Step> =
-                here().flat_map(|operation| steps_of(operation, key, strong)).collect();
+                here().flat_map(|operation| steps_of(operation, key, strong, once)).collect();
             match linear::search(&steps) {
                 Outcome::Explained => {}
                 Outcome::Undecided => undecided += 1,
@@ -49,13 +51,16 @@ pub fn check(history: &[Operation], partitions: usize, strong: bool) -> Verdict 
 
 fn keys_of(operation: &Operation) -> Vec<KeyNumber> {
     match &operation.action {
-        Action::Write(write) => write.changes.iter().map(|(key, _)| *key).collect(),
+        Action::Write(write) => {
+            let changed = write.changes.iter().map(|(key, _)| *key);
+            changed.chain(write.condition.map(|(key, _)| key)).collect()
+        }
         Action::Read { keys, .. } => keys.clone(),
     }
 }
 
 /// What `operation` did to the document `key`, as far as its client knows.
-fn steps_of(operation: &Operation, key: KeyNumber, strong: bool) -> Vec<Step> {
+fn steps_of(operation: &Operation, key: KeyNumber, strong: bool, once: bool) -> Vec<Step> {
     match &operation.action {
         Action::Read { level, keys, .. } => {
             let promised = match level {
@@ -70,8 +75,11 @@ fn steps_of(operation: &Operation, key: KeyNumber, strong: bool) -> Vec<Step> {
             let change = write.changes.iter().find(|(changed, _)| *changed == key);
             let condition = write.condition.filter(|(number, _)| *number == key);
             let expected = condition.map(|(_, value)| value);
-            let Some((_, value)) = change else { return Vec::new() };
-            writes_of(operation, *value, expected)
+            match (change, expected) {
+                (Some((_, value)), _) => writes_of(operation, *value, expected, once),
+                (None, Some(expected)) => checks_of(operation, expected),
+                (None, None) => Vec::new(),
+            }
         }
     }
 }
@@ -87,7 +95,31 @@ fn reads_of(operation: &Operation, key: KeyNumber) -> Vec<Step> {
     attempts.collect()
 }
 
-fn writes_of(operation: &Operation, value: ValueId, expected: Option<ValueId>) -> Vec<Step> {
+/// A document was looked at, and another one was written or not.
+fn checks_of(operation: &Operation, expected: ValueId) -> Vec<Step> {
+    let attempts = operation.attempts.iter();
+    let refused = attempts.filter_map(|attempt| match &attempt.ended {
+        Some((ended, Reply::Refused)) => {
+            let (invoked, ended) = (attempt.invoked, Some(*ended));
+            Some(Step { invoked, ended, deed: Deed::RefuseIf { expected } })
+        }
+        Some(_) | None => None,
+    });
+    let mut steps: Vec<Step> = refused.collect();
+    if let Some((ended, Reply::Committed { .. })) = operation.last().ended {
+        // Any try may have been the one that was committed.
+        let invoked = operation.attempts[0].invoked;
+        steps.push(Step { invoked, ended: Some(ended), deed: Deed::Read(expected) });
+    }
+    steps
+}
+
+fn writes_of(
+    operation: &Operation,
+    value: ValueId,
+    expected: Option<ValueId>,
+    once: bool,
+) -> Vec<Step> {
     let deed = match expected {
         Some(expected) => Deed::WriteIf { expected, value },
         None => Deed::Write(value),
@@ -110,10 +142,15 @@ fn writes_of(operation: &Operation, value: ValueId, expected: Option<ValueId>) -
             }
             Some((_, Reply::NotDone(_) | Reply::Unreachable)) => {}
             Some((_, Reply::Unknown | Reply::Values { .. })) | None => {
+                if !once {
+                    // Perhaps the one that was answered at last did it once more.
+                    steps.push(Step { invoked: attempt.invoked, ended: None, deed });
+                }
                 begun.get_or_insert(attempt.invoked);
             }
         }
     }
+    let begun = begun.filter(|_| once || done.is_some());
     steps.extend(begun.map(|invoked| Step { invoked, ended: done, deed }));
     steps
 }

@@ -7,8 +7,9 @@ use crate::random::{PerMillion, Random};
 use crate::scenario::Scenario;
 use crate::time::{MILLI, SECOND};
 use cortado_cluster::{RawSettings, Settings as Detection};
+use cortado_driver::{Settings, TrimPolicy};
 use cortado_model::{Generation, ScnBounds, Sequence};
-use cortado_replica::{LeaseSettings, Settings};
+use cortado_replica::{LeaseSettings, ReadNeed};
 use std::collections::BTreeMap;
 
 /// A world, before its first moment.
@@ -52,8 +53,16 @@ pub struct Plan {
     pub think_us: u64,
     /// How long a client waits for an answer.
     pub deadline_us: u64,
-    /// Whether drivers execute appends before other effects.
-    pub appends_first: bool,
+    /// How many things a driver is told before it settles, at most.
+    pub events_max: u64,
+    /// Mean time that a store takes for anything; 0: it is done at once.
+    pub store_us: u64,
+    /// Mean time between the proof of a read and the look; 0: at once.
+    pub look_us: u64,
+    /// Mean time after which a node gives up a write for its client, if it does.
+    pub node_patience_us: Option<u64>,
+    /// For how long answers to writes are remembered, if some expire while the world runs.
+    pub ttl_ms: Option<u32>,
     /// Applied batches that may not be durable yet.
     pub undurable_max: usize,
 }
@@ -72,10 +81,8 @@ pub enum Policy {
 pub enum Chore {
     /// A planned change of leadership.
     Handoff,
-    /// The log may forget a prefix.
-    Trim,
-    /// Replicas compare their states.
-    Digest,
+    /// Replicas compare their states now.
+    Verify,
     /// Another lease length.
     Lease,
 }
@@ -86,12 +93,13 @@ impl Plan {
         let mut plan = Plan::any(scenario, random);
         plan.draw_swarm(random);
         plan.specialize(random);
+        plan.prove_soundly();
         plan
     }
 
     /// Whether strong and strict reads are proven by the end of a log that all can read.
     pub fn is_local(&self) -> bool {
-        self.settings.lease.is_none()
+        self.settings.replica.lease.is_none()
     }
 
     /// Whether clocks keep the promise on which strong reads rest.
@@ -116,13 +124,23 @@ impl Plan {
 
     fn any(scenario: Scenario, random: &mut Random) -> Plan {
         let lease_ms = random.one_of(&[200, 400, 1_000]);
-        let settings = Settings {
+        let replica = cortado_replica::Settings {
             bounds: ScnBounds::FULL,
             lease: Some(LeaseSettings { drift_percent: 10 }),
             in_flight_records_max: random.one_of(&[2, 6, 64, 4_096]),
             in_flight_bytes_max: random.one_of(&[600, 64 << 20]),
             retry_ms: random.one_of(&[40, 100, 200]),
             bookmark_records: random.one_of(&[1, 50, 1_024]),
+        };
+        let settings = Settings {
+            replica,
+            proof: random.one_of(&[ReadNeed::Lease, ReadNeed::Barrier]),
+            record_bytes_max: 1 << 20,
+            trim: TrimPolicy {
+                after_records: random.one_of(&[40, 200, 1 << 40]),
+                after_bytes: random.one_of(&[8_000, 60_000, 1 << 40]),
+            },
+            append_patience_ms: random.one_of(&[150, 700, 4_000]),
         };
         let nodes = random.one_of(&[3, 3, 3, 2, 5]);
         Plan {
@@ -145,7 +163,11 @@ impl Plan {
             clients: random.between(4, 9) as usize,
             think_us: random.one_of(&[1, 4, 15]) * MILLI,
             deadline_us: random.between(60, 1_000) * MILLI,
-            appends_first: random.coin(),
+            events_max: random.one_of(&[1, 1, 4, 16]),
+            store_us: random.one_of(&[0, 0, 300, 3_000, 20_000]),
+            look_us: random.one_of(&[0, 0, 500, 5_000]),
+            node_patience_us: random.one_of(&[None, None, Some(3 * MILLI), Some(100 * MILLI)]),
+            ttl_ms: random.one_of(&[None, None, None, Some(800), Some(3_000)]),
             undurable_max: random.one_of(&[1, 20, 200]),
         }
     }
@@ -180,6 +202,9 @@ impl Plan {
                 (Fault::AppendPerhaps, 40_000),
                 (Fault::AppendLate, 100_000),
                 (Fault::AppendPrefix, 60_000),
+                (Fault::AppendSplit, 40_000),
+                (Fault::AppendSomewhere, 40_000),
+                (Fault::NeverAnswered, 10_000),
                 (Fault::AppendDuplicated, 40_000),
                 (Fault::AppendLateCopy, 60_000),
                 (Fault::AnswerSlow, 60_000),
@@ -205,7 +230,8 @@ impl Plan {
                 self.pause_us_max /= 2;
             }
             Scenario::Trim => {
-                self.chores_us.extend([(Chore::Trim, 150 * MILLI), (Chore::Digest, 300 * MILLI)]);
+                self.trim_often(random);
+                self.chores_us.insert(Chore::Verify, 150 * MILLI);
                 self.every(&[
                     (Fault::StoreWiped, 900 * MILLI),
                     (Fault::CutRead, 900 * MILLI),
@@ -216,12 +242,14 @@ impl Plan {
             Scenario::Crash => {
                 self.often(&[(Fault::NodeCrash, 2_000)]);
                 self.every(&[(Fault::AllCrash, 3 * SECOND)]);
-                self.chores_us.extend([(Chore::Trim, 300 * MILLI), (Chore::Digest, 200 * MILLI)]);
+                self.trim_often(random);
             }
             Scenario::Local => self.share_the_log(),
-            Scenario::Full => {
-                self.every(&[(Fault::LogFull, 600 * MILLI), (Fault::LogOutage, 900 * MILLI)])
-            }
+            Scenario::Full => self.every(&[
+                (Fault::LogFull, 600 * MILLI),
+                (Fault::LogOutage, 900 * MILLI),
+                (Fault::StoreFull, 900 * MILLI),
+            ]),
             Scenario::Asymmetric => self.every(&[
                 (Fault::CutAppend, 600 * MILLI),
                 (Fault::CutRead, 600 * MILLI),
@@ -250,11 +278,14 @@ impl Plan {
         self.chances.clear();
         self.intervals_us.clear();
         self.chores_us = BTreeMap::from([(Chore::Handoff, 500 * MILLI)]);
-        self.chores_us.insert(Chore::Digest, 300 * MILLI);
-        self.settings.in_flight_records_max = 4_096;
-        self.settings.in_flight_bytes_max = 64 << 20;
+        self.chores_us.insert(Chore::Verify, 300 * MILLI);
+        self.settings.replica.in_flight_records_max = 4_096;
+        self.settings.replica.in_flight_bytes_max = 64 << 20;
         self.delay_us = random.one_of(&[150, 600]);
         self.deadline_us = 2 * SECOND;
+        self.node_patience_us = None;
+        self.store_us = random.one_of(&[0, 300]);
+        self.settings.append_patience_ms = 4_000;
         self.faults_us = 4 * SECOND;
         self.policy = Policy::Simple;
     }
@@ -312,16 +343,29 @@ impl Plan {
             (Fault::AppendLost, 10_000),
         ]);
         self.policy = Policy::Simple;
-        self.settings.retry_ms = 400;
-        self.settings.in_flight_records_max = 64;
-        self.settings.in_flight_bytes_max = 64 << 20;
+        self.settings.replica.retry_ms = 400;
+        self.settings.replica.in_flight_records_max = 64;
+        self.settings.replica.in_flight_bytes_max = 64 << 20;
         self.late_us_max = random.one_of(&[20, 300]) * MILLI;
         (self.delay_us, self.think_us) = (150, MILLI);
         self.deadline_us = 2 * SECOND;
     }
 
+    /// Logs that forget as soon as they may.
+    fn trim_often(&mut self, random: &mut Random) {
+        let after_records = random.one_of(&[20, 60]);
+        self.settings.trim = TrimPolicy { after_records, after_bytes: 1 << 40 };
+    }
+
+    /// Where clocks are not sound, a refusal under a lease may rest on an old state.
+    fn prove_soundly(&mut self) {
+        if !self.clocks_are_sound() {
+            self.settings.proof = ReadNeed::Barrier;
+        }
+    }
+
     fn shorten_generations(&mut self, generations: u32, random: &mut Random) {
-        self.settings.bounds = ScnBounds {
+        self.settings.replica.bounds = ScnBounds {
             generation_max: Generation(generations),
             sequence_max: Sequence(random.one_of(&[1, 2, 3, 7, 40])),
         };
@@ -329,7 +373,7 @@ impl Plan {
 
     /// One log in reach of every process: nobody can be cut off, nobody needs a lease.
     fn share_the_log(&mut self) {
-        self.settings.lease = None;
+        self.settings.replica.lease = None;
         for fault in [Fault::CutAppend, Fault::CutRead, Fault::CutBoth, Fault::CutAnswers] {
             self.intervals_us.remove(&fault);
         }
@@ -357,14 +401,19 @@ fn draw_detection(random: &mut Random) -> Detection {
 pub(crate) const LEASES_MS: [u32; 2] = [40, 1_500];
 
 /// Faults that strike when something else happens: an append, a read, a message, a boundary.
-const CHANCES: [(Fault, u32); 15] = [
+const CHANCES: [(Fault, u32); 20] = [
     (Fault::AppendLost, 4_000),
     (Fault::AppendPerhaps, 4_000),
     (Fault::AppendLate, 4_000),
     (Fault::AppendPrefix, 4_000),
     (Fault::AppendDuplicated, 4_000),
     (Fault::AppendLateCopy, 4_000),
+    (Fault::AppendSplit, 4_000),
+    (Fault::AppendSomewhere, 4_000),
     (Fault::AppendRefused, 4_000),
+    (Fault::NeverAnswered, 1_000),
+    (Fault::ReportLost, 20_000),
+    (Fault::StoreDamaged, 100),
     (Fault::AnswerSlow, 4_000),
     (Fault::ReadFails, 4_000),
     (Fault::RequestLost, 2_000),
@@ -376,7 +425,7 @@ const CHANCES: [(Fault, u32); 15] = [
 ];
 
 /// Faults that strike by themselves, and the mean time between two.
-const INTERVALS_US: [(Fault, u64); 14] = [
+const INTERVALS_US: [(Fault, u64); 17] = [
     (Fault::NodeCrash, 3 * SECOND),
     (Fault::NodePause, 3 * SECOND),
     (Fault::AllCrash, 12 * SECOND),
@@ -391,7 +440,9 @@ const INTERVALS_US: [(Fault, u64); 14] = [
     (Fault::WallJump, 2 * SECOND),
     (Fault::WrongSuspicion, 2 * SECOND),
     (Fault::StrangerWrites, 2 * SECOND),
+    (Fault::StoreFull, 6 * SECOND),
+    (Fault::Condemned, 6 * SECOND),
+    (Fault::NodeStops, 4 * SECOND),
 ];
 
-const CHORES_US: [(Chore, u64); 3] =
-    [(Chore::Handoff, 2 * SECOND), (Chore::Trim, 2 * SECOND), (Chore::Digest, SECOND)];
+const CHORES_US: [(Chore, u64); 2] = [(Chore::Handoff, 2 * SECOND), (Chore::Verify, SECOND)];

@@ -53,6 +53,11 @@ impl Trace {
         }
     }
 
+    /// Whether anybody reads the text.
+    pub fn is_told(&self) -> bool {
+        !matches!(self.telling, Telling::Silent)
+    }
+
     /// Adds something to the story's number that nobody would read.
     pub fn mix(&mut self, fact: u64) {
         // One round of a multiplicative hash: order matters, and every bit spreads upwards.

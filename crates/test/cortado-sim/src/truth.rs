@@ -3,13 +3,14 @@
 //! Sees every record at the moment it lands and knows what every replica will make of it.
 //! Start reading at [`Truth::land`]. Source: docs/protocols/replication.md, "The fold".
 
-use crate::documents::{AttemptId, KeyNumber, ValueId, document_hash};
+use crate::documents::{AttemptId, KeyNumber, ValueId, document_hash, remembered_hash};
 use bytes::Bytes;
+use cortado_driver::RememberedAnswer;
 use cortado_model::{
-    DocumentKey, Generation, LogOffset, NodeId, PartitionUuid, RememberedKey, ReplicaIncarnation,
-    Scn, Sequence, WallMillis,
+    DocumentKey, Generation, LogOffset, NodeId, PartitionUuid, Remembered, RememberedKey,
+    ReplicaIncarnation, Scn, Sequence, WallMillis,
 };
-use cortado_replica::{Body, Transaction, decode};
+use cortado_replica::{Body, Transaction, decode, etag_of};
 use std::collections::BTreeMap;
 
 /// One partition as its log's order alone decides it.
@@ -27,8 +28,8 @@ pub struct Truth {
     pub transactions: Vec<Accepted>,
     /// Where the transaction of each try stands.
     pub attempts: BTreeMap<AttemptId, Scn>,
-    /// How often each idempotency key was used.
-    pub keys: BTreeMap<RememberedKey, Vec<Scn>>,
+    /// Every use of each idempotency key, in order.
+    pub keys: BTreeMap<RememberedKey, Vec<Use>>,
     /// Every accepted record, with how it came there.
     pub accepted: Vec<Milestone>,
     documents: BTreeMap<DocumentKey, (ValueId, u64)>,
@@ -51,6 +52,15 @@ pub struct Accepted {
     pub digest: u64,
     /// What every document holds behind it.
     pub values: BTreeMap<KeyNumber, ValueId>,
+}
+
+/// A use of an idempotency key.
+#[derive(Clone, Debug)]
+pub struct Use {
+    /// Where its transaction stands.
+    pub scn: Scn,
+    /// What every store remembers of it.
+    pub remembered: Remembered,
 }
 
 /// A record that counts.
@@ -109,7 +119,7 @@ impl Truth {
         self.stepped_down = kind == Kind::StepDown;
         self.last = header.scn;
         if let Body::Transaction(transaction) = record.body {
-            self.accept(header.scn, header.time, transaction);
+            self.accept(header.scn, header.time, transaction, partition);
         }
         let milestone = Milestone { scn: header.scn, time: header.time, kind };
         self.accepted.push(milestone);
@@ -136,19 +146,47 @@ impl Truth {
         self.transaction(scn).map(|accepted| accepted.digest)
     }
 
+    /// The last transaction at or before `scn`; `0:0` if there is none.
+    pub fn newest_at(&self, scn: Scn) -> Scn {
+        self.between(Scn::ZERO, scn).last().map_or(Scn::ZERO, |accepted| accepted.scn)
+    }
+
+    /// The accepted transactions behind `after`, up to `last`.
+    pub fn between(&self, after: Scn, last: Scn) -> &[Accepted] {
+        let from = self.transactions.partition_point(|accepted| accepted.scn <= after);
+        let to = self.transactions.partition_point(|accepted| accepted.scn <= last);
+        &self.transactions[from..to.max(from)]
+    }
+
+    /// Sum of the hashes of what a store remembers behind the transaction at `scn`, as far as it
+    /// has not expired at `time`.
+    pub fn remembered_at(&self, scn: Scn, time: WallMillis) -> u64 {
+        let newest = self.keys.iter().filter_map(|(name, uses)| {
+            let newest = uses.iter().rev().find(|each| each.scn <= scn)?;
+            let live = newest.remembered.expires >= time;
+            live.then(|| remembered_hash(name, &newest.remembered))
+        });
+        newest.fold(0, u64::wrapping_add)
+    }
+
     /// What every document held behind the transaction at `scn`.
     pub fn values_at(&self, scn: Scn) -> Option<&BTreeMap<KeyNumber, ValueId>> {
         self.transaction(scn).map(|accepted| &accepted.values)
     }
 
-    fn accept(&mut self, scn: Scn, time: WallMillis, transaction: Transaction) {
+    fn accept(
+        &mut self,
+        scn: Scn,
+        time: WallMillis,
+        transaction: Transaction,
+        partition: PartitionUuid,
+    ) {
         for change in &transaction.changes {
             let old = match &change.document {
                 Some(document) => {
-                    let json = document.json();
-                    let hash = document_hash(&change.key, document.head.etag, &json);
+                    let hash = document_hash(&change.key, document);
                     self.digest = self.digest.wrapping_add(hash);
-                    let value = ValueId::of_json(&json);
+                    let value = ValueId::of_json(&document.json());
                     self.documents.insert(change.key.clone(), (value, hash))
                 }
                 None => self.documents.remove(&change.key),
@@ -159,7 +197,17 @@ impl Truth {
             self.attempts.insert(attempt, scn);
         }
         for idempotency in &transaction.idempotency {
-            self.keys.entry(idempotency.name.clone()).or_default().push(scn);
+            let answer = RememberedAnswer {
+                scn,
+                etag: etag_of(partition, scn),
+                fingerprint: idempotency.fingerprint,
+                statuses: idempotency.statuses.clone(),
+            };
+            let ttl_ms = idempotency.ttl_ms.map_or(0, u64::from);
+            let expires = WallMillis(time.0 + ttl_ms);
+            let remembered = Remembered { time, expires, answer: answer.encode() };
+            let uses = self.keys.entry(idempotency.name.clone()).or_default();
+            uses.push(Use { scn, remembered });
         }
         let documents = self.documents.iter();
         let values = documents.map(|(key, (value, _))| (KeyNumber::of(key), *value)).collect();

@@ -2,26 +2,30 @@
 //!
 //! One loop takes what is due next; nothing else makes time pass. Start reading at [`World::run`].
 
+mod appending;
+mod asking;
 mod clients;
 mod deciding;
 mod detecting;
 mod driving;
 mod due;
 mod ending;
-mod evaluating;
+mod executing;
 mod lives;
-mod log_side;
 mod nemesis;
 mod observing;
 mod planting;
+mod serving;
 mod shared_log;
+mod storing;
 
-pub(crate) use due::{Address, Due};
+use due::{Address, Due};
 
 use crate::client::Client;
 use crate::coverage::Coverage;
-use crate::documents::AttemptId;
+use crate::documents::{AttemptId, ValueId};
 use crate::history::Operation;
+use crate::hosted::Job;
 use crate::invariants::{
     definite_errors, handoff, limits, liveness, log_time, one_winner, real_time,
 };
@@ -35,9 +39,10 @@ use crate::time::Moment;
 use crate::trace::{Telling, Trace};
 use crate::truth::Truth;
 use crate::violation::{Finding, Violation};
-use cortado_model::{ClusterUuid, DatabaseId, LogOffset, NodeId, PartitionUuid};
+use cortado_model::{ClusterUuid, DatabaseId, Etag, LogOffset, NodeId, PartitionUuid};
 use cortado_replica::{Genesis, PartitionIdentity};
 use shared_log::SharedLog;
+use std::collections::BTreeMap;
 
 /// One run of one seed.
 #[derive(Debug)]
@@ -56,6 +61,8 @@ pub struct World {
     /// The operation of each try, by its number.
     operations: Vec<usize>,
     partitions: Vec<Partition>,
+    /// The states of documents that clients have heard of.
+    etags: BTreeMap<ValueId, Etag>,
     phase: Phase,
     mutant: Option<Mutant>,
     judge: Judge,
@@ -179,6 +186,7 @@ impl World {
             history: Vec::new(),
             operations: vec![0],
             partitions: (0..plan.partitions).map(|_| Partition::default()).collect(),
+            etags: BTreeMap::new(),
             phase: Phase::Faults,
             mutant,
             judge,
@@ -210,14 +218,19 @@ impl World {
         match due {
             Due::AppendArrives(number) => self.append_arrives(number),
             Due::LandsLate { from, records } => self.land_late(from, records),
-            Due::AppendAnswer { to, token, answer } => self.append_answered(to, token, answer),
-            Due::ReadAsk { to, from } => self.read_log(to, from),
-            Due::ReadAnswer { to, answer } => self.log_was_read(to, answer),
-            Due::EndAsk { to } => self.read_end(to),
-            Due::EndAnswer { to, end } => self.end_was_read(to, end),
+            Due::AppendAnswer { to, number, sender, outcomes } => {
+                self.append_answered(to, number, sender, outcomes);
+            }
+            Due::Asks { to, question } => self.question_arrives(to, question),
+            Due::Works { to, work } => self.do_work(to, work),
+            Due::Tells { to, event } => self.hears(to, *event),
             Due::Notice { to } => self.notice(to),
             Due::Wake { to, at } => self.wake(to, at),
             Due::Request { node, partition, ask } => self.request_arrives(node, partition, ask),
+            Due::Look { to, client, attempt, sighting } => {
+                self.enqueue(to, Job::Look { client, attempt, sighting });
+            }
+            Due::Withdraw { to, attempt } => self.enqueue(to, Job::Withdraw(attempt)),
             Due::Reply { client, attempt, reply } => self.reply_arrives(client, attempt, reply),
             Due::Deadline { client, attempt } => self.deadline_passes(client, attempt),
             Due::Turn { client } => self.take_turn(client),
@@ -229,7 +242,7 @@ impl World {
             Due::Resume { node, pause } => self.resume(node, pause),
             Due::Strike(fault) => self.strike(fault),
             Due::Chore(chore) => self.do_chore(chore),
-            Due::Snapshot { to, from } => self.copy_snapshot(to, from),
+            Due::Kill { node, process } => self.kill(node, process),
             Due::Heal => self.heal(),
             Due::Inspect => self.inspect(),
         }

@@ -3,30 +3,38 @@
 
 use crate::truth::Truth;
 use crate::violation::Violation;
-use cortado_model::Scn;
-use cortado_replica::Apply;
+use cortado_model::{Batch, Scn};
 
 const NAME: &str = "applied_in_order";
 
-/// A store whose last transaction is `last` is about to take `apply`.
+/// A store whose last transaction is `before` is about to take `batch`, which covers everything up
+/// to `last`.
 ///
 /// # Errors
 /// It is not what the log says comes next.
-pub fn check(truth: &Truth, last: Scn, apply: &Apply) -> Result<(), Violation> {
-    let mut last = last;
-    for committed in &apply.transactions {
-        let Some(next) = truth.transaction_after(last) else {
-            let details = format!("{} is applied behind {last}, the last one", committed.scn);
-            return Err(Violation::new(NAME, details));
-        };
-        let same = next.scn == committed.scn
-            && next.time == committed.time
-            && next.transaction == committed.transaction;
-        if !same {
-            let details = format!("{} is applied behind {last}, not {}", committed.scn, next.scn);
-            return Err(Violation::new(NAME, details));
-        }
-        last = committed.scn;
+pub fn check(truth: &Truth, before: Scn, last: Scn, batch: &Batch) -> Result<(), Violation> {
+    let accepted = truth.between(before, last);
+    let changes = accepted.iter().flat_map(|each| &each.transaction.changes);
+    let changes = changes.map(|change| (change.table, &change.key, change.document.as_ref()));
+    let documents = batch.documents.iter();
+    let documents = documents.map(|(table, key, document)| (*table, key, document.as_ref()));
+    let names = accepted.iter().flat_map(|each| {
+        let names = each.transaction.idempotency.iter().map(|idempotency| &idempotency.name);
+        names.map(|name| (each.scn, name))
+    });
+    let answers = names.filter_map(|(scn, name)| {
+        let used = truth.keys.get(name)?.iter().find(|used| used.scn == scn)?;
+        Some((name, &used.remembered))
+    });
+    let remembered = batch.remember.iter().map(|(name, remembered)| (name, remembered));
+    if changes.eq(documents) && answers.eq(remembered) {
+        return Ok(());
     }
-    Ok(())
+    let scns = accepted.iter().map(|each| each.scn.to_string()).collect::<Vec<_>>();
+    let details = format!(
+        "{} documents and {} answers are applied behind {before} up to {last}, not {scns:?}",
+        batch.documents.len(),
+        batch.remember.len(),
+    );
+    Err(Violation::new(NAME, details))
 }

@@ -3,6 +3,7 @@
 use crate::store::Image;
 use crate::truth::Truth;
 use crate::violation::Violation;
+use cortado_model::WallMillis;
 
 const NAME: &str = "equal_digests";
 
@@ -17,6 +18,35 @@ pub fn check(truth: &Truth, image: &Image) -> Result<(), Violation> {
     }
     let (scn, found) = (image.last_transaction, image.digest);
     Err(Violation::new(NAME, format!("at {scn} a store has {found:x}, the log {want:x?}")))
+}
+
+/// What a store remembers and has not expired at `time` is what the log says.
+///
+/// # Errors
+/// They differ.
+pub fn check_answers(truth: &Truth, image: &Image, time: WallMillis) -> Result<(), Violation> {
+    let scn = image.last_transaction;
+    let (found, _) = image.remembered_at(time);
+    let want = truth.remembered_at(scn, time);
+    if found == want {
+        return Ok(());
+    }
+    let details = format!("at {scn} a store's answers give {found:x}, the log's {want:x}");
+    Err(Violation::new(NAME, details))
+}
+
+/// A driver takes its last digest for the present one, which is `digest`.
+///
+/// # Errors
+/// It is another.
+pub fn check_known(known: Option<u128>, digest: u128) -> Result<(), Violation> {
+    match known {
+        Some(known) if known != digest => {
+            let details = format!("a digest is taken for {known:x}, and is {digest:x}");
+            Err(Violation::new(NAME, details))
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// As [`check`], from the documents themselves: what replicas do when a digest is due.

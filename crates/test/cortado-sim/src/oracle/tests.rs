@@ -37,7 +37,7 @@ fn operation(action: Action, tries: &[(u64, Option<(u64, Reply)>)]) -> Operation
 
 #[track_caller]
 fn check_history(history: &[Operation], strong: bool, want: bool) {
-    assert_eq!(check(history, 1, strong).result.is_ok(), want, "{history:#?}");
+    assert_eq!(check(history, 1, strong, true).result.is_ok(), want, "{history:#?}");
 }
 
 #[test]

@@ -2,11 +2,11 @@
 //!
 //! Start reading at [`World::take_turn`].
 
+use super::due::Ask;
 use super::{Due, Phase, World};
 use crate::client::TRIES_MAX;
 use crate::coverage::{Fault, Sight};
 use crate::documents::{AttemptId, ValueId};
-use crate::driver::Ask;
 use crate::history::{Action, Attempt, Level, Operation, Reply};
 use crate::invariants::{definite_errors, no_lost_write};
 use crate::oracle::sessions;
@@ -108,8 +108,8 @@ impl World {
         let result = match (&wanted.action, reply) {
             (Action::Write(write), Reply::Committed { scn }) => {
                 let attempts: Vec<AttemptId> = wanted.attempts.iter().map(|each| each.id).collect();
-                let there = no_lost_write::check(&known.truth, *scn, write, &attempts);
-                let then = wanted.attempts[0].floor;
+                let (keyed, then) = (wanted.key.is_some(), wanted.attempts[0].floor);
+                let there = no_lost_write::check(&known.truth, *scn, write, &attempts, keyed, then);
                 there.and_then(|()| known.floor.finish(then, *scn, &what))
             }
             (Action::Read { level, keys, token }, Reply::Values { scn, values }) => {

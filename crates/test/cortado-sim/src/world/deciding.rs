@@ -5,17 +5,17 @@
 
 use super::shared_log::partition_id;
 use super::{Address, Due, Phase, World};
+use crate::asker::Asker;
 use crate::coverage::Sight;
-use crate::driver::{Driver, Job, Purpose, Waiting};
+use crate::hosted::Hosted;
 use crate::observer::{Heard, Observer, Views};
 use crate::time::MILLI;
 use cortado_cluster::{
     Duty, Evidence, Leadership, PartitionView, Watch, WatchEvent, WatchOrder, plan,
 };
+use cortado_driver::{Event, News, ReplicaRole};
 use cortado_model::{Millis, NodeId, ReplicaIncarnation};
-use cortado_replica::{
-    AppendToken, Event, FoldState, Identity, Input, RequestId, Role, heartbeat_record,
-};
+use cortado_replica::{AppendToken, FoldState, Identity, heartbeat_record};
 use std::collections::BTreeMap;
 
 /// The tokens of heartbeats, which no replica has sent, begin behind this one.
@@ -46,7 +46,7 @@ impl World {
         let mut views = self.views(node);
         let Some(process) = &mut self.nodes[node].process else { return };
         let observer = &mut process.observer;
-        let hands_over = |p: usize| process.drivers[p].replica.role() == Role::SteppingDown;
+        let hands_over = |p: usize| process.hosted[p].driver.role() == ReplicaRole::SteppingDown;
         if observer.handing_over.take_if(|partition| !hands_over(*partition)).is_some() {
             observer.watch.on(now, WatchEvent::HandOffEnded);
         }
@@ -70,33 +70,26 @@ impl World {
     }
 
     /// What a replica tells becomes evidence.
-    pub(super) fn take_evidence(&mut self, from: Address, event: &Event) {
+    pub(super) fn take_evidence(&mut self, from: Address, news: &News) {
         let now = self.nodes[from.node].clock.read(self.now).clock;
         let Some(process) = &mut self.nodes[from.node].process else { return };
         let Observer { watch, leaderships, .. } = &mut process.observer;
         let Heard { since, writer } = &mut leaderships[from.partition];
-        match event {
-            Event::Heard { node, incarnation } => {
+        match news {
+            News::Heard { node, incarnation } => {
                 let (node, incarnation) = (*node, incarnation.node);
                 *writer = Some((node, incarnation));
                 let evidence = Evidence::PartitionRecord { node, incarnation };
                 watch.on(now, WatchEvent::Observed(evidence));
             }
-            Event::Void { why: cortado_replica::Why::Heartbeat, .. } => {
+            News::Void { why: cortado_replica::Why::Heartbeat, .. } => {
                 if let Some((node, incarnation)) = *writer {
                     let evidence = Evidence::Heartbeat { node, incarnation };
                     watch.on(now, WatchEvent::Observed(evidence));
                 }
             }
-            Event::NewGeneration { .. } | Event::SteppedDown { .. } => *since = now,
-            Event::Void { .. }
-            | Event::Serving { .. }
-            | Event::Resigned { .. }
-            | Event::ClaimLost { .. }
-            | Event::Republishing { .. }
-            | Event::GapBegan(_)
-            | Event::GapEnded { .. }
-            | Event::Stopped { .. } => {}
+            News::NewGeneration { .. } | News::SteppedDown { .. } => *since = now,
+            _ => {}
         }
     }
 
@@ -107,7 +100,7 @@ impl World {
         }
         let now = self.nodes[to.node].clock.read(self.now).clock;
         if let Some(process) = &mut self.nodes[to.node].process
-            && process.incarnation == to.incarnation.node
+            && process.number == to.process
             && process.observer.beats == token.0 - HEARTBEATS.0
         {
             process.observer.watch.on(now, WatchEvent::HeartbeatAnswered { appended: ok });
@@ -125,21 +118,19 @@ impl World {
         let token = AppendToken(HEARTBEATS.0 + process.observer.beats);
         let of_node = ReplicaIncarnation::of_node(process.incarnation);
         let me = Identity { node: id, incarnation: of_node };
-        let incarnation = process.drivers[0].incarnation;
+        let process = process.number;
         let record = heartbeat_record(partition, &me, clock);
-        self.send_append(Address { node, partition: 0, incarnation }, token, vec![record]);
+        self.send_append(Address { node, partition: 0, process }, token, vec![record]);
     }
 
     fn hand_off_as_ordered(&mut self, node: usize, partition: usize, to: NodeId) {
-        let request = RequestId(self.next_number());
         let Some(process) = &mut self.nodes[node].process else { return };
         process.observer.handing_over = Some(partition);
-        let driver = &mut process.drivers[partition];
-        driver.wait(request, Waiting { client: None, what: Purpose::HandOff });
-        let input = Input::HandOff { to: Some(to), request };
-        driver.inbox.push_back(Job::Input(input));
+        process.hosted[partition].operators += 1;
         self.coverage.sight(Sight::DecidedToHandOff);
-        self.run_driver(node, partition);
+        if let Some(here) = self.address(node, partition) {
+            self.tell(here, Event::HandOff { caller: Asker::Operator, to: Some(to) });
+        }
     }
 
     /// A node looks after its leaders again after this.
@@ -152,10 +143,10 @@ impl World {
     fn views(&self, node: usize) -> Views {
         let mut views = Views::default();
         let Some(process) = &self.nodes[node].process else { return views };
-        let each = process.drivers.iter().zip(&process.observer.leaderships);
-        for (number, (driver, heard)) in each.enumerate() {
+        let each = process.hosted.iter().zip(&process.observer.leaderships);
+        for (number, (hosted, heard)) in each.enumerate() {
             let partition = partition_id(number);
-            views.shown.extend(view(driver, heard.since).map(|view| (partition, view)));
+            views.shown.extend(view(hosted, heard.since).map(|view| (partition, view)));
             views.follower_lags.insert(partition, self.follower_lags(node, number));
         }
         views
@@ -164,7 +155,7 @@ impl World {
     fn follower_lags(&self, leader: usize, partition: usize) -> BTreeMap<NodeId, u64> {
         let others = self.nodes.iter().filter(|other| other.id != self.nodes[leader].id);
         let lags = others.filter_map(|other| {
-            let fold = other.driver(partition)?.replica.fold();
+            let fold = other.hosted(partition)?.driver.fold()?;
             Some((other.id, self.log.end(partition).0 - fold.position.offset.0))
         });
         lags.collect()
@@ -172,20 +163,25 @@ impl World {
 }
 
 /// What a replica shows; nothing as long as its log has not begun.
-fn view(driver: &Driver, since: Millis) -> Option<PartitionView> {
-    let (fold, role) = (driver.replica.fold(), driver.replica.role());
-    fold.begun.then(|| PartitionView {
-        incarnation: driver.incarnation,
+fn view(hosted: &Hosted, since: Millis) -> Option<PartitionView> {
+    let (driver, role) = (&hosted.driver, hosted.driver.role());
+    let fold = driver.fold().filter(|fold| fold.begun)?;
+    Some(PartitionView {
+        incarnation: driver.incarnation(),
         generation: fold.generation(),
         leadership: leadership(fold, since),
         duty: match role {
-            Role::Follower => Duty::Follow,
-            Role::Leader => Duty::Lead,
-            Role::Offline | Role::Candidate | Role::Opening | Role::SteppingDown => Duty::Neither,
+            ReplicaRole::Follower => Duty::Follow,
+            ReplicaRole::Leader => Duty::Lead,
+            ReplicaRole::Offline
+            | ReplicaRole::Restoring
+            | ReplicaRole::Candidate
+            | ReplicaRole::Opening
+            | ReplicaRole::SteppingDown => Duty::Neither,
         },
-        restoring: driver.resyncing,
-        digest_failed: role == Role::Offline,
-        lag_records: driver.known_end.0.saturating_sub(fold.position.offset.0),
+        restoring: !role.is_readable(),
+        digest_failed: false,
+        lag_records: hosted.known_end.0.saturating_sub(fold.position.offset.0),
     })
 }
 

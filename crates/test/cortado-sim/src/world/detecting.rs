@@ -3,10 +3,11 @@
 //! Costs availability when it is wrong, never consistency. Start reading at [`World::detect`].
 
 use super::{Address, World};
-use crate::driver::{Job, Suspicion};
+use crate::hosted::Suspicion;
 use crate::plan::Policy;
 use crate::time::MILLI;
-use cortado_replica::{ClaimReason, Event, Input, Role};
+use cortado_driver::{Event, News, ReplicaRole};
+use cortado_replica::ClaimReason;
 
 /// A leader that nobody has heard of for so long is replaced although it seems to live.
 const SILENCE_US_MAX: u64 = 1_500 * MILLI;
@@ -21,11 +22,11 @@ impl World {
             return;
         }
         for partition in 0..self.plan.partitions {
-            let driver = self.nodes[node].driver(partition);
-            let incarnation = driver.map(|driver| driver.incarnation);
-            if let Some(incarnation) = incarnation.filter(|_| self.lacks_genesis(node, partition)) {
-                self.open_log(Address { node, partition, incarnation });
+            let Some(here) = self.address(node, partition) else { return };
+            if self.lacks_genesis(node, partition) {
+                self.open_log(here);
             }
+            self.tell_room(here);
             if self.plan.policy == Policy::Simple && self.should_claim(node, partition) {
                 self.claim(node, partition);
             }
@@ -39,42 +40,39 @@ impl World {
     pub(super) fn claim(&mut self, node: usize, partition: usize) {
         let pause_us = self.random.between(60, 400) * MILLI;
         let not_before = self.now.plus(pause_us);
-        let Some(driver) = self.nodes[node].driver_mut(partition) else { return };
-        driver.suspicion.not_before = not_before;
-        driver.inbox.push_back(Job::Input(claim_input()));
-        self.run_driver(node, partition);
+        let Some(to) = self.address(node, partition) else { return };
+        let Some(hosted) = self.hosted_at(to) else { return };
+        hosted.suspicion.not_before = not_before;
+        self.tell(to, claim_event());
     }
 
-    /// What a replica tells makes its node believe in the leader again.
-    pub(super) fn suspect_less(&mut self, from: Address, event: &Event) {
-        let now = self.now;
-        let Some(driver) = self.driver_at(from) else { return };
-        match event {
-            Event::Heard { .. } | Event::NewGeneration { .. } => {
-                driver.suspicion.heard_at = now;
-                driver.suspicion.since = None;
-            }
-            Event::SteppedDown { to, .. } => {
-                driver.suspicion = Suspicion { heard_at: now, ..Suspicion::default() };
-                let me = self.nodes[from.node].id;
-                if *to == Some(me) && self.plan.policy == Policy::Simple {
-                    self.claim_after_step_down(from);
-                }
-            }
-            Event::Serving { .. }
-            | Event::Resigned { .. }
-            | Event::ClaimLost { .. }
-            | Event::Void { .. }
-            | Event::Republishing { .. }
-            | Event::GapBegan(_)
-            | Event::GapEnded { .. }
-            | Event::Stopped { .. } => {}
+    /// A driver hears whether its node's store has room, when that changes.
+    fn tell_room(&mut self, to: Address) {
+        let has_room = !self.is_full(to.node);
+        let Some(hosted) = self.hosted_at(to) else { return };
+        if std::mem::replace(&mut hosted.has_room, has_room) != has_room {
+            self.tell(to, Event::Room(has_room));
         }
     }
 
-    fn claim_after_step_down(&mut self, successor: Address) {
-        if let Some(driver) = self.driver_at(successor) {
-            driver.inbox.push_back(Job::Input(claim_input()));
+    /// What a replica tells makes its node believe in the leader again.
+    pub(super) fn suspect_less(&mut self, from: Address, news: &News) {
+        let now = self.now;
+        let me = self.nodes[from.node].id;
+        let simple = self.plan.policy == Policy::Simple;
+        let Some(hosted) = self.hosted_at(from) else { return };
+        match news {
+            News::Heard { .. } | News::NewGeneration { .. } => {
+                hosted.suspicion.heard_at = now;
+                hosted.suspicion.since = None;
+            }
+            News::SteppedDown { to, .. } => {
+                hosted.suspicion = Suspicion { heard_at: now, ..Suspicion::default() };
+                if *to == Some(me) && simple {
+                    hosted.inbox.push_back(crate::hosted::Job::Event(claim_event()));
+                }
+            }
+            _ => {}
         }
     }
 
@@ -82,42 +80,43 @@ impl World {
         let gone = self.seems_gone(node, partition);
         let nodes = self.nodes.len();
         let now = self.now;
-        let Some(driver) = self.nodes[node].driver_mut(partition) else { return false };
-        if !gone || driver.resyncing || driver.replica.role() != Role::Follower {
-            driver.suspicion.since = None;
+        let Some(hosted) = self.nodes[node].hosted_mut(partition) else { return false };
+        let follows = hosted.driver.role() == ReplicaRole::Follower;
+        let Some(fold) = hosted.driver.fold().filter(|_| gone && follows) else {
+            hosted.suspicion.since = None;
             return false;
-        }
-        let since = *driver.suspicion.since.get_or_insert(now);
-        let generation = driver.replica.fold().generation().0 as usize;
+        };
+        let (generation, begun) = (fold.generation().0 as usize, fold.begun);
+        let since = *hosted.suspicion.since.get_or_insert(now);
         let rank = (node + partition + generation) % nodes;
         let due = since.plus(RANK_US * (1 + rank as u64));
-        now >= due && now >= driver.suspicion.not_before && driver.replica.fold().begun
+        now >= due && now >= hosted.suspicion.not_before && begun
     }
 
     /// Whether a replica has folded its whole log and not found its first record.
     fn lacks_genesis(&self, node: usize, partition: usize) -> bool {
-        self.nodes[node].driver(partition).is_some_and(|driver| {
-            let fold = driver.replica.fold();
-            !fold.begun && fold.position.offset == self.log.end(partition)
-        })
+        let fold = self.nodes[node].hosted(partition).and_then(|hosted| hosted.driver.fold());
+        fold.is_some_and(|fold| !fold.begun && fold.position.offset == self.log.end(partition))
     }
 
     /// What this node's detectors say about the partition's leader.
     fn seems_gone(&self, node: usize, partition: usize) -> bool {
-        let Some(driver) = self.nodes[node].driver(partition) else { return false };
-        let fold = driver.replica.fold();
+        let Some(hosted) = self.nodes[node].hosted(partition) else { return false };
+        let Some(fold) = hosted.driver.fold() else { return false };
         let Some(claimant) = &fold.claimant else { return true };
         if fold.stepped_down.is_some() {
             return true;
         }
         let leader = self.nodes.iter().find(|node| node.id == claimant.node);
-        let lives = leader.filter(|node| node.is_running()).and_then(|n| n.driver(partition));
-        let same = lives.is_some_and(|d| d.incarnation == claimant.incarnation && !d.resyncing);
-        !same || self.now.since(driver.suspicion.heard_at) > SILENCE_US_MAX
+        let lives = leader.filter(|node| node.is_running()).and_then(|n| n.hosted(partition));
+        let same = lives.is_some_and(|peer| {
+            peer.driver.incarnation() == claimant.incarnation && peer.driver.fold().is_some()
+        });
+        !same || self.now.since(hosted.suspicion.heard_at) > SILENCE_US_MAX
     }
 }
 
 /// Nobody audits these claims.
-fn claim_input() -> Input {
-    Input::Claim { reason: ClaimReason::Ordered, evidence: 0 }
+fn claim_event() -> Event<crate::asker::Asker> {
+    Event::Claim { reason: ClaimReason::Ordered, evidence: 0 }
 }

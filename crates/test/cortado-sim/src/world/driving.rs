@@ -1,227 +1,172 @@
-//! The driver's duties: an input, then its effects in order; anything may happen in between.
+//! A driver's task: events, then [`Event::Settle`], then what the driver wants done, in order;
+//! anything may happen in between.
 //!
 //! Start reading at [`World::run_driver`].
-//! Source: docs/protocols/replication.md, "Duties of the driver".
 
+use super::due::EventLine;
 use super::{Address, Due, World};
+use crate::asker::Asker;
 use crate::coverage::{Boundary, BoundaryAction, BoundaryPoint, Fault, Sight};
-use crate::driver::{Driver, Job, Purpose, Waiting};
-use crate::history::Reply;
-use crate::invariants::{
-    answers, applied_in_order, checkpoint_order, equal_digests, limits, trims,
-};
+use crate::hosted::{Hosted, Job};
+use crate::invariants::{answers, checkpoint_order, limits};
 use crate::mutant::Mutant;
 use crate::random::PerMillion;
 use crate::time::MILLI;
-use crate::violation::Violation;
+use cortado_driver::{Action, Event, ReplicaRole, Reply};
 use cortado_model::Millis;
-use cortado_replica::{Answer, Apply, Effect, Input, RequestId, Role};
 
 impl World {
-    /// The driver at `address`, if that life goes on.
-    pub(super) fn driver_at(&mut self, address: Address) -> Option<&mut Driver> {
-        let driver = self.nodes[address.node].driver_mut(address.partition)?;
-        (driver.incarnation == address.incarnation).then_some(driver)
+    /// The driver at `address`, if its process goes on.
+    pub(super) fn hosted_at(&mut self, address: Address) -> Option<&mut Hosted> {
+        let process = self.nodes[address.node].process.as_mut()?;
+        (process.number == address.process).then(|| &mut process.hosted[address.partition])
     }
 
-    /// Puts an input in line and lets the driver work.
-    pub(super) fn feed(&mut self, to: Address, input: Input) {
-        if let Some(driver) = self.driver_at(to) {
-            driver.inbox.push_back(Job::Input(input));
+    /// Puts an event in line and lets the driver work.
+    pub(super) fn tell(&mut self, to: Address, event: Event<Asker>) {
+        self.enqueue(to, Job::Event(event));
+    }
+
+    pub(super) fn enqueue(&mut self, to: Address, job: Job) {
+        if let Some(hosted) = self.hosted_at(to).filter(|hosted| !hosted.has_ended) {
+            hosted.inbox.push_back(job);
             self.run_driver(to.node, to.partition);
         }
+    }
+
+    /// Lets something reach a driver after a while.
+    pub(super) fn tell_in(&mut self, in_us: u64, to: Address, event: Event<Asker>) {
+        self.put(in_us, Due::Tells { to, event: Box::new(event) });
     }
 
     /// Works until nothing is left to do, or the node stops or dies.
     pub(super) fn run_driver(&mut self, node: usize, partition: usize) {
         for done in 0.. {
-            // What a replica asks for again at once, without end, must not hang the run either.
+            // What a driver asks for again at once, without end, must not hang the run either.
             self.check(limits::check_progress(done));
             if self.finding.is_some() || !self.nodes[node].is_running() {
                 return;
             }
-            let Some(driver) = self.nodes[node].driver_mut(partition) else { return };
-            if let Some(effect) = driver.effects.front() {
-                let before = driver.boundary_before(effect);
+            let Some(here) = self.address(node, partition) else { return };
+            let Some(hosted) = self.nodes[node].hosted_mut(partition) else { return };
+            if let Some(action) = hosted.actions.front() {
+                let before = boundary_before(action);
                 if before.is_some_and(|point| self.befalls(node, point)) {
                     return;
                 }
-                let driver = self.nodes[node].driver_mut(partition);
-                let effect = driver.and_then(|driver| driver.effects.pop_front());
-                let effect = effect.expect("nothing has taken the first effect meanwhile");
-                let after = self.execute(node, partition, effect);
+                let hosted = self.nodes[node].hosted_mut(partition);
+                let action = hosted.and_then(|hosted| hosted.actions.pop_front());
+                let action = action.expect("nothing has taken the first action meanwhile");
+                let after = self.execute(here, action);
                 if after.is_some_and(|point| self.befalls(node, point)) {
                     return;
                 }
-            } else if driver.inbox.is_empty() {
+            } else if hosted.inbox.is_empty() {
                 return;
             } else {
                 if self.befalls(node, BoundaryPoint::BeforeStep) {
                     return;
                 }
-                let driver = self.nodes[node].driver_mut(partition);
-                let job = driver.and_then(|driver| driver.inbox.pop_front());
-                self.do_job(node, partition, job.expect("the inbox was not empty"));
+                self.take_turn_of(here);
             }
         }
     }
 
     pub(super) fn wake(&mut self, to: Address, at: Millis) {
-        let Some(driver) = self.driver_at(to) else { return };
-        if driver.wake == Some(at) {
-            driver.wake = None;
-            self.feed(to, Input::Tick);
+        let Some(hosted) = self.hosted_at(to) else { return };
+        if hosted.wake == Some(at) {
+            hosted.wake = None;
+            self.tell(to, Event::Tick);
         }
     }
 
-    /// Steps the core and puts its effects in line.
-    pub(super) fn step(&mut self, node: usize, partition: usize, input: Input) {
-        let now = self.nodes[node].clock.read(self.now);
-        let appends_first = self.plan.appends_first;
-        let Some(driver) = self.nodes[node].driver_mut(partition) else { return };
-        let before = driver.replica.role();
-        let folded = driver.replica.fold().position.offset;
-        let lease_ms = driver.replica.fold().leases.duration_ms;
-        let ticked = matches!(input, Input::Tick).then(|| driver.replica.wake_at());
-        let mut effects = Vec::new();
-        driver.replica.step(now, input, &mut effects);
-        if appends_first {
-            effects.sort_by_key(|effect| !matches!(effect, Effect::Append { .. }));
+    /// The driver of `partition` in the node's present process.
+    pub(super) fn address(&self, node: usize, partition: usize) -> Option<Address> {
+        let process = self.nodes[node].process.as_ref()?.number;
+        Some(Address { node, partition, process })
+    }
+
+    /// Tells the driver one or a few of the things that are at hand.
+    fn take_turn_of(&mut self, here: Address) {
+        let events_max = self.random.between(1, self.plan.events_max);
+        if let Some(hosted) = self.hosted_at(here) {
+            hosted.has_resigned = false;
         }
-        let (after, count) = (driver.replica.role(), effects.len() as u64);
-        let fold = driver.replica.fold();
-        let (last, offset) = (fold.last, fold.position.offset);
-        let lease_changed = fold.leases.duration_ms != lease_ms;
-        let moved = before == Role::Offline && (after != before || offset != folded);
-        driver.effects.extend(effects);
-        let wake_at = driver.replica.wake_at();
-        self.coverage.transition(before, after);
-        if lease_changed {
-            self.coverage.sight(Sight::LeaseChanged);
-        }
-        self.trace.note(self.now, &[99, count, last.to_u64(), offset.0], || {
-            format!("n{}.p{partition}: {after:?} at {last}, next {offset}", node + 1)
-        });
-        if let Some(wanted) = ticked {
-            if (before, after) == (Role::Opening, Role::Leader) {
-                self.coverage.sight(Sight::LeaseWaited);
+        let mut ticked = None;
+        for told in 0..events_max {
+            let Some(hosted) = self.hosted_at(here) else { return };
+            match hosted.inbox.pop_front() {
+                Some(Job::Event(event)) => {
+                    if matches!(event, Event::Tick) {
+                        ticked = Some(hosted.driver.wake_at());
+                    }
+                    self.step(here, event);
+                }
+                Some(Job::Look { client, attempt, sighting }) => {
+                    self.look(here, client, attempt, &sighting);
+                    if told == 0 {
+                        return;
+                    }
+                }
+                Some(Job::Withdraw(attempt)) => {
+                    self.withdraw(here, attempt);
+                    if told == 0 {
+                        return;
+                    }
+                }
+                None => break,
             }
+        }
+        if !self.is(Mutant::NeverSettles) {
+            self.step(here, Event::Settle);
+        }
+        let now = self.nodes[here.node].clock.read(self.now);
+        let Some(hosted) = self.hosted_at(here) else { return };
+        let wake_at = hosted.driver.wake_at();
+        if let Some(wanted) = ticked {
             self.check(limits::check_wake(now.clock, wanted, wake_at));
         }
-        if moved {
-            let details = format!("n{}.p{partition} went on as {after:?} to {offset}", node + 1);
-            self.check(Err(Violation::new("offline", details)));
-        }
-        self.plan_wake(node, partition, wake_at);
-        self.watch_stores(node, partition);
-        let incarnation = self.nodes[node].driver(partition).map(|driver| driver.incarnation);
-        if let Some(incarnation) = incarnation {
-            self.recover_if_caught_up(Address { node, partition, incarnation });
-        }
-        self.read_if_needed(node, partition);
+        self.plan_wake(here, wake_at);
+        self.watch_stores(here);
     }
 
-    /// Tells the replica that it has caught up, once it has.
-    pub(super) fn recover_if_caught_up(&mut self, at: Address) {
-        let Some(driver) = self.driver_at(at) else { return };
-        let Some(end) = driver.recovering else { return };
-        if driver.replica.fold().position.offset >= end {
-            driver.recovering = None;
-            driver.inbox.push_back(Job::Input(Input::CaughtUp { end }));
+    /// Tells the driver one thing and puts what it wants done in line.
+    fn step(&mut self, here: Address, event: Event<Asker>) {
+        let now = self.nodes[here.node].clock.read(self.now);
+        let on_tick = matches!(event, Event::Tick);
+        let story = self.trace.is_told().then(|| EventLine(&event).to_string());
+        let Some(hosted) = self.hosted_at(here) else { return };
+        let (before, lease_ms) = (hosted.driver.role(), lease_of(hosted));
+        let mut actions = Vec::new();
+        hosted.driver.on(now, event, &mut actions);
+        let (after, count) = (hosted.driver.role(), actions.len() as u64);
+        let lease_changed = lease_ms.is_some() && lease_of(hosted) != lease_ms;
+        let (last, offset) = hosted.driver.applied();
+        let next = hosted.next_offset();
+        let numbers = actions.iter().filter_map(job_of);
+        let mut in_order = Ok(());
+        for job in numbers {
+            in_order = in_order.and(answers::check_number(hosted.last_job, job));
+            hosted.last_job = job;
         }
-    }
-
-    fn do_job(&mut self, node: usize, partition: usize, job: Job) {
-        let resyncing = self.nodes[node].driver(partition).is_some_and(|d| d.resyncing);
-        match job {
-            Job::Input(_) if resyncing => {}
-            Job::Input(input) => {
-                if let (Input::Page(page), true) = (&input, self.is(Mutant::AppliesZombies)) {
-                    self.apply_zombies(node, partition, &page.entries);
-                }
-                self.step(node, partition, input);
-            }
-            Job::Ask(ask) if resyncing => {
-                self.reply(partition, ask.client, ask.attempt, Reply::Unreachable);
-            }
-            Job::Ask(ask) => self.evaluate(node, partition, ask),
+        hosted.actions.extend(actions);
+        self.check(in_order);
+        self.coverage.transition(before, after);
+        if lease_changed && before == after {
+            self.coverage.sight(Sight::LeaseChanged);
         }
-    }
-
-    /// Executes one effect; answers the boundary behind it, if it has a name.
-    fn execute(&mut self, node: usize, partition: usize, effect: Effect) -> Option<BoundaryPoint> {
-        let incarnation = self.nodes[node].driver(partition)?.incarnation;
-        let here = Address { node, partition, incarnation };
-        self.trace.note(self.now, &super::observing::facts(&effect), || {
-            format!("{here}: executes {}", super::observing::describe(&effect))
+        if on_tick && (before, after) == (ReplicaRole::Opening, ReplicaRole::Leader) {
+            self.coverage.sight(Sight::LeaseWaited);
+        }
+        let facts = [99, count, last.to_u64(), offset.0, next.map_or(u64::MAX, |next| next.0)];
+        self.trace.note(self.now, &facts, || {
+            let story = story.unwrap_or_default();
+            format!("{here}: on {story}: {after:?}, applied {last}, next {next:?}")
         });
-        match effect {
-            Effect::Append { token, records } => {
-                self.send_append(here, token, records);
-                Some(BoundaryPoint::AfterAppend)
-            }
-            Effect::Recover => {
-                let delay_us = self.delay();
-                self.put(delay_us, Due::EndAsk { to: here });
-                None
-            }
-            Effect::Apply(_) if self.strikes(Fault::StoreFails) => {
-                // The replica's state is ahead of what its store will ever have.
-                self.rebuild(here);
-                None
-            }
-            Effect::Apply(apply) => {
-                self.apply(node, partition, &apply);
-                Some(BoundaryPoint::AfterApply)
-            }
-            Effect::Answer { request, answer } => {
-                self.answer(node, partition, request, answer);
-                Some(BoundaryPoint::AfterAnswer)
-            }
-            Effect::Digest { at: _ } => {
-                self.coverage.sight(Sight::Digested);
-                let truth = &self.partitions[partition].truth;
-                let image = self.nodes[node].disk[partition].image();
-                self.check(equal_digests::check_anew(truth, image));
-                None
-            }
-            // These stores keep no bookmarks.
-            Effect::TrimBookmarks(_) => None,
-            Effect::TrimLog(trim) => {
-                let durable =
-                    self.nodes.iter().map(|n| n.disk[partition].durable().position.offset);
-                self.check(trims::check(trim.below, &durable.collect::<Vec<_>>()));
-                self.coverage.sight(Sight::Trimmed);
-                self.log.trim(partition, trim.below);
-                Some(BoundaryPoint::AfterTrim)
-            }
-            Effect::Event(event) => {
-                self.observe_event(here, event);
-                None
-            }
-        }
-    }
-
-    fn apply(&mut self, node: usize, partition: usize, apply: &Apply) {
-        let drops = self.is(Mutant::DropsApply) && self.random.below(100) == 0;
-        let store = &mut self.nodes[node].disk[partition];
-        let truth = &self.partitions[partition].truth;
-        let in_order = applied_in_order::check(truth, store.image().last_transaction, apply);
-        if drops {
-            let transactions = Vec::new();
-            store.apply(&Apply { transactions, ..apply.clone() });
-        } else {
-            store.apply(apply);
-        }
-        let equal = equal_digests::check(truth, store.image());
-        let undurable_max = self.plan.undurable_max;
-        store.flush(undurable_max.max(1));
-        self.check(in_order.and(equal));
-        self.watch_stores(node, partition);
     }
 
     /// Whether the node dies or stops at `point`. Places that are rarely come to are not safer.
-    fn befalls(&mut self, node: usize, point: BoundaryPoint) -> bool {
+    pub(super) fn befalls(&mut self, node: usize, point: BoundaryPoint) -> bool {
         let actions =
             [(Fault::NodeCrash, BoundaryAction::Crash), (Fault::NodePause, BoundaryAction::Pause)];
         for (fault, action) in actions {
@@ -240,69 +185,32 @@ impl World {
         false
     }
 
-    /// The replica's answer becomes the client's.
-    fn answer(&mut self, node: usize, partition: usize, request: RequestId, answer: Answer) {
-        let driver = self.nodes[node].driver_mut(partition);
-        let Some(Waiting { client, what }) = driver.and_then(|d| d.take_waiting(request)) else {
-            if !self.answers_early() {
-                self.check(Err(answers::unexpected(request)));
-            }
-            return;
-        };
-        self.observe_answer(&what, answer);
-        let reply = match (what, answer) {
-            (_, Answer::NotDone(why)) => Reply::NotDone(why),
-            (_, Answer::Unknown) => Reply::Unknown,
-            (Purpose::Write | Purpose::HandOff, Answer::Committed { scn, .. }) => {
-                Reply::Committed { scn }
-            }
-            (Purpose::Read(keys), Answer::Ready) => self.look(node, partition, &keys),
-            (Purpose::Settled(reply), Answer::Ready) => reply,
-            (Purpose::Again(ask), Answer::Ready) => {
-                if let Some(driver) = self.nodes[node].driver_mut(partition) {
-                    driver.inbox.push_back(Job::Ask(ask));
-                }
-                return;
-            }
-            (Purpose::Write | Purpose::HandOff, Answer::Ready)
-            | (
-                Purpose::Read(_) | Purpose::Settled(_) | Purpose::Again(_),
-                Answer::Committed { .. },
-            ) => {
-                self.check(Err(answers::unexpected(request)));
-                return;
-            }
-        };
-        if let Some((client, attempt)) = client {
-            self.reply(partition, client, attempt, reply);
-        }
-    }
-
-    fn plan_wake(&mut self, node: usize, partition: usize, wake_at: Option<Millis>) {
+    fn plan_wake(&mut self, to: Address, wake_at: Option<Millis>) {
         let now = self.now;
-        let moment = wake_at.map(|at| self.nodes[node].clock.moment_of(at, now));
-        let Some(driver) = self.nodes[node].driver_mut(partition) else { return };
-        if driver.wake == wake_at {
+        let moment = wake_at.map(|at| self.nodes[to.node].clock.moment_of(at, now));
+        let Some(hosted) = self.hosted_at(to) else { return };
+        if hosted.wake == wake_at {
             return;
         }
-        driver.wake = wake_at;
+        hosted.wake = wake_at;
         if let (Some(at), Some(moment)) = (wake_at, moment) {
-            let to = Address { node, partition, incarnation: driver.incarnation };
             self.schedule.put(moment, Due::Wake { to, at });
         }
     }
 
-    fn watch_stores(&mut self, node: usize, partition: usize) {
-        let Some(driver) = self.nodes[node].driver(partition) else { return };
+    pub(super) fn watch_stores(&mut self, here: Address) {
+        let Address { node, partition, .. } = here;
+        let Some(hosted) = self.nodes[node].hosted(partition) else { return };
         let truth = &self.partitions[partition].truth;
         let store = &self.nodes[node].disk[partition];
-        let ordered = checkpoint_order::check(truth, store, driver.replica.fold());
-        let bounded = limits::check_writes(&self.plan.settings, driver.unanswered_writes());
-        self.check(ordered.and(bounded));
-    }
-
-    fn answers_early(&self) -> bool {
-        self.is(Mutant::AnswersWhenSent) || self.is(Mutant::AnswersWhenAppended)
+        let Some(fold) = hosted.driver.fold() else { return };
+        let ordered = checkpoint_order::check(truth, store, fold);
+        let shown = checkpoint_order::check_shown(truth, store, hosted.driver.applied());
+        // What is committed and not in the store is not in flight any more.
+        let committed = truth.between(hosted.driver.applied().0, fold.last).len();
+        let in_flight = hosted.driver.unanswered_writes().saturating_sub(committed);
+        let bounded = limits::check_writes(&self.plan.settings.replica, in_flight);
+        self.check(ordered.and(shown).and(bounded));
     }
 
     /// Stores become durable little by little.
@@ -314,5 +222,63 @@ impl World {
         }
         let delay_us = self.random.between(5, 120) * MILLI;
         self.put(delay_us, Due::Flush { node });
+    }
+}
+
+fn lease_of(hosted: &Hosted) -> Option<u32> {
+    hosted.driver.fold().map(|fold| fold.leases.duration_ms)
+}
+
+/// The place right before `action`; what is no duty has none.
+fn boundary_before(action: &Action<Asker>) -> Option<BoundaryPoint> {
+    match action {
+        Action::Append { .. } => Some(BoundaryPoint::BeforeAppend),
+        Action::AskExtent(_) => Some(BoundaryPoint::BeforeRecover),
+        Action::Find { .. } => Some(BoundaryPoint::BeforeFind),
+        Action::Apply { .. } => Some(BoundaryPoint::BeforeApply),
+        Action::Reply { reply: Reply::Ready, .. } => Some(BoundaryPoint::BeforeRead),
+        Action::Reply { .. } => Some(BoundaryPoint::BeforeAnswer),
+        Action::Hash { .. } => Some(BoundaryPoint::BeforeDigest),
+        Action::TrimLog(_) => Some(BoundaryPoint::BeforeTrim),
+        Action::ClearStore(_) | Action::InstallSnapshot { .. } => {
+            Some(BoundaryPoint::BeforeRebuild)
+        }
+        Action::Survey(_)
+        | Action::OpenProducer(_)
+        | Action::ReadPage { .. }
+        | Action::FindBookmark { .. }
+        | Action::ProbeStore(_)
+        | Action::LookAround(_)
+        | Action::Report(_)
+        | Action::Condemn { .. }
+        | Action::FailStore { .. }
+        | Action::Tell(_)
+        | Action::End => None,
+    }
+}
+
+/// The number under which an action is answered.
+pub(super) fn job_of(action: &Action<Asker>) -> Option<cortado_driver::JobId> {
+    match action {
+        Action::Survey(job)
+        | Action::OpenProducer(job)
+        | Action::AskExtent(job)
+        | Action::ReadPage { job, .. }
+        | Action::Find { job, .. }
+        | Action::Apply { job, .. }
+        | Action::FindBookmark { job, .. }
+        | Action::Hash { job, .. }
+        | Action::ProbeStore(job)
+        | Action::ClearStore(job)
+        | Action::InstallSnapshot { job, .. }
+        | Action::LookAround(job) => Some(*job),
+        Action::Append { .. }
+        | Action::Report(_)
+        | Action::Condemn { .. }
+        | Action::TrimLog(_)
+        | Action::FailStore { .. }
+        | Action::Reply { .. }
+        | Action::Tell(_)
+        | Action::End => None,
     }
 }

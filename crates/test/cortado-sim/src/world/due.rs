@@ -1,21 +1,25 @@
 //! Everything that can become due in a world.
 
+use crate::asker::Asker;
 use crate::coverage::Fault;
 use crate::documents::AttemptId;
-use crate::driver::Ask;
-use crate::history::Reply;
+use crate::history::{Action, Reply};
 use crate::plan::Chore;
 use bytes::Bytes;
-use cortado_model::{LogOffset, Millis, ReplicaIncarnation};
-use cortado_replica::{AppendFailure, AppendToken, Page};
+use cortado_driver::{DigestReport, Event, Hashed, JobId, Outcome};
+use cortado_model::{
+    Batch, DocumentKey, Millis, NodeId, Position, RememberedKey, Scn, TableId, WallMillis,
+};
+use cortado_replica::{AppendToken, Trim};
 use std::fmt;
 
-/// A replica's driver in one life; what is sent to an earlier one arrives nowhere.
+/// A replica's driver in one process; what is sent to one of an earlier process arrives nowhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Address {
     pub(crate) node: usize,
     pub(crate) partition: usize,
-    pub(crate) incarnation: ReplicaIncarnation,
+    /// Numbers processes; never used twice.
+    pub(crate) process: u64,
 }
 
 /// The closed set of things that happen at a moment.
@@ -25,22 +29,24 @@ pub(crate) enum Due {
     AppendArrives(u64),
     /// Records reach the log long after they were given up.
     LandsLate { from: Address, records: Vec<Bytes> },
-    /// The log's answer reaches the driver.
-    AppendAnswer { to: Address, token: AppendToken, answer: Result<LogOffset, AppendFailure> },
-    /// A driver's read reaches the log.
-    ReadAsk { to: Address, from: LogOffset },
-    /// Its records reach the driver.
-    ReadAnswer { to: Address, answer: ReadAnswer },
-    /// A driver asks for the log's end.
-    EndAsk { to: Address },
-    /// The end reaches the driver; `None` if the log was out of reach.
-    EndAnswer { to: Address, end: Option<LogOffset> },
+    /// The log's answer reaches whoever has sent the records.
+    AppendAnswer { to: Address, number: u64, sender: Sender, outcomes: Vec<Outcome> },
+    /// What a driver asks for reaches whoever knows.
+    Asks { to: Address, question: Question },
+    /// The store gets to work that a driver has given it.
+    Works { to: Address, work: Work },
+    /// Something reaches a driver.
+    Tells { to: Address, event: Box<Event<Asker>> },
     /// A driver hears that the log has grown.
     Notice { to: Address },
-    /// A replica wanted to be woken.
+    /// A driver wanted to be woken.
     Wake { to: Address, at: Millis },
     /// A client's request reaches a node.
     Request { node: usize, partition: usize, ask: Ask },
+    /// A reader whose proof is there gets to look.
+    Look { to: Address, client: usize, attempt: AttemptId, sighting: crate::asker::Sighting },
+    /// A client's time at a node is up.
+    Withdraw { to: Address, attempt: AttemptId },
     /// The answer reaches the client.
     Reply { client: usize, attempt: AttemptId, reply: Reply },
     /// A client stops waiting.
@@ -57,53 +63,87 @@ pub(crate) enum Due {
     Start { node: usize },
     /// A process is killed if it is of no use any more.
     Replace { node: usize },
+    /// A process dies, if it is still the same.
+    Kill { node: usize, process: u64 },
     /// A process goes on.
     Resume { node: usize, pause: u64 },
     /// A fault strikes by itself.
     Strike(Fault),
     /// Somebody asks for a chore.
     Chore(Chore),
-    /// A snapshot has been copied.
-    Snapshot { to: Address, from: Address },
     /// The faults stop.
     Heal,
     /// After the faults: are we there yet?
     Inspect,
 }
 
-/// What a read of the log brings.
+/// Who has sent records to the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sender {
+    /// A driver's producer.
+    Producer(JobId),
+    /// The node itself, under a token of its own.
+    Node(AppendToken),
+}
+
+/// A client's request as it arrives.
+#[derive(Clone, Debug)]
+pub(crate) struct Ask {
+    /// Whom to answer.
+    pub(crate) client: usize,
+    /// Which try.
+    pub(crate) attempt: AttemptId,
+    /// What is wanted.
+    pub(crate) action: Action,
+    /// The idempotency key.
+    pub(crate) key: Option<Bytes>,
+}
+
+/// What a driver wants to know from others.
 #[derive(Debug)]
-pub(crate) enum ReadAnswer {
-    /// Records, in order, and where to go on.
-    Page(Page),
-    /// The log has forgotten them.
-    Trimmed,
-    /// The log was out of reach.
-    Failed,
+pub(crate) enum Question {
+    /// The log's identity and the store's checkpoint, the first part of a survey.
+    Checkpoint(JobId),
+    /// Where the log begins and ends, the second part.
+    Survey { job: JobId, checkpoint: Option<Bytes> },
+    /// Where it begins and ends.
+    Extent(JobId),
+    /// Records.
+    Page { job: JobId, from: Position },
+    /// How the other replicas are.
+    Around(JobId),
+    /// Nothing: a digest on its way to the leader.
+    Report(DigestReport),
+}
+
+/// What a driver wants done by its store.
+#[derive(Debug)]
+pub(crate) enum Work {
+    Find { job: JobId, keys: Vec<(TableId, DocumentKey)>, name: Option<RememberedKey> },
+    Apply { job: JobId, batch: Box<Batch>, last: Scn },
+    FindBookmark { job: JobId, trim: Trim },
+    Hash { job: JobId, time: WallMillis, known: Option<Hashed> },
+    Probe(JobId),
+    Clear(JobId),
+    Install { job: JobId, from: NodeId },
 }
 
 impl Due {
     /// What distinguishes this from everything else that could have happened now.
     pub(crate) fn facts(&self) -> [u64; 4] {
         let address = |kind: u64, to: &Address, more: u64| {
-            let ReplicaIncarnation { node, life } = to.incarnation;
-            let life = node.0 << 16 | u64::from(life);
-            [kind, (to.node * 64 + to.partition) as u64, life, more]
+            [kind, (to.node * 64 + to.partition) as u64, to.process, more]
         };
         match self {
             Due::AppendArrives(number) => [1, *number, 0, 0],
             Due::LandsLate { from, records } => address(2, from, records.len() as u64),
-            Due::AppendAnswer { to, token, answer } => {
-                address(3, to, token.0 << 8 | u64::from(answer.is_ok()))
+            Due::AppendAnswer { to, number, outcomes, .. } => {
+                let at = outcomes.iter().filter(|each| matches!(each, Outcome::At(_))).count();
+                address(3, to, *number << 16 | at as u64)
             }
-            Due::ReadAsk { to, from } => address(4, to, from.0),
-            Due::ReadAnswer { to, answer } => match answer {
-                ReadAnswer::Page(page) => address(5, to, page.entries.len() as u64),
-                ReadAnswer::Trimmed => address(6, to, 0),
-                ReadAnswer::Failed => address(7, to, 0),
-            },
-            Due::EndAsk { to } => address(8, to, 0),
-            Due::EndAnswer { to, end } => address(9, to, end.map_or(u64::MAX, |end| end.0)),
+            Due::Asks { to, question } => address(4, to, question.fact()),
+            Due::Works { to, work } => address(5, to, work.job().0),
+            Due::Tells { to, event } => address(6, to, fact_of(event)),
             Due::Notice { to } => address(10, to, 0),
             Due::Wake { to, at } => address(11, to, at.0),
             Due::Request { node, partition, ask } => {
@@ -121,17 +161,96 @@ impl Due {
             Due::Resume { node, pause } => [20, *node as u64, *pause, 0],
             Due::Strike(fault) => [21, *fault as u64, 0, 0],
             Due::Chore(chore) => [22, *chore as u64, 0, 0],
-            Due::Snapshot { to, .. } => address(23, to, 0),
-            Due::Replace { node } => [26, *node as u64, 0, 0],
+            Due::Look { to, attempt, .. } => address(23, to, u64::from(attempt.0)),
             Due::Heal => [24, 0, 0, 0],
             Due::Inspect => [25, 0, 0, 0],
+            Due::Replace { node } => [26, *node as u64, 0, 0],
+            Due::Kill { node, process } => [27, *node as u64, *process, 0],
+            Due::Withdraw { to, attempt } => address(28, to, u64::from(attempt.0)),
         }
+    }
+}
+
+impl Question {
+    fn fact(&self) -> u64 {
+        match self {
+            Question::Checkpoint(job)
+            | Question::Survey { job, .. }
+            | Question::Extent(job)
+            | Question::Page { job, .. }
+            | Question::Around(job) => job.0,
+            Question::Report(report) => report.at.to_u64(),
+        }
+    }
+}
+
+impl Work {
+    /// Under which number the driver waits for it.
+    pub(crate) fn job(&self) -> JobId {
+        match self {
+            Work::Find { job, .. }
+            | Work::Apply { job, .. }
+            | Work::FindBookmark { job, .. }
+            | Work::Hash { job, .. }
+            | Work::Probe(job)
+            | Work::Clear(job)
+            | Work::Install { job, .. } => *job,
+        }
+    }
+
+    /// Whether the store does it in line with the partition's other work.
+    pub(crate) fn is_in_line(&self) -> bool {
+        match self {
+            Work::Find { .. } | Work::FindBookmark { .. } => false,
+            Work::Apply { .. }
+            | Work::Hash { .. }
+            | Work::Probe(_)
+            | Work::Clear(_)
+            | Work::Install { .. } => true,
+        }
+    }
+}
+
+/// What distinguishes an event from others, for the trace's hash.
+fn fact_of(event: &Event<Asker>) -> u64 {
+    match event {
+        Event::Surveyed(job, told) => job.0 << 8 | u64::from(told.is_ok()),
+        Event::Extent(job, told) => {
+            job.0 << 32 | told.as_ref().map_or(u64::MAX, |extent| extent.end.0)
+        }
+        Event::Page(job, page) => {
+            job.0 << 16 | page.as_ref().map_or(u64::MAX, |page| page.entries.len() as u64)
+        }
+        Event::Found(job, found) => job.0 << 8 | 1 << 4 | u64::from(found.is_ok()),
+        Event::Applied(job, done) | Event::Probed(job, done) | Event::Cleared(job, done) => {
+            job.0 << 8 | 2 << 4 | u64::from(done.is_ok())
+        }
+        Event::BookmarkFound(job, found) => job.0 << 8 | 3 << 4 | u64::from(found.is_ok()),
+        Event::Hashed(job, hashed) => {
+            job.0 ^ hashed.as_ref().map_or(u64::MAX, |hashed| hashed.digest as u64)
+        }
+        Event::Installed(job, done) => job.0 << 8 | 4 << 4 | u64::from(done.is_ok()),
+        Event::Around(job, around) => job.0 << 8 | around.peers.len() as u64,
+        Event::Outcomes { producer, outcomes } => producer.0 << 16 | outcomes.len() as u64,
+        Event::Digest(report) => report.at.to_u64() ^ report.digest as u64,
+        Event::LogEnd(end) => end.0,
+        Event::Room(has_room) => u64::from(*has_room),
+        Event::Write { .. }
+        | Event::Read { .. }
+        | Event::HandOff { .. }
+        | Event::Claim { .. }
+        | Event::Configure(_)
+        | Event::Verify
+        | Event::Condemned { .. }
+        | Event::Stop
+        | Event::Tick
+        | Event::Settle => 0,
     }
 }
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "n{}.p{} life {}", self.node + 1, self.partition, self.incarnation)
+        write!(f, "n{}.p{} process {}", self.node + 1, self.partition, self.process)
     }
 }
 
@@ -142,16 +261,12 @@ impl fmt::Display for Due {
             Due::LandsLate { from, records } => {
                 write!(f, "log: {} records of {from} land late", records.len())
             }
-            Due::AppendAnswer { to, token, answer } => {
-                write!(f, "{to}: append {} is answered {answer:?}", token.0)
+            Due::AppendAnswer { to, number, outcomes, .. } => {
+                write!(f, "{to}: append #{number} is answered {outcomes:?}")
             }
-            Due::ReadAsk { to, from } => write!(f, "log: {to} reads from {from}"),
-            Due::ReadAnswer { to, answer } => match answer {
-                ReadAnswer::Page(page) => write!(f, "{to}: has read {}", page.entries.len()),
-                ReadAnswer::Trimmed | ReadAnswer::Failed => write!(f, "{to}: read {answer:?}"),
-            },
-            Due::EndAsk { to } => write!(f, "log: {to} asks for the end"),
-            Due::EndAnswer { to, end } => write!(f, "{to}: the log ends at {end:?}"),
+            Due::Asks { to, question } => write!(f, "{to}: asks {question:?}"),
+            Due::Works { to, work } => write!(f, "{to}: store {}", WorkLine(work)),
+            Due::Tells { to, event } => write!(f, "{to}: hears {}", EventLine(event)),
             Due::Notice { to } => write!(f, "{to}: the log has grown"),
             Due::Wake { to, at } => write!(f, "{to}: woken for {at:?}"),
             Due::Request { node, partition, ask } => {
@@ -159,6 +274,10 @@ impl fmt::Display for Due {
                 write!(f, "n{}.p{partition}: c{client} asks #{attempt} ", node + 1)?;
                 write!(f, "{:?}", ask.action)
             }
+            Due::Look { to, client, attempt, .. } => {
+                write!(f, "{to}: c{client} looks for #{}", attempt.0)
+            }
+            Due::Withdraw { to, attempt } => write!(f, "{to}: #{} has waited enough", attempt.0),
             Due::Reply { client, attempt, reply } => {
                 write!(f, "c{client}: #{} is answered {reply:?}", attempt.0)
             }
@@ -170,11 +289,48 @@ impl fmt::Display for Due {
             Due::Start { node } => write!(f, "n{}: starts", node + 1),
             Due::Resume { node, pause } => write!(f, "n{}: goes on after pause {pause}", node + 1),
             Due::Replace { node } => write!(f, "n{}: is looked at by an operator", node + 1),
+            Due::Kill { node, process } => write!(f, "n{}: process {process} ends", node + 1),
             Due::Strike(fault) => write!(f, "fault: {fault:?}"),
             Due::Chore(chore) => write!(f, "chore: {chore:?}"),
-            Due::Snapshot { to, from } => write!(f, "{to}: snapshot from {from} arrives"),
             Due::Heal => write!(f, "the faults stop"),
             Due::Inspect => write!(f, "inspection"),
+        }
+    }
+}
+
+struct WorkLine<'a>(&'a Work);
+
+impl fmt::Display for WorkLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Work::Apply { job, batch, last } => {
+                let (documents, answers) = (batch.documents.len(), batch.remember.len());
+                write!(
+                    f,
+                    "applies up to {last} ({documents} documents, {answers} answers, {job:?})"
+                )
+            }
+            Work::Find { .. }
+            | Work::FindBookmark { .. }
+            | Work::Hash { .. }
+            | Work::Probe(_)
+            | Work::Clear(_)
+            | Work::Install { .. } => write!(f, "{:?}", self.0),
+        }
+    }
+}
+
+/// An event as a line of the story.
+pub(crate) struct EventLine<'a>(pub(crate) &'a Event<Asker>);
+
+impl fmt::Display for EventLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Event::Page(job, Ok(page)) => {
+                write!(f, "{job:?} has read {} up to {}", page.entries.len(), page.next.offset)
+            }
+            Event::Surveyed(job, Ok(survey)) => write!(f, "{job:?} log is {:?}", survey.extent),
+            event => write!(f, "{event:?}"),
         }
     }
 }

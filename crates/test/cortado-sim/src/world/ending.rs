@@ -3,9 +3,7 @@
 //! Start reading at [`World::inspect`].
 
 use super::{Due, Phase, Report, World};
-use crate::documents::remembered_key;
-use crate::history::Action;
-use crate::invariants::{answers, equal_digests, liveness};
+use crate::invariants::{answers, equal_digests, liveness, one_effect};
 use crate::oracle;
 use crate::time::MILLI;
 use crate::violation::Violation;
@@ -53,7 +51,8 @@ impl World {
         let mut undecided = 0;
         if self.finding.is_none() {
             let strong = self.plan.clocks_are_sound();
-            let verdict = oracle::check(&self.history, self.plan.partitions, strong);
+            let once = self.plan.ttl_ms.is_none();
+            let verdict = oracle::check(&self.history, self.plan.partitions, strong, once);
             undecided = verdict.undecided;
             self.check(verdict.result);
         }
@@ -87,7 +86,8 @@ impl World {
     /// Whether a partition is read-only for good: nobody can lead it any more.
     fn is_exhausted(&self, partition: usize) -> bool {
         let last = self.partitions[partition].truth.last;
-        self.plan.may_exhaust() && last.generation >= self.plan.settings.bounds.generation_max
+        self.plan.may_exhaust()
+            && last.generation >= self.plan.settings.replica.bounds.generation_max
     }
 
     /// Names what is still under way.
@@ -104,16 +104,19 @@ impl World {
         for (n, node) in self.nodes.iter().enumerate() {
             for partition in 0..self.plan.partitions {
                 let name = format!("n{}.p{partition}", n + 1);
-                let Some(driver) = node.driver(partition) else {
+                let Some(hosted) = node.hosted(partition) else {
                     unfinished.push(format!("{name} is down"));
                     continue;
                 };
-                if !driver.requests.is_empty() {
-                    unfinished.push(format!("{name} owes {} answers", driver.requests.len()));
+                let owed = hosted.unanswered.len() as u64 + hosted.operators;
+                if owed > 0 {
+                    unfinished.push(format!("{name} owes {owed} answers"));
                 }
-                let next = driver.replica.fold().position.offset;
-                if next < self.log.end(partition) || driver.resyncing {
-                    unfinished.push(format!("{name} stands at {next}"));
+                let end = self.log.end(partition);
+                let (next, (_, applied)) = (hosted.next_offset(), hosted.driver.applied());
+                if next != Some(end) || applied < end {
+                    let role = hosted.driver.role();
+                    unfinished.push(format!("{name} {role:?} stands at {next:?}/{applied}"));
                 }
             }
         }
@@ -125,15 +128,12 @@ impl World {
         if self.now.since(since) <= liveness::QUIET_US_MAX {
             return;
         }
-        let drivers = self.nodes.iter().flat_map(|node| {
+        let hosted = self.nodes.iter().flat_map(|node| {
             let process = node.process.iter();
-            process.flat_map(|process| &process.drivers).map(move |driver| (node.id, driver))
+            process.flat_map(|process| &process.hosted).map(move |hosted| (node.id, hosted))
         });
-        let waiting = drivers.flat_map(|(node, driver)| {
-            driver.requests.iter().map(move |(request, waiting)| {
-                (format!("{node} {:?} {:?}", driver.replica.role(), waiting.what), request)
-            })
-        });
+        let waiting =
+            hosted.flat_map(|(node, hosted)| hosted.owed().map(move |who| format!("{node} {who}")));
         let result = answers::check_none_waits(waiting);
         self.check(result);
     }
@@ -153,7 +153,7 @@ impl World {
                     result = result.and(Err(Violation::new("all_applied", details)));
                 }
                 result = result.and(equal_digests::check_anew(truth, image));
-                folds.extend(node.driver(partition).map(|driver| driver.replica.fold()));
+                folds.extend(node.hosted(partition).and_then(|hosted| hosted.driver.fold()));
             }
             if let Some(pair) = folds.windows(2).find(|pair| pair[0] != pair[1]) {
                 let details = format!("{:?} and {:?}", pair[0], pair[1]);
@@ -161,23 +161,8 @@ impl World {
             }
             self.check(result);
         }
-        self.check_every_write_is_settled();
-    }
-
-    /// An idempotent write that some try has committed is in the log under one key, once.
-    fn check_every_write_is_settled(&mut self) {
-        let mut result = Ok(());
-        for operation in &self.history {
-            let (Action::Write(_), Some(key)) = (&operation.action, &operation.key) else {
-                continue;
-            };
-            let truth = &self.partitions[operation.partition].truth;
-            let uses = truth.keys.get(&remembered_key(key)).map_or(0, Vec::len);
-            if uses > 1 {
-                let details = format!("the key {key:?} took effect {uses} times");
-                result = result.and(Err(Violation::new("one_effect", details)));
-            }
+        for partition in 0..self.plan.partitions {
+            self.check(one_effect::check_all(&self.partitions[partition].truth));
         }
-        self.check(result);
     }
 }

@@ -3,15 +3,15 @@
 //! Start reading at [`World::start`].
 
 use super::{Address, Due, World};
-use crate::coverage::{Fault, Sight};
-use crate::driver::Driver;
+use crate::coverage::Fault;
 use crate::history::Reply;
 use crate::mutant::Mutant;
 use crate::node::{LogHealth, Process};
 use crate::store::Store;
 use crate::time::MILLI;
-use cortado_model::{LogId, NodeIncarnation, ReplicaIncarnation};
-use cortado_replica::{AppendToken, FoldState, Identity, Replica, Role, Settings, genesis_record};
+use cortado_driver::{Event, Settings};
+use cortado_model::{NodeIncarnation, ReplicaIncarnation};
+use cortado_replica::{AppendToken, Identity, genesis_record};
 
 impl World {
     /// A process starts where its disk says; one that lives already goes on.
@@ -19,34 +19,47 @@ impl World {
         if self.nodes[node].process.is_some() {
             return;
         }
-        let mut incarnation = NodeIncarnation(self.next_number());
+        let number = self.next_number();
+        let mut incarnation = NodeIncarnation(number);
         if self.is(Mutant::KeepsIncarnation) {
             incarnation = *self.nodes[node].first_incarnation.get_or_insert(incarnation);
         }
-        let first_life = ReplicaIncarnation { node: incarnation, life: 1 };
         let observer = self.new_observer(node);
-        let drivers = (0..self.plan.partitions)
-            .map(|partition| self.new_driver(node, partition, first_life))
-            .collect();
+        let partitions = self.plan.partitions;
+        let hosted = (0..partitions).map(|partition| self.new_hosted(node, partition, incarnation));
+        let hosted = hosted.collect();
         self.nodes[node].process = Some(Process {
+            number,
             incarnation,
-            drivers,
+            hosted,
             paused: None,
             pauses: 0,
             log: LogHealth::Well,
             observer,
-            lives: 1,
         });
-        for partition in 0..self.plan.partitions {
-            self.introduce(Address { node, partition, incarnation: first_life });
+        for partition in 0..partitions {
+            self.introduce(Address { node, partition, process: number });
+            self.run_driver(node, partition);
         }
+    }
+
+    /// A process is told to finish what it has begun, and dies if it takes too long.
+    pub(super) fn stop(&mut self, node: usize) {
+        let Some(process) = self.nodes[node].process.as_ref().map(|process| process.number) else {
+            return;
+        };
+        for partition in 0..self.plan.partitions {
+            self.tell(Address { node, partition, process }, Event::Stop);
+        }
+        let patience_us = self.random.between(50, 2_000) * MILLI;
+        self.put(patience_us, Due::Kill { node, process });
     }
 
     /// A process dies: what it held in memory is gone, and a suffix of what it had applied.
     pub(super) fn crash(&mut self, node: usize) {
         let Some(process) = self.nodes[node].process.take() else { return };
-        for (partition, mut driver) in process.drivers.into_iter().enumerate() {
-            self.hang_up(partition, driver.take_clients());
+        for (partition, mut hosted) in process.hosted.into_iter().enumerate() {
+            self.hang_up(partition, hosted.take_clients());
             let store = &mut self.nodes[node].disk[partition];
             let lost = self.random.index(store.undurable() + 1);
             if lost > 0 {
@@ -93,66 +106,25 @@ impl World {
         self.run_all(node);
     }
 
-    /// Lets every driver of a node work, and read what it has missed.
+    /// Lets every driver of a node work.
     pub(super) fn run_all(&mut self, node: usize) {
         for partition in 0..self.plan.partitions {
             self.run_driver(node, partition);
-            self.read_if_needed(node, partition);
         }
     }
 
     /// A store is lost with everything in it; its process does not survive that.
     pub(super) fn wipe(&mut self, node: usize, partition: usize) {
         self.crash(node);
-        let empty = Store::empty(FoldState::before(self.genesis(partition), LogId::UNKNOWN));
-        self.nodes[node].disk[partition] = empty;
+        self.nodes[node].disk[partition] = Store::default();
     }
 
-    /// The log does not reach back to where this replica stands: it needs a snapshot.
-    pub(super) fn resync(&mut self, to: Address) {
-        let Some(driver) = self.driver_at(to) else { return };
-        driver.resyncing = true;
-        let clients = driver.take_clients();
-        driver.effects.clear();
-        self.hang_up(to.partition, clients);
-        self.look_for_snapshot(to);
-    }
-
-    /// A snapshot arrives, unless its sender has died on the way.
-    pub(super) fn copy_snapshot(&mut self, to: Address, from: Address) {
-        if self.driver_at(to).is_none() {
-            return;
+    /// A process dies, if it is still the same.
+    pub(super) fn kill(&mut self, node: usize, number: u64) {
+        if self.nodes[node].process.as_ref().is_some_and(|process| process.number == number) {
+            self.check_ended(node);
+            self.crash(node);
         }
-        let sends = from != to && self.driver_at(from).is_some_and(|peer| !peer.resyncing);
-        let reaches = sends && self.can_send_snapshot(from);
-        if !reaches || self.strikes(Fault::SnapshotBroken) {
-            return self.look_for_snapshot(to);
-        }
-        let image = self.nodes[from.node].disk[to.partition].image().clone();
-        self.nodes[to.node].disk[to.partition].install(image);
-        self.coverage.sight(Sight::Resynced);
-        self.rebuild(to);
-    }
-
-    /// Builds a replica anew from its store, inside its living process.
-    ///
-    /// What it was is over: nothing that it has sent must be taken for this life's, so the new life
-    /// has an incarnation of its own.
-    pub(super) fn rebuild(&mut self, old: Address) {
-        let Address { node, partition, .. } = old;
-        let Some(driver) = self.driver_at(old) else { return };
-        let clients = driver.take_clients();
-        self.hang_up(partition, clients);
-        let keeps = self.is(Mutant::KeepsIncarnation) || self.is(Mutant::RebuildsAsItself);
-        let Some(process) = &mut self.nodes[node].process else { return };
-        process.lives += u32::from(!keeps);
-        let incarnation = ReplicaIncarnation { node: process.incarnation, life: process.lives };
-        let driver = self.new_driver(node, partition, incarnation);
-        if let Some(process) = &mut self.nodes[node].process {
-            process.drivers[partition] = driver;
-        }
-        self.coverage.sight(Sight::Rebuilt);
-        self.introduce(Address { node, partition, incarnation });
     }
 
     /// Somebody will notice that a process is of no use any more, and replace it.
@@ -161,37 +133,37 @@ impl World {
         self.put(in_us, Due::Replace { node });
     }
 
-    /// Kills a process whose log is unusable or one of whose replicas is offline.
+    /// Kills a process whose log is unusable. A replica that stands still needs more: where only
+    /// its own copy is in doubt, it gets a new one.
     pub(super) fn replace(&mut self, node: usize) {
-        let useless = self.nodes[node].process.as_ref().is_some_and(|process| {
-            let offline = |driver: &Driver| driver.replica.role() == Role::Offline;
-            process.log != LogHealth::Well || process.drivers.iter().any(offline)
-        });
-        if useless {
+        let Some(process) = &self.nodes[node].process else { return };
+        let still = (0..self.plan.partitions)
+            .filter(|partition| process.hosted[*partition].driver.stands_still());
+        let still: Vec<usize> = still.collect();
+        if process.log != LogHealth::Well {
             self.crash(node);
+        }
+        for partition in still {
+            if self.others_hold(node, partition) {
+                self.wipe(node, partition);
+            } else {
+                self.plan_replacement(node);
+            }
         }
     }
 
-    fn new_driver(&self, node: usize, partition: usize, incarnation: ReplicaIncarnation) -> Driver {
-        let me = Identity { node: self.nodes[node].id, incarnation };
-        let state = self.nodes[node].disk[partition].image().state.clone();
-        let now = self.nodes[node].clock.read(self.now);
-        let replica = Replica::new(me, self.settings_of(node), state, now);
-        Driver::new(replica, incarnation, self.now)
-    }
-
-    fn settings_of(&self, node: usize) -> Settings {
+    pub(super) fn settings_of(&self, node: usize) -> Settings {
         let mut settings = self.plan.settings;
         if self.is(Mutant::WaitsTooShort) && node.is_multiple_of(2) {
-            settings.lease = None;
+            settings.replica.lease = None;
         }
         settings
     }
 
     /// A new driver learns where the log ends.
     fn introduce(&mut self, address: Address) {
-        if let Some(driver) = self.driver_at(address) {
-            driver.noticed = true;
+        if let Some(hosted) = self.hosted_at(address) {
+            hosted.noticed = true;
         }
         let delay_us = self.delay();
         self.put(delay_us, Due::Notice { to: address });
@@ -201,35 +173,19 @@ impl World {
     pub(super) fn open_log(&mut self, address: Address) {
         let genesis = self.genesis(address.partition);
         let node = &self.nodes[address.node];
-        let me = Identity { node: node.id, incarnation: address.incarnation };
+        let incarnation = ReplicaIncarnation::of_node(NodeIncarnation(address.process));
+        let me = Identity { node: node.id, incarnation };
         let record = genesis_record(&genesis, &me, node.clock.read(self.now));
         // No append of the replica has this token: its answer tells nobody anything.
         self.send_append(address, AppendToken(u64::MAX), vec![record]);
     }
 
-    fn look_for_snapshot(&mut self, to: Address) {
-        let peers: Vec<Address> = (0..self.nodes.len())
-            .filter(|node| *node != to.node)
-            .filter_map(|node| {
-                let incarnation = self.nodes[node].driver(to.partition)?.incarnation;
-                Some(Address { node, partition: to.partition, incarnation })
-            })
-            .filter(|peer| self.can_send_snapshot(*peer))
-            .collect();
-        let from = if peers.is_empty() { to } else { self.random.one_of(&peers) };
-        let copying_us = self.random.between(2, 60) * MILLI;
-        self.put(copying_us, Due::Snapshot { to, from });
-    }
-
-    fn can_send_snapshot(&self, from: Address) -> bool {
-        let node = &self.nodes[from.node];
-        let stands_at = node.disk[from.partition].image().state.position.offset;
-        let resyncs = node.driver(from.partition).is_none_or(|driver| driver.resyncing);
-        node.is_running() && !resyncs && stands_at >= self.log.first(from.partition)
-    }
-
     /// Connections break: nobody can say what became of these requests.
-    fn hang_up(&mut self, partition: usize, clients: Vec<(usize, crate::documents::AttemptId)>) {
+    pub(super) fn hang_up(
+        &mut self,
+        partition: usize,
+        clients: Vec<(usize, crate::documents::AttemptId)>,
+    ) {
         for (client, attempt) in clients {
             self.reply(partition, client, attempt, Reply::Unknown);
         }

@@ -3,31 +3,29 @@
 //! Start reading at [`World::strike`].
 
 use super::{Due, World};
+use crate::asker::Asker;
 use crate::coverage::Fault;
-use crate::driver::{Job, Purpose, Waiting};
-use crate::invariants::trims;
-use crate::mutant::Mutant;
 use crate::node::{LogHealth, Node, Path};
 use crate::plan::{Chore, LEASES_MS};
 use crate::scenario::Scenario;
 use crate::store::Store;
 use crate::time::{MILLI, Moment, NodeClock, SECOND};
-use cortado_model::{LogId, LogOffset, NodeId};
-use cortado_replica::{Config, FoldState, Input, RequestId, Role, Trim};
+use cortado_driver::{Event, ReplicaRole};
+use cortado_model::NodeId;
+use cortado_replica::Config;
 
 impl World {
     /// Puts the first things in line.
     pub(super) fn begin(&mut self) {
         for node in 0..self.plan.nodes {
             let base_us = self.random.below(1_000 * SECOND);
-            let states = (0..self.plan.partitions)
-                .map(|partition| FoldState::before(self.genesis(partition), LogId::UNKNOWN));
-            let disk = states.map(Store::empty).collect();
+            let disk = (0..self.plan.partitions).map(|_| Store::default()).collect();
             self.nodes.push(Node {
                 id: NodeId(node as u32 + 1),
                 clock: NodeClock::new(base_us, self.plan.drift_ppm[node]),
                 disk,
                 process: None,
+                store_full_until: Moment::default(),
                 path: Path::default(),
                 first_incarnation: None,
             });
@@ -79,24 +77,19 @@ impl World {
             self.put(again_us, Due::Chore(chore));
         }
         let partition = self.random.index(self.plan.partitions);
-        let leader = (0..self.nodes.len()).find(|node| {
-            let driver = self.nodes[*node].driver(partition);
-            driver.is_some_and(|d| d.replica.role() == Role::Leader && !d.resyncing)
-        });
+        let leader = (0..self.nodes.len())
+            .find(|node| self.nodes[*node].hosted(partition).is_some_and(|hosted| hosted.leads()));
         let Some(node) = leader else { return };
-        let input = match chore {
+        let Some(to) = self.address(node, partition) else { return };
+        let event = match chore {
             Chore::Handoff => self.hand_off(node, partition),
-            Chore::Trim => Input::Config(Config::Trim(self.trim_of(partition))),
-            Chore::Digest => Input::Config(Config::Digest),
+            Chore::Verify => Event::Verify,
             Chore::Lease => {
                 let duration_ms = self.random.one_of(&LEASES_MS);
-                Input::Config(Config::Lease { duration_ms })
+                Event::Configure(Config::Lease { duration_ms })
             }
         };
-        if let Some(driver) = self.nodes[node].driver_mut(partition) {
-            driver.inbox.push_back(Job::Input(input));
-        }
-        self.run_driver(node, partition);
+        self.tell(to, event);
     }
 
     /// The faults stop: everything that was cut, stopped, broken or dead comes back.
@@ -105,6 +98,7 @@ impl World {
         self.log.full_until = Moment::default();
         for node in 0..self.nodes.len() {
             self.nodes[node].path = Path::default();
+            self.nodes[node].store_full_until = Moment::default();
             self.nodes[node].clock.skew_wall(0);
             let paused = self.nodes[node].process.as_ref().and_then(|process| process.paused);
             if let Some((pause, _)) = paused {
@@ -148,8 +142,20 @@ impl World {
             }
             Fault::WrongSuspicion => return self.suspect_wrongly(node),
             Fault::StrangerWrites => self.stranger_writes(),
+            Fault::StoreFull => self.nodes[node].store_full_until = until,
+            Fault::Condemned => return self.condemn_wrongly(node),
+            Fault::NodeStops => {
+                let runs = self.nodes[node].is_running();
+                self.stop(node);
+                return runs;
+            }
             Fault::AppendLost
             | Fault::AppendPerhaps
+            | Fault::AppendSplit
+            | Fault::AppendSomewhere
+            | Fault::NeverAnswered
+            | Fault::ReportLost
+            | Fault::StoreDamaged
             | Fault::AppendLate
             | Fault::AppendPrefix
             | Fault::AppendDuplicated
@@ -180,11 +186,20 @@ impl World {
     /// A store may be lost as long as somebody else holds what the log has been told to forget.
     fn wipe_if_others_hold(&mut self, node: usize) -> bool {
         let partition = self.random.index(self.plan.partitions);
-        let needed = self.partitions[partition].trim_decided.max(self.log.first(partition));
-        let mut others = self.nodes.iter().enumerate().filter(|(other, _)| *other != node);
-        let held = others.any(|(_, n)| n.disk[partition].durable().position.offset >= needed);
+        let held = self.others_hold(node, partition);
         if held {
             self.wipe(node, partition);
+        }
+        held
+    }
+
+    /// As if a round of digests had gone against a replica.
+    fn condemn_wrongly(&mut self, node: usize) -> bool {
+        let partition = self.random.index(self.plan.partitions);
+        let Some(to) = self.address(node, partition) else { return false };
+        let held = self.others_hold(node, partition);
+        if held {
+            self.tell(to, Event::Condemned { why: "told to be condemned".to_owned() });
         }
         held
     }
@@ -192,8 +207,8 @@ impl World {
     fn suspect_wrongly(&mut self, node: usize) -> bool {
         let partition = self.random.index(self.plan.partitions);
         let follows = self.nodes[node]
-            .driver(partition)
-            .is_some_and(|driver| driver.replica.role() == Role::Follower && !driver.resyncing);
+            .hosted(partition)
+            .is_some_and(|hosted| hosted.driver.role() == ReplicaRole::Follower);
         if follows {
             self.claim(node, partition);
         }
@@ -201,11 +216,9 @@ impl World {
     }
 
     /// To somebody else if all is well; else to anybody, the leader itself and the dead included.
-    fn hand_off(&mut self, leader: usize, partition: usize) -> Input {
-        let request = RequestId(self.next_number());
-        let waiting = Waiting { client: None, what: Purpose::HandOff };
-        if let Some(driver) = self.nodes[leader].driver_mut(partition) {
-            driver.wait(request, waiting);
+    fn hand_off(&mut self, leader: usize, partition: usize) -> Event<Asker> {
+        if let Some(hosted) = self.nodes[leader].hosted_mut(partition) {
+            hosted.operators += 1;
         }
         // The most delicate record to lose sight of is the last one of a leadership.
         if self.plan.scenario == Scenario::Unusable && self.random.coin() {
@@ -221,25 +234,7 @@ impl World {
             2 => Some(self.random.index(self.nodes.len())),
             _ => None,
         };
-        Input::HandOff { to: to.map(|node| self.nodes[node].id), request }
-    }
-
-    /// A trim that is allowed: two replicas hold durably what it lets the log forget.
-    fn trim_of(&mut self, partition: usize) -> Trim {
-        let mut durable: Vec<_> = self
-            .nodes
-            .iter()
-            .map(|node| node.disk[partition].durable())
-            .map(|state| (state.position.offset, state.last))
-            .collect();
-        durable.sort_unstable();
-        let holders = trims::HOLDERS_MIN.min(durable.len());
-        let (highest, snapshot) = durable[durable.len() - holders];
-        let first = self.log.first(partition);
-        let below = LogOffset(self.random.between(first.0.min(highest.0), highest.0));
-        let below = if self.is(Mutant::TrimsEarly) { self.log.end(partition) } else { below };
-        let known = &mut self.partitions[partition];
-        known.trim_decided = known.trim_decided.max(below);
-        Trim { below, log: LogId::UNKNOWN, snapshot }
+        let to = to.map(|node| self.nodes[node].id);
+        Event::HandOff { caller: Asker::Operator, to }
     }
 }

@@ -3,15 +3,16 @@
 //! Changes nothing but what checkers remember. Start reading at [`World::observe_landing`].
 
 use super::{Address, World};
+use crate::asker::Asker;
 use crate::coverage::Sight;
-use crate::driver::Purpose;
-use crate::history::Reply;
+use crate::hosted::Unanswered;
 use crate::invariants::{one_effect, one_winner};
 use crate::scenario::Scenario;
 use crate::truth::Kind;
 use crate::violation::Violation;
 use bytes::Bytes;
-use cortado_replica::{Answer, Effect, Event, Frame, NotDone};
+use cortado_driver::{Action, News, Reply};
+use cortado_replica::{Frame, NotDone};
 
 impl World {
     /// A record has just landed.
@@ -45,71 +46,106 @@ impl World {
         }
     }
 
-    /// A replica has told what happened.
-    pub(super) fn observe_event(&mut self, from: Address, event: Event) {
-        let Address { node, partition, incarnation } = from;
-        self.suspect_less(from, &event);
-        self.take_evidence(from, &event);
+    /// A driver has told what happened.
+    pub(super) fn observe_news(&mut self, from: Address, news: &News) {
+        let Address { node, partition, .. } = from;
+        self.suspect_less(from, news);
+        self.take_evidence(from, news);
+        if let Some(sight) = Sight::of_news(news) {
+            self.coverage.sight(sight);
+        }
+        let Some(hosted) = self.hosted_at(from) else { return };
+        let incarnation = hosted.driver.incarnation();
+        if matches!(news, News::Resigned { .. }) {
+            hosted.has_resigned = true;
+        }
         let known = &mut self.partitions[partition];
-        let result = match event {
-            Event::NewGeneration { generation, leader, .. } => {
-                one_winner::check_claim(&known.truth, generation, leader)
+        let result = match news {
+            News::Starts { .. } => {
+                if incarnation.life > 1 {
+                    self.coverage.sight(Sight::Rebuilt);
+                }
+                Ok(())
             }
-            Event::Serving { generation } => {
+            News::NewGeneration { generation, leader, .. } => {
+                one_winner::check_claim(&known.truth, *generation, *leader)
+            }
+            News::Serving { generation } => {
                 let server = (self.nodes[node].id, incarnation);
-                let served = known.servers.serve(&known.truth, generation, server);
+                let served = known.servers.serve(&known.truth, *generation, server);
                 let calm = self.plan.scenario == Scenario::Calm;
                 served.and(known.handoff.serving(self.now, calm))
             }
-            Event::Void { why, .. } => {
-                if let Some(sight) = Sight::of_void(why) {
-                    self.coverage.sight(sight);
-                }
-                Ok(())
+            News::Stopped { offset, why } => match self.plan.scenario {
+                Scenario::Damage => Ok(()),
+                _ => Err(Violation::new("offline", format!("{from} at {offset}: {why}"))),
+            },
+            News::Differ { agreed, odd, .. } => {
+                let details = format!("{odd:?} differ from {agreed:?}");
+                Err(Violation::new("equal_digests", details))
             }
-            Event::Republishing { .. } => {
-                self.coverage.sight(Sight::Republished);
-                Ok(())
-            }
-            Event::Stopped { offset, why } => {
+            News::StandsStill { .. } => {
                 self.plan_replacement(node);
-                match self.plan.scenario {
-                    Scenario::Damage => Ok(()),
-                    _ => Err(Violation::new("offline", format!("{from} at {offset}: {why}"))),
-                }
+                Ok(())
             }
-            Event::Heard { .. }
-            | Event::Resigned { .. }
-            | Event::SteppedDown { .. }
-            | Event::ClaimLost { .. }
-            | Event::GapBegan(_)
-            | Event::GapEnded { .. } => Ok(()),
+            News::NotHashed { .. }
+            | News::BookmarksNotTrimmed { .. }
+            | News::Heard { .. }
+            | News::Claims
+            | News::ClaimLost { .. }
+            | News::Resigned { .. }
+            | News::SteppedDown { .. }
+            | News::Void { .. }
+            | News::Foreign { .. }
+            | News::GapBegan(_)
+            | News::GapEnded { .. }
+            | News::AppendFailed(_)
+            | News::ProducerAbandoned { .. }
+            | News::Republishing { .. }
+            | News::Agreed { .. }
+            | News::TooFewDigests { .. }
+            | News::WaitsForRoom { .. }
+            | News::HasRoom
+            | News::Damaged { .. }
+            | News::BehindLog { .. }
+            | News::Contradicted { .. }
+            | News::Resynced { .. }
+            | News::SnapshotFailed { .. }
+            | News::FoldsAnew { .. }
+            | News::NotRebuilt { .. } => Ok(()),
         };
         self.check(result);
     }
 
-    /// A replica has answered a request.
-    pub(super) fn observe_answer(&mut self, what: &Purpose, answer: Answer) {
-        let sight = match (what, answer) {
-            (_, Answer::NotDone(NotDone::Overloaded)) => Sight::Overloaded,
-            (_, Answer::NotDone(NotDone::LogRefused)) => Sight::LogRefused,
-            (_, Answer::NotDone(NotDone::LogUnusable)) => Sight::LogUnusable,
-            (_, Answer::NotDone(NotDone::Exhausted)) => Sight::Exhausted,
-            (_, Answer::Unknown) => Sight::AnsweredUnknown,
-            (Purpose::HandOff, Answer::Committed { .. }) => Sight::HandedOff,
-            (Purpose::Settled(Reply::Refused), Answer::Ready) => Sight::RefusalSettled,
-            (
-                Purpose::Write
-                | Purpose::Read(_)
-                | Purpose::Settled(_)
-                | Purpose::Again(_)
-                | Purpose::HandOff,
-                Answer::Committed { .. }
-                | Answer::Ready
-                | Answer::NotDone(NotDone::NotLeader | NotDone::Changing | NotDone::Offline),
-            ) => return,
+    /// A driver has answered a request.
+    pub(super) fn observe_reply(&mut self, asked: &Unanswered, reply: &Reply) {
+        let sight = match reply {
+            Reply::NotDone(NotDone::Overloaded) => Sight::Overloaded,
+            Reply::NotDone(NotDone::LogRefused) => Sight::LogRefused,
+            Reply::NotDone(NotDone::LogUnusable) => Sight::LogUnusable,
+            Reply::NotDone(NotDone::Exhausted) => Sight::Exhausted,
+            Reply::Unknown(_) => Sight::AnsweredUnknown,
+            Reply::Refused(_) => Sight::RefusalSettled,
+            Reply::Written(written) if written.repeated && asked.met_in_flight => {
+                Sight::KeyInFlight
+            }
+            Reply::Written(written) if written.repeated => Sight::Repetition,
+            Reply::Written(written) if written.results.iter().all(changes_nothing) => {
+                Sight::NothingChanged
+            }
+            Reply::NotDone(NotDone::NotLeader | NotDone::Changing | NotDone::Offline)
+            | Reply::Written(_)
+            | Reply::Ready => return,
         };
         self.coverage.sight(sight);
+    }
+}
+
+fn changes_nothing(done: &cortado_document::Done) -> bool {
+    use cortado_document::Done;
+    match done {
+        Done::Missing | Done::Checked => true,
+        Done::Created | Done::Replaced | Done::Patched | Done::Deleted => false,
     }
 }
 
@@ -119,41 +155,49 @@ fn rolls_over(known: &super::Partition) -> bool {
     matches!((winners.next(), winners.next()), (Some(new), Some(old)) if new == old)
 }
 
-/// What distinguishes an effect, for the trace's hash.
-pub(super) fn facts(effect: &Effect) -> [u64; 3] {
-    match effect {
-        Effect::Append { token, records } => [50, token.0, records.len() as u64],
-        Effect::Recover => [51, 0, 0],
-        Effect::Apply(apply) => [52, apply.state.last.to_u64(), apply.transactions.len() as u64],
-        Effect::Answer { request, answer } => {
-            [53, request.0, u64::from(matches!(answer, Answer::NotDone(_)))]
-        }
-        Effect::Digest { at } => [54, at.to_u64(), 0],
-        Effect::TrimLog(trim) => [55, trim.below.0, 0],
-        Effect::TrimBookmarks(trim) => [57, trim.below.0, 0],
-        Effect::Event(_) => [56, 0, 0],
+/// What distinguishes an action, for the trace's hash.
+pub(super) fn facts(action: &Action<Asker>) -> [u64; 3] {
+    let job = super::driving::job_of(action).map_or(0, |job| job.0);
+    match action {
+        Action::Append { records } => [50, records.len() as u64, 0],
+        Action::Survey(_) => [51, job, 0],
+        Action::OpenProducer(_) => [52, job, 0],
+        Action::AskExtent(_) => [53, job, 0],
+        Action::ReadPage { from, .. } => [54, job, from.offset.0],
+        Action::Find { keys, .. } => [55, job, keys.len() as u64],
+        Action::Apply { last, .. } => [56, job, last.to_u64()],
+        Action::FindBookmark { trim, .. } => [57, job, trim.below.0],
+        Action::Hash { time, .. } => [58, job, time.0],
+        Action::ProbeStore(_) => [59, job, 0],
+        Action::ClearStore(_) => [60, job, 0],
+        Action::InstallSnapshot { from, .. } => [61, job, u64::from(from.0)],
+        Action::LookAround(_) => [62, job, 0],
+        Action::Report(report) => [63, report.at.to_u64(), report.digest as u64],
+        Action::Condemn { nodes, .. } => [64, nodes.len() as u64, 0],
+        Action::TrimLog(trim) => [65, trim.below.0, 0],
+        Action::FailStore { .. } => [66, 0, 0],
+        Action::Reply { reply, .. } => [67, u64::from(matches!(reply, Reply::NotDone(_))), 0],
+        Action::Tell(_) => [68, 0, 0],
+        Action::End => [69, 0, 0],
     }
 }
 
-/// An effect as a line of the story.
-pub(super) fn describe(effect: &Effect) -> String {
-    match effect {
-        Effect::Append { token, records } => {
+/// An action as a line of the story.
+pub(super) fn describe(action: &Action<Asker>) -> String {
+    match action {
+        Action::Append { records } => {
             let headers = records.iter().map(|bytes| match Frame::read_any(bytes) {
                 Ok(frame) => frame.header.scn.to_string(),
                 Err(error) => error.to_string(),
             });
-            format!("append {} of {:?}", token.0, headers.collect::<Vec<_>>())
+            format!("append {:?}", headers.collect::<Vec<_>>())
         }
-        Effect::Apply(apply) => {
-            let scns = apply.transactions.iter().map(|committed| committed.scn.to_string());
-            format!("apply {:?} up to {}", scns.collect::<Vec<_>>(), apply.state.last)
+        Action::Apply { job, last, transactions, .. } => {
+            format!("apply {transactions} transactions up to {last}, {job:?}")
         }
-        Effect::Answer { request, answer } => format!("answer {} {answer:?}", request.0),
-        Effect::Recover
-        | Effect::Digest { .. }
-        | Effect::TrimBookmarks(_)
-        | Effect::TrimLog(_)
-        | Effect::Event(_) => format!("{effect:?}"),
+        Action::Reply { caller: Asker::Client { attempt, .. }, reply } => {
+            format!("answer #{} {reply:?}", attempt.0)
+        }
+        action => format!("{action:?}"),
     }
 }

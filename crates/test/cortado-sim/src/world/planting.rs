@@ -1,61 +1,57 @@
 //! What planted bugs do beyond leaving something out. See [`crate::mutant`].
 //!
-//! Never runs without a mutant. Start reading at [`World::answer_early`].
+//! Never runs without a mutant. Start reading at [`World::answer_appended`].
 
 use super::{Address, World};
-use crate::history::Reply;
-use crate::mutant::Mutant;
+use crate::asker::Stage;
+use crate::documents::AttemptId;
+use crate::history::{Action, Reply, Write};
 use bytes::Bytes;
 use cortado_model::LogOffset;
-use cortado_replica::{AppendToken, Body, Committed, Effect, Frame, RequestId, decode};
+use cortado_replica::{Body, Committed, decode};
 
 impl World {
-    /// For planted bugs: finds the append that the write has just become.
-    pub(super) fn answer_early(&mut self, node: usize, partition: usize, request: RequestId) {
-        let at_once = self.is(Mutant::AnswersWhenSent);
-        if !at_once && !self.is(Mutant::AnswersWhenAppended) {
-            return;
-        }
-        let Some(driver) = self.nodes[node].driver_mut(partition) else { return };
-        let sent = driver.effects.iter().rev().find_map(|effect| match effect {
-            Effect::Append { token, records } => Some((*token, records.last()?.clone())),
-            Effect::Recover
-            | Effect::Apply(_)
-            | Effect::Answer { .. }
-            | Effect::Digest { .. }
-            | Effect::TrimBookmarks(_)
-            | Effect::TrimLog(_)
-            | Effect::Event(_) => None,
-        });
-        let Some((token, bytes)) = sent else { return };
-        let scn = Frame::read_any(&bytes).expect("the core encodes records").header.scn;
-        driver.appended.entry(token).or_default().push((request, scn));
-        if at_once {
-            let incarnation = driver.incarnation;
-            self.answer_appended(Address { node, partition, incarnation }, token);
-        }
-    }
-
-    /// For a planted bug: answers the writes of an append that the log has taken.
-    pub(super) fn answer_appended(&mut self, to: Address, token: AppendToken) {
-        let Some(driver) = self.driver_at(to) else { return };
-        for (request, scn) in driver.appended.remove(&token).unwrap_or_default() {
-            let waiting = self.driver_at(to).and_then(|driver| driver.take_waiting(request));
-            if let Some((client, attempt)) = waiting.and_then(|waiting| waiting.client) {
+    /// Answers the writes in `records` before anybody has folded them.
+    pub(super) fn answer_appended(&mut self, to: Address, records: &[Bytes]) {
+        let uuid = self.genesis(to.partition).identity.partition;
+        for bytes in records {
+            let Ok(record) = decode(bytes, uuid) else { continue };
+            let Body::Transaction(transaction) = &record.body else { continue };
+            let Some(attempt) = AttemptId::of(transaction) else { continue };
+            let Some(hosted) = self.hosted_at(to) else { return };
+            let Some(unanswered) = hosted.unanswered.get_mut(&attempt) else { continue };
+            if !std::mem::replace(&mut unanswered.is_told, true) {
+                let (client, scn) = (unanswered.client, record.header.scn);
                 self.reply(to.partition, client, attempt, Reply::Committed { scn });
             }
         }
     }
 
+    /// Whether a write would be refused for what is in flight at the same leader.
+    pub(super) fn seems_refused(&mut self, here: Address, write: &Write) -> bool {
+        let Some((demanded, expected)) = write.condition else { return false };
+        let Some(hosted) = self.hosted_at(here).filter(|hosted| hosted.leads()) else {
+            return false;
+        };
+        let begun = hosted.unanswered.iter().rev();
+        let begun = begun.filter(|(_, each)| each.stage.get() == Stage::Begun);
+        let begun: Vec<AttemptId> = begun.map(|(attempt, _)| *attempt).collect();
+        let newest = begun.into_iter().find_map(|attempt| {
+            let Action::Write(other) = &self.history[self.operation_of(attempt)].action else {
+                return None;
+            };
+            let change = other.changes.iter().find(|(key, _)| *key == demanded)?;
+            Some(change.1)
+        });
+        newest.is_some_and(|value| value != expected)
+    }
+
     /// Applies what fenced leaders have written, from entries that are about to be folded.
-    pub(super) fn apply_zombies(
-        &mut self,
-        node: usize,
-        partition: usize,
-        entries: &[(LogOffset, Bytes)],
-    ) {
-        let Some(driver) = self.nodes[node].driver(partition) else { return };
-        let fold = driver.replica.fold();
+    pub(super) fn apply_zombies(&mut self, to: Address, entries: &[(LogOffset, Bytes)]) {
+        let Address { node, partition, .. } = to;
+        let Some(fold) = self.nodes[node].hosted(partition).and_then(|h| h.driver.fold()) else {
+            return;
+        };
         let (generation, next) = (fold.generation(), fold.position.offset);
         let uuid = fold.genesis.identity.partition;
         for (_, bytes) in entries.iter().filter(|(offset, _)| *offset >= next) {

@@ -3,12 +3,12 @@
 //! What is stored is stored by the in-memory log of `cortado-log`. Start reading at [`SharedLog`].
 
 use super::Address;
+use super::due::Sender;
 use crate::time::Moment;
 use bytes::Bytes;
 use cortado_log::LogSpec;
 use cortado_log::memory::MemoryLog;
 use cortado_model::{DatabaseId, LogId, LogOffset, PartitionId, PartitionUuid};
-use cortado_replica::AppendToken;
 use std::collections::BTreeMap;
 
 /// The log and the ways to it.
@@ -25,6 +25,8 @@ pub(super) struct SharedLog {
     pub(super) full_until: Moment,
     /// Appends that were given up and still arrive.
     pub(super) late: u64,
+    /// Bytes that were handed to it.
+    pub(super) bytes: u64,
 }
 
 /// An append on its way.
@@ -32,7 +34,7 @@ pub(super) struct SharedLog {
 pub(super) struct Transit {
     pub(super) sent_at: Moment,
     pub(super) from: Address,
-    pub(super) token: AppendToken,
+    pub(super) sender: Sender,
     pub(super) records: Vec<Bytes>,
 }
 
@@ -52,7 +54,13 @@ impl SharedLog {
             outage_until: Moment::default(),
             full_until: Moment::default(),
             late: 0,
+            bytes: 0,
         }
+    }
+
+    /// Its identity.
+    pub(super) fn id(&self) -> LogId {
+        self.id
     }
 
     /// The offset behind the last record.
