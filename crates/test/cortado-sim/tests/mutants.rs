@@ -57,7 +57,7 @@ fn reading_without_proof_is_found() {
 
 #[test]
 fn wrong_leases_are_found() {
-    check(Mutant::WaitsTooShort, Scenario::Lease, &["real_time", "linearizable"]);
+    check(Mutant::WaitsTooShort, Scenario::Duel, &["real_time", "linearizable"]);
     check(Mutant::ClockStops, Scenario::Lease, &["real_time", "linearizable"]);
     check_seen_by_clients(Mutant::ClockStops, Scenario::Lease);
 }
@@ -138,5 +138,5 @@ fn confusion_about_the_log_is_found() {
     let by =
         ["applied_in_order", "checkpoint_order", "definite_errors", "no_lost_write", "offline"];
     check(Mutant::MixesProducers, Scenario::Limbo, &by);
-    check(Mutant::RecoveryMissesRecord, Scenario::Limbo, &["offline"]);
+    check(Mutant::RecoveryMissesRecord, Scenario::Limbo, &by);
 }
