@@ -3,8 +3,8 @@
 //! Holds no code of the product: it executes what `cortado-driver` and `cortado-cluster` want done,
 //! as a node would, over `cortado-log`, and believes none. The [`kernel`] knows nothing of what it
 //! simulates; the [`database`] is a world on it. Never reads a clock and never asks for randomness:
-//! a seed decides everything. Start reading at [`simulate`], then [`World::run`]; what must hold is in
-//! [`database::invariants`].
+//! a seed decides everything. Start reading at [`simulate`], then [`World::run`]; what must hold is
+//! in [`database::invariants`].
 
 pub mod kernel;
 pub mod database;
