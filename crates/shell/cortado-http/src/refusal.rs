@@ -192,7 +192,7 @@ pub(crate) fn of_node(error: NodeError) -> Failure {
         NodeError::NoSuchNode => Code::NoSuchNode,
         NodeError::AlreadyRunning | NodeError::NotRunning | NodeError::StoreInUse => Code::Conflict,
         NodeError::Ending => Code::ShuttingDown,
-        NodeError::Store(_) => Code::Unavailable,
+        NodeError::Directory(_) | NodeError::Store(_) => Code::Unavailable,
     };
     Failure::new(code, error.to_string())
 }

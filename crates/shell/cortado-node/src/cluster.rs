@@ -3,22 +3,18 @@
 //! Start reading at [`Cluster::start`].
 
 use crate::catalog::Catalog;
-use crate::database_log::{BeginError, begin_log, cluster_spec};
-use crate::former_lives::{Stored, former_lives};
+use crate::cluster_identity::{IdentityError, identity};
+use crate::directory::NodeDirectories;
 use crate::gateway::Gateway;
-use crate::genesis::cluster_genesis;
 use crate::node::{NodeError, all_registered, stop_replica};
 use crate::node_context::{NodeContext, NodeFailure};
 use crate::observation::Observation;
 use crate::process::Process;
-use crate::randomness::random_u128;
 use crate::settings::Settings;
-use bytes::Bytes;
-use cortado_log::{Log, ReadError};
+use crate::store_factory::StoreFactory;
+use cortado_log::Log;
 use cortado_metrics::Registry;
-use cortado_model::{ClusterUuid, NodeId, PartitionId, Position, WallMillis, with_causes};
-use cortado_replica::{Body, Frame, Genesis, Now};
-use cortado_store::{Store, StoreError};
+use cortado_model::{NodeId, with_causes};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -31,17 +27,6 @@ const START_TIMEOUT: Duration = Duration::from_secs(60);
 /// Between two tries to start a node whose store has failed.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Opens the store of a node.
-pub trait StoreFactory: Send + Sync + 'static {
-    /// Opens it; what it held is there again. May block.
-    ///
-    /// Called for each start of a node; everything of its former life has been dropped by then.
-    ///
-    /// # Errors
-    /// The store cannot be opened.
-    fn open(&self, node: NodeId) -> Result<Arc<dyn Store>, StoreError>;
-}
-
 /// What a cluster is built from.
 #[derive(Clone)]
 pub struct Components {
@@ -49,6 +34,8 @@ pub struct Components {
     pub log: Arc<dyn Log>,
     /// A store for each node.
     pub stores: Arc<dyn StoreFactory>,
+    /// Who the nodes are from one life to the next.
+    pub directories: Arc<dyn NodeDirectories>,
     /// Takes what the nodes count and show; of this cluster alone.
     pub metrics: Arc<Registry>,
 }
@@ -63,31 +50,9 @@ pub struct Cluster {
 /// Why a cluster did not start. Nothing runs.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The cluster's own log does not say whose it is.
-    #[error("the log of _cluster cannot be read")]
-    LogUnreadable(#[source] ReadError),
-    /// The cluster's own log cannot be begun.
-    #[error("the log of _cluster cannot be begun")]
-    LogUnwritable(#[source] BeginError),
-    /// The log begins with something else than a genesis.
-    #[error("the log of _cluster is not Cortado's: {why}")]
-    LogForeign {
-        /// For people.
-        why: String,
-    },
-    /// The log was trimmed, and no store remembers whose it is.
-    #[error("the log of _cluster was trimmed, and no node's store says which cluster it is")]
-    IdentityLost,
-    /// A node's store belongs to another cluster than the log.
-    #[error("the store of {node} belongs to cluster {store}, the log to {log}")]
-    StoreForeign {
-        /// The node.
-        node: NodeId,
-        /// Whose store it is.
-        store: ClusterUuid,
-        /// Whose log it is.
-        log: ClusterUuid,
-    },
+    /// It is not known which cluster this is.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
     /// A node did not start.
     #[error("node {node} did not start")]
     Node {
@@ -113,16 +78,11 @@ impl Cluster {
     /// # Errors
     /// See [`StartError`].
     pub async fn start(settings: Settings, components: Components) -> Result<Cluster, StartError> {
-        let Components { log, stores, metrics } = components;
-        let stored = stored(&stores, &settings).await?;
-        let cluster = identity(&log, &stored).await?;
-        let states: Vec<_> = stored.into_iter().map(|(_, stored)| stored).collect();
-        let lives = former_lives(log.as_ref(), cluster, &states).await;
-        let lives = lives.map_err(StartError::LogUnreadable)?;
-        let (failures, failed) = mpsc::unbounded_channel();
         let nodes: Vec<NodeId> = settings.nodes().collect();
-        let catalog = Catalog::empty(cluster);
-        let process = Process::new(settings, log, stores, &metrics, catalog, &lives, failures);
+        let cluster = identity(components.log.as_ref(), &components.stores, &nodes).await?;
+        let metrics = Arc::clone(&components.metrics);
+        let (failures, failed) = mpsc::unbounded_channel();
+        let process = Process::new(settings, components, Catalog::empty(cluster), failures);
         let process = Arc::new(process);
         metrics.collect(Observation::of(&process));
         let supervisor = tokio::spawn(supervise(Arc::clone(&process), failed));
@@ -242,71 +202,4 @@ async fn supervise(process: Arc<Process>, mut failed: mpsc::UnboundedReceiver<No
             }
         }
     }
-}
-
-/// Which cluster this is: as the log says, else as a store says, else a new one.
-async fn identity(
-    log: &Arc<dyn Log>,
-    stored: &[(NodeId, Option<Stored>)],
-) -> Result<ClusterUuid, StartError> {
-    let partition = PartitionId::CLUSTER;
-    // Whoever finds the log empty begins it, as a cluster of its own; of two the first counts.
-    let genesis = |_| cluster_genesis(ClusterUuid(random_u128()));
-    let now = Now { clock: cortado_model::Millis(0), wall: WallMillis(0) };
-    begin_log(log.as_ref(), &cluster_spec(), genesis, now)
-        .await
-        .map_err(StartError::LogUnwritable)?;
-    let first = match log.read(partition, Position::START, 1).await {
-        Ok(page) => page.entries.into_iter().next(),
-        Err(ReadError::Trimmed { .. }) => None,
-        Err(error) => return Err(StartError::LogUnreadable(error)),
-    };
-    let logged = first.map(|entry| cluster_of(&entry.record)).transpose()?;
-    let mut stored = stored.iter().filter_map(|(node, stored)| Some((*node, stored.as_ref()?)));
-    let cluster = logged.or(stored.clone().next().map(|(_, stored)| stored.cluster));
-    let cluster = cluster.ok_or(StartError::IdentityLost)?;
-    match stored.find(|(_, stored)| stored.cluster != cluster) {
-        Some((node, Stored { cluster: store, .. })) => {
-            Err(StartError::StoreForeign { node, store: *store, log: cluster })
-        }
-        None => Ok(cluster),
-    }
-}
-
-fn cluster_of(record: &Bytes) -> Result<ClusterUuid, StartError> {
-    let foreign = |why: String| StartError::LogForeign { why };
-    let frame = Frame::read_any(record).map_err(|error| foreign(error.to_string()))?;
-    let record = frame.record().map_err(|error| foreign(error.to_string()))?;
-    match record.body {
-        Body::Genesis(genesis) if is_cluster(&genesis) => Ok(genesis.identity.cluster),
-        Body::Genesis(_) => Err(foreign("it begins with another partition's genesis".to_owned())),
-        Body::Claim(_)
-        | Body::Transaction(_)
-        | Body::Barrier(_)
-        | Body::StepDown(_)
-        | Body::Config(_)
-        | Body::Heartbeat => Err(foreign("it does not begin with a genesis".to_owned())),
-    }
-}
-
-/// Whether a log that begins with `genesis` is that of some `_cluster`.
-fn is_cluster(genesis: &Genesis) -> bool {
-    genesis.identity == cluster_genesis(genesis.identity.cluster).identity
-}
-
-/// What the store of each node knows.
-async fn stored(
-    stores: &Arc<dyn StoreFactory>,
-    settings: &Settings,
-) -> Result<Vec<(NodeId, Option<Stored>)>, StartError> {
-    let mut all = Vec::new();
-    for node in settings.nodes() {
-        let stores = Arc::clone(stores);
-        let looked = tokio::task::spawn_blocking(move || Stored::read(stores.open(node)?.as_ref()));
-        let why = "opening the store has died of a defect".to_owned();
-        let stored = looked.await.unwrap_or(Err(StoreError::Failed { why }));
-        let failed = |error| StartError::Node { node, source: NodeError::Store(error) };
-        all.push((node, stored.map_err(failed)?));
-    }
-    Ok(all)
 }

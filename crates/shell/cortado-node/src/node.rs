@@ -8,6 +8,7 @@ use crate::cluster_log::{NODES, NodeDocument, node_key, read_catalog, write};
 use crate::controller::control;
 use crate::database_log::Origin;
 use crate::decisions::{Entry, write_decisions};
+use crate::directory::DirectoryError;
 use crate::events::EventKind;
 use crate::gateway::{Gateway, WriteRequest};
 use crate::node_context::NodeContext;
@@ -51,6 +52,9 @@ pub enum NodeError {
     /// The process is ending.
     #[error("the process is ending")]
     Ending,
+    /// Its directory does not say who it is.
+    #[error(transparent)]
+    Directory(DirectoryError),
     /// Its store cannot be opened.
     #[error("the node's store cannot be opened")]
     Store(#[source] StoreError),

@@ -3,22 +3,23 @@
 //! Start reading at [`Process::start_node`] and [`Process::kill`].
 
 use crate::catalog::Catalog;
-use crate::clock::{Clock, wall};
-use crate::cluster::StoreFactory;
+use crate::clock::Clock;
+use crate::cluster::Components;
 use crate::decisions::Decisions;
+use crate::directory::{DirectoryError, NodeDirectories, NodeIdentity};
 use crate::events::EventKind;
-use crate::former_lives::Lives;
 use crate::gateway::Gateway;
 use crate::metrics::{GatewayMetrics, NodeMetrics};
 use crate::node::{NodeError, run_node};
 use crate::node_context::{NodeContext, NodeFailure, NodeLife, NodeParts};
 use crate::routes::Routes;
 use crate::settings::Settings;
+use crate::store_factory::StoreFactory;
 use cortado_log::Log;
-use cortado_metrics::Registry;
 use cortado_model::{NodeId, NodeIncarnation};
 use cortado_store::{Store, StoreError};
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::Duration;
@@ -44,6 +45,7 @@ pub(crate) struct Process {
     pub(crate) turn: AtomicUsize,
     log_bytes: Arc<AtomicU64>,
     stores: Arc<dyn StoreFactory>,
+    directories: Arc<dyn NodeDirectories>,
     nodes: BTreeMap<NodeId, Slot>,
     failures: mpsc::UnboundedSender<NodeFailure>,
     ending: AtomicBool,
@@ -53,34 +55,23 @@ pub(crate) struct Process {
 struct Slot {
     metrics: Arc<NodeMetrics>,
     running: RwLock<Option<Arc<NodeContext>>>,
-    /// Held while the node is started or ended.
-    changing: Mutex<Former>,
-}
-
-/// What earlier lives of a node have left.
-struct Former {
-    /// The last one, perhaps of an earlier process; 0 before the first.
-    incarnation: u64,
-    store: Option<Weak<dyn Store>>,
+    /// Held while the node is started or ended: the store of its last life.
+    changing: Mutex<Option<Weak<dyn Store>>>,
 }
 
 impl Process {
     pub(crate) fn new(
         settings: Settings,
-        log: Arc<dyn Log>,
-        stores: Arc<dyn StoreFactory>,
-        registry: &Registry,
+        components: Components,
         catalog: Catalog,
-        lives: &Lives,
         failures: mpsc::UnboundedSender<NodeFailure>,
     ) -> Process {
-        let metrics = Arc::new(GatewayMetrics::register(registry));
+        let Components { log, stores, directories, metrics: registry } = components;
+        let metrics = Arc::new(GatewayMetrics::register(&registry));
         let slot = |(node, metrics)| {
-            let incarnation = lives.get(&node).map_or(0, |life: &NodeIncarnation| life.0);
-            let changing = Mutex::new(Former { incarnation, store: None });
-            (node, Slot { metrics, running: RwLock::default(), changing })
+            (node, Slot { metrics, running: RwLock::default(), changing: Mutex::default() })
         };
-        let nodes = NodeMetrics::register(registry, settings.nodes());
+        let nodes = NodeMetrics::register(&registry, settings.nodes());
         let nodes = nodes.into_iter().map(slot).collect();
         Process {
             settings: Arc::new(settings),
@@ -92,6 +83,7 @@ impl Process {
             turn: AtomicUsize::new(0),
             log_bytes: Arc::default(),
             stores,
+            directories,
             nodes,
             failures,
             ending: AtomicBool::new(false),
@@ -143,12 +135,10 @@ impl Process {
         if process.is_ending() {
             return Err(NodeError::Ending);
         }
-        await_release(former.store.as_ref()).await?;
+        await_release(former.as_ref()).await?;
+        let NodeIdentity { incarnation, .. } = process.begin_life(node).await?;
         let store = process.open_store(node).await?;
-        former.store = Some(Arc::downgrade(&store));
-        // The clock may have been set back since the last life.
-        former.incarnation = wall().0.max(former.incarnation + 1);
-        let incarnation = NodeIncarnation(former.incarnation);
+        *former = Some(Arc::downgrade(&store));
         let metrics = Arc::clone(&slot.metrics);
         let (decisions, entries) = Decisions::new(node, Arc::clone(&metrics));
         let context = Arc::new(NodeContext::new(NodeParts {
@@ -210,6 +200,17 @@ impl Process {
         }
         drop(former);
         Ok(())
+    }
+
+    /// Raises the incarnation of a node, durably.
+    async fn begin_life(&self, node: NodeId) -> Result<NodeIdentity, NodeError> {
+        let directories = Arc::clone(&self.directories);
+        let begin = move || directories.begin_life(node, NodeIncarnation(0));
+        let begun = tokio::task::spawn_blocking(begin).await.unwrap_or_else(|panic| {
+            let what = "reading the node's identity has died of a defect".to_owned();
+            Err(DirectoryError::Failed { what, source: io::Error::other(panic) })
+        });
+        begun.map_err(NodeError::Directory)
     }
 
     async fn open_store(&self, node: NodeId) -> Result<Arc<dyn Store>, NodeError> {

@@ -11,8 +11,8 @@ use cortado_model::{
 };
 use cortado_node::{
     Cluster, Components, Consistency, Database, DatabaseSpec, Declared, Gateway, IdempotencyKey,
-    PartitionStatus, RawSettings, ReadError, ReadOptions, ReplicaStatus, Served, StoreFactory,
-    Table, WriteError, WriteRequest, Written,
+    MemoryDirectories, NodeDirectories, PartitionStatus, RawSettings, ReadError, ReadOptions,
+    ReplicaStatus, Served, StoreFactory, Table, WriteError, WriteRequest, Written,
 };
 use cortado_store::{Installer, MemoryStore, Store, StoreError, View};
 use std::collections::BTreeMap;
@@ -40,12 +40,14 @@ pub(crate) struct World {
     pub(crate) gateway: Gateway,
 }
 
-/// The stores of all nodes; they outlive the nodes.
+/// The stores and identities of all nodes; they outlive the nodes.
 #[derive(Default)]
 pub(crate) struct Stores {
     stores: Mutex<BTreeMap<NodeId, Arc<MemoryStore>>>,
     /// Whether a store loses everything that was not synced when it is opened again.
     pub(crate) forgetful: std::sync::atomic::AtomicBool,
+    /// Who the nodes are; what is deleted of the stores leaves it alone.
+    pub(crate) directories: Arc<MemoryDirectories>,
 }
 
 impl Stores {
@@ -148,6 +150,7 @@ impl World {
         let components = Components {
             log: Arc::new(log.clone()),
             stores: Arc::clone(&stores) as Arc<dyn StoreFactory>,
+            directories: Arc::clone(&stores.directories) as Arc<dyn NodeDirectories>,
             metrics: Arc::clone(&metrics),
         };
         let cluster = Cluster::start(settings, components).await.unwrap();
