@@ -6,8 +6,8 @@
 use cortado_document::{Schema, TableDefinition, partition_of};
 use cortado_driver::{TableRules, Tables};
 use cortado_model::{
-    ClusterUuid, DatabaseId, DocumentKey, LogId, NodeId, NodeIncarnation, PartitionId,
-    PartitionUuid, Scn, TableId,
+    ClusterUuid, DatabaseId, DirectoryUuid, DocumentKey, LogId, NodeId, NodeIncarnation,
+    PartitionId, PartitionUuid, Scn, TableId,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -86,6 +86,14 @@ pub struct NodeFacts {
     pub node: NodeId,
     /// Its newest life.
     pub incarnation: NodeIncarnation,
+    /// Where it lives; another directory under its name is another node.
+    pub directory: DirectoryUuid,
+    /// Tells its newest life from one that a copy of its directory counts alike.
+    pub nonce: u128,
+    /// Another directory may take its name over.
+    pub replaced: bool,
+    /// It is no member any more.
+    pub removed: bool,
     /// Where clients reach it.
     pub address: String,
 }

@@ -6,11 +6,13 @@ use crate::catalog::Catalog;
 use crate::cluster_identity::{IdentityError, identity};
 use crate::directory::NodeDirectories;
 use crate::gateway::Gateway;
-use crate::node::{NodeError, all_registered, stop_replica};
+use crate::node::{NodeError, stop_replica};
 use crate::node_context::{NodeContext, NodeFailure};
+use crate::node_life::NextLife;
 use crate::observation::Observation;
 use crate::process::Process;
 use crate::settings::Settings;
+use crate::standing::Standing;
 use crate::store_factory::StoreFactory;
 use cortado_log::Log;
 use cortado_metrics::Registry;
@@ -19,11 +21,13 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::{error, info, warn};
 
 /// How long a cluster may take until it serves its own partition.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
+/// How often it is looked whether a starting node was refused.
+const REGISTRATION_LOOK: Duration = Duration::from_millis(20);
 /// Between two tries to start a node whose store has failed.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -94,10 +98,9 @@ impl Cluster {
                 return Err(StartError::Node { node, source });
             }
         }
-        let deadline = Instant::now() + START_TIMEOUT;
-        if !started.await_registration(deadline).await {
+        if let Err(error) = started.await_registration(Instant::now() + START_TIMEOUT).await {
             started.abort().await;
-            return Err(StartError::NotServed { waited_s: START_TIMEOUT.as_secs() });
+            return Err(error);
         }
         info!(%cluster, "cluster started");
         Ok(started)
@@ -158,13 +161,34 @@ impl Cluster {
         }
     }
 
-    async fn await_registration(&self, deadline: Instant) -> bool {
+    /// Waits until every node that the cluster does not refuse has registered.
+    async fn await_registration(&self, deadline: Instant) -> Result<(), StartError> {
         let process = &self.gateway.process;
-        let mut catalog = process.newest_catalog.subscribe();
-        let running = process.all_running();
-        let lives = || running.iter().map(|context| (context.node(), context.me.incarnation));
-        let registered = catalog.wait_for(|catalog| all_registered(catalog, lives()));
-        matches!(timeout_at(deadline, registered).await, Ok(Ok(_)))
+        let mut catalogs = process.newest_catalog.subscribe();
+        let registered = |catalog: &Catalog, node| {
+            let context = process.running(node);
+            context.is_some_and(|context| context.standing_in(catalog) == Standing::Registered)
+        };
+        while Instant::now() < deadline {
+            let catalog = Arc::clone(&catalogs.borrow_and_update());
+            let mut nodes = process.settings.nodes();
+            if nodes.all(|node| process.refused(node).is_some() || registered(&catalog, node)) {
+                return self.check_refused();
+            }
+            // Either a change or a moment: nobody tells of a node that was refused.
+            let _ = timeout(REGISTRATION_LOOK, catalogs.changed()).await;
+        }
+        Err(StartError::NotServed { waited_s: START_TIMEOUT.as_secs() })
+    }
+
+    /// A process none of whose nodes may live has not started.
+    fn check_refused(&self) -> Result<(), StartError> {
+        let process = &self.gateway.process;
+        let refused = process.settings.nodes().map(|node| Some((node, process.refused(node)?)));
+        match refused.collect::<Option<Vec<_>>>().and_then(|refused| refused.into_iter().next()) {
+            Some((node, why)) => Err(StartError::Node { node, source: NodeError::Refused { why } }),
+            None => Ok(()),
+        }
     }
 }
 
@@ -188,15 +212,23 @@ async fn sync(context: &NodeContext) {
 
 /// Starts nodes again that cannot go on.
 async fn supervise(process: Arc<Process>, mut failed: mpsc::UnboundedReceiver<NodeFailure>) {
-    while let Some(NodeFailure { node, incarnation, why }) = failed.recv().await {
-        match process.end_node(node, Some(incarnation)).await {
-            Ok(()) => error!(%node, why, "node has failed and starts again"),
+    while let Some(NodeFailure { node, incarnation, why, next }) = failed.recv().await {
+        if process.end_node(node, Some(incarnation)).await.is_err() {
             // An earlier failure of the same life has ended it.
-            Err(_) => continue,
+            continue;
         }
+        let above = match next {
+            NextLife::Begins { above } => above,
+            NextLife::Waits => {
+                error!(%node, %incarnation, why, "the cluster refuses the node; it stays down");
+                process.note_refused(node, why);
+                continue;
+            }
+        };
+        error!(%node, why, "node has failed and starts again");
         loop {
             sleep(RETRY).await;
-            match Process::start_node(&process, node).await {
+            match Process::start_node_above(&process, node, above).await {
                 Ok(()) | Err(NodeError::AlreadyRunning | NodeError::Ending) => break,
                 Err(error) => error!(%node, error = with_causes(&error), "node not started"),
             }

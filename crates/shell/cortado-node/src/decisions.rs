@@ -179,6 +179,10 @@ fn put(gateway: &Gateway, entry: Entry) -> Operation {
 fn manual(kind: EventKind) -> (&'static str, &'static str) {
     match kind {
         EventKind::NodeStarted => ("start the node's process", "end the node's process"),
+        EventKind::NodeReplaced => (
+            "cortado node replace NODE",
+            "start the node once with its former directory: it takes its name back",
+        ),
         EventKind::Claim => (
             "cortado handoff DATABASE/PARTITION --to NODE, while the leader still answers",
             "cortado handoff DATABASE/PARTITION --to NODE, another that is well",

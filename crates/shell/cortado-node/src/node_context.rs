@@ -6,8 +6,10 @@ use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::decisions::Decisions;
 use crate::metrics::NodeMetrics;
+use crate::node_life::{NextLife, NodeLife};
 use crate::routes::Routes;
 use crate::settings::Settings;
+use crate::standing::{Refusal, Standing, standing};
 use crate::vitals::Vitals;
 use bytes::Bytes;
 use cortado_cluster::Evidence;
@@ -58,20 +60,14 @@ pub(crate) struct NodeContext {
     failures: mpsc::UnboundedSender<NodeFailure>,
 }
 
-/// A node in one of its lives.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct NodeLife {
-    pub(crate) node: NodeId,
-    pub(crate) incarnation: NodeIncarnation,
-}
-
-/// A node cannot go on and must be started again.
+/// A node cannot go on.
 #[derive(Clone, Debug)]
 pub(crate) struct NodeFailure {
     pub(crate) node: NodeId,
     /// In which life; a later one is well.
     pub(crate) incarnation: NodeIncarnation,
     pub(crate) why: String,
+    pub(crate) next: NextLife,
 }
 
 /// What a node needs from its process.
@@ -120,7 +116,7 @@ impl NodeContext {
 
     /// In whose name the node says that it lives, or opens a log: no replica's.
     pub(crate) fn node_identity(&self) -> Identity {
-        let NodeLife { node, incarnation } = self.me;
+        let NodeLife { node, incarnation, .. } = self.me;
         Identity { node, incarnation: ReplicaIncarnation::of_node(incarnation) }
     }
 
@@ -185,9 +181,23 @@ impl NodeContext {
 
     /// The store of the node has failed: it must be opened again.
     pub(crate) fn report_store_failure(&self, why: String) {
-        let NodeLife { node, incarnation } = self.me;
+        self.report(why, NextLife::Begins { above: self.me.incarnation });
+    }
+
+    /// The cluster does not let this life hold the node's name.
+    pub(crate) fn report_refusal(&self, refusal: Refusal) {
+        self.report(refusal.to_string(), refusal.next_life());
+    }
+
+    fn report(&self, why: String, next: NextLife) {
+        let NodeLife { node, incarnation, .. } = self.me;
         // Without a process to tell, the node is ending anyway.
-        let _ = self.failures.send(NodeFailure { node, incarnation, why });
+        let _ = self.failures.send(NodeFailure { node, incarnation, why, next });
+    }
+
+    /// How this life stands to what `catalog` says of the node.
+    pub(crate) fn standing_in(&self, catalog: &Catalog) -> Standing {
+        standing(catalog.nodes.get(&self.me.node), &self.me)
     }
 
     /// Runs `task` until it ends or the node does.

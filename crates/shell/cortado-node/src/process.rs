@@ -11,7 +11,9 @@ use crate::events::EventKind;
 use crate::gateway::Gateway;
 use crate::metrics::{GatewayMetrics, NodeMetrics};
 use crate::node::{NodeError, run_node};
-use crate::node_context::{NodeContext, NodeFailure, NodeLife, NodeParts};
+use crate::node_context::{NodeContext, NodeFailure, NodeParts};
+use crate::node_life::NodeLife;
+use crate::randomness::random_u128;
 use crate::routes::Routes;
 use crate::settings::Settings;
 use crate::store_factory::StoreFactory;
@@ -55,6 +57,8 @@ pub(crate) struct Process {
 struct Slot {
     metrics: Arc<NodeMetrics>,
     running: RwLock<Option<Arc<NodeContext>>>,
+    /// Why it stays down, if it was refused.
+    refused: RwLock<Option<String>>,
     /// Held while the node is started or ended: the store of its last life.
     changing: Mutex<Option<Weak<dyn Store>>>,
 }
@@ -69,7 +73,8 @@ impl Process {
         let Components { log, stores, directories, metrics: registry } = components;
         let metrics = Arc::new(GatewayMetrics::register(&registry));
         let slot = |(node, metrics)| {
-            (node, Slot { metrics, running: RwLock::default(), changing: Mutex::default() })
+            let (running, refused) = (RwLock::default(), RwLock::default());
+            (node, Slot { metrics, running, refused, changing: Mutex::default() })
         };
         let nodes = NodeMetrics::register(&registry, settings.nodes());
         let nodes = nodes.into_iter().map(slot).collect();
@@ -103,6 +108,19 @@ impl Process {
         self.nodes.get(&node).and_then(Slot::running)
     }
 
+    /// Why the node stays down; `None` if it runs, or was ended by hand.
+    pub(crate) fn refused(&self, node: NodeId) -> Option<String> {
+        let slot = self.nodes.get(&node)?;
+        slot.refused.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The node has ended, and stays down because of this.
+    pub(crate) fn note_refused(&self, node: NodeId, why: String) {
+        if let Some(slot) = self.nodes.get(&node) {
+            *slot.refused.write().unwrap_or_else(PoisonError::into_inner) = Some(why);
+        }
+    }
+
     /// Every node that runs.
     pub(crate) fn all_running(&self) -> Vec<Arc<NodeContext>> {
         self.nodes.values().filter_map(Slot::running).collect()
@@ -127,6 +145,15 @@ impl Process {
     /// # Errors
     /// Nothing was started.
     pub(crate) async fn start_node(process: &Arc<Process>, node: NodeId) -> Result<(), NodeError> {
+        Process::start_node_above(process, node, NodeIncarnation(0)).await
+    }
+
+    /// Starts a node in an incarnation above `above`.
+    pub(crate) async fn start_node_above(
+        process: &Arc<Process>,
+        node: NodeId,
+        above: NodeIncarnation,
+    ) -> Result<(), NodeError> {
         let slot = process.nodes.get(&node).ok_or(NodeError::NoSuchNode)?;
         let mut former = slot.changing.lock().await;
         if slot.running().is_some() {
@@ -136,13 +163,13 @@ impl Process {
             return Err(NodeError::Ending);
         }
         await_release(former.as_ref()).await?;
-        let NodeIdentity { incarnation, .. } = process.begin_life(node).await?;
+        let NodeIdentity { directory, incarnation } = process.begin_life(node, above).await?;
         let store = process.open_store(node).await?;
         *former = Some(Arc::downgrade(&store));
         let metrics = Arc::clone(&slot.metrics);
         let (decisions, entries) = Decisions::new(node, Arc::clone(&metrics));
         let context = Arc::new(NodeContext::new(NodeParts {
-            me: NodeLife { node, incarnation },
+            me: NodeLife { node, incarnation, directory, nonce: random_u128() },
             settings: Arc::clone(&process.settings),
             log: Arc::clone(&process.log),
             store,
@@ -154,6 +181,7 @@ impl Process {
             log_bytes: Arc::clone(&process.log_bytes),
             failures: process.failures.clone(),
         }));
+        *slot.refused.write().unwrap_or_else(PoisonError::into_inner) = None;
         *slot.running.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&context));
         info!(%node, incarnation = incarnation.0, "node starts");
         run_node(&context, Gateway { process: Arc::clone(process) }, entries);
@@ -203,9 +231,13 @@ impl Process {
     }
 
     /// Raises the incarnation of a node, durably.
-    async fn begin_life(&self, node: NodeId) -> Result<NodeIdentity, NodeError> {
+    async fn begin_life(
+        &self,
+        node: NodeId,
+        above: NodeIncarnation,
+    ) -> Result<NodeIdentity, NodeError> {
         let directories = Arc::clone(&self.directories);
-        let begin = move || directories.begin_life(node, NodeIncarnation(0));
+        let begin = move || directories.begin_life(node, above);
         let begun = tokio::task::spawn_blocking(begin).await.unwrap_or_else(|panic| {
             let what = "reading the node's identity has died of a defect".to_owned();
             Err(DirectoryError::Failed { what, source: io::Error::other(panic) })

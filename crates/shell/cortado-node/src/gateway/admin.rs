@@ -72,6 +72,12 @@ pub enum AdminError {
     /// No such node, or it has no replica of the partition, or none that could lead now.
     #[error("no such node can lead the partition now")]
     NoSuchNode,
+    /// No node of that name has ever registered.
+    #[error("no node of that name has registered")]
+    NotRegistered,
+    /// The node runs in this process.
+    #[error("the node runs; end it first")]
+    NodeRuns,
     /// Not of the form `[a-z][a-z0-9_]{0,62}`.
     #[error("a name matches [a-z][a-z0-9_]{{0,62}}")]
     BadName,
@@ -370,7 +376,7 @@ impl Gateway {
     }
 
     /// Writes a declaration. `false`: the state that it was made for is gone; make it again.
-    async fn declare(
+    pub(super) async fn declare(
         &self,
         operations: Vec<Operation>,
         deadline: Instant,
@@ -550,11 +556,11 @@ fn operation(table: TableId, key: DocumentKey, action: Action, condition: Condit
     Operation { table, key, action, condition }
 }
 
-fn if_absent() -> Condition {
+pub(crate) fn if_absent() -> Condition {
     Condition { if_match: None, if_none_match: Some(Match::Any) }
 }
 
-fn if_still(etag: Etag) -> Condition {
+pub(crate) fn if_still(etag: Etag) -> Condition {
     Condition { if_match: Some(Match::Tags(vec![Tag::Strong(etag)])), if_none_match: None }
 }
 

@@ -54,7 +54,10 @@ impl Gateway {
                 .flat_map(|partition| &partition.replicas)
                 .filter(|replica| replica.node == node && replica.role.is_readable())
                 .count(),
-            sick: running.and_then(|context| context.sickness()),
+            sick: match running {
+                Some(context) => context.sickness(),
+                None => self.process.refused(node),
+            },
         }
     }
 

@@ -6,6 +6,7 @@ mod world;
 mod documents;
 mod failovers;
 mod restarts;
+mod membership;
 mod storage;
 mod changes;
 mod declarations;

@@ -12,7 +12,7 @@ use cortado_model::{
 use cortado_node::{
     Cluster, Components, Consistency, Database, DatabaseSpec, Declared, Gateway, IdempotencyKey,
     MemoryDirectories, NodeDirectories, PartitionStatus, RawSettings, ReadError, ReadOptions,
-    ReplicaStatus, Served, StoreFactory, Table, WriteError, WriteRequest, Written,
+    ReplicaStatus, Served, StartError, StoreFactory, Table, WriteError, WriteRequest, Written,
 };
 use cortado_store::{Installer, MemoryStore, Store, StoreError, View};
 use std::collections::BTreeMap;
@@ -144,6 +144,15 @@ impl World {
 
     /// A new process over what an earlier one has left.
     pub(crate) async fn over(log: SharedMemoryLog, stores: Arc<Stores>, raw: RawSettings) -> World {
+        World::try_over(log, stores, raw).await.unwrap()
+    }
+
+    /// The same, which may be refused.
+    pub(crate) async fn try_over(
+        log: SharedMemoryLog,
+        stores: Arc<Stores>,
+        raw: RawSettings,
+    ) -> Result<World, StartError> {
         show_log();
         let settings = raw.validate().unwrap();
         let metrics = Arc::new(Registry::default());
@@ -153,9 +162,9 @@ impl World {
             directories: Arc::clone(&stores.directories) as Arc<dyn NodeDirectories>,
             metrics: Arc::clone(&metrics),
         };
-        let cluster = Cluster::start(settings, components).await.unwrap();
+        let cluster = Cluster::start(settings, components).await?;
         let gateway = cluster.gateway();
-        World { log, stores, metrics, cluster, gateway }
+        Ok(World { log, stores, metrics, cluster, gateway })
     }
 
     /// Ends the process in good order; what it leaves.
