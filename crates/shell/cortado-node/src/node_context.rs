@@ -9,10 +9,11 @@ use crate::metrics::NodeMetrics;
 use crate::node_life::{NextLife, NodeLife};
 use crate::routes::Routes;
 use crate::settings::Settings;
-use crate::standing::{Refusal, Standing, standing};
+use crate::standing::{Refusal, Standing, gives_way, standing};
 use crate::vitals::Vitals;
 use bytes::Bytes;
 use cortado_cluster::Evidence;
+use cortado_driver::Leadership;
 use cortado_log::Log;
 use cortado_model::{NodeId, NodeIncarnation, PartitionId, ReplicaIncarnation};
 use cortado_replica::Identity;
@@ -151,6 +152,15 @@ impl NodeContext {
     pub(crate) fn count_log_bytes(&self, records: &[Bytes]) {
         let bytes: usize = records.iter().map(Bytes::len).sum();
         self.log_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Whether this life may claim the leadership of `partition`, as far as it has folded
+    /// `_cluster`.
+    ///
+    /// * `shown`: who leads it now.
+    pub(crate) fn may_claim(&self, partition: PartitionId, shown: &Leadership) -> bool {
+        self.standing_in(&self.catalog.borrow()).may_claim(partition)
+            && !gives_way(&self.me, shown, self.clock.steady())
     }
 
     /// How many replicas `partition` should have.

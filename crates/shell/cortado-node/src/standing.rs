@@ -5,7 +5,13 @@
 
 use crate::catalog::NodeFacts;
 use crate::node_life::{NextLife, NodeLife};
-use cortado_model::{DirectoryUuid, NodeIncarnation};
+use cortado_driver::Leadership;
+use cortado_model::{
+    DirectoryUuid, Millis, NodeId, NodeIncarnation, PartitionId, ReplicaIncarnation,
+};
+
+/// Long enough for a newer life to open its generation and to register.
+const GIVE_WAY_MS: u64 = 5_000;
 
 /// What `_cluster` makes of one life of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +50,19 @@ pub(crate) enum Refusal {
     Removed,
 }
 
+impl Standing {
+    /// Whether a node that stands so may claim the leadership of `partition`.
+    ///
+    /// In `_cluster` an accepted claim is the node's registration: else nobody could begin.
+    pub(crate) fn may_claim(self, partition: PartitionId) -> bool {
+        match self {
+            Standing::Registered => true,
+            Standing::Unregistered => partition == PartitionId::CLUSTER,
+            Standing::Refused(_) => false,
+        }
+    }
+}
+
 impl Refusal {
     /// What a node that was refused does next.
     pub(crate) fn next_life(self) -> NextLife {
@@ -55,6 +74,16 @@ impl Refusal {
             | Refusal::Removed => NextLife::Waits,
         }
     }
+}
+
+/// Whether the life `me` leaves a leadership alone because a newer life of its node has claimed it.
+///
+/// Which of the two may live is said in `_cluster` alone, and it could not be written if they took
+/// its leadership from one another. If nothing has been said in time, the claimant has died.
+pub(crate) fn gives_way(me: &NodeLife, leadership: &Leadership, now: Millis) -> bool {
+    let newer =
+        |(node, life): (NodeId, ReplicaIncarnation)| node == me.node && life.node > me.incarnation;
+    leadership.leader.is_some_and(newer) && now.since(leadership.since) < GIVE_WAY_MS
 }
 
 /// How the life `me` stands to what is registered under its node's name.

@@ -281,7 +281,9 @@ impl Watcher {
             incarnation: replica.replica_incarnation(),
             placement: &placed.placement,
             leadership,
-            restoring: !role.is_readable() || replica.waits_for_room(),
+            restoring: !role.is_readable()
+                || replica.waits_for_room()
+                || !self.context.may_claim(placed.partition, &shown),
             // A replica whose digest differs is restored at once.
             digest_failed: false,
             lag_records: lag(replica),

@@ -1,7 +1,7 @@
 //! Who may hold a name, as a table.
 
 use super::*;
-use cortado_model::NodeId;
+use cortado_model::{DatabaseId, NodeId};
 
 /// What the life 17 of directory 1 is told if this is registered under its name.
 #[track_caller]
@@ -79,4 +79,37 @@ fn only_who_has_to_be_higher_begins_again_alone() {
     ] {
         assert_eq!(refusal.next_life(), NextLife::Waits);
     }
+}
+
+#[test]
+fn before_it_is_registered_a_node_claims_in_cluster_alone() {
+    let database = PartitionId { database: DatabaseId(1), number: 0 };
+    let check = |standing: Standing, cluster, other| {
+        assert_eq!(standing.may_claim(PartitionId::CLUSTER), cluster, "{standing:?}");
+        assert_eq!(standing.may_claim(database), other, "{standing:?}");
+    };
+    check(Standing::Unregistered, true, false);
+    check(Standing::Registered, true, true);
+    check(Standing::Refused(Refusal::Removed), false, false);
+    check(Standing::Refused(Refusal::NewerLife(NodeIncarnation(18))), false, false);
+}
+
+#[test]
+fn a_life_gives_way_to_a_newer_one_for_a_while() {
+    #[track_caller]
+    fn check(leader: (u32, u64), now: u64, want: bool) {
+        let (directory, nonce) = (DirectoryUuid(1), 170);
+        let (node, incarnation) = (NodeId(1), NodeIncarnation(17));
+        let me = NodeLife { node, incarnation, directory, nonce };
+        let life = ReplicaIncarnation { node: NodeIncarnation(leader.1), life: 1 };
+        let leader = Some((NodeId(leader.0), life));
+        let leadership = Leadership { leader, since: Millis(1_000), ..Leadership::default() };
+        assert_eq!(gives_way(&me, &leadership, Millis(now)), want);
+    }
+    check((1, 18), 1_000, true);
+    check((1, 18), 5_999, true);
+    check((1, 18), 6_000, false);
+    check((1, 17), 1_000, false);
+    check((1, 16), 1_000, false);
+    check((2, 18), 1_000, false);
 }

@@ -1,9 +1,14 @@
 //! Who is a node of the cluster: one life of one data directory for each name.
 
+use crate::failovers::count_of;
+use crate::held_log::HeldLog;
 use crate::world::{Music, N1, N2, N3, World, deadline, eventually, settings};
 use cortado_log::memory::SharedMemoryLog;
-use cortado_model::{NodeId, NodeIncarnation};
-use cortado_node::{AdminError, NodeFacts, NodeIdentity, NodeStatus, RawSettings, StartError};
+use cortado_metrics::Registry;
+use cortado_model::{NodeId, NodeIncarnation, PartitionId};
+use cortado_node::{
+    AdminError, Cluster, NodeFacts, NodeIdentity, NodeStatus, RawSettings, StartError,
+};
 use std::sync::Arc;
 
 fn status(world: &World, node: NodeId) -> NodeStatus {
@@ -90,6 +95,16 @@ async fn twins() -> (World, SharedMemoryLog, Arc<crate::world::Stores>) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_newer_life_ends_the_older_one() {
+    let (older, log, stores) = twins().await;
+    stores.directories.replace(N1, older.stores.directories.identity(N1));
+    let newer = World::over(log, stores, alone()).await;
+    await_refused(&older, N1, "incarnation 2 of this data directory").await;
+    assert!(status(&newer, N1).alive);
+    assert_eq!(registered(&newer, N1).incarnation, NodeIncarnation(2));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_older_copy_of_a_data_directory_is_refused() {
     let (world, log, stores) = twins().await;
     let first = world.stores.directories.identity(N1).unwrap();
@@ -108,4 +123,29 @@ async fn an_older_copy_of_a_data_directory_is_refused() {
     };
     assert!(said.contains("incarnation 11 of this data directory has registered"), "{said}");
     assert!(status(&world, N1).alive, "the registered life has ended");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_database_is_claimed_before_the_claimant_is_registered() {
+    let world = World::start().await;
+    let music = world.music(4).await;
+    let partitions: Vec<PartitionId> =
+        (0..4).map(|number| PartitionId { database: music.database.id, number }).collect();
+    drop(music);
+    let (log, stores) = world.shutdown().await;
+    let ends = || log.with(|log| partitions.iter().map(|p| log.end(*p)).collect::<Vec<_>>());
+    let before = ends();
+    let (held, metrics) = (HeldLog::new(log.clone()), Arc::new(Registry::default()));
+    let components = stores.components(Arc::new(held.clone()), Arc::clone(&metrics));
+    let starting = tokio::spawn(Cluster::start(settings().validate().unwrap(), components));
+    let claims = || count_of(&metrics, "cortado_claims_total");
+    eventually("_cluster has been claimed", || claims() > 0).await;
+    let beats = || count_of(&metrics, "cortado_heartbeats_total");
+    eventually("the nodes have had time to claim", || beats() > 100).await;
+    assert_eq!(ends(), before, "a database was claimed by a node that is not registered");
+    held.let_go();
+    let cluster = starting.await.unwrap().unwrap();
+    eventually("every database is led again", || cluster.gateway().ready().is_ok()).await;
+    assert!(ends().iter().zip(&before).all(|(now, before)| now > before));
+    cluster.shutdown().await;
 }

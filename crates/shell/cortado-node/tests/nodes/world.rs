@@ -3,6 +3,7 @@
 //! Only this file knows the API. Start reading at [`World`].
 
 use cortado_document::{Action, Condition, Document, Operation, TableDefinition};
+use cortado_log::Log;
 use cortado_log::memory::SharedMemoryLog;
 use cortado_metrics::Registry;
 use cortado_model::limits::IDEMPOTENCY_TTL_MS_MAX;
@@ -53,6 +54,20 @@ pub(crate) struct Stores {
 impl Stores {
     pub(crate) fn of(&self, node: NodeId) -> Arc<MemoryStore> {
         Arc::clone(self.stores.lock().unwrap().entry(node).or_default())
+    }
+
+    /// What a process over these is built from.
+    pub(crate) fn components(
+        self: &Arc<Self>,
+        log: Arc<dyn Log>,
+        metrics: Arc<Registry>,
+    ) -> Components {
+        Components {
+            log,
+            stores: Arc::clone(self) as Arc<dyn StoreFactory>,
+            directories: Arc::clone(&self.directories) as Arc<dyn NodeDirectories>,
+            metrics,
+        }
     }
 
     /// As if somebody had deleted the directory.
@@ -156,12 +171,7 @@ impl World {
         show_log();
         let settings = raw.validate().unwrap();
         let metrics = Arc::new(Registry::default());
-        let components = Components {
-            log: Arc::new(log.clone()),
-            stores: Arc::clone(&stores) as Arc<dyn StoreFactory>,
-            directories: Arc::clone(&stores.directories) as Arc<dyn NodeDirectories>,
-            metrics: Arc::clone(&metrics),
-        };
+        let components = stores.components(Arc::new(log.clone()), Arc::clone(&metrics));
         let cluster = Cluster::start(settings, components).await?;
         let gateway = cluster.gateway();
         Ok(World { log, stores, metrics, cluster, gateway })
