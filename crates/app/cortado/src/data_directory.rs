@@ -127,6 +127,11 @@ impl DataDirectory {
         &self.path
     }
 
+    /// Whether no cluster has lived here yet: until the first start has succeeded.
+    pub(crate) fn is_new(&self) -> bool {
+        self.cluster.is_none()
+    }
+
     /// Whether it goes away at the end.
     pub(crate) fn is_temporary(&self) -> bool {
         self.temporary.is_some()

@@ -48,7 +48,12 @@ impl Catalog {
         self.databases.values()
     }
 
-    /// All nodes, in ascending order.
+    /// The nodes of the cluster, registered and not removed, in ascending order.
+    pub fn members(&self) -> impl Iterator<Item = NodeId> {
+        self.nodes.values().filter(|facts| !facts.removed).map(|facts| facts.node)
+    }
+
+    /// All nodes that have ever registered, in ascending order.
     pub fn nodes(&self) -> impl Iterator<Item = &NodeFacts> {
         self.nodes.values()
     }

@@ -3,7 +3,7 @@
 //! Start reading at [`Cluster::start`].
 
 use crate::catalog::Catalog;
-use crate::cluster_identity::{IdentityError, identity};
+use crate::cluster_identity::{Founding, IdentityError, identity};
 use crate::directory::NodeDirectories;
 use crate::gateway::Gateway;
 use crate::node::{NodeError, stop_replica};
@@ -42,6 +42,8 @@ pub struct Components {
     pub directories: Arc<dyn NodeDirectories>,
     /// Takes what the nodes count and show; of this cluster alone.
     pub metrics: Arc<Registry>,
+    /// Whether there may be no cluster yet.
+    pub founding: Founding,
 }
 
 /// The nodes of this process. Dropping it without [`shutdown`](Self::shutdown) ends them without
@@ -83,7 +85,8 @@ impl Cluster {
     /// See [`StartError`].
     pub async fn start(settings: Settings, components: Components) -> Result<Cluster, StartError> {
         let nodes: Vec<NodeId> = settings.nodes().collect();
-        let cluster = identity(components.log.as_ref(), &components.stores, &nodes).await?;
+        let Components { log, stores, founding, .. } = &components;
+        let cluster = identity(log.as_ref(), stores, &nodes, *founding).await?;
         let metrics = Arc::clone(&components.metrics);
         let (failures, failed) = mpsc::unbounded_channel();
         let process = Process::new(settings, components, Catalog::empty(cluster), failures);

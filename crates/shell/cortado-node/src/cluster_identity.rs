@@ -8,10 +8,19 @@ use crate::randomness::random_u128;
 use crate::store_factory::StoreFactory;
 use bytes::Bytes;
 use cortado_log::{Log, ReadError};
-use cortado_model::{ClusterUuid, Millis, NodeId, PartitionId, Position, WallMillis};
+use cortado_model::{ClusterUuid, LogOffset, Millis, NodeId, PartitionId, Position, WallMillis};
 use cortado_replica::{Body, FoldState, Frame, Genesis, Now};
 use cortado_store::{Store, StoreError};
 use std::sync::Arc;
+
+/// Who begins the log of `_cluster`, and with it the cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Founding {
+    /// The process does, if the log is empty and no store knows a cluster.
+    Create,
+    /// Another process has done so: an empty log is a wrong or a lost one.
+    Join,
+}
 
 /// Why a process does not know its cluster. Nothing runs.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +37,12 @@ pub enum IdentityError {
         /// For people.
         why: String,
     },
+    /// There is no cluster in the log, and the process must not begin one.
+    #[error(
+        "the log of _cluster is empty, and a cluster has lived here: it is another log, or what it \
+         held is lost; put the log back"
+    )]
+    LogEmpty,
     /// The log was trimmed, and no store remembers whose it is.
     #[error("the log of _cluster was trimmed, and no node's store says which cluster it is")]
     IdentityLost,
@@ -54,18 +69,26 @@ pub enum IdentityError {
 
 /// Which cluster this is: as the log says, else as a store says, else a new one.
 ///
+/// * `founding`: whether it may be a new one.
+///
 /// # Errors
 /// See [`IdentityError`].
 pub(crate) async fn identity(
     log: &dyn Log,
     stores: &Arc<dyn StoreFactory>,
     nodes: &[NodeId],
+    founding: Founding,
 ) -> Result<ClusterUuid, IdentityError> {
     let stored = stored(stores, nodes).await?;
-    // Whoever finds the log empty begins it, as a cluster of its own; of two the first counts.
-    let genesis = |_| cluster_genesis(ClusterUuid(random_u128()));
-    let now = Now { clock: Millis(0), wall: WallMillis(0) };
-    begin_log(log, &cluster_spec(), genesis, now).await.map_err(IdentityError::LogUnwritable)?;
+    if founding == Founding::Create && stored.is_empty() {
+        // If the log is not empty this changes nothing; of two who begin it the first counts.
+        let genesis = |_| cluster_genesis(ClusterUuid(random_u128()));
+        let now = Now { clock: Millis(0), wall: WallMillis(0) };
+        let begun = begin_log(log, &cluster_spec(), genesis, now).await;
+        begun.map_err(IdentityError::LogUnwritable)?;
+    } else {
+        check_begun(log).await?;
+    }
     let first = match log.read(PartitionId::CLUSTER, Position::START, 1).await {
         Ok(page) => page.entries.into_iter().next(),
         Err(ReadError::Trimmed { .. }) => None,
@@ -77,6 +100,21 @@ pub(crate) async fn identity(
     match stored.into_iter().find(|(_, store)| *store != log) {
         Some((node, store)) => Err(IdentityError::StoreForeign { node, store, log }),
         None => Ok(log),
+    }
+}
+
+/// Refuses a log that is empty.
+async fn check_begun(log: &dyn Log) -> Result<(), IdentityError> {
+    let extents = log.extents(&[PartitionId::CLUSTER]).await;
+    match extents {
+        Ok(extents) if extents.iter().any(|extent| extent.end > LogOffset::ZERO) => {}
+        Ok(_) | Err(ReadError::Missing) => return Err(IdentityError::LogEmpty),
+        Err(error) => return Err(IdentityError::LogUnreadable(error)),
+    }
+    // It exists: this only tells the adapter how many partitions it has.
+    match log.create(&cluster_spec()).await {
+        Ok(_) => Ok(()),
+        Err(error) => Err(IdentityError::LogUnwritable(error.into())),
     }
 }
 

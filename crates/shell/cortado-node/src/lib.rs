@@ -43,7 +43,7 @@ pub use cortado_replica::Committed;
 
 pub use catalog::{Catalog, Database, NodeFacts, Table};
 pub use cluster::{Cluster, Components, StartError};
-pub use cluster_identity::IdentityError;
+pub use cluster_identity::{Founding, IdentityError};
 pub use cortado_driver::ReplicaRole;
 pub use database_log::BeginError;
 pub use directory::{DirectoryError, MemoryDirectories, NodeDirectories, NodeIdentity};

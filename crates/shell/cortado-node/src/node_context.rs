@@ -18,7 +18,7 @@ use cortado_log::Log;
 use cortado_model::{NodeId, NodeIncarnation, PartitionId, ReplicaIncarnation};
 use cortado_replica::Identity;
 use cortado_store::Store;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -165,13 +165,24 @@ impl NodeContext {
 
     /// How many replicas `partition` should have.
     pub(crate) fn replica_count(&self, partition: PartitionId) -> usize {
-        if partition == PartitionId::CLUSTER {
-            return self.settings.nodes.len();
-        }
         let catalog = self.catalog.borrow();
+        if partition == PartitionId::CLUSTER {
+            return self.cluster_nodes(&catalog).len();
+        }
         let database = catalog.database_by_id(partition.database);
         // A partition that the catalog does not know yet is compared by nobody alone.
         database.map_or(2, |database| database.placement(partition.number).len())
+    }
+
+    /// The nodes that may lead `_cluster`, in order of rank: the members, and this one, whose
+    /// accepted claim is its registration.
+    pub(crate) fn cluster_nodes(&self, catalog: &Catalog) -> Vec<NodeId> {
+        let mut nodes: BTreeSet<NodeId> = catalog.members().chain([self.node()]).collect();
+        if catalog.members().next().is_none() {
+            // A new cluster: these are about to register.
+            nodes.extend(self.settings.nodes());
+        }
+        nodes.into_iter().collect()
     }
 
     /// A replica held this much when it was hashed.

@@ -70,7 +70,7 @@ impl Process {
         catalog: Catalog,
         failures: mpsc::UnboundedSender<NodeFailure>,
     ) -> Process {
-        let Components { log, stores, directories, metrics: registry } = components;
+        let Components { log, stores, directories, metrics: registry, .. } = components;
         let metrics = Arc::new(GatewayMetrics::register(&registry));
         let slot = |(node, metrics)| {
             let (running, refused) = (RwLock::default(), RwLock::default());

@@ -159,7 +159,7 @@ impl Watcher {
             .into_iter()
             .map(|placed| (placed.partition, placed.watched))
             .collect();
-        let all: Vec<NodeId> = self.context.settings.nodes().collect();
+        let all = self.context.cluster_nodes(&catalog);
         let cluster = std::iter::once((PartitionId::CLUSTER, all.as_slice()));
         for (partition, nodes) in cluster.chain(catalog.placements()) {
             let Some(placement) = Placement::new(nodes.to_vec()) else { continue };

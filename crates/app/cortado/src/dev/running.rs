@@ -12,7 +12,7 @@ use cortado_metrics::{Build, ProcessFacts, Registry, RuntimeFacts};
 use cortado_model::NodeId;
 use cortado_model::with_causes;
 use cortado_node::{
-    Cluster, Components, IdentityError, NodeError, RawSettings, StartError, StoreFactory,
+    Cluster, Components, Founding, IdentityError, NodeError, RawSettings, StartError, StoreFactory,
 };
 use cortado_store::{Store, StoreError};
 use cortado_store_fjall::{FjallStore, OpenError as StoreOpenError, Settings as StoreSettings};
@@ -59,8 +59,13 @@ impl Running {
         let shared: Arc<dyn cortado_log::Log> = Arc::clone(&log) as Arc<dyn cortado_log::Log>;
         let metrics = Arc::new(metrics_of_process());
         let directories = Arc::new(NodeIdentities::new(data.identities()));
-        let components =
-            Components { log: shared, stores, directories, metrics: Arc::clone(&metrics) };
+        let components = Components {
+            log: shared,
+            stores,
+            directories,
+            metrics: Arc::clone(&metrics),
+            founding: if data.is_new() { Founding::Create } else { Founding::Join },
+        };
         let cluster = Cluster::start(checked, components)
             .await
             .map_err(|error| not_started(&error, &data))?;
@@ -189,6 +194,7 @@ fn not_started(error: &StartError, data: &DataDirectory) -> Failure {
             IdentityError::LogUnreadable(_)
             | IdentityError::LogUnwritable(_)
             | IdentityError::LogForeign { .. }
+            | IdentityError::LogEmpty
             | IdentityError::IdentityLost,
         )
         | StartError::Node { .. }

@@ -99,6 +99,17 @@ fn what_is_stored_reads_back_as_the_catalog() {
     assert!(Arc::ptr_eq(table, music.table("album").unwrap()));
 }
 
+#[test]
+fn a_removed_node_is_no_member() {
+    let removed = NodeDocument { removed: true, ..node() };
+    let nodes = [(NodeId(1), node()), (NodeId(2), removed), (NodeId(3), node())];
+    let documents = nodes.map(|(node, document)| (NODES, node_key(node), write(&document)));
+    let view = view_of(documents.to_vec());
+    let catalog = read_catalog(view.as_ref(), &Catalog::empty(ClusterUuid(1))).unwrap();
+    assert_eq!(catalog.members().collect::<Vec<_>>(), [NodeId(1), NodeId(3)]);
+    assert_eq!(catalog.nodes().count(), 3);
+}
+
 #[track_caller]
 fn check_refused(document: serde_json::Value) {
     let document = Document::from_stored(document.to_string().into());

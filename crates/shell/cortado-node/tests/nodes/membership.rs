@@ -7,7 +7,8 @@ use cortado_log::memory::SharedMemoryLog;
 use cortado_metrics::Registry;
 use cortado_model::{NodeId, NodeIncarnation, PartitionId};
 use cortado_node::{
-    AdminError, Cluster, NodeFacts, NodeIdentity, NodeStatus, RawSettings, StartError,
+    AdminError, Cluster, DatabaseSpec, Founding, NodeFacts, NodeIdentity, NodeStatus, RawSettings,
+    StartError,
 };
 use std::sync::Arc;
 
@@ -117,7 +118,7 @@ async fn an_older_copy_of_a_data_directory_is_refused() {
     })
     .await;
     stores.directories.replace(N1, lived(5));
-    let said = match World::try_over(log, stores, alone()).await.err() {
+    let said = match World::try_over(log, stores, alone(), Founding::Join).await.err() {
         Some(StartError::Node { node: N1, source }) => source.to_string(),
         other => panic!("not refused: {other:?}"),
     };
@@ -148,4 +149,28 @@ async fn no_database_is_claimed_before_the_claimant_is_registered() {
     eventually("every database is led again", || cluster.gateway().ready().is_ok()).await;
     assert!(ends().iter().zip(&before).all(|(now, before)| now > before));
     cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_knows_the_nodes_that_it_does_not_run() {
+    let world = World::start().await;
+    let (log, stores) = world.shutdown().await;
+    let world =
+        World::over(log, stores, RawSettings { address: "b:1".to_owned(), ..alone() }).await;
+    let nodes = world.gateway.status().nodes;
+    let seen: Vec<_> = nodes.iter().map(|n| (n.node, n.alive, n.address.as_str())).collect();
+    assert_eq!(
+        seen,
+        [(N1, true, "b:1"), (N2, false, "127.0.0.1:7171"), (N3, false, "127.0.0.1:7171")]
+    );
+    let status = world.gateway.status();
+    assert_eq!(status.databases[0].partitions[0].replicas.len(), 3);
+    // Databases are placed on all of them.
+    let music = world.music_on(3, Some(3)).await;
+    assert!((0..3).all(|number| music.database.placement(number).len() == 3));
+    music.await_leaders(&[N1]).await;
+    music.put("a", "t", "{}").await.unwrap();
+    let spec = DatabaseSpec { replication: Some(4), ..DatabaseSpec::default() };
+    let refused = world.gateway.create_database("films", spec, deadline()).await.err();
+    assert!(matches!(refused, Some(AdminError::Invalid { .. })), "{refused:?}");
 }

@@ -3,14 +3,12 @@
 use crate::world::{
     Music, N1, N2, N3, World, eventually, eventually_asking, idempotency, settings, stored,
 };
+use cortado_log::memory::SharedMemoryLog;
 use cortado_log::{Log, outcomes_of};
 use cortado_model::{
-    LogOffset, Millis, NodeId, NodeIncarnation, PartitionId, PartitionUuid, ReplicaIncarnation,
-    WallMillis,
+    LogOffset, Millis, NodeIncarnation, PartitionId, PartitionUuid, ReplicaIncarnation, WallMillis,
 };
-use cortado_node::{
-    Components, EventKind, IdentityError, MemoryDirectories, StartError, StoreFactory,
-};
+use cortado_node::{EventKind, Founding, IdentityError, StartError};
 use cortado_replica::{Identity, Now, heartbeat_record};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -109,20 +107,31 @@ async fn deleted_stores_are_folded_again_from_the_log() {
 async fn a_store_of_another_cluster_is_refused() {
     let world = World::start().await;
     let (_, stores) = world.shutdown().await;
-    let log = cortado_log::memory::SharedMemoryLog::new();
-    let stores = stores as Arc<dyn StoreFactory>;
-    let directories = Arc::new(MemoryDirectories::default());
-    let components =
-        Components { log: Arc::new(log), stores, directories, metrics: Arc::default() };
-    let refused = cortado_node::Cluster::start(settings().validate().unwrap(), components).await;
-    let refused = refused.err();
+    let (log, _) = World::start().await.shutdown().await;
+    let refused = World::try_over(log, stores, settings(), Founding::Join).await.err();
     assert!(
-        matches!(
-            refused,
-            Some(StartError::Identity(IdentityError::StoreForeign { node: NodeId(1), .. }))
-        ),
+        matches!(refused, Some(StartError::Identity(IdentityError::StoreForeign { .. }))),
         "{refused:?}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_empty_log_is_begun_by_who_creates_the_cluster_alone() {
+    #[track_caller]
+    fn check(log: &SharedMemoryLog, refused: Result<World, StartError>) {
+        let refused = refused.err();
+        let empty = Some(StartError::Identity(IdentityError::LogEmpty));
+        assert_eq!(format!("{refused:?}"), format!("{empty:?}"));
+        assert_eq!(log.with(|log| log.end(PartitionId::CLUSTER)), LogOffset::ZERO);
+    }
+    let log = SharedMemoryLog::new();
+    check(&log, World::try_over(log.clone(), Arc::default(), settings(), Founding::Join).await);
+    // Whose stores know a cluster creates no other one, whatever it is told.
+    let (_, stores) = World::start().await.shutdown().await;
+    check(&log, World::try_over(log.clone(), stores, settings(), Founding::Create).await);
+    let created = World::try_over(log.clone(), Arc::default(), settings(), Founding::Create).await;
+    let cluster = created.unwrap().shutdown().await;
+    assert!(World::try_over(cluster.0, cluster.1, settings(), Founding::Join).await.is_ok());
 }
 
 /// The wall clock is set back between two lives, as a wrong time zone does it: what the last lives

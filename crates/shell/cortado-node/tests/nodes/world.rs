@@ -11,9 +11,10 @@ use cortado_model::{
     Batch, DocumentKey, Entry, EntryRange, NodeId, PartitionId, Scn, StoredDocument,
 };
 use cortado_node::{
-    Cluster, Components, Consistency, Database, DatabaseSpec, Declared, Gateway, IdempotencyKey,
-    MemoryDirectories, NodeDirectories, PartitionStatus, RawSettings, ReadError, ReadOptions,
-    ReplicaStatus, Served, StartError, StoreFactory, Table, WriteError, WriteRequest, Written,
+    Cluster, Components, Consistency, Database, DatabaseSpec, Declared, Founding, Gateway,
+    IdempotencyKey, MemoryDirectories, NodeDirectories, PartitionStatus, RawSettings, ReadError,
+    ReadOptions, ReplicaStatus, Served, StartError, StoreFactory, Table, WriteError, WriteRequest,
+    Written,
 };
 use cortado_store::{Installer, MemoryStore, Store, StoreError, View};
 use std::collections::BTreeMap;
@@ -67,6 +68,7 @@ impl Stores {
             stores: Arc::clone(self) as Arc<dyn StoreFactory>,
             directories: Arc::clone(&self.directories) as Arc<dyn NodeDirectories>,
             metrics,
+            founding: Founding::Create,
         }
     }
 
@@ -159,7 +161,7 @@ impl World {
 
     /// A new process over what an earlier one has left.
     pub(crate) async fn over(log: SharedMemoryLog, stores: Arc<Stores>, raw: RawSettings) -> World {
-        World::try_over(log, stores, raw).await.unwrap()
+        World::try_over(log, stores, raw, Founding::Create).await.unwrap()
     }
 
     /// The same, which may be refused.
@@ -167,11 +169,13 @@ impl World {
         log: SharedMemoryLog,
         stores: Arc<Stores>,
         raw: RawSettings,
+        founding: Founding,
     ) -> Result<World, StartError> {
         show_log();
         let settings = raw.validate().unwrap();
         let metrics = Arc::new(Registry::default());
-        let components = stores.components(Arc::new(log.clone()), Arc::clone(&metrics));
+        let (shared, of_process) = (Arc::new(log.clone()), Arc::clone(&metrics));
+        let components = Components { founding, ..stores.components(shared, of_process) };
         let cluster = Cluster::start(settings, components).await?;
         let gateway = cluster.gateway();
         Ok(World { log, stores, metrics, cluster, gateway })
