@@ -101,7 +101,8 @@ mod tests {
     const TEST: (&str, &str) = ("crates/pure/x/src/tests.rs", "#[test]\nfn a_test() {}");
     const CODE: (&str, &str) = ("crates/pure/x/src/lib.rs", "fn no_test() {}");
     const TIDY: (&str, &str) = ("xtask/src/tidy/arrows.rs", "");
-    const INVARIANT: (&str, &str) = ("crates/test/cortado-sim/src/database/invariants/one_winner.rs", "");
+    const INVARIANT: (&str, &str) =
+        ("crates/test/cortado-sim/src/database/invariants/one_winner.rs", "");
 
     #[track_caller]
     fn check_page(page: &str, want: &[&str]) {

@@ -6,6 +6,7 @@
 #[cfg(test)]
 mod tests;
 
+use crate::durable_file::{self, UNFINISHED};
 use crate::failure::Failure;
 use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -21,6 +22,8 @@ const LOCK: &str = "LOCK";
 pub(crate) const LOG_FOLDER: &str = "log";
 /// The folder of the nodes.
 const NODES_FOLDER: &str = "nodes";
+/// The folder of the nodes' identities.
+const IDENTITIES_FOLDER: &str = "identities";
 /// The format of what is in the folders: that of the log, the stores and the records in them.
 const FORMAT: u32 = 2;
 
@@ -74,6 +77,7 @@ impl DataDirectory {
             temporary: None,
         };
         directory.prepare_log()?;
+        directory.check_identities()?;
         Ok(directory)
     }
 
@@ -105,9 +109,27 @@ impl DataDirectory {
         fs::create_dir_all(&log).map_err(|error| unusable(&log, "cannot be made", &error))
     }
 
+    /// The identities must be there once a cluster has lived here: lives are counted nowhere else.
+    fn check_identities(&self) -> Result<(), Failure> {
+        let identities = self.identities();
+        if self.cluster.is_none() || identities.exists() {
+            return Ok(());
+        }
+        Err(Failure::new(format!(
+            "the nodes' identities are missing: {} is gone",
+            identities.display()
+        ))
+        .next("restore it from a backup, or begin anew in another folder"))
+    }
+
     /// The folder itself.
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether no cluster has lived here yet: until the first start has succeeded.
+    pub(crate) fn is_new(&self) -> bool {
+        self.cluster.is_none()
     }
 
     /// Whether it goes away at the end.
@@ -123,6 +145,11 @@ impl DataDirectory {
     /// The folder of the nodes, one subfolder for each.
     pub(crate) fn nodes(&self) -> PathBuf {
         self.path.join(NODES_FOLDER)
+    }
+
+    /// The folder that says who the nodes are.
+    pub(crate) fn identities(&self) -> PathBuf {
+        self.path.join(IDENTITIES_FOLDER)
     }
 
     /// Notes whose data this is; from now on, data of another cluster is refused.
@@ -200,13 +227,8 @@ impl Marker {
         if let Some(cluster) = &self.cluster {
             let _ = writeln!(text, "cluster {cluster}");
         }
-        let (path, beside) = (directory.join(MARKER), directory.join(format!("{MARKER}.tmp")));
-        let written = File::create(&beside).and_then(|mut file| {
-            file.write_all(text.as_bytes())?;
-            file.sync_all()?;
-            fs::rename(&beside, &path)?;
-            File::open(directory)?.sync_all()
-        });
+        let (path, written) =
+            (directory.join(MARKER), durable_file::replace(directory, MARKER, &text));
         written.map_err(|error| unusable(&path, "cannot be written", &error))
     }
 }
@@ -217,7 +239,7 @@ fn somebodys_file(directory: &Path) -> Result<Option<String>, Failure> {
     let unreadable = |error| unusable(directory, "cannot be read", &error);
     for entry in fs::read_dir(directory).map_err(unreadable)? {
         let name = entry.map_err(unreadable)?.file_name();
-        if name != LOCK && name != *format!("{MARKER}.tmp") && name != "lost+found" {
+        if name != LOCK && name != *format!("{MARKER}{UNFINISHED}") && name != "lost+found" {
             return Ok(Some(name.to_string_lossy().into_owned()));
         }
     }

@@ -13,6 +13,8 @@ mod server_arguments;
 mod dev;
 mod settings;
 mod data_directory;
+mod node_identities;
+mod durable_file;
 mod logging;
 mod stop_signals;
 

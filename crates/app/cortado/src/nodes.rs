@@ -25,6 +25,9 @@ pub(crate) enum NodeCommand {
     Kill(OneNode),
     /// Start a node that was killed
     Start(OneNode),
+    /// Let another data directory take over the name of a node that has ended
+    #[command(after_help = REPLACE_HELP)]
+    Replace(OneNode),
 }
 
 /// Which node.
@@ -63,6 +66,12 @@ pub(crate) fn run(command: NodeCommand) -> Result<Exit, Failure> {
             block_on(async { Ok(client.start_node(&node).await?) })?;
             let done = format!("started {node}");
             report(output, &done, &json!({"done": "started", "node": node}))?;
+        }
+        NodeCommand::Replace(OneNode { node, output, server }) => {
+            let client = server.client();
+            block_on(async { Ok(client.replace_node(&node).await?) })?;
+            let done = format!("the next data directory that starts as {node} takes its name over");
+            report(output, &done, &json!({"done": "replaced", "node": node}))?;
         }
     }
     Ok(Exit::Done)
@@ -108,6 +117,16 @@ pub(crate) fn hand_off(arguments: &HandoffArguments) -> Result<Exit, Failure> {
     report(*output, &done, &answer)?;
     Ok(Exit::Done)
 }
+
+/// Shown below the options of `cortado node replace`.
+const REPLACE_HELP: &str = "\
+Examples:
+  cortado node replace n2       n2's disk is lost: let a new one be n2
+  cortado node start n2         on a development server
+
+A node is known by its data directory, not by its name alone: another directory, or an older
+copy of the same one, is refused until this command lets it in. Do this only when the former
+node has ended for good; if it starts first, it takes its name back.";
 
 /// Shown below the options of `cortado handoff`.
 pub(crate) const HANDOFF_HELP: &str = "\

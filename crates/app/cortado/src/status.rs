@@ -97,7 +97,8 @@ pub(crate) fn render_nodes(nodes: &[NodeAnswer]) -> String {
     let mut columns = Columns::new(&["node", "state", "leads", "replicas", "address"]);
     for node in nodes {
         let state = match (node.alive, &node.sick) {
-            (false, _) => "dead".to_owned(),
+            (false, Some(why)) => format!("refused: {why}"),
+            (false, None) => "dead".to_owned(),
             (true, Some(why)) => format!("sick: {why}"),
             (true, None) => "alive".to_owned(),
         };

@@ -364,6 +364,26 @@ fn a_node_dies_comes_back_and_hands_over() {
 }
 
 #[test]
+fn a_node_that_lost_its_identity_is_let_in_by_hand() {
+    let (server, folder) = geo("3");
+    server.cortado(&["node", "kill", "n3"]).done();
+    fs::remove_file(folder.path().join("data").join("identities").join("n3")).unwrap();
+    server.cortado(&["node", "start", "n3"]).done();
+    let n3 = |alive: bool, sick: &str| {
+        let nodes = json(&server.cortado(&["node", "list"]).done());
+        let n3 = nodes.as_array().unwrap().iter().find(|node| node["node"] == "n3").unwrap();
+        n3["alive"] == alive && n3["sick"].as_str().unwrap_or_default().contains(sick)
+    };
+    server.wait_until("refused", |_| n3(false, "cortado node replace"));
+    server.cortado(&["node", "replace", "n1"]).refused(1, &["conflict"]);
+    server.cortado(&["node", "replace", "n9"]).refused(1, &["no_such_node"]);
+    let replaced = server.cortado(&["node", "replace", "n3", "--output", "json"]).done();
+    assert_eq!(json(&replaced)["done"], "replaced");
+    server.cortado(&["node", "start", "n3"]).done();
+    server.wait_until("let in", |http| http.get("/readyz").status == 200 && n3(true, ""));
+}
+
+#[test]
 fn usage_and_absence_have_their_own_exit_codes() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", free.local_addr().unwrap());

@@ -23,7 +23,7 @@ impl fmt::Display for NodeId {
     }
 }
 
-/// One life of a node's process; every start has a new, higher one.
+/// One life of a node; every start has a higher one, counted in its data directory from 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeIncarnation(pub u64);
 
@@ -117,6 +117,16 @@ impl PartitionUuid {
 pub struct ClusterUuid(pub u128);
 
 impl fmt::Display for ClusterUuid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+/// Tells a node's data directory from any other that ever had its node's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DirectoryUuid(pub u128);
+
+impl fmt::Display for DirectoryUuid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:032x}", self.0)
     }

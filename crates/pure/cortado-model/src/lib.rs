@@ -30,8 +30,8 @@ pub use entry::{Entry, EntryKey, Space};
 pub use entry_range::{EntryRange, Within, successor};
 pub use found::Found;
 pub use ids::{
-    ClusterUuid, DatabaseId, Etag, IndexId, LogId, LogOffset, NodeId, NodeIncarnation, PartitionId,
-    PartitionUuid, Position, ReplicaIncarnation, TableId,
+    ClusterUuid, DatabaseId, DirectoryUuid, Etag, IndexId, LogId, LogOffset, NodeId,
+    NodeIncarnation, PartitionId, PartitionUuid, Position, ReplicaIncarnation, TableId,
 };
 pub use key::{DocumentKey, KeyError};
 pub use remembered::{Remembered, RememberedKey};

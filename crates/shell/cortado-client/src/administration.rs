@@ -130,6 +130,16 @@ impl Client {
         self.command_node(node, "start").await
     }
 
+    /// Lets another data directory take over the name of a node that has ended.
+    ///
+    /// # Errors
+    /// There is no such node, or it runs.
+    pub async fn replace_node(&self, node: &str) -> Result<(), ClientError> {
+        let path = format!("{ROOT}/nodes/{}:replace", encoded(node));
+        // Twice is as good as once.
+        self.send(&Call::new(Method::POST, path, Repeat::Harmless)).await.map(drop)
+    }
+
     /// Everything about the cluster in one picture.
     ///
     /// # Errors

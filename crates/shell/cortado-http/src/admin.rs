@@ -160,6 +160,14 @@ pub(crate) async fn start_node(call: &Call<'_>) -> Result<Answer, Failure> {
     Ok(empty(StatusCode::NO_CONTENT))
 }
 
+/// Another data directory may take over a node's name.
+pub(crate) async fn replace_node(call: &Call<'_>) -> Result<Answer, Failure> {
+    let node = known_node(call, call.captures.item)?;
+    let replaced = call.services().replace_node(node, call.deadline).await;
+    replaced.map_err(|error| refusal::of_admin(error, Code::Conflict))?;
+    Ok(empty(StatusCode::NO_CONTENT))
+}
+
 /// The decision log.
 pub(crate) async fn list_events(call: &Call<'_>) -> Result<Answer, Failure> {
     let limit = call.query.number("limit", 1, EVENTS_MAX)?.unwrap_or(EVENTS_DEFAULT);

@@ -143,6 +143,10 @@ impl Services for Gateway {
         Box::pin(Gateway::start_node(self, node))
     }
 
+    fn replace_node(&self, node: NodeId, deadline: Instant) -> Pending<'_, Result<(), AdminError>> {
+        Box::pin(Gateway::replace_node(self, node, deadline))
+    }
+
     fn status(&self) -> Status {
         Gateway::status(self)
     }

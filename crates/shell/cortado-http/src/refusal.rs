@@ -170,6 +170,8 @@ pub(crate) fn of_admin(error: AdminError, conflict: Code) -> Failure {
         AdminError::NoSuchTable => Failure::new(Code::NoSuchTable, detail),
         AdminError::NoSuchPartition => Failure::new(Code::NoSuchPartition, detail),
         AdminError::NoSuchNode => Failure::new(Code::Conflict, detail),
+        AdminError::NotRegistered => Failure::new(Code::NoSuchNode, detail),
+        AdminError::NodeRuns => Failure::new(Code::Conflict, detail),
         AdminError::BadName => Failure::new(Code::BadName, detail),
         AdminError::Invalid { .. } => Failure::new(Code::BadDeclaration, detail),
         AdminError::Conflict { reasons } => {
@@ -192,7 +194,9 @@ pub(crate) fn of_node(error: NodeError) -> Failure {
         NodeError::NoSuchNode => Code::NoSuchNode,
         NodeError::AlreadyRunning | NodeError::NotRunning | NodeError::StoreInUse => Code::Conflict,
         NodeError::Ending => Code::ShuttingDown,
-        NodeError::Store(_) => Code::Unavailable,
+        NodeError::Refused { .. } | NodeError::Directory(_) | NodeError::Store(_) => {
+            Code::Unavailable
+        }
     };
     Failure::new(code, error.to_string())
 }

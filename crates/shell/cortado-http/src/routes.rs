@@ -372,6 +372,17 @@ pub(crate) static ROUTES: &[Route] = &[
             ..PLAIN
         },
     ),
+    writes(
+        Handler::Service(|call, _| Box::pin(admin::replace_node(call))),
+        Description {
+            id: "replace_node",
+            method: "POST",
+            path: "/admin/v1/nodes/{node}:replace",
+            summary: "Lets another data directory take over the name of a node that has ended",
+            answers: DONE,
+            ..PLAIN
+        },
+    ),
     reads(
         Handler::Service(|call, _| Box::pin(admin::list_events(call))),
         Description {

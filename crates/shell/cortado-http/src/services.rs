@@ -134,6 +134,9 @@ pub trait Services: Send + Sync {
     /// Starts a killed node again; in development mode only.
     fn start_node(&self, node: NodeId) -> Pending<'_, Result<(), NodeError>>;
 
+    /// Lets another data directory take over a node's name.
+    fn replace_node(&self, node: NodeId, deadline: Instant) -> Pending<'_, Result<(), AdminError>>;
+
     /// Nodes, partitions and replicas as they are now.
     fn status(&self) -> Status;
 

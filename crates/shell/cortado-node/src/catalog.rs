@@ -6,8 +6,8 @@
 use cortado_document::{Schema, TableDefinition, partition_of};
 use cortado_driver::{TableRules, Tables};
 use cortado_model::{
-    ClusterUuid, DatabaseId, DocumentKey, LogId, NodeId, NodeIncarnation, PartitionId,
-    PartitionUuid, Scn, TableId,
+    ClusterUuid, DatabaseId, DirectoryUuid, DocumentKey, LogId, NodeId, NodeIncarnation,
+    PartitionId, PartitionUuid, Scn, TableId,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -48,7 +48,12 @@ impl Catalog {
         self.databases.values()
     }
 
-    /// All nodes, in ascending order.
+    /// The nodes of the cluster, registered and not removed, in ascending order.
+    pub fn members(&self) -> impl Iterator<Item = NodeId> {
+        self.nodes.values().filter(|facts| !facts.removed).map(|facts| facts.node)
+    }
+
+    /// All nodes that have ever registered, in ascending order.
     pub fn nodes(&self) -> impl Iterator<Item = &NodeFacts> {
         self.nodes.values()
     }
@@ -86,6 +91,14 @@ pub struct NodeFacts {
     pub node: NodeId,
     /// Its newest life.
     pub incarnation: NodeIncarnation,
+    /// Where it lives; another directory under its name is another node.
+    pub directory: DirectoryUuid,
+    /// Tells its newest life from one that a copy of its directory counts alike.
+    pub nonce: u128,
+    /// Another directory may take its name over.
+    pub replaced: bool,
+    /// It is no member any more.
+    pub removed: bool,
     /// Where clients reach it.
     pub address: String,
 }

@@ -3,44 +3,33 @@
 //! Start reading at [`Cluster::start`].
 
 use crate::catalog::Catalog;
-use crate::database_log::{BeginError, begin_log, cluster_spec};
-use crate::former_lives::{Stored, former_lives};
+use crate::cluster_identity::{Founding, IdentityError, identity};
+use crate::directory::NodeDirectories;
 use crate::gateway::Gateway;
-use crate::genesis::cluster_genesis;
-use crate::node::{NodeError, all_registered, stop_replica};
+use crate::node::{NodeError, stop_replica};
 use crate::node_context::{NodeContext, NodeFailure};
+use crate::node_life::NextLife;
 use crate::observation::Observation;
 use crate::process::Process;
-use crate::randomness::random_u128;
 use crate::settings::Settings;
-use bytes::Bytes;
-use cortado_log::{Log, ReadError};
+use crate::standing::Standing;
+use crate::store_factory::StoreFactory;
+use cortado_log::Log;
 use cortado_metrics::Registry;
-use cortado_model::{ClusterUuid, NodeId, PartitionId, Position, WallMillis, with_causes};
-use cortado_replica::{Body, Frame, Genesis, Now};
-use cortado_store::{Store, StoreError};
+use cortado_model::{NodeId, with_causes};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::{error, info, warn};
 
 /// How long a cluster may take until it serves its own partition.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
+/// How often it is looked whether a starting node was refused.
+const REGISTRATION_LOOK: Duration = Duration::from_millis(20);
 /// Between two tries to start a node whose store has failed.
 const RETRY: Duration = Duration::from_secs(1);
-
-/// Opens the store of a node.
-pub trait StoreFactory: Send + Sync + 'static {
-    /// Opens it; what it held is there again. May block.
-    ///
-    /// Called for each start of a node; everything of its former life has been dropped by then.
-    ///
-    /// # Errors
-    /// The store cannot be opened.
-    fn open(&self, node: NodeId) -> Result<Arc<dyn Store>, StoreError>;
-}
 
 /// What a cluster is built from.
 #[derive(Clone)]
@@ -49,8 +38,12 @@ pub struct Components {
     pub log: Arc<dyn Log>,
     /// A store for each node.
     pub stores: Arc<dyn StoreFactory>,
+    /// Who the nodes are from one life to the next.
+    pub directories: Arc<dyn NodeDirectories>,
     /// Takes what the nodes count and show; of this cluster alone.
     pub metrics: Arc<Registry>,
+    /// Whether there may be no cluster yet.
+    pub founding: Founding,
 }
 
 /// The nodes of this process. Dropping it without [`shutdown`](Self::shutdown) ends them without
@@ -63,31 +56,9 @@ pub struct Cluster {
 /// Why a cluster did not start. Nothing runs.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The cluster's own log does not say whose it is.
-    #[error("the log of _cluster cannot be read")]
-    LogUnreadable(#[source] ReadError),
-    /// The cluster's own log cannot be begun.
-    #[error("the log of _cluster cannot be begun")]
-    LogUnwritable(#[source] BeginError),
-    /// The log begins with something else than a genesis.
-    #[error("the log of _cluster is not Cortado's: {why}")]
-    LogForeign {
-        /// For people.
-        why: String,
-    },
-    /// The log was trimmed, and no store remembers whose it is.
-    #[error("the log of _cluster was trimmed, and no node's store says which cluster it is")]
-    IdentityLost,
-    /// A node's store belongs to another cluster than the log.
-    #[error("the store of {node} belongs to cluster {store}, the log to {log}")]
-    StoreForeign {
-        /// The node.
-        node: NodeId,
-        /// Whose store it is.
-        store: ClusterUuid,
-        /// Whose log it is.
-        log: ClusterUuid,
-    },
+    /// It is not known which cluster this is.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
     /// A node did not start.
     #[error("node {node} did not start")]
     Node {
@@ -113,16 +84,12 @@ impl Cluster {
     /// # Errors
     /// See [`StartError`].
     pub async fn start(settings: Settings, components: Components) -> Result<Cluster, StartError> {
-        let Components { log, stores, metrics } = components;
-        let stored = stored(&stores, &settings).await?;
-        let cluster = identity(&log, &stored).await?;
-        let states: Vec<_> = stored.into_iter().map(|(_, stored)| stored).collect();
-        let lives = former_lives(log.as_ref(), cluster, &states).await;
-        let lives = lives.map_err(StartError::LogUnreadable)?;
-        let (failures, failed) = mpsc::unbounded_channel();
         let nodes: Vec<NodeId> = settings.nodes().collect();
-        let catalog = Catalog::empty(cluster);
-        let process = Process::new(settings, log, stores, &metrics, catalog, &lives, failures);
+        let Components { log, stores, founding, .. } = &components;
+        let cluster = identity(log.as_ref(), stores, &nodes, *founding).await?;
+        let metrics = Arc::clone(&components.metrics);
+        let (failures, failed) = mpsc::unbounded_channel();
+        let process = Process::new(settings, components, Catalog::empty(cluster), failures);
         let process = Arc::new(process);
         metrics.collect(Observation::of(&process));
         let supervisor = tokio::spawn(supervise(Arc::clone(&process), failed));
@@ -134,10 +101,9 @@ impl Cluster {
                 return Err(StartError::Node { node, source });
             }
         }
-        let deadline = Instant::now() + START_TIMEOUT;
-        if !started.await_registration(deadline).await {
+        if let Err(error) = started.await_registration(Instant::now() + START_TIMEOUT).await {
             started.abort().await;
-            return Err(StartError::NotServed { waited_s: START_TIMEOUT.as_secs() });
+            return Err(error);
         }
         info!(%cluster, "cluster started");
         Ok(started)
@@ -198,13 +164,34 @@ impl Cluster {
         }
     }
 
-    async fn await_registration(&self, deadline: Instant) -> bool {
+    /// Waits until every node that the cluster does not refuse has registered.
+    async fn await_registration(&self, deadline: Instant) -> Result<(), StartError> {
         let process = &self.gateway.process;
-        let mut catalog = process.newest_catalog.subscribe();
-        let running = process.all_running();
-        let lives = || running.iter().map(|context| (context.node(), context.me.incarnation));
-        let registered = catalog.wait_for(|catalog| all_registered(catalog, lives()));
-        matches!(timeout_at(deadline, registered).await, Ok(Ok(_)))
+        let mut catalogs = process.newest_catalog.subscribe();
+        let registered = |catalog: &Catalog, node| {
+            let context = process.running(node);
+            context.is_some_and(|context| context.standing_in(catalog) == Standing::Registered)
+        };
+        while Instant::now() < deadline {
+            let catalog = Arc::clone(&catalogs.borrow_and_update());
+            let mut nodes = process.settings.nodes();
+            if nodes.all(|node| process.refused(node).is_some() || registered(&catalog, node)) {
+                return self.check_refused();
+            }
+            // Either a change or a moment: nobody tells of a node that was refused.
+            let _ = timeout(REGISTRATION_LOOK, catalogs.changed()).await;
+        }
+        Err(StartError::NotServed { waited_s: START_TIMEOUT.as_secs() })
+    }
+
+    /// A process none of whose nodes may live has not started.
+    fn check_refused(&self) -> Result<(), StartError> {
+        let process = &self.gateway.process;
+        let refused = process.settings.nodes().map(|node| Some((node, process.refused(node)?)));
+        match refused.collect::<Option<Vec<_>>>().and_then(|refused| refused.into_iter().next()) {
+            Some((node, why)) => Err(StartError::Node { node, source: NodeError::Refused { why } }),
+            None => Ok(()),
+        }
     }
 }
 
@@ -228,85 +215,26 @@ async fn sync(context: &NodeContext) {
 
 /// Starts nodes again that cannot go on.
 async fn supervise(process: Arc<Process>, mut failed: mpsc::UnboundedReceiver<NodeFailure>) {
-    while let Some(NodeFailure { node, incarnation, why }) = failed.recv().await {
-        match process.end_node(node, Some(incarnation)).await {
-            Ok(()) => error!(%node, why, "node has failed and starts again"),
+    while let Some(NodeFailure { node, incarnation, why, next }) = failed.recv().await {
+        if process.end_node(node, Some(incarnation)).await.is_err() {
             // An earlier failure of the same life has ended it.
-            Err(_) => continue,
+            continue;
         }
+        let above = match next {
+            NextLife::Begins { above } => above,
+            NextLife::Waits => {
+                error!(%node, %incarnation, why, "the cluster refuses the node; it stays down");
+                process.note_refused(node, why);
+                continue;
+            }
+        };
+        error!(%node, why, "node has failed and starts again");
         loop {
             sleep(RETRY).await;
-            match Process::start_node(&process, node).await {
+            match Process::start_node_above(&process, node, above).await {
                 Ok(()) | Err(NodeError::AlreadyRunning | NodeError::Ending) => break,
                 Err(error) => error!(%node, error = with_causes(&error), "node not started"),
             }
         }
     }
-}
-
-/// Which cluster this is: as the log says, else as a store says, else a new one.
-async fn identity(
-    log: &Arc<dyn Log>,
-    stored: &[(NodeId, Option<Stored>)],
-) -> Result<ClusterUuid, StartError> {
-    let partition = PartitionId::CLUSTER;
-    // Whoever finds the log empty begins it, as a cluster of its own; of two the first counts.
-    let genesis = |_| cluster_genesis(ClusterUuid(random_u128()));
-    let now = Now { clock: cortado_model::Millis(0), wall: WallMillis(0) };
-    begin_log(log.as_ref(), &cluster_spec(), genesis, now)
-        .await
-        .map_err(StartError::LogUnwritable)?;
-    let first = match log.read(partition, Position::START, 1).await {
-        Ok(page) => page.entries.into_iter().next(),
-        Err(ReadError::Trimmed { .. }) => None,
-        Err(error) => return Err(StartError::LogUnreadable(error)),
-    };
-    let logged = first.map(|entry| cluster_of(&entry.record)).transpose()?;
-    let mut stored = stored.iter().filter_map(|(node, stored)| Some((*node, stored.as_ref()?)));
-    let cluster = logged.or(stored.clone().next().map(|(_, stored)| stored.cluster));
-    let cluster = cluster.ok_or(StartError::IdentityLost)?;
-    match stored.find(|(_, stored)| stored.cluster != cluster) {
-        Some((node, Stored { cluster: store, .. })) => {
-            Err(StartError::StoreForeign { node, store: *store, log: cluster })
-        }
-        None => Ok(cluster),
-    }
-}
-
-fn cluster_of(record: &Bytes) -> Result<ClusterUuid, StartError> {
-    let foreign = |why: String| StartError::LogForeign { why };
-    let frame = Frame::read_any(record).map_err(|error| foreign(error.to_string()))?;
-    let record = frame.record().map_err(|error| foreign(error.to_string()))?;
-    match record.body {
-        Body::Genesis(genesis) if is_cluster(&genesis) => Ok(genesis.identity.cluster),
-        Body::Genesis(_) => Err(foreign("it begins with another partition's genesis".to_owned())),
-        Body::Claim(_)
-        | Body::Transaction(_)
-        | Body::Barrier(_)
-        | Body::StepDown(_)
-        | Body::Config(_)
-        | Body::Heartbeat => Err(foreign("it does not begin with a genesis".to_owned())),
-    }
-}
-
-/// Whether a log that begins with `genesis` is that of some `_cluster`.
-fn is_cluster(genesis: &Genesis) -> bool {
-    genesis.identity == cluster_genesis(genesis.identity.cluster).identity
-}
-
-/// What the store of each node knows.
-async fn stored(
-    stores: &Arc<dyn StoreFactory>,
-    settings: &Settings,
-) -> Result<Vec<(NodeId, Option<Stored>)>, StartError> {
-    let mut all = Vec::new();
-    for node in settings.nodes() {
-        let stores = Arc::clone(stores);
-        let looked = tokio::task::spawn_blocking(move || Stored::read(stores.open(node)?.as_ref()));
-        let why = "opening the store has died of a defect".to_owned();
-        let stored = looked.await.unwrap_or(Err(StoreError::Failed { why }));
-        let failed = |error| StartError::Node { node, source: NodeError::Store(error) };
-        all.push((node, stored.map_err(failed)?));
-    }
-    Ok(all)
 }

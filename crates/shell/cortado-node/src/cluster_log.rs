@@ -5,10 +5,11 @@
 
 use crate::catalog::{Catalog, Database, Dropped, NodeFacts, Table};
 use crate::events::EventKind;
+use crate::node_life::NodeLife;
 use cortado_document::{Document, Schema, TableDefinition};
 use cortado_model::{
-    DatabaseId, DocumentKey, EntryRange, LogId, NodeId, NodeIncarnation, PartitionUuid, Scn,
-    TableId,
+    DatabaseId, DirectoryUuid, DocumentKey, EntryRange, LogId, NodeId, NodeIncarnation,
+    PartitionUuid, Scn, TableId,
 };
 use cortado_replica::FoldState;
 use cortado_store::{StoreError, View};
@@ -39,6 +40,13 @@ const VERSION: u32 = 2;
 pub(crate) struct NodeDocument {
     pub(crate) version: u32,
     pub(crate) incarnation: u64,
+    /// 32 hexadecimal digits.
+    pub(crate) directory: String,
+    /// 32 hexadecimal digits.
+    pub(crate) nonce: String,
+    /// Another directory may take the name over.
+    pub(crate) replaced: bool,
+    pub(crate) removed: bool,
     pub(crate) address: String,
 }
 
@@ -106,8 +114,33 @@ pub(crate) struct EventDocument {
 }
 
 impl NodeDocument {
-    pub(crate) fn new(incarnation: NodeIncarnation, address: &str) -> NodeDocument {
-        NodeDocument { version: VERSION, incarnation: incarnation.0, address: address.to_owned() }
+    pub(crate) fn new(me: &NodeLife, address: &str) -> NodeDocument {
+        NodeDocument {
+            version: VERSION,
+            incarnation: me.incarnation.0,
+            directory: me.directory.to_string(),
+            nonce: format!("{:032x}", me.nonce),
+            replaced: false,
+            removed: false,
+            address: address.to_owned(),
+        }
+    }
+
+    /// What it says of `node`.
+    ///
+    /// # Errors
+    /// An identity that is none.
+    pub(crate) fn facts(self, node: NodeId) -> Result<NodeFacts, StoreError> {
+        let NodeDocument { incarnation, directory, nonce, replaced, removed, address, .. } = self;
+        Ok(NodeFacts {
+            node,
+            incarnation: NodeIncarnation(incarnation),
+            directory: DirectoryUuid(read_hex(&directory)?),
+            nonce: read_hex(&nonce)?,
+            replaced,
+            removed,
+            address,
+        })
     }
 }
 
@@ -227,9 +260,7 @@ pub(crate) fn read_catalog(view: &dyn View, previous: &Catalog) -> Result<Catalo
     catalog.scn = scn;
     for (key, document) in scan::<NodeDocument>(view, NODES, &[])? {
         let Some(node) = key.parts().next().and_then(NodeId::parse) else { continue };
-        let incarnation = NodeIncarnation(document.incarnation);
-        let facts = NodeFacts { node, incarnation, address: document.address };
-        catalog.nodes.insert(node, facts);
+        catalog.nodes.insert(node, document.facts(node)?);
     }
     for (key, document) in scan::<DroppedDocument>(view, DROPPED, &[])? {
         let Some(id) = key.parts().next().and_then(|id| id.parse().ok()) else { continue };

@@ -35,6 +35,8 @@ pub struct DecisionEvent {
 pub enum EventKind {
     /// A node appeared.
     NodeStarted,
+    /// Another data directory may take a node's name over.
+    NodeReplaced,
     /// A replica claims the leadership of its partition.
     Claim,
     /// A leadership goes to another node as planned.
@@ -58,6 +60,7 @@ impl EventKind {
     pub fn name(self) -> &'static str {
         match self {
             EventKind::NodeStarted => "node_started",
+            EventKind::NodeReplaced => "node_replaced",
             EventKind::Claim => "claim",
             EventKind::HandOff => "hand_off",
             EventKind::Resync => "resync",

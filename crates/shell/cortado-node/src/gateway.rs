@@ -7,12 +7,14 @@ mod admin;
 mod changes;
 mod leadership;
 mod list;
+mod membership;
 mod read;
 mod request;
 mod status;
 mod write;
 
 pub use admin::{AdminError, DatabaseSpec, Declared};
+pub(crate) use admin::{if_absent, if_still};
 pub use changes::{ChangeReader, Changes, ChangesError};
 pub(crate) use list::whole_table;
 pub(crate) use read::Length;

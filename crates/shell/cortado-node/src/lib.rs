@@ -4,6 +4,9 @@
 //! Start reading at [`Cluster::start`], then [`Gateway`]; the heart is in `replica_task`.
 
 mod cluster;
+mod cluster_identity;
+mod directory;
+mod store_factory;
 mod gateway;
 mod catalog;
 mod status;
@@ -16,7 +19,9 @@ mod routes;
 mod process;
 mod node;
 mod node_context;
-mod former_lives;
+mod node_life;
+mod registration;
+mod standing;
 mod watcher;
 mod store_lanes;
 mod changed_replicas;
@@ -25,6 +30,7 @@ mod controller;
 mod cluster_log;
 mod database_log;
 mod decisions;
+mod decision_writer;
 mod genesis;
 mod log_page;
 mod snapshot;
@@ -39,9 +45,11 @@ pub use cortado_model::StoredDocument;
 pub use cortado_replica::Committed;
 
 pub use catalog::{Catalog, Database, NodeFacts, Table};
-pub use cluster::{Cluster, Components, StartError, StoreFactory};
+pub use cluster::{Cluster, Components, StartError};
+pub use cluster_identity::{Founding, IdentityError};
 pub use cortado_driver::ReplicaRole;
 pub use database_log::BeginError;
+pub use directory::{DirectoryError, MemoryDirectories, NodeDirectories, NodeIdentity};
 pub use events::{DecisionEvent, EventKind};
 pub use gateway::{
     AdminError, ChangeReader, Changes, ChangesError, Consistency, DatabaseSpec, Declared, Gateway,
@@ -51,3 +59,4 @@ pub use gateway::{
 pub use node::NodeError;
 pub use settings::{RawSettings, Settings, SettingsError};
 pub use status::{DatabaseStatus, NodeStatus, PartitionStatus, ReplicaStatus, Status};
+pub use store_factory::StoreFactory;

@@ -4,32 +4,30 @@
 
 use crate::asker::Input;
 use crate::catalog::Catalog;
-use crate::cluster_log::{NODES, NodeDocument, node_key, read_catalog, read_scn, write};
+use crate::cluster_log::{read_catalog, read_scn};
 use crate::controller::control;
 use crate::database_log::Origin;
-use crate::decisions::{Entry, write_decisions};
-use crate::events::EventKind;
-use crate::gateway::{Gateway, WriteRequest};
+use crate::decision_writer::write_decisions;
+use crate::decisions::Entry;
+use crate::directory::DirectoryError;
+use crate::gateway::Gateway;
 use crate::node_context::NodeContext;
+use crate::registration::register;
 use crate::replica_handle::ReplicaHandle;
 use crate::replica_task::run_replica;
+use crate::standing::Standing;
 use crate::watcher::watch_over;
-use cortado_document::{Action, Condition, Operation};
-use cortado_model::{NodeId, PartitionId};
+use cortado_model::PartitionId;
 use cortado_store::StoreError;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::timeout;
 use tracing::{error, info, warn};
 
 /// How often a node looks at its tasks and its catalog, whatever happens.
 const LOOK: Duration = Duration::from_secs(1);
-/// Between two tries to register.
-const RETRY: Duration = Duration::from_millis(500);
-/// A registration that was not written in this time is tried again.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a replica that is taken away may take to settle what it has begun.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -51,6 +49,15 @@ pub enum NodeError {
     /// The process is ending.
     #[error("the process is ending")]
     Ending,
+    /// The cluster does not let it live.
+    #[error("the cluster refuses the node: {why}")]
+    Refused {
+        /// Why, and what to do about it.
+        why: String,
+    },
+    /// Its directory does not say who it is.
+    #[error(transparent)]
+    Directory(DirectoryError),
     /// Its store cannot be opened.
     #[error("the node's store cannot be opened")]
     Store(#[source] StoreError),
@@ -108,6 +115,9 @@ impl Replicas {
             read_catalog(view.as_ref(), &known).map(Some)
         });
         let Some(catalog) = read.await?.map(Arc::new) else { return Ok(false) };
+        if let Standing::Refused(refusal) = self.context.standing_in(&catalog) {
+            self.context.report_refusal(refusal);
+        }
         self.context.catalog.send_replace(Arc::clone(&catalog));
         self.context.newest_catalog.send_if_modified(|newest| {
             let newer = catalog.scn > newest.scn;
@@ -203,48 +213,8 @@ pub(crate) async fn stop_replica(handle: &ReplicaHandle) {
     }
 }
 
-/// Tells the cluster that this node lives, and where.
-async fn register(context: Arc<NodeContext>, gateway: Gateway) {
-    let (node, incarnation) = (context.node(), context.me.incarnation);
-    let document = write(&NodeDocument::new(incarnation, &context.address));
-    let operation = Operation {
-        table: NODES,
-        key: node_key(node),
-        action: Action::Put { value: document },
-        condition: Condition::default(),
-    };
-    loop {
-        let request = WriteRequest {
-            operations: vec![operation.clone()],
-            idempotency: None,
-            deadline: Instant::now() + WRITE_TIMEOUT,
-        };
-        match gateway.publish(None, PartitionId::CLUSTER, request).await {
-            Ok(_) => {
-                let what = format!("node {node} started, incarnation {}", incarnation.0);
-                context.decisions.explain(EventKind::NodeStarted, None, what, Vec::new());
-                return;
-            }
-            Err(error) => {
-                warn!(%node, %error, "node not registered");
-                sleep(RETRY).await;
-            }
-        }
-    }
-}
-
 impl std::fmt::Display for crate::events::DecisionEvent {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} {}: {}", self.node, self.kind.name(), self.what)
     }
-}
-
-/// Whether every node of `nodes` has registered in this life, as `catalog` shows.
-pub(crate) fn all_registered(
-    catalog: &Catalog,
-    lives: impl IntoIterator<Item = (NodeId, cortado_model::NodeIncarnation)>,
-) -> bool {
-    lives.into_iter().all(|(node, incarnation)| {
-        catalog.nodes.get(&node).is_some_and(|facts| facts.incarnation == incarnation)
-    })
 }

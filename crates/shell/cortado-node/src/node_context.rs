@@ -7,17 +7,20 @@ use crate::changed_replicas::ChangedReplicas;
 use crate::clock::Clock;
 use crate::decisions::Decisions;
 use crate::metrics::NodeMetrics;
+use crate::node_life::{NextLife, NodeLife};
 use crate::routes::Routes;
 use crate::settings::Settings;
+use crate::standing::{Refusal, Standing, gives_way_until, standing};
 use crate::store_lanes::StoreLanes;
 use crate::vitals::Vitals;
 use bytes::Bytes;
 use cortado_cluster::Evidence;
+use cortado_driver::Leadership;
 use cortado_log::Log;
-use cortado_model::{NodeId, NodeIncarnation, PartitionId, ReplicaIncarnation};
+use cortado_model::{Millis, NodeId, NodeIncarnation, PartitionId, ReplicaIncarnation};
 use cortado_replica::Identity;
 use cortado_store::{Store, StoreError};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -63,29 +66,23 @@ pub(crate) struct NodeContext {
     failures: mpsc::UnboundedSender<NodeFailure>,
 }
 
-/// A node in one of its lives.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct NodeLife {
-    pub(crate) node: NodeId,
-    pub(crate) incarnation: NodeIncarnation,
-}
-
 impl NodeLife {
     /// Tells the process that this life must end.
-    fn fail(self, failures: &mpsc::UnboundedSender<NodeFailure>, why: String) {
-        let NodeLife { node, incarnation } = self;
+    fn report(self, failures: &mpsc::UnboundedSender<NodeFailure>, why: String, next: NextLife) {
+        let NodeLife { node, incarnation, .. } = self;
         // Without a process to tell, the node is ending anyway.
-        let _ = failures.send(NodeFailure { node, incarnation, why });
+        let _ = failures.send(NodeFailure { node, incarnation, why, next });
     }
 }
 
-/// A node cannot go on and must be started again.
+/// A node cannot go on.
 #[derive(Clone, Debug)]
 pub(crate) struct NodeFailure {
     pub(crate) node: NodeId,
     /// In which life; a later one is well.
     pub(crate) incarnation: NodeIncarnation,
     pub(crate) why: String,
+    pub(crate) next: NextLife,
 }
 
 /// What a node needs from its process.
@@ -117,7 +114,7 @@ impl NodeContext {
             Arc::clone(&parts.store),
             Arc::clone(&vitals),
             Arc::clone(&parts.metrics),
-            move |why| me.fail(&failures, why),
+            move |why| me.report(&failures, why, NextLife::Begins { above: me.incarnation }),
         )?;
         Ok(NodeContext {
             address: parts.settings.address.clone(),
@@ -148,7 +145,7 @@ impl NodeContext {
 
     /// In whose name the node says that it lives, or opens a log: no replica's.
     pub(crate) fn node_identity(&self) -> Identity {
-        let NodeLife { node, incarnation } = self.me;
+        let NodeLife { node, incarnation, .. } = self.me;
         Identity { node, incarnation: ReplicaIncarnation::of_node(incarnation) }
     }
 
@@ -185,15 +182,39 @@ impl NodeContext {
         self.log_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
+    /// Whether this node may claim the leadership of `partition`, by what it has folded of
+    /// `_cluster`.
+    pub(crate) fn may_claim(&self, partition: PartitionId) -> bool {
+        self.standing_in(&self.catalog.borrow()).may_claim(partition)
+    }
+
+    /// Until when this node leaves a leadership alone for a newer life of its own.
+    ///
+    /// * `shown`: who leads now.
+    pub(crate) fn gives_way_until(&self, shown: &Leadership) -> Option<Millis> {
+        gives_way_until(&self.me, shown).filter(|until| self.clock.steady() < *until)
+    }
+
     /// How many replicas `partition` should have.
     pub(crate) fn replica_count(&self, partition: PartitionId) -> usize {
-        if partition == PartitionId::CLUSTER {
-            return self.settings.nodes.len();
-        }
         let catalog = self.catalog.borrow();
+        if partition == PartitionId::CLUSTER {
+            return self.cluster_nodes(&catalog).len();
+        }
         let database = catalog.database_by_id(partition.database);
         // A partition that the catalog does not know yet is compared by nobody alone.
         database.map_or(2, |database| database.placement(partition.number).len())
+    }
+
+    /// The nodes that may lead `_cluster`, in order of rank: the members, and this one, whose
+    /// accepted claim is its registration.
+    pub(crate) fn cluster_nodes(&self, catalog: &Catalog) -> Vec<NodeId> {
+        let mut nodes: BTreeSet<NodeId> = catalog.members().chain([self.node()]).collect();
+        if catalog.members().next().is_none() {
+            // A new cluster: these are about to register.
+            nodes.extend(self.settings.nodes());
+        }
+        nodes.into_iter().collect()
     }
 
     /// A replica held this much when it was hashed.
@@ -213,7 +234,21 @@ impl NodeContext {
 
     /// The store of the node has failed: it must be opened again.
     pub(crate) fn report_store_failure(&self, why: String) {
-        self.me.fail(&self.failures, why);
+        self.report(why, NextLife::Begins { above: self.me.incarnation });
+    }
+
+    /// The cluster does not let this life hold the node's name.
+    pub(crate) fn report_refusal(&self, refusal: Refusal) {
+        self.report(refusal.to_string(), refusal.next_life());
+    }
+
+    fn report(&self, why: String, next: NextLife) {
+        self.me.report(&self.failures, why, next);
+    }
+
+    /// How this life stands to what `catalog` says of the node.
+    pub(crate) fn standing_in(&self, catalog: &Catalog) -> Standing {
+        standing(catalog.nodes.get(&self.me.node), &self.me)
     }
 
     /// Runs `task` until it ends or the node does.

@@ -3,22 +3,25 @@
 //! Start reading at [`Process::start_node`] and [`Process::kill`].
 
 use crate::catalog::Catalog;
-use crate::clock::{Clock, wall};
-use crate::cluster::StoreFactory;
+use crate::clock::Clock;
+use crate::cluster::Components;
 use crate::decisions::Decisions;
+use crate::directory::{DirectoryError, NodeDirectories, NodeIdentity};
 use crate::events::EventKind;
-use crate::former_lives::Lives;
 use crate::gateway::Gateway;
 use crate::metrics::{GatewayMetrics, NodeMetrics};
 use crate::node::{NodeError, run_node};
-use crate::node_context::{NodeContext, NodeFailure, NodeLife, NodeParts};
+use crate::node_context::{NodeContext, NodeFailure, NodeParts};
+use crate::node_life::NodeLife;
+use crate::randomness::random_u128;
 use crate::routes::Routes;
 use crate::settings::Settings;
+use crate::store_factory::StoreFactory;
 use cortado_log::Log;
-use cortado_metrics::Registry;
 use cortado_model::{NodeId, NodeIncarnation};
 use cortado_store::{Store, StoreError};
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::Duration;
@@ -44,6 +47,7 @@ pub(crate) struct Process {
     pub(crate) turn: AtomicUsize,
     log_bytes: Arc<AtomicU64>,
     stores: Arc<dyn StoreFactory>,
+    directories: Arc<dyn NodeDirectories>,
     nodes: BTreeMap<NodeId, Slot>,
     failures: mpsc::UnboundedSender<NodeFailure>,
     ending: AtomicBool,
@@ -53,34 +57,26 @@ pub(crate) struct Process {
 struct Slot {
     metrics: Arc<NodeMetrics>,
     running: RwLock<Option<Arc<NodeContext>>>,
-    /// Held while the node is started or ended.
-    changing: Mutex<Former>,
-}
-
-/// What earlier lives of a node have left.
-struct Former {
-    /// The last one, perhaps of an earlier process; 0 before the first.
-    incarnation: u64,
-    store: Option<Weak<dyn Store>>,
+    /// Why it stays down, if it was refused.
+    refused: RwLock<Option<String>>,
+    /// Held while the node is started or ended: the store of its last life.
+    changing: Mutex<Option<Weak<dyn Store>>>,
 }
 
 impl Process {
     pub(crate) fn new(
         settings: Settings,
-        log: Arc<dyn Log>,
-        stores: Arc<dyn StoreFactory>,
-        registry: &Registry,
+        components: Components,
         catalog: Catalog,
-        lives: &Lives,
         failures: mpsc::UnboundedSender<NodeFailure>,
     ) -> Process {
-        let metrics = Arc::new(GatewayMetrics::register(registry));
+        let Components { log, stores, directories, metrics: registry, .. } = components;
+        let metrics = Arc::new(GatewayMetrics::register(&registry));
         let slot = |(node, metrics)| {
-            let incarnation = lives.get(&node).map_or(0, |life: &NodeIncarnation| life.0);
-            let changing = Mutex::new(Former { incarnation, store: None });
-            (node, Slot { metrics, running: RwLock::default(), changing })
+            let (running, refused) = (RwLock::default(), RwLock::default());
+            (node, Slot { metrics, running, refused, changing: Mutex::default() })
         };
-        let nodes = NodeMetrics::register(registry, settings.nodes());
+        let nodes = NodeMetrics::register(&registry, settings.nodes());
         let nodes = nodes.into_iter().map(slot).collect();
         Process {
             settings: Arc::new(settings),
@@ -92,6 +88,7 @@ impl Process {
             turn: AtomicUsize::new(0),
             log_bytes: Arc::default(),
             stores,
+            directories,
             nodes,
             failures,
             ending: AtomicBool::new(false),
@@ -109,6 +106,19 @@ impl Process {
     /// The node's present life, if it runs.
     pub(crate) fn running(&self, node: NodeId) -> Option<Arc<NodeContext>> {
         self.nodes.get(&node).and_then(Slot::running)
+    }
+
+    /// Why the node stays down; `None` if it runs, or was ended by hand.
+    pub(crate) fn refused(&self, node: NodeId) -> Option<String> {
+        let slot = self.nodes.get(&node)?;
+        slot.refused.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The node has ended, and stays down because of this.
+    pub(crate) fn note_refused(&self, node: NodeId, why: String) {
+        if let Some(slot) = self.nodes.get(&node) {
+            *slot.refused.write().unwrap_or_else(PoisonError::into_inner) = Some(why);
+        }
     }
 
     /// Every node that runs.
@@ -135,6 +145,15 @@ impl Process {
     /// # Errors
     /// Nothing was started.
     pub(crate) async fn start_node(process: &Arc<Process>, node: NodeId) -> Result<(), NodeError> {
+        Process::start_node_above(process, node, NodeIncarnation(0)).await
+    }
+
+    /// Starts a node in an incarnation above `above`.
+    pub(crate) async fn start_node_above(
+        process: &Arc<Process>,
+        node: NodeId,
+        above: NodeIncarnation,
+    ) -> Result<(), NodeError> {
         let slot = process.nodes.get(&node).ok_or(NodeError::NoSuchNode)?;
         let mut former = slot.changing.lock().await;
         if slot.running().is_some() {
@@ -143,16 +162,14 @@ impl Process {
         if process.is_ending() {
             return Err(NodeError::Ending);
         }
-        await_release(former.store.as_ref()).await?;
+        await_release(former.as_ref()).await?;
+        let NodeIdentity { directory, incarnation } = process.begin_life(node, above).await?;
         let store = process.open_store(node).await?;
-        former.store = Some(Arc::downgrade(&store));
-        // The clock may have been set back since the last life.
-        former.incarnation = wall().0.max(former.incarnation + 1);
-        let incarnation = NodeIncarnation(former.incarnation);
+        *former = Some(Arc::downgrade(&store));
         let metrics = Arc::clone(&slot.metrics);
         let (decisions, entries) = Decisions::new(node, Arc::clone(&metrics));
         let context = NodeContext::new(NodeParts {
-            me: NodeLife { node, incarnation },
+            me: NodeLife { node, incarnation, directory, nonce: random_u128() },
             settings: Arc::clone(&process.settings),
             log: Arc::clone(&process.log),
             store,
@@ -165,6 +182,7 @@ impl Process {
             failures: process.failures.clone(),
         });
         let context = Arc::new(context.map_err(NodeError::Store)?);
+        *slot.refused.write().unwrap_or_else(PoisonError::into_inner) = None;
         *slot.running.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&context));
         info!(%node, incarnation = incarnation.0, "node starts");
         run_node(&context, Gateway { process: Arc::clone(process) }, entries);
@@ -211,6 +229,21 @@ impl Process {
         }
         drop(former);
         Ok(())
+    }
+
+    /// Raises the incarnation of a node, durably.
+    async fn begin_life(
+        &self,
+        node: NodeId,
+        above: NodeIncarnation,
+    ) -> Result<NodeIdentity, NodeError> {
+        let directories = Arc::clone(&self.directories);
+        let begin = move || directories.begin_life(node, above);
+        let begun = tokio::task::spawn_blocking(begin).await.unwrap_or_else(|panic| {
+            let what = "reading the node's identity has died of a defect".to_owned();
+            Err(DirectoryError::Failed { what, source: io::Error::other(panic) })
+        });
+        begun.map_err(NodeError::Directory)
     }
 
     async fn open_store(&self, node: NodeId) -> Result<Arc<dyn Store>, NodeError> {

@@ -29,7 +29,7 @@ pub struct NodeStatus {
     pub leaderships: usize,
     /// Replicas that it runs.
     pub replicas: usize,
-    /// Why it trusts itself less, if it does.
+    /// Why it trusts itself less, if it does; why it stays down, if the cluster refuses it.
     pub sick: Option<String>,
 }
 

@@ -11,6 +11,7 @@ use crate::events::EventKind;
 use crate::gateway::Gateway;
 use crate::genesis::cluster_genesis;
 use crate::node_context::NodeContext;
+use crate::standing::Standing;
 use cortado_cluster::{Cause, Explanation, Placement, Sickness, Watch, WatchEvent, WatchOrder};
 use cortado_log::{Outcome, Producer, outcomes_of};
 use cortado_model::{Millis, NodeId, PartitionId};
@@ -34,7 +35,8 @@ pub(crate) async fn watch_over(context: Arc<NodeContext>, gateway: Gateway) {
         heartbeats: context.log.producer(PartitionId::CLUSTER),
         outcomes: Vec::new(),
         catalog: None,
-        views: Views::new(me),
+        views: Views::new(Arc::clone(&context)),
+        may_claim: false,
         hand_off_ended: Arc::default(),
         sick: false,
         context,
@@ -56,6 +58,8 @@ struct Watcher {
     /// What `views` was made from.
     catalog: Option<Arc<Catalog>>,
     views: Views,
+    /// The node is registered: it may claim any partition.
+    may_claim: bool,
     /// The handoff that was ordered last has ended, since the last look.
     hand_off_ended: Arc<AtomicBool>,
     /// What is wrong with the node has been told.
@@ -105,8 +109,9 @@ impl Watcher {
         if self.hand_off_ended.swap(false, Ordering::AcqRel) {
             events.push(WatchEvent::HandOffEnded);
         }
-        let changed = self.context.changed.take().into_iter();
-        events.extend(changed.map(|partition| WatchEvent::Changed { partition }));
+        let mut changed = self.context.changed.take();
+        changed.extend(self.views.take_given_way(now));
+        events.extend(changed.into_iter().map(|partition| WatchEvent::Changed { partition }));
         for event in events {
             self.watch.on(now, event);
         }
@@ -128,7 +133,7 @@ impl Watcher {
             return;
         }
         let me = self.context.node();
-        let all: Vec<NodeId> = self.context.settings.nodes().collect();
+        let all = self.context.cluster_nodes(&catalog);
         let cluster = once((PartitionId::CLUSTER, all.as_slice()));
         let mut gone = self.views.take();
         for (partition, nodes) in cluster.chain(catalog.placements()) {
@@ -148,6 +153,12 @@ impl Watcher {
         }
         for partition in gone.into_keys() {
             self.watch.on(now, WatchEvent::Withdrawn { partition });
+        }
+        let may_claim = self.context.standing_in(&catalog) == Standing::Registered;
+        if may_claim != std::mem::replace(&mut self.may_claim, may_claim) {
+            for partition in self.views.partitions() {
+                self.watch.on(now, WatchEvent::Changed { partition });
+            }
         }
         self.catalog = Some(catalog);
     }

@@ -25,6 +25,8 @@ fn a_new_folder_becomes_a_data_directory() {
         "cortado data directory 2\ncluster c1\n"
     );
     fs::write(path.join("log").join("segment"), "x").unwrap();
+    check_refused(&path, "the nodes' identities are missing");
+    fs::create_dir(path.join("identities")).unwrap();
     let mut again = open(&path).unwrap();
     again.belongs_to("c1").unwrap();
     let other = again.belongs_to("c2").expect_err("another cluster");

@@ -4,13 +4,16 @@
 
 use crate::data_directory::{DataDirectory, LOG_FOLDER, store_folder};
 use crate::failure::Failure;
+use crate::node_identities::NodeIdentities;
 use crate::settings::Settings;
 use cortado_http::{Options, Server};
 use cortado_log_embedded::{EmbeddedLog, OpenError as LogOpenError, Settings as LogSettings};
 use cortado_metrics::{Build, ProcessFacts, Registry, RuntimeFacts};
 use cortado_model::NodeId;
 use cortado_model::with_causes;
-use cortado_node::{Cluster, Components, NodeError, RawSettings, StartError, StoreFactory};
+use cortado_node::{
+    Cluster, Components, Founding, IdentityError, NodeError, RawSettings, StartError, StoreFactory,
+};
 use cortado_store::{Store, StoreError};
 use cortado_store_fjall::{FjallStore, OpenError as StoreOpenError, Settings as StoreSettings};
 use std::io::ErrorKind;
@@ -55,7 +58,14 @@ impl Running {
         let checked = raw.validate().map_err(Failure::usage)?;
         let shared: Arc<dyn cortado_log::Log> = Arc::clone(&log) as Arc<dyn cortado_log::Log>;
         let metrics = Arc::new(metrics_of_process());
-        let components = Components { log: shared, stores, metrics: Arc::clone(&metrics) };
+        let directories = Arc::new(NodeIdentities::new(data.identities()));
+        let components = Components {
+            log: shared,
+            stores,
+            directories,
+            metrics: Arc::clone(&metrics),
+            founding: if data.is_new() { Founding::Create } else { Founding::Join },
+        };
         let cluster = Cluster::start(checked, components)
             .await
             .map_err(|error| not_started(&error, &data))?;
@@ -168,21 +178,25 @@ fn not_started(error: &StartError, data: &DataDirectory) -> Failure {
     let failure = Failure::new(with_causes(error));
     let nodes = data.nodes();
     match error {
-        StartError::Node { node, source: NodeError::Store(_) } => {
+        StartError::Node { node, source: NodeError::Store(_) }
+        | StartError::Identity(IdentityError::Store { node, .. }) => {
             let store = store_folder(&nodes, *node);
             failure.next(format!(
                 "if {} is damaged, move it away: the node builds it anew from the log",
                 store.display()
             ))
         }
-        StartError::StoreForeign { node, .. } => failure.next(format!(
+        StartError::Identity(IdentityError::StoreForeign { node, .. }) => failure.next(format!(
             "move {} away: the node builds its store anew from the log",
             store_folder(&nodes, *node).display()
         )),
-        StartError::LogUnreadable(_)
-        | StartError::LogUnwritable(_)
-        | StartError::LogForeign { .. }
-        | StartError::IdentityLost
+        StartError::Identity(
+            IdentityError::LogUnreadable(_)
+            | IdentityError::LogUnwritable(_)
+            | IdentityError::LogForeign { .. }
+            | IdentityError::LogEmpty
+            | IdentityError::IdentityLost,
+        )
         | StartError::Node { .. }
         | StartError::NotServed { .. } => failure,
     }

@@ -139,6 +139,10 @@ impl Services for Empty {
         Box::pin(async { Err(NodeError::NoSuchNode) })
     }
 
+    fn replace_node(&self, _: NodeId, _: Instant) -> Pending<'_, Result<(), AdminError>> {
+        Box::pin(async { Err(AdminError::NotRegistered) })
+    }
+
     fn status(&self) -> Status {
         panic!("the defect that a test is about")
     }

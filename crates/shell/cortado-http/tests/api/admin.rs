@@ -141,6 +141,12 @@ async fn a_node_dies_comes_back_and_the_decisions_are_told() {
         let written = world.put(&format!("/v1/music/fan/f{fan}"), "{}").await;
         assert_eq!(written.status, 201, "served by the survivors: {written:?}");
     }
+    world.ask("POST /admin/v1/nodes/n1:replace", "").await.not_done(409, "conflict");
+    world.ask("POST /admin/v1/nodes/n9:replace", "").await.not_done(404, "no_such_node");
+    for _ in 0..2 {
+        let replaced = world.ask("POST /admin/v1/nodes/n2:replace", "").await;
+        assert_eq!(replaced.status, 204, "{replaced:?}");
+    }
     assert_eq!(world.ask("POST /admin/v1/nodes/n2:start", "").await.status, 204);
     assert_eq!(alive().await, [true, true, true]);
     world.ask("POST /admin/v1/nodes/n9:kill", "").await.not_done(404, "no_such_node");

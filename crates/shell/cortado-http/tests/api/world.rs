@@ -6,7 +6,7 @@ use cortado_http::{Limits, Options, Server};
 use cortado_log::memory::SharedMemoryLog;
 use cortado_metrics::Registry;
 use cortado_model::NodeId;
-use cortado_node::{Cluster, Components, RawSettings, StoreFactory};
+use cortado_node::{Cluster, Components, Founding, MemoryDirectories, RawSettings, StoreFactory};
 use cortado_store::{MemoryStore, Store, StoreError};
 use serde_json::Value;
 use std::net::SocketAddr;
@@ -46,7 +46,14 @@ impl World {
         let log = Arc::new(SharedMemoryLog::new());
         let metrics = Arc::new(Registry::default());
         let stores = Arc::new(FreshStores);
-        let components = Components { log, stores, metrics: Arc::clone(&metrics) };
+        let directories = Arc::new(MemoryDirectories::default());
+        let components = Components {
+            log,
+            stores,
+            directories,
+            metrics: Arc::clone(&metrics),
+            founding: Founding::Create,
+        };
         let settings = RawSettings::default().validate().unwrap();
         let cluster = Cluster::start(settings, components).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -46,13 +46,19 @@ fn dropped() -> DroppedDocument {
     DroppedDocument { version: VERSION, name, uuid, partitions: 16 }
 }
 
+fn node() -> NodeDocument {
+    let (directory, incarnation) = (DirectoryUuid(0xaa), NodeIncarnation(9));
+    let me = NodeLife { node: NodeId(1), incarnation, directory, nonce: 0xbb };
+    NodeDocument::new(&me, "here:1")
+}
+
 fn documents() -> Vec<(TableId, DocumentKey, Document)> {
     let id = DatabaseId(7);
     let mut old = TableDocument::new(TableId(1), "album", &definition(), 1);
     old.dropped = true;
     let new = TableDocument::new(TableId(2), "album", &definition(), 1);
     vec![
-        (NODES, node_key(NodeId(1)), write(&NodeDocument::new(NodeIncarnation(9), "here:1"))),
+        (NODES, node_key(NodeId(1)), write(&node())),
         (DATABASES, key(&["music"]), write(&music())),
         (TABLES, table_key(id, TableId(1)), write(&old)),
         (TABLES, table_key(id, TableId(2)), write(&new)),
@@ -65,7 +71,16 @@ fn documents() -> Vec<(TableId, DocumentKey, Document)> {
 fn what_is_stored_reads_back_as_the_catalog() {
     let view = view_of(documents());
     let catalog = read_catalog(view.as_ref(), &Catalog::empty(ClusterUuid(1))).unwrap();
-    assert_eq!(catalog.nodes[&NodeId(1)].incarnation, NodeIncarnation(9));
+    let want = NodeFacts {
+        node: NodeId(1),
+        incarnation: NodeIncarnation(9),
+        directory: DirectoryUuid(0xaa),
+        nonce: 0xbb,
+        replaced: false,
+        removed: false,
+        address: "here:1".to_owned(),
+    };
+    assert_eq!(catalog.nodes[&NodeId(1)], want);
     assert_eq!(catalog.next_database, DatabaseId(8));
     let films = Dropped { name: "films".to_owned(), uuid: PartitionUuid(3), partitions: 16 };
     assert_eq!(catalog.dropped[&DatabaseId(3)], films);
@@ -82,6 +97,17 @@ fn what_is_stored_reads_back_as_the_catalog() {
     let again = read_catalog(view.as_ref(), &catalog).unwrap();
     let table = again.database("music").unwrap().table("album").unwrap();
     assert!(Arc::ptr_eq(table, music.table("album").unwrap()));
+}
+
+#[test]
+fn a_removed_node_is_no_member() {
+    let removed = NodeDocument { removed: true, ..node() };
+    let nodes = [(NodeId(1), node()), (NodeId(2), removed), (NodeId(3), node())];
+    let documents = nodes.map(|(node, document)| (NODES, node_key(node), write(&document)));
+    let view = view_of(documents.to_vec());
+    let catalog = read_catalog(view.as_ref(), &Catalog::empty(ClusterUuid(1))).unwrap();
+    assert_eq!(catalog.members().collect::<Vec<_>>(), [NodeId(1), NodeId(3)]);
+    assert_eq!(catalog.nodes().count(), 3);
 }
 
 #[track_caller]
@@ -110,8 +136,12 @@ fn what_cannot_be_understood_is_refused() {
 #[test]
 fn stored_forms_never_change() {
     // Older and newer releases read one another's documents: these texts are the format.
-    let node = write(&NodeDocument::new(NodeIncarnation(9), "here:1"));
-    assert_eq!(&node.as_bytes()[..], br#"{"version":2,"incarnation":9,"address":"here:1"}"#);
+    let want = [
+        r#"{"version":2,"incarnation":9,"directory":"000000000000000000000000000000aa","#,
+        r#""nonce":"000000000000000000000000000000bb","replaced":false,"removed":false,"#,
+        r#""address":"here:1"}"#,
+    ];
+    assert_eq!(std::str::from_utf8(write(&node()).as_bytes()).unwrap(), want.concat());
     let table = write(&TableDocument::new(TableId(2), "t", &definition(), 1));
     let want = [
         r#"{"version":2,"id":2,"name":"t","key":["artist","album"],"schema":{"type":"object"},"#,

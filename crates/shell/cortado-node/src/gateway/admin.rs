@@ -73,6 +73,12 @@ pub enum AdminError {
     /// No such node, or it has no replica of the partition, or none that could lead now.
     #[error("no such node can lead the partition now")]
     NoSuchNode,
+    /// No node of that name has ever registered.
+    #[error("no node of that name has registered")]
+    NotRegistered,
+    /// The node runs in this process.
+    #[error("the node runs; end it first")]
+    NodeRuns,
     /// Not of the form `[a-z][a-z0-9_]{0,62}`.
     #[error("a name matches [a-z][a-z0-9_]{{0,62}}")]
     BadName,
@@ -118,9 +124,10 @@ impl Gateway {
         if !is_name(name) || !spec.tables.keys().all(|table| is_name(table)) {
             return Err(AdminError::BadName);
         }
-        let spec = self.complete(spec)?;
+        let asked = spec;
         loop {
             let catalog = self.newest_catalog(deadline).await?;
+            let spec = complete(asked.clone(), &catalog)?;
             if let Some(existing) = catalog.database(name) {
                 let reasons = differences(existing, &spec);
                 if !reasons.is_empty() {
@@ -252,27 +259,6 @@ impl Gateway {
         }
     }
 
-    /// Fills in defaults and checks what can be checked without a look at other databases.
-    fn complete(&self, spec: DatabaseSpec) -> Result<Complete, AdminError> {
-        let invalid = |why: String| Err(AdminError::Invalid { why });
-        // A process has at most 9 nodes.
-        let nodes = self.process.settings.nodes.len() as u32;
-        let partitions = spec.partitions.unwrap_or(PARTITIONS_DEFAULT);
-        let replication = spec.replication.unwrap_or(REPLICATION_DEFAULT.min(nodes));
-        if !(1..=PARTITIONS_MAX).contains(&partitions) {
-            return invalid(format!("a database has 1 to {PARTITIONS_MAX} partitions"));
-        }
-        if !(1..=nodes).contains(&replication) {
-            return invalid(format!(
-                "there are {nodes} nodes: a partition has 1 to {nodes} replicas"
-            ));
-        }
-        for (name, definition) in &spec.tables {
-            check_definition(name, definition)?;
-        }
-        Ok(Complete { partitions, replication, owner: spec.owner, tables: spec.tables })
-    }
-
     /// The database once its log is made; makes it if nobody has finished that.
     ///
     /// Anybody may: what was done stays, and the first to write down the log's identity wins.
@@ -316,7 +302,7 @@ impl Gateway {
     ) -> Result<Vec<Operation>, AdminError> {
         let counter = self.etag_of(COUNTERS, &database_counter_key(), deadline).await?;
         let id = catalog.next_database;
-        let nodes: Vec<NodeId> = self.process.settings.nodes().collect();
+        let nodes: Vec<NodeId> = catalog.members().collect();
         let placements = plan(&nodes, spec.partitions, spec.replication, &load_of(catalog));
         let database = Database {
             id,
@@ -371,7 +357,7 @@ impl Gateway {
     }
 
     /// Writes a declaration. `false`: the state that it was made for is gone; make it again.
-    async fn declare(
+    pub(super) async fn declare(
         &self,
         operations: Vec<Operation>,
         deadline: Instant,
@@ -479,6 +465,25 @@ impl Gateway {
     }
 }
 
+/// Fills in defaults and checks what can be checked without a look at other databases.
+fn complete(spec: DatabaseSpec, catalog: &Catalog) -> Result<Complete, AdminError> {
+    let invalid = |why: String| Err(AdminError::Invalid { why });
+    // A cluster has far fewer nodes than numbers for them.
+    let nodes = catalog.members().count() as u32;
+    let partitions = spec.partitions.unwrap_or(PARTITIONS_DEFAULT);
+    let replication = spec.replication.unwrap_or(REPLICATION_DEFAULT.min(nodes));
+    if !(1..=PARTITIONS_MAX).contains(&partitions) {
+        return invalid(format!("a database has 1 to {PARTITIONS_MAX} partitions"));
+    }
+    if !(1..=nodes).contains(&replication) {
+        return invalid(format!("there are {nodes} nodes: a partition has 1 to {nodes} replicas"));
+    }
+    for (name, definition) in &spec.tables {
+        check_definition(name, definition)?;
+    }
+    Ok(Complete { partitions, replication, owner: spec.owner, tables: spec.tables })
+}
+
 /// A spec without gaps.
 struct Complete {
     partitions: u32,
@@ -551,11 +556,11 @@ fn operation(table: TableId, key: DocumentKey, action: Action, condition: Condit
     Operation { table, key, action, condition }
 }
 
-fn if_absent() -> Condition {
+pub(crate) fn if_absent() -> Condition {
     Condition { if_match: None, if_none_match: Some(Match::Any) }
 }
 
-fn if_still(etag: Etag) -> Condition {
+pub(crate) fn if_still(etag: Etag) -> Condition {
     Condition { if_match: Some(Match::Tags(vec![Tag::Strong(etag)])), if_none_match: None }
 }
 

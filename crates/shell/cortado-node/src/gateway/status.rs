@@ -11,6 +11,7 @@ use crate::replica_handle::ReplicaHandle;
 use crate::status::{DatabaseStatus, NodeStatus, PartitionStatus, ReplicaStatus, Status};
 use cortado_driver::ReplicaRole;
 use cortado_model::{NodeId, NodeIncarnation, PartitionId, Scn, WallMillis};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::time::Instant;
 
@@ -18,10 +19,10 @@ impl Gateway {
     /// The cluster as this process sees it now.
     pub fn status(&self) -> Status {
         let catalog = self.catalog();
-        let all: Vec<NodeId> = self.process.settings.nodes().collect();
+        let members: Vec<NodeId> = catalog.members().collect();
         let mut databases = vec![DatabaseStatus {
             name: "_cluster".to_owned(),
-            partitions: vec![self.partition_status(PartitionId::CLUSTER, &all)],
+            partitions: vec![self.partition_status(PartitionId::CLUSTER, &members)],
         }];
         for database in catalog.databases() {
             let numbers = 0..database.partitions;
@@ -31,6 +32,9 @@ impl Gateway {
             let (name, partitions) = (database.name.clone(), partitions.collect());
             databases.push(DatabaseStatus { name, partitions });
         }
+        // Those of this process that the cluster refuses are shown, too: with the reason.
+        let all: BTreeSet<NodeId> =
+            members.into_iter().chain(self.process.settings.nodes()).collect();
         let nodes = all.iter().map(|node| self.node_status(*node, &catalog, &databases));
         Status { nodes: nodes.collect(), databases }
     }
@@ -49,13 +53,19 @@ impl Gateway {
             node,
             alive: running.is_some(),
             incarnation: running.as_ref().map_or(known, |context| context.me.incarnation),
-            address: self.process.settings.address.clone(),
+            address: match (&running, facts) {
+                (None, Some(facts)) => facts.address.clone(),
+                (Some(_), _) | (None, None) => self.process.settings.address.clone(),
+            },
             leaderships: partitions().filter(|p| p.leader == Some(node)).count(),
             replicas: partitions()
                 .flat_map(|partition| &partition.replicas)
                 .filter(|replica| replica.node == node && replica.role.is_readable())
                 .count(),
-            sick: running.and_then(|context| context.sickness()),
+            sick: match running {
+                Some(context) => context.sickness(),
+                None => self.process.refused(node),
+            },
         }
     }
 

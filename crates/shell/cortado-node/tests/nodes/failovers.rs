@@ -1,6 +1,7 @@
 //! Nodes die and leaderships move while clients write; no acknowledged write is lost.
 
 use crate::world::{Music, N1, N2, N3, World, eventually, idempotency};
+use cortado_metrics::Registry;
 use cortado_node::{EventKind, WriteError};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -71,7 +72,11 @@ pub(crate) fn one_artist_for_each_partition(music: &Music) -> Vec<String> {
 }
 
 pub(crate) fn metric(world: &World, name: &str) -> u64 {
-    let text = world.metrics.encode();
+    count_of(&world.metrics, name)
+}
+
+pub(crate) fn count_of(metrics: &Registry, name: &str) -> u64 {
+    let text = metrics.encode();
     let samples = text.lines().filter(|line| line.starts_with(name));
     samples.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
 }

@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a failed step of a story is a failed test")]
 
 mod world;
+mod held_log;
 mod documents;
 mod failovers;
 mod restarts;
+mod membership;
 mod storage;
 mod distant_stores;
 mod changes;

@@ -3,15 +3,16 @@
 use crate::world::{
     Music, N1, N2, N3, World, eventually, eventually_asking, idempotency, settings, stored,
 };
+use cortado_log::memory::SharedMemoryLog;
 use cortado_log::{Log, outcomes_of};
 use cortado_model::{
-    LogOffset, Millis, NodeId, NodeIncarnation, PartitionId, PartitionUuid, ReplicaIncarnation,
-    WallMillis,
+    LogOffset, Millis, NodeIncarnation, PartitionId, PartitionUuid, ReplicaIncarnation, WallMillis,
 };
-use cortado_node::{Components, EventKind, StartError, StoreFactory};
+use cortado_node::{EventKind, Founding, IdentityError, StartError};
 use cortado_replica::{Identity, Now, heartbeat_record};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::SystemTime;
 
 async fn fill(music: &Music, from: usize, count: usize) {
     for number in from..from + count {
@@ -106,19 +107,35 @@ async fn deleted_stores_are_folded_again_from_the_log() {
 async fn a_store_of_another_cluster_is_refused() {
     let world = World::start().await;
     let (_, stores) = world.shutdown().await;
-    let log = cortado_log::memory::SharedMemoryLog::new();
-    let stores = stores as Arc<dyn StoreFactory>;
-    let components = Components { log: Arc::new(log), stores, metrics: Arc::default() };
-    let refused = cortado_node::Cluster::start(settings().validate().unwrap(), components).await;
-    let refused = refused.err();
+    let (log, _) = World::start().await.shutdown().await;
+    let refused = World::try_over(log, stores, settings(), Founding::Join).await.err();
     assert!(
-        matches!(refused, Some(StartError::StoreForeign { node: NodeId(1), .. })),
+        matches!(refused, Some(StartError::Identity(IdentityError::StoreForeign { .. }))),
         "{refused:?}"
     );
 }
 
-/// The lives of nodes are counted by the wall clock. Set back between two of them, as a wrong time
-/// zone does it, it must not let the new lives pass for older ones than those in the log.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_empty_log_is_begun_by_who_creates_the_cluster_alone() {
+    #[track_caller]
+    fn check(log: &SharedMemoryLog, refused: Result<World, StartError>) {
+        let refused = refused.err();
+        let empty = Some(StartError::Identity(IdentityError::LogEmpty));
+        assert_eq!(format!("{refused:?}"), format!("{empty:?}"));
+        assert_eq!(log.with(|log| log.end(PartitionId::CLUSTER)), LogOffset::ZERO);
+    }
+    let log = SharedMemoryLog::new();
+    check(&log, World::try_over(log.clone(), Arc::default(), settings(), Founding::Join).await);
+    // Whose stores know a cluster creates no other one, whatever it is told.
+    let (_, stores) = World::start().await.shutdown().await;
+    check(&log, World::try_over(log.clone(), stores, settings(), Founding::Create).await);
+    let created = World::try_over(log.clone(), Arc::default(), settings(), Founding::Create).await;
+    let cluster = created.unwrap().shutdown().await;
+    assert!(World::try_over(cluster.0, cluster.1, settings(), Founding::Join).await.is_ok());
+}
+
+/// The wall clock is set back between two lives, as a wrong time zone does it: what the last lives
+/// left in the log is of an hour from now. It must not let the new lives pass for older ones.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_clock_that_was_set_back_lets_no_node_pass_for_an_earlier_life() {
     let world = World::start().await;
@@ -129,11 +146,12 @@ async fn a_clock_that_was_set_back_lets_no_node_pass_for_an_earlier_life() {
     let cluster = PartitionUuid(world.gateway.catalog().cluster().0);
     let (log, stores) = world.shutdown().await;
     const HOUR_MS: u64 = 60 * 60 * 1_000;
-    for (node, NodeIncarnation(began)) in lives {
-        let life = ReplicaIncarnation::of_node(NodeIncarnation(began + HOUR_MS));
-        let me = Identity { node, incarnation: life };
-        let now = Now { clock: Millis(0), wall: WallMillis(began + HOUR_MS) };
+    let ahead = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    let ahead = WallMillis(ahead.as_millis() as u64 + HOUR_MS);
+    for (node, incarnation) in &lives {
+        let me = Identity { node: *node, incarnation: ReplicaIncarnation::of_node(*incarnation) };
         let mut producer = log.producer(PartitionId::CLUSTER);
+        let now = Now { clock: Millis(0), wall: ahead };
         producer.send(vec![heartbeat_record(cluster, &me, now)]);
         outcomes_of(producer.as_mut(), &mut Vec::new()).await;
     }
@@ -149,6 +167,11 @@ async fn a_clock_that_was_set_back_lets_no_node_pass_for_an_earlier_life() {
     // A wrong suspicion on a busy machine costs a few; lives that pass for over cost hundreds.
     let resigned = metric("cortado_resignations_total") - resigned;
     assert!(resigned < 30, "{resigned} leaderships were taken away from who lived");
+    // Lives are counted, by no clock: each is the next one.
+    let next = lives.into_iter().map(|(node, life)| (node, NodeIncarnation(life.0 + 1)));
+    let lives =
+        world.gateway.catalog().nodes().map(|n| (n.node, n.incarnation)).collect::<Vec<_>>();
+    assert_eq!(lives, next.collect::<Vec<_>>());
 }
 
 /// A world whose logs have been trimmed, with one node's store gone.

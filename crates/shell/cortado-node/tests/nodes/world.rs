@@ -3,6 +3,7 @@
 //! Only this file knows the API. Start reading at [`World`].
 
 use cortado_document::{Action, Condition, Document, Operation, TableDefinition};
+use cortado_log::Log;
 use cortado_log::memory::SharedMemoryLog;
 use cortado_metrics::Registry;
 use cortado_model::limits::IDEMPOTENCY_TTL_MS_MAX;
@@ -11,9 +12,10 @@ use cortado_model::{
     StoredDocument,
 };
 use cortado_node::{
-    Cluster, Components, Consistency, Database, DatabaseSpec, Declared, Gateway, IdempotencyKey,
-    PartitionStatus, RawSettings, ReadError, ReadOptions, ReplicaStatus, Served, StoreFactory,
-    Table, WriteError, WriteRequest, Written,
+    Cluster, Components, Consistency, Database, DatabaseSpec, Declared, Founding, Gateway,
+    IdempotencyKey, MemoryDirectories, NodeDirectories, PartitionStatus, RawSettings, ReadError,
+    ReadOptions, ReplicaStatus, Served, StartError, StoreFactory, Table, WriteError, WriteRequest,
+    Written,
 };
 use cortado_store::{Installer, MemoryStore, Store, StoreError, StoreTraits, View};
 use std::collections::BTreeMap;
@@ -44,7 +46,7 @@ pub(crate) struct World {
 /// Puts something between a node and its store.
 pub(crate) type Between = fn(Arc<dyn Store>) -> Arc<dyn Store>;
 
-/// The stores of all nodes; they outlive the nodes.
+/// The stores and identities of all nodes; they outlive the nodes.
 #[derive(Default)]
 pub(crate) struct Stores {
     stores: Mutex<BTreeMap<NodeId, Arc<MemoryStore>>>,
@@ -52,6 +54,8 @@ pub(crate) struct Stores {
     between: Option<Between>,
     /// Whether a store loses everything that was not synced when it is opened again.
     pub(crate) forgetful: std::sync::atomic::AtomicBool,
+    /// Who the nodes are; what is deleted of the stores leaves it alone.
+    pub(crate) directories: Arc<MemoryDirectories>,
 }
 
 impl Stores {
@@ -62,6 +66,21 @@ impl Stores {
 
     pub(crate) fn of(&self, node: NodeId) -> Arc<MemoryStore> {
         Arc::clone(self.stores.lock().unwrap().entry(node).or_default())
+    }
+
+    /// What a process over these is built from.
+    pub(crate) fn components(
+        self: &Arc<Self>,
+        log: Arc<dyn Log>,
+        metrics: Arc<Registry>,
+    ) -> Components {
+        Components {
+            log,
+            stores: Arc::clone(self) as Arc<dyn StoreFactory>,
+            directories: Arc::clone(&self.directories) as Arc<dyn NodeDirectories>,
+            metrics,
+            founding: Founding::Create,
+        }
     }
 
     /// As if somebody had deleted the directory.
@@ -165,17 +184,24 @@ impl World {
 
     /// A new process over what an earlier one has left.
     pub(crate) async fn over(log: SharedMemoryLog, stores: Arc<Stores>, raw: RawSettings) -> World {
+        World::try_over(log, stores, raw, Founding::Create).await.unwrap()
+    }
+
+    /// The same, which may be refused.
+    pub(crate) async fn try_over(
+        log: SharedMemoryLog,
+        stores: Arc<Stores>,
+        raw: RawSettings,
+        founding: Founding,
+    ) -> Result<World, StartError> {
         show_log();
         let settings = raw.validate().unwrap();
         let metrics = Arc::new(Registry::default());
-        let components = Components {
-            log: Arc::new(log.clone()),
-            stores: Arc::clone(&stores) as Arc<dyn StoreFactory>,
-            metrics: Arc::clone(&metrics),
-        };
-        let cluster = Cluster::start(settings, components).await.unwrap();
+        let (shared, of_process) = (Arc::new(log.clone()), Arc::clone(&metrics));
+        let components = Components { founding, ..stores.components(shared, of_process) };
+        let cluster = Cluster::start(settings, components).await?;
         let gateway = cluster.gateway();
-        World { log, stores, metrics, cluster, gateway }
+        Ok(World { log, stores, metrics, cluster, gateway })
     }
 
     /// Ends the process in good order; what it leaves.

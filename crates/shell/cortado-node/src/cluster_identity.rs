@@ -1,0 +1,167 @@
+//! Which cluster a process belongs to, as its log and its stores say.
+//!
+//! Start reading at [`identity`].
+
+use crate::database_log::{BeginError, begin_log, cluster_spec};
+use crate::genesis::cluster_genesis;
+use crate::randomness::random_u128;
+use crate::store_factory::StoreFactory;
+use bytes::Bytes;
+use cortado_log::{Log, ReadError};
+use cortado_model::{ClusterUuid, LogOffset, Millis, NodeId, PartitionId, Position, WallMillis};
+use cortado_replica::{Body, FoldState, Frame, Genesis, Now};
+use cortado_store::{Store, StoreError};
+use std::sync::Arc;
+
+/// Who begins the log of `_cluster`, and with it the cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Founding {
+    /// The process does, if the log is empty and no store knows a cluster.
+    Create,
+    /// Another process has done so: an empty log is a wrong or a lost one.
+    Join,
+}
+
+/// Why a process does not know its cluster. Nothing runs.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    /// The cluster's own log does not say whose it is.
+    #[error("the log of _cluster cannot be read")]
+    LogUnreadable(#[source] ReadError),
+    /// The cluster's own log cannot be begun.
+    #[error("the log of _cluster cannot be begun")]
+    LogUnwritable(#[source] BeginError),
+    /// The log begins with something else than a genesis.
+    #[error("the log of _cluster is not Cortado's: {why}")]
+    LogForeign {
+        /// For people.
+        why: String,
+    },
+    /// There is no cluster in the log, and the process must not begin one.
+    #[error(
+        "the log of _cluster is empty, and a cluster has lived here: it is another log, or what it \
+         held is lost; put the log back"
+    )]
+    LogEmpty,
+    /// The log was trimmed, and no store remembers whose it is.
+    #[error("the log of _cluster was trimmed, and no node's store says which cluster it is")]
+    IdentityLost,
+    /// A node's store belongs to another cluster than the log.
+    #[error("the store of {node} belongs to cluster {store}, the log to {log}")]
+    StoreForeign {
+        /// The node.
+        node: NodeId,
+        /// Whose store it is.
+        store: ClusterUuid,
+        /// Whose log it is.
+        log: ClusterUuid,
+    },
+    /// A node's store cannot be opened or read.
+    #[error("the store of {node} cannot be opened")]
+    Store {
+        /// The node.
+        node: NodeId,
+        /// Why.
+        #[source]
+        source: StoreError,
+    },
+}
+
+/// Which cluster this is: as the log says, else as a store says, else a new one.
+///
+/// * `founding`: whether it may be a new one.
+///
+/// # Errors
+/// See [`IdentityError`].
+pub(crate) async fn identity(
+    log: &dyn Log,
+    stores: &Arc<dyn StoreFactory>,
+    nodes: &[NodeId],
+    founding: Founding,
+) -> Result<ClusterUuid, IdentityError> {
+    let stored = stored(stores, nodes).await?;
+    if founding == Founding::Create && stored.is_empty() {
+        // If the log is not empty this changes nothing; of two who begin it the first counts.
+        let genesis = |_| cluster_genesis(ClusterUuid(random_u128()));
+        let now = Now { clock: Millis(0), wall: WallMillis(0) };
+        let begun = begin_log(log, &cluster_spec(), genesis, now).await;
+        begun.map_err(IdentityError::LogUnwritable)?;
+    } else {
+        check_begun(log).await?;
+    }
+    let first = match log.read(PartitionId::CLUSTER, Position::START, 1).await {
+        Ok(page) => page.entries.into_iter().next(),
+        Err(ReadError::Trimmed { .. }) => None,
+        Err(error) => return Err(IdentityError::LogUnreadable(error)),
+    };
+    let logged = first.map(|entry| cluster_of(&entry.record)).transpose()?;
+    let cluster = logged.or(stored.first().map(|(_, cluster)| *cluster));
+    let log = cluster.ok_or(IdentityError::IdentityLost)?;
+    match stored.into_iter().find(|(_, store)| *store != log) {
+        Some((node, store)) => Err(IdentityError::StoreForeign { node, store, log }),
+        None => Ok(log),
+    }
+}
+
+/// Refuses a log that is empty.
+async fn check_begun(log: &dyn Log) -> Result<(), IdentityError> {
+    let extents = log.extents(&[PartitionId::CLUSTER]).await;
+    match extents {
+        Ok(extents) if extents.iter().any(|extent| extent.end > LogOffset::ZERO) => {}
+        Ok(_) | Err(ReadError::Missing) => return Err(IdentityError::LogEmpty),
+        Err(error) => return Err(IdentityError::LogUnreadable(error)),
+    }
+    // It exists: this only tells the adapter how many partitions it has.
+    match log.create(&cluster_spec()).await {
+        Ok(_) => Ok(()),
+        Err(error) => Err(IdentityError::LogUnwritable(error.into())),
+    }
+}
+
+fn cluster_of(record: &Bytes) -> Result<ClusterUuid, IdentityError> {
+    let foreign = |why: String| IdentityError::LogForeign { why };
+    let frame = Frame::read_any(record).map_err(|error| foreign(error.to_string()))?;
+    let record = frame.record().map_err(|error| foreign(error.to_string()))?;
+    match record.body {
+        Body::Genesis(genesis) if is_cluster(&genesis) => Ok(genesis.identity.cluster),
+        Body::Genesis(_) => Err(foreign("it begins with another partition's genesis".to_owned())),
+        Body::Claim(_)
+        | Body::Transaction(_)
+        | Body::Barrier(_)
+        | Body::StepDown(_)
+        | Body::Config(_)
+        | Body::Heartbeat => Err(foreign("it does not begin with a genesis".to_owned())),
+    }
+}
+
+/// Whether a log that begins with `genesis` is that of some `_cluster`.
+fn is_cluster(genesis: &Genesis) -> bool {
+    genesis.identity == cluster_genesis(genesis.identity.cluster).identity
+}
+
+/// The nodes whose stores know a cluster, and which.
+async fn stored(
+    stores: &Arc<dyn StoreFactory>,
+    nodes: &[NodeId],
+) -> Result<Vec<(NodeId, ClusterUuid)>, IdentityError> {
+    let mut all = Vec::new();
+    for node in nodes.iter().copied() {
+        let stores = Arc::clone(stores);
+        let looked =
+            tokio::task::spawn_blocking(move || cluster_in(stores.open(node)?.as_ref())).await;
+        let why = "opening the store has died of a defect".to_owned();
+        let cluster = looked.unwrap_or(Err(StoreError::Failed { why }));
+        let cluster = cluster.map_err(|source| IdentityError::Store { node, source })?;
+        all.extend(cluster.map(|cluster| (node, cluster)));
+    }
+    Ok(all)
+}
+
+/// Whose `store` is; `None` if it is new, or so damaged that it will be built anew.
+fn cluster_in(store: &dyn Store) -> Result<Option<ClusterUuid>, StoreError> {
+    let Some(checkpoint) = store.view(PartitionId::CLUSTER)?.checkpoint()? else {
+        return Ok(None);
+    };
+    let fold = FoldState::decode(&checkpoint).ok();
+    Ok(fold.map(|fold| fold.genesis.identity.cluster))
+}

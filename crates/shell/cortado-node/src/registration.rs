@@ -1,0 +1,84 @@
+//! How a node registers in `_cluster`. Start reading at [`register`].
+//! Source: docs/protocols/failover.md, "Registration"; who may is said in [`crate::standing`].
+
+use crate::cluster_log::{NODES, NodeDocument, node_key, read, write};
+use crate::events::EventKind;
+use crate::gateway::{
+    Consistency, Gateway, ReadError, ReadOptions, WriteError, WriteRequest, if_absent, if_still,
+};
+use crate::node_context::NodeContext;
+use crate::standing::{Standing, standing};
+use cortado_document::{Action, Operation};
+use cortado_model::{PartitionId, with_causes};
+use cortado_store::StoreError;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+use tracing::warn;
+
+/// Between two tries to register.
+const RETRY: Duration = Duration::from_millis(500);
+/// A registration that was not written in this time is tried again.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Why a registration was not written. Try again.
+#[derive(Debug, thiserror::Error)]
+enum RegisterError {
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error(transparent)]
+    Stored(#[from] StoreError),
+    #[error(transparent)]
+    Write(#[from] WriteError),
+}
+
+/// Tells the cluster that this node lives, and where; ends the node if it may not.
+pub(crate) async fn register(context: Arc<NodeContext>, gateway: Gateway) {
+    let (node, incarnation) = (context.node(), context.me.incarnation);
+    loop {
+        match try_to_register(&context, &gateway).await {
+            Ok(Standing::Registered) => {
+                let what = format!("node {node} started, incarnation {incarnation}");
+                context.decisions.explain(EventKind::NodeStarted, None, what, Vec::new());
+                return;
+            }
+            Ok(Standing::Refused(refusal)) => return context.report_refusal(refusal),
+            // Another life was faster: look again.
+            Ok(Standing::Unregistered) => {}
+            Err(error) => {
+                warn!(%node, error = with_causes(&error), "node not registered");
+                sleep(RETRY).await;
+            }
+        }
+    }
+}
+
+/// Registers if the node may; answers how it stands then.
+async fn try_to_register(
+    context: &NodeContext,
+    gateway: &Gateway,
+) -> Result<Standing, RegisterError> {
+    let (key, deadline) = (node_key(context.node()), Instant::now() + TIMEOUT);
+    let strong = ReadOptions { consistency: Consistency::Strong, at_least: None, deadline };
+    let found = gateway.get_in(PartitionId::CLUSTER, NODES, &key, &strong).await?.value;
+    let registered = match &found {
+        Some(found) => Some(read::<NodeDocument>(&found.json())?.facts(context.node())?),
+        None => None,
+    };
+    let standing = standing(registered.as_ref(), &context.me);
+    if standing != Standing::Unregistered {
+        return Ok(standing);
+    }
+    let value = write(&NodeDocument::new(&context.me, &context.address));
+    // Whoever changes it meanwhile makes this write void.
+    let condition = found.map_or_else(if_absent, |found| if_still(found.head.etag));
+    let operations =
+        vec![Operation { table: NODES, key, action: Action::Put { value }, condition }];
+    let request = WriteRequest { operations, idempotency: None, deadline };
+    match gateway.publish(None, PartitionId::CLUSTER, request).await {
+        Ok(_) => Ok(Standing::Registered),
+        Err(WriteError::Refused { .. }) => Ok(Standing::Unregistered),
+        // If it was done after all, the next look finds it.
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,131 @@
+//! A log that keeps the transactions of `_cluster` back until it is told to let them go.
+//!
+//! Nodes live, lead and beat meanwhile, and nothing can be registered. Start reading at
+//! [`HeldLog`].
+
+use bytes::Bytes;
+use cortado_log::memory::SharedMemoryLog;
+use cortado_log::{
+    CreateError, Extent, Follower, Log, LogSpec, LogTraits, Outcome, Page, Pending, Producer,
+    ReadError, RemoveError, TrimError, Verified, VerifyError,
+};
+use cortado_model::{LogId, LogOffset, PartitionId, Position};
+use cortado_replica::{Body, Frame};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+
+#[derive(Clone)]
+pub(crate) struct HeldLog {
+    log: SharedMemoryLog,
+    /// Whoever waits for what is kept back; `None` once it is let go.
+    waiting: Arc<Mutex<Option<Vec<Waker>>>>,
+}
+
+impl HeldLog {
+    pub(crate) fn new(log: SharedMemoryLog) -> HeldLog {
+        HeldLog { log, waiting: Arc::new(Mutex::new(Some(Vec::new()))) }
+    }
+
+    pub(crate) fn let_go(&self) {
+        let waiting = self.waiting.lock().unwrap().take();
+        waiting.into_iter().flatten().for_each(Waker::wake);
+    }
+}
+
+/// Sends what comes before the first transaction, and keeps the rest.
+struct HeldProducer {
+    producer: Box<dyn Producer>,
+    kept: Vec<Bytes>,
+    waiting: Arc<Mutex<Option<Vec<Waker>>>>,
+}
+
+fn is_transaction(record: &Bytes) -> bool {
+    let record = Frame::read_any(record).unwrap().record().unwrap();
+    matches!(record.body, Body::Transaction(_))
+}
+
+impl Producer for HeldProducer {
+    fn send(&mut self, records: Vec<Bytes>) {
+        let held = self.waiting.lock().unwrap().is_some();
+        if held && (!self.kept.is_empty() || records.iter().any(is_transaction)) {
+            self.kept.extend(records);
+        } else {
+            self.producer.send(records);
+        }
+    }
+
+    fn poll_outcomes(
+        &mut self,
+        context: &mut Context<'_>,
+        outcomes: &mut Vec<Outcome>,
+    ) -> Poll<()> {
+        if !self.kept.is_empty() {
+            match self.waiting.lock().unwrap().as_mut() {
+                Some(waiting) => waiting.push(context.waker().clone()),
+                None => self.producer.send(std::mem::take(&mut self.kept)),
+            }
+        }
+        if self.producer.outstanding() == 0 && !self.kept.is_empty() {
+            return Poll::Pending;
+        }
+        self.producer.poll_outcomes(context, outcomes)
+    }
+
+    fn outstanding(&self) -> usize {
+        self.producer.outstanding() + self.kept.len()
+    }
+
+    fn abandon(self: Box<Self>) -> Vec<Outcome> {
+        let kept = self.kept.iter().map(|_| Outcome::Perhaps(cortado_log::Cause::failed("kept")));
+        let kept: Vec<Outcome> = kept.collect();
+        self.producer.abandon().into_iter().chain(kept).collect()
+    }
+}
+
+impl Log for HeldLog {
+    fn traits(&self) -> LogTraits {
+        self.log.traits()
+    }
+    fn create(&self, spec: &LogSpec) -> Pending<Result<LogId, CreateError>> {
+        self.log.create(spec)
+    }
+    fn verify(&self, spec: &LogSpec) -> Pending<Result<Verified, VerifyError>> {
+        self.log.verify(spec)
+    }
+    fn remove(&self, spec: &LogSpec) -> Pending<Result<(), RemoveError>> {
+        self.log.remove(spec)
+    }
+    fn extents(&self, partitions: &[PartitionId]) -> Pending<Result<Vec<Extent>, ReadError>> {
+        self.log.extents(partitions)
+    }
+    fn producer(&self, partition: PartitionId) -> Box<dyn Producer> {
+        let producer = self.log.producer(partition);
+        if partition != PartitionId::CLUSTER {
+            return producer;
+        }
+        let (kept, waiting) = (Vec::new(), Arc::clone(&self.waiting));
+        Box::new(HeldProducer { producer, kept, waiting })
+    }
+    fn follow(&self, partition: PartitionId, from: Position) -> Box<dyn Follower> {
+        self.log.follow(partition, from)
+    }
+    fn read(
+        &self,
+        partition: PartitionId,
+        from: Position,
+        bytes_max: usize,
+    ) -> Pending<Result<Page, ReadError>> {
+        self.log.read(partition, from, bytes_max)
+    }
+    fn local_end(&self, partition: PartitionId) -> Option<LogOffset> {
+        self.log.local_end(partition)
+    }
+    fn trim(
+        &self,
+        partition: PartitionId,
+        log: LogId,
+        below: LogOffset,
+    ) -> Pending<Result<(), TrimError>> {
+        self.log.trim(partition, log, below)
+    }
+}
