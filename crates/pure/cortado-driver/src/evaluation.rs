@@ -40,7 +40,8 @@ impl<C: Caller> Life<C> {
             self.look_around(turn);
         }
         let generation = self.core.fold().generation();
-        self.go_on(PendingWrite::new(caller, order, log_end, generation), turn)
+        let pending = PendingWrite::new(caller, order, log_end, generation);
+        self.go_on(Box::new(pending), turn)
     }
 
     /// The store has shown what a write or an answer rests on.
@@ -54,9 +55,7 @@ impl<C: Caller> Life<C> {
         let found = match found {
             Ok(found) => found,
             Err(error) => {
-                let (Finding::Write(PendingWrite { caller, .. }) | Finding::Recall { caller, .. }) =
-                    finding;
-                reply(caller, Reply::NotDone(NotDone::Offline), turn);
+                reply(finding.into_caller(), Reply::NotDone(NotDone::Offline), turn);
                 return Err(Halt::from(error));
             }
         };
@@ -83,7 +82,11 @@ impl<C: Caller> Life<C> {
 
     /// Duty 4: looks up what is not known yet, then evaluates and feeds a write with nothing fed in
     /// between.
-    fn go_on(&mut self, mut pending: PendingWrite<C>, turn: &mut Turn<'_, C>) -> Result<(), Halt> {
+    fn go_on(
+        &mut self,
+        mut pending: Box<PendingWrite<C>>,
+        turn: &mut Turn<'_, C>,
+    ) -> Result<(), Halt> {
         let same = pending.generation == self.core.fold().generation();
         // What the store has shown may lack what another leader has written.
         let why = self.why_not_leading().or((!same).then_some(NotDone::Changing));
@@ -119,7 +122,7 @@ impl<C: Caller> Life<C> {
 
     fn evaluate_now(
         &mut self,
-        pending: PendingWrite<C>,
+        pending: Box<PendingWrite<C>>,
         turn: &mut Turn<'_, C>,
     ) -> Result<(), Halt> {
         if !pending.caller.begin() {
@@ -133,7 +136,7 @@ impl<C: Caller> Life<C> {
                 return Err(Halt::from(error));
             }
         };
-        let PendingWrite { caller, order: WriteOrder { keyed, .. }, log_end, .. } = pending;
+        let PendingWrite { caller, order: WriteOrder { keyed, .. }, log_end, .. } = *pending;
         match evaluation {
             Evaluation::Publish { changes, results } => {
                 let idempotency = keyed.as_ref().map(|keyed| Idempotency {

@@ -4,6 +4,7 @@
 
 use crate::event::JobId;
 use crate::write::WriteOrder;
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 use cortado_model::{Found, Generation, LogOffset, RememberedKey, StoredDocument};
@@ -12,7 +13,7 @@ use cortado_model::{Found, Generation, LogOffset, RememberedKey, StoredDocument}
 #[derive(Debug)]
 pub(crate) enum Finding<C> {
     /// To evaluate a write.
-    Write(PendingWrite<C>),
+    Write(Box<PendingWrite<C>>),
     /// To answer one that came again as the first was answered.
     Recall {
         caller: C,
@@ -20,6 +21,16 @@ pub(crate) enum Finding<C> {
         /// Of this request.
         fingerprint: u128,
     },
+}
+
+impl<C> Finding<C> {
+    /// Who waits.
+    pub(crate) fn into_caller(self) -> C {
+        match self {
+            Finding::Write(pending) => pending.caller,
+            Finding::Recall { caller, .. } => caller,
+        }
+    }
 }
 
 /// A write whose documents are looked up.
@@ -130,9 +141,7 @@ impl<C> Finds<C> {
     /// Everybody, since nobody here can answer them any more.
     pub(crate) fn take_callers(&mut self) -> impl Iterator<Item = C> + use<C> {
         let finds = core::mem::take(&mut self.waiting).into_values();
-        finds.map(|finding| match finding {
-            Finding::Write(PendingWrite { caller, .. }) | Finding::Recall { caller, .. } => caller,
-        })
+        finds.map(Finding::into_caller)
     }
 }
 

@@ -3,8 +3,8 @@
 //! Start reading at [`Cluster::start`].
 
 use crate::catalog::Catalog;
-use crate::cluster_identity::{Founding, IdentityError, identity};
-use crate::directory::NodeDirectories;
+use crate::cluster_identity::{IdentityError, identity};
+use crate::components::Components;
 use crate::gateway::Gateway;
 use crate::node::{NodeError, stop_replica};
 use crate::node_context::{NodeContext, NodeFailure};
@@ -13,9 +13,6 @@ use crate::observation::Observation;
 use crate::process::Process;
 use crate::settings::Settings;
 use crate::standing::Standing;
-use crate::store_factory::StoreFactory;
-use cortado_log::Log;
-use cortado_metrics::Registry;
 use cortado_model::{NodeId, with_causes};
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,21 +27,6 @@ const START_TIMEOUT: Duration = Duration::from_secs(60);
 const REGISTRATION_LOOK: Duration = Duration::from_millis(20);
 /// Between two tries to start a node whose store has failed.
 const RETRY: Duration = Duration::from_secs(1);
-
-/// What a cluster is built from.
-#[derive(Clone)]
-pub struct Components {
-    /// The log that all nodes share.
-    pub log: Arc<dyn Log>,
-    /// A store for each node.
-    pub stores: Arc<dyn StoreFactory>,
-    /// Who the nodes are from one life to the next.
-    pub directories: Arc<dyn NodeDirectories>,
-    /// Takes what the nodes count and show; of this cluster alone.
-    pub metrics: Arc<Registry>,
-    /// Whether there may be no cluster yet.
-    pub founding: Founding,
-}
 
 /// The nodes of this process. Dropping it without [`shutdown`](Self::shutdown) ends them without
 /// any goodbye.

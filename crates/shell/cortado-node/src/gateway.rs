@@ -14,7 +14,6 @@ mod status;
 mod write;
 
 pub use admin::{AdminError, DatabaseSpec, Declared};
-pub(crate) use admin::{if_absent, if_still};
 pub use changes::{ChangeReader, Changes, ChangesError};
 pub(crate) use list::whole_table;
 pub(crate) use read::Length;

@@ -4,6 +4,7 @@
 //! Start reading at [`Cluster::start`], then [`Gateway`]; the heart is in `replica_task`.
 
 mod cluster;
+mod components;
 mod cluster_identity;
 mod directory;
 mod store_factory;
@@ -28,6 +29,7 @@ mod changed_replicas;
 mod vitals;
 mod controller;
 mod cluster_log;
+mod conditions;
 mod database_log;
 mod decisions;
 mod decision_writer;
@@ -45,8 +47,9 @@ pub use cortado_model::StoredDocument;
 pub use cortado_replica::Committed;
 
 pub use catalog::{Catalog, Database, NodeFacts, Table};
-pub use cluster::{Cluster, Components, StartError};
+pub use cluster::{Cluster, StartError};
 pub use cluster_identity::{Founding, IdentityError};
+pub use components::Components;
 pub use cortado_driver::ReplicaRole;
 pub use database_log::BeginError;
 pub use directory::{DirectoryError, MemoryDirectories, NodeDirectories, NodeIdentity};

@@ -4,7 +4,7 @@
 
 use crate::catalog::Catalog;
 use crate::clock::Clock;
-use crate::cluster::Components;
+use crate::components::Components;
 use crate::decisions::Decisions;
 use crate::directory::{DirectoryError, NodeDirectories, NodeIdentity};
 use crate::events::EventKind;

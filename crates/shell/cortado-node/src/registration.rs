@@ -2,10 +2,9 @@
 //! Source: docs/protocols/failover.md, "Registration"; who may is said in [`crate::standing`].
 
 use crate::cluster_log::{NODES, NodeDocument, node_key, read, write};
+use crate::conditions::{if_absent, if_still};
 use crate::events::EventKind;
-use crate::gateway::{
-    Consistency, Gateway, ReadError, ReadOptions, WriteError, WriteRequest, if_absent, if_still,
-};
+use crate::gateway::{Consistency, Gateway, ReadError, ReadOptions, WriteError, WriteRequest};
 use crate::node_context::NodeContext;
 use crate::standing::{Standing, standing};
 use cortado_document::{Action, Operation};

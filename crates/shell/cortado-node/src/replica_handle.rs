@@ -12,6 +12,7 @@ use cortado_model::{
 };
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 /// One replica in one life of its node; it may be built anew several times.
@@ -51,6 +52,15 @@ struct Shown {
     leadership: Mutex<Leadership>,
 }
 
+/// Why an input was not put in line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NotTaken {
+    /// The line is full.
+    Full,
+    /// The driver is gone.
+    Gone,
+}
+
 impl ReplicaHandle {
     pub(crate) fn new(
         partition: PartitionId,
@@ -78,9 +88,15 @@ impl ReplicaHandle {
         ReplicaIncarnation { node: self.incarnation, life }
     }
 
-    /// Puts `input` in line; gives it back if the line is full or the driver is gone.
-    pub(crate) fn offer(&self, input: Input) -> Result<(), mpsc::error::TrySendError<Input>> {
-        self.inbox.try_send(input)
+    /// Puts `input` in line.
+    ///
+    /// # Errors
+    /// It was dropped.
+    pub(crate) fn offer(&self, input: Input) -> Result<(), NotTaken> {
+        self.inbox.try_send(input).map_err(|error| match error {
+            TrySendError::Full(_) => NotTaken::Full,
+            TrySendError::Closed(_) => NotTaken::Gone,
+        })
     }
 
     /// Puts `input` in line, waiting for room. `false` if the driver is gone.

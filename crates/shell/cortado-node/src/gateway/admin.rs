@@ -11,6 +11,7 @@ use crate::cluster_log::{
     COUNTERS, CounterDocument, DATABASES, DROPPED, DatabaseDocument, DroppedDocument, TABLES,
     TableDocument, database_counter_key, dropped_key, key, table_key, write,
 };
+use crate::conditions::{if_absent, if_still};
 use crate::database_log::{begin_log, spec_of};
 use crate::events::EventKind;
 use crate::genesis::genesis_of;
@@ -18,7 +19,7 @@ use crate::randomness::random_u128;
 use bytes::Bytes;
 use cortado_cluster::{Load, plan};
 use cortado_document::{
-    Action, Condition, Document, Match, Operation, Schema, TableDefinition, Tag, compatible,
+    Action, Condition, Document, Operation, Schema, TableDefinition, compatible,
 };
 use cortado_model::limits::{DOCUMENT_BYTES_MAX, IDEMPOTENCY_TTL_MS_MAX, PARTITIONS_MAX, is_name};
 use cortado_model::{DocumentKey, Etag, NodeId, PartitionId, PartitionUuid, TableId, with_causes};
@@ -554,14 +555,6 @@ fn put(table: TableId, key: DocumentKey, value: Document, condition: Condition) 
 
 fn operation(table: TableId, key: DocumentKey, action: Action, condition: Condition) -> Operation {
     Operation { table, key, action, condition }
-}
-
-pub(crate) fn if_absent() -> Condition {
-    Condition { if_match: None, if_none_match: Some(Match::Any) }
-}
-
-pub(crate) fn if_still(etag: Etag) -> Condition {
-    Condition { if_match: Some(Match::Tags(vec![Tag::Strong(etag)])), if_none_match: None }
 }
 
 pub(super) fn not_done(why: &str) -> AdminError {

@@ -2,9 +2,10 @@
 //!
 //! Start reading at [`Gateway::replace_node`].
 
-use super::admin::{AdminError, if_still, not_done};
+use super::admin::{AdminError, not_done};
 use super::{Consistency, Gateway, ReadOptions};
 use crate::cluster_log::{NODES, NodeDocument, node_key, read, write};
+use crate::conditions::if_still;
 use crate::events::EventKind;
 use cortado_document::{Action, Operation};
 use cortado_model::{NodeId, PartitionId};

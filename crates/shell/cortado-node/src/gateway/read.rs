@@ -6,7 +6,7 @@
 use super::{Consistency, Gateway, ReadError, ReadOptions, Served, ServedRole};
 use crate::asker::{Asker, Input};
 use crate::catalog::{Database, Table};
-use crate::replica_handle::ReplicaHandle;
+use crate::replica_handle::{NotTaken, ReplicaHandle};
 use crate::routes::Route;
 use cortado_cluster::{Repetition, RouteAttempt, RouteStep, TryOutcome};
 use cortado_driver::{ReplicaRole, Reply};
@@ -18,7 +18,6 @@ use cortado_store::{Store, StoreError};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::warn;
 
@@ -321,8 +320,8 @@ async fn park(replica: &ReplicaHandle, need: ReadNeed, deadline: Instant) -> Par
     let (caller, answer) = Asker::new();
     match replica.offer(Input::Read { caller, need }) {
         Ok(()) => {}
-        Err(TrySendError::Full(_)) => return Parked::Overloaded,
-        Err(TrySendError::Closed(_)) => return Parked::NotHere,
+        Err(NotTaken::Full) => return Parked::Overloaded,
+        Err(NotTaken::Gone) => return Parked::NotHere,
     }
     match timeout_at(deadline, replica.answer(answer)).await {
         Ok(Some(Reply::Ready)) => Parked::Ready,

@@ -5,7 +5,7 @@
 use super::{Gateway, NotDoneWhy, UnknownWhy, WriteError, WriteRequest, Written};
 use crate::asker::{Asker, Input, Ticket};
 use crate::catalog::Database;
-use crate::replica_handle::ReplicaHandle;
+use crate::replica_handle::{NotTaken, ReplicaHandle};
 use crate::routes::Route;
 use cortado_cluster::{Doubt, Repetition, RouteAttempt, RouteStep, TryOutcome};
 use cortado_document::check_operations;
@@ -14,7 +14,6 @@ use cortado_model::{LogOffset, PartitionId, RememberedKey};
 use cortado_replica::NotDone;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::{Instant, timeout, timeout_at};
 
 /// A leader that serves not yet, or no longer, is asked again after this if nothing is heard.
@@ -134,8 +133,8 @@ async fn ask(
     };
     match leader.offer(Input::Write { caller, order, log_end }) {
         Ok(()) => {}
-        Err(TrySendError::Full(_)) => return Tried::Declined(NotDoneWhy::Overloaded),
-        Err(TrySendError::Closed(_)) => return Tried::NotHere,
+        Err(NotTaken::Full) => return Tried::Declined(NotDoneWhy::Overloaded),
+        Err(NotTaken::Gone) => return Tried::NotHere,
     }
     match timeout_at(request.deadline, leader.answer(answer)).await {
         Ok(Some(Reply::Written(written))) => {

@@ -1,0 +1,23 @@
+//! What a process is given from outside. Start reading at [`Components`].
+
+use crate::cluster_identity::Founding;
+use crate::directory::NodeDirectories;
+use crate::store_factory::StoreFactory;
+use cortado_log::Log;
+use cortado_metrics::Registry;
+use std::sync::Arc;
+
+/// What a cluster is built from.
+#[derive(Clone)]
+pub struct Components {
+    /// The log that all nodes share.
+    pub log: Arc<dyn Log>,
+    /// A store for each node.
+    pub stores: Arc<dyn StoreFactory>,
+    /// Who the nodes are from one life to the next.
+    pub directories: Arc<dyn NodeDirectories>,
+    /// Takes what the nodes count and show; of this cluster alone.
+    pub metrics: Arc<Registry>,
+    /// Whether there may be no cluster yet.
+    pub founding: Founding,
+}
