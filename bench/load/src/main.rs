@@ -1,8 +1,10 @@
 //! Load generator: Cortado beside the ceilings of its machine, in one run.
 //!
 //! Never asserts a speed: it reports medians and ratios, with what durability they stand for.
-//! Start reading at [`workload`]; the peers are in [`server`] and [`disk`].
+//! Start reading at [`workload`]; the peers are in [`server`] and [`disk`]. The store alone is in
+//! [`commits`].
 
+mod commits;
 mod connection;
 mod disk;
 mod options;
@@ -31,6 +33,8 @@ enum Command {
     Write(Options),
     /// Strong GETs of 1 KB, beside a bare server that answers 1 KB
     Read(Options),
+    /// The store alone: one commit for the batches of many partitions, beside one for each
+    Commits(commits::Options),
     /// The bare server itself: answers every request at once. Prints its address
     #[command(hide = true)]
     Bare,
@@ -41,6 +45,7 @@ fn main() -> anyhow::Result<()> {
     match command {
         Command::Bare => server::serve_bare(),
         Command::Write(options) => on_one_thread(workload::write(&options)),
+        Command::Commits(options) => commits::commits(&options),
         Command::Read(options) => on_one_thread(workload::read(&options)),
     }
 }

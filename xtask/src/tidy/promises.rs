@@ -18,7 +18,7 @@ const COMPILER: &str = "the compiler";
 const UNCHECKED: &[&str] = &["cortado-node", "cortado-sim"];
 
 /// The folders in which each file is a check.
-const FOLDERS: [&str; 2] = ["xtask/src/tidy/", "crates/test/cortado-sim/src/invariants/"];
+const FOLDERS: [&str; 2] = ["xtask/src/tidy/", "crates/test/cortado-sim/src/database/invariants/"];
 
 /// Checks every paragraph of the page.
 pub(super) fn check(tree: &Tree, findings: &mut Findings) {
@@ -101,7 +101,8 @@ mod tests {
     const TEST: (&str, &str) = ("crates/pure/x/src/tests.rs", "#[test]\nfn a_test() {}");
     const CODE: (&str, &str) = ("crates/pure/x/src/lib.rs", "fn no_test() {}");
     const TIDY: (&str, &str) = ("xtask/src/tidy/arrows.rs", "");
-    const INVARIANT: (&str, &str) = ("crates/test/cortado-sim/src/invariants/one_winner.rs", "");
+    const INVARIANT: (&str, &str) =
+        ("crates/test/cortado-sim/src/database/invariants/one_winner.rs", "");
 
     #[track_caller]
     fn check_page(page: &str, want: &[&str]) {

@@ -3,13 +3,16 @@
 //! Knows what lies in it of a partition, and nothing of what that means. Start reading at
 //! [`Engine`].
 
+use crate::errors::store_error;
 use crate::flusher::Flusher;
+use crate::layout;
 use crate::open::{self, OpenError, Settings};
 use crate::space::FreeSpace;
 use crate::view::{self, Content, FjallView};
-use cortado_model::PartitionId;
+use cortado_model::{DocumentKey, EntryKey, PartitionId, StoredDocument, TableId};
 use cortado_store::StoreError;
-use fjall::{Database, Keyspace, OwnedWriteBatch, PersistMode};
+use cortado_store::encoding::parse_document;
+use fjall::{Database, Keyspace, OwnedWriteBatch, PersistMode, Readable, Snapshot};
 
 /// One keyspace in one directory. Who writes asks the flusher for room and reserves space first.
 pub(crate) struct Engine {
@@ -38,6 +41,20 @@ impl Engine {
     /// What there is of `partition` now.
     pub(crate) fn view(&self, partition: PartitionId) -> FjallView {
         FjallView::new(self.database.snapshot(), self.entries.clone(), partition)
+    }
+
+    /// One document, as `snapshot` shows it: what a view answers, without making one.
+    pub(crate) fn document(
+        &self,
+        snapshot: &Snapshot,
+        partition: PartitionId,
+        table: TableId,
+        key: &DocumentKey,
+    ) -> Result<Option<StoredDocument>, StoreError> {
+        let key = EntryKey::Document { table, key: key.as_bytes() };
+        let key = key.behind(&layout::prefix(partition));
+        let value = snapshot.get(&self.entries, key).map_err(store_error)?;
+        value.map(|value| parse_document(value.into())).transpose()
     }
 
     /// An empty batch that goes to the operating system when the engine's buffer is full, not when

@@ -21,12 +21,17 @@ mod view;
 pub use open::{OpenError, Settings};
 
 use bytes::Bytes;
-use cortado_model::{Batch, DocumentKey, Entry, EntryKey, PartitionId, StoredDocument, TableId};
-use cortado_store::encoding::{check_snapshot_entry, parse_document};
-use cortado_store::{Installer, Store, StoreError, StoreUsage, View, changes_of};
+use cortado_model::{
+    Batch, DocumentKey, Entry, EntryKey, Found, PartitionId, RememberedKey, StoredDocument, TableId,
+};
+use cortado_store::encoding::check_snapshot_entry;
+use cortado_store::{
+    Installer, KeyChange, Store, StoreError, StoreTraits, StoreUsage, View, assert_distinct,
+    changes_of,
+};
 use engine::Engine;
 use errors::store_error;
-use fjall::{PersistMode, Readable};
+use fjall::{OwnedWriteBatch, PersistMode};
 use installer::FjallInstaller;
 use memtables::ENTRY_BYTES;
 use portions::Portions;
@@ -75,6 +80,20 @@ impl FjallStore {
         Ok(())
     }
 
+    /// Adds what a batch does to a write; answers what that weighs in memory.
+    fn add(&self, write: &mut OwnedWriteBatch, changes: Vec<KeyChange>) -> usize {
+        let mut size_bytes = 0;
+        for change in changes {
+            let value_bytes = change.value.as_ref().map_or(0, Bytes::len);
+            size_bytes += ENTRY_BYTES + change.key.len() + value_bytes;
+            match change.value {
+                Some(value) => write.insert(&self.engine.entries, change.key, value),
+                None => write.remove(&self.engine.entries, change.key),
+            }
+        }
+        size_bytes
+    }
+
     fn install_entries(
         &self,
         partition: PartitionId,
@@ -99,29 +118,41 @@ impl FjallStore {
 }
 
 impl Store for FjallStore {
+    fn traits(&self) -> StoreTraits {
+        // The engine commits one batch at a time.
+        StoreTraits { reads_inline: true, lanes: 1 }
+    }
+
     fn partitions(&self) -> Result<Vec<PartitionId>, StoreError> {
         let found = self.engine.partitions()?.into_iter();
         let whole = found.filter(|(_, content)| *content == Content::Whole);
         Ok(whole.map(|(partition, _)| partition).collect())
     }
 
-    fn apply(&self, partition: PartitionId, batch: Batch) -> Result<(), StoreError> {
+    fn apply(&self, batches: Vec<(PartitionId, Batch)>) -> Result<(), StoreError> {
+        assert_distinct(&batches);
         self.engine.flusher.wait_for_room()?;
-        let reader = self.starts.reader(&self.engine, partition, &batch);
-        let changes = changes_of(batch, &layout::prefix(partition), &reader)?;
-        let mut write = self.engine.new_write(changes.len());
+        // Each entry once, and the checkpoint: most batches have nothing else.
+        let count = |(_, batch): &(_, Batch)| batch.documents.len() + batch.entries.len() + 1;
+        let mut write = self.engine.new_write(batches.iter().map(count).sum());
+        let mut readers = Vec::new();
         let mut size_bytes = 0;
-        for change in changes {
-            let value_bytes = change.value.as_ref().map_or(0, Bytes::len);
-            size_bytes += ENTRY_BYTES + change.key.len() + value_bytes;
-            match change.value {
-                Some(value) => write.insert(&self.engine.entries, change.key, value),
-                None => write.remove(&self.engine.entries, change.key),
+        for (partition, batch) in batches {
+            let reader = self.starts.reader(&self.engine, partition, &batch);
+            let changes = changes_of(batch, &layout::prefix(partition), &reader)?;
+            size_bytes += self.add(&mut write, changes);
+            if reader.touches() {
+                readers.push(reader);
             }
         }
         self.engine.space.reserve(size_bytes)?;
+        for reader in &readers {
+            self.starts.announce(reader);
+        }
         write.commit().map_err(store_error)?;
-        self.starts.advance(reader);
+        for reader in readers {
+            self.starts.advance(reader);
+        }
         self.engine.flusher.written(size_bytes);
         Ok(())
     }
@@ -136,12 +167,31 @@ impl Store for FjallStore {
         table: TableId,
         key: &DocumentKey,
     ) -> Result<Option<StoredDocument>, StoreError> {
-        let key = EntryKey::Document { table, key: key.as_bytes() };
-        let key = key.behind(&layout::prefix(partition));
         // A read without a snapshot would see a batch that is only half applied.
-        let Engine { database, entries, .. } = &self.engine;
-        let value = database.snapshot().get(entries, key).map_err(store_error)?;
-        value.map(|value| parse_document(value.into())).transpose()
+        self.engine.document(&self.engine.database.snapshot(), partition, table, key)
+    }
+
+    fn find(
+        &self,
+        partition: PartitionId,
+        keys: &[(TableId, DocumentKey)],
+        name: Option<&RememberedKey>,
+    ) -> Result<Found, StoreError> {
+        let Some(name) = name else {
+            let snapshot = self.engine.database.snapshot();
+            let document =
+                |(table, key): &(_, _)| self.engine.document(&snapshot, partition, *table, key);
+            let documents = keys.iter().map(document).collect::<Result<_, _>>()?;
+            return Ok(Found { documents, ..Found::default() });
+        };
+        let (view, start) = self.starts.view(&self.engine, partition);
+        let documents = keys.iter().map(|(table, key)| view.get(*table, key));
+        Ok(Found {
+            documents: documents.collect::<Result<_, _>>()?,
+            remembered: view.remembered(name)?,
+            remembered_bytes: view.remembered_bytes()?,
+            first_expiry: view.first_expiry_from(start)?,
+        })
     }
 
     fn remove(&self, partition: PartitionId) -> Result<(), StoreError> {

@@ -19,6 +19,14 @@ struct Start {
     bookmark: Scn,
 }
 
+impl Start {
+    /// SCNs never go back in a partition, and expiries only by a short time-to-live.
+    fn lower(&mut self, added: Start) {
+        self.expiry = self.expiry.min(added.expiry);
+        self.bookmark = self.bookmark.min(added.bookmark);
+    }
+}
+
 /// The start of each partition, as far as this process has found out.
 #[derive(Default)]
 pub(crate) struct Starts(Mutex<BTreeMap<PartitionId, Start>>);
@@ -45,12 +53,25 @@ impl Starts {
         Reader { engine, partition, start: Cell::new(start), added, view: OnceCell::new() }
     }
 
+    /// What there is of `partition` now, and a time before which no answer in it expires.
+    pub(crate) fn view(&self, engine: &Engine, partition: PartitionId) -> (FjallView, WallMillis) {
+        // Under the lock: a start that a later batch has raised would be too high for this view.
+        let starts = self.lock();
+        let view = engine.view(partition);
+        (view, starts.get(&partition).copied().unwrap_or_default().expiry)
+    }
+
+    /// A batch is about to become visible: lowers the start to what it adds.
+    pub(crate) fn announce(&self, reader: &Reader<'_>) {
+        if let Some(start) = self.lock().get_mut(&reader.partition) {
+            start.lower(reader.added);
+        }
+    }
+
     /// Takes over what was found out by a batch that is committed.
     pub(crate) fn advance(&self, reader: Reader<'_>) {
         if let Some(mut start) = reader.start.get() {
-            // SCNs never go back in a partition, and expiries only by a short time-to-live.
-            start.expiry = start.expiry.min(reader.added.expiry);
-            start.bookmark = start.bookmark.min(reader.added.bookmark);
+            start.lower(reader.added);
             self.lock().insert(reader.partition, start);
         }
     }
@@ -84,6 +105,11 @@ pub(crate) struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    /// Whether the batch moves where the partition starts.
+    pub(crate) fn touches(&self) -> bool {
+        self.start.get().is_some()
+    }
+
     fn view(&self) -> &FjallView {
         self.view.get_or_init(|| self.engine.view(self.partition))
     }

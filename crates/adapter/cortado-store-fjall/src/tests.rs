@@ -129,7 +129,7 @@ fn usage_tells_files_and_memory_beside_their_limits() {
     assert_eq!(before.cache.limit_bytes, 64 << 20);
     assert_eq!(before.memtables.limit_bytes, 160 << 20);
     for sequence in 1..=4 {
-        store.apply(HOME, batch(sequence, 1 << 20)).unwrap();
+        store.apply_one(HOME, batch(sequence, 1 << 20)).unwrap();
     }
     store.sync().unwrap();
     let after = store.usage();
@@ -145,7 +145,16 @@ fn usage_tells_files_and_memory_beside_their_limits() {
 /// # Errors
 /// What a read brings: it is then no wrong answer.
 fn kept(store: &FjallStore, value_bytes: usize) -> Result<u64, StoreError> {
-    let view = store.view(HOME)?;
+    kept_of(store, HOME, value_bytes)
+}
+
+/// [`kept`], of any partition.
+fn kept_of(
+    store: &FjallStore,
+    partition: PartitionId,
+    value_bytes: usize,
+) -> Result<u64, StoreError> {
+    let view = store.view(partition)?;
     let found: Vec<_> =
         view.documents(&EntryRange::documents(TABLE, &[])).collect::<Result<_, _>>()?;
     let Some(checkpoint) = view.checkpoint()? else {
@@ -165,7 +174,7 @@ fn dropping_the_store_frees_the_directory_at_once() {
     for sequence in 1..=20 {
         let store = open(directory.path());
         assert_eq!(kept(&store, 100), Ok(sequence - 1));
-        store.apply(HOME, batch(sequence, 100)).unwrap();
+        store.apply_one(HOME, batch(sequence, 100)).unwrap();
     }
 }
 
@@ -174,7 +183,7 @@ fn a_deleted_directory_opens_empty() {
     let parent = tempfile::tempdir().unwrap();
     let directory = parent.path().join("node/store");
     let store = open(&directory);
-    store.apply(HOME, batch(1, 100)).unwrap();
+    store.apply_one(HOME, batch(1, 100)).unwrap();
     drop(store);
     fs::remove_dir_all(&directory).unwrap();
     assert_eq!(open(&directory).partitions(), Ok(vec![]));
@@ -198,8 +207,8 @@ fn a_remove_that_a_crash_interrupted_is_finished_at_the_next_start() {
     let store = open(directory.path());
     let other = PartitionId { number: 2, ..HOME };
     for sequence in 1..=50 {
-        store.apply(HOME, batch(sequence, 100)).unwrap();
-        store.apply(other, batch(sequence, 100)).unwrap();
+        store.apply_one(HOME, batch(sequence, 100)).unwrap();
+        store.apply_one(other, batch(sequence, 100)).unwrap();
     }
     // As `remove` leaves it after its first step.
     let mut portions = Portions::new(&store.engine);
@@ -219,15 +228,15 @@ fn a_remove_that_a_crash_interrupted_is_finished_at_the_next_start() {
 fn a_full_disk_stops_writes_before_the_engine_fails() {
     let directory = tempfile::tempdir().unwrap();
     let mut store = open(directory.path());
-    store.apply(HOME, batch(1, 100)).unwrap();
+    store.apply_one(HOME, batch(1, 100)).unwrap();
     store.engine.space = FreeSpace::always_low(directory.path());
     let full = |result| assert!(matches!(result, Err(StoreError::Full { .. })), "{result:?}");
-    full(store.apply(HOME, batch(2, 100)));
+    full(store.apply_one(HOME, batch(2, 100)));
     full(store.install(HOME, &mut std::iter::empty(), Bytes::new()));
     assert_eq!(store.partitions(), Ok(vec![]));
     // There is space again, and nothing has to be opened anew.
     store.engine.space = FreeSpace::new(directory.path());
-    store.apply(HOME, batch(1, 100)).unwrap();
+    store.apply_one(HOME, batch(1, 100)).unwrap();
     assert_eq!(kept(&store, 100), Ok(1));
 }
 
@@ -242,7 +251,7 @@ fn full_memtables_become_tables_while_batches_go_on() {
         assert!(held < 5 * memtables::MEMTABLE_BYTES_MAX, "{held}: it grows without end");
         store.engine.entries.tree.table_count() >= 2 && first.strong_count() == 0
     };
-    let apply = |sequence| store.apply(HOME, batch(sequence, 64 << 10)).unwrap();
+    let apply = |sequence| store.apply_one(HOME, batch(sequence, 64 << 10)).unwrap();
     let flushed_at = (1..10_000).inspect(|sequence| apply(*sequence)).find(is_flushed);
     let last = flushed_at.expect("1 GB makes two tables, and frees the first memtable");
     assert_eq!(store.get(HOME, TABLE, &key(1)), Ok(Some(document(1, 64 << 10))));
@@ -253,7 +262,7 @@ fn full_memtables_become_tables_while_batches_go_on() {
 /// Applies batches until one is refused; answers why.
 fn applied_until_refused(store: &FjallStore) -> StoreError {
     let refused =
-        (1..10_000).find_map(|sequence| store.apply(HOME, batch(sequence, 64 << 10)).err());
+        (1..10_000).find_map(|sequence| store.apply_one(HOME, batch(sequence, 64 << 10)).err());
     let refused = refused.expect("1 GB is more than memory has room for");
     assert_eq!(store.get(HOME, TABLE, &key(1)), Ok(Some(document(1, 64 << 10))), "reads go on");
     refused
@@ -289,7 +298,7 @@ fn batches_of_many_threads_stay_whole() {
             let store = &store;
             scope.spawn(move || {
                 for sequence in 1..=300 {
-                    store.apply(partition, batch(sequence, 1_000)).unwrap();
+                    store.apply_one(partition, batch(sequence, 1_000)).unwrap();
                     // Both documents of the newest batch, or neither.
                     let view = store.view(PartitionId { number: 0, ..HOME }).unwrap();
                     let Some(common) = view.get(TABLE, &key(0)).unwrap() else { continue };
@@ -316,7 +325,7 @@ fn a_get_sees_whole_batches() {
     let store = open(directory.path());
     const LAST: u64 = 1_000;
     std::thread::scope(|scope| {
-        scope.spawn(|| (1..=LAST).for_each(|n| store.apply(HOME, wide_batch(n)).unwrap()));
+        scope.spawn(|| (1..=LAST).for_each(|n| store.apply_one(HOME, wide_batch(n)).unwrap()));
         let get = |number| store.get(HOME, TABLE, &key(number)).unwrap();
         let mut seen = 0;
         while seen < LAST {

@@ -52,6 +52,15 @@ impl FjallView {
         found.collect()
     }
 
+    /// When the first answer expires, of those that expire from `from` on.
+    pub(crate) fn first_expiry_from(
+        &self,
+        from: WallMillis,
+    ) -> Result<Option<WallMillis>, StoreError> {
+        let first = self.expiring(from, WallMillis(u64::MAX), 1)?;
+        Ok(first.first().map(|first| first.expires))
+    }
+
     /// The bookmarks from `from` on and below `below`.
     pub(crate) fn bookmarks(&self, from: Scn, below: Scn) -> Result<Vec<Scn>, StoreError> {
         let at = |scn| EntryKey::Bookmark { scn }.behind(&self.prefix);
@@ -111,8 +120,7 @@ impl View for FjallView {
     }
 
     fn first_expiry(&self) -> Result<Option<WallMillis>, StoreError> {
-        let first = self.expiring(WallMillis(0), WallMillis(u64::MAX), 1)?;
-        Ok(first.first().map(|first| first.expires))
+        self.first_expiry_from(WallMillis(0))
     }
 
     fn bookmark(&self, scn: Scn) -> Result<Option<(Scn, Bytes)>, StoreError> {

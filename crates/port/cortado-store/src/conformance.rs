@@ -4,7 +4,9 @@
 
 mod batches;
 mod beside;
+mod calls;
 mod crashes;
+mod finds;
 mod histories;
 mod samples;
 mod scans;
@@ -13,7 +15,9 @@ mod tables;
 
 pub use batches::*;
 pub use beside::*;
+pub use calls::*;
 pub use crashes::*;
+pub use finds::*;
 pub use histories::*;
 pub use scans::*;
 pub use snapshots::*;
@@ -48,6 +52,14 @@ macro_rules! conformance {
             partitions_do_not_see_each_other,
             tables_do_not_see_each_other,
             big_documents_come_back_whole,
+            traits_hold,
+            batches_of_many_partitions_show_with_their_call,
+            a_call_without_batches_changes_nothing,
+            a_refused_call_shows_none_of_its_batches,
+            a_partition_comes_once_in_a_call,
+            a_find_answers_in_the_order_asked,
+            a_find_with_a_name_tells_what_is_remembered,
+            a_find_is_of_one_state,
             a_scan_walks_a_prefix_both_ways,
             pages_join_without_gap_or_overlap,
             a_scan_is_lazy_and_repeatable,

@@ -85,7 +85,7 @@ fn golden() -> Vec<Entry> {
 #[test]
 fn entries_are_written_as_they_were() {
     let store = MemoryStore::new();
-    store.apply(HOME, batch()).unwrap();
+    store.apply_one(HOME, batch()).unwrap();
     let written: Vec<Entry> = store.view(HOME).unwrap().entries(None).map(Result::unwrap).collect();
     assert_eq!(written, golden(), "{}", lines(&written));
 }

@@ -12,17 +12,23 @@ pub mod encoding;
 #[cfg(test)]
 mod golden;
 mod memory;
+#[cfg(any(test, feature = "conformance"))]
+mod random;
+#[cfg(any(test, feature = "conformance"))]
+mod slow;
 
 pub use changes::{KeyChange, StoredEntries, changes_of};
 pub use cortado_model::StoreError;
 pub use digest::digest;
 pub use encoding::Expiring;
 pub use memory::{Fault, MemoryStore};
+#[cfg(any(test, feature = "conformance"))]
+pub use slow::Slow;
 
 use bytes::Bytes;
 use cortado_model::{
-    Batch, Budget, DocumentKey, Entry, EntryRange, PartitionId, Remembered, RememberedKey, Scn,
-    StoredDocument, TableId, WallMillis,
+    Batch, Budget, DocumentKey, Entry, EntryRange, Found, PartitionId, Remembered, RememberedKey,
+    Scn, StoredDocument, TableId, WallMillis,
 };
 
 /// The replicas of one node, each a set of documents and the checkpoint they belong to.
@@ -30,21 +36,40 @@ use cortado_model::{
 /// After a crash each partition is as some earlier `apply` left it, all of that batch and of every
 /// batch before it: a suffix may be missing (the log has it), never a middle.
 ///
-/// A partition without a checkpoint is empty. Calls block, for microseconds where not said
-/// otherwise.
+/// A partition without a checkpoint is empty. Calls block, for as long as [`traits`](Self::traits)
+/// and each call say.
 pub trait Store: Send + Sync + 'static {
+    /// How the store may be called; the same for as long as it is open.
+    fn traits(&self) -> StoreTraits;
+
     /// The partitions that have a checkpoint, in ascending order.
     fn partitions(&self) -> Result<Vec<PartitionId>, StoreError>;
 
-    /// Applies `batch` to `partition`, its checkpoint included: all of it or nothing.
+    /// Applies the batches of some partitions in one commit, each with its checkpoint.
+    ///
+    /// Each batch shows whole or not at all, and all of them have when the call ends. A crash may
+    /// lose some of them and keep others.
     ///
     /// One caller at a time for each partition, `remove` and `install` included; different
     /// partitions may be applied to at once.
     ///
+    /// * `batches`: one of each partition at most. None is no error.
+    ///
     /// # Errors
-    /// The batch is not visible. After [`StoreError::Failed`] it may be found, whole or not at all,
+    /// No batch is visible. After [`StoreError::Failed`] each may be found, whole or not at all,
     /// when the store is opened again.
-    fn apply(&self, partition: PartitionId, batch: Batch) -> Result<(), StoreError>;
+    ///
+    /// # Panics
+    /// A partition comes twice, and nothing was applied: see [`assert_distinct`].
+    fn apply(&self, batches: Vec<(PartitionId, Batch)>) -> Result<(), StoreError>;
+
+    /// [`apply`](Self::apply) for one partition.
+    ///
+    /// # Errors
+    /// See there.
+    fn apply_one(&self, partition: PartitionId, batch: Batch) -> Result<(), StoreError> {
+        self.apply(vec![(partition, batch)])
+    }
 
     /// A view of `partition` that later batches do not change.
     fn view(&self, partition: PartitionId) -> Result<Box<dyn View>, StoreError>;
@@ -56,6 +81,19 @@ pub trait Store: Send + Sync + 'static {
         table: TableId,
         key: &DocumentKey,
     ) -> Result<Option<StoredDocument>, StoreError>;
+
+    /// Some documents of `partition`, and what is known of an idempotency key: all of one state.
+    ///
+    /// * `keys`: one or a few, each with its table.
+    /// * `name`: without it, nothing is told of what is remembered.
+    fn find(
+        &self,
+        partition: PartitionId,
+        keys: &[(TableId, DocumentKey)],
+        name: Option<&RememberedKey>,
+    ) -> Result<Found, StoreError> {
+        self.view(partition)?.find(keys, name)
+    }
 
     /// Removes everything of `partition`; nothing to remove is no error.
     ///
@@ -106,6 +144,17 @@ pub trait Store: Send + Sync + 'static {
     }
 }
 
+/// How a store may be called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoreTraits {
+    /// Whether [`view`](Store::view), [`get`](Store::get), [`find`](Store::find) and the short
+    /// calls of a view take microseconds, so that a thread that serves others may make them.
+    /// Everything else blocks.
+    pub reads_inline: bool,
+    /// How many threads may apply at once to some use; 1 at least.
+    pub lanes: usize,
+}
+
 /// What a store takes up on this machine. Source: docs/metrics.md.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StoreUsage {
@@ -115,6 +164,18 @@ pub struct StoreUsage {
     pub cache: Budget,
     /// Batches that are in no table yet.
     pub memtables: Budget,
+}
+
+/// Asserts that each partition comes once at most: a store computes what a batch does from what it
+/// has, and would not see the first of two.
+///
+/// # Panics
+/// One comes twice. That is a defect of the caller, and must stop before it is written down.
+pub fn assert_distinct(batches: &[(PartitionId, Batch)]) {
+    let mut partitions: Vec<_> = batches.iter().map(|(partition, _)| *partition).collect();
+    partitions.sort_unstable();
+    let twice = partitions.windows(2).find(|pair| pair[0] == pair[1]);
+    assert!(twice.is_none(), "a partition has one batch in a call: {twice:?}");
 }
 
 /// Takes a snapshot in parts.
@@ -173,6 +234,23 @@ pub trait View: Send + Sync {
 
     /// When the first of them expires: log time.
     fn first_expiry(&self) -> Result<Option<WallMillis>, StoreError>;
+
+    /// What [`Store::find`] answers, of this state.
+    fn find(
+        &self,
+        keys: &[(TableId, DocumentKey)],
+        name: Option<&RememberedKey>,
+    ) -> Result<Found, StoreError> {
+        let documents = keys.iter().map(|(table, key)| self.get(*table, key));
+        let documents = documents.collect::<Result<_, _>>()?;
+        let Some(name) = name else { return Ok(Found { documents, ..Found::default() }) };
+        Ok(Found {
+            documents,
+            remembered: self.remembered(name)?,
+            remembered_bytes: self.remembered_bytes()?,
+            first_expiry: self.first_expiry()?,
+        })
+    }
 
     /// The last bookmark at or before `scn`.
     fn bookmark(&self, scn: Scn) -> Result<Option<(Scn, Bytes)>, StoreError>;

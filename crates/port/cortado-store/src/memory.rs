@@ -2,16 +2,16 @@
 //!
 //! Deterministic: no thread, no clock, no randomness of its own. Start reading at [`MemoryStore`].
 
-use crate::changes::{StoredEntries, changes_of};
+use crate::changes::{KeyChange, StoredEntries, changes_of};
 use crate::encoding::{
     Expiring, bookmark_scn, check_snapshot_entry, expiring, parse_bytes, parse_document,
     parse_progress, parse_remembered, progress_value,
 };
-use crate::{EntryIterator, Installer, Store, StoreError, View};
+use crate::{EntryIterator, Installer, Store, StoreError, StoreTraits, View, assert_distinct};
 use bytes::Bytes;
 use cortado_model::{
-    Batch, DocumentKey, Entry, EntryKey, EntryRange, PartitionId, Remembered, RememberedKey, Scn,
-    Space, StoredDocument, TableId, WallMillis, successor,
+    Batch, DocumentKey, Entry, EntryKey, EntryRange, Found, PartitionId, Remembered, RememberedKey,
+    Scn, Space, StoredDocument, TableId, WallMillis, successor,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
@@ -102,6 +102,11 @@ struct State {
 }
 
 impl State {
+    fn view(&self, partition: PartitionId) -> MemoryView {
+        let replica = self.partitions.get(&partition);
+        MemoryView(replica.map(|replica| Arc::clone(&replica.entries)).unwrap_or_default())
+    }
+
     fn check_read(&self) -> Result<(), StoreError> {
         match self.fault {
             Some(fault) if self.writes_before_fault == 0 => match fault {
@@ -150,6 +155,17 @@ enum Undo {
 }
 
 impl Replica {
+    /// Does what a batch does, in one step.
+    fn change(&mut self, changes: Vec<KeyChange>) {
+        let entries = Arc::make_mut(&mut self.entries);
+        let mut changed = Vec::with_capacity(changes.len());
+        for change in changes {
+            let key = Bytes::from(change.key);
+            changed.push((key.clone(), set(entries, key, change.value)));
+        }
+        self.remember_step(Undo::Keys(changed));
+    }
+
     fn remember_step(&mut self, undo: Undo) {
         if self.undo.len() == UNDO_STEPS_MAX {
             self.undo.pop_front();
@@ -186,6 +202,11 @@ fn set(entries: &mut Entries, key: Bytes, value: Option<Bytes>) -> Option<Bytes>
 }
 
 impl Store for MemoryStore {
+    fn traits(&self) -> StoreTraits {
+        // One lock guards all of it.
+        StoreTraits { reads_inline: true, lanes: 1 }
+    }
+
     fn partitions(&self) -> Result<Vec<PartitionId>, StoreError> {
         let state = self.state();
         state.check_read()?;
@@ -194,27 +215,25 @@ impl Store for MemoryStore {
         Ok(replicas.map(|(partition, _)| *partition).collect())
     }
 
-    fn apply(&self, partition: PartitionId, batch: Batch) -> Result<(), StoreError> {
+    fn apply(&self, batches: Vec<(PartitionId, Batch)>) -> Result<(), StoreError> {
+        assert_distinct(&batches);
         let mut state = self.state();
         state.check_write()?;
-        let replica = state.partitions.entry(partition).or_default();
-        let changes = changes_of(batch, &[], &MemoryView(Arc::clone(&replica.entries)))?;
-        let entries = Arc::make_mut(&mut replica.entries);
-        let mut changed = Vec::with_capacity(changes.len());
-        for change in changes {
-            let key = Bytes::from(change.key);
-            changed.push((key.clone(), set(entries, key, change.value)));
+        // All of it is computed before any of it is done.
+        let mut computed = Vec::with_capacity(batches.len());
+        for (partition, batch) in batches {
+            computed.push((partition, changes_of(batch, &[], &state.view(partition))?));
         }
-        replica.remember_step(Undo::Keys(changed));
+        for (partition, changes) in computed {
+            state.partitions.entry(partition).or_default().change(changes);
+        }
         Ok(())
     }
 
     fn view(&self, partition: PartitionId) -> Result<Box<dyn View>, StoreError> {
         let state = self.state();
         state.check_read()?;
-        let replica = state.partitions.get(&partition);
-        let entries = replica.map(|replica| Arc::clone(&replica.entries)).unwrap_or_default();
-        Ok(Box::new(MemoryView(entries)))
+        Ok(Box::new(state.view(partition)))
     }
 
     fn get(
@@ -223,7 +242,21 @@ impl Store for MemoryStore {
         table: TableId,
         key: &DocumentKey,
     ) -> Result<Option<StoredDocument>, StoreError> {
-        self.view(partition)?.get(table, key)
+        let state = self.state();
+        state.check_read()?;
+        // Gone before the lock, so that no batch has to copy for its sake.
+        state.view(partition).get(table, key)
+    }
+
+    fn find(
+        &self,
+        partition: PartitionId,
+        keys: &[(TableId, DocumentKey)],
+        name: Option<&RememberedKey>,
+    ) -> Result<Found, StoreError> {
+        let state = self.state();
+        state.check_read()?;
+        state.view(partition).find(keys, name)
     }
 
     fn remove(&self, partition: PartitionId) -> Result<(), StoreError> {

@@ -71,6 +71,17 @@ pub enum Leadership {
     },
 }
 
+impl Leadership {
+    /// Who leads, or led last, and since when that is known here.
+    pub(crate) fn leader(&self) -> Option<(NodeId, Millis)> {
+        match self {
+            Leadership::Never { .. } => None,
+            Leadership::Claimed { node, at, .. } => Some((*node, *at)),
+            Leadership::SteppedDown { by, at, .. } => Some((*by, *at)),
+        }
+    }
+}
+
 /// What to do about a partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
@@ -166,8 +177,55 @@ pub fn decide(now: Millis, facts: &PartitionFacts<'_>, detector: &Detector) -> D
     claim(now, facts, detector, vacancy)
 }
 
+/// The leader whose death, or restart, would make the partition vacant; `None` if it is vacant.
+///
+/// Until then nothing else changes the decision of a node that does not lead the partition.
+pub(crate) fn leader_awaited(
+    now: Millis,
+    facts: &PartitionFacts<'_>,
+    detector: &Detector,
+) -> Option<NodeId> {
+    match facts.leadership {
+        Leadership::Claimed { node, .. } => vacancy(now, facts, detector).err().map(|_| node),
+        Leadership::Never { .. } | Leadership::SteppedDown { .. } => None,
+    }
+}
+
+/// When a claim that waits until `claim_at`, as [`decide`] has answered at `now`, has to be decided
+/// about again, although nothing has happened.
+///
+/// * `next_look`: when to see how far replicas have come, which is no event.
+pub(crate) fn decide_again_at(
+    now: Millis,
+    facts: &PartitionFacts<'_>,
+    claim_at: Millis,
+    next_look: Millis,
+) -> Millis {
+    // What is forgotten makes the back-off shorter; who catches up need not go last any longer.
+    let forgotten = facts.own_claims.iter().map(|at| at.plus(BACK_OFF_WINDOW_MS));
+    let behind = facts.lag_records > CANDIDATE_LAG_RECORDS_MAX;
+    let sooner = forgotten.filter(|at| *at > now).chain(behind.then_some(next_look));
+    sooner.fold(claim_at, Millis::min)
+}
+
+/// Whether `me` may have a reason to hand over what it leads in the place of `preferred`.
+///
+/// `false` means that [`decide`] would stay, whatever else is known of the partition.
+pub(crate) fn may_hand_over(
+    now: Millis,
+    me: NodeId,
+    preferred: NodeId,
+    last_hand_back_at: Option<Millis>,
+    detector: &Detector,
+) -> bool {
+    let back = detector.alive_since(now, preferred).filter(|_| preferred != me);
+    let back = back.is_some_and(|since| now.since(since) >= HAND_BACK_ALIVE_MS);
+    failing(detector).is_some() || (back && is_paced(now, last_hand_back_at))
+}
+
 impl PartitionFacts<'_> {
-    fn leads(&self) -> bool {
+    /// Whether this life of this node's replica leads.
+    pub(crate) fn leads(&self) -> bool {
         match self.leadership {
             Leadership::Claimed { node, incarnation, .. } => {
                 node == self.me && incarnation == self.incarnation
@@ -377,7 +435,7 @@ fn lead_on(now: Millis, facts: &PartitionFacts<'_>, detector: &Detector) -> Deci
     }
     let preferred = facts.placement.preferred();
     let alive_ms = detector.alive_since(now, preferred).map(|since| now.since(since));
-    let paced = facts.last_hand_back_at.is_none_or(|at| now.since(at) >= HAND_BACK_PACE_MS);
+    let paced = is_paced(now, facts.last_hand_back_at);
     match alive_ms {
         Some(alive_ms)
             if preferred != facts.me
@@ -389,6 +447,11 @@ fn lead_on(now: Millis, facts: &PartitionFacts<'_>, detector: &Detector) -> Deci
         }
         Some(_) | None => Decision::Stay(StayReason::Leading),
     }
+}
+
+/// Whether the last leadership that was handed back is long enough ago.
+fn is_paced(now: Millis, last_hand_back_at: Option<Millis>) -> bool {
+    last_hand_back_at.is_none_or(|at| now.since(at) >= HAND_BACK_PACE_MS)
 }
 
 /// Sickness that costs a leadership: what fails, not what is slow. A slow leader still serves, and

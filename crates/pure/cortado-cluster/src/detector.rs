@@ -151,29 +151,39 @@ impl Detector {
         }
     }
 
-    /// Judges silence. Only time in which this node's own log path worked counts as such: after a
-    /// pause of this node, or of the log, everybody gets the whole limit again.
-    ///
-    /// Own heartbeats at most two intervals apart, and 3 intervals within the limit: what delays
-    /// the log for everybody alike breaks the own path before it makes others look dead.
+    /// Judges silence.
     fn death(&self, now: Millis, seen: Option<&Seen>) -> Option<Death> {
-        let path = self.log_path.filter(|_| self.reads_its_log(now))?;
-        let last_sign_at = seen.map_or(path.works_since, |seen| seen.last_sign_at);
-        let silent_since = last_sign_at.max(path.works_since);
-        let limit_ms = self.limit_ms();
-        if now.since(silent_since) < limit_ms {
+        let (last_sign_at, at) = self.silence_ends(now, seen)?;
+        if now < at {
             return None;
         }
         let silent_ms = now.since(last_sign_at);
         let heartbeats_missed = silent_ms / self.settings.heartbeat_ms;
         let heard = seen.map(|seen| seen.incarnation);
-        Some(Death {
-            at: silent_since.plus(limit_ms),
-            silent_ms,
-            limit_ms,
-            heartbeats_missed,
-            heard,
-        })
+        Some(Death { at, silent_ms, limit_ms: self.limit_ms(), heartbeats_missed, heard })
+    }
+
+    /// From when on `node` counts as dead if nothing more is heard of it; perhaps it does already.
+    ///
+    /// `None` while this node's own way to the log does not work: then nobody counts as dead.
+    pub fn dead_from(&self, now: Millis, node: NodeId) -> Option<Millis> {
+        if node == self.me {
+            return None;
+        }
+        self.silence_ends(now, self.nodes.get(&node)).map(|(_, at)| at)
+    }
+
+    /// The last sign of life, and when the silence since then will have lasted too long. Only time
+    /// in which this node's own log path worked counts: after a pause of this node, or of the log,
+    /// everybody gets the whole limit again.
+    ///
+    /// Own heartbeats at most two intervals apart, and 3 intervals within the limit: what delays
+    /// the log for everybody alike breaks the own path before it makes others look dead.
+    fn silence_ends(&self, now: Millis, seen: Option<&Seen>) -> Option<(Millis, Millis)> {
+        let path = self.log_path.filter(|_| self.reads_its_log(now))?;
+        let last_sign_at = seen.map_or(path.works_since, |seen| seen.last_sign_at);
+        let silent_since = last_sign_at.max(path.works_since);
+        Some((last_sign_at, silent_since.plus(self.limit_ms())))
     }
 
     /// The newest life of `node` that has been seen, and when it was first seen.

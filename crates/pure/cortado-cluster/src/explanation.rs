@@ -5,10 +5,12 @@
 
 use crate::detector::{Death, Sickness};
 use alloc::format;
-use alloc::string::String;
+use alloc::string::{String, ToString};
+use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 use cortado_model::{NodeId, NodeIncarnation, PartitionId};
+use xxhash_rust::xxh3::xxh3_128;
 
 /// The reasons for one decision about one partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -137,6 +139,22 @@ pub enum Command {
 }
 
 impl Explanation {
+    /// What the decision rests on, one fact in each line, as the decision log tells it.
+    pub fn evidence(&self) -> Vec<String> {
+        let mut evidence = vec![self.cause.to_string()];
+        if self.waited_ms > 0 {
+            evidence.push(format!("waited {} ms for others", self.waited_ms));
+        }
+        let others = self.alternatives.iter();
+        evidence.extend(others.map(|other| format!("{} {}", other.node, other.why)));
+        evidence
+    }
+
+    /// Hash of [`evidence`](Self::evidence), as a claim's record carries it.
+    pub fn evidence_digest(&self) -> u128 {
+        xxh3_128(self.evidence().join("\n").as_bytes())
+    }
+
     /// The explanation as one line of text for the decision log.
     ///
     /// * `database`: the name of the partition's database, as commands take it.

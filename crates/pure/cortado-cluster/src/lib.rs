@@ -1,8 +1,9 @@
-//! Who should lead, who is gone, and where replicas live: the decisions, and the reasons for them.
+//! Who should lead, who is gone, where replicas live, and where requests go: the decisions, and the
+//! reasons for them.
 //!
 //! Pure: no clock, no I/O, no randomness. Nothing here changes a leadership; only the log does, so
 //! a wrong decision costs availability for a moment and never consistency.
-//! Start reading at [`decide`]. Source: docs/protocols/failover.md, "Who claims, and when".
+//! Start reading at [`Watch`]. Source: docs/protocols/failover.md.
 
 // So that no clock, file or thread has a name here; tests may use what they like.
 #![cfg_attr(not(test), no_std)]
@@ -13,13 +14,17 @@ mod decision;
 mod detector;
 mod explanation;
 mod placement;
+mod route_attempt;
 mod settings;
+mod watch;
 
 pub use decision::{Decision, Leadership, PartitionFacts, StayReason, decide};
 pub use detector::{Death, Detector, Evidence, Sickness, Standing};
 pub use explanation::{Alternative, Cause, Command, Explanation, NotChosen};
 pub use placement::{Load, Placement, plan, replan};
+pub use route_attempt::{Doubt, Repetition, RouteAttempt, RouteStep, TryOutcome};
 pub use settings::{RawSettings, Settings, SettingsError};
+pub use watch::{Duty, PartitionView, ReplicaViews, Watch, WatchEvent, WatchOrder};
 
 /// Keeps the example of the README compiling.
 #[cfg(doctest)]

@@ -44,6 +44,8 @@ pub struct Driver<C> {
     leadership: Leadership,
     /// How often the store was emptied to be filled anew.
     restorations: u64,
+    /// The log's end, as far as it was heard of since the last life.
+    log_end: LogOffset,
     /// Where the log last contradicted the replica: told once.
     contradicted_at: Option<LogOffset>,
 }
@@ -89,6 +91,7 @@ impl<C: Caller> Driver<C> {
             applied: (Scn::ZERO, LogOffset::ZERO),
             leadership: Leadership::default(),
             restorations: 0,
+            log_end: LogOffset::ZERO,
             contradicted_at: None,
         };
         driver.act(now, actions, |_, turn| survey(turn));
@@ -203,9 +206,10 @@ impl<C: Caller> Driver<C> {
         actions: &mut Vec<Action<C>>,
         step: impl FnOnce(&mut Parts<'_, C>, &mut Turn<'_, C>) -> Option<Stage<C>>,
     ) {
-        let Driver { me, settings, jobs, lives, stage, restorations, contradicted_at, .. } = self;
+        let Driver { me, settings, jobs, lives, stage, .. } = self;
+        let Driver { restorations, log_end, contradicted_at, .. } = self;
         let mut turn = Turn { now, me, settings, jobs, actions };
-        let mut parts = Parts { lives, stage, restorations, contradicted_at };
+        let mut parts = Parts { lives, stage, restorations, log_end, contradicted_at };
         if let Some(next) = step(&mut parts, &mut turn) {
             *stage = next;
         }
@@ -217,6 +221,7 @@ struct Parts<'a, C> {
     lives: &'a mut u32,
     stage: &'a mut Stage<C>,
     restorations: &'a mut u64,
+    log_end: &'a mut LogOffset,
     contradicted_at: &'a mut Option<LogOffset>,
 }
 
@@ -268,12 +273,16 @@ impl<C: Caller> Parts<'_, C> {
                 let rebuilt = rebuilding.on_installed(job, installed, turn);
                 after_rebuilding(rebuilt, turn)
             }
+            Event::LogEnd(end) => {
+                *self.log_end = end;
+                None
+            }
             // For a life, and there is none.
             Event::Claim { .. }
+            | Event::Configure(_)
             | Event::Verify
             | Event::Digest(_)
             | Event::Condemned { .. }
-            | Event::LogEnd(_)
             | Event::Room(_)
             | Event::Outcomes { .. }
             | Event::Page(..)
@@ -341,7 +350,8 @@ impl<C: Caller> Parts<'_, C> {
 
     fn live(&mut self, fold: FoldState, turn: &mut Turn<'_, C>) -> Option<Stage<C>> {
         *self.lives += 1;
-        Some(Stage::Living(Box::new(Life::begin(fold, *self.lives, turn))))
+        let log_end = core::mem::take(self.log_end);
+        Some(Stage::Living(Box::new(Life::begin(fold, log_end, *self.lives, turn))))
     }
 
     fn stop(&mut self, turn: &mut Turn<'_, C>) -> Option<Stage<C>> {
@@ -378,6 +388,8 @@ impl<C: Caller> Parts<'_, C> {
             return None;
         }
         let end = surveyed.as_ref().map(|survey| survey.extent.end).unwrap_or_default();
+        // Nobody need tell of it again before it moves.
+        *self.log_end = end.max(*self.log_end);
         match judge(turn.me, surveyed) {
             Ok(Beginning::From(fold)) => {
                 let (scn, offset) = (fold.last, fold.position.offset);
@@ -461,3 +473,6 @@ fn after_rebuilding<C>(rebuilt: Rebuilt, turn: &mut Turn<'_, C>) -> Option<Stage
     };
     Some(Stage::Resting(turn.clock().plus(rest_ms)))
 }
+
+#[cfg(test)]
+mod tests;

@@ -32,6 +32,7 @@ impl<C: Caller> Life<C> {
             Event::Claim { reason, evidence } => {
                 return self.claim(Input::Claim { reason, evidence }, turn);
             }
+            Event::Configure(config) => return self.configure(config, turn),
             Event::Verify => self.rounds.demand(),
             Event::Digest(report) => self.on_report(report, turn),
             Event::Condemned { why } => return Err(Halt::Damaged { why }),
@@ -96,6 +97,13 @@ impl<C: Caller> Life<C> {
         }
         let request = self.requests.insert(Waiting::Read(caller));
         self.step(Input::Read { request, need }, turn)
+    }
+
+    fn configure(&mut self, config: Config, turn: &mut Turn<'_, C>) -> Result<(), Halt> {
+        if self.core.role() != Role::Leader || self.stopping {
+            return Ok(());
+        }
+        self.step(Input::Config(config), turn)
     }
 
     fn on_hand_off(

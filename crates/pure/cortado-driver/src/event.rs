@@ -7,7 +7,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use cortado_model::{Found, LogId, LogOffset, NodeId, Scn, StoreError, WallMillis};
-use cortado_replica::{ClaimReason, Page, ReadNeed};
+use cortado_replica::{ClaimReason, Config, Page, ReadNeed};
 
 /// What a driver is told. `C` is whoever has asked: the driver gives it back with the answer.
 #[derive(Debug)]
@@ -42,6 +42,8 @@ pub enum Event<C> {
         /// Hash of what the decision rests on.
         evidence: u128,
     },
+    /// As leader: publish a fact about the partition. Who does not lead passes it over.
+    Configure(Config),
     /// As leader: begin a round of digests now.
     Verify,
     /// What some replica's state hashes to, for the leader that compares.

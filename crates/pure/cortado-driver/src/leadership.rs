@@ -12,8 +12,6 @@ pub struct Leadership {
     pub leader: Option<(NodeId, ReplicaIncarnation)>,
     /// How it ended, if it has.
     pub stepped_down: Option<StepDown>,
-    /// When this replica last folded a record of it.
-    pub heard_at: Millis,
     /// When this replica first knew of it, or of its end.
     pub since: Millis,
 }
@@ -25,17 +23,7 @@ impl Leadership {
             generation: fold.generation(),
             leader: fold.claimant.as_ref().map(|claimant| (claimant.node, claimant.incarnation)),
             stepped_down: fold.stepped_down,
-            heard_at: now,
             since: now,
-        }
-    }
-
-    /// A record of a node's replica was folded.
-    pub(crate) fn hear(&mut self, node: NodeId, incarnation: ReplicaIncarnation, now: Millis) {
-        // A heartbeat tells of the node, a record of one of its replicas.
-        let leader = self.leader.map(|(node, replica)| (node, replica.node));
-        if leader == Some((node, incarnation.node)) {
-            self.heard_at = now;
         }
     }
 }

@@ -66,7 +66,13 @@ pub(crate) enum Room {
 }
 
 impl<C> Life<C> {
-    pub(crate) fn begin(fold: FoldState, life: u32, turn: &mut Turn<'_, C>) -> Life<C> {
+    /// * `log_end`: as far as it is known.
+    pub(crate) fn begin(
+        fold: FoldState,
+        log_end: LogOffset,
+        life: u32,
+        turn: &mut Turn<'_, C>,
+    ) -> Life<C> {
         let incarnation = ReplicaIncarnation { node: turn.me.incarnation, life };
         let me = Identity { node: turn.me.node, incarnation };
         let producer = turn.job();
@@ -83,7 +89,7 @@ impl<C> Life<C> {
             leadership: Leadership::of(&fold, turn.clock()),
             heard: Vec::new(),
             strangers: Strangers::default(),
-            log_end: fold.position.offset,
+            log_end: log_end.max(fold.position.offset),
             looking: None,
             bookmark: None,
             looked: (turn.clock(), fold.position.offset),
@@ -216,7 +222,6 @@ impl<C> Life<C> {
             turn.act(Action::Apply { job, batch, last, transactions: to_apply.transactions });
         }
         for (node, incarnation) in core::mem::take(&mut self.heard) {
-            self.leadership.hear(node, incarnation, turn.clock());
             turn.tell(News::Heard { node, incarnation });
         }
     }

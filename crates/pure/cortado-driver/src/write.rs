@@ -45,7 +45,8 @@ pub trait Caller {
 /// A write that is committed, or one without an idempotency key that had nothing to change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Written {
-    /// The transaction's place. Of a write that changed nothing: the place it was evaluated at.
+    /// The transaction's place. Of a write that changed nothing: a place no earlier than the state
+    /// it was evaluated against.
     pub scn: Scn,
     /// Its log time.
     pub time: WallMillis,

@@ -1,17 +1,20 @@
-//! What a look into a store shows.
+//! What a store has of some documents, for who is to write them.
+//!
+//! Start reading at [`Found`].
 
 use crate::{Remembered, StoredDocument, WallMillis};
 use alloc::vec::Vec;
 
-/// What a write is evaluated against, all of one state.
+/// Documents, and what is known of an idempotency key: all of one state of a partition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Found {
-    /// For each key that was asked for, its document.
+    /// One for each key that was asked for, in that order.
     pub documents: Vec<Option<StoredDocument>>,
-    /// What is remembered under the name that was asked for; it may have expired.
+    /// What was committed under the name that was asked for. It may have expired: see
+    /// [`Batch::forget_before`](crate::Batch::forget_before).
     pub remembered: Option<Remembered>,
-    /// What all remembered answers take; 0 if no name was asked for.
+    /// What all answers take that are remembered: bytes of their entries. 0 without a name.
     pub remembered_bytes: u64,
-    /// When the first of them expires: log time. `None` if no name was asked for.
+    /// When the first of them expires: log time. `None` without a name.
     pub first_expiry: Option<WallMillis>,
 }

@@ -256,9 +256,8 @@ pub(crate) fn read<T: DeserializeOwned>(value: &[u8]) -> Result<T, StoreError> {
 /// The view's own, and [`StoreError::Damaged`] for documents that cannot be understood.
 pub(crate) fn read_catalog(view: &dyn View, previous: &Catalog) -> Result<Catalog, StoreError> {
     let mut catalog = Catalog::empty(previous.cluster);
-    let Some(checkpoint) = view.checkpoint()? else { return Ok(catalog) };
-    let fold = FoldState::decode(&checkpoint);
-    catalog.scn = fold.map_err(|error| StoreError::Damaged { why: error.to_string() })?.last;
+    let Some(scn) = read_scn(view)? else { return Ok(catalog) };
+    catalog.scn = scn;
     for (key, document) in scan::<NodeDocument>(view, NODES, &[])? {
         let Some(node) = key.parts().next().and_then(NodeId::parse) else { continue };
         catalog.nodes.insert(node, document.facts(node)?);
@@ -279,6 +278,13 @@ pub(crate) fn read_catalog(view: &dyn View, previous: &Catalog) -> Result<Catalo
         catalog.next_database = DatabaseId(read::<CounterDocument>(&counter.json())?.next);
     }
     Ok(catalog)
+}
+
+/// How far `_cluster` has been applied; `None` if nothing of it was.
+pub(crate) fn read_scn(view: &dyn View) -> Result<Option<Scn>, StoreError> {
+    let Some(checkpoint) = view.checkpoint()? else { return Ok(None) };
+    let fold = FoldState::decode(&checkpoint);
+    Ok(Some(fold.map_err(|error| StoreError::Damaged { why: error.to_string() })?.last))
 }
 
 fn read_database(

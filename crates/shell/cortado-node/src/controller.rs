@@ -4,16 +4,15 @@
 //! left it. Start reading at [`control`].
 
 use crate::catalog::{Catalog, Database, Dropped, Table};
-use crate::cluster_log::{
-    DROPPED, EVENTS, EventDocument, TABLES, TableDocument, dropped_key, scan_placed, table_key,
-    write,
-};
+use crate::cluster_log::{DROPPED, EVENTS, TABLES, TableDocument, dropped_key, table_key, write};
 use crate::database_log::spec_of_dropped;
-use crate::gateway::{Consistency, Gateway, ReadOptions, WriteError, WriteRequest, whole_table};
+use crate::gateway::{
+    Consistency, Gateway, Length, ReadOptions, WriteError, WriteRequest, whole_table,
+};
 use crate::node_context::NodeContext;
 use cortado_document::{Action, Condition, Operation};
 use cortado_driver::ReplicaRole;
-use cortado_model::{DatabaseId, DocumentKey, PartitionId, TableId, with_causes};
+use cortado_model::{DatabaseId, DocumentKey, EntryRange, PartitionId, Scn, TableId, with_causes};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -31,6 +30,7 @@ const EVENTS_MAX: usize = 10_000;
 /// Sweeps while this node leads `_cluster`, until it ends.
 pub(crate) async fn control(context: Arc<NodeContext>, gateway: Gateway) {
     let me = context.node();
+    let mut shortened_at = Scn::ZERO;
     loop {
         sleep(LOOK).await;
         let replica = context.routes.route(PartitionId::CLUSTER).replica(me);
@@ -38,16 +38,18 @@ pub(crate) async fn control(context: Arc<NodeContext>, gateway: Gateway) {
             continue;
         }
         let catalog = Arc::clone(&context.catalog.borrow());
-        if let Err(error) = sweep(&context, &gateway, &catalog).await {
+        if let Err(error) = sweep(&context, &gateway, &catalog, &mut shortened_at).await {
             warn!(node = %me, %error, "controller's duty not done");
         }
     }
 }
 
+/// * `shortened_at`: where `_cluster` stood when its decision log was last found short enough.
 async fn sweep(
     context: &NodeContext,
     gateway: &Gateway,
     catalog: &Catalog,
+    shortened_at: &mut Scn,
 ) -> Result<(), WriteError> {
     for (id, dropped) in &catalog.dropped {
         remove_log(context, gateway, *id, dropped).await?;
@@ -62,7 +64,12 @@ async fn sweep(
             }
         }
     }
-    shorten_decision_log(gateway).await
+    if catalog.scn != *shortened_at {
+        // It grows by nothing but what is written to `_cluster`.
+        shorten_decision_log(gateway).await?;
+        *shortened_at = catalog.scn;
+    }
+    Ok(())
 }
 
 /// Makes the log of a database whose creator has not finished.
@@ -142,12 +149,13 @@ async fn some_keys(gateway: &Gateway, partition: PartitionId, table: TableId) ->
 /// Forgets the oldest decisions.
 async fn shorten_decision_log(gateway: &Gateway) -> Result<(), WriteError> {
     let read = strong();
-    let surplus = gateway.read_at(PartitionId::CLUSTER, &read, |replica| {
-        let view = replica.store.view(PartitionId::CLUSTER)?;
-        let events = scan_placed::<EventDocument>(view.as_ref(), EVENTS, &[])?;
-        let surplus = events.len().saturating_sub(EVENTS_MAX);
-        let keys = events.into_iter().take(surplus.min(REMOVALS_PER_WRITE));
-        Ok((keys.map(|(key, _, _)| key).collect::<Vec<_>>(), replica.applied_at_most()))
+    let surplus = gateway.read_at(PartitionId::CLUSTER, &read, Length::Long, |replica, store| {
+        let view = store.view(PartitionId::CLUSTER)?;
+        let events = view.documents(&EntryRange::documents(EVENTS, &[]));
+        let mut keys = events.map(|found| Ok(found?.0)).collect::<Result<Vec<_>, _>>()?;
+        let surplus = keys.len().saturating_sub(EVENTS_MAX);
+        keys.truncate(surplus.min(REMOVALS_PER_WRITE));
+        Ok((keys, replica.applied_at_most()))
     });
     let Ok(surplus) = surplus.await else { return Ok(()) };
     if surplus.value.is_empty() {

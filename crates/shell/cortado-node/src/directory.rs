@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 
 /// The data directories of the nodes of this process, as far as they tell who the nodes are.
 pub trait NodeDirectories: Send + Sync + 'static {
-    /// Begins a life of `node`: raises its incarnation and answers when that is durable. May block.
+    /// Begins a life of `node`: raises its incarnation, durably, and answers it. May block.
     ///
     /// Called before the node does anything else. A directory that has never held the node gets a
     /// UUID of its own, and the node its first incarnation.

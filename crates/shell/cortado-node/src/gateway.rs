@@ -16,6 +16,7 @@ mod write;
 pub use admin::{AdminError, DatabaseSpec, Declared};
 pub use changes::{ChangeReader, Changes, ChangesError};
 pub(crate) use list::whole_table;
+pub(crate) use read::Length;
 pub use request::{
     Consistency, IdempotencyKey, ListRequest, NotDoneWhy, Page, ReadError, ReadOptions, ScanPage,
     ScanPosition, ScanRequest, Served, ServedRole, UnknownWhy, WriteError, WriteRequest, Written,

@@ -14,7 +14,7 @@ use std::sync::Arc;
 pub(crate) struct NodeMetrics {
     /// From handing records to the log until it says that they are durable.
     pub(crate) append: Histogram,
-    /// One batch into the store.
+    /// One commit to the store, with the batches of one partition or of many.
     pub(crate) apply: Histogram,
     /// Transactions applied.
     pub(crate) transactions: Counter,
@@ -80,7 +80,7 @@ impl NodeFamilies {
                 "cortado_append_seconds",
                 "From handing records to the log until they are durable",
             ),
-            apply: histograms("cortado_apply_seconds", "Time to write one batch to the store"),
+            apply: histograms("cortado_apply_seconds", "Time of one commit to the store"),
             transactions: counters("cortado_transactions_total", "Transactions applied"),
             claims: counters("cortado_claims_total", "Claims of a leadership that were sent"),
             claims_lost: counters(

@@ -4,10 +4,11 @@
 
 use crate::asker::Input;
 use crate::catalog::Catalog;
-use crate::cluster_log::read_catalog;
+use crate::cluster_log::{read_catalog, read_scn};
 use crate::controller::control;
 use crate::database_log::Origin;
-use crate::decisions::{Entry, write_decisions};
+use crate::decision_writer::write_decisions;
+use crate::decisions::Entry;
 use crate::directory::DirectoryError;
 use crate::gateway::Gateway;
 use crate::node_context::NodeContext;
@@ -91,7 +92,7 @@ impl Replicas {
             // Either of the two: both mean to look.
             let _ = timeout(LOOK, self.context.catalog_changed.notified()).await;
             self.context.check_tasks();
-            match self.refresh_catalog() {
+            match self.refresh_catalog().await {
                 Ok(true) => self.follow_catalog().await,
                 Ok(false) => {}
                 Err(error) => {
@@ -103,13 +104,17 @@ impl Replicas {
     }
 
     /// Reads the catalog anew; answers whether it has moved.
-    fn refresh_catalog(&self) -> Result<bool, StoreError> {
-        let view = self.context.store.view(PartitionId::CLUSTER)?;
+    async fn refresh_catalog(&self) -> Result<bool, StoreError> {
         let before = Arc::clone(&self.context.catalog.borrow());
-        let catalog = Arc::new(read_catalog(view.as_ref(), &before)?);
-        if catalog.scn <= before.scn {
-            return Ok(false);
-        }
+        let known = Arc::clone(&before);
+        let read = self.context.lanes.read(move |store| {
+            let view = store.view(PartitionId::CLUSTER)?;
+            if read_scn(view.as_ref())?.is_none_or(|scn| scn <= known.scn) {
+                return Ok(None);
+            }
+            read_catalog(view.as_ref(), &known).map(Some)
+        });
+        let Some(catalog) = read.await?.map(Arc::new) else { return Ok(false) };
         if let Standing::Refused(refusal) = self.context.standing_in(&catalog) {
             self.context.report_refusal(refusal);
         }
@@ -149,14 +154,15 @@ impl Replicas {
         for partition in gone {
             self.stop(partition).await;
         }
-        self.remove_strays(&catalog);
+        self.remove_strays(&catalog).await;
     }
 
     fn start(&mut self, partition: PartitionId, origin: Origin) {
         let identity = (self.context.node(), self.context.me.incarnation);
-        let store = Arc::clone(&self.context.store);
+        let lanes = Arc::clone(&self.context.lanes);
         let vitals = Arc::clone(&self.context.vitals);
-        let (handle, inbox) = ReplicaHandle::new(partition, identity, store, vitals);
+        let changed = Arc::clone(&self.context.changed);
+        let (handle, inbox) = ReplicaHandle::new(partition, identity, lanes, vitals, changed);
         self.context.routes.route(partition).add(Arc::clone(&handle));
         self.handles.insert(partition, Arc::clone(&handle));
         let context = Arc::clone(&self.context);
@@ -171,8 +177,8 @@ impl Replicas {
     }
 
     /// Removes what the store still holds of databases that were dropped while this node slept.
-    fn remove_strays(&self, catalog: &Catalog) {
-        let Ok(stored) = self.context.store.partitions() else { return };
+    async fn remove_strays(&self, catalog: &Catalog) {
+        let Ok(stored) = self.context.lanes.read(|store| store.partitions()).await else { return };
         for partition in stored {
             let known = partition == PartitionId::CLUSTER
                 || self.handles.contains_key(&partition)

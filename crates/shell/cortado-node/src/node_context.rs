@@ -3,27 +3,29 @@
 //! Start reading at [`NodeContext`].
 
 use crate::catalog::Catalog;
+use crate::changed_replicas::ChangedReplicas;
 use crate::clock::Clock;
 use crate::decisions::Decisions;
 use crate::metrics::NodeMetrics;
 use crate::node_life::{NextLife, NodeLife};
 use crate::routes::Routes;
 use crate::settings::Settings;
-use crate::standing::{Refusal, Standing, gives_way, standing};
+use crate::standing::{Refusal, Standing, gives_way_until, standing};
+use crate::store_lanes::StoreLanes;
 use crate::vitals::Vitals;
 use bytes::Bytes;
 use cortado_cluster::Evidence;
 use cortado_driver::Leadership;
 use cortado_log::Log;
-use cortado_model::{NodeId, NodeIncarnation, PartitionId, ReplicaIncarnation};
+use cortado_model::{Millis, NodeId, NodeIncarnation, PartitionId, ReplicaIncarnation};
 use cortado_replica::Identity;
-use cortado_store::Store;
+use cortado_store::{Store, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, spawn_blocking};
 use tracing::error;
 
 /// One life of a node, as its tasks see it.
@@ -32,7 +34,10 @@ pub(crate) struct NodeContext {
     pub(crate) address: String,
     pub(crate) settings: Arc<Settings>,
     pub(crate) log: Arc<dyn Log>,
+    /// For who may block, and for what the store does inline.
     pub(crate) store: Arc<dyn Store>,
+    /// Its threads.
+    pub(crate) lanes: Arc<StoreLanes>,
     pub(crate) clock: Clock,
     pub(crate) routes: Arc<Routes>,
     pub(crate) metrics: Arc<NodeMetrics>,
@@ -44,8 +49,8 @@ pub(crate) struct NodeContext {
     pub(crate) newest_catalog: watch::Sender<Arc<Catalog>>,
     /// `_cluster` has been applied to.
     pub(crate) catalog_changed: Notify,
-    /// Something has happened that the watcher should not wait for its tick to see.
-    pub(crate) look_again: Notify,
+    /// The replicas that the watcher should look at.
+    pub(crate) changed: Arc<ChangedReplicas>,
     /// What has been read in the log since the watcher last looked.
     signs: Mutex<Vec<Evidence>>,
     /// Why the node trusts itself less, if it does.
@@ -59,6 +64,15 @@ pub(crate) struct NodeContext {
     /// How much each replica held when it was last hashed.
     state_bytes: Mutex<BTreeMap<PartitionId, u64>>,
     failures: mpsc::UnboundedSender<NodeFailure>,
+}
+
+impl NodeLife {
+    /// Tells the process that this life must end.
+    fn report(self, failures: &mpsc::UnboundedSender<NodeFailure>, why: String, next: NextLife) {
+        let NodeLife { node, incarnation, .. } = self;
+        // Without a process to tell, the node is ending anyway.
+        let _ = failures.send(NodeFailure { node, incarnation, why, next });
+    }
 }
 
 /// A node cannot go on.
@@ -87,11 +101,25 @@ pub(crate) struct NodeParts {
 }
 
 impl NodeContext {
-    pub(crate) fn new(parts: NodeParts) -> NodeContext {
+    /// Begins a life, with the threads of its store.
+    ///
+    /// # Errors
+    /// These cannot be started.
+    pub(crate) fn new(parts: NodeParts) -> Result<NodeContext, StoreError> {
         let cluster = parts.newest_catalog.borrow().cluster;
-        NodeContext {
+        let vitals = Arc::new(Vitals::new(parts.clock));
+        let (me, failures) = (parts.me, parts.failures.clone());
+        let lanes = StoreLanes::start(
+            me.node,
+            Arc::clone(&parts.store),
+            Arc::clone(&vitals),
+            Arc::clone(&parts.metrics),
+            move |why| me.report(&failures, why, NextLife::Begins { above: me.incarnation }),
+        )?;
+        Ok(NodeContext {
             address: parts.settings.address.clone(),
-            vitals: Arc::new(Vitals::new(parts.clock)),
+            vitals,
+            lanes: Arc::new(lanes),
             catalog: watch::Sender::new(Arc::new(Catalog::empty(cluster))),
             me: parts.me,
             settings: parts.settings,
@@ -104,7 +132,7 @@ impl NodeContext {
             newest_catalog: parts.newest_catalog,
             failures: parts.failures,
             catalog_changed: Notify::new(),
-            look_again: Notify::new(),
+            changed: Arc::default(),
             signs: Mutex::default(),
             sickness: Mutex::default(),
             ending: AtomicBool::new(false),
@@ -112,7 +140,7 @@ impl NodeContext {
             log_bytes: parts.log_bytes,
             hashing: Mutex::default(),
             state_bytes: Mutex::default(),
-        }
+        })
     }
 
     /// In whose name the node says that it lives, or opens a log: no replica's.
@@ -154,13 +182,17 @@ impl NodeContext {
         self.log_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// Whether this life may claim the leadership of `partition`, as far as it has folded
+    /// Whether this node may claim the leadership of `partition`, by what it has folded of
     /// `_cluster`.
-    ///
-    /// * `shown`: who leads it now.
-    pub(crate) fn may_claim(&self, partition: PartitionId, shown: &Leadership) -> bool {
+    pub(crate) fn may_claim(&self, partition: PartitionId) -> bool {
         self.standing_in(&self.catalog.borrow()).may_claim(partition)
-            && !gives_way(&self.me, shown, self.clock.steady())
+    }
+
+    /// Until when this node leaves a leadership alone for a newer life of its own.
+    ///
+    /// * `shown`: who leads now.
+    pub(crate) fn gives_way_until(&self, shown: &Leadership) -> Option<Millis> {
+        gives_way_until(&self.me, shown).filter(|until| self.clock.steady() < *until)
     }
 
     /// How many replicas `partition` should have.
@@ -211,9 +243,7 @@ impl NodeContext {
     }
 
     fn report(&self, why: String, next: NextLife) {
-        let NodeLife { node, incarnation, .. } = self.me;
-        // Without a process to tell, the node is ending anyway.
-        let _ = self.failures.send(NodeFailure { node, incarnation, why, next });
+        self.me.report(&self.failures, why, next);
     }
 
     /// How this life stands to what `catalog` says of the node.
@@ -264,11 +294,16 @@ impl NodeContext {
         lock(&self.tasks).abort_all();
     }
 
-    /// Ends every task as [`abort`](Self::abort) does, and waits until none is left.
+    /// Ends every task as [`abort`](Self::abort) does, then the store's threads, and waits until
+    /// none is left.
     pub(crate) async fn end(&self) {
         self.abort();
         let mut tasks = std::mem::take(&mut *lock(&self.tasks));
         tasks.shutdown().await;
+        let lanes = Arc::clone(&self.lanes);
+        if let Err(panic) = spawn_blocking(move || lanes.end()).await {
+            error!(node = %self.me.node, %panic, "the store's threads were not ended");
+        }
     }
 }
 

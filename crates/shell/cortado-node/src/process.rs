@@ -168,7 +168,7 @@ impl Process {
         *former = Some(Arc::downgrade(&store));
         let metrics = Arc::clone(&slot.metrics);
         let (decisions, entries) = Decisions::new(node, Arc::clone(&metrics));
-        let context = Arc::new(NodeContext::new(NodeParts {
+        let context = NodeContext::new(NodeParts {
             me: NodeLife { node, incarnation, directory, nonce: random_u128() },
             settings: Arc::clone(&process.settings),
             log: Arc::clone(&process.log),
@@ -180,7 +180,8 @@ impl Process {
             newest_catalog: process.newest_catalog.clone(),
             log_bytes: Arc::clone(&process.log_bytes),
             failures: process.failures.clone(),
-        }));
+        });
+        let context = Arc::new(context.map_err(NodeError::Store)?);
         *slot.refused.write().unwrap_or_else(PoisonError::into_inner) = None;
         *slot.running.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&context));
         info!(%node, incarnation = incarnation.0, "node starts");

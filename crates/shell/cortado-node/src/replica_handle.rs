@@ -3,12 +3,13 @@
 //! Never blocks and never changes the replica. Start reading at [`ReplicaHandle`].
 
 use crate::asker::{INBOX_MAX, Input};
+use crate::changed_replicas::ChangedReplicas;
+use crate::store_lanes::StoreLanes;
 use crate::vitals::Vitals;
 use cortado_driver::{Leadership, ReplicaRole};
 use cortado_model::{
     LogOffset, Millis, NodeId, NodeIncarnation, PartitionId, ReplicaIncarnation, Scn,
 };
-use cortado_store::Store;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{mpsc, oneshot};
@@ -18,9 +19,11 @@ pub(crate) struct ReplicaHandle {
     pub(crate) partition: PartitionId,
     pub(crate) node: NodeId,
     pub(crate) incarnation: NodeIncarnation,
-    pub(crate) store: Arc<dyn Store>,
-    /// Its node's.
+    /// Its node's, as are the vital signs.
+    pub(crate) lanes: Arc<StoreLanes>,
     vitals: Arc<Vitals>,
+    /// Its node's, too: whom to tell that this replica shows something new.
+    changed: Arc<ChangedReplicas>,
     inbox: mpsc::Sender<Input>,
     shown: Shown,
 }
@@ -52,18 +55,21 @@ impl ReplicaHandle {
     pub(crate) fn new(
         partition: PartitionId,
         (node, incarnation): (NodeId, NodeIncarnation),
-        store: Arc<dyn Store>,
+        lanes: Arc<StoreLanes>,
         vitals: Arc<Vitals>,
+        changed: Arc<ChangedReplicas>,
     ) -> (Arc<ReplicaHandle>, mpsc::Receiver<Input>) {
         let (inbox, receiver) = mpsc::channel(INBOX_MAX);
         let shown = Shown { behind_since: AtomicU64::new(u64::MAX), ..Shown::default() };
-        let handle = ReplicaHandle { partition, node, incarnation, store, vitals, inbox, shown };
+        let handle =
+            ReplicaHandle { partition, node, incarnation, lanes, vitals, changed, inbox, shown };
         (Arc::new(handle), receiver)
     }
 
     /// Begins the life of a replica; it is nobody who has ever claimed.
     pub(crate) fn begin_life(&self, incarnation: ReplicaIncarnation) {
         self.shown.life.store(incarnation.life, Ordering::Release);
+        self.changed.tell(self.partition);
     }
 
     /// In whose name the replica claims and writes now.
@@ -156,7 +162,10 @@ impl ReplicaHandle {
     // What follows is for the driver.
 
     pub(crate) fn show_role(&self, role: ReplicaRole) {
-        self.shown.role.store(role as u8, Ordering::Release);
+        let before = self.shown.role.swap(role as u8, Ordering::AcqRel);
+        if before != role as u8 {
+            self.changed.tell(self.partition);
+        }
     }
 
     /// The store is about to be emptied.
@@ -176,7 +185,11 @@ impl ReplicaHandle {
         let (scn, offset) = applied;
         self.shown.applied.store(scn.to_u64(), Ordering::Release);
         self.shown.applying.fetch_max(scn.to_u64(), Ordering::AcqRel);
-        self.shown.folded.store(offset.0, Ordering::Release);
+        let before = self.shown.folded.swap(offset.0, Ordering::AcqRel);
+        if before == 0 && offset > LogOffset::ZERO {
+            // Its log has begun: it can be led.
+            self.changed.tell(self.partition);
+        }
         self.shown.known_end.store(end.0, Ordering::Release);
         if end <= offset {
             self.shown.complete_at.store(now.0, Ordering::Release);
@@ -192,10 +205,12 @@ impl ReplicaHandle {
         self.shown.applying.store(scn.to_u64(), Ordering::Release);
         self.shown.applied.store(scn.to_u64(), Ordering::Release);
         self.shown.folded.store(offset.0, Ordering::Release);
+        self.changed.tell(self.partition);
     }
 
     pub(crate) fn show_leadership(&self, leadership: &Leadership) {
         *self.lock_leadership() = *leadership;
+        self.changed.tell(self.partition);
     }
 
     fn lock_leadership(&self) -> MutexGuard<'_, Leadership> {
@@ -215,12 +230,19 @@ mod tests {
     use crate::clock::Clock;
     use cortado_store::MemoryStore;
 
-    #[tokio::test]
-    async fn whoever_waits_for_a_driver_that_is_gone_is_told_so() {
+    fn handle() -> (Arc<ReplicaHandle>, mpsc::Receiver<Input>, Arc<ChangedReplicas>) {
         let vitals = Arc::new(Vitals::new(Clock::start()));
         let life = (NodeId(1), NodeIncarnation(1));
-        let store = Arc::new(MemoryStore::new());
-        let (handle, line) = ReplicaHandle::new(PartitionId::CLUSTER, life, store, vitals);
+        let lanes = StoreLanes::of(Arc::new(MemoryStore::new()));
+        let changed = Arc::new(ChangedReplicas::default());
+        let tells = Arc::clone(&changed);
+        let (handle, line) = ReplicaHandle::new(PartitionId::CLUSTER, life, lanes, vitals, tells);
+        (handle, line, changed)
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_for_a_driver_that_is_gone_is_told_so() {
+        let (handle, line, _) = handle();
         let (given, was_given) = oneshot::channel();
         // Held as by an input that came in line behind the driver's last look.
         let (_stuck, never) = oneshot::channel::<u32>();
@@ -228,5 +250,30 @@ mod tests {
         drop(line);
         assert_eq!(handle.answer(was_given).await, Some(7));
         assert_eq!(handle.answer(never).await, None);
+    }
+
+    #[test]
+    fn what_it_does_and_who_leads_is_news_and_progress_is_none() {
+        let (handle, _line, changed) = handle();
+        let told = || changed.take().contains(&PartitionId::CLUSTER);
+        handle.show_restored((Scn::ZERO, LogOffset::ZERO));
+        handle.begin_life(ReplicaIncarnation { node: NodeIncarnation(1), life: 1 });
+        assert!(told());
+        let check = |news: bool, change: &dyn Fn(&ReplicaHandle)| {
+            change(&handle);
+            assert_eq!(told(), news);
+        };
+        let applied = |handle: &ReplicaHandle, offset: u64| {
+            handle.show_applied((Scn::ZERO, LogOffset(offset)), LogOffset(2), Millis(1));
+        };
+        check(true, &|handle| handle.show_role(ReplicaRole::Follower));
+        check(false, &|handle| handle.show_role(ReplicaRole::Follower));
+        check(false, &|handle| applied(handle, 0));
+        let leadership = Leadership { since: Millis(2), ..Leadership::default() };
+        check(true, &|handle| handle.show_leadership(&leadership));
+        check(true, &|handle| handle.show_restoring());
+        // Its first record makes a log one that can be led; the next one does not.
+        check(true, &|handle| applied(handle, 1));
+        check(false, &|handle| applied(handle, 2));
     }
 }

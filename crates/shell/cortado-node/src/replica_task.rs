@@ -20,7 +20,7 @@ use crate::node_context::NodeContext;
 use crate::replica_handle::ReplicaHandle;
 use appending::Appending;
 use cortado_driver::{Action, Driver, Event, Leadership, Me, ReplicaRole, Settings};
-use cortado_model::{LogOffset, PartitionId, ReplicaIncarnation};
+use cortado_model::{LogOffset, ReplicaIncarnation};
 use cortado_replica::ReadNeed;
 use reading::{Heard, Reading};
 use std::pin::Pin;
@@ -327,20 +327,12 @@ impl ReplicaTask {
             Action::ReadPage { job, from, bytes_max } => self.reading.want(job, from, bytes_max),
             Action::AskExtent(job) => self.work.ask_extent(job),
             Action::Survey(job) => self.work.survey(job),
-            Action::Find { job, keys, name } => {
-                return Some(Event::Found(job, self.work.find(&keys, name.as_ref())));
-            }
+            Action::Find { job, keys, name } => return self.work.find(job, keys, name),
             Action::Apply { job, batch, last, transactions } => {
                 self.handle.show_applying(last);
-                let applied = self.work.apply(*batch, transactions);
-                if transactions > 0 && self.handle.partition == PartitionId::CLUSTER {
-                    self.context.catalog_changed.notify_one();
-                }
-                return Some(Event::Applied(job, applied));
+                self.work.apply(job, *batch, transactions);
             }
-            Action::FindBookmark { job, trim } => {
-                return Some(Event::BookmarkFound(job, self.work.find_bookmark(&trim)));
-            }
+            Action::FindBookmark { job, trim } => self.work.find_bookmark(job, trim),
             Action::Hash { job, time, known } => self.work.hash(job, time, known),
             Action::ProbeStore(job) => self.work.probe(job),
             Action::ClearStore(job) => self.work.clear(job),

@@ -76,14 +76,15 @@ impl Refusal {
     }
 }
 
-/// Whether the life `me` leaves a leadership alone because a newer life of its node has claimed it.
+/// Until when the life `me` leaves a leadership alone because a newer life of its node has claimed
+/// it; `None` if it has not.
 ///
 /// Which of the two may live is said in `_cluster` alone, and it could not be written if they took
 /// its leadership from one another. If nothing has been said in time, the claimant has died.
-pub(crate) fn gives_way(me: &NodeLife, leadership: &Leadership, now: Millis) -> bool {
+pub(crate) fn gives_way_until(me: &NodeLife, leadership: &Leadership) -> Option<Millis> {
     let newer =
         |(node, life): (NodeId, ReplicaIncarnation)| node == me.node && life.node > me.incarnation;
-    leadership.leader.is_some_and(newer) && now.since(leadership.since) < GIVE_WAY_MS
+    leadership.leader.is_some_and(newer).then(|| leadership.since.plus(GIVE_WAY_MS))
 }
 
 /// How the life `me` stands to what is registered under its node's name.

@@ -1,36 +1,20 @@
 //! The seeded simulator: years of faults through the code that ships, the same at each repetition.
 //!
-//! Holds no code of the product: it drives `cortado-replica` and `cortado-log` as a node would and
-//! believes neither. Never reads a clock and never asks for randomness: a seed decides everything.
-//! Start reading at [`simulate`], then [`World::run`]; what must hold is in [`invariants`].
+//! Holds no code of the product: it executes what `cortado-driver` and `cortado-cluster` want done,
+//! as a node would, over `cortado-log`, and believes none. The [`kernel`] knows nothing of what it
+//! simulates; the [`database`] is a world on it. Never reads a clock and never asks for randomness:
+//! a seed decides everything. Start reading at [`simulate`], then [`World::run`]; what must hold is
+//! in [`database::invariants`].
 
-pub mod client;
-pub mod coverage;
-pub mod documents;
-pub mod driver;
-pub mod history;
-pub mod invariants;
-pub mod mutant;
-pub mod node;
-pub mod oracle;
-pub mod plan;
-pub mod random;
-pub mod scenario;
-pub mod schedule;
-pub mod store;
-pub mod time;
-pub mod trace;
-pub mod truth;
-pub mod violation;
-mod watch;
-mod world;
+pub mod kernel;
+pub mod database;
 
-pub use coverage::Coverage;
-pub use mutant::Mutant;
-pub use scenario::Scenario;
-pub use trace::Telling;
-pub use violation::{Finding, Violation};
-pub use world::{Judge, Order, Report, World};
+pub use database::coverage::Coverage;
+pub use database::mutant::Mutant;
+pub use database::scenario::Scenario;
+pub use database::world::{Judge, Order, Report, World};
+pub use kernel::trace::Telling;
+pub use kernel::violation::{Finding, Violation};
 
 /// Runs one seed to its end.
 pub fn simulate(order: &Order, telling: Telling) -> Report {

@@ -1,7 +1,7 @@
 //! Planted bugs: each must be found within a few seeds, and the checkers named here must be those
 //! that find it. A simulator that finds none of them would find nothing.
 
-use cortado_sim::coverage::Sight;
+use cortado_sim::database::coverage::Sight;
 use cortado_sim::{Judge, Mutant, Order, Scenario, Telling, simulate};
 
 /// Looks for `mutant` in the first `seeds` seeds; answers what found it.
@@ -43,6 +43,7 @@ fn answering_before_a_write_is_committed_is_found() {
     let by = ["no_lost_write", "real_time", "definite_errors"];
     check(Mutant::AnswersWhenSent, Scenario::Swarm, &by);
     check(Mutant::AnswersWhenAppended, Scenario::Limbo, &by);
+    check(Mutant::AnswersBeforeApply, Scenario::Swarm, &["checkpoint_order", "sessions"]);
     check_seen_by_clients(Mutant::AnswersWhenSent, Scenario::Limbo);
 }
 
@@ -56,7 +57,7 @@ fn reading_without_proof_is_found() {
 
 #[test]
 fn wrong_leases_are_found() {
-    check(Mutant::WaitsTooShort, Scenario::Lease, &["real_time", "linearizable"]);
+    check(Mutant::WaitsTooShort, Scenario::Duel, &["real_time", "linearizable"]);
     check(Mutant::ClockStops, Scenario::Lease, &["real_time", "linearizable"]);
     check_seen_by_clients(Mutant::ClockStops, Scenario::Lease);
 }
@@ -69,7 +70,7 @@ fn clocks_outside_the_promise_cost_strong_reads_alone() {
             Order { seed: *seed, scenario: Scenario::Drift, mutant: None, judge: Judge::All };
         let report = simulate(&order, Telling::Silent);
         assert_eq!(report.finding, None, "cargo xtask sim --seed {seed} --scenario drift");
-        report.coverage.sights.contains_key(&Sight::StaleUnderDrift)
+        report.coverage.sights.has(Sight::StaleUnderDrift)
     });
     assert!(stale.count() > 0, "no strong read was stale: the scenario proves nothing");
 }
@@ -86,7 +87,9 @@ fn torn_and_forgetful_stores_are_found() {
     let by = ["checkpoint_order", "equal_digests", "applied_in_order", "one_state"];
     check(Mutant::TearsCheckpoint, Scenario::Crash, &by);
     check(Mutant::DropsApply, Scenario::Swarm, &by);
-    check(Mutant::ForgetsKeys, Scenario::Swarm, &["one_effect"]);
+    check(Mutant::ForgetsKeys, Scenario::Swarm, &["one_effect", "equal_digests"]);
+    check(Mutant::PurgesKeysEarly, Scenario::Swarm, &["one_effect"]);
+    check(Mutant::HashesLate, Scenario::Crash, &["equal_digests"]);
     check_seen_by_clients(Mutant::DropsApply, Scenario::Swarm);
 }
 
@@ -107,7 +110,8 @@ fn lies_about_outcomes_are_found() {
 
 #[test]
 fn careless_evaluation_is_found() {
-    check(Mutant::IgnoresInFlight, Scenario::Swarm, &["linearizable"]);
+    check(Mutant::FindsLate, Scenario::Swarm, &["linearizable", "no_lost_write"]);
+    check_seen_by_clients(Mutant::FindsLate, Scenario::Swarm);
     check(Mutant::SkipsSettle, Scenario::Limbo, &["linearizable"]);
     check(Mutant::IgnoresToken, Scenario::Swarm, &["sessions"]);
 }
@@ -120,4 +124,19 @@ fn forgetting_what_nobody_else_holds_is_found() {
 #[test]
 fn a_leader_that_hears_nobody_is_found() {
     check(Mutant::DeafLeader, Scenario::Duel, &["answers", "liveness"]);
+}
+
+#[test]
+fn answers_that_are_lost_or_given_twice_are_found() {
+    check(Mutant::LosesAnswersAtResignation, Scenario::Duel, &["answers", "liveness"]);
+    check(Mutant::SettlesTwice, Scenario::Swarm, &["answers"]);
+    check(Mutant::NeverSettles, Scenario::Swarm, &["answers", "liveness"]);
+}
+
+#[test]
+fn confusion_about_the_log_is_found() {
+    let by =
+        ["applied_in_order", "checkpoint_order", "definite_errors", "no_lost_write", "offline"];
+    check(Mutant::MixesProducers, Scenario::Limbo, &by);
+    check(Mutant::RecoveryMissesRecord, Scenario::Limbo, &by);
 }

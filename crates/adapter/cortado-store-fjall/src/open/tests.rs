@@ -15,7 +15,7 @@ fn open(directory: &Path) -> Result<FjallStore, OpenError> {
 fn a_store_is_open_once() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path()).unwrap();
-    store.apply(HOME, Batch::default()).unwrap();
+    store.apply_one(HOME, Batch::default()).unwrap();
     let second = open(directory.path()).err();
     assert!(matches!(second, Some(OpenError::InUse { .. })), "{second:?}");
     // It is still whole, and a view holds the directory as the store does.
@@ -56,7 +56,7 @@ fn a_store_that_was_never_whole_is_made_anew() {
         let directory = tempfile::tempdir().unwrap();
         steps[..=done].iter().for_each(|step| step(directory.path()));
         let store = open(directory.path()).unwrap();
-        store.apply(HOME, Batch::default()).unwrap();
+        store.apply_one(HOME, Batch::default()).unwrap();
         drop(store);
         assert_eq!(open(directory.path()).unwrap().partitions(), Ok(vec![HOME]));
     }
@@ -75,7 +75,7 @@ fn a_store_without_its_trees_is_made_anew() {
             false => fs::remove_file(path).unwrap(),
         }
         let store = open(directory.path()).unwrap();
-        store.apply(HOME, Batch::default()).unwrap();
+        store.apply_one(HOME, Batch::default()).unwrap();
         assert_eq!(store.partitions(), Ok(vec![HOME]), "{lost}");
     }
 }

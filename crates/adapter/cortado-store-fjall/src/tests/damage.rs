@@ -11,7 +11,7 @@ fn filled(flushed: bool) -> TempDir {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path());
     for sequence in 1..=BATCHES {
-        store.apply(HOME, batch(sequence, VALUE_BYTES)).unwrap();
+        store.apply_one(HOME, batch(sequence, VALUE_BYTES)).unwrap();
         if flushed && sequence == BATCHES / 2 {
             store.engine.entries.rotate_memtable_and_wait().unwrap();
         }
@@ -48,12 +48,36 @@ fn a_torn_engine_log_leaves_a_prefix() {
         let kept = kept(&store, VALUE_BYTES).unwrap();
         assert!(last <= kept, "{last} <= {kept}");
         // And it goes on from there, as the node does from its log.
-        store.apply(HOME, batch(kept + 1, VALUE_BYTES)).unwrap();
+        store.apply_one(HOME, batch(kept + 1, VALUE_BYTES)).unwrap();
         drop(store);
         assert_eq!(super::kept(&open(directory.path()), VALUE_BYTES), Ok(kept + 1));
         last = kept;
     }
     assert_eq!(last, BATCHES);
+}
+
+/// Wherever the engine's log is torn, each partition of a call has all of its batch or nothing.
+#[test]
+fn a_torn_call_leaves_whole_batches() {
+    let whole = tempfile::tempdir().unwrap();
+    let store = open(whole.path());
+    let partitions = [1, 2, 3].map(|number| PartitionId { number, ..HOME });
+    for sequence in 1..=8 {
+        let batches = partitions.map(|partition| (partition, batch(sequence, VALUE_BYTES)));
+        store.apply(batches.to_vec()).unwrap();
+    }
+    drop(store);
+    let written = used(&whole.path().join(LOG)).len() as u64;
+    for step in 0..=40 {
+        let directory = copied(&whole);
+        let log = fs::File::options().write(true).open(directory.path().join(LOG)).unwrap();
+        log.set_len(written * step / 40).unwrap();
+        let store = open(directory.path());
+        for partition in partitions {
+            let kept = super::kept_of(&store, partition, VALUE_BYTES).unwrap();
+            assert!(step < 40 || kept == 8, "nothing is missing, and {kept} are kept");
+        }
+    }
 }
 
 /// A page that never reached the disk, with later ones that did, cuts the log there or is noticed.

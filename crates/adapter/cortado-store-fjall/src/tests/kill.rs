@@ -66,9 +66,15 @@ fn apply_until_killed(directory: &Path) -> ! {
             scope.spawn(move || {
                 let mine = [partition(thread), partition(thread + 2)];
                 let mut next = mine.map(|partition| kept(store, partition) + 1);
-                loop {
+                for together in [true, false].into_iter().cycle() {
+                    let both = mine.into_iter().zip(next);
+                    let both = both.map(|(partition, n)| (partition, batch(partition, n)));
+                    if together {
+                        store.apply(both.collect()).unwrap();
+                    } else {
+                        both.for_each(|(p, batch)| store.apply_one(p, batch).unwrap());
+                    }
                     for (partition, sequence) in mine.into_iter().zip(&mut next) {
-                        store.apply(partition, batch(partition, *sequence)).unwrap();
                         *sequence += 1;
                         println!("{partition} applied");
                     }

@@ -52,7 +52,7 @@ fn a_sync_that_fails_is_told() {
 
 fn check_told(directory: &Path, fails: &Path) {
     let store = open(directory);
-    store.apply(HOME, batch(1, 100)).unwrap();
+    store.apply_one(HOME, batch(1, 100)).unwrap();
     assert_eq!(store.sync(), Ok(()));
     fs::write(fails, "").unwrap();
     let synced = store.sync();

@@ -31,8 +31,14 @@ pub fn a_crash_leaves_a_prefix_of_each_partition(subject: &mut dyn Subject) {
     let partitions = [partition(1, 1), partition(1, 2), partition(2, 1)];
     let mut synced = 0;
     for sequence in 1..=60 {
-        for partition in partitions {
-            apply(subject.store(), partition, step(sequence));
+        // In one call or in several: each partition is as some batch left it.
+        let batches = partitions.map(|partition| (partition, step(sequence)));
+        if sequence % 2 == 0 {
+            ok(subject.store().apply(batches.to_vec()));
+        } else {
+            for (partition, batch) in batches {
+                apply(subject.store(), partition, batch);
+            }
         }
         if sequence == 30 {
             ok(subject.store().sync());

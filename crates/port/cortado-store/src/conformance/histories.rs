@@ -3,6 +3,7 @@
 use super::Subject;
 use super::samples::*;
 use crate::Store;
+use crate::random::Random;
 use bytes::Bytes;
 use cortado_model::{Batch, DocumentKey, EntryRange, PartitionId, StoredDocument, TableId, Within};
 use std::collections::BTreeMap;
@@ -24,16 +25,14 @@ pub fn a_random_history_matches_a_model(subject: &mut dyn Subject) {
                 }
                 1 => subject.reopen(),
                 2 => copy_partition(subject.store(), &mut model, partition),
-                3.. => {
-                    let batch = random_batch(&mut random, sequence);
-                    let documents = model.entry(partition).or_default();
-                    for (table, key, document) in batch.documents.clone() {
-                        match document {
-                            Some(document) => documents.insert((table, key), document),
-                            None => documents.remove(&(table, key)),
-                        };
-                    }
-                    apply(subject.store(), partition, batch);
+                3..10 => {
+                    let others = (0..3).map(|n| PartitionId { number: n, ..partition });
+                    let batches = others.map(|p| (p, random_batch(&mut random, sequence)));
+                    apply_all(subject.store(), &mut model, batches.collect());
+                }
+                10.. => {
+                    let batches = vec![(partition, random_batch(&mut random, sequence))];
+                    apply_all(subject.store(), &mut model, batches);
                 }
             }
             check_random_read(subject.store(), &model, &mut random, partition);
@@ -43,6 +42,24 @@ pub fn a_random_history_matches_a_model(subject: &mut dyn Subject) {
             ok(subject.store().remove(*partition));
         }
     }
+}
+
+/// Applies in one call, and does the same to the model.
+fn apply_all(
+    store: &dyn Store,
+    model: &mut BTreeMap<PartitionId, Documents>,
+    batches: Vec<(PartitionId, Batch)>,
+) {
+    for (partition, batch) in &batches {
+        let documents = model.entry(*partition).or_default();
+        for (table, key, document) in batch.documents.clone() {
+            match document {
+                Some(document) => documents.insert((table, key), document),
+                None => documents.remove(&(table, key)),
+            };
+        }
+    }
+    ok(store.apply(batches));
 }
 
 /// Installs the next partition as a copy of `partition`, if that is there.
@@ -91,6 +108,9 @@ fn check_random_read(
     let (table, key) = (TableId(random.below(2) as u32), random_key(random));
     let want = documents.get(&(table, key.clone())).cloned();
     assert_eq!(ok(store.get(partition, table, &key)), want);
+    let keys = [(table, random_key(random)), (table, key)];
+    let other = documents.get(&keys[0]).cloned();
+    assert_eq!(ok(store.find(partition, &keys, None)).documents, [other, want]);
 
     let prefix = match random.below(2) {
         0 => Vec::new(),
@@ -134,19 +154,5 @@ fn check_everything(store: &dyn Store, model: &BTreeMap<PartitionId, Documents>)
             let got: Vec<_> = view.documents(&range).map(|found| ok(found)).collect();
             assert_eq!(got, model_scan(documents, &range));
         }
-    }
-}
-
-/// A small generator (SplitMix64), so that a history can be repeated by its seed.
-struct Random(u64);
-
-impl Random {
-    /// A number from 0 up to, not including, `end`.
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % end
     }
 }

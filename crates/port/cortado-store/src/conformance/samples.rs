@@ -56,7 +56,7 @@ pub(super) fn ok<T>(result: Result<T, StoreError>) -> T {
 
 #[track_caller]
 pub(super) fn apply(store: &dyn Store, partition: PartitionId, batch: Batch) {
-    ok(store.apply(partition, batch));
+    ok(store.apply_one(partition, batch));
 }
 
 #[track_caller]

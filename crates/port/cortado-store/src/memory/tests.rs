@@ -39,8 +39,8 @@ fn batch(sequence: u64) -> Batch {
 fn filled() -> MemoryStore {
     let store = MemoryStore::new();
     for sequence in 1..=5 {
-        store.apply(HOME, batch(sequence)).unwrap();
-        store.apply(OTHER, batch(sequence)).unwrap();
+        store.apply_one(HOME, batch(sequence)).unwrap();
+        store.apply_one(OTHER, batch(sequence)).unwrap();
     }
     store
 }
@@ -70,7 +70,7 @@ fn a_crash_goes_back_to_any_batch() {
 fn a_crash_cannot_lose_what_was_synced() {
     let store = filled();
     store.sync().unwrap();
-    store.apply(HOME, batch(6)).unwrap();
+    store.apply_one(HOME, batch(6)).unwrap();
     store.crash(|_, _| usize::MAX);
     check(&store, HOME, Some(("5", 5)));
     check(&store, OTHER, Some(("5", 5)));
@@ -108,12 +108,12 @@ fn views_outlive_a_crash() {
 fn a_full_store_reads_and_recovers() {
     let store = filled();
     store.set_fault(Some(Fault::Full));
-    assert!(matches!(store.apply(HOME, batch(6)), Err(StoreError::Full { .. })));
+    assert!(matches!(store.apply_one(HOME, batch(6)), Err(StoreError::Full { .. })));
     assert!(matches!(store.remove(HOME), Err(StoreError::Full { .. })));
     assert!(matches!(store.sync(), Err(StoreError::Full { .. })));
     check(&store, HOME, Some(("5", 5)));
     store.set_fault(None);
-    store.apply(HOME, batch(6)).unwrap();
+    store.apply_one(HOME, batch(6)).unwrap();
     check(&store, HOME, Some(("6", 6)));
 }
 
@@ -121,8 +121,8 @@ fn a_full_store_reads_and_recovers() {
 fn a_failed_store_answers_nothing_until_it_is_opened_again() {
     let store = filled();
     store.set_fault_after(1, Fault::Failed);
-    store.apply(HOME, batch(6)).unwrap();
-    assert!(matches!(store.apply(HOME, batch(7)), Err(StoreError::Failed { .. })));
+    store.apply_one(HOME, batch(6)).unwrap();
+    assert!(matches!(store.apply_one(HOME, batch(7)), Err(StoreError::Failed { .. })));
     assert!(matches!(store.view(HOME).err(), Some(StoreError::Failed { .. })));
     assert!(matches!(store.partitions(), Err(StoreError::Failed { .. })));
     store.crash(|_, _| 0);

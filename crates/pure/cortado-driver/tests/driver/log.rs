@@ -59,6 +59,25 @@ fn what_is_not_in_the_log_is_published_again() {
 }
 
 #[test]
+fn what_comes_during_a_recovery_is_published_after_it() {
+    let mut rig = Rig::leading();
+    rig.write(1, put("x"), None);
+    let landed = rig.take_append().unwrap();
+    rig.on(Event::Outcomes { producer: rig.producer, outcomes: vec![Outcome::Perhaps] });
+    rig.settle();
+    let job = rig.take_ask();
+    rig.write(2, put("y"), None);
+    assert!(rig.take_append().is_none(), "the log must speak first");
+    rig.log.extend(landed);
+    rig.on(Event::Extent(job, Ok(end_of(&rig))));
+    rig.settle();
+    rig.is_written(1);
+    assert_eq!(rig.reply(2), None, "nobody has refused it");
+    assert!(rig.append());
+    rig.is_written(2);
+}
+
+#[test]
 fn recovery_waits_for_every_record_below_the_end() {
     let mut rig = Rig::leading();
     rig.write(1, put("x"), None);

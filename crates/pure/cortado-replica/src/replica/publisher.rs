@@ -298,11 +298,13 @@ impl Publisher {
             return Some((self.give_up(publish.fold), NotDone::LogUnusable));
         }
         self.mode = Mode::Flowing;
-        if !self.in_flight.iter().any(|in_flight| in_flight.perhaps) {
+        // What came meanwhile was never sent, so nobody has refused it.
+        let sent = self.in_flight.front().is_some_and(|first| first.sent.is_some());
+        if sent && !self.in_flight.iter().any(|in_flight| in_flight.perhaps) {
             return Some((self.give_up(publish.fold), NotDone::LogRefused));
         }
-        self.attempts += 1;
-        if self.attempts > 1 {
+        self.attempts += u32::from(sent);
+        if sent && self.attempts > 1 {
             let until = publish.out.now.clock.plus(publish.settings.retry_ms);
             self.mode = Mode::BackingOff { until };
         } else {

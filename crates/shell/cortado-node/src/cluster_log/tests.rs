@@ -18,7 +18,7 @@ fn view_of(documents: Vec<(TableId, DocumentKey, Document)>) -> Box<dyn View> {
     let checkpoint = FoldState::before(cluster_genesis(ClusterUuid(1)), LogId::UNKNOWN).encode();
     let batch = Batch { documents: documents.collect(), checkpoint, ..Batch::default() };
     let store = MemoryStore::new();
-    store.apply(PartitionId::CLUSTER, batch).unwrap();
+    store.apply_one(PartitionId::CLUSTER, batch).unwrap();
     store.view(PartitionId::CLUSTER).unwrap()
 }
 

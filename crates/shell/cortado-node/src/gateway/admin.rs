@@ -4,6 +4,7 @@
 //! reading at [`Gateway::create_database`].
 
 use super::list::position_of;
+use super::read::Length;
 use super::{Consistency, Gateway, IdempotencyKey, ReadOptions, WriteError, WriteRequest};
 use crate::catalog::{Catalog, Database, Table};
 use crate::cluster_log::{
@@ -400,8 +401,8 @@ impl Gateway {
         deadline: Instant,
     ) -> Result<Arc<Catalog>, AdminError> {
         let read = ReadOptions { consistency: Consistency::Strong, at_least: None, deadline };
-        let seen = self.read_at(PartitionId::CLUSTER, &read, |replica| {
-            let view = replica.store.view(PartitionId::CLUSTER)?;
+        let seen = self.read_at(PartitionId::CLUSTER, &read, Length::Short, |_, store| {
+            let view = store.view(PartitionId::CLUSTER)?;
             // What is stored, not what is applied: barriers are not stored, nor do they matter.
             Ok(((), position_of(view.as_ref())?))
         });

@@ -3,6 +3,7 @@
 //! Reads the log and folds it as every replica does, so it shows exactly what counts. Start
 //! reading at [`ChangeReader::next`].
 
+use super::read::Length;
 use super::{Consistency, Gateway, ReadError, ReadOptions};
 use crate::catalog::Database;
 use crate::genesis::genesis_of;
@@ -87,8 +88,8 @@ impl Gateway {
         let genesis = genesis_of(database, partition, self.catalog().cluster);
         let partition = database.partition_id(partition);
         let read = ReadOptions { consistency: Consistency::Strong, at_least: None, deadline };
-        let opened = self.read_at(partition, &read, |replica| {
-            let view = replica.store.view(partition)?;
+        let opened = self.read_at(partition, &read, Length::Short, move |replica, store| {
+            let view = store.view(partition)?;
             let end = replica.applied();
             Ok(((start(view.as_ref(), since)?, end), end))
         });

@@ -2,24 +2,21 @@
 //!
 //! Start reading at [`Gateway::list`].
 
-use super::read::LOOK_AGAIN;
+use super::read::Length;
 use super::{
     Gateway, ListRequest, Page, ReadError, ReadOptions, ScanPage, ScanPosition, ScanRequest, Served,
 };
 use crate::catalog::{Database, Table};
-use crate::replica_handle::ReplicaHandle;
 use cortado_model::{DocumentKey, EntryRange, PartitionId, Scn, StoredDocument, TableId};
 use cortado_replica::FoldState;
 use cortado_store::{StoreError, View};
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use tokio::task::spawn_blocking;
-use tokio::time::sleep;
 
 /// A page ends behind the document that reaches this many bytes, however few that makes.
 const PAGE_BYTES_MAX: usize = 8 << 20;
-/// Pages up to this size are read on the spot; bigger ones where blocking harms nobody.
-const PAGE_DOCUMENTS_INLINE: usize = 100;
+/// So many documents are read on the spot, where the store has it so; more of them where blocking
+/// harms nobody.
+const DOCUMENTS_SHORT: usize = 100;
 
 impl Gateway {
     /// Reads one page of a collection, all of it as of one SCN.
@@ -144,11 +141,11 @@ impl Gateway {
         wanted: &[&(TableId, DocumentKey)],
         read: &ReadOptions,
     ) -> Result<Served<Vec<Option<StoredDocument>>>, ReadError> {
-        self.read_at(partition, read, |replica| {
-            let view = replica.store.view(partition)?;
+        let wanted: Vec<_> = wanted.iter().copied().cloned().collect();
+        self.read_at(partition, read, length_of(wanted.len()), move |_, store| {
+            let view = store.view(partition)?;
             let applied = position_of(view.as_ref())?;
-            let documents = wanted.iter().map(|(table, key)| view.get(*table, key));
-            Ok((documents.collect::<Result<_, _>>()?, applied))
+            Ok((view.find(&wanted, None)?.documents, applied))
         })
         .await
     }
@@ -160,23 +157,16 @@ impl Gateway {
         limit: usize,
         read: &ReadOptions,
     ) -> Result<Served<Page>, ReadError> {
-        let route = self.process.routes.route(partition);
-        loop {
-            let sighting = self.sight(&route, read).await?;
-            let seen = if limit <= PAGE_DOCUMENTS_INLINE {
-                read_page(&sighting.replica, &range, limit)
-            } else {
-                let (replica, range) = (Arc::clone(&sighting.replica), range.clone());
-                let page = spawn_blocking(move || read_page(&replica, &range, limit)).await;
-                let why = "the reader has died of a defect".to_owned();
-                page.unwrap_or(Err(StoreError::Failed { why }))
-            };
-            if let Some(served) = self.judge(sighting, seen, read.deadline) {
-                return served;
-            }
-            sleep(LOOK_AGAIN).await;
-        }
+        self.read_at(partition, read, length_of(limit), move |_, store| {
+            read_page(store.view(partition)?.as_ref(), &range, limit)
+        })
+        .await
     }
+}
+
+/// How long it takes to read so many documents.
+fn length_of(documents: usize) -> Length {
+    if documents <= DOCUMENTS_SHORT { Length::Short } else { Length::Long }
 }
 
 pub(crate) fn whole_table(table: TableId, after: Option<&DocumentKey>) -> EntryRange {
@@ -199,13 +189,8 @@ fn spread(
     value.into_iter().map(move |value| Served { value, partition, applied, node, role })
 }
 
-fn read_page(
-    replica: &ReplicaHandle,
-    range: &EntryRange,
-    limit: usize,
-) -> Result<(Page, Scn), StoreError> {
-    let view = replica.store.view(replica.partition)?;
-    let applied = position_of(view.as_ref())?;
+fn read_page(view: &dyn View, range: &EntryRange, limit: usize) -> Result<(Page, Scn), StoreError> {
+    let applied = position_of(view)?;
     let mut documents: Vec<(DocumentKey, StoredDocument)> = Vec::new();
     let mut bytes = 0;
     let mut next = None;

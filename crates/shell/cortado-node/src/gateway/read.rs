@@ -8,20 +8,22 @@ use crate::asker::{Asker, Input};
 use crate::catalog::{Database, Table};
 use crate::replica_handle::ReplicaHandle;
 use crate::routes::Route;
+use cortado_cluster::{Repetition, RouteAttempt, RouteStep, TryOutcome};
 use cortado_driver::{ReplicaRole, Reply};
 use cortado_model::{
     DatabaseId, DocumentKey, Generation, PartitionId, Scn, StoredDocument, TableId,
 };
 use cortado_replica::{NotDone, ReadNeed};
-use cortado_store::StoreError;
+use cortado_store::{Store, StoreError};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::warn;
 
 /// How often a session looks whether some replica has applied what it has seen.
-pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(2);
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
 /// How often those who wait for a leader see whether there can be one at all.
 const HOPELESS_LOOK: Duration = Duration::from_millis(250);
 /// What clients are told when nobody could serve a read.
@@ -50,8 +52,9 @@ impl Gateway {
         key: &DocumentKey,
         read: &ReadOptions,
     ) -> Result<Served<Option<StoredDocument>>, ReadError> {
-        self.read_at(partition, read, |replica| {
-            let document = replica.store.get(partition, table, key)?;
+        let key = key.clone();
+        self.read_at(partition, read, Length::Short, move |replica, store| {
+            let document = store.get(partition, table, &key)?;
             // Read afterwards: what the store has shown is covered by it.
             Ok((document, replica.applied_at_most()))
         })
@@ -60,17 +63,24 @@ impl Gateway {
 
     /// Looks at a replica that may serve `read`; at another one if it goes away meanwhile.
     ///
+    /// * `length`: how long a look takes.
     /// * `look`: answers what it saw, and a position that covers it.
-    pub(crate) async fn read_at<T>(
+    pub(crate) async fn read_at<T, L>(
         &self,
         partition: PartitionId,
         read: &ReadOptions,
-        look: impl Fn(&ReplicaHandle) -> Result<(T, Scn), StoreError>,
-    ) -> Result<Served<T>, ReadError> {
+        length: Length,
+        look: L,
+    ) -> Result<Served<T>, ReadError>
+    where
+        T: Send + 'static,
+        L: Fn(&ReplicaHandle, &dyn Store) -> Result<(T, Scn), StoreError> + Clone + Send + 'static,
+    {
         let route = self.process.routes.route(partition);
+        let count = |_: &ReadError| self.process.metrics.reads_unserved.add(1);
         loop {
-            let sighting = self.sight(&route, read).await?;
-            let seen = look(&sighting.replica);
+            let sighting = self.replica_for(&route, read).await.inspect_err(count)?;
+            let seen = sighting.look(length, read.deadline, &look).await.inspect_err(count)?;
             if let Some(served) = self.judge(sighting, seen, read.deadline) {
                 return served;
             }
@@ -78,18 +88,8 @@ impl Gateway {
         }
     }
 
-    /// Chooses the replica that a read looks at next.
-    pub(super) async fn sight(
-        &self,
-        route: &Route,
-        read: &ReadOptions,
-    ) -> Result<Sighting, ReadError> {
-        let sighting = self.replica_for(route, read).await;
-        sighting.inspect_err(|_| self.process.metrics.reads_unserved.add(1))
-    }
-
     /// Whether what was seen may be served; `None` to look again.
-    pub(super) fn judge<T>(
+    fn judge<T>(
         &self,
         sighting: Sighting,
         seen: Result<(T, Scn), StoreError>,
@@ -148,6 +148,7 @@ impl Gateway {
         read: &ReadOptions,
     ) -> Result<Sighting, ReadError> {
         let mut changes = None;
+        let mut attempt = RouteAttempt::new(Repetition::Harmless);
         loop {
             let Some(leader) = self.leader(route, read.deadline).await else {
                 let full = route.waits_for_room();
@@ -172,39 +173,16 @@ impl Gateway {
             };
             self.process.metrics.reads_waited.add(1);
             let changes = changes.get_or_insert_with(|| route.changes());
-            match self.park(&sighting.replica, need, read.deadline).await {
-                Parked::Ready => return Ok(sighting),
-                Parked::NotHere => {
+            let parked = park(&sighting.replica, need, read.deadline).await;
+            match attempt.judge(parked.outcome()) {
+                RouteStep::Answer => return Ok(sighting),
+                RouteStep::TryAgain => {
                     // Either a change or the pause: both mean to look again.
                     let _ = timeout(LOOK_AGAIN, changes.changed()).await;
                 }
-                Parked::Overloaded => return Err(unserved("too many requests wait")),
-                Parked::Deadline => return Err(unserved("the leader did not catch up")),
+                // A read has no effect of which somebody could be in doubt.
+                RouteStep::NotDone | RouteStep::Unknown(_) => return Err(unserved(parked.why())),
             }
-        }
-    }
-
-    async fn park(&self, replica: &ReplicaHandle, need: ReadNeed, deadline: Instant) -> Parked {
-        let (caller, answer) = Asker::new();
-        match replica.offer(Input::Read { caller, need }) {
-            Ok(()) => {}
-            Err(tokio::sync::mpsc::error::TrySendError::Full(_)) => return Parked::Overloaded,
-            Err(tokio::sync::mpsc::error::TrySendError::Closed(_)) => return Parked::NotHere,
-        }
-        match timeout_at(deadline, replica.answer(answer)).await {
-            Ok(Some(Reply::Ready)) => Parked::Ready,
-            Ok(Some(Reply::NotDone(NotDone::Overloaded))) => Parked::Overloaded,
-            // A read is answered in no other words.
-            Ok(Some(Reply::Written(_) | Reply::Refused(_) | Reply::Unknown(_)) | None)
-            | Ok(Some(Reply::NotDone(
-                NotDone::NotLeader
-                | NotDone::Changing
-                | NotDone::LogRefused
-                | NotDone::LogUnusable
-                | NotDone::Exhausted
-                | NotDone::Offline,
-            ))) => Parked::NotHere,
-            Err(_) => Parked::Deadline,
         }
     }
 
@@ -282,9 +260,18 @@ impl Gateway {
     }
 }
 
+/// How long a look at a store takes that may be read inline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Length {
+    /// Microseconds.
+    Short,
+    /// More than others should wait on the same thread.
+    Long,
+}
+
 /// A replica that a read looks at, as it was before the look.
-pub(super) struct Sighting {
-    pub(super) replica: Arc<ReplicaHandle>,
+struct Sighting {
+    replica: Arc<ReplicaHandle>,
     restorations: u64,
     role: ReplicaRole,
     /// The generation whose leader proved itself by a lease or a barrier: its store must show
@@ -297,6 +284,62 @@ impl Sighting {
         let (restorations, role) = (replica.restorations(), replica.role());
         Sighting { replica, restorations, role, within: None }
     }
+
+    /// Looks at the replica's store: on this thread if that takes microseconds.
+    ///
+    /// # Errors
+    /// The store has not answered by the `deadline`. Its own error is an answer.
+    async fn look<T, L>(
+        &self,
+        length: Length,
+        deadline: Instant,
+        look: &L,
+    ) -> Result<Result<T, StoreError>, ReadError>
+    where
+        T: Send + 'static,
+        L: Fn(&ReplicaHandle, &dyn Store) -> Result<T, StoreError> + Clone + Send + 'static,
+    {
+        let lanes = &self.replica.lanes;
+        if let (Some(store), Length::Short) = (lanes.inline(), length) {
+            return Ok(look(&self.replica, store));
+        }
+        let (look, replica) = (look.clone(), Arc::clone(&self.replica));
+        let look = move |store: &dyn Store| look(&replica, store);
+        let looking = async {
+            match length {
+                Length::Short => lanes.read(look).await,
+                Length::Long => lanes.read_long(look).await,
+            }
+        };
+        let late = |_| unserved("the store did not answer in time");
+        timeout_at(deadline, looking).await.map_err(late)
+    }
+}
+
+/// Lets a replica say when its store shows what `need` demands.
+async fn park(replica: &ReplicaHandle, need: ReadNeed, deadline: Instant) -> Parked {
+    let (caller, answer) = Asker::new();
+    match replica.offer(Input::Read { caller, need }) {
+        Ok(()) => {}
+        Err(TrySendError::Full(_)) => return Parked::Overloaded,
+        Err(TrySendError::Closed(_)) => return Parked::NotHere,
+    }
+    match timeout_at(deadline, replica.answer(answer)).await {
+        Ok(Some(Reply::Ready)) => Parked::Ready,
+        Ok(Some(Reply::NotDone(NotDone::Overloaded))) => Parked::Overloaded,
+        // A read is answered in no other words.
+        Ok(Some(Reply::Written(_) | Reply::Refused(_) | Reply::Unknown(_)))
+        | Ok(Some(Reply::NotDone(
+            NotDone::NotLeader
+            | NotDone::Changing
+            | NotDone::LogRefused
+            | NotDone::LogUnusable
+            | NotDone::Exhausted
+            | NotDone::Offline,
+        ))) => Parked::NotHere,
+        Ok(None) => Parked::LeaderLost,
+        Err(_) => Parked::Deadline,
+    }
 }
 
 /// How a read that waits at a replica ended.
@@ -304,7 +347,29 @@ enum Parked {
     Ready,
     NotHere,
     Overloaded,
+    LeaderLost,
     Deadline,
+}
+
+impl Parked {
+    fn outcome(&self) -> TryOutcome {
+        match self {
+            Parked::Ready => TryOutcome::Answered,
+            Parked::NotHere => TryOutcome::NotHere,
+            Parked::Overloaded => TryOutcome::Declined,
+            Parked::LeaderLost => TryOutcome::LeaderLost,
+            Parked::Deadline => TryOutcome::DeadlineAfter,
+        }
+    }
+
+    /// What a reader that gives up has waited for.
+    fn why(&self) -> &'static str {
+        match self {
+            Parked::Ready | Parked::Deadline => "the leader did not catch up",
+            Parked::NotHere | Parked::LeaderLost => "no replica leads the partition",
+            Parked::Overloaded => "too many requests wait",
+        }
+    }
 }
 
 pub(super) fn unserved(why: &'static str) -> ReadError {

@@ -2,6 +2,7 @@
 //!
 //! Start reading at [`Gateway::status`].
 
+use super::read::Length;
 use super::{Consistency, Gateway, ReadError, ReadOptions};
 use crate::catalog::{Catalog, NodeFacts};
 use crate::cluster_log::{EVENTS, EventDocument, scan_placed};
@@ -110,8 +111,8 @@ impl Gateway {
         deadline: Instant,
     ) -> Result<Vec<DecisionEvent>, ReadError> {
         let read = ReadOptions { consistency: Consistency::Strong, at_least: None, deadline };
-        let found = self.read_at(PartitionId::CLUSTER, &read, |replica| {
-            let view = replica.store.view(PartitionId::CLUSTER)?;
+        let found = self.read_at(PartitionId::CLUSTER, &read, Length::Long, |replica, store| {
+            let view = store.view(PartitionId::CLUSTER)?;
             let found = scan_placed::<EventDocument>(view.as_ref(), EVENTS, &[])?;
             Ok((found, replica.applied_at_most()))
         });

@@ -6,14 +6,15 @@ use super::{Gateway, NotDoneWhy, UnknownWhy, WriteError, WriteRequest, Written};
 use crate::asker::{Asker, Input, Ticket};
 use crate::catalog::Database;
 use crate::replica_handle::ReplicaHandle;
+use crate::routes::Route;
+use cortado_cluster::{Doubt, Repetition, RouteAttempt, RouteStep, TryOutcome};
 use cortado_document::check_operations;
 use cortado_driver::{self as driver, KeyedWrite, Reply, Tables, WriteOrder};
-use cortado_model::{PartitionId, RememberedKey};
+use cortado_model::{LogOffset, PartitionId, RememberedKey};
 use cortado_replica::NotDone;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 
 /// A leader that serves not yet, or no longer, is asked again after this if nothing is heard.
@@ -51,66 +52,44 @@ impl Gateway {
         request: WriteRequest,
     ) -> Result<Written, WriteError> {
         let route = self.process.routes.route(partition);
-        let mut attempts = Attempts { changes: route.changes(), perhaps: false };
+        let mut changes = route.changes();
+        let mut attempt = RouteAttempt::new(match &request.idempotency {
+            Some(_) => Repetition::Remembered,
+            None => Repetition::Doubled,
+        });
         loop {
-            if self.process.is_ending() {
-                return Err(attempts.give_up(NotDoneWhy::Ending));
-            }
-            let Some(leader) = self.leader(&route, request.deadline).await else {
-                let full = route.waits_for_room();
-                return Err(match self.exists(partition.database) {
-                    true if full => attempts.give_up(NotDoneWhy::LogFull),
-                    true => attempts.give_up(NotDoneWhy::NoLeader),
-                    false => WriteError::NoSuchDatabase,
-                });
-            };
-            let attempt = self.attempt(&leader, database, &request).await;
-            if let Some(outcome) = attempts.judge(attempt, &request) {
-                return outcome;
+            let tried = self.try_once(&route, database, &request).await;
+            match attempt.judge(tried.outcome()) {
+                RouteStep::TryAgain => {}
+                RouteStep::Answer | RouteStep::NotDone => return tried.into_result(),
+                RouteStep::Unknown(doubt) => return Err(unknown(doubt)),
             }
             let pause = ASK_AGAIN.min(request.deadline.saturating_duration_since(Instant::now()));
             // Either a change or the pause: both mean to look again.
-            let _ = timeout(pause, attempts.changes.changed()).await;
+            let _ = timeout(pause, changes.changed()).await;
         }
     }
 
-    async fn attempt(
+    /// Asks whoever leads; waits for a leader until the deadline.
+    async fn try_once(
         &self,
-        leader: &ReplicaHandle,
+        route: &Route,
         database: Option<&Arc<Database>>,
         request: &WriteRequest,
-    ) -> Attempt {
-        let ticket = Arc::new(Ticket::default());
-        let (caller, answer) = Asker::with(&ticket);
-        let order = WriteOrder {
-            tables: database.map(|database| Arc::clone(database) as Arc<dyn Tables>),
-            operations: request.operations.clone(),
-            keyed: keyed(request),
-        };
-        let log_end = self.process.log.local_end(leader.partition);
-        match leader.offer(Input::Write { caller, order, log_end }) {
-            Ok(()) => {}
-            Err(TrySendError::Full(_)) => return Attempt::NotDone(NotDone::Overloaded),
-            Err(TrySendError::Closed(_)) => return Attempt::NotDone(NotDone::Offline),
+    ) -> Tried {
+        if self.process.is_ending() {
+            return Tried::Declined(NotDoneWhy::Ending);
         }
-        match timeout_at(request.deadline, leader.answer(answer)).await {
-            Ok(Some(Reply::Written(written))) => {
-                Attempt::Done(Written::of(*written, leader.partition))
+        match self.leader(route, request.deadline).await {
+            Some(leader) => {
+                let log_end = self.process.log.local_end(route.partition);
+                ask(&leader, log_end, database, request).await
             }
-            Ok(Some(Reply::Refused(refused))) => Attempt::Final(WriteError::from(refused)),
-            Ok(Some(Reply::NotDone(why))) => Attempt::NotDone(why),
-            Ok(Some(Reply::Unknown(driver::UnknownWhy::LogFailed))) => {
-                Attempt::Unknown(UnknownWhy::LogFailed)
+            None if !self.exists(route.partition.database) => {
+                Tried::Answered(Err(WriteError::NoSuchDatabase))
             }
-            // A write is never answered with `Ready`; if it were, nobody could tell.
-            Ok(Some(Reply::Unknown(driver::UnknownWhy::LeaderLost) | Reply::Ready)) => {
-                Attempt::Unknown(UnknownWhy::LeaderLost)
-            }
-            // The replica went away, with the write begun or still in line.
-            Ok(None) if ticket.withdraw() => Attempt::NotDone(NotDone::Offline),
-            Ok(None) => Attempt::Unknown(UnknownWhy::LeaderLost),
-            Err(_) if ticket.withdraw() => Attempt::DeadlineBefore,
-            Err(_) => Attempt::Unknown(UnknownWhy::Deadline),
+            None if route.waits_for_room() => Tried::Declined(NotDoneWhy::LogFull),
+            None => Tried::Declined(NotDoneWhy::NoLeader),
         }
     }
 
@@ -137,6 +116,46 @@ impl Gateway {
     }
 }
 
+/// Asks one leader, and waits for its answer until the deadline.
+///
+/// * `log_end`: where the log ends now, if that can be read locally.
+async fn ask(
+    leader: &ReplicaHandle,
+    log_end: Option<LogOffset>,
+    database: Option<&Arc<Database>>,
+    request: &WriteRequest,
+) -> Tried {
+    let ticket = Arc::new(Ticket::default());
+    let (caller, answer) = Asker::with(&ticket);
+    let order = WriteOrder {
+        tables: database.map(|database| Arc::clone(database) as Arc<dyn Tables>),
+        operations: request.operations.clone(),
+        keyed: keyed(request),
+    };
+    match leader.offer(Input::Write { caller, order, log_end }) {
+        Ok(()) => {}
+        Err(TrySendError::Full(_)) => return Tried::Declined(NotDoneWhy::Overloaded),
+        Err(TrySendError::Closed(_)) => return Tried::NotHere,
+    }
+    match timeout_at(request.deadline, leader.answer(answer)).await {
+        Ok(Some(Reply::Written(written))) => {
+            Tried::Answered(Ok(Written::of(*written, leader.partition)))
+        }
+        Ok(Some(Reply::Refused(refused))) => Tried::Answered(Err(WriteError::from(refused))),
+        Ok(Some(Reply::NotDone(why))) => Tried::not_done(why),
+        Ok(Some(Reply::Unknown(driver::UnknownWhy::LogFailed))) => Tried::LogFailed,
+        // A write is never answered with `Ready`; if it were, nobody could tell.
+        Ok(Some(Reply::Unknown(driver::UnknownWhy::LeaderLost) | Reply::Ready)) => {
+            Tried::LeaderLost
+        }
+        // The replica went away, with the write begun or still in line.
+        Ok(None) if ticket.withdraw() => Tried::NotHere,
+        Ok(None) => Tried::LeaderLost,
+        Err(_) if ticket.withdraw() => Tried::DeadlineBefore,
+        Err(_) => Tried::DeadlineAfter,
+    }
+}
+
 /// How the write is recognised when it comes again, if it has a key.
 fn keyed(request: &WriteRequest) -> Option<KeyedWrite> {
     let idempotency = request.idempotency.as_ref()?;
@@ -147,56 +166,60 @@ fn keyed(request: &WriteRequest) -> Option<KeyedWrite> {
     Some(KeyedWrite { name, fingerprint, ttl_ms })
 }
 
-/// How one leader answered.
-enum Attempt {
-    Done(Written),
-    Final(WriteError),
-    NotDone(NotDone),
-    Unknown(UnknownWhy),
+/// How one try ended.
+enum Tried {
+    Answered(Result<Written, WriteError>),
+    NotHere,
+    Declined(NotDoneWhy),
     DeadlineBefore,
+    LeaderLost,
+    LogFailed,
+    DeadlineAfter,
 }
 
-/// What is known of a write after some attempts.
-struct Attempts {
-    changes: watch::Receiver<u64>,
-    /// An earlier attempt may have been committed. Then a leader's refusal still counts, since it
-    /// has looked for the key; but that nothing came of a *later* attempt says nothing.
-    perhaps: bool,
-}
-
-impl Attempts {
-    /// The end of the write, or `None` to try again.
-    fn judge(
-        &mut self,
-        attempt: Attempt,
-        request: &WriteRequest,
-    ) -> Option<Result<Written, WriteError>> {
-        match attempt {
-            Attempt::Done(written) => Some(Ok(written)),
-            Attempt::Final(error) => Some(Err(error)),
-            Attempt::NotDone(NotDone::NotLeader | NotDone::Changing | NotDone::Offline) => None,
-            Attempt::NotDone(NotDone::Overloaded) => {
-                Some(Err(self.give_up(NotDoneWhy::Overloaded)))
-            }
-            Attempt::NotDone(NotDone::LogRefused) => Some(Err(self.give_up(NotDoneWhy::LogFull))),
-            Attempt::NotDone(NotDone::LogUnusable) => Some(Err(self.give_up(NotDoneWhy::Unusable))),
-            Attempt::NotDone(NotDone::Exhausted) => Some(Err(self.give_up(NotDoneWhy::ReadOnly))),
-            Attempt::Unknown(UnknownWhy::LeaderLost) if request.idempotency.is_some() => {
-                self.perhaps = true;
-                None
-            }
-            Attempt::Unknown(why) => Some(Err(WriteError::Unknown { why })),
-            Attempt::DeadlineBefore if self.perhaps => {
-                Some(Err(WriteError::Unknown { why: UnknownWhy::LeaderLost }))
-            }
-            Attempt::DeadlineBefore => Some(Err(WriteError::DeadlineBefore)),
+impl Tried {
+    fn not_done(why: NotDone) -> Tried {
+        match why {
+            NotDone::NotLeader | NotDone::Changing | NotDone::Offline => Tried::NotHere,
+            NotDone::Overloaded => Tried::Declined(NotDoneWhy::Overloaded),
+            NotDone::LogRefused => Tried::Declined(NotDoneWhy::LogFull),
+            NotDone::LogUnusable => Tried::Declined(NotDoneWhy::Unusable),
+            NotDone::Exhausted => Tried::Declined(NotDoneWhy::ReadOnly),
         }
     }
 
-    fn give_up(&self, why: NotDoneWhy) -> WriteError {
-        match self.perhaps {
-            true => WriteError::Unknown { why: UnknownWhy::LeaderLost },
-            false => WriteError::NotDone { why, retry_after_ms: RETRY_AFTER_MS },
+    fn outcome(&self) -> TryOutcome {
+        match self {
+            Tried::Answered(_) => TryOutcome::Answered,
+            Tried::NotHere => TryOutcome::NotHere,
+            Tried::Declined(_) => TryOutcome::Declined,
+            Tried::DeadlineBefore => TryOutcome::DeadlineBefore,
+            Tried::LeaderLost => TryOutcome::LeaderLost,
+            Tried::LogFailed => TryOutcome::LogFailed,
+            Tried::DeadlineAfter => TryOutcome::DeadlineAfter,
         }
     }
+
+    /// What to tell a client, if no other try counts.
+    fn into_result(self) -> Result<Written, WriteError> {
+        let not_done = |why| WriteError::NotDone { why, retry_after_ms: RETRY_AFTER_MS };
+        match self {
+            Tried::Answered(answer) => answer,
+            Tried::NotHere => Err(not_done(NotDoneWhy::NoLeader)),
+            Tried::Declined(why) => Err(not_done(why)),
+            Tried::DeadlineBefore => Err(WriteError::DeadlineBefore),
+            Tried::LeaderLost => Err(unknown(Doubt::LeaderLost)),
+            Tried::LogFailed => Err(unknown(Doubt::LogFailed)),
+            Tried::DeadlineAfter => Err(unknown(Doubt::Deadline)),
+        }
+    }
+}
+
+fn unknown(doubt: Doubt) -> WriteError {
+    let why = match doubt {
+        Doubt::LeaderLost => UnknownWhy::LeaderLost,
+        Doubt::LogFailed => UnknownWhy::LogFailed,
+        Doubt::Deadline => UnknownWhy::Deadline,
+    };
+    WriteError::Unknown { why }
 }

@@ -24,7 +24,7 @@ pub(super) fn copy(
     let failed = |error: StoreError| CopyError::Failed { why: error.to_string() };
     let partition = peer.partition;
     let (sender, mut receiver) = mpsc::channel::<Bytes>(CHUNKS_IN_FLIGHT);
-    let view = peer.store.view(partition).map_err(failed)?;
+    let view = peer.lanes.store().view(partition).map_err(failed)?;
     let source = Arc::clone(context);
     let sends = context.spawn_blocking(move || {
         let sink = |chunk| !source.is_ending() && sender.blocking_send(chunk).is_ok();

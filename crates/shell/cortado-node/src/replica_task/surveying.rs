@@ -15,7 +15,7 @@ pub(super) async fn survey(
 ) -> Result<Survey, SurveyError> {
     let unusable = |error: VerifyError| SurveyError::Log { why: with_causes(&error) };
     let log = context.log.verify(&origin.spec).await.map_err(unusable)?.log;
-    let checkpoint = context.store.view(partition).and_then(|view| view.checkpoint());
+    let checkpoint = context.lanes.read(move |store| store.view(partition)?.checkpoint()).await;
     let checkpoint = checkpoint.map_err(SurveyError::Store)?;
     let extent = ask_extent(context, partition).await;
     let extent = extent.map_err(|AskLog { why }| SurveyError::Log { why })?;

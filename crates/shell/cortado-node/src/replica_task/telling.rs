@@ -42,7 +42,6 @@ fn tell_of_leadership(context: &NodeContext, partition: PartitionId, news: News)
                 let to = to.map(display);
                 info!(%partition, %node, %generation, to, "leader stepped down");
             }
-            context.look_again.notify_one();
         }
         news => return Some(news),
     }

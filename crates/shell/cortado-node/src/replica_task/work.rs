@@ -16,13 +16,12 @@ use cortado_driver::{
     CopyError, DigestReport, Event, Hashed, JobId, Surroundings, first_bookmark_at,
 };
 use cortado_model::{
-    Batch, DocumentKey, Found, NodeId, RememberedKey, Scn, TableId, WallMillis, with_causes,
+    Batch, DocumentKey, NodeId, PartitionId, RememberedKey, TableId, WallMillis, with_causes,
 };
 use cortado_replica::Trim;
-use cortado_store::StoreError;
+use cortado_store::Store;
 use std::sync::Arc;
-use tokio::sync::mpsc;
-use tokio::time::Instant;
+use tokio::sync::{mpsc, oneshot};
 use tracing::{info, warn};
 
 /// The hands of one replica's task.
@@ -77,65 +76,69 @@ impl Work {
         });
     }
 
+    /// Looks into the store; answers at once if that may be done here.
     pub(super) fn find(
         &self,
-        keys: &[(TableId, DocumentKey)],
-        name: Option<&RememberedKey>,
-    ) -> Result<Found, StoreError> {
-        let (store, partition) = (&self.context.store, self.handle.partition);
-        let Some(name) = name else {
-            let documents = keys.iter().map(|(table, key)| store.get(partition, *table, key));
-            return Ok(Found {
-                documents: documents.collect::<Result<_, _>>()?,
-                ..Found::default()
-            });
-        };
-        let view = store.view(partition)?;
-        let documents = keys.iter().map(|(table, key)| view.get(*table, key));
-        Ok(Found {
-            documents: documents.collect::<Result<_, _>>()?,
-            remembered: view.remembered(name)?,
-            remembered_bytes: view.remembered_bytes()?,
-            first_expiry: view.first_expiry()?,
-        })
-    }
-
-    pub(super) fn apply(&self, batch: Batch, transactions: u64) -> Result<(), StoreError> {
-        let begun = Instant::now();
-        self.context.vitals.store_begun();
-        let applied = self.context.store.apply(self.handle.partition, batch);
-        let took = begun.elapsed();
-        // A store that says that it is full works as it should.
-        let works = matches!(applied, Ok(()) | Err(StoreError::Full { .. }));
-        self.context.vitals.store_ended(took, works);
-        if applied.is_ok() {
-            self.context.metrics.apply.observe(took);
-            self.context.metrics.transactions.add(transactions);
+        job: JobId,
+        keys: Vec<(TableId, DocumentKey)>,
+        name: Option<RememberedKey>,
+    ) -> Option<Input> {
+        let (lanes, partition) = (&self.handle.lanes, self.handle.partition);
+        if let Some(store) = lanes.inline() {
+            return Some(Event::Found(job, store.find(partition, &keys, name.as_ref())));
         }
-        applied
+        let (lanes, ended) = (Arc::clone(lanes), self.ended.clone());
+        self.context.spawn(async move {
+            let find = move |store: &dyn Store| store.find(partition, &keys, name.as_ref());
+            let _ = ended.send(Event::Found(job, lanes.read(find).await));
+        });
+        None
     }
 
-    pub(super) fn find_bookmark(&self, trim: &Trim) -> Result<Option<Scn>, StoreError> {
-        let view = self.context.store.view(self.handle.partition)?;
-        first_bookmark_at(trim, |scn| view.bookmark(scn))
-    }
-
-    /// Takes a view of what is stored now; the hashing runs beside the task.
-    pub(super) fn hash(&self, job: JobId, time: WallMillis, known: Option<Hashed>) {
-        let partition = self.handle.partition;
-        let view = match self.context.store.view(partition) {
-            Ok(view) => view,
-            Err(error) => {
-                let _ = self.ended.send(Event::Hashed(job, Err(error)));
-                return;
-            }
-        };
+    /// Makes a batch visible, on the store's own threads.
+    pub(super) fn apply(&self, job: JobId, batch: Batch, transactions: u64) {
         let (context, ended) = (Arc::clone(&self.context), self.ended.clone());
-        self.context.spawn_blocking(move || {
-            let hashed = hash(&context, partition, view, time, known);
-            if let Some(hashed) = hashed.transpose() {
-                let _ = ended.send(Event::Hashed(job, hashed));
+        let partition = self.handle.partition;
+        self.handle.lanes.apply(partition, batch, move |applied| {
+            if applied.is_ok() && transactions > 0 {
+                context.metrics.transactions.add(transactions);
+                if partition == PartitionId::CLUSTER {
+                    context.catalog_changed.notify_one();
+                }
             }
+            let _ = ended.send(Event::Applied(job, applied));
+        });
+    }
+
+    pub(super) fn find_bookmark(&self, job: JobId, trim: Trim) {
+        let (partition, ended) = (self.handle.partition, self.ended.clone());
+        self.handle.lanes.run(partition, move |store| {
+            let found = store.and_then(|store| {
+                let view = store.view(partition)?;
+                first_bookmark_at(&trim, |scn| view.bookmark(scn))
+            });
+            let _ = ended.send(Event::BookmarkFound(job, found));
+        });
+    }
+
+    /// Takes a view in the order of the batches; the hashing runs beside everything.
+    pub(super) fn hash(&self, job: JobId, time: WallMillis, known: Option<Hashed>) {
+        let (sender, viewed) = oneshot::channel();
+        let partition = self.handle.partition;
+        self.handle.lanes.run(partition, move |store| {
+            // Whoever waited has gone away with the node.
+            let _ = sender.send(store.and_then(|store| store.view(partition)));
+        });
+        let (context, ended) = (Arc::clone(&self.context), self.ended.clone());
+        self.context.spawn(async move {
+            let Ok(viewed) = viewed.await else { return };
+            let hashing = Arc::clone(&context);
+            context.spawn_blocking(move || {
+                let hashed = viewed.and_then(|view| hash(&hashing, partition, view, time, known));
+                if let Some(hashed) = hashed.transpose() {
+                    let _ = ended.send(Event::Hashed(job, hashed));
+                }
+            });
         });
     }
 
@@ -147,7 +150,7 @@ impl Work {
             let checkpoint = store.view(partition).and_then(|view| view.checkpoint());
             let probed = checkpoint.and_then(|checkpoint| match checkpoint {
                 Some(checkpoint) => {
-                    store.apply(partition, Batch { checkpoint, ..Batch::default() })
+                    store.apply_one(partition, Batch { checkpoint, ..Batch::default() })
                 }
                 None => Ok(()),
             });

@@ -50,7 +50,7 @@ fn replica() -> MemoryStore {
     let bookmarks = vec![(Scn::new(Generation(2), Sequence(1)), fold().encode())];
     let checkpoint = fold().encode();
     let batch = Batch { documents, remember, bookmarks, checkpoint, ..Batch::default() };
-    store.apply(PARTITION, batch).unwrap();
+    store.apply_one(PARTITION, batch).unwrap();
     store
 }
 
@@ -136,7 +136,7 @@ proptest! {
     ) {
         let store = MemoryStore::new();
         let batch = Batch { checkpoint: fold().encode(), ..Batch::default() };
-        store.apply(PARTITION, batch).unwrap();
+        store.apply_one(PARTITION, batch).unwrap();
         let whole = snapshot_of(&store);
         let begun = &whole[..begun.min(whole.len() - 1)];
         let chunks = [begun, &bytes].map(Bytes::copy_from_slice);

@@ -97,19 +97,17 @@ fn before_it_is_registered_a_node_claims_in_cluster_alone() {
 #[test]
 fn a_life_gives_way_to_a_newer_one_for_a_while() {
     #[track_caller]
-    fn check(leader: (u32, u64), now: u64, want: bool) {
+    fn check(leader: (u32, u64), want: Option<u64>) {
         let (directory, nonce) = (DirectoryUuid(1), 170);
         let (node, incarnation) = (NodeId(1), NodeIncarnation(17));
         let me = NodeLife { node, incarnation, directory, nonce };
         let life = ReplicaIncarnation { node: NodeIncarnation(leader.1), life: 1 };
         let leader = Some((NodeId(leader.0), life));
         let leadership = Leadership { leader, since: Millis(1_000), ..Leadership::default() };
-        assert_eq!(gives_way(&me, &leadership, Millis(now)), want);
+        assert_eq!(gives_way_until(&me, &leadership), want.map(Millis));
     }
-    check((1, 18), 1_000, true);
-    check((1, 18), 5_999, true);
-    check((1, 18), 6_000, false);
-    check((1, 17), 1_000, false);
-    check((1, 16), 1_000, false);
-    check((2, 18), 1_000, false);
+    check((1, 18), Some(6_000));
+    check((1, 17), None);
+    check((1, 16), None);
+    check((2, 18), None);
 }

@@ -9,5 +9,6 @@ mod failovers;
 mod restarts;
 mod membership;
 mod storage;
+mod distant_stores;
 mod changes;
 mod declarations;

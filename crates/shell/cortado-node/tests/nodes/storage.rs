@@ -244,7 +244,7 @@ fn falsify(world: &World, music: &Music, node: NodeId, partition: PartitionId) {
     let document = Some(StoredDocument::new(found.head, br#"{"false":true}"#));
     let documents = vec![(music.album.id, key, document)];
     let batch = Batch { documents, checkpoint, ..Batch::default() };
-    store.apply(partition, batch).unwrap();
+    store.apply_one(partition, batch).unwrap();
 }
 
 async fn check_the_odd_one_is_rebuilt(falsify_leader: bool) {
@@ -294,7 +294,7 @@ async fn a_store_ahead_of_its_log_serves_nothing() {
     let mut fold = FoldState::decode(&checkpoint).unwrap();
     fold.position.offset = LogOffset(1 << 40);
     fold.last = Scn::new(fold.last.generation.next(), fold.last.sequence);
-    store.apply(partition, Batch { checkpoint: fold.encode(), ..Batch::default() }).unwrap();
+    store.apply_one(partition, Batch { checkpoint: fold.encode(), ..Batch::default() }).unwrap();
     world.cluster.start_node(follower).await.unwrap();
     let told = async || !events(&world, EventKind::Offline).await.is_empty();
     eventually_asking("the decision log tells of it", told).await;
@@ -325,7 +325,7 @@ async fn what_only_a_newer_build_can_read_is_kept() {
     let checkpoint = store.view(partition).unwrap().checkpoint().unwrap().unwrap();
     let checkpoint = bytes::Bytes::from(newer(&checkpoint));
     let batch = Batch { checkpoint: checkpoint.clone(), ..Batch::default() };
-    store.apply(partition, batch).unwrap();
+    store.apply_one(partition, batch).unwrap();
     let documents = stored(&store, &music, partition);
     world.cluster.start_node(follower).await.unwrap();
     let give_up_at = deadline();

@@ -8,7 +8,8 @@ use cortado_log::memory::SharedMemoryLog;
 use cortado_metrics::Registry;
 use cortado_model::limits::IDEMPOTENCY_TTL_MS_MAX;
 use cortado_model::{
-    Batch, DocumentKey, Entry, EntryRange, NodeId, PartitionId, Scn, StoredDocument,
+    Batch, DocumentKey, Entry, EntryRange, Found, NodeId, PartitionId, RememberedKey, Scn,
+    StoredDocument,
 };
 use cortado_node::{
     Cluster, Components, Consistency, Database, DatabaseSpec, Declared, Founding, Gateway,
@@ -16,7 +17,7 @@ use cortado_node::{
     ReadOptions, ReplicaStatus, Served, StartError, StoreFactory, Table, WriteError, WriteRequest,
     Written,
 };
-use cortado_store::{Installer, MemoryStore, Store, StoreError, View};
+use cortado_store::{Installer, MemoryStore, Store, StoreError, StoreTraits, View};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -42,10 +43,15 @@ pub(crate) struct World {
     pub(crate) gateway: Gateway,
 }
 
+/// Puts something between a node and its store.
+pub(crate) type Between = fn(Arc<dyn Store>) -> Arc<dyn Store>;
+
 /// The stores and identities of all nodes; they outlive the nodes.
 #[derive(Default)]
 pub(crate) struct Stores {
     stores: Mutex<BTreeMap<NodeId, Arc<MemoryStore>>>,
+    /// What stands between a node and its store, if anything does.
+    between: Option<Between>,
     /// Whether a store loses everything that was not synced when it is opened again.
     pub(crate) forgetful: std::sync::atomic::AtomicBool,
     /// Who the nodes are; what is deleted of the stores leaves it alone.
@@ -53,6 +59,11 @@ pub(crate) struct Stores {
 }
 
 impl Stores {
+    /// Stores with something before each of them.
+    pub(crate) fn behind(between: Between) -> Stores {
+        Stores { between: Some(between), ..Stores::default() }
+    }
+
     pub(crate) fn of(&self, node: NodeId) -> Arc<MemoryStore> {
         Arc::clone(self.stores.lock().unwrap().entry(node).or_default())
     }
@@ -83,7 +94,8 @@ impl StoreFactory for Stores {
         let store = self.of(node);
         let forgetful = self.forgetful.load(std::sync::atomic::Ordering::Relaxed);
         store.crash(|_, steps| if forgetful { steps } else { 0 });
-        Ok(Arc::new(Opened(store)))
+        let opened = Arc::new(Opened(store));
+        Ok(self.between.map_or(Arc::clone(&opened) as Arc<dyn Store>, |between| between(opened)))
     }
 }
 
@@ -91,11 +103,14 @@ impl StoreFactory for Stores {
 struct Opened(Arc<MemoryStore>);
 
 impl Store for Opened {
+    fn traits(&self) -> StoreTraits {
+        self.0.traits()
+    }
     fn partitions(&self) -> Result<Vec<PartitionId>, StoreError> {
         self.0.partitions()
     }
-    fn apply(&self, partition: PartitionId, batch: Batch) -> Result<(), StoreError> {
-        self.0.apply(partition, batch)
+    fn apply(&self, batches: Vec<(PartitionId, Batch)>) -> Result<(), StoreError> {
+        self.0.apply(batches)
     }
     fn view(&self, partition: PartitionId) -> Result<Box<dyn View>, StoreError> {
         self.0.view(partition)
@@ -107,6 +122,14 @@ impl Store for Opened {
         key: &DocumentKey,
     ) -> Result<Option<StoredDocument>, StoreError> {
         self.0.get(partition, table, key)
+    }
+    fn find(
+        &self,
+        partition: PartitionId,
+        keys: &[(cortado_model::TableId, DocumentKey)],
+        name: Option<&RememberedKey>,
+    ) -> Result<Found, StoreError> {
+        self.0.find(partition, keys, name)
     }
     fn remove(&self, partition: PartitionId) -> Result<(), StoreError> {
         self.0.remove(partition)

@@ -1,0 +1,298 @@
+//! A node's eye on the cluster: what it remembers, when it decides, and about what.
+//!
+//! Event-driven: the work of a look grows with what has changed and with what is due, not with the
+//! number of partitions. Decides as [`decide`] does, and about every partition whose decision could
+//! have become another one; the tests compare it with a watch that looks at all of them every time.
+//! Start reading at [`Watch::look`]. Source: docs/protocols/failover.md, "The watch".
+
+mod heartbeats;
+mod nodes;
+mod protocol;
+mod roster;
+#[cfg(test)]
+mod tests;
+mod watched;
+
+pub use protocol::{Duty, PartitionView, ReplicaViews, WatchEvent, WatchOrder};
+
+use crate::decision::{Decision, decide, decide_again_at, leader_awaited, may_hand_over};
+use crate::detector::{Detector, Evidence, Sickness};
+use crate::explanation::Explanation;
+use crate::settings::Settings;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use cortado_model::{Millis, NodeId, PartitionId};
+use heartbeats::Heartbeats;
+use nodes::Nodes;
+use roster::{Roster, Waiting};
+use watched::{NodeFacts, Watched};
+
+/// What one life of a node knows and remembers of the cluster.
+#[derive(Clone, Debug)]
+pub struct Watch {
+    me: NodeId,
+    /// The last moment that it was told of.
+    now: Millis,
+    detector: Detector,
+    heartbeats: Heartbeats,
+    nodes: Nodes,
+    roster: Roster,
+    /// When the own timer should run next.
+    tick_due: Millis,
+    own: OwnHealth,
+    store_full: bool,
+    hand_off_running: bool,
+    last_hand_back_at: Option<Millis>,
+    /// Behind which the search for something to hand over goes on; `None` from the beginning.
+    searched_up_to: Option<PartitionId>,
+    decisions_taken: u64,
+}
+
+/// All of the own health that a claim depends on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct OwnHealth {
+    sickness: Option<Sickness>,
+    reads_its_log: bool,
+}
+
+/// Own timers in each heartbeat interval: often enough to notice soon that this node is slow.
+const TICKS_PER_HEARTBEAT: u64 = 5;
+/// Partitions that one tick looks at for somebody to hand them over to. One is handed over at a
+/// time, so more are looked at only where no successor is close.
+const HAND_OVER_LOOKS_MAX: u32 = 8;
+
+impl Watch {
+    /// Knows of nobody and watches nothing.
+    pub fn new(me: NodeId, settings: Settings, now: Millis) -> Watch {
+        Watch {
+            me,
+            now,
+            detector: Detector::new(me, settings),
+            heartbeats: Heartbeats::new(now, &settings),
+            nodes: Nodes::default(),
+            roster: Roster::default(),
+            tick_due: now,
+            own: OwnHealth::default(),
+            store_full: false,
+            hand_off_running: false,
+            last_hand_back_at: None,
+            searched_up_to: None,
+            decisions_taken: 0,
+        }
+    }
+
+    /// Takes note of an event. What follows from it is ordered by the next [`look`](Self::look).
+    ///
+    /// Total. A `now` before the last one counts as that.
+    pub fn on(&mut self, now: Millis, event: WatchEvent) {
+        let now = self.advance(now);
+        match event {
+            WatchEvent::Placed { partition, placement } => {
+                placement.nodes().iter().for_each(|node| self.nodes.know(*node));
+                self.roster.place(partition, placement);
+            }
+            WatchEvent::Withdrawn { partition } => self.roster.withdraw(partition),
+            WatchEvent::Changed { partition } => self.roster.mark(partition),
+            WatchEvent::StoreFull(full) => {
+                if self.store_full != full {
+                    self.store_full = full;
+                    self.roster.mark_vacant();
+                }
+            }
+            WatchEvent::Observed(evidence) => self.detector.observe(now, evidence),
+            WatchEvent::HeartbeatAnswered { appended } => {
+                if let Some(evidence) = self.heartbeats.answered(now, appended) {
+                    self.detector.observe(now, evidence);
+                }
+            }
+            WatchEvent::ClaimNotTaken { partition } => {
+                if let Some(watched) = self.roster.watched(partition) {
+                    watched.claim_not_taken();
+                    // Not at once: its replica is busy.
+                    self.roster.wait(partition, Waiting::Turn(Some(self.tick_due)));
+                }
+            }
+            WatchEvent::HandOffEnded => self.hand_off_running = false,
+        }
+    }
+
+    /// Orders what is due `now`, and decides about what has changed.
+    ///
+    /// To be called after events, and at [`wake_at`](Self::wake_at); sooner does no harm. Total.
+    ///
+    /// * `replicas`: is asked for the partitions that are decided about.
+    pub fn look(
+        &mut self,
+        now: Millis,
+        replicas: &mut dyn ReplicaViews,
+        orders: &mut Vec<WatchOrder>,
+    ) {
+        let now = self.advance(now);
+        let ticks = self.tick(now);
+        self.beat(now, orders);
+        self.judge(now, orders);
+        for partition in self.roster.take_due(now) {
+            let next = self.decide(now, partition, replicas, orders);
+            if let Waiting::Leader(leader) = next {
+                self.nodes.know(leader);
+            }
+            self.roster.wait(partition, next);
+        }
+        if ticks {
+            self.hand_over(now, replicas, orders);
+        }
+    }
+
+    /// When to look next, if no event comes before.
+    pub fn wake_at(&self) -> Millis {
+        let due = [self.tick_due, self.heartbeats.wake_at()].into_iter();
+        let death = self.nodes.next_death(self.now, &self.detector);
+        due.chain(self.roster.wake_at()).chain(death).min().unwrap_or(self.tick_due)
+    }
+
+    /// How often it has looked at one partition to decide about it.
+    pub fn decisions_taken(&self) -> u64 {
+        self.decisions_taken
+    }
+
+    fn advance(&mut self, now: Millis) -> Millis {
+        self.now = self.now.max(now);
+        self.now
+    }
+
+    /// Notices how late the own timer is, if it was due.
+    fn tick(&mut self, now: Millis) -> bool {
+        if now < self.tick_due {
+            return false;
+        }
+        let late_ms = now.since(self.tick_due);
+        self.detector.observe(now, Evidence::Lateness { late_ms });
+        let tick_ms = self.detector.settings().heartbeat_ms / TICKS_PER_HEARTBEAT;
+        self.tick_due = now.plus(tick_ms.max(1));
+        true
+    }
+
+    fn beat(&mut self, now: Millis, orders: &mut Vec<WatchOrder>) {
+        if let Some(evidence) = self.heartbeats.give_up(now) {
+            self.detector.observe(now, evidence);
+        }
+        if self.heartbeats.look(now) {
+            orders.push(WatchOrder::Beat);
+        }
+    }
+
+    /// Marks the partitions whose decision depends on what is thought of nodes, where that is
+    /// something else than at the last look.
+    fn judge(&mut self, now: Millis, orders: &mut Vec<WatchOrder>) {
+        let sickness = self.detector.sickness();
+        if sickness != self.own.sickness {
+            orders.push(WatchOrder::Sickness(sickness));
+        }
+        let own = OwnHealth { sickness, reads_its_log: self.detector.reads_its_log(now) };
+        let changed = self.nodes.judge(now, &self.detector);
+        if own != self.own || !changed.is_empty() {
+            self.own = own;
+            self.roster.mark_vacant();
+        }
+        changed.into_iter().for_each(|node| self.roster.mark_led_by(node));
+    }
+
+    /// Decides about a partition; answers what the next decision about it waits for.
+    fn decide(
+        &mut self,
+        now: Millis,
+        partition: PartitionId,
+        replicas: &mut dyn ReplicaViews,
+        orders: &mut Vec<WatchOrder>,
+    ) -> Waiting {
+        let node = self.node_facts();
+        let Some(watched) = self.roster.watched(partition) else { return Waiting::Replica };
+        self.decisions_taken += 1;
+        let Some(view) = replicas.view(partition) else { return Waiting::Replica };
+        let leadership = watched.see(now, &view, self.me);
+        let nobody = BTreeMap::new();
+        let facts = watched.facts(partition, (&view, leadership), &nobody, node);
+        if facts.leads() {
+            return Waiting::Preferred(watched.placement.preferred());
+        }
+        if let Some(leader) = leader_awaited(now, &facts, &self.detector) {
+            return Waiting::Leader(leader);
+        }
+        Waiting::Turn(match decide(now, &facts, &self.detector) {
+            Decision::ClaimAt { at, .. } => Some(decide_again_at(now, &facts, at, self.tick_due)),
+            Decision::Claim { why } if view.duty == Duty::Follow => {
+                claim(now, watched, why, orders)
+            }
+            // Everything else is news of a replica or of a node.
+            Decision::Claim { .. } | Decision::Stay(_) | Decision::HandOff { .. } => None,
+        })
+    }
+
+    /// Hands over at most one leadership, after looking at a few.
+    fn hand_over(
+        &mut self,
+        now: Millis,
+        replicas: &mut dyn ReplicaViews,
+        orders: &mut Vec<WatchOrder>,
+    ) {
+        if self.hand_off_running {
+            return;
+        }
+        for _ in 0..HAND_OVER_LOOKS_MAX {
+            let (me, last_at) = (self.me, self.last_hand_back_at);
+            let may = |preferred| may_hand_over(now, me, preferred, last_at, &self.detector);
+            let next = self.roster.next_led(self.searched_up_to, may);
+            self.searched_up_to = next;
+            let Some(partition) = next else { return };
+            if let Some((to, why)) = self.decide_to_hand_over(now, partition, replicas) {
+                orders.push(WatchOrder::HandOff { to, why });
+                self.hand_off_running = true;
+                self.last_hand_back_at = Some(now);
+                self.searched_up_to = None;
+                return;
+            }
+        }
+    }
+
+    fn decide_to_hand_over(
+        &mut self,
+        now: Millis,
+        partition: PartitionId,
+        replicas: &mut dyn ReplicaViews,
+    ) -> Option<(NodeId, Explanation)> {
+        let node = self.node_facts();
+        let watched = self.roster.watched(partition)?;
+        self.decisions_taken += 1;
+        let view = replicas.view(partition).filter(|view| view.duty == Duty::Lead)?;
+        let leadership = watched.see(now, &view, self.me);
+        let lags = replicas.follower_lags(partition);
+        let facts = watched.facts(partition, (&view, leadership), &lags, node);
+        match decide(now, &facts, &self.detector) {
+            Decision::HandOff { to, why } => Some((to, why)),
+            Decision::Stay(_) | Decision::ClaimAt { .. } | Decision::Claim { .. } => None,
+        }
+    }
+
+    fn node_facts(&self) -> NodeFacts {
+        NodeFacts {
+            me: self.me,
+            store_full: self.store_full,
+            hand_off_running: self.hand_off_running,
+            last_hand_back_at: self.last_hand_back_at,
+        }
+    }
+}
+
+/// Claims, unless an earlier claim has not had its time yet; answers when to claim again.
+fn claim(
+    now: Millis,
+    watched: &mut Watched,
+    why: Explanation,
+    orders: &mut Vec<WatchOrder>,
+) -> Option<Millis> {
+    if watched.claim_again_at().is_none_or(|at| at <= now) {
+        let first = watched.claim(now);
+        orders.push(WatchOrder::Claim { why, first });
+    }
+    watched.claim_again_at()
+}

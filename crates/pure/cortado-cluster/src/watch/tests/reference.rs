@@ -1,0 +1,429 @@
+//! The watch decides as one would that looks at every partition all the time.
+//!
+//! Random histories of a node; every millisecond the reference looks at all partitions, as simply
+//! as can be, while the watch is woken by events and at the moments that it asked for.
+//! Start reading at [`orders_are_those_of_a_watch_that_looks_at_everything`].
+
+use super::super::*;
+use super::scene::{ME, Shown, fresh, led_by, n, p, placement};
+use crate::decision::{Leadership, PartitionFacts};
+use crate::placement::Placement;
+use crate::settings::{RawSettings, Settings};
+use cortado_model::{Generation, NodeIncarnation};
+use proptest::prelude::*;
+
+const PARTITIONS: u32 = 5;
+
+/// Looks at everything, and remembers what must be remembered.
+struct Reference {
+    detector: Detector,
+    placed: BTreeMap<PartitionId, Remembered>,
+    beat_due: Millis,
+    beat_sent_at: Option<Millis>,
+    tick_due: Millis,
+    sickness: Option<Sickness>,
+    store_full: bool,
+    hand_off_running: bool,
+    last_hand_back_at: Option<Millis>,
+}
+
+struct Remembered {
+    placement: Placement,
+    since: Option<Millis>,
+    generation: Generation,
+    own_claims: Vec<Millis>,
+    claimed_at: Option<Millis>,
+}
+
+impl Reference {
+    fn new(settings: Settings, now: Millis) -> Reference {
+        Reference {
+            detector: Detector::new(ME, settings),
+            placed: BTreeMap::new(),
+            beat_due: now,
+            beat_sent_at: None,
+            tick_due: now,
+            sickness: None,
+            store_full: false,
+            hand_off_running: false,
+            last_hand_back_at: None,
+        }
+    }
+
+    fn on(&mut self, now: Millis, event: &WatchEvent) {
+        match event.clone() {
+            WatchEvent::Placed { partition, placement } => {
+                let placed = self.placed.entry(partition).or_insert_with(|| Remembered {
+                    placement: placement.clone(),
+                    since: None,
+                    generation: Generation(0),
+                    own_claims: Vec::new(),
+                    claimed_at: None,
+                });
+                placed.placement = placement;
+            }
+            WatchEvent::Withdrawn { partition } => {
+                self.placed.remove(&partition);
+            }
+            WatchEvent::StoreFull(full) => self.store_full = full,
+            WatchEvent::Observed(evidence) => self.detector.observe(now, evidence),
+            WatchEvent::HeartbeatAnswered { appended } => {
+                if let Some(at) = self.beat_sent_at.take() {
+                    let took_ms = now.since(at);
+                    self.detector.observe(
+                        now,
+                        match appended {
+                            true => Evidence::OwnAppend { took_ms },
+                            false => Evidence::OwnAppendFailed,
+                        },
+                    );
+                }
+            }
+            WatchEvent::HandOffEnded => self.hand_off_running = false,
+            WatchEvent::Changed { .. } | WatchEvent::ClaimNotTaken { .. } => {}
+        }
+    }
+
+    fn look(&mut self, now: Millis, shown: &mut Shown) -> Vec<WatchOrder> {
+        let mut orders = Vec::new();
+        let settings = *self.detector.settings();
+        let ticks = now >= self.tick_due;
+        if ticks {
+            let late_ms = now.since(self.tick_due);
+            self.detector.observe(now, Evidence::Lateness { late_ms });
+            self.tick_due = now.plus(settings.heartbeat_ms / 5);
+        }
+        if self.beat_sent_at.is_some_and(|at| now.since(at) > settings.dead_after_ms) {
+            self.beat_sent_at = None;
+            self.detector.observe(now, Evidence::OwnAppendFailed);
+        }
+        if self.beat_sent_at.is_none() && now >= self.beat_due {
+            self.beat_due = now.max(self.beat_due.plus(settings.heartbeat_ms));
+            self.beat_sent_at = Some(now);
+            orders.push(WatchOrder::Beat);
+        }
+        if self.sickness != self.detector.sickness() {
+            self.sickness = self.detector.sickness();
+            orders.push(WatchOrder::Sickness(self.sickness));
+        }
+        let mut placed = core::mem::take(&mut self.placed);
+        for (partition, remembered) in &mut placed {
+            orders.extend(self.decide(now, *partition, remembered, shown, ticks));
+        }
+        self.placed = placed;
+        orders
+    }
+
+    fn decide(
+        &mut self,
+        now: Millis,
+        partition: PartitionId,
+        remembered: &mut Remembered,
+        shown: &mut Shown,
+        ticks: bool,
+    ) -> Option<WatchOrder> {
+        let view = shown.view(partition)?;
+        if view.generation != remembered.generation {
+            remembered.generation = view.generation;
+            remembered.claimed_at = None;
+            if let Some((node, at)) = view.leadership.and_then(|known| known.leader())
+                && node == ME
+            {
+                remembered.own_claims.push(at);
+            }
+        }
+        let since = *remembered.since.get_or_insert(now);
+        let facts = PartitionFacts {
+            partition,
+            me: ME,
+            incarnation: view.incarnation,
+            placement: &remembered.placement,
+            leadership: view.leadership.unwrap_or(Leadership::Never { since }),
+            restoring: view.restoring || self.store_full,
+            digest_failed: view.digest_failed,
+            lag_records: view.lag_records,
+            own_claims: &remembered.own_claims,
+            follower_lags: &shown.follower_lags(partition),
+            hand_off_running: self.hand_off_running,
+            last_hand_back_at: self.last_hand_back_at,
+        };
+        match decide(now, &facts, &self.detector) {
+            Decision::Claim { why } if view.duty == Duty::Follow => {
+                let recent = remembered.claimed_at.is_some_and(|at| now.since(at) < 400);
+                let before = if recent { return None } else { remembered.claimed_at.replace(now) };
+                Some(WatchOrder::Claim { why, first: before.is_none() })
+            }
+            // What is handed over is looked for at ticks alone, by the watch too.
+            Decision::HandOff { to, why } if view.duty == Duty::Lead && ticks => {
+                self.hand_off_running = true;
+                self.last_hand_back_at = Some(now);
+                Some(WatchOrder::HandOff { to, why })
+            }
+            Decision::Claim { .. }
+            | Decision::HandOff { .. }
+            | Decision::ClaimAt { .. }
+            | Decision::Stay(_) => None,
+        }
+    }
+}
+
+/// Something that happens to the node between two moments.
+#[derive(Clone, Debug)]
+enum Happening {
+    /// Nothing, for so long.
+    Pass {
+        ms: u64,
+    },
+    /// Nodes go on to write heartbeats for so long, but for those that are silent.
+    Beats {
+        ms: u64,
+        silent: Vec<u32>,
+    },
+    Restarted {
+        node: u32,
+    },
+    Placed {
+        partition: u32,
+        first: u32,
+    },
+    Withdrawn {
+        partition: u32,
+    },
+    Begun {
+        partition: u32,
+    },
+    Claimed {
+        partition: u32,
+        by: u32,
+    },
+    SteppedDown {
+        partition: u32,
+        to: Option<u32>,
+    },
+    Duty {
+        partition: u32,
+        duty: Duty,
+    },
+    Restoring {
+        partition: u32,
+        restoring: bool,
+    },
+    /// Takes effect at the next tick: between ticks nobody looks for it.
+    Lag {
+        partition: u32,
+        records: u64,
+    },
+    FollowerLag {
+        partition: u32,
+        records: u64,
+    },
+    StoreFull(bool),
+    Store {
+        works: bool,
+    },
+    HeartbeatAnswered {
+        appended: bool,
+    },
+    HandOffEnded,
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    let partition = || 0..PARTITIONS;
+    let node = || 1..=3_u32;
+    let duty = prop_oneof![Just(Duty::Follow), Just(Duty::Lead), Just(Duty::Neither)];
+    let silent = prop::collection::vec(node(), 0..2);
+    prop_oneof![
+        4 => (1..300_u64).prop_map(|ms| Happening::Pass { ms }),
+        8 => (100..3_000_u64, silent).prop_map(|(ms, silent)| Happening::Beats { ms, silent }),
+        1 => (10_000..12_000_u64).prop_map(|ms| Happening::Beats { ms, silent: Vec::new() }),
+        1 => node().prop_map(|node| Happening::Restarted { node }),
+        2 => (partition(), node())
+            .prop_map(|(partition, first)| Happening::Placed { partition, first }),
+        1 => partition().prop_map(|partition| Happening::Withdrawn { partition }),
+        3 => partition().prop_map(|partition| Happening::Begun { partition }),
+        6 => (partition(), node()).prop_map(|(partition, by)| Happening::Claimed { partition, by }),
+        2 => (partition(), prop::option::of(node()))
+            .prop_map(|(partition, to)| Happening::SteppedDown { partition, to }),
+        2 => (partition(), duty).prop_map(|(partition, duty)| Happening::Duty { partition, duty }),
+        1 => (partition(), any::<bool>())
+            .prop_map(|(partition, restoring)| Happening::Restoring { partition, restoring }),
+        2 => (partition(), prop_oneof![Just(0_u64), Just(20_000)])
+            .prop_map(|(partition, records)| Happening::Lag { partition, records }),
+        2 => (partition(), prop_oneof![Just(0_u64), Just(200)])
+            .prop_map(|(partition, records)| Happening::FollowerLag { partition, records }),
+        1 => any::<bool>().prop_map(Happening::StoreFull),
+        1 => any::<bool>().prop_map(|works| Happening::Store { works }),
+        2 => any::<bool>().prop_map(|appended| Happening::HeartbeatAnswered { appended }),
+        4 => Just(Happening::HandOffEnded),
+    ]
+}
+
+/// Both watches, and what they look at.
+struct Pair {
+    watch: Watch,
+    reference: Reference,
+    shown: Shown,
+    now: Millis,
+    lives: BTreeMap<u32, u64>,
+    /// What changes without an event, at the next tick.
+    lags: Vec<(PartitionId, u64)>,
+    follower_lags: Vec<(PartitionId, u64)>,
+    marked: bool,
+    orders: u64,
+}
+
+impl Pair {
+    fn new() -> Pair {
+        let settings = RawSettings::default().validate().expect("defaults are valid");
+        let now = Millis(1_000);
+        Pair {
+            watch: Watch::new(ME, settings, now),
+            reference: Reference::new(settings, now),
+            shown: Shown::default(),
+            now,
+            lives: BTreeMap::new(),
+            lags: Vec::new(),
+            follower_lags: Vec::new(),
+            marked: false,
+            orders: 0,
+        }
+    }
+
+    fn on(&mut self, event: WatchEvent) {
+        self.reference.on(self.now, &event);
+        self.watch.on(self.now, event);
+        self.marked = true;
+    }
+
+    fn show(&mut self, number: u32, change: impl FnOnce(&mut PartitionView)) {
+        if let Some(view) = self.shown.views.get_mut(&p(number)) {
+            change(view);
+            self.on(WatchEvent::Changed { partition: p(number) });
+        }
+    }
+
+    fn heartbeat(&mut self, node: u32) {
+        let incarnation = NodeIncarnation(*self.lives.entry(node).or_insert(1));
+        self.on(WatchEvent::Observed(Evidence::Heartbeat { node: n(node), incarnation }));
+    }
+
+    /// Lets a moment pass, and compares.
+    fn moment(&mut self) -> Result<(), TestCaseError> {
+        self.now = self.now.plus(1);
+        if self.now >= self.reference.tick_due {
+            for (partition, records) in core::mem::take(&mut self.lags) {
+                self.shown.views.entry(partition).and_modify(|view| view.lag_records = records);
+            }
+            for (partition, records) in core::mem::take(&mut self.follower_lags) {
+                let lags = [1, 3].map(|node| (n(node), records));
+                self.shown.follower_lags.insert(partition, lags.into());
+            }
+        }
+        let want = self.reference.look(self.now, &mut self.shown);
+        let mut got = Vec::new();
+        if core::mem::take(&mut self.marked) || self.watch.wake_at() <= self.now {
+            self.watch.look(self.now, &mut self.shown, &mut got);
+        }
+        self.orders += got.len() as u64;
+        prop_assert_eq!(sorted(got), sorted(want), "at {:?}", self.now);
+        Ok(())
+    }
+
+    fn happen(&mut self, happening: Happening) -> Result<(), TestCaseError> {
+        let now = self.now;
+        match happening {
+            Happening::Pass { ms } => return self.pass(ms, &[1, 2, 3]),
+            Happening::Beats { ms, silent } => return self.pass(ms, &silent),
+            Happening::Restarted { node } => {
+                *self.lives.entry(node).or_insert(1) += 1;
+                self.heartbeat(node);
+            }
+            Happening::Placed { partition, first } => {
+                let order = [first, 1 + first % 3, 1 + (first + 1) % 3];
+                let placement = placement(&order);
+                self.on(WatchEvent::Placed { partition: p(partition), placement });
+            }
+            Happening::Withdrawn { partition } => {
+                self.on(WatchEvent::Withdrawn { partition: p(partition) });
+            }
+            Happening::Begun { partition } => {
+                self.shown.views.entry(p(partition)).or_insert_with(fresh);
+                self.show(partition, |_| ());
+            }
+            Happening::Claimed { partition, by } => {
+                self.show(partition, |view| *view = led_by(view, n(by), now, ME));
+            }
+            Happening::SteppedDown { partition, to } => self.show(partition, |view| {
+                if let Some(Leadership::Claimed { node: by, .. }) = view.leadership {
+                    let to = to.map(NodeId);
+                    view.leadership = Some(Leadership::SteppedDown { by, to, at: now });
+                    view.duty = Duty::Follow;
+                }
+            }),
+            Happening::Duty { partition, duty } => self.show(partition, |view| view.duty = duty),
+            Happening::Restoring { partition, restoring } => {
+                self.show(partition, |view| view.restoring = restoring);
+            }
+            Happening::Lag { partition, records } => self.lags.push((p(partition), records)),
+            Happening::FollowerLag { partition, records } => {
+                self.follower_lags.push((p(partition), records));
+            }
+            Happening::StoreFull(full) => self.on(WatchEvent::StoreFull(full)),
+            Happening::Store { works } => self.on(WatchEvent::Observed(match works {
+                true => Evidence::OwnStore { took_ms: 1 },
+                false => Evidence::OwnStoreFailed,
+            })),
+            Happening::HeartbeatAnswered { appended } => {
+                self.on(WatchEvent::HeartbeatAnswered { appended });
+            }
+            Happening::HandOffEnded => self.on(WatchEvent::HandOffEnded),
+        }
+        self.moment()
+    }
+
+    /// Own heartbeats are answered in time unless this node is silent, too.
+    fn pass(&mut self, ms: u64, silent: &[u32]) -> Result<(), TestCaseError> {
+        for passed in 0..ms {
+            if passed % 250 == 0 {
+                for node in [1, 2, 3].into_iter().filter(|node| !silent.contains(node)) {
+                    self.heartbeat(node);
+                }
+                if !silent.contains(&ME.0) {
+                    self.on(WatchEvent::HeartbeatAnswered { appended: true });
+                }
+            }
+            self.moment()?;
+        }
+        Ok(())
+    }
+}
+
+/// Claims of one moment have no order among themselves.
+fn sorted(mut orders: Vec<WatchOrder>) -> Vec<WatchOrder> {
+    orders.sort_by_key(|order| match order {
+        WatchOrder::Beat => (0, None),
+        WatchOrder::Sickness(_) => (1, None),
+        WatchOrder::Claim { why, .. } => (2, Some(why.partition)),
+        WatchOrder::HandOff { why, .. } => (3, Some(why.partition)),
+    });
+    orders
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
+
+    #[test]
+    fn orders_are_those_of_a_watch_that_looks_at_everything(
+        happenings in prop::collection::vec(happening(), 1..120),
+    ) {
+        let mut pair = Pair::new();
+        for partition in 0..PARTITIONS {
+            pair.happen(Happening::Placed { partition, first: 1 + partition % 3 })?;
+            pair.happen(Happening::Begun { partition })?;
+        }
+        for happening in happenings {
+            pair.happen(happening)?;
+        }
+        prop_assert!(pair.orders > 0);
+    }
+}

@@ -1,0 +1,110 @@
+//! What is remembered of one partition between two looks at it.
+//!
+//! Start reading at [`Watched::see`].
+
+use super::protocol::PartitionView;
+use crate::decision::{Leadership, PartitionFacts};
+use crate::placement::Placement;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use cortado_model::{Generation, Millis, NodeId, PartitionId};
+
+/// A claim that has led to nothing is made again after this, if it is still called for.
+const CLAIM_AGAIN_MS: u64 = 400;
+/// Own claims that the back-off remembers for each partition.
+const OWN_CLAIMS_MAX: usize = 32;
+
+/// One partition of which this node should hold a replica.
+#[derive(Clone, Debug)]
+pub(super) struct Watched {
+    pub(super) placement: Placement,
+    /// When this node saw that its log has begun.
+    since: Option<Millis>,
+    /// The generation last seen.
+    generation: Generation,
+    /// When own claims were accepted, oldest first.
+    own_claims: Vec<Millis>,
+    /// When this node last claimed what follows that generation.
+    claimed_at: Option<Millis>,
+    /// The decision to do so has been told.
+    told: bool,
+}
+
+/// What a decision depends on and no single partition knows.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NodeFacts {
+    pub(super) me: NodeId,
+    pub(super) store_full: bool,
+    pub(super) hand_off_running: bool,
+    pub(super) last_hand_back_at: Option<Millis>,
+}
+
+impl Watched {
+    pub(super) fn new(placement: Placement) -> Watched {
+        Watched {
+            placement,
+            since: None,
+            generation: Generation::default(),
+            own_claims: Vec::new(),
+            claimed_at: None,
+            told: false,
+        }
+    }
+
+    /// Takes note of what the replica shows; answers who leads.
+    pub(super) fn see(&mut self, now: Millis, view: &PartitionView, me: NodeId) -> Leadership {
+        if view.generation != self.generation {
+            self.generation = view.generation;
+            (self.claimed_at, self.told) = (None, false);
+            if let Some((leader, at)) = view.leadership.and_then(|known| known.leader())
+                && leader == me
+            {
+                self.own_claims.push(at);
+                let surplus = self.own_claims.len().saturating_sub(OWN_CLAIMS_MAX);
+                self.own_claims.drain(..surplus);
+            }
+        }
+        let since = *self.since.get_or_insert(now);
+        view.leadership.unwrap_or(Leadership::Never { since })
+    }
+
+    /// What there is to decide from.
+    pub(super) fn facts<'a>(
+        &'a self,
+        partition: PartitionId,
+        (view, leadership): (&PartitionView, Leadership),
+        follower_lags: &'a BTreeMap<NodeId, u64>,
+        node: NodeFacts,
+    ) -> PartitionFacts<'a> {
+        PartitionFacts {
+            partition,
+            me: node.me,
+            incarnation: view.incarnation,
+            placement: &self.placement,
+            leadership,
+            restoring: view.restoring || node.store_full,
+            digest_failed: view.digest_failed,
+            lag_records: view.lag_records,
+            own_claims: &self.own_claims,
+            follower_lags,
+            hand_off_running: node.hand_off_running,
+            last_hand_back_at: node.last_hand_back_at,
+        }
+    }
+
+    /// When a claim may be made, as far as the last one has had its time.
+    pub(super) fn claim_again_at(&self) -> Option<Millis> {
+        self.claimed_at.map(|at| at.plus(CLAIM_AGAIN_MS))
+    }
+
+    /// A claim is made now; answers whether that is a decision of its own.
+    pub(super) fn claim(&mut self, now: Millis) -> bool {
+        self.claimed_at = Some(now);
+        !core::mem::replace(&mut self.told, true)
+    }
+
+    /// The claim was not made.
+    pub(super) fn claim_not_taken(&mut self) {
+        self.claimed_at = None;
+    }
+}

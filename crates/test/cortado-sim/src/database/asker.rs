@@ -1,0 +1,71 @@
+//! Who asks a driver something: the driver carries it and gives it back with the answer.
+//!
+//! Decides nothing. Start reading at [`Asker`].
+
+use crate::database::documents::{AttemptId, KeyNumber};
+use cortado_driver::Caller;
+use cortado_model::Generation;
+use std::cell::Cell;
+use std::rc::Rc;
+
+/// Whoever waits for a driver's answer.
+#[derive(Clone, Debug)]
+pub enum Asker {
+    /// A client's try, and what becomes of the answer.
+    Client {
+        /// Who.
+        client: usize,
+        /// Which try.
+        attempt: AttemptId,
+        /// What is wanted.
+        purpose: Purpose,
+        /// Whether it was begun, shared with whoever may withdraw it.
+        stage: Rc<Cell<Stage>>,
+    },
+    /// Somebody who wants a handoff and does not wait for it.
+    Operator,
+}
+
+/// What becomes of a driver's answer.
+#[derive(Clone, Debug)]
+pub enum Purpose {
+    /// It is the write's.
+    Write,
+    /// When ready, look at these documents.
+    Read(Sighting),
+}
+
+/// A look at a store that waits for its proof, and what was seen of the replica before it.
+#[derive(Clone, Debug)]
+pub struct Sighting {
+    /// The documents.
+    pub keys: Vec<KeyNumber>,
+    /// How often the store had been emptied.
+    pub restorations: u64,
+    /// Whose leader proves itself by a lease or a barrier: the store must show nothing beyond.
+    pub within: Option<Generation>,
+}
+
+/// How far a try has come at its node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Nothing was begun for it.
+    Waits,
+    /// It may take effect.
+    Begun,
+    /// Its client was told that nothing was begun.
+    Withdrawn,
+}
+
+impl Caller for Asker {
+    fn begin(&self) -> bool {
+        match self {
+            Asker::Client { stage, .. } if stage.get() == Stage::Withdrawn => false,
+            Asker::Client { stage, .. } => {
+                stage.set(Stage::Begun);
+                true
+            }
+            Asker::Operator => true,
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! What must always hold, one small file each.
+//!
+//! | file | invariant | source |
+//! |---|---|---|
+//! | [`one_winner`] | one winner per generation | replication.md, "The fold", claims |
+//! | [`applied_in_order`] | nothing applied twice, never back, no zombie | "The fold", the table |
+//! | [`equal_digests`] | equal state digests at equal SCNs | "The fold"; "Snapshots" |
+//! | [`checkpoint_order`] | checkpoint ≤ applied ≤ committed | "Publishing" |
+//! | [`no_lost_write`] | no acknowledged write is lost | "Publishing" |
+//! | [`definite_errors`] | a definite error never takes effect later | "Publishing" |
+//! | [`one_effect`] | one effect for each idempotency key | "Publishing" |
+//! | [`real_time`] | reads and writes respect real time | "Reads" |
+//! | [`handoff`] | a handoff leaves no gap | "Taking over" |
+//! | [`log_time`] | log time never goes back, no etag twice | "Names" |
+//! | [`trims`] | no trim above what two replicas hold | "Snapshots, trimming, moving" |
+//! | [`answers`] | every request is answered, once | "Taking over" |
+//! | [`limits`] | queues stay inside their limits | "What must always hold" |
+//! | [`liveness`] | after the faults every partition is served again | "What must always hold" |
+//!
+//! Linearizability and sessions are the client oracle's: [`crate::database::oracle`].
+
+pub mod answers;
+pub mod applied_in_order;
+pub mod checkpoint_order;
+pub mod definite_errors;
+pub mod equal_digests;
+pub mod handoff;
+pub mod limits;
+pub mod liveness;
+pub mod log_time;
+pub mod no_lost_write;
+pub mod one_effect;
+pub mod one_winner;
+pub mod real_time;
+pub mod trims;

@@ -1,0 +1,105 @@
+//! Planted bugs: what a careless driver or core would do, to prove that the checkers notice.
+//!
+//! Each changes what goes into or comes out of a driver; what ships stays as it is.
+//! Start reading at [`Mutant`].
+
+use std::fmt;
+
+/// One planted bug.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mutant {
+    /// A write is answered when its record is sent.
+    AnswersWhenSent,
+    /// A write is answered when the log has taken its record, accepted or not.
+    AnswersWhenAppended,
+    /// A strict read looks at once.
+    SkipsBarrier,
+    /// A strong read looks at once.
+    SkipsLease,
+    /// Half of the nodes wait for no lease of the leader before.
+    WaitsTooShort,
+    /// The steady clock stands still while a process does.
+    ClockStops,
+    /// Records of fenced leaders reach the store.
+    AppliesZombies,
+    /// A crash loses documents and keeps their checkpoint.
+    TearsCheckpoint,
+    /// Idempotency keys do not survive a restart.
+    ForgetsKeys,
+    /// A process starts again under its old incarnation.
+    KeepsIncarnation,
+    /// A replica is built anew inside its process and keeps its incarnation.
+    RebuildsAsItself,
+    /// "Perhaps appended" is taken for "certainly not".
+    TrustsSilence,
+    /// Who cannot know says "not done".
+    DeniesUnknown,
+    /// A look into the store shows documents as they were before the last batch that was answered.
+    FindsLate,
+    /// A refusal is answered before what it rests on is committed.
+    SkipsSettle,
+    /// A session read looks at once.
+    IgnoresToken,
+    /// The log is trimmed above what is durable elsewhere.
+    TrimsEarly,
+    /// A store misses a transaction now and then.
+    DropsApply,
+    /// A leader never hears of records that are not its own.
+    DeafLeader,
+    /// A batch is said to be in the store before it is.
+    AnswersBeforeApply,
+    /// Whoever waits when a leader resigns hears nothing.
+    LosesAnswersAtResignation,
+    /// A driver that finds out what the log holds is not shown one of its records. (A log that is
+    /// said to end too early does no harm: what was missed is published again, as a duplicate.)
+    RecoveryMissesRecord,
+    /// A request is answered twice now and then.
+    SettlesTwice,
+    /// An idempotency key is looked up and not found.
+    PurgesKeysEarly,
+    /// What a producer says that was given up is taken for the present one's.
+    MixesProducers,
+    /// A driver is never told that nothing more is at hand.
+    NeverSettles,
+    /// A state is hashed after the next batch has been applied.
+    HashesLate,
+}
+
+impl Mutant {
+    /// All of them.
+    pub const ALL: [Mutant; 27] = [
+        Mutant::AnswersWhenSent,
+        Mutant::AnswersWhenAppended,
+        Mutant::SkipsBarrier,
+        Mutant::SkipsLease,
+        Mutant::WaitsTooShort,
+        Mutant::ClockStops,
+        Mutant::AppliesZombies,
+        Mutant::TearsCheckpoint,
+        Mutant::ForgetsKeys,
+        Mutant::KeepsIncarnation,
+        Mutant::RebuildsAsItself,
+        Mutant::TrustsSilence,
+        Mutant::DeniesUnknown,
+        Mutant::FindsLate,
+        Mutant::SkipsSettle,
+        Mutant::IgnoresToken,
+        Mutant::TrimsEarly,
+        Mutant::DropsApply,
+        Mutant::DeafLeader,
+        Mutant::AnswersBeforeApply,
+        Mutant::LosesAnswersAtResignation,
+        Mutant::RecoveryMissesRecord,
+        Mutant::SettlesTwice,
+        Mutant::PurgesKeysEarly,
+        Mutant::MixesProducers,
+        Mutant::NeverSettles,
+        Mutant::HashesLate,
+    ];
+}
+
+impl fmt::Display for Mutant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self:?}")
+    }
+}

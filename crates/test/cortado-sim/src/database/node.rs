@@ -1,0 +1,87 @@
+//! A node: a process that may live, stop and die, and the disk that outlives it.
+//!
+//! Start reading at [`Node`].
+
+use crate::database::hosted::Hosted;
+use crate::database::observer::Observer;
+use crate::database::store::Store;
+use crate::kernel::time::{Moment, NodeClock};
+use cortado_model::{NodeId, NodeIncarnation};
+
+/// One machine.
+#[derive(Debug)]
+pub struct Node {
+    /// Its name.
+    pub id: NodeId,
+    /// Its clocks, which go on whatever happens to the process.
+    pub clock: NodeClock,
+    /// Its stores, one for each partition.
+    pub disk: Vec<Store>,
+    /// Its process, if it lives.
+    pub process: Option<Process>,
+    /// Its stores take nothing more before.
+    pub store_full_until: Moment,
+    /// Restarts so far: a planted bug needs the first incarnation.
+    pub first_incarnation: Option<NodeIncarnation>,
+}
+
+/// One life of a node.
+#[derive(Debug)]
+pub struct Process {
+    /// Never used twice, whatever name the process gives itself.
+    pub number: u64,
+    /// Which life.
+    pub incarnation: NodeIncarnation,
+    /// The replicas' drivers, one for each partition.
+    pub hosted: Vec<Hosted>,
+    /// Since when, and by which number, it has been stopped.
+    pub paused: Option<(u64, Moment)>,
+    /// How often it has been stopped.
+    pub pauses: u64,
+    /// What has become of its log.
+    pub log: LogHealth,
+    /// What it knows about others.
+    pub(crate) observer: Observer,
+}
+
+/// What a process's own log does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogHealth {
+    /// It works.
+    Well,
+    /// The next append breaks it.
+    Breaking,
+    /// It takes nothing more than what was handed to it before.
+    Unusable {
+        /// When it broke.
+        since: Moment,
+    },
+}
+
+/// Where something can be on its way from or to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// A node.
+    Node(usize),
+    /// Where the log takes appends, and where it acknowledges them.
+    LogHead,
+    /// Where the log shows records.
+    LogPages,
+}
+
+impl Node {
+    /// Whether its process lives and is not stopped.
+    pub fn is_running(&self) -> bool {
+        self.process.as_ref().is_some_and(|process| process.paused.is_none())
+    }
+
+    /// The driver of `partition` in its present process.
+    pub fn hosted(&self, partition: usize) -> Option<&Hosted> {
+        self.process.as_ref().map(|process| &process.hosted[partition])
+    }
+
+    /// As [`hosted`](Self::hosted).
+    pub fn hosted_mut(&mut self, partition: usize) -> Option<&mut Hosted> {
+        self.process.as_mut().map(|process| &mut process.hosted[partition])
+    }
+}

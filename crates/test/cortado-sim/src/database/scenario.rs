@@ -1,0 +1,111 @@
+//! The worlds that a seed can name.
+//!
+//! Start reading at [`Scenario`]; what each means is in `Plan::draw`.
+
+use crate::kernel::random::Random;
+use std::fmt;
+
+/// A theme: what the world is like, and which faults it prefers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Scenario {
+    /// Any faults at once, each switched off in half of the seeds.
+    Swarm,
+    /// No faults; handoffs that must not be felt.
+    Calm,
+    /// Everybody claims all the time.
+    Duel,
+    /// Appends answered "perhaps", landing late, twice or never.
+    Limbo,
+    /// Generations of a few records, so that leaders claim their own next one all the time.
+    Rollover,
+    /// Generations that are soon used up.
+    Exhaustion,
+    /// Leadership handed over all the time, while appends fail.
+    Handoff,
+    /// Logs that take nothing more until their process starts again.
+    Unusable,
+    /// Long pauses, short leases and clocks at the edge of what is allowed.
+    Lease,
+    /// Leases whose length the log changes.
+    LeaseChange,
+    /// Clocks that run at half or double rate: strong reads may be stale, nothing else.
+    Drift,
+    /// Trims, lost stores, snapshots.
+    Trim,
+    /// Processes that die at every boundary.
+    Crash,
+    /// A log whose end every process can read: no leases.
+    Local,
+    /// A log that is full, or away.
+    Full,
+    /// Nodes that can do one thing to the log and not the other.
+    Asymmetric,
+    /// Five nodes, three partitions.
+    Five,
+    /// Reads that answer damaged bytes.
+    Damage,
+    /// Leaders that hear late of everything, so that an old one still serves when a new one does.
+    Hindsight,
+}
+
+impl Scenario {
+    /// All of them.
+    pub const ALL: [Scenario; 19] = [
+        Scenario::Swarm,
+        Scenario::Calm,
+        Scenario::Duel,
+        Scenario::Limbo,
+        Scenario::Rollover,
+        Scenario::Exhaustion,
+        Scenario::Handoff,
+        Scenario::Unusable,
+        Scenario::Lease,
+        Scenario::LeaseChange,
+        Scenario::Drift,
+        Scenario::Trim,
+        Scenario::Crash,
+        Scenario::Local,
+        Scenario::Full,
+        Scenario::Asymmetric,
+        Scenario::Five,
+        Scenario::Damage,
+        Scenario::Hindsight,
+    ];
+
+    /// The scenario of `seed` when nobody chooses one: the swarm in two seeds of five.
+    pub fn of_seed(seed: u64) -> Scenario {
+        let mut random = Random::of(seed ^ 0x5ce0_a210);
+        if random.below(5) < 2 { Scenario::Swarm } else { random.one_of(&Scenario::ALL) }
+    }
+
+    /// The scenario with this name.
+    pub fn parse(name: &str) -> Option<Scenario> {
+        Scenario::ALL.into_iter().find(|scenario| scenario.to_string() == name)
+    }
+}
+
+impl fmt::Display for Scenario {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Scenario::Swarm => "swarm",
+            Scenario::Calm => "calm",
+            Scenario::Duel => "duel",
+            Scenario::Limbo => "limbo",
+            Scenario::Rollover => "rollover",
+            Scenario::Exhaustion => "exhaustion",
+            Scenario::Handoff => "handoff",
+            Scenario::Unusable => "unusable",
+            Scenario::Lease => "lease",
+            Scenario::LeaseChange => "lease-change",
+            Scenario::Drift => "drift",
+            Scenario::Trim => "trim",
+            Scenario::Crash => "crash",
+            Scenario::Local => "local",
+            Scenario::Full => "full",
+            Scenario::Asymmetric => "asymmetric",
+            Scenario::Five => "five",
+            Scenario::Damage => "damage",
+            Scenario::Hindsight => "hindsight",
+        })
+    }
+}

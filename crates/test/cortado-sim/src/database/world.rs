@@ -1,0 +1,286 @@
+//! The world: nodes, their log, their clients, and everything that happens to them.
+//!
+//! One loop takes what is due next; nothing else makes time pass. Start reading at [`World::run`].
+
+mod appending;
+mod asking;
+mod clients;
+mod deciding;
+mod detecting;
+mod driving;
+mod due;
+mod ending;
+mod executing;
+mod lives;
+mod nemesis;
+mod observing;
+mod planting;
+mod serving;
+mod shared_log;
+mod storing;
+
+use due::{Address, Due};
+
+use crate::database::client::Client;
+use crate::database::coverage::Coverage;
+use crate::database::documents::{AttemptId, ValueId};
+use crate::database::history::Operation;
+use crate::database::hosted::Job;
+use crate::database::invariants::{
+    definite_errors, handoff, liveness, log_time, one_winner, real_time,
+};
+use crate::database::mutant::Mutant;
+use crate::database::node::{Node, Place};
+use crate::database::plan::Plan;
+use crate::database::scenario::Scenario;
+use crate::database::truth::Truth;
+use crate::kernel::Kernel;
+use crate::kernel::network::Network;
+use crate::kernel::random::Random;
+use crate::kernel::time::Moment;
+use crate::kernel::trace::Telling;
+use crate::kernel::violation::{Finding, Violation};
+use cortado_model::{ClusterUuid, DatabaseId, Etag, LogOffset, NodeId, PartitionUuid};
+use cortado_replica::{Genesis, PartitionIdentity};
+use shared_log::SharedLog;
+use std::collections::BTreeMap;
+
+/// One run of one seed.
+#[derive(Debug)]
+pub struct World {
+    seed: u64,
+    kernel: Kernel<Due>,
+    network: Network<Place>,
+    plan: Plan,
+    coverage: Coverage,
+    log: SharedLog,
+    nodes: Vec<Node>,
+    clients: Vec<Client>,
+    history: Vec<Operation>,
+    /// The operation of each try, by its number.
+    operations: Vec<usize>,
+    partitions: Vec<Partition>,
+    /// The states of documents that clients have heard of.
+    etags: BTreeMap<ValueId, Etag>,
+    phase: Phase,
+    mutant: Option<Mutant>,
+    /// Numbers for incarnations, requests and values; never used twice.
+    numbers: u64,
+}
+
+/// What is known of a partition by who sees everything.
+#[derive(Debug, Default)]
+struct Partition {
+    truth: Truth,
+    servers: one_winner::Servers,
+    denied: definite_errors::Denied,
+    floor: real_time::Floor,
+    handoff: handoff::Handoff,
+    etags: log_time::Etags,
+    served: liveness::Served,
+    /// The highest offset below which the log was ever told to forget.
+    trim_decided: LogOffset,
+}
+
+/// What the world is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Faults strike; nothing must break.
+    Faults,
+    /// They have stopped, then; everything must work again.
+    Healed { at: Moment },
+    /// Clients have stopped, then; everything must come to rest.
+    Quiet { since: Moment },
+    /// It has.
+    Over,
+}
+
+/// What to run.
+#[derive(Clone, Copy, Debug)]
+pub struct Order {
+    /// Decides everything that happens.
+    pub seed: u64,
+    /// The theme.
+    pub scenario: Scenario,
+    /// A planted bug.
+    pub mutant: Option<Mutant>,
+    /// Who may end the run.
+    pub judge: Judge,
+}
+
+impl Order {
+    /// The run of `seed` when nobody chooses anything else.
+    pub fn of_seed(seed: u64) -> Order {
+        Order { seed, scenario: Scenario::of_seed(seed), mutant: None, judge: Judge::All }
+    }
+}
+
+/// Whose word counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Judge {
+    /// Every invariant's, at once, and the oracle's.
+    All,
+    /// The client oracle's alone: to prove that it sees with its own eyes.
+    Oracle,
+}
+
+impl Judge {
+    /// The only invariant that counts.
+    fn listens_to(self) -> Option<&'static str> {
+        match self {
+            Judge::All => None,
+            Judge::Oracle => Some("linearizable"),
+        }
+    }
+}
+
+/// What a run has shown.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The seed.
+    pub seed: u64,
+    /// What it ran.
+    pub scenario: Scenario,
+    /// Hash of everything that happened.
+    pub trace: u64,
+    /// The end of the story, if it was kept.
+    pub lines: Vec<String>,
+    /// What it reached.
+    pub coverage: Coverage,
+    /// Simulated time, in microseconds.
+    pub simulated_us: u64,
+    /// Things that happened.
+    pub happenings: u64,
+    /// Operations of clients.
+    pub operations: u64,
+    /// Of those, the ones that were done.
+    pub done: u64,
+    /// Generations that were won.
+    pub generations: u64,
+    /// Histories of one document that the oracle could not decide within its bound.
+    pub undecided: u64,
+    /// What must not be, if something was found.
+    pub finding: Option<Finding>,
+}
+
+impl World {
+    /// The world of `seed`, before its first moment.
+    pub fn new(order: &Order, telling: Telling) -> World {
+        let Order { seed, scenario, mutant, judge } = *order;
+        let mut random = Random::of(seed);
+        let plan = Plan::draw(scenario, &mut random);
+        let mut world = World {
+            seed,
+            kernel: Kernel::new(random, telling, judge.listens_to()),
+            network: Network::new(plan.delay_us),
+            coverage: Coverage::default(),
+            log: SharedLog::new(plan.partitions),
+            nodes: Vec::new(),
+            clients: Vec::new(),
+            history: Vec::new(),
+            operations: vec![0],
+            partitions: (0..plan.partitions).map(|_| Partition::default()).collect(),
+            etags: BTreeMap::new(),
+            phase: Phase::Faults,
+            mutant,
+            numbers: 0,
+            plan,
+        };
+        world.begin();
+        world
+    }
+
+    /// Runs to the end, or to the first violation.
+    pub fn run(mut self) -> Report {
+        while self.phase != Phase::Over {
+            let Some(due) = self.kernel.take() else { break };
+            self.happen(due);
+        }
+        self.finish()
+    }
+
+    fn happen(&mut self, due: Due) {
+        match due {
+            Due::AppendArrives(number) => self.append_arrives(number),
+            Due::LandsLate { from, records } => self.land_late(from, records),
+            Due::AppendAnswer { to, number, sender, outcomes } => {
+                self.append_answered(to, number, sender, outcomes);
+            }
+            Due::Asks { to, question } => self.question_arrives(to, question),
+            Due::Works { to, work } => self.do_work(to, work),
+            Due::Tells { to, event } => self.hears(to, *event),
+            Due::Notice { to } => self.notice(to),
+            Due::Wake { to, at } => self.wake(to, at),
+            Due::Request { node, partition, ask } => self.request_arrives(node, partition, ask),
+            Due::Look { to, client, attempt, sighting } => {
+                self.enqueue(to, Job::Look { client, attempt, sighting });
+            }
+            Due::Withdraw { to, attempt } => self.enqueue(to, Job::Withdraw(attempt)),
+            Due::Reply { client, attempt, reply } => self.reply_arrives(client, attempt, reply),
+            Due::Deadline { client, attempt } => self.deadline_passes(client, attempt),
+            Due::Turn { client } => self.take_turn(client),
+            Due::Retry { client, operation } => self.try_again(client, operation),
+            Due::Detect { node } => self.detect(node),
+            Due::Flush { node } => self.flush(node),
+            Due::Start { node } => self.start(node),
+            Due::Replace { node } => self.replace(node),
+            Due::Resume { node, pause } => self.resume(node, pause),
+            Due::Strike(fault) => self.strike(fault),
+            Due::Chore(chore) => self.do_chore(chore),
+            Due::Kill { node, process } => self.kill(node, process),
+            Due::Heal => self.heal(),
+            Due::Inspect => self.inspect(),
+        }
+    }
+
+    /// Remembers the first violation; the run ends with it.
+    fn check(&mut self, result: Result<(), Violation>) {
+        self.kernel.check(result);
+    }
+
+    fn put(&mut self, in_us: u64, due: Due) {
+        self.kernel.put(in_us, due);
+    }
+
+    /// Time on the way from one machine to another.
+    fn delay(&mut self) -> u64 {
+        self.network.delay(&mut self.kernel.random)
+    }
+
+    fn next_number(&mut self) -> u64 {
+        self.numbers += 1;
+        self.numbers
+    }
+
+    fn is(&self, mutant: Mutant) -> bool {
+        self.mutant == Some(mutant)
+    }
+
+    fn has_faults(&self) -> bool {
+        self.phase == Phase::Faults
+    }
+
+    /// Whether `fault`, which could strike now, does; counts it if so.
+    fn strikes(&mut self, fault: crate::database::coverage::Fault) -> bool {
+        let strikes = self.has_faults() && self.kernel.random.happens(self.plan.chance(fault));
+        if strikes {
+            self.coverage.fault(fault);
+        }
+        strikes
+    }
+
+    fn operation_of(&self, attempt: AttemptId) -> usize {
+        self.operations[attempt.0 as usize]
+    }
+
+    fn genesis(&self, partition: usize) -> Genesis {
+        let identity = PartitionIdentity {
+            partition: PartitionUuid(0x5eed << 32 | u128::from(self.seed) << 8 | partition as u128),
+            cluster: ClusterUuid(1),
+            database: DatabaseId(7),
+            number: partition as u32,
+        };
+        let replicas = (1..=self.plan.nodes as u32).map(NodeId).collect();
+        Genesis { lease_ms: self.plan.lease_ms, ..Genesis::new(identity, replicas) }
+    }
+}

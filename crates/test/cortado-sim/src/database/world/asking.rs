@@ -1,0 +1,182 @@
+//! What drivers ask of the log and of each other, and what they hear: late, and not always.
+//!
+//! Start reading at [`World::question_arrives`].
+
+use super::due::Question;
+use super::shared_log::partition_id;
+use super::{Address, Due, World};
+use crate::database::coverage::Fault;
+use crate::database::mutant::Mutant;
+use crate::database::node::Place;
+use crate::kernel::time::MILLI;
+use bytes::Bytes;
+use cortado_driver::{
+    AskLog, Event, JobId, LogExtent, Peer, ReadError, ReplicaRole, Surroundings, Survey,
+    SurveyError,
+};
+use cortado_log::ReadError as LogError;
+use cortado_model::{LogOffset, Position};
+use cortado_replica::Page;
+
+impl World {
+    /// A driver's question reaches whoever knows.
+    pub(super) fn question_arrives(&mut self, to: Address, question: Question) {
+        if self.hosted_at(to).is_none() {
+            return;
+        }
+        let delay_us = self.delay();
+        let event = match question {
+            Question::Checkpoint(job) => {
+                let checkpoint = self.nodes[to.node].disk[to.partition].image().checkpoint.clone();
+                let question = Question::Survey { job, checkpoint };
+                return self.put(delay_us, Due::Asks { to, question });
+            }
+            Question::Survey { job, checkpoint } => {
+                Event::Surveyed(job, self.survey_ends(to, checkpoint))
+            }
+            Question::Extent(job) => Event::Extent(job, self.extent(to)),
+            Question::Page { job, from } => return self.read_log(to, job, from),
+            Question::Around(job) => Event::Around(job, self.surroundings(to)),
+            Question::Report(report) => {
+                let leader = (0..self.nodes.len()).find(|node| {
+                    self.nodes[*node].hosted(to.partition).is_some_and(|hosted| hosted.leads())
+                });
+                let Some(leader) = leader.and_then(|node| self.address(node, to.partition)) else {
+                    return;
+                };
+                if !self.can_talk(to.node, leader.node) {
+                    return;
+                }
+                return self.tell_in(delay_us, leader, Event::Digest(report));
+            }
+        };
+        self.tell_in(delay_us, to, event);
+    }
+
+    /// A driver hears that the log has grown.
+    pub(super) fn notice(&mut self, to: Address) {
+        let (end, reaches) = (self.log.end(to.partition), self.can_read(to.node));
+        let deaf = self.is(Mutant::DeafLeader);
+        let Some(hosted) = self.hosted_at(to) else { return };
+        if !reaches {
+            return self.put(30 * MILLI, Due::Notice { to });
+        }
+        hosted.noticed = false;
+        hosted.known_end = end;
+        if !(deaf && hosted.leads()) {
+            self.tell(to, Event::LogEnd(end));
+        }
+    }
+
+    pub(super) fn can_read(&self, node: usize) -> bool {
+        let now = self.kernel.now;
+        let open = self.network.is_open(Place::LogPages, Place::Node(node), now);
+        open && self.log.outage_until <= now
+    }
+
+    /// Whether what one node sends now reaches another.
+    pub(super) fn can_talk(&self, from: usize, to: usize) -> bool {
+        let (from, to) = (Place::Node(from), Place::Node(to));
+        from == to || self.network.is_open(from, to, self.kernel.now)
+    }
+
+    fn survey_ends(
+        &mut self,
+        to: Address,
+        checkpoint: Option<Bytes>,
+    ) -> Result<Survey, SurveyError> {
+        if !self.can_read(to.node) {
+            return Err(SurveyError::Log { why: "out of reach".to_owned() });
+        }
+        let (first, end) = (self.log.first(to.partition), self.log.end(to.partition));
+        let extent = LogExtent { first, end };
+        Ok(Survey { log: self.log.id(), checkpoint, extent })
+    }
+
+    fn extent(&mut self, to: Address) -> Result<LogExtent, AskLog> {
+        if !self.can_read(to.node) || self.strikes(Fault::ReadFails) {
+            return Err(AskLog { why: "out of reach".to_owned() });
+        }
+        if let Some(hosted) = self.hosted_at(to) {
+            hosted.producer.is_recovering = true;
+        }
+        let (first, end) = (self.log.first(to.partition), self.log.end(to.partition));
+        Ok(LogExtent { first, end })
+    }
+
+    fn read_log(&mut self, to: Address, job: JobId, from: Position) {
+        let mut delay_us = self.delay();
+        let fails = !self.can_read(to.node) || self.strikes(Fault::ReadFails);
+        let page = if fails {
+            delay_us += 20 * MILLI;
+            Err(ReadError::Unavailable)
+        } else {
+            let bytes_max = self.kernel.random.between(1, 6_000) as usize;
+            self.read_records(to, from, bytes_max)
+        };
+        self.tell_in(delay_us, to, Event::Page(job, page));
+    }
+
+    fn read_records(
+        &mut self,
+        to: Address,
+        from: Position,
+        bytes_max: usize,
+    ) -> Result<Page, ReadError> {
+        let read = self.log.memory.read_now(partition_id(to.partition), from, bytes_max);
+        let page = read.map_err(|error| match error {
+            LogError::Trimmed { first } => ReadError::Trimmed { first },
+            LogError::Diverged { end } => ReadError::Truncated { end },
+            LogError::Replaced { found } => ReadError::Replaced { found },
+            LogError::Unavailable(_) | LogError::Missing => ReadError::Unavailable,
+            LogError::Damaged { .. } | LogError::Hole { .. } => {
+                ReadError::Broken { why: error.to_string() }
+            }
+        })?;
+        let entries = page.entries.into_iter().map(|entry| (entry.offset, entry.record));
+        let mut entries: Vec<(LogOffset, Bytes)> = entries.collect();
+        if let Some((_, bytes)) = entries.last_mut()
+            && self.strikes(Fault::ReadDamaged)
+        {
+            let mut damaged = bytes.to_vec();
+            let at = self.kernel.random.index(damaged.len());
+            damaged[at] ^= 1 << self.kernel.random.below(8);
+            *bytes = Bytes::from(damaged);
+        }
+        if self.is(Mutant::RecoveryMissesRecord)
+            && entries.len() > 1
+            && let Some(hosted) = self.hosted_at(to)
+            && std::mem::take(&mut hosted.producer.is_recovering)
+        {
+            entries.remove(0);
+        }
+        if self.is(Mutant::AppliesZombies) {
+            self.apply_zombies(to, &entries);
+        }
+        Ok(Page { from: from.offset, entries, next: page.next })
+    }
+
+    /// How the partition's other replicas are; the answer takes its time, and is old when it comes.
+    fn surroundings(&self, to: Address) -> Surroundings {
+        let others = self.nodes.iter().enumerate().filter(|(node, _)| *node != to.node);
+        let peers = others.filter_map(|(number, node)| {
+            let hosted = node.hosted(to.partition)?;
+            let role = hosted.driver.role();
+            let (there, here) = (Place::Node(number), Place::Node(to.node));
+            let hears = self.network.is_open(there, here, self.kernel.now);
+            hears.then(|| Peer {
+                node: node.id,
+                readable: role.is_readable(),
+                has_room: !self.is_full(number),
+                serves: role == ReplicaRole::Leader,
+                folded: hosted.driver.applied().1,
+            })
+        });
+        Surroundings {
+            peers: peers.collect(),
+            placed: self.nodes.len(),
+            log_bytes: self.log.bytes,
+            state_bytes: 0,
+        }
+    }
+}

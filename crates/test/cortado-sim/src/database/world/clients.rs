@@ -1,0 +1,199 @@
+//! The clients' side: what they ask, whom, when they give up, what they make of answers.
+//!
+//! Start reading at [`World::take_turn`].
+
+use super::due::Ask;
+use super::{Due, Phase, World};
+use crate::database::client::TRIES_MAX;
+use crate::database::coverage::{Fault, Sight};
+use crate::database::documents::{AttemptId, ValueId};
+use crate::database::history::{Action, Attempt, Level, Operation, Reply};
+use crate::database::invariants::{definite_errors, no_lost_write};
+use crate::database::oracle::sessions;
+use crate::kernel::time::MILLI;
+use bytes::Bytes;
+use cortado_cluster::{Doubt, Repetition, RouteAttempt, RouteStep, TryOutcome};
+use cortado_model::Scn;
+use cortado_replica::NotDone;
+
+impl World {
+    /// A client wants something new, as long as clients want anything.
+    pub(super) fn take_turn(&mut self, client: usize) {
+        if matches!(self.phase, Phase::Quiet { .. } | Phase::Over) {
+            return;
+        }
+        let partition = self.kernel.random.index(self.plan.partitions);
+        let value = ValueId(self.next_number());
+        let known = &self.clients[client];
+        let (action, keyed) =
+            known.choose(partition, self.plan.keys, value, &mut self.kernel.random);
+        let key = keyed.then(|| Bytes::from(format!("k{}", value.0)));
+        self.clients[client].route = RouteAttempt::new(match &action {
+            Action::Read { .. } => Repetition::Harmless,
+            Action::Write(_) if keyed => Repetition::Remembered,
+            Action::Write(_) => Repetition::Doubled,
+        });
+        let operation = self.history.len();
+        self.history.push(Operation { client, partition, action, key, attempts: Vec::new() });
+        self.try_again(client, operation);
+    }
+
+    /// Sends one more try of an operation.
+    pub(super) fn try_again(&mut self, client: usize, operation: usize) {
+        let attempt = AttemptId(self.operations.len() as u32);
+        self.operations.push(operation);
+        let wanted = &mut self.history[operation];
+        let partition = wanted.partition;
+        let floor = self.partitions[partition].floor.0;
+        wanted.attempts.push(Attempt { id: attempt, invoked: self.kernel.now, ended: None, floor });
+        let (action, key) = (wanted.action.clone(), wanted.key.clone());
+        self.clients[client].waiting = Some(attempt);
+        let node = self.choose_node(client, partition, &action);
+        let deadline_us = self.plan.deadline_us;
+        self.put(deadline_us, Due::Deadline { client, attempt });
+        if !self.strikes(Fault::RequestLost) {
+            let delay_us = self.delay();
+            let ask = Ask { client, attempt, action, key };
+            self.put(delay_us, Due::Request { node, partition, ask });
+        }
+    }
+
+    pub(super) fn reply_arrives(&mut self, client: usize, attempt: AttemptId, reply: Reply) {
+        if self.clients[client].waiting == Some(attempt) {
+            self.end_attempt(client, attempt, reply);
+        }
+    }
+
+    pub(super) fn deadline_passes(&mut self, client: usize, attempt: AttemptId) {
+        if self.clients[client].waiting == Some(attempt) {
+            self.coverage.fault(Fault::ClientDeadline);
+            self.end_attempt(client, attempt, Reply::Unknown);
+        }
+    }
+
+    /// A try is over: checks what can be checked at once, and goes on or tries again.
+    fn end_attempt(&mut self, client: usize, attempt: AttemptId, reply: Reply) {
+        self.clients[client].waiting = None;
+        let operation = self.operation_of(attempt);
+        let last = self.history[operation].attempts.last_mut();
+        last.expect("this is it").ended = Some((self.kernel.now, reply.clone()));
+        self.check_reply(operation, &reply);
+        self.learn(client, operation, &reply);
+        let step = self.clients[client].route.judge(outcome(&reply));
+        let wanted = &self.history[operation];
+        let tries = wanted.attempts.len();
+        let told = definite_errors::check_step(wanted, step);
+        self.check(told);
+        if step == RouteStep::Unknown(Doubt::LeaderLost) && matches!(reply, Reply::NotDone(_)) {
+            self.coverage.sight(Sight::GaveUpInDoubt);
+        }
+        let stops = matches!(self.phase, Phase::Quiet { .. } | Phase::Over);
+        if step == RouteStep::TryAgain && !stops && tries < TRIES_MAX {
+            let back_off_us = self.kernel.random.between(1, 40) * MILLI;
+            self.put(back_off_us, Due::Retry { client, operation });
+        } else {
+            let think_us = self.kernel.random.around(self.plan.think_us);
+            self.put(think_us, Due::Turn { client });
+        }
+    }
+
+    fn check_reply(&mut self, operation: usize, reply: &Reply) {
+        let wanted = &self.history[operation];
+        let known = &mut self.partitions[wanted.partition];
+        if let Phase::Healed { at } = self.phase
+            && wanted.attempts[0].invoked >= at
+        {
+            known.served.note(wanted, reply);
+        }
+        let what = format!("operation {operation}");
+        let result = match (&wanted.action, reply) {
+            (Action::Write(write), Reply::Committed { scn }) => {
+                let attempts: Vec<AttemptId> = wanted.attempts.iter().map(|each| each.id).collect();
+                let (keyed, then) = (wanted.key.is_some(), wanted.attempts[0].floor);
+                let there = no_lost_write::check(&known.truth, *scn, write, &attempts, keyed, then);
+                there.and_then(|()| known.floor.finish(then, *scn, &what))
+            }
+            (Action::Read { level, keys, token }, Reply::Values { scn, values }) => {
+                let seen = sessions::check_state(&known.truth, *scn, keys, values);
+                let in_time = match level {
+                    Level::Strong if !self.plan.clocks_are_sound() => {
+                        if *scn < wanted.last().floor {
+                            self.coverage.sight(Sight::StaleUnderDrift);
+                        }
+                        Ok(())
+                    }
+                    Level::Strong | Level::Strict => {
+                        known.floor.finish(wanted.last().floor, *scn, &what)
+                    }
+                    Level::Session => sessions::check_token(*token, *scn),
+                    Level::Eventual => Ok(()),
+                };
+                seen.and(in_time)
+            }
+            (Action::Write(_) | Action::Read { .. }, _) => Ok(()),
+        };
+        self.check(result);
+    }
+
+    /// What a client remembers of an answer.
+    fn learn(&mut self, client: usize, operation: usize, reply: &Reply) {
+        let wanted = &self.history[operation];
+        let partition = wanted.partition;
+        let knows = &mut self.clients[client];
+        let mut met = |scn: Scn| knows.tokens[partition] = knows.tokens[partition].max(scn);
+        match (&wanted.action, reply) {
+            (Action::Write(write), Reply::Committed { scn }) => {
+                met(*scn);
+                for (key, value) in &write.changes {
+                    knows.seen.insert((partition, *key), *value);
+                }
+            }
+            (Action::Read { keys, .. }, Reply::Values { scn, values }) => {
+                met(*scn);
+                for key in keys {
+                    let value = values.get(key).copied().unwrap_or_default();
+                    knows.seen.insert((partition, *key), value);
+                }
+            }
+            (Action::Write(_), Reply::Refused) => {}
+            (Action::Write(_) | Action::Read { .. }, _) => self.look_elsewhere(client, partition),
+        }
+    }
+
+    /// As good as a redirection or as a guess, as it comes.
+    fn look_elsewhere(&mut self, client: usize, partition: usize) {
+        let winners = &self.partitions[partition].truth.winners;
+        let winner = winners.last_key_value().map(|(_, (node, _))| node.0 as usize - 1);
+        let guess = self.kernel.random.index(self.nodes.len());
+        let told = self.kernel.random.coin();
+        self.clients[client].leaders[partition] = winner.filter(|_| told).unwrap_or(guess);
+    }
+
+    fn choose_node(&mut self, client: usize, partition: usize, action: &Action) -> usize {
+        let anywhere = match action {
+            Action::Write(_) => false,
+            Action::Read { level: Level::Session | Level::Eventual, .. } => true,
+            Action::Read { level: Level::Strong | Level::Strict, .. } => self.plan.is_local(),
+        };
+        // A client that asks the wrong node must not be served by it: some always do.
+        if anywhere || self.kernel.random.below(6) == 0 {
+            self.kernel.random.index(self.nodes.len())
+        } else {
+            self.clients[client].leaders[partition]
+        }
+    }
+}
+
+/// What a client makes of a reply.
+fn outcome(reply: &Reply) -> TryOutcome {
+    match reply {
+        Reply::Committed { .. } | Reply::Values { .. } | Reply::Refused => TryOutcome::Answered,
+        Reply::NotDone(NotDone::NotLeader | NotDone::Changing | NotDone::Offline)
+        | Reply::Unreachable => TryOutcome::NotHere,
+        Reply::NotDone(
+            NotDone::Overloaded | NotDone::LogRefused | NotDone::LogUnusable | NotDone::Exhausted,
+        ) => TryOutcome::Declined,
+        // It cannot tell a leader that was lost from an answer that was: it asks the next one.
+        Reply::Unknown => TryOutcome::LeaderLost,
+    }
+}

@@ -1,0 +1,341 @@
+//! Everything that can become due in a world.
+
+use crate::database::asker::Asker;
+use crate::database::coverage::Fault;
+use crate::database::documents::AttemptId;
+use crate::database::history::{Action, Reply};
+use crate::database::plan::Chore;
+use crate::kernel::Happening;
+use bytes::Bytes;
+use cortado_driver::{DigestReport, Event, Hashed, JobId, Outcome};
+use cortado_model::{
+    Batch, DocumentKey, Millis, NodeId, Position, RememberedKey, Scn, TableId, WallMillis,
+};
+use cortado_replica::{AppendToken, Trim};
+use std::fmt;
+
+/// A replica's driver in one process; what is sent to one of an earlier process arrives nowhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Address {
+    pub(crate) node: usize,
+    pub(crate) partition: usize,
+    /// Numbers processes; never used twice.
+    pub(crate) process: u64,
+}
+
+/// The closed set of things that happen at a moment.
+#[derive(Debug)]
+pub(crate) enum Due {
+    /// An append reaches the log.
+    AppendArrives(u64),
+    /// Records reach the log long after they were given up.
+    LandsLate { from: Address, records: Vec<Bytes> },
+    /// The log's answer reaches whoever has sent the records.
+    AppendAnswer { to: Address, number: u64, sender: Sender, outcomes: Vec<Outcome> },
+    /// What a driver asks for reaches whoever knows.
+    Asks { to: Address, question: Question },
+    /// The store gets to work that a driver has given it.
+    Works { to: Address, work: Work },
+    /// Something reaches a driver.
+    Tells { to: Address, event: Box<Event<Asker>> },
+    /// A driver hears that the log has grown.
+    Notice { to: Address },
+    /// A driver wanted to be woken.
+    Wake { to: Address, at: Millis },
+    /// A client's request reaches a node.
+    Request { node: usize, partition: usize, ask: Ask },
+    /// A reader whose proof is there gets to look.
+    Look {
+        to: Address,
+        client: usize,
+        attempt: AttemptId,
+        sighting: crate::database::asker::Sighting,
+    },
+    /// A client's time at a node is up.
+    Withdraw { to: Address, attempt: AttemptId },
+    /// The answer reaches the client.
+    Reply { client: usize, attempt: AttemptId, reply: Reply },
+    /// A client stops waiting.
+    Deadline { client: usize, attempt: AttemptId },
+    /// A client wants something new.
+    Turn { client: usize },
+    /// A client tries again.
+    Retry { client: usize, operation: usize },
+    /// A node looks after its leaders.
+    Detect { node: usize },
+    /// A node's stores make progress with becoming durable.
+    Flush { node: usize },
+    /// A process starts.
+    Start { node: usize },
+    /// A process is killed if it is of no use any more.
+    Replace { node: usize },
+    /// A process dies, if it is still the same.
+    Kill { node: usize, process: u64 },
+    /// A process goes on.
+    Resume { node: usize, pause: u64 },
+    /// A fault strikes by itself.
+    Strike(Fault),
+    /// Somebody asks for a chore.
+    Chore(Chore),
+    /// The faults stop.
+    Heal,
+    /// After the faults: are we there yet?
+    Inspect,
+}
+
+/// Who has sent records to the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sender {
+    /// A driver's producer.
+    Producer(JobId),
+    /// The node itself, under a token of its own.
+    Node(AppendToken),
+}
+
+/// A client's request as it arrives.
+#[derive(Clone, Debug)]
+pub(crate) struct Ask {
+    /// Whom to answer.
+    pub(crate) client: usize,
+    /// Which try.
+    pub(crate) attempt: AttemptId,
+    /// What is wanted.
+    pub(crate) action: Action,
+    /// The idempotency key.
+    pub(crate) key: Option<Bytes>,
+}
+
+/// What a driver wants to know from others.
+#[derive(Debug)]
+pub(crate) enum Question {
+    /// The log's identity and the store's checkpoint, the first part of a survey.
+    Checkpoint(JobId),
+    /// Where the log begins and ends, the second part.
+    Survey { job: JobId, checkpoint: Option<Bytes> },
+    /// Where it begins and ends.
+    Extent(JobId),
+    /// Records.
+    Page { job: JobId, from: Position },
+    /// How the other replicas are.
+    Around(JobId),
+    /// Nothing: a digest on its way to the leader.
+    Report(DigestReport),
+}
+
+/// What a driver wants done by its store.
+#[derive(Debug)]
+pub(crate) enum Work {
+    Find { job: JobId, keys: Vec<(TableId, DocumentKey)>, name: Option<RememberedKey> },
+    Apply { job: JobId, batch: Box<Batch>, last: Scn },
+    FindBookmark { job: JobId, trim: Trim },
+    Hash { job: JobId, time: WallMillis, known: Option<Hashed> },
+    Probe(JobId),
+    Clear(JobId),
+    Install { job: JobId, from: NodeId },
+}
+
+impl Happening for Due {
+    fn facts(&self) -> [u64; 4] {
+        let address = |kind: u64, to: &Address, more: u64| {
+            [kind, (to.node * 64 + to.partition) as u64, to.process, more]
+        };
+        match self {
+            Due::AppendArrives(number) => [1, *number, 0, 0],
+            Due::LandsLate { from, records } => address(2, from, records.len() as u64),
+            Due::AppendAnswer { to, number, outcomes, .. } => {
+                let at = outcomes.iter().filter(|each| matches!(each, Outcome::At(_))).count();
+                address(3, to, *number << 16 | at as u64)
+            }
+            Due::Asks { to, question } => address(4, to, question.fact()),
+            Due::Works { to, work } => address(5, to, work.job().0),
+            Due::Tells { to, event } => address(6, to, fact_of(event)),
+            Due::Notice { to } => address(10, to, 0),
+            Due::Wake { to, at } => address(11, to, at.0),
+            Due::Request { node, partition, ask } => {
+                [12, (node * 64 + partition) as u64, u64::from(ask.attempt.0), 0]
+            }
+            Due::Reply { attempt, reply, .. } => {
+                [13, u64::from(attempt.0), u64::from(reply.is_definitely_nothing()), 0]
+            }
+            Due::Deadline { attempt, .. } => [14, u64::from(attempt.0), 0, 0],
+            Due::Turn { client } => [15, *client as u64, 0, 0],
+            Due::Retry { client, operation } => [16, *client as u64, *operation as u64, 0],
+            Due::Detect { node } => [17, *node as u64, 0, 0],
+            Due::Flush { node } => [18, *node as u64, 0, 0],
+            Due::Start { node } => [19, *node as u64, 0, 0],
+            Due::Resume { node, pause } => [20, *node as u64, *pause, 0],
+            Due::Strike(fault) => [21, *fault as u64, 0, 0],
+            Due::Chore(chore) => [22, *chore as u64, 0, 0],
+            Due::Look { to, attempt, .. } => address(23, to, u64::from(attempt.0)),
+            Due::Heal => [24, 0, 0, 0],
+            Due::Inspect => [25, 0, 0, 0],
+            Due::Replace { node } => [26, *node as u64, 0, 0],
+            Due::Kill { node, process } => [27, *node as u64, *process, 0],
+            Due::Withdraw { to, attempt } => address(28, to, u64::from(attempt.0)),
+        }
+    }
+}
+
+impl Question {
+    fn fact(&self) -> u64 {
+        match self {
+            Question::Checkpoint(job)
+            | Question::Survey { job, .. }
+            | Question::Extent(job)
+            | Question::Page { job, .. }
+            | Question::Around(job) => job.0,
+            Question::Report(report) => report.at.to_u64(),
+        }
+    }
+}
+
+impl Work {
+    /// Under which number the driver waits for it.
+    pub(crate) fn job(&self) -> JobId {
+        match self {
+            Work::Find { job, .. }
+            | Work::Apply { job, .. }
+            | Work::FindBookmark { job, .. }
+            | Work::Hash { job, .. }
+            | Work::Probe(job)
+            | Work::Clear(job)
+            | Work::Install { job, .. } => *job,
+        }
+    }
+
+    /// Whether the store does it in line with the partition's other work.
+    pub(crate) fn is_in_line(&self) -> bool {
+        match self {
+            Work::Find { .. } | Work::FindBookmark { .. } => false,
+            Work::Apply { .. }
+            | Work::Hash { .. }
+            | Work::Probe(_)
+            | Work::Clear(_)
+            | Work::Install { .. } => true,
+        }
+    }
+}
+
+/// What distinguishes an event from others, for the trace's hash.
+fn fact_of(event: &Event<Asker>) -> u64 {
+    match event {
+        Event::Surveyed(job, told) => job.0 << 8 | u64::from(told.is_ok()),
+        Event::Extent(job, told) => {
+            job.0 << 32 | told.as_ref().map_or(u64::MAX, |extent| extent.end.0)
+        }
+        Event::Page(job, page) => {
+            job.0 << 16 | page.as_ref().map_or(u64::MAX, |page| page.entries.len() as u64)
+        }
+        Event::Found(job, found) => job.0 << 8 | 1 << 4 | u64::from(found.is_ok()),
+        Event::Applied(job, done) | Event::Probed(job, done) | Event::Cleared(job, done) => {
+            job.0 << 8 | 2 << 4 | u64::from(done.is_ok())
+        }
+        Event::BookmarkFound(job, found) => job.0 << 8 | 3 << 4 | u64::from(found.is_ok()),
+        Event::Hashed(job, hashed) => {
+            job.0 ^ hashed.as_ref().map_or(u64::MAX, |hashed| hashed.digest as u64)
+        }
+        Event::Installed(job, done) => job.0 << 8 | 4 << 4 | u64::from(done.is_ok()),
+        Event::Around(job, around) => job.0 << 8 | around.peers.len() as u64,
+        Event::Outcomes { producer, outcomes } => producer.0 << 16 | outcomes.len() as u64,
+        Event::Digest(report) => report.at.to_u64() ^ report.digest as u64,
+        Event::LogEnd(end) => end.0,
+        Event::Room(has_room) => u64::from(*has_room),
+        Event::Write { .. }
+        | Event::Read { .. }
+        | Event::HandOff { .. }
+        | Event::Claim { .. }
+        | Event::Configure(_)
+        | Event::Verify
+        | Event::Condemned { .. }
+        | Event::Stop
+        | Event::Tick
+        | Event::Settle => 0,
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "n{}.p{} process {}", self.node + 1, self.partition, self.process)
+    }
+}
+
+impl fmt::Display for Due {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Due::AppendArrives(number) => write!(f, "log: append #{number} arrives"),
+            Due::LandsLate { from, records } => {
+                write!(f, "log: {} records of {from} land late", records.len())
+            }
+            Due::AppendAnswer { to, number, outcomes, .. } => {
+                write!(f, "{to}: append #{number} is answered {outcomes:?}")
+            }
+            Due::Asks { to, question } => write!(f, "{to}: asks {question:?}"),
+            Due::Works { to, work } => write!(f, "{to}: store {}", WorkLine(work)),
+            Due::Tells { to, event } => write!(f, "{to}: hears {}", EventLine(event)),
+            Due::Notice { to } => write!(f, "{to}: the log has grown"),
+            Due::Wake { to, at } => write!(f, "{to}: woken for {at:?}"),
+            Due::Request { node, partition, ask } => {
+                let (client, attempt) = (ask.client, ask.attempt.0);
+                write!(f, "n{}.p{partition}: c{client} asks #{attempt} ", node + 1)?;
+                write!(f, "{:?}", ask.action)
+            }
+            Due::Look { to, client, attempt, .. } => {
+                write!(f, "{to}: c{client} looks for #{}", attempt.0)
+            }
+            Due::Withdraw { to, attempt } => write!(f, "{to}: #{} has waited enough", attempt.0),
+            Due::Reply { client, attempt, reply } => {
+                write!(f, "c{client}: #{} is answered {reply:?}", attempt.0)
+            }
+            Due::Deadline { client, attempt } => write!(f, "c{client}: deadline of #{}", attempt.0),
+            Due::Turn { client } => write!(f, "c{client}: wants something new"),
+            Due::Retry { client, operation } => write!(f, "c{client}: tries {operation} again"),
+            Due::Detect { node } => write!(f, "n{}: looks after its leaders", node + 1),
+            Due::Flush { node } => write!(f, "n{}: flushes", node + 1),
+            Due::Start { node } => write!(f, "n{}: starts", node + 1),
+            Due::Resume { node, pause } => write!(f, "n{}: goes on after pause {pause}", node + 1),
+            Due::Replace { node } => write!(f, "n{}: is looked at by an operator", node + 1),
+            Due::Kill { node, process } => write!(f, "n{}: process {process} ends", node + 1),
+            Due::Strike(fault) => write!(f, "fault: {fault:?}"),
+            Due::Chore(chore) => write!(f, "chore: {chore:?}"),
+            Due::Heal => write!(f, "the faults stop"),
+            Due::Inspect => write!(f, "inspection"),
+        }
+    }
+}
+
+struct WorkLine<'a>(&'a Work);
+
+impl fmt::Display for WorkLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Work::Apply { job, batch, last } => {
+                let (documents, answers) = (batch.documents.len(), batch.remember.len());
+                write!(
+                    f,
+                    "applies up to {last} ({documents} documents, {answers} answers, {job:?})"
+                )
+            }
+            Work::Find { .. }
+            | Work::FindBookmark { .. }
+            | Work::Hash { .. }
+            | Work::Probe(_)
+            | Work::Clear(_)
+            | Work::Install { .. } => write!(f, "{:?}", self.0),
+        }
+    }
+}
+
+/// An event as a line of the story.
+pub(crate) struct EventLine<'a>(pub(crate) &'a Event<Asker>);
+
+impl fmt::Display for EventLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Event::Page(job, Ok(page)) => {
+                write!(f, "{job:?} has read {} up to {}", page.entries.len(), page.next.offset)
+            }
+            Event::Surveyed(job, Ok(survey)) => write!(f, "{job:?} log is {:?}", survey.extent),
+            event => write!(f, "{event:?}"),
+        }
+    }
+}

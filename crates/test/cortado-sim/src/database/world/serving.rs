@@ -1,0 +1,293 @@
+//! What a node makes of a client's request before a driver sees it, and of the driver's answer.
+//!
+//! Start reading at [`World::request_arrives`].
+
+use super::due::Ask;
+use super::{Address, Due, World};
+use crate::database::asker::{Asker, Purpose, Sighting, Stage};
+use crate::database::coverage::{Fault, Sight};
+use crate::database::documents::{AttemptId, KeyNumber, ValueId};
+use crate::database::history::{Action, Level, Reply, Write};
+use crate::database::hosted::{Job, Unanswered};
+use crate::database::mutant::Mutant;
+use crate::database::orders::order_of;
+use crate::kernel::violation::Violation;
+use bytes::Bytes;
+use cortado_driver::{Event, Refused, Reply as Answer, WriteOrder};
+use cortado_model::Scn;
+use cortado_replica::{NotDone, ReadNeed};
+use std::cell::Cell;
+use std::rc::Rc;
+
+/// Requests that a node keeps for one replica, at most.
+const INBOX_MAX: usize = 256;
+
+impl World {
+    pub(super) fn request_arrives(&mut self, node: usize, partition: usize, ask: Ask) {
+        let Some(here) = self.address(node, partition) else {
+            return self.reply(partition, ask.client, ask.attempt, Reply::Unreachable);
+        };
+        let Some(hosted) = self.hosted_at(here) else { return };
+        if hosted.has_ended {
+            return self.reply(partition, ask.client, ask.attempt, Reply::Unreachable);
+        }
+        if hosted.inbox.len() >= INBOX_MAX {
+            let overloaded = Reply::NotDone(NotDone::Overloaded);
+            return self.reply(partition, ask.client, ask.attempt, overloaded);
+        }
+        match ask.action.clone() {
+            Action::Read { level, keys, token } => self.take_read(here, &ask, level, keys, token),
+            Action::Write(write) => self.take_write(here, &ask, &write),
+        }
+    }
+
+    /// Sends the answer on its way; a definite error must be one from now on.
+    pub(super) fn reply(
+        &mut self,
+        partition: usize,
+        client: usize,
+        attempt: AttemptId,
+        reply: Reply,
+    ) {
+        let reply = match reply {
+            Reply::Unknown if self.is(Mutant::DeniesUnknown) => Reply::NotDone(NotDone::NotLeader),
+            reply => reply,
+        };
+        let operation = self.operation_of(attempt);
+        let writes = matches!(self.history[operation].action, Action::Write(_));
+        if writes && reply.is_definitely_nothing() {
+            let known = &mut self.partitions[partition];
+            let denied = known.denied.deny(&known.truth, attempt, format!("{reply:?}"));
+            self.check(denied);
+        }
+        if !self.strikes(Fault::ReplyLost) {
+            let delay_us = self.delay();
+            self.put(delay_us, Due::Reply { client, attempt, reply });
+        }
+    }
+
+    /// A driver's answer becomes the client's.
+    pub(super) fn reply_as_driver(
+        &mut self,
+        partition: usize,
+        client: usize,
+        attempt: AttemptId,
+        writes: Option<(Vec<KeyNumber>, Option<Bytes>)>,
+        answer: Answer,
+    ) {
+        let reply = match answer {
+            Answer::NotDone(why) => Reply::NotDone(why),
+            Answer::Unknown(_) => Reply::Unknown,
+            Answer::Refused(Refused::Operation { .. }) => Reply::Refused,
+            Answer::Written(written) if writes.is_some() => {
+                self.learn_etag(attempt, written.etag);
+                // What changed nothing names whatever record was the last.
+                let truth = &self.partitions[partition].truth;
+                Reply::Committed { scn: truth.newest_at(written.scn) }
+            }
+            Answer::Written(_) | Answer::Ready | Answer::Refused(_) => {
+                let details = format!("{attempt:?} was answered {answer:?}");
+                return self.check(Err(Violation::new("answers", details)));
+            }
+        };
+        self.reply(partition, client, attempt, reply);
+    }
+
+    /// A reader looks at the store, if the replica is still what has proven itself.
+    pub(super) fn look(
+        &mut self,
+        here: Address,
+        client: usize,
+        attempt: AttemptId,
+        sighting: &Sighting,
+    ) {
+        let Some(hosted) = self.hosted_at(here) else { return };
+        if hosted.unanswered.remove(&attempt).is_none() {
+            let details = format!("{attempt:?} was answered, and nobody waits for that");
+            return self.check(Err(Violation::new("answers", details)));
+        }
+        let intact = hosted.driver.restorations() == sighting.restorations
+            && hosted.driver.role().is_readable();
+        let image = self.nodes[here.node].disk[here.partition].image();
+        // What the next leader writes, that one may not show yet.
+        let beyond = sighting.within.is_some_and(|at| image.reached.last.generation > at);
+        let reply = match intact && !beyond {
+            true => self.seen(here, &sighting.keys),
+            false => Reply::NotDone(NotDone::Changing),
+        };
+        if beyond {
+            self.coverage.sight(Sight::LookedTooLate);
+        }
+        self.reply(here.partition, client, attempt, reply);
+    }
+
+    /// A client's time at this node is up: nothing was begun, or nobody can say.
+    pub(super) fn withdraw(&mut self, here: Address, attempt: AttemptId) {
+        let Some(hosted) = self.hosted_at(here) else { return };
+        let Some(unanswered) = hosted.unanswered.get_mut(&attempt) else { return };
+        if unanswered.is_told {
+            return;
+        }
+        let client = unanswered.client;
+        let reply = match unanswered.stage.get() {
+            Stage::Begun => {
+                unanswered.is_told = true;
+                Reply::Unknown
+            }
+            Stage::Waits | Stage::Withdrawn => {
+                unanswered.stage.set(Stage::Withdrawn);
+                hosted.unanswered.remove(&attempt);
+                self.coverage.sight(Sight::Withdrawn);
+                Reply::NotDone(NotDone::Overloaded)
+            }
+        };
+        self.reply(here.partition, client, attempt, reply);
+    }
+
+    fn take_read(
+        &mut self,
+        here: Address,
+        ask: &Ask,
+        level: Level,
+        keys: Vec<KeyNumber>,
+        token: Scn,
+    ) {
+        let local = self.plan.is_local();
+        let end = self.log.end(here.partition);
+        let need = match level {
+            Level::Strong if !local => ReadNeed::Lease,
+            Level::Strict if !local => ReadNeed::Barrier,
+            Level::Strong | Level::Strict => ReadNeed::Folded(end),
+            Level::Session if self.is(Mutant::IgnoresToken) => ReadNeed::Applied(Scn::ZERO),
+            Level::Session => ReadNeed::Applied(token),
+            Level::Eventual => ReadNeed::Applied(Scn::ZERO),
+        };
+        self.note_need(here, need);
+        let skips = match level {
+            Level::Strong => self.is(Mutant::SkipsLease),
+            Level::Strict => self.is(Mutant::SkipsBarrier),
+            Level::Session | Level::Eventual => false,
+        };
+        let polls = self.kernel.random.coin();
+        let Some(hosted) = self.hosted_at(here) else { return };
+        let driver = &hosted.driver;
+        let proven = matches!(need, ReadNeed::Lease | ReadNeed::Barrier);
+        let within = proven.then(|| driver.leadership().generation);
+        let sighting = Sighting { keys, restorations: driver.restorations(), within };
+        // As a node does that sees what its replica has applied without asking the driver.
+        let shows = match need {
+            ReadNeed::Applied(scn) => polls && driver.applied().0 >= scn,
+            ReadNeed::Lease | ReadNeed::Barrier | ReadNeed::Folded(_) => skips && hosted.leads(),
+        };
+        let at_once = shows && driver.role().is_readable();
+        let stage = self.expect_answer(here, ask, None, false);
+        let Ask { client, attempt, .. } = *ask;
+        if at_once {
+            return self.enqueue(here, Job::Look { client, attempt, sighting });
+        }
+        let purpose = Purpose::Read(sighting);
+        let caller = Asker::Client { client, attempt, purpose, stage };
+        self.tell(here, Event::Read { caller, need });
+    }
+
+    fn take_write(&mut self, here: Address, ask: &Ask, write: &Write) {
+        let Ask { client, attempt, .. } = *ask;
+        let Some(order) = self.order(ask, write) else {
+            // Nobody can spell the condition: the client has never heard of that state.
+            return self.reply(here.partition, client, attempt, Reply::Unreachable);
+        };
+        if self.is(Mutant::SkipsSettle) && self.seems_refused(here, write) {
+            return self.reply(here.partition, client, attempt, Reply::Refused);
+        }
+        let log_end = self.plan.is_local().then(|| self.log.end(here.partition));
+        let changed = write.changes.iter().map(|(key, _)| *key).collect();
+        let met = self.meets_in_flight(here, ask, write);
+        let stage = self.expect_answer(here, ask, Some((changed, ask.key.clone())), met);
+        if let Some(patience_us) = self.plan.node_patience_us.filter(|_| self.has_faults()) {
+            let in_us = self.kernel.random.around(patience_us);
+            self.put(in_us, Due::Withdraw { to: here, attempt });
+        }
+        let caller = Asker::Client { client, attempt, purpose: Purpose::Write, stage };
+        self.tell(here, Event::Write { caller, order, log_end });
+    }
+
+    fn order(&self, ask: &Ask, write: &Write) -> Option<WriteOrder> {
+        let demanded = write.condition.map(|(_, value)| value);
+        let known = demanded.and_then(|value| self.etags.get(&value).copied());
+        // Half of those who can demand the state itself, and the others its value.
+        let elsewhere = write
+            .condition
+            .is_some_and(|(key, _)| write.changes.iter().all(|(changed, _)| *changed != key));
+        let by_etag = elsewhere || ask.attempt.0.is_multiple_of(2);
+        // Where answers are forgotten, one value may come back as another state.
+        let etag = known.filter(|_| by_etag && self.plan.ttl_ms.is_none());
+        order_of(write, ask.attempt, ask.key.as_ref(), etag, self.plan.ttl_ms)
+    }
+
+    /// Remembers who waits for an answer.
+    fn expect_answer(
+        &mut self,
+        here: Address,
+        ask: &Ask,
+        writes: Option<(Vec<KeyNumber>, Option<Bytes>)>,
+        met_in_flight: bool,
+    ) -> Rc<Cell<Stage>> {
+        let stage = Rc::new(Cell::new(Stage::Waits));
+        let unanswered = Unanswered {
+            client: ask.client,
+            stage: Rc::clone(&stage),
+            writes,
+            met_in_flight,
+            is_told: false,
+            is_proven: false,
+        };
+        if let Some(hosted) = self.hosted_at(here) {
+            hosted.unanswered.insert(ask.attempt, unanswered);
+        }
+        stage
+    }
+
+    /// Whether a write comes while what it depends on is on its way at the same leader.
+    fn meets_in_flight(&mut self, here: Address, ask: &Ask, write: &Write) -> bool {
+        let demanded = write.condition.map(|(key, _)| key);
+        let Some(hosted) = self.hosted_at(here).filter(|hosted| hosted.leads()) else {
+            return false;
+        };
+        let writes = || hosted.unanswered.values().filter_map(|each| each.writes.as_ref());
+        let same_key = writes().any(|(_, key)| key.is_some() && *key == ask.key);
+        let changes = writes().any(|(keys, _)| demanded.is_some_and(|key| keys.contains(&key)));
+        if changes {
+            self.coverage.sight(Sight::ConditionInFlight);
+        }
+        same_key
+    }
+
+    /// What the store shows of `keys`, all at one SCN.
+    fn seen(&self, here: Address, keys: &[KeyNumber]) -> Reply {
+        let image = self.nodes[here.node].disk[here.partition].image();
+        let values = image.values().into_iter().filter(|(key, _)| keys.contains(key)).collect();
+        Reply::Values { scn: image.last_transaction, values }
+    }
+
+    /// Clients tell each other which states they have heard of.
+    fn learn_etag(&mut self, attempt: AttemptId, etag: cortado_model::Etag) {
+        let operation = self.operation_of(attempt);
+        let Action::Write(write) = &self.history[operation].action else { return };
+        let values = write.changes.iter().map(|(_, value)| *value);
+        let written = values.filter(|value| *value != ValueId::ABSENT);
+        self.etags.extend(written.map(|value| (value, etag)));
+    }
+
+    fn note_need(&mut self, here: Address, need: ReadNeed) {
+        let Some(hosted) = self.hosted_at(here) else { return };
+        let Some(fold) = hosted.driver.fold() else { return };
+        let sight = match need {
+            ReadNeed::Lease => Sight::LeaseRead,
+            ReadNeed::Barrier => Sight::StrictRead,
+            ReadNeed::Folded(end) if end > fold.position.offset => Sight::LocalRead,
+            ReadNeed::Applied(scn) if scn > fold.last => Sight::SessionRead,
+            ReadNeed::Folded(_) | ReadNeed::Applied(_) => return,
+        };
+        self.coverage.sight(sight);
+    }
+}

@@ -1,0 +1,91 @@
+//! The log that all nodes share, what is on its way to it, and what ails it.
+//!
+//! What is stored is stored by the in-memory log of `cortado-log`. Start reading at [`SharedLog`].
+
+use super::Address;
+use super::due::Sender;
+use crate::kernel::time::Moment;
+use bytes::Bytes;
+use cortado_log::LogSpec;
+use cortado_log::memory::MemoryLog;
+use cortado_model::{DatabaseId, LogId, LogOffset, PartitionId, PartitionUuid};
+use std::collections::BTreeMap;
+
+/// The log and the ways to it.
+#[derive(Debug)]
+pub(super) struct SharedLog {
+    pub(super) memory: MemoryLog,
+    id: LogId,
+    pub(super) in_transit: BTreeMap<u64, Transit>,
+    /// When the last append of a node to a partition arrives: later ones arrive behind it.
+    pub(super) lanes: BTreeMap<(usize, usize), Moment>,
+    /// Nobody reaches the log before.
+    pub(super) outage_until: Moment,
+    /// The log refuses all appends before.
+    pub(super) full_until: Moment,
+    /// Appends that were given up and still arrive.
+    pub(super) late: u64,
+    /// Bytes that were handed to it.
+    pub(super) bytes: u64,
+}
+
+/// An append on its way.
+#[derive(Debug)]
+pub(super) struct Transit {
+    pub(super) sent_at: Moment,
+    pub(super) from: Address,
+    pub(super) sender: Sender,
+    pub(super) records: Vec<Bytes>,
+}
+
+impl SharedLog {
+    /// The empty log of `partitions` partitions.
+    pub(super) fn new(partitions: usize) -> SharedLog {
+        let mut memory = MemoryLog::new();
+        let database = partition_id(0).database;
+        let (name, uuid) = ("world".to_owned(), PartitionUuid(0));
+        let spec = LogSpec { database, name, uuid, partitions: partitions as u32 };
+        let id = memory.create_now(&spec).expect("nothing has been created before");
+        SharedLog {
+            memory,
+            id,
+            in_transit: BTreeMap::new(),
+            lanes: BTreeMap::new(),
+            outage_until: Moment::default(),
+            full_until: Moment::default(),
+            late: 0,
+            bytes: 0,
+        }
+    }
+
+    /// Its identity.
+    pub(super) fn id(&self) -> LogId {
+        self.id
+    }
+
+    /// The offset behind the last record.
+    pub(super) fn end(&self, partition: usize) -> LogOffset {
+        self.memory.end(partition_id(partition))
+    }
+
+    /// The oldest offset that can be read.
+    pub(super) fn first(&self, partition: usize) -> LogOffset {
+        self.memory.first(partition_id(partition))
+    }
+
+    /// Forgets what lies below.
+    pub(super) fn trim(&mut self, partition: usize, below: LogOffset) {
+        let trimmed = self.memory.trim_now(partition_id(partition), self.id, below);
+        trimmed.expect("the shared log itself never becomes unusable");
+    }
+
+    /// Whether an append may still arrive.
+    pub(super) fn is_busy(&self) -> bool {
+        !self.in_transit.is_empty() || self.late > 0
+    }
+}
+
+/// The name of `partition` in the log.
+pub(super) fn partition_id(partition: usize) -> PartitionId {
+    PartitionId { database: DatabaseId(7), number: partition as u32 }
+}
