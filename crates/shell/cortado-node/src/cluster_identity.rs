@@ -7,7 +7,7 @@ use crate::genesis::cluster_genesis;
 use crate::randomness::random_u128;
 use crate::store_factory::StoreFactory;
 use bytes::Bytes;
-use cortado_log::{Log, ReadError};
+use cortado_log::{Log, ReadError, VerifyError};
 use cortado_model::{ClusterUuid, LogOffset, Millis, NodeId, PartitionId, Position, WallMillis};
 use cortado_replica::{Body, FoldState, Frame, Genesis, Now};
 use cortado_store::{Store, StoreError};
@@ -28,6 +28,9 @@ pub enum IdentityError {
     /// The cluster's own log does not say whose it is.
     #[error("the log of _cluster cannot be read")]
     LogUnreadable(#[source] ReadError),
+    /// The cluster's own log cannot be looked for, or is not as it should be.
+    #[error("the log of _cluster cannot be verified")]
+    LogUnverified(#[source] VerifyError),
     /// The cluster's own log cannot be begun.
     #[error("the log of _cluster cannot be begun")]
     LogUnwritable(#[source] BeginError),
@@ -103,19 +106,17 @@ pub(crate) async fn identity(
     }
 }
 
-/// Refuses a log that is empty.
+/// Refuses a log that is missing or empty.
 async fn check_begun(log: &dyn Log) -> Result<(), IdentityError> {
+    match log.verify(&cluster_spec()).await {
+        Ok(_) => {}
+        Err(VerifyError::Missing) => return Err(IdentityError::LogEmpty),
+        Err(error) => return Err(IdentityError::LogUnverified(error)),
+    }
     let extents = log.extents(&[PartitionId::CLUSTER]).await;
-    match extents {
-        Ok(extents) if extents.iter().any(|extent| extent.end > LogOffset::ZERO) => {}
-        Ok(_) | Err(ReadError::Missing) => return Err(IdentityError::LogEmpty),
-        Err(error) => return Err(IdentityError::LogUnreadable(error)),
-    }
-    // It exists: this only tells the adapter how many partitions it has.
-    match log.create(&cluster_spec()).await {
-        Ok(_) => Ok(()),
-        Err(error) => Err(IdentityError::LogUnwritable(error.into())),
-    }
+    let extents = extents.map_err(IdentityError::LogUnreadable)?;
+    let begun = extents.iter().any(|extent| extent.end > LogOffset::ZERO);
+    if begun { Ok(()) } else { Err(IdentityError::LogEmpty) }
 }
 
 fn cluster_of(record: &Bytes) -> Result<ClusterUuid, IdentityError> {

@@ -192,6 +192,7 @@ fn not_started(error: &StartError, data: &DataDirectory) -> Failure {
         )),
         StartError::Identity(
             IdentityError::LogUnreadable(_)
+            | IdentityError::LogUnverified(_)
             | IdentityError::LogUnwritable(_)
             | IdentityError::LogForeign { .. }
             | IdentityError::LogEmpty
