@@ -57,7 +57,7 @@ fn reading_without_proof_is_found() {
 
 #[test]
 fn wrong_leases_are_found() {
-    check(Mutant::WaitsTooShort, Scenario::Lease, &["real_time", "linearizable"]);
+    check(Mutant::WaitsTooShort, Scenario::LeaseChange, &["real_time", "linearizable"]);
     check(Mutant::ClockStops, Scenario::Lease, &["real_time", "linearizable"]);
     check_seen_by_clients(Mutant::ClockStops, Scenario::Lease);
 }
@@ -134,9 +134,14 @@ fn answers_that_are_lost_or_given_twice_are_found() {
 }
 
 #[test]
+fn throwing_away_what_only_a_person_can_judge_is_found() {
+    check(Mutant::WipesWhoStands, Scenario::Upgrade, &["kept"]);
+    check(Mutant::WipesWhoStands, Scenario::Disputed, &["kept"]);
+}
+
+#[test]
 fn confusion_about_the_log_is_found() {
-    let by =
-        ["applied_in_order", "checkpoint_order", "definite_errors", "no_lost_write", "offline"];
+    let by = ["answers", "applied_in_order", "checkpoint_order", "liveness", "offline"];
     check(Mutant::MixesProducers, Scenario::Limbo, &by);
     check(Mutant::RecoveryMissesRecord, Scenario::Limbo, &["offline"]);
 }

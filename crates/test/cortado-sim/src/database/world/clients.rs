@@ -17,7 +17,7 @@ use cortado_model::Scn;
 impl World {
     /// A client wants something new, as long as clients want anything.
     pub(super) fn take_turn(&mut self, client: usize) {
-        if matches!(self.phase, Phase::Quiet { .. } | Phase::Over) {
+        if matches!(self.phase, Phase::Quiet { .. } | Phase::Keeping { .. } | Phase::Over) {
             return;
         }
         let partition = self.kernel.random.index(self.plan.partitions);
@@ -78,7 +78,7 @@ impl World {
             Reply::NotDone(_) | Reply::Unreachable => is_safe_again(wanted),
             Reply::Unknown => wanted.key.is_some() || matches!(wanted.action, Action::Read { .. }),
         };
-        let stops = matches!(self.phase, Phase::Quiet { .. } | Phase::Over);
+        let stops = matches!(self.phase, Phase::Quiet { .. } | Phase::Keeping { .. } | Phase::Over);
         if again && !stops && wanted.attempts.len() < TRIES_MAX {
             let back_off_us = self.kernel.random.between(1, 40) * MILLI;
             self.put(back_off_us, Due::Retry { client, operation });
