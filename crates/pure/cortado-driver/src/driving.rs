@@ -15,7 +15,9 @@ use crate::turn::Turn;
 use crate::write::Caller;
 use alloc::vec::Vec;
 use cortado_model::{LogOffset, Millis, NodeId, Scn, StoreError};
-use cortado_replica::{AppendFailure, Config, Input, NotDone, Page, ReadNeed, Role, Trim};
+use cortado_replica::{
+    AppendFailure, Config, FEATURE_LEVEL_MAX, Input, NotDone, Page, ReadNeed, Role, Trim,
+};
 
 /// A leader whose log grows looks this often how much all logs have grown.
 const LOOK_EVERY_MS: u64 = 1_000;
@@ -100,7 +102,9 @@ impl<C: Caller> Life<C> {
     }
 
     fn configure(&mut self, config: Config, turn: &mut Turn<'_, C>) -> Result<(), Halt> {
-        if self.core.role() != Role::Leader || self.stopping {
+        // A fold state of a level that this build does not understand could not be stored.
+        let unreadable = matches!(config, Config::Feature { level } if level > FEATURE_LEVEL_MAX);
+        if self.core.role() != Role::Leader || self.stopping || unreadable {
             return Ok(());
         }
         self.step(Input::Config(config), turn)

@@ -42,7 +42,8 @@ pub enum Event<C> {
         /// Hash of what the decision rests on.
         evidence: u128,
     },
-    /// As leader: publish a fact about the partition. Who does not lead passes it over.
+    /// As leader: publish a fact about the partition. Who does not lead passes it over; so does a
+    /// build that could not read it back.
     Configure(Config),
     /// As leader: begin a round of digests now.
     Verify,

@@ -36,7 +36,7 @@ const INPUTS_PER_TURN: usize = 64;
 /// Pages read, one after another, before requests get their turn.
 const PAGES_PER_TURN: usize = 4;
 /// A timer that is set to nothing in particular fires this often.
-const IDLE_TICK: Duration = Duration::from_secs(5);
+const IDLE_TICK: Duration = Duration::from_secs(60);
 /// A producer that says nothing for this long is given up. A disk of this machine may stall for
 /// seconds; longer than that it is as good as gone.
 const APPEND_PATIENCE_MS: u64 = 30_000;

@@ -134,9 +134,14 @@ fn answers_that_are_lost_or_given_twice_are_found() {
 }
 
 #[test]
+fn throwing_away_what_only_a_person_can_judge_is_found() {
+    check(Mutant::WipesWhoStands, Scenario::Upgrade, &["kept"]);
+    check(Mutant::WipesWhoStands, Scenario::Disputed, &["kept"]);
+}
+
+#[test]
 fn confusion_about_the_log_is_found() {
-    let by =
-        ["applied_in_order", "checkpoint_order", "definite_errors", "no_lost_write", "offline"];
+    let by = ["answers", "applied_in_order", "checkpoint_order", "liveness", "offline"];
     check(Mutant::MixesProducers, Scenario::Limbo, &by);
     check(Mutant::RecoveryMissesRecord, Scenario::Limbo, &by);
 }

@@ -96,6 +96,8 @@ pub enum Fault {
     ReadFails,
     /// A read of the log answers bytes that nobody wrote.
     ReadDamaged,
+    /// A read of the log answers a stranger's bytes where a record stands.
+    ReadForeign,
     /// A client's request is lost.
     RequestLost,
     /// The answer to a client is lost.
@@ -122,6 +124,10 @@ pub enum Fault {
     Condemned,
     /// A process is asked to end, and finishes what it has begun.
     NodeStops,
+    /// The log loses its last records when it starts again.
+    LogTruncated,
+    /// A leader publishes what only a newer build can read.
+    NewerLeader,
     /// A node can read the log and not append.
     CutAppend,
     /// A node can append to the log and not read.
@@ -150,7 +156,7 @@ pub enum Fault {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Fault; 39] = [
+    pub const ALL: [Fault; 42] = [
         Fault::AppendLost,
         Fault::AppendPerhaps,
         Fault::AppendLate,
@@ -165,6 +171,7 @@ impl Fault {
         Fault::ReportLost,
         Fault::ReadFails,
         Fault::ReadDamaged,
+        Fault::ReadForeign,
         Fault::RequestLost,
         Fault::ReplyLost,
         Fault::ClientDeadline,
@@ -178,6 +185,8 @@ impl Fault {
         Fault::StoreDamaged,
         Fault::Condemned,
         Fault::NodeStops,
+        Fault::LogTruncated,
+        Fault::NewerLeader,
         Fault::CutAppend,
         Fault::CutRead,
         Fault::CutBoth,
@@ -465,13 +474,19 @@ pub enum Sight {
     LookedTooLate,
     /// A driver ended when it was told to stop.
     Ended,
+    /// A replica rested because it holds more than its log.
+    Robbed,
+    /// A replica stood still before a record that it cannot read.
+    StoodStill,
+    /// A replica stood still, since its history is not the leader's.
+    Disputed,
     /// A strong read was stale where clocks break their promise: the one thing that they may cost.
     StaleUnderDrift,
 }
 
 impl Sight {
     /// All that many seeds of mixed scenarios must meet; only `drift` meets the last one above.
-    pub const ALL: [Sight; 48] = [
+    pub const ALL: [Sight; 51] = [
         Sight::VoidZombie,
         Sight::VoidDuplicate,
         Sight::VoidGap,
@@ -520,6 +535,9 @@ impl Sight {
         Sight::NothingChanged,
         Sight::LookedTooLate,
         Sight::Ended,
+        Sight::Robbed,
+        Sight::StoodStill,
+        Sight::Disputed,
     ];
 
     /// What a driver's news shows; `None` for what is nothing special.

@@ -15,6 +15,7 @@
 //! | [`trims`] | no trim above what two replicas hold | "Snapshots, trimming, moving" |
 //! | [`answers`] | every request is answered, once | "Taking over" |
 //! | [`limits`] | queues stay inside their limits | "What must always hold" |
+//! | [`kept`] | what only a person can mend is kept | "Duties of the driver", 12 |
 //! | [`liveness`] | after the faults every partition is served again | "What must always hold" |
 //!
 //! Linearizability and sessions are the client oracle's: [`crate::database::oracle`].
@@ -25,6 +26,7 @@ pub mod checkpoint_order;
 pub mod definite_errors;
 pub mod equal_digests;
 pub mod handoff;
+pub mod kept;
 pub mod limits;
 pub mod liveness;
 pub mod log_time;

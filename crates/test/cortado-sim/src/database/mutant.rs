@@ -63,11 +63,13 @@ pub enum Mutant {
     NeverSettles,
     /// A state is hashed after the next batch has been applied.
     HashesLate,
+    /// A replica that stands still is wiped and built anew.
+    WipesWhoStands,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Mutant; 27] = [
+    pub const ALL: [Mutant; 28] = [
         Mutant::AnswersWhenSent,
         Mutant::AnswersWhenAppended,
         Mutant::SkipsBarrier,
@@ -95,6 +97,7 @@ impl Mutant {
         Mutant::MixesProducers,
         Mutant::NeverSettles,
         Mutant::HashesLate,
+        Mutant::WipesWhoStands,
     ];
 }
 

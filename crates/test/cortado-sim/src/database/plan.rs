@@ -252,6 +252,9 @@ impl Plan {
             }
             Scenario::Damage => self.often(&[(Fault::ReadDamaged, 6_000)]),
             Scenario::Hindsight => self.delay_news(random),
+            Scenario::Truncated => self.keep_the_log(),
+            Scenario::Upgrade => {}
+            Scenario::Disputed => self.lose_sight(),
         }
     }
 
@@ -299,6 +302,10 @@ impl Plan {
         self.every(&[(Fault::NodePause, 100 * MILLI), (Fault::WrongSuspicion, 250 * MILLI)]);
         self.chances.insert(Fault::NodePause, PerMillion(1_500));
         self.delay_us = 150;
+        // What is slow for other reasons hides whether a lease was.
+        self.store_us = self.store_us.min(300);
+        self.look_us = self.look_us.min(500);
+        self.node_patience_us = None;
     }
 
     /// Lengths that change, and leaders that do not hear of the next one: they have nothing but
@@ -338,6 +345,24 @@ impl Plan {
         self.late_us_max = random.one_of(&[20, 300]) * MILLI;
         (self.delay_us, self.think_us) = (150, MILLI);
         self.deadline_us = 2 * SECOND;
+    }
+
+    /// A log that only its replicas write into, and that forgets nothing by itself: with more than
+    /// that, it might grow beyond what it has lost before anybody notices.
+    fn keep_the_log(&mut self) {
+        self.policy = Policy::Simple;
+        self.intervals_us.remove(&Fault::StrangerWrites);
+        self.settings.trim = TrimPolicy { after_records: 1 << 40, after_bytes: 1 << 40 };
+        self.chores_us.remove(&Chore::Verify);
+    }
+
+    /// Records that one replica is not shown, leaderships that change, and nobody who deletes.
+    fn lose_sight(&mut self) {
+        self.keep_the_log();
+        self.chances.clear();
+        self.intervals_us.clear();
+        self.often(&[(Fault::ReadForeign, 1_000)]);
+        self.every(&[(Fault::WrongSuspicion, 400 * MILLI), (Fault::NodePause, SECOND)]);
     }
 
     /// Logs that forget as soon as they may.

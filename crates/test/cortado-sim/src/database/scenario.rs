@@ -46,11 +46,18 @@ pub enum Scenario {
     Damage,
     /// Leaders that hear late of everything, so that an old one still serves when a new one does.
     Hindsight,
+    /// A log that loses its last records when it starts again: what was acknowledged there is lost
+    /// by the log, and whoever has it keeps it.
+    Truncated,
+    /// A leader of a newer build, whose records nobody else can read.
+    Upgrade,
+    /// Replicas that lose a record on their way, and may win a claim all the same.
+    Disputed,
 }
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Scenario; 19] = [
+    pub const ALL: [Scenario; 22] = [
         Scenario::Swarm,
         Scenario::Calm,
         Scenario::Duel,
@@ -70,6 +77,9 @@ impl Scenario {
         Scenario::Five,
         Scenario::Damage,
         Scenario::Hindsight,
+        Scenario::Truncated,
+        Scenario::Upgrade,
+        Scenario::Disputed,
     ];
 
     /// The scenario of `seed` when nobody chooses one: the swarm in two seeds of five.
@@ -106,6 +116,9 @@ impl fmt::Display for Scenario {
             Scenario::Five => "five",
             Scenario::Damage => "damage",
             Scenario::Hindsight => "hindsight",
+            Scenario::Truncated => "truncated",
+            Scenario::Upgrade => "upgrade",
+            Scenario::Disputed => "disputed",
         })
     }
 }

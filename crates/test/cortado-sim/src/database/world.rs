@@ -11,6 +11,7 @@ mod driving;
 mod due;
 mod ending;
 mod executing;
+mod keeping;
 mod lives;
 mod nemesis;
 mod observing;
@@ -26,6 +27,7 @@ use crate::database::coverage::Coverage;
 use crate::database::documents::{AttemptId, ValueId};
 use crate::database::history::Operation;
 use crate::database::hosted::Job;
+use crate::database::invariants::kept::Kept;
 use crate::database::invariants::{
     definite_errors, handoff, liveness, log_time, one_winner, real_time,
 };
@@ -62,6 +64,8 @@ pub struct World {
     partitions: Vec<Partition>,
     /// The states of documents that clients have heard of.
     etags: BTreeMap<ValueId, Etag>,
+    /// What every store must keep, in worlds that end so: by node and partition.
+    kept: Vec<Vec<Option<Kept>>>,
     phase: Phase,
     mutant: Option<Mutant>,
     /// Numbers for incarnations, requests and values; never used twice.
@@ -80,6 +84,8 @@ struct Partition {
     served: liveness::Served,
     /// The highest offset below which the log was ever told to forget.
     trim_decided: LogOffset,
+    /// Where the first record of a newer build stands, if there is one.
+    newer_at: Option<LogOffset>,
 }
 
 /// What the world is about.
@@ -91,6 +97,8 @@ enum Phase {
     Healed { at: Moment },
     /// Clients have stopped, then; everything must come to rest.
     Quiet { since: Moment },
+    /// Or something has struck that only a person can mend: it must not become worse.
+    Keeping { since: Moment },
     /// It has.
     Over,
 }
@@ -181,6 +189,7 @@ impl World {
             operations: vec![0],
             partitions: (0..plan.partitions).map(|_| Partition::default()).collect(),
             etags: BTreeMap::new(),
+            kept: Vec::new(),
             phase: Phase::Faults,
             mutant,
             numbers: 0,

@@ -152,6 +152,9 @@ impl World {
 
     pub(super) fn land_late(&mut self, from: Address, records: Vec<Bytes>) {
         self.log.late -= 1;
+        if self.log.is_closed {
+            return;
+        }
         // Whatever the log answers now, nobody listens.
         let _unheard = self.land(from.partition, records, None);
     }
@@ -259,7 +262,7 @@ impl World {
     }
 
     /// Appends to the log itself, which may suffer `fault`, and looks at what has landed.
-    fn land(
+    pub(super) fn land(
         &mut self,
         partition: usize,
         records: Vec<Bytes>,

@@ -143,6 +143,12 @@ impl World {
             damaged[at] ^= 1 << self.kernel.random.below(8);
             *bytes = Bytes::from(damaged);
         }
+        if let Some((_, bytes)) = entries.last_mut()
+            && self.strikes(Fault::ReadForeign)
+        {
+            *bytes = Bytes::from_static(b"a stranger's");
+            self.keep_none_yet();
+        }
         if self.is(Mutant::RecoveryMissesRecord)
             && entries.len() > 1
             && let Some(hosted) = self.hosted_at(to)

@@ -19,7 +19,7 @@ use cortado_replica::NotDone;
 impl World {
     /// A client wants something new, as long as clients want anything.
     pub(super) fn take_turn(&mut self, client: usize) {
-        if matches!(self.phase, Phase::Quiet { .. } | Phase::Over) {
+        if matches!(self.phase, Phase::Quiet { .. } | Phase::Keeping { .. } | Phase::Over) {
             return;
         }
         let partition = self.kernel.random.index(self.plan.partitions);
@@ -87,7 +87,7 @@ impl World {
         if step == RouteStep::Unknown(Doubt::LeaderLost) && matches!(reply, Reply::NotDone(_)) {
             self.coverage.sight(Sight::GaveUpInDoubt);
         }
-        let stops = matches!(self.phase, Phase::Quiet { .. } | Phase::Over);
+        let stops = matches!(self.phase, Phase::Quiet { .. } | Phase::Keeping { .. } | Phase::Over);
         if step == RouteStep::TryAgain && !stops && tries < TRIES_MAX {
             let back_off_us = self.kernel.random.between(1, 40) * MILLI;
             self.put(back_off_us, Due::Retry { client, operation });

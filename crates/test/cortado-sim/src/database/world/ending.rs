@@ -14,9 +14,12 @@ const HEALED_US_MIN: u64 = 400 * MILLI;
 impl World {
     /// The faults stop.
     pub(super) fn heal(&mut self) {
+        self.put(50 * MILLI, Due::Inspect);
+        if self.begin_to_keep() {
+            return;
+        }
         self.phase = Phase::Healed { at: self.kernel.now };
         self.stop_faults();
-        self.put(50 * MILLI, Due::Inspect);
     }
 
     /// Are we there yet?
@@ -24,6 +27,7 @@ impl World {
         self.put(50 * MILLI, Due::Inspect);
         match self.phase {
             Phase::Faults | Phase::Over => {}
+            Phase::Keeping { since } => self.inspect_kept(since),
             Phase::Healed { at } => {
                 let demanded = (0..self.plan.partitions).filter(|p| !self.is_exhausted(*p));
                 let served: Vec<_> = demanded.map(|p| self.partitions[p].served).collect();
@@ -49,7 +53,7 @@ impl World {
     /// What the run has shown; asks the oracle first if nothing was found yet.
     pub(super) fn finish(mut self) -> Report {
         let mut undecided = 0;
-        if self.kernel.finding.is_none() {
+        if self.kernel.finding.is_none() && !self.keeps() {
             let strong = self.plan.clocks_are_sound();
             let once = self.plan.ttl_ms.is_none();
             let verdict = oracle::check(&self.history, self.plan.partitions, strong, once);

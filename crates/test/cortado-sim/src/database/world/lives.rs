@@ -7,6 +7,7 @@ use crate::database::coverage::Fault;
 use crate::database::history::Reply;
 use crate::database::mutant::Mutant;
 use crate::database::node::{LogHealth, Process};
+use crate::database::scenario::Scenario;
 use crate::database::store::Store;
 use crate::kernel::time::MILLI;
 use cortado_driver::{Event, Settings};
@@ -142,6 +143,9 @@ impl World {
         let still: Vec<usize> = still.collect();
         if process.log != LogHealth::Well {
             self.crash(node);
+        }
+        if self.plan.scenario != Scenario::Damage && !self.is(Mutant::WipesWhoStands) {
+            return;
         }
         for partition in still {
             if self.others_hold(node, partition) {

@@ -158,6 +158,8 @@ impl World {
             | Fault::AppendSomewhere
             | Fault::NeverAnswered
             | Fault::ReportLost
+            | Fault::LogTruncated
+            | Fault::NewerLeader
             | Fault::StoreDamaged
             | Fault::AppendLate
             | Fault::AppendPrefix
@@ -167,6 +169,7 @@ impl World {
             | Fault::AnswerSlow
             | Fault::ReadFails
             | Fault::ReadDamaged
+            | Fault::ReadForeign
             | Fault::RequestLost
             | Fault::ReplyLost
             | Fault::ClientDeadline

@@ -7,11 +7,13 @@ use crate::database::asker::Asker;
 use crate::database::coverage::Sight;
 use crate::database::hosted::Unanswered;
 use crate::database::invariants::{one_effect, one_winner};
+use crate::database::mutant::Mutant;
 use crate::database::scenario::Scenario;
 use crate::database::truth::Kind;
 use crate::kernel::violation::Violation;
 use bytes::Bytes;
 use cortado_driver::{Action, News, Reply};
+use cortado_model::ReplicaIncarnation;
 use cortado_replica::{Frame, NotDone};
 
 impl World {
@@ -48,7 +50,6 @@ impl World {
 
     /// A driver has told what happened.
     pub(super) fn observe_news(&mut self, from: Address, news: &News) {
-        let Address { node, partition, .. } = from;
         self.suspect_less(from, news);
         self.take_evidence(from, news);
         if let Some(sight) = Sight::of_news(news) {
@@ -59,14 +60,35 @@ impl World {
         if matches!(news, News::Resigned { .. }) {
             hosted.has_resigned = true;
         }
+        if matches!(news, News::Starts { .. }) && incarnation.life > 1 {
+            self.coverage.sight(Sight::Rebuilt);
+        }
+        if matches!(news, News::StandsStill { .. }) {
+            self.come_to_stand(from);
+        }
+        let result = self.check_news(from, incarnation, news);
+        self.check(result);
+    }
+
+    /// Elsewhere than where reads are damaged, nobody throws away what only a person can judge.
+    fn come_to_stand(&mut self, here: Address) {
+        if self.plan.scenario == Scenario::Damage || self.is(Mutant::WipesWhoStands) {
+            self.plan_replacement(here.node);
+        }
+        if self.plan.scenario == Scenario::Disputed {
+            self.keep_from_now(here);
+        }
+    }
+
+    fn check_news(
+        &mut self,
+        from: Address,
+        incarnation: ReplicaIncarnation,
+        news: &News,
+    ) -> Result<(), Violation> {
+        let Address { node, partition, .. } = from;
         let known = &mut self.partitions[partition];
-        let result = match news {
-            News::Starts { .. } => {
-                if incarnation.life > 1 {
-                    self.coverage.sight(Sight::Rebuilt);
-                }
-                Ok(())
-            }
+        match news {
             News::NewGeneration { generation, leader, .. } => {
                 one_winner::check_claim(&known.truth, *generation, *leader)
             }
@@ -77,18 +99,16 @@ impl World {
                 served.and(known.handoff.serving(self.kernel.now, calm))
             }
             News::Stopped { offset, why } => match self.plan.scenario {
-                Scenario::Damage => Ok(()),
+                Scenario::Damage | Scenario::Disputed => Ok(()),
                 _ => Err(Violation::new("offline", format!("{from} at {offset}: {why}"))),
             },
             News::Differ { agreed, odd, .. } => {
                 let details = format!("{odd:?} differ from {agreed:?}");
                 Err(Violation::new("equal_digests", details))
             }
-            News::StandsStill { .. } => {
-                self.plan_replacement(node);
-                Ok(())
-            }
-            News::NotHashed { .. }
+            News::Starts { .. }
+            | News::StandsStill { .. }
+            | News::NotHashed { .. }
             | News::BookmarksNotTrimmed { .. }
             | News::Heard { .. }
             | News::Claims
@@ -113,8 +133,7 @@ impl World {
             | News::SnapshotFailed { .. }
             | News::FoldsAnew { .. }
             | News::NotRebuilt { .. } => Ok(()),
-        };
-        self.check(result);
+        }
     }
 
     /// A driver has answered a request.

@@ -27,6 +27,8 @@ pub(super) struct SharedLog {
     pub(super) late: u64,
     /// Bytes that were handed to it.
     pub(super) bytes: u64,
+    /// What comes late comes too late.
+    pub(super) is_closed: bool,
 }
 
 /// An append on its way.
@@ -55,6 +57,7 @@ impl SharedLog {
             full_until: Moment::default(),
             late: 0,
             bytes: 0,
+            is_closed: false,
         }
     }
 
@@ -77,6 +80,17 @@ impl SharedLog {
     pub(super) fn trim(&mut self, partition: usize, below: LogOffset) {
         let trimmed = self.memory.trim_now(partition_id(partition), self.id, below);
         trimmed.expect("the shared log itself never becomes unusable");
+    }
+
+    /// Loses its tail.
+    pub(super) fn truncate(&mut self, partition: usize, end: LogOffset) {
+        self.memory.truncate(partition_id(partition), end);
+    }
+
+    /// Loses whatever is on its way to it.
+    pub(super) fn forget_transit(&mut self) {
+        self.in_transit.clear();
+        self.is_closed = true;
     }
 
     /// Whether an append may still arrive.
