@@ -35,7 +35,8 @@ use work::Work;
 const INPUTS_PER_TURN: usize = 64;
 /// Pages read, one after another, before requests get their turn.
 const PAGES_PER_TURN: usize = 4;
-/// A timer that is set to nothing in particular fires this often.
+/// A timer that is set to nothing in particular fires this often: all that is due has a moment of
+/// its own, but for a quiet leader's round of digests, which the growth of other logs makes due.
 const IDLE_TICK: Duration = Duration::from_secs(60);
 /// A producer that says nothing for this long is given up. A disk of this machine may stall for
 /// seconds; longer than that it is as good as gone.
