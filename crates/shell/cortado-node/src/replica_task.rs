@@ -37,7 +37,7 @@ const INPUTS_PER_TURN: usize = 64;
 const PAGES_PER_TURN: usize = 4;
 /// A timer that is set to nothing in particular fires this often: all that is due has a moment of
 /// its own, but for a quiet leader's round of digests, which the growth of other logs makes due.
-const IDLE_TICK: Duration = Duration::from_secs(60);
+const IDLE_TICK: Duration = Duration::from_secs(5);
 /// A producer that says nothing for this long is given up. A disk of this machine may stall for
 /// seconds; longer than that it is as good as gone.
 const APPEND_PATIENCE_MS: u64 = 30_000;
@@ -175,7 +175,7 @@ impl ReplicaTask {
 
     async fn wait(&mut self) -> Woken {
         self.set_tick();
-        let ReplicaTask { driver, appending, reading, inbox, work, tick, .. } = self;
+        let ReplicaTask { driver, appending, reading, inbox, work, tick, shown, .. } = self;
         // A leader that waits for an acknowledgement hears of the new end with it.
         let position = driver.fold().map(|fold| fold.position).filter(|_| !appending.is_awaited());
         tokio::select! {
@@ -183,7 +183,7 @@ impl ReplicaTask {
             outcomes = appending.answered() => Woken::Answered(outcomes),
             done = work.done() => Woken::Done(done),
             input = inbox.recv() => Woken::Input(input),
-            heard = reading.moved(position) => Woken::Read(heard),
+            heard = reading.moved(position, shown.log_end) => Woken::Read(heard),
             () = tick => Woken::Tick,
         }
     }

@@ -70,16 +70,21 @@ impl Reading {
     /// The page that the driver wants, or a new end.
     ///
     /// * `position`: what the driver has folded; `None` while a new end is of no interest.
-    pub(super) async fn moved(&mut self, position: Option<Position>) -> Heard {
+    /// * `told`: the end that it was told last.
+    pub(super) async fn moved(&mut self, position: Option<Position>, told: LogOffset) -> Heard {
         if self.wanted.is_some() {
             return Heard::Page(self.page().await);
+        }
+        // It may have moved since it was told.
+        if position.is_some() && self.known_end().is_some_and(|end| end > told) {
+            return Heard::Moved;
         }
         let (Some(follower), Some(position)) = (&mut self.follower, position) else {
             return pending().await;
         };
-        // The driver knows of more than it has folded: it will ask.
         let end = follower.known_end();
-        if end > position.offset || self.quiet_at == Some(end) {
+        // The driver knows of more than it has folded: it will ask.
+        if told > position.offset || self.quiet_at == Some(end) {
             return pending().await;
         }
         follower.seek(position);
