@@ -70,6 +70,7 @@ impl Cluster {
         let Components { log, stores, founding, .. } = &components;
         let cluster = identity(log.as_ref(), stores, &nodes, *founding).await?;
         let metrics = Arc::clone(&components.metrics);
+        // Bounded by the nodes of the process, each of which fails for few reasons and then ends.
         let (failures, failed) = mpsc::unbounded_channel();
         let process = Process::new(settings, components, Catalog::empty(cluster), failures);
         let process = Arc::new(process);

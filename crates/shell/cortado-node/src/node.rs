@@ -22,7 +22,7 @@ use cortado_store::StoreError;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use tracing::{error, info, warn};
 
@@ -190,11 +190,23 @@ impl Replicas {
         }
     }
 
+    /// Removes a replica's state, behind what it has left to the store if it has not settled.
     fn remove_state(&self, partition: PartitionId) {
-        let (store, node) = (Arc::clone(&self.context.store), self.context.node());
-        self.context.spawn_blocking(move || match store.remove(partition) {
-            Ok(()) => info!(%partition, %node, "replica removed"),
-            Err(error) => warn!(%partition, %node, %error, "replica not removed"),
+        let (sender, turn) = oneshot::channel();
+        self.context.lanes.run(partition, move |store| {
+            // Nobody waits if the node has ended.
+            let _ = sender.send(store.is_ok());
+        });
+        let (context, node) = (Arc::clone(&self.context), self.context.node());
+        self.context.spawn(async move {
+            if turn.await != Ok(true) {
+                return;
+            }
+            let store = Arc::clone(&context.store);
+            context.spawn_blocking(move || match store.remove(partition) {
+                Ok(()) => info!(%partition, %node, "replica removed"),
+                Err(error) => warn!(%partition, %node, %error, "replica not removed"),
+            });
         });
     }
 }

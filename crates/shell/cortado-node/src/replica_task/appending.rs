@@ -6,9 +6,9 @@ use super::already::already;
 use crate::asker::Input;
 use bytes::Bytes;
 use cortado_driver::{Event, JobId, Outcome};
-use cortado_log::{Log, Producer, outcomes_of};
+use cortado_log::{Cause, Log, Producer, outcomes_of};
 use cortado_metrics::Histogram;
-use cortado_model::PartitionId;
+use cortado_model::{PartitionId, with_causes};
 use std::collections::VecDeque;
 use std::future::pending;
 use std::sync::Arc;
@@ -56,8 +56,9 @@ impl Appending {
         };
         let mut outcomes = Vec::new();
         outcomes_of(producer.as_mut(), &mut outcomes).await;
-        let (producer, told) = (*job, outcomes.iter().map(|outcome| told(self.partition, outcome)));
-        let outcomes: Vec<_> = told.collect();
+        let producer = *job;
+        self.tell_failures(&outcomes);
+        let outcomes: Vec<_> = outcomes.iter().map(told).collect();
         self.count(&outcomes);
         Event::Outcomes { producer, outcomes }
     }
@@ -65,6 +66,15 @@ impl Appending {
     /// The same, if it is there: a group commit answers many at once.
     pub(super) async fn answered_already(&mut self) -> Option<Input> {
         already(self.answered()).await
+    }
+
+    /// Once for all that are told together: what befalls one record befalls its neighbours.
+    fn tell_failures(&self, outcomes: &[cortado_log::Outcome]) {
+        let mut causes = outcomes.iter().filter_map(cause);
+        if let Some(cause) = causes.next() {
+            let (partition, records) = (self.partition, 1 + causes.count());
+            warn!(%partition, records, error = with_causes(cause), "records not acknowledged");
+        }
     }
 
     fn count(&mut self, outcomes: &[Outcome]) {
@@ -81,15 +91,23 @@ impl Appending {
     }
 }
 
-/// The driver's word for what became of a record; people are told why.
-fn told(partition: PartitionId, outcome: &cortado_log::Outcome) -> Outcome {
-    let (told, cause) = match outcome {
-        cortado_log::Outcome::At(position) => return Outcome::At(position.offset),
-        cortado_log::Outcome::Somewhere => return Outcome::Somewhere,
-        cortado_log::Outcome::NotAppended(cause) => (Outcome::NotAppended, cause),
-        cortado_log::Outcome::Perhaps(cause) => (Outcome::Perhaps, cause),
-        cortado_log::Outcome::Unusable(cause) => (Outcome::Unusable, cause),
-    };
-    warn!(%partition, %cause, outcome = ?told, "record not acknowledged");
-    told
+/// The driver's word for what became of a record.
+fn told(outcome: &cortado_log::Outcome) -> Outcome {
+    match outcome {
+        cortado_log::Outcome::At(position) => Outcome::At(position.offset),
+        cortado_log::Outcome::Somewhere => Outcome::Somewhere,
+        cortado_log::Outcome::NotAppended(_) => Outcome::NotAppended,
+        cortado_log::Outcome::Perhaps(_) => Outcome::Perhaps,
+        cortado_log::Outcome::Unusable(_) => Outcome::Unusable,
+    }
+}
+
+/// Why a record has no place, if it has none.
+fn cause(outcome: &cortado_log::Outcome) -> Option<&Cause> {
+    match outcome {
+        cortado_log::Outcome::At(_) | cortado_log::Outcome::Somewhere => None,
+        cortado_log::Outcome::NotAppended(cause)
+        | cortado_log::Outcome::Perhaps(cause)
+        | cortado_log::Outcome::Unusable(cause) => Some(cause),
+    }
 }

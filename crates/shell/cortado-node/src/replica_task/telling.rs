@@ -92,7 +92,7 @@ fn tell_of_log(context: &NodeContext, partition: PartitionId, news: News) -> Opt
         }
         News::AppendFailed(failure) => {
             metrics.appends_failed.add(1);
-            warn!(%partition, ?failure, "append not acknowledged");
+            debug!(%partition, ?failure, "append not acknowledged");
         }
         News::ProducerAbandoned { appends } => {
             warn!(%partition, %node, appends, "gave up waiting for the log's answers");

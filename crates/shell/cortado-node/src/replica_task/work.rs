@@ -29,7 +29,8 @@ pub(super) struct Work {
     context: Arc<NodeContext>,
     handle: Arc<ReplicaHandle>,
     origin: Arc<Origin>,
-    /// Bounded by the driver, which waits for each end before it wants the like again.
+    /// Bounded by the driver: one of each kind of work, and at most
+    /// [`WAITING_MAX`](cortado_driver::WAITING_MAX) looks into the store.
     ended: mpsc::UnboundedSender<Input>,
     ends: mpsc::UnboundedReceiver<Input>,
 }
