@@ -473,6 +473,3 @@ fn after_rebuilding<C>(rebuilt: Rebuilt, turn: &mut Turn<'_, C>) -> Option<Stage
     };
     Some(Stage::Resting(turn.clock().plus(rest_ms)))
 }
-
-#[cfg(test)]
-mod tests;

@@ -5,7 +5,7 @@ use cortado_driver::{
     Action, CopyError, Event, LogExtent, News, Peer, ReplicaRole, Reply, Surroundings, UnknownWhy,
 };
 use cortado_model::{LogId, LogOffset, NodeId, Scn, StoreError};
-use cortado_replica::{NotDone, ReadNeed};
+use cortado_replica::{Config, FEATURE_LEVEL_MAX, NotDone, ReadNeed};
 
 fn full() -> StoreError {
     StoreError::Full { why: "no space".to_owned() }
@@ -75,6 +75,54 @@ fn a_failed_store_is_told_of_and_opened_again() {
     assert!(failed && rig.driver.role() == ReplicaRole::Offline);
 }
 
+/// Found by the simulator (`full`, seed 3): a batch that had failed was awaited for ever.
+#[test]
+fn a_damaged_store_is_built_anew_at_once() {
+    let mut rig = applying();
+    rig.fail_apply(StoreError::Damaged { why: "a bit".to_owned() });
+    assert_eq!(rig.reply(1), Some(&Reply::Unknown(UnknownWhy::LeaderLost)));
+    assert_eq!(rig.driver.role(), ReplicaRole::Restoring);
+    rig.take_ask();
+}
+
+/// Found by the simulator (`unusable`, seed 14): a new life waited to be told of an end that its
+/// survey had told already.
+#[test]
+fn a_life_knows_the_end_that_its_survey_has_told() {
+    let mut rig = Rig::clearing();
+    rig.clear();
+    assert_eq!(rig.driver.applied().1, LogOffset::ZERO);
+    rig.pass();
+    assert_eq!(rig.driver.applied().1, LogOffset(1));
+}
+
+#[test]
+fn an_end_that_is_told_before_a_life_begins_counts() {
+    let mut rig = Rig::clearing();
+    rig.log.push("a stranger's".into());
+    rig.on(Event::LogEnd(LogOffset(2)));
+    rig.clear();
+    rig.pass();
+    assert_eq!(rig.driver.applied().1, LogOffset(2));
+}
+
+#[test]
+fn a_leader_publishes_facts_and_nobody_else_does() {
+    let lease = || Event::Configure(Config::Lease { duration_ms: 77 });
+    let mut rig = Rig::new();
+    rig.on(lease());
+    rig.settle();
+    assert!(!rig.append(), "a follower passes it over");
+    let mut rig = Rig::leading();
+    rig.on(lease());
+    rig.settle();
+    assert!(rig.append());
+    assert_eq!(rig.driver.fold().map(|fold| fold.leases.duration_ms), Some(77));
+    rig.on(Event::Configure(Config::Feature { level: FEATURE_LEVEL_MAX + 1 }));
+    rig.settle();
+    assert!(!rig.append(), "nobody publishes what it cannot read");
+}
+
 #[test]
 fn another_log_is_not_read_and_nothing_is_deleted() {
     let mut rig = Rig::surveying(LOG);
@@ -110,8 +158,7 @@ fn a_log_that_ends_below_the_checkpoint_is_left_alone_and_looked_at_again() {
 fn a_replica_behind_the_log_copies_from_who_can_help_and_from_the_next_if_not() {
     let mut rig = Rig::surveying(LOG);
     rig.survey(LOG, 5);
-    let Action::ClearStore(job) = rig.take() else { panic!("what is left is removed") };
-    rig.on(Event::Cleared(job, Ok(())));
+    rig.clear();
     assert_eq!((rig.driver.role(), rig.driver.restorations()), (ReplicaRole::Restoring, 1));
     let Action::AskExtent(job) = rig.take() else { panic!("the log is asked") };
     let extent = LogExtent { first: LogOffset(5), end: LogOffset(9) };
@@ -138,8 +185,7 @@ fn a_replica_behind_the_log_copies_from_who_can_help_and_from_the_next_if_not() 
 fn nobody_throws_away_what_nobody_else_has() {
     let mut rig = Rig::surveying(LOG);
     rig.survey(LOG, 5);
-    let Action::ClearStore(job) = rig.take() else { panic!("what is left is removed") };
-    rig.on(Event::Cleared(job, Ok(())));
+    rig.clear();
     let Action::AskExtent(job) = rig.take() else { panic!("the log is asked") };
     let extent = LogExtent { first: LogOffset(5), end: LogOffset(9) };
     rig.on(Event::Extent(job, Ok(extent)));

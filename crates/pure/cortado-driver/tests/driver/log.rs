@@ -3,6 +3,7 @@
 use crate::rig::{PATIENCE_MS, Rig, put};
 use cortado_driver::{Action, AskLog, Event, LogExtent, News, Outcome, ReadError, ReplicaRole};
 use cortado_model::{LogId, LogOffset};
+use cortado_replica::ReadNeed;
 
 fn end_of(rig: &Rig) -> LogExtent {
     LogExtent { first: LogOffset::ZERO, end: LogOffset(rig.log.len() as u64) }
@@ -104,21 +105,13 @@ fn a_driver_that_recovers_still_answers() {
     rig.on(Event::Outcomes { producer: rig.producer, outcomes: vec![Outcome::Perhaps] });
     rig.settle();
     // The log never tells its end.
-    let folded = ReadNeedAt::here(&rig);
-    rig.read(2, folded);
+    let folded = rig.driver.applied().1;
+    rig.read(2, ReadNeed::Folded(folded));
     assert!(rig.reply(2).is_some());
     rig.on(Event::Condemned { why: "told so".to_owned() });
     rig.settle();
     assert_eq!(rig.driver.role(), ReplicaRole::Restoring);
     assert!(rig.reply(1).is_some(), "whoever waits is told");
-}
-
-struct ReadNeedAt;
-
-impl ReadNeedAt {
-    fn here(rig: &Rig) -> cortado_replica::ReadNeed {
-        cortado_replica::ReadNeed::Folded(rig.driver.applied().1)
-    }
 }
 
 /// What a reading error leads to.

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use cortado_document::{Action as Do, Condition, Document, Match, Operation};
 use cortado_driver::{
     Action, Caller, Driver, Event, JobId, KeyedWrite, LogExtent, Me, News, Outcome, Reply,
-    Settings, Survey, TrimPolicy, WAITING_MAX, WriteOrder,
+    Settings, Survey, TrimPolicy, WriteOrder,
 };
 use cortado_model::{
     Batch, ClusterUuid, DatabaseId, DocumentKey, Found, LogId, LogOffset, Millis, NodeId,
@@ -20,7 +20,6 @@ use std::collections::{BTreeMap, VecDeque};
 pub(crate) const LOG: LogId = LogId(9);
 pub(crate) const PATIENCE_MS: u64 = 1_000;
 const TABLE: TableId = TableId(1);
-const _: () = assert!(WAITING_MAX > 1_000);
 
 /// Who asks; never withdraws.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,14 +63,17 @@ pub(crate) fn genesis() -> Genesis {
 impl Rig {
     /// A replica that has folded its genesis.
     pub(crate) fn new() -> Rig {
+        let mut rig = Rig::clearing();
+        rig.clear();
+        rig.log_end();
+        rig
+    }
+
+    /// A replica that has found a new log and an empty store.
+    pub(crate) fn clearing() -> Rig {
         let mut rig = Rig::surveying(LOG);
         rig.survey(LOG, 0);
         rig.settle();
-        assert!(
-            matches!(rig.take(), Action::ClearStore(job) if rig.on(Event::Cleared(job, Ok(()))))
-        );
-        rig.settle();
-        rig.log_end();
         rig
     }
 
@@ -122,15 +124,14 @@ impl Rig {
         rig
     }
 
-    /// Tells the driver one thing; always true.
-    pub(crate) fn on(&mut self, event: Event<Client>) -> bool {
+    /// Tells the driver one thing.
+    pub(crate) fn on(&mut self, event: Event<Client>) {
         let now = Now { clock: self.now, wall: WallMillis(1_000_000 + self.now.0) };
         let mut actions = Vec::new();
         self.driver.on(now, event, &mut actions);
         for action in actions {
             self.sort(action);
         }
-        true
     }
 
     fn sort(&mut self, action: Action<Client>) {
@@ -165,8 +166,20 @@ impl Rig {
     pub(crate) fn log_end(&mut self) {
         self.on(Event::LogEnd(LogOffset(self.log.len() as u64)));
         self.settle();
+        self.pass();
+    }
+
+    /// Long enough for a follower to read.
+    pub(crate) fn pass(&mut self) {
         self.now = self.now.plus(30);
         self.on(Event::Tick);
+        self.settle();
+    }
+
+    /// The store of a new replica holds nothing.
+    pub(crate) fn clear(&mut self) {
+        let Action::ClearStore(job) = self.take() else { panic!("the store is not cleared") };
+        self.on(Event::Cleared(job, Ok(())));
         self.settle();
     }
 
