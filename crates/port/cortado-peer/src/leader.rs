@@ -1,0 +1,23 @@
+//! Who leads a partition, as far as some node knows.
+//!
+//! Start reading at [`KnownLeader`].
+
+use cortado_model::{Generation, NodeId};
+
+/// Who leads a partition, as far as a node has folded its log. What is newer counts more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct KnownLeader {
+    /// The leadership.
+    pub generation: Generation,
+    /// It has been given up: `node` is whom the former leader named to follow.
+    pub stepped_down: bool,
+    /// Who leads, or is to follow; `None` if nobody has claimed, or nobody was named.
+    pub node: Option<NodeId>,
+}
+
+impl KnownLeader {
+    /// Whether it tells of a later leadership than `other`, or of its end.
+    pub fn is_newer_than(&self, other: &KnownLeader) -> bool {
+        (self.generation, self.stepped_down) > (other.generation, other.stepped_down)
+    }
+}

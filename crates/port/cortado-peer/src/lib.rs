@@ -1,0 +1,105 @@
+//! The peer port: what one node asks of another, and how it reaches it.
+//!
+//! Messages are plain data: nothing of a node's memory is in them, so that every one of them can
+//! cross a wire. Decides nothing about generations or leaders: a node that is asked for what only a
+//! leader may do answers with the leader that it knows. Start reading at [`Peer`] and [`Peers`].
+//! Source: docs/protocols/peers.md.
+
+mod leader;
+mod memory;
+mod message;
+mod order;
+mod read;
+mod report;
+mod snapshot;
+mod write;
+
+pub use leader::KnownLeader;
+pub use memory::{Membership, MemoryPeers};
+pub use message::{Message, Progress, ReplicaProgress};
+pub use order::{HandOff, HandOffAnswer, VerifyAnswer};
+pub use read::{Level, Look, Page, Read, ReadAnswer, Seen, ServedRole, Sight, Unserved};
+pub use report::{NodeReport, ReplicaReport};
+pub use snapshot::{SnapshotAnswer, SnapshotChunk, SnapshotId};
+pub use write::{Write, WriteAnswer};
+
+use cortado_model::{DatabaseId, NodeId, PartitionId};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use tokio::time::Instant;
+
+/// An answer to come. Dropping it gives up the answer; what was asked for may still be done.
+pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The other nodes, as one of them reaches them.
+pub trait Peers: Send + Sync + 'static {
+    /// The node of that name; `None` if it is not known how it could be reached.
+    fn peer(&self, node: NodeId) -> Option<Arc<dyn Peer>>;
+}
+
+/// What a node does for others: served by the node itself, and called through an adapter that
+/// carries question and answer.
+///
+/// Every question has a deadline, by which there is an answer of some kind. A node that is asked
+/// answers for its own replicas only; it asks nobody else.
+pub trait Peer: Send + Sync + 'static {
+    /// Does a write where the partition is led.
+    fn write(&self, write: Write) -> Pending<'_, Result<WriteAnswer, CallError>>;
+
+    /// Looks at a replica that may serve the read.
+    fn read(&self, read: Read) -> Pending<'_, Result<ReadAnswer, CallError>>;
+
+    /// Gives a leadership up; answered when the step-down is committed.
+    fn hand_off(&self, order: HandOff) -> Pending<'_, Result<HandOffAnswer, CallError>>;
+
+    /// Begins a round of digests where the partition is led.
+    fn verify(
+        &self,
+        partition: PartitionId,
+        deadline: Instant,
+    ) -> Pending<'_, Result<VerifyAnswer, CallError>>;
+
+    /// How the node and its replicas are.
+    ///
+    /// * `database`: of this one alone.
+    fn report(
+        &self,
+        database: Option<DatabaseId>,
+        deadline: Instant,
+    ) -> Pending<'_, Result<NodeReport, CallError>>;
+
+    /// Begins a snapshot of a replica's state.
+    fn open_snapshot(
+        &self,
+        partition: PartitionId,
+        deadline: Instant,
+    ) -> Pending<'_, Result<SnapshotAnswer, CallError>>;
+
+    /// The next chunk of a snapshot, or the last one once more.
+    ///
+    /// * `number`: counts from 0; a chunk is kept until the next one is asked for.
+    fn snapshot_chunk(
+        &self,
+        snapshot: SnapshotId,
+        number: u64,
+        deadline: Instant,
+    ) -> Pending<'_, Result<SnapshotChunk, CallError>>;
+
+    /// Tells something without waiting. It may be lost, and come in another order.
+    fn tell(&self, message: Message);
+}
+
+/// Why a call was not answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// Certainly nothing was done: the node was not reached.
+    #[error("the node cannot be reached")]
+    Unreachable,
+    /// Perhaps it was done: the connection was lost while the answer was awaited.
+    #[error("the node went away with the call")]
+    Lost,
+    /// Perhaps it was done: the deadline passed while the answer was awaited.
+    #[error("the node did not answer in time")]
+    Late,
+}

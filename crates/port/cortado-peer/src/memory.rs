@@ -1,0 +1,139 @@
+//! Peers in one process: every call is a call, and every message is heard.
+//!
+//! Start reading at [`MemoryPeers::join`].
+
+use crate::{
+    CallError, HandOff, HandOffAnswer, Message, NodeReport, Peer, Peers, Pending, Read, ReadAnswer,
+    SnapshotAnswer, SnapshotChunk, SnapshotId, VerifyAnswer, Write, WriteAnswer,
+};
+use cortado_model::{DatabaseId, NodeId, PartitionId};
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock, Weak};
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
+
+/// The nodes of a process.
+#[derive(Default)]
+pub struct MemoryPeers {
+    members: RwLock<BTreeMap<NodeId, Arc<Member>>>,
+}
+
+/// As long as it is kept, the others reach the node; then calls on their way to it are lost.
+pub struct Membership {
+    peers: Weak<MemoryPeers>,
+    node: NodeId,
+    member: Arc<Member>,
+}
+
+/// A node that can be reached.
+struct Member {
+    serves: Arc<dyn Peer>,
+    left: watch::Sender<bool>,
+}
+
+impl MemoryPeers {
+    /// Lets the others reach `node`. A former life of it leaves.
+    ///
+    /// * `serves`: answers for it.
+    pub fn join(self: &Arc<Self>, node: NodeId, serves: Arc<dyn Peer>) -> Membership {
+        let member = Arc::new(Member { serves, left: watch::Sender::new(false) });
+        let mut members = self.members.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(former) = members.insert(node, Arc::clone(&member)) {
+            former.left.send_replace(true);
+        }
+        Membership { peers: Arc::downgrade(self), node, member }
+    }
+}
+
+impl Peers for MemoryPeers {
+    fn peer(&self, node: NodeId) -> Option<Arc<dyn Peer>> {
+        let members = self.members.read().unwrap_or_else(PoisonError::into_inner);
+        members.get(&node).map(|member| Arc::clone(member) as Arc<dyn Peer>)
+    }
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        self.member.left.send_replace(true);
+        let Some(peers) = self.peers.upgrade() else { return };
+        let mut members = peers.members.write().unwrap_or_else(PoisonError::into_inner);
+        if members.get(&self.node).is_some_and(|member| Arc::ptr_eq(member, &self.member)) {
+            members.remove(&self.node);
+        }
+    }
+}
+
+impl Member {
+    /// Waits for an answer until the deadline, or until the node has left.
+    fn call<'a, T: Send + 'a>(
+        &'a self,
+        deadline: Instant,
+        answer: Pending<'a, Result<T, CallError>>,
+    ) -> Pending<'a, Result<T, CallError>> {
+        Box::pin(async move {
+            let mut left = self.left.subscribe();
+            if *left.borrow_and_update() {
+                return Err(CallError::Unreachable);
+            }
+            tokio::select! {
+                // What is answered counts, whatever became of the node.
+                biased;
+                answer = timeout_at(deadline, answer) => answer.unwrap_or(Err(CallError::Late)),
+                _ = left.changed() => Err(CallError::Lost),
+            }
+        })
+    }
+}
+
+impl Peer for Member {
+    fn write(&self, write: Write) -> Pending<'_, Result<WriteAnswer, CallError>> {
+        self.call(write.deadline, self.serves.write(write))
+    }
+
+    fn read(&self, read: Read) -> Pending<'_, Result<ReadAnswer, CallError>> {
+        self.call(read.deadline, self.serves.read(read))
+    }
+
+    fn hand_off(&self, order: HandOff) -> Pending<'_, Result<HandOffAnswer, CallError>> {
+        self.call(order.deadline, self.serves.hand_off(order))
+    }
+
+    fn verify(
+        &self,
+        partition: PartitionId,
+        deadline: Instant,
+    ) -> Pending<'_, Result<VerifyAnswer, CallError>> {
+        self.call(deadline, self.serves.verify(partition, deadline))
+    }
+
+    fn report(
+        &self,
+        database: Option<DatabaseId>,
+        deadline: Instant,
+    ) -> Pending<'_, Result<NodeReport, CallError>> {
+        self.call(deadline, self.serves.report(database, deadline))
+    }
+
+    fn open_snapshot(
+        &self,
+        partition: PartitionId,
+        deadline: Instant,
+    ) -> Pending<'_, Result<SnapshotAnswer, CallError>> {
+        self.call(deadline, self.serves.open_snapshot(partition, deadline))
+    }
+
+    fn snapshot_chunk(
+        &self,
+        snapshot: SnapshotId,
+        number: u64,
+        deadline: Instant,
+    ) -> Pending<'_, Result<SnapshotChunk, CallError>> {
+        self.call(deadline, self.serves.snapshot_chunk(snapshot, number, deadline))
+    }
+
+    fn tell(&self, message: Message) {
+        if !*self.left.borrow() {
+            self.serves.tell(message);
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! What nodes tell one another without being asked.
+//!
+//! Start reading at [`Message`].
+
+use crate::KnownLeader;
+use cortado_driver::{DigestReport, ReplicaRole};
+use cortado_model::{LogOffset, NodeId, NodeIncarnation, PartitionId, Scn, WallMillis};
+
+/// What a node tells another. It may be lost.
+#[derive(Clone, Debug)]
+pub enum Message {
+    /// How far a node's replicas are.
+    Progress(Progress),
+    /// What a replica's state hashes to, for the leader that compares.
+    Digest {
+        /// Of which partition.
+        partition: PartitionId,
+        /// The report.
+        report: DigestReport,
+    },
+    /// The state of this node's replica is not to be trusted.
+    Condemned {
+        /// Of which partition.
+        partition: PartitionId,
+        /// What was found, for people.
+        why: String,
+    },
+    /// The log has grown; what stands there now concerns this node.
+    LogGrew {
+        /// Of which partition.
+        partition: PartitionId,
+        /// Where it ends.
+        end: LogOffset,
+    },
+}
+
+/// How far a node's replicas are, as far as the other node has not heard of it. Told in a steady
+/// pace, also when there is nothing new: a node that is silent is not counted on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Who tells.
+    pub node: NodeId,
+    /// In which life; one that is newer makes what was told before void.
+    pub incarnation: NodeIncarnation,
+    /// Its wall clock.
+    pub wall: WallMillis,
+    /// Counts what this life has told the other node, from 1.
+    pub number: u64,
+    /// The last number that it has heard of the other node without missing one, and of which life.
+    pub heard: Option<(NodeIncarnation, u64)>,
+    /// These are all of its replicas that the other node may want to know of, not only the news.
+    pub complete: bool,
+    /// The replicas.
+    pub replicas: Vec<ReplicaProgress>,
+}
+
+/// How far a replica is, and what it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReplicaProgress {
+    /// Whose.
+    pub partition: PartitionId,
+    /// What it does.
+    pub role: ReplicaRole,
+    /// Who leads, as it has folded the log.
+    pub leader: KnownLeader,
+    /// What its store shows.
+    pub applied: Scn,
+    /// Everything below is in its store.
+    pub folded: LogOffset,
+    /// Its store has room.
+    pub has_room: bool,
+}

@@ -1,0 +1,30 @@
+//! How a node and its replicas are, for operators and for those who wait for them.
+//!
+//! Start reading at [`NodeReport`].
+
+use crate::ReplicaProgress;
+use cortado_model::{LogOffset, NodeIncarnation};
+
+/// One node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeReport {
+    /// Its life.
+    pub incarnation: NodeIncarnation,
+    /// Where clients reach it.
+    pub address: String,
+    /// Why it trusts itself less, if it does.
+    pub sick: Option<String>,
+    /// In ascending order.
+    pub replicas: Vec<ReplicaReport>,
+}
+
+/// One replica.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReplicaReport {
+    /// How far it is, and what it does.
+    pub progress: ReplicaProgress,
+    /// Where its log ends, as far as it knows.
+    pub end: LogOffset,
+    /// For how long it has known that the log holds more than it has folded; 0 if it does not.
+    pub behind_ms: u64,
+}

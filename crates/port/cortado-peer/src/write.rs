@@ -1,0 +1,48 @@
+//! A write on its way to the leader, and what becomes of it there.
+//!
+//! Start reading at [`Write`].
+
+use crate::KnownLeader;
+use cortado_document::Operation;
+use cortado_driver::{KeyedWrite, Refused, UnknownWhy, Written};
+use cortado_model::{PartitionId, Scn};
+use cortado_replica::NotDone;
+use tokio::time::Instant;
+
+/// A write of one resource.
+#[derive(Clone, Debug)]
+pub struct Write {
+    /// Where.
+    pub partition: PartitionId,
+    /// What the asking node has folded of `_cluster`: the leader looks at tables no older than that.
+    pub catalog: Scn,
+    /// All or nothing, no key twice.
+    pub operations: Vec<Operation>,
+    /// How it is recognised when it comes again.
+    pub keyed: Option<KeyedWrite>,
+    /// When the asking node gives up.
+    pub deadline: Instant,
+}
+
+/// What became of a write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WriteAnswer {
+    /// It is committed and in the leader's store, or had nothing to change.
+    Written(Box<Written>),
+    /// Not done, for a reason that lies in the request.
+    Refused(Refused),
+    /// Definitely not done, now or later.
+    NotDone(NotDone),
+    /// Definitely not done: this node does not lead.
+    WrongNode(KnownLeader),
+    /// Definitely not done: the database was dropped.
+    NoSuchDatabase,
+    /// Definitely not done: nobody can lead, for the stores are full.
+    NoRoom,
+    /// Definitely not done: the deadline passed before it was begun.
+    Late,
+    /// Perhaps done.
+    Unknown(UnknownWhy),
+    /// Perhaps done: the deadline passed while it was on its way.
+    UnknownLate,
+}
