@@ -10,6 +10,7 @@ use crate::call::Call;
 use crate::failure::Failure;
 use crate::json_body;
 use crate::refusal;
+use crate::services::NodeControl;
 use crate::target::{find_database, find_table};
 use bytes::Bytes;
 use cortado_document::TableDefinition;
@@ -101,10 +102,10 @@ pub(crate) fn get_table(call: &Call<'_>) -> Result<Answer, Failure> {
 }
 
 /// The partitions of a database, with their replicas.
-pub(crate) fn list_partitions(call: &Call<'_>) -> Result<Answer, Failure> {
+pub(crate) async fn list_partitions(call: &Call<'_>) -> Result<Answer, Failure> {
     let name = call.captures.database;
     find_database(call.catalog, name)?;
-    let status = call.services().status();
+    let status = call.services().status().await;
     let found = status.databases.iter().find(|database| database.name == name);
     let partitions = found.map(|database| database.partitions.as_slice()).unwrap_or_default();
     let partitions = partitions.iter().map(views::partition).collect();
@@ -117,7 +118,7 @@ pub(crate) async fn hand_off(call: &Call<'_>, body: ReceivedBody) -> Result<Answ
         if body.bytes.is_empty() { HandoffBody::default() } else { json_body::read(&body)? };
     let to = match asked.to.as_deref() {
         None => None,
-        Some(name) => Some(known_node(call, name)?),
+        Some(name) => Some(registered_node(call, name)?),
     };
     let name = call.captures.database;
     let database = find_database(call.catalog, name)?;
@@ -129,7 +130,7 @@ pub(crate) async fn hand_off(call: &Call<'_>, body: ReceivedBody) -> Result<Answ
     let services = call.services();
     let handed = services.hand_off(database, partition, to, call.deadline).await;
     handed.map_err(|error| refusal::of_admin(error, Code::Conflict))?;
-    let status = services.status();
+    let status = services.status().await;
     let found = status.databases.iter().find(|database| database.name == name);
     let found = found.and_then(|database| database.partitions.get(partition as usize));
     match found {
@@ -140,29 +141,29 @@ pub(crate) async fn hand_off(call: &Call<'_>, body: ReceivedBody) -> Result<Answ
 }
 
 /// All nodes.
-pub(crate) fn list_nodes(call: &Call<'_>) -> Result<Answer, Failure> {
-    let status = call.services().status();
+pub(crate) async fn list_nodes(call: &Call<'_>) -> Result<Answer, Failure> {
+    let status = call.services().status().await;
     let nodes = status.nodes.iter().map(views::node).collect();
     Ok(json(StatusCode::OK, &NodesAnswer { nodes }))
 }
 
 /// Development mode: a node dies.
 pub(crate) async fn kill_node(call: &Call<'_>) -> Result<Answer, Failure> {
-    let node = dev_node(call)?;
-    call.services().kill_node(node).await.map_err(refusal::of_node)?;
+    let (nodes, node) = dev_node(call)?;
+    nodes.kill(node).await.map_err(refusal::of_node)?;
     Ok(empty(StatusCode::NO_CONTENT))
 }
 
 /// Development mode: a node comes back.
 pub(crate) async fn start_node(call: &Call<'_>) -> Result<Answer, Failure> {
-    let node = dev_node(call)?;
-    call.services().start_node(node).await.map_err(refusal::of_node)?;
+    let (nodes, node) = dev_node(call)?;
+    nodes.start(node).await.map_err(refusal::of_node)?;
     Ok(empty(StatusCode::NO_CONTENT))
 }
 
 /// Another data directory may take over a node's name.
 pub(crate) async fn replace_node(call: &Call<'_>) -> Result<Answer, Failure> {
-    let node = known_node(call, call.captures.item)?;
+    let node = registered_node(call, call.captures.item)?;
     let replaced = call.services().replace_node(node, call.deadline).await;
     replaced.map_err(|error| refusal::of_admin(error, Code::Conflict))?;
     Ok(empty(StatusCode::NO_CONTENT))
@@ -200,9 +201,10 @@ fn is_event_id(text: &str) -> bool {
 }
 
 /// Everything at once.
-pub(crate) fn get_cluster(call: &Call<'_>) -> Result<Answer, Failure> {
+pub(crate) async fn get_cluster(call: &Call<'_>) -> Result<Answer, Failure> {
     let services = call.services();
-    Ok(json(StatusCode::OK, &views::cluster(&services.status(), services.ready())))
+    let (status, ready) = (services.status().await, services.ready().await);
+    Ok(json(StatusCode::OK, &views::cluster(&status, ready)))
 }
 
 fn definition(table: TableBody) -> Result<TableDefinition, Failure> {
@@ -225,19 +227,20 @@ fn status_of<T>(declared: Declared<T>) -> (StatusCode, T) {
     }
 }
 
-fn dev_node(call: &Call<'_>) -> Result<NodeId, Failure> {
-    if !call.shared.dev {
+fn dev_node<'a>(call: &'a Call<'_>) -> Result<(&'a dyn NodeControl, NodeId), Failure> {
+    let Some(nodes) = call.shared.dev.as_deref() else {
         let detail = "nodes can be killed and started by request only in development mode";
         return Err(Failure::new(Code::NoSuchRoute, detail));
-    }
-    known_node(call, call.captures.item)
+    };
+    let node = NodeId::parse(call.captures.item).ok_or_else(no_such_node)?;
+    Ok((nodes, node))
 }
 
-fn known_node(call: &Call<'_>, name: &str) -> Result<NodeId, Failure> {
-    let nodes = call.services().status().nodes;
-    let known = NodeId::parse(name).filter(|node| nodes.iter().any(|known| known.node == *node));
-    known.ok_or_else(|| {
-        let detail = "GET /admin/v1/nodes lists the nodes";
-        Failure::new(Code::NoSuchNode, detail)
-    })
+fn registered_node(call: &Call<'_>, name: &str) -> Result<NodeId, Failure> {
+    let registered = |node: &NodeId| call.catalog.nodes().any(|known| known.node == *node);
+    NodeId::parse(name).filter(registered).ok_or_else(no_such_node)
+}
+
+fn no_such_node() -> Failure {
+    Failure::new(Code::NoSuchNode, "GET /admin/v1/nodes lists the nodes")
 }

@@ -21,7 +21,7 @@ use crate::request_id::RequestId;
 use crate::route::{Answering, Work};
 use crate::router::{Place, Router};
 use crate::routes::ROUTES;
-use crate::services::Services;
+use crate::services::{NodeControl, Services};
 use crate::target::{Target, identity_of};
 use bytes::Bytes;
 use cortado_metrics::Registry;
@@ -75,7 +75,7 @@ impl Api {
         services: Arc<dyn Services>,
         registry: Arc<Registry>,
         limits: Limits,
-        dev: bool,
+        dev: Option<Arc<dyn NodeControl>>,
         hosts: Hosts,
         closing: watch::Receiver<bool>,
     ) -> Api {

@@ -8,7 +8,7 @@ use crate::limits::Limits;
 use crate::path::Captures;
 use crate::principal::Principal;
 use crate::query::Query;
-use crate::services::Services;
+use crate::services::{NodeControl, Services};
 use crate::target::identity_of;
 use bytes::Bytes;
 use cortado_metrics::Registry;
@@ -47,7 +47,7 @@ pub(crate) struct Shared {
     pub(crate) registry: Arc<Registry>,
     pub(crate) limits: Limits,
     /// Whether nodes may be killed and started by request.
-    pub(crate) dev: bool,
+    pub(crate) dev: Option<Arc<dyn NodeControl>>,
     /// Turns true when the server begins to close.
     pub(crate) closing: watch::Receiver<bool>,
     /// Change streams that are open now.

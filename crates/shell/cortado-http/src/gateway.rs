@@ -2,12 +2,12 @@
 //!
 //! Passes every request on as it is. Start reading at [`Services`].
 
-use crate::services::{ChangeFeed, Pending, Services};
+use crate::services::{ChangeFeed, NodeControl, Pending, Services};
 use cortado_document::TableDefinition;
 use cortado_model::{DocumentKey, NodeId, Scn, TableId};
 use cortado_node::{
     AdminError, Catalog, ChangeReader, Changes, ChangesError, Database, DatabaseSpec,
-    DecisionEvent, Declared, Gateway, ListRequest, NodeError, Page, ReadError, ReadOptions,
+    DecisionEvent, Declared, Gateway, ListRequest, NodeError, Nodes, Page, ReadError, ReadOptions,
     ScanPage, ScanRequest, Served, Status, StoredDocument, Table, WriteError, WriteRequest,
     Written,
 };
@@ -135,24 +135,26 @@ impl Services for Gateway {
         Box::pin(Gateway::events(self, after, limit, deadline))
     }
 
-    fn kill_node(&self, node: NodeId) -> Pending<'_, Result<(), NodeError>> {
-        Box::pin(Gateway::kill_node(self, node))
-    }
-
-    fn start_node(&self, node: NodeId) -> Pending<'_, Result<(), NodeError>> {
-        Box::pin(Gateway::start_node(self, node))
-    }
-
     fn replace_node(&self, node: NodeId, deadline: Instant) -> Pending<'_, Result<(), AdminError>> {
         Box::pin(Gateway::replace_node(self, node, deadline))
     }
 
-    fn status(&self) -> Status {
-        Gateway::status(self)
+    fn status(&self) -> Pending<'_, Status> {
+        Box::pin(Gateway::status(self))
     }
 
-    fn ready(&self) -> Result<(), String> {
-        Gateway::ready(self)
+    fn ready(&self) -> Pending<'_, Result<(), String>> {
+        Box::pin(Gateway::ready(self))
+    }
+}
+
+impl NodeControl for Nodes {
+    fn kill(&self, node: NodeId) -> Pending<'_, Result<(), NodeError>> {
+        Box::pin(Nodes::kill(self, node))
+    }
+
+    fn start(&self, node: NodeId) -> Pending<'_, Result<(), NodeError>> {
+        Box::pin(Nodes::start(self, node))
     }
 }
 

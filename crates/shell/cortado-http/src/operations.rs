@@ -37,8 +37,8 @@ pub(crate) fn healthz() -> Answer {
 }
 
 /// Every partition is served.
-pub(crate) fn readyz(call: &Call<'_>) -> Result<Answer, Failure> {
-    match call.services().ready() {
+pub(crate) async fn readyz(call: &Call<'_>) -> Result<Answer, Failure> {
+    match call.services().ready().await {
         Ok(()) => Ok(json(StatusCode::OK, &value!({ "ready": true }))),
         Err(why) => Err(Failure::new(Code::Unavailable, why)),
     }

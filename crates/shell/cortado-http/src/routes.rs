@@ -311,7 +311,7 @@ pub(crate) static ROUTES: &[Route] = &[
         },
     ),
     reads(
-        Handler::Service(|call, _| at_once(admin::list_partitions(call))),
+        Handler::Service(|call, _| Box::pin(admin::list_partitions(call))),
         Description {
             id: "list_partitions",
             path: "/admin/v1/databases/{database}/partitions",
@@ -341,7 +341,7 @@ pub(crate) static ROUTES: &[Route] = &[
         },
     ),
     reads(
-        Handler::Service(|call, _| at_once(admin::list_nodes(call))),
+        Handler::Service(|call, _| Box::pin(admin::list_nodes(call))),
         Description {
             id: "list_nodes",
             path: "/admin/v1/nodes",
@@ -399,7 +399,7 @@ pub(crate) static ROUTES: &[Route] = &[
         },
     ),
     reads(
-        Handler::Service(|call, _| at_once(admin::get_cluster(call))),
+        Handler::Service(|call, _| Box::pin(admin::get_cluster(call))),
         Description {
             id: "get_cluster",
             path: "/admin/v1/cluster",
@@ -429,7 +429,7 @@ pub(crate) static ROUTES: &[Route] = &[
         },
     ),
     reads(
-        Handler::Service(|call, _| at_once(operations::readyz(call))),
+        Handler::Service(|call, _| Box::pin(operations::readyz(call))),
         Description {
             id: "readyz",
             path: "/readyz",

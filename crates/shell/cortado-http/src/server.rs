@@ -9,7 +9,7 @@ use crate::hosts::Hosts;
 use crate::limits::Limits;
 use crate::occupancy::Occupancy;
 use crate::request_id::RequestIds;
-use crate::services::Services;
+use crate::services::{NodeControl, Services};
 use cortado_metrics::Registry;
 use cortado_wire::Code;
 use std::io;
@@ -24,12 +24,12 @@ use tokio::time::{Instant, sleep, timeout_at};
 use tracing::{error, info, warn};
 
 /// How a server is to behave.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Options {
     /// How long and how much.
     pub limits: Limits,
-    /// Whether nodes may be killed and started by request.
-    pub dev: bool,
+    /// Development mode: the nodes that may be killed and started by request.
+    pub dev: Option<Arc<dyn NodeControl>>,
     /// Names besides its own address under which clients may reach a listener on a loopback
     /// address; `localhost` and loopback addresses always may.
     pub hosts: Vec<String>,

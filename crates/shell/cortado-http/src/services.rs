@@ -128,23 +128,26 @@ pub trait Services: Send + Sync {
         deadline: Instant,
     ) -> Pending<'a, Result<Vec<DecisionEvent>, ReadError>>;
 
-    /// Ends a node without a goodbye; in development mode only.
-    fn kill_node(&self, node: NodeId) -> Pending<'_, Result<(), NodeError>>;
-
-    /// Starts a killed node again; in development mode only.
-    fn start_node(&self, node: NodeId) -> Pending<'_, Result<(), NodeError>>;
-
     /// Lets another data directory take over a node's name.
     fn replace_node(&self, node: NodeId, deadline: Instant) -> Pending<'_, Result<(), AdminError>>;
 
     /// Nodes, partitions and replicas as they are now.
-    fn status(&self) -> Status;
+    fn status(&self) -> Pending<'_, Status>;
 
     /// Whether every partition is served.
     ///
     /// # Errors
     /// What is missing.
-    fn ready(&self) -> Result<(), String>;
+    fn ready(&self) -> Pending<'_, Result<(), String>>;
+}
+
+/// Ends and starts the nodes of this process, for development mode.
+pub trait NodeControl: Send + Sync {
+    /// Ends a node without a goodbye.
+    fn kill(&self, node: NodeId) -> Pending<'_, Result<(), NodeError>>;
+
+    /// Starts a killed node again.
+    fn start(&self, node: NodeId) -> Pending<'_, Result<(), NodeError>>;
 }
 
 /// The committed transactions of a partition, in order.

@@ -1,4 +1,5 @@
-//! Which replicas of a node show something new: told by their drivers, heard by the watcher.
+//! Which replicas of a node show something new: told by their drivers, heard by the watcher and by
+//! whoever tells the peers.
 //!
 //! Says that there is something, never what. Start reading at [`ChangedReplicas`].
 
@@ -7,18 +8,21 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
-/// The partitions whose replica shows another role, life or leadership than when it was last looked
-/// at, or a log that has begun. Progress is nothing new: it would be told for every record.
+/// The replicas that are to be looked at.
 #[derive(Debug, Default)]
 pub(crate) struct ChangedReplicas {
+    /// Show another role, life or leadership than when they were last looked at, or a log that has
+    /// begun. Progress is nothing new: it would be told for every record.
     partitions: Mutex<BTreeSet<PartitionId>>,
     told: Notify,
+    /// Have also made progress that the peers have not been told.
+    moved: Mutex<BTreeSet<PartitionId>>,
 }
 
 impl ChangedReplicas {
     /// The replica of `partition` shows something new. What it shows must be in place before.
     pub(crate) fn tell(&self, partition: PartitionId) {
-        self.lock().insert(partition);
+        lock(&self.partitions).insert(partition);
         self.told.notify_one();
     }
 
@@ -29,11 +33,21 @@ impl ChangedReplicas {
 
     /// What was told since the last call.
     pub(crate) fn take(&self) -> BTreeSet<PartitionId> {
-        std::mem::take(&mut *self.lock())
+        std::mem::take(&mut *lock(&self.partitions))
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeSet<PartitionId>> {
-        // No insertion leaves the set half done.
-        self.partitions.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The replica of `partition` is not any more as the peers know it.
+    pub(crate) fn tell_moved(&self, partition: PartitionId) {
+        lock(&self.moved).insert(partition);
     }
+
+    /// What has moved since the last call.
+    pub(crate) fn take_moved(&self) -> BTreeSet<PartitionId> {
+        std::mem::take(&mut *lock(&self.moved))
+    }
+}
+
+fn lock(set: &Mutex<BTreeSet<PartitionId>>) -> MutexGuard<'_, BTreeSet<PartitionId>> {
+    // No insertion leaves the set half done.
+    set.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! The in-process nodes as one thing: started together, ended together.
+//! The in-process nodes as one thing: started together, ended together, one door for all.
 //!
 //! Start reading at [`Cluster::start`].
 
@@ -6,32 +6,29 @@ use crate::catalog::Catalog;
 use crate::cluster_identity::{IdentityError, identity};
 use crate::components::Components;
 use crate::gateway::Gateway;
-use crate::node::{NodeError, stop_replica};
-use crate::node_context::{NodeContext, NodeFailure};
-use crate::node_life::NextLife;
+use crate::nodes::{NodeError, Nodes, Running};
 use crate::observation::Observation;
-use crate::process::Process;
 use crate::settings::Settings;
 use crate::standing::Standing;
-use cortado_model::{NodeId, with_causes};
+use cortado_model::NodeId;
+use cortado_store::StoreError;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, timeout};
-use tracing::{error, info, warn};
+use tokio::time::Instant;
+use tracing::{info, warn};
 
 /// How long a cluster may take until it serves its own partition.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
-/// How often it is looked whether a starting node was refused.
+/// How often it is looked whether a starting node was refused: nobody tells of that.
 const REGISTRATION_LOOK: Duration = Duration::from_millis(20);
-/// Between two tries to start a node whose store has failed.
-const RETRY: Duration = Duration::from_secs(1);
 
-/// The nodes of this process. Dropping it without [`shutdown`](Self::shutdown) ends them without
-/// any goodbye.
+/// The nodes of this process, and a router to them. Dropping it without
+/// [`shutdown`](Self::shutdown) ends them without any goodbye.
 pub struct Cluster {
-    gateway: Gateway,
+    nodes: Arc<Nodes>,
+    router: Arc<Running>,
     supervisor: JoinHandle<()>,
 }
 
@@ -50,6 +47,9 @@ pub enum StartError {
         #[source]
         source: NodeError,
     },
+    /// Requests cannot be routed.
+    #[error("the router did not start")]
+    Router(#[source] StoreError),
     /// Nobody led the cluster's own partition in time.
     #[error("the cluster's own partition was not served after {waited_s} s")]
     NotServed {
@@ -72,14 +72,13 @@ impl Cluster {
         let metrics = Arc::clone(&components.metrics);
         // Bounded by the nodes of the process, each of which fails for few reasons and then ends.
         let (failures, failed) = mpsc::unbounded_channel();
-        let process = Process::new(settings, components, Catalog::empty(cluster), failures);
-        let process = Arc::new(process);
-        metrics.collect(Observation::of(&process));
-        let supervisor = tokio::spawn(supervise(Arc::clone(&process), failed));
-        let gateway = Gateway { process: Arc::clone(&process) };
-        let started = Cluster { gateway, supervisor };
+        let running = Arc::new(Nodes::new(cluster, settings, components, failures));
+        let router = running.start_router().map_err(StartError::Router)?;
+        metrics.collect(Observation::of(&running));
+        let supervisor = tokio::spawn(Arc::clone(&running).supervise(failed));
+        let started = Cluster { nodes: running, router, supervisor };
         for node in nodes {
-            if let Err(source) = Process::start_node(&process, node).await {
+            if let Err(source) = started.nodes.start(node).await {
                 started.abort().await;
                 return Err(StartError::Node { node, source });
             }
@@ -92,85 +91,66 @@ impl Cluster {
         Ok(started)
     }
 
-    /// The door for clients.
+    /// The door for clients of the whole cluster, whichever nodes run.
     pub fn gateway(&self) -> Gateway {
-        self.gateway.clone()
+        self.router.node.gateway().clone()
     }
 
-    /// Ends a node without any goodbye, as its death would.
-    ///
-    /// # Errors
-    /// There is no such node, or it does not run.
-    pub async fn kill(&self, node: NodeId) -> Result<(), NodeError> {
-        self.gateway.kill_node(node).await
-    }
-
-    /// Starts a node again, as a new incarnation.
-    ///
-    /// # Errors
-    /// There is no such node, it runs, or its store cannot be opened.
-    pub async fn start_node(&self, node: NodeId) -> Result<(), NodeError> {
-        self.gateway.start_node(node).await
+    /// The nodes of this process, to end and to start them.
+    pub fn nodes(&self) -> Arc<Nodes> {
+        Arc::clone(&self.nodes)
     }
 
     /// Ends the cluster: begins nothing new, settles what was begun, makes the stores durable.
     pub async fn shutdown(self) {
-        let process = &self.gateway.process;
-        process.set_ending();
+        self.nodes.set_ending();
         self.supervisor.abort();
-        let mut stopping = Vec::new();
-        for route in process.routes.all() {
-            for replica in route.replicas() {
-                stopping.push(tokio::spawn(async move { stop_replica(&replica).await }));
-            }
+        self.gateway().end();
+        let mut settling = tokio::task::JoinSet::new();
+        for running in self.nodes.all_running() {
+            settling.spawn(async move { running.node.settle().await });
         }
-        for stopped in stopping {
-            // Stopping dies of nothing; if it did, the node is ended below anyway.
-            let _ = stopped.await;
-        }
-        for context in process.all_running() {
-            sync(&context).await;
-        }
+        // Settling dies of nothing; if it did, the nodes are ended next anyway.
+        while settling.join_next().await.is_some() {}
         self.abort().await;
     }
 
     /// Ends every node without any goodbye.
     async fn abort(self) {
-        let process = Arc::clone(&self.gateway.process);
-        process.set_ending();
+        self.nodes.set_ending();
         self.supervisor.abort();
-        for node in process.settings.nodes() {
-            match process.kill(node).await {
+        self.gateway().end();
+        for node in self.nodes.all() {
+            match self.nodes.kill(node).await {
                 Ok(()) | Err(NodeError::NotRunning) => {}
                 Err(error) => warn!(%node, %error, "node not ended"),
             }
         }
+        self.router.node.end().await;
     }
 
     /// Waits until every node that the cluster does not refuse has registered.
     async fn await_registration(&self, deadline: Instant) -> Result<(), StartError> {
-        let process = &self.gateway.process;
-        let mut catalogs = process.newest_catalog.subscribe();
         let registered = |catalog: &Catalog, node| {
-            let context = process.running(node);
-            context.is_some_and(|context| context.standing_in(catalog) == Standing::Registered)
+            let running = self.nodes.running(node);
+            running.is_some_and(|running| running.node.standing_in(catalog) == Standing::Registered)
         };
         while Instant::now() < deadline {
-            let catalog = Arc::clone(&catalogs.borrow_and_update());
-            let mut nodes = process.settings.nodes();
-            if nodes.all(|node| process.refused(node).is_some() || registered(&catalog, node)) {
+            let settled = |catalog: &Catalog| {
+                let mut nodes = self.nodes.all();
+                nodes.all(|node| self.nodes.refused(node).is_some() || registered(catalog, node))
+            };
+            let look_again = deadline.min(Instant::now() + REGISTRATION_LOOK);
+            if self.router.node.host().catalog.wait_for(look_again, settled).await {
                 return self.check_refused();
             }
-            // Either a change or a moment: nobody tells of a node that was refused.
-            let _ = timeout(REGISTRATION_LOOK, catalogs.changed()).await;
         }
         Err(StartError::NotServed { waited_s: START_TIMEOUT.as_secs() })
     }
 
     /// A process none of whose nodes may live has not started.
     fn check_refused(&self) -> Result<(), StartError> {
-        let process = &self.gateway.process;
-        let refused = process.settings.nodes().map(|node| Some((node, process.refused(node)?)));
+        let refused = self.nodes.all().map(|node| Some((node, self.nodes.refused(node)?)));
         match refused.collect::<Option<Vec<_>>>().and_then(|refused| refused.into_iter().next()) {
             Some((node, why)) => Err(StartError::Node { node, source: NodeError::Refused { why } }),
             None => Ok(()),
@@ -181,43 +161,9 @@ impl Cluster {
 impl Drop for Cluster {
     fn drop(&mut self) {
         self.supervisor.abort();
-        for context in self.gateway.process.all_running() {
-            context.abort();
+        for running in self.nodes.all_running() {
+            running.node.abort();
         }
-    }
-}
-
-async fn sync(context: &NodeContext) {
-    let (store, node) = (Arc::clone(&context.store), context.node());
-    match tokio::task::spawn_blocking(move || store.sync()).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => warn!(%node, %error, "store not synced; the log has what it lacks"),
-        Err(error) => warn!(%node, %error, "store not synced; the log has what it lacks"),
-    }
-}
-
-/// Starts nodes again that cannot go on.
-async fn supervise(process: Arc<Process>, mut failed: mpsc::UnboundedReceiver<NodeFailure>) {
-    while let Some(NodeFailure { node, incarnation, why, next }) = failed.recv().await {
-        if process.end_node(node, Some(incarnation)).await.is_err() {
-            // An earlier failure of the same life has ended it.
-            continue;
-        }
-        let above = match next {
-            NextLife::Begins { above } => above,
-            NextLife::Waits => {
-                error!(%node, %incarnation, why, "the cluster refuses the node; it stays down");
-                process.note_refused(node, why);
-                continue;
-            }
-        };
-        error!(%node, why, "node has failed and starts again");
-        loop {
-            sleep(RETRY).await;
-            match Process::start_node_above(&process, node, above).await {
-                Ok(()) | Err(NodeError::AlreadyRunning | NodeError::Ending) => break,
-                Err(error) => error!(%node, error = with_causes(&error), "node not started"),
-            }
-        }
+        self.router.node.abort();
     }
 }

@@ -6,13 +6,10 @@
 use crate::catalog::{Catalog, Database, Dropped, Table};
 use crate::cluster_log::{DROPPED, EVENTS, TABLES, TableDocument, dropped_key, table_key, write};
 use crate::database_log::spec_of_dropped;
-use crate::gateway::{
-    Consistency, Gateway, Length, ReadOptions, WriteError, WriteRequest, whole_table,
-};
-use crate::node_context::NodeContext;
+use crate::gateway::{Consistency, Gateway, ReadOptions, WriteError, WriteRequest, whole_table};
+use crate::replica_host::ReplicaHost;
 use cortado_document::{Action, Condition, Operation};
-use cortado_driver::ReplicaRole;
-use cortado_model::{DatabaseId, DocumentKey, EntryRange, PartitionId, Scn, TableId, with_causes};
+use cortado_model::{DatabaseId, DocumentKey, PartitionId, Scn, TableId, with_causes};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -28,17 +25,16 @@ const REMOVALS_PER_WRITE: usize = 200;
 const EVENTS_MAX: usize = 10_000;
 
 /// Sweeps while this node leads `_cluster`, until it ends.
-pub(crate) async fn control(context: Arc<NodeContext>, gateway: Gateway) {
-    let me = context.node();
+pub(crate) async fn control(host: Arc<ReplicaHost>, gateway: Gateway) {
+    let me = host.node();
     let mut shortened_at = Scn::ZERO;
     loop {
         sleep(LOOK).await;
-        let replica = context.routes.route(PartitionId::CLUSTER).replica(me);
-        if !replica.is_some_and(|replica| replica.role() == ReplicaRole::Leader) {
+        if host.routes.route(PartitionId::CLUSTER).serving().is_none() {
             continue;
         }
-        let catalog = Arc::clone(&context.catalog.borrow());
-        if let Err(error) = sweep(&context, &gateway, &catalog, &mut shortened_at).await {
+        let catalog = host.catalog.newest();
+        if let Err(error) = sweep(&host, &gateway, &catalog, &mut shortened_at).await {
             warn!(node = %me, %error, "controller's duty not done");
         }
     }
@@ -46,13 +42,13 @@ pub(crate) async fn control(context: Arc<NodeContext>, gateway: Gateway) {
 
 /// * `shortened_at`: where `_cluster` stood when its decision log was last found short enough.
 async fn sweep(
-    context: &NodeContext,
+    host: &ReplicaHost,
     gateway: &Gateway,
     catalog: &Catalog,
     shortened_at: &mut Scn,
 ) -> Result<(), WriteError> {
     for (id, dropped) in &catalog.dropped {
-        remove_log(context, gateway, *id, dropped).await?;
+        remove_log(host, gateway, *id, dropped).await?;
     }
     for database in catalog.databases() {
         if database.log.is_none() {
@@ -85,28 +81,24 @@ async fn finish_creation(gateway: &Gateway, database: &Arc<Database>) {
     }
 }
 
-/// Removes the log of a dropped database, once no replica of this process uses it any more.
+/// Removes the log of a dropped database, once no node says that a replica still uses it.
 async fn remove_log(
-    context: &NodeContext,
+    host: &ReplicaHost,
     gateway: &Gateway,
     id: DatabaseId,
     dropped: &Dropped,
 ) -> Result<(), WriteError> {
     let partitions = dropped.partitions;
-    for number in 0..partitions {
-        let partition = PartitionId { database: id, number };
-        if !context.routes.route(partition).replicas().is_empty() {
-            return Ok(());
-        }
+    if gateway.has_replicas(id).await {
+        return Ok(());
     }
-    if let Err(error) = context.log.remove(&spec_of_dropped(id, dropped)).await {
+    if let Err(error) = host.log.remove(&spec_of_dropped(id, dropped)).await {
         warn!(database = id.0, error = with_causes(&error), "log not removed");
         return Ok(());
     }
-    context.routes.forget(id);
     info!(database = id.0, partitions, "log of a dropped database removed");
     let done = operation(DROPPED, dropped_key(id), Action::Delete);
-    publish(gateway, None, PartitionId::CLUSTER, vec![done]).await
+    publish(gateway, PartitionId::CLUSTER, vec![done]).await
 }
 
 /// Removes the documents of a dropped table, as its partitions' leaders would for a client.
@@ -123,7 +115,7 @@ async fn empty_table(
                 break;
             }
             let removals = keys.into_iter().map(|key| operation(table.id, key, Action::Delete));
-            publish(gateway, Some(database), partition, removals.collect()).await?;
+            publish(gateway, partition, removals.collect()).await?;
         }
     }
     let version = table.schema_version;
@@ -132,7 +124,7 @@ async fn empty_table(
     let value = write(&document);
     let emptied = operation(TABLES, table_key(database.id, table.id), Action::Put { value });
     info!(database = database.name, table = table.name, "dropped table emptied");
-    publish(gateway, None, PartitionId::CLUSTER, vec![emptied]).await
+    publish(gateway, PartitionId::CLUSTER, vec![emptied]).await
 }
 
 async fn some_keys(gateway: &Gateway, partition: PartitionId, table: TableId) -> Vec<DocumentKey> {
@@ -149,32 +141,35 @@ async fn some_keys(gateway: &Gateway, partition: PartitionId, table: TableId) ->
 /// Forgets the oldest decisions.
 async fn shorten_decision_log(gateway: &Gateway) -> Result<(), WriteError> {
     let read = strong();
-    let surplus = gateway.read_at(PartitionId::CLUSTER, &read, Length::Long, |replica, store| {
-        let view = store.view(PartitionId::CLUSTER)?;
-        let events = view.documents(&EntryRange::documents(EVENTS, &[]));
-        let mut keys = events.map(|found| Ok(found?.0)).collect::<Result<Vec<_>, _>>()?;
-        let surplus = keys.len().saturating_sub(EVENTS_MAX);
-        keys.truncate(surplus.min(REMOVALS_PER_WRITE));
-        Ok((keys, replica.applied_at_most()))
-    });
-    let Ok(surplus) = surplus.await else { return Ok(()) };
-    if surplus.value.is_empty() {
+    let mut keys = Vec::new();
+    let mut behind = None;
+    loop {
+        let range = whole_table(EVENTS, behind.as_ref());
+        let page = gateway.page(PartitionId::CLUSTER, range, 1_000, &read).await;
+        let Ok(page) = page.map(|page| page.value) else { return Ok(()) };
+        keys.extend(page.documents.into_iter().map(|(key, _)| key));
+        behind = page.next;
+        if behind.is_none() {
+            break;
+        }
+    }
+    let surplus = keys.len().saturating_sub(EVENTS_MAX);
+    keys.truncate(surplus.min(REMOVALS_PER_WRITE));
+    if keys.is_empty() {
         return Ok(());
     }
-    let keys = surplus.value.into_iter();
-    let removals = keys.map(|key| operation(EVENTS, key, Action::Delete)).collect();
-    publish(gateway, None, PartitionId::CLUSTER, removals).await
+    let removals = keys.into_iter().map(|key| operation(EVENTS, key, Action::Delete)).collect();
+    publish(gateway, PartitionId::CLUSTER, removals).await
 }
 
 async fn publish(
     gateway: &Gateway,
-    database: Option<&Arc<Database>>,
     partition: PartitionId,
     operations: Vec<Operation>,
 ) -> Result<(), WriteError> {
     let deadline = Instant::now() + DUTY_TIMEOUT;
     let request = WriteRequest { operations, idempotency: None, deadline };
-    gateway.publish(database, partition, request).await.map(|_| ())
+    gateway.publish(partition, request).await.map(|_| ())
 }
 
 fn operation(table: TableId, key: DocumentKey, action: Action) -> Operation {

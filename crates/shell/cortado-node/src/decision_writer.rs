@@ -33,7 +33,7 @@ pub(crate) async fn write_decisions(gateway: Gateway, mut entries: mpsc::Receive
                 idempotency: None,
                 deadline: Instant::now() + WRITE_TIMEOUT,
             };
-            match gateway.publish(None, PartitionId::CLUSTER, request).await {
+            match gateway.publish(PartitionId::CLUSTER, request).await {
                 Ok(_) => break,
                 Err(error) => {
                     // Once is enough: what keeps it from being written is told elsewhere.

@@ -58,18 +58,25 @@ impl Decisions {
         evidence: Vec<String>,
     ) {
         let (by_hand, undo) = (None, None);
-        self.enter(kind, partition, what, evidence, (by_hand, undo));
+        self.enter(self.node, kind, partition, what, evidence, (by_hand, undo));
+    }
+
+    /// Records what `node` did, as this one has seen it.
+    pub(crate) fn explain_of(&self, node: NodeId, kind: EventKind, what: String) {
+        let commands = (None, None);
+        self.enter(node, kind, None, what, Vec::new(), commands);
     }
 
     /// Records a decision about a leadership.
     pub(crate) fn explain_leadership(&self, kind: EventKind, why: &Explanation) {
         let what = format!("{}: {}", kind.name(), why.cause);
         let commands = (Some(why.by_hand), why.undo);
-        self.enter(kind, Some(why.partition), what, why.evidence(), commands);
+        self.enter(self.node, kind, Some(why.partition), what, why.evidence(), commands);
     }
 
     fn enter(
         &self,
+        node: NodeId,
         kind: EventKind,
         partition: Option<PartitionId>,
         what: String,
@@ -77,7 +84,7 @@ impl Decisions {
         (by_hand, undo): (Option<Command>, Option<Command>),
     ) {
         let number = self.count.fetch_add(1, Ordering::Relaxed);
-        let (time, node) = (wall(), self.node);
+        let time = wall();
         let entry = Entry { number, time, node, kind, partition, what, evidence, by_hand, undo };
         if self.entries.try_send(entry).is_err() {
             self.metrics.events_lost.add(1);

@@ -3,6 +3,7 @@
 //! Start reading at [`DecisionEvent`].
 
 use cortado_model::{NodeId, WallMillis};
+use std::fmt;
 
 /// One automatic action, or one thing that people must know of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +28,12 @@ pub struct DecisionEvent {
     pub by_hand: String,
     /// How to undo it.
     pub undo: String,
+}
+
+impl fmt::Display for DecisionEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}: {}", self.node, self.kind.name(), self.what)
+    }
 }
 
 /// The kinds of decisions.

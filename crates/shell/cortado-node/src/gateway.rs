@@ -1,7 +1,7 @@
-//! The one door to the cluster for whoever serves clients: finds the replica, waits, retries.
+//! The door to the cluster for whoever serves clients: finds the replica, waits, retries.
 //!
-//! Never touches a replica's state: it reads stores and sends requests to the tasks that own the
-//! replicas. Start reading at [`Gateway::write`] and [`Gateway::get`].
+//! Knows other nodes by what they answer; of this one, if it belongs to one, it asks the service
+//! that the others ask. Start reading at [`Gateway::write`] and [`Gateway::get`].
 
 mod admin;
 mod changes;
@@ -10,71 +10,99 @@ mod list;
 mod membership;
 mod read;
 mod request;
+mod search;
 mod status;
 mod write;
 
 pub use admin::{AdminError, DatabaseSpec, Declared};
 pub use changes::{ChangeReader, Changes, ChangesError};
 pub(crate) use list::whole_table;
-pub(crate) use read::Length;
 pub use request::{
-    Consistency, IdempotencyKey, ListRequest, NotDoneWhy, Page, ReadError, ReadOptions, ScanPage,
-    ScanPosition, ScanRequest, Served, ServedRole, UnknownWhy, WriteError, WriteRequest, Written,
+    Consistency, IdempotencyKey, ListRequest, NotDoneWhy, ReadError, ReadOptions, ScanPage,
+    ScanPosition, ScanRequest, Served, UnknownWhy, WriteError, WriteRequest, Written,
 };
 
 use crate::catalog::Catalog;
-use crate::node::NodeError;
-use crate::process::Process;
-use cortado_model::{NodeId, PartitionId};
+use crate::metrics::GatewayMetrics;
+use crate::refusals::Refusals;
+use crate::replica_host::{Duty, ReplicaHost};
+use crate::service::NodeService;
+use cortado_model::{DatabaseId, NodeId};
+use cortado_peer::Peer;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Serves clients of the whole cluster. Cheap to clone; all clones are one.
 #[derive(Clone)]
 pub struct Gateway {
-    pub(crate) process: Arc<Process>,
+    door: Arc<Door>,
+}
+
+struct Door {
+    host: Arc<ReplicaHost>,
+    /// Of the node that the gateway belongs to; none of a router's.
+    own: Option<Arc<NodeService>>,
+    metrics: Arc<GatewayMetrics>,
+    refusals: Arc<Refusals>,
+    /// Whose turn it is to serve a read that any replica may serve.
+    turn: AtomicUsize,
+    /// Nothing new is begun.
+    ending: AtomicBool,
+}
+
+/// Whom to ask.
+enum Target {
+    Own(Arc<NodeService>),
+    Other(Arc<dyn Peer>),
 }
 
 impl Gateway {
-    /// The newest state of the cluster that any node of the process has folded.
+    /// * `service`: of the same node.
+    pub(crate) fn new(
+        host: Arc<ReplicaHost>,
+        service: &Arc<NodeService>,
+        metrics: Arc<GatewayMetrics>,
+        refusals: Arc<Refusals>,
+    ) -> Gateway {
+        let own = (host.duty == Duty::Member).then(|| Arc::clone(service));
+        let (turn, ending) = (AtomicUsize::new(0), AtomicBool::new(false));
+        Gateway { door: Arc::new(Door { host, own, metrics, refusals, turn, ending }) }
+    }
+
+    /// The newest state of the cluster that this node has folded.
     ///
-    /// Shows every declaration that was answered through a gateway of this process.
+    /// Shows every declaration that was answered through this gateway.
     pub fn catalog(&self) -> Arc<Catalog> {
-        Arc::clone(&self.process.newest_catalog.borrow())
+        self.host().catalog.newest()
     }
 
-    /// Whether clients can be served: the cluster's own partition is, and every other one.
-    ///
-    /// # Errors
-    /// What is missing, for people.
-    pub fn ready(&self) -> Result<(), String> {
-        if self.process.is_ending() {
-            return Err("the process is ending".to_owned());
-        }
-        let serving = |partition| self.process.routes.route(partition).serving().is_some();
-        if !serving(PartitionId::CLUSTER) {
-            return Err("the cluster's own partition has no leader".to_owned());
-        }
-        let catalog = self.catalog();
-        let missing = catalog.placements().filter(|(partition, _)| !serving(*partition)).count();
-        match missing {
-            0 => Ok(()),
-            missing => Err(format!("{missing} partitions have no leader")),
+    /// Begins nothing new from now on.
+    pub(crate) fn end(&self) {
+        self.door.ending.store(true, Ordering::Release);
+    }
+
+    fn is_ending(&self) -> bool {
+        self.door.ending.load(Ordering::Acquire) || self.host().tasks.is_ending()
+    }
+
+    fn host(&self) -> &ReplicaHost {
+        &self.door.host
+    }
+
+    fn metrics(&self) -> &GatewayMetrics {
+        &self.door.metrics
+    }
+
+    /// How `node` is asked; `None` if it cannot be reached.
+    fn target(&self, node: NodeId) -> Option<Target> {
+        match &self.door.own {
+            Some(own) if node == self.host().node() => Some(Target::Own(Arc::clone(own))),
+            Some(_) | None => self.host().peers.peer(node).map(Target::Other),
         }
     }
 
-    /// Ends a node of this process without any goodbye, as its death would.
-    ///
-    /// # Errors
-    /// There is no such node, or it does not run.
-    pub async fn kill_node(&self, node: NodeId) -> Result<(), NodeError> {
-        self.process.kill(node).await
-    }
-
-    /// Starts a node of this process again, as a new incarnation.
-    ///
-    /// # Errors
-    /// There is no such node, it runs, or its store cannot be opened.
-    pub async fn start_node(&self, node: NodeId) -> Result<(), NodeError> {
-        Process::start_node(&self.process, node).await
+    /// Whether a database has not been dropped, as far as is known here.
+    fn exists(&self, id: DatabaseId) -> bool {
+        id == DatabaseId::CLUSTER || self.catalog().database_by_id(id).is_some()
     }
 }

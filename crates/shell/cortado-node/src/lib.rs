@@ -3,46 +3,58 @@
 //! The protocol is decided in the pure crates; here are the tasks, the clocks and the waiting.
 //! Start reading at [`Cluster::start`], then [`Gateway`]; the heart is in `replica_task`.
 
-mod cluster;
-mod components;
-mod cluster_identity;
-mod directory;
-mod store_factory;
-mod gateway;
-mod catalog;
-mod status;
-mod events;
-mod settings;
-mod replica_task;
-mod replica_handle;
 mod asker;
-mod routes;
-mod process;
-mod node;
-mod node_context;
-mod node_life;
-mod registration;
-mod standing;
-mod watcher;
-mod store_lanes;
+mod catalog;
 mod changed_replicas;
-mod vitals;
-mod controller;
-mod cluster_log;
-mod conditions;
-mod database_log;
-mod decisions;
-mod decision_writer;
-mod genesis;
-mod log_page;
-mod snapshot;
-mod metrics;
-mod observation;
 mod clock;
+mod cluster;
+mod cluster_identity;
+mod cluster_log;
+mod components;
+mod conditions;
+mod controller;
+mod database_log;
+mod decision_writer;
+mod decisions;
+mod directory;
+mod effort;
+mod events;
+mod folded_catalog;
+mod gateway;
+mod genesis;
+mod health;
+mod log_page;
+mod metrics;
+mod node;
+mod node_life;
+mod nodes;
+mod observation;
+mod peer_progress;
+mod placed_replicas;
+mod progress_teller;
 mod randomness;
+mod refusals;
+mod registration;
+mod replica_handle;
+mod replica_host;
+mod replica_task;
+mod routes;
+mod service;
+mod settings;
+mod snapshot;
+mod snapshots;
+mod standing;
+mod status;
+mod store_factory;
+mod store_lanes;
+mod tasks;
+mod vitals;
+mod watcher;
 
 /// What [`Gateway::get`] reads.
 pub use cortado_model::StoredDocument;
+/// What [`Gateway::list`] reads, and how reads are served.
+pub use cortado_peer::{Page, ServedRole, Unserved};
 /// What [`ChangeReader`] reads.
 pub use cortado_replica::Committed;
 
@@ -56,10 +68,10 @@ pub use directory::{DirectoryError, MemoryDirectories, NodeDirectories, NodeIden
 pub use events::{DecisionEvent, EventKind};
 pub use gateway::{
     AdminError, ChangeReader, Changes, ChangesError, Consistency, DatabaseSpec, Declared, Gateway,
-    IdempotencyKey, ListRequest, NotDoneWhy, Page, ReadError, ReadOptions, ScanPage, ScanPosition,
-    ScanRequest, Served, ServedRole, UnknownWhy, WriteError, WriteRequest, Written,
+    IdempotencyKey, ListRequest, NotDoneWhy, ReadError, ReadOptions, ScanPage, ScanPosition,
+    ScanRequest, Served, UnknownWhy, WriteError, WriteRequest, Written,
 };
-pub use node::NodeError;
+pub use nodes::{NodeError, Nodes};
 pub use settings::{RawSettings, Settings, SettingsError};
 pub use status::{DatabaseStatus, NodeStatus, PartitionStatus, ReplicaStatus, Status};
 pub use store_factory::StoreFactory;

@@ -3,12 +3,11 @@
 //! Changes nothing. Start reading at [`Observation`]. Source: docs/metrics.md lists every family.
 
 use crate::asker::INBOX_MAX;
-use crate::gateway::Gateway;
-use crate::process::Process;
-use crate::status::{ReplicaStatus, Status};
+use crate::nodes::{Nodes, Running};
+use crate::replica_handle::ReplicaHandle;
 use cortado_log::LogUsage;
-use cortado_metrics::{Family, Number, Samples, Source};
-use cortado_model::{Budget, NodeId};
+use cortado_metrics::{Number, Samples, Source};
+use cortado_model::{Budget, DatabaseId};
 use cortado_store::StoreUsage;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -16,46 +15,75 @@ use std::time::Duration;
 /// The nodes of a process, their replicas, its log and its stores, as long as the process is there.
 pub(crate) struct Observation {
     /// Weak, so that a registry that lives on holds no store open.
-    process: Weak<Process>,
+    nodes: Weak<Nodes>,
 }
 
 impl Observation {
-    pub(crate) fn of(process: &Arc<Process>) -> Observation {
-        Observation { process: Arc::downgrade(process) }
+    pub(crate) fn of(nodes: &Arc<Nodes>) -> Observation {
+        Observation { nodes: Arc::downgrade(nodes) }
     }
 }
 
 impl Source for Observation {
     fn collect(&self, samples: &mut Samples<'_>) {
-        let Some(process) = self.process.upgrade() else { return };
-        nodes(&process, samples);
-        inboxes(&process, samples);
-        log(process.log.usage(), samples);
-        let running = process.all_running().into_iter();
-        let usages = running.map(|context| (context.node().to_string(), context.store.usage()));
+        let Some(nodes) = self.nodes.upgrade() else { return };
+        up(&nodes, samples);
+        let running = nodes.all_running();
+        inboxes(&running, samples);
+        log(nodes.log().usage(), samples);
+        let usages = running.iter().map(|running| {
+            let host = running.node.host();
+            (host.node().to_string(), host.store.usage())
+        });
         stores(&usages.collect::<Vec<_>>(), samples);
-        replicas(&Gateway { process }.status(), samples);
+        replicas(&running.iter().flat_map(seen).collect::<Vec<_>>(), samples);
     }
 }
 
-fn nodes(process: &Process, samples: &mut Samples<'_>) {
+/// A replica as its families show it.
+struct SeenReplica {
+    /// Database, partition, node.
+    labels: [String; 3],
+    handle: Arc<ReplicaHandle>,
+    lag_records: u64,
+    behind_ms: u64,
+}
+
+/// The replicas of a node whose databases it knows.
+fn seen(running: &Arc<Running>) -> Vec<SeenReplica> {
+    let host = running.node.host();
+    let (catalog, now) = (host.catalog.newest(), host.clock.steady());
+    let name = |id| match id {
+        DatabaseId::CLUSTER => Some("_cluster".to_owned()),
+        id => catalog.database_by_id(id).map(|database| database.name.clone()),
+    };
+    let see = |handle: Arc<ReplicaHandle>| {
+        let (partition, node) = (handle.partition, handle.node);
+        let labels = [name(partition.database)?, partition.number.to_string(), node.to_string()];
+        let end = host.log.local_end(partition).unwrap_or_else(|| handle.known_end());
+        let lag_records = end.0.saturating_sub(handle.folded().0);
+        let behind_ms = handle.behind_ms(now);
+        Some(SeenReplica { labels, handle, lag_records, behind_ms })
+    };
+    host.routes.replicas().into_iter().filter_map(see).collect()
+}
+
+fn up(nodes: &Nodes, samples: &mut Samples<'_>) {
     samples.gauges("cortado_node_up", "1 if the node runs, 0 if it does not", |family| {
-        for node in process.settings.nodes() {
-            family.sample(&[("node", &node.to_string())], process.running(node).is_some());
+        for node in nodes.all() {
+            family.sample(&[("node", &node.to_string())], nodes.running(node).is_some());
         }
     });
 }
 
-fn inboxes(process: &Process, samples: &mut Samples<'_>) {
-    let replicas: Vec<_> = process.routes.all().iter().flat_map(|route| route.replicas()).collect();
-    let fullest = |node: NodeId| {
-        let of_node = replicas.iter().filter(|replica| replica.node == node);
-        of_node.map(|replica| replica.waiting_inputs()).max().unwrap_or(0)
-    };
+fn inboxes(running: &[Arc<Running>], samples: &mut Samples<'_>) {
     let help = "Requests that wait in the fullest inbox of the node's replicas";
     samples.gauges("cortado_inbox_fullest_requests", help, |family| {
-        for node in process.settings.nodes() {
-            family.sample(&[("node", &node.to_string())], fullest(node));
+        for running in running {
+            let host = running.node.host();
+            let replicas = host.routes.replicas().into_iter();
+            let fullest = replicas.map(|replica| replica.waiting_inputs()).max().unwrap_or(0);
+            family.sample(&[("node", &host.node().to_string())], fullest);
         }
     });
     let help = "Requests that one inbox holds; beyond that, requests are refused with 503";
@@ -98,47 +126,38 @@ fn stores(usages: &[(String, StoreUsage)], samples: &mut Samples<'_>) {
     family("cortado_store_memtable_limit_bytes", help, |usage| Some(usage.memtables.limit_bytes));
 }
 
-fn replicas(status: &Status, samples: &mut Samples<'_>) {
-    let mut family = |name, help, pick: fn(&ReplicaStatus) -> Number| {
+fn replicas(seen: &[SeenReplica], samples: &mut Samples<'_>) {
+    let mut family = |name, help, pick: fn(&SeenReplica) -> Number| {
         samples.gauges(name, help, |family| {
-            each_replica(status, |labels, replica| family.sample(labels, pick(replica)));
+            seen.iter().for_each(|replica| family.sample(&labels(replica), pick(replica)));
         });
     };
     let help = "Generation of the SCN that the replica has applied";
     family("cortado_replica_applied_generation", help, |replica| {
-        u64::from(replica.applied.generation.0).into()
+        u64::from(replica.handle.applied().generation.0).into()
     });
     let help = "Sequence of the SCN that the replica has applied";
-    family("cortado_replica_applied_sequence", help, |replica| replica.applied.sequence.0.into());
+    family("cortado_replica_applied_sequence", help, |replica| {
+        replica.handle.applied().sequence.0.into()
+    });
     let help = "Records of the log that the replica has not processed";
     family("cortado_replica_lag_records", help, |replica| replica.lag_records.into());
     let help = "Time since the replica noticed that it is behind its log, 0 if it is not";
     family("cortado_replica_lag_seconds", help, |replica| {
-        Duration::from_millis(replica.lag_ms).into()
+        Duration::from_millis(replica.behind_ms).into()
     });
     let help = "Always 1; the label `role` is what the replica does";
-    samples.gauges("cortado_replica_role", help, |family| roles(status, family));
-}
-
-fn roles(status: &Status, family: &mut Family<'_>) {
-    each_replica(status, |[database, partition, node], replica| {
-        let role = ("role", replica.role.name());
-        family.sample(&[*database, *partition, *node, role], 1_u64);
+    samples.gauges("cortado_replica_role", help, |family| {
+        for replica in seen {
+            let [database, partition, node] = labels(replica);
+            let role = ("role", replica.handle.role().name());
+            family.sample(&[database, partition, node, role], 1_u64);
+        }
     });
 }
 
 /// The labels that tell a replica from all others.
-type ReplicaLabels<'a> = [(&'static str, &'a str); 3];
-
-fn each_replica(status: &Status, mut see: impl FnMut(&ReplicaLabels<'_>, &ReplicaStatus)) {
-    for database in &status.databases {
-        for partition in &database.partitions {
-            let number = partition.number.to_string();
-            for replica in &partition.replicas {
-                let node = replica.node.to_string();
-                let database = ("database", database.name.as_str());
-                see(&[database, ("partition", number.as_str()), ("node", node.as_str())], replica);
-            }
-        }
-    }
+fn labels(replica: &SeenReplica) -> [(&'static str, &str); 3] {
+    let [database, partition, node] = &replica.labels;
+    [("database", database), ("partition", partition), ("node", node)]
 }

@@ -5,7 +5,8 @@ use crate::cluster_log::{NODES, NodeDocument, node_key, read, write};
 use crate::conditions::{if_absent, if_still};
 use crate::events::EventKind;
 use crate::gateway::{Consistency, Gateway, ReadError, ReadOptions, WriteError, WriteRequest};
-use crate::node_context::NodeContext;
+use crate::node_life::NodeLife;
+use crate::replica_host::ReplicaHost;
 use crate::standing::{Standing, standing};
 use cortado_document::{Action, Operation};
 use cortado_model::{PartitionId, with_causes};
@@ -32,16 +33,20 @@ enum RegisterError {
 }
 
 /// Tells the cluster that this node lives, and where; ends the node if it may not.
-pub(crate) async fn register(context: Arc<NodeContext>, gateway: Gateway) {
-    let (node, incarnation) = (context.node(), context.me.incarnation);
+///
+/// * `address`: where clients reach the node.
+pub(crate) async fn register(host: Arc<ReplicaHost>, gateway: Gateway, address: String) {
+    let (node, incarnation) = (host.node(), host.me().incarnation);
     loop {
-        match try_to_register(&context, &gateway).await {
+        match try_to_register(host.me(), &address, &gateway).await {
             Ok(Standing::Registered) => {
                 let what = format!("node {node} started, incarnation {incarnation}");
-                context.decisions.explain(EventKind::NodeStarted, None, what, Vec::new());
+                host.decisions.explain(EventKind::NodeStarted, None, what, Vec::new());
                 return;
             }
-            Ok(Standing::Refused(refusal)) => return context.report_refusal(refusal),
+            Ok(Standing::Refused(refusal)) => {
+                return host.life.report(refusal.to_string(), refusal.next_life());
+            }
             // Another life was faster: look again.
             Ok(Standing::Unregistered) => {}
             Err(error) => {
@@ -54,27 +59,28 @@ pub(crate) async fn register(context: Arc<NodeContext>, gateway: Gateway) {
 
 /// Registers if the node may; answers how it stands then.
 async fn try_to_register(
-    context: &NodeContext,
+    me: &NodeLife,
+    address: &str,
     gateway: &Gateway,
 ) -> Result<Standing, RegisterError> {
-    let (key, deadline) = (node_key(context.node()), Instant::now() + TIMEOUT);
+    let (key, deadline) = (node_key(me.node), Instant::now() + TIMEOUT);
     let strong = ReadOptions { consistency: Consistency::Strong, at_least: None, deadline };
     let found = gateway.get_in(PartitionId::CLUSTER, NODES, &key, &strong).await?.value;
     let registered = match &found {
-        Some(found) => Some(read::<NodeDocument>(&found.json())?.facts(context.node())?),
+        Some(found) => Some(read::<NodeDocument>(&found.json())?.facts(me.node)?),
         None => None,
     };
-    let standing = standing(registered.as_ref(), &context.me);
+    let standing = standing(registered.as_ref(), me);
     if standing != Standing::Unregistered {
         return Ok(standing);
     }
-    let value = write(&NodeDocument::new(&context.me, &context.address));
+    let value = write(&NodeDocument::new(me, address));
     // Whoever changes it meanwhile makes this write void.
     let condition = found.map_or_else(if_absent, |found| if_still(found.head.etag));
     let operations =
         vec![Operation { table: NODES, key, action: Action::Put { value }, condition }];
     let request = WriteRequest { operations, idempotency: None, deadline };
-    match gateway.publish(None, PartitionId::CLUSTER, request).await {
+    match gateway.publish(PartitionId::CLUSTER, request).await {
         Ok(_) => Ok(Standing::Registered),
         Err(WriteError::Refused { .. }) => Ok(Standing::Unregistered),
         // If it was done after all, the next look finds it.

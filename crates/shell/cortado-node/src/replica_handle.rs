@@ -10,7 +10,8 @@ use cortado_driver::{Leadership, ReplicaRole};
 use cortado_model::{
     LogOffset, Millis, NodeId, NodeIncarnation, PartitionId, ReplicaIncarnation, Scn,
 };
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use cortado_peer::{KnownLeader, ReplicaProgress};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
@@ -50,6 +51,8 @@ struct Shown {
     /// When it noticed that it is not, `u64::MAX` while it is.
     behind_since: AtomicU64,
     leadership: Mutex<Leadership>,
+    /// The peers have not been told how it is now, and will be.
+    moved: AtomicBool,
 }
 
 /// Why an input was not put in line.
@@ -175,12 +178,51 @@ impl ReplicaHandle {
         *self.lock_leadership()
     }
 
+    /// Who leads, as the replica has folded its log.
+    pub(crate) fn known_leader(&self) -> KnownLeader {
+        let Leadership { generation, leader, stepped_down, .. } = self.leadership();
+        let leader = leader.map(|(node, _)| node);
+        let node = stepped_down.map_or(leader, |step_down| step_down.to);
+        KnownLeader { generation, stepped_down: stepped_down.is_some(), node }
+    }
+
+    /// The peers are about to be told: what changes from now on is news.
+    pub(crate) fn begin_telling(&self) {
+        self.shown.moved.store(false, Ordering::Release);
+    }
+
+    /// How far it is, as its peers are told.
+    pub(crate) fn progress(&self) -> ReplicaProgress {
+        ReplicaProgress {
+            partition: self.partition,
+            role: self.role(),
+            leader: self.known_leader(),
+            applied: self.applied(),
+            folded: self.folded(),
+            has_room: !self.waits_for_room(),
+        }
+    }
+
     // What follows is for the driver.
+
+    /// The node's store has room now, or not any more.
+    pub(crate) fn show_room(&self) {
+        self.move_on();
+    }
+
+    /// Something of what [`progress`](Self::progress) tells is another one.
+    fn move_on(&self) {
+        // Once, however often it moves until then.
+        if !self.shown.moved.swap(true, Ordering::AcqRel) {
+            self.changed.tell_moved(self.partition);
+        }
+    }
 
     pub(crate) fn show_role(&self, role: ReplicaRole) {
         let before = self.shown.role.swap(role as u8, Ordering::AcqRel);
         if before != role as u8 {
             self.changed.tell(self.partition);
+            self.move_on();
         }
     }
 
@@ -202,6 +244,9 @@ impl ReplicaHandle {
         self.shown.applied.store(scn.to_u64(), Ordering::Release);
         self.shown.applying.fetch_max(scn.to_u64(), Ordering::AcqRel);
         let before = self.shown.folded.swap(offset.0, Ordering::AcqRel);
+        if before != offset.0 {
+            self.move_on();
+        }
         if before == 0 && offset > LogOffset::ZERO {
             // Its log has begun: it can be led.
             self.changed.tell(self.partition);
@@ -222,11 +267,13 @@ impl ReplicaHandle {
         self.shown.applied.store(scn.to_u64(), Ordering::Release);
         self.shown.folded.store(offset.0, Ordering::Release);
         self.changed.tell(self.partition);
+        self.move_on();
     }
 
     pub(crate) fn show_leadership(&self, leadership: &Leadership) {
         *self.lock_leadership() = *leadership;
         self.changed.tell(self.partition);
+        self.move_on();
     }
 
     fn lock_leadership(&self) -> MutexGuard<'_, Leadership> {

@@ -16,8 +16,8 @@ mod work;
 
 use crate::asker::{Asker, Input};
 use crate::database_log::Origin;
-use crate::node_context::NodeContext;
 use crate::replica_handle::ReplicaHandle;
+use crate::replica_host::ReplicaHost;
 use appending::Appending;
 use cortado_driver::{Action, Driver, Event, Leadership, Me, ReplicaRole, Settings};
 use cortado_model::{LogOffset, ReplicaIncarnation};
@@ -44,17 +44,17 @@ const APPEND_PATIENCE_MS: u64 = 30_000;
 
 /// Drives the replica of `handle` until the node ends or the partition is taken away.
 pub(crate) async fn run_replica(
-    context: Arc<NodeContext>,
+    host: Arc<ReplicaHost>,
     handle: Arc<ReplicaHandle>,
     inbox: mpsc::Receiver<Input>,
     origin: Origin,
 ) {
-    ReplicaTask::new(context, handle, inbox, origin).run().await;
+    ReplicaTask::new(host, handle, inbox, origin).run().await;
 }
 
 /// One replica as long as its node lives.
 struct ReplicaTask {
-    context: Arc<NodeContext>,
+    host: Arc<ReplicaHost>,
     handle: Arc<ReplicaHandle>,
     inbox: mpsc::Receiver<Input>,
     driver: Driver<Asker>,
@@ -90,12 +90,12 @@ enum Woken {
 
 impl ReplicaTask {
     fn new(
-        context: Arc<NodeContext>,
+        host: Arc<ReplicaHost>,
         handle: Arc<ReplicaHandle>,
         inbox: mpsc::Receiver<Input>,
         origin: Origin,
     ) -> ReplicaTask {
-        let (partition, log) = (handle.partition, Arc::clone(&context.log));
+        let (partition, log) = (handle.partition, Arc::clone(&host.log));
         let traits = log.traits();
         let settings = Settings {
             replica: match traits.local {
@@ -104,19 +104,19 @@ impl ReplicaTask {
             },
             proof: ReadNeed::Lease,
             record_bytes_max: traits.record_bytes_max,
-            trim: context.settings.trim,
+            trim: host.trim,
             append_patience_ms: APPEND_PATIENCE_MS,
         };
         let me = Me {
-            node: context.node(),
-            incarnation: context.me.incarnation,
+            node: host.node(),
+            incarnation: host.me().incarnation,
             partition,
             log: origin.log,
             genesis: origin.genesis.clone(),
         };
-        let took = context.metrics.append.clone();
+        let took = host.metrics.append.clone();
         let mut actions = Vec::new();
-        let driver = Driver::new(me, settings, context.clock.now(), &mut actions);
+        let driver = Driver::new(me, settings, host.clock.now(), &mut actions);
         let shown = Shown {
             incarnation: driver.incarnation(),
             role: ReplicaRole::Offline,
@@ -129,8 +129,8 @@ impl ReplicaTask {
         ReplicaTask {
             appending: Appending::new(Arc::clone(&log), partition, took),
             reading: Reading::new(log, partition),
-            work: Work::new(&context, &handle, origin),
-            context,
+            work: Work::new(&host, &handle, origin),
+            host,
             handle,
             inbox,
             driver,
@@ -154,7 +154,7 @@ impl ReplicaTask {
                         self.feed(outcomes).await;
                     }
                 }
-                Woken::Read(Heard::Page(page)) => self.feed(page).await,
+                Woken::Read(Heard::Page(page)) => self.feed_page(page).await,
                 Woken::Read(Heard::Moved) => {}
                 Woken::Input(None) => return,
                 Woken::Input(Some(input)) => {
@@ -169,7 +169,7 @@ impl ReplicaTask {
             }
             self.settle().await;
         }
-        let (partition, node) = (self.handle.partition, self.context.node());
+        let (partition, node) = (self.handle.partition, self.host.node());
         debug!(%partition, %node, "replica ended");
     }
 
@@ -190,7 +190,7 @@ impl ReplicaTask {
 
     /// Sets the timer, but only to an earlier moment: an early tick does no harm.
     fn set_tick(&mut self) {
-        let due = self.driver.wake_at().map(|at| self.context.clock.instant(at));
+        let due = self.driver.wake_at().map(|at| self.host.clock.instant(at));
         let Some(due) = due else {
             if self.tick.is_elapsed() {
                 self.tick.as_mut().reset(Instant::now() + IDLE_TICK);
@@ -204,10 +204,17 @@ impl ReplicaTask {
 
     /// Tells the driver one thing, and does at once what cannot wait for others.
     async fn feed(&mut self, event: Event<Asker>) {
-        self.driver.on(self.context.clock.now(), event, &mut self.actions);
+        self.driver.on(self.host.clock.now(), event, &mut self.actions);
         if !self.actions.is_empty() {
             self.carry_out().await;
         }
+    }
+
+    async fn feed_page(&mut self, page: Input) {
+        if let Event::Page(_, Ok(page)) = &page {
+            self.host.effort.count_log_bytes(page.entries.iter().map(|(_, record)| record));
+        }
+        self.feed(page).await;
     }
 
     /// Lets the driver do what was gathered, until nothing more follows by itself.
@@ -215,7 +222,7 @@ impl ReplicaTask {
         let mut pages = 0;
         loop {
             self.tell_changes();
-            self.driver.on(self.context.clock.now(), Event::Settle, &mut self.actions);
+            self.driver.on(self.host.clock.now(), Event::Settle, &mut self.actions);
             let begins = self.begin_life_if_new();
             self.show();
             // A new life knows nothing of its log yet.
@@ -228,7 +235,7 @@ impl ReplicaTask {
                 && let Some(page) = self.reading.page_already().await
             {
                 pages += 1;
-                self.feed(page).await;
+                self.feed_page(page).await;
             }
             if self.ended {
                 return;
@@ -238,10 +245,11 @@ impl ReplicaTask {
 
     /// Tells the driver of what changes without anybody saying so.
     fn tell_changes(&mut self) {
-        let now = self.context.clock.now();
+        let now = self.host.clock.now();
         let has_room = !self.handle.waits_for_room();
         if has_room != self.shown.has_room {
             self.shown.has_room = has_room;
+            self.handle.show_room();
             self.driver.on(now, Event::Room(has_room), &mut self.actions);
         }
         if let Some(end) = self.reading.known_end()
@@ -276,15 +284,16 @@ impl ReplicaTask {
             handle.show_restoring();
         }
         // The clock first: a record that comes after this moment was not missed.
-        let now = self.context.clock.steady();
+        let now = self.host.clock.steady();
         handle.show_applied(driver.applied(), self.shown.log_end, now);
         if *driver.leadership() != self.shown.leadership {
             self.shown.leadership = *driver.leadership();
             handle.show_leadership(driver.leadership());
+            self.host.routes.route(handle.partition).learn(handle.known_leader());
         }
         if driver.awaits_room() != self.shown.awaits_room {
             self.shown.awaits_room = driver.awaits_room();
-            self.context.vitals.show_waiting_for_room(driver.awaits_room());
+            self.host.health.vitals.show_waiting_for_room(driver.awaits_room());
         }
         if driver.role() != self.shown.role {
             self.show_role(driver.role());
@@ -292,13 +301,9 @@ impl ReplicaTask {
     }
 
     fn show_role(&mut self, role: ReplicaRole) {
-        let route = self.context.routes.route(self.handle.partition);
         self.handle.show_role(role);
-        if role == ReplicaRole::Leader {
-            route.serve(&self.handle, self.driver.leadership().generation);
-        } else if self.shown.role == ReplicaRole::Leader {
-            route.stop_serving(&self.handle);
-        }
+        let route = self.host.routes.route(self.handle.partition);
+        route.show_serving(&self.handle, role == ReplicaRole::Leader);
         self.shown.role = role;
     }
 
@@ -308,7 +313,7 @@ impl ReplicaTask {
         while !actions.is_empty() {
             for action in actions.drain(..) {
                 if let Some(event) = self.act(action) {
-                    self.driver.on(self.context.clock.now(), event, &mut self.actions);
+                    self.driver.on(self.host.clock.now(), event, &mut self.actions);
                 }
             }
             std::mem::swap(&mut actions, &mut self.actions);
@@ -322,7 +327,7 @@ impl ReplicaTask {
         match action {
             Action::OpenProducer(producer) => self.appending.open(producer),
             Action::Append { records } => {
-                self.context.count_log_bytes(&records);
+                self.host.effort.count_log_bytes(records.iter());
                 self.appending.append(records);
             }
             Action::ReadPage { job, from, bytes_max } => self.reading.want(job, from, bytes_max),
@@ -342,9 +347,9 @@ impl ReplicaTask {
             Action::Report(report) => self.work.report(report),
             Action::Condemn { nodes, why } => self.work.condemn(&nodes, &why),
             Action::TrimLog(trim) => self.work.trim_log(trim),
-            Action::FailStore { why } => self.context.report_store_failure(why),
+            Action::FailStore { why } => self.host.life.report_store_failure(why),
             Action::Reply { caller, reply } => caller.answer(reply),
-            Action::Tell(news) => telling::tell(&self.context, self.handle.partition, news),
+            Action::Tell(news) => telling::tell(&self.host, self.handle.partition, news),
             Action::End => self.ended = true,
         }
         None
@@ -355,9 +360,9 @@ impl Drop for ReplicaTask {
     /// Whatever ends the task, nobody takes its replica for one that serves.
     fn drop(&mut self) {
         self.handle.show_role(ReplicaRole::Offline);
-        self.context.routes.route(self.handle.partition).stop_serving(&self.handle);
+        self.host.routes.route(self.handle.partition).show_serving(&self.handle, false);
         if self.shown.awaits_room {
-            self.context.vitals.show_waiting_for_room(false);
+            self.host.health.vitals.show_waiting_for_room(false);
         }
     }
 }

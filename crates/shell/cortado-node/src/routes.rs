@@ -1,95 +1,88 @@
-//! Which replicas of this process serve which partition.
+//! What this node knows of each partition: its own replica, and who leads.
 //!
-//! Holds handles, decides nothing about leadership: a driver says that it serves, the higher
-//! generation wins. Start reading at [`Route`].
+//! Decides nothing about leadership: a driver says that it serves, a newer leadership is believed.
+//! Start reading at [`Route`].
 
-use crate::metrics::GatewayMetrics;
 use crate::replica_handle::ReplicaHandle;
-use cortado_model::{DatabaseId, Generation, NodeId, NodeIncarnation, PartitionId};
+use cortado_model::{DatabaseId, PartitionId};
+use cortado_peer::KnownLeader;
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
-use tracing::info;
 
-/// The replicas of all partitions.
+/// All partitions that this node has heard of.
+#[derive(Default)]
 pub(crate) struct Routes {
     partitions: RwLock<HashMap<PartitionId, Arc<Route>>>,
-    metrics: Arc<GatewayMetrics>,
 }
 
 impl Routes {
-    pub(crate) fn new(metrics: Arc<GatewayMetrics>) -> Routes {
-        Routes { partitions: RwLock::default(), metrics }
-    }
-
     /// The route of `partition`, whether or not anybody serves it yet.
     pub(crate) fn route(&self, partition: PartitionId) -> Arc<Route> {
         if let Some(route) = read(&self.partitions).get(&partition) {
             return Arc::clone(route);
         }
         let mut partitions = write(&self.partitions);
-        let metrics = &self.metrics;
-        let route = partitions
-            .entry(partition)
-            .or_insert_with(|| Arc::new(Route::new(partition, Arc::clone(metrics))));
-        Arc::clone(route)
+        Arc::clone(partitions.entry(partition).or_insert_with(|| Arc::new(Route::new(partition))))
     }
 
-    /// Every route there is.
-    pub(crate) fn all(&self) -> Vec<Arc<Route>> {
-        let mut routes: Vec<_> = read(&self.partitions).values().map(Arc::clone).collect();
-        routes.sort_by_key(|route| route.partition);
-        routes
+    /// The replicas of this node, by partition.
+    pub(crate) fn replicas(&self) -> Vec<Arc<ReplicaHandle>> {
+        let mut replicas: Vec<_> =
+            read(&self.partitions).values().filter_map(|route| route.replica()).collect();
+        replicas.sort_by_key(|replica| replica.partition);
+        replicas
     }
 
-    /// Forgets a dropped database.
-    pub(crate) fn forget(&self, database: DatabaseId) {
-        write(&self.partitions).retain(|partition, _| partition.database != database);
+    /// Forgets databases that are no more.
+    pub(crate) fn retain(&self, exists: impl Fn(DatabaseId) -> bool) {
+        let kept = |partition: &PartitionId| {
+            partition.database == DatabaseId::CLUSTER || exists(partition.database)
+        };
+        write(&self.partitions).retain(|partition, _| kept(partition));
     }
 }
 
-/// The replicas of one partition.
+/// One partition, as this node knows it.
 pub(crate) struct Route {
     pub(crate) partition: PartitionId,
     state: RwLock<RouteState>,
     /// Counts the changes of `state`.
     changes: watch::Sender<u64>,
-    metrics: Arc<GatewayMetrics>,
 }
 
 #[derive(Default)]
 struct RouteState {
-    replicas: Vec<Arc<ReplicaHandle>>,
-    serving: Option<(Generation, Arc<ReplicaHandle>)>,
-    /// Since when nobody serves; `None` if somebody does, or nobody ever has.
+    replica: Option<Arc<ReplicaHandle>>,
+    /// The own replica serves as leader.
+    serves: bool,
+    leader: KnownLeader,
+    /// Since when requests have found nobody who serves, if they have.
     unserved_since: Option<Instant>,
 }
 
 impl Route {
-    fn new(partition: PartitionId, metrics: Arc<GatewayMetrics>) -> Route {
+    fn new(partition: PartitionId) -> Route {
         let (changes, _) = watch::channel(0);
-        Route { partition, state: RwLock::default(), changes, metrics }
+        Route { partition, state: RwLock::default(), changes }
     }
 
-    /// Who serves as leader.
+    /// The replica of this node, if it has one.
+    pub(crate) fn replica(&self) -> Option<Arc<ReplicaHandle>> {
+        read(&self.state).replica.clone()
+    }
+
+    /// The replica of this node, if it serves as leader.
     pub(crate) fn serving(&self) -> Option<Arc<ReplicaHandle>> {
-        read(&self.state).serving.as_ref().map(|(_, handle)| Arc::clone(handle))
+        let state = read(&self.state);
+        state.replica.as_ref().filter(|_| state.serves).map(Arc::clone)
     }
 
-    /// Who serves as leader, and in which generation.
-    pub(crate) fn serving_generation(&self) -> Option<(Generation, NodeId)> {
-        read(&self.state).serving.as_ref().map(|(generation, handle)| (*generation, handle.node))
-    }
-
-    /// Every replica of the nodes that run, by node.
-    pub(crate) fn replicas(&self) -> Vec<Arc<ReplicaHandle>> {
-        read(&self.state).replicas.clone()
-    }
-
-    /// The replica of `node`, if that runs.
-    pub(crate) fn replica(&self, node: NodeId) -> Option<Arc<ReplicaHandle>> {
-        read(&self.state).replicas.iter().find(|handle| handle.node == node).map(Arc::clone)
+    /// Who leads, as far as it is known here.
+    pub(crate) fn leader(&self) -> KnownLeader {
+        read(&self.state).leader
     }
 
     /// Tells of every change from now on.
@@ -97,78 +90,60 @@ impl Route {
         self.changes.subscribe()
     }
 
-    pub(crate) fn add(&self, handle: Arc<ReplicaHandle>) {
+    /// Somebody says who leads; answers whether that is newer than what was known.
+    pub(crate) fn learn(&self, leader: KnownLeader) -> bool {
+        // Nearly always it is known.
+        if !leader.is_newer_than(&read(&self.state).leader) {
+            return false;
+        }
         let mut state = write(&self.state);
-        state.replicas.retain(|other| other.node != handle.node);
-        state.replicas.push(handle);
-        state.replicas.sort_by_key(|handle| handle.node);
+        let newer = leader.is_newer_than(&state.leader);
+        if newer {
+            state.leader = leader;
+            drop(state);
+            self.changed();
+        }
+        newer
+    }
+
+    /// This node has a replica now.
+    pub(crate) fn add(&self, replica: Arc<ReplicaHandle>) {
+        write(&self.state).replica = Some(replica);
+        self.changed();
+    }
+
+    pub(crate) fn remove(&self, replica: &Arc<ReplicaHandle>) {
+        let mut state = write(&self.state);
+        if !state.replica.as_ref().is_some_and(|own| Arc::ptr_eq(own, replica)) {
+            return;
+        }
+        (state.replica, state.serves) = (None, false);
         drop(state);
         self.changed();
     }
 
-    /// Whether nobody leads, and nobody can, because the stores are full.
-    pub(crate) fn waits_for_room(&self) -> bool {
-        let state = read(&self.state);
-        let stuck = |replica: &Arc<ReplicaHandle>| {
-            replica.waits_for_room() || !replica.role().is_readable()
-        };
-        state.serving.is_none()
-            && state.replicas.iter().any(|replica| replica.waits_for_room())
-            && state.replicas.iter().all(stuck)
-    }
-
-    /// Forgets the replica of one life of a node, whatever that still does.
-    pub(crate) fn remove_node(&self, node: NodeId, incarnation: NodeIncarnation) {
+    /// The own replica serves as leader, or no longer.
+    pub(crate) fn show_serving(&self, replica: &Arc<ReplicaHandle>, serves: bool) {
         let mut state = write(&self.state);
-        let of_node =
-            |handle: &Arc<ReplicaHandle>| handle.node == node && handle.incarnation == incarnation;
-        let replicas = state.replicas.len();
-        state.replicas.retain(|handle| !of_node(handle));
-        let served = state.serving.as_ref().is_some_and(|(_, handle)| of_node(handle));
-        if served {
-            state.serving = None;
-            state.unserved_since = Some(Instant::now());
-        }
-        let changed = served || state.replicas.len() < replicas;
-        drop(state);
-        if changed {
+        let own = state.replica.as_ref().is_some_and(|own| Arc::ptr_eq(own, replica));
+        if own && state.serves != serves {
+            state.serves = serves;
+            drop(state);
             self.changed();
         }
     }
 
-    pub(crate) fn remove(&self, handle: &Arc<ReplicaHandle>) {
-        self.stop_serving(handle);
-        write(&self.state).replicas.retain(|other| !Arc::ptr_eq(other, handle));
-        self.changed();
+    /// A request has found nobody who serves.
+    pub(crate) fn note_unserved(&self) {
+        if read(&self.state).unserved_since.is_none() {
+            write(&self.state).unserved_since.get_or_insert_with(Instant::now);
+        }
     }
 
-    /// `handle` serves in `generation`. A higher generation that serves already stays.
-    pub(crate) fn serve(&self, handle: &Arc<ReplicaHandle>, generation: Generation) {
-        let mut state = write(&self.state);
-        if state.serving.as_ref().is_some_and(|(serving, _)| *serving > generation) {
-            return;
-        }
-        state.serving = Some((generation, Arc::clone(handle)));
-        let gap = state.unserved_since.take().map(|since| since.elapsed());
-        drop(state);
-        if let Some(gap) = gap {
-            self.metrics.write_gap.observe(gap);
-            let (partition, node, gap_ms) = (self.partition, handle.node, gap.as_millis() as u64);
-            info!(%partition, %node, %generation, gap_ms, "partition served again");
-        }
-        self.changed();
-    }
-
-    /// `handle` serves no longer, if it did.
-    pub(crate) fn stop_serving(&self, handle: &Arc<ReplicaHandle>) {
-        let mut state = write(&self.state);
-        if !state.serving.as_ref().is_some_and(|(_, serving)| Arc::ptr_eq(serving, handle)) {
-            return;
-        }
-        state.serving = None;
-        state.unserved_since = Some(Instant::now());
-        drop(state);
-        self.changed();
+    /// A request was served; answers for how long none was, if that had been so.
+    pub(crate) fn note_served(&self) -> Option<Duration> {
+        read(&self.state).unserved_since?;
+        write(&self.state).unserved_since.take().map(|since| since.elapsed())
     }
 
     fn changed(&self) {

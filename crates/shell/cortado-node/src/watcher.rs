@@ -8,13 +8,15 @@ mod views;
 use crate::asker::Input;
 use crate::catalog::Catalog;
 use crate::events::EventKind;
-use crate::gateway::Gateway;
 use crate::genesis::cluster_genesis;
-use crate::node_context::NodeContext;
+use crate::replica_host::ReplicaHost;
+use crate::service::NodeService;
 use crate::standing::Standing;
+use cortado_cluster::Settings as Detection;
 use cortado_cluster::{Cause, Explanation, Placement, Sickness, Watch, WatchEvent, WatchOrder};
 use cortado_log::{Outcome, Producer, outcomes_of};
 use cortado_model::{Millis, NodeId, PartitionId};
+use cortado_peer::{HandOff, HandOffAnswer};
 use cortado_replica::{ClaimReason, heartbeat_record};
 use std::iter::once;
 use std::sync::Arc;
@@ -28,19 +30,26 @@ use views::{PlacedReplica, Views};
 const HAND_OFF_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Watches until the node ends.
-pub(crate) async fn watch_over(context: Arc<NodeContext>, gateway: Gateway) {
-    let (me, now) = (context.node(), context.clock.steady());
+///
+/// * `service`: of the same node.
+/// * `detection`: how fast failures are noticed.
+pub(crate) async fn watch_over(
+    host: Arc<ReplicaHost>,
+    service: Arc<NodeService>,
+    detection: Detection,
+) {
+    let (me, now) = (host.node(), host.clock.steady());
     let mut watcher = Watcher {
-        watch: Watch::new(me, context.settings.detection, now),
-        heartbeats: context.log.producer(PartitionId::CLUSTER),
+        watch: Watch::new(me, detection, now),
+        heartbeats: host.log.producer(PartitionId::CLUSTER),
         outcomes: Vec::new(),
         catalog: None,
-        views: Views::new(Arc::clone(&context)),
+        views: Views::new(Arc::clone(&host)),
         may_claim: false,
         hand_off_ended: Arc::default(),
         sick: false,
-        context,
-        gateway,
+        host,
+        service,
     };
     loop {
         watcher.look();
@@ -49,8 +58,8 @@ pub(crate) async fn watch_over(context: Arc<NodeContext>, gateway: Gateway) {
 }
 
 struct Watcher {
-    context: Arc<NodeContext>,
-    gateway: Gateway,
+    host: Arc<ReplicaHost>,
+    service: Arc<NodeService>,
     watch: Watch,
     heartbeats: Box<dyn Producer>,
     /// What the log has answered to heartbeats since the last look.
@@ -69,17 +78,17 @@ struct Watcher {
 impl Watcher {
     /// Waits until there is something to look at.
     async fn wait(&mut self) {
-        let due = self.context.clock.instant(self.watch.wake_at());
+        let due = self.host.clock.instant(self.watch.wake_at());
         let answered = outcomes_of(self.heartbeats.as_mut(), &mut self.outcomes);
         tokio::select! {
-            () = self.context.changed.told() => {}
+            () = self.host.changed.told() => {}
             () = answered => {}
             () = sleep_until(due) => {}
         }
     }
 
     fn look(&mut self) {
-        let now = self.context.clock.steady();
+        let now = self.host.clock.steady();
         self.gather(now);
         self.follow_catalog(now);
         let mut orders = Vec::new();
@@ -97,19 +106,19 @@ impl Watcher {
     /// Tells the watch what has been observed since the last look.
     fn gather(&mut self, now: Millis) {
         let mut events = Vec::new();
-        events.extend(self.context.take_signs().into_iter().map(WatchEvent::Observed));
+        events.extend(self.host.health.take_signs().into_iter().map(WatchEvent::Observed));
         // What hangs is slow at every tick; a look out of turn is none.
         if now >= self.watch.wake_at() {
-            events.extend(self.context.vitals.store_evidence().map(WatchEvent::Observed));
+            events.extend(self.host.health.vitals.store_evidence().map(WatchEvent::Observed));
         }
-        events.push(WatchEvent::StoreFull(self.context.vitals.waits_for_room()));
+        events.push(WatchEvent::StoreFull(self.host.health.vitals.waits_for_room()));
         for outcome in std::mem::take(&mut self.outcomes) {
             events.push(self.heartbeat_answered(&outcome));
         }
         if self.hand_off_ended.swap(false, Ordering::AcqRel) {
             events.push(WatchEvent::HandOffEnded);
         }
-        let mut changed = self.context.changed.take();
+        let mut changed = self.host.changed.take();
         changed.extend(self.views.take_given_way(now));
         events.extend(changed.into_iter().map(|partition| WatchEvent::Changed { partition }));
         for event in events {
@@ -121,19 +130,19 @@ impl Watcher {
         let appended = matches!(outcome, Outcome::At(_) | Outcome::Somewhere);
         // Once is enough: a log that is full stays full for many heartbeats.
         if !appended && !self.sick {
-            warn!(node = %self.context.node(), ?outcome, "heartbeat not appended");
+            warn!(node = %self.host.node(), ?outcome, "heartbeat not appended");
         }
         WatchEvent::HeartbeatAnswered { appended }
     }
 
     /// Watches the partitions of which the catalog places a replica on this node.
     fn follow_catalog(&mut self, now: Millis) {
-        let catalog = Arc::clone(&self.context.catalog.borrow());
+        let catalog = self.host.catalog.newest();
         if self.catalog.as_ref().is_some_and(|seen| Arc::ptr_eq(seen, &catalog)) {
             return;
         }
-        let me = self.context.node();
-        let all = self.context.cluster_nodes(&catalog);
+        let me = self.host.node();
+        let all = self.host.placed(PartitionId::CLUSTER);
         let cluster = once((PartitionId::CLUSTER, all.as_slice()));
         let mut gone = self.views.take();
         for (partition, nodes) in cluster.chain(catalog.placements()) {
@@ -148,13 +157,13 @@ impl Watcher {
                 self.watch.on(now, WatchEvent::Placed { partition, placement });
             }
             let route = known.map(|known| known.route);
-            let route = route.unwrap_or_else(|| self.context.routes.route(partition));
+            let route = route.unwrap_or_else(|| self.host.routes.route(partition));
             self.views.place(partition, PlacedReplica { placement, route });
         }
         for partition in gone.into_keys() {
             self.watch.on(now, WatchEvent::Withdrawn { partition });
         }
-        let may_claim = self.context.standing_in(&catalog) == Standing::Registered;
+        let may_claim = self.host.standing() == Standing::Registered;
         if may_claim != std::mem::replace(&mut self.may_claim, may_claim) {
             for partition in self.views.partitions() {
                 self.watch.on(now, WatchEvent::Changed { partition });
@@ -166,19 +175,19 @@ impl Watcher {
     fn beat(&mut self) {
         if self.heartbeats.outstanding() > 0 {
             // Nobody waits for it any longer.
-            self.heartbeats = self.context.log.producer(PartitionId::CLUSTER);
+            self.heartbeats = self.host.log.producer(PartitionId::CLUSTER);
         }
-        let cluster = cluster_genesis(self.context.catalog.borrow().cluster).identity.partition;
-        let me = self.context.node_identity();
-        self.heartbeats.send(vec![heartbeat_record(cluster, &me, self.context.clock.now())]);
-        self.context.metrics.heartbeats.add(1);
+        let cluster = cluster_genesis(self.host.catalog.newest().cluster).identity.partition;
+        let me = self.host.node_identity();
+        self.heartbeats.send(vec![heartbeat_record(cluster, &me, self.host.clock.now())]);
+        self.host.metrics.heartbeats.add(1);
     }
 
     fn claim(&mut self, now: Millis, why: &Explanation, first: bool) {
         let partition = why.partition;
         info!(%partition, node = %why.node, cause = %why.cause, "claiming");
         if first {
-            self.context.decisions.explain_leadership(EventKind::Claim, why);
+            self.host.decisions.explain_leadership(EventKind::Claim, why);
         }
         let (reason, evidence) = (claim_reason(&why.cause), why.evidence_digest());
         let claim = Input::Claim { reason, evidence };
@@ -192,19 +201,25 @@ impl Watcher {
     fn hand_off(&mut self, to: NodeId, why: &Explanation) {
         let partition = why.partition;
         info!(%partition, node = %why.node, %to, cause = %why.cause, "handing over");
-        self.context.decisions.explain_leadership(EventKind::HandOff, why);
-        let (gateway, ended) = (self.gateway.clone(), Arc::clone(&self.hand_off_ended));
-        self.context.spawn(async move {
+        self.host.decisions.explain_leadership(EventKind::HandOff, why);
+        let (service, ended) = (Arc::clone(&self.service), Arc::clone(&self.hand_off_ended));
+        self.host.tasks.spawn(async move {
             let deadline = Instant::now() + HAND_OFF_TIMEOUT;
-            if let Err(error) = gateway.hand_off_partition(partition, Some(to), deadline).await {
-                warn!(%partition, %to, %error, "handoff not done");
+            let order = HandOff { partition, to: Some(to), deadline };
+            match service.answer_hand_off(order).await {
+                HandOffAnswer::SteppedDown(_) => {}
+                why @ (HandOffAnswer::Leads
+                | HandOffAnswer::WrongNode(_)
+                | HandOffAnswer::NoSuccessor
+                | HandOffAnswer::NotDone(_)
+                | HandOffAnswer::Unknown) => warn!(%partition, %to, ?why, "handoff not done"),
             }
             ended.store(true, Ordering::Release);
         });
     }
 
     fn tell_sickness(&mut self, sickness: Option<Sickness>) {
-        let node = self.context.node();
+        let node = self.host.node();
         let why = sickness.map(|sickness| sickness.to_string());
         let what = match &why {
             Some(why) => {
@@ -216,9 +231,9 @@ impl Watcher {
                 format!("{node} is well again")
             }
         };
-        self.context.decisions.explain(EventKind::Health, None, what, Vec::new());
+        self.host.decisions.explain(EventKind::Health, None, what, Vec::new());
         self.sick = why.is_some();
-        self.context.set_sickness(why);
+        self.host.health.set_sickness(why);
     }
 }
 

@@ -74,7 +74,7 @@ impl Running {
             cluster.shutdown().await;
             return Err(failure);
         }
-        let options = Options { dev: true, ..Options::default() };
+        let options = Options { dev: Some(cluster.nodes()), ..Options::default() };
         let server = Server::start(listener, cluster.gateway(), metrics, options);
         let server = server.map_err(Failure::new)?;
         info!(%address, nodes, data = %data.path().display(), "server started");
@@ -199,6 +199,7 @@ fn not_started(error: &StartError, data: &DataDirectory) -> Failure {
             | IdentityError::IdentityLost,
         )
         | StartError::Node { .. }
+        | StartError::Router(_)
         | StartError::NotServed { .. } => failure,
     }
 }

@@ -3,8 +3,7 @@
 //! Each is one transaction under conditions, tried again when somebody else was faster. Start
 //! reading at [`Gateway::create_database`].
 
-use super::list::position_of;
-use super::read::Length;
+use super::read::Wanted;
 use super::{Consistency, Gateway, IdempotencyKey, ReadOptions, WriteError, WriteRequest};
 use crate::catalog::{Catalog, Database, Table};
 use crate::cluster_log::{
@@ -22,16 +21,21 @@ use cortado_document::{
     Action, Condition, Document, Operation, Schema, TableDefinition, compatible,
 };
 use cortado_model::limits::{DOCUMENT_BYTES_MAX, IDEMPOTENCY_TTL_MS_MAX, PARTITIONS_MAX, is_name};
-use cortado_model::{DocumentKey, Etag, NodeId, PartitionId, PartitionUuid, TableId, with_causes};
+use cortado_model::{
+    DatabaseId, DocumentKey, Etag, NodeId, PartitionId, PartitionUuid, TableId, with_causes,
+};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tokio::time::{Instant, timeout_at};
+use std::time::Duration;
+use tokio::time::{Instant, sleep, timeout_at};
 use tracing::info;
 
 /// Partitions of a database that asks for no number.
 const PARTITIONS_DEFAULT: u32 = 16;
 /// Replicas of a partition where that many nodes are and no number is asked for.
 const REPLICATION_DEFAULT: u32 = 3;
+/// How often it is looked whether a dropped database is gone.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// What clients are told when a declaration could not be written.
 const RETRY_AFTER_MS: u64 = 1_000;
 
@@ -275,8 +279,8 @@ impl Gateway {
             };
             let (spec, cluster) = (spec_of(&database), self.catalog().cluster);
             let genesis = |number| genesis_of(&database, number, cluster);
-            let now = self.process.clock.now();
-            let begun = begin_log(self.process.log.as_ref(), &spec, genesis, now);
+            let now = self.host().clock.now();
+            let begun = begin_log(self.host().log.as_ref(), &spec, genesis, now);
             let log = match timeout_at(deadline, begun).await {
                 Ok(Ok(log)) => log,
                 Ok(Err(error)) => return Err(not_done(&with_causes(&error))),
@@ -375,7 +379,7 @@ impl Gateway {
         let ttl_ms = IDEMPOTENCY_TTL_MS_MAX;
         let idempotency = Some(IdempotencyKey { key, fingerprint: 0, ttl_ms });
         let request = WriteRequest { operations, idempotency, deadline };
-        match self.publish(None, PartitionId::CLUSTER, request).await {
+        match self.publish(PartitionId::CLUSTER, request).await {
             Ok(written) => {
                 self.await_catalog(written.scn, deadline).await?;
                 Ok(true)
@@ -401,12 +405,8 @@ impl Gateway {
         deadline: Instant,
     ) -> Result<Arc<Catalog>, AdminError> {
         let read = ReadOptions { consistency: Consistency::Strong, at_least: None, deadline };
-        let seen = self.read_at(PartitionId::CLUSTER, &read, Length::Short, |_, store| {
-            let view = store.view(PartitionId::CLUSTER)?;
-            // What is stored, not what is applied: barriers are not stored, nor do they matter.
-            Ok(((), position_of(view.as_ref())?))
-        });
-        let seen = seen.await.map_err(|error| not_done(&error.to_string()))?;
+        let seen = self.read(PartitionId::CLUSTER, &read, Wanted::position()).await;
+        let seen = seen.map_err(|error| not_done(&error.to_string()))?;
         self.await_catalog(seen.applied, deadline).await
     }
 
@@ -415,38 +415,31 @@ impl Gateway {
         scn: cortado_model::Scn,
         deadline: Instant,
     ) -> Result<Arc<Catalog>, AdminError> {
-        let mut catalog = self.process.newest_catalog.subscribe();
-        // A stored state without new documents tells nobody: ask for a look.
-        self.process.refresh_catalogs();
-        let newest = timeout_at(deadline, catalog.wait_for(|catalog| catalog.scn >= scn)).await;
-        match newest {
-            Ok(Ok(newest)) => Ok(Arc::clone(&newest)),
-            Ok(Err(_)) | Err(_) => {
-                Err(AdminError::Unknown { why: "no node has folded the declaration".to_owned() })
-            }
-        }
+        let unknown = || AdminError::Unknown { why: "the declaration is not seen here".to_owned() };
+        self.host().catalog.reaching(scn, deadline).await.ok_or_else(unknown)
     }
 
     /// Waits until every partition is served, or until the deadline: it exists either way.
     async fn await_leaders(&self, database: &Database, deadline: Instant) {
+        let read = ReadOptions { consistency: Consistency::Strong, at_least: None, deadline };
         for number in 0..database.partitions {
-            let route = self.process.routes.route(database.partition_id(number));
-            let _ = self.leader(&route, deadline).await;
+            let partition = database.partition_id(number);
+            let _ = self.read(partition, &read, Wanted::position()).await;
         }
     }
 
     /// Waits until no replica serves the database any more, or until the deadline: it is dropped
     /// either way.
     async fn await_silence(&self, database: &Database, deadline: Instant) {
-        for number in 0..database.partitions {
-            let route = self.process.routes.route(database.partition_id(number));
-            let mut changes = route.changes();
-            while !route.replicas().is_empty() {
-                if timeout_at(deadline, changes.changed()).await.is_err() {
-                    return;
-                }
-            }
+        while Instant::now() < deadline && self.has_replicas(database.id).await {
+            sleep(LOOK_AGAIN).await;
         }
+    }
+
+    /// Whether some node says that it still has a replica of the database.
+    pub(crate) async fn has_replicas(&self, database: DatabaseId) -> bool {
+        let reports = self.reports(Some(database)).await;
+        reports.values().any(|report| !report.replicas.is_empty())
     }
 
     async fn etag_of(
@@ -461,8 +454,15 @@ impl Gateway {
         Ok(found.value.map(|document| document.head.etag))
     }
 
+    /// Tells the decision log of something that was done through `_cluster`.
+    pub(super) fn explain_as_controller(&self, kind: EventKind, what: String) {
+        let controller = self.host().routes.route(PartitionId::CLUSTER).leader().node;
+        let node = controller.unwrap_or(self.host().node());
+        self.host().decisions.explain_of(node, kind, what);
+    }
+
     fn explain(&self, what: String) {
-        self.process.explain(EventKind::Declaration, what);
+        self.explain_as_controller(EventKind::Declaration, what);
     }
 }
 

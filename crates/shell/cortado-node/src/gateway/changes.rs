@@ -3,15 +3,14 @@
 //! Reads the log and folds it as every replica does, so it shows exactly what counts. Start
 //! reading at [`ChangeReader::next`].
 
-use super::read::Length;
+use super::read::Wanted;
 use super::{Consistency, Gateway, ReadError, ReadOptions};
 use crate::catalog::Database;
 use crate::genesis::genesis_of;
 use crate::log_page::page_from;
 use cortado_log::{Extent, Follower, Log, Page, ReadError as LogReadError, page_of, ready_of};
 use cortado_model::{PartitionId, Scn, with_causes};
-use cortado_replica::{Body, Committed, FoldState, Stop};
-use cortado_store::{StoreError, View};
+use cortado_replica::{Body, Committed, DecodeError, FoldState, Stop};
 use std::time::Duration;
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -88,37 +87,21 @@ impl Gateway {
         let genesis = genesis_of(database, partition, self.catalog().cluster);
         let partition = database.partition_id(partition);
         let read = ReadOptions { consistency: Consistency::Strong, at_least: None, deadline };
-        let opened = self.read_at(partition, &read, Length::Short, move |replica, store| {
-            let view = store.view(partition)?;
-            let end = replica.applied();
-            Ok(((start(view.as_ref(), since)?, end), end))
-        });
-        let (fold, end) = opened.await.map_err(ChangesError::Unserved)?.value;
+        let opened = self.read(partition, &read, Wanted::history(since)).await;
+        let (fold, end) = opened.map_err(ChangesError::Unserved)?.value;
         if since > end {
             return Err(ChangesError::BeyondEnd { end });
         }
-        let log = self.process.log.as_ref();
+        let log = self.host().log.as_ref();
         let Extent { log: id, first, .. } = extent(log, partition).await?;
+        let broken = |error: DecodeError| ChangesError::Broken { why: error.to_string() };
+        let fold = fold.map(|fold| FoldState::decode(&fold)).transpose().map_err(broken)?;
         let fold = fold.unwrap_or_else(|| FoldState::before(genesis, id));
         if first > fold.position.offset {
             return Err(ChangesError::Trimmed { since });
         }
         Ok(ChangeReader { follower: log.follow(partition, fold.position), fold, since })
     }
-}
-
-/// The newest stored fold state that is not beyond `since`.
-fn start(view: &dyn View, since: Scn) -> Result<Option<FoldState>, StoreError> {
-    let decode = |bytes: &[u8]| {
-        FoldState::decode(bytes).map_err(|error| StoreError::Damaged { why: error.to_string() })
-    };
-    if let Some(checkpoint) = view.checkpoint()? {
-        let fold = decode(&checkpoint)?;
-        if fold.last <= since {
-            return Ok(Some(fold));
-        }
-    }
-    view.bookmark(since)?.map(|(_, bytes)| decode(&bytes)).transpose()
 }
 
 impl ChangeReader {

@@ -2,21 +2,14 @@
 //!
 //! Start reading at [`Gateway::list`].
 
-use super::read::Length;
+use super::read::Wanted;
 use super::{
-    Gateway, ListRequest, Page, ReadError, ReadOptions, ScanPage, ScanPosition, ScanRequest, Served,
+    Gateway, ListRequest, ReadError, ReadOptions, ScanPage, ScanPosition, ScanRequest, Served,
 };
 use crate::catalog::{Database, Table};
 use cortado_model::{DocumentKey, EntryRange, PartitionId, Scn, StoredDocument, TableId};
-use cortado_replica::FoldState;
-use cortado_store::{StoreError, View};
+use cortado_peer::Page;
 use std::collections::BTreeMap;
-
-/// A page ends behind the document that reaches this many bytes, however few that makes.
-const PAGE_BYTES_MAX: usize = 8 << 20;
-/// So many documents are read on the spot, where the store has it so; more of them where blocking
-/// harms nobody.
-const DOCUMENTS_SHORT: usize = 100;
 
 impl Gateway {
     /// Reads one page of a collection, all of it as of one SCN.
@@ -141,13 +134,8 @@ impl Gateway {
         wanted: &[&(TableId, DocumentKey)],
         read: &ReadOptions,
     ) -> Result<Served<Vec<Option<StoredDocument>>>, ReadError> {
-        let wanted: Vec<_> = wanted.iter().copied().cloned().collect();
-        self.read_at(partition, read, length_of(wanted.len()), move |_, store| {
-            let view = store.view(partition)?;
-            let applied = position_of(view.as_ref())?;
-            Ok((view.find(&wanted, None)?.documents, applied))
-        })
-        .await
+        let wanted = wanted.iter().copied().cloned().collect();
+        self.read(partition, read, Wanted::documents(wanted)).await
     }
 
     pub(crate) async fn page(
@@ -157,16 +145,8 @@ impl Gateway {
         limit: usize,
         read: &ReadOptions,
     ) -> Result<Served<Page>, ReadError> {
-        self.read_at(partition, read, length_of(limit), move |_, store| {
-            read_page(store.view(partition)?.as_ref(), &range, limit)
-        })
-        .await
+        self.read(partition, read, Wanted::page(range, limit)).await
     }
-}
-
-/// How long it takes to read so many documents.
-fn length_of(documents: usize) -> Length {
-    if documents <= DOCUMENTS_SHORT { Length::Short } else { Length::Long }
 }
 
 pub(crate) fn whole_table(table: TableId, after: Option<&DocumentKey>) -> EntryRange {
@@ -187,28 +167,4 @@ fn spread(
 ) -> impl Iterator<Item = Served<Option<StoredDocument>>> {
     let Served { value, partition, applied, node, role } = served;
     value.into_iter().map(move |value| Served { value, partition, applied, node, role })
-}
-
-fn read_page(view: &dyn View, range: &EntryRange, limit: usize) -> Result<(Page, Scn), StoreError> {
-    let applied = position_of(view)?;
-    let mut documents: Vec<(DocumentKey, StoredDocument)> = Vec::new();
-    let mut bytes = 0;
-    let mut next = None;
-    for document in view.documents(range) {
-        let (key, document) = document?;
-        if documents.len() >= limit || bytes >= PAGE_BYTES_MAX {
-            next = documents.last().map(|(key, _)| key.clone());
-            break;
-        }
-        bytes += document.image().len();
-        documents.push((key, document));
-    }
-    Ok((Page { documents, next }, applied))
-}
-
-/// The SCN that a view shows. A replica that has applied nothing shows the beginning.
-pub(super) fn position_of(view: &dyn View) -> Result<Scn, StoreError> {
-    let Some(checkpoint) = view.checkpoint()? else { return Ok(Scn::ZERO) };
-    let fold = FoldState::decode(&checkpoint);
-    fold.map(|fold| fold.last).map_err(|error| StoreError::Damaged { why: error.to_string() })
 }

@@ -8,18 +8,18 @@ use crate::cluster_log::{NODES, NodeDocument, node_key, read, write};
 use crate::conditions::if_still;
 use crate::events::EventKind;
 use cortado_document::{Action, Operation};
-use cortado_model::{NodeId, PartitionId};
+use cortado_model::{DatabaseId, NodeId, PartitionId};
 use tokio::time::Instant;
 use tracing::info;
 
 impl Gateway {
     /// Lets another data directory, or an older copy of the same one, register as `node`: the next
-    /// one that does takes the name over. The node must not run in this process.
+    /// one that does takes the name over. The node must not run.
     ///
     /// # Errors
     /// See [`AdminError`].
     pub async fn replace_node(&self, node: NodeId, deadline: Instant) -> Result<(), AdminError> {
-        if self.process.running(node).is_some() {
+        if self.runs(node, deadline).await {
             return Err(AdminError::NodeRuns);
         }
         let (place, consistency) = (node_key(node), Consistency::Strong);
@@ -41,9 +41,15 @@ impl Gateway {
                 let incarnation = document.incarnation;
                 info!(%node, incarnation, "another data directory may take the node's name");
                 let what = format!("another data directory may take over {node}");
-                self.process.explain(EventKind::NodeReplaced, what);
+                self.explain_as_controller(EventKind::NodeReplaced, what);
                 return Ok(());
             }
         }
+    }
+
+    /// Whether a node of that name answers.
+    async fn runs(&self, node: NodeId, deadline: Instant) -> bool {
+        let Some(target) = self.target(node) else { return false };
+        target.as_peer().report(Some(DatabaseId::CLUSTER), deadline).await.is_ok()
     }
 }

@@ -1,32 +1,68 @@
-//! Reads: which replica may serve one, and when.
+//! Reads: whom to ask for one, until somebody may serve it.
 //!
-//! Start reading at [`Gateway::read_at`].
+//! Start reading at [`Gateway::read`].
 //! Source: docs/protocols/replication.md, "Reads".
 
-use super::{Consistency, Gateway, ReadError, ReadOptions, Served, ServedRole};
-use crate::asker::{Asker, Input};
+use super::search::Search;
+use super::{Consistency, Gateway, ReadError, ReadOptions, Served, Target};
 use crate::catalog::{Database, Table};
-use crate::replica_handle::{NotTaken, ReplicaHandle};
-use crate::routes::Route;
 use cortado_cluster::{Repetition, RouteAttempt, RouteStep, TryOutcome};
-use cortado_driver::{ReplicaRole, Reply};
-use cortado_model::{
-    DatabaseId, DocumentKey, Generation, PartitionId, Scn, StoredDocument, TableId,
+use cortado_model::{DocumentKey, NodeId, PartitionId, Scn, StoredDocument, TableId};
+use cortado_peer::{
+    CallError, KnownLeader, Level, Look, Page, Read, ReadAnswer, Seen, Sight, Unserved,
 };
-use cortado_replica::{NotDone, ReadNeed};
-use cortado_store::{Store, StoreError};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
-use tracing::warn;
+use tokio::time::{Instant, sleep};
 
-/// How often a session looks whether some replica has applied what it has seen.
+/// How often it is looked whether some replica has applied what a session has seen.
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
-/// How often those who wait for a leader see whether there can be one at all.
-const HOPELESS_LOOK: Duration = Duration::from_millis(250);
 /// What clients are told when nobody could serve a read.
 const RETRY_AFTER_MS: u64 = 1_000;
+
+/// What a read looks for, and what of the answer it wants.
+pub(crate) struct Wanted<T> {
+    look: Look,
+    take: fn(Seen) -> Option<T>,
+}
+
+impl Wanted<Option<StoredDocument>> {
+    pub(crate) fn document(table: TableId, key: DocumentKey) -> Self {
+        let take = |seen| if let Seen::Document(found) = seen { Some(found) } else { None };
+        Wanted { look: Look::Get(table, key), take }
+    }
+}
+
+impl Wanted<Vec<Option<StoredDocument>>> {
+    pub(crate) fn documents(keys: Vec<(TableId, DocumentKey)>) -> Self {
+        let take = |seen| if let Seen::Documents(found) = seen { Some(found) } else { None };
+        Wanted { look: Look::Find(keys), take }
+    }
+}
+
+impl Wanted<Page> {
+    pub(crate) fn page(range: cortado_model::EntryRange, limit: usize) -> Self {
+        let take = |seen| if let Seen::Page(page) = seen { Some(page) } else { None };
+        Wanted { look: Look::Page { range, limit }, take }
+    }
+}
+
+impl Wanted<Scn> {
+    pub(crate) fn position() -> Self {
+        let take = |seen| if let Seen::Position(scn) = seen { Some(scn) } else { None };
+        Wanted { look: Look::Position, take }
+    }
+}
+
+impl Wanted<(Option<bytes::Bytes>, Scn)> {
+    pub(crate) fn history(since: Scn) -> Self {
+        let take = |seen| match seen {
+            Seen::History { fold, end } => Some((fold, end)),
+            _ => None,
+        };
+        Wanted { look: Look::History { since }, take }
+    }
+}
 
 impl Gateway {
     /// Reads one document.
@@ -51,326 +87,200 @@ impl Gateway {
         key: &DocumentKey,
         read: &ReadOptions,
     ) -> Result<Served<Option<StoredDocument>>, ReadError> {
-        let key = key.clone();
-        self.read_at(partition, read, Length::Short, move |replica, store| {
-            let document = store.get(partition, table, &key)?;
-            // Read afterwards: what the store has shown is covered by it.
-            Ok((document, replica.applied_at_most()))
-        })
-        .await
+        self.read(partition, read, Wanted::document(table, key.clone())).await
     }
 
     /// Looks at a replica that may serve `read`; at another one if it goes away meanwhile.
-    ///
-    /// * `length`: how long a look takes.
-    /// * `look`: answers what it saw, and a position that covers it.
-    pub(crate) async fn read_at<T, L>(
+    pub(crate) async fn read<T>(
         &self,
         partition: PartitionId,
         read: &ReadOptions,
-        length: Length,
-        look: L,
-    ) -> Result<Served<T>, ReadError>
-    where
-        T: Send + 'static,
-        L: Fn(&ReplicaHandle, &dyn Store) -> Result<(T, Scn), StoreError> + Clone + Send + 'static,
-    {
-        let route = self.process.routes.route(partition);
-        let count = |_: &ReadError| self.process.metrics.reads_unserved.add(1);
-        loop {
-            let sighting = self.replica_for(&route, read).await.inspect_err(count)?;
-            let seen = sighting.look(length, read.deadline, &look).await.inspect_err(count)?;
-            if let Some(served) = self.judge(sighting, seen, read.deadline) {
-                return served;
+        wanted: Wanted<T>,
+    ) -> Result<Served<T>, ReadError> {
+        let Wanted { look, take } = wanted;
+        let served = match (read.consistency, read.at_least) {
+            (Consistency::Strong, _) => {
+                self.read_leader(partition, Level::Strong, look, read.deadline).await
             }
-            sleep(LOOK_AGAIN).await;
-        }
-    }
-
-    /// Whether what was seen may be served; `None` to look again.
-    fn judge<T>(
-        &self,
-        sighting: Sighting,
-        seen: Result<(T, Scn), StoreError>,
-        deadline: Instant,
-    ) -> Option<Result<Served<T>, ReadError>> {
-        let Sighting { replica, restorations, role, within } = sighting;
-        let partition = replica.partition;
-        match seen {
-            Ok((value, applied)) => {
-                // Read across a restoration, it may be a part of a state.
-                let intact = replica.restorations() == restorations && role.is_readable();
-                // What the next leader writes, that one may not show yet.
-                let beyond = within.is_some_and(|at| replica.applied_at_most().generation > at);
-                let leads = role == ReplicaRole::Leader;
-                let role = if leads { ServedRole::Leader } else { ServedRole::Follower };
-                let (partition, node) = (partition.number, replica.node);
-                (intact && !beyond).then(|| {
-                    self.process.metrics.reads.add(1);
-                    Ok(Served { value, partition, applied, node, role })
-                })
+            (Consistency::Strict, _) => {
+                self.read_leader(partition, Level::Strict, look, read.deadline).await
             }
-            Err(error) => {
-                warn!(%partition, node = %replica.node, %error, "store not read");
-                let late = Instant::now() >= deadline;
-                late.then(|| Err(ReadError::Store { why: error.to_string() }))
+            (Consistency::Session, Some(scn)) => {
+                self.read_replica(partition, scn, look, read.deadline).await
             }
-        }
-    }
-
-    /// The replica that may serve `read` now; waits for it until the deadline.
-    async fn replica_for(&self, route: &Route, read: &ReadOptions) -> Result<Sighting, ReadError> {
-        match (read.consistency, read.at_least) {
-            (Consistency::Strong, _) => self.proven_leader(route, ReadNeed::Lease, read).await,
-            (Consistency::Strict, _) => self.proven_leader(route, ReadNeed::Barrier, read).await,
-            (Consistency::Session, Some(scn)) => self.replica_at(route, scn, read.deadline).await,
             (Consistency::Session, None) | (Consistency::Eventual, _) => {
-                self.replica_at(route, Scn::ZERO, read.deadline).await
+                self.read_replica(partition, Scn::ZERO, look, read.deadline).await
             }
             (Consistency::Bounded { max_lag_ms }, _) => {
-                let recent = |replica: &ReplicaHandle| self.lag_ms(replica) <= max_lag_ms;
-                match self.any_replica(route, recent) {
-                    Some(sighting) => Ok(sighting),
-                    None => self.proven_leader(route, ReadNeed::Lease, read).await,
+                let level = Level::Bounded { max_lag_ms };
+                match self.read_any(partition, level, &look, read.deadline).await {
+                    Some(served) => served,
+                    None => self.read_leader(partition, Level::Strong, look, read.deadline).await,
                 }
             }
-        }
+        };
+        let (node, sight) = served.inspect_err(|_| self.metrics().reads_unserved.add(1))?;
+        self.metrics().reads.add(1);
+        let Sight { seen, applied, role } = sight;
+        let value = take(seen).ok_or_else(|| ReadError::Store {
+            why: format!("{node} has answered something else than was asked"),
+        })?;
+        Ok(Served { value, partition: partition.number, applied, node, role })
     }
 
-    /// The leader, when its store shows everything that was committed before this call.
-    ///
-    /// * `otherwise`: how that is proven where the log's end cannot be read locally.
-    async fn proven_leader(
+    /// From whoever leads.
+    async fn read_leader(
         &self,
-        route: &Route,
-        otherwise: ReadNeed,
-        read: &ReadOptions,
-    ) -> Result<Sighting, ReadError> {
-        let mut changes = None;
+        partition: PartitionId,
+        level: Level,
+        look: Look,
+        deadline: Instant,
+    ) -> Result<(NodeId, Sight), ReadError> {
+        let mut search = Search::new(self, partition);
         let mut attempt = RouteAttempt::new(Repetition::Harmless);
         loop {
-            let Some(leader) = self.leader(route, read.deadline).await else {
-                let full = route.waits_for_room();
-                return Err(match self.exists(route.partition.database) {
-                    true if full => unserved("the stores have no room for what is committed"),
-                    true => unserved("no replica leads the partition"),
-                    false => ReadError::NoSuchDatabase,
-                });
-            };
-            // Before the proof, so that whatever happens after it is noticed.
-            let mut sighting = Sighting::of(leader);
-            let leader = &sighting.replica;
-            let need = match self.process.log.local_end(route.partition) {
-                Some(end) if leader.folded() >= end && leader.role().is_readable() => {
-                    return Ok(sighting);
+            let tried = self.try_leader(&mut search, level, &look, deadline).await;
+            match (attempt.judge(tried.outcome()), tried) {
+                (RouteStep::Answer, Tried::Answered(answer)) => {
+                    search.served();
+                    return answer;
                 }
-                Some(end) => ReadNeed::Folded(end),
-                None => {
-                    sighting.within = Some(leader.leadership().generation);
-                    otherwise
-                }
-            };
-            self.process.metrics.reads_waited.add(1);
-            let changes = changes.get_or_insert_with(|| route.changes());
-            let parked = park(&sighting.replica, need, read.deadline).await;
-            match attempt.judge(parked.outcome()) {
-                RouteStep::Answer => return Ok(sighting),
-                RouteStep::TryAgain => {
-                    // Either a change or the pause: both mean to look again.
-                    let _ = timeout(LOOK_AGAIN, changes.changed()).await;
+                (RouteStep::TryAgain, tried) => {
+                    self.metrics().reads_waited.add(1);
+                    search.wait(tried.known(), deadline).await;
                 }
                 // A read has no effect of which somebody could be in doubt.
-                RouteStep::NotDone | RouteStep::Unknown(_) => return Err(unserved(parked.why())),
+                (_, tried) => return Err(unserved(tried.why())),
             }
         }
     }
 
-    /// Some replica that has applied `scn`. Waits here rather than in a replica's inbox, so that
-    /// a position which never comes costs nobody but its reader.
-    async fn replica_at(
+    async fn try_leader(
         &self,
-        route: &Route,
-        scn: Scn,
+        search: &mut Search<'_>,
+        level: Level,
+        look: &Look,
         deadline: Instant,
-    ) -> Result<Sighting, ReadError> {
+    ) -> Tried {
+        let partition = search.route.partition;
+        if !self.exists(partition.database) {
+            return Tried::Answered(Err(ReadError::NoSuchDatabase));
+        }
+        if self.is_ending() || Instant::now() >= deadline {
+            return Tried::Declined(Unserved::NoLeader);
+        }
+        let Some((node, target)) = search.next() else { return Tried::NotHere(None) };
+        let read = Read { partition, level, look: look.clone(), deadline };
+        match ask(target, read).await {
+            Ok(answer) => Tried::of(answer, node),
+            Err(CallError::Unreachable | CallError::Lost) => Tried::NotHere(None),
+            Err(CallError::Late) => Tried::Declined(Unserved::NotCaughtUp),
+        }
+    }
+
+    /// From some replica that has applied `scn`.
+    async fn read_replica(
+        &self,
+        partition: PartitionId,
+        scn: Scn,
+        look: Look,
+        deadline: Instant,
+    ) -> Result<(NodeId, Sight), ReadError> {
         loop {
-            if let Some(sighting) = self.any_replica(route, |replica| replica.applied() >= scn) {
-                return Ok(sighting);
+            let level = Level::AtLeast(scn);
+            if let Some(served) = self.read_any(partition, level, &look, deadline).await {
+                return served;
             }
-            if !self.exists(route.partition.database) {
+            if !self.exists(partition.database) {
                 return Err(ReadError::NoSuchDatabase);
             }
-            if Instant::now() >= deadline {
-                return Err(unserved("no replica has applied what the session has seen"));
+            if self.is_ending() || Instant::now() >= deadline {
+                return Err(unserved(Unserved::SessionAhead));
             }
-            self.process.metrics.reads_waited.add(1);
+            self.metrics().reads_waited.add(1);
             sleep(LOOK_AGAIN).await;
         }
     }
 
-    /// Some readable replica that is `fit`; a different one each time.
-    fn any_replica(&self, route: &Route, fit: impl Fn(&ReplicaHandle) -> bool) -> Option<Sighting> {
-        let mut sightings: Vec<_> = route.replicas().into_iter().map(Sighting::of).collect();
-        sightings.retain(|sighting| sighting.role.is_readable() && fit(&sighting.replica));
-        if sightings.is_empty() {
-            return None;
-        }
-        let turn = self.process.turn.fetch_add(1, Ordering::Relaxed);
-        Some(sightings.swap_remove(turn % sightings.len()))
-    }
-
-    /// How old the newest complete state of `replica` may be.
-    pub(crate) fn lag_ms(&self, replica: &ReplicaHandle) -> u64 {
-        // The clock first: a record that arrives after this moment is no lag.
-        let now = self.process.clock.steady();
-        let end = self.process.log.local_end(replica.partition);
-        let end = end.unwrap_or_else(|| replica.known_end());
-        if replica.folded() >= end { 0 } else { now.since(replica.complete_at()) }
-    }
-
-    /// Whether a database has not been dropped, as far as is known here.
-    pub(super) fn exists(&self, id: DatabaseId) -> bool {
-        let newest = self.process.newest_catalog.borrow();
-        id == DatabaseId::CLUSTER || newest.database_by_id(id).is_some()
-    }
-
-    /// Who leads; waits for somebody until the deadline, or until waiting is of no use.
-    pub(crate) async fn leader(
+    /// From some replica that can serve it now: the own one, or another one each time. `None` if
+    /// there is none.
+    async fn read_any(
         &self,
-        route: &Route,
+        partition: PartitionId,
+        level: Level,
+        look: &Look,
         deadline: Instant,
-    ) -> Option<Arc<ReplicaHandle>> {
-        if let Some(leader) = route.serving() {
-            return Some(leader);
+    ) -> Option<Result<(NodeId, Sight), ReadError>> {
+        let mut placed = self.host().placed(partition);
+        if !placed.is_empty() {
+            let turn = self.door.turn.fetch_add(1, Ordering::Relaxed);
+            let places = placed.len();
+            placed.rotate_left(turn % places);
         }
-        let mut changes = route.changes();
-        loop {
-            if let Some(leader) = route.serving() {
-                return Some(leader);
+        if self.door.own.is_some() {
+            let me = self.host().node();
+            placed.sort_by_key(|node| *node != me);
+        }
+        let mut failed = None;
+        for node in placed {
+            let Some(target) = self.target(node) else { continue };
+            let read = Read { partition, level, look: look.clone(), deadline };
+            match ask(target, read).await.map(|answer| Tried::of(answer, node)) {
+                Ok(Tried::Answered(Ok(served))) => return Some(Ok(served)),
+                // Another replica may do better.
+                Ok(Tried::Answered(Err(error))) => failed = Some(Err(error)),
+                Ok(Tried::NotHere(_) | Tried::Declined(_)) | Err(_) => {}
             }
-            let over = self.process.is_ending() || !self.exists(route.partition.database);
-            if over || route.waits_for_room() || Instant::now() >= deadline {
-                return None;
-            }
-            // None of these is a change of the route: look again now and then.
-            let look_again = deadline.min(Instant::now() + HOPELESS_LOOK);
-            let _ = timeout_at(look_again, changes.changed()).await;
+        }
+        failed
+    }
+}
+
+async fn ask(target: Target, read: Read) -> Result<ReadAnswer, CallError> {
+    match target {
+        Target::Own(own) => Ok(own.answer_read(read).await),
+        Target::Other(peer) => peer.read(read).await,
+    }
+}
+
+/// How one try ended.
+enum Tried {
+    Answered(Result<(NodeId, Sight), ReadError>),
+    /// With who leads, as far as the node that was asked knows.
+    NotHere(Option<KnownLeader>),
+    Declined(Unserved),
+}
+
+impl Tried {
+    fn of(answer: ReadAnswer, node: NodeId) -> Tried {
+        match answer {
+            ReadAnswer::Seen(sight) => Tried::Answered(Ok((node, *sight))),
+            ReadAnswer::WrongNode(leader) => Tried::NotHere(Some(leader)),
+            ReadAnswer::Behind => Tried::NotHere(None),
+            ReadAnswer::Unserved(why) => Tried::Declined(why),
+            ReadAnswer::NoSuchDatabase => Tried::Answered(Err(ReadError::NoSuchDatabase)),
+            ReadAnswer::Store { why } => Tried::Answered(Err(ReadError::Store { why })),
         }
     }
-}
 
-/// How long a look at a store takes that may be read inline.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Length {
-    /// Microseconds.
-    Short,
-    /// More than others should wait on the same thread.
-    Long,
-}
-
-/// A replica that a read looks at, as it was before the look.
-struct Sighting {
-    replica: Arc<ReplicaHandle>,
-    restorations: u64,
-    role: ReplicaRole,
-    /// The generation whose leader proved itself by a lease or a barrier: its store must show
-    /// nothing beyond.
-    within: Option<Generation>,
-}
-
-impl Sighting {
-    fn of(replica: Arc<ReplicaHandle>) -> Sighting {
-        let (restorations, role) = (replica.restorations(), replica.role());
-        Sighting { replica, restorations, role, within: None }
+    fn known(&self) -> Option<KnownLeader> {
+        if let Tried::NotHere(known) = self { *known } else { None }
     }
 
-    /// Looks at the replica's store: on this thread if that takes microseconds.
-    ///
-    /// # Errors
-    /// The store has not answered by the `deadline`. Its own error is an answer.
-    async fn look<T, L>(
-        &self,
-        length: Length,
-        deadline: Instant,
-        look: &L,
-    ) -> Result<Result<T, StoreError>, ReadError>
-    where
-        T: Send + 'static,
-        L: Fn(&ReplicaHandle, &dyn Store) -> Result<T, StoreError> + Clone + Send + 'static,
-    {
-        let lanes = &self.replica.lanes;
-        if let (Some(store), Length::Short) = (lanes.inline(), length) {
-            return Ok(look(&self.replica, store));
-        }
-        let (look, replica) = (look.clone(), Arc::clone(&self.replica));
-        let look = move |store: &dyn Store| look(&replica, store);
-        let looking = async {
-            match length {
-                Length::Short => lanes.read(look).await,
-                Length::Long => lanes.read_long(look).await,
-            }
-        };
-        let late = |_| unserved("the store did not answer in time");
-        timeout_at(deadline, looking).await.map_err(late)
-    }
-}
-
-/// Lets a replica say when its store shows what `need` demands.
-async fn park(replica: &ReplicaHandle, need: ReadNeed, deadline: Instant) -> Parked {
-    let (caller, answer) = Asker::new();
-    match replica.offer(Input::Read { caller, need }) {
-        Ok(()) => {}
-        Err(NotTaken::Full) => return Parked::Overloaded,
-        Err(NotTaken::Gone) => return Parked::NotHere,
-    }
-    match timeout_at(deadline, replica.answer(answer)).await {
-        Ok(Some(Reply::Ready)) => Parked::Ready,
-        Ok(Some(Reply::NotDone(NotDone::Overloaded))) => Parked::Overloaded,
-        // A read is answered in no other words.
-        Ok(Some(Reply::Written(_) | Reply::Refused(_) | Reply::Unknown(_)))
-        | Ok(Some(Reply::NotDone(
-            NotDone::NotLeader
-            | NotDone::Changing
-            | NotDone::LogRefused
-            | NotDone::LogUnusable
-            | NotDone::Exhausted
-            | NotDone::Offline,
-        ))) => Parked::NotHere,
-        Ok(None) => Parked::LeaderLost,
-        Err(_) => Parked::Deadline,
-    }
-}
-
-/// How a read that waits at a replica ended.
-enum Parked {
-    Ready,
-    NotHere,
-    Overloaded,
-    LeaderLost,
-    Deadline,
-}
-
-impl Parked {
     fn outcome(&self) -> TryOutcome {
         match self {
-            Parked::Ready => TryOutcome::Answered,
-            Parked::NotHere => TryOutcome::NotHere,
-            Parked::Overloaded => TryOutcome::Declined,
-            Parked::LeaderLost => TryOutcome::LeaderLost,
-            Parked::Deadline => TryOutcome::DeadlineAfter,
+            Tried::Answered(_) => TryOutcome::Answered,
+            Tried::NotHere(_) => TryOutcome::NotHere,
+            Tried::Declined(_) => TryOutcome::Declined,
         }
     }
 
     /// What a reader that gives up has waited for.
-    fn why(&self) -> &'static str {
-        match self {
-            Parked::Ready | Parked::Deadline => "the leader did not catch up",
-            Parked::NotHere | Parked::LeaderLost => "no replica leads the partition",
-            Parked::Overloaded => "too many requests wait",
-        }
+    fn why(&self) -> Unserved {
+        if let Tried::Declined(why) = self { *why } else { Unserved::NoLeader }
     }
 }
 
-pub(super) fn unserved(why: &'static str) -> ReadError {
+pub(super) fn unserved(why: Unserved) -> ReadError {
     ReadError::Unserved { why, retry_after_ms: RETRY_AFTER_MS }
 }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use cortado_document::{Done, Operation, Refusal, TransactionError};
 use cortado_driver as driver;
 use cortado_model::{DocumentKey, Etag, NodeId, PartitionId, Scn, StoredDocument, WallMillis};
+use cortado_peer::{ServedRole, Unserved};
 use tokio::time::Instant;
 
 /// How a read is served.
@@ -53,15 +54,6 @@ pub struct Served<T> {
     pub role: ServedRole,
 }
 
-/// The role of the replica that answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ServedRole {
-    /// It led the partition.
-    Leader,
-    /// It followed.
-    Follower,
-}
-
 /// One page of a collection.
 #[derive(Clone, Debug)]
 pub struct ListRequest {
@@ -93,15 +85,6 @@ pub struct ScanPosition {
     pub after: Option<DocumentKey>,
 }
 
-/// Documents in key order, all as of one SCN.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Page {
-    /// At most as many as asked for; fewer when they are big.
-    pub documents: Vec<(DocumentKey, StoredDocument)>,
-    /// Where the next page goes on: the last key of this one. `None` on the last page.
-    pub next: Option<DocumentKey>,
-}
-
 /// Documents of one or more partitions in order, those of each partition as of one SCN.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScanPage {
@@ -124,7 +107,7 @@ pub enum ReadError {
     #[error("no replica could serve the read in time: {why}")]
     Unserved {
         /// What was waited for.
-        why: &'static str,
+        why: Unserved,
         /// When to try again.
         retry_after_ms: u64,
     },

@@ -2,99 +2,106 @@
 //!
 //! Start reading at [`Gateway::status`].
 
-use super::read::Length;
-use super::{Consistency, Gateway, ReadError, ReadOptions};
-use crate::catalog::{Catalog, NodeFacts};
-use crate::cluster_log::{EVENTS, EventDocument, scan_placed};
+use super::{Consistency, Gateway, ReadError, ReadOptions, whole_table};
+use crate::catalog::Catalog;
+use crate::cluster_log::{EVENTS, EventDocument, read};
 use crate::events::DecisionEvent;
-use crate::replica_handle::ReplicaHandle;
 use crate::status::{DatabaseStatus, NodeStatus, PartitionStatus, ReplicaStatus, Status};
 use cortado_driver::ReplicaRole;
-use cortado_model::{NodeId, NodeIncarnation, PartitionId, Scn, WallMillis};
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use cortado_model::{DatabaseId, NodeId, NodeIncarnation, PartitionId, Scn, WallMillis};
+use cortado_peer::{CallError, NodeReport, ReplicaReport};
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+/// How long a node may take to say how it is. One that takes longer is shown as one that does not
+/// run: somebody waits for the picture.
+const REPORT_TIMEOUT: Duration = Duration::from_secs(1);
+/// Documents of the decision log that are read at a time.
+const EVENTS_PER_PAGE: usize = 1_000;
+
+/// What the nodes say of themselves and their replicas.
+type Reports = BTreeMap<NodeId, NodeReport>;
+
 impl Gateway {
-    /// The cluster as this process sees it now.
-    pub fn status(&self) -> Status {
+    /// The cluster as its nodes say that it is.
+    pub async fn status(&self) -> Status {
         let catalog = self.catalog();
+        let reports = self.reports(None).await;
+        let replicas = by_partition(&reports);
         let members: Vec<NodeId> = catalog.members().collect();
+        let of = |partition: PartitionId, placement: &[NodeId]| {
+            let found = replicas.get(&partition).map_or(&[][..], Vec::as_slice);
+            partition_status(partition.number, placement, found)
+        };
         let mut databases = vec![DatabaseStatus {
             name: "_cluster".to_owned(),
-            partitions: vec![self.partition_status(PartitionId::CLUSTER, &members)],
+            partitions: vec![of(PartitionId::CLUSTER, &members)],
         }];
         for database in catalog.databases() {
             let numbers = 0..database.partitions;
-            let partitions = numbers.map(|number| {
-                self.partition_status(database.partition_id(number), database.placement(number))
-            });
-            let (name, partitions) = (database.name.clone(), partitions.collect());
-            databases.push(DatabaseStatus { name, partitions });
+            let partitions = numbers
+                .map(|number| of(database.partition_id(number), database.placement(number)))
+                .collect();
+            databases.push(DatabaseStatus { name: database.name.clone(), partitions });
         }
-        // Those of this process that the cluster refuses are shown, too: with the reason.
-        let all: BTreeSet<NodeId> =
-            members.into_iter().chain(self.process.settings.nodes()).collect();
-        let nodes = all.iter().map(|node| self.node_status(*node, &catalog, &databases));
+        let nodes = self.known_nodes(&catalog).into_iter().map(|node| {
+            let status = node_status(node, &catalog, reports.get(&node), &databases);
+            // Those that the cluster refuses are shown, too: with the reason.
+            NodeStatus { sick: status.sick.or_else(|| self.door.refusals.of(node)), ..status }
+        });
         Status { nodes: nodes.collect(), databases }
     }
 
-    fn node_status(
-        &self,
-        node: NodeId,
-        catalog: &Catalog,
-        databases: &[DatabaseStatus],
-    ) -> NodeStatus {
-        let partitions = || databases.iter().flat_map(|database| &database.partitions);
-        let running = self.process.running(node);
-        let facts = catalog.nodes.get(&node);
-        let known = facts.map_or(NodeIncarnation(0), |facts: &NodeFacts| facts.incarnation);
-        NodeStatus {
-            node,
-            alive: running.is_some(),
-            incarnation: running.as_ref().map_or(known, |context| context.me.incarnation),
-            address: match (&running, facts) {
-                (None, Some(facts)) => facts.address.clone(),
-                (Some(_), _) | (None, None) => self.process.settings.address.clone(),
-            },
-            leaderships: partitions().filter(|p| p.leader == Some(node)).count(),
-            replicas: partitions()
-                .flat_map(|partition| &partition.replicas)
-                .filter(|replica| replica.node == node && replica.role.is_readable())
-                .count(),
-            sick: match running {
-                Some(context) => context.sickness(),
-                None => self.process.refused(node),
-            },
+    /// Whether clients can be served: the cluster's own partition is, and every other one.
+    ///
+    /// # Errors
+    /// What is missing, for people.
+    pub async fn ready(&self) -> Result<(), String> {
+        if self.is_ending() {
+            return Err("the process is ending".to_owned());
+        }
+        let reports = self.reports(None).await;
+        let replicas = by_partition(&reports);
+        let serving = |partition| {
+            let found = replicas.get(&partition).map_or(&[][..], Vec::as_slice);
+            leader_of(found).is_some()
+        };
+        if !serving(PartitionId::CLUSTER) {
+            return Err("the cluster's own partition has no leader".to_owned());
+        }
+        let catalog = self.catalog();
+        let missing = catalog.placements().filter(|(partition, _)| !serving(*partition)).count();
+        match missing {
+            0 => Ok(()),
+            missing => Err(format!("{missing} partitions have no leader")),
         }
     }
 
-    fn partition_status(&self, partition: PartitionId, placement: &[NodeId]) -> PartitionStatus {
-        let route = self.process.routes.route(partition);
-        let running = route.replicas();
-        let known = running.iter().map(|replica| replica.known_end()).max();
-        let end = self.process.log.local_end(partition).or(known).unwrap_or_default();
-        let now = self.process.clock.steady();
-        let status_of = |node: &NodeId| {
-            let replica = running.iter().find(|replica| replica.node == *node);
-            let read = |f: &dyn Fn(&Arc<ReplicaHandle>) -> u64| replica.map_or(0, f);
-            ReplicaStatus {
-                node: *node,
-                role: replica.map_or(ReplicaRole::Offline, |replica| replica.role()),
-                applied: replica.map_or(Scn::ZERO, |replica| replica.applied()),
-                lag_records: read(&|replica| end.0.saturating_sub(replica.folded().0)),
-                lag_ms: read(&|replica| replica.behind_ms(now)),
-            }
-        };
-        let generations = running.iter().map(|replica| replica.leadership().generation);
-        PartitionStatus {
-            number: partition.number,
-            leader: route.serving().map(|leader| leader.node),
-            preferred: placement.first().copied(),
-            generation: generations.max().unwrap_or_default(),
-            end,
-            replicas: placement.iter().map(status_of).collect(),
+    /// What the nodes say that answer.
+    ///
+    /// * `database`: of the replicas of this one alone.
+    pub(crate) async fn reports(&self, database: Option<DatabaseId>) -> Reports {
+        let deadline = Instant::now() + REPORT_TIMEOUT;
+        let mut asked = JoinSet::new();
+        for node in self.known_nodes(&self.catalog()) {
+            let Some(target) = self.target(node) else { continue };
+            asked.spawn(async move {
+                let report = target.as_peer().report(database, deadline);
+                let report = tokio::time::timeout_at(deadline, report).await;
+                (node, report.unwrap_or(Err(CallError::Late)))
+            });
         }
+        let answers = asked.join_all().await.into_iter();
+        answers.filter_map(|(node, report)| Some((node, report.ok()?))).collect()
+    }
+
+    /// The members, and those that are about to become some.
+    fn known_nodes(&self, catalog: &Catalog) -> Vec<NodeId> {
+        let founders = self.host().founders.iter().copied();
+        let nodes: std::collections::BTreeSet<_> = catalog.members().chain(founders).collect();
+        nodes.into_iter().collect()
     }
 
     /// The decision log behind `after`, oldest first.
@@ -110,22 +117,101 @@ impl Gateway {
         limit: usize,
         deadline: Instant,
     ) -> Result<Vec<DecisionEvent>, ReadError> {
-        let read = ReadOptions { consistency: Consistency::Strong, at_least: None, deadline };
-        let found = self.read_at(PartitionId::CLUSTER, &read, Length::Long, |replica, store| {
-            let view = store.view(PartitionId::CLUSTER)?;
-            let found = scan_placed::<EventDocument>(view.as_ref(), EVENTS, &[])?;
-            Ok((found, replica.applied_at_most()))
-        });
-        let events = found.await?.value.into_iter().map(|(key, scn, document)| {
-            // In the order of their commits: whoever resumes behind one misses none.
-            let name = key.parts().next().unwrap_or_default();
-            event_of(format!("{:020}-{name}", scn.to_u64()), document)
-        });
-        let mut events: Vec<DecisionEvent> = events.collect();
+        let strong = ReadOptions { consistency: Consistency::Strong, at_least: None, deadline };
+        let mut events = Vec::new();
+        let mut behind = None;
+        loop {
+            let range = whole_table(EVENTS, behind.as_ref());
+            let page =
+                self.page(PartitionId::CLUSTER, range, EVENTS_PER_PAGE, &strong).await?.value;
+            for (key, document) in page.documents {
+                // In the order of their commits: whoever resumes behind one misses none.
+                let name = key.parts().next().unwrap_or_default();
+                let id = format!("{:020}-{name}", document.head.scn.to_u64());
+                let stored = read::<EventDocument>(&document.json());
+                let stored = stored.map_err(|error| ReadError::Store { why: error.to_string() })?;
+                events.push(event_of(id, stored));
+            }
+            behind = page.next;
+            if behind.is_none() {
+                break;
+            }
+        }
         events.retain(|event| after.is_none_or(|after| event.id.as_str() > after));
         events.sort_by(|one, other| one.id.cmp(&other.id));
         events.truncate(limit);
         Ok(events)
+    }
+}
+
+/// The replicas of each partition, as their nodes report them.
+fn by_partition(reports: &Reports) -> HashMap<PartitionId, Vec<(NodeId, ReplicaReport)>> {
+    let mut found: HashMap<_, Vec<_>> = HashMap::new();
+    for (node, report) in reports {
+        for replica in &report.replicas {
+            found.entry(replica.progress.partition).or_default().push((*node, *replica));
+        }
+    }
+    found
+}
+
+/// Who serves as leader: of several that say so, the one of the newest leadership.
+fn leader_of(replicas: &[(NodeId, ReplicaReport)]) -> Option<NodeId> {
+    let leads =
+        |(_, replica): &&(NodeId, ReplicaReport)| replica.progress.role == ReplicaRole::Leader;
+    let newest = |(_, replica): &&(NodeId, ReplicaReport)| replica.progress.leader.generation;
+    replicas.iter().filter(leads).max_by_key(newest).map(|(node, _)| *node)
+}
+
+fn partition_status(
+    number: u32,
+    placement: &[NodeId],
+    found: &[(NodeId, ReplicaReport)],
+) -> PartitionStatus {
+    let end = found.iter().map(|(_, replica)| replica.end).max().unwrap_or_default();
+    let status_of = |node: &NodeId| {
+        let found = found.iter().find(|(of, _)| of == node).map(|(_, replica)| replica);
+        let read = |f: &dyn Fn(&ReplicaReport) -> u64| found.map_or(0, f);
+        ReplicaStatus {
+            node: *node,
+            role: found.map_or(ReplicaRole::Offline, |replica| replica.progress.role),
+            applied: found.map_or(Scn::ZERO, |replica| replica.progress.applied),
+            lag_records: read(&|replica| end.0.saturating_sub(replica.progress.folded.0)),
+            lag_ms: read(&|replica| replica.behind_ms),
+        }
+    };
+    let generations = found.iter().map(|(_, replica)| replica.progress.leader.generation);
+    PartitionStatus {
+        number,
+        leader: leader_of(found),
+        preferred: placement.first().copied(),
+        generation: generations.max().unwrap_or_default(),
+        end,
+        replicas: placement.iter().map(status_of).collect(),
+    }
+}
+
+fn node_status(
+    node: NodeId,
+    catalog: &Catalog,
+    report: Option<&NodeReport>,
+    databases: &[DatabaseStatus],
+) -> NodeStatus {
+    let partitions = || databases.iter().flat_map(|database| &database.partitions);
+    let facts = catalog.nodes.get(&node);
+    let known = facts.map_or(NodeIncarnation(0), |facts| facts.incarnation);
+    let stored = facts.map(|facts| facts.address.clone()).unwrap_or_default();
+    NodeStatus {
+        node,
+        alive: report.is_some(),
+        incarnation: report.map_or(known, |report| report.incarnation),
+        address: report.map_or(stored, |report| report.address.clone()),
+        leaderships: partitions().filter(|partition| partition.leader == Some(node)).count(),
+        replicas: partitions()
+            .flat_map(|partition| &partition.replicas)
+            .filter(|replica| replica.node == node && replica.role.is_readable())
+            .count(),
+        sick: report.and_then(|report| report.sick.clone()),
     }
 }
 

@@ -2,22 +2,18 @@
 //!
 //! Start reading at [`Gateway::write`].
 
-use super::{Gateway, NotDoneWhy, UnknownWhy, WriteError, WriteRequest, Written};
-use crate::asker::{Asker, Input, Ticket};
+use super::search::Search;
+use super::{Gateway, NotDoneWhy, Target, UnknownWhy, WriteError, WriteRequest, Written};
 use crate::catalog::Database;
-use crate::replica_handle::{NotTaken, ReplicaHandle};
-use crate::routes::Route;
 use cortado_cluster::{Doubt, Repetition, RouteAttempt, RouteStep, TryOutcome};
 use cortado_document::check_operations;
-use cortado_driver::{self as driver, KeyedWrite, Reply, Tables, WriteOrder};
-use cortado_model::{LogOffset, PartitionId, RememberedKey};
+use cortado_driver::{self as driver, KeyedWrite};
+use cortado_model::{PartitionId, RememberedKey};
+use cortado_peer::{CallError, KnownLeader, Write, WriteAnswer};
 use cortado_replica::NotDone;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::Instant;
 
-/// A leader that serves not yet, or no longer, is asked again after this if nothing is heard.
-const ASK_AGAIN: Duration = Duration::from_millis(20);
 /// What clients are told when the cluster is busy, or between two leaders.
 const RETRY_AFTER_MS: u64 = 1_000;
 
@@ -37,63 +33,69 @@ impl Gateway {
         let begun = Instant::now();
         let number = check_operations(&request.operations, database.partitions);
         let number = number.map_err(WriteError::Malformed)?;
-        let partition = database.partition_id(number);
-        let written = self.publish(Some(database), partition, request).await;
+        let written = self.publish(database.partition_id(number), request).await;
         self.count_write(&written, begun);
         written
     }
 
-    /// Does a write in `partition`; `None` is the database of `_cluster`.
+    /// Does a write in `partition`.
     pub(crate) async fn publish(
         &self,
-        database: Option<&Arc<Database>>,
         partition: PartitionId,
         request: WriteRequest,
     ) -> Result<Written, WriteError> {
-        let route = self.process.routes.route(partition);
-        let mut changes = route.changes();
+        let mut search = Search::new(self, partition);
         let mut attempt = RouteAttempt::new(match &request.idempotency {
             Some(_) => Repetition::Remembered,
             None => Repetition::Doubled,
         });
         loop {
-            let tried = self.try_once(&route, database, &request).await;
+            let tried = self.try_once(&mut search, &request).await;
             match attempt.judge(tried.outcome()) {
-                RouteStep::TryAgain => {}
-                RouteStep::Answer | RouteStep::NotDone => return tried.into_result(),
+                RouteStep::TryAgain => search.wait(tried.known(), request.deadline).await,
+                RouteStep::Answer => {
+                    search.served();
+                    return tried.into_result(partition);
+                }
+                RouteStep::NotDone => return tried.into_result(partition),
                 RouteStep::Unknown(doubt) => return Err(unknown(doubt)),
             }
-            let pause = ASK_AGAIN.min(request.deadline.saturating_duration_since(Instant::now()));
-            // Either a change or the pause: both mean to look again.
-            let _ = timeout(pause, changes.changed()).await;
         }
     }
 
-    /// Asks whoever leads; waits for a leader until the deadline.
-    async fn try_once(
-        &self,
-        route: &Route,
-        database: Option<&Arc<Database>>,
-        request: &WriteRequest,
-    ) -> Tried {
-        if self.process.is_ending() {
+    /// Asks whoever is said to lead, or whoever may know.
+    async fn try_once(&self, search: &mut Search<'_>, request: &WriteRequest) -> Tried {
+        let partition = search.route.partition;
+        if self.is_ending() {
             return Tried::Declined(NotDoneWhy::Ending);
         }
-        match self.leader(route, request.deadline).await {
-            Some(leader) => {
-                let log_end = self.process.log.local_end(route.partition);
-                ask(&leader, log_end, database, request).await
-            }
-            None if !self.exists(route.partition.database) => {
-                Tried::Answered(Err(WriteError::NoSuchDatabase))
-            }
-            None if route.waits_for_room() => Tried::Declined(NotDoneWhy::LogFull),
-            None => Tried::Declined(NotDoneWhy::NoLeader),
+        if !self.exists(partition.database) {
+            return Tried::Answered(Err(WriteError::NoSuchDatabase));
+        }
+        if Instant::now() >= request.deadline {
+            return Tried::Declined(NotDoneWhy::NoLeader);
+        }
+        let Some((_, target)) = search.next() else { return Tried::NotHere(None) };
+        let write = Write {
+            partition,
+            catalog: self.host().catalog.covers(),
+            operations: request.operations.clone(),
+            keyed: keyed(request),
+            deadline: request.deadline,
+        };
+        match target {
+            Target::Own(own) => Tried::of(own.answer_write(write).await),
+            Target::Other(peer) => match peer.write(write).await {
+                Ok(answer) => Tried::of(answer),
+                Err(CallError::Unreachable) => Tried::NotHere(None),
+                Err(CallError::Lost) => Tried::LeaderLost,
+                Err(CallError::Late) => Tried::DeadlineAfter,
+            },
         }
     }
 
     fn count_write(&self, written: &Result<Written, WriteError>, begun: Instant) {
-        let metrics = &self.process.metrics;
+        let metrics = self.metrics();
         match written {
             Ok(Written { repeated: true, .. }) => metrics.writes_repeated.add(1),
             Ok(Written { repeated: false, .. }) => {
@@ -115,46 +117,6 @@ impl Gateway {
     }
 }
 
-/// Asks one leader, and waits for its answer until the deadline.
-///
-/// * `log_end`: where the log ends now, if that can be read locally.
-async fn ask(
-    leader: &ReplicaHandle,
-    log_end: Option<LogOffset>,
-    database: Option<&Arc<Database>>,
-    request: &WriteRequest,
-) -> Tried {
-    let ticket = Arc::new(Ticket::default());
-    let (caller, answer) = Asker::with(&ticket);
-    let order = WriteOrder {
-        tables: database.map(|database| Arc::clone(database) as Arc<dyn Tables>),
-        operations: request.operations.clone(),
-        keyed: keyed(request),
-    };
-    match leader.offer(Input::Write { caller, order, log_end }) {
-        Ok(()) => {}
-        Err(NotTaken::Full) => return Tried::Declined(NotDoneWhy::Overloaded),
-        Err(NotTaken::Gone) => return Tried::NotHere,
-    }
-    match timeout_at(request.deadline, leader.answer(answer)).await {
-        Ok(Some(Reply::Written(written))) => {
-            Tried::Answered(Ok(Written::of(*written, leader.partition)))
-        }
-        Ok(Some(Reply::Refused(refused))) => Tried::Answered(Err(WriteError::from(refused))),
-        Ok(Some(Reply::NotDone(why))) => Tried::not_done(why),
-        Ok(Some(Reply::Unknown(driver::UnknownWhy::LogFailed))) => Tried::LogFailed,
-        // A write is never answered with `Ready`; if it were, nobody could tell.
-        Ok(Some(Reply::Unknown(driver::UnknownWhy::LeaderLost) | Reply::Ready)) => {
-            Tried::LeaderLost
-        }
-        // The replica went away, with the write begun or still in line.
-        Ok(None) if ticket.withdraw() => Tried::NotHere,
-        Ok(None) => Tried::LeaderLost,
-        Err(_) if ticket.withdraw() => Tried::DeadlineBefore,
-        Err(_) => Tried::DeadlineAfter,
-    }
-}
-
 /// How the write is recognised when it comes again, if it has a key.
 fn keyed(request: &WriteRequest) -> Option<KeyedWrite> {
     let idempotency = request.idempotency.as_ref()?;
@@ -167,8 +129,9 @@ fn keyed(request: &WriteRequest) -> Option<KeyedWrite> {
 
 /// How one try ended.
 enum Tried {
-    Answered(Result<Written, WriteError>),
-    NotHere,
+    Answered(Result<driver::Written, WriteError>),
+    /// With who leads, as far as the node that was asked knows.
+    NotHere(Option<KnownLeader>),
     Declined(NotDoneWhy),
     DeadlineBefore,
     LeaderLost,
@@ -177,9 +140,24 @@ enum Tried {
 }
 
 impl Tried {
+    fn of(answer: WriteAnswer) -> Tried {
+        match answer {
+            WriteAnswer::Written(written) => Tried::Answered(Ok(*written)),
+            WriteAnswer::Refused(refused) => Tried::Answered(Err(WriteError::from(refused))),
+            WriteAnswer::NotDone(why) => Tried::not_done(why),
+            WriteAnswer::WrongNode(leader) => Tried::NotHere(Some(leader)),
+            WriteAnswer::NoSuchDatabase => Tried::Answered(Err(WriteError::NoSuchDatabase)),
+            WriteAnswer::NoRoom => Tried::Declined(NotDoneWhy::LogFull),
+            WriteAnswer::Late => Tried::DeadlineBefore,
+            WriteAnswer::Unknown(driver::UnknownWhy::LogFailed) => Tried::LogFailed,
+            WriteAnswer::Unknown(driver::UnknownWhy::LeaderLost) => Tried::LeaderLost,
+            WriteAnswer::UnknownLate => Tried::DeadlineAfter,
+        }
+    }
+
     fn not_done(why: NotDone) -> Tried {
         match why {
-            NotDone::NotLeader | NotDone::Changing | NotDone::Offline => Tried::NotHere,
+            NotDone::NotLeader | NotDone::Changing | NotDone::Offline => Tried::NotHere(None),
             NotDone::Overloaded => Tried::Declined(NotDoneWhy::Overloaded),
             NotDone::LogRefused => Tried::Declined(NotDoneWhy::LogFull),
             NotDone::LogUnusable => Tried::Declined(NotDoneWhy::Unusable),
@@ -187,10 +165,22 @@ impl Tried {
         }
     }
 
+    fn known(&self) -> Option<KnownLeader> {
+        match self {
+            Tried::NotHere(known) => *known,
+            Tried::Answered(_)
+            | Tried::Declined(_)
+            | Tried::DeadlineBefore
+            | Tried::LeaderLost
+            | Tried::LogFailed
+            | Tried::DeadlineAfter => None,
+        }
+    }
+
     fn outcome(&self) -> TryOutcome {
         match self {
             Tried::Answered(_) => TryOutcome::Answered,
-            Tried::NotHere => TryOutcome::NotHere,
+            Tried::NotHere(_) => TryOutcome::NotHere,
             Tried::Declined(_) => TryOutcome::Declined,
             Tried::DeadlineBefore => TryOutcome::DeadlineBefore,
             Tried::LeaderLost => TryOutcome::LeaderLost,
@@ -200,11 +190,11 @@ impl Tried {
     }
 
     /// What to tell a client, if no other try counts.
-    fn into_result(self) -> Result<Written, WriteError> {
+    fn into_result(self, partition: PartitionId) -> Result<Written, WriteError> {
         let not_done = |why| WriteError::NotDone { why, retry_after_ms: RETRY_AFTER_MS };
         match self {
-            Tried::Answered(answer) => answer,
-            Tried::NotHere => Err(not_done(NotDoneWhy::NoLeader)),
+            Tried::Answered(answer) => answer.map(|written| Written::of(written, partition)),
+            Tried::NotHere(_) => Err(not_done(NotDoneWhy::NoLeader)),
             Tried::Declined(why) => Err(not_done(why)),
             Tried::DeadlineBefore => Err(WriteError::DeadlineBefore),
             Tried::LeaderLost => Err(unknown(Doubt::LeaderLost)),

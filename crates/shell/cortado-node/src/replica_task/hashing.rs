@@ -2,19 +2,18 @@
 //!
 //! Start reading at [`hash`].
 
-use crate::node_context::NodeContext;
+use crate::replica_host::ReplicaHost;
 use cortado_driver::Hashed;
 use cortado_model::{Entry, EntryKey, PartitionId, WallMillis};
 use cortado_store::encoding::parse_remembered;
 use cortado_store::{StoreError, View, digest};
-use std::sync::PoisonError;
 
 /// Hashes what `view` shows and makes it durable; `None` if the node goes away meanwhile.
 ///
 /// * `time`: log time of the state; what expired before it does not count.
 /// * `known`: what it hashes to, if that is known.
 pub(super) fn hash(
-    context: &NodeContext,
+    host: &ReplicaHost,
     partition: PartitionId,
     view: Box<dyn View>,
     time: WallMillis,
@@ -23,21 +22,20 @@ pub(super) fn hash(
     let hashed = match known {
         Some(hashed) => hashed,
         None => {
-            // What the lock guards is empty.
-            let _one_at_a_time = context.hashing.lock().unwrap_or_else(PoisonError::into_inner);
-            hash_all(context, partition, view.as_ref(), time)?
+            let _one_at_a_time = host.effort.hash_alone();
+            hash_all(host, partition, view.as_ref(), time)?
         }
     };
     drop(view);
-    if context.is_ending() {
+    if host.tasks.is_ending() {
         return Ok(None);
     }
-    context.store.sync()?;
+    host.store.sync()?;
     Ok(Some(hashed))
 }
 
 fn hash_all(
-    context: &NodeContext,
+    host: &ReplicaHost,
     partition: PartitionId,
     view: &dyn View,
     time: WallMillis,
@@ -54,10 +52,10 @@ fn hash_all(
             first_expiry = Some(first_expiry.map_or(expires, |first| first.min(expires)));
         }
     });
-    let counted = counted.take_while(|_| !context.is_ending());
+    let counted = counted.take_while(|_| !host.tasks.is_ending());
     let digest = digest(counted, time)?;
-    if !context.is_ending() {
-        context.set_state_bytes(partition, bytes);
+    if !host.tasks.is_ending() {
+        host.effort.set_state_bytes(partition, bytes);
     }
     Ok(Hashed { digest, first_expiry })
 }

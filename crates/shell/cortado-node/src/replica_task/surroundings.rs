@@ -1,27 +1,24 @@
-//! How the other replicas of a partition are, for its driver.
+//! How the other replicas of a partition are, as a driver wants to know it.
 
-use crate::node_context::NodeContext;
-use crate::replica_handle::ReplicaHandle;
-use cortado_driver::{Peer, Surroundings};
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use crate::replica_host::ReplicaHost;
+use cortado_driver::{Peer, ReplicaRole, Surroundings};
+use cortado_model::{NodeId, PartitionId};
+use cortado_peer::ReplicaProgress;
 
-/// Looks at the other replicas of the process.
-pub(super) fn look_around(context: &NodeContext, me: &ReplicaHandle) -> Surroundings {
-    let route = context.routes.route(me.partition);
-    let serving = route.serving_generation().map(|(_, node)| node);
-    let peers = route.replicas().into_iter().filter(|replica| replica.node != me.node);
-    let peer = |replica: Arc<ReplicaHandle>| Peer {
-        node: replica.node,
-        readable: replica.role().is_readable(),
-        has_room: !replica.waits_for_room(),
-        serves: serving == Some(replica.node),
-        folded: replica.folded(),
+/// What the peers have told.
+pub(super) fn look_around(host: &ReplicaHost, partition: PartitionId) -> Surroundings {
+    let peer = |(node, told): (NodeId, ReplicaProgress)| Peer {
+        node,
+        readable: told.role.is_readable(),
+        has_room: told.has_room,
+        serves: told.role == ReplicaRole::Leader,
+        folded: told.folded,
     };
+    let told = host.progress.of(partition, host.clock.steady());
     Surroundings {
-        peers: peers.map(peer).collect(),
-        placed: context.replica_count(me.partition),
-        log_bytes: context.log_bytes.load(Ordering::Relaxed),
-        state_bytes: context.state_bytes(),
+        peers: told.into_iter().map(peer).collect(),
+        placed: host.replica_count(partition),
+        log_bytes: host.effort.log_bytes(),
+        state_bytes: host.effort.state_bytes(),
     }
 }

@@ -1,7 +1,7 @@
 //! What a driver must know before a replica can begin a life.
 
 use crate::database_log::Origin;
-use crate::node_context::NodeContext;
+use crate::replica_host::ReplicaHost;
 use cortado_driver::{AskLog, LogExtent, Survey, SurveyError};
 use cortado_log::{ReadError, VerifyError};
 use cortado_model::{PartitionId, with_causes};
@@ -9,25 +9,25 @@ use cortado_model::{PartitionId, with_causes};
 /// Looks whether the log is there and which it is, then at the checkpoint, then where the log
 /// begins and ends: in this order, so that no checkpoint is newer than the end.
 pub(super) async fn survey(
-    context: &NodeContext,
+    host: &ReplicaHost,
     partition: PartitionId,
     origin: &Origin,
 ) -> Result<Survey, SurveyError> {
     let unusable = |error: VerifyError| SurveyError::Log { why: with_causes(&error) };
-    let log = context.log.verify(&origin.spec).await.map_err(unusable)?.log;
-    let checkpoint = context.lanes.read(move |store| store.view(partition)?.checkpoint()).await;
+    let log = host.log.verify(&origin.spec).await.map_err(unusable)?.log;
+    let checkpoint = host.lanes.read(move |store| store.view(partition)?.checkpoint()).await;
     let checkpoint = checkpoint.map_err(SurveyError::Store)?;
-    let extent = ask_extent(context, partition).await;
+    let extent = ask_extent(host, partition).await;
     let extent = extent.map_err(|AskLog { why }| SurveyError::Log { why })?;
     Ok(Survey { log, checkpoint, extent })
 }
 
 /// Where the partition's log begins and ends.
 pub(super) async fn ask_extent(
-    context: &NodeContext,
+    host: &ReplicaHost,
     partition: PartitionId,
 ) -> Result<LogExtent, AskLog> {
-    let extents = context.log.extents(&[partition]).await;
+    let extents = host.log.extents(&[partition]).await;
     // One was asked for.
     let extent = extents.and_then(|extents| extents.into_iter().next().ok_or(ReadError::Missing));
     let extent = extent.map_err(|error| AskLog { why: with_causes(&error) })?;

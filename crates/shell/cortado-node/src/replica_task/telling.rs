@@ -3,7 +3,7 @@
 //! Start reading at [`tell`].
 
 use crate::events::EventKind;
-use crate::node_context::NodeContext;
+use crate::replica_host::ReplicaHost;
 use cortado_cluster::Evidence;
 use cortado_driver::News;
 use cortado_model::{Generation, LogOffset, NodeId, PartitionId, Scn};
@@ -12,16 +12,16 @@ use tracing::field::display;
 use tracing::{debug, error, info, warn};
 
 /// Tells one thing wherever it should be known.
-pub(super) fn tell(context: &NodeContext, partition: PartitionId, news: News) {
-    let Some(news) = tell_of_leadership(context, partition, news) else { return };
-    let Some(news) = tell_of_log(context, partition, news) else { return };
-    let Some(news) = tell_of_state(context, partition, news) else { return };
-    tell_of_rounds(context, partition, news);
+pub(super) fn tell(host: &ReplicaHost, partition: PartitionId, news: News) {
+    let Some(news) = tell_of_leadership(host, partition, news) else { return };
+    let Some(news) = tell_of_log(host, partition, news) else { return };
+    let Some(news) = tell_of_state(host, partition, news) else { return };
+    tell_of_rounds(host, partition, news);
 }
 
 /// What is not about leadership is given back.
-fn tell_of_leadership(context: &NodeContext, partition: PartitionId, news: News) -> Option<News> {
-    let (node, metrics) = (context.node(), &context.metrics);
+fn tell_of_leadership(host: &ReplicaHost, partition: PartitionId, news: News) -> Option<News> {
+    let (node, metrics) = (host.node(), &host.metrics);
     match news {
         News::Claims => metrics.claims.add(1),
         News::NewGeneration { generation, leader, previous_end, own } => {
@@ -64,12 +64,12 @@ fn tell_of_generation(
 }
 
 /// What is not about records is given back.
-fn tell_of_log(context: &NodeContext, partition: PartitionId, news: News) -> Option<News> {
-    let (node, metrics) = (context.node(), &context.metrics);
+fn tell_of_log(host: &ReplicaHost, partition: PartitionId, news: News) -> Option<News> {
+    let (node, metrics) = (host.node(), &host.metrics);
     match news {
         News::Heard { node, incarnation } => {
             let incarnation = incarnation.node;
-            context.heard(match partition {
+            host.health.heard(match partition {
                 PartitionId::CLUSTER => Evidence::Heartbeat { node, incarnation },
                 _ => Evidence::PartitionRecord { node, incarnation },
             });
@@ -109,10 +109,10 @@ fn tell_of_log(context: &NodeContext, partition: PartitionId, news: News) -> Opt
 }
 
 /// What is not about the replica's state is given back.
-fn tell_of_state(context: &NodeContext, partition: PartitionId, news: News) -> Option<News> {
-    let node = context.node();
+fn tell_of_state(host: &ReplicaHost, partition: PartitionId, news: News) -> Option<News> {
+    let node = host.node();
     let explain = |kind, what: String, evidence| {
-        context.decisions.explain(kind, Some(partition), what, evidence);
+        host.decisions.explain(kind, Some(partition), what, evidence);
     };
     match news {
         News::Starts { scn, offset, end } => {
@@ -141,7 +141,7 @@ fn tell_of_state(context: &NodeContext, partition: PartitionId, news: News) -> O
             );
         }
         News::Resynced { from, scn, offset, why } => {
-            context.metrics.resyncs.add(1);
+            host.metrics.resyncs.add(1);
             info!(%partition, %node, %from, %scn, %offset, why, "snapshot installed");
             explain(
                 EventKind::Resync,
@@ -153,7 +153,7 @@ fn tell_of_state(context: &NodeContext, partition: PartitionId, news: News) -> O
             warn!(%partition, %node, %from, why, "snapshot not installed");
         }
         News::FoldsAnew { why } => {
-            context.metrics.resyncs.add(1);
+            host.metrics.resyncs.add(1);
             info!(%partition, %node, why, "folding the log from its beginning");
             explain(EventKind::Resync, "folds its log from the beginning".to_owned(), vec![why]);
         }
@@ -170,8 +170,8 @@ fn out_of_service(at: Option<LogOffset>) -> String {
     }
 }
 
-fn tell_of_rounds(context: &NodeContext, partition: PartitionId, news: News) {
-    let metrics = &context.metrics;
+fn tell_of_rounds(host: &ReplicaHost, partition: PartitionId, news: News) {
+    let metrics = &host.metrics;
     match news {
         News::Agreed { at, replicas, below } => {
             metrics.digests_equal.add(1);
@@ -187,7 +187,7 @@ fn tell_of_rounds(context: &NodeContext, partition: PartitionId, news: News) {
             let (equal, odd) = (agreed.len(), odd.len());
             let evidence = vec![format!("digests at {at}: {equal} equal, {odd} odd")];
             let kind = EventKind::DigestMismatch;
-            context.decisions.explain(kind, Some(partition), what, evidence);
+            host.decisions.explain(kind, Some(partition), what, evidence);
         }
         News::NotHashed { why } => error!(%partition, why, "state not hashed"),
         News::BookmarksNotTrimmed { why } => warn!(%partition, why, "bookmarks not trimmed"),

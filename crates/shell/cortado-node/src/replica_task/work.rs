@@ -10,14 +10,13 @@ use super::surveying::{ask_extent, survey};
 use crate::asker::{Asker, Input};
 use crate::database_log::Origin;
 use crate::events::EventKind;
-use crate::node_context::NodeContext;
 use crate::replica_handle::ReplicaHandle;
-use cortado_driver::{
-    CopyError, DigestReport, Event, Hashed, JobId, Surroundings, first_bookmark_at,
-};
+use crate::replica_host::{Duty, ReplicaHost};
+use cortado_driver::{DigestReport, Event, Hashed, JobId, Surroundings, first_bookmark_at};
 use cortado_model::{
     Batch, DocumentKey, NodeId, PartitionId, RememberedKey, TableId, WallMillis, with_causes,
 };
+use cortado_peer::Message;
 use cortado_replica::Trim;
 use cortado_store::Store;
 use std::sync::Arc;
@@ -26,7 +25,7 @@ use tracing::{info, warn};
 
 /// The hands of one replica's task.
 pub(super) struct Work {
-    context: Arc<NodeContext>,
+    host: Arc<ReplicaHost>,
     handle: Arc<ReplicaHandle>,
     origin: Arc<Origin>,
     /// Bounded by the driver: one of each kind of work, and at most
@@ -37,13 +36,13 @@ pub(super) struct Work {
 
 impl Work {
     pub(super) fn new(
-        context: &Arc<NodeContext>,
+        host: &Arc<ReplicaHost>,
         handle: &Arc<ReplicaHandle>,
         origin: Origin,
     ) -> Work {
         let (ended, ends) = mpsc::unbounded_channel();
-        let (context, handle) = (Arc::clone(context), Arc::clone(handle));
-        Work { context, handle, origin: Arc::new(origin), ended, ends }
+        let (host, handle) = (Arc::clone(host), Arc::clone(handle));
+        Work { host, handle, origin: Arc::new(origin), ended, ends }
     }
 
     /// The end of something that has run beside the task.
@@ -56,20 +55,20 @@ impl Work {
     }
 
     pub(super) fn survey(&self, job: JobId) {
-        let (context, origin) = (Arc::clone(&self.context), Arc::clone(&self.origin));
+        let (host, origin) = (Arc::clone(&self.host), Arc::clone(&self.origin));
         let (partition, ended) = (self.handle.partition, self.ended.clone());
-        self.context.spawn(async move {
-            let surveyed = survey(&context, partition, &origin).await;
+        self.host.tasks.spawn(async move {
+            let surveyed = survey(&host, partition, &origin).await;
             // A task that has ended wants to know nothing any more; so below.
             let _ = ended.send(Event::Surveyed(job, surveyed));
         });
     }
 
     pub(super) fn ask_extent(&self, job: JobId) {
-        let (context, ended) = (Arc::clone(&self.context), self.ended.clone());
+        let (host, ended) = (Arc::clone(&self.host), self.ended.clone());
         let partition = self.handle.partition;
-        self.context.spawn(async move {
-            let extent = ask_extent(&context, partition).await;
+        self.host.tasks.spawn(async move {
+            let extent = ask_extent(&host, partition).await;
             if let Err(error) = &extent {
                 warn!(%partition, why = error.why, "log's end unknown");
             }
@@ -89,7 +88,7 @@ impl Work {
             return Some(Event::Found(job, store.find(partition, &keys, name.as_ref())));
         }
         let (lanes, ended) = (Arc::clone(lanes), self.ended.clone());
-        self.context.spawn(async move {
+        self.host.tasks.spawn(async move {
             let find = move |store: &dyn Store| store.find(partition, &keys, name.as_ref());
             let _ = ended.send(Event::Found(job, lanes.read(find).await));
         });
@@ -98,13 +97,13 @@ impl Work {
 
     /// Makes a batch visible, on the store's own threads.
     pub(super) fn apply(&self, job: JobId, batch: Batch, transactions: u64) {
-        let (context, ended) = (Arc::clone(&self.context), self.ended.clone());
+        let (host, ended) = (Arc::clone(&self.host), self.ended.clone());
         let partition = self.handle.partition;
         self.handle.lanes.apply(partition, batch, move |applied| {
             if applied.is_ok() && transactions > 0 {
-                context.metrics.transactions.add(transactions);
+                host.metrics.transactions.add(transactions);
                 if partition == PartitionId::CLUSTER {
-                    context.catalog_changed.notify_one();
+                    host.catalog.look();
                 }
             }
             let _ = ended.send(Event::Applied(job, applied));
@@ -130,11 +129,11 @@ impl Work {
             // Whoever waited has gone away with the node.
             let _ = sender.send(store.and_then(|store| store.view(partition)));
         });
-        let (context, ended) = (Arc::clone(&self.context), self.ended.clone());
-        self.context.spawn(async move {
+        let (host, ended) = (Arc::clone(&self.host), self.ended.clone());
+        self.host.tasks.spawn(async move {
             let Ok(viewed) = viewed.await else { return };
-            let hashing = Arc::clone(&context);
-            context.spawn_blocking(move || {
+            let hashing = Arc::clone(&host);
+            host.tasks.spawn_blocking(move || {
                 let hashed = viewed.and_then(|view| hash(&hashing, partition, view, time, known));
                 if let Some(hashed) = hashed.transpose() {
                     let _ = ended.send(Event::Hashed(job, hashed));
@@ -145,9 +144,9 @@ impl Work {
 
     /// Writes what is there once more, to see whether the store takes it.
     pub(super) fn probe(&self, job: JobId) {
-        let (store, ended) = (Arc::clone(&self.context.store), self.ended.clone());
+        let (store, ended) = (Arc::clone(&self.host.store), self.ended.clone());
         let partition = self.handle.partition;
-        self.context.spawn_blocking(move || {
+        self.host.tasks.spawn_blocking(move || {
             let checkpoint = store.view(partition).and_then(|view| view.checkpoint());
             let probed = checkpoint.and_then(|checkpoint| match checkpoint {
                 Some(checkpoint) => {
@@ -160,66 +159,77 @@ impl Work {
     }
 
     pub(super) fn clear(&self, job: JobId) {
-        let (store, ended) = (Arc::clone(&self.context.store), self.ended.clone());
+        let (store, ended) = (Arc::clone(&self.host.store), self.ended.clone());
         let partition = self.handle.partition;
-        self.context.spawn_blocking(move || {
+        self.host.tasks.spawn_blocking(move || {
             let _ = ended.send(Event::Cleared(job, store.remove(partition)));
         });
     }
 
     pub(super) fn install(&self, job: JobId, from: NodeId) {
-        let peer = self.context.routes.route(self.handle.partition).replica(from);
-        let (context, ended) = (Arc::clone(&self.context), self.ended.clone());
-        self.context.spawn_blocking(move || {
-            let installed = match peer {
-                Some(peer) => copy(&context, peer),
-                None => Err(CopyError::Failed { why: "its node has ended".to_owned() }),
-            };
-            let _ = ended.send(Event::Installed(job, installed));
+        let (host, ended) = (Arc::clone(&self.host), self.ended.clone());
+        let partition = self.handle.partition;
+        self.host.tasks.spawn_blocking(move || {
+            let _ = ended.send(Event::Installed(job, copy(&host, partition, from)));
         });
     }
 
     pub(super) fn look_around(&self) -> Surroundings {
-        look_around(&self.context, &self.handle)
+        look_around(&self.host, self.handle.partition)
     }
 
     /// Takes a digest to the replica that leads.
     pub(super) fn report(&self, report: DigestReport) {
+        if self.host.duty == Duty::Router {
+            // Its replica counts for nobody.
+            return;
+        }
         let partition = self.handle.partition;
-        let leader = self.context.routes.route(partition).serving();
-        let sent = leader.is_some_and(|leader| leader.offer(Event::Digest(report)).is_ok());
-        if !sent {
-            warn!(%partition, at = %report.at, "digest not reported: no leader takes it");
+        let leader = self.host.routes.route(partition).leader().node;
+        if leader == Some(self.handle.node) {
+            if self.handle.offer(Event::Digest(report)).is_err() {
+                warn!(%partition, at = %report.at, "digest not reported: the leader is busy");
+            }
+            return;
+        }
+        match leader.and_then(|leader| self.host.peers.peer(leader)) {
+            Some(leader) => leader.tell(Message::Digest { partition, report }),
+            None => warn!(%partition, at = %report.at, "digest not reported: nobody leads"),
         }
     }
 
     pub(super) fn condemn(&self, nodes: &[NodeId], why: &str) {
-        let route = self.context.routes.route(self.handle.partition);
-        for handle in nodes.iter().filter_map(|node| route.replica(*node)) {
+        let partition = self.handle.partition;
+        for node in nodes {
             let why = why.to_owned();
-            self.context.spawn(async move {
+            if *node == self.handle.node {
+                let handle = Arc::clone(&self.handle);
+                self.host.tasks.spawn(async move {
+                    let _ = handle.send(Event::Condemned { why }).await;
+                });
+            } else if let Some(peer) = self.host.peers.peer(*node) {
                 // A replica that is gone starts anew anyway.
-                let _ = handle.send(Event::Condemned { why }).await;
-            });
+                peer.tell(Message::Condemned { partition, why });
+            }
         }
     }
 
     /// Lets the log forget, if it has not yet: a new leader cannot tell what the former one did.
     pub(super) fn trim_log(&self, trim: Trim) {
-        let (partition, context) = (self.handle.partition, Arc::clone(&self.context));
-        self.context.spawn(async move {
-            let extent = ask_extent(&context, partition).await;
+        let (partition, host) = (self.handle.partition, Arc::clone(&self.host));
+        self.host.tasks.spawn(async move {
+            let extent = ask_extent(&host, partition).await;
             if extent.is_ok_and(|extent| extent.first >= trim.below) {
                 return;
             }
-            match context.log.trim(partition, trim.log, trim.below).await {
+            match host.log.trim(partition, trim.log, trim.below).await {
                 Ok(()) => {
                     let (below, snapshot) = (trim.below, trim.snapshot);
                     info!(%partition, %below, %snapshot, "log trimmed");
                     let what = format!("the log may forget offsets below {below}");
                     let evidence = vec![format!("equal snapshots at {snapshot}")];
                     let kind = EventKind::Trim;
-                    context.decisions.explain(kind, Some(partition), what, evidence);
+                    host.decisions.explain(kind, Some(partition), what, evidence);
                 }
                 Err(error) => warn!(%partition, error = with_causes(&error), "log not trimmed"),
             }

@@ -2,8 +2,8 @@
 //!
 //! Reads handles and decides nothing. Start reading at [`Views`].
 
-use crate::node_context::NodeContext;
 use crate::replica_handle::ReplicaHandle;
+use crate::replica_host::ReplicaHost;
 use crate::routes::Route;
 use cortado_cluster::{Duty, Leadership, PartitionView, Placement, ReplicaViews};
 use cortado_driver::{Leadership as Shown, ReplicaRole};
@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 /// The replicas that this node should have.
 pub(super) struct Views {
-    context: Arc<NodeContext>,
+    host: Arc<ReplicaHost>,
     placed: BTreeMap<PartitionId, PlacedReplica>,
     /// Partitions that are left to a newer life of this node, and until when.
     giving_way: BTreeMap<PartitionId, Millis>,
@@ -26,8 +26,8 @@ pub(super) struct PlacedReplica {
 }
 
 impl Views {
-    pub(super) fn new(context: Arc<NodeContext>) -> Views {
-        Views { context, placed: BTreeMap::new(), giving_way: BTreeMap::new() }
+    pub(super) fn new(host: Arc<ReplicaHost>) -> Views {
+        Views { host, placed: BTreeMap::new(), giving_way: BTreeMap::new() }
     }
 
     /// Every partition of which there should be a replica.
@@ -53,7 +53,7 @@ impl Views {
 
     /// The replica of `partition`, if it runs.
     pub(super) fn replica(&self, partition: PartitionId) -> Option<Arc<ReplicaHandle>> {
-        self.placed.get(&partition)?.route.replica(self.context.node())
+        self.placed.get(&partition)?.route.replica()
     }
 }
 
@@ -63,11 +63,11 @@ impl ReplicaViews for Views {
         let replica = self.replica(partition)?;
         let replica = Some(replica).filter(|replica| replica.folded() > LogOffset::ZERO)?;
         let (shown, role) = (replica.leadership(), replica.role());
-        let gives_way_until = self.context.gives_way_until(&shown);
+        let gives_way_until = self.host.gives_way_until(&shown);
         if let Some(until) = gives_way_until {
             self.giving_way.insert(partition, until);
         }
-        let may_claim = self.context.may_claim(partition) && gives_way_until.is_none();
+        let may_claim = self.host.standing().may_claim(partition) && gives_way_until.is_none();
         Some(PartitionView {
             incarnation: replica.replica_incarnation(),
             generation: shown.generation,
@@ -81,15 +81,11 @@ impl ReplicaViews for Views {
     }
 
     fn follower_lags(&mut self, partition: PartitionId) -> BTreeMap<NodeId, u64> {
-        let Some(placed) = self.placed.get(&partition) else { return BTreeMap::new() };
-        let (replicas, me) = (placed.route.replicas(), self.context.node());
-        let Some(leader) = replicas.iter().find(|replica| replica.node == me) else {
-            return BTreeMap::new();
-        };
+        let Some(leader) = self.replica(partition) else { return BTreeMap::new() };
         let end = leader.known_end();
-        let others = replicas.iter().filter(|replica| replica.node != me);
-        let readable = others.filter(|replica| replica.role().is_readable());
-        readable.map(|replica| (replica.node, lag_records(replica, end))).collect()
+        let told = self.host.progress.of(partition, self.host.clock.steady());
+        let readable = told.into_iter().filter(|(_, told)| told.role.is_readable());
+        readable.map(|(node, told)| (node, end.0.saturating_sub(told.folded.0))).collect()
     }
 }
 

@@ -42,7 +42,7 @@ async fn a_reader_resumes_exactly_where_it_was() {
     let world = World::start().await;
     let music = world.music(1).await;
     let mut written = fill(&music, 0, 30).await;
-    world.cluster.kill(music.leaders()[0].unwrap()).await.unwrap();
+    world.nodes.kill(music.leaders().await[0].unwrap()).await.unwrap();
     // Another generation, and enough records for bookmarks to be used.
     written.extend(fill(&music, 30, 1_200).await);
     let (seen, end) = read_all(&music, Scn::ZERO).await;

@@ -22,7 +22,7 @@ async fn a_database_is_created_once_and_can_be_used_at_once() {
     let created = create("music", spec(None)).await.unwrap();
     let Declared::Created(database) = created else { panic!("{created:?}") };
     assert_eq!((database.partitions, database.replication), (16, 3));
-    assert!(gateway.ready().is_ok());
+    assert!(gateway.ready().await.is_ok());
     assert!(matches!(create("music", spec(Some(16))).await, Ok(Declared::Existing(_))));
     let other = create("music", spec(Some(4))).await;
     assert!(matches!(other, Err(AdminError::Conflict { .. })), "{other:?}");
@@ -140,7 +140,7 @@ async fn a_dropped_database_leaves_nothing_behind() {
     let music = world.music(2).await;
     music.put("cher", "x", "{}").await.unwrap();
     // One node sleeps through it.
-    world.cluster.kill(N1).await.unwrap();
+    world.nodes.kill(N1).await.unwrap();
     world.gateway.drop_database("music", deadline()).await.unwrap();
     let again = world.gateway.drop_database("music", deadline()).await;
     assert!(matches!(again, Err(AdminError::NoSuchDatabase)));
@@ -148,7 +148,7 @@ async fn a_dropped_database_leaves_nothing_behind() {
     assert_eq!(music.put("cher", "y", "{}").await, Err(WriteError::NoSuchDatabase));
     let eventual = read(Consistency::Eventual);
     assert!(music.get_with("cher", "x", &eventual).await.is_err());
-    world.cluster.start_node(N1).await.unwrap();
+    world.nodes.start(N1).await.unwrap();
     let partition = music.partition_of("cher");
     eventually("logs and stores are empty", || {
         let stored = [1, 2, 3].iter().any(|node| {

@@ -6,7 +6,9 @@ use cortado_log::memory::SharedMemoryLog;
 use cortado_model::{
     Batch, DocumentKey, Entry, Found, PartitionId, RememberedKey, Scn, StoredDocument, TableId,
 };
-use cortado_node::{Changes, Consistency, ListRequest, ReadError, ReadOptions, ScanRequest};
+use cortado_node::{
+    Changes, Consistency, ListRequest, ReadError, ReadOptions, ScanRequest, Unserved,
+};
 use cortado_store::{Installer, Slow, Store, StoreError, StoreTraits, View};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Condvar, Mutex};
@@ -162,7 +164,7 @@ async fn a_store_that_does_not_answer_holds_up_only_who_waits_for_it() {
     let hurried = ReadOptions { deadline: soon, ..read(Consistency::Strong) };
     let refused = music.get_with("held", "x", &hurried).await;
     let Err(ReadError::Unserved { why, .. }) = refused else { panic!("{refused:?}") };
-    assert_eq!(why, "the store did not answer in time");
+    assert_eq!(why, Unserved::StoreLate);
     // More of them than threads that serve clients.
     let waiting = std::iter::repeat_n(music.clone(), 4);
     let waiting = waiting.map(|music| tokio::spawn(async move { music.get("held", "x").await }));

@@ -187,7 +187,7 @@ async fn a_scan_does_not_end_before_what_cannot_be_read() {
         music.put(artist, "x", "{}").await.unwrap();
     }
     music.await_complete().await;
-    world.cluster.kill(music.leaders()[1].unwrap()).await.unwrap();
+    world.nodes.kill(music.leaders().await[1].unwrap()).await.unwrap();
     // The page ends where the partition ends that can be read.
     let scan = ScanRequest { position: None, limit: 1 };
     let read = ReadOptions { deadline: Instant::now(), ..read(Consistency::Eventual) };
@@ -322,8 +322,8 @@ async fn one_node_is_a_cluster_too() {
     assert_eq!(music.database.replication, 1);
     music.put("cher", "believe", "{}").await.unwrap();
     assert_eq!(music.get("cher", "believe").await, Some("{}".to_owned()));
-    world.cluster.kill(N1).await.unwrap();
-    world.cluster.start_node(N1).await.unwrap();
+    world.nodes.kill(N1).await.unwrap();
+    world.nodes.start(N1).await.unwrap();
     assert_eq!(music.get("cher", "believe").await, Some("{}".to_owned()));
     music.put("cher", "believe", r#"{"n":2}"#).await.unwrap();
 }
@@ -346,8 +346,8 @@ async fn a_log_of_many_machines_is_read_under_leases() {
     let create = music.operation(key("cher", "believe"), Action::Put { value }, absent);
     let refused = music.write(vec![create], None).await;
     assert!(matches!(refused, Err(WriteError::Refused { .. })));
-    let leader = music.leaders()[music.partition_of("cher").number as usize].unwrap();
-    world.cluster.kill(leader).await.unwrap();
+    let leader = music.leaders().await[music.partition_of("cher").number as usize].unwrap();
+    world.nodes.kill(leader).await.unwrap();
     assert_eq!(music.get("cher", "believe").await.unwrap(), r#"{"n":19}"#);
     music.put("cher", "believe", "{}").await.unwrap();
 }

@@ -1,6 +1,6 @@
 //! Nodes die and leaderships move while clients write; no acknowledged write is lost.
 
-use crate::world::{Music, N1, N2, N3, World, eventually, idempotency};
+use crate::world::{Music, N1, N2, N3, World, eventually, eventually_asking, idempotency};
 use cortado_metrics::Registry;
 use cortado_node::{EventKind, WriteError};
 use std::collections::BTreeMap;
@@ -86,10 +86,10 @@ async fn a_dead_leaders_partitions_go_to_both_survivors() {
     let world = World::start().await;
     let music = world.music(12).await;
     music.await_leaders(&[N1, N2, N3]).await;
-    eventually("leaderships are spread", || {
-        [N1, N2, N3].iter().all(|node| {
-            music.leaders().iter().filter(|leader| **leader == Some(*node)).count() == 4
-        })
+    eventually_asking("leaderships are spread", async || {
+        let leaders = music.leaders().await;
+        let led = |node| leaders.iter().filter(|leader| **leader == Some(node)).count();
+        [N1, N2, N3].into_iter().all(|node| led(node) == 4)
     })
     .await;
     let put = vec![music.putting("cher", "believe", "{}")];
@@ -97,14 +97,14 @@ async fn a_dead_leaders_partitions_go_to_both_survivors() {
     let load = Load::start(&music, 6);
     load.more(200).await;
 
-    let dying = music.leaders()[first.partition as usize].unwrap();
-    world.cluster.kill(dying).await.unwrap();
+    let dying = music.leaders().await[first.partition as usize].unwrap();
+    world.nodes.kill(dying).await.unwrap();
     let survivors: Vec<_> = [N1, N2, N3].into_iter().filter(|node| *node != dying).collect();
     music.await_leaders(&survivors).await;
     load.more(200).await;
     for survivor in &survivors {
-        let led = music.leaders().iter().filter(|leader| **leader == Some(*survivor)).count();
-        assert_eq!(led, 6, "{survivor} of {:?}", music.leaders());
+        let led = music.leaders().await.iter().filter(|leader| **leader == Some(*survivor)).count();
+        assert_eq!(led, 6, "{survivor} of {:?}", music.leaders().await);
     }
     // The answer of the dead leader, from the one that has never seen the request.
     let again = music.write(put, Some(idempotency("k", 7))).await.unwrap();
@@ -125,9 +125,9 @@ async fn every_node_dies_once_and_nothing_is_lost() {
     let load = Load::start(&music, 4);
     for node in [N1, N2, N3] {
         load.more(100).await;
-        world.cluster.kill(node).await.unwrap();
+        world.nodes.kill(node).await.unwrap();
         load.more(100).await;
-        world.cluster.start_node(node).await.unwrap();
+        world.nodes.start(node).await.unwrap();
         music.await_complete().await;
     }
     load.audit(&music).await;
@@ -138,7 +138,7 @@ async fn a_write_without_a_key_is_unknown_when_its_leader_dies() {
     let world = World::start().await;
     let music = world.music(1).await;
     music.put("cher", "x", "{}").await.unwrap();
-    let leader = music.leaders()[0].unwrap();
+    let leader = music.leaders().await[0].unwrap();
     world.log.inject(music.partition_of("cher"), cortado_log::memory::Fault::HoldAcknowledgement);
     let writer = {
         let music = music.clone();
@@ -148,7 +148,7 @@ async fn a_write_without_a_key_is_unknown_when_its_leader_dies() {
     let partition = music.partition_of("cher");
     let held = || log.with(|log| log.holds().count() == 1 && log.end(partition).0 > 0);
     eventually("the write is in the log", held).await;
-    world.cluster.kill(leader).await.unwrap();
+    world.nodes.kill(leader).await.unwrap();
     let unknown = writer.await.unwrap();
     assert!(matches!(unknown, Err(WriteError::Unknown { .. })), "{unknown:?}");
     // It was in the log, so it was committed, and the next leader knows it.
@@ -166,7 +166,7 @@ async fn a_planned_handoff_fails_no_request() {
             let deadline = crate::world::deadline();
             let done = world.gateway.hand_off(&music.database, number, Some(node), deadline).await;
             assert_eq!(done, Ok(()));
-            assert_eq!(music.leaders()[number as usize], Some(node));
+            assert_eq!(music.leaders().await[number as usize], Some(node));
         }
     }
     load.audit(&music).await;
@@ -180,16 +180,16 @@ async fn the_dead_and_the_unknown_are_refused_by_name() {
     use cortado_node::{AdminError, NodeError};
     let world = World::start().await;
     let music = world.music(1).await;
-    assert!(matches!(world.cluster.kill(NodeId(4)).await, Err(NodeError::NoSuchNode)));
-    assert!(matches!(world.cluster.start_node(N1).await, Err(NodeError::AlreadyRunning)));
+    assert!(matches!(world.nodes.kill(NodeId(4)).await, Err(NodeError::NoSuchNode)));
+    assert!(matches!(world.nodes.start(N1).await, Err(NodeError::AlreadyRunning)));
     let to_nobody =
         world.gateway.hand_off(&music.database, 0, Some(NodeId(4)), crate::world::deadline());
     assert_eq!(to_nobody.await, Err(AdminError::NoSuchNode));
     let nowhere = world.gateway.hand_off(&music.database, 1, None, crate::world::deadline());
     assert_eq!(nowhere.await, Err(AdminError::NoSuchPartition));
-    world.cluster.kill(N2).await.unwrap();
-    assert!(matches!(world.cluster.kill(N2).await, Err(NodeError::NotRunning)));
-    let alive = world.gateway.status().nodes.into_iter().map(|node| node.alive);
+    world.nodes.kill(N2).await.unwrap();
+    assert!(matches!(world.nodes.kill(N2).await, Err(NodeError::NotRunning)));
+    let alive = world.gateway.status().await.nodes.into_iter().map(|node| node.alive);
     assert_eq!(alive.collect::<Vec<_>>(), [true, false, true]);
     let up =
         [N1, N2, N3].map(|node| metric(&world, &format!("cortado_node_up{{node=\"{node}\"}}")));

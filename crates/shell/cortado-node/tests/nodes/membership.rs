@@ -2,7 +2,7 @@
 
 use crate::failovers::count_of;
 use crate::held_log::HeldLog;
-use crate::world::{Music, N1, N2, N3, World, deadline, eventually, settings};
+use crate::world::{Music, N1, N2, N3, World, deadline, eventually, eventually_asking, settings};
 use cortado_log::memory::SharedMemoryLog;
 use cortado_metrics::Registry;
 use cortado_model::{NodeId, NodeIncarnation, PartitionId};
@@ -12,8 +12,8 @@ use cortado_node::{
 };
 use std::sync::Arc;
 
-fn status(world: &World, node: NodeId) -> NodeStatus {
-    world.gateway.status().nodes.into_iter().find(|status| status.node == node).unwrap()
+async fn status(world: &World, node: NodeId) -> NodeStatus {
+    world.gateway.status().await.nodes.into_iter().find(|status| status.node == node).unwrap()
 }
 
 fn registered(world: &World, node: NodeId) -> NodeFacts {
@@ -22,8 +22,8 @@ fn registered(world: &World, node: NodeId) -> NodeFacts {
 
 /// Waits until `node` does not run, and says `why`.
 async fn await_refused(world: &World, node: NodeId, why: &str) {
-    eventually("the node is refused", || {
-        let status = status(world, node);
+    eventually_asking("the node is refused", async || {
+        let status = status(world, node).await;
         !status.alive && status.sick.is_some_and(|said| said.contains(why))
     })
     .await;
@@ -34,11 +34,11 @@ async fn another_data_directory_is_refused_until_the_node_is_replaced() {
     let world = World::start().await;
     let music = world.music(3).await;
     let before = registered(&world, N3);
-    world.cluster.kill(N3).await.unwrap();
+    world.nodes.kill(N3).await.unwrap();
     world.stores.delete(N3);
     world.stores.directories.replace(N3, None);
     for _ in 0..2 {
-        world.cluster.start_node(N3).await.unwrap();
+        world.nodes.start(N3).await.unwrap();
         await_refused(&world, N3, "cortado node replace").await;
     }
     assert_eq!(registered(&world, N3), before);
@@ -47,7 +47,7 @@ async fn another_data_directory_is_refused_until_the_node_is_replaced() {
 
     world.gateway.replace_node(N3, deadline()).await.unwrap();
     world.gateway.replace_node(N3, deadline()).await.unwrap();
-    world.cluster.start_node(N3).await.unwrap();
+    world.nodes.start(N3).await.unwrap();
     eventually("the successor holds the name", || {
         let facts = registered(&world, N3);
         facts.incarnation > before.incarnation && facts.directory != before.directory
@@ -80,7 +80,7 @@ async fn a_process_starts_without_the_node_that_is_refused() {
     let (log, stores) = world.shutdown().await;
     // A new process has a life begin that is too low, and another one above it.
     let world = World::over(log, stores, settings()).await;
-    assert!(status(&world, N3).alive);
+    assert!(status(&world, N3).await.alive);
 }
 
 /// One node, in a process of its own.
@@ -101,7 +101,7 @@ async fn a_newer_life_ends_the_older_one() {
     stores.directories.replace(N1, older.stores.directories.identity(N1));
     let newer = World::over(log, stores, alone()).await;
     await_refused(&older, N1, "incarnation 2 of this data directory").await;
-    assert!(status(&newer, N1).alive);
+    assert!(status(&newer, N1).await.alive);
     assert_eq!(registered(&newer, N1).incarnation, NodeIncarnation(2));
 }
 
@@ -111,8 +111,8 @@ async fn an_older_copy_of_a_data_directory_is_refused() {
     let first = world.stores.directories.identity(N1).unwrap();
     let lived = |lives| Some(NodeIdentity { incarnation: NodeIncarnation(lives), ..first });
     world.stores.directories.replace(N1, lived(10));
-    world.cluster.kill(N1).await.unwrap();
-    world.cluster.start_node(N1).await.unwrap();
+    world.nodes.kill(N1).await.unwrap();
+    world.nodes.start(N1).await.unwrap();
     eventually("the present life has registered", || {
         registered(&world, N1).incarnation == NodeIncarnation(11)
     })
@@ -123,7 +123,7 @@ async fn an_older_copy_of_a_data_directory_is_refused() {
         other => panic!("not refused: {other:?}"),
     };
     assert!(said.contains("incarnation 11 of this data directory has registered"), "{said}");
-    assert!(status(&world, N1).alive, "the registered life has ended");
+    assert!(status(&world, N1).await.alive, "the registered life has ended");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -146,7 +146,8 @@ async fn no_database_is_claimed_before_the_claimant_is_registered() {
     assert_eq!(ends(), before, "a database was claimed by a node that is not registered");
     held.let_go();
     let cluster = starting.await.unwrap().unwrap();
-    eventually("every database is led again", || cluster.gateway().ready().is_ok()).await;
+    let gateway = cluster.gateway();
+    eventually_asking("every database is led again", async || gateway.ready().await.is_ok()).await;
     assert!(ends().iter().zip(&before).all(|(now, before)| now > before));
     cluster.shutdown().await;
 }
@@ -157,13 +158,13 @@ async fn a_process_knows_the_nodes_that_it_does_not_run() {
     let (log, stores) = world.shutdown().await;
     let world =
         World::over(log, stores, RawSettings { address: "b:1".to_owned(), ..alone() }).await;
-    let nodes = world.gateway.status().nodes;
+    let nodes = world.gateway.status().await.nodes;
     let seen: Vec<_> = nodes.iter().map(|n| (n.node, n.alive, n.address.as_str())).collect();
     assert_eq!(
         seen,
         [(N1, true, "b:1"), (N2, false, "127.0.0.1:7171"), (N3, false, "127.0.0.1:7171")]
     );
-    let status = world.gateway.status();
+    let status = world.gateway.status().await;
     assert_eq!(status.databases[0].partitions[0].replicas.len(), 3);
     // Databases are placed on all of them.
     let music = world.music_on(3, Some(3)).await;

@@ -180,7 +180,7 @@ async fn trimmed_world() -> (World, Music) {
     let music = world.music(1).await;
     fill(&music, 0, 200).await;
     music.await_complete().await;
-    world.cluster.kill(N3).await.unwrap();
+    world.nodes.kill(N3).await.unwrap();
     world.stores.delete(N3);
     fill(&music, 200, 50).await;
     let partition = music.partition_of("a0");
@@ -201,9 +201,9 @@ async fn a_replica_behind_the_logs_beginning_copies_a_snapshot() {
     let put = vec![music.putting("cher", "believe", "{}")];
     let first = music.write(put.clone(), Some(idempotency("k", 7))).await.unwrap();
     fill(&music, 250, 10).await;
-    world.cluster.start_node(N3).await.unwrap();
-    eventually("the replica is back", || {
-        let status = world.gateway.status();
+    world.nodes.start(N3).await.unwrap();
+    eventually_asking("the replica is back", async || {
+        let status = world.gateway.status().await;
         let music = status.databases.iter().find(|database| database.name == "music").unwrap();
         music.partitions[0].replicas.iter().all(|replica| replica.lag_records == 0)
     })

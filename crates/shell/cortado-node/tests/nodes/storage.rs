@@ -11,16 +11,17 @@ use cortado_node::{Consistency, EventKind, NotDoneWhy, ReplicaRole, UnknownWhy, 
 use cortado_replica::FoldState;
 use cortado_store::{Fault, Store};
 
-fn role(world: &World, node: NodeId) -> ReplicaRole {
-    let status = world.gateway.status();
+async fn role(world: &World, node: NodeId) -> ReplicaRole {
+    let status = world.gateway.status().await;
     let music = status.databases.iter().find(|database| database.name == "music").unwrap();
     let replicas = &music.partitions[0].replicas;
     replicas.iter().find(|replica| replica.node == node).unwrap().role
 }
 
 /// A node that does not lead partition 0.
-fn a_follower(music: &Music) -> NodeId {
-    [N1, N2, N3].into_iter().find(|n| Some(*n) != music.leaders()[0]).unwrap()
+async fn a_follower(music: &Music) -> NodeId {
+    let leader = music.leaders().await[0];
+    [N1, N2, N3].into_iter().find(|node| Some(*node) != leader).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -106,7 +107,7 @@ async fn a_leader_whose_store_is_full_is_replaced_and_comes_back() {
     let music = world.music(1).await;
     music.put("cher", "x", "{}").await.unwrap();
     music.await_complete().await;
-    let leader = music.leaders()[0].unwrap();
+    let leader = music.leaders().await[0].unwrap();
     world.stores.of(leader).set_fault(Some(Fault::Full));
     let others: Vec<_> = [N1, N2, N3].into_iter().filter(|node| *node != leader).collect();
     // Committed, but not applied here: the old leader cannot say so, the next one can.
@@ -131,17 +132,17 @@ async fn a_leader_on_a_node_without_room_gives_way_before_it_takes_a_write() {
         music.put(artist, "x", "{}").await.unwrap();
     }
     music.await_complete().await;
-    let leader = music.leaders()[0].unwrap();
+    let leader = music.leaders().await[0].unwrap();
     let others: Vec<_> = [N1, N2, N3].into_iter().filter(|node| *node != leader).collect();
     world.stores.of(leader).set_fault(Some(Fault::Full));
     // The node's replica of the other partition is the first to know. Where it leads, it cannot
     // say what became of the write.
     let other = music.put(&artists[1], "y", "{}").await;
     assert!(matches!(other, Ok(_) | Err(WriteError::Unknown { .. })), "{other:?}");
-    let knows = || world.gateway.status().nodes[leader.0 as usize - 1].sick.is_some();
-    eventually("the node knows that its store is full", knows).await;
+    let knows = async || world.gateway.status().await.nodes[leader.0 as usize - 1].sick.is_some();
+    eventually_asking("the node knows that its store is full", knows).await;
     music.put(&artists[0], "y", "{}").await.unwrap();
-    assert!(music.leaders()[0].is_none_or(|leader| others.contains(&leader)));
+    assert!(music.leaders().await[0].is_none_or(|leader| others.contains(&leader)));
     world.stores.of(leader).set_fault(None);
     music.await_complete().await;
     let partition = music.partition_of(&artists[0]);
@@ -172,8 +173,9 @@ async fn when_all_stores_are_full_writes_are_refused_and_reads_go_on() {
         assert!(matches!(written, Err(WriteError::Unknown { .. })), "{written:?}");
         written = music.put(&artists[0], "z", "{}").await;
     }
-    let all_know = || world.gateway.status().nodes.iter().all(|node| node.sick.is_some());
-    eventually("every node knows that its store is full", all_know).await;
+    let all_know =
+        async || world.gateway.status().await.nodes.iter().all(|node| node.sick.is_some());
+    eventually_asking("every node knows that its store is full", all_know).await;
     for artist in &artists[1..] {
         let written = music.put(artist, "z", "{}").await;
         assert!(refused(&written), "{written:?}");
@@ -198,13 +200,14 @@ async fn a_failed_store_is_opened_again_with_its_node() {
     let world = World::start().await;
     let music = world.music(1).await;
     music.put("cher", "x", "{}").await.unwrap();
-    let leader = music.leaders()[0].unwrap();
-    let before = world.gateway.status().nodes[leader.0 as usize - 1].incarnation;
+    let leader = music.leaders().await[0].unwrap();
+    let before = world.gateway.status().await.nodes[leader.0 as usize - 1].incarnation;
     world.stores.of(leader).set_fault(Some(Fault::Failed));
     let _ = music.put("cher", "y", "{}").await;
     music.put("cher", "z", "{}").await.unwrap();
-    eventually("the node has started again", || {
-        let node = world.gateway.status().nodes.into_iter().nth(leader.0 as usize - 1).unwrap();
+    eventually_asking("the node has started again", async || {
+        let node =
+            world.gateway.status().await.nodes.into_iter().nth(leader.0 as usize - 1).unwrap();
         node.alive && node.incarnation > before
     })
     .await;
@@ -220,11 +223,11 @@ async fn a_damaged_store_is_built_anew_from_a_peer() {
         music.put("cher", &format!("t{number}"), "{}").await.unwrap();
     }
     music.await_complete().await;
-    let follower = a_follower(&music);
+    let follower = a_follower(&music).await;
     world.stores.of(follower).set_fault_after(0, Fault::Damaged);
     music.put("cher", "more", "{}").await.unwrap();
-    eventually("the replica is out of service", || {
-        matches!(role(&world, follower), ReplicaRole::Offline | ReplicaRole::Restoring)
+    eventually_asking("the replica is out of service", async || {
+        matches!(role(&world, follower).await, ReplicaRole::Offline | ReplicaRole::Restoring)
     })
     .await;
     world.stores.of(follower).set_fault(None);
@@ -255,7 +258,7 @@ async fn check_the_odd_one_is_rebuilt(falsify_leader: bool) {
         music.put("cher", &format!("t{number}"), "{}").await.unwrap();
     }
     music.await_complete().await;
-    let leader = music.leaders()[0].unwrap();
+    let leader = music.leaders().await[0].unwrap();
     let follower = [N1, N2, N3].into_iter().find(|node| *node != leader).unwrap();
     let odd = if falsify_leader { leader } else { follower };
     falsify(&world, &music, odd, partition);
@@ -287,18 +290,18 @@ async fn a_store_ahead_of_its_log_serves_nothing() {
     music.put("cher", "x", "{}").await.unwrap();
     music.await_complete().await;
     let partition = music.partition_of("cher");
-    let follower = a_follower(&music);
-    world.cluster.kill(follower).await.unwrap();
+    let follower = a_follower(&music).await;
+    world.nodes.kill(follower).await.unwrap();
     let store = world.stores.of(follower);
     let checkpoint = store.view(partition).unwrap().checkpoint().unwrap().unwrap();
     let mut fold = FoldState::decode(&checkpoint).unwrap();
     fold.position.offset = LogOffset(1 << 40);
     fold.last = Scn::new(fold.last.generation.next(), fold.last.sequence);
     store.apply_one(partition, Batch { checkpoint: fold.encode(), ..Batch::default() }).unwrap();
-    world.cluster.start_node(follower).await.unwrap();
+    world.nodes.start(follower).await.unwrap();
     let told = async || !events(&world, EventKind::Offline).await.is_empty();
     eventually_asking("the decision log tells of it", told).await;
-    assert_eq!(role(&world, follower), ReplicaRole::Offline);
+    assert_eq!(role(&world, follower).await, ReplicaRole::Offline);
     // The others serve on.
     music.put("cher", "y", "{}").await.unwrap();
 }
@@ -319,15 +322,15 @@ async fn what_only_a_newer_build_can_read_is_kept() {
     music.put("cher", "x", "{}").await.unwrap();
     music.await_complete().await;
     let partition = music.partition_of("cher");
-    let follower = a_follower(&music);
-    world.cluster.kill(follower).await.unwrap();
+    let follower = a_follower(&music).await;
+    world.nodes.kill(follower).await.unwrap();
     let store = world.stores.of(follower);
     let checkpoint = store.view(partition).unwrap().checkpoint().unwrap().unwrap();
     let checkpoint = bytes::Bytes::from(newer(&checkpoint));
     let batch = Batch { checkpoint: checkpoint.clone(), ..Batch::default() };
     store.apply_one(partition, batch).unwrap();
     let documents = stored(&store, &music, partition);
-    world.cluster.start_node(follower).await.unwrap();
+    world.nodes.start(follower).await.unwrap();
     let give_up_at = deadline();
     let why = loop {
         let told = events(&world, EventKind::Offline).await;
@@ -339,7 +342,7 @@ async fn what_only_a_newer_build_can_read_is_kept() {
     assert!(why.contains("needs a build that reads fold state version 3"), "{why}");
     // The others serve on, and nothing is thrown away meanwhile.
     music.put("cher", "y", "{}").await.unwrap();
-    assert_eq!(role(&world, follower), ReplicaRole::Offline);
+    assert_eq!(role(&world, follower).await, ReplicaRole::Offline);
     let kept = world.stores.of(follower).view(partition).unwrap().checkpoint().unwrap();
     assert_eq!(kept, Some(checkpoint));
     assert_eq!(stored(&world.stores.of(follower), &music, partition), documents);

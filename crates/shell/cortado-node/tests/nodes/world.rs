@@ -13,9 +13,9 @@ use cortado_model::{
 };
 use cortado_node::{
     Cluster, Components, Consistency, Database, DatabaseSpec, Declared, Founding, Gateway,
-    IdempotencyKey, MemoryDirectories, NodeDirectories, PartitionStatus, RawSettings, ReadError,
-    ReadOptions, ReplicaStatus, Served, StartError, StoreFactory, Table, WriteError, WriteRequest,
-    Written,
+    IdempotencyKey, MemoryDirectories, NodeDirectories, Nodes, PartitionStatus, RawSettings,
+    ReadError, ReadOptions, ReplicaStatus, Served, StartError, StoreFactory, Table, WriteError,
+    WriteRequest, Written,
 };
 use cortado_store::{Installer, MemoryStore, Store, StoreError, StoreTraits, View};
 use std::collections::BTreeMap;
@@ -40,6 +40,7 @@ pub(crate) struct World {
     pub(crate) stores: Arc<Stores>,
     pub(crate) metrics: Arc<Registry>,
     pub(crate) cluster: Cluster,
+    pub(crate) nodes: Arc<Nodes>,
     pub(crate) gateway: Gateway,
 }
 
@@ -200,8 +201,8 @@ impl World {
         let (shared, of_process) = (Arc::new(log.clone()), Arc::clone(&metrics));
         let components = Components { founding, ..stores.components(shared, of_process) };
         let cluster = Cluster::start(settings, components).await?;
-        let gateway = cluster.gateway();
-        Ok(World { log, stores, metrics, cluster, gateway })
+        let (nodes, gateway) = (cluster.nodes(), cluster.gateway());
+        Ok(World { log, stores, metrics, cluster, nodes, gateway })
     }
 
     /// Ends the process in good order; what it leaves.
@@ -326,21 +327,24 @@ impl Music {
     }
 
     /// Who serves each partition, in order of numbers.
-    pub(crate) fn leaders(&self) -> Vec<Option<NodeId>> {
-        self.partitions().into_iter().map(|partition| partition.leader).collect()
+    pub(crate) async fn leaders(&self) -> Vec<Option<NodeId>> {
+        self.partitions().await.into_iter().map(|partition| partition.leader).collect()
     }
 
     /// Waits until every partition is served by one of `nodes`.
     pub(crate) async fn await_leaders(&self, nodes: &[NodeId]) {
-        let led = || self.leaders().iter().all(|l| l.is_some_and(|l| nodes.contains(&l)));
-        eventually("every partition is served", led).await;
+        eventually_asking("every partition is served", async || {
+            self.leaders().await.iter().all(|l| l.is_some_and(|l| nodes.contains(&l)))
+        })
+        .await;
     }
 
     /// Waits until every replica on every node has applied what the logs hold; writes may go on.
     pub(crate) async fn await_complete(&self) {
-        let ends: Vec<_> = self.partitions().into_iter().map(|partition| partition.end).collect();
-        eventually("every replica is complete", || {
-            self.partitions().iter().zip(&ends).all(|(partition, end)| {
+        let ends: Vec<_> =
+            self.partitions().await.into_iter().map(|partition| partition.end).collect();
+        eventually_asking("every replica is complete", async || {
+            self.partitions().await.iter().zip(&ends).all(|(partition, end)| {
                 let complete = |replica: &ReplicaStatus| {
                     let folded = partition.end.0 - replica.lag_records;
                     // A node that does not run has applied nothing.
@@ -352,8 +356,8 @@ impl Music {
         .await;
     }
 
-    fn partitions(&self) -> Vec<PartitionStatus> {
-        let status = self.gateway.status();
+    async fn partitions(&self) -> Vec<PartitionStatus> {
+        let status = self.gateway.status().await;
         status.databases.into_iter().find(|d| d.name == "music").unwrap().partitions
     }
 }

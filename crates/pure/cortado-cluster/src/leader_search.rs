@@ -1,0 +1,78 @@
+//! Whom a request asks that only a leader can serve: who is said to lead, else one replica after
+//! another.
+//!
+//! Knows no socket and no time: whoever asks also waits. Start reading at [`LeaderSearch::next`].
+//! Source: docs/protocols/failover.md, "Requests meanwhile".
+
+use cortado_model::NodeId;
+
+/// One request on its way to the leader of its partition.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LeaderSearch {
+    /// Nodes that were asked since a leader was last heard of.
+    asked: usize,
+    /// The last answer was followed at once.
+    followed: bool,
+}
+
+impl LeaderSearch {
+    /// Whom to ask now; `None` if there is nobody to ask.
+    ///
+    /// * `known`: who is said to lead.
+    /// * `placed`: the nodes of the partition's replicas, in order of rank.
+    pub fn next(&self, known: Option<NodeId>, placed: &[NodeId]) -> Option<NodeId> {
+        match (self.asked.checked_sub(known.iter().len()), known) {
+            (None, known) => known,
+            (Some(place), _) => placed.get(place).copied().or(known),
+        }
+    }
+
+    /// The node that was asked does not lead, or was not reached; answers whether to ask the next
+    /// one at once, without a pause.
+    ///
+    /// * `newer`: it knew of a newer leader than was known here.
+    /// * `placed`: how many replicas there are.
+    pub fn failed(&mut self, newer: bool, placed: usize) -> bool {
+        // Once in a row: two nodes that name one another must not be asked without end.
+        let at_once = newer && !self.followed;
+        self.followed = at_once;
+        self.asked = if newer || self.asked >= placed { 0 } else { self.asked + 1 };
+        at_once
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Who is asked, one after another, when none of them leads or knows anything new.
+    #[track_caller]
+    fn check(known: Option<u32>, placed: &[u32], want: &[u32]) {
+        let placed: Vec<_> = placed.iter().copied().map(NodeId).collect();
+        let mut search = LeaderSearch::default();
+        for want in want {
+            assert_eq!(search.next(known.map(NodeId), &placed), Some(NodeId(*want)));
+            assert!(!search.failed(false, placed.len()));
+        }
+    }
+
+    #[test]
+    fn who_is_said_to_lead_is_asked_first_then_everybody() {
+        check(Some(2), &[1, 2, 3], &[2, 1, 2, 3, 2, 1]);
+        check(Some(9), &[1, 2], &[9, 1, 2, 9, 1]); // not placed any more, perhaps
+        check(None, &[1, 2, 3], &[1, 2, 3]);
+        check(Some(7), &[], &[7, 7, 7]);
+        assert_eq!(LeaderSearch::default().next(None, &[]), None);
+    }
+
+    #[test]
+    fn a_newer_leader_is_asked_at_once_but_once_in_a_row() {
+        let placed = [NodeId(1), NodeId(2)];
+        let mut search = LeaderSearch::default();
+        assert!(!search.failed(false, 2));
+        assert!(search.failed(true, 2));
+        assert_eq!(search.next(Some(NodeId(5)), &placed), Some(NodeId(5)));
+        assert!(!search.failed(true, 2));
+        assert!(search.failed(true, 2));
+    }
+}

@@ -1,0 +1,54 @@
+//! What rounds of digests are paced by: how much this node's logs gain, how much its replicas hold.
+//!
+//! Start reading at [`Effort`].
+
+use bytes::Bytes;
+use cortado_model::PartitionId;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Counted by the replicas of one node.
+#[derive(Default)]
+pub(crate) struct Effort {
+    /// Bytes that its replicas have appended to their logs, or read in them.
+    log_bytes: AtomicU64,
+    /// How much each replica held when it was last hashed.
+    state_bytes: Mutex<BTreeMap<PartitionId, u64>>,
+    /// Held while a replica's state is hashed: one at a time leaves the disk to clients.
+    hashing: Mutex<()>,
+}
+
+impl Effort {
+    /// These have been appended, or read.
+    pub(crate) fn count_log_bytes<'a>(&self, records: impl Iterator<Item = &'a Bytes>) {
+        let bytes: usize = records.map(Bytes::len).sum();
+        self.log_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Bytes that the logs of this node's replicas have gained since the node started.
+    pub(crate) fn log_bytes(&self) -> u64 {
+        self.log_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Waits for the turn to hash.
+    pub(crate) fn hash_alone(&self) -> MutexGuard<'_, ()> {
+        // What the lock guards is empty.
+        self.hashing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A replica held this much when it was hashed.
+    pub(crate) fn set_state_bytes(&self, partition: PartitionId, bytes: u64) {
+        self.lock_state().insert(partition, bytes);
+    }
+
+    /// How much all replicas together held when they were last hashed.
+    pub(crate) fn state_bytes(&self) -> u64 {
+        self.lock_state().values().sum()
+    }
+
+    fn lock_state(&self) -> MutexGuard<'_, BTreeMap<PartitionId, u64>> {
+        // Plain numbers: no update leaves them half done.
+        self.state_bytes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

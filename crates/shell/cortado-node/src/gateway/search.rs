@@ -1,0 +1,81 @@
+//! The way to a partition's leader: whom to ask next, and when.
+//!
+//! What is asked next is `cortado-cluster`'s to say; here is the waiting. Start reading at
+//! [`Search::next`].
+
+use super::{Gateway, Target};
+use crate::routes::Route;
+use cortado_cluster::LeaderSearch;
+use cortado_model::{NodeId, PartitionId};
+use cortado_peer::KnownLeader;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
+use tracing::info;
+
+/// A leader that serves not yet, or no longer, is asked again after this if nothing is heard.
+const ASK_AGAIN: Duration = Duration::from_millis(20);
+
+/// One request on its way.
+pub(super) struct Search<'a> {
+    gateway: &'a Gateway,
+    pub(super) route: Arc<Route>,
+    search: LeaderSearch,
+    /// From before the first try, so that nothing is missed; made when it is first needed.
+    changes: Option<watch::Receiver<u64>>,
+    placed: Option<Vec<NodeId>>,
+}
+
+impl<'a> Search<'a> {
+    pub(super) fn new(gateway: &'a Gateway, partition: PartitionId) -> Search<'a> {
+        let route = gateway.host().routes.route(partition);
+        let search = LeaderSearch::default();
+        Search { gateway, route, search, changes: None, placed: None }
+    }
+
+    /// Whom to ask now; `None` if nobody is known who can be reached.
+    pub(super) fn next(&mut self) -> Option<(NodeId, Target)> {
+        let known = self.route.leader().node;
+        if self.search == LeaderSearch::default()
+            && let Some(node) = known
+        {
+            // Nearly always: nobody need be looked up.
+            return Some((node, self.gateway.target(node)?));
+        }
+        let search = self.search;
+        let node = search.next(known, self.placed())?;
+        Some((node, self.gateway.target(node)?))
+    }
+
+    /// The node that was asked serves.
+    pub(super) fn served(&self) {
+        if let Some(gap) = self.route.note_served() {
+            self.gateway.metrics().write_gap.observe(gap);
+            let (partition, gap_ms) = (self.route.partition, gap.as_millis() as u64);
+            info!(%partition, gap_ms, "partition served again");
+        }
+    }
+
+    /// The node that was asked does not lead, or was not reached: waits for news, or a moment.
+    ///
+    /// * `known`: who leads, as far as that node knows.
+    pub(super) async fn wait(&mut self, known: Option<KnownLeader>, deadline: Instant) {
+        self.route.note_unserved();
+        let newer = known.is_some_and(|known| self.route.learn(known));
+        let changes = self.changes.get_or_insert_with(|| self.route.changes());
+        let placed = self.placed.as_ref().map_or(0, Vec::len);
+        if self.search.failed(newer, placed) {
+            changes.mark_unchanged();
+            return;
+        }
+        let pause = ASK_AGAIN.min(deadline.saturating_duration_since(Instant::now()));
+        // Either a change or the pause: both mean to look again.
+        let _ = timeout(pause, changes.changed()).await;
+    }
+
+    fn placed(&mut self) -> &[NodeId] {
+        let (gateway, partition) = (self.gateway, self.route.partition);
+        self.placed.get_or_insert_with(|| gateway.host().placed(partition))
+    }
+}

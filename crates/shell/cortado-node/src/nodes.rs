@@ -1,0 +1,345 @@
+//! The nodes of this process: started, ended, and started again when they fail.
+//!
+//! Nothing of one node's memory is reached by another here: they find one another through their
+//! peers. Start reading at [`Nodes::start_node`] and [`Nodes::kill`].
+
+use crate::clock::Clock;
+use crate::components::Components;
+use crate::directory::{DirectoryError, NodeDirectories, NodeIdentity};
+use crate::gateway::Gateway;
+use crate::metrics::{GatewayMetrics, NodeMetrics};
+use crate::node::{Node, NodeParts};
+use crate::node_life::{NextLife, NodeLife};
+use crate::randomness::random_u128;
+use crate::refusals::Refusals;
+use crate::replica_host::Duty;
+use crate::settings::Settings;
+use crate::store_factory::StoreFactory;
+use crate::tasks::NodeFailure;
+use cortado_log::Log;
+use cortado_model::{ClusterUuid, DirectoryUuid, NodeId, NodeIncarnation, with_causes};
+use cortado_peer::{Membership, MemoryPeers, Peers};
+use cortado_store::{MemoryStore, Store, StoreError};
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, Weak};
+use std::time::Duration;
+use tokio::sync::{Mutex, mpsc};
+use tokio::time::{Instant, sleep};
+use tracing::{error, info, warn};
+
+/// How long a node's former store may take to be let go of by requests that still read it.
+const STORE_RELEASE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often that is looked at.
+const STORE_RELEASE_LOOK: Duration = Duration::from_millis(2);
+/// Between two tries to start a node whose store has failed.
+const RETRY: Duration = Duration::from_secs(1);
+/// In whose name a process follows `_cluster` to route requests: no node's.
+const ROUTER: NodeId = NodeId(0);
+
+/// Why a node was not started or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// No node of this process has that id.
+    #[error("this process has no such node")]
+    NoSuchNode,
+    /// It runs.
+    #[error("the node runs already")]
+    AlreadyRunning,
+    /// It does not run.
+    #[error("the node does not run")]
+    NotRunning,
+    /// Requests of its former life still read its store.
+    #[error("the node's store is still in use")]
+    StoreInUse,
+    /// The process is ending.
+    #[error("the process is ending")]
+    Ending,
+    /// The cluster does not let it live.
+    #[error("the cluster refuses the node: {why}")]
+    Refused {
+        /// Why, and what to do about it.
+        why: String,
+    },
+    /// Its directory does not say who it is.
+    #[error(transparent)]
+    Directory(DirectoryError),
+    /// Its store cannot be opened.
+    #[error("the node's store cannot be opened")]
+    Store(#[source] StoreError),
+}
+
+/// The nodes of this process.
+pub struct Nodes {
+    cluster: ClusterUuid,
+    settings: Arc<Settings>,
+    log: Arc<dyn Log>,
+    stores: Arc<dyn StoreFactory>,
+    directories: Arc<dyn NodeDirectories>,
+    clock: Clock,
+    peers: Arc<MemoryPeers>,
+    gateway_metrics: Arc<GatewayMetrics>,
+    refusals: Arc<Refusals>,
+    slots: BTreeMap<NodeId, Slot>,
+    failures: mpsc::UnboundedSender<NodeFailure>,
+    ending: AtomicBool,
+}
+
+/// The place of one node, whether it runs or not.
+struct Slot {
+    metrics: Arc<NodeMetrics>,
+    running: RwLock<Option<Arc<Running>>>,
+    /// Held while the node is started or ended: the store of its last life.
+    changing: Mutex<Option<Weak<dyn Store>>>,
+}
+
+/// A node that the others reach.
+pub(crate) struct Running {
+    pub(crate) node: Node,
+    /// Last: calls that are on their way when the node ends are answered, as far as they can be.
+    _membership: Membership,
+}
+
+impl Nodes {
+    /// None of them runs yet.
+    pub(crate) fn new(
+        cluster: ClusterUuid,
+        settings: Settings,
+        components: Components,
+        failures: mpsc::UnboundedSender<NodeFailure>,
+    ) -> Nodes {
+        let Components { log, stores, directories, metrics: registry, .. } = components;
+        let slot = |(node, metrics)| {
+            (node, Slot { metrics, running: RwLock::default(), changing: Mutex::default() })
+        };
+        let metrics = NodeMetrics::register(&registry, settings.nodes());
+        Nodes {
+            cluster,
+            slots: metrics.into_iter().map(slot).collect(),
+            settings: Arc::new(settings),
+            log,
+            stores,
+            directories,
+            clock: Clock::start(),
+            peers: Arc::default(),
+            gateway_metrics: Arc::new(GatewayMetrics::register(&registry)),
+            refusals: Arc::default(),
+            failures,
+            ending: AtomicBool::new(false),
+        }
+    }
+
+    /// The door of one node, while it runs.
+    pub fn gateway(&self, node: NodeId) -> Option<Gateway> {
+        self.running(node).map(|running| running.node.gateway().clone())
+    }
+
+    /// Ends a node without any goodbye, as its death would.
+    ///
+    /// # Errors
+    /// There is no such node, or it does not run.
+    pub async fn kill(&self, node: NodeId) -> Result<(), NodeError> {
+        self.end_node(node, None).await
+    }
+
+    /// Starts a node: a new incarnation, from what its store holds.
+    ///
+    /// # Errors
+    /// Nothing was started.
+    pub async fn start(&self, node: NodeId) -> Result<(), NodeError> {
+        self.start_above(node, NodeIncarnation(0)).await
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = NodeId> {
+        self.slots.keys().copied()
+    }
+
+    pub(crate) fn log(&self) -> &dyn Log {
+        self.log.as_ref()
+    }
+
+    /// The node's present life, if it runs.
+    pub(crate) fn running(&self, node: NodeId) -> Option<Arc<Running>> {
+        self.slots.get(&node).and_then(Slot::running)
+    }
+
+    /// Every node that runs.
+    pub(crate) fn all_running(&self) -> Vec<Arc<Running>> {
+        self.slots.values().filter_map(Slot::running).collect()
+    }
+
+    /// Why the node stays down; `None` if it runs, or was ended by hand.
+    pub(crate) fn refused(&self, node: NodeId) -> Option<String> {
+        self.refusals.of(node)
+    }
+
+    /// No node is started any more.
+    pub(crate) fn set_ending(&self) {
+        self.ending.store(true, Ordering::Release);
+    }
+
+    fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::Acquire)
+    }
+
+    /// Follows `_cluster` for requests that come to the process rather than to one of its nodes.
+    ///
+    /// # Errors
+    /// The threads of its store, which is in memory, cannot be started.
+    pub(crate) fn start_router(&self) -> Result<Arc<Running>, StoreError> {
+        let (incarnation, directory) = (NodeIncarnation(1), DirectoryUuid(0));
+        let me = NodeLife { node: ROUTER, incarnation, directory, nonce: random_u128() };
+        let unseen = cortado_metrics::Registry::default();
+        let metrics = NodeMetrics::register(&unseen, [ROUTER].into_iter());
+        let metrics = metrics.into_values().next().expect("one was asked for");
+        let store = Arc::new(MemoryStore::new());
+        self.run(me, Duty::Router, store, metrics).map(Arc::new)
+    }
+
+    /// Starts a node in an incarnation above `above`.
+    async fn start_above(&self, node: NodeId, above: NodeIncarnation) -> Result<(), NodeError> {
+        let slot = self.slots.get(&node).ok_or(NodeError::NoSuchNode)?;
+        let mut former = slot.changing.lock().await;
+        if slot.running().is_some() {
+            return Err(NodeError::AlreadyRunning);
+        }
+        if self.is_ending() {
+            return Err(NodeError::Ending);
+        }
+        await_release(former.as_ref()).await?;
+        let NodeIdentity { directory, incarnation } = self.begin_life(node, above).await?;
+        let store = self.open_store(node).await?;
+        *former = Some(Arc::downgrade(&store));
+        let me = NodeLife { node, incarnation, directory, nonce: random_u128() };
+        let running = self.run(me, Duty::Member, store, Arc::clone(&slot.metrics));
+        let running = running.map_err(NodeError::Store)?;
+        self.refusals.forget(node);
+        *slot.running.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(running));
+        info!(%node, incarnation = incarnation.0, "node starts");
+        Ok(())
+    }
+
+    /// Runs one life, and lets the others reach it.
+    fn run(
+        &self,
+        me: NodeLife,
+        duty: Duty,
+        store: Arc<dyn Store>,
+        metrics: Arc<NodeMetrics>,
+    ) -> Result<Running, StoreError> {
+        let node = Node::start(NodeParts {
+            me,
+            duty,
+            cluster: self.cluster,
+            settings: Arc::clone(&self.settings),
+            log: Arc::clone(&self.log),
+            store,
+            peers: Arc::clone(&self.peers) as Arc<dyn Peers>,
+            clock: self.clock,
+            metrics,
+            gateway_metrics: Arc::clone(&self.gateway_metrics),
+            refusals: Arc::clone(&self.refusals),
+            failures: self.failures.clone(),
+        })?;
+        let membership = self.peers.join(me.node, node.service());
+        Ok(Running { node, _membership: membership })
+    }
+
+    /// Ends a node; with `life`, only if that is its present one.
+    async fn end_node(&self, node: NodeId, life: Option<NodeIncarnation>) -> Result<(), NodeError> {
+        let slot = self.slots.get(&node).ok_or(NodeError::NoSuchNode)?;
+        // Until the end, so that nobody opens the store while it is still in use.
+        let former = slot.changing.lock().await;
+        let running = slot.running().ok_or(NodeError::NotRunning)?;
+        let incarnation = running.node.me().incarnation;
+        if life.is_some_and(|life| life != incarnation) {
+            return Err(NodeError::NotRunning);
+        }
+        running.node.abort();
+        *slot.running.write().unwrap_or_else(PoisonError::into_inner) = None;
+        running.node.end().await;
+        if self.is_ending() {
+            info!(%node, incarnation = incarnation.0, "node ended");
+        } else {
+            warn!(%node, incarnation = incarnation.0, "node ended without a goodbye");
+        }
+        drop(former);
+        Ok(())
+    }
+
+    /// Raises the incarnation of a node, durably.
+    async fn begin_life(
+        &self,
+        node: NodeId,
+        above: NodeIncarnation,
+    ) -> Result<NodeIdentity, NodeError> {
+        let directories = Arc::clone(&self.directories);
+        let begin = move || directories.begin_life(node, above);
+        let begun = tokio::task::spawn_blocking(begin).await.unwrap_or_else(|panic| {
+            let what = "reading the node's identity has died of a defect".to_owned();
+            Err(DirectoryError::Failed { what, source: io::Error::other(panic) })
+        });
+        begun.map_err(NodeError::Directory)
+    }
+
+    async fn open_store(&self, node: NodeId) -> Result<Arc<dyn Store>, NodeError> {
+        let stores = Arc::clone(&self.stores);
+        let opened = tokio::task::spawn_blocking(move || stores.open(node)).await;
+        let why = "opening the store has died of a defect".to_owned();
+        let opened = opened.unwrap_or(Err(StoreError::Failed { why }));
+        opened.map_err(NodeError::Store)
+    }
+
+    /// Starts nodes again that cannot go on, until the process ends.
+    pub(crate) async fn supervise(
+        self: Arc<Self>,
+        mut failed: mpsc::UnboundedReceiver<NodeFailure>,
+    ) {
+        while let Some(NodeFailure { life, why, next }) = failed.recv().await {
+            let NodeLife { node, incarnation, .. } = life;
+            if self.end_node(node, Some(incarnation)).await.is_err() {
+                // An earlier failure of the same life has ended it. A router has no life to end:
+                // what it knows of the cluster grows old, and it says so.
+                if node == ROUTER {
+                    error!(why, "following _cluster has failed; start the process again");
+                }
+                continue;
+            }
+            let above = match next {
+                NextLife::Begins { above } => above,
+                NextLife::Waits => {
+                    error!(%node, %incarnation, why, "the cluster refuses the node; it stays down");
+                    self.refusals.note(node, why);
+                    continue;
+                }
+            };
+            error!(%node, why, "node has failed and starts again");
+            loop {
+                sleep(RETRY).await;
+                match self.start_above(node, above).await {
+                    Ok(()) | Err(NodeError::AlreadyRunning | NodeError::Ending) => break,
+                    Err(error) => error!(%node, error = with_causes(&error), "node not started"),
+                }
+            }
+        }
+    }
+}
+
+impl Slot {
+    fn running(&self) -> Option<Arc<Running>> {
+        self.running.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Waits until nobody holds a node's former store any more.
+async fn await_release(store: Option<&Weak<dyn Store>>) -> Result<(), NodeError> {
+    let give_up_at = Instant::now() + STORE_RELEASE_TIMEOUT;
+    while store.is_some_and(|store| store.strong_count() > 0) {
+        if Instant::now() >= give_up_at {
+            return Err(NodeError::StoreInUse);
+        }
+        sleep(STORE_RELEASE_LOOK).await;
+    }
+    Ok(())
+}

@@ -1,0 +1,177 @@
+//! The replicas that a node should have, by what it has folded of `_cluster`.
+//!
+//! Start reading at [`PlacedReplicas::keep`].
+
+use crate::asker::Input;
+use crate::catalog::Catalog;
+use crate::cluster_log::{read_catalog, read_scn};
+use crate::database_log::Origin;
+use crate::replica_handle::ReplicaHandle;
+use crate::replica_host::{Duty, ReplicaHost};
+use crate::replica_task::run_replica;
+use crate::service::NodeService;
+use crate::standing::{Standing, standing};
+use cortado_model::PartitionId;
+use cortado_store::StoreError;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+use tracing::{error, info, warn};
+
+/// How often a node looks at its tasks and its catalog, whatever happens.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long a replica that is taken away may take to settle what it has begun.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The replicas that a node runs.
+pub(crate) struct PlacedReplicas {
+    host: Arc<ReplicaHost>,
+    service: Arc<NodeService>,
+    cluster: Arc<ReplicaHandle>,
+    /// All but that of `_cluster`.
+    handles: BTreeMap<PartitionId, Arc<ReplicaHandle>>,
+}
+
+impl PlacedReplicas {
+    /// Starts the replica of `_cluster`, which every node has.
+    pub(crate) fn start(host: Arc<ReplicaHost>, service: Arc<NodeService>) -> PlacedReplicas {
+        let origin = Origin::of_cluster(host.catalog.newest().cluster);
+        let cluster = start_replica(&host, PartitionId::CLUSTER, origin);
+        PlacedReplicas { host, service, cluster, handles: BTreeMap::new() }
+    }
+
+    /// Runs the replicas that the catalog places on this node, and no others.
+    pub(crate) async fn keep(mut self) {
+        loop {
+            // Either of the two: both mean to look.
+            let _ = timeout(LOOK, self.host.catalog.wanted()).await;
+            self.host.tasks.check();
+            self.service.snapshots.give_up_unused();
+            match self.refresh_catalog().await {
+                Ok(true) => self.follow_catalog().await,
+                Ok(false) => {}
+                Err(error) => error!(node = %self.host.node(), %error, "catalog not read"),
+            }
+        }
+    }
+
+    /// Reads the catalog anew; answers whether it has moved.
+    async fn refresh_catalog(&self) -> Result<bool, StoreError> {
+        // Before the store is read: what comes later may not be seen.
+        let covers = self.cluster.applied();
+        let known = self.host.catalog.newest();
+        let read = self.host.lanes.read(move |store| {
+            let view = store.view(PartitionId::CLUSTER)?;
+            if read_scn(view.as_ref())?.is_none_or(|scn| scn <= known.scn) {
+                return Ok(None);
+            }
+            read_catalog(view.as_ref(), &known).map(Some)
+        });
+        let catalog = read.await?.map(Arc::new);
+        if let Some(catalog) = &catalog
+            && self.host.duty == Duty::Member
+            && let Standing::Refused(refusal) =
+                standing(catalog.nodes.get(&self.host.node()), self.host.me())
+        {
+            self.host.life.report(refusal.to_string(), refusal.next_life());
+        }
+        let moved = catalog.is_some();
+        self.host.catalog.publish(catalog, covers);
+        Ok(moved)
+    }
+
+    async fn follow_catalog(&mut self) {
+        let catalog = self.host.catalog.newest();
+        let me = self.host.node();
+        for database in catalog.databases() {
+            for (number, nodes) in (0..).zip(&database.placements) {
+                let partition = database.partition_id(number);
+                if nodes.contains(&me)
+                    && !self.handles.contains_key(&partition)
+                    && let Some(origin) = Origin::of(database, number, &catalog)
+                {
+                    let replica = start_replica(&self.host, partition, origin);
+                    self.handles.insert(partition, replica);
+                }
+            }
+        }
+        let placed: BTreeMap<_, _> = catalog.placements().collect();
+        let is_placed = |partition: &PartitionId| {
+            placed.get(partition).is_some_and(|nodes| nodes.contains(&me))
+        };
+        let gone = self.handles.extract_if(.., |partition, _| !is_placed(partition));
+        for (partition, replica) in gone.collect::<Vec<_>>() {
+            self.host.routes.route(partition).remove(&replica);
+            stop_replica(&replica).await;
+            self.remove_state(partition);
+        }
+        self.host.routes.retain(|id| catalog.database_by_id(id).is_some());
+        if self.host.duty == Duty::Member {
+            self.remove_strays(&catalog).await;
+        }
+    }
+
+    /// Removes what the store still holds of databases that were dropped while this node slept.
+    async fn remove_strays(&self, catalog: &Catalog) {
+        let Ok(stored) = self.host.lanes.read(|store| store.partitions()).await else { return };
+        for partition in stored {
+            let known = partition == PartitionId::CLUSTER
+                || self.handles.contains_key(&partition)
+                // Newer than what this node has folded so far: nothing is known of it.
+                || partition.database >= catalog.next_database;
+            if !known {
+                self.remove_state(partition);
+            }
+        }
+    }
+
+    /// Removes a replica's state, behind what it has left to the store if it has not settled.
+    fn remove_state(&self, partition: PartitionId) {
+        let (sender, turn) = oneshot::channel();
+        self.host.lanes.run(partition, move |store| {
+            // Nobody waits if the node has ended.
+            let _ = sender.send(store.is_ok());
+        });
+        let (host, node) = (Arc::clone(&self.host), self.host.node());
+        self.host.tasks.spawn(async move {
+            if turn.await != Ok(true) {
+                return;
+            }
+            let store = Arc::clone(&host.store);
+            host.tasks.spawn_blocking(move || match store.remove(partition) {
+                Ok(()) => info!(%partition, %node, "replica removed"),
+                Err(error) => warn!(%partition, %node, %error, "replica not removed"),
+            });
+        });
+    }
+}
+
+fn start_replica(
+    host: &Arc<ReplicaHost>,
+    partition: PartitionId,
+    origin: Origin,
+) -> Arc<ReplicaHandle> {
+    let identity = (host.node(), host.me().incarnation);
+    let (lanes, vitals) = (Arc::clone(&host.lanes), Arc::clone(&host.health.vitals));
+    let changed = Arc::clone(&host.changed);
+    let (handle, inbox) = ReplicaHandle::new(partition, identity, lanes, vitals, changed);
+    host.routes.route(partition).add(Arc::clone(&handle));
+    host.tasks.spawn(run_replica(Arc::clone(host), Arc::clone(&handle), inbox, origin));
+    handle
+}
+
+/// Lets a replica finish what it has begun, and waits for its end.
+pub(crate) async fn stop_replica(handle: &ReplicaHandle) {
+    let stopped = async {
+        // Its line may be full, and it may stand still: a log that cannot be read ends no shutdown.
+        if handle.send(Input::Stop).await {
+            handle.ended().await;
+        }
+    };
+    if timeout(STOP_TIMEOUT, stopped).await.is_err() {
+        let (partition, node) = (handle.partition, handle.node);
+        warn!(%partition, %node, "replica did not settle what it had begun");
+    }
+}

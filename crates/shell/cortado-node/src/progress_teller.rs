@@ -1,0 +1,84 @@
+//! Telling the peers how far this node's replicas are.
+//!
+//! Start reading at [`tell_progress`]; what peers tell is in [`crate::peer_progress`].
+//! Source: docs/protocols/peers.md, "Progress".
+
+use crate::clock::wall;
+use crate::replica_handle::ReplicaHandle;
+use crate::replica_host::{Duty, ReplicaHost};
+use cortado_model::{NodeId, PartitionId};
+use cortado_peer::{Message, Progress};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{MissedTickBehavior, interval};
+
+/// How often a node tells how far it is.
+const PACE: Duration = Duration::from_millis(250);
+/// So many messages may be on their way; a peer that has heard of none of them has missed one.
+const UNHEARD_MAX: u64 = 8;
+
+/// Tells the peers how far this node's replicas are, until it ends.
+pub(crate) async fn tell_progress(host: Arc<ReplicaHost>) {
+    let mut pace = interval(PACE);
+    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut told: BTreeMap<NodeId, u64> = BTreeMap::new();
+    loop {
+        pace.tick().await;
+        let (now, catalog) = (host.clock.steady(), host.catalog.newest());
+        host.progress.retain(|partition| {
+            partition == PartitionId::CLUSTER
+                || catalog.database_by_id(partition.database).is_some()
+        });
+        let moved = host.changed.take_moved().into_iter();
+        let moved: Vec<_> = moved.filter_map(|moved| host.routes.route(moved).replica()).collect();
+        moved.iter().for_each(|replica| replica.begin_telling());
+        let speakers = host.progress.speakers(now).into_iter();
+        let listeners: BTreeSet<NodeId> =
+            host.placed(PartitionId::CLUSTER).into_iter().chain(speakers).collect();
+        for listener in listeners.into_iter().filter(|node| *node != host.node()) {
+            let number = told.entry(listener).or_default();
+            *number += 1;
+            let message = progress_for(&host, listener, *number, &moved);
+            if let Some(peer) = host.peers.peer(listener) {
+                peer.tell(Message::Progress(message));
+            }
+        }
+    }
+}
+
+/// What `listener` is told now.
+fn progress_for(
+    host: &ReplicaHost,
+    listener: NodeId,
+    number: u64,
+    moved: &[Arc<ReplicaHandle>],
+) -> Progress {
+    let me = host.me();
+    let (heard, heard_here) = host.progress.heard(listener);
+    let complete = !heard_here
+        .is_some_and(|(life, heard)| life == me.incarnation && heard + UNHEARD_MAX >= number);
+    let catalog = host.catalog.newest();
+    let concerns = |partition: PartitionId| {
+        partition == PartitionId::CLUSTER
+            || catalog
+                .database_by_id(partition.database)
+                .is_some_and(|database| database.placement(partition.number).contains(&listener))
+    };
+    let replicas = match (host.duty, complete) {
+        // None of a router's counts.
+        (Duty::Router, _) => Vec::new(),
+        (Duty::Member, true) => host.routes.replicas(),
+        (Duty::Member, false) => moved.to_vec(),
+    };
+    let replicas = replicas.iter().filter(|replica| concerns(replica.partition));
+    Progress {
+        node: me.node,
+        incarnation: me.incarnation,
+        wall: wall(),
+        number,
+        heard,
+        complete,
+        replicas: replicas.map(|replica| replica.progress()).collect(),
+    }
+}

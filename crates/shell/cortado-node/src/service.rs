@@ -1,0 +1,213 @@
+//! What this node does for others, and for its own gateway: it answers for its replicas only.
+//!
+//! Never asks another node, and never touches a replica's state: it reads the store and sends
+//! requests to the tasks that own the replicas. Start reading at [`NodeService`].
+//! Source: docs/protocols/peers.md, "Duties of the node that is asked".
+
+mod leadership;
+mod read;
+mod report;
+mod write;
+
+use crate::asker::{Asker, Input};
+use crate::replica_handle::ReplicaHandle;
+use crate::replica_host::ReplicaHost;
+use crate::routes::Route;
+use crate::snapshots::Snapshots;
+use cortado_driver::{Event, ReplicaRole};
+use cortado_model::{DatabaseId, LogOffset, PartitionId};
+use cortado_peer::{
+    CallError, HandOff, HandOffAnswer, KnownLeader, Message, NodeReport, Peer, Pending, Read,
+    ReadAnswer, SnapshotAnswer, SnapshotChunk, SnapshotId, VerifyAnswer, Write, WriteAnswer,
+};
+use cortado_replica::ReadNeed;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
+use tracing::debug;
+
+/// How long somebody who asks for the leader waits for a replica that is about to lead. Then the
+/// asking node may have learned more.
+const ABOUT_TO_LEAD: Duration = Duration::from_secs(1);
+
+/// Serves one life of a node.
+pub(crate) struct NodeService {
+    host: Arc<ReplicaHost>,
+    /// Where clients reach the node.
+    address: String,
+    pub(crate) snapshots: Snapshots,
+}
+
+/// Why a node that is asked for a leader has none to show.
+enum NoLeader {
+    /// The database was dropped.
+    Dropped,
+    /// It knows as much as this.
+    Elsewhere(KnownLeader),
+    /// Nobody can lead: the stores are full.
+    NoRoom,
+}
+
+impl NodeService {
+    pub(crate) fn new(host: Arc<ReplicaHost>, address: String) -> NodeService {
+        NodeService { host, address, snapshots: Snapshots::default() }
+    }
+
+    /// The own replica once it serves as leader, if it does or is about to.
+    async fn leader(
+        &self,
+        route: &Route,
+        deadline: Instant,
+    ) -> Result<Arc<ReplicaHandle>, NoLeader> {
+        if let Some(leader) = route.serving() {
+            return Ok(leader);
+        }
+        let mut changes = route.changes();
+        let deadline = deadline.min(Instant::now() + ABOUT_TO_LEAD);
+        loop {
+            if let Some(leader) = route.serving() {
+                return Ok(leader);
+            }
+            if self.was_dropped(route.partition.database) {
+                return Err(NoLeader::Dropped);
+            }
+            if self.waits_for_room(route) {
+                return Err(NoLeader::NoRoom);
+            }
+            let elsewhere = NoLeader::Elsewhere(route.leader());
+            if !self.is_about_to_lead(route)
+                || timeout_at(deadline, changes.changed()).await.is_err()
+            {
+                return Err(elsewhere);
+            }
+        }
+    }
+
+    fn was_dropped(&self, database: DatabaseId) -> bool {
+        let catalog = self.host.catalog.newest();
+        database != DatabaseId::CLUSTER
+            && database < catalog.next_database
+            && catalog.database_by_id(database).is_none()
+    }
+
+    /// Whether the own replica has claimed, or was named to follow.
+    fn is_about_to_lead(&self, route: &Route) -> bool {
+        let Some(replica) = route.replica() else { return false };
+        match replica.role() {
+            ReplicaRole::Candidate | ReplicaRole::Opening => true,
+            ReplicaRole::Follower => {
+                let leader = route.leader();
+                leader.stepped_down && leader.node == Some(self.host.node())
+            }
+            ReplicaRole::Leader
+            | ReplicaRole::SteppingDown
+            | ReplicaRole::Offline
+            | ReplicaRole::Restoring => false,
+        }
+    }
+
+    /// Whether nobody leads, and nobody can, because the stores are full.
+    fn waits_for_room(&self, route: &Route) -> bool {
+        let Some(replica) = route.replica().filter(|replica| replica.waits_for_room()) else {
+            return false;
+        };
+        let told = self.host.progress.of(replica.partition, self.host.clock.steady());
+        told.iter().all(|(_, told)| !told.has_room || !told.role.is_readable())
+    }
+
+    /// Lets a replica read its log at once: a step-down waits for it there.
+    fn read_log(&self, partition: PartitionId, end: LogOffset) {
+        let (caller, _) = Asker::new();
+        if let Some(replica) = self.host.routes.route(partition).replica() {
+            // If the line is full it is awake already.
+            let _ = replica.offer(Input::Read { caller, need: ReadNeed::Folded(end) });
+        }
+    }
+
+    fn condemn(&self, partition: PartitionId, why: String) {
+        let Some(replica) = self.host.routes.route(partition).replica() else { return };
+        self.host.tasks.spawn(async move {
+            // A replica that is gone starts anew anyway.
+            let _ = replica.send(Event::Condemned { why }).await;
+        });
+    }
+
+    /// Answers, unless the node is going away.
+    fn serve<'a, T: Send + 'a>(
+        &self,
+        answer: impl Future<Output = T> + Send + 'a,
+    ) -> Pending<'a, Result<T, CallError>> {
+        if self.host.tasks.is_ending() {
+            return Box::pin(std::future::ready(Err(CallError::Unreachable)));
+        }
+        Box::pin(async move { Ok(answer.await) })
+    }
+}
+
+impl Peer for NodeService {
+    fn write(&self, write: Write) -> Pending<'_, Result<WriteAnswer, CallError>> {
+        self.serve(self.answer_write(write))
+    }
+
+    fn read(&self, read: Read) -> Pending<'_, Result<ReadAnswer, CallError>> {
+        self.serve(self.answer_read(read))
+    }
+
+    fn hand_off(&self, order: HandOff) -> Pending<'_, Result<HandOffAnswer, CallError>> {
+        self.serve(self.answer_hand_off(order))
+    }
+
+    fn verify(
+        &self,
+        partition: PartitionId,
+        deadline: Instant,
+    ) -> Pending<'_, Result<VerifyAnswer, CallError>> {
+        self.serve(self.answer_verify(partition, deadline))
+    }
+
+    fn report(
+        &self,
+        database: Option<DatabaseId>,
+        _: Instant,
+    ) -> Pending<'_, Result<NodeReport, CallError>> {
+        self.serve(std::future::ready(self.answer_report(database)))
+    }
+
+    fn open_snapshot(
+        &self,
+        partition: PartitionId,
+        _: Instant,
+    ) -> Pending<'_, Result<SnapshotAnswer, CallError>> {
+        let replica = self.host.routes.route(partition).replica();
+        let answer = match replica.filter(|replica| replica.role().is_readable()) {
+            Some(replica) => self.snapshots.open(replica, &self.host.tasks),
+            None => SnapshotAnswer::NotReadable,
+        };
+        self.serve(std::future::ready(answer))
+    }
+
+    fn snapshot_chunk(
+        &self,
+        snapshot: SnapshotId,
+        number: u64,
+        _: Instant,
+    ) -> Pending<'_, Result<SnapshotChunk, CallError>> {
+        self.serve(self.snapshots.chunk(snapshot, number))
+    }
+
+    fn tell(&self, message: Message) {
+        match message {
+            Message::Progress(progress) => {
+                self.host.progress.hear(progress, self.host.clock.steady());
+            }
+            Message::Digest { partition, report } => {
+                let replica = self.host.routes.route(partition).replica();
+                if replica.is_none_or(|replica| replica.offer(Event::Digest(report)).is_err()) {
+                    debug!(%partition, at = %report.at, "digest not taken");
+                }
+            }
+            Message::Condemned { partition, why } => self.condemn(partition, why),
+            Message::LogGrew { partition, end } => self.read_log(partition, end),
+        }
+    }
+}

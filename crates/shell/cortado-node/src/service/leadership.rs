@@ -1,0 +1,95 @@
+//! Orders to the replica that leads: hand the leadership over, compare the state.
+
+use super::{NoLeader, NodeService};
+use crate::asker::{Asker, Input};
+use cortado_driver::Reply;
+use cortado_model::{NodeId, PartitionId};
+use cortado_peer::{CallError, HandOff, HandOffAnswer, KnownLeader, Message, VerifyAnswer};
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
+
+/// How long a possible successor may take to say how it is.
+const SUCCESSOR_ANSWERS: Duration = Duration::from_secs(1);
+
+impl NodeService {
+    /// Gives up a leadership of this node's, for somebody who can take it up.
+    pub(crate) async fn answer_hand_off(&self, order: HandOff) -> HandOffAnswer {
+        let HandOff { partition, to, deadline } = order;
+        let route = self.host.routes.route(partition);
+        let leader = match self.leader(&route, deadline).await {
+            Ok(leader) => leader,
+            Err(why) => return HandOffAnswer::WrongNode(known(why)),
+        };
+        if to == Some(self.host.node()) {
+            return HandOffAnswer::Leads;
+        }
+        let Some(successor) = self.successor(partition, to, deadline).await else {
+            return HandOffAnswer::NoSuccessor;
+        };
+        let (caller, answer) = Asker::new();
+        if !leader.send(Input::HandOff { caller, to: Some(successor) }).await {
+            return HandOffAnswer::WrongNode(route.leader());
+        }
+        match timeout_at(deadline, leader.answer(answer)).await {
+            Ok(Some(Reply::Ready)) => {}
+            Ok(Some(Reply::NotDone(why))) => return HandOffAnswer::NotDone(why),
+            Ok(Some(Reply::Written(_) | Reply::Refused(_) | Reply::Unknown(_)) | None) | Err(_) => {
+                return HandOffAnswer::Unknown;
+            }
+        }
+        if let (Some(end), Some(peer)) =
+            (self.host.log.local_end(partition), self.host.peers.peer(successor))
+        {
+            peer.tell(Message::LogGrew { partition, end });
+        }
+        HandOffAnswer::SteppedDown(successor)
+    }
+
+    /// Begins a round of digests, if this node leads.
+    pub(crate) async fn answer_verify(
+        &self,
+        partition: PartitionId,
+        deadline: Instant,
+    ) -> VerifyAnswer {
+        let route = self.host.routes.route(partition);
+        match self.leader(&route, deadline).await {
+            Ok(leader) if leader.send(Input::Verify).await => VerifyAnswer::Begun,
+            Ok(_) => VerifyAnswer::WrongNode(route.leader()),
+            Err(why) => VerifyAnswer::WrongNode(known(why)),
+        }
+    }
+
+    /// Who should follow this node: `to`, or the first by rank; of those who say that they could.
+    async fn successor(
+        &self,
+        partition: PartitionId,
+        to: Option<NodeId>,
+        deadline: Instant,
+    ) -> Option<NodeId> {
+        for node in self.host.placed(partition) {
+            let wanted = to.is_none_or(|to| to == node) && node != self.host.node();
+            if wanted && self.could_lead(partition, node, deadline).await {
+                return Some(node);
+            }
+        }
+        None
+    }
+
+    async fn could_lead(&self, partition: PartitionId, node: NodeId, deadline: Instant) -> bool {
+        let Some(peer) = self.host.peers.peer(node) else { return false };
+        let deadline = deadline.min(Instant::now() + SUCCESSOR_ANSWERS);
+        let report = timeout_at(deadline, peer.report(Some(partition.database), deadline)).await;
+        let Ok(report) = report.unwrap_or(Err(CallError::Late)) else { return false };
+        let replicas = report.replicas.iter().map(|replica| replica.progress);
+        let mut own = replicas.filter(|replica| replica.partition == partition);
+        own.any(|replica| replica.role.is_readable() && replica.has_room)
+    }
+}
+
+fn known(why: NoLeader) -> KnownLeader {
+    match why {
+        NoLeader::Elsewhere(leader) => leader,
+        // Nobody leads: nothing better is known anywhere.
+        NoLeader::NoRoom | NoLeader::Dropped => KnownLeader::default(),
+    }
+}

@@ -1,0 +1,27 @@
+//! How this node and its replicas are.
+
+use super::NodeService;
+use cortado_model::DatabaseId;
+use cortado_peer::{NodeReport, ReplicaReport};
+
+impl NodeService {
+    /// Tells how the node is, and its replicas: all of them, or those of one database.
+    pub(crate) fn answer_report(&self, database: Option<DatabaseId>) -> NodeReport {
+        let now = self.host.clock.steady();
+        let wanted = |of: DatabaseId| database.is_none_or(|database| database == of);
+        let replicas = self.host.routes.replicas().into_iter();
+        let replicas = replicas.filter(|replica| wanted(replica.partition.database));
+        let report = |replica: std::sync::Arc<crate::replica_handle::ReplicaHandle>| {
+            let known = replica.known_end();
+            let end = self.host.log.local_end(replica.partition).unwrap_or(known).max(known);
+            let (progress, behind_ms) = (replica.progress(), replica.behind_ms(now));
+            ReplicaReport { progress, end, behind_ms }
+        };
+        NodeReport {
+            incarnation: self.host.me().incarnation,
+            address: self.address.clone(),
+            sick: self.host.health.sickness(),
+            replicas: replicas.map(report).collect(),
+        }
+    }
+}

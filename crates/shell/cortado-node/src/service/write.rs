@@ -1,0 +1,77 @@
+//! Writes, where they are done: by the task of the replica that leads.
+
+use super::{NoLeader, NodeService};
+use crate::asker::{Asker, Input, Ticket};
+use crate::replica_handle::{NotTaken, ReplicaHandle};
+use crate::routes::Route;
+use cortado_driver::{Reply, Tables, UnknownWhy, WriteOrder};
+use cortado_model::PartitionId;
+use cortado_peer::{Write, WriteAnswer};
+use cortado_replica::NotDone;
+use std::sync::Arc;
+use tokio::time::{Instant, timeout_at};
+
+impl NodeService {
+    /// Does a write if this node leads, or is about to.
+    pub(crate) async fn answer_write(&self, write: Write) -> WriteAnswer {
+        let route = self.host.routes.route(write.partition);
+        let leader = match self.leader(&route, write.deadline).await {
+            Ok(leader) => leader,
+            Err(NoLeader::Elsewhere(leader)) => return WriteAnswer::WrongNode(leader),
+            Err(NoLeader::NoRoom) => return WriteAnswer::NoRoom,
+            Err(NoLeader::Dropped) => return WriteAnswer::NoSuchDatabase,
+        };
+        let tables = match self.tables(&write).await {
+            Ok(tables) => tables,
+            Err(answer) => return answer,
+        };
+        let order = WriteOrder { tables, operations: write.operations, keyed: write.keyed };
+        self.ask(&leader, order, write.deadline, &route).await
+    }
+
+    /// The tables of the partition's database, as new as who asks knows them; `None` for `_cluster`.
+    async fn tables(&self, write: &Write) -> Result<Option<Arc<dyn Tables>>, WriteAnswer> {
+        let database = write.partition.database;
+        if database == PartitionId::CLUSTER.database {
+            return Ok(None);
+        }
+        let catalog = self.host.catalog.reaching(write.catalog, write.deadline).await;
+        let catalog = catalog.ok_or(WriteAnswer::Late)?;
+        let database = catalog.database_by_id(database).ok_or(WriteAnswer::NoSuchDatabase)?;
+        Ok(Some(Arc::clone(database) as Arc<dyn Tables>))
+    }
+
+    /// Asks the leader's task, and waits for its answer until the deadline.
+    async fn ask(
+        &self,
+        leader: &ReplicaHandle,
+        order: WriteOrder,
+        deadline: Instant,
+        route: &Route,
+    ) -> WriteAnswer {
+        let ticket = Arc::new(Ticket::default());
+        let (caller, answer) = Asker::with(&ticket);
+        let log_end = self.host.log.local_end(leader.partition);
+        match leader.offer(Input::Write { caller, order, log_end }) {
+            Ok(()) => {}
+            Err(NotTaken::Full) => return WriteAnswer::NotDone(NotDone::Overloaded),
+            Err(NotTaken::Gone) => return WriteAnswer::WrongNode(route.leader()),
+        }
+        match timeout_at(deadline, leader.answer(answer)).await {
+            Ok(Some(Reply::Written(written))) => WriteAnswer::Written(written),
+            Ok(Some(Reply::Refused(refused))) => WriteAnswer::Refused(refused),
+            Ok(Some(Reply::NotDone(NotDone::NotLeader | NotDone::Changing | NotDone::Offline))) => {
+                WriteAnswer::WrongNode(route.leader())
+            }
+            Ok(Some(Reply::NotDone(why))) => WriteAnswer::NotDone(why),
+            Ok(Some(Reply::Unknown(why))) => WriteAnswer::Unknown(why),
+            // A write is never answered with `Ready`; if it were, nobody could tell.
+            Ok(Some(Reply::Ready)) => WriteAnswer::Unknown(UnknownWhy::LeaderLost),
+            // The replica went away, with the write begun or still in line.
+            Ok(None) if ticket.withdraw() => WriteAnswer::WrongNode(route.leader()),
+            Ok(None) => WriteAnswer::Unknown(UnknownWhy::LeaderLost),
+            Err(_) if ticket.withdraw() => WriteAnswer::Late,
+            Err(_) => WriteAnswer::UnknownLate,
+        }
+    }
+}

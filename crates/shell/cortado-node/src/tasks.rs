@@ -1,0 +1,117 @@
+//! The tasks of one life of a node: begun by its parts, ended together.
+//!
+//! Knows nothing of what they do. Start reading at [`Tasks::spawn`].
+
+use crate::node_life::{NextLife, NodeLife};
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tracing::error;
+
+/// Runs tasks until the node ends.
+pub(crate) struct Tasks {
+    life: Life,
+    ending: AtomicBool,
+    tasks: Mutex<JoinSet<()>>,
+}
+
+/// One life of a node, for whoever may have to end it.
+#[derive(Clone)]
+pub(crate) struct Life {
+    pub(crate) me: NodeLife,
+    failures: mpsc::UnboundedSender<NodeFailure>,
+}
+
+/// A node cannot go on.
+#[derive(Clone, Debug)]
+pub(crate) struct NodeFailure {
+    /// Which, and in which life; a later one is well.
+    pub(crate) life: NodeLife,
+    pub(crate) why: String,
+    pub(crate) next: NextLife,
+}
+
+impl Life {
+    pub(crate) fn new(me: NodeLife, failures: mpsc::UnboundedSender<NodeFailure>) -> Life {
+        Life { me, failures }
+    }
+
+    /// Tells whoever started the node that this life must end.
+    pub(crate) fn report(&self, why: String, next: NextLife) {
+        // Without anybody to tell, the node is ending anyway.
+        let _ = self.failures.send(NodeFailure { life: self.me, why, next });
+    }
+
+    /// The store of the node has failed: it must be opened again.
+    pub(crate) fn report_store_failure(&self, why: String) {
+        self.report(why, NextLife::Begins { above: self.me.incarnation });
+    }
+}
+
+impl Tasks {
+    pub(crate) fn new(life: Life) -> Tasks {
+        Tasks { life, ending: AtomicBool::new(false), tasks: Mutex::default() }
+    }
+
+    /// Whether the node is going away.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::Acquire)
+    }
+
+    /// Runs `task` until it ends or the node does.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let mut tasks = self.lock();
+        if !self.is_ending() {
+            tasks.spawn(task);
+        }
+        self.reap(&mut tasks);
+    }
+
+    /// Runs `work` beside the tasks; the node waits for it when it ends. `false` if it has ended.
+    pub(crate) fn spawn_blocking(&self, work: impl FnOnce() + Send + 'static) -> bool {
+        let mut tasks = self.lock();
+        let runs = !self.is_ending();
+        if runs {
+            tasks.spawn_blocking(work);
+        }
+        self.reap(&mut tasks);
+        runs
+    }
+
+    /// Notices tasks that have died of a defect.
+    pub(crate) fn check(&self) {
+        self.reap(&mut self.lock());
+    }
+
+    fn reap(&self, tasks: &mut JoinSet<()>) {
+        while let Some(ended) = tasks.try_join_next() {
+            if let Err(panic) = ended
+                && panic.is_panic()
+            {
+                let node = self.life.me.node;
+                error!(%node, %panic, "a task has died of a defect; the node starts again");
+                self.life.report_store_failure(format!("a task has died of a defect: {panic}"));
+            }
+        }
+    }
+
+    /// Ends every task without any goodbye.
+    pub(crate) fn abort(&self) {
+        self.ending.store(true, Ordering::Release);
+        self.lock().abort_all();
+    }
+
+    /// Ends every task as [`abort`](Self::abort) does, and waits until none is left.
+    pub(crate) async fn end(&self) {
+        self.abort();
+        let mut tasks = std::mem::take(&mut *self.lock());
+        tasks.shutdown().await;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, JoinSet<()>> {
+        // Nothing panics while it holds this lock with the set half changed.
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
