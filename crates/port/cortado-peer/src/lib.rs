@@ -5,6 +5,8 @@
 //! leader may do answers with the leader that it knows. Start reading at [`Peer`] and [`Peers`].
 //! Source: docs/protocols/peers.md.
 
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 mod leader;
 mod memory;
 mod message;

@@ -138,3 +138,27 @@ impl Peer for Member {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conformance::FnPeer;
+    use std::future::pending;
+    use std::time::Duration;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_waits_for_a_former_life_is_lost() {
+        let (peers, node) = (Arc::new(MemoryPeers::default()), NodeId(1));
+        let silent = || -> Arc<dyn Peer> {
+            Arc::new(FnPeer { call: Box::new(|_| Box::pin(pending())), tell: Box::new(drop) })
+        };
+        let _former = peers.join(node, silent());
+        let peer = peers.peer(node).expect("it has joined");
+        let call = peer.report(None, Instant::now() + Duration::from_secs(10));
+        let newer = async { peers.join(node, silent()) };
+        let (answer, _newer) = tokio::join!(call, newer);
+        assert_eq!(answer, Err(CallError::Lost));
+        let kept = peer.report(None, Instant::now() + Duration::from_secs(10)).await;
+        assert_eq!(kept, Err(CallError::Unreachable));
+    }
+}
