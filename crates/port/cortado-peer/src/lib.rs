@@ -7,6 +7,10 @@
 
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+#[cfg(any(test, feature = "conformance"))]
+mod faults;
+#[cfg(any(test, feature = "conformance"))]
+mod faulty;
 mod leader;
 mod memory;
 mod message;
@@ -16,6 +20,10 @@ mod report;
 mod snapshot;
 mod write;
 
+#[cfg(any(test, feature = "conformance"))]
+pub use faults::{Faults, Passage};
+#[cfg(any(test, feature = "conformance"))]
+pub use faulty::FaultyPeers;
 pub use leader::KnownLeader;
 pub use memory::{Membership, MemoryPeers};
 pub use message::{Message, Progress, ReplicaProgress};

@@ -1,8 +1,8 @@
-//! The peers of one process keep the port's promises.
+//! The peers of one process keep the port's promises, also where faults could be.
 
 use cortado_model::NodeId;
 use cortado_peer::conformance::{Leave, Subject, run};
-use cortado_peer::{MemoryPeers, Peer, Peers, Pending};
+use cortado_peer::{Faults, FaultyPeers, MemoryPeers, Peer, Peers, Pending};
 use std::future::ready;
 use std::sync::Arc;
 
@@ -25,6 +25,20 @@ impl Subject for Memory {
     }
 }
 
+/// The same behind a wrapper that has no faults.
+#[derive(Default)]
+struct Faultless(Memory);
+
+impl Subject for Faultless {
+    fn join(&self, node: NodeId, serves: Arc<dyn Peer>) -> Pending<'_, Leave> {
+        self.0.join(node, serves)
+    }
+
+    fn peers(&self, asking: NodeId) -> Arc<dyn Peers> {
+        Arc::new(FaultyPeers::new(asking, self.0.peers(asking), &Arc::new(Faults::default())))
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_memory_peers_conform() {
     run(&mut |_| Box::new(Memory::default())).await;
@@ -33,4 +47,9 @@ async fn the_memory_peers_conform() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_memory_peers_conform_on_many_threads() {
     run(&mut |_| Box::new(Memory::default())).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn faulty_peers_without_faults_conform() {
+    run(&mut |_| Box::new(Faultless::default())).await;
 }
