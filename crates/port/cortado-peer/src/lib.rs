@@ -5,6 +5,12 @@
 //! leader may do answers with the leader that it knows. Start reading at [`Peer`] and [`Peers`].
 //! Source: docs/protocols/peers.md.
 
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
+#[cfg(any(test, feature = "conformance"))]
+mod faults;
+#[cfg(any(test, feature = "conformance"))]
+mod faulty;
 mod leader;
 mod memory;
 mod message;
@@ -14,6 +20,10 @@ mod report;
 mod snapshot;
 mod write;
 
+#[cfg(any(test, feature = "conformance"))]
+pub use faults::{Faults, Passage};
+#[cfg(any(test, feature = "conformance"))]
+pub use faulty::FaultyPeers;
 pub use leader::KnownLeader;
 pub use memory::{Membership, MemoryPeers};
 pub use message::{Message, Progress, ReplicaProgress};
@@ -29,12 +39,15 @@ use std::pin::Pin;
 use std::sync::Arc;
 use tokio::time::Instant;
 
-/// An answer to come. Dropping it gives up the answer; what was asked for may still be done.
+/// An answer to come. Nothing is asked before it is awaited. Dropping it gives up the answer; what
+/// was asked for may still be done.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// The other nodes, as one of them reaches them.
 pub trait Peers: Send + Sync + 'static {
     /// The node of that name; `None` if it is not known how it could be reached.
+    ///
+    /// Whoever keeps it may be kept to one life of the node: ask for it anew for each call.
     fn peer(&self, node: NodeId) -> Option<Arc<dyn Peer>>;
 }
 
@@ -42,7 +55,11 @@ pub trait Peers: Send + Sync + 'static {
 /// carries question and answer.
 ///
 /// Every question has a deadline, by which there is an answer of some kind. A node that is asked
-/// answers for its own replicas only; it asks nobody else.
+/// answers for its own replicas only; it asks nobody else. A [`CallError`] of its own is carried
+/// like any answer: nothing was done, or nobody will ever hear what.
+///
+/// An adapter may drop what the node has begun when nobody waits for the answer any more: what must
+/// come to an end, once begun, does so in a task of its own.
 pub trait Peer: Send + Sync + 'static {
     /// Does a write where the partition is led.
     fn write(&self, write: Write) -> Pending<'_, Result<WriteAnswer, CallError>>;
@@ -86,11 +103,12 @@ pub trait Peer: Send + Sync + 'static {
         deadline: Instant,
     ) -> Pending<'_, Result<SnapshotChunk, CallError>>;
 
-    /// Tells something without waiting. It may be lost, and come in another order.
+    /// Tells something without waiting. It may be lost, and come in another order. Who is told does
+    /// not wait either: it is called on the thread of whoever tells, or of the adapter.
     fn tell(&self, message: Message);
 }
 
-/// Why a call was not answered.
+/// Why a call was not answered. Source: docs/protocols/peers.md, "What an error lets one conclude".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
     /// Certainly nothing was done: the node was not reached.

@@ -64,21 +64,22 @@ impl Drop for Membership {
 }
 
 impl Member {
-    /// Waits for an answer until the deadline, or until the node has left.
-    fn call<'a, T: Send + 'a>(
-        &'a self,
-        deadline: Instant,
-        answer: Pending<'a, Result<T, CallError>>,
-    ) -> Pending<'a, Result<T, CallError>> {
+    /// Asks, unless the node has left; waits until the deadline, or until it leaves.
+    fn call<'a, T, A>(&'a self, deadline: Instant, ask: A) -> Pending<'a, Result<T, CallError>>
+    where
+        T: Send + 'a,
+        A: FnOnce(&'a dyn Peer) -> Pending<'a, Result<T, CallError>> + Send + 'a,
+    {
         Box::pin(async move {
             let mut left = self.left.subscribe();
             if *left.borrow_and_update() {
                 return Err(CallError::Unreachable);
             }
+            let answer = timeout_at(deadline, ask(self.serves.as_ref()));
             tokio::select! {
                 // What is answered counts, whatever became of the node.
                 biased;
-                answer = timeout_at(deadline, answer) => answer.unwrap_or(Err(CallError::Late)),
+                answer = answer => answer.unwrap_or(Err(CallError::Late)),
                 _ = left.changed() => Err(CallError::Lost),
             }
         })
@@ -87,15 +88,15 @@ impl Member {
 
 impl Peer for Member {
     fn write(&self, write: Write) -> Pending<'_, Result<WriteAnswer, CallError>> {
-        self.call(write.deadline, self.serves.write(write))
+        self.call(write.deadline, move |peer| peer.write(write))
     }
 
     fn read(&self, read: Read) -> Pending<'_, Result<ReadAnswer, CallError>> {
-        self.call(read.deadline, self.serves.read(read))
+        self.call(read.deadline, move |peer| peer.read(read))
     }
 
     fn hand_off(&self, order: HandOff) -> Pending<'_, Result<HandOffAnswer, CallError>> {
-        self.call(order.deadline, self.serves.hand_off(order))
+        self.call(order.deadline, move |peer| peer.hand_off(order))
     }
 
     fn verify(
@@ -103,7 +104,7 @@ impl Peer for Member {
         partition: PartitionId,
         deadline: Instant,
     ) -> Pending<'_, Result<VerifyAnswer, CallError>> {
-        self.call(deadline, self.serves.verify(partition, deadline))
+        self.call(deadline, move |peer| peer.verify(partition, deadline))
     }
 
     fn report(
@@ -111,7 +112,7 @@ impl Peer for Member {
         database: Option<DatabaseId>,
         deadline: Instant,
     ) -> Pending<'_, Result<NodeReport, CallError>> {
-        self.call(deadline, self.serves.report(database, deadline))
+        self.call(deadline, move |peer| peer.report(database, deadline))
     }
 
     fn open_snapshot(
@@ -119,7 +120,7 @@ impl Peer for Member {
         partition: PartitionId,
         deadline: Instant,
     ) -> Pending<'_, Result<SnapshotAnswer, CallError>> {
-        self.call(deadline, self.serves.open_snapshot(partition, deadline))
+        self.call(deadline, move |peer| peer.open_snapshot(partition, deadline))
     }
 
     fn snapshot_chunk(
@@ -128,12 +129,36 @@ impl Peer for Member {
         number: u64,
         deadline: Instant,
     ) -> Pending<'_, Result<SnapshotChunk, CallError>> {
-        self.call(deadline, self.serves.snapshot_chunk(snapshot, number, deadline))
+        self.call(deadline, move |peer| peer.snapshot_chunk(snapshot, number, deadline))
     }
 
     fn tell(&self, message: Message) {
         if !*self.left.borrow() {
             self.serves.tell(message);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conformance::FnPeer;
+    use std::future::pending;
+    use std::time::Duration;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_waits_for_a_former_life_is_lost() {
+        let (peers, node) = (Arc::new(MemoryPeers::default()), NodeId(1));
+        let silent = || -> Arc<dyn Peer> {
+            Arc::new(FnPeer { call: Box::new(|_| Box::pin(pending())), tell: Box::new(drop) })
+        };
+        let _former = peers.join(node, silent());
+        let peer = peers.peer(node).expect("it has joined");
+        let call = peer.report(None, Instant::now() + Duration::from_secs(10));
+        let newer = async { peers.join(node, silent()) };
+        let (answer, _newer) = tokio::join!(call, newer);
+        assert_eq!(answer, Err(CallError::Lost));
+        let kept = peer.report(None, Instant::now() + Duration::from_secs(10)).await;
+        assert_eq!(kept, Err(CallError::Unreachable));
     }
 }

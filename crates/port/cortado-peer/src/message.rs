@@ -7,7 +7,7 @@ use cortado_driver::{DigestReport, ReplicaRole};
 use cortado_model::{LogOffset, NodeId, NodeIncarnation, PartitionId, Scn, WallMillis};
 
 /// What a node tells another. It may be lost.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
     /// How far a node's replicas are.
     Progress(Progress),

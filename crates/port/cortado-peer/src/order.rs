@@ -8,7 +8,7 @@ use cortado_replica::NotDone;
 use tokio::time::Instant;
 
 /// Give the leadership up.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HandOff {
     /// Of what.
     pub partition: PartitionId,

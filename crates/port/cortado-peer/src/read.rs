@@ -9,7 +9,7 @@ use std::fmt;
 use tokio::time::Instant;
 
 /// A read of one partition.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Read {
     /// Where.
     pub partition: PartitionId,

@@ -10,11 +10,11 @@ use cortado_replica::NotDone;
 use tokio::time::Instant;
 
 /// A write of one resource.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Write {
     /// Where.
     pub partition: PartitionId,
-    /// What the asking node has folded of `_cluster`: the leader looks at tables no older than that.
+    /// What the asking node has folded of `_cluster`: the leader looks at no older tables.
     pub catalog: Scn,
     /// All or nothing, no key twice.
     pub operations: Vec<Operation>,

@@ -1,0 +1,228 @@
+//! Every answer.
+//!
+//! Start reading at [`answers`].
+
+use super::messages::progress;
+use super::{SCN_MAX, document, key, leaders, scn};
+use crate::conformance::{Answer, Question};
+use crate::{
+    HandOffAnswer, NodeReport, Page, ReadAnswer, ReplicaReport, Seen, ServedRole, Sight,
+    SnapshotAnswer, SnapshotChunk, SnapshotId, Unserved, VerifyAnswer, WriteAnswer,
+};
+use bytes::Bytes;
+use cortado_document::{
+    Done, JsonError, Malformed, PatchError, Refusal, Unacceptable, Unmet, Violation,
+};
+use cortado_driver::{Refused, UnknownWhy, Written};
+use cortado_model::{Etag, LogOffset, NodeId, NodeIncarnation, Scn, WallMillis};
+use cortado_replica::NotDone;
+
+/// More than one frame, window or buffer of any adapter.
+const LONG_BYTES: usize = 600 << 10;
+
+/// Each variant of each part of an answer.
+pub(in crate::conformance) fn answers() -> Vec<Answer> {
+    each! {
+        Answer::Write(_) => writes().into_iter().map(Answer::Write),
+        Answer::Read(_) => reads().into_iter().map(Answer::Read),
+        Answer::HandOff(_) => hand_offs().into_iter().map(Answer::HandOff),
+        Answer::Verify(_) => verifications().into_iter().map(Answer::Verify),
+        Answer::Report(_) => reports().into_iter().map(Answer::Report),
+        Answer::OpenSnapshot(_) => snapshots().into_iter().map(Answer::OpenSnapshot),
+        Answer::SnapshotChunk(_) => chunks().into_iter().map(Answer::SnapshotChunk),
+    }
+}
+
+/// An answer to any question.
+pub(in crate::conformance) fn answer_to(question: &Question) -> Answer {
+    match question {
+        Question::Write(_) => Answer::Write(WriteAnswer::Late),
+        Question::Read(_) => Answer::Read(ReadAnswer::Behind),
+        Question::HandOff(_) => Answer::HandOff(HandOffAnswer::Leads),
+        Question::Verify(..) => Answer::Verify(VerifyAnswer::Begun),
+        Question::Report(..) => Answer::Report(report_of("n1:4711")),
+        Question::OpenSnapshot(..) => Answer::OpenSnapshot(SnapshotAnswer::Busy),
+        Question::SnapshotChunk(..) => Answer::SnapshotChunk(SnapshotChunk::End),
+    }
+}
+
+/// The report of a node that has no replicas.
+pub(in crate::conformance) fn report_of(address: &str) -> NodeReport {
+    let (incarnation, address) = (NodeIncarnation(1), address.to_owned());
+    NodeReport { incarnation, address, sick: None, replicas: Vec::new() }
+}
+
+fn writes() -> Vec<WriteAnswer> {
+    let words = words!(Done: Created, Replaced, Patched, Deleted, Missing, Checked);
+    let written = |results, repeated| {
+        let (scn, time, etag) = (SCN_MAX, WallMillis(u64::MAX), Etag(u64::MAX));
+        WriteAnswer::Written(Box::new(Written { scn, time, etag, results, repeated }))
+    };
+    let unknown = words!(UnknownWhy: LeaderLost, LogFailed);
+    each! {
+        WriteAnswer::Written(_) => [written(words, false), written(Vec::new(), true)],
+        WriteAnswer::Refused(_) => refused().into_iter().map(WriteAnswer::Refused),
+        WriteAnswer::NotDone(_) => not_done().into_iter().map(WriteAnswer::NotDone),
+        WriteAnswer::WrongNode(_) => leaders().into_iter().map(WriteAnswer::WrongNode),
+        WriteAnswer::NoSuchDatabase => [WriteAnswer::NoSuchDatabase],
+        WriteAnswer::NoRoom => [WriteAnswer::NoRoom],
+        WriteAnswer::Late => [WriteAnswer::Late],
+        WriteAnswer::Unknown(_) => unknown.into_iter().map(WriteAnswer::Unknown),
+        WriteAnswer::UnknownLate => [WriteAnswer::UnknownLate],
+    }
+}
+
+fn not_done() -> Vec<NotDone> {
+    words!(NotDone: NotLeader, Changing, Overloaded, LogRefused, LogUnusable, Exhausted, Offline)
+}
+
+fn refused() -> Vec<Refused> {
+    let operation = |refusal| Refused::Operation { operation: 999, refusal };
+    each! {
+        Refused::Operation { .. } => refusals().into_iter().map(operation),
+        Refused::KeyReused => [Refused::KeyReused],
+        Refused::TooLarge { .. } => [Refused::TooLarge { bytes: 2 << 20, bytes_max: 1 << 20 }],
+        Refused::Budget { .. } => [Refused::Budget { retry_after_ms: 60_000 }],
+    }
+}
+
+fn refusals() -> Vec<Refusal> {
+    let unmet = words!(Unmet: IfMatch, IfNoneMatch);
+    let violation =
+        |path: &str| Violation { path: path.to_owned(), why: "must be »ß«".to_owned() };
+    let violations = vec![violation(""), violation("/a~1b/0")];
+    each! {
+        Refusal::ConditionFailed(_) => unmet.into_iter().map(Refusal::ConditionFailed),
+        Refusal::Missing => [Refusal::Missing],
+        Refusal::Patch(_) => patch_errors().into_iter().map(Refusal::Patch),
+        Refusal::SchemaViolated(_) => [Refusal::SchemaViolated(violations)],
+    }
+}
+
+fn patch_errors() -> Vec<PatchError> {
+    let step = 17;
+    each! {
+        PatchError::Json(_) => json_errors().into_iter().map(PatchError::Json),
+        PatchError::NotAnArray => [PatchError::NotAnArray],
+        PatchError::TooManySteps { .. } => [PatchError::TooManySteps { steps_max: 1_000 }],
+        PatchError::BadStep { .. } => [PatchError::BadStep { step }],
+        PatchError::BadPointer { .. } => [PatchError::BadPointer { step }],
+        PatchError::TestFailed { .. } => [PatchError::TestFailed { step }],
+        PatchError::NoSuchPlace { .. } => [PatchError::NoSuchPlace { step }],
+        PatchError::IntoItself { .. } => [PatchError::IntoItself { step }],
+        PatchError::CopiesTooMuch { .. } => [PatchError::CopiesTooMuch { bytes_max: 1 << 20 }],
+        PatchError::Refused(_) => json_errors().into_iter().map(PatchError::Refused),
+        PatchError::Damaged => [PatchError::Damaged],
+    }
+}
+
+fn json_errors() -> Vec<JsonError> {
+    let malformed = words!(
+        Malformed: Unexpected, Truncated, TrailingText, ByteOrderMark, InvalidUtf8,
+        ControlCharacter, InvalidEscape, LoneSurrogate, LeadingZero, NumberTooLong, DuplicateName,
+        TooDeep
+    );
+    let unacceptable =
+        words!(Unacceptable: NotAnObject, NumberNotExact, TooManyFields, NameTooLong, NulInName);
+    let malformed = malformed.into_iter().map(|why| JsonError::Malformed { offset: 0, why });
+    let unacceptable = unacceptable.into_iter();
+    each! {
+        JsonError::Malformed { .. } => malformed,
+        JsonError::Unacceptable { .. } => {
+            unacceptable.map(|why| JsonError::Unacceptable { offset: 1 << 20, why })
+        },
+        JsonError::TooLarge { .. } => [JsonError::TooLarge { bytes_max: 1 << 20 }],
+    }
+}
+
+fn reads() -> Vec<ReadAnswer> {
+    let roles = words!(ServedRole: Leader, Follower);
+    let sight = |seen, role| ReadAnswer::Seen(Box::new(Sight { seen, applied: SCN_MAX, role }));
+    let position = |role| sight(Seen::Position(scn(8)), role);
+    let looks = seen().into_iter().map(|seen| sight(seen, ServedRole::Leader));
+    let why = "the disk's own words".to_owned();
+    each! {
+        ReadAnswer::Seen(_) => looks.chain(roles.into_iter().map(position)),
+        ReadAnswer::WrongNode(_) => leaders().into_iter().map(ReadAnswer::WrongNode),
+        ReadAnswer::Behind => [ReadAnswer::Behind],
+        ReadAnswer::Unserved(_) => unserved().into_iter().map(ReadAnswer::Unserved),
+        ReadAnswer::NoSuchDatabase => [ReadAnswer::NoSuchDatabase],
+        ReadAnswer::Store { .. } => [ReadAnswer::Store { why }],
+    }
+}
+
+fn unserved() -> Vec<Unserved> {
+    words!(Unserved: NoLeader, NotCaughtUp, SessionAhead, Overloaded, NoRoom, StoreLate)
+}
+
+fn seen() -> Vec<Seen> {
+    let (kept, expiring) = (document(None), document(Some(WallMillis(u64::MAX))));
+    let (first, last) = (key(&["Cesária"]), key(&["Cesária", "Miß", "1"]));
+    let documents = vec![(first, kept.clone()), (last.clone(), expiring.clone())];
+    let empty = Page { documents: Vec::new(), next: None };
+    let fold = Some(Bytes::from_static(b"\x00\xff fold"));
+    each! {
+        Seen::Document(_) => [Seen::Document(None), Seen::Document(Some(expiring.clone()))],
+        Seen::Documents(_) => [
+            Seen::Documents(Vec::new()),
+            Seen::Documents(vec![Some(kept), None, Some(expiring)]),
+        ],
+        Seen::Page(_) => [
+            Seen::Page(empty),
+            Seen::Page(Page { documents, next: Some(last) }),
+        ],
+        Seen::Position(_) => [Seen::Position(Scn::ZERO)],
+        Seen::History { .. } => [
+            Seen::History { fold: None, end: SCN_MAX },
+            Seen::History { fold, end: scn(7) },
+        ],
+    }
+}
+
+fn hand_offs() -> Vec<HandOffAnswer> {
+    each! {
+        HandOffAnswer::SteppedDown(_) => [HandOffAnswer::SteppedDown(NodeId(u32::MAX))],
+        HandOffAnswer::Leads => [HandOffAnswer::Leads],
+        HandOffAnswer::WrongNode(_) => leaders().into_iter().map(HandOffAnswer::WrongNode),
+        HandOffAnswer::NoSuccessor => [HandOffAnswer::NoSuccessor],
+        HandOffAnswer::NotDone(_) => not_done().into_iter().map(HandOffAnswer::NotDone),
+        HandOffAnswer::Unknown => [HandOffAnswer::Unknown],
+    }
+}
+
+fn verifications() -> Vec<VerifyAnswer> {
+    each! {
+        VerifyAnswer::Begun => [VerifyAnswer::Begun],
+        VerifyAnswer::WrongNode(_) => leaders().into_iter().map(VerifyAnswer::WrongNode),
+    }
+}
+
+fn reports() -> Vec<NodeReport> {
+    let replica = |progress| ReplicaReport { progress, end: LogOffset(u64::MAX), behind_ms: 17 };
+    let full = NodeReport {
+        incarnation: NodeIncarnation(u64::MAX),
+        address: "[::1]:4711".to_owned(),
+        sick: Some("its own appends fail: »no space«".to_owned()),
+        replicas: progress().into_iter().map(replica).collect(),
+    };
+    vec![report_of(""), full]
+}
+
+fn snapshots() -> Vec<SnapshotAnswer> {
+    let opened = [SnapshotId(0), SnapshotId(u128::MAX)].map(SnapshotAnswer::Opened);
+    each! {
+        SnapshotAnswer::Opened(_) => opened,
+        SnapshotAnswer::NotReadable => [SnapshotAnswer::NotReadable],
+        SnapshotAnswer::Busy => [SnapshotAnswer::Busy],
+    }
+}
+
+fn chunks() -> Vec<SnapshotChunk> {
+    // A period that no power of two has, so that nothing is exchanged unnoticed.
+    let long: Bytes = (0..=250_u8).cycle().take(LONG_BYTES).collect();
+    each! {
+        SnapshotChunk::Chunk(_) => [Bytes::new(), long].map(SnapshotChunk::Chunk),
+        SnapshotChunk::End => [SnapshotChunk::End],
+        SnapshotChunk::Gone => [SnapshotChunk::Gone],
+    }
+}

@@ -1,0 +1,67 @@
+//! Every message.
+//!
+//! Start reading at [`messages`].
+
+use super::{PARTITION, SCN_MAX, leaders, scn};
+use crate::{Message, Progress, ReplicaProgress};
+use cortado_driver::{DigestReport, ReplicaRole};
+use cortado_model::{LogOffset, NodeId, NodeIncarnation, PartitionId, WallMillis};
+
+/// Each variant of each part of a message.
+pub(in crate::conformance) fn messages() -> Vec<Message> {
+    let (node, at, below) = (NodeId(2), scn(1_000), LogOffset(1_001));
+    let report = DigestReport { node, at, below, digest: u128::MAX };
+    let partition = PARTITION;
+    each! {
+        Message::Progress(_) => reports_of_progress().into_iter().map(Message::Progress),
+        Message::Digest { .. } => [Message::Digest { partition, report }],
+        Message::Condemned { .. } => {
+            [Message::Condemned { partition, why: "n1 and n3 hash to »ff«".to_owned() }]
+        },
+        Message::LogGrew { .. } => [log_grew(u64::MAX)],
+    }
+}
+
+/// A message that is told from others by a number.
+pub(in crate::conformance) fn log_grew(end: u64) -> Message {
+    Message::LogGrew { partition: PARTITION, end: LogOffset(end) }
+}
+
+fn reports_of_progress() -> Vec<Progress> {
+    let full = Progress {
+        node: NodeId(u32::MAX),
+        incarnation: NodeIncarnation(u64::MAX),
+        wall: WallMillis(u64::MAX),
+        number: u64::MAX,
+        heard: Some((NodeIncarnation(3), 41)),
+        complete: true,
+        replicas: progress(),
+    };
+    let empty = Progress {
+        node: NodeId(0),
+        incarnation: NodeIncarnation(1),
+        wall: WallMillis(1_700_000_000_123),
+        number: 1,
+        heard: None,
+        complete: false,
+        replicas: Vec::new(),
+    };
+    vec![full, empty]
+}
+
+/// Replicas in every role and under every kind of leader.
+pub(super) fn progress() -> Vec<ReplicaProgress> {
+    let roles = words!(
+        ReplicaRole: Offline, Restoring, Follower, Candidate, Opening, Leader, SteppingDown
+    );
+    let leaders = leaders().into_iter().cycle();
+    let replica = |(number, (role, leader))| ReplicaProgress {
+        partition: PartitionId { number, ..PARTITION },
+        role,
+        leader,
+        applied: if number == 0 { SCN_MAX } else { scn(u64::from(number)) },
+        folded: LogOffset(u64::from(number)),
+        has_room: number != 1,
+    };
+    (0..).zip(roles.into_iter().zip(leaders)).map(replica).collect()
+}
