@@ -17,6 +17,7 @@ pub(crate) struct ChangedReplicas {
     told: Notify,
     /// Have also made progress that the peers have not been told.
     moved: Mutex<BTreeSet<PartitionId>>,
+    moved_urgently: Notify,
 }
 
 impl ChangedReplicas {
@@ -39,6 +40,16 @@ impl ChangedReplicas {
     /// The replica of `partition` is not any more as the peers know it.
     pub(crate) fn tell_moved(&self, partition: PartitionId) {
         lock(&self.moved).insert(partition);
+    }
+
+    /// The peers should know soon what has moved.
+    pub(crate) fn hurry(&self) {
+        self.moved_urgently.notify_one();
+    }
+
+    /// Waits until somebody is in a hurry.
+    pub(crate) async fn told_urgently(&self) {
+        self.moved_urgently.notified().await;
     }
 
     /// What has moved since the last call.

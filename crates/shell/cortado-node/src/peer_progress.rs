@@ -26,8 +26,10 @@ struct Heard {
     incarnation: NodeIncarnation,
     /// When it has spoken last.
     at: Millis,
-    /// The last number behind which none was missed; 0 before everything was told.
+    /// The highest number; 0 before the first.
     number: u64,
+    /// Something has not arrived, and everything has not been told since.
+    missed: bool,
     /// What it has heard from here, and from which life.
     heard: Option<LifeNumber>,
     replicas: HashMap<PartitionId, ReplicaProgress>,
@@ -41,6 +43,7 @@ impl PeerProgress {
             incarnation: progress.incarnation,
             at: now,
             number: 0,
+            missed: true,
             heard: None,
             replicas: HashMap::new(),
         };
@@ -55,12 +58,10 @@ impl PeerProgress {
             // Late news would be taken for newer than it is.
             return;
         }
-        (peer.at, peer.heard) = (now, progress.heard);
+        peer.missed = !progress.complete && (peer.missed || progress.number != peer.number + 1);
+        (peer.at, peer.number, peer.heard) = (now, progress.number, progress.heard);
         if progress.complete {
             peer.replicas.clear();
-        }
-        if progress.complete || (peer.number > 0 && progress.number == peer.number + 1) {
-            peer.number = progress.number;
         }
         peer.replicas.extend(progress.replicas.iter().map(|told| (told.partition, *told)));
     }
@@ -79,11 +80,11 @@ impl PeerProgress {
         alive.map(|(node, _)| *node).collect()
     }
 
-    /// What was heard of `node`, and what it has heard from here.
+    /// The last number heard of `node` if none is missed, and what it says that it has heard of here.
     pub(crate) fn heard(&self, node: NodeId) -> (Option<LifeNumber>, Option<LifeNumber>) {
         let peers = self.read();
         let Some(peer) = peers.get(&node) else { return (None, None) };
-        let known = (peer.number > 0).then_some((peer.incarnation, peer.number));
+        let known = (!peer.missed).then_some((peer.incarnation, peer.number));
         (known, peer.heard)
     }
 
@@ -103,3 +104,6 @@ impl PeerProgress {
         self.peers.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,12 +11,12 @@ use cortado_peer::{Message, Progress};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 
 /// How often a node tells how far it is.
 const PACE: Duration = Duration::from_millis(250);
-/// So many messages may be on their way; a peer that has heard of none of them has missed one.
-const UNHEARD_MAX: u64 = 8;
+/// What must be known soon, such as who leads, waits for more of the same.
+const GATHERING: Duration = Duration::from_millis(5);
 
 /// Tells the peers how far this node's replicas are, until it ends.
 pub(crate) async fn tell_progress(host: Arc<ReplicaHost>) {
@@ -24,7 +24,10 @@ pub(crate) async fn tell_progress(host: Arc<ReplicaHost>) {
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut told: BTreeMap<NodeId, u64> = BTreeMap::new();
     loop {
-        pace.tick().await;
+        tokio::select! {
+            _ = pace.tick() => {}
+            () = host.changed.told_urgently() => sleep(GATHERING).await,
+        }
         let (now, catalog) = (host.clock.steady(), host.catalog.newest());
         host.progress.retain(|partition| {
             partition == PartitionId::CLUSTER
@@ -56,8 +59,8 @@ fn progress_for(
 ) -> Progress {
     let me = host.me();
     let (heard, heard_here) = host.progress.heard(listener);
-    let complete = !heard_here
-        .is_some_and(|(life, heard)| life == me.incarnation && heard + UNHEARD_MAX >= number);
+    // What it has not heard of, or not of this life, it has missed.
+    let complete = heard_here.is_none_or(|(life, _)| life != me.incarnation);
     let catalog = host.catalog.newest();
     let concerns = |partition: PartitionId| {
         partition == PartitionId::CLUSTER

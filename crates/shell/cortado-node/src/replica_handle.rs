@@ -207,7 +207,7 @@ impl ReplicaHandle {
 
     /// The node's store has room now, or not any more.
     pub(crate) fn show_room(&self) {
-        self.move_on();
+        self.move_on_urgently();
     }
 
     /// Something of what [`progress`](Self::progress) tells is another one.
@@ -218,11 +218,17 @@ impl ReplicaHandle {
         }
     }
 
+    /// The same, and what others do depends on it.
+    fn move_on_urgently(&self) {
+        self.move_on();
+        self.changed.hurry();
+    }
+
     pub(crate) fn show_role(&self, role: ReplicaRole) {
         let before = self.shown.role.swap(role as u8, Ordering::AcqRel);
         if before != role as u8 {
             self.changed.tell(self.partition);
-            self.move_on();
+            self.move_on_urgently();
         }
     }
 
@@ -267,13 +273,13 @@ impl ReplicaHandle {
         self.shown.applied.store(scn.to_u64(), Ordering::Release);
         self.shown.folded.store(offset.0, Ordering::Release);
         self.changed.tell(self.partition);
-        self.move_on();
+        self.move_on_urgently();
     }
 
     pub(crate) fn show_leadership(&self, leadership: &Leadership) {
         *self.lock_leadership() = *leadership;
         self.changed.tell(self.partition);
-        self.move_on();
+        self.move_on_urgently();
     }
 
     fn lock_leadership(&self) -> MutexGuard<'_, Leadership> {

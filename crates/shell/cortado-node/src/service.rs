@@ -112,7 +112,9 @@ impl NodeService {
             return false;
         };
         let told = self.host.progress.of(replica.partition, self.host.clock.steady());
-        told.iter().all(|(_, told)| !told.has_room || !told.role.is_readable())
+        // Of whom nothing is known, that one may have room.
+        told.len() + 1 >= self.host.placed(replica.partition).len()
+            && told.iter().all(|(_, told)| !told.has_room || !told.role.is_readable())
     }
 
     /// Lets a replica read its log at once: a step-down waits for it there.

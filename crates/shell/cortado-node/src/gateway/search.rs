@@ -22,7 +22,6 @@ pub(super) struct Search<'a> {
     gateway: &'a Gateway,
     pub(super) route: Arc<Route>,
     search: LeaderSearch,
-    /// From before the first try, so that nothing is missed; made when it is first needed.
     changes: Option<watch::Receiver<u64>>,
     placed: Option<Vec<NodeId>>,
 }
@@ -32,6 +31,11 @@ impl<'a> Search<'a> {
         let route = gateway.host().routes.route(partition);
         let search = LeaderSearch::default();
         Search { gateway, route, search, changes: None, placed: None }
+    }
+
+    /// Whether anybody has been looked for.
+    pub(super) fn has_begun(&self) -> bool {
+        self.changes.is_some()
     }
 
     /// Whom to ask now; `None` if nobody is known who can be reached.
@@ -63,8 +67,8 @@ impl<'a> Search<'a> {
     pub(super) async fn wait(&mut self, known: Option<KnownLeader>, deadline: Instant) {
         self.route.note_unserved();
         let newer = known.is_some_and(|known| self.route.learn(known));
+        let placed = self.placed().len();
         let changes = self.changes.get_or_insert_with(|| self.route.changes());
-        let placed = self.placed.as_ref().map_or(0, Vec::len);
         if self.search.failed(newer, placed) {
             changes.mark_unchanged();
             return;

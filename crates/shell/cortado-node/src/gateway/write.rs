@@ -73,7 +73,10 @@ impl Gateway {
             return Tried::Answered(Err(WriteError::NoSuchDatabase));
         }
         if Instant::now() >= request.deadline {
-            return Tried::Declined(NotDoneWhy::NoLeader);
+            return match search.has_begun() {
+                true => Tried::Declined(NotDoneWhy::NoLeader),
+                false => Tried::DeadlineBefore,
+            };
         }
         let Some((_, target)) = search.next() else { return Tried::NotHere(None) };
         let write = Write {

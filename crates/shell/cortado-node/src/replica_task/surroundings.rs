@@ -14,9 +14,11 @@ pub(super) fn look_around(host: &ReplicaHost, partition: PartitionId) -> Surroun
         serves: told.role == ReplicaRole::Leader,
         folded: told.folded,
     };
-    let told = host.progress.of(partition, host.clock.steady());
+    let told = host.progress.of(partition, host.clock.steady()).into_iter();
+    // Who has just gone away is not silent for long enough yet.
+    let reached = told.filter(|(node, _)| host.peers.peer(*node).is_some());
     Surroundings {
-        peers: told.into_iter().map(peer).collect(),
+        peers: reached.map(peer).collect(),
         placed: host.replica_count(partition),
         log_bytes: host.effort.log_bytes(),
         state_bytes: host.effort.state_bytes(),
