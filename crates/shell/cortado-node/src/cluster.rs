@@ -50,8 +50,8 @@ pub enum StartError {
         #[source]
         source: NodeError,
     },
-    /// Nobody led the cluster's own partition in time.
-    #[error("the cluster's own partition was not served after {waited_s} s")]
+    /// Nobody led the cluster's own partition in time, or could make its journal.
+    #[error("the cluster's own partition or its journal was not served after {waited_s} s")]
     NotServed {
         /// How long it took.
         waited_s: u64,
@@ -59,7 +59,7 @@ pub enum StartError {
 }
 
 impl Cluster {
-    /// Starts every node, and waits until the cluster's own partition is served.
+    /// Starts every node, and waits until they have registered and the cluster has its journal.
     ///
     /// Needs a runtime with time and more than one thread.
     ///
@@ -147,7 +147,7 @@ impl Cluster {
         }
     }
 
-    /// Waits until every node that the cluster does not refuse has registered.
+    /// Waits until every node that the cluster does not refuse has registered, and for the journal.
     async fn await_registration(&self, deadline: Instant) -> Result<(), StartError> {
         let process = &self.gateway.process;
         let mut catalogs = process.newest_catalog.subscribe();
@@ -159,7 +159,10 @@ impl Cluster {
             let catalog = Arc::clone(&catalogs.borrow_and_update());
             let mut nodes = process.settings.nodes();
             if nodes.all(|node| process.refused(node).is_some() || registered(&catalog, node)) {
-                return self.check_refused();
+                self.check_refused()?;
+                if catalog.journal().is_some() {
+                    return Ok(());
+                }
             }
             // Either a change or a moment: nobody tells of a node that was refused.
             let _ = timeout(REGISTRATION_LOOK, catalogs.changed()).await;

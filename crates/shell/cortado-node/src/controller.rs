@@ -4,15 +4,13 @@
 //! left it. Start reading at [`control`].
 
 use crate::catalog::{Catalog, Database, Dropped, Table};
-use crate::cluster_log::{DROPPED, EVENTS, TABLES, TableDocument, dropped_key, table_key, write};
+use crate::cluster_log::{DROPPED, TABLES, TableDocument, dropped_key, table_key, write};
 use crate::database_log::spec_of_dropped;
-use crate::gateway::{
-    Consistency, Gateway, Length, ReadOptions, WriteError, WriteRequest, whole_table,
-};
+use crate::gateway::{Consistency, Gateway, ReadOptions, WriteError, WriteRequest, whole_table};
 use crate::node_context::NodeContext;
 use cortado_document::{Action, Condition, Operation};
 use cortado_driver::ReplicaRole;
-use cortado_model::{DatabaseId, DocumentKey, EntryRange, PartitionId, Scn, TableId, with_causes};
+use cortado_model::{DatabaseId, DocumentKey, PartitionId, TableId, with_causes};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -24,13 +22,10 @@ const LOOK: Duration = Duration::from_secs(1);
 const DUTY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Documents of a dropped table that are removed by one transaction.
 const REMOVALS_PER_WRITE: usize = 200;
-/// Entries that the decision log keeps.
-const EVENTS_MAX: usize = 10_000;
 
 /// Sweeps while this node leads `_cluster`, until it ends.
 pub(crate) async fn control(context: Arc<NodeContext>, gateway: Gateway) {
     let me = context.node();
-    let mut shortened_at = Scn::ZERO;
     loop {
         sleep(LOOK).await;
         let replica = context.routes.route(PartitionId::CLUSTER).replica(me);
@@ -38,18 +33,16 @@ pub(crate) async fn control(context: Arc<NodeContext>, gateway: Gateway) {
             continue;
         }
         let catalog = Arc::clone(&context.catalog.borrow());
-        if let Err(error) = sweep(&context, &gateway, &catalog, &mut shortened_at).await {
+        if let Err(error) = sweep(&context, &gateway, &catalog).await {
             warn!(node = %me, %error, "controller's duty not done");
         }
     }
 }
 
-/// * `shortened_at`: where `_cluster` stood when its decision log was last found short enough.
 async fn sweep(
     context: &NodeContext,
     gateway: &Gateway,
     catalog: &Catalog,
-    shortened_at: &mut Scn,
 ) -> Result<(), WriteError> {
     for (id, dropped) in &catalog.dropped {
         remove_log(context, gateway, *id, dropped).await?;
@@ -63,11 +56,6 @@ async fn sweep(
                 empty_table(gateway, database, table).await?;
             }
         }
-    }
-    if catalog.scn != *shortened_at {
-        // It grows by nothing but what is written to `_cluster`.
-        shorten_decision_log(gateway).await?;
-        *shortened_at = catalog.scn;
     }
     Ok(())
 }
@@ -144,26 +132,6 @@ async fn some_keys(gateway: &Gateway, partition: PartitionId, table: TableId) ->
             Vec::new()
         }
     }
-}
-
-/// Forgets the oldest decisions.
-async fn shorten_decision_log(gateway: &Gateway) -> Result<(), WriteError> {
-    let read = strong();
-    let surplus = gateway.read_at(PartitionId::CLUSTER, &read, Length::Long, |replica, store| {
-        let view = store.view(PartitionId::CLUSTER)?;
-        let events = view.documents(&EntryRange::documents(EVENTS, &[]));
-        let mut keys = events.map(|found| Ok(found?.0)).collect::<Result<Vec<_>, _>>()?;
-        let surplus = keys.len().saturating_sub(EVENTS_MAX);
-        keys.truncate(surplus.min(REMOVALS_PER_WRITE));
-        Ok((keys, replica.applied_at_most()))
-    });
-    let Ok(surplus) = surplus.await else { return Ok(()) };
-    if surplus.value.is_empty() {
-        return Ok(());
-    }
-    let keys = surplus.value.into_iter();
-    let removals = keys.map(|key| operation(EVENTS, key, Action::Delete)).collect();
-    publish(gateway, None, PartitionId::CLUSTER, removals).await
 }
 
 async fn publish(

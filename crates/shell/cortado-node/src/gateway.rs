@@ -16,7 +16,6 @@ mod write;
 pub use admin::{AdminError, DatabaseSpec, Declared};
 pub use changes::{ChangeReader, Changes, ChangesError};
 pub(crate) use list::whole_table;
-pub(crate) use read::Length;
 pub use request::{
     Consistency, IdempotencyKey, ListRequest, NotDoneWhy, Page, ReadError, ReadOptions, ScanPage,
     ScanPosition, ScanRequest, Served, ServedRole, UnknownWhy, WriteError, WriteRequest, Written,
@@ -42,7 +41,7 @@ impl Gateway {
         Arc::clone(&self.process.newest_catalog.borrow())
     }
 
-    /// Whether clients can be served: the cluster's own partition is, and every other one.
+    /// Whether clients can be served: the cluster has its journal, and every partition is served.
     ///
     /// # Errors
     /// What is missing, for people.
@@ -55,6 +54,9 @@ impl Gateway {
             return Err("the cluster's own partition has no leader".to_owned());
         }
         let catalog = self.catalog();
+        if catalog.journal().is_none() {
+            return Err("the cluster's journal is being made".to_owned());
+        }
         let missing = catalog.placements().filter(|(partition, _)| !serving(*partition)).count();
         match missing {
             0 => Ok(()),

@@ -32,7 +32,7 @@ mod cluster_log;
 mod conditions;
 mod database_log;
 mod decisions;
-mod decision_writer;
+mod journal;
 mod genesis;
 mod log_page;
 mod snapshot;
@@ -59,6 +59,7 @@ pub use gateway::{
     IdempotencyKey, ListRequest, NotDoneWhy, Page, ReadError, ReadOptions, ScanPage, ScanPosition,
     ScanRequest, Served, ServedRole, UnknownWhy, WriteError, WriteRequest, Written,
 };
+pub use journal::{EventsError, JournalPosition};
 pub use node::NodeError;
 pub use settings::{RawSettings, Settings, SettingsError};
 pub use status::{DatabaseStatus, NodeStatus, PartitionStatus, ReplicaStatus, Status};

@@ -7,7 +7,6 @@ use crate::catalog::Catalog;
 use crate::cluster_log::{read_catalog, read_scn};
 use crate::controller::control;
 use crate::database_log::Origin;
-use crate::decision_writer::write_decisions;
 use crate::decisions::Entry;
 use crate::directory::DirectoryError;
 use crate::gateway::Gateway;
@@ -74,7 +73,8 @@ pub(crate) fn run_node(
     replicas.start(PartitionId::CLUSTER, Origin::of_cluster(cluster));
     context.spawn(replicas.keep());
     context.spawn(watch_over(Arc::clone(context), gateway.clone()));
-    context.spawn(write_decisions(gateway.clone(), decisions));
+    context.spawn(gateway.clone().found_journal(Arc::clone(context)));
+    context.spawn(gateway.clone().write_journal(Arc::clone(context), decisions));
     context.spawn(control(Arc::clone(context), gateway.clone()));
     context.spawn(register(Arc::clone(context), gateway));
 }

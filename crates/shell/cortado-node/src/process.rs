@@ -133,7 +133,7 @@ impl Process {
         }
     }
 
-    /// Tells the decision log of something that the process did, not one of its nodes.
+    /// Tells the journal of something that the process did, not one of its nodes.
     pub(crate) fn explain(&self, kind: EventKind, what: String) {
         if let Some(context) = self.all_running().first() {
             context.decisions.explain(kind, None, what, Vec::new());

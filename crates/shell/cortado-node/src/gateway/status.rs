@@ -1,19 +1,15 @@
-//! The picture of the cluster for operators, and the decision log.
+//! The picture of the cluster for operators.
 //!
 //! Start reading at [`Gateway::status`].
 
-use super::read::Length;
-use super::{Consistency, Gateway, ReadError, ReadOptions};
+use super::Gateway;
 use crate::catalog::{Catalog, NodeFacts};
-use crate::cluster_log::{EVENTS, EventDocument, scan_placed};
-use crate::events::DecisionEvent;
 use crate::replica_handle::ReplicaHandle;
 use crate::status::{DatabaseStatus, NodeStatus, PartitionStatus, ReplicaStatus, Status};
 use cortado_driver::ReplicaRole;
-use cortado_model::{NodeId, NodeIncarnation, PartitionId, Scn, WallMillis};
+use cortado_model::{NodeId, NodeIncarnation, PartitionId, Scn};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use tokio::time::Instant;
 
 impl Gateway {
     /// The cluster as this process sees it now.
@@ -95,51 +91,5 @@ impl Gateway {
             end,
             replicas: placement.iter().map(status_of).collect(),
         }
-    }
-
-    /// The decision log behind `after`, oldest first.
-    ///
-    /// * `after`: the id of an event; `None` from the oldest that is kept.
-    /// * `limit`: events at most.
-    ///
-    /// # Errors
-    /// See [`ReadError`].
-    pub async fn events(
-        &self,
-        after: Option<&str>,
-        limit: usize,
-        deadline: Instant,
-    ) -> Result<Vec<DecisionEvent>, ReadError> {
-        let read = ReadOptions { consistency: Consistency::Strong, at_least: None, deadline };
-        let found = self.read_at(PartitionId::CLUSTER, &read, Length::Long, |replica, store| {
-            let view = store.view(PartitionId::CLUSTER)?;
-            let found = scan_placed::<EventDocument>(view.as_ref(), EVENTS, &[])?;
-            Ok((found, replica.applied_at_most()))
-        });
-        let events = found.await?.value.into_iter().map(|(key, scn, document)| {
-            // In the order of their commits: whoever resumes behind one misses none.
-            let name = key.parts().next().unwrap_or_default();
-            event_of(format!("{:020}-{name}", scn.to_u64()), document)
-        });
-        let mut events: Vec<DecisionEvent> = events.collect();
-        events.retain(|event| after.is_none_or(|after| event.id.as_str() > after));
-        events.sort_by(|one, other| one.id.cmp(&other.id));
-        events.truncate(limit);
-        Ok(events)
-    }
-}
-
-fn event_of(id: String, document: EventDocument) -> DecisionEvent {
-    DecisionEvent {
-        id,
-        time: WallMillis(document.time_ms),
-        node: NodeId(document.node),
-        kind: document.kind,
-        database: document.database,
-        partition: document.partition,
-        what: document.what,
-        evidence: document.evidence,
-        by_hand: document.by_hand,
-        undo: document.undo,
     }
 }

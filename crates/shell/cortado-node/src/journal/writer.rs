@@ -1,0 +1,192 @@
+//! Writing the journal, and again until it is written.
+//!
+//! A batch takes the numbers behind the partition's last entry, under the condition that this is
+//! still the last. Whoever was slower takes the next ones. The same write removes what has become
+//! too old. Start reading at [`Gateway::write_journal`].
+
+use super::manual::entry_of;
+use super::{ENTRIES, entry_key, number_of, stream_of};
+use crate::catalog::Database;
+use crate::conditions::{if_absent, if_still};
+use crate::decisions::Entry;
+use crate::gateway::{
+    Consistency, Gateway, IdempotencyKey, ReadError, ReadOptions, WriteError, WriteRequest,
+    whole_table,
+};
+use crate::node_context::NodeContext;
+use crate::randomness::random_u128;
+use bytes::Bytes;
+use cortado_document::{Action, Condition, Document, Operation};
+use cortado_model::limits::IDEMPOTENCY_TTL_MS_MAX;
+use cortado_model::{EntryRange, Etag, PartitionId};
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::{Instant, sleep};
+use tracing::{error, warn};
+
+/// Entries that share one write.
+const ENTRIES_PER_WRITE: usize = 100;
+/// Entries that one write removes at most: more than it adds, so that a journal which may hold less
+/// than before comes down to that.
+const REMOVALS_PER_WRITE: usize = 200;
+/// An entry that could not be written in this time is tried again.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Between two tries.
+const RETRY: Duration = Duration::from_millis(500);
+/// The same, if another node's entries came first: they may still be on their way.
+const OTHERS: Duration = Duration::from_millis(20);
+
+impl Gateway {
+    /// Writes entries to the journal until the node ends; until there is a journal, they wait.
+    pub(crate) async fn write_journal(
+        self,
+        context: Arc<NodeContext>,
+        mut entries: mpsc::Receiver<Entry>,
+    ) {
+        let mut catalogs = context.newest_catalog.subscribe();
+        let founded = catalogs.wait_for(|catalog| catalog.journal().is_some()).await;
+        let Some(journal) = founded.ok().and_then(|catalog| catalog.journal().cloned()) else {
+            return;
+        };
+        // A batch for each partition, so that one which waits for its leader holds up no other.
+        let writing = Arc::new(Semaphore::new(journal.partitions as usize));
+        for turn in (0..journal.partitions).cycle() {
+            let Ok(permit) = Arc::clone(&writing).acquire_owned().await else { return };
+            let mut batch = Vec::new();
+            if entries.recv_many(&mut batch, ENTRIES_PER_WRITE).await == 0 {
+                return;
+            }
+            let catalog = self.catalog();
+            let documents = batch.into_iter().map(|entry| entry_of(entry, &catalog).write());
+            let batch = Batch {
+                gateway: self.clone(),
+                context: Arc::clone(&context),
+                partition: led_partition(&context, &journal, turn),
+                journal: Arc::clone(&journal),
+                documents: documents.collect(),
+                key: Bytes::copy_from_slice(&random_u128().to_le_bytes()),
+            };
+            context.spawn(async move {
+                batch.write().await;
+                drop(permit);
+            });
+        }
+    }
+}
+
+/// The partition whose `turn` it is, or the next one that somebody leads.
+fn led_partition(context: &NodeContext, journal: &Database, turn: u32) -> PartitionId {
+    let mut numbers = (turn..journal.partitions).chain(0..turn);
+    let is_led =
+        |number: &u32| context.routes.route(journal.partition_id(*number)).serving().is_some();
+    journal.partition_id(numbers.find(is_led).unwrap_or(turn))
+}
+
+/// Some entries on their way into one partition.
+struct Batch {
+    gateway: Gateway,
+    context: Arc<NodeContext>,
+    journal: Arc<Database>,
+    partition: PartitionId,
+    documents: Vec<Document>,
+    /// Under which its write is remembered: however often it is tried, it is done once.
+    key: Bytes,
+}
+
+impl Batch {
+    async fn write(&self) {
+        let (partition, entries) = (self.partition, self.documents.len());
+        let mut is_told = false;
+        loop {
+            match self.try_to_write().await {
+                Ok(()) => return,
+                Err(TryError::Write(WriteError::Refused { .. })) => sleep(OTHERS).await,
+                Err(TryError::Write(
+                    error @ (WriteError::Malformed(_)
+                    | WriteError::TooLarge { .. }
+                    | WriteError::KeyReused),
+                )) => {
+                    // It never can be.
+                    self.context.metrics.events_lost.add(entries as u64);
+                    return error!(%partition, %error, entries, "journal entries lost");
+                }
+                Err(error) => {
+                    if !is_told {
+                        // Once is enough: what keeps it from being written is told elsewhere.
+                        warn!(%partition, %error, entries, "journal not written");
+                        is_told = true;
+                    }
+                    sleep(RETRY).await;
+                }
+            }
+        }
+    }
+
+    async fn try_to_write(&self) -> Result<(), TryError> {
+        let deadline = Instant::now() + WRITE_TIMEOUT;
+        let last = self.edge(true, deadline).await?;
+        let end = last.as_ref().map_or(0, |last| last.number) + self.documents.len() as u64;
+        let gone = end.saturating_sub(self.context.settings.journal_entries_max);
+        let first = if gone > 0 { self.edge(false, deadline).await? } else { None };
+        let too_old = first.map_or(1..=0, |first| first.number..=gone);
+        let stream = stream_of(self.partition.number, self.journal.partitions);
+        let operations = operations(&stream, last, &self.documents, too_old);
+        let (key, ttl_ms) = (self.key.clone(), IDEMPOTENCY_TTL_MS_MAX);
+        let idempotency = Some(IdempotencyKey { key, fingerprint: 0, ttl_ms });
+        let request = WriteRequest { operations, idempotency, deadline };
+        self.gateway.publish(Some(&self.journal), self.partition, request).await?;
+        Ok(())
+    }
+
+    /// The last entry of the partition, or its first one.
+    async fn edge(&self, last: bool, deadline: Instant) -> Result<Option<Edge>, ReadError> {
+        let read = ReadOptions { consistency: Consistency::Strong, at_least: None, deadline };
+        let range = EntryRange { descending: last, ..whole_table(ENTRIES, None) };
+        let page = self.gateway.page(self.partition, range, 1, &read).await?;
+        let found = page.value.documents.into_iter().next();
+        Ok(found.and_then(|(key, document)| {
+            Some(Edge { number: number_of(&key)?, etag: document.head.etag })
+        }))
+    }
+}
+
+/// Puts `documents` behind the `last` entry, and removes some of what is `too_old`.
+fn operations(
+    stream: &str,
+    last: Option<Edge>,
+    documents: &[Document],
+    too_old: RangeInclusive<u64>,
+) -> Vec<Operation> {
+    let operation = |number, action, condition| {
+        let key = entry_key(stream, number);
+        Operation { table: ENTRIES, key, action, condition }
+    };
+    let before = last.as_ref().map_or(0, |last| last.number);
+    // While the last one is there, whatever was written behind it is, too.
+    let still_last = last.map(|last| operation(before, Action::Check, if_still(last.etag)));
+    let numbered = (before + 1..).zip(documents);
+    let added = numbered.map(|(number, document)| {
+        operation(number, Action::Put { value: document.clone() }, if_absent())
+    });
+    // No operation names the one that another looks at.
+    let removed = too_old.take_while(|number| *number < before).take(REMOVALS_PER_WRITE);
+    let removed = removed.map(|number| operation(number, Action::Delete, Condition::default()));
+    still_last.into_iter().chain(added).chain(removed).collect()
+}
+
+/// The entry at one end of a partition.
+struct Edge {
+    number: u64,
+    etag: Etag,
+}
+
+/// Why a batch was not written.
+#[derive(Debug, thiserror::Error)]
+enum TryError {
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error(transparent)]
+    Write(#[from] WriteError),
+}
