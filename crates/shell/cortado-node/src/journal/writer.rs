@@ -19,7 +19,7 @@ use bytes::Bytes;
 use cortado_document::{Action, Condition, Document, Operation};
 use cortado_model::limits::IDEMPOTENCY_TTL_MS_MAX;
 use cortado_model::{EntryRange, Etag, PartitionId};
-use std::ops::RangeInclusive;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
@@ -130,7 +130,7 @@ impl Batch {
         let end = last.as_ref().map_or(0, |last| last.number) + self.documents.len() as u64;
         let gone = end.saturating_sub(self.context.settings.journal_entries_max);
         let first = if gone > 0 { self.edge(false, deadline).await? } else { None };
-        let too_old = first.map_or(1..=0, |first| first.number..=gone);
+        let too_old = first.map_or_else(Range::default, |first| first.number..gone + 1);
         let stream = stream_of(self.partition.number, self.journal.partitions);
         let operations = operations(&stream, last, &self.documents, too_old);
         let (key, ttl_ms) = (self.key.clone(), IDEMPOTENCY_TTL_MS_MAX);
@@ -157,7 +157,7 @@ fn operations(
     stream: &str,
     last: Option<Edge>,
     documents: &[Document],
-    too_old: RangeInclusive<u64>,
+    too_old: Range<u64>,
 ) -> Vec<Operation> {
     let operation = |number, action, condition| {
         let key = entry_key(stream, number);
@@ -189,4 +189,54 @@ enum TryError {
     Read(#[from] ReadError),
     #[error(transparent)]
     Write(#[from] WriteError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Which numbers a write of two entries looks at, puts and deletes.
+    #[track_caller]
+    fn check(
+        last: Option<u64>,
+        too_old: Range<u64>,
+        (looks, puts, deletes): (&[u64], &[u64], &[u64]),
+    ) {
+        let last = last.map(|number| Edge { number, etag: Etag(7) });
+        let documents = [(); 2].map(|()| Document::from_stored(Bytes::from_static(b"{}")));
+        let operations = operations("0", last, &documents, too_old);
+        let number = |operation: &Operation| number_of(&operation.key).expect("an entry's key");
+        let mut found = (Vec::new(), Vec::new(), Vec::new());
+        for operation in &operations {
+            match (&operation.action, &operation.condition) {
+                (Action::Check, condition) if *condition == if_still(Etag(7)) => {
+                    found.0.push(number(operation));
+                }
+                (Action::Put { .. }, condition) if *condition == if_absent() => {
+                    found.1.push(number(operation));
+                }
+                (Action::Delete, condition) if condition.is_empty() => {
+                    found.2.push(number(operation));
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(found, (looks.to_vec(), puts.to_vec(), deletes.to_vec()));
+        assert_eq!(cortado_document::check_operations(&operations, 1), Ok(0));
+    }
+
+    #[test]
+    fn entries_stand_behind_the_last_one() {
+        check(None, Range::default(), (&[], &[1, 2], &[]));
+        check(Some(1), Range::default(), (&[1], &[2, 3], &[]));
+        check(Some(41), Range::default(), (&[41], &[42, 43], &[]));
+    }
+
+    #[test]
+    fn what_is_too_old_goes_in_steps_and_the_last_one_stays() {
+        check(Some(12), 3..5, (&[12], &[13, 14], &[3, 4]));
+        check(Some(12), 11..14, (&[12], &[13, 14], &[11]));
+        let step: Vec<u64> = (5..205).collect();
+        check(Some(900), 5..801, (&[900], &[901, 902], &step));
+    }
 }
