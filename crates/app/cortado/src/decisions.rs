@@ -1,4 +1,4 @@
-//! `cortado explain`: the decision log, in sentences.
+//! `cortado explain`: the journal, in sentences.
 //!
 //! Start reading at [`run`].
 

@@ -352,9 +352,18 @@ fn a_node_dies_comes_back_and_hands_over() {
     server.cortado(&["node", "kill", other]).refused(1, &[]);
     server.wait_until("led by another node", |_| led_by(0).is_some_and(|leader| leader != other));
     server.cortado(&["get", "geo/place/JP/40/a"]).done();
-    let explained = json_lines(&server.cortado(&["explain", "--last", "500"]).done());
-    let claims = explained.iter().filter(|event| event["kind"] == "claim");
-    assert!(claims.clone().count() > 0 && claims.clone().all(|claim| claim["undo"].is_string()));
+    // A decision is on record a moment after it was made.
+    let claims = |about: &str| {
+        let explained = json_lines(&server.cortado(&["explain", about, "--last", "500"]).done());
+        explained.into_iter().filter(|event| event["kind"] == "claim").collect::<Vec<_>>()
+    };
+    server.wait_until("told of", |_| !claims("geo/0").is_empty());
+    assert!(claims("geo").iter().all(|claim| claim["undo"].is_string()));
+    // The journal is led like any database, and tells of that, too.
+    server.wait_until("told of the journal", |_| !claims("_journal").is_empty());
+    let journal = json(&server.cortado(&["status", "_journal", "--json"]).done());
+    let partitions = journal["databases"][0]["partitions"].as_array().unwrap();
+    assert_eq!(partitions.len(), 4);
     let sentences = server.cortado(&["explain", "geo/0", "--output", "table"]).done();
     assert!(sentences.contains("because ") && sentences.contains("by hand "), "{sentences}");
     let started = server.cortado(&["node", "start", other, "--output", "json"]).done();

@@ -182,7 +182,7 @@ pub struct ClusterAnswer {
     pub reason: Option<String>,
     /// In ascending order.
     pub nodes: Vec<NodeAnswer>,
-    /// `_cluster` first, then by name.
+    /// `_cluster` first, then by name; the system's own stand before all others.
     pub databases: Vec<DatabaseStatusAnswer>,
 }
 
@@ -195,7 +195,7 @@ pub struct DatabaseStatusAnswer {
     pub partitions: Vec<PartitionAnswer>,
 }
 
-/// The decision log, a part of it.
+/// A part of the journal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventsAnswer {
     /// Oldest first.

@@ -1,7 +1,7 @@
 //! Why the automation acted: evidence, alternatives, how to do it by hand, how to undo it.
 //!
 //! Data first, so that a console can show it and a test can compare it; the text is for the
-//! decision log. Start reading at [`Explanation`].
+//! journal. Start reading at [`Explanation`].
 
 use crate::detector::{Death, Sickness};
 use alloc::format;
@@ -139,7 +139,7 @@ pub enum Command {
 }
 
 impl Explanation {
-    /// What the decision rests on, one fact in each line, as the decision log tells it.
+    /// What the decision rests on, one fact in each line, as the journal tells it.
     pub fn evidence(&self) -> Vec<String> {
         let mut evidence = vec![self.cause.to_string()];
         if self.waited_ms > 0 {
@@ -155,7 +155,7 @@ impl Explanation {
         xxh3_128(self.evidence().join("\n").as_bytes())
     }
 
-    /// The explanation as one line of text for the decision log.
+    /// The explanation as one line of text for the journal.
     ///
     /// * `database`: the name of the partition's database, as commands take it.
     pub fn text(&self, database: &str) -> String {

@@ -1,4 +1,4 @@
-//! What a driver has to tell: for the log, the decision log, metrics and detectors.
+//! What a driver has to tell: for the log, the journal, metrics and detectors.
 //!
 //! Words for people are made where they are told. Start reading at [`News`].
 

@@ -217,7 +217,7 @@ pub struct Committed {
     pub transaction: Transaction,
 }
 
-/// What happened, for the decision log, detectors and metrics.
+/// What happened, for the journal, detectors and metrics.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// A record was folded that its producer's being alive can be seen from.

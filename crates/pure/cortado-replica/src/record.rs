@@ -190,7 +190,7 @@ impl fmt::Display for HistoryPoint {
 pub struct Claim {
     /// Why, for the audit only.
     pub reason: ClaimReason,
-    /// Hash of what the decision rested on, as the decision log tells it; 0 for nothing.
+    /// Hash of what the decision rested on, as the journal tells it; 0 for nothing.
     pub evidence: u128,
     /// The last SCN that the claimant had seen: for the audit only.
     pub seen: Scn,

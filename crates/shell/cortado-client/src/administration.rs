@@ -1,4 +1,4 @@
-//! Databases, tables, partitions, nodes, and the decision log.
+//! Databases, tables, partitions, nodes, and the journal.
 //!
 //! Declarations are repeated freely: the same again changes nothing. Start reading at
 //! [`Client::create_database`].
@@ -15,6 +15,9 @@ use cortado_wire::{
 use http::Method;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+/// Events of one answer: as many as a server gives.
+const EVENTS_MAX: usize = 1_000;
 
 impl Client {
     /// Declares a database; answers whether it is new.
@@ -148,13 +151,13 @@ impl Client {
         self.read(format!("{ROOT}/cluster")).await
     }
 
-    /// A part of the decision log, oldest first, after the entry `after`.
+    /// A part of the journal, oldest first, behind the event with the id `after`.
     ///
     /// # Errors
     /// Nobody answered in time.
     pub async fn events(&self, after: Option<&str>) -> Result<EventsAnswer, ClientError> {
-        let after = after.map(|id| format!("?after={}", encoded(id))).unwrap_or_default();
-        self.read(format!("{ROOT}/events{after}")).await
+        let after = after.map(|id| format!("&after={}", encoded(id))).unwrap_or_default();
+        self.read(format!("{ROOT}/events?limit={EVENTS_MAX}{after}")).await
     }
 
     async fn command_node(&self, node: &str, command: &str) -> Result<(), ClientError> {

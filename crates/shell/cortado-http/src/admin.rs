@@ -11,11 +11,11 @@ use crate::failure::Failure;
 use crate::json_body;
 use crate::refusal;
 use crate::services::NodeControl;
-use crate::target::{find_database, find_table};
+use crate::target::{find_any_database, find_database, find_table};
 use bytes::Bytes;
 use cortado_document::TableDefinition;
 use cortado_model::NodeId;
-use cortado_node::{DatabaseSpec, Declared};
+use cortado_node::{DatabaseSpec, Declared, EventsError, JournalPosition};
 use cortado_wire::media::NDJSON;
 use cortado_wire::{
     Code, DatabaseBody, DatabasesAnswer, EventsAnswer, HandoffBody, NodesAnswer, PartitionsAnswer,
@@ -75,9 +75,10 @@ pub(crate) async fn drop_table(call: &Call<'_>) -> Result<Answer, Failure> {
     Ok(empty(StatusCode::NO_CONTENT))
 }
 
-/// All databases.
+/// All databases but the system's own.
 pub(crate) fn list_databases(call: &Call<'_>) -> Result<Answer, Failure> {
-    let databases = call.catalog.databases().map(|database| views::database(database));
+    let databases = call.catalog.databases().filter(|database| !database.is_system());
+    let databases = databases.map(|database| views::database(database));
     Ok(json(StatusCode::OK, &DatabasesAnswer { databases: databases.collect() }))
 }
 
@@ -104,7 +105,7 @@ pub(crate) fn get_table(call: &Call<'_>) -> Result<Answer, Failure> {
 /// The partitions of a database, with their replicas.
 pub(crate) async fn list_partitions(call: &Call<'_>) -> Result<Answer, Failure> {
     let name = call.captures.database;
-    find_database(call.catalog, name)?;
+    find_any_database(call.catalog, name)?;
     let status = call.services().status().await;
     let found = status.databases.iter().find(|database| database.name == name);
     let partitions = found.map(|database| database.partitions.as_slice()).unwrap_or_default();
@@ -121,7 +122,7 @@ pub(crate) async fn hand_off(call: &Call<'_>, body: ReceivedBody) -> Result<Answ
         Some(name) => Some(registered_node(call, name)?),
     };
     let name = call.captures.database;
-    let database = find_database(call.catalog, name)?;
+    let database = find_any_database(call.catalog, name)?;
     let partition = call.captures.item.parse().ok().filter(|number| *number < database.partitions);
     let Some(partition) = partition else {
         let detail = format!("the database has partitions 0 to {}", database.partitions - 1);
@@ -169,16 +170,20 @@ pub(crate) async fn replace_node(call: &Call<'_>) -> Result<Answer, Failure> {
     Ok(empty(StatusCode::NO_CONTENT))
 }
 
-/// The decision log.
+/// The journal.
 pub(crate) async fn list_events(call: &Call<'_>) -> Result<Answer, Failure> {
     let limit = call.query.number("limit", 1, EVENTS_MAX)?.unwrap_or(EVENTS_DEFAULT);
+    let foreign = || {
+        let detail = "the parameter after must be the id of an event of this cluster";
+        Failure::new(Code::BadParameter, detail)
+    };
     let after = call.query.get("after");
-    if after.is_some_and(|after| !is_event_id(after)) {
-        let detail = "the parameter after must be the id of an event";
-        return Err(Failure::new(Code::BadParameter, detail));
-    }
-    let events = call.services().events(after, limit as usize, call.deadline).await;
-    let events = events.map_err(|error| call.read_failure(error))?;
+    let after = after.map(|id| JournalPosition::parse(id).ok_or_else(foreign)).transpose()?;
+    let events = call.services().events(after.as_ref(), limit as usize, call.deadline).await;
+    let events = events.map_err(|error| match error {
+        EventsError::Read(error) => call.read_failure(error),
+        EventsError::OtherJournal => foreign(),
+    })?;
     let events: Vec<_> = events.into_iter().map(views::event).collect();
     if call.media_type != NDJSON {
         let next = events.last().map(|event| event.id.clone());
@@ -192,12 +197,6 @@ pub(crate) async fn list_events(call: &Call<'_>) -> Result<Answer, Failure> {
     let mut answer = Response::new(Content::Whole(Bytes::from(lines)));
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(NDJSON));
     Ok(answer)
-}
-
-/// Whether `text` begins as all ids of events do: with the digits of a position.
-fn is_event_id(text: &str) -> bool {
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    digits == 20 && text.as_bytes().get(digits) == Some(&b'-')
 }
 
 /// Everything at once.

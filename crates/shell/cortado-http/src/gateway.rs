@@ -7,9 +7,9 @@ use cortado_document::TableDefinition;
 use cortado_model::{DocumentKey, NodeId, Scn, TableId};
 use cortado_node::{
     AdminError, Catalog, ChangeReader, Changes, ChangesError, Database, DatabaseSpec,
-    DecisionEvent, Declared, Gateway, ListRequest, NodeError, Nodes, Page, ReadError, ReadOptions,
-    ScanPage, ScanRequest, Served, Status, StoredDocument, Table, WriteError, WriteRequest,
-    Written,
+    DecisionEvent, Declared, EventsError, Gateway, JournalPosition, ListRequest, NodeError, Nodes,
+    Page, ReadError, ReadOptions, ScanPage, ScanRequest, Served, Status, StoredDocument, Table,
+    WriteError, WriteRequest, Written,
 };
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -128,10 +128,10 @@ impl Services for Gateway {
 
     fn events<'a>(
         &'a self,
-        after: Option<&'a str>,
+        after: Option<&'a JournalPosition>,
         limit: usize,
         deadline: Instant,
-    ) -> Pending<'a, Result<Vec<DecisionEvent>, ReadError>> {
+    ) -> Pending<'a, Result<Vec<DecisionEvent>, EventsError>> {
         Box::pin(Gateway::events(self, after, limit, deadline))
     }
 

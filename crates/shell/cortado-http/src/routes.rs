@@ -388,7 +388,7 @@ pub(crate) static ROUTES: &[Route] = &[
         Description {
             id: "list_events",
             path: "/admin/v1/events",
-            summary: "Reads the decision log, oldest first",
+            summary: "Reads the journal of decisions, oldest first",
             parameters: &[
                 optional("after", "Start after the event with this id; from the oldest if absent."),
                 optional("limit", "Maximum number of events: 1 to 1000, 100 by default."),

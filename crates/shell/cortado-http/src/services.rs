@@ -7,8 +7,8 @@ use cortado_document::TableDefinition;
 use cortado_model::{DocumentKey, NodeId, Scn, TableId};
 use cortado_node::{
     AdminError, Catalog, Changes, ChangesError, Database, DatabaseSpec, DecisionEvent, Declared,
-    ListRequest, NodeError, Page, ReadError, ReadOptions, ScanPage, ScanRequest, Served, Status,
-    StoredDocument, Table, WriteError, WriteRequest, Written,
+    EventsError, JournalPosition, ListRequest, NodeError, Page, ReadError, ReadOptions, ScanPage,
+    ScanRequest, Served, Status, StoredDocument, Table, WriteError, WriteRequest, Written,
 };
 use std::pin::Pin;
 use std::sync::Arc;
@@ -120,13 +120,13 @@ pub trait Services: Send + Sync {
         deadline: Instant,
     ) -> Pending<'a, Result<(), AdminError>>;
 
-    /// Reads the decision log behind the event `after`.
+    /// Reads the journal behind the event `after`.
     fn events<'a>(
         &'a self,
-        after: Option<&'a str>,
+        after: Option<&'a JournalPosition>,
         limit: usize,
         deadline: Instant,
-    ) -> Pending<'a, Result<Vec<DecisionEvent>, ReadError>>;
+    ) -> Pending<'a, Result<Vec<DecisionEvent>, EventsError>>;
 
     /// Lets another data directory take over a node's name.
     fn replace_node(&self, node: NodeId, deadline: Instant) -> Pending<'_, Result<(), AdminError>>;

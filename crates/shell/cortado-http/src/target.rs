@@ -51,14 +51,17 @@ impl<'a> Target<'a> {
         captures: Captures<'_>,
         segments: &Segments<'_>,
     ) -> Result<Target<'a>, Failure> {
-        for name in [captures.database, captures.table] {
-            if !name.is_empty() && !is_name(name) {
+        let is_admin = segments.as_slice().first().is_some_and(|first| first == "admin");
+        // What may be done about a database of the system is for the handler to say.
+        let is_known = is_admin && catalog.database(captures.database).is_some();
+        for (name, is_known) in [(captures.database, is_known), (captures.table, false)] {
+            if !name.is_empty() && !is_known && !is_name(name) {
                 return Err(bad_name());
             }
         }
         let count = match segments.as_slice() {
             [] | [_] => return Ok(Target::Service),
-            [first, ..] if first == "admin" => return Ok(Target::Service),
+            [..] if is_admin => return Ok(Target::Service),
             segments => segments.len(),
         };
         let database = find_database(catalog, captures.database)?;
@@ -123,11 +126,12 @@ pub(crate) fn bad_key(error: KeyError) -> Failure {
 }
 
 fn bad_name() -> Failure {
-    let detail = "names of databases and tables must match [a-z][a-z0-9_]{0,62}";
+    let detail = "names of databases and tables must match [a-z][a-z0-9_]{0,62}; those that begin \
+                  with _ are the system's own";
     Failure::new(Code::BadName, detail)
 }
 
-/// The database of that name.
+/// The database of that name, unless it is one of the system.
 ///
 /// # Errors
 /// There is none.
@@ -138,6 +142,17 @@ pub(crate) fn find_database<'c>(
     if !is_name(name) {
         return Err(bad_name());
     }
+    find_any_database(catalog, name)
+}
+
+/// The database of that name, be it one of the system.
+///
+/// # Errors
+/// There is none.
+pub(crate) fn find_any_database<'c>(
+    catalog: &'c Catalog,
+    name: &str,
+) -> Result<&'c Arc<Database>, Failure> {
     catalog.database(name).ok_or_else(|| {
         let detail = "create it with PUT /admin/v1/databases/{database}";
         Failure::new(Code::NoSuchDatabase, detail)

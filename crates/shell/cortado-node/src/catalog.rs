@@ -12,6 +12,9 @@ use cortado_model::{
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// The database of what was decided and done; see [`crate::journal`].
+pub(crate) const JOURNAL: &str = "_journal";
+
 /// The cluster's facts at one SCN of `_cluster`.
 #[derive(Debug)]
 pub struct Catalog {
@@ -43,9 +46,14 @@ impl Catalog {
         self.databases.get(name)
     }
 
-    /// All databases, by name.
+    /// All databases, by name, the system's own first.
     pub fn databases(&self) -> impl Iterator<Item = &Arc<Database>> {
         self.databases.values()
+    }
+
+    /// The journal, once it can be written to.
+    pub(crate) fn journal(&self) -> Option<&Arc<Database>> {
+        self.database(JOURNAL).filter(|journal| journal.log.is_some())
     }
 
     /// The nodes of the cluster, registered and not removed, in ascending order.
@@ -137,6 +145,11 @@ pub struct Database {
 }
 
 impl Database {
+    /// Whether it is the system's own, which nobody else declares, writes or reads as documents.
+    pub fn is_system(&self) -> bool {
+        self.name.starts_with('_')
+    }
+
     /// The table of that name.
     pub fn table(&self, name: &str) -> Option<&Arc<Table>> {
         self.tables.get(name)

@@ -50,8 +50,8 @@ pub enum StartError {
     /// Requests cannot be routed.
     #[error("the router did not start")]
     Router(#[source] StoreError),
-    /// Nobody led the cluster's own partition in time.
-    #[error("the cluster's own partition was not served after {waited_s} s")]
+    /// Nobody led the cluster's own partition in time, or could make its journal.
+    #[error("the cluster's own partition or its journal was not served after {waited_s} s")]
     NotServed {
         /// How long it took.
         waited_s: u64,
@@ -59,7 +59,7 @@ pub enum StartError {
 }
 
 impl Cluster {
-    /// Starts every node, and waits until the cluster's own partition is served.
+    /// Starts every node, and waits until they have registered and the cluster has its journal.
     ///
     /// Needs a runtime with time and more than one thread.
     ///
@@ -129,7 +129,7 @@ impl Cluster {
         self.router.node.end().await;
     }
 
-    /// Waits until every node that the cluster does not refuse has registered.
+    /// Waits until every node that the cluster does not refuse has registered, and for the journal.
     async fn await_registration(&self, deadline: Instant) -> Result<(), StartError> {
         let registered = |catalog: &Catalog, node| {
             let running = self.nodes.running(node);
@@ -138,7 +138,10 @@ impl Cluster {
         while Instant::now() < deadline {
             let settled = |catalog: &Catalog| {
                 let mut nodes = self.nodes.all();
-                nodes.all(|node| self.nodes.refused(node).is_some() || registered(catalog, node))
+                let is_refused = |node| self.nodes.refused(node).is_some();
+                let all = nodes.all(|node| is_refused(node) || registered(catalog, node));
+                // A process all of whose nodes are refused makes no journal.
+                all && (catalog.journal().is_some() || self.nodes.all().all(is_refused))
             };
             let look_again = deadline.min(Instant::now() + REGISTRATION_LOOK);
             if self.router.node.host().catalog.wait_for(look_again, settled).await {

@@ -4,7 +4,6 @@
 //! [`read_catalog`].
 
 use crate::catalog::{Catalog, Database, Dropped, NodeFacts, Table};
-use crate::events::EventKind;
 use crate::node_life::NodeLife;
 use cortado_document::{Document, Schema, TableDefinition};
 use cortado_model::{
@@ -25,8 +24,6 @@ pub(crate) const NODES: TableId = TableId(1);
 pub(crate) const DATABASES: TableId = TableId(2);
 /// Tables, by their database's id and their own.
 pub(crate) const TABLES: TableId = TableId(3);
-/// The decision log, by time.
-pub(crate) const EVENTS: TableId = TableId(4);
 /// Dropped databases whose logs may still exist, by id.
 pub(crate) const DROPPED: TableId = TableId(5);
 /// Ids given out so far.
@@ -96,21 +93,6 @@ pub(crate) struct DroppedDocument {
 pub(crate) struct CounterDocument {
     pub(crate) version: u32,
     pub(crate) next: u32,
-}
-
-/// One entry of the decision log.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct EventDocument {
-    pub(crate) version: u32,
-    pub(crate) time_ms: u64,
-    pub(crate) node: u32,
-    pub(crate) kind: EventKind,
-    pub(crate) database: Option<String>,
-    pub(crate) partition: Option<u32>,
-    pub(crate) what: String,
-    pub(crate) evidence: Vec<String>,
-    pub(crate) by_hand: String,
-    pub(crate) undo: String,
 }
 
 impl NodeDocument {
@@ -196,10 +178,6 @@ impl CounterDocument {
     pub(crate) fn new(next: u32) -> CounterDocument {
         CounterDocument { version: VERSION, next }
     }
-}
-
-impl EventDocument {
-    pub(crate) const VERSION: u32 = VERSION;
 }
 
 /// The key of a document here. Its parts are names and numbers of this crate's making.
@@ -352,24 +330,14 @@ fn read_table(
 }
 
 /// All documents of a table below a key prefix.
-pub(crate) fn scan<T: DeserializeOwned>(
+fn scan<T: DeserializeOwned>(
     view: &dyn View,
     table: TableId,
     prefix: &[u8],
 ) -> Result<Vec<(DocumentKey, T)>, StoreError> {
-    let scanned = scan_placed(view, table, prefix)?;
-    Ok(scanned.into_iter().map(|(key, _, document)| (key, document)).collect())
-}
-
-/// As [`scan`], with the transaction that wrote each document.
-pub(crate) fn scan_placed<T: DeserializeOwned>(
-    view: &dyn View,
-    table: TableId,
-    prefix: &[u8],
-) -> Result<Vec<(DocumentKey, Scn, T)>, StoreError> {
     let documents = view.documents(&EntryRange::documents(table, prefix)).map(|found| {
         let (key, document) = found?;
-        Ok((key, document.head.scn, read(&document.json())?))
+        Ok((key, read(&document.json())?))
     });
     documents.collect()
 }

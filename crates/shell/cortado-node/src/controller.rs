@@ -4,12 +4,12 @@
 //! left it. Start reading at [`control`].
 
 use crate::catalog::{Catalog, Database, Dropped, Table};
-use crate::cluster_log::{DROPPED, EVENTS, TABLES, TableDocument, dropped_key, table_key, write};
+use crate::cluster_log::{DROPPED, TABLES, TableDocument, dropped_key, table_key, write};
 use crate::database_log::spec_of_dropped;
 use crate::gateway::{Consistency, Gateway, ReadOptions, WriteError, WriteRequest, whole_table};
 use crate::replica_host::ReplicaHost;
 use cortado_document::{Action, Condition, Operation};
-use cortado_model::{DatabaseId, DocumentKey, PartitionId, Scn, TableId, with_causes};
+use cortado_model::{DatabaseId, DocumentKey, PartitionId, TableId, with_causes};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -21,32 +21,23 @@ const LOOK: Duration = Duration::from_secs(1);
 const DUTY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Documents of a dropped table that are removed by one transaction.
 const REMOVALS_PER_WRITE: usize = 200;
-/// Entries that the decision log keeps.
-const EVENTS_MAX: usize = 10_000;
 
 /// Sweeps while this node leads `_cluster`, until it ends.
 pub(crate) async fn control(host: Arc<ReplicaHost>, gateway: Gateway) {
     let me = host.node();
-    let mut shortened_at = Scn::ZERO;
     loop {
         sleep(LOOK).await;
         if host.routes.route(PartitionId::CLUSTER).serving().is_none() {
             continue;
         }
         let catalog = host.catalog.newest();
-        if let Err(error) = sweep(&host, &gateway, &catalog, &mut shortened_at).await {
+        if let Err(error) = sweep(&host, &gateway, &catalog).await {
             warn!(node = %me, %error, "controller's duty not done");
         }
     }
 }
 
-/// * `shortened_at`: where `_cluster` stood when its decision log was last found short enough.
-async fn sweep(
-    host: &ReplicaHost,
-    gateway: &Gateway,
-    catalog: &Catalog,
-    shortened_at: &mut Scn,
-) -> Result<(), WriteError> {
+async fn sweep(host: &ReplicaHost, gateway: &Gateway, catalog: &Catalog) -> Result<(), WriteError> {
     for (id, dropped) in &catalog.dropped {
         remove_log(host, gateway, *id, dropped).await?;
     }
@@ -59,11 +50,6 @@ async fn sweep(
                 empty_table(gateway, database, table).await?;
             }
         }
-    }
-    if catalog.scn != *shortened_at {
-        // It grows by nothing but what is written to `_cluster`.
-        shorten_decision_log(gateway).await?;
-        *shortened_at = catalog.scn;
     }
     Ok(())
 }
@@ -136,30 +122,6 @@ async fn some_keys(gateway: &Gateway, partition: PartitionId, table: TableId) ->
             Vec::new()
         }
     }
-}
-
-/// Forgets the oldest decisions.
-async fn shorten_decision_log(gateway: &Gateway) -> Result<(), WriteError> {
-    let read = strong();
-    let mut keys = Vec::new();
-    let mut behind = None;
-    loop {
-        let range = whole_table(EVENTS, behind.as_ref());
-        let page = gateway.page(PartitionId::CLUSTER, range, 1_000, &read).await;
-        let Ok(page) = page.map(|page| page.value) else { return Ok(()) };
-        keys.extend(page.documents.into_iter().map(|(key, _)| key));
-        behind = page.next;
-        if behind.is_none() {
-            break;
-        }
-    }
-    let surplus = keys.len().saturating_sub(EVENTS_MAX);
-    keys.truncate(surplus.min(REMOVALS_PER_WRITE));
-    if keys.is_empty() {
-        return Ok(());
-    }
-    let removals = keys.into_iter().map(|key| operation(EVENTS, key, Action::Delete)).collect();
-    publish(gateway, PartitionId::CLUSTER, removals).await
 }
 
 async fn publish(

@@ -1,6 +1,6 @@
-//! Telling the decision log, from any task and without waiting.
+//! Telling the journal, from any task and without waiting.
 //!
-//! Start reading at [`Decisions::explain`]; the task behind it is in `decision_writer`.
+//! Start reading at [`Decisions::explain`]; [`crate::journal`] is what is told.
 
 use crate::clock::wall;
 use crate::events::EventKind;
@@ -8,26 +8,23 @@ use crate::metrics::NodeMetrics;
 use cortado_cluster::{Command, Explanation};
 use cortado_model::{NodeId, PartitionId, WallMillis};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::mpsc;
 
-/// Entries that wait for the cluster's log. A failover of every partition of a node makes some
+/// Entries that wait for the journal. A failover of every partition of a node makes some
 /// hundreds; beyond this, entries are counted and dropped.
 const WAITING_MAX: usize = 4_096;
 
-/// The way into the decision log.
+/// The way into the journal.
 #[derive(Clone)]
 pub(crate) struct Decisions {
     node: NodeId,
     entries: mpsc::Sender<Entry>,
     metrics: Arc<NodeMetrics>,
-    count: Arc<AtomicU64>,
 }
 
 /// An entry on its way.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
-    pub(crate) number: u64,
     pub(crate) time: WallMillis,
     pub(crate) node: NodeId,
     pub(crate) kind: EventKind,
@@ -45,8 +42,7 @@ impl Decisions {
         metrics: Arc<NodeMetrics>,
     ) -> (Decisions, mpsc::Receiver<Entry>) {
         let (entries, receiver) = mpsc::channel(WAITING_MAX);
-        let count = Arc::default();
-        (Decisions { node, entries, metrics, count }, receiver)
+        (Decisions { node, entries, metrics }, receiver)
     }
 
     /// Records an automatic action. Never waits; counts what finds no room.
@@ -83,9 +79,8 @@ impl Decisions {
         evidence: Vec<String>,
         (by_hand, undo): (Option<Command>, Option<Command>),
     ) {
-        let number = self.count.fetch_add(1, Ordering::Relaxed);
         let time = wall();
-        let entry = Entry { number, time, node, kind, partition, what, evidence, by_hand, undo };
+        let entry = Entry { time, node, kind, partition, what, evidence, by_hand, undo };
         if self.entries.try_send(entry).is_err() {
             self.metrics.events_lost.add(1);
         }

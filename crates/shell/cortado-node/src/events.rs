@@ -1,4 +1,4 @@
-//! The decision log: every automatic action, with its explanation.
+//! What the journal tells: every automatic action, with its explanation.
 //!
 //! Start reading at [`DecisionEvent`].
 
@@ -8,7 +8,7 @@ use std::fmt;
 /// One automatic action, or one thing that people must know of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DecisionEvent {
-    /// Sorts by time; where a reader goes on.
+    /// Where a reader goes on: a [`JournalPosition`](crate::JournalPosition) as text.
     pub id: String,
     /// When, by the wall clock of the node that decided.
     pub time: WallMillis,

@@ -27,7 +27,7 @@ use crate::metrics::GatewayMetrics;
 use crate::refusals::Refusals;
 use crate::replica_host::{Duty, ReplicaHost};
 use crate::service::NodeService;
-use cortado_model::{DatabaseId, NodeId};
+use cortado_model::{DatabaseId, NodeId, PartitionId};
 use cortado_peer::Peer;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -85,7 +85,8 @@ impl Gateway {
         self.door.ending.load(Ordering::Acquire) || self.host().tasks.is_ending()
     }
 
-    fn host(&self) -> &ReplicaHost {
+    /// What it knows of the cluster, and how it reaches it.
+    pub(crate) fn host(&self) -> &ReplicaHost {
         &self.door.host
     }
 
@@ -99,6 +100,12 @@ impl Gateway {
             Some(own) if node == self.host().node() => Some(Target::Own(Arc::clone(own))),
             Some(_) | None => self.host().peers.peer(node).map(Target::Other),
         }
+    }
+
+    /// Whether somebody leads `partition` who can be reached, as far as is known here.
+    pub(crate) fn is_led(&self, partition: PartitionId) -> bool {
+        let leader = self.host().routes.route(partition).leader();
+        leader.node.is_some_and(|leader| self.target(leader).is_some())
     }
 
     /// Whether a database has not been dropped, as far as is known here.

@@ -14,7 +14,6 @@ mod components;
 mod conditions;
 mod controller;
 mod database_log;
-mod decision_writer;
 mod decisions;
 mod directory;
 mod effort;
@@ -23,6 +22,7 @@ mod folded_catalog;
 mod gateway;
 mod genesis;
 mod health;
+mod journal;
 mod log_page;
 mod metrics;
 mod node;
@@ -71,6 +71,7 @@ pub use gateway::{
     IdempotencyKey, ListRequest, NotDoneWhy, ReadError, ReadOptions, ScanPage, ScanPosition,
     ScanRequest, Served, UnknownWhy, WriteError, WriteRequest, Written,
 };
+pub use journal::{EventsError, JournalPosition};
 pub use nodes::{NodeError, Nodes};
 pub use settings::{RawSettings, Settings, SettingsError};
 pub use status::{DatabaseStatus, NodeStatus, PartitionStatus, ReplicaStatus, Status};

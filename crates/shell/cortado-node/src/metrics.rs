@@ -32,7 +32,7 @@ pub(crate) struct NodeMetrics {
     pub(crate) digest_mismatches: Counter,
     /// Rounds in which all replicas had the same state.
     pub(crate) digests_equal: Counter,
-    /// Decision log entries that could not be written.
+    /// Entries that did not come into the journal.
     pub(crate) events_lost: Counter,
     /// Heartbeats sent.
     pub(crate) heartbeats: Counter,
@@ -109,7 +109,7 @@ impl NodeFamilies {
             ),
             events_lost: counters(
                 "cortado_events_lost_total",
-                "Entries dropped because the queue to the decision log was full",
+                "Entries that were dropped instead of written to the journal",
             ),
             heartbeats: counters("cortado_heartbeats_total", "Heartbeats sent"),
             voids: counters(

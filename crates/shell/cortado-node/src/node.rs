@@ -5,7 +5,6 @@
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::controller::control;
-use crate::decision_writer::write_decisions;
 use crate::decisions::{Decisions, Entry};
 use crate::effort::Effort;
 use crate::folded_catalog::FoldedCatalog;
@@ -65,29 +64,28 @@ impl Node {
     /// # Errors
     /// The threads cannot be started.
     pub(crate) fn start(parts: NodeParts) -> Result<Node, StoreError> {
-        let settings = Arc::clone(&parts.settings);
         let (gateway_metrics, refusals) =
             (Arc::clone(&parts.gateway_metrics), Arc::clone(&parts.refusals));
         let (host, entries) = host_of(parts)?;
-        let service = Arc::new(NodeService::new(Arc::clone(&host), settings.address.clone()));
+        let service = Arc::new(NodeService::new(Arc::clone(&host)));
         let gateway = Gateway::new(Arc::clone(&host), &service, gateway_metrics, refusals);
         let node = Node { host, service, gateway };
-        node.spawn_tasks(&settings, entries);
+        node.spawn_tasks(entries);
         Ok(node)
     }
 
-    fn spawn_tasks(&self, settings: &Settings, entries: mpsc::Receiver<Entry>) {
+    fn spawn_tasks(&self, entries: mpsc::Receiver<Entry>) {
         let (host, gateway) = (&self.host, &self.gateway);
         let replicas = PlacedReplicas::start(Arc::clone(host), Arc::clone(&self.service));
         host.tasks.spawn(replicas.keep());
         host.tasks.spawn(tell_progress(Arc::clone(host)));
-        host.tasks.spawn(write_decisions(gateway.clone(), entries));
+        host.tasks.spawn(gateway.clone().write_journal(entries));
         if host.duty == Duty::Member {
             let (watched, service) = (Arc::clone(host), Arc::clone(&self.service));
-            host.tasks.spawn(watch_over(watched, service, settings.detection));
+            host.tasks.spawn(watch_over(watched, service));
             host.tasks.spawn(control(Arc::clone(host), gateway.clone()));
-            let address = settings.address.clone();
-            host.tasks.spawn(register(Arc::clone(host), gateway.clone(), address));
+            host.tasks.spawn(gateway.clone().found_journal());
+            host.tasks.spawn(register(Arc::clone(host), gateway.clone()));
         }
     }
 
@@ -151,7 +149,7 @@ impl Node {
     }
 }
 
-/// What the node's replicas stand on, and where the entries of its decision log come out.
+/// What the node's replicas stand on, and where the entries of its journal come out.
 fn host_of(parts: NodeParts) -> Result<(Arc<ReplicaHost>, mpsc::Receiver<Entry>), StoreError> {
     let life = Life::new(parts.me, parts.failures);
     let health = Health::new(parts.clock);
@@ -172,8 +170,7 @@ fn host_of(parts: NodeParts) -> Result<(Arc<ReplicaHost>, mpsc::Receiver<Entry>)
         store: parts.store,
         lanes: Arc::new(lanes),
         clock: parts.clock,
-        trim: parts.settings.trim,
-        founders: parts.settings.nodes.clone(),
+        settings: parts.settings,
         health,
         effort: Effort::default(),
         metrics: parts.metrics,

@@ -33,12 +33,10 @@ enum RegisterError {
 }
 
 /// Tells the cluster that this node lives, and where; ends the node if it may not.
-///
-/// * `address`: where clients reach the node.
-pub(crate) async fn register(host: Arc<ReplicaHost>, gateway: Gateway, address: String) {
+pub(crate) async fn register(host: Arc<ReplicaHost>, gateway: Gateway) {
     let (node, incarnation) = (host.node(), host.me().incarnation);
     loop {
-        match try_to_register(host.me(), &address, &gateway).await {
+        match try_to_register(host.me(), &host.settings.address, &gateway).await {
             Ok(Standing::Registered) => {
                 let what = format!("node {node} started, incarnation {incarnation}");
                 host.decisions.explain(EventKind::NodeStarted, None, what, Vec::new());

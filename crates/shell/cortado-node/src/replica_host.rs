@@ -12,10 +12,11 @@ use crate::metrics::NodeMetrics;
 use crate::node_life::NodeLife;
 use crate::peer_progress::PeerProgress;
 use crate::routes::Routes;
+use crate::settings::Settings;
 use crate::standing::{Standing, gives_way_until, standing};
 use crate::store_lanes::StoreLanes;
 use crate::tasks::{Life, Tasks};
-use cortado_driver::{Leadership, TrimPolicy};
+use cortado_driver::Leadership;
 use cortado_log::Log;
 use cortado_model::{Millis, NodeId, PartitionId, ReplicaIncarnation};
 use cortado_peer::Peers;
@@ -34,9 +35,7 @@ pub(crate) struct ReplicaHost {
     /// Its threads.
     pub(crate) lanes: Arc<StoreLanes>,
     pub(crate) clock: Clock,
-    pub(crate) trim: TrimPolicy,
-    /// Who founds the cluster: these register first.
-    pub(crate) founders: BTreeSet<NodeId>,
+    pub(crate) settings: Arc<Settings>,
     pub(crate) tasks: Arc<Tasks>,
     pub(crate) health: Health,
     pub(crate) effort: Effort,
@@ -98,7 +97,7 @@ impl ReplicaHost {
         let mut nodes: BTreeSet<NodeId> = catalog.members().collect();
         if nodes.is_empty() {
             // A new cluster: these are about to register.
-            nodes.extend(&self.founders);
+            nodes.extend(self.settings.nodes());
         }
         if self.duty == Duty::Member {
             nodes.insert(self.node());

@@ -104,7 +104,7 @@ impl ReplicaTask {
             },
             proof: ReadNeed::Lease,
             record_bytes_max: traits.record_bytes_max,
-            trim: host.trim,
+            trim: host.settings.trim,
             append_patience_ms: APPEND_PATIENCE_MS,
         };
         let me = Me {

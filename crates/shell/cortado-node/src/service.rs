@@ -33,8 +33,6 @@ const ABOUT_TO_LEAD: Duration = Duration::from_secs(1);
 /// Serves one life of a node.
 pub(crate) struct NodeService {
     host: Arc<ReplicaHost>,
-    /// Where clients reach the node.
-    address: String,
     pub(crate) snapshots: Snapshots,
 }
 
@@ -49,8 +47,8 @@ enum NoLeader {
 }
 
 impl NodeService {
-    pub(crate) fn new(host: Arc<ReplicaHost>, address: String) -> NodeService {
-        NodeService { host, address, snapshots: Snapshots::default() }
+    pub(crate) fn new(host: Arc<ReplicaHost>) -> NodeService {
+        NodeService { host, snapshots: Snapshots::default() }
     }
 
     /// The own replica once it serves as leader, if it does or is about to.

@@ -22,6 +22,8 @@ pub struct RawSettings {
     /// Bytes that the logs of all partitions gain together between two rounds of digests: 1 MiB or
     /// more. Where the stores hold more than that, the rounds wait until the logs gained as much.
     pub trim_after_bytes: u64,
+    /// Entries that each partition of the journal keeps: 10 or more.
+    pub journal_entries_max: u64,
 }
 
 impl Default for RawSettings {
@@ -32,6 +34,7 @@ impl Default for RawSettings {
             detection: cortado_cluster::RawSettings::default(),
             trim_after_records: 1 << 20,
             trim_after_bytes: 1 << 30,
+            journal_entries_max: 10_000,
         }
     }
 }
@@ -55,6 +58,12 @@ impl RawSettings {
         if self.trim_after_bytes < 1 << 20 {
             return refuse("trim_after_bytes", "a round of digests needs 1 MiB of log or more");
         }
+        if self.journal_entries_max < 10 {
+            return refuse(
+                "journal_entries_max",
+                "a journal of fewer than 10 entries tells nothing",
+            );
+        }
         let detection = self.detection.validate();
         let detection = detection
             .map_err(|error| SettingsError { name: "detection", why: error.to_string() })?;
@@ -66,6 +75,7 @@ impl RawSettings {
                 after_records: self.trim_after_records,
                 after_bytes: self.trim_after_bytes,
             },
+            journal_entries_max: self.journal_entries_max,
         })
     }
 }
@@ -79,6 +89,8 @@ pub struct Settings {
     pub(crate) address: String,
     pub(crate) detection: cortado_cluster::Settings,
     pub(crate) trim: TrimPolicy,
+    /// Of each partition of the journal.
+    pub(crate) journal_entries_max: u64,
 }
 
 impl Settings {
@@ -118,5 +130,6 @@ mod tests {
         check(|raw| raw.detection.heartbeat_ms = Some(400), Some("detection"));
         check(|raw| raw.trim_after_records = 999, Some("trim_after_records"));
         check(|raw| raw.trim_after_bytes = 1, Some("trim_after_bytes"));
+        check(|raw| raw.journal_entries_max = 9, Some("journal_entries_max"));
     }
 }

@@ -12,7 +12,6 @@ use crate::genesis::cluster_genesis;
 use crate::replica_host::ReplicaHost;
 use crate::service::NodeService;
 use crate::standing::Standing;
-use cortado_cluster::Settings as Detection;
 use cortado_cluster::{Cause, Explanation, Placement, Sickness, Watch, WatchEvent, WatchOrder};
 use cortado_log::{Outcome, Producer, outcomes_of};
 use cortado_model::{Millis, NodeId, PartitionId};
@@ -32,15 +31,10 @@ const HAND_OFF_TIMEOUT: Duration = Duration::from_secs(10);
 /// Watches until the node ends.
 ///
 /// * `service`: of the same node.
-/// * `detection`: how fast failures are noticed.
-pub(crate) async fn watch_over(
-    host: Arc<ReplicaHost>,
-    service: Arc<NodeService>,
-    detection: Detection,
-) {
+pub(crate) async fn watch_over(host: Arc<ReplicaHost>, service: Arc<NodeService>) {
     let (me, now) = (host.node(), host.clock.steady());
     let mut watcher = Watcher {
-        watch: Watch::new(me, detection, now),
+        watch: Watch::new(me, host.settings.detection, now),
         heartbeats: host.log.producer(PartitionId::CLUSTER),
         outcomes: Vec::new(),
         catalog: None,

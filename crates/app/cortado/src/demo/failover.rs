@@ -21,7 +21,7 @@ pub(super) struct Failover {
     killed_wall_ms: u64,
     /// The partitions that it led, with their generations then.
     led: BTreeMap<u32, u32>,
-    /// Where the decision log ended before.
+    /// Where the journal ended before.
     last_event: Option<String>,
 }
 
@@ -286,7 +286,7 @@ fn is_claim(event: &EventAnswer) -> bool {
     event.kind == "claim" && event.database.as_deref() == Some(DATABASE)
 }
 
-/// Where the decision log ends.
+/// Where the journal ends.
 async fn newest_event(client: &Client) -> Result<Option<String>, Failure> {
     let mut after = None;
     loop {

@@ -91,7 +91,7 @@ pub(super) fn node(node: &NodeStatus) -> NodeAnswer {
     }
 }
 
-/// An entry of the decision log.
+/// An entry of the journal.
 pub(super) fn event(event: DecisionEvent) -> EventAnswer {
     EventAnswer {
         id: event.id,

@@ -9,8 +9,8 @@ use cortado_metrics::Registry;
 use cortado_model::{ClusterUuid, DocumentKey, NodeId, Scn, TableId};
 use cortado_node::{
     AdminError, Catalog, ChangesError, Database, DatabaseSpec, DecisionEvent, Declared,
-    ListRequest, Page, ReadError, ReadOptions, ScanPage, ScanRequest, Served, Status,
-    StoredDocument, Table, WriteError, WriteRequest, Written,
+    EventsError, JournalPosition, ListRequest, Page, ReadError, ReadOptions, ScanPage, ScanRequest,
+    Served, Status, StoredDocument, Table, WriteError, WriteRequest, Written,
 };
 use tokio::io::{DuplexStream, duplex};
 
@@ -124,10 +124,10 @@ impl Services for Empty {
 
     fn events<'a>(
         &'a self,
-        _: Option<&'a str>,
+        _: Option<&'a JournalPosition>,
         _: usize,
         _: Instant,
-    ) -> Pending<'a, Result<Vec<DecisionEvent>, ReadError>> {
+    ) -> Pending<'a, Result<Vec<DecisionEvent>, EventsError>> {
         Box::pin(async { Ok(Vec::new()) })
     }
 

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::timeout;
+use tokio::time::{Instant, interval, timeout};
 
 /// Longer than anything here takes on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -90,6 +90,20 @@ impl World {
 
     pub(crate) async fn post(&self, path: &str, body: &str) -> Reply {
         self.ask(&format!("POST {path}\nContent-Type: application/json"), body).await
+    }
+
+    /// The first thousand events, once one of that kind is among them.
+    pub(crate) async fn events_with(&self, kind: &str) -> Value {
+        let give_up_at = Instant::now() + PATIENCE;
+        let mut look_again = interval(Duration::from_millis(5));
+        loop {
+            let events = self.get("/admin/v1/events?limit=1000").await.json();
+            if events["events"].as_array().unwrap().iter().any(|event| event["kind"] == kind) {
+                return events;
+            }
+            assert!(Instant::now() < give_up_at, "no {kind} in {events}");
+            look_again.tick().await;
+        }
     }
 
     /// Ends everything in good order.

@@ -84,8 +84,8 @@ pub enum AdminError {
     /// The node runs in this process.
     #[error("the node runs; end it first")]
     NodeRuns,
-    /// Not of the form `[a-z][a-z0-9_]{0,62}`.
-    #[error("a name matches [a-z][a-z0-9_]{{0,62}}")]
+    /// Not of the form `[a-z][a-z0-9_]{0,62}`; or a database of the system, which nobody declares.
+    #[error("a name matches [a-z][a-z0-9_]{{0,62}}; those that begin with _ are the system's own")]
     BadName,
     /// The declaration contradicts itself or a limit.
     #[error("{why}")]
@@ -129,7 +129,16 @@ impl Gateway {
         if !is_name(name) || !spec.tables.keys().all(|table| is_name(table)) {
             return Err(AdminError::BadName);
         }
-        let asked = spec;
+        self.create_named(name, spec, deadline).await
+    }
+
+    /// As [`create_database`](Self::create_database), for the system's own names too.
+    pub(crate) async fn create_named(
+        &self,
+        name: &str,
+        asked: DatabaseSpec,
+        deadline: Instant,
+    ) -> Result<Declared<Arc<Database>>, AdminError> {
         loop {
             let catalog = self.newest_catalog(deadline).await?;
             let spec = complete(asked.clone(), &catalog)?;
@@ -162,6 +171,9 @@ impl Gateway {
     /// # Errors
     /// See [`AdminError`].
     pub async fn drop_database(&self, name: &str, deadline: Instant) -> Result<(), AdminError> {
+        if !is_name(name) {
+            return Err(AdminError::BadName);
+        }
         loop {
             let catalog = self.newest_catalog(deadline).await?;
             let database = catalog.database(name).ok_or(AdminError::NoSuchDatabase)?;
@@ -197,7 +209,7 @@ impl Gateway {
         definition: TableDefinition,
         deadline: Instant,
     ) -> Result<Declared<Arc<Table>>, AdminError> {
-        if !is_name(table) {
+        if !is_name(database) || !is_name(table) {
             return Err(AdminError::BadName);
         }
         check_definition(table, &definition)?;
@@ -248,6 +260,9 @@ impl Gateway {
         table: &str,
         deadline: Instant,
     ) -> Result<(), AdminError> {
+        if !is_name(database) || !is_name(table) {
+            return Err(AdminError::BadName);
+        }
         loop {
             let catalog = self.newest_catalog(deadline).await?;
             let current = catalog.database(database).ok_or(AdminError::NoSuchDatabase)?;
@@ -454,7 +469,7 @@ impl Gateway {
         Ok(found.value.map(|document| document.head.etag))
     }
 
-    /// Tells the decision log of something that was done through `_cluster`.
+    /// Tells the journal of something that was done through `_cluster`.
     pub(super) fn explain_as_controller(&self, kind: EventKind, what: String) {
         let controller = self.host().routes.route(PartitionId::CLUSTER).leader().node;
         let node = controller.unwrap_or(self.host().node());
@@ -536,10 +551,12 @@ fn first_version(definition: &TableDefinition) -> u32 {
     u32::from(definition.schema().is_some())
 }
 
-/// What every node carries for the databases there are.
+/// What every node carries for the databases there are. What the system keeps for itself weighs
+/// nothing beside them.
 fn load_of(catalog: &Catalog) -> BTreeMap<NodeId, Load> {
     let mut load: BTreeMap<NodeId, Load> = BTreeMap::new();
-    for (_, nodes) in catalog.placements() {
+    let databases = catalog.databases().filter(|database| !database.is_system());
+    for nodes in databases.flat_map(|database| &database.placements) {
         for (rank, node) in nodes.iter().enumerate() {
             let load = load.entry(*node).or_default();
             load.replicas += 1;

@@ -74,7 +74,7 @@ impl Gateway {
     }
 
     /// Lets the replicas of a partition compare their state now, rather than when its log has
-    /// grown. What they find is in the decision log.
+    /// grown. What they find is in the journal.
     ///
     /// # Errors
     /// See [`AdminError`].

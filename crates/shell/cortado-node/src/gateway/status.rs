@@ -1,25 +1,21 @@
-//! The picture of the cluster for operators, and the decision log.
+//! The picture of the cluster for operators.
 //!
 //! Start reading at [`Gateway::status`].
 
-use super::{Consistency, Gateway, ReadError, ReadOptions, whole_table};
+use super::Gateway;
 use crate::catalog::Catalog;
-use crate::cluster_log::{EVENTS, EventDocument, read};
-use crate::events::DecisionEvent;
 use crate::status::{DatabaseStatus, NodeStatus, PartitionStatus, ReplicaStatus, Status};
 use cortado_driver::ReplicaRole;
-use cortado_model::{DatabaseId, NodeId, NodeIncarnation, PartitionId, Scn, WallMillis};
+use cortado_model::{DatabaseId, NodeId, NodeIncarnation, PartitionId, Scn};
 use cortado_peer::{CallError, NodeReport, ReplicaReport};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 /// How long a node may take to say how it is. One that takes longer is shown as one that does not
 /// run: somebody waits for the picture.
 const REPORT_TIMEOUT: Duration = Duration::from_secs(1);
-/// Documents of the decision log that are read at a time.
-const EVENTS_PER_PAGE: usize = 1_000;
 
 /// What the nodes say of themselves and their replicas.
 type Reports = BTreeMap<NodeId, NodeReport>;
@@ -54,7 +50,7 @@ impl Gateway {
         Status { nodes: nodes.collect(), databases }
     }
 
-    /// Whether clients can be served: the cluster's own partition is, and every other one.
+    /// Whether clients can be served: the cluster has its journal, and every partition is served.
     ///
     /// # Errors
     /// What is missing, for people.
@@ -72,6 +68,9 @@ impl Gateway {
             return Err("the cluster's own partition has no leader".to_owned());
         }
         let catalog = self.catalog();
+        if catalog.journal().is_none() {
+            return Err("the cluster's journal is being made".to_owned());
+        }
         let missing = catalog.placements().filter(|(partition, _)| !serving(*partition)).count();
         match missing {
             0 => Ok(()),
@@ -89,7 +88,7 @@ impl Gateway {
             let Some(target) = self.target(node) else { continue };
             asked.spawn(async move {
                 let report = target.as_peer().report(database, deadline);
-                let report = tokio::time::timeout_at(deadline, report).await;
+                let report = timeout_at(deadline, report).await;
                 (node, report.unwrap_or(Err(CallError::Late)))
             });
         }
@@ -99,48 +98,9 @@ impl Gateway {
 
     /// The members, and those that are about to become some.
     fn known_nodes(&self, catalog: &Catalog) -> Vec<NodeId> {
-        let founders = self.host().founders.iter().copied();
-        let nodes: std::collections::BTreeSet<_> = catalog.members().chain(founders).collect();
+        let founders = self.host().settings.nodes();
+        let nodes: BTreeSet<_> = catalog.members().chain(founders).collect();
         nodes.into_iter().collect()
-    }
-
-    /// The decision log behind `after`, oldest first.
-    ///
-    /// * `after`: the id of an event; `None` from the oldest that is kept.
-    /// * `limit`: events at most.
-    ///
-    /// # Errors
-    /// See [`ReadError`].
-    pub async fn events(
-        &self,
-        after: Option<&str>,
-        limit: usize,
-        deadline: Instant,
-    ) -> Result<Vec<DecisionEvent>, ReadError> {
-        let strong = ReadOptions { consistency: Consistency::Strong, at_least: None, deadline };
-        let mut events = Vec::new();
-        let mut behind = None;
-        loop {
-            let range = whole_table(EVENTS, behind.as_ref());
-            let page =
-                self.page(PartitionId::CLUSTER, range, EVENTS_PER_PAGE, &strong).await?.value;
-            for (key, document) in page.documents {
-                // In the order of their commits: whoever resumes behind one misses none.
-                let name = key.parts().next().unwrap_or_default();
-                let id = format!("{:020}-{name}", document.head.scn.to_u64());
-                let stored = read::<EventDocument>(&document.json());
-                let stored = stored.map_err(|error| ReadError::Store { why: error.to_string() })?;
-                events.push(event_of(id, stored));
-            }
-            behind = page.next;
-            if behind.is_none() {
-                break;
-            }
-        }
-        events.retain(|event| after.is_none_or(|after| event.id.as_str() > after));
-        events.sort_by(|one, other| one.id.cmp(&other.id));
-        events.truncate(limit);
-        Ok(events)
     }
 }
 
@@ -212,20 +172,5 @@ fn node_status(
             .filter(|replica| replica.node == node && replica.role.is_readable())
             .count(),
         sick: report.and_then(|report| report.sick.clone()),
-    }
-}
-
-fn event_of(id: String, document: EventDocument) -> DecisionEvent {
-    DecisionEvent {
-        id,
-        time: WallMillis(document.time_ms),
-        node: NodeId(document.node),
-        kind: document.kind,
-        database: document.database,
-        partition: document.partition,
-        what: document.what,
-        evidence: document.evidence,
-        by_hand: document.by_hand,
-        undo: document.undo,
     }
 }

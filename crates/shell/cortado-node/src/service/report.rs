@@ -19,7 +19,7 @@ impl NodeService {
         };
         NodeReport {
             incarnation: self.host.me().incarnation,
-            address: self.address.clone(),
+            address: self.host.settings.address.clone(),
             sick: self.host.health.sickness(),
             replicas: replicas.map(report).collect(),
         }

@@ -1,10 +1,11 @@
 //! Stores that must not be read on a runtime thread: who serves clients does not.
 
-use crate::world::{Between, Music, Stores, World, deadline, read, settings};
+use crate::world::{Between, Music, Stores, World, deadline, eventually_asking, read, settings};
 use bytes::Bytes;
 use cortado_log::memory::SharedMemoryLog;
 use cortado_model::{
-    Batch, DocumentKey, Entry, Found, PartitionId, RememberedKey, Scn, StoredDocument, TableId,
+    Batch, DatabaseId, DocumentKey, Entry, Found, PartitionId, RememberedKey, Scn, StoredDocument,
+    TableId,
 };
 use cortado_node::{
     Changes, Consistency, ListRequest, ReadError, ReadOptions, ScanRequest, Unserved,
@@ -27,8 +28,8 @@ struct Distant(Arc<dyn Store>);
 impl Distant {
     fn read(&self, partition: PartitionId) -> &dyn Store {
         let name = std::thread::current().name().unwrap_or("without a name").to_owned();
-        // Decisions are written to `_cluster` whenever there are some.
-        if partition.database != PartitionId::CLUSTER.database
+        // Decisions are written to the journal, the first database, whenever there are some.
+        if partition.database > DatabaseId(1)
             && let Some(threads) = READ_ON.lock().unwrap().as_mut()
         {
             threads.insert(name);
@@ -134,7 +135,8 @@ async fn read_everything(music: &Music, at_least: Scn) {
     let changes = music.gateway.changes(&music.database, number, Scn::ZERO, deadline());
     let first = changes.await.unwrap().next(Instant::now()).await.unwrap();
     assert!(matches!(first, Changes::Transactions(_)), "{first:?}");
-    assert!(!music.gateway.events(None, 10, deadline()).await.unwrap().is_empty());
+    let told = async || !music.gateway.events(None, 10, deadline()).await.unwrap().is_empty();
+    eventually_asking("the journal tells something", told).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

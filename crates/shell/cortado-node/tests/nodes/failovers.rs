@@ -112,10 +112,14 @@ async fn a_dead_leaders_partitions_go_to_both_survivors() {
     assert_eq!((again.scn, again.etag, again.time), (first.scn, first.etag, first.time));
     load.audit(&music).await;
     assert!(metric(&world, "cortado_write_gap_seconds_count") >= 4);
-    let events = world.gateway.events(None, 1_000, crate::world::deadline()).await.unwrap();
-    let claims = events.iter().filter(|event| event.kind == EventKind::Claim);
-    let explained = claims.filter(|event| event.evidence[0].contains(&dying.to_string()));
-    assert!(explained.count() >= 4, "{events:#?}");
+    eventually_asking("the claims are explained", async || {
+        let events = world.gateway.events(None, 1_000, crate::world::deadline()).await.unwrap();
+        let claims = events.iter().filter(|event| {
+            event.kind == EventKind::Claim && event.database.as_deref() == Some("music")
+        });
+        claims.filter(|event| event.evidence[0].contains(&dying.to_string())).count() >= 4
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

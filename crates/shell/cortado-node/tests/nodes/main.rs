@@ -12,3 +12,4 @@ mod storage;
 mod distant_stores;
 mod changes;
 mod declarations;
+mod journal;

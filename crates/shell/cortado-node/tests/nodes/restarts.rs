@@ -38,7 +38,7 @@ async fn check_equal(world: &World, music: &Music) {
     }
 }
 
-/// What the decision log says of one kind.
+/// What the journal says of one kind.
 pub(crate) async fn events(world: &World, kind: EventKind) -> Vec<String> {
     let events = world.gateway.events(None, 10_000, crate::world::deadline()).await.unwrap();
     let events = events.into_iter().filter(|event| event.kind == kind);
@@ -210,9 +210,12 @@ async fn a_replica_behind_the_logs_beginning_copies_a_snapshot() {
     .await;
     check_filled(&music, 260).await;
     check_equal(&world, &music).await;
-    let resyncs = events(&world, EventKind::Resync).await;
-    assert!(resyncs.iter().any(|event| event.contains("copied a snapshot")), "{resyncs:?}");
-    assert!(!events(&world, EventKind::Trim).await.is_empty());
+    eventually_asking("the journal tells of it", async || {
+        let resyncs = events(&world, EventKind::Resync).await;
+        resyncs.iter().any(|event| event.contains("copied a snapshot"))
+            && !events(&world, EventKind::Trim).await.is_empty()
+    })
+    .await;
     // It can lead like any other.
     let deadline = crate::world::deadline();
     world.gateway.hand_off(&music.database, 0, Some(N3), deadline).await.unwrap();

@@ -268,7 +268,7 @@ async fn check_the_odd_one_is_rebuilt(falsify_leader: bool) {
     eventually("the odd one holds what the others hold", || truth() && whole()).await;
     music.await_complete().await;
     let told = async || !events(&world, EventKind::DigestMismatch).await.is_empty();
-    eventually_asking("the decision log tells of it", told).await;
+    eventually_asking("the journal tells of it", told).await;
     assert_eq!(music.get("cher", "t3").await.unwrap(), "{}");
     music.put("cher", "more", "{}").await.unwrap();
 }
@@ -300,7 +300,7 @@ async fn a_store_ahead_of_its_log_serves_nothing() {
     store.apply_one(partition, Batch { checkpoint: fold.encode(), ..Batch::default() }).unwrap();
     world.nodes.start(follower).await.unwrap();
     let told = async || !events(&world, EventKind::Offline).await.is_empty();
-    eventually_asking("the decision log tells of it", told).await;
+    eventually_asking("the journal tells of it", told).await;
     assert_eq!(role(&world, follower).await, ReplicaRole::Offline);
     // The others serve on.
     music.put("cher", "y", "{}").await.unwrap();

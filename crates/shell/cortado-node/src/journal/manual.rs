@@ -1,56 +1,21 @@
-//! Writing the decision log, and again until it is written.
+//! The entry of a decision, with how a person does the same, and how to undo it.
 //!
-//! Start reading at [`write_decisions`].
+//! Start reading at [`entry_of`].
 
-use crate::cluster_log::{EVENTS, EventDocument, key, write};
+use super::document::{EntryDocument, VERSION};
+use crate::catalog::Catalog;
 use crate::decisions::Entry;
 use crate::events::EventKind;
-use crate::gateway::{Gateway, WriteRequest};
 use cortado_cluster::Command;
-use cortado_document::{Action, Condition, Operation};
-use cortado_model::{DatabaseId, PartitionId};
-use std::time::Duration;
-use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep};
-use tracing::warn;
+use cortado_model::DatabaseId;
 
-/// Entries that share one write.
-const ENTRIES_PER_WRITE: usize = 100;
-/// An entry that could not be written in this time is tried again.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Between two tries.
-const RETRY: Duration = Duration::from_millis(500);
-
-/// Writes entries to the cluster's log until the node ends.
-pub(crate) async fn write_decisions(gateway: Gateway, mut entries: mpsc::Receiver<Entry>) {
-    let mut batch = Vec::new();
-    while entries.recv_many(&mut batch, ENTRIES_PER_WRITE).await > 0 {
-        let operations: Vec<_> = batch.drain(..).map(|entry| put(&gateway, entry)).collect();
-        for attempt in 0_u64.. {
-            let request = WriteRequest {
-                operations: operations.clone(),
-                // The same entry written twice is the same document.
-                idempotency: None,
-                deadline: Instant::now() + WRITE_TIMEOUT,
-            };
-            match gateway.publish(PartitionId::CLUSTER, request).await {
-                Ok(_) => break,
-                Err(error) => {
-                    // Once is enough: what keeps it from being written is told elsewhere.
-                    if attempt == 0 {
-                        warn!(%error, entries = operations.len(), "decision log not written");
-                    }
-                    sleep(RETRY).await;
-                }
-            }
-        }
-    }
-}
-
-fn put(gateway: &Gateway, entry: Entry) -> Operation {
+/// What is written of `entry`.
+///
+/// * `catalog`: knows the name of its database.
+pub(super) fn entry_of(entry: Entry, catalog: &Catalog) -> EntryDocument {
     let database = entry.partition.and_then(|partition| match partition.database {
         DatabaseId::CLUSTER => Some("_cluster".to_owned()),
-        id => gateway.catalog().database_by_id(id).map(|database| database.name.clone()),
+        id => catalog.database_by_id(id).map(|database| database.name.clone()),
     });
     let place = database.as_deref().zip(entry.partition);
     let (by_hand, undo) = manual(entry.kind);
@@ -67,8 +32,8 @@ fn put(gateway: &Gateway, entry: Entry) -> Operation {
     };
     let by_hand = typed(entry.by_hand).unwrap_or_else(|| filled_in(by_hand));
     let undo = typed(entry.undo).unwrap_or_else(|| filled_in(undo));
-    let document = EventDocument {
-        version: EventDocument::VERSION,
+    EntryDocument {
+        version: VERSION,
         time_ms: entry.time.0,
         node: entry.node.0,
         kind: entry.kind,
@@ -78,14 +43,6 @@ fn put(gateway: &Gateway, entry: Entry) -> Operation {
         evidence: entry.evidence,
         by_hand,
         undo,
-    };
-    // Sorts by time; the node and a count keep entries of one millisecond apart.
-    let name = format!("{:015}-{}-{:08}", entry.time.0, entry.node, entry.number);
-    Operation {
-        table: EVENTS,
-        key: key(&[name]),
-        action: Action::Put { value: write(&document) },
-        condition: Condition::default(),
     }
 }
 
