@@ -33,7 +33,7 @@ impl LeaderSearch {
     /// * `newer`: it knew of a newer leader than was known here.
     /// * `placed`: how many replicas there are.
     pub fn failed(&mut self, newer: bool, placed: usize) -> bool {
-        // Once in a row: two nodes that name one another must not be asked without end.
+        // Never twice running: two nodes that name one another must not be asked without end.
         let at_once = newer && !self.followed;
         self.followed = at_once;
         self.asked = if newer || self.asked >= placed { 0 } else { self.asked + 1 };
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_leader_is_asked_at_once_but_once_in_a_row() {
+    fn a_newer_leader_is_asked_at_once_but_never_twice_running() {
         let placed = [NodeId(1), NodeId(2)];
         let mut search = LeaderSearch::default();
         assert!(!search.failed(false, 2));

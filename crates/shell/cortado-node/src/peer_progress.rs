@@ -80,7 +80,8 @@ impl PeerProgress {
         alive.map(|(node, _)| *node).collect()
     }
 
-    /// The last number heard of `node` if none is missed, and what it says that it has heard of here.
+    /// The last number heard of `node` if none is missed, and what it says that it has heard from
+    /// here.
     pub(crate) fn heard(&self, node: NodeId) -> (Option<LifeNumber>, Option<LifeNumber>) {
         let peers = self.read();
         let Some(peer) = peers.get(&node) else { return (None, None) };

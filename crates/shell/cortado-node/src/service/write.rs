@@ -29,7 +29,7 @@ impl NodeService {
         self.ask(&leader, order, write.deadline, &route).await
     }
 
-    /// The tables of the partition's database, as new as who asks knows them; `None` for `_cluster`.
+    /// The tables of the partition's database, as new as who asks knows them; none for `_cluster`.
     async fn tables(&self, write: &Write) -> Result<Option<Arc<dyn Tables>>, WriteAnswer> {
         let database = write.partition.database;
         if database == PartitionId::CLUSTER.database {
