@@ -19,7 +19,7 @@ mod settings;
 mod watch;
 
 pub use decision::{Decision, Leadership, PartitionFacts, StayReason, decide};
-pub use detector::{Death, Detector, Evidence, Sickness, Standing};
+pub use detector::{Death, Detector, Evidence, OwnSilence, Sickness, Standing};
 pub use explanation::{Alternative, Cause, Command, Explanation, NotChosen};
 pub use placement::{Load, Placement, plan, replan};
 pub use route_attempt::{Doubt, Repetition, RouteAttempt, RouteStep, TryOutcome};

@@ -9,6 +9,7 @@ mod cluster_identity;
 mod directory;
 mod store_factory;
 mod gateway;
+mod append_vitals;
 mod catalog;
 mod status;
 mod events;

@@ -2,6 +2,7 @@
 //!
 //! Start reading at [`NodeContext`].
 
+use crate::append_vitals::AppendVitals;
 use crate::catalog::Catalog;
 use crate::changed_replicas::ChangedReplicas;
 use crate::clock::Clock;
@@ -16,9 +17,8 @@ use crate::vitals::Vitals;
 use bytes::Bytes;
 use cortado_cluster::Evidence;
 use cortado_driver::Leadership;
-use cortado_log::Log;
-use cortado_model::{Millis, NodeId, NodeIncarnation, PartitionId, ReplicaIncarnation};
-use cortado_replica::Identity;
+use cortado_log::{Beats, Log};
+use cortado_model::{Millis, NodeId, NodeIncarnation, PartitionId};
 use cortado_store::{Store, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -34,6 +34,7 @@ pub(crate) struct NodeContext {
     pub(crate) address: String,
     pub(crate) settings: Arc<Settings>,
     pub(crate) log: Arc<dyn Log>,
+    pub(crate) beats: Arc<dyn Beats>,
     /// For who may block, and for what the store does inline.
     pub(crate) store: Arc<dyn Store>,
     /// Its threads.
@@ -42,6 +43,7 @@ pub(crate) struct NodeContext {
     pub(crate) routes: Arc<Routes>,
     pub(crate) metrics: Arc<NodeMetrics>,
     pub(crate) vitals: Arc<Vitals>,
+    pub(crate) appends: Arc<AppendVitals>,
     pub(crate) decisions: Decisions,
     /// As this node has folded it.
     pub(crate) catalog: watch::Sender<Arc<Catalog>>,
@@ -90,6 +92,7 @@ pub(crate) struct NodeParts {
     pub(crate) me: NodeLife,
     pub(crate) settings: Arc<Settings>,
     pub(crate) log: Arc<dyn Log>,
+    pub(crate) beats: Arc<dyn Beats>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Clock,
     pub(crate) routes: Arc<Routes>,
@@ -119,11 +122,13 @@ impl NodeContext {
         Ok(NodeContext {
             address: parts.settings.address.clone(),
             vitals,
+            appends: Arc::new(AppendVitals::new(parts.clock)),
             lanes: Arc::new(lanes),
             catalog: watch::Sender::new(Arc::new(Catalog::empty(cluster))),
             me: parts.me,
             settings: parts.settings,
             log: parts.log,
+            beats: parts.beats,
             store: parts.store,
             clock: parts.clock,
             routes: parts.routes,
@@ -141,12 +146,6 @@ impl NodeContext {
             hashing: Mutex::default(),
             state_bytes: Mutex::default(),
         })
-    }
-
-    /// In whose name the node says that it lives, or opens a log: no replica's.
-    pub(crate) fn node_identity(&self) -> Identity {
-        let NodeLife { node, incarnation, .. } = self.me;
-        Identity { node, incarnation: ReplicaIncarnation::of_node(incarnation) }
     }
 
     pub(crate) fn node(&self) -> NodeId {

@@ -17,7 +17,7 @@ use crate::randomness::random_u128;
 use crate::routes::Routes;
 use crate::settings::Settings;
 use crate::store_factory::StoreFactory;
-use cortado_log::Log;
+use cortado_log::{Beats, Log};
 use cortado_model::{NodeId, NodeIncarnation};
 use cortado_store::{Store, StoreError};
 use std::collections::BTreeMap;
@@ -38,6 +38,7 @@ const STORE_RELEASE_LOOK: Duration = Duration::from_millis(2);
 pub(crate) struct Process {
     pub(crate) settings: Arc<Settings>,
     pub(crate) log: Arc<dyn Log>,
+    beats: Arc<dyn Beats>,
     pub(crate) clock: Clock,
     pub(crate) routes: Arc<Routes>,
     pub(crate) metrics: Arc<GatewayMetrics>,
@@ -70,7 +71,7 @@ impl Process {
         catalog: Catalog,
         failures: mpsc::UnboundedSender<NodeFailure>,
     ) -> Process {
-        let Components { log, stores, directories, metrics: registry, .. } = components;
+        let Components { log, beats, stores, directories, metrics: registry, .. } = components;
         let metrics = Arc::new(GatewayMetrics::register(&registry));
         let slot = |(node, metrics)| {
             let (running, refused) = (RwLock::default(), RwLock::default());
@@ -81,6 +82,7 @@ impl Process {
         Process {
             settings: Arc::new(settings),
             log,
+            beats,
             clock: Clock::start(),
             routes: Arc::new(Routes::new(Arc::clone(&metrics))),
             metrics,
@@ -172,6 +174,7 @@ impl Process {
             me: NodeLife { node, incarnation, directory, nonce: random_u128() },
             settings: Arc::clone(&process.settings),
             log: Arc::clone(&process.log),
+            beats: Arc::clone(&process.beats),
             store,
             clock: process.clock,
             routes: Arc::clone(&process.routes),

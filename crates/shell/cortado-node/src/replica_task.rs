@@ -127,7 +127,12 @@ impl ReplicaTask {
             log_end: LogOffset::ZERO,
         };
         ReplicaTask {
-            appending: Appending::new(Arc::clone(&log), partition, took),
+            appending: Appending::new(
+                Arc::clone(&log),
+                partition,
+                took,
+                Arc::clone(&context.appends),
+            ),
             reading: Reading::new(log, partition),
             work: Work::new(&context, &handle, origin),
             context,

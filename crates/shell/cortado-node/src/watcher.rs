@@ -9,13 +9,15 @@ use crate::asker::Input;
 use crate::catalog::Catalog;
 use crate::events::EventKind;
 use crate::gateway::Gateway;
-use crate::genesis::cluster_genesis;
 use crate::node_context::NodeContext;
 use crate::standing::Standing;
-use cortado_cluster::{Cause, Explanation, Placement, Sickness, Watch, WatchEvent, WatchOrder};
-use cortado_log::{Outcome, Producer, outcomes_of};
-use cortado_model::{Millis, NodeId, PartitionId};
-use cortado_replica::{ClaimReason, heartbeat_record};
+use cortado_cluster::{
+    Cause, Evidence, Explanation, OwnSilence, Placement, Sickness, Watch, WatchEvent, WatchOrder,
+};
+use cortado_log::{BeatFollower, BeatNotSent, HeardBeat, Pending, beats_of};
+use cortado_model::{Beat, Millis, NodeId, PartitionId, with_causes};
+use cortado_replica::ClaimReason;
+use std::future::pending;
 use std::iter::once;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,16 +31,18 @@ const HAND_OFF_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Watches until the node ends.
 pub(crate) async fn watch_over(context: Arc<NodeContext>, gateway: Gateway) {
-    let (me, now) = (context.node(), context.clock.steady());
+    let (me, streams) = (&context.me, context.beats.streams());
+    let (detection, now) = (context.settings.detection, context.clock.steady());
     let mut watcher = Watcher {
-        watch: Watch::new(me, context.settings.detection, now),
-        heartbeats: context.log.producer(PartitionId::CLUSTER),
-        outcomes: Vec::new(),
+        watch: Watch::new(me.node, me.incarnation, streams, detection, now),
+        beats: context.beats.follow(),
+        heard: Vec::new(),
+        sent: None,
+        sends: true,
         catalog: None,
         views: Views::new(Arc::clone(&context)),
         may_claim: false,
         hand_off_ended: Arc::default(),
-        sick: false,
         context,
         gateway,
     };
@@ -52,9 +56,13 @@ struct Watcher {
     context: Arc<NodeContext>,
     gateway: Gateway,
     watch: Watch,
-    heartbeats: Box<dyn Producer>,
-    /// What the log has answered to heartbeats since the last look.
-    outcomes: Vec<Outcome>,
+    beats: Box<dyn BeatFollower>,
+    /// What was heard since the last look.
+    heard: Vec<HeardBeat>,
+    /// What becomes of the last own beat.
+    sent: Option<Pending<Result<(), BeatNotSent>>>,
+    /// Whether the last own beat that was answered stands on every stream.
+    sends: bool,
     /// What `views` was made from.
     catalog: Option<Arc<Catalog>>,
     views: Views,
@@ -62,18 +70,16 @@ struct Watcher {
     may_claim: bool,
     /// The handoff that was ordered last has ended, since the last look.
     hand_off_ended: Arc<AtomicBool>,
-    /// What is wrong with the node has been told.
-    sick: bool,
 }
 
 impl Watcher {
     /// Waits until there is something to look at.
     async fn wait(&mut self) {
         let due = self.context.clock.instant(self.watch.wake_at());
-        let answered = outcomes_of(self.heartbeats.as_mut(), &mut self.outcomes);
         tokio::select! {
             () = self.context.changed.told() => {}
-            () = answered => {}
+            () = beats_of(self.beats.as_mut(), &mut self.heard) => {}
+            sent = answer_to(&mut self.sent) => self.beat_answered(sent),
             () = sleep_until(due) => {}
         }
     }
@@ -86,10 +92,11 @@ impl Watcher {
         self.watch.look(now, &mut self.views, &mut orders);
         for order in orders {
             match order {
-                WatchOrder::Beat => self.beat(),
+                WatchOrder::Beat { count } => self.beat(count),
                 WatchOrder::Claim { why, first } => self.claim(now, &why, first),
                 WatchOrder::HandOff { to, why } => self.hand_off(to, &why),
                 WatchOrder::Sickness(sickness) => self.tell_sickness(sickness),
+                WatchOrder::OwnSilence(silence) => self.tell_own_silence(silence),
             }
         }
     }
@@ -101,11 +108,16 @@ impl Watcher {
         // What hangs is slow at every tick; a look out of turn is none.
         if now >= self.watch.wake_at() {
             events.extend(self.context.vitals.store_evidence().map(WatchEvent::Observed));
+            events.extend(self.context.appends.evidence().map(WatchEvent::Observed));
         }
         events.push(WatchEvent::StoreFull(self.context.vitals.waits_for_room()));
-        for outcome in std::mem::take(&mut self.outcomes) {
-            events.push(self.heartbeat_answered(&outcome));
-        }
+        let cluster = self.context.catalog.borrow().cluster;
+        let heard = self.heard.drain(..).filter_map(|HeardBeat { stream, beat }| {
+            // A stranger's, or damaged: the next one comes soon.
+            let beat = Beat::decode(&beat, cluster).ok()?;
+            Some(WatchEvent::Observed(Evidence::Beat { stream, beat }))
+        });
+        events.extend(heard);
         if self.hand_off_ended.swap(false, Ordering::AcqRel) {
             events.push(WatchEvent::HandOffEnded);
         }
@@ -115,15 +127,6 @@ impl Watcher {
         for event in events {
             self.watch.on(now, event);
         }
-    }
-
-    fn heartbeat_answered(&self, outcome: &Outcome) -> WatchEvent {
-        let appended = matches!(outcome, Outcome::At(_) | Outcome::Somewhere);
-        // Once is enough: a log that is full stays full for many heartbeats.
-        if !appended && !self.sick {
-            warn!(node = %self.context.node(), ?outcome, "heartbeat not appended");
-        }
-        WatchEvent::HeartbeatAnswered { appended }
     }
 
     /// Watches the partitions of which the catalog places a replica on this node.
@@ -163,15 +166,25 @@ impl Watcher {
         self.catalog = Some(catalog);
     }
 
-    fn beat(&mut self) {
-        if self.heartbeats.outstanding() > 0 {
-            // Nobody waits for it any longer.
-            self.heartbeats = self.context.log.producer(PartitionId::CLUSTER);
+    /// Nobody waits for the beat before any longer.
+    fn beat(&mut self, count: u64) {
+        let (node, incarnation) = (self.context.me.node, self.context.me.incarnation);
+        let beat = Beat { node, incarnation, count, time: self.context.clock.now().wall };
+        let cluster = self.context.catalog.borrow().cluster;
+        self.sent = Some(self.context.beats.send(beat.encode(cluster)));
+        self.context.metrics.beats.add(1);
+    }
+
+    fn beat_answered(&mut self, sent: Result<(), BeatNotSent>) {
+        self.sent = None;
+        let sends = sent.is_ok();
+        // Once is enough: a stream that is away stays away for many beats.
+        if let Err(error) = sent
+            && self.sends
+        {
+            warn!(node = %self.context.node(), error = with_causes(&error), "beat not sent");
         }
-        let cluster = cluster_genesis(self.context.catalog.borrow().cluster).identity.partition;
-        let me = self.context.node_identity();
-        self.heartbeats.send(vec![heartbeat_record(cluster, &me, self.context.clock.now())]);
-        self.context.metrics.heartbeats.add(1);
+        self.sends = sends;
     }
 
     fn claim(&mut self, now: Millis, why: &Explanation, first: bool) {
@@ -217,8 +230,30 @@ impl Watcher {
             }
         };
         self.context.decisions.explain(EventKind::Health, None, what, Vec::new());
-        self.sick = why.is_some();
         self.context.set_sickness(why);
+    }
+
+    fn tell_own_silence(&self, silence: Option<OwnSilence>) {
+        let node = self.context.node();
+        let what = match silence {
+            Some(silence) => {
+                warn!(%node, %silence, "silence of others is not judged");
+                format!("{node} takes nobody for dead: {silence}")
+            }
+            None => {
+                info!(%node, "own beats come back");
+                format!("{node} hears its own beats again, and judges the silence of others")
+            }
+        };
+        self.context.decisions.explain(EventKind::Health, None, what, Vec::new());
+    }
+}
+
+/// What becomes of a beat; pending for ever if none is on its way.
+async fn answer_to(sent: &mut Option<Pending<Result<(), BeatNotSent>>>) -> Result<(), BeatNotSent> {
+    match sent {
+        Some(sent) => sent.await,
+        None => pending().await,
     }
 }
 

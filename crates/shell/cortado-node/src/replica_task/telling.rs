@@ -68,15 +68,11 @@ fn tell_of_log(context: &NodeContext, partition: PartitionId, news: News) -> Opt
     let (node, metrics) = (context.node(), &context.metrics);
     match news {
         News::Heard { node, incarnation } => {
-            let incarnation = incarnation.node;
-            context.heard(match partition {
-                PartitionId::CLUSTER => Evidence::Heartbeat { node, incarnation },
-                _ => Evidence::PartitionRecord { node, incarnation },
-            });
+            context.heard(Evidence::PartitionRecord { node, incarnation: incarnation.node });
         }
         News::Void { offset, why } => {
             metrics.count_void(why);
-            if !matches!(why, Why::Heartbeat | Why::Foreign) {
+            if why != Why::Foreign {
                 debug!(%partition, %offset, ?why, "record is void");
             }
         }
