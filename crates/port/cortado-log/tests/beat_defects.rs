@@ -66,7 +66,8 @@ impl Beats for Broken {
     }
 
     fn follow(&self) -> Box<dyn BeatFollower> {
-        let past = self.past.lock().unwrap().take().filter(|_| self.has(Defect::TellsThePast));
+        let past = self.past.lock().expect("nothing panics under it").take();
+        let past = past.filter(|_| self.has(Defect::TellsThePast));
         let follower = past.unwrap_or_else(|| self.beats.follow());
         Box::new(BrokenFollower { follower, broken: self.clone() })
     }
