@@ -1,21 +1,25 @@
 //! What every implementation of the port must do, as one suite that its tests run.
 //!
-//! The suite knows only the port: it waits for answers, never for time. Start reading at [`run`].
+//! The suite knows only the port: it waits for answers, never for time. Start reading at [`run`];
+//! [`run_beats`] is the suite of the streams beside the logs.
 
+mod beats;
 mod case;
 mod following;
 mod giving_up;
 mod lifecycle;
 mod mischief;
+mod naming;
 mod order;
 mod trimming;
 
+pub use beats::{BeatMischief, FreshBeats, run_beats};
 pub use case::{Mischief, Provoke, block_on};
 
 use crate::Log;
 use case::{Case, spec};
+use naming::Naming;
 use std::sync::Arc;
-use std::thread;
 
 /// The implementation under test.
 pub struct Subject<'a> {
@@ -61,17 +65,6 @@ pub fn run(mut subject: Subject<'_>) {
             let verified = block_on(log.verify(&spec()));
             assert!(verified.is_ok(), "{name}: {verified:?}");
             inspect(&Case { name, log: log.as_ref(), provoke: &provoke });
-        }
-    }
-}
-
-/// Names the rule during which something panics.
-struct Naming<'a>(&'a str);
-
-impl Drop for Naming<'_> {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            eprintln!("the log breaks this rule: {}", self.0);
         }
     }
 }

@@ -1,9 +1,11 @@
 //! The log port: what a partition's log promises, whoever keeps it.
 //!
 //! Decides nothing about generations or leaders: the log orders bytes, the fold judges them.
-//! Start reading at [`Log`]. Every implementation passes the `conformance` suite (a feature).
+//! Start reading at [`Log`]; beside it stand [`Beats`], with which nodes show that they live. Every
+//! implementation passes its `conformance` suite (a feature).
 //! Source: docs/protocols/replication.md, "The log port".
 
+mod beats;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod follower;
@@ -15,6 +17,7 @@ mod queue;
 mod reading;
 mod usage;
 
+pub use beats::{BeatFollower, BeatNotSent, Beats, HeardBeat, beats_of};
 pub use follower::{Follower, page_of, ready_of};
 pub use lifecycle::{CreateError, Drift, LogSpec, RemoveError, TrimError, Verified, VerifyError};
 pub use producer::{Cause, Outcome, Producer, outcomes_of};

@@ -4,12 +4,16 @@
 //! [`SharedMemoryLog`] puts the asynchronous port on top, for tests of everything else. Nothing
 //! here survives the process. Start reading at [`MemoryLog`].
 
+mod beats;
 mod fault;
 mod partition;
 mod shared;
+mod shared_beats;
 
+pub use beats::{BeatPlace, MemoryBeats, StreamFault};
 pub use fault::{Fault, ReadFault};
 pub use shared::SharedMemoryLog;
+pub use shared_beats::SharedMemoryBeats;
 
 use crate::{
     Appended, Cause, CreateError, Drift, Extent, LogSpec, Outcome, Page, RECORD_BYTES_MAX,

@@ -1,7 +1,7 @@
-//! The in-memory log keeps the port's promises.
+//! The log and the beats in memory keep the port's promises.
 
-use cortado_log::conformance::{Fresh, Subject, run};
-use cortado_log::memory::SharedMemoryLog;
+use cortado_log::conformance::{Fresh, FreshBeats, Subject, run, run_beats};
+use cortado_log::memory::{SharedMemoryBeats, SharedMemoryLog};
 use std::cell::RefCell;
 use std::sync::Arc;
 
@@ -34,4 +34,19 @@ fn the_memory_log_conforms() {
 #[test]
 fn the_memory_log_of_many_machines_conforms() {
     run(Subject { fresh: &mut || fresh(&SharedMemoryLog::of_many_machines()), reopen: None });
+}
+
+#[test]
+fn the_beats_in_memory_conform() {
+    for streams in [1, 3] {
+        run_beats(&mut || {
+            let beats = SharedMemoryBeats::new(streams);
+            let provoked = beats.clone();
+            let provoke = move |stream, mischief| {
+                provoked.provoke(stream, mischief);
+                true
+            };
+            FreshBeats { beats: Arc::new(beats), provoke: Box::new(provoke) }
+        });
+    }
 }

@@ -133,8 +133,8 @@ pub enum StayReason {
     DigestFailed,
     /// There is no leader, but this node does not feel fit to lead.
     Sick(Sickness),
-    /// There may be no leader, but this node's own way to the log does not work.
-    OwnLogPathSilent,
+    /// The leader may be gone, but own beats do not come back: its silence means nothing.
+    OwnBeatsSilent,
 }
 
 /// Own claims older than this are forgotten by the back-off.
@@ -171,7 +171,7 @@ pub fn decide(now: Millis, facts: &PartitionFacts<'_>, detector: &Detector) -> D
         Ok(vacancy) => vacancy,
         Err(reason) => return Decision::Stay(reason),
     };
-    if let Some(reason) = unfit(now, facts, detector) {
+    if let Some(reason) = unfit(facts, detector) {
         return Decision::Stay(reason);
     }
     claim(now, facts, detector, vacancy)
@@ -263,7 +263,7 @@ fn vacancy(
         }
         Leadership::Claimed { node, incarnation, .. } if node == facts.me => {
             // Not this life, or it would lead: an earlier one, and all others are over.
-            let since = detector.incarnation(node).map_or(now, |(_, at)| at);
+            let since = detector.lives_since().unwrap_or(now);
             let (old, new) = (incarnation.node, facts.incarnation.node);
             let cause = Cause::LeaderRestarted { leader: node, old, new };
             Ok(plain(cause, since))
@@ -278,15 +278,13 @@ fn vacancy(
             }
             match detector.standing(now, node) {
                 Standing::Alive => Err(StayReason::LeaderAlive { leader: node }),
-                Standing::Unknown if detector.reads_its_log(now) => {
+                Standing::Unknown if detector.hears_itself(now) => {
                     Err(StayReason::LeaderAlive { leader: node })
                 }
-                Standing::Unknown => Err(StayReason::OwnLogPathSilent),
-                Standing::Silent { since } => Err(if detector.reads_its_log(now) {
-                    StayReason::LeaderSilent { leader: node, since }
-                } else {
-                    StayReason::OwnLogPathSilent
-                }),
+                Standing::Silent { since } if detector.hears_itself(now) => {
+                    Err(StayReason::LeaderSilent { leader: node, since })
+                }
+                Standing::Unknown | Standing::Silent { .. } => Err(StayReason::OwnBeatsSilent),
                 Standing::Dead(death) => {
                     let incarnation = incarnation.node;
                     Ok(plain(Cause::LeaderDead { leader: node, incarnation, death }, death.at))
@@ -297,17 +295,13 @@ fn vacancy(
 }
 
 /// Why this node must not lead, whoever else does not.
-fn unfit(now: Millis, facts: &PartitionFacts<'_>, detector: &Detector) -> Option<StayReason> {
+fn unfit(facts: &PartitionFacts<'_>, detector: &Detector) -> Option<StayReason> {
     if facts.restoring {
         Some(StayReason::Restoring)
     } else if facts.digest_failed {
         Some(StayReason::DigestFailed)
-    } else if let Some(sickness) = detector.sickness() {
-        Some(StayReason::Sick(sickness))
-    } else if !detector.reads_its_log(now) {
-        Some(StayReason::OwnLogPathSilent)
     } else {
-        None
+        detector.sickness().map(StayReason::Sick)
     }
 }
 
@@ -427,8 +421,13 @@ fn lead_on(now: Millis, facts: &PartitionFacts<'_>, detector: &Detector) -> Deci
     };
     if let Some(sickness) = failing(detector) {
         let mut others = facts.placement.nodes().iter().filter(|node| **node != facts.me);
-        let alive = |node: &&NodeId| detector.standing(now, **node) == Standing::Alive;
-        return match others.find(|node| alive(node) && close(node)) {
+        // Where nobody can be heard, silence does not tell against anybody.
+        let silent = |node: &NodeId| match detector.standing(now, *node) {
+            Standing::Alive => false,
+            Standing::Silent { .. } | Standing::Unknown => detector.hears_itself(now),
+            Standing::Dead(_) => true,
+        };
+        return match others.find(|node| !silent(node) && close(node)) {
             Some(to) => hand_off(*to, Cause::Sick(sickness)),
             None => Decision::Stay(StayReason::Leading),
         };

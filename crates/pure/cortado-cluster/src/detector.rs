@@ -1,26 +1,30 @@
 //! What a node knows about others, and how far it may trust that.
 //!
-//! Gathers evidence of two kinds (docs/protocols/failover.md, "Evidence"): of the
-//! node itself, and what it reads in the log. Evidence from peers joins as further variants of
-//! [`Evidence`]. A node that is slow or sick itself suspects others more slowly, since what looks
-//! like their silence may be its own. Never claims anything.
-//! Start reading at [`Detector::standing`].
+//! Gathers evidence of two kinds (docs/protocols/failover.md, "Evidence"): of the node itself, and
+//! what it hears in beats and logs. Evidence from peers joins as further variants of [`Evidence`].
+//! A node that is slow or sick itself suspects others more slowly, since what looks like their
+//! silence may be its own. Never claims anything. Start reading at [`Detector::standing`].
 
+mod own_beats;
 #[cfg(test)]
 mod tests;
+
+pub use own_beats::OwnSilence;
 
 use crate::settings::Settings;
 use alloc::collections::BTreeMap;
 use core::fmt;
-use cortado_model::{Millis, NodeId, NodeIncarnation};
+use cortado_model::{Beat, BeatStream, Millis, NodeId, NodeIncarnation};
+use own_beats::OwnBeats;
 
 /// One node's view of all nodes. Total: every method takes any evidence in any state.
 #[derive(Clone, Debug)]
 pub struct Detector {
     me: NodeId,
+    incarnation: NodeIncarnation,
     settings: Settings,
     nodes: BTreeMap<NodeId, Seen>,
-    log_path: Option<LogPath>,
+    own_beats: OwnBeats,
     appends: Gauge,
     store: Gauge,
     lateness: Gauge,
@@ -29,12 +33,12 @@ pub struct Detector {
 /// Something that a node has observed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Evidence {
-    /// A heartbeat was read in the cluster log; an own one shows that the own log path works.
-    Heartbeat {
-        /// Who wrote it.
-        node: NodeId,
-        /// In which life.
-        incarnation: NodeIncarnation,
+    /// A beat was heard; an own one shows that there is something to hear.
+    Beat {
+        /// On which stream.
+        stream: BeatStream,
+        /// What it says.
+        beat: Beat,
     },
     /// A record was accepted in the log of a partition that this node follows.
     PartitionRecord {
@@ -48,28 +52,25 @@ pub enum Evidence {
         /// From handing it over to the acknowledgement.
         took_ms: u64,
     },
-    /// An own append failed, or has waited for longer than any append may.
+    /// An own append waits for its acknowledgement: no news until it is slow.
+    OwnAppendWaits {
+        /// Since it was handed over.
+        waited_ms: u64,
+    },
+    /// An own append failed.
     OwnAppendFailed,
-    /// A probe of the own store succeeded.
+    /// The own store has applied something, or is at it.
     OwnStore {
-        /// How long it took.
+        /// For how long.
         took_ms: u64,
     },
-    /// A probe of the own store failed.
+    /// The own store failed to apply something.
     OwnStoreFailed,
     /// An own timer ran. Reported for every tick, punctual ones too.
     Lateness {
         /// How much later than it should have.
         late_ms: u64,
     },
-}
-
-/// This node's own way into the log and out of it, as its own heartbeats show.
-#[derive(Clone, Copy, Debug)]
-struct LogPath {
-    /// Since when they have come back without a gap.
-    works_since: Millis,
-    read_back_at: Millis,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -88,21 +89,33 @@ struct Gauge {
     failed: bool,
     /// Goes up with bad evidence, down with good.
     strikes: u64,
+    /// When the last evidence came.
+    last_at: Millis,
 }
 
 /// Strikes of one gauge at most; with all three at their end, timeouts are ten times as long.
 const STRIKES_MAX: u64 = 3;
-/// Heartbeat intervals between two own heartbeats before the own log path counts as broken.
-const OWN_HEARTBEATS_GAP_MAX: u64 = 2;
+/// After so many limits without evidence a gauge is as if there had never been any: who leads
+/// nothing appends nothing, and would never again be well.
+const GAUGE_LIMITS_MAX: u64 = 2;
 
 impl Detector {
     /// Starts with no knowledge of anybody.
-    pub fn new(me: NodeId, settings: Settings) -> Detector {
+    ///
+    /// * `incarnation`: this life of the node; beats of an earlier one prove nothing.
+    /// * `streams`: how many streams of beats there are.
+    pub fn new(
+        me: NodeId,
+        incarnation: NodeIncarnation,
+        streams: u32,
+        settings: Settings,
+    ) -> Detector {
         Detector {
             me,
+            incarnation,
             settings,
             nodes: BTreeMap::new(),
-            log_path: None,
+            own_beats: OwnBeats::new(streams, settings.beat_ms),
             appends: Gauge::default(),
             store: Gauge::default(),
             lateness: Gauge::default(),
@@ -113,22 +126,32 @@ impl Detector {
     pub fn observe(&mut self, now: Millis, evidence: Evidence) {
         // Anything slower than this eats up half of what others wait before they act.
         let slow_ms = self.settings.dead_after_ms / 2;
+        self.forget(now);
         match evidence {
-            Evidence::Heartbeat { node, incarnation } => {
-                if node == self.me {
-                    self.read_back(now);
+            Evidence::Beat { stream, beat: Beat { node, incarnation, count, .. } } => {
+                if (node, incarnation) == (self.me, self.incarnation) {
+                    self.own_beats.come_back(now, stream, count);
                 }
                 self.sign_of_life(now, node, incarnation);
             }
             Evidence::PartitionRecord { node, incarnation } => {
                 self.sign_of_life(now, node, incarnation);
             }
-            Evidence::OwnAppend { took_ms } => self.appends.succeeded(took_ms > slow_ms),
-            Evidence::OwnAppendFailed => self.appends.failed(),
-            Evidence::OwnStore { took_ms } => self.store.succeeded(took_ms > slow_ms),
-            Evidence::OwnStoreFailed => self.store.failed(),
-            Evidence::Lateness { late_ms } => self.lateness.succeeded(late_ms > slow_ms),
+            Evidence::OwnAppend { took_ms } => self.appends.succeeded(now, took_ms > slow_ms),
+            Evidence::OwnAppendWaits { waited_ms } if waited_ms > slow_ms => {
+                self.appends.hangs(now);
+            }
+            Evidence::OwnAppendWaits { .. } => {}
+            Evidence::OwnAppendFailed => self.appends.failed(now),
+            Evidence::OwnStore { took_ms } => self.store.succeeded(now, took_ms > slow_ms),
+            Evidence::OwnStoreFailed => self.store.failed(now),
+            Evidence::Lateness { late_ms } => self.lateness.succeeded(now, late_ms > slow_ms),
         }
+    }
+
+    /// A beat is sent on every stream; answers its count.
+    pub fn send_beat(&mut self, now: Millis) -> u64 {
+        self.own_beats.send(now)
     }
 
     /// What `now` is to be thought of `node`.
@@ -143,8 +166,8 @@ impl Detector {
         let Some(seen) = seen else {
             return Standing::Unknown;
         };
-        // One heartbeat may be on its way, the next one is missing.
-        if now.since(seen.last_sign_at) > 2 * self.settings.heartbeat_ms {
+        // One beat may be on its way, the next one is missing.
+        if now.since(seen.last_sign_at) > 2 * self.settings.beat_ms {
             Standing::Silent { since: seen.last_sign_at }
         } else {
             Standing::Alive
@@ -158,14 +181,14 @@ impl Detector {
             return None;
         }
         let silent_ms = now.since(last_sign_at);
-        let heartbeats_missed = silent_ms / self.settings.heartbeat_ms;
+        let beats_missed = silent_ms / self.settings.beat_ms;
         let heard = seen.map(|seen| seen.incarnation);
-        Some(Death { at, silent_ms, limit_ms: self.limit_ms(), heartbeats_missed, heard })
+        Some(Death { at, silent_ms, limit_ms: self.limit_ms(), beats_missed, heard })
     }
 
     /// From when on `node` counts as dead if nothing more is heard of it; perhaps it does already.
     ///
-    /// `None` while this node's own way to the log does not work: then nobody counts as dead.
+    /// `None` while this node's own beats do not come back: then nobody counts as dead.
     pub fn dead_from(&self, now: Millis, node: NodeId) -> Option<Millis> {
         if node == self.me {
             return None;
@@ -174,15 +197,15 @@ impl Detector {
     }
 
     /// The last sign of life, and when the silence since then will have lasted too long. Only time
-    /// in which this node's own log path worked counts: after a pause of this node, or of the log,
+    /// in which this node's own beats came back counts: after a pause of this node, or of a stream,
     /// everybody gets the whole limit again.
     ///
-    /// Own heartbeats at most two intervals apart, and 3 intervals within the limit: what delays
-    /// the log for everybody alike breaks the own path before it makes others look dead.
+    /// Own beats at most two intervals apart, and 3 intervals within the limit: what delays a
+    /// stream for everybody alike delays own beats before it makes others look dead.
     fn silence_ends(&self, now: Millis, seen: Option<&Seen>) -> Option<(Millis, Millis)> {
-        let path = self.log_path.filter(|_| self.reads_its_log(now))?;
-        let last_sign_at = seen.map_or(path.works_since, |seen| seen.last_sign_at);
-        let silent_since = last_sign_at.max(path.works_since);
+        let trusted_since = self.own_beats.trusted_since(now)?;
+        let last_sign_at = seen.map_or(trusted_since, |seen| seen.last_sign_at);
+        let silent_since = last_sign_at.max(trusted_since);
         Some((last_sign_at, silent_since.plus(self.limit_ms())))
     }
 
@@ -199,11 +222,21 @@ impl Detector {
         }
     }
 
-    /// Whether an own heartbeat has come back lately: the way into the log and out of it works.
+    /// When this life of this node sent its first beat.
+    pub fn lives_since(&self) -> Option<Millis> {
+        self.own_beats.first_sent_at()
+    }
+
+    /// Whether own beats have come back lately on every stream.
     ///
     /// Without that, silence of others means nothing.
-    pub fn reads_its_log(&self, now: Millis) -> bool {
-        self.log_path.is_some_and(|path| now.since(path.read_back_at) <= self.log_path_gap_ms())
+    pub fn hears_itself(&self, now: Millis) -> bool {
+        self.own_beats.trusted_since(now).is_some()
+    }
+
+    /// The streams on which own beats should have come back and have not, if there are any.
+    pub fn own_silence(&self, now: Millis) -> Option<OwnSilence> {
+        self.own_beats.silence(now)
     }
 
     /// What is wrong with this node itself, if it is too much to lead.
@@ -252,27 +285,33 @@ impl Detector {
         seen.last_sign_at = now;
     }
 
-    fn read_back(&mut self, now: Millis) {
-        let unbroken = self.log_path.filter(|_| self.reads_its_log(now));
-        let works_since = unbroken.map_or(now, |path| path.works_since);
-        self.log_path = Some(LogPath { works_since, read_back_at: now });
-    }
-
-    fn log_path_gap_ms(&self) -> u64 {
-        OWN_HEARTBEATS_GAP_MAX.saturating_mul(self.settings.heartbeat_ms)
+    /// Drops what was felt too long ago to say anything of now.
+    fn forget(&mut self, now: Millis) {
+        let memory_ms = GAUGE_LIMITS_MAX.saturating_mul(self.settings.dead_after_ms);
+        for gauge in [&mut self.appends, &mut self.store, &mut self.lateness] {
+            if now.since(gauge.last_at) > memory_ms {
+                *gauge = Gauge::default();
+            }
+        }
     }
 }
 
 impl Gauge {
-    fn succeeded(&mut self, slow: bool) {
-        self.failed = false;
+    fn succeeded(&mut self, now: Millis, slow: bool) {
         let more = (self.strikes + 1).min(STRIKES_MAX);
-        self.strikes = if slow { more } else { self.strikes.saturating_sub(1) };
+        let strikes = if slow { more } else { self.strikes.saturating_sub(1) };
+        *self = Gauge { failed: false, strikes, last_at: now };
     }
 
-    fn failed(&mut self) {
-        self.failed = true;
+    /// As bad as slow, and nothing has succeeded.
+    fn hangs(&mut self, now: Millis) {
         self.strikes = (self.strikes + 1).min(STRIKES_MAX);
+        self.last_at = now;
+    }
+
+    fn failed(&mut self, now: Millis) {
+        self.hangs(now);
+        self.failed = true;
     }
 }
 
@@ -281,12 +320,12 @@ impl Gauge {
 pub enum Standing {
     /// It has shown a sign of life lately.
     Alive,
-    /// It has missed a heartbeat or two, or this node cannot tell.
+    /// It has missed a beat or two, or this node cannot tell.
     Silent {
         /// Its last sign of life.
         since: Millis,
     },
-    /// It has been silent for too long, and this node's own way to the log works.
+    /// It has been silent for too long, and this node's own beats come back.
     Dead(Death),
     /// Never heard of, but not for long enough to say more.
     Unknown,
@@ -301,20 +340,20 @@ pub struct Death {
     pub silent_ms: u64,
     /// How long was allowed; more than the setting if this node mistrusts itself.
     pub limit_ms: u64,
-    /// Heartbeats that should have come in that time.
-    pub heartbeats_missed: u64,
+    /// Beats that should have come in that time.
+    pub beats_missed: u64,
     /// The life in which it was last heard of; `None` if never, since this node started.
     pub heard: Option<NodeIncarnation>,
 }
 
 impl fmt::Display for Death {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Death { silent_ms, limit_ms, heartbeats_missed, heard, .. } = self;
+        let Death { silent_ms, limit_ms, beats_missed, heard, .. } = self;
         match heard {
             Some(_) => write!(f, "silent for {silent_ms} ms")?,
             None => write!(f, "never heard of in {silent_ms} ms")?,
         }
-        write!(f, " (limit {limit_ms} ms, {heartbeats_missed} heartbeats missed)")
+        write!(f, " (limit {limit_ms} ms, {beats_missed} beats missed)")
     }
 }
 
@@ -323,11 +362,11 @@ impl fmt::Display for Death {
 pub enum Sickness {
     /// The last own append failed.
     AppendsFail,
-    /// The last probe of the own store failed.
+    /// The last batch of the own store failed.
     StoreFails,
     /// Own appends keep taking too long.
     AppendsSlow,
-    /// Own store probes keep taking too long.
+    /// Batches of the own store keep taking too long.
     StoreSlow,
     /// Own timers keep running late.
     Late,

@@ -20,7 +20,7 @@ mod settings;
 mod watch;
 
 pub use decision::{Decision, Leadership, PartitionFacts, StayReason, decide};
-pub use detector::{Death, Detector, Evidence, Sickness, Standing};
+pub use detector::{Death, Detector, Evidence, OwnSilence, Sickness, Standing};
 pub use explanation::{Alternative, Cause, Command, Explanation, NotChosen};
 pub use leader_search::LeaderSearch;
 pub use placement::{Load, Placement, plan, replan};

@@ -3,8 +3,8 @@
 /// What the operator wrote; `None` is the default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RawSettings {
-    /// See [`Settings::heartbeat_ms`]; 250 by default.
-    pub heartbeat_ms: Option<u64>,
+    /// See [`Settings::beat_ms`]; 250 by default.
+    pub beat_ms: Option<u64>,
     /// See [`Settings::dead_after_ms`]; 1,000 by default.
     pub dead_after_ms: Option<u64>,
     /// See [`Settings::stagger_ms`]; 150 by default.
@@ -14,11 +14,11 @@ pub struct RawSettings {
 /// Settings of detection and of claims, checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// How often a node shows in the cluster log that it lives. At least 10.
-    pub heartbeat_ms: u64,
+    /// How often a node shows on every stream of beats that it lives. At least 10.
+    pub beat_ms: u64,
     /// Silence after which a node counts as dead.
     ///
-    /// Invariant: `3 * heartbeat_ms <= dead_after_ms`, so two lost heartbeats never cost a
+    /// Invariant: `3 * beat_ms <= dead_after_ms`, so two lost beats never cost a
     /// leadership.
     pub dead_after_ms: u64,
     /// How much longer each next candidate waits before it claims.
@@ -34,42 +34,42 @@ impl RawSettings {
     /// # Errors
     /// The first relation that does not hold.
     pub fn validate(self) -> Result<Settings, SettingsError> {
-        let heartbeat_ms = self.heartbeat_ms.unwrap_or(250);
+        let beat_ms = self.beat_ms.unwrap_or(250);
         let dead_after_ms = self.dead_after_ms.unwrap_or(1_000);
         let stagger_ms = self.stagger_ms.unwrap_or(150);
-        if heartbeat_ms < HEARTBEAT_MS_MIN {
-            return Err(SettingsError::HeartbeatTooFast { heartbeat_ms });
+        if beat_ms < BEAT_MS_MIN {
+            return Err(SettingsError::BeatTooFast { beat_ms });
         }
         if dead_after_ms > DEAD_AFTER_MS_MAX {
             return Err(SettingsError::DeadTooLate { dead_after_ms });
         }
-        if heartbeat_ms.saturating_mul(3) > dead_after_ms {
-            return Err(SettingsError::DeadTooSoon { heartbeat_ms, dead_after_ms });
+        if beat_ms.saturating_mul(3) > dead_after_ms {
+            return Err(SettingsError::DeadTooSoon { beat_ms, dead_after_ms });
         }
         if stagger_ms == 0 || stagger_ms > dead_after_ms {
             return Err(SettingsError::BadStagger { stagger_ms, dead_after_ms });
         }
-        Ok(Settings { heartbeat_ms, dead_after_ms, stagger_ms })
+        Ok(Settings { beat_ms, dead_after_ms, stagger_ms })
     }
 }
 
-/// Faster heartbeats would measure the scheduler, not the nodes.
-const HEARTBEAT_MS_MIN: u64 = 10;
+/// Faster beats would measure the scheduler, not the nodes.
+const BEAT_MS_MIN: u64 = 10;
 /// An hour without a leader is an outage, not a setting.
 const DEAD_AFTER_MS_MAX: u64 = 60 * 60 * 1_000;
 
 /// Why some settings do not work together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SettingsError {
-    /// More than 100 heartbeats a second.
-    HeartbeatTooFast {
+    /// More than 100 beats a second.
+    BeatTooFast {
         /// As set.
-        heartbeat_ms: u64,
+        beat_ms: u64,
     },
-    /// Two lost heartbeats would cost a leadership.
+    /// Two lost beats would cost a leadership.
     DeadTooSoon {
         /// As set.
-        heartbeat_ms: u64,
+        beat_ms: u64,
         /// As set.
         dead_after_ms: u64,
     },
@@ -90,12 +90,12 @@ pub enum SettingsError {
 impl core::fmt::Display for SettingsError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
-            SettingsError::HeartbeatTooFast { heartbeat_ms } => {
-                write!(f, "heartbeat_ms is {heartbeat_ms}, at least {HEARTBEAT_MS_MIN} is needed")
+            SettingsError::BeatTooFast { beat_ms } => {
+                write!(f, "beat_ms is {beat_ms}, at least {BEAT_MS_MIN} is needed")
             }
-            SettingsError::DeadTooSoon { heartbeat_ms, dead_after_ms } => write!(
+            SettingsError::DeadTooSoon { beat_ms, dead_after_ms } => write!(
                 f,
-                "dead_after_ms is {dead_after_ms}, at least 3 heartbeats of {heartbeat_ms} ms are \
+                "dead_after_ms is {dead_after_ms}, at least 3 beats of {beat_ms} ms are \
                  needed"
             ),
             SettingsError::DeadTooLate { dead_after_ms } => {
@@ -120,19 +120,19 @@ mod tests {
 
     #[track_caller]
     fn check(settings: [u64; 3], want: Result<(), SettingsError>) {
-        let [heartbeat_ms, dead_after_ms, stagger_ms] = settings.map(Some);
-        let raw = RawSettings { heartbeat_ms, dead_after_ms, stagger_ms };
+        let [beat_ms, dead_after_ms, stagger_ms] = settings.map(Some);
+        let raw = RawSettings { beat_ms, dead_after_ms, stagger_ms };
         assert_eq!(raw.validate().map(|_| ()), want);
     }
 
     #[test]
     fn settings_are_checked_together() {
-        let default = Settings { heartbeat_ms: 250, dead_after_ms: 1_000, stagger_ms: 150 };
+        let default = Settings { beat_ms: 250, dead_after_ms: 1_000, stagger_ms: 150 };
         assert_eq!(RawSettings::default().validate(), Ok(default));
         check([100, 300, 300], Ok(()));
-        let too_soon = SettingsError::DeadTooSoon { heartbeat_ms: 100, dead_after_ms: 299 };
+        let too_soon = SettingsError::DeadTooSoon { beat_ms: 100, dead_after_ms: 299 };
         check([100, 299, 100], Err(too_soon));
-        check([9, 1_000, 100], Err(SettingsError::HeartbeatTooFast { heartbeat_ms: 9 }));
+        check([9, 1_000, 100], Err(SettingsError::BeatTooFast { beat_ms: 9 }));
         for stagger_ms in [0, 1_001] {
             let bad = SettingsError::BadStagger { stagger_ms, dead_after_ms: 1_000 };
             check([100, 1_000, stagger_ms], Err(bad));

@@ -5,7 +5,6 @@
 //! have become another one; the tests compare it with a watch that looks at all of them every time.
 //! Start reading at [`Watch::look`]. Source: docs/protocols/failover.md, "The watch".
 
-mod heartbeats;
 mod nodes;
 mod protocol;
 mod roster;
@@ -16,13 +15,12 @@ mod watched;
 pub use protocol::{Duty, PartitionView, ReplicaViews, WatchEvent, WatchOrder};
 
 use crate::decision::{Decision, decide, decide_again_at, leader_awaited, may_hand_over};
-use crate::detector::{Detector, Evidence, Sickness};
+use crate::detector::{Detector, Evidence, OwnSilence, Sickness};
 use crate::explanation::Explanation;
 use crate::settings::Settings;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
-use cortado_model::{Millis, NodeId, PartitionId};
-use heartbeats::Heartbeats;
+use cortado_model::{Millis, NodeId, NodeIncarnation, PartitionId};
 use nodes::Nodes;
 use roster::{Roster, Waiting};
 use watched::{NodeFacts, Watched};
@@ -34,12 +32,16 @@ pub struct Watch {
     /// The last moment that it was told of.
     now: Millis,
     detector: Detector,
-    heartbeats: Heartbeats,
     nodes: Nodes,
     roster: Roster,
+    /// When the next beat should be sent.
+    beat_due: Millis,
     /// When the own timer should run next.
     tick_due: Millis,
-    own: OwnHealth,
+    /// What is wrong with this node, as last told.
+    sickness: Option<Sickness>,
+    /// Own beats that do not come back, as last told.
+    own_silence: Option<OwnSilence>,
     store_full: bool,
     hand_off_running: bool,
     last_hand_back_at: Option<Millis>,
@@ -48,31 +50,34 @@ pub struct Watch {
     decisions_taken: u64,
 }
 
-/// All of the own health that a claim depends on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct OwnHealth {
-    sickness: Option<Sickness>,
-    reads_its_log: bool,
-}
-
-/// Own timers in each heartbeat interval: often enough to notice soon that this node is slow.
-const TICKS_PER_HEARTBEAT: u64 = 5;
+/// Own timers in each beat interval: often enough to notice soon that this node is slow.
+const TICKS_PER_BEAT: u64 = 5;
 /// Partitions that one tick looks at for somebody to hand them over to. One is handed over at a
 /// time, so more are looked at only where no successor is close.
 const HAND_OVER_LOOKS_MAX: u32 = 8;
 
 impl Watch {
     /// Knows of nobody and watches nothing.
-    pub fn new(me: NodeId, settings: Settings, now: Millis) -> Watch {
+    ///
+    /// * `incarnation`: the life of `me` whose watch it is.
+    /// * `streams`: how many streams of beats there are.
+    pub fn new(
+        me: NodeId,
+        incarnation: NodeIncarnation,
+        streams: u32,
+        settings: Settings,
+        now: Millis,
+    ) -> Watch {
         Watch {
             me,
             now,
-            detector: Detector::new(me, settings),
-            heartbeats: Heartbeats::new(now, &settings),
+            detector: Detector::new(me, incarnation, streams, settings),
             nodes: Nodes::default(),
             roster: Roster::default(),
+            beat_due: now,
             tick_due: now,
-            own: OwnHealth::default(),
+            sickness: None,
+            own_silence: None,
             store_full: false,
             hand_off_running: false,
             last_hand_back_at: None,
@@ -100,11 +105,6 @@ impl Watch {
                 }
             }
             WatchEvent::Observed(evidence) => self.detector.observe(now, evidence),
-            WatchEvent::HeartbeatAnswered { appended } => {
-                if let Some(evidence) = self.heartbeats.answered(now, appended) {
-                    self.detector.observe(now, evidence);
-                }
-            }
             WatchEvent::ClaimNotTaken { partition } => {
                 if let Some(watched) = self.roster.watched(partition) {
                     watched.claim_not_taken();
@@ -130,6 +130,9 @@ impl Watch {
         let now = self.advance(now);
         let ticks = self.tick(now);
         self.beat(now, orders);
+        if ticks {
+            self.tell_own_silence(now, orders);
+        }
         self.judge(now, orders);
         for partition in self.roster.take_due(now) {
             let next = self.decide(now, partition, replicas, orders);
@@ -145,7 +148,7 @@ impl Watch {
 
     /// When to look next, if no event comes before.
     pub fn wake_at(&self) -> Millis {
-        let due = [self.tick_due, self.heartbeats.wake_at()].into_iter();
+        let due = [self.tick_due, self.beat_due].into_iter();
         let death = self.nodes.next_death(self.now, &self.detector);
         due.chain(self.roster.wake_at()).chain(death).min().unwrap_or(self.tick_due)
     }
@@ -167,17 +170,28 @@ impl Watch {
         }
         let late_ms = now.since(self.tick_due);
         self.detector.observe(now, Evidence::Lateness { late_ms });
-        let tick_ms = self.detector.settings().heartbeat_ms / TICKS_PER_HEARTBEAT;
+        let tick_ms = self.detector.settings().beat_ms / TICKS_PER_BEAT;
         self.tick_due = now.plus(tick_ms.max(1));
         true
     }
 
+    /// Sends a beat if one is due. What was missed is not made up for.
     fn beat(&mut self, now: Millis, orders: &mut Vec<WatchOrder>) {
-        if let Some(evidence) = self.heartbeats.give_up(now) {
-            self.detector.observe(now, evidence);
+        if now < self.beat_due {
+            return;
         }
-        if self.heartbeats.look(now) {
-            orders.push(WatchOrder::Beat);
+        let beat_ms = self.detector.settings().beat_ms;
+        let in_step = Some(self.beat_due.plus(beat_ms)).filter(|due| *due > now);
+        self.beat_due = in_step.unwrap_or(now.plus(beat_ms));
+        orders.push(WatchOrder::Beat { count: self.detector.send_beat(now) });
+    }
+
+    /// Tells whether others' silence can be judged, where that has changed since the last tick.
+    fn tell_own_silence(&mut self, now: Millis, orders: &mut Vec<WatchOrder>) {
+        let own_silence = self.detector.own_silence(now);
+        if own_silence != self.own_silence {
+            self.own_silence = own_silence;
+            orders.push(WatchOrder::OwnSilence(own_silence));
         }
     }
 
@@ -185,13 +199,12 @@ impl Watch {
     /// something else than at the last look.
     fn judge(&mut self, now: Millis, orders: &mut Vec<WatchOrder>) {
         let sickness = self.detector.sickness();
-        if sickness != self.own.sickness {
+        let changed = self.nodes.judge(now, &self.detector);
+        if sickness != self.sickness {
             orders.push(WatchOrder::Sickness(sickness));
         }
-        let own = OwnHealth { sickness, reads_its_log: self.detector.reads_its_log(now) };
-        let changed = self.nodes.judge(now, &self.detector);
-        if own != self.own || !changed.is_empty() {
-            self.own = own;
+        if sickness != self.sickness || !changed.is_empty() {
+            self.sickness = sickness;
             self.roster.mark_vacant();
         }
         changed.into_iter().for_each(|node| self.roster.mark_led_by(node));

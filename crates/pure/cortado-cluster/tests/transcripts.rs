@@ -82,6 +82,11 @@ fn the_preferred_leader_returns() {
 }
 
 #[test]
+fn the_beats_are_silent_for_everybody() {
+    check("beats_silent.txt");
+}
+
+#[test]
 fn the_log_stalls_for_everybody() {
     check("log_stalls.txt");
 }

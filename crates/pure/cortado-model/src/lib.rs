@@ -3,12 +3,14 @@
 //! Pure: no clock, no I/O, no randomness. Nothing here decides anything.
 //! Start reading at [`Scn`].
 
-// So that no clock, file or thread has a name here; tests may use what they like.
+// So that no clock, file or thread has a name here; tests may use what they like. What this crate
+// depends on may need `std`: the checksum asks the processor what it can do.
 #![cfg_attr(not(test), no_std)]
 
 extern crate alloc;
 
 mod batch;
+mod beat;
 mod budget;
 mod causes;
 mod entry;
@@ -24,6 +26,7 @@ mod stored_document;
 mod time;
 
 pub use batch::{Batch, EntryChange, EntryName};
+pub use beat::{Beat, BeatError, BeatStream};
 pub use budget::Budget;
 pub use causes::with_causes;
 pub use entry::{Entry, EntryKey, Space};

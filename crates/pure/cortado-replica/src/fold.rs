@@ -150,7 +150,6 @@ impl FoldState {
     /// count anyway is not read further than its frame: a newer build may have written it.
     pub fn judge(&self, frame: &Frame) -> Verdict {
         match frame.kind {
-            Kind::HEARTBEAT => Verdict::Void(Why::Heartbeat),
             Kind::GENESIS => self.judge_genesis(frame),
             _ if !self.begun => Verdict::Void(Why::BeforeGenesis),
             Kind::CLAIM if frame.header.scn != Scn::opening(self.next_generation()) => {
@@ -251,7 +250,7 @@ impl FoldState {
                 self.configure(config);
             }
             // An opening one is sent before its leader may serve.
-            Body::Barrier(_) | Body::Heartbeat => {}
+            Body::Barrier(_) => {}
         }
         if self.gap.is_some_and(|gap| gap.since <= self.last) {
             self.gap = None;
@@ -296,8 +295,7 @@ impl FoldState {
         let since = match why {
             Why::Gap => Scn::new(self.last.generation, self.last.sequence.next()),
             Why::MissingClaim => Scn::opening(self.next_generation()),
-            Why::Heartbeat
-            | Why::Foreign
+            Why::Foreign
             | Why::NotNextGeneration
             | Why::NotAReplica
             | Why::Zombie

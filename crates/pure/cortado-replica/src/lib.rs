@@ -29,4 +29,4 @@ pub use record::{
     IndexAction, IndexChange, Need, Origin, PartitionIdentity, Record, ReplicaSet, StepDown,
     Transaction, Trim, decode, encode, etag_of,
 };
-pub use replica::{Identity, InFlightKey, Replica, Role, genesis_record, heartbeat_record};
+pub use replica::{Identity, InFlightKey, Replica, Role, genesis_record};

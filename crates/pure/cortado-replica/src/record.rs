@@ -75,8 +75,6 @@ pub enum Body {
     StepDown(StepDown),
     /// A fact about the partition rather than its documents.
     Config(Config),
-    /// The producer is alive. Not part of any generation, never accepted, only noticed.
-    Heartbeat,
 }
 
 /// What tells a partition from all others.

@@ -10,7 +10,7 @@ mod publisher;
 mod publish;
 mod outbox;
 
-pub use identity::{Identity, genesis_record, heartbeat_record};
+pub use identity::{Identity, genesis_record};
 pub use publisher::InFlightKey;
 pub use role::Role;
 
@@ -382,8 +382,7 @@ impl Replica {
                 | Config::Indexes(_),
             )
             | Body::Genesis(_)
-            | Body::Barrier(_)
-            | Body::Heartbeat => {}
+            | Body::Barrier(_) => {}
         }
         if let Some(gap) = gap.filter(|_| self.fold.gap().is_none()) {
             out.event(Event::GapEnded { since: gap.since });

@@ -130,8 +130,7 @@ fn cluster_of(record: &Bytes) -> Result<ClusterUuid, IdentityError> {
         | Body::Transaction(_)
         | Body::Barrier(_)
         | Body::StepDown(_)
-        | Body::Config(_)
-        | Body::Heartbeat => Err(foreign("it does not begin with a genesis".to_owned())),
+        | Body::Config(_) => Err(foreign("it does not begin with a genesis".to_owned())),
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::cluster_identity::Founding;
 use crate::directory::NodeDirectories;
 use crate::store_factory::StoreFactory;
-use cortado_log::Log;
+use cortado_log::{Beats, Log};
 use cortado_metrics::Registry;
 use std::sync::Arc;
 
@@ -12,6 +12,8 @@ use std::sync::Arc;
 pub struct Components {
     /// The log that all nodes share.
     pub log: Arc<dyn Log>,
+    /// The streams on which all nodes show that they live.
+    pub beats: Arc<dyn Beats>,
     /// A store for each node.
     pub stores: Arc<dyn StoreFactory>,
     /// Who the nodes are from one life to the next.

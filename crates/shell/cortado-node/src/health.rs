@@ -2,6 +2,7 @@
 //!
 //! Measures and remembers; the conclusions are `cortado-cluster`'s. Start reading at [`Health`].
 
+use crate::append_vitals::AppendVitals;
 use crate::clock::Clock;
 use crate::vitals::Vitals;
 use cortado_cluster::Evidence;
@@ -10,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// The evidence of one life of a node.
 pub(crate) struct Health {
     pub(crate) vitals: Arc<Vitals>,
+    pub(crate) appends: Arc<AppendVitals>,
     /// What has been read in the log since it was last asked for.
     signs: Mutex<Vec<Evidence>>,
     /// Why the node trusts itself less, if it does.
@@ -18,8 +20,9 @@ pub(crate) struct Health {
 
 impl Health {
     pub(crate) fn new(clock: Clock) -> Health {
-        let vitals = Arc::new(Vitals::new(clock));
-        Health { vitals, signs: Mutex::default(), sickness: Mutex::default() }
+        let (vitals, appends) = (Vitals::new(clock), AppendVitals::new(clock));
+        let (vitals, appends) = (Arc::new(vitals), Arc::new(appends));
+        Health { vitals, appends, signs: Mutex::default(), sickness: Mutex::default() }
     }
 
     /// Something was read in the log.

@@ -3,6 +3,7 @@
 //! The protocol is decided in the pure crates; here are the tasks, the clocks and the waiting.
 //! Start reading at [`Cluster::start`], then [`Gateway`]; the heart is in `replica_task`.
 
+mod append_vitals;
 mod asker;
 mod catalog;
 mod changed_replicas;

@@ -34,8 +34,8 @@ pub(crate) struct NodeMetrics {
     pub(crate) digests_equal: Counter,
     /// Entries that did not come into the journal.
     pub(crate) events_lost: Counter,
-    /// Heartbeats sent.
-    pub(crate) heartbeats: Counter,
+    /// Beats sent.
+    pub(crate) beats: Counter,
     voids: [Counter; VOID_NAMES.len()],
 }
 
@@ -67,7 +67,7 @@ struct NodeFamilies {
     digest_mismatches: Series<Counter>,
     digests_equal: Series<Counter>,
     events_lost: Series<Counter>,
-    heartbeats: Series<Counter>,
+    beats: Series<Counter>,
     voids: Series<Counter>,
 }
 
@@ -111,7 +111,7 @@ impl NodeFamilies {
                 "cortado_events_lost_total",
                 "Entries that were dropped instead of written to the journal",
             ),
-            heartbeats: counters("cortado_heartbeats_total", "Heartbeats sent"),
+            beats: counters("cortado_beats_total", "Beats sent"),
             voids: counters(
                 "cortado_void_records_total",
                 "Records of the log that were skipped, by reason",
@@ -136,14 +136,13 @@ impl NodeFamilies {
             digest_mismatches: counter(&self.digest_mismatches),
             digests_equal: counter(&self.digests_equal),
             events_lost: counter(&self.events_lost),
-            heartbeats: counter(&self.heartbeats),
+            beats: counter(&self.beats),
             voids: VOID_NAMES.map(void),
         }
     }
 }
 
-const VOID_NAMES: [&str; 11] = [
-    "heartbeat",
+const VOID_NAMES: [&str; 10] = [
     "not_next_generation",
     "zombie",
     "stranger",
@@ -158,17 +157,16 @@ const VOID_NAMES: [&str; 11] = [
 
 fn void_index(why: Why) -> usize {
     match why {
-        Why::Heartbeat => 0,
-        Why::NotNextGeneration => 1,
-        Why::Zombie => 2,
-        Why::Stranger => 3,
-        Why::Duplicate => 4,
-        Why::Gap => 5,
-        Why::AfterStepDown => 6,
-        Why::BeforeGenesis => 7,
-        Why::Foreign => 8,
-        Why::NotAReplica => 9,
-        Why::MissingClaim => 10,
+        Why::NotNextGeneration => 0,
+        Why::Zombie => 1,
+        Why::Stranger => 2,
+        Why::Duplicate => 3,
+        Why::Gap => 4,
+        Why::AfterStepDown => 5,
+        Why::BeforeGenesis => 6,
+        Why::Foreign => 7,
+        Why::NotAReplica => 8,
+        Why::MissingClaim => 9,
     }
 }
 

@@ -25,7 +25,7 @@ use crate::standing::{Standing, standing};
 use crate::store_lanes::StoreLanes;
 use crate::tasks::{Life, NodeFailure, Tasks};
 use crate::watcher::watch_over;
-use cortado_log::Log;
+use cortado_log::{Beats, Log};
 use cortado_model::ClusterUuid;
 use cortado_peer::{Peer, Peers};
 use cortado_store::{Store, StoreError};
@@ -41,6 +41,7 @@ pub(crate) struct NodeParts {
     pub(crate) cluster: ClusterUuid,
     pub(crate) settings: Arc<Settings>,
     pub(crate) log: Arc<dyn Log>,
+    pub(crate) beats: Arc<dyn Beats>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) peers: Arc<dyn Peers>,
     pub(crate) clock: Clock,
@@ -167,6 +168,7 @@ fn host_of(parts: NodeParts) -> Result<(Arc<ReplicaHost>, mpsc::Receiver<Entry>)
         life,
         duty: parts.duty,
         log: parts.log,
+        beats: parts.beats,
         store: parts.store,
         lanes: Arc::new(lanes),
         clock: parts.clock,

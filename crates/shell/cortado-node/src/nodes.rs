@@ -16,7 +16,7 @@ use crate::replica_host::Duty;
 use crate::settings::Settings;
 use crate::store_factory::StoreFactory;
 use crate::tasks::NodeFailure;
-use cortado_log::Log;
+use cortado_log::{Beats, Log};
 use cortado_model::{ClusterUuid, DirectoryUuid, NodeId, NodeIncarnation, with_causes};
 use cortado_peer::{Membership, MemoryPeers, Peers};
 use cortado_store::{MemoryStore, Store, StoreError};
@@ -75,6 +75,7 @@ pub struct Nodes {
     cluster: ClusterUuid,
     settings: Arc<Settings>,
     log: Arc<dyn Log>,
+    beats: Arc<dyn Beats>,
     stores: Arc<dyn StoreFactory>,
     directories: Arc<dyn NodeDirectories>,
     clock: Clock,
@@ -109,7 +110,7 @@ impl Nodes {
         components: Components,
         failures: mpsc::UnboundedSender<NodeFailure>,
     ) -> Nodes {
-        let Components { log, stores, directories, metrics: registry, .. } = components;
+        let Components { log, beats, stores, directories, metrics: registry, .. } = components;
         let slot = |(node, metrics)| {
             (node, Slot { metrics, running: RwLock::default(), changing: Mutex::default() })
         };
@@ -119,6 +120,7 @@ impl Nodes {
             slots: metrics.into_iter().map(slot).collect(),
             settings: Arc::new(settings),
             log,
+            beats,
             stores,
             directories,
             clock: Clock::start(),
@@ -234,6 +236,7 @@ impl Nodes {
             cluster: self.cluster,
             settings: Arc::clone(&self.settings),
             log: Arc::clone(&self.log),
+            beats: Arc::clone(&self.beats),
             store,
             peers: Arc::clone(&self.peers) as Arc<dyn Peers>,
             clock: self.clock,

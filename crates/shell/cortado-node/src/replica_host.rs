@@ -17,10 +17,9 @@ use crate::standing::{Standing, gives_way_until, standing};
 use crate::store_lanes::StoreLanes;
 use crate::tasks::{Life, Tasks};
 use cortado_driver::Leadership;
-use cortado_log::Log;
-use cortado_model::{Millis, NodeId, PartitionId, ReplicaIncarnation};
+use cortado_log::{Beats, Log};
+use cortado_model::{Millis, NodeId, PartitionId};
 use cortado_peer::Peers;
-use cortado_replica::Identity;
 use cortado_store::Store;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -30,6 +29,7 @@ pub(crate) struct ReplicaHost {
     pub(crate) life: Life,
     pub(crate) duty: Duty,
     pub(crate) log: Arc<dyn Log>,
+    pub(crate) beats: Arc<dyn Beats>,
     /// For who may block, and for what the store does inline.
     pub(crate) store: Arc<dyn Store>,
     /// Its threads.
@@ -65,12 +65,6 @@ impl ReplicaHost {
 
     pub(crate) fn node(&self) -> NodeId {
         self.life.me.node
-    }
-
-    /// In whose name the node says that it lives: no replica's.
-    pub(crate) fn node_identity(&self) -> Identity {
-        let NodeLife { node, incarnation, .. } = self.life.me;
-        Identity { node, incarnation: ReplicaIncarnation::of_node(incarnation) }
     }
 
     /// How this life stands to what it has folded of `_cluster`.

@@ -127,7 +127,12 @@ impl ReplicaTask {
             log_end: LogOffset::ZERO,
         };
         ReplicaTask {
-            appending: Appending::new(Arc::clone(&log), partition, took),
+            appending: Appending::new(
+                Arc::clone(&log),
+                partition,
+                took,
+                Arc::clone(&host.health.appends),
+            ),
             reading: Reading::new(log, partition),
             work: Work::new(&host, &handle, origin),
             host,

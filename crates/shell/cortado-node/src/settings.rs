@@ -127,7 +127,7 @@ mod tests {
         check(|raw| raw.nodes = 0, Some("nodes"));
         check(|raw| raw.nodes = 10, Some("nodes"));
         check(|raw| raw.address.clear(), Some("address"));
-        check(|raw| raw.detection.heartbeat_ms = Some(400), Some("detection"));
+        check(|raw| raw.detection.beat_ms = Some(400), Some("detection"));
         check(|raw| raw.trim_after_records = 999, Some("trim_after_records"));
         check(|raw| raw.trim_after_bytes = 1, Some("trim_after_bytes"));
         check(|raw| raw.journal_entries_max = 9, Some("journal_entries_max"));

@@ -8,15 +8,17 @@ mod views;
 use crate::asker::Input;
 use crate::catalog::Catalog;
 use crate::events::EventKind;
-use crate::genesis::cluster_genesis;
 use crate::replica_host::ReplicaHost;
 use crate::service::NodeService;
 use crate::standing::Standing;
-use cortado_cluster::{Cause, Explanation, Placement, Sickness, Watch, WatchEvent, WatchOrder};
-use cortado_log::{Outcome, Producer, outcomes_of};
-use cortado_model::{Millis, NodeId, PartitionId};
+use cortado_cluster::{
+    Cause, Evidence, Explanation, OwnSilence, Placement, Sickness, Watch, WatchEvent, WatchOrder,
+};
+use cortado_log::{BeatFollower, BeatNotSent, HeardBeat, Pending, beats_of};
+use cortado_model::{Beat, Millis, NodeId, PartitionId, with_causes};
 use cortado_peer::{HandOff, HandOffAnswer};
-use cortado_replica::{ClaimReason, heartbeat_record};
+use cortado_replica::ClaimReason;
+use std::future::pending;
 use std::iter::once;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,16 +34,18 @@ const HAND_OFF_TIMEOUT: Duration = Duration::from_secs(10);
 ///
 /// * `service`: of the same node.
 pub(crate) async fn watch_over(host: Arc<ReplicaHost>, service: Arc<NodeService>) {
-    let (me, now) = (host.node(), host.clock.steady());
+    let (me, streams) = (host.me(), host.beats.streams());
+    let (detection, now) = (host.settings.detection, host.clock.steady());
     let mut watcher = Watcher {
-        watch: Watch::new(me, host.settings.detection, now),
-        heartbeats: host.log.producer(PartitionId::CLUSTER),
-        outcomes: Vec::new(),
+        watch: Watch::new(me.node, me.incarnation, streams, detection, now),
+        beats: host.beats.follow(),
+        heard: Vec::new(),
+        sent: None,
+        sends: true,
         catalog: None,
         views: Views::new(Arc::clone(&host)),
         may_claim: false,
         hand_off_ended: Arc::default(),
-        sick: false,
         host,
         service,
     };
@@ -55,9 +59,13 @@ struct Watcher {
     host: Arc<ReplicaHost>,
     service: Arc<NodeService>,
     watch: Watch,
-    heartbeats: Box<dyn Producer>,
-    /// What the log has answered to heartbeats since the last look.
-    outcomes: Vec<Outcome>,
+    beats: Box<dyn BeatFollower>,
+    /// What was heard since the last look.
+    heard: Vec<HeardBeat>,
+    /// What becomes of the last own beat.
+    sent: Option<Pending<Result<(), BeatNotSent>>>,
+    /// Whether the last own beat that was answered stands on every stream.
+    sends: bool,
     /// What `views` was made from.
     catalog: Option<Arc<Catalog>>,
     views: Views,
@@ -65,18 +73,16 @@ struct Watcher {
     may_claim: bool,
     /// The handoff that was ordered last has ended, since the last look.
     hand_off_ended: Arc<AtomicBool>,
-    /// What is wrong with the node has been told.
-    sick: bool,
 }
 
 impl Watcher {
     /// Waits until there is something to look at.
     async fn wait(&mut self) {
         let due = self.host.clock.instant(self.watch.wake_at());
-        let answered = outcomes_of(self.heartbeats.as_mut(), &mut self.outcomes);
         tokio::select! {
             () = self.host.changed.told() => {}
-            () = answered => {}
+            () = beats_of(self.beats.as_mut(), &mut self.heard) => {}
+            sent = answer_to(&mut self.sent) => self.beat_answered(sent),
             () = sleep_until(due) => {}
         }
     }
@@ -89,10 +95,11 @@ impl Watcher {
         self.watch.look(now, &mut self.views, &mut orders);
         for order in orders {
             match order {
-                WatchOrder::Beat => self.beat(),
+                WatchOrder::Beat { count } => self.beat(count),
                 WatchOrder::Claim { why, first } => self.claim(now, &why, first),
                 WatchOrder::HandOff { to, why } => self.hand_off(to, &why),
                 WatchOrder::Sickness(sickness) => self.tell_sickness(sickness),
+                WatchOrder::OwnSilence(silence) => self.tell_own_silence(silence),
             }
         }
     }
@@ -104,11 +111,16 @@ impl Watcher {
         // What hangs is slow at every tick; a look out of turn is none.
         if now >= self.watch.wake_at() {
             events.extend(self.host.health.vitals.store_evidence().map(WatchEvent::Observed));
+            events.extend(self.host.health.appends.evidence().map(WatchEvent::Observed));
         }
         events.push(WatchEvent::StoreFull(self.host.health.vitals.waits_for_room()));
-        for outcome in std::mem::take(&mut self.outcomes) {
-            events.push(self.heartbeat_answered(&outcome));
-        }
+        let cluster = self.host.catalog.newest().cluster;
+        let heard = self.heard.drain(..).filter_map(|HeardBeat { stream, beat }| {
+            // A stranger's, or damaged: the next one comes soon.
+            let beat = Beat::decode(&beat, cluster).ok()?;
+            Some(WatchEvent::Observed(Evidence::Beat { stream, beat }))
+        });
+        events.extend(heard);
         if self.hand_off_ended.swap(false, Ordering::AcqRel) {
             events.push(WatchEvent::HandOffEnded);
         }
@@ -118,15 +130,6 @@ impl Watcher {
         for event in events {
             self.watch.on(now, event);
         }
-    }
-
-    fn heartbeat_answered(&self, outcome: &Outcome) -> WatchEvent {
-        let appended = matches!(outcome, Outcome::At(_) | Outcome::Somewhere);
-        // Once is enough: a log that is full stays full for many heartbeats.
-        if !appended && !self.sick {
-            warn!(node = %self.host.node(), ?outcome, "heartbeat not appended");
-        }
-        WatchEvent::HeartbeatAnswered { appended }
     }
 
     /// Watches the partitions of which the catalog places a replica on this node.
@@ -166,15 +169,25 @@ impl Watcher {
         self.catalog = Some(catalog);
     }
 
-    fn beat(&mut self) {
-        if self.heartbeats.outstanding() > 0 {
-            // Nobody waits for it any longer.
-            self.heartbeats = self.host.log.producer(PartitionId::CLUSTER);
+    /// Nobody waits for the beat before any longer.
+    fn beat(&mut self, count: u64) {
+        let (node, incarnation) = (self.host.me().node, self.host.me().incarnation);
+        let beat = Beat { node, incarnation, count, time: self.host.clock.now().wall };
+        let cluster = self.host.catalog.newest().cluster;
+        self.sent = Some(self.host.beats.send(beat.encode(cluster)));
+        self.host.metrics.beats.add(1);
+    }
+
+    fn beat_answered(&mut self, sent: Result<(), BeatNotSent>) {
+        self.sent = None;
+        let sends = sent.is_ok();
+        // Once is enough: a stream that is away stays away for many beats.
+        if let Err(error) = sent
+            && self.sends
+        {
+            warn!(node = %self.host.node(), error = with_causes(&error), "beat not sent");
         }
-        let cluster = cluster_genesis(self.host.catalog.newest().cluster).identity.partition;
-        let me = self.host.node_identity();
-        self.heartbeats.send(vec![heartbeat_record(cluster, &me, self.host.clock.now())]);
-        self.host.metrics.heartbeats.add(1);
+        self.sends = sends;
     }
 
     fn claim(&mut self, now: Millis, why: &Explanation, first: bool) {
@@ -226,8 +239,30 @@ impl Watcher {
             }
         };
         self.host.decisions.explain(EventKind::Health, None, what, Vec::new());
-        self.sick = why.is_some();
         self.host.health.set_sickness(why);
+    }
+
+    fn tell_own_silence(&self, silence: Option<OwnSilence>) {
+        let node = self.host.node();
+        let what = match silence {
+            Some(silence) => {
+                warn!(%node, %silence, "silence of others is not judged");
+                format!("{node} takes nobody for dead: {silence}")
+            }
+            None => {
+                info!(%node, "own beats come back");
+                format!("{node} hears its own beats again, and judges the silence of others")
+            }
+        };
+        self.host.decisions.explain(EventKind::Health, None, what, Vec::new());
+    }
+}
+
+/// What becomes of a beat; pending for ever if none is on its way.
+async fn answer_to(sent: &mut Option<Pending<Result<(), BeatNotSent>>>) -> Result<(), BeatNotSent> {
+    match sent {
+        Some(sent) => sent.await,
+        None => pending().await,
     }
 }
 

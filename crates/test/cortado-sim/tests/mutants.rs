@@ -29,7 +29,9 @@ fn check_seen_by_clients(mutant: Mutant, scenario: Scenario) {
 
 #[test]
 fn without_a_mutant_the_same_seeds_are_well() {
-    for scenario in [Scenario::Swarm, Scenario::Lease, Scenario::Crash, Scenario::Trim] {
+    for scenario in
+        [Scenario::Swarm, Scenario::Lease, Scenario::Crash, Scenario::Trim, Scenario::Beats]
+    {
         for seed in 0..25 {
             let order = Order { seed, scenario, mutant: None, judge: Judge::All };
             let finding = simulate(&order, Telling::Silent).finding;
@@ -119,6 +121,12 @@ fn careless_evaluation_is_found() {
 #[test]
 fn forgetting_what_nobody_else_holds_is_found() {
     check(Mutant::TrimsEarly, Scenario::Trim, &["trims"]);
+}
+
+#[test]
+fn counting_silence_without_hearing_oneself_is_found() {
+    check(Mutant::TrustsNoEar, Scenario::Beats, &["hearing"]);
+    check(Mutant::TrustsNoEar, Scenario::Asymmetric, &["hearing"]);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use crate::failure::Failure;
 use crate::node_identities::NodeIdentities;
 use crate::settings::Settings;
 use cortado_http::{Options, Server};
+use cortado_log::memory::SharedMemoryBeats;
 use cortado_log_embedded::{EmbeddedLog, OpenError as LogOpenError, Settings as LogSettings};
 use cortado_metrics::{Build, ProcessFacts, Registry, RuntimeFacts};
 use cortado_model::NodeId;
@@ -61,6 +62,8 @@ impl Running {
         let directories = Arc::new(NodeIdentities::new(data.identities()));
         let components = Components {
             log: shared,
+            // The nodes of this process are alone: what they tell one another leaves no memory.
+            beats: Arc::new(SharedMemoryBeats::default()),
             stores,
             directories,
             metrics: Arc::clone(&metrics),

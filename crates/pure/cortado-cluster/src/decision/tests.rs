@@ -3,7 +3,7 @@
 use super::*;
 use crate::detector::Evidence;
 use crate::settings::RawSettings;
-use cortado_model::{DatabaseId, NodeIncarnation};
+use cortado_model::{Beat, BeatStream, DatabaseId, NodeIncarnation, WallMillis};
 
 const P: PartitionId = PartitionId { database: DatabaseId(1), number: 3 };
 const NOW: Millis = Millis(100_000);
@@ -21,12 +21,9 @@ struct Case {
 fn case() -> Case {
     let placement = Placement::new(vec![n(1), n(2), n(3)]).expect("three nodes");
     let settings = RawSettings::default().validate().expect("defaults are valid");
-    let mut detector = Detector::new(n(2), settings);
+    let mut detector = Detector::new(n(2), NodeIncarnation(1), 1, settings);
     for at in (0..=NOW.0).step_by(250) {
-        for node in [1, 2, 3] {
-            let heartbeat = Evidence::Heartbeat { node: n(node), incarnation: NodeIncarnation(1) };
-            detector.observe(Millis(at), heartbeat);
-        }
+        beats(&mut detector, Millis(at), &[1, 2, 3]);
     }
     let facts = PartitionFacts {
         partition: P,
@@ -43,6 +40,20 @@ fn case() -> Case {
         last_hand_back_at: None,
     };
     Case { detector, facts }
+}
+
+/// `nodes` beat, each in the life in which it was last heard of.
+fn beats(detector: &mut Detector, now: Millis, nodes: &[u32]) {
+    let count = detector.send_beat(now);
+    for node in nodes.iter().copied().map(n) {
+        let life = detector.incarnation(node).map_or(NodeIncarnation(1), |(life, _)| life);
+        detector.observe(now, beat(node, life, count));
+    }
+}
+
+fn beat(node: NodeId, incarnation: NodeIncarnation, count: u64) -> Evidence {
+    let beat = Beat { node, incarnation, count, time: WallMillis(0) };
+    Evidence::Beat { stream: BeatStream(0), beat }
 }
 
 /// The first replica in a life of its node.
@@ -62,20 +73,25 @@ impl Case {
         self.with(|facts| facts.leadership = Leadership::Claimed { node, incarnation, at })
     }
 
+    /// What `node` sees when it has just begun its second life.
+    fn reborn_as(mut self, node: u32, now: Millis) -> Case {
+        let settings = *self.detector.settings();
+        self.detector = Detector::new(n(node), NodeIncarnation(2), 1, settings);
+        self.detector.send_beat(now);
+        self.with(|facts| (facts.me, facts.incarnation) = (n(node), life(2)))
+    }
+
     fn observing(mut self, evidence: Evidence) -> Case {
         self.detector.observe(NOW, evidence);
         self
     }
 
-    /// Lets `silent_ms` pass in which all nodes but `silent` write heartbeats.
+    /// Lets `silent_ms` pass in which all nodes but `silent` beat.
     fn later(mut self, silent_ms: u64, silent: &[u32]) -> (Case, Millis) {
         let end = NOW.plus(silent_ms);
         for at in (NOW.0..=end.0).step_by(50) {
-            for node in [1, 2, 3].into_iter().filter(|node| !silent.contains(node)) {
-                let (incarnation, _) = self.detector.incarnation(n(node)).expect("heard of");
-                let heartbeat = Evidence::Heartbeat { node: n(node), incarnation };
-                self.detector.observe(Millis(at), heartbeat);
-            }
+            let others = [1, 2, 3].into_iter().filter(|node| !silent.contains(node));
+            beats(&mut self.detector, Millis(at), &others.collect::<Vec<_>>());
         }
         (self, end)
     }
@@ -103,7 +119,7 @@ fn a_follower_of_a_living_leader_stays() {
 #[test]
 fn the_first_survivor_claims_at_once_and_the_next_ones_wait() {
     let (first, now) = case().later(1_000, &[1]);
-    first.check(now, "claim: leader n1 silent for 1000 ms (limit 1000 ms, 4 heartbeats missed)");
+    first.check(now, "claim: leader n1 silent for 1000 ms (limit 1000 ms, 4 beats missed)");
     // n3 leads; n1 comes first, then this node.
     let (second, now) = case().led_by(3, 1).later(1_000, &[3]);
     second.check(now, "claim in 150 ms");
@@ -141,12 +157,30 @@ fn a_node_that_must_not_lead_never_claims() {
 }
 
 #[test]
-fn silence_around_a_node_is_its_own_until_the_log_says_otherwise() {
+fn silence_around_a_node_is_its_own_until_its_beats_come_back() {
     let (case_, now) = case().later(3_000, &[1, 2, 3]);
-    case_.check(now, "stay: OwnLogPathSilent");
-    let never = Leadership::Never { since: Millis(0) };
-    let (case_, now) = case().with(|facts| facts.leadership = never).later(3_000, &[1, 2, 3]);
-    case_.check(now, "stay: OwnLogPathSilent");
+    case_.check(now, "stay: OwnBeatsSilent");
+    let never_heard_of = Leadership::Claimed { node: n(4), incarnation: life(1), at: Millis(0) };
+    let (case_, now) = case_.with(|facts| facts.leadership = never_heard_of).later(0, &[1, 2, 3]);
+    case_.check(now.plus(3_000), "stay: OwnBeatsSilent");
+}
+
+#[test]
+fn what_the_log_says_needs_no_beats() {
+    let silent = || case().later(3_000, &[1, 2, 3]);
+    let (case_, now) = silent();
+    let stepped = Leadership::SteppedDown { by: n(1), to: Some(n(2)), at: now };
+    case_.with(|facts| facts.leadership = stepped).check(now, "claim: leader n1 stepped down");
+    let (case_, now) = silent();
+    let never = Leadership::Never { since: NOW };
+    case_.with(|facts| facts.leadership = never).check(now, "claim: it has never been led");
+    let (mut case_, now) = silent();
+    let incarnation = NodeIncarnation(2);
+    case_.detector.observe(now, Evidence::PartitionRecord { node: n(1), incarnation });
+    case_.check(now.plus(150), "claim: leader n1 has restarted");
+    // An earlier life of itself; none of its own beats has come back so far.
+    let case_ = case().led_by(2, 1).reborn_as(2, NOW);
+    case_.check(NOW.plus(150), "claim: leader n2 has restarted");
 }
 
 #[test]
@@ -197,22 +231,14 @@ fn the_named_successor_claims_at_once() {
 
 #[test]
 fn a_restarted_leader_has_lost_its_generation() {
-    let restarted = Evidence::Heartbeat { node: n(1), incarnation: NodeIncarnation(2) };
+    let restarted = beat(n(1), NodeIncarnation(2), 1);
     let case_ = case().observing(restarted);
     case_.check(NOW, "claim in 150 ms");
     case_.check(NOW.plus(150), "claim: leader n1 has restarted");
     // The node itself is preferred, and claims at once.
-    let itself = case().observing(restarted).with(|facts| {
-        facts.me = n(1);
-        facts.incarnation = life(2);
-    });
-    itself.check(NOW, "claim: leader n1 has restarted");
+    case().reborn_as(1, NOW).check(NOW, "claim: leader n1 has restarted");
     // One that is not preferred waits for its turn.
-    let second = case()
-        .led_by(2, 1)
-        .observing(Evidence::Heartbeat { node: n(2), incarnation: NodeIncarnation(2) })
-        .with(|facts| facts.incarnation = life(2));
-    second.check(NOW, "claim in 150 ms");
+    case().led_by(2, 1).reborn_as(2, NOW).check(NOW, "claim in 150 ms");
 }
 
 #[test]
@@ -238,12 +264,7 @@ fn claims_that_follow_one_another_back_off() {
 #[test]
 fn a_node_that_claims_too_often_goes_last_but_does_not_block_a_certain_vacancy() {
     let many: &'static [Millis] = Box::leak(Box::new([Millis(99_900); 90]));
-    let restarted = Evidence::Heartbeat { node: n(1), incarnation: NodeIncarnation(2) };
-    let itself = case().observing(restarted).with(|facts| {
-        facts.me = n(1);
-        facts.incarnation = life(2);
-        facts.own_claims = many;
-    });
+    let itself = case().reborn_as(1, NOW).with(|facts| facts.own_claims = many);
     itself.check(NOW, "claim in 450 ms");
     let never = case().with(|facts| {
         facts.leadership = Leadership::Never { since: NOW };
@@ -268,7 +289,7 @@ fn the_preferred_leader_gets_its_leadership_back() {
     let unknown: &'static BTreeMap<NodeId, u64> = Box::leak(Box::default());
     leading().with(|facts| facts.follower_lags = unknown).check(NOW, stay);
     // A new life starts the count again.
-    let reborn = Evidence::Heartbeat { node: n(1), incarnation: NodeIncarnation(2) };
+    let reborn = beat(n(1), NodeIncarnation(2), 1);
     let (back, now) = leading().observing(reborn).later(9_950, &[]);
     back.check(now, stay);
     let (back, now) = leading().observing(reborn).later(10_000, &[]);
@@ -304,7 +325,7 @@ fn an_explanation_has_everything_a_person_needs() {
     };
     assert_eq!(
         why.text("music"),
-        "n2 claims music/3: leader n3 silent for 1150 ms (limit 1000 ms, 4 heartbeats missed); \
+        "n2 claims music/3: leader n3 silent for 1150 ms (limit 1000 ms, 4 beats missed); \
          waited 150 ms for others; n1 could act at once; \
          by hand: cortado handoff music/3 --to n2; undo: cortado handoff music/3 --to n3"
     );

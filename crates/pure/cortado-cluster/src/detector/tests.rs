@@ -2,39 +2,67 @@
 
 use super::*;
 use crate::settings::RawSettings;
+use cortado_model::WallMillis;
 use proptest::prelude::*;
 
 const ME: NodeId = NodeId(1);
 const OTHER: NodeId = NodeId(2);
 
+const LIFE: NodeIncarnation = NodeIncarnation(1);
+const S0: BeatStream = BeatStream(0);
+const S1: BeatStream = BeatStream(1);
+
+fn detector_of(streams: u32) -> Detector {
+    let settings = RawSettings::default().validate().expect("defaults are valid");
+    Detector::new(ME, LIFE, streams, settings)
+}
+
 fn detector() -> Detector {
-    Detector::new(ME, RawSettings::default().validate().expect("defaults are valid"))
+    detector_of(1)
 }
 
-fn heartbeat(node: NodeId, incarnation: u64) -> Evidence {
-    Evidence::Heartbeat { node, incarnation: NodeIncarnation(incarnation) }
+/// A beat of another node; of an own one, what matters besides is its count.
+fn beat(node: NodeId, incarnation: u64) -> Evidence {
+    counted(S0, node, incarnation, 1)
 }
 
-/// Own heartbeats every 250 ms from `from` to `to`, both included.
-fn own_heartbeats(from: u64, to: u64) -> Vec<(u64, Evidence)> {
-    (from..=to).step_by(250).map(|at| (at, heartbeat(ME, 1))).collect()
+fn counted(stream: BeatStream, node: NodeId, incarnation: u64, count: u64) -> Evidence {
+    let incarnation = NodeIncarnation(incarnation);
+    let beat = Beat { node, incarnation, count, time: WallMillis(0) };
+    Evidence::Beat { stream, beat }
 }
 
-fn observed(mut evidence: Vec<(u64, Evidence)>) -> Detector {
+/// Sends an own beat, which comes back at once.
+fn beat_and_hear(detector: &mut Detector, now: Millis) {
+    let count = detector.send_beat(now);
+    detector.observe(now, counted(S0, ME, LIFE.0, count));
+}
+
+/// After own beats at these moments, which come back at once, and other evidence.
+fn observed(own: &[u64], evidence: &[(u64, Evidence)]) -> Detector {
     let mut detector = detector();
-    evidence.sort_by_key(|(at, _)| *at);
-    for (at, evidence) in evidence {
-        detector.observe(Millis(at), evidence);
+    let mut all: Vec<_> = own.iter().map(|at| (*at, None)).collect();
+    all.extend(evidence.iter().map(|(at, evidence)| (*at, Some(*evidence))));
+    all.sort_by_key(|(at, _)| *at);
+    for (at, evidence) in all {
+        match evidence {
+            Some(evidence) => detector.observe(Millis(at), evidence),
+            None => beat_and_hear(&mut detector, Millis(at)),
+        }
     }
     detector
+}
+
+/// Every 250 ms from `from` to `to`, both included.
+fn every_beat(from: u64, to: u64) -> Vec<u64> {
+    (from..=to).step_by(250).collect()
 }
 
 /// The standing of the other node, as a word.
 #[track_caller]
 fn check(evidence: &[(u64, Evidence)], own: (u64, u64), at: u64, want: &str) {
-    let mut all = own_heartbeats(own.0, own.1);
-    all.extend_from_slice(evidence);
-    let got = match observed(all).standing(Millis(at), OTHER) {
+    let detector = observed(&every_beat(own.0, own.1), evidence);
+    let got = match detector.standing(Millis(at), OTHER) {
         Standing::Alive => "alive".to_owned(),
         Standing::Silent { since } => format!("silent since {}", since.0),
         Standing::Dead(death) => format!("dead at {}: {death}", death.at.0),
@@ -45,11 +73,11 @@ fn check(evidence: &[(u64, Evidence)], own: (u64, u64), at: u64, want: &str) {
 
 #[test]
 fn silence_is_death_after_the_limit() {
-    let last = [(1_000, heartbeat(OTHER, 1))];
+    let last = [(1_000, beat(OTHER, 1))];
     check(&last, (0, 1_500), 1_500, "alive");
     check(&last, (0, 1_500), 1_501, "silent since 1000");
     check(&last, (0, 1_750), 1_999, "silent since 1000");
-    let dead = "dead at 2000: silent for 1000 ms (limit 1000 ms, 4 heartbeats missed)";
+    let dead = "dead at 2000: silent for 1000 ms (limit 1000 ms, 4 beats missed)";
     check(&last, (0, 2_000), 2_000, dead);
 }
 
@@ -59,30 +87,28 @@ fn records_of_a_partition_are_signs_of_life_too() {
         node: OTHER,
         incarnation: NodeIncarnation(incarnation),
     };
-    let beat = (1_000, heartbeat(OTHER, 5));
-    check(&[beat, (1_900, record(5))], (0, 2_000), 2_100, "alive");
+    let last = (1_000, beat(OTHER, 5));
+    check(&[last, (1_900, record(5))], (0, 2_000), 2_100, "alive");
     // But not those of a process that has been replaced.
-    let dead = "dead at 2000: silent for 1100 ms (limit 1000 ms, 4 heartbeats missed)";
-    check(&[beat, (1_900, record(4))], (0, 2_000), 2_100, dead);
+    let dead = "dead at 2000: silent for 1100 ms (limit 1000 ms, 4 beats missed)";
+    check(&[last, (1_900, record(4))], (0, 2_000), 2_100, dead);
 }
 
 #[test]
 fn a_node_never_heard_of_dies_as_slowly_as_any() {
     check(&[], (0, 750), 999, "unknown");
-    let dead = "dead at 1000: never heard of in 1000 ms (limit 1000 ms, 4 heartbeats missed)";
+    let dead = "dead at 1000: never heard of in 1000 ms (limit 1000 ms, 4 beats missed)";
     check(&[], (0, 1_000), 1_000, dead);
 }
 
 #[test]
-fn silence_means_nothing_while_the_own_log_path_is_silent() {
-    let last = [(1_000, heartbeat(OTHER, 1))];
+fn silence_means_nothing_while_own_beats_do_not_come_back() {
+    let last = [(1_000, beat(OTHER, 1))];
     check(&last, (0, 1_000), 9_000, "silent since 1000");
     check(&[], (9_000, 8_000), 9_000, "unknown");
-    // It works again: the time before does not count.
-    let mut all = own_heartbeats(0, 1_000);
-    all.extend(own_heartbeats(5_000, 6_000));
-    all.push((1_000, heartbeat(OTHER, 1)));
-    let detector = observed(all);
+    // They come again: the time before does not count.
+    let own = [every_beat(0, 1_000), every_beat(5_000, 6_000)].concat();
+    let detector = observed(&own, &last);
     assert!(matches!(detector.standing(Millis(5_999), OTHER), Standing::Silent { .. }));
     let Standing::Dead(death) = detector.standing(Millis(6_000), OTHER) else {
         panic!("it is dead");
@@ -91,19 +117,80 @@ fn silence_means_nothing_while_the_own_log_path_is_silent() {
 }
 
 #[test]
-fn what_delays_the_log_for_all_makes_nobody_look_dead() {
-    // Everybody writes every 250 ms; nothing at all is read for `stall_ms`, then one's own
-    // heartbeat first.
+fn what_delays_a_stream_for_all_makes_nobody_look_dead() {
+    // Everybody beats every 250 ms; nothing is heard for `stall_ms`, then the own beat first.
     for stall_ms in [400, 500, 501, 740, 900, 2_000, 60_000] {
         for phase_ms in [0, 1, 100, 249] {
-            let mut all = own_heartbeats(0, 5_000);
-            all.extend((0..=19).map(|i| (i * 250 + phase_ms, heartbeat(OTHER, 1))));
+            let others: Vec<_> = (0..=19).map(|i| (i * 250 + phase_ms, beat(OTHER, 1))).collect();
             let again = 5_000 + stall_ms;
-            all.push((again, heartbeat(ME, 1)));
-            let standing = observed(all).standing(Millis(again), OTHER);
+            let own = [every_beat(0, 5_000), vec![again]].concat();
+            let standing = observed(&own, &others).standing(Millis(again), OTHER);
             assert!(!matches!(standing, Standing::Dead(_)), "{stall_ms} {phase_ms} {standing:?}");
         }
     }
+}
+
+/// Whether silence is judged at 1,000 ms after beats every 250 ms, of which those with these counts
+/// have come back on each of two streams, so long after they were sent.
+#[track_caller]
+fn check_streams(back: [&[(u64, u64)]; 2], hears_itself: bool, silent: Option<u32>) {
+    let mut detector = detector_of(2);
+    for now in 0..=1_000 {
+        if now % 250 == 0 {
+            detector.send_beat(Millis(now));
+        }
+        for (stream, back) in [S0, S1].into_iter().zip(back) {
+            for (count, _) in back.iter().filter(|(count, ms)| (count - 1) * 250 + ms == now) {
+                detector.observe(Millis(now), counted(stream, ME, LIFE.0, *count));
+            }
+        }
+    }
+    let now = Millis(1_000);
+    assert_eq!(detector.hears_itself(now), hears_itself);
+    let silence = silent.map(|streams| OwnSilence { streams, of: 2 });
+    assert_eq!(detector.own_silence(now), silence);
+    let said = detector.dead_from(now, OTHER).is_some();
+    assert_eq!(said, hears_itself, "nobody is judged by who does not hear itself");
+}
+
+#[test]
+fn own_beats_must_come_back_on_every_stream_and_in_time() {
+    let all = [(1, 0), (2, 0), (3, 0), (4, 0), (5, 0)];
+    check_streams([&all, &all], true, None);
+    check_streams([&all[..3], &all], true, None); // The last one came 500 ms ago.
+    check_streams([&all[..2], &all], false, Some(1));
+    check_streams([&all, &[]], false, Some(1));
+    check_streams([&[], &[]], false, Some(2));
+    // One that took longer than two intervals is of no use.
+    check_streams([&all, &[(1, 500), (2, 500), (3, 500)]], true, None);
+    check_streams([&all, &[(1, 501), (2, 501)]], false, Some(1));
+    // Nor is one that was never sent.
+    check_streams([&all, &[(9, 0)]], false, Some(1));
+}
+
+#[test]
+fn beats_of_an_earlier_life_prove_nothing() {
+    let mut detector = detector();
+    detector.send_beat(Millis(100));
+    detector.observe(Millis(100), counted(S0, ME, LIFE.0 - 1, 1));
+    assert!(!detector.hears_itself(Millis(100)));
+    // A stream that nobody knows of is none.
+    detector.observe(Millis(100), counted(S1, ME, LIFE.0, 1));
+    assert!(!detector.hears_itself(Millis(100)));
+    detector.observe(Millis(100), counted(S0, ME, LIFE.0, 1));
+    assert!(detector.hears_itself(Millis(100)));
+}
+
+#[test]
+fn a_beat_on_any_stream_is_a_sign_of_life() {
+    let mut detector = detector_of(2);
+    for now in (0..=4_000).step_by(250).map(Millis) {
+        let count = detector.send_beat(now);
+        detector.observe(now, counted(S0, ME, LIFE.0, count));
+        detector.observe(now, counted(S1, ME, LIFE.0, count));
+        detector.observe(now, counted(S1, OTHER, 1, count));
+    }
+    assert_eq!(detector.standing(Millis(4_000), OTHER), Standing::Alive);
 }
 
 /// The limit and the sickness after some observations of the node itself.
@@ -127,6 +214,11 @@ fn a_node_that_feels_bad_suspects_others_more_slowly() {
     check_health(&[slow], 2_000, None);
     check_health(&[slow, late], 3_000, None);
     check_health(&[slow, fast], 1_000, None);
+    let (waits, hangs) =
+        (Evidence::OwnAppendWaits { waited_ms: 500 }, Evidence::OwnAppendWaits { waited_ms: 501 });
+    check_health(&[slow, waits], 2_000, None);
+    check_health(&[hangs, hangs, hangs], 4_000, Some(Sickness::AppendsSlow));
+    check_health(&[Evidence::OwnAppendFailed, waits], 2_000, Some(Sickness::AppendsFail));
     check_health(&[slow, slow, slow, slow], 4_000, Some(Sickness::AppendsSlow));
     check_health(&[slow_store; 3], 4_000, Some(Sickness::StoreSlow));
     check_health(&[late; 3], 4_000, Some(Sickness::Late));
@@ -139,13 +231,24 @@ fn a_node_that_feels_bad_suspects_others_more_slowly() {
 }
 
 #[test]
+fn what_was_felt_long_ago_says_nothing() {
+    let mut detector = detector();
+    detector.observe(Millis(0), Evidence::OwnAppendFailed);
+    detector.observe(Millis(500), Evidence::OwnStore { took_ms: 501 });
+    // Ticks go on, and nothing is appended or applied.
+    let mut after = |now| {
+        detector.observe(Millis(now), Evidence::Lateness { late_ms: 0 });
+        (detector.sickness(), detector.limit_ms())
+    };
+    assert_eq!(after(2_000), (Some(Sickness::AppendsFail), 3_000));
+    assert_eq!(after(2_001), (None, 2_000));
+    assert_eq!(after(2_501), (None, 1_000));
+}
+
+#[test]
 fn a_new_life_is_noticed_and_an_old_one_ignored() {
-    let detector = observed(vec![
-        (100, heartbeat(OTHER, 3)),
-        (900, heartbeat(OTHER, 4)),
-        (1_000, heartbeat(OTHER, 3)),
-        (1_100, heartbeat(OTHER, 4)),
-    ]);
+    let lives = [(100, 3), (900, 4), (1_000, 3), (1_100, 4)];
+    let detector = observed(&[], &lives.map(|(at, life)| (at, beat(OTHER, life))));
     assert_eq!(detector.incarnation(OTHER), Some((NodeIncarnation(4), Millis(900))));
     assert_eq!(detector.alive_since(Millis(1_200), OTHER), Some(Millis(900)));
     assert_eq!(detector.incarnation(NodeId(9)), None);
@@ -154,8 +257,8 @@ fn a_new_life_is_noticed_and_an_old_one_ignored() {
 #[test]
 fn a_long_silence_starts_life_anew() {
     let alive_since = |times: &[u64], at| {
-        let heard = times.iter().map(|at| (*at, heartbeat(OTHER, 1))).collect();
-        observed(heard).alive_since(Millis(at), OTHER)
+        let heard: Vec<_> = times.iter().map(|at| (*at, beat(OTHER, 1))).collect();
+        observed(&[], &heard).alive_since(Millis(at), OTHER)
     };
     assert_eq!(alive_since(&[0, 900, 1_800], 1_900), Some(Millis(0)));
     assert_eq!(alive_since(&[0, 900, 1_901], 1_950), Some(Millis(1_901)));
@@ -177,9 +280,9 @@ proptest! {
     ) {
         let mut all: Vec<_> = Vec::new();
         for (i, (mine, others)) in delays.iter().enumerate() {
-            let at = i as u64 * 250;
-            all.push((at + mine, heartbeat(ME, 1)));
-            all.push((at + others, heartbeat(OTHER, 1)));
+            let (at, count) = (i as u64 * 250, i as u64 + 1);
+            all.push((at + mine, counted(S0, ME, LIFE.0, count)));
+            all.push((at + others, counted(S0, OTHER, 1, count)));
         }
         let slow = |(at, took_ms)| (at, Evidence::OwnAppend { took_ms });
         all.extend(trouble.into_iter().map(slow));
@@ -188,6 +291,9 @@ proptest! {
         let mut detector = detector();
         let mut next = all.into_iter().peekable();
         for now in (0..end).step_by(10) {
+            if now % 250 == 0 {
+                detector.send_beat(Millis(now));
+            }
             while let Some((at, evidence)) = next.next_if(|(at, _)| *at <= now) {
                 detector.observe(Millis(at), evidence);
             }

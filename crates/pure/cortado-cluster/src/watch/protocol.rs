@@ -3,7 +3,7 @@
 //! Decides nothing. Start reading at [`WatchEvent`], then [`WatchOrder`].
 
 use crate::decision::Leadership;
-use crate::detector::{Evidence, Sickness};
+use crate::detector::{Evidence, OwnSilence, Sickness};
 use crate::explanation::Explanation;
 use crate::placement::Placement;
 use alloc::collections::BTreeMap;
@@ -34,11 +34,6 @@ pub enum WatchEvent {
     StoreFull(bool),
     /// Something was observed, of this node or of another one.
     Observed(Evidence),
-    /// The log's answer to the heartbeat that was ordered last.
-    HeartbeatAnswered {
-        /// Whether it stands in the log.
-        appended: bool,
-    },
     /// The claim that was ordered last for this partition could not be given to its replica.
     ClaimNotTaken {
         /// The partition.
@@ -51,8 +46,11 @@ pub enum WatchEvent {
 /// Something that a watch wants done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WatchOrder {
-    /// Append a heartbeat to the cluster log. Nobody waits for the one before any longer.
-    Beat,
+    /// Send a beat on every stream. Nobody waits for the one before any longer.
+    Beat {
+        /// Counts the beats of this life of the node.
+        count: u64,
+    },
     /// Let the partition's replica claim.
     Claim {
         /// Why, and for which partition.
@@ -69,6 +67,9 @@ pub enum WatchOrder {
     },
     /// What is wrong with this node has changed: `None` if it is well again.
     Sickness(Option<Sickness>),
+    /// On which streams own beats do not come back has changed. While it is on any, this node
+    /// claims nothing for somebody's silence; `None` if it judges silence again.
+    OwnSilence(Option<OwnSilence>),
 }
 
 /// What the node's replicas show; asked for those partitions only about which to decide.

@@ -5,7 +5,7 @@ mod scene;
 
 use super::*;
 use crate::decision::Leadership;
-use scene::{ME, Scene, fresh, led_by, life, n, p, placement};
+use scene::{ME, Scene, beat, fresh, led_by, n, p, placement};
 
 /// n1 leads `partitions`, and has been heard of for a second; the replicas of n2 follow.
 fn led_by_n1(partitions: &[u32]) -> Scene {
@@ -36,11 +36,11 @@ fn led_for_n1(partitions: u32) -> Scene {
 fn a_dead_leaders_partitions_are_claimed_when_it_is_due_and_not_before() {
     let mut scene = led_by_n1(&[3, 7]);
     scene.silent = vec![n(1)];
-    // The last heartbeat came at 2,000; n2 is the first of the survivors.
+    // The last beat came at 2,000; n2 is the first of the survivors.
     scene.pass(999);
     scene.check(&[]);
     scene.pass(1);
-    let cause = "leader n1 silent for 1000 ms (limit 1000 ms, 4 heartbeats missed)";
+    let cause = "leader n1 silent for 1000 ms (limit 1000 ms, 4 beats missed)";
     scene.check(&[&format!("3000 claim 1/3: {cause}"), &format!("3000 claim 1/7: {cause}")]);
 }
 
@@ -219,39 +219,66 @@ fn a_candidate_that_catches_up_gets_its_turn_earlier() {
 }
 
 #[test]
-fn heartbeats_go_one_at_a_time() {
+fn beats_keep_their_pace_and_make_up_for_nothing() {
     let mut scene = Scene::new();
     scene.pass(600);
     assert_eq!(scene.beats, [1_000, 1_250, 1_500].map(Millis));
-    scene.appended = None;
-    scene.pass(1_300);
-    // Sent at 1,750 and given up after 1,000; what was missed is not made up for.
-    assert_eq!(scene.beats[3..], [1_750, 2_751].map(Millis));
-    scene.check(&["2751 sick: own appends fail"]);
-    scene.appended = Some(true);
-    // This one is the next, and the first that is answered.
-    scene.on(WatchEvent::HeartbeatAnswered { appended: true });
-    scene.pass(0);
-    scene.check(&["2900 well"]);
+    // Late by less than an interval, and by more.
+    scene.now = Millis(1_800);
+    scene.pass(200);
+    assert_eq!(scene.beats[3..], [1_800, 2_000].map(Millis));
+    scene.now = Millis(2_600);
+    scene.pass(300);
+    assert_eq!(scene.beats[5..], [2_600, 2_850].map(Millis));
 }
 
 #[test]
-fn one_heartbeat_that_is_refused_makes_the_node_sick() {
+fn a_stream_that_is_silent_for_its_reader_makes_nobody_look_dead() {
+    let mut scene = led_by_n1(&[1]);
+    scene.silent = vec![n(1), ME, n(3)];
+    scene.pass(3_000);
+    // The last own beat came back at 2,000.
+    scene.check(&["2550 own beats do not come back on 1 of 1 beat streams"]);
+    // From 5,250 on it speaks again, and n1 does not: now its silence counts.
+    scene.silent = vec![n(1)];
+    scene.pass(1_249);
+    scene.check(&["5300 hears itself"]);
+    scene.pass(1);
+    scene.check(&["6250 claim 1/1: leader n1 silent for 4250 ms (limit 1000 ms"]);
+}
+
+#[test]
+fn a_handoff_needs_no_beats() {
+    let mut scene = led_by_n1(&[1]);
+    scene.silent = vec![n(1), ME, n(3)];
+    scene.pass(2_000);
+    scene.check(&["2550 own beats"]);
+    let before = scene.shown.views[&p(1)].clone();
+    let leadership = Some(Leadership::SteppedDown { by: n(1), to: Some(ME), at: scene.now });
+    scene.show(p(1), PartitionView { leadership, ..before });
+    scene.pass(0);
+    scene.check(&["4000 claim 1/1: leader n1 stepped down in favour of n2"]);
+}
+
+#[test]
+fn a_failed_append_makes_the_node_sick_until_one_succeeds_or_it_is_long_ago() {
     let mut scene = led_for_n1(1);
-    scene.appended = Some(false);
+    scene.on(WatchEvent::Observed(Evidence::OwnAppendFailed));
     scene.pass(300);
     // Its only leadership goes to the first that is alive and close.
-    scene.check(&["2250 sick: own appends fail", "2300 hand 1/0 to n1: own appends fail"]);
-    scene.appended = Some(true);
-    scene.pass(200);
-    scene.check(&["2500 well"]);
+    scene.check(&["2000 sick: own appends fail", "2050 hand 1/0 to n1: own appends fail"]);
+    scene.on(WatchEvent::Observed(Evidence::OwnAppend { took_ms: 1 }));
+    scene.pass(100);
+    scene.check(&["2300 well"]);
+    scene.on(WatchEvent::Observed(Evidence::OwnAppendFailed));
+    scene.pass(2_100);
+    scene.check(&["2400 sick: own appends fail", "4450 well"]);
 }
 
 #[test]
 fn an_answer_that_nobody_waits_for_says_nothing() {
     let mut scene = Scene::new();
     scene.pass(10);
-    scene.on(WatchEvent::HeartbeatAnswered { appended: false });
     scene.on(WatchEvent::ClaimNotTaken { partition: p(9) });
     scene.on(WatchEvent::HandOffEnded);
     scene.pass(200);
@@ -336,8 +363,7 @@ fn time_never_goes_back() {
 fn a_restarted_leader_is_noticed_at_once() {
     let mut scene = led_by_n1(&[1]);
     scene.pass(20);
-    let incarnation = life(2).node;
-    scene.on(WatchEvent::Observed(Evidence::Heartbeat { node: n(1), incarnation }));
+    scene.on(WatchEvent::Observed(beat(n(1), 2, 1)));
     scene.pass(0);
     scene.check(&[]);
     // n1, in its new life, is the first candidate, and does not claim.

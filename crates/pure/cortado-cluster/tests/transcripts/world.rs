@@ -1,27 +1,34 @@
-//! A small world around the decisions: nodes with detectors, and one log that they all read.
+//! A small world around the decisions: nodes with detectors, one log and one stream of beats that
+//! they all read.
 //!
-//! Time goes in steps of 10 ms. Each node wakes every 50 ms, at its own phase: it reads the log to
-//! its end, writes a heartbeat every 250 ms, and decides about every partition. A claim stands if
+//! Time goes in steps of 10 ms. Each node wakes every 50 ms, at its own phase: it reads both to
+//! their ends, beats every 250 ms, and decides about every partition. A claim stands if
 //! it is the first of its generation, as in the real fold.
 
 use cortado_cluster::{
     Decision, Detector, Evidence, Explanation, Leadership, PartitionFacts, Placement, RawSettings,
     decide, plan,
 };
-use cortado_model::{DatabaseId, Millis, NodeId, NodeIncarnation, PartitionId, ReplicaIncarnation};
+use cortado_model::{
+    Beat, BeatStream, DatabaseId, Millis, NodeId, NodeIncarnation, PartitionId, ReplicaIncarnation,
+    WallMillis,
+};
 use std::collections::BTreeMap;
 
 const STEP_MS: u64 = 10;
 const TICK_MS: u64 = 50;
-const HEARTBEAT_MS: u64 = 250;
+const BEAT_MS: u64 = 250;
 
 pub(crate) struct World {
     now: u64,
     placements: Vec<Placement>,
     nodes: BTreeMap<NodeId, Node>,
     log: Vec<Entry>,
-    /// Nothing can be appended or read while the log stalls.
+    beats: Vec<Beat>,
+    /// Nothing can be appended, sent or read while log and stream stall.
     stalled: bool,
+    /// Nothing can be sent or heard while the stream is silent.
+    hushed: bool,
     /// Where each partition's leadership stands after the whole log.
     truth: Fold,
     told: Vec<String>,
@@ -35,6 +42,7 @@ struct Node {
     detector: Detector,
     fold: Fold,
     read: usize,
+    heard: usize,
     woke_at: u64,
     beat_at: Option<u64>,
     last_hand_back_at: Option<Millis>,
@@ -56,7 +64,6 @@ struct Fold {
 
 #[derive(Clone)]
 enum Entry {
-    Heartbeat { node: NodeId, incarnation: NodeIncarnation },
     Claim { partition: usize, generation: u32, node: NodeId, incarnation: NodeIncarnation },
     StepDown { partition: usize, generation: u32, by: NodeId, to: NodeId },
 }
@@ -66,7 +73,6 @@ impl Fold {
     fn take(&mut self, now: u64, entry: &Entry) -> bool {
         let at = Millis(now);
         match entry {
-            Entry::Heartbeat { .. } => true,
             Entry::Claim { partition, generation, node, incarnation } => {
                 let current = self.partitions.get(partition).map_or(0, |(g, _)| *g);
                 let accepted = *generation == current + 1;
@@ -97,7 +103,9 @@ impl World {
             placements: Vec::new(),
             nodes: BTreeMap::new(),
             log: Vec::new(),
+            beats: Vec::new(),
             stalled: false,
+            hushed: false,
             truth: Fold::default(),
             told: Vec::new(),
             explanations: Vec::new(),
@@ -108,7 +116,8 @@ impl World {
     ///
     /// `start nodes=N partitions=P` · `run MS` (tells every change of leadership) · `pass MS`
     /// (tells only who leads at the end) · `kill|restart|pause|resume|sick|cure NODE` ·
-    /// `stall` and `flow` (the log) · `leaders` · `explain` (the first decision of the last run).
+    /// `stall` and `flow` (log and beats) · `hush` and `speak` (beats alone) · `leaders` ·
+    /// `explain` (the first decision of the last run).
     pub(crate) fn command(&mut self, line: &str) -> Vec<String> {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words.as_slice() {
@@ -133,6 +142,14 @@ impl World {
                 self.stalled = false;
                 self.at()
             }
+            ["hush"] => {
+                self.hushed = true;
+                self.at()
+            }
+            ["speak"] => {
+                self.hushed = false;
+                self.at()
+            }
             [verb, node] => {
                 let node = NodeId::parse(node).expect("a node");
                 self.change(verb, node);
@@ -150,9 +167,7 @@ impl World {
         let ids: Vec<_> = (1..=nodes as u32).map(NodeId).collect();
         self.placements = plan(&ids, partitions as u32, 3, &BTreeMap::new());
         for node in ids {
-            let detector = detector(node);
-            let node_state = Node::new(NodeIncarnation(1), detector, 0, 0);
-            self.nodes.insert(node, node_state);
+            self.nodes.insert(node, Node::new(node, NodeIncarnation(1), (0, 0), 0));
         }
         let spell = |placement: &Placement| {
             placement.nodes().iter().map(NodeId::to_string).collect::<Vec<_>>().join(">")
@@ -170,10 +185,11 @@ impl World {
             "sick" => node.sick = true,
             "cure" => node.sick = false,
             "restart" => {
-                // A new process reads the partitions' logs before it takes part; heartbeats of the
-                // past tell it nothing.
+                // A new process reads the partitions' logs before it takes part; beats of the past
+                // tell it nothing.
                 let incarnation = NodeIncarnation(node.incarnation.0 + 1);
-                *node = Node::new(incarnation, detector(id), self.log.len(), self.now);
+                let ends = (self.log.len(), self.beats.len());
+                *node = Node::new(id, incarnation, ends, self.now);
                 node.fold = self.truth.clone();
             }
             other => panic!("no such command: {other}"),
@@ -211,7 +227,7 @@ impl World {
     }
 
     fn wake(&mut self, id: NodeId) {
-        let (now, stalled) = (self.now, self.stalled);
+        let now = self.now;
         let node = self.nodes.get_mut(&id).expect("a known node");
         let late_ms = (now - node.woke_at).saturating_sub(TICK_MS);
         node.woke_at = now;
@@ -219,23 +235,27 @@ impl World {
         let store =
             if node.sick { Evidence::OwnStoreFailed } else { Evidence::OwnStore { took_ms: 1 } };
         node.detector.observe(Millis(now), store);
-        if stalled {
+        if self.stalled {
             // Whatever is appended now takes effect when the log flows again.
             return;
         }
-        for entry in &self.log[node.read..] {
-            if let Entry::Heartbeat { node: writer, incarnation } = entry {
-                let (node_, incarnation) = (*writer, *incarnation);
-                let heartbeat = Evidence::Heartbeat { node: node_, incarnation };
-                node.detector.observe(Millis(now), heartbeat);
+        if !self.hushed {
+            for beat in &self.beats[node.heard..] {
+                let heard = Evidence::Beat { stream: BeatStream(0), beat: *beat };
+                node.detector.observe(Millis(now), heard);
             }
+            node.heard = self.beats.len();
+        }
+        for entry in &self.log[node.read..] {
             node.fold.take(now, entry);
         }
         node.read = self.log.len();
-        if node.beat_at.is_none_or(|at| now - at >= HEARTBEAT_MS) {
+        if node.beat_at.is_none_or(|at| now - at >= BEAT_MS) {
             node.beat_at = Some(now);
-            let incarnation = node.incarnation;
-            self.append(Entry::Heartbeat { node: id, incarnation });
+            let (incarnation, count) = (node.incarnation, node.detector.send_beat(Millis(now)));
+            if !self.hushed {
+                self.beats.push(Beat { node: id, incarnation, count, time: WallMillis(now) });
+            }
         }
         for partition in 0..self.placements.len() {
             self.decide(id, partition);
@@ -300,7 +320,11 @@ impl World {
 }
 
 impl Node {
-    fn new(incarnation: NodeIncarnation, detector: Detector, read: usize, now: u64) -> Node {
+    /// * `ends`: how much of the log it has read, and how many beats it has passed over.
+    fn new(id: NodeId, incarnation: NodeIncarnation, ends: (usize, usize), now: u64) -> Node {
+        let settings = RawSettings::default().validate().expect("defaults are valid");
+        let detector = Detector::new(id, incarnation, 1, settings);
+        let (read, heard) = ends;
         Node {
             incarnation,
             state: State::Running,
@@ -308,15 +332,12 @@ impl Node {
             detector,
             fold: Fold::default(),
             read,
+            heard,
             woke_at: now,
             beat_at: None,
             last_hand_back_at: None,
         }
     }
-}
-
-fn detector(node: NodeId) -> Detector {
-    Detector::new(node, RawSettings::default().validate().expect("defaults are valid"))
 }
 
 fn number(word: &str) -> u64 {

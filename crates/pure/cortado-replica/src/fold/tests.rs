@@ -128,7 +128,6 @@ fn only_the_next_record_of_this_generation_is_accepted() {
     check(transaction(5, 1), Want::Void(Why::MissingClaim)); // its claim is not in the log
     check(record(scn(4, 8), Body::Barrier(Barrier::default())), Want::Accepted);
     check(record(scn(4, 8), Body::Config(Config::Digest)), Want::Accepted);
-    check(record(scn(4, 8), Body::Heartbeat), Want::Void(Why::Heartbeat));
 }
 
 #[test]
@@ -264,7 +263,6 @@ fn what_a_newer_build_wrote_is_waited_for_if_it_counts() {
     check_bytes(&state, &newer(&transaction(3, 9), 3, 3), Want::Void(Why::Zombie));
     check_bytes(&state, &newer(&transaction(5, 1), 3, 3), Want::Void(Why::MissingClaim));
     check_bytes(&state, &newer(&claim(6), 3, 2), Want::Void(Why::NotNextGeneration));
-    check_bytes(&state, &newer(&transaction(0, 0), 9, 8), Want::Void(Why::Heartbeat));
     // A known kind that raises the level above this build's is as good as unknown.
     let level = Config::Feature { level: 2 };
     check(record(scn(4, 8), Body::Config(level)), needs(Need::Feature(2)));

@@ -20,8 +20,6 @@ pub enum Verdict {
 /// Why a record does not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Why {
-    /// Noticed, never accepted.
-    Heartbeat,
     /// No record of this partition: a stranger's bytes, or another partition's.
     Foreign,
     /// A claim that lost the race, or read an older log.

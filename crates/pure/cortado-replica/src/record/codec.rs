@@ -31,11 +31,7 @@ pub fn encode(
         Body::Genesis(Genesis { replicas, .. }) | Body::Config(Config::Replicas(replicas)) => {
             160 + 4 * replicas.nodes().len()
         }
-        Body::Claim(_)
-        | Body::Barrier(_)
-        | Body::StepDown(_)
-        | Body::Config(_)
-        | Body::Heartbeat => 64,
+        Body::Claim(_) | Body::Barrier(_) | Body::StepDown(_) | Body::Config(_) => 64,
     };
     let mut frame = FrameWriter::new(partition, &record.header, kind_of(&record.body), bytes);
     put_body(&mut frame.out, &record.body);
@@ -90,7 +86,6 @@ fn kind_of(body: &Body) -> Kind {
         Body::Config(Config::Feature { .. }) => Kind::FEATURE,
         Body::Config(Config::Replicas(_)) => Kind::REPLICAS,
         Body::Config(Config::Indexes(_)) => Kind::INDEXES,
-        Body::Heartbeat => Kind::HEARTBEAT,
     }
 }
 
@@ -112,7 +107,7 @@ fn put_body(out: &mut BytesMut, body: &Body) {
         Body::Config(Config::Feature { level }) => out.put_u16_le(*level),
         Body::Config(Config::Replicas(replicas)) => put_replicas(out, replicas),
         Body::Config(Config::Indexes(definitions)) => put_bytes(out, definitions),
-        Body::Config(Config::Digest) | Body::Heartbeat => {}
+        Body::Config(Config::Digest) => {}
     }
 }
 
@@ -135,7 +130,6 @@ fn get_body(kind: Kind, input: &mut Bytes) -> Result<Body, DecodeError> {
         Kind::FEATURE => Body::Config(Config::Feature { level: get_feature_level(input)? }),
         Kind::REPLICAS => Body::Config(Config::Replicas(get_replicas(input)?)),
         Kind::INDEXES => Body::Config(Config::Indexes(get_bytes(input)?)),
-        Kind::HEARTBEAT => Body::Heartbeat,
         // A number is no enum of ours: every other value is a newer build's.
         Kind(unknown) => return Err(Need::Kind(unknown).into()),
     })

@@ -47,12 +47,11 @@ impl Kind {
     pub(crate) const STEP_DOWN: Kind = Kind(5);
     pub(crate) const TRIM: Kind = Kind(6);
     pub(crate) const DIGEST: Kind = Kind(7);
-    pub(crate) const HEARTBEAT: Kind = Kind(8);
     pub(crate) const LEASE: Kind = Kind(9);
     pub(crate) const FEATURE: Kind = Kind(10);
     pub(crate) const REPLICAS: Kind = Kind(11);
     pub(crate) const INDEXES: Kind = Kind(12);
-    // 13 and 14 are kept for sealing and for splitting a partition.
+    // 8 is free; 13 and 14 are kept for sealing and for splitting a partition.
 }
 
 /// Why bytes are no record of a partition.

@@ -1,11 +1,11 @@
-//! Who a replica is, and the records that a node writes whoever leads.
+//! Who a replica is, and the record that opens a log, whoever leads.
 //!
 //! Start reading at [`Identity`].
 
 use crate::protocol::Now;
 use crate::record::{Body, Genesis, Header, Record, encode};
 use bytes::Bytes;
-use cortado_model::{NodeId, PartitionUuid, ReplicaIncarnation, Scn};
+use cortado_model::{NodeId, ReplicaIncarnation, Scn};
 
 /// Who this replica is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,11 +25,4 @@ pub fn genesis_record(genesis: &Genesis, me: &Identity, now: Now) -> Bytes {
     let record = Record { header, body: Body::Genesis(genesis.clone()) };
     let before = genesis.origin.map(|origin| origin.history.chain).unwrap_or_default();
     encode(genesis.identity.partition, &record, before).0
-}
-
-/// The record with which a node shows that it lives, in the log of `partition`, the cluster's.
-pub fn heartbeat_record(partition: PartitionUuid, me: &Identity, now: Now) -> Bytes {
-    let header =
-        Header { scn: Scn::ZERO, node: me.node, incarnation: me.incarnation, time: now.wall };
-    encode(partition, &Record { header, body: Body::Heartbeat }, Default::default()).0
 }

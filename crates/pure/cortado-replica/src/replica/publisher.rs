@@ -367,8 +367,7 @@ impl Publisher {
             | Body::Barrier(_)
             | Body::StepDown(_)
             | Body::Config(_)
-            | Body::Genesis(_)
-            | Body::Heartbeat => {
+            | Body::Genesis(_) => {
                 scn == Scn::new(fold.last.generation, fold.last.sequence.next())
                     && fold.stepped_down.is_none()
                     && fold.is_claimant(&front.record.header)

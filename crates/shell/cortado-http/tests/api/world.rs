@@ -3,7 +3,7 @@
 //! Start reading at [`World::start`] and [`World::ask`].
 
 use cortado_http::{Limits, Options, Server};
-use cortado_log::memory::SharedMemoryLog;
+use cortado_log::memory::{SharedMemoryBeats, SharedMemoryLog};
 use cortado_metrics::Registry;
 use cortado_model::NodeId;
 use cortado_node::{Cluster, Components, Founding, MemoryDirectories, RawSettings, StoreFactory};
@@ -49,6 +49,7 @@ impl World {
         let directories = Arc::new(MemoryDirectories::default());
         let components = Components {
             log,
+            beats: Arc::new(SharedMemoryBeats::default()),
             stores,
             directories,
             metrics: Arc::clone(&metrics),

@@ -3,6 +3,7 @@
 //! Start reading at [`Appending::answered`].
 
 use super::already::already;
+use crate::append_vitals::{AppendVitals, BegunAppend};
 use crate::asker::Input;
 use bytes::Bytes;
 use cortado_driver::{Event, JobId, Outcome};
@@ -20,26 +21,41 @@ pub(super) struct Appending {
     log: Arc<dyn Log>,
     partition: PartitionId,
     producer: Option<(JobId, Box<dyn Producer>)>,
-    /// For each append that is not answered, its records that are not, and when it was sent.
-    sent: VecDeque<(usize, Instant)>,
+    /// What is not answered, oldest first.
+    sent: VecDeque<Sent>,
     /// How long appends take.
     took: Histogram,
+    vitals: Arc<AppendVitals>,
+}
+
+/// An append that is not answered.
+struct Sent {
+    /// Its records that are not.
+    records: usize,
+    since: Instant,
+    felt: BegunAppend,
 }
 
 impl Appending {
-    pub(super) fn new(log: Arc<dyn Log>, partition: PartitionId, took: Histogram) -> Self {
-        Appending { log, partition, producer: None, sent: VecDeque::new(), took }
+    pub(super) fn new(
+        log: Arc<dyn Log>,
+        partition: PartitionId,
+        took: Histogram,
+        vitals: Arc<AppendVitals>,
+    ) -> Self {
+        Appending { log, partition, producer: None, sent: VecDeque::new(), took, vitals }
     }
 
     /// Duty 7: what was handed to the former producer is given up.
     pub(super) fn open(&mut self, job: JobId) {
         self.producer = Some((job, self.log.producer(self.partition)));
-        self.sent.clear();
+        self.sent.drain(..).for_each(|sent| sent.felt.end(false));
     }
 
     pub(super) fn append(&mut self, records: Vec<Bytes>) {
         if let Some((_, producer)) = &mut self.producer {
-            self.sent.push_back((records.len(), Instant::now()));
+            let (records_left, felt) = (records.len(), self.vitals.begin());
+            self.sent.push_back(Sent { records: records_left, since: Instant::now(), felt });
             producer.send(records);
         }
     }
@@ -79,13 +95,13 @@ impl Appending {
 
     fn count(&mut self, outcomes: &[Outcome]) {
         for outcome in outcomes {
-            let Some((records, since)) = self.sent.front_mut() else { return };
-            *records -= 1;
-            if *records == 0 {
+            let Some(sent) = self.sent.front_mut() else { return };
+            sent.records -= 1;
+            if let Some(sent) = self.sent.pop_front_if(|sent| sent.records == 0) {
                 if matches!(outcome, Outcome::At(_)) {
-                    self.took.observe(since.elapsed());
+                    self.took.observe(sent.since.elapsed());
                 }
-                self.sent.pop_front();
+                sent.felt.end(matches!(outcome, Outcome::At(_) | Outcome::Somewhere));
             }
         }
     }

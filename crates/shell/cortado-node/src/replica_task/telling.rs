@@ -68,15 +68,11 @@ fn tell_of_log(host: &ReplicaHost, partition: PartitionId, news: News) -> Option
     let (node, metrics) = (host.node(), &host.metrics);
     match news {
         News::Heard { node, incarnation } => {
-            let incarnation = incarnation.node;
-            host.health.heard(match partition {
-                PartitionId::CLUSTER => Evidence::Heartbeat { node, incarnation },
-                _ => Evidence::PartitionRecord { node, incarnation },
-            });
+            host.health.heard(Evidence::PartitionRecord { node, incarnation: incarnation.node });
         }
         News::Void { offset, why } => {
             metrics.count_void(why);
-            if !matches!(why, Why::Heartbeat | Why::Foreign) {
+            if why != Why::Foreign {
                 debug!(%partition, %offset, ?why, "record is void");
             }
         }

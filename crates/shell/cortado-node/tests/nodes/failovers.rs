@@ -1,7 +1,9 @@
 //! Nodes die and leaderships move while clients write; no acknowledged write is lost.
 
 use crate::world::{Music, N1, N2, N3, World, eventually, eventually_asking, idempotency};
+use cortado_log::memory::StreamFault;
 use cortado_metrics::Registry;
+use cortado_model::BeatStream;
 use cortado_node::{EventKind, WriteError};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -120,6 +122,33 @@ async fn a_dead_leaders_partitions_go_to_both_survivors() {
         claims.filter(|event| event.evidence[0].contains(&dying.to_string())).count() >= 4
     })
     .await;
+}
+
+/// Until then a partition of a dead leader stays without one: what looks like the death of one
+/// node could be that of all.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_beats_are_silent_nobody_is_taken_for_dead() {
+    let world = World::start().await;
+    let music = world.music(3).await;
+    music.await_leaders(&[N1, N2, N3]).await;
+    world.stores.beats.strike(BeatStream(0), Some(StreamFault::Hides));
+    let all_say_so = async || {
+        let said = world.gateway.events(None, 1_000, crate::world::deadline()).await.unwrap();
+        let says = |node| format!("{node} takes nobody for dead");
+        [N1, N2, N3].iter().all(|node| said.iter().any(|said| said.what.contains(&says(node))))
+    };
+    eventually_asking("every node says that it hears nobody", all_say_so).await;
+    let claims = metric(&world, "cortado_claims_total");
+    let dying = music.leaders().await[0].unwrap();
+    let survivors: Vec<_> = [N1, N2, N3].into_iter().filter(|node| *node != dying).collect();
+    world.nodes.kill(dying).await.unwrap();
+    let beats = metric(&world, "cortado_beats_total");
+    let time = || metric(&world, "cortado_beats_total") > beats + 60;
+    eventually("a death would have been noticed", time).await;
+    assert_eq!(metric(&world, "cortado_claims_total"), claims);
+    world.stores.beats.strike(BeatStream(0), None);
+    music.await_leaders(&survivors).await;
+    music.put("cher", "x", "{}").await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -141,7 +141,7 @@ async fn no_database_is_claimed_before_the_claimant_is_registered() {
     let starting = tokio::spawn(Cluster::start(settings().validate().unwrap(), components));
     let claims = || count_of(&metrics, "cortado_claims_total");
     eventually("_cluster has been claimed", || claims() > 0).await;
-    let beats = || count_of(&metrics, "cortado_heartbeats_total");
+    let beats = || count_of(&metrics, "cortado_beats_total");
     eventually("the nodes have had time to claim", || beats() > 100).await;
     assert_eq!(ends(), before, "a database was claimed by a node that is not registered");
     held.let_go();

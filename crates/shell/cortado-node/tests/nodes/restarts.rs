@@ -3,13 +3,10 @@
 use crate::world::{
     Music, N1, N2, N3, World, eventually, eventually_asking, idempotency, settings, stored,
 };
+use cortado_log::Beats;
 use cortado_log::memory::SharedMemoryLog;
-use cortado_log::{Log, outcomes_of};
-use cortado_model::{
-    LogOffset, Millis, NodeIncarnation, PartitionId, PartitionUuid, ReplicaIncarnation, WallMillis,
-};
+use cortado_model::{Beat, LogOffset, NodeIncarnation, PartitionId, WallMillis};
 use cortado_node::{EventKind, Founding, IdentityError, StartError};
-use cortado_replica::{Identity, Now, heartbeat_record};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::SystemTime;
@@ -134,8 +131,9 @@ async fn an_empty_log_is_begun_by_who_creates_the_cluster_alone() {
     assert!(World::try_over(cluster.0, cluster.1, settings(), Founding::Join).await.is_ok());
 }
 
-/// The wall clock is set back between two lives, as a wrong time zone does it: what the last lives
-/// left in the log is of an hour from now. It must not let the new lives pass for older ones.
+/// The wall clock is set back between two lives, as a wrong time zone does it: the last beats of
+/// the former lives, which come late, are of an hour from now. They must not let the new lives pass
+/// for older ones.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_clock_that_was_set_back_lets_no_node_pass_for_an_earlier_life() {
     let world = World::start().await;
@@ -143,27 +141,24 @@ async fn a_clock_that_was_set_back_lets_no_node_pass_for_an_earlier_life() {
     fill(&music, 0, 20).await;
     let lives: Vec<_> = world.gateway.catalog().nodes().map(|n| (n.node, n.incarnation)).collect();
     drop(music);
-    let cluster = PartitionUuid(world.gateway.catalog().cluster().0);
+    let cluster = world.gateway.catalog().cluster();
     let (log, stores) = world.shutdown().await;
     const HOUR_MS: u64 = 60 * 60 * 1_000;
     let ahead = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
-    let ahead = WallMillis(ahead.as_millis() as u64 + HOUR_MS);
-    for (node, incarnation) in &lives {
-        let me = Identity { node: *node, incarnation: ReplicaIncarnation::of_node(*incarnation) };
-        let mut producer = log.producer(PartitionId::CLUSTER);
-        let now = Now { clock: Millis(0), wall: ahead };
-        producer.send(vec![heartbeat_record(cluster, &me, now)]);
-        outcomes_of(producer.as_mut(), &mut Vec::new()).await;
-    }
+    let time = WallMillis(ahead.as_millis() as u64 + HOUR_MS);
     let world = World::over(log, stores, settings()).await;
+    for (node, incarnation) in lives.iter().copied() {
+        let late = Beat { node, incarnation, count: 1_000, time };
+        world.stores.beats.send(late.encode(cluster)).await.unwrap();
+    }
     let music = Music::again(&world);
     music.await_leaders(&[N1, N2, N3]).await;
     fill(&music, 20, 20).await;
     check_filled(&music, 40).await;
     let metric = |name| crate::failovers::metric(&world, name);
-    let beats = metric("cortado_heartbeats_total");
+    let beats = metric("cortado_beats_total");
     let resigned = metric("cortado_resignations_total");
-    eventually("some time has passed", || metric("cortado_heartbeats_total") > beats + 150).await;
+    eventually("some time has passed", || metric("cortado_beats_total") > beats + 150).await;
     // A wrong suspicion on a busy machine costs a few; lives that pass for over cost hundreds.
     let resigned = metric("cortado_resignations_total") - resigned;
     assert!(resigned < 30, "{resigned} leaderships were taken away from who lived");

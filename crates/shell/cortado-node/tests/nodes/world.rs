@@ -4,7 +4,7 @@
 
 use cortado_document::{Action, Condition, Document, Operation, TableDefinition};
 use cortado_log::Log;
-use cortado_log::memory::SharedMemoryLog;
+use cortado_log::memory::{SharedMemoryBeats, SharedMemoryLog};
 use cortado_metrics::Registry;
 use cortado_model::limits::IDEMPOTENCY_TTL_MS_MAX;
 use cortado_model::{
@@ -55,6 +55,8 @@ pub(crate) struct Stores {
     between: Option<Between>,
     /// Whether a store loses everything that was not synced when it is opened again.
     pub(crate) forgetful: std::sync::atomic::AtomicBool,
+    /// On which all nodes beat.
+    pub(crate) beats: SharedMemoryBeats,
     /// Who the nodes are; what is deleted of the stores leaves it alone.
     pub(crate) directories: Arc<MemoryDirectories>,
 }
@@ -77,6 +79,7 @@ impl Stores {
     ) -> Components {
         Components {
             log,
+            beats: Arc::new(self.beats.clone()),
             stores: Arc::clone(self) as Arc<dyn StoreFactory>,
             directories: Arc::clone(&self.directories) as Arc<dyn NodeDirectories>,
             metrics,
@@ -158,7 +161,7 @@ impl Store for Opened {
 /// Quick to suspect, so that no story takes long; a wrong suspicion costs a moment only.
 pub(crate) fn settings() -> RawSettings {
     let mut raw = RawSettings::default();
-    raw.detection.heartbeat_ms = Some(50);
+    raw.detection.beat_ms = Some(50);
     raw.detection.dead_after_ms = Some(300);
     raw.detection.stagger_ms = Some(150);
     raw

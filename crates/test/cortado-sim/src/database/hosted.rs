@@ -101,6 +101,8 @@ pub struct Producer {
 pub struct Sent {
     /// Which.
     pub number: u64,
+    /// When, on the node's clock.
+    pub sent_at: Millis,
     /// What it brings.
     pub records: Vec<Bytes>,
     /// What the log has said.
@@ -169,6 +171,12 @@ impl Hosted {
         let owed = self.unanswered.iter().filter(|(_, each)| !each.is_told && !each.is_proven);
         let clients = owed.map(move |(attempt, _)| format!("{role:?} {attempt:?}"));
         clients.chain((0..self.operators).map(move |_| format!("{role:?} operator")))
+    }
+
+    /// For how long the oldest append has waited that the log has not answered.
+    pub fn waits_for_log_ms(&self, now: Millis) -> Option<u64> {
+        let oldest = self.producer.sent.iter().find(|sent| sent.outcomes.is_none())?;
+        Some(now.since(oldest.sent_at))
     }
 
     /// Outcomes of the oldest appends, as far as the log has told them without a gap.

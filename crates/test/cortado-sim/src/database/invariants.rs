@@ -15,6 +15,7 @@
 //! | [`trims`] | no trim above what two replicas hold | "Snapshots, trimming, moving" |
 //! | [`answers`] | every request is answered, once | "Taking over" |
 //! | [`limits`] | queues stay inside their limits | "What must always hold" |
+//! | [`hearing`] | who does not hear itself claims for no silence | failover.md, "Beats" |
 //! | [`kept`] | what only a person can mend is kept | "Duties of the driver", 12 |
 //! | [`liveness`] | after the faults every partition is served again | "What must always hold" |
 //!
@@ -26,6 +27,7 @@ pub mod checkpoint_order;
 pub mod definite_errors;
 pub mod equal_digests;
 pub mod handoff;
+pub mod hearing;
 pub mod kept;
 pub mod limits;
 pub mod liveness;

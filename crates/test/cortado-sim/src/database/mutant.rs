@@ -65,11 +65,13 @@ pub enum Mutant {
     HashesLate,
     /// A replica that stands still is wiped and built anew.
     WipesWhoStands,
+    /// A node takes its own beats for heard when it sends them: whoever is silent seems dead.
+    TrustsNoEar,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Mutant; 28] = [
+    pub const ALL: [Mutant; 29] = [
         Mutant::AnswersWhenSent,
         Mutant::AnswersWhenAppended,
         Mutant::SkipsBarrier,
@@ -98,6 +100,7 @@ impl Mutant {
         Mutant::NeverSettles,
         Mutant::HashesLate,
         Mutant::WipesWhoStands,
+        Mutant::TrustsNoEar,
     ];
 }
 

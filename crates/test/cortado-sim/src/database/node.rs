@@ -67,6 +67,8 @@ pub enum Place {
     LogHead,
     /// Where the log shows records.
     LogPages,
+    /// The streams of beats.
+    Beats,
 }
 
 impl Node {

@@ -3,38 +3,43 @@
 //! Decides nothing: `cortado-cluster`'s watch does. Start reading at [`Observer`].
 
 use cortado_cluster::{PartitionView, ReplicaViews, Watch, WatchEvent};
-use cortado_model::{Millis, NodeId, NodeIncarnation, PartitionId};
+use cortado_log::memory::BeatPlace;
+use cortado_model::{Millis, NodeId, PartitionId};
 use std::collections::BTreeMap;
 
 /// A process's watch, and what a node keeps for it.
 #[derive(Debug)]
 pub(crate) struct Observer {
     pub(crate) watch: Watch,
-    pub(crate) leaderships: Vec<Heard>,
+    /// When it heard of each partition's leadership, or of its end.
+    pub(crate) leaderships: Vec<Millis>,
     shown: BTreeMap<PartitionId, PartitionView>,
-    /// Heartbeats sent so far: the number of the one whose answer counts.
-    pub(crate) beats: u64,
+    /// How far it has heard the streams of beats.
+    pub(crate) heard_to: BeatPlace,
+    /// A notice of new beats is under way.
+    pub(crate) noticed: bool,
+    /// When its own beats last came back on each stream: what its watch cannot be wrong about.
+    pub(crate) heard_itself: Vec<Option<Millis>>,
     /// The partition of the handoff that was ordered last and has not ended.
     pub(crate) handing_over: Option<usize>,
 }
 
-/// What a process has heard of one partition's leader.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Heard {
-    /// When it heard of this leadership, or of its end.
-    pub(crate) since: Millis,
-    /// Who wrote the record that it read last.
-    pub(crate) writer: Option<(NodeId, NodeIncarnation)>,
-}
-
 impl Observer {
-    pub(crate) fn new(watch: Watch, partitions: usize, now: Millis) -> Observer {
-        let unheard = Heard { since: now, writer: None };
+    /// * `beats`: behind all beats that were sent before.
+    /// * `streams`: how many streams there are.
+    pub(crate) fn new(
+        watch: Watch,
+        partitions: usize,
+        (beats, streams): (BeatPlace, u32),
+        now: Millis,
+    ) -> Observer {
         Observer {
             watch,
-            leaderships: vec![unheard; partitions],
+            leaderships: vec![now; partitions],
             shown: BTreeMap::new(),
-            beats: 0,
+            heard_to: beats,
+            noticed: false,
+            heard_itself: vec![None; streams as usize],
             handing_over: None,
         }
     }

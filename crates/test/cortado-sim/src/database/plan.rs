@@ -31,6 +31,10 @@ pub struct Plan {
     pub policy: Policy,
     /// How fast `cortado-cluster` notices.
     pub detection: Detection,
+    /// How many streams of beats there are.
+    pub beat_streams: u32,
+    /// Who is cut off from the log is cut off from the beats; else these go ways of their own.
+    pub beats_on_brokers: bool,
     /// Parts per million by which each node's clock is fast.
     pub drift_ppm: Vec<i64>,
     /// How often a fault strikes, whenever it could.
@@ -72,7 +76,7 @@ pub struct Plan {
 pub enum Policy {
     /// The simulator: quickly, and knowing who lives.
     Simple,
-    /// `cortado-cluster`, from heartbeats and records.
+    /// `cortado-cluster`, from beats and records.
     Cluster,
 }
 
@@ -94,6 +98,9 @@ impl Plan {
         plan.draw_swarm(random);
         plan.specialize(random);
         plan.prove_soundly();
+        if plan.policy == Policy::Cluster {
+            plan.draw_beats(random);
+        }
         plan
     }
 
@@ -152,6 +159,8 @@ impl Plan {
             lease_ms,
             policy: random.one_of(&[Policy::Simple, Policy::Cluster]),
             detection: draw_detection(random),
+            beat_streams: 1,
+            beats_on_brokers: false,
             drift_ppm: (0..nodes).map(|_| random.between(0, 198_000) as i64 - 99_000).collect(),
             chances: BTreeMap::new(),
             intervals_us: BTreeMap::new(),
@@ -188,6 +197,23 @@ impl Plan {
         for (chore, mean_us) in CHORES_US {
             if random.coin() {
                 self.chores_us.insert(chore, mean_us * random.one_of(&[1, 4, 12]) / 4);
+            }
+        }
+    }
+
+    /// Streams of beats, and what goes wrong with them, where somebody listens.
+    fn draw_beats(&mut self, random: &mut Random) {
+        self.beat_streams = random.one_of(&[1, 1, 3]);
+        self.beats_on_brokers = random.coin();
+        if random.coin() {
+            let strength = random.one_of(&[1, 4, 12]);
+            self.chances.insert(Fault::BeatLost, PerMillion(10_000 * strength));
+        }
+        let often = self.scenario == Scenario::Beats;
+        for (fault, mean_us) in BEAT_INTERVALS_US {
+            if often || random.coin() {
+                let mean_us = if often { mean_us / 4 } else { mean_us };
+                self.intervals_us.insert(fault, mean_us);
             }
         }
     }
@@ -255,6 +281,7 @@ impl Plan {
             Scenario::Truncated => self.keep_the_log(),
             Scenario::Upgrade => {}
             Scenario::Disputed => self.lose_sight(),
+            Scenario::Beats => self.policy = Policy::Cluster,
         }
     }
 
@@ -404,10 +431,10 @@ impl Plan {
 
 /// Quick enough for a run of seconds, or as in production.
 fn draw_detection(random: &mut Random) -> Detection {
-    let [heartbeat_ms, dead_after_ms, stagger_ms] =
+    let [beat_ms, dead_after_ms, stagger_ms] =
         random.one_of(&[[20, 80, 20], [50, 200, 40], [250, 1_000, 150]]).map(Some);
-    let raw = RawSettings { heartbeat_ms, dead_after_ms, stagger_ms };
-    raw.validate().expect("each set keeps three heartbeats within the limit")
+    let raw = RawSettings { beat_ms, dead_after_ms, stagger_ms };
+    raw.validate().expect("each set keeps three beats within the limit")
 }
 
 /// Lease lengths that the log changes to: so different that whoever counts with the wrong one is
@@ -472,6 +499,13 @@ const INTERVALS_US: [(Fault, u64); 18] = [
     (Fault::StoreFull, 6 * SECOND),
     (Fault::Condemned, 6 * SECOND),
     (Fault::NodeStops, 4 * SECOND),
+];
+
+/// What befalls beats by itself, and the mean time between two.
+const BEAT_INTERVALS_US: [(Fault, u64); 3] = [
+    (Fault::BeatsSilent, 2 * SECOND),
+    (Fault::CutBeatsOut, 3 * SECOND),
+    (Fault::CutBeatsIn, 3 * SECOND),
 ];
 
 const CHORES_US: [(Chore, u64); 2] = [(Chore::Handoff, 2 * SECOND), (Chore::Verify, SECOND)];

@@ -53,11 +53,13 @@ pub enum Scenario {
     Upgrade,
     /// Replicas that lose a record on their way, and may win a claim all the same.
     Disputed,
+    /// Beats that are lost, silent or cut off while the logs work, and the other way round.
+    Beats,
 }
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Scenario; 22] = [
+    pub const ALL: [Scenario; 23] = [
         Scenario::Swarm,
         Scenario::Calm,
         Scenario::Duel,
@@ -80,6 +82,7 @@ impl Scenario {
         Scenario::Truncated,
         Scenario::Upgrade,
         Scenario::Disputed,
+        Scenario::Beats,
     ];
 
     /// The scenario of `seed` when nobody chooses one: the swarm in two seeds of five.
@@ -119,6 +122,7 @@ impl fmt::Display for Scenario {
             Scenario::Truncated => "truncated",
             Scenario::Upgrade => "upgrade",
             Scenario::Disputed => "disputed",
+            Scenario::Beats => "beats",
         })
     }
 }

@@ -101,7 +101,6 @@ impl Truth {
             && header.scn == Scn::new(generation, Sequence(self.last.sequence.0 + 1))
             && self.winners.get(&generation) == Some(&here);
         let kind = match &record.body {
-            Body::Heartbeat => return None,
             Body::Genesis(_) if self.begun => return None,
             Body::Genesis(_) => Kind::Genesis,
             Body::Claim(_) if self.begun && header.scn == Scn::opening(generation.next()) => {

@@ -4,6 +4,7 @@
 
 mod appending;
 mod asking;
+mod beating;
 mod clients;
 mod deciding;
 mod detecting;
@@ -17,6 +18,7 @@ mod nemesis;
 mod observing;
 mod planting;
 mod serving;
+mod shared_beats;
 mod shared_log;
 mod storing;
 
@@ -44,6 +46,7 @@ use crate::kernel::trace::Telling;
 use crate::kernel::violation::{Finding, Violation};
 use cortado_model::{ClusterUuid, DatabaseId, Etag, LogOffset, NodeId, PartitionUuid};
 use cortado_replica::{Genesis, PartitionIdentity};
+use shared_beats::SharedBeats;
 use shared_log::SharedLog;
 use std::collections::BTreeMap;
 
@@ -56,6 +59,7 @@ pub struct World {
     plan: Plan,
     coverage: Coverage,
     log: SharedLog,
+    beats: SharedBeats,
     nodes: Vec<Node>,
     clients: Vec<Client>,
     history: Vec<Operation>,
@@ -183,6 +187,7 @@ impl World {
             network: Network::new(plan.delay_us),
             coverage: Coverage::default(),
             log: SharedLog::new(plan.partitions),
+            beats: SharedBeats::new(plan.beat_streams),
             nodes: Vec::new(),
             clients: Vec::new(),
             history: Vec::new(),
@@ -215,6 +220,9 @@ impl World {
             Due::AppendAnswer { to, number, sender, outcomes } => {
                 self.append_answered(to, number, sender, outcomes);
             }
+            Due::BeatArrives { node, stream, beat } => self.beat_arrives(node, stream, beat),
+            Due::HearBeats { node } => self.hear_beats(node),
+            Due::MendBeats => self.mend_beats(),
             Due::Asks { to, question } => self.question_arrives(to, question),
             Due::Works { to, work } => self.do_work(to, work),
             Due::Tells { to, event } => self.hears(to, *event),

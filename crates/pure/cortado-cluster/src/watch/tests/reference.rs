@@ -5,7 +5,7 @@
 //! Start reading at [`orders_are_those_of_a_watch_that_looks_at_everything`].
 
 use super::super::*;
-use super::scene::{ME, Shown, fresh, led_by, n, p, placement};
+use super::scene::{ME, Shown, beat, fresh, led_by, n, p, placement};
 use crate::decision::{Leadership, PartitionFacts};
 use crate::placement::Placement;
 use crate::settings::{RawSettings, Settings};
@@ -19,9 +19,9 @@ struct Reference {
     detector: Detector,
     placed: BTreeMap<PartitionId, Remembered>,
     beat_due: Millis,
-    beat_sent_at: Option<Millis>,
     tick_due: Millis,
     sickness: Option<Sickness>,
+    own_silence: Option<OwnSilence>,
     store_full: bool,
     hand_off_running: bool,
     last_hand_back_at: Option<Millis>,
@@ -38,12 +38,12 @@ struct Remembered {
 impl Reference {
     fn new(settings: Settings, now: Millis) -> Reference {
         Reference {
-            detector: Detector::new(ME, settings),
+            detector: Detector::new(ME, NodeIncarnation(1), 1, settings),
             placed: BTreeMap::new(),
             beat_due: now,
-            beat_sent_at: None,
             tick_due: now,
             sickness: None,
+            own_silence: None,
             store_full: false,
             hand_off_running: false,
             last_hand_back_at: None,
@@ -67,18 +67,6 @@ impl Reference {
             }
             WatchEvent::StoreFull(full) => self.store_full = full,
             WatchEvent::Observed(evidence) => self.detector.observe(now, evidence),
-            WatchEvent::HeartbeatAnswered { appended } => {
-                if let Some(at) = self.beat_sent_at.take() {
-                    let took_ms = now.since(at);
-                    self.detector.observe(
-                        now,
-                        match appended {
-                            true => Evidence::OwnAppend { took_ms },
-                            false => Evidence::OwnAppendFailed,
-                        },
-                    );
-                }
-            }
             WatchEvent::HandOffEnded => self.hand_off_running = false,
             WatchEvent::Changed { .. } | WatchEvent::ClaimNotTaken { .. } => {}
         }
@@ -91,16 +79,19 @@ impl Reference {
         if ticks {
             let late_ms = now.since(self.tick_due);
             self.detector.observe(now, Evidence::Lateness { late_ms });
-            self.tick_due = now.plus(settings.heartbeat_ms / 5);
+            self.tick_due = now.plus(settings.beat_ms / 5);
         }
-        if self.beat_sent_at.is_some_and(|at| now.since(at) > settings.dead_after_ms) {
-            self.beat_sent_at = None;
-            self.detector.observe(now, Evidence::OwnAppendFailed);
+        if now >= self.beat_due {
+            self.beat_due = match self.beat_due.plus(settings.beat_ms) {
+                due if due > now => due,
+                _ => now.plus(settings.beat_ms),
+            };
+            orders.push(WatchOrder::Beat { count: self.detector.send_beat(now) });
         }
-        if self.beat_sent_at.is_none() && now >= self.beat_due {
-            self.beat_due = now.max(self.beat_due.plus(settings.heartbeat_ms));
-            self.beat_sent_at = Some(now);
-            orders.push(WatchOrder::Beat);
+        // Told at ticks alone, by the watch too.
+        if ticks && self.own_silence != self.detector.own_silence(now) {
+            self.own_silence = self.detector.own_silence(now);
+            orders.push(WatchOrder::OwnSilence(self.own_silence));
         }
         if self.sickness != self.detector.sickness() {
             self.sickness = self.detector.sickness();
@@ -174,7 +165,7 @@ enum Happening {
     Pass {
         ms: u64,
     },
-    /// Nodes go on to write heartbeats for so long, but for those that are silent.
+    /// Nodes go on to beat for so long, but for those that are silent.
     Beats {
         ms: u64,
         silent: Vec<u32>,
@@ -221,8 +212,8 @@ enum Happening {
     Store {
         works: bool,
     },
-    HeartbeatAnswered {
-        appended: bool,
+    Append {
+        works: bool,
     },
     HandOffEnded,
 }
@@ -253,7 +244,7 @@ fn happening() -> impl Strategy<Value = Happening> {
             .prop_map(|(partition, records)| Happening::FollowerLag { partition, records }),
         1 => any::<bool>().prop_map(Happening::StoreFull),
         1 => any::<bool>().prop_map(|works| Happening::Store { works }),
-        2 => any::<bool>().prop_map(|appended| Happening::HeartbeatAnswered { appended }),
+        2 => any::<bool>().prop_map(|works| Happening::Append { works }),
         4 => Just(Happening::HandOffEnded),
     ]
 }
@@ -270,6 +261,8 @@ struct Pair {
     follower_lags: Vec<(PartitionId, u64)>,
     marked: bool,
     orders: u64,
+    /// Beats that this node was told to send.
+    beats: u64,
 }
 
 impl Pair {
@@ -277,7 +270,7 @@ impl Pair {
         let settings = RawSettings::default().validate().expect("defaults are valid");
         let now = Millis(1_000);
         Pair {
-            watch: Watch::new(ME, settings, now),
+            watch: Watch::new(ME, NodeIncarnation(1), 1, settings, now),
             reference: Reference::new(settings, now),
             shown: Shown::default(),
             now,
@@ -286,6 +279,7 @@ impl Pair {
             follower_lags: Vec::new(),
             marked: false,
             orders: 0,
+            beats: 0,
         }
     }
 
@@ -302,9 +296,10 @@ impl Pair {
         }
     }
 
-    fn heartbeat(&mut self, node: u32) {
-        let incarnation = NodeIncarnation(*self.lives.entry(node).or_insert(1));
-        self.on(WatchEvent::Observed(Evidence::Heartbeat { node: n(node), incarnation }));
+    /// What has been ordered last is what comes back of the own beats.
+    fn hear(&mut self, node: u32) {
+        let life = *self.lives.entry(node).or_insert(1);
+        self.on(WatchEvent::Observed(beat(n(node), life, self.beats)));
     }
 
     /// Lets a moment pass, and compares.
@@ -325,6 +320,8 @@ impl Pair {
             self.watch.look(self.now, &mut self.shown, &mut got);
         }
         self.orders += got.len() as u64;
+        let is_beat = |order: &&WatchOrder| matches!(order, WatchOrder::Beat { .. });
+        self.beats += got.iter().filter(is_beat).count() as u64;
         prop_assert_eq!(sorted(got), sorted(want), "at {:?}", self.now);
         Ok(())
     }
@@ -336,7 +333,7 @@ impl Pair {
             Happening::Beats { ms, silent } => return self.pass(ms, &silent),
             Happening::Restarted { node } => {
                 *self.lives.entry(node).or_insert(1) += 1;
-                self.heartbeat(node);
+                self.hear(node);
             }
             Happening::Placed { partition, first } => {
                 let order = [first, 1 + first % 3, 1 + (first + 1) % 3];
@@ -373,23 +370,20 @@ impl Pair {
                 true => Evidence::OwnStore { took_ms: 1 },
                 false => Evidence::OwnStoreFailed,
             })),
-            Happening::HeartbeatAnswered { appended } => {
-                self.on(WatchEvent::HeartbeatAnswered { appended });
-            }
+            Happening::Append { works } => self.on(WatchEvent::Observed(match works {
+                true => Evidence::OwnAppend { took_ms: 1 },
+                false => Evidence::OwnAppendFailed,
+            })),
             Happening::HandOffEnded => self.on(WatchEvent::HandOffEnded),
         }
         self.moment()
     }
 
-    /// Own heartbeats are answered in time unless this node is silent, too.
     fn pass(&mut self, ms: u64, silent: &[u32]) -> Result<(), TestCaseError> {
         for passed in 0..ms {
             if passed % 250 == 0 {
                 for node in [1, 2, 3].into_iter().filter(|node| !silent.contains(node)) {
-                    self.heartbeat(node);
-                }
-                if !silent.contains(&ME.0) {
-                    self.on(WatchEvent::HeartbeatAnswered { appended: true });
+                    self.hear(node);
                 }
             }
             self.moment()?;
@@ -401,10 +395,11 @@ impl Pair {
 /// Claims of one moment have no order among themselves.
 fn sorted(mut orders: Vec<WatchOrder>) -> Vec<WatchOrder> {
     orders.sort_by_key(|order| match order {
-        WatchOrder::Beat => (0, None),
-        WatchOrder::Sickness(_) => (1, None),
-        WatchOrder::Claim { why, .. } => (2, Some(why.partition)),
-        WatchOrder::HandOff { why, .. } => (3, Some(why.partition)),
+        WatchOrder::Beat { .. } => (0, None),
+        WatchOrder::OwnSilence(_) => (1, None),
+        WatchOrder::Sickness(_) => (2, None),
+        WatchOrder::Claim { why, .. } => (3, Some(why.partition)),
+        WatchOrder::HandOff { why, .. } => (4, Some(why.partition)),
     });
     orders
 }

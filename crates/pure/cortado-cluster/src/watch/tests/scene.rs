@@ -6,7 +6,9 @@ use super::super::*;
 use crate::decision::Leadership;
 use crate::placement::Placement;
 use crate::settings::RawSettings;
-use cortado_model::{DatabaseId, Generation, NodeIncarnation, ReplicaIncarnation};
+use cortado_model::{
+    Beat, BeatStream, DatabaseId, Generation, NodeIncarnation, ReplicaIncarnation, WallMillis,
+};
 
 /// The node whose watch it is.
 pub(super) const ME: NodeId = NodeId(2);
@@ -17,6 +19,13 @@ pub(super) fn n(number: u32) -> NodeId {
 
 pub(super) fn p(number: u32) -> PartitionId {
     PartitionId { database: DatabaseId(1), number }
+}
+
+/// What is heard when `node` beats on the only stream.
+pub(super) fn beat(node: NodeId, incarnation: u64, count: u64) -> Evidence {
+    let incarnation = NodeIncarnation(incarnation);
+    let beat = Beat { node, incarnation, count, time: WallMillis(0) };
+    Evidence::Beat { stream: BeatStream(0), beat }
 }
 
 /// The first replica in a life of its node.
@@ -73,16 +82,15 @@ pub(super) fn led_by(
     }
 }
 
-/// A watch of n2, in a cluster of three nodes that all write heartbeats unless they are silent.
+/// A watch of n2, in a cluster of three nodes that all beat unless they are silent.
 pub(super) struct Scene {
     pub(super) watch: Watch,
     pub(super) shown: Shown,
     pub(super) now: Millis,
     pub(super) silent: Vec<NodeId>,
-    /// How the log answers own heartbeats; `None` if it does not.
-    pub(super) appended: Option<bool>,
-    /// What was ordered, and when; heartbeats are not told.
+    /// What was ordered, and when; beats are not told.
     pub(super) orders: Vec<(Millis, WatchOrder)>,
+    /// When an own beat was ordered.
     pub(super) beats: Vec<Millis>,
     heard_at: Millis,
 }
@@ -92,11 +100,10 @@ impl Scene {
         let settings = RawSettings::default().validate().expect("defaults are valid");
         let now = Millis(1_000);
         Scene {
-            watch: Watch::new(ME, settings, now),
+            watch: Watch::new(ME, NodeIncarnation(1), 1, settings, now),
             shown: Shown::default(),
             now,
             silent: Vec::new(),
-            appended: Some(true),
             orders: Vec::new(),
             beats: Vec::new(),
             heard_at: Millis(0),
@@ -136,35 +143,35 @@ impl Scene {
         self.look();
     }
 
+    /// Others beat in step with this node, whose beats come back at once.
     fn look(&mut self) {
         if self.now >= self.heard_at.plus(250) {
             self.heard_at = self.now;
-            for node in [n(1), n(2), n(3)] {
-                if !self.silent.contains(&node) {
-                    let incarnation = NodeIncarnation(1);
-                    self.on(WatchEvent::Observed(Evidence::Heartbeat { node, incarnation }));
-                }
-            }
+            [n(1), n(3)].into_iter().for_each(|node| self.hear(node, 1));
         }
         let mut orders = Vec::new();
         self.watch.look(self.now, &mut self.shown, &mut orders);
         for order in orders {
-            if order != WatchOrder::Beat {
-                self.orders.push((self.now, order));
-                continue;
-            }
-            self.beats.push(self.now);
-            if let Some(appended) = self.appended {
-                self.on(WatchEvent::HeartbeatAnswered { appended });
+            if let WatchOrder::Beat { count } = order {
+                self.beats.push(self.now);
+                self.hear(ME, count);
                 self.look();
+            } else {
+                self.orders.push((self.now, order));
             }
+        }
+    }
+
+    fn hear(&mut self, node: NodeId, count: u64) {
+        if !self.silent.contains(&node) {
+            self.on(WatchEvent::Observed(beat(node, 1, count)));
         }
     }
 
     /// What was ordered since the last call, as words.
     pub(super) fn told(&mut self) -> Vec<String> {
         let spell = |(at, order): (Millis, WatchOrder)| match order {
-            WatchOrder::Beat => format!("{} beat", at.0),
+            WatchOrder::Beat { count } => format!("{} beat {count}", at.0),
             WatchOrder::Claim { why, first } => {
                 let again = if first { "" } else { " again" };
                 format!("{} claim {}{again}: {}", at.0, why.partition, why.cause)
@@ -174,6 +181,8 @@ impl Scene {
             }
             WatchOrder::Sickness(Some(sickness)) => format!("{} sick: {sickness}", at.0),
             WatchOrder::Sickness(None) => format!("{} well", at.0),
+            WatchOrder::OwnSilence(Some(silence)) => format!("{} {silence}", at.0),
+            WatchOrder::OwnSilence(None) => format!("{} hears itself", at.0),
         };
         core::mem::take(&mut self.orders).into_iter().map(spell).collect()
     }

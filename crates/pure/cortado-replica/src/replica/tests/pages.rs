@@ -29,7 +29,6 @@ enum Next {
     /// A claim by one of three nodes.
     Claim(u32),
     Transaction,
-    Heartbeat,
     /// A transaction so many places ahead of its turn.
     Ahead(u64),
     /// What came before, once more.
@@ -41,7 +40,6 @@ fn any_next() -> impl Strategy<Value = Next> {
     prop_oneof![
         1 => (1..4_u32).prop_map(Next::Claim),
         6 => Just(Next::Transaction),
-        1 => Just(Next::Heartbeat),
         1 => (1..3_u64).prop_map(Next::Ahead),
         1 => Just(Next::Copy),
         1 => Just(Next::Stranger),
@@ -74,7 +72,6 @@ fn records(script: &[Next]) -> Vec<Bytes> {
             }
             Next::Transaction => encoded(ahead(1)),
             Next::Ahead(places) => encoded(ahead(1 + places)),
-            Next::Heartbeat => encoded(at(Scn::ZERO, node, Body::Heartbeat)),
             Next::Copy => records[records.len() - 1].clone(),
             Next::Stranger => Bytes::from_static(b"stranger"),
         };

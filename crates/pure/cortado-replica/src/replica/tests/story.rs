@@ -259,7 +259,8 @@ impl Story {
         let fold = self.nodes[&id].replica.fold();
         let next = Scn::new(fold.last.generation, fold.last.sequence.next());
         let scn = if what == "zombie" { Scn::new(Generation(0), Sequence(9)) } else { next };
-        let record = Record { header: self.header(id, scn), body: Body::Heartbeat };
+        let record =
+            Record { header: self.header(id, scn), body: Body::Barrier(Barrier::default()) };
         let (version, kind) = if what == "kind" { (2, 77) } else { (3, 3) };
         let partition = genesis().identity.partition;
         let bytes = newer_record(partition, &record, fold.chain, (version, kind));
@@ -454,7 +455,6 @@ fn record(bytes: &Bytes) -> String {
         Body::StepDown(StepDown { to: Some(to) }) => format!("StepDown to {to}"),
         Body::StepDown(StepDown { to: None }) => "StepDown".to_owned(),
         Body::Config(config) => format!("{config:?}"),
-        Body::Heartbeat => "Heartbeat".to_owned(),
     };
     format!("{} {kind}", header.scn)
 }

@@ -12,11 +12,12 @@ use crate::database::mutant::Mutant;
 use crate::database::node::{LogHealth, Place};
 use crate::kernel::time::{MILLI, Moment};
 use bytes::Bytes;
+use cortado_cluster::Evidence;
 use cortado_driver::{Event, Outcome};
 use cortado_log::memory::{Fault as LogFault, Receipt};
 use cortado_log::{Appended, Outcome as LogOutcome};
-use cortado_model::{LogOffset, PartitionUuid, Position, ReplicaIncarnation, Scn};
-use cortado_replica::{AppendToken, Body, ChainHash, Claim, ClaimReason, Header, Record, encode};
+use cortado_model::{LogOffset, Millis, PartitionUuid, Position, ReplicaIncarnation, Scn};
+use cortado_replica::{Body, ChainHash, Claim, ClaimReason, Header, Record, encode};
 
 /// What the log says to an append, and after how long; `None`: never.
 type Answered = (Vec<Outcome>, Option<u64>);
@@ -25,16 +26,17 @@ impl World {
     /// Hands a driver's records to its producer.
     pub(super) fn send_records(&mut self, from: Address, records: Vec<Bytes>) {
         let number = self.numbers + 1;
+        let sent_at = self.nodes[from.node].clock.read(self.kernel.now).clock;
         let Some(hosted) = self.hosted_at(from) else { return };
         let sender = Sender::Producer(hosted.producer.job);
-        let sent = Sent { number, records: records.clone(), outcomes: None };
+        let sent = Sent { number, sent_at, records: records.clone(), outcomes: None };
         hosted.producer.sent.push_back(sent);
         self.send(from, sender, records);
     }
 
-    /// Appends records of the node itself.
-    pub(super) fn send_append(&mut self, from: Address, token: AppendToken, records: Vec<Bytes>) {
-        self.send(from, Sender::Node(token), records);
+    /// Appends records of the node itself; whatever the log answers tells nobody anything.
+    pub(super) fn send_unheard(&mut self, from: Address, records: Vec<Bytes>) {
+        self.send(from, Sender::Node, records);
     }
 
     /// Puts an append in line: of two calls of one producer, the first one arrives first.
@@ -83,10 +85,7 @@ impl World {
     ) {
         let ok = outcomes.iter().all(|each| matches!(each, Outcome::At(_)));
         let producer = match sender {
-            Sender::Node(token) => {
-                self.heartbeat_answered(to, token, ok);
-                return;
-            }
+            Sender::Node => return,
             Sender::Producer(producer) => producer,
         };
         if self.is(Mutant::TrustsSilence) {
@@ -107,7 +106,9 @@ impl World {
         let sent = hosted.producer.sent.iter_mut().find(|sent| sent.number == number);
         let Some(sent) = sent else { return };
         let records = std::mem::take(&mut sent.records);
+        let (sent_at, landed) = (sent.sent_at, outcomes.iter().all(has_landed));
         sent.outcomes = Some(outcomes);
+        self.feel_append(to.node, sent_at, landed);
         if ok && self.is(Mutant::AnswersWhenAppended) {
             self.answer_appended(to, &records);
         }
@@ -122,6 +123,16 @@ impl World {
             self.coverage.sight(Sight::ReadBack);
         }
         self.tell(to, Event::Outcomes { producer, outcomes });
+    }
+
+    /// A node's watch hears how an own append went.
+    fn feel_append(&mut self, node: usize, sent_at: Millis, landed: bool) {
+        let now = self.nodes[node].clock.read(self.kernel.now).clock;
+        let evidence = match landed {
+            true => Evidence::OwnAppend { took_ms: now.since(sent_at) },
+            false => Evidence::OwnAppendFailed,
+        };
+        self.observe(node, now, evidence);
     }
 
     /// Bytes of a stranger, or a claim of another partition that would fit into this one.
@@ -317,6 +328,10 @@ impl World {
     fn patience(&mut self) -> u64 {
         self.kernel.random.between(2, 300) * MILLI
     }
+}
+
+fn has_landed(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::At(_) | Outcome::Somewhere)
 }
 
 fn outcome_of(outcome: &LogOutcome) -> Outcome {

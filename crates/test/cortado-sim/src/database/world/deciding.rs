@@ -1,4 +1,4 @@
-//! Who claims, and when, as `cortado-cluster`'s watch orders it from heartbeats and records.
+//! Who claims, and when, as `cortado-cluster`'s watch orders it from beats and records.
 //!
 //! In half of the worlds; [`detecting`](super::detecting) decides in the others.
 //! Start reading at [`World::look_around`]. Source: docs/protocols/failover.md.
@@ -8,37 +8,37 @@ use super::{Address, Due, Phase, World};
 use crate::database::asker::Asker;
 use crate::database::coverage::Sight;
 use crate::database::hosted::Hosted;
-use crate::database::observer::{Heard, Observer, Views};
+use crate::database::invariants::hearing;
+use crate::database::observer::{Observer, Views};
 use crate::kernel::time::MILLI;
 use cortado_cluster::{
-    Duty, Evidence, Leadership, PartitionView, Watch, WatchEvent, WatchOrder, plan,
+    Cause, Duty, Evidence, Explanation, Leadership, PartitionView, Watch, WatchEvent, WatchOrder,
+    plan,
 };
 use cortado_driver::{Event, News, ReplicaRole};
-use cortado_model::{Millis, NodeId, ReplicaIncarnation};
-use cortado_replica::{AppendToken, FoldState, Identity, heartbeat_record};
+use cortado_model::{Millis, NodeId, NodeIncarnation};
+use cortado_replica::FoldState;
 use std::collections::BTreeMap;
-
-/// The tokens of heartbeats, which no replica has sent, begin behind this one.
-const HEARTBEATS: AppendToken = AppendToken(1 << 63);
 
 impl World {
     /// What a process that has just started knows.
-    pub(super) fn new_observer(&self, node: usize) -> Observer {
+    pub(super) fn new_observer(&self, node: usize, incarnation: NodeIncarnation) -> Observer {
         let nodes: Vec<NodeId> = self.nodes.iter().map(|node| node.id).collect();
         let partitions = self.plan.partitions;
         let now = self.nodes[node].clock.read(self.kernel.now).clock;
-        let mut watch = Watch::new(nodes[node], self.plan.detection, now);
+        let streams = self.beats.memory.streams();
+        let mut watch = Watch::new(nodes[node], incarnation, streams, self.plan.detection, now);
         let placements = plan(&nodes, partitions as u32, nodes.len() as u32, &BTreeMap::new());
         for (number, placement) in placements.into_iter().enumerate() {
             let partition = partition_id(number);
             watch.on(now, WatchEvent::Placed { partition, placement });
         }
-        Observer::new(watch, partitions, now)
+        Observer::new(watch, partitions, (self.beats.memory.end(), streams), now)
     }
 
     /// A node tells its watch what is new, and does what that orders.
     pub(super) fn look_around(&mut self, node: usize) {
-        // With heartbeats under way nothing would ever come to rest; without, every log is silent.
+        // With beats under way nothing would ever come to rest; without, everybody is silent.
         if matches!(self.phase, Phase::Quiet { .. }) {
             return;
         }
@@ -51,20 +51,26 @@ impl World {
             observer.watch.on(now, WatchEvent::HandOffEnded);
         }
         observer.tell_changes(now, &views);
+        for hosted in &process.hosted {
+            if let Some(waited_ms) = hosted.waits_for_log_ms(now) {
+                let waits = Evidence::OwnAppendWaits { waited_ms };
+                observer.watch.on(now, WatchEvent::Observed(waits));
+            }
+        }
         let mut orders = Vec::new();
         observer.watch.look(now, &mut views, &mut orders);
         for order in orders {
             match order {
-                WatchOrder::Beat => self.beat(node),
-                WatchOrder::Claim { why, .. } => {
-                    self.coverage.sight(Sight::DecidedToClaim);
-                    self.claim(node, why.partition.number as usize);
-                }
+                WatchOrder::Beat { count } => self.beat(node, count),
+                WatchOrder::Claim { why, .. } => self.claim_as_ordered(node, now, &why),
                 WatchOrder::HandOff { to, why } => {
                     self.hand_off_as_ordered(node, why.partition.number as usize, to);
                 }
                 // It hands over, or claims nothing; nobody else is to be told.
-                WatchOrder::Sickness(_) => {}
+                WatchOrder::Sickness(Some(_)) => self.coverage.sight(Sight::FeltSick),
+                WatchOrder::Sickness(None) => self.coverage.sight(Sight::FeltWell),
+                WatchOrder::OwnSilence(Some(_)) => self.coverage.sight(Sight::DeafToItself),
+                WatchOrder::OwnSilence(None) => self.coverage.sight(Sight::HearsItself),
             }
         }
     }
@@ -74,53 +80,30 @@ impl World {
         let now = self.nodes[from.node].clock.read(self.kernel.now).clock;
         let Some(process) = &mut self.nodes[from.node].process else { return };
         let Observer { watch, leaderships, .. } = &mut process.observer;
-        let Heard { since, writer } = &mut leaderships[from.partition];
         match news {
             News::Heard { node, incarnation } => {
                 let (node, incarnation) = (*node, incarnation.node);
-                *writer = Some((node, incarnation));
                 let evidence = Evidence::PartitionRecord { node, incarnation };
                 watch.on(now, WatchEvent::Observed(evidence));
             }
-            News::Void { why: cortado_replica::Why::Heartbeat, .. } => {
-                if let Some((node, incarnation)) = *writer {
-                    let evidence = Evidence::Heartbeat { node, incarnation };
-                    watch.on(now, WatchEvent::Observed(evidence));
-                }
+            News::NewGeneration { .. } | News::SteppedDown { .. } => {
+                leaderships[from.partition] = now;
             }
-            News::NewGeneration { .. } | News::SteppedDown { .. } => *since = now,
             _ => {}
         }
     }
 
-    /// The log's answer to a heartbeat; answers whether it was one.
-    pub(super) fn heartbeat_answered(&mut self, to: Address, token: AppendToken, ok: bool) -> bool {
-        if token <= HEARTBEATS || token == AppendToken(u64::MAX) {
-            return false;
-        }
-        let now = self.nodes[to.node].clock.read(self.kernel.now).clock;
-        if let Some(process) = &mut self.nodes[to.node].process
-            && process.number == to.process
-            && process.observer.beats == token.0 - HEARTBEATS.0
+    fn claim_as_ordered(&mut self, node: usize, now: Millis, why: &Explanation) {
+        self.coverage.sight(Sight::DecidedToClaim);
+        if matches!(why.cause, Cause::LeaderDead { .. })
+            && let Some(process) = &self.nodes[node].process
         {
-            process.observer.watch.on(now, WatchEvent::HeartbeatAnswered { appended: ok });
+            self.coverage.sight(Sight::ClaimedForSilence);
+            let heard_itself = &process.observer.heard_itself;
+            let result = hearing::check(now, heard_itself, self.plan.detection.beat_ms);
+            self.check(result);
         }
-        true
-    }
-
-    /// The first partition's log serves as the cluster's: heartbeats change nothing anywhere.
-    fn beat(&mut self, node: usize) {
-        let clock = self.nodes[node].clock.read(self.kernel.now);
-        let id = self.nodes[node].id;
-        let partition = self.genesis(0).identity.partition;
-        let Some(process) = &mut self.nodes[node].process else { return };
-        process.observer.beats += 1;
-        let token = AppendToken(HEARTBEATS.0 + process.observer.beats);
-        let of_node = ReplicaIncarnation::of_node(process.incarnation);
-        let me = Identity { node: id, incarnation: of_node };
-        let process = process.number;
-        let record = heartbeat_record(partition, &me, clock);
-        self.send_append(Address { node, partition: 0, process }, token, vec![record]);
+        self.claim(node, why.partition.number as usize);
     }
 
     fn hand_off_as_ordered(&mut self, node: usize, partition: usize, to: NodeId) {
@@ -144,9 +127,9 @@ impl World {
         let mut views = Views::default();
         let Some(process) = &self.nodes[node].process else { return views };
         let each = process.hosted.iter().zip(&process.observer.leaderships);
-        for (number, (hosted, heard)) in each.enumerate() {
+        for (number, (hosted, since)) in each.enumerate() {
             let partition = partition_id(number);
-            views.shown.extend(view(hosted, heard.since).map(|view| (partition, view)));
+            views.shown.extend(view(hosted, *since).map(|view| (partition, view)));
             views.follower_lags.insert(partition, self.follower_lags(node, number));
         }
         views

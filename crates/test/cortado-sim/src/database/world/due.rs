@@ -9,9 +9,10 @@ use crate::kernel::Happening;
 use bytes::Bytes;
 use cortado_driver::{DigestReport, Event, Hashed, JobId, Outcome};
 use cortado_model::{
-    Batch, DocumentKey, Millis, NodeId, Position, RememberedKey, Scn, TableId, WallMillis,
+    Batch, BeatStream, DocumentKey, Millis, NodeId, Position, RememberedKey, Scn, TableId,
+    WallMillis,
 };
-use cortado_replica::{AppendToken, Trim};
+use cortado_replica::Trim;
 use std::fmt;
 
 /// A replica's driver in one process; what is sent to one of an earlier process arrives nowhere.
@@ -32,6 +33,12 @@ pub(crate) enum Due {
     LandsLate { from: Address, records: Vec<Bytes> },
     /// The log's answer reaches whoever has sent the records.
     AppendAnswer { to: Address, number: u64, sender: Sender, outcomes: Vec<Outcome> },
+    /// A beat reaches one of the streams.
+    BeatArrives { node: usize, stream: BeatStream, beat: Bytes },
+    /// A node hears what is new on all streams.
+    HearBeats { node: usize },
+    /// Streams that were silent long enough speak again.
+    MendBeats,
     /// What a driver asks for reaches whoever knows.
     Asks { to: Address, question: Question },
     /// The store gets to work that a driver has given it.
@@ -88,8 +95,8 @@ pub(crate) enum Due {
 pub(crate) enum Sender {
     /// A driver's producer.
     Producer(JobId),
-    /// The node itself, under a token of its own.
-    Node(AppendToken),
+    /// The node itself, which does not listen.
+    Node,
 }
 
 /// A client's request as it arrives.
@@ -172,6 +179,9 @@ impl Happening for Due {
             Due::Replace { node } => [26, *node as u64, 0, 0],
             Due::Kill { node, process } => [27, *node as u64, *process, 0],
             Due::Withdraw { to, attempt } => address(28, to, u64::from(attempt.0)),
+            Due::BeatArrives { node, stream, .. } => [29, *node as u64, u64::from(stream.0), 0],
+            Due::HearBeats { node } => [30, *node as u64, 0, 0],
+            Due::MendBeats => [31, 0, 0, 0],
         }
     }
 }
@@ -269,6 +279,11 @@ impl fmt::Display for Due {
             Due::AppendAnswer { to, number, outcomes, .. } => {
                 write!(f, "{to}: append #{number} is answered {outcomes:?}")
             }
+            Due::BeatArrives { node, stream, .. } => {
+                write!(f, "beat of n{} arrives on stream {stream}", node + 1)
+            }
+            Due::HearBeats { node } => write!(f, "n{}: hears beats", node + 1),
+            Due::MendBeats => write!(f, "beats: silence may end"),
             Due::Asks { to, question } => write!(f, "{to}: asks {question:?}"),
             Due::Works { to, work } => write!(f, "{to}: store {}", WorkLine(work)),
             Due::Tells { to, event } => write!(f, "{to}: hears {}", EventLine(event)),

@@ -12,7 +12,7 @@ use crate::database::store::Store;
 use crate::kernel::time::MILLI;
 use cortado_driver::{Event, Settings};
 use cortado_model::{NodeIncarnation, ReplicaIncarnation};
-use cortado_replica::{AppendToken, Identity, genesis_record};
+use cortado_replica::{Identity, genesis_record};
 
 impl World {
     /// A process starts where its disk says; one that lives already goes on.
@@ -25,7 +25,7 @@ impl World {
         if self.is(Mutant::KeepsIncarnation) {
             incarnation = *self.nodes[node].first_incarnation.get_or_insert(incarnation);
         }
-        let observer = self.new_observer(node);
+        let observer = self.new_observer(node, incarnation);
         let partitions = self.plan.partitions;
         let hosted = (0..partitions).map(|partition| self.new_hosted(node, partition, incarnation));
         let hosted = hosted.collect();
@@ -180,8 +180,7 @@ impl World {
         let incarnation = ReplicaIncarnation::of_node(NodeIncarnation(address.process));
         let me = Identity { node: node.id, incarnation };
         let record = genesis_record(&genesis, &me, node.clock.read(self.kernel.now));
-        // No append of the replica has this token: its answer tells nobody anything.
-        self.send_append(address, AppendToken(u64::MAX), vec![record]);
+        self.send_unheard(address, vec![record]);
     }
 
     /// Connections break: nobody can say what became of these requests.

@@ -96,6 +96,7 @@ impl World {
         self.log.outage_until = Moment::default();
         self.log.full_until = Moment::default();
         self.network.heal();
+        self.beats.heal();
         for node in 0..self.nodes.len() {
             self.nodes[node].store_full_until = Moment::default();
             self.nodes[node].clock.skew_wall(0);
@@ -124,19 +125,14 @@ impl World {
                 let other = Place::Node(self.kernel.random.index(self.nodes.len()));
                 self.network.cut(here, other, until);
             }
+            Fault::CutBeatsOut => self.network.cut(here, Place::Beats, until),
+            Fault::CutBeatsIn => self.network.cut(Place::Beats, here, until),
+            Fault::BeatsSilent => self.silence_beats(until),
             Fault::LogOutage => self.log.outage_until = until,
             Fault::LogFull => self.log.full_until = until,
             Fault::LogUnusable => return self.break_next_append(node),
-            Fault::NodeCrash => {
-                let lives = self.nodes[node].process.is_some();
-                self.crash(node);
-                return lives;
-            }
-            Fault::NodePause => {
-                let runs = self.nodes[node].is_running();
-                self.pause(node);
-                return runs;
-            }
+            Fault::NodeCrash => return self.crash_if_alive(node),
+            Fault::NodePause => return self.pause_if_running(node),
             Fault::AllCrash => (0..self.nodes.len()).for_each(|node| self.crash(node)),
             Fault::StoreWiped => return self.wipe_if_others_hold(node),
             Fault::WallJump => {
@@ -153,6 +149,7 @@ impl World {
                 return runs;
             }
             Fault::AppendLost
+            | Fault::BeatLost
             | Fault::AppendPerhaps
             | Fault::AppendSplit
             | Fault::AppendSomewhere
@@ -178,6 +175,18 @@ impl World {
             | Fault::SnapshotBroken => return false,
         }
         true
+    }
+
+    fn crash_if_alive(&mut self, node: usize) -> bool {
+        let lives = self.nodes[node].process.is_some();
+        self.crash(node);
+        lives
+    }
+
+    fn pause_if_running(&mut self, node: usize) -> bool {
+        let runs = self.nodes[node].is_running();
+        self.pause(node);
+        runs
     }
 
     fn break_next_append(&mut self, node: usize) -> bool {
