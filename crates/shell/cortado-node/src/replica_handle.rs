@@ -6,9 +6,9 @@ use crate::asker::{INBOX_MAX, Input};
 use crate::changed_replicas::ChangedReplicas;
 use crate::store_lanes::StoreLanes;
 use crate::vitals::Vitals;
-use cortado_driver::{Leadership, ReplicaRole};
+use cortado_driver::{Leadership, PeerStanding, ReplicaRole};
 use cortado_model::{
-    LogOffset, Millis, NodeId, NodeIncarnation, PartitionId, ReplicaIncarnation, Scn,
+    LogOffset, Millis, NodeId, NodeIncarnation, PartitionId, ReplicaIncarnation, Scn, WallMillis,
 };
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -50,6 +50,7 @@ struct Shown {
     /// When it noticed that it is not, `u64::MAX` while it is.
     behind_since: AtomicU64,
     leadership: Mutex<Leadership>,
+    standing: Mutex<Option<PeerStanding>>,
 }
 
 /// Why an input was not put in line.
@@ -175,6 +176,12 @@ impl ReplicaHandle {
         *self.lock_leadership()
     }
 
+    /// How this replica would say that it stands; `None` before its driver has begun.
+    pub(crate) fn standing(&self, wall: WallMillis) -> Option<PeerStanding> {
+        let role = self.role();
+        self.lock_standing().map(|standing| PeerStanding { role, wall, ..standing })
+    }
+
     // What follows is for the driver.
 
     pub(crate) fn show_role(&self, role: ReplicaRole) {
@@ -227,6 +234,14 @@ impl ReplicaHandle {
     pub(crate) fn show_leadership(&self, leadership: &Leadership) {
         *self.lock_leadership() = *leadership;
         self.changed.tell(self.partition);
+    }
+
+    pub(crate) fn show_standing(&self, standing: PeerStanding) {
+        *self.lock_standing() = Some(standing);
+    }
+
+    fn lock_standing(&self) -> MutexGuard<'_, Option<PeerStanding>> {
+        self.shown.standing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock_leadership(&self) -> MutexGuard<'_, Leadership> {

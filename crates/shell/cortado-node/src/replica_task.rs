@@ -6,6 +6,7 @@
 
 mod already;
 mod appending;
+mod asking;
 mod copying;
 mod hashing;
 mod reading;
@@ -20,7 +21,7 @@ use crate::node_context::NodeContext;
 use crate::replica_handle::ReplicaHandle;
 use appending::Appending;
 use cortado_driver::{Action, Driver, Event, Leadership, Me, ReplicaRole, Settings};
-use cortado_model::{LogOffset, ReplicaIncarnation};
+use cortado_model::{LogOffset, ReplicaIncarnation, WallMillis};
 use cortado_replica::ReadNeed;
 use reading::{Heard, Reading};
 use std::pin::Pin;
@@ -278,6 +279,7 @@ impl ReplicaTask {
         // The clock first: a record that comes after this moment was not missed.
         let now = self.context.clock.steady();
         handle.show_applied(driver.applied(), self.shown.log_end, now);
+        handle.show_standing(driver.standing(WallMillis::default()));
         if *driver.leadership() != self.shown.leadership {
             self.shown.leadership = *driver.leadership();
             handle.show_leadership(driver.leadership());
@@ -339,6 +341,13 @@ impl ReplicaTask {
             Action::ClearStore(job) => self.work.clear(job),
             Action::InstallSnapshot { job, from } => self.work.install(job, from),
             Action::LookAround(job) => return Some(Event::Around(job, self.work.look_around())),
+            Action::AskPeers(job) => {
+                let answers = asking::ask_peers(&self.context, &self.handle);
+                return Some(Event::Peers(job, answers));
+            }
+            Action::AskToClaim { node } => {
+                asking::ask_to_claim(&self.context, &self.handle, node);
+            }
             Action::Report(report) => self.work.report(report),
             Action::Condemn { nodes, why } => self.work.condemn(&nodes, &why),
             Action::TrimLog(trim) => self.work.trim_log(trim),

@@ -2,9 +2,12 @@
 //!
 //! Decides nothing about runs. Start reading at [`Coverage`].
 
+mod sight;
+
+pub use sight::Sight;
+
 use crate::kernel::counts::Counts;
-use cortado_driver::{News, ReplicaRole};
-use cortado_replica::Why;
+use cortado_driver::ReplicaRole;
 
 /// How often each thing happened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -92,6 +95,10 @@ pub enum Fault {
     NeverAnswered,
     /// A digest on its way to the leader is lost.
     ReportLost,
+    /// What one replica asks another, or what that answers, is lost.
+    PeerMessageLost,
+    /// It takes its time, up to longer than anybody waits.
+    PeerMessageLate,
     /// A read of the log fails.
     ReadFails,
     /// A read of the log answers bytes that nobody wrote.
@@ -156,7 +163,7 @@ pub enum Fault {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Fault; 42] = [
+    pub const ALL: [Fault; 44] = [
         Fault::AppendLost,
         Fault::AppendPerhaps,
         Fault::AppendLate,
@@ -169,6 +176,8 @@ impl Fault {
         Fault::AnswerSlow,
         Fault::NeverAnswered,
         Fault::ReportLost,
+        Fault::PeerMessageLost,
+        Fault::PeerMessageLate,
         Fault::ReadFails,
         Fault::ReadDamaged,
         Fault::ReadForeign,
@@ -315,6 +324,8 @@ pub enum Transition {
     LeadsOn,
     /// A leader was fenced.
     Fenced,
+    /// A claimant does not open its generation.
+    Diverges,
     /// A replica's state is thrown away.
     Breaks,
     /// A replica begins a life.
@@ -325,7 +336,7 @@ pub enum Transition {
 
 impl Transition {
     /// All of them.
-    pub const ALL: [Transition; 13] = [
+    pub const ALL: [Transition; 14] = [
         Transition::Claims,
         Transition::ClaimEnds,
         Transition::Wins,
@@ -336,6 +347,7 @@ impl Transition {
         Transition::HandedOver,
         Transition::LeadsOn,
         Transition::Fenced,
+        Transition::Diverges,
         Transition::Breaks,
         Transition::Begins,
         Transition::Ends,
@@ -355,6 +367,7 @@ impl Transition {
             (Role::Leader, Role::SteppingDown) => Some(Transition::HandsOver),
             (Role::SteppingDown, Role::Follower) => Some(Transition::HandedOver),
             (Role::SteppingDown, Role::Leader) => Some(Transition::LeadsOn),
+            (Role::Opening, Role::Diverged) => Some(Transition::Diverges),
             (Role::Leader, Role::Follower) => Some(Transition::Fenced),
             (Role::Offline | Role::Restoring, Role::Follower) => Some(Transition::Begins),
             (Role::Offline, Role::Restoring) | (Role::Restoring, Role::Offline) => None,
@@ -367,228 +380,10 @@ impl Transition {
                 | Role::Candidate
                 | Role::Opening
                 | Role::Leader
-                | Role::SteppingDown,
+                | Role::SteppingDown
+                | Role::Diverged,
                 _,
             ) => None,
-        }
-    }
-}
-
-/// What else must be met sometimes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Sight {
-    /// The fold passed over a record, for this reason.
-    VoidZombie,
-    /// As above: re-published.
-    VoidDuplicate,
-    /// As above: one before it is missing.
-    VoidGap,
-    /// As above: a claim that lost.
-    VoidClaim,
-    /// As above: a stranger's.
-    VoidForeign,
-    /// Records were published again.
-    Republished,
-    /// An acknowledgement did not continue the fold.
-    ReadBack,
-    /// A leader claimed its own next generation.
-    RolledOver,
-    /// A new leader waited for its predecessor's lease.
-    LeaseWaited,
-    /// The log gave leases another length.
-    LeaseChanged,
-    /// A write was refused for what was in flight.
-    Overloaded,
-    /// A write was refused because the log certainly refused its record.
-    LogRefused,
-    /// A write was refused because the log was unusable.
-    LogUnusable,
-    /// A write was refused because the generations were used up.
-    Exhausted,
-    /// The replica itself answered that it cannot say.
-    AnsweredUnknown,
-    /// An idempotency key was found in the store.
-    Repetition,
-    /// An idempotency key was found in flight.
-    KeyInFlight,
-    /// A condition was evaluated against a change in flight.
-    ConditionInFlight,
-    /// A condition was refused after all before it was committed.
-    RefusalSettled,
-    /// A replica copied a snapshot.
-    Resynced,
-    /// The log forgot a prefix.
-    Trimmed,
-    /// Replicas compared their digests.
-    Digested,
-    /// A handoff was committed.
-    HandedOff,
-    /// A strong read waited for its lease.
-    LeaseRead,
-    /// A strict read waited for its barrier.
-    StrictRead,
-    /// A session read waited for its token.
-    SessionRead,
-    /// A strict read was proven by the end of a local log.
-    LocalRead,
-    /// Records landed after their producer had died.
-    LandedPosthumously,
-    /// `cortado-cluster` decided to claim.
-    DecidedToClaim,
-    /// `cortado-cluster` decided to hand over.
-    DecidedToHandOff,
-    /// A replica was built anew inside a living process.
-    Rebuilt,
-    /// A client was told that its write was not done, and could not believe it: an earlier try
-    /// may have been.
-    GaveUpInDoubt,
-    /// The log has not answered for too long, and its producer was given up.
-    ProducerAbandoned,
-    /// Replicas had equal digests.
-    Agreed,
-    /// Too few replicas reported a digest for the log to forget.
-    TooFewDigests,
-    /// Bookmarks below the log's beginning were forgotten.
-    BookmarksTrimmed,
-    /// A replica waited for its store to have room.
-    WaitedForRoom,
-    /// A store had room again.
-    HasRoom,
-    /// A replica's state was thrown away.
-    Damaged,
-    /// The log had forgotten what a replica had not folded.
-    BehindLog,
-    /// A replica folded its log from the beginning.
-    FoldsAnew,
-    /// A replica that had to be built anew found nobody to help.
-    NotRebuilt,
-    /// A gap in a log was closed.
-    GapEnded,
-    /// A leader resigned with writes that can never take effect.
-    ResignedWithWrites,
-    /// A write was withdrawn before it was begun.
-    Withdrawn,
-    /// A write had nothing to change.
-    NothingChanged,
-    /// A proven reader looked when the next generation was in the store already.
-    LookedTooLate,
-    /// A driver ended when it was told to stop.
-    Ended,
-    /// A replica rested because it holds more than its log.
-    Robbed,
-    /// A replica stood still before a record that it cannot read.
-    StoodStill,
-    /// A replica stood still, since its history is not the leader's.
-    Disputed,
-    /// A strong read was stale where clocks break their promise: the one thing that they may cost.
-    StaleUnderDrift,
-}
-
-impl Sight {
-    /// All that many seeds of mixed scenarios must meet; only `drift` meets the last one above.
-    pub const ALL: [Sight; 51] = [
-        Sight::VoidZombie,
-        Sight::VoidDuplicate,
-        Sight::VoidGap,
-        Sight::VoidClaim,
-        Sight::VoidForeign,
-        Sight::Republished,
-        Sight::ReadBack,
-        Sight::RolledOver,
-        Sight::LeaseWaited,
-        Sight::LeaseChanged,
-        Sight::Overloaded,
-        Sight::LogRefused,
-        Sight::LogUnusable,
-        Sight::Exhausted,
-        Sight::AnsweredUnknown,
-        Sight::Repetition,
-        Sight::KeyInFlight,
-        Sight::ConditionInFlight,
-        Sight::RefusalSettled,
-        Sight::Resynced,
-        Sight::Trimmed,
-        Sight::Digested,
-        Sight::HandedOff,
-        Sight::LeaseRead,
-        Sight::StrictRead,
-        Sight::SessionRead,
-        Sight::LocalRead,
-        Sight::LandedPosthumously,
-        Sight::DecidedToClaim,
-        Sight::DecidedToHandOff,
-        Sight::Rebuilt,
-        Sight::GaveUpInDoubt,
-        Sight::ProducerAbandoned,
-        Sight::Agreed,
-        Sight::TooFewDigests,
-        Sight::BookmarksTrimmed,
-        Sight::WaitedForRoom,
-        Sight::HasRoom,
-        Sight::Damaged,
-        Sight::BehindLog,
-        Sight::FoldsAnew,
-        Sight::NotRebuilt,
-        Sight::GapEnded,
-        Sight::ResignedWithWrites,
-        Sight::Withdrawn,
-        Sight::NothingChanged,
-        Sight::LookedTooLate,
-        Sight::Ended,
-        Sight::Robbed,
-        Sight::StoodStill,
-        Sight::Disputed,
-    ];
-
-    /// What a driver's news shows; `None` for what is nothing special.
-    pub fn of_news(news: &News) -> Option<Sight> {
-        match news {
-            News::Void { why, .. } => Sight::of_void(*why),
-            News::Republishing { .. } => Some(Sight::Republished),
-            News::ProducerAbandoned { .. } => Some(Sight::ProducerAbandoned),
-            News::Agreed { .. } => Some(Sight::Agreed),
-            News::TooFewDigests { .. } => Some(Sight::TooFewDigests),
-            News::WaitsForRoom { .. } => Some(Sight::WaitedForRoom),
-            News::HasRoom => Some(Sight::HasRoom),
-            News::Damaged { .. } => Some(Sight::Damaged),
-            News::BehindLog { .. } => Some(Sight::BehindLog),
-            News::FoldsAnew { .. } => Some(Sight::FoldsAnew),
-            News::NotRebuilt { .. } => Some(Sight::NotRebuilt),
-            News::GapEnded { .. } => Some(Sight::GapEnded),
-            News::Resigned { not_done: 1.., .. } => Some(Sight::ResignedWithWrites),
-            News::Resigned { .. }
-            | News::Starts { .. }
-            | News::Heard { .. }
-            | News::Claims
-            | News::NewGeneration { .. }
-            | News::ClaimLost { .. }
-            | News::Serving { .. }
-            | News::SteppedDown { .. }
-            | News::Foreign { .. }
-            | News::GapBegan(_)
-            | News::AppendFailed(_)
-            | News::Stopped { .. }
-            | News::Differ { .. }
-            | News::NotHashed { .. }
-            | News::BookmarksNotTrimmed { .. }
-            | News::Contradicted { .. }
-            | News::StandsStill { .. }
-            | News::Resynced { .. }
-            | News::SnapshotFailed { .. } => None,
-        }
-    }
-
-    /// The sight of a void record; `None` for what no correct node here appends.
-    pub fn of_void(why: Why) -> Option<Sight> {
-        match why {
-            Why::Heartbeat | Why::BeforeGenesis | Why::AfterStepDown => None,
-            Why::Foreign => Some(Sight::VoidForeign),
-            // Every node has a replica of every partition; and nothing is sent behind a claim.
-            Why::NotAReplica | Why::Stranger | Why::MissingClaim => None,
-            Why::NotNextGeneration => Some(Sight::VoidClaim),
-            Why::Zombie => Some(Sight::VoidZombie),
-            Why::Duplicate => Some(Sight::VoidDuplicate),
-            Why::Gap => Some(Sight::VoidGap),
         }
     }
 }

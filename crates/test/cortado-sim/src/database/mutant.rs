@@ -63,13 +63,15 @@ pub enum Mutant {
     NeverSettles,
     /// A state is hashed after the next batch has been applied.
     HashesLate,
+    /// A claimant opens without having heard anybody, and a replica in a gap asks nobody.
+    ComparesWithNobody,
     /// A replica that stands still is wiped and built anew.
     WipesWhoStands,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Mutant; 28] = [
+    pub const ALL: [Mutant; 29] = [
         Mutant::AnswersWhenSent,
         Mutant::AnswersWhenAppended,
         Mutant::SkipsBarrier,
@@ -97,6 +99,7 @@ impl Mutant {
         Mutant::MixesProducers,
         Mutant::NeverSettles,
         Mutant::HashesLate,
+        Mutant::ComparesWithNobody,
         Mutant::WipesWhoStands,
     ];
 }

@@ -255,6 +255,7 @@ impl Plan {
             Scenario::Truncated => self.keep_the_log(),
             Scenario::Upgrade => {}
             Scenario::Disputed => self.lose_sight(),
+            Scenario::Blind => self.blind_one(random),
         }
     }
 
@@ -356,13 +357,28 @@ impl Plan {
         self.chores_us.remove(&Chore::Verify);
     }
 
-    /// Records that one replica is not shown, leaderships that change, and nobody who deletes.
+    /// Records that one replica is not shown, leaderships that change, others that cannot be heard,
+    /// and nobody who deletes.
     fn lose_sight(&mut self) {
         self.keep_the_log();
         self.chances.clear();
         self.intervals_us.clear();
-        self.often(&[(Fault::ReadForeign, 1_000)]);
+        self.often(&[(Fault::ReadForeign, 5_000), (Fault::PeerMessageLost, 800_000)]);
         self.every(&[(Fault::WrongSuspicion, 400 * MILLI), (Fault::NodePause, SECOND)]);
+    }
+
+    /// One node that is not shown some records, leaderships that change, and everybody else well:
+    /// answers come in time, if late and by and by.
+    fn blind_one(&mut self, random: &mut Random) {
+        self.chances.clear();
+        self.intervals_us.clear();
+        self.often(&[(Fault::ReadForeign, 20_000), (Fault::AppendLost, 4_000)]);
+        self.every(&[(Fault::WrongSuspicion, random.one_of(&[100, 400]) * MILLI)]);
+        self.chores_us.insert(Chore::Handoff, 500 * MILLI);
+        self.policy = Policy::Simple;
+        self.nodes = 3;
+        self.drift_ppm.resize(3, 0);
+        self.lease_ms = random.one_of(&[40, 400]);
     }
 
     /// Logs that forget as soon as they may.
@@ -415,7 +431,7 @@ fn draw_detection(random: &mut Random) -> Detection {
 pub(crate) const LEASES_MS: [u32; 2] = [40, 1_500];
 
 /// Faults that strike when something else happens: an append, a read, a message, a boundary.
-const CHANCES: [(Fault, u32); 20] = [
+const CHANCES: [(Fault, u32); 22] = [
     (Fault::AppendLost, 4_000),
     (Fault::AppendPerhaps, 4_000),
     (Fault::AppendLate, 4_000),
@@ -427,6 +443,8 @@ const CHANCES: [(Fault, u32); 20] = [
     (Fault::AppendRefused, 4_000),
     (Fault::NeverAnswered, 1_000),
     (Fault::ReportLost, 20_000),
+    (Fault::PeerMessageLost, 20_000),
+    (Fault::PeerMessageLate, 20_000),
     (Fault::StoreDamaged, 100),
     (Fault::AnswerSlow, 4_000),
     (Fault::ReadFails, 4_000),

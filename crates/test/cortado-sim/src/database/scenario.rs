@@ -53,11 +53,14 @@ pub enum Scenario {
     Upgrade,
     /// Replicas that lose a record on their way, and may win a claim all the same.
     Disputed,
+    /// One replica of each partition loses records and wins claims, and all others live and answer:
+    /// nothing must come of it.
+    Blind,
 }
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Scenario; 22] = [
+    pub const ALL: [Scenario; 23] = [
         Scenario::Swarm,
         Scenario::Calm,
         Scenario::Duel,
@@ -80,6 +83,7 @@ impl Scenario {
         Scenario::Truncated,
         Scenario::Upgrade,
         Scenario::Disputed,
+        Scenario::Blind,
     ];
 
     /// The scenario of `seed` when nobody chooses one: the swarm in two seeds of five.
@@ -119,6 +123,7 @@ impl fmt::Display for Scenario {
             Scenario::Truncated => "truncated",
             Scenario::Upgrade => "upgrade",
             Scenario::Disputed => "disputed",
+            Scenario::Blind => "blind",
         })
     }
 }

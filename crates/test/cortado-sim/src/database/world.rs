@@ -15,6 +15,7 @@ mod keeping;
 mod lives;
 mod nemesis;
 mod observing;
+mod peers;
 mod planting;
 mod serving;
 mod shared_log;
@@ -218,6 +219,9 @@ impl World {
             Due::Asks { to, question } => self.question_arrives(to, question),
             Due::Works { to, work } => self.do_work(to, work),
             Due::Tells { to, event } => self.hears(to, *event),
+            Due::PeerAsked { node, from, job } => self.peer_asked(node, from, job),
+            Due::PeerAnswered { to, job, standing } => self.peer_answered(to, job, *standing),
+            Due::PeersDue { to, job } => self.peers_due(to, job),
             Due::Notice { to } => self.notice(to),
             Due::Wake { to, at } => self.wake(to, at),
             Due::Request { node, partition, ask } => self.request_arrives(node, partition, ask),

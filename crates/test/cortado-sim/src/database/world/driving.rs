@@ -250,6 +250,8 @@ fn boundary_before(action: &Action<Asker>) -> Option<BoundaryPoint> {
         | Action::FindBookmark { .. }
         | Action::ProbeStore(_)
         | Action::LookAround(_)
+        | Action::AskPeers(_)
+        | Action::AskToClaim { .. }
         | Action::Report(_)
         | Action::Condemn { .. }
         | Action::FailStore { .. }
@@ -272,8 +274,10 @@ pub(super) fn job_of(action: &Action<Asker>) -> Option<cortado_driver::JobId> {
         | Action::ProbeStore(job)
         | Action::ClearStore(job)
         | Action::InstallSnapshot { job, .. }
-        | Action::LookAround(job) => Some(*job),
+        | Action::LookAround(job)
+        | Action::AskPeers(job) => Some(*job),
         Action::Append { .. }
+        | Action::AskToClaim { .. }
         | Action::Report(_)
         | Action::Condemn { .. }
         | Action::TrimLog(_)

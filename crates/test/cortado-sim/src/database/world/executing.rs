@@ -36,6 +36,8 @@ impl World {
             Action::AskExtent(job) => self.ask(here, Question::Extent(job)),
             Action::ReadPage { job, from, .. } => self.ask(here, Question::Page { job, from }),
             Action::LookAround(job) => self.ask(here, Question::Around(job)),
+            Action::AskPeers(job) => self.ask_peers(here, job),
+            Action::AskToClaim { node } => self.ask_to_claim(here, node),
             Action::Report(report) => {
                 if !self.strikes(crate::database::coverage::Fault::ReportLost) {
                     self.ask(here, Question::Report(report));

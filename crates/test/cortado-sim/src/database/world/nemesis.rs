@@ -127,11 +127,7 @@ impl World {
             Fault::LogOutage => self.log.outage_until = until,
             Fault::LogFull => self.log.full_until = until,
             Fault::LogUnusable => return self.break_next_append(node),
-            Fault::NodeCrash => {
-                let lives = self.nodes[node].process.is_some();
-                self.crash(node);
-                return lives;
-            }
+            Fault::NodeCrash => return self.crash_if_alive(node),
             Fault::NodePause => {
                 let runs = self.nodes[node].is_running();
                 self.pause(node);
@@ -158,6 +154,8 @@ impl World {
             | Fault::AppendSomewhere
             | Fault::NeverAnswered
             | Fault::ReportLost
+            | Fault::PeerMessageLost
+            | Fault::PeerMessageLate
             | Fault::LogTruncated
             | Fault::NewerLeader
             | Fault::StoreDamaged
@@ -178,6 +176,12 @@ impl World {
             | Fault::SnapshotBroken => return false,
         }
         true
+    }
+
+    fn crash_if_alive(&mut self, node: usize) -> bool {
+        let lives = self.nodes[node].process.is_some();
+        self.crash(node);
+        lives
     }
 
     fn break_next_append(&mut self, node: usize) -> bool {
@@ -241,7 +245,12 @@ impl World {
             2 => Some(self.kernel.random.index(self.nodes.len())),
             _ => None,
         };
-        let to = to.map(|node| self.nodes[node].id);
+        // A named successor compares with nobody, and that one does not see who claims before it.
+        let blind = |node: &usize| {
+            let there = self.address(*node, partition);
+            there.is_some_and(|there| self.is_the_blind_one(there))
+        };
+        let to = to.filter(|node| !blind(node)).map(|node| self.nodes[node].id);
         Event::HandOff { caller: Asker::Operator, to }
     }
 }

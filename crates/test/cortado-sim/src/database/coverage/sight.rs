@@ -1,0 +1,242 @@
+//! What a run must meet beside faults, deaths and changes of role.
+//!
+//! Start reading at [`Sight`].
+
+use cortado_driver::News;
+use cortado_replica::Why;
+
+/// What else must be met sometimes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Sight {
+    /// The fold passed over a record, for this reason.
+    VoidZombie,
+    /// As above: re-published.
+    VoidDuplicate,
+    /// As above: one before it is missing.
+    VoidGap,
+    /// As above: a claim that lost.
+    VoidClaim,
+    /// As above: a stranger's.
+    VoidForeign,
+    /// Records were published again.
+    Republished,
+    /// An acknowledgement did not continue the fold.
+    ReadBack,
+    /// A leader claimed its own next generation.
+    RolledOver,
+    /// A new leader waited for its predecessor's lease.
+    LeaseWaited,
+    /// The log gave leases another length.
+    LeaseChanged,
+    /// A write was refused for what was in flight.
+    Overloaded,
+    /// A write was refused because the log certainly refused its record.
+    LogRefused,
+    /// A write was refused because the log was unusable.
+    LogUnusable,
+    /// A write was refused because the generations were used up.
+    Exhausted,
+    /// The replica itself answered that it cannot say.
+    AnsweredUnknown,
+    /// An idempotency key was found in the store.
+    Repetition,
+    /// An idempotency key was found in flight.
+    KeyInFlight,
+    /// A condition was evaluated against a change in flight.
+    ConditionInFlight,
+    /// A condition was refused after all before it was committed.
+    RefusalSettled,
+    /// A replica copied a snapshot.
+    Resynced,
+    /// The log forgot a prefix.
+    Trimmed,
+    /// Replicas compared their digests.
+    Digested,
+    /// A handoff was committed.
+    HandedOff,
+    /// A strong read waited for its lease.
+    LeaseRead,
+    /// A strict read waited for its barrier.
+    StrictRead,
+    /// A session read waited for its token.
+    SessionRead,
+    /// A strict read was proven by the end of a local log.
+    LocalRead,
+    /// Records landed after their producer had died.
+    LandedPosthumously,
+    /// `cortado-cluster` decided to claim.
+    DecidedToClaim,
+    /// `cortado-cluster` decided to hand over.
+    DecidedToHandOff,
+    /// A replica was built anew inside a living process.
+    Rebuilt,
+    /// A client was told that its write was not done, and could not believe it: an earlier try
+    /// may have been.
+    GaveUpInDoubt,
+    /// The log has not answered for too long, and its producer was given up.
+    ProducerAbandoned,
+    /// Replicas had equal digests.
+    Agreed,
+    /// Too few replicas reported a digest for the log to forget.
+    TooFewDigests,
+    /// Bookmarks below the log's beginning were forgotten.
+    BookmarksTrimmed,
+    /// A replica waited for its store to have room.
+    WaitedForRoom,
+    /// A store had room again.
+    HasRoom,
+    /// A replica's state was thrown away.
+    Damaged,
+    /// The log had forgotten what a replica had not folded.
+    BehindLog,
+    /// A replica folded its log from the beginning.
+    FoldsAnew,
+    /// A replica that had to be built anew found nobody to help.
+    NotRebuilt,
+    /// A gap in a log was closed.
+    GapEnded,
+    /// A leader resigned with writes that can never take effect.
+    ResignedWithWrites,
+    /// A write was withdrawn before it was begun.
+    Withdrawn,
+    /// A write had nothing to change.
+    NothingChanged,
+    /// A proven reader looked when the next generation was in the store already.
+    LookedTooLate,
+    /// A driver ended when it was told to stop.
+    Ended,
+    /// A replica rested because it holds more than its log.
+    Robbed,
+    /// A replica stood still before a record that it cannot read.
+    StoodStill,
+    /// A replica stood still, since its history is not the leader's.
+    Disputed,
+    /// A claimant found out that another replica has what it lacks, and did not open.
+    Diverged,
+    /// A claimant opened its generation, and nobody had answered.
+    Unverified,
+    /// Somebody answered afterwards.
+    Verified,
+    /// A replica in a gap found out that it alone had lost a record.
+    LostRecord,
+    /// A strong read was stale where clocks break their promise: the one thing that they may cost.
+    StaleUnderDrift,
+}
+
+impl Sight {
+    /// All that many seeds of mixed scenarios must meet; only `drift` meets the last one above.
+    pub const ALL: [Sight; 55] = [
+        Sight::VoidZombie,
+        Sight::VoidDuplicate,
+        Sight::VoidGap,
+        Sight::VoidClaim,
+        Sight::VoidForeign,
+        Sight::Republished,
+        Sight::ReadBack,
+        Sight::RolledOver,
+        Sight::LeaseWaited,
+        Sight::LeaseChanged,
+        Sight::Overloaded,
+        Sight::LogRefused,
+        Sight::LogUnusable,
+        Sight::Exhausted,
+        Sight::AnsweredUnknown,
+        Sight::Repetition,
+        Sight::KeyInFlight,
+        Sight::ConditionInFlight,
+        Sight::RefusalSettled,
+        Sight::Resynced,
+        Sight::Trimmed,
+        Sight::Digested,
+        Sight::HandedOff,
+        Sight::LeaseRead,
+        Sight::StrictRead,
+        Sight::SessionRead,
+        Sight::LocalRead,
+        Sight::LandedPosthumously,
+        Sight::DecidedToClaim,
+        Sight::DecidedToHandOff,
+        Sight::Rebuilt,
+        Sight::GaveUpInDoubt,
+        Sight::ProducerAbandoned,
+        Sight::Agreed,
+        Sight::TooFewDigests,
+        Sight::BookmarksTrimmed,
+        Sight::WaitedForRoom,
+        Sight::HasRoom,
+        Sight::Damaged,
+        Sight::BehindLog,
+        Sight::FoldsAnew,
+        Sight::NotRebuilt,
+        Sight::GapEnded,
+        Sight::ResignedWithWrites,
+        Sight::Withdrawn,
+        Sight::NothingChanged,
+        Sight::LookedTooLate,
+        Sight::Ended,
+        Sight::Robbed,
+        Sight::StoodStill,
+        Sight::Disputed,
+        Sight::Diverged,
+        Sight::Unverified,
+        Sight::Verified,
+        Sight::LostRecord,
+    ];
+
+    /// What a driver's news shows; `None` for what is nothing special.
+    pub fn of_news(news: &News) -> Option<Sight> {
+        match news {
+            News::Void { why, .. } => Sight::of_void(*why),
+            News::Republishing { .. } => Some(Sight::Republished),
+            News::ProducerAbandoned { .. } => Some(Sight::ProducerAbandoned),
+            News::Agreed { .. } => Some(Sight::Agreed),
+            News::TooFewDigests { .. } => Some(Sight::TooFewDigests),
+            News::WaitsForRoom { .. } => Some(Sight::WaitedForRoom),
+            News::HasRoom => Some(Sight::HasRoom),
+            News::Damaged { .. } => Some(Sight::Damaged),
+            News::BehindLog { .. } => Some(Sight::BehindLog),
+            News::FoldsAnew { .. } => Some(Sight::FoldsAnew),
+            News::NotRebuilt { .. } => Some(Sight::NotRebuilt),
+            News::GapEnded { .. } => Some(Sight::GapEnded),
+            News::Diverged { opened: false, .. } => Some(Sight::Diverged),
+            News::Unverified { .. } => Some(Sight::Unverified),
+            News::Verified { .. } => Some(Sight::Verified),
+            News::LostRecord { .. } => Some(Sight::LostRecord),
+            News::Resigned { not_done: 1.., .. } => Some(Sight::ResignedWithWrites),
+            News::Resigned { .. }
+            | News::Starts { .. }
+            | News::Heard { .. }
+            | News::Claims
+            | News::NewGeneration { .. }
+            | News::ClaimLost { .. }
+            | News::Serving { .. }
+            | News::SteppedDown { .. }
+            | News::Foreign { .. }
+            | News::GapBegan(_)
+            | News::Diverged { opened: true, .. }
+            | News::AppendFailed(_)
+            | News::Stopped { .. }
+            | News::Differ { .. }
+            | News::NotHashed { .. }
+            | News::BookmarksNotTrimmed { .. }
+            | News::Contradicted { .. }
+            | News::StandsStill { .. }
+            | News::Resynced { .. }
+            | News::SnapshotFailed { .. } => None,
+        }
+    }
+
+    /// The sight of a void record; `None` for what no correct node here appends.
+    pub fn of_void(why: Why) -> Option<Sight> {
+        match why {
+            Why::Heartbeat | Why::BeforeGenesis | Why::AfterStepDown => None,
+            Why::Foreign => Some(Sight::VoidForeign),
+            // Every node has a replica of every partition; and nothing is sent behind a claim.
+            Why::NotAReplica | Why::Stranger | Why::MissingClaim => None,
+            Why::NotNextGeneration => Some(Sight::VoidClaim),
+            Why::Zombie => Some(Sight::VoidZombie),
+            Why::Duplicate => Some(Sight::VoidDuplicate),
+            Why::Gap => Some(Sight::VoidGap),
+        }
+    }
+}
