@@ -140,6 +140,11 @@ fn opening_over_what_others_have_is_found() {
 }
 
 #[test]
+fn trusting_a_wrong_wall_clock_is_found() {
+    check(Mutant::StampsAnyTime, Scenario::Blind, &["log_time"]);
+}
+
+#[test]
 fn throwing_away_what_only_a_person_can_judge_is_found() {
     check(Mutant::WipesWhoStands, Scenario::Upgrade, &["kept"]);
     check(Mutant::WipesWhoStands, Scenario::Disputed, &["kept"]);

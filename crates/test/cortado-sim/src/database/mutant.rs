@@ -65,13 +65,15 @@ pub enum Mutant {
     HashesLate,
     /// A claimant opens without having heard anybody, and a replica in a gap asks nobody.
     ComparesWithNobody,
+    /// Records are stamped with whatever a node's own clock says.
+    StampsAnyTime,
     /// A replica that stands still is wiped and built anew.
     WipesWhoStands,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Mutant; 29] = [
+    pub const ALL: [Mutant; 30] = [
         Mutant::AnswersWhenSent,
         Mutant::AnswersWhenAppended,
         Mutant::SkipsBarrier,
@@ -100,6 +102,7 @@ impl Mutant {
         Mutant::NeverSettles,
         Mutant::HashesLate,
         Mutant::ComparesWithNobody,
+        Mutant::StampsAnyTime,
         Mutant::WipesWhoStands,
     ];
 }

@@ -33,6 +33,8 @@ pub struct Plan {
     pub detection: Detection,
     /// Parts per million by which each node's clock is fast.
     pub drift_ppm: Vec<i64>,
+    /// A node whose wall clock is wrong from the beginning, and by how much.
+    pub wrong_clock: Option<(usize, i64)>,
     /// How often a fault strikes, whenever it could.
     pub chances: BTreeMap<Fault, PerMillion>,
     /// Mean time between two of the faults that strike by themselves, in microseconds.
@@ -153,6 +155,7 @@ impl Plan {
             policy: random.one_of(&[Policy::Simple, Policy::Cluster]),
             detection: draw_detection(random),
             drift_ppm: (0..nodes).map(|_| random.between(0, 198_000) as i64 - 99_000).collect(),
+            wrong_clock: None,
             chances: BTreeMap::new(),
             intervals_us: BTreeMap::new(),
             chores_us: BTreeMap::new(),
@@ -367,7 +370,7 @@ impl Plan {
         self.every(&[(Fault::WrongSuspicion, 400 * MILLI), (Fault::NodePause, SECOND)]);
     }
 
-    /// One node that is not shown some records, leaderships that change, and everybody else well:
+    /// One node that is not shown some records, one whose clock is an hour off, leaderships that change, and everybody else well:
     /// answers come in time, if late and by and by.
     fn blind_one(&mut self, random: &mut Random) {
         self.chances.clear();
@@ -377,7 +380,8 @@ impl Plan {
         self.chores_us.insert(Chore::Handoff, 500 * MILLI);
         self.policy = Policy::Simple;
         self.nodes = 3;
-        self.drift_ppm.resize(3, 0);
+        self.drift_ppm = vec![0; 3];
+        self.wrong_clock = Some((random.index(3), random.one_of(&[-HOUR_MS, HOUR_MS])));
         self.lease_ms = random.one_of(&[40, 400]);
     }
 
@@ -417,6 +421,9 @@ impl Plan {
         self.intervals_us.extend(faults.iter().copied());
     }
 }
+
+/// As far as a wall clock may be off.
+const HOUR_MS: i64 = 3_600_000;
 
 /// Quick enough for a run of seconds, or as in production.
 fn draw_detection(random: &mut Random) -> Detection {

@@ -5,6 +5,7 @@
 mod appending;
 mod asking;
 mod clients;
+mod clocks;
 mod deciding;
 mod detecting;
 mod driving;
@@ -43,7 +44,7 @@ use crate::kernel::random::Random;
 use crate::kernel::time::Moment;
 use crate::kernel::trace::Telling;
 use crate::kernel::violation::{Finding, Violation};
-use cortado_model::{ClusterUuid, DatabaseId, Etag, LogOffset, NodeId, PartitionUuid};
+use cortado_model::{ClusterUuid, DatabaseId, Etag, LogOffset, NodeId, PartitionUuid, WallMillis};
 use cortado_replica::{Genesis, PartitionIdentity};
 use shared_log::SharedLog;
 use std::collections::BTreeMap;
@@ -83,6 +84,8 @@ struct Partition {
     handoff: handoff::Handoff,
     etags: log_time::Etags,
     served: liveness::Served,
+    /// The greatest time that any record was sent with.
+    stamped: WallMillis,
     /// The highest offset below which the log was ever told to forget.
     trim_decided: LogOffset,
     /// Where the first record of a newer build stands, if there is one.
@@ -222,6 +225,7 @@ impl World {
             Due::PeerAsked { node, from, job } => self.peer_asked(node, from, job),
             Due::PeerAnswered { to, job, standing } => self.peer_answered(to, job, *standing),
             Due::PeersDue { to, job } => self.peers_due(to, job),
+            Due::ClockHeard { node, from, wall } => self.hear_clock(node, from, wall),
             Due::Notice { to } => self.notice(to),
             Due::Wake { to, at } => self.wake(to, at),
             Due::Request { node, partition, ask } => self.request_arrives(node, partition, ask),

@@ -166,8 +166,8 @@ impl World {
         Ok(Page { from: from.offset, entries, next: page.next })
     }
 
-    /// Whether a replica may be shown something else than `bytes`: every one, or one of each
-    /// partition. Claims are shown: who follows a leader that was replaced has what nobody else will
+    /// Whether a replica may be shown something else than `bytes`: all, or one of each
+    /// partition. Claims are shown: who follows a replaced leader has what nobody else will
     /// ever have, and no comparison tells that from what all others have lost.
     fn may_lose_sight(&self, to: Address, bytes: &Bytes) -> bool {
         if self.plan.scenario != Scenario::Blind {

@@ -42,6 +42,8 @@ pub(crate) enum Due {
     PeerAsked { node: usize, from: Address, job: JobId },
     /// Its answer comes back.
     PeerAnswered { to: Address, job: JobId, standing: Box<PeerStanding> },
+    /// A node hears another one's wall clock.
+    ClockHeard { node: usize, from: NodeId, wall: WallMillis },
     /// No more answers are waited for.
     PeersDue { to: Address, job: JobId },
     /// A driver hears that the log has grown.
@@ -183,6 +185,7 @@ impl Happening for Due {
                 address(30, to, u64::from(standing.node.0) << 32 | job.0)
             }
             Due::PeersDue { to, job } => address(31, to, job.0),
+            Due::ClockHeard { node, from, wall } => [32, *node as u64, u64::from(from.0), wall.0],
         }
     }
 }
@@ -289,6 +292,9 @@ impl fmt::Display for Due {
             }
             Due::PeerAnswered { to, job, standing } => {
                 write!(f, "{to}: is answered {standing:?}, {job:?}")
+            }
+            Due::ClockHeard { node, from, wall } => {
+                write!(f, "n{}: hears {wall:?} from {from}", node + 1)
             }
             Due::PeersDue { to, job } => write!(f, "{to}: waits for no more answers, {job:?}"),
             Due::Notice { to } => write!(f, "{to}: the log has grown"),

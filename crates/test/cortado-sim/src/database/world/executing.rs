@@ -253,7 +253,7 @@ impl World {
             log: Some(self.log.id()),
             genesis: self.genesis(partition),
         };
-        let now = self.nodes[node].clock.read(self.kernel.now);
+        let now = self.time_of(node);
         let mut actions = Vec::new();
         let driver = Driver::new(me, self.settings_of(node), now, &mut actions);
         crate::database::hosted::Hosted::new(driver, actions, self.kernel.now)
@@ -270,6 +270,7 @@ impl World {
         if self.is(Mutant::AnswersWhenSent) {
             self.answer_appended(here, &records);
         }
+        self.check_times(here, &records);
         self.send_records(here, records);
     }
 }

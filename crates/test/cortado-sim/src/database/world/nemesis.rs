@@ -33,6 +33,9 @@ impl World {
             self.put(start_us, Due::Detect { node });
             self.put(start_us, Due::Flush { node });
         }
+        if let Some((node, skew_ms)) = self.plan.wrong_clock {
+            self.nodes[node].clock.skew_wall(skew_ms);
+        }
         for client in 0..self.plan.clients {
             self.clients.push(crate::database::client::Client::new(self.plan.partitions));
             let first_us = self.kernel.random.between(0, 200) * MILLI;

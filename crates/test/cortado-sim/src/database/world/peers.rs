@@ -83,6 +83,9 @@ impl World {
     pub(super) fn peers_due(&mut self, to: Address, job: JobId) {
         let Some(hosted) = self.hosted_at(to) else { return };
         let Some(asked) = hosted.asked.take_if(|asked| asked.job == job) else { return };
+        for peer in &asked.answers.heard {
+            self.hear_clock(to.node, peer.node, peer.wall);
+        }
         let unheard = asked.awaited.len();
         self.tell(to, Event::Peers(job, PeerAnswers { unheard, ..asked.answers }));
     }
@@ -99,7 +102,7 @@ impl World {
     }
 
     /// How long a message takes that is sent now; `None` if it never arrives.
-    fn way_between(&mut self, from: usize, to: usize) -> Option<u64> {
+    pub(super) fn way_between(&mut self, from: usize, to: usize) -> Option<u64> {
         let delay_us = self.delay();
         if !self.can_talk(from, to) || self.strikes(Fault::PeerMessageLost) {
             return None;
