@@ -233,9 +233,10 @@ impl Detector {
         }
     }
 
-    /// What is wrong with this node, if it is enough to hand over what it leads: what fails, not what
-    /// is slow. A slow leader still serves, and under a load that makes all nodes slow, leaderships
-    /// would only wander. A wrong wall clock keeps nobody from claiming: it may be all that is left.
+    /// What is wrong with this node, if it is enough to hand over what it leads: what fails, not
+    /// what is slow. A slow leader still serves, and under a load that makes all nodes slow,
+    /// leaderships would only wander. A wrong wall clock keeps nobody from claiming: it may be all
+    /// that is left.
     pub fn failure(&self) -> Option<Sickness> {
         match self.sickness() {
             Some(failing @ (Sickness::AppendsFail | Sickness::StoreFails)) => Some(failing),

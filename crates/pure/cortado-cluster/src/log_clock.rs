@@ -1,8 +1,8 @@
-//! The wall clock that records may carry: this node's own, held back by what other nodes' clocks say.
+//! The wall clock that records may carry: this node's own, held back by what other nodes' say.
 //!
 //! Log time never goes back, so a clock that is far ahead for a moment would end the life of
 //! documents for good. Never reads a clock itself. Start reading at [`LogClock::bounded`].
-//! Source: docs/protocols/replication.md, "Log time".
+//! Source: docs/protocols/replication.md, "Publishing".
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -83,7 +83,7 @@ mod tests {
     const HOUR_MS: u64 = 3_600_000;
     const TIME: u64 = 100 * HOUR_MS;
 
-    /// A node whose clock says `own` after it has heard `others`, all relative to [`TIME`], 2 s ago.
+    /// A node whose clock says `own`, and that has heard `others` 2 s ago, relative to [`TIME`].
     #[track_caller]
     fn check(own: i64, others: &[i64], bounded: i64, is_off: bool) {
         let at = |offset: i64| WallMillis(TIME.saturating_add_signed(offset));

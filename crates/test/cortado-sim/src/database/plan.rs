@@ -370,8 +370,8 @@ impl Plan {
         self.every(&[(Fault::WrongSuspicion, 400 * MILLI), (Fault::NodePause, SECOND)]);
     }
 
-    /// One node that is not shown some records, one whose clock is an hour off, leaderships that change, and everybody else well:
-    /// answers come in time, if late and by and by.
+    /// One node that is not shown some records, one whose clock is an hour off, leaderships that
+    /// change, and everybody else well: answers come in time, if late and by and by.
     fn blind_one(&mut self, random: &mut Random) {
         self.chances.clear();
         self.intervals_us.clear();
