@@ -224,7 +224,7 @@ impl World {
             Due::Tells { to, event } => self.hears(to, *event),
             Due::PeerAsked { node, from, job } => self.peer_asked(node, from, job),
             Due::PeerAnswered { to, job, standing } => self.peer_answered(to, job, *standing),
-            Due::PeersDue { to, job } => self.peers_due(to, job),
+            Due::NoMoreAnswers { to, job } => self.peers_due(to, job),
             Due::ClockHeard { node, from, wall } => self.hear_clock(node, from, wall),
             Due::Notice { to } => self.notice(to),
             Due::Wake { to, at } => self.wake(to, at),

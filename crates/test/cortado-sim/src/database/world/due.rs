@@ -45,7 +45,7 @@ pub(crate) enum Due {
     /// A node hears another one's wall clock.
     ClockHeard { node: usize, from: NodeId, wall: WallMillis },
     /// No more answers are waited for.
-    PeersDue { to: Address, job: JobId },
+    NoMoreAnswers { to: Address, job: JobId },
     /// A driver hears that the log has grown.
     Notice { to: Address },
     /// A driver wanted to be woken.
@@ -184,7 +184,7 @@ impl Happening for Due {
             Due::PeerAnswered { to, job, standing } => {
                 address(30, to, u64::from(standing.node.0) << 32 | job.0)
             }
-            Due::PeersDue { to, job } => address(31, to, job.0),
+            Due::NoMoreAnswers { to, job } => address(31, to, job.0),
             Due::ClockHeard { node, from, wall } => [32, *node as u64, u64::from(from.0), wall.0],
         }
     }
@@ -296,7 +296,7 @@ impl fmt::Display for Due {
             Due::ClockHeard { node, from, wall } => {
                 write!(f, "n{}: hears {wall:?} from {from}", node + 1)
             }
-            Due::PeersDue { to, job } => write!(f, "{to}: waits for no more answers, {job:?}"),
+            Due::NoMoreAnswers { to, job } => write!(f, "{to}: waits for no more answers, {job:?}"),
             Due::Notice { to } => write!(f, "{to}: the log has grown"),
             Due::Wake { to, at } => write!(f, "{to}: woken for {at:?}"),
             Due::Request { node, partition, ask } => {

@@ -39,7 +39,7 @@ impl World {
         let Some(hosted) = self.hosted_at(here) else { return };
         let answers = PeerAnswers { placed, ..PeerAnswers::default() };
         hosted.asked = Some(Asked { job, awaited: awaited.into_iter().collect(), answers });
-        self.put(ANSWERS_US_MAX, Due::PeersDue { to: here, job });
+        self.put(ANSWERS_US_MAX, Due::NoMoreAnswers { to: here, job });
     }
 
     /// Whose process is gone is not thought to live; nor is, now and then, anybody else.
