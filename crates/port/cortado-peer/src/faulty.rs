@@ -6,6 +6,7 @@ use crate::{
     CallError, Faults, HandOff, HandOffAnswer, Message, NodeReport, Peer, Peers, Pending, Read,
     ReadAnswer, SnapshotAnswer, SnapshotChunk, SnapshotId, VerifyAnswer, Write, WriteAnswer,
 };
+use cortado_driver::PeerStanding;
 use cortado_model::{DatabaseId, NodeId, PartitionId};
 use std::sync::Arc;
 use tokio::time::{Instant, timeout_at};
@@ -94,6 +95,14 @@ impl Peer for FaultyPeer {
         deadline: Instant,
     ) -> Pending<'_, Result<NodeReport, CallError>> {
         self.call(deadline, move |peer| peer.report(database, deadline))
+    }
+
+    fn standing(
+        &self,
+        partition: PartitionId,
+        deadline: Instant,
+    ) -> Pending<'_, Result<Option<PeerStanding>, CallError>> {
+        self.call(deadline, move |peer| peer.standing(partition, deadline))
     }
 
     fn open_snapshot(

@@ -33,6 +33,7 @@ pub use report::{NodeReport, ReplicaReport};
 pub use snapshot::{SnapshotAnswer, SnapshotChunk, SnapshotId};
 pub use write::{Write, WriteAnswer};
 
+use cortado_driver::PeerStanding;
 use cortado_model::{DatabaseId, NodeId, PartitionId};
 use std::future::Future;
 use std::pin::Pin;
@@ -85,6 +86,14 @@ pub trait Peer: Send + Sync + 'static {
         database: Option<DatabaseId>,
         deadline: Instant,
     ) -> Pending<'_, Result<NodeReport, CallError>>;
+
+    /// How its replica of a partition stands, for one that compares histories; `None` if it has
+    /// none that has begun.
+    fn standing(
+        &self,
+        partition: PartitionId,
+        deadline: Instant,
+    ) -> Pending<'_, Result<Option<PeerStanding>, CallError>>;
 
     /// Begins a snapshot of a replica's state.
     fn open_snapshot(

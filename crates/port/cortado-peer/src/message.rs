@@ -25,6 +25,11 @@ pub enum Message {
         /// What was found, for people.
         why: String,
     },
+    /// This node's replica should claim: the one that tells lacks what this one has.
+    Claim {
+        /// Of which partition.
+        partition: PartitionId,
+    },
     /// The log has grown; what stands there now concerns this node.
     LogGrew {
         /// Of which partition.

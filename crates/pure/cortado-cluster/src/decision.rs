@@ -220,7 +220,7 @@ pub(crate) fn may_hand_over(
 ) -> bool {
     let back = detector.alive_since(now, preferred).filter(|_| preferred != me);
     let back = back.is_some_and(|since| now.since(since) >= HAND_BACK_ALIVE_MS);
-    failing(detector).is_some() || (back && is_paced(now, last_hand_back_at))
+    detector.failure().is_some() || (back && is_paced(now, last_hand_back_at))
 }
 
 impl PartitionFacts<'_> {
@@ -419,7 +419,7 @@ fn lead_on(now: Millis, facts: &PartitionFacts<'_>, detector: &Detector) -> Deci
         };
         Decision::HandOff { to, why }
     };
-    if let Some(sickness) = failing(detector) {
+    if let Some(sickness) = detector.failure() {
         let mut others = facts.placement.nodes().iter().filter(|node| **node != facts.me);
         // Where nobody can be heard, silence does not tell against anybody.
         let silent = |node: &NodeId| match detector.standing(now, *node) {
@@ -451,15 +451,6 @@ fn lead_on(now: Millis, facts: &PartitionFacts<'_>, detector: &Detector) -> Deci
 /// Whether the last leadership that was handed back is long enough ago.
 fn is_paced(now: Millis, last_hand_back_at: Option<Millis>) -> bool {
     last_hand_back_at.is_none_or(|at| now.since(at) >= HAND_BACK_PACE_MS)
-}
-
-/// Sickness that costs a leadership: what fails, not what is slow. A slow leader still serves, and
-/// under a load that makes all nodes slow, leaderships would only wander.
-fn failing(detector: &Detector) -> Option<Sickness> {
-    match detector.sickness() {
-        Some(failing @ (Sickness::AppendsFail | Sickness::StoreFails)) => Some(failing),
-        Some(Sickness::AppendsSlow | Sickness::StoreSlow | Sickness::Late) | None => None,
-    }
 }
 
 /// How long the preferred leader must have been alive: longer, the more often this node had to

@@ -28,6 +28,8 @@ pub struct Detector {
     appends: Gauge,
     store: Gauge,
     lateness: Gauge,
+    /// The own wall clock is far off those of others.
+    clock_is_off: bool,
 }
 
 /// Something that a node has observed.
@@ -66,6 +68,11 @@ pub enum Evidence {
     },
     /// The own store failed to apply something.
     OwnStoreFailed,
+    /// The own wall clock was compared with those of others.
+    OwnClock {
+        /// It is too far off for a leader, as [`LogClock::is_off`](crate::LogClock::is_off) says.
+        is_off: bool,
+    },
     /// An own timer ran. Reported for every tick, punctual ones too.
     Lateness {
         /// How much later than it should have.
@@ -119,6 +126,7 @@ impl Detector {
             appends: Gauge::default(),
             store: Gauge::default(),
             lateness: Gauge::default(),
+            clock_is_off: false,
         }
     }
 
@@ -145,6 +153,7 @@ impl Detector {
             Evidence::OwnAppendFailed => self.appends.failed(now),
             Evidence::OwnStore { took_ms } => self.store.succeeded(now, took_ms > slow_ms),
             Evidence::OwnStoreFailed => self.store.failed(now),
+            Evidence::OwnClock { is_off } => self.clock_is_off = is_off,
             Evidence::Lateness { late_ms } => self.lateness.succeeded(now, late_ms > slow_ms),
         }
     }
@@ -254,6 +263,20 @@ impl Detector {
             Some(Sickness::Late)
         } else {
             None
+        }
+    }
+
+    /// What is wrong with this node, if it is enough to hand over what it leads: what fails, not
+    /// what is slow. A slow leader still serves, and under a load that makes all nodes slow,
+    /// leaderships would only wander. A wrong wall clock keeps nobody from claiming: it may be all
+    /// that is left.
+    pub fn failure(&self) -> Option<Sickness> {
+        match self.sickness() {
+            Some(failing @ (Sickness::AppendsFail | Sickness::StoreFails)) => Some(failing),
+            Some(
+                Sickness::AppendsSlow | Sickness::StoreSlow | Sickness::Late | Sickness::ClockOff,
+            )
+            | None => self.clock_is_off.then_some(Sickness::ClockOff),
         }
     }
 
@@ -370,6 +393,8 @@ pub enum Sickness {
     StoreSlow,
     /// Own timers keep running late.
     Late,
+    /// The own wall clock is far off those of others.
+    ClockOff,
 }
 
 impl fmt::Display for Sickness {
@@ -380,6 +405,7 @@ impl fmt::Display for Sickness {
             Sickness::AppendsSlow => "own appends are slow",
             Sickness::StoreSlow => "the own store is slow",
             Sickness::Late => "own timers run late",
+            Sickness::ClockOff => "the own wall clock is off",
         })
     }
 }

@@ -91,6 +91,14 @@ pub enum Action<C> {
     },
     /// Tell how the other replicas are.
     LookAround(JobId),
+    /// Ask the placed replicas how they stand. Answer as soon as all that are thought to live have
+    /// said so, and within a tenth of a second at most, with what was heard by then.
+    AskPeers(JobId),
+    /// Ask this replica to claim the next generation. May be lost: it is asked again.
+    AskToClaim {
+        /// Whose.
+        node: NodeId,
+    },
     /// Take a digest to the replica that leads.
     Report(DigestReport),
     /// Tell these replicas that their state is not to be trusted.

@@ -157,7 +157,7 @@ impl Applying {
             self.pending.pop_front()?;
         batch.checkpoint = state.encode();
         batch.trim_bookmarks_below = self.trim_bookmarks_below.take();
-        let (job, last) = (job(), state.last);
+        let (job, last) = (job(), state.agreed());
         self.under_way = Some(UnderWay { job, number, state, transactions, digest });
         Some((job, ToApply { batch, last, transactions }))
     }
@@ -210,13 +210,14 @@ impl Applying {
         self.owed.remove(at).map(|(_, request, answer)| (request, answer))
     }
 
-    /// Everything up to here is in the store.
+    /// Everything up to here is in the store. Not the claim of a leader that has sent nothing yet:
+    /// what it goes on with may be more than this replica has.
     ///
     /// * `folded`: what the core has folded.
     pub(crate) fn applied_up_to(&self, folded: &FoldState) -> (Scn, LogOffset) {
         // Behind the last batch stand only records that change nothing, if nothing is gathered.
         let state = if self.is_idle() { folded } else { &self.stored };
-        (state.last, state.position.offset)
+        (state.agreed(), state.position.offset)
     }
 }
 

@@ -12,12 +12,13 @@ use crate::rebuilding::{Rebuilding, Rebuilt};
 use crate::restart::{Beginning, judge};
 use crate::role::ReplicaRole;
 use crate::settings::{Me, Settings};
+use crate::standing::{Folded, PeerStanding};
 use crate::turn::Turn;
 use crate::write::Caller;
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
-use cortado_model::{LogOffset, Millis, ReplicaIncarnation, Scn, StoreError};
+use cortado_model::{LogOffset, Millis, NodeId, ReplicaIncarnation, Scn, StoreError, WallMillis};
 use cortado_replica::{FoldState, NotDone, Now};
 
 /// After a failure that may pass.
@@ -41,6 +42,8 @@ pub struct Driver<C> {
     stage: Stage<C>,
     /// What the last life has shown.
     applied: (Scn, LogOffset),
+    /// What it has folded, as long as nothing of that is thrown away.
+    folded: Option<Folded>,
     leadership: Leadership,
     /// How often the store was emptied to be filled anew.
     restorations: u64,
@@ -89,6 +92,7 @@ impl<C: Caller> Driver<C> {
             lives: 0,
             stage: Stage::Ended,
             applied: (Scn::ZERO, LogOffset::ZERO),
+            folded: None,
             leadership: Leadership::default(),
             restorations: 0,
             log_end: LogOffset::ZERO,
@@ -107,6 +111,17 @@ impl<C: Caller> Driver<C> {
             self.applied = life.applying.applied_up_to(life.core.fold());
             self.leadership = life.leadership;
         }
+        self.folded = match &self.stage {
+            Stage::Living(life) => Some(Folded::of(life.core.fold())),
+            Stage::Rebuilding(_) => None,
+            Stage::Surveying(_)
+            | Stage::Clearing { .. }
+            | Stage::Draining { .. }
+            | Stage::AwaitingRoom { .. }
+            | Stage::Resting(_)
+            | Stage::StandingStill
+            | Stage::Ended => self.folded,
+        };
     }
 
     /// When [`Event::Tick`] is due, if nothing else happens before.
@@ -162,6 +177,24 @@ impl<C: Caller> Driver<C> {
             | Stage::StandingStill
             | Stage::Ended => None,
         }
+    }
+
+    /// How the replica stands, for others that ask.
+    ///
+    /// * `wall`: its node's wall clock.
+    pub fn standing(&self, wall: WallMillis) -> PeerStanding {
+        PeerStanding {
+            node: self.me.node,
+            incarnation: self.incarnation(),
+            role: self.role(),
+            folded: self.folded,
+            wall,
+        }
+    }
+
+    /// It has opened its generation, and nobody has been able to compare histories with it yet.
+    pub fn is_unverified(&self) -> bool {
+        matches!(&self.stage, Stage::Living(life) if life.is_unverified())
     }
 
     /// In whose name the replica claims and writes now; life 0 before the first.
@@ -288,7 +321,8 @@ impl<C: Caller> Parts<'_, C> {
             | Event::Page(..)
             | Event::Found(..)
             | Event::BookmarkFound(..)
-            | Event::Hashed(..) => None,
+            | Event::Hashed(..)
+            | Event::Peers(..) => None,
         }
     }
 
@@ -309,20 +343,21 @@ impl<C: Caller> Parts<'_, C> {
             }
             Halt::Damaged { why } => {
                 turn.tell(News::Damaged { why: why.clone() });
-                self.rebuild(LogOffset::ZERO, why, turn)
+                self.rebuild(LogOffset::ZERO, None, why, turn)
             }
             Halt::Trimmed { first } => {
                 turn.tell(News::BehindLog { first });
                 let why =
                     alloc::format!("the log begins at {first}, beyond this replica's checkpoint");
-                self.rebuild(first, why, turn)
+                self.rebuild(first, None, why, turn)
             }
             // Only a replica that has got past the record has what this one lost.
-            Halt::Behind { at, why } => self.rebuild(at.plus(1), why, turn),
+            Halt::Behind { at, why } => self.rebuild(at.plus(1), None, why, turn),
+            Halt::LostRecord { holder, below, why } => self.rebuild(below, Some(holder), why, turn),
             Halt::Broken { at, why } => {
                 self.contradicted(Some(at), &why, turn);
                 // Only a replica that has got past the record can help.
-                self.rebuild(at.plus(1), why, turn)
+                self.rebuild(at.plus(1), None, why, turn)
             }
             Halt::Unusable { why } => {
                 self.contradicted(None, &why, turn);
@@ -335,9 +370,16 @@ impl<C: Caller> Parts<'_, C> {
         })
     }
 
-    fn rebuild(&mut self, beyond: LogOffset, why: String, turn: &mut Turn<'_, C>) -> Stage<C> {
+    /// * `from`: whose snapshot alone is of use, if that is known.
+    fn rebuild(
+        &mut self,
+        beyond: LogOffset,
+        from: Option<NodeId>,
+        why: String,
+        turn: &mut Turn<'_, C>,
+    ) -> Stage<C> {
         *self.restorations += 1;
-        Stage::Rebuilding(Rebuilding::begin(beyond, why, turn))
+        Stage::Rebuilding(Rebuilding::begin(beyond, from, why, turn))
     }
 
     /// Tells it once: until somebody helps, it is found again every few seconds.

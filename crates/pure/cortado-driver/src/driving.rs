@@ -56,6 +56,7 @@ impl<C: Caller> Life<C> {
             Event::BookmarkFound(job, found) => self.on_bookmark(job, found, turn),
             Event::Hashed(job, hashed) => return self.on_hashed(job, hashed, turn),
             Event::Around(job, around) => return self.on_around(job, &around, turn),
+            Event::Peers(job, answers) => return self.on_peers(job, &answers, turn),
             Event::Tick => return self.step(Input::Tick, turn),
             Event::Settle => return self.settle(turn),
             // Of another time.
@@ -71,6 +72,7 @@ impl<C: Caller> Life<C> {
         self.recover(turn)?;
         self.read_log(turn);
         self.keep_rounds(turn)?;
+        self.keep_asking(turn)?;
         self.flush(turn);
         self.answer_due(turn);
         match self.stopping && self.is_settled() {
@@ -88,6 +90,7 @@ impl<C: Caller> Life<C> {
             self.pace.due(),
             self.recovery.due(),
             self.appends.due(patience_ms),
+            self.asking_due(),
         ];
         due.into_iter().flatten().min()
     }

@@ -2,6 +2,7 @@
 //!
 //! Decides nothing. Start reading at [`Event`].
 
+use crate::standing::PeerAnswers;
 use crate::write::WriteOrder;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -91,6 +92,8 @@ pub enum Event<C> {
     Installed(JobId, Result<(Scn, LogOffset), CopyError>),
     /// How the other replicas are.
     Around(JobId, Surroundings),
+    /// How the placed replicas stand, as they say themselves.
+    Peers(JobId, PeerAnswers),
 
     /// Time has passed; due at [`Driver::wake_at`](crate::Driver::wake_at).
     Tick,

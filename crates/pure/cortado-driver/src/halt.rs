@@ -3,7 +3,7 @@
 //! Start reading at [`Halt`].
 
 use alloc::string::{String, ToString};
-use cortado_model::{LogId, LogOffset, StoreError};
+use cortado_model::{LogId, LogOffset, NodeId, StoreError};
 use cortado_replica::Stop;
 
 /// Why a driver stopped driving its core.
@@ -23,6 +23,8 @@ pub(crate) enum Halt {
     Broken { at: LogOffset, why: String },
     /// The leader goes on with records that this replica has lost.
     Behind { at: LogOffset, why: String },
+    /// What stands in the log was accepted elsewhere and is missing here: that replica has it.
+    LostRecord { holder: NodeId, below: LogOffset, why: String },
     /// The log cannot be used as it is now; what the replica has stays untouched.
     Unusable { why: String },
     /// This build cannot read what counts, or this replica's history is not the leader's: nothing
@@ -62,6 +64,7 @@ impl Halt {
             | Halt::Trimmed { .. }
             | Halt::Broken { .. }
             | Halt::Behind { .. }
+            | Halt::LostRecord { .. }
             | Halt::Unusable { .. }
             | Halt::StandsStill { .. } => false,
         }

@@ -5,8 +5,10 @@
 use crate::action::{Action, Reply};
 use crate::appends::Appends;
 use crate::applying::Applying;
+use crate::asking::{Asking, Comparing};
 use crate::event::{JobId, Surroundings};
 use crate::finds::Finds;
+use crate::gap::GapCheck;
 use crate::halt::Halt;
 use crate::leadership::Leadership;
 use crate::news::News;
@@ -44,6 +46,10 @@ pub(crate) struct Life<C> {
     pub(crate) log_end: LogOffset,
     /// The question how the other replicas are, if it is open.
     pub(crate) looking: Option<JobId>,
+    /// The question how they say that they stand.
+    pub(crate) asking: Asking,
+    pub(crate) comparing: Comparing,
+    pub(crate) gap: GapCheck,
     /// The search for a bookmark, if one is under way.
     pub(crate) bookmark: Option<JobId>,
     /// When `looking` was last asked, and how far the log was folded then.
@@ -91,6 +97,9 @@ impl<C> Life<C> {
             strangers: Strangers::default(),
             log_end: log_end.max(fold.position.offset),
             looking: None,
+            asking: Asking::default(),
+            comparing: Comparing::default(),
+            gap: GapCheck::default(),
             bookmark: None,
             looked: (turn.clock(), fold.position.offset),
             room: Room::Here,
@@ -128,6 +137,7 @@ impl<C> Life<C> {
                 self.appends.gather(token, records, turn.clock());
             }
             Effect::Recover => self.recovery.want(),
+            Effect::CompareHistories { until } => self.compare(until),
             Effect::Apply(apply) => {
                 // Whoever does not lead evaluates no writes.
                 let keep = matches!(self.core.role(), Role::Leader | Role::SteppingDown);
@@ -272,9 +282,9 @@ impl<C> Life<C> {
             && self.applying.is_idle()
     }
 
-    /// A claim that detection has decided on.
+    /// A claim that detection has decided on, or that a diverged claimant asks for.
     pub(crate) fn claim(&mut self, claim: Input, turn: &mut Turn<'_, C>) -> Result<(), Halt> {
-        if self.core.role() != Role::Follower || self.stopping {
+        if self.core.role() != Role::Follower || self.stopping || self.gap.is_open() {
             return Ok(());
         }
         turn.tell(News::Claims);

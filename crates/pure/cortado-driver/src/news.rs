@@ -5,7 +5,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 use cortado_model::{Generation, LogOffset, NodeId, ReplicaIncarnation, Scn};
-use cortado_replica::{AppendFailure, Gap, Stop, Why};
+use cortado_replica::{AppendFailure, Conflict, Gap, Stop, Why};
 
 /// Something that happened to a replica.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,6 +85,33 @@ pub enum News {
     GapEnded {
         /// What was.
         since: Scn,
+    },
+    /// This replica alone is in the gap: the other one has accepted what is missing.
+    LostRecord {
+        /// The first of what is missing.
+        since: Scn,
+        /// Who has it.
+        holder: NodeId,
+    },
+    /// The leader has opened its generation, and nobody could compare histories with it.
+    Unverified {
+        /// Its generation.
+        generation: Generation,
+    },
+    /// Somebody could, later, and has the same.
+    Verified {
+        /// Its generation.
+        generation: Generation,
+    },
+    /// Somebody has what this replica lacks, or most have another history. If it has not opened
+    /// its generation, it does not; else a person decides.
+    Diverged {
+        /// Its generation.
+        generation: Generation,
+        /// Both histories.
+        conflict: Conflict,
+        /// Whether it had opened it.
+        opened: bool,
     },
     /// An append was not acknowledged.
     AppendFailed(AppendFailure),

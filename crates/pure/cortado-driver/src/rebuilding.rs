@@ -17,6 +17,8 @@ use cortado_model::{LogOffset, NodeId, Scn, StoreError};
 pub(crate) struct Rebuilding {
     /// What a snapshot must cover to be of use.
     beyond: LogOffset,
+    /// Whose alone is, if that is known: others may have lost the same.
+    from: Option<NodeId>,
     /// For people.
     why: String,
     step: Step,
@@ -48,10 +50,15 @@ pub(crate) enum Rebuilt {
 }
 
 impl Rebuilding {
-    pub(crate) fn begin<C>(beyond: LogOffset, why: String, turn: &mut Turn<'_, C>) -> Rebuilding {
+    pub(crate) fn begin<C>(
+        beyond: LogOffset,
+        from: Option<NodeId>,
+        why: String,
+        turn: &mut Turn<'_, C>,
+    ) -> Rebuilding {
         let job = turn.job();
         turn.act(Action::AskExtent(job));
-        Rebuilding { beyond, why, step: Step::Extent(job) }
+        Rebuilding { beyond, from, why, step: Step::Extent(job) }
     }
 
     pub(crate) fn on_extent<C>(
@@ -89,7 +96,8 @@ impl Rebuilding {
         if asked != job {
             return Rebuilt::NotYet;
         }
-        let sources = sources(around.peers, self.beyond.max(first));
+        let mut sources = sources(around.peers, self.beyond.max(first));
+        sources.retain(|source| self.from.is_none_or(|from| from == *source));
         self.copy_from_next(sources, first, turn)
     }
 

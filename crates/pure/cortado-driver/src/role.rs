@@ -20,6 +20,8 @@ pub enum ReplicaRole {
     Leader = 5,
     /// Hands over.
     SteppingDown = 6,
+    /// Has won its generation and does not open it, since another replica has what it lacks.
+    Diverged = 7,
 }
 
 impl ReplicaRole {
@@ -33,19 +35,25 @@ impl ReplicaRole {
             ReplicaRole::Opening => "opening",
             ReplicaRole::Leader => "leader",
             ReplicaRole::SteppingDown => "stepping_down",
+            ReplicaRole::Diverged => "diverged",
         }
     }
 
     /// Whether its store shows a prefix of the history and grows with it.
     pub fn is_readable(self) -> bool {
         match self {
-            ReplicaRole::Offline | ReplicaRole::Restoring => false,
+            ReplicaRole::Offline | ReplicaRole::Restoring | ReplicaRole::Diverged => false,
             ReplicaRole::Follower
             | ReplicaRole::Candidate
             | ReplicaRole::Opening
             | ReplicaRole::Leader
             | ReplicaRole::SteppingDown => true,
         }
+    }
+
+    /// Whether it goes on in its log.
+    pub(crate) fn folds(self) -> bool {
+        self.is_readable() || self == ReplicaRole::Diverged
     }
 
     /// The role of that number; out of service for a number that is none.
@@ -57,6 +65,7 @@ impl ReplicaRole {
             4 => ReplicaRole::Opening,
             5 => ReplicaRole::Leader,
             6 => ReplicaRole::SteppingDown,
+            7 => ReplicaRole::Diverged,
             _ => ReplicaRole::Offline,
         }
     }
@@ -71,6 +80,7 @@ impl From<Role> for ReplicaRole {
             Role::Opening => ReplicaRole::Opening,
             Role::Leader => ReplicaRole::Leader,
             Role::SteppingDown => ReplicaRole::SteppingDown,
+            Role::Diverged => ReplicaRole::Diverged,
         }
     }
 }
@@ -81,10 +91,10 @@ mod tests {
 
     #[test]
     fn a_role_is_found_by_its_number() {
-        let names: Vec<_> = (0..8).map(|number| ReplicaRole::from_number(number).name()).collect();
+        let names: Vec<_> = (0..9).map(|number| ReplicaRole::from_number(number).name()).collect();
         let mut want = vec!["offline", "restoring", "follower", "candidate", "opening", "leader"];
-        want.extend(["stepping_down", "offline"]);
+        want.extend(["stepping_down", "diverged", "offline"]);
         assert_eq!(names, want);
-        assert!((0..7).all(|number| ReplicaRole::from_number(number) as u8 == number));
+        assert!((0..8).all(|number| ReplicaRole::from_number(number) as u8 == number));
     }
 }

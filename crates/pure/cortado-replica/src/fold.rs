@@ -65,7 +65,8 @@ pub struct Claimant {
     pub node: NodeId,
     /// The life of the replica that claimed; a later one of it is somebody else.
     pub incarnation: ReplicaIncarnation,
-    /// The history that its claim found here: what its opening barrier must agree with.
+    /// The history that its claim found here: what its opening barrier must agree with. Claims that
+    /// nobody has opened are no part of it: what was lost below them would not show.
     pub over: HistoryPoint,
 }
 
@@ -144,6 +145,18 @@ impl FoldState {
         HistoryPoint { scn: self.last, chain: self.chain }
     }
 
+    /// The last record of which is known that the leader's history has it, too.
+    ///
+    /// A claim alone says nothing about the history that its leader goes on with.
+    pub fn agreed(&self) -> Scn {
+        self.unopened().map_or(self.last, |claimant| claimant.over.scn)
+    }
+
+    /// The claimant of whose generation no other record was accepted.
+    fn unopened(&self) -> Option<&Claimant> {
+        self.claimant.as_ref().filter(|_| self.last.sequence == Sequence(0))
+    }
+
     /// What becomes of the record at [`position`](Self::position), a whole one of this partition.
     ///
     /// Depends on this state and the record alone, so every replica decides alike. What would not
@@ -152,6 +165,9 @@ impl FoldState {
         match frame.kind {
             Kind::GENESIS => self.judge_genesis(frame),
             _ if !self.begun => Verdict::Void(Why::BeforeGenesis),
+            Kind::CLAIM if frame.header.scn.generation > self.next_generation() => {
+                Verdict::Void(Why::MissingClaim)
+            }
             Kind::CLAIM if frame.header.scn != Scn::opening(self.next_generation()) => {
                 Verdict::Void(Why::NotNextGeneration)
             }
@@ -211,11 +227,13 @@ impl FoldState {
         }
         if chain_after(self.chain, &frame.bytes) != frame.chain {
             let other = HistoryPoint { scn, chain: frame.chain };
-            return Verdict::Stop(Stop::Disputed(Conflict {
-                own: self.history(),
-                other,
-                holder: node,
-            }));
+            let conflict = Conflict { own: self.history(), other, holder: node };
+            return Verdict::Stop(match opening_of(&read) {
+                // All that both do not share are claims: one was lost here, and nothing is here
+                // alone.
+                Some(_) => Stop::Behind(conflict),
+                None => Stop::Disputed(conflict),
+            });
         }
         counts(frame, read)
     }
@@ -226,6 +244,7 @@ impl FoldState {
     pub(crate) fn accept(&mut self, record: &Record, chain: ChainHash, bytes: &Bytes) {
         let Record { header, body } = record;
         let before = self.history();
+        let over = self.unopened().map_or(before, |claimant| claimant.over);
         self.advance();
         self.time = self.time.max(header.time);
         self.last = header.scn;
@@ -238,7 +257,7 @@ impl FoldState {
                 self.stepped_down = None;
                 self.leases.served = false;
                 let Header { node, incarnation, .. } = *header;
-                self.claimant = Some(Claimant { node, incarnation, over: before });
+                self.claimant = Some(Claimant { node, incarnation, over });
             }
             Body::Transaction(_) => self.leases.leader_serves(),
             Body::StepDown(step_down) => {

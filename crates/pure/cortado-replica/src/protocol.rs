@@ -64,6 +64,19 @@ pub enum Input {
         /// Hash of what the decision rests on; 0 for nothing.
         evidence: u128,
     },
+    /// The answer to [`Effect::CompareHistories`]: nobody who was to be asked has what this replica
+    /// has not, or nobody has answered. The leader of this generation opens it.
+    Open {
+        /// Which.
+        generation: Generation,
+    },
+    /// The other answer: what somebody else has would be lost. This replica does not open the
+    /// generation; it serves nothing and claims nothing before it has come to agree with a later
+    /// leader.
+    Diverged {
+        /// Which generation.
+        generation: Generation,
+    },
     /// Give the leadership up.
     HandOff {
         /// Who should claim; `None` leaves it to the candidates' order.
@@ -91,6 +104,12 @@ pub enum Effect {
     /// Drop the producer, ask the log for its end, feed pages up to there, then
     /// [`Input::CaughtUp`].
     Recover,
+    /// The claim was accepted: compare histories with the other replicas, then [`Input::Open`], by
+    /// `until` at the latest, or [`Input::Diverged`].
+    CompareHistories {
+        /// Nobody is waited for any longer.
+        until: Millis,
+    },
     /// Make these transactions visible, with the fold state, in one atomic batch.
     Apply(Box<Apply>),
     /// Tell a waiting request.

@@ -209,6 +209,8 @@ pub enum ClaimReason {
     SequencesUsedUp,
     /// A person wants it so.
     Ordered,
+    /// The last claimant lacks what this replica has, or has another history, and asks it to lead.
+    ClaimantDiverged,
     /// A reason that this build has no word for.
     Other(u8),
 }

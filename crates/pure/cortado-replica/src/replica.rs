@@ -5,6 +5,7 @@
 
 mod role;
 mod identity;
+mod former;
 mod leader;
 mod publisher;
 mod publish;
@@ -26,6 +27,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use cortado_model::{DocumentKey, Generation, LogOffset, Millis, RememberedKey, Scn, TableId};
+use former::Former;
 use leader::Leader;
 use outbox::Outbox;
 use publish::{Publish, take_token};
@@ -42,6 +44,10 @@ pub struct Replica {
     next_token: AppendToken,
     /// Reads that wait for this replica to fold further, whoever leads.
     parked: Vec<(RequestId, ReadNeed)>,
+    /// The last generation that it has claimed.
+    claimed: Generation,
+    /// More than once: nobody knows what became of the first time.
+    claims_again: bool,
     /// When this replica folded the last accepted record of a generation that it did not lead.
     foreign_at: Option<Millis>,
     /// Records folded since the last bookmark was set.
@@ -55,8 +61,15 @@ pub struct Replica {
 #[derive(Debug)]
 enum Stage {
     Offline,
-    Follower { claim: Option<PendingClaim> },
+    Follower {
+        claim: Option<PendingClaim>,
+    },
     Leader(Box<Leader>),
+    /// Folds on, in doubt about what it has, until it agrees with the leader of a generation behind
+    /// this one.
+    Diverged {
+        since: Generation,
+    },
 }
 
 /// A claim that has been sent and not yet met in the log.
@@ -67,15 +80,8 @@ struct PendingClaim {
     give_up_at: Millis,
 }
 
-/// How a generation stood when the next one was claimed.
-#[derive(Clone, Copy, Debug)]
-struct Former {
-    /// Its last accepted record.
-    end: Scn,
-    /// Nobody serves under a lease of it: it has stepped down, or nobody has ever led.
-    ended: bool,
-}
-
+/// Histories are compared for so long at least, if somebody has not answered.
+const COMPARE_MS_MIN: u64 = 300;
 /// Folded records without a transaction that make the fold state worth storing.
 const STORE_RECORDS_MAX: u64 = 1_024;
 
@@ -92,6 +98,8 @@ impl Replica {
             stage: Stage::Follower { claim: None },
             next_token: AppendToken(0),
             parked: Vec::new(),
+            claimed: Generation::default(),
+            claims_again: false,
             foreign_at,
             unmarked_records: 0,
             unstored_records: 0,
@@ -121,6 +129,8 @@ impl Replica {
             Input::Claim { reason, evidence } => {
                 self.on_claim_wanted(reason, evidence, &mut out);
             }
+            Input::Open { generation } => self.on_open(generation, &mut out),
+            Input::Diverged { generation } => self.on_diverged(generation, &mut out),
             Input::HandOff { to, request } => match self.leader(&mut out) {
                 Ok((leader, mut publish)) => leader.hand_off(to, request, &mut publish),
                 Err(why) => out.not_done(request, why),
@@ -140,6 +150,7 @@ impl Replica {
             Stage::Follower { claim: None } => Role::Follower,
             Stage::Follower { claim: Some(_) } => Role::Candidate,
             Stage::Leader(leader) => leader.role(),
+            Stage::Diverged { .. } => Role::Diverged,
         }
     }
 
@@ -152,7 +163,7 @@ impl Replica {
     pub fn in_flight(&self, table: TableId, key: &DocumentKey) -> Option<&Change> {
         match &self.stage {
             Stage::Leader(leader) => leader.publisher.in_flight_change(table, key),
-            Stage::Offline | Stage::Follower { .. } => None,
+            Stage::Offline | Stage::Follower { .. } | Stage::Diverged { .. } => None,
         }
     }
 
@@ -160,7 +171,7 @@ impl Replica {
     pub fn in_flight_key(&self, key: &RememberedKey) -> Option<InFlightKey> {
         match &self.stage {
             Stage::Leader(leader) => leader.publisher.in_flight_key(key),
-            Stage::Offline | Stage::Follower { .. } => None,
+            Stage::Offline | Stage::Follower { .. } | Stage::Diverged { .. } => None,
         }
     }
 
@@ -171,7 +182,7 @@ impl Replica {
         let behind = end > self.fold.position.offset;
         match &self.stage {
             Stage::Offline => false,
-            Stage::Follower { .. } => behind,
+            Stage::Follower { .. } | Stage::Diverged { .. } => behind,
             Stage::Leader(leader) => behind && leader.publisher.needs_records(end, &self.fold),
         }
     }
@@ -179,7 +190,7 @@ impl Replica {
     /// When [`Input::Tick`] is due, if nothing else happens before.
     pub fn wake_at(&self) -> Option<Millis> {
         match &self.stage {
-            Stage::Offline | Stage::Follower { claim: None } => None,
+            Stage::Offline | Stage::Follower { claim: None } | Stage::Diverged { .. } => None,
             Stage::Follower { claim: Some(claim) } => Some(claim.give_up_at),
             Stage::Leader(leader) => leader.wake_at(&self.settings),
         }
@@ -201,7 +212,7 @@ impl Replica {
                 };
                 Ok((leader, publish))
             }
-            Stage::Offline => Err(NotDone::Offline),
+            Stage::Offline | Stage::Diverged { .. } => Err(NotDone::Offline),
             Stage::Follower { .. } => Err(NotDone::NotLeader),
         }
     }
@@ -248,7 +259,7 @@ impl Replica {
                     self.stage = Stage::Follower { claim: None };
                 }
             }
-            Stage::Follower { .. } | Stage::Offline => {}
+            Stage::Follower { .. } | Stage::Offline | Stage::Diverged { .. } => {}
         }
     }
 
@@ -268,7 +279,9 @@ impl Replica {
 
     fn on_read(&mut self, request: RequestId, need: ReadNeed, out: &mut Outbox<'_>) {
         match (need, &self.stage) {
-            (_, Stage::Offline) => out.not_done(request, NotDone::Offline),
+            (_, Stage::Offline | Stage::Diverged { .. }) => {
+                out.not_done(request, NotDone::Offline);
+            }
             (ReadNeed::Folded(_) | ReadNeed::Applied(_), _) => self.parked.push((request, need)),
             (ReadNeed::Lease | ReadNeed::Barrier, _) => match self.leader(out) {
                 Ok((leader, mut publish)) => leader.read(request, need, &mut publish),
@@ -283,6 +296,26 @@ impl Replica {
         }
     }
 
+    /// Section 4, step 4: the histories were compared.
+    fn on_open(&mut self, generation: Generation, out: &mut Outbox<'_>) {
+        if let Ok((leader, mut publish)) = self.leader(out)
+            && leader.generation() == generation
+        {
+            leader.open_compared(&mut publish);
+        }
+    }
+
+    /// Section 2, divergence: others have what this one lacks.
+    fn on_diverged(&mut self, generation: Generation, out: &mut Outbox<'_>) {
+        let opens = |leader: &Leader| leader.awaits_comparison(generation);
+        if !matches!(&self.stage, Stage::Leader(leader) if opens(leader)) {
+            return;
+        }
+        self.resign(out);
+        self.stage = Stage::Diverged { since: generation };
+        self.refuse_parked(out);
+    }
+
     /// Section 4, step 1: append the claim; the fold decides.
     fn on_claim_wanted(&mut self, reason: ClaimReason, evidence: u128, out: &mut Outbox<'_>) {
         let Stage::Follower { claim: None } = self.stage else { return };
@@ -291,6 +324,7 @@ impl Replica {
         if generation > self.settings.bounds.generation_max || !may_claim {
             return;
         }
+        self.claims_again = core::mem::replace(&mut self.claimed, generation) == generation;
         let claim = Claim { reason, evidence, seen: self.fold.last };
         let header = Header {
             scn: Scn::opening(generation),
@@ -325,7 +359,7 @@ impl Replica {
             Verdict::Accepted(record, chain) => {
                 let own = match &mut self.stage {
                     Stage::Leader(leader) => leader.publisher.take_front(record.header.scn, bytes),
-                    Stage::Follower { .. } | Stage::Offline => None,
+                    Stage::Follower { .. } | Stage::Offline | Stage::Diverged { .. } => None,
                 };
                 self.accept(record, chain, bytes, own, out);
             }
@@ -349,10 +383,7 @@ impl Replica {
         own: Option<InFlight>,
         out: &mut Outbox<'_>,
     ) {
-        let former = Former {
-            end: self.fold.last,
-            ended: self.fold.claimant.is_none() || self.fold.stepped_down.is_some(),
-        };
+        let former = Former::of(&self.fold, self.me.node);
         let gap = self.fold.gap();
         self.fold.accept(&record, chain, bytes);
         self.count_folded();
@@ -390,6 +421,7 @@ impl Replica {
         if !mine {
             self.foreign_at = Some(out.now.clock);
         }
+        self.end_divergence();
         if let Some(own) = own {
             self.settle_own(own, out);
         }
@@ -442,7 +474,14 @@ impl Replica {
             };
             let last_heard = self.foreign_at.unwrap_or_default();
             let not_before = if wait_ms == 0 { out.now.clock } else { last_heard.plus(wait_ms) };
-            self.stage = Stage::Leader(Box::new(Leader::opening(&self.fold, not_before)));
+            // Of two claims, the other one may be what counts elsewhere.
+            let compared = former.awaits_me && !self.claims_again;
+            let opening = Leader::opening(&self.fold, not_before, compared);
+            self.stage = Stage::Leader(Box::new(opening));
+            if !compared {
+                let until = out.now.clock.plus(COMPARE_MS_MIN).max(not_before);
+                out.effect(Effect::CompareHistories { until });
+            }
             if let Ok((leader, mut publish)) = self.leader(out) {
                 leader.open(&mut publish);
             }
@@ -469,10 +508,23 @@ impl Replica {
         if let Stage::Leader(leader) = core::mem::replace(&mut self.stage, Stage::Offline) {
             leader.dismiss(Answer::Unknown, out);
         }
+        self.refuse_parked(out);
+        out.event(Event::Stopped { offset: self.fold.position.offset, why });
+    }
+
+    fn refuse_parked(&mut self, out: &mut Outbox<'_>) {
         for (request, _) in self.parked.drain(..) {
             out.not_done(request, NotDone::Offline);
         }
-        out.event(Event::Stopped { offset: self.fold.position.offset, why });
+    }
+
+    /// What a later leader has sent behind its claim was accepted: its history is this one's.
+    fn end_divergence(&mut self) {
+        if let Stage::Diverged { since } = self.stage
+            && self.fold.agreed().generation > since
+        {
+            self.stage = Stage::Follower { claim: None };
+        }
     }
 
     /// Ends every step: whatever has become due.
@@ -493,7 +545,7 @@ impl Replica {
         self.parked.retain(|(request, need)| {
             let holds = match need {
                 ReadNeed::Folded(end) => fold.position.reaches(*end),
-                ReadNeed::Applied(scn) => fold.last >= *scn,
+                ReadNeed::Applied(scn) => fold.agreed() >= *scn,
                 ReadNeed::Lease | ReadNeed::Barrier => true,
             };
             if holds {

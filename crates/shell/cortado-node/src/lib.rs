@@ -25,6 +25,7 @@ mod genesis;
 mod health;
 mod journal;
 mod log_page;
+mod log_time;
 mod metrics;
 mod node;
 mod node_life;

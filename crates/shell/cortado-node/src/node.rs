@@ -10,6 +10,7 @@ use crate::effort::Effort;
 use crate::folded_catalog::FoldedCatalog;
 use crate::gateway::Gateway;
 use crate::health::Health;
+use crate::log_time::LogTime;
 use crate::metrics::{GatewayMetrics, NodeMetrics};
 use crate::node_life::NodeLife;
 use crate::peer_progress::PeerProgress;
@@ -172,6 +173,7 @@ fn host_of(parts: NodeParts) -> Result<(Arc<ReplicaHost>, mpsc::Receiver<Entry>)
         store: parts.store,
         lanes: Arc::new(lanes),
         clock: parts.clock,
+        log_time: LogTime::new(parts.clock),
         settings: parts.settings,
         health,
         effort: Effort::default(),

@@ -6,9 +6,9 @@ use crate::asker::{INBOX_MAX, Input};
 use crate::changed_replicas::ChangedReplicas;
 use crate::store_lanes::StoreLanes;
 use crate::vitals::Vitals;
-use cortado_driver::{Leadership, ReplicaRole};
+use cortado_driver::{Leadership, PeerStanding, ReplicaRole};
 use cortado_model::{
-    LogOffset, Millis, NodeId, NodeIncarnation, PartitionId, ReplicaIncarnation, Scn,
+    LogOffset, Millis, NodeId, NodeIncarnation, PartitionId, ReplicaIncarnation, Scn, WallMillis,
 };
 use cortado_peer::{KnownLeader, ReplicaProgress};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
@@ -53,6 +53,7 @@ struct Shown {
     leadership: Mutex<Leadership>,
     /// The peers have not been told how it is now, and will be.
     moved: AtomicBool,
+    standing: Mutex<Option<PeerStanding>>,
 }
 
 /// Why an input was not put in line.
@@ -203,6 +204,12 @@ impl ReplicaHandle {
         }
     }
 
+    /// How this replica would say that it stands; `None` before its driver has begun.
+    pub(crate) fn standing(&self, wall: WallMillis) -> Option<PeerStanding> {
+        let role = self.role();
+        self.lock_standing().map(|standing| PeerStanding { role, wall, ..standing })
+    }
+
     // What follows is for the driver.
 
     /// The node's store has room now, or not any more.
@@ -280,6 +287,14 @@ impl ReplicaHandle {
         *self.lock_leadership() = *leadership;
         self.changed.tell(self.partition);
         self.move_on_urgently();
+    }
+
+    pub(crate) fn show_standing(&self, standing: PeerStanding) {
+        *self.lock_standing() = Some(standing);
+    }
+
+    fn lock_standing(&self) -> MutexGuard<'_, Option<PeerStanding>> {
+        self.shown.standing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock_leadership(&self) -> MutexGuard<'_, Leadership> {

@@ -8,6 +8,7 @@ use crate::decisions::Decisions;
 use crate::effort::Effort;
 use crate::folded_catalog::FoldedCatalog;
 use crate::health::Health;
+use crate::log_time::LogTime;
 use crate::metrics::NodeMetrics;
 use crate::node_life::NodeLife;
 use crate::peer_progress::PeerProgress;
@@ -35,6 +36,8 @@ pub(crate) struct ReplicaHost {
     /// Its threads.
     pub(crate) lanes: Arc<StoreLanes>,
     pub(crate) clock: Clock,
+    /// What records and leases go by.
+    pub(crate) log_time: LogTime,
     pub(crate) settings: Arc<Settings>,
     pub(crate) tasks: Arc<Tasks>,
     pub(crate) health: Health,

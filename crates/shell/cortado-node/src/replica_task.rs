@@ -6,6 +6,7 @@
 
 mod already;
 mod appending;
+mod asking;
 mod copying;
 mod hashing;
 mod reading;
@@ -20,7 +21,7 @@ use crate::replica_handle::ReplicaHandle;
 use crate::replica_host::ReplicaHost;
 use appending::Appending;
 use cortado_driver::{Action, Driver, Event, Leadership, Me, ReplicaRole, Settings};
-use cortado_model::{LogOffset, ReplicaIncarnation};
+use cortado_model::{LogOffset, ReplicaIncarnation, WallMillis};
 use cortado_replica::ReadNeed;
 use reading::{Heard, Reading};
 use std::pin::Pin;
@@ -116,7 +117,7 @@ impl ReplicaTask {
         };
         let took = host.metrics.append.clone();
         let mut actions = Vec::new();
-        let driver = Driver::new(me, settings, host.clock.now(), &mut actions);
+        let driver = Driver::new(me, settings, host.log_time.now(), &mut actions);
         let shown = Shown {
             incarnation: driver.incarnation(),
             role: ReplicaRole::Offline,
@@ -209,7 +210,7 @@ impl ReplicaTask {
 
     /// Tells the driver one thing, and does at once what cannot wait for others.
     async fn feed(&mut self, event: Event<Asker>) {
-        self.driver.on(self.host.clock.now(), event, &mut self.actions);
+        self.driver.on(self.host.log_time.now(), event, &mut self.actions);
         if !self.actions.is_empty() {
             self.carry_out().await;
         }
@@ -227,7 +228,7 @@ impl ReplicaTask {
         let mut pages = 0;
         loop {
             self.tell_changes();
-            self.driver.on(self.host.clock.now(), Event::Settle, &mut self.actions);
+            self.driver.on(self.host.log_time.now(), Event::Settle, &mut self.actions);
             let begins = self.begin_life_if_new();
             self.show();
             // A new life knows nothing of its log yet.
@@ -250,7 +251,7 @@ impl ReplicaTask {
 
     /// Tells the driver of what changes without anybody saying so.
     fn tell_changes(&mut self) {
-        let now = self.host.clock.now();
+        let now = self.host.log_time.now();
         let has_room = !self.handle.waits_for_room();
         if has_room != self.shown.has_room {
             self.shown.has_room = has_room;
@@ -291,6 +292,7 @@ impl ReplicaTask {
         // The clock first: a record that comes after this moment was not missed.
         let now = self.host.clock.steady();
         handle.show_applied(driver.applied(), self.shown.log_end, now);
+        handle.show_standing(driver.standing(WallMillis::default()));
         if *driver.leadership() != self.shown.leadership {
             self.shown.leadership = *driver.leadership();
             handle.show_leadership(driver.leadership());
@@ -318,7 +320,7 @@ impl ReplicaTask {
         while !actions.is_empty() {
             for action in actions.drain(..) {
                 if let Some(event) = self.act(action) {
-                    self.driver.on(self.host.clock.now(), event, &mut self.actions);
+                    self.driver.on(self.host.log_time.now(), event, &mut self.actions);
                 }
             }
             std::mem::swap(&mut actions, &mut self.actions);
@@ -349,6 +351,8 @@ impl ReplicaTask {
             Action::ClearStore(job) => self.work.clear(job),
             Action::InstallSnapshot { job, from } => self.work.install(job, from),
             Action::LookAround(job) => return Some(Event::Around(job, self.work.look_around())),
+            Action::AskPeers(job) => self.work.ask_peers(job),
+            Action::AskToClaim { node } => self.work.ask_to_claim(node),
             Action::Report(report) => self.work.report(report),
             Action::Condemn { nodes, why } => self.work.condemn(&nodes, &why),
             Action::TrimLog(trim) => self.work.trim_log(trim),

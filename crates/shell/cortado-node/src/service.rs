@@ -10,17 +10,18 @@ mod report;
 mod write;
 
 use crate::asker::{Asker, Input};
+use crate::clock::wall;
 use crate::replica_handle::ReplicaHandle;
 use crate::replica_host::ReplicaHost;
 use crate::routes::Route;
 use crate::snapshots::Snapshots;
-use cortado_driver::{Event, ReplicaRole};
+use cortado_driver::{Event, PeerStanding, ReplicaRole};
 use cortado_model::{DatabaseId, LogOffset, PartitionId};
 use cortado_peer::{
-    CallError, HandOff, HandOffAnswer, KnownLeader, Message, NodeReport, Peer, Pending, Read,
-    ReadAnswer, SnapshotAnswer, SnapshotChunk, SnapshotId, VerifyAnswer, Write, WriteAnswer,
+    CallError, HandOff, HandOffAnswer, KnownLeader, Message, NodeReport, Peer, Pending, Progress,
+    Read, ReadAnswer, SnapshotAnswer, SnapshotChunk, SnapshotId, VerifyAnswer, Write, WriteAnswer,
 };
-use cortado_replica::ReadNeed;
+use cortado_replica::{ClaimReason, ReadNeed};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
@@ -99,6 +100,7 @@ impl NodeService {
             }
             ReplicaRole::Leader
             | ReplicaRole::SteppingDown
+            | ReplicaRole::Diverged
             | ReplicaRole::Offline
             | ReplicaRole::Restoring => false,
         }
@@ -121,6 +123,24 @@ impl NodeService {
         if let Some(replica) = self.host.routes.route(partition).replica() {
             // If the line is full it is awake already.
             let _ = replica.offer(Input::Read { caller, need: ReadNeed::Folded(end) });
+        }
+    }
+
+    /// A peer tells how far it is, and what its clock says.
+    fn hear(&self, progress: Progress) {
+        // What a router's clock says is no node's word.
+        if self.host.catalog.newest().nodes.contains_key(&progress.node) {
+            self.host.log_time.hear(progress.node, progress.wall);
+        }
+        self.host.progress.hear(progress, self.host.clock.steady());
+    }
+
+    /// A claimant found that this node's replica has what it lacks.
+    fn claim(&self, partition: PartitionId) {
+        let claim = Event::Claim { reason: ClaimReason::ClaimantDiverged, evidence: 0 };
+        if let Some(replica) = self.host.routes.route(partition).replica() {
+            // One that does not take it is asked again.
+            let _ = replica.offer(claim);
         }
     }
 
@@ -173,6 +193,16 @@ impl Peer for NodeService {
         self.serve(std::future::ready(self.answer_report(database)))
     }
 
+    fn standing(
+        &self,
+        partition: PartitionId,
+        _: Instant,
+    ) -> Pending<'_, Result<Option<PeerStanding>, CallError>> {
+        let replica = self.host.routes.route(partition).replica();
+        let standing = replica.and_then(|replica| replica.standing(wall()));
+        self.serve(std::future::ready(standing))
+    }
+
     fn open_snapshot(
         &self,
         partition: PartitionId,
@@ -197,15 +227,14 @@ impl Peer for NodeService {
 
     fn tell(&self, message: Message) {
         match message {
-            Message::Progress(progress) => {
-                self.host.progress.hear(progress, self.host.clock.steady());
-            }
+            Message::Progress(progress) => self.hear(progress),
             Message::Digest { partition, report } => {
                 let replica = self.host.routes.route(partition).replica();
                 if replica.is_none_or(|replica| replica.offer(Event::Digest(report)).is_err()) {
                     debug!(%partition, at = %report.at, "digest not taken");
                 }
             }
+            Message::Claim { partition } => self.claim(partition),
             Message::Condemned { partition, why } => self.condemn(partition, why),
             Message::LogGrew { partition, end } => self.read_log(partition, end),
         }

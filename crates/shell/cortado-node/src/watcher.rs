@@ -111,6 +111,8 @@ impl Watcher {
         // What hangs is slow at every tick; a look out of turn is none.
         if now >= self.watch.wake_at() {
             events.extend(self.host.health.vitals.store_evidence().map(WatchEvent::Observed));
+            let is_off = self.host.log_time.renew();
+            events.push(WatchEvent::Observed(Evidence::OwnClock { is_off }));
             events.extend(self.host.health.appends.evidence().map(WatchEvent::Observed));
         }
         events.push(WatchEvent::StoreFull(self.host.health.vitals.waits_for_room()));

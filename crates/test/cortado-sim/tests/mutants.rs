@@ -59,7 +59,7 @@ fn reading_without_proof_is_found() {
 
 #[test]
 fn wrong_leases_are_found() {
-    check(Mutant::WaitsTooShort, Scenario::Duel, &["real_time", "linearizable"]);
+    check(Mutant::WaitsTooShort, Scenario::Hindsight, &["real_time", "linearizable"]);
     check(Mutant::ClockStops, Scenario::Lease, &["real_time", "linearizable"]);
     check_seen_by_clients(Mutant::ClockStops, Scenario::Lease);
 }
@@ -139,6 +139,17 @@ fn answers_that_are_lost_or_given_twice_are_found() {
     check(Mutant::LosesAnswersAtResignation, Scenario::Duel, &["answers", "liveness"]);
     check(Mutant::SettlesTwice, Scenario::Swarm, &["answers"]);
     check(Mutant::NeverSettles, Scenario::Swarm, &["answers", "liveness"]);
+}
+
+#[test]
+fn opening_over_what_others_have_is_found() {
+    let by = ["offline", "checkpoint_order", "applied_in_order"];
+    check(Mutant::ComparesWithNobody, Scenario::Blind, &by);
+}
+
+#[test]
+fn trusting_a_wrong_wall_clock_is_found() {
+    check(Mutant::StampsAnyTime, Scenario::Blind, &["log_time"]);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use crate::{
     CallError, HandOff, HandOffAnswer, Message, NodeReport, Peer, Pending, Read, ReadAnswer,
     SnapshotAnswer, SnapshotChunk, SnapshotId, VerifyAnswer, Write, WriteAnswer,
 };
+use cortado_driver::PeerStanding;
 use cortado_model::{DatabaseId, PartitionId};
 use tokio::time::Instant;
 
@@ -22,6 +23,8 @@ pub enum Question {
     Verify(PartitionId, Instant),
     /// See [`Peer::report`].
     Report(Option<DatabaseId>, Instant),
+    /// See [`Peer::standing`].
+    Standing(PartitionId, Instant),
     /// See [`Peer::open_snapshot`].
     OpenSnapshot(PartitionId, Instant),
     /// See [`Peer::snapshot_chunk`].
@@ -41,6 +44,8 @@ pub enum Answer {
     Verify(VerifyAnswer),
     /// Of [`Question::Report`].
     Report(NodeReport),
+    /// Of [`Question::Standing`].
+    Standing(Option<PeerStanding>),
     /// Of [`Question::OpenSnapshot`].
     OpenSnapshot(SnapshotAnswer),
     /// Of [`Question::SnapshotChunk`].
@@ -63,6 +68,9 @@ impl Question {
             Question::Report(database, deadline) => {
                 Answer::Report(peer.report(database, deadline).await?)
             }
+            Question::Standing(partition, deadline) => {
+                Answer::Standing(peer.standing(partition, deadline).await?)
+            }
             Question::OpenSnapshot(partition, deadline) => {
                 Answer::OpenSnapshot(peer.open_snapshot(partition, deadline).await?)
             }
@@ -80,6 +88,7 @@ impl Question {
             Question::HandOff(order) => order.deadline,
             Question::Verify(_, deadline)
             | Question::Report(_, deadline)
+            | Question::Standing(_, deadline)
             | Question::OpenSnapshot(_, deadline)
             | Question::SnapshotChunk(_, _, deadline) => *deadline,
         }
@@ -93,6 +102,7 @@ impl Question {
             Question::HandOff(order) => order.deadline = until,
             Question::Verify(_, deadline)
             | Question::Report(_, deadline)
+            | Question::Standing(_, deadline)
             | Question::OpenSnapshot(_, deadline)
             | Question::SnapshotChunk(_, _, deadline) => *deadline = until,
         }
@@ -148,6 +158,14 @@ impl Peer for FnPeer {
         deadline: Instant,
     ) -> Pending<'_, Result<NodeReport, CallError>> {
         answer!((self.call)(Question::Report(database, deadline)), Answer::Report)
+    }
+
+    fn standing(
+        &self,
+        partition: PartitionId,
+        deadline: Instant,
+    ) -> Pending<'_, Result<Option<PeerStanding>, CallError>> {
+        answer!((self.call)(Question::Standing(partition, deadline)), Answer::Standing)
     }
 
     fn open_snapshot(

@@ -2,5 +2,6 @@
 
 mod lives;
 mod log;
+mod peers;
 mod rig;
 mod writes;

@@ -133,7 +133,7 @@ fn only_the_next_record_of_this_generation_is_accepted() {
 #[test]
 fn the_first_claim_of_the_next_generation_is_accepted() {
     check(claim(5), Want::Accepted);
-    check(claim(6), Want::Void(Why::NotNextGeneration));
+    check(claim(6), Want::Void(Why::MissingClaim)); // whoever claims has seen the one before
     check(claim(4), Want::Void(Why::NotNextGeneration));
     // A claimant may have read less than everything: its chain hash proves nothing.
     check_from(&at_4_7(), claim(5), ChainHash(1), Want::Accepted);
@@ -262,7 +262,7 @@ fn what_a_newer_build_wrote_is_waited_for_if_it_counts() {
     check_bytes(&state, &newer(&transaction(4, 9), 3, 77), Want::Void(Why::Gap));
     check_bytes(&state, &newer(&transaction(3, 9), 3, 3), Want::Void(Why::Zombie));
     check_bytes(&state, &newer(&transaction(5, 1), 3, 3), Want::Void(Why::MissingClaim));
-    check_bytes(&state, &newer(&claim(6), 3, 2), Want::Void(Why::NotNextGeneration));
+    check_bytes(&state, &newer(&claim(6), 3, 2), Want::Void(Why::MissingClaim));
     // A known kind that raises the level above this build's is as good as unknown.
     let level = Config::Feature { level: 2 };
     check(record(scn(4, 8), Body::Config(level)), needs(Need::Feature(2)));
@@ -294,6 +294,12 @@ fn a_leader_that_goes_on_with_another_history_is_not_followed() {
     check_over(point(3, 21, 50), Stop::Behind); // this replica has lost 3:21
     check_over(point(3, 19, 50), Stop::Disputed); // the leader has
     check_over(point(3, 20, 51), Stop::Disputed); // two histories of one length
+    // Only claims that nobody has opened tell them apart: nothing is lost by resyncing.
+    let (_, chain) = encode(PARTITION, &opening(OVER), ChainHash(98));
+    let other = HistoryPoint { scn: scn(4, 1), chain };
+    let own = HistoryPoint { scn: scn(4, 0), chain: CHAIN };
+    let behind = Want::Stop(Stop::Behind(conflict(own, other)));
+    check_from(&at_4_0(), opening(OVER), ChainHash(98), behind);
     // Without an opening, the chain tells; how long the other one is, nobody knows.
     let (_, chain) = encode(PARTITION, &transaction(4, 8), ChainHash(98));
     let other = HistoryPoint { scn: scn(4, 8), chain };
@@ -325,8 +331,9 @@ fn a_gap_is_remembered_until_what_is_missing_appears_or_a_claim_ends_it() {
     assert_eq!(gap(&[transaction(4, 8), transaction(5, 1)]), Some((scn(5, 0), 31)));
     assert_eq!(gap(&[transaction(5, 1), transaction(4, 8)]), Some((scn(5, 0), 30)));
     assert_eq!(gap(&[transaction(5, 1), claim(5)]), None);
+    assert_eq!(gap(&[claim(6)]), Some((scn(5, 0), 30)));
     // Nothing is missing before these.
-    assert_eq!(gap(&[transaction(4, 6), transaction(3, 9), claim(6)]), None);
+    assert_eq!(gap(&[transaction(4, 6), transaction(3, 9), claim(4)]), None);
 }
 
 #[test]

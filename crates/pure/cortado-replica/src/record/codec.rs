@@ -248,6 +248,7 @@ fn reason_number(reason: ClaimReason) -> u8 {
         ClaimReason::SteppedDown => 4,
         ClaimReason::SequencesUsedUp => 5,
         ClaimReason::Ordered => 6,
+        ClaimReason::ClaimantDiverged => 7,
         ClaimReason::Other(number) => number,
     }
 }
@@ -260,6 +261,7 @@ fn reason_of(number: u8) -> ClaimReason {
         4 => ClaimReason::SteppedDown,
         5 => ClaimReason::SequencesUsedUp,
         6 => ClaimReason::Ordered,
+        7 => ClaimReason::ClaimantDiverged,
         other => ClaimReason::Other(other),
     }
 }

@@ -45,6 +45,7 @@ struct LeaseChange {
 enum Stage {
     /// Steps 4 and 5 of taking over: a barrier, and the old leader's lease.
     Opening {
+        compared: bool,
         barrier: Option<Scn>,
         proven: bool,
         not_before: Millis,
@@ -65,12 +66,14 @@ struct Settling {
 
 impl Leader {
     /// The claimant that `fold` has just accepted; serves no earlier than `not_before`.
-    pub(super) fn opening(fold: &FoldState, not_before: Millis) -> Leader {
-        let retry_at = Millis::default();
+    ///
+    /// * `compared`: it need not be told that others have the same history.
+    pub(super) fn opening(fold: &FoldState, not_before: Millis, compared: bool) -> Leader {
+        let (barrier, proven, retry_at) = (None, false, Millis::default());
         Leader {
             publisher: Publisher::after(fold),
             generation: fold.generation(),
-            stage: Stage::Opening { barrier: None, proven: false, not_before, retry_at },
+            stage: Stage::Opening { compared, barrier, proven, not_before, retry_at },
             lease_until: None,
             lease_waiting: Vec::new(),
             strict: None,
@@ -98,10 +101,24 @@ impl Leader {
         self.generation = generation;
     }
 
+    /// Whether it is still to be told that it may open `generation`.
+    pub(super) fn awaits_comparison(&self, generation: Generation) -> bool {
+        let waits = matches!(self.stage, Stage::Opening { compared: false, .. });
+        waits && self.generation == generation
+    }
+
+    /// Nobody has what this leader lacks, as far as can be known.
+    pub(super) fn open_compared(&mut self, publish: &mut Publish<'_, '_>) {
+        if let Stage::Opening { compared, .. } = &mut self.stage {
+            *compared = true;
+            self.open(publish);
+        }
+    }
+
     /// Appends the barrier that must be accepted before anything is served.
     pub(super) fn open(&mut self, publish: &mut Publish<'_, '_>) {
-        let Stage::Opening { barrier, retry_at, .. } = &mut self.stage else { return };
-        if barrier.is_some() || publish.out.now.clock < *retry_at {
+        let Stage::Opening { compared, barrier, retry_at, .. } = &mut self.stage else { return };
+        if !*compared || barrier.is_some() || publish.out.now.clock < *retry_at {
             return;
         }
         *retry_at = publish.out.now.clock.plus(publish.settings.retry_ms);
@@ -284,7 +301,7 @@ impl Leader {
     pub(super) fn wake_at(&self, settings: &Settings) -> Option<Millis> {
         let stage = match self.stage {
             Stage::Opening { proven: true, not_before, .. } => Some(not_before),
-            Stage::Opening { barrier: None, retry_at, .. } => Some(retry_at),
+            Stage::Opening { compared: true, barrier: None, retry_at, .. } => Some(retry_at),
             Stage::Opening { .. } | Stage::Serving | Stage::SteppingDown => None,
         };
         let publisher = self.publisher.wake_at(settings);
@@ -387,11 +404,11 @@ impl Leader {
     }
 
     fn answer_settled(&mut self, publish: &mut Publish<'_, '_>) {
-        let committed = publish.fold.last;
+        let (committed, agreed) = (publish.fold.last, publish.fold.agreed());
         let (due, waiting) = self.settling.drain(..).partition(|s| {
             let folded = match s.need {
                 ReadNeed::Folded(end) => publish.fold.position.reaches(end),
-                ReadNeed::Applied(scn) => committed >= scn,
+                ReadNeed::Applied(scn) => agreed >= scn,
                 ReadNeed::Lease | ReadNeed::Barrier => true,
             };
             s.after <= committed && folded

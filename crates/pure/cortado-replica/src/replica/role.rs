@@ -15,4 +15,7 @@ pub enum Role {
     Leader,
     /// Hands over: finishes what it has begun, begins nothing.
     SteppingDown,
+    /// Has won its generation and does not open it: others have what it lacks. Folds, serves
+    /// nothing, claims nothing.
+    Diverged,
 }

@@ -118,6 +118,11 @@ fn a_leader_without_what_was_committed() {
 }
 
 #[test]
+fn a_claimant_that_compares_before_it_opens() {
+    check("comparison");
+}
+
+#[test]
 fn a_replica_that_was_taken_out() {
     check("replica-set");
 }

@@ -32,6 +32,19 @@ fn tell_of_leadership(host: &ReplicaHost, partition: PartitionId, news: News) ->
             info!(%partition, %node, %generation, "claim lost");
         }
         News::Serving { generation } => info!(%partition, %node, %generation, "serving as leader"),
+        News::Unverified { generation } => {
+            warn!(%partition, %node, %generation, "leads unverified: nobody else has answered");
+        }
+        News::Verified { generation } => info!(%partition, %node, %generation, "leads verified"),
+        News::Diverged { generation, conflict, opened } => {
+            error!(%partition, %node, %generation, %conflict, opened, "histories differ");
+            let what = match opened {
+                false => format!("does not open generation {generation}"),
+                true => format!("leads generation {generation}, and another history has come up"),
+            };
+            let evidence = vec![conflict.to_string()];
+            host.decisions.explain(EventKind::Offline, Some(partition), what, evidence);
+        }
         News::Resigned { generation, not_done } => {
             metrics.resignations.add(1);
             info!(%partition, %node, %generation, not_done, "resigned");
@@ -85,6 +98,9 @@ fn tell_of_log(host: &ReplicaHost, partition: PartitionId, news: News) -> Option
         }
         News::GapEnded { since } => {
             info!(%partition, %node, %since, "no record is missing any more");
+        }
+        News::LostRecord { since, holder } => {
+            error!(%partition, %node, %since, %holder, "replica has lost a record");
         }
         News::AppendFailed(failure) => {
             metrics.appends_failed.add(1);

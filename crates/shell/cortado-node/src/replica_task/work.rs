@@ -3,6 +3,7 @@
 //! What takes long runs beside the task, and its end comes back through [`Work::done`]. Start
 //! reading there.
 
+use super::asking::{ask_peers, ask_to_claim};
 use super::copying::copy;
 use super::hashing::hash;
 use super::surroundings::look_around;
@@ -176,6 +177,19 @@ impl Work {
 
     pub(super) fn look_around(&self) -> Surroundings {
         look_around(&self.host, self.handle.partition)
+    }
+
+    /// Asks the other replicas how they stand.
+    pub(super) fn ask_peers(&self, job: JobId) {
+        let (host, ended) = (Arc::clone(&self.host), self.ended.clone());
+        let partition = self.handle.partition;
+        self.host.tasks.spawn(async move {
+            let _ = ended.send(Event::Peers(job, ask_peers(&host, partition).await));
+        });
+    }
+
+    pub(super) fn ask_to_claim(&self, node: NodeId) {
+        ask_to_claim(&self.host, self.handle.partition, node);
     }
 
     /// Takes a digest to the replica that leads.

@@ -110,6 +110,7 @@ fn duty(role: ReplicaRole) -> Duty {
         | ReplicaRole::Restoring
         | ReplicaRole::Candidate
         | ReplicaRole::Opening
-        | ReplicaRole::SteppingDown => Duty::Neither,
+        | ReplicaRole::SteppingDown
+        | ReplicaRole::Diverged => Duty::Neither,
     }
 }

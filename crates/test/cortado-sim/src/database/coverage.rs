@@ -95,6 +95,10 @@ pub enum Fault {
     NeverAnswered,
     /// A digest on its way to the leader is lost.
     ReportLost,
+    /// What one replica asks another, or what that answers, is lost.
+    PeerMessageLost,
+    /// It takes its time, up to longer than anybody waits.
+    PeerMessageLate,
     /// A read of the log fails.
     ReadFails,
     /// A read of the log answers bytes that nobody wrote.
@@ -167,7 +171,7 @@ pub enum Fault {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Fault; 46] = [
+    pub const ALL: [Fault; 48] = [
         Fault::AppendLost,
         Fault::AppendPerhaps,
         Fault::AppendLate,
@@ -180,6 +184,8 @@ impl Fault {
         Fault::AnswerSlow,
         Fault::NeverAnswered,
         Fault::ReportLost,
+        Fault::PeerMessageLost,
+        Fault::PeerMessageLate,
         Fault::ReadFails,
         Fault::ReadDamaged,
         Fault::ReadForeign,
@@ -330,6 +336,8 @@ pub enum Transition {
     LeadsOn,
     /// A leader was fenced.
     Fenced,
+    /// A claimant does not open its generation.
+    Diverges,
     /// A replica's state is thrown away.
     Breaks,
     /// A replica begins a life.
@@ -340,7 +348,7 @@ pub enum Transition {
 
 impl Transition {
     /// All of them.
-    pub const ALL: [Transition; 13] = [
+    pub const ALL: [Transition; 14] = [
         Transition::Claims,
         Transition::ClaimEnds,
         Transition::Wins,
@@ -351,6 +359,7 @@ impl Transition {
         Transition::HandedOver,
         Transition::LeadsOn,
         Transition::Fenced,
+        Transition::Diverges,
         Transition::Breaks,
         Transition::Begins,
         Transition::Ends,
@@ -370,6 +379,7 @@ impl Transition {
             (Role::Leader, Role::SteppingDown) => Some(Transition::HandsOver),
             (Role::SteppingDown, Role::Follower) => Some(Transition::HandedOver),
             (Role::SteppingDown, Role::Leader) => Some(Transition::LeadsOn),
+            (Role::Opening, Role::Diverged) => Some(Transition::Diverges),
             (Role::Leader, Role::Follower) => Some(Transition::Fenced),
             (Role::Offline | Role::Restoring, Role::Follower) => Some(Transition::Begins),
             (Role::Offline, Role::Restoring) | (Role::Restoring, Role::Offline) => None,
@@ -382,7 +392,8 @@ impl Transition {
                 | Role::Candidate
                 | Role::Opening
                 | Role::Leader
-                | Role::SteppingDown,
+                | Role::SteppingDown
+                | Role::Diverged,
                 _,
             ) => None,
         }

@@ -7,10 +7,10 @@ use crate::database::asker::{Asker, Sighting, Stage};
 use crate::database::documents::{AttemptId, KeyNumber};
 use crate::kernel::time::Moment;
 use bytes::Bytes;
-use cortado_driver::{Action, Driver, Event, JobId, Outcome, ReplicaRole};
+use cortado_driver::{Action, Driver, Event, JobId, Outcome, PeerAnswers, ReplicaRole};
 use cortado_model::{LogOffset, Millis};
 use std::cell::Cell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
 /// A driver and everything that waits for it.
@@ -42,12 +42,25 @@ pub struct Hosted {
     pub applying: Option<JobId>,
     /// The last number that an action had.
     pub last_job: JobId,
+    /// The question how the others stand, if it is open.
+    pub asked: Option<Asked>,
     /// Whether the store had room, as last told.
     pub has_room: bool,
     /// It has ended: nothing more is done.
     pub has_ended: bool,
     /// Whether it has resigned in the actions that are being executed: for a planted bug.
     pub has_resigned: bool,
+}
+
+/// The question how the others stand, on its way to all of them.
+#[derive(Debug)]
+pub struct Asked {
+    /// Which.
+    pub job: JobId,
+    /// Nodes that have not answered.
+    pub awaited: BTreeSet<usize>,
+    /// What the others have said.
+    pub answers: PeerAnswers,
 }
 
 /// Something for a driver's task to look at.
@@ -137,6 +150,7 @@ impl Hosted {
             store_lane: now,
             applying: None,
             last_job: JobId::default(),
+            asked: None,
             has_room: true,
             has_ended: false,
             has_resigned: false,

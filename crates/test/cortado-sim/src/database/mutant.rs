@@ -63,6 +63,10 @@ pub enum Mutant {
     NeverSettles,
     /// A state is hashed after the next batch has been applied.
     HashesLate,
+    /// A claimant opens without having heard anybody, and a replica in a gap asks nobody.
+    ComparesWithNobody,
+    /// Records are stamped with whatever a node's own clock says.
+    StampsAnyTime,
     /// A replica that stands still is wiped and built anew.
     WipesWhoStands,
     /// A node takes its own beats for heard when it sends them: whoever is silent seems dead.
@@ -71,7 +75,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Mutant; 29] = [
+    pub const ALL: [Mutant; 31] = [
         Mutant::AnswersWhenSent,
         Mutant::AnswersWhenAppended,
         Mutant::SkipsBarrier,
@@ -99,6 +103,8 @@ impl Mutant {
         Mutant::MixesProducers,
         Mutant::NeverSettles,
         Mutant::HashesLate,
+        Mutant::ComparesWithNobody,
+        Mutant::StampsAnyTime,
         Mutant::WipesWhoStands,
         Mutant::TrustsNoEar,
     ];

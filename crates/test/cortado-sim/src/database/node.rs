@@ -6,6 +6,7 @@ use crate::database::hosted::Hosted;
 use crate::database::observer::Observer;
 use crate::database::store::Store;
 use crate::kernel::time::{Moment, NodeClock};
+use cortado_cluster::LogClock;
 use cortado_model::{NodeId, NodeIncarnation};
 
 /// One machine.
@@ -40,6 +41,8 @@ pub struct Process {
     pub pauses: u64,
     /// What has become of its log.
     pub log: LogHealth,
+    /// What it has heard of others' wall clocks.
+    pub(crate) log_clock: LogClock,
     /// What it knows about others.
     pub(crate) observer: Observer,
 }

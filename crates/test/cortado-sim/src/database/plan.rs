@@ -37,6 +37,8 @@ pub struct Plan {
     pub beats_on_brokers: bool,
     /// Parts per million by which each node's clock is fast.
     pub drift_ppm: Vec<i64>,
+    /// A node whose wall clock is wrong from the beginning, and by how much.
+    pub wrong_clock: Option<(usize, i64)>,
     /// How often a fault strikes, whenever it could.
     pub chances: BTreeMap<Fault, PerMillion>,
     /// Mean time between two of the faults that strike by themselves, in microseconds.
@@ -162,6 +164,7 @@ impl Plan {
             beat_streams: 1,
             beats_on_brokers: false,
             drift_ppm: (0..nodes).map(|_| random.between(0, 198_000) as i64 - 99_000).collect(),
+            wrong_clock: None,
             chances: BTreeMap::new(),
             intervals_us: BTreeMap::new(),
             chores_us: BTreeMap::new(),
@@ -282,6 +285,7 @@ impl Plan {
             Scenario::Upgrade => {}
             Scenario::Disputed => self.lose_sight(),
             Scenario::Beats => self.policy = Policy::Cluster,
+            Scenario::Blind => self.blind_one(random),
         }
     }
 
@@ -383,13 +387,29 @@ impl Plan {
         self.chores_us.remove(&Chore::Verify);
     }
 
-    /// Records that one replica is not shown, leaderships that change, and nobody who deletes.
+    /// Records that one replica is not shown, leaderships that change, others that cannot be heard,
+    /// and nobody who deletes.
     fn lose_sight(&mut self) {
         self.keep_the_log();
         self.chances.clear();
         self.intervals_us.clear();
-        self.often(&[(Fault::ReadForeign, 1_000)]);
+        self.often(&[(Fault::ReadForeign, 5_000), (Fault::PeerMessageLost, 800_000)]);
         self.every(&[(Fault::WrongSuspicion, 400 * MILLI), (Fault::NodePause, SECOND)]);
+    }
+
+    /// One node that is not shown some records, one whose clock is an hour off, leaderships that
+    /// change, and everybody else well: answers come in time, if late and by and by.
+    fn blind_one(&mut self, random: &mut Random) {
+        self.chances.clear();
+        self.intervals_us.clear();
+        self.often(&[(Fault::ReadForeign, 20_000), (Fault::AppendLost, 4_000)]);
+        self.every(&[(Fault::WrongSuspicion, random.one_of(&[100, 400]) * MILLI)]);
+        self.chores_us.insert(Chore::Handoff, 500 * MILLI);
+        self.policy = Policy::Simple;
+        self.nodes = 3;
+        self.drift_ppm = vec![0; 3];
+        self.wrong_clock = Some((random.index(3), random.one_of(&[-HOUR_MS, HOUR_MS])));
+        self.lease_ms = random.one_of(&[40, 400]);
     }
 
     /// Logs that forget as soon as they may.
@@ -429,6 +449,9 @@ impl Plan {
     }
 }
 
+/// As far as a wall clock may be off.
+const HOUR_MS: i64 = 3_600_000;
+
 /// Quick enough for a run of seconds, or as in production.
 fn draw_detection(random: &mut Random) -> Detection {
     let [beat_ms, dead_after_ms, stagger_ms] =
@@ -442,7 +465,7 @@ fn draw_detection(random: &mut Random) -> Detection {
 pub(crate) const LEASES_MS: [u32; 2] = [40, 1_500];
 
 /// Faults that strike when something else happens: an append, a read, a message, a boundary.
-const CHANCES: [(Fault, u32); 20] = [
+const CHANCES: [(Fault, u32); 22] = [
     (Fault::AppendLost, 4_000),
     (Fault::AppendPerhaps, 4_000),
     (Fault::AppendLate, 4_000),
@@ -454,6 +477,8 @@ const CHANCES: [(Fault, u32); 20] = [
     (Fault::AppendRefused, 4_000),
     (Fault::NeverAnswered, 1_000),
     (Fault::ReportLost, 20_000),
+    (Fault::PeerMessageLost, 20_000),
+    (Fault::PeerMessageLate, 20_000),
     (Fault::StoreDamaged, 100),
     (Fault::AnswerSlow, 4_000),
     (Fault::ReadFails, 4_000),

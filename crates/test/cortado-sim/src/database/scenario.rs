@@ -55,11 +55,14 @@ pub enum Scenario {
     Disputed,
     /// Beats that are lost, silent or cut off while the logs work, and the other way round.
     Beats,
+    /// One replica of each partition loses records and wins claims, and all others live and answer:
+    /// nothing must come of it.
+    Blind,
 }
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Scenario; 23] = [
+    pub const ALL: [Scenario; 24] = [
         Scenario::Swarm,
         Scenario::Calm,
         Scenario::Duel,
@@ -83,6 +86,7 @@ impl Scenario {
         Scenario::Upgrade,
         Scenario::Disputed,
         Scenario::Beats,
+        Scenario::Blind,
     ];
 
     /// The scenario of `seed` when nobody chooses one: the swarm in two seeds of five.
@@ -123,6 +127,7 @@ impl fmt::Display for Scenario {
             Scenario::Upgrade => "upgrade",
             Scenario::Disputed => "disputed",
             Scenario::Beats => "beats",
+            Scenario::Blind => "blind",
         })
     }
 }

@@ -229,7 +229,7 @@ impl Image {
         self.checkpoint = Some(batch.checkpoint.clone());
         let state = FoldState::decode(&batch.checkpoint);
         let state = state.expect("a driver stores what it can read");
-        self.reached = Reached { last: state.last, offset: state.position.offset };
+        self.reached = Reached { last: state.agreed(), offset: state.position.offset };
     }
 
     /// Forgets what has expired before `time`, the oldest first.

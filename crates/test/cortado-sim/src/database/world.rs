@@ -6,6 +6,7 @@ mod appending;
 mod asking;
 mod beating;
 mod clients;
+mod clocks;
 mod deciding;
 mod detecting;
 mod driving;
@@ -16,6 +17,7 @@ mod keeping;
 mod lives;
 mod nemesis;
 mod observing;
+mod peers;
 mod planting;
 mod serving;
 mod shared_beats;
@@ -44,7 +46,7 @@ use crate::kernel::random::Random;
 use crate::kernel::time::Moment;
 use crate::kernel::trace::Telling;
 use crate::kernel::violation::{Finding, Violation};
-use cortado_model::{ClusterUuid, DatabaseId, Etag, LogOffset, NodeId, PartitionUuid};
+use cortado_model::{ClusterUuid, DatabaseId, Etag, LogOffset, NodeId, PartitionUuid, WallMillis};
 use cortado_replica::{Genesis, PartitionIdentity};
 use shared_beats::SharedBeats;
 use shared_log::SharedLog;
@@ -86,6 +88,8 @@ struct Partition {
     handoff: handoff::Handoff,
     etags: log_time::Etags,
     served: liveness::Served,
+    /// The greatest time that any record was sent with.
+    stamped: WallMillis,
     /// The highest offset below which the log was ever told to forget.
     trim_decided: LogOffset,
     /// Where the first record of a newer build stands, if there is one.
@@ -226,6 +230,10 @@ impl World {
             Due::Asks { to, question } => self.question_arrives(to, question),
             Due::Works { to, work } => self.do_work(to, work),
             Due::Tells { to, event } => self.hears(to, *event),
+            Due::PeerAsked { node, from, job } => self.peer_asked(node, from, job),
+            Due::PeerAnswered { to, job, standing } => self.peer_answered(to, job, *standing),
+            Due::NoMoreAnswers { to, job } => self.peers_due(to, job),
+            Due::ClockHeard { node, from, wall } => self.hear_clock(node, from, wall),
             Due::Notice { to } => self.notice(to),
             Due::Wake { to, at } => self.wake(to, at),
             Due::Request { node, partition, ask } => self.request_arrives(node, partition, ask),

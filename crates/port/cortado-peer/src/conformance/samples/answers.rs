@@ -13,9 +13,11 @@ use bytes::Bytes;
 use cortado_document::{
     Done, JsonError, Malformed, PatchError, Refusal, Unacceptable, Unmet, Violation,
 };
-use cortado_driver::{Refused, UnknownWhy, Written};
-use cortado_model::{Etag, LogOffset, NodeId, NodeIncarnation, Scn, WallMillis};
-use cortado_replica::NotDone;
+use cortado_driver::{Folded, PeerStanding, Refused, ReplicaRole, UnknownWhy, Written};
+use cortado_model::{
+    Etag, LogOffset, NodeId, NodeIncarnation, ReplicaIncarnation, Scn, WallMillis,
+};
+use cortado_replica::{ChainHash, Claimant, HistoryPoint, NotDone};
 
 /// More than one frame, window or buffer of any adapter.
 const LONG_BYTES: usize = 600 << 10;
@@ -28,6 +30,7 @@ pub(in crate::conformance) fn answers() -> Vec<Answer> {
         Answer::HandOff(_) => hand_offs().into_iter().map(Answer::HandOff),
         Answer::Verify(_) => verifications().into_iter().map(Answer::Verify),
         Answer::Report(_) => reports().into_iter().map(Answer::Report),
+        Answer::Standing(_) => standings().into_iter().map(Answer::Standing),
         Answer::OpenSnapshot(_) => snapshots().into_iter().map(Answer::OpenSnapshot),
         Answer::SnapshotChunk(_) => chunks().into_iter().map(Answer::SnapshotChunk),
     }
@@ -41,6 +44,7 @@ pub(in crate::conformance) fn answer_to(question: &Question) -> Answer {
         Question::HandOff(_) => Answer::HandOff(HandOffAnswer::Leads),
         Question::Verify(..) => Answer::Verify(VerifyAnswer::Begun),
         Question::Report(..) => Answer::Report(report_of("n1:4711")),
+        Question::Standing(..) => Answer::Standing(None),
         Question::OpenSnapshot(..) => Answer::OpenSnapshot(SnapshotAnswer::Busy),
         Question::SnapshotChunk(..) => Answer::SnapshotChunk(SnapshotChunk::End),
     }
@@ -50,6 +54,29 @@ pub(in crate::conformance) fn answer_to(question: &Question) -> Answer {
 pub(in crate::conformance) fn report_of(address: &str) -> NodeReport {
     let (incarnation, address) = (NodeIncarnation(1), address.to_owned());
     NodeReport { incarnation, address, sick: None, replicas: Vec::new() }
+}
+
+/// Of a replica that has folded nothing, one before the first claim, and one behind a claim.
+fn standings() -> Vec<Option<PeerStanding>> {
+    let incarnation = ReplicaIncarnation { node: NodeIncarnation(u64::MAX), life: u32::MAX };
+    let standing = |role, folded| {
+        let (node, wall) = (NodeId(2), WallMillis(u64::MAX));
+        Some(PeerStanding { node, incarnation, role, folded, wall })
+    };
+    let point = |scn, chain| HistoryPoint { scn, chain: ChainHash(chain) };
+    let folded = |claimant| Folded {
+        generation: SCN_MAX.generation,
+        below: LogOffset(u64::MAX),
+        accepted: point(SCN_MAX, u128::MAX),
+        claimant,
+    };
+    let claimant = Claimant { node: NodeId(3), incarnation, over: point(scn(7), 1) };
+    vec![
+        None,
+        standing(ReplicaRole::Offline, None),
+        standing(ReplicaRole::Follower, Some(folded(None))),
+        standing(ReplicaRole::Opening, Some(folded(Some(claimant)))),
+    ]
 }
 
 fn writes() -> Vec<WriteAnswer> {

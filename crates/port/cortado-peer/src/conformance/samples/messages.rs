@@ -18,6 +18,7 @@ pub(in crate::conformance) fn messages() -> Vec<Message> {
         Message::Condemned { .. } => {
             [Message::Condemned { partition, why: "n1 and n3 hash to »ff«".to_owned() }]
         },
+        Message::Claim { .. } => [Message::Claim { partition }],
         Message::LogGrew { .. } => [log_grew(u64::MAX)],
     }
 }
@@ -52,7 +53,7 @@ fn reports_of_progress() -> Vec<Progress> {
 /// Replicas in every role and under every kind of leader.
 pub(super) fn progress() -> Vec<ReplicaProgress> {
     let roles = words!(
-        ReplicaRole: Offline, Restoring, Follower, Candidate, Opening, Leader, SteppingDown
+        ReplicaRole: Offline, Restoring, Follower, Candidate, Opening, Leader, SteppingDown, Diverged
     );
     let leaders = leaders().into_iter().cycle();
     let replica = |(number, (role, leader))| ReplicaProgress {

@@ -25,6 +25,7 @@ pub(in crate::conformance) fn questions(deadline: Instant) -> Vec<Question> {
         Question::Read(_) => levels_and_looks().into_iter().map(read),
         Question::HandOff(_) => [None, Some(NodeId(0)), Some(NodeId(u32::MAX))].map(hand_off),
         Question::Verify(..) => [Question::Verify(PartitionId::CLUSTER, deadline)],
+        Question::Standing(..) => [Question::Standing(PartitionId::CLUSTER, deadline)],
         Question::Report(..) => [
             Question::Report(None, deadline),
             Question::Report(Some(DatabaseId(u32::MAX)), deadline),
@@ -58,6 +59,7 @@ pub(in crate::conformance) fn question_of(answer: &Answer, deadline: Instant) ->
         | (Answer::HandOff(_), Question::HandOff(_))
         | (Answer::Verify(_), Question::Verify(..))
         | (Answer::Report(_), Question::Report(..))
+        | (Answer::Standing(_), Question::Standing(..))
         | (Answer::OpenSnapshot(_), Question::OpenSnapshot(..))
         | (Answer::SnapshotChunk(_), Question::SnapshotChunk(..)) => true,
         (_, _) => false,

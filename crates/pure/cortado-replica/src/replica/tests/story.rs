@@ -35,6 +35,8 @@ struct Node {
     stored: FoldState,
     /// Offsets at which its reads answer a stranger's bytes, whatever stands there.
     blind: BTreeSet<usize>,
+    /// Its questions how others stand are answered by hand; else by "nobody has more", at once.
+    compares: bool,
 }
 
 impl Story {
@@ -138,6 +140,15 @@ impl Story {
                 self.nodes.get_mut(&node).unwrap().blind.insert(at);
             }
             "digest" => self.step(node, Input::Config(Config::Digest)),
+            "compares" => self.nodes.get_mut(&node).unwrap().compares = true,
+            "open" => {
+                let generation = Generation(rest[0].parse().unwrap());
+                self.step(node, Input::Open { generation });
+            }
+            "diverged" => {
+                let generation = Generation(rest[0].parse().unwrap());
+                self.step(node, Input::Diverged { generation });
+            }
             "trim" => {
                 let below = LogOffset(rest[0].parse().unwrap());
                 let log = LogId(rest.get(1).map_or(1, |log| log.parse().unwrap()));
@@ -167,7 +178,8 @@ impl Story {
         let replica = Replica::new(me, self.settings(), stored.clone(), self.now());
         let (wire, limbo) = (VecDeque::new(), VecDeque::new());
         let (held, blind) = (VecDeque::new(), BTreeSet::new());
-        let node = Node { replica, incarnation, wire, held, limbo, stored, blind };
+        let compares = false;
+        let node = Node { replica, incarnation, wire, held, limbo, stored, blind, compares };
         self.nodes.insert(id, node);
         self.feed(id, LogOffset::ZERO);
     }
@@ -303,7 +315,10 @@ impl Story {
         let mut effects = Vec::new();
         let node = self.nodes.get_mut(&id).unwrap();
         node.replica.step(now, input, &mut effects);
-        for effect in effects {
+        let compares = node.compares;
+        let asks = |effect: &Effect| matches!(effect, Effect::CompareHistories { .. });
+        let opens = !compares && effects.iter().any(asks);
+        for effect in effects.into_iter().filter(|effect| compares || !asks(effect)) {
             if let Effect::Event(Event::Heard { .. }) = effect {
                 continue;
             }
@@ -313,12 +328,17 @@ impl Story {
                 Effect::Append { token, records } => node.wire.push_back((token, records)),
                 Effect::Apply(apply) => node.stored = apply.state,
                 Effect::Recover
+                | Effect::CompareHistories { .. }
                 | Effect::Answer { .. }
                 | Effect::Digest { .. }
                 | Effect::TrimBookmarks(_)
                 | Effect::TrimLog(_)
                 | Effect::Event(_) => {}
             }
+        }
+        if opens {
+            let generation = self.nodes[&id].replica.fold().generation();
+            return self.step(id, Input::Open { generation });
         }
         self.summary(id);
     }
@@ -395,6 +415,7 @@ fn describe(effect: &Effect) -> String {
             format!("-> append #{}: {}", token.0, records.join(", "))
         }
         Effect::Recover => "-> recover".to_owned(),
+        Effect::CompareHistories { until } => format!("-> compare until {}", until.0),
         Effect::Apply(apply) => {
             let changes: Vec<String> = apply.transactions.iter().map(committed).collect();
             format!("-> apply up to {}: {}", apply.state.last, changes.join(", "))

@@ -121,13 +121,21 @@ pub enum Sight {
     StoodStill,
     /// A replica stood still, since its history is not the leader's.
     Disputed,
+    /// A claimant found out that another replica has what it lacks, and did not open.
+    Diverged,
+    /// A claimant opened its generation, and nobody had answered.
+    Unverified,
+    /// Somebody answered afterwards.
+    Verified,
+    /// A replica in a gap found out that it alone had lost a record.
+    LostRecord,
     /// A strong read was stale where clocks break their promise: the one thing that they may cost.
     StaleUnderDrift,
 }
 
 impl Sight {
     /// All that many seeds of mixed scenarios must meet; only `drift` meets the last one above.
-    pub const ALL: [Sight; 56] = [
+    pub const ALL: [Sight; 60] = [
         Sight::VoidZombie,
         Sight::VoidDuplicate,
         Sight::VoidGap,
@@ -184,6 +192,10 @@ impl Sight {
         Sight::Robbed,
         Sight::StoodStill,
         Sight::Disputed,
+        Sight::Diverged,
+        Sight::Unverified,
+        Sight::Verified,
+        Sight::LostRecord,
     ];
 
     /// What a driver's news shows; `None` for what is nothing special.
@@ -201,6 +213,10 @@ impl Sight {
             News::FoldsAnew { .. } => Some(Sight::FoldsAnew),
             News::NotRebuilt { .. } => Some(Sight::NotRebuilt),
             News::GapEnded { .. } => Some(Sight::GapEnded),
+            News::Diverged { opened: false, .. } => Some(Sight::Diverged),
+            News::Unverified { .. } => Some(Sight::Unverified),
+            News::Verified { .. } => Some(Sight::Verified),
+            News::LostRecord { .. } => Some(Sight::LostRecord),
             News::Resigned { not_done: 1.., .. } => Some(Sight::ResignedWithWrites),
             News::Resigned { .. }
             | News::Starts { .. }
@@ -212,6 +228,7 @@ impl Sight {
             | News::SteppedDown { .. }
             | News::Foreign { .. }
             | News::GapBegan(_)
+            | News::Diverged { opened: true, .. }
             | News::AppendFailed(_)
             | News::Stopped { .. }
             | News::Differ { .. }

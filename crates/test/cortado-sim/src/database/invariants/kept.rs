@@ -55,7 +55,7 @@ impl Kept {
 /// It leads, or wants to.
 pub fn check_role(who: &str, role: ReplicaRole) -> Result<(), Violation> {
     match role {
-        ReplicaRole::Offline | ReplicaRole::Follower => Ok(()),
+        ReplicaRole::Offline | ReplicaRole::Follower | ReplicaRole::Diverged => Ok(()),
         ReplicaRole::Restoring
         | ReplicaRole::Candidate
         | ReplicaRole::Opening

@@ -8,6 +8,7 @@ use super::{Address, Due, World};
 use crate::database::coverage::Fault;
 use crate::database::mutant::Mutant;
 use crate::database::node::Place;
+use crate::database::scenario::Scenario;
 use crate::kernel::time::MILLI;
 use bytes::Bytes;
 use cortado_driver::{
@@ -16,7 +17,7 @@ use cortado_driver::{
 };
 use cortado_log::ReadError as LogError;
 use cortado_model::{LogOffset, Position};
-use cortado_replica::Page;
+use cortado_replica::{Body, Page, decode};
 
 impl World {
     /// A driver's question reaches whoever knows.
@@ -144,10 +145,13 @@ impl World {
             *bytes = Bytes::from(damaged);
         }
         if let Some((_, bytes)) = entries.last_mut()
+            && self.may_lose_sight(to, bytes)
             && self.strikes(Fault::ReadForeign)
         {
             *bytes = Bytes::from_static(b"a stranger's");
-            self.keep_none_yet();
+            if self.plan.scenario != Scenario::Blind {
+                self.keep_none_yet();
+            }
         }
         if self.is(Mutant::RecoveryMissesRecord)
             && entries.len() > 1
@@ -160,6 +164,30 @@ impl World {
             self.apply_zombies(to, &entries);
         }
         Ok(Page { from: from.offset, entries, next: page.next })
+    }
+
+    /// Whether a replica may be shown something else than `bytes`: all, or one of each
+    /// partition. Claims are shown: who follows a replaced leader has what nobody else will
+    /// ever have, and no comparison tells that from what all others have lost.
+    fn may_lose_sight(&self, to: Address, bytes: &Bytes) -> bool {
+        if self.plan.scenario != Scenario::Blind {
+            return true;
+        }
+        let Some(hosted) = self.nodes[to.node].hosted(to.partition) else { return false };
+        let follows =
+            matches!(hosted.driver.role(), ReplicaRole::Follower | ReplicaRole::Candidate);
+        let partition = self.genesis(to.partition).identity.partition;
+        let within = decode(bytes, partition).is_ok_and(|record| match record.body {
+            Body::Genesis(_) | Body::Claim(_) => false,
+            Body::Transaction(_) | Body::Barrier(_) | Body::StepDown(_) | Body::Config(_) => true,
+        });
+        self.is_the_blind_one(to) && follows && within
+    }
+
+    /// Whether it is the one replica that loses records where only one does.
+    pub(super) fn is_the_blind_one(&self, to: Address) -> bool {
+        let here = to.node == to.partition % self.nodes.len();
+        self.plan.scenario == Scenario::Blind && here
     }
 
     /// How the partition's other replicas are; the answer takes its time, and is old when it comes.

@@ -160,7 +160,8 @@ fn view(hosted: &Hosted, since: Millis) -> Option<PartitionView> {
             | ReplicaRole::Restoring
             | ReplicaRole::Candidate
             | ReplicaRole::Opening
-            | ReplicaRole::SteppingDown => Duty::Neither,
+            | ReplicaRole::SteppingDown
+            | ReplicaRole::Diverged => Duty::Neither,
         },
         restoring: !role.is_readable(),
         digest_failed: false,

@@ -21,6 +21,7 @@ impl World {
         if !self.nodes[node].is_running() {
             return;
         }
+        self.tell_clock(node);
         for partition in 0..self.plan.partitions {
             let Some(here) = self.address(node, partition) else { return };
             if self.lacks_genesis(node, partition) {

@@ -133,7 +133,7 @@ impl World {
 
     /// Tells the driver one thing and puts what it wants done in line.
     fn step(&mut self, here: Address, event: Event<Asker>) {
-        let now = self.nodes[here.node].clock.read(self.kernel.now);
+        let now = self.time_of(here.node);
         let on_tick = matches!(event, Event::Tick);
         let story = self.kernel.trace.is_told().then(|| EventLine(&event).to_string());
         let Some(hosted) = self.hosted_at(here) else { return };
@@ -250,6 +250,8 @@ fn boundary_before(action: &Action<Asker>) -> Option<BoundaryPoint> {
         | Action::FindBookmark { .. }
         | Action::ProbeStore(_)
         | Action::LookAround(_)
+        | Action::AskPeers(_)
+        | Action::AskToClaim { .. }
         | Action::Report(_)
         | Action::Condemn { .. }
         | Action::FailStore { .. }
@@ -272,8 +274,10 @@ pub(super) fn job_of(action: &Action<Asker>) -> Option<cortado_driver::JobId> {
         | Action::ProbeStore(job)
         | Action::ClearStore(job)
         | Action::InstallSnapshot { job, .. }
-        | Action::LookAround(job) => Some(*job),
+        | Action::LookAround(job)
+        | Action::AskPeers(job) => Some(*job),
         Action::Append { .. }
+        | Action::AskToClaim { .. }
         | Action::Report(_)
         | Action::Condemn { .. }
         | Action::TrimLog(_)

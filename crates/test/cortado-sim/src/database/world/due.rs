@@ -7,7 +7,7 @@ use crate::database::history::{Action, Reply};
 use crate::database::plan::Chore;
 use crate::kernel::Happening;
 use bytes::Bytes;
-use cortado_driver::{DigestReport, Event, Hashed, JobId, Outcome};
+use cortado_driver::{DigestReport, Event, Hashed, JobId, Outcome, PeerStanding};
 use cortado_model::{
     Batch, BeatStream, DocumentKey, Millis, NodeId, Position, RememberedKey, Scn, TableId,
     WallMillis,
@@ -45,6 +45,14 @@ pub(crate) enum Due {
     Works { to: Address, work: Work },
     /// Something reaches a driver.
     Tells { to: Address, event: Box<Event<Asker>> },
+    /// The question how it stands reaches another replica.
+    PeerAsked { node: usize, from: Address, job: JobId },
+    /// Its answer comes back.
+    PeerAnswered { to: Address, job: JobId, standing: Box<PeerStanding> },
+    /// A node hears another one's wall clock.
+    ClockHeard { node: usize, from: NodeId, wall: WallMillis },
+    /// No more answers are waited for.
+    NoMoreAnswers { to: Address, job: JobId },
     /// A driver hears that the log has grown.
     Notice { to: Address },
     /// A driver wanted to be woken.
@@ -182,6 +190,12 @@ impl Happening for Due {
             Due::BeatArrives { node, stream, .. } => [29, *node as u64, u64::from(stream.0), 0],
             Due::HearBeats { node } => [30, *node as u64, 0, 0],
             Due::MendBeats => [31, 0, 0, 0],
+            Due::PeerAsked { node, from, job } => address(32, from, (*node as u64) << 32 | job.0),
+            Due::PeerAnswered { to, job, standing } => {
+                address(33, to, u64::from(standing.node.0) << 32 | job.0)
+            }
+            Due::NoMoreAnswers { to, job } => address(34, to, job.0),
+            Due::ClockHeard { node, from, wall } => [35, *node as u64, u64::from(from.0), wall.0],
         }
     }
 }
@@ -246,6 +260,7 @@ fn fact_of(event: &Event<Asker>) -> u64 {
         }
         Event::Installed(job, done) => job.0 << 8 | 4 << 4 | u64::from(done.is_ok()),
         Event::Around(job, around) => job.0 << 8 | around.peers.len() as u64,
+        Event::Peers(job, answers) => job.0 << 8 | 5 << 4 | answers.heard.len() as u64,
         Event::Outcomes { producer, outcomes } => producer.0 << 16 | outcomes.len() as u64,
         Event::Digest(report) => report.at.to_u64() ^ report.digest as u64,
         Event::LogEnd(end) => end.0,
@@ -287,6 +302,16 @@ impl fmt::Display for Due {
             Due::Asks { to, question } => write!(f, "{to}: asks {question:?}"),
             Due::Works { to, work } => write!(f, "{to}: store {}", WorkLine(work)),
             Due::Tells { to, event } => write!(f, "{to}: hears {}", EventLine(event)),
+            Due::PeerAsked { node, from, job } => {
+                write!(f, "n{}: is asked by {from} how it stands, {job:?}", node + 1)
+            }
+            Due::PeerAnswered { to, job, standing } => {
+                write!(f, "{to}: is answered {standing:?}, {job:?}")
+            }
+            Due::ClockHeard { node, from, wall } => {
+                write!(f, "n{}: hears {wall:?} from {from}", node + 1)
+            }
+            Due::NoMoreAnswers { to, job } => write!(f, "{to}: waits for no more answers, {job:?}"),
             Due::Notice { to } => write!(f, "{to}: the log has grown"),
             Due::Wake { to, at } => write!(f, "{to}: woken for {at:?}"),
             Due::Request { node, partition, ask } => {

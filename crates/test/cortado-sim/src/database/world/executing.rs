@@ -36,6 +36,8 @@ impl World {
             Action::AskExtent(job) => self.ask(here, Question::Extent(job)),
             Action::ReadPage { job, from, .. } => self.ask(here, Question::Page { job, from }),
             Action::LookAround(job) => self.ask(here, Question::Around(job)),
+            Action::AskPeers(job) => self.ask_peers(here, job),
+            Action::AskToClaim { node } => self.ask_to_claim(here, node),
             Action::Report(report) => {
                 if !self.strikes(crate::database::coverage::Fault::ReportLost) {
                     self.ask(here, Question::Report(report));
@@ -251,7 +253,7 @@ impl World {
             log: Some(self.log.id()),
             genesis: self.genesis(partition),
         };
-        let now = self.nodes[node].clock.read(self.kernel.now);
+        let now = self.time_of(node);
         let mut actions = Vec::new();
         let driver = Driver::new(me, self.settings_of(node), now, &mut actions);
         crate::database::hosted::Hosted::new(driver, actions, self.kernel.now)
@@ -268,6 +270,7 @@ impl World {
         if self.is(Mutant::AnswersWhenSent) {
             self.answer_appended(here, &records);
         }
+        self.check_times(here, &records);
         self.send_records(here, records);
     }
 }

@@ -10,6 +10,7 @@ use crate::database::node::{LogHealth, Process};
 use crate::database::scenario::Scenario;
 use crate::database::store::Store;
 use crate::kernel::time::MILLI;
+use cortado_cluster::LogClock;
 use cortado_driver::{Event, Settings};
 use cortado_model::{NodeIncarnation, ReplicaIncarnation};
 use cortado_replica::{Identity, genesis_record};
@@ -36,6 +37,7 @@ impl World {
             paused: None,
             pauses: 0,
             log: LogHealth::Well,
+            log_clock: LogClock::default(),
             observer,
         });
         for partition in 0..partitions {

@@ -33,6 +33,9 @@ impl World {
             self.put(start_us, Due::Detect { node });
             self.put(start_us, Due::Flush { node });
         }
+        if let Some((node, skew_ms)) = self.plan.wrong_clock {
+            self.nodes[node].clock.skew_wall(skew_ms);
+        }
         for client in 0..self.plan.clients {
             self.clients.push(crate::database::client::Client::new(self.plan.partitions));
             let first_us = self.kernel.random.between(0, 200) * MILLI;
@@ -155,6 +158,8 @@ impl World {
             | Fault::AppendSomewhere
             | Fault::NeverAnswered
             | Fault::ReportLost
+            | Fault::PeerMessageLost
+            | Fault::PeerMessageLate
             | Fault::LogTruncated
             | Fault::NewerLeader
             | Fault::StoreDamaged
@@ -250,7 +255,12 @@ impl World {
             2 => Some(self.kernel.random.index(self.nodes.len())),
             _ => None,
         };
-        let to = to.map(|node| self.nodes[node].id);
+        // A named successor compares with nobody, and that one does not see who claims before it.
+        let blind = |node: &usize| {
+            let there = self.address(*node, partition);
+            there.is_some_and(|there| self.is_the_blind_one(there))
+        };
+        let to = to.filter(|node| !blind(node)).map(|node| self.nodes[node].id);
         Event::HandOff { caller: Asker::Operator, to }
     }
 }

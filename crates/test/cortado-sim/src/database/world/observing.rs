@@ -14,7 +14,7 @@ use crate::kernel::violation::Violation;
 use bytes::Bytes;
 use cortado_driver::{Action, News, Reply};
 use cortado_model::ReplicaIncarnation;
-use cortado_replica::{Frame, NotDone};
+use cortado_replica::{Frame, NotDone, Stop};
 
 impl World {
     /// A record has just landed.
@@ -87,8 +87,10 @@ impl World {
         news: &News,
     ) -> Result<(), Violation> {
         let Address { node, partition, .. } = from;
+        let blind = self.is_the_blind_one(from);
         let known = &mut self.partitions[partition];
         match news {
+            News::NewGeneration { .. } if blind => Ok(()),
             News::NewGeneration { generation, leader, .. } => {
                 one_winner::check_claim(&known.truth, *generation, *leader)
             }
@@ -98,6 +100,8 @@ impl World {
                 let calm = self.plan.scenario == Scenario::Calm;
                 served.and(known.handoff.serving(self.kernel.now, calm))
             }
+            // It believes what it was shown, until it hears of others.
+            News::Stopped { why: Stop::Behind(_), .. } if blind => Ok(()),
             News::Stopped { offset, why } => match self.plan.scenario {
                 Scenario::Damage | Scenario::Disputed => Ok(()),
                 _ => Err(Violation::new("offline", format!("{from} at {offset}: {why}"))),
@@ -119,6 +123,10 @@ impl World {
             | News::Foreign { .. }
             | News::GapBegan(_)
             | News::GapEnded { .. }
+            | News::LostRecord { .. }
+            | News::Unverified { .. }
+            | News::Verified { .. }
+            | News::Diverged { .. }
             | News::AppendFailed(_)
             | News::ProducerAbandoned { .. }
             | News::Republishing { .. }
@@ -191,6 +199,8 @@ pub(super) fn facts(action: &Action<Asker>) -> [u64; 3] {
         Action::ClearStore(_) => [60, job, 0],
         Action::InstallSnapshot { from, .. } => [61, job, u64::from(from.0)],
         Action::LookAround(_) => [62, job, 0],
+        Action::AskPeers(_) => [70, job, 0],
+        Action::AskToClaim { node } => [71, u64::from(node.0), 0],
         Action::Report(report) => [63, report.at.to_u64(), report.digest as u64],
         Action::Condemn { nodes, .. } => [64, nodes.len() as u64, 0],
         Action::TrimLog(trim) => [65, trim.below.0, 0],

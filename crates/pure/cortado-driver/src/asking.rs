@@ -1,0 +1,97 @@
+//! What a replica wants to know of the others, and when it asks.
+//!
+//! Decides nothing about the answers. Start reading at [`Asking`].
+
+use crate::event::JobId;
+use crate::standing::Folded;
+use cortado_model::Millis;
+
+/// The first pause where somebody waits for the answer; doubled up to the last one.
+const PAUSE_MS: u64 = 10;
+const PAUSE_DOUBLINGS_MAX: u32 = 3;
+/// Where nobody does.
+const PAUSE_MS_PATIENT: u64 = 1_000;
+/// A question that was not answered in this time never will be.
+const ANSWER_MS_MAX: u64 = 1_000;
+
+/// The question how the placed replicas stand.
+#[derive(Debug, Default)]
+pub(crate) struct Asking {
+    /// That was asked and not answered, and when.
+    open: Option<(JobId, Millis)>,
+    /// When it is asked next, if somebody wants to know.
+    next: Millis,
+    /// How often it was answered since somebody new wanted to know.
+    answers: u32,
+}
+
+impl Asking {
+    /// Somebody new wants to know, now.
+    pub(crate) fn begin(&mut self) {
+        (self.next, self.answers) = (Millis::default(), 0);
+    }
+
+    pub(crate) fn due(&self) -> Millis {
+        self.open.map_or(self.next, |(_, asked)| asked.plus(ANSWER_MS_MAX).max(self.next))
+    }
+
+    pub(crate) fn asked(&mut self, job: JobId, now: Millis) {
+        self.open = Some((job, now));
+    }
+
+    /// `false` if it was another time's question.
+    pub(crate) fn answered(&mut self, job: JobId, now: Millis, urgent: bool) -> bool {
+        if self.open.take_if(|(asked, _)| *asked == job).is_none() {
+            return false;
+        }
+        let pause_ms = match urgent {
+            true => PAUSE_MS << self.answers.min(PAUSE_DOUBLINGS_MAX),
+            false => PAUSE_MS_PATIENT,
+        };
+        self.next = now.plus(pause_ms);
+        self.answers = self.answers.saturating_add(1);
+        true
+    }
+}
+
+/// Whether somebody waits for the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Urgency {
+    Now,
+    Soon,
+}
+
+/// A claimant's histories and those of others.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) enum Comparing {
+    /// There is nothing to compare, or it has been done.
+    #[default]
+    Done,
+    /// This replica opens its generation when all have answered, or at this time.
+    BeforeOpening {
+        own: Folded,
+        until: Millis,
+        /// Somebody has the same.
+        agreed: bool,
+    },
+    /// It has opened its generation, and nobody has answered. Compares with the first that comes.
+    Unverified {
+        own: Folded,
+        /// Nobody can come.
+        alone: bool,
+    },
+    /// It does not open it: another one must claim the next.
+    Diverged { own: Folded },
+}
+
+impl Comparing {
+    /// This replica's history, right behind its claim.
+    pub(crate) fn own(&self) -> Option<Folded> {
+        match self {
+            Comparing::Done => None,
+            Comparing::BeforeOpening { own, .. }
+            | Comparing::Unverified { own, .. }
+            | Comparing::Diverged { own } => Some(*own),
+        }
+    }
+}

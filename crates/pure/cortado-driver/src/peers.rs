@@ -1,0 +1,217 @@
+//! What a running replica asks the others, and what follows from their answers: whether they have
+//! what a claimant lacks, and whether a gap is in this replica alone.
+//!
+//! Nobody who does not answer is waited for without a bound. Start reading at
+//! [`Life::keep_asking`].
+//! Source: docs/protocols/replication.md, "The fold" and "Taking over".
+
+use crate::action::Action;
+use crate::asking::{Comparing, Urgency};
+use crate::comparison::{Comparison, compare};
+use crate::event::JobId;
+use crate::halt::Halt;
+use crate::life::Life;
+use crate::news::News;
+use crate::standing::{Folded, PeerAnswers};
+use crate::turn::Turn;
+use cortado_model::{Generation, LogOffset, Millis, NodeId, Scn};
+use cortado_replica::{Conflict, FoldState, Input, LeaseSettings, Role};
+
+impl<C> Life<C> {
+    /// The core wants to know what others have before it opens its generation.
+    pub(crate) fn compare(&mut self, until: Millis) {
+        let own = Folded::of(self.core.fold());
+        self.comparing = Comparing::BeforeOpening { own, until, agreed: false };
+        self.asking.begin();
+    }
+
+    /// Asks what is to be known, and does what has become due.
+    pub(crate) fn keep_asking(&mut self, turn: &mut Turn<'_, C>) -> Result<(), Halt> {
+        let now = turn.clock();
+        self.end_comparison();
+        self.check_gap(turn)?;
+        if let Comparing::BeforeOpening { own, until, agreed } = self.comparing
+            && now >= until
+        {
+            self.open(own, agreed, false, turn)?;
+        }
+        if self.asks().is_some() && now >= self.asking.due() {
+            let job = turn.job();
+            self.asking.asked(job, now);
+            turn.act(Action::AskPeers(job));
+        }
+        Ok(())
+    }
+
+    /// When something becomes due by itself.
+    pub(crate) fn asking_due(&self) -> Option<Millis> {
+        let ask = self.asks().map(|_| self.asking.due());
+        let open = match self.comparing {
+            Comparing::BeforeOpening { until, .. } => Some(until),
+            Comparing::Done | Comparing::Unverified { .. } | Comparing::Diverged { .. } => None,
+        };
+        [ask, open, self.gap.due()].into_iter().flatten().min()
+    }
+
+    /// The others have said how they stand.
+    pub(crate) fn on_peers(
+        &mut self,
+        job: JobId,
+        answers: &PeerAnswers,
+        turn: &mut Turn<'_, C>,
+    ) -> Result<(), Halt> {
+        let urgent = self.asks() == Some(Urgency::Now);
+        if !self.asking.answered(job, turn.clock(), urgent) {
+            return Ok(());
+        }
+        self.end_comparison();
+        self.gap.heard(answers);
+        let below = self.core.fold().position.offset;
+        let compare = |own| compare(&Folded { below, ..own }, answers);
+        if let Some(own) = self.comparing.own()
+            && let Some((holder, folded)) = compare(own).passed
+        {
+            let since = own.accepted.scn;
+            return Err(self.lost((since, holder), folded.below, turn));
+        }
+        match self.comparing {
+            Comparing::Done => Ok(()),
+            Comparing::BeforeOpening { own, until, agreed } => {
+                let compared = compare(own);
+                let agreed = agreed || compared.same > 0;
+                if let Some(conflict) = compared.conflict {
+                    return self.diverge(own, conflict, turn);
+                }
+                if compared.awaited > 0 {
+                    self.comparing = Comparing::BeforeOpening { own, until, agreed };
+                    return Ok(());
+                }
+                self.open(own, agreed, answers.placed <= 1, turn)
+            }
+            Comparing::Unverified { own, .. } => {
+                self.verify(own.generation, compare(own), turn);
+                Ok(())
+            }
+            Comparing::Diverged { own } => {
+                if let Some(conflict) = compare(own).conflict {
+                    turn.act(Action::AskToClaim { node: conflict.holder });
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether the generation was opened and nobody has been able to compare histories.
+    pub(crate) fn is_unverified(&self) -> bool {
+        matches!(self.comparing, Comparing::Unverified { .. })
+    }
+
+    fn open(
+        &mut self,
+        own: Folded,
+        agreed: bool,
+        alone: bool,
+        turn: &mut Turn<'_, C>,
+    ) -> Result<(), Halt> {
+        let generation = own.generation;
+        self.comparing = Comparing::Done;
+        if !agreed {
+            self.comparing = Comparing::Unverified { own, alone };
+            turn.tell(News::Unverified { generation });
+        }
+        self.step(Input::Open { generation }, turn)
+    }
+
+    fn diverge(
+        &mut self,
+        own: Folded,
+        conflict: Conflict,
+        turn: &mut Turn<'_, C>,
+    ) -> Result<(), Halt> {
+        let generation = own.generation;
+        self.comparing = Comparing::Diverged { own };
+        turn.tell(News::Diverged { generation, conflict, opened: false });
+        self.step(Input::Diverged { generation }, turn)?;
+        turn.act(Action::AskToClaim { node: conflict.holder });
+        Ok(())
+    }
+
+    /// The first that comes after the generation was opened.
+    fn verify(&mut self, generation: Generation, compared: Comparison, turn: &mut Turn<'_, C>) {
+        if let Some(conflict) = compared.conflict {
+            turn.tell(News::Diverged { generation, conflict, opened: true });
+        } else if compared.same > 0 {
+            turn.tell(News::Verified { generation });
+        } else {
+            return;
+        }
+        self.comparing = Comparing::Done;
+    }
+
+    /// Forgets what is of another leadership.
+    fn end_comparison(&mut self) {
+        let (generation, role) = (self.core.fold().generation(), self.core.role());
+        let leads = matches!(role, Role::Opening | Role::Leader | Role::SteppingDown);
+        let goes_on = match self.comparing {
+            Comparing::Done => true,
+            Comparing::BeforeOpening { own, .. } => {
+                role == Role::Opening && own.generation == generation
+            }
+            Comparing::Unverified { own, .. } => leads && own.generation == generation,
+            Comparing::Diverged { .. } => role == Role::Diverged,
+        };
+        if !goes_on {
+            self.comparing = Comparing::Done;
+        }
+    }
+
+    /// A replica that follows finds out whose gap it is in.
+    fn check_gap(&mut self, turn: &mut Turn<'_, C>) -> Result<(), Halt> {
+        let now = turn.clock();
+        let role = self.core.role();
+        let follows = matches!(role, Role::Follower | Role::Candidate | Role::Diverged);
+        let fold = self.core.fold();
+        let missing = fold.gap().filter(|_| follows).map(|gap| gap.since);
+        let until = now.plus(wait_ms(fold, turn));
+        if self.gap.look(missing, until) {
+            self.asking.begin();
+        }
+        self.gap.pass(now);
+        let below = fold.position.offset;
+        let Some((since, holder)) = self.gap.lost(below) else { return Ok(()) };
+        Err(self.lost((since, holder), below, turn))
+    }
+
+    fn lost(
+        &self,
+        (since, holder): (Scn, NodeId),
+        below: LogOffset,
+        turn: &mut Turn<'_, C>,
+    ) -> Halt {
+        turn.tell(News::LostRecord { since, holder });
+        let why = alloc::format!("it has lost what {holder} has accepted at {since}");
+        Halt::LostRecord { holder, below, why }
+    }
+
+    /// Whether anybody wants to know how the others stand.
+    fn asks(&self) -> Option<Urgency> {
+        let compares = match self.comparing {
+            Comparing::Done | Comparing::Unverified { alone: true, .. } => None,
+            Comparing::BeforeOpening { .. } => Some(Urgency::Now),
+            Comparing::Unverified { alone: false, .. } | Comparing::Diverged { .. } => {
+                Some(Urgency::Soon)
+            }
+        };
+        let misses = self.gap.since().map(|_| match self.gap.is_open() {
+            true => Urgency::Now,
+            false => Urgency::Soon,
+        });
+        compares.into_iter().chain(misses).min()
+    }
+}
+
+/// D·(1+ρ): by then no leader can hold a lease who has not been heard of.
+fn wait_ms<C>(fold: &FoldState, turn: &Turn<'_, C>) -> u64 {
+    let lease = turn.settings.replica.lease.unwrap_or(LeaseSettings { drift_percent: 10 });
+    lease.wait_ms(fold.leases.longest_ms)
+}

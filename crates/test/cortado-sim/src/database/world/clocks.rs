@@ -1,0 +1,81 @@
+//! Wall clocks that nodes tell one another, and the time that their drivers stamp with.
+//!
+//! Start reading at [`World::time_of`].
+
+use super::{Address, Due, World};
+use crate::database::mutant::Mutant;
+use crate::database::scenario::Scenario;
+use crate::kernel::time::NodeClock;
+use crate::kernel::violation::Violation;
+use bytes::Bytes;
+use cortado_cluster::{Evidence, WatchEvent};
+use cortado_model::{NodeId, WallMillis};
+use cortado_replica::{Frame, Now};
+
+/// A node tells its clock at one of so many looks after its leaders.
+const LOOKS_PER_TELLING: u64 = 12;
+/// Nobody is ahead of the true time by more, in worlds whose clocks are right but for one: the step
+/// that is allowed, and what messages add.
+const AHEAD_MS_MAX: u64 = 1_100;
+
+impl World {
+    /// What a driver of `node` is given for the time.
+    pub(super) fn time_of(&self, node: usize) -> Now {
+        let now = self.nodes[node].clock.read(self.kernel.now);
+        match &self.nodes[node].process {
+            Some(process) if !self.is(Mutant::StampsAnyTime) => {
+                Now { wall: process.log_clock.bounded(now.clock, now.wall), ..now }
+            }
+            Some(_) | None => now,
+        }
+    }
+
+    /// A node tells all others its wall clock now and then, and notices how far it is off.
+    pub(super) fn tell_clock(&mut self, node: usize) {
+        let now = self.nodes[node].clock.read(self.kernel.now);
+        if let Some(process) = &mut self.nodes[node].process {
+            let is_off = process.log_clock.is_off(now.clock, now.wall);
+            let evidence = Evidence::OwnClock { is_off };
+            process.observer.watch.on(now.clock, WatchEvent::Observed(evidence));
+        }
+        if self.kernel.random.below(LOOKS_PER_TELLING) > 0 {
+            return;
+        }
+        let from = self.nodes[node].id;
+        for other in (0..self.nodes.len()).filter(|other| *other != node) {
+            if let Some(delay_us) = self.way_between(node, other) {
+                self.put(delay_us, Due::ClockHeard { node: other, from, wall: now.wall });
+            }
+        }
+    }
+
+    /// A node hears another one's clock.
+    pub(super) fn hear_clock(&mut self, node: usize, from: NodeId, wall: WallMillis) {
+        let now = self.nodes[node].clock.read(self.kernel.now).clock;
+        if let Some(process) = &mut self.nodes[node].process {
+            process.log_clock.hear(now, from, wall);
+        }
+    }
+
+    /// A driver sends records. Where one clock alone is wrong, whoever has heard of another stamps
+    /// nothing that is far ahead of it, and of what was stamped before.
+    pub(super) fn check_times(&mut self, here: Address, records: &[Bytes]) {
+        if self.plan.scenario != Scenario::Blind {
+            return;
+        }
+        let now = self.nodes[here.node].clock.read(self.kernel.now);
+        let Some(process) = &self.nodes[here.node].process else { return };
+        let alone = process.log_clock.is_alone(now.clock);
+        let fold = process.hosted[here.partition].driver.fold();
+        let folded = fold.map(|fold| fold.time).unwrap_or_default();
+        let right = NodeClock::new(0, 0).read(self.kernel.now).wall;
+        let times = records.iter().filter_map(|bytes| Frame::read_any(bytes).ok());
+        let last = times.map(|frame| frame.header.time).max().unwrap_or_default();
+        let stamped = &mut self.partitions[here.partition].stamped;
+        let before = std::mem::replace(stamped, last.max(*stamped)).max(folded);
+        if !alone && last > before && last.0 > right.0 + AHEAD_MS_MAX {
+            let details = format!("{here} stamps {last:?} at {right:?}, behind {before:?}");
+            self.check(Err(Violation::new("log_time", details)));
+        }
+    }
+}
