@@ -53,7 +53,8 @@ fn reports_of_progress() -> Vec<Progress> {
 /// Replicas in every role and under every kind of leader.
 pub(super) fn progress() -> Vec<ReplicaProgress> {
     let roles = words!(
-        ReplicaRole: Offline, Restoring, Follower, Candidate, Opening, Leader, SteppingDown, Diverged
+        ReplicaRole: Offline, Restoring, Follower, Candidate, Opening, Leader, SteppingDown,
+        Diverged
     );
     let leaders = leaders().into_iter().cycle();
     let replica = |(number, (role, leader))| ReplicaProgress {
