@@ -1,8 +1,8 @@
 //! What this node does for others, and for its own gateway: it answers for its replicas only.
 //!
-//! Never asks another node, and never touches a replica's state: it reads the store and sends
+//! Passes no question on, and never touches a replica's state: it reads the store and sends
 //! requests to the tasks that own the replicas. Start reading at [`NodeService`].
-//! Source: docs/protocols/peers.md, "Duties of the node that is asked".
+//! Source: docs/protocols/peers.md, "Duties of the asked node".
 
 mod leadership;
 mod read;

@@ -1,7 +1,7 @@
 //! The way to a partition's leader: whom to ask next, and when.
 //!
 //! What is asked next is `cortado-cluster`'s to say; here is the waiting. Start reading at
-//! [`Search::next`].
+//! [`Search::next`]. Source: docs/protocols/peers.md, "Duties of the asking node", 1 and 2.
 
 use super::{Gateway, Target};
 use crate::routes::Route;

@@ -1,6 +1,6 @@
 //! Copying a peer's state into the own store.
 //!
-//! Start reading at [`copy`].
+//! Start reading at [`copy`]. Source: docs/protocols/peers.md, "Duties of the asking node", 5.
 
 use crate::replica_host::ReplicaHost;
 use crate::snapshot::SnapshotReader;
