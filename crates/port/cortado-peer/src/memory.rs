@@ -9,7 +9,9 @@ use crate::{
 use cortado_driver::PeerStanding;
 use cortado_model::{DatabaseId, NodeId, PartitionId};
 use std::collections::BTreeMap;
+use std::future::poll_fn;
 use std::sync::{Arc, PoisonError, RwLock, Weak};
+use std::task::Poll;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
@@ -72,19 +74,32 @@ impl Member {
         A: FnOnce(&'a dyn Peer) -> Pending<'a, Result<T, CallError>> + Send + 'a,
     {
         Box::pin(async move {
-            let mut left = self.left.subscribe();
-            if *left.borrow_and_update() {
+            if *self.left.borrow() {
                 return Err(CallError::Unreachable);
             }
-            let answer = timeout_at(deadline, ask(self.serves.as_ref()));
+            let mut answer = ask(self.serves.as_ref());
+            // A read of what is in memory is answered at once: nothing need be set up to wait.
+            if let Some(answer) = at_once(&mut answer).await {
+                return answer;
+            }
+            let mut left = self.left.subscribe();
             tokio::select! {
                 // What is answered counts, whatever became of the node.
                 biased;
-                answer = answer => answer.unwrap_or(Err(CallError::Late)),
-                _ = left.changed() => Err(CallError::Lost),
+                answer = timeout_at(deadline, answer) => answer.unwrap_or(Err(CallError::Late)),
+                _ = left.wait_for(|left| *left) => Err(CallError::Lost),
             }
         })
     }
+}
+
+/// What `answer` is, if it is there.
+async fn at_once<T>(answer: &mut Pending<'_, T>) -> Option<T> {
+    poll_fn(|context| match answer.as_mut().poll(context) {
+        Poll::Ready(answer) => Poll::Ready(Some(answer)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
 }
 
 impl Peer for Member {

@@ -316,10 +316,13 @@ impl<C> Life<C> {
         }
         for waiting in self.requests.take_all() {
             let (caller, reply) = match waiting {
-                Waiting::Write { caller, .. } => (caller, Reply::Unknown(UnknownWhy::LeaderLost)),
-                Waiting::Settle { caller, .. }
-                | Waiting::Read(caller)
-                | Waiting::HandOff(caller) => (caller, nothing_begun.clone()),
+                // Its record may be in the log.
+                Waiting::Write { caller, .. } | Waiting::HandOff(caller) => {
+                    (caller, Reply::Unknown(UnknownWhy::LeaderLost))
+                }
+                Waiting::Settle { caller, .. } | Waiting::Read(caller) => {
+                    (caller, nothing_begun.clone())
+                }
             };
             turn.act(Action::Reply { caller, reply });
         }

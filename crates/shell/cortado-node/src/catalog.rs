@@ -22,6 +22,7 @@ pub struct Catalog {
     pub(crate) cluster: ClusterUuid,
     pub(crate) nodes: BTreeMap<NodeId, NodeFacts>,
     pub(crate) databases: BTreeMap<String, Arc<Database>>,
+    pub(crate) databases_by_id: BTreeMap<DatabaseId, Arc<Database>>,
     /// The id that the next database gets.
     pub(crate) next_database: DatabaseId,
     /// Dropped databases whose logs may still exist.
@@ -36,6 +37,7 @@ impl Catalog {
             cluster,
             nodes: BTreeMap::new(),
             databases: BTreeMap::new(),
+            databases_by_id: BTreeMap::new(),
             next_database: DatabaseId(1),
             dropped: BTreeMap::new(),
         }
@@ -77,7 +79,7 @@ impl Catalog {
     }
 
     pub(crate) fn database_by_id(&self, id: DatabaseId) -> Option<&Arc<Database>> {
-        self.databases.values().find(|database| database.id == id)
+        self.databases_by_id.get(&id)
     }
 
     /// Everything that should be served, with the nodes in order of rank.

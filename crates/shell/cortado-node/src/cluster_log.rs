@@ -249,7 +249,9 @@ pub(crate) fn read_catalog(view: &dyn View, previous: &Catalog) -> Result<Catalo
     for (key, document) in scan::<DatabaseDocument>(view, DATABASES, &[])? {
         let Some(name) = key.parts().next() else { continue };
         let database = read_database(view, name, document, previous)?;
-        catalog.databases.insert(name.to_owned(), Arc::new(database));
+        let database = Arc::new(database);
+        catalog.databases_by_id.insert(database.id, Arc::clone(&database));
+        catalog.databases.insert(name.to_owned(), database);
     }
     let counter = view.get(COUNTERS, &database_counter_key())?;
     if let Some(counter) = counter {

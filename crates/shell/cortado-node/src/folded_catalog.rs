@@ -7,7 +7,7 @@ use cortado_model::{ClusterUuid, Scn};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout_at};
 
 /// How often those who wait for a state of `_cluster` have it looked for.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
@@ -34,11 +34,6 @@ impl FoldedCatalog {
 
     pub(crate) fn newest(&self) -> Arc<Catalog> {
         Arc::clone(&self.newest.borrow().catalog)
-    }
-
-    /// How far `_cluster` is known.
-    pub(crate) fn covers(&self) -> Scn {
-        self.newest.borrow().covers
     }
 
     /// `_cluster` may have moved: whoever reads it should look.
@@ -75,7 +70,8 @@ impl FoldedCatalog {
             let changes = newest.get_or_insert_with(|| self.newest.subscribe());
             self.look();
             // Either a change or the pause: both mean to look again.
-            let _ = timeout(LOOK_AGAIN, changes.changed()).await;
+            let look_again = deadline.min(Instant::now() + LOOK_AGAIN);
+            let _ = timeout_at(look_again, changes.changed()).await;
         }
     }
 
@@ -87,6 +83,6 @@ impl FoldedCatalog {
     ) -> bool {
         let mut newest = self.newest.subscribe();
         let held = newest.wait_for(|newest| holds(&newest.catalog));
-        tokio::time::timeout_at(deadline, held).await.is_ok()
+        timeout_at(deadline, held).await.is_ok()
     }
 }

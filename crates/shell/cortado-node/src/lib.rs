@@ -1,7 +1,9 @@
-//! The shell of Cortado: drives replicas, watches over nodes, and serves clients through one door.
+//! The shell of Cortado: a node drives replicas, watches over others, and serves its peers and,
+//! through its door, clients.
 //!
 //! The protocol is decided in the pure crates; here are the tasks, the clocks and the waiting.
-//! Start reading at [`Cluster::start`], then [`Gateway`]; the heart is in `replica_task`.
+//! Start reading at [`Cluster::start`], then [`Gateway`]; a node is put together in `node`, the
+//! heart is in `replica_task`.
 
 mod append_vitals;
 mod asker;

@@ -26,6 +26,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::Duration;
 use tokio::sync::{Mutex, mpsc};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use tracing::{error, info, warn};
 
@@ -299,31 +300,38 @@ impl Nodes {
         self: Arc<Self>,
         mut failed: mpsc::UnboundedReceiver<NodeFailure>,
     ) {
-        while let Some(NodeFailure { life, why, next }) = failed.recv().await {
-            let NodeLife { node, incarnation, .. } = life;
-            if self.end_node(node, Some(incarnation)).await.is_err() {
-                // An earlier failure of the same life has ended it. A router has no life to end:
-                // what it knows of the cluster grows old, and it says so.
-                if node == ROUTER {
-                    error!(why, "following _cluster has failed; start the process again");
-                }
-                continue;
+        // One that cannot be started holds up no other.
+        let mut mending = JoinSet::new();
+        while let Some(failure) = failed.recv().await {
+            mending.spawn(Arc::clone(&self).mend(failure));
+            while mending.try_join_next().is_some() {}
+        }
+    }
+
+    /// Ends a life that cannot go on, and begins the next one if there is to be one.
+    async fn mend(self: Arc<Self>, NodeFailure { life, why, next }: NodeFailure) {
+        let NodeLife { node, incarnation, .. } = life;
+        if self.end_node(node, Some(incarnation)).await.is_err() {
+            // An earlier failure of the same life has ended it. A router has no life to end: what
+            // it knows of the cluster grows old, and it says so.
+            if node == ROUTER {
+                error!(why, "following _cluster has failed; start the process again");
             }
-            let above = match next {
-                NextLife::Begins { above } => above,
-                NextLife::Waits => {
-                    error!(%node, %incarnation, why, "the cluster refuses the node; it stays down");
-                    self.refusals.note(node, why);
-                    continue;
-                }
-            };
-            error!(%node, why, "node has failed and starts again");
-            loop {
-                sleep(RETRY).await;
-                match self.start_above(node, above).await {
-                    Ok(()) | Err(NodeError::AlreadyRunning | NodeError::Ending) => break,
-                    Err(error) => error!(%node, error = with_causes(&error), "node not started"),
-                }
+            return;
+        }
+        let above = match next {
+            NextLife::Begins { above } => above,
+            NextLife::Waits => {
+                error!(%node, %incarnation, why, "the cluster refuses the node; it stays down");
+                return self.refusals.note(node, why);
+            }
+        };
+        error!(%node, why, "node has failed and starts again");
+        loop {
+            sleep(RETRY).await;
+            match self.start_above(node, above).await {
+                Ok(()) | Err(NodeError::AlreadyRunning | NodeError::Ending) => return,
+                Err(error) => error!(%node, error = with_causes(&error), "node not started"),
             }
         }
     }

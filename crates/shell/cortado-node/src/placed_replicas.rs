@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::{error, info, warn};
 
@@ -32,6 +33,8 @@ pub(crate) struct PlacedReplicas {
     cluster: Arc<ReplicaHandle>,
     /// All but that of `_cluster`.
     handles: BTreeMap<PartitionId, Arc<ReplicaHandle>>,
+    /// Those that are being taken away. Ends with the node, as this does.
+    stopping: JoinSet<()>,
 }
 
 impl PlacedReplicas {
@@ -39,7 +42,13 @@ impl PlacedReplicas {
     pub(crate) fn start(host: Arc<ReplicaHost>, service: Arc<NodeService>) -> PlacedReplicas {
         let origin = Origin::of_cluster(host.catalog.newest().cluster);
         let cluster = start_replica(&host, PartitionId::CLUSTER, origin);
-        PlacedReplicas { host, service, cluster, handles: BTreeMap::new() }
+        PlacedReplicas {
+            host,
+            service,
+            cluster,
+            handles: BTreeMap::new(),
+            stopping: JoinSet::new(),
+        }
     }
 
     /// Runs the replicas that the catalog places on this node, and no others.
@@ -102,14 +111,17 @@ impl PlacedReplicas {
             placed.get(partition).is_some_and(|nodes| nodes.contains(&me))
         };
         let gone = self.handles.extract_if(.., |partition, _| !is_placed(partition));
-        for (partition, replica) in gone.collect::<Vec<_>>() {
-            self.host.routes.route(partition).remove(&replica);
-            stop_replica(&replica).await;
-            self.remove_state(partition);
+        for (_, replica) in gone.collect::<Vec<_>>() {
+            self.stopping.spawn(stop_and_remove(Arc::clone(&self.host), replica));
         }
-        self.host.routes.retain(|id| catalog.database_by_id(id).is_some());
-        if self.host.duty == Duty::Member {
-            self.remove_strays(&catalog).await;
+        while self.stopping.try_join_next().is_some() {}
+        // What is being stopped is no stray.
+        if self.stopping.is_empty() {
+            let host = &self.host;
+            host.routes.retain(|id| catalog.database_by_id(id).is_some());
+            if host.duty == Duty::Member {
+                self.remove_strays(&catalog).await;
+            }
         }
     }
 
@@ -122,30 +134,35 @@ impl PlacedReplicas {
                 // Newer than what this node has folded so far: nothing is known of it.
                 || partition.database >= catalog.next_database;
             if !known {
-                self.remove_state(partition);
+                remove_state(&self.host, partition).await;
             }
         }
     }
+}
 
-    /// Removes a replica's state, behind what it has left to the store if it has not settled.
-    fn remove_state(&self, partition: PartitionId) {
-        let (sender, turn) = oneshot::channel();
-        self.host.lanes.run(partition, move |store| {
-            // Nobody waits if the node has ended.
-            let _ = sender.send(store.is_ok());
-        });
-        let (host, node) = (Arc::clone(&self.host), self.host.node());
-        self.host.tasks.spawn(async move {
-            if turn.await != Ok(true) {
-                return;
-            }
-            let store = Arc::clone(&host.store);
-            host.tasks.spawn_blocking(move || match store.remove(partition) {
-                Ok(()) => info!(%partition, %node, "replica removed"),
-                Err(error) => warn!(%partition, %node, %error, "replica not removed"),
-            });
-        });
+/// Takes a replica away: lets it settle, then removes what it holds. Its node answers for it until
+/// then.
+async fn stop_and_remove(host: Arc<ReplicaHost>, replica: Arc<ReplicaHandle>) {
+    stop_replica(&replica).await;
+    host.routes.route(replica.partition).remove(&replica);
+    remove_state(&host, replica.partition).await;
+}
+
+/// Removes a replica's state, behind what it has left to the store if it has not settled.
+async fn remove_state(host: &Arc<ReplicaHost>, partition: PartitionId) {
+    let (sender, turn) = oneshot::channel();
+    host.lanes.run(partition, move |store| {
+        // Nobody waits if the node has ended.
+        let _ = sender.send(store.is_ok());
+    });
+    if turn.await != Ok(true) {
+        return;
     }
+    let (store, node) = (Arc::clone(&host.store), host.node());
+    host.tasks.spawn_blocking(move || match store.remove(partition) {
+        Ok(()) => info!(%partition, %node, "replica removed"),
+        Err(error) => warn!(%partition, %node, %error, "replica not removed"),
+    });
 }
 
 fn start_replica(

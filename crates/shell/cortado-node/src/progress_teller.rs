@@ -6,7 +6,7 @@
 use crate::clock::wall;
 use crate::replica_handle::ReplicaHandle;
 use crate::replica_host::{Duty, ReplicaHost};
-use cortado_model::{NodeId, PartitionId};
+use cortado_model::{DatabaseId, NodeId, PartitionId, Scn};
 use cortado_peer::{Message, Progress};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -23,16 +23,19 @@ pub(crate) async fn tell_progress(host: Arc<ReplicaHost>) {
     let mut pace = interval(PACE);
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut told: BTreeMap<NodeId, u64> = BTreeMap::new();
+    let mut pruned_at = Scn::ZERO;
     loop {
         tokio::select! {
             _ = pace.tick() => {}
             () = host.changed.told_urgently() => sleep(GATHERING).await,
         }
         let (now, catalog) = (host.clock.steady(), host.catalog.newest());
-        host.progress.retain(|partition| {
-            partition == PartitionId::CLUSTER
-                || catalog.database_by_id(partition.database).is_some()
-        });
+        if catalog.scn != pruned_at {
+            pruned_at = catalog.scn;
+            host.progress.retain(|PartitionId { database, .. }| {
+                database == DatabaseId::CLUSTER || catalog.database_by_id(database).is_some()
+            });
+        }
         let moved = host.changed.take_moved().into_iter();
         let moved: Vec<_> = moved.filter_map(|moved| host.routes.route(moved).replica()).collect();
         moved.iter().for_each(|replica| replica.begin_telling());

@@ -189,7 +189,8 @@ impl ReplicaHandle {
 
     /// The peers are about to be told: what changes from now on is news.
     pub(crate) fn begin_telling(&self) {
-        self.shown.moved.store(false, Ordering::Release);
+        // Nothing that is read afterwards may be read before.
+        self.shown.moved.swap(false, Ordering::AcqRel);
     }
 
     /// How far it is, as its peers are told.

@@ -310,7 +310,7 @@ impl ReplicaTask {
     fn show_role(&mut self, role: ReplicaRole) {
         self.handle.show_role(role);
         let route = self.host.routes.route(self.handle.partition);
-        route.show_serving(&self.handle, role == ReplicaRole::Leader);
+        route.show_role(&self.handle, role);
         self.shown.role = role;
     }
 
@@ -369,7 +369,7 @@ impl Drop for ReplicaTask {
     /// Whatever ends the task, nobody takes its replica for one that serves.
     fn drop(&mut self) {
         self.handle.show_role(ReplicaRole::Offline);
-        self.host.routes.route(self.handle.partition).show_serving(&self.handle, false);
+        self.host.routes.route(self.handle.partition).show_role(&self.handle, ReplicaRole::Offline);
         if self.shown.awaits_room {
             self.host.health.vitals.show_waiting_for_room(false);
         }

@@ -4,6 +4,7 @@
 //! Start reading at [`Route`].
 
 use crate::replica_handle::ReplicaHandle;
+use cortado_driver::ReplicaRole;
 use cortado_model::{DatabaseId, PartitionId};
 use cortado_peer::KnownLeader;
 use std::collections::HashMap;
@@ -122,13 +123,13 @@ impl Route {
         self.changed();
     }
 
-    /// The own replica serves as leader, or no longer.
-    pub(crate) fn show_serving(&self, replica: &Arc<ReplicaHandle>, serves: bool) {
+    /// The own replica has another role.
+    pub(crate) fn show_role(&self, replica: &Arc<ReplicaHandle>, role: ReplicaRole) {
         let mut state = write(&self.state);
-        let own = state.replica.as_ref().is_some_and(|own| Arc::ptr_eq(own, replica));
-        if own && state.serves != serves {
-            state.serves = serves;
+        if state.replica.as_ref().is_some_and(|own| Arc::ptr_eq(own, replica)) {
+            state.serves = role == ReplicaRole::Leader;
             drop(state);
+            // Whoever waits for a candidate wants to know that it is none any more, too.
             self.changed();
         }
     }

@@ -1,6 +1,6 @@
 //! What this node does for others, and for its own gateway: it answers for its replicas only.
 //!
-//! Never asks another node, and never touches a replica's state: it reads the store and sends
+//! Passes no question on, and never touches a replica's state: it reads the store and sends
 //! requests to the tasks that own the replicas. Start reading at [`NodeService`].
 //! Source: docs/protocols/peers.md, "Duties of the asked node".
 
@@ -112,9 +112,13 @@ impl NodeService {
             return false;
         };
         let told = self.host.progress.of(replica.partition, self.host.clock.steady());
-        // Of whom nothing is known, that one may have room.
-        told.len() + 1 >= self.host.placed(replica.partition).len()
-            && told.iter().all(|(_, told)| !told.has_room || !told.role.is_readable())
+        let mut others = self.host.placed(replica.partition);
+        others.retain(|node| *node != self.host.node() && self.host.peers.peer(*node).is_some());
+        others.iter().all(|node| {
+            let told = told.iter().find(|(of, _)| of == node).map(|(_, told)| told);
+            // Of whom nothing is known, that one may have room.
+            told.is_some_and(|told| !told.has_room || !told.role.is_readable())
+        })
     }
 
     /// Lets a replica read its log at once: a step-down waits for it there.

@@ -2,7 +2,7 @@
 //!
 //! Each keeps the state that it began with, and the last chunk that it gave: what was lost on the
 //! way is asked for again. Start reading at [`Snapshots::open`] and [`Snapshots::chunk`].
-//! Source: docs/protocols/peers.md, "Duties of the asked node".
+//! Source: docs/protocols/peers.md, "Duties of the asked node", 8 and 9.
 
 use crate::randomness::random_u128;
 use crate::replica_handle::ReplicaHandle;

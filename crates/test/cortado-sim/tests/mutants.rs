@@ -59,7 +59,7 @@ fn reading_without_proof_is_found() {
 
 #[test]
 fn wrong_leases_are_found() {
-    check(Mutant::WaitsTooShort, Scenario::Hindsight, &["real_time", "linearizable"]);
+    check(Mutant::WaitsTooShort, Scenario::Duel, &["real_time", "linearizable"]);
     check(Mutant::ClockStops, Scenario::Lease, &["real_time", "linearizable"]);
     check_seen_by_clients(Mutant::ClockStops, Scenario::Lease);
 }
@@ -160,7 +160,14 @@ fn throwing_away_what_only_a_person_can_judge_is_found() {
 
 #[test]
 fn confusion_about_the_log_is_found() {
-    let by = ["answers", "applied_in_order", "checkpoint_order", "liveness", "offline"];
+    let by = [
+        "answers",
+        "applied_in_order",
+        "checkpoint_order",
+        "definite_errors",
+        "liveness",
+        "offline",
+    ];
     check(Mutant::MixesProducers, Scenario::Limbo, &by);
     check(Mutant::RecoveryMissesRecord, Scenario::Limbo, &by);
 }

@@ -4,6 +4,7 @@
 //! reading at [`Gateway::create_database`].
 
 use super::read::Wanted;
+use super::status::Reports;
 use super::{Consistency, Gateway, IdempotencyKey, ReadOptions, WriteError, WriteRequest};
 use crate::catalog::{Catalog, Database, Table};
 use crate::cluster_log::{
@@ -140,6 +141,8 @@ impl Gateway {
         deadline: Instant,
     ) -> Result<Declared<Arc<Database>>, AdminError> {
         loop {
+            // Before the catalog: who counts on meanwhile makes this try void.
+            let counter = self.etag_of(COUNTERS, &database_counter_key(), deadline).await?;
             let catalog = self.newest_catalog(deadline).await?;
             let spec = complete(asked.clone(), &catalog)?;
             if let Some(existing) = catalog.database(name) {
@@ -150,7 +153,7 @@ impl Gateway {
                 let existing = self.with_log(Arc::clone(existing), deadline).await?;
                 return Ok(Declared::Existing(existing));
             }
-            let operations = self.creation(name, &spec, &catalog, deadline).await?;
+            let operations = creation(name, &spec, &catalog, counter);
             if self.declare(operations, deadline).await? {
                 let catalog = self.newest_catalog(deadline).await?;
                 // Dropped again within this moment: there is nothing to show.
@@ -175,10 +178,9 @@ impl Gateway {
             return Err(AdminError::BadName);
         }
         loop {
+            let (document, etag) = self.current(name, deadline).await?;
             let catalog = self.newest_catalog(deadline).await?;
             let database = catalog.database(name).ok_or(AdminError::NoSuchDatabase)?;
-            let document = key(&[name]);
-            let Some(etag) = self.etag_of(DATABASES, &document, deadline).await? else { continue };
             let dropped = DroppedDocument::of(database);
             let mut operations = vec![
                 operation(DATABASES, document, Action::Delete, if_still(etag)),
@@ -214,6 +216,7 @@ impl Gateway {
         }
         check_definition(table, &definition)?;
         loop {
+            let place = self.current(database, deadline).await?;
             let catalog = self.newest_catalog(deadline).await?;
             let current = catalog.database(database).ok_or(AdminError::NoSuchDatabase)?;
             let known = current.table(table);
@@ -235,7 +238,7 @@ impl Gateway {
                 Some(_) => current.next_table,
                 None => TableId(current.next_table.0 + 1),
             };
-            if self.change_table(current, document, next_table, deadline).await? {
+            if self.change_table(place, current, document, next_table, deadline).await? {
                 let catalog = self.newest_catalog(deadline).await?;
                 let now = catalog.database(database).ok_or(AdminError::NoSuchDatabase)?;
                 let now = Arc::clone(now.table(table).ok_or(AdminError::NoSuchTable)?);
@@ -264,13 +267,14 @@ impl Gateway {
             return Err(AdminError::BadName);
         }
         loop {
+            let place = self.current(database, deadline).await?;
             let catalog = self.newest_catalog(deadline).await?;
             let current = catalog.database(database).ok_or(AdminError::NoSuchDatabase)?;
             let known = current.table(table).ok_or(AdminError::NoSuchTable)?;
             let version = known.schema_version;
             let mut document = TableDocument::new(known.id, table, &known.definition, version);
             document.dropped = true;
-            if self.change_table(current, document, current.next_table, deadline).await? {
+            if self.change_table(place, current, document, current.next_table, deadline).await? {
                 self.newest_catalog(deadline).await?;
                 info!(database, table, "table dropped");
                 self.explain(format!("dropped table {database}/{table}"));
@@ -288,10 +292,13 @@ impl Gateway {
         deadline: Instant,
     ) -> Result<Arc<Database>, AdminError> {
         while database.log.is_none() {
-            let place = key(&[&database.name]);
-            let Some(etag) = self.etag_of(DATABASES, &place, deadline).await? else {
-                return Err(AdminError::NoSuchDatabase);
-            };
+            let (place, etag) = self.current(&database.name, deadline).await?;
+            let catalog = self.newest_catalog(deadline).await?;
+            let now = catalog.database(&database.name).filter(|now| now.id == database.id);
+            database = Arc::clone(now.ok_or(AdminError::NoSuchDatabase)?);
+            if database.log.is_some() {
+                break;
+            }
             let (spec, cluster) = (spec_of(&database), self.catalog().cluster);
             let genesis = |number| genesis_of(&database, number, cluster);
             let now = self.host().clock.now();
@@ -312,61 +319,17 @@ impl Gateway {
         Ok(database)
     }
 
-    /// The transaction that creates a database.
-    async fn creation(
-        &self,
-        name: &str,
-        spec: &Complete,
-        catalog: &Catalog,
-        deadline: Instant,
-    ) -> Result<Vec<Operation>, AdminError> {
-        let counter = self.etag_of(COUNTERS, &database_counter_key(), deadline).await?;
-        let id = catalog.next_database;
-        let nodes: Vec<NodeId> = catalog.members().collect();
-        let placements = plan(&nodes, spec.partitions, spec.replication, &load_of(catalog));
-        let database = Database {
-            id,
-            name: name.to_owned(),
-            uuid: PartitionUuid(random_u128()),
-            partitions: spec.partitions,
-            replication: spec.replication,
-            log: None,
-            owner: spec.owner.clone(),
-            next_table: TableId(1),
-            tables: BTreeMap::new(),
-            tables_by_id: BTreeMap::new(),
-            placements: placements.iter().map(|placement| placement.nodes().to_vec()).collect(),
-        };
-        // At most 1,000 operations of 1 body: far below the last table id.
-        let next_table = 1 + spec.tables.len() as u32;
-        let document = DatabaseDocument::of(&database, next_table);
-        let next = CounterDocument::new(id.0 + 1);
-        let counted = counter.map_or_else(if_absent, if_still);
-        let mut operations = vec![
-            put(COUNTERS, database_counter_key(), write(&next), counted),
-            put(DATABASES, key(&[name]), write(&document), if_absent()),
-        ];
-        for ((table, definition), number) in spec.tables.iter().zip(1..) {
-            let version = first_version(definition);
-            let document = TableDocument::new(TableId(number), table, definition, version);
-            let place = table_key(id, TableId(number));
-            operations.push(put(TABLES, place, write(&document), if_absent()));
-        }
-        Ok(operations)
-    }
-
     /// Writes one table, and its database so that two changes of one database never cross.
+    ///
+    /// * `place`: the database's document, as it was before `database` was looked at.
     async fn change_table(
         &self,
+        (place, etag): (DocumentKey, Etag),
         database: &Database,
         table: TableDocument,
         next_table: TableId,
         deadline: Instant,
     ) -> Result<bool, AdminError> {
-        let place = key(&[&database.name]);
-        let Some(etag) = self.etag_of(DATABASES, &place, deadline).await? else {
-            return Ok(false);
-        };
         let document = DatabaseDocument::of(database, next_table.0);
         let id = TableId(table.id);
         let operations = vec![
@@ -453,8 +416,21 @@ impl Gateway {
 
     /// Whether some node says that it still has a replica of the database.
     pub(crate) async fn has_replicas(&self, database: DatabaseId) -> bool {
-        let reports = self.reports(Some(database)).await;
-        reports.values().any(|report| !report.replicas.is_empty())
+        let Reports { told, silent } = self.reports(Some(database)).await;
+        // Who is there and does not say may have some.
+        silent > 0 || told.values().any(|report| !report.replicas.is_empty())
+    }
+
+    /// Where the document of a database stands, and which it is. To be asked before the catalog is
+    /// looked at: then whoever changes the database meanwhile makes a write under it void.
+    async fn current(
+        &self,
+        database: &str,
+        deadline: Instant,
+    ) -> Result<(DocumentKey, Etag), AdminError> {
+        let place = key(&[database]);
+        let etag = self.etag_of(DATABASES, &place, deadline).await?;
+        Ok((place, etag.ok_or(AdminError::NoSuchDatabase)?))
     }
 
     async fn etag_of(
@@ -479,6 +455,49 @@ impl Gateway {
     fn explain(&self, what: String) {
         self.explain_as_controller(EventKind::Declaration, what);
     }
+}
+
+/// The transaction that creates a database.
+///
+/// * `counter`: the counter's document, as it was before `catalog` was looked at.
+fn creation(
+    name: &str,
+    spec: &Complete,
+    catalog: &Catalog,
+    counter: Option<Etag>,
+) -> Vec<Operation> {
+    let id = catalog.next_database;
+    let nodes: Vec<NodeId> = catalog.members().collect();
+    let placements = plan(&nodes, spec.partitions, spec.replication, &load_of(catalog));
+    let database = Database {
+        id,
+        name: name.to_owned(),
+        uuid: PartitionUuid(random_u128()),
+        partitions: spec.partitions,
+        replication: spec.replication,
+        log: None,
+        owner: spec.owner.clone(),
+        next_table: TableId(1),
+        tables: BTreeMap::new(),
+        tables_by_id: BTreeMap::new(),
+        placements: placements.iter().map(|placement| placement.nodes().to_vec()).collect(),
+    };
+    // At most 1,000 operations of 1 body: far below the last table id.
+    let next_table = 1 + spec.tables.len() as u32;
+    let document = DatabaseDocument::of(&database, next_table);
+    let next = CounterDocument::new(id.0 + 1);
+    let counted = counter.map_or_else(if_absent, if_still);
+    let mut operations = vec![
+        put(COUNTERS, database_counter_key(), write(&next), counted),
+        put(DATABASES, key(&[name]), write(&document), if_absent()),
+    ];
+    for ((table, definition), number) in spec.tables.iter().zip(1..) {
+        let version = first_version(definition);
+        let document = TableDocument::new(TableId(number), table, definition, version);
+        let place = table_key(id, TableId(number));
+        operations.push(put(TABLES, place, write(&document), if_absent()));
+    }
+    operations
 }
 
 /// Fills in defaults and checks what can be checked without a look at other databases.

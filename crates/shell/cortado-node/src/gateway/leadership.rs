@@ -30,7 +30,7 @@ impl Gateway {
         }
         let partition = database.partition_id(partition);
         let mut search = Search::new(self, partition);
-        while Instant::now() < deadline {
+        while self.may_go_on(partition, deadline)? {
             let Some((_, target)) = search.next() else {
                 search.wait(None, deadline).await;
                 continue;
@@ -54,6 +54,20 @@ impl Gateway {
             search.wait(known, deadline).await;
         }
         Err(not_done("no replica leads the partition"))
+    }
+
+    /// Whether it is of use to look for a leader any longer.
+    ///
+    /// # Errors
+    /// It never will be.
+    fn may_go_on(&self, partition: PartitionId, deadline: Instant) -> Result<bool, AdminError> {
+        if self.is_ending() {
+            return Err(not_done("the process is ending"));
+        }
+        match self.exists(partition.database) {
+            true => Ok(Instant::now() < deadline),
+            false => Err(AdminError::NoSuchDatabase),
+        }
     }
 
     /// Waits until somebody serves whose leadership began after the step-down.
@@ -89,7 +103,7 @@ impl Gateway {
         }
         let partition = database.partition_id(partition);
         let mut search = Search::new(self, partition);
-        while Instant::now() < deadline {
+        while self.may_go_on(partition, deadline)? {
             let known = match search.next() {
                 None => None,
                 Some((_, target)) => match target.as_peer().verify(partition, deadline).await {

@@ -17,6 +17,8 @@ use tokio::time::{Instant, sleep};
 
 /// How often it is looked whether some replica has applied what a session has seen.
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
+/// What a replica may take for a read that another one could serve, too.
+const PATIENCE: Duration = Duration::from_millis(250);
 /// What clients are told when nobody could serve a read.
 const RETRY_AFTER_MS: u64 = 1_000;
 
@@ -114,8 +116,8 @@ impl Gateway {
             (Consistency::Bounded { max_lag_ms }, _) => {
                 let level = Level::Bounded { max_lag_ms };
                 match self.read_any(partition, level, &look, read.deadline).await {
-                    Some(served) => served,
-                    None => self.read_leader(partition, Level::Strong, look, read.deadline).await,
+                    Ok(served) => Ok(served),
+                    Err(_) => self.read_leader(partition, Level::Strong, look, read.deadline).await,
                 }
             }
         };
@@ -163,7 +165,8 @@ impl Gateway {
         deadline: Instant,
     ) -> Tried {
         let partition = search.route.partition;
-        if !self.exists(partition.database) {
+        // Who leads it says so.
+        if search.has_begun() && !self.exists(partition.database) {
             return Tried::Answered(Err(ReadError::NoSuchDatabase));
         }
         if self.is_ending() || Instant::now() >= deadline {
@@ -188,29 +191,32 @@ impl Gateway {
     ) -> Result<(NodeId, Sight), ReadError> {
         loop {
             let level = Level::AtLeast(scn);
-            if let Some(served) = self.read_any(partition, level, &look, deadline).await {
-                return served;
-            }
+            let why = match self.read_any(partition, level, &look, deadline).await {
+                Ok(served) => return Ok(served),
+                Err(why) => why,
+            };
             if !self.exists(partition.database) {
                 return Err(ReadError::NoSuchDatabase);
             }
             if self.is_ending() || Instant::now() >= deadline {
-                return Err(unserved(Unserved::SessionAhead));
+                return Err(why);
             }
             self.metrics().reads_waited.add(1);
             sleep(LOOK_AGAIN).await;
         }
     }
 
-    /// From some replica that can serve it now: the own one, or another one each time. `None` if
-    /// there is none.
+    /// From some replica that can serve it now: the own one, or another one each time.
+    ///
+    /// # Errors
+    /// None can; why the last one that said so could not.
     async fn read_any(
         &self,
         partition: PartitionId,
         level: Level,
         look: &Look,
         deadline: Instant,
-    ) -> Option<Result<(NodeId, Sight), ReadError>> {
+    ) -> Result<(NodeId, Sight), ReadError> {
         let mut placed = self.host().placed(partition);
         if !placed.is_empty() {
             let turn = self.door.turn.fetch_add(1, Ordering::Relaxed);
@@ -221,18 +227,22 @@ impl Gateway {
             let me = self.host().node();
             placed.sort_by_key(|node| *node != me);
         }
-        let mut failed = None;
+        let mut why = unserved(Unserved::SessionAhead);
+        let last = placed.last().copied();
         for node in placed {
             let Some(target) = self.target(node) else { continue };
+            // One that hangs leaves time for the others.
+            let patience = if Some(node) == last { deadline } else { Instant::now() + PATIENCE };
+            let deadline = deadline.min(patience);
             let read = Read { partition, level, look: look.clone(), deadline };
             match ask(target, read).await.map(|answer| Tried::of(answer, node)) {
-                Ok(Tried::Answered(Ok(served))) => return Some(Ok(served)),
-                // Another replica may do better.
-                Ok(Tried::Answered(Err(error))) => failed = Some(Err(error)),
-                Ok(Tried::NotHere(_) | Tried::Declined(_)) | Err(_) => {}
+                Ok(Tried::Answered(Ok(served))) => return Ok(served),
+                Ok(Tried::Answered(Err(error))) => why = error,
+                Ok(Tried::Declined(declined)) => why = unserved(declined),
+                Ok(Tried::NotHere(_)) | Err(_) => {}
             }
         }
-        failed
+        Err(why)
     }
 }
 

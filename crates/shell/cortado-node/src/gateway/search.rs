@@ -1,7 +1,7 @@
 //! The way to a partition's leader: whom to ask next, and when.
 //!
 //! What is asked next is `cortado-cluster`'s to say; here is the waiting. Start reading at
-//! [`Search::next`].
+//! [`Search::next`]. Source: docs/protocols/peers.md, "Duties of the asking node", 1 and 2.
 
 use super::{Gateway, Target};
 use crate::routes::Route;
@@ -22,6 +22,8 @@ pub(super) struct Search<'a> {
     gateway: &'a Gateway,
     pub(super) route: Arc<Route>,
     search: LeaderSearch,
+    /// Who was said to lead when somebody was asked last.
+    known: KnownLeader,
     changes: Option<watch::Receiver<u64>>,
     placed: Option<Vec<NodeId>>,
 }
@@ -30,7 +32,14 @@ impl<'a> Search<'a> {
     pub(super) fn new(gateway: &'a Gateway, partition: PartitionId) -> Search<'a> {
         let route = gateway.host().routes.route(partition);
         let search = LeaderSearch::default();
-        Search { gateway, route, search, changes: None, placed: None }
+        Search {
+            gateway,
+            route,
+            search,
+            known: KnownLeader::default(),
+            changes: None,
+            placed: None,
+        }
     }
 
     /// Whether anybody has been looked for.
@@ -40,7 +49,8 @@ impl<'a> Search<'a> {
 
     /// Whom to ask now; `None` if nobody is known who can be reached.
     pub(super) fn next(&mut self) -> Option<(NodeId, Target)> {
-        let known = self.route.leader().node;
+        self.known = self.route.leader();
+        let known = self.known.node;
         if self.search == LeaderSearch::default()
             && let Some(node) = known
         {
@@ -66,16 +76,23 @@ impl<'a> Search<'a> {
     /// * `known`: who leads, as far as that node knows.
     pub(super) async fn wait(&mut self, known: Option<KnownLeader>, deadline: Instant) {
         self.route.note_unserved();
-        let newer = known.is_some_and(|known| self.route.learn(known));
+        if let Some(known) = known {
+            self.route.learn(known);
+        }
         let placed = self.placed().len();
         let changes = self.changes.get_or_insert_with(|| self.route.changes());
+        changes.mark_unchanged();
+        // Another request may have learned of it before this one.
+        let newer = self.route.leader().is_newer_than(&self.known);
         if self.search.failed(newer, placed) {
-            changes.mark_unchanged();
             return;
         }
         let pause = ASK_AGAIN.min(deadline.saturating_duration_since(Instant::now()));
         // Either a change or the pause: both mean to look again.
         let _ = timeout(pause, changes.changed()).await;
+        if self.route.leader().is_newer_than(&self.known) {
+            self.search = LeaderSearch::default();
+        }
     }
 
     fn placed(&mut self) -> &[NodeId] {

@@ -18,7 +18,11 @@ use tokio::time::{Instant, timeout_at};
 const REPORT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What the nodes say of themselves and their replicas.
-type Reports = BTreeMap<NodeId, NodeReport>;
+pub(super) struct Reports {
+    pub(super) told: BTreeMap<NodeId, NodeReport>,
+    /// How many were reached and have not answered.
+    pub(super) silent: usize,
+}
 
 impl Gateway {
     /// The cluster as its nodes say that it is.
@@ -43,7 +47,7 @@ impl Gateway {
             databases.push(DatabaseStatus { name: database.name.clone(), partitions });
         }
         let nodes = self.known_nodes(&catalog).into_iter().map(|node| {
-            let status = node_status(node, &catalog, reports.get(&node), &databases);
+            let status = node_status(node, &catalog, reports.told.get(&node), &databases);
             // Those that the cluster refuses are shown, too: with the reason.
             NodeStatus { sick: status.sick.or_else(|| self.door.refusals.of(node)), ..status }
         });
@@ -78,10 +82,10 @@ impl Gateway {
         }
     }
 
-    /// What the nodes say that answer.
+    /// What the nodes say of themselves.
     ///
     /// * `database`: of the replicas of this one alone.
-    pub(crate) async fn reports(&self, database: Option<DatabaseId>) -> Reports {
+    pub(super) async fn reports(&self, database: Option<DatabaseId>) -> Reports {
         let deadline = Instant::now() + REPORT_TIMEOUT;
         let mut asked = JoinSet::new();
         for node in self.known_nodes(&self.catalog()) {
@@ -92,8 +96,15 @@ impl Gateway {
                 (node, report.unwrap_or(Err(CallError::Late)))
             });
         }
-        let answers = asked.join_all().await.into_iter();
-        answers.filter_map(|(node, report)| Some((node, report.ok()?))).collect()
+        let (mut told, mut silent) = (BTreeMap::new(), 0);
+        for (node, report) in asked.join_all().await {
+            match report {
+                Ok(report) => drop(told.insert(node, report)),
+                Err(CallError::Unreachable | CallError::Lost) => {}
+                Err(CallError::Late) => silent += 1,
+            }
+        }
+        Reports { told, silent }
     }
 
     /// The members, and those that are about to become some.
@@ -107,7 +118,7 @@ impl Gateway {
 /// The replicas of each partition, as their nodes report them.
 fn by_partition(reports: &Reports) -> HashMap<PartitionId, Vec<(NodeId, ReplicaReport)>> {
     let mut found: HashMap<_, Vec<_>> = HashMap::new();
-    for (node, report) in reports {
+    for (node, report) in &reports.told {
         for replica in &report.replicas {
             found.entry(replica.progress.partition).or_default().push((*node, *replica));
         }

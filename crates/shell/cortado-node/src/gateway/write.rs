@@ -69,7 +69,8 @@ impl Gateway {
         if self.is_ending() {
             return Tried::Declined(NotDoneWhy::Ending);
         }
-        if !self.exists(partition.database) {
+        // Who leads it says so.
+        if search.has_begun() && !self.exists(partition.database) {
             return Tried::Answered(Err(WriteError::NoSuchDatabase));
         }
         if Instant::now() >= request.deadline {
@@ -81,7 +82,8 @@ impl Gateway {
         let Some((_, target)) = search.next() else { return Tried::NotHere(None) };
         let write = Write {
             partition,
-            catalog: self.host().catalog.covers(),
+            // Only what is stored has changed tables; barriers have not.
+            catalog: self.catalog().scn,
             operations: request.operations.clone(),
             keyed: keyed(request),
             deadline: request.deadline,

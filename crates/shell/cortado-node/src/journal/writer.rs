@@ -21,7 +21,7 @@ use cortado_model::{EntryRange, Etag, PartitionId};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Instant, sleep};
 use tracing::{error, warn};
 
@@ -44,18 +44,19 @@ impl Gateway {
     pub(crate) async fn write_journal(self, mut entries: mpsc::Receiver<Entry>) {
         let journal = self.journal().await;
         // A batch for each partition, so that one which waits for its leader holds up no other.
-        let writing = Arc::new(Semaphore::new(journal.partitions as usize));
+        let lanes = (0..journal.partitions).map(|_| Arc::new(Semaphore::new(1)));
+        let lanes: Vec<Arc<Semaphore>> = lanes.collect();
         for turn in (0..journal.partitions).cycle() {
-            let Ok(permit) = Arc::clone(&writing).acquire_owned().await else { return };
             let mut batch = Vec::new();
             if entries.recv_many(&mut batch, ENTRIES_PER_WRITE).await == 0 {
                 return;
             }
+            let (partition, permit) = self.free_partition(&journal, &lanes, turn).await;
             let catalog = self.catalog();
             let documents = batch.into_iter().map(|entry| entry_of(entry, &catalog).write());
             let batch = Batch {
                 gateway: self.clone(),
-                partition: self.led_partition(&journal, turn),
+                partition,
                 journal: Arc::clone(&journal),
                 documents: documents.collect(),
                 key: Bytes::copy_from_slice(&random_u128().to_le_bytes()),
@@ -78,11 +79,28 @@ impl Gateway {
         }
     }
 
-    /// The partition whose `turn` it is, or the next one that somebody leads.
-    fn led_partition(&self, journal: &Database, turn: u32) -> PartitionId {
-        let mut numbers = (turn..journal.partitions).chain(0..turn);
-        let is_led = |number: &u32| self.is_led(journal.partition_id(*number));
-        journal.partition_id(numbers.find(is_led).unwrap_or(turn))
+    /// The partition whose `turn` it is, or the next one, that nothing is being written to; waits
+    /// for one. One that somebody leads comes first.
+    ///
+    /// * `lanes`: of each partition, held while it is written to.
+    async fn free_partition(
+        &self,
+        journal: &Database,
+        lanes: &[Arc<Semaphore>],
+        turn: u32,
+    ) -> (PartitionId, OwnedSemaphorePermit) {
+        loop {
+            let numbers = (turn..journal.partitions).chain(0..turn);
+            let mut partitions: Vec<_> = numbers.map(|n| journal.partition_id(n)).collect();
+            partitions.sort_by_key(|partition| !self.is_led(*partition));
+            for partition in partitions {
+                let Some(lane) = lanes.get(partition.number as usize) else { continue };
+                if let Ok(permit) = Arc::clone(lane).try_acquire_owned() {
+                    return (partition, permit);
+                }
+            }
+            sleep(OTHERS).await;
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Copying a peer's state into the own store.
 //!
-//! Start reading at [`copy`].
+//! Start reading at [`copy`]. Source: docs/protocols/peers.md, "Duties of the asking node", 5.
 
 use crate::replica_host::ReplicaHost;
 use crate::snapshot::SnapshotReader;
@@ -18,6 +18,8 @@ use tokio::time::Instant;
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often one chunk is asked for: a connection may break, a peer that is gone stays away.
 const TRIES: u32 = 5;
+/// How long it is asked again while it gives as many snapshots as it may.
+const BUSY_PATIENCE: Duration = Duration::from_secs(10 * 60);
 /// Between two tries.
 const RETRY: Duration = Duration::from_millis(100);
 
@@ -71,10 +73,16 @@ struct Source<'a> {
 
 impl Source<'_> {
     fn open(&self, partition: PartitionId) -> Result<SnapshotId, CopyError> {
-        match self.ask(|deadline| self.peer.open_snapshot(partition, deadline))? {
-            SnapshotAnswer::Opened(id) => Ok(id),
-            SnapshotAnswer::NotReadable => Err(failed("its replica cannot be read")),
-            SnapshotAnswer::Busy => Err(failed("it gives too many snapshots")),
+        let give_up_at = Instant::now() + BUSY_PATIENCE;
+        loop {
+            match self.ask(|deadline| self.peer.open_snapshot(partition, deadline))? {
+                SnapshotAnswer::Opened(id) => return Ok(id),
+                SnapshotAnswer::NotReadable => return Err(failed("its replica cannot be read")),
+                // It gives them one after another.
+                SnapshotAnswer::Busy if Instant::now() < give_up_at => {}
+                SnapshotAnswer::Busy => return Err(failed("it gives too many snapshots")),
+            }
+            std::thread::sleep(RETRY);
         }
     }
 

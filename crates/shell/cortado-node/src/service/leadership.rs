@@ -5,6 +5,7 @@ use crate::asker::{Asker, Input};
 use cortado_driver::Reply;
 use cortado_model::{NodeId, PartitionId};
 use cortado_peer::{CallError, HandOff, HandOffAnswer, KnownLeader, Message, VerifyAnswer};
+use cortado_replica::NotDone;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
@@ -27,8 +28,12 @@ impl NodeService {
             return HandOffAnswer::NoSuccessor;
         };
         let (caller, answer) = Asker::new();
-        if !leader.send(Input::HandOff { caller, to: Some(successor) }).await {
-            return HandOffAnswer::WrongNode(route.leader());
+        let taken = leader.send(Input::HandOff { caller, to: Some(successor) });
+        match timeout_at(deadline, taken).await {
+            Ok(true) => {}
+            Ok(false) => return HandOffAnswer::WrongNode(route.leader()),
+            // Its line was full until then.
+            Err(_) => return HandOffAnswer::NotDone(NotDone::Overloaded),
         }
         match timeout_at(deadline, leader.answer(answer)).await {
             Ok(Some(Reply::Ready)) => {}
@@ -52,10 +57,13 @@ impl NodeService {
         deadline: Instant,
     ) -> VerifyAnswer {
         let route = self.host.routes.route(partition);
-        match self.leader(&route, deadline).await {
-            Ok(leader) if leader.send(Input::Verify).await => VerifyAnswer::Begun,
-            Ok(_) => VerifyAnswer::WrongNode(route.leader()),
-            Err(why) => VerifyAnswer::WrongNode(known(why)),
+        let leader = match self.leader(&route, deadline).await {
+            Ok(leader) => leader,
+            Err(why) => return VerifyAnswer::WrongNode(known(why)),
+        };
+        match timeout_at(deadline, leader.send(Input::Verify)).await {
+            Ok(true) => VerifyAnswer::Begun,
+            Ok(false) | Err(_) => VerifyAnswer::WrongNode(route.leader()),
         }
     }
 

@@ -41,7 +41,7 @@ impl NodeService {
                 Ok(seen) => seen,
                 Err(answer) => return answer,
             };
-            if let Some(answer) = sighting.judge(seen, read.deadline) {
+            if let Some(answer) = sighting.judge(seen, &read) {
                 return answer;
             }
             sleep(LOOK_AGAIN).await;
@@ -166,11 +166,7 @@ impl Sighting {
     }
 
     /// Whether what was seen may be served; `None` to look again.
-    fn judge(
-        &self,
-        seen: Result<(Seen, Scn), StoreError>,
-        deadline: Instant,
-    ) -> Option<ReadAnswer> {
+    fn judge(&self, seen: Result<(Seen, Scn), StoreError>, read: &Read) -> Option<ReadAnswer> {
         let Sighting { replica, restorations, role, within } = self;
         match seen {
             Ok((seen, applied)) => {
@@ -186,8 +182,10 @@ impl Sighting {
             Err(error) => {
                 let (partition, node) = (replica.partition, replica.node);
                 warn!(%partition, %node, %error, "store not read");
-                let late = Instant::now() >= deadline;
-                late.then(|| ReadAnswer::Store { why: error.to_string() })
+                // Another replica may do better; nobody but the leader may serve these.
+                let waits = matches!(read.level, Level::Strong | Level::Strict)
+                    && Instant::now() < read.deadline;
+                (!waits).then(|| ReadAnswer::Store { why: error.to_string() })
             }
         }
     }

@@ -1,10 +1,11 @@
 //! Databases and tables come, change and go; what is declared can be used at once.
 
-use crate::world::{Music, N1, World, deadline, document, eventually, key, read};
+use crate::world::{Music, N1, N2, N3, World, deadline, document, eventually, key, read};
 use cortado_document::{Refusal, TableDefinition};
 use cortado_model::PartitionId;
 use cortado_node::{AdminError, Consistency, DatabaseSpec, Declared, ScanRequest, WriteError};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 fn table(key: &[&str], schema: Option<Value>) -> TableDefinition {
     TableDefinition::new(key.iter().map(|part| (*part).to_owned()).collect(), schema).unwrap()
@@ -165,4 +166,37 @@ async fn a_dropped_database_leaves_nothing_behind() {
     );
     assert_eq!(reborn.get("cher", "x").await, None);
     reborn.put("cher", "x", "{}").await.unwrap();
+}
+
+/// Databases and tables that are declared side by side, through a door of every node.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_declared_side_by_side_shares_no_identity() {
+    let world = World::start().await;
+    world.gateway.create_database("shared", spec(Some(1)), deadline()).await.unwrap();
+    let doors: Vec<_> =
+        [N1, N2, N3].into_iter().filter_map(|node| world.nodes.gateway(node)).collect();
+    let mut declaring = tokio::task::JoinSet::new();
+    for number in 0..9 {
+        let (door, other) = (doors[number % 3].clone(), doors[(number + 1) % 3].clone());
+        declaring.spawn(async move {
+            let name = format!("d{number}");
+            door.create_database(&name, spec(Some(1)), deadline()).await.unwrap();
+        });
+        declaring.spawn(async move {
+            let name = format!("t{number}");
+            other.put_table("shared", &name, table(&["key"], None), deadline()).await.unwrap();
+        });
+    }
+    while let Some(declared) = declaring.join_next().await {
+        declared.unwrap();
+    }
+    // Whatever the router has heard by itself, a declaration through it shows them all.
+    world.gateway.create_database("last", spec(Some(1)), deadline()).await.unwrap();
+    let catalog = world.gateway.catalog();
+    let databases = || catalog.databases().filter(|database| !database.is_system());
+    let ids: BTreeSet<_> = databases().map(|database| database.id).collect();
+    assert_eq!((databases().count(), ids.len()), (11, 11));
+    let shared = catalog.database("shared").unwrap();
+    let ids: BTreeSet<_> = shared.tables().map(|table| table.id).collect();
+    assert_eq!((shared.tables().count(), ids.len()), (9, 9));
 }
