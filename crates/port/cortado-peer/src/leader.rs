@@ -5,7 +5,7 @@
 use cortado_model::{Generation, NodeId};
 
 /// Who leads a partition, as far as a node has folded its log. What is newer counts more.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct KnownLeader {
     /// The leadership.
     pub generation: Generation,

@@ -136,6 +136,8 @@ pub enum Unserved {
     NoLeader,
     /// The leader's state.
     NotCaughtUp,
+    /// A replica that can be read.
+    NoReplica,
     /// A replica that has applied what the session has seen.
     SessionAhead,
     /// Its turn among too many others.
@@ -151,6 +153,7 @@ impl fmt::Display for Unserved {
         f.write_str(match self {
             Unserved::NoLeader => "no replica leads the partition",
             Unserved::NotCaughtUp => "the leader did not catch up",
+            Unserved::NoReplica => "no replica of the partition can be read now",
             Unserved::SessionAhead => "no replica has applied what the session has seen",
             Unserved::Overloaded => "too many requests wait",
             Unserved::NoRoom => "the stores have no room for what is committed",

@@ -19,11 +19,15 @@ impl LeaderSearch {
     /// Whom to ask now; `None` if there is nobody to ask.
     ///
     /// * `known`: who is said to lead.
-    /// * `placed`: the nodes of the partition's replicas, in order of rank.
-    pub fn next(&self, known: Option<NodeId>, placed: &[NodeId]) -> Option<NodeId> {
+    /// * `placed`: the nodes of the partition's replicas, in order of rank; mostly not needed.
+    pub fn next<'a>(
+        &self,
+        known: Option<NodeId>,
+        placed: impl FnOnce() -> &'a [NodeId],
+    ) -> Option<NodeId> {
         match (self.asked.checked_sub(known.iter().len()), known) {
             (None, known) => known,
-            (Some(place), _) => placed.get(place).copied().or(known),
+            (Some(place), _) => placed().get(place).copied().or(known),
         }
     }
 
@@ -51,7 +55,7 @@ mod tests {
         let placed: Vec<_> = placed.iter().copied().map(NodeId).collect();
         let mut search = LeaderSearch::default();
         for want in want {
-            assert_eq!(search.next(known.map(NodeId), &placed), Some(NodeId(*want)));
+            assert_eq!(search.next(known.map(NodeId), || &placed), Some(NodeId(*want)));
             assert!(!search.failed(false, placed.len()));
         }
     }
@@ -62,7 +66,7 @@ mod tests {
         check(Some(9), &[1, 2], &[9, 1, 2, 9, 1]); // not placed any more, perhaps
         check(None, &[1, 2, 3], &[1, 2, 3]);
         check(Some(7), &[], &[7, 7, 7]);
-        assert_eq!(LeaderSearch::default().next(None, &[]), None);
+        assert_eq!(LeaderSearch::default().next(None, || &[]), None);
     }
 
     #[test]
@@ -71,7 +75,7 @@ mod tests {
         let mut search = LeaderSearch::default();
         assert!(!search.failed(false, 2));
         assert!(search.failed(true, 2));
-        assert_eq!(search.next(Some(NodeId(5)), &placed), Some(NodeId(5)));
+        assert_eq!(search.next(Some(NodeId(5)), || &placed), Some(NodeId(5)));
         assert!(!search.failed(true, 2));
         assert!(search.failed(true, 2));
     }

@@ -133,7 +133,9 @@ impl Cluster {
     async fn await_registration(&self, deadline: Instant) -> Result<(), StartError> {
         let registered = |catalog: &Catalog, node| {
             let running = self.nodes.running(node);
-            running.is_some_and(|running| running.node.standing_in(catalog) == Standing::Registered)
+            running.is_some_and(|running| {
+                running.node.host().standing_in(catalog) == Standing::Registered
+            })
         };
         while Instant::now() < deadline {
             let settled = |catalog: &Catalog| {

@@ -221,7 +221,7 @@ impl GatewayMetrics {
             ),
             write_gap: registry.histogram(
                 "cortado_write_gap_seconds",
-                "Time that a partition had no serving leader, one value per failover or handoff",
+                "From the first request that found no leader to the first one that was served",
             ),
         }
     }

@@ -2,7 +2,6 @@
 //!
 //! Knows other nodes through its peers and the log alone. Start reading at [`Node::start`].
 
-use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::controller::control;
 use crate::decisions::{Decisions, Entry};
@@ -22,7 +21,6 @@ use crate::replica_host::{Duty, ReplicaHost};
 use crate::routes::Routes;
 use crate::service::NodeService;
 use crate::settings::Settings;
-use crate::standing::{Standing, standing};
 use crate::store_lanes::StoreLanes;
 use crate::tasks::{Life, NodeFailure, Tasks};
 use crate::watcher::watch_over;
@@ -108,11 +106,6 @@ impl Node {
     /// For whoever shows what it counts and holds.
     pub(crate) fn host(&self) -> &Arc<ReplicaHost> {
         &self.host
-    }
-
-    /// How this life stands to what `catalog` says of the node.
-    pub(crate) fn standing_in(&self, catalog: &Catalog) -> Standing {
-        standing(catalog.nodes.get(&self.host.node()), self.host.me())
     }
 
     /// Settles what was begun, begins nothing new, and makes the store durable.

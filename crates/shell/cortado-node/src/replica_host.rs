@@ -2,6 +2,7 @@
 //!
 //! Holds, and decides nothing. Start reading at [`ReplicaHost`].
 
+use crate::catalog::Catalog;
 use crate::changed_replicas::ChangedReplicas;
 use crate::clock::Clock;
 use crate::decisions::Decisions;
@@ -72,7 +73,12 @@ impl ReplicaHost {
 
     /// How this life stands to what it has folded of `_cluster`.
     pub(crate) fn standing(&self) -> Standing {
-        standing(self.catalog.newest().nodes.get(&self.node()), self.me())
+        self.standing_in(&self.catalog.newest())
+    }
+
+    /// How this life stands to what `catalog` says of the node.
+    pub(crate) fn standing_in(&self, catalog: &Catalog) -> Standing {
+        standing(catalog.nodes.get(&self.node()), self.me())
     }
 
     /// Until when this node leaves a leadership alone for a newer life of its own.

@@ -25,10 +25,7 @@ impl Gateway {
         to: Option<NodeId>,
         deadline: Instant,
     ) -> Result<(), AdminError> {
-        if partition >= database.partitions {
-            return Err(AdminError::NoSuchPartition);
-        }
-        let partition = database.partition_id(partition);
+        let partition = partition_of(database, partition)?;
         let mut search = Search::new(self, partition);
         while self.may_go_on(partition, deadline)? {
             let Some((_, target)) = search.next() else {
@@ -98,10 +95,7 @@ impl Gateway {
         partition: u32,
         deadline: Instant,
     ) -> Result<(), AdminError> {
-        if partition >= database.partitions {
-            return Err(AdminError::NoSuchPartition);
-        }
-        let partition = database.partition_id(partition);
+        let partition = partition_of(database, partition)?;
         let mut search = Search::new(self, partition);
         while self.may_go_on(partition, deadline)? {
             let known = match search.next() {
@@ -126,6 +120,11 @@ impl Target {
             Target::Other(peer) => peer.as_ref(),
         }
     }
+}
+
+fn partition_of(database: &Database, number: u32) -> Result<PartitionId, AdminError> {
+    let is_there = number < database.partitions;
+    is_there.then(|| database.partition_id(number)).ok_or(AdminError::NoSuchPartition)
 }
 
 fn why_not(why: NotDone) -> &'static str {

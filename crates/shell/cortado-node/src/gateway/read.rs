@@ -227,7 +227,12 @@ impl Gateway {
             let me = self.host().node();
             placed.sort_by_key(|node| *node != me);
         }
-        let mut why = unserved(Unserved::SessionAhead);
+        let mut why = unserved(match level {
+            Level::AtLeast(scn) if scn > Scn::ZERO => Unserved::SessionAhead,
+            Level::AtLeast(_) | Level::Bounded { .. } | Level::Strong | Level::Strict => {
+                Unserved::NoReplica
+            }
+        });
         let last = placed.last().copied();
         for node in placed {
             let Some(target) = self.target(node) else { continue };

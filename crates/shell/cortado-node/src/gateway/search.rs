@@ -50,15 +50,8 @@ impl<'a> Search<'a> {
     /// Whom to ask now; `None` if nobody is known who can be reached.
     pub(super) fn next(&mut self) -> Option<(NodeId, Target)> {
         self.known = self.route.leader();
-        let known = self.known.node;
-        if self.search == LeaderSearch::default()
-            && let Some(node) = known
-        {
-            // Nearly always: nobody need be looked up.
-            return Some((node, self.gateway.target(node)?));
-        }
-        let search = self.search;
-        let node = search.next(known, self.placed())?;
+        let (search, known) = (self.search, self.known.node);
+        let node = search.next(known, || self.placed())?;
         Some((node, self.gateway.target(node)?))
     }
 

@@ -179,7 +179,7 @@ fn reads() -> Vec<ReadAnswer> {
 }
 
 fn unserved() -> Vec<Unserved> {
-    words!(Unserved: NoLeader, NotCaughtUp, SessionAhead, Overloaded, NoRoom, StoreLate)
+    words!(Unserved: NoLeader, NotCaughtUp, NoReplica, SessionAhead, Overloaded, NoRoom, StoreLate)
 }
 
 fn seen() -> Vec<Seen> {
