@@ -350,7 +350,7 @@ impl ReplicaTask {
             Action::ProbeStore(job) => self.work.probe(job),
             Action::ClearStore(job) => self.work.clear(job),
             Action::InstallSnapshot { job, from } => self.work.install(job, from),
-            Action::LookAround(job) => return Some(Event::Around(job, self.work.look_around())),
+            Action::LookAround(job) => return self.work.look_around(job),
             Action::AskPeers(job) => self.work.ask_peers(job),
             Action::AskToClaim { node } => self.work.ask_to_claim(node),
             Action::Report(report) => self.work.report(report),

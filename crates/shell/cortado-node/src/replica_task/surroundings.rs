@@ -1,9 +1,16 @@
 //! How the other replicas of a partition are, as a driver wants to know it.
+//!
+//! Start reading at [`look_around`].
 
 use crate::replica_host::ReplicaHost;
 use cortado_driver::{Peer, ReplicaRole, Surroundings};
 use cortado_model::{NodeId, PartitionId};
-use cortado_peer::ReplicaProgress;
+use cortado_peer::{CallError, ReplicaProgress};
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
+
+/// What all peers together may take.
+const ANSWERS: Duration = Duration::from_secs(1);
 
 /// What the peers have told.
 pub(super) fn look_around(host: &ReplicaHost, partition: PartitionId) -> Surroundings {
@@ -23,4 +30,23 @@ pub(super) fn look_around(host: &ReplicaHost, partition: PartitionId) -> Surroun
         log_bytes: host.effort.log_bytes(),
         state_bytes: host.effort.state_bytes(),
     }
+}
+
+/// What the peers say now. A leader without room gives way by this: two of them that go by what was
+/// told a moment ago would name one another, and nobody would lead.
+pub(super) async fn ask_around(host: &ReplicaHost, partition: PartitionId) -> Surroundings {
+    let deadline = Instant::now() + ANSWERS;
+    let mut around = look_around(host, partition);
+    for peer in &mut around.peers {
+        let Some(asked) = host.peers.peer(peer.node) else {
+            peer.has_room = false;
+            continue;
+        };
+        let report = asked.report(Some(partition.database), deadline);
+        let report = timeout_at(deadline, report).await.unwrap_or(Err(CallError::Late));
+        let replicas = report.map(|report| report.replicas).unwrap_or_default();
+        let own = replicas.iter().find(|replica| replica.progress.partition == partition);
+        peer.has_room = own.is_some_and(|own| own.progress.has_room);
+    }
+    around
 }

@@ -6,14 +6,14 @@
 use super::asking::{ask_peers, ask_to_claim};
 use super::copying::copy;
 use super::hashing::hash;
-use super::surroundings::look_around;
+use super::surroundings::{ask_around, look_around};
 use super::surveying::{ask_extent, survey};
 use crate::asker::{Asker, Input};
 use crate::database_log::Origin;
 use crate::events::EventKind;
 use crate::replica_handle::ReplicaHandle;
 use crate::replica_host::{Duty, ReplicaHost};
-use cortado_driver::{DigestReport, Event, Hashed, JobId, Surroundings, first_bookmark_at};
+use cortado_driver::{DigestReport, Event, Hashed, JobId, first_bookmark_at};
 use cortado_model::{
     Batch, DocumentKey, NodeId, PartitionId, RememberedKey, TableId, WallMillis, with_causes,
 };
@@ -175,8 +175,17 @@ impl Work {
         });
     }
 
-    pub(super) fn look_around(&self) -> Surroundings {
-        look_around(&self.host, self.handle.partition)
+    /// How the other replicas are: as they have told, unless that decides who gives way.
+    pub(super) fn look_around(&self, job: JobId) -> Option<Input> {
+        let partition = self.handle.partition;
+        if !self.handle.waits_for_room() {
+            return Some(Event::Around(job, look_around(&self.host, partition)));
+        }
+        let (host, ended) = (Arc::clone(&self.host), self.ended.clone());
+        self.host.tasks.spawn(async move {
+            let _ = ended.send(Event::Around(job, ask_around(&host, partition).await));
+        });
+        None
     }
 
     /// Asks the other replicas how they stand.
