@@ -7,12 +7,16 @@ use super::{ENTRIES, JournalPosition, entry_key, number_of, stream_of};
 use crate::catalog::Database;
 use crate::events::DecisionEvent;
 use crate::gateway::{Consistency, Gateway, ReadError, ReadOptions, whole_table};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-/// How old what is shown may be while nobody leads a partition. The journal tells of a failover
-/// before its own is over, and a reader who goes on from there misses nothing.
+/// How long the leader of a partition is looked for before any replica may answer.
+const LEADER_PATIENCE: Duration = Duration::from_secs(1);
+/// How old what is shown may then be. The journal tells of a failover before its own is over, and
+/// a reader who goes on from there misses nothing.
 const LAG_MAX_MS: u64 = 1_000;
 
 /// Why the journal was not read.
@@ -51,17 +55,24 @@ impl Gateway {
         if !after.is_of(journal.uuid, journal.partitions) {
             return Err(EventsError::OtherJournal);
         }
-        let mut streams = Vec::new();
+        let mut asked = JoinSet::new();
         for (partition, read) in after.read() {
-            streams.push(self.entries(journal, partition, read, limit, deadline).await?);
+            let (gateway, journal) = (self.clone(), Arc::clone(journal));
+            asked.spawn(async move {
+                (partition, gateway.entries(&journal, partition, read, limit, deadline).await)
+            });
         }
-        Ok(merged(streams, after, limit))
+        let mut streams = BTreeMap::new();
+        for (partition, entries) in asked.join_all().await {
+            streams.insert(partition, entries?);
+        }
+        Ok(merged(streams.into_values().collect(), after, limit))
     }
 
     /// Some entries of one partition behind the one with the number `after`.
     async fn entries(
         &self,
-        journal: &Arc<Database>,
+        journal: &Database,
         partition: u32,
         after: u64,
         limit: usize,
@@ -70,12 +81,20 @@ impl Gateway {
         let after = entry_key(&stream_of(partition, journal.partitions), after);
         let range = whole_table(ENTRIES, Some(&after));
         let partition = journal.partition_id(partition);
-        let consistency = match self.is_led(partition) {
-            true => Consistency::Strong,
-            false => Consistency::Bounded { max_lag_ms: LAG_MAX_MS },
+        let patience = deadline.min(Instant::now() + LEADER_PATIENCE);
+        let strong = ReadOptions {
+            consistency: Consistency::Strong,
+            at_least: None,
+            deadline: patience,
         };
-        let read = ReadOptions { consistency, at_least: None, deadline };
-        let page = self.page(partition, range, limit, &read).await?;
+        let page = match self.page(partition, range.clone(), limit, &strong).await {
+            Err(ReadError::Unserved { .. }) => {
+                let consistency = Consistency::Bounded { max_lag_ms: LAG_MAX_MS };
+                let bounded = ReadOptions { consistency, deadline, ..strong };
+                self.page(partition, range, limit, &bounded).await?
+            }
+            served => served?,
+        };
         let mut stream = Stream::new();
         for (key, document) in page.value.documents {
             let Some(number) = number_of(&key) else { continue };
