@@ -3,8 +3,11 @@
 //! Knows other nodes by what they answer; of this one, if it belongs to one, it asks the service
 //! that the others ask. Start reading at [`Gateway::write`] and [`Gateway::get`].
 
-mod admin;
+mod admin_error;
 mod changes;
+mod database_spec;
+mod databases;
+mod declaration;
 mod leadership;
 mod list;
 mod membership;
@@ -12,10 +15,13 @@ mod read;
 mod request;
 mod search;
 mod status;
+mod tables;
 mod write;
 
-pub use admin::{AdminError, DatabaseSpec, Declared};
+pub use admin_error::AdminError;
 pub use changes::{ChangeReader, Changes, ChangesError};
+pub use database_spec::DatabaseSpec;
+pub use declaration::Declared;
 pub(crate) use list::whole_table;
 pub use request::{
     Consistency, IdempotencyKey, ListRequest, NotDoneWhy, ReadError, ReadOptions, ScanPage,

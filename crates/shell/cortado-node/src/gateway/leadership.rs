@@ -2,7 +2,7 @@
 //!
 //! Start reading at [`Gateway::hand_off`].
 
-use super::admin::{AdminError, not_done};
+use super::admin_error::{AdminError, not_done};
 use super::read::Wanted;
 use super::search::Search;
 use super::{Consistency, Gateway, ReadOptions, Target};

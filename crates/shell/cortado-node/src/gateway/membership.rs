@@ -2,7 +2,7 @@
 //!
 //! Start reading at [`Gateway::replace_node`].
 
-use super::admin::{AdminError, not_done};
+use super::admin_error::{AdminError, not_done};
 use super::{Consistency, Gateway, ReadOptions};
 use crate::cluster_log::{NODES, NodeDocument, node_key, read, write};
 use crate::conditions::if_still;
