@@ -146,7 +146,7 @@ impl Cluster {
                 all && (catalog.journal().is_some() || self.nodes.all().all(is_refused))
             };
             let look_again = deadline.min(Instant::now() + REGISTRATION_LOOK);
-            if self.router.node.host().catalog.wait_for(look_again, settled).await {
+            if self.router.node.host().cluster.catalog.wait_for(look_again, settled).await {
                 return self.check_refused();
             }
         }

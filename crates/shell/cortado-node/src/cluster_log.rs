@@ -4,7 +4,6 @@
 //! [`read_catalog`].
 
 use crate::catalog::{Catalog, Database, Dropped, NodeFacts, Table};
-use crate::node_life::NodeLife;
 use cortado_document::{Document, Schema, TableDefinition};
 use cortado_model::{
     DatabaseId, DirectoryUuid, DocumentKey, EntryRange, LogId, NodeId, NodeIncarnation,
@@ -96,15 +95,15 @@ pub(crate) struct CounterDocument {
 }
 
 impl NodeDocument {
-    pub(crate) fn new(me: &NodeLife, address: &str) -> NodeDocument {
+    pub(crate) fn of(facts: &NodeFacts) -> NodeDocument {
         NodeDocument {
             version: VERSION,
-            incarnation: me.incarnation.0,
-            directory: me.directory.to_string(),
-            nonce: format!("{:032x}", me.nonce),
-            replaced: false,
-            removed: false,
-            address: address.to_owned(),
+            incarnation: facts.incarnation.0,
+            directory: facts.directory.to_string(),
+            nonce: format!("{:032x}", facts.nonce),
+            replaced: facts.replaced,
+            removed: facts.removed,
+            address: facts.address.clone(),
         }
     }
 

@@ -1,18 +1,18 @@
 //! The duties of the node that leads `_cluster`: sweeping up behind declarations.
 //!
 //! Needed for no failover, and every duty can be taken up by the next controller where this one
-//! left it. Start reading at [`control`].
+//! left it. Start reading at [`Gateway::control`].
 
 use crate::catalog::{Catalog, Database, Dropped, Table};
 use crate::cluster_log::{DROPPED, TABLES, TableDocument, dropped_key, table_key, write};
 use crate::database_log::spec_of_dropped;
 use crate::gateway::{Consistency, Gateway, ReadOptions, WriteError, WriteRequest, whole_table};
-use crate::replica_host::ReplicaHost;
 use cortado_document::{Action, Condition, Operation};
 use cortado_model::{DatabaseId, DocumentKey, PartitionId, TableId, with_causes};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
+use tracing::field::display;
 use tracing::{info, warn};
 
 /// How often the controller looks for something to do.
@@ -22,24 +22,26 @@ const DUTY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Documents of a dropped table that are removed by one transaction.
 const REMOVALS_PER_WRITE: usize = 200;
 
-/// Sweeps while this node leads `_cluster`, until it ends.
-pub(crate) async fn control(host: Arc<ReplicaHost>, gateway: Gateway) {
-    let me = host.node();
-    loop {
-        sleep(LOOK).await;
-        if host.routes.route(PartitionId::CLUSTER).serving().is_none() {
-            continue;
-        }
-        let catalog = host.catalog.newest();
-        if let Err(error) = sweep(&host, &gateway, &catalog).await {
-            warn!(node = %me, %error, "controller's duty not done");
+impl Gateway {
+    /// Sweeps while this node leads `_cluster`, until it ends.
+    ///
+    /// * `leads`: whether it does now.
+    pub(crate) async fn control(self, leads: impl Fn() -> bool + Send) {
+        loop {
+            sleep(LOOK).await;
+            if leads()
+                && let Err(error) = sweep(&self, &self.catalog()).await
+            {
+                let node = self.own().map(display);
+                warn!(node, %error, "controller's duty not done");
+            }
         }
     }
 }
 
-async fn sweep(host: &ReplicaHost, gateway: &Gateway, catalog: &Catalog) -> Result<(), WriteError> {
+async fn sweep(gateway: &Gateway, catalog: &Catalog) -> Result<(), WriteError> {
     for (id, dropped) in &catalog.dropped {
-        remove_log(host, gateway, *id, dropped).await?;
+        remove_log(gateway, *id, dropped).await?;
     }
     for database in catalog.databases() {
         if database.log.is_none() {
@@ -69,7 +71,6 @@ async fn finish_creation(gateway: &Gateway, database: &Arc<Database>) {
 
 /// Removes the log of a dropped database, once no node says that a replica still uses it.
 async fn remove_log(
-    host: &ReplicaHost,
     gateway: &Gateway,
     id: DatabaseId,
     dropped: &Dropped,
@@ -78,7 +79,7 @@ async fn remove_log(
     if gateway.has_replicas(id).await {
         return Ok(());
     }
-    if let Err(error) = host.log.remove(&spec_of_dropped(id, dropped)).await {
+    if let Err(error) = gateway.parts().log.remove(&spec_of_dropped(id, dropped)).await {
         warn!(database = id.0, error = with_causes(&error), "log not removed");
         return Ok(());
     }

@@ -6,8 +6,8 @@ use crate::catalog::{Catalog, Database, Dropped};
 use crate::genesis::{cluster_genesis, genesis_of};
 use cortado_log::{Cause, CreateError, Log, LogSpec, Outcome, ReadError, outcomes_of};
 use cortado_model::{
-    ClusterUuid, DatabaseId, LogId, LogOffset, NodeId, PartitionId, PartitionUuid,
-    ReplicaIncarnation,
+    ClusterUuid, DatabaseId, LogId, LogOffset, Millis, NodeId, PartitionId, PartitionUuid,
+    ReplicaIncarnation, WallMillis,
 };
 use cortado_replica::{Genesis, Identity, Now, genesis_record};
 
@@ -82,6 +82,7 @@ pub(crate) fn cluster_spec() -> LogSpec {
 /// answers its identity.
 ///
 /// * `genesis`: of each partition by its number.
+/// * `time`: of their first records.
 ///
 /// # Errors
 /// See [`BeginError`].
@@ -89,8 +90,10 @@ pub(crate) async fn begin_log(
     log: &dyn Log,
     spec: &LogSpec,
     genesis: impl Fn(u32) -> Genesis,
-    now: Now,
+    time: WallMillis,
 ) -> Result<LogId, BeginError> {
+    // A genesis is no node's word: it knows no steady clock.
+    let now = Now { clock: Millis(0), wall: time };
     let id = log.create(spec).await?;
     let partition = |number| PartitionId { database: spec.database, number };
     let partitions: Vec<PartitionId> = (0..spec.partitions).map(partition).collect();

@@ -2,12 +2,10 @@
 //!
 //! Start reading at [`Decisions::explain`]; [`crate::journal`] is what is told.
 
-use crate::clock::wall;
 use crate::events::EventKind;
-use crate::metrics::NodeMetrics;
 use cortado_cluster::{Command, Explanation};
+use cortado_metrics::Counter;
 use cortado_model::{NodeId, PartitionId, WallMillis};
-use std::sync::Arc;
 use tokio::sync::mpsc;
 
 /// Entries that wait for the journal. A failover of every partition of a node makes some
@@ -18,8 +16,9 @@ const WAITING_MAX: usize = 4_096;
 #[derive(Clone)]
 pub(crate) struct Decisions {
     node: NodeId,
+    wall_clock: fn() -> WallMillis,
     entries: mpsc::Sender<Entry>,
-    metrics: Arc<NodeMetrics>,
+    lost: Counter,
 }
 
 /// An entry on its way.
@@ -37,12 +36,17 @@ pub(crate) struct Entry {
 }
 
 impl Decisions {
+    /// The way, and where the entries come out.
+    ///
+    /// * `node`: who decides.
+    /// * `lost`: counts entries that do not come into the journal.
     pub(crate) fn new(
         node: NodeId,
-        metrics: Arc<NodeMetrics>,
+        wall_clock: fn() -> WallMillis,
+        lost: Counter,
     ) -> (Decisions, mpsc::Receiver<Entry>) {
         let (entries, receiver) = mpsc::channel(WAITING_MAX);
-        (Decisions { node, entries, metrics }, receiver)
+        (Decisions { node, wall_clock, entries, lost }, receiver)
     }
 
     /// Records an automatic action. Never waits; counts what finds no room.
@@ -57,10 +61,12 @@ impl Decisions {
         self.enter(self.node, kind, partition, what, evidence, (by_hand, undo));
     }
 
-    /// Records what `node` did, as this one has seen it.
-    pub(crate) fn explain_of(&self, node: NodeId, kind: EventKind, what: String) {
+    /// Records what another node did, as this one has seen it.
+    ///
+    /// * `node`: who; this one, if that is not known.
+    pub(crate) fn explain_of(&self, node: Option<NodeId>, kind: EventKind, what: String) {
         let commands = (None, None);
-        self.enter(node, kind, None, what, Vec::new(), commands);
+        self.enter(node.unwrap_or(self.node), kind, None, what, Vec::new(), commands);
     }
 
     /// Records a decision about a leadership.
@@ -79,10 +85,15 @@ impl Decisions {
         evidence: Vec<String>,
         (by_hand, undo): (Option<Command>, Option<Command>),
     ) {
-        let time = wall();
+        let time = (self.wall_clock)();
         let entry = Entry { time, node, kind, partition, what, evidence, by_hand, undo };
         if self.entries.try_send(entry).is_err() {
-            self.metrics.events_lost.add(1);
+            self.count_lost(1);
         }
+    }
+
+    /// So many entries will not come into the journal.
+    pub(crate) fn count_lost(&self, entries: u64) {
+        self.lost.add(entries);
     }
 }

@@ -23,18 +23,20 @@ pub use changes::{ChangeReader, Changes, ChangesError};
 pub use database_spec::DatabaseSpec;
 pub use declaration::Declared;
 pub(crate) use list::whole_table;
+pub(crate) use membership::RegistrationError;
 pub use request::{
     Consistency, IdempotencyKey, ListRequest, NotDoneWhy, ReadError, ReadOptions, ScanPage,
     ScanPosition, ScanRequest, Served, UnknownWhy, WriteError, WriteRequest, Written,
 };
 
 use crate::catalog::Catalog;
+use crate::decisions::Decisions;
+use crate::known_cluster::KnownCluster;
 use crate::metrics::GatewayMetrics;
 use crate::refusals::Refusals;
-use crate::replica_host::{Duty, ReplicaHost};
-use crate::service::NodeService;
-use cortado_model::{DatabaseId, NodeId, PartitionId};
-use cortado_peer::Peer;
+use cortado_log::Log;
+use cortado_model::{DatabaseId, NodeId, PartitionId, WallMillis};
+use cortado_peer::{Peer, Peers};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -44,42 +46,48 @@ pub struct Gateway {
     door: Arc<Door>,
 }
 
+/// What a gateway stands on.
+pub(crate) struct GatewayParts {
+    /// As its node, or its router, knows it.
+    pub(crate) cluster: Arc<KnownCluster>,
+    /// The node that the gateway belongs to; none of a router's.
+    pub(crate) own: Option<(NodeId, Arc<dyn Peer>)>,
+    /// The way to all others.
+    pub(crate) peers: Arc<dyn Peers>,
+    /// Where changes are read, and the logs of databases are made and removed.
+    pub(crate) log: Arc<dyn Log>,
+    /// Dates the records with which a log begins.
+    pub(crate) wall_clock: fn() -> WallMillis,
+    /// Where it tells what it has done.
+    pub(crate) decisions: Decisions,
+    /// Entries that each partition of the journal keeps.
+    pub(crate) journal_entries_max: u64,
+    /// Of the nodes of its process.
+    pub(crate) refusals: Arc<Refusals>,
+    /// What it counts.
+    pub(crate) metrics: Arc<GatewayMetrics>,
+}
+
 struct Door {
-    host: Arc<ReplicaHost>,
-    /// Of the node that the gateway belongs to; none of a router's.
-    own: Option<Arc<NodeService>>,
-    metrics: Arc<GatewayMetrics>,
-    refusals: Arc<Refusals>,
+    parts: GatewayParts,
     /// Whose turn it is to serve a read that any replica may serve.
     turn: AtomicUsize,
     /// Nothing new is begun.
     ending: AtomicBool,
 }
 
-/// Whom to ask.
-enum Target {
-    Own(Arc<NodeService>),
-    Other(Arc<dyn Peer>),
-}
-
 impl Gateway {
-    /// * `service`: of the same node.
-    pub(crate) fn new(
-        host: Arc<ReplicaHost>,
-        service: &Arc<NodeService>,
-        metrics: Arc<GatewayMetrics>,
-        refusals: Arc<Refusals>,
-    ) -> Gateway {
-        let own = (host.duty == Duty::Member).then(|| Arc::clone(service));
+    /// A door to the cluster of `parts`.
+    pub(crate) fn new(parts: GatewayParts) -> Gateway {
         let (turn, ending) = (AtomicUsize::new(0), AtomicBool::new(false));
-        Gateway { door: Arc::new(Door { host, own, metrics, refusals, turn, ending }) }
+        Gateway { door: Arc::new(Door { parts, turn, ending }) }
     }
 
     /// The newest state of the cluster that this node has folded.
     ///
     /// Shows every declaration that was answered through this gateway.
     pub fn catalog(&self) -> Arc<Catalog> {
-        self.host().catalog.newest()
+        self.cluster().catalog.newest()
     }
 
     /// Begins nothing new from now on.
@@ -88,29 +96,38 @@ impl Gateway {
     }
 
     fn is_ending(&self) -> bool {
-        self.door.ending.load(Ordering::Acquire) || self.host().tasks.is_ending()
+        self.door.ending.load(Ordering::Acquire)
     }
 
-    /// What it knows of the cluster, and how it reaches it.
-    pub(crate) fn host(&self) -> &ReplicaHost {
-        &self.door.host
+    pub(crate) fn parts(&self) -> &GatewayParts {
+        &self.door.parts
+    }
+
+    /// What is known of the cluster.
+    pub(crate) fn cluster(&self) -> &KnownCluster {
+        &self.door.parts.cluster
     }
 
     fn metrics(&self) -> &GatewayMetrics {
-        &self.door.metrics
+        &self.door.parts.metrics
+    }
+
+    /// The node that the gateway belongs to; `None` for a router's.
+    pub(crate) fn own(&self) -> Option<NodeId> {
+        self.door.parts.own.as_ref().map(|(node, _)| *node)
     }
 
     /// How `node` is asked; `None` if it cannot be reached.
-    fn target(&self, node: NodeId) -> Option<Target> {
-        match &self.door.own {
-            Some(own) if node == self.host().node() => Some(Target::Own(Arc::clone(own))),
-            Some(_) | None => self.host().peers.peer(node).map(Target::Other),
+    fn target(&self, node: NodeId) -> Option<Arc<dyn Peer>> {
+        match &self.door.parts.own {
+            Some((own, peer)) if *own == node => Some(Arc::clone(peer)),
+            Some(_) | None => self.door.parts.peers.peer(node),
         }
     }
 
     /// Whether somebody leads `partition` who can be reached, as far as is known here.
     pub(crate) fn is_led(&self, partition: PartitionId) -> bool {
-        let leader = self.host().routes.route(partition).leader();
+        let leader = self.cluster().routes.route(partition).leader();
         leader.node.is_some_and(|leader| self.target(leader).is_some())
     }
 

@@ -26,6 +26,8 @@ mod gateway;
 mod genesis;
 mod health;
 mod journal;
+mod known_cluster;
+mod local_routes;
 mod log_page;
 mod log_time;
 mod metrics;

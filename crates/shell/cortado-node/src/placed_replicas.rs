@@ -40,7 +40,7 @@ pub(crate) struct PlacedReplicas {
 impl PlacedReplicas {
     /// Starts the replica of `_cluster`, which every node has.
     pub(crate) fn start(host: Arc<ReplicaHost>, service: Arc<NodeService>) -> PlacedReplicas {
-        let origin = Origin::of_cluster(host.catalog.newest().cluster);
+        let origin = Origin::of_cluster(host.cluster.catalog.newest().cluster);
         let cluster = start_replica(&host, PartitionId::CLUSTER, origin);
         PlacedReplicas {
             host,
@@ -55,7 +55,7 @@ impl PlacedReplicas {
     pub(crate) async fn keep(mut self) {
         loop {
             // Either of the two: both mean to look.
-            let _ = timeout(LOOK, self.host.catalog.wanted()).await;
+            let _ = timeout(LOOK, self.host.cluster.catalog.wanted()).await;
             self.host.tasks.check();
             self.service.snapshots.give_up_unused();
             match self.refresh_catalog().await {
@@ -70,7 +70,7 @@ impl PlacedReplicas {
     async fn refresh_catalog(&self) -> Result<bool, StoreError> {
         // Before the store is read: what comes later may not be seen.
         let covers = self.cluster.applied();
-        let known = self.host.catalog.newest();
+        let known = self.host.cluster.catalog.newest();
         let read = self.host.lanes.read(move |store| {
             let view = store.view(PartitionId::CLUSTER)?;
             if read_scn(view.as_ref())?.is_none_or(|scn| scn <= known.scn) {
@@ -86,12 +86,12 @@ impl PlacedReplicas {
             self.host.life.report(refusal.to_string(), refusal.next_life());
         }
         let moved = catalog.is_some();
-        self.host.catalog.publish(catalog, covers);
+        self.host.cluster.catalog.publish(catalog, covers);
         Ok(moved)
     }
 
     async fn follow_catalog(&mut self) {
-        let catalog = self.host.catalog.newest();
+        let catalog = self.host.cluster.catalog.newest();
         let me = self.host.node();
         for database in catalog.databases() {
             for (number, nodes) in (0..).zip(&database.placements) {

@@ -116,7 +116,7 @@ impl Watcher {
             events.extend(self.host.health.appends.evidence().map(WatchEvent::Observed));
         }
         events.push(WatchEvent::StoreFull(self.host.health.vitals.waits_for_room()));
-        let cluster = self.host.catalog.newest().cluster;
+        let cluster = self.host.cluster.catalog.newest().cluster;
         let heard = self.heard.drain(..).filter_map(|HeardBeat { stream, beat }| {
             // A stranger's, or damaged: the next one comes soon.
             let beat = Beat::decode(&beat, cluster).ok()?;
@@ -136,12 +136,12 @@ impl Watcher {
 
     /// Watches the partitions of which the catalog places a replica on this node.
     fn follow_catalog(&mut self, now: Millis) {
-        let catalog = self.host.catalog.newest();
+        let catalog = self.host.cluster.catalog.newest();
         if self.catalog.as_ref().is_some_and(|seen| Arc::ptr_eq(seen, &catalog)) {
             return;
         }
         let me = self.host.node();
-        let all = self.host.placed(PartitionId::CLUSTER);
+        let all = self.host.cluster.placed(PartitionId::CLUSTER);
         let cluster = once((PartitionId::CLUSTER, all.as_slice()));
         let mut gone = self.views.take();
         for (partition, nodes) in cluster.chain(catalog.placements()) {
@@ -175,7 +175,7 @@ impl Watcher {
     fn beat(&mut self, count: u64) {
         let (node, incarnation) = (self.host.me().node, self.host.me().incarnation);
         let beat = Beat { node, incarnation, count, time: self.host.clock.now().wall };
-        let cluster = self.host.catalog.newest().cluster;
+        let cluster = self.host.cluster.catalog.newest().cluster;
         self.sent = Some(self.host.beats.send(beat.encode(cluster)));
         self.host.metrics.beats.add(1);
     }

@@ -46,10 +46,20 @@ fn dropped() -> DroppedDocument {
     DroppedDocument { version: VERSION, name, uuid, partitions: 16 }
 }
 
+fn facts() -> NodeFacts {
+    NodeFacts {
+        node: NodeId(1),
+        incarnation: NodeIncarnation(9),
+        directory: DirectoryUuid(0xaa),
+        nonce: 0xbb,
+        replaced: false,
+        removed: false,
+        address: "here:1".to_owned(),
+    }
+}
+
 fn node() -> NodeDocument {
-    let (directory, incarnation) = (DirectoryUuid(0xaa), NodeIncarnation(9));
-    let me = NodeLife { node: NodeId(1), incarnation, directory, nonce: 0xbb };
-    NodeDocument::new(&me, "here:1")
+    NodeDocument::of(&facts())
 }
 
 fn documents() -> Vec<(TableId, DocumentKey, Document)> {
@@ -71,16 +81,7 @@ fn documents() -> Vec<(TableId, DocumentKey, Document)> {
 fn what_is_stored_reads_back_as_the_catalog() {
     let view = view_of(documents());
     let catalog = read_catalog(view.as_ref(), &Catalog::empty(ClusterUuid(1))).unwrap();
-    let want = NodeFacts {
-        node: NodeId(1),
-        incarnation: NodeIncarnation(9),
-        directory: DirectoryUuid(0xaa),
-        nonce: 0xbb,
-        replaced: false,
-        removed: false,
-        address: "here:1".to_owned(),
-    };
-    assert_eq!(catalog.nodes[&NodeId(1)], want);
+    assert_eq!(catalog.nodes[&NodeId(1)], facts());
     assert_eq!(catalog.next_database, DatabaseId(8));
     let films = Dropped { name: "films".to_owned(), uuid: PartitionUuid(3), partitions: 16 };
     assert_eq!(catalog.dropped[&DatabaseId(3)], films);

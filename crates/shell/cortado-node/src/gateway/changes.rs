@@ -92,7 +92,7 @@ impl Gateway {
         if since > end {
             return Err(ChangesError::BeyondEnd { end });
         }
-        let log = self.host().log.as_ref();
+        let log = self.parts().log.as_ref();
         let Extent { log: id, first, .. } = extent(log, partition).await?;
         let broken = |error: DecodeError| ChangesError::Broken { why: error.to_string() };
         let fold = fold.map(|fold| FoldState::decode(&fold)).transpose().map_err(broken)?;

@@ -129,8 +129,8 @@ impl Gateway {
             }
             let (spec, cluster) = (spec_of(&database), self.catalog().cluster);
             let genesis = |number| genesis_of(&database, number, cluster);
-            let now = self.host().clock.now();
-            let begun = begin_log(self.host().log.as_ref(), &spec, genesis, now);
+            let now = (self.parts().wall_clock)();
+            let begun = begin_log(self.parts().log.as_ref(), &spec, genesis, now);
             let log = match timeout_at(deadline, begun).await {
                 Ok(Ok(log)) => log,
                 Ok(Err(error)) => return Err(not_done(&with_causes(&error))),

@@ -80,7 +80,7 @@ impl Gateway {
 
     async fn await_catalog(&self, scn: Scn, deadline: Instant) -> Result<Arc<Catalog>, AdminError> {
         let unknown = || AdminError::Unknown { why: "the declaration is not seen here".to_owned() };
-        self.host().catalog.reaching(scn, deadline).await.ok_or_else(unknown)
+        self.cluster().catalog.reaching(scn, deadline).await.ok_or_else(unknown)
     }
 
     /// Where the document of a database stands, and which it is. To be asked before the catalog is
@@ -109,9 +109,8 @@ impl Gateway {
 
     /// Tells the journal of something that was done through `_cluster`.
     pub(super) fn explain_as_controller(&self, kind: EventKind, what: String) {
-        let controller = self.host().routes.route(PartitionId::CLUSTER).leader().node;
-        let node = controller.unwrap_or(self.host().node());
-        self.host().decisions.explain_of(node, kind, what);
+        let controller = self.cluster().routes.route(PartitionId::CLUSTER).leader().node;
+        self.parts().decisions.explain_of(controller, kind, what);
     }
 
     pub(super) fn explain(&self, what: String) {

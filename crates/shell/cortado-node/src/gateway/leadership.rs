@@ -5,10 +5,10 @@
 use super::admin_error::{AdminError, not_done};
 use super::read::Wanted;
 use super::search::Search;
-use super::{Consistency, Gateway, ReadOptions, Target};
+use super::{Consistency, Gateway, ReadOptions};
 use crate::catalog::Database;
 use cortado_model::{NodeId, PartitionId};
-use cortado_peer::{CallError, HandOff, HandOffAnswer, Peer, VerifyAnswer};
+use cortado_peer::{CallError, HandOff, HandOffAnswer, VerifyAnswer};
 use cortado_replica::NotDone;
 use tokio::time::Instant;
 
@@ -33,7 +33,7 @@ impl Gateway {
                 continue;
             };
             let order = HandOff { partition, to, deadline };
-            let known = match target.as_peer().hand_off(order).await {
+            let known = match target.hand_off(order).await {
                 Ok(HandOffAnswer::Leads) => return Ok(()),
                 Ok(HandOffAnswer::SteppedDown(_)) => {
                     return self.await_successor(partition, deadline).await;
@@ -100,7 +100,7 @@ impl Gateway {
         while self.may_go_on(partition, deadline)? {
             let known = match search.next() {
                 None => None,
-                Some((_, target)) => match target.as_peer().verify(partition, deadline).await {
+                Some((_, target)) => match target.verify(partition, deadline).await {
                     Ok(VerifyAnswer::Begun) => return Ok(()),
                     Ok(VerifyAnswer::WrongNode(leader)) => Some(leader),
                     // Begun twice, it is one round.
@@ -110,15 +110,6 @@ impl Gateway {
             search.wait(known, deadline).await;
         }
         Err(not_done("no replica leads the partition"))
-    }
-}
-
-impl Target {
-    pub(super) fn as_peer(&self) -> &dyn Peer {
-        match self {
-            Target::Own(own) => own.as_ref(),
-            Target::Other(peer) => peer.as_ref(),
-        }
     }
 }
 

@@ -4,7 +4,7 @@
 //! Source: docs/protocols/replication.md, "Reads".
 
 use super::search::Search;
-use super::{Consistency, Gateway, ReadError, ReadOptions, Served, Target};
+use super::{Consistency, Gateway, ReadError, ReadOptions, Served};
 use crate::catalog::{Database, Table};
 use cortado_cluster::{Repetition, RouteAttempt, RouteStep, TryOutcome};
 use cortado_model::{DocumentKey, NodeId, PartitionId, Scn, StoredDocument, TableId};
@@ -174,7 +174,7 @@ impl Gateway {
         }
         let Some((node, target)) = search.next() else { return Tried::NotHere(None) };
         let read = Read { partition, level, look: look.clone(), deadline };
-        match ask(target, read).await {
+        match target.read(read).await {
             Ok(answer) => Tried::of(answer, node),
             Err(CallError::Unreachable | CallError::Lost) => Tried::NotHere(None),
             Err(CallError::Late) => Tried::Declined(Unserved::NotCaughtUp),
@@ -217,15 +217,14 @@ impl Gateway {
         look: &Look,
         deadline: Instant,
     ) -> Result<(NodeId, Sight), ReadError> {
-        let mut placed = self.host().placed(partition);
+        let mut placed = self.cluster().placed(partition);
         if !placed.is_empty() {
             let turn = self.door.turn.fetch_add(1, Ordering::Relaxed);
             let places = placed.len();
             placed.rotate_left(turn % places);
         }
-        if self.door.own.is_some() {
-            let me = self.host().node();
-            placed.sort_by_key(|node| *node != me);
+        if let Some(own) = self.own() {
+            placed.sort_by_key(|node| *node != own);
         }
         let mut why = unserved(match level {
             Level::AtLeast(scn) if scn > Scn::ZERO => Unserved::SessionAhead,
@@ -240,7 +239,7 @@ impl Gateway {
             let patience = if Some(node) == last { deadline } else { Instant::now() + PATIENCE };
             let deadline = deadline.min(patience);
             let read = Read { partition, level, look: look.clone(), deadline };
-            match ask(target, read).await.map(|answer| Tried::of(answer, node)) {
+            match target.read(read).await.map(|answer| Tried::of(answer, node)) {
                 Ok(Tried::Answered(Ok(served))) => return Ok(served),
                 Ok(Tried::Answered(Err(error))) => why = error,
                 Ok(Tried::Declined(declined)) => why = unserved(declined),
@@ -248,13 +247,6 @@ impl Gateway {
             }
         }
         Err(why)
-    }
-}
-
-async fn ask(target: Target, read: Read) -> Result<ReadAnswer, CallError> {
-    match target {
-        Target::Own(own) => Ok(own.answer_read(read).await),
-        Target::Other(peer) => peer.read(read).await,
     }
 }
 

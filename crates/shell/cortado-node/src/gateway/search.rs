@@ -3,11 +3,11 @@
 //! What is asked next is `cortado-cluster`'s to say; here is the waiting. Start reading at
 //! [`Search::next`]. Source: docs/protocols/peers.md, "Duties of the asking node", 1 and 2.
 
-use super::{Gateway, Target};
+use super::Gateway;
 use crate::routes::Route;
 use cortado_cluster::LeaderSearch;
 use cortado_model::{NodeId, PartitionId};
-use cortado_peer::KnownLeader;
+use cortado_peer::{KnownLeader, Peer};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -30,7 +30,7 @@ pub(super) struct Search<'a> {
 
 impl<'a> Search<'a> {
     pub(super) fn new(gateway: &'a Gateway, partition: PartitionId) -> Search<'a> {
-        let route = gateway.host().routes.route(partition);
+        let route = gateway.cluster().routes.route(partition);
         let search = LeaderSearch::default();
         Search {
             gateway,
@@ -48,7 +48,7 @@ impl<'a> Search<'a> {
     }
 
     /// Whom to ask now; `None` if nobody is known who can be reached.
-    pub(super) fn next(&mut self) -> Option<(NodeId, Target)> {
+    pub(super) fn next(&mut self) -> Option<(NodeId, Arc<dyn Peer>)> {
         self.known = self.route.leader();
         let (search, known) = (self.search, self.known.node);
         let node = search.next(known, || self.placed())?;
@@ -90,6 +90,6 @@ impl<'a> Search<'a> {
 
     fn placed(&mut self) -> &[NodeId] {
         let (gateway, partition) = (self.gateway, self.route.partition);
-        self.placed.get_or_insert_with(|| gateway.host().placed(partition))
+        self.placed.get_or_insert_with(|| gateway.cluster().placed(partition))
     }
 }

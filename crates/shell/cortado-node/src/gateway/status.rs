@@ -49,7 +49,7 @@ impl Gateway {
         let nodes = self.known_nodes(&catalog).into_iter().map(|node| {
             let status = node_status(node, &catalog, reports.told.get(&node), &databases);
             // Those that the cluster refuses are shown, too: with the reason.
-            NodeStatus { sick: status.sick.or_else(|| self.door.refusals.of(node)), ..status }
+            NodeStatus { sick: status.sick.or_else(|| self.parts().refusals.of(node)), ..status }
         });
         Status { nodes: nodes.collect(), databases }
     }
@@ -91,7 +91,7 @@ impl Gateway {
         for node in self.known_nodes(&self.catalog()) {
             let Some(target) = self.target(node) else { continue };
             asked.spawn(async move {
-                let report = target.as_peer().report(database, deadline);
+                let report = target.report(database, deadline);
                 let report = timeout_at(deadline, report).await;
                 (node, report.unwrap_or(Err(CallError::Late)))
             });
@@ -109,7 +109,7 @@ impl Gateway {
 
     /// The members, and those that are about to become some.
     fn known_nodes(&self, catalog: &Catalog) -> Vec<NodeId> {
-        let founders = self.host().settings.nodes();
+        let founders = self.cluster().founders();
         let nodes: BTreeSet<_> = catalog.members().chain(founders).collect();
         nodes.into_iter().collect()
     }

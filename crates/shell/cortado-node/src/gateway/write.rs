@@ -3,7 +3,7 @@
 //! Start reading at [`Gateway::write`].
 
 use super::search::Search;
-use super::{Gateway, NotDoneWhy, Target, UnknownWhy, WriteError, WriteRequest, Written};
+use super::{Gateway, NotDoneWhy, UnknownWhy, WriteError, WriteRequest, Written};
 use crate::catalog::Database;
 use cortado_cluster::{Doubt, Repetition, RouteAttempt, RouteStep, TryOutcome};
 use cortado_document::check_operations;
@@ -88,14 +88,11 @@ impl Gateway {
             keyed: keyed(request),
             deadline: request.deadline,
         };
-        match target {
-            Target::Own(own) => Tried::of(own.answer_write(write).await),
-            Target::Other(peer) => match peer.write(write).await {
-                Ok(answer) => Tried::of(answer),
-                Err(CallError::Unreachable) => Tried::NotHere(None),
-                Err(CallError::Lost) => Tried::LeaderLost,
-                Err(CallError::Late) => Tried::DeadlineAfter,
-            },
+        match target.write(write).await {
+            Ok(answer) => Tried::of(answer),
+            Err(CallError::Unreachable) => Tried::NotHere(None),
+            Err(CallError::Lost) => Tried::LeaderLost,
+            Err(CallError::Late) => Tried::DeadlineAfter,
         }
     }
 

@@ -5,12 +5,13 @@
 
 use crate::catalog::{Catalog, JOURNAL};
 use crate::gateway::{AdminError, DatabaseSpec, Gateway};
-use crate::replica_host::ReplicaHost;
+use crate::known_cluster::KnownCluster;
 use cortado_document::TableDefinition;
-use cortado_model::{PartitionId, with_causes};
+use cortado_model::with_causes;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
+use tracing::field::display;
 use tracing::warn;
 
 /// How many partitions the journal has. The death of a node with hundreds of leaderships makes as
@@ -28,16 +29,17 @@ impl Gateway {
     /// Makes the journal whenever this node leads `_cluster`, until there is one.
     ///
     /// Waits for every node that is about to register: replicas are placed once and for all.
-    pub(crate) async fn found_journal(self) {
-        let host = self.host();
+    ///
+    /// * `leads`: whether this node leads `_cluster` now.
+    pub(crate) async fn found_journal(self, leads: impl Fn() -> bool + Send) {
         let founded = |catalog: &Catalog| catalog.journal().is_some();
-        while !host.catalog.wait_for(Instant::now() + LOOK, founded).await {
-            let leads = host.routes.route(PartitionId::CLUSTER).serving().is_some();
-            if leads
-                && is_complete(host)
+        while !self.cluster().catalog.wait_for(Instant::now() + LOOK, founded).await {
+            if leads()
+                && is_complete(self.cluster())
                 && let Err(error) = self.create_journal().await
             {
-                warn!(node = %host.node(), error = with_causes(&error), "journal not made");
+                let node = self.own().map(display);
+                warn!(node, error = with_causes(&error), "journal not made");
                 sleep(RETRY).await;
             }
         }
@@ -57,7 +59,7 @@ impl Gateway {
 }
 
 /// Whether every node that is about to register has done so.
-fn is_complete(host: &ReplicaHost) -> bool {
-    let catalog = host.catalog.newest();
-    host.settings.nodes().all(|node| catalog.nodes.contains_key(&node))
+fn is_complete(cluster: &KnownCluster) -> bool {
+    let catalog = cluster.catalog.newest();
+    cluster.founders().all(|node| catalog.nodes.contains_key(&node))
 }

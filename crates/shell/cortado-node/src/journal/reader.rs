@@ -82,11 +82,8 @@ impl Gateway {
         let range = whole_table(ENTRIES, Some(&after));
         let partition = journal.partition_id(partition);
         let patience = deadline.min(Instant::now() + LEADER_PATIENCE);
-        let strong = ReadOptions {
-            consistency: Consistency::Strong,
-            at_least: None,
-            deadline: patience,
-        };
+        let strong =
+            ReadOptions { consistency: Consistency::Strong, at_least: None, deadline: patience };
         let page = match self.page(partition, range.clone(), limit, &strong).await {
             Err(ReadError::Unserved { .. }) => {
                 let consistency = Consistency::Bounded { max_lag_ms: LAG_MAX_MS };

@@ -18,6 +18,7 @@ use bytes::Bytes;
 use cortado_document::{Action, Condition, Document, Operation};
 use cortado_model::limits::IDEMPOTENCY_TTL_MS_MAX;
 use cortado_model::{EntryRange, Etag, PartitionId};
+use cortado_peer::Pending;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,7 +42,13 @@ const OTHERS: Duration = Duration::from_millis(20);
 
 impl Gateway {
     /// Writes entries to the journal until the node ends; until there is a journal, they wait.
-    pub(crate) async fn write_journal(self, mut entries: mpsc::Receiver<Entry>) {
+    ///
+    /// * `spawn`: runs a batch until it is written or the node ends.
+    pub(crate) async fn write_journal(
+        self,
+        mut entries: mpsc::Receiver<Entry>,
+        spawn: impl Fn(Pending<'static, ()>) + Send,
+    ) {
         let journal = self.journal().await;
         // A batch for each partition, so that one which waits for its leader holds up no other.
         let lanes = (0..journal.partitions).map(|_| Arc::new(Semaphore::new(1)));
@@ -61,10 +68,10 @@ impl Gateway {
                 documents: documents.collect(),
                 key: Bytes::copy_from_slice(&random_u128().to_le_bytes()),
             };
-            self.host().tasks.spawn(async move {
+            spawn(Box::pin(async move {
                 batch.write().await;
                 drop(permit);
-            });
+            }));
         }
     }
 
@@ -75,7 +82,7 @@ impl Gateway {
                 return Arc::clone(journal);
             }
             let founded = |catalog: &Catalog| catalog.journal().is_some();
-            self.host().catalog.wait_for(Instant::now() + LOOK, founded).await;
+            self.cluster().catalog.wait_for(Instant::now() + LOOK, founded).await;
         }
     }
 
@@ -128,7 +135,7 @@ impl Batch {
                     | WriteError::KeyReused),
                 )) => {
                     // It never can be.
-                    self.gateway.host().metrics.events_lost.add(entries as u64);
+                    self.gateway.parts().decisions.count_lost(entries as u64);
                     return error!(%partition, %error, entries, "journal entries lost");
                 }
                 Err(error) => {
@@ -147,7 +154,7 @@ impl Batch {
         let deadline = Instant::now() + WRITE_TIMEOUT;
         let last = self.edge(true, deadline).await?;
         let end = last.as_ref().map_or(0, |last| last.number) + self.documents.len() as u64;
-        let gone = end.saturating_sub(self.gateway.host().settings.journal_entries_max);
+        let gone = end.saturating_sub(self.gateway.parts().journal_entries_max);
         let first = if gone > 0 { self.edge(false, deadline).await? } else { None };
         let too_old = first.map_or_else(Range::default, |first| first.number..gone + 1);
         let stream = stream_of(self.partition.number, self.journal.partitions);

@@ -104,7 +104,7 @@ impl Work {
             if applied.is_ok() && transactions > 0 {
                 host.metrics.transactions.add(transactions);
                 if partition == PartitionId::CLUSTER {
-                    host.catalog.look();
+                    host.cluster.catalog.look();
                 }
             }
             let _ = ended.send(Event::Applied(job, applied));
