@@ -55,7 +55,9 @@ const BESIDE: &[(&str, &str, &str)] = &[
     ("cortado-driver", "cortado-model", "ids, batches and what stores answer"),
     ("cortado-driver", "cortado-document", "evaluates operations"),
     ("cortado-driver", "cortado-replica", "feeds the core and sorts its effects"),
-    ("cortado-http", "cortado-node", "serves the node's gateway"),
+    ("cortado-node", "cortado-gateway", "stands behind the door, and shares what it knows"),
+    ("cortado-http", "cortado-gateway", "serves it"),
+    ("cortado-http", "cortado-node", "kills and starts nodes in development mode"),
 ];
 
 /// Arrows that the floors would allow and that are refused all the same, and why.

@@ -2,14 +2,13 @@
 //!
 //! Start reading at [`Cluster::start`].
 
-use crate::catalog::Catalog;
 use crate::cluster_identity::{IdentityError, identity};
 use crate::components::Components;
-use crate::gateway::Gateway;
 use crate::nodes::{NodeError, Nodes, Running};
 use crate::observation::Observation;
 use crate::settings::Settings;
 use crate::standing::Standing;
+use cortado_gateway::{Catalog, Gateway};
 use cortado_model::NodeId;
 use cortado_store::StoreError;
 use std::sync::Arc;

@@ -2,11 +2,9 @@
 //!
 //! Start reading at [`identity`].
 
-use crate::database_log::{BeginError, begin_log, cluster_spec};
-use crate::genesis::cluster_genesis;
-use crate::randomness::random_u128;
 use crate::store_factory::StoreFactory;
 use bytes::Bytes;
+use cortado_gateway::{BeginError, begin_log, cluster_genesis, cluster_spec, random_u128};
 use cortado_log::{Log, ReadError, VerifyError};
 use cortado_model::{ClusterUuid, LogOffset, NodeId, PartitionId, Position, WallMillis};
 use cortado_replica::{Body, FoldState, Frame, Genesis};

@@ -3,8 +3,8 @@
 //! Decides nothing about leadership: a driver says that it serves. Start reading at [`LocalRoute`].
 
 use crate::replica_handle::ReplicaHandle;
-use crate::routes::{Route, Routes};
 use cortado_driver::ReplicaRole;
+use cortado_gateway::{Route, Routes};
 use cortado_model::{DatabaseId, PartitionId};
 use cortado_peer::KnownLeader;
 use parking_lot::RwLock;

@@ -3,19 +3,15 @@
 //! Knows other nodes through its peers and the log alone. Start reading at [`Node::start`].
 
 use crate::clock::{Clock, wall};
-use crate::decisions::{Decisions, Entry};
 use crate::effort::Effort;
-use crate::gateway::{Gateway, GatewayParts};
 use crate::health::Health;
-use crate::known_cluster::KnownCluster;
 use crate::local_routes::LocalRoutes;
 use crate::log_time::LogTime;
-use crate::metrics::{GatewayMetrics, NodeMetrics};
+use crate::metrics::NodeMetrics;
 use crate::node_life::NodeLife;
 use crate::peer_progress::PeerProgress;
 use crate::placed_replicas::{PlacedReplicas, stop_replica};
 use crate::progress_teller::tell_progress;
-use crate::refusals::Refusals;
 use crate::registration::register;
 use crate::replica_host::{Duty, ReplicaHost};
 use crate::service::NodeService;
@@ -23,6 +19,9 @@ use crate::settings::Settings;
 use crate::store_lanes::StoreLanes;
 use crate::tasks::{Life, NodeFailure, Tasks};
 use crate::watcher::watch_over;
+use cortado_gateway::{
+    Decisions, Gateway, GatewayMetrics, GatewayParts, JournalEntry, KnownCluster, Refusals,
+};
 use cortado_log::{Beats, Log};
 use cortado_model::{ClusterUuid, PartitionId};
 use cortado_peer::{Peer, Peers};
@@ -72,7 +71,7 @@ impl Node {
         Ok(node)
     }
 
-    fn spawn_tasks(&self, entries: mpsc::Receiver<Entry>) {
+    fn spawn_tasks(&self, entries: mpsc::Receiver<JournalEntry>) {
         let (host, gateway) = (&self.host, &self.gateway);
         let replicas = PlacedReplicas::start(Arc::clone(host), Arc::clone(&self.service));
         host.tasks.spawn(replicas.keep());
@@ -173,7 +172,9 @@ fn leads_cluster(host: &Arc<ReplicaHost>) -> impl Fn() -> bool + Send + 'static 
 }
 
 /// What the node's replicas stand on, and where the entries of its journal come out.
-fn host_of(parts: NodeParts) -> Result<(Arc<ReplicaHost>, mpsc::Receiver<Entry>), StoreError> {
+fn host_of(
+    parts: NodeParts,
+) -> Result<(Arc<ReplicaHost>, mpsc::Receiver<JournalEntry>), StoreError> {
     let life = Life::new(parts.me, parts.failures);
     let health = Health::new(parts.clock);
     let failing = life.clone();

@@ -30,8 +30,8 @@ pub(crate) async fn tell_progress(host: Arc<ReplicaHost>) {
             () = host.changed.told_urgently() => sleep(GATHERING).await,
         }
         let (now, catalog) = (host.clock.steady(), host.cluster.catalog.newest());
-        if catalog.scn != pruned_at {
-            pruned_at = catalog.scn;
+        if catalog.scn() != pruned_at {
+            pruned_at = catalog.scn();
             host.progress.retain(|PartitionId { database, .. }| {
                 database == DatabaseId::CLUSTER || catalog.database_by_id(database).is_some()
             });

@@ -1,12 +1,10 @@
 //! How a node registers in `_cluster`. Start reading at [`register`].
 //! Source: docs/protocols/failover.md, "Registration"; who may is said in [`crate::standing`].
 
-use crate::catalog::NodeFacts;
-use crate::events::EventKind;
-use crate::gateway::{Gateway, RegistrationError};
 use crate::node_life::NodeLife;
 use crate::replica_host::ReplicaHost;
 use crate::standing::{Standing, standing};
+use cortado_gateway::{EventKind, Gateway, NodeFacts, RegistrationError};
 use cortado_model::with_causes;
 use std::sync::Arc;
 use std::time::Duration;

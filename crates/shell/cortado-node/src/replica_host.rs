@@ -2,13 +2,10 @@
 //!
 //! Holds, and decides nothing. Start reading at [`ReplicaHost`].
 
-use crate::catalog::Catalog;
 use crate::changed_replicas::ChangedReplicas;
 use crate::clock::Clock;
-use crate::decisions::Decisions;
 use crate::effort::Effort;
 use crate::health::Health;
-use crate::known_cluster::KnownCluster;
 use crate::local_routes::LocalRoutes;
 use crate::log_time::LogTime;
 use crate::metrics::NodeMetrics;
@@ -19,6 +16,7 @@ use crate::standing::{Standing, gives_way_until, standing};
 use crate::store_lanes::StoreLanes;
 use crate::tasks::{Life, Tasks};
 use cortado_driver::Leadership;
+use cortado_gateway::{Catalog, Decisions, KnownCluster};
 use cortado_log::{Beats, Log};
 use cortado_model::{Millis, NodeId, PartitionId};
 use cortado_peer::Peers;
@@ -77,7 +75,7 @@ impl ReplicaHost {
 
     /// How this life stands to what `catalog` says of the node.
     pub(crate) fn standing_in(&self, catalog: &Catalog) -> Standing {
-        standing(catalog.nodes.get(&self.node()), self.me())
+        standing(catalog.node(self.node()), self.me())
     }
 
     /// Until when this node leaves a leadership alone for a newer life of its own.

@@ -85,7 +85,7 @@ impl NodeService {
     fn was_dropped(&self, database: DatabaseId) -> bool {
         let catalog = self.host.cluster.catalog.newest();
         database != DatabaseId::CLUSTER
-            && database < catalog.next_database
+            && database < catalog.next_database()
             && catalog.database_by_id(database).is_none()
     }
 
@@ -133,7 +133,7 @@ impl NodeService {
     /// A peer tells how far it is, and what its clock says.
     fn hear(&self, progress: Progress) {
         // What a router's clock says is no node's word.
-        if self.host.cluster.catalog.newest().nodes.contains_key(&progress.node) {
+        if self.host.cluster.catalog.newest().node(progress.node).is_some() {
             self.host.log_time.hear(progress.node, progress.wall);
         }
         self.host.progress.hear(progress, self.host.clock.steady());

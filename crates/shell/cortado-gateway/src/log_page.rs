@@ -7,7 +7,7 @@ use cortado_model::LogOffset;
 use cortado_replica::Page;
 
 /// What the log answered when it was read from `from` on.
-pub(crate) fn page_from(from: LogOffset, page: LogPage) -> Page {
+pub fn page_from(from: LogOffset, page: LogPage) -> Page {
     let entries = page.entries.into_iter().map(|entry| (entry.offset, entry.record)).collect();
     Page { from, entries, next: page.next }
 }

@@ -4,7 +4,7 @@
 
 use super::document::{EntryDocument, VERSION};
 use crate::catalog::Catalog;
-use crate::decisions::Entry;
+use crate::decisions::JournalEntry;
 use crate::events::EventKind;
 use cortado_cluster::Command;
 use cortado_model::DatabaseId;
@@ -12,7 +12,7 @@ use cortado_model::DatabaseId;
 /// What is written of `entry`.
 ///
 /// * `catalog`: knows the name of its database.
-pub(super) fn entry_of(entry: Entry, catalog: &Catalog) -> EntryDocument {
+pub(super) fn entry_of(entry: JournalEntry, catalog: &Catalog) -> EntryDocument {
     let database = entry.partition.and_then(|partition| match partition.database {
         DatabaseId::CLUSTER => Some("_cluster".to_owned()),
         id => catalog.database_by_id(id).map(|database| database.name.clone()),

@@ -26,7 +26,7 @@ impl Gateway {
     /// Sweeps while this node leads `_cluster`, until it ends.
     ///
     /// * `leads`: whether it does now.
-    pub(crate) async fn control(self, leads: impl Fn() -> bool + Send) {
+    pub async fn control(self, leads: impl Fn() -> bool + Send) {
         loop {
             sleep(LOOK).await;
             if leads()

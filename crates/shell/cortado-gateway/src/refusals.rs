@@ -8,21 +8,21 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Why nodes stay down: what people are told who look for them.
 #[derive(Default)]
-pub(crate) struct Refusals(Mutex<BTreeMap<NodeId, String>>);
+pub struct Refusals(Mutex<BTreeMap<NodeId, String>>);
 
 impl Refusals {
     /// Why `node` stays down; `None` if it runs, or was ended by hand.
-    pub(crate) fn of(&self, node: NodeId) -> Option<String> {
+    pub fn of(&self, node: NodeId) -> Option<String> {
         self.lock().get(&node).cloned()
     }
 
     /// The node has ended, and stays down because of this.
-    pub(crate) fn note(&self, node: NodeId, why: String) {
+    pub fn note(&self, node: NodeId, why: String) {
         self.lock().insert(node, why);
     }
 
     /// The node is started again.
-    pub(crate) fn forget(&self, node: NodeId) {
+    pub fn forget(&self, node: NodeId) {
         self.lock().remove(&node);
     }
 

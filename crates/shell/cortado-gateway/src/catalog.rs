@@ -54,13 +54,18 @@ impl Catalog {
     }
 
     /// The journal, once it can be written to.
-    pub(crate) fn journal(&self) -> Option<&Arc<Database>> {
+    pub fn journal(&self) -> Option<&Arc<Database>> {
         self.database(JOURNAL).filter(|journal| journal.log.is_some())
     }
 
     /// The nodes of the cluster, registered and not removed, in ascending order.
     pub fn members(&self) -> impl Iterator<Item = NodeId> {
         self.nodes.values().filter(|facts| !facts.removed).map(|facts| facts.node)
+    }
+
+    /// What a node has registered; `None` if it never has.
+    pub fn node(&self, node: NodeId) -> Option<&NodeFacts> {
+        self.nodes.get(&node)
     }
 
     /// All nodes that have ever registered, in ascending order.
@@ -78,12 +83,18 @@ impl Catalog {
         self.scn
     }
 
-    pub(crate) fn database_by_id(&self, id: DatabaseId) -> Option<&Arc<Database>> {
+    /// The id that the next database gets: above all that were ever given out.
+    pub fn next_database(&self) -> DatabaseId {
+        self.next_database
+    }
+
+    /// The database of that id.
+    pub fn database_by_id(&self, id: DatabaseId) -> Option<&Arc<Database>> {
         self.databases_by_id.get(&id)
     }
 
     /// Everything that should be served, with the nodes in order of rank.
-    pub(crate) fn placements(&self) -> impl Iterator<Item = (PartitionId, &[NodeId])> {
+    pub fn placements(&self) -> impl Iterator<Item = (PartitionId, &[NodeId])> {
         self.databases.values().flat_map(|database| {
             database.placements.iter().enumerate().map(|(number, nodes)| {
                 // A database has at most 1,024 partitions.
@@ -177,7 +188,8 @@ impl Database {
         self.placements.get(partition as usize).map_or(&[], Vec::as_slice)
     }
 
-    pub(crate) fn partition_id(&self, number: u32) -> PartitionId {
+    /// The partition of that number.
+    pub fn partition_id(&self, number: u32) -> PartitionId {
         PartitionId { database: self.id, number }
     }
 }

@@ -31,7 +31,7 @@ impl Gateway {
     /// Waits for every node that is about to register: replicas are placed once and for all.
     ///
     /// * `leads`: whether this node leads `_cluster` now.
-    pub(crate) async fn found_journal(self, leads: impl Fn() -> bool + Send) {
+    pub async fn found_journal(self, leads: impl Fn() -> bool + Send) {
         let founded = |catalog: &Catalog| catalog.journal().is_some();
         while !self.cluster().catalog.wait_for(Instant::now() + LOOK, founded).await {
             if leads()

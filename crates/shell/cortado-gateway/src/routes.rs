@@ -14,13 +14,13 @@ use tokio::time::Instant;
 
 /// All partitions that have been asked for here.
 #[derive(Default)]
-pub(crate) struct Routes {
+pub struct Routes {
     partitions: RwLock<HashMap<PartitionId, Arc<Route>>>,
 }
 
 impl Routes {
     /// The route of `partition`, whether or not anybody serves it yet.
-    pub(crate) fn route(&self, partition: PartitionId) -> Arc<Route> {
+    pub fn route(&self, partition: PartitionId) -> Arc<Route> {
         if let Some(route) = self.partitions.read().get(&partition) {
             return Arc::clone(route);
         }
@@ -29,7 +29,7 @@ impl Routes {
     }
 
     /// Forgets databases that are no more.
-    pub(crate) fn retain(&self, exists: impl Fn(DatabaseId) -> bool) {
+    pub fn retain(&self, exists: impl Fn(DatabaseId) -> bool) {
         let kept = |partition: &PartitionId| {
             partition.database == DatabaseId::CLUSTER || exists(partition.database)
         };
@@ -38,9 +38,9 @@ impl Routes {
 }
 
 /// The way to the leader of one partition.
-pub(crate) struct Route {
+pub struct Route {
     /// Which.
-    pub(crate) partition: PartitionId,
+    pub partition: PartitionId,
     state: RwLock<RouteState>,
     /// Counts the changes.
     changes: watch::Sender<u64>,
@@ -60,17 +60,17 @@ impl Route {
     }
 
     /// Who leads, as far as it is known here.
-    pub(crate) fn leader(&self) -> KnownLeader {
+    pub fn leader(&self) -> KnownLeader {
         self.state.read().leader
     }
 
     /// Tells of every change from now on.
-    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+    pub fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
     }
 
     /// Somebody says who leads: believed if that is newer than what was known.
-    pub(crate) fn learn(&self, leader: KnownLeader) {
+    pub fn learn(&self, leader: KnownLeader) {
         // Nearly always it is known.
         if !leader.is_newer_than(&self.state.read().leader) {
             return;
@@ -84,19 +84,19 @@ impl Route {
     }
 
     /// Tells those who wait here that something has changed: who leads, or a replica of this node.
-    pub(crate) fn changed(&self) {
+    pub fn changed(&self) {
         self.changes.send_modify(|count| *count += 1);
     }
 
     /// A request has found nobody who serves.
-    pub(crate) fn note_unserved(&self) {
+    pub fn note_unserved(&self) {
         if self.state.read().unserved_since.is_none() {
             self.state.write().unserved_since.get_or_insert_with(Instant::now);
         }
     }
 
     /// A request was served; answers for how long none was, if that had been so.
-    pub(crate) fn note_served(&self) -> Option<Duration> {
+    pub fn note_served(&self) -> Option<Duration> {
         self.state.read().unserved_since?;
         self.state.write().unserved_since.take().map(|since| since.elapsed())
     }

@@ -14,7 +14,7 @@ pub(crate) fn genesis_of(database: &Database, number: u32, cluster: ClusterUuid)
 }
 
 /// The genesis of `_cluster`, whose partition is the cluster: every node may lead it.
-pub(crate) fn cluster_genesis(cluster: ClusterUuid) -> Genesis {
+pub fn cluster_genesis(cluster: ClusterUuid) -> Genesis {
     let partition = PartitionUuid(cluster.0);
     let database = DatabaseId::CLUSTER;
     let identity = PartitionIdentity { partition, cluster, database, number: 0 };

@@ -14,16 +14,16 @@ const WAITING_MAX: usize = 4_096;
 
 /// The way into the journal.
 #[derive(Clone)]
-pub(crate) struct Decisions {
+pub struct Decisions {
     node: NodeId,
     wall_clock: fn() -> WallMillis,
-    entries: mpsc::Sender<Entry>,
+    entries: mpsc::Sender<JournalEntry>,
     lost: Counter,
 }
 
 /// An entry on its way.
 #[derive(Clone, Debug)]
-pub(crate) struct Entry {
+pub struct JournalEntry {
     pub(crate) time: WallMillis,
     pub(crate) node: NodeId,
     pub(crate) kind: EventKind,
@@ -40,17 +40,17 @@ impl Decisions {
     ///
     /// * `node`: who decides.
     /// * `lost`: counts entries that do not come into the journal.
-    pub(crate) fn new(
+    pub fn new(
         node: NodeId,
         wall_clock: fn() -> WallMillis,
         lost: Counter,
-    ) -> (Decisions, mpsc::Receiver<Entry>) {
+    ) -> (Decisions, mpsc::Receiver<JournalEntry>) {
         let (entries, receiver) = mpsc::channel(WAITING_MAX);
         (Decisions { node, wall_clock, entries, lost }, receiver)
     }
 
     /// Records an automatic action. Never waits; counts what finds no room.
-    pub(crate) fn explain(
+    pub fn explain(
         &self,
         kind: EventKind,
         partition: Option<PartitionId>,
@@ -70,7 +70,7 @@ impl Decisions {
     }
 
     /// Records a decision about a leadership.
-    pub(crate) fn explain_leadership(&self, kind: EventKind, why: &Explanation) {
+    pub fn explain_leadership(&self, kind: EventKind, why: &Explanation) {
         let what = format!("{}: {}", kind.name(), why.cause);
         let commands = (Some(why.by_hand), why.undo);
         self.enter(self.node, kind, Some(why.partition), what, why.evidence(), commands);
@@ -86,7 +86,7 @@ impl Decisions {
         (by_hand, undo): (Option<Command>, Option<Command>),
     ) {
         let time = (self.wall_clock)();
-        let entry = Entry { time, node, kind, partition, what, evidence, by_hand, undo };
+        let entry = JournalEntry { time, node, kind, partition, what, evidence, by_hand, undo };
         if self.entries.try_send(entry).is_err() {
             self.count_lost(1);
         }

@@ -33,25 +33,25 @@ pub enum BeginError {
 
 /// What a partition's replicas must find in its log.
 #[derive(Clone, Debug)]
-pub(crate) struct Origin {
+pub struct Origin {
     /// The log of its database.
-    pub(crate) spec: LogSpec,
+    pub spec: LogSpec,
     /// That log's identity; `None` for `_cluster`, whose genesis alone says whose it is.
-    pub(crate) log: Option<LogId>,
+    pub log: Option<LogId>,
     /// With which record it begins.
-    pub(crate) genesis: Genesis,
+    pub genesis: Genesis,
 }
 
 impl Origin {
     /// Of a partition of a database; `None` while the database's log is being made.
-    pub(crate) fn of(database: &Database, number: u32, catalog: &Catalog) -> Option<Origin> {
+    pub fn of(database: &Database, number: u32, catalog: &Catalog) -> Option<Origin> {
         let log = Some(database.log?);
         let genesis = genesis_of(database, number, catalog.cluster);
         Some(Origin { spec: spec_of(database), log, genesis })
     }
 
     /// Of `_cluster`.
-    pub(crate) fn of_cluster(cluster: ClusterUuid) -> Origin {
+    pub fn of_cluster(cluster: ClusterUuid) -> Origin {
         Origin { spec: cluster_spec(), log: None, genesis: cluster_genesis(cluster) }
     }
 }
@@ -73,7 +73,7 @@ pub(crate) fn spec_of_dropped(database: DatabaseId, dropped: &Dropped) -> LogSpe
 }
 
 /// The log of `_cluster`, found by its name alone.
-pub(crate) fn cluster_spec() -> LogSpec {
+pub fn cluster_spec() -> LogSpec {
     let (database, uuid) = (DatabaseId::CLUSTER, PartitionUuid(0));
     LogSpec { database, name: "_cluster".to_owned(), uuid, partitions: 1 }
 }
@@ -86,7 +86,7 @@ pub(crate) fn cluster_spec() -> LogSpec {
 ///
 /// # Errors
 /// See [`BeginError`].
-pub(crate) async fn begin_log(
+pub async fn begin_log(
     log: &dyn Log,
     spec: &LogSpec,
     genesis: impl Fn(u32) -> Genesis,

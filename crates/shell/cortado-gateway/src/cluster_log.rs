@@ -1,7 +1,7 @@
 //! The documents of `_cluster`: the cluster's facts as they are stored.
 //!
 //! Every member is described in docs/formats/cluster.md. Decides nothing. Start reading at
-//! [`read_catalog`].
+//! [`Catalog::newer_in`].
 
 use crate::catalog::{Catalog, Database, Dropped, NodeFacts, Table};
 use cortado_document::{Document, Schema, TableDefinition};
@@ -227,11 +227,24 @@ pub(crate) fn read<T: DeserializeOwned>(value: &[u8]) -> Result<T, StoreError> {
         .map_err(|error| damaged(format!("a document of _cluster: {error}")))
 }
 
+impl Catalog {
+    /// The catalog that a view of `_cluster` shows; `None` if it is no newer than this one.
+    ///
+    /// # Errors
+    /// The view's own, and [`StoreError::Damaged`] for documents that cannot be understood.
+    pub fn newer_in(&self, view: &dyn View) -> Result<Option<Catalog>, StoreError> {
+        if read_scn(view)?.is_none_or(|scn| scn <= self.scn) {
+            return Ok(None);
+        }
+        read_catalog(view, self).map(Some)
+    }
+}
+
 /// The catalog that `view` shows. Tables that have not changed are taken from `previous`.
 ///
 /// # Errors
 /// The view's own, and [`StoreError::Damaged`] for documents that cannot be understood.
-pub(crate) fn read_catalog(view: &dyn View, previous: &Catalog) -> Result<Catalog, StoreError> {
+fn read_catalog(view: &dyn View, previous: &Catalog) -> Result<Catalog, StoreError> {
     let mut catalog = Catalog::empty(previous.cluster);
     let Some(scn) = read_scn(view)? else { return Ok(catalog) };
     catalog.scn = scn;
@@ -260,7 +273,7 @@ pub(crate) fn read_catalog(view: &dyn View, previous: &Catalog) -> Result<Catalo
 }
 
 /// How far `_cluster` has been applied; `None` if nothing of it was.
-pub(crate) fn read_scn(view: &dyn View) -> Result<Option<Scn>, StoreError> {
+fn read_scn(view: &dyn View) -> Result<Option<Scn>, StoreError> {
     let Some(checkpoint) = view.checkpoint()? else { return Ok(None) };
     let fold = FoldState::decode(&checkpoint);
     Ok(Some(fold.map_err(|error| StoreError::Damaged { why: error.to_string() })?.last))

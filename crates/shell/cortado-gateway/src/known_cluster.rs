@@ -9,11 +9,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// What one life of a node, or a router, knows of its cluster.
-pub(crate) struct KnownCluster {
+pub struct KnownCluster {
     /// The facts, as far as `_cluster` has been folded here.
-    pub(crate) catalog: FoldedCatalog,
+    pub catalog: FoldedCatalog,
     /// Who leads each partition.
-    pub(crate) routes: Arc<Routes>,
+    pub routes: Arc<Routes>,
     founders: BTreeSet<NodeId>,
     own: Option<NodeId>,
 }
@@ -23,7 +23,7 @@ impl KnownCluster {
     ///
     /// * `founders`: the nodes that are about to register.
     /// * `own`: the node that knows this; `None` for a router, which counts nowhere.
-    pub(crate) fn new(
+    pub fn new(
         cluster: ClusterUuid,
         founders: BTreeSet<NodeId>,
         own: Option<NodeId>,
@@ -33,12 +33,12 @@ impl KnownCluster {
     }
 
     /// The nodes that are about to register, in ascending order.
-    pub(crate) fn founders(&self) -> impl Iterator<Item = NodeId> + '_ {
+    pub fn founders(&self) -> impl Iterator<Item = NodeId> + '_ {
         self.founders.iter().copied()
     }
 
     /// The nodes that `partition` is placed on, in order of rank.
-    pub(crate) fn placed(&self, partition: PartitionId) -> Vec<NodeId> {
+    pub fn placed(&self, partition: PartitionId) -> Vec<NodeId> {
         let catalog = self.catalog.newest();
         if partition != PartitionId::CLUSTER {
             let database = catalog.database_by_id(partition.database);

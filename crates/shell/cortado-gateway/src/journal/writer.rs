@@ -8,7 +8,7 @@ use super::manual::entry_of;
 use super::{ENTRIES, entry_key, number_of, stream_of};
 use crate::catalog::{Catalog, Database};
 use crate::conditions::{if_absent, if_still};
-use crate::decisions::Entry;
+use crate::decisions::JournalEntry;
 use crate::gateway::{
     Consistency, Gateway, IdempotencyKey, ReadError, ReadOptions, WriteError, WriteRequest,
     whole_table,
@@ -44,9 +44,9 @@ impl Gateway {
     /// Writes entries to the journal until the node ends; until there is a journal, they wait.
     ///
     /// * `spawn`: runs a batch until it is written or the node ends.
-    pub(crate) async fn write_journal(
+    pub async fn write_journal(
         self,
-        mut entries: mpsc::Receiver<Entry>,
+        mut entries: mpsc::Receiver<JournalEntry>,
         spawn: impl Fn(Pending<'static, ()>) + Send,
     ) {
         let journal = self.journal().await;

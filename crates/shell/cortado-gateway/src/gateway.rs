@@ -23,7 +23,7 @@ pub use changes::{ChangeReader, Changes, ChangesError};
 pub use database_spec::DatabaseSpec;
 pub use declaration::Declared;
 pub(crate) use list::whole_table;
-pub(crate) use membership::RegistrationError;
+pub use membership::RegistrationError;
 pub use request::{
     Consistency, IdempotencyKey, ListRequest, NotDoneWhy, ReadError, ReadOptions, ScanPage,
     ScanPosition, ScanRequest, Served, UnknownWhy, WriteError, WriteRequest, Written,
@@ -47,25 +47,25 @@ pub struct Gateway {
 }
 
 /// What a gateway stands on.
-pub(crate) struct GatewayParts {
+pub struct GatewayParts {
     /// As its node, or its router, knows it.
-    pub(crate) cluster: Arc<KnownCluster>,
+    pub cluster: Arc<KnownCluster>,
     /// The node that the gateway belongs to; none of a router's.
-    pub(crate) own: Option<(NodeId, Arc<dyn Peer>)>,
+    pub own: Option<(NodeId, Arc<dyn Peer>)>,
     /// The way to all others.
-    pub(crate) peers: Arc<dyn Peers>,
+    pub peers: Arc<dyn Peers>,
     /// Where changes are read, and the logs of databases are made and removed.
-    pub(crate) log: Arc<dyn Log>,
+    pub log: Arc<dyn Log>,
     /// Dates the records with which a log begins.
-    pub(crate) wall_clock: fn() -> WallMillis,
+    pub wall_clock: fn() -> WallMillis,
     /// Where it tells what it has done.
-    pub(crate) decisions: Decisions,
+    pub decisions: Decisions,
     /// Entries that each partition of the journal keeps.
-    pub(crate) journal_entries_max: u64,
+    pub journal_entries_max: u64,
     /// Of the nodes of its process.
-    pub(crate) refusals: Arc<Refusals>,
+    pub refusals: Arc<Refusals>,
     /// What it counts.
-    pub(crate) metrics: Arc<GatewayMetrics>,
+    pub metrics: Arc<GatewayMetrics>,
 }
 
 struct Door {
@@ -78,7 +78,7 @@ struct Door {
 
 impl Gateway {
     /// A door to the cluster of `parts`.
-    pub(crate) fn new(parts: GatewayParts) -> Gateway {
+    pub fn new(parts: GatewayParts) -> Gateway {
         let (turn, ending) = (AtomicUsize::new(0), AtomicBool::new(false));
         Gateway { door: Arc::new(Door { parts, turn, ending }) }
     }
@@ -91,7 +91,7 @@ impl Gateway {
     }
 
     /// Begins nothing new from now on.
-    pub(crate) fn end(&self) {
+    pub fn end(&self) {
         self.door.ending.store(true, Ordering::Release);
     }
 

@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// The newest catalog that this node knows.
-pub(crate) struct FoldedCatalog {
+pub struct FoldedCatalog {
     newest: watch::Sender<Newest>,
     wanted: Notify,
 }
@@ -27,27 +27,28 @@ struct Newest {
 
 impl FoldedCatalog {
     /// Before anything is known.
-    pub(crate) fn new(cluster: ClusterUuid) -> FoldedCatalog {
+    pub fn new(cluster: ClusterUuid) -> FoldedCatalog {
         let newest = Newest { catalog: Arc::new(Catalog::empty(cluster)), covers: Scn::ZERO };
         FoldedCatalog { newest: watch::Sender::new(newest), wanted: Notify::new() }
     }
 
-    pub(crate) fn newest(&self) -> Arc<Catalog> {
+    /// The newest one.
+    pub fn newest(&self) -> Arc<Catalog> {
         Arc::clone(&self.newest.borrow().catalog)
     }
 
     /// `_cluster` may have moved: whoever reads it should look.
-    pub(crate) fn look(&self) {
+    pub fn look(&self) {
         self.wanted.notify_one();
     }
 
     /// Waits until somebody wants a look.
-    pub(crate) async fn wanted(&self) {
+    pub async fn wanted(&self) {
         self.wanted.notified().await;
     }
 
     /// A look has found this, or nothing new; the look covers everything up to `covers`.
-    pub(crate) fn publish(&self, catalog: Option<Arc<Catalog>>, covers: Scn) {
+    pub fn publish(&self, catalog: Option<Arc<Catalog>>, covers: Scn) {
         self.newest.send_if_modified(|newest| {
             let moved = catalog.is_some() || covers > newest.covers;
             newest.covers = newest.covers.max(covers);
@@ -57,7 +58,7 @@ impl FoldedCatalog {
     }
 
     /// The catalog once it shows everything up to `scn`; `None` if it does not by the deadline.
-    pub(crate) async fn reaching(&self, scn: Scn, deadline: Instant) -> Option<Arc<Catalog>> {
+    pub async fn reaching(&self, scn: Scn, deadline: Instant) -> Option<Arc<Catalog>> {
         let mut newest = None;
         loop {
             let known = self.newest.borrow().clone();
@@ -76,7 +77,7 @@ impl FoldedCatalog {
     }
 
     /// Waits for `holds`, or for the deadline.
-    pub(crate) async fn wait_for(
+    pub async fn wait_for(
         &self,
         deadline: Instant,
         mut holds: impl FnMut(&Catalog) -> bool,

@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, RandomState};
 ///
 /// Not secret: the standard library's hash keys come from the operating system, and each pair of
 /// keys hashes nothing to 64 unpredictable bits.
-pub(crate) fn random_u128() -> u128 {
+pub fn random_u128() -> u128 {
     let half = || u128::from(RandomState::new().hash_one(()));
     half() << 64 | half()
 }

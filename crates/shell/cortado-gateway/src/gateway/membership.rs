@@ -17,7 +17,7 @@ use tracing::info;
 
 /// Why a registration was not read or not written. Try again.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum RegistrationError {
+pub enum RegistrationError {
     /// Nobody could serve it.
     #[error(transparent)]
     Read(#[from] ReadError),
@@ -35,7 +35,7 @@ impl Gateway {
     ///
     /// # Errors
     /// See [`RegistrationError`].
-    pub(crate) async fn registered(
+    pub async fn registered(
         &self,
         node: NodeId,
         deadline: Instant,
@@ -53,7 +53,7 @@ impl Gateway {
     ///
     /// # Errors
     /// See [`RegistrationError`].
-    pub(crate) async fn register(
+    pub async fn register(
         &self,
         facts: &NodeFacts,
         before: Option<Etag>,
