@@ -1,7 +1,7 @@
 //! Databases and tables by name, as one replica of `_cluster` has folded them.
 //!
 //! A catalog never changes: a newer state of `_cluster` is a newer catalog. Start reading at
-//! [`Catalog`]; what is stored is in [`crate::cluster_log`].
+//! [`Catalog`]; what is stored of it is in [`crate::cluster_log`].
 
 use cortado_document::{Schema, TableDefinition, partition_of};
 use cortado_driver::{TableRules, Tables};

@@ -1,21 +1,15 @@
 //! The documents of `_cluster`: the cluster's facts as they are stored.
 //!
 //! Every member is described in docs/formats/cluster.md. Decides nothing. Start reading at
-//! [`Catalog::newer_in`].
+//! [`NodeDocument`].
 
-use crate::catalog::{Catalog, Database, Dropped, NodeFacts, Table};
-use cortado_document::{Document, Schema, TableDefinition};
-use cortado_model::{
-    DatabaseId, DirectoryUuid, DocumentKey, EntryRange, LogId, NodeId, NodeIncarnation,
-    PartitionUuid, Scn, TableId,
-};
-use cortado_replica::FoldState;
-use cortado_store::{StoreError, View};
+use crate::catalog::{Database, NodeFacts};
+use cortado_document::{Document, TableDefinition};
+use cortado_model::{DatabaseId, DirectoryUuid, DocumentKey, NodeId, NodeIncarnation, TableId};
+use cortado_store::StoreError;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// Nodes, by their id.
 pub(crate) const NODES: TableId = TableId(1);
@@ -29,7 +23,7 @@ pub(crate) const DROPPED: TableId = TableId(5);
 pub(crate) const COUNTERS: TableId = TableId(6);
 
 /// Of every document here. A newer one is refused by older software rather than misread.
-const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 2;
 
 /// One life of a node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -227,134 +221,43 @@ pub(crate) fn read<T: DeserializeOwned>(value: &[u8]) -> Result<T, StoreError> {
         .map_err(|error| damaged(format!("a document of _cluster: {error}")))
 }
 
-impl Catalog {
-    /// The catalog that a view of `_cluster` shows; `None` if it is no newer than this one.
-    ///
-    /// # Errors
-    /// The view's own, and [`StoreError::Damaged`] for documents that cannot be understood.
-    pub fn newer_in(&self, view: &dyn View) -> Result<Option<Catalog>, StoreError> {
-        if read_scn(view)?.is_none_or(|scn| scn <= self.scn) {
-            return Ok(None);
-        }
-        read_catalog(view, self).map(Some)
-    }
-}
-
-/// The catalog that `view` shows. Tables that have not changed are taken from `previous`.
-///
-/// # Errors
-/// The view's own, and [`StoreError::Damaged`] for documents that cannot be understood.
-fn read_catalog(view: &dyn View, previous: &Catalog) -> Result<Catalog, StoreError> {
-    let mut catalog = Catalog::empty(previous.cluster);
-    let Some(scn) = read_scn(view)? else { return Ok(catalog) };
-    catalog.scn = scn;
-    for (key, document) in scan::<NodeDocument>(view, NODES, &[])? {
-        let Some(node) = key.parts().next().and_then(NodeId::parse) else { continue };
-        catalog.nodes.insert(node, document.facts(node)?);
-    }
-    for (key, document) in scan::<DroppedDocument>(view, DROPPED, &[])? {
-        let Some(id) = key.parts().next().and_then(|id| id.parse().ok()) else { continue };
-        let DroppedDocument { name, uuid, partitions, .. } = document;
-        let uuid = PartitionUuid(read_hex(&uuid)?);
-        catalog.dropped.insert(DatabaseId(id), Dropped { name, uuid, partitions });
-    }
-    for (key, document) in scan::<DatabaseDocument>(view, DATABASES, &[])? {
-        let Some(name) = key.parts().next() else { continue };
-        let database = read_database(view, name, document, previous)?;
-        let database = Arc::new(database);
-        catalog.databases_by_id.insert(database.id, Arc::clone(&database));
-        catalog.databases.insert(name.to_owned(), database);
-    }
-    let counter = view.get(COUNTERS, &database_counter_key())?;
-    if let Some(counter) = counter {
-        catalog.next_database = DatabaseId(read::<CounterDocument>(&counter.json())?.next);
-    }
-    Ok(catalog)
-}
-
-/// How far `_cluster` has been applied; `None` if nothing of it was.
-fn read_scn(view: &dyn View) -> Result<Option<Scn>, StoreError> {
-    let Some(checkpoint) = view.checkpoint()? else { return Ok(None) };
-    let fold = FoldState::decode(&checkpoint);
-    Ok(Some(fold.map_err(|error| StoreError::Damaged { why: error.to_string() })?.last))
-}
-
-fn read_database(
-    view: &dyn View,
-    name: &str,
-    document: DatabaseDocument,
-    previous: &Catalog,
-) -> Result<Database, StoreError> {
-    let id = DatabaseId(document.id);
-    let uuid = read_hex(&document.uuid)?;
-    let log = document.log.as_deref().map(read_hex).transpose()?.map(LogId);
-    let known = previous.databases.get(name).filter(|database| database.id == id);
-    let placements = document.placements.into_iter();
-    let mut database = Database {
-        id,
-        name: name.to_owned(),
-        uuid: PartitionUuid(uuid),
-        partitions: document.partitions,
-        log,
-        replication: document.replication,
-        owner: document.owner,
-        next_table: TableId(document.next_table),
-        tables: BTreeMap::new(),
-        tables_by_id: BTreeMap::new(),
-        placements: placements.map(|nodes| nodes.into_iter().map(NodeId).collect()).collect(),
-    };
-    let tables = key(&[id.0.to_string()]);
-    for (_, document) in scan::<TableDocument>(view, TABLES, tables.as_bytes())? {
-        let known = known.and_then(|database| database.table_by_id(TableId(document.id)));
-        let table = read_table(document, known)?;
-        if !table.dropped {
-            database.tables.insert(table.name.clone(), Arc::clone(&table));
-        }
-        database.tables_by_id.insert(table.id, table);
-    }
-    Ok(database)
-}
-
 /// An identity as documents of `_cluster` spell it.
-fn read_hex(digits: &str) -> Result<u128, StoreError> {
+pub(crate) fn read_hex(digits: &str) -> Result<u128, StoreError> {
     let damaged = |_| StoreError::Damaged { why: format!("not an identity: {digits}") };
     u128::from_str_radix(digits, 16).map_err(damaged)
 }
 
-fn read_table(
-    document: TableDocument,
-    known: Option<&Arc<Table>>,
-) -> Result<Arc<Table>, StoreError> {
-    let damaged = |why: String| StoreError::Damaged { why };
-    let TableDocument { id, name, key, schema, schema_version, dropped, emptied, .. } = document;
-    let definition = TableDefinition::new(key, schema)
-        .map_err(|error| damaged(format!("table {name}: {error}")))?;
-    let same = |table: &&Arc<Table>| {
-        table.schema_version == schema_version
-            && table.definition == definition
-            && (table.dropped, table.emptied) == (dropped, emptied)
-    };
-    if let Some(table) = known.filter(same) {
-        return Ok(Arc::clone(table));
-    }
-    let schema = definition.schema().map(Schema::compile).transpose();
-    let schema = schema.map_err(|error| damaged(format!("table {name}: {error}")))?;
-    let id = TableId(id);
-    Ok(Arc::new(Table { id, name, definition, schema, schema_version, dropped, emptied }))
-}
-
-/// All documents of a table below a key prefix.
-fn scan<T: DeserializeOwned>(
-    view: &dyn View,
-    table: TableId,
-    prefix: &[u8],
-) -> Result<Vec<(DocumentKey, T)>, StoreError> {
-    let documents = view.documents(&EntryRange::documents(table, prefix)).map(|found| {
-        let (key, document) = found?;
-        Ok((key, read(&document.json())?))
-    });
-    documents.collect()
-}
-
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stored_forms_never_change() {
+        // Older and newer releases read one another's documents: these texts are the format.
+        let facts = NodeFacts {
+            node: NodeId(1),
+            incarnation: NodeIncarnation(9),
+            directory: DirectoryUuid(0xaa),
+            nonce: 0xbb,
+            replaced: false,
+            removed: false,
+            address: "here:1".to_owned(),
+        };
+        let want = [
+            r#"{"version":2,"incarnation":9,"directory":"000000000000000000000000000000aa","#,
+            r#""nonce":"000000000000000000000000000000bb","replaced":false,"removed":false,"#,
+            r#""address":"here:1"}"#,
+        ];
+        let node = write(&NodeDocument::of(&facts));
+        assert_eq!(std::str::from_utf8(node.as_bytes()).unwrap(), want.concat());
+        let schema = serde_json::json!({"type": "object"});
+        let key = vec!["artist".to_owned(), "album".to_owned()];
+        let definition = TableDefinition::new(key, Some(schema)).unwrap();
+        let table = write(&TableDocument::new(TableId(2), "t", &definition, 1));
+        let want = [
+            r#"{"version":2,"id":2,"name":"t","key":["artist","album"],"#,
+            r#""schema":{"type":"object"},"schema_version":1,"dropped":false,"emptied":false}"#,
+        ];
+        assert_eq!(std::str::from_utf8(table.as_bytes()).unwrap(), want.concat());
+    }
+}

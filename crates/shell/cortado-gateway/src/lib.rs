@@ -22,6 +22,7 @@ mod metrics;
 mod randomness;
 mod refusals;
 mod status;
+mod stored_catalog;
 
 pub use cortado_driver::ReplicaRole;
 /// What [`Gateway::get`] reads.
