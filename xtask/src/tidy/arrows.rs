@@ -170,6 +170,7 @@ mod tests {
     const EMBEDDED: &str = "crates/adapter/cortado-log-embedded";
     const FJALL: &str = "crates/adapter/cortado-store-fjall";
     const WIRE: &str = "crates/boundary/cortado-wire";
+    const GATEWAY: &str = "crates/shell/cortado-gateway";
     const NODE: &str = "crates/shell/cortado-node";
     const HTTP: &str = "crates/shell/cortado-http";
     const CLIENT: &str = "crates/shell/cortado-client";
@@ -199,6 +200,8 @@ mod tests {
         check_arrow(MODEL, Normal, DOCUMENT, false);
         check_arrow(REPLICA, Normal, DOCUMENT, false);
         check_arrow(HTTP, Normal, NODE, true);
+        check_arrow(NODE, Normal, GATEWAY, true);
+        check_arrow(GATEWAY, Normal, NODE, false);
         check_arrow(CLIENT, Normal, NODE, false);
         for (from, to, reason) in BESIDE {
             assert!(from != to && !reason.is_empty(), "{from} -> {to}");

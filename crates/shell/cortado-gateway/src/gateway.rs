@@ -136,3 +136,6 @@ impl Gateway {
         id == DatabaseId::CLUSTER || self.catalog().database_by_id(id).is_some()
     }
 }
+
+#[cfg(test)]
+mod tests;
