@@ -6,16 +6,14 @@
 use crate::clock::Clock;
 use crate::components::Components;
 use crate::directory::{DirectoryError, NodeDirectories, NodeIdentity};
-use crate::gateway::Gateway;
-use crate::metrics::{GatewayMetrics, NodeMetrics};
+use crate::metrics::NodeMetrics;
 use crate::node::{Node, NodeParts};
 use crate::node_life::{NextLife, NodeLife};
-use crate::randomness::random_u128;
-use crate::refusals::Refusals;
 use crate::replica_host::Duty;
 use crate::settings::Settings;
 use crate::store_factory::StoreFactory;
 use crate::tasks::NodeFailure;
+use cortado_gateway::{Gateway, GatewayMetrics, Refusals, random_u128};
 use cortado_log::{Beats, Log};
 use cortado_model::{ClusterUuid, DirectoryUuid, NodeId, NodeIncarnation, with_causes};
 use cortado_peer::{Membership, MemoryPeers, Peers};

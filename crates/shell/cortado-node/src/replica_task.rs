@@ -16,11 +16,11 @@ mod telling;
 mod work;
 
 use crate::asker::{Asker, Input};
-use crate::database_log::Origin;
 use crate::replica_handle::ReplicaHandle;
 use crate::replica_host::ReplicaHost;
 use appending::Appending;
 use cortado_driver::{Action, Driver, Event, Leadership, Me, ReplicaRole, Settings};
+use cortado_gateway::Origin;
 use cortado_model::{LogOffset, ReplicaIncarnation, WallMillis};
 use cortado_replica::ReadNeed;
 use reading::{Heard, Reading};

@@ -11,9 +11,9 @@ mod write;
 
 use crate::asker::{Asker, Input};
 use crate::clock::wall;
+use crate::local_routes::LocalRoute;
 use crate::replica_handle::ReplicaHandle;
 use crate::replica_host::ReplicaHost;
-use crate::routes::Route;
 use crate::snapshots::Snapshots;
 use cortado_driver::{Event, PeerStanding, ReplicaRole};
 use cortado_model::{DatabaseId, LogOffset, PartitionId};
@@ -55,7 +55,7 @@ impl NodeService {
     /// The own replica once it serves as leader, if it does or is about to.
     async fn leader(
         &self,
-        route: &Route,
+        route: &LocalRoute,
         deadline: Instant,
     ) -> Result<Arc<ReplicaHandle>, NoLeader> {
         if let Some(leader) = route.serving() {
@@ -83,14 +83,14 @@ impl NodeService {
     }
 
     fn was_dropped(&self, database: DatabaseId) -> bool {
-        let catalog = self.host.catalog.newest();
+        let catalog = self.host.cluster.catalog.newest();
         database != DatabaseId::CLUSTER
-            && database < catalog.next_database
+            && database < catalog.next_database()
             && catalog.database_by_id(database).is_none()
     }
 
     /// Whether the own replica has claimed, or was named to follow.
-    fn is_about_to_lead(&self, route: &Route) -> bool {
+    fn is_about_to_lead(&self, route: &LocalRoute) -> bool {
         let Some(replica) = route.replica() else { return false };
         match replica.role() {
             ReplicaRole::Candidate | ReplicaRole::Opening => true,
@@ -107,12 +107,12 @@ impl NodeService {
     }
 
     /// Whether nobody leads, and nobody can, because the stores are full.
-    fn waits_for_room(&self, route: &Route) -> bool {
+    fn waits_for_room(&self, route: &LocalRoute) -> bool {
         let Some(replica) = route.replica().filter(|replica| replica.waits_for_room()) else {
             return false;
         };
         let told = self.host.progress.of(replica.partition, self.host.clock.steady());
-        let mut others = self.host.placed(replica.partition);
+        let mut others = self.host.cluster.placed(replica.partition);
         others.retain(|node| *node != self.host.node() && self.host.peers.peer(*node).is_some());
         others.iter().all(|node| {
             let told = told.iter().find(|(of, _)| of == node).map(|(_, told)| told);
@@ -133,7 +133,7 @@ impl NodeService {
     /// A peer tells how far it is, and what its clock says.
     fn hear(&self, progress: Progress) {
         // What a router's clock says is no node's word.
-        if self.host.catalog.newest().nodes.contains_key(&progress.node) {
+        if self.host.cluster.catalog.newest().node(progress.node).is_some() {
             self.host.log_time.hear(progress.node, progress.wall);
         }
         self.host.progress.hear(progress, self.host.clock.steady());

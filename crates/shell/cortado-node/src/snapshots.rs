@@ -4,11 +4,11 @@
 //! way is asked for again. Start reading at [`Snapshots::open`] and [`Snapshots::chunk`].
 //! Source: docs/protocols/peers.md, "Duties of the asked node", 8 and 9.
 
-use crate::randomness::random_u128;
 use crate::replica_handle::ReplicaHandle;
 use crate::snapshot::write_snapshot;
 use crate::tasks::Tasks;
 use bytes::Bytes;
+use cortado_gateway::random_u128;
 use cortado_peer::{SnapshotAnswer, SnapshotChunk, SnapshotId};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -3,9 +3,9 @@
 //! Pure. Nothing but `_cluster` is believed about it. Start reading at [`standing`].
 //! Source: docs/protocols/failover.md, "Registration".
 
-use crate::catalog::NodeFacts;
 use crate::node_life::{NextLife, NodeLife};
 use cortado_driver::Leadership;
+use cortado_gateway::NodeFacts;
 use cortado_model::{
     DirectoryUuid, Millis, NodeId, NodeIncarnation, PartitionId, ReplicaIncarnation,
 };
