@@ -3,7 +3,8 @@
 //! Decides nothing about leadership: a newer one is believed, whoever tells of it. Start reading at
 //! [`Route`].
 
-use cortado_model::{DatabaseId, PartitionId};
+use arc_swap::ArcSwap;
+use cortado_model::{DatabaseId, NodeId, PartitionId};
 use cortado_peer::KnownLeader;
 use parking_lot::RwLock;
 use std::collections::HashMap;
@@ -41,12 +42,13 @@ impl Routes {
 pub struct Route {
     /// Which.
     pub partition: PartitionId,
-    state: RwLock<RouteState>,
+    /// Looked at by every request, so without a lock.
+    state: ArcSwap<RouteState>,
     /// Counts the changes.
     changes: watch::Sender<u64>,
 }
 
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 struct RouteState {
     leader: KnownLeader,
     /// Since when requests have found nobody who serves, if they have.
@@ -56,12 +58,12 @@ struct RouteState {
 impl Route {
     fn new(partition: PartitionId) -> Route {
         let (changes, _) = watch::channel(0);
-        Route { partition, state: RwLock::default(), changes }
+        Route { partition, state: ArcSwap::default(), changes }
     }
 
     /// Who leads, as far as it is known here.
     pub fn leader(&self) -> KnownLeader {
-        self.state.read().leader
+        self.state.load().leader
     }
 
     /// Tells of every change from now on.
@@ -72,13 +74,14 @@ impl Route {
     /// Somebody says who leads: believed if that is newer than what was known.
     pub fn learn(&self, leader: KnownLeader) {
         // Nearly always it is known.
-        if !leader.is_newer_than(&self.state.read().leader) {
+        if !leader.is_newer_than(&self.leader()) {
             return;
         }
-        let mut state = self.state.write();
-        if leader.is_newer_than(&state.leader) {
-            state.leader = leader;
-            drop(state);
+        let before = self.state.rcu(|state| match leader.is_newer_than(&state.leader) {
+            true => RouteState { leader, ..**state },
+            false => **state,
+        });
+        if leader.is_newer_than(&before.leader) {
             self.changed();
         }
     }
@@ -90,14 +93,26 @@ impl Route {
 
     /// A request has found nobody who serves.
     pub fn note_unserved(&self) {
-        if self.state.read().unserved_since.is_none() {
-            self.state.write().unserved_since.get_or_insert_with(Instant::now);
+        if self.state.load().unserved_since.is_none() {
+            self.state.rcu(|state| RouteState {
+                unserved_since: state.unserved_since.or_else(|| Some(Instant::now())),
+                ..**state
+            });
         }
     }
 
-    /// A request was served; answers for how long none was, if that had been so.
-    pub fn note_served(&self) -> Option<Duration> {
-        self.state.read().unserved_since?;
-        self.state.write().unserved_since.take().map(|since| since.elapsed())
+    /// `node` has served a request; answers for how long none was, if that had been so.
+    ///
+    /// It is asked first from now on, until somebody tells of a newer leadership.
+    pub fn note_served(&self, node: NodeId) -> Option<Duration> {
+        let state = self.state.load();
+        if state.unserved_since.is_none() && state.leader.node == Some(node) {
+            return None;
+        }
+        let before = self.state.rcu(|state| RouteState {
+            leader: KnownLeader { node: Some(node), ..state.leader },
+            unserved_since: None,
+        });
+        before.unserved_since.map(|since| since.elapsed())
     }
 }

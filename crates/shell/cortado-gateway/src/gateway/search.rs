@@ -22,8 +22,9 @@ pub(super) struct Search<'a> {
     gateway: &'a Gateway,
     pub(super) route: Arc<Route>,
     search: LeaderSearch,
-    /// Who was said to lead when somebody was asked last.
+    /// Who was said to lead when somebody was asked last, and who was asked.
     known: KnownLeader,
+    asked: Option<NodeId>,
     changes: Option<watch::Receiver<u64>>,
     placed: Option<Vec<NodeId>>,
 }
@@ -37,6 +38,7 @@ impl<'a> Search<'a> {
             route,
             search,
             known: KnownLeader::default(),
+            asked: None,
             changes: None,
             placed: None,
         }
@@ -51,13 +53,14 @@ impl<'a> Search<'a> {
     pub(super) fn next(&mut self) -> Option<(NodeId, Arc<dyn Peer>)> {
         self.known = self.route.leader();
         let (search, known) = (self.search, self.known.node);
-        let node = search.next(known, || self.placed())?;
+        self.asked = search.next(known, || self.placed());
+        let node = self.asked?;
         Some((node, self.gateway.target(node)?))
     }
 
     /// The node that was asked serves.
     pub(super) fn served(&self) {
-        if let Some(gap) = self.route.note_served() {
+        if let Some(gap) = self.asked.and_then(|node| self.route.note_served(node)) {
             self.gateway.metrics().write_gap.observe(gap);
             let (partition, gap_ms) = (self.route.partition, gap.as_millis() as u64);
             info!(%partition, gap_ms, "partition served again");

@@ -178,6 +178,21 @@ async fn a_write_finds_the_leader() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_has_served_is_asked_first() {
+    let twice = async |scripts: Scripts<'_>, asked: &[u32]| {
+        let world = World::new(0, scripts);
+        for _ in 0..2 {
+            assert!(world.write(None).await.is_ok());
+        }
+        assert_eq!(*world.asked.lock(), asked);
+    };
+    twice([&[], &[written(), written()], &[]], &[1, 2, 2]).await;
+    // Whatever was said before: who was said to lead may be gone.
+    let scripts: Scripts<'_> = [&[wrong_node(2, 3)], &[written(), written()], &[]];
+    twice(scripts, &[1, 3, 1, 2, 2]).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_write_whose_leader_is_lost_is_repeated_under_a_key_only() {
     let lost = || Err(CallError::Lost);
     let unknown = Err(WriteError::Unknown { why: UnknownWhy::LeaderLost });
