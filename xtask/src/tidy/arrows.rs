@@ -55,6 +55,7 @@ const BESIDE: &[(&str, &str, &str)] = &[
     ("cortado-driver", "cortado-model", "ids, batches and what stores answer"),
     ("cortado-driver", "cortado-document", "evaluates operations"),
     ("cortado-driver", "cortado-replica", "feeds the core and sorts its effects"),
+    ("cortado-node", "cortado-lanes", "calls its store on the lanes' threads"),
     ("cortado-http", "cortado-node", "serves the node's gateway"),
 ];
 

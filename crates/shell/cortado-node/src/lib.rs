@@ -50,7 +50,7 @@ mod snapshots;
 mod standing;
 mod status;
 mod store_factory;
-mod store_lanes;
+mod store_observer;
 mod tasks;
 mod vitals;
 mod watcher;

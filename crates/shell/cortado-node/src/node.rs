@@ -21,9 +21,10 @@ use crate::replica_host::{Duty, ReplicaHost};
 use crate::routes::Routes;
 use crate::service::NodeService;
 use crate::settings::Settings;
-use crate::store_lanes::StoreLanes;
+use crate::store_observer::StoreObserver;
 use crate::tasks::{Life, NodeFailure, Tasks};
 use crate::watcher::watch_over;
+use cortado_lanes::StoreLanes;
 use cortado_log::{Beats, Log};
 use cortado_model::ClusterUuid;
 use cortado_peer::{Peer, Peers};
@@ -148,14 +149,12 @@ impl Node {
 fn host_of(parts: NodeParts) -> Result<(Arc<ReplicaHost>, mpsc::Receiver<Entry>), StoreError> {
     let life = Life::new(parts.me, parts.failures);
     let health = Health::new(parts.clock);
-    let failing = life.clone();
-    let lanes = StoreLanes::start(
-        parts.me.node,
-        Arc::clone(&parts.store),
-        Arc::clone(&health.vitals),
-        Arc::clone(&parts.metrics),
-        move |why| failing.report_store_failure(why),
-    )?;
+    let observer = StoreObserver {
+        vitals: Arc::clone(&health.vitals),
+        metrics: Arc::clone(&parts.metrics),
+        life: life.clone(),
+    };
+    let lanes = StoreLanes::start(parts.me.node, Arc::clone(&parts.store), observer)?;
     let (decisions, entries) = Decisions::new(parts.me.node, Arc::clone(&parts.metrics));
     let host = ReplicaHost {
         tasks: Arc::new(Tasks::new(life.clone())),

@@ -4,9 +4,9 @@
 
 use crate::asker::{INBOX_MAX, Input};
 use crate::changed_replicas::ChangedReplicas;
-use crate::store_lanes::StoreLanes;
 use crate::vitals::Vitals;
 use cortado_driver::{Leadership, PeerStanding, ReplicaRole};
+use cortado_lanes::StoreLanes;
 use cortado_model::{
     LogOffset, Millis, NodeId, NodeIncarnation, PartitionId, ReplicaIncarnation, Scn, WallMillis,
 };
@@ -318,7 +318,8 @@ mod tests {
     fn handle() -> (Arc<ReplicaHandle>, mpsc::Receiver<Input>, Arc<ChangedReplicas>) {
         let vitals = Arc::new(Vitals::new(Clock::start()));
         let life = (NodeId(1), NodeIncarnation(1));
-        let lanes = StoreLanes::of(Arc::new(MemoryStore::new()));
+        let lanes = StoreLanes::start(life.0, Arc::new(MemoryStore::new()), ());
+        let lanes = Arc::new(lanes.unwrap());
         let changed = Arc::new(ChangedReplicas::default());
         let tells = Arc::clone(&changed);
         let (handle, line) = ReplicaHandle::new(PartitionId::CLUSTER, life, lanes, vitals, tells);
