@@ -11,6 +11,7 @@ pub mod conformance;
 mod faults;
 #[cfg(any(test, feature = "conformance"))]
 mod faulty;
+mod given_snapshots;
 mod leader;
 mod memory;
 mod message;
@@ -18,12 +19,14 @@ mod order;
 mod read;
 mod report;
 mod snapshot;
+mod snapshot_format;
 mod write;
 
 #[cfg(any(test, feature = "conformance"))]
 pub use faults::{Faults, Passage};
 #[cfg(any(test, feature = "conformance"))]
 pub use faulty::FaultyPeers;
+pub use given_snapshots::{ChunkSink, GivenSnapshots};
 pub use leader::KnownLeader;
 pub use memory::{Membership, MemoryPeers};
 pub use message::{Message, Progress, ReplicaProgress};
@@ -31,6 +34,7 @@ pub use order::{HandOff, HandOffAnswer, VerifyAnswer};
 pub use read::{Level, Look, Page, Read, ReadAnswer, Seen, ServedRole, Sight, Unserved};
 pub use report::{NodeReport, ReplicaReport};
 pub use snapshot::{SnapshotAnswer, SnapshotChunk, SnapshotId};
+pub use snapshot_format::{SnapshotName, SnapshotReader, write_snapshot};
 pub use write::{Write, WriteAnswer};
 
 use cortado_driver::PeerStanding;

@@ -45,8 +45,6 @@ mod replica_task;
 mod routes;
 mod service;
 mod settings;
-mod snapshot;
-mod snapshots;
 mod standing;
 mod status;
 mod store_factory;

@@ -1,21 +1,17 @@
-//! Snapshots that this node gives to its peers, one chunk at a time.
+//! Snapshots that a node gives to its peers, one chunk at a time.
 //!
 //! Each keeps the state that it began with, and the last chunk that it gave: what was lost on the
-//! way is asked for again. Start reading at [`Snapshots::open`] and [`Snapshots::chunk`].
+//! way is asked for again. Reads no store: whoever opens one has its chunks written. Start reading
+//! at [`GivenSnapshots::open`] and [`GivenSnapshots::chunk`].
 //! Source: docs/protocols/peers.md, "Duties of the asked node", 8 and 9.
 
-use crate::randomness::random_u128;
-use crate::replica_handle::ReplicaHandle;
-use crate::snapshot::write_snapshot;
-use crate::tasks::Tasks;
+use crate::{SnapshotAnswer, SnapshotChunk, SnapshotId};
 use bytes::Bytes;
-use cortado_peer::{SnapshotAnswer, SnapshotChunk, SnapshotId};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-use tracing::warn;
 
 /// Snapshots given at a time: each reads the disk and keeps a state from being forgotten.
 const GIVEN_MAX: usize = 4;
@@ -24,11 +20,14 @@ const UNUSED: Duration = Duration::from_secs(60);
 /// Chunks that are read ahead.
 const CHUNKS_AHEAD: usize = 2;
 
-/// What is being given.
+/// What one node is giving.
 #[derive(Default)]
-pub(crate) struct Snapshots {
+pub struct GivenSnapshots {
     given: Mutex<BTreeMap<SnapshotId, Given>>,
 }
+
+/// Where the chunks of one snapshot go. Dropped, it ends the snapshot.
+pub struct ChunkSink(mpsc::Sender<Bytes>);
 
 struct Given {
     used_at: Instant,
@@ -45,36 +44,28 @@ struct Chunks {
     last: Option<SnapshotChunk>,
 }
 
-impl Snapshots {
-    /// Begins to give the state of `replica`, which is readable.
-    pub(crate) fn open(&self, replica: Arc<ReplicaHandle>, tasks: &Arc<Tasks>) -> SnapshotAnswer {
+impl GivenSnapshots {
+    /// Begins to give a snapshot.
+    ///
+    /// * `id`: no other snapshot's.
+    /// * `begin`: has the chunks written, on a thread that may block; `false` if it cannot.
+    pub fn open(&self, id: SnapshotId, begin: impl FnOnce(ChunkSink) -> bool) -> SnapshotAnswer {
         self.give_up_unused();
         let mut given = self.lock();
         if given.values().filter(|given| !given.ended).count() >= GIVEN_MAX {
             return SnapshotAnswer::Busy;
         }
         let (sender, read) = mpsc::channel(CHUNKS_AHEAD);
-        let reading = Arc::clone(tasks);
-        let reads = tasks.spawn_blocking(move || {
-            let (partition, node) = (replica.partition, replica.node);
-            let sink = |chunk| !reading.is_ending() && sender.blocking_send(chunk).is_ok();
-            let view = replica.lanes.store().view(partition);
-            if let Err(error) = view.and_then(|view| write_snapshot(view.as_ref(), partition, sink))
-            {
-                warn!(%partition, %node, %error, "snapshot not read");
-            }
-        });
-        if !reads {
+        if !begin(ChunkSink(sender)) {
             return SnapshotAnswer::NotReadable;
         }
-        let id = SnapshotId(random_u128());
         let chunks = Arc::new(tokio::sync::Mutex::new(Chunks { read, taken: 0, last: None }));
         given.insert(id, Given { used_at: Instant::now(), ended: false, chunks });
         SnapshotAnswer::Opened(id)
     }
 
     /// The chunk of that number, which is the next one or the last one given.
-    pub(crate) async fn chunk(&self, id: SnapshotId, number: u64) -> SnapshotChunk {
+    pub async fn chunk(&self, id: SnapshotId, number: u64) -> SnapshotChunk {
         let Some(chunks) = self.using(id) else { return SnapshotChunk::Gone };
         let mut chunks = chunks.lock().await;
         if number == chunks.taken {
@@ -94,13 +85,13 @@ impl Snapshots {
     }
 
     /// Gives up what nobody asks for any more.
-    pub(crate) fn give_up_unused(&self) {
+    pub fn give_up_unused(&self) {
         let now = Instant::now();
         self.lock().retain(|_, given| now.duration_since(given.used_at) < UNUSED);
     }
 
     /// Gives up everything: the node ends.
-    pub(crate) fn give_up(&self) {
+    pub fn give_up(&self) {
         self.lock().clear();
     }
 
@@ -120,5 +111,12 @@ impl Snapshots {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<SnapshotId, Given>> {
         // No update leaves the map half done.
         self.given.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ChunkSink {
+    /// Puts the next chunk in line; blocks while there is no room. `false`: nobody wants it.
+    pub fn put(&self, chunk: Bytes) -> bool {
+        self.0.blocking_send(chunk).is_ok()
     }
 }
