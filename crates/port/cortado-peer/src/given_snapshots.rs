@@ -120,3 +120,73 @@ impl ChunkSink {
         self.0.blocking_send(chunk).is_ok()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::thread::spawn;
+    use tokio::time::advance;
+
+    const ID: SnapshotId = SnapshotId(7);
+
+    /// Gives a snapshot of so many chunks, each of one byte: its number.
+    fn give(snapshots: &GivenSnapshots, id: u128, chunks: u8) -> SnapshotAnswer {
+        snapshots.open(SnapshotId(id), |sink| {
+            spawn(move || (0..chunks).all(|number| sink.put(Bytes::copy_from_slice(&[number]))));
+            true
+        })
+    }
+
+    #[track_caller]
+    fn check(chunk: SnapshotChunk, want: u8) {
+        assert_eq!(chunk, SnapshotChunk::Chunk(Bytes::copy_from_slice(&[want])));
+    }
+
+    #[tokio::test]
+    async fn the_last_chunk_is_given_again_and_no_other_one() {
+        let snapshots = GivenSnapshots::default();
+        assert_eq!(give(&snapshots, 7, 3), SnapshotAnswer::Opened(ID));
+        assert_eq!(snapshots.chunk(ID, 1).await, SnapshotChunk::Gone, "it is not read yet");
+        for number in [0, 0, 1, 2, 2] {
+            check(snapshots.chunk(ID, number).await, number as u8);
+        }
+        assert_eq!(snapshots.chunk(ID, 1).await, SnapshotChunk::Gone);
+        for _ in 0..2 {
+            assert_eq!(snapshots.chunk(ID, 3).await, SnapshotChunk::End);
+        }
+        assert_eq!(snapshots.chunk(ID, 4).await, SnapshotChunk::End);
+        assert_eq!(snapshots.chunk(SnapshotId(8), 0).await, SnapshotChunk::Gone);
+        snapshots.give_up();
+        assert_eq!(snapshots.chunk(ID, 4).await, SnapshotChunk::Gone);
+    }
+
+    #[tokio::test]
+    async fn only_those_that_are_not_at_their_end_count() {
+        let snapshots = GivenSnapshots::default();
+        assert_eq!(snapshots.open(ID, |_| false), SnapshotAnswer::NotReadable);
+        for id in 0..GIVEN_MAX as u128 {
+            assert_eq!(give(&snapshots, id, 0), SnapshotAnswer::Opened(SnapshotId(id)));
+        }
+        assert_eq!(give(&snapshots, 7, 0), SnapshotAnswer::Busy);
+        assert_eq!(snapshots.chunk(SnapshotId(2), 0).await, SnapshotChunk::End);
+        assert_eq!(give(&snapshots, 7, 0), SnapshotAnswer::Opened(ID));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_nobody_asks_for_is_given_up() {
+        let snapshots = GivenSnapshots::default();
+        let mut sinks = Vec::new();
+        for id in 0..2 {
+            snapshots.open(SnapshotId(id), |sink| {
+                sinks.push(sink);
+                true
+            });
+        }
+        advance(UNUSED / 2).await;
+        assert_eq!(snapshots.chunk(SnapshotId(1), 9).await, SnapshotChunk::Gone);
+        advance(UNUSED / 2).await;
+        snapshots.give_up_unused();
+        let wanted: Vec<_> = sinks.iter().map(|sink| !sink.0.is_closed()).collect();
+        assert_eq!(wanted, [false, true], "it was asked for, if in vain");
+    }
+}
