@@ -4,7 +4,7 @@
 //! [`read_catalog`].
 
 use crate::catalog::{Catalog, Database, Dropped, NodeFacts, Table};
-use crate::node_life::NodeLife;
+use cortado_cluster::NodeLife;
 use cortado_document::{Document, Schema, TableDefinition};
 use cortado_model::{
     DatabaseId, DirectoryUuid, DocumentKey, EntryRange, LogId, NodeId, NodeIncarnation,

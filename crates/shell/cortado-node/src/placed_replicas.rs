@@ -10,7 +10,7 @@ use crate::replica_handle::ReplicaHandle;
 use crate::replica_host::{Duty, ReplicaHost};
 use crate::replica_task::run_replica;
 use crate::service::NodeService;
-use crate::standing::Standing;
+use cortado_cluster::LifeStanding;
 use cortado_model::PartitionId;
 use cortado_store::StoreError;
 use std::collections::BTreeMap;
@@ -81,7 +81,7 @@ impl PlacedReplicas {
         let catalog = read.await?.map(Arc::new);
         if let Some(catalog) = &catalog
             && self.host.duty == Duty::Member
-            && let Standing::Refused(refusal) = self.host.standing_in(catalog)
+            && let LifeStanding::Refused(refusal) = self.host.standing_in(catalog)
         {
             self.host.life.report(refusal.to_string(), refusal.next_life());
         }

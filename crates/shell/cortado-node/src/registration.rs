@@ -1,13 +1,13 @@
 //! How a node registers in `_cluster`. Start reading at [`register`].
-//! Source: docs/protocols/failover.md, "Registration"; who may is said in [`crate::standing`].
+//! Source: docs/protocols/failover.md, "Registration"; who may is said in `cortado-cluster`.
 
 use crate::cluster_log::{NODES, NodeDocument, node_key, read, write};
 use crate::conditions::{if_absent, if_still};
 use crate::events::EventKind;
 use crate::gateway::{Consistency, Gateway, ReadError, ReadOptions, WriteError, WriteRequest};
-use crate::node_life::NodeLife;
+use crate::life_standing::standing;
 use crate::replica_host::ReplicaHost;
-use crate::standing::{Standing, standing};
+use cortado_cluster::{LifeStanding, NodeLife};
 use cortado_document::{Action, Operation};
 use cortado_model::{PartitionId, with_causes};
 use cortado_store::StoreError;
@@ -37,16 +37,16 @@ pub(crate) async fn register(host: Arc<ReplicaHost>, gateway: Gateway) {
     let (node, incarnation) = (host.node(), host.me().incarnation);
     loop {
         match try_to_register(host.me(), &host.settings.address, &gateway).await {
-            Ok(Standing::Registered) => {
+            Ok(LifeStanding::Registered) => {
                 let what = format!("node {node} started, incarnation {incarnation}");
                 host.decisions.explain(EventKind::NodeStarted, None, what, Vec::new());
                 return;
             }
-            Ok(Standing::Refused(refusal)) => {
+            Ok(LifeStanding::Refused(refusal)) => {
                 return host.life.report(refusal.to_string(), refusal.next_life());
             }
             // Another life was faster: look again.
-            Ok(Standing::Unregistered) => {}
+            Ok(LifeStanding::Unregistered) => {}
             Err(error) => {
                 warn!(%node, error = with_causes(&error), "node not registered");
                 sleep(RETRY).await;
@@ -60,7 +60,7 @@ async fn try_to_register(
     me: &NodeLife,
     address: &str,
     gateway: &Gateway,
-) -> Result<Standing, RegisterError> {
+) -> Result<LifeStanding, RegisterError> {
     let (key, deadline) = (node_key(me.node), Instant::now() + TIMEOUT);
     let strong = ReadOptions { consistency: Consistency::Strong, at_least: None, deadline };
     let found = gateway.get_in(PartitionId::CLUSTER, NODES, &key, &strong).await?.value;
@@ -69,7 +69,7 @@ async fn try_to_register(
         None => None,
     };
     let standing = standing(registered.as_ref(), me);
-    if standing != Standing::Unregistered {
+    if standing != LifeStanding::Unregistered {
         return Ok(standing);
     }
     let value = write(&NodeDocument::new(me, address));
@@ -79,8 +79,8 @@ async fn try_to_register(
         vec![Operation { table: NODES, key, action: Action::Put { value }, condition }];
     let request = WriteRequest { operations, idempotency: None, deadline };
     match gateway.publish(PartitionId::CLUSTER, request).await {
-        Ok(_) => Ok(Standing::Registered),
-        Err(WriteError::Refused { .. }) => Ok(Standing::Unregistered),
+        Ok(_) => Ok(LifeStanding::Registered),
+        Err(WriteError::Refused { .. }) => Ok(LifeStanding::Unregistered),
         // If it was done after all, the next look finds it.
         Err(error) => Err(error.into()),
     }

@@ -9,14 +9,14 @@ use crate::decisions::Decisions;
 use crate::effort::Effort;
 use crate::folded_catalog::FoldedCatalog;
 use crate::health::Health;
+use crate::life_standing::standing;
 use crate::log_time::LogTime;
 use crate::metrics::NodeMetrics;
-use crate::node_life::NodeLife;
 use crate::peer_progress::PeerProgress;
 use crate::routes::Routes;
 use crate::settings::Settings;
-use crate::standing::{Standing, gives_way_until, standing};
 use crate::tasks::{Life, Tasks};
+use cortado_cluster::{LifeStanding, NodeLife};
 use cortado_driver::Leadership;
 use cortado_lanes::StoreLanes;
 use cortado_log::{Beats, Log};
@@ -72,12 +72,12 @@ impl ReplicaHost {
     }
 
     /// How this life stands to what it has folded of `_cluster`.
-    pub(crate) fn standing(&self) -> Standing {
+    pub(crate) fn standing(&self) -> LifeStanding {
         self.standing_in(&self.catalog.newest())
     }
 
     /// How this life stands to what `catalog` says of the node.
-    pub(crate) fn standing_in(&self, catalog: &Catalog) -> Standing {
+    pub(crate) fn standing_in(&self, catalog: &Catalog) -> LifeStanding {
         standing(catalog.nodes.get(&self.node()), self.me())
     }
 
@@ -85,7 +85,8 @@ impl ReplicaHost {
     ///
     /// * `shown`: who leads now.
     pub(crate) fn gives_way_until(&self, shown: &Leadership) -> Option<Millis> {
-        gives_way_until(self.me(), shown).filter(|until| self.clock.steady() < *until)
+        let until = self.me().gives_way_until(shown.leader, shown.since);
+        until.filter(|until| self.clock.steady() < *until)
     }
 
     /// The nodes that `partition` is placed on, in order of rank.

@@ -10,9 +10,9 @@ use crate::catalog::Catalog;
 use crate::events::EventKind;
 use crate::replica_host::ReplicaHost;
 use crate::service::NodeService;
-use crate::standing::Standing;
 use cortado_cluster::{
-    Cause, Evidence, Explanation, OwnSilence, Placement, Sickness, Watch, WatchEvent, WatchOrder,
+    Cause, Evidence, Explanation, LifeStanding, OwnSilence, Placement, Sickness, Watch, WatchEvent,
+    WatchOrder,
 };
 use cortado_log::{BeatFollower, BeatNotSent, HeardBeat, Pending, beats_of};
 use cortado_model::{Beat, Millis, NodeId, PartitionId, with_causes};
@@ -162,7 +162,7 @@ impl Watcher {
         for partition in gone.into_keys() {
             self.watch.on(now, WatchEvent::Withdrawn { partition });
         }
-        let may_claim = self.host.standing() == Standing::Registered;
+        let may_claim = self.host.standing() == LifeStanding::Registered;
         if may_claim != std::mem::replace(&mut self.may_claim, may_claim) {
             for partition in self.views.partitions() {
                 self.watch.on(now, WatchEvent::Changed { partition });
