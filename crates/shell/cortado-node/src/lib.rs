@@ -5,7 +5,6 @@
 //! Start reading at [`Cluster::start`], then [`Gateway`]; a node is put together in `node`, the
 //! heart is in `replica_task`.
 
-mod append_vitals;
 mod asker;
 mod catalog;
 mod changed_replicas;
@@ -48,6 +47,7 @@ mod settings;
 mod status;
 mod store_factory;
 mod store_observer;
+mod store_room;
 mod tasks;
 mod vitals;
 mod watcher;

@@ -150,7 +150,7 @@ fn host_of(parts: NodeParts) -> Result<(Arc<ReplicaHost>, mpsc::Receiver<Entry>)
     let life = Life::new(parts.me, parts.failures);
     let health = Health::new(parts.clock);
     let observer = StoreObserver {
-        vitals: Arc::clone(&health.vitals),
+        vitals: Arc::clone(&health.store),
         metrics: Arc::clone(&parts.metrics),
         life: life.clone(),
     };

@@ -170,9 +170,9 @@ fn start_replica(
     origin: Origin,
 ) -> Arc<ReplicaHandle> {
     let identity = (host.node(), host.me().incarnation);
-    let (lanes, vitals) = (Arc::clone(&host.lanes), Arc::clone(&host.health.vitals));
+    let (lanes, room) = (Arc::clone(&host.lanes), Arc::clone(&host.health.room));
     let changed = Arc::clone(&host.changed);
-    let (handle, inbox) = ReplicaHandle::new(partition, identity, lanes, vitals, changed);
+    let (handle, inbox) = ReplicaHandle::new(partition, identity, lanes, room, changed);
     host.routes.route(partition).add(Arc::clone(&handle));
     host.tasks.spawn(run_replica(Arc::clone(host), Arc::clone(&handle), inbox, origin));
     handle

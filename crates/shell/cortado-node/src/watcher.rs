@@ -110,12 +110,11 @@ impl Watcher {
         events.extend(self.host.health.take_signs().into_iter().map(WatchEvent::Observed));
         // What hangs is slow at every tick; a look out of turn is none.
         if now >= self.watch.wake_at() {
-            events.extend(self.host.health.vitals.store_evidence().map(WatchEvent::Observed));
             let is_off = self.host.log_time.renew();
             events.push(WatchEvent::Observed(Evidence::OwnClock { is_off }));
-            events.extend(self.host.health.appends.evidence().map(WatchEvent::Observed));
+            events.extend(self.host.health.felt().map(WatchEvent::Observed));
         }
-        events.push(WatchEvent::StoreFull(self.host.health.vitals.waits_for_room()));
+        events.push(WatchEvent::StoreFull(self.host.health.room.is_missing()));
         let cluster = self.host.catalog.newest().cluster;
         let heard = self.heard.drain(..).filter_map(|HeardBeat { stream, beat }| {
             // A stranger's, or damaged: the next one comes soon.
