@@ -32,7 +32,6 @@ mod metrics;
 mod node;
 mod nodes;
 mod observation;
-mod peer_progress;
 mod placed_replicas;
 mod progress_teller;
 mod randomness;
