@@ -33,12 +33,12 @@ pub enum LifeStanding {
     /// It holds its name.
     Registered,
     /// It may not live, or not any longer.
-    Refused(Refusal),
+    Refused(LifeRefusal),
 }
 
 /// Why a life of a node may not hold its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum LifeRefusal {
     /// A newer life of the same directory holds it.
     #[error(
         "incarnation {0} of this data directory has registered: another process runs a copy of it, \
@@ -70,19 +70,19 @@ impl LifeStanding {
         };
         let same_directory = life.directory == me.directory;
         let refused = if *removed {
-            Refusal::Removed
+            LifeRefusal::Removed
         } else if life == me {
             return LifeStanding::Registered;
         } else if (same_directory || *replaced) && life.incarnation < me.incarnation {
             return LifeStanding::Unregistered;
         } else if *replaced {
-            Refusal::Behind(life.incarnation)
+            LifeRefusal::Behind(life.incarnation)
         } else if !same_directory {
-            Refusal::OtherDirectory(life.directory)
+            LifeRefusal::OtherDirectory(life.directory)
         } else if life.incarnation == me.incarnation {
-            Refusal::Copy
+            LifeRefusal::Copy
         } else {
-            Refusal::NewerLife(life.incarnation)
+            LifeRefusal::NewerLife(life.incarnation)
         };
         LifeStanding::Refused(refused)
     }
@@ -99,15 +99,15 @@ impl LifeStanding {
     }
 }
 
-impl Refusal {
+impl LifeRefusal {
     /// What a node that was refused does next.
     pub fn next_life(self) -> NextLife {
         match self {
-            Refusal::Behind(above) => NextLife::Begins { above },
-            Refusal::NewerLife(_)
-            | Refusal::Copy
-            | Refusal::OtherDirectory(_)
-            | Refusal::Removed => NextLife::Waits,
+            LifeRefusal::Behind(above) => NextLife::Begins { above },
+            LifeRefusal::NewerLife(_)
+            | LifeRefusal::Copy
+            | LifeRefusal::OtherDirectory(_)
+            | LifeRefusal::Removed => NextLife::Waits,
         }
     }
 }

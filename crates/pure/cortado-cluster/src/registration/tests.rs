@@ -37,10 +37,10 @@ fn a_name_belongs_to_the_newest_life_of_one_directory() {
     check(None, LifeStanding::Unregistered);
     check(held(life(1, 16, 160)), LifeStanding::Unregistered);
     check(held(life(1, 17, 170)), LifeStanding::Registered);
-    check(held(life(1, 17, 171)), refused(Refusal::Copy));
-    let newer = Refusal::NewerLife(NodeIncarnation(18));
+    check(held(life(1, 17, 171)), refused(LifeRefusal::Copy));
+    let newer = LifeRefusal::NewerLife(NodeIncarnation(18));
     check(held(life(1, 18, 180)), refused(newer));
-    let other = Refusal::OtherDirectory(DirectoryUuid(2));
+    let other = LifeRefusal::OtherDirectory(DirectoryUuid(2));
     check(held(life(2, 16, 160)), refused(other));
     check(held(life(2, 17, 170)), refused(other));
     check(held(life(2, 18, 180)), refused(other));
@@ -48,7 +48,7 @@ fn a_name_belongs_to_the_newest_life_of_one_directory() {
 
 #[test]
 fn a_replaced_nodes_name_goes_to_whoever_is_above_it() {
-    let behind = |life| LifeStanding::Refused(Refusal::Behind(NodeIncarnation(life)));
+    let behind = |life| LifeStanding::Refused(LifeRefusal::Behind(NodeIncarnation(life)));
     check(replaced(life(2, 16, 160)), LifeStanding::Unregistered);
     check(replaced(life(2, 17, 170)), behind(17));
     check(replaced(life(2, 18, 180)), behind(18));
@@ -62,19 +62,19 @@ fn a_replaced_nodes_name_goes_to_whoever_is_above_it() {
 #[test]
 fn a_removed_node_holds_no_name() {
     for life in [life(1, 16, 160), life(1, 17, 170), life(2, 16, 160)] {
-        check(removed(life), LifeStanding::Refused(Refusal::Removed));
+        check(removed(life), LifeStanding::Refused(LifeRefusal::Removed));
     }
 }
 
 #[test]
 fn only_who_has_to_be_higher_begins_again_alone() {
     let above = NodeIncarnation(18);
-    assert_eq!(Refusal::Behind(above).next_life(), NextLife::Begins { above });
+    assert_eq!(LifeRefusal::Behind(above).next_life(), NextLife::Begins { above });
     for refusal in [
-        Refusal::NewerLife(above),
-        Refusal::Copy,
-        Refusal::OtherDirectory(DirectoryUuid(2)),
-        Refusal::Removed,
+        LifeRefusal::NewerLife(above),
+        LifeRefusal::Copy,
+        LifeRefusal::OtherDirectory(DirectoryUuid(2)),
+        LifeRefusal::Removed,
     ] {
         assert_eq!(refusal.next_life(), NextLife::Waits);
     }
@@ -89,8 +89,8 @@ fn before_it_is_registered_a_node_claims_in_cluster_alone() {
     };
     check(LifeStanding::Unregistered, true, false);
     check(LifeStanding::Registered, true, true);
-    check(LifeStanding::Refused(Refusal::Removed), false, false);
-    check(LifeStanding::Refused(Refusal::NewerLife(NodeIncarnation(18))), false, false);
+    check(LifeStanding::Refused(LifeRefusal::Removed), false, false);
+    check(LifeStanding::Refused(LifeRefusal::NewerLife(NodeIncarnation(18))), false, false);
 }
 
 #[test]

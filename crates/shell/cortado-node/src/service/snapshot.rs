@@ -2,6 +2,7 @@
 
 use super::NodeService;
 use crate::replica_handle::ReplicaHandle;
+use bytes::Bytes;
 use cortado_gateway::random_u128;
 use cortado_model::PartitionId;
 use cortado_peer::{ChunkSink, SnapshotAnswer, SnapshotId, write_snapshot};
@@ -37,7 +38,7 @@ impl NodeService {
 
 fn snapshot_of(
     replica: &ReplicaHandle,
-    sink: impl FnMut(bytes::Bytes) -> bool,
+    sink: impl FnMut(Bytes) -> bool,
 ) -> Result<bool, StoreError> {
     let view = replica.lanes.store().view(replica.partition)?;
     let missing = || StoreError::Damaged { why: "no checkpoint".to_owned() };
