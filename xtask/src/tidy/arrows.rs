@@ -56,6 +56,7 @@ const BESIDE: &[(&str, &str, &str)] = &[
     ("cortado-driver", "cortado-document", "evaluates operations"),
     ("cortado-driver", "cortado-replica", "feeds the core and sorts its effects"),
     ("cortado-node", "cortado-gateway", "stands behind the door, and shares what it knows"),
+    ("cortado-node", "cortado-lanes", "calls its store on the lanes' threads"),
     ("cortado-http", "cortado-gateway", "serves it"),
     ("cortado-http", "cortado-node", "kills and starts nodes in development mode"),
 ];

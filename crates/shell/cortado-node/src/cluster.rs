@@ -7,7 +7,7 @@ use crate::components::Components;
 use crate::nodes::{NodeError, Nodes, Running};
 use crate::observation::Observation;
 use crate::settings::Settings;
-use crate::standing::Standing;
+use cortado_cluster::LifeStanding;
 use cortado_gateway::{Catalog, Gateway};
 use cortado_model::NodeId;
 use cortado_store::StoreError;
@@ -133,7 +133,7 @@ impl Cluster {
         let registered = |catalog: &Catalog, node| {
             let running = self.nodes.running(node);
             running.is_some_and(|running| {
-                running.node.host().standing_in(catalog) == Standing::Registered
+                running.node.host().standing_in(catalog) == LifeStanding::Registered
             })
         };
         while Instant::now() < deadline {

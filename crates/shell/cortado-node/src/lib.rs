@@ -4,7 +4,6 @@
 //! clients come in is `cortado-gateway`'s. Start reading at [`Cluster::start`]; a node is put
 //! together in `node`, the heart is in `replica_task`.
 
-mod append_vitals;
 mod asker;
 mod changed_replicas;
 mod clock;
@@ -14,14 +13,13 @@ mod components;
 mod directory;
 mod effort;
 mod health;
+mod life_standing;
 mod local_routes;
 mod log_time;
 mod metrics;
 mod node;
-mod node_life;
 mod nodes;
 mod observation;
-mod peer_progress;
 mod placed_replicas;
 mod progress_teller;
 mod registration;
@@ -30,11 +28,9 @@ mod replica_host;
 mod replica_task;
 mod service;
 mod settings;
-mod snapshot;
-mod snapshots;
-mod standing;
 mod store_factory;
-mod store_lanes;
+mod store_observer;
+mod store_room;
 mod tasks;
 mod vitals;
 mod watcher;

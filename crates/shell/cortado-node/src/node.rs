@@ -8,23 +8,23 @@ use crate::health::Health;
 use crate::local_routes::LocalRoutes;
 use crate::log_time::LogTime;
 use crate::metrics::NodeMetrics;
-use crate::node_life::NodeLife;
-use crate::peer_progress::PeerProgress;
 use crate::placed_replicas::{PlacedReplicas, stop_replica};
 use crate::progress_teller::tell_progress;
 use crate::registration::register;
 use crate::replica_host::{Duty, ReplicaHost};
 use crate::service::NodeService;
 use crate::settings::Settings;
-use crate::store_lanes::StoreLanes;
+use crate::store_observer::StoreObserver;
 use crate::tasks::{Life, NodeFailure, Tasks};
 use crate::watcher::watch_over;
+use cortado_cluster::NodeLife;
 use cortado_gateway::{
     Decisions, Gateway, GatewayMetrics, GatewayParts, JournalEntry, KnownCluster, Refusals,
 };
+use cortado_lanes::StoreLanes;
 use cortado_log::{Beats, Log};
 use cortado_model::{ClusterUuid, PartitionId};
-use cortado_peer::{Peer, Peers};
+use cortado_peer::{Peer, PeerProgress, Peers};
 use cortado_store::{Store, StoreError};
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -177,14 +177,12 @@ fn host_of(
 ) -> Result<(Arc<ReplicaHost>, mpsc::Receiver<JournalEntry>), StoreError> {
     let life = Life::new(parts.me, parts.failures);
     let health = Health::new(parts.clock);
-    let failing = life.clone();
-    let lanes = StoreLanes::start(
-        parts.me.node,
-        Arc::clone(&parts.store),
-        Arc::clone(&health.vitals),
-        Arc::clone(&parts.metrics),
-        move |why| failing.report_store_failure(why),
-    )?;
+    let observer = StoreObserver {
+        vitals: Arc::clone(&health.store),
+        metrics: Arc::clone(&parts.metrics),
+        life: life.clone(),
+    };
+    let lanes = StoreLanes::start(parts.me.node, Arc::clone(&parts.store), observer)?;
     let lost = parts.metrics.events_lost.clone();
     let (decisions, entries) = Decisions::new(parts.me.node, wall, lost);
     let own = (parts.duty == Duty::Member).then_some(parts.me.node);

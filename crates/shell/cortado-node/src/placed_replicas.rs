@@ -7,7 +7,7 @@ use crate::replica_handle::ReplicaHandle;
 use crate::replica_host::{Duty, ReplicaHost};
 use crate::replica_task::run_replica;
 use crate::service::NodeService;
-use crate::standing::Standing;
+use cortado_cluster::LifeStanding;
 use cortado_gateway::{Catalog, Origin};
 use cortado_model::PartitionId;
 use cortado_store::StoreError;
@@ -76,7 +76,7 @@ impl PlacedReplicas {
         let catalog = read.await?.map(Arc::new);
         if let Some(catalog) = &catalog
             && self.host.duty == Duty::Member
-            && let Standing::Refused(refusal) = self.host.standing_in(catalog)
+            && let LifeStanding::Refused(refusal) = self.host.standing_in(catalog)
         {
             self.host.life.report(refusal.to_string(), refusal.next_life());
         }
@@ -165,9 +165,9 @@ fn start_replica(
     origin: Origin,
 ) -> Arc<ReplicaHandle> {
     let identity = (host.node(), host.me().incarnation);
-    let (lanes, vitals) = (Arc::clone(&host.lanes), Arc::clone(&host.health.vitals));
+    let (lanes, room) = (Arc::clone(&host.lanes), Arc::clone(&host.health.room));
     let changed = Arc::clone(&host.changed);
-    let (handle, inbox) = ReplicaHandle::new(partition, identity, lanes, vitals, changed);
+    let (handle, inbox) = ReplicaHandle::new(partition, identity, lanes, room, changed);
     host.routes.route(partition).add(Arc::clone(&handle));
     host.tasks.spawn(run_replica(Arc::clone(host), Arc::clone(&handle), inbox, origin));
     handle

@@ -1,6 +1,6 @@
 //! Telling the peers how far this node's replicas are.
 //!
-//! Start reading at [`tell_progress`]; what peers tell is in [`crate::peer_progress`].
+//! Start reading at [`tell_progress`]; what peers tell is kept by `PeerProgress`.
 //! Source: docs/protocols/peers.md, "Progress".
 
 use crate::clock::wall;

@@ -1,9 +1,9 @@
 //! How a node registers in `_cluster`. Start reading at [`register`].
-//! Source: docs/protocols/failover.md, "Registration"; who may is said in [`crate::standing`].
+//! Source: docs/protocols/failover.md, "Registration"; who may is said in `cortado-cluster`.
 
-use crate::node_life::NodeLife;
+use crate::life_standing::standing;
 use crate::replica_host::ReplicaHost;
-use crate::standing::{Standing, standing};
+use cortado_cluster::{LifeStanding, NodeLife};
 use cortado_gateway::{EventKind, Gateway, NodeFacts, RegistrationError};
 use cortado_model::with_causes;
 use std::sync::Arc;
@@ -21,16 +21,16 @@ pub(crate) async fn register(host: Arc<ReplicaHost>, gateway: Gateway) {
     let (node, incarnation) = (host.node(), host.me().incarnation);
     loop {
         match try_to_register(host.me(), &host.settings.address, &gateway).await {
-            Ok(Standing::Registered) => {
+            Ok(LifeStanding::Registered) => {
                 let what = format!("node {node} started, incarnation {incarnation}");
                 host.decisions.explain(EventKind::NodeStarted, None, what, Vec::new());
                 return;
             }
-            Ok(Standing::Refused(refusal)) => {
+            Ok(LifeStanding::Refused(refusal)) => {
                 return host.life.report(refusal.to_string(), refusal.next_life());
             }
             // Another life was faster: look again.
-            Ok(Standing::Unregistered) => {}
+            Ok(LifeStanding::Unregistered) => {}
             Err(error) => {
                 warn!(%node, error = with_causes(&error), "node not registered");
                 sleep(RETRY).await;
@@ -44,16 +44,16 @@ async fn try_to_register(
     me: &NodeLife,
     address: &str,
     gateway: &Gateway,
-) -> Result<Standing, RegistrationError> {
+) -> Result<LifeStanding, RegistrationError> {
     let deadline = Instant::now() + TIMEOUT;
     let registered = gateway.registered(me.node, deadline).await?;
     let standing = standing(registered.as_ref().map(|(facts, _)| facts), me);
-    if standing != Standing::Unregistered {
+    if standing != LifeStanding::Unregistered {
         return Ok(standing);
     }
     let before = registered.map(|(_, etag)| etag);
     let done = gateway.register(&facts_of(me, address), before, deadline).await?;
-    Ok(if done { Standing::Registered } else { Standing::Unregistered })
+    Ok(if done { LifeStanding::Registered } else { LifeStanding::Unregistered })
 }
 
 fn facts_of(me: &NodeLife, address: &str) -> NodeFacts {

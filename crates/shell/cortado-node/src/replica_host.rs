@@ -6,20 +6,19 @@ use crate::changed_replicas::ChangedReplicas;
 use crate::clock::Clock;
 use crate::effort::Effort;
 use crate::health::Health;
+use crate::life_standing::standing;
 use crate::local_routes::LocalRoutes;
 use crate::log_time::LogTime;
 use crate::metrics::NodeMetrics;
-use crate::node_life::NodeLife;
-use crate::peer_progress::PeerProgress;
 use crate::settings::Settings;
-use crate::standing::{Standing, gives_way_until, standing};
-use crate::store_lanes::StoreLanes;
 use crate::tasks::{Life, Tasks};
+use cortado_cluster::{LifeStanding, NodeLife};
 use cortado_driver::Leadership;
 use cortado_gateway::{Catalog, Decisions, KnownCluster};
+use cortado_lanes::StoreLanes;
 use cortado_log::{Beats, Log};
 use cortado_model::{Millis, NodeId, PartitionId};
-use cortado_peer::Peers;
+use cortado_peer::{PeerProgress, Peers};
 use cortado_store::Store;
 use std::sync::Arc;
 
@@ -69,12 +68,12 @@ impl ReplicaHost {
     }
 
     /// How this life stands to what it has folded of `_cluster`.
-    pub(crate) fn standing(&self) -> Standing {
+    pub(crate) fn standing(&self) -> LifeStanding {
         self.standing_in(&self.cluster.catalog.newest())
     }
 
     /// How this life stands to what `catalog` says of the node.
-    pub(crate) fn standing_in(&self, catalog: &Catalog) -> Standing {
+    pub(crate) fn standing_in(&self, catalog: &Catalog) -> LifeStanding {
         standing(catalog.node(self.node()), self.me())
     }
 
@@ -82,7 +81,8 @@ impl ReplicaHost {
     ///
     /// * `shown`: who leads now.
     pub(crate) fn gives_way_until(&self, shown: &Leadership) -> Option<Millis> {
-        gives_way_until(self.me(), shown).filter(|until| self.clock.steady() < *until)
+        let until = self.me().gives_way_until(shown.leader, shown.since);
+        until.filter(|until| self.clock.steady() < *until)
     }
 
     /// How many replicas `partition` should have.

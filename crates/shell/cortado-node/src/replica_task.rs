@@ -300,7 +300,7 @@ impl ReplicaTask {
         }
         if driver.awaits_room() != self.shown.awaits_room {
             self.shown.awaits_room = driver.awaits_room();
-            self.host.health.vitals.show_waiting_for_room(driver.awaits_room());
+            self.host.health.room.show_waiting(driver.awaits_room());
         }
         if driver.role() != self.shown.role {
             self.show_role(driver.role());
@@ -371,7 +371,7 @@ impl Drop for ReplicaTask {
         self.handle.show_role(ReplicaRole::Offline);
         self.host.routes.route(self.handle.partition).show_role(&self.handle, ReplicaRole::Offline);
         if self.shown.awaits_room {
-            self.host.health.vitals.show_waiting_for_room(false);
+            self.host.health.room.show_waiting(false);
         }
     }
 }

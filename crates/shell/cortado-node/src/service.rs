@@ -7,6 +7,7 @@
 mod leadership;
 mod read;
 mod report;
+mod snapshot;
 mod write;
 
 use crate::asker::{Asker, Input};
@@ -14,12 +15,12 @@ use crate::clock::wall;
 use crate::local_routes::LocalRoute;
 use crate::replica_handle::ReplicaHandle;
 use crate::replica_host::ReplicaHost;
-use crate::snapshots::Snapshots;
 use cortado_driver::{Event, PeerStanding, ReplicaRole};
 use cortado_model::{DatabaseId, LogOffset, PartitionId};
 use cortado_peer::{
-    CallError, HandOff, HandOffAnswer, KnownLeader, Message, NodeReport, Peer, Pending, Progress,
-    Read, ReadAnswer, SnapshotAnswer, SnapshotChunk, SnapshotId, VerifyAnswer, Write, WriteAnswer,
+    CallError, GivenSnapshots, HandOff, HandOffAnswer, KnownLeader, Message, NodeReport, Peer,
+    Pending, Progress, Read, ReadAnswer, SnapshotAnswer, SnapshotChunk, SnapshotId, VerifyAnswer,
+    Write, WriteAnswer,
 };
 use cortado_replica::{ClaimReason, ReadNeed};
 use std::sync::Arc;
@@ -34,7 +35,7 @@ const ABOUT_TO_LEAD: Duration = Duration::from_secs(1);
 /// Serves one life of a node.
 pub(crate) struct NodeService {
     host: Arc<ReplicaHost>,
-    pub(crate) snapshots: Snapshots,
+    pub(crate) snapshots: GivenSnapshots,
 }
 
 /// Why a node that is asked for a leader has none to show.
@@ -49,7 +50,7 @@ enum NoLeader {
 
 impl NodeService {
     pub(crate) fn new(host: Arc<ReplicaHost>) -> NodeService {
-        NodeService { host, snapshots: Snapshots::default() }
+        NodeService { host, snapshots: GivenSnapshots::default() }
     }
 
     /// The own replica once it serves as leader, if it does or is about to.
@@ -212,12 +213,7 @@ impl Peer for NodeService {
         partition: PartitionId,
         _: Instant,
     ) -> Pending<'_, Result<SnapshotAnswer, CallError>> {
-        let replica = self.host.routes.route(partition).replica();
-        let answer = match replica.filter(|replica| replica.role().is_readable()) {
-            Some(replica) => self.snapshots.open(replica, &self.host.tasks),
-            None => SnapshotAnswer::NotReadable,
-        };
-        self.serve(std::future::ready(answer))
+        self.serve(std::future::ready(self.answer_open_snapshot(partition)))
     }
 
     fn snapshot_chunk(

@@ -8,9 +8,9 @@ mod views;
 use crate::asker::Input;
 use crate::replica_host::ReplicaHost;
 use crate::service::NodeService;
-use crate::standing::Standing;
 use cortado_cluster::{
-    Cause, Evidence, Explanation, OwnSilence, Placement, Sickness, Watch, WatchEvent, WatchOrder,
+    Cause, Evidence, Explanation, LifeStanding, OwnSilence, Placement, Sickness, Watch, WatchEvent,
+    WatchOrder,
 };
 use cortado_gateway::{Catalog, EventKind};
 use cortado_log::{BeatFollower, BeatNotSent, HeardBeat, Pending, beats_of};
@@ -109,12 +109,11 @@ impl Watcher {
         events.extend(self.host.health.take_signs().into_iter().map(WatchEvent::Observed));
         // What hangs is slow at every tick; a look out of turn is none.
         if now >= self.watch.wake_at() {
-            events.extend(self.host.health.vitals.store_evidence().map(WatchEvent::Observed));
             let is_off = self.host.log_time.renew();
             events.push(WatchEvent::Observed(Evidence::OwnClock { is_off }));
-            events.extend(self.host.health.appends.evidence().map(WatchEvent::Observed));
+            events.extend(self.host.health.felt().map(WatchEvent::Observed));
         }
-        events.push(WatchEvent::StoreFull(self.host.health.vitals.waits_for_room()));
+        events.push(WatchEvent::StoreFull(self.host.health.room.is_missing()));
         let cluster = self.host.cluster.catalog.newest().cluster();
         let heard = self.heard.drain(..).filter_map(|HeardBeat { stream, beat }| {
             // A stranger's, or damaged: the next one comes soon.
@@ -161,7 +160,7 @@ impl Watcher {
         for partition in gone.into_keys() {
             self.watch.on(now, WatchEvent::Withdrawn { partition });
         }
-        let may_claim = self.host.standing() == Standing::Registered;
+        let may_claim = self.host.standing() == LifeStanding::Registered;
         if may_claim != std::mem::replace(&mut self.may_claim, may_claim) {
             for partition in self.views.partitions() {
                 self.watch.on(now, WatchEvent::Changed { partition });

@@ -3,8 +3,8 @@
 //! What is told may be lost, so it is numbered: who misses a number is told everything again. Start
 //! reading at [`PeerProgress`]. Source: docs/protocols/peers.md, "Progress".
 
+use crate::{Progress, ReplicaProgress};
 use cortado_model::{Millis, NodeId, NodeIncarnation, PartitionId};
-use cortado_peer::{Progress, ReplicaProgress};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -13,11 +13,11 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 const SILENCE_MS: u64 = 10_000;
 
 /// A number, and the life that it counts in.
-pub(crate) type LifeNumber = (NodeIncarnation, u64);
+pub type LifeNumber = (NodeIncarnation, u64);
 
-/// What the peers have told.
+/// What the peers of one node have told it.
 #[derive(Default)]
-pub(crate) struct PeerProgress {
+pub struct PeerProgress {
     peers: RwLock<BTreeMap<NodeId, Heard>>,
 }
 
@@ -37,7 +37,9 @@ struct Heard {
 
 impl PeerProgress {
     /// A peer tells how far it is.
-    pub(crate) fn hear(&self, progress: Progress, now: Millis) {
+    ///
+    /// * `now`: a steady clock; also below.
+    pub fn hear(&self, progress: Progress, now: Millis) {
         let mut peers = self.write();
         let fresh = || Heard {
             incarnation: progress.incarnation,
@@ -67,14 +69,14 @@ impl PeerProgress {
     }
 
     /// How far the replicas of `partition` are on the nodes that can be counted on.
-    pub(crate) fn of(&self, partition: PartitionId, now: Millis) -> Vec<(NodeId, ReplicaProgress)> {
+    pub fn of(&self, partition: PartitionId, now: Millis) -> Vec<(NodeId, ReplicaProgress)> {
         let peers = self.read();
         let alive = peers.iter().filter(|(_, peer)| now.since(peer.at) <= SILENCE_MS);
         alive.filter_map(|(node, peer)| Some((*node, *peer.replicas.get(&partition)?))).collect()
     }
 
     /// Who has spoken here and is not silent.
-    pub(crate) fn speakers(&self, now: Millis) -> Vec<NodeId> {
+    pub fn speakers(&self, now: Millis) -> Vec<NodeId> {
         let peers = self.read();
         let alive = peers.iter().filter(|(_, peer)| now.since(peer.at) <= SILENCE_MS);
         alive.map(|(node, _)| *node).collect()
@@ -82,7 +84,7 @@ impl PeerProgress {
 
     /// The last number heard of `node` if none is missed, and what it says that it has heard from
     /// here.
-    pub(crate) fn heard(&self, node: NodeId) -> (Option<LifeNumber>, Option<LifeNumber>) {
+    pub fn heard(&self, node: NodeId) -> (Option<LifeNumber>, Option<LifeNumber>) {
         let peers = self.read();
         let Some(peer) = peers.get(&node) else { return (None, None) };
         let known = (!peer.missed).then_some((peer.incarnation, peer.number));
@@ -90,7 +92,7 @@ impl PeerProgress {
     }
 
     /// Forgets partitions that are no more.
-    pub(crate) fn retain(&self, exists: impl Fn(PartitionId) -> bool) {
+    pub fn retain(&self, exists: impl Fn(PartitionId) -> bool) {
         for peer in self.write().values_mut() {
             peer.replicas.retain(|partition, _| exists(*partition));
         }

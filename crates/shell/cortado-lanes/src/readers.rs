@@ -2,7 +2,7 @@
 //!
 //! Start reading at [`Readers::read`].
 
-use super::panics::caught;
+use crate::panics::caught;
 use cortado_store::{Store, StoreError};
 use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
@@ -11,16 +11,16 @@ use tokio::sync::{Semaphore, oneshot};
 
 /// How many reads go on at once: a store that is far away has some of each, and none is asked by
 /// more connections than it has.
-pub(super) const READERS: usize = 16;
+pub(crate) const READERS: usize = 16;
 /// How many reads are with the readers, those that go on among them. Whoever comes beyond waits as
 /// a task, which costs no thread and can give up.
-pub(super) const READS_MAX: usize = 4 * READERS;
+pub(crate) const READS_MAX: usize = 4 * READERS;
 
 /// The readers of one store.
-pub(super) struct Readers {
+pub(crate) struct Readers {
     shared: Arc<Shared>,
     /// For each read that may still come.
-    pub(super) room: Arc<Semaphore>,
+    pub(crate) room: Arc<Semaphore>,
 }
 
 struct Shared {
@@ -39,13 +39,13 @@ struct State {
 type Read = Box<dyn FnOnce(&dyn Store) + Send>;
 
 impl Readers {
-    pub(super) fn new(store: Arc<dyn Store>) -> Readers {
+    pub(crate) fn new(store: Arc<dyn Store>) -> Readers {
         let shared = Shared { store, state: Mutex::default(), wake: Condvar::new() };
         Readers { shared: Arc::new(shared), room: Arc::new(Semaphore::new(READS_MAX)) }
     }
 
     /// What each of the [`READERS`] threads runs, until the end.
-    pub(super) fn reader(&self) -> impl FnOnce() + Send + 'static {
+    pub(crate) fn reader(&self) -> impl FnOnce() + Send + 'static {
         let shared = Arc::clone(&self.shared);
         move || {
             while let Some(read) = shared.next() {
@@ -58,7 +58,7 @@ impl Readers {
     ///
     /// # Errors
     /// What `work` answers, or [`StoreError::Failed`] if it panics or the readers end before.
-    pub(super) async fn read<T: Send + 'static>(
+    pub(crate) async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&dyn Store) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
@@ -77,7 +77,7 @@ impl Readers {
     }
 
     /// Lets the readers finish what they are at, and refuses what waits.
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         self.room.close();
         let mut state = self.shared.state.lock();
         state.ended = true;
@@ -92,7 +92,7 @@ impl Readers {
 #[cfg(test)]
 impl Readers {
     /// How many reads wait for a reader.
-    pub(super) fn waiting(&self) -> usize {
+    pub(crate) fn waiting(&self) -> usize {
         self.shared.state.lock().reads.len()
     }
 }

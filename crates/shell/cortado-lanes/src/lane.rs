@@ -2,10 +2,9 @@
 //!
 //! Start reading at [`Lane::run`].
 
-use super::panics::caught;
-use super::queue::{Applying, Job, Queue, Turn};
-use crate::metrics::NodeMetrics;
-use crate::vitals::Vitals;
+use crate::observer::LaneObserver;
+use crate::panics::caught;
+use crate::queue::{Applying, Job, Queue, Turn};
 use cortado_model::{Batch, PartitionId};
 use cortado_store::{Store, StoreError};
 use parking_lot::{Condvar, Mutex};
@@ -14,11 +13,9 @@ use std::time::Instant;
 use tracing::error;
 
 /// Applies to one store, on all threads that [run](Self::run) it.
-pub(super) struct Lane {
+pub(crate) struct Lane {
     store: Arc<dyn Store>,
-    vitals: Arc<Vitals>,
-    metrics: Arc<NodeMetrics>,
-    report: Box<dyn Fn(String) + Send + Sync>,
+    observer: Box<dyn LaneObserver>,
     state: Mutex<State>,
     wake: Condvar,
 }
@@ -31,18 +28,12 @@ struct State {
 }
 
 impl Lane {
-    pub(super) fn new(
-        store: Arc<dyn Store>,
-        vitals: Arc<Vitals>,
-        metrics: Arc<NodeMetrics>,
-        report: Box<dyn Fn(String) + Send + Sync>,
-    ) -> Lane {
-        let (state, wake) = (Mutex::default(), Condvar::new());
-        Lane { store, vitals, metrics, report, state, wake }
+    pub(crate) fn new(store: Arc<dyn Store>, observer: Box<dyn LaneObserver>) -> Lane {
+        Lane { store, observer, state: Mutex::default(), wake: Condvar::new() }
     }
 
     /// Puts a job in line, or refuses it at once if the lanes have ended.
-    pub(super) fn submit(&self, partition: PartitionId, job: Job) {
+    pub(crate) fn submit(&self, partition: PartitionId, job: Job) {
         let mut state = self.state.lock();
         if let Some(why) = state.ended.clone() {
             drop(state);
@@ -57,7 +48,7 @@ impl Lane {
     }
 
     /// Begins nothing any more, and refuses what waits. `false` if that was so already.
-    pub(super) fn end(&self, why: &StoreError) -> bool {
+    pub(crate) fn end(&self, why: &StoreError) -> bool {
         let mut state = self.state.lock();
         let ends = state.ended.is_none();
         state.ended.get_or_insert_with(|| why.clone());
@@ -73,7 +64,7 @@ impl Lane {
     }
 
     /// Works until the lanes end.
-    pub(super) fn run(&self) {
+    pub(crate) fn run(&self) {
         while let Some(turn) = self.next_turn() {
             match turn {
                 Turn::Commit(batches) => self.commit(batches),
@@ -155,16 +146,11 @@ impl Lane {
     /// One commit, timed.
     fn call(&self, batches: Vec<(PartitionId, Batch)>) -> Result<(), StoreError> {
         let begun = Instant::now();
-        self.vitals.store_begun();
+        self.observer.begun();
         let applied = caught(|| self.store.apply(batches));
         let took = begun.elapsed();
         let applied = applied.unwrap_or_else(|panic| Err(self.break_off(&panic)));
-        // A store that says that it is full works as it should.
-        let works = matches!(applied, Ok(()) | Err(StoreError::Full { .. }));
-        self.vitals.store_ended(took, works);
-        if applied.is_ok() {
-            self.metrics.apply.observe(took);
-        }
+        self.observer.ended(took, &applied);
         applied
     }
 
@@ -174,7 +160,7 @@ impl Lane {
         let why = format!("a thread of the store panicked: {panic}");
         let failed = StoreError::Failed { why: why.clone() };
         if self.end(&failed) {
-            (self.report)(why);
+            self.observer.broken(why);
         }
         failed
     }

@@ -5,9 +5,8 @@
 //! Start reading at [`write_snapshot`] and [`SnapshotReader`].
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use cortado_model::{DatabaseId, Entry, LogOffset, PartitionId, Scn};
+use cortado_model::{DatabaseId, Entry, LogOffset, PartitionId, Scn, StoreError};
 use cortado_replica::FoldState;
-use cortado_store::{StoreError, View};
 use xxhash_rust::xxh3::Xxh3;
 
 const MAGIC: [u8; 4] = *b"CTSN";
@@ -19,40 +18,40 @@ const CHUNK_BYTES: usize = 256 << 10;
 /// Bytes of one key and one value: a document, and a key of the store. A longer one is damage.
 const PART_BYTES_MAX: u32 = 32 << 20;
 
-/// Writes everything that `view` shows to `sink`, chunk by chunk.
+/// Writes one state of a replica to `sink`, chunk by chunk; `false` if `sink` wants no more.
 ///
-/// Answers the fold state that the snapshot is named by, or `None` if `sink` wants no more.
+/// * `checkpoint`: the encoded fold state, by which the snapshot is named.
+/// * `entries`: what belongs to it, in key order.
 ///
 /// # Errors
-/// The view's own, and [`StoreError::Damaged`] if it has no readable checkpoint.
-pub(crate) fn write_snapshot(
-    view: &dyn View,
+/// Those of `entries`, and [`StoreError::Damaged`] if the checkpoint cannot be read.
+pub fn write_snapshot(
     partition: PartitionId,
+    checkpoint: &[u8],
+    entries: impl Iterator<Item = Result<Entry, StoreError>>,
     mut sink: impl FnMut(Bytes) -> bool,
-) -> Result<Option<FoldState>, StoreError> {
+) -> Result<bool, StoreError> {
     let damaged = |why: String| StoreError::Damaged { why };
-    let checkpoint = view.checkpoint()?.ok_or_else(|| damaged("no checkpoint".to_owned()))?;
-    let fold = FoldState::decode(&checkpoint).map_err(|error| damaged(error.to_string()))?;
+    let fold = FoldState::decode(checkpoint).map_err(|error| damaged(error.to_string()))?;
     let mut out = Chunks { hash: Xxh3::new(), chunk: BytesMut::with_capacity(2 * CHUNK_BYTES) };
-    out.put_header(partition, &fold, &checkpoint);
-    let mut entries = 0_u64;
-    for entry in view.entries(None) {
+    out.put_header(partition, &fold, checkpoint);
+    let mut count = 0_u64;
+    for entry in entries {
         let Entry { key, value } = entry?;
         out.chunk.put_u8(ENTRY);
         out.put_part(&key);
         out.put_part(&value);
-        entries += 1;
+        count += 1;
         if out.chunk.len() >= CHUNK_BYTES && !sink(out.take()) {
-            return Ok(None);
+            return Ok(false);
         }
     }
     out.chunk.put_u8(END);
-    out.chunk.put_u64_le(entries);
+    out.chunk.put_u64_le(count);
     out.hash.update(&out.chunk);
     let digest = out.hash.digest128();
     out.chunk.put_u128_le(digest);
-    let sent = sink(out.chunk.split().freeze());
-    Ok(sent.then_some(fold))
+    Ok(sink(out.chunk.split().freeze()))
 }
 
 struct Chunks {
@@ -88,18 +87,21 @@ impl Chunks {
 
 /// What a snapshot is a snapshot of.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct SnapshotName {
-    pub(crate) partition: PartitionId,
-    pub(crate) scn: Scn,
-    pub(crate) offset: LogOffset,
+pub struct SnapshotName {
+    /// Whose state it is.
+    pub partition: PartitionId,
+    /// The last record that it covers.
+    pub scn: Scn,
+    /// The first offset that it does not cover.
+    pub offset: LogOffset,
     /// The encoded fold state.
-    pub(crate) checkpoint: Bytes,
+    pub checkpoint: Bytes,
 }
 
 /// Reads a snapshot from chunks of any size: first its name, then, as an iterator, its entries.
 ///
 /// The last item is an error unless the stream was whole and its checksum right.
-pub(crate) struct SnapshotReader<I> {
+pub struct SnapshotReader<I> {
     chunks: I,
     hash: Xxh3,
     buffer: BytesMut,
@@ -118,7 +120,7 @@ impl<I: Iterator<Item = Bytes>> SnapshotReader<I> {
     ///
     /// # Errors
     /// [`StoreError::Damaged`]: these are not the first bytes of a snapshot.
-    pub(crate) fn open(chunks: I) -> Result<(SnapshotName, SnapshotReader<I>), StoreError> {
+    pub fn open(chunks: I) -> Result<(SnapshotName, SnapshotReader<I>), StoreError> {
         let buffer = BytesMut::new();
         let state = State::Entries;
         let mut reader = SnapshotReader { chunks, hash: Xxh3::new(), buffer, entries: 0, state };

@@ -3,10 +3,7 @@
 mod reads;
 
 use super::*;
-use crate::clock::Clock;
 use bytes::Bytes;
-use cortado_cluster::Evidence;
-use cortado_metrics::Registry;
 use cortado_model::{DatabaseId, DocumentKey, Entry, StoredDocument, TableId};
 use cortado_store::{Installer, MemoryStore, Slow, StoreTraits, View};
 use std::collections::BTreeMap;
@@ -100,12 +97,31 @@ impl Store for Faulty {
     }
 }
 
+/// What an observer heard.
+#[derive(Debug, PartialEq)]
+enum Heard {
+    Begun,
+    Ended(Result<(), StoreError>),
+    Broken(String),
+}
+
+impl LaneObserver for Sender<Heard> {
+    fn begun(&self) {
+        // The test may be over; so below.
+        let _ = self.send(Heard::Begun);
+    }
+    fn ended(&self, _: Duration, committed: &Result<(), StoreError>) {
+        let _ = self.send(Heard::Ended(committed.clone()));
+    }
+    fn broken(&self, why: String) {
+        let _ = self.send(Heard::Broken(why));
+    }
+}
+
 /// The lanes of a store, and what they tell.
 struct Fixture {
     lanes: Arc<StoreLanes>,
-    vitals: Arc<Vitals>,
-    registry: Registry,
-    reports: Receiver<String>,
+    heard: Receiver<Heard>,
     /// Partition and outcome of each batch, in the order in which they were told.
     told: Receiver<(u32, Result<(), StoreError>)>,
     tell: Sender<(u32, Result<(), StoreError>)>,
@@ -113,19 +129,10 @@ struct Fixture {
 
 impl Fixture {
     fn of(store: Arc<dyn Store>) -> Fixture {
-        let registry = Registry::default();
-        let metrics = NodeMetrics::register(&registry, [NODE].into_iter());
-        let vitals = Arc::new(Vitals::new(Clock::start()));
-        let (report, reports) = channel();
-        let lanes = StoreLanes::start(
-            NODE,
-            store,
-            Arc::clone(&vitals),
-            Arc::clone(&metrics[&NODE]),
-            move |why| report.send(why).unwrap(),
-        );
+        let (observer, heard) = channel();
+        let lanes = StoreLanes::start(NODE, store, observer).unwrap();
         let (tell, told) = channel();
-        Fixture { lanes: Arc::new(lanes.unwrap()), vitals, registry, reports, told, tell }
+        Fixture { lanes: Arc::new(lanes), heard, told, tell }
     }
 
     fn apply(&self, number: u32, sequence: u64) {
@@ -155,12 +162,19 @@ impl Fixture {
         open
     }
 
-    /// How many commits were timed.
-    fn commits_timed(&self) -> String {
-        let text = self.registry.encode();
-        let count = r#"cortado_apply_seconds_count{node="n1"} "#;
-        let line = text.lines().find_map(|line| line.strip_prefix(count));
-        line.expect("the family is there").to_owned()
+    /// The next break that is told, whatever is told before.
+    fn next_break(&self) -> String {
+        loop {
+            match self.heard.recv_timeout(PATIENCE).expect("a break is told") {
+                Heard::Begun | Heard::Ended(_) => {}
+                Heard::Broken(why) => return why,
+            }
+        }
+    }
+
+    /// Whether a break was told that nobody has taken.
+    fn is_broken(&self) -> bool {
+        self.heard.try_iter().any(|heard| matches!(heard, Heard::Broken(_)))
     }
 }
 
@@ -256,7 +270,6 @@ fn what_waits_is_one_commit() {
     assert_eq!(fixture.next(), (7, Ok(())));
     assert_eq!(store.commits(), [(0..64).collect(), vec![7]]);
     assert!((0..64).all(|number| applied(store.as_ref(), number) == 1 + u64::from(number == 7)));
-    assert_eq!(fixture.commits_timed(), "2");
 }
 
 /// Applies to five partitions in one commit; who is told what, and how often the store was asked.
@@ -281,7 +294,7 @@ fn check_faults(faults: &[(u32, StoreError)], want: [Result<(), StoreError>; 5],
     store.faults.lock().clear();
     (0..5).for_each(|number| fixture.apply(number, 2));
     assert!(fixture.next_many(5).values().all(Result::is_ok));
-    assert_eq!(fixture.reports.try_recv().ok(), None);
+    assert!(!fixture.is_broken());
 }
 
 #[test]
@@ -364,7 +377,7 @@ fn what_waits_at_the_end_is_refused() {
     assert_eq!(seen.try_recv(), Ok(Err(closed())));
     assert_eq!(store.commits(), [[0_u32; 0]; 0]);
     fixture.lanes.end();
-    assert_eq!(fixture.reports.try_recv().ok(), None, "an end is no failure");
+    assert!(!fixture.is_broken(), "an end is no failure");
 }
 
 #[test]
@@ -407,46 +420,37 @@ fn a_panic_of_the_store_is_its_failure() {
     let told: Vec<_> = (0..4).map(|_| fixture.next()).collect();
     assert!(told.iter().all(|(_, outcome)| *outcome == Err(panicked())), "{told:?}");
     assert_eq!(store.commits(), [[1, 2, 3]], "what has panicked is not asked again");
-    let why = "a thread of the store panicked: told to";
-    assert_eq!(fixture.reports.recv_timeout(PATIENCE).as_deref(), Ok(why));
+    assert_eq!(fixture.next_break(), "a thread of the store panicked: told to");
     fixture.apply(5, 1);
     assert_eq!(fixture.next(), (5, Err(panicked())));
     fixture.lanes.end();
-    assert_eq!(fixture.reports.try_recv().ok(), None, "it is told once");
+    assert!(!fixture.is_broken(), "it is told once");
 }
 
 #[test]
 fn a_panic_of_who_asked_is_told_too() {
     let fixture = Fixture::of(Faulty::new(2, true));
     fixture.lanes.run(partition(1), |_| panic!("told to"));
-    let why = fixture.reports.recv_timeout(PATIENCE).unwrap();
-    assert_eq!(why, "a thread of the store panicked: told to");
+    assert_eq!(fixture.next_break(), "a thread of the store panicked: told to");
     fixture.apply(1, 1);
     assert_eq!(fixture.next(), (1, Err(panicked())));
 
     let fixture = Fixture::of(Faulty::new(2, true));
     fixture.lanes.apply(partition(1), batch(1), |_| panic!("told to"));
-    assert!(fixture.reports.recv_timeout(PATIENCE).is_ok());
+    assert_eq!(fixture.next_break(), "a thread of the store panicked: told to");
 }
 
 #[test]
-fn the_vital_signs_and_the_times_are_those_of_the_commits() {
+fn every_commit_is_heard_of_with_its_outcome() {
     let store = Faulty::new(1, true);
     let fixture = Fixture::of(Arc::clone(&store) as Arc<dyn Store>);
-    let evidence = || fixture.vitals.store_evidence();
-    let told = |number| {
-        fixture.apply(number, 1);
-        fixture.next()
-    };
-    assert_eq!((evidence(), fixture.commits_timed()), (None, "0".to_owned()));
-    assert_eq!(told(1), (1, Ok(())));
-    assert!(matches!(evidence(), Some(Evidence::OwnStore { .. })));
-    assert_eq!(fixture.commits_timed(), "1");
-    store.fail(2, Fault::Refuses(full()));
-    assert_eq!(told(2), (2, Err(full())));
-    assert!(matches!(evidence(), Some(Evidence::OwnStore { .. })), "it works as it should");
-    store.fail(2, Fault::Refuses(failed()));
-    assert_eq!(told(2), (2, Err(failed())));
-    assert_eq!(evidence(), Some(Evidence::OwnStoreFailed));
-    assert_eq!(fixture.commits_timed(), "1", "what failed took no time worth knowing");
+    for outcome in [Ok(()), Err(full()), Err(damaged()), Err(failed())] {
+        if let Err(error) = &outcome {
+            store.fail(1, Fault::Refuses(error.clone()));
+        }
+        fixture.apply(1, 1);
+        assert_eq!(fixture.next(), (1, outcome.clone()));
+        let heard: Vec<_> = fixture.heard.try_iter().collect();
+        assert_eq!(heard, [Heard::Begun, Heard::Ended(outcome)]);
+    }
 }

@@ -7,12 +7,12 @@ use cortado_store::{Store, StoreError};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Is told what became of a batch.
-pub(super) type Done = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
+pub(crate) type Done = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 /// Looks at the store, or is told why it cannot.
-pub(super) type Work = Box<dyn FnOnce(Result<&dyn Store, StoreError>) + Send>;
+pub(crate) type Work = Box<dyn FnOnce(Result<&dyn Store, StoreError>) + Send>;
 
 /// One thing that is asked of a lane.
-pub(super) enum Job {
+pub(crate) enum Job {
     /// Apply a batch.
     Apply { batch: Batch, done: Done },
     /// Look at the store between two batches.
@@ -21,7 +21,7 @@ pub(super) enum Job {
 
 impl Job {
     /// Tells who asked that it will not be done.
-    pub(super) fn refuse(self, why: StoreError) {
+    pub(crate) fn refuse(self, why: StoreError) {
         match self {
             Job::Apply { done, .. } => done(Err(why)),
             Job::Run(work) => work(Err(why)),
@@ -30,7 +30,7 @@ impl Job {
 }
 
 /// What a lane does next. Its partitions are the lane's until they are [released](Queue::release).
-pub(super) enum Turn {
+pub(crate) enum Turn {
     /// Apply these in one commit: one of each partition.
     Commit(Vec<Applying>),
     /// Run one piece of work.
@@ -38,10 +38,10 @@ pub(super) enum Turn {
 }
 
 /// A batch on its way into the store.
-pub(super) struct Applying {
-    pub(super) partition: PartitionId,
-    pub(super) batch: Batch,
-    pub(super) done: Done,
+pub(crate) struct Applying {
+    pub(crate) partition: PartitionId,
+    pub(crate) batch: Batch,
+    pub(crate) done: Done,
 }
 
 /// Bytes of one commit, unless a single batch has more: what others wait for, some ten
@@ -53,7 +53,7 @@ const COMMIT_BYTES_MAX: usize = 8 << 20;
 /// Bounded by who asks: a driver has one batch under way and waits for its end before it asks for
 /// the next one.
 #[derive(Default)]
-pub(super) struct Queue {
+pub(crate) struct Queue {
     /// Partitions of which something waits or is being done.
     lines: BTreeMap<PartitionId, Line>,
     /// Partitions whose next job may begin, in the order in which they came to that.
@@ -69,7 +69,7 @@ struct Line {
 
 impl Queue {
     /// Puts a job at the end of its partition's line; answers whether it may begin now.
-    pub(super) fn push(&mut self, partition: PartitionId, job: Job) -> bool {
+    pub(crate) fn push(&mut self, partition: PartitionId, job: Job) -> bool {
         let line = self.lines.entry(partition).or_default();
         line.jobs.push_back(job);
         let begins = !line.busy && line.jobs.len() == 1;
@@ -81,7 +81,7 @@ impl Queue {
 
     /// Takes what has waited longest; with a batch, all others that may begin too and fit into a
     /// commit. `None`: nothing may begin.
-    pub(super) fn take(&mut self) -> Option<Turn> {
+    pub(crate) fn take(&mut self) -> Option<Turn> {
         let first = self.ready.pop_front()?;
         let mut batches = Vec::new();
         let mut bytes = match self.begin(first)? {
@@ -109,12 +109,12 @@ impl Queue {
     }
 
     /// Whether something may begin.
-    pub(super) fn is_ready(&self) -> bool {
+    pub(crate) fn is_ready(&self) -> bool {
         !self.ready.is_empty()
     }
 
     /// The lane is done with a partition: its next job may begin.
-    pub(super) fn release(&mut self, partition: PartitionId) {
+    pub(crate) fn release(&mut self, partition: PartitionId) {
         let Some(line) = self.lines.get_mut(&partition) else { return };
         line.busy = false;
         if line.jobs.is_empty() {
@@ -125,7 +125,7 @@ impl Queue {
     }
 
     /// Empties every line, each in its order.
-    pub(super) fn drain(&mut self) -> Vec<Job> {
+    pub(crate) fn drain(&mut self) -> Vec<Job> {
         self.ready.clear();
         self.lines.values_mut().flat_map(|line| line.jobs.drain(..)).collect()
     }

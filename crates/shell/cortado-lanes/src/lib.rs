@@ -1,16 +1,16 @@
 //! The threads that call a node's store, so that no runtime thread has to wait for it.
 //!
 //! Decides nothing about what is applied or read. What is asked of one partition keeps its order;
-//! batches of many partitions share a commit. Start reading at [`StoreLanes::apply`], then
-//! [`lane`].
+//! batches of many partitions share a commit. Start reading at [`StoreLanes::apply`], then `Lane`.
 
 mod lane;
+mod observer;
 mod panics;
 mod queue;
 mod readers;
 
-use crate::metrics::NodeMetrics;
-use crate::vitals::Vitals;
+pub use observer::LaneObserver;
+
 use cortado_model::{Batch, NodeId, PartitionId};
 use cortado_store::{Store, StoreError};
 use lane::Lane;
@@ -21,11 +21,11 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use tokio::task::spawn_blocking;
 
-/// The lanes of one store in one life of its node.
+/// The threads of one store in one life of its node.
 ///
 /// A *lane* is a thread that applies; a store has as many as are of use to it. Reads take a lane's
 /// time only where they ask for their place in the order of a partition.
-pub(crate) struct StoreLanes {
+pub struct StoreLanes {
     store: Arc<dyn Store>,
     lane: Arc<Lane>,
     /// `None` for a store whose reads are inline.
@@ -38,21 +38,15 @@ impl StoreLanes {
     ///
     /// They run as urgently as who serves requests: an answer waits for an apply.
     ///
-    /// * `report`: told once why the lanes cannot go on, if one of their threads panics. The store
-    ///   must then be opened again.
-    ///
     /// # Errors
     /// [`StoreError::Failed`]: a thread cannot be started, and none was left.
-    pub(crate) fn start(
+    pub fn start(
         node: NodeId,
         store: Arc<dyn Store>,
-        vitals: Arc<Vitals>,
-        metrics: Arc<NodeMetrics>,
-        report: impl Fn(String) + Send + Sync + 'static,
+        observer: impl LaneObserver,
     ) -> Result<StoreLanes, StoreError> {
         let traits = store.traits();
-        let lane = Lane::new(Arc::clone(&store), vitals, metrics, Box::new(report));
-        let lane = Arc::new(lane);
+        let lane = Arc::new(Lane::new(Arc::clone(&store), Box::new(observer)));
         let readers = (!traits.reads_inline).then(|| Readers::new(Arc::clone(&store)));
         // From here on, an early return ends what was started.
         let lanes = StoreLanes { store, lane, readers, threads: Mutex::default() };
@@ -68,17 +62,6 @@ impl StoreLanes {
         Ok(lanes)
     }
 
-    /// The lanes of a store that nobody watches.
-    #[cfg(test)]
-    pub(crate) fn of(store: Arc<dyn Store>) -> Arc<StoreLanes> {
-        let (node, clock) = (NodeId(1), crate::clock::Clock::start());
-        let registry = cortado_metrics::Registry::default();
-        let metrics = NodeMetrics::register(&registry, [node].into_iter());
-        let (vitals, metrics) = (Arc::new(Vitals::new(clock)), Arc::clone(&metrics[&node]));
-        let lanes = StoreLanes::start(node, store, vitals, metrics, |_| {});
-        Arc::new(lanes.expect("threads can be started"))
-    }
-
     fn spawn(&self, name: String, run: impl FnOnce() + Send + 'static) -> Result<(), StoreError> {
         let spawned = std::thread::Builder::new().name(name).spawn(run);
         let failed = |error| StoreError::Failed { why: format!("no thread for it: {error}") };
@@ -92,7 +75,7 @@ impl StoreLanes {
     /// * `done`: told whether the batch has become visible, once and on a lane, which it must not
     ///   hold up; on this thread if the lanes have ended. An error is of this batch, or of the
     ///   whole store.
-    pub(crate) fn apply(
+    pub fn apply(
         &self,
         partition: PartitionId,
         batch: Batch,
@@ -107,7 +90,7 @@ impl StoreLanes {
     /// * `work`: called once and on a lane, which it must not hold up: it takes a view, and who
     ///   has much to read goes on elsewhere. On this thread, with an error, if the lanes have
     ///   ended.
-    pub(crate) fn run(
+    pub fn run(
         &self,
         partition: PartitionId,
         work: impl FnOnce(Result<&dyn Store, StoreError>) + Send + 'static,
@@ -116,12 +99,12 @@ impl StoreLanes {
     }
 
     /// The store, for who may block.
-    pub(crate) fn store(&self) -> &dyn Store {
+    pub fn store(&self) -> &dyn Store {
         self.store.as_ref()
     }
 
     /// The store, if it may be read on this thread: for short reads, such as a few calls of a view.
-    pub(crate) fn inline(&self) -> Option<&dyn Store> {
+    pub fn inline(&self) -> Option<&dyn Store> {
         self.readers.is_none().then_some(self.store.as_ref())
     }
 
@@ -132,7 +115,7 @@ impl StoreLanes {
     ///
     /// # Errors
     /// What `work` answers, or [`StoreError::Failed`] if it panics or the lanes end before.
-    pub(crate) async fn read<T: Send + 'static>(
+    pub async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&dyn Store) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
@@ -146,7 +129,7 @@ impl StoreLanes {
     ///
     /// # Errors
     /// See there.
-    pub(crate) async fn read_long<T: Send + 'static>(
+    pub async fn read_long<T: Send + 'static>(
         &self,
         work: impl FnOnce(&dyn Store) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
@@ -162,7 +145,7 @@ impl StoreLanes {
 
     /// Ends all threads: what they are at is finished, what waits is refused at once. Blocks until
     /// no thread is left; not to be called on one of them.
-    pub(crate) fn end(&self) {
+    pub fn end(&self) {
         self.begin_end();
         for thread in self.threads.lock().drain(..) {
             // None panics: what they run is caught, told and then refused.

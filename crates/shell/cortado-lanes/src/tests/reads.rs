@@ -184,7 +184,7 @@ async fn a_panic_of_a_read_is_only_its_own() {
         let Err(StoreError::Failed { why }) = read else { panic!("{read:?}") };
         assert!(why.contains("told to"), "{why}");
         assert_eq!(fixture.lanes.read(|_| Ok(7)).await, Ok(7));
-        assert_eq!(fixture.reports.try_recv().ok(), None);
+        assert!(!fixture.is_broken());
     }
 }
 

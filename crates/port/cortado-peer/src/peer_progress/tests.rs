@@ -1,9 +1,9 @@
 //! Progress that arrives, late, twice or not at all.
 
 use super::*;
+use crate::KnownLeader;
 use cortado_driver::ReplicaRole;
 use cortado_model::{DatabaseId, LogOffset, Scn, WallMillis};
-use cortado_peer::KnownLeader;
 
 const PARTITION: PartitionId = PartitionId { database: DatabaseId(1), number: 0 };
 
