@@ -51,7 +51,7 @@ pub(crate) struct Options {
 /// Partitions beside a slow store, and the same ones beside a fast one.
 pub(crate) async fn slow_store(options: &Options) -> anyhow::Result<()> {
     report::heading(
-        "Partitions led by two nodes while the third one's store takes 1 to 20 ms a call, in memory",
+        "Partitions of two nodes while the third one's store takes 1 to 20 ms a call, in memory",
     );
     let (fast, slow) = (Subject::start(false).await?, Subject::start(true).await?);
     let (mut beside_fast, mut beside_slow) = (Rounds::default(), Rounds::default());
