@@ -38,7 +38,8 @@ const INPUTS_PER_TURN: usize = 64;
 const PAGES_PER_TURN: usize = 4;
 /// A timer that is set to nothing in particular fires this often: all that is due has a moment of
 /// its own, but for a quiet leader's round of digests, which the growth of other logs makes due.
-const IDLE_TICK: Duration = Duration::from_secs(5);
+/// Thousands of replicas have this timer: it is what an idle node does.
+const IDLE_TICK: Duration = Duration::from_secs(60);
 /// A producer that says nothing for this long is given up. A disk of this machine may stall for
 /// seconds; longer than that it is as good as gone.
 const APPEND_PATIENCE_MS: u64 = 30_000;
