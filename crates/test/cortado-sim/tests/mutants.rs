@@ -148,6 +148,11 @@ fn opening_over_what_others_have_is_found() {
 }
 
 #[test]
+fn leaving_unled_what_can_be_read_is_found() {
+    check(Mutant::LeavesFullUnled, Scenario::NoRoom, &["led"]);
+}
+
+#[test]
 fn trusting_a_wrong_wall_clock_is_found() {
     check(Mutant::StampsAnyTime, Scenario::Blind, &["log_time"]);
 }

@@ -5,7 +5,7 @@ use cortado_driver::{
     Action, CopyError, Event, LogExtent, News, Peer, ReplicaRole, Reply, Surroundings, UnknownWhy,
 };
 use cortado_model::{LogId, LogOffset, NodeId, Scn, StoreError};
-use cortado_replica::{Config, FEATURE_LEVEL_MAX, NotDone, ReadNeed};
+use cortado_replica::{Config, FEATURE_LEVEL_MAX, NotDone, ReadNeed, StepDown};
 
 fn full() -> StoreError {
     StoreError::Full { why: "no space".to_owned() }
@@ -51,7 +51,7 @@ fn a_full_store_is_waited_for_and_found_again() {
     let mut rig = applying();
     rig.fail_apply(full());
     assert_eq!(rig.reply(1), Some(&Reply::Unknown(UnknownWhy::LeaderLost)));
-    assert!(rig.driver.awaits_room() && rig.driver.role() == ReplicaRole::Follower);
+    assert_eq!(rig.driver.role(), ReplicaRole::Full);
     rig.take_append();
     for answer in [Err(full()), Ok(())] {
         rig.now = rig.driver.wake_at().expect("it looks again");
@@ -59,7 +59,7 @@ fn a_full_store_is_waited_for_and_found_again() {
         let Action::ProbeStore(job) = rig.take() else { panic!("the store is tried") };
         rig.on(Event::Probed(job, answer));
     }
-    assert!(!rig.driver.awaits_room() && rig.news.contains(&News::HasRoom));
+    assert!(rig.driver.role() != ReplicaRole::Full && rig.news.contains(&News::HasRoom));
     rig.survey(LOG, 0);
     rig.inline = true;
     rig.settle();
@@ -219,15 +219,18 @@ fn a_leader_without_room_gives_way_if_somebody_has() {
     rig.write(2, put("x"), None);
     assert_eq!(rig.reply(2), Some(&Reply::NotDone(NotDone::LogRefused)), "there is none");
     let Action::LookAround(job) = rig.take() else { panic!("it looks again") };
-    let peer = Peer {
-        node: NodeId(2),
+    let peer = |node, has_room, folded| Peer {
+        node: NodeId(node),
         readable: true,
-        has_room: true,
+        has_room,
         serves: false,
-        folded: LogOffset(1),
+        folded: LogOffset(folded),
     };
-    rig.on(Event::Around(job, Surroundings { peers: vec![peer], ..Surroundings::default() }));
+    let peers = vec![peer(2, true, 1), peer(3, true, 2), peer(4, false, 3)];
+    rig.on(Event::Around(job, Surroundings { peers, ..Surroundings::default() }));
     rig.settle();
     assert!(rig.append(), "it steps down");
     assert_eq!(rig.driver.role(), ReplicaRole::Follower);
+    let stepped_down = rig.driver.leadership().stepped_down;
+    assert_eq!(stepped_down, Some(StepDown { to: Some(NodeId(3)) }), "who has room and most");
 }

@@ -344,11 +344,13 @@ pub enum Transition {
     Begins,
     /// A life ends, and another may begin.
     Ends,
+    /// A life ends, since its store has no room.
+    FillsUp,
 }
 
 impl Transition {
     /// All of them.
-    pub const ALL: [Transition; 14] = [
+    pub const ALL: [Transition; 15] = [
         Transition::Claims,
         Transition::ClaimEnds,
         Transition::Wins,
@@ -363,6 +365,7 @@ impl Transition {
         Transition::Breaks,
         Transition::Begins,
         Transition::Ends,
+        Transition::FillsUp,
     ];
 
     /// What a step from one role to another is; `None` for staying, and for what one step does
@@ -382,6 +385,7 @@ impl Transition {
             (Role::Opening, Role::Diverged) => Some(Transition::Diverges),
             (Role::Leader, Role::Follower) => Some(Transition::Fenced),
             (Role::Offline | Role::Restoring, Role::Follower) => Some(Transition::Begins),
+            (_, Role::Full) if from != to => Some(Transition::FillsUp),
             (Role::Offline, Role::Restoring) | (Role::Restoring, Role::Offline) => None,
             (_, Role::Offline) if from != to => Some(Transition::Ends),
             (_, Role::Restoring) if from != to => Some(Transition::Breaks),
@@ -393,7 +397,8 @@ impl Transition {
                 | Role::Opening
                 | Role::Leader
                 | Role::SteppingDown
-                | Role::Diverged,
+                | Role::Diverged
+                | Role::Full,
                 _,
             ) => None,
         }

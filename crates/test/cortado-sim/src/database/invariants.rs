@@ -16,6 +16,7 @@
 //! | [`answers`] | every request is answered, once | "Taking over" |
 //! | [`limits`] | queues stay inside their limits | "What must always hold" |
 //! | [`hearing`] | who does not hear itself claims for no silence | failover.md, "Beats" |
+//! | [`led`] | what can be read is led, though all stores be full | failover.md, "Handing back" |
 //! | [`kept`] | what only a person can mend is kept | "Duties of the driver", 12 |
 //! | [`liveness`] | after the faults every partition is served again | "What must always hold" |
 //!
@@ -29,6 +30,7 @@ pub mod equal_digests;
 pub mod handoff;
 pub mod hearing;
 pub mod kept;
+pub mod led;
 pub mod limits;
 pub mod liveness;
 pub mod log_time;

@@ -71,11 +71,13 @@ pub enum Mutant {
     WipesWhoStands,
     /// A node takes its own beats for heard when it sends them: whoever is silent seems dead.
     TrustsNoEar,
+    /// A node whose store is full claims nothing, whoever else could.
+    LeavesFullUnled,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Mutant; 31] = [
+    pub const ALL: [Mutant; 32] = [
         Mutant::AnswersWhenSent,
         Mutant::AnswersWhenAppended,
         Mutant::SkipsBarrier,
@@ -107,6 +109,7 @@ impl Mutant {
         Mutant::StampsAnyTime,
         Mutant::WipesWhoStands,
         Mutant::TrustsNoEar,
+        Mutant::LeavesFullUnled,
     ];
 }
 

@@ -285,6 +285,7 @@ impl Plan {
             Scenario::Upgrade => {}
             Scenario::Disputed => self.lose_sight(),
             Scenario::Beats => self.policy = Policy::Cluster,
+            Scenario::NoRoom => self.run_out_of_room(random),
             Scenario::Blind => self.blind_one(random),
         }
     }
@@ -395,6 +396,19 @@ impl Plan {
         self.intervals_us.clear();
         self.often(&[(Fault::ReadForeign, 5_000), (Fault::PeerMessageLost, 800_000)]);
         self.every(&[(Fault::WrongSuspicion, 400 * MILLI), (Fault::NodePause, SECOND)]);
+    }
+
+    /// Nothing but that, and replicas whose stores need not take what changes nothing.
+    fn run_out_of_room(&mut self, random: &mut Random) {
+        self.chances.clear();
+        self.intervals_us.clear();
+        self.chores_us = BTreeMap::from([(Chore::Handoff, 500 * MILLI)]);
+        self.policy = Policy::Cluster;
+        self.partitions = 3;
+        self.settings.replica.bookmark_records = 1 << 40;
+        self.settings.trim = TrimPolicy { after_records: 1 << 40, after_bytes: 1 << 40 };
+        self.think_us = random.one_of(&[1, 4]) * MILLI;
+        self.faults_us = random.between(1, 3) * SECOND;
     }
 
     /// One node that is not shown some records, one whose clock is an hour off, leaderships that

@@ -55,6 +55,8 @@ pub enum Scenario {
     Disputed,
     /// Beats that are lost, silent or cut off while the logs work, and the other way round.
     Beats,
+    /// All stores fill up at nearly the same time: what they hold can be read all the same.
+    NoRoom,
     /// One replica of each partition loses records and wins claims, and all others live and answer:
     /// nothing must come of it.
     Blind,
@@ -62,7 +64,7 @@ pub enum Scenario {
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Scenario; 24] = [
+    pub const ALL: [Scenario; 25] = [
         Scenario::Swarm,
         Scenario::Calm,
         Scenario::Duel,
@@ -86,6 +88,7 @@ impl Scenario {
         Scenario::Upgrade,
         Scenario::Disputed,
         Scenario::Beats,
+        Scenario::NoRoom,
         Scenario::Blind,
     ];
 
@@ -127,6 +130,7 @@ impl fmt::Display for Scenario {
             Scenario::Upgrade => "upgrade",
             Scenario::Disputed => "disputed",
             Scenario::Beats => "beats",
+            Scenario::NoRoom => "no-room",
             Scenario::Blind => "blind",
         })
     }

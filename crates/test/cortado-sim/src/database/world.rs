@@ -13,6 +13,7 @@ mod driving;
 mod due;
 mod ending;
 mod executing;
+mod filling;
 mod keeping;
 mod lives;
 mod nemesis;
@@ -101,7 +102,9 @@ struct Partition {
 enum Phase {
     /// Faults strike; nothing must break.
     Faults,
-    /// They have stopped, then; everything must work again.
+    /// They have stopped, then, and stores fill up; what can be read must be led.
+    Filling,
+    /// There is room, then; everything must work again.
     Healed { at: Moment },
     /// Clients have stopped, then; everything must come to rest.
     Quiet { since: Moment },
@@ -247,6 +250,7 @@ impl World {
             Due::Retry { client, operation } => self.try_again(client, operation),
             Due::Detect { node } => self.detect(node),
             Due::Flush { node } => self.flush(node),
+            Due::Fill { node } => self.fill(node),
             Due::Start { node } => self.start(node),
             Due::Replace { node } => self.replace(node),
             Due::Resume { node, pause } => self.resume(node, pause),
