@@ -198,6 +198,10 @@ impl<C> Life<C> {
                 }
             }
             Event::GapBegan(gap) => turn.tell(News::GapBegan(gap)),
+            Event::Disputed { offset, conflict } => {
+                self.asking.begin();
+                turn.tell(News::Disputed { offset, conflict });
+            }
             Event::GapEnded { since } => turn.tell(News::GapEnded { since }),
             Event::Republishing { records } => turn.tell(News::Republishing { records }),
             Event::Stopped { offset, why } => {

@@ -24,6 +24,8 @@ pub enum ReplicaRole {
     Diverged = 7,
     /// Waits for its store to have room; what it has applied can be read.
     Full = 8,
+    /// Its leader goes on with another history; it serves nothing and keeps what it has.
+    Disputed = 9,
 }
 
 impl ReplicaRole {
@@ -39,13 +41,17 @@ impl ReplicaRole {
             ReplicaRole::SteppingDown => "stepping_down",
             ReplicaRole::Diverged => "diverged",
             ReplicaRole::Full => "full",
+            ReplicaRole::Disputed => "disputed",
         }
     }
 
     /// Whether its store shows a prefix of the history and grows with it.
     pub fn is_readable(self) -> bool {
         match self {
-            ReplicaRole::Offline | ReplicaRole::Restoring | ReplicaRole::Diverged => false,
+            ReplicaRole::Offline
+            | ReplicaRole::Restoring
+            | ReplicaRole::Diverged
+            | ReplicaRole::Disputed => false,
             ReplicaRole::Follower
             | ReplicaRole::Candidate
             | ReplicaRole::Opening
@@ -64,7 +70,8 @@ impl ReplicaRole {
             | ReplicaRole::Opening
             | ReplicaRole::Leader
             | ReplicaRole::SteppingDown
-            | ReplicaRole::Diverged => true,
+            | ReplicaRole::Diverged
+            | ReplicaRole::Disputed => true,
         }
     }
 
@@ -79,6 +86,7 @@ impl ReplicaRole {
             6 => ReplicaRole::SteppingDown,
             7 => ReplicaRole::Diverged,
             8 => ReplicaRole::Full,
+            9 => ReplicaRole::Disputed,
             _ => ReplicaRole::Offline,
         }
     }
@@ -94,6 +102,7 @@ impl From<Role> for ReplicaRole {
             Role::Leader => ReplicaRole::Leader,
             Role::SteppingDown => ReplicaRole::SteppingDown,
             Role::Diverged => ReplicaRole::Diverged,
+            Role::Disputed => ReplicaRole::Disputed,
         }
     }
 }
@@ -104,10 +113,10 @@ mod tests {
 
     #[test]
     fn a_role_is_found_by_its_number() {
-        let names: Vec<_> = (0..10).map(|number| ReplicaRole::from_number(number).name()).collect();
+        let names: Vec<_> = (0..11).map(|number| ReplicaRole::from_number(number).name()).collect();
         let mut want = vec!["offline", "restoring", "follower", "candidate", "opening", "leader"];
-        want.extend(["stepping_down", "diverged", "full", "offline"]);
+        want.extend(["stepping_down", "diverged", "full", "disputed", "offline"]);
         assert_eq!(names, want);
-        assert!((0..9).all(|number| ReplicaRole::from_number(number) as u8 == number));
+        assert!((0..10).all(|number| ReplicaRole::from_number(number) as u8 == number));
     }
 }

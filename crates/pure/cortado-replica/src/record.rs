@@ -186,7 +186,7 @@ impl fmt::Display for HistoryPoint {
 /// A node takes a generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Claim {
-    /// Why, for the audit only.
+    /// Why: for the audit, but for one that disputes the leader.
     pub reason: ClaimReason,
     /// Hash of what the decision rested on, as the journal tells it; 0 for nothing.
     pub evidence: u128,
@@ -211,6 +211,9 @@ pub enum ClaimReason {
     Ordered,
     /// The last claimant lacks what this replica has, or has another history, and asks it to lead.
     ClaimantDiverged,
+    /// The leader goes on with another history than most replicas have. Counts only if that leader
+    /// has not served before.
+    LeaderDisputed,
     /// A reason that this build has no word for.
     Other(u8),
 }

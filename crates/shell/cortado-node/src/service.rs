@@ -101,6 +101,7 @@ impl NodeService {
             ReplicaRole::Leader
             | ReplicaRole::SteppingDown
             | ReplicaRole::Diverged
+            | ReplicaRole::Disputed
             | ReplicaRole::Full
             | ReplicaRole::Offline
             | ReplicaRole::Restoring => false,

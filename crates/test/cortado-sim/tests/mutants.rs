@@ -67,14 +67,15 @@ fn wrong_leases_are_found() {
 /// The promise about clocks is needed: without it strong reads are stale, and nothing else breaks.
 #[test]
 fn clocks_outside_the_promise_cost_strong_reads_alone() {
-    let stale = (0..400).filter(|seed| {
+    // One in some hundreds is stale.
+    let stale = (0..4_000).find(|seed| {
         let order =
             Order { seed: *seed, scenario: Scenario::Drift, mutant: None, judge: Judge::All };
         let report = simulate(&order, Telling::Silent);
         assert_eq!(report.finding, None, "cargo xtask sim --seed {seed} --scenario drift");
         report.coverage.sights.has(Sight::StaleUnderDrift)
     });
-    assert!(stale.count() > 0, "no strong read was stale: the scenario proves nothing");
+    assert!(stale.is_some(), "no strong read was stale: the scenario proves nothing");
 }
 
 #[test]
@@ -150,6 +151,11 @@ fn opening_over_what_others_have_is_found() {
 #[test]
 fn leaving_unled_what_can_be_read_is_found() {
     check(Mutant::LeavesFullUnled, Scenario::NoRoom, &["led"]);
+}
+
+#[test]
+fn following_a_leader_that_most_dispute_is_found() {
+    check(Mutant::DisputesAlone, Scenario::Outvoted, &["offline", "real_time"]);
 }
 
 #[test]

@@ -249,6 +249,7 @@ fn reason_number(reason: ClaimReason) -> u8 {
         ClaimReason::SequencesUsedUp => 5,
         ClaimReason::Ordered => 6,
         ClaimReason::ClaimantDiverged => 7,
+        ClaimReason::LeaderDisputed => 8,
         ClaimReason::Other(number) => number,
     }
 }
@@ -262,6 +263,7 @@ fn reason_of(number: u8) -> ClaimReason {
         5 => ClaimReason::SequencesUsedUp,
         6 => ClaimReason::Ordered,
         7 => ClaimReason::ClaimantDiverged,
+        8 => ClaimReason::LeaderDisputed,
         other => ClaimReason::Other(other),
     }
 }

@@ -45,6 +45,12 @@ fn tell_of_leadership(host: &ReplicaHost, partition: PartitionId, news: News) ->
             let evidence = vec![conflict.to_string()];
             host.decisions.explain(EventKind::Offline, Some(partition), what, evidence);
         }
+        News::Disputed { offset, conflict } => {
+            error!(%partition, %node, %offset, %conflict, "disputes what its leader goes on with");
+            let what = format!("out of service at offset {offset}: disputes its leader's history");
+            let evidence = vec![conflict.to_string()];
+            host.decisions.explain(EventKind::Offline, Some(partition), what, evidence);
+        }
         News::Resigned { generation, not_done } => {
             metrics.resignations.add(1);
             info!(%partition, %node, %generation, not_done, "resigned");

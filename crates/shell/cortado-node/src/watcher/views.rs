@@ -112,6 +112,7 @@ fn duty(role: ReplicaRole) -> Duty {
         | ReplicaRole::Opening
         | ReplicaRole::SteppingDown
         | ReplicaRole::Diverged
+        | ReplicaRole::Disputed
         | ReplicaRole::Full => Duty::Neither,
     }
 }

@@ -338,6 +338,8 @@ pub enum Transition {
     Fenced,
     /// A claimant does not open its generation.
     Diverges,
+    /// A replica that disputed its leader follows the next one, or is that itself.
+    Agrees,
     /// A replica's state is thrown away.
     Breaks,
     /// A replica begins a life.
@@ -350,7 +352,7 @@ pub enum Transition {
 
 impl Transition {
     /// All of them.
-    pub const ALL: [Transition; 15] = [
+    pub const ALL: [Transition; 16] = [
         Transition::Claims,
         Transition::ClaimEnds,
         Transition::Wins,
@@ -362,6 +364,7 @@ impl Transition {
         Transition::LeadsOn,
         Transition::Fenced,
         Transition::Diverges,
+        Transition::Agrees,
         Transition::Breaks,
         Transition::Begins,
         Transition::Ends,
@@ -383,6 +386,7 @@ impl Transition {
             (Role::SteppingDown, Role::Follower) => Some(Transition::HandedOver),
             (Role::SteppingDown, Role::Leader) => Some(Transition::LeadsOn),
             (Role::Opening, Role::Diverged) => Some(Transition::Diverges),
+            (Role::Disputed, Role::Follower | Role::Opening) => Some(Transition::Agrees),
             (Role::Leader, Role::Follower) => Some(Transition::Fenced),
             (Role::Offline | Role::Restoring, Role::Follower) => Some(Transition::Begins),
             (_, Role::Full) if from != to => Some(Transition::FillsUp),
@@ -398,6 +402,7 @@ impl Transition {
                 | Role::Leader
                 | Role::SteppingDown
                 | Role::Diverged
+                | Role::Disputed
                 | Role::Full,
                 _,
             ) => None,

@@ -73,11 +73,13 @@ pub enum Mutant {
     TrustsNoEar,
     /// A node whose store is full claims nothing, whoever else could.
     LeavesFullUnled,
+    /// A replica that disputes its leader hears from nobody that most do.
+    DisputesAlone,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Mutant; 32] = [
+    pub const ALL: [Mutant; 33] = [
         Mutant::AnswersWhenSent,
         Mutant::AnswersWhenAppended,
         Mutant::SkipsBarrier,
@@ -110,6 +112,7 @@ impl Mutant {
         Mutant::WipesWhoStands,
         Mutant::TrustsNoEar,
         Mutant::LeavesFullUnled,
+        Mutant::DisputesAlone,
     ];
 }
 

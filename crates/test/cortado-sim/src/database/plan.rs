@@ -284,6 +284,7 @@ impl Plan {
             Scenario::Truncated => self.keep_the_log(),
             Scenario::Upgrade => {}
             Scenario::Disputed => self.lose_sight(),
+            Scenario::Outvoted => self.lose_the_last(random),
             Scenario::Beats => self.policy = Policy::Cluster,
             Scenario::NoRoom => self.run_out_of_room(random),
             Scenario::Blind => self.blind_one(random),
@@ -396,6 +397,17 @@ impl Plan {
         self.intervals_us.clear();
         self.often(&[(Fault::ReadForeign, 5_000), (Fault::PeerMessageLost, 800_000)]);
         self.every(&[(Fault::WrongSuspicion, 400 * MILLI), (Fault::NodePause, SECOND)]);
+    }
+
+    /// Nothing but that, and nobody else who claims, hands over or lets the log forget.
+    fn lose_the_last(&mut self, random: &mut Random) {
+        self.keep_the_log();
+        self.chances.clear();
+        self.intervals_us.clear();
+        self.chores_us.clear();
+        (self.nodes, self.partitions) = (random.one_of(&[3, 5]), 1);
+        self.drift_ppm = vec![0; self.nodes];
+        self.faults_us = random.between(1, 3) * SECOND;
     }
 
     /// Nothing but that, and replicas whose stores need not take what changes nothing.

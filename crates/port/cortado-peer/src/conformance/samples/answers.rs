@@ -70,7 +70,8 @@ fn standings() -> Vec<Option<PeerStanding>> {
         accepted: point(SCN_MAX, u128::MAX),
         claimant,
     };
-    let claimant = Claimant { node: NodeId(3), incarnation, over: point(scn(7), 1) };
+    let over = point(scn(7), 1);
+    let claimant = Claimant { node: NodeId(3), incarnation, over, opened: scn(8) };
     vec![
         None,
         standing(ReplicaRole::Offline, None),

@@ -58,6 +58,7 @@ pub fn check_role(who: &str, role: ReplicaRole) -> Result<(), Violation> {
         ReplicaRole::Offline
         | ReplicaRole::Follower
         | ReplicaRole::Diverged
+        | ReplicaRole::Disputed
         | ReplicaRole::Full => Ok(()),
         ReplicaRole::Restoring
         | ReplicaRole::Candidate

@@ -153,6 +153,7 @@ impl World {
                 self.keep_none_yet();
             }
         }
+        self.hide_last(to, &mut entries);
         if self.is(Mutant::RecoveryMissesRecord)
             && entries.len() > 1
             && let Some(hosted) = self.hosted_at(to)
@@ -186,8 +187,10 @@ impl World {
 
     /// Whether it is the one replica that loses records where only one does.
     pub(super) fn is_the_blind_one(&self, to: Address) -> bool {
-        let here = to.node == to.partition % self.nodes.len();
-        self.plan.scenario == Scenario::Blind && here
+        match self.plan.scenario {
+            Scenario::Blind => to.node == to.partition % self.nodes.len(),
+            _ => self.unheard == Some(to.node),
+        }
     }
 
     /// How the partition's other replicas are; the answer takes its time, and is old when it comes.

@@ -170,6 +170,7 @@ fn view(hosted: &Hosted, since: Millis) -> Option<PartitionView> {
             | ReplicaRole::Opening
             | ReplicaRole::SteppingDown
             | ReplicaRole::Diverged
+            | ReplicaRole::Disputed
             | ReplicaRole::Full => Duty::Neither,
         },
         restoring: !role.is_readable(),

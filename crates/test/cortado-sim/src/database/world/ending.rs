@@ -18,7 +18,7 @@ impl World {
             self.check_led();
         }
         self.put(50 * MILLI, Due::Inspect);
-        if self.begin_to_keep() || self.begin_to_fill() {
+        if self.begin_to_keep() || self.begin_to_fill() || self.begin_to_outvote() {
             return;
         }
         self.phase = Phase::Healed { at: self.kernel.now };
@@ -29,7 +29,7 @@ impl World {
     pub(super) fn inspect(&mut self) {
         self.put(50 * MILLI, Due::Inspect);
         match self.phase {
-            Phase::Faults | Phase::Filling | Phase::Over => {}
+            Phase::Faults | Phase::Filling | Phase::Outvoting { .. } | Phase::Over => {}
             Phase::Keeping { since } => self.inspect_kept(since),
             Phase::Healed { at } => {
                 let demanded = (0..self.plan.partitions).filter(|p| !self.is_exhausted(*p));
