@@ -230,8 +230,9 @@ pub struct DigestReport {
 pub struct Surroundings {
     /// The partition's other replicas.
     pub peers: Vec<Peer>,
-    /// How many replicas there should be, this one included.
-    pub placed: usize,
+    /// Where there should be replicas, this one included, but for nodes that have been away for so
+    /// long that no log waits for them: all of these must hold what the log is to forget.
+    pub holders: Vec<NodeId>,
     /// Bytes that were handed to all logs of the node.
     pub log_bytes: u64,
     /// What all replicas of the node held when they were last hashed.

@@ -149,7 +149,7 @@ pub enum News {
         /// Their stores hold everything below.
         below: LogOffset,
     },
-    /// Too few replicas have answered for the log to forget.
+    /// Not all replicas have answered: the log forgets nothing.
     TooFewDigests {
         /// At which record.
         at: Scn,

@@ -6,6 +6,7 @@ use crate::append_vitals::AppendVitals;
 use crate::clock::Clock;
 use crate::vitals::Vitals;
 use cortado_cluster::Evidence;
+use cortado_model::NodeId;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The evidence of one life of a node.
@@ -16,13 +17,16 @@ pub(crate) struct Health {
     signs: Mutex<Vec<Evidence>>,
     /// Why the node trusts itself less, if it does.
     sickness: Mutex<Option<String>>,
+    /// Nodes that have been silent for so long that no log waits for them.
+    away: Mutex<Vec<NodeId>>,
 }
 
 impl Health {
     pub(crate) fn new(clock: Clock) -> Health {
         let (vitals, appends) = (Vitals::new(clock), AppendVitals::new(clock));
         let (vitals, appends) = (Arc::new(vitals), Arc::new(appends));
-        Health { vitals, appends, signs: Mutex::default(), sickness: Mutex::default() }
+        let (signs, sickness, away) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Health { vitals, appends, signs, sickness, away }
     }
 
     /// Something was read in the log.
@@ -42,6 +46,16 @@ impl Health {
     pub(crate) fn sickness(&self) -> Option<String> {
         let full = self.vitals.waits_for_room().then(|| "the store has no room".to_owned());
         full.or_else(|| lock(&self.sickness).clone())
+    }
+
+    /// Whether logs are trimmed without `node`.
+    pub(crate) fn is_away(&self, node: NodeId) -> bool {
+        lock(&self.away).contains(&node)
+    }
+
+    /// Takes over which nodes are away; answers which were before.
+    pub(crate) fn set_away(&self, away: Vec<NodeId>) -> Vec<NodeId> {
+        std::mem::replace(&mut *lock(&self.away), away)
     }
 
     pub(crate) fn set_sickness(&self, sickness: Option<String>) {

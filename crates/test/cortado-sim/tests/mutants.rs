@@ -122,6 +122,7 @@ fn careless_evaluation_is_found() {
 #[test]
 fn forgetting_what_nobody_else_holds_is_found() {
     check(Mutant::TrimsEarly, Scenario::Trim, &["trims"]);
+    check(Mutant::TrimsWithoutTheAbsent, Scenario::Trim, &["trims"]);
 }
 
 #[test]

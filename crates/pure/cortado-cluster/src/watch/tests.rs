@@ -214,6 +214,23 @@ fn who_has_no_room_claims_last_unless_it_has_room_again() {
 }
 
 #[test]
+fn logs_wait_for_a_node_that_is_silent_for_a_quarter_of_an_hour_at_most() {
+    let mut scene = led_by_n1(&[1]);
+    scene.silent = vec![n(1)];
+    scene.pass(15 * 60 * 1_000 - 1);
+    assert_eq!(scene.watch.away(), []);
+    scene.pass(1);
+    assert_eq!(scene.watch.away(), [n(1)]);
+    // Who hears nobody, itself included, calls nobody away.
+    scene.silent = vec![n(1), ME, n(3)];
+    scene.pass(15 * 60 * 1_000 + 1_000);
+    assert_eq!(scene.watch.away(), []);
+    scene.silent = vec![n(3)];
+    scene.pass(250);
+    assert_eq!(scene.watch.away(), []);
+}
+
+#[test]
 fn a_candidate_that_catches_up_gets_its_turn_earlier() {
     let mut scene = led_by_n1(&[1]);
     scene.shown.views.get_mut(&p(1)).expect("it is placed").lag_records = 10_001;

@@ -26,7 +26,11 @@ pub(super) fn look_around(host: &ReplicaHost, partition: PartitionId) -> Surroun
     let reached = told.filter(|(node, _)| host.peers.peer(*node).is_some());
     Surroundings {
         peers: reached.map(peer).collect(),
-        placed: host.replica_count(partition),
+        holders: host
+            .placed(partition)
+            .into_iter()
+            .filter(|node| !host.health.is_away(*node))
+            .collect(),
         log_bytes: host.effort.log_bytes(),
         state_bytes: host.effort.state_bytes(),
     }

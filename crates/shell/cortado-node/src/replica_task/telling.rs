@@ -196,7 +196,7 @@ fn tell_of_rounds(host: &ReplicaHost, partition: PartitionId, news: News) {
             info!(%partition, %at, replicas, %below, "replicas agree");
         }
         News::TooFewDigests { at, reports, replicas } => {
-            warn!(%partition, %at, reports, replicas, "too few digests to trim");
+            warn!(%partition, %at, reports, replicas, "not trimmed: digests are missing");
         }
         News::Differ { at, agreed, odd } => {
             metrics.digest_mismatches.add(odd.len() as u64);

@@ -12,7 +12,7 @@
 //! | [`real_time`] | reads and writes respect real time | "Reads" |
 //! | [`handoff`] | a handoff leaves no gap | "Taking over" |
 //! | [`log_time`] | log time never goes back, no etag twice | "Names" |
-//! | [`trims`] | no trim above what two replicas hold | "Snapshots, trimming, moving" |
+//! | [`trims`] | no trim above what all replicas have held | "Snapshots, trimming, moving" |
 //! | [`answers`] | every request is answered, once | "Taking over" |
 //! | [`limits`] | queues stay inside their limits | "What must always hold" |
 //! | [`hearing`] | who does not hear itself claims for no silence | failover.md, "Beats" |

@@ -75,11 +75,13 @@ pub enum Mutant {
     LeavesFullUnled,
     /// A replica that disputes its leader hears from nobody that most do.
     DisputesAlone,
+    /// A log waits for nobody who is not there.
+    TrimsWithoutTheAbsent,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Mutant; 33] = [
+    pub const ALL: [Mutant; 34] = [
         Mutant::AnswersWhenSent,
         Mutant::AnswersWhenAppended,
         Mutant::SkipsBarrier,
@@ -113,6 +115,7 @@ impl Mutant {
         Mutant::TrustsNoEar,
         Mutant::LeavesFullUnled,
         Mutant::DisputesAlone,
+        Mutant::TrimsWithoutTheAbsent,
     ];
 }
 

@@ -45,6 +45,8 @@ pub struct Plan {
     pub intervals_us: BTreeMap<Fault, u64>,
     /// Mean time between two handoffs, trims and digests of a partition, in microseconds.
     pub chores_us: BTreeMap<Chore, u64>,
+    /// Logs do not wait for who is gone for longer.
+    pub away_us: u64,
     /// How long faults strike.
     pub faults_us: u64,
     /// The longest pause of a node.
@@ -168,6 +170,7 @@ impl Plan {
             chances: BTreeMap::new(),
             intervals_us: BTreeMap::new(),
             chores_us: BTreeMap::new(),
+            away_us: random.one_of(&[300 * MILLI, 900 * MILLI, 900 * SECOND, 900 * SECOND]),
             faults_us: random.between(5, 12) * SECOND,
             pause_us_max: random.one_of(&[50 * MILLI, 700 * MILLI, 3 * SECOND]),
             late_us_max: random.one_of(&[20 * MILLI, 500 * MILLI, 4 * SECOND]),

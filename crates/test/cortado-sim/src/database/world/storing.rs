@@ -213,6 +213,8 @@ impl World {
             let store = &mut self.nodes[to.node].disk[to.partition];
             store.flush(0);
             let below = store.durable().offset;
+            let verified = &mut self.nodes[to.node].verified[to.partition];
+            *verified = below.max(*verified);
             let known = &mut self.partitions[to.partition];
             known.trim_decided = known.trim_decided.max(below);
         }
