@@ -124,17 +124,14 @@ impl FoldState {
         }
     }
 
-    /// The current leadership; 0 before the first claim of a partition without a past.
+    /// The current leadership; before the first claim the origin's last, 0 without a past.
     pub fn generation(&self) -> Generation {
         self.last.generation
     }
 
     /// The leadership that the next claim opens; may lie beyond the last one that there can be.
     pub fn next_generation(&self) -> Generation {
-        match self.claimant {
-            Some(_) => self.generation().next(),
-            None => self.genesis.first_generation,
-        }
+        self.generation().next()
     }
 
     /// The record that is missing, if one is.

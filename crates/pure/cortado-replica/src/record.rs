@@ -34,8 +34,8 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use core::fmt;
 use cortado_model::{
-    ClusterUuid, DatabaseId, DocumentKey, Etag, Generation, LogId, LogOffset, NodeId,
-    PartitionUuid, RememberedKey, ReplicaIncarnation, Scn, StoredDocument, TableId, WallMillis,
+    ClusterUuid, DatabaseId, DocumentKey, Etag, LogId, LogOffset, NodeId, PartitionUuid,
+    RememberedKey, ReplicaIncarnation, Scn, StoredDocument, TableId, WallMillis,
 };
 
 /// One entry of a partition's log.
@@ -95,8 +95,6 @@ pub struct PartitionIdentity {
 pub struct Genesis {
     /// The partition.
     pub identity: PartitionIdentity,
-    /// The generation of the first claim: 1, or one above the last of a former life or origin.
-    pub first_generation: Generation,
     /// What every replica must understand.
     pub feature_level: u16,
     /// D, the lease length.
@@ -117,7 +115,6 @@ impl Genesis {
     pub fn new(identity: PartitionIdentity, replicas: ReplicaSet) -> Genesis {
         Genesis {
             identity,
-            first_generation: Generation(1),
             feature_level: FEATURE_LEVEL_MAX,
             lease_ms: Self::LEASE_MS,
             replicas,

@@ -210,7 +210,7 @@ fn a_log_goes_on_where_its_origin_ended() {
         history,
         time: WallMillis(5_000),
     };
-    let continued = Genesis { first_generation: Generation(9), origin: Some(origin), ..genesis() };
+    let continued = Genesis { origin: Some(origin), ..genesis() };
     let mut state = FoldState::before(genesis(), LogId(6));
     let first = record(Scn::ZERO, Body::Genesis(continued));
     fold_at(&mut state, 0, &encode(PARTITION, &first, history.chain).0).expect("the first");
