@@ -38,6 +38,7 @@ impl<C: Caller> Life<C> {
             Event::Verify => self.rounds.demand(),
             Event::Digest(report) => self.on_report(report, turn),
             Event::Condemned { why } => return Err(Halt::Damaged { why }),
+            Event::Stop if self.stopping => return Err(Halt::Ended),
             Event::Stop => self.stopping = true,
             Event::LogEnd(end) => self.log_end = end,
             Event::Room(true) => self.room = Room::Here,

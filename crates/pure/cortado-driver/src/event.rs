@@ -55,7 +55,7 @@ pub enum Event<C> {
         /// What was found, for people.
         why: String,
     },
-    /// Finish what was begun, begin nothing, end.
+    /// Finish what was begun, begin nothing, end. Told again: end now, whatever is open.
     Stop,
 
     /// The log's end, as far as it is known now.

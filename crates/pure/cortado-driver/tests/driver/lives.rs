@@ -210,6 +210,18 @@ fn a_driver_that_is_told_to_stop_settles_what_it_has_begun() {
 }
 
 #[test]
+fn a_driver_that_is_told_twice_to_stop_ends_with_what_is_open() {
+    let mut rig = Rig::leading();
+    rig.write(1, put("x"), None);
+    rig.on(Event::Stop);
+    rig.settle();
+    assert!(!rig.ended && rig.reply(1).is_none());
+    rig.on(Event::Stop);
+    assert!(rig.ended);
+    assert_eq!(rig.reply(1), Some(&Reply::Unknown(UnknownWhy::LeaderLost)));
+}
+
+#[test]
 fn a_leader_without_room_gives_way_if_somebody_has() {
     let mut rig = Rig::leading();
     rig.on(Event::Room(false));

@@ -100,8 +100,8 @@ impl Gateway {
         for (node, report) in asked.join_all().await {
             match report {
                 Ok(report) => drop(told.insert(node, report)),
-                Err(CallError::Unreachable | CallError::Lost) => {}
-                Err(CallError::Late) => silent += 1,
+                Err(CallError::Unreachable) => {}
+                Err(CallError::Lost | CallError::Late) => silent += 1,
             }
         }
         Reports { told, silent }
