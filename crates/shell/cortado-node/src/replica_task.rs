@@ -291,6 +291,7 @@ impl ReplicaTask {
         let now = self.host.clock.steady();
         handle.show_applied(driver.applied(), self.shown.log_end, now);
         handle.show_standing(driver.standing(WallMillis::default()));
+        handle.show_unverified(driver.is_unverified());
         if *driver.leadership() != self.shown.leadership {
             self.shown.leadership = *driver.leadership();
             handle.show_leadership(driver.leadership());

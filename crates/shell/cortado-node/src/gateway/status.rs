@@ -146,6 +146,7 @@ fn partition_status(
         ReplicaStatus {
             node: *node,
             role: found.map_or(ReplicaRole::Offline, |replica| replica.progress.role),
+            unverified: found.is_some_and(|replica| replica.unverified),
             applied: found.map_or(Scn::ZERO, |replica| replica.progress.applied),
             lag_records: read(&|replica| end.0.saturating_sub(replica.progress.folded.0)),
             lag_ms: read(&|replica| replica.behind_ms),

@@ -6,7 +6,7 @@ use crate::world::{
 use cortado_log::Beats;
 use cortado_log::memory::SharedMemoryLog;
 use cortado_model::{Beat, LogOffset, NodeIncarnation, PartitionId, WallMillis};
-use cortado_node::{EventKind, Founding, IdentityError, StartError};
+use cortado_node::{EventKind, Founding, IdentityError, ReplicaRole, StartError};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::SystemTime;
@@ -231,4 +231,26 @@ async fn a_trimmed_process_starts_from_its_stores() {
     let music = Music::again(&world);
     check_filled(&music, 250).await;
     check_equal(&world, &music).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_nobody_could_compare_with_is_shown_as_unverified() {
+    let world = World::start().await;
+    let music = world.music_on(2, Some(1)).await;
+    let shown = async || {
+        let status = world.gateway.status().await;
+        let music = status.databases.into_iter().find(|database| database.name == "music");
+        let replicas = music.unwrap().partitions.into_iter().map(|each| each.replicas[0].clone());
+        let shown = replicas.map(|replica| (replica.role, replica.unverified));
+        shown.collect::<Vec<_>>()
+    };
+    // Nothing was there that could have been lost.
+    eventually_asking("both are led", async || shown().await == [(ReplicaRole::Leader, false); 2])
+        .await;
+    let leader = music.leaders().await[0].unwrap();
+    world.nodes.kill(leader).await.unwrap();
+    world.nodes.start(leader).await.unwrap();
+    // There is one replica of each, so nobody can say whether this one has lost something.
+    let want = [(ReplicaRole::Leader, true), (ReplicaRole::Leader, false)];
+    eventually_asking("it leads again", async || shown().await == want).await;
 }
