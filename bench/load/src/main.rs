@@ -2,7 +2,7 @@
 //!
 //! Never asserts a speed: it reports medians and ratios, with what durability they stand for.
 //! Start reading at [`workload`]; the peers are in [`server`] and [`disk`]. The store alone is in
-//! [`commits`].
+//! [`commits`], what a slow one costs others in [`slow_store`].
 
 mod commits;
 mod connection;
@@ -10,6 +10,7 @@ mod disk;
 mod options;
 mod report;
 mod server;
+mod slow_store;
 mod workload;
 
 use clap::{Parser, Subcommand};
@@ -35,6 +36,8 @@ enum Command {
     Read(Options),
     /// The store alone: one commit for the batches of many partitions, beside one for each
     Commits(commits::Options),
+    /// Partitions whose leaders' stores are fast, beside a node whose store takes 1 to 20 ms a call
+    SlowStore(slow_store::Options),
     /// The bare server itself: answers every request at once. Prints its address
     #[command(hide = true)]
     Bare,
@@ -46,6 +49,9 @@ fn main() -> anyhow::Result<()> {
         Command::Bare => server::serve_bare(),
         Command::Write(options) => on_one_thread(workload::write(&options)),
         Command::Commits(options) => commits::commits(&options),
+        Command::SlowStore(options) => {
+            tokio::runtime::Runtime::new()?.block_on(slow_store::slow_store(&options))
+        }
         Command::Read(options) => on_one_thread(workload::read(&options)),
     }
 }

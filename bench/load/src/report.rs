@@ -22,6 +22,10 @@ impl Round {
         self.at(0.50)
     }
 
+    pub(crate) fn p99(&self) -> f64 {
+        self.at(0.99)
+    }
+
     fn at(&self, quantile: f64) -> f64 {
         self.latencies.value_at_quantile(quantile) as f64
     }

@@ -55,7 +55,10 @@ const BESIDE: &[(&str, &str, &str)] = &[
     ("cortado-driver", "cortado-model", "ids, batches and what stores answer"),
     ("cortado-driver", "cortado-document", "evaluates operations"),
     ("cortado-driver", "cortado-replica", "feeds the core and sorts its effects"),
-    ("cortado-http", "cortado-node", "serves the node's gateway"),
+    ("cortado-node", "cortado-gateway", "stands behind the door, and shares what it knows"),
+    ("cortado-node", "cortado-lanes", "calls its store on the lanes' threads"),
+    ("cortado-http", "cortado-gateway", "serves it"),
+    ("cortado-http", "cortado-node", "kills and starts nodes in development mode"),
 ];
 
 /// Arrows that the floors would allow and that are refused all the same, and why.
@@ -168,6 +171,7 @@ mod tests {
     const EMBEDDED: &str = "crates/adapter/cortado-log-embedded";
     const FJALL: &str = "crates/adapter/cortado-store-fjall";
     const WIRE: &str = "crates/boundary/cortado-wire";
+    const GATEWAY: &str = "crates/shell/cortado-gateway";
     const NODE: &str = "crates/shell/cortado-node";
     const HTTP: &str = "crates/shell/cortado-http";
     const CLIENT: &str = "crates/shell/cortado-client";
@@ -197,6 +201,8 @@ mod tests {
         check_arrow(MODEL, Normal, DOCUMENT, false);
         check_arrow(REPLICA, Normal, DOCUMENT, false);
         check_arrow(HTTP, Normal, NODE, true);
+        check_arrow(NODE, Normal, GATEWAY, true);
+        check_arrow(GATEWAY, Normal, NODE, false);
         check_arrow(CLIENT, Normal, NODE, false);
         for (from, to, reason) in BESIDE {
             assert!(from != to && !reason.is_empty(), "{from} -> {to}");

@@ -11,26 +11,32 @@ pub mod conformance;
 mod faults;
 #[cfg(any(test, feature = "conformance"))]
 mod faulty;
+mod given_snapshots;
 mod leader;
 mod memory;
 mod message;
 mod order;
+mod peer_progress;
 mod read;
 mod report;
 mod snapshot;
+mod snapshot_format;
 mod write;
 
 #[cfg(any(test, feature = "conformance"))]
 pub use faults::{Faults, Passage};
 #[cfg(any(test, feature = "conformance"))]
 pub use faulty::FaultyPeers;
+pub use given_snapshots::{ChunkSink, GivenSnapshots};
 pub use leader::KnownLeader;
 pub use memory::{Membership, MemoryPeers};
 pub use message::{Message, Progress, ReplicaProgress};
 pub use order::{HandOff, HandOffAnswer, VerifyAnswer};
+pub use peer_progress::{LifeNumber, PeerProgress};
 pub use read::{Level, Look, Page, Read, ReadAnswer, Seen, ServedRole, Sight, Unserved};
 pub use report::{NodeReport, ReplicaReport};
 pub use snapshot::{SnapshotAnswer, SnapshotChunk, SnapshotId};
+pub use snapshot_format::{SnapshotName, SnapshotReader, write_snapshot};
 pub use write::{Write, WriteAnswer};
 
 use cortado_driver::PeerStanding;

@@ -6,20 +6,25 @@ use crate::{
     CallError, HandOff, HandOffAnswer, Message, NodeReport, Peer, Peers, Pending, Read, ReadAnswer,
     SnapshotAnswer, SnapshotChunk, SnapshotId, VerifyAnswer, Write, WriteAnswer,
 };
+use arc_swap::ArcSwap;
 use cortado_driver::PeerStanding;
 use cortado_model::{DatabaseId, NodeId, PartitionId};
 use std::collections::BTreeMap;
 use std::future::poll_fn;
-use std::sync::{Arc, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::Poll;
-use tokio::sync::watch;
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
 /// The nodes of a process.
 #[derive(Default)]
 pub struct MemoryPeers {
-    members: RwLock<BTreeMap<NodeId, Arc<Member>>>,
+    /// Looked up by every request, so without a lock.
+    members: ArcSwap<Members>,
+    changing: Mutex<()>,
 }
+
+type Members = BTreeMap<NodeId, Arc<Member>>;
 
 /// As long as it is kept, the others reach the node; then calls on their way to it are lost.
 pub struct Membership {
@@ -31,7 +36,8 @@ pub struct Membership {
 /// A node that can be reached.
 struct Member {
     serves: Arc<dyn Peer>,
-    left: watch::Sender<bool>,
+    /// Closed when it leaves, and for nothing else.
+    left: Semaphore,
 }
 
 impl MemoryPeers {
@@ -39,30 +45,38 @@ impl MemoryPeers {
     ///
     /// * `serves`: answers for it.
     pub fn join(self: &Arc<Self>, node: NodeId, serves: Arc<dyn Peer>) -> Membership {
-        let member = Arc::new(Member { serves, left: watch::Sender::new(false) });
-        let mut members = self.members.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(former) = members.insert(node, Arc::clone(&member)) {
-            former.left.send_replace(true);
-        }
+        let member = Arc::new(Member { serves, left: Semaphore::new(0) });
+        self.change(|members| {
+            if let Some(former) = members.insert(node, Arc::clone(&member)) {
+                former.left.close();
+            }
+        });
         Membership { peers: Arc::downgrade(self), node, member }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Members)) {
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut members = Members::clone(&self.members.load());
+        change(&mut members);
+        self.members.store(Arc::new(members));
     }
 }
 
 impl Peers for MemoryPeers {
     fn peer(&self, node: NodeId) -> Option<Arc<dyn Peer>> {
-        let members = self.members.read().unwrap_or_else(PoisonError::into_inner);
-        members.get(&node).map(|member| Arc::clone(member) as Arc<dyn Peer>)
+        self.members.load().get(&node).map(|member| Arc::clone(member) as Arc<dyn Peer>)
     }
 }
 
 impl Drop for Membership {
     fn drop(&mut self) {
-        self.member.left.send_replace(true);
+        self.member.left.close();
         let Some(peers) = self.peers.upgrade() else { return };
-        let mut members = peers.members.write().unwrap_or_else(PoisonError::into_inner);
-        if members.get(&self.node).is_some_and(|member| Arc::ptr_eq(member, &self.member)) {
-            members.remove(&self.node);
-        }
+        peers.change(|members| {
+            if members.get(&self.node).is_some_and(|member| Arc::ptr_eq(member, &self.member)) {
+                members.remove(&self.node);
+            }
+        });
     }
 }
 
@@ -74,7 +88,7 @@ impl Member {
         A: FnOnce(&'a dyn Peer) -> Pending<'a, Result<T, CallError>> + Send + 'a,
     {
         Box::pin(async move {
-            if *self.left.borrow() {
+            if self.left.is_closed() {
                 return Err(CallError::Unreachable);
             }
             let mut answer = ask(self.serves.as_ref());
@@ -82,12 +96,11 @@ impl Member {
             if let Some(answer) = at_once(&mut answer).await {
                 return answer;
             }
-            let mut left = self.left.subscribe();
             tokio::select! {
                 // What is answered counts, whatever became of the node.
                 biased;
                 answer = timeout_at(deadline, answer) => answer.unwrap_or(Err(CallError::Late)),
-                _ = left.wait_for(|left| *left) => Err(CallError::Lost),
+                _ = self.left.acquire() => Err(CallError::Lost),
             }
         })
     }
@@ -157,7 +170,7 @@ impl Peer for Member {
     }
 
     fn tell(&self, message: Message) {
-        if !*self.left.borrow() {
+        if !self.left.is_closed() {
             self.serves.tell(message);
         }
     }

@@ -7,11 +7,22 @@ use cortado_model::StoreError;
 use cortado_model::{Entry, EntryKey, WallMillis};
 use xxhash_rust::xxh3::Xxh3;
 
+/// What a state of a partition hashes to, and what else is found on the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Digested {
+    /// Equal for replicas of one partition at one SCN.
+    pub digest: u128,
+    /// The first of the answers that count to expire: later log times hash to something else.
+    pub first_expiry: Option<WallMillis>,
+    /// Of the keys and values of all entries, whether they count or not.
+    pub bytes: u64,
+}
+
 /// Hashes documents, index entries, expiries and remembered answers of
 /// [`View::entries`](crate::View::entries).
 ///
-/// Equal for replicas of one partition at one SCN. Left out is what may differ between them:
-/// bookmarks, and answers that expired before `time`, which replicas forget at different moments.
+/// Left out is what may differ between replicas: bookmarks, and answers that expired before `time`,
+/// which they forget at different moments.
 ///
 /// * `time`: the log time that belongs to the SCN.
 ///
@@ -22,13 +33,22 @@ use xxhash_rust::xxh3::Xxh3;
 pub fn digest(
     entries: impl Iterator<Item = Result<Entry, StoreError>>,
     time: WallMillis,
-) -> Result<u128, StoreError> {
+) -> Result<Digested, StoreError> {
     let mut hasher = Xxh3::new();
+    let (mut first_expiry, mut bytes) = (None::<WallMillis>, 0);
     for entry in entries {
         let entry = entry?;
+        bytes += (entry.key.len() + entry.value.len()) as u64;
         let counts = match parse_key(&entry.key)? {
             EntryKey::Document { .. } | EntryKey::Index { .. } | EntryKey::Expiry { .. } => true,
-            EntryKey::Remembered { .. } => parse_remembered(entry.value.clone())?.expires >= time,
+            EntryKey::Remembered { .. } => {
+                let expires = parse_remembered(entry.value.clone())?.expires;
+                let counts = expires >= time;
+                if counts {
+                    first_expiry = Some(first_expiry.map_or(expires, |first| first.min(expires)));
+                }
+                counts
+            }
             EntryKey::RememberedByExpiry { .. }
             | EntryKey::RememberedBytes
             | EntryKey::Bookmark { .. }
@@ -43,7 +63,7 @@ pub fn digest(
             hasher.update(&entry.value);
         }
     }
-    Ok(hasher.digest128())
+    Ok(Digested { digest: hasher.digest128(), first_expiry, bytes })
 }
 
 #[cfg(test)]
@@ -72,8 +92,8 @@ mod tests {
 
     #[track_caller]
     fn check(left: &[Entry], right: &[Entry], want_equal: bool) {
-        let digest = |list: &[Entry]| digest(list.iter().cloned().map(Ok), TIME);
-        assert_eq!(digest(left).unwrap() == digest(right).unwrap(), want_equal);
+        let digest = |list: &[Entry]| digest(list.iter().cloned().map(Ok), TIME).unwrap().digest;
+        assert_eq!(digest(left) == digest(right), want_equal);
     }
 
     #[test]
@@ -104,6 +124,16 @@ mod tests {
     }
 
     #[test]
+    fn the_first_answer_to_expire_and_all_bytes_are_found() {
+        let state = [document(b"a\0", b"1"), remembered(99), remembered(102), remembered(101)];
+        let bytes = state.iter().map(|entry| (entry.key.len() + entry.value.len()) as u64).sum();
+        let found = digest(state.into_iter().map(Ok), TIME).unwrap();
+        assert_eq!((found.first_expiry, found.bytes), (Some(WallMillis(101)), bytes));
+        let found = digest(std::iter::empty(), TIME).unwrap();
+        assert_eq!((found.first_expiry, found.bytes), (None, 0));
+    }
+
+    #[test]
     fn an_error_on_the_way_is_no_digest() {
         let failed = StoreError::Failed { why: String::from("disk") };
         assert_eq!(digest([Err(failed.clone())].into_iter(), TIME), Err(failed));
@@ -115,7 +145,7 @@ mod tests {
     fn the_digest_of_a_known_state_never_changes() {
         // Replicas of different releases compare digests, so this number is part of the format.
         let state = [document(b"a\0", b"1"), remembered(100)];
-        let got = digest(state.into_iter().map(Ok), TIME).unwrap();
+        let got = digest(state.into_iter().map(Ok), TIME).unwrap().digest;
         assert_eq!(format!("{got:032x}"), "17cf3659f0411929f3c2f64e36dd7e1e");
     }
 }

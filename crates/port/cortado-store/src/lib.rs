@@ -19,7 +19,7 @@ mod slow;
 
 pub use changes::{KeyChange, StoredEntries, changes_of};
 pub use cortado_model::StoreError;
-pub use digest::digest;
+pub use digest::{Digested, digest};
 pub use encoding::Expiring;
 pub use memory::{Fault, MemoryStore};
 #[cfg(any(test, feature = "conformance"))]

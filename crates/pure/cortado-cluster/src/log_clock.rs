@@ -36,19 +36,20 @@ impl LogClock {
         self.heard.insert(node, Heard { wall, at: now });
     }
 
-    /// Whether nobody has told its clock lately: this node's counts alone then.
-    pub fn is_alone(&self, now: Millis) -> bool {
-        self.fresh(now).next().is_none()
-    }
-
     /// What a record carries that is written now, if that is not earlier than the one before.
     ///
     /// * `wall`: the wall clock of this node; also below.
     pub fn bounded(&self, now: Millis, wall: WallMillis) -> WallMillis {
-        match self.median(now, wall) {
-            Some(median) => wall.min(WallMillis(median.0.saturating_add(STEP_MS))),
-            None => wall,
-        }
+        self.latest(now).map_or(wall, |latest| wall.min(latest))
+    }
+
+    /// The latest time that a record may carry, whatever this node's own wall clock says: it goes
+    /// on as the steady clock does. `None` if nobody has told its clock lately: this node's counts
+    /// alone then.
+    pub fn latest(&self, now: Millis) -> Option<WallMillis> {
+        // A clock behind the median is not held back, so one that is ahead of all stands for any.
+        let median = self.median(now, WallMillis(u64::MAX))?;
+        Some(WallMillis(median.0.saturating_add(STEP_MS)))
     }
 
     /// Whether this node's clock is so far off those of others that it should not lead.
@@ -119,7 +120,9 @@ mod tests {
         let wall = WallMillis(TIME + HOUR_MS);
         assert_eq!(clock.bounded(Millis(6_000), wall), WallMillis(TIME + 6_000));
         assert_eq!(clock.bounded(Millis(6_001), wall), wall);
+        assert_eq!(clock.latest(Millis(6_001)), None);
         clock.hear(Millis(6_001), NodeId(2), WallMillis(TIME + 5_001));
         assert_eq!(clock.bounded(Millis(6_001), wall), WallMillis(TIME + 6_001));
+        assert_eq!(clock.latest(Millis(6_100)), Some(WallMillis(TIME + 6_100)));
     }
 }

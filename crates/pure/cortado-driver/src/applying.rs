@@ -223,10 +223,22 @@ impl Applying {
 
 impl Pending {
     fn add(&mut self, batch: Batch, state: FoldState, transactions: u64) {
-        self.batch.documents.extend(batch.documents);
-        self.batch.remember.extend(batch.remember);
-        self.batch.bookmarks.extend(batch.bookmarks);
-        self.batch.forget_before = batch.forget_before.or(self.batch.forget_before);
+        // By name, so that nothing that a batch may hold is left out. What is of the whole batch
+        // comes in when it is handed over.
+        let Batch {
+            documents,
+            entries,
+            remember,
+            forget_before,
+            bookmarks,
+            trim_bookmarks_below: _,
+            checkpoint: _,
+        } = batch;
+        self.batch.documents.extend(documents);
+        self.batch.entries.extend(entries);
+        self.batch.remember.extend(remember);
+        self.batch.forget_before = forget_before.or(self.batch.forget_before);
+        self.batch.bookmarks.extend(bookmarks);
         self.state = state;
         self.transactions += transactions;
     }
@@ -262,4 +274,96 @@ fn batch_of(apply: Apply) -> (Batch, FoldState, u64) {
     batch.bookmarks =
         bookmarks.iter().map(|state| (state.last, state.encode())).collect::<Vec<_>>();
     (batch, state, count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use cortado_model::{
+        ClusterUuid, DatabaseId, DocumentKey, Generation, LogId, PartitionUuid, RememberedKey,
+        Sequence, TableId,
+    };
+    use cortado_replica::{
+        Change, Genesis, Idempotency, PartitionIdentity, ReplicaSet, Transaction,
+    };
+
+    fn scn(sequence: u64) -> Scn {
+        Scn::new(Generation(1), Sequence(sequence))
+    }
+
+    fn fold(sequence: u64) -> FoldState {
+        let identity = PartitionIdentity {
+            partition: PartitionUuid(7),
+            cluster: ClusterUuid(1),
+            database: DatabaseId(1),
+            number: 0,
+        };
+        let genesis = Genesis::new(identity, ReplicaSet::default());
+        let mut fold = FoldState::before(genesis, LogId(9));
+        (fold.last, fold.time) = (scn(sequence), WallMillis(sequence));
+        fold
+    }
+
+    /// A transaction that removes a document under an idempotency key, and its bookmark.
+    fn apply(sequence: u64) -> Apply {
+        let name = sequence.to_string();
+        let change = Change {
+            table: TableId(1),
+            key: DocumentKey::from_parts(&[&name]).unwrap(),
+            document: None,
+            before: None,
+            index: Vec::new(),
+        };
+        let idempotency = Idempotency {
+            name: RememberedKey::new(&name, b"k", 0),
+            fingerprint: 7,
+            statuses: alloc::vec![204],
+            ttl_ms: None,
+        };
+        let transaction =
+            Transaction { changes: alloc::vec![change], idempotency: alloc::vec![idempotency] };
+        let committed = Committed { scn: scn(sequence), time: WallMillis(sequence), transaction };
+        let state = fold(sequence);
+        Apply { transactions: alloc::vec![committed], bookmarks: alloc::vec![state.clone()], state }
+    }
+
+    /// The next batch that the store is given, and takes.
+    fn next(applying: &mut Applying) -> Batch {
+        let (job, ToApply { batch, .. }) = applying.next(|| JobId(1)).expect("a batch waits");
+        assert_eq!(applying.ended(job, Ok(())), Ok(Some(false)));
+        batch
+    }
+
+    #[test]
+    fn what_is_gathered_into_one_batch_is_all_there() {
+        let mut applying = Applying::after(fold(0));
+        let mut alone = Vec::new();
+        for sequence in [1, 2, 3] {
+            applying.push(apply(sequence), false);
+            alone.push(batch_of(apply(sequence)).0);
+        }
+        let batch = next(&mut applying);
+        let all = |part: fn(&Batch) -> usize| (part(&batch), alone.iter().map(part).sum());
+        assert_eq!(all(|batch| batch.documents.len()), (3, 3));
+        assert_eq!(all(|batch| batch.remember.len()), (3, 3));
+        let bookmarks: Vec<(Scn, Bytes)> =
+            [1, 2, 3].map(|sequence| (scn(sequence), fold(sequence).encode())).into();
+        assert_eq!(batch.bookmarks, bookmarks, "each is one more place to begin a stream at");
+        assert_eq!(batch.forget_before, Some(WallMillis(3)));
+        assert_eq!(batch.checkpoint, fold(3).encode());
+        assert!(applying.is_idle());
+    }
+
+    #[test]
+    fn bookmarks_are_trimmed_once_with_the_next_batch() {
+        let mut applying = Applying::after(fold(0));
+        applying.trim_bookmarks_below(Some(scn(5)));
+        // There is nothing below the next trim; that below the former one still has to go.
+        applying.trim_bookmarks_below(None);
+        applying.push(apply(6), false);
+        assert_eq!(next(&mut applying).trim_bookmarks_below, Some(scn(5)));
+        applying.push(apply(7), false);
+        assert_eq!(next(&mut applying).trim_bookmarks_below, None);
+    }
 }

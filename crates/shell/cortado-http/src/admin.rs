@@ -14,8 +14,8 @@ use crate::services::NodeControl;
 use crate::target::{find_any_database, find_database, find_table};
 use bytes::Bytes;
 use cortado_document::TableDefinition;
+use cortado_gateway::{DatabaseSpec, Declared, EventsError, JournalPosition};
 use cortado_model::NodeId;
-use cortado_node::{DatabaseSpec, Declared, EventsError, JournalPosition};
 use cortado_wire::media::NDJSON;
 use cortado_wire::{
     Code, DatabaseBody, DatabasesAnswer, EventsAnswer, HandoffBody, NodesAnswer, PartitionsAnswer,

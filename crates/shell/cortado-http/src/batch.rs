@@ -9,9 +9,9 @@ use crate::failure::Failure;
 use crate::json_body;
 use crate::status;
 use crate::target::find_table;
+use cortado_gateway::{Database, Served, ServedRole, StoredDocument};
 use cortado_model::limits::OPERATIONS_MAX;
 use cortado_model::{DocumentKey, NodeId, Scn, TableId};
-use cortado_node::{Database, Served, ServedRole, StoredDocument};
 use cortado_wire::{BatchBody, BatchKey, Code, JsonText, Position, headers};
 use http::StatusCode;
 

@@ -9,8 +9,8 @@ use crate::failure::Failure;
 use crate::refusal;
 use crate::services::{ChangeFeed, Services};
 use bytes::Bytes;
+use cortado_gateway::{Changes, ChangesError, Committed, Database};
 use cortado_model::Scn;
-use cortado_node::{Changes, ChangesError, Committed, Database};
 use cortado_wire::media::SSE;
 use cortado_wire::{
     Code, JsonText, Position, ShortText, Since, TransactionWriter, headers, write_heartbeat,

@@ -13,8 +13,8 @@ use bytes::Bytes;
 use cortado_document::{
     Action, Condition, Document, Done, JsonPatch, MergePatch, Operation, Unmet,
 };
+use cortado_gateway::{IdempotencyKey, WriteRequest, Written};
 use cortado_model::Etag;
-use cortado_node::{IdempotencyKey, WriteRequest, Written};
 use cortado_wire::media::JSON_PATCH;
 use cortado_wire::{Code, Position, ShortText, headers, write_answer};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};

@@ -8,10 +8,10 @@ mod tests;
 
 use crate::failure::Failure;
 use cortado_document::{Condition, Match};
+use cortado_gateway::Consistency;
 use cortado_model::limits::{
     HEADER_BYTES_MAX, HEADERS_MAX, IDEMPOTENCY_KEY_BYTES_MAX, IDEMPOTENCY_TTL_MS_MAX,
 };
-use cortado_node::Consistency;
 use cortado_wire::{Code, Session, headers};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use std::borrow::Cow;

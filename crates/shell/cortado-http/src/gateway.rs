@@ -1,16 +1,17 @@
-//! The gateway of `cortado-node` as the services behind the API.
+//! The gateway of `cortado-gateway` as the services behind the API.
 //!
 //! Passes every request on as it is. Start reading at [`Services`].
 
 use crate::services::{ChangeFeed, NodeControl, Pending, Services};
 use cortado_document::TableDefinition;
-use cortado_model::{DocumentKey, NodeId, Scn, TableId};
-use cortado_node::{
+use cortado_gateway::{
     AdminError, Catalog, ChangeReader, Changes, ChangesError, Database, DatabaseSpec,
-    DecisionEvent, Declared, EventsError, Gateway, JournalPosition, ListRequest, NodeError, Nodes,
-    Page, ReadError, ReadOptions, ScanPage, ScanRequest, Served, Status, StoredDocument, Table,
-    WriteError, WriteRequest, Written,
+    DecisionEvent, Declared, EventsError, Gateway, JournalPosition, ListRequest, Page, ReadError,
+    ReadOptions, ScanPage, ScanRequest, Served, Status, StoredDocument, Table, WriteError,
+    WriteRequest, Written,
 };
+use cortado_model::{DocumentKey, NodeId, Scn, TableId};
+use cortado_node::{NodeError, Nodes};
 use std::sync::Arc;
 use tokio::time::Instant;
 

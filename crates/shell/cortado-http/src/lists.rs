@@ -6,8 +6,8 @@ use crate::answer::{Answer, json_text};
 use crate::call::{Call, served_headers};
 use crate::failure::Failure;
 use crate::target::{KeyTarget, TableTarget, identity_of};
+use cortado_gateway::{Consistency, Database, ListRequest, ScanPosition, ScanRequest, Table};
 use cortado_model::limits::{PAGE_DOCUMENTS_DEFAULT, PAGE_DOCUMENTS_MAX};
-use cortado_node::{Consistency, Database, ListRequest, ScanPosition, ScanRequest, Table};
 use cortado_wire::{Code, Cursor, CursorBinding, PageWriter, Position, headers};
 use http::StatusCode;
 

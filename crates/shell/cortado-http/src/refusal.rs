@@ -8,7 +8,8 @@ use crate::failure::Failure;
 use cortado_document::{
     JsonError, PatchError, Refusal, TransactionError, Unacceptable, Unmet, Violation,
 };
-use cortado_node::{AdminError, NodeError, NotDoneWhy, ReadError, UnknownWhy, WriteError};
+use cortado_gateway::{AdminError, NotDoneWhy, ReadError, UnknownWhy, WriteError};
+use cortado_node::NodeError;
 use cortado_wire::{Code, Outcome, Reason};
 
 /// Why a write was not acknowledged.

@@ -8,7 +8,7 @@ use crate::body::ReceivedBody;
 use crate::call::Call;
 use crate::failure::Failure;
 use crate::target::{KeyTarget, TableTarget, Target};
-use cortado_node::Database;
+use cortado_gateway::Database;
 use cortado_wire::openapi::Description;
 use std::pin::Pin;
 use std::sync::Arc;

@@ -1,15 +1,17 @@
 //! What the API asks of whatever stands behind it: a node, or anything else that knows where the
 //! replicas are.
 //!
-//! Knows no HTTP: requests and answers are those of `cortado-node`. Start reading at [`Services`].
+//! Knows no HTTP: requests and answers are those of `cortado-gateway`. Start reading at
+//! [`Services`].
 
 use cortado_document::TableDefinition;
-use cortado_model::{DocumentKey, NodeId, Scn, TableId};
-use cortado_node::{
+use cortado_gateway::{
     AdminError, Catalog, Changes, ChangesError, Database, DatabaseSpec, DecisionEvent, Declared,
-    EventsError, JournalPosition, ListRequest, NodeError, Page, ReadError, ReadOptions, ScanPage,
-    ScanRequest, Served, Status, StoredDocument, Table, WriteError, WriteRequest, Written,
+    EventsError, JournalPosition, ListRequest, Page, ReadError, ReadOptions, ScanPage, ScanRequest,
+    Served, Status, StoredDocument, Table, WriteError, WriteRequest, Written,
 };
+use cortado_model::{DocumentKey, NodeId, Scn, TableId};
+use cortado_node::NodeError;
 use std::pin::Pin;
 use std::sync::Arc;
 use tokio::time::Instant;

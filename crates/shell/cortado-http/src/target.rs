@@ -4,9 +4,9 @@
 
 use crate::failure::Failure;
 use crate::path::{Captures, Segments};
+use cortado_gateway::{Catalog, Database, Table};
 use cortado_model::limits::is_name;
 use cortado_model::{DocumentKey, KeyError};
-use cortado_node::{Catalog, Database, Table};
 use cortado_wire::Code;
 use std::sync::Arc;
 

@@ -15,8 +15,8 @@ use bytes::Bytes;
 use cortado_document::{
     Action, Condition, Document, Done, Match, MergePatch, Operation, TransactionError,
 };
+use cortado_gateway::{Database, WriteRequest, Written};
 use cortado_model::limits::OPERATIONS_MAX;
-use cortado_node::{Database, WriteRequest, Written};
 use cortado_wire::{
     Code, OperationBody, OperationKind, OperationResult, Position, TransactionAnswer,
     TransactionBody, headers,

@@ -2,14 +2,13 @@
 //!
 //! Start reading at [`Cluster::start`].
 
-use crate::catalog::Catalog;
 use crate::cluster_identity::{IdentityError, identity};
 use crate::components::Components;
-use crate::gateway::Gateway;
 use crate::nodes::{NodeError, Nodes, Running};
 use crate::observation::Observation;
 use crate::settings::Settings;
-use crate::standing::Standing;
+use cortado_cluster::LifeStanding;
+use cortado_gateway::{Catalog, Gateway};
 use cortado_model::NodeId;
 use cortado_store::StoreError;
 use std::sync::Arc;
@@ -134,7 +133,7 @@ impl Cluster {
         let registered = |catalog: &Catalog, node| {
             let running = self.nodes.running(node);
             running.is_some_and(|running| {
-                running.node.host().standing_in(catalog) == Standing::Registered
+                running.node.host().standing_in(catalog) == LifeStanding::Registered
             })
         };
         while Instant::now() < deadline {
@@ -146,7 +145,7 @@ impl Cluster {
                 all && (catalog.journal().is_some() || self.nodes.all().all(is_refused))
             };
             let look_again = deadline.min(Instant::now() + REGISTRATION_LOOK);
-            if self.router.node.host().catalog.wait_for(look_again, settled).await {
+            if self.router.node.host().cluster.catalog.wait_for(look_again, settled).await {
                 return self.check_refused();
             }
         }

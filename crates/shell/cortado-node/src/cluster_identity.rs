@@ -2,14 +2,12 @@
 //!
 //! Start reading at [`identity`].
 
-use crate::database_log::{BeginError, begin_log, cluster_spec};
-use crate::genesis::cluster_genesis;
-use crate::randomness::random_u128;
 use crate::store_factory::StoreFactory;
 use bytes::Bytes;
+use cortado_gateway::{BeginError, begin_log, cluster_genesis, cluster_spec, random_u128};
 use cortado_log::{Log, ReadError, VerifyError};
-use cortado_model::{ClusterUuid, LogOffset, Millis, NodeId, PartitionId, Position, WallMillis};
-use cortado_replica::{Body, FoldState, Frame, Genesis, Now};
+use cortado_model::{ClusterUuid, LogOffset, NodeId, PartitionId, Position, WallMillis};
+use cortado_replica::{Body, FoldState, Frame, Genesis};
 use cortado_store::{Store, StoreError};
 use std::sync::Arc;
 
@@ -86,8 +84,7 @@ pub(crate) async fn identity(
     if founding == Founding::Create && stored.is_empty() {
         // If the log is not empty this changes nothing; of two who begin it the first counts.
         let genesis = |_| cluster_genesis(ClusterUuid(random_u128()));
-        let now = Now { clock: Millis(0), wall: WallMillis(0) };
-        let begun = begin_log(log, &cluster_spec(), genesis, now).await;
+        let begun = begin_log(log, &cluster_spec(), genesis, WallMillis(0)).await;
         begun.map_err(IdentityError::LogUnwritable)?;
     } else {
         check_begun(log).await?;

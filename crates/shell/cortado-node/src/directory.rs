@@ -3,7 +3,7 @@
 //! A port: the binary keeps it on a disk, tests keep it in memory. Start reading at
 //! [`NodeDirectories`].
 
-use crate::randomness::random_u128;
+use cortado_gateway::random_u128;
 use cortado_model::{DirectoryUuid, NodeId, NodeIncarnation};
 use std::collections::BTreeMap;
 use std::io;

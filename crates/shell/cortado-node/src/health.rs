@@ -2,17 +2,20 @@
 //!
 //! Measures and remembers; the conclusions are `cortado-cluster`'s. Start reading at [`Health`].
 
-use crate::append_vitals::AppendVitals;
 use crate::clock::Clock;
+use crate::store_room::StoreRoom;
 use crate::vitals::Vitals;
-use cortado_cluster::Evidence;
+use cortado_cluster::{Evidence, OwnCalls};
 use cortado_model::NodeId;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The evidence of one life of a node.
 pub(crate) struct Health {
-    pub(crate) vitals: Arc<Vitals>,
-    pub(crate) appends: Arc<AppendVitals>,
+    /// How its appends go.
+    pub(crate) appends: Arc<Vitals>,
+    /// How its store applies.
+    pub(crate) store: Arc<Vitals>,
+    pub(crate) room: Arc<StoreRoom>,
     /// What has been read in the log since it was last asked for.
     signs: Mutex<Vec<Evidence>>,
     /// Why the node trusts itself less, if it does.
@@ -23,10 +26,21 @@ pub(crate) struct Health {
 
 impl Health {
     pub(crate) fn new(clock: Clock) -> Health {
-        let (vitals, appends) = (Vitals::new(clock), AppendVitals::new(clock));
-        let (vitals, appends) = (Arc::new(vitals), Arc::new(appends));
-        let (signs, sickness, away) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Health { vitals, appends, signs, sickness, away }
+        Health {
+            appends: Arc::new(Vitals::new(clock)),
+            store: Arc::new(Vitals::new(clock)),
+            room: Arc::default(),
+            signs: Mutex::default(),
+            sickness: Mutex::default(),
+            away: Mutex::default(),
+        }
+    }
+
+    /// What the node has felt of its own log and store since the last call.
+    pub(crate) fn felt(&self) -> impl Iterator<Item = Evidence> {
+        let appends = self.appends.evidence(OwnCalls::append_evidence);
+        let store = self.store.evidence(OwnCalls::store_evidence);
+        appends.into_iter().chain(store)
     }
 
     /// Something was read in the log.
@@ -44,7 +58,7 @@ impl Health {
 
     /// Why the node trusts itself less, if it does.
     pub(crate) fn sickness(&self) -> Option<String> {
-        let full = self.vitals.waits_for_room().then(|| "the store has no room".to_owned());
+        let full = self.room.is_missing().then(|| "the store has no room".to_owned());
         full.or_else(|| lock(&self.sickness).clone())
     }
 

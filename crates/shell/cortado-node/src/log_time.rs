@@ -42,11 +42,9 @@ impl LogTime {
     pub(crate) fn renew(&self) -> bool {
         let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         let Now { clock, wall } = self.clock.now();
-        let latest = match heard.is_alone(clock) {
-            true => u64::MAX,
-            false => heard.bounded(clock, WallMillis(u64::MAX)).0.saturating_sub(clock.0),
-        };
-        self.ahead_max_ms.store(latest, Ordering::Release);
+        let latest = heard.latest(clock);
+        let ahead_max_ms = latest.map_or(u64::MAX, |latest| latest.0.saturating_sub(clock.0));
+        self.ahead_max_ms.store(ahead_max_ms, Ordering::Release);
         heard.is_off(clock, wall)
     }
 }

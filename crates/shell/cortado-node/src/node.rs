@@ -2,31 +2,29 @@
 //!
 //! Knows other nodes through its peers and the log alone. Start reading at [`Node::start`].
 
-use crate::clock::Clock;
-use crate::controller::control;
-use crate::decisions::{Decisions, Entry};
+use crate::clock::{Clock, wall};
 use crate::effort::Effort;
-use crate::folded_catalog::FoldedCatalog;
-use crate::gateway::Gateway;
 use crate::health::Health;
+use crate::local_routes::LocalRoutes;
 use crate::log_time::LogTime;
-use crate::metrics::{GatewayMetrics, NodeMetrics};
-use crate::node_life::NodeLife;
-use crate::peer_progress::PeerProgress;
+use crate::metrics::NodeMetrics;
 use crate::placed_replicas::{PlacedReplicas, stop_replica};
 use crate::progress_teller::tell_progress;
-use crate::refusals::Refusals;
 use crate::registration::register;
 use crate::replica_host::{Duty, ReplicaHost};
-use crate::routes::Routes;
 use crate::service::NodeService;
 use crate::settings::Settings;
-use crate::store_lanes::StoreLanes;
+use crate::store_observer::StoreObserver;
 use crate::tasks::{Life, NodeFailure, Tasks};
 use crate::watcher::watch_over;
+use cortado_cluster::NodeLife;
+use cortado_gateway::{
+    Decisions, Gateway, GatewayMetrics, GatewayParts, JournalEntry, KnownCluster, Refusals,
+};
+use cortado_lanes::StoreLanes;
 use cortado_log::{Beats, Log};
-use cortado_model::ClusterUuid;
-use cortado_peer::{Peer, Peers};
+use cortado_model::{ClusterUuid, PartitionId};
+use cortado_peer::{Peer, PeerProgress, Peers};
 use cortado_store::{Store, StoreError};
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -64,27 +62,28 @@ impl Node {
     /// # Errors
     /// The threads cannot be started.
     pub(crate) fn start(parts: NodeParts) -> Result<Node, StoreError> {
-        let (gateway_metrics, refusals) =
-            (Arc::clone(&parts.gateway_metrics), Arc::clone(&parts.refusals));
+        let (metrics, refusals) = (Arc::clone(&parts.gateway_metrics), Arc::clone(&parts.refusals));
         let (host, entries) = host_of(parts)?;
         let service = Arc::new(NodeService::new(Arc::clone(&host)));
-        let gateway = Gateway::new(Arc::clone(&host), &service, gateway_metrics, refusals);
+        let gateway = gateway_of(&host, &service, metrics, refusals);
         let node = Node { host, service, gateway };
         node.spawn_tasks(entries);
         Ok(node)
     }
 
-    fn spawn_tasks(&self, entries: mpsc::Receiver<Entry>) {
+    fn spawn_tasks(&self, entries: mpsc::Receiver<JournalEntry>) {
         let (host, gateway) = (&self.host, &self.gateway);
         let replicas = PlacedReplicas::start(Arc::clone(host), Arc::clone(&self.service));
         host.tasks.spawn(replicas.keep());
         host.tasks.spawn(tell_progress(Arc::clone(host)));
-        host.tasks.spawn(gateway.clone().write_journal(entries));
+        let tasks = Arc::clone(&host.tasks);
+        let spawn = move |batch| tasks.spawn(batch);
+        host.tasks.spawn(gateway.clone().write_journal(entries, spawn));
         if host.duty == Duty::Member {
             let (watched, service) = (Arc::clone(host), Arc::clone(&self.service));
             host.tasks.spawn(watch_over(watched, service));
-            host.tasks.spawn(control(Arc::clone(host), gateway.clone()));
-            host.tasks.spawn(gateway.clone().found_journal());
+            host.tasks.spawn(gateway.clone().control(leads_cluster(host)));
+            host.tasks.spawn(gateway.clone().found_journal(leads_cluster(host)));
             host.tasks.spawn(register(Arc::clone(host), gateway.clone()));
         }
     }
@@ -127,6 +126,7 @@ impl Node {
 
     /// Ends every task without any goodbye.
     pub(crate) fn abort(&self) {
+        self.gateway.end();
         self.host.tasks.abort();
     }
 
@@ -144,19 +144,50 @@ impl Node {
     }
 }
 
+/// The door of the node; of the router, which has no replicas to ask.
+fn gateway_of(
+    host: &Arc<ReplicaHost>,
+    service: &Arc<NodeService>,
+    metrics: Arc<GatewayMetrics>,
+    refusals: Arc<Refusals>,
+) -> Gateway {
+    let own = || (host.node(), Arc::clone(service) as Arc<dyn Peer>);
+    Gateway::new(GatewayParts {
+        cluster: Arc::clone(&host.cluster),
+        own: (host.duty == Duty::Member).then(own),
+        peers: Arc::clone(&host.peers),
+        log: Arc::clone(&host.log),
+        wall_clock: wall,
+        decisions: host.decisions.clone(),
+        journal_entries_max: host.settings.journal_entries_max,
+        refusals,
+        metrics,
+    })
+}
+
+/// Whether this node leads `_cluster`, whenever that is asked.
+fn leads_cluster(host: &Arc<ReplicaHost>) -> impl Fn() -> bool + Send + 'static {
+    let cluster = host.routes.route(PartitionId::CLUSTER);
+    move || cluster.serving().is_some()
+}
+
 /// What the node's replicas stand on, and where the entries of its journal come out.
-fn host_of(parts: NodeParts) -> Result<(Arc<ReplicaHost>, mpsc::Receiver<Entry>), StoreError> {
+fn host_of(
+    parts: NodeParts,
+) -> Result<(Arc<ReplicaHost>, mpsc::Receiver<JournalEntry>), StoreError> {
     let life = Life::new(parts.me, parts.failures);
     let health = Health::new(parts.clock);
-    let failing = life.clone();
-    let lanes = StoreLanes::start(
-        parts.me.node,
-        Arc::clone(&parts.store),
-        Arc::clone(&health.vitals),
-        Arc::clone(&parts.metrics),
-        move |why| failing.report_store_failure(why),
-    )?;
-    let (decisions, entries) = Decisions::new(parts.me.node, Arc::clone(&parts.metrics));
+    let observer = StoreObserver {
+        vitals: Arc::clone(&health.store),
+        metrics: Arc::clone(&parts.metrics),
+        life: life.clone(),
+    };
+    let lanes = StoreLanes::start(parts.me.node, Arc::clone(&parts.store), observer)?;
+    let lost = parts.metrics.events_lost.clone();
+    let (decisions, entries) = Decisions::new(parts.me.node, wall, lost);
+    let own = (parts.duty == Duty::Member).then_some(parts.me.node);
+    let founders = parts.settings.nodes().collect();
+    let cluster = Arc::new(KnownCluster::new(parts.cluster, founders, own));
     let host = ReplicaHost {
         tasks: Arc::new(Tasks::new(life.clone())),
         life,
@@ -171,8 +202,8 @@ fn host_of(parts: NodeParts) -> Result<(Arc<ReplicaHost>, mpsc::Receiver<Entry>)
         health,
         effort: Effort::default(),
         metrics: parts.metrics,
-        catalog: FoldedCatalog::new(parts.cluster),
-        routes: Routes::default(),
+        routes: LocalRoutes::new(Arc::clone(&cluster.routes)),
+        cluster,
         peers: parts.peers,
         progress: PeerProgress::default(),
         decisions,

@@ -52,7 +52,7 @@ struct SeenReplica {
 /// The replicas of a node whose databases it knows.
 fn seen(running: &Arc<Running>) -> Vec<SeenReplica> {
     let host = running.node.host();
-    let (catalog, now) = (host.catalog.newest(), host.clock.steady());
+    let (catalog, now) = (host.cluster.catalog.newest(), host.clock.steady());
     let name = |id| match id {
         DatabaseId::CLUSTER => Some("_cluster".to_owned()),
         id => catalog.database_by_id(id).map(|database| database.name.clone()),

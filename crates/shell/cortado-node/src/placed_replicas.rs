@@ -3,14 +3,12 @@
 //! Start reading at [`PlacedReplicas::keep`].
 
 use crate::asker::Input;
-use crate::catalog::Catalog;
-use crate::cluster_log::{read_catalog, read_scn};
-use crate::database_log::Origin;
 use crate::replica_handle::ReplicaHandle;
 use crate::replica_host::{Duty, ReplicaHost};
 use crate::replica_task::run_replica;
 use crate::service::NodeService;
-use crate::standing::Standing;
+use cortado_cluster::LifeStanding;
+use cortado_gateway::{Catalog, Origin};
 use cortado_model::PartitionId;
 use cortado_store::StoreError;
 use std::collections::BTreeMap;
@@ -40,7 +38,7 @@ pub(crate) struct PlacedReplicas {
 impl PlacedReplicas {
     /// Starts the replica of `_cluster`, which every node has.
     pub(crate) fn start(host: Arc<ReplicaHost>, service: Arc<NodeService>) -> PlacedReplicas {
-        let origin = Origin::of_cluster(host.catalog.newest().cluster);
+        let origin = Origin::of_cluster(host.cluster.catalog.newest().cluster());
         let cluster = start_replica(&host, PartitionId::CLUSTER, origin);
         PlacedReplicas {
             host,
@@ -55,7 +53,7 @@ impl PlacedReplicas {
     pub(crate) async fn keep(mut self) {
         loop {
             // Either of the two: both mean to look.
-            let _ = timeout(LOOK, self.host.catalog.wanted()).await;
+            let _ = timeout(LOOK, self.host.cluster.catalog.wanted()).await;
             self.host.tasks.check();
             self.service.snapshots.give_up_unused();
             match self.refresh_catalog().await {
@@ -70,33 +68,30 @@ impl PlacedReplicas {
     async fn refresh_catalog(&self) -> Result<bool, StoreError> {
         // Before the store is read: what comes later may not be seen.
         let covers = self.cluster.applied();
-        let known = self.host.catalog.newest();
-        let read = self.host.lanes.read(move |store| {
-            let view = store.view(PartitionId::CLUSTER)?;
-            if read_scn(view.as_ref())?.is_none_or(|scn| scn <= known.scn) {
-                return Ok(None);
-            }
-            read_catalog(view.as_ref(), &known).map(Some)
-        });
+        let known = self.host.cluster.catalog.newest();
+        let read = self
+            .host
+            .lanes
+            .read(move |store| known.newer_in(store.view(PartitionId::CLUSTER)?.as_ref()));
         let catalog = read.await?.map(Arc::new);
         if let Some(catalog) = &catalog
             && self.host.duty == Duty::Member
-            && let Standing::Refused(refusal) = self.host.standing_in(catalog)
+            && let LifeStanding::Refused(refusal) = self.host.standing_in(catalog)
         {
             self.host.life.report(refusal.to_string(), refusal.next_life());
         }
         let moved = catalog.is_some();
-        self.host.catalog.publish(catalog, covers);
+        self.host.cluster.catalog.publish(catalog, covers);
         Ok(moved)
     }
 
     async fn follow_catalog(&mut self) {
-        let catalog = self.host.catalog.newest();
+        let catalog = self.host.cluster.catalog.newest();
         let me = self.host.node();
         for database in catalog.databases() {
-            for (number, nodes) in (0..).zip(&database.placements) {
+            for number in 0..database.partitions {
                 let partition = database.partition_id(number);
-                if nodes.contains(&me)
+                if database.placement(number).contains(&me)
                     && !self.handles.contains_key(&partition)
                     && let Some(origin) = Origin::of(database, number, &catalog)
                 {
@@ -131,7 +126,7 @@ impl PlacedReplicas {
             let known = partition == PartitionId::CLUSTER
                 || self.handles.contains_key(&partition)
                 // Newer than what this node has folded so far: nothing is known of it.
-                || partition.database >= catalog.next_database;
+                || partition.database >= catalog.next_database();
             if !known {
                 remove_state(&self.host, partition).await;
             }
@@ -170,9 +165,9 @@ fn start_replica(
     origin: Origin,
 ) -> Arc<ReplicaHandle> {
     let identity = (host.node(), host.me().incarnation);
-    let (lanes, vitals) = (Arc::clone(&host.lanes), Arc::clone(&host.health.vitals));
+    let (lanes, room) = (Arc::clone(&host.lanes), Arc::clone(&host.health.room));
     let changed = Arc::clone(&host.changed);
-    let (handle, inbox) = ReplicaHandle::new(partition, identity, lanes, vitals, changed);
+    let (handle, inbox) = ReplicaHandle::new(partition, identity, lanes, room, changed);
     host.routes.route(partition).add(Arc::clone(&handle));
     host.tasks.spawn(run_replica(Arc::clone(host), Arc::clone(&handle), inbox, origin));
     handle

@@ -1,6 +1,6 @@
 //! Telling the peers how far this node's replicas are.
 //!
-//! Start reading at [`tell_progress`]; what peers tell is in [`crate::peer_progress`].
+//! Start reading at [`tell_progress`]; what peers tell is kept by `PeerProgress`.
 //! Source: docs/protocols/peers.md, "Progress".
 
 use crate::clock::wall;
@@ -29,9 +29,9 @@ pub(crate) async fn tell_progress(host: Arc<ReplicaHost>) {
             _ = pace.tick() => {}
             () = host.changed.told_urgently() => sleep(GATHERING).await,
         }
-        let (now, catalog) = (host.clock.steady(), host.catalog.newest());
-        if catalog.scn != pruned_at {
-            pruned_at = catalog.scn;
+        let (now, catalog) = (host.clock.steady(), host.cluster.catalog.newest());
+        if catalog.scn() != pruned_at {
+            pruned_at = catalog.scn();
             host.progress.retain(|PartitionId { database, .. }| {
                 database == DatabaseId::CLUSTER || catalog.database_by_id(database).is_some()
             });
@@ -41,7 +41,7 @@ pub(crate) async fn tell_progress(host: Arc<ReplicaHost>) {
         moved.iter().for_each(|replica| replica.begin_telling());
         let speakers = host.progress.speakers(now).into_iter();
         let listeners: BTreeSet<NodeId> =
-            host.placed(PartitionId::CLUSTER).into_iter().chain(speakers).collect();
+            host.cluster.placed(PartitionId::CLUSTER).into_iter().chain(speakers).collect();
         for listener in listeners.into_iter().filter(|node| *node != host.node()) {
             let number = told.entry(listener).or_default();
             *number += 1;
@@ -64,7 +64,7 @@ fn progress_for(
     let (heard, heard_here) = host.progress.heard(listener);
     // What it has not heard of, or not of this life, it has missed.
     let complete = heard_here.is_none_or(|(life, _)| life != me.incarnation);
-    let catalog = host.catalog.newest();
+    let catalog = host.cluster.catalog.newest();
     let concerns = |partition: PartitionId| {
         partition == PartitionId::CLUSTER
             || catalog

@@ -4,9 +4,9 @@
 
 use crate::asker::{INBOX_MAX, Input};
 use crate::changed_replicas::ChangedReplicas;
-use crate::store_lanes::StoreLanes;
-use crate::vitals::Vitals;
+use crate::store_room::StoreRoom;
 use cortado_driver::{Leadership, PeerStanding, ReplicaRole};
+use cortado_lanes::StoreLanes;
 use cortado_model::{
     LogOffset, Millis, NodeId, NodeIncarnation, PartitionId, ReplicaIncarnation, Scn, WallMillis,
 };
@@ -21,9 +21,9 @@ pub(crate) struct ReplicaHandle {
     pub(crate) partition: PartitionId,
     pub(crate) node: NodeId,
     pub(crate) incarnation: NodeIncarnation,
-    /// Its node's, as are the vital signs.
+    /// Its node's, as is the room.
     pub(crate) lanes: Arc<StoreLanes>,
-    vitals: Arc<Vitals>,
+    room: Arc<StoreRoom>,
     /// Its node's, too: whom to tell that this replica shows something new.
     changed: Arc<ChangedReplicas>,
     inbox: mpsc::Sender<Input>,
@@ -71,13 +71,13 @@ impl ReplicaHandle {
         partition: PartitionId,
         (node, incarnation): (NodeId, NodeIncarnation),
         lanes: Arc<StoreLanes>,
-        vitals: Arc<Vitals>,
+        room: Arc<StoreRoom>,
         changed: Arc<ChangedReplicas>,
     ) -> (Arc<ReplicaHandle>, mpsc::Receiver<Input>) {
         let (inbox, receiver) = mpsc::channel(INBOX_MAX);
         let shown = Shown { behind_since: AtomicU64::new(u64::MAX), ..Shown::default() };
         let handle =
-            ReplicaHandle { partition, node, incarnation, lanes, vitals, changed, inbox, shown };
+            ReplicaHandle { partition, node, incarnation, lanes, room, changed, inbox, shown };
         (Arc::new(handle), receiver)
     }
 
@@ -142,7 +142,7 @@ impl ReplicaHandle {
 
     /// Whether its store has no room; what it has can be read.
     pub(crate) fn waits_for_room(&self) -> bool {
-        self.vitals.waits_for_room()
+        self.room.is_missing()
     }
 
     /// Changes when the store is emptied to be filled anew: what was read across such a change
@@ -322,16 +322,16 @@ fn scn_of(number: u64) -> Scn {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Clock;
     use cortado_store::MemoryStore;
 
     fn handle() -> (Arc<ReplicaHandle>, mpsc::Receiver<Input>, Arc<ChangedReplicas>) {
-        let vitals = Arc::new(Vitals::new(Clock::start()));
         let life = (NodeId(1), NodeIncarnation(1));
-        let lanes = StoreLanes::of(Arc::new(MemoryStore::new()));
+        let lanes = StoreLanes::start(life.0, Arc::new(MemoryStore::new()), ());
+        let lanes = Arc::new(lanes.unwrap());
         let changed = Arc::new(ChangedReplicas::default());
         let tells = Arc::clone(&changed);
-        let (handle, line) = ReplicaHandle::new(PartitionId::CLUSTER, life, lanes, vitals, tells);
+        let (handle, line) =
+            ReplicaHandle::new(PartitionId::CLUSTER, life, lanes, Arc::default(), tells);
         (handle, line, changed)
     }
 

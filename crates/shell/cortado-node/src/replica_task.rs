@@ -16,11 +16,11 @@ mod telling;
 mod work;
 
 use crate::asker::{Asker, Input};
-use crate::database_log::Origin;
 use crate::replica_handle::ReplicaHandle;
 use crate::replica_host::ReplicaHost;
 use appending::Appending;
 use cortado_driver::{Action, Driver, Event, Leadership, Me, ReplicaRole, Settings};
+use cortado_gateway::Origin;
 use cortado_model::{LogOffset, ReplicaIncarnation, WallMillis};
 use cortado_replica::ReadNeed;
 use reading::{Heard, Reading};
@@ -305,7 +305,7 @@ impl ReplicaTask {
     fn show_role(&mut self, role: ReplicaRole) {
         let (was_full, is_full) = (self.shown.role == ReplicaRole::Full, role == ReplicaRole::Full);
         if is_full != was_full {
-            self.host.health.vitals.show_waiting_for_room(is_full);
+            self.host.health.room.show_waiting(is_full);
         }
         self.handle.show_role(role);
         let route = self.host.routes.route(self.handle.partition);
@@ -370,7 +370,7 @@ impl Drop for ReplicaTask {
         self.handle.show_role(ReplicaRole::Offline);
         self.host.routes.route(self.handle.partition).show_role(&self.handle, ReplicaRole::Offline);
         if self.shown.role == ReplicaRole::Full {
-            self.host.health.vitals.show_waiting_for_room(false);
+            self.host.health.room.show_waiting(false);
         }
     }
 }

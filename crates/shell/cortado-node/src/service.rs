@@ -7,19 +7,20 @@
 mod leadership;
 mod read;
 mod report;
+mod snapshot;
 mod write;
 
 use crate::asker::{Asker, Input};
 use crate::clock::wall;
+use crate::local_routes::LocalRoute;
 use crate::replica_handle::ReplicaHandle;
 use crate::replica_host::ReplicaHost;
-use crate::routes::Route;
-use crate::snapshots::Snapshots;
 use cortado_driver::{Event, PeerStanding, ReplicaRole};
 use cortado_model::{DatabaseId, LogOffset, PartitionId};
 use cortado_peer::{
-    CallError, HandOff, HandOffAnswer, KnownLeader, Message, NodeReport, Peer, Pending, Progress,
-    Read, ReadAnswer, SnapshotAnswer, SnapshotChunk, SnapshotId, VerifyAnswer, Write, WriteAnswer,
+    CallError, GivenSnapshots, HandOff, HandOffAnswer, KnownLeader, Message, NodeReport, Peer,
+    Pending, Progress, Read, ReadAnswer, SnapshotAnswer, SnapshotChunk, SnapshotId, VerifyAnswer,
+    Write, WriteAnswer,
 };
 use cortado_replica::{ClaimReason, ReadNeed};
 use std::sync::Arc;
@@ -34,7 +35,7 @@ const ABOUT_TO_LEAD: Duration = Duration::from_secs(1);
 /// Serves one life of a node.
 pub(crate) struct NodeService {
     host: Arc<ReplicaHost>,
-    pub(crate) snapshots: Snapshots,
+    pub(crate) snapshots: GivenSnapshots,
 }
 
 /// Why a node that is asked for a leader has none to show.
@@ -49,13 +50,13 @@ enum NoLeader {
 
 impl NodeService {
     pub(crate) fn new(host: Arc<ReplicaHost>) -> NodeService {
-        NodeService { host, snapshots: Snapshots::default() }
+        NodeService { host, snapshots: GivenSnapshots::default() }
     }
 
     /// The own replica once it serves as leader, if it does or is about to.
     async fn leader(
         &self,
-        route: &Route,
+        route: &LocalRoute,
         deadline: Instant,
     ) -> Result<Arc<ReplicaHandle>, NoLeader> {
         if let Some(leader) = route.serving() {
@@ -83,14 +84,14 @@ impl NodeService {
     }
 
     fn was_dropped(&self, database: DatabaseId) -> bool {
-        let catalog = self.host.catalog.newest();
+        let catalog = self.host.cluster.catalog.newest();
         database != DatabaseId::CLUSTER
-            && database < catalog.next_database
+            && database < catalog.next_database()
             && catalog.database_by_id(database).is_none()
     }
 
     /// Whether the own replica has claimed, or was named to follow.
-    fn is_about_to_lead(&self, route: &Route) -> bool {
+    fn is_about_to_lead(&self, route: &LocalRoute) -> bool {
         let Some(replica) = route.replica() else { return false };
         match replica.role() {
             ReplicaRole::Candidate | ReplicaRole::Opening => true,
@@ -110,13 +111,13 @@ impl NodeService {
 
     /// Whether nobody leads, and nobody can: every replica has met a record that its store does not
     /// take.
-    fn waits_for_room(&self, route: &Route) -> bool {
+    fn waits_for_room(&self, route: &LocalRoute) -> bool {
         let cannot_lead = |role: ReplicaRole| role == ReplicaRole::Full || !role.is_readable();
         let Some(replica) = route.replica().filter(|own| own.role() == ReplicaRole::Full) else {
             return false;
         };
         let told = self.host.progress.of(replica.partition, self.host.clock.steady());
-        let mut others = self.host.placed(replica.partition);
+        let mut others = self.host.cluster.placed(replica.partition);
         others.retain(|node| *node != self.host.node() && self.host.peers.peer(*node).is_some());
         others.iter().all(|node| {
             let told = told.iter().find(|(of, _)| of == node).map(|(_, told)| told);
@@ -137,7 +138,7 @@ impl NodeService {
     /// A peer tells how far it is, and what its clock says.
     fn hear(&self, progress: Progress) {
         // What a router's clock says is no node's word.
-        if self.host.catalog.newest().nodes.contains_key(&progress.node) {
+        if self.host.cluster.catalog.newest().node(progress.node).is_some() {
             self.host.log_time.hear(progress.node, progress.wall);
         }
         self.host.progress.hear(progress, self.host.clock.steady());
@@ -216,12 +217,7 @@ impl Peer for NodeService {
         partition: PartitionId,
         _: Instant,
     ) -> Pending<'_, Result<SnapshotAnswer, CallError>> {
-        let replica = self.host.routes.route(partition).replica();
-        let answer = match replica.filter(|replica| replica.role().is_readable()) {
-            Some(replica) => self.snapshots.open(replica, &self.host.tasks),
-            None => SnapshotAnswer::NotReadable,
-        };
-        self.serve(std::future::ready(answer))
+        self.serve(std::future::ready(self.answer_open_snapshot(partition)))
     }
 
     fn snapshot_chunk(

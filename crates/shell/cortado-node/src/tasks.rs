@@ -2,7 +2,7 @@
 //!
 //! Knows nothing of what they do. Start reading at [`Tasks::spawn`].
 
-use crate::node_life::{NextLife, NodeLife};
+use cortado_cluster::{NextLife, NodeLife};
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -1,88 +1,76 @@
-//! How well a node's store is, as its own replicas feel it: a part of the first layer of detection.
+//! How a node's calls of its own log, or of its own store, go by its clock.
 //!
-//! Measures, and leaves the conclusions to `cortado-cluster`. Start reading at [`Vitals`].
+//! What that is evidence of is said in `cortado-cluster`. Start reading at [`Vitals`].
 
-use crate::clock::Clock;
-use cortado_cluster::Evidence;
+use crate::clock::{Clock, millis};
+use cortado_cluster::{Evidence, OwnCalls};
 use cortado_model::Millis;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::time::Duration;
 
-/// Timings of the node's store.
+/// The calls of one kind, of all replicas of the node.
 #[derive(Debug)]
 pub(crate) struct Vitals {
     clock: Clock,
-    /// How many batches are being applied.
-    under_way: AtomicU64,
-    /// Since when some batch has been under way without any having ended.
-    silent_since: AtomicU64,
-    /// The slowest batch since the last look, in milliseconds.
-    slowest_ms: AtomicU64,
-    ended: AtomicBool,
-    failed: AtomicBool,
-    /// How many replicas stand still until the store has room.
-    waiting_for_room: AtomicU64,
+    calls: Mutex<OwnCalls>,
+}
+
+/// A call that is under way. Dropped, it is awaited no longer.
+#[derive(Debug)]
+pub(crate) struct BegunCall {
+    /// `None` once it has ended.
+    vitals: Option<Arc<Vitals>>,
+    since: Millis,
 }
 
 impl Vitals {
     pub(crate) fn new(clock: Clock) -> Vitals {
-        Vitals {
-            clock,
-            under_way: AtomicU64::new(0),
-            silent_since: AtomicU64::new(0),
-            slowest_ms: AtomicU64::new(0),
-            ended: AtomicBool::new(false),
-            failed: AtomicBool::new(false),
-            waiting_for_room: AtomicU64::new(0),
+        Vitals { clock, calls: Mutex::default() }
+    }
+
+    /// One more is under way, until it is told that one has [ended](Self::ended).
+    pub(crate) fn begun(&self) {
+        self.calls.lock().begin(self.clock.steady());
+    }
+
+    pub(crate) fn ended(&self, took: Duration, done: bool) {
+        self.calls.lock().end(self.clock.steady(), millis(took), done);
+    }
+
+    /// One more is under way, as long as the answer is kept.
+    pub(crate) fn begin(self: &Arc<Self>) -> BegunCall {
+        let since = self.clock.steady();
+        self.calls.lock().begin(since);
+        BegunCall { vitals: Some(Arc::clone(self)), since }
+    }
+
+    /// What `look` makes of the calls now.
+    pub(crate) fn evidence(
+        &self,
+        look: fn(&mut OwnCalls, Millis) -> Option<Evidence>,
+    ) -> Option<Evidence> {
+        look(&mut self.calls.lock(), self.clock.steady())
+    }
+}
+
+impl BegunCall {
+    /// It was answered, or given up.
+    ///
+    /// * `done`: what was asked for has been done.
+    pub(crate) fn end(mut self, done: bool) {
+        if let Some(vitals) = self.vitals.take() {
+            let now = vitals.clock.steady();
+            vitals.calls.lock().end(now, now.since(self.since), done);
         }
     }
+}
 
-    /// One more replica waits for room, or one less.
-    pub(crate) fn show_waiting_for_room(&self, waits: bool) {
-        match waits {
-            true => self.waiting_for_room.fetch_add(1, Ordering::AcqRel),
-            false => self.waiting_for_room.fetch_sub(1, Ordering::AcqRel),
-        };
-    }
-
-    /// Whether the store has no room, as one of its replicas has found: nothing new may be
-    /// committed that could not be applied.
-    pub(crate) fn waits_for_room(&self) -> bool {
-        self.waiting_for_room.load(Ordering::Acquire) > 0
-    }
-
-    pub(crate) fn store_begun(&self) {
-        if self.under_way.fetch_add(1, Ordering::AcqRel) == 0 {
-            self.silent_since.store(self.clock.steady().0, Ordering::Release);
+impl Drop for BegunCall {
+    fn drop(&mut self) {
+        if let Some(vitals) = self.vitals.take() {
+            vitals.calls.lock().give_up(vitals.clock.steady());
         }
-    }
-
-    pub(crate) fn store_ended(&self, took: Duration, done: bool) {
-        self.under_way.fetch_sub(1, Ordering::AcqRel);
-        self.silent_since.store(self.clock.steady().0, Ordering::Release);
-        if done {
-            self.slowest_ms.fetch_max(crate::clock::millis(took), Ordering::AcqRel);
-            self.ended.store(true, Ordering::Release);
-        } else {
-            self.failed.store(true, Ordering::Release);
-        }
-    }
-
-    /// What has been felt since the last look; what hangs counts as slow before it ends.
-    pub(crate) fn store_evidence(&self) -> Option<Evidence> {
-        let waited_ms = match self.under_way.load(Ordering::Acquire) {
-            0 => 0,
-            _ => {
-                let since = Millis(self.silent_since.load(Ordering::Acquire));
-                self.clock.steady().since(since)
-            }
-        };
-        let ended = self.ended.swap(false, Ordering::AcqRel);
-        let took_ms = self.slowest_ms.swap(0, Ordering::AcqRel).max(waited_ms);
-        if self.failed.swap(false, Ordering::AcqRel) {
-            return Some(Evidence::OwnStoreFailed);
-        }
-        (ended || waited_ms > 0).then_some(Evidence::OwnStore { took_ms })
     }
 }
 
@@ -92,18 +80,17 @@ mod tests {
     use tokio::time::advance;
 
     #[tokio::test(start_paused = true)]
-    async fn what_hangs_counts_as_slow_before_it_ends() {
-        let vitals = Vitals::new(Clock::of_runtime());
-        assert_eq!(vitals.store_evidence(), None);
-        vitals.store_begun();
+    async fn what_is_dropped_is_awaited_no_longer() {
+        let vitals = Arc::new(Vitals::new(Clock::of_runtime()));
+        let evidence = || vitals.evidence(OwnCalls::append_evidence);
+        let (one, other) = (vitals.begin(), vitals.begin());
         advance(Duration::from_millis(400)).await;
-        assert_eq!(vitals.store_evidence(), Some(Evidence::OwnStore { took_ms: 400 }));
-        vitals.store_ended(Duration::from_millis(450), true);
-        assert_eq!(vitals.store_evidence(), Some(Evidence::OwnStore { took_ms: 450 }));
-        assert_eq!(vitals.store_evidence(), None);
-        vitals.store_begun();
-        vitals.store_ended(Duration::from_millis(1), false);
-        assert_eq!(vitals.store_evidence(), Some(Evidence::OwnStoreFailed));
-        assert_eq!(vitals.store_evidence(), None);
+        assert_eq!(evidence(), Some(Evidence::OwnAppendWaits { waited_ms: 400 }));
+        one.end(true);
+        assert_eq!(evidence(), Some(Evidence::OwnAppend { took_ms: 400 }));
+        advance(Duration::from_millis(20)).await;
+        assert_eq!(evidence(), Some(Evidence::OwnAppendWaits { waited_ms: 20 }));
+        drop(other);
+        assert_eq!(evidence(), None);
     }
 }

@@ -6,14 +6,13 @@
 mod views;
 
 use crate::asker::Input;
-use crate::catalog::Catalog;
-use crate::events::EventKind;
 use crate::replica_host::ReplicaHost;
 use crate::service::NodeService;
-use crate::standing::Standing;
 use cortado_cluster::{
-    Cause, Evidence, Explanation, OwnSilence, Placement, Sickness, Watch, WatchEvent, WatchOrder,
+    Cause, Evidence, Explanation, LifeStanding, OwnSilence, Placement, Sickness, Watch, WatchEvent,
+    WatchOrder,
 };
+use cortado_gateway::{Catalog, EventKind};
 use cortado_log::{BeatFollower, BeatNotSent, HeardBeat, Pending, beats_of};
 use cortado_model::{Beat, Millis, NodeId, PartitionId, with_causes};
 use cortado_peer::{HandOff, HandOffAnswer};
@@ -110,14 +109,13 @@ impl Watcher {
         events.extend(self.host.health.take_signs().into_iter().map(WatchEvent::Observed));
         // What hangs is slow at every tick; a look out of turn is none.
         if now >= self.watch.wake_at() {
-            events.extend(self.host.health.vitals.store_evidence().map(WatchEvent::Observed));
             let is_off = self.host.log_time.renew();
             events.push(WatchEvent::Observed(Evidence::OwnClock { is_off }));
-            events.extend(self.host.health.appends.evidence().map(WatchEvent::Observed));
+            events.extend(self.host.health.felt().map(WatchEvent::Observed));
             self.tell_away();
         }
-        events.push(WatchEvent::StoreFull(self.host.health.vitals.waits_for_room()));
-        let cluster = self.host.catalog.newest().cluster;
+        events.push(WatchEvent::StoreFull(self.host.health.room.is_missing()));
+        let cluster = self.host.cluster.catalog.newest().cluster();
         let heard = self.heard.drain(..).filter_map(|HeardBeat { stream, beat }| {
             // A stranger's, or damaged: the next one comes soon.
             let beat = Beat::decode(&beat, cluster).ok()?;
@@ -137,12 +135,12 @@ impl Watcher {
 
     /// Watches the partitions of which the catalog places a replica on this node.
     fn follow_catalog(&mut self, now: Millis) {
-        let catalog = self.host.catalog.newest();
+        let catalog = self.host.cluster.catalog.newest();
         if self.catalog.as_ref().is_some_and(|seen| Arc::ptr_eq(seen, &catalog)) {
             return;
         }
         let me = self.host.node();
-        let all = self.host.placed(PartitionId::CLUSTER);
+        let all = self.host.cluster.placed(PartitionId::CLUSTER);
         let cluster = once((PartitionId::CLUSTER, all.as_slice()));
         let mut gone = self.views.take();
         for (partition, nodes) in cluster.chain(catalog.placements()) {
@@ -163,7 +161,7 @@ impl Watcher {
         for partition in gone.into_keys() {
             self.watch.on(now, WatchEvent::Withdrawn { partition });
         }
-        let may_claim = self.host.standing() == Standing::Registered;
+        let may_claim = self.host.standing() == LifeStanding::Registered;
         if may_claim != std::mem::replace(&mut self.may_claim, may_claim) {
             for partition in self.views.partitions() {
                 self.watch.on(now, WatchEvent::Changed { partition });
@@ -176,7 +174,7 @@ impl Watcher {
     fn beat(&mut self, count: u64) {
         let (node, incarnation) = (self.host.me().node, self.host.me().incarnation);
         let beat = Beat { node, incarnation, count, time: self.host.clock.now().wall };
-        let cluster = self.host.catalog.newest().cluster;
+        let cluster = self.host.cluster.catalog.newest().cluster();
         self.sent = Some(self.host.beats.send(beat.encode(cluster)));
         self.host.metrics.beats.add(1);
     }

@@ -4,4 +4,5 @@ mod lives;
 mod log;
 mod peers;
 mod rig;
+mod trims;
 mod writes;

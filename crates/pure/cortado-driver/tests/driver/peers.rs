@@ -11,12 +11,12 @@ use cortado_replica::{
     ReadNeed, Record, StepDown, Transaction, encode,
 };
 
-fn scn(generation: u32, sequence: u64) -> Scn {
+pub(crate) fn scn(generation: u32, sequence: u64) -> Scn {
     Scn::new(Generation(generation), Sequence(sequence))
 }
 
 /// A record of node 2, behind what the replica has folded.
-fn of_node_2(rig: &mut Rig, scn: Scn, body: Body) {
+pub(crate) fn of_node_2(rig: &mut Rig, scn: Scn, body: Body) {
     let incarnation = ReplicaIncarnation::default();
     let header = Header { scn, node: NodeId(2), incarnation, time: WallMillis(0) };
     let chain = rig.driver.fold().map(|fold| fold.chain).unwrap_or_default();
@@ -26,7 +26,7 @@ fn of_node_2(rig: &mut Rig, scn: Scn, body: Body) {
 }
 
 /// A follower of node 2, which has opened generation 1.
-fn following() -> Rig {
+pub(crate) fn following() -> Rig {
     let mut rig = Rig::new();
     let claim = Claim { reason: ClaimReason::NeverLed, evidence: 0, seen: Scn::ZERO };
     of_node_2(&mut rig, scn(1, 0), Body::Claim(claim));

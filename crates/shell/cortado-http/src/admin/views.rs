@@ -3,11 +3,11 @@
 //! Start reading at [`cluster`].
 
 use crate::operations::VERSION;
-use cortado_model::Scn;
-use cortado_node::{
+use cortado_gateway::{
     Database, DatabaseStatus, DecisionEvent, NodeStatus, PartitionStatus, ReplicaStatus, Status,
     Table,
 };
+use cortado_model::Scn;
 use cortado_wire::{
     ClusterAnswer, DatabaseAnswer, DatabaseStatusAnswer, EventAnswer, NodeAnswer, PartitionAnswer,
     Position, ReplicaAnswer, ShortText, TableAnswer,

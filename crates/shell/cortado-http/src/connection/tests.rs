@@ -5,13 +5,13 @@ use crate::hosts::Hosts;
 use crate::limits::Limits;
 use crate::services::{ChangeFeed, Pending, Services};
 use cortado_document::TableDefinition;
-use cortado_metrics::Registry;
-use cortado_model::{ClusterUuid, DocumentKey, NodeId, Scn, TableId};
-use cortado_node::{
+use cortado_gateway::{
     AdminError, Catalog, ChangesError, Database, DatabaseSpec, DecisionEvent, Declared,
     EventsError, JournalPosition, ListRequest, Page, ReadError, ReadOptions, ScanPage, ScanRequest,
     Served, Status, StoredDocument, Table, WriteError, WriteRequest, Written,
 };
+use cortado_metrics::Registry;
+use cortado_model::{ClusterUuid, DocumentKey, NodeId, Scn, TableId};
 use tokio::io::{DuplexStream, duplex};
 
 /// No databases, no nodes, and a defect in `status`.

@@ -3,8 +3,8 @@
 //! Start reading at [`Appending::answered`].
 
 use super::already::already;
-use crate::append_vitals::{AppendVitals, BegunAppend};
 use crate::asker::Input;
+use crate::vitals::{BegunCall, Vitals};
 use bytes::Bytes;
 use cortado_driver::{Event, JobId, Outcome};
 use cortado_log::{Cause, Log, Producer, outcomes_of};
@@ -25,7 +25,7 @@ pub(super) struct Appending {
     sent: VecDeque<Sent>,
     /// How long appends take.
     took: Histogram,
-    vitals: Arc<AppendVitals>,
+    vitals: Arc<Vitals>,
 }
 
 /// An append that is not answered.
@@ -33,7 +33,7 @@ struct Sent {
     /// Its records that are not.
     records: usize,
     since: Instant,
-    felt: BegunAppend,
+    felt: BegunCall,
 }
 
 impl Appending {
@@ -41,7 +41,7 @@ impl Appending {
         log: Arc<dyn Log>,
         partition: PartitionId,
         took: Histogram,
-        vitals: Arc<AppendVitals>,
+        vitals: Arc<Vitals>,
     ) -> Self {
         Appending { log, partition, producer: None, sent: VecDeque::new(), took, vitals }
     }

@@ -17,7 +17,7 @@ const ANSWERS: Duration = Duration::from_millis(100);
 pub(super) async fn ask_peers(host: &ReplicaHost, partition: PartitionId) -> PeerAnswers {
     let deadline = Instant::now() + ANSWERS;
     let mut asked = JoinSet::new();
-    for node in host.placed(partition).into_iter().filter(|node| *node != host.node()) {
+    for node in host.cluster.placed(partition).into_iter().filter(|node| *node != host.node()) {
         let Some(peer) = host.peers.peer(node) else { continue };
         asked.spawn(async move {
             let standing = timeout_at(deadline, peer.standing(partition, deadline)).await;

@@ -3,11 +3,12 @@
 //! Start reading at [`copy`]. Source: docs/protocols/peers.md, "Duties of the asking node", 5.
 
 use crate::replica_host::ReplicaHost;
-use crate::snapshot::SnapshotReader;
 use bytes::Bytes;
 use cortado_driver::CopyError;
 use cortado_model::{LogOffset, NodeId, PartitionId, Scn};
-use cortado_peer::{CallError, Peer, Pending, SnapshotAnswer, SnapshotChunk, SnapshotId};
+use cortado_peer::{
+    CallError, Peer, Pending, SnapshotAnswer, SnapshotChunk, SnapshotId, SnapshotReader,
+};
 use cortado_store::StoreError;
 use std::sync::Arc;
 use std::time::Duration;

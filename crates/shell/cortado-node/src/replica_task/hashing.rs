@@ -4,9 +4,8 @@
 
 use crate::replica_host::ReplicaHost;
 use cortado_driver::Hashed;
-use cortado_model::{Entry, EntryKey, PartitionId, WallMillis};
-use cortado_store::encoding::parse_remembered;
-use cortado_store::{StoreError, View, digest};
+use cortado_model::{PartitionId, WallMillis};
+use cortado_store::{Digested, StoreError, View, digest};
 
 /// Hashes what `view` shows and makes it durable; `None` if the node goes away meanwhile.
 ///
@@ -40,20 +39,8 @@ fn hash_all(
     view: &dyn View,
     time: WallMillis,
 ) -> Result<Hashed, StoreError> {
-    let (mut bytes, mut first_expiry) = (0_u64, None::<WallMillis>);
-    let counted = view.entries(None).inspect(|entry| {
-        let Ok(Entry { key, value }) = entry else { return };
-        bytes += (key.len() + value.len()) as u64;
-        if let Some(EntryKey::Remembered { .. }) = EntryKey::parse(key)
-            && let Ok(remembered) = parse_remembered(value.clone())
-            && remembered.expires >= time
-        {
-            let expires = remembered.expires;
-            first_expiry = Some(first_expiry.map_or(expires, |first| first.min(expires)));
-        }
-    });
-    let counted = counted.take_while(|_| !host.tasks.is_ending());
-    let digest = digest(counted, time)?;
+    let entries = view.entries(None).take_while(|_| !host.tasks.is_ending());
+    let Digested { digest, first_expiry, bytes } = digest(entries, time)?;
     if !host.tasks.is_ending() {
         host.effort.set_state_bytes(partition, bytes);
     }

@@ -4,8 +4,8 @@
 
 use super::already::already;
 use crate::asker::Input;
-use crate::log_page::page_from;
 use cortado_driver::{Event, JobId, ReadError};
+use cortado_gateway::page_from;
 use cortado_log::{Follower, Log, page_of, ready_of};
 use cortado_model::{LogOffset, PartitionId, Position, with_causes};
 use std::future::pending;

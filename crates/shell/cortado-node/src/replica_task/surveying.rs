@@ -1,8 +1,8 @@
 //! What a driver must know before a replica can begin a life.
 
-use crate::database_log::Origin;
 use crate::replica_host::ReplicaHost;
 use cortado_driver::{AskLog, LogExtent, Survey, SurveyError};
+use cortado_gateway::Origin;
 use cortado_log::{ReadError, VerifyError};
 use cortado_model::{PartitionId, with_causes};
 

@@ -2,10 +2,10 @@
 //!
 //! Start reading at [`tell`].
 
-use crate::events::EventKind;
 use crate::replica_host::ReplicaHost;
 use cortado_cluster::Evidence;
 use cortado_driver::News;
+use cortado_gateway::EventKind;
 use cortado_model::{Generation, LogOffset, NodeId, PartitionId, Scn};
 use cortado_replica::Why;
 use tracing::field::display;

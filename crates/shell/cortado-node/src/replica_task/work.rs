@@ -9,11 +9,10 @@ use super::hashing::hash;
 use super::surroundings::{ask_around, look_around};
 use super::surveying::{ask_extent, survey};
 use crate::asker::{Asker, Input};
-use crate::database_log::Origin;
-use crate::events::EventKind;
 use crate::replica_handle::ReplicaHandle;
 use crate::replica_host::{Duty, ReplicaHost};
 use cortado_driver::{DigestReport, Event, Hashed, JobId, first_bookmark_at};
+use cortado_gateway::{EventKind, Origin};
 use cortado_model::{
     Batch, DocumentKey, NodeId, PartitionId, RememberedKey, TableId, WallMillis, with_causes,
 };
@@ -104,7 +103,7 @@ impl Work {
             if applied.is_ok() && transactions > 0 {
                 host.metrics.transactions.add(transactions);
                 if partition == PartitionId::CLUSTER {
-                    host.catalog.look();
+                    host.cluster.catalog.look();
                 }
             }
             let _ = ended.send(Event::Applied(job, applied));

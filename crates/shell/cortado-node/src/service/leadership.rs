@@ -74,7 +74,7 @@ impl NodeService {
         to: Option<NodeId>,
         deadline: Instant,
     ) -> Option<NodeId> {
-        for node in self.host.placed(partition) {
+        for node in self.host.cluster.placed(partition) {
             let wanted = to.is_none_or(|to| to == node) && node != self.host.node();
             if wanted && self.could_lead(partition, node, deadline).await {
                 return Some(node);

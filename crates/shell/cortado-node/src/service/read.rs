@@ -4,8 +4,8 @@
 
 use super::{NoLeader, NodeService};
 use crate::asker::{Asker, Input};
+use crate::local_routes::LocalRoute;
 use crate::replica_handle::{NotTaken, ReplicaHandle};
-use crate::routes::Route;
 use cortado_driver::{ReplicaRole, Reply};
 use cortado_model::{DocumentKey, EntryRange, Generation, Scn, StoredDocument};
 use cortado_peer::{Level, Look, Page, Read, ReadAnswer, Seen, ServedRole, Sight, Unserved};
@@ -49,7 +49,7 @@ impl NodeService {
     }
 
     /// The own replica, when it may serve `read`.
-    async fn sighting(&self, route: &Route, read: &Read) -> Result<Sighting, ReadAnswer> {
+    async fn sighting(&self, route: &LocalRoute, read: &Read) -> Result<Sighting, ReadAnswer> {
         match read.level {
             Level::Strong => self.proven_leader(route, ReadNeed::Lease, read.deadline).await,
             Level::Strict => self.proven_leader(route, ReadNeed::Barrier, read.deadline).await,
@@ -69,7 +69,7 @@ impl NodeService {
     /// * `otherwise`: how that is proven where the log's end cannot be read locally.
     async fn proven_leader(
         &self,
-        route: &Route,
+        route: &LocalRoute,
         otherwise: ReadNeed,
         deadline: Instant,
     ) -> Result<Sighting, ReadAnswer> {
@@ -104,7 +104,7 @@ impl NodeService {
     /// replica's inbox, so that a position which never comes costs nobody but its reader.
     async fn replica_at(
         &self,
-        route: &Route,
+        route: &LocalRoute,
         scn: Scn,
         deadline: Instant,
     ) -> Result<Sighting, ReadAnswer> {

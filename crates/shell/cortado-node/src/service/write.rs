@@ -2,8 +2,8 @@
 
 use super::{NoLeader, NodeService};
 use crate::asker::{Asker, Input, Ticket};
+use crate::local_routes::LocalRoute;
 use crate::replica_handle::{NotTaken, ReplicaHandle};
-use crate::routes::Route;
 use cortado_driver::{Reply, Tables, UnknownWhy, WriteOrder};
 use cortado_model::PartitionId;
 use cortado_peer::{Write, WriteAnswer};
@@ -35,7 +35,7 @@ impl NodeService {
         if database == PartitionId::CLUSTER.database {
             return Ok(None);
         }
-        let catalog = self.host.catalog.reaching(write.catalog, write.deadline).await;
+        let catalog = self.host.cluster.catalog.reaching(write.catalog, write.deadline).await;
         let catalog = catalog.ok_or(WriteAnswer::Late)?;
         let database = catalog.database_by_id(database).ok_or(WriteAnswer::NoSuchDatabase)?;
         Ok(Some(Arc::clone(database) as Arc<dyn Tables>))
@@ -47,7 +47,7 @@ impl NodeService {
         leader: &ReplicaHandle,
         order: WriteOrder,
         deadline: Instant,
-        route: &Route,
+        route: &LocalRoute,
     ) -> WriteAnswer {
         let ticket = Arc::new(Ticket::default());
         let (caller, answer) = Asker::with(&ticket);

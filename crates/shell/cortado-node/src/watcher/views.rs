@@ -2,9 +2,9 @@
 //!
 //! Reads handles and decides nothing. Start reading at [`Views`].
 
+use crate::local_routes::LocalRoute;
 use crate::replica_handle::ReplicaHandle;
 use crate::replica_host::ReplicaHost;
-use crate::routes::Route;
 use cortado_cluster::{Duty, Leadership, PartitionView, Placement, ReplicaViews};
 use cortado_driver::{Leadership as Shown, ReplicaRole};
 use cortado_model::{LogOffset, Millis, NodeId, PartitionId};
@@ -22,7 +22,7 @@ pub(super) struct Views {
 /// Where to find a replica that this node should have.
 pub(super) struct PlacedReplica {
     pub(super) placement: Placement,
-    pub(super) route: Arc<Route>,
+    pub(super) route: Arc<LocalRoute>,
 }
 
 impl Views {

@@ -1,8 +1,8 @@
 //! Change streams show every committed transaction once, in order, from wherever one resumes.
 
 use crate::world::{Music, World, deadline, settings};
+use cortado_gateway::{ChangeReader, Changes, ChangesError};
 use cortado_model::{Generation, LogOffset, Scn, Sequence};
-use cortado_node::{ChangeReader, Changes, ChangesError};
 use tokio::time::Instant;
 
 async fn open(music: &Music, since: Scn) -> Result<ChangeReader, ChangesError> {

@@ -2,8 +2,8 @@
 
 use crate::world::{Music, N1, N2, N3, World, deadline, document, eventually, key, read, stored};
 use cortado_document::{Refusal, TableDefinition};
+use cortado_gateway::{AdminError, Consistency, DatabaseSpec, Declared, ScanRequest, WriteError};
 use cortado_model::PartitionId;
-use cortado_node::{AdminError, Consistency, DatabaseSpec, Declared, ScanRequest, WriteError};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 

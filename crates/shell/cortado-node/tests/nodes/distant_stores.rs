@@ -2,13 +2,13 @@
 
 use crate::world::{Between, Music, Stores, World, deadline, eventually_asking, read, settings};
 use bytes::Bytes;
+use cortado_gateway::{
+    Changes, Consistency, ListRequest, ReadError, ReadOptions, ScanRequest, Unserved,
+};
 use cortado_log::memory::SharedMemoryLog;
 use cortado_model::{
     Batch, DatabaseId, DocumentKey, Entry, Found, PartitionId, RememberedKey, Scn, StoredDocument,
     TableId,
-};
-use cortado_node::{
-    Changes, Consistency, ListRequest, ReadError, ReadOptions, ScanRequest, Unserved,
 };
 use cortado_store::{Installer, Slow, Store, StoreError, StoreTraits, View};
 use std::collections::BTreeSet;

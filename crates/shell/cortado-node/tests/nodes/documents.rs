@@ -2,12 +2,12 @@
 
 use crate::world::{N1, N2, N3, World, deadline, document, eventually, idempotency, key, read};
 use cortado_document::{Action, Condition, Done, Match, Refusal, Tag, TransactionError, Unmet};
-use cortado_log::RECORD_BYTES_MAX;
-use cortado_model::{DocumentKey, Scn};
-use cortado_node::{
+use cortado_gateway::{
     Changes, Consistency, ListRequest, ReadOptions, ScanPosition, ScanRequest, ServedRole,
     WriteError, WriteRequest,
 };
+use cortado_log::RECORD_BYTES_MAX;
+use cortado_model::{DocumentKey, Scn};
 use tokio::time::Instant;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,10 +1,10 @@
 //! Nodes die and leaderships move while clients write; no acknowledged write is lost.
 
 use crate::world::{Music, N1, N2, N3, World, eventually, eventually_asking, idempotency};
+use cortado_gateway::{EventKind, WriteError};
 use cortado_log::memory::StreamFault;
 use cortado_metrics::Registry;
 use cortado_model::BeatStream;
-use cortado_node::{EventKind, WriteError};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -209,8 +209,9 @@ async fn a_planned_handoff_fails_no_request() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_dead_and_the_unknown_are_refused_by_name() {
+    use cortado_gateway::AdminError;
     use cortado_model::NodeId;
-    use cortado_node::{AdminError, NodeError};
+    use cortado_node::NodeError;
     let world = World::start().await;
     let music = world.music(1).await;
     assert!(matches!(world.nodes.kill(NodeId(4)).await, Err(NodeError::NoSuchNode)));

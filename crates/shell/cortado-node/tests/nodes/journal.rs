@@ -4,6 +4,10 @@ use crate::world::{
     N1, N2, N3, PATIENCE, Stores, World, deadline, eventually, eventually_asking, settings,
 };
 use cortado_document::TableDefinition;
+use cortado_gateway::{
+    AdminError, Database, DatabaseSpec, DecisionEvent, EventKind, EventsError, Gateway,
+    JournalPosition, PartitionStatus,
+};
 use cortado_log::memory::SharedMemoryLog;
 use cortado_log::{
     CreateError, Extent, Follower, Log, LogSpec, LogTraits, Page, Pending, Producer, ReadError,
@@ -11,10 +15,7 @@ use cortado_log::{
 };
 use cortado_metrics::Registry;
 use cortado_model::{LogId, LogOffset, NodeId, PartitionId, Position};
-use cortado_node::{
-    AdminError, Cluster, Database, DatabaseSpec, DecisionEvent, EventKind, EventsError, Gateway,
-    JournalPosition, PartitionStatus,
-};
+use cortado_node::Cluster;
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;

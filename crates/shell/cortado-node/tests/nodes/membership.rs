@@ -3,13 +3,11 @@
 use crate::failovers::count_of;
 use crate::held_log::HeldLog;
 use crate::world::{Music, N1, N2, N3, World, deadline, eventually, eventually_asking, settings};
+use cortado_gateway::{AdminError, DatabaseSpec, NodeFacts, NodeStatus};
 use cortado_log::memory::SharedMemoryLog;
 use cortado_metrics::Registry;
 use cortado_model::{NodeId, NodeIncarnation, PartitionId};
-use cortado_node::{
-    AdminError, Cluster, DatabaseSpec, Founding, NodeFacts, NodeIdentity, NodeStatus, RawSettings,
-    StartError,
-};
+use cortado_node::{Cluster, Founding, NodeIdentity, RawSettings, StartError};
 use std::sync::Arc;
 
 async fn status(world: &World, node: NodeId) -> NodeStatus {

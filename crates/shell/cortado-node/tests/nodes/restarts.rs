@@ -3,10 +3,11 @@
 use crate::world::{
     Music, N1, N2, N3, World, eventually, eventually_asking, idempotency, settings, stored,
 };
+use cortado_gateway::{EventKind, ReplicaRole};
 use cortado_log::Beats;
 use cortado_log::memory::SharedMemoryLog;
 use cortado_model::{Beat, LogOffset, NodeIncarnation, PartitionId, WallMillis};
-use cortado_node::{EventKind, Founding, IdentityError, ReplicaRole, StartError};
+use cortado_node::{Founding, IdentityError, StartError};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::SystemTime;
@@ -56,7 +57,7 @@ async fn a_process_starts_again_where_it_ended() {
     fill(&music, 60, 20).await;
     check_filled(&music, 80).await;
     check_equal(&world, &music).await;
-    let incarnations = |catalog: &cortado_node::Catalog| {
+    let incarnations = |catalog: &cortado_gateway::Catalog| {
         catalog.nodes().map(|node| node.incarnation).collect::<Vec<_>>()
     };
     let after = incarnations(&world.gateway.catalog());

@@ -4,10 +4,10 @@ use crate::restarts::events;
 use crate::world::{
     Music, N1, N2, N3, World, deadline, eventually, eventually_asking, read, settings, stored,
 };
+use cortado_gateway::{Consistency, EventKind, NotDoneWhy, ReplicaRole, UnknownWhy, WriteError};
 use cortado_log::memory::Fault as LogFault;
 use cortado_log::{Log, outcomes_of};
 use cortado_model::{Batch, LogOffset, NodeId, PartitionId, Scn, StoredDocument};
-use cortado_node::{Consistency, EventKind, NotDoneWhy, ReplicaRole, UnknownWhy, WriteError};
 use cortado_replica::FoldState;
 use cortado_store::{Fault, Store};
 

@@ -3,6 +3,10 @@
 //! Only this file knows the API. Start reading at [`World`].
 
 use cortado_document::{Action, Condition, Document, Operation, TableDefinition};
+use cortado_gateway::{
+    Consistency, Database, DatabaseSpec, Declared, Gateway, IdempotencyKey, PartitionStatus,
+    ReadError, ReadOptions, ReplicaStatus, Served, Table, WriteError, WriteRequest, Written,
+};
 use cortado_log::Log;
 use cortado_log::memory::{SharedMemoryBeats, SharedMemoryLog};
 use cortado_metrics::Registry;
@@ -12,10 +16,8 @@ use cortado_model::{
     StoredDocument,
 };
 use cortado_node::{
-    Cluster, Components, Consistency, Database, DatabaseSpec, Declared, Founding, Gateway,
-    IdempotencyKey, MemoryDirectories, NodeDirectories, Nodes, PartitionStatus, RawSettings,
-    ReadError, ReadOptions, ReplicaStatus, Served, StartError, StoreFactory, Table, WriteError,
-    WriteRequest, Written,
+    Cluster, Components, Founding, MemoryDirectories, NodeDirectories, Nodes, RawSettings,
+    StartError, StoreFactory,
 };
 use cortado_store::{Installer, MemoryStore, Store, StoreError, StoreTraits, View};
 use std::collections::BTreeMap;

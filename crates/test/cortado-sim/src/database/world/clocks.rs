@@ -65,7 +65,7 @@ impl World {
         }
         let now = self.nodes[here.node].clock.read(self.kernel.now);
         let Some(process) = &self.nodes[here.node].process else { return };
-        let alone = process.log_clock.is_alone(now.clock);
+        let alone = process.log_clock.latest(now.clock).is_none();
         let fold = process.hosted[here.partition].driver.fold();
         let folded = fold.map(|fold| fold.time).unwrap_or_default();
         let right = NodeClock::new(0, 0).read(self.kernel.now).wall;

@@ -1,0 +1,228 @@
+//! Databases and tables by name, as one replica of `_cluster` has folded them.
+//!
+//! A catalog never changes: a newer state of `_cluster` is a newer catalog. Start reading at
+//! [`Catalog`]; what is stored of it is in [`crate::cluster_log`].
+
+use cortado_document::{Schema, TableDefinition, partition_of};
+use cortado_driver::{TableRules, Tables};
+use cortado_model::{
+    ClusterUuid, DatabaseId, DirectoryUuid, DocumentKey, LogId, NodeId, NodeIncarnation,
+    PartitionId, PartitionUuid, Scn, TableId,
+};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The database of what was decided and done; see [`crate::journal`].
+pub(crate) const JOURNAL: &str = "_journal";
+
+/// The cluster's facts at one SCN of `_cluster`.
+#[derive(Debug)]
+pub struct Catalog {
+    pub(crate) scn: Scn,
+    pub(crate) cluster: ClusterUuid,
+    pub(crate) nodes: BTreeMap<NodeId, NodeFacts>,
+    pub(crate) databases: BTreeMap<String, Arc<Database>>,
+    pub(crate) databases_by_id: BTreeMap<DatabaseId, Arc<Database>>,
+    /// The id that the next database gets.
+    pub(crate) next_database: DatabaseId,
+    /// Dropped databases whose logs may still exist.
+    pub(crate) dropped: BTreeMap<DatabaseId, Dropped>,
+}
+
+impl Catalog {
+    /// Before anything is known.
+    pub fn empty(cluster: ClusterUuid) -> Catalog {
+        Catalog {
+            scn: Scn::ZERO,
+            cluster,
+            nodes: BTreeMap::new(),
+            databases: BTreeMap::new(),
+            databases_by_id: BTreeMap::new(),
+            next_database: DatabaseId(1),
+            dropped: BTreeMap::new(),
+        }
+    }
+
+    /// The database of that name.
+    pub fn database(&self, name: &str) -> Option<&Arc<Database>> {
+        self.databases.get(name)
+    }
+
+    /// All databases, by name, the system's own first.
+    pub fn databases(&self) -> impl Iterator<Item = &Arc<Database>> {
+        self.databases.values()
+    }
+
+    /// The journal, once it can be written to.
+    pub fn journal(&self) -> Option<&Arc<Database>> {
+        self.database(JOURNAL).filter(|journal| journal.log.is_some())
+    }
+
+    /// The nodes of the cluster, registered and not removed, in ascending order.
+    pub fn members(&self) -> impl Iterator<Item = NodeId> {
+        self.nodes.values().filter(|facts| !facts.removed).map(|facts| facts.node)
+    }
+
+    /// What a node has registered; `None` if it never has.
+    pub fn node(&self, node: NodeId) -> Option<&NodeFacts> {
+        self.nodes.get(&node)
+    }
+
+    /// All nodes that have ever registered, in ascending order.
+    pub fn nodes(&self) -> impl Iterator<Item = &NodeFacts> {
+        self.nodes.values()
+    }
+
+    /// The identity of the cluster, for as long as it exists.
+    pub fn cluster(&self) -> ClusterUuid {
+        self.cluster
+    }
+
+    /// How far `_cluster` was folded.
+    pub fn scn(&self) -> Scn {
+        self.scn
+    }
+
+    /// The id that the next database gets: above all that were ever given out.
+    pub fn next_database(&self) -> DatabaseId {
+        self.next_database
+    }
+
+    /// The database of that id.
+    pub fn database_by_id(&self, id: DatabaseId) -> Option<&Arc<Database>> {
+        self.databases_by_id.get(&id)
+    }
+
+    /// Everything that should be served, with the nodes in order of rank.
+    pub fn placements(&self) -> impl Iterator<Item = (PartitionId, &[NodeId])> {
+        self.databases.values().flat_map(|database| {
+            database.placements.iter().enumerate().map(|(number, nodes)| {
+                // A database has at most 1,024 partitions.
+                let partition = PartitionId { database: database.id, number: number as u32 };
+                (partition, nodes.as_slice())
+            })
+        })
+    }
+}
+
+/// A node, as it has registered itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeFacts {
+    /// Which.
+    pub node: NodeId,
+    /// Its newest life.
+    pub incarnation: NodeIncarnation,
+    /// Where it lives; another directory under its name is another node.
+    pub directory: DirectoryUuid,
+    /// Tells its newest life from one that a copy of its directory counts alike.
+    pub nonce: u128,
+    /// Another directory may take its name over.
+    pub replaced: bool,
+    /// It is no member any more.
+    pub removed: bool,
+    /// Where clients reach it.
+    pub address: String,
+}
+
+/// A database that was dropped, and whose log may still exist.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Dropped {
+    pub(crate) name: String,
+    pub(crate) uuid: PartitionUuid,
+    pub(crate) partitions: u32,
+}
+
+/// A database and its tables.
+#[derive(Debug)]
+pub struct Database {
+    /// Its id; never used again after it is dropped.
+    pub id: DatabaseId,
+    /// Its name.
+    pub name: String,
+    /// Tells it from any other that ever had its name.
+    pub uuid: PartitionUuid,
+    /// How many partitions it has, at least 1; fixed.
+    pub partitions: u32,
+    /// How many replicas each partition has.
+    pub replication: u32,
+    /// The identity of its log; `None` while that is being made.
+    pub(crate) log: Option<LogId>,
+    /// Who answers for it.
+    pub owner: Option<String>,
+    pub(crate) next_table: TableId,
+    pub(crate) tables: BTreeMap<String, Arc<Table>>,
+    /// All tables, the dropped ones too: change streams still name them.
+    pub(crate) tables_by_id: BTreeMap<TableId, Arc<Table>>,
+    /// For each partition its nodes in order of rank, the preferred leader first.
+    pub(crate) placements: Vec<Vec<NodeId>>,
+}
+
+impl Database {
+    /// Whether it is the system's own, which nobody else declares, writes or reads as documents.
+    pub fn is_system(&self) -> bool {
+        self.name.starts_with('_')
+    }
+
+    /// The table of that name.
+    pub fn table(&self, name: &str) -> Option<&Arc<Table>> {
+        self.tables.get(name)
+    }
+
+    /// The table of that id, even if it was dropped.
+    pub fn table_by_id(&self, id: TableId) -> Option<&Arc<Table>> {
+        self.tables_by_id.get(&id)
+    }
+
+    /// Its tables, by name.
+    pub fn tables(&self) -> impl Iterator<Item = &Arc<Table>> {
+        self.tables.values()
+    }
+
+    /// The partition of a document.
+    pub fn partition_of(&self, key: &DocumentKey) -> u32 {
+        partition_of(key.resource(), self.partitions)
+    }
+
+    /// The nodes of a partition in order of rank, the preferred leader first.
+    pub fn placement(&self, partition: u32) -> &[NodeId] {
+        self.placements.get(partition as usize).map_or(&[], Vec::as_slice)
+    }
+
+    /// The partition of that number.
+    pub fn partition_id(&self, number: u32) -> PartitionId {
+        PartitionId { database: self.id, number }
+    }
+}
+
+impl Tables for Database {
+    fn rules(&self, table: TableId) -> Option<TableRules<'_>> {
+        let Table { schema, schema_version, .. } = self.table_by_id(table)?.as_ref();
+        Some(TableRules { schema: schema.as_ref(), schema_version: *schema_version })
+    }
+}
+
+/// A table.
+#[derive(Debug)]
+pub struct Table {
+    /// Its id; never used again in its database.
+    pub id: TableId,
+    /// Its name.
+    pub name: String,
+    /// What was declared.
+    pub definition: TableDefinition,
+    /// The declared schema, compiled.
+    pub schema: Option<Schema>,
+    /// Counts the schemas of this table; 0 as long as it has never had one.
+    pub schema_version: u32,
+    /// Dropped tables keep their name for change streams only.
+    pub dropped: bool,
+    /// All documents of a dropped table are removed.
+    pub(crate) emptied: bool,
+}
+
+impl Table {
+    /// How many parts the key of a document has.
+    pub fn key_parts(&self) -> usize {
+        self.definition.key().len()
+    }
+}

@@ -1,0 +1,263 @@
+//! The documents of `_cluster`: the cluster's facts as they are stored.
+//!
+//! Every member is described in docs/formats/cluster.md. Decides nothing. Start reading at
+//! [`NodeDocument`].
+
+use crate::catalog::{Database, NodeFacts};
+use cortado_document::{Document, TableDefinition};
+use cortado_model::{DatabaseId, DirectoryUuid, DocumentKey, NodeId, NodeIncarnation, TableId};
+use cortado_store::StoreError;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Nodes, by their id.
+pub(crate) const NODES: TableId = TableId(1);
+/// Databases, by name.
+pub(crate) const DATABASES: TableId = TableId(2);
+/// Tables, by their database's id and their own.
+pub(crate) const TABLES: TableId = TableId(3);
+/// Dropped databases whose logs may still exist, by id.
+pub(crate) const DROPPED: TableId = TableId(5);
+/// Ids given out so far.
+pub(crate) const COUNTERS: TableId = TableId(6);
+
+/// Of every document here. A newer one is refused by older software rather than misread.
+pub(crate) const VERSION: u32 = 2;
+
+/// One life of a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct NodeDocument {
+    pub(crate) version: u32,
+    pub(crate) incarnation: u64,
+    /// 32 hexadecimal digits.
+    pub(crate) directory: String,
+    /// 32 hexadecimal digits.
+    pub(crate) nonce: String,
+    /// Another directory may take the name over.
+    pub(crate) replaced: bool,
+    pub(crate) removed: bool,
+    pub(crate) address: String,
+}
+
+/// A database without its tables.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct DatabaseDocument {
+    pub(crate) version: u32,
+    pub(crate) id: u32,
+    /// 32 hexadecimal digits.
+    pub(crate) uuid: String,
+    pub(crate) partitions: u32,
+    /// 32 hexadecimal digits; null while the log is being made.
+    pub(crate) log: Option<String>,
+    pub(crate) replication: u32,
+    pub(crate) owner: Option<String>,
+    pub(crate) next_table: u32,
+    /// For each partition its nodes in order of rank.
+    pub(crate) placements: Vec<Vec<u32>>,
+}
+
+/// A table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct TableDocument {
+    pub(crate) version: u32,
+    pub(crate) id: u32,
+    pub(crate) name: String,
+    pub(crate) key: Vec<String>,
+    pub(crate) schema: Option<Value>,
+    pub(crate) schema_version: u32,
+    pub(crate) dropped: bool,
+    /// All of its documents are removed.
+    pub(crate) emptied: bool,
+}
+
+/// A dropped database.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct DroppedDocument {
+    pub(crate) version: u32,
+    pub(crate) name: String,
+    /// 32 hexadecimal digits.
+    pub(crate) uuid: String,
+    pub(crate) partitions: u32,
+}
+
+/// The id that the next database gets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct CounterDocument {
+    pub(crate) version: u32,
+    pub(crate) next: u32,
+}
+
+impl NodeDocument {
+    pub(crate) fn of(facts: &NodeFacts) -> NodeDocument {
+        NodeDocument {
+            version: VERSION,
+            incarnation: facts.incarnation.0,
+            directory: facts.directory.to_string(),
+            nonce: format!("{:032x}", facts.nonce),
+            replaced: facts.replaced,
+            removed: facts.removed,
+            address: facts.address.clone(),
+        }
+    }
+
+    /// What it says of `node`.
+    ///
+    /// # Errors
+    /// An identity that is none.
+    pub(crate) fn facts(self, node: NodeId) -> Result<NodeFacts, StoreError> {
+        let NodeDocument { incarnation, directory, nonce, replaced, removed, address, .. } = self;
+        Ok(NodeFacts {
+            node,
+            incarnation: NodeIncarnation(incarnation),
+            directory: DirectoryUuid(read_hex(&directory)?),
+            nonce: read_hex(&nonce)?,
+            replaced,
+            removed,
+            address,
+        })
+    }
+}
+
+impl DatabaseDocument {
+    pub(crate) fn of(database: &Database, next_table: u32) -> DatabaseDocument {
+        let placements = database.placements.iter();
+        DatabaseDocument {
+            version: VERSION,
+            id: database.id.0,
+            uuid: database.uuid.to_string(),
+            partitions: database.partitions,
+            log: database.log.map(|log| log.to_string()),
+            replication: database.replication,
+            owner: database.owner.clone(),
+            next_table,
+            placements: placements.map(|nodes| nodes.iter().map(|n| n.0).collect()).collect(),
+        }
+    }
+}
+
+impl TableDocument {
+    pub(crate) fn new(
+        id: TableId,
+        name: &str,
+        definition: &TableDefinition,
+        schema_version: u32,
+    ) -> TableDocument {
+        TableDocument {
+            version: VERSION,
+            id: id.0,
+            name: name.to_owned(),
+            key: definition.key().to_vec(),
+            schema: definition.schema().cloned(),
+            schema_version,
+            dropped: false,
+            emptied: false,
+        }
+    }
+}
+
+impl DroppedDocument {
+    pub(crate) fn of(database: &Database) -> DroppedDocument {
+        DroppedDocument {
+            version: VERSION,
+            name: database.name.clone(),
+            uuid: database.uuid.to_string(),
+            partitions: database.partitions,
+        }
+    }
+}
+
+impl CounterDocument {
+    pub(crate) fn new(next: u32) -> CounterDocument {
+        CounterDocument { version: VERSION, next }
+    }
+}
+
+/// The key of a document here. Its parts are names and numbers of this crate's making.
+pub(crate) fn key<T: AsRef<str>>(parts: &[T]) -> DocumentKey {
+    DocumentKey::from_parts(parts).expect("names and numbers are short and without control bytes")
+}
+
+pub(crate) fn node_key(node: NodeId) -> DocumentKey {
+    key(&[node.to_string()])
+}
+
+pub(crate) fn table_key(database: DatabaseId, table: TableId) -> DocumentKey {
+    key(&[database.0.to_string(), table.0.to_string()])
+}
+
+pub(crate) fn dropped_key(database: DatabaseId) -> DocumentKey {
+    key(&[database.0.to_string()])
+}
+
+/// The key of the one counter there is.
+pub(crate) fn database_counter_key() -> DocumentKey {
+    key(&["database"])
+}
+
+/// The stored form.
+pub(crate) fn write<T: Serialize>(document: &T) -> Document {
+    let bytes = serde_json::to_vec(document).expect("these types have string keys only");
+    Document::from_stored(bytes.into())
+}
+
+/// Reads the stored form.
+///
+/// # Errors
+/// Not what [`write`] wrote, or of a newer version.
+pub(crate) fn read<T: DeserializeOwned>(value: &[u8]) -> Result<T, StoreError> {
+    #[derive(Deserialize)]
+    struct Versioned {
+        version: u32,
+    }
+    let damaged = |why: String| StoreError::Damaged { why };
+    let versioned: Versioned = serde_json::from_slice(value)
+        .map_err(|error| damaged(format!("a document of _cluster: {error}")))?;
+    if versioned.version != VERSION {
+        let version = versioned.version;
+        return Err(damaged(format!("a document of _cluster has version {version}")));
+    }
+    serde_json::from_slice(value)
+        .map_err(|error| damaged(format!("a document of _cluster: {error}")))
+}
+
+/// An identity as documents of `_cluster` spell it.
+pub(crate) fn read_hex(digits: &str) -> Result<u128, StoreError> {
+    let damaged = |_| StoreError::Damaged { why: format!("not an identity: {digits}") };
+    u128::from_str_radix(digits, 16).map_err(damaged)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stored_forms_never_change() {
+        // Older and newer releases read one another's documents: these texts are the format.
+        let facts = NodeFacts {
+            node: NodeId(1),
+            incarnation: NodeIncarnation(9),
+            directory: DirectoryUuid(0xaa),
+            nonce: 0xbb,
+            replaced: false,
+            removed: false,
+            address: "here:1".to_owned(),
+        };
+        let want = [
+            r#"{"version":2,"incarnation":9,"directory":"000000000000000000000000000000aa","#,
+            r#""nonce":"000000000000000000000000000000bb","replaced":false,"removed":false,"#,
+            r#""address":"here:1"}"#,
+        ];
+        let node = write(&NodeDocument::of(&facts));
+        assert_eq!(std::str::from_utf8(node.as_bytes()).unwrap(), want.concat());
+        let schema = serde_json::json!({"type": "object"});
+        let key = vec!["artist".to_owned(), "album".to_owned()];
+        let definition = TableDefinition::new(key, Some(schema)).unwrap();
+        let table = write(&TableDocument::new(TableId(2), "t", &definition, 1));
+        let want = [
+            r#"{"version":2,"id":2,"name":"t","key":["artist","album"],"#,
+            r#""schema":{"type":"object"},"schema_version":1,"dropped":false,"emptied":false}"#,
+        ];
+        assert_eq!(std::str::from_utf8(table.as_bytes()).unwrap(), want.concat());
+    }
+}

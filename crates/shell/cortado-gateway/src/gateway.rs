@@ -1,0 +1,141 @@
+//! The door to the cluster for whoever serves clients: finds the replica, waits, retries.
+//!
+//! Knows other nodes by what they answer; of this one, if it belongs to one, it asks the service
+//! that the others ask. Start reading at [`Gateway::write`] and [`Gateway::get`].
+
+mod admin_error;
+mod changes;
+mod database_spec;
+mod databases;
+mod declaration;
+mod leadership;
+mod list;
+mod membership;
+mod read;
+mod request;
+mod search;
+mod status;
+mod tables;
+mod write;
+
+pub use admin_error::AdminError;
+pub use changes::{ChangeReader, Changes, ChangesError};
+pub use database_spec::DatabaseSpec;
+pub use declaration::Declared;
+pub(crate) use list::whole_table;
+pub use membership::RegistrationError;
+pub use request::{
+    Consistency, IdempotencyKey, ListRequest, NotDoneWhy, ReadError, ReadOptions, ScanPage,
+    ScanPosition, ScanRequest, Served, UnknownWhy, WriteError, WriteRequest, Written,
+};
+
+use crate::catalog::Catalog;
+use crate::decisions::Decisions;
+use crate::known_cluster::KnownCluster;
+use crate::metrics::GatewayMetrics;
+use crate::refusals::Refusals;
+use cortado_log::Log;
+use cortado_model::{DatabaseId, NodeId, PartitionId, WallMillis};
+use cortado_peer::{Peer, Peers};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+/// Serves clients of the whole cluster. Cheap to clone; all clones are one.
+#[derive(Clone)]
+pub struct Gateway {
+    door: Arc<Door>,
+}
+
+/// What a gateway stands on.
+pub struct GatewayParts {
+    /// As its node, or its router, knows it.
+    pub cluster: Arc<KnownCluster>,
+    /// The node that the gateway belongs to; none of a router's.
+    pub own: Option<(NodeId, Arc<dyn Peer>)>,
+    /// The way to all others.
+    pub peers: Arc<dyn Peers>,
+    /// Where changes are read, and the logs of databases are made and removed.
+    pub log: Arc<dyn Log>,
+    /// Dates the records with which a log begins.
+    pub wall_clock: fn() -> WallMillis,
+    /// Where it tells what it has done.
+    pub decisions: Decisions,
+    /// Entries that each partition of the journal keeps.
+    pub journal_entries_max: u64,
+    /// Of the nodes of its process.
+    pub refusals: Arc<Refusals>,
+    /// What it counts.
+    pub metrics: Arc<GatewayMetrics>,
+}
+
+struct Door {
+    parts: GatewayParts,
+    /// Whose turn it is to serve a read that any replica may serve.
+    turn: AtomicUsize,
+    /// Nothing new is begun.
+    ending: AtomicBool,
+}
+
+impl Gateway {
+    /// A door to the cluster of `parts`.
+    pub fn new(parts: GatewayParts) -> Gateway {
+        let (turn, ending) = (AtomicUsize::new(0), AtomicBool::new(false));
+        Gateway { door: Arc::new(Door { parts, turn, ending }) }
+    }
+
+    /// The newest state of the cluster that this node has folded.
+    ///
+    /// Shows every declaration that was answered through this gateway.
+    pub fn catalog(&self) -> Arc<Catalog> {
+        self.cluster().catalog.newest()
+    }
+
+    /// Begins nothing new from now on.
+    pub fn end(&self) {
+        self.door.ending.store(true, Ordering::Release);
+    }
+
+    fn is_ending(&self) -> bool {
+        self.door.ending.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn parts(&self) -> &GatewayParts {
+        &self.door.parts
+    }
+
+    /// What is known of the cluster.
+    pub(crate) fn cluster(&self) -> &KnownCluster {
+        &self.door.parts.cluster
+    }
+
+    fn metrics(&self) -> &GatewayMetrics {
+        &self.door.parts.metrics
+    }
+
+    /// The node that the gateway belongs to; `None` for a router's.
+    pub(crate) fn own(&self) -> Option<NodeId> {
+        self.door.parts.own.as_ref().map(|(node, _)| *node)
+    }
+
+    /// How `node` is asked; `None` if it cannot be reached.
+    fn target(&self, node: NodeId) -> Option<Arc<dyn Peer>> {
+        match &self.door.parts.own {
+            Some((own, peer)) if *own == node => Some(Arc::clone(peer)),
+            Some(_) | None => self.door.parts.peers.peer(node),
+        }
+    }
+
+    /// Whether somebody leads `partition` who can be reached, as far as is known here.
+    pub(crate) fn is_led(&self, partition: PartitionId) -> bool {
+        let leader = self.cluster().routes.route(partition).leader();
+        leader.node.is_some_and(|leader| self.target(leader).is_some())
+    }
+
+    /// Whether a database has not been dropped, as far as is known here.
+    fn exists(&self, id: DatabaseId) -> bool {
+        id == DatabaseId::CLUSTER || self.catalog().database_by_id(id).is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,170 @@
+//! The committed transactions of a partition, in order, from any SCN on.
+//!
+//! Reads the log and folds it as every replica does, so it shows exactly what counts. Start
+//! reading at [`ChangeReader::next`].
+
+use super::read::Wanted;
+use super::{Consistency, Gateway, ReadError, ReadOptions};
+use crate::catalog::Database;
+use crate::genesis::genesis_of;
+use crate::log_page::page_from;
+use cortado_log::{Extent, Follower, Log, Page, ReadError as LogReadError, page_of, ready_of};
+use cortado_model::{PartitionId, Scn, with_causes};
+use cortado_replica::{Body, Committed, DecodeError, FoldState, Stop};
+use std::time::Duration;
+use tokio::time::error::Elapsed;
+use tokio::time::{Instant, sleep, timeout_at};
+
+/// Bytes of one read of the log: what one call of [`ChangeReader::next`] answers at most.
+const READ_BYTES_MAX: usize = 1 << 20;
+/// A log that cannot be read now is read again after this.
+const RETRY: Duration = Duration::from_millis(100);
+
+/// Follows the changes of one partition.
+pub struct ChangeReader {
+    follower: Box<dyn Follower>,
+    fold: FoldState,
+    /// Exclusive.
+    since: Scn,
+}
+
+/// What a reader has found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Changes {
+    /// Committed transactions, at least one, in SCN order.
+    Transactions(Vec<Committed>),
+    /// Nothing more was committed; the reader has seen everything up to here.
+    CaughtUp {
+        /// Where a reader may go on without missing anything.
+        applied: Scn,
+    },
+}
+
+/// Why changes cannot be told.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ChangesError {
+    /// The partition number is not below the database's partition count.
+    #[error("the database has no such partition")]
+    NoSuchPartition,
+    /// Nothing that was ever committed has that SCN.
+    #[error("the partition's history ends at {end}")]
+    BeyondEnd {
+        /// Its last SCN.
+        end: Scn,
+    },
+    /// The log has forgotten what follows: read the documents, then follow from a newer SCN.
+    #[error("the changes after {since} have been trimmed")]
+    Trimmed {
+        /// What was asked for.
+        since: Scn,
+    },
+    /// Nobody could serve the request in time.
+    #[error(transparent)]
+    Unserved(ReadError),
+    /// The log contradicts itself or cannot be read.
+    #[error("the log is broken: {why}")]
+    Broken {
+        /// For people.
+        why: String,
+    },
+}
+
+impl Gateway {
+    /// Opens the changes of a partition after `since`; [`Scn::ZERO`] is from the beginning.
+    ///
+    /// # Errors
+    /// See [`ChangesError`].
+    pub async fn changes(
+        &self,
+        database: &Database,
+        partition: u32,
+        since: Scn,
+        deadline: Instant,
+    ) -> Result<ChangeReader, ChangesError> {
+        if partition >= database.partitions {
+            return Err(ChangesError::NoSuchPartition);
+        }
+        let genesis = genesis_of(database, partition, self.catalog().cluster);
+        let partition = database.partition_id(partition);
+        let read = ReadOptions { consistency: Consistency::Strong, at_least: None, deadline };
+        let opened = self.read(partition, &read, Wanted::history(since)).await;
+        let (fold, end) = opened.map_err(ChangesError::Unserved)?.value;
+        if since > end {
+            return Err(ChangesError::BeyondEnd { end });
+        }
+        let log = self.parts().log.as_ref();
+        let Extent { log: id, first, .. } = extent(log, partition).await?;
+        let broken = |error: DecodeError| ChangesError::Broken { why: error.to_string() };
+        let fold = fold.map(|fold| FoldState::decode(&fold)).transpose().map_err(broken)?;
+        let fold = fold.unwrap_or_else(|| FoldState::before(genesis, id));
+        if first > fold.position.offset {
+            return Err(ChangesError::Trimmed { since });
+        }
+        Ok(ChangeReader { follower: log.follow(partition, fold.position), fold, since })
+    }
+}
+
+impl ChangeReader {
+    /// The next transactions; waits for one until `wait_until`, which may be in the past.
+    ///
+    /// Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// See [`ChangesError`]; all but `Unserved` are final for this reader.
+    pub async fn next(&mut self, wait_until: Instant) -> Result<Changes, ChangesError> {
+        loop {
+            let Ok(page) = self.page(wait_until).await else {
+                let applied = self.fold.last.max(self.since);
+                return Ok(Changes::CaughtUp { applied });
+            };
+            let page = match page {
+                Ok(page) => page,
+                Err(LogReadError::Trimmed { .. }) => {
+                    return Err(ChangesError::Trimmed { since: self.since });
+                }
+                Err(LogReadError::Unavailable(_)) if Instant::now() < wait_until => {
+                    sleep(RETRY).await;
+                    continue;
+                }
+                Err(error) => return Err(unreadable(&error)),
+            };
+            let mut found = Vec::new();
+            let page = page_from(self.fold.position.offset, page);
+            for record in self.fold.fold(page).map_err(broken)? {
+                let header = record.header;
+                // One without changes only remembers its answer.
+                if let Body::Transaction(transaction) = record.body
+                    && header.scn > self.since
+                    && !transaction.changes.is_empty()
+                {
+                    found.push(Committed { scn: header.scn, time: header.time, transaction });
+                }
+            }
+            if let Some(last) = found.last() {
+                self.since = last.scn;
+                return Ok(Changes::Transactions(found));
+            }
+        }
+    }
+
+    /// The next page, if it comes before `wait_until`. What is there already is told, however long
+    /// it takes to read: an old record has to be fetched from a file.
+    async fn page(&mut self, wait_until: Instant) -> Result<Result<Page, LogReadError>, Elapsed> {
+        timeout_at(wait_until, ready_of(self.follower.as_mut())).await?;
+        Ok(page_of(self.follower.as_mut(), READ_BYTES_MAX).await)
+    }
+}
+
+async fn extent(log: &dyn Log, partition: PartitionId) -> Result<Extent, ChangesError> {
+    let extents = log.extents(&[partition]).await.map_err(|error| unreadable(&error))?;
+    // One was asked for.
+    extents.into_iter().next().ok_or_else(|| unreadable(&LogReadError::Missing))
+}
+
+fn unreadable(error: &LogReadError) -> ChangesError {
+    ChangesError::Broken { why: with_causes(error) }
+}
+
+fn broken(stop: Stop) -> ChangesError {
+    ChangesError::Broken { why: stop.to_string() }
+}

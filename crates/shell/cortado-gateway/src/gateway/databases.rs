@@ -1,0 +1,173 @@
+//! Databases: created, finished and dropped.
+//!
+//! Start reading at [`Gateway::create_database`].
+
+use super::admin_error::{AdminError, not_done};
+use super::database_spec::{DatabaseSpec, complete, creation, differences};
+use super::declaration::{Declared, operation, put};
+use super::read::Wanted;
+use super::status::Reports;
+use super::{Consistency, Gateway, ReadOptions};
+use crate::catalog::Database;
+use crate::cluster_log::{
+    COUNTERS, DATABASES, DROPPED, DatabaseDocument, DroppedDocument, TABLES, database_counter_key,
+    dropped_key, table_key, write,
+};
+use crate::conditions::if_still;
+use crate::database_log::{begin_log, spec_of};
+use crate::genesis::genesis_of;
+use cortado_document::{Action, Condition};
+use cortado_model::limits::is_name;
+use cortado_model::{DatabaseId, with_causes};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, sleep, timeout_at};
+use tracing::info;
+
+/// How often it is looked whether a dropped database is gone.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+impl Gateway {
+    /// Creates a database and waits until it can be written to.
+    ///
+    /// # Errors
+    /// See [`AdminError`]; another database of that name is a conflict.
+    pub async fn create_database(
+        &self,
+        name: &str,
+        spec: DatabaseSpec,
+        deadline: Instant,
+    ) -> Result<Declared<Arc<Database>>, AdminError> {
+        if !is_name(name) || !spec.tables.keys().all(|table| is_name(table)) {
+            return Err(AdminError::BadName);
+        }
+        self.create_named(name, spec, deadline).await
+    }
+
+    /// As [`create_database`](Self::create_database), for the system's own names too.
+    pub(crate) async fn create_named(
+        &self,
+        name: &str,
+        asked: DatabaseSpec,
+        deadline: Instant,
+    ) -> Result<Declared<Arc<Database>>, AdminError> {
+        loop {
+            // Before the catalog: who counts on meanwhile makes this try void.
+            let counter = self.etag_of(COUNTERS, &database_counter_key(), deadline).await?;
+            let catalog = self.newest_catalog(deadline).await?;
+            let spec = complete(asked.clone(), &catalog)?;
+            if let Some(existing) = catalog.database(name) {
+                let reasons = differences(existing, &spec);
+                if !reasons.is_empty() {
+                    return Err(AdminError::Conflict { reasons });
+                }
+                let existing = self.with_log(Arc::clone(existing), deadline).await?;
+                return Ok(Declared::Existing(existing));
+            }
+            let operations = creation(name, &spec, &catalog, counter);
+            if self.declare(operations, deadline).await? {
+                let catalog = self.newest_catalog(deadline).await?;
+                // Dropped again within this moment: there is nothing to show.
+                let created = catalog.database(name).ok_or(AdminError::NoSuchDatabase)?;
+                let created = self.with_log(Arc::clone(created), deadline).await?;
+                self.await_leaders(&created, deadline).await;
+                let (partitions, replication) = (created.partitions, created.replication);
+                let id = created.id.0;
+                info!(database = name, id, partitions, replication, "database created");
+                self.explain(format!("created database {name}: {partitions} partitions"));
+                return Ok(Declared::Created(created));
+            }
+        }
+    }
+
+    /// Drops a database and everything in it.
+    ///
+    /// # Errors
+    /// See [`AdminError`].
+    pub async fn drop_database(&self, name: &str, deadline: Instant) -> Result<(), AdminError> {
+        if !is_name(name) {
+            return Err(AdminError::BadName);
+        }
+        loop {
+            let (document, etag) = self.current(name, deadline).await?;
+            let catalog = self.newest_catalog(deadline).await?;
+            let database = catalog.database(name).ok_or(AdminError::NoSuchDatabase)?;
+            let dropped = DroppedDocument::of(database);
+            let mut operations = vec![
+                operation(DATABASES, document, Action::Delete, if_still(etag)),
+                put(DROPPED, dropped_key(database.id), write(&dropped), Condition::default()),
+            ];
+            for table in database.tables_by_id.keys() {
+                let document = table_key(database.id, *table);
+                operations.push(operation(TABLES, document, Action::Delete, Condition::default()));
+            }
+            if self.declare(operations, deadline).await? {
+                self.newest_catalog(deadline).await?;
+                self.await_silence(database, deadline).await;
+                info!(database = name, id = database.id.0, "database dropped");
+                self.explain(format!("dropped database {name}"));
+                return Ok(());
+            }
+        }
+    }
+
+    /// The database once its log is made; makes it if nobody has finished that.
+    ///
+    /// Anybody may: what was done stays, and the first to write down the log's identity wins.
+    pub(crate) async fn with_log(
+        &self,
+        mut database: Arc<Database>,
+        deadline: Instant,
+    ) -> Result<Arc<Database>, AdminError> {
+        while database.log.is_none() {
+            let (place, etag) = self.current(&database.name, deadline).await?;
+            let catalog = self.newest_catalog(deadline).await?;
+            let now = catalog.database(&database.name).filter(|now| now.id == database.id);
+            database = Arc::clone(now.ok_or(AdminError::NoSuchDatabase)?);
+            if database.log.is_some() {
+                break;
+            }
+            let (spec, cluster) = (spec_of(&database), self.catalog().cluster);
+            let genesis = |number| genesis_of(&database, number, cluster);
+            let now = (self.parts().wall_clock)();
+            let begun = begin_log(self.parts().log.as_ref(), &spec, genesis, now);
+            let log = match timeout_at(deadline, begun).await {
+                Ok(Ok(log)) => log,
+                Ok(Err(error)) => return Err(not_done(&with_causes(&error))),
+                Err(_) => return Err(not_done("the database's log was not made in time")),
+            };
+            let mut document = DatabaseDocument::of(&database, database.next_table.0);
+            document.log = Some(log.to_string());
+            let made = vec![put(DATABASES, place, write(&document), if_still(etag))];
+            self.declare(made, deadline).await?;
+            let catalog = self.newest_catalog(deadline).await?;
+            let now = catalog.database(&database.name).filter(|now| now.id == database.id);
+            database = Arc::clone(now.ok_or(AdminError::NoSuchDatabase)?);
+        }
+        Ok(database)
+    }
+
+    /// Waits until every partition is served, or until the deadline: it exists either way.
+    async fn await_leaders(&self, database: &Database, deadline: Instant) {
+        let read = ReadOptions { consistency: Consistency::Strong, at_least: None, deadline };
+        for number in 0..database.partitions {
+            let partition = database.partition_id(number);
+            let _ = self.read(partition, &read, Wanted::position()).await;
+        }
+    }
+
+    /// Waits until no replica serves the database any more, or until the deadline: it is dropped
+    /// either way.
+    async fn await_silence(&self, database: &Database, deadline: Instant) {
+        while Instant::now() < deadline && self.has_replicas(database.id).await {
+            sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    /// Whether some node says that it still has a replica of the database.
+    pub(crate) async fn has_replicas(&self, database: DatabaseId) -> bool {
+        let Reports { told, silent } = self.reports(Some(database)).await;
+        // Who is there and does not say may have some.
+        silent > 0 || told.values().any(|report| !report.replicas.is_empty())
+    }
+}

@@ -1,0 +1,137 @@
+//! Declarations: databases and tables come, change and go by writes to `_cluster`.
+//!
+//! Each is one transaction under conditions, tried again when somebody else was faster. Start
+//! reading at [`Gateway::declare`].
+
+use super::admin_error::{AdminError, not_done};
+use super::read::Wanted;
+use super::{Consistency, Gateway, IdempotencyKey, ReadOptions, WriteError, WriteRequest};
+use crate::catalog::Catalog;
+use crate::cluster_log::{DATABASES, key};
+use crate::events::EventKind;
+use crate::randomness::random_u128;
+use bytes::Bytes;
+use cortado_document::{Action, Condition, Document, Operation};
+use cortado_model::limits::{DOCUMENT_BYTES_MAX, IDEMPOTENCY_TTL_MS_MAX};
+use cortado_model::{DocumentKey, Etag, PartitionId, Scn, TableId};
+use std::sync::Arc;
+use tokio::time::Instant;
+
+/// What became of a declaration.
+#[derive(Clone, Debug)]
+pub enum Declared<T> {
+    /// It is new, and can be used at once.
+    Created(T),
+    /// It was so already.
+    Existing(T),
+    /// It has changed.
+    Changed(T),
+}
+
+impl Gateway {
+    /// Writes a declaration. `false`: the state that it was made for is gone; make it again.
+    pub(super) async fn declare(
+        &self,
+        operations: Vec<Operation>,
+        deadline: Instant,
+    ) -> Result<bool, AdminError> {
+        for operation in &operations {
+            if let Action::Put { value } = &operation.action
+                && value.as_bytes().len() > DOCUMENT_BYTES_MAX
+            {
+                let why = format!("a declaration has at most {DOCUMENT_BYTES_MAX} bytes");
+                return Err(AdminError::Invalid { why });
+            }
+        }
+        let key = Bytes::copy_from_slice(&random_u128().to_le_bytes());
+        let ttl_ms = IDEMPOTENCY_TTL_MS_MAX;
+        let idempotency = Some(IdempotencyKey { key, fingerprint: 0, ttl_ms });
+        let request = WriteRequest { operations, idempotency, deadline };
+        match self.publish(PartitionId::CLUSTER, request).await {
+            Ok(written) => {
+                self.await_catalog(written.scn, deadline).await?;
+                Ok(true)
+            }
+            Err(WriteError::Refused { .. }) => Ok(false),
+            Err(error @ WriteError::Unknown { .. }) => {
+                Err(AdminError::Unknown { why: error.to_string() })
+            }
+            Err(
+                error @ (WriteError::Malformed(_)
+                | WriteError::KeyReused
+                | WriteError::TooLarge { .. }
+                | WriteError::NotDone { .. }
+                | WriteError::DeadlineBefore
+                | WriteError::NoSuchDatabase),
+            ) => Err(not_done(&error.to_string())),
+        }
+    }
+
+    /// The catalog, when it shows everything that was declared before this call.
+    pub(crate) async fn newest_catalog(
+        &self,
+        deadline: Instant,
+    ) -> Result<Arc<Catalog>, AdminError> {
+        let read = ReadOptions { consistency: Consistency::Strong, at_least: None, deadline };
+        let seen = self.read(PartitionId::CLUSTER, &read, Wanted::position()).await;
+        let seen = seen.map_err(|error| not_done(&error.to_string()))?;
+        self.await_catalog(seen.applied, deadline).await
+    }
+
+    async fn await_catalog(&self, scn: Scn, deadline: Instant) -> Result<Arc<Catalog>, AdminError> {
+        let unknown = || AdminError::Unknown { why: "the declaration is not seen here".to_owned() };
+        self.cluster().catalog.reaching(scn, deadline).await.ok_or_else(unknown)
+    }
+
+    /// Where the document of a database stands, and which it is. To be asked before the catalog is
+    /// looked at: then whoever changes the database meanwhile makes a write under it void.
+    pub(super) async fn current(
+        &self,
+        database: &str,
+        deadline: Instant,
+    ) -> Result<(DocumentKey, Etag), AdminError> {
+        let place = key(&[database]);
+        let etag = self.etag_of(DATABASES, &place, deadline).await?;
+        Ok((place, etag.ok_or(AdminError::NoSuchDatabase)?))
+    }
+
+    pub(super) async fn etag_of(
+        &self,
+        table: TableId,
+        key: &DocumentKey,
+        deadline: Instant,
+    ) -> Result<Option<Etag>, AdminError> {
+        let read = ReadOptions { consistency: Consistency::Strong, at_least: None, deadline };
+        let found = self.get_in(PartitionId::CLUSTER, table, key, &read).await;
+        let found = found.map_err(|error| not_done(&error.to_string()))?;
+        Ok(found.value.map(|document| document.head.etag))
+    }
+
+    /// Tells the journal of something that was done through `_cluster`.
+    pub(super) fn explain_as_controller(&self, kind: EventKind, what: String) {
+        let controller = self.cluster().routes.route(PartitionId::CLUSTER).leader().node;
+        self.parts().decisions.explain_of(controller, kind, what);
+    }
+
+    pub(super) fn explain(&self, what: String) {
+        self.explain_as_controller(EventKind::Declaration, what);
+    }
+}
+
+pub(super) fn put(
+    table: TableId,
+    key: DocumentKey,
+    value: Document,
+    condition: Condition,
+) -> Operation {
+    operation(table, key, Action::Put { value }, condition)
+}
+
+pub(super) fn operation(
+    table: TableId,
+    key: DocumentKey,
+    action: Action,
+    condition: Condition,
+) -> Operation {
+    Operation { table, key, action, condition }
+}

@@ -1,0 +1,109 @@
+//! The nodes themselves: their registrations, and orders about them.
+//!
+//! Start reading at [`Gateway::register`] and [`Gateway::replace_node`].
+
+use super::admin_error::{AdminError, not_done};
+use super::declaration::put;
+use super::{Consistency, Gateway, ReadError, ReadOptions, WriteError, WriteRequest};
+use crate::catalog::NodeFacts;
+use crate::cluster_log::{NODES, NodeDocument, node_key, read, write};
+use crate::conditions::{if_absent, if_still};
+use crate::events::EventKind;
+use cortado_document::Operation;
+use cortado_model::{DatabaseId, Etag, NodeId, PartitionId};
+use cortado_store::StoreError;
+use tokio::time::Instant;
+use tracing::info;
+
+/// Why a registration was not read or not written. Try again.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistrationError {
+    /// Nobody could serve it.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// What is registered cannot be understood.
+    #[error(transparent)]
+    Stored(#[from] StoreError),
+    /// It was not written, or perhaps; if it was, the next look finds it.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+}
+
+impl Gateway {
+    /// What is registered under the name of `node` now, and in which document; `None` if nothing
+    /// ever was.
+    ///
+    /// # Errors
+    /// See [`RegistrationError`].
+    pub async fn registered(
+        &self,
+        node: NodeId,
+        deadline: Instant,
+    ) -> Result<Option<(NodeFacts, Etag)>, RegistrationError> {
+        let strong = ReadOptions { consistency: Consistency::Strong, at_least: None, deadline };
+        let found = self.get_in(PartitionId::CLUSTER, NODES, &node_key(node), &strong).await?;
+        let Some(found) = found.value else { return Ok(None) };
+        let facts = read::<NodeDocument>(&found.json())?.facts(node)?;
+        Ok(Some((facts, found.head.etag)))
+    }
+
+    /// Registers a node. `false`: something else is registered by now; look again.
+    ///
+    /// * `before`: the document that this one replaces.
+    ///
+    /// # Errors
+    /// See [`RegistrationError`].
+    pub async fn register(
+        &self,
+        facts: &NodeFacts,
+        before: Option<Etag>,
+        deadline: Instant,
+    ) -> Result<bool, RegistrationError> {
+        let operations = vec![registration(facts, before)];
+        let request = WriteRequest { operations, idempotency: None, deadline };
+        match self.publish(PartitionId::CLUSTER, request).await {
+            Ok(_) => Ok(true),
+            Err(WriteError::Refused { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Lets another data directory, or an older copy of the same one, register as `node`: the next
+    /// one that does takes the name over. The node must not run.
+    ///
+    /// # Errors
+    /// See [`AdminError`].
+    pub async fn replace_node(&self, node: NodeId, deadline: Instant) -> Result<(), AdminError> {
+        if self.runs(node, deadline).await {
+            return Err(AdminError::NodeRuns);
+        }
+        loop {
+            let found = self.registered(node, deadline).await;
+            let found = found.map_err(|error| not_done(&error.to_string()))?;
+            let (mut facts, etag) = found.ok_or(AdminError::NotRegistered)?;
+            if facts.replaced {
+                return Ok(());
+            }
+            facts.replaced = true;
+            if self.declare(vec![registration(&facts, Some(etag))], deadline).await? {
+                let incarnation = facts.incarnation.0;
+                info!(%node, incarnation, "another data directory may take the node's name");
+                let what = format!("another data directory may take over {node}");
+                self.explain_as_controller(EventKind::NodeReplaced, what);
+                return Ok(());
+            }
+        }
+    }
+
+    /// Whether a node of that name answers.
+    async fn runs(&self, node: NodeId, deadline: Instant) -> bool {
+        let Some(target) = self.target(node) else { return false };
+        target.report(Some(DatabaseId::CLUSTER), deadline).await.is_ok()
+    }
+}
+
+/// Writes a registration; whoever changes it meanwhile makes this void.
+fn registration(facts: &NodeFacts, before: Option<Etag>) -> Operation {
+    let condition = before.map_or_else(if_absent, if_still);
+    put(NODES, node_key(facts.node), write(&NodeDocument::of(facts)), condition)
+}

@@ -1,0 +1,98 @@
+//! The way to a partition's leader: whom to ask next, and when.
+//!
+//! What is asked next is `cortado-cluster`'s to say; here is the waiting. Start reading at
+//! [`Search::next`]. Source: docs/protocols/peers.md, "Duties of the asking node", 1 and 2.
+
+use super::Gateway;
+use crate::routes::Route;
+use cortado_cluster::LeaderSearch;
+use cortado_model::{NodeId, PartitionId};
+use cortado_peer::{KnownLeader, Peer};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
+use tracing::info;
+
+/// A leader that serves not yet, or no longer, is asked again after this if nothing is heard.
+const ASK_AGAIN: Duration = Duration::from_millis(20);
+
+/// One request on its way.
+pub(super) struct Search<'a> {
+    gateway: &'a Gateway,
+    pub(super) route: Arc<Route>,
+    search: LeaderSearch,
+    /// Who was said to lead when somebody was asked last, and who was asked.
+    known: KnownLeader,
+    asked: Option<NodeId>,
+    changes: Option<watch::Receiver<u64>>,
+    placed: Option<Vec<NodeId>>,
+}
+
+impl<'a> Search<'a> {
+    pub(super) fn new(gateway: &'a Gateway, partition: PartitionId) -> Search<'a> {
+        let route = gateway.cluster().routes.route(partition);
+        let search = LeaderSearch::default();
+        Search {
+            gateway,
+            route,
+            search,
+            known: KnownLeader::default(),
+            asked: None,
+            changes: None,
+            placed: None,
+        }
+    }
+
+    /// Whether anybody has been looked for.
+    pub(super) fn has_begun(&self) -> bool {
+        self.changes.is_some()
+    }
+
+    /// Whom to ask now; `None` if nobody is known who can be reached.
+    pub(super) fn next(&mut self) -> Option<(NodeId, Arc<dyn Peer>)> {
+        self.known = self.route.leader();
+        let (search, known) = (self.search, self.known.node);
+        self.asked = search.next(known, || self.placed());
+        let node = self.asked?;
+        Some((node, self.gateway.target(node)?))
+    }
+
+    /// The node that was asked serves.
+    pub(super) fn served(&self) {
+        if let Some(gap) = self.asked.and_then(|node| self.route.note_served(node)) {
+            self.gateway.metrics().write_gap.observe(gap);
+            let (partition, gap_ms) = (self.route.partition, gap.as_millis() as u64);
+            info!(%partition, gap_ms, "partition served again");
+        }
+    }
+
+    /// The node that was asked does not lead, or was not reached: waits for news, or a moment.
+    ///
+    /// * `known`: who leads, as far as that node knows.
+    pub(super) async fn wait(&mut self, known: Option<KnownLeader>, deadline: Instant) {
+        self.route.note_unserved();
+        if let Some(known) = known {
+            self.route.learn(known);
+        }
+        let placed = self.placed().len();
+        let changes = self.changes.get_or_insert_with(|| self.route.changes());
+        changes.mark_unchanged();
+        // Another request may have learned of it before this one.
+        let newer = self.route.leader().is_newer_than(&self.known);
+        if self.search.failed(newer, placed) {
+            return;
+        }
+        let pause = ASK_AGAIN.min(deadline.saturating_duration_since(Instant::now()));
+        // Either a change or the pause: both mean to look again.
+        let _ = timeout(pause, changes.changed()).await;
+        if self.route.leader().is_newer_than(&self.known) {
+            self.search = LeaderSearch::default();
+        }
+    }
+
+    fn placed(&mut self) -> &[NodeId] {
+        let (gateway, partition) = (self.gateway, self.route.partition);
+        self.placed.get_or_insert_with(|| gateway.cluster().placed(partition))
+    }
+}

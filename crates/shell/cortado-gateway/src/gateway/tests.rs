@@ -1,0 +1,226 @@
+//! What a gateway makes of what nodes answer. The nodes are scripts: there is nothing behind them.
+
+use super::*;
+use crate::catalog::{Database, Table};
+use bytes::Bytes;
+use cortado_document::{Action, Condition, Operation, TableDefinition};
+use cortado_driver as driver;
+use cortado_log::memory::SharedMemoryLog;
+use cortado_metrics::{Counter, Registry};
+use cortado_model::{ClusterUuid, DocumentKey, Etag, Generation, PartitionUuid, Scn, TableId};
+use cortado_peer::conformance::{Answer, FnPeer};
+use cortado_peer::{CallError, KnownLeader, ReadAnswer, Seen, ServedRole, Sight, WriteAnswer};
+use parking_lot::Mutex;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// What n1, n2 and n3 answer, each one time after another; then it cannot be reached.
+type Scripts<'a> = [&'a [Result<Answer, CallError>]; 3];
+
+/// A gateway to three nodes, and whom it has asked.
+struct World {
+    gateway: Gateway,
+    database: Arc<Database>,
+    asked: Arc<Mutex<Vec<u32>>>,
+}
+
+struct Scripted(BTreeMap<NodeId, Arc<dyn Peer>>);
+
+impl Peers for Scripted {
+    fn peer(&self, node: NodeId) -> Option<Arc<dyn Peer>> {
+        self.0.get(&node).cloned()
+    }
+}
+
+impl World {
+    /// * `own`: the node that the gateway belongs to; 0 for a router's.
+    fn new(own: u32, scripts: Scripts<'_>) -> World {
+        let asked: Arc<Mutex<Vec<u32>>> = Arc::default();
+        let node = |(node, script): (u32, &[Result<Answer, CallError>])| {
+            let (asked, script) = (Arc::clone(&asked), Mutex::new(VecDeque::from(script.to_vec())));
+            let peer = FnPeer {
+                call: Box::new(move |_| {
+                    asked.lock().push(node);
+                    let answer = script.lock().pop_front();
+                    Box::pin(std::future::ready(answer.unwrap_or(Err(CallError::Unreachable))))
+                }),
+                tell: Box::new(|_| {}),
+            };
+            (NodeId(node), Arc::new(peer) as Arc<dyn Peer>)
+        };
+        let mut nodes: BTreeMap<_, _> = (1..).zip(scripts).map(node).collect();
+        let own = nodes.remove_entry(&NodeId(own));
+        let database = database();
+        let (metrics, wall_clock) = (Registry::default(), || WallMillis(0));
+        let gateway = Gateway::new(GatewayParts {
+            cluster: cluster_with(&database, own.as_ref().map(|(node, _)| *node)),
+            own,
+            peers: Arc::new(Scripted(nodes)),
+            log: Arc::new(SharedMemoryLog::new()),
+            wall_clock,
+            decisions: Decisions::new(NodeId(0), wall_clock, Counter::default()).0,
+            journal_entries_max: 10,
+            refusals: Arc::default(),
+            metrics: Arc::new(GatewayMetrics::register(&metrics)),
+        });
+        World { gateway, database, asked }
+    }
+
+    async fn write(&self, key: Option<&'static str>) -> Result<Written, WriteError> {
+        let (key_of, condition) = (DocumentKey::from_parts(&["a"]).unwrap(), Condition::default());
+        let (table, action) = (TableId(1), Action::Delete);
+        let operations = vec![Operation { table, key: key_of, action, condition }];
+        let idempotency = key.map(|key| {
+            let key = Bytes::from_static(key.as_bytes());
+            IdempotencyKey { key, fingerprint: 0, ttl_ms: 1_000 }
+        });
+        let request = WriteRequest { operations, idempotency, deadline: soon() };
+        self.gateway.write(&self.database, request).await
+    }
+
+    async fn read(&self, consistency: Consistency) -> Result<NodeId, ReadError> {
+        let key = DocumentKey::from_parts(&["a"]).unwrap();
+        let read = ReadOptions { consistency, at_least: None, deadline: soon() };
+        let table = self.database.table("t").unwrap();
+        self.gateway.get(&self.database, table, &key, &read).await.map(|served| served.node)
+    }
+}
+
+/// One of one partition, on all nodes.
+fn database() -> Arc<Database> {
+    let definition = TableDefinition::new(vec!["id".to_owned()], None).unwrap();
+    let table = Arc::new(Table {
+        id: TableId(1),
+        name: "t".to_owned(),
+        definition,
+        schema: None,
+        schema_version: 0,
+        dropped: false,
+        emptied: false,
+    });
+    Arc::new(Database {
+        id: DatabaseId(1),
+        name: "d".to_owned(),
+        uuid: PartitionUuid(1),
+        partitions: 1,
+        replication: 3,
+        log: None,
+        owner: None,
+        next_table: TableId(2),
+        tables: BTreeMap::from([("t".to_owned(), Arc::clone(&table))]),
+        tables_by_id: BTreeMap::from([(TableId(1), table)]),
+        placements: vec![[1, 2, 3].map(NodeId).to_vec()],
+    })
+}
+
+fn cluster_with(database: &Arc<Database>, own: Option<NodeId>) -> Arc<KnownCluster> {
+    let uuid = ClusterUuid(1);
+    let cluster = KnownCluster::new(uuid, BTreeSet::new(), own);
+    let mut catalog = Catalog::empty(uuid);
+    catalog.databases.insert(database.name.clone(), Arc::clone(database));
+    catalog.databases_by_id.insert(database.id, Arc::clone(database));
+    cluster.catalog.publish(Some(Arc::new(catalog)), Scn::ZERO);
+    Arc::new(cluster)
+}
+
+/// Later than any answer; the tests' clock runs by itself.
+fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(5)
+}
+
+fn written() -> Result<Answer, CallError> {
+    let (scn, time, etag) = (Scn::ZERO, WallMillis(0), Etag(1));
+    let written = driver::Written { scn, time, etag, results: Vec::new(), repeated: false };
+    Ok(Answer::Write(WriteAnswer::Written(Box::new(written))))
+}
+
+/// Does not lead; has heard of `leader` in `generation`.
+fn wrong_node(generation: u32, leader: u32) -> Result<Answer, CallError> {
+    Ok(Answer::Write(WriteAnswer::WrongNode(KnownLeader {
+        generation: Generation(generation),
+        stepped_down: false,
+        node: Some(NodeId(leader)),
+    })))
+}
+
+fn seen() -> Result<Answer, CallError> {
+    let (seen, role) = (Seen::Document(None), ServedRole::Follower);
+    Ok(Answer::Read(ReadAnswer::Seen(Box::new(Sight { seen, applied: Scn::ZERO, role }))))
+}
+
+fn behind() -> Result<Answer, CallError> {
+    Ok(Answer::Read(ReadAnswer::Behind))
+}
+
+/// Whom a router's write asks, one after another, and why it is not done.
+async fn check_write(
+    key: Option<&'static str>,
+    scripts: Scripts<'_>,
+    asked: &[u32],
+    want: Result<(), WriteError>,
+) {
+    let world = World::new(0, scripts);
+    assert_eq!(world.write(key).await.map(drop), want);
+    assert_eq!(*world.asked.lock(), asked);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_finds_the_leader() {
+    check_write(None, [&[written()], &[], &[]], &[1], Ok(())).await;
+    // Who knows of a leader names it.
+    check_write(None, [&[wrong_node(2, 3)], &[], &[written()]], &[1, 3], Ok(())).await;
+    // Who cannot be reached is passed over.
+    check_write(None, [&[], &[written()], &[]], &[1, 2], Ok(())).await;
+    // What is known of an older leadership leads nobody astray.
+    let scripts: Scripts<'_> = [&[wrong_node(3, 2)], &[wrong_node(2, 1), written()], &[]];
+    check_write(None, scripts, &[1, 2, 1, 2], Ok(())).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_served_is_asked_first() {
+    let twice = async |scripts: Scripts<'_>, asked: &[u32]| {
+        let world = World::new(0, scripts);
+        for _ in 0..2 {
+            assert!(world.write(None).await.is_ok());
+        }
+        assert_eq!(*world.asked.lock(), asked);
+    };
+    twice([&[], &[written(), written()], &[]], &[1, 2, 2]).await;
+    // Whatever was said before: who was said to lead may be gone.
+    let scripts: Scripts<'_> = [&[wrong_node(2, 3)], &[written(), written()], &[]];
+    twice(scripts, &[1, 3, 1, 2, 2]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_whose_leader_is_lost_is_repeated_under_a_key_only() {
+    let lost = || Err(CallError::Lost);
+    let unknown = Err(WriteError::Unknown { why: UnknownWhy::LeaderLost });
+    check_write(None, [&[lost()], &[written()], &[]], &[1], unknown).await;
+    check_write(Some("k"), [&[lost()], &[written()], &[]], &[1, 2], Ok(())).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gateway_that_ends_begins_nothing() {
+    let world = World::new(0, [&[written()], &[], &[]]);
+    world.gateway.end();
+    let ended = world.write(None).await;
+    let ending = NotDoneWhy::Ending;
+    assert!(matches!(ended, Err(WriteError::NotDone { why, .. }) if why == ending), "{ended:?}");
+    assert!(world.asked.lock().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_any_replica_may_serve_goes_to_the_own_node_or_round() {
+    let all: Scripts<'_> = [&[seen(), seen()], &[seen(), seen()], &[seen(), seen()]];
+    let own = World::new(2, all);
+    let router = World::new(0, all);
+    for _ in 0..2 {
+        assert_eq!(own.read(Consistency::Eventual).await, Ok(NodeId(2)));
+    }
+    for node in [1, 2, 3, 1] {
+        assert_eq!(router.read(Consistency::Eventual).await, Ok(NodeId(node)));
+    }
+    let behind = World::new(2, [&[seen()], &[behind()], &[]]);
+    assert_eq!(behind.read(Consistency::Eventual).await, Ok(NodeId(1)));
+}

@@ -1,0 +1,216 @@
+//! Writes: to the leader, and again to the next one, until the outcome is known.
+//!
+//! Start reading at [`Gateway::write`].
+
+use super::search::Search;
+use super::{Gateway, NotDoneWhy, UnknownWhy, WriteError, WriteRequest, Written};
+use crate::catalog::Database;
+use cortado_cluster::{Doubt, Repetition, RouteAttempt, RouteStep, TryOutcome};
+use cortado_document::check_operations;
+use cortado_driver::{self as driver, KeyedWrite};
+use cortado_model::{PartitionId, RememberedKey};
+use cortado_peer::{CallError, KnownLeader, Write, WriteAnswer};
+use cortado_replica::NotDone;
+use std::sync::Arc;
+use tokio::time::Instant;
+
+/// What clients are told when the cluster is busy, or between two leaders.
+const RETRY_AFTER_MS: u64 = 1_000;
+
+impl Gateway {
+    /// Does a write of one resource: all of its operations or none.
+    ///
+    /// Waits for a leader until the deadline. A write with an idempotency key survives the death
+    /// of its leader: the next one is asked and answers as the first would have.
+    ///
+    /// # Errors
+    /// See [`WriteError`]: every variant but `Unknown` says that the write is definitely not done.
+    pub async fn write(
+        &self,
+        database: &Arc<Database>,
+        request: WriteRequest,
+    ) -> Result<Written, WriteError> {
+        let begun = Instant::now();
+        let number = check_operations(&request.operations, database.partitions);
+        let number = number.map_err(WriteError::Malformed)?;
+        let written = self.publish(database.partition_id(number), request).await;
+        self.count_write(&written, begun);
+        written
+    }
+
+    /// Does a write in `partition`.
+    pub(crate) async fn publish(
+        &self,
+        partition: PartitionId,
+        request: WriteRequest,
+    ) -> Result<Written, WriteError> {
+        let mut search = Search::new(self, partition);
+        let mut attempt = RouteAttempt::new(match &request.idempotency {
+            Some(_) => Repetition::Remembered,
+            None => Repetition::Doubled,
+        });
+        loop {
+            let tried = self.try_once(&mut search, &request).await;
+            match attempt.judge(tried.outcome()) {
+                RouteStep::TryAgain => search.wait(tried.known(), request.deadline).await,
+                RouteStep::Answer => {
+                    search.served();
+                    return tried.into_result(partition);
+                }
+                RouteStep::NotDone => return tried.into_result(partition),
+                RouteStep::Unknown(doubt) => return Err(unknown(doubt)),
+            }
+        }
+    }
+
+    /// Asks whoever is said to lead, or whoever may know.
+    async fn try_once(&self, search: &mut Search<'_>, request: &WriteRequest) -> Tried {
+        let partition = search.route.partition;
+        if self.is_ending() {
+            return Tried::Declined(NotDoneWhy::Ending);
+        }
+        // Who leads it says so.
+        if search.has_begun() && !self.exists(partition.database) {
+            return Tried::Answered(Err(WriteError::NoSuchDatabase));
+        }
+        if Instant::now() >= request.deadline {
+            return match search.has_begun() {
+                true => Tried::Declined(NotDoneWhy::NoLeader),
+                false => Tried::DeadlineBefore,
+            };
+        }
+        let Some((_, target)) = search.next() else { return Tried::NotHere(None) };
+        let write = Write {
+            partition,
+            // Only what is stored has changed tables; barriers have not.
+            catalog: self.catalog().scn,
+            operations: request.operations.clone(),
+            keyed: keyed(request),
+            deadline: request.deadline,
+        };
+        match target.write(write).await {
+            Ok(answer) => Tried::of(answer),
+            Err(CallError::Unreachable) => Tried::NotHere(None),
+            Err(CallError::Lost) => Tried::LeaderLost,
+            Err(CallError::Late) => Tried::DeadlineAfter,
+        }
+    }
+
+    fn count_write(&self, written: &Result<Written, WriteError>, begun: Instant) {
+        let metrics = self.metrics();
+        match written {
+            Ok(Written { repeated: true, .. }) => metrics.writes_repeated.add(1),
+            Ok(Written { repeated: false, .. }) => {
+                metrics.writes_done.add(1);
+                metrics.write.observe(begun.elapsed());
+            }
+            Err(
+                WriteError::Malformed(_)
+                | WriteError::Refused { .. }
+                | WriteError::KeyReused
+                | WriteError::TooLarge { .. }
+                | WriteError::NoSuchDatabase,
+            ) => metrics.writes_refused.add(1),
+            Err(WriteError::NotDone { .. } | WriteError::DeadlineBefore) => {
+                metrics.writes_not_done.add(1);
+            }
+            Err(WriteError::Unknown { .. }) => metrics.writes_unknown.add(1),
+        }
+    }
+}
+
+/// How the write is recognised when it comes again, if it has a key.
+fn keyed(request: &WriteRequest) -> Option<KeyedWrite> {
+    let idempotency = request.idempotency.as_ref()?;
+    // All operations are of one resource, but for those of `_cluster`, whose keys are random.
+    let resource = request.operations.first()?.key.resource();
+    let name = RememberedKey::new(resource, &idempotency.key, 0);
+    let (fingerprint, ttl_ms) = (idempotency.fingerprint, idempotency.ttl_ms);
+    Some(KeyedWrite { name, fingerprint, ttl_ms })
+}
+
+/// How one try ended.
+enum Tried {
+    Answered(Result<driver::Written, WriteError>),
+    /// With who leads, as far as the node that was asked knows.
+    NotHere(Option<KnownLeader>),
+    Declined(NotDoneWhy),
+    DeadlineBefore,
+    LeaderLost,
+    LogFailed,
+    DeadlineAfter,
+}
+
+impl Tried {
+    fn of(answer: WriteAnswer) -> Tried {
+        match answer {
+            WriteAnswer::Written(written) => Tried::Answered(Ok(*written)),
+            WriteAnswer::Refused(refused) => Tried::Answered(Err(WriteError::from(refused))),
+            WriteAnswer::NotDone(why) => Tried::not_done(why),
+            WriteAnswer::WrongNode(leader) => Tried::NotHere(Some(leader)),
+            WriteAnswer::NoSuchDatabase => Tried::Answered(Err(WriteError::NoSuchDatabase)),
+            WriteAnswer::NoRoom => Tried::Declined(NotDoneWhy::LogFull),
+            WriteAnswer::Late => Tried::DeadlineBefore,
+            WriteAnswer::Unknown(driver::UnknownWhy::LogFailed) => Tried::LogFailed,
+            WriteAnswer::Unknown(driver::UnknownWhy::LeaderLost) => Tried::LeaderLost,
+            WriteAnswer::UnknownLate => Tried::DeadlineAfter,
+        }
+    }
+
+    fn not_done(why: NotDone) -> Tried {
+        match why {
+            NotDone::NotLeader | NotDone::Changing | NotDone::Offline => Tried::NotHere(None),
+            NotDone::Overloaded => Tried::Declined(NotDoneWhy::Overloaded),
+            NotDone::LogRefused => Tried::Declined(NotDoneWhy::LogFull),
+            NotDone::LogUnusable => Tried::Declined(NotDoneWhy::Unusable),
+            NotDone::Exhausted => Tried::Declined(NotDoneWhy::ReadOnly),
+        }
+    }
+
+    fn known(&self) -> Option<KnownLeader> {
+        match self {
+            Tried::NotHere(known) => *known,
+            Tried::Answered(_)
+            | Tried::Declined(_)
+            | Tried::DeadlineBefore
+            | Tried::LeaderLost
+            | Tried::LogFailed
+            | Tried::DeadlineAfter => None,
+        }
+    }
+
+    fn outcome(&self) -> TryOutcome {
+        match self {
+            Tried::Answered(_) => TryOutcome::Answered,
+            Tried::NotHere(_) => TryOutcome::NotHere,
+            Tried::Declined(_) => TryOutcome::Declined,
+            Tried::DeadlineBefore => TryOutcome::DeadlineBefore,
+            Tried::LeaderLost => TryOutcome::LeaderLost,
+            Tried::LogFailed => TryOutcome::LogFailed,
+            Tried::DeadlineAfter => TryOutcome::DeadlineAfter,
+        }
+    }
+
+    /// What to tell a client, if no other try counts.
+    fn into_result(self, partition: PartitionId) -> Result<Written, WriteError> {
+        let not_done = |why| WriteError::NotDone { why, retry_after_ms: RETRY_AFTER_MS };
+        match self {
+            Tried::Answered(answer) => answer.map(|written| Written::of(written, partition)),
+            Tried::NotHere(_) => Err(not_done(NotDoneWhy::NoLeader)),
+            Tried::Declined(why) => Err(not_done(why)),
+            Tried::DeadlineBefore => Err(WriteError::DeadlineBefore),
+            Tried::LeaderLost => Err(unknown(Doubt::LeaderLost)),
+            Tried::LogFailed => Err(unknown(Doubt::LogFailed)),
+            Tried::DeadlineAfter => Err(unknown(Doubt::Deadline)),
+        }
+    }
+}
+
+fn unknown(doubt: Doubt) -> WriteError {
+    let why = match doubt {
+        Doubt::LeaderLost => UnknownWhy::LeaderLost,
+        Doubt::LogFailed => UnknownWhy::LogFailed,
+        Doubt::Deadline => UnknownWhy::Deadline,
+    };
+    WriteError::Unknown { why }
+}

@@ -1,0 +1,90 @@
+//! The entry of a decision, with how a person does the same, and how to undo it.
+//!
+//! Start reading at [`entry_of`].
+
+use super::document::{EntryDocument, VERSION};
+use crate::catalog::Catalog;
+use crate::decisions::JournalEntry;
+use crate::events::EventKind;
+use cortado_cluster::Command;
+use cortado_model::DatabaseId;
+
+/// What is written of `entry`.
+///
+/// * `catalog`: knows the name of its database.
+pub(super) fn entry_of(entry: JournalEntry, catalog: &Catalog) -> EntryDocument {
+    let database = entry.partition.and_then(|partition| match partition.database {
+        DatabaseId::CLUSTER => Some("_cluster".to_owned()),
+        id => catalog.database_by_id(id).map(|database| database.name.clone()),
+    });
+    let place = database.as_deref().zip(entry.partition);
+    let (by_hand, undo) = manual(entry.kind);
+    let filled_in = |text: &str| match place {
+        Some((name, partition)) => {
+            text.replace("DATABASE/PARTITION", &format!("{name}/{}", partition.number))
+        }
+        None => text.to_owned(),
+    };
+    let typed = |command: Option<Command>| {
+        let Command::HandOff { to, .. } = command?;
+        let (name, partition) = place?;
+        Some(format!("cortado handoff {name}/{} --to {to}", partition.number))
+    };
+    let by_hand = typed(entry.by_hand).unwrap_or_else(|| filled_in(by_hand));
+    let undo = typed(entry.undo).unwrap_or_else(|| filled_in(undo));
+    EntryDocument {
+        version: VERSION,
+        time_ms: entry.time.0,
+        node: entry.node.0,
+        kind: entry.kind,
+        database,
+        partition: entry.partition.map(|partition| partition.number),
+        what: entry.what,
+        evidence: entry.evidence,
+        by_hand,
+        undo,
+    }
+}
+
+/// How a person does the same, and how to undo it.
+fn manual(kind: EventKind) -> (&'static str, &'static str) {
+    match kind {
+        EventKind::NodeStarted => ("start the node's process", "end the node's process"),
+        EventKind::NodeReplaced => (
+            "cortado node replace NODE",
+            "start the node once with its former directory: it takes its name back",
+        ),
+        EventKind::Claim => (
+            "cortado handoff DATABASE/PARTITION --to NODE, while the leader still answers",
+            "cortado handoff DATABASE/PARTITION --to NODE, another that is well",
+        ),
+        EventKind::HandOff => (
+            "cortado handoff DATABASE/PARTITION --to NODE",
+            "cortado handoff DATABASE/PARTITION --to the node that led before",
+        ),
+        EventKind::Resync => (
+            "stop the node, delete its store, start it: it copies its peers",
+            "nothing to undo: the replica holds the same state again",
+        ),
+        EventKind::Offline => (
+            "nothing was done: the replica serves nothing until its storage is repaired",
+            "repair or replace the storage, check it with cortado log verify, start the node",
+        ),
+        EventKind::DigestMismatch => (
+            "compare the replicas' documents; stop the odd node, delete its store, start it",
+            "nothing to undo: the odd replica is built anew from one that the others agree with",
+        ),
+        EventKind::Trim => (
+            "nothing a person could do better: replicas compare their state first",
+            "cannot be undone; documents are not affected, old changes can not be followed again",
+        ),
+        EventKind::Health => (
+            "watch the node's append and store latency; hand its leaderships over",
+            "hand the leaderships back when the node is well",
+        ),
+        EventKind::Declaration => (
+            "PUT or DELETE under /admin/v1/databases",
+            "declare the former state; a dropped database comes back empty",
+        ),
+    }
+}

@@ -1,0 +1,54 @@
+//! The door to a cluster: finds the replica that a request is for, waits, retries.
+//!
+//! Knows nodes as peers, and of its own no more than the others do; besides, here is how the
+//! cluster's facts are written and read, its journal among them. Start reading at [`Gateway`]; what
+//! it goes by is [`KnownCluster`].
+
+mod gateway;
+mod known_cluster;
+mod routes;
+mod folded_catalog;
+mod catalog;
+mod cluster_log;
+mod conditions;
+mod controller;
+mod database_log;
+mod decisions;
+mod events;
+mod genesis;
+mod journal;
+mod log_page;
+mod metrics;
+mod randomness;
+mod refusals;
+mod status;
+mod stored_catalog;
+
+pub use cortado_driver::ReplicaRole;
+/// What [`Gateway::get`] reads.
+pub use cortado_model::StoredDocument;
+/// What [`Gateway::list`] reads, and how reads are served.
+pub use cortado_peer::{Page, ServedRole, Unserved};
+/// What [`ChangeReader`] reads.
+pub use cortado_replica::Committed;
+
+pub use catalog::{Catalog, Database, NodeFacts, Table};
+pub use database_log::{BeginError, Origin, begin_log, cluster_spec};
+pub use decisions::{Decisions, JournalEntry};
+pub use events::{DecisionEvent, EventKind};
+pub use folded_catalog::FoldedCatalog;
+pub use gateway::{
+    AdminError, ChangeReader, Changes, ChangesError, Consistency, DatabaseSpec, Declared, Gateway,
+    GatewayParts, IdempotencyKey, ListRequest, NotDoneWhy, ReadError, ReadOptions,
+    RegistrationError, ScanPage, ScanPosition, ScanRequest, Served, UnknownWhy, WriteError,
+    WriteRequest, Written,
+};
+pub use genesis::cluster_genesis;
+pub use journal::{EventsError, JournalPosition};
+pub use known_cluster::KnownCluster;
+pub use log_page::page_from;
+pub use metrics::GatewayMetrics;
+pub use randomness::random_u128;
+pub use refusals::Refusals;
+pub use routes::{Route, Routes};
+pub use status::{DatabaseStatus, NodeStatus, PartitionStatus, ReplicaStatus, Status};

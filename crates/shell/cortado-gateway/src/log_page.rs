@@ -1,0 +1,13 @@
+//! A page as the log tells it, in the words of the fold.
+//!
+//! Start reading at [`page_from`].
+
+use cortado_log::Page as LogPage;
+use cortado_model::LogOffset;
+use cortado_replica::Page;
+
+/// What the log answered when it was read from `from` on.
+pub fn page_from(from: LogOffset, page: LogPage) -> Page {
+    let entries = page.entries.into_iter().map(|entry| (entry.offset, entry.record)).collect();
+    Page { from, entries, next: page.next }
+}

@@ -1,0 +1,118 @@
+//! Who leads each partition, as far as it is known here.
+//!
+//! Decides nothing about leadership: a newer one is believed, whoever tells of it. Start reading at
+//! [`Route`].
+
+use arc_swap::ArcSwap;
+use cortado_model::{DatabaseId, NodeId, PartitionId};
+use cortado_peer::KnownLeader;
+use parking_lot::RwLock;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// All partitions that have been asked for here.
+#[derive(Default)]
+pub struct Routes {
+    partitions: RwLock<HashMap<PartitionId, Arc<Route>>>,
+}
+
+impl Routes {
+    /// The route of `partition`, whether or not anybody serves it yet.
+    pub fn route(&self, partition: PartitionId) -> Arc<Route> {
+        if let Some(route) = self.partitions.read().get(&partition) {
+            return Arc::clone(route);
+        }
+        let mut partitions = self.partitions.write();
+        Arc::clone(partitions.entry(partition).or_insert_with(|| Arc::new(Route::new(partition))))
+    }
+
+    /// Forgets databases that are no more.
+    pub fn retain(&self, exists: impl Fn(DatabaseId) -> bool) {
+        let kept = |partition: &PartitionId| {
+            partition.database == DatabaseId::CLUSTER || exists(partition.database)
+        };
+        self.partitions.write().retain(|partition, _| kept(partition));
+    }
+}
+
+/// The way to the leader of one partition.
+pub struct Route {
+    /// Which.
+    pub partition: PartitionId,
+    /// Looked at by every request, so without a lock.
+    state: ArcSwap<RouteState>,
+    /// Counts the changes.
+    changes: watch::Sender<u64>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct RouteState {
+    leader: KnownLeader,
+    /// Since when requests have found nobody who serves, if they have.
+    unserved_since: Option<Instant>,
+}
+
+impl Route {
+    fn new(partition: PartitionId) -> Route {
+        let (changes, _) = watch::channel(0);
+        Route { partition, state: ArcSwap::default(), changes }
+    }
+
+    /// Who leads, as far as it is known here.
+    pub fn leader(&self) -> KnownLeader {
+        self.state.load().leader
+    }
+
+    /// Tells of every change from now on.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// Somebody says who leads: believed if that is newer than what was known.
+    pub fn learn(&self, leader: KnownLeader) {
+        // Nearly always it is known.
+        if !leader.is_newer_than(&self.leader()) {
+            return;
+        }
+        let before = self.state.rcu(|state| match leader.is_newer_than(&state.leader) {
+            true => RouteState { leader, ..**state },
+            false => **state,
+        });
+        if leader.is_newer_than(&before.leader) {
+            self.changed();
+        }
+    }
+
+    /// Tells those who wait here that something has changed: who leads, or a replica of this node.
+    pub fn changed(&self) {
+        self.changes.send_modify(|count| *count += 1);
+    }
+
+    /// A request has found nobody who serves.
+    pub fn note_unserved(&self) {
+        if self.state.load().unserved_since.is_none() {
+            self.state.rcu(|state| RouteState {
+                unserved_since: state.unserved_since.or_else(|| Some(Instant::now())),
+                ..**state
+            });
+        }
+    }
+
+    /// `node` has served a request; answers for how long none was, if that had been so.
+    ///
+    /// It is asked first from now on, until somebody tells of a newer leadership.
+    pub fn note_served(&self, node: NodeId) -> Option<Duration> {
+        let state = self.state.load();
+        if state.unserved_since.is_none() && state.leader.node == Some(node) {
+            return None;
+        }
+        let before = self.state.rcu(|state| RouteState {
+            leader: KnownLeader { node: Some(node), ..state.leader },
+            unserved_since: None,
+        });
+        before.unserved_since.map(|since| since.elapsed())
+    }
+}

@@ -1,0 +1,139 @@
+//! The catalog that a replica of `_cluster` holds.
+//!
+//! Decides nothing. Start reading at [`Catalog::newer_in`].
+
+use crate::catalog::{Catalog, Database, Dropped, Table};
+use crate::cluster_log::{
+    COUNTERS, CounterDocument, DATABASES, DROPPED, DatabaseDocument, DroppedDocument, NODES,
+    NodeDocument, TABLES, TableDocument, database_counter_key, key, read, read_hex,
+};
+use cortado_document::{Schema, TableDefinition};
+use cortado_model::{
+    DatabaseId, DocumentKey, EntryRange, LogId, NodeId, PartitionUuid, Scn, TableId,
+};
+use cortado_replica::FoldState;
+use cortado_store::{StoreError, View};
+use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+impl Catalog {
+    /// The catalog that a view of `_cluster` shows; `None` if it is no newer than this one.
+    ///
+    /// # Errors
+    /// The view's own, and [`StoreError::Damaged`] for documents that cannot be understood.
+    pub fn newer_in(&self, view: &dyn View) -> Result<Option<Catalog>, StoreError> {
+        match read_scn(view)? {
+            Some(scn) if scn > self.scn => read_catalog(view, scn, self).map(Some),
+            Some(_) | None => Ok(None),
+        }
+    }
+}
+
+/// The catalog that `view` shows at `scn`. Tables that have not changed are taken from `previous`.
+fn read_catalog(view: &dyn View, scn: Scn, previous: &Catalog) -> Result<Catalog, StoreError> {
+    let mut catalog = Catalog { scn, ..Catalog::empty(previous.cluster) };
+    for (key, document) in scan::<NodeDocument>(view, NODES, &[])? {
+        let Some(node) = key.parts().next().and_then(NodeId::parse) else { continue };
+        catalog.nodes.insert(node, document.facts(node)?);
+    }
+    for (key, document) in scan::<DroppedDocument>(view, DROPPED, &[])? {
+        let Some(id) = key.parts().next().and_then(|id| id.parse().ok()) else { continue };
+        let DroppedDocument { name, uuid, partitions, .. } = document;
+        let uuid = PartitionUuid(read_hex(&uuid)?);
+        catalog.dropped.insert(DatabaseId(id), Dropped { name, uuid, partitions });
+    }
+    for (key, document) in scan::<DatabaseDocument>(view, DATABASES, &[])? {
+        let Some(name) = key.parts().next() else { continue };
+        let database = read_database(view, name, document, previous)?;
+        let database = Arc::new(database);
+        catalog.databases_by_id.insert(database.id, Arc::clone(&database));
+        catalog.databases.insert(name.to_owned(), database);
+    }
+    let counter = view.get(COUNTERS, &database_counter_key())?;
+    if let Some(counter) = counter {
+        catalog.next_database = DatabaseId(read::<CounterDocument>(&counter.json())?.next);
+    }
+    Ok(catalog)
+}
+
+/// How far `_cluster` has been applied; `None` if nothing of it was.
+fn read_scn(view: &dyn View) -> Result<Option<Scn>, StoreError> {
+    let Some(checkpoint) = view.checkpoint()? else { return Ok(None) };
+    let fold = FoldState::decode(&checkpoint);
+    Ok(Some(fold.map_err(|error| StoreError::Damaged { why: error.to_string() })?.last))
+}
+
+fn read_database(
+    view: &dyn View,
+    name: &str,
+    document: DatabaseDocument,
+    previous: &Catalog,
+) -> Result<Database, StoreError> {
+    let id = DatabaseId(document.id);
+    let uuid = read_hex(&document.uuid)?;
+    let log = document.log.as_deref().map(read_hex).transpose()?.map(LogId);
+    let known = previous.databases.get(name).filter(|database| database.id == id);
+    let placements = document.placements.into_iter();
+    let mut database = Database {
+        id,
+        name: name.to_owned(),
+        uuid: PartitionUuid(uuid),
+        partitions: document.partitions,
+        log,
+        replication: document.replication,
+        owner: document.owner,
+        next_table: TableId(document.next_table),
+        tables: BTreeMap::new(),
+        tables_by_id: BTreeMap::new(),
+        placements: placements.map(|nodes| nodes.into_iter().map(NodeId).collect()).collect(),
+    };
+    let tables = key(&[id.0.to_string()]);
+    for (_, document) in scan::<TableDocument>(view, TABLES, tables.as_bytes())? {
+        let known = known.and_then(|database| database.table_by_id(TableId(document.id)));
+        let table = read_table(document, known)?;
+        if !table.dropped {
+            database.tables.insert(table.name.clone(), Arc::clone(&table));
+        }
+        database.tables_by_id.insert(table.id, table);
+    }
+    Ok(database)
+}
+
+fn read_table(
+    document: TableDocument,
+    known: Option<&Arc<Table>>,
+) -> Result<Arc<Table>, StoreError> {
+    let damaged = |why: String| StoreError::Damaged { why };
+    let TableDocument { id, name, key, schema, schema_version, dropped, emptied, .. } = document;
+    let definition = TableDefinition::new(key, schema)
+        .map_err(|error| damaged(format!("table {name}: {error}")))?;
+    let same = |table: &&Arc<Table>| {
+        table.schema_version == schema_version
+            && table.definition == definition
+            && (table.dropped, table.emptied) == (dropped, emptied)
+    };
+    if let Some(table) = known.filter(same) {
+        return Ok(Arc::clone(table));
+    }
+    let schema = definition.schema().map(Schema::compile).transpose();
+    let schema = schema.map_err(|error| damaged(format!("table {name}: {error}")))?;
+    let id = TableId(id);
+    Ok(Arc::new(Table { id, name, definition, schema, schema_version, dropped, emptied }))
+}
+
+/// All documents of a table below a key prefix.
+fn scan<T: DeserializeOwned>(
+    view: &dyn View,
+    table: TableId,
+    prefix: &[u8],
+) -> Result<Vec<(DocumentKey, T)>, StoreError> {
+    let documents = view.documents(&EntryRange::documents(table, prefix)).map(|found| {
+        let (key, document) = found?;
+        Ok((key, read(&document.json())?))
+    });
+    documents.collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,139 @@
+//! What is stored in `_cluster` reads back as the catalog, whoever wrote it.
+
+use super::*;
+use crate::catalog::NodeFacts;
+use crate::cluster_log::{VERSION, dropped_key, node_key, table_key, write};
+use crate::genesis::cluster_genesis;
+use cortado_document::Document;
+use cortado_model::{
+    Batch, ClusterUuid, DirectoryUuid, DocumentHead, Etag, LogId, NodeIncarnation, PartitionId,
+    StoredDocument, WallMillis,
+};
+use cortado_store::{MemoryStore, Store};
+
+fn stored(value: Document, schema_version: u32) -> Option<StoredDocument> {
+    let (etag, scn, time) = (Etag(1), Scn::ZERO, WallMillis(0));
+    let head = DocumentHead { schema_version, etag, scn, time, expires: None };
+    Some(StoredDocument::new(head, value.as_bytes()))
+}
+
+fn view_of(documents: Vec<(TableId, DocumentKey, Document)>) -> Box<dyn View> {
+    let documents = documents.into_iter().map(|(table, key, v)| (table, key, stored(v, 0)));
+    let checkpoint = FoldState::before(cluster_genesis(ClusterUuid(1)), LogId::UNKNOWN).encode();
+    let batch = Batch { documents: documents.collect(), checkpoint, ..Batch::default() };
+    let store = MemoryStore::new();
+    store.apply_one(PartitionId::CLUSTER, batch).unwrap();
+    store.view(PartitionId::CLUSTER).unwrap()
+}
+
+fn definition() -> TableDefinition {
+    let schema = serde_json::json!({"type": "object"});
+    TableDefinition::new(vec!["artist".to_owned(), "album".to_owned()], Some(schema)).unwrap()
+}
+
+fn music() -> DatabaseDocument {
+    DatabaseDocument {
+        version: VERSION,
+        id: 7,
+        uuid: "000000000000000000000000000000ff".to_owned(),
+        partitions: 2,
+        log: Some("0000000000000000000000000000beef".to_owned()),
+        replication: 2,
+        owner: Some("team".to_owned()),
+        next_table: 3,
+        placements: vec![vec![1, 2], vec![2, 3]],
+    }
+}
+
+fn dropped() -> DroppedDocument {
+    let (name, uuid) = ("films".to_owned(), "00000000000000000000000000000003".to_owned());
+    DroppedDocument { version: VERSION, name, uuid, partitions: 16 }
+}
+
+fn facts() -> NodeFacts {
+    NodeFacts {
+        node: NodeId(1),
+        incarnation: NodeIncarnation(9),
+        directory: DirectoryUuid(0xaa),
+        nonce: 0xbb,
+        replaced: false,
+        removed: false,
+        address: "here:1".to_owned(),
+    }
+}
+
+fn node() -> NodeDocument {
+    NodeDocument::of(&facts())
+}
+
+fn documents() -> Vec<(TableId, DocumentKey, Document)> {
+    let id = DatabaseId(7);
+    let mut old = TableDocument::new(TableId(1), "album", &definition(), 1);
+    old.dropped = true;
+    let new = TableDocument::new(TableId(2), "album", &definition(), 1);
+    vec![
+        (NODES, node_key(NodeId(1)), write(&node())),
+        (DATABASES, key(&["music"]), write(&music())),
+        (TABLES, table_key(id, TableId(1)), write(&old)),
+        (TABLES, table_key(id, TableId(2)), write(&new)),
+        (DROPPED, dropped_key(DatabaseId(3)), write(&dropped())),
+        (COUNTERS, database_counter_key(), write(&CounterDocument::new(8))),
+    ]
+}
+
+#[test]
+fn what_is_stored_reads_back_as_the_catalog() {
+    let view = view_of(documents());
+    let catalog = read_catalog(view.as_ref(), Scn::ZERO, &Catalog::empty(ClusterUuid(1))).unwrap();
+    assert_eq!(catalog.nodes[&NodeId(1)], facts());
+    assert_eq!(catalog.next_database, DatabaseId(8));
+    let films = Dropped { name: "films".to_owned(), uuid: PartitionUuid(3), partitions: 16 };
+    assert_eq!(catalog.dropped[&DatabaseId(3)], films);
+    let music = catalog.database("music").unwrap();
+    assert_eq!((music.id, music.uuid), (DatabaseId(7), PartitionUuid(255)));
+    assert_eq!(music.log, Some(LogId(0xbeef)));
+    assert_eq!(music.placement(1), [NodeId(2), NodeId(3)]);
+    // A dropped table keeps its name for change streams, and leaves it to another one.
+    assert_eq!(music.table("album").unwrap().id, TableId(2));
+    assert_eq!(music.table_by_id(TableId(1)).unwrap().name, "album");
+    assert_eq!(music.tables().count(), 1);
+    assert_eq!(DatabaseDocument::of(music, 3), self::music());
+    // What has not changed is not compiled again.
+    let again = read_catalog(view.as_ref(), Scn::ZERO, &catalog).unwrap();
+    let table = again.database("music").unwrap().table("album").unwrap();
+    assert!(Arc::ptr_eq(table, music.table("album").unwrap()));
+}
+
+#[test]
+fn a_removed_node_is_no_member() {
+    let removed = NodeDocument { removed: true, ..node() };
+    let nodes = [(NodeId(1), node()), (NodeId(2), removed), (NodeId(3), node())];
+    let documents = nodes.map(|(node, document)| (NODES, node_key(node), write(&document)));
+    let view = view_of(documents.to_vec());
+    let catalog = read_catalog(view.as_ref(), Scn::ZERO, &Catalog::empty(ClusterUuid(1))).unwrap();
+    assert_eq!(catalog.members().collect::<Vec<_>>(), [NodeId(1), NodeId(3)]);
+    assert_eq!(catalog.nodes().count(), 3);
+}
+
+#[track_caller]
+fn check_refused(document: serde_json::Value) {
+    let document = Document::from_stored(document.to_string().into());
+    let view = view_of(vec![(DATABASES, key(&["music"]), document)]);
+    let read = read_catalog(view.as_ref(), Scn::ZERO, &Catalog::empty(ClusterUuid(1)));
+    assert!(matches!(read, Err(StoreError::Damaged { .. })), "{read:?}");
+}
+
+#[test]
+fn what_cannot_be_understood_is_refused() {
+    let mut newer = serde_json::to_value(music()).unwrap();
+    newer["version"] = (VERSION + 1).into();
+    check_refused(newer);
+    let mut alien = serde_json::to_value(music()).unwrap();
+    alien["uuid"] = "x".into();
+    check_refused(alien);
+    let mut alien = serde_json::to_value(music()).unwrap();
+    alien["log"] = "x".into();
+    check_refused(alien);
+    check_refused(serde_json::json!({"version": VERSION}));
+    check_refused(serde_json::json!([]));
+}

@@ -1,0 +1,14 @@
+//! How a life of this node stands to what its catalog says; the rule is `cortado-cluster`'s.
+
+use cortado_cluster::{LifeStanding, NodeLife, Registration};
+use cortado_gateway::NodeFacts;
+
+/// How the life `me` stands to what is registered under its node's name.
+pub(crate) fn standing(registered: Option<&NodeFacts>, me: &NodeLife) -> LifeStanding {
+    let registered = registered.map(|facts| {
+        let NodeFacts { node, incarnation, directory, nonce, replaced, removed, .. } = *facts;
+        let life = NodeLife { node, incarnation, directory, nonce };
+        Registration { life, replaced, removed }
+    });
+    LifeStanding::of(me, registered.as_ref())
+}
