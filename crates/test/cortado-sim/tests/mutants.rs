@@ -4,6 +4,9 @@
 use cortado_sim::database::coverage::Sight;
 use cortado_sim::{Judge, Mutant, Order, Scenario, Telling, simulate};
 
+/// The rarest are seen in one seed of some hundreds.
+const SEEDS_MAX: u64 = 1_000;
+
 /// Looks for `mutant` in the first `seeds` seeds; answers what found it.
 fn find(mutant: Mutant, scenario: Scenario, judge: Judge, seeds: u64) -> Option<&'static str> {
     (0..seeds).find_map(|seed| {
@@ -15,7 +18,7 @@ fn find(mutant: Mutant, scenario: Scenario, judge: Judge, seeds: u64) -> Option<
 
 #[track_caller]
 fn check(mutant: Mutant, scenario: Scenario, by: &[&str]) {
-    let found = find(mutant, scenario, Judge::All, 250);
+    let found = find(mutant, scenario, Judge::All, SEEDS_MAX);
     let found = found.unwrap_or_else(|| panic!("{mutant} was not found in {scenario}"));
     assert!(by.contains(&found), "{mutant} was found by {found}, not by one of {by:?}");
 }
@@ -23,7 +26,7 @@ fn check(mutant: Mutant, scenario: Scenario, by: &[&str]) {
 /// The clients' own eyes, without any look inside.
 #[track_caller]
 fn check_seen_by_clients(mutant: Mutant, scenario: Scenario) {
-    let found = find(mutant, scenario, Judge::Oracle, 250);
+    let found = find(mutant, scenario, Judge::Oracle, SEEDS_MAX);
     assert_eq!(found, Some("linearizable"), "{mutant} in {scenario}");
 }
 
