@@ -143,11 +143,14 @@ fn line_of(database: &str, partition: &PartitionAnswer) -> Vec<String> {
 
 /// `n2`, what it does if it does not follow, and how far behind it is if it is.
 fn replica_text(replica: &ReplicaAnswer) -> String {
-    let ReplicaAnswer { node, role, lag_records, .. } = replica;
+    let ReplicaAnswer { node, role, unverified, lag_records, .. } = replica;
     let mut text = node.clone();
     // Most replicas follow: without the word, a line fits a narrow terminal.
     if role != "follower" {
         text.push_str(&format!(" {role}"));
+    }
+    if *unverified {
+        text.push_str(" unverified");
     }
     if *lag_records > 0 {
         text.push_str(&format!(" -{lag_records}"));
@@ -163,7 +166,8 @@ Examples:
   cortado status --json | jq '.databases[].partitions[] | select(.leader == null)'
 
 A leader in parentheses is the one that should lead when all nodes are well. Replicas are
-followers unless something else is said; `-12` behind one is its lag in records.";
+followers unless something else is said; `-12` behind one is its lag in records. A leader
+is unverified as long as no other replica could compare histories with it.";
 
 #[cfg(test)]
 mod tests {
@@ -174,6 +178,7 @@ mod tests {
         let replica = |node: &str, role: &str, lag_records| ReplicaAnswer {
             node: node.to_owned(),
             role: role.to_owned(),
+            unverified: role == "leader",
             applied: "3/5:9".parse().expect("a position"),
             lag_records,
             lag_ms: 0,
@@ -188,7 +193,7 @@ mod tests {
             replicas: vec![replica("n1", "follower", 4), replica("n2", "leader", 0)],
         };
         let line = line_of("geo", &partition);
-        assert_eq!(line, ["geo/3", "n2 (n1)", "5", "5:9", "4", "n1 -4  n2 leader"]);
+        assert_eq!(line, ["geo/3", "n2 (n1)", "5", "5:9", "4", "n1 -4  n2 leader unverified"]);
         let unled = PartitionAnswer { leader: None, ..partition };
         assert_eq!(line_of("geo", &unled)[1], "nobody");
     }

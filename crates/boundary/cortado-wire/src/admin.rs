@@ -126,6 +126,9 @@ pub struct ReplicaAnswer {
     pub node: String,
     /// `leader`, `follower`, …
     pub role: String,
+    /// It leads, and no other replica has been able to compare histories with it so far.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unverified: bool,
     /// What it has applied.
     pub applied: Position,
     /// Records that it has not folded.

@@ -27,4 +27,6 @@ pub struct ReplicaReport {
     pub end: LogOffset,
     /// For how long it has known that the log holds more than it has folded; 0 if it does not.
     pub behind_ms: u64,
+    /// It leads, and nobody has been able to compare histories with it so far.
+    pub unverified: bool,
 }

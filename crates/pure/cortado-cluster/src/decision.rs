@@ -30,6 +30,8 @@ pub struct PartitionFacts<'a> {
     pub restoring: bool,
     /// This node's replica differs from others, and is offline.
     pub digest_failed: bool,
+    /// This node's store takes nothing more: what is there can be read, and new writes are refused.
+    pub store_full: bool,
     /// Records in the log that this node has not applied yet, as far as it knows.
     pub lag_records: u64,
     /// When this node's own claims of this partition were accepted, oldest first; as far as it
@@ -316,12 +318,15 @@ fn claim(
     let place = candidates.iter().position(|node| *node == facts.me).unwrap_or(candidates.len());
     let rank_ms = |rank: usize| stagger_ms.saturating_mul(rank as u64);
     let backed_off_until = backed_off_until(now, facts.own_claims);
-    // Who claims too often lets all others go first, and so does who is far behind.
-    let last = backed_off_until > vacancy.since || facts.lag_records > CANDIDATE_LAG_RECORDS_MAX;
+    // Who claims too often lets all others go first, and so does who is far behind or has no room:
+    // somebody must lead what can be read, though all stores be full.
+    let behind = facts.lag_records > CANDIDATE_LAG_RECORDS_MAX;
+    let last = backed_off_until > vacancy.since || behind || facts.store_full;
     let rank = if last { candidates.len() + place } else { place };
     let turn = vacancy.since.plus(vacancy.extra_ms).plus(rank_ms(rank));
     let at = if vacancy.named == Some(facts.me) {
-        // A planned handoff, perhaps one of many in succession: no waiting at all.
+        // A planned handoff, perhaps one of many in succession: no waiting at all, room or not.
+        // Who named it had looked; if its store is full by now, perhaps everybody's is.
         vacancy.since
     } else if vacancy.cause.is_certain() {
         turn

@@ -102,6 +102,9 @@ struct Gauge {
 
 /// Strikes of one gauge at most; with all three at their end, timeouts are ten times as long.
 const STRIKES_MAX: u64 = 3;
+/// A node that is restarted or repaired in this time costs no snapshots; and for so long, logs
+/// keep what it lacks.
+const AWAY_MS: u64 = 15 * 60 * 1_000;
 /// After so many limits without evidence a gauge is as if there had never been any: who leads
 /// nothing appends nothing, and would never again be well.
 const GAUGE_LIMITS_MAX: u64 = 2;
@@ -193,6 +196,15 @@ impl Detector {
         let beats_missed = silent_ms / self.settings.beat_ms;
         let heard = seen.map(|seen| seen.incarnation);
         Some(Death { at, silent_ms, limit_ms: self.limit_ms(), beats_missed, heard })
+    }
+
+    /// Whether `node` has been silent for so long that logs are trimmed without it: when it comes
+    /// back, it copies snapshots. Sooner, it finds in the log all that it has missed.
+    pub fn is_away(&self, now: Millis, node: NodeId) -> bool {
+        match self.standing(now, node) {
+            Standing::Dead(death) => death.silent_ms >= AWAY_MS,
+            Standing::Alive | Standing::Silent { .. } | Standing::Unknown => false,
+        }
     }
 
     /// From when on `node` counts as dead if nothing more is heard of it; perhaps it does already.

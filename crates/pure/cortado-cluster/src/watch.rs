@@ -153,6 +153,11 @@ impl Watch {
         due.chain(self.roster.wake_at()).chain(death).min().unwrap_or(self.tick_due)
     }
 
+    /// The nodes that have been silent for so long that logs are trimmed without them, ascending.
+    pub fn away(&self) -> Vec<NodeId> {
+        self.nodes.away(self.now, &self.detector)
+    }
+
     /// How often it has looked at one partition to decide about it.
     pub fn decisions_taken(&self) -> u64 {
         self.decisions_taken

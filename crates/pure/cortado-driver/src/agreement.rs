@@ -20,12 +20,13 @@ pub(crate) fn agreement(reports: &[DigestReport], leader: NodeId) -> (Vec<NodeId
     (agreed, odd)
 }
 
-/// Below which offset the state is in the stores of enough replicas, if all reports are equal.
+/// Below which offset the state is in the stores of all replicas, if all reports are equal.
 ///
-/// * `replicas`: how many there should be; of several, one alone is not enough.
-pub(crate) fn agreed_below(reports: &[DigestReport], replicas: usize) -> Option<LogOffset> {
-    let enough = reports.len() >= replicas.clamp(1, 2);
-    reports.iter().map(|report| report.below).min().filter(|_| enough)
+/// * `holders`: where those are; whoever else has reported holds less than nobody.
+pub(crate) fn agreed_below(reports: &[DigestReport], holders: &[NodeId]) -> Option<LogOffset> {
+    let has_reported = |node: &NodeId| reports.iter().any(|report| report.node == *node);
+    let all = holders.iter().all(has_reported) && !holders.is_empty();
+    reports.iter().map(|report| report.below).min().filter(|_| all)
 }
 
 #[cfg(test)]
@@ -59,19 +60,21 @@ mod tests {
 
     /// Below which offset replicas agree that have reported these.
     #[track_caller]
-    fn check_below(belows: &[u64], replicas: usize, want: Option<u64>) {
+    fn check_below(belows: &[u64], holders: u32, want: Option<u64>) {
+        let holders: Vec<NodeId> = (1..=holders).map(NodeId).collect();
         let reports = (1..).zip(belows).map(|(node, below)| report(node, 1, *below, 7));
         let reports: Vec<_> = reports.collect();
-        assert_eq!(agreed_below(&reports, replicas), want.map(LogOffset));
+        assert_eq!(agreed_below(&reports, &holders), want.map(LogOffset));
     }
 
     #[test]
-    fn the_log_is_trimmed_on_the_word_of_two() {
+    fn the_log_is_trimmed_when_all_hold_it() {
         check_below(&[9, 9, 9], 3, Some(9));
-        check_below(&[9, 7], 3, Some(7)); // the one that has stored less is to find the rest
-        check_below(&[9], 3, None);
+        check_below(&[9, 7], 2, Some(7)); // the one that has stored less is to find the rest
+        check_below(&[9, 9], 3, None); // the third would copy a snapshot, where the log has all
         check_below(&[9], 2, None);
         check_below(&[9], 1, Some(9)); // there is nobody else
+        check_below(&[9, 9], 1, Some(9)); // or nobody who counts
         check_below(&[], 1, None);
         check_below(&[], 0, None);
     }

@@ -113,11 +113,12 @@ mod tests {
             chain: ChainHash(chain),
         };
         let (node, incarnation) = (NodeId(1), ReplicaIncarnation::default());
+        let over = point(3, over, chain + 100);
         Some(Folded {
             generation: Generation(generation),
             below: LogOffset(40),
             accepted: point(generation, sequence, chain),
-            claimant: Some(Claimant { node, incarnation, over: point(3, over, chain + 100) }),
+            claimant: Some(Claimant { node, incarnation, over, opened: over.scn }),
         })
     }
 

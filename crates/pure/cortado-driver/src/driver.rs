@@ -143,7 +143,7 @@ impl<C: Caller> Driver<C> {
     pub fn role(&self) -> ReplicaRole {
         match &self.stage {
             Stage::Living(life) => life.core.role().into(),
-            Stage::AwaitingRoom { .. } => ReplicaRole::Follower,
+            Stage::AwaitingRoom { .. } => ReplicaRole::Full,
             Stage::Rebuilding(_) => ReplicaRole::Restoring,
             Stage::Surveying(_)
             | Stage::Clearing { .. }
@@ -221,11 +221,6 @@ impl<C: Caller> Driver<C> {
             | Stage::StandingStill
             | Stage::Ended => 0,
         }
-    }
-
-    /// The store is full, and the replica waits for room.
-    pub fn awaits_room(&self) -> bool {
-        matches!(self.stage, Stage::AwaitingRoom { .. })
     }
 
     /// It keeps what it has and waits for another build, or for a person.

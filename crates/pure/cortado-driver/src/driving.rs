@@ -38,6 +38,7 @@ impl<C: Caller> Life<C> {
             Event::Verify => self.rounds.demand(),
             Event::Digest(report) => self.on_report(report, turn),
             Event::Condemned { why } => return Err(Halt::Damaged { why }),
+            Event::Stop if self.stopping => return Err(Halt::Ended),
             Event::Stop => self.stopping = true,
             Event::LogEnd(end) => self.log_end = end,
             Event::Room(true) => self.room = Room::Here,
@@ -316,7 +317,7 @@ impl<C: Caller> Life<C> {
         let awaited = readable.chain([turn.me.node]);
         let overdue = self.rounds.due().is_some_and(|due| turn.clock() >= due);
         if overdue || self.rounds.is_complete(awaited) {
-            self.end_round(around.placed, turn)?;
+            self.end_round(&around.holders, turn)?;
         }
         if self.rounds.is_due_by_bytes(around, &turn.settings.trim) {
             let next = self.core.fold().position.offset;
@@ -325,15 +326,16 @@ impl<C: Caller> Life<C> {
         Ok(())
     }
 
-    /// Compares what was reported; lets the log forget what enough replicas agree on.
-    fn end_round(&mut self, placed: usize, turn: &mut Turn<'_, C>) -> Result<(), Halt> {
+    /// Compares what was reported; lets the log forget what all replicas agree on.
+    fn end_round(&mut self, holders: &[NodeId], turn: &mut Turn<'_, C>) -> Result<(), Halt> {
         let Some((at, reports)) = self.rounds.end() else { return Ok(()) };
         let (agreed, odd) = agreement(&reports, turn.me.node);
         if !odd.is_empty() {
             return self.condemn(at, agreed, odd, turn);
         }
-        let Some(below) = agreed_below(&reports, placed) else {
-            turn.tell(News::TooFewDigests { at, reports: agreed.len(), replicas: placed });
+        let Some(below) = agreed_below(&reports, holders) else {
+            let (reports, replicas) = (agreed.len(), holders.len());
+            turn.tell(News::TooFewDigests { at, reports, replicas });
             return Ok(());
         };
         turn.tell(News::Agreed { at, replicas: agreed.len(), below });

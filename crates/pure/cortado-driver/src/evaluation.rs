@@ -168,7 +168,7 @@ impl<C: Caller> Life<C> {
             Role::Leader => None,
             Role::Opening | Role::SteppingDown => Some(NotDone::Changing),
             Role::Follower | Role::Candidate => Some(NotDone::NotLeader),
-            Role::Offline | Role::Diverged => Some(NotDone::Offline),
+            Role::Offline | Role::Diverged | Role::Disputed => Some(NotDone::Offline),
         }
     }
 

@@ -55,7 +55,7 @@ pub enum Event<C> {
         /// What was found, for people.
         why: String,
     },
-    /// Finish what was begun, begin nothing, end.
+    /// Finish what was begun, begin nothing, end. Told again: end now, whatever is open.
     Stop,
 
     /// The log's end, as far as it is known now.
@@ -230,8 +230,9 @@ pub struct DigestReport {
 pub struct Surroundings {
     /// The partition's other replicas.
     pub peers: Vec<Peer>,
-    /// How many replicas there should be, this one included.
-    pub placed: usize,
+    /// Where there should be replicas, this one included, but for nodes that have been away for so
+    /// long that no log waits for them: all of these must hold what the log is to forget.
+    pub holders: Vec<NodeId>,
     /// Bytes that were handed to all logs of the node.
     pub log_bytes: u64,
     /// What all replicas of the node held when they were last hashed.

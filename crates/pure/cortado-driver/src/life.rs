@@ -198,6 +198,10 @@ impl<C> Life<C> {
                 }
             }
             Event::GapBegan(gap) => turn.tell(News::GapBegan(gap)),
+            Event::Disputed { offset, conflict } => {
+                self.asking.begin();
+                turn.tell(News::Disputed { offset, conflict });
+            }
             Event::GapEnded { since } => turn.tell(News::GapEnded { since }),
             Event::Republishing { records } => turn.tell(News::Republishing { records }),
             Event::Stopped { offset, why } => {
@@ -348,8 +352,8 @@ impl<C> Life<C> {
         }
     }
 
-    /// Steps down if the node's store is full, and another node has room. Without one, it leads on:
-    /// what it has can be read.
+    /// Steps down if the node's store is full, in favour of a node that has room. Without one, it
+    /// leads on: what it has can be read.
     pub(crate) fn give_way_if_full(
         &mut self,
         around: &Surroundings,
@@ -358,15 +362,17 @@ impl<C> Life<C> {
         if self.room == Room::Here {
             return Ok(());
         }
-        if !around.peers.iter().any(|peer| peer.readable && peer.has_room) {
+        let roomy = around.peers.iter().filter(|peer| peer.readable && peer.has_room);
+        // By name: that one claims at once, and if its store should be full by then, all the same.
+        let Some(to) = roomy.max_by_key(|peer| peer.folded).map(|peer| peer.node) else {
             self.room = Room::Nowhere;
             return Ok(());
-        }
+        };
         self.room = Room::Sought;
         if self.core.role() != Role::Leader {
             return Ok(());
         }
         let request = self.requests.nobody();
-        self.step(Input::HandOff { to: None, request }, turn)
+        self.step(Input::HandOff { to: Some(to), request }, turn)
     }
 }

@@ -113,6 +113,14 @@ pub enum News {
         /// Whether it had opened it.
         opened: bool,
     },
+    /// The leader goes on with another history than this replica has. If most replicas have this
+    /// one, and the leader has not served yet, one of them claims the next generation.
+    Disputed {
+        /// Where it says so.
+        offset: LogOffset,
+        /// Both histories.
+        conflict: Conflict,
+    },
     /// An append was not acknowledged.
     AppendFailed(AppendFailure),
     /// The log has not answered for too long: its producer is given up.
@@ -141,7 +149,7 @@ pub enum News {
         /// Their stores hold everything below.
         below: LogOffset,
     },
-    /// Too few replicas have answered for the log to forget.
+    /// Not all replicas have answered: the log forgets nothing.
     TooFewDigests {
         /// At which record.
         at: Scn,

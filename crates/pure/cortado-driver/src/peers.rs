@@ -1,5 +1,6 @@
 //! What a running replica asks the others, and what follows from their answers: whether they have
-//! what a claimant lacks, and whether a gap is in this replica alone.
+//! what a claimant lacks, whether a gap is in this replica alone, and whether most dispute what a
+//! leader goes on with.
 //!
 //! Nobody who does not answer is waited for without a bound. Start reading at
 //! [`Life::keep_asking`].
@@ -15,7 +16,7 @@ use crate::news::News;
 use crate::standing::{Folded, PeerAnswers};
 use crate::turn::Turn;
 use cortado_model::{Generation, LogOffset, Millis, NodeId, Scn};
-use cortado_replica::{Conflict, FoldState, Input, LeaseSettings, Role};
+use cortado_replica::{ClaimReason, Conflict, FoldState, Input, LeaseSettings, Role};
 
 impl<C> Life<C> {
     /// The core wants to know what others have before it opens its generation.
@@ -66,6 +67,7 @@ impl<C> Life<C> {
         }
         self.end_comparison();
         self.gap.heard(answers);
+        self.claim_if_most_dispute(answers, turn)?;
         let below = self.core.fold().position.offset;
         let compare = |own| compare(&Folded { below, ..own }, answers);
         if let Some(own) = self.comparing.own()
@@ -99,6 +101,30 @@ impl<C> Life<C> {
                 Ok(())
             }
         }
+    }
+
+    /// Claims the next generation if most placed replicas have the history of this one, which the
+    /// leader does not go on with. If that has served by then, the claim is void.
+    fn claim_if_most_dispute(
+        &mut self,
+        answers: &PeerAnswers,
+        turn: &mut Turn<'_, C>,
+    ) -> Result<(), Halt> {
+        let is_behind = self.core.needs_records(self.log_end);
+        if self.core.role() != Role::Disputed || self.stopping || is_behind {
+            return Ok(());
+        }
+        let own = Folded::of(self.core.fold());
+        let agrees = |folded: &Folded| {
+            folded.generation == own.generation && folded.accepted == own.accepted
+        };
+        let folded = answers.heard.iter().filter_map(|peer| peer.folded.as_ref());
+        let same = 1 + folded.filter(|folded| agrees(folded)).count();
+        if 2 * same <= answers.placed {
+            return Ok(());
+        }
+        turn.tell(News::Claims);
+        self.step(Input::Claim { reason: ClaimReason::LeaderDisputed, evidence: 0 }, turn)
     }
 
     /// Whether the generation was opened and nobody has been able to compare histories.
@@ -202,11 +228,12 @@ impl<C> Life<C> {
                 Some(Urgency::Soon)
             }
         };
+        let disputes = (self.core.role() == Role::Disputed).then_some(Urgency::Soon);
         let misses = self.gap.since().map(|_| match self.gap.is_open() {
             true => Urgency::Now,
             false => Urgency::Soon,
         });
-        compares.into_iter().chain(misses).min()
+        compares.into_iter().chain(disputes).chain(misses).min()
     }
 }
 

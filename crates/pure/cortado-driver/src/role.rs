@@ -22,6 +22,10 @@ pub enum ReplicaRole {
     SteppingDown = 6,
     /// Has won its generation and does not open it, since another replica has what it lacks.
     Diverged = 7,
+    /// Waits for its store to have room; what it has applied can be read.
+    Full = 8,
+    /// Its leader goes on with another history; it serves nothing and keeps what it has.
+    Disputed = 9,
 }
 
 impl ReplicaRole {
@@ -36,24 +40,39 @@ impl ReplicaRole {
             ReplicaRole::Leader => "leader",
             ReplicaRole::SteppingDown => "stepping_down",
             ReplicaRole::Diverged => "diverged",
+            ReplicaRole::Full => "full",
+            ReplicaRole::Disputed => "disputed",
         }
     }
 
     /// Whether its store shows a prefix of the history and grows with it.
     pub fn is_readable(self) -> bool {
         match self {
-            ReplicaRole::Offline | ReplicaRole::Restoring | ReplicaRole::Diverged => false,
+            ReplicaRole::Offline
+            | ReplicaRole::Restoring
+            | ReplicaRole::Diverged
+            | ReplicaRole::Disputed => false,
             ReplicaRole::Follower
             | ReplicaRole::Candidate
             | ReplicaRole::Opening
             | ReplicaRole::Leader
-            | ReplicaRole::SteppingDown => true,
+            | ReplicaRole::SteppingDown
+            | ReplicaRole::Full => true,
         }
     }
 
     /// Whether it goes on in its log.
     pub(crate) fn folds(self) -> bool {
-        self.is_readable() || self == ReplicaRole::Diverged
+        match self {
+            ReplicaRole::Offline | ReplicaRole::Restoring | ReplicaRole::Full => false,
+            ReplicaRole::Follower
+            | ReplicaRole::Candidate
+            | ReplicaRole::Opening
+            | ReplicaRole::Leader
+            | ReplicaRole::SteppingDown
+            | ReplicaRole::Diverged
+            | ReplicaRole::Disputed => true,
+        }
     }
 
     /// The role of that number; out of service for a number that is none.
@@ -66,6 +85,8 @@ impl ReplicaRole {
             5 => ReplicaRole::Leader,
             6 => ReplicaRole::SteppingDown,
             7 => ReplicaRole::Diverged,
+            8 => ReplicaRole::Full,
+            9 => ReplicaRole::Disputed,
             _ => ReplicaRole::Offline,
         }
     }
@@ -81,6 +102,7 @@ impl From<Role> for ReplicaRole {
             Role::Leader => ReplicaRole::Leader,
             Role::SteppingDown => ReplicaRole::SteppingDown,
             Role::Diverged => ReplicaRole::Diverged,
+            Role::Disputed => ReplicaRole::Disputed,
         }
     }
 }
@@ -91,10 +113,10 @@ mod tests {
 
     #[test]
     fn a_role_is_found_by_its_number() {
-        let names: Vec<_> = (0..9).map(|number| ReplicaRole::from_number(number).name()).collect();
+        let names: Vec<_> = (0..11).map(|number| ReplicaRole::from_number(number).name()).collect();
         let mut want = vec!["offline", "restoring", "follower", "candidate", "opening", "leader"];
-        want.extend(["stepping_down", "diverged", "offline"]);
+        want.extend(["stepping_down", "diverged", "full", "disputed", "offline"]);
         assert_eq!(names, want);
-        assert!((0..8).all(|number| ReplicaRole::from_number(number) as u8 == number));
+        assert!((0..10).all(|number| ReplicaRole::from_number(number) as u8 == number));
     }
 }

@@ -10,8 +10,8 @@ pub use verdict::{Breakage, Conflict, Stop, Verdict, Why};
 
 use crate::page::Page;
 use crate::record::{
-    Body, ChainHash, Config, DecodeError, Frame, FrameError, Genesis, Header, HistoryPoint, Kind,
-    Record, ReplicaSet, StepDown, Trim, chain_after,
+    Body, ChainHash, ClaimReason, Config, DecodeError, Frame, FrameError, Genesis, Header,
+    HistoryPoint, Kind, Record, ReplicaSet, StepDown, Trim, chain_after,
 };
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -54,6 +54,9 @@ pub struct FoldState {
     /// Which indexes changes keep, in words that the fold does not know.
     pub indexes: Bytes,
     gap: Option<Gap>,
+    /// The current leader goes on with another history than is here. Not stored: who begins before
+    /// what it has sent finds it again.
+    dispute: Option<Conflict>,
     /// Sections of a newer build's checkpoint that say nothing to this one: tag and content.
     unknown: Vec<(u16, Bytes)>,
 }
@@ -65,9 +68,12 @@ pub struct Claimant {
     pub node: NodeId,
     /// The life of the replica that claimed; a later one of it is somebody else.
     pub incarnation: ReplicaIncarnation,
-    /// The history that its claim found here: what its opening barrier must agree with. Claims that
-    /// nobody has opened are no part of it: what was lost below them would not show.
+    /// The history that its claim found here: what its opening barrier must agree with. Generations
+    /// whose leaders never served are no part of it: they add nothing, and what was lost below them
+    /// would not show.
     pub over: HistoryPoint,
+    /// The last record before its claim that is no claim.
+    pub opened: Scn,
 }
 
 /// D, the lease length, as the log has changed it.
@@ -112,27 +118,30 @@ impl FoldState {
             feature_level: genesis.feature_level,
             indexes: Bytes::new(),
             gap: None,
+            dispute: None,
             unknown: Vec::new(),
             genesis,
         }
     }
 
-    /// The current leadership; 0 before the first claim of a partition without a past.
+    /// The current leadership; before the first claim the origin's last, 0 without a past.
     pub fn generation(&self) -> Generation {
         self.last.generation
     }
 
     /// The leadership that the next claim opens; may lie beyond the last one that there can be.
     pub fn next_generation(&self) -> Generation {
-        match self.claimant {
-            Some(_) => self.generation().next(),
-            None => self.genesis.first_generation,
-        }
+        self.generation().next()
     }
 
     /// The record that is missing, if one is.
     pub fn gap(&self) -> Option<Gap> {
         self.gap
+    }
+
+    /// How the history that the current leader goes on with differs from this one, if it does.
+    pub fn dispute(&self) -> Option<Conflict> {
+        self.dispute
     }
 
     /// Offsets below this one may be gone from the log.
@@ -149,7 +158,7 @@ impl FoldState {
     ///
     /// A claim alone says nothing about the history that its leader goes on with.
     pub fn agreed(&self) -> Scn {
-        self.unopened().map_or(self.last, |claimant| claimant.over.scn)
+        self.unopened().map_or(self.last, |claimant| claimant.opened)
     }
 
     /// The claimant of whose generation no other record was accepted.
@@ -174,8 +183,22 @@ impl FoldState {
             Kind::CLAIM if !self.replicas.may_claim(frame.header.node) => {
                 Verdict::Void(Why::NotAReplica)
             }
-            Kind::CLAIM => counts(frame, frame.record()),
+            Kind::CLAIM => self.judge_claim(frame),
             _ => self.judge_within(frame),
+        }
+    }
+
+    /// The first claim of the next generation. Who disputes a leader must come before that one has
+    /// served: what it has acknowledged would be lost with it.
+    fn judge_claim(&self, frame: &Frame) -> Verdict {
+        let read = frame.record();
+        match &read {
+            Ok(Record { body: Body::Claim(claim), .. })
+                if claim.reason == ClaimReason::LeaderDisputed && self.leases.served =>
+            {
+                Verdict::Void(Why::LeaderHasServed)
+            }
+            Ok(_) | Err(_) => counts(frame, read),
         }
     }
 
@@ -203,6 +226,12 @@ impl FoldState {
         if !self.is_claimant(&frame.header) {
             return Verdict::Void(Why::Stranger);
         }
+        if let Some(conflict) = self.dispute {
+            return match frame.kind {
+                Kind::BARRIER => Verdict::Void(Why::Disputed(conflict)),
+                _ => Verdict::Stop(Stop::Disputed(conflict)),
+            };
+        }
         if scn == self.last && self.last.sequence > Sequence(0) && frame.chain != self.chain {
             return Breakage::Fork.into();
         }
@@ -220,17 +249,17 @@ impl FoldState {
             && over != other
         {
             let conflict = Conflict { own: over, other, holder: node };
-            return Verdict::Stop(match over.scn < other.scn {
-                true => Stop::Behind(conflict),
-                false => Stop::Disputed(conflict),
-            });
+            return match over.scn < other.scn {
+                true => Verdict::Stop(Stop::Behind(conflict)),
+                false => Verdict::Void(Why::Disputed(conflict)),
+            };
         }
         if chain_after(self.chain, &frame.bytes) != frame.chain {
             let other = HistoryPoint { scn, chain: frame.chain };
             let conflict = Conflict { own: self.history(), other, holder: node };
             return Verdict::Stop(match opening_of(&read) {
-                // All that both do not share are claims: one was lost here, and nothing is here
-                // alone.
+                // All that both do not share are claims and barriers of leaders that never served:
+                // one was lost here, and nothing is here alone.
                 Some(_) => Stop::Behind(conflict),
                 None => Stop::Disputed(conflict),
             });
@@ -244,7 +273,9 @@ impl FoldState {
     pub(crate) fn accept(&mut self, record: &Record, chain: ChainHash, bytes: &Bytes) {
         let Record { header, body } = record;
         let before = self.history();
-        let over = self.unopened().map_or(before, |claimant| claimant.over);
+        let unserved = self.claimant.filter(|_| !self.leases.served);
+        let over = unserved.map_or(before, |claimant| claimant.over);
+        let opened = self.agreed();
         self.advance();
         self.time = self.time.max(header.time);
         self.last = header.scn;
@@ -255,9 +286,10 @@ impl FoldState {
                 // A claimant cannot know which record its claim will follow; everybody else does.
                 self.chain = chain_after(before.chain, bytes);
                 self.stepped_down = None;
+                self.dispute = None;
                 self.leases.served = false;
                 let Header { node, incarnation, .. } = *header;
-                self.claimant = Some(Claimant { node, incarnation, over });
+                self.claimant = Some(Claimant { node, incarnation, over, opened });
             }
             Body::Transaction(_) => self.leases.leader_serves(),
             Body::StepDown(step_down) => {
@@ -314,6 +346,10 @@ impl FoldState {
         let since = match why {
             Why::Gap => Scn::new(self.last.generation, self.last.sequence.next()),
             Why::MissingClaim => Scn::opening(self.next_generation()),
+            Why::Disputed(conflict) => {
+                self.dispute = Some(conflict);
+                return None;
+            }
             Why::Foreign
             | Why::NotNextGeneration
             | Why::NotAReplica
@@ -321,7 +357,8 @@ impl FoldState {
             | Why::Stranger
             | Why::Duplicate
             | Why::AfterStepDown
-            | Why::BeforeGenesis => return None,
+            | Why::BeforeGenesis
+            | Why::LeaderHasServed => return None,
         };
         if self.gap.is_some() {
             return None;

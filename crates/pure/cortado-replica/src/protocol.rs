@@ -2,7 +2,7 @@
 //!
 //! Decides nothing. Start reading at [`Input`] and [`Effect`].
 
-use crate::fold::{FoldState, Gap, Stop, Why};
+use crate::fold::{Conflict, FoldState, Gap, Stop, Why};
 use crate::page::Page;
 use crate::record::{ClaimReason, Config, Draft, Transaction, Trim};
 use alloc::boxed::Box;
@@ -298,6 +298,13 @@ pub enum Event {
     GapEnded {
         /// What was.
         since: Scn,
+    },
+    /// The leader goes on with another history than this replica has.
+    Disputed {
+        /// Where it says so.
+        offset: LogOffset,
+        /// Both histories.
+        conflict: Conflict,
     },
     /// The replica has stopped before a record, and goes no further in this life.
     Stopped {

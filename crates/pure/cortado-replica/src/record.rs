@@ -34,8 +34,8 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use core::fmt;
 use cortado_model::{
-    ClusterUuid, DatabaseId, DocumentKey, Etag, Generation, LogId, LogOffset, NodeId,
-    PartitionUuid, RememberedKey, ReplicaIncarnation, Scn, StoredDocument, TableId, WallMillis,
+    ClusterUuid, DatabaseId, DocumentKey, Etag, LogId, LogOffset, NodeId, PartitionUuid,
+    RememberedKey, ReplicaIncarnation, Scn, StoredDocument, TableId, WallMillis,
 };
 
 /// One entry of a partition's log.
@@ -95,8 +95,6 @@ pub struct PartitionIdentity {
 pub struct Genesis {
     /// The partition.
     pub identity: PartitionIdentity,
-    /// The generation of the first claim: 1, or one above the last of a former life or origin.
-    pub first_generation: Generation,
     /// What every replica must understand.
     pub feature_level: u16,
     /// D, the lease length.
@@ -117,7 +115,6 @@ impl Genesis {
     pub fn new(identity: PartitionIdentity, replicas: ReplicaSet) -> Genesis {
         Genesis {
             identity,
-            first_generation: Generation(1),
             feature_level: FEATURE_LEVEL_MAX,
             lease_ms: Self::LEASE_MS,
             replicas,
@@ -186,7 +183,7 @@ impl fmt::Display for HistoryPoint {
 /// A node takes a generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Claim {
-    /// Why, for the audit only.
+    /// Why: for the audit, but for one that disputes the leader.
     pub reason: ClaimReason,
     /// Hash of what the decision rested on, as the journal tells it; 0 for nothing.
     pub evidence: u128,
@@ -211,6 +208,9 @@ pub enum ClaimReason {
     Ordered,
     /// The last claimant lacks what this replica has, or has another history, and asks it to lead.
     ClaimantDiverged,
+    /// The leader goes on with another history than most replicas have. Counts only if that leader
+    /// has not served before.
+    LeaderDisputed,
     /// A reason that this build has no word for.
     Other(u8),
 }

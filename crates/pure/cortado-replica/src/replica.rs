@@ -6,6 +6,7 @@
 mod role;
 mod identity;
 mod former;
+mod doubt;
 mod leader;
 mod publisher;
 mod publish;
@@ -15,7 +16,7 @@ pub use identity::{Identity, genesis_record};
 pub use publisher::InFlightKey;
 pub use role::Role;
 
-use crate::fold::{FoldState, Stop, Verdict};
+use crate::fold::{FoldState, Stop, Verdict, Why};
 use crate::page::Page;
 use crate::protocol::{
     Answer, AppendFailure, AppendToken, Effect, Event, Input, NotDone, Now, ReadNeed, RequestId,
@@ -147,6 +148,7 @@ impl Replica {
     pub fn role(&self) -> Role {
         match &self.stage {
             Stage::Offline => Role::Offline,
+            _ if self.fold.dispute().is_some() => Role::Disputed,
             Stage::Follower { claim: None } => Role::Follower,
             Stage::Follower { claim: Some(_) } => Role::Candidate,
             Stage::Leader(leader) => leader.role(),
@@ -278,8 +280,8 @@ impl Replica {
     }
 
     fn on_read(&mut self, request: RequestId, need: ReadNeed, out: &mut Outbox<'_>) {
-        match (need, &self.stage) {
-            (_, Stage::Offline | Stage::Diverged { .. }) => {
+        match (need, self.role()) {
+            (_, Role::Offline | Role::Diverged | Role::Disputed) => {
                 out.not_done(request, NotDone::Offline);
             }
             (ReadNeed::Folded(_) | ReadNeed::Applied(_), _) => self.parked.push((request, need)),
@@ -305,22 +307,14 @@ impl Replica {
         }
     }
 
-    /// Section 2, divergence: others have what this one lacks.
-    fn on_diverged(&mut self, generation: Generation, out: &mut Outbox<'_>) {
-        let opens = |leader: &Leader| leader.awaits_comparison(generation);
-        if !matches!(&self.stage, Stage::Leader(leader) if opens(leader)) {
-            return;
-        }
-        self.resign(out);
-        self.stage = Stage::Diverged { since: generation };
-        self.refuse_parked(out);
-    }
-
     /// Section 4, step 1: append the claim; the fold decides.
     fn on_claim_wanted(&mut self, reason: ClaimReason, evidence: u128, out: &mut Outbox<'_>) {
         let Stage::Follower { claim: None } = self.stage else { return };
         let generation = self.fold.next_generation();
-        let may_claim = self.fold.begun && self.fold.replicas.may_claim(self.me.node);
+        let disputes = reason == ClaimReason::LeaderDisputed;
+        let may_claim = self.fold.begun
+            && self.fold.replicas.may_claim(self.me.node)
+            && self.fold.dispute().is_some() == disputes;
         if generation > self.settings.bounds.generation_max || !may_claim {
             return;
         }
@@ -364,6 +358,9 @@ impl Replica {
                 self.accept(record, chain, bytes, own, out);
             }
             Verdict::Void(why) => {
+                if let Why::Disputed(conflict) = why {
+                    self.dispute(conflict, out);
+                }
                 out.event(Event::Void { offset: self.fold.position.offset, why });
                 if let Some(gap) = self.fold.skip(why) {
                     out.event(Event::GapBegan(gap));
@@ -518,15 +515,6 @@ impl Replica {
         }
     }
 
-    /// What a later leader has sent behind its claim was accepted: its history is this one's.
-    fn end_divergence(&mut self) {
-        if let Stage::Diverged { since } = self.stage
-            && self.fold.agreed().generation > since
-        {
-            self.stage = Stage::Follower { claim: None };
-        }
-    }
-
     /// Ends every step: whatever has become due.
     fn advance(&mut self, out: &mut Outbox<'_>) {
         if let Stage::Follower { claim: Some(claim) } = self.stage
@@ -570,7 +558,8 @@ impl Replica {
 
     /// Hands over what was committed in this step, then the answers that wait for it.
     fn flush(&mut self, out: &mut Outbox<'_>) {
-        if out.has_work() || self.unstored_records >= STORE_RECORDS_MAX {
+        let grown = self.unstored_records >= STORE_RECORDS_MAX && self.fold.dispute().is_none();
+        if out.has_work() || grown {
             self.store_state(out);
         }
         out.release_answers();

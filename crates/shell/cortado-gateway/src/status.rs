@@ -66,6 +66,8 @@ pub struct ReplicaStatus {
     pub node: NodeId,
     /// What it does; offline if its node does not run.
     pub role: ReplicaRole,
+    /// It leads, and nobody has been able to compare histories with it so far.
+    pub unverified: bool,
     /// What it has applied.
     pub applied: Scn,
     /// Records of the log that it has not folded.

@@ -6,6 +6,7 @@ use crate::clock::Clock;
 use crate::store_room::StoreRoom;
 use crate::vitals::Vitals;
 use cortado_cluster::{Evidence, OwnCalls};
+use cortado_model::NodeId;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The evidence of one life of a node.
@@ -19,6 +20,8 @@ pub(crate) struct Health {
     signs: Mutex<Vec<Evidence>>,
     /// Why the node trusts itself less, if it does.
     sickness: Mutex<Option<String>>,
+    /// Nodes that have been silent for so long that no log waits for them.
+    away: Mutex<Vec<NodeId>>,
 }
 
 impl Health {
@@ -29,6 +32,7 @@ impl Health {
             room: Arc::default(),
             signs: Mutex::default(),
             sickness: Mutex::default(),
+            away: Mutex::default(),
         }
     }
 
@@ -56,6 +60,16 @@ impl Health {
     pub(crate) fn sickness(&self) -> Option<String> {
         let full = self.room.is_missing().then(|| "the store has no room".to_owned());
         full.or_else(|| lock(&self.sickness).clone())
+    }
+
+    /// Whether logs are trimmed without `node`.
+    pub(crate) fn is_away(&self, node: NodeId) -> bool {
+        lock(&self.away).contains(&node)
+    }
+
+    /// Takes over which nodes are away; answers which were before.
+    pub(crate) fn set_away(&self, away: Vec<NodeId>) -> Vec<NodeId> {
+        std::mem::replace(&mut *lock(&self.away), away)
     }
 
     pub(crate) fn set_sickness(&self, sickness: Option<String>) {

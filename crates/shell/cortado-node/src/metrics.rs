@@ -142,7 +142,7 @@ impl NodeFamilies {
     }
 }
 
-const VOID_NAMES: [&str; 10] = [
+const VOID_NAMES: [&str; 12] = [
     "not_next_generation",
     "zombie",
     "stranger",
@@ -153,6 +153,8 @@ const VOID_NAMES: [&str; 10] = [
     "foreign",
     "not_a_replica",
     "missing_claim",
+    "disputed",
+    "leader_has_served",
 ];
 
 fn void_index(why: Why) -> usize {
@@ -167,6 +169,8 @@ fn void_index(why: Why) -> usize {
         Why::Foreign => 7,
         Why::NotAReplica => 8,
         Why::MissingClaim => 9,
+        Why::Disputed(_) => 10,
+        Why::LeaderHasServed => 11,
     }
 }
 

@@ -184,5 +184,7 @@ pub(crate) async fn stop_replica(handle: &ReplicaHandle) {
     if timeout(STOP_TIMEOUT, stopped).await.is_err() {
         let (partition, node) = (handle.partition, handle.node);
         warn!(%partition, %node, "replica did not settle what it had begun");
+        // Its log may be gone: it would try for ever to find out what became of it.
+        let _ = handle.offer(Input::Stop);
     }
 }

@@ -44,6 +44,7 @@ struct Shown {
     /// Where the log ends, as the driver knows it.
     known_end: AtomicU64,
     role: AtomicU8,
+    unverified: AtomicBool,
     /// How often the store has been emptied to be filled anew.
     restorations: AtomicU64,
     /// When the replica last was at the end of its log.
@@ -132,6 +133,11 @@ impl ReplicaHandle {
 
     pub(crate) fn role(&self) -> ReplicaRole {
         ReplicaRole::from_number(self.shown.role.load(Ordering::Acquire))
+    }
+
+    /// Whether it leads and nobody has been able to compare histories with it so far.
+    pub(crate) fn is_unverified(&self) -> bool {
+        self.shown.unverified.load(Ordering::Acquire)
     }
 
     /// Whether its store has no room; what it has can be read.
@@ -288,6 +294,10 @@ impl ReplicaHandle {
         *self.lock_leadership() = *leadership;
         self.changed.tell(self.partition);
         self.move_on_urgently();
+    }
+
+    pub(crate) fn show_unverified(&self, unverified: bool) {
+        self.shown.unverified.store(unverified, Ordering::Release);
     }
 
     pub(crate) fn show_standing(&self, standing: PeerStanding) {

@@ -76,7 +76,6 @@ struct Shown {
     role: ReplicaRole,
     leadership: Leadership,
     restorations: u64,
-    awaits_room: bool,
     has_room: bool,
     log_end: LogOffset,
 }
@@ -124,7 +123,6 @@ impl ReplicaTask {
             role: ReplicaRole::Offline,
             leadership: Leadership::default(),
             restorations: 0,
-            awaits_room: false,
             has_room: true,
             log_end: LogOffset::ZERO,
         };
@@ -294,14 +292,11 @@ impl ReplicaTask {
         let now = self.host.clock.steady();
         handle.show_applied(driver.applied(), self.shown.log_end, now);
         handle.show_standing(driver.standing(WallMillis::default()));
+        handle.show_unverified(driver.is_unverified());
         if *driver.leadership() != self.shown.leadership {
             self.shown.leadership = *driver.leadership();
             handle.show_leadership(driver.leadership());
             self.host.routes.route(handle.partition).learn(handle.known_leader());
-        }
-        if driver.awaits_room() != self.shown.awaits_room {
-            self.shown.awaits_room = driver.awaits_room();
-            self.host.health.room.show_waiting(driver.awaits_room());
         }
         if driver.role() != self.shown.role {
             self.show_role(driver.role());
@@ -309,6 +304,10 @@ impl ReplicaTask {
     }
 
     fn show_role(&mut self, role: ReplicaRole) {
+        let (was_full, is_full) = (self.shown.role == ReplicaRole::Full, role == ReplicaRole::Full);
+        if is_full != was_full {
+            self.host.health.room.show_waiting(is_full);
+        }
         self.handle.show_role(role);
         let route = self.host.routes.route(self.handle.partition);
         route.show_role(&self.handle, role);
@@ -371,7 +370,7 @@ impl Drop for ReplicaTask {
     fn drop(&mut self) {
         self.handle.show_role(ReplicaRole::Offline);
         self.host.routes.route(self.handle.partition).show_role(&self.handle, ReplicaRole::Offline);
-        if self.shown.awaits_room {
+        if self.shown.role == ReplicaRole::Full {
             self.host.health.room.show_waiting(false);
         }
     }

@@ -102,14 +102,18 @@ impl NodeService {
             ReplicaRole::Leader
             | ReplicaRole::SteppingDown
             | ReplicaRole::Diverged
+            | ReplicaRole::Disputed
+            | ReplicaRole::Full
             | ReplicaRole::Offline
             | ReplicaRole::Restoring => false,
         }
     }
 
-    /// Whether nobody leads, and nobody can, because the stores are full.
+    /// Whether nobody leads, and nobody can: every replica has met a record that its store does not
+    /// take.
     fn waits_for_room(&self, route: &LocalRoute) -> bool {
-        let Some(replica) = route.replica().filter(|replica| replica.waits_for_room()) else {
+        let cannot_lead = |role: ReplicaRole| role == ReplicaRole::Full || !role.is_readable();
+        let Some(replica) = route.replica().filter(|own| own.role() == ReplicaRole::Full) else {
             return false;
         };
         let told = self.host.progress.of(replica.partition, self.host.clock.steady());
@@ -118,7 +122,7 @@ impl NodeService {
         others.iter().all(|node| {
             let told = told.iter().find(|(of, _)| of == node).map(|(_, told)| told);
             // Of whom nothing is known, that one may have room.
-            told.is_some_and(|told| !told.has_room || !told.role.is_readable())
+            told.is_some_and(|told| cannot_lead(told.role))
         })
     }
 

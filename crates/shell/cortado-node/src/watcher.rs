@@ -112,6 +112,7 @@ impl Watcher {
             let is_off = self.host.log_time.renew();
             events.push(WatchEvent::Observed(Evidence::OwnClock { is_off }));
             events.extend(self.host.health.felt().map(WatchEvent::Observed));
+            self.tell_away();
         }
         events.push(WatchEvent::StoreFull(self.host.health.room.is_missing()));
         let cluster = self.host.cluster.catalog.newest().cluster();
@@ -240,6 +241,21 @@ impl Watcher {
         };
         self.host.decisions.explain(EventKind::Health, None, what, Vec::new());
         self.host.health.set_sickness(why);
+    }
+
+    /// Tells without which nodes logs are trimmed, where that has changed.
+    fn tell_away(&self) {
+        let (node, away) = (self.host.node(), self.watch.away());
+        let before = self.host.health.set_away(away.clone());
+        let explain = |what| self.host.decisions.explain(EventKind::Health, None, what, Vec::new());
+        for gone in away.iter().filter(|gone| !before.contains(gone)) {
+            warn!(%node, %gone, "logs are trimmed without this node");
+            explain(format!("{node} trims logs without {gone}, which has been silent for long"));
+        }
+        for back in before.iter().filter(|back| !away.contains(back)) {
+            info!(%node, %back, "logs wait for this node again");
+            explain(format!("{node} trims no log any more without {back}, which is back"));
+        }
     }
 
     fn tell_own_silence(&self, silence: Option<OwnSilence>) {

@@ -33,6 +33,7 @@ fn case() -> Case {
         leadership: Leadership::Claimed { node: n(1), incarnation: life(1), at: Millis(0) },
         restoring: false,
         digest_failed: false,
+        store_full: false,
         lag_records: 0,
         own_claims: &[],
         follower_lags: Box::leak(Box::new(BTreeMap::from([(n(1), 0), (n(3), 0)]))),
@@ -135,6 +136,14 @@ fn a_replica_far_behind_goes_last() {
     behind.check(now, "claim in 300 ms"); // Two candidates, and this one has rank 0.
     let (close, now) = case().with(|facts| facts.lag_records = 10_000).later(1_000, &[1]);
     close.check(now, "claim: ");
+}
+
+#[test]
+fn a_replica_without_room_goes_last_and_at_once_if_it_is_named() {
+    let (full, now) = case().with(|facts| facts.store_full = true).later(1_000, &[1]);
+    full.check(now, "claim in 300 ms");
+    let named = Leadership::SteppedDown { by: n(1), to: Some(n(2)), at: now };
+    full.with(|facts| facts.leadership = named).check(now, "claim: leader n1 stepped down");
 }
 
 #[test]

@@ -43,6 +43,12 @@ impl Nodes {
         changed
     }
 
+    /// The nodes without which logs are trimmed.
+    pub(super) fn away(&self, now: Millis, detector: &Detector) -> Vec<NodeId> {
+        let nodes = self.verdicts.keys().copied();
+        nodes.filter(|node| detector.is_away(now, *node)).collect()
+    }
+
     /// When the next node will count as dead, if nothing more is heard of it.
     pub(super) fn next_death(&self, now: Millis, detector: &Detector) -> Option<Millis> {
         let deaths = self.verdicts.keys().filter_map(|node| detector.dead_from(now, *node));

@@ -77,7 +77,8 @@ pub trait ReplicaViews {
     /// The replica of `partition`; `None` if there is none, or if its log has not begun.
     fn view(&mut self, partition: PartitionId) -> Option<PartitionView>;
 
-    /// How far the other replicas of `partition` are behind, in records; asked of a leader only.
+    /// How far the other replicas of `partition` that could lead are behind, in records; asked of a
+    /// leader only.
     fn follower_lags(&mut self, partition: PartitionId) -> BTreeMap<NodeId, u64>;
 }
 

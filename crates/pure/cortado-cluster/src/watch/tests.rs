@@ -194,15 +194,40 @@ fn nothing_is_claimed_that_was_withdrawn() {
 }
 
 #[test]
-fn a_full_store_claims_nothing_until_it_has_room() {
+fn who_has_no_room_claims_last_unless_it_has_room_again() {
     let mut scene = led_by_n1(&[1]);
     scene.on(WatchEvent::StoreFull(true));
     scene.silent = vec![n(1)];
-    scene.pass(1_500);
+    scene.pass(1_299);
+    scene.check(&[]);
+    scene.pass(1);
+    scene.check(&["3300 claim 1/1"]);
+
+    let mut scene = led_by_n1(&[1]);
+    scene.on(WatchEvent::StoreFull(true));
+    scene.silent = vec![n(1)];
+    scene.pass(1_100);
     scene.check(&[]);
     scene.on(WatchEvent::StoreFull(false));
     scene.pass(0);
-    scene.check(&["3500 claim 1/1"]);
+    scene.check(&["3100 claim 1/1"]);
+}
+
+#[test]
+fn logs_wait_for_a_node_that_is_silent_for_a_quarter_of_an_hour_at_most() {
+    let mut scene = led_by_n1(&[1]);
+    scene.silent = vec![n(1)];
+    scene.pass(15 * 60 * 1_000 - 1);
+    assert_eq!(scene.watch.away(), []);
+    scene.pass(1);
+    assert_eq!(scene.watch.away(), [n(1)]);
+    // Who hears nobody, itself included, calls nobody away.
+    scene.silent = vec![n(1), ME, n(3)];
+    scene.pass(15 * 60 * 1_000 + 1_000);
+    assert_eq!(scene.watch.away(), []);
+    scene.silent = vec![n(3)];
+    scene.pass(250);
+    assert_eq!(scene.watch.away(), []);
 }
 
 #[test]

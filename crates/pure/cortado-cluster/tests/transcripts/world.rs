@@ -278,6 +278,7 @@ impl World {
             leadership,
             restoring: false,
             digest_failed: false,
+            store_full: false,
             lag_records: 0,
             own_claims: own_claims.unwrap_or_default(),
             follower_lags: &follower_lags,

@@ -2,10 +2,11 @@
 
 use crate::rig::{LOG, Rig, put};
 use cortado_driver::{
-    Action, CopyError, Event, LogExtent, News, Peer, ReplicaRole, Reply, Surroundings, UnknownWhy,
+    Action, CopyError, DigestReport, Event, Hashed, LogExtent, News, Peer, ReplicaRole, Reply,
+    Surroundings, UnknownWhy,
 };
 use cortado_model::{LogId, LogOffset, NodeId, Scn, StoreError};
-use cortado_replica::{Config, FEATURE_LEVEL_MAX, NotDone, ReadNeed};
+use cortado_replica::{Config, FEATURE_LEVEL_MAX, NotDone, ReadNeed, StepDown};
 
 fn full() -> StoreError {
     StoreError::Full { why: "no space".to_owned() }
@@ -51,7 +52,7 @@ fn a_full_store_is_waited_for_and_found_again() {
     let mut rig = applying();
     rig.fail_apply(full());
     assert_eq!(rig.reply(1), Some(&Reply::Unknown(UnknownWhy::LeaderLost)));
-    assert!(rig.driver.awaits_room() && rig.driver.role() == ReplicaRole::Follower);
+    assert_eq!(rig.driver.role(), ReplicaRole::Full);
     rig.take_append();
     for answer in [Err(full()), Ok(())] {
         rig.now = rig.driver.wake_at().expect("it looks again");
@@ -59,7 +60,7 @@ fn a_full_store_is_waited_for_and_found_again() {
         let Action::ProbeStore(job) = rig.take() else { panic!("the store is tried") };
         rig.on(Event::Probed(job, answer));
     }
-    assert!(!rig.driver.awaits_room() && rig.news.contains(&News::HasRoom));
+    assert!(rig.driver.role() != ReplicaRole::Full && rig.news.contains(&News::HasRoom));
     rig.survey(LOG, 0);
     rig.inline = true;
     rig.settle();
@@ -209,6 +210,18 @@ fn a_driver_that_is_told_to_stop_settles_what_it_has_begun() {
 }
 
 #[test]
+fn a_driver_that_is_told_twice_to_stop_ends_with_what_is_open() {
+    let mut rig = Rig::leading();
+    rig.write(1, put("x"), None);
+    rig.on(Event::Stop);
+    rig.settle();
+    assert!(!rig.ended && rig.reply(1).is_none());
+    rig.on(Event::Stop);
+    assert!(rig.ended);
+    assert_eq!(rig.reply(1), Some(&Reply::Unknown(UnknownWhy::LeaderLost)));
+}
+
+#[test]
 fn a_leader_without_room_gives_way_if_somebody_has() {
     let mut rig = Rig::leading();
     rig.on(Event::Room(false));
@@ -219,15 +232,66 @@ fn a_leader_without_room_gives_way_if_somebody_has() {
     rig.write(2, put("x"), None);
     assert_eq!(rig.reply(2), Some(&Reply::NotDone(NotDone::LogRefused)), "there is none");
     let Action::LookAround(job) = rig.take() else { panic!("it looks again") };
-    let peer = Peer {
-        node: NodeId(2),
+    let peer = |node, has_room, folded| Peer {
+        node: NodeId(node),
         readable: true,
-        has_room: true,
+        has_room,
         serves: false,
-        folded: LogOffset(1),
+        folded: LogOffset(folded),
     };
-    rig.on(Event::Around(job, Surroundings { peers: vec![peer], ..Surroundings::default() }));
+    let peers = vec![peer(2, true, 1), peer(3, true, 2), peer(4, false, 3)];
+    rig.on(Event::Around(job, Surroundings { peers, ..Surroundings::default() }));
     rig.settle();
     assert!(rig.append(), "it steps down");
     assert_eq!(rig.driver.role(), ReplicaRole::Follower);
+    let stepped_down = rig.driver.leadership().stepped_down;
+    assert_eq!(stepped_down, Some(StepDown { to: Some(NodeId(3)) }), "who has room and most");
+}
+
+/// A round of digests: these nodes report what the leader, node 1, has too.
+fn round(rig: &mut Rig, reporting: &[u32]) {
+    rig.on(Event::Verify);
+    rig.settle();
+    assert!(rig.append(), "it begins a round");
+    let hash = rig.wanted.iter().position(|action| matches!(action, Action::Hash { .. }));
+    let Some(Action::Hash { job, .. }) = hash.and_then(|at| rig.wanted.remove(at)) else {
+        panic!("it hashes its own state")
+    };
+    let (at, below) = rig.driver.applied();
+    for node in reporting.iter().copied().map(NodeId) {
+        rig.on(Event::Digest(DigestReport { node, at, below, digest: 7 }));
+    }
+    rig.on(Event::Hashed(job, Ok(Hashed { digest: 7, first_expiry: None })));
+    rig.settle();
+    let look = rig.wanted.iter().position(|action| matches!(action, Action::LookAround(_)));
+    let Some(Action::LookAround(job)) = look.and_then(|at| rig.wanted.remove(at)) else {
+        panic!("it looks who should have reported")
+    };
+    // Node 3 cannot be read now, and has not been away for long.
+    let peer = |node, readable| Peer {
+        node: NodeId(node),
+        readable,
+        has_room: true,
+        serves: false,
+        folded: below,
+    };
+    let peers = vec![peer(2, true), peer(3, false)];
+    let holders = [1, 2, 3].map(NodeId).to_vec();
+    rig.on(Event::Around(job, Surroundings { peers, holders, ..Surroundings::default() }));
+    rig.settle();
+}
+
+#[test]
+fn a_log_forgets_nothing_that_a_replica_may_lack() {
+    let mut rig = Rig::leading();
+    for (reporting, agrees) in [(&[2, 3][..], true), (&[2][..], false)] {
+        rig.news.clear();
+        round(&mut rig, reporting);
+        let agreed = rig.news.iter().any(|news| matches!(news, News::Agreed { .. }));
+        let missing = News::TooFewDigests { at: rig.driver.applied().0, reports: 2, replicas: 3 };
+        assert_eq!((agreed, rig.news.contains(&missing)), (agrees, !agrees), "{:?}", rig.news);
+        assert!(!rig.append(), "nothing is to be forgotten yet");
+    }
+    round(&mut rig, &[2, 3]);
+    assert!(rig.append(), "what all agreed on in an earlier round may go");
 }

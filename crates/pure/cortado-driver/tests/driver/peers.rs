@@ -8,7 +8,7 @@ use cortado_driver::{
 use cortado_model::{Generation, LogOffset, NodeId, ReplicaIncarnation, Scn, Sequence, WallMillis};
 use cortado_replica::{
     Barrier, Body, ChainHash, Claim, ClaimReason, Claimant, Header, HistoryPoint, NotDone,
-    ReadNeed, Record, StepDown, encode,
+    ReadNeed, Record, StepDown, Transaction, encode,
 };
 
 pub(crate) fn scn(generation: u32, sequence: u64) -> Scn {
@@ -299,4 +299,48 @@ fn a_question_that_is_never_answered_is_asked_again() {
     assert_eq!(take_question(&mut rig), None);
     pass(&mut rig, 1_000);
     assert!(take_question(&mut rig).is_some());
+}
+
+/// It disputes generation 2 of node 2, whose leader has lost a write.
+fn disputing() -> Rig {
+    let mut rig = following();
+    of_node_2(&mut rig, scn(1, 2), Body::Transaction(Transaction::default()));
+    let claim = Claim { reason: ClaimReason::LeaderDead, evidence: 0, seen: Scn::ZERO };
+    of_node_2(&mut rig, scn(2, 0), Body::Claim(claim));
+    let opening = Some(HistoryPoint { scn: Scn::ZERO, chain: ChainHash(7) });
+    of_node_2(&mut rig, scn(2, 1), Body::Barrier(Barrier { opening }));
+    assert_eq!(rig.driver.role(), ReplicaRole::Disputed);
+    assert!(is_told(&rig, |news| matches!(news, News::Disputed { .. })));
+    rig
+}
+
+#[test]
+fn who_disputes_a_leader_claims_if_most_do() {
+    let mut rig = disputing();
+    claim(&mut rig);
+    assert!(!rig.append(), "detection alone lets it claim nothing");
+    rig.read(1, ReadNeed::Applied(scn(1, 1)));
+    assert_eq!(rig.reply(1), Some(&Reply::NotDone(NotDone::Offline)));
+    let job = take_question(&mut rig).expect("it asks at once");
+    let leader = with_more(peer(&rig, 2));
+    answer(&mut rig, job, &[leader], 1);
+    assert!(!rig.append(), "it is one of three");
+    pass(&mut rig, 1_000);
+    let job = take_question(&mut rig).expect("it asks again");
+    let same = peer(&rig, 3);
+    answer(&mut rig, job, &[leader, same], 0);
+    assert!(rig.append(), "it is one of two of three");
+    let fold = rig.driver.fold().expect("it lives");
+    assert_eq!(fold.claimant.map(|won| (won.node, won.over.scn)), Some((NodeId(1), scn(1, 2))));
+}
+
+#[test]
+fn who_disputes_a_leader_stands_still_when_that_serves() {
+    let mut rig = disputing();
+    let job = take_question(&mut rig).expect("it asks at once");
+    of_node_2(&mut rig, scn(2, 2), Body::Transaction(Transaction::default()));
+    assert!(rig.driver.stands_still() && rig.driver.role() == ReplicaRole::Offline);
+    let same = [peer(&rig, 2), peer(&rig, 3)];
+    answer(&mut rig, job, &same, 0);
+    assert!(!rig.append());
 }

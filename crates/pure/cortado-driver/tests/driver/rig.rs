@@ -35,6 +35,8 @@ impl Caller for Client {
 pub(crate) struct Rig {
     pub(crate) driver: Driver<Client>,
     pub(crate) now: Millis,
+    /// How far its wall clock is ahead of what it began with.
+    pub(crate) wall_ahead_ms: i64,
     /// What is in the log.
     pub(crate) log: Vec<Bytes>,
     /// Wanted, oldest first, beside what the rig does by itself.
@@ -100,6 +102,7 @@ impl Rig {
         Rig {
             driver,
             now: now.clock,
+            wall_ahead_ms: 0,
             log: vec![genesis_record(&genesis(), &creator, now)],
             wanted: actions.into(),
             replies: Vec::new(),
@@ -126,7 +129,8 @@ impl Rig {
 
     /// Tells the driver one thing.
     pub(crate) fn on(&mut self, event: Event<Client>) {
-        let now = Now { clock: self.now, wall: WallMillis(1_000_000 + self.now.0) };
+        let wall = (1_000_000 + self.now.0).saturating_add_signed(self.wall_ahead_ms);
+        let now = Now { clock: self.now, wall: WallMillis(wall) };
         let mut actions = Vec::new();
         self.driver.on(now, event, &mut actions);
         for action in actions {

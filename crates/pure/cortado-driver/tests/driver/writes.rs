@@ -129,6 +129,25 @@ fn a_keyed_delete_of_nothing_is_a_record_and_its_repetition_deletes_nothing() {
     assert!(is_refused(rig.reply(4)), "the document is still there");
 }
 
+/// Answers are forgotten by log time, so they are looked up by it.
+#[test]
+fn the_age_of_an_answer_is_counted_in_log_time() {
+    let mut rig = Rig::leading();
+    let mut write = |client, wall_ahead_ms, name, key| {
+        rig.wall_ahead_ms = wall_ahead_ms;
+        rig.write(client, put(name), key);
+        while rig.append() {}
+        rig.is_written(client).repeated
+    };
+    // Remembered for a minute.
+    assert!(!write(1, 0, "x", Some("k")));
+    write(2, 59_000, "y", None);
+    assert!(write(3, -3_600_000, "x", Some("k")), "log time has not come so far");
+    // Now it has, and stays there though the clock is set back.
+    write(4, 61_000, "y", None);
+    assert!(!write(5, 0, "x", Some("k")), "its replicas may have forgotten it");
+}
+
 #[test]
 fn an_unkeyed_delete_of_nothing_appends_nothing() {
     let mut rig = Rig::leading();

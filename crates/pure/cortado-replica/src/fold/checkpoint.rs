@@ -35,6 +35,7 @@ const INDEXES: u16 = 11;
 impl FoldState {
     /// Writes the state as stored in checkpoints, bookmarks and snapshots.
     pub fn encode(&self) -> Bytes {
+        assert!(self.dispute.is_none(), "apply: what is in dispute is not stored");
         let mut writer = SectionWriter::new(&self.unknown);
         writer.put(GENESIS, |out| {
             out.put_u8(self.begun.into());
@@ -241,6 +242,7 @@ impl Sections {
             feature_level: self.feature_level?,
             indexes: self.indexes,
             gap: self.gap,
+            dispute: None,
             unknown: self.unknown,
         })
     }
@@ -251,6 +253,7 @@ fn put_claimant(out: &mut BytesMut, claimant: &Claimant) {
     out.put_u64_le(claimant.incarnation.node.0);
     out.put_u32_le(claimant.incarnation.life);
     put_history_point(out, &claimant.over);
+    out.put_u64_le(claimant.opened.to_u64());
 }
 
 fn get_claimant(input: &mut Bytes) -> Result<Claimant, DecodeError> {
@@ -259,7 +262,7 @@ fn get_claimant(input: &mut Bytes) -> Result<Claimant, DecodeError> {
         node: NodeIncarnation(get(input, Bytes::try_get_u64_le)?),
         life: get(input, Bytes::try_get_u32_le)?,
     };
-    Ok(Claimant { node, incarnation, over: get_history_point(input)? })
+    Ok(Claimant { node, incarnation, over: get_history_point(input)?, opened: get_scn(input)? })
 }
 
 fn get_flag(input: &mut Bytes) -> Result<bool, DecodeError> {

@@ -39,7 +39,12 @@ fn at_4_7() -> FoldState {
         chain: CHAIN,
         position: Position { offset: LogOffset(30), epoch: 2 },
         time: WallMillis(1_000),
-        claimant: Some(Claimant { node: LEADER.0, incarnation: LEADER.1, over: OVER }),
+        claimant: Some(Claimant {
+            node: LEADER.0,
+            incarnation: LEADER.1,
+            over: OVER,
+            opened: OVER.scn,
+        }),
         ..FoldState::before(genesis(), LogId(6))
     }
 }
@@ -99,7 +104,8 @@ fn check_bytes(state: &FoldState, bytes: &Bytes, want: Want) {
             assert_eq!((found, folded), (why, Ok(None)));
             let offset = state.position.offset.plus(1);
             let position = Position { offset, ..state.position };
-            assert_eq!(moved, FoldState { position, gap: moved.gap, ..state.clone() });
+            let (gap, dispute) = (moved.gap, moved.dispute);
+            assert_eq!(moved, FoldState { position, gap, dispute, ..state.clone() });
         }
         (Want::Stop(stop), Verdict::Stop(found)) => {
             assert_eq!((&found, folded), (&stop, Err(stop.clone())));
@@ -204,7 +210,7 @@ fn a_log_goes_on_where_its_origin_ended() {
         history,
         time: WallMillis(5_000),
     };
-    let continued = Genesis { first_generation: Generation(9), origin: Some(origin), ..genesis() };
+    let continued = Genesis { origin: Some(origin), ..genesis() };
     let mut state = FoldState::before(genesis(), LogId(6));
     let first = record(Scn::ZERO, Body::Genesis(continued));
     fold_at(&mut state, 0, &encode(PARTITION, &first, history.chain).0).expect("the first");
@@ -286,15 +292,14 @@ fn a_leader_that_goes_on_with_another_history_is_not_followed() {
         chain: ChainHash(chain),
     };
     let conflict = |own, other| Conflict { own, other, holder: LEADER.0 };
-    let check_over = |other, want: fn(Conflict) -> Stop| {
-        let want = Want::Stop(want(conflict(OVER, other)));
-        check_from(&at_4_0(), opening(other), CHAIN, want);
+    let check_over = |other, want: fn(Conflict) -> Want| {
+        check_from(&at_4_0(), opening(other), CHAIN, want(conflict(OVER, other)));
     };
     check_from(&at_4_0(), opening(OVER), CHAIN, Want::Accepted);
-    check_over(point(3, 21, 50), Stop::Behind); // this replica has lost 3:21
-    check_over(point(3, 19, 50), Stop::Disputed); // the leader has
-    check_over(point(3, 20, 51), Stop::Disputed); // two histories of one length
-    // Only claims that nobody has opened tell them apart: nothing is lost by resyncing.
+    check_over(point(3, 21, 50), |lost| Want::Stop(Stop::Behind(lost))); // this replica lost 3:21
+    check_over(point(3, 19, 50), |longer| Want::Void(Why::Disputed(longer))); // the leader did
+    check_over(point(3, 20, 51), |fork| Want::Void(Why::Disputed(fork))); // of one length
+    // Only what leaders have sent that never served tells them apart: nothing is lost by resyncing.
     let (_, chain) = encode(PARTITION, &opening(OVER), ChainHash(98));
     let other = HistoryPoint { scn: scn(4, 1), chain };
     let own = HistoryPoint { scn: scn(4, 0), chain: CHAIN };
@@ -306,6 +311,37 @@ fn a_leader_that_goes_on_with_another_history_is_not_followed() {
     let own = HistoryPoint { scn: scn(4, 7), chain: CHAIN };
     let disputed = Want::Stop(Stop::Disputed(conflict(own, other)));
     check_from(&at_4_7(), transaction(4, 8), ChainHash(98), disputed);
+}
+
+#[test]
+fn a_dispute_lasts_until_the_leader_serves_or_the_next_claim() {
+    let other = HistoryPoint { scn: scn(3, 19), chain: ChainHash(50) };
+    let conflict = Conflict { own: OVER, other, holder: LEADER.0 };
+    let mut state = at_4_0();
+    assert_eq!(state.skip(Why::Disputed(conflict)), None);
+    assert_eq!(state.dispute(), Some(conflict));
+    // What it sends is chained to what this replica has not accepted.
+    let barrier = record(scn(4, 2), Body::Barrier(Barrier::default()));
+    let check_next = |record, want| check_from(&state, record, ChainHash(98), want);
+    check_next(barrier, Want::Void(Why::Disputed(conflict)));
+    check_next(transaction(4, 2), Want::Stop(Stop::Disputed(conflict)));
+    check_next(transaction(3, 9), Want::Void(Why::Zombie));
+    check_next(claim(5), Want::Accepted);
+    let bytes = encode(PARTITION, &claim(5), state.chain).0;
+    let next = state.position.offset.0;
+    fold_at(&mut state, next, &bytes).expect("a claim is accepted").expect("it is told");
+    assert_eq!((state.dispute(), state.claimant.map(|won| won.over)), (None, Some(OVER)));
+}
+
+#[test]
+fn a_leader_that_has_served_is_disputed_too_late() {
+    let dispute = Claim { reason: ClaimReason::LeaderDisputed, evidence: 0, seen: scn(4, 0) };
+    let dispute = || record(scn(5, 0), Body::Claim(dispute));
+    check_from(&at_4_0(), dispute(), CHAIN, Want::Accepted);
+    let mut served = at_4_0();
+    served.leases.served = true;
+    check_from(&served, dispute(), CHAIN, Want::Void(Why::LeaderHasServed));
+    check_from(&served, claim(5), CHAIN, Want::Accepted);
 }
 
 /// Folds `records`, each chained to the one that was accepted before it, behind 4:7.

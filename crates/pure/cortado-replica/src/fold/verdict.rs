@@ -40,6 +40,11 @@ pub enum Why {
     AfterStepDown,
     /// The log has not been opened yet.
     BeforeGenesis,
+    /// A leader goes on with another history than this replica has. It changes nothing so far, and
+    /// the next claim may end it.
+    Disputed(Conflict),
+    /// A claim that disputes a leader which has served by then.
+    LeaderHasServed,
 }
 
 /// Why a replica cannot go past a record. Its state is as before it.
@@ -54,7 +59,7 @@ pub enum Stop {
     /// The leader goes on with more than this replica has: it lost records, resync.
     #[error("this replica has lost records: {0}")]
     Behind(Conflict),
-    /// The leader goes on with another history than this replica has: keep everything, a person
+    /// The leader has gone on from another history than this replica has: keep everything, a person
     /// decides.
     #[error("histories differ: {0}")]
     Disputed(Conflict),

@@ -14,9 +14,7 @@ use super::{
 };
 use alloc::vec::Vec;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use cortado_model::{
-    ClusterUuid, DatabaseId, Generation, LogId, LogOffset, PartitionUuid, WallMillis,
-};
+use cortado_model::{ClusterUuid, DatabaseId, LogId, LogOffset, PartitionUuid, WallMillis};
 
 /// Writes `record` of `partition` as the one that follows `previous`; returns its own chain hash,
 /// too.
@@ -141,7 +139,6 @@ pub(crate) fn put_genesis(out: &mut BytesMut, genesis: &Genesis) {
     out.put_u128_le(genesis.identity.cluster.0);
     out.put_u32_le(genesis.identity.database.0);
     out.put_u32_le(genesis.identity.number);
-    out.put_u32_le(genesis.first_generation.0);
     out.put_u16_le(genesis.feature_level);
     out.put_u32_le(genesis.lease_ms);
     put_replicas(out, &genesis.replicas);
@@ -162,22 +159,13 @@ pub(crate) fn get_genesis(input: &mut Bytes) -> Result<Genesis, DecodeError> {
         database: DatabaseId(get(input, Bytes::try_get_u32_le)?),
         number: get(input, Bytes::try_get_u32_le)?,
     };
-    let first_generation = Generation(get(input, Bytes::try_get_u32_le)?);
-    if first_generation < Generation(1) || first_generation > Generation::MAX {
-        return Err(DecodeError::Damaged("no generation can be the first"));
-    }
-    let genesis = Genesis {
+    Ok(Genesis {
         identity,
-        first_generation,
         feature_level: get_feature_level(input)?,
         lease_ms: get(input, Bytes::try_get_u32_le)?,
         replicas: get_replicas(input)?,
         origin: get_option(input, get_origin)?,
-    };
-    if genesis.origin.is_some_and(|origin| origin.history.scn.generation >= first_generation) {
-        return Err(DecodeError::Damaged("the origin is not older than the first generation"));
-    }
-    Ok(genesis)
+    })
 }
 
 /// What all replicas must understand, this one included.
@@ -249,6 +237,7 @@ fn reason_number(reason: ClaimReason) -> u8 {
         ClaimReason::SequencesUsedUp => 5,
         ClaimReason::Ordered => 6,
         ClaimReason::ClaimantDiverged => 7,
+        ClaimReason::LeaderDisputed => 8,
         ClaimReason::Other(number) => number,
     }
 }
@@ -262,6 +251,7 @@ fn reason_of(number: u8) -> ClaimReason {
         5 => ClaimReason::SequencesUsedUp,
         6 => ClaimReason::Ordered,
         7 => ClaimReason::ClaimantDiverged,
+        8 => ClaimReason::LeaderDisputed,
         other => ClaimReason::Other(other),
     }
 }

@@ -118,6 +118,11 @@ fn a_leader_without_what_was_committed() {
 }
 
 #[test]
+fn a_leader_that_most_dispute_is_replaced_unless_it_has_served() {
+    check("outvoted");
+}
+
+#[test]
 fn a_claimant_that_compares_before_it_opens() {
     check("comparison");
 }

@@ -100,8 +100,8 @@ impl Gateway {
         for (node, report) in asked.join_all().await {
             match report {
                 Ok(report) => drop(told.insert(node, report)),
-                Err(CallError::Unreachable | CallError::Lost) => {}
-                Err(CallError::Late) => silent += 1,
+                Err(CallError::Unreachable) => {}
+                Err(CallError::Lost | CallError::Late) => silent += 1,
             }
         }
         Reports { told, silent }
@@ -146,6 +146,7 @@ fn partition_status(
         ReplicaStatus {
             node: *node,
             role: found.map_or(ReplicaRole::Offline, |replica| replica.progress.role),
+            unverified: found.is_some_and(|replica| replica.unverified),
             applied: found.map_or(Scn::ZERO, |replica| replica.progress.applied),
             lag_records: read(&|replica| end.0.saturating_sub(replica.progress.folded.0)),
             lag_ms: read(&|replica| replica.behind_ms),

@@ -72,6 +72,7 @@ fn replica(partition: u32, replica: &ReplicaStatus) -> ReplicaAnswer {
     ReplicaAnswer {
         node: replica.node.to_string(),
         role: replica.role.name().to_owned(),
+        unverified: replica.unverified,
         applied: Position { partition, scn: replica.applied },
         lag_records: replica.lag_records,
         lag_ms: replica.lag_ms,

@@ -24,9 +24,11 @@ pub(super) fn look_around(host: &ReplicaHost, partition: PartitionId) -> Surroun
     let told = host.progress.of(partition, host.clock.steady()).into_iter();
     // Who has just gone away is not silent for long enough yet.
     let reached = told.filter(|(node, _)| host.peers.peer(*node).is_some());
+    let placed = host.cluster.placed(partition).into_iter();
+    let holders = placed.filter(|node| !host.health.is_away(*node)).collect();
     Surroundings {
         peers: reached.map(peer).collect(),
-        placed: host.replica_count(partition),
+        holders,
         log_bytes: host.effort.log_bytes(),
         state_bytes: host.effort.state_bytes(),
     }

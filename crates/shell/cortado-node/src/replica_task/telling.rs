@@ -45,6 +45,12 @@ fn tell_of_leadership(host: &ReplicaHost, partition: PartitionId, news: News) ->
             let evidence = vec![conflict.to_string()];
             host.decisions.explain(EventKind::Offline, Some(partition), what, evidence);
         }
+        News::Disputed { offset, conflict } => {
+            error!(%partition, %node, %offset, %conflict, "disputes what its leader goes on with");
+            let what = format!("out of service at offset {offset}: disputes its leader's history");
+            let evidence = vec![conflict.to_string()];
+            host.decisions.explain(EventKind::Offline, Some(partition), what, evidence);
+        }
         News::Resigned { generation, not_done } => {
             metrics.resignations.add(1);
             info!(%partition, %node, %generation, not_done, "resigned");
@@ -190,7 +196,7 @@ fn tell_of_rounds(host: &ReplicaHost, partition: PartitionId, news: News) {
             info!(%partition, %at, replicas, %below, "replicas agree");
         }
         News::TooFewDigests { at, reports, replicas } => {
-            warn!(%partition, %at, reports, replicas, "too few digests to trim");
+            warn!(%partition, %at, reports, replicas, "not trimmed: digests are missing");
         }
         News::Differ { at, agreed, odd } => {
             metrics.digest_mismatches.add(odd.len() as u64);

@@ -15,7 +15,7 @@ impl NodeService {
             let known = replica.known_end();
             let end = self.host.log.local_end(replica.partition).unwrap_or(known).max(known);
             let (progress, behind_ms) = (replica.progress(), replica.behind_ms(now));
-            ReplicaReport { progress, end, behind_ms }
+            ReplicaReport { progress, end, behind_ms, unverified: replica.is_unverified() }
         };
         NodeReport {
             incarnation: self.host.me().incarnation,

@@ -84,8 +84,8 @@ impl ReplicaViews for Views {
         let Some(leader) = self.replica(partition) else { return BTreeMap::new() };
         let end = leader.known_end();
         let told = self.host.progress.of(partition, self.host.clock.steady());
-        let readable = told.into_iter().filter(|(_, told)| told.role.is_readable());
-        readable.map(|(node, told)| (node, end.0.saturating_sub(told.folded.0))).collect()
+        let fit = told.into_iter().filter(|(_, told)| told.role.is_readable() && told.has_room);
+        fit.map(|(node, told)| (node, end.0.saturating_sub(told.folded.0))).collect()
     }
 }
 
@@ -111,6 +111,8 @@ fn duty(role: ReplicaRole) -> Duty {
         | ReplicaRole::Candidate
         | ReplicaRole::Opening
         | ReplicaRole::SteppingDown
-        | ReplicaRole::Diverged => Duty::Neither,
+        | ReplicaRole::Diverged
+        | ReplicaRole::Disputed
+        | ReplicaRole::Full => Duty::Neither,
     }
 }

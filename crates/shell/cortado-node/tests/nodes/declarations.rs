@@ -1,6 +1,6 @@
 //! Databases and tables come, change and go; what is declared can be used at once.
 
-use crate::world::{Music, N1, N2, N3, World, deadline, document, eventually, key, read};
+use crate::world::{Music, N1, N2, N3, World, deadline, document, eventually, key, read, stored};
 use cortado_document::{Refusal, TableDefinition};
 use cortado_gateway::{AdminError, Consistency, DatabaseSpec, Declared, ScanRequest, WriteError};
 use cortado_model::PartitionId;
@@ -166,6 +166,29 @@ async fn a_dropped_database_leaves_nothing_behind() {
     );
     assert_eq!(reborn.get("cher", "x").await, None);
     reborn.put("cher", "x", "{}").await.unwrap();
+}
+
+/// As if a node had not heard that the database was dropped when its log was removed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_that_outlives_its_log_acknowledges_nothing_and_begins_no_other() {
+    let world = World::start().await;
+    let music = world.music(1).await;
+    music.put("cher", "x", "{}").await.unwrap();
+    music.await_complete().await;
+    let partition = music.partition_of("cher");
+    world.log.with(|log| log.remove_now(partition.database));
+    let held = || [N1, N2, N3].map(|node| stored(&world.stores.of(node), &music, partition).len());
+    let dropping = async {
+        // It has met that the log is gone; and has thrown nothing away for that.
+        let missed = || crate::failovers::metric(&world, "cortado_appends_failed_total") > 0;
+        eventually("an append has failed", missed).await;
+        assert_eq!(held(), [1, 1, 1]);
+        world.gateway.drop_database("music", deadline()).await.unwrap();
+        eventually("the stores are empty", || held() == [0, 0, 0]).await;
+    };
+    let (written, ()) = tokio::join!(music.put("cher", "y", "{}"), dropping);
+    assert!(written.is_err(), "{written:?}");
+    assert_eq!(world.log.with(|log| log.end(partition)).0, 0);
 }
 
 /// Databases and tables that are declared side by side, through a door of every node.

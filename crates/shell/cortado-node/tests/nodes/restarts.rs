@@ -3,7 +3,7 @@
 use crate::world::{
     Music, N1, N2, N3, World, eventually, eventually_asking, idempotency, settings, stored,
 };
-use cortado_gateway::EventKind;
+use cortado_gateway::{EventKind, ReplicaRole};
 use cortado_log::Beats;
 use cortado_log::memory::SharedMemoryLog;
 use cortado_model::{Beat, LogOffset, NodeIncarnation, PartitionId, WallMillis};
@@ -176,18 +176,18 @@ async fn trimmed_world() -> (World, Music) {
     let music = world.music(1).await;
     fill(&music, 0, 200).await;
     music.await_complete().await;
-    world.nodes.kill(N3).await.unwrap();
-    world.stores.delete(N3);
-    fill(&music, 200, 50).await;
     let partition = music.partition_of("a0");
-    // The log keeps what came after the round before the last one, and a round comes to nothing
-    // while a replica cannot take part.
+    // The log keeps what came after the round before the last one, and forgets nothing that a
+    // replica lacks: all must be there.
     let trimmed = || world.log.with(|log| log.first(partition)) > LogOffset(100);
     eventually_asking("the log is trimmed", async || {
         world.gateway.verify(&music.database, 0, crate::world::deadline()).await.unwrap();
         trimmed()
     })
     .await;
+    world.nodes.kill(N3).await.unwrap();
+    world.stores.delete(N3);
+    fill(&music, 200, 50).await;
     (world, music)
 }
 
@@ -232,4 +232,26 @@ async fn a_trimmed_process_starts_from_its_stores() {
     let music = Music::again(&world);
     check_filled(&music, 250).await;
     check_equal(&world, &music).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_nobody_could_compare_with_is_shown_as_unverified() {
+    let world = World::start().await;
+    let music = world.music_on(2, Some(1)).await;
+    let shown = async || {
+        let status = world.gateway.status().await;
+        let music = status.databases.into_iter().find(|database| database.name == "music");
+        let replicas = music.unwrap().partitions.into_iter().map(|each| each.replicas[0].clone());
+        let shown = replicas.map(|replica| (replica.role, replica.unverified));
+        shown.collect::<Vec<_>>()
+    };
+    // Nothing was there that could have been lost.
+    eventually_asking("both are led", async || shown().await == [(ReplicaRole::Leader, false); 2])
+        .await;
+    let leader = music.leaders().await[0].unwrap();
+    world.nodes.kill(leader).await.unwrap();
+    world.nodes.start(leader).await.unwrap();
+    // There is one replica of each, so nobody can say whether this one has lost something.
+    let want = [(ReplicaRole::Leader, true), (ReplicaRole::Leader, false)];
+    eventually_asking("it leads again", async || shown().await == want).await;
 }

@@ -338,17 +338,21 @@ pub enum Transition {
     Fenced,
     /// A claimant does not open its generation.
     Diverges,
+    /// A replica that disputed its leader follows the next one, or is that itself.
+    Agrees,
     /// A replica's state is thrown away.
     Breaks,
     /// A replica begins a life.
     Begins,
     /// A life ends, and another may begin.
     Ends,
+    /// A life ends, since its store has no room.
+    FillsUp,
 }
 
 impl Transition {
     /// All of them.
-    pub const ALL: [Transition; 14] = [
+    pub const ALL: [Transition; 16] = [
         Transition::Claims,
         Transition::ClaimEnds,
         Transition::Wins,
@@ -360,9 +364,11 @@ impl Transition {
         Transition::LeadsOn,
         Transition::Fenced,
         Transition::Diverges,
+        Transition::Agrees,
         Transition::Breaks,
         Transition::Begins,
         Transition::Ends,
+        Transition::FillsUp,
     ];
 
     /// What a step from one role to another is; `None` for staying, and for what one step does
@@ -380,8 +386,10 @@ impl Transition {
             (Role::SteppingDown, Role::Follower) => Some(Transition::HandedOver),
             (Role::SteppingDown, Role::Leader) => Some(Transition::LeadsOn),
             (Role::Opening, Role::Diverged) => Some(Transition::Diverges),
+            (Role::Disputed, Role::Follower | Role::Opening) => Some(Transition::Agrees),
             (Role::Leader, Role::Follower) => Some(Transition::Fenced),
             (Role::Offline | Role::Restoring, Role::Follower) => Some(Transition::Begins),
+            (_, Role::Full) if from != to => Some(Transition::FillsUp),
             (Role::Offline, Role::Restoring) | (Role::Restoring, Role::Offline) => None,
             (_, Role::Offline) if from != to => Some(Transition::Ends),
             (_, Role::Restoring) if from != to => Some(Transition::Breaks),
@@ -393,7 +401,9 @@ impl Transition {
                 | Role::Opening
                 | Role::Leader
                 | Role::SteppingDown
-                | Role::Diverged,
+                | Role::Diverged
+                | Role::Disputed
+                | Role::Full,
                 _,
             ) => None,
         }

@@ -12,10 +12,11 @@
 //! | [`real_time`] | reads and writes respect real time | "Reads" |
 //! | [`handoff`] | a handoff leaves no gap | "Taking over" |
 //! | [`log_time`] | log time never goes back, no etag twice | "Names" |
-//! | [`trims`] | no trim above what two replicas hold | "Snapshots, trimming, moving" |
+//! | [`trims`] | no trim above what all replicas have held | "Snapshots, trimming, moving" |
 //! | [`answers`] | every request is answered, once | "Taking over" |
 //! | [`limits`] | queues stay inside their limits | "What must always hold" |
 //! | [`hearing`] | who does not hear itself claims for no silence | failover.md, "Beats" |
+//! | [`led`] | what can be read is led, though all stores be full | failover.md, "Handing back" |
 //! | [`kept`] | what only a person can mend is kept | "Duties of the driver", 12 |
 //! | [`liveness`] | after the faults every partition is served again | "What must always hold" |
 //!
@@ -29,6 +30,7 @@ pub mod equal_digests;
 pub mod handoff;
 pub mod hearing;
 pub mod kept;
+pub mod led;
 pub mod limits;
 pub mod liveness;
 pub mod log_time;

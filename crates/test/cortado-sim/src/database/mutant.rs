@@ -71,11 +71,17 @@ pub enum Mutant {
     WipesWhoStands,
     /// A node takes its own beats for heard when it sends them: whoever is silent seems dead.
     TrustsNoEar,
+    /// A node whose store is full claims nothing, whoever else could.
+    LeavesFullUnled,
+    /// A replica that disputes its leader hears from nobody that most do.
+    DisputesAlone,
+    /// A log waits for nobody who is not there.
+    TrimsWithoutTheAbsent,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Mutant; 31] = [
+    pub const ALL: [Mutant; 34] = [
         Mutant::AnswersWhenSent,
         Mutant::AnswersWhenAppended,
         Mutant::SkipsBarrier,
@@ -107,6 +113,9 @@ impl Mutant {
         Mutant::StampsAnyTime,
         Mutant::WipesWhoStands,
         Mutant::TrustsNoEar,
+        Mutant::LeavesFullUnled,
+        Mutant::DisputesAlone,
+        Mutant::TrimsWithoutTheAbsent,
     ];
 }
 

@@ -7,7 +7,7 @@ use crate::database::observer::Observer;
 use crate::database::store::Store;
 use crate::kernel::time::{Moment, NodeClock};
 use cortado_cluster::LogClock;
-use cortado_model::{NodeId, NodeIncarnation};
+use cortado_model::{LogOffset, NodeId, NodeIncarnation};
 
 /// One machine.
 #[derive(Debug)]
@@ -20,6 +20,12 @@ pub struct Node {
     pub disk: Vec<Store>,
     /// Its process, if it lives.
     pub process: Option<Process>,
+    /// Since when it has had none.
+    pub gone_since: Option<Moment>,
+    /// Whether it has ever been gone for so long that logs did not wait for it.
+    pub was_away: bool,
+    /// Below which offset each of its replicas has said last that it holds everything durably.
+    pub verified: Vec<LogOffset>,
     /// Its stores take nothing more before.
     pub store_full_until: Moment,
     /// Restarts so far: a planted bug needs the first incarnation.

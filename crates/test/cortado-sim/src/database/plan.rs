@@ -45,6 +45,8 @@ pub struct Plan {
     pub intervals_us: BTreeMap<Fault, u64>,
     /// Mean time between two handoffs, trims and digests of a partition, in microseconds.
     pub chores_us: BTreeMap<Chore, u64>,
+    /// Logs do not wait for who is gone for longer.
+    pub away_us: u64,
     /// How long faults strike.
     pub faults_us: u64,
     /// The longest pause of a node.
@@ -168,6 +170,7 @@ impl Plan {
             chances: BTreeMap::new(),
             intervals_us: BTreeMap::new(),
             chores_us: BTreeMap::new(),
+            away_us: random.one_of(&[300 * MILLI, 900 * MILLI, 900 * SECOND, 900 * SECOND]),
             faults_us: random.between(5, 12) * SECOND,
             pause_us_max: random.one_of(&[50 * MILLI, 700 * MILLI, 3 * SECOND]),
             late_us_max: random.one_of(&[20 * MILLI, 500 * MILLI, 4 * SECOND]),
@@ -284,7 +287,9 @@ impl Plan {
             Scenario::Truncated => self.keep_the_log(),
             Scenario::Upgrade => {}
             Scenario::Disputed => self.lose_sight(),
+            Scenario::Outvoted => self.lose_the_last(random),
             Scenario::Beats => self.policy = Policy::Cluster,
+            Scenario::NoRoom => self.run_out_of_room(random),
             Scenario::Blind => self.blind_one(random),
         }
     }
@@ -395,6 +400,30 @@ impl Plan {
         self.intervals_us.clear();
         self.often(&[(Fault::ReadForeign, 5_000), (Fault::PeerMessageLost, 800_000)]);
         self.every(&[(Fault::WrongSuspicion, 400 * MILLI), (Fault::NodePause, SECOND)]);
+    }
+
+    /// Nothing but that, and nobody else who claims, hands over or lets the log forget.
+    fn lose_the_last(&mut self, random: &mut Random) {
+        self.keep_the_log();
+        self.chances.clear();
+        self.intervals_us.clear();
+        self.chores_us.clear();
+        (self.nodes, self.partitions) = (random.one_of(&[3, 5]), 1);
+        self.drift_ppm = vec![0; self.nodes];
+        self.faults_us = random.between(1, 3) * SECOND;
+    }
+
+    /// Nothing but that, and replicas whose stores need not take what changes nothing.
+    fn run_out_of_room(&mut self, random: &mut Random) {
+        self.chances.clear();
+        self.intervals_us.clear();
+        self.chores_us = BTreeMap::from([(Chore::Handoff, 500 * MILLI)]);
+        self.policy = Policy::Cluster;
+        self.partitions = 3;
+        self.settings.replica.bookmark_records = 1 << 40;
+        self.settings.trim = TrimPolicy { after_records: 1 << 40, after_bytes: 1 << 40 };
+        self.think_us = random.one_of(&[1, 4]) * MILLI;
+        self.faults_us = random.between(1, 3) * SECOND;
     }
 
     /// One node that is not shown some records, one whose clock is an hour off, leaderships that

@@ -53,8 +53,13 @@ pub enum Scenario {
     Upgrade,
     /// Replicas that lose a record on their way, and may win a claim all the same.
     Disputed,
+    /// A replica that has lost the last record leads, unheard, while nobody wants anything: the
+    /// others replace it.
+    Outvoted,
     /// Beats that are lost, silent or cut off while the logs work, and the other way round.
     Beats,
+    /// All stores fill up at nearly the same time: what they hold can be read all the same.
+    NoRoom,
     /// One replica of each partition loses records and wins claims, and all others live and answer:
     /// nothing must come of it.
     Blind,
@@ -62,7 +67,7 @@ pub enum Scenario {
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Scenario; 24] = [
+    pub const ALL: [Scenario; 26] = [
         Scenario::Swarm,
         Scenario::Calm,
         Scenario::Duel,
@@ -85,7 +90,9 @@ impl Scenario {
         Scenario::Truncated,
         Scenario::Upgrade,
         Scenario::Disputed,
+        Scenario::Outvoted,
         Scenario::Beats,
+        Scenario::NoRoom,
         Scenario::Blind,
     ];
 
@@ -126,7 +133,9 @@ impl fmt::Display for Scenario {
             Scenario::Truncated => "truncated",
             Scenario::Upgrade => "upgrade",
             Scenario::Disputed => "disputed",
+            Scenario::Outvoted => "outvoted",
             Scenario::Beats => "beats",
+            Scenario::NoRoom => "no-room",
             Scenario::Blind => "blind",
         })
     }

@@ -10,7 +10,7 @@ use cortado_model::{
     DocumentKey, Generation, LogOffset, NodeId, PartitionUuid, Remembered, RememberedKey,
     ReplicaIncarnation, Scn, Sequence, WallMillis,
 };
-use cortado_replica::{Body, Transaction, decode, etag_of};
+use cortado_replica::{Body, ClaimReason, Transaction, decode, etag_of};
 use std::collections::BTreeMap;
 
 /// One partition as its log's order alone decides it.
@@ -22,6 +22,8 @@ pub struct Truth {
     /// How many records have landed.
     pub end: LogOffset,
     stepped_down: bool,
+    /// The current generation's leader has done more than to show that it leads.
+    served: bool,
     /// Who won each generation.
     pub winners: BTreeMap<Generation, Winner>,
     /// The accepted transactions, in order.
@@ -83,6 +85,8 @@ pub enum Kind {
     Claim,
     /// The end of one.
     StepDown,
+    /// Nothing but that its leader leads.
+    Barrier,
     /// Anything else.
     Other,
 }
@@ -103,12 +107,16 @@ impl Truth {
         let kind = match &record.body {
             Body::Genesis(_) if self.begun => return None,
             Body::Genesis(_) => Kind::Genesis,
+            Body::Claim(claim) if claim.reason == ClaimReason::LeaderDisputed && self.served => {
+                return None;
+            }
             Body::Claim(_) if self.begun && header.scn == Scn::opening(generation.next()) => {
                 self.winners.insert(generation.next(), here);
                 Kind::Claim
             }
             Body::Claim(_) => return None,
-            Body::Transaction(_) | Body::Barrier(_) | Body::Config(_) if is_next => Kind::Other,
+            Body::Barrier(_) if is_next => Kind::Barrier,
+            Body::Transaction(_) | Body::Config(_) if is_next => Kind::Other,
             Body::StepDown(_) if is_next => Kind::StepDown,
             Body::Transaction(_) | Body::Barrier(_) | Body::Config(_) | Body::StepDown(_) => {
                 return None;
@@ -116,6 +124,11 @@ impl Truth {
         };
         self.begun = true;
         self.stepped_down = kind == Kind::StepDown;
+        self.served = match kind {
+            Kind::Genesis | Kind::Claim => false,
+            Kind::Barrier => self.served,
+            Kind::StepDown | Kind::Other => true,
+        };
         self.last = header.scn;
         if let Body::Transaction(transaction) = record.body {
             self.accept(header.scn, header.time, transaction, partition);

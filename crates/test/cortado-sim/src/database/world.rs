@@ -13,10 +13,12 @@ mod driving;
 mod due;
 mod ending;
 mod executing;
+mod filling;
 mod keeping;
 mod lives;
 mod nemesis;
 mod observing;
+mod outvoting;
 mod peers;
 mod planting;
 mod serving;
@@ -72,6 +74,8 @@ pub struct World {
     etags: BTreeMap<ValueId, Etag>,
     /// What every store must keep, in worlds that end so: by node and partition.
     kept: Vec<Vec<Option<Kept>>>,
+    /// Who has lost the last record, until it has copied it: in worlds where somebody does.
+    unheard: Option<usize>,
     phase: Phase,
     mutant: Option<Mutant>,
     /// Numbers for incarnations, requests and values; never used twice.
@@ -101,7 +105,14 @@ struct Partition {
 enum Phase {
     /// Faults strike; nothing must break.
     Faults,
-    /// They have stopped, then; everything must work again.
+    /// They have stopped, then, and stores fill up; what can be read must be led.
+    Filling,
+    /// Or a replica that has lost the last record leads; the others must replace it.
+    Outvoting {
+        /// Nobody wants anything from then on.
+        quiet_from: Moment,
+    },
+    /// There is room, then; everything must work again.
     Healed { at: Moment },
     /// Clients have stopped, then; everything must come to rest.
     Quiet { since: Moment },
@@ -199,6 +210,7 @@ impl World {
             partitions: (0..plan.partitions).map(|_| Partition::default()).collect(),
             etags: BTreeMap::new(),
             kept: Vec::new(),
+            unheard: None,
             phase: Phase::Faults,
             mutant,
             numbers: 0,
@@ -247,6 +259,8 @@ impl World {
             Due::Retry { client, operation } => self.try_again(client, operation),
             Due::Detect { node } => self.detect(node),
             Due::Flush { node } => self.flush(node),
+            Due::Fill { node } => self.fill(node),
+            Due::Usurp => self.usurp(),
             Due::Start { node } => self.start(node),
             Due::Replace { node } => self.replace(node),
             Due::Resume { node, pause } => self.resume(node, pause),

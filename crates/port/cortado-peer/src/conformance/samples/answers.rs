@@ -6,8 +6,8 @@ use super::messages::progress;
 use super::{SCN_MAX, document, key, leaders, scn};
 use crate::conformance::{Answer, Question};
 use crate::{
-    HandOffAnswer, NodeReport, Page, ReadAnswer, ReplicaReport, Seen, ServedRole, Sight,
-    SnapshotAnswer, SnapshotChunk, SnapshotId, Unserved, VerifyAnswer, WriteAnswer,
+    HandOffAnswer, NodeReport, Page, ReadAnswer, ReplicaProgress, ReplicaReport, Seen, ServedRole,
+    Sight, SnapshotAnswer, SnapshotChunk, SnapshotId, Unserved, VerifyAnswer, WriteAnswer,
 };
 use bytes::Bytes;
 use cortado_document::{
@@ -70,7 +70,8 @@ fn standings() -> Vec<Option<PeerStanding>> {
         accepted: point(SCN_MAX, u128::MAX),
         claimant,
     };
-    let claimant = Claimant { node: NodeId(3), incarnation, over: point(scn(7), 1) };
+    let over = point(scn(7), 1);
+    let claimant = Claimant { node: NodeId(3), incarnation, over, opened: scn(8) };
     vec![
         None,
         standing(ReplicaRole::Offline, None),
@@ -225,7 +226,10 @@ fn verifications() -> Vec<VerifyAnswer> {
 }
 
 fn reports() -> Vec<NodeReport> {
-    let replica = |progress| ReplicaReport { progress, end: LogOffset(u64::MAX), behind_ms: 17 };
+    let replica = |progress: ReplicaProgress| {
+        let unverified = progress.role == ReplicaRole::Leader;
+        ReplicaReport { progress, end: LogOffset(u64::MAX), behind_ms: 17, unverified }
+    };
     let full = NodeReport {
         incarnation: NodeIncarnation(u64::MAX),
         address: "[::1]:4711".to_owned(),

@@ -7,8 +7,8 @@ use crate::record::{
     Transaction, encode_draft, etag_of,
 };
 use cortado_model::{
-    DocumentHead, DocumentKey, Etag, NodeId, NodeIncarnation, RememberedKey, ReplicaIncarnation,
-    Scn, Sequence, StoredDocument, TableId,
+    DocumentHead, DocumentKey, Etag, Generation, NodeId, NodeIncarnation, RememberedKey,
+    ReplicaIncarnation, Scn, Sequence, StoredDocument, TableId,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -82,21 +82,20 @@ fn drafts() -> impl Strategy<Value = Draft> {
 fn geneses() -> impl Strategy<Value = Genesis> {
     let identity = (any::<u128>(), any::<u128>(), any::<u32>(), any::<u32>());
     let origin = (any::<[u128; 3]>(), any::<u128>(), any::<u64>(), any::<u64>());
-    (identity, 2..=Generation::MAX.0, any::<u32>(), replica_sets(), option::of(origin)).prop_map(
-        |((partition, cluster, database, number), first, lease_ms, replicas, origin)| Genesis {
+    (identity, 1..Generation::MAX.0, any::<u32>(), replica_sets(), option::of(origin)).prop_map(
+        |((partition, cluster, database, number), last, lease_ms, replicas, origin)| Genesis {
             identity: PartitionIdentity {
                 partition: PartitionUuid(partition),
                 cluster: ClusterUuid(cluster),
                 database: DatabaseId(database),
                 number,
             },
-            first_generation: Generation(first),
             feature_level: 1,
             lease_ms,
             replicas,
             origin: origin.map(|([cluster, partition, log], chain, sequence, time)| {
                 let sequence = Sequence(sequence % Sequence::MAX.0);
-                let scn = Scn::new(Generation(first - 1), sequence);
+                let scn = Scn::new(Generation(last), sequence);
                 Origin {
                     cluster: ClusterUuid(cluster),
                     partition: PartitionUuid(partition),
@@ -267,11 +266,7 @@ fn samples() -> Vec<(&'static str, Bytes, Record)> {
         history: point(0x1010),
         time: WallMillis(1_600_000_000_000),
     };
-    let genesis = Genesis {
-        first_generation: Generation(5),
-        origin: Some(origin),
-        ..Genesis::new(identity, replicas.clone())
-    };
+    let genesis = Genesis { origin: Some(origin), ..Genesis::new(identity, replicas.clone()) };
     let claim = Claim { reason: ClaimReason::LeaderDead, evidence: 0xe1, seen: point(0).scn };
     let trim = Trim { below: LogOffset(900), log: LogId(0x77), snapshot: point(0).scn };
     let bodies = [

@@ -112,6 +112,10 @@ impl Story {
                 self.step(node, Input::CaughtUp { end: self.end() });
             }
             "claim" => self.step(node, Input::Claim { reason: ClaimReason::Ordered, evidence: 0 }),
+            "dispute" => {
+                let reason = ClaimReason::LeaderDisputed;
+                self.step(node, Input::Claim { reason, evidence: 0 });
+            }
             "handoff" => {
                 let to = rest.first().map(|name| self::node(name));
                 let request = self.request();
@@ -447,7 +451,13 @@ fn happened(event: &Event) -> String {
         }
         Event::SteppedDown { generation, .. } => format!("generation {generation} has ended"),
         Event::ClaimLost { generation } => format!("lost the claim of generation {generation}"),
+        Event::Void { offset, why: Why::Disputed(_) } => {
+            format!("void at offset {offset}: disputed")
+        }
         Event::Void { offset, why } => format!("void at offset {offset}: {why:?}"),
+        Event::Disputed { offset, conflict } => {
+            format!("disputes offset {offset}: {}", histories(conflict))
+        }
         Event::Republishing { records } => format!("publishes {records} again"),
         Event::GapBegan(gap) => format!("{} is missing at offset {}", gap.since, gap.noticed),
         Event::GapEnded { since } => format!("{since} is missing no longer"),
@@ -456,8 +466,12 @@ fn happened(event: &Event) -> String {
 }
 
 /// Hashes of histories change with every byte of the format: the stories leave them out.
+fn histories(conflict: &Conflict) -> String {
+    let Conflict { own, other, holder } = conflict;
+    format!("{holder} has {}, own {}", other.scn, own.scn)
+}
+
 fn stop(stop: &Stop) -> String {
-    let histories = |c: &Conflict| format!("{} has {}, own {}", c.holder, c.other.scn, c.own.scn);
     match stop {
         Stop::Broken(_) | Stop::NeedsUpgrade(_) => stop.to_string(),
         Stop::Behind(conflict) => format!("behind, {}", histories(conflict)),

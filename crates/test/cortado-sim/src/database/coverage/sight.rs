@@ -119,7 +119,7 @@ pub enum Sight {
     Robbed,
     /// A replica stood still before a record that it cannot read.
     StoodStill,
-    /// A replica stood still, since its history is not the leader's.
+    /// A replica did not follow a leader that went on with another history.
     Disputed,
     /// A claimant found out that another replica has what it lacks, and did not open.
     Diverged,
@@ -217,6 +217,7 @@ impl Sight {
             News::Unverified { .. } => Some(Sight::Unverified),
             News::Verified { .. } => Some(Sight::Verified),
             News::LostRecord { .. } => Some(Sight::LostRecord),
+            News::Disputed { .. } => Some(Sight::Disputed),
             News::Resigned { not_done: 1.., .. } => Some(Sight::ResignedWithWrites),
             News::Resigned { .. }
             | News::Starts { .. }
@@ -248,6 +249,8 @@ impl Sight {
             Why::Foreign => Some(Sight::VoidForeign),
             // Every node has a replica of every partition; and nothing is sent behind a claim.
             Why::NotAReplica | Why::Stranger | Why::MissingClaim => None,
+            // Told by its own name; and as rare as a dispute that comes too late.
+            Why::Disputed(_) | Why::LeaderHasServed => None,
             Why::NotNextGeneration => Some(Sight::VoidClaim),
             Why::Zombie => Some(Sight::VoidZombie),
             Why::Duplicate => Some(Sight::VoidDuplicate),

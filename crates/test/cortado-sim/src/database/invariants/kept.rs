@@ -55,7 +55,11 @@ impl Kept {
 /// It leads, or wants to.
 pub fn check_role(who: &str, role: ReplicaRole) -> Result<(), Violation> {
     match role {
-        ReplicaRole::Offline | ReplicaRole::Follower | ReplicaRole::Diverged => Ok(()),
+        ReplicaRole::Offline
+        | ReplicaRole::Follower
+        | ReplicaRole::Diverged
+        | ReplicaRole::Disputed
+        | ReplicaRole::Full => Ok(()),
         ReplicaRole::Restoring
         | ReplicaRole::Candidate
         | ReplicaRole::Opening

@@ -1,7 +1,8 @@
-//! The log never forgets what fewer than two replicas (all, if there are fewer) hold durably.
+//! The log never forgets what fewer than two replicas (all, if there are fewer) hold durably, nor
+//! what some replica has not held yet, unless its node is away for long.
 
 use crate::kernel::violation::Violation;
-use cortado_model::LogOffset;
+use cortado_model::{LogOffset, NodeId};
 
 const NAME: &str = "trims";
 
@@ -21,4 +22,23 @@ pub fn check(below: LogOffset, durable: &[LogOffset]) -> Result<(), Violation> {
         return Ok(());
     }
     Err(Violation::new(NAME, format!("trimmed below {below}, held durably: {durable:?}")))
+}
+
+/// The log is about to forget what lies below `below`.
+///
+/// * `verified`: below which offset each replica that is not away has ever held everything durably.
+///
+/// # Errors
+/// One of them would find in the log less than it needs.
+pub fn check_verified(
+    below: LogOffset,
+    mut verified: impl Iterator<Item = (NodeId, LogOffset)>,
+) -> Result<(), Violation> {
+    match verified.find(|(_, verified)| *verified < below) {
+        Some((node, verified)) => {
+            let details = format!("trimmed below {below}, {node} has verified {verified}");
+            Err(Violation::new(NAME, details))
+        }
+        None => Ok(()),
+    }
 }

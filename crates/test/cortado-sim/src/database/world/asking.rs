@@ -7,7 +7,7 @@ use super::shared_log::partition_id;
 use super::{Address, Due, World};
 use crate::database::coverage::Fault;
 use crate::database::mutant::Mutant;
-use crate::database::node::Place;
+use crate::database::node::{Node, Place};
 use crate::database::scenario::Scenario;
 use crate::kernel::time::MILLI;
 use bytes::Bytes;
@@ -16,7 +16,7 @@ use cortado_driver::{
     SurveyError,
 };
 use cortado_log::ReadError as LogError;
-use cortado_model::{LogOffset, Position};
+use cortado_model::{LogOffset, NodeId, Position};
 use cortado_replica::{Body, Page, decode};
 
 impl World {
@@ -153,6 +153,7 @@ impl World {
                 self.keep_none_yet();
             }
         }
+        self.hide_last(to, &mut entries);
         if self.is(Mutant::RecoveryMissesRecord)
             && entries.len() > 1
             && let Some(hosted) = self.hosted_at(to)
@@ -186,12 +187,29 @@ impl World {
 
     /// Whether it is the one replica that loses records where only one does.
     pub(super) fn is_the_blind_one(&self, to: Address) -> bool {
-        let here = to.node == to.partition % self.nodes.len();
-        self.plan.scenario == Scenario::Blind && here
+        match self.plan.scenario {
+            Scenario::Blind => to.node == to.partition % self.nodes.len(),
+            _ => self.unheard == Some(to.node),
+        }
+    }
+
+    /// The nodes that must hold what a log is to forget: all but those that are gone for long.
+    fn holders(&mut self) -> Vec<NodeId> {
+        let now = self.kernel.now;
+        let impatient = self.is(Mutant::TrimsWithoutTheAbsent);
+        for node in &mut self.nodes {
+            let gone_us = node.gone_since.map(|since| now.since(since));
+            node.was_away |= gone_us.is_some_and(|gone_us| gone_us > self.plan.away_us);
+        }
+        let counts = |node: &&Node| {
+            let gone_us = node.gone_since.map(|since| now.since(since));
+            gone_us.is_none_or(|gone_us| gone_us <= self.plan.away_us && !impatient)
+        };
+        self.nodes.iter().filter(counts).map(|node| node.id).collect()
     }
 
     /// How the partition's other replicas are; the answer takes its time, and is old when it comes.
-    fn surroundings(&self, to: Address) -> Surroundings {
+    fn surroundings(&mut self, to: Address) -> Surroundings {
         let others = self.nodes.iter().enumerate().filter(|(node, _)| *node != to.node);
         let peers = others.filter_map(|(number, node)| {
             let hosted = node.hosted(to.partition)?;
@@ -206,11 +224,7 @@ impl World {
                 folded: hosted.driver.applied().1,
             })
         });
-        Surroundings {
-            peers: peers.collect(),
-            placed: self.nodes.len(),
-            log_bytes: self.log.bytes,
-            state_bytes: 0,
-        }
+        let peers = peers.collect();
+        Surroundings { peers, holders: self.holders(), log_bytes: self.log.bytes, state_bytes: 0 }
     }
 }

@@ -22,6 +22,9 @@ impl World {
         if matches!(self.phase, Phase::Quiet { .. } | Phase::Keeping { .. } | Phase::Over) {
             return;
         }
+        if self.is_hushed() {
+            return self.put(50 * MILLI, Due::Turn { client });
+        }
         let partition = self.kernel.random.index(self.plan.partitions);
         let value = ValueId(self.next_number());
         let known = &self.clients[client];
@@ -87,7 +90,8 @@ impl World {
         if step == RouteStep::Unknown(Doubt::LeaderLost) && matches!(reply, Reply::NotDone(_)) {
             self.coverage.sight(Sight::GaveUpInDoubt);
         }
-        let stops = matches!(self.phase, Phase::Quiet { .. } | Phase::Keeping { .. } | Phase::Over);
+        let over = matches!(self.phase, Phase::Quiet { .. } | Phase::Keeping { .. } | Phase::Over);
+        let stops = over || self.is_hushed();
         if step == RouteStep::TryAgain && !stops && tries < TRIES_MAX {
             let back_off_us = self.kernel.random.between(1, 40) * MILLI;
             self.put(back_off_us, Due::Retry { client, operation });

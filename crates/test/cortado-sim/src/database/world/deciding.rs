@@ -9,6 +9,7 @@ use crate::database::asker::Asker;
 use crate::database::coverage::Sight;
 use crate::database::hosted::Hosted;
 use crate::database::invariants::hearing;
+use crate::database::mutant::Mutant;
 use crate::database::observer::{Observer, Views};
 use crate::kernel::time::MILLI;
 use cortado_cluster::{
@@ -44,8 +45,10 @@ impl World {
         }
         let now = self.nodes[node].clock.read(self.kernel.now).clock;
         let mut views = self.views(node);
+        let full = self.is_full(node);
         let Some(process) = &mut self.nodes[node].process else { return };
         let observer = &mut process.observer;
+        observer.watch.on(now, WatchEvent::StoreFull(full));
         let hands_over = |p: usize| process.hosted[p].driver.role() == ReplicaRole::SteppingDown;
         if observer.handing_over.take_if(|partition| !hands_over(*partition)).is_some() {
             observer.watch.on(now, WatchEvent::HandOffEnded);
@@ -129,7 +132,11 @@ impl World {
         let each = process.hosted.iter().zip(&process.observer.leaderships);
         for (number, (hosted, since)) in each.enumerate() {
             let partition = partition_id(number);
-            views.shown.extend(view(hosted, *since).map(|view| (partition, view)));
+            let mut view = view(hosted, *since);
+            if let Some(view) = view.as_mut().filter(|_| self.is(Mutant::LeavesFullUnled)) {
+                view.restoring |= self.is_full(node);
+            }
+            views.shown.extend(view.map(|view| (partition, view)));
             views.follower_lags.insert(partition, self.follower_lags(node, number));
         }
         views
@@ -138,7 +145,8 @@ impl World {
     fn follower_lags(&self, leader: usize, partition: usize) -> BTreeMap<NodeId, u64> {
         let others = self.nodes.iter().filter(|other| other.id != self.nodes[leader].id);
         let lags = others.filter_map(|other| {
-            let fold = other.hosted(partition)?.driver.fold()?;
+            let number = other.id.0 as usize - 1;
+            let fold = other.hosted(partition)?.driver.fold().filter(|_| !self.is_full(number))?;
             Some((other.id, self.log.end(partition).0 - fold.position.offset.0))
         });
         lags.collect()
@@ -161,7 +169,9 @@ fn view(hosted: &Hosted, since: Millis) -> Option<PartitionView> {
             | ReplicaRole::Candidate
             | ReplicaRole::Opening
             | ReplicaRole::SteppingDown
-            | ReplicaRole::Diverged => Duty::Neither,
+            | ReplicaRole::Diverged
+            | ReplicaRole::Disputed
+            | ReplicaRole::Full => Duty::Neither,
         },
         restoring: !role.is_readable(),
         digest_failed: false,

@@ -80,6 +80,10 @@ pub(crate) enum Due {
     Detect { node: usize },
     /// A node's stores make progress with becoming durable.
     Flush { node: usize },
+    /// A node's stores fill up.
+    Fill { node: usize },
+    /// A replica that has lost the last record claims.
+    Usurp,
     /// A process starts.
     Start { node: usize },
     /// A process is killed if it is of no use any more.
@@ -196,6 +200,8 @@ impl Happening for Due {
             }
             Due::NoMoreAnswers { to, job } => address(34, to, job.0),
             Due::ClockHeard { node, from, wall } => [35, *node as u64, u64::from(from.0), wall.0],
+            Due::Fill { node } => [36, *node as u64, 0, 0],
+            Due::Usurp => [37, 0, 0, 0],
         }
     }
 }
@@ -331,6 +337,8 @@ impl fmt::Display for Due {
             Due::Retry { client, operation } => write!(f, "c{client}: tries {operation} again"),
             Due::Detect { node } => write!(f, "n{}: looks after its leaders", node + 1),
             Due::Flush { node } => write!(f, "n{}: flushes", node + 1),
+            Due::Fill { node } => write!(f, "n{}: fills up", node + 1),
+            Due::Usurp => write!(f, "who has lost the last record claims"),
             Due::Start { node } => write!(f, "n{}: starts", node + 1),
             Due::Resume { node, pause } => write!(f, "n{}: goes on after pause {pause}", node + 1),
             Due::Replace { node } => write!(f, "n{}: is looked at by an operator", node + 1),

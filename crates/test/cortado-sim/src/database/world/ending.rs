@@ -14,8 +14,11 @@ const HEALED_US_MIN: u64 = 400 * MILLI;
 impl World {
     /// The faults stop.
     pub(super) fn heal(&mut self) {
+        if self.phase == Phase::Filling {
+            self.check_led();
+        }
         self.put(50 * MILLI, Due::Inspect);
-        if self.begin_to_keep() {
+        if self.begin_to_keep() || self.begin_to_fill() || self.begin_to_outvote() {
             return;
         }
         self.phase = Phase::Healed { at: self.kernel.now };
@@ -26,7 +29,7 @@ impl World {
     pub(super) fn inspect(&mut self) {
         self.put(50 * MILLI, Due::Inspect);
         match self.phase {
-            Phase::Faults | Phase::Over => {}
+            Phase::Faults | Phase::Filling | Phase::Outvoting { .. } | Phase::Over => {}
             Phase::Keeping { since } => self.inspect_kept(since),
             Phase::Healed { at } => {
                 let demanded = (0..self.plan.partitions).filter(|p| !self.is_exhausted(*p));

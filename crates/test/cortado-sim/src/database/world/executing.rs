@@ -200,6 +200,9 @@ impl World {
         };
         let durable = self.nodes.iter().map(|n| n.disk[partition].durable().offset);
         self.check(trims::check(below, &durable.collect::<Vec<_>>()));
+        let awaited = self.nodes.iter().filter(|node| !node.was_away);
+        let verified = awaited.map(|node| (node.id, node.verified[partition]));
+        self.check(trims::check_verified(below, verified));
         if trim.log != self.log.id() {
             let details = format!("{here} trims {:?}, which is not its log", trim.log);
             self.check(Err(Violation::new("trims", details)));

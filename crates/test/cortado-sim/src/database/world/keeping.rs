@@ -75,7 +75,6 @@ impl World {
     /// A replica has come to stand: it deletes nothing from now on.
     pub(super) fn keep_from_now(&mut self, here: Address) {
         let Address { node, partition, .. } = here;
-        self.coverage.sight(Sight::Disputed);
         self.nodes[node].disk[partition].flush(0);
         let kept = Kept::of(self.nodes[node].disk[partition].image());
         if let Some(place) = self.kept.get_mut(node) {

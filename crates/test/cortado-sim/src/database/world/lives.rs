@@ -30,6 +30,7 @@ impl World {
         let partitions = self.plan.partitions;
         let hosted = (0..partitions).map(|partition| self.new_hosted(node, partition, incarnation));
         let hosted = hosted.collect();
+        self.nodes[node].gone_since = None;
         self.nodes[node].process = Some(Process {
             number,
             incarnation,
@@ -61,6 +62,7 @@ impl World {
     /// A process dies: what it held in memory is gone, and a suffix of what it had applied.
     pub(super) fn crash(&mut self, node: usize) {
         let Some(process) = self.nodes[node].process.take() else { return };
+        self.nodes[node].gone_since = Some(self.kernel.now);
         for (partition, mut hosted) in process.hosted.into_iter().enumerate() {
             self.hang_up(partition, hosted.take_clients());
             let store = &mut self.nodes[node].disk[partition];

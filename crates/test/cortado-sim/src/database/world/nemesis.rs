@@ -11,7 +11,7 @@ use crate::database::scenario::Scenario;
 use crate::database::store::Store;
 use crate::kernel::time::{MILLI, Moment, NodeClock, SECOND};
 use cortado_driver::{Event, ReplicaRole};
-use cortado_model::NodeId;
+use cortado_model::{LogOffset, NodeId};
 use cortado_replica::Config;
 
 impl World {
@@ -25,6 +25,9 @@ impl World {
                 clock: NodeClock::new(base_us, self.plan.drift_ppm[node]),
                 disk,
                 process: None,
+                gone_since: None,
+                was_away: false,
+                verified: vec![LogOffset::ZERO; self.plan.partitions],
                 store_full_until: Moment::default(),
                 first_incarnation: None,
             });

@@ -66,6 +66,9 @@ impl World {
         if matches!(news, News::StandsStill { .. }) {
             self.come_to_stand(from);
         }
+        if matches!(news, News::Resynced { .. }) {
+            self.unheard.take_if(|node| *node == from.node);
+        }
         let result = self.check_news(from, incarnation, news);
         self.check(result);
     }
@@ -127,6 +130,7 @@ impl World {
             | News::Unverified { .. }
             | News::Verified { .. }
             | News::Diverged { .. }
+            | News::Disputed { .. }
             | News::AppendFailed(_)
             | News::ProducerAbandoned { .. }
             | News::Republishing { .. }

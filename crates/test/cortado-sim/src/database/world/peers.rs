@@ -5,11 +5,11 @@
 
 use super::{Address, Due, World};
 use crate::database::coverage::Fault;
-use crate::database::hosted::Asked;
+use crate::database::hosted::{Asked, Hosted};
 use crate::database::mutant::Mutant;
 use crate::database::scenario::Scenario;
 use crate::kernel::time::MILLI;
-use cortado_driver::{Event, JobId, PeerAnswers, PeerStanding};
+use cortado_driver::{Event, JobId, PeerAnswers, PeerStanding, ReplicaRole};
 use cortado_model::NodeId;
 use cortado_replica::ClaimReason;
 
@@ -27,7 +27,9 @@ impl World {
         let others: Vec<usize> = (0..placed).filter(|node| *node != here.node).collect();
         let awaited: Vec<usize> =
             others.into_iter().filter(|node| self.seems_to_live(here.node, *node)).collect();
-        if self.is(Mutant::ComparesWithNobody) || awaited.is_empty() {
+        let disputes = |hosted: &mut Hosted| hosted.driver.role() == ReplicaRole::Disputed;
+        let alone = self.is(Mutant::DisputesAlone) && self.hosted_at(here).is_some_and(disputes);
+        if self.is(Mutant::ComparesWithNobody) || alone || awaited.is_empty() {
             let answers = PeerAnswers { placed, ..PeerAnswers::default() };
             return self.tell_in(MILLI, here, Event::Peers(job, answers));
         }

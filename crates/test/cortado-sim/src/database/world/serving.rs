@@ -3,7 +3,7 @@
 //! Start reading at [`World::request_arrives`].
 
 use super::due::Ask;
-use super::{Address, Due, World};
+use super::{Address, Due, Phase, World};
 use crate::database::asker::{Asker, Purpose, Sighting, Stage};
 use crate::database::coverage::{Fault, Sight};
 use crate::database::documents::{AttemptId, KeyNumber, ValueId};
@@ -37,6 +37,8 @@ impl World {
         }
         match ask.action.clone() {
             Action::Read { level, keys, token } => self.take_read(here, &ask, level, keys, token),
+            // What was committed now could not be applied anywhere, nor anything be read then.
+            Action::Write(_) if self.phase == Phase::Filling && !self.knows_of_no_room(here) => {}
             Action::Write(write) => self.take_write(here, &ask, &write),
         }
     }

@@ -1,0 +1,83 @@
+//! A replica that has lost the last record leads, and nobody has told it so: those who have the
+//! record do not follow it, and one of them leads instead before anything was built on the loss.
+//!
+//! Start reading at [`World::begin_to_outvote`].
+
+use super::{Address, Due, Phase, World};
+use crate::database::coverage::Fault;
+use crate::database::node::Place;
+use crate::database::scenario::Scenario;
+use crate::kernel::time::{MILLI, SECOND};
+use bytes::Bytes;
+use cortado_driver::ReplicaRole;
+use cortado_model::LogOffset;
+use cortado_replica::{Body, decode};
+
+/// Clients go on for so long, and the replica does not see what they write.
+const UNSEEN_US: u64 = 60 * MILLI;
+/// What has been begun has come to an end by then.
+const REST_US: u64 = SECOND;
+/// Between two claims, until one is accepted.
+const AGAIN_US: u64 = 200 * MILLI;
+/// From the first claim on: longer than those who dispute it need to hear of one another.
+const OUTVOTED_US: u64 = 6 * SECOND;
+
+impl World {
+    /// The faults stop, and one replica loses the last record; answers whether this world comes to
+    /// that.
+    pub(super) fn begin_to_outvote(&mut self) -> bool {
+        if self.plan.scenario != Scenario::Outvoted || self.phase != Phase::Faults {
+            return false;
+        }
+        self.stop_faults();
+        self.phase = Phase::Outvoting { quiet_from: self.kernel.now.plus(UNSEEN_US) };
+        let leads = |node: &usize| self.nodes[*node].hosted(0).is_some_and(|each| each.leads());
+        let leader = (0..self.nodes.len()).find(leads).unwrap_or_default();
+        let unheard = (leader + 1) % self.nodes.len();
+        self.unheard = Some(unheard);
+        let here = Place::Node(unheard);
+        self.network.cut(Place::LogPages, here, self.kernel.now.plus(REST_US / 2));
+        let until = self.kernel.now.plus(REST_US + OUTVOTED_US);
+        for node in (0..self.nodes.len()).map(Place::Node) {
+            self.network.cut(here, node, until);
+            self.network.cut(node, here, until);
+        }
+        self.put(REST_US, Due::Usurp);
+        self.put(REST_US + OUTVOTED_US, Due::Heal);
+        true
+    }
+
+    /// Whether nobody wants anything.
+    pub(super) fn is_hushed(&self) -> bool {
+        matches!(self.phase, Phase::Outvoting { quiet_from } if self.kernel.now >= quiet_from)
+    }
+
+    /// Hides the last transaction from the replica that is to lose it.
+    pub(super) fn hide_last(&mut self, to: Address, entries: &mut [(LogOffset, Bytes)]) {
+        if !self.is_hushed() || self.unheard != Some(to.node) {
+            return;
+        }
+        let uuid = self.genesis(to.partition).identity.partition;
+        let last = self.partitions[to.partition].truth.transactions.last().map(|each| each.scn);
+        for (_, bytes) in entries {
+            let Ok(record) = decode(bytes, uuid) else { continue };
+            if matches!(record.body, Body::Transaction(_)) && Some(record.header.scn) == last {
+                self.coverage.fault(Fault::ReadForeign);
+                *bytes = Bytes::from_static(b"a stranger's");
+            }
+        }
+    }
+
+    /// It claims, until it leads.
+    pub(super) fn usurp(&mut self) {
+        let Some(node) = self.unheard.filter(|_| self.is_hushed()) else { return };
+        let role = self.nodes[node].hosted(0).map(|hosted| hosted.driver.role());
+        match role {
+            Some(ReplicaRole::Opening | ReplicaRole::Leader) => {}
+            _ => {
+                self.claim(node, 0);
+                self.put(AGAIN_US, Due::Usurp);
+            }
+        }
+    }
+}
