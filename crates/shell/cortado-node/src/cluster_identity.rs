@@ -146,7 +146,7 @@ async fn stored(
         let stores = Arc::clone(stores);
         let looked =
             tokio::task::spawn_blocking(move || cluster_in(stores.open(node)?.as_ref())).await;
-        let why = "opening the store has died of a defect".to_owned();
+        let why = "opening the store panicked".to_owned();
         let cluster = looked.unwrap_or(Err(StoreError::Failed { why }));
         let cluster = cluster.map_err(|source| IdentityError::Store { node, source })?;
         all.extend(cluster.map(|cluster| (node, cluster)));

@@ -130,11 +130,11 @@ impl ReplicaTask {
         ReplicaTask {
             appending: Appending::new(
                 Arc::clone(&log),
-                partition,
+                (partition, host.node()),
                 took,
                 Arc::clone(&host.health.appends),
             ),
-            reading: Reading::new(log, partition),
+            reading: Reading::new(log, partition, host.node()),
             work: Work::new(&host, &handle, origin),
             host,
             handle,

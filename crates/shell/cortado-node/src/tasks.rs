@@ -80,7 +80,7 @@ impl Tasks {
         runs
     }
 
-    /// Notices tasks that have died of a defect.
+    /// Notices tasks that have panicked.
     pub(crate) fn check(&self) {
         self.reap(&mut self.lock());
     }
@@ -91,8 +91,8 @@ impl Tasks {
                 && panic.is_panic()
             {
                 let node = self.life.me.node;
-                error!(%node, %panic, "a task has died of a defect; the node starts again");
-                self.life.report_store_failure(format!("a task has died of a defect: {panic}"));
+                error!(%node, %panic, "task panicked; restarting the node");
+                self.life.report_store_failure(format!("task panicked: {panic}"));
             }
         }
     }

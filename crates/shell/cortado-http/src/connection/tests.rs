@@ -153,7 +153,7 @@ async fn converse(text: &[u8]) -> String {
     let registry = Arc::new(Registry::default());
     let limits = Limits::default();
     let api = Api::new(Arc::new(Empty), registry, limits, None, hosts, closing.clone());
-    let accepted = Accepted { stream, peer: address, ids: RequestIds::new(1, 2) };
+    let accepted = Accepted { stream, client: address, ids: RequestIds::new(1, 2) };
     let served = tokio::spawn(serve(Arc::new(api), accepted, closing));
     let (mut reading, mut writing) = tokio::io::split(&mut client);
     let mut answer = Vec::new();
