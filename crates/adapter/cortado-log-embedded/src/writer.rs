@@ -22,6 +22,7 @@ use crate::opening::{Extent, Opening};
 use crate::partition::{Partition, Partitions};
 use crate::write_error::{Failure, WriteError};
 use bytes::Bytes;
+use cortado_log::Cause;
 use cortado_model::{LogOffset, PartitionId, with_causes};
 use pending_group::{Effect, PendingGroup};
 use std::collections::{BTreeMap, VecDeque};
@@ -150,8 +151,8 @@ impl Writer {
         let failure: Failure = match (appended, formed) {
             (Ok(()), Some((first, _))) => return self.pending.answer(Ok(first), answer),
             (Ok(()), None) => {
-                let why = "an append needs at least one record".to_owned();
-                return self.pending.answer(Err(AppendError::NotAppended { why }), answer);
+                let cause = Cause::refused("an append needs at least one record");
+                return self.pending.answer(Err(AppendError::NotAppended(cause)), answer);
             }
             (Err(failure), _) => failure,
         };
