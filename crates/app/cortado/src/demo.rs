@@ -34,7 +34,7 @@ pub(crate) struct DemoArguments {
     /// Leave the server running afterwards, with the data in it
     #[arg(long)]
     serve: bool,
-    /// Where to listen [default: any free port; with --serve 127.0.0.1:7171]
+    /// Address to listen on [default: any free port; with --serve 127.0.0.1:7171]
     #[arg(long, value_name = "HOST:PORT")]
     listen: Option<String>,
 }
@@ -118,8 +118,8 @@ async fn play(running: &Running, stage: &mut Stage) -> Result<Exit, Failure> {
     if audit.is_clean() {
         return Ok(Exit::Done);
     }
-    Err(Failure::new("the audit found what must not be: see above")
-        .next("please report it with the output of `CORTADO_LOG=debug cortado demo`"))
+    Err(Failure::new("audit failed: see above")
+        .next("report it with the output of `CORTADO_LOG=debug cortado demo`"))
 }
 
 /// Shown below the options.

@@ -20,7 +20,7 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-/// The variable that says what is logged, such as `debug` or `cortado_node=debug,info`.
+/// The variable that says what is logged, such as `debug` or `cortado_http=debug,info`.
 const FILTER_VARIABLE: &str = "CORTADO_LOG";
 
 /// Begins to log.
@@ -32,8 +32,8 @@ const FILTER_VARIABLE: &str = "CORTADO_LOG";
 pub(crate) fn begin(format: LogFormat, level: &str) -> Result<(), Failure> {
     let text = env::var(FILTER_VARIABLE).unwrap_or_else(|_| level.to_owned());
     let filter: Targets = text.parse().map_err(|error| {
-        Failure::usage(format!("{FILTER_VARIABLE}={text:?} cannot be understood: {error}"))
-            .next("write a level (error, warn, info, debug, trace) or target=level, with commas")
+        Failure::usage(format!("invalid {FILTER_VARIABLE} {text:?}: {error}"))
+            .next("expected a level (error, warn, info, debug, trace) or target=level, separated by commas")
     })?;
     let registry = tracing_subscriber::registry();
     match format {

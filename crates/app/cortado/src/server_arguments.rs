@@ -23,7 +23,7 @@ pub(crate) struct ServerArguments {
         help_heading = "Server"
     )]
     url: ServerAddress,
-    /// How long to repeat what was definitely not done, failovers included
+    /// How long to retry what was definitely not done, such as during a failover
     #[arg(long, default_value_t = 15, value_name = "SECONDS", help_heading = "Server")]
     retry_for: u64,
 }
@@ -49,7 +49,7 @@ fn tell_waiting(what: &str) {
 /// How to print what was found.
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct OutputArguments {
-    /// For people or for programs; what lists things prints JSON where it is no terminal
+    /// Output format; commands that list print JSON unless they print to a terminal
     #[arg(long, value_enum, value_name = "FORM")]
     output: Option<Form>,
 }

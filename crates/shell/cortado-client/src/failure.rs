@@ -67,9 +67,10 @@ impl ClientError {
         }
     }
 
-    /// The stable code of the server's reason, such as `no_such_table`.
-    pub fn code(&self) -> Option<&str> {
-        self.problem().map(|problem| problem.code.as_str())
+    /// The server's reason; `None` too for a code of another version, which
+    /// [`problem`](Self::problem) still names.
+    pub fn code(&self) -> Option<Code> {
+        self.problem().and_then(|problem| Code::parse(&problem.code))
     }
 
     /// The status of the server's last word.

@@ -27,4 +27,4 @@ pub use pages::{Order, Pages};
 pub use path::percent_decoded;
 pub use session::Session;
 
-pub use cortado_wire::{Outcome, Problem};
+pub use cortado_wire::{Code, Outcome, Problem};

@@ -9,6 +9,7 @@ use cortado_client::{
     WriteOptions,
 };
 use cortado_model::Scn;
+use cortado_wire::Code;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -144,7 +145,7 @@ async fn a_last_word_is_not_repeated() {
     let write = WriteOptions { condition: Some(Condition::Etag("e0")), ..KEYED };
     let table = client.database("geo").table("place");
     let error = table.delete(&["a"], &write).await.unwrap_err();
-    assert_eq!((error.code(), error.outcome()), (Some("condition_failed"), Outcome::None));
+    assert_eq!((error.code(), error.outcome()), (Some(Code::ConditionFailed), Outcome::None));
     let seen = seen.await.unwrap();
     assert!(seen[1].contains("if-match: \"e0\"\r\n"), "{}", seen[1]);
 }

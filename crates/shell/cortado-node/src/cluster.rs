@@ -50,7 +50,7 @@ pub enum StartError {
     #[error("the router did not start")]
     Router(#[source] StoreError),
     /// Nobody led the cluster's own partition in time, or could make its journal.
-    #[error("the cluster's own partition or its journal was not served after {waited_s} s")]
+    #[error("_cluster or its journal was not served within {waited_s} s")]
     NotServed {
         /// How long it took.
         waited_s: u64,

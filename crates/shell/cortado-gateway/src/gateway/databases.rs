@@ -134,7 +134,7 @@ impl Gateway {
             let log = match timeout_at(deadline, begun).await {
                 Ok(Ok(log)) => log,
                 Ok(Err(error)) => return Err(not_done(&with_causes(&error))),
-                Err(_) => return Err(not_done("the database's log was not made in time")),
+                Err(_) => return Err(not_done("the database's log was not created in time")),
             };
             let mut document = DatabaseDocument::of(&database, database.next_table.0);
             document.log = Some(log.to_string());

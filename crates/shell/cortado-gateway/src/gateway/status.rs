@@ -60,7 +60,7 @@ impl Gateway {
     /// What is missing, for people.
     pub async fn ready(&self) -> Result<(), String> {
         if self.is_ending() {
-            return Err("the process is ending".to_owned());
+            return Err("the process is shutting down".to_owned());
         }
         let reports = self.reports(None).await;
         let replicas = by_partition(&reports);
@@ -69,11 +69,11 @@ impl Gateway {
             leader_of(found).is_some()
         };
         if !serving(PartitionId::CLUSTER) {
-            return Err("the cluster's own partition has no leader".to_owned());
+            return Err("_cluster has no leader".to_owned());
         }
         let catalog = self.catalog();
         if catalog.journal().is_none() {
-            return Err("the cluster's journal is being made".to_owned());
+            return Err("the journal is being created".to_owned());
         }
         let missing = catalog.placements().filter(|(partition, _)| !serving(*partition)).count();
         match missing {

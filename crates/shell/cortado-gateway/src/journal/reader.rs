@@ -26,7 +26,7 @@ pub enum EventsError {
     #[error(transparent)]
     Read(#[from] ReadError),
     /// The position belongs to the journal of another cluster.
-    #[error("the position is one of another cluster's journal")]
+    #[error("the position belongs to the journal of a different cluster")]
     OtherJournal,
 }
 
