@@ -47,7 +47,7 @@ pub(crate) fn run(arguments: DevArguments) -> Result<Exit, Failure> {
         let mut signals = StopSignals::listen()?;
         let running = tokio::select! {
             started = Running::start(settings) => started?,
-            () = signals.next() => return Err(Failure::new("interrupted before the server had started")),
+            () = signals.next() => return Err(Failure::new("interrupted during the start")),
         };
         // Served is also who does not read it, as in `cortado dev | head -3`.
         let _ = greet(&running);

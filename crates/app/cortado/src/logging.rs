@@ -33,7 +33,7 @@ pub(crate) fn begin(format: LogFormat, level: &str) -> Result<(), Failure> {
     let text = env::var(FILTER_VARIABLE).unwrap_or_else(|_| level.to_owned());
     let filter: Targets = text.parse().map_err(|error| {
         Failure::usage(format!("invalid {FILTER_VARIABLE} {text:?}: {error}"))
-            .next("expected a level (error, warn, info, debug, trace) or target=level, separated by commas")
+            .next("write a level (error, warn, info, debug, trace) or target=level, with commas")
     })?;
     let registry = tracing_subscriber::registry();
     match format {

@@ -320,7 +320,7 @@ impl Nodes {
         let above = match next {
             NextLife::Begins { above } => above,
             NextLife::Waits => {
-                error!(%node, %incarnation, reason = why, "cluster refused the node; it stays down");
+                error!(%node, %incarnation, reason = why, "cluster refused the node");
                 return self.refusals.note(node, why);
             }
         };

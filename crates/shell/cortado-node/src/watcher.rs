@@ -249,7 +249,7 @@ impl Watcher {
         let node = self.host.node();
         let what = match silence {
             Some(silence) => {
-                warn!(%node, reason = %silence, "no node is declared dead: own beats do not come back");
+                warn!(%node, reason = %silence, "own beats do not come back");
                 format!("{node} takes nobody for dead: {silence}")
             }
             None => {

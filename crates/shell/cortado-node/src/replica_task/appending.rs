@@ -90,7 +90,7 @@ impl Appending {
         let mut causes = outcomes.iter().filter_map(cause);
         if let Some(cause) = causes.next() {
             let (partition, node, records) = (self.partition, self.node, 1 + causes.count());
-            warn!(%partition, %node, records, error = with_causes(cause), "records not acknowledged");
+            warn!(%partition, %node, records, error = with_causes(cause), "append failed");
         }
     }
 

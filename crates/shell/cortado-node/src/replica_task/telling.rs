@@ -33,7 +33,7 @@ fn tell_of_leadership(host: &ReplicaHost, partition: PartitionId, news: News) ->
         }
         News::Serving { generation } => info!(%partition, %node, %generation, "serving as leader"),
         News::Unverified { generation } => {
-            warn!(%partition, %node, %generation, "leadership unverified: no other replica answered");
+            warn!(%partition, %node, %generation, "leadership unverified: no peer answered");
         }
         News::Verified { generation } => {
             info!(%partition, %node, %generation, "leadership verified")
@@ -145,7 +145,8 @@ fn tell_of_state(host: &ReplicaHost, partition: PartitionId, news: News) -> Opti
             warn!(%partition, %node, offset = %first, "replica is behind the start of the log");
         }
         News::Contradicted { at, why } => {
-            error!(%partition, %node, offset = at.map(display), reason = why, "log contradicts replica");
+            let offset = at.map(display);
+            error!(%partition, %node, offset, reason = why, "log contradicts the replica");
             explain(EventKind::Offline, out_of_service(at), vec![why]);
         }
         News::StandsStill { why } => {
@@ -196,7 +197,7 @@ fn tell_of_rounds(host: &ReplicaHost, partition: PartitionId, news: News) {
             info!(%partition, %node, scn = %at, replicas, %below, "replicas agree");
         }
         News::TooFewDigests { at, reports, replicas } => {
-            warn!(%partition, %node, scn = %at, reports, replicas, "too few digests to trim the log");
+            warn!(%partition, %node, scn = %at, reports, replicas, "too few digests to trim");
         }
         News::Differ { at, agreed, odd } => {
             metrics.digest_mismatches.add(odd.len() as u64);
