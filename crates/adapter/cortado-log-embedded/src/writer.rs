@@ -158,10 +158,8 @@ impl Writer {
         };
         // The group that held the first records may have been written before the failure.
         let landed = formed.is_some_and(|(_, group)| group < self.active.next_group());
-        let error = match landed {
-            true => failure.into_partial_error(partition.end()),
-            false => failure.into_error(),
-        };
+        let error =
+            if landed { failure.into_partial_error(partition.end()) } else { failure.into_error() };
         self.pending.answer(Err(error), answer);
     }
 

@@ -5,7 +5,7 @@
 use crate::failure::Failure;
 use crate::output::tell;
 use clap::{Args, ValueEnum};
-use cortado_client::{Client, Patience, ServerAddress};
+use cortado_client::{Client, ServerAddress, Timeouts};
 use std::future::Future;
 use std::io::{self, IsTerminal};
 use std::sync::Once;
@@ -32,9 +32,9 @@ impl ServerArguments {
     /// A client of that server.
     pub(crate) fn client(&self) -> Client {
         let whole = Duration::from_secs(self.retry_for.max(1));
-        let attempt = whole.min(Patience::default().attempt);
-        let client = Client::new(self.url.clone()).with_patience(Patience { whole, attempt });
-        client.with_waiting_told(tell_waiting)
+        let attempt = whole.min(Timeouts::default().attempt);
+        let client = Client::new(self.url.clone()).with_timeouts(Timeouts { whole, attempt });
+        client.on_retry(tell_waiting)
     }
 }
 

@@ -18,7 +18,7 @@ mod path;
 
 pub use address::{AddressError, ServerAddress};
 pub use changes::{Changes, Follow};
-pub use client::{Client, Database, Patience};
+pub use client::{Client, Database, Timeouts};
 pub use documents::{
     Condition, Consistency, Found, PatchKind, ReadOptions, Table, WriteOptions, Written,
 };

@@ -197,7 +197,7 @@ impl Api {
         let (route, work) = find_work(place, &parts.method, &target)?;
         seen.set(route);
         let description = &ROUTES[route].description;
-        let (patience, patience_given) = fields.patience()?;
+        let (timeout, has_timeout) = fields.timeout()?;
         // To be understood on every route, whether or not they have an effect there.
         fields.consistency()?;
         fields.condition()?;
@@ -210,15 +210,15 @@ impl Api {
             query: Query::parse(parts.uri.query(), description.parameters)?,
             media_type: check_accept(&fields, route)?,
             session: fields.session()?,
-            deadline: arrived + patience,
-            patience_given,
+            deadline: arrived + timeout,
+            has_timeout,
             catalog: &catalog,
             fields,
         };
         call.check_session(target.database().map(|database| &**database))?;
-        let patience = self.limits().body_time;
+        let timeout = self.limits().body_time;
         let wanted = description.body;
-        let body = body::read(body, &call.fields, wanted, &self.bodies, patience).await?;
+        let body = body::read(body, &call.fields, wanted, &self.bodies, timeout).await?;
         seen.unread = false;
         let done = catch_panic(|| work.run(&call, body)).await;
         if done.is_ok() && ROUTES[route].is_order() {

@@ -213,7 +213,7 @@ impl<'a> Fields<'a> {
     ///
     /// # Errors
     /// Not a positive number.
-    pub(crate) fn patience(&self) -> Result<(Duration, bool), Failure> {
+    pub(crate) fn timeout(&self) -> Result<(Duration, bool), Failure> {
         let given = number(self.deadline_ms, "Cortado-Deadline-Ms", "milliseconds", 1)?;
         let ms = given.unwrap_or(DEADLINE_MS_DEFAULT).min(DEADLINE_MS_MAX);
         Ok((Duration::from_millis(ms), given.is_some()))

@@ -18,10 +18,11 @@ use cortado_log::{Beats, Log};
 use cortado_model::{ClusterUuid, DirectoryUuid, NodeId, NodeIncarnation, with_causes};
 use cortado_peer::{Membership, MemoryPeers, Peers};
 use cortado_store::{MemoryStore, Store, StoreError};
+use parking_lot::RwLock;
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
@@ -216,7 +217,7 @@ impl Nodes {
         let running = self.run(me, Duty::Member, store, Arc::clone(&slot.metrics));
         let running = running.map_err(NodeError::Store)?;
         self.refusals.forget(node);
-        *slot.running.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(running));
+        *slot.running.write() = Some(Arc::new(running));
         info!(%node, %incarnation, "node started");
         Ok(())
     }
@@ -259,7 +260,7 @@ impl Nodes {
             return Err(NodeError::NotRunning);
         }
         running.node.abort();
-        *slot.running.write().unwrap_or_else(PoisonError::into_inner) = None;
+        *slot.running.write() = None;
         running.node.end().await;
         if self.is_ending() {
             info!(%node, %incarnation, "node ended");
@@ -337,7 +338,7 @@ impl Nodes {
 
 impl Slot {
     fn running(&self) -> Option<Arc<Running>> {
-        self.running.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.running.read().clone()
     }
 }
 

@@ -11,8 +11,9 @@ use cortado_model::{
     LogOffset, Millis, NodeId, NodeIncarnation, PartitionId, ReplicaIncarnation, Scn, WallMillis,
 };
 use cortado_peer::{KnownLeader, ReplicaProgress};
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
@@ -176,7 +177,7 @@ impl ReplicaHandle {
     }
 
     pub(crate) fn leadership(&self) -> Leadership {
-        *self.lock_leadership()
+        *self.shown.leadership.lock()
     }
 
     /// Who leads, as the replica has folded its log.
@@ -208,7 +209,7 @@ impl ReplicaHandle {
     /// How this replica would say that it stands; `None` before its driver has begun.
     pub(crate) fn standing(&self, wall: WallMillis) -> Option<PeerStanding> {
         let role = self.role();
-        self.lock_standing().map(|standing| PeerStanding { role, wall, ..standing })
+        self.shown.standing.lock().map(|standing| PeerStanding { role, wall, ..standing })
     }
 
     // What follows is for the driver.
@@ -285,22 +286,13 @@ impl ReplicaHandle {
     }
 
     pub(crate) fn show_leadership(&self, leadership: &Leadership) {
-        *self.lock_leadership() = *leadership;
+        *self.shown.leadership.lock() = *leadership;
         self.changed.tell(self.partition);
         self.move_on_urgently();
     }
 
     pub(crate) fn show_standing(&self, standing: PeerStanding) {
-        *self.lock_standing() = Some(standing);
-    }
-
-    fn lock_standing(&self) -> MutexGuard<'_, Option<PeerStanding>> {
-        self.shown.standing.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn lock_leadership(&self) -> MutexGuard<'_, Leadership> {
-        // Plain values: no update leaves them half done.
-        self.shown.leadership.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.shown.standing.lock() = Some(standing);
     }
 }
 

@@ -99,9 +99,10 @@ impl ReplicaTask {
         let (partition, log) = (handle.partition, Arc::clone(&host.log));
         let traits = log.traits();
         let settings = Settings {
-            replica: match traits.local {
-                true => cortado_replica::Settings::local(),
-                false => cortado_replica::Settings::leased(),
+            replica: if traits.local {
+                cortado_replica::Settings::local()
+            } else {
+                cortado_replica::Settings::leased()
             },
             proof: ReadNeed::Lease,
             record_bytes_max: traits.record_bytes_max,

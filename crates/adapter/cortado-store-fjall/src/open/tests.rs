@@ -70,9 +70,10 @@ fn a_store_without_its_trees_is_made_anew() {
         let directory = tempfile::tempdir().unwrap();
         drop(open(directory.path()).unwrap());
         let path = directory.path().join(lost);
-        match path.is_dir() {
-            true => fs::remove_dir_all(path).unwrap(),
-            false => fs::remove_file(path).unwrap(),
+        if path.is_dir() {
+            fs::remove_dir_all(path).unwrap()
+        } else {
+            fs::remove_file(path).unwrap()
         }
         let store = open(directory.path()).unwrap();
         store.apply_one(HOME, Batch::default()).unwrap();

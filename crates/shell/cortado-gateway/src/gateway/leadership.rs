@@ -61,9 +61,10 @@ impl Gateway {
         if self.is_ending() {
             return Err(not_done("the process is shutting down"));
         }
-        match self.exists(partition.database) {
-            true => Ok(Instant::now() < deadline),
-            false => Err(AdminError::NoSuchDatabase),
+        if self.exists(partition.database) {
+            Ok(Instant::now() < deadline)
+        } else {
+            Err(AdminError::NoSuchDatabase)
         }
     }
 

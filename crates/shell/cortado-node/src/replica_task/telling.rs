@@ -40,9 +40,10 @@ fn tell_of_leadership(host: &ReplicaHost, partition: PartitionId, news: News) ->
         }
         News::Diverged { generation, conflict, opened } => {
             error!(%partition, %node, %generation, %conflict, opened, "histories differ");
-            let what = match opened {
-                false => format!("does not open generation {generation}"),
-                true => format!("leads generation {generation}, and another history has come up"),
+            let what = if opened {
+                format!("leads generation {generation}, and another history has come up")
+            } else {
+                format!("does not open generation {generation}")
             };
             let evidence = vec![conflict.to_string()];
             host.decisions.explain(EventKind::Offline, Some(partition), what, evidence);
