@@ -116,7 +116,7 @@ impl DataDirectory {
             return Ok(());
         }
         Err(Failure::new(format!(
-            "the nodes' identities are missing: {} is gone",
+            "the nodes' identities are missing: {} does not exist",
             identities.display()
         ))
         .next("restore it from a backup, or begin anew in another folder"))

@@ -250,7 +250,7 @@ impl Watcher {
         let what = match silence {
             Some(silence) => {
                 warn!(%node, reason = %silence, "own beats do not come back");
-                format!("{node} takes nobody for dead: {silence}")
+                format!("{node} declares no node dead: {silence}")
             }
             None => {
                 info!(%node, "own beats come back again");

@@ -202,10 +202,11 @@ fn tell_of_rounds(host: &ReplicaHost, partition: PartitionId, news: News) {
         }
         News::Differ { at, agreed, odd } => {
             metrics.digest_mismatches.add(odd.len() as u64);
-            error!(%partition, %node, scn = %at, ?agreed, ?odd, "replicas differ");
-            let what = format!("replicas {odd:?} differ from {agreed:?} at {at} and are rebuilt");
-            let (equal, odd) = (agreed.len(), odd.len());
-            let evidence = vec![format!("digests at {at}: {equal} equal, {odd} odd")];
+            let evidence =
+                vec![format!("digests at {at}: {} equal, {} odd", agreed.len(), odd.len())];
+            let (agreed, odd) = (names(&agreed), names(&odd));
+            error!(%partition, %node, scn = %at, agreed, odd, "replicas differ");
+            let what = format!("replicas {odd} differ from {agreed} at {at} and are rebuilt");
             let kind = EventKind::DigestMismatch;
             host.decisions.explain(kind, Some(partition), what, evidence);
         }
@@ -218,4 +219,9 @@ fn tell_of_rounds(host: &ReplicaHost, partition: PartitionId, news: News) {
         // Told before.
         _ => {}
     }
+}
+
+fn names(nodes: &[NodeId]) -> String {
+    let names: Vec<String> = nodes.iter().map(NodeId::to_string).collect();
+    names.join(", ")
 }

@@ -134,7 +134,7 @@ async fn while_beats_are_silent_nobody_is_taken_for_dead() {
     world.stores.beats.strike(BeatStream(0), Some(StreamFault::Hides));
     let all_say_so = async || {
         let said = world.gateway.events(None, 1_000, crate::world::deadline()).await.unwrap();
-        let says = |node| format!("{node} takes nobody for dead");
+        let says = |node| format!("{node} declares no node dead");
         [N1, N2, N3].iter().all(|node| said.iter().any(|said| said.what.contains(&says(node))))
     };
     eventually_asking("every node says that it hears nobody", all_say_so).await;
