@@ -39,7 +39,7 @@ pub enum OpenError {
         directory: PathBuf,
     },
     /// The directory or a file in it cannot be written.
-    #[error("the store in {} is not writable", directory.display())]
+    #[error("the store in {} is not writable; change permissions or mount", directory.display())]
     ReadOnly {
         /// The store's directory.
         directory: PathBuf,

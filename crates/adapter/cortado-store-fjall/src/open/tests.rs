@@ -98,7 +98,8 @@ fn errors_of_the_system_say_what_to_do() {
     for kind in [io::ErrorKind::PermissionDenied, io::ErrorKind::ReadOnlyFilesystem] {
         let error = of(kind);
         assert!(matches!(error, OpenError::ReadOnly { .. }));
-        assert_eq!(error.to_string(), "the store in /data cannot be written");
+        let want = "the store in /data is not writable; change permissions or mount";
+        assert_eq!(error.to_string(), want);
     }
     assert!(matches!(of(io::ErrorKind::StorageFull), OpenError::Failed { .. }));
 }

@@ -250,6 +250,6 @@ mod tests {
         check(&Keying::Exported, line, Ok(&["JP", "40"]));
         let document = Keying::Exported.document(line.as_bytes().to_vec()).expect("a line");
         assert_eq!(&*document.value, r#"{"n": 1.50}"#);
-        check(&Keying::Exported, "{}", Err("no line of `cortado export`"));
+        check(&Keying::Exported, "{}", Err("not a line of `cortado export`"));
     }
 }
