@@ -168,7 +168,7 @@ codes! {
     Internal = "internal", "Internal server error";
     /// Too much is in flight.
     Overloaded = "overloaded", "The server is overloaded";
-    /// Nobody leads the partition, or can serve the read as promised.
+    /// No replica leads the partition, or can serve the read as promised.
     Unavailable = "unavailable", "No replica can serve the request now";
     /// The log takes no writes.
     LogUnavailable = "log_unavailable", "The log does not accept writes";

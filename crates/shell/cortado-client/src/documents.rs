@@ -88,7 +88,7 @@ impl Table {
     /// Reads the document `key`; `None` if there is none.
     ///
     /// # Errors
-    /// The read was refused, or nobody served it in time.
+    /// The read was refused, or not served in time.
     pub async fn get<T: AsRef<str>>(
         &self,
         key: &[T],

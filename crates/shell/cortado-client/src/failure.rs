@@ -17,7 +17,7 @@ pub enum ClientError {
     /// The server's last word. Certainly not done; the same again gives the same.
     #[error("{}", described(.0))]
     Refused(Box<Problem>),
-    /// Nobody could do it in time. Certainly not done; repeat it later.
+    /// Certainly not done in time: no server took it. Retry later.
     #[error("not done after {attempts} attempts in {waited_ms} ms; last error: {last}")]
     Unavailable {
         /// How long it was tried.

@@ -227,7 +227,7 @@ async fn a_change_stream_goes_on_behind_its_last_line() {
 }
 
 #[tokio::test]
-async fn nobody_there_is_a_definite_no() {
+async fn without_a_server_nothing_is_done() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);

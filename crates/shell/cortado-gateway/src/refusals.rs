@@ -6,7 +6,7 @@ use cortado_model::NodeId;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 
-/// Why nodes stay down: what people are told who look for them.
+/// Why nodes stay down, as operators are told.
 #[derive(Default)]
 pub struct Refusals(Mutex<BTreeMap<NodeId, String>>);
 

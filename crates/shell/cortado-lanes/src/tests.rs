@@ -428,7 +428,7 @@ fn a_panic_of_the_store_is_its_failure() {
 }
 
 #[test]
-fn a_panic_of_who_asked_is_told_too() {
+fn a_panic_of_a_callback_is_told_too() {
     let fixture = Fixture::of(Faulty::new(2, true));
     fixture.lanes.run(partition(1), |_| panic!("told to"));
     assert_eq!(fixture.next_break(), "store lane panicked: told to");

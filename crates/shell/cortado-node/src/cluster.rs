@@ -49,7 +49,7 @@ pub enum StartError {
     /// Requests cannot be routed.
     #[error("the router did not start")]
     Router(#[source] StoreError),
-    /// Nobody led the cluster's own partition in time, or could make its journal.
+    /// No node led `_cluster` in time, or could create the journal.
     #[error("_cluster or its journal was not served within {waited_s} s")]
     NotServed {
         /// How long it took.

@@ -35,7 +35,7 @@ pub enum IdentityError {
     /// The log begins with something else than a genesis.
     #[error("the log of _cluster holds something else: {why}")]
     LogForeign {
-        /// For people.
+        /// The reason, for messages.
         why: String,
     },
     /// There is no cluster in the log, and the process must not begin one.

@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_waits_for_a_driver_that_is_gone_is_told_so() {
+    async fn requests_to_a_driver_that_has_ended_are_refused() {
         let (handle, line, _) = handle();
         let (given, was_given) = oneshot::channel();
         // Held as by an input that came in line behind the driver's last look.

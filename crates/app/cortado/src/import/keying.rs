@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_object_is_refused() {
+    fn documents_must_be_objects() {
         let keying = keying(&[]);
         for text in ["", "7", "[]", "{", "{\"admin1\":}", "{} {}"] {
             check(&keying, text, Err("not a JSON object"));

@@ -30,7 +30,7 @@ pub enum AdminError {
     /// The declaration contradicts itself or a limit.
     #[error("{why}")]
     Invalid {
-        /// For people.
+        /// The reason, for messages.
         why: String,
     },
     /// It exists, and is something else.
@@ -42,7 +42,7 @@ pub enum AdminError {
     /// Not done, now or later. Try again.
     #[error("not done: {why}")]
     NotDone {
-        /// For people.
+        /// The reason, for messages.
         why: String,
         /// When to try again.
         retry_after_ms: u64,
@@ -50,7 +50,7 @@ pub enum AdminError {
     /// Perhaps done: look, or declare it again.
     #[error("outcome unknown: {why}")]
     Unknown {
-        /// For people.
+        /// The reason, for messages.
         why: String,
     },
 }

@@ -58,7 +58,7 @@ pub enum ChangesError {
         /// What was asked for.
         since: Scn,
     },
-    /// Nobody could serve the request in time.
+    /// No replica could serve the request in time.
     #[error(transparent)]
     Unserved(ReadError),
     /// The log cannot be read.

@@ -13,7 +13,7 @@ use cortado_replica::NotDone;
 use tokio::time::Instant;
 
 impl Gateway {
-    /// Gives the leadership of a partition to `to`, or to whoever should have it; answers when
+    /// Gives the leadership of a partition to `to`, or to the best other replica; answers when
     /// the successor serves.
     ///
     /// # Errors

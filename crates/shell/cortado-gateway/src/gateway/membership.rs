@@ -18,7 +18,7 @@ use tracing::info;
 /// Why a registration was not read or not written. Try again.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistrationError {
-    /// Nobody could serve it.
+    /// No replica could serve it.
     #[error(transparent)]
     Read(#[from] ReadError),
     /// What is registered cannot be understood.

@@ -103,7 +103,7 @@ pub struct ScanPage {
 /// Why a read was not served. Reads have no effect: all of them may be tried again.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
-    /// The deadline passed, while nobody could serve the read as promised.
+    /// The deadline passed, and no replica could serve the read as promised.
     #[error("no replica could serve the read in time: {why}")]
     Unserved {
         /// What was waited for.
@@ -120,7 +120,7 @@ pub enum ReadError {
     /// The stored bytes are damaged; the replica is being rebuilt.
     #[error("the replica's store cannot be read: {why}")]
     Store {
-        /// For people.
+        /// The reason, for messages.
         why: String,
     },
 }
@@ -263,7 +263,7 @@ pub enum NotDoneWhy {
     Ending,
 }
 
-/// Why nobody can say whether a write was done.
+/// Why it is unknown whether a write was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UnknownWhy {
     /// The deadline passed while the write was on its way.

@@ -57,7 +57,7 @@ impl Gateway {
     /// Whether clients can be served: the cluster has its journal, and every partition is served.
     ///
     /// # Errors
-    /// What is missing, for people.
+    /// What is missing, for messages.
     pub async fn ready(&self) -> Result<(), String> {
         if self.is_ending() {
             return Err("the process is shutting down".to_owned());
