@@ -7,8 +7,8 @@ use crate::services::{ChangeFeed, Pending, Services};
 use cortado_document::TableDefinition;
 use cortado_gateway::{
     AdminError, Catalog, ChangesError, Database, DatabaseSpec, DecisionEvent, Declared,
-    EventsError, JournalPosition, ListRequest, Page, ReadError, ReadOptions, ScanPage, ScanRequest,
-    Served, Status, StoredDocument, Table, WriteError, WriteRequest, Written,
+    EventsError, JournalPosition, ListRequest, NotReady, Page, ReadError, ReadOptions, ScanPage,
+    ScanRequest, Served, Status, StoredDocument, Table, WriteError, WriteRequest, Written,
 };
 use cortado_metrics::Registry;
 use cortado_model::{ClusterUuid, DocumentKey, NodeId, Scn, TableId};
@@ -139,7 +139,7 @@ impl Services for Empty {
         panic!("the defect that a test is about")
     }
 
-    fn ready(&self) -> Pending<'_, Result<(), String>> {
+    fn ready(&self) -> Pending<'_, Result<(), NotReady>> {
         Box::pin(async { Ok(()) })
     }
 }
