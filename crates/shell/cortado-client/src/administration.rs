@@ -117,7 +117,7 @@ impl Client {
         self.read(format!("{ROOT}/nodes")).await
     }
 
-    /// Kills a node without a goodbye. Development servers only.
+    /// Kills a node without a shutdown. Development servers only.
     ///
     /// # Errors
     /// There is no such node, it does not run, or the server is no development server.

@@ -11,6 +11,7 @@ use crate::guard::{Guard, Pulse, Stream, Verdict};
 use crate::request_id::RequestIds;
 use bytes::{Bytes, BytesMut};
 use cortado_model::limits::{HEADER_BYTES_MAX, HEADERS_MAX, URI_BYTES_MAX};
+use cortado_model::with_causes;
 use cortado_wire::{Code, Outcome};
 use http::Response;
 use hyper::body::Incoming;
@@ -191,7 +192,7 @@ async fn run<C: Future<Output = hyper::Result<()>> + Unpin>(
         }
     };
     if let Err(error) = ended {
-        debug!(%error, %client, "connection ended early");
+        debug!(%client, error = with_causes(&error), "connection ended early");
     }
 }
 

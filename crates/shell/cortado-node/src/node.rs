@@ -124,7 +124,7 @@ impl Node {
         }
     }
 
-    /// Ends every task without any goodbye.
+    /// Ends every task at once.
     pub(crate) fn abort(&self) {
         self.gateway.end();
         self.host.tasks.abort();

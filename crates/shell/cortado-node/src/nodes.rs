@@ -137,7 +137,7 @@ impl Nodes {
         self.running(node).map(|running| running.node.gateway().clone())
     }
 
-    /// Ends a node without any goodbye, as its death would.
+    /// Ends a node at once, as its death would.
     ///
     /// # Errors
     /// There is no such node, or it does not run.

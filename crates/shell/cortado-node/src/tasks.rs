@@ -97,7 +97,7 @@ impl Tasks {
         }
     }
 
-    /// Ends every task without any goodbye.
+    /// Ends every task at once.
     pub(crate) fn abort(&self) {
         self.ending.store(true, Ordering::Release);
         self.tasks.lock().abort_all();
