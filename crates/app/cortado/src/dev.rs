@@ -41,7 +41,7 @@ pub(crate) fn run(arguments: DevArguments) -> Result<Exit, Failure> {
     let DevArguments { nodes, listen, data, config, log_format } = arguments;
     let file = config.as_deref().map(RawSettings::read).transpose()?.unwrap_or_default();
     let settings = RawSettings { nodes, listen, data }.over(file).validate()?;
-    logging::begin(log_format, "info")?;
+    logging::begin(log_format, logging::OF_A_SERVER)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     runtime.map_err(Failure::new)?.block_on(async {
         let mut signals = StopSignals::listen()?;
@@ -118,4 +118,4 @@ whole process may be killed too.
 CORTADO_LOG says what is logged: a level (error, warn, info, debug, trace) or target=level,
 separated by commas. Targets are cortado_http (requests), cortado_gateway (declarations, the
 journal), cortado_node (nodes, replicas, leaderships) and cortado_log_embedded (the log's
-files). NO_COLOR=1 leaves colours out.";
+files); by default, the level is info. NO_COLOR=1 leaves colours out.";
