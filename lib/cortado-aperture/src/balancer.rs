@@ -5,11 +5,11 @@
 
 use crate::change::{Change, Effect};
 use crate::endpoint::{Context, Permit, SharedEndpoint};
+use crate::endpoint_set::EndpointSet;
 use crate::load::{LeastLoaded, LoadMetric};
 use crate::order::{RingKey, RingOrder};
 use crate::random::Random;
 use crate::report::Report;
-use crate::roster::Roster;
 use crate::settings::{Settings, SettingsError};
 use crate::snapshot::Snapshot;
 use crate::subset::{Position, Subsetter};
@@ -54,7 +54,7 @@ pub struct Balancer<K, T, M: LoadMetric = LeastLoaded> {
 struct Shared<K, T, M: LoadMetric> {
     snapshot: ArcSwap<Snapshot<K, T, M>>,
     /// Locked by whoever changes something; picks never do.
-    roster: Mutex<Roster<K, T, M>>,
+    endpoints: Mutex<EndpointSet<K, T, M>>,
     context: Arc<Context>,
     /// Of the snapshot: whoever only wants to know this need not look into it.
     is_empty: AtomicBool,
@@ -75,10 +75,10 @@ impl<K: RingKey, T, M: LoadMetric> Balancer<K, T, M> {
         let context = Arc::new(Context::new(settings.accrual));
         let snapshot = ArcSwap::from_pointee(Snapshot::new(Vec::new()));
         let subsetter = Box::new(subsetter);
-        let roster = Roster::new(order, subsetter, metric, settings, Arc::clone(&context));
-        let roster = Mutex::new(roster);
+        let endpoints = EndpointSet::new(order, subsetter, metric, settings, Arc::clone(&context));
+        let endpoints = Mutex::new(endpoints);
         let is_empty = AtomicBool::new(true);
-        Ok(Balancer { shared: Arc::new(Shared { snapshot, roster, context, is_empty }) })
+        Ok(Balancer { shared: Arc::new(Shared { snapshot, endpoints, context, is_empty }) })
     }
 
     /// Takes in what discovery says. What changes nothing rebuilds nothing.
@@ -87,25 +87,25 @@ impl<K: RingKey, T, M: LoadMetric> Balancer<K, T, M> {
         now: Nanos,
         changes: impl IntoIterator<Item = Change<K, T>>,
     ) -> Vec<Effect<K>> {
-        self.change(now, |roster| roster.update(now, changes))
+        self.change(now, |endpoints| endpoints.update(now, changes))
     }
 
     /// The client stands there among its peers.
     pub fn stand_at(&self, now: Nanos, position: Position) -> Vec<Effect<K>> {
-        self.change(now, |roster| roster.stand_at(now, position))
+        self.change(now, |endpoints| endpoints.stand_at(now, position))
     }
 
     /// Time has passed. To be called some ten times a second, and at once when
     /// [`wants_tick`](Self::wants_tick) says so.
     pub fn tick(&self, now: Nanos) -> Vec<Effect<K>> {
-        self.change(now, |roster| roster.tick(now))
+        self.change(now, |endpoints| endpoints.tick(now))
     }
 
     /// An [`Effect::Open`] has been carried out; `is_open` if there is a connection now.
     ///
     /// If there is none, the endpoint is left alone for a while.
     pub fn opened(&self, now: Nanos, key: &K, is_open: bool) -> Vec<Effect<K>> {
-        self.change(now, |roster| roster.opened(now, key, is_open))
+        self.change(now, |endpoints| endpoints.opened(now, key, is_open))
     }
 
     /// Whether something happened that should not wait for the next tick: an endpoint has failed
@@ -131,7 +131,7 @@ impl<K: RingKey, T, M: LoadMetric> Balancer<K, T, M> {
     /// Puts another target in the place of an endpoint's, not connected yet. Its load and health
     /// are remembered. Nothing happens if there is no such endpoint.
     pub fn replace(&self, now: Nanos, key: &K, target: T) -> Vec<Effect<K>> {
-        self.change(now, |roster| roster.replace(now, key, target))
+        self.change(now, |endpoints| endpoints.replace(now, key, target))
     }
 
     /// What can be seen from outside, for metrics and for people.
@@ -145,16 +145,16 @@ impl<K: RingKey, T, M: LoadMetric> Balancer<K, T, M> {
         snapshot.shares().map(|(endpoint, share)| (endpoint.key().clone(), share)).collect()
     }
 
-    /// Changes the roster, and then what picks see, in one step for all who change something.
+    /// Changes the endpoints, and then what picks see, in one step for all who change something.
     fn change(
         &self,
         now: Nanos,
-        change: impl FnOnce(&mut Roster<K, T, M>) -> Vec<Effect<K>>,
+        change: impl FnOnce(&mut EndpointSet<K, T, M>) -> Vec<Effect<K>>,
     ) -> Vec<Effect<K>> {
         self.shared.context.set_latest(now);
-        let mut roster = self.lock();
-        let effects = change(&mut roster);
-        if let Some(snapshot) = roster.take_snapshot() {
+        let mut endpoints = self.lock();
+        let effects = change(&mut endpoints);
+        if let Some(snapshot) = endpoints.take_snapshot() {
             let is_empty = snapshot.len() == 0;
             self.shared.snapshot.store(Arc::new(snapshot));
             self.shared.is_empty.store(is_empty, Ordering::Release);
@@ -162,10 +162,10 @@ impl<K: RingKey, T, M: LoadMetric> Balancer<K, T, M> {
         effects
     }
 
-    /// A subsetter or metric that panicked has left the roster as it was or half changed; the next
-    /// rebuild makes it whole.
-    fn lock(&self) -> MutexGuard<'_, Roster<K, T, M>> {
-        self.shared.roster.lock().unwrap_or_else(PoisonError::into_inner)
+    /// A subsetter or metric that panicked has left the endpoints as they were or half changed; the
+    /// next rebuild makes them whole.
+    fn lock(&self) -> MutexGuard<'_, EndpointSet<K, T, M>> {
+        self.shared.endpoints.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

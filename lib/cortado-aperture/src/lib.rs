@@ -54,7 +54,7 @@ mod signal;
 mod settings;
 mod endpoint;
 mod snapshot;
-mod roster;
+mod endpoint_set;
 mod report;
 mod balancer;
 mod change;

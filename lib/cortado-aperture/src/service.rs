@@ -30,7 +30,7 @@ use crate::random::Random;
 use crate::report::Report;
 use crate::time::Nanos;
 use crate::weight::Weight;
-use driver::{Command, Driver, Nudge};
+use driver::{Command, Driver, Notifier};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -86,7 +86,7 @@ struct Shell<D: Discover, Req, M: LoadMetric> {
     clock: Clock,
     driver: Mutex<Driver<D, Req, M>>,
     commands: Mutex<Vec<Command<D::Key>>>,
-    nudge: Arc<Nudge>,
+    notifier: Arc<Notifier>,
     /// Whether a task of its own drives; callers do otherwise.
     is_driven: AtomicBool,
     ticked_at: AtomicU64,
@@ -145,7 +145,7 @@ where
 
     fn command(&self, command: Command<D::Key>) {
         self.shell.commands.lock().unwrap_or_else(PoisonError::into_inner).push(command);
-        self.shell.nudge.nudge();
+        self.shell.notifier.notify();
     }
 
     /// What time it is, for picks: as exactly as the metric wants it.
@@ -166,7 +166,7 @@ where
         }
         let now = self.shell.clock.now();
         let ticked_at = Nanos(self.shell.ticked_at.load(Ordering::Relaxed));
-        if self.shell.nudge.is_due() || now.since(ticked_at) >= TICK {
+        if self.shell.notifier.is_due() || now.since(ticked_at) >= TICK {
             self.drive_now(now);
         }
     }
@@ -175,7 +175,7 @@ where
     fn drive_now(&self, now: Nanos) {
         // Whoever holds it is doing the same.
         let Ok(mut driver) = self.shell.driver.try_lock() else { return };
-        let waker = Waker::from(Arc::clone(&self.shell.nudge));
+        let waker = Waker::from(Arc::clone(&self.shell.notifier));
         self.shell.drive(&mut driver, &self.balancer, now, &mut Context::from_waker(&waker));
     }
 }
@@ -193,14 +193,14 @@ where
         now: Nanos,
         cx: &mut Context<'_>,
     ) {
-        self.nudge.begin();
+        self.notifier.begin();
         let commands =
             std::mem::take(&mut *self.commands.lock().unwrap_or_else(PoisonError::into_inner));
         driver.obey(balancer, now, commands);
         driver.poll(balancer, now, cx);
         self.ticked_at.store(now.0, Ordering::Relaxed);
         if !balancer.is_empty() || driver.has_ended() {
-            self.nudge.wake_waiting();
+            self.notifier.wake_waiting();
         }
     }
 }
@@ -224,13 +224,13 @@ where
         if !self.balancer.is_empty() {
             return Poll::Ready(Ok(()));
         }
-        self.shell.nudge.wait(cx.waker());
+        self.shell.notifier.wait(cx.waker());
         // The waker stands there now: whatever comes from here on wakes, what came before shows.
         self.drive_inline();
         if !self.balancer.is_empty() {
             return Poll::Ready(Ok(()));
         }
-        self.shell.nudge.end().map_or(Poll::Pending, |error| Poll::Ready(Err(error.into())))
+        self.shell.notifier.end().map_or(Poll::Pending, |error| Poll::Ready(Err(error.into())))
     }
 
     /// Picks an endpoint and sends it the request, or waits until it can.

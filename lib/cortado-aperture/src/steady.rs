@@ -104,9 +104,10 @@ impl SteadyCoordinate {
     }
 
     fn glide(&mut self, from: Option<Coordinate>, to: Coordinate, since: Nanos) {
-        self.place = match self.pace.glide.is_zero() {
-            true => Place::At(to),
-            false => Place::Gliding { from, to, since },
+        self.place = if self.pace.glide.is_zero() {
+            Place::At(to)
+        } else {
+            Place::Gliding { from, to, since }
         };
     }
 

@@ -14,9 +14,6 @@ const PROMISE: &str = "*Invariant:*";
 const CHECK: &str = "*Check:*";
 const COMPILER: &str = "the compiler";
 
-/// The crates whose paragraph names no checks. May only shrink.
-const UNCHECKED: &[&str] = &["cortado-node", "cortado-sim"];
-
 /// The folders in which each file is a check.
 const FOLDERS: [&str; 2] = ["xtask/src/tidy/", "crates/test/cortado-sim/src/database/invariants/"];
 
@@ -24,29 +21,16 @@ const FOLDERS: [&str; 2] = ["xtask/src/tidy/", "crates/test/cortado-sim/src/data
 pub(super) fn check(tree: &Tree, findings: &mut Findings) {
     let checks = checks_of(tree);
     for (first, paragraph) in paragraphs(tree.text(PAGE).unwrap_or_default()) {
-        let mut unchecked = Vec::new();
         let mut line = first;
         for (number, part) in paragraph.split(PROMISE).enumerate() {
             if number > 0 && !names_a_check(part) {
-                unchecked.push(line);
+                findings.add(PAGE, line, Rule::Promise, "a promise names no check");
             }
             for name in names(part).filter(|name| !checks.contains(name)) {
                 let detail = format!("`{name}` is no test, no rule of tidy and no invariant");
                 findings.add(PAGE, line, Rule::Promise, detail);
             }
             line += part.matches('\n').count();
-        }
-        match UNCHECKED.iter().find(|name| paragraph.starts_with(&format!("**`{name}`**"))) {
-            Some(_) if !unchecked.is_empty() => {}
-            Some(name) => {
-                let detail = format!("the paragraph of `{name}` needs no exception any more");
-                findings.add(PAGE, first, Rule::Promise, detail);
-            }
-            None => {
-                for line in unchecked {
-                    findings.add(PAGE, line, Rule::Promise, "a promise names no check");
-                }
-            }
         }
     }
 }
@@ -133,12 +117,5 @@ mod tests {
             check_page(&page, &["ARCHITECTURE.md:3: promise"]);
         }
         check_page("Something.\n*Check:* `gone`.", &["ARCHITECTURE.md:1: promise"]);
-    }
-
-    #[test]
-    fn an_exception_is_needed() {
-        check_page("**`cortado-node`** runs.\n*Invariant:* it does.", &[]);
-        let checked = "**`cortado-node`** runs.\n*Invariant:* it does. *Check:* `a_test`.";
-        check_page(checked, &["ARCHITECTURE.md:1: promise"]);
     }
 }

@@ -7,32 +7,27 @@ use std::io;
 #[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum AppendError {
     /// Certainly not in the log, none of it. Retry after backing off.
-    #[error("certainly not appended: {why}")]
-    NotAppended {
-        /// The cause: no space, queue full, log closed.
-        why: String,
-    },
+    ///
+    /// No space, the queue is full, or the log closed.
+    #[error("certainly not appended")]
+    NotAppended(#[source] Cause),
     /// Perhaps in the log. Read back before saying anything about it.
-    #[error("perhaps appended: {why}")]
-    Unknown {
-        /// The cause.
-        why: String,
-    },
+    #[error("perhaps appended")]
+    Unknown(#[source] Cause),
     /// The log takes no appends any more until its process restarts; perhaps in the log.
-    #[error("the log is unusable: {why}")]
-    Unusable {
-        /// The cause: a failed fsync, a damaged file.
-        why: String,
-    },
+    ///
+    /// A failed fsync, or a damaged file.
+    #[error("the log is unusable")]
+    Unusable(#[source] Cause),
 }
 
 impl AppendError {
     /// What each record of the append hears.
     pub(crate) fn into_outcome(self) -> Outcome {
         match self {
-            AppendError::NotAppended { why } => Outcome::NotAppended(Cause::refused(why)),
-            AppendError::Unknown { why } => Outcome::Perhaps(Cause::failed(why)),
-            AppendError::Unusable { why } => Outcome::Unusable(Cause::failed(why)),
+            AppendError::NotAppended(cause) => Outcome::NotAppended(cause),
+            AppendError::Unknown(cause) => Outcome::Perhaps(cause),
+            AppendError::Unusable(cause) => Outcome::Unusable(cause),
         }
     }
 

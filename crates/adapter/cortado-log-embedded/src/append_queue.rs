@@ -5,7 +5,8 @@
 use crate::append_error::AppendError;
 use crate::write_error::WriteError;
 use bytes::Bytes;
-use cortado_model::{LogOffset, PartitionId, with_causes};
+use cortado_log::Cause;
+use cortado_model::{LogOffset, PartitionId};
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
@@ -75,7 +76,7 @@ impl AppendQueue {
         // An append larger than the whole queue is let in when it is alone.
         if state.bytes > 0 && state.bytes + bytes > QUEUE_BYTES_MAX {
             let why = format!("queue full: {} bytes wait to be written", state.bytes);
-            return Err(AppendError::NotAppended { why });
+            return Err(AppendError::NotAppended(Cause::refused(why)));
         }
         state.bytes += bytes;
         state.waiting.push_back(request);
@@ -139,8 +140,8 @@ impl Closed {
     /// What a request hears that comes too late; it is certainly not in the log.
     fn error(&self) -> AppendError {
         match self {
-            Closed::Closing => AppendError::NotAppended { why: "the log is closed".to_owned() },
-            Closed::Unusable(error) => AppendError::Unusable { why: with_causes(error.as_ref()) },
+            Closed::Closing => AppendError::NotAppended(Cause::refused("the log is closed")),
+            Closed::Unusable(error) => AppendError::Unusable(Cause::failed(Arc::clone(error))),
         }
     }
 }

@@ -260,9 +260,10 @@ fn read(
     from: Position,
     bytes_max: usize,
 ) -> Pending<Result<Page, ReadError>> {
-    match databases.has(partition) {
-        true => requests.read(partition, from, bytes_max),
-        false => Box::pin(ready(Err(ReadError::Missing))),
+    if databases.has(partition) {
+        requests.read(partition, from, bytes_max)
+    } else {
+        Box::pin(ready(Err(ReadError::Missing)))
     }
 }
 

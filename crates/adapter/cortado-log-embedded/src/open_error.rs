@@ -51,10 +51,7 @@ pub enum OpenError {
         source: io::Error,
     },
     /// Bytes that were durable have changed or are gone. Restore the file, or the directory.
-    #[error(
-        "the log in {directory:?} is damaged: {damage}; nothing was changed; run \
-         `cortado log verify {}` to see what is whole", .directory.display()
-    )]
+    #[error("the log in {directory:?} is damaged: {damage}; nothing was changed")]
     Damaged {
         /// The log's directory.
         directory: PathBuf,

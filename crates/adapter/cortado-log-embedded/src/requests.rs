@@ -8,7 +8,7 @@ use crate::append_queue::{AppendQueue, Closed, Request};
 use crate::partition::{Found, Partitions};
 use crate::reader::Reader;
 use bytes::Bytes;
-use cortado_log::{Page, Pending, ReadError};
+use cortado_log::{Cause, Page, Pending, ReadError};
 use cortado_model::{LogOffset, PartitionId, Position};
 use std::future::ready;
 use std::io;
@@ -114,8 +114,10 @@ impl Requests {
             return Box::pin(ready(Err(error)));
         }
         Box::pin(async move {
-            let why = "the log's writer thread has stopped".to_owned();
-            receiver.await.unwrap_or(Err(AppendError::Unusable { why }))
+            let stopped = |_| {
+                Err(AppendError::Unusable(Cause::failed("the log's writer thread has stopped")))
+            };
+            receiver.await.unwrap_or_else(stopped)
         })
     }
 }

@@ -174,9 +174,10 @@ impl fmt::Display for Report {
         for damage in &self.damages {
             writeln!(f, "damaged: {damage}")?;
         }
-        match self.is_sound() {
-            true => write!(f, "the log is sound"),
-            false => write!(f, "the log is damaged and will not be opened"),
+        if self.is_sound() {
+            write!(f, "the log is sound")
+        } else {
+            write!(f, "the log is damaged and will not be opened")
         }
     }
 }

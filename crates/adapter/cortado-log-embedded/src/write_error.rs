@@ -4,7 +4,8 @@
 
 use crate::append_error::AppendError;
 use crate::maintenance::PrepareError;
-use cortado_model::{LogOffset, with_causes};
+use cortado_log::Cause;
+use cortado_model::LogOffset;
 use std::io;
 use std::sync::Arc;
 
@@ -44,25 +45,30 @@ pub(crate) enum WriteError {
     },
     #[error("the log's writer thread panicked")]
     WriterPanicked,
+    /// Of an append whose records span segments.
+    #[error("only the records before {end} were written")]
+    Partial {
+        end: LogOffset,
+        #[source]
+        source: Arc<WriteError>,
+    },
 }
 
 impl Failure {
     /// The answer to a request of which nothing was written.
     pub(crate) fn into_error(self) -> AppendError {
         match self {
-            Failure::NotWritten(error) => AppendError::NotAppended { why: with_causes(&error) },
-            Failure::Unusable(error) => AppendError::Unusable { why: with_causes(&error) },
+            Failure::NotWritten(error) => AppendError::NotAppended(Cause::refused(error)),
+            Failure::Unusable(error) => AppendError::Unusable(Cause::failed(error)),
         }
     }
 
     /// The answer to an append whose records before `end` are in the log.
     pub(crate) fn into_partial_error(self, end: LogOffset) -> AppendError {
-        let why = |error: &WriteError| {
-            format!("{}; only the records before {end} landed", with_causes(error))
-        };
+        let cause = |source| Cause::failed(WriteError::Partial { end, source });
         match self {
-            Failure::NotWritten(error) => AppendError::Unknown { why: why(&error) },
-            Failure::Unusable(error) => AppendError::Unusable { why: why(&error) },
+            Failure::NotWritten(error) => AppendError::Unknown(cause(error)),
+            Failure::Unusable(error) => AppendError::Unusable(cause(error)),
         }
     }
 }

@@ -22,6 +22,7 @@ use crate::opening::{Extent, Opening};
 use crate::partition::{Partition, Partitions};
 use crate::write_error::{Failure, WriteError};
 use bytes::Bytes;
+use cortado_log::Cause;
 use cortado_model::{LogOffset, PartitionId, with_causes};
 use pending_group::{Effect, PendingGroup};
 use std::collections::{BTreeMap, VecDeque};
@@ -150,17 +151,15 @@ impl Writer {
         let failure: Failure = match (appended, formed) {
             (Ok(()), Some((first, _))) => return self.pending.answer(Ok(first), answer),
             (Ok(()), None) => {
-                let why = "an append needs at least one record".to_owned();
-                return self.pending.answer(Err(AppendError::NotAppended { why }), answer);
+                let cause = Cause::refused("an append needs at least one record");
+                return self.pending.answer(Err(AppendError::NotAppended(cause)), answer);
             }
             (Err(failure), _) => failure,
         };
         // The group that held the first records may have been written before the failure.
         let landed = formed.is_some_and(|(_, group)| group < self.active.next_group());
-        let error = match landed {
-            true => failure.into_partial_error(partition.end()),
-            false => failure.into_error(),
-        };
+        let error =
+            if landed { failure.into_partial_error(partition.end()) } else { failure.into_error() };
         self.pending.answer(Err(error), answer);
     }
 

@@ -64,7 +64,7 @@ fn a_missing_directory_and_a_file_are_refused() {
 }
 
 #[test]
-fn damage_is_refused_with_the_command_that_reports_it() {
+fn damage_is_refused_and_reported() {
     let directory = closed_log();
     let segment = directory.path().join("0000000000000001.segment");
     let whole = std::fs::read(&segment).unwrap();
@@ -74,9 +74,7 @@ fn damage_is_refused_with_the_command_that_reports_it() {
         std::fs::write(&segment, bytes).unwrap();
         let error = EmbeddedLog::open(settings(directory.path())).unwrap_err();
         let text = error.to_string();
-        let command = format!("cortado log verify {}", directory.path().display());
-        assert!(text.contains(says) && text.contains(&command), "{text}");
-        assert!(text.contains("0000000000000001.segment"), "{text}");
+        assert!(text.contains(says) && text.contains("0000000000000001.segment"), "{text}");
         let report = verify(directory.path()).unwrap();
         assert!(report.to_string().contains("will not be opened"), "{report}");
         assert!(matches!(report.damages[..], [Damage::Bytes { .. } | Damage::Truncated { .. }]));

@@ -33,13 +33,13 @@ impl Settings {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Another process has it open, or this one has: its store, or a view of it, still lives.
-    #[error("the store in {} is in use", directory.display())]
+    #[error("the store in {} is already open, here or in another process", directory.display())]
     InUse {
         /// The store's directory.
         directory: PathBuf,
     },
     /// The directory or a file in it cannot be written.
-    #[error("the store in {} cannot be written", directory.display())]
+    #[error("the store in {} is not writable; change permissions or mount", directory.display())]
     ReadOnly {
         /// The store's directory.
         directory: PathBuf,

@@ -33,10 +33,9 @@ fn disk_bytes(folder: &Path) -> io::Result<u64> {
     let mut bytes = 0;
     for found in fs::read_dir(folder)? {
         let path = found?.path();
-        let measured = fs::symlink_metadata(&path).and_then(|metadata| match metadata.is_dir() {
-            true => disk_bytes(&path),
-            // The unit of `blocks`, whatever the file system's own is.
-            false => Ok(metadata.blocks() * 512),
+        // 512 bytes: the unit of `blocks`, whatever the file system's own is.
+        let measured = fs::symlink_metadata(&path).and_then(|metadata| {
+            if metadata.is_dir() { disk_bytes(&path) } else { Ok(metadata.blocks() * 512) }
         });
         bytes += match measured {
             Err(error) if error.kind() == io::ErrorKind::NotFound => 0,

@@ -103,9 +103,10 @@ impl View for FjallView {
     fn scan<'a>(&'a self, range: &EntryRange) -> EntryIterator<'a> {
         let Some(keys) = range.keys(&self.prefix) else { return Box::new(std::iter::empty()) };
         let found = self.range(keys);
-        match range.descending {
-            false => Box::new(found.map(|found| self.entry(found))),
-            true => Box::new(found.rev().map(|found| self.entry(found))),
+        if range.descending {
+            Box::new(found.rev().map(|found| self.entry(found)))
+        } else {
+            Box::new(found.map(|found| self.entry(found)))
         }
     }
 

@@ -20,7 +20,7 @@ pub(crate) struct BatchArguments {
     database: String,
     /// {"keys":[…]} to read, {"operations":[…]} to write all or nothing: the text, @FILE, or -
     body: BodyArgument,
-    /// Names the transaction: the same again repeats the answer, not the effect
+    /// Idempotency key: a retry with the same key returns the first answer
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
     #[command(flatten)]
@@ -40,7 +40,7 @@ struct Shape<'a> {
 pub(crate) fn run(arguments: &BatchArguments) -> Result<Exit, Failure> {
     let body = arguments.body.read()?;
     let shape: Shape<'_> = serde_json::from_slice(&body)
-        .map_err(|error| Failure::usage(format!("the body is no JSON object: {error}")))?;
+        .map_err(|error| Failure::usage(format!("the body is not a JSON object: {error}")))?;
     let database = arguments.server.client().database(&arguments.database);
     match (shape.keys, shape.operations) {
         (Some(_), None) => {
@@ -64,8 +64,8 @@ pub(crate) fn run(arguments: &BatchArguments) -> Result<Exit, Failure> {
             Ok(Exit::Done)
         }
         (Some(_), Some(_)) | (None, None) => {
-            Err(Failure::usage("the body needs the member keys or the member operations")
-                .next("`cortado batch --help` shows both"))
+            Err(Failure::usage("the body requires either the member keys or the member operations")
+                .next("`cortado batch --help` has an example of each"))
         }
     }
 }

@@ -58,8 +58,10 @@ fn bounded(from: impl Read, name: &str) -> Result<Bytes, Failure> {
     let read = from.take(max as u64 + 1).read_to_end(&mut bytes);
     read.map_err(|error| Failure::new(format!("{name} cannot be read: {error}")))?;
     if bytes.len() > max {
-        return Err(Failure::usage(format!("{name} is longer than a body may be, {max} bytes"))
-            .next("`cortado import` takes many documents of any total size"));
+        return Err(Failure::usage(format!(
+            "{name} is too large: a body is limited to {max} bytes"
+        ))
+        .next("`cortado import` takes any number of documents"));
     }
     Ok(bytes.into())
 }

@@ -26,7 +26,7 @@ pub(crate) struct ChangesArguments {
     /// Only what came after this SCN, such as 3/5:1042 (partition 3), or 5:1042 with --partition
     #[arg(long, value_name = "SCN")]
     since: Option<Since>,
-    /// Go on for ever, with what is committed from now on
+    /// Keep following what is committed from now on, until Ctrl-C
     #[arg(long)]
     follow: bool,
     #[command(flatten)]
@@ -78,13 +78,13 @@ impl ChangesArguments {
         };
         match (self.partition, of_scn) {
             (Some(named), Some(of_scn)) if named != of_scn => Err(Failure::usage(format!(
-                "--since is a place in partition {of_scn}, --partition names {named}"
+                "--since names partition {of_scn}, but --partition names {named}"
             ))),
             (Some(named), _) => Ok((Some(named), scn)),
             (None, Some(of_scn)) => Ok((Some(of_scn), scn)),
             (None, None) if scn == Scn::ZERO => Ok((None, scn)),
             (None, None) => Err(Failure::usage(format!(
-                "{scn} is a place in one partition: write PARTITION/{scn}, or add --partition"
+                "--since {scn} lacks its partition: write PARTITION/{scn}, or add --partition"
             ))),
         }
     }

@@ -31,7 +31,7 @@ pub(crate) enum Command {
     /// Create, list, show or drop databases
     #[command(subcommand)]
     Db(databases::DatabaseCommand),
-    /// Declare tables
+    /// Create or change tables
     #[command(subcommand)]
     Table(databases::TableCommand),
     /// Create or replace a document
@@ -40,7 +40,7 @@ pub(crate) enum Command {
     /// Print a document
     #[command(after_help = documents::GET_HELP)]
     Get(documents::GetArguments),
-    /// Change a part of a document
+    /// Update parts of a document
     #[command(after_help = documents::PATCH_HELP)]
     Patch(documents::PatchArguments),
     /// Remove a document
@@ -70,10 +70,10 @@ pub(crate) enum Command {
     /// List nodes; kill and start those of a development server
     #[command(subcommand)]
     Node(nodes::NodeCommand),
-    /// Look into a log's files
+    /// Inspect the files of a log
     #[command(subcommand)]
     Log(log_verification::LogCommand),
-    /// Say what the server did by itself, why, and how to do or undo it by hand
+    /// Explain what the server did by itself, why, and how to do or undo it by hand
     #[command(after_help = decisions::HELP)]
     Explain(decisions::ExplainArguments),
     /// Print a script that completes commands in a shell
@@ -133,7 +133,7 @@ Begin here:
   cortado put geo/place/JP/40/Kitakyushu '{\"lat\":33.85}'
   cortado list geo/place/JP
 
-A part of a key that holds a slash is written with %2F, a percent sign with %25.
+In a part of a key, write a slash as %2F and a percent sign as %25.
 Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 outcome unknown (perhaps done).";
 
 const COMPLETIONS_HELP: &str = "\

@@ -27,7 +27,7 @@ const IDENTITIES_FOLDER: &str = "identities";
 /// The format of what is in the folders: that of the log, the stores and the records in them.
 const FORMAT: u32 = 2;
 
-/// A data directory that this process uses, and nobody else.
+/// A data directory, locked by this process.
 #[derive(Debug)]
 pub(crate) struct DataDirectory {
     path: PathBuf,
@@ -43,19 +43,19 @@ impl DataDirectory {
     /// Opens `path`, or makes a data directory of it if it is empty or missing.
     ///
     /// # Errors
-    /// In use, not writable, of another format, or somebody else's folder. Nothing was changed
+    /// In use, not writable, of another format, or a folder with other files. Nothing was changed
     /// then.
     pub(crate) fn open(path: &Path) -> Result<DataDirectory, Failure> {
         if path.exists() && !path.is_dir() {
             return Err(Failure::new(format!("{} is not a directory", path.display()))
                 .next("a data directory is a folder: choose another path with --data"));
         }
-        fs::create_dir_all(path).map_err(|error| unusable(path, "cannot be made", &error))?;
+        fs::create_dir_all(path).map_err(|error| unusable(path, "cannot be created", &error))?;
         let marker = Marker::read(path)?;
-        let inside = somebodys_file(path)?;
+        let inside = foreign_file(path)?;
         if let (None, Some(name)) = (&marker, inside) {
             return Err(Failure::new(format!(
-                "{} holds other files ({name}) and is no data directory of Cortado: its file \
+                "{} holds other files ({name}) and is not a Cortado data directory: the file \
                  {MARKER} is missing",
                 path.display()
             ))
@@ -88,7 +88,7 @@ impl DataDirectory {
     pub(crate) fn temporary() -> Result<DataDirectory, Failure> {
         let made = tempfile::Builder::new().prefix("cortado-").tempdir();
         let made = made.map_err(|error| {
-            Failure::new(format!("no temporary folder can be made: {error}"))
+            Failure::new(format!("cannot create a temporary folder: {error}"))
                 .next("name a folder with --data")
         })?;
         let directory = DataDirectory::open(made.path())?;
@@ -98,7 +98,7 @@ impl DataDirectory {
     /// The log's folder must be there once a cluster has lived here: the log is the truth.
     fn prepare_log(&self) -> Result<(), Failure> {
         let log = self.log();
-        if self.cluster.is_some() && (!log.exists() || somebodys_file(&log)?.is_none()) {
+        if self.cluster.is_some() && (!log.exists() || foreign_file(&log)?.is_none()) {
             return Err(Failure::new(format!(
                 "the log is missing: {} is gone or empty, and the stores beside it are only copies \
                  of it",
@@ -106,7 +106,7 @@ impl DataDirectory {
             ))
             .next("restore it from a backup, or begin anew in another folder"));
         }
-        fs::create_dir_all(&log).map_err(|error| unusable(&log, "cannot be made", &error))
+        fs::create_dir_all(&log).map_err(|error| unusable(&log, "cannot be created", &error))
     }
 
     /// The identities must be there once a cluster has lived here: lives are counted nowhere else.
@@ -116,7 +116,7 @@ impl DataDirectory {
             return Ok(());
         }
         Err(Failure::new(format!(
-            "the nodes' identities are missing: {} is gone",
+            "the nodes' identities are missing: {} does not exist",
             identities.display()
         ))
         .next("restore it from a backup, or begin anew in another folder"))
@@ -160,10 +160,10 @@ impl DataDirectory {
         match &self.cluster {
             Some(noted) if noted == cluster => Ok(()),
             Some(noted) => Err(Failure::new(format!(
-                "{} belongs to cluster {noted}, but its log is of cluster {cluster}",
+                "{} belongs to cluster {noted}, but its log to cluster {cluster}",
                 self.path.display()
             ))
-            .next("put the folders log and nodes back that belong to it")),
+            .next("restore the folders log and nodes that belong to it")),
             None => {
                 let marker = Marker { cluster: Some(cluster.to_owned()) };
                 marker.write(&self.path)?;
@@ -207,17 +207,17 @@ impl Marker {
         let version = lines.next().and_then(|line| line.strip_prefix("cortado data directory "));
         let version: u32 = version
             .and_then(|version| version.parse().ok())
-            .ok_or("it is no marker of a data directory of Cortado")?;
+            .ok_or("not the marker of a Cortado data directory")?;
         if version != FORMAT {
             return Err(format!(
-                "the data has format {version}, and this program knows format {FORMAT}; use the \
-                 version of Cortado that wrote it"
+                "the data has format {version}, but this version of Cortado reads only format \
+                 {FORMAT}; use the version that wrote it"
             ));
         }
         match lines.next().map(|line| line.strip_prefix("cluster ").ok_or(line)) {
             None => Ok(Marker { cluster: None }),
             Some(Ok(cluster)) => Ok(Marker { cluster: Some(cluster.to_owned()) }),
-            Some(Err(line)) => Err(format!("its line {line:?} says nothing that is known")),
+            Some(Err(line)) => Err(format!("unknown line {line:?}")),
         }
     }
 
@@ -233,9 +233,9 @@ impl Marker {
     }
 }
 
-/// The name of a file in `directory`, if there is one; what an interrupted first start left is
-/// nobody's.
-fn somebodys_file(directory: &Path) -> Result<Option<String>, Failure> {
+/// The name of a file in `directory`, if there is one; what an interrupted first start left
+/// does not count.
+fn foreign_file(directory: &Path) -> Result<Option<String>, Failure> {
     let unreadable = |error| unusable(directory, "cannot be read", &error);
     for entry in fs::read_dir(directory).map_err(unreadable)? {
         let name = entry.map_err(unreadable)?.file_name();
@@ -268,7 +268,7 @@ fn in_use(directory: &Path, lock: &mut File) -> Failure {
     let _ = lock.take(20).read_to_string(&mut holder);
     let process = match holder.trim() {
         "" => "another process".to_owned(),
-        id => format!("the process {id}"),
+        id => format!("process {id}"),
     };
     Failure::new(format!("{} is in use by {process}", directory.display()))
         .next("stop that server, or choose another folder with --data")

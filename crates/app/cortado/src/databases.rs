@@ -16,18 +16,18 @@ use std::path::PathBuf;
 /// What can be done with databases.
 #[derive(Debug, Subcommand)]
 pub(crate) enum DatabaseCommand {
-    /// Create a database; the same again changes nothing
+    /// Create a database; idempotent
     #[command(after_help = CREATE_HELP)]
     Create {
-        /// Its name: a small letter, then up to 62 small letters, digits and underscores
+        /// Name: a lowercase letter, then up to 62 lowercase letters, digits and underscores
         name: String,
-        /// How many partitions it is cut into, fixed for ever; default 16
+        /// Number of partitions, which never changes; default 16
         #[arg(long, value_name = "N")]
         partitions: Option<u32>,
-        /// Replicas of each partition; default 3, or as many as there are nodes
+        /// Number of replicas of each partition; default 3, or the number of nodes if lower
         #[arg(long, value_name = "N")]
         replication: Option<u32>,
-        /// Who answers for it
+        /// The team that is responsible for it
         #[arg(long, value_name = "TEAM")]
         owner: Option<String>,
         #[command(flatten)]
@@ -37,14 +37,14 @@ pub(crate) enum DatabaseCommand {
     List(Print),
     /// Show one database and its tables
     Show {
-        /// Its name
+        /// Name of the database
         name: String,
         #[command(flatten)]
         print: Print,
     },
-    /// Drop a database with all its documents, at once and without a way back
+    /// Drop a database and all its documents, immediately and irreversibly
     Drop {
-        /// Its name
+        /// Name of the database
         name: String,
         #[command(flatten)]
         print: Print,
@@ -54,15 +54,15 @@ pub(crate) enum DatabaseCommand {
 /// What can be done with tables.
 #[derive(Debug, Subcommand)]
 pub(crate) enum TableCommand {
-    /// Declare a table, or give it a new schema
+    /// Create a table, or change its schema compatibly
     #[command(after_help = TABLE_HELP)]
     Create {
         /// DB/TABLE
         table: TablePlace,
-        /// The names of the key's parts, the resource first, with commas between
+        /// Names of the key's parts, separated by commas, the resource first
         #[arg(long, value_name = "PART,…", value_delimiter = ',', required = true)]
         key: Vec<String>,
-        /// A file with a JSON Schema that every document must satisfy
+        /// File with a JSON Schema that every document must satisfy
         #[arg(long, value_name = "FILE")]
         schema: Option<PathBuf>,
         #[command(flatten)]
@@ -98,7 +98,7 @@ pub(crate) fn run_database(command: DatabaseCommand) -> Result<Exit, Failure> {
             let client = print.server.client();
             let (is_new, answer) =
                 block_on(async { Ok(client.create_database(&name, &body).await?) })?;
-            let verb = if is_new { "created" } else { "exists already:" };
+            let verb = if is_new { "created" } else { "already exists:" };
             let size = counted(u64::from(answer.partitions), "partition");
             let replicas = counted(u64::from(answer.replication), "replica");
             print.report(&format!("{verb} database {name}, {size} × {replicas}"), &answer)
@@ -138,7 +138,7 @@ fn read_schema(path: PathBuf) -> Result<serde_json::Value, Failure> {
     let unreadable = |error| Failure::usage(format!("{} cannot be read: {error}", path.display()));
     let text = fs::read(&path).map_err(unreadable)?;
     serde_json::from_slice(&text)
-        .map_err(|error| Failure::usage(format!("{} is no JSON: {error}", path.display())))
+        .map_err(|error| Failure::usage(format!("{} is not valid JSON: {error}", path.display())))
 }
 
 fn print_databases(databases: &[DatabaseAnswer], form: Form) -> Result<Exit, Failure> {

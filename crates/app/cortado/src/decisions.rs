@@ -14,12 +14,12 @@ use std::io::{self, Write};
 /// What `cortado explain` is told.
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArguments {
-    /// Only what concerns DB, or DB/PARTITION
+    /// Only decisions about DB, or DB/PARTITION
     about: Option<String>,
     /// Only the last N decisions
     #[arg(long, value_name = "N", default_value_t = 20)]
     last: usize,
-    /// Only what came after the decision with this id
+    /// Only decisions after the one with this id
     #[arg(long, value_name = "ID")]
     after: Option<String>,
     #[command(flatten)]
@@ -44,7 +44,7 @@ pub(crate) fn run(arguments: &ExplainArguments) -> Result<Exit, Failure> {
         }
     }
     if events.is_empty() {
-        tell("no decision of that kind is on record");
+        tell("the journal has no such decision");
     }
     Ok(Exit::Done)
 }
@@ -86,7 +86,9 @@ impl Subject {
             return Ok(Subject { database: text.to_owned(), partition: None });
         };
         let partition = number.parse().map_err(|_| {
-            Failure::usage(format!("{text:?} is neither DB nor DB/PARTITION, such as geo/3"))
+            Failure::usage(format!(
+                "invalid argument {text:?}: expected DB or DB/PARTITION, such as geo/3"
+            ))
         })?;
         Ok(Subject { database: database.to_owned(), partition: Some(partition) })
     }
@@ -119,8 +121,8 @@ Examples:
   cortado explain geo/3          what happened to partition 3
   cortado explain --after ID --output json
 
-Whatever the server does by itself it writes down: what it knew, how a person would do the
-same, and how to undo it.";
+The journal has every decision that the server made by itself: the evidence, how a person
+would do the same, and how to undo it.";
 
 #[cfg(test)]
 mod tests {

@@ -19,7 +19,7 @@ use crate::settings::RawSettings;
 use crate::stop_signals::StopSignals;
 use audit::Audit;
 use clap::Args;
-use cortado_client::{Client, Patience};
+use cortado_client::{Client, Timeouts};
 use failover::Failover;
 use ledger::Ledger;
 use stage::Stage;
@@ -34,7 +34,7 @@ pub(crate) struct DemoArguments {
     /// Leave the server running afterwards, with the data in it
     #[arg(long)]
     serve: bool,
-    /// Where to listen [default: any free port; with --serve 127.0.0.1:7171]
+    /// Address to listen on [default: any free port; with --serve 127.0.0.1:7171]
     #[arg(long, value_name = "HOST:PORT")]
     listen: Option<String>,
 }
@@ -43,8 +43,8 @@ const NODES: u32 = 3;
 /// How long the load runs before the node is killed, and after its partitions are served again.
 const STEADY: Duration = Duration::from_secs(3);
 /// How long one request may be repeated: far longer than any failover that we promise.
-const PATIENCE: Patience =
-    Patience { whole: Duration::from_secs(20), attempt: Duration::from_secs(10) };
+const TIMEOUTS: Timeouts =
+    Timeouts { whole: Duration::from_secs(20), attempt: Duration::from_secs(10) };
 
 /// Runs the demonstration; answers "refused" if anything was lost.
 pub(crate) fn run(arguments: DemoArguments) -> Result<Exit, Failure> {
@@ -65,9 +65,10 @@ pub(crate) fn run(arguments: DemoArguments) -> Result<Exit, Failure> {
         let exit = match played {
             Ok(exit) if arguments.serve => {
                 let url = running.url();
-                let export = match running.has_default_address() {
-                    true => String::new(),
-                    false => format!("export CORTADO_URL={url}; "),
+                let export = if running.has_default_address() {
+                    String::new()
+                } else {
+                    format!("export CORTADO_URL={url}; ")
                 };
                 stage.line(&format!(
                     "\nstill serving on {url}; Ctrl-C ends it; in another terminal:\n  \
@@ -87,7 +88,7 @@ pub(crate) fn run(arguments: DemoArguments) -> Result<Exit, Failure> {
 /// The acts of the play.
 async fn play(running: &Running, stage: &mut Stage) -> Result<Exit, Failure> {
     let client = Client::new(running.url().parse().map_err(Failure::new)?);
-    let client = client.with_patience(PATIENCE);
+    let client = client.with_timeouts(TIMEOUTS);
     stage.fact(&format!("listening on {}", running.url()))?;
     sample::declare(&client).await?;
     let (documents, seconds) = sample::load(&client).await?;
@@ -118,8 +119,8 @@ async fn play(running: &Running, stage: &mut Stage) -> Result<Exit, Failure> {
     if audit.is_clean() {
         return Ok(Exit::Done);
     }
-    Err(Failure::new("the audit found what must not be: see above")
-        .next("please report it with the output of `CORTADO_LOG=debug cortado demo`"))
+    Err(Failure::new("audit failed: see above")
+        .next("report it with the output of `CORTADO_LOG=debug cortado demo`"))
 }
 
 /// Shown below the options.

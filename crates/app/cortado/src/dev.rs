@@ -19,19 +19,19 @@ use std::path::PathBuf;
 /// What `cortado dev` is told.
 #[derive(Debug, Args)]
 pub(crate) struct DevArguments {
-    /// How many nodes live in this process [default: 3]
+    /// Number of nodes in this process [default: 3]
     #[arg(long, value_name = "N")]
     nodes: Option<u32>,
-    /// Where to listen; port 0 takes a free one [default: 127.0.0.1:7171]
+    /// Address to listen on; port 0 takes a free port [default: 127.0.0.1:7171]
     #[arg(long, value_name = "HOST:PORT")]
     listen: Option<String>,
-    /// Where everything is kept; without it, in a temporary folder that is removed at the end
+    /// Data directory; without it, a temporary folder that is removed at the end
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// A TOML file with nodes, listen and data; the options above win over it
+    /// TOML file with nodes, listen and data; the options above take precedence
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// How log lines look, on standard error
+    /// Format of the log, which goes to standard error
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "text")]
     log_format: LogFormat,
 }
@@ -41,19 +41,19 @@ pub(crate) fn run(arguments: DevArguments) -> Result<Exit, Failure> {
     let DevArguments { nodes, listen, data, config, log_format } = arguments;
     let file = config.as_deref().map(RawSettings::read).transpose()?.unwrap_or_default();
     let settings = RawSettings { nodes, listen, data }.over(file).validate()?;
-    logging::begin(log_format, "info")?;
+    logging::begin(log_format, logging::OF_A_SERVER)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     runtime.map_err(Failure::new)?.block_on(async {
         let mut signals = StopSignals::listen()?;
         let running = tokio::select! {
             started = Running::start(settings) => started?,
-            () = signals.next() => return Err(Failure::new("ended before it was started")),
+            () = signals.next() => return Err(Failure::new("interrupted during the start")),
         };
         // Served is also who does not read it, as in `cortado dev | head -3`.
         let _ = greet(&running);
         signals.next().await;
         signals.end_at_once();
-        tell("ending; a second signal ends at once");
+        tell("shutting down; a second signal ends at once");
         running.stop().await;
         Ok(Exit::Done)
     })
@@ -108,10 +108,14 @@ Examples:
   cortado dev --data ./data
   cortado dev --nodes 1 --listen 127.0.0.1:0 --data ./data
   cortado dev --config dev.toml             with `nodes = 3` and `data = \"data\"`, say
-  CORTADO_LOG=cortado_node=debug,info cortado dev --log-format json 2> server.log
+  CORTADO_LOG=cortado_http=debug,info cortado dev --log-format json 2> server.log
 
 The nodes share one log on this machine's disk, and each keeps a store of its own: a node
 can be killed (`cortado node kill n2`) and every partition that it led is served by
 another one within a second or so. A write is acknowledged when it is on the disk: the
-whole process may be killed too. CORTADO_LOG says what is logged: a level (error, warn,
-info, debug, trace) or target=level, with commas between; NO_COLOR=1 leaves colours out.";
+whole process may be killed too.
+
+CORTADO_LOG says what is logged: a level (error, warn, info, debug, trace) or target=level,
+separated by commas. Targets are cortado_http (requests), cortado_gateway (declarations, the
+journal), cortado_node (nodes, replicas, leaderships) and cortado_log_embedded (the log's
+files); by default, the level is info. NO_COLOR=1 leaves colours out.";

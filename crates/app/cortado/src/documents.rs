@@ -12,7 +12,7 @@ use cortado_client::{
     Client, ClientError, Condition, Consistency, Found, Order, Pages, PatchKind, ReadOptions,
     WriteOptions, Written,
 };
-use cortado_wire::Entry;
+use cortado_wire::{Code, Entry};
 use serde_json::Value;
 use std::cmp::Ordering;
 use std::io::{self, Write};
@@ -26,7 +26,7 @@ struct WriteArguments {
     /// Only if there is no such document (`*`)
     #[arg(long, value_name = "*", value_parser = ["*"])]
     if_none_match: Option<String>,
-    /// Names this write: the same again repeats the answer, not the effect
+    /// Idempotency key: a retry with the same key returns the first answer
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
 }
@@ -160,7 +160,7 @@ impl ConsistencyArgument {
 pub(crate) struct GetArguments {
     /// DB/TABLE/KEY…
     document: DocumentPlace,
-    /// What the read promises
+    /// Consistency level of the read
     #[arg(long, value_enum, value_name = "LEVEL", default_value = "strong")]
     consistency: ConsistencyArgument,
     /// Print etag and SCN too
@@ -224,7 +224,8 @@ fn no_such_document() -> Failure {
 /// Why a read of `place` failed: perhaps a collection and a document were taken for each other.
 async fn misplaced(place: &Place, client: &Client, error: ClientError) -> Failure {
     // A collection has no etag, and a document no pages: only then it is worth a look.
-    if !matches!(error, ClientError::BadAnswer { .. }) && error.code() != Some("unknown_parameter")
+    if !matches!(error, ClientError::BadAnswer { .. })
+        && error.code() != Some(Code::UnknownParameter)
     {
         return error.into();
     }
@@ -250,19 +251,19 @@ async fn misplaced(place: &Place, client: &Client, error: ClientError) -> Failur
 pub(crate) struct ListArguments {
     /// DB/TABLE (partition after partition), or DB/TABLE/KEY… with the first parts of the key
     place: Place,
-    /// Everything, however much it is
+    /// All documents
     #[arg(long, conflicts_with = "limit")]
     all: bool,
-    /// So many documents at most
+    /// Maximum number of documents
     #[arg(long, value_name = "N", default_value_t = 100)]
     limit: usize,
-    /// The largest keys first
+    /// In descending order of keys
     #[arg(long)]
     descending: bool,
-    /// Go on where an earlier list ended
+    /// Continue where an earlier list ended
     #[arg(long, value_name = "CURSOR")]
     cursor: Option<String>,
-    /// What the read promises
+    /// Consistency level of the read
     #[arg(long, value_enum, value_name = "LEVEL", default_value = "strong")]
     consistency: ConsistencyArgument,
     #[command(flatten)]
@@ -297,8 +298,10 @@ impl ListArguments {
     fn pages(&self, client: &Client) -> Result<Pages, Failure> {
         let Place { key, .. } = &self.place;
         if self.descending && key.is_empty() {
-            return Err(Failure::usage("a whole table has no order that could be turned around")
-                .next("give at least the first part of the key"));
+            return Err(Failure::usage(
+                "--descending needs a key prefix: a whole table has no order",
+            )
+            .next("give at least the first part of the key"));
         }
         let limit = if self.all { PAGE_DOCUMENTS } else { self.limit.clamp(1, PAGE_DOCUMENTS) };
         let table = self.place.table(client);

@@ -3,6 +3,7 @@
 //! Start reading at [`Failure`].
 
 use cortado_client::{ClientError, Outcome};
+use cortado_wire::Code;
 use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
@@ -129,23 +130,25 @@ fn advice(error: &ClientError) -> Option<&'static str> {
              `cortado status` shows what is served"
         }
         ClientError::Unknown { .. } => {
-            "read it back before you repeat it, or repeat it with the same --idempotency-key"
+            "read it back before you retry, or retry with the same --idempotency-key"
         }
         ClientError::BadAnswer { .. } => "is this the address of a Cortado server? check --url",
         ClientError::Misuse { .. } => return None,
-        ClientError::Refused(problem) => match problem.code.as_str() {
-            "no_such_database" => {
-                "`cortado db list` shows them, `cortado db create NAME` makes one"
+        ClientError::Refused(_) => match error.code()? {
+            Code::NoSuchDatabase => {
+                "`cortado db list` lists databases, `cortado db create NAME` creates one"
             }
-            "no_such_table" => {
-                "`cortado db show DB` shows them, `cortado table create DB/TABLE --key PART,…` \
-                 makes one"
+            Code::NoSuchTable => {
+                "`cortado db show DB` shows its tables, `cortado table create DB/TABLE --key \
+                 PART,…` creates one"
             }
-            "method_not_allowed" | "no_such_document_path" => {
+            Code::MethodNotAllowed | Code::NoSuchDocumentPath => {
                 "`cortado db show DB` shows the parts of each table's key"
             }
-            "already_exists" => "`cortado db show DB` shows the present declaration",
-            "changes_trimmed" => "read the state with `cortado export`, then follow from its end",
+            Code::AlreadyExists => "`cortado db show DB` shows the current declaration",
+            Code::ChangesTrimmed => {
+                "read the documents with `cortado export`, then follow the changes from now on"
+            }
             _ => return None,
         },
     };

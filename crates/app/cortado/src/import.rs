@@ -35,10 +35,10 @@ pub(crate) struct ImportArguments {
     target: Scope,
     /// A JSON array of objects, or one object for each line; - for standard input
     file: PathBuf,
-    /// Stands in for a key part that a document lacks or leaves empty; repeatable
+    /// Value of a key part that a document lacks or leaves empty; repeatable
     #[arg(long, value_name = "PART=VALUE")]
     fill: Vec<Fill>,
-    /// How many requests are under way at once
+    /// Number of concurrent requests
     #[arg(
         long,
         value_name = "N",
@@ -46,7 +46,7 @@ pub(crate) struct ImportArguments {
         value_parser = clap::value_parser!(u16).range(1..=256)
     )]
     concurrency: u16,
-    /// Leave the first N documents out: where an interrupted import goes on
+    /// Skip the first N documents, to continue an interrupted import
     #[arg(long, value_name = "N", default_value_t = 0)]
     skip: u64,
     #[command(flatten)]
@@ -111,7 +111,7 @@ async fn store_all(
         // The lanes end when the reader has dropped the entrance, or when one of them has failed.
         lanes.finish().await?;
         let read: Result<(), ReadFailure> = read.await.expect("the reader does not panic");
-        read.map_err(|failure| Failure::new(failure).next("mend the file from there on"))
+        read.map_err(|failure| Failure::new(failure).next("correct the file from there on"))
     };
     tokio::select! {
         ended = finished => ended,
@@ -167,7 +167,7 @@ impl ImportArguments {
         };
         failure
             .next(format!(
-                "the first {} of the file are settled; go on behind them with",
+                "the first {} of the file are done; continue after them with",
                 counted(resume_at, "document")
             ))
             .next(format!("`cortado import {target} {file}{fills} --skip {resume_at}`"))
@@ -200,7 +200,7 @@ impl ImportArguments {
         }
         let failure =
             Failure::new(format!("{} refused, listed above", counted(refused, "document")));
-        Err(failure.next("mend them, or --fill in what is missing, and import them again"))
+        Err(failure.next("correct them, or --fill in what is missing, and import them again"))
     }
 
     fn target_text(&self) -> String {

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 /// What can be done with a log's files.
 #[derive(Debug, Subcommand)]
 pub(crate) enum LogCommand {
-    /// Check every byte of a log whose server does not run, and say what is whole
+    /// Check every byte of the log of a server that is not running, and report what is intact
     #[command(after_help = HELP)]
     Verify {
         /// A data directory, or its folder log
@@ -68,6 +68,6 @@ Examples:
   cortado log verify ./data
   cortado log verify ./data/log --output json
 
-An unfinished write at the very end is no damage: it was never acknowledged, and is cut
+An unfinished write at the very end is not damage: it was never acknowledged, and is cut
 when the log is opened. Damage anywhere else is; the server then refuses to start rather
 than lose what follows.";

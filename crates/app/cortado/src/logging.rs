@@ -20,19 +20,22 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-/// The variable that says what is logged, such as `debug` or `cortado_node=debug,info`.
+/// The variable that says what is logged, such as `debug` or `cortado_http=debug,info`.
 const FILTER_VARIABLE: &str = "CORTADO_LOG";
+
+/// What a server logs; of its store's engine only what is odd, not each file that is opened.
+pub(crate) const OF_A_SERVER: &str = "info,fjall=warn,lsm_tree=warn";
 
 /// Begins to log.
 ///
-/// * `level`: what is logged unless the environment says otherwise.
+/// * `filter`: what is logged unless the environment says otherwise.
 ///
 /// # Errors
 /// The filter in the environment cannot be understood.
-pub(crate) fn begin(format: LogFormat, level: &str) -> Result<(), Failure> {
-    let text = env::var(FILTER_VARIABLE).unwrap_or_else(|_| level.to_owned());
+pub(crate) fn begin(format: LogFormat, filter: &str) -> Result<(), Failure> {
+    let text = env::var(FILTER_VARIABLE).unwrap_or_else(|_| filter.to_owned());
     let filter: Targets = text.parse().map_err(|error| {
-        Failure::usage(format!("{FILTER_VARIABLE}={text:?} cannot be understood: {error}"))
+        Failure::usage(format!("invalid {FILTER_VARIABLE} {text:?}: {error}"))
             .next("write a level (error, warn, info, debug, trace) or target=level, with commas")
     })?;
     let registry = tracing_subscriber::registry();

@@ -78,19 +78,19 @@ fn text(node: NodeId, identity: NodeIdentity) -> String {
 
 /// Reads what [`text`] wrote of `node`; nothing else passes.
 fn parse(node: NodeId, bytes: &[u8]) -> Result<NodeIdentity, &'static str> {
-    let not_ours = "it is no identity of a node of Cortado";
+    let not_ours = "not the identity of a Cortado node";
     let said = std::str::from_utf8(bytes).map_err(|_| not_ours)?;
     let rest = said.strip_prefix("cortado node identity ").ok_or(not_ours)?;
     let (version, rest) = rest.split_once('\n').ok_or(not_ours)?;
     if version != FORMAT.to_string() {
-        return Err("it has a format that this version of Cortado does not know");
+        return Err("unknown format; use the version of Cortado that wrote it");
     }
     let member = |name: &str| {
         let mut members = rest.lines().filter_map(|line| line.split_once(' '));
         members.find(|(found, _)| *found == name).map(|(_, value)| value)
     };
     if member("node") != Some(&node.to_string()) {
-        return Err("it is another node's");
+        return Err("it belongs to a different node");
     }
     let directory = member("directory").and_then(|digits| u128::from_str_radix(digits, 16).ok());
     let incarnation = member("incarnation").and_then(|digits| digits.parse().ok());
@@ -107,7 +107,7 @@ fn damaged(path: &Path, node: NodeId, why: &str) -> DirectoryError {
     let path = path.display();
     DirectoryError::Damaged {
         why: format!(
-            "{path}: {why}; restore it from a backup, or move it away, start again, and let the \
+            "{path}: {why}; restore it from a backup; or move it away, start again, and let the \
              node's new identity in with `cortado node replace {node}`"
         ),
     }

@@ -21,7 +21,7 @@ pub(crate) enum NodeCommand {
         #[command(flatten)]
         server: ServerArguments,
     },
-    /// Kill a node of a development server, without a goodbye
+    /// Kill a node of a development server, without a shutdown
     Kill(OneNode),
     /// Start a node that was killed
     Start(OneNode),
@@ -33,7 +33,7 @@ pub(crate) enum NodeCommand {
 /// Which node.
 #[derive(Debug, Args)]
 pub(crate) struct OneNode {
-    /// Such as n1
+    /// Name of the node, such as n1
     node: String,
     #[command(flatten)]
     output: OutputArguments,
@@ -70,7 +70,7 @@ pub(crate) fn run(command: NodeCommand) -> Result<Exit, Failure> {
         NodeCommand::Replace(OneNode { node, output, server }) => {
             let client = server.client();
             block_on(async { Ok(client.replace_node(&node).await?) })?;
-            let done = format!("the next data directory that starts as {node} takes its name over");
+            let done = format!("the next data directory that starts as {node} takes over its name");
             report(output, &done, &json!({"done": "replaced", "node": node}))?;
         }
     }
@@ -109,7 +109,7 @@ pub(crate) fn hand_off(arguments: &HandoffArguments) -> Result<Exit, Failure> {
         let found = found.into_iter().find(|found| found.partition == *partition);
         Ok(found.and_then(|found| found.leader))
     })?;
-    let led_by = leader.as_deref().unwrap_or("nobody yet");
+    let led_by = leader.as_deref().unwrap_or("no node yet");
     let done = format!("handed {database}/{partition} over; it is led by {led_by}");
     let answer = json!({
         "done": "handed over", "database": database, "partition": partition, "leader": leader,

@@ -5,7 +5,7 @@
 use crate::failure::Failure;
 use crate::output::tell;
 use clap::{Args, ValueEnum};
-use cortado_client::{Client, Patience, ServerAddress};
+use cortado_client::{Client, ServerAddress, Timeouts};
 use std::future::Future;
 use std::io::{self, IsTerminal};
 use std::sync::Once;
@@ -23,7 +23,7 @@ pub(crate) struct ServerArguments {
         help_heading = "Server"
     )]
     url: ServerAddress,
-    /// How long to repeat what was definitely not done, failovers included
+    /// How long to retry what was definitely not done, such as during a failover
     #[arg(long, default_value_t = 15, value_name = "SECONDS", help_heading = "Server")]
     retry_for: u64,
 }
@@ -32,9 +32,9 @@ impl ServerArguments {
     /// A client of that server.
     pub(crate) fn client(&self) -> Client {
         let whole = Duration::from_secs(self.retry_for.max(1));
-        let attempt = whole.min(Patience::default().attempt);
-        let client = Client::new(self.url.clone()).with_patience(Patience { whole, attempt });
-        client.with_waiting_told(tell_waiting)
+        let attempt = whole.min(Timeouts::default().attempt);
+        let client = Client::new(self.url.clone()).with_timeouts(Timeouts { whole, attempt });
+        client.on_retry(tell_waiting)
     }
 }
 
@@ -49,7 +49,7 @@ fn tell_waiting(what: &str) {
 /// How to print what was found.
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct OutputArguments {
-    /// For people or for programs; what lists things prints JSON where it is no terminal
+    /// Output format; commands that list print JSON unless they print to a terminal
     #[arg(long, value_enum, value_name = "FORM")]
     output: Option<Form>,
 }

@@ -69,13 +69,15 @@ impl RawSettings {
     pub(crate) fn validate(self) -> Result<Settings, Failure> {
         let nodes = self.nodes.unwrap_or(NODES_DEFAULT);
         if !(1..=9).contains(&nodes) {
-            return Err(Failure::usage(format!("{nodes} nodes: a process holds 1 to 9 of them")));
+            return Err(Failure::usage(format!("nodes is {nodes}; it must be 1 to 9")));
         }
         let text = self.listen.as_deref().unwrap_or(LISTEN_DEFAULT);
         let listen = text.to_socket_addrs().ok().and_then(|mut found| found.next());
         let listen = listen.ok_or_else(|| {
-            Failure::usage(format!("cannot listen on {text:?}: it is no HOST:PORT of this machine"))
-                .next("such as 127.0.0.1:7171, or 127.0.0.1:0 for any free port")
+            Failure::usage(format!(
+                "invalid listen address {text:?}: expected HOST:PORT of this machine"
+            ))
+            .next("such as 127.0.0.1:7171, or 127.0.0.1:0 for any free port")
         })?;
         Ok(Settings { nodes, listen, data: self.data })
     }

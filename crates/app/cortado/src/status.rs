@@ -18,7 +18,7 @@ pub(crate) struct StatusArguments {
     /// Only this database
     #[arg(value_name = "DB")]
     database: Option<String>,
-    /// Again every second, until Ctrl-C
+    /// Refresh every second, until Ctrl-C
     #[arg(long)]
     watch: bool,
     /// The same as --output json
@@ -126,7 +126,7 @@ fn render_partitions(answer: &ClusterAnswer) -> String {
 
 fn line_of(database: &str, partition: &PartitionAnswer) -> Vec<String> {
     let leader = match (&partition.leader, &partition.preferred) {
-        (None, _) => "nobody".to_owned(),
+        (None, _) => "none".to_owned(),
         (Some(leader), Some(preferred)) if leader != preferred => format!("{leader} ({preferred})"),
         (Some(leader), _) => leader.clone(),
     };
@@ -195,6 +195,6 @@ mod tests {
         let line = line_of("geo", &partition);
         assert_eq!(line, ["geo/3", "n2 (n1)", "5", "5:9", "4", "n1 -4  n2 leader unverified"]);
         let unled = PartitionAnswer { leader: None, ..partition };
-        assert_eq!(line_of("geo", &unled)[1], "nobody");
+        assert_eq!(line_of("geo", &unled)[1], "none");
     }
 }

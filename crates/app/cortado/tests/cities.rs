@@ -169,9 +169,12 @@ fn an_import_that_was_cut_off_by_a_kill_is_resumed() {
 
 /// Percent-encodes everything but letters and digits.
 fn escaped(part: &str) -> String {
-    let escape = |byte: u8| match byte.is_ascii_alphanumeric() {
-        true => char::from(byte).to_string(),
-        false => format!("%{byte:02X}"),
+    let escape = |byte: u8| {
+        if byte.is_ascii_alphanumeric() {
+            char::from(byte).to_string()
+        } else {
+            format!("%{byte:02X}")
+        }
     };
     part.bytes().map(escape).collect()
 }

@@ -132,7 +132,7 @@ fn a_list_goes_on_where_it_ended() {
 fn databases_and_tables_are_declared_shown_and_dropped() {
     let (server, folder) = geo("1");
     let again = server.cortado(&["db", "create", "geo", "--partitions", "4"]).done();
-    assert!(again.starts_with("exists already"), "{again}");
+    assert!(again.starts_with("already exists"), "{again}");
     server
         .cortado(&["db", "create", "geo", "--partitions", "8"])
         .refused(1, &["already_exists", "cortado db show"]);
@@ -210,7 +210,7 @@ fn imports_list_what_is_refused_and_store_the_rest() {
             "document 2 (line 3): admin1 is empty",
             "document 4 (line 5): name is missing",
             "document 5 (line 6): ",
-            "document 6 (line 7): it is no JSON object",
+            "document 6 (line 7): not a JSON object",
             "document 8 (line 9): ",
             "document_too_large",
             "5 documents refused",
@@ -505,7 +505,7 @@ fn a_temporary_server_leaves_nothing_behind() {
 #[test]
 fn the_demonstration_loses_nothing() {
     let out = Ran::alone(&["demo"]).done();
-    for text in ["is killed without a goodbye", "is led by", "p50 ", "nothing is lost"] {
+    for text in ["is killed without a shutdown", "is led by", "p50 ", "nothing is lost"] {
         assert!(out.contains(text), "no {text:?} in\n{out}");
     }
     assert!(!out.contains('\x1b'), "no colours where there is no terminal");

@@ -94,12 +94,11 @@ impl Writer {
         let key = format!("w{}-{entry}", self.number);
         let target = self.target(document);
         let first = entry.is_multiple_of(ENTRIES_MAX);
-        let (method, kind, body) = match first {
-            true => ("PUT", "application/json", json!({"entries": [entry]})),
-            false => {
-                let step = json!([{"op": "add", "path": "/entries/-", "value": entry}]);
-                ("PATCH", "application/json-patch+json", step)
-            }
+        let (method, kind, body) = if first {
+            ("PUT", "application/json", json!({"entries": [entry]}))
+        } else {
+            let step = json!([{"op": "add", "path": "/entries/-", "value": entry}]);
+            ("PATCH", "application/json-patch+json", step)
         };
         let headers = [("content-type", kind), ("idempotency-key", key.as_str())];
         match http.send(method, &target, &headers, body.to_string().as_bytes()) {

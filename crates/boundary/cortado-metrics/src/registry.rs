@@ -63,7 +63,7 @@ impl Registry {
         self.register(name, help)
     }
 
-    /// Has `source` asked for its values whenever somebody wants the text.
+    /// Has `source` asked for its values at every scrape.
     pub fn collect(&self, source: impl Source) {
         self.families.write().library.register_collector(Box::new(Collected(source)));
     }

@@ -1,4 +1,4 @@
-//! What is read when somebody asks, rather than counted when it happens.
+//! What is read when metrics are scraped, rather than counted when it happens.
 //!
 //! Start reading at [`Source`].
 

@@ -103,7 +103,7 @@ pub struct PartitionsAnswer {
 pub struct PartitionAnswer {
     /// Counts from 0.
     pub partition: u32,
-    /// The node that serves it; absent if nobody does.
+    /// The node that serves it; absent if none does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leader: Option<String>,
     /// The node that should lead it when all are well.

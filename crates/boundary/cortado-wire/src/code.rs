@@ -38,15 +38,15 @@ macro_rules! codes {
 
 codes! {
     /// The request breaks a rule of HTTP.
-    BadRequest = "bad_request", "The request breaks a rule of HTTP";
+    BadRequest = "bad_request", "Malformed HTTP request";
     /// The path is not well-formed.
-    BadPath = "bad_path", "The path is malformed";
+    BadPath = "bad_path", "Malformed path";
     /// A name of a database, table or key part.
-    BadName = "bad_name", "A name does not match [a-z][a-z0-9_]{0,62}";
+    BadName = "bad_name", "Invalid name";
     /// A part of a key is empty.
     EmptyKeyPart = "empty_key_part", "A part of a key is empty";
     /// A key breaks a rule.
-    BadKey = "bad_key", "A key breaks a rule";
+    BadKey = "bad_key", "Invalid key";
     /// A query parameter that the route does not know.
     UnknownParameter = "unknown_parameter", "Unknown query parameter";
     /// A query parameter that cannot be understood.
@@ -137,8 +137,8 @@ codes! {
     BadBody = "bad_body", "The body does not have the expected shape";
     /// A part of the body that this version does not have.
     MemberNotSupported = "member_not_supported", "A member of the body is not supported";
-    /// The document breaks the table's schema.
-    SchemaViolated = "schema_violated", "The document breaks the table's schema";
+    /// The document violates the table's schema.
+    SchemaViolated = "schema_violated", "The document violates the table's schema";
     /// The patch does not fit the document.
     PatchFailed = "patch_failed", "The patch cannot be applied";
     /// A key in a body has too few or too many parts.
@@ -152,12 +152,12 @@ codes! {
     /// A check without a condition.
     NothingToCheck = "nothing_to_check", "A check requires a condition";
     /// The idempotency key belongs to another request.
-    IdempotencyKeyReused = "idempotency_key_reused", "The key was used for a different request";
+    IdempotencyKeyReused = "idempotency_key_reused", "The idempotency key was used before";
     /// The declaration of a database or table cannot be.
     BadDeclaration = "bad_declaration", "Invalid declaration";
 
     /// The partition remembers as many answers as it may.
-    IdempotencyBudget = "idempotency_budget", "Too many answers are remembered";
+    IdempotencyBudget = "idempotency_budget", "The partition remembers too many answers";
     /// Too many change streams are open.
     TooManyStreams = "too_many_streams", "Too many change streams are open";
     /// A method that HTTP or this server does not know.
@@ -168,7 +168,7 @@ codes! {
     Internal = "internal", "Internal server error";
     /// Too much is in flight.
     Overloaded = "overloaded", "The server is overloaded";
-    /// Nobody leads the partition, or can serve the read as promised.
+    /// No replica leads the partition, or can serve the read as promised.
     Unavailable = "unavailable", "No replica can serve the request now";
     /// The log takes no writes.
     LogUnavailable = "log_unavailable", "The log does not accept writes";

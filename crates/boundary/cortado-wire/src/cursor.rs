@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_cursor_is_refused() {
+    fn malformed_cursors_are_refused() {
         for text in ["", "x", "AAAA", "AQAAAAAAAAAAAAAA", "é", "%2e", &"A".repeat(3_000)] {
             assert_eq!(Cursor::parse(text, &LIST), Err(BadCursor), "{text}");
         }

@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_token_is_refused() {
+    fn malformed_tokens_are_refused() {
         let good = encode(7, &[(0, scn(1, 1)), (9, scn(1, 2))]);
         assert!(Session::parse(good.as_bytes()).is_ok());
         for text in ["", "A", "====", "AAAAAAAAAAAAAAAAAAAAAAA", "null", "%00", "é"] {

@@ -58,7 +58,7 @@ pub struct HeardBeat {
 
 /// A beat does not stand on every stream, or nobody knows. The next one comes soon: do not repeat.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("no beat on stream {stream}")]
+#[error("the beat was not sent on stream {stream}")]
 pub struct BeatNotSent {
     /// The first of those streams.
     pub stream: BeatStream,

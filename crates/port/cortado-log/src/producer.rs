@@ -4,6 +4,7 @@
 
 use bytes::Bytes;
 use cortado_model::Position;
+use std::error::Error;
 use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
@@ -69,23 +70,23 @@ pub enum Cause {
     Missing,
     /// Nothing more is taken at the moment: no space, or too few replicas of the log.
     #[error("the log refuses records: {0}")]
-    Refused(Arc<io::Error>),
+    Refused(#[source] Arc<io::Error>),
     /// The producer was abandoned before the log had answered.
     #[error("the producer was abandoned")]
     Abandoned,
     /// The log did not answer, or failed.
     #[error("the log failed: {0}")]
-    Failed(Arc<io::Error>),
+    Failed(#[source] Arc<io::Error>),
 }
 
 impl Cause {
     /// A refusal with a reason of one's own.
-    pub fn refused(why: impl Into<String>) -> Cause {
-        Cause::Refused(Arc::new(io::Error::other(why.into())))
+    pub fn refused(why: impl Into<Box<dyn Error + Send + Sync>>) -> Cause {
+        Cause::Refused(Arc::new(io::Error::other(why)))
     }
 
     /// A failure with a reason of one's own.
-    pub fn failed(why: impl Into<String>) -> Cause {
-        Cause::Failed(Arc::new(io::Error::other(why.into())))
+    pub fn failed(why: impl Into<Box<dyn Error + Send + Sync>>) -> Cause {
+        Cause::Failed(Arc::new(io::Error::other(why)))
     }
 }

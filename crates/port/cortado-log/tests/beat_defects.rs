@@ -58,9 +58,8 @@ impl Beats for Broken {
         }
         let blames = self.has(Defect::BlamesAnother);
         Box::pin(async move {
-            sent.await.map_err(|error| match blames {
-                true => BeatNotSent { stream: BeatStream(0), ..error },
-                false => error,
+            sent.await.map_err(|error| {
+                if blames { BeatNotSent { stream: BeatStream(0), ..error } } else { error }
             })
         })
     }

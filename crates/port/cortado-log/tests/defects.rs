@@ -68,9 +68,10 @@ impl Broken {
     }
 
     fn mixed(&self, partition: PartitionId) -> PartitionId {
-        match self.has(Defect::MixesPartitions) && partition.number < 8 {
-            true => PartitionId { number: 0, ..partition },
-            false => partition,
+        if self.has(Defect::MixesPartitions) && partition.number < 8 {
+            PartitionId { number: 0, ..partition }
+        } else {
+            partition
         }
     }
 }
@@ -88,9 +89,8 @@ impl Log for Broken {
         let answer = self.log.with(|log| log.verify_now(spec));
         // The first log that a fresh one makes is the one of the suite's database.
         let hides = self.has(Defect::HidesTheReplacement) && spec.database == DatabaseId(7);
-        let hidden = |verified: Verified| match hides {
-            true => Verified { log: LogId(1), ..verified },
-            false => verified,
+        let hidden = |verified: Verified| {
+            if hides { Verified { log: LogId(1), ..verified } } else { verified }
         };
         Box::pin(std::future::ready(answer.map(hidden)))
     }
@@ -209,9 +209,10 @@ impl Producer for BrokenProducer {
         if self.broken.has(Defect::AbandonsTheRecords) {
             self.broken.log.restart();
         }
-        match self.broken.has(Defect::AbandonsInSilence) {
-            true => Vec::new(),
-            false => self.producer.abandon(),
+        if self.broken.has(Defect::AbandonsInSilence) {
+            Vec::new()
+        } else {
+            self.producer.abandon()
         }
     }
 }

@@ -59,9 +59,10 @@ impl FaultyPeer {
             }
             // An error has nothing to carry back.
             let answer = ask(self.peer.as_ref()).await?;
-            match self.faults.carry(self.asked, self.asking).await {
-                true => Ok(answer),
-                false => Err(CallError::Lost),
+            if self.faults.carry(self.asked, self.asking).await {
+                Ok(answer)
+            } else {
+                Err(CallError::Lost)
             }
         };
         Box::pin(async move { timeout_at(deadline, carried).await.unwrap_or(Err(CallError::Late)) })
@@ -123,9 +124,10 @@ impl Peer for FaultyPeer {
             self.call(deadline, move |peer| peer.snapshot_chunk(snapshot, number, deadline));
         Box::pin(async move {
             let chunk = chunk.await?;
-            match self.faults.loses_chunk(self.asking, self.asked, number) {
-                true => Err(CallError::Lost),
-                false => Ok(chunk),
+            if self.faults.loses_chunk(self.asking, self.asked, number) {
+                Err(CallError::Lost)
+            } else {
+                Ok(chunk)
             }
         })
     }

@@ -130,7 +130,7 @@ pub enum CallError {
     #[error("the node cannot be reached")]
     Unreachable,
     /// Perhaps it was done: the connection was lost while the answer was awaited.
-    #[error("the node went away with the call")]
+    #[error("the connection to the node was lost during the call")]
     Lost,
     /// Perhaps it was done: the deadline passed while the answer was awaited.
     #[error("the node did not answer in time")]

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 pub struct HandOff {
     /// Of what.
     pub partition: PartitionId,
-    /// Who should follow; whoever should lead, without it.
+    /// The successor; without it, the best of the other replicas.
     pub to: Option<NodeId>,
     /// When the asking node gives up.
     pub deadline: Instant,
@@ -27,7 +27,7 @@ pub enum HandOffAnswer {
     Leads,
     /// This node does not lead.
     WrongNode(KnownLeader),
-    /// Nobody could follow now, or not the one who was named.
+    /// No replica could follow now, or not the one that was named.
     NoSuccessor,
     /// Definitely not done.
     NotDone(NotDone),

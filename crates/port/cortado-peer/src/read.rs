@@ -118,13 +118,13 @@ pub enum ReadAnswer {
     WrongNode(KnownLeader),
     /// This node has no replica that could serve it now.
     Behind,
-    /// Nobody could serve it here before the deadline, or it is no use to wait.
+    /// The node could not serve it before the deadline, or it is of no use to wait.
     Unserved(Unserved),
     /// The database was dropped.
     NoSuchDatabase,
     /// The stored bytes are damaged, or the store has failed.
     Store {
-        /// For people.
+        /// The reason, for messages.
         why: String,
     },
 }

@@ -158,10 +158,7 @@ impl<I: Iterator<Item = Bytes>> SnapshotReader<I> {
                     return Err(damaged("the checksum differs"));
                 }
                 self.fill(1);
-                match self.buffer.is_empty() {
-                    true => Ok(None),
-                    false => Err(damaged("bytes behind the end")),
-                }
+                if self.buffer.is_empty() { Ok(None) } else { Err(damaged("bytes behind the end")) }
             }
             _ => Err(damaged("neither entry nor end")),
         }

@@ -37,7 +37,7 @@ pub enum WriteAnswer {
     WrongNode(KnownLeader),
     /// Definitely not done: the database was dropped.
     NoSuchDatabase,
-    /// Definitely not done: nobody can lead, for the stores are full.
+    /// Definitely not done: no replica can lead, since the stores are full.
     NoRoom,
     /// Definitely not done: the deadline passed before it was begun.
     Late,

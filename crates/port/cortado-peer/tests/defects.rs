@@ -117,10 +117,8 @@ impl Broken {
         if self.state.wedged.load(Ordering::Relaxed) {
             return pending().await;
         }
-        let _turn = match self.has(Defect::AsksInTurn) {
-            true => Some(self.state.turn.lock().await),
-            false => None,
-        };
+        let _turn =
+            if self.has(Defect::AsksInTurn) { Some(self.state.turn.lock().await) } else { None };
         let counted = Counted::on(&self);
         let deadline = question.deadline();
         let answered = self.ask(peer.as_ref(), self.question(question)).await;

@@ -405,10 +405,7 @@ impl View for MemoryView {
     fn scan<'a>(&'a self, range: &EntryRange) -> EntryIterator<'a> {
         let Some(keys) = range.keys(&[]) else { return Box::new(std::iter::empty()) };
         let found = self.0.range(Bytes::from(keys.start)..Bytes::from(keys.end)).map(entry_of);
-        match range.descending {
-            false => Box::new(found),
-            true => Box::new(found.rev()),
-        }
+        if range.descending { Box::new(found.rev()) } else { Box::new(found) }
     }
 
     fn remembered(&self, key: &RememberedKey) -> Result<Option<Remembered>, StoreError> {

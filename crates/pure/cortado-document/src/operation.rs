@@ -137,7 +137,7 @@ pub enum Change {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The document is not in the state that the client demands.
-    #[error("the document is not in the state that the condition demands")]
+    #[error("the precondition failed")]
     ConditionFailed(Unmet),
     /// A patch of a document that does not exist.
     #[error("there is no such document")]
@@ -146,7 +146,7 @@ pub enum Refusal {
     #[error(transparent)]
     Patch(PatchError),
     /// The new value breaks the table's schema; at least one entry.
-    #[error("the document breaks the table's schema in {} places", .0.len())]
+    #[error("the document violates the table's schema in {} places", .0.len())]
     SchemaViolated(Vec<Violation>),
 }
 
@@ -186,10 +186,10 @@ pub fn check_operations(
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TransactionError {
     /// No operations.
-    #[error("a transaction has at least one operation")]
+    #[error("a transaction requires at least one operation")]
     Empty,
     /// More operations than allowed.
-    #[error("a transaction has at most {operations_max} operations")]
+    #[error("a transaction takes at most {operations_max} operations")]
     TooMany {
         /// The limit.
         operations_max: usize,
@@ -201,7 +201,7 @@ pub enum TransactionError {
         operation: usize,
     },
     /// A document is named twice.
-    #[error("operation {operation} names a document that an earlier one names too")]
+    #[error("operation {operation} names the same document as an earlier operation")]
     RepeatedKey {
         /// Counted from 0.
         operation: usize,

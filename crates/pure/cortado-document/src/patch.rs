@@ -100,7 +100,7 @@ pub enum PatchError {
     #[error(transparent)]
     Json(JsonError),
     /// A JSON patch is an array, and this is something else.
-    #[error("a JSON patch is an array of operations")]
+    #[error("a JSON patch must be an array of operations")]
     NotAnArray,
     /// More steps than allowed.
     #[error("more than {steps_max} operations")]
@@ -115,7 +115,9 @@ pub enum PatchError {
         step: usize,
     },
     /// `path` or `from` is no JSON pointer (RFC 6901), or deeper than a document can be.
-    #[error("operation {step} of the patch has a bad pointer (at most {DOCUMENT_DEPTH_MAX} parts)")]
+    #[error(
+        "operation {step} of the patch has an invalid pointer (at most {DOCUMENT_DEPTH_MAX} parts)"
+    )]
     BadPointer {
         /// Counted from 0.
         step: usize,
@@ -127,7 +129,7 @@ pub enum PatchError {
         step: usize,
     },
     /// There is nothing where the step says.
-    #[error("operation {step} of the patch names a place that does not exist")]
+    #[error("operation {step} of the patch names a path that does not exist")]
     NoSuchPlace {
         /// Counted from 0.
         step: usize,

@@ -54,7 +54,7 @@ impl Schema {
     /// The first 20 violations, never with a value of the document.
     pub fn validate(&self, document: &Document) -> Result<(), Vec<Violation>> {
         let Ok(value) = serde_json::from_slice::<Value>(document.as_bytes()) else {
-            let why = "the document is no JSON".to_owned();
+            let why = "the document is not JSON".to_owned();
             return Err(vec![Violation { path: String::new(), why }]);
         };
         // Most documents are fine, and to know that is cheaper than to list what is not.

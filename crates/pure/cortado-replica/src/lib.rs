@@ -1,7 +1,7 @@
 //! One partition's state machine: from a log of records to documents, leaders and answers.
 //!
-//! Pure: no clock, no I/O, no randomness, no threads. The driver in `cortado-node` feeds
-//! [`Input`]s and executes [`Effect`]s; the simulator drives exactly the same code.
+//! Pure: no clock, no I/O, no randomness, no threads. `cortado-driver` feeds [`Input`]s
+//! and orders what [`Effect`]s ask for; nodes and the simulator run exactly the same code.
 //! Start reading at [`FoldState::judge`], then [`Replica::step`].
 //! Source: docs/protocols/replication.md.
 

@@ -35,7 +35,7 @@ impl Client {
     /// All databases.
     ///
     /// # Errors
-    /// Nobody answered in time.
+    /// No answer came in time.
     pub async fn databases(&self) -> Result<DatabasesAnswer, ClientError> {
         self.read(format!("{ROOT}/databases")).await
     }
@@ -112,12 +112,12 @@ impl Client {
     /// The nodes.
     ///
     /// # Errors
-    /// Nobody answered in time.
+    /// No answer came in time.
     pub async fn nodes(&self) -> Result<NodesAnswer, ClientError> {
         self.read(format!("{ROOT}/nodes")).await
     }
 
-    /// Kills a node without a goodbye. Development servers only.
+    /// Kills a node without a shutdown. Development servers only.
     ///
     /// # Errors
     /// There is no such node, it does not run, or the server is no development server.
@@ -146,7 +146,7 @@ impl Client {
     /// Everything about the cluster in one picture.
     ///
     /// # Errors
-    /// Nobody answered in time.
+    /// No answer came in time.
     pub async fn cluster(&self) -> Result<ClusterAnswer, ClientError> {
         self.read(format!("{ROOT}/cluster")).await
     }
@@ -154,7 +154,7 @@ impl Client {
     /// A part of the journal, oldest first, behind the event with the id `after`.
     ///
     /// # Errors
-    /// Nobody answered in time.
+    /// No answer came in time.
     pub async fn events(&self, after: Option<&str>) -> Result<EventsAnswer, ClientError> {
         let after = after.map(|id| format!("&after={}", encoded(id))).unwrap_or_default();
         self.read(format!("{ROOT}/events?limit={EVENTS_MAX}{after}")).await

@@ -61,7 +61,7 @@ impl Changes {
     ///
     /// # Errors
     /// The server refuses the stream (`changes_trimmed`: read the state first), or cannot be
-    /// reached for longer than the client's patience; the same call again goes on from the same
+    /// reached for longer than a whole call may take; the same call again goes on from the same
     /// position.
     pub async fn next(&mut self) -> Result<Option<ChangeLine>, ClientError> {
         loop {

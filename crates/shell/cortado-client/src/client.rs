@@ -1,4 +1,4 @@
-//! The client: one server, one pool of connections, one patience.
+//! The client: one server, one pool of connections, one set of timeouts.
 //!
 //! Start reading at [`Client`].
 
@@ -28,23 +28,23 @@ use tokio::time::{Instant, sleep};
 #[derive(Clone, Debug)]
 pub struct Client {
     transport: Arc<Transport>,
-    patience: Patience,
+    timeouts: Timeouts,
     tell: Option<fn(&str)>,
 }
 
-/// How long a client tries.
+/// How long a call and its attempts may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Patience {
+pub struct Timeouts {
     /// How long one call may take in all, its repetitions included.
     pub whole: Duration,
     /// How long one attempt may take, and what the server is told about it.
     pub attempt: Duration,
 }
 
-impl Default for Patience {
+impl Default for Timeouts {
     /// 15 s in all, which outlasts a failover, of attempts of up to 10 s, as the server's own.
-    fn default() -> Patience {
-        Patience { whole: Duration::from_secs(15), attempt: Duration::from_secs(10) }
+    fn default() -> Timeouts {
+        Timeouts { whole: Duration::from_secs(15), attempt: Duration::from_secs(10) }
     }
 }
 
@@ -55,18 +55,18 @@ const GRACE: Duration = Duration::from_millis(500);
 impl Client {
     /// A client of `server`. Connects when the first request is sent.
     pub fn new(server: ServerAddress) -> Client {
-        let (transport, patience) = (Arc::new(Transport::new(server)), Patience::default());
-        Client { transport, patience, tell: None }
+        let (transport, timeouts) = (Arc::new(Transport::new(server)), Timeouts::default());
+        Client { transport, timeouts, tell: None }
     }
 
-    /// The same server and connections with another patience.
-    pub fn with_patience(&self, patience: Patience) -> Client {
-        Client { patience, ..self.clone() }
+    /// The same server and connections with other timeouts.
+    pub fn with_timeouts(&self, timeouts: Timeouts) -> Client {
+        Client { timeouts, ..self.clone() }
     }
 
-    /// The same, and `tell` hears what stands in the way of a call that has to be sent again for
-    /// more than a second; once for each call.
-    pub fn with_waiting_told(&self, tell: fn(&str)) -> Client {
+    /// The same, and `tell` is called with the last error of a call that has been retried for more
+    /// than a second; once for each call.
+    pub fn on_retry(&self, tell: fn(&str)) -> Client {
         Client { tell: Some(tell), ..self.clone() }
     }
 
@@ -178,7 +178,7 @@ const TOLD_AFTER: Duration = Duration::from_secs(1);
 
 /// The attempts of one call so far.
 struct Tries {
-    patience: Patience,
+    timeouts: Timeouts,
     /// Who hears that it takes longer; nobody a second time.
     tell: Option<fn(&str)>,
     begun: Instant,
@@ -189,18 +189,18 @@ struct Tries {
 
 impl Tries {
     fn of(client: &Client) -> Tries {
-        let Client { patience, tell, .. } = *client;
-        Tries { patience, tell, begun: Instant::now(), attempts: 0, open: Outcome::None }
+        let Client { timeouts, tell, .. } = *client;
+        Tries { timeouts, tell, begun: Instant::now(), attempts: 0, open: Outcome::None }
     }
 
     fn left(&self) -> Duration {
-        self.patience.whole.saturating_sub(self.begun.elapsed())
+        self.timeouts.whole.saturating_sub(self.begun.elapsed())
     }
 
     /// The next attempt's request, which tells the server how long it may take, and our deadline.
     fn begin(&mut self, outgoing: &Outgoing) -> (Outgoing, Instant) {
         self.attempts += 1;
-        let attempt = self.left().min(self.patience.attempt).max(Duration::from_millis(1));
+        let attempt = self.left().min(self.timeouts.attempt).max(Duration::from_millis(1));
         let mut outgoing = outgoing.clone();
         let attempt_ms = u64::try_from(attempt.as_millis()).unwrap_or(u64::MAX);
         outgoing.headers.insert(headers::DEADLINE_MS, HeaderValue::from(attempt_ms));

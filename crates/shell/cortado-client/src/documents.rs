@@ -9,7 +9,7 @@ use crate::retry::Repeat;
 use crate::session::Session;
 use crate::transport::Answer;
 use bytes::Bytes;
-use cortado_wire::{Position, headers, media};
+use cortado_wire::{Code, Position, headers, media};
 use http::{HeaderName, Method, header};
 
 /// A table of a database.
@@ -80,7 +80,7 @@ impl Table {
                 note_session(&answer, write.session);
                 Ok(true)
             }
-            Err(error) if error.code() == Some(NO_SUCH_DOCUMENT) => Ok(false),
+            Err(error) if error.code() == Some(Code::NoSuchDocument) => Ok(false),
             Err(error) => Err(error),
         }
     }
@@ -88,7 +88,7 @@ impl Table {
     /// Reads the document `key`; `None` if there is none.
     ///
     /// # Errors
-    /// The read was refused, or nobody served it in time.
+    /// The read was refused, or not served in time.
     pub async fn get<T: AsRef<str>>(
         &self,
         key: &[T],
@@ -98,7 +98,7 @@ impl Table {
         let call = read.apply(Call::get(path))?;
         match self.database.client.send(&call).await {
             Ok(answer) => Found::from_answer(answer, read.session).map(Some),
-            Err(error) if error.code() == Some(NO_SUCH_DOCUMENT) => Ok(None),
+            Err(error) if error.code() == Some(Code::NoSuchDocument) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -113,9 +113,6 @@ impl Table {
         write.apply(Call::new(method, path, write.repeat()))
     }
 }
-
-/// The code with which the server says that a key has no document, unlike "no such table".
-pub(crate) const NO_SUCH_DOCUMENT: &str = "no_such_document";
 
 /// Which patch language a body is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -17,7 +17,7 @@ pub enum ClientError {
     /// The server's last word. Certainly not done; the same again gives the same.
     #[error("{}", described(.0))]
     Refused(Box<Problem>),
-    /// Nobody could do it in time. Certainly not done; repeat it later.
+    /// Certainly not done in time: no server took it. Retry later.
     #[error("not done after {attempts} attempts in {waited_ms} ms; last error: {last}")]
     Unavailable {
         /// How long it was tried.
@@ -67,9 +67,10 @@ impl ClientError {
         }
     }
 
-    /// The stable code of the server's reason, such as `no_such_table`.
-    pub fn code(&self) -> Option<&str> {
-        self.problem().map(|problem| problem.code.as_str())
+    /// The server's reason; `None` too for a code of another version, which
+    /// [`problem`](Self::problem) still names.
+    pub fn code(&self) -> Option<Code> {
+        self.problem().and_then(|problem| Code::parse(&problem.code))
     }
 
     /// The status of the server's last word.

@@ -18,7 +18,7 @@ mod path;
 
 pub use address::{AddressError, ServerAddress};
 pub use changes::{Changes, Follow};
-pub use client::{Client, Database, Patience};
+pub use client::{Client, Database, Timeouts};
 pub use documents::{
     Condition, Consistency, Found, PatchKind, ReadOptions, Table, WriteOptions, Written,
 };
@@ -27,4 +27,4 @@ pub use pages::{Order, Pages};
 pub use path::percent_decoded;
 pub use session::Session;
 
-pub use cortado_wire::{Outcome, Problem};
+pub use cortado_wire::{Code, Outcome, Problem};

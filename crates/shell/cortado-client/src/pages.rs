@@ -86,7 +86,7 @@ impl Pages {
     /// The next page; `None` after the last one. A page may be empty.
     ///
     /// # Errors
-    /// The read was refused, or nobody served it in time; the same call again tries the same page.
+    /// The read was refused, or not served in time; the same call again tries the same page.
     pub async fn next(&mut self) -> Result<Option<PageAnswer>, ClientError> {
         let path = match &self.state {
             State::Begin => self.path.clone(),

@@ -100,7 +100,7 @@ const PAUSE_MAX_MS: u64 = 1_000;
 /// Judges the attempt number `attempt`, counted from 1.
 ///
 /// * `chance`: 0 to 1, anew for each call; spreads clients that failed together.
-/// * `left_ms`: how much of the caller's patience is left.
+/// * `left_ms`: how much of the time for the whole call is left.
 pub(crate) fn next(
     failed: &FailedAttempt,
     repeat: Repeat,

@@ -5,10 +5,11 @@
 #![allow(clippy::unwrap_used, reason = "the lint sees no test in a function")]
 
 use cortado_client::{
-    Client, ClientError, Condition, Follow, Order, Outcome, Patience, ReadOptions, Session,
+    Client, ClientError, Condition, Follow, Order, Outcome, ReadOptions, Session, Timeouts,
     WriteOptions,
 };
 use cortado_model::Scn;
+use cortado_wire::Code;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -67,8 +68,8 @@ async fn serve(script: Vec<Act>) -> (Client, JoinHandle<Vec<String>>) {
         }
         seen
     });
-    let patience = Patience { whole: Duration::from_secs(20), attempt: Duration::from_secs(10) };
-    (Client::new(address.parse().unwrap()).with_patience(patience), task)
+    let timeouts = Timeouts { whole: Duration::from_secs(20), attempt: Duration::from_secs(10) };
+    (Client::new(address.parse().unwrap()).with_timeouts(timeouts), task)
 }
 
 /// Answers whether the connection goes on.
@@ -144,7 +145,7 @@ async fn a_last_word_is_not_repeated() {
     let write = WriteOptions { condition: Some(Condition::Etag("e0")), ..KEYED };
     let table = client.database("geo").table("place");
     let error = table.delete(&["a"], &write).await.unwrap_err();
-    assert_eq!((error.code(), error.outcome()), (Some("condition_failed"), Outcome::None));
+    assert_eq!((error.code(), error.outcome()), (Some(Code::ConditionFailed), Outcome::None));
     let seen = seen.await.unwrap();
     assert!(seen[1].contains("if-match: \"e0\"\r\n"), "{}", seen[1]);
 }
@@ -159,9 +160,9 @@ async fn reads_are_repeated_and_never_leave_an_outcome_open() {
     assert_eq!(seen.await.unwrap().len(), 3);
 
     let (client, _) = serve(vec![Act::Break]).await;
-    let patience =
-        Patience { whole: Duration::from_millis(200), attempt: Duration::from_millis(200) };
-    let table = client.with_patience(patience).database("geo").table("place");
+    let timeouts =
+        Timeouts { whole: Duration::from_millis(200), attempt: Duration::from_millis(200) };
+    let table = client.with_timeouts(timeouts).database("geo").table("place");
     let error = table.get(&["a"], &ReadOptions::default()).await.unwrap_err();
     assert!(matches!(error, ClientError::Unavailable { .. }), "{error:?}");
     assert_eq!(error.outcome(), Outcome::None);
@@ -226,13 +227,13 @@ async fn a_change_stream_goes_on_behind_its_last_line() {
 }
 
 #[tokio::test]
-async fn nobody_there_is_a_definite_no() {
+async fn without_a_server_nothing_is_done() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let patience =
-        Patience { whole: Duration::from_millis(150), attempt: Duration::from_millis(150) };
-    let client = Client::new(address.parse().unwrap()).with_patience(patience);
+    let timeouts =
+        Timeouts { whole: Duration::from_millis(150), attempt: Duration::from_millis(150) };
+    let client = Client::new(address.parse().unwrap()).with_timeouts(timeouts);
     let table = client.database("geo").table("place");
     let error = table.put(&["a"], "{}", &WriteOptions::default()).await.unwrap_err();
     assert!(matches!(error, ClientError::Unavailable { .. }), "{error:?}");
@@ -241,7 +242,7 @@ async fn nobody_there_is_a_definite_no() {
 
 #[tokio::test]
 async fn an_open_outcome_stays_open_when_no_later_attempt_gets_through() {
-    // Longer than the client's patience: there is no third attempt.
+    // Longer than the whole call may take: there is no third attempt.
     let busy = Act::Answer(
         503,
         "retry-after: 1000\r\n",
@@ -259,7 +260,7 @@ async fn no_answer_in_time_is_an_open_outcome() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     let (whole, attempt) = (Duration::from_secs(3), Duration::from_secs(1));
-    let client = Client::new(address.parse().unwrap()).with_patience(Patience { whole, attempt });
+    let client = Client::new(address.parse().unwrap()).with_timeouts(Timeouts { whole, attempt });
     let _held = tokio::spawn(async move {
         let mut held = Vec::new();
         loop {

@@ -158,7 +158,7 @@ pub struct Database {
 }
 
 impl Database {
-    /// Whether it is the system's own, which nobody else declares, writes or reads as documents.
+    /// Whether it is the system's own: clients neither declare it nor read or write its documents.
     pub fn is_system(&self) -> bool {
         self.name.starts_with('_')
     }

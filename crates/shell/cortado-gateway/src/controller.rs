@@ -33,7 +33,7 @@ impl Gateway {
                 && let Err(error) = sweep(&self, &self.catalog()).await
             {
                 let node = self.own().map(display);
-                warn!(node, %error, "controller's duty not done");
+                warn!(node, %error, "controller could not sweep up; retrying");
             }
         }
     }
@@ -60,11 +60,13 @@ async fn sweep(gateway: &Gateway, catalog: &Catalog) -> Result<(), WriteError> {
 async fn finish_creation(gateway: &Gateway, database: &Arc<Database>) {
     let deadline = Instant::now() + DUTY_TIMEOUT;
     match gateway.with_log(Arc::clone(database), deadline).await {
-        Ok(_) => info!(database = database.name, "creation of a database finished"),
+        Ok(_) => {
+            info!(database = database.name, "database log created for an interrupted creation")
+        }
         Err(error) => warn!(
             database = database.name,
             error = with_causes(&error),
-            "log of a database not made"
+            "database log not created; retrying"
         ),
     }
 }
@@ -80,10 +82,14 @@ async fn remove_log(
         return Ok(());
     }
     if let Err(error) = gateway.parts().log.remove(&spec_of_dropped(id, dropped)).await {
-        warn!(database = id.0, error = with_causes(&error), "log not removed");
+        warn!(
+            database_id = id.0,
+            error = with_causes(&error),
+            "log of a dropped database not removed"
+        );
         return Ok(());
     }
-    info!(database = id.0, partitions, "log of a dropped database removed");
+    info!(database_id = id.0, partitions, "log of a dropped database removed");
     let done = operation(DROPPED, dropped_key(id), Action::Delete);
     publish(gateway, PartitionId::CLUSTER, vec![done]).await
 }
@@ -110,7 +116,7 @@ async fn empty_table(
     (document.dropped, document.emptied) = (true, true);
     let value = write(&document);
     let emptied = operation(TABLES, table_key(database.id, table.id), Action::Put { value });
-    info!(database = database.name, table = table.name, "dropped table emptied");
+    info!(database = database.name, table = table.name, "documents of a dropped table removed");
     publish(gateway, PartitionId::CLUSTER, vec![emptied]).await
 }
 
@@ -119,7 +125,7 @@ async fn some_keys(gateway: &Gateway, partition: PartitionId, table: TableId) ->
     match gateway.page(partition, range, REMOVALS_PER_WRITE, &read).await {
         Ok(page) => page.value.documents.into_iter().map(|(key, _)| key).collect(),
         Err(error) => {
-            warn!(%partition, %error, "dropped table not read");
+            warn!(%partition, %error, "dropped table not read; retrying");
             Vec::new()
         }
     }

@@ -5,7 +5,7 @@
 use cortado_model::{NodeId, WallMillis};
 use std::fmt;
 
-/// One automatic action, or one thing that people must know of.
+/// One automatic action, or one fact that operators must know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DecisionEvent {
     /// Where a reader goes on: a [`JournalPosition`](crate::JournalPosition) as text.
@@ -50,7 +50,7 @@ pub enum EventKind {
     HandOff,
     /// A replica throws its state away and copies a peer's, or folds its log again.
     Resync,
-    /// A replica is out of service until somebody looks at it.
+    /// A replica is out of service until an operator acts.
     Offline,
     /// Replicas of a partition had different state at one SCN.
     DigestMismatch,

@@ -1,4 +1,4 @@
-//! The door to the cluster for whoever serves clients: finds the replica, waits, retries.
+//! The door to the cluster: finds the replica that a request is for, waits, retries.
 //!
 //! Knows other nodes by what they answer; of this one, if it belongs to one, it asks the service
 //! that the others ask. Start reading at [`Gateway::write`] and [`Gateway::get`].
@@ -125,7 +125,7 @@ impl Gateway {
         }
     }
 
-    /// Whether somebody leads `partition` who can be reached, as far as is known here.
+    /// Whether a leader of `partition` is known here that can be reached.
     pub(crate) fn is_led(&self, partition: PartitionId) -> bool {
         let leader = self.cluster().routes.route(partition).leader();
         leader.node.is_some_and(|leader| self.target(leader).is_some())

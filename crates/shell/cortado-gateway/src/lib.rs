@@ -51,4 +51,4 @@ pub use metrics::GatewayMetrics;
 pub use randomness::random_u128;
 pub use refusals::Refusals;
 pub use routes::{Route, Routes};
-pub use status::{DatabaseStatus, NodeStatus, PartitionStatus, ReplicaStatus, Status};
+pub use status::{DatabaseStatus, NodeStatus, NotReady, PartitionStatus, ReplicaStatus, Status};

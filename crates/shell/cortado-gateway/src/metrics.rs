@@ -16,7 +16,7 @@ pub struct GatewayMetrics {
     pub(crate) writes_refused: Counter,
     /// Writes that were definitely not done for lack of a leader, of room or of time.
     pub(crate) writes_not_done: Counter,
-    /// Writes whose outcome nobody can tell.
+    /// Writes whose outcome is unknown.
     pub(crate) writes_unknown: Counter,
     /// From the request to its answer, for writes that were done.
     pub(crate) write: Histogram,
@@ -24,7 +24,7 @@ pub struct GatewayMetrics {
     pub(crate) reads: Counter,
     /// Reads that had to wait for their replica.
     pub(crate) reads_waited: Counter,
-    /// Reads that nobody could serve in time.
+    /// Reads that no replica could serve in time.
     pub(crate) reads_unserved: Counter,
     /// How long partitions were without a serving leader, one value for each failover or handoff.
     pub(crate) write_gap: Histogram,

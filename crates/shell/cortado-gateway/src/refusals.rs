@@ -3,31 +3,26 @@
 //! Start reading at [`Refusals`].
 
 use cortado_model::NodeId;
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Why nodes stay down: what people are told who look for them.
+/// Why nodes stay down, as operators are told.
 #[derive(Default)]
 pub struct Refusals(Mutex<BTreeMap<NodeId, String>>);
 
 impl Refusals {
     /// Why `node` stays down; `None` if it runs, or was ended by hand.
     pub fn of(&self, node: NodeId) -> Option<String> {
-        self.lock().get(&node).cloned()
+        self.0.lock().get(&node).cloned()
     }
 
     /// The node has ended, and stays down because of this.
     pub fn note(&self, node: NodeId, why: String) {
-        self.lock().insert(node, why);
+        self.0.lock().insert(node, why);
     }
 
     /// The node is started again.
     pub fn forget(&self, node: NodeId) {
-        self.lock().remove(&node);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<NodeId, String>> {
-        // No update leaves the map half done.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().remove(&node);
     }
 }

@@ -14,6 +14,26 @@ pub struct Status {
     pub databases: Vec<DatabaseStatus>,
 }
 
+/// Why clients cannot be served now, or not all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotReady {
+    /// The process is ending.
+    #[error("the process is shutting down")]
+    Ending,
+    /// Nothing can be declared, and no node registers.
+    #[error("_cluster has no leader")]
+    NoClusterLeader,
+    /// The cluster is new.
+    #[error("the journal is being created")]
+    NoJournal,
+    /// Requests for these partitions wait, or are not done.
+    #[error("{partitions} partitions have no leader")]
+    NoLeader {
+        /// How many.
+        partitions: usize,
+    },
+}
+
 /// One node.
 #[derive(Clone, Debug)]
 pub struct NodeStatus {

@@ -55,8 +55,8 @@ pub(crate) struct Api {
 /// Where a request comes from.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Origin {
-    pub(crate) id: RequestId,
-    pub(crate) peer: SocketAddr,
+    pub(crate) request_id: RequestId,
+    pub(crate) client: SocketAddr,
 }
 
 static OPENAPI: LazyLock<Bytes> = LazyLock::new(|| {
@@ -144,15 +144,17 @@ impl Api {
             unread: !body.is_end_stream(),
         };
         let outcome = self.handle(&parts, body, arrived, origin, &mut seen).await;
-        let Origin { id, peer } = origin;
-        let mut answer = outcome.unwrap_or_else(|failure| self.refuse(failure, &parts, id, &seen));
+        let Origin { request_id, client } = origin;
+        let refuse = |failure| self.refuse(failure, &parts, request_id, &seen);
+        let mut answer = outcome.unwrap_or_else(refuse);
         if parts.method == Method::HEAD {
             answer::strip_for_head(&mut answer);
         }
         let (status, took) = (answer.status(), arrived.elapsed());
         self.metrics.count(seen.route, status, took);
         let name = seen.route.map_or("none", |route| ROUTES[route].description.id);
-        debug!(%id, %peer, route = name, status = status.as_u16(), ?took, "answered");
+        let took_us = took.as_micros() as u64;
+        debug!(%request_id, %client, route = name, status = status.as_u16(), took_us, "answered");
         answer.map(|content| AnswerBody::new(content, in_flight))
     }
 
@@ -195,7 +197,7 @@ impl Api {
         let (route, work) = find_work(place, &parts.method, &target)?;
         seen.set(route);
         let description = &ROUTES[route].description;
-        let (patience, patience_given) = fields.patience()?;
+        let (timeout, has_timeout) = fields.timeout()?;
         // To be understood on every route, whether or not they have an effect there.
         fields.consistency()?;
         fields.condition()?;
@@ -208,15 +210,15 @@ impl Api {
             query: Query::parse(parts.uri.query(), description.parameters)?,
             media_type: check_accept(&fields, route)?,
             session: fields.session()?,
-            deadline: arrived + patience,
-            patience_given,
+            deadline: arrived + timeout,
+            has_timeout,
             catalog: &catalog,
             fields,
         };
         call.check_session(target.database().map(|database| &**database))?;
-        let patience = self.limits().body_time;
+        let timeout = self.limits().body_time;
         let wanted = description.body;
-        let body = body::read(body, &call.fields, wanted, &self.bodies, patience).await?;
+        let body = body::read(body, &call.fields, wanted, &self.bodies, timeout).await?;
         seen.unread = false;
         let done = catch_panic(|| work.run(&call, body)).await;
         if done.is_ok() && ROUTES[route].is_order() {
@@ -226,7 +228,13 @@ impl Api {
     }
 
     /// Turns a failure into an answer, and tells people about those that are the server's fault.
-    fn refuse(&self, failure: Failure, parts: &Parts, id: RequestId, seen: &Seen) -> Answer {
+    fn refuse(
+        &self,
+        failure: Failure,
+        parts: &Parts,
+        request_id: RequestId,
+        seen: &Seen,
+    ) -> Answer {
         let mut failure = failure;
         if seen.writes {
             failure = failure.with_outcome(Outcome::None);
@@ -241,11 +249,11 @@ impl Api {
         let name = seen.route.map_or("none", |route| ROUTES[route].description.id);
         let (status, code) = (failure.status(), failure.code());
         if code == Code::Internal {
-            error!(%id, route = name, detail = failure.detail(), "internal error");
+            error!(%request_id, route = name, detail = failure.detail(), "internal error");
         } else if status.is_server_error() && code != Code::UnknownMethod {
-            warn!(%id, route = name, %code, detail = failure.detail(), "request failed");
+            warn!(%request_id, route = name, %code, detail = failure.detail(), "request failed");
         }
-        failure.into_answer(id)
+        failure.into_answer(request_id)
     }
 
     fn check_host(&self, parts: &Parts, host: Option<&HeaderValue>) -> Result<(), Failure> {
@@ -311,9 +319,12 @@ async fn catch_panic<'c>(begin: impl FnOnce() -> Answering<'c>) -> Result<Answer
 /// Whoever looks for the cause of a change finds who asked for it.
 fn log_order(origin: Origin, call: &Call<'_>, route: &'static str) {
     let Captures { database, table, item, .. } = call.captures;
-    let Origin { id, peer } = origin;
+    let Origin { request_id, client } = origin;
     let principal = call.principal;
-    info!(%id, %principal, %peer, route, database, table, item, "administrative request done");
+    info!(
+        %request_id, %client, %principal, route, database, table, item,
+        "administrative request done"
+    );
 }
 
 /// What the client has seen does not change by a refusal.

@@ -73,7 +73,7 @@ pub(crate) async fn read(
     fields: &Fields<'_>,
     wanted: RequestBody,
     budget: &BodyBudget,
-    patience: Duration,
+    timeout: Duration,
 ) -> Result<ReceivedBody, Failure> {
     check_expectation(fields.expect)?;
     if body.is_end_stream() {
@@ -90,7 +90,7 @@ pub(crate) async fn read(
     if declared > BODY_BYTES_MAX as u64 {
         return Err(too_large());
     }
-    let due = Instant::now() + patience;
+    let due = Instant::now() + timeout;
     let bytes = match timeout_at(due, collect(body, declared as usize, budget)).await {
         Ok(bytes) => bytes?,
         Err(_) => {

@@ -35,7 +35,7 @@ pub(crate) struct Call<'a> {
     pub(crate) session: Option<Session>,
     pub(crate) deadline: Instant,
     /// Whether the client chose the deadline.
-    pub(crate) patience_given: bool,
+    pub(crate) has_timeout: bool,
     /// The state of the cluster that everything was looked up in.
     pub(crate) catalog: &'a Catalog,
 }
@@ -70,7 +70,7 @@ impl Call<'_> {
 
     /// Whether the deadline that the client itself has set has passed.
     pub(crate) fn is_late(&self) -> bool {
-        self.patience_given && Instant::now() >= self.deadline
+        self.has_timeout && Instant::now() >= self.deadline
     }
 
     /// Checks that the token is of the database that the path names, if it names one.

@@ -10,7 +10,7 @@ use crate::refusal;
 use crate::services::{ChangeFeed, Services};
 use bytes::Bytes;
 use cortado_gateway::{Changes, ChangesError, Committed, Database};
-use cortado_model::Scn;
+use cortado_model::{Scn, with_causes};
 use cortado_wire::media::SSE;
 use cortado_wire::{
     Code, JsonText, Position, ShortText, Since, TransactionWriter, headers, write_heartbeat,
@@ -24,7 +24,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
-use tracing::error;
+use tracing::{error, warn};
 
 /// The longest `wait`.
 const WAIT_MS_MAX: u64 = 60_000;
@@ -97,8 +97,10 @@ fn of_changes(error: ChangesError, is_late: bool) -> Failure {
             "the requested changes were trimmed; read the documents, then follow from now",
         ),
         ChangesError::Unserved(error) => refusal::of_read(error, is_late),
-        ChangesError::Broken { why } => {
-            error!(why, "cannot read the log for a change stream");
+        error @ (ChangesError::Unreadable(_)
+        | ChangesError::Stopped(_)
+        | ChangesError::FoldUnreadable(_)) => {
+            error!(error = with_causes(&error), "change stream not opened");
             Failure::new(Code::Unavailable, "the log cannot be read; retry later")
         }
     }
@@ -192,7 +194,8 @@ impl Follower {
             }
             // A reader that comes again is told why.
             Err(error) => {
-                error!(%error, partition = self.partition, "change stream ended by an error");
+                let partition = self.database.partition_id(self.partition);
+                warn!(%partition, error = with_causes(&error), "change stream ended by an error");
                 return None;
             }
         }

@@ -11,6 +11,7 @@ use crate::guard::{Guard, Pulse, Stream, Verdict};
 use crate::request_id::RequestIds;
 use bytes::{Bytes, BytesMut};
 use cortado_model::limits::{HEADER_BYTES_MAX, HEADERS_MAX, URI_BYTES_MAX};
+use cortado_model::with_causes;
 use cortado_wire::{Code, Outcome};
 use http::Response;
 use hyper::body::Incoming;
@@ -36,9 +37,9 @@ const BUFFER_BYTES_MAX: usize = 64 << 10;
 const HTTP2_STREAMS_MAX: u32 = 256;
 /// What an HTTP/2 connection may hold back for a slow reader, for each stream.
 const HTTP2_SEND_BYTES_MAX: usize = 256 << 10;
-/// How often an HTTP/2 peer is asked whether it lives.
+/// How often an HTTP/2 client is asked whether it lives.
 const HTTP2_PING: Duration = Duration::from_secs(20);
-/// After a last word, what the peer still sends is read and dropped this long, and this much of
+/// After a last word, what the client still sends is read and dropped this long, and this much of
 /// it: closing earlier could destroy the answer on its way.
 const LINGER_TIME: Duration = Duration::from_secs(2);
 const LINGER_BYTES_MAX: usize = 1 << 20;
@@ -47,7 +48,7 @@ const LINGER_BYTES_MAX: usize = 1 << 20;
 pub(crate) struct Accepted<S> {
     pub(crate) stream: S,
     /// The other end.
-    pub(crate) peer: SocketAddr,
+    pub(crate) client: SocketAddr,
     /// Names for its requests.
     pub(crate) ids: Arc<RequestIds>,
 }
@@ -57,13 +58,13 @@ enum Protocol {
     Http2,
 }
 
-/// Serves a connection until its peer, the rules or `closing` end it.
+/// Serves a connection until its client, the rules or `closing` end it.
 pub(crate) async fn serve<S: Stream>(
     api: Arc<Api>,
     accepted: Accepted<S>,
     closing: watch::Receiver<bool>,
 ) {
-    let Accepted { mut stream, peer, ids } = accepted;
+    let Accepted { mut stream, client, ids } = accepted;
     let opened = Instant::now();
     let mut prefix = BytesMut::with_capacity(1_024);
     let due = opened + api.limits().head_time;
@@ -72,14 +73,14 @@ pub(crate) async fn serve<S: Stream>(
         Ok(Ok(None) | Err(_)) => return,
         Err(_) => return last_word(stream, slow_head(), &ids).await,
     };
-    let requests = Arc::new(Requests { api, ids, peer, pulse: Pulse::new(opened) });
+    let requests = Arc::new(Requests { api, ids, client, pulse: Pulse::new(opened) });
     match protocol {
         Protocol::Http1 => serve_http1(requests, stream, prefix.freeze(), closing).await,
         Protocol::Http2 => serve_http2(requests, stream, prefix.freeze(), closing).await,
     }
 }
 
-/// Reads until the protocol is clear; `None` if the peer goes away before.
+/// Reads until the protocol is clear; `None` if the client goes away before.
 async fn sniff(stream: &mut impl Stream, prefix: &mut BytesMut) -> io::Result<Option<Protocol>> {
     loop {
         if stream.read_buf(prefix).await? == 0 {
@@ -100,7 +101,7 @@ async fn sniff(stream: &mut impl Stream, prefix: &mut BytesMut) -> io::Result<Op
 struct Requests {
     api: Arc<Api>,
     ids: Arc<RequestIds>,
-    peer: SocketAddr,
+    client: SocketAddr,
     pulse: Arc<Pulse>,
 }
 
@@ -115,7 +116,7 @@ impl Requests {
         self: Arc<Requests>,
         request: http::Request<Incoming>,
     ) -> impl Future<Output = Result<Response<AnswerBody>, Infallible>> {
-        let origin = Origin { id: self.ids.next(), peer: self.peer };
+        let origin = Origin { request_id: self.ids.next(), client: self.client };
         let in_flight = self.pulse.begin();
         async move { Ok(self.api.answer(request, origin, in_flight).await) }
     }
@@ -128,7 +129,7 @@ async fn serve_http1<S: Stream>(
     closing: watch::Receiver<bool>,
 ) {
     let guard = requests.guard(stream, prefix, Some(Framing::new()));
-    let (ids, peer) = (Arc::clone(&requests.ids), requests.peer);
+    let (ids, client) = (Arc::clone(&requests.ids), requests.client);
     let mut connection = http1::Builder::new()
         .half_close(true)
         .header_read_timeout(None)
@@ -137,7 +138,7 @@ async fn serve_http1<S: Stream>(
             TokioIo::new(guard),
             service_fn(move |request| Arc::clone(&requests).answer(request)),
         );
-    run(&mut connection, http1::Connection::graceful_shutdown, peer, closing).await;
+    run(&mut connection, http1::Connection::graceful_shutdown, client, closing).await;
     let guard = connection.into_parts().io.into_inner();
     let (verdict, mid_message) = (guard.verdict(), guard.is_mid_message());
     let stream = guard.into_stream();
@@ -155,7 +156,7 @@ async fn serve_http2<S: Stream>(
     closing: watch::Receiver<bool>,
 ) {
     let guard = requests.guard(stream, prefix, None);
-    let peer = requests.peer;
+    let client = requests.client;
     // What a request may have, and room for what HPACK counts in addition.
     let header_bytes_max = (HEADER_BYTES_MAX + URI_BYTES_MAX + 40 * HEADERS_MAX) as u32;
     let mut connection = http2::Builder::new(TokioExecutor::new())
@@ -168,14 +169,14 @@ async fn serve_http2<S: Stream>(
             TokioIo::new(guard),
             service_fn(move |request| Arc::clone(&requests).answer(request)),
         );
-    run(&mut connection, http2::Connection::graceful_shutdown, peer, closing).await;
+    run(&mut connection, http2::Connection::graceful_shutdown, client, closing).await;
 }
 
 /// Lets hyper speak until the connection ends, which `closing` asks for once.
 async fn run<C: Future<Output = hyper::Result<()>> + Unpin>(
     connection: &mut C,
     wind_down: fn(Pin<&mut C>),
-    peer: SocketAddr,
+    client: SocketAddr,
     mut closing: watch::Receiver<bool>,
 ) {
     let closes = async {
@@ -191,7 +192,7 @@ async fn run<C: Future<Output = hyper::Result<()>> + Unpin>(
         }
     };
     if let Err(error) = ended {
-        debug!(%error, %peer, "connection ended early");
+        debug!(%client, error = with_causes(&error), "connection ended early");
     }
 }
 
@@ -246,7 +247,7 @@ async fn last_word(mut stream: impl Stream, failure: Failure, ids: &Arc<RequestI
     }
 }
 
-/// Ends the connection in a way that lets the peer read what it was sent.
+/// Ends the connection in a way that lets the client read what it was sent.
 async fn linger(mut stream: impl Stream) {
     let drain = async {
         stream.shutdown().await?;

@@ -149,9 +149,10 @@ fn answer(call: &Call<'_>, at: &KeyTarget<'_>, written: &Written) -> Result<Answ
         Done::Missing => {
             let failure = Failure::new(Code::NoSuchDocument, "the document does not exist");
             let failure = failure.with_header(headers::SESSION, session);
-            return Err(match written.repeated {
-                true => failure.with_header(headers::REPEATED, HeaderValue::from_static("true")),
-                false => failure,
+            return Err(if written.repeated {
+                failure.with_header(headers::REPEATED, HeaderValue::from_static("true"))
+            } else {
+                failure
             });
         }
         Done::Deleted => empty(status::of_done(done)),

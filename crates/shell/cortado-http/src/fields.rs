@@ -198,13 +198,14 @@ impl<'a> Fields<'a> {
     pub(crate) fn idempotency_ttl_ms(&self) -> Result<u32, Failure> {
         let Some(value) = self.idempotency_ttl else { return Ok(IDEMPOTENCY_TTL_MS_MAX) };
         if self.idempotency_key.is_none() {
-            return Err(bad("Cortado-Idempotency-Ttl needs an Idempotency-Key"));
+            return Err(bad("Cortado-Idempotency-Ttl requires an Idempotency-Key"));
         }
         let seconds = number(Some(value), "Cortado-Idempotency-Ttl", "seconds", 1)?;
         let ms = seconds.and_then(|seconds| u32::try_from(seconds).ok()?.checked_mul(1_000));
         ms.filter(|ms| *ms <= IDEMPOTENCY_TTL_MS_MAX).ok_or_else(|| {
             let seconds_max = IDEMPOTENCY_TTL_MS_MAX / 1_000;
-            bad(format!("Cortado-Idempotency-Ttl is a number of seconds, at most {seconds_max}"))
+            let detail = format!("Cortado-Idempotency-Ttl must be 1 to {seconds_max} seconds");
+            bad(detail)
         })
     }
 
@@ -212,7 +213,7 @@ impl<'a> Fields<'a> {
     ///
     /// # Errors
     /// Not a positive number.
-    pub(crate) fn patience(&self) -> Result<(Duration, bool), Failure> {
+    pub(crate) fn timeout(&self) -> Result<(Duration, bool), Failure> {
         let given = number(self.deadline_ms, "Cortado-Deadline-Ms", "milliseconds", 1)?;
         let ms = given.unwrap_or(DEADLINE_MS_DEFAULT).min(DEADLINE_MS_MAX);
         Ok((Duration::from_millis(ms), given.is_some()))
@@ -272,7 +273,9 @@ fn number(
     // Digits beyond 64 bits are a very large number, which is well understood.
     let number = text.map(|text| text.parse().unwrap_or(u64::MAX));
     let number = number.filter(|number| *number >= min);
-    number.map(Some).ok_or_else(|| bad(format!("{name} is a number of {unit}, at least {min}")))
+    number
+        .map(Some)
+        .ok_or_else(|| bad(format!("{name} must be a number of {unit}, at least {min}")))
 }
 
 fn bad(detail: impl Into<Cow<'static, str>>) -> Failure {

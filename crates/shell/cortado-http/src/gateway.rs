@@ -6,9 +6,9 @@ use crate::services::{ChangeFeed, NodeControl, Pending, Services};
 use cortado_document::TableDefinition;
 use cortado_gateway::{
     AdminError, Catalog, ChangeReader, Changes, ChangesError, Database, DatabaseSpec,
-    DecisionEvent, Declared, EventsError, Gateway, JournalPosition, ListRequest, Page, ReadError,
-    ReadOptions, ScanPage, ScanRequest, Served, Status, StoredDocument, Table, WriteError,
-    WriteRequest, Written,
+    DecisionEvent, Declared, EventsError, Gateway, JournalPosition, ListRequest, NotReady, Page,
+    ReadError, ReadOptions, ScanPage, ScanRequest, Served, Status, StoredDocument, Table,
+    WriteError, WriteRequest, Written,
 };
 use cortado_model::{DocumentKey, NodeId, Scn, TableId};
 use cortado_node::{NodeError, Nodes};
@@ -144,7 +144,7 @@ impl Services for Gateway {
         Box::pin(Gateway::status(self))
     }
 
-    fn ready(&self) -> Pending<'_, Result<(), String>> {
+    fn ready(&self) -> Pending<'_, Result<(), NotReady>> {
         Box::pin(Gateway::ready(self))
     }
 }

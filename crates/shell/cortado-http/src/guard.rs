@@ -1,4 +1,4 @@
-//! A connection's bytes, watched: strict framing, and patience that ends.
+//! A connection's bytes, watched: strict framing, and timeouts.
 //!
 //! Never answers anything: it cuts the stream and leaves a [`Verdict`] for the connection's task.
 //! Timers are armed rarely and moved lazily, so that a request costs none. Start reading at
@@ -32,7 +32,7 @@ pub(crate) struct Guard<S> {
     stalled_since: Option<Instant>,
     reading: Alarm,
     writing: Alarm,
-    patience: Patience,
+    timeouts: Timeouts,
     pulse: Arc<Pulse>,
     verdict: Option<Verdict>,
 }
@@ -57,7 +57,7 @@ pub(crate) enum Verdict {
 
 /// How long the guard waits for what.
 #[derive(Clone, Copy, Debug)]
-struct Patience {
+struct Timeouts {
     head: Duration,
     idle: Duration,
     stall: Duration,
@@ -116,8 +116,8 @@ impl<S> Guard<S> {
         limits: &Limits,
         pulse: Arc<Pulse>,
     ) -> Guard<S> {
-        let patience =
-            Patience { head: limits.head_time, idle: limits.idle_time, stall: limits.stall_time };
+        let timeouts =
+            Timeouts { head: limits.head_time, idle: limits.idle_time, stall: limits.stall_time };
         Guard {
             stream,
             prefix,
@@ -127,7 +127,7 @@ impl<S> Guard<S> {
             stalled_since: None,
             reading: Alarm::default(),
             writing: Alarm::default(),
-            patience,
+            timeouts,
             pulse,
             verdict: None,
         }
@@ -185,11 +185,11 @@ impl<S> Guard<S> {
         loop {
             let (due, verdict) = match (self.pulse.idle_since(), self.head_since) {
                 (Some(idle), Some(head)) => {
-                    (head.max(idle) + self.patience.head, Some(Verdict::SlowHead))
+                    (head.max(idle) + self.timeouts.head, Some(Verdict::SlowHead))
                 }
-                (Some(idle), None) => (idle + self.patience.idle, Some(Verdict::Idle)),
+                (Some(idle), None) => (idle + self.timeouts.idle, Some(Verdict::Idle)),
                 // Busy: look again later, without any judgement.
-                (None, _) => (Instant::now() + self.patience.idle, None),
+                (None, _) => (Instant::now() + self.timeouts.idle, None),
             };
             if self.reading.poll_ring(due, cx).is_pending() {
                 return Poll::Pending;
@@ -211,7 +211,7 @@ impl<S> Guard<S> {
             self.stalled_since = None;
             return written;
         }
-        let due = *self.stalled_since.get_or_insert_with(Instant::now) + self.patience.stall;
+        let due = *self.stalled_since.get_or_insert_with(Instant::now) + self.timeouts.stall;
         while self.writing.poll_ring(due, cx).is_ready() {
             if due <= Instant::now() {
                 return Poll::Ready(Err(self.cut(Verdict::Stalled)));

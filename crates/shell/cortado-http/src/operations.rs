@@ -40,7 +40,7 @@ pub(crate) fn healthz() -> Answer {
 pub(crate) async fn readyz(call: &Call<'_>) -> Result<Answer, Failure> {
     match call.services().ready().await {
         Ok(()) => Ok(json(StatusCode::OK, &value!({ "ready": true }))),
-        Err(why) => Err(Failure::new(Code::Unavailable, why)),
+        Err(why) => Err(Failure::new(Code::Unavailable, why.to_string())),
     }
 }
 

@@ -67,7 +67,7 @@ impl Server {
         let api = Arc::new(api);
         api.registry().collect(Occupancy(Arc::downgrade(&api)));
         let accepting = tokio::spawn(accept(listener, api, closed));
-        info!(%address, "serving");
+        info!(%address, "listening for HTTP");
         Ok(Server { address, closing, accepting })
     }
 
@@ -86,7 +86,7 @@ impl Server {
         while let Ok(Some(_)) = timeout_at(due, connections.join_next()).await {}
         let left = connections.len();
         if left > 0 {
-            warn!(connections = left, "connections cut at the end of the grace period");
+            warn!(connections = left, "connections closed at the end of the grace period");
         }
         connections.shutdown().await;
     }
@@ -113,7 +113,7 @@ async fn accept(
             }
             accepted = listener.accept() => accepted,
         };
-        let (stream, peer) = match accepted {
+        let (stream, client) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 warn!(%error, "cannot accept a connection");
@@ -131,7 +131,7 @@ async fn accept(
         number += 1;
         api.metrics().connections_accepted.add(1);
         let ids = RequestIds::new(api.process_tag(), number);
-        let accepted = Accepted { stream, peer, ids };
+        let accepted = Accepted { stream, client, ids };
         connections.spawn(connection::serve(Arc::clone(&api), accepted, closing.clone()));
         api.connections().store(connections.len(), Ordering::Relaxed);
     }

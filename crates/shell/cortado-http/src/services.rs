@@ -7,8 +7,8 @@
 use cortado_document::TableDefinition;
 use cortado_gateway::{
     AdminError, Catalog, Changes, ChangesError, Database, DatabaseSpec, DecisionEvent, Declared,
-    EventsError, JournalPosition, ListRequest, Page, ReadError, ReadOptions, ScanPage, ScanRequest,
-    Served, Status, StoredDocument, Table, WriteError, WriteRequest, Written,
+    EventsError, JournalPosition, ListRequest, NotReady, Page, ReadError, ReadOptions, ScanPage,
+    ScanRequest, Served, Status, StoredDocument, Table, WriteError, WriteRequest, Written,
 };
 use cortado_model::{DocumentKey, NodeId, Scn, TableId};
 use cortado_node::NodeError;
@@ -140,12 +140,12 @@ pub trait Services: Send + Sync {
     ///
     /// # Errors
     /// What is missing.
-    fn ready(&self) -> Pending<'_, Result<(), String>>;
+    fn ready(&self) -> Pending<'_, Result<(), NotReady>>;
 }
 
 /// Ends and starts the nodes of this process, for development mode.
 pub trait NodeControl: Send + Sync {
-    /// Ends a node without a goodbye.
+    /// Ends a node without a shutdown.
     fn kill(&self, node: NodeId) -> Pending<'_, Result<(), NodeError>>;
 
     /// Starts a killed node again.

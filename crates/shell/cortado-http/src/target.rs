@@ -127,7 +127,7 @@ pub(crate) fn bad_key(error: KeyError) -> Failure {
 
 fn bad_name() -> Failure {
     let detail = "names of databases and tables must match [a-z][a-z0-9_]{0,62}; those that begin \
-                  with _ are the system's own";
+                  with _ are reserved";
     Failure::new(Code::BadName, detail)
 }
 

@@ -57,7 +57,7 @@ impl Lane {
         self.wake.notify_all();
         for job in waiting {
             if let Err(panic) = caught(|| job.refuse(why.clone())) {
-                error!(panic, "who waited for the store panicked");
+                error!(panic, "callback of a store lane panicked");
             }
         }
         ends
@@ -156,8 +156,8 @@ impl Lane {
 
     /// A panic in a lane: what it was at is half done, so nothing goes on.
     fn break_off(&self, panic: &str) -> StoreError {
-        error!(panic, "a thread of the store panicked");
-        let why = format!("a thread of the store panicked: {panic}");
+        error!(panic, "store lane panicked");
+        let why = format!("store lane panicked: {panic}");
         let failed = StoreError::Failed { why: why.clone() };
         if self.end(&failed) {
             self.observer.broken(why);

@@ -210,7 +210,7 @@ fn closed() -> StoreError {
 }
 
 fn panicked() -> StoreError {
-    StoreError::Failed { why: "a thread of the store panicked: told to".to_owned() }
+    StoreError::Failed { why: "store lane panicked: told to".to_owned() }
 }
 
 /// Each batch is told of in its order, and what runs between two sees exactly the first.
@@ -420,7 +420,7 @@ fn a_panic_of_the_store_is_its_failure() {
     let told: Vec<_> = (0..4).map(|_| fixture.next()).collect();
     assert!(told.iter().all(|(_, outcome)| *outcome == Err(panicked())), "{told:?}");
     assert_eq!(store.commits(), [[1, 2, 3]], "what has panicked is not asked again");
-    assert_eq!(fixture.next_break(), "a thread of the store panicked: told to");
+    assert_eq!(fixture.next_break(), "store lane panicked: told to");
     fixture.apply(5, 1);
     assert_eq!(fixture.next(), (5, Err(panicked())));
     fixture.lanes.end();
@@ -428,16 +428,16 @@ fn a_panic_of_the_store_is_its_failure() {
 }
 
 #[test]
-fn a_panic_of_who_asked_is_told_too() {
+fn a_panic_of_a_callback_is_told_too() {
     let fixture = Fixture::of(Faulty::new(2, true));
     fixture.lanes.run(partition(1), |_| panic!("told to"));
-    assert_eq!(fixture.next_break(), "a thread of the store panicked: told to");
+    assert_eq!(fixture.next_break(), "store lane panicked: told to");
     fixture.apply(1, 1);
     assert_eq!(fixture.next(), (1, Err(panicked())));
 
     let fixture = Fixture::of(Faulty::new(2, true));
     fixture.lanes.apply(partition(1), batch(1), |_| panic!("told to"));
-    assert_eq!(fixture.next_break(), "a thread of the store panicked: told to");
+    assert_eq!(fixture.next_break(), "store lane panicked: told to");
 }
 
 #[test]

@@ -4,8 +4,8 @@
 //! Says that there is something, never what. Start reading at [`ChangedReplicas`].
 
 use cortado_model::PartitionId;
+use parking_lot::Mutex;
 use std::collections::BTreeSet;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 /// The replicas that are to be looked at.
@@ -23,7 +23,7 @@ pub(crate) struct ChangedReplicas {
 impl ChangedReplicas {
     /// The replica of `partition` shows something new. What it shows must be in place before.
     pub(crate) fn tell(&self, partition: PartitionId) {
-        lock(&self.partitions).insert(partition);
+        self.partitions.lock().insert(partition);
         self.told.notify_one();
     }
 
@@ -34,12 +34,12 @@ impl ChangedReplicas {
 
     /// What was told since the last call.
     pub(crate) fn take(&self) -> BTreeSet<PartitionId> {
-        std::mem::take(&mut *lock(&self.partitions))
+        std::mem::take(&mut *self.partitions.lock())
     }
 
     /// The replica of `partition` is not any more as the peers know it.
     pub(crate) fn tell_moved(&self, partition: PartitionId) {
-        lock(&self.moved).insert(partition);
+        self.moved.lock().insert(partition);
     }
 
     /// The peers should know soon what has moved.
@@ -54,11 +54,6 @@ impl ChangedReplicas {
 
     /// What has moved since the last call.
     pub(crate) fn take_moved(&self) -> BTreeSet<PartitionId> {
-        std::mem::take(&mut *lock(&self.moved))
+        std::mem::take(&mut *self.moved.lock())
     }
-}
-
-fn lock(set: &Mutex<BTreeSet<PartitionId>>) -> MutexGuard<'_, BTreeSet<PartitionId>> {
-    // No insertion leaves the set half done.
-    set.lock().unwrap_or_else(PoisonError::into_inner)
 }

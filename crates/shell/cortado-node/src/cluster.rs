@@ -9,7 +9,7 @@ use crate::observation::Observation;
 use crate::settings::Settings;
 use cortado_cluster::LifeStanding;
 use cortado_gateway::{Catalog, Gateway};
-use cortado_model::NodeId;
+use cortado_model::{NodeId, with_causes};
 use cortado_store::StoreError;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +24,7 @@ const START_TIMEOUT: Duration = Duration::from_secs(60);
 const REGISTRATION_LOOK: Duration = Duration::from_millis(20);
 
 /// The nodes of this process, and a router to them. Dropping it without
-/// [`shutdown`](Self::shutdown) ends them without any goodbye.
+/// [`shutdown`](Self::shutdown) ends them at once.
 pub struct Cluster {
     nodes: Arc<Nodes>,
     router: Arc<Running>,
@@ -49,8 +49,8 @@ pub enum StartError {
     /// Requests cannot be routed.
     #[error("the router did not start")]
     Router(#[source] StoreError),
-    /// Nobody led the cluster's own partition in time, or could make its journal.
-    #[error("the cluster's own partition or its journal was not served after {waited_s} s")]
+    /// No node led `_cluster` in time, or could create the journal.
+    #[error("_cluster or its journal was not served within {waited_s} s")]
     NotServed {
         /// How long it took.
         waited_s: u64,
@@ -114,7 +114,7 @@ impl Cluster {
         self.abort().await;
     }
 
-    /// Ends every node without any goodbye.
+    /// Ends every node at once.
     async fn abort(self) {
         self.nodes.set_ending();
         self.supervisor.abort();
@@ -122,7 +122,7 @@ impl Cluster {
         for node in self.nodes.all() {
             match self.nodes.kill(node).await {
                 Ok(()) | Err(NodeError::NotRunning) => {}
-                Err(error) => warn!(%node, %error, "node not ended"),
+                Err(error) => warn!(%node, error = with_causes(&error), "node not ended"),
             }
         }
         self.router.node.end().await;

@@ -30,25 +30,25 @@ pub enum IdentityError {
     #[error("the log of _cluster cannot be verified")]
     LogUnverified(#[source] VerifyError),
     /// The cluster's own log cannot be begun.
-    #[error("the log of _cluster cannot be begun")]
+    #[error("the log of _cluster cannot be created")]
     LogUnwritable(#[source] BeginError),
     /// The log begins with something else than a genesis.
-    #[error("the log of _cluster is not Cortado's: {why}")]
+    #[error("the log of _cluster holds something else: {why}")]
     LogForeign {
-        /// For people.
+        /// The reason, for messages.
         why: String,
     },
     /// There is no cluster in the log, and the process must not begin one.
     #[error(
-        "the log of _cluster is empty, and a cluster has lived here: it is another log, or what it \
-         held is lost; put the log back"
+        "the log of _cluster is empty, but this data belongs to a cluster already: the log is a \
+         different one, or has lost its records; restore it"
     )]
     LogEmpty,
     /// The log was trimmed, and no store remembers whose it is.
     #[error("the log of _cluster was trimmed, and no node's store says which cluster it is")]
     IdentityLost,
     /// A node's store belongs to another cluster than the log.
-    #[error("the store of {node} belongs to cluster {store}, the log to {log}")]
+    #[error("the store of {node} belongs to cluster {store}, the log to cluster {log}")]
     StoreForeign {
         /// The node.
         node: NodeId,
@@ -146,7 +146,7 @@ async fn stored(
         let stores = Arc::clone(stores);
         let looked =
             tokio::task::spawn_blocking(move || cluster_in(stores.open(node)?.as_ref())).await;
-        let why = "opening the store has died of a defect".to_owned();
+        let why = "opening the store panicked".to_owned();
         let cluster = looked.unwrap_or(Err(StoreError::Failed { why }));
         let cluster = cluster.map_err(|source| IdentityError::Store { node, source })?;
         all.extend(cluster.map(|cluster| (node, cluster)));

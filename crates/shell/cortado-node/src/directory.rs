@@ -5,9 +5,9 @@
 
 use cortado_gateway::random_u128;
 use cortado_model::{DirectoryUuid, NodeId, NodeIncarnation};
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Mutex, PoisonError};
 
 /// The data directories of the nodes of this process, as far as they tell who the nodes are.
 pub trait NodeDirectories: Send + Sync + 'static {
@@ -85,12 +85,12 @@ pub struct MemoryDirectories {
 impl MemoryDirectories {
     /// Who a node was in its last life; `None` before the first.
     pub fn identity(&self, node: NodeId) -> Option<NodeIdentity> {
-        self.nodes.lock().unwrap_or_else(PoisonError::into_inner).get(&node).copied()
+        self.nodes.lock().get(&node).copied()
     }
 
     /// Gives a node the directory of this identity; with `None` it gets a new one.
     pub fn replace(&self, node: NodeId, identity: Option<NodeIdentity>) {
-        let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut nodes = self.nodes.lock();
         nodes.remove(&node);
         nodes.extend(identity.map(|identity| (node, identity)));
     }
@@ -102,7 +102,7 @@ impl NodeDirectories for MemoryDirectories {
         node: NodeId,
         above: NodeIncarnation,
     ) -> Result<NodeIdentity, DirectoryError> {
-        let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut nodes = self.nodes.lock();
         let identity = nodes.entry(node).or_default();
         let used_up = || DirectoryError::Damaged { why: "its incarnations are used up".to_owned() };
         *identity = identity.next(above).ok_or_else(used_up)?;

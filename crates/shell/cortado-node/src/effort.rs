@@ -4,9 +4,9 @@
 
 use bytes::Bytes;
 use cortado_model::PartitionId;
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Counted by the replicas of one node.
 #[derive(Default)]
@@ -33,22 +33,16 @@ impl Effort {
 
     /// Waits for the turn to hash.
     pub(crate) fn hash_alone(&self) -> MutexGuard<'_, ()> {
-        // What the lock guards is empty.
-        self.hashing.lock().unwrap_or_else(PoisonError::into_inner)
+        self.hashing.lock()
     }
 
     /// A replica held this much when it was hashed.
     pub(crate) fn set_state_bytes(&self, partition: PartitionId, bytes: u64) {
-        self.lock_state().insert(partition, bytes);
+        self.state_bytes.lock().insert(partition, bytes);
     }
 
     /// How much all replicas together held when they were last hashed.
     pub(crate) fn state_bytes(&self) -> u64 {
-        self.lock_state().values().sum()
-    }
-
-    fn lock_state(&self) -> MutexGuard<'_, BTreeMap<PartitionId, u64>> {
-        // Plain numbers: no update leaves them half done.
-        self.state_bytes.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state_bytes.lock().values().sum()
     }
 }

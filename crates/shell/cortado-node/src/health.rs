@@ -7,7 +7,8 @@ use crate::store_room::StoreRoom;
 use crate::vitals::Vitals;
 use cortado_cluster::{Evidence, OwnCalls};
 use cortado_model::NodeId;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use parking_lot::Mutex;
+use std::sync::Arc;
 
 /// The evidence of one life of a node.
 pub(crate) struct Health {
@@ -45,7 +46,7 @@ impl Health {
 
     /// Something was read in the log.
     pub(crate) fn heard(&self, sign: Evidence) {
-        let mut signs = lock(&self.signs);
+        let mut signs = self.signs.lock();
         if !signs.contains(&sign) {
             signs.push(sign);
         }
@@ -53,31 +54,26 @@ impl Health {
 
     /// What has been read in the log since the last call.
     pub(crate) fn take_signs(&self) -> Vec<Evidence> {
-        std::mem::take(&mut *lock(&self.signs))
+        std::mem::take(&mut *self.signs.lock())
     }
 
     /// Why the node trusts itself less, if it does.
     pub(crate) fn sickness(&self) -> Option<String> {
         let full = self.room.is_missing().then(|| "the store has no room".to_owned());
-        full.or_else(|| lock(&self.sickness).clone())
+        full.or_else(|| self.sickness.lock().clone())
     }
 
     /// Whether logs are trimmed without `node`.
     pub(crate) fn is_away(&self, node: NodeId) -> bool {
-        lock(&self.away).contains(&node)
+        self.away.lock().contains(&node)
     }
 
     /// Takes over which nodes are away; answers which were before.
     pub(crate) fn set_away(&self, away: Vec<NodeId>) -> Vec<NodeId> {
-        std::mem::replace(&mut *lock(&self.away), away)
+        std::mem::replace(&mut *self.away.lock(), away)
     }
 
     pub(crate) fn set_sickness(&self, sickness: Option<String>) {
-        *lock(&self.sickness) = sickness;
+        *self.sickness.lock() = sickness;
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing panics while it holds one of these locks with the value half changed.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -7,8 +7,8 @@ use crate::clock::Clock;
 use cortado_cluster::LogClock;
 use cortado_model::{NodeId, WallMillis};
 use cortado_replica::Now;
+use parking_lot::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 /// The clocks of one node.
 pub(crate) struct LogTime {
@@ -32,15 +32,13 @@ impl LogTime {
 
     /// `node` has told its wall clock.
     pub(crate) fn hear(&self, node: NodeId, wall: WallMillis) {
-        // No update leaves it half done; so below.
-        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        heard.hear(self.clock.steady(), node, wall);
+        self.heard.lock().hear(self.clock.steady(), node, wall);
     }
 
     /// Goes by what was heard until now; answers whether this node's clock is so far off that it
     /// should not lead.
     pub(crate) fn renew(&self) -> bool {
-        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let heard = self.heard.lock();
         let Now { clock, wall } = self.clock.now();
         let latest = heard.latest(clock);
         let ahead_max_ms = latest.map_or(u64::MAX, |latest| latest.0.saturating_sub(clock.0));

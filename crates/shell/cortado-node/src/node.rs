@@ -124,7 +124,7 @@ impl Node {
         }
     }
 
-    /// Ends every task without any goodbye.
+    /// Ends every task at once.
     pub(crate) fn abort(&self) {
         self.gateway.end();
         self.host.tasks.abort();
@@ -139,7 +139,7 @@ impl Node {
         self.host.tasks.end().await;
         let lanes = Arc::clone(&self.host.lanes);
         if let Err(panic) = spawn_blocking(move || lanes.end()).await {
-            error!(node = %self.host.node(), %panic, "the store's threads were not ended");
+            error!(node = %self.host.node(), %panic, "ending the store lanes panicked");
         }
     }
 }

@@ -18,10 +18,11 @@ use cortado_log::{Beats, Log};
 use cortado_model::{ClusterUuid, DirectoryUuid, NodeId, NodeIncarnation, with_causes};
 use cortado_peer::{Membership, MemoryPeers, Peers};
 use cortado_store::{MemoryStore, Store, StoreError};
+use parking_lot::RwLock;
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
@@ -44,16 +45,16 @@ pub enum NodeError {
     #[error("this process has no such node")]
     NoSuchNode,
     /// It runs.
-    #[error("the node runs already")]
+    #[error("the node is already running")]
     AlreadyRunning,
     /// It does not run.
-    #[error("the node does not run")]
+    #[error("the node is not running")]
     NotRunning,
     /// Requests of its former life still read its store.
-    #[error("the node's store is still in use")]
+    #[error("the node's store is still in use by requests of its former life; retry")]
     StoreInUse,
     /// The process is ending.
-    #[error("the process is ending")]
+    #[error("the process is shutting down")]
     Ending,
     /// The cluster does not let it live.
     #[error("the cluster refuses the node: {why}")]
@@ -136,7 +137,7 @@ impl Nodes {
         self.running(node).map(|running| running.node.gateway().clone())
     }
 
-    /// Ends a node without any goodbye, as its death would.
+    /// Ends a node at once, as its death would.
     ///
     /// # Errors
     /// There is no such node, or it does not run.
@@ -216,8 +217,8 @@ impl Nodes {
         let running = self.run(me, Duty::Member, store, Arc::clone(&slot.metrics));
         let running = running.map_err(NodeError::Store)?;
         self.refusals.forget(node);
-        *slot.running.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(running));
-        info!(%node, incarnation = incarnation.0, "node starts");
+        *slot.running.write() = Some(Arc::new(running));
+        info!(%node, %incarnation, "node started");
         Ok(())
     }
 
@@ -259,12 +260,12 @@ impl Nodes {
             return Err(NodeError::NotRunning);
         }
         running.node.abort();
-        *slot.running.write().unwrap_or_else(PoisonError::into_inner) = None;
+        *slot.running.write() = None;
         running.node.end().await;
         if self.is_ending() {
-            info!(%node, incarnation = incarnation.0, "node ended");
+            info!(%node, %incarnation, "node ended");
         } else {
-            warn!(%node, incarnation = incarnation.0, "node ended without a goodbye");
+            warn!(%node, %incarnation, "node ended without a shutdown");
         }
         drop(former);
         Ok(())
@@ -279,7 +280,7 @@ impl Nodes {
         let directories = Arc::clone(&self.directories);
         let begin = move || directories.begin_life(node, above);
         let begun = tokio::task::spawn_blocking(begin).await.unwrap_or_else(|panic| {
-            let what = "reading the node's identity has died of a defect".to_owned();
+            let what = "reading the node's identity panicked".to_owned();
             Err(DirectoryError::Failed { what, source: io::Error::other(panic) })
         });
         begun.map_err(NodeError::Directory)
@@ -288,7 +289,7 @@ impl Nodes {
     async fn open_store(&self, node: NodeId) -> Result<Arc<dyn Store>, NodeError> {
         let stores = Arc::clone(&self.stores);
         let opened = tokio::task::spawn_blocking(move || stores.open(node)).await;
-        let why = "opening the store has died of a defect".to_owned();
+        let why = "opening the store panicked".to_owned();
         let opened = opened.unwrap_or(Err(StoreError::Failed { why }));
         opened.map_err(NodeError::Store)
     }
@@ -313,18 +314,18 @@ impl Nodes {
             // An earlier failure of the same life has ended it. A router has no life to end: what
             // it knows of the cluster grows old, and it says so.
             if node == ROUTER {
-                error!(why, "following _cluster has failed; start the process again");
+                error!(error = why, "router failed; restart the process");
             }
             return;
         }
         let above = match next {
             NextLife::Begins { above } => above,
             NextLife::Waits => {
-                error!(%node, %incarnation, why, "the cluster refuses the node; it stays down");
+                error!(%node, %incarnation, reason = why, "cluster refused the node");
                 return self.refusals.note(node, why);
             }
         };
-        error!(%node, why, "node has failed and starts again");
+        error!(%node, %incarnation, error = why, "node failed; restarting it");
         loop {
             sleep(RETRY).await;
             match self.start_above(node, above).await {
@@ -337,7 +338,7 @@ impl Nodes {
 
 impl Slot {
     fn running(&self) -> Option<Arc<Running>> {
-        self.running.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.running.read().clone()
     }
 }
 

@@ -1,4 +1,4 @@
-//! What is read when somebody asks: nodes, replicas, inboxes, and what log and stores take up.
+//! What is read at a scrape: nodes, replicas, inboxes, and what log and stores take up.
 //!
 //! Changes nothing. Start reading at [`Observation`]. Source: docs/metrics.md lists every family.
 

@@ -59,7 +59,9 @@ impl PlacedReplicas {
             match self.refresh_catalog().await {
                 Ok(true) => self.follow_catalog().await,
                 Ok(false) => {}
-                Err(error) => error!(node = %self.host.node(), %error, "catalog not read"),
+                Err(error) => {
+                    error!(node = %self.host.node(), %error, "catalog not read; retrying")
+                }
             }
         }
     }
@@ -183,7 +185,7 @@ pub(crate) async fn stop_replica(handle: &ReplicaHandle) {
     };
     if timeout(STOP_TIMEOUT, stopped).await.is_err() {
         let (partition, node) = (handle.partition, handle.node);
-        warn!(%partition, %node, "replica did not settle what it had begun");
+        warn!(%partition, %node, "replica did not stop in time");
         // Its log may be gone: it would try for ever to find out what became of it.
         let _ = handle.offer(Input::Stop);
     }

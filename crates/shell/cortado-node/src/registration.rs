@@ -32,7 +32,7 @@ pub(crate) async fn register(host: Arc<ReplicaHost>, gateway: Gateway) {
             // Another life was faster: look again.
             Ok(LifeStanding::Unregistered) => {}
             Err(error) => {
-                warn!(%node, error = with_causes(&error), "node not registered");
+                warn!(%node, %incarnation, error = with_causes(&error), "registration failed");
                 sleep(RETRY).await;
             }
         }

@@ -11,8 +11,9 @@ use cortado_model::{
     LogOffset, Millis, NodeId, NodeIncarnation, PartitionId, ReplicaIncarnation, Scn, WallMillis,
 };
 use cortado_peer::{KnownLeader, ReplicaProgress};
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
@@ -182,7 +183,7 @@ impl ReplicaHandle {
     }
 
     pub(crate) fn leadership(&self) -> Leadership {
-        *self.lock_leadership()
+        *self.shown.leadership.lock()
     }
 
     /// Who leads, as the replica has folded its log.
@@ -214,7 +215,7 @@ impl ReplicaHandle {
     /// How this replica would say that it stands; `None` before its driver has begun.
     pub(crate) fn standing(&self, wall: WallMillis) -> Option<PeerStanding> {
         let role = self.role();
-        self.lock_standing().map(|standing| PeerStanding { role, wall, ..standing })
+        self.shown.standing.lock().map(|standing| PeerStanding { role, wall, ..standing })
     }
 
     // What follows is for the driver.
@@ -291,7 +292,7 @@ impl ReplicaHandle {
     }
 
     pub(crate) fn show_leadership(&self, leadership: &Leadership) {
-        *self.lock_leadership() = *leadership;
+        *self.shown.leadership.lock() = *leadership;
         self.changed.tell(self.partition);
         self.move_on_urgently();
     }
@@ -301,16 +302,7 @@ impl ReplicaHandle {
     }
 
     pub(crate) fn show_standing(&self, standing: PeerStanding) {
-        *self.lock_standing() = Some(standing);
-    }
-
-    fn lock_standing(&self) -> MutexGuard<'_, Option<PeerStanding>> {
-        self.shown.standing.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn lock_leadership(&self) -> MutexGuard<'_, Leadership> {
-        // Plain values: no update leaves them half done.
-        self.shown.leadership.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.shown.standing.lock() = Some(standing);
     }
 }
 
@@ -336,7 +328,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_waits_for_a_driver_that_is_gone_is_told_so() {
+    async fn requests_to_a_driver_that_has_ended_are_refused() {
         let (handle, line, _) = handle();
         let (given, was_given) = oneshot::channel();
         // Held as by an input that came in line behind the driver's last look.

@@ -99,9 +99,10 @@ impl ReplicaTask {
         let (partition, log) = (handle.partition, Arc::clone(&host.log));
         let traits = log.traits();
         let settings = Settings {
-            replica: match traits.local {
-                true => cortado_replica::Settings::local(),
-                false => cortado_replica::Settings::leased(),
+            replica: if traits.local {
+                cortado_replica::Settings::local()
+            } else {
+                cortado_replica::Settings::leased()
             },
             proof: ReadNeed::Lease,
             record_bytes_max: traits.record_bytes_max,
@@ -129,11 +130,11 @@ impl ReplicaTask {
         ReplicaTask {
             appending: Appending::new(
                 Arc::clone(&log),
-                partition,
+                (partition, host.node()),
                 took,
                 Arc::clone(&host.health.appends),
             ),
-            reading: Reading::new(log, partition),
+            reading: Reading::new(log, partition, host.node()),
             work: Work::new(&host, &handle, origin),
             host,
             handle,

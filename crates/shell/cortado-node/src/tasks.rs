@@ -3,9 +3,9 @@
 //! Knows nothing of what they do. Start reading at [`Tasks::spawn`].
 
 use cortado_cluster::{NextLife, NodeLife};
+use parking_lot::Mutex;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing::error;
@@ -62,7 +62,7 @@ impl Tasks {
 
     /// Runs `task` until it ends or the node does.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let mut tasks = self.lock();
+        let mut tasks = self.tasks.lock();
         if !self.is_ending() {
             tasks.spawn(task);
         }
@@ -71,7 +71,7 @@ impl Tasks {
 
     /// Runs `work` beside the tasks; the node waits for it when it ends. `false` if it has ended.
     pub(crate) fn spawn_blocking(&self, work: impl FnOnce() + Send + 'static) -> bool {
-        let mut tasks = self.lock();
+        let mut tasks = self.tasks.lock();
         let runs = !self.is_ending();
         if runs {
             tasks.spawn_blocking(work);
@@ -80,9 +80,9 @@ impl Tasks {
         runs
     }
 
-    /// Notices tasks that have died of a defect.
+    /// Notices tasks that have panicked.
     pub(crate) fn check(&self) {
-        self.reap(&mut self.lock());
+        self.reap(&mut self.tasks.lock());
     }
 
     fn reap(&self, tasks: &mut JoinSet<()>) {
@@ -91,27 +91,22 @@ impl Tasks {
                 && panic.is_panic()
             {
                 let node = self.life.me.node;
-                error!(%node, %panic, "a task has died of a defect; the node starts again");
-                self.life.report_store_failure(format!("a task has died of a defect: {panic}"));
+                error!(%node, %panic, "task panicked; restarting the node");
+                self.life.report_store_failure(format!("task panicked: {panic}"));
             }
         }
     }
 
-    /// Ends every task without any goodbye.
+    /// Ends every task at once.
     pub(crate) fn abort(&self) {
         self.ending.store(true, Ordering::Release);
-        self.lock().abort_all();
+        self.tasks.lock().abort_all();
     }
 
     /// Ends every task as [`abort`](Self::abort) does, and waits until none is left.
     pub(crate) async fn end(&self) {
         self.abort();
-        let mut tasks = std::mem::take(&mut *self.lock());
+        let mut tasks = std::mem::take(&mut *self.tasks.lock());
         tasks.shutdown().await;
-    }
-
-    fn lock(&self) -> MutexGuard<'_, JoinSet<()>> {
-        // Nothing panics while it holds this lock with the set half changed.
-        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

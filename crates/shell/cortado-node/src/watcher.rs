@@ -193,7 +193,7 @@ impl Watcher {
 
     fn claim(&mut self, now: Millis, why: &Explanation, first: bool) {
         let partition = why.partition;
-        info!(%partition, node = %why.node, cause = %why.cause, "claiming");
+        info!(%partition, node = %why.node, reason = %why.cause, "claiming leadership");
         if first {
             self.host.decisions.explain_leadership(EventKind::Claim, why);
         }
@@ -208,19 +208,22 @@ impl Watcher {
 
     fn hand_off(&mut self, to: NodeId, why: &Explanation) {
         let partition = why.partition;
-        info!(%partition, node = %why.node, %to, cause = %why.cause, "handing over");
+        info!(%partition, node = %why.node, %to, reason = %why.cause, "handing leadership over");
         self.host.decisions.explain_leadership(EventKind::HandOff, why);
-        let (service, ended) = (Arc::clone(&self.service), Arc::clone(&self.hand_off_ended));
+        let (node, service) = (why.node, Arc::clone(&self.service));
+        let ended = Arc::clone(&self.hand_off_ended);
         self.host.tasks.spawn(async move {
             let deadline = Instant::now() + HAND_OFF_TIMEOUT;
             let order = HandOff { partition, to: Some(to), deadline };
             match service.answer_hand_off(order).await {
                 HandOffAnswer::SteppedDown(_) => {}
-                why @ (HandOffAnswer::Leads
+                answer @ (HandOffAnswer::Leads
                 | HandOffAnswer::WrongNode(_)
                 | HandOffAnswer::NoSuccessor
                 | HandOffAnswer::NotDone(_)
-                | HandOffAnswer::Unknown) => warn!(%partition, %to, ?why, "handoff not done"),
+                | HandOffAnswer::Unknown) => {
+                    warn!(%partition, %node, %to, ?answer, "handoff not done");
+                }
             }
             ended.store(true, Ordering::Release);
         });
@@ -231,7 +234,7 @@ impl Watcher {
         let why = sickness.map(|sickness| sickness.to_string());
         let what = match &why {
             Some(why) => {
-                warn!(%node, why, "node is sick");
+                warn!(%node, reason = why, "node is sick");
                 format!("{node} trusts itself less: {why}")
             }
             None => {
@@ -262,11 +265,11 @@ impl Watcher {
         let node = self.host.node();
         let what = match silence {
             Some(silence) => {
-                warn!(%node, %silence, "silence of others is not judged");
-                format!("{node} takes nobody for dead: {silence}")
+                warn!(%node, reason = %silence, "own beats do not come back");
+                format!("{node} declares no node dead: {silence}")
             }
             None => {
-                info!(%node, "own beats come back");
+                info!(%node, "own beats come back again");
                 format!("{node} hears its own beats again, and judges the silence of others")
             }
         };

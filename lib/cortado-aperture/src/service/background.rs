@@ -99,7 +99,7 @@ where
             }
         }
         let Some(shell) = this.shell.upgrade() else { return Poll::Ready(()) };
-        shell.nudge.wait_in_background(cx.waker());
+        shell.notifier.wait_in_background(cx.waker());
         let mut driver = shell.driver.lock().unwrap_or_else(PoisonError::into_inner);
         let now = shell.clock.now();
         shell.drive(&mut driver, this.balancer, now, cx);

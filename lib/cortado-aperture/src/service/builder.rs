@@ -1,6 +1,6 @@
 //! How a balanced service is put together.
 
-use super::driver::{Driver, Nudge, Reopen, Weigh};
+use super::driver::{Driver, Notifier, Reopen, Weigh};
 use super::{Balance, Clock, ErrorsFail, Shell};
 use crate::balancer::Balancer;
 use crate::coordinate::Coordinate;
@@ -158,14 +158,14 @@ impl<K, S, M, C> Builder<K, S, M, C> {
     {
         let balancer = Balancer::new(self.order, self.subsetter, self.metric, self.settings)
             .expect("checked when they were set");
-        let nudge = Arc::new(Nudge::due());
-        let handle = Arc::clone(&nudge);
+        let notifier = Arc::new(Notifier::due());
+        let handle = Arc::clone(&notifier);
         let driver = Driver::new(discover, self.steady, self.weigh, self.reopen, handle);
         let shell = Shell {
             clock: self.clock,
             driver: Mutex::new(driver),
             commands: Mutex::default(),
-            nudge,
+            notifier,
             is_driven: AtomicBool::new(false),
             ticked_at: AtomicU64::new(0),
         };

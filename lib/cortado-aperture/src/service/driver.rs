@@ -39,7 +39,7 @@ pub(super) struct Driver<D: Discover, Req, M> {
     weigh: Weigh<D::Key, D::Service>,
     reopen: Option<Reopen<D::Key, D::Service>>,
     openings: Vec<(D::Key, D::Service)>,
-    nudge: Arc<Nudge>,
+    notifier: Arc<Notifier>,
     requests: PhantomData<fn(Req, M)>,
 }
 
@@ -53,7 +53,7 @@ where
         steady: SteadyCoordinate,
         weigh: Weigh<D::Key, D::Service>,
         reopen: Option<Reopen<D::Key, D::Service>>,
-        nudge: Arc<Nudge>,
+        notifier: Arc<Notifier>,
     ) -> Self {
         Driver {
             discover: Some(Box::pin(discover)),
@@ -62,7 +62,7 @@ where
             weigh,
             reopen,
             openings: Vec::new(),
-            nudge,
+            notifier,
             requests: PhantomData,
         }
     }
@@ -130,11 +130,11 @@ where
                     changes.push(Change::Remove(key));
                 }
                 Poll::Ready(Some(Err(error))) => {
-                    self.nudge.set_end(DiscoveryEnded(Some(error.into().to_string())));
+                    self.notifier.set_end(DiscoveryEnded(Some(error.into().to_string())));
                     break;
                 }
                 Poll::Ready(None) => {
-                    self.nudge.set_end(DiscoveryEnded(None));
+                    self.notifier.set_end(DiscoveryEnded(None));
                     break;
                 }
             }
@@ -206,7 +206,7 @@ impl std::error::Error for DiscoveryEnded {}
 
 /// Says that the driver has something to do, and wakes those who wait for endpoints.
 #[derive(Default)]
-pub(super) struct Nudge {
+pub(super) struct Notifier {
     is_due: AtomicBool,
     /// Tasks that wait for an endpoint, and the background task.
     waiting: Mutex<Vec<Waker>>,
@@ -214,10 +214,10 @@ pub(super) struct Nudge {
     end: OnceLock<DiscoveryEnded>,
 }
 
-impl Nudge {
+impl Notifier {
     /// There is something to do from the beginning.
-    pub(super) fn due() -> Nudge {
-        Nudge { is_due: AtomicBool::new(true), ..Nudge::default() }
+    pub(super) fn due() -> Notifier {
+        Notifier { is_due: AtomicBool::new(true), ..Notifier::default() }
     }
 
     #[inline]
@@ -225,12 +225,12 @@ impl Nudge {
         self.is_due.load(Ordering::Acquire)
     }
 
-    /// From here on, a new nudge is another one.
+    /// From here on, a notification is a new one.
     pub(super) fn begin(&self) {
         self.is_due.store(false, Ordering::Release);
     }
 
-    pub(super) fn nudge(&self) {
+    pub(super) fn notify(&self) {
         self.is_due.store(true, Ordering::Release);
         let background = self.background.lock().unwrap_or_else(PoisonError::into_inner).take();
         match background {
@@ -268,8 +268,8 @@ impl Nudge {
     }
 }
 
-impl Wake for Nudge {
+impl Wake for Notifier {
     fn wake(self: Arc<Self>) {
-        self.nudge();
+        self.notify();
     }
 }

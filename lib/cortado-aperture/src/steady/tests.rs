@@ -98,9 +98,12 @@ fn max_to_mean(endpoints: usize, positions: impl IntoIterator<Item = Position>) 
 fn worst(before: u32, after: u32, endpoints: usize, pace: Pace) -> [f64; 2] {
     let is_late = |id: u32| crate::random::mix(u64::from(id) ^ 0x5EED).is_multiple_of(2);
     let mut peers: Vec<_> = (0..after)
-        .map(|id| match id < before {
-            true => SteadyCoordinate::settled(pace, coordinate(id, before)),
-            false => SteadyCoordinate::new(pace),
+        .map(|id| {
+            if id < before {
+                SteadyCoordinate::settled(pace, coordinate(id, before))
+            } else {
+                SteadyCoordinate::new(pace)
+            }
         })
         .collect();
     let mut worst = [0.0_f64; 2];

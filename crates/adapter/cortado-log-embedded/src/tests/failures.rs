@@ -3,6 +3,7 @@
 use super::*;
 use crate::files::faulty::{At, Fault};
 use cortado_log::ReadError;
+use cortado_model::with_causes;
 use std::io::ErrorKind;
 
 fn fault(name: &'static str, at: At, kind: ErrorKind) -> Fault {
@@ -28,13 +29,14 @@ fn check_fatal(faults: Vec<Fault>, touches: u64) {
     for _ in 0..2 {
         // The first answer and those after it name the file, and what the system said.
         let error = append(&log, 0, 3).unwrap_err();
-        let AppendError::Unusable { why } = error else { panic!("{error}") };
+        assert!(matches!(error, AppendError::Unusable(_)), "{error}");
+        let why = with_causes(&error);
         assert!(why.contains("0000000000000001.segment: "), "{why}");
     }
     let trimmed = block_on(log.trim(partition(0), LogOffset(1)));
-    assert!(matches!(trimmed, Err(AppendError::Unusable { .. })));
+    assert!(matches!(trimmed, Err(AppendError::Unusable(_))));
     let removed = block_on(log.remove(partition(0)));
-    assert!(matches!(removed, Err(AppendError::Unusable { .. })));
+    assert!(matches!(removed, Err(AppendError::Unusable(_))));
     expect(&log, 0, 0, 3);
     drop(log);
     let touched = disk.touches("0000000000000001.segment") - before;
@@ -88,7 +90,7 @@ fn nothing_that_waits_is_written_after_a_failed_write() {
     disk.hold_syncs(false);
     assert_eq!(block_on(first).unwrap(), LogOffset(1));
     for error in [block_on(large).err(), block_on(small).err(), block_on(trimmed).err()] {
-        assert!(matches!(error, Some(AppendError::Unusable { .. })), "{error:?}");
+        assert!(matches!(error, Some(AppendError::Unusable(_))), "{error:?}");
     }
     block_on(log.close());
     assert_eq!(touches(), before + 2, "something was written or synced after the failure");
@@ -136,7 +138,7 @@ fn a_full_queue_refuses_appends_and_loses_none() {
             std::task::Poll::Ready(answer) => break answer,
         }
     };
-    assert!(matches!(refused, Err(AppendError::NotAppended { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(AppendError::NotAppended(_))), "{refused:?}");
     assert_eq!(
         pending.len(),
         crate::append_queue::QUEUE_BYTES_MAX / cortado_log::RECORD_BYTES_MAX - 1

@@ -14,7 +14,7 @@ fn fill_up(log: &EmbeddedLog, number: u32) -> u64 {
         let end = log.end(partition(number)).0;
         match append(log, number, end) {
             Ok(offset) => assert_eq!(offset.0, end),
-            Err(AppendError::NotAppended { .. }) => return end,
+            Err(AppendError::NotAppended(_)) => return end,
             Err(error) => panic!("{error}"),
         }
     }
@@ -92,7 +92,7 @@ fn a_write_without_space_is_undone() {
         wait_for_seal(&disk);
         disk.inject(no_space("1.segment", taken));
         let refused = append(&log, 0, 3);
-        assert!(matches!(refused, Err(AppendError::NotAppended { .. })), "{taken}: {refused:?}");
+        assert!(matches!(refused, Err(AppendError::NotAppended(_))), "{taken}: {refused:?}");
         expect(&log, 0, 0, 3);
         // Certainly not there, whatever a power cut leaves now.
         for choice in 0..10 {
@@ -112,7 +112,7 @@ fn an_append_of_which_some_records_landed_is_unknown() {
     disk.limit_space(Some(2 * SEGMENT_BYTES));
     let records = (1..200).map(|offset| record(offset, 100)).collect();
     let answer = block_on(log.append(partition(0), records));
-    assert!(matches!(answer, Err(AppendError::Unknown { .. })), "{answer:?}");
+    assert!(matches!(answer, Err(AppendError::Unknown(_))), "{answer:?}");
     let end = log.end(partition(0)).0;
     assert!((2..199).contains(&end), "{end}");
     expect(&log, 0, 0, end);
@@ -128,7 +128,7 @@ fn a_segment_that_cannot_be_prepared_is_prepared_anew() {
     while log.end(partition(0)) < LogOffset(100) {
         match append(&log, 0, log.end(partition(0)).0) {
             Ok(_) => {}
-            Err(AppendError::NotAppended { .. }) => refused += 1,
+            Err(AppendError::NotAppended(_)) => refused += 1,
             Err(error) => panic!("{error}"),
         }
     }
@@ -193,7 +193,7 @@ fn a_partition_whose_first_record_was_undone_does_not_exist() {
     fill(&log, 0, 1);
     wait_for_seal(&disk);
     disk.inject(no_space("1.segment", 50));
-    assert!(matches!(append(&log, 5, 0), Err(AppendError::NotAppended { .. })));
+    assert!(matches!(append(&log, 5, 0), Err(AppendError::NotAppended(_))));
     fill(&log, 6, 1);
     drop(log);
     let log = open(&disk).unwrap();

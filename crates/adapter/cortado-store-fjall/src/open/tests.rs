@@ -70,9 +70,10 @@ fn a_store_without_its_trees_is_made_anew() {
         let directory = tempfile::tempdir().unwrap();
         drop(open(directory.path()).unwrap());
         let path = directory.path().join(lost);
-        match path.is_dir() {
-            true => fs::remove_dir_all(path).unwrap(),
-            false => fs::remove_file(path).unwrap(),
+        if path.is_dir() {
+            fs::remove_dir_all(path).unwrap()
+        } else {
+            fs::remove_file(path).unwrap()
         }
         let store = open(directory.path()).unwrap();
         store.apply_one(HOME, Batch::default()).unwrap();
@@ -97,7 +98,8 @@ fn errors_of_the_system_say_what_to_do() {
     for kind in [io::ErrorKind::PermissionDenied, io::ErrorKind::ReadOnlyFilesystem] {
         let error = of(kind);
         assert!(matches!(error, OpenError::ReadOnly { .. }));
-        assert_eq!(error.to_string(), "the store in /data cannot be written");
+        let want = "the store in /data is not writable; change permissions or mount";
+        assert_eq!(error.to_string(), want);
     }
     assert!(matches!(of(io::ErrorKind::StorageFull), OpenError::Failed { .. }));
 }

@@ -37,7 +37,7 @@ fn a_new_folder_becomes_a_data_directory() {
 fn a_folder_is_used_once_at_a_time() {
     let folder = tempfile::tempdir().unwrap();
     let first = open(folder.path()).unwrap();
-    check_refused(folder.path(), &format!("in use by the process {}", std::process::id()));
+    check_refused(folder.path(), &format!("in use by process {}", std::process::id()));
     drop(first);
     open(folder.path()).unwrap();
 }
@@ -58,7 +58,7 @@ fn markers_of_other_formats_are_refused() {
     fs::write(&marker, "cortado data directory 3\n").unwrap();
     check_refused(folder.path(), "format 2");
     fs::write(&marker, "something else").unwrap();
-    check_refused(folder.path(), "no marker");
+    check_refused(folder.path(), "not the marker");
     fs::write(&marker, "cortado data directory 2\nzebra\n").unwrap();
     check_refused(folder.path(), "zebra");
 }

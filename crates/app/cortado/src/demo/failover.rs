@@ -51,11 +51,11 @@ impl Failover {
             stage.fact(&format!("{node} leads partitions {}", listed(led.keys())))?;
         }
         let most = by_leader.into_iter().max_by_key(|(_, led)| led.len());
-        let (node, led) = most.ok_or_else(|| Failure::new("nobody leads any partition"))?;
+        let (node, led) = most.ok_or_else(|| Failure::new("no partition has a leader"))?;
         let last_event = newest_event(client).await?;
         let (killed, killed_wall_ms) = (Instant::now(), wall_ms_now());
         client.kill_node(&node).await?;
-        let text = format!("{node} is killed without a goodbye; it led {} partitions", led.len());
+        let text = format!("{node} is killed without a shutdown; it led {} partitions", led.len());
         stage.title("Failover")?;
         stage.fact(&stage.paint(Colour::Bad, &text))?;
         Ok(Failover { node, killed, killed_wall_ms, led, last_event })

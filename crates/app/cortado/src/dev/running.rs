@@ -127,15 +127,17 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
     TcpListener::bind(address).await.map_err(|error| {
         let failure = Failure::new(format!("cannot listen on {address}: {error}"));
         match error.kind() {
-            ErrorKind::AddrInUse => {
-                failure.next("another server has it: stop that one, or use --listen 127.0.0.1:0")
-            }
-            ErrorKind::PermissionDenied => {
-                failure.next("ports below 1024 are not everybody's: --listen 127.0.0.1:0")
-            }
-            ErrorKind::AddrNotAvailable => {
-                failure.next("it is no address of this machine: --listen 127.0.0.1:0")
-            }
+            ErrorKind::AddrInUse => failure.next(
+                "the port is in use: stop the process that listens there, or let the system choose \
+                     a free port with --listen 127.0.0.1:0",
+            ),
+            ErrorKind::PermissionDenied => failure.next(
+                "ports below 1024 need root or CAP_NET_BIND_SERVICE; --listen 127.0.0.1:0 takes a \
+                     free port",
+            ),
+            ErrorKind::AddrNotAvailable => failure.next(
+                "this machine does not have that address; --listen 127.0.0.1:0 listens on loopback",
+            ),
             _ => failure,
         }
     })
@@ -155,7 +157,7 @@ fn log_refused(error: &LogOpenError, data: &DataDirectory) -> Failure {
     let path = data.path().display();
     match error {
         LogOpenError::Damaged { .. } => failure
-            .next(format!("`cortado log verify {path}` lists what is whole and what is not"))
+            .next(format!("`cortado log verify {path}` lists what is intact and what is damaged"))
             .next(format!(
                 "restore {path} from a backup; the stores in {path}/nodes still hold what was \
                  applied before the damage"
@@ -168,7 +170,7 @@ fn log_refused(error: &LogOpenError, data: &DataDirectory) -> Failure {
             failure.next("stop that server, or choose another folder with --data")
         }
         LogOpenError::NotADirectory { .. } => {
-            failure.next(format!("{path}/{LOG_FOLDER} must be the folder that the server made"))
+            failure.next(format!("{path}/{LOG_FOLDER} must be the folder that the server created"))
         }
         LogOpenError::Missing { .. }
         | LogOpenError::Version { .. }

@@ -51,7 +51,9 @@ impl Keying {
             if fills.is_empty() {
                 return Ok(Keying::Exported);
             }
-            return Err(Failure::usage("lines of an export have whole keys: nothing to fill in"));
+            return Err(Failure::usage(
+                "lines of an export have complete keys: --fill does not apply",
+            ));
         };
         let declared = client.table_declaration(&target.database, table).await?;
         Keying::members(table, &declared.key, fills)
@@ -74,7 +76,7 @@ impl Keying {
     /// # Errors
     /// Why this text is no document that could be stored, for people.
     pub(crate) fn document(&self, text: Vec<u8>) -> Result<Document, String> {
-        let text = String::from_utf8(text).map_err(|_| "it is no UTF-8".to_owned())?;
+        let text = String::from_utf8(text).map_err(|_| "not valid UTF-8".to_owned())?;
         let document = match self {
             Keying::Exported => exported(&text)?,
             Keying::Members { table, parts } => {
@@ -112,7 +114,7 @@ fn part_of(member: Option<&RawValue>, name: &str, fill: Option<&str>) -> Result<
     if digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return Ok(json.to_owned());
     }
-    Err(format!("{name} is neither a text nor a whole number, and cannot be part of a key"))
+    Err(format!("{name} is neither a string nor an integer, so it cannot be part of a key"))
 }
 
 fn no_object(error: &serde_json::Error) -> String {
@@ -120,7 +122,7 @@ fn no_object(error: &serde_json::Error) -> String {
     // beside it counts within the file.
     let text = error.to_string();
     let what = text.split(" at line ").next().unwrap_or_default();
-    format!("it is no JSON object: {what}, at its byte {}", error.column())
+    format!("not a JSON object: {what}, at its byte {}", error.column())
 }
 
 /// One line of `cortado export`.
@@ -134,10 +136,7 @@ struct ExportedLine<'a> {
 
 fn exported(text: &str) -> Result<Document, String> {
     let line: ExportedLine<'_> = serde_json::from_str(text).map_err(|error| {
-        format!(
-            "it is no line of `cortado export`: {}; name a table as DB/TABLE",
-            no_object(&error)
-        )
+        format!("not a line of `cortado export`: {}; name a table as DB/TABLE", no_object(&error))
     })?;
     Ok(Document { table: line.table.into(), key: line.key, value: line.value.get().into() })
 }
@@ -211,12 +210,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_object_is_refused() {
+    fn documents_must_be_objects() {
         let keying = keying(&[]);
         for text in ["", "7", "[]", "{", "{\"admin1\":}", "{} {}"] {
-            check(&keying, text, Err("it is no JSON object"));
+            check(&keying, text, Err("not a JSON object"));
         }
-        assert_eq!(keying.document(vec![b'{', 0xff, b'}']), Err("it is no UTF-8".to_owned()));
+        assert_eq!(keying.document(vec![b'{', 0xff, b'}']), Err("not valid UTF-8".to_owned()));
     }
 
     #[test]
@@ -251,6 +250,6 @@ mod tests {
         check(&Keying::Exported, line, Ok(&["JP", "40"]));
         let document = Keying::Exported.document(line.as_bytes().to_vec()).expect("a line");
         assert_eq!(&*document.value, r#"{"n": 1.50}"#);
-        check(&Keying::Exported, "{}", Err("no line of `cortado export`"));
+        check(&Keying::Exported, "{}", Err("not a line of `cortado export`"));
     }
 }

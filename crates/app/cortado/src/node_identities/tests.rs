@@ -59,15 +59,15 @@ fn check_refused(stored: &str, want: &str) {
 
 #[test]
 fn what_is_damaged_is_refused_and_left_alone() {
-    check_refused("", "no identity");
-    check_refused("17", "no identity");
-    check_refused(&GOLDEN.replace("identity 2", "identity 3"), "a format");
-    check_refused(&GOLDEN.replace("node n1", "node n2"), "another node's");
+    check_refused("", "not the identity");
+    check_refused("17", "not the identity");
+    check_refused(&GOLDEN.replace("identity 2", "identity 3"), "unknown format");
+    check_refused(&GOLDEN.replace("node n1", "node n2"), "a different node");
     check_refused(&GOLDEN.replace("incarnation 17", "incarnation 1"), "checksum");
     check_refused(&GOLDEN.replace("00ff", "00fe"), "checksum");
     check_refused(&GOLDEN[..GOLDEN.len() - 1], "checksum");
     check_refused(&format!("{GOLDEN}\n"), "checksum");
-    check_refused(&GOLDEN[..40], "no identity");
+    check_refused(&GOLDEN[..40], "not the identity");
     let last = NodeIdentity { directory: DirectoryUuid(1), incarnation: NodeIncarnation(u64::MAX) };
     check_refused(&text(N1, last), "used up");
 }

@@ -9,7 +9,7 @@ fn refused(world: &World, body: &str, status: u16, code: &str) {
 }
 
 #[test]
-fn what_is_no_strict_json_is_refused() {
+fn malformed_json_is_refused() {
     let world = World::start();
     let malformed = [
         "{",

@@ -40,7 +40,7 @@ fn framing_that_can_be_read_in_two_ways_is_refused() {
 }
 
 #[test]
-fn heads_that_are_none_are_refused() {
+fn malformed_heads_are_refused() {
     let world = World::start();
     for head in [
         "PUT /v1/bad/t/x HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",

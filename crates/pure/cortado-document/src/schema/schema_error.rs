@@ -7,13 +7,13 @@ const PATH_BYTES_MAX: usize = 256;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SchemaError {
     /// A `$ref` or `$schema` that leads out of the schema, or to nothing.
-    #[error("the schema refers to something outside itself, or to nothing")]
+    #[error("a reference in the schema leads outside the schema, or to nothing")]
     Reference {
         /// Where in the schema: a JSON pointer.
         path: String,
     },
     /// A `$ref` that leads back to itself without descending into the document.
-    #[error("the schema at {path:?} refers to itself without end")]
+    #[error("the schema at {path:?} refers to itself endlessly")]
     Endless {
         /// Where in the schema: a JSON pointer.
         path: String,

@@ -16,25 +16,25 @@ pub enum AdminError {
     #[error("the database has no such partition")]
     NoSuchPartition,
     /// No such node, or it has no replica of the partition, or none that could lead now.
-    #[error("no such node can lead the partition now")]
+    #[error("no such node, or it cannot lead the partition now")]
     NoSuchNode,
     /// No node of that name has ever registered.
-    #[error("no node of that name has registered")]
+    #[error("no node of that name has ever registered")]
     NotRegistered,
     /// The node runs in this process.
-    #[error("the node runs; end it first")]
+    #[error("the node is running; stop it first")]
     NodeRuns,
     /// Not of the form `[a-z][a-z0-9_]{0,62}`; or a database of the system, which nobody declares.
-    #[error("a name matches [a-z][a-z0-9_]{{0,62}}; those that begin with _ are the system's own")]
+    #[error("names must match [a-z][a-z0-9_]{{0,62}}; those that begin with _ are reserved")]
     BadName,
     /// The declaration contradicts itself or a limit.
     #[error("{why}")]
     Invalid {
-        /// For people.
+        /// The reason, for messages.
         why: String,
     },
     /// It exists, and is something else.
-    #[error("it exists and differs: {}", .reasons.join("; "))]
+    #[error("it already exists with a different declaration: {}", .reasons.join("; "))]
     Conflict {
         /// How it differs; at least one.
         reasons: Vec<String>,
@@ -42,7 +42,7 @@ pub enum AdminError {
     /// Not done, now or later. Try again.
     #[error("not done: {why}")]
     NotDone {
-        /// For people.
+        /// The reason, for messages.
         why: String,
         /// When to try again.
         retry_after_ms: u64,
@@ -50,7 +50,7 @@ pub enum AdminError {
     /// Perhaps done: look, or declare it again.
     #[error("outcome unknown: {why}")]
     Unknown {
-        /// For people.
+        /// The reason, for messages.
         why: String,
     },
 }

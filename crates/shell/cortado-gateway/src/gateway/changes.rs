@@ -9,7 +9,7 @@ use crate::catalog::Database;
 use crate::genesis::genesis_of;
 use crate::log_page::page_from;
 use cortado_log::{Extent, Follower, Log, Page, ReadError as LogReadError, page_of, ready_of};
-use cortado_model::{PartitionId, Scn, with_causes};
+use cortado_model::{PartitionId, Scn};
 use cortado_replica::{Body, Committed, DecodeError, FoldState, Stop};
 use std::time::Duration;
 use tokio::time::error::Elapsed;
@@ -41,7 +41,7 @@ pub enum Changes {
 }
 
 /// Why changes cannot be told.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum ChangesError {
     /// The partition number is not below the database's partition count.
     #[error("the database has no such partition")]
@@ -58,15 +58,18 @@ pub enum ChangesError {
         /// What was asked for.
         since: Scn,
     },
-    /// Nobody could serve the request in time.
+    /// No replica could serve the request in time.
     #[error(transparent)]
     Unserved(ReadError),
-    /// The log contradicts itself or cannot be read.
-    #[error("the log is broken: {why}")]
-    Broken {
-        /// For people.
-        why: String,
-    },
+    /// The log cannot be read.
+    #[error("the log cannot be read")]
+    Unreadable(#[source] LogReadError),
+    /// The fold, which tells what counts, cannot go past a record of the log.
+    #[error("the log cannot be folded")]
+    Stopped(#[source] Stop),
+    /// The fold state from which to begin cannot be read.
+    #[error("the fold state cannot be read")]
+    FoldUnreadable(#[source] DecodeError),
 }
 
 impl Gateway {
@@ -94,8 +97,8 @@ impl Gateway {
         }
         let log = self.parts().log.as_ref();
         let Extent { log: id, first, .. } = extent(log, partition).await?;
-        let broken = |error: DecodeError| ChangesError::Broken { why: error.to_string() };
-        let fold = fold.map(|fold| FoldState::decode(&fold)).transpose().map_err(broken)?;
+        let fold = fold.map(|fold| FoldState::decode(&fold)).transpose();
+        let fold = fold.map_err(ChangesError::FoldUnreadable)?;
         let fold = fold.unwrap_or_else(|| FoldState::before(genesis, id));
         if first > fold.position.offset {
             return Err(ChangesError::Trimmed { since });
@@ -126,11 +129,11 @@ impl ChangeReader {
                     sleep(RETRY).await;
                     continue;
                 }
-                Err(error) => return Err(unreadable(&error)),
+                Err(error) => return Err(ChangesError::Unreadable(error)),
             };
             let mut found = Vec::new();
             let page = page_from(self.fold.position.offset, page);
-            for record in self.fold.fold(page).map_err(broken)? {
+            for record in self.fold.fold(page).map_err(ChangesError::Stopped)? {
                 let header = record.header;
                 // One without changes only remembers its answer.
                 if let Body::Transaction(transaction) = record.body
@@ -156,15 +159,7 @@ impl ChangeReader {
 }
 
 async fn extent(log: &dyn Log, partition: PartitionId) -> Result<Extent, ChangesError> {
-    let extents = log.extents(&[partition]).await.map_err(|error| unreadable(&error))?;
+    let extents = log.extents(&[partition]).await.map_err(ChangesError::Unreadable)?;
     // One was asked for.
-    extents.into_iter().next().ok_or_else(|| unreadable(&LogReadError::Missing))
-}
-
-fn unreadable(error: &LogReadError) -> ChangesError {
-    ChangesError::Broken { why: with_causes(error) }
-}
-
-fn broken(stop: Stop) -> ChangesError {
-    ChangesError::Broken { why: stop.to_string() }
+    extents.into_iter().next().ok_or(ChangesError::Unreadable(LogReadError::Missing))
 }

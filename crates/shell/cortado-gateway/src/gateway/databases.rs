@@ -72,8 +72,8 @@ impl Gateway {
                 let created = self.with_log(Arc::clone(created), deadline).await?;
                 self.await_leaders(&created, deadline).await;
                 let (partitions, replication) = (created.partitions, created.replication);
-                let id = created.id.0;
-                info!(database = name, id, partitions, replication, "database created");
+                let database_id = created.id.0;
+                info!(database = name, database_id, partitions, replication, "database created");
                 self.explain(format!("created database {name}: {partitions} partitions"));
                 return Ok(Declared::Created(created));
             }
@@ -104,7 +104,7 @@ impl Gateway {
             if self.declare(operations, deadline).await? {
                 self.newest_catalog(deadline).await?;
                 self.await_silence(database, deadline).await;
-                info!(database = name, id = database.id.0, "database dropped");
+                info!(database = name, database_id = database.id.0, "database dropped");
                 self.explain(format!("dropped database {name}"));
                 return Ok(());
             }
@@ -134,7 +134,7 @@ impl Gateway {
             let log = match timeout_at(deadline, begun).await {
                 Ok(Ok(log)) => log,
                 Ok(Err(error)) => return Err(not_done(&with_causes(&error))),
-                Err(_) => return Err(not_done("the database's log was not made in time")),
+                Err(_) => return Err(not_done("the database's log was not created in time")),
             };
             let mut document = DatabaseDocument::of(&database, database.next_table.0);
             document.log = Some(log.to_string());

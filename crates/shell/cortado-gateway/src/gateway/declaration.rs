@@ -53,14 +53,12 @@ impl Gateway {
                 Ok(true)
             }
             Err(WriteError::Refused { .. }) => Ok(false),
-            Err(error @ WriteError::Unknown { .. }) => {
-                Err(AdminError::Unknown { why: error.to_string() })
-            }
+            Err(WriteError::Unknown { why }) => Err(AdminError::Unknown { why: why.to_string() }),
+            Err(WriteError::NotDone { why, .. }) => Err(not_done(&why.to_string())),
             Err(
                 error @ (WriteError::Malformed(_)
                 | WriteError::KeyReused
                 | WriteError::TooLarge { .. }
-                | WriteError::NotDone { .. }
                 | WriteError::DeadlineBefore
                 | WriteError::NoSuchDatabase),
             ) => Err(not_done(&error.to_string())),
@@ -79,7 +77,9 @@ impl Gateway {
     }
 
     async fn await_catalog(&self, scn: Scn, deadline: Instant) -> Result<Arc<Catalog>, AdminError> {
-        let unknown = || AdminError::Unknown { why: "the declaration is not seen here".to_owned() };
+        let unknown = || AdminError::Unknown {
+            why: "the declaration is not visible at this node yet".to_owned(),
+        };
         self.cluster().catalog.reaching(scn, deadline).await.ok_or_else(unknown)
     }
 

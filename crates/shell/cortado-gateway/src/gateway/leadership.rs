@@ -13,7 +13,7 @@ use cortado_replica::NotDone;
 use tokio::time::Instant;
 
 impl Gateway {
-    /// Gives the leadership of a partition to `to`, or to whoever should have it; answers when
+    /// Gives the leadership of a partition to `to`, or to the best other replica; answers when
     /// the successor serves.
     ///
     /// # Errors
@@ -42,7 +42,7 @@ impl Gateway {
                 Ok(HandOffAnswer::NotDone(why)) => return Err(not_done(why_not(why))),
                 Ok(HandOffAnswer::Unknown) | Err(CallError::Lost | CallError::Late) => {
                     return Err(AdminError::Unknown {
-                        why: "no answer from the leader".to_owned(),
+                        why: "the leader did not answer".to_owned(),
                     });
                 }
                 Ok(HandOffAnswer::WrongNode(leader)) => Some(leader),
@@ -59,11 +59,12 @@ impl Gateway {
     /// It never will be.
     fn may_go_on(&self, partition: PartitionId, deadline: Instant) -> Result<bool, AdminError> {
         if self.is_ending() {
-            return Err(not_done("the process is ending"));
+            return Err(not_done("the process is shutting down"));
         }
-        match self.exists(partition.database) {
-            true => Ok(Instant::now() < deadline),
-            false => Err(AdminError::NoSuchDatabase),
+        if self.exists(partition.database) {
+            Ok(Instant::now() < deadline)
+        } else {
+            Err(AdminError::NoSuchDatabase)
         }
     }
 
@@ -78,7 +79,7 @@ impl Gateway {
         match self.read(partition, &read, Wanted::position()).await {
             Ok(_) => Ok(()),
             Err(_) => {
-                let why = "the leader gave up; its successor does not serve yet".to_owned();
+                let why = "the leader stepped down; its successor does not serve yet".to_owned();
                 Err(AdminError::Unknown { why })
             }
         }
@@ -120,11 +121,11 @@ fn partition_of(database: &Database, number: u32) -> Result<PartitionId, AdminEr
 
 fn why_not(why: NotDone) -> &'static str {
     match why {
-        NotDone::NotLeader => "another node leads by now",
-        NotDone::Changing => "the leadership is changing already",
+        NotDone::NotLeader => "another node leads the partition now",
+        NotDone::Changing => "the leadership is already changing",
         NotDone::Overloaded => "too many writes are in flight",
         NotDone::LogRefused => "the log refused the step-down",
-        NotDone::LogUnusable => "the log takes no writes until the process is restarted",
+        NotDone::LogUnusable => "the log accepts no writes until the process is restarted",
         NotDone::Exhausted => "the partition's generations are used up",
         NotDone::Offline => "the leader's replica is offline",
     }

@@ -18,7 +18,7 @@ use tracing::info;
 /// Why a registration was not read or not written. Try again.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistrationError {
-    /// Nobody could serve it.
+    /// No replica could serve it.
     #[error(transparent)]
     Read(#[from] ReadError),
     /// What is registered cannot be understood.
@@ -86,8 +86,8 @@ impl Gateway {
             }
             facts.replaced = true;
             if self.declare(vec![registration(&facts, Some(etag))], deadline).await? {
-                let incarnation = facts.incarnation.0;
-                info!(%node, incarnation, "another data directory may take the node's name");
+                let incarnation = facts.incarnation;
+                info!(%node, %incarnation, "another data directory may take the node's name");
                 let what = format!("another data directory may take over {node}");
                 self.explain_as_controller(EventKind::NodeReplaced, what);
                 return Ok(());

@@ -103,7 +103,7 @@ pub struct ScanPage {
 /// Why a read was not served. Reads have no effect: all of them may be tried again.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
-    /// The deadline passed, while nobody could serve the read as promised.
+    /// The deadline passed, and no replica could serve the read as promised.
     #[error("no replica could serve the read in time: {why}")]
     Unserved {
         /// What was waited for.
@@ -112,7 +112,7 @@ pub enum ReadError {
         retry_after_ms: u64,
     },
     /// The database was dropped meanwhile.
-    #[error("the database does not exist any more")]
+    #[error("the database was dropped")]
     NoSuchDatabase,
     /// The partition number is not below the database's partition count.
     #[error("the database has no such partition")]
@@ -120,7 +120,7 @@ pub enum ReadError {
     /// The stored bytes are damaged; the replica is being rebuilt.
     #[error("the replica's store cannot be read: {why}")]
     Store {
-        /// For people.
+        /// The reason, for messages.
         why: String,
     },
 }
@@ -188,10 +188,10 @@ pub enum WriteError {
         refusal: Refusal,
     },
     /// Not done. The idempotency key belongs to another request of this resource.
-    #[error("the idempotency key was used for another request")]
+    #[error("the idempotency key was used for a different request")]
     KeyReused,
     /// Not done. What the transaction writes exceeds what one record holds.
-    #[error("the transaction writes {bytes} bytes, more than {bytes_max}")]
+    #[error("the transaction writes {bytes} bytes; the limit is {bytes_max} bytes")]
     TooLarge {
         /// What it would write.
         bytes: usize,
@@ -210,7 +210,7 @@ pub enum WriteError {
     #[error("the deadline passed before the write was begun")]
     DeadlineBefore,
     /// Not done: the database was dropped meanwhile.
-    #[error("the database does not exist any more")]
+    #[error("the database was dropped")]
     NoSuchDatabase,
     /// Perhaps done. A repetition under the same idempotency key finds out.
     #[error("outcome unknown: {why}")]
@@ -247,23 +247,23 @@ pub enum NotDoneWhy {
     #[error("too many writes are in flight")]
     Overloaded,
     /// The partition remembers as many answers as it may: none can be added until one expires.
-    #[error("the partition's budget for remembered answers is used up")]
+    #[error("the partition remembers as many answers as it may; retry when some have expired")]
     IdempotencyBudget,
     /// There is no space: the log refused the records, or the stores could not take them.
     #[error("the storage refused the write; its disk may be full")]
     LogFull,
     /// The log takes nothing until the process starts again.
-    #[error("the log takes no writes until the process is restarted")]
+    #[error("the log accepts no writes until the process is restarted")]
     Unusable,
     /// The partition's generations are used up: it is read-only for ever.
     #[error("the partition is read-only: its generations are used up")]
     ReadOnly,
     /// The process is ending.
-    #[error("the process is ending")]
+    #[error("the process is shutting down")]
     Ending,
 }
 
-/// Why nobody can say whether a write was done.
+/// Why it is unknown whether a write was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UnknownWhy {
     /// The deadline passed while the write was on its way.

@@ -4,7 +4,7 @@
 
 use super::Gateway;
 use crate::catalog::Catalog;
-use crate::status::{DatabaseStatus, NodeStatus, PartitionStatus, ReplicaStatus, Status};
+use crate::status::{DatabaseStatus, NodeStatus, NotReady, PartitionStatus, ReplicaStatus, Status};
 use cortado_driver::ReplicaRole;
 use cortado_model::{DatabaseId, NodeId, NodeIncarnation, PartitionId, Scn};
 use cortado_peer::{CallError, NodeReport, ReplicaReport};
@@ -57,10 +57,10 @@ impl Gateway {
     /// Whether clients can be served: the cluster has its journal, and every partition is served.
     ///
     /// # Errors
-    /// What is missing, for people.
-    pub async fn ready(&self) -> Result<(), String> {
+    /// See [`NotReady`].
+    pub async fn ready(&self) -> Result<(), NotReady> {
         if self.is_ending() {
-            return Err("the process is ending".to_owned());
+            return Err(NotReady::Ending);
         }
         let reports = self.reports(None).await;
         let replicas = by_partition(&reports);
@@ -69,16 +69,15 @@ impl Gateway {
             leader_of(found).is_some()
         };
         if !serving(PartitionId::CLUSTER) {
-            return Err("the cluster's own partition has no leader".to_owned());
+            return Err(NotReady::NoClusterLeader);
         }
         let catalog = self.catalog();
         if catalog.journal().is_none() {
-            return Err("the cluster's journal is being made".to_owned());
+            return Err(NotReady::NoJournal);
         }
-        let missing = catalog.placements().filter(|(partition, _)| !serving(*partition)).count();
-        match missing {
+        match catalog.placements().filter(|(partition, _)| !serving(*partition)).count() {
             0 => Ok(()),
-            missing => Err(format!("{missing} partitions have no leader")),
+            partitions => Err(NotReady::NoLeader { partitions }),
         }
     }
 

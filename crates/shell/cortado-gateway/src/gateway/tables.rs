@@ -59,7 +59,7 @@ impl Gateway {
                 let now = catalog.database(database).ok_or(AdminError::NoSuchDatabase)?;
                 let now = Arc::clone(now.table(table).ok_or(AdminError::NoSuchTable)?);
                 let version = now.schema_version;
-                info!(database, table, version, "table declared");
+                info!(database, table, schema_version = version, "table declared");
                 self.explain(format!("declared table {database}/{table}, schema {version}"));
                 return Ok(match known {
                     Some(_) => Declared::Changed(now),

@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_entry_of_this_version_is_refused() {
+    fn entries_of_another_version_are_refused() {
         let newer = EntryDocument { version: VERSION + 1, ..entry() }.write();
         for value in [&newer.as_bytes()[..], br#"{"version":1}"#, b"{}", b"x"] {
             let read = EntryDocument::read(value);

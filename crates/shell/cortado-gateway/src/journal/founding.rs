@@ -39,7 +39,7 @@ impl Gateway {
                 && let Err(error) = self.create_journal().await
             {
                 let node = self.own().map(display);
-                warn!(node, error = with_causes(&error), "journal not made");
+                warn!(node, error = with_causes(&error), "journal not created; retrying");
                 sleep(RETRY).await;
             }
         }

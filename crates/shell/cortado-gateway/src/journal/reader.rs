@@ -22,11 +22,11 @@ const LAG_MAX_MS: u64 = 1_000;
 /// Why the journal was not read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EventsError {
-    /// Nobody could serve it.
+    /// No replica could serve it.
     #[error(transparent)]
     Read(#[from] ReadError),
     /// The position belongs to the journal of another cluster.
-    #[error("the position is one of another cluster's journal")]
+    #[error("the position belongs to the journal of a different cluster")]
     OtherJournal,
 }
 

@@ -141,7 +141,7 @@ impl Batch {
                 Err(error) => {
                     if !is_told {
                         // Once is enough: what keeps it from being written is told elsewhere.
-                        warn!(%partition, %error, entries, "journal not written");
+                        warn!(%partition, %error, entries, "journal entries not written; retrying");
                         is_told = true;
                     }
                     sleep(RETRY).await;

@@ -4,8 +4,8 @@
 
 use crate::operations::VERSION;
 use cortado_gateway::{
-    Database, DatabaseStatus, DecisionEvent, NodeStatus, PartitionStatus, ReplicaStatus, Status,
-    Table,
+    Database, DatabaseStatus, DecisionEvent, NodeStatus, NotReady, PartitionStatus, ReplicaStatus,
+    Status, Table,
 };
 use cortado_model::Scn;
 use cortado_wire::{
@@ -14,7 +14,7 @@ use cortado_wire::{
 };
 
 /// The whole cluster.
-pub(super) fn cluster(status: &Status, ready: Result<(), String>) -> ClusterAnswer {
+pub(super) fn cluster(status: &Status, ready: Result<(), NotReady>) -> ClusterAnswer {
     let database = |database: &DatabaseStatus| DatabaseStatusAnswer {
         name: database.name.clone(),
         partitions: database.partitions.iter().map(partition).collect(),
@@ -22,7 +22,7 @@ pub(super) fn cluster(status: &Status, ready: Result<(), String>) -> ClusterAnsw
     ClusterAnswer {
         version: VERSION.to_owned(),
         ready: ready.is_ok(),
-        reason: ready.err(),
+        reason: ready.err().map(|why| why.to_string()),
         nodes: status.nodes.iter().map(node).collect(),
         databases: status.databases.iter().map(database).collect(),
     }

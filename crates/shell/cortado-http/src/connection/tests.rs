@@ -7,8 +7,8 @@ use crate::services::{ChangeFeed, Pending, Services};
 use cortado_document::TableDefinition;
 use cortado_gateway::{
     AdminError, Catalog, ChangesError, Database, DatabaseSpec, DecisionEvent, Declared,
-    EventsError, JournalPosition, ListRequest, Page, ReadError, ReadOptions, ScanPage, ScanRequest,
-    Served, Status, StoredDocument, Table, WriteError, WriteRequest, Written,
+    EventsError, JournalPosition, ListRequest, NotReady, Page, ReadError, ReadOptions, ScanPage,
+    ScanRequest, Served, Status, StoredDocument, Table, WriteError, WriteRequest, Written,
 };
 use cortado_metrics::Registry;
 use cortado_model::{ClusterUuid, DocumentKey, NodeId, Scn, TableId};
@@ -139,7 +139,7 @@ impl Services for Empty {
         panic!("the defect that a test is about")
     }
 
-    fn ready(&self) -> Pending<'_, Result<(), String>> {
+    fn ready(&self) -> Pending<'_, Result<(), NotReady>> {
         Box::pin(async { Ok(()) })
     }
 }
@@ -153,7 +153,7 @@ async fn converse(text: &[u8]) -> String {
     let registry = Arc::new(Registry::default());
     let limits = Limits::default();
     let api = Api::new(Arc::new(Empty), registry, limits, None, hosts, closing.clone());
-    let accepted = Accepted { stream, peer: address, ids: RequestIds::new(1, 2) };
+    let accepted = Accepted { stream, client: address, ids: RequestIds::new(1, 2) };
     let served = tokio::spawn(serve(Arc::new(api), accepted, closing));
     let (mut reading, mut writing) = tokio::io::split(&mut client);
     let mut answer = Vec::new();

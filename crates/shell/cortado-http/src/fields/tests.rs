@@ -50,7 +50,7 @@ fn a_deadline_is_positive_and_bounded() {
     let deadline = |value: &str, want: Result<u64, Code>| {
         let lines = [("cortado-deadline-ms", value)];
         let want = want.map(|ms| (Duration::from_millis(ms), true));
-        check(&lines, |fields| fields.patience(), want);
+        check(&lines, |fields| fields.timeout(), want);
     };
     deadline("1", Ok(1));
     deadline("60000", Ok(60_000));
@@ -59,7 +59,7 @@ fn a_deadline_is_positive_and_bounded() {
     for value in ["0", "-5", "+5", "1.5", "", "soon", "1e3"] {
         deadline(value, Err(Code::BadHeader));
     }
-    check(&[], |fields| fields.patience(), Ok((Duration::from_secs(10), false)));
+    check(&[], |fields| fields.timeout(), Ok((Duration::from_secs(10), false)));
 }
 
 #[test]

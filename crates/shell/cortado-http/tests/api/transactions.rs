@@ -99,7 +99,7 @@ async fn one_refused_operation_undoes_all() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_no_transaction_is_refused() {
+async fn malformed_transactions_are_refused() {
     let world = World::start().await;
     transact(&world, json!([])).await.not_done(422, "empty_transaction");
     transact(&world, json!([{ "op": "put" }])).await.not_done(422, "bad_body");

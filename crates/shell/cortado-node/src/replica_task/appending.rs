@@ -9,7 +9,7 @@ use bytes::Bytes;
 use cortado_driver::{Event, JobId, Outcome};
 use cortado_log::{Cause, Log, Producer, outcomes_of};
 use cortado_metrics::Histogram;
-use cortado_model::{PartitionId, with_causes};
+use cortado_model::{NodeId, PartitionId, with_causes};
 use std::collections::VecDeque;
 use std::future::pending;
 use std::sync::Arc;
@@ -20,6 +20,7 @@ use tracing::warn;
 pub(super) struct Appending {
     log: Arc<dyn Log>,
     partition: PartitionId,
+    node: NodeId,
     producer: Option<(JobId, Box<dyn Producer>)>,
     /// What is not answered, oldest first.
     sent: VecDeque<Sent>,
@@ -39,11 +40,11 @@ struct Sent {
 impl Appending {
     pub(super) fn new(
         log: Arc<dyn Log>,
-        partition: PartitionId,
+        (partition, node): (PartitionId, NodeId),
         took: Histogram,
         vitals: Arc<Vitals>,
     ) -> Self {
-        Appending { log, partition, producer: None, sent: VecDeque::new(), took, vitals }
+        Appending { log, partition, node, producer: None, sent: VecDeque::new(), took, vitals }
     }
 
     /// Duty 7: what was handed to the former producer is given up.
@@ -88,8 +89,8 @@ impl Appending {
     fn tell_failures(&self, outcomes: &[cortado_log::Outcome]) {
         let mut causes = outcomes.iter().filter_map(cause);
         if let Some(cause) = causes.next() {
-            let (partition, records) = (self.partition, 1 + causes.count());
-            warn!(%partition, records, error = with_causes(cause), "records not acknowledged");
+            let (partition, node, records) = (self.partition, self.node, 1 + causes.count());
+            warn!(%partition, %node, records, error = with_causes(cause), "append failed");
         }
     }
 

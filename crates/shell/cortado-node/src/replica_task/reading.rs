@@ -7,7 +7,7 @@ use crate::asker::Input;
 use cortado_driver::{Event, JobId, ReadError};
 use cortado_gateway::page_from;
 use cortado_log::{Follower, Log, page_of, ready_of};
-use cortado_model::{LogOffset, PartitionId, Position, with_causes};
+use cortado_model::{LogOffset, NodeId, PartitionId, Position, with_causes};
 use std::future::pending;
 use std::sync::Arc;
 use tracing::warn;
@@ -16,6 +16,7 @@ use tracing::warn;
 pub(super) struct Reading {
     log: Arc<dyn Log>,
     partition: PartitionId,
+    node: NodeId,
     follower: Option<Box<dyn Follower>>,
     wanted: Option<Wanted>,
     /// The follower had something to take, and its end had not moved: it waits to be read.
@@ -39,8 +40,8 @@ pub(super) enum Heard {
 }
 
 impl Reading {
-    pub(super) fn new(log: Arc<dyn Log>, partition: PartitionId) -> Reading {
-        Reading { log, partition, follower: None, wanted: None, quiet_at: None }
+    pub(super) fn new(log: Arc<dyn Log>, partition: PartitionId, node: NodeId) -> Reading {
+        Reading { log, partition, node, follower: None, wanted: None, quiet_at: None }
     }
 
     /// Begins a life of the replica.
@@ -108,23 +109,24 @@ impl Reading {
         let page = page_of(follower.as_mut(), bytes_max).await;
         (self.wanted, self.quiet_at) = (None, None);
         let page = page.map(|page| page_from(from, page));
-        Event::Page(job, page.map_err(|error| unread(self.partition, error)))
+        Event::Page(job, page.map_err(|error| self.unread(error)))
     }
-}
 
-/// The driver's word for why there is no page; people are told why.
-fn unread(partition: PartitionId, error: cortado_log::ReadError) -> ReadError {
-    let why = with_causes(&error);
-    match error {
-        cortado_log::ReadError::Trimmed { first } => ReadError::Trimmed { first },
-        cortado_log::ReadError::Diverged { end } => ReadError::Truncated { end },
-        cortado_log::ReadError::Replaced { found } => ReadError::Replaced { found },
-        cortado_log::ReadError::Damaged { .. }
-        | cortado_log::ReadError::Hole { .. }
-        | cortado_log::ReadError::Missing => ReadError::Broken { why },
-        cortado_log::ReadError::Unavailable(_) => {
-            warn!(%partition, error = why, "log not read");
-            ReadError::Unavailable
+    /// The driver's word for why there is no page; people are told why.
+    fn unread(&self, error: cortado_log::ReadError) -> ReadError {
+        let why = with_causes(&error);
+        match error {
+            cortado_log::ReadError::Trimmed { first } => ReadError::Trimmed { first },
+            cortado_log::ReadError::Diverged { end } => ReadError::Truncated { end },
+            cortado_log::ReadError::Replaced { found } => ReadError::Replaced { found },
+            cortado_log::ReadError::Damaged { .. }
+            | cortado_log::ReadError::Hole { .. }
+            | cortado_log::ReadError::Missing => ReadError::Broken { why },
+            cortado_log::ReadError::Unavailable(_) => {
+                let (partition, node) = (self.partition, self.node);
+                warn!(%partition, %node, error = why, "log not read; retrying");
+                ReadError::Unavailable
+            }
         }
     }
 }

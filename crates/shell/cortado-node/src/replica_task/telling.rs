@@ -33,27 +33,30 @@ fn tell_of_leadership(host: &ReplicaHost, partition: PartitionId, news: News) ->
         }
         News::Serving { generation } => info!(%partition, %node, %generation, "serving as leader"),
         News::Unverified { generation } => {
-            warn!(%partition, %node, %generation, "leads unverified: nobody else has answered");
+            warn!(%partition, %node, %generation, "leadership unverified: no peer answered");
         }
-        News::Verified { generation } => info!(%partition, %node, %generation, "leads verified"),
+        News::Verified { generation } => {
+            info!(%partition, %node, %generation, "leadership verified")
+        }
         News::Diverged { generation, conflict, opened } => {
             error!(%partition, %node, %generation, %conflict, opened, "histories differ");
-            let what = match opened {
-                false => format!("does not open generation {generation}"),
-                true => format!("leads generation {generation}, and another history has come up"),
+            let what = if opened {
+                format!("leads generation {generation}, and another history has come up")
+            } else {
+                format!("does not open generation {generation}")
             };
             let evidence = vec![conflict.to_string()];
             host.decisions.explain(EventKind::Offline, Some(partition), what, evidence);
         }
         News::Disputed { offset, conflict } => {
-            error!(%partition, %node, %offset, %conflict, "disputes what its leader goes on with");
+            error!(%partition, %node, %offset, %conflict, "leader disputed");
             let what = format!("out of service at offset {offset}: disputes its leader's history");
             let evidence = vec![conflict.to_string()];
             host.decisions.explain(EventKind::Offline, Some(partition), what, evidence);
         }
         News::Resigned { generation, not_done } => {
             metrics.resignations.add(1);
-            info!(%partition, %node, %generation, not_done, "resigned");
+            info!(%partition, %node, %generation, not_done, "leadership ended");
         }
         News::SteppedDown { generation, to, own } => {
             // Here too, the former leader's own report is enough.
@@ -92,34 +95,34 @@ fn tell_of_log(host: &ReplicaHost, partition: PartitionId, news: News) -> Option
         News::Void { offset, why } => {
             metrics.count_void(why);
             if why != Why::Foreign {
-                debug!(%partition, %offset, ?why, "record is void");
+                debug!(%partition, %node, %offset, reason = ?why, "record is void");
             }
         }
         News::Foreign { offset, records } => {
-            warn!(%partition, %offset, records, "foreign records in the log");
+            warn!(%partition, %node, %offset, records, "foreign records in the log");
         }
         News::GapBegan(gap) => {
             let (since, offset) = (gap.since, gap.noticed);
             warn!(%partition, %node, %since, %offset, "records are missing in the log");
         }
         News::GapEnded { since } => {
-            info!(%partition, %node, %since, "no record is missing any more");
+            info!(%partition, %node, %since, "missing records have arrived");
         }
         News::LostRecord { since, holder } => {
             error!(%partition, %node, %since, %holder, "replica has lost a record");
         }
         News::AppendFailed(failure) => {
             metrics.appends_failed.add(1);
-            debug!(%partition, ?failure, "append not acknowledged");
+            debug!(%partition, %node, reason = ?failure, "append not acknowledged");
         }
         News::ProducerAbandoned { appends } => {
-            warn!(%partition, %node, appends, "gave up waiting for the log's answers");
+            warn!(%partition, %node, appends, "gave up waiting for the log to acknowledge appends");
         }
         News::Republishing { records } => {
-            warn!(%partition, records, "publishing again from the checkpoint");
+            warn!(%partition, %node, records, "republishing from the checkpoint");
         }
         News::Stopped { offset, why } => {
-            error!(%partition, %node, %offset, %why, "replica has stopped");
+            error!(%partition, %node, %offset, reason = %why, "replica has stopped");
         }
         news => return Some(news),
     }
@@ -137,21 +140,24 @@ fn tell_of_state(host: &ReplicaHost, partition: PartitionId, news: News) -> Opti
             info!(%partition, %node, %scn, %offset, %end, "replica starts");
         }
         News::WaitsForRoom { why } => {
-            error!(%partition, %node, why, "store is full; replica waits for room");
+            error!(%partition, %node, error = why, "store is full; replica waits for room");
             let what = "the store is full: writes are refused until there is room".to_owned();
             explain(EventKind::Health, what, vec![why]);
         }
         News::HasRoom => info!(%partition, %node, "store has room again"),
-        News::Damaged { why } => error!(%partition, %node, why, "replica is damaged"),
+        News::Damaged { why } => {
+            error!(%partition, %node, reason = why, "replica is damaged");
+        }
         News::BehindLog { first } => {
-            warn!(%partition, %node, %first, "replica is behind the log's beginning");
+            warn!(%partition, %node, offset = %first, "replica is behind the start of the log");
         }
         News::Contradicted { at, why } => {
-            error!(%partition, %node, ?at, why, "log and replica contradict one another");
+            let offset = at.map(display);
+            error!(%partition, %node, offset, reason = why, "log contradicts the replica");
             explain(EventKind::Offline, out_of_service(at), vec![why]);
         }
         News::StandsStill { why } => {
-            error!(%partition, %node, why, "replica stands still");
+            error!(%partition, %node, reason = why, "replica stands still");
             explain(
                 EventKind::Offline,
                 "out of service, and keeps what it has".to_owned(),
@@ -160,7 +166,7 @@ fn tell_of_state(host: &ReplicaHost, partition: PartitionId, news: News) -> Opti
         }
         News::Resynced { from, scn, offset, why } => {
             host.metrics.resyncs.add(1);
-            info!(%partition, %node, %from, %scn, %offset, why, "snapshot installed");
+            info!(%partition, %node, %from, %scn, %offset, reason = why, "snapshot installed");
             explain(
                 EventKind::Resync,
                 format!("copied a snapshot at {scn} from {from}"),
@@ -168,14 +174,16 @@ fn tell_of_state(host: &ReplicaHost, partition: PartitionId, news: News) -> Opti
             );
         }
         News::SnapshotFailed { from, why } => {
-            warn!(%partition, %node, %from, why, "snapshot not installed");
+            warn!(%partition, %node, %from, error = why, "snapshot not installed");
         }
         News::FoldsAnew { why } => {
             host.metrics.resyncs.add(1);
-            info!(%partition, %node, why, "folding the log from its beginning");
+            info!(%partition, %node, reason = why, "folding the log from its start");
             explain(EventKind::Resync, "folds its log from the beginning".to_owned(), vec![why]);
         }
-        News::NotRebuilt { why } => warn!(%partition, %node, why, "replica not rebuilt"),
+        News::NotRebuilt { why } => {
+            warn!(%partition, %node, error = why, "replica not rebuilt");
+        }
         news => return Some(news),
     }
     None
@@ -189,27 +197,37 @@ fn out_of_service(at: Option<LogOffset>) -> String {
 }
 
 fn tell_of_rounds(host: &ReplicaHost, partition: PartitionId, news: News) {
-    let metrics = &host.metrics;
+    let (node, metrics) = (host.node(), &host.metrics);
     match news {
         News::Agreed { at, replicas, below } => {
             metrics.digests_equal.add(1);
-            info!(%partition, %at, replicas, %below, "replicas agree");
+            info!(%partition, %node, scn = %at, replicas, %below, "replicas agree");
         }
         News::TooFewDigests { at, reports, replicas } => {
-            warn!(%partition, %at, reports, replicas, "not trimmed: digests are missing");
+            warn!(%partition, %node, scn = %at, reports, replicas, "digests missing, not trimmed");
         }
         News::Differ { at, agreed, odd } => {
             metrics.digest_mismatches.add(odd.len() as u64);
-            error!(%partition, %at, ?agreed, ?odd, "replicas differ");
-            let what = format!("replicas {odd:?} differ from {agreed:?} at {at} and are rebuilt");
-            let (equal, odd) = (agreed.len(), odd.len());
-            let evidence = vec![format!("digests at {at}: {equal} equal, {odd} odd")];
+            let evidence =
+                vec![format!("digests at {at}: {} equal, {} odd", agreed.len(), odd.len())];
+            let (agreed, odd) = (names(&agreed), names(&odd));
+            error!(%partition, %node, scn = %at, agreed, odd, "replicas differ");
+            let what = format!("replicas {odd} differ from {agreed} at {at} and are rebuilt");
             let kind = EventKind::DigestMismatch;
             host.decisions.explain(kind, Some(partition), what, evidence);
         }
-        News::NotHashed { why } => error!(%partition, why, "state not hashed"),
-        News::BookmarksNotTrimmed { why } => warn!(%partition, why, "bookmarks not trimmed"),
+        News::NotHashed { why } => {
+            error!(%partition, %node, error = why, "state not hashed");
+        }
+        News::BookmarksNotTrimmed { why } => {
+            warn!(%partition, %node, error = why, "bookmarks not trimmed");
+        }
         // Told before.
         _ => {}
     }
+}
+
+fn names(nodes: &[NodeId]) -> String {
+    let names: Vec<String> = nodes.iter().map(NodeId::to_string).collect();
+    names.join(", ")
 }

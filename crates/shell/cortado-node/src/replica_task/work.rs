@@ -70,7 +70,8 @@ impl Work {
         self.host.tasks.spawn(async move {
             let extent = ask_extent(&host, partition).await;
             if let Err(error) = &extent {
-                warn!(%partition, why = error.why, "log's end unknown");
+                let node = host.node();
+                warn!(%partition, %node, error = error.why, "end of the log unknown");
             }
             let _ = ended.send(Event::Extent(job, extent));
         });
@@ -206,17 +207,17 @@ impl Work {
             // Its replica counts for nobody.
             return;
         }
-        let partition = self.handle.partition;
+        let (partition, node) = (self.handle.partition, self.handle.node);
         let leader = self.host.routes.route(partition).leader().node;
-        if leader == Some(self.handle.node) {
+        if leader == Some(node) {
             if self.handle.offer(Event::Digest(report)).is_err() {
-                warn!(%partition, at = %report.at, "digest not reported: the leader is busy");
+                warn!(%partition, %node, scn = %report.at, "digest not reported: leader is busy");
             }
             return;
         }
         match leader.and_then(|leader| self.host.peers.peer(leader)) {
             Some(leader) => leader.tell(Message::Digest { partition, report }),
-            None => warn!(%partition, at = %report.at, "digest not reported: nobody leads"),
+            None => warn!(%partition, %node, scn = %report.at, "digest not reported: no leader"),
         }
     }
 
@@ -240,20 +241,22 @@ impl Work {
     pub(super) fn trim_log(&self, trim: Trim) {
         let (partition, host) = (self.handle.partition, Arc::clone(&self.host));
         self.host.tasks.spawn(async move {
-            let extent = ask_extent(&host, partition).await;
+            let (node, extent) = (host.node(), ask_extent(&host, partition).await);
             if extent.is_ok_and(|extent| extent.first >= trim.below) {
                 return;
             }
             match host.log.trim(partition, trim.log, trim.below).await {
                 Ok(()) => {
                     let (below, snapshot) = (trim.below, trim.snapshot);
-                    info!(%partition, %below, %snapshot, "log trimmed");
+                    info!(%partition, %node, %below, scn = %snapshot, "log trimmed");
                     let what = format!("the log may forget offsets below {below}");
                     let evidence = vec![format!("equal snapshots at {snapshot}")];
                     let kind = EventKind::Trim;
                     host.decisions.explain(kind, Some(partition), what, evidence);
                 }
-                Err(error) => warn!(%partition, error = with_causes(&error), "log not trimmed"),
+                Err(error) => {
+                    warn!(%partition, %node, error = with_causes(&error), "log not trimmed");
+                }
             }
         });
     }

@@ -127,14 +127,14 @@ async fn a_dead_leaders_partitions_go_to_both_survivors() {
 /// Until then a partition of a dead leader stays without one: what looks like the death of one
 /// node could be that of all.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn while_beats_are_silent_nobody_is_taken_for_dead() {
+async fn while_beats_are_silent_no_node_is_declared_dead() {
     let world = World::start().await;
     let music = world.music(3).await;
     music.await_leaders(&[N1, N2, N3]).await;
     world.stores.beats.strike(BeatStream(0), Some(StreamFault::Hides));
     let all_say_so = async || {
         let said = world.gateway.events(None, 1_000, crate::world::deadline()).await.unwrap();
-        let says = |node| format!("{node} takes nobody for dead");
+        let says = |node| format!("{node} declares no node dead");
         [N1, N2, N3].iter().all(|node| said.iter().any(|said| said.what.contains(&says(node))))
     };
     eventually_asking("every node says that it hears nobody", all_say_so).await;

@@ -1,14 +1,14 @@
 //! From one aperture to the next: the next one is connected before the last one is left.
 
 use super::openings::Stage;
-use super::{Nanos, RingKey, Roster};
+use super::{EndpointSet, Nanos, RingKey};
 use crate::load::LoadMetric;
 use std::time::Duration;
 
 /// After that long, who is not connected yet has to connect under its first request.
 const HANDOVER_MAX: Duration = Duration::from_secs(10);
 
-impl<K: RingKey, T, M: LoadMetric> Roster<K, T, M> {
+impl<K: RingKey, T, M: LoadMetric> EndpointSet<K, T, M> {
     /// Serves who is wanted, or waits with that.
     pub(super) fn hand_over(&mut self, now: Nanos) {
         let until = *self.handover_until.get_or_insert(now.after(HANDOVER_MAX));

@@ -1,8 +1,8 @@
 //! Everything a balancer knows about its endpoints, and which of them picks may see.
 //!
 //! Changes one at a time, behind a lock that no pick takes. What it decides it hands out as a new
-//! snapshot and as effects. Start reading at [`Roster`]; then `handover`, which makes before it
-//! breaks, `openings`, and `escape`, for when most of an aperture is down.
+//! snapshot and as effects. Start reading at [`EndpointSet`]; then `handover`, which makes before
+//! it breaks, `openings`, and `escape`, for when most of an aperture is down.
 
 mod escape;
 mod handover;
@@ -25,7 +25,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The endpoints of a balancer in ring order, with all that is decided about them.
-pub(crate) struct Roster<K, T, M: LoadMetric> {
+pub(crate) struct EndpointSet<K, T, M: LoadMetric> {
     order: RingOrder,
     subsetter: Box<dyn Subsetter>,
     metric: M,
@@ -70,7 +70,7 @@ struct Tally {
     widenings: u64,
 }
 
-impl<K: RingKey, T, M: LoadMetric> Roster<K, T, M> {
+impl<K: RingKey, T, M: LoadMetric> EndpointSet<K, T, M> {
     pub(crate) fn new(
         order: RingOrder,
         subsetter: Box<dyn Subsetter>,
@@ -78,7 +78,7 @@ impl<K: RingKey, T, M: LoadMetric> Roster<K, T, M> {
         settings: Settings,
         context: Arc<Context>,
     ) -> Self {
-        Roster {
+        EndpointSet {
             order,
             subsetter,
             metric,
@@ -131,10 +131,7 @@ impl<K: RingKey, T, M: LoadMetric> Roster<K, T, M> {
 
     /// Another target for an endpoint; it has to be opened again.
     pub(crate) fn replace(&mut self, now: Nanos, key: &K, target: T) -> Vec<Effect<K>> {
-        match self.set_target(key, target) {
-            true => self.settle(now),
-            false => Vec::new(),
-        }
+        if self.set_target(key, target) { self.settle(now) } else { Vec::new() }
     }
 
     pub(crate) fn opened(&mut self, now: Nanos, key: &K, is_open: bool) -> Vec<Effect<K>> {

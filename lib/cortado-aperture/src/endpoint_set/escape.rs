@@ -3,7 +3,7 @@
 //! The steps are those of [`Widening`]: all peers that widen do so alike, so the endpoints that
 //! still work get even shares of what has lost its own. Bounded, and shown in the report.
 
-use super::{Nanos, RingKey, Roster, Widening};
+use super::{EndpointSet, Nanos, RingKey, Widening};
 use crate::load::LoadMetric;
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ impl Escape {
     }
 }
 
-impl<K: RingKey, T, M: LoadMetric> Roster<K, T, M> {
+impl<K: RingKey, T, M: LoadMetric> EndpointSet<K, T, M> {
     /// Widens the aperture if fewer than half as many as usual work, and narrows it if three
     /// quarters of the usual ones have worked for a while. Answers whether it did either.
     ///

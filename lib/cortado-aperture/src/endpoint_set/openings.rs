@@ -1,7 +1,7 @@
 //! Connections that are opened before anyone waits for them, a few at a time, and those that are
 //! closed because nobody has wanted them for long.
 
-use super::{Effect, Nanos, RingKey, Roster};
+use super::{Effect, EndpointSet, Nanos, RingKey};
 use crate::load::LoadMetric;
 use std::num::NonZeroUsize;
 
@@ -41,7 +41,7 @@ impl<K: Eq> Openings<K> {
     }
 }
 
-impl<K: RingKey, T, M: LoadMetric> Roster<K, T, M> {
+impl<K: RingKey, T, M: LoadMetric> EndpointSet<K, T, M> {
     /// Opens who is wanted and has no connection, as far as there is room.
     pub(super) fn queue_openings(&mut self, effects: &mut Vec<Effect<K>>) {
         let Some(max) = self.openings.max else { return };
