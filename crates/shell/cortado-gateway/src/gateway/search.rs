@@ -71,7 +71,6 @@ impl<'a> Search<'a> {
     ///
     /// * `known`: who leads, as far as that node knows.
     pub(super) async fn wait(&mut self, known: Option<KnownLeader>, deadline: Instant) {
-        self.route.note_unserved();
         if let Some(known) = known {
             self.route.learn(known);
         }
@@ -83,6 +82,7 @@ impl<'a> Search<'a> {
         if self.search.failed(newer, placed) {
             return;
         }
+        self.route.note_unserved();
         let pause = ASK_AGAIN.min(deadline.saturating_duration_since(Instant::now()));
         // Either a change or the pause: both mean to look again.
         let _ = timeout(pause, changes.changed()).await;
