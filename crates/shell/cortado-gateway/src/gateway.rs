@@ -127,8 +127,8 @@ impl Gateway {
 
     /// Whether a leader of `partition` is known here that can be reached.
     pub(crate) fn is_led(&self, partition: PartitionId) -> bool {
-        let leader = self.cluster().routes.route(partition).leader();
-        leader.node.is_some_and(|leader| self.target(leader).is_some())
+        let leader = self.cluster().routes.route(partition).first();
+        leader.is_some_and(|leader| self.target(leader).is_some())
     }
 
     /// Whether a database has not been dropped, as far as is known here.

@@ -51,6 +51,8 @@ pub struct Route {
 #[derive(Clone, Copy, Default)]
 struct RouteState {
     leader: KnownLeader,
+    /// Who has served since this leader was told of. A hint: nobody else is told of it.
+    served: Option<NodeId>,
     /// Since when requests have found nobody who serves, if they have.
     unserved_since: Option<Instant>,
 }
@@ -66,6 +68,12 @@ impl Route {
         self.state.load().leader
     }
 
+    /// Whom to ask first: who has served last, else who is said to lead.
+    pub(crate) fn first(&self) -> Option<NodeId> {
+        let state = self.state.load();
+        state.served.or(state.leader.node)
+    }
+
     /// Tells of every change from now on.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
@@ -78,7 +86,7 @@ impl Route {
             return;
         }
         let before = self.state.rcu(|state| match leader.is_newer_than(&state.leader) {
-            true => RouteState { leader, ..**state },
+            true => RouteState { leader, served: None, ..**state },
             false => **state,
         });
         if leader.is_newer_than(&before.leader) {
@@ -104,15 +112,60 @@ impl Route {
     /// `node` has served a request; answers for how long none was, if that had been so.
     ///
     /// It is asked first from now on, until somebody tells of a newer leadership.
-    pub fn note_served(&self, node: NodeId) -> Option<Duration> {
+    ///
+    /// * `known`: who was said to lead when it was asked. What was told since is newer.
+    pub(crate) fn note_served(&self, node: NodeId, known: &KnownLeader) -> Option<Duration> {
         let state = self.state.load();
-        if state.unserved_since.is_none() && state.leader.node == Some(node) {
+        if state.unserved_since.is_none() && state.served == Some(node) {
             return None;
         }
-        let before = self.state.rcu(|state| RouteState {
-            leader: KnownLeader { node: Some(node), ..state.leader },
-            unserved_since: None,
+        let before = self.state.rcu(|state| {
+            let outdated = state.leader.is_newer_than(known);
+            let served = if outdated { state.served } else { Some(node) };
+            RouteState { served, unserved_since: None, ..**state }
         });
         before.unserved_since.map(|since| since.elapsed())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cortado_model::Generation;
+
+    const N1: NodeId = NodeId(1);
+    const N2: NodeId = NodeId(2);
+
+    fn leader(generation: u32, node: NodeId) -> KnownLeader {
+        KnownLeader { generation: Generation(generation), stepped_down: false, node: Some(node) }
+    }
+
+    #[test]
+    fn who_has_served_is_asked_first_until_a_newer_leader_is_known() {
+        let route = Route::new(PartitionId::CLUSTER);
+        assert_eq!(route.first(), None);
+        route.note_served(N1, &KnownLeader::default());
+        assert_eq!((route.first(), route.leader()), (Some(N1), KnownLeader::default()));
+        route.learn(leader(2, N2));
+        assert_eq!(route.first(), Some(N2));
+        // It was asked before somebody told of the newer one.
+        route.note_served(N1, &leader(1, N1));
+        assert_eq!(route.first(), Some(N2));
+        // It was asked although another one was said to lead.
+        route.note_served(N1, &leader(2, N2));
+        assert_eq!((route.first(), route.leader()), (Some(N1), leader(2, N2)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_gap_ends_with_whoever_serves() {
+        let route = Route::new(PartitionId::CLUSTER);
+        assert_eq!(route.note_served(N1, &KnownLeader::default()), None);
+        route.note_unserved();
+        tokio::time::advance(Duration::from_millis(70)).await;
+        route.note_unserved();
+        route.learn(leader(2, N2));
+        let gap = route.note_served(N1, &KnownLeader::default());
+        assert_eq!(gap, Some(Duration::from_millis(70)));
+        assert_eq!(route.note_served(N2, &leader(2, N2)), None);
     }
 }

@@ -52,15 +52,15 @@ impl<'a> Search<'a> {
     /// Whom to ask now; `None` if nobody is known who can be reached.
     pub(super) fn next(&mut self) -> Option<(NodeId, Arc<dyn Peer>)> {
         self.known = self.route.leader();
-        let (search, known) = (self.search, self.known.node);
-        self.asked = search.next(known, || self.placed());
+        let (search, first) = (self.search, self.route.first());
+        self.asked = search.next(first, || self.placed());
         let node = self.asked?;
         Some((node, self.gateway.target(node)?))
     }
 
     /// The node that was asked serves.
     pub(super) fn served(&self) {
-        if let Some(gap) = self.asked.and_then(|node| self.route.note_served(node)) {
+        if let Some(gap) = self.asked.and_then(|node| self.route.note_served(node, &self.known)) {
             self.gateway.metrics().write_gap.observe(gap);
             let (partition, gap_ms) = (self.route.partition, gap.as_millis() as u64);
             info!(%partition, gap_ms, "partition served again");
