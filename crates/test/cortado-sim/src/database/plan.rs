@@ -431,7 +431,7 @@ impl Plan {
     fn blind_one(&mut self, random: &mut Random) {
         self.chances.clear();
         self.intervals_us.clear();
-        self.often(&[(Fault::ReadForeign, 20_000), (Fault::AppendLost, 4_000)]);
+        self.often(&[(Fault::ReadForeign, 200_000), (Fault::AppendLost, 4_000)]);
         self.every(&[(Fault::WrongSuspicion, random.one_of(&[100, 400]) * MILLI)]);
         self.chores_us.insert(Chore::Handoff, 500 * MILLI);
         self.policy = Policy::Simple;
