@@ -25,7 +25,7 @@ const NODES_FOLDER: &str = "nodes";
 /// The folder of the nodes' identities.
 const IDENTITIES_FOLDER: &str = "identities";
 /// The format of what is in the folders: that of the log, the stores and the records in them.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// A data directory, locked by this process.
 #[derive(Debug)]

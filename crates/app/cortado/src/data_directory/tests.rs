@@ -22,7 +22,7 @@ fn a_new_folder_becomes_a_data_directory() {
     drop(directory);
     assert_eq!(
         fs::read_to_string(path.join("CORTADO")).unwrap(),
-        "cortado data directory 2\ncluster c1\n"
+        "cortado data directory 3\ncluster c1\n"
     );
     fs::write(path.join("log").join("segment"), "x").unwrap();
     check_refused(&path, "the nodes' identities are missing");
@@ -55,11 +55,13 @@ fn other_peoples_folders_are_left_alone() {
 fn markers_of_other_formats_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let marker = folder.path().join("CORTADO");
-    fs::write(&marker, "cortado data directory 3\n").unwrap();
-    check_refused(folder.path(), "format 2");
+    for other in [2, 4] {
+        fs::write(&marker, format!("cortado data directory {other}\n")).unwrap();
+        check_refused(folder.path(), &format!("format {other}"));
+    }
     fs::write(&marker, "something else").unwrap();
     check_refused(folder.path(), "not the marker");
-    fs::write(&marker, "cortado data directory 2\nzebra\n").unwrap();
+    fs::write(&marker, "cortado data directory 3\nzebra\n").unwrap();
     check_refused(folder.path(), "zebra");
 }
 
