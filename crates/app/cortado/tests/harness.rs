@@ -193,6 +193,11 @@ impl Random {
         Random(seed)
     }
 
+    /// Another one, which goes on from here by itself.
+    pub fn fork(&mut self) -> Random {
+        Random(self.below(u64::MAX))
+    }
+
     /// A number from 0 up to, not including, `below`.
     pub fn below(&mut self, below: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);

@@ -3,6 +3,8 @@
 //! `CORTADO_TORTURE_CYCLES` says how often, 20 by default; `CORTADO_SEED` repeats a run's moments.
 
 mod harness;
+#[path = "torture/linearizable.rs"]
+mod linearizable;
 
 use harness::http::Http;
 use harness::{Random, Server};
@@ -155,9 +157,13 @@ fn assert_honest(status: u16, problem: &Value) {
     assert!(problem["outcome"].is_string(), "{status} without an outcome: {problem}");
 }
 
+fn cycles() -> usize {
+    let cycles = std::env::var("CORTADO_TORTURE_CYCLES").ok().and_then(|text| text.parse().ok());
+    cycles.unwrap_or(20)
+}
+
 #[test]
 fn nothing_acknowledged_is_lost_or_doubled() {
-    let cycles = std::env::var("CORTADO_TORTURE_CYCLES").ok().and_then(|text| text.parse().ok());
     let mut random = Random::seeded();
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data");
@@ -166,7 +172,7 @@ fn nothing_acknowledged_is_lost_or_doubled() {
     let mut server = Server::start(&data);
     server.create_table("torture", "list", &["id"]);
     server.create_table("torture", "count", &["id"]);
-    for cycle in 0..cycles.unwrap_or(20) {
+    for cycle in 0..cycles() {
         let killed = AtomicBool::new(false);
         thread::scope(|scope| {
             let (killed, address) = (&killed, server.address);
