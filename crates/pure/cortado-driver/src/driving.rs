@@ -19,7 +19,7 @@ use cortado_replica::{
     AppendFailure, Config, FEATURE_LEVEL_MAX, Input, NotDone, Page, ReadNeed, Role, Trim,
 };
 
-/// A leader whose log grows looks this often how much all logs have grown.
+/// A leader looks this often, at most, how much all logs have grown: its own may stand still.
 const LOOK_EVERY_MS: u64 = 1_000;
 
 impl<C: Caller> Life<C> {
@@ -253,9 +253,9 @@ impl<C: Caller> Life<C> {
         if self.rounds.is_due(next, &turn.settings.trim) {
             return self.begin_round(next, turn);
         }
-        let (looked_at, looked_to) = self.looked;
-        let moved = next != looked_to && now >= looked_at.plus(LOOK_EVERY_MS);
-        if moved || self.rounds.due().is_some_and(|due| now >= due) {
+        // Where nobody has room, a look asks everybody: that is for the next write to do.
+        let looks = self.room != Room::Nowhere && now >= self.looked_at.plus(LOOK_EVERY_MS);
+        if looks || self.rounds.due().is_some_and(|due| now >= due) {
             self.look_around(turn);
         }
         Ok(())
