@@ -61,19 +61,75 @@ fn report(rig: &mut Rig, reporting: &[u32]) {
     assert!(looks(rig, around), "it looks who should have reported");
 }
 
+/// What was told of rounds since the last call.
+fn told(rig: &mut Rig) -> Vec<News> {
+    let of_rounds = |news: &News| matches!(news, News::Agreed { .. } | News::TooFewDigests { .. });
+    core::mem::take(&mut rig.news).into_iter().filter(of_rounds).collect()
+}
+
 #[test]
 fn a_log_forgets_nothing_that_a_replica_may_lack() {
     let mut rig = Rig::leading();
     for (reporting, agrees) in [(&[2, 3][..], true), (&[2][..], false)] {
-        rig.news.clear();
         round(&mut rig, reporting);
-        let agreed = rig.news.iter().any(|news| matches!(news, News::Agreed { .. }));
-        let missing = News::TooFewDigests { at: rig.driver.applied().0, reports: 2, replicas: 3 };
-        assert_eq!((agreed, rig.news.contains(&missing)), (agrees, !agrees), "{:?}", rig.news);
+        let (at, below) = rig.driver.applied();
+        let want = if agrees {
+            News::Agreed { at, replicas: 3, below, again: false }
+        } else {
+            News::TooFewDigests { at, missing: vec![NodeId(3)] }
+        };
+        assert_eq!(told(&mut rig), [want]);
         assert!(!rig.append(), "nothing is to be forgotten yet");
     }
     round(&mut rig, &[2, 3]);
     assert!(rig.append(), "what all agreed on in an earlier round may go");
+}
+
+#[test]
+fn whose_digest_is_missing_is_told_by_name_and_once() {
+    let mut rig = Rig::leading();
+    let too_few = |rig: &Rig, missing: &[u32]| {
+        let missing = missing.iter().copied().map(NodeId).collect();
+        News::TooFewDigests { at: rig.driver.applied().0, missing }
+    };
+    round(&mut rig, &[2]);
+    assert_eq!(told(&mut rig), [too_few(&rig, &[3])]);
+    round(&mut rig, &[2]);
+    assert_eq!(told(&mut rig), [], "that is known");
+    // Node 2 can be read, and is waited for in vain.
+    round(&mut rig, &[]);
+    assert_eq!(told(&mut rig), []);
+    rig.now = rig.now.plus(10 * 60_000);
+    idle(&mut rig);
+    let now = around(&rig, [true, false]);
+    assert!(looks(&mut rig, now));
+    assert_eq!(told(&mut rig), [too_few(&rig, &[2, 3])]);
+    for again in [true, false] {
+        round(&mut rig, &[2, 3]);
+        let agreed = told(&mut rig);
+        assert!(matches!(agreed[..], [News::Agreed { again: told, .. }] if told == again));
+        rig.append();
+    }
+}
+
+#[test]
+fn a_round_begins_again_when_who_was_missing_can_report() {
+    let mut rig = Rig::leading();
+    round(&mut rig, &[2]);
+    let mut look = |readable| {
+        idle(&mut rig);
+        let around = around(&rig, readable);
+        assert!(looks(&mut rig, around));
+        rig.append()
+    };
+    for _ in 0..9 {
+        assert!(!look([true, true]), "it has just been asked");
+    }
+    assert!(!look([true, false]), "it could not answer now, either");
+    assert!(look([true, true]), "a round begins");
+    told(&mut rig);
+    report(&mut rig, &[2, 3]);
+    assert!(matches!(told(&mut rig)[..], [News::Agreed { again: true, .. }]));
 }
 
 #[test]
