@@ -12,7 +12,8 @@ mod tests;
 pub use own_beats::OwnSilence;
 
 use crate::settings::Settings;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
 use core::fmt;
 use cortado_model::{Beat, BeatStream, Millis, NodeId, NodeIncarnation};
 use own_beats::OwnBeats;
@@ -24,6 +25,8 @@ pub struct Detector {
     incarnation: NodeIncarnation,
     settings: Settings,
     nodes: BTreeMap<NodeId, Seen>,
+    /// Silent for [`AWAY_MS`] when last judged, and not heard of since.
+    away: BTreeSet<NodeId>,
     own_beats: OwnBeats,
     appends: Gauge,
     store: Gauge,
@@ -125,6 +128,7 @@ impl Detector {
             incarnation,
             settings,
             nodes: BTreeMap::new(),
+            away: BTreeSet::new(),
             own_beats: OwnBeats::new(streams, settings.beat_ms),
             appends: Gauge::default(),
             store: Gauge::default(),
@@ -198,13 +202,20 @@ impl Detector {
         Some(Death { at, silent_ms, limit_ms: self.limit_ms(), beats_missed, heard })
     }
 
-    /// Whether `node` has been silent for so long that logs are trimmed without it: when it comes
-    /// back, it copies snapshots. Sooner, it finds in the log all that it has missed.
-    pub fn is_away(&self, now: Millis, node: NodeId) -> bool {
-        match self.standing(now, node) {
-            Standing::Dead(death) => death.silent_ms >= AWAY_MS,
-            Standing::Alive | Standing::Silent { .. } | Standing::Unknown => false,
+    /// Counts `node` as away if it is dead and has been silent for long. It stays away until it
+    /// shows a sign of life: that this node cannot judge silence for a while is none.
+    pub fn judge_absence(&mut self, now: Millis, node: NodeId) {
+        if let Standing::Dead(death) = self.standing(now, node)
+            && death.silent_ms >= AWAY_MS
+        {
+            self.away.insert(node);
         }
+    }
+
+    /// The nodes that were judged to be away, ascending. Logs are trimmed without them: when one
+    /// comes back, it copies snapshots. Sooner, it finds in the log all that it has missed.
+    pub fn away(&self) -> Vec<NodeId> {
+        self.away.iter().copied().collect()
     }
 
     /// From when on `node` counts as dead if nothing more is heard of it; perhaps it does already.
@@ -217,15 +228,16 @@ impl Detector {
         self.silence_ends(now, self.nodes.get(&node)).map(|(_, at)| at)
     }
 
-    /// The last sign of life, and when the silence since then will have lasted too long. Only time
-    /// in which this node's own beats came back counts: after a pause of this node, or of a stream,
-    /// everybody gets the whole limit again.
+    /// The last sign of life, or the own first beat if there was none, and when the silence since
+    /// then will have lasted too long. Only time in which this node's own beats came back counts:
+    /// after a pause of this node, or of a stream, everybody gets the whole limit again.
     ///
     /// Own beats at most two intervals apart, and 3 intervals within the limit: what delays a
     /// stream for everybody alike delays own beats before it makes others look dead.
     fn silence_ends(&self, now: Millis, seen: Option<&Seen>) -> Option<(Millis, Millis)> {
         let trusted_since = self.own_beats.trusted_since(now)?;
-        let last_sign_at = seen.map_or(trusted_since, |seen| seen.last_sign_at);
+        let listens_since = self.lives_since().unwrap_or(trusted_since);
+        let last_sign_at = seen.map_or(listens_since, |seen| seen.last_sign_at);
         let silent_since = last_sign_at.max(trusted_since);
         Some((last_sign_at, silent_since.plus(self.limit_ms())))
     }
@@ -318,6 +330,7 @@ impl Detector {
             seen.alive_since = now;
         }
         seen.last_sign_at = now;
+        self.away.remove(&node);
     }
 
     /// Drops what was felt too long ago to say anything of now.

@@ -155,7 +155,7 @@ impl Watch {
 
     /// The nodes that have been silent for so long that logs are trimmed without them, ascending.
     pub fn away(&self) -> Vec<NodeId> {
-        self.nodes.away(self.now, &self.detector)
+        self.detector.away()
     }
 
     /// How often it has looked at one partition to decide about it.
@@ -204,7 +204,7 @@ impl Watch {
     /// something else than at the last look.
     fn judge(&mut self, now: Millis, orders: &mut Vec<WatchOrder>) {
         let sickness = self.detector.sickness();
-        let changed = self.nodes.judge(now, &self.detector);
+        let changed = self.nodes.judge(now, &mut self.detector);
         if sickness != self.sickness {
             orders.push(WatchOrder::Sickness(sickness));
         }

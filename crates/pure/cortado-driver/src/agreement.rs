@@ -23,10 +23,17 @@ pub(crate) fn agreement(reports: &[DigestReport], leader: NodeId) -> (Vec<NodeId
 /// Below which offset the state is in the stores of all replicas, if all reports are equal.
 ///
 /// * `holders`: where those are; whoever else has reported holds less than nobody.
-pub(crate) fn agreed_below(reports: &[DigestReport], holders: &[NodeId]) -> Option<LogOffset> {
-    let has_reported = |node: &NodeId| reports.iter().any(|report| report.node == *node);
-    let all = holders.iter().all(has_reported) && !holders.is_empty();
-    reports.iter().map(|report| report.below).min().filter(|_| all)
+///
+/// # Errors
+/// The holders that have not reported; none of them if none are known.
+pub(crate) fn agreed_below(
+    reports: &[DigestReport],
+    holders: &[NodeId],
+) -> Result<LogOffset, Vec<NodeId>> {
+    let is_missing = |node: &NodeId| reports.iter().all(|report| report.node != *node);
+    let missing: Vec<_> = holders.iter().copied().filter(is_missing).collect();
+    let below = reports.iter().map(|report| report.below).min();
+    below.filter(|_| missing.is_empty() && !holders.is_empty()).ok_or(missing)
 }
 
 #[cfg(test)]
@@ -58,24 +65,26 @@ mod tests {
         check(&[], 1, &[], &[]);
     }
 
-    /// Below which offset replicas agree that have reported these.
+    /// Below which offset replicas agree that have reported these; or who has not reported.
     #[track_caller]
-    fn check_below(belows: &[u64], holders: u32, want: Option<u64>) {
+    fn check_below(belows: &[u64], holders: u32, want: Result<u64, &[u32]>) {
         let holders: Vec<NodeId> = (1..=holders).map(NodeId).collect();
         let reports = (1..).zip(belows).map(|(node, below)| report(node, 1, *below, 7));
         let reports: Vec<_> = reports.collect();
-        assert_eq!(agreed_below(&reports, &holders), want.map(LogOffset));
+        let missing = |nodes: &[u32]| nodes.iter().copied().map(NodeId).collect();
+        let want = want.map(LogOffset).map_err(missing);
+        assert_eq!(agreed_below(&reports, &holders), want);
     }
 
     #[test]
     fn the_log_is_trimmed_when_all_hold_it() {
-        check_below(&[9, 9, 9], 3, Some(9));
-        check_below(&[9, 7], 2, Some(7)); // the one that has stored less is to find the rest
-        check_below(&[9, 9], 3, None); // the third would copy a snapshot, where the log has all
-        check_below(&[9], 2, None);
-        check_below(&[9], 1, Some(9)); // there is nobody else
-        check_below(&[9, 9], 1, Some(9)); // or nobody who counts
-        check_below(&[], 1, None);
-        check_below(&[], 0, None);
+        check_below(&[9, 9, 9], 3, Ok(9));
+        check_below(&[9, 7], 2, Ok(7)); // the one that has stored less is to find the rest
+        check_below(&[9, 9], 3, Err(&[3])); // it would copy a snapshot, where the log has all
+        check_below(&[9], 3, Err(&[2, 3]));
+        check_below(&[9], 1, Ok(9)); // there is nobody else
+        check_below(&[9, 9], 1, Ok(9)); // or nobody who counts
+        check_below(&[], 1, Err(&[1]));
+        check_below(&[9], 0, Err(&[]));
     }
 }

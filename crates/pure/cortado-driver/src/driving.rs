@@ -19,7 +19,7 @@ use cortado_replica::{
     AppendFailure, Config, FEATURE_LEVEL_MAX, Input, NotDone, Page, ReadNeed, Role, Trim,
 };
 
-/// A leader whose log grows looks this often how much all logs have grown.
+/// A leader looks this often, at most, how much all logs have grown: its own may stand still.
 const LOOK_EVERY_MS: u64 = 1_000;
 
 impl<C: Caller> Life<C> {
@@ -253,9 +253,9 @@ impl<C: Caller> Life<C> {
         if self.rounds.is_due(next, &turn.settings.trim) {
             return self.begin_round(next, turn);
         }
-        let (looked_at, looked_to) = self.looked;
-        let moved = next != looked_to && now >= looked_at.plus(LOOK_EVERY_MS);
-        if moved || self.rounds.due().is_some_and(|due| now >= due) {
+        // Where nobody has room, a look asks everybody: that is for the next write to do.
+        let looks = self.room != Room::Nowhere && now >= self.looked_at.plus(LOOK_EVERY_MS);
+        if looks || self.rounds.due().is_some_and(|due| now >= due) {
             self.look_around(turn);
         }
         Ok(())
@@ -313,13 +313,19 @@ impl<C: Caller> Life<C> {
         if self.core.role() != Role::Leader {
             return Ok(());
         }
-        let readable = around.peers.iter().filter(|peer| peer.readable).map(|peer| peer.node);
-        let awaited = readable.chain([turn.me.node]);
+        let me = [turn.me.node];
+        let readable = around.peers.iter().filter(|peer| peer.readable);
+        let awaited = readable.clone().map(|peer| peer.node).chain(me);
         let overdue = self.rounds.due().is_some_and(|due| turn.clock() >= due);
         if overdue || self.rounds.is_complete(awaited) {
             self.end_round(&around.holders, turn)?;
         }
-        if self.rounds.is_due_by_bytes(around, &turn.settings.trim) {
+        // Without room, a replica does not come to the place of a round.
+        let able = readable.filter(|peer| peer.has_room).map(|peer| peer.node).chain(me);
+        let able: Vec<_> = able.collect();
+        if self.rounds.is_due_by_bytes(around, &turn.settings.trim)
+            || self.rounds.is_due_again(turn.clock(), &able, &around.holders)
+        {
             let next = self.core.fold().position.offset;
             self.begin_round(next, turn)?;
         }
@@ -328,17 +334,23 @@ impl<C: Caller> Life<C> {
 
     /// Compares what was reported; lets the log forget what all replicas agree on.
     fn end_round(&mut self, holders: &[NodeId], turn: &mut Turn<'_, C>) -> Result<(), Halt> {
-        let Some((at, reports)) = self.rounds.end() else { return Ok(()) };
+        let Some((at, reports)) = self.rounds.end(turn.clock()) else { return Ok(()) };
         let (agreed, odd) = agreement(&reports, turn.me.node);
         if !odd.is_empty() {
             return self.condemn(at, agreed, odd, turn);
         }
-        let Some(below) = agreed_below(&reports, holders) else {
-            let (reports, replicas) = (agreed.len(), holders.len());
-            turn.tell(News::TooFewDigests { at, reports, replicas });
-            return Ok(());
+        let below = match agreed_below(&reports, holders) {
+            Ok(below) => below,
+            Err(missing) => {
+                // Where nobody is placed, nobody is missing.
+                if self.rounds.lack(missing.clone()) && !missing.is_empty() {
+                    turn.tell(News::TooFewDigests { at, missing });
+                }
+                return Ok(());
+            }
         };
-        turn.tell(News::Agreed { at, replicas: agreed.len(), below });
+        let again = self.rounds.lack(Vec::new());
+        turn.tell(News::Agreed { at, replicas: agreed.len(), below, again });
         let log = self.core.fold().log;
         match self.rounds.agree(Trim { below, log, snapshot: at }) {
             Some(trim) if trim.below > self.core.fold().trimmed_below() => {

@@ -52,8 +52,8 @@ pub(crate) struct Life<C> {
     pub(crate) gap: GapCheck,
     /// The search for a bookmark, if one is under way.
     pub(crate) bookmark: Option<JobId>,
-    /// When `looking` was last asked, and how far the log was folded then.
-    pub(crate) looked: (Millis, LogOffset),
+    /// When `looking` was last asked.
+    pub(crate) looked_at: Millis,
     /// Where the next batch finds room.
     pub(crate) room: Room,
     /// No request is begun any more: end when everything is settled.
@@ -101,7 +101,7 @@ impl<C> Life<C> {
             comparing: Comparing::default(),
             gap: GapCheck::default(),
             bookmark: None,
-            looked: (turn.clock(), fold.position.offset),
+            looked_at: turn.clock(),
             room: Room::Here,
             stopping: false,
             applying: Applying::after(fold),
@@ -347,7 +347,7 @@ impl<C> Life<C> {
         if self.looking.is_none() {
             let job = turn.job();
             self.looking = Some(job);
-            self.looked = (turn.clock(), self.core.fold().position.offset);
+            self.looked_at = turn.clock();
             turn.act(Action::LookAround(job));
         }
     }

@@ -148,15 +148,15 @@ pub enum News {
         replicas: usize,
         /// Their stores hold everything below.
         below: LogOffset,
+        /// In the round before, digests were missing.
+        again: bool,
     },
-    /// Not all replicas have answered: the log forgets nothing.
+    /// Not all replicas have answered, or others than in the round before: the log forgets nothing.
     TooFewDigests {
         /// At which record.
         at: Scn,
-        /// How many have.
-        reports: usize,
-        /// How many there should be.
-        replicas: usize,
+        /// Those that have not.
+        missing: Vec<NodeId>,
     },
     /// Replicas differ, and the odd ones are built anew.
     Differ {

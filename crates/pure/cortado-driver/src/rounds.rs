@@ -10,8 +10,12 @@ use alloc::vec::Vec;
 use cortado_model::{LogOffset, Millis, NodeId, Scn, WallMillis};
 use cortado_replica::Trim;
 
-/// A round ends without those who have not reported after this long: hashing takes its time.
-const ROUND_MS: u64 = 10 * 60 * 1_000;
+/// A round ends without those who have not reported after this long: hashing takes its time. For
+/// as long, none begins again for reports that were missing.
+const PATIENCE_MS: u64 = 10 * 60 * 1_000;
+/// Somebody may need longer: each round in which reports were waited for in vain doubles it, up to
+/// this.
+const PATIENCE_MS_MAX: u64 = 16 * PATIENCE_MS;
 
 /// What a replica knows of rounds: those that it has begun as leader, and its own last hash.
 #[derive(Debug)]
@@ -26,6 +30,11 @@ pub(crate) struct Rounds {
     /// lies below it. So a log keeps what came in one to two rounds, for change streams and for
     /// replicas that are away for a while.
     agreed: Option<Trim>,
+    /// Whose reports were missing from the last round.
+    missing: Vec<NodeId>,
+    /// When a round may begin again for those.
+    again_at: Millis,
+    patience_ms: u64,
     /// The last hash and after how many transactions it was taken.
     hashed: Option<(u64, Hashed)>,
     hashing: BTreeMap<JobId, Hashing>,
@@ -58,6 +67,9 @@ impl Rounds {
             demanded: false,
             open: None,
             agreed: None,
+            missing: Vec::new(),
+            again_at: Millis::default(),
+            patience_ms: PATIENCE_MS,
             hashed: None,
             hashing: BTreeMap::new(),
         }
@@ -82,10 +94,20 @@ impl Rounds {
         self.open.is_none() && around.log_bytes.saturating_sub(since) >= bytes_max
     }
 
+    /// The same, by whose reports were missing: all of them can report now, or need not any more.
+    ///
+    /// * `able`: who can report.
+    pub(crate) fn is_due_again(&self, now: Millis, able: &[NodeId], holders: &[NodeId]) -> bool {
+        let can_be_had = |node| able.contains(node) || !holders.contains(node);
+        let rested = !self.missing.is_empty() && now >= self.again_at;
+        self.open.is_none() && rested && self.missing.iter().all(can_be_had)
+    }
+
     /// A round begins: its record is sent now. `next`: where it will stand, or behind.
     pub(crate) fn begin(&mut self, now: Millis, next: LogOffset) {
         (self.since, self.since_bytes, self.demanded) = (next, None, false);
-        self.open = Some(Round { at: None, ends: now.plus(ROUND_MS), reports: BTreeMap::new() });
+        let ends = now.plus(self.patience_ms);
+        self.open = Some(Round { at: None, ends, reports: BTreeMap::new() });
     }
 
     /// As leader, this replica has folded the record of its round.
@@ -97,7 +119,8 @@ impl Rounds {
 
     /// This replica leads no longer.
     pub(crate) fn abandon(&mut self) {
-        self.open = None;
+        (self.open, self.patience_ms) = (None, PATIENCE_MS);
+        self.missing.clear();
     }
 
     /// When the open round ends.
@@ -119,15 +142,25 @@ impl Rounds {
 
     /// Ends the open round: its place and what was reported of it; `None` if the leader has not
     /// come to its place.
-    pub(crate) fn end(&mut self) -> Option<(Scn, Vec<DigestReport>)> {
-        let Round { at, reports, .. } = self.open.take()?;
+    pub(crate) fn end(&mut self, now: Millis) -> Option<(Scn, Vec<DigestReport>)> {
+        let Round { at, ends, reports } = self.open.take()?;
+        if now >= ends {
+            self.patience_ms = PATIENCE_MS_MAX.min(2 * self.patience_ms);
+        }
+        self.again_at = now.plus(self.patience_ms);
         let at = at?;
         Some((at, reports.into_values().filter(|report| report.at == at).collect()))
+    }
+
+    /// These reports were missing; answers whether they are others than in the round before.
+    pub(crate) fn lack(&mut self, missing: Vec<NodeId>) -> bool {
+        core::mem::replace(&mut self.missing, missing) != self.missing
     }
 
     /// Takes over what replicas agree on now; answers what the log may forget: what they agreed
     /// on before.
     pub(crate) fn agree(&mut self, now: Trim) -> Option<Trim> {
+        self.patience_ms = PATIENCE_MS;
         self.agreed.replace(now)
     }
 
@@ -202,8 +235,8 @@ mod tests {
         assert!(rounds.take(report(1, 5, 7)));
         assert!(!rounds.take(report(2, 6, 8)));
         assert!(rounds.is_complete(all()));
-        assert_eq!(rounds.end(), Some((scn(5), vec![report(1, 5, 7), report(2, 5, 7)])));
-        assert_eq!(rounds.end(), None);
+        assert_eq!(rounds.end(Millis(1)), Some((scn(5), vec![report(1, 5, 7), report(2, 5, 7)])));
+        assert_eq!(rounds.end(Millis(1)), None);
     }
 
     #[test]
@@ -212,7 +245,7 @@ mod tests {
         rounds.begin(Millis(0), LogOffset(9));
         rounds.take(report(2, 4, 7));
         rounds.place(scn(5));
-        assert_eq!(rounds.end(), Some((scn(5), Vec::new())));
+        assert_eq!(rounds.end(Millis(1)), Some((scn(5), Vec::new())));
     }
 
     #[test]
@@ -236,6 +269,39 @@ mod tests {
         assert!(!rounds.is_due(LogOffset(1_000), &policy), "one at a time");
         rounds.abandon();
         assert!(!rounds.is_due(LogOffset(249), &policy));
+    }
+
+    #[test]
+    fn a_round_begins_again_when_those_who_were_missing_can_report() {
+        let nodes = |nodes: &[u32]| nodes.iter().copied().map(NodeId).collect::<Vec<_>>();
+        let (all, log) = (nodes(&[1, 2, 3]), LogId::UNKNOWN);
+        let mut rounds = Rounds::after(LogOffset::ZERO);
+        let mut now = Millis(0);
+        // Ends at once, or when its time is over.
+        let mut ends_after = |rounds: &mut Rounds, ms| {
+            rounds.begin(now, LogOffset(9));
+            now = now.plus(ms);
+            rounds.end(now);
+            now
+        };
+        let mut ended = ends_after(&mut rounds, 1);
+        assert!(!rounds.is_due_again(ended.plus(PATIENCE_MS), &all, &all), "none were missing");
+        assert!(rounds.lack(nodes(&[2, 3])));
+        assert!(!rounds.is_due_again(ended.plus(PATIENCE_MS - 1), &all, &all));
+        let again = ended.plus(PATIENCE_MS);
+        assert!(rounds.is_due_again(again, &all, &all));
+        assert!(!rounds.is_due_again(again, &nodes(&[1, 2]), &all), "one still cannot");
+        assert!(rounds.is_due_again(again, &nodes(&[1, 2]), &nodes(&[1, 2])), "nor need it");
+        // Whoever hashes for longer than a round is given more time, to an end.
+        for patience_ms in [2, 4, 8, 16, 16].map(|times| times * PATIENCE_MS) {
+            let open_ms = rounds.patience_ms;
+            ended = ends_after(&mut rounds, open_ms);
+            assert!(!rounds.lack(nodes(&[2, 3])), "nothing has changed");
+            assert!(!rounds.is_due_again(ended.plus(patience_ms - 1), &all, &all));
+            assert!(rounds.is_due_again(ended.plus(patience_ms), &all, &all));
+        }
+        rounds.agree(Trim { below: LogOffset(9), log, snapshot: Scn::ZERO });
+        assert_eq!((rounds.lack(Vec::new()), rounds.patience_ms), (true, PATIENCE_MS));
     }
 
     #[test]

@@ -54,7 +54,7 @@ pub enum EventKind {
     Offline,
     /// Replicas of a partition had different state at one SCN.
     DigestMismatch,
-    /// A log was allowed to forget.
+    /// A log was allowed to forget, or could not be.
     Trim,
     /// A node found itself sick, or well again.
     Health,

@@ -30,6 +30,7 @@ impl Source for Observation {
         up(&nodes, samples);
         let running = nodes.all_running();
         inboxes(&running, samples);
+        held_back_logs(&running, samples);
         log(nodes.log().usage(), samples);
         let usages = running.iter().map(|running| {
             let host = running.node.host();
@@ -88,6 +89,18 @@ fn inboxes(running: &[Arc<Running>], samples: &mut Samples<'_>) {
     });
     let help = "Requests that one inbox holds; beyond that, requests are refused with 503";
     samples.gauge("cortado_inbox_limit_requests", help, INBOX_MAX);
+}
+
+fn held_back_logs(running: &[Arc<Running>], samples: &mut Samples<'_>) {
+    let help = "Partitions that the node leads whose log is not trimmed: digests are missing";
+    samples.gauges("cortado_partitions_not_trimmed", help, |family| {
+        for running in running {
+            let host = running.node.host();
+            let replicas = host.routes.replicas().into_iter();
+            let held_back = replicas.filter(|replica| replica.is_held_back()).count();
+            family.sample(&[("node", &host.node().to_string())], held_back);
+        }
+    });
 }
 
 fn log(usage: LogUsage, samples: &mut Samples<'_>) {

@@ -5,6 +5,7 @@
 use crate::asker::{INBOX_MAX, Input};
 use crate::changed_replicas::ChangedReplicas;
 use crate::store_room::StoreRoom;
+use crate::tasks::Tasks;
 use cortado_driver::{Leadership, PeerStanding, ReplicaRole};
 use cortado_lanes::StoreLanes;
 use cortado_model::{
@@ -46,6 +47,8 @@ struct Shown {
     known_end: AtomicU64,
     role: AtomicU8,
     unverified: AtomicBool,
+    /// It leads, and its log is not trimmed: digests were missing from its last round.
+    held_back: AtomicBool,
     /// How often the store has been emptied to be filled anew.
     restorations: AtomicU64,
     /// When the replica last was at the end of its log.
@@ -110,6 +113,15 @@ impl ReplicaHandle {
         self.inbox.send(input).await.is_ok()
     }
 
+    /// Puts `input` in line as soon as there is room; nobody waits for that but one of `tasks`.
+    pub(crate) fn send_beside(self: &Arc<Self>, tasks: &Tasks, input: Input) {
+        let handle = Arc::clone(self);
+        tasks.spawn(async move {
+            // A replica that is gone starts anew anyway.
+            let _ = handle.send(input).await;
+        });
+    }
+
     /// Waits for the answer to an input that was put in line. `None` if the driver is gone.
     ///
     /// An input that came in line just as the driver went is dropped with the line, which whoever
@@ -139,6 +151,11 @@ impl ReplicaHandle {
     /// Whether it leads and nobody has been able to compare histories with it so far.
     pub(crate) fn is_unverified(&self) -> bool {
         self.shown.unverified.load(Ordering::Acquire)
+    }
+
+    /// Whether it leads and its log is not trimmed, because digests of other replicas are missing.
+    pub(crate) fn is_held_back(&self) -> bool {
+        self.shown.held_back.load(Ordering::Acquire)
     }
 
     /// Whether its store has no room; what it has can be read.
@@ -242,6 +259,8 @@ impl ReplicaHandle {
     pub(crate) fn show_role(&self, role: ReplicaRole) {
         let before = self.shown.role.swap(role as u8, Ordering::AcqRel);
         if before != role as u8 {
+            // Who leads next finds out itself.
+            self.show_held_back(false);
             self.changed.tell(self.partition);
             self.move_on_urgently();
         }
@@ -301,6 +320,10 @@ impl ReplicaHandle {
         self.shown.unverified.store(unverified, Ordering::Release);
     }
 
+    pub(crate) fn show_held_back(&self, held_back: bool) {
+        self.shown.held_back.store(held_back, Ordering::Release);
+    }
+
     pub(crate) fn show_standing(&self, standing: PeerStanding) {
         *self.shown.standing.lock() = Some(standing);
     }
@@ -314,6 +337,10 @@ fn scn_of(number: u64) -> Scn {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tasks::Life;
+    use cortado_cluster::NodeLife;
+    use cortado_driver::Event;
+    use cortado_model::DirectoryUuid;
     use cortado_store::MemoryStore;
 
     fn handle() -> (Arc<ReplicaHandle>, mpsc::Receiver<Input>, Arc<ChangedReplicas>) {
@@ -337,6 +364,21 @@ mod tests {
         drop(line);
         assert_eq!(handle.answer(was_given).await, Some(7));
         assert_eq!(handle.answer(never).await, None);
+    }
+
+    #[tokio::test]
+    async fn what_is_sent_beside_a_full_line_is_not_lost() {
+        let (handle, mut line, _) = handle();
+        while handle.offer(Event::Tick).is_ok() {}
+        let (node, incarnation) = (handle.node, handle.incarnation);
+        let me = NodeLife { node, incarnation, directory: DirectoryUuid(1), nonce: 0 };
+        let tasks = Tasks::new(Life::new(me, mpsc::unbounded_channel().0));
+        handle.send_beside(&tasks, Event::Verify);
+        drop(handle);
+        for _ in 0..INBOX_MAX {
+            assert!(matches!(line.recv().await, Some(Event::Tick)));
+        }
+        assert!(matches!(line.recv().await, Some(Event::Verify)));
     }
 
     #[test]

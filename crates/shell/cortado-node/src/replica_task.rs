@@ -359,7 +359,7 @@ impl ReplicaTask {
             Action::TrimLog(trim) => self.work.trim_log(trim),
             Action::FailStore { why } => self.host.life.report_store_failure(why),
             Action::Reply { caller, reply } => caller.answer(reply),
-            Action::Tell(news) => telling::tell(&self.host, self.handle.partition, news),
+            Action::Tell(news) => telling::tell(&self.host, &self.handle, news),
             Action::End => self.ended = true,
         }
         None

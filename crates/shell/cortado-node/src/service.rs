@@ -26,7 +26,6 @@ use cortado_replica::{ClaimReason, ReadNeed};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
-use tracing::debug;
 
 /// How long somebody who asks for the leader waits for a replica that is about to lead. Then the
 /// asking node may have learned more.
@@ -153,12 +152,11 @@ impl NodeService {
         }
     }
 
-    fn condemn(&self, partition: PartitionId, why: String) {
-        let Some(replica) = self.host.routes.route(partition).replica() else { return };
-        self.host.tasks.spawn(async move {
-            // A replica that is gone starts anew anyway.
-            let _ = replica.send(Event::Condemned { why }).await;
-        });
+    /// Tells a replica what a full line must not lose: without one digest, a round is in vain.
+    fn send(&self, partition: PartitionId, input: Input) {
+        if let Some(replica) = self.host.routes.route(partition).replica() {
+            replica.send_beside(&self.host.tasks, input);
+        }
     }
 
     /// Answers, unless the node is going away.
@@ -232,14 +230,9 @@ impl Peer for NodeService {
     fn tell(&self, message: Message) {
         match message {
             Message::Progress(progress) => self.hear(progress),
-            Message::Digest { partition, report } => {
-                let replica = self.host.routes.route(partition).replica();
-                if replica.is_none_or(|replica| replica.offer(Event::Digest(report)).is_err()) {
-                    debug!(%partition, at = %report.at, "digest not taken");
-                }
-            }
+            Message::Digest { partition, report } => self.send(partition, Event::Digest(report)),
             Message::Claim { partition } => self.claim(partition),
-            Message::Condemned { partition, why } => self.condemn(partition, why),
+            Message::Condemned { partition, why } => self.send(partition, Event::Condemned { why }),
             Message::LogGrew { partition, end } => self.read_log(partition, end),
         }
     }

@@ -130,6 +130,45 @@ fn what_delays_a_stream_for_all_makes_nobody_look_dead() {
     }
 }
 
+/// Which nodes are away at `now`, after own beats that came back every 250 ms, but for the 750 ms
+/// before each of these moments.
+#[track_caller]
+fn check_away(gaps: &[u64], evidence: &[(u64, Evidence)], now: u64, want: &[NodeId]) {
+    let mut detector = detector();
+    let mut evidence = evidence.iter().peekable();
+    for at in every_beat(0, now) {
+        while let Some((heard_at, sign)) = evidence.next_if(|(heard_at, _)| *heard_at <= at) {
+            detector.observe(Millis(*heard_at), *sign);
+        }
+        if !gaps.iter().any(|end| (end - 750..*end).contains(&at)) {
+            beat_and_hear(&mut detector, Millis(at));
+        }
+        detector.judge_absence(Millis(at), OTHER);
+    }
+    assert_eq!(detector.away(), want);
+}
+
+#[test]
+fn whoever_is_away_is_so_until_a_sign_of_life() {
+    let last = [(1_000, beat(OTHER, 1))];
+    check_away(&[], &last, 1_000 + AWAY_MS - 250, &[]);
+    check_away(&[], &last, 1_000 + AWAY_MS, &[OTHER]);
+    // A gap between own beats is no sign of life of others.
+    check_away(&[2_000 + AWAY_MS], &last, 2_000 + AWAY_MS, &[OTHER]);
+    let back = [last[0], (2_000 + AWAY_MS, beat(OTHER, 1))];
+    check_away(&[], &back, 2_000 + AWAY_MS, &[]);
+    // What a process wrote that has been replaced is none, either.
+    let late = [(1_000, beat(OTHER, 2)), (2_000 + AWAY_MS, beat(OTHER, 1))];
+    check_away(&[], &late, 2_000 + AWAY_MS, &[OTHER]);
+}
+
+#[test]
+fn a_node_never_heard_of_is_away_however_often_this_one_stalls() {
+    let gaps: Vec<u64> = (60_000..=AWAY_MS).step_by(60_000).collect();
+    check_away(&gaps, &[], AWAY_MS + 750, &[]);
+    check_away(&gaps, &[], AWAY_MS + 1_000, &[OTHER]);
+}
+
 /// Whether silence is judged at 1,000 ms after beats every 250 ms, of which those with these counts
 /// have come back on each of two streams, so long after they were sent.
 #[track_caller]

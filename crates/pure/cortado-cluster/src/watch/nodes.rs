@@ -29,11 +29,14 @@ impl Nodes {
     }
 
     /// The nodes of which something else is thought than before.
-    pub(super) fn judge(&mut self, now: Millis, detector: &Detector) -> Vec<NodeId> {
+    pub(super) fn judge(&mut self, now: Millis, detector: &mut Detector) -> Vec<NodeId> {
         let mut changed = Vec::new();
         for (node, verdict) in &mut self.verdicts {
             let life = detector.incarnation(*node);
             let dead_at = detector.dead_from(now, *node).filter(|at| *at <= now);
+            if dead_at.is_some() {
+                detector.judge_absence(now, *node);
+            }
             let judged = Verdict { life, dead_at };
             if *verdict != judged {
                 *verdict = judged;
@@ -41,12 +44,6 @@ impl Nodes {
             }
         }
         changed
-    }
-
-    /// The nodes without which logs are trimmed.
-    pub(super) fn away(&self, now: Millis, detector: &Detector) -> Vec<NodeId> {
-        let nodes = self.verdicts.keys().copied();
-        nodes.filter(|node| detector.is_away(now, *node)).collect()
     }
 
     /// When the next node will count as dead, if nothing more is heard of it.

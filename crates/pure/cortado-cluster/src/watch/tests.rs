@@ -221,10 +221,13 @@ fn logs_wait_for_a_node_that_is_silent_for_a_quarter_of_an_hour_at_most() {
     assert_eq!(scene.watch.away(), []);
     scene.pass(1);
     assert_eq!(scene.watch.away(), [n(1)]);
-    // Who hears nobody, itself included, calls nobody away.
+    // Who hears nobody, itself included, calls nobody away, and nobody back.
     scene.silent = vec![n(1), ME, n(3)];
     scene.pass(15 * 60 * 1_000 + 1_000);
-    assert_eq!(scene.watch.away(), []);
+    assert_eq!(scene.watch.away(), [n(1)]);
+    scene.silent = vec![n(1)];
+    scene.pass(250);
+    assert_eq!(scene.watch.away(), [n(1)]);
     scene.silent = vec![n(3)];
     scene.pass(250);
     assert_eq!(scene.watch.away(), []);

@@ -2,8 +2,7 @@
 
 use crate::rig::{LOG, Rig, put};
 use cortado_driver::{
-    Action, CopyError, DigestReport, Event, Hashed, LogExtent, News, Peer, ReplicaRole, Reply,
-    Surroundings, UnknownWhy,
+    Action, CopyError, Event, LogExtent, News, Peer, ReplicaRole, Reply, Surroundings, UnknownWhy,
 };
 use cortado_model::{LogId, LogOffset, NodeId, Scn, StoreError};
 use cortado_replica::{Config, FEATURE_LEVEL_MAX, NotDone, ReadNeed, StepDown};
@@ -246,52 +245,4 @@ fn a_leader_without_room_gives_way_if_somebody_has() {
     assert_eq!(rig.driver.role(), ReplicaRole::Follower);
     let stepped_down = rig.driver.leadership().stepped_down;
     assert_eq!(stepped_down, Some(StepDown { to: Some(NodeId(3)) }), "who has room and most");
-}
-
-/// A round of digests: these nodes report what the leader, node 1, has too.
-fn round(rig: &mut Rig, reporting: &[u32]) {
-    rig.on(Event::Verify);
-    rig.settle();
-    assert!(rig.append(), "it begins a round");
-    let hash = rig.wanted.iter().position(|action| matches!(action, Action::Hash { .. }));
-    let Some(Action::Hash { job, .. }) = hash.and_then(|at| rig.wanted.remove(at)) else {
-        panic!("it hashes its own state")
-    };
-    let (at, below) = rig.driver.applied();
-    for node in reporting.iter().copied().map(NodeId) {
-        rig.on(Event::Digest(DigestReport { node, at, below, digest: 7 }));
-    }
-    rig.on(Event::Hashed(job, Ok(Hashed { digest: 7, first_expiry: None })));
-    rig.settle();
-    let look = rig.wanted.iter().position(|action| matches!(action, Action::LookAround(_)));
-    let Some(Action::LookAround(job)) = look.and_then(|at| rig.wanted.remove(at)) else {
-        panic!("it looks who should have reported")
-    };
-    // Node 3 cannot be read now, and has not been away for long.
-    let peer = |node, readable| Peer {
-        node: NodeId(node),
-        readable,
-        has_room: true,
-        serves: false,
-        folded: below,
-    };
-    let peers = vec![peer(2, true), peer(3, false)];
-    let holders = [1, 2, 3].map(NodeId).to_vec();
-    rig.on(Event::Around(job, Surroundings { peers, holders, ..Surroundings::default() }));
-    rig.settle();
-}
-
-#[test]
-fn a_log_forgets_nothing_that_a_replica_may_lack() {
-    let mut rig = Rig::leading();
-    for (reporting, agrees) in [(&[2, 3][..], true), (&[2][..], false)] {
-        rig.news.clear();
-        round(&mut rig, reporting);
-        let agreed = rig.news.iter().any(|news| matches!(news, News::Agreed { .. }));
-        let missing = News::TooFewDigests { at: rig.driver.applied().0, reports: 2, replicas: 3 };
-        assert_eq!((agreed, rig.news.contains(&missing)), (agrees, !agrees), "{:?}", rig.news);
-        assert!(!rig.append(), "nothing is to be forgotten yet");
-    }
-    round(&mut rig, &[2, 3]);
-    assert!(rig.append(), "what all agreed on in an earlier round may go");
 }

@@ -4,5 +4,6 @@ mod lives;
 mod log;
 mod peers;
 mod rig;
+mod rounds;
 mod trims;
 mod writes;

@@ -2,6 +2,7 @@
 //!
 //! Start reading at [`tell`].
 
+use crate::replica_handle::ReplicaHandle;
 use crate::replica_host::ReplicaHost;
 use cortado_cluster::Evidence;
 use cortado_driver::News;
@@ -12,11 +13,12 @@ use tracing::field::display;
 use tracing::{debug, error, info, warn};
 
 /// Tells one thing wherever it should be known.
-pub(super) fn tell(host: &ReplicaHost, partition: PartitionId, news: News) {
+pub(super) fn tell(host: &ReplicaHost, handle: &ReplicaHandle, news: News) {
+    let partition = handle.partition;
     let Some(news) = tell_of_leadership(host, partition, news) else { return };
     let Some(news) = tell_of_log(host, partition, news) else { return };
     let Some(news) = tell_of_state(host, partition, news) else { return };
-    tell_of_rounds(host, partition, news);
+    tell_of_rounds(host, handle, news);
 }
 
 /// What is not about leadership is given back.
@@ -196,15 +198,26 @@ fn out_of_service(at: Option<LogOffset>) -> String {
     }
 }
 
-fn tell_of_rounds(host: &ReplicaHost, partition: PartitionId, news: News) {
-    let (node, metrics) = (host.node(), &host.metrics);
+fn tell_of_rounds(host: &ReplicaHost, handle: &ReplicaHandle, news: News) {
+    let (partition, node, metrics) = (handle.partition, host.node(), &host.metrics);
     match news {
-        News::Agreed { at, replicas, below } => {
+        News::Agreed { at, replicas, below, again } => {
             metrics.digests_equal.add(1);
+            handle.show_held_back(false);
             info!(%partition, %node, scn = %at, replicas, %below, "replicas agree");
+            if again {
+                let what = "the log is trimmed again: no digest is missing any more".to_owned();
+                host.decisions.explain(EventKind::Trim, Some(partition), what, Vec::new());
+            }
         }
-        News::TooFewDigests { at, reports, replicas } => {
-            warn!(%partition, %node, scn = %at, reports, replicas, "digests missing, not trimmed");
+        News::TooFewDigests { at, missing } => {
+            handle.show_held_back(true);
+            let evidence =
+                missing.iter().map(|holder| why_missing(host, partition, *holder)).collect();
+            let missing = names(&missing);
+            warn!(%partition, %node, scn = %at, missing, "digests missing, log not trimmed");
+            let what = format!("the log is not trimmed: no digest at {at} from {missing}");
+            host.decisions.explain(EventKind::Trim, Some(partition), what, evidence);
         }
         News::Differ { at, agreed, odd } => {
             metrics.digest_mismatches.add(odd.len() as u64);
@@ -224,6 +237,20 @@ fn tell_of_rounds(host: &ReplicaHost, partition: PartitionId, news: News) {
         }
         // Told before.
         _ => {}
+    }
+}
+
+/// Why a replica has not reported its digest, as far as this node can tell.
+fn why_missing(host: &ReplicaHost, partition: PartitionId, holder: NodeId) -> String {
+    if holder == host.node() {
+        return format!("{holder}, which leads, has not hashed its own state");
+    }
+    let told = host.progress.of(partition, host.clock.steady());
+    let replica = told.into_iter().find(|(node, _)| *node == holder);
+    // Who has just gone away is not silent for long enough yet.
+    match replica.filter(|_| host.peers.peer(holder).is_some()) {
+        Some((_, replica)) => format!("the replica of {holder} is {}", replica.role.name()),
+        None => format!("the replica of {holder} is not heard of"),
     }
 }
 

@@ -210,10 +210,7 @@ impl Work {
         let (partition, node) = (self.handle.partition, self.handle.node);
         let leader = self.host.routes.route(partition).leader().node;
         if leader == Some(node) {
-            if self.handle.offer(Event::Digest(report)).is_err() {
-                warn!(%partition, %node, scn = %report.at, "digest not reported: leader is busy");
-            }
-            return;
+            return self.handle.send_beside(&self.host.tasks, Event::Digest(report));
         }
         match leader.and_then(|leader| self.host.peers.peer(leader)) {
             Some(leader) => leader.tell(Message::Digest { partition, report }),
@@ -226,10 +223,7 @@ impl Work {
         for node in nodes {
             let why = why.to_owned();
             if *node == self.handle.node {
-                let handle = Arc::clone(&self.handle);
-                self.host.tasks.spawn(async move {
-                    let _ = handle.send(Event::Condemned { why }).await;
-                });
+                self.handle.send_beside(&self.host.tasks, Event::Condemned { why });
             } else if let Some(peer) = self.host.peers.peer(*node) {
                 // A replica that is gone starts anew anyway.
                 peer.tell(Message::Condemned { partition, why });

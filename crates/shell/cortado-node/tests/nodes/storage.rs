@@ -1,5 +1,6 @@
 //! Logs and stores that fail, fill up or lie; what was acknowledged stays, what was not is told.
 
+use crate::failovers::metric;
 use crate::restarts::events;
 use crate::world::{
     Music, N1, N2, N3, World, deadline, eventually, eventually_asking, read, settings, stored,
@@ -281,6 +282,36 @@ async fn a_follower_with_another_state_is_rebuilt() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_leader_with_another_state_is_outvoted_and_rebuilt() {
     check_the_odd_one_is_rebuilt(true).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_holds_a_log_back_is_named() {
+    let world = World::start().await;
+    let music = world.music(1).await;
+    music.put("cher", "x", "{}").await.unwrap();
+    music.await_complete().await;
+    let follower = a_follower(&music).await;
+    let held_back_after_a_round = async || {
+        let begun = world.gateway.verify(&music.database, 0, deadline()).await;
+        begun.is_ok() && metric(&world, "cortado_partitions_not_trimmed{") == 1
+    };
+    world.nodes.kill(follower).await.unwrap();
+    eventually_asking("the leader shows that it keeps everything", held_back_after_a_round).await;
+    let named = async || {
+        let told = events(&world, EventKind::Trim).await;
+        let why = format!("from {follower} [\"the replica of {follower} is not heard of\"]");
+        told.iter().any(|told| told.ends_with(&why))
+    };
+    eventually_asking("the journal says for whom", named).await;
+    world.nodes.start(follower).await.unwrap();
+    music.await_complete().await;
+    let trims = async || !held_back_after_a_round().await;
+    eventually_asking("it is trimmed again", trims).await;
+    let told = async || {
+        let told = events(&world, EventKind::Trim).await;
+        told.iter().any(|told| told.contains("the log is trimmed again"))
+    };
+    eventually_asking("the journal says so", told).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
