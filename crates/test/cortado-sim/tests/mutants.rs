@@ -163,6 +163,11 @@ fn following_a_leader_that_most_dispute_is_found() {
 }
 
 #[test]
+fn claiming_for_a_dispute_before_registration_is_found() {
+    check(Mutant::DisputesUnregistered, Scenario::Outvoted, &["eligible"]);
+}
+
+#[test]
 fn trusting_a_wrong_wall_clock_is_found() {
     check(Mutant::StampsAnyTime, Scenario::Blind, &["log_time"]);
 }

@@ -75,13 +75,15 @@ pub enum Mutant {
     LeavesFullUnled,
     /// A replica that disputes its leader hears from nobody that most do.
     DisputesAlone,
+    /// A node that has not registered claims for those who dispute a leader.
+    DisputesUnregistered,
     /// A log waits for nobody who is not there.
     TrimsWithoutTheAbsent,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Mutant; 34] = [
+    pub const ALL: [Mutant; 35] = [
         Mutant::AnswersWhenSent,
         Mutant::AnswersWhenAppended,
         Mutant::SkipsBarrier,
@@ -115,6 +117,7 @@ impl Mutant {
         Mutant::TrustsNoEar,
         Mutant::LeavesFullUnled,
         Mutant::DisputesAlone,
+        Mutant::DisputesUnregistered,
         Mutant::TrimsWithoutTheAbsent,
     ];
 }

@@ -6,7 +6,7 @@ use super::due::{Question, Work};
 use super::{Address, Due, World};
 use crate::database::asker::{Asker, Purpose};
 use crate::database::coverage::{BoundaryPoint, Sight};
-use crate::database::invariants::{answers, trims};
+use crate::database::invariants::{answers, eligible, trims};
 use crate::database::mutant::Mutant;
 use crate::kernel::random::PerMillion;
 use crate::kernel::time::MILLI;
@@ -269,11 +269,20 @@ impl World {
         self.log.lanes.remove(&(here.node, here.partition));
     }
 
+    /// Who may not claim sends no claim.
+    fn check_eligible(&mut self, here: Address, records: &[Bytes]) {
+        let may_claim = self.may_claim(here.node, here.partition);
+        let uuid = self.genesis(here.partition).identity.partition;
+        let result = eligible::check(here, may_claim, records, uuid);
+        self.check(result);
+    }
+
     fn append(&mut self, here: Address, records: Vec<Bytes>) {
         if self.is(Mutant::AnswersWhenSent) {
             self.answer_appended(here, &records);
         }
         self.check_times(here, &records);
+        self.check_eligible(here, &records);
         self.send_records(here, records);
     }
 }

@@ -5,10 +5,11 @@
 
 use super::{Address, Due, Phase, World};
 use crate::database::coverage::Fault;
-use crate::database::node::Place;
+use crate::database::node::{ELIGIBLE, Place};
 use crate::database::scenario::Scenario;
 use crate::kernel::time::{MILLI, SECOND};
 use bytes::Bytes;
+use cortado_cluster::{Eligibility, LifeStanding};
 use cortado_driver::ReplicaRole;
 use cortado_model::LogOffset;
 use cortado_replica::{Body, decode};
@@ -68,9 +69,23 @@ impl World {
         }
     }
 
+    /// One of those who will dispute it may not claim: it is for the others to do.
+    fn bar_one(&mut self, usurper: usize) {
+        let others = self.nodes.len() as u64 - 1;
+        let barred = (usurper + self.kernel.random.between(1, others) as usize) % self.nodes.len();
+        let is_router = Eligibility { is_member: false, ..ELIGIBLE };
+        let is_new = Eligibility { standing: LifeStanding::Unregistered, ..ELIGIBLE };
+        let is_older = Eligibility { gives_way: true, ..ELIGIBLE };
+        let eligibility = self.kernel.random.one_of(&[is_router, is_new, is_older]);
+        self.nodes[barred].eligibility = eligibility;
+    }
+
     /// It claims, until it leads.
     pub(super) fn usurp(&mut self) {
         let Some(node) = self.unheard.filter(|_| self.is_hushed()) else { return };
+        if self.nodes.iter().all(|node| node.eligibility == ELIGIBLE) {
+            self.bar_one(node);
+        }
         let role = self.nodes[node].hosted(0).map(|hosted| hosted.driver.role());
         match role {
             Some(ReplicaRole::Opening | ReplicaRole::Leader) => {}
