@@ -63,6 +63,7 @@ fn reading_without_proof_is_found() {
 #[test]
 fn wrong_leases_are_found() {
     check(Mutant::WaitsTooShort, Scenario::Duel, &["real_time", "linearizable"]);
+    check(Mutant::WaitsTooShort, Scenario::Outvoted, &["disputes"]);
     check(Mutant::ClockStops, Scenario::Lease, &["real_time", "linearizable"]);
     check_seen_by_clients(Mutant::ClockStops, Scenario::Lease);
 }
@@ -160,6 +161,11 @@ fn leaving_unled_what_can_be_read_is_found() {
 #[test]
 fn following_a_leader_that_most_dispute_is_found() {
     check(Mutant::DisputesAlone, Scenario::Outvoted, &["offline", "real_time"]);
+}
+
+#[test]
+fn replacing_a_leader_that_has_served_is_found() {
+    check(Mutant::ReplacesWhoServes, Scenario::Outvoted, &["offline", "disputes"]);
 }
 
 #[test]

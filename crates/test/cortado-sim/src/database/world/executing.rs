@@ -122,8 +122,10 @@ impl World {
 
     /// Answers whoever has asked.
     fn pass_on(&mut self, here: Address, caller: Asker, reply: Reply) {
-        let Asker::Client { client, attempt, purpose, stage } = caller else {
-            return self.pass_on_to_operator(here, &reply);
+        let (client, attempt, purpose, stage) = match caller {
+            Asker::Client { client, attempt, purpose, stage } => (client, attempt, purpose, stage),
+            Asker::Operator => return self.pass_on_to_operator(here, &reply),
+            Asker::Prober => return self.probed(here, &reply),
         };
         if self.is(Mutant::LosesAnswersAtResignation)
             && self.hosted_at(here).is_some_and(|hosted| hosted.has_resigned)
@@ -283,6 +285,11 @@ impl World {
         }
         self.check_times(here, &records);
         self.check_eligible(here, &records);
+        self.hold_disputes(here, &records);
+        let records = match self.is(Mutant::ReplacesWhoServes) {
+            true => self.hide_disputes(here, records),
+            false => records,
+        };
         self.send_records(here, records);
     }
 }
