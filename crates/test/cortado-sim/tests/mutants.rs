@@ -160,7 +160,7 @@ fn leaving_unled_what_can_be_read_is_found() {
 
 #[test]
 fn following_a_leader_that_most_dispute_is_found() {
-    check(Mutant::DisputesAlone, Scenario::Outvoted, &["offline", "real_time"]);
+    check(Mutant::DisputesAlone, Scenario::Outvoted, &["offline", "one_state", "real_time"]);
 }
 
 #[test]
