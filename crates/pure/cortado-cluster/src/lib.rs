@@ -31,7 +31,7 @@ pub use log_clock::LogClock;
 pub use node_life::{NextLife, NodeLife};
 pub use own_calls::OwnCalls;
 pub use placement::{Load, Placement, plan, replan};
-pub use registration::{LifeRefusal, LifeStanding, Registration};
+pub use registration::{Eligibility, LifeRefusal, LifeStanding, Registration};
 pub use route_attempt::{Doubt, Repetition, RouteAttempt, RouteStep, TryOutcome};
 pub use settings::{RawSettings, Settings, SettingsError};
 pub use watch::{Duty, PartitionView, ReplicaViews, Watch, WatchEvent, WatchOrder};

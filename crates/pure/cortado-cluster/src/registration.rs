@@ -36,6 +36,18 @@ pub enum LifeStanding {
     Refused(LifeRefusal),
 }
 
+/// What of a node decides whether it may claim at all. Whether it should is for others to say:
+/// detection, a diverged claimant that asks it, or most replicas that dispute the leader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Eligibility {
+    /// It holds replicas that count; those of a router do not.
+    pub is_member: bool,
+    /// How its life stands in `_cluster`.
+    pub standing: LifeStanding,
+    /// It leaves the leadership to a newer life of its own: see [`NodeLife::gives_way_until`].
+    pub gives_way: bool,
+}
+
 /// Why a life of a node may not hold its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LifeRefusal {
@@ -86,16 +98,19 @@ impl LifeStanding {
         };
         LifeStanding::Refused(refused)
     }
+}
 
-    /// Whether a node that stands so may claim the leadership of `partition`.
+impl Eligibility {
+    /// Whether the node may claim the leadership of `partition`, for whatever reason.
     ///
     /// In `_cluster` an accepted claim is the node's registration: else nobody could begin.
     pub fn may_claim(self, partition: PartitionId) -> bool {
-        match self {
+        let is_known = match self.standing {
             LifeStanding::Registered => true,
             LifeStanding::Unregistered => partition == PartitionId::CLUSTER,
             LifeStanding::Refused(_) => false,
-        }
+        };
+        self.is_member && is_known && !self.gives_way
     }
 }
 

@@ -145,7 +145,7 @@ mod tests {
     /// what it lacks.
     #[track_caller]
     fn check(heard: Vec<PeerStanding>, unheard: usize, want: (usize, usize, Option<u32>)) {
-        let compared = compare(&own(), &PeerAnswers { heard, unheard, placed: 3 });
+        let compared = compare(&own(), &PeerAnswers { heard, unheard, placed: 3, may_claim: true });
         let holder = compared.conflict.map(|conflict| conflict.holder.0);
         assert_eq!((compared.same, compared.awaited, holder), want);
     }
@@ -181,7 +181,9 @@ mod tests {
 
     #[test]
     fn a_claim_that_was_lost_here_shows_by_what_its_winner_has_sent() {
-        let passed = |heard| compare(&own(), &PeerAnswers { heard, unheard: 0, placed: 3 }).passed;
+        let passed = |heard| {
+            compare(&own(), &PeerAnswers { heard, unheard: 0, placed: 3, may_claim: true }).passed
+        };
         let sent = won_by_2(at(4, 3, 7, 8));
         assert_eq!(passed(vec![follower(2, sent)]), sent.map(|sent| (NodeId(2), sent)));
         let ahead = sent.map(|sent| Folded { below: LogOffset(41), ..sent });

@@ -134,7 +134,7 @@ mod tests {
     fn check(heard: Vec<PeerStanding>, unheard: usize, want: GapCheck) -> GapCheck {
         let mut gap = GapCheck::default();
         assert!(gap.look(Some(scn(5)), Millis(90)));
-        gap.heard(&PeerAnswers { heard, unheard, placed: 3 });
+        gap.heard(&PeerAnswers { heard, unheard, placed: 3, may_claim: true });
         assert_eq!(gap, want);
         gap
     }
@@ -180,7 +180,12 @@ mod tests {
         gap.pass(Millis(90));
         assert!(!gap.is_open() && gap.due().is_none());
         assert!(!gap.look(Some(scn(5)), Millis(200)), "it is asked about once");
-        gap.heard(&PeerAnswers { heard: vec![peer(2, 5, 60)], unheard: 0, placed: 3 });
+        gap.heard(&PeerAnswers {
+            heard: vec![peer(2, 5, 60)],
+            unheard: 0,
+            placed: 3,
+            may_claim: true,
+        });
         assert!(gap.is_open(), "somebody has come who knows");
         assert!(gap.look(Some(scn(9)), Millis(200)));
     }

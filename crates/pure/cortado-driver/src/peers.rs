@@ -111,7 +111,8 @@ impl<C> Life<C> {
         turn: &mut Turn<'_, C>,
     ) -> Result<(), Halt> {
         let is_behind = self.core.needs_records(self.log_end);
-        if self.core.role() != Role::Disputed || self.stopping || is_behind {
+        let may_claim = answers.may_claim && !self.stopping && !is_behind;
+        if self.core.role() != Role::Disputed || !may_claim {
             return Ok(());
         }
         let own = Folded::of(self.core.fold());

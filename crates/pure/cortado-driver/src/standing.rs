@@ -35,7 +35,7 @@ pub struct Folded {
     pub claimant: Option<Claimant>,
 }
 
-/// What the placed replicas have said, this one left out.
+/// What the placed replicas have said, this one left out, and what its node knows about itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PeerAnswers {
     /// One for each that has answered.
@@ -44,6 +44,8 @@ pub struct PeerAnswers {
     pub unheard: usize,
     /// How many replicas there should be, this one included.
     pub placed: usize,
+    /// This replica's node may claim the partition now, if there is a reason.
+    pub may_claim: bool,
 }
 
 impl Folded {

@@ -12,7 +12,7 @@ use crate::log_time::LogTime;
 use crate::metrics::NodeMetrics;
 use crate::settings::Settings;
 use crate::tasks::{Life, Tasks};
-use cortado_cluster::{LifeStanding, NodeLife};
+use cortado_cluster::{Eligibility, LifeStanding, NodeLife};
 use cortado_driver::Leadership;
 use cortado_gateway::{Catalog, Decisions, KnownCluster};
 use cortado_lanes::StoreLanes;
@@ -75,6 +75,18 @@ impl ReplicaHost {
     /// How this life stands to what `catalog` says of the node.
     pub(crate) fn standing_in(&self, catalog: &Catalog) -> LifeStanding {
         standing(catalog.node(self.node()), self.me())
+    }
+
+    /// Whether this node may claim `partition`, for whatever reason.
+    ///
+    /// * `shown`: who leads now.
+    pub(crate) fn may_claim(&self, partition: PartitionId, shown: &Leadership) -> bool {
+        let node = Eligibility {
+            is_member: self.duty == Duty::Member,
+            standing: self.standing(),
+            gives_way: self.gives_way_until(shown).is_some(),
+        };
+        node.may_claim(partition)
     }
 
     /// Until when this node leaves a leadership alone for a newer life of its own.

@@ -146,7 +146,10 @@ impl NodeService {
     /// A claimant found that this node's replica has what it lacks.
     fn claim(&self, partition: PartitionId) {
         let claim = Event::Claim { reason: ClaimReason::ClaimantDiverged, evidence: 0 };
-        if let Some(replica) = self.host.routes.route(partition).replica() {
+        let replica = self.host.routes.route(partition).replica();
+        let may_claim =
+            |own: &Arc<ReplicaHandle>| self.host.may_claim(partition, &own.leadership());
+        if let Some(replica) = replica.filter(may_claim) {
             // One that does not take it is asked again.
             let _ = replica.offer(claim);
         }

@@ -63,6 +63,7 @@ fn reading_without_proof_is_found() {
 #[test]
 fn wrong_leases_are_found() {
     check(Mutant::WaitsTooShort, Scenario::Duel, &["real_time", "linearizable"]);
+    check(Mutant::WaitsTooShort, Scenario::Outvoted, &["disputes"]);
     check(Mutant::ClockStops, Scenario::Lease, &["real_time", "linearizable"]);
     check_seen_by_clients(Mutant::ClockStops, Scenario::Lease);
 }
@@ -159,7 +160,17 @@ fn leaving_unled_what_can_be_read_is_found() {
 
 #[test]
 fn following_a_leader_that_most_dispute_is_found() {
-    check(Mutant::DisputesAlone, Scenario::Outvoted, &["offline", "real_time"]);
+    check(Mutant::DisputesAlone, Scenario::Outvoted, &["offline", "one_state", "real_time"]);
+}
+
+#[test]
+fn replacing_a_leader_that_has_served_is_found() {
+    check(Mutant::ReplacesWhoServes, Scenario::Outvoted, &["offline", "disputes"]);
+}
+
+#[test]
+fn claiming_for_a_dispute_before_registration_is_found() {
+    check(Mutant::DisputesUnregistered, Scenario::Outvoted, &["eligible"]);
 }
 
 #[test]

@@ -84,8 +84,16 @@ fn only_who_has_to_be_higher_begins_again_alone() {
 fn before_it_is_registered_a_node_claims_in_cluster_alone() {
     let database = PartitionId { database: DatabaseId(1), number: 0 };
     let check = |standing: LifeStanding, cluster, other| {
-        assert_eq!(standing.may_claim(PartitionId::CLUSTER), cluster, "{standing:?}");
-        assert_eq!(standing.may_claim(database), other, "{standing:?}");
+        let node = Eligibility { is_member: true, standing, gives_way: false };
+        assert_eq!(node.may_claim(PartitionId::CLUSTER), cluster, "{standing:?}");
+        assert_eq!(node.may_claim(database), other, "{standing:?}");
+        for never in [
+            Eligibility { is_member: false, ..node }, // a router
+            Eligibility { gives_way: true, ..node },  // a newer life has claimed
+        ] {
+            assert!(!never.may_claim(PartitionId::CLUSTER), "{never:?}");
+            assert!(!never.may_claim(database), "{never:?}");
+        }
     };
     check(LifeStanding::Unregistered, true, false);
     check(LifeStanding::Registered, true, true);

@@ -95,7 +95,7 @@ fn before_claim(peer: PeerStanding) -> PeerStanding {
 
 fn answer(rig: &mut Rig, job: JobId, heard: &[PeerStanding], unheard: usize) {
     let heard = heard.to_vec();
-    rig.on(Event::Peers(job, PeerAnswers { heard, unheard, placed: 3 }));
+    rig.on(Event::Peers(job, PeerAnswers { heard, unheard, placed: 3, may_claim: true }));
     rig.settle();
 }
 
@@ -332,6 +332,23 @@ fn who_disputes_a_leader_claims_if_most_do() {
     assert!(rig.append(), "it is one of two of three");
     let fold = rig.driver.fold().expect("it lives");
     assert_eq!(fold.claimant.map(|won| (won.node, won.over.scn)), Some((NodeId(1), scn(1, 2))));
+}
+
+/// As a router, or a life that has not registered: what the others say is not for it to act on.
+#[test]
+fn who_may_not_claim_leaves_a_dispute_to_the_others() {
+    let mut rig = disputing();
+    let job = take_question(&mut rig).expect("it asks at once");
+    let heard = vec![with_more(peer(&rig, 2)), peer(&rig, 3), peer(&rig, 4)];
+    let answers = PeerAnswers { heard, unheard: 0, placed: 3, may_claim: false };
+    rig.on(Event::Peers(job, answers.clone()));
+    rig.settle();
+    assert!(!rig.append(), "it may not, though all others dispute the leader");
+    pass(&mut rig, 1_000);
+    let job = take_question(&mut rig).expect("it asks again");
+    rig.on(Event::Peers(job, PeerAnswers { may_claim: true, ..answers }));
+    rig.settle();
+    assert!(rig.append(), "by now it has registered");
 }
 
 #[test]

@@ -191,9 +191,9 @@ impl Work {
     /// Asks the other replicas how they stand.
     pub(super) fn ask_peers(&self, job: JobId) {
         let (host, ended) = (Arc::clone(&self.host), self.ended.clone());
-        let partition = self.handle.partition;
+        let handle = Arc::clone(&self.handle);
         self.host.tasks.spawn(async move {
-            let _ = ended.send(Event::Peers(job, ask_peers(&host, partition).await));
+            let _ = ended.send(Event::Peers(job, ask_peers(&host, &handle).await));
         });
     }
 

@@ -63,17 +63,15 @@ impl ReplicaViews for Views {
         let replica = self.replica(partition)?;
         let replica = Some(replica).filter(|replica| replica.folded() > LogOffset::ZERO)?;
         let (shown, role) = (replica.leadership(), replica.role());
-        let gives_way_until = self.host.gives_way_until(&shown);
-        if let Some(until) = gives_way_until {
+        if let Some(until) = self.host.gives_way_until(&shown) {
             self.giving_way.insert(partition, until);
         }
-        let may_claim = self.host.standing().may_claim(partition) && gives_way_until.is_none();
         Some(PartitionView {
             incarnation: replica.replica_incarnation(),
             generation: shown.generation,
             leadership: leadership(&shown),
             duty: duty(role),
-            restoring: !role.is_readable() || !may_claim,
+            restoring: !role.is_readable() || !self.host.may_claim(partition, &shown),
             // A replica whose digest differs is restored at once.
             digest_failed: false,
             lag_records: lag_records(&replica, replica.known_end()),

@@ -24,6 +24,8 @@ pub enum Asker {
     },
     /// Somebody who wants a handoff and does not wait for it.
     Operator,
+    /// Somebody who looks whether a leader still serves under its lease.
+    Prober,
 }
 
 /// What becomes of a driver's answer.
@@ -65,7 +67,7 @@ impl Caller for Asker {
                 stage.set(Stage::Begun);
                 true
             }
-            Asker::Operator => true,
+            Asker::Operator | Asker::Prober => true,
         }
     }
 }

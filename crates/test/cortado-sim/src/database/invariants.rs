@@ -15,6 +15,8 @@
 //! | [`trims`] | no trim above what all replicas have held | "Snapshots, trimming, moving" |
 //! | [`answers`] | every request is answered, once | "Taking over" |
 //! | [`limits`] | queues stay inside their limits | "What must always hold" |
+//! | [`disputes`] | a disputed leader is replaced before it serves, or not at all | "The fold" |
+//! | [`eligible`] | who may not claim sends no claim | failover.md, "Registration" |
 //! | [`hearing`] | who does not hear itself claims for no silence | failover.md, "Beats" |
 //! | [`led`] | what can be read is led, though all stores be full | failover.md, "Handing back" |
 //! | [`kept`] | what only a person can mend is kept | "Duties of the driver", 12 |
@@ -26,6 +28,8 @@ pub mod answers;
 pub mod applied_in_order;
 pub mod checkpoint_order;
 pub mod definite_errors;
+pub mod disputes;
+pub mod eligible;
 pub mod equal_digests;
 pub mod handoff;
 pub mod hearing;

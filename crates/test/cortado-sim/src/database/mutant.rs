@@ -75,13 +75,17 @@ pub enum Mutant {
     LeavesFullUnled,
     /// A replica that disputes its leader hears from nobody that most do.
     DisputesAlone,
+    /// Who disputes a leader replaces it, whatever that one has acknowledged by then.
+    ReplacesWhoServes,
+    /// A node that has not registered claims for those who dispute a leader.
+    DisputesUnregistered,
     /// A log waits for nobody who is not there.
     TrimsWithoutTheAbsent,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Mutant; 34] = [
+    pub const ALL: [Mutant; 36] = [
         Mutant::AnswersWhenSent,
         Mutant::AnswersWhenAppended,
         Mutant::SkipsBarrier,
@@ -115,6 +119,8 @@ impl Mutant {
         Mutant::TrustsNoEar,
         Mutant::LeavesFullUnled,
         Mutant::DisputesAlone,
+        Mutant::ReplacesWhoServes,
+        Mutant::DisputesUnregistered,
         Mutant::TrimsWithoutTheAbsent,
     ];
 }

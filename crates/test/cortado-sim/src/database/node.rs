@@ -6,7 +6,7 @@ use crate::database::hosted::Hosted;
 use crate::database::observer::Observer;
 use crate::database::store::Store;
 use crate::kernel::time::{Moment, NodeClock};
-use cortado_cluster::LogClock;
+use cortado_cluster::{Eligibility, LifeStanding, LogClock};
 use cortado_model::{LogOffset, NodeId, NodeIncarnation};
 
 /// One machine.
@@ -28,6 +28,8 @@ pub struct Node {
     pub verified: Vec<LogOffset>,
     /// Its stores take nothing more before.
     pub store_full_until: Moment,
+    /// What decides whether it may claim.
+    pub eligibility: Eligibility,
     /// Restarts so far: a planted bug needs the first incarnation.
     pub first_incarnation: Option<NodeIncarnation>,
 }
@@ -66,6 +68,10 @@ pub enum LogHealth {
         since: Moment,
     },
 }
+
+/// What everybody is unless told otherwise.
+pub const ELIGIBLE: Eligibility =
+    Eligibility { is_member: true, standing: LifeStanding::Registered, gives_way: false };
 
 /// Where something can be on its way from or to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

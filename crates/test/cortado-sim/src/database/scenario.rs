@@ -54,7 +54,7 @@ pub enum Scenario {
     /// Replicas that lose a record on their way, and may win a claim all the same.
     Disputed,
     /// A replica that has lost the last record leads, unheard, while nobody wants anything: the
-    /// others replace it.
+    /// others replace it, unless one write comes first.
     Outvoted,
     /// Beats that are lost, silent or cut off while the logs work, and the other way round.
     Beats,

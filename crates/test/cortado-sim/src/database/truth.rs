@@ -138,6 +138,12 @@ impl Truth {
         Some(milestone)
     }
 
+    /// Whether the current leader is `node`, and has done more than to show that it leads.
+    pub fn is_served_by(&self, node: NodeId) -> bool {
+        let winner = self.winners.get(&self.last.generation);
+        self.served && winner.is_some_and(|(winner, _)| *winner == node)
+    }
+
     /// The transaction at `scn`.
     pub fn transaction(&self, scn: Scn) -> Option<&Accepted> {
         let at = self.transactions.binary_search_by_key(&scn, |accepted| accepted.scn).ok()?;

@@ -111,6 +111,8 @@ enum Phase {
     Outvoting {
         /// Nobody wants anything from then on.
         quiet_from: Moment,
+        /// But for one client, which writes as soon as that replica serves.
+        races: bool,
     },
     /// There is room, then; everything must work again.
     Healed { at: Moment },
@@ -261,6 +263,7 @@ impl World {
             Due::Flush { node } => self.flush(node),
             Due::Fill { node } => self.fill(node),
             Due::Usurp => self.usurp(),
+            Due::Probe => self.probe(),
             Due::Start { node } => self.start(node),
             Due::Replace { node } => self.replace(node),
             Due::Resume { node, pause } => self.resume(node, pause),

@@ -16,6 +16,8 @@ pub enum Sight {
     VoidGap,
     /// As above: a claim that lost.
     VoidClaim,
+    /// As above: a claim that disputes a leader which has served.
+    VoidLeaderHasServed,
     /// As above: a stranger's.
     VoidForeign,
     /// Records were published again.
@@ -135,11 +137,12 @@ pub enum Sight {
 
 impl Sight {
     /// All that many seeds of mixed scenarios must meet; only `drift` meets the last one above.
-    pub const ALL: [Sight; 60] = [
+    pub const ALL: [Sight; 61] = [
         Sight::VoidZombie,
         Sight::VoidDuplicate,
         Sight::VoidGap,
         Sight::VoidClaim,
+        Sight::VoidLeaderHasServed,
         Sight::VoidForeign,
         Sight::Republished,
         Sight::ReadBack,
@@ -249,8 +252,9 @@ impl Sight {
             Why::Foreign => Some(Sight::VoidForeign),
             // Every node has a replica of every partition; and nothing is sent behind a claim.
             Why::NotAReplica | Why::Stranger | Why::MissingClaim => None,
-            // Told by its own name; and as rare as a dispute that comes too late.
-            Why::Disputed(_) | Why::LeaderHasServed => None,
+            // Told by its own name.
+            Why::Disputed(_) => None,
+            Why::LeaderHasServed => Some(Sight::VoidLeaderHasServed),
             Why::NotNextGeneration => Some(Sight::VoidClaim),
             Why::Zombie => Some(Sight::VoidZombie),
             Why::Duplicate => Some(Sight::VoidDuplicate),

@@ -6,8 +6,8 @@ use super::due::Ask;
 use super::{Due, Phase, World};
 use crate::database::client::TRIES_MAX;
 use crate::database::coverage::{Fault, Sight};
-use crate::database::documents::{AttemptId, ValueId};
-use crate::database::history::{Action, Attempt, Level, Operation, Reply};
+use crate::database::documents::{AttemptId, KeyNumber, ValueId};
+use crate::database::history::{Action, Attempt, Level, Operation, Reply, Write};
 use crate::database::invariants::{definite_errors, no_lost_write};
 use crate::database::oracle::sessions;
 use crate::kernel::time::MILLI;
@@ -22,14 +22,20 @@ impl World {
         if matches!(self.phase, Phase::Quiet { .. } | Phase::Keeping { .. } | Phase::Over) {
             return;
         }
-        if self.is_hushed() {
+        let races = self.races(client);
+        if self.is_hushed() && !races {
             return self.put(50 * MILLI, Due::Turn { client });
         }
         let partition = self.kernel.random.index(self.plan.partitions);
         let value = ValueId(self.next_number());
         let known = &self.clients[client];
-        let (action, keyed) =
-            known.choose(partition, self.plan.keys, value, &mut self.kernel.random);
+        let (action, keyed) = match races {
+            true => {
+                let changes = vec![(KeyNumber(0), value)];
+                (Action::Write(Write { condition: None, changes }), false)
+            }
+            false => known.choose(partition, self.plan.keys, value, &mut self.kernel.random),
+        };
         let key = keyed.then(|| Bytes::from(format!("k{}", value.0)));
         self.clients[client].route = RouteAttempt::new(match &action {
             Action::Read { .. } => Repetition::Harmless,

@@ -133,8 +133,9 @@ impl World {
         for (number, (hosted, since)) in each.enumerate() {
             let partition = partition_id(number);
             let mut view = view(hosted, *since);
-            if let Some(view) = view.as_mut().filter(|_| self.is(Mutant::LeavesFullUnled)) {
-                view.restoring |= self.is_full(node);
+            if let Some(view) = &mut view {
+                let leaves_unled = self.is(Mutant::LeavesFullUnled) && self.is_full(node);
+                view.restoring |= leaves_unled || !self.may_claim(node, number);
             }
             views.shown.extend(view.map(|view| (partition, view)));
             views.follower_lags.insert(partition, self.follower_lags(node, number));

@@ -2,6 +2,7 @@
 //!
 //! Costs availability when it is wrong, never consistency. Start reading at [`World::detect`].
 
+use super::shared_log::partition_id;
 use super::{Address, World};
 use crate::database::hosted::Suspicion;
 use crate::database::plan::Policy;
@@ -39,12 +40,20 @@ impl World {
 
     /// A node tries to take the leadership, for good reasons or bad ones.
     pub(super) fn claim(&mut self, node: usize, partition: usize) {
+        if !self.may_claim(node, partition) {
+            return;
+        }
         let pause_us = self.kernel.random.between(60, 400) * MILLI;
         let not_before = self.kernel.now.plus(pause_us);
         let Some(to) = self.address(node, partition) else { return };
         let Some(hosted) = self.hosted_at(to) else { return };
         hosted.suspicion.not_before = not_before;
         self.tell(to, claim_event());
+    }
+
+    /// Whether a node may claim, whatever the reason: the rule that ships.
+    pub(super) fn may_claim(&self, node: usize, partition: usize) -> bool {
+        self.nodes[node].eligibility.may_claim(partition_id(partition))
     }
 
     /// A driver hears whether its node's store has room, when that changes.
@@ -60,7 +69,7 @@ impl World {
     pub(super) fn suspect_less(&mut self, from: Address, news: &News) {
         let now = self.kernel.now;
         let me = self.nodes[from.node].id;
-        let simple = self.plan.policy == Policy::Simple;
+        let obeys = self.plan.policy == Policy::Simple && self.may_claim(from.node, from.partition);
         let Some(hosted) = self.hosted_at(from) else { return };
         match news {
             News::Heard { .. } | News::NewGeneration { .. } => {
@@ -69,7 +78,7 @@ impl World {
             }
             News::SteppedDown { to, .. } => {
                 hosted.suspicion = Suspicion { heard_at: now, ..Suspicion::default() };
-                if *to == Some(me) && simple {
+                if *to == Some(me) && obeys {
                     hosted.inbox.push_back(crate::database::hosted::Job::Event(claim_event()));
                 }
             }

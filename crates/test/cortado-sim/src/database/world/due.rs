@@ -84,6 +84,8 @@ pub(crate) enum Due {
     Fill { node: usize },
     /// A replica that has lost the last record claims.
     Usurp,
+    /// Somebody wants to read from it.
+    Probe,
     /// A process starts.
     Start { node: usize },
     /// A process is killed if it is of no use any more.
@@ -202,6 +204,7 @@ impl Happening for Due {
             Due::ClockHeard { node, from, wall } => [35, *node as u64, u64::from(from.0), wall.0],
             Due::Fill { node } => [36, *node as u64, 0, 0],
             Due::Usurp => [37, 0, 0, 0],
+            Due::Probe => [38, 0, 0, 0],
         }
     }
 }
@@ -339,6 +342,7 @@ impl fmt::Display for Due {
             Due::Flush { node } => write!(f, "n{}: flushes", node + 1),
             Due::Fill { node } => write!(f, "n{}: fills up", node + 1),
             Due::Usurp => write!(f, "who has lost the last record claims"),
+            Due::Probe => write!(f, "somebody reads from who has lost the last record"),
             Due::Start { node } => write!(f, "n{}: starts", node + 1),
             Due::Resume { node, pause } => write!(f, "n{}: goes on after pause {pause}", node + 1),
             Due::Replace { node } => write!(f, "n{}: is looked at by an operator", node + 1),

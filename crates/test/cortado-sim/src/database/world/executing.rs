@@ -6,7 +6,7 @@ use super::due::{Question, Work};
 use super::{Address, Due, World};
 use crate::database::asker::{Asker, Purpose};
 use crate::database::coverage::{BoundaryPoint, Sight};
-use crate::database::invariants::{answers, trims};
+use crate::database::invariants::{answers, eligible, trims};
 use crate::database::mutant::Mutant;
 use crate::kernel::random::PerMillion;
 use crate::kernel::time::MILLI;
@@ -122,8 +122,10 @@ impl World {
 
     /// Answers whoever has asked.
     fn pass_on(&mut self, here: Address, caller: Asker, reply: Reply) {
-        let Asker::Client { client, attempt, purpose, stage } = caller else {
-            return self.pass_on_to_operator(here, &reply);
+        let (client, attempt, purpose, stage) = match caller {
+            Asker::Client { client, attempt, purpose, stage } => (client, attempt, purpose, stage),
+            Asker::Operator => return self.pass_on_to_operator(here, &reply),
+            Asker::Prober => return self.probed(here, &reply),
         };
         if self.is(Mutant::LosesAnswersAtResignation)
             && self.hosted_at(here).is_some_and(|hosted| hosted.has_resigned)
@@ -269,11 +271,25 @@ impl World {
         self.log.lanes.remove(&(here.node, here.partition));
     }
 
+    /// Who may not claim sends no claim.
+    fn check_eligible(&mut self, here: Address, records: &[Bytes]) {
+        let may_claim = self.may_claim(here.node, here.partition);
+        let uuid = self.genesis(here.partition).identity.partition;
+        let result = eligible::check(here, may_claim, records, uuid);
+        self.check(result);
+    }
+
     fn append(&mut self, here: Address, records: Vec<Bytes>) {
         if self.is(Mutant::AnswersWhenSent) {
             self.answer_appended(here, &records);
         }
         self.check_times(here, &records);
+        self.check_eligible(here, &records);
+        self.hold_disputes(here, &records);
+        let records = match self.is(Mutant::ReplacesWhoServes) {
+            true => self.hide_disputes(here, records),
+            false => records,
+        };
         self.send_records(here, records);
     }
 }

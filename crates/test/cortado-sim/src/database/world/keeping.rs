@@ -35,6 +35,14 @@ impl World {
                 self.stop_faults();
                 return true;
             }
+            Scenario::Outvoted if self.unheard_has_served() => {
+                // What it has acknowledged counts: a person decides.
+                self.check_leads_on();
+                self.keep_none_yet();
+                self.phase = Phase::Keeping { since: self.kernel.now };
+                self.stop_faults();
+                return true;
+            }
             _ => return false,
         }
         self.kernel.listen_only_to(kept::NAME);
@@ -67,6 +75,11 @@ impl World {
     /// and what clients are told may rest on either.
     pub(super) fn keep_none_yet(&mut self) {
         self.kernel.listen_only_to(kept::NAME);
+        self.expect_to_keep();
+    }
+
+    /// Somebody may come to stand from here on.
+    pub(super) fn expect_to_keep(&mut self) {
         if self.kept.is_empty() {
             self.kept = vec![vec![None; self.plan.partitions]; self.nodes.len()];
         }
@@ -99,7 +112,8 @@ impl World {
                     false => held.check_same(&who, image),
                 };
                 self.check(result);
-                if watched_us > STANDS_US_MAX && self.plan.scenario != Scenario::Disputed {
+                let all = matches!(self.plan.scenario, Scenario::Truncated | Scenario::Upgrade);
+                if watched_us > STANDS_US_MAX && all {
                     self.check_stands(node, partition, &who, is_upgrade);
                 }
             }

@@ -5,7 +5,7 @@
 use super::{Due, World};
 use crate::database::asker::Asker;
 use crate::database::coverage::Fault;
-use crate::database::node::{LogHealth, Node, Place};
+use crate::database::node::{ELIGIBLE, LogHealth, Node, Place};
 use crate::database::plan::{Chore, LEASES_MS};
 use crate::database::scenario::Scenario;
 use crate::database::store::Store;
@@ -29,6 +29,7 @@ impl World {
                 was_away: false,
                 verified: vec![LogOffset::ZERO; self.plan.partitions],
                 store_full_until: Moment::default(),
+                eligibility: ELIGIBLE,
                 first_incarnation: None,
             });
             let start_us = self.kernel.random.between(0, 50) * MILLI;
@@ -105,6 +106,7 @@ impl World {
         self.beats.heal();
         for node in 0..self.nodes.len() {
             self.nodes[node].store_full_until = Moment::default();
+            self.nodes[node].eligibility = ELIGIBLE;
             self.nodes[node].clock.skew_wall(0);
             let paused = self.nodes[node].process.as_ref().and_then(|process| process.paused);
             if let Some((pause, _)) = paused {

@@ -78,8 +78,13 @@ impl World {
         if self.plan.scenario == Scenario::Damage || self.is(Mutant::WipesWhoStands) {
             self.plan_replacement(here.node);
         }
-        if self.plan.scenario == Scenario::Disputed {
-            self.keep_from_now(here);
+        match self.plan.scenario {
+            Scenario::Disputed => self.keep_from_now(here),
+            Scenario::Outvoted => {
+                self.expect_to_keep();
+                self.keep_from_now(here);
+            }
+            _ => {}
         }
     }
 
@@ -91,6 +96,7 @@ impl World {
     ) -> Result<(), Violation> {
         let Address { node, partition, .. } = from;
         let blind = self.is_the_blind_one(from);
+        let beaten = self.unheard_has_served();
         let known = &mut self.partitions[partition];
         match news {
             News::NewGeneration { .. } if blind => Ok(()),
@@ -107,6 +113,7 @@ impl World {
             News::Stopped { why: Stop::Behind(_), .. } if blind => Ok(()),
             News::Stopped { offset, why } => match self.plan.scenario {
                 Scenario::Damage | Scenario::Disputed => Ok(()),
+                Scenario::Outvoted if beaten => Ok(()),
                 _ => Err(Violation::new("offline", format!("{from} at {offset}: {why}"))),
             },
             News::Differ { agreed, odd, .. } => {

@@ -29,8 +29,10 @@ impl World {
             others.into_iter().filter(|node| self.seems_to_live(here.node, *node)).collect();
         let disputes = |hosted: &mut Hosted| hosted.driver.role() == ReplicaRole::Disputed;
         let alone = self.is(Mutant::DisputesAlone) && self.hosted_at(here).is_some_and(disputes);
+        let may_claim =
+            self.may_claim(here.node, here.partition) || self.is(Mutant::DisputesUnregistered);
+        let answers = PeerAnswers { placed, may_claim, ..PeerAnswers::default() };
         if self.is(Mutant::ComparesWithNobody) || alone || awaited.is_empty() {
-            let answers = PeerAnswers { placed, ..PeerAnswers::default() };
             return self.tell_in(MILLI, here, Event::Peers(job, answers));
         }
         for node in &awaited {
@@ -39,7 +41,6 @@ impl World {
             }
         }
         let Some(hosted) = self.hosted_at(here) else { return };
-        let answers = PeerAnswers { placed, ..PeerAnswers::default() };
         hosted.asked = Some(Asked { job, awaited: awaited.into_iter().collect(), answers });
         self.put(ANSWERS_US_MAX, Due::NoMoreAnswers { to: here, job });
     }
@@ -97,6 +98,9 @@ impl World {
         let node = node.0 as usize - 1;
         let delay_us = self.way_between(here.node, node);
         let Some(to) = self.address(node, here.partition) else { return };
+        if !self.may_claim(node, here.partition) {
+            return;
+        }
         let claim = Event::Claim { reason: ClaimReason::ClaimantDiverged, evidence: 0 };
         if let Some(delay_us) = delay_us {
             self.tell_in(delay_us, to, claim);

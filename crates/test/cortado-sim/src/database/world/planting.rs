@@ -8,7 +8,7 @@ use crate::database::documents::AttemptId;
 use crate::database::history::{Action, Reply, Write};
 use bytes::Bytes;
 use cortado_model::LogOffset;
-use cortado_replica::{Body, Committed, decode};
+use cortado_replica::{Body, Claim, ClaimReason, Committed, Record, decode, encode};
 
 impl World {
     /// Answers the writes in `records` before anybody has folded them.
@@ -44,6 +44,21 @@ impl World {
             Some(change.1)
         });
         newest.is_some_and(|value| value != expected)
+    }
+
+    /// Claims that dispute a leader give another reason.
+    pub(super) fn hide_disputes(&self, from: Address, records: Vec<Bytes>) -> Vec<Bytes> {
+        let hosted = self.nodes[from.node].hosted(from.partition);
+        let Some(fold) = hosted.and_then(|hosted| hosted.driver.fold()) else { return records };
+        let uuid = fold.genesis.identity.partition;
+        let hide = |bytes: Bytes| match decode(&bytes, uuid) {
+            Ok(Record { header, body: Body::Claim(claim) }) => {
+                let body = Body::Claim(Claim { reason: ClaimReason::Ordered, ..claim });
+                encode(uuid, &Record { header, body }, fold.chain).0
+            }
+            Ok(_) | Err(_) => bytes,
+        };
+        records.into_iter().map(hide).collect()
     }
 
     /// Applies what fenced leaders have written, from entries that are about to be folded.
