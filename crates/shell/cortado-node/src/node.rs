@@ -211,3 +211,6 @@ fn host_of(
     };
     Ok((Arc::new(host), entries))
 }
+
+#[cfg(test)]
+mod tests;
