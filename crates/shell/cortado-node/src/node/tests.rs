@@ -9,7 +9,7 @@ use cortado_document::{Action, Condition, Document, Operation, TableDefinition};
 use cortado_gateway::{Database, DatabaseSpec, Declared, WriteError, WriteRequest};
 use cortado_log::memory::{SharedMemoryBeats, SharedMemoryLog};
 use cortado_metrics::Registry;
-use cortado_model::{DirectoryUuid, DocumentKey, NodeId, NodeIncarnation, Position};
+use cortado_model::{DirectoryUuid, DocumentKey, LogOffset, NodeId, NodeIncarnation, Position};
 use cortado_peer::conformance::{Answer, FnPeer, Question};
 use cortado_peer::{Membership, MemoryPeers, Message};
 use cortado_replica::{Body, Frame, StepDown};
@@ -254,4 +254,22 @@ async fn who_does_not_answer_keeps_nobody_else_from_leading_for_a_full_node() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sick_node_is_not_named_to_lead_for_a_full_one() {
     check_successor(None, Some(Says::Sick), 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_does_not_answer_holds_up_no_drop_and_keeps_the_log() {
+    let world = World::start().await;
+    let partition = world.partition(0);
+    world.between.says.lock().insert(NodeId(3), Says::Nothing);
+    let until = deadline();
+    world.nodes[&NodeId(1)].gateway().drop_database("d", until).await.unwrap();
+    assert!(Instant::now() < until, "it has not been waited for");
+    let is_stored = |store: &Arc<MemoryStore>| store.partitions().unwrap().contains(&partition);
+    let removed = || !world.stores.0.lock().values().any(is_stored);
+    eventually("the stores are empty", removed).await;
+    let has_log = || world.log.with(|log| log.end(partition)) > LogOffset::ZERO;
+    assert!(has_log());
+    world.between.says.lock().clear();
+    eventually("the log is removed", || !has_log()).await;
+    world.end().await;
 }
