@@ -246,7 +246,7 @@ pub struct Peer {
     pub node: NodeId,
     /// Its store shows a prefix of the history.
     pub readable: bool,
-    /// Its store has room.
+    /// Its store has room, and its node is not known to be sick: it can be named to lead.
     pub has_room: bool,
     /// It serves as leader.
     pub serves: bool,

@@ -6,7 +6,7 @@ use crate::action::{Action, Reply};
 use crate::appends::Appends;
 use crate::applying::Applying;
 use crate::asking::{Asking, Comparing};
-use crate::event::{JobId, Surroundings};
+use crate::event::{JobId, Peer, Surroundings};
 use crate::finds::Finds;
 use crate::gap::GapCheck;
 use crate::halt::Halt;
@@ -24,6 +24,9 @@ use cortado_model::{LogOffset, Millis, NodeId, ReplicaIncarnation, StoreError};
 use cortado_replica::{
     Effect, Event, FoldState, Identity, Input, NotDone, Replica, RequestId, Role, Why,
 };
+
+/// A successor that is named claims at once: reads wait until it has read as much as it is behind.
+const SUCCESSOR_LAG_RECORDS_MAX: u64 = 10_000;
 
 /// One replica from its checkpoint until it ends or has to start anew.
 #[derive(Debug)]
@@ -352,7 +355,7 @@ impl<C> Life<C> {
         }
     }
 
-    /// Steps down if the node's store is full, in favour of a node that has room. Without one, it
+    /// Steps down if the node's store is full, in favour of a node that could lead. Without one, it
     /// leads on: what it has can be read.
     pub(crate) fn give_way_if_full(
         &mut self,
@@ -362,9 +365,9 @@ impl<C> Life<C> {
         if self.room == Room::Here {
             return Ok(());
         }
-        let roomy = around.peers.iter().filter(|peer| peer.readable && peer.has_room);
+        let end = self.log_end.max(self.core.fold().position.offset);
         // By name: that one claims at once, and if its store should be full by then, all the same.
-        let Some(to) = roomy.max_by_key(|peer| peer.folded).map(|peer| peer.node) else {
+        let Some(to) = successor(&around.peers, end) else {
             self.room = Room::Nowhere;
             return Ok(());
         };
@@ -374,5 +377,43 @@ impl<C> Life<C> {
         }
         let request = self.requests.nobody();
         self.step(Input::HandOff { to: Some(to), request }, turn)
+    }
+}
+
+/// Who should follow a leader without room: of those that could lead, the one that has most.
+///
+/// * `end`: of the log.
+fn successor(peers: &[Peer], end: LogOffset) -> Option<NodeId> {
+    let could = |peer: &&Peer| {
+        let lag_records = end.0.saturating_sub(peer.folded.0);
+        peer.readable && peer.has_room && lag_records <= SUCCESSOR_LAG_RECORDS_MAX
+    };
+    peers.iter().filter(could).max_by_key(|peer| peer.folded).map(|peer| peer.node)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_successor_has_room_is_close_and_has_most() {
+        let close = Peer {
+            node: NodeId(2),
+            readable: true,
+            has_room: true,
+            serves: false,
+            folded: LogOffset(20_000),
+        };
+        let check = |want: Option<u32>, peers: &[Peer]| {
+            assert_eq!(successor(peers, LogOffset(30_000)), want.map(NodeId));
+        };
+        let more = Peer { node: NodeId(3), folded: LogOffset(20_001), ..close };
+        check(None, &[]);
+        check(Some(2), &[close]);
+        check(Some(3), &[close, more]);
+        check(Some(2), &[close, Peer { has_room: false, ..more }]);
+        check(Some(2), &[close, Peer { readable: false, ..more }]);
+        // It would claim at once, and reads would wait until it has read the log.
+        check(None, &[Peer { folded: LogOffset(19_999), ..close }]);
     }
 }

@@ -8,7 +8,8 @@ use crate::cluster_log::{DROPPED, TABLES, TableDocument, dropped_key, table_key,
 use crate::database_log::spec_of_dropped;
 use crate::gateway::{Consistency, Gateway, ReadOptions, WriteError, WriteRequest, whole_table};
 use cortado_document::{Action, Condition, Operation};
-use cortado_model::{DatabaseId, DocumentKey, PartitionId, TableId, with_causes};
+use cortado_model::{DatabaseId, DocumentKey, NodeId, PartitionId, TableId, with_causes};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -27,10 +28,11 @@ impl Gateway {
     ///
     /// * `leads`: whether it does now.
     pub async fn control(self, leads: impl Fn() -> bool + Send) {
+        let mut awaited = BTreeSet::new();
         loop {
             sleep(LOOK).await;
             if leads()
-                && let Err(error) = sweep(&self, &self.catalog()).await
+                && let Err(error) = sweep(&self, &self.catalog(), &mut awaited).await
             {
                 let node = self.own().map(display);
                 warn!(node, %error, "controller could not sweep up; retrying");
@@ -39,9 +41,14 @@ impl Gateway {
     }
 }
 
-async fn sweep(gateway: &Gateway, catalog: &Catalog) -> Result<(), WriteError> {
-    for (id, dropped) in &catalog.dropped {
-        remove_log(gateway, *id, dropped).await?;
+/// * `awaited`: nodes without whose answer no log is removed, as they were last told of.
+async fn sweep(
+    gateway: &Gateway,
+    catalog: &Catalog,
+    awaited: &mut BTreeSet<NodeId>,
+) -> Result<(), WriteError> {
+    if !catalog.dropped.is_empty() {
+        remove_logs(gateway, catalog, awaited).await?;
     }
     for database in catalog.databases() {
         if database.log.is_none() {
@@ -71,16 +78,35 @@ async fn finish_creation(gateway: &Gateway, database: &Arc<Database>) {
     }
 }
 
-/// Removes the log of a dropped database, once no node says that a replica still uses it.
+/// Removes the logs of dropped databases, once every node says that no replica uses them.
+async fn remove_logs(
+    gateway: &Gateway,
+    catalog: &Catalog,
+    awaited: &mut BTreeSet<NodeId>,
+) -> Result<(), WriteError> {
+    let reports = gateway.reports(None).await;
+    for node in reports.silent.difference(awaited) {
+        warn!(%node, "node does not answer; logs of dropped databases are kept until it does");
+    }
+    awaited.clone_from(&reports.silent);
+    // Who is there and does not say may have some.
+    if !awaited.is_empty() {
+        return Ok(());
+    }
+    for (id, dropped) in &catalog.dropped {
+        if !reports.tell_of(*id) {
+            remove_log(gateway, *id, dropped).await?;
+        }
+    }
+    Ok(())
+}
+
 async fn remove_log(
     gateway: &Gateway,
     id: DatabaseId,
     dropped: &Dropped,
 ) -> Result<(), WriteError> {
     let partitions = dropped.partitions;
-    if gateway.has_replicas(id).await {
-        return Ok(());
-    }
     if let Err(error) = gateway.parts().log.remove(&spec_of_dropped(id, dropped)).await {
         warn!(
             database_id = id.0,

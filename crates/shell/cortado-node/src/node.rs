@@ -27,9 +27,15 @@ use cortado_model::{ClusterUuid, PartitionId};
 use cortado_peer::{Peer, PeerProgress, Peers};
 use cortado_store::{Store, StoreError};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 use tracing::{error, warn};
+
+/// How long a node that ends waits for its replicas: they have ten seconds to settle, and those
+/// that cannot are told once more.
+const STOP_ALL_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// What a node is made of.
 pub(crate) struct NodeParts {
@@ -112,10 +118,14 @@ impl Node {
         self.gateway.end();
         let mut stopping = tokio::task::JoinSet::new();
         for replica in self.host.routes.replicas() {
-            stopping.spawn(async move { stop_replica(&replica).await });
+            stopping.spawn(async move { timeout(STOP_ALL_TIMEOUT, stop_replica(&replica)).await });
         }
         // Stopping dies of nothing; if it did, the node is ended next anyway.
-        while stopping.join_next().await.is_some() {}
+        while let Some(stopped) = stopping.join_next().await {
+            if matches!(stopped, Ok(Err(_))) {
+                warn!(node = %self.host.node(), "ending with a replica that has not stopped");
+            }
+        }
         let (store, node) = (Arc::clone(&self.host.store), self.host.node());
         match spawn_blocking(move || store.sync()).await {
             Ok(Ok(())) => {}
@@ -211,3 +221,6 @@ fn host_of(
     };
     Ok((Arc::new(host), entries))
 }
+
+#[cfg(test)]
+mod tests;

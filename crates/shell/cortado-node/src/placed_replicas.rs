@@ -136,8 +136,8 @@ impl PlacedReplicas {
     }
 }
 
-/// Takes a replica away: lets it settle, then removes what it holds. Its node answers for it until
-/// then.
+/// Takes a replica away: lets it settle, and removes what it holds once it has ended, so that no
+/// batch of it comes behind. Its node answers for it until then.
 async fn stop_and_remove(host: Arc<ReplicaHost>, replica: Arc<ReplicaHandle>) {
     stop_replica(&replica).await;
     host.routes.route(replica.partition).remove(&replica);
@@ -176,17 +176,49 @@ fn start_replica(
 }
 
 /// Lets a replica finish what it has begun, and waits for its end.
+///
+/// Its log may be gone: it would try for ever to find out what became of it. The second time it is
+/// told to stop, it ends with what is open.
 pub(crate) async fn stop_replica(handle: &ReplicaHandle) {
-    let stopped = async {
-        // Its line may be full, and it may stand still: a log that cannot be read ends no shutdown.
-        if handle.send(Input::Stop).await {
-            handle.ended().await;
-        }
-    };
-    if timeout(STOP_TIMEOUT, stopped).await.is_err() {
+    while handle.send(Input::Stop).await && timeout(STOP_TIMEOUT, handle.ended()).await.is_err() {
         let (partition, node) = (handle.partition, handle.node);
         warn!(%partition, %node, "replica did not stop in time");
-        // Its log may be gone: it would try for ever to find out what became of it.
-        let _ = handle.offer(Input::Stop);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::asker::INBOX_MAX;
+    use cortado_driver::Event;
+    use cortado_lanes::StoreLanes;
+    use cortado_model::{NodeId, NodeIncarnation};
+    use cortado_store::MemoryStore;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_replica_is_told_to_stop_until_it_has_ended() {
+        let life = (NodeId(1), NodeIncarnation(1));
+        let lanes = StoreLanes::start(life.0, Arc::new(MemoryStore::new()), ()).unwrap();
+        let lanes = Arc::new(lanes);
+        let (handle, mut line) =
+            ReplicaHandle::new(PartitionId::CLUSTER, life, lanes, Arc::default(), Arc::default());
+        (0..INBOX_MAX).for_each(|_| handle.offer(Event::Verify).unwrap());
+        let stopping = stop_replica(&handle);
+        tokio::pin!(stopping);
+        // Its line is full for longer than it may take to settle.
+        assert!(timeout(3 * STOP_TIMEOUT, &mut stopping).await.is_err());
+        (0..INBOX_MAX).for_each(|_| drop(line.try_recv().unwrap()));
+        // Nor can it settle.
+        let told = async |line: &mut tokio::sync::mpsc::Receiver<_>| {
+            assert!(matches!(line.recv().await, Some(Event::Stop)));
+        };
+        for _ in 0..2 {
+            tokio::select! {
+                () = &mut stopping => panic!("it has not ended"),
+                () = told(&mut line) => {}
+            }
+        }
+        drop(line);
+        stopping.await;
     }
 }

@@ -235,12 +235,12 @@ impl ReplicaHandle {
         self.shown.standing.lock().map(|standing| PeerStanding { role, wall, ..standing })
     }
 
-    // What follows is for the driver.
-
     /// The node's store has room now, or not any more.
     pub(crate) fn show_room(&self) {
         self.move_on_urgently();
     }
+
+    // What follows is for the driver.
 
     /// Something of what [`progress`](Self::progress) tells is another one.
     fn move_on(&self) {

@@ -97,6 +97,14 @@ impl ReplicaHost {
         until.filter(|until| self.clock.steady() < *until)
     }
 
+    /// One more replica waits for the store to have room, or one less. That concerns all of them,
+    /// and most have no other reason to tell.
+    pub(crate) fn show_waiting(&self, waits: bool) {
+        if self.health.room.show_waiting(waits) {
+            self.routes.replicas().iter().for_each(|replica| replica.show_room());
+        }
+    }
+
     /// How many replicas `partition` should have.
     pub(crate) fn replica_count(&self, partition: PartitionId) -> usize {
         match self.cluster.placed(partition).len() {

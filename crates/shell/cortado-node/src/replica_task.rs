@@ -255,7 +255,6 @@ impl ReplicaTask {
         let has_room = !self.handle.waits_for_room();
         if has_room != self.shown.has_room {
             self.shown.has_room = has_room;
-            self.handle.show_room();
             self.driver.on(now, Event::Room(has_room), &mut self.actions);
         }
         if let Some(end) = self.reading.known_end()
@@ -307,7 +306,7 @@ impl ReplicaTask {
     fn show_role(&mut self, role: ReplicaRole) {
         let (was_full, is_full) = (self.shown.role == ReplicaRole::Full, role == ReplicaRole::Full);
         if is_full != was_full {
-            self.host.health.room.show_waiting(is_full);
+            self.host.show_waiting(is_full);
         }
         self.handle.show_role(role);
         let route = self.host.routes.route(self.handle.partition);
@@ -372,7 +371,7 @@ impl Drop for ReplicaTask {
         self.handle.show_role(ReplicaRole::Offline);
         self.host.routes.route(self.handle.partition).show_role(&self.handle, ReplicaRole::Offline);
         if self.shown.role == ReplicaRole::Full {
-            self.host.health.room.show_waiting(false);
+            self.host.show_waiting(false);
         }
     }
 }

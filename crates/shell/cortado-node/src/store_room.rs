@@ -11,12 +11,12 @@ pub(crate) struct StoreRoom {
 }
 
 impl StoreRoom {
-    /// One more replica waits for room, or one less.
-    pub(crate) fn show_waiting(&self, waits: bool) {
+    /// One more replica waits for room, or one less; answers whether that changes it for all.
+    pub(crate) fn show_waiting(&self, waits: bool) -> bool {
         if waits {
-            self.waiting.fetch_add(1, Ordering::AcqRel);
+            self.waiting.fetch_add(1, Ordering::AcqRel) == 0
         } else {
-            self.waiting.fetch_sub(1, Ordering::AcqRel);
+            self.waiting.fetch_sub(1, Ordering::AcqRel) == 1
         }
     }
 

@@ -6,7 +6,6 @@ use super::admin_error::{AdminError, not_done};
 use super::database_spec::{DatabaseSpec, complete, creation, differences};
 use super::declaration::{Declared, operation, put};
 use super::read::Wanted;
-use super::status::Reports;
 use super::{Consistency, Gateway, ReadOptions};
 use crate::catalog::Database;
 use crate::cluster_log::{
@@ -103,7 +102,7 @@ impl Gateway {
             }
             if self.declare(operations, deadline).await? {
                 self.newest_catalog(deadline).await?;
-                self.await_silence(database, deadline).await;
+                self.await_silence(database.id, deadline).await;
                 info!(database = name, database_id = database.id.0, "database dropped");
                 self.explain(format!("dropped database {name}"));
                 return Ok(());
@@ -156,18 +155,11 @@ impl Gateway {
         }
     }
 
-    /// Waits until no replica serves the database any more, or until the deadline: it is dropped
-    /// either way.
-    async fn await_silence(&self, database: &Database, deadline: Instant) {
-        while Instant::now() < deadline && self.has_replicas(database.id).await {
+    /// Waits until no node says any more that it has a replica of the database, or until the
+    /// deadline: it is dropped either way, and a node that hangs may never say anything.
+    pub(super) async fn await_silence(&self, database: DatabaseId, deadline: Instant) {
+        while Instant::now() < deadline && self.reports(Some(database)).await.tell_of(database) {
             sleep(LOOK_AGAIN).await;
         }
-    }
-
-    /// Whether some node says that it still has a replica of the database.
-    pub(crate) async fn has_replicas(&self, database: DatabaseId) -> bool {
-        let Reports { told, silent } = self.reports(Some(database)).await;
-        // Who is there and does not say may have some.
-        silent > 0 || told.values().any(|report| !report.replicas.is_empty())
     }
 }

@@ -18,10 +18,18 @@ use tokio::time::{Instant, timeout_at};
 const REPORT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What the nodes say of themselves and their replicas.
-pub(super) struct Reports {
+pub(crate) struct Reports {
     pub(super) told: BTreeMap<NodeId, NodeReport>,
-    /// How many were reached and have not answered.
-    pub(super) silent: usize,
+    /// Who was reached and has not answered.
+    pub(crate) silent: BTreeSet<NodeId>,
+}
+
+impl Reports {
+    /// Whether some node says that it has a replica of `database`.
+    pub(crate) fn tell_of(&self, database: DatabaseId) -> bool {
+        let mut replicas = self.told.values().flat_map(|report| &report.replicas);
+        replicas.any(|replica| replica.progress.partition.database == database)
+    }
 }
 
 impl Gateway {
@@ -84,7 +92,7 @@ impl Gateway {
     /// What the nodes say of themselves.
     ///
     /// * `database`: of the replicas of this one alone.
-    pub(super) async fn reports(&self, database: Option<DatabaseId>) -> Reports {
+    pub(crate) async fn reports(&self, database: Option<DatabaseId>) -> Reports {
         let deadline = Instant::now() + REPORT_TIMEOUT;
         let mut asked = JoinSet::new();
         for node in self.known_nodes(&self.catalog()) {
@@ -95,12 +103,12 @@ impl Gateway {
                 (node, report.unwrap_or(Err(CallError::Late)))
             });
         }
-        let (mut told, mut silent) = (BTreeMap::new(), 0);
+        let (mut told, mut silent) = (BTreeMap::new(), BTreeSet::new());
         for (node, report) in asked.join_all().await {
             match report {
                 Ok(report) => drop(told.insert(node, report)),
                 Err(CallError::Unreachable) => {}
-                Err(CallError::Lost | CallError::Late) => silent += 1,
+                Err(CallError::Lost | CallError::Late) => drop(silent.insert(node)),
             }
         }
         Reports { told, silent }

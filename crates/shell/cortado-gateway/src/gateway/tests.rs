@@ -1,19 +1,27 @@
 //! What a gateway makes of what nodes answer. The nodes are scripts: there is nothing behind them.
 
 use super::*;
-use crate::catalog::{Database, Table};
+use crate::catalog::{Database, Dropped, Table};
+use crate::database_log::spec_of_dropped;
 use bytes::Bytes;
 use cortado_document::{Action, Condition, Operation, TableDefinition};
 use cortado_driver as driver;
+use cortado_log::LogSpec;
 use cortado_log::memory::SharedMemoryLog;
 use cortado_metrics::{Counter, Registry};
-use cortado_model::{ClusterUuid, DocumentKey, Etag, Generation, PartitionUuid, Scn, TableId};
+use cortado_model::{
+    ClusterUuid, DocumentKey, Etag, Generation, LogOffset, NodeIncarnation, PartitionUuid, Scn,
+    TableId,
+};
 use cortado_peer::conformance::{Answer, FnPeer};
-use cortado_peer::{CallError, KnownLeader, ReadAnswer, Seen, ServedRole, Sight, WriteAnswer};
+use cortado_peer::{
+    CallError, KnownLeader, NodeReport, ReadAnswer, ReplicaProgress, ReplicaReport, Seen,
+    ServedRole, Sight, WriteAnswer,
+};
 use parking_lot::Mutex;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 /// What n1, n2 and n3 answer, each one time after another; then it cannot be reached.
 type Scripts<'a> = [&'a [Result<Answer, CallError>]; 3];
@@ -116,7 +124,7 @@ fn database() -> Arc<Database> {
 
 fn cluster_with(database: &Arc<Database>, own: Option<NodeId>) -> Arc<KnownCluster> {
     let uuid = ClusterUuid(1);
-    let cluster = KnownCluster::new(uuid, BTreeSet::new(), own);
+    let cluster = KnownCluster::new(uuid, [1, 2, 3].map(NodeId).into(), own);
     let mut catalog = Catalog::empty(uuid);
     catalog.databases.insert(database.name.clone(), Arc::clone(database));
     catalog.databases_by_id.insert(database.id, Arc::clone(database));
@@ -223,4 +231,73 @@ async fn what_any_replica_may_serve_goes_to_the_own_node_or_round() {
     }
     let behind = World::new(2, [&[seen()], &[behind()], &[]]);
     assert_eq!(behind.read(Consistency::Eventual).await, Ok(NodeId(1)));
+}
+
+/// A node that has replicas of these databases, and of no others.
+fn has(databases: &[u32]) -> Result<Answer, CallError> {
+    let replica = |database: &u32| ReplicaReport {
+        progress: ReplicaProgress {
+            partition: PartitionId { database: DatabaseId(*database), number: 0 },
+            role: driver::ReplicaRole::Follower,
+            leader: KnownLeader::default(),
+            applied: Scn::ZERO,
+            folded: LogOffset::ZERO,
+            has_room: true,
+        },
+        end: LogOffset::ZERO,
+        behind_ms: 0,
+        unverified: false,
+    };
+    Ok(Answer::Report(NodeReport {
+        incarnation: NodeIncarnation(1),
+        address: String::new(),
+        sick: None,
+        replicas: databases.iter().map(replica).collect(),
+    }))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drop_waits_for_who_has_replicas_and_for_nobody_who_is_silent() {
+    let silent = || Err(CallError::Late);
+    let scripts: Scripts<'_> =
+        [&[has(&[7]), has(&[])], &[silent(), silent(), silent()], &[has(&[]), has(&[])]];
+    let world = World::new(0, scripts);
+    world.gateway.await_silence(DatabaseId(7), soon()).await;
+    assert_eq!(*world.asked.lock(), [1, 2, 3, 1, 2, 3]);
+}
+
+/// Databases that were dropped, with their logs.
+async fn drop_databases<const N: usize>(world: &World, ids: [u32; N]) -> [LogSpec; N] {
+    let mut catalog = Catalog::empty(ClusterUuid(1));
+    let specs = ids.map(|id| {
+        let dropped = Dropped { name: format!("d{id}"), uuid: PartitionUuid(7), partitions: 1 };
+        let spec = spec_of_dropped(DatabaseId(id), &dropped);
+        catalog.dropped.insert(DatabaseId(id), dropped);
+        spec
+    });
+    for spec in &specs {
+        world.gateway.parts().log.create(spec).await.unwrap();
+    }
+    world.gateway.cluster().catalog.publish(Some(Arc::new(catalog)), Scn::ZERO);
+    specs
+}
+
+#[tokio::test(start_paused = true)]
+async fn logs_of_dropped_databases_are_kept_until_every_node_answers() {
+    let scripts: Scripts<'_> = [
+        &[has(&[]), has(&[]), written()],
+        &[Err(CallError::Late), has(&[8])],
+        &[has(&[]), has(&[])],
+    ];
+    let world = World::new(0, scripts);
+    let specs = drop_databases(&world, [7, 8]).await;
+    for (asked, kept) in [(3, [true, true]), (7, [false, true])] {
+        // It looks once a second.
+        let controller = world.gateway.clone().control(|| true);
+        assert!(timeout(Duration::from_millis(1_500), controller).await.is_err());
+        assert_eq!(world.asked.lock().len(), asked, "each node once, however many were dropped");
+        for (spec, kept) in specs.iter().zip(kept) {
+            assert_eq!(world.gateway.parts().log.verify(spec).await.is_ok(), kept, "{spec:?}");
+        }
+    }
 }

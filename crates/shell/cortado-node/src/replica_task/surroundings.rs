@@ -5,8 +5,9 @@
 use crate::replica_host::ReplicaHost;
 use cortado_driver::{Peer, ReplicaRole, Surroundings};
 use cortado_model::{NodeId, PartitionId};
-use cortado_peer::{CallError, ReplicaProgress};
+use cortado_peer::{CallError, NodeReport, ReplicaProgress};
 use std::time::Duration;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
 /// What all peers together may take.
@@ -14,20 +15,14 @@ const ANSWERS: Duration = Duration::from_secs(1);
 
 /// What the peers have told.
 pub(super) fn look_around(host: &ReplicaHost, partition: PartitionId) -> Surroundings {
-    let peer = |(node, told): (NodeId, ReplicaProgress)| Peer {
-        node,
-        readable: told.role.is_readable(),
-        has_room: told.has_room,
-        serves: told.role == ReplicaRole::Leader,
-        folded: told.folded,
-    };
     let told = host.progress.of(partition, host.clock.steady()).into_iter();
     // Who has just gone away is not silent for long enough yet.
     let reached = told.filter(|(node, _)| host.peers.peer(*node).is_some());
+    let peers = reached.map(|(node, told)| peer_of(node, &told, told.has_room));
     let placed = host.cluster.placed(partition).into_iter();
     let holders = placed.filter(|node| !host.health.is_away(*node)).collect();
     Surroundings {
-        peers: reached.map(peer).collect(),
+        peers: peers.collect(),
         holders,
         log_bytes: host.effort.log_bytes(),
         state_bytes: host.effort.state_bytes(),
@@ -39,16 +34,35 @@ pub(super) fn look_around(host: &ReplicaHost, partition: PartitionId) -> Surroun
 pub(super) async fn ask_around(host: &ReplicaHost, partition: PartitionId) -> Surroundings {
     let deadline = Instant::now() + ANSWERS;
     let mut around = look_around(host, partition);
+    let mut asked = JoinSet::new();
     for peer in &mut around.peers {
-        let Some(asked) = host.peers.peer(peer.node) else {
-            peer.has_room = false;
-            continue;
-        };
-        let report = asked.report(Some(partition.database), deadline);
-        let report = timeout_at(deadline, report).await.unwrap_or(Err(CallError::Late));
-        let replicas = report.map(|report| report.replicas).unwrap_or_default();
-        let own = replicas.iter().find(|replica| replica.progress.partition == partition);
-        peer.has_room = own.is_some_and(|own| own.progress.has_room);
+        // Until it says that it has.
+        peer.has_room = false;
+        let node = peer.node;
+        let Some(target) = host.peers.peer(node) else { continue };
+        asked.spawn(async move {
+            let report = target.report(Some(partition.database), deadline);
+            (node, timeout_at(deadline, report).await.unwrap_or(Err(CallError::Late)))
+        });
+    }
+    for (node, report) in asked.join_all().await {
+        let Ok(NodeReport { sick, replicas, .. }) = report else { continue };
+        let mut told = replicas.iter().map(|replica| replica.progress);
+        let told = told.find(|told| told.partition == partition);
+        let peer = around.peers.iter_mut().find(|peer| peer.node == node);
+        if let (Some(peer), Some(told)) = (peer, told) {
+            *peer = peer_of(node, &told, told.has_room && sick.is_none());
+        }
     }
     around
+}
+
+fn peer_of(node: NodeId, told: &ReplicaProgress, has_room: bool) -> Peer {
+    Peer {
+        node,
+        readable: told.role.is_readable(),
+        has_room,
+        serves: told.role == ReplicaRole::Leader,
+        folded: told.folded,
+    }
 }

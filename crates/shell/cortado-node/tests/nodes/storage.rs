@@ -142,7 +142,9 @@ async fn a_leader_on_a_node_without_room_gives_way_before_it_takes_a_write() {
     assert!(matches!(other, Ok(_) | Err(WriteError::Unknown { .. })), "{other:?}");
     let knows = async || world.gateway.status().await.nodes[leader.0 as usize - 1].sick.is_some();
     eventually_asking("the node knows that its store is full", knows).await;
-    music.put(&artists[0], "y", "{}").await.unwrap();
+    // A machine that is slow makes nodes sick for a moment, and none of them is named.
+    let written = async || music.put(&artists[0], "y", "{}").await.is_ok();
+    eventually_asking("a node that is well takes the write", written).await;
     assert!(music.leaders().await[0].is_none_or(|leader| others.contains(&leader)));
     world.stores.of(leader).set_fault(None);
     music.await_complete().await;

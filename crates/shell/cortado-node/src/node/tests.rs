@@ -1,0 +1,293 @@
+//! Three nodes with somebody between them, who hears what they tell and may answer in their place.
+
+use super::*;
+use crate::cluster_identity::{Founding, identity};
+use crate::replica_handle::ReplicaHandle;
+use crate::settings::RawSettings;
+use crate::store_factory::StoreFactory;
+use bytes::Bytes;
+use cortado_document::{Action, Condition, Document, Operation, TableDefinition};
+use cortado_driver::ReplicaRole;
+use cortado_gateway::{Database, DatabaseSpec, Declared, WriteError, WriteRequest};
+use cortado_log::memory::{SharedMemoryBeats, SharedMemoryLog};
+use cortado_metrics::Registry;
+use cortado_model::{
+    DirectoryUuid, DocumentKey, LogOffset, NodeId, NodeIncarnation, Position, Scn,
+};
+use cortado_peer::conformance::{Answer, FnPeer, Question};
+use cortado_peer::{Membership, MemoryPeers, Message};
+use cortado_replica::{Body, Frame, StepDown};
+use cortado_store::{Fault, MemoryStore};
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::future::pending;
+use std::time::Duration;
+use tokio::time::{Instant, interval};
+
+/// Longer than anything here takes on a busy machine, and shorter than an idle replica sleeps.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What a node says when it is asked how it is, instead of the truth.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Says {
+    Nothing,
+    Sick,
+}
+
+/// Stands between all nodes.
+#[derive(Clone, Default)]
+struct Between {
+    peers: Arc<MemoryPeers>,
+    says: Arc<Mutex<BTreeMap<NodeId, Says>>>,
+    /// What each node has told last of each replica: whether it has room.
+    room: Arc<Mutex<BTreeMap<(NodeId, PartitionId), bool>>>,
+}
+
+impl Peers for Between {
+    fn peer(&self, node: NodeId) -> Option<Arc<dyn Peer>> {
+        let peer = self.peers.peer(node)?;
+        let (asked, says, room) =
+            (Arc::clone(&peer), Arc::clone(&self.says), Arc::clone(&self.room));
+        let call = move |question: Question| -> cortado_peer::Pending<'static, _> {
+            let is_report = matches!(question, Question::Report(..));
+            let (peer, says) = (Arc::clone(&asked), says.lock().get(&node).copied());
+            Box::pin(async move {
+                let answer = question.put_to(peer.as_ref()).await?;
+                match (answer, says.filter(|_| is_report)) {
+                    (_, Some(Says::Nothing)) => pending().await,
+                    (Answer::Report(mut report), Some(Says::Sick)) => {
+                        report.sick = Some("its log fails".to_owned());
+                        Ok(Answer::Report(report))
+                    }
+                    (answer, _) => Ok(answer),
+                }
+            })
+        };
+        let tell = move |message: Message| {
+            if let Message::Progress(progress) = &message {
+                let told = progress.replicas.iter();
+                let told = told.map(|told| ((progress.node, told.partition), told.has_room));
+                room.lock().extend(told);
+            }
+            peer.tell(message);
+        };
+        Some(Arc::new(FnPeer { call: Box::new(call), tell: Box::new(tell) }))
+    }
+}
+
+#[derive(Default)]
+struct Stores(Mutex<BTreeMap<NodeId, Arc<MemoryStore>>>);
+
+impl StoreFactory for Stores {
+    fn open(&self, node: NodeId) -> Result<Arc<dyn Store>, StoreError> {
+        Ok(Arc::clone(self.0.lock().entry(node).or_default()) as Arc<dyn Store>)
+    }
+}
+
+/// Three nodes with a database of two partitions.
+struct World {
+    nodes: BTreeMap<NodeId, Node>,
+    log: SharedMemoryLog,
+    stores: Arc<Stores>,
+    between: Between,
+    database: Arc<Database>,
+    _joined: Vec<Membership>,
+    _failures: mpsc::UnboundedReceiver<NodeFailure>,
+}
+
+impl World {
+    async fn start() -> World {
+        let mut raw = RawSettings::default();
+        // No node dies here, and on a slow machine none shall be taken for dead.
+        raw.detection.dead_after_ms = Some(60_000);
+        let (settings, registry) = (Arc::new(raw.validate().unwrap()), Registry::default());
+        let (log, beats) = (SharedMemoryLog::new(), Arc::new(SharedMemoryBeats::default()));
+        let (stores, between) = (Arc::new(Stores::default()), Between::default());
+        let names: Vec<NodeId> = settings.nodes().collect();
+        let factory = Arc::clone(&stores) as Arc<dyn StoreFactory>;
+        let cluster = identity(&log, &factory, &names, Founding::Create).await.unwrap();
+        let metrics = NodeMetrics::register(&registry, names.into_iter());
+        let gateway_metrics = Arc::new(GatewayMetrics::register(&registry));
+        let (failures, failed) = mpsc::unbounded_channel();
+        let (mut nodes, mut joined) = (BTreeMap::new(), Vec::new());
+        for (node, metrics) in metrics {
+            let directory = DirectoryUuid(u128::from(node.0));
+            let me = NodeLife { node, incarnation: NodeIncarnation(1), directory, nonce: 1 };
+            let started = Node::start(NodeParts {
+                me,
+                duty: Duty::Member,
+                cluster,
+                settings: Arc::clone(&settings),
+                log: Arc::new(log.clone()),
+                beats: Arc::clone(&beats) as Arc<dyn Beats>,
+                store: stores.open(node).unwrap(),
+                peers: Arc::new(between.clone()),
+                clock: Clock::start(),
+                metrics,
+                gateway_metrics: Arc::clone(&gateway_metrics),
+                refusals: Arc::default(),
+                failures: failures.clone(),
+            });
+            let started = started.unwrap();
+            joined.push(between.peers.join(node, started.service()));
+            nodes.insert(node, started);
+        }
+        let database = database_on(&nodes).await;
+        World { nodes, log, stores, between, database, _joined: joined, _failures: failed }
+    }
+
+    fn partition(&self, number: u32) -> PartitionId {
+        self.database.partition_id(number)
+    }
+
+    /// Through a door of `node`, into a partition.
+    async fn write(&self, node: NodeId, number: u32) -> Result<Scn, WriteError> {
+        let mut keys = (0..).map(|id| DocumentKey::from_parts(&[&format!("k{id}")]).unwrap());
+        let key = keys.find(|key| self.database.partition_of(key) == number).unwrap();
+        let value = Document::parse(Bytes::from_static(b"{}")).unwrap();
+        let (table, action) = (self.database.table("t").unwrap().id, Action::Put { value });
+        let operations = vec![Operation { table, key, action, condition: Condition::default() }];
+        let request = WriteRequest { operations, idempotency: None, deadline: deadline() };
+        self.nodes[&node].gateway().write(&self.database, request).await.map(|written| written.scn)
+    }
+
+    fn leader(&self, number: u32) -> Option<NodeId> {
+        let route = |node: &Node| node.host().routes.route(self.partition(number));
+        self.nodes.iter().find(|(_, node)| route(node).serving().is_some()).map(|(node, _)| *node)
+    }
+
+    fn replica(&self, node: NodeId, number: u32) -> Arc<ReplicaHandle> {
+        self.nodes[&node].host().routes.route(self.partition(number)).replica().unwrap()
+    }
+
+    /// Whom the leaders of a partition have named when they stepped down, in order.
+    async fn named(&self, number: u32) -> Vec<Option<NodeId>> {
+        let read = self.log.read(self.partition(number), Position::START, usize::MAX).await;
+        let bodies = read.unwrap().entries.into_iter().map(|entry| {
+            let frame = Frame::read_any(&entry.record).unwrap();
+            frame.record().unwrap().body
+        });
+        let named = bodies.filter_map(|body| match body {
+            Body::StepDown(StepDown { to }) => Some(to),
+            _ => None,
+        });
+        named.collect()
+    }
+
+    /// The store of a node takes nothing any more, or again.
+    fn fill(&self, node: NodeId, is_full: bool) {
+        self.stores.0.lock()[&node].set_fault(is_full.then_some(Fault::Full));
+    }
+
+    /// What `node` has told last of its replica: whether it has room.
+    fn room_told(&self, node: NodeId, number: u32) -> Option<bool> {
+        self.between.room.lock().get(&(node, self.partition(number))).copied()
+    }
+
+    async fn end(self) {
+        for node in self.nodes.values() {
+            node.end().await;
+        }
+    }
+}
+
+/// Once every node is a member.
+async fn database_on(nodes: &BTreeMap<NodeId, Node>) -> Arc<Database> {
+    let gateway = nodes[&NodeId(1)].gateway();
+    eventually("all have registered", || gateway.catalog().members().count() == nodes.len()).await;
+    let definition = TableDefinition::new(vec!["id".to_owned()], None).unwrap();
+    let tables = BTreeMap::from([("t".to_owned(), definition)]);
+    let spec = DatabaseSpec { partitions: Some(2), tables, ..DatabaseSpec::default() };
+    let declared = gateway.create_database("d", spec, deadline()).await.unwrap();
+    let Declared::Created(database) = declared else { panic!("there was one already") };
+    database
+}
+
+fn deadline() -> Instant {
+    Instant::now() + PATIENCE
+}
+
+async fn eventually(what: &str, holds: impl Fn() -> bool) {
+    eventually_asking(what, async || holds()).await;
+}
+
+async fn eventually_asking(what: &str, holds: impl AsyncFn() -> bool) {
+    let (give_up_at, mut look_again) = (deadline(), interval(Duration::from_millis(5)));
+    while !holds().await {
+        assert!(Instant::now() < give_up_at, "not so after {PATIENCE:?}: {what}");
+        look_again.tick().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn peers_are_told_of_a_full_store_by_every_replica_at_once() {
+    let world = World::start().await;
+    let told = |node, room| [0, 1].iter().all(|p| world.room_told(node, *p) == Some(room));
+    let leaders = [0, 1].map(|number| world.leader(number));
+    let mut nodes = world.nodes.keys().copied();
+    let follower = nodes.find(|node| !leaders.contains(&Some(*node))).unwrap();
+    eventually("there is room", || told(follower, true)).await;
+    world.fill(follower, true);
+    world.write(follower, 0).await.unwrap();
+    eventually("the idle replica has told it, too", || told(follower, false)).await;
+    world.fill(follower, false);
+    eventually("there is room again", || told(follower, true)).await;
+    world.end().await;
+}
+
+/// Who follows the leader of partition 0 when that has no room.
+///
+/// * `first`, `second`: what the other two say when they are asked how they are, in order.
+async fn check_successor(first: Option<Says>, second: Option<Says>, want: usize) {
+    let world = World::start().await;
+    eventually("partition 0 is led", || world.leader(0).is_some()).await;
+    let leader = world.leader(0).unwrap();
+    for number in [0, 1] {
+        let written = world.write(leader, number).await.unwrap();
+        let holds_it = || world.replica(leader, number).applied() >= written;
+        eventually("its leader's node holds it", holds_it).await;
+    }
+    let others: Vec<_> = world.nodes.keys().copied().filter(|node| *node != leader).collect();
+    let named_before = world.named(0).await.len();
+    world.fill(leader, true);
+    // The replica of the other partition is the first to know.
+    let other = world.write(leader, 1).await;
+    assert!(matches!(other, Ok(_) | Err(WriteError::Unknown { .. })), "{other:?}");
+    let waits = || world.replica(leader, 1).role() == ReplicaRole::Full;
+    eventually("the other replica waits for room", waits).await;
+    let says = others.iter().copied().zip([first, second]);
+    world.between.says.lock().extend(says.filter_map(|(node, says)| Some((node, says?))));
+    // A machine that is slow makes nodes sick for a moment, too.
+    let written = async || world.write(leader, 0).await.is_ok();
+    eventually_asking("a node that is well takes the write", written).await;
+    assert_eq!(world.named(0).await.get(named_before), Some(&Some(others[want])));
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_does_not_answer_keeps_nobody_else_from_leading_for_a_full_node() {
+    check_successor(Some(Says::Nothing), None, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sick_node_is_not_named_to_lead_for_a_full_one() {
+    check_successor(None, Some(Says::Sick), 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_does_not_answer_holds_up_no_drop_and_keeps_the_log() {
+    let world = World::start().await;
+    let partition = world.partition(0);
+    world.between.says.lock().insert(NodeId(3), Says::Nothing);
+    let until = deadline();
+    world.nodes[&NodeId(1)].gateway().drop_database("d", until).await.unwrap();
+    assert!(Instant::now() < until, "it has not been waited for");
+    let is_stored = |store: &Arc<MemoryStore>| store.partitions().unwrap().contains(&partition);
+    let removed = || !world.stores.0.lock().values().any(is_stored);
+    eventually("the stores are empty", removed).await;
+    let has_log = || world.log.with(|log| log.end(partition)) > LogOffset::ZERO;
+    assert!(has_log());
+    world.between.says.lock().clear();
+    eventually("the log is removed", || !has_log()).await;
+    world.end().await;
+}
