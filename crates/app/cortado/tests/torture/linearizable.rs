@@ -212,7 +212,8 @@ fn disturb(kind: Disturbance, server: Server, data: &Path, random: &mut Random) 
             for _ in 0..3 {
                 for signal in ["-STOP", "-CONT"] {
                     let pid = server.pid().to_string();
-                    assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+                    let sent = Command::new("kill").args([signal, &pid]).status();
+                    assert!(sent.expect("kill runs").success(), "{signal} was not delivered");
                     while_clients_work(random, 1_000);
                 }
             }
