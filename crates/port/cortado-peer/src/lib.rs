@@ -74,6 +74,12 @@ pub trait Peer: Send + Sync + 'static {
     /// Looks at a replica that may serve the read.
     fn read(&self, read: Read) -> Pending<'_, Result<ReadAnswer, CallError>>;
 
+    /// What [`read`](Self::read) would answer, if nothing need be waited for: most reads of a node
+    /// in this process. `None` says nothing but that it has to be asked.
+    fn read_at_once(&self, _read: &Read) -> Option<ReadAnswer> {
+        None
+    }
+
     /// Gives a leadership up; answered when the step-down is committed.
     fn hand_off(&self, order: HandOff) -> Pending<'_, Result<HandOffAnswer, CallError>>;
 

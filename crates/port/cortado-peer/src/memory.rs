@@ -124,6 +124,10 @@ impl Peer for Member {
         self.call(read.deadline, move |peer| peer.read(read))
     }
 
+    fn read_at_once(&self, read: &Read) -> Option<ReadAnswer> {
+        if self.left.is_closed() { None } else { self.serves.read_at_once(read) }
+    }
+
     fn hand_off(&self, order: HandOff) -> Pending<'_, Result<HandOffAnswer, CallError>> {
         self.call(order.deadline, move |peer| peer.hand_off(order))
     }

@@ -183,6 +183,10 @@ impl Peer for NodeService {
         self.serve(self.answer_read(read))
     }
 
+    fn read_at_once(&self, read: &Read) -> Option<ReadAnswer> {
+        if self.host.tasks.is_ending() { None } else { self.see_at_once(read) }
+    }
+
     fn hand_off(&self, order: HandOff) -> Pending<'_, Result<HandOffAnswer, CallError>> {
         self.serve(self.answer_hand_off(order))
     }

@@ -174,6 +174,9 @@ impl Gateway {
         }
         let Some((node, target)) = search.next() else { return Tried::NotHere(None) };
         let read = Read { partition, level, look: look.clone(), deadline };
+        if let Some(answer) = target.read_at_once(&read) {
+            return Tried::of(answer, node);
+        }
         match target.read(read).await {
             Ok(answer) => Tried::of(answer, node),
             Err(CallError::Unreachable | CallError::Lost) => Tried::NotHere(None),

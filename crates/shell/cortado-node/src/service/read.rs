@@ -7,7 +7,7 @@ use crate::asker::{Asker, Input};
 use crate::local_routes::LocalRoute;
 use crate::replica_handle::{NotTaken, ReplicaHandle};
 use cortado_driver::{ReplicaRole, Reply};
-use cortado_model::{DocumentKey, EntryRange, Generation, Scn, StoredDocument};
+use cortado_model::{DocumentKey, EntryRange, Generation, LogOffset, Scn, StoredDocument};
 use cortado_peer::{Level, Look, Page, Read, ReadAnswer, Seen, ServedRole, Sight, Unserved};
 use cortado_replica::{FoldState, NotDone, ReadNeed};
 use cortado_store::{Store, StoreError, View};
@@ -48,6 +48,24 @@ impl NodeService {
         }
     }
 
+    /// The same, where the own replica leads, has folded its whole log, and has a store that may be
+    /// read on the spot.
+    pub(super) fn see_at_once(&self, read: &Read) -> Option<ReadAnswer> {
+        if !matches!(read.level, Level::Strong | Level::Strict) || !is_short(&read.look) {
+            return None;
+        }
+        let leader = self.host.routes.route(read.partition).serving()?;
+        let sighting = Sighting::of(leader);
+        let replica = &sighting.replica;
+        let store = replica.lanes.inline()?;
+        let end = self.host.log.local_end(read.partition)?;
+        if !has_folded(replica, end) {
+            return None;
+        }
+        let seen = see(&read.look, replica, store).ok()?;
+        sighting.judge(Ok(seen), read)
+    }
+
     /// The own replica, when it may serve `read`.
     async fn sighting(&self, route: &LocalRoute, read: &Read) -> Result<Sighting, ReadAnswer> {
         match read.level {
@@ -83,9 +101,7 @@ impl NodeService {
         let mut sighting = Sighting::of(leader);
         let leader = &sighting.replica;
         let need = match self.host.log.local_end(route.partition) {
-            Some(end) if leader.folded() >= end && leader.role().is_readable() => {
-                return Ok(sighting);
-            }
+            Some(end) if has_folded(leader, end) => return Ok(sighting),
             Some(end) => ReadNeed::Folded(end),
             None => {
                 sighting.within = Some(leader.leadership().generation);
@@ -189,6 +205,11 @@ impl Sighting {
             }
         }
     }
+}
+
+/// Whether the store of `replica` shows everything below `end`.
+fn has_folded(replica: &ReplicaHandle, end: LogOffset) -> bool {
+    replica.folded() >= end && replica.role().is_readable()
 }
 
 /// Whether a look takes microseconds, so that nobody need wait for another thread.
