@@ -85,9 +85,9 @@ impl Route {
         if !leader.is_newer_than(&self.leader()) {
             return;
         }
-        let before = self.state.rcu(|state| match leader.is_newer_than(&state.leader) {
-            true => RouteState { leader, served: None, ..**state },
-            false => **state,
+        let before = self.state.rcu(|state| {
+            let newer = leader.is_newer_than(&state.leader);
+            if newer { RouteState { leader, served: None, ..**state } } else { **state }
         });
         if leader.is_newer_than(&before.leader) {
             self.changed();

@@ -48,8 +48,8 @@ impl NodeService {
         }
     }
 
-    /// The same, where the own replica leads, has folded its whole log, and has a store that may be
-    /// read on the spot.
+    /// Looks at the own replica for a leader's read, if nothing need be waited for: it leads, has
+    /// folded its whole log, and its store may be read on the spot.
     pub(super) fn see_at_once(&self, read: &Read) -> Option<ReadAnswer> {
         if !matches!(read.level, Level::Strong | Level::Strict) || !is_short(&read.look) {
             return None;
@@ -62,6 +62,7 @@ impl NodeService {
         if !has_folded(replica, end) {
             return None;
         }
+        // Who cannot be read is read again by `answer_read`, which says why.
         let seen = see(&read.look, replica, store).ok()?;
         sighting.judge(Ok(seen), read)
     }
