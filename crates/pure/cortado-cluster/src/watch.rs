@@ -176,7 +176,7 @@ impl Watch {
         let late_ms = now.since(self.tick_due);
         self.detector.observe(now, Evidence::Lateness { late_ms });
         let tick_ms = self.detector.settings().beat_ms / TICKS_PER_BEAT;
-        self.tick_due = now.plus(tick_ms.max(1));
+        self.tick_due = now.next_multiple_of(tick_ms);
         true
     }
 
@@ -185,9 +185,7 @@ impl Watch {
         if now < self.beat_due {
             return;
         }
-        let beat_ms = self.detector.settings().beat_ms;
-        let in_step = Some(self.beat_due.plus(beat_ms)).filter(|due| *due > now);
-        self.beat_due = in_step.unwrap_or(now.plus(beat_ms));
+        self.beat_due = now.next_multiple_of(self.detector.settings().beat_ms);
         orders.push(WatchOrder::Beat { count: self.detector.send_beat(now) });
     }
 

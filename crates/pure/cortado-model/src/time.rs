@@ -16,6 +16,15 @@ impl Millis {
     pub const fn since(self, earlier: Millis) -> u64 {
         self.0.saturating_sub(earlier.0)
     }
+
+    /// The first later moment that is a whole number of periods; a period of 0 counts as 1.
+    ///
+    /// For what is done at a steady pace: those that share a clock, as the nodes of a process do,
+    /// do it together, and wake the process up once.
+    pub const fn next_multiple_of(self, period_ms: u64) -> Millis {
+        let period_ms = if period_ms == 0 { 1 } else { period_ms };
+        self.plus(period_ms - self.0 % period_ms)
+    }
 }
 
 /// Milliseconds since the beginning of 1970 (UTC), as a node's wall clock believes.
@@ -23,3 +32,16 @@ impl Millis {
 /// Names moments for people and for expiry; no safety rests on it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WallMillis(pub u64);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_done_at_a_steady_pace_is_done_at_whole_periods() {
+        for (now, period_ms, next) in [(0, 50, 50), (1, 50, 50), (50, 50, 100), (7, 0, 8)] {
+            assert_eq!(Millis(now).next_multiple_of(period_ms), Millis(next), "{now} {period_ms}");
+        }
+        assert_eq!(Millis(u64::MAX).next_multiple_of(250), Millis(u64::MAX));
+    }
+}

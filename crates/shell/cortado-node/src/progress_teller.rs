@@ -11,25 +11,25 @@ use cortado_peer::{Message, Progress};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{sleep, sleep_until};
 
 /// How often a node tells how far it is.
-const PACE: Duration = Duration::from_millis(250);
+const PACE_MS: u64 = 250;
 /// What must be known soon, such as who leads, waits for more of the same.
 const GATHERING: Duration = Duration::from_millis(5);
 
 /// Tells the peers how far this node's replicas are, until it ends.
 pub(crate) async fn tell_progress(host: Arc<ReplicaHost>) {
-    let mut pace = interval(PACE);
-    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut told: BTreeMap<NodeId, u64> = BTreeMap::new();
     let mut pruned_at = Scn::ZERO;
+    let mut due = host.clock.steady();
     loop {
         tokio::select! {
-            _ = pace.tick() => {}
+            () = sleep_until(host.clock.instant(due)) => {}
             () = host.changed.told_urgently() => sleep(GATHERING).await,
         }
         let (now, catalog) = (host.clock.steady(), host.cluster.catalog.newest());
+        due = now.next_multiple_of(PACE_MS);
         if catalog.scn() != pruned_at {
             pruned_at = catalog.scn();
             host.progress.retain(|PartitionId { database, .. }| {

@@ -257,7 +257,7 @@ fn beats_keep_their_pace_and_make_up_for_nothing() {
     assert_eq!(scene.beats[3..], [1_800, 2_000].map(Millis));
     scene.now = Millis(2_600);
     scene.pass(300);
-    assert_eq!(scene.beats[5..], [2_600, 2_850].map(Millis));
+    assert_eq!(scene.beats[5..], [2_600, 2_750].map(Millis));
 }
 
 #[test]

@@ -79,13 +79,10 @@ impl Reference {
         if ticks {
             let late_ms = now.since(self.tick_due);
             self.detector.observe(now, Evidence::Lateness { late_ms });
-            self.tick_due = now.plus(settings.beat_ms / 5);
+            self.tick_due = now.next_multiple_of(settings.beat_ms / 5);
         }
         if now >= self.beat_due {
-            self.beat_due = match self.beat_due.plus(settings.beat_ms) {
-                due if due > now => due,
-                _ => now.plus(settings.beat_ms),
-            };
+            self.beat_due = now.next_multiple_of(settings.beat_ms);
             orders.push(WatchOrder::Beat { count: self.detector.send_beat(now) });
         }
         // Told at ticks alone, by the watch too.
