@@ -22,11 +22,35 @@ pub(crate) const DROPPED: TableId = TableId(5);
 /// Ids given out so far.
 pub(crate) const COUNTERS: TableId = TableId(6);
 
-/// Of every document here. A newer one is refused by older software rather than misread.
+/// Of every document here. A newer one is refused by older software rather than misread: whoever
+/// adds a member counts it up.
 pub(crate) const VERSION: u32 = 2;
+
+/// Why a document of `_cluster` says nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogError {
+    /// A newer build has written it. This one can only misread it.
+    #[error(
+        "_cluster has documents of version {version}, this build reads {VERSION}: upgrade this node"
+    )]
+    Newer {
+        /// The version that the document has.
+        version: u32,
+    },
+    /// Not what any build has written.
+    #[error("a document of _cluster is damaged: {why}")]
+    Damaged {
+        /// The reason, for messages.
+        why: String,
+    },
+    /// It was not read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
 
 /// One life of a node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct NodeDocument {
     pub(crate) version: u32,
     pub(crate) incarnation: u64,
@@ -42,6 +66,7 @@ pub(crate) struct NodeDocument {
 
 /// A database without its tables.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct DatabaseDocument {
     pub(crate) version: u32,
     pub(crate) id: u32,
@@ -59,6 +84,7 @@ pub(crate) struct DatabaseDocument {
 
 /// A table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct TableDocument {
     pub(crate) version: u32,
     pub(crate) id: u32,
@@ -73,6 +99,7 @@ pub(crate) struct TableDocument {
 
 /// A dropped database.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct DroppedDocument {
     pub(crate) version: u32,
     pub(crate) name: String,
@@ -83,6 +110,7 @@ pub(crate) struct DroppedDocument {
 
 /// The id that the next database gets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct CounterDocument {
     pub(crate) version: u32,
     pub(crate) next: u32,
@@ -105,7 +133,7 @@ impl NodeDocument {
     ///
     /// # Errors
     /// An identity that is none.
-    pub(crate) fn facts(self, node: NodeId) -> Result<NodeFacts, StoreError> {
+    pub(crate) fn facts(self, node: NodeId) -> Result<NodeFacts, CatalogError> {
         let NodeDocument { incarnation, directory, nonce, replaced, removed, address, .. } = self;
         Ok(NodeFacts {
             node,
@@ -204,26 +232,24 @@ pub(crate) fn write<T: Serialize>(document: &T) -> Document {
 /// Reads the stored form.
 ///
 /// # Errors
-/// Not what [`write`] wrote, or of a newer version.
-pub(crate) fn read<T: DeserializeOwned>(value: &[u8]) -> Result<T, StoreError> {
+/// Of a newer version; or not what [`write`] wrote: members that are not known are no members of
+/// this version, and would be lost when the document is written again.
+pub(crate) fn read<T: DeserializeOwned>(value: &[u8]) -> Result<T, CatalogError> {
     #[derive(Deserialize)]
     struct Versioned {
         version: u32,
     }
-    let damaged = |why: String| StoreError::Damaged { why };
-    let versioned: Versioned = serde_json::from_slice(value)
-        .map_err(|error| damaged(format!("a document of _cluster: {error}")))?;
-    if versioned.version != VERSION {
-        let version = versioned.version;
-        return Err(damaged(format!("a document of _cluster has version {version}")));
+    let damaged = |error: serde_json::Error| CatalogError::Damaged { why: error.to_string() };
+    match serde_json::from_slice(value).map_err(damaged)? {
+        Versioned { version: VERSION } => serde_json::from_slice(value).map_err(damaged),
+        Versioned { version } if version > VERSION => Err(CatalogError::Newer { version }),
+        Versioned { version } => Err(CatalogError::Damaged { why: format!("version {version}") }),
     }
-    serde_json::from_slice(value)
-        .map_err(|error| damaged(format!("a document of _cluster: {error}")))
 }
 
 /// An identity as documents of `_cluster` spell it.
-pub(crate) fn read_hex(digits: &str) -> Result<u128, StoreError> {
-    let damaged = |_| StoreError::Damaged { why: format!("not an identity: {digits}") };
+pub(crate) fn read_hex(digits: &str) -> Result<u128, CatalogError> {
+    let damaged = |_| CatalogError::Damaged { why: format!("not an identity: {digits}") };
     u128::from_str_radix(digits, 16).map_err(damaged)
 }
 

@@ -33,6 +33,7 @@ pub use cortado_peer::{Page, ServedRole, Unserved};
 pub use cortado_replica::Committed;
 
 pub use catalog::{Catalog, Database, NodeFacts, Table};
+pub use cluster_log::CatalogError;
 pub use database_log::{BeginError, Origin, begin_log, cluster_spec};
 pub use decisions::{Decisions, JournalEntry};
 pub use events::{DecisionEvent, EventKind};

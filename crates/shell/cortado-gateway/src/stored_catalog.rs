@@ -4,15 +4,15 @@
 
 use crate::catalog::{Catalog, Database, Dropped, Table};
 use crate::cluster_log::{
-    COUNTERS, CounterDocument, DATABASES, DROPPED, DatabaseDocument, DroppedDocument, NODES,
-    NodeDocument, TABLES, TableDocument, database_counter_key, key, read, read_hex,
+    COUNTERS, CatalogError, CounterDocument, DATABASES, DROPPED, DatabaseDocument, DroppedDocument,
+    NODES, NodeDocument, TABLES, TableDocument, database_counter_key, key, read, read_hex,
 };
 use cortado_document::{Schema, TableDefinition};
 use cortado_model::{
     DatabaseId, DocumentKey, EntryRange, LogId, NodeId, PartitionUuid, Scn, TableId,
 };
 use cortado_replica::FoldState;
-use cortado_store::{StoreError, View};
+use cortado_store::View;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,8 +21,8 @@ impl Catalog {
     /// The catalog that a view of `_cluster` shows; `None` if it is no newer than this one.
     ///
     /// # Errors
-    /// The view's own, and [`StoreError::Damaged`] for documents that cannot be understood.
-    pub fn newer_in(&self, view: &dyn View) -> Result<Option<Catalog>, StoreError> {
+    /// See [`CatalogError`].
+    pub fn newer_in(&self, view: &dyn View) -> Result<Option<Catalog>, CatalogError> {
         match read_scn(view)? {
             Some(scn) if scn > self.scn => read_catalog(view, scn, self).map(Some),
             Some(_) | None => Ok(None),
@@ -31,7 +31,7 @@ impl Catalog {
 }
 
 /// The catalog that `view` shows at `scn`. Tables that have not changed are taken from `previous`.
-fn read_catalog(view: &dyn View, scn: Scn, previous: &Catalog) -> Result<Catalog, StoreError> {
+fn read_catalog(view: &dyn View, scn: Scn, previous: &Catalog) -> Result<Catalog, CatalogError> {
     let mut catalog = Catalog { scn, ..Catalog::empty(previous.cluster) };
     for (key, document) in scan::<NodeDocument>(view, NODES, &[])? {
         let Some(node) = key.parts().next().and_then(NodeId::parse) else { continue };
@@ -58,10 +58,10 @@ fn read_catalog(view: &dyn View, scn: Scn, previous: &Catalog) -> Result<Catalog
 }
 
 /// How far `_cluster` has been applied; `None` if nothing of it was.
-fn read_scn(view: &dyn View) -> Result<Option<Scn>, StoreError> {
+fn read_scn(view: &dyn View) -> Result<Option<Scn>, CatalogError> {
     let Some(checkpoint) = view.checkpoint()? else { return Ok(None) };
     let fold = FoldState::decode(&checkpoint);
-    Ok(Some(fold.map_err(|error| StoreError::Damaged { why: error.to_string() })?.last))
+    Ok(Some(fold.map_err(|error| CatalogError::Damaged { why: error.to_string() })?.last))
 }
 
 fn read_database(
@@ -69,7 +69,7 @@ fn read_database(
     name: &str,
     document: DatabaseDocument,
     previous: &Catalog,
-) -> Result<Database, StoreError> {
+) -> Result<Database, CatalogError> {
     let id = DatabaseId(document.id);
     let uuid = read_hex(&document.uuid)?;
     let log = document.log.as_deref().map(read_hex).transpose()?.map(LogId);
@@ -103,8 +103,8 @@ fn read_database(
 fn read_table(
     document: TableDocument,
     known: Option<&Arc<Table>>,
-) -> Result<Arc<Table>, StoreError> {
-    let damaged = |why: String| StoreError::Damaged { why };
+) -> Result<Arc<Table>, CatalogError> {
+    let damaged = |why: String| CatalogError::Damaged { why };
     let TableDocument { id, name, key, schema, schema_version, dropped, emptied, .. } = document;
     let definition = TableDefinition::new(key, schema)
         .map_err(|error| damaged(format!("table {name}: {error}")))?;
@@ -127,7 +127,7 @@ fn scan<T: DeserializeOwned>(
     view: &dyn View,
     table: TableId,
     prefix: &[u8],
-) -> Result<Vec<(DocumentKey, T)>, StoreError> {
+) -> Result<Vec<(DocumentKey, T)>, CatalogError> {
     let documents = view.documents(&EntryRange::documents(table, prefix)).map(|found| {
         let (key, document) = found?;
         Ok((key, read(&document.json())?))

@@ -21,6 +21,8 @@ pub(crate) struct Health {
     signs: Mutex<Vec<Evidence>>,
     /// Why the node trusts itself less, if it does.
     sickness: Mutex<Option<String>>,
+    /// Why it does not read its catalog, if it does not.
+    unread: Mutex<Option<String>>,
     /// Nodes that have been silent for so long that no log waits for them.
     away: Mutex<Vec<NodeId>>,
 }
@@ -33,6 +35,7 @@ impl Health {
             room: Arc::default(),
             signs: Mutex::default(),
             sickness: Mutex::default(),
+            unread: Mutex::default(),
             away: Mutex::default(),
         }
     }
@@ -60,7 +63,8 @@ impl Health {
     /// Why the node trusts itself less, if it does.
     pub(crate) fn sickness(&self) -> Option<String> {
         let full = self.room.is_missing().then(|| "the store has no room".to_owned());
-        full.or_else(|| self.sickness.lock().clone())
+        let unread = || Some(format!("catalog not read: {}", self.unread.lock().as_ref()?));
+        full.or_else(unread).or_else(|| self.sickness.lock().clone())
     }
 
     /// Whether logs are trimmed without `node`.
@@ -71,6 +75,11 @@ impl Health {
     /// Takes over which nodes are away; answers which were before.
     pub(crate) fn set_away(&self, away: Vec<NodeId>) -> Vec<NodeId> {
         std::mem::replace(&mut *self.away.lock(), away)
+    }
+
+    /// Takes over why the catalog is not read; answers whether that was known.
+    pub(crate) fn set_unread(&self, unread: Option<String>) -> bool {
+        std::mem::replace(&mut *self.unread.lock(), unread.clone()) == unread
     }
 
     pub(crate) fn set_sickness(&self, sickness: Option<String>) {

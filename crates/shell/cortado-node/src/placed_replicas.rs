@@ -8,9 +8,8 @@ use crate::replica_host::{Duty, ReplicaHost};
 use crate::replica_task::run_replica;
 use crate::service::NodeService;
 use cortado_cluster::LifeStanding;
-use cortado_gateway::{Catalog, Origin};
-use cortado_model::PartitionId;
-use cortado_store::StoreError;
+use cortado_gateway::{Catalog, CatalogError, Origin};
+use cortado_model::{PartitionId, with_causes};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,26 +55,36 @@ impl PlacedReplicas {
             let _ = timeout(LOOK, self.host.cluster.catalog.wanted()).await;
             self.host.tasks.check();
             self.service.snapshots.give_up_unused();
-            match self.refresh_catalog().await {
-                Ok(true) => self.follow_catalog().await,
-                Ok(false) => {}
-                Err(error) => {
-                    error!(node = %self.host.node(), %error, "catalog not read; retrying")
-                }
+            let looked = self.refresh_catalog().await;
+            self.tell_unread(looked.as_ref().err());
+            if let Ok(true) = looked {
+                self.follow_catalog().await;
             }
         }
     }
 
+    /// Tells why the catalog is not read: once, however often it is looked for meanwhile.
+    fn tell_unread(&self, error: Option<&CatalogError>) {
+        let (node, unread) = (self.host.node(), error.map(|error| with_causes(error)));
+        if self.host.health.set_unread(unread.clone()) {
+            return;
+        }
+        match unread {
+            Some(error) => error!(%node, error, "catalog not read; retrying"),
+            None => info!(%node, "catalog read again"),
+        }
+    }
+
     /// Reads the catalog anew; answers whether it has moved.
-    async fn refresh_catalog(&self) -> Result<bool, StoreError> {
+    async fn refresh_catalog(&self) -> Result<bool, CatalogError> {
         // Before the store is read: what comes later may not be seen.
         let covers = self.cluster.applied();
         let known = self.host.cluster.catalog.newest();
         let read = self
             .host
             .lanes
-            .read(move |store| known.newer_in(store.view(PartitionId::CLUSTER)?.as_ref()));
-        let catalog = read.await?.map(Arc::new);
+            .read(move |store| Ok(known.newer_in(store.view(PartitionId::CLUSTER)?.as_ref())));
+        let catalog = read.await??.map(Arc::new);
         if let Some(catalog) = &catalog
             && self.host.duty == Duty::Member
             && let LifeStanding::Refused(refusal) = self.host.standing_in(catalog)
@@ -190,10 +199,24 @@ pub(crate) async fn stop_replica(handle: &ReplicaHandle) {
 mod tests {
     use super::*;
     use crate::asker::INBOX_MAX;
+    use crate::clock::Clock;
+    use crate::health::Health;
     use cortado_driver::Event;
     use cortado_lanes::StoreLanes;
     use cortado_model::{NodeId, NodeIncarnation};
     use cortado_store::MemoryStore;
+
+    #[test]
+    fn a_catalog_that_is_not_read_is_told_of_once_and_shown_until_it_is_read() {
+        let health = Health::new(Clock::start());
+        let newer = || Some("upgrade this node".to_owned());
+        let known = [newer(), newer(), None, None].map(|unread| {
+            let known = health.set_unread(unread);
+            (known, health.sickness())
+        });
+        let sick = || Some("catalog not read: upgrade this node".to_owned());
+        assert_eq!(known, [(false, sick()), (true, sick()), (false, None), (true, None)]);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_replica_is_told_to_stop_until_it_has_ended() {

@@ -6,12 +6,11 @@ use super::admin_error::{AdminError, not_done};
 use super::declaration::put;
 use super::{Consistency, Gateway, ReadError, ReadOptions, WriteError, WriteRequest};
 use crate::catalog::NodeFacts;
-use crate::cluster_log::{NODES, NodeDocument, node_key, read, write};
+use crate::cluster_log::{CatalogError, NODES, NodeDocument, node_key, read, write};
 use crate::conditions::{if_absent, if_still};
 use crate::events::EventKind;
 use cortado_document::Operation;
 use cortado_model::{DatabaseId, Etag, NodeId, PartitionId};
-use cortado_store::StoreError;
 use tokio::time::Instant;
 use tracing::info;
 
@@ -23,7 +22,7 @@ pub enum RegistrationError {
     Read(#[from] ReadError),
     /// What is registered cannot be understood.
     #[error(transparent)]
-    Stored(#[from] StoreError),
+    Stored(#[from] CatalogError),
     /// It was not written, or perhaps; if it was, the next look finds it.
     #[error(transparent)]
     Write(#[from] WriteError),
