@@ -18,7 +18,7 @@ mod status;
 mod tables;
 mod write;
 
-pub use admin_error::AdminError;
+pub use admin_error::{AdminError, InvalidDeclaration, Obstacle, Uncertainty};
 pub use changes::{ChangeReader, Changes, ChangesError};
 pub use database_spec::DatabaseSpec;
 pub use declaration::Declared;

@@ -21,6 +21,8 @@ mod log_page;
 mod metrics;
 mod randomness;
 mod refusals;
+#[cfg(test)]
+mod scripted;
 mod status;
 mod stored_catalog;
 
@@ -40,9 +42,9 @@ pub use events::{DecisionEvent, EventKind};
 pub use folded_catalog::FoldedCatalog;
 pub use gateway::{
     AdminError, ChangeReader, Changes, ChangesError, Consistency, DatabaseSpec, Declared, Gateway,
-    GatewayParts, IdempotencyKey, ListRequest, NotDoneWhy, ReadError, ReadOptions,
-    RegistrationError, ScanPage, ScanPosition, ScanRequest, Served, UnknownWhy, WriteError,
-    WriteRequest, Written,
+    GatewayParts, IdempotencyKey, InvalidDeclaration, ListRequest, NotDoneWhy, Obstacle, ReadError,
+    ReadOptions, RegistrationError, ScanPage, ScanPosition, ScanRequest, Served, Uncertainty,
+    UnknownWhy, WriteError, WriteRequest, Written,
 };
 pub use genesis::cluster_genesis;
 pub use journal::{EventsError, JournalPosition};

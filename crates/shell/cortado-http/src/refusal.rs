@@ -9,6 +9,7 @@ use cortado_document::{
     JsonError, PatchError, Refusal, TransactionError, Unacceptable, Unmet, Violation,
 };
 use cortado_gateway::{AdminError, NotDoneWhy, ReadError, UnknownWhy, WriteError};
+use cortado_model::with_causes;
 use cortado_node::NodeError;
 use cortado_wire::{Code, Outcome, Reason};
 
@@ -165,16 +166,19 @@ impl Call<'_> {
 ///
 /// * `conflict`: what it means here that something exists and differs.
 pub(crate) fn of_admin(error: AdminError, conflict: Code) -> Failure {
-    let detail = error.to_string();
+    let detail = with_causes(&error);
     match error {
         AdminError::NoSuchDatabase => Failure::new(Code::NoSuchDatabase, detail),
         AdminError::NoSuchTable => Failure::new(Code::NoSuchTable, detail),
         AdminError::NoSuchPartition => Failure::new(Code::NoSuchPartition, detail),
-        AdminError::NoSuchNode => Failure::new(Code::Conflict, detail),
+        AdminError::CannotLead => {
+            let detail = format!("{detail}; GET /admin/v1/cluster shows the replicas");
+            Failure::new(Code::Conflict, detail)
+        }
         AdminError::NotRegistered => Failure::new(Code::NoSuchNode, detail),
         AdminError::NodeRuns => Failure::new(Code::Conflict, detail),
         AdminError::BadName => Failure::new(Code::BadName, detail),
-        AdminError::Invalid { .. } => Failure::new(Code::BadDeclaration, detail),
+        AdminError::Invalid(_) => Failure::new(Code::BadDeclaration, detail),
         AdminError::Conflict { reasons } => {
             let reason = |why| Reason { path: String::new(), why };
             let detail = "it already exists with a different declaration; see reasons";
@@ -183,7 +187,7 @@ pub(crate) fn of_admin(error: AdminError, conflict: Code) -> Failure {
         AdminError::NotDone { retry_after_ms, .. } => {
             Failure::new(Code::Unavailable, detail).with_retry_after_ms(retry_after_ms)
         }
-        AdminError::Unknown { .. } => {
+        AdminError::Unknown(_) => {
             Failure::new(Code::OutcomeUnknown, detail).with_outcome(Outcome::Unknown)
         }
     }

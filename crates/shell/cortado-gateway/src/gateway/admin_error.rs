@@ -1,10 +1,18 @@
 //! Why a declaration or an order was not carried out.
+//!
+//! Start reading at [`AdminError`].
+
+use super::{ReadError, UnknownWhy, WriteError};
+use crate::cluster_log::CatalogError;
+use crate::database_log::BeginError;
+use cortado_document::SchemaError;
+use cortado_replica::NotDone;
 
 /// What clients are told when a declaration could not be written.
 const RETRY_AFTER_MS: u64 = 1_000;
 
 /// Why a declaration or an order was not carried out.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum AdminError {
     /// There is no database of that name.
     #[error("there is no such database")]
@@ -15,9 +23,10 @@ pub enum AdminError {
     /// The partition number is not below the database's partition count.
     #[error("the database has no such partition")]
     NoSuchPartition,
-    /// No such node, or it has no replica of the partition, or none that could lead now.
-    #[error("no such node, or it cannot lead the partition now")]
-    NoSuchNode,
+    /// The node has no replica of the partition, or none that could lead now; without a node, no
+    /// other replica could.
+    #[error("no such replica can lead the partition now: it must run and have caught up")]
+    CannotLead,
     /// No node of that name has ever registered.
     #[error("no node of that name has ever registered")]
     NotRegistered,
@@ -28,11 +37,8 @@ pub enum AdminError {
     #[error("names must match [a-z][a-z0-9_]{{0,62}}; those that begin with _ are reserved")]
     BadName,
     /// The declaration contradicts itself or a limit.
-    #[error("{why}")]
-    Invalid {
-        /// The reason, for messages.
-        why: String,
-    },
+    #[error(transparent)]
+    Invalid(#[from] InvalidDeclaration),
     /// It exists, and is something else.
     #[error("it already exists with a different declaration: {}", .reasons.join("; "))]
     Conflict {
@@ -40,21 +46,136 @@ pub enum AdminError {
         reasons: Vec<String>,
     },
     /// Not done, now or later. Try again.
-    #[error("not done: {why}")]
+    #[error("{why}")]
     NotDone {
-        /// The reason, for messages.
-        why: String,
+        /// What was met.
+        #[source]
+        why: Obstacle,
         /// When to try again.
         retry_after_ms: u64,
     },
-    /// Perhaps done: look, or declare it again.
-    #[error("outcome unknown: {why}")]
-    Unknown {
-        /// The reason, for messages.
-        why: String,
+    /// Perhaps done. A declaration may be repeated: what it asks for is done once. Of a handoff,
+    /// look who leads.
+    #[error("outcome unknown")]
+    Unknown(#[source] Uncertainty),
+}
+
+impl AdminError {
+    /// What to tell of a declaration that is written: what comes behind it was not done, yet others
+    /// may finish it.
+    pub(super) fn behind_a_declaration(self) -> AdminError {
+        match self {
+            AdminError::NotDone { why, .. } => AdminError::Unknown(Uncertainty::Unfinished(why)),
+            AdminError::NoSuchDatabase
+            | AdminError::NoSuchTable
+            | AdminError::NoSuchPartition
+            | AdminError::CannotLead
+            | AdminError::NotRegistered
+            | AdminError::NodeRuns
+            | AdminError::BadName
+            | AdminError::Invalid(_)
+            | AdminError::Conflict { .. }
+            | AdminError::Unknown(_) => self,
+        }
+    }
+}
+
+/// Why a declaration contradicts itself or a limit.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidDeclaration {
+    /// What is to be stored is longer than a document may be.
+    #[error("a declaration has at most {bytes_max} bytes")]
+    TooLarge {
+        /// The limit.
+        bytes_max: usize,
+    },
+    /// No partitions, or too many.
+    #[error("a database has 1 to {partitions_max} partitions")]
+    Partitions {
+        /// The limit.
+        partitions_max: u32,
+    },
+    /// No replicas, or more than there are nodes.
+    #[error("there are {nodes} nodes: a partition has 1 to {nodes} replicas")]
+    Replication {
+        /// How many nodes there are.
+        nodes: u32,
+    },
+    /// A table's schema is none.
+    #[error("table {table}")]
+    Schema {
+        /// The table's name.
+        table: String,
+        /// Why.
+        #[source]
+        source: SchemaError,
     },
 }
 
-pub(super) fn not_done(why: &str) -> AdminError {
-    AdminError::NotDone { why: why.to_owned(), retry_after_ms: RETRY_AFTER_MS }
+/// What kept a declaration or an order from being carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum Obstacle {
+    /// `_cluster` was not read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// A document of `_cluster` cannot be understood.
+    #[error(transparent)]
+    Stored(#[from] CatalogError),
+    /// This node has not folded `_cluster` as far as its leader.
+    #[error("this node has not caught up with _cluster")]
+    Behind,
+    /// `_cluster` was not written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// The log of a database was not begun.
+    #[error("the database's log was not created")]
+    Log(#[from] BeginError),
+    /// The log of a database was not begun before the deadline.
+    #[error("the database's log was not created in time")]
+    LogLate,
+    /// Nobody led the partition before the deadline.
+    #[error("no replica leads the partition")]
+    NoLeader,
+    /// The leader did not step down.
+    #[error("{}", why_not(.0))]
+    NoStepDown(NotDone),
+    /// The process is ending.
+    #[error("the process is shutting down")]
+    Ending,
+}
+
+/// Why it is open whether a declaration or an order was carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum Uncertainty {
+    /// `_cluster` was perhaps written.
+    #[error(transparent)]
+    Write(#[from] UnknownWhy),
+    /// `_cluster` was written; what it says cannot be seen at this node yet.
+    #[error("it is declared, but not visible at this node yet")]
+    NotVisible,
+    /// `_cluster` was written; what comes behind it was not done.
+    #[error("it is declared, but not finished yet")]
+    Unfinished(#[source] Obstacle),
+    /// The leader was told to step down, and has not answered.
+    #[error("the leader did not answer")]
+    LeaderSilent,
+    /// The leader has stepped down.
+    #[error("the leader stepped down, but its successor does not serve yet")]
+    NoSuccessor(#[source] ReadError),
+}
+
+pub(super) fn not_done(why: impl Into<Obstacle>) -> AdminError {
+    AdminError::NotDone { why: why.into(), retry_after_ms: RETRY_AFTER_MS }
+}
+
+fn why_not(why: &NotDone) -> &'static str {
+    match why {
+        NotDone::NotLeader => "another node leads the partition now",
+        NotDone::Changing => "the leadership is already changing",
+        NotDone::Overloaded => "too many writes are in flight",
+        NotDone::LogRefused => "the log refused the step-down",
+        NotDone::LogUnusable => "the log accepts no writes until the process is restarted",
+        NotDone::Exhausted => "the partition's generations are used up",
+        NotDone::Offline => "the leader's replica is offline",
+    }
 }

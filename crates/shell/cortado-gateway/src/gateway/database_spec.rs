@@ -2,7 +2,7 @@
 //!
 //! Start reading at [`creation`].
 
-use super::admin_error::AdminError;
+use super::admin_error::{AdminError, InvalidDeclaration};
 use super::declaration::put;
 use super::tables::{check_definition, first_version};
 use crate::catalog::{Catalog, Database};
@@ -89,16 +89,15 @@ pub(super) fn creation(
 
 /// Fills in defaults and checks what can be checked without a look at other databases.
 pub(super) fn complete(spec: DatabaseSpec, catalog: &Catalog) -> Result<Complete, AdminError> {
-    let invalid = |why: String| Err(AdminError::Invalid { why });
     // A cluster has far fewer nodes than numbers for them.
     let nodes = catalog.members().count() as u32;
     let partitions = spec.partitions.unwrap_or(PARTITIONS_DEFAULT);
     let replication = spec.replication.unwrap_or(REPLICATION_DEFAULT.min(nodes));
     if !(1..=PARTITIONS_MAX).contains(&partitions) {
-        return invalid(format!("a database has 1 to {PARTITIONS_MAX} partitions"));
+        return Err(InvalidDeclaration::Partitions { partitions_max: PARTITIONS_MAX }.into());
     }
     if !(1..=nodes).contains(&replication) {
-        return invalid(format!("there are {nodes} nodes: a partition has 1 to {nodes} replicas"));
+        return Err(InvalidDeclaration::Replication { nodes }.into());
     }
     for (name, definition) in &spec.tables {
         check_definition(name, definition)?;

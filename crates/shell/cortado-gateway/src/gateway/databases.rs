@@ -2,12 +2,12 @@
 //!
 //! Start reading at [`Gateway::create_database`].
 
-use super::admin_error::{AdminError, not_done};
+use super::admin_error::{AdminError, Obstacle, not_done};
 use super::database_spec::{DatabaseSpec, complete, creation, differences};
 use super::declaration::{Declared, operation, put};
 use super::read::Wanted;
 use super::{Consistency, Gateway, ReadOptions};
-use crate::catalog::Database;
+use crate::catalog::{Catalog, Database};
 use crate::cluster_log::{
     COUNTERS, DATABASES, DROPPED, DatabaseDocument, DroppedDocument, TABLES, database_counter_key,
     dropped_key, table_key, write,
@@ -16,8 +16,8 @@ use crate::conditions::if_still;
 use crate::database_log::{begin_log, spec_of};
 use crate::genesis::genesis_of;
 use cortado_document::{Action, Condition};
+use cortado_model::DatabaseId;
 use cortado_model::limits::is_name;
-use cortado_model::{DatabaseId, with_causes};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -63,11 +63,11 @@ impl Gateway {
                 let existing = self.with_log(Arc::clone(existing), deadline).await?;
                 return Ok(Declared::Existing(existing));
             }
-            let operations = creation(name, &spec, &catalog, counter);
-            if self.declare(operations, deadline).await? {
-                let catalog = self.newest_catalog(deadline).await?;
+            let (id, operations) =
+                (catalog.next_database, creation(name, &spec, &catalog, counter));
+            if let Some(catalog) = self.declare(operations, deadline).await? {
                 // Dropped again within this moment: there is nothing to show.
-                let created = catalog.database(name).ok_or(AdminError::NoSuchDatabase)?;
+                let created = catalog.database_by_id(id).ok_or(AdminError::NoSuchDatabase)?;
                 let created = self.with_log(Arc::clone(created), deadline).await?;
                 self.await_leaders(&created, deadline).await;
                 let (partitions, replication) = (created.partitions, created.replication);
@@ -100,8 +100,7 @@ impl Gateway {
                 let document = table_key(database.id, *table);
                 operations.push(operation(TABLES, document, Action::Delete, Condition::default()));
             }
-            if self.declare(operations, deadline).await? {
-                self.newest_catalog(deadline).await?;
+            if self.declare(operations, deadline).await?.is_some() {
                 self.await_silence(database.id, deadline).await;
                 info!(database = name, database_id = database.id.0, "database dropped");
                 self.explain(format!("dropped database {name}"));
@@ -113,37 +112,51 @@ impl Gateway {
     /// The database once its log is made; makes it if nobody has finished that.
     ///
     /// Anybody may: what was done stays, and the first to write down the log's identity wins.
+    ///
+    /// # Errors
+    /// See [`AdminError`]. The database is declared: it was dropped, or the outcome is unknown.
     pub(crate) async fn with_log(
         &self,
-        mut database: Arc<Database>,
+        database: Arc<Database>,
         deadline: Instant,
     ) -> Result<Arc<Database>, AdminError> {
-        while database.log.is_none() {
-            let (place, etag) = self.current(&database.name, deadline).await?;
-            let catalog = self.newest_catalog(deadline).await?;
-            let now = catalog.database(&database.name).filter(|now| now.id == database.id);
-            database = Arc::clone(now.ok_or(AdminError::NoSuchDatabase)?);
+        if database.log.is_some() {
+            return Ok(database);
+        }
+        let made = self.make_log(&database, deadline).await;
+        made.map_err(AdminError::behind_a_declaration)
+    }
+
+    async fn make_log(
+        &self,
+        declared: &Database,
+        deadline: Instant,
+    ) -> Result<Arc<Database>, AdminError> {
+        let in_catalog = |catalog: &Catalog| {
+            let database = catalog.database_by_id(declared.id).map(Arc::clone);
+            database.ok_or(AdminError::NoSuchDatabase)
+        };
+        loop {
+            let (place, etag) = self.current(&declared.name, deadline).await?;
+            let database = in_catalog(&*self.newest_catalog(deadline).await?)?;
             if database.log.is_some() {
-                break;
+                return Ok(database);
             }
             let (spec, cluster) = (spec_of(&database), self.catalog().cluster);
             let genesis = |number| genesis_of(&database, number, cluster);
             let now = (self.parts().wall_clock)();
             let begun = begin_log(self.parts().log.as_ref(), &spec, genesis, now);
             let log = match timeout_at(deadline, begun).await {
-                Ok(Ok(log)) => log,
-                Ok(Err(error)) => return Err(not_done(&with_causes(&error))),
-                Err(_) => return Err(not_done("the database's log was not created in time")),
+                Ok(begun) => begun.map_err(not_done)?,
+                Err(_) => return Err(not_done(Obstacle::LogLate)),
             };
             let mut document = DatabaseDocument::of(&database, database.next_table.0);
             document.log = Some(log.to_string());
             let made = vec![put(DATABASES, place, write(&document), if_still(etag))];
-            self.declare(made, deadline).await?;
-            let catalog = self.newest_catalog(deadline).await?;
-            let now = catalog.database(&database.name).filter(|now| now.id == database.id);
-            database = Arc::clone(now.ok_or(AdminError::NoSuchDatabase)?);
+            if let Some(catalog) = self.declare(made, deadline).await? {
+                return in_catalog(&catalog);
+            }
         }
-        Ok(database)
     }
 
     /// Waits until every partition is served, or until the deadline: it exists either way.

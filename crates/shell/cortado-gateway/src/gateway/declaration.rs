@@ -3,7 +3,7 @@
 //! Each is one transaction under conditions, tried again when somebody else was faster. Start
 //! reading at [`Gateway::declare`].
 
-use super::admin_error::{AdminError, not_done};
+use super::admin_error::{AdminError, InvalidDeclaration, Obstacle, Uncertainty, not_done};
 use super::read::Wanted;
 use super::{Consistency, Gateway, IdempotencyKey, ReadOptions, WriteError, WriteRequest};
 use crate::catalog::Catalog;
@@ -13,7 +13,7 @@ use crate::randomness::random_u128;
 use bytes::Bytes;
 use cortado_document::{Action, Condition, Document, Operation};
 use cortado_model::limits::{DOCUMENT_BYTES_MAX, IDEMPOTENCY_TTL_MS_MAX};
-use cortado_model::{DocumentKey, Etag, PartitionId, Scn, TableId};
+use cortado_model::{DocumentKey, Etag, PartitionId, TableId};
 use std::sync::Arc;
 use tokio::time::Instant;
 
@@ -29,18 +29,18 @@ pub enum Declared<T> {
 }
 
 impl Gateway {
-    /// Writes a declaration. `false`: the state that it was made for is gone; make it again.
+    /// Writes a declaration; answers the catalog that shows it. `None`: the state that it was made
+    /// for is gone; make it again.
     pub(super) async fn declare(
         &self,
         operations: Vec<Operation>,
         deadline: Instant,
-    ) -> Result<bool, AdminError> {
+    ) -> Result<Option<Arc<Catalog>>, AdminError> {
         for operation in &operations {
             if let Action::Put { value } = &operation.action
                 && value.as_bytes().len() > DOCUMENT_BYTES_MAX
             {
-                let why = format!("a declaration has at most {DOCUMENT_BYTES_MAX} bytes");
-                return Err(AdminError::Invalid { why });
+                return Err(InvalidDeclaration::TooLarge { bytes_max: DOCUMENT_BYTES_MAX }.into());
             }
         }
         let key = Bytes::copy_from_slice(&random_u128().to_le_bytes());
@@ -48,20 +48,20 @@ impl Gateway {
         let idempotency = Some(IdempotencyKey { key, fingerprint: 0, ttl_ms });
         let request = WriteRequest { operations, idempotency, deadline };
         match self.publish(PartitionId::CLUSTER, request).await {
-            Ok(written) => {
-                self.await_catalog(written.scn, deadline).await?;
-                Ok(true)
-            }
-            Err(WriteError::Refused { .. }) => Ok(false),
-            Err(WriteError::Unknown { why }) => Err(AdminError::Unknown { why: why.to_string() }),
-            Err(WriteError::NotDone { why, .. }) => Err(not_done(&why.to_string())),
+            Ok(written) => match self.cluster().catalog.reaching(written.scn, deadline).await {
+                Some(catalog) => Ok(Some(catalog)),
+                None => Err(AdminError::Unknown(Uncertainty::NotVisible)),
+            },
+            Err(WriteError::Refused { .. }) => Ok(None),
+            Err(WriteError::Unknown { why }) => Err(AdminError::Unknown(why.into())),
             Err(
                 error @ (WriteError::Malformed(_)
                 | WriteError::KeyReused
                 | WriteError::TooLarge { .. }
+                | WriteError::NotDone { .. }
                 | WriteError::DeadlineBefore
                 | WriteError::NoSuchDatabase),
-            ) => Err(not_done(&error.to_string())),
+            ) => Err(not_done(error)),
         }
     }
 
@@ -72,15 +72,9 @@ impl Gateway {
     ) -> Result<Arc<Catalog>, AdminError> {
         let read = ReadOptions { consistency: Consistency::Strong, at_least: None, deadline };
         let seen = self.read(PartitionId::CLUSTER, &read, Wanted::position()).await;
-        let seen = seen.map_err(|error| not_done(&error.to_string()))?;
-        self.await_catalog(seen.applied, deadline).await
-    }
-
-    async fn await_catalog(&self, scn: Scn, deadline: Instant) -> Result<Arc<Catalog>, AdminError> {
-        let unknown = || AdminError::Unknown {
-            why: "the declaration is not visible at this node yet".to_owned(),
-        };
-        self.cluster().catalog.reaching(scn, deadline).await.ok_or_else(unknown)
+        let seen = seen.map_err(not_done)?;
+        let catalog = self.cluster().catalog.reaching(seen.applied, deadline).await;
+        catalog.ok_or_else(|| not_done(Obstacle::Behind))
     }
 
     /// Where the document of a database stands, and which it is. To be asked before the catalog is
@@ -103,7 +97,7 @@ impl Gateway {
     ) -> Result<Option<Etag>, AdminError> {
         let read = ReadOptions { consistency: Consistency::Strong, at_least: None, deadline };
         let found = self.get_in(PartitionId::CLUSTER, table, key, &read).await;
-        let found = found.map_err(|error| not_done(&error.to_string()))?;
+        let found = found.map_err(not_done)?;
         Ok(found.value.map(|document| document.head.etag))
     }
 
@@ -135,3 +129,6 @@ pub(super) fn operation(
 ) -> Operation {
     Operation { table, key, action, condition }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,14 +2,13 @@
 //!
 //! Start reading at [`Gateway::hand_off`].
 
-use super::admin_error::{AdminError, not_done};
+use super::admin_error::{AdminError, Obstacle, Uncertainty, not_done};
 use super::read::Wanted;
 use super::search::Search;
 use super::{Consistency, Gateway, ReadOptions};
 use crate::catalog::Database;
 use cortado_model::{NodeId, PartitionId};
 use cortado_peer::{CallError, HandOff, HandOffAnswer, VerifyAnswer};
-use cortado_replica::NotDone;
 use tokio::time::Instant;
 
 impl Gateway {
@@ -38,19 +37,17 @@ impl Gateway {
                 Ok(HandOffAnswer::SteppedDown(_)) => {
                     return self.await_successor(partition, deadline).await;
                 }
-                Ok(HandOffAnswer::NoSuccessor) => return Err(AdminError::NoSuchNode),
-                Ok(HandOffAnswer::NotDone(why)) => return Err(not_done(why_not(why))),
+                Ok(HandOffAnswer::NoSuccessor) => return Err(AdminError::CannotLead),
+                Ok(HandOffAnswer::NotDone(why)) => return Err(not_done(Obstacle::NoStepDown(why))),
                 Ok(HandOffAnswer::Unknown) | Err(CallError::Lost | CallError::Late) => {
-                    return Err(AdminError::Unknown {
-                        why: "the leader did not answer".to_owned(),
-                    });
+                    return Err(AdminError::Unknown(Uncertainty::LeaderSilent));
                 }
                 Ok(HandOffAnswer::WrongNode(leader)) => Some(leader),
                 Err(CallError::Unreachable) => None,
             };
             search.wait(known, deadline).await;
         }
-        Err(not_done("no replica leads the partition"))
+        Err(not_done(Obstacle::NoLeader))
     }
 
     /// Whether it is of use to look for a leader any longer.
@@ -59,7 +56,7 @@ impl Gateway {
     /// It never will be.
     fn may_go_on(&self, partition: PartitionId, deadline: Instant) -> Result<bool, AdminError> {
         if self.is_ending() {
-            return Err(not_done("the process is shutting down"));
+            return Err(not_done(Obstacle::Ending));
         }
         if self.exists(partition.database) {
             Ok(Instant::now() < deadline)
@@ -78,10 +75,7 @@ impl Gateway {
         // Whoever has stepped down serves no such read.
         match self.read(partition, &read, Wanted::position()).await {
             Ok(_) => Ok(()),
-            Err(_) => {
-                let why = "the leader stepped down; its successor does not serve yet".to_owned();
-                Err(AdminError::Unknown { why })
-            }
+            Err(error) => Err(AdminError::Unknown(Uncertainty::NoSuccessor(error))),
         }
     }
 
@@ -110,23 +104,11 @@ impl Gateway {
             };
             search.wait(known, deadline).await;
         }
-        Err(not_done("no replica leads the partition"))
+        Err(not_done(Obstacle::NoLeader))
     }
 }
 
 fn partition_of(database: &Database, number: u32) -> Result<PartitionId, AdminError> {
     let is_there = number < database.partitions;
     is_there.then(|| database.partition_id(number)).ok_or(AdminError::NoSuchPartition)
-}
-
-fn why_not(why: NotDone) -> &'static str {
-    match why {
-        NotDone::NotLeader => "another node leads the partition now",
-        NotDone::Changing => "the leadership is already changing",
-        NotDone::Overloaded => "too many writes are in flight",
-        NotDone::LogRefused => "the log refused the step-down",
-        NotDone::LogUnusable => "the log accepts no writes until the process is restarted",
-        NotDone::Exhausted => "the partition's generations are used up",
-        NotDone::Offline => "the leader's replica is offline",
-    }
 }

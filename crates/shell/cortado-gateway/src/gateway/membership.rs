@@ -2,7 +2,7 @@
 //!
 //! Start reading at [`Gateway::register`] and [`Gateway::replace_node`].
 
-use super::admin_error::{AdminError, not_done};
+use super::admin_error::{AdminError, Obstacle, not_done};
 use super::declaration::put;
 use super::{Consistency, Gateway, ReadError, ReadOptions, WriteError, WriteRequest};
 use crate::catalog::NodeFacts;
@@ -26,6 +26,16 @@ pub enum RegistrationError {
     /// It was not written, or perhaps; if it was, the next look finds it.
     #[error(transparent)]
     Write(#[from] WriteError),
+}
+
+impl From<RegistrationError> for Obstacle {
+    fn from(error: RegistrationError) -> Obstacle {
+        match error {
+            RegistrationError::Read(error) => error.into(),
+            RegistrationError::Stored(error) => error.into(),
+            RegistrationError::Write(error) => error.into(),
+        }
+    }
 }
 
 impl Gateway {
@@ -77,14 +87,14 @@ impl Gateway {
             return Err(AdminError::NodeRuns);
         }
         loop {
-            let found = self.registered(node, deadline).await;
-            let found = found.map_err(|error| not_done(&error.to_string()))?;
+            let found = self.registered(node, deadline).await.map_err(not_done)?;
             let (mut facts, etag) = found.ok_or(AdminError::NotRegistered)?;
             if facts.replaced {
                 return Ok(());
             }
             facts.replaced = true;
-            if self.declare(vec![registration(&facts, Some(etag))], deadline).await? {
+            let replacement = vec![registration(&facts, Some(etag))];
+            if self.declare(replacement, deadline).await?.is_some() {
                 let incarnation = facts.incarnation;
                 info!(%node, %incarnation, "another data directory may take the node's name");
                 let what = format!("another data directory may take over {node}");

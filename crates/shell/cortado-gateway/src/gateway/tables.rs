@@ -3,9 +3,9 @@
 //! Start reading at [`Gateway::put_table`].
 
 use super::Gateway;
-use super::admin_error::AdminError;
+use super::admin_error::{AdminError, InvalidDeclaration};
 use super::declaration::{Declared, put};
-use crate::catalog::{Database, Table};
+use crate::catalog::{Catalog, Database, Table};
 use crate::cluster_log::{DATABASES, DatabaseDocument, TABLES, TableDocument, table_key, write};
 use crate::conditions::if_still;
 use cortado_document::{Condition, Schema, TableDefinition, compatible};
@@ -54,8 +54,9 @@ impl Gateway {
                 Some(_) => current.next_table,
                 None => TableId(current.next_table.0 + 1),
             };
-            if self.change_table(place, current, document, next_table, deadline).await? {
-                let catalog = self.newest_catalog(deadline).await?;
+            let changed = self.change_table(place, current, document, next_table, deadline).await?;
+            if let Some(catalog) = changed {
+                // Dropped again within this moment: there is nothing to show.
                 let now = catalog.database(database).ok_or(AdminError::NoSuchDatabase)?;
                 let now = Arc::clone(now.table(table).ok_or(AdminError::NoSuchTable)?);
                 let version = now.schema_version;
@@ -90,8 +91,9 @@ impl Gateway {
             let version = known.schema_version;
             let mut document = TableDocument::new(known.id, table, &known.definition, version);
             document.dropped = true;
-            if self.change_table(place, current, document, current.next_table, deadline).await? {
-                self.newest_catalog(deadline).await?;
+            let next_table = current.next_table;
+            let changed = self.change_table(place, current, document, next_table, deadline).await?;
+            if changed.is_some() {
                 info!(database, table, "table dropped");
                 self.explain(format!("dropped table {database}/{table}"));
                 return Ok(());
@@ -99,7 +101,8 @@ impl Gateway {
         }
     }
 
-    /// Writes one table, and its database so that two changes of one database never cross.
+    /// Writes one table, and its database so that two changes of one database never cross. Answers
+    /// as [`declare`](Self::declare).
     ///
     /// * `place`: the database's document, as it was before `database` was looked at.
     async fn change_table(
@@ -109,7 +112,7 @@ impl Gateway {
         table: TableDocument,
         next_table: TableId,
         deadline: Instant,
-    ) -> Result<bool, AdminError> {
+    ) -> Result<Option<Arc<Catalog>>, AdminError> {
         let document = DatabaseDocument::of(database, next_table.0);
         let id = TableId(table.id);
         let operations = vec![
@@ -123,7 +126,10 @@ impl Gateway {
 /// Refuses a schema that is none.
 pub(super) fn check_definition(name: &str, definition: &TableDefinition) -> Result<(), AdminError> {
     match definition.schema().map(Schema::compile) {
-        Some(Err(error)) => Err(AdminError::Invalid { why: format!("table {name}: {error}") }),
+        Some(Err(source)) => {
+            let table = name.to_owned();
+            Err(InvalidDeclaration::Schema { table, source }.into())
+        }
         Some(Ok(_)) | None => Ok(()),
     }
 }

@@ -47,8 +47,7 @@ impl Gateway {
 
     async fn create_journal(&self) -> Result<(), AdminError> {
         let key = ["stream", "number"].map(str::to_owned).to_vec();
-        let entries = TableDefinition::new(key, None);
-        let entries = entries.map_err(|error| AdminError::Invalid { why: error.to_string() })?;
+        let entries = TableDefinition::new(key, None).expect("two different names are a key");
         let spec = DatabaseSpec {
             partitions: Some(PARTITIONS),
             tables: BTreeMap::from([("entries".to_owned(), entries)]),

@@ -7,8 +7,9 @@ use crate::services::{ChangeFeed, Pending, Services};
 use cortado_document::TableDefinition;
 use cortado_gateway::{
     AdminError, Catalog, ChangesError, Database, DatabaseSpec, DecisionEvent, Declared,
-    EventsError, JournalPosition, ListRequest, NotReady, Page, ReadError, ReadOptions, ScanPage,
-    ScanRequest, Served, Status, StoredDocument, Table, WriteError, WriteRequest, Written,
+    EventsError, InvalidDeclaration, JournalPosition, ListRequest, NotReady, Page, ReadError,
+    ReadOptions, ScanPage, ScanRequest, Served, Status, StoredDocument, Table, WriteError,
+    WriteRequest, Written,
 };
 use cortado_metrics::Registry;
 use cortado_model::{ClusterUuid, DocumentKey, NodeId, Scn, TableId};
@@ -86,7 +87,7 @@ impl Services for Empty {
         _: DatabaseSpec,
         _: Instant,
     ) -> Pending<'a, Result<Declared<Arc<Database>>, AdminError>> {
-        Box::pin(async { Err(AdminError::Invalid { why: "the cluster is full".to_owned() }) })
+        Box::pin(async { Err(InvalidDeclaration::Replication { nodes: 2 }.into()) })
     }
 
     fn drop_database<'a>(&'a self, _: &'a str, _: Instant) -> Pending<'a, Result<(), AdminError>> {
@@ -185,7 +186,7 @@ fn any_stream_and_any_services_will_do() {
     check("GET /metrics", 200, "cortado_http_connections_total");
     check("GET /openapi.json", 200, r#""openapi":"3.1"#);
     check("GET /v1/music/album/a/b", 404, "no_such_database");
-    check("PUT /admin/v1/databases/music", 422, "the cluster is full");
+    check("PUT /admin/v1/databases/music", 422, "there are 2 nodes");
     check("GET /admin/v1/events", 200, r#""events":[]"#);
 }
 

@@ -1,0 +1,96 @@
+//! What is answered to a declaration, whatever fails before or behind its write.
+
+use super::*;
+use crate::gateway::DatabaseSpec;
+use crate::scripted::{ScriptedCluster, soon};
+use cortado_document::TableDefinition;
+use cortado_model::{Generation, Scn, Sequence};
+use cortado_peer::conformance::{Answer, Question};
+use cortado_peer::{CallError, Look, Read, ReadAnswer, Seen, ServedRole, Sight};
+use std::collections::BTreeMap;
+
+fn is_write(question: &Question) -> bool {
+    matches!(question, Question::Write(_))
+}
+
+/// Nobody can be reached any more once something has been written.
+fn silent_after_a_write(cluster: &ScriptedCluster) {
+    let mut written = false;
+    cluster.between(move |question| {
+        let silent = written;
+        written |= is_write(question);
+        silent.then_some(Err(CallError::Unreachable))
+    });
+}
+
+/// Nobody can be reached any more after so many questions.
+fn silent_after(cluster: &ScriptedCluster, mut questions: u32) {
+    cluster.between(move |_| match questions.checked_sub(1) {
+        Some(left) => {
+            questions = left;
+            None
+        }
+        None => Some(Err(CallError::Unreachable)),
+    });
+}
+
+fn definition() -> TableDefinition {
+    TableDefinition::new(vec!["id".to_owned()], None).unwrap()
+}
+
+/// One partition and one table, `song`.
+fn spec() -> DatabaseSpec {
+    let tables = BTreeMap::from([("song".to_owned(), definition())]);
+    DatabaseSpec { partitions: Some(1), tables, ..DatabaseSpec::default() }
+}
+
+/// A cluster with the database `music`, where nobody answers after the next write.
+async fn with_music() -> ScriptedCluster {
+    let cluster = ScriptedCluster::new();
+    cluster.gateway.create_database("music", spec(), soon()).await.unwrap();
+    silent_after_a_write(&cluster);
+    cluster
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_declared_is_never_called_not_done() {
+    let gateway = with_music().await.gateway;
+    let put = gateway.put_table("music", "album", definition(), soon()).await;
+    assert!(matches!(put, Ok(Declared::Created(_))), "{put:?}");
+    let gateway = with_music().await.gateway;
+    gateway.drop_table("music", "song", soon()).await.unwrap();
+    let gateway = with_music().await.gateway;
+    gateway.drop_database("music", soon()).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_creation_that_others_may_finish_is_never_called_not_done() {
+    let cluster = with_music().await;
+    let create = || cluster.gateway.create_database("films", spec(), soon());
+    let check = |created: Result<Declared<_>, AdminError>| {
+        let is_open = matches!(created, Err(AdminError::Unknown(Uncertainty::Unfinished(_))));
+        assert!(is_open, "{created:?}");
+    };
+    check(create().await);
+    // Nor to who declares it again: of the counter, and of how far `_cluster` is, it still hears.
+    silent_after(&cluster, 2);
+    check(create().await);
+    cluster.between(|_| None);
+    let finished = create().await;
+    assert!(matches!(finished, Ok(Declared::Existing(_))), "{finished:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_written_is_not_done() {
+    let cluster = with_music().await;
+    cluster.between(|question| {
+        // Further than this node has folded.
+        let Question::Read(Read { look: Look::Position, .. }) = question else { return None };
+        let applied = Scn { generation: Generation(9), sequence: Sequence(1) };
+        let (seen, role) = (Seen::Position(applied), ServedRole::Leader);
+        Some(Ok(Answer::Read(ReadAnswer::Seen(Box::new(Sight { seen, applied, role })))))
+    });
+    let dropped = cluster.gateway.drop_database("music", soon()).await;
+    let behind = matches!(dropped, Err(AdminError::NotDone { why: Obstacle::Behind, .. }));
+    assert!(behind, "{dropped:?}");
+}
