@@ -16,12 +16,13 @@ use crate::conditions::if_still;
 use crate::database_log::{begin_log, spec_of};
 use crate::genesis::genesis_of;
 use cortado_document::{Action, Condition};
-use cortado_model::DatabaseId;
+use cortado_log::LogSpec;
 use cortado_model::limits::is_name;
+use cortado_model::{DatabaseId, with_causes};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
-use tracing::info;
+use tracing::{info, warn};
 
 /// How often it is looked whether a dropped database is gone.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
@@ -124,6 +125,9 @@ impl Gateway {
             return Ok(database);
         }
         let made = self.make_log(&database, deadline).await;
+        if let Err(AdminError::NoSuchDatabase) = &made {
+            self.remove_late_log(&spec_of(&database)).await;
+        }
         made.map_err(AdminError::behind_a_declaration)
     }
 
@@ -155,6 +159,31 @@ impl Gateway {
             let made = vec![put(DATABASES, place, write(&document), if_still(etag))];
             if let Some(catalog) = self.declare(made, deadline).await? {
                 return in_catalog(&catalog);
+            }
+        }
+    }
+
+    /// Removes the log that has perhaps been made of a database that was dropped meanwhile: the
+    /// controller, which looks once, may have been there before.
+    async fn remove_late_log(&self, spec: &LogSpec) {
+        // As long as a replica uses the log, the controller has yet to come.
+        if !self.reports(Some(spec.database)).await.tell_of(spec.database) {
+            self.remove_log(spec).await;
+        }
+    }
+
+    /// Removes the log of a dropped database; answers whether that was done.
+    pub(crate) async fn remove_log(&self, spec: &LogSpec) -> bool {
+        let (database_id, partitions) = (spec.database.0, spec.partitions);
+        match self.parts().log.remove(spec).await {
+            Ok(()) => {
+                info!(database_id, partitions, "log of a dropped database removed");
+                true
+            }
+            Err(error) => {
+                let error = with_causes(&error);
+                warn!(database_id, error, "log of a dropped database not removed");
+                false
             }
         }
     }

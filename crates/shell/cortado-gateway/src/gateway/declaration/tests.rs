@@ -1,12 +1,15 @@
 //! What is answered to a declaration, whatever fails before or behind its write.
 
 use super::*;
+use crate::database_log::spec_of;
 use crate::gateway::DatabaseSpec;
 use crate::scripted::{ScriptedCluster, soon};
 use cortado_document::TableDefinition;
+use cortado_log::VerifyError;
 use cortado_model::{Generation, Scn, Sequence};
 use cortado_peer::conformance::{Answer, Question};
 use cortado_peer::{CallError, Look, Read, ReadAnswer, Seen, ServedRole, Sight};
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
 
 fn is_write(question: &Question) -> bool {
@@ -93,4 +96,26 @@ async fn what_is_not_written_is_not_done() {
     let dropped = cluster.gateway.drop_database("music", soon()).await;
     let behind = matches!(dropped, Err(AdminError::NotDone { why: Obstacle::Behind, .. }));
     assert!(behind, "{dropped:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_that_is_made_after_the_drop_is_removed() {
+    let cluster = ScriptedCluster::new();
+    let (node, spec_of_log) = (Arc::clone(&cluster.node), Arc::new(Mutex::new(None)));
+    let (mut writes, made) = (0, Arc::clone(&spec_of_log));
+    let gateway = cluster.gateway.clone();
+    cluster.between(move |question| {
+        writes += u32::from(is_write(question));
+        if is_write(question) && writes == 2 {
+            // Its log is begun. Somebody else was faster with that, and the database is gone again.
+            *made.lock() = gateway.catalog().database("music").map(|music| spec_of(music));
+            node.apply(PartitionId::CLUSTER, vec![(DATABASES, key(&["music"]), None)]);
+        }
+        None
+    });
+    let created = cluster.gateway.create_database("music", spec(), soon()).await;
+    assert!(matches!(created, Err(AdminError::NoSuchDatabase)), "{created:?}");
+    let made = spec_of_log.lock().take().expect("its log was begun");
+    let left = cluster.gateway.parts().log.verify(&made).await;
+    assert!(matches!(left, Err(VerifyError::Missing)), "{left:?}");
 }
