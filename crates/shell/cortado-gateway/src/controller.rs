@@ -4,16 +4,18 @@
 //! left it. Start reading at [`Gateway::control`].
 
 use crate::catalog::{Catalog, Database, Dropped, Table};
-use crate::cluster_log::{DROPPED, TABLES, TableDocument, dropped_key, table_key, write};
+use crate::cluster_log::{DROPPED, TABLES, TableDocument, dropped_key, read, table_key, write};
+use crate::conditions::if_still;
 use crate::database_log::spec_of_dropped;
-use crate::gateway::{Consistency, Gateway, ReadOptions, WriteError, WriteRequest, whole_table};
+use crate::gateway::{
+    Consistency, Gateway, Obstacle, ReadOptions, WriteError, WriteRequest, whole_table,
+};
 use cortado_document::{Action, Condition, Operation};
 use cortado_model::{DatabaseId, DocumentKey, NodeId, PartitionId, TableId, with_causes};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
-use tracing::field::display;
 use tracing::{info, warn};
 
 /// How often the controller looks for something to do.
@@ -31,36 +33,37 @@ impl Gateway {
         let mut awaited = BTreeSet::new();
         loop {
             sleep(LOOK).await;
-            if leads()
-                && let Err(error) = sweep(&self, &self.catalog(), &mut awaited).await
-            {
-                let node = self.own().map(display);
-                warn!(node, %error, "controller could not sweep up; retrying");
+            if leads() {
+                sweep(&self, &self.catalog(), &mut awaited).await;
             }
         }
     }
 }
 
+/// Does what is to be done, each as far as it can be done now.
+///
 /// * `awaited`: nodes without whose answer no log is removed, as they were last told of.
-async fn sweep(
-    gateway: &Gateway,
-    catalog: &Catalog,
-    awaited: &mut BTreeSet<NodeId>,
-) -> Result<(), WriteError> {
-    if !catalog.dropped.is_empty() {
-        remove_logs(gateway, catalog, awaited).await?;
+async fn sweep(gateway: &Gateway, catalog: &Catalog, awaited: &mut BTreeSet<NodeId>) {
+    if !catalog.dropped.is_empty()
+        && let Err(error) = remove_logs(gateway, catalog, awaited).await
+    {
+        warn!(error = with_causes(&error), "logs of dropped databases not removed; retrying");
     }
     for database in catalog.databases() {
         if database.log.is_none() {
             finish_creation(gateway, database).await;
         }
         for table in database.tables_by_id.values() {
-            if table.dropped && !table.emptied {
-                empty_table(gateway, database, table).await?;
+            if table.dropped
+                && !table.emptied
+                && let Err(error) = empty_table(gateway, database, table).await
+            {
+                let (database, table) = (&database.name, &table.name);
+                let error = with_causes(&error);
+                warn!(database, table, error, "dropped table not emptied; retrying");
             }
         }
     }
-    Ok(())
 }
 
 /// Makes the log of a database whose creator has not finished.
@@ -106,54 +109,57 @@ async fn remove_log(
     id: DatabaseId,
     dropped: &Dropped,
 ) -> Result<(), WriteError> {
-    let partitions = dropped.partitions;
-    if let Err(error) = gateway.parts().log.remove(&spec_of_dropped(id, dropped)).await {
-        warn!(
-            database_id = id.0,
-            error = with_causes(&error),
-            "log of a dropped database not removed"
-        );
-        return Ok(());
+    if gateway.remove_log(&spec_of_dropped(id, dropped)).await {
+        let done = operation(DROPPED, dropped_key(id), Action::Delete);
+        publish(gateway, PartitionId::CLUSTER, vec![done]).await?;
     }
-    info!(database_id = id.0, partitions, "log of a dropped database removed");
-    let done = operation(DROPPED, dropped_key(id), Action::Delete);
-    publish(gateway, PartitionId::CLUSTER, vec![done]).await
+    Ok(())
 }
 
 /// Removes the documents of a dropped table, as its partitions' leaders would for a client.
 async fn empty_table(
     gateway: &Gateway,
-    database: &Arc<Database>,
+    database: &Database,
     table: &Table,
-) -> Result<(), WriteError> {
+) -> Result<(), Obstacle> {
     for number in 0..database.partitions {
         let partition = database.partition_id(number);
         loop {
-            let keys = some_keys(gateway, partition, table.id).await;
-            if keys.is_empty() {
+            let range = whole_table(table.id, None);
+            let page = gateway.page(partition, range, REMOVALS_PER_WRITE, &strong()).await?;
+            let keys = page.value.documents.into_iter().map(|(key, _)| key);
+            let removals = keys.map(|key| operation(table.id, key, Action::Delete));
+            let removals: Vec<_> = removals.collect();
+            if removals.is_empty() {
                 break;
             }
-            let removals = keys.into_iter().map(|key| operation(table.id, key, Action::Delete));
-            publish(gateway, partition, removals.collect()).await?;
+            publish(gateway, partition, removals).await?;
         }
     }
-    let version = table.schema_version;
-    let mut document = TableDocument::new(table.id, &table.name, &table.definition, version);
-    (document.dropped, document.emptied) = (true, true);
-    let value = write(&document);
-    let emptied = operation(TABLES, table_key(database.id, table.id), Action::Put { value });
-    info!(database = database.name, table = table.name, "documents of a dropped table removed");
-    publish(gateway, PartitionId::CLUSTER, vec![emptied]).await
+    set_emptied(gateway, database, table).await
 }
 
-async fn some_keys(gateway: &Gateway, partition: PartitionId, table: TableId) -> Vec<DocumentKey> {
-    let (range, read) = (whole_table(table, None), strong());
-    match gateway.page(partition, range, REMOVALS_PER_WRITE, &read).await {
-        Ok(page) => page.value.documents.into_iter().map(|(key, _)| key).collect(),
-        Err(error) => {
-            warn!(%partition, %error, "dropped table not read; retrying");
-            Vec::new()
+/// Notes that a dropped table has no documents any more, unless its database was dropped meanwhile.
+async fn set_emptied(
+    gateway: &Gateway,
+    database: &Database,
+    table: &Table,
+) -> Result<(), Obstacle> {
+    let place = table_key(database.id, table.id);
+    let found = gateway.get_in(PartitionId::CLUSTER, TABLES, &place, &strong()).await?;
+    let Some(found) = found.value else { return Ok(()) };
+    let emptied = TableDocument { emptied: true, ..read(&found.json())? };
+    let (action, condition) = (Action::Put { value: write(&emptied) }, if_still(found.head.etag));
+    let put = Operation { table: TABLES, key: place, action, condition };
+    match publish(gateway, PartitionId::CLUSTER, vec![put]).await {
+        Ok(()) => {
+            let (database, table) = (&database.name, &table.name);
+            info!(database, table, "documents of a dropped table removed");
+            Ok(())
         }
+        // Somebody else was faster.
+        Err(WriteError::Refused { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -175,3 +181,6 @@ fn strong() -> ReadOptions {
     let deadline = Instant::now() + DUTY_TIMEOUT;
     ReadOptions { consistency: Consistency::Strong, at_least: None, deadline }
 }
+
+#[cfg(test)]
+mod tests;
