@@ -8,7 +8,7 @@ use crate::failure::Failure;
 use cortado_document::{
     JsonError, PatchError, Refusal, TransactionError, Unacceptable, Unmet, Violation,
 };
-use cortado_gateway::{AdminError, NotDoneWhy, ReadError, UnknownWhy, WriteError};
+use cortado_gateway::{AdminError, NotDoneWhy, ReadError, Uncertainty, UnknownWhy, WriteError};
 use cortado_model::with_causes;
 use cortado_node::NodeError;
 use cortado_wire::{Code, Outcome, Reason};
@@ -33,7 +33,10 @@ pub(crate) fn of_write(error: WriteError) -> Failure {
                 UnknownWhy::Deadline => Code::DeadlinePassed,
                 UnknownWhy::LeaderLost | UnknownWhy::LogFailed => Code::OutcomeUnknown,
             };
-            let detail = format!("{detail}; retry with the same Idempotency-Key to find out");
+            // A key that is added now makes the repetition another request.
+            let next = "if the request had an Idempotency-Key, retry with the same one; \
+                        else read the document back before retrying";
+            let detail = format!("{detail}; {next}");
             Failure::new(code, detail).with_outcome(Outcome::Unknown)
         }
     }
@@ -187,7 +190,16 @@ pub(crate) fn of_admin(error: AdminError, conflict: Code) -> Failure {
         AdminError::NotDone { retry_after_ms, .. } => {
             Failure::new(Code::Unavailable, detail).with_retry_after_ms(retry_after_ms)
         }
-        AdminError::Unknown(_) => {
+        AdminError::Unknown(why) => {
+            let next = match why {
+                Uncertainty::Write(_) | Uncertainty::NotVisible | Uncertainty::Unfinished(_) => {
+                    "repeat the request: a declaration does nothing twice"
+                }
+                Uncertainty::LeaderSilent | Uncertainty::NoSuccessor(_) => {
+                    "GET /admin/v1/cluster shows who leads the partition"
+                }
+            };
+            let detail = format!("{detail}; {next}");
             Failure::new(Code::OutcomeUnknown, detail).with_outcome(Outcome::Unknown)
         }
     }
@@ -204,4 +216,26 @@ pub(crate) fn of_node(error: NodeError) -> Failure {
         }
     };
     Failure::new(code, error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(failure: &Failure, next: &str) {
+        assert_eq!(failure.code(), Code::OutcomeUnknown);
+        assert!(failure.detail().contains(next), "{}", failure.detail());
+    }
+
+    #[test]
+    fn an_open_outcome_says_how_to_find_out() {
+        let write = of_write(WriteError::Unknown { why: UnknownWhy::LeaderLost });
+        check(&write, "if the request had an Idempotency-Key, retry with the same one");
+        check(&write, "else read the document back before retrying");
+        let admin = |why| of_admin(AdminError::Unknown(why), Code::Conflict);
+        check(&admin(Uncertainty::Write(UnknownWhy::LogFailed)), "repeat the request");
+        check(&admin(Uncertainty::NotVisible), "repeat the request");
+        check(&admin(Uncertainty::LeaderSilent), "shows who leads the partition");
+    }
 }
