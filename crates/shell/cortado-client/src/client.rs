@@ -3,7 +3,7 @@
 //! Start reading at [`Client`].
 
 use crate::address::ServerAddress;
-use crate::failure::ClientError;
+use crate::failure::{AttemptError, ClientError};
 use crate::path::encoded;
 use crate::retry::{FailedAttempt, Next, Repeat, next};
 use crate::transport::{Answer, Flowing, Outgoing, SendError, Transport};
@@ -88,7 +88,7 @@ impl Client {
             let failed = match self.transport.send(&outgoing, deadline).await {
                 Ok(answer) if answer.status.is_success() => return Ok(answer),
                 Ok(answer) => FailedAttempt::from_answer(&answer),
-                Err(error) => FailedAttempt::from_send(&error),
+                Err(error) => FailedAttempt::from_send(error),
             };
             tries.pause_or_stop(failed.of(call.repeat), call.repeat).await?;
         }
@@ -103,9 +103,9 @@ impl Client {
                 Ok(flowing) if flowing.status.is_success() => return Ok(flowing),
                 Ok(flowing) => match self.rest_of(flowing, deadline).await {
                     Ok(answer) => FailedAttempt::from_answer(&answer),
-                    Err(error) => FailedAttempt::from_send(&error),
+                    Err(error) => FailedAttempt::from_send(error),
                 },
-                Err(error) => FailedAttempt::from_send(&error),
+                Err(error) => FailedAttempt::from_send(error),
             };
             tries.pause_or_stop(failed.of(call.repeat), call.repeat).await?;
         }
@@ -225,7 +225,7 @@ impl Tries {
                 if self.begun.elapsed() >= TOLD_AFTER
                     && let Some(tell) = self.tell.take()
                 {
-                    tell(&failed.what);
+                    tell(&failed.met.to_string());
                 }
                 sleep(Duration::from_millis(pause_ms)).await;
                 Ok(())
@@ -237,26 +237,20 @@ impl Tries {
     fn give_up(&self, failed: FailedAttempt) -> ClientError {
         let waited_ms = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         let attempts = self.attempts;
-        match failed {
+        let FailedAttempt { outcome, met: last, is_transient, .. } = failed;
+        match (outcome, last) {
             // A last word settles the attempts before it too: the server looks an idempotency key
             // up before anything else.
-            FailedAttempt {
-                outcome: Outcome::None,
-                is_transient: false,
-                problem: Some(problem),
-                ..
-            } => ClientError::Refused(Box::new(problem)),
-            FailedAttempt {
-                outcome: Outcome::None,
-                is_transient: false,
-                problem: None,
-                what,
-                ..
-            } => ClientError::Misuse { why: what },
-            FailedAttempt { outcome: Outcome::None, what, .. } if self.open == Outcome::None => {
-                ClientError::Unavailable { waited_ms, attempts, last: what }
+            (Outcome::None, AttemptError::Problem(problem)) if !is_transient => {
+                ClientError::Refused(problem)
             }
-            FailedAttempt { what, .. } => ClientError::Unknown { waited_ms, attempts, last: what },
+            (Outcome::None, AttemptError::Transport(error)) if !is_transient => {
+                ClientError::Misuse { why: error.to_string() }
+            }
+            (Outcome::None, last) if self.open == Outcome::None => {
+                ClientError::Unavailable { waited_ms, attempts, last }
+            }
+            (_, last) => ClientError::Unknown { waited_ms, attempts, last },
         }
     }
 }

@@ -4,6 +4,7 @@
 //! Start reading at [`ClientError`].
 
 use cortado_wire::{Code, Outcome, Problem, Reason};
+use std::error::Error;
 
 /// Why a request gave no result.
 #[derive(Debug, thiserror::Error)]
@@ -25,7 +26,8 @@ pub enum ClientError {
         /// How often it was sent.
         attempts: u32,
         /// What the last attempt met.
-        last: String,
+        #[source]
+        last: AttemptError,
     },
     /// Perhaps done.
     #[error("outcome unknown: {last}")]
@@ -35,7 +37,8 @@ pub enum ClientError {
         /// How often it was sent.
         attempts: u32,
         /// What the attempt met that left it open.
-        last: String,
+        #[source]
+        last: AttemptError,
     },
     /// The answer is not what the API promises: another program, or another version.
     #[error("unexpected answer from the server: {what}")]
@@ -43,6 +46,26 @@ pub enum ClientError {
         /// What is wrong with it.
         what: String,
     },
+}
+
+/// What one attempt at a request has met.
+#[derive(Debug, thiserror::Error)]
+pub enum AttemptError {
+    /// The server's answer.
+    #[error("{}", described(.0))]
+    Problem(Box<Problem>),
+    /// There was none, or not the whole of it.
+    #[error(transparent)]
+    Transport(Box<dyn Error + Send + Sync>),
+}
+
+impl AttemptError {
+    pub(crate) fn problem(&self) -> Option<&Problem> {
+        match self {
+            AttemptError::Problem(problem) => Some(problem),
+            AttemptError::Transport(_) => None,
+        }
+    }
 }
 
 impl ClientError {
@@ -56,14 +79,14 @@ impl ClientError {
         }
     }
 
-    /// The server's reason, where it gave a last word.
+    /// The server's reason: its last word, or why the last attempt gave no result.
     pub fn problem(&self) -> Option<&Problem> {
         match self {
             ClientError::Refused(problem) => Some(problem),
-            ClientError::Misuse { .. }
-            | ClientError::Unavailable { .. }
-            | ClientError::Unknown { .. }
-            | ClientError::BadAnswer { .. } => None,
+            ClientError::Unavailable { last, .. } | ClientError::Unknown { last, .. } => {
+                last.problem()
+            }
+            ClientError::Misuse { .. } | ClientError::BadAnswer { .. } => None,
         }
     }
 
@@ -73,7 +96,7 @@ impl ClientError {
         self.problem().and_then(|problem| Code::parse(&problem.code))
     }
 
-    /// The status of the server's last word.
+    /// The status of the server's answer.
     pub fn status(&self) -> Option<u16> {
         self.problem().map(|problem| problem.status)
     }

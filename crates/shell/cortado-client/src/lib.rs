@@ -22,7 +22,7 @@ pub use client::{Client, Database, Timeouts};
 pub use documents::{
     Condition, Consistency, Found, PatchKind, ReadOptions, Table, WriteOptions, Written,
 };
-pub use failure::ClientError;
+pub use failure::{AttemptError, ClientError};
 pub use pages::{Order, Pages};
 pub use path::percent_decoded;
 pub use session::Session;

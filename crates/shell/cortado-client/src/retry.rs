@@ -2,7 +2,7 @@
 //!
 //! Start reading at [`next`].
 
-use crate::failure::described;
+use crate::failure::AttemptError;
 use crate::transport::{Answer, SendError};
 use cortado_wire::{Outcome, Problem};
 
@@ -22,10 +22,8 @@ pub(crate) enum Repeat {
 pub(crate) struct FailedAttempt {
     /// Whether this attempt may have taken effect.
     pub(crate) outcome: Outcome,
-    /// What was met, for people.
-    pub(crate) what: String,
-    /// The server's reason; `None` if it was the network's.
-    pub(crate) problem: Option<Problem>,
+    /// What was met.
+    pub(crate) met: AttemptError,
     /// Whether the same again may succeed.
     pub(crate) is_transient: bool,
     /// What the server asked for, in milliseconds.
@@ -34,19 +32,14 @@ pub(crate) struct FailedAttempt {
 
 impl FailedAttempt {
     /// What an error of the transport proves.
-    pub(crate) fn from_send(error: &SendError) -> FailedAttempt {
-        let (outcome, is_transient) = match error {
+    pub(crate) fn from_send(error: SendError) -> FailedAttempt {
+        let (outcome, is_transient) = match &error {
             SendError::NotSent { .. } => (Outcome::None, true),
             SendError::InvalidRequest(_) => (Outcome::None, false),
             SendError::Broken { .. } | SendError::Late { .. } => (Outcome::Unknown, true),
         };
-        FailedAttempt {
-            outcome,
-            what: error.to_string(),
-            problem: None,
-            is_transient,
-            retry_after_ms: 0,
-        }
+        let met = AttemptError::Transport(Box::new(error));
+        FailedAttempt { outcome, met, is_transient, retry_after_ms: 0 }
     }
 
     /// The same for a request of which a repetition does what `repeat` says: a read is never done.
@@ -75,8 +68,7 @@ impl FailedAttempt {
         let seconds = seconds.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
         FailedAttempt {
             outcome,
-            what: described(&problem),
-            problem: Some(problem),
+            met: AttemptError::Problem(Box::new(problem)),
             is_transient: matches!(status, 408 | 421 | 425 | 429 | 502 | 503 | 504),
             retry_after_ms: seconds.unwrap_or(0).saturating_mul(1_000),
         }
@@ -126,7 +118,8 @@ mod tests {
     use http::{HeaderMap, StatusCode};
 
     fn failed(outcome: Outcome, is_transient: bool, retry_after_ms: u64) -> FailedAttempt {
-        FailedAttempt { outcome, what: String::new(), problem: None, is_transient, retry_after_ms }
+        let met = AttemptError::Transport("a broken wire".into());
+        FailedAttempt { outcome, met, is_transient, retry_after_ms }
     }
 
     #[track_caller]
@@ -172,7 +165,7 @@ mod tests {
         };
         let failed = FailedAttempt::from_answer(&answer);
         assert_eq!((failed.outcome, failed.is_transient), want, "{status} {body}");
-        assert_eq!(failed.problem.map(|problem| problem.status), Some(status));
+        assert_eq!(failed.met.problem().map(|problem| problem.status), Some(status));
     }
 
     #[test]

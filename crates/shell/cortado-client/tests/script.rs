@@ -10,6 +10,8 @@ use cortado_client::{
 };
 use cortado_model::Scn;
 use cortado_wire::Code;
+use std::error::Error;
+use std::io::ErrorKind;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -238,6 +240,13 @@ async fn without_a_server_nothing_is_done() {
     let error = table.put(&["a"], "{}", &WriteOptions::default()).await.unwrap_err();
     assert!(matches!(error, ClientError::Unavailable { .. }), "{error:?}");
     assert!(error.to_string().contains("refused"), "{error}");
+    let mut cause = error.source().unwrap();
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    let refused = cause.downcast_ref().map(std::io::Error::kind);
+    assert_eq!(refused, Some(ErrorKind::ConnectionRefused), "{error:?}");
+    assert_eq!(error.code(), None);
 }
 
 #[tokio::test]
@@ -252,6 +261,7 @@ async fn an_open_outcome_stays_open_when_no_later_attempt_gets_through() {
     let (client, seen) = serve(vec![OPEN, busy]).await;
     let error = client.database("geo").table("place").put(&["a"], "{}", &KEYED).await.unwrap_err();
     assert!(matches!(error, ClientError::Unknown { attempts: 2, .. }), "{error:?}");
+    assert_eq!((error.code(), error.status()), (Some(Code::Overloaded), Some(503)));
     assert_eq!(seen.await.unwrap().len(), 2);
 }
 
