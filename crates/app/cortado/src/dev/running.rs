@@ -181,7 +181,7 @@ fn log_refused(error: &LogOpenError, data: &DataDirectory) -> Failure {
 
 fn not_started(error: &StartError, data: &DataDirectory) -> Failure {
     let failure = Failure::new(with_causes(error));
-    let nodes = data.nodes();
+    let (nodes, path) = (data.nodes(), data.path().display());
     match error {
         StartError::Node { node, source: NodeError::Store(_) }
         | StartError::Identity(IdentityError::Store { node, .. }) => {
@@ -195,17 +195,22 @@ fn not_started(error: &StartError, data: &DataDirectory) -> Failure {
             "move {} away: the node builds its store anew from the log",
             store_folder(&nodes, *node).display()
         )),
-        StartError::Identity(
-            IdentityError::LogUnreadable(_)
-            | IdentityError::LogUnverified(_)
-            | IdentityError::LogUnwritable(_)
-            | IdentityError::LogForeign { .. }
-            | IdentityError::LogEmpty
-            | IdentityError::IdentityLost,
-        )
+        StartError::Identity(IdentityError::LogUnreadable(_) | IdentityError::LogUnverified(_)) => {
+            failure.next(format!(
+                "`cortado log verify {path}` lists what is intact and what is damaged"
+            ))
+        }
+        StartError::Identity(IdentityError::LogForeign { .. }) => failure
+            .next("choose the folder that belongs to this cluster, or an empty one, with --data"),
+        StartError::Identity(IdentityError::IdentityLost) => failure
+            .next(format!("restore {}, or the whole of {path}, from a backup", nodes.display())),
+        StartError::NotServed { .. } => {
+            failure.next("start again with CORTADO_LOG=debug, which shows what the nodes wait for")
+        }
+        // Their texts say it.
+        StartError::Identity(IdentityError::LogUnwritable(_) | IdentityError::LogEmpty)
         | StartError::Node { .. }
-        | StartError::Router(_)
-        | StartError::NotServed { .. } => failure,
+        | StartError::Router(_) => failure,
     }
 }
 
@@ -231,5 +236,32 @@ fn store_error(error: &StoreOpenError) -> StoreError {
         StoreOpenError::InUse { .. }
         | StoreOpenError::ReadOnly { .. }
         | StoreOpenError::Failed { .. } => StoreError::Failed { why },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cortado_log::{ReadError, VerifyError};
+
+    #[track_caller]
+    fn check(error: &StartError, next: &str) {
+        let data = DataDirectory::temporary().expect("a folder");
+        let path = data.path().display().to_string();
+        let failure = format!("{:?}", not_started(error, &data)).replace(&path, "DATA");
+        assert!(failure.contains(next), "{failure}");
+    }
+
+    #[test]
+    fn a_refused_start_says_what_to_do() {
+        let refused = StartError::Identity;
+        let verify = "`cortado log verify DATA` lists";
+        check(&refused(IdentityError::LogUnreadable(ReadError::Missing)), verify);
+        check(&refused(IdentityError::LogUnverified(VerifyError::Missing)), verify);
+        let foreign = IdentityError::LogForeign { why: String::new() };
+        check(&refused(foreign), "choose the folder that belongs to this cluster");
+        let lost = refused(IdentityError::IdentityLost);
+        check(&lost, "restore DATA/nodes, or the whole of DATA, from a backup");
+        check(&StartError::NotServed { waited_s: 60 }, "CORTADO_LOG=debug");
     }
 }
