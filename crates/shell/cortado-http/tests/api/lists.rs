@@ -152,11 +152,14 @@ async fn a_batch_waits_for_what_its_session_has_seen() {
     let token = written.header("cortado-session").unwrap();
     let read = ask(token).await;
     assert_eq!(statuses(&read), [(200, json!({ "n": 4 }))]);
-    // Nobody can have applied this; a reader that did not wait would find the document.
+    // Nobody can have applied this; but it is of other partitions.
+    let ahead = Scn::new(Generation(1_000), Sequence(1));
     let mut session = cortado_wire::Session::parse(token.as_bytes()).unwrap();
-    for partition in 0..4 {
-        session.observe(partition, Scn::new(Generation(1_000), Sequence(1)));
-    }
+    let (own, others): (Vec<_>, Vec<_>) = (0..4).partition(|of| session.seen(*of).is_some());
+    others.into_iter().for_each(|partition| session.observe(partition, ahead));
+    assert_eq!(statuses(&ask(&session.encode()).await), [(200, json!({ "n": 4 }))]);
+    // A reader that did not wait would find the document.
+    own.into_iter().for_each(|partition| session.observe(partition, ahead));
     let later = format!("{}\nCortado-Deadline-Ms: 100", session.encode());
     assert_eq!(statuses(&ask(&later).await), [(504, Value::Null)]);
     world.end().await;
