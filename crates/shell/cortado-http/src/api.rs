@@ -227,7 +227,7 @@ impl Api {
         done.map_err(|failure| if call.is_late() { failure.into_late() } else { failure })
     }
 
-    /// Turns a failure into an answer, and tells people about those that are the server's fault.
+    /// Turns a failure into an answer, and logs those that are the server's fault.
     fn refuse(
         &self,
         failure: Failure,
@@ -249,9 +249,9 @@ impl Api {
         let name = seen.route.map_or("none", |route| ROUTES[route].description.id);
         let (status, code) = (failure.status(), failure.code());
         if code == Code::Internal {
-            error!(%request_id, route = name, detail = failure.detail(), "internal error");
+            error!(%request_id, route = name, error = failure.detail(), "internal error");
         } else if status.is_server_error() && code != Code::UnknownMethod {
-            warn!(%request_id, route = name, %code, detail = failure.detail(), "request failed");
+            warn!(%request_id, route = name, %code, error = failure.detail(), "request failed");
         }
         failure.into_answer(request_id)
     }

@@ -74,9 +74,10 @@ impl Gateway {
             return Tried::Answered(Err(WriteError::NoSuchDatabase));
         }
         if Instant::now() >= request.deadline {
-            return match search.has_begun() {
-                true => Tried::Declined(NotDoneWhy::NoLeader),
-                false => Tried::DeadlineBefore,
+            return if search.has_begun() {
+                Tried::Declined(NotDoneWhy::NoLeader)
+            } else {
+                Tried::DeadlineBefore
             };
         }
         let Some((_, target)) = search.next() else { return Tried::NotHere(None) };
