@@ -22,8 +22,8 @@ pub(crate) const DROPPED: TableId = TableId(5);
 /// Ids given out so far.
 pub(crate) const COUNTERS: TableId = TableId(6);
 
-/// Of every document here. A newer one is refused by older software rather than misread: whoever
-/// adds a member counts it up.
+/// Of every document here, incremented when a member is added: older software refuses a newer
+/// version rather than misread it.
 pub(crate) const VERSION: u32 = 2;
 
 /// Why a document of `_cluster` says nothing.
@@ -132,7 +132,7 @@ impl NodeDocument {
     /// What it says of `node`.
     ///
     /// # Errors
-    /// An identity that is none.
+    /// An identity is malformed.
     pub(crate) fn facts(self, node: NodeId) -> Result<NodeFacts, CatalogError> {
         let NodeDocument { incarnation, directory, nonce, replaced, removed, address, .. } = self;
         Ok(NodeFacts {

@@ -1,4 +1,4 @@
-//! Under which conditions cluster facts are written: nobody else was faster.
+//! Conditions under which cluster facts are written: no concurrent write was faster.
 
 use cortado_document::{Condition, Match, Tag};
 use cortado_model::Etag;

@@ -157,7 +157,7 @@ async fn set_emptied(
             info!(database, table, "documents of a dropped table removed");
             Ok(())
         }
-        // Somebody else was faster.
+        // A concurrent write was faster: a drop, or another controller's.
         Err(WriteError::Refused { .. }) => Ok(()),
         Err(error) => Err(error.into()),
     }

@@ -1,6 +1,6 @@
 //! The log of a database: its name, how it is made, and with which records it begins.
 //!
-//! Only whoever creates a database makes its log. Start reading at [`begin_log`].
+//! Made where a database is created, never by a replica. Start reading at [`begin_log`].
 
 use crate::catalog::{Catalog, Database, Dropped};
 use crate::genesis::{cluster_genesis, genesis_of};
@@ -122,7 +122,7 @@ pub async fn begin_log(
     Ok(id)
 }
 
-/// In whose name a log begins: nobody's, since a genesis is no node's word.
+/// The identity in a genesis: node 0, which does not exist, since a genesis is no node's word.
 fn founder() -> Identity {
     Identity { node: NodeId(0), incarnation: ReplicaIncarnation::default() }
 }

@@ -37,12 +37,12 @@ impl FoldedCatalog {
         Arc::clone(&self.newest.borrow().catalog)
     }
 
-    /// `_cluster` may have moved: whoever reads it should look.
+    /// `_cluster` may have moved: wakes the task that folds it into a catalog.
     pub fn look(&self) {
         self.wanted.notify_one();
     }
 
-    /// Waits until somebody wants a look.
+    /// Waits until a look is asked for.
     pub async fn wanted(&self) {
         self.wanted.notified().await;
     }

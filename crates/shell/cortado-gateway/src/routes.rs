@@ -1,7 +1,7 @@
 //! Who leads each partition, as far as it is known here.
 //!
-//! Decides nothing about leadership: a newer one is believed, whoever tells of it. Start reading at
-//! [`Route`].
+//! Decides nothing about leadership: a newer one is believed, no matter which node tells of it.
+//! Start reading at [`Route`].
 
 use arc_swap::ArcSwap;
 use cortado_model::{DatabaseId, NodeId, PartitionId};
@@ -20,7 +20,7 @@ pub struct Routes {
 }
 
 impl Routes {
-    /// The route of `partition`, whether or not anybody serves it yet.
+    /// The route of `partition`, which need not have a leader yet.
     pub fn route(&self, partition: PartitionId) -> Arc<Route> {
         if let Some(route) = self.partitions.read().get(&partition) {
             return Arc::clone(route);
@@ -51,9 +51,9 @@ pub struct Route {
 #[derive(Clone, Copy, Default)]
 struct RouteState {
     leader: KnownLeader,
-    /// Who has served since this leader was told of. A hint: nobody else is told of it.
+    /// The node that has served since this leader was told of. A hint, told to no other node.
     served: Option<NodeId>,
-    /// Since when requests have found nobody who serves, if they have.
+    /// Since when requests have found no node that serves, if so.
     unserved_since: Option<Instant>,
 }
 
@@ -79,7 +79,7 @@ impl Route {
         self.changes.subscribe()
     }
 
-    /// Somebody says who leads: believed if that is newer than what was known.
+    /// A node has said who leads: believed if that is newer than what was known.
     pub fn learn(&self, leader: KnownLeader) {
         // Nearly always it is known.
         if !leader.is_newer_than(&self.leader()) {
@@ -99,7 +99,7 @@ impl Route {
         self.changes.send_modify(|count| *count += 1);
     }
 
-    /// A request has found nobody who serves.
+    /// A request has found no node that serves.
     pub fn note_unserved(&self) {
         if self.state.load().unserved_since.is_none() {
             self.state.rcu(|state| RouteState {
@@ -111,7 +111,7 @@ impl Route {
 
     /// `node` has served a request; answers for how long none was, if that had been so.
     ///
-    /// It is asked first from now on, until somebody tells of a newer leadership.
+    /// It is asked first from now on, until a newer leadership is told of.
     ///
     /// * `known`: who was said to lead when it was asked. What was told since is newer.
     pub(crate) fn note_served(&self, node: NodeId, known: &KnownLeader) -> Option<Duration> {
@@ -148,7 +148,7 @@ mod tests {
         assert_eq!((route.first(), route.leader()), (Some(N1), KnownLeader::default()));
         route.learn(leader(2, N2));
         assert_eq!(route.first(), Some(N2));
-        // It was asked before somebody told of the newer one.
+        // It was asked before the newer one was told of.
         route.note_served(N1, &leader(1, N1));
         assert_eq!(route.first(), Some(N2));
         // It was asked although another one was said to lead.
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_gap_ends_with_whoever_serves() {
+    async fn a_gap_ends_when_any_node_serves() {
         let route = Route::new(PartitionId::CLUSTER);
         assert_eq!(route.note_served(N1, &KnownLeader::default()), None);
         route.note_unserved();

@@ -151,7 +151,7 @@ impl ScriptedNode {
         self.store.get(partition, table, key).unwrap()
     }
 
-    /// Puts and removes documents, as somebody else does; the catalog shows it.
+    /// Puts and removes documents, as another client does; the catalog shows it.
     pub(crate) fn apply(
         &self,
         partition: PartitionId,

@@ -1,4 +1,4 @@
-//! What operators see of the cluster: a picture of one moment, for people.
+//! What operators see of the cluster: a picture of one moment.
 //!
 //! Nothing decides by it. Start reading at [`Status`].
 
@@ -67,7 +67,7 @@ pub struct DatabaseStatus {
 pub struct PartitionStatus {
     /// Its number.
     pub number: u32,
-    /// Who serves it, if anybody does.
+    /// The node that serves it, if one does.
     pub leader: Option<NodeId>,
     /// Who should lead it when all nodes are well.
     pub preferred: Option<NodeId>,
@@ -86,7 +86,7 @@ pub struct ReplicaStatus {
     pub node: NodeId,
     /// What it does; offline if its node does not run.
     pub role: ReplicaRole,
-    /// It leads, and nobody has been able to compare histories with it so far.
+    /// It leads, and no other replica has been able to compare histories with it so far.
     pub unverified: bool,
     /// What it has applied.
     pub applied: Scn,

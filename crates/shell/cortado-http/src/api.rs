@@ -316,7 +316,7 @@ async fn catch_panic<'c>(begin: impl FnOnce() -> Answering<'c>) -> Result<Answer
     .await
 }
 
-/// Whoever looks for the cause of a change finds who asked for it.
+/// Tells an operator who looks for the cause of a change which client asked for it.
 fn log_order(origin: Origin, call: &Call<'_>, route: &'static str) {
     let Captures { database, table, item, .. } = call.captures;
     let Origin { request_id, client } = origin;

@@ -1,7 +1,7 @@
 //! Change streams: what was committed, in order, as lines or as Server-Sent Events.
 //!
 //! A stream is a body that is made when hyper asks for it: it has no task of its own, a slow
-//! reader slows nobody else, and dropping it ends everything. Start reading at [`follow`].
+//! reader slows no other one, and dropping it ends everything. Start reading at [`follow`].
 
 use crate::answer::{Answer, Content, Pieces, empty};
 use crate::call::Call;
@@ -158,7 +158,7 @@ struct Follower {
     database: Arc<Database>,
     partition: u32,
     is_sse: bool,
-    /// `None`: open until somebody closes it.
+    /// `None`: open until the client or the server closes it.
     until: Option<Instant>,
     heartbeat: Duration,
     closing: watch::Receiver<bool>,

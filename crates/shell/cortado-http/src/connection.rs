@@ -241,7 +241,7 @@ fn slow_head() -> Failure {
 async fn last_word(mut stream: impl Stream, failure: Failure, ids: &Arc<RequestIds>) {
     // Nothing of the request was begun.
     let text = failure.with_outcome(Outcome::None).to_http1(ids.next());
-    // Whoever has gone away gets no answer.
+    // A client that has gone away gets no answer.
     if let Ok(Ok(())) = timeout(LINGER_TIME, stream.write_all(&text)).await {
         linger(stream).await;
     }

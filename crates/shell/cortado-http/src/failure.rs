@@ -65,8 +65,8 @@ impl Failure {
         self
     }
 
-    /// What it is when the client's own deadline has passed: that nobody could serve the request
-    /// is then said with the status for it.
+    /// The same once the client's own deadline has passed: `deadline_passed` in place of
+    /// `unavailable` or `outcome_unknown`.
     pub(crate) fn into_late(mut self) -> Failure {
         if [Code::Unavailable, Code::OutcomeUnknown].contains(&self.0.code) {
             self.0.code = Code::DeadlinePassed;

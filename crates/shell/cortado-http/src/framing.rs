@@ -1,7 +1,7 @@
 //! Where one HTTP/1.1 request ends and the next begins, read strictly.
 //!
-//! The parser behind this one forgives what RFC 9112 lets a server forgive. Whoever stands between
-//! a client and us may read such requests otherwise, so that one request hides inside another
+//! The parser behind this one forgives what RFC 9112 lets a server forgive. A proxy between a
+//! client and us may read such requests otherwise, so that one request hides inside another
 //! (request smuggling). What could be read in two ways is refused here, before it is parsed.
 //!
 //! Pure: sees bytes, in whatever pieces they come. Start reading at [`Framing::feed`].

@@ -138,7 +138,7 @@ impl<S> Guard<S> {
         self.verdict
     }
 
-    /// Whether the peer may be sending something that nobody has read.
+    /// Whether the client may be sending something that has not been read.
     pub(crate) fn is_mid_message(&self) -> bool {
         self.framing.as_ref().is_some_and(|framing| !framing.is_between()) || self.verdict.is_some()
     }

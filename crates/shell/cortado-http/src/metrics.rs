@@ -1,7 +1,7 @@
 //! What a listener counts as it happens: answers and connections.
 //!
-//! Counting never waits, and looks labels up once for each route. What is read when somebody asks
-//! is in [`crate::occupancy`]. Start reading at [`Metrics::count`].
+//! Counting never waits, and looks labels up once for each route. What is measured on a scrape is
+//! in [`crate::occupancy`]. Start reading at [`Metrics::count`].
 //! Source: docs/metrics.md lists every family.
 
 use crate::routes::ROUTES;
@@ -17,7 +17,7 @@ pub(crate) struct Metrics {
     requests: Series<Counter>,
     durations: Series<Histogram>,
     /// By index of the route; the last for requests without one. Made by a route's first answer,
-    /// so that routes which nobody uses are left out.
+    /// so that unused routes are left out.
     routes: [OnceLock<RouteMetrics>; ROUTES.len() + 1],
     pub(crate) connections_accepted: Counter,
     pub(crate) connections_refused: Counter,

@@ -11,7 +11,7 @@ use std::fmt;
 /// Who sends a request, as far as the server knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Principal {
-    /// No credentials. Whoever reaches the listener may do everything.
+    /// No credentials: every client that reaches the listener may do everything.
     Anonymous,
 }
 

@@ -1,4 +1,4 @@
-//! Names of requests: cheap to make, spelled only when somebody wants to read them.
+//! Names of requests: cheap to make, formatted only where they are written out.
 //!
 //! Start reading at [`RequestId`].
 

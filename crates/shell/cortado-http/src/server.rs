@@ -79,7 +79,7 @@ impl Server {
     /// Stops accepting, ends streams and idle connections, lets requests finish, and answers when
     /// all connections have ended; after `grace` those that are left are cut.
     pub async fn shutdown(self, grace: Duration) {
-        // Fails only if nobody listens any more.
+        // Fails only if every receiver is gone.
         let _ = self.closing.send(true);
         let Ok(mut connections) = self.accepting.await else { return };
         let due = Instant::now() + grace;

@@ -134,7 +134,7 @@ fn bad_name() -> Failure {
 /// The database of that name, unless it is one of the system.
 ///
 /// # Errors
-/// There is none.
+/// The name is invalid, or there is no such database.
 pub(crate) fn find_database<'c>(
     catalog: &'c Catalog,
     name: &str,
@@ -148,7 +148,7 @@ pub(crate) fn find_database<'c>(
 /// The database of that name, be it one of the system.
 ///
 /// # Errors
-/// There is none.
+/// There is no such database.
 pub(crate) fn find_any_database<'c>(
     catalog: &'c Catalog,
     name: &str,
@@ -162,7 +162,7 @@ pub(crate) fn find_any_database<'c>(
 /// The table of that name.
 ///
 /// # Errors
-/// There is none.
+/// The name is invalid, or there is no such table.
 pub(crate) fn find_table<'d>(
     database: &'d Database,
     name: &str,

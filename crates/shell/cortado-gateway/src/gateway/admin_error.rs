@@ -33,7 +33,7 @@ pub enum AdminError {
     /// The node runs in this process.
     #[error("the node is running; stop it first")]
     NodeRuns,
-    /// Not of the form `[a-z][a-z0-9_]{0,62}`; or a database of the system, which nobody declares.
+    /// Not of the form `[a-z][a-z0-9_]{0,62}`; or a system database, which clients cannot declare.
     #[error("names must match [a-z][a-z0-9_]{{0,62}}; those that begin with _ are reserved")]
     BadName,
     /// The declaration contradicts itself or a limit.
@@ -101,7 +101,7 @@ pub enum InvalidDeclaration {
         /// How many nodes there are.
         nodes: u32,
     },
-    /// A table's schema is none.
+    /// A table's schema is invalid.
     #[error("table {table}")]
     Schema {
         /// The table's name.
@@ -133,7 +133,7 @@ pub enum Obstacle {
     /// The log of a database was not begun before the deadline.
     #[error("the database's log was not created in time")]
     LogLate,
-    /// Nobody led the partition before the deadline.
+    /// No replica led the partition before the deadline.
     #[error("no replica leads the partition")]
     NoLeader,
     /// The leader did not step down.

@@ -110,9 +110,10 @@ impl Gateway {
         }
     }
 
-    /// The database once its log is made; makes it if nobody has finished that.
+    /// The database once its log is made; makes the log unless that is done.
     ///
-    /// Anybody may: what was done stays, and the first to write down the log's identity wins.
+    /// Several nodes may do so at once: what was done stays, and the first to write down the log's
+    /// identity wins.
     ///
     /// # Errors
     /// See [`AdminError`]. The database is declared: it was dropped, or the outcome is unknown.

@@ -1,6 +1,6 @@
 //! Declarations: databases and tables come, change and go by writes to `_cluster`.
 //!
-//! Each is one transaction under conditions, tried again when somebody else was faster. Start
+//! Each is one transaction under conditions, tried again when a concurrent one was faster. Start
 //! reading at [`Gateway::declare`].
 
 use super::admin_error::{AdminError, InvalidDeclaration, Obstacle, Uncertainty, not_done};
@@ -77,8 +77,8 @@ impl Gateway {
         catalog.ok_or_else(|| not_done(Obstacle::Behind))
     }
 
-    /// Where the document of a database stands, and which it is. To be asked before the catalog is
-    /// looked at: then whoever changes the database meanwhile makes a write under it void.
+    /// The key and the etag of a database's document. To be read before the catalog: then a write
+    /// under this etag is refused if the database was changed since.
     pub(super) async fn current(
         &self,
         database: &str,

@@ -65,14 +65,14 @@ impl Gateway {
         }
     }
 
-    /// Waits until somebody serves whose leadership began after the step-down.
+    /// Waits until a leader serves whose leadership began after the step-down.
     async fn await_successor(
         &self,
         partition: PartitionId,
         deadline: Instant,
     ) -> Result<(), AdminError> {
         let read = ReadOptions { consistency: Consistency::Strong, at_least: None, deadline };
-        // Whoever has stepped down serves no such read.
+        // A leader that has stepped down serves no strong read.
         match self.read(partition, &read, Wanted::position()).await {
             Ok(_) => Ok(()),
             Err(error) => Err(AdminError::Unknown(Uncertainty::NoSuccessor(error))),

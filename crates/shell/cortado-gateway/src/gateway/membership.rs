@@ -111,7 +111,7 @@ impl Gateway {
     }
 }
 
-/// Writes a registration; whoever changes it meanwhile makes this void.
+/// The write of a registration, refused if it is no longer as it was `before`.
 fn registration(facts: &NodeFacts, before: Option<Etag>) -> Operation {
     let condition = before.map_or_else(if_absent, if_still);
     put(NODES, node_key(facts.node), write(&NodeDocument::of(facts)), condition)

@@ -22,7 +22,7 @@ pub(super) struct Search<'a> {
     gateway: &'a Gateway,
     pub(super) route: Arc<Route>,
     search: LeaderSearch,
-    /// Who was said to lead when somebody was asked last, and who was asked.
+    /// Who was said to lead when a node was asked last, and which node that was.
     known: KnownLeader,
     asked: Option<NodeId>,
     changes: Option<watch::Receiver<u64>>,
@@ -44,12 +44,12 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Whether anybody has been looked for.
+    /// Whether an attempt has failed already.
     pub(super) fn has_begun(&self) -> bool {
         self.changes.is_some()
     }
 
-    /// Whom to ask now; `None` if nobody is known who can be reached.
+    /// The node to ask now; `None` if none is known, or it cannot be reached.
     pub(super) fn next(&mut self) -> Option<(NodeId, Arc<dyn Peer>)> {
         self.known = self.route.leader();
         let (search, first) = (self.search, self.route.first());

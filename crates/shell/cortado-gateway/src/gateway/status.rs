@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
 /// How long a node may take to say how it is. One that takes longer is shown as one that does not
-/// run: somebody waits for the picture.
+/// run: the client waits for the answer.
 const REPORT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What the nodes say of themselves and their replicas.

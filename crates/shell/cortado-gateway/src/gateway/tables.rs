@@ -123,7 +123,7 @@ impl Gateway {
     }
 }
 
-/// Refuses a schema that is none.
+/// Refuses an invalid schema.
 pub(super) fn check_definition(name: &str, definition: &TableDefinition) -> Result<(), AdminError> {
     match definition.schema().map(Schema::compile) {
         Some(Err(source)) => {

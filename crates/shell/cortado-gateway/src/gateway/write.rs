@@ -63,7 +63,7 @@ impl Gateway {
         }
     }
 
-    /// Asks whoever is said to lead, or whoever may know.
+    /// Asks the known leader, or a replica that may know the leader.
     async fn try_once(&self, search: &mut Search<'_>, request: &WriteRequest) -> Tried {
         let partition = search.route.partition;
         if self.is_ending() {

@@ -1,7 +1,7 @@
 //! Making the journal, once for each cluster.
 //!
-//! Whoever leads `_cluster` does it as anybody creates a database; what it leaves unfinished the
-//! next one finishes. Start reading at [`Gateway::found_journal`].
+//! The leader of `_cluster` creates it like any database; what it leaves unfinished, the next
+//! leader finishes. Start reading at [`Gateway::found_journal`].
 
 use crate::catalog::{Catalog, JOURNAL};
 use crate::gateway::{AdminError, DatabaseSpec, Gateway};

@@ -7,7 +7,7 @@ use std::fmt;
 
 /// In each partition of one journal: the number of the last entry that was read.
 ///
-/// As text, the id of an event: opaque to whoever keeps it.
+/// As text, the id of an event: opaque to clients.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JournalPosition {
     /// Tells the journals of two clusters apart.

@@ -1,7 +1,7 @@
 //! Writing the journal, and again until it is written.
 //!
 //! A batch takes the numbers behind the partition's last entry, under the condition that this is
-//! still the last. Whoever was slower takes the next ones. The same write removes what has become
+//! still the last. A slower node takes the next ones. The same write removes what has become
 //! too old. Start reading at [`Gateway::write_journal`].
 
 use super::manual::entry_of;
@@ -87,7 +87,7 @@ impl Gateway {
     }
 
     /// The partition whose `turn` it is, or the next one, that nothing is being written to; waits
-    /// for one. One that somebody leads comes first.
+    /// for one. One whose leader is known comes first.
     ///
     /// * `lanes`: of each partition, held while it is written to.
     async fn free_partition(

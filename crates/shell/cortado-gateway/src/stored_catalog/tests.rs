@@ -1,4 +1,4 @@
-//! What is stored in `_cluster` reads back as the catalog, whoever wrote it.
+//! What is stored in `_cluster` reads back as the catalog, or is refused with the reason.
 
 use super::*;
 use crate::catalog::NodeFacts;

@@ -127,7 +127,7 @@ async fn leaderships_are_shown_and_handed_over() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_journal_is_led_like_any_database_and_declared_by_nobody() {
+async fn the_journal_is_led_like_any_database_and_cannot_be_declared() {
     let world = World::start().await;
     let path = "/admin/v1/databases/_journal";
     let partitions = world.get(&format!("{path}/partitions")).await.json();

@@ -144,7 +144,7 @@ async fn shutting_down_finishes_what_has_begun() {
     assert_eq!((reply.status, reply.header("connection")), (201, Some("close")));
     assert!(begun.is_closed().await);
     ending.await.unwrap();
-    assert!(tokio::net::TcpStream::connect(address).await.is_err(), "nobody listens");
+    assert!(tokio::net::TcpStream::connect(address).await.is_err(), "the listener is closed");
     cluster.shutdown().await;
 }
 

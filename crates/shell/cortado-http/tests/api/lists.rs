@@ -56,7 +56,7 @@ async fn a_collection_is_walked_in_both_orders() {
         assert_eq!(walk(&world, path, &order).await, descending);
     }
     assert_eq!(walk(&world, "/v1/music/song/Cher", "").await.len(), SONGS + 1);
-    let empty = world.get("/v1/music/song/Nobody").await;
+    let empty = world.get("/v1/music/song/Absent").await;
     assert_eq!(empty.text(), r#"{"documents":[]}"#);
     world.end().await;
 }
@@ -152,7 +152,7 @@ async fn a_batch_waits_for_what_its_session_has_seen() {
     let token = written.header("cortado-session").unwrap();
     let read = ask(token).await;
     assert_eq!(statuses(&read), [(200, json!({ "n": 4 }))]);
-    // Nobody can have applied this; but it is of other partitions.
+    // No replica can have applied this; but it is of other partitions.
     let ahead = Scn::new(Generation(1_000), Sequence(1));
     let mut session = cortado_wire::Session::parse(token.as_bytes()).unwrap();
     let (own, others): (Vec<_>, Vec<_>) = (0..4).partition(|of| session.seen(*of).is_some());

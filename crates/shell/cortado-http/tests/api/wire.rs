@@ -160,7 +160,7 @@ async fn bodies_are_refused_before_they_are_read() {
     let too_long = format!("{put}\r\nExpect: 100-continue\r\nContent-Length: 8388609\r\n\r\n");
     let (reply, closed) = raw(&world, too_long.as_bytes()).await;
     reply.not_done(413, "body_too_large");
-    assert!(closed, "nobody waits for the body");
+    assert!(closed, "the server does not wait for the body");
     let other = format!("{put}\r\nExpect: miracles\r\nContent-Length: 2\r\n\r\n");
     raw(&world, other.as_bytes()).await.0.not_done(417, "expectation_failed");
 

@@ -16,7 +16,7 @@ fn is_write(question: &Question) -> bool {
     matches!(question, Question::Write(_))
 }
 
-/// Nobody can be reached any more once something has been written.
+/// Makes every node unreachable once something has been written.
 fn silent_after_a_write(cluster: &ScriptedCluster) {
     let mut written = false;
     cluster.between(move |question| {
@@ -26,7 +26,7 @@ fn silent_after_a_write(cluster: &ScriptedCluster) {
     });
 }
 
-/// Nobody can be reached any more after so many questions.
+/// Makes every node unreachable after so many questions.
 fn silent_after(cluster: &ScriptedCluster, mut questions: u32) {
     cluster.between(move |_| match questions.checked_sub(1) {
         Some(left) => {
@@ -47,7 +47,7 @@ fn spec() -> DatabaseSpec {
     DatabaseSpec { partitions: Some(1), tables, ..DatabaseSpec::default() }
 }
 
-/// A cluster with the database `music`, where nobody answers after the next write.
+/// A cluster with the database `music`, where no node answers after the next write.
 async fn with_music() -> ScriptedCluster {
     let cluster = ScriptedCluster::new();
     cluster.gateway.create_database("music", spec(), soon()).await.unwrap();
@@ -107,7 +107,7 @@ async fn a_log_that_is_made_after_the_drop_is_removed() {
     cluster.between(move |question| {
         writes += u32::from(is_write(question));
         if is_write(question) && writes == 2 {
-            // Its log is begun. Somebody else was faster with that, and the database is gone again.
+            // Its log is begun; before its identity is written down, the database is dropped.
             *made.lock() = gateway.catalog().database("music").map(|music| spec_of(music));
             node.apply(PartitionId::CLUSTER, vec![(DATABASES, key(&["music"]), None)]);
         }
