@@ -32,7 +32,7 @@ type Labelled<M> = (Vec<Label>, M);
 impl<M: Metric> Series<M> {
     /// The series with these labels, made if it is not there yet.
     ///
-    /// Looks the labels up under a lock: whoever counts keeps what this answers.
+    /// Looks the labels up under a lock: a caller that counts often keeps the result.
     ///
     /// * `labels`: names and values; the same names, in the same order, in all of the family.
     pub fn with(&self, labels: &[(&'static str, &str)]) -> M {

@@ -23,7 +23,7 @@ macro_rules! codes {
                 match self { $(Code::$variant => $name,)+ }
             }
 
-            /// One line for people, the same for every occurrence.
+            /// One line that says what is wrong, the same for every occurrence.
             pub const fn title(self) -> &'static str {
                 match self { $(Code::$variant => $title,)+ }
             }

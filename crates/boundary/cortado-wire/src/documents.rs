@@ -187,7 +187,7 @@ pub struct BatchResult {
     /// The document.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<Box<RawValue>>,
-    /// Why there is none; see [`Code::parse`](crate::Code::parse).
+    /// Why there is no document; see [`Code::parse`](crate::Code::parse).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
 }

@@ -1,7 +1,7 @@
 //! Session tokens: what a client has seen of one database.
 //!
 //! Opaque to clients, cumulative, bounded: one entry for each partition. Start reading at
-//! [`Session`]. A token protects nobody against its own holder, so it is checked, not signed.
+//! [`Session`]. A forged one can mislead only its sender, so it is checked, not signed.
 
 use crate::varint;
 use cortado_model::Scn;

@@ -11,7 +11,7 @@ pub(crate) fn write(mut number: u64, out: &mut Vec<u8>) {
     out.push(number as u8);
 }
 
-/// Takes a number off the front of `bytes`; `None` if there is none that fits 64 bits.
+/// Takes a number off the front of `bytes`; `None` if it is cut short or exceeds 64 bits.
 pub(crate) fn read(bytes: &mut &[u8]) -> Option<u64> {
     let mut number = 0_u64;
     for shift in (0..64).step_by(7) {

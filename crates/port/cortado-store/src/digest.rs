@@ -27,7 +27,7 @@ pub struct Digested {
 /// * `time`: the log time that belongs to the SCN.
 ///
 /// # Errors
-/// What the entries bring, or [`StoreError::Damaged`] for one that is none.
+/// What the entries bring, or [`StoreError::Damaged`] for a malformed one.
 ///
 /// Source: docs/formats/store.md, "Digest".
 pub fn digest(

@@ -11,7 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 /// One promise that is not kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Defect {
-    /// Nobody may apply.
+    /// No thread may apply.
     HasNoLane,
     /// What was applied before the batch that cannot be stays.
     StopsInTheMiddle,

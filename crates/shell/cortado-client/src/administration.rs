@@ -43,7 +43,7 @@ impl Client {
     /// One database, with its tables.
     ///
     /// # Errors
-    /// There is none of that name.
+    /// There is no database of that name.
     pub async fn database_declaration(&self, name: &str) -> Result<DatabaseAnswer, ClientError> {
         self.read(database_path(name, "")).await
     }
@@ -51,7 +51,7 @@ impl Client {
     /// Drops a database with all of its documents.
     ///
     /// # Errors
-    /// There is none of that name.
+    /// There is no database of that name.
     pub async fn drop_database(&self, name: &str) -> Result<(), ClientError> {
         let call = Call::new(Method::DELETE, database_path(name, ""), Repeat::Harmless);
         self.send(&call).await.map(drop)
@@ -86,7 +86,7 @@ impl Client {
     /// The partitions of a database: leaders, replicas, positions.
     ///
     /// # Errors
-    /// There is none of that name.
+    /// There is no database of that name.
     pub async fn partitions(&self, database: &str) -> Result<PartitionsAnswer, ClientError> {
         self.read(database_path(database, "/partitions")).await
     }

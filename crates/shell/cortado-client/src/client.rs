@@ -179,7 +179,7 @@ const TOLD_AFTER: Duration = Duration::from_secs(1);
 /// The attempts of one call so far.
 struct Tries {
     timeouts: Timeouts,
-    /// Who hears that it takes longer; nobody a second time.
+    /// Called once it takes longer; taken by that call.
     tell: Option<fn(&str)>,
     begun: Instant,
     attempts: u32,

@@ -102,7 +102,7 @@ impl ClientError {
     }
 }
 
-/// A refusal, as a sentence for people and a line for each reason.
+/// A refusal: a sentence, and a line for each reason.
 pub(crate) fn described(problem: &Problem) -> String {
     let Problem { title, detail, code, .. } = problem;
     let what = match Code::parse(code) {

@@ -128,7 +128,7 @@ impl Lane {
                 let mut outcomes = Vec::with_capacity(count);
                 for one in again {
                     let outcome = match outcomes.last() {
-                        // Whoever comes behind a store that has failed need not ask it.
+                        // A store that has failed is not asked again.
                         Some(Err(failed @ StoreError::Failed { .. })) => Err(failed.clone()),
                         Some(
                             Ok(()) | Err(StoreError::Full { .. } | StoreError::Damaged { .. }),

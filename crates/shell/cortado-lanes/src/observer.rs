@@ -5,7 +5,7 @@
 use cortado_store::StoreError;
 use std::time::Duration;
 
-/// Hears of every commit to a store, and of the end that nobody has asked for.
+/// Hears of every commit to a store, and of the panic that ends its lanes.
 ///
 /// Called on the lanes' own threads, which it must not hold up.
 pub trait LaneObserver: Send + Sync + 'static {
@@ -21,7 +21,7 @@ pub trait LaneObserver: Send + Sync + 'static {
     fn broken(&self, why: String);
 }
 
-/// Nobody wants to know.
+/// No observer.
 impl LaneObserver for () {
     fn begun(&self) {}
 

@@ -12,8 +12,8 @@ use tokio::sync::{Semaphore, oneshot};
 /// How many reads go on at once: a store that is far away has some of each, and none is asked by
 /// more connections than it has.
 pub(crate) const READERS: usize = 16;
-/// How many reads are with the readers, those that go on among them. Whoever comes beyond waits as
-/// a task, which costs no thread and can give up.
+/// How many reads are with the readers, those that go on among them. One beyond these waits as a
+/// task, which costs no thread and can give up.
 pub(crate) const READS_MAX: usize = 4 * READERS;
 
 /// The readers of one store.
@@ -65,7 +65,7 @@ impl Readers {
         let Ok(room) = Arc::clone(&self.room).acquire_owned().await else { return Err(closed()) };
         let (answer, answered) = oneshot::channel();
         self.shared.push(Box::new(move |store| {
-            // Whoever asked may have given up.
+            // The caller may have given up.
             if !answer.is_closed() {
                 let read = caught(|| work(store)).unwrap_or_else(|panic| Err(panicked(&panic)));
                 // Or gives up now.
@@ -81,7 +81,7 @@ impl Readers {
         self.room.close();
         let mut state = self.shared.state.lock();
         state.ended = true;
-        // Whoever waits for one of these is told so by its end.
+        // Dropping a read tells its caller.
         let waiting = std::mem::take(&mut state.reads);
         drop(state);
         self.shared.wake.notify_all();

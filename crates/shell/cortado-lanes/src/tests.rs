@@ -172,7 +172,7 @@ impl Fixture {
         }
     }
 
-    /// Whether a break was told that nobody has taken.
+    /// Whether a break was told that `next_break` has not taken.
     fn is_broken(&self) -> bool {
         self.heard.try_iter().any(|heard| matches!(heard, Heard::Broken(_)))
     }
@@ -370,7 +370,7 @@ fn what_waits_at_the_end_is_refused() {
     assert_eq!(seen.recv_timeout(PATIENCE), Ok(Err(closed())));
     drop(busy);
     ending.join().unwrap();
-    // Nobody is left to do anything: whoever comes is told so at once.
+    // No lane is left: what is asked of one is refused at once.
     fixture.apply(2, 1);
     assert_eq!(fixture.told.try_recv(), Ok((2, Err(closed()))));
     fixture.lanes.run(partition(3), move |store| see_too.send(store.map(|_| ())).unwrap());

@@ -5,7 +5,7 @@ use super::samples::*;
 use bytes::Bytes;
 use cortado_model::{Batch, EntryRange, PartitionId, TableId};
 
-/// A partition that nobody wrote to has no checkpoint and no entry, and is not listed.
+/// A partition that was never written to has no checkpoint and no entry, and is not listed.
 pub fn an_unknown_partition_is_empty(subject: &mut dyn Subject) {
     let store = subject.store();
     assert_eq!(ok(store.partitions()), []);

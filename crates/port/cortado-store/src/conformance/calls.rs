@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 /// How the store may be called makes sense, and stays.
 pub fn traits_hold(subject: &mut dyn Subject) {
     let traits = subject.store().traits();
-    assert!(traits.lanes > 0, "nobody could apply: {traits:?}");
+    assert!(traits.lanes > 0, "no thread may apply: {traits:?}");
     apply(subject.store(), HOME, puts(1, &["a"]));
     subject.reopen();
     assert_eq!(subject.store().traits(), traits);
@@ -72,7 +72,7 @@ pub fn a_call_without_batches_changes_nothing(subject: &mut dyn Subject) {
     assert_eq!((ok(store.partitions()), checkpoint(&*view(store, HOME))), (vec![HOME], Some(1)));
 }
 
-/// A partition that remembers an answer whose bytes nobody has counted: no batch can forget it.
+/// A partition that remembers an answer whose bytes are not counted: no batch can forget it.
 fn install_contradiction(store: &dyn Store, partition: PartitionId) {
     let other = MemoryStore::new();
     let remember = vec![(remembered_key("k"), answer(1))];

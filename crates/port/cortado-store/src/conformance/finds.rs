@@ -59,7 +59,7 @@ pub fn a_find_with_a_name_tells_what_is_remembered(subject: &mut dyn Subject) {
         assert_eq!(found.remembered_bytes, ok(view.remembered_bytes()));
         assert_eq!(found.first_expiry, ok(view.first_expiry()));
         let without = find(store, &keys, None);
-        assert_eq!(without, documents(found.documents), "nobody asked for more");
+        assert_eq!(without, documents(found.documents), "only what was asked for");
         assert_eq!(find(store, &[], Some(&name(number))).remembered, want.map(answer));
     };
     check(subject.store(), 1, None);

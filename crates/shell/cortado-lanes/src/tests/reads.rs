@@ -44,7 +44,7 @@ async fn any_other_store_is_read_by_readers() {
 
 /// A read that waits for something that happens on the same runtime thread.
 #[tokio::test]
-async fn whoever_waits_for_a_reader_lets_others_run() {
+async fn a_task_that_waits_for_a_reader_lets_others_run() {
     let fixture = Fixture::of(Faulty::new(1, false));
     let (open, gate) = channel();
     let (begin, begun) = oneshot::channel();
@@ -145,7 +145,7 @@ async fn reads_beyond_the_bound_wait_as_tasks_and_can_give_up() {
 
 /// One that has been handed to the readers already.
 #[tokio::test]
-async fn a_read_that_nobody_waits_for_is_not_made() {
+async fn a_read_that_was_given_up_is_not_made() {
     let fixture = Fixture::of(Faulty::new(1, false));
     let mut busy = Vec::new();
     for _ in 0..readers::READERS {
