@@ -187,7 +187,7 @@ struct Marker {
 }
 
 impl Marker {
-    /// Reads the marker; `None` if there is none.
+    /// Reads the marker; `None` if the file does not exist.
     fn read(directory: &Path) -> Result<Option<Marker>, Failure> {
         let path = directory.join(MARKER);
         let mut text = String::new();

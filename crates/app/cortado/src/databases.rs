@@ -80,7 +80,7 @@ pub(crate) struct Print {
 }
 
 impl Print {
-    /// Says what was done: a sentence for people, or the declaration as JSON.
+    /// Says what was done: as a sentence, or as JSON.
     fn report(&self, sentence: &str, declaration: &impl Serialize) -> Result<Exit, Failure> {
         match self.output.form_of_report() {
             Form::Table => writeln!(io::stdout(), "{sentence}")?,

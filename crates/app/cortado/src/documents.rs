@@ -373,7 +373,7 @@ Examples:
   cortado get geo/place/JP/40/Kitakyushu
   cortado get geo/place/AT/02/Bleiburg%2FPliberk      a slash inside a part is %2F
   cortado get geo/place/JP/40/Kitakyushu --consistency eventual --meta
-  cortado get geo/place/JP/40/Kitakyushu --output table            its members, for people";
+  cortado get geo/place/JP/40/Kitakyushu --output table            its members, in columns";
 
 /// Shown below the options of `cortado patch`.
 pub(crate) const PATCH_HELP: &str = "\

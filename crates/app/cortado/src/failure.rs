@@ -37,7 +37,7 @@ impl Exit {
 #[derive(Debug)]
 pub(crate) struct Failure {
     exit: Exit,
-    /// What happened, and why. Empty: nobody is there to read it.
+    /// What happened, and why. Empty: the reader of the output has gone away.
     what: String,
     /// What to do next, each a sentence.
     next: Vec<String>,
@@ -100,7 +100,7 @@ impl Failure {
             text.push_str(next);
             text.push('\n');
         }
-        // Where standard error is gone, there is nobody left to tell.
+        // Where standard error is gone, there is nowhere left to report it.
         let _ = io::stderr().write_all(text.as_bytes());
     }
 }

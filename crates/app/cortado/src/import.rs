@@ -101,10 +101,10 @@ async fn store_all(
     let for_reader = Arc::clone(tally);
     let (sender, read) = oneshot::channel();
     // A thread of its own, and none of the runtime's: standard input may keep it waiting for ever,
-    // and nobody waits for it when the import has ended otherwise.
+    // and the process does not wait for it when the import has ended otherwise.
     thread::spawn(move || {
         let fed = feed(pieces, skip, &keying, &for_reader, |item| entrance.put(item));
-        // Nobody listens when the import has ended already.
+        // The receiver is gone when the import has ended already.
         let _ = sender.send(fed);
     });
     let finished = async {

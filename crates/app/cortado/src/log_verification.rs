@@ -1,4 +1,4 @@
-//! `cortado log verify`: reads every byte of a log that nobody has open.
+//! `cortado log verify`: reads every byte of a log that no server has open.
 //!
 //! Never writes. Start reading at [`run`].
 

@@ -1,4 +1,4 @@
-//! Structured logs on standard error, for people or for programs.
+//! Structured logs on standard error, as lines of text or as JSON.
 //!
 //! Start reading at [`begin`].
 
@@ -13,7 +13,7 @@ use tracing_subscriber::prelude::*;
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogFormat {
-    /// Lines for people, in colour on a terminal
+    /// Lines of text, in colour on a terminal
     #[default]
     Text,
     /// One JSON object for each line
@@ -42,7 +42,7 @@ pub(crate) fn begin(format: LogFormat, filter: &str) -> Result<(), Failure> {
     match format {
         LogFormat::Text => {
             let lines = fmt::layer().with_ansi(has_colour(&io::stderr()));
-            // It would complain where nobody reads, and panic of that.
+            // It would report a failed write by `eprintln!`, which panics where that fails too.
             let lines = lines.with_writer(io::stderr).log_internal_errors(false);
             registry.with(lines.with_filter(filter)).init();
         }

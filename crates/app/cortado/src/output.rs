@@ -1,4 +1,4 @@
-//! Aligned columns for people.
+//! Text in aligned columns, and lines on standard error.
 //!
 //! Start reading at [`Columns`].
 
@@ -67,7 +67,7 @@ fn is_wide(c: char) -> bool {
         | 0xfe30..=0xfe6f | 0xff00..=0xff60 | 0xffe0..=0xffe6 | 0x1f300..=0x1faff)
 }
 
-/// A line for people on standard error. Where that is gone, there is nobody left to tell.
+/// Writes a line to standard error. Ignores a failure: there is nowhere left to report it.
 pub(crate) fn tell(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }

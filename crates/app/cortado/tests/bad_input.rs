@@ -24,7 +24,7 @@ use std::net::TcpStream;
 use tempfile::TempDir;
 
 /// A server with the database `bad`: the table `t` with the key `id`, `pair` with `a, b`, and a
-/// document in each that nobody may touch.
+/// document in each that no request may change.
 struct World {
     server: Server,
     _folder: TempDir,

@@ -312,11 +312,11 @@ fn changes_are_shown_resumed_and_followed() {
     follower.kill().unwrap();
     follower.wait().unwrap();
 
-    // For people, a document is one line of bearable length.
+    // In columns, a document is one line of bearable length.
     let long = format!(r#"{{"a":"{}"}}"#, "x".repeat(1_000));
     server.cortado(&["put", "geo/place/FR/a%2Fb/1", &long]).done();
-    let people = server.cortado(&["changes", "geo", "--output", "table"]).done();
-    let line = people.lines().find(|line| line.contains("place/FR/a%2Fb/1")).unwrap();
+    let table = server.cortado(&["changes", "geo", "--output", "table"]).done();
+    let line = table.lines().find(|line| line.contains("place/FR/a%2Fb/1")).unwrap();
     assert!(line.ends_with("xxx…") && line.len() < 200, "{line}");
 }
 
@@ -398,8 +398,8 @@ fn usage_and_absence_have_their_own_exit_codes() {
     let url = format!("http://{}", free.local_addr().unwrap());
     drop(free);
     let run = Ran::alone;
-    let nobody = ["get", "geo/place/JP/40/a", "--url", &url, "--retry-for", "1"];
-    run(&nobody).refused(1, &["cannot connect", "cortado dev"]);
+    let no_server = ["get", "geo/place/JP/40/a", "--url", &url, "--retry-for", "1"];
+    run(&no_server).refused(1, &["cannot connect", "cortado dev"]);
     let longer = ["get", "geo/place/JP/40/a", "--url", &url, "--retry-for", "4"];
     run(&longer).refused(1, &["waiting (--retry-for"]);
     run(&["get", "geo/place"]).refused(2, &["KEY"]);
@@ -468,13 +468,13 @@ fn a_server_ends_in_order_and_keeps_its_data() {
     server.cortado(&verify).refused(1, &["in use"]);
     assert_eq!(server.stop().code(), Some(0));
     assert!(Ran::alone(&verify).done().contains("the log is sound"));
-    // The right command in the wrong folder must calm nobody.
+    // A folder without a log is not reported as sound.
     let elsewhere = ["log", "verify", folder.path().to_str().unwrap()];
     Ran::alone(&elsewhere).refused(1, &["holds no log"]);
 }
 
 #[test]
-fn a_server_ends_in_order_when_nobody_reads_what_it_says() {
+fn a_server_ends_in_order_when_the_reader_of_its_output_is_gone() {
     let (_folder, data) = folder();
     let mut command = Server::command(&data);
     let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();

@@ -173,7 +173,7 @@ impl Failover {
         Ok(begun)
     }
 
-    /// How far the replica on the node is behind; `None` if there is none that runs.
+    /// How far the replica on the node is behind; `None` if none runs there.
     fn lag_of(&self, partition: &PartitionAnswer) -> Option<u64> {
         let mut replicas = partition.replicas.iter();
         let replica = replicas.find(|replica| replica.node == self.node)?;

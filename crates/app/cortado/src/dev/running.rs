@@ -36,7 +36,7 @@ pub(crate) struct Running {
     cluster: Cluster,
     log: Arc<EmbeddedLog>,
     nodes: u32,
-    // Last, so that it is dropped last: a temporary directory goes when nobody writes there.
+    // Last, so that it is dropped last: a temporary directory goes when nothing writes there.
     data: DataDirectory,
 }
 

@@ -74,7 +74,7 @@ impl Keying {
     /// Finds the key of one document.
     ///
     /// # Errors
-    /// Why this text is no document that could be stored, for people.
+    /// Why this text cannot be stored as a document.
     pub(crate) fn document(&self, text: Vec<u8>) -> Result<Document, String> {
         let text = String::from_utf8(text).map_err(|_| "not valid UTF-8".to_owned())?;
         let document = match self {

@@ -137,7 +137,7 @@ fn lane_of(document: &Document, lanes: usize) -> usize {
 struct Lane {
     database: Database,
     tally: Arc<Tally>,
-    /// Begins the idempotency keys of this lane, which nobody else has.
+    /// Begins the idempotency keys of this lane; no other lane has it.
     name: String,
     /// Requests so far.
     sent: u64,
@@ -181,7 +181,7 @@ impl Lane {
         Ok(())
     }
 
-    /// Stores each document alone: one of them is refused, and nobody says which.
+    /// Stores each document alone: one of them is refused, and the answer does not say which.
     async fn store_singly(&mut self, group: Vec<Item>) -> Result<(), Failure> {
         for item in group {
             match self.send(std::slice::from_ref(&item)).await {

@@ -3,9 +3,9 @@
 //! Start reading at [`Progress`].
 
 use super::tally::Tally;
-use crate::output::thousands;
+use crate::output::{tell, thousands};
 use indicatif::{ProgressBar, ProgressStyle};
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
@@ -77,8 +77,7 @@ async fn show(tally: &Tally, bytes_total: Option<u64>, bar: Option<ProgressBar>)
             }
             None => {
                 let rest = bytes_total.and_then(|total| left(bytes, total, seconds));
-                // Where standard error is gone, there is nobody left to tell.
-                let _ = writeln!(io::stderr(), "{counts}{}", rest.unwrap_or_default());
+                tell(&format!("{counts}{}", rest.unwrap_or_default()));
             }
         }
     }

@@ -2,9 +2,9 @@
 //!
 //! Start reading at [`Tally::resume_at`].
 
+use crate::output::tell;
 use indicatif::ProgressBar;
 use std::collections::BTreeSet;
-use std::io::{self, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Counts of one import, shared by its lanes.
@@ -34,7 +34,7 @@ pub(crate) struct Refused {
     pub(crate) position: u64,
     /// Its line, from 1.
     pub(crate) line: u64,
-    /// Why, for people.
+    /// Why.
     pub(crate) reason: String,
 }
 
@@ -65,8 +65,7 @@ impl Tally {
         let text = format!("refused: document {position} (line {line}): {reason}");
         match &state.bar {
             Some(bar) => bar.println(text),
-            // Where standard error is gone, there is nobody left to tell.
-            None => drop(writeln!(io::stderr(), "{text}")),
+            None => tell(&text),
         }
     }
 

@@ -36,7 +36,7 @@ impl Ran {
         let mut process = command.spawn().expect("cannot run the binary");
         let mut stdin = process.stdin.take().expect("piped");
         let input = input.to_owned();
-        // On its own thread, so that a full pipe stops nobody; the command may not read it all.
+        // On its own thread, so that the output is read meanwhile; the command may not read it all.
         let writer = thread::spawn(move || stdin.write_all(input.as_bytes()));
         let output = process.wait_with_output().expect("it was started");
         let _ = writer.join().expect("writing does not panic");

@@ -84,7 +84,7 @@ impl History {
     }
 }
 
-/// Somebody who reads and writes without idempotency keys.
+/// Reads and writes without idempotency keys.
 struct Client<'a> {
     http: Http,
     history: &'a History,
@@ -112,8 +112,8 @@ impl Client<'_> {
         format!("/v1/order/register/r{}d{document}", self.history.round)
     }
 
-    /// What was read, with its etag; `Some(None)` if nobody could serve the read, `None` if the
-    /// process is gone.
+    /// What was read, with its etag; `Some(None)` if no replica could serve the read, `None` if
+    /// the process is gone.
     fn read(&mut self, document: usize) -> Option<Option<(ValueId, Option<String>)>> {
         let (target, invoked) = (self.target(document), self.history.now());
         let answer = self.http.send("GET", &target, &[], b"").ok()?;
@@ -132,7 +132,7 @@ impl Client<'_> {
         self.put(document, value, &[], Deed::Write(value), None)
     }
 
-    /// Writes if nobody else has since it was read.
+    /// Writes if the document is unchanged since it was read.
     fn write_if_unchanged(&mut self, document: usize) -> bool {
         let Some(read) = self.read(document) else { return false };
         let Some((expected, etag)) = read else { return true };
