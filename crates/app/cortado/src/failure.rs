@@ -125,10 +125,14 @@ impl From<io::Error> for Failure {
 /// What a person at a shell can do about `error`.
 fn advice(error: &ClientError) -> Option<&'static str> {
     let text = match error {
-        ClientError::Unavailable { .. } => {
-            "is the server running? `cortado dev` starts one; --url or CORTADO_URL names another, \
-             `cortado status` shows what is served"
-        }
+        ClientError::Unavailable { .. } => match error.code() {
+            // The server's own answer: it runs.
+            Some(_) => "`cortado status` shows what is served; --retry-for waits longer",
+            None => {
+                "is the server running? `cortado dev` starts one; --url or CORTADO_URL names \
+                 another"
+            }
+        },
         ClientError::Unknown { .. } => {
             "read it back before you retry, or retry with the same --idempotency-key"
         }
@@ -153,4 +157,40 @@ fn advice(error: &ClientError) -> Option<&'static str> {
         },
     };
     Some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cortado_client::AttemptError;
+    use cortado_wire::Problem;
+
+    fn answered(code: Code, status: u16) -> AttemptError {
+        AttemptError::Problem(Box::new(Problem::new(code, status, String::new())))
+    }
+
+    fn unavailable(last: AttemptError) -> Failure {
+        ClientError::Unavailable { waited_ms: 1_000, attempts: 2, last }.into()
+    }
+
+    #[track_caller]
+    fn check(failure: &Failure, exit: Exit, next: &[&str]) {
+        assert_eq!(failure.exit, exit, "{failure:?}");
+        assert_eq!(failure.next.len(), next.len(), "{failure:?}");
+        for (said, want) in failure.next.iter().zip(next) {
+            assert!(said.contains(want), "{failure:?}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_answered_is_not_asked_for_whether_it_runs() {
+        let silent = unavailable(AttemptError::Transport("connection refused".into()));
+        check(&silent, Exit::Refused, &["is the server running?"]);
+        let no_leader = unavailable(answered(Code::Unavailable, 503));
+        check(&no_leader, Exit::Refused, &["`cortado status` shows"]);
+        // A proxy's answer says nothing about the server behind it.
+        let problem = Problem { code: "http_502".to_owned(), status: 502, ..Problem::default() };
+        let proxy = unavailable(AttemptError::Problem(Box::new(problem)));
+        check(&proxy, Exit::Refused, &["is the server running?"]);
+    }
 }
