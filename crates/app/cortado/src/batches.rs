@@ -54,8 +54,9 @@ pub(crate) fn run(arguments: &BatchArguments) -> Result<Exit, Failure> {
                 idempotency_key: arguments.idempotency_key.as_deref(),
                 ..WriteOptions::default()
             };
-            let answer =
-                block_on(async { Ok(database.transact_raw(body.clone(), &write).await?) })?;
+            let answer = block_on(async {
+                database.transact_raw(body.clone(), &write).await.map_err(Failure::of_write)
+            })?;
             let mut out = io::stdout().lock();
             for result in &answer.results {
                 let line = serde_json::to_string(result).map_err(Failure::new)?;

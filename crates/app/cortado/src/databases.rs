@@ -96,8 +96,9 @@ pub(crate) fn run_database(command: DatabaseCommand) -> Result<Exit, Failure> {
         DatabaseCommand::Create { name, partitions, replication, owner, print } => {
             let body = DatabaseBody { partitions, replication, owner, ..DatabaseBody::default() };
             let client = print.server.client();
-            let (is_new, answer) =
-                block_on(async { Ok(client.create_database(&name, &body).await?) })?;
+            let (is_new, answer) = block_on(async {
+                client.create_database(&name, &body).await.map_err(Failure::of_declaration)
+            })?;
             let verb = if is_new { "created" } else { "already exists:" };
             let size = counted(u64::from(answer.partitions), "partition");
             let replicas = counted(u64::from(answer.replication), "replica");
@@ -115,7 +116,7 @@ pub(crate) fn run_database(command: DatabaseCommand) -> Result<Exit, Failure> {
         }
         DatabaseCommand::Drop { name, print } => {
             let client = print.server.client();
-            block_on(async { Ok(client.drop_database(&name).await?) })?;
+            block_on(async { client.drop_database(&name).await.map_err(Failure::of_declaration) })?;
             print.report(&format!("dropped database {name}"), &serde_json::json!({"dropped": name}))
         }
     }
@@ -127,8 +128,10 @@ pub(crate) fn run_table(command: TableCommand) -> Result<Exit, Failure> {
     let schema = schema.map(read_schema).transpose()?;
     let body = TableBody { key, schema, indexes: Vec::new() };
     let client = print.server.client();
-    let (is_new, answer) =
-        block_on(async { Ok(client.create_table(&table.database, &table.table, &body).await?) })?;
+    let (is_new, answer) = block_on(async {
+        let created = client.create_table(&table.database, &table.table, &body).await;
+        created.map_err(Failure::of_declaration)
+    })?;
     let verb = if is_new { "created" } else { "declared" };
     let key = answer.key.join(", ");
     print.report(&format!("{verb} table {table}, key ({key})"), &answer)

@@ -63,7 +63,9 @@ pub(crate) fn put(arguments: &PutArguments) -> Result<Exit, Failure> {
     let PutArguments { document: DocumentPlace(place), body, write, output, server } = arguments;
     let body = body.read()?;
     let table = place.table(&server.client());
-    let written = block_on(async { Ok(table.put(&place.key, body, &write.options()).await?) })?;
+    let written = block_on(async {
+        table.put(&place.key, body, &write.options()).await.map_err(Failure::of_write)
+    })?;
     let verb = if written.is_new { "created" } else { "replaced" };
     report_written(verb, &written, *output)
 }
@@ -91,8 +93,10 @@ pub(crate) fn patch(arguments: &PatchArguments) -> Result<Exit, Failure> {
     let is_list = body.trim_ascii_start().first() == Some(&b'[');
     let kind = if is_list { PatchKind::Json } else { PatchKind::Merge };
     let table = place.table(&server.client());
-    let written =
-        block_on(async { Ok(table.patch(&place.key, kind, body, &write.options()).await?) })?;
+    let written = block_on(async {
+        let patched = table.patch(&place.key, kind, body, &write.options()).await;
+        patched.map_err(Failure::of_write)
+    })?;
     report_written("patched", &written, *output)
 }
 
@@ -125,7 +129,10 @@ pub(crate) struct DeleteArguments {
 pub(crate) fn delete(arguments: &DeleteArguments) -> Result<Exit, Failure> {
     let DeleteArguments { document: DocumentPlace(place), write, output, server } = arguments;
     let table = place.table(&server.client());
-    if !block_on(async { Ok(table.delete(&place.key, &write.options()).await?) })? {
+    let existed = block_on(async {
+        table.delete(&place.key, &write.options()).await.map_err(Failure::of_write)
+    })?;
+    if !existed {
         return Err(no_such_document());
     }
     match output.form_of_report() {

@@ -73,15 +73,30 @@ impl Failure {
         }
     }
 
+    /// A write of documents that gave no result.
+    pub(crate) fn of_write(error: ClientError) -> Failure {
+        Failure::from(error).if_unknown(
+            "read it back, or repeat the command with the same --idempotency-key if it had one",
+        )
+    }
+
+    /// A declaration that gave no result.
+    pub(crate) fn of_declaration(error: ClientError) -> Failure {
+        Failure::from(error).if_unknown("repeat the command: it does nothing twice")
+    }
+
+    /// With one more thing to do if the command was perhaps done.
+    pub(crate) fn if_unknown(self, next: impl Display) -> Failure {
+        match self.exit {
+            Exit::Unknown => self.next(next),
+            Exit::Done | Exit::Refused | Exit::Usage => self,
+        }
+    }
+
     /// With one more thing to do.
     pub(crate) fn next(mut self, next: impl Display) -> Failure {
         self.next.push(next.to_string());
         self
-    }
-
-    /// With nothing to do yet: the caller knows better.
-    pub(crate) fn without_advice(self) -> Failure {
-        Failure { next: Vec::new(), ..self }
     }
 
     /// The exit code.
@@ -133,9 +148,8 @@ fn advice(error: &ClientError) -> Option<&'static str> {
                  another"
             }
         },
-        ClientError::Unknown { .. } => {
-            "read it back before you retry, or retry with the same --idempotency-key"
-        }
+        // What finds out depends on the command.
+        ClientError::Unknown { .. } => return None,
         ClientError::BadAnswer { .. } => "is this the address of a Cortado server? check --url",
         ClientError::Misuse { .. } => return None,
         ClientError::Refused(_) => match error.code()? {
@@ -173,6 +187,11 @@ mod tests {
         ClientError::Unavailable { waited_ms: 1_000, attempts: 2, last }.into()
     }
 
+    fn unknown() -> ClientError {
+        let last = answered(Code::OutcomeUnknown, 504);
+        ClientError::Unknown { waited_ms: 1_000, attempts: 2, last }
+    }
+
     #[track_caller]
     fn check(failure: &Failure, exit: Exit, next: &[&str]) {
         assert_eq!(failure.exit, exit, "{failure:?}");
@@ -192,5 +211,15 @@ mod tests {
         let problem = Problem { code: "http_502".to_owned(), status: 502, ..Problem::default() };
         let proxy = unavailable(AttemptError::Problem(Box::new(problem)));
         check(&proxy, Exit::Refused, &["is the server running?"]);
+    }
+
+    #[test]
+    fn what_finds_out_an_unknown_outcome_depends_on_the_command() {
+        check(&Failure::from(unknown()), Exit::Unknown, &[]);
+        check(&Failure::of_write(unknown()), Exit::Unknown, &["--idempotency-key"]);
+        check(&Failure::of_declaration(unknown()), Exit::Unknown, &["it does nothing twice"]);
+        let last = answered(Code::Unavailable, 503);
+        let not_done = ClientError::Unavailable { waited_ms: 1_000, attempts: 2, last };
+        check(&Failure::of_declaration(not_done), Exit::Refused, &["`cortado status` shows"]);
     }
 }

@@ -156,15 +156,10 @@ impl ImportArguments {
     fn stopped(&self, tally: &Tally, failure: Failure) -> Failure {
         let resume_at = tally.resume_at();
         if tally.written() == 0 && resume_at == self.skip {
-            return failure;
+            return failure.if_unknown("repeat the command: storing a document twice is harmless");
         }
         let (target, file) = (self.target_text(), self.file.display());
         let fills: String = self.fill.iter().map(|fill| format!(" --fill {fill}")).collect();
-        // An open outcome needs no idempotency key here, as the last advice says.
-        let failure = match failure.exit() {
-            Exit::Unknown => failure.without_advice(),
-            Exit::Done | Exit::Refused | Exit::Usage => failure,
-        };
         failure
             .next(format!(
                 "the first {} of the file are done; continue after them with",

@@ -8,6 +8,7 @@ use crate::place::PartitionPlace;
 use crate::server_arguments::{Form, OutputArguments, ServerArguments, block_on};
 use crate::status::render_nodes;
 use clap::{Args, Subcommand};
+use cortado_client::ClientError;
 use serde_json::{Value, json};
 use std::io::{self, Write};
 
@@ -54,7 +55,7 @@ pub(crate) fn run(command: NodeCommand) -> Result<Exit, Failure> {
         }
         NodeCommand::Kill(OneNode { node, output, server }) => {
             let client = server.client();
-            block_on(async { Ok(client.kill_node(&node).await?) })?;
+            block_on(async { client.kill_node(&node).await.map_err(of_command) })?;
             let done = format!(
                 "killed {node}; `cortado status` shows who leads now, `cortado node start {node}` \
                  brings it back"
@@ -63,18 +64,23 @@ pub(crate) fn run(command: NodeCommand) -> Result<Exit, Failure> {
         }
         NodeCommand::Start(OneNode { node, output, server }) => {
             let client = server.client();
-            block_on(async { Ok(client.start_node(&node).await?) })?;
+            block_on(async { client.start_node(&node).await.map_err(of_command) })?;
             let done = format!("started {node}");
             report(output, &done, &json!({"done": "started", "node": node}))?;
         }
         NodeCommand::Replace(OneNode { node, output, server }) => {
             let client = server.client();
-            block_on(async { Ok(client.replace_node(&node).await?) })?;
+            block_on(async { client.replace_node(&node).await.map_err(Failure::of_declaration) })?;
             let done = format!("the next data directory that starts as {node} takes over its name");
             report(output, &done, &json!({"done": "replaced", "node": node}))?;
         }
     }
     Ok(Exit::Done)
+}
+
+/// A kill or a start that gave no result.
+fn of_command(error: ClientError) -> Failure {
+    Failure::from(error).if_unknown("`cortado node list` shows whether the node runs")
 }
 
 fn report(output: OutputArguments, sentence: &str, report: &Value) -> io::Result<()> {
@@ -104,7 +110,7 @@ pub(crate) fn hand_off(arguments: &HandoffArguments) -> Result<Exit, Failure> {
     let PartitionPlace { database, partition } = place;
     let client = server.client();
     let leader = block_on(async {
-        client.hand_off(database, *partition, to.as_deref()).await?;
+        client.hand_off(database, *partition, to.as_deref()).await.map_err(of_handoff)?;
         let found = client.partitions(database).await?.partitions;
         let found = found.into_iter().find(|found| found.partition == *partition);
         Ok(found.and_then(|found| found.leader))
@@ -116,6 +122,11 @@ pub(crate) fn hand_off(arguments: &HandoffArguments) -> Result<Exit, Failure> {
     });
     report(*output, &done, &answer)?;
     Ok(Exit::Done)
+}
+
+/// A handoff that gave no result.
+fn of_handoff(error: ClientError) -> Failure {
+    Failure::from(error).if_unknown("`cortado status` shows which node leads the partition")
 }
 
 /// Shown below the options of `cortado node replace`.
