@@ -10,9 +10,7 @@ use arc_swap::ArcSwap;
 use cortado_driver::PeerStanding;
 use cortado_model::{DatabaseId, NodeId, PartitionId};
 use std::collections::BTreeMap;
-use std::future::poll_fn;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::task::Poll;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
@@ -91,11 +89,7 @@ impl Member {
             if self.left.is_closed() {
                 return Err(CallError::Unreachable);
             }
-            let mut answer = ask(self.serves.as_ref());
-            // A read of what is in memory is answered at once: nothing need be set up to wait.
-            if let Some(answer) = at_once(&mut answer).await {
-                return answer;
-            }
+            let answer = ask(self.serves.as_ref());
             tokio::select! {
                 // What is answered counts, whatever became of the node.
                 biased;
@@ -104,15 +98,6 @@ impl Member {
             }
         })
     }
-}
-
-/// What `answer` is, if it is there.
-async fn at_once<T>(answer: &mut Pending<'_, T>) -> Option<T> {
-    poll_fn(|context| match answer.as_mut().poll(context) {
-        Poll::Ready(answer) => Poll::Ready(Some(answer)),
-        Poll::Pending => Poll::Ready(None),
-    })
-    .await
 }
 
 impl Peer for Member {

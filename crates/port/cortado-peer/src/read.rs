@@ -4,6 +4,7 @@
 
 use crate::KnownLeader;
 use bytes::Bytes;
+use cortado_driver::Level;
 use cortado_model::{DocumentKey, EntryRange, PartitionId, Scn, StoredDocument, TableId};
 use std::fmt;
 use tokio::time::Instant;
@@ -19,22 +20,6 @@ pub struct Read {
     pub look: Look,
     /// When the asking node gives up.
     pub deadline: Instant,
-}
-
-/// Which replicas may serve a read, and when. Source: docs/protocols/replication.md, "Reads".
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Level {
-    /// The leader, under its lease.
-    Strong,
-    /// The leader, after a barrier.
-    Strict,
-    /// Any replica that has applied this.
-    AtLeast(Scn),
-    /// Any replica whose newest complete state is no older.
-    Bounded {
-        /// How old.
-        max_lag_ms: u64,
-    },
 }
 
 /// What a read looks for.

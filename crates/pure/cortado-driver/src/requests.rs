@@ -55,11 +55,15 @@ pub(crate) enum Settled {
     },
 }
 
+/// Inputs that may wait in line for one driver. A driver takes them in batches of this size, so that
+/// more would only wait longer; beyond it clients are told to come again.
+pub const INBOX_MAX: usize = 1_024;
+
 /// Requests that one driver keeps at most: sixteen times what may wait in line for it. The core
 /// bounds the writes in flight; what waits for the replica to fold further is bounded here. If its
 /// log cannot be read, nothing else is: those who wait go away at their deadlines, and who comes
 /// next waits anew.
-pub const WAITING_MAX: usize = 16 * 1_024;
+pub const WAITING_MAX: usize = 16 * INBOX_MAX;
 
 /// All requests that the core has not answered.
 #[derive(Debug)]

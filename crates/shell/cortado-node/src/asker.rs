@@ -10,10 +10,6 @@ use tokio::sync::oneshot;
 /// What is put in line for a driver.
 pub(crate) type Input = Event<Asker>;
 
-/// Requests that may wait for one driver. A driver takes them in batches of this size, so that
-/// more would only wait longer; beyond it clients are told to come again.
-pub(crate) const INBOX_MAX: usize = 1_024;
-
 /// Who has asked. Dropped without an answer, it means that the replica went away.
 #[derive(Debug)]
 pub(crate) struct Asker {

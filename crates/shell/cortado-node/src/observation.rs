@@ -2,9 +2,9 @@
 //!
 //! Changes nothing. Start reading at [`Observation`]. Source: docs/metrics.md lists every family.
 
-use crate::asker::INBOX_MAX;
 use crate::nodes::{Nodes, Running};
 use crate::replica_handle::ReplicaHandle;
+use cortado_driver::INBOX_MAX;
 use cortado_log::LogUsage;
 use cortado_metrics::{Number, Samples, Source};
 use cortado_model::{Budget, DatabaseId};

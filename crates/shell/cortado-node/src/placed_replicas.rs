@@ -198,10 +198,9 @@ pub(crate) async fn stop_replica(handle: &ReplicaHandle) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::asker::INBOX_MAX;
     use crate::clock::Clock;
     use crate::health::Health;
-    use cortado_driver::Event;
+    use cortado_driver::{Event, INBOX_MAX};
     use cortado_lanes::StoreLanes;
     use cortado_model::{NodeId, NodeIncarnation};
     use cortado_store::MemoryStore;

@@ -2,14 +2,15 @@
 //!
 //! Never blocks and never changes the replica. Start reading at [`ReplicaHandle`].
 
-use crate::asker::{INBOX_MAX, Input};
+use crate::asker::Input;
 use crate::changed_replicas::ChangedReplicas;
 use crate::store_room::StoreRoom;
 use crate::tasks::Tasks;
-use cortado_driver::{Leadership, PeerStanding, ReplicaRole};
+use cortado_driver::{INBOX_MAX, Leadership, PeerStanding, ReplicaRole, Sighting};
 use cortado_lanes::StoreLanes;
 use cortado_model::{
-    LogOffset, Millis, NodeId, NodeIncarnation, PartitionId, ReplicaIncarnation, Scn, WallMillis,
+    Generation, LogOffset, Millis, NodeId, NodeIncarnation, PartitionId, ReplicaIncarnation, Scn,
+    WallMillis,
 };
 use cortado_peer::{KnownLeader, ReplicaProgress};
 use parking_lot::Mutex;
@@ -56,6 +57,8 @@ struct Shown {
     /// When it noticed that it is not, `u64::MAX` while it is.
     behind_since: AtomicU64,
     leadership: Mutex<Leadership>,
+    /// That of `leadership`: readers take no lock.
+    generation: AtomicU32,
     /// The peers have not been told how it is now, and will be.
     moved: AtomicBool,
     standing: Mutex<Option<PeerStanding>>,
@@ -179,6 +182,21 @@ impl ReplicaHandle {
         LogOffset(self.shown.known_end.load(Ordering::Acquire))
     }
 
+    /// The replica as a reader finds it now.
+    pub(crate) fn sighting(&self) -> Sighting {
+        let shown = &self.shown;
+        // In the order of the expressions.
+        Sighting {
+            restorations: self.restorations(),
+            role: self.role(),
+            generation: Generation(shown.generation.load(Ordering::Acquire)),
+            applied: self.applied(),
+            folded: self.folded(),
+            known_end: self.known_end(),
+            complete_at: Some(Millis(shown.complete_at.load(Ordering::Acquire))),
+        }
+    }
+
     /// Everything up to here is in the store.
     pub(crate) fn applied(&self) -> Scn {
         scn_of(self.shown.applied.load(Ordering::Acquire))
@@ -187,11 +205,6 @@ impl ReplicaHandle {
     /// Nothing that the store has shown so far lies above.
     pub(crate) fn applied_at_most(&self) -> Scn {
         scn_of(self.shown.applying.load(Ordering::Acquire))
-    }
-
-    /// When the store last held everything that was in the log.
-    pub(crate) fn complete_at(&self) -> Millis {
-        Millis(self.shown.complete_at.load(Ordering::Acquire))
     }
 
     /// For how long this replica has known that its log holds more; 0 if it does not.
@@ -312,6 +325,7 @@ impl ReplicaHandle {
 
     pub(crate) fn show_leadership(&self, leadership: &Leadership) {
         *self.shown.leadership.lock() = *leadership;
+        self.shown.generation.store(leadership.generation.0, Ordering::Release);
         self.changed.tell(self.partition);
         self.move_on_urgently();
     }

@@ -9,7 +9,7 @@ use crate::catalog::{Database, Table};
 use cortado_cluster::{Repetition, RouteAttempt, RouteStep, TryOutcome};
 use cortado_model::{DocumentKey, NodeId, PartitionId, Scn, StoredDocument, TableId};
 use cortado_peer::{
-    CallError, KnownLeader, Level, Look, Page, Read, ReadAnswer, Seen, Sight, Unserved,
+    CallError, KnownLeader, Level, Look, Page, Peer, Read, ReadAnswer, Seen, Sight, Unserved,
 };
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -174,10 +174,7 @@ impl Gateway {
         }
         let Some((node, target)) = search.next() else { return Tried::NotHere(None) };
         let read = Read { partition, level, look: look.clone(), deadline };
-        if let Some(answer) = target.read_at_once(&read) {
-            return Tried::of(answer, node);
-        }
-        match target.read(read).await {
+        match ask(target.as_ref(), read).await {
             Ok(answer) => Tried::of(answer, node),
             Err(CallError::Unreachable | CallError::Lost) => Tried::NotHere(None),
             Err(CallError::Late) => Tried::Declined(Unserved::NotCaughtUp),
@@ -242,7 +239,7 @@ impl Gateway {
             let patience = if Some(node) == last { deadline } else { Instant::now() + PATIENCE };
             let deadline = deadline.min(patience);
             let read = Read { partition, level, look: look.clone(), deadline };
-            match target.read(read).await.map(|answer| Tried::of(answer, node)) {
+            match ask(target.as_ref(), read).await.map(|answer| Tried::of(answer, node)) {
                 Ok(Tried::Answered(Ok(served))) => return Ok(served),
                 Ok(Tried::Answered(Err(error))) => why = error,
                 Ok(Tried::Declined(declined)) => why = unserved(declined),
@@ -250,6 +247,14 @@ impl Gateway {
             }
         }
         Err(why)
+    }
+}
+
+/// Asks a node; where nothing need be waited for, nothing is set up to wait.
+async fn ask(target: &dyn Peer, read: Read) -> Result<ReadAnswer, CallError> {
+    match target.read_at_once(&read) {
+        Some(answer) => Ok(answer),
+        None => target.read(read).await,
     }
 }
 

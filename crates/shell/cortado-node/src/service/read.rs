@@ -6,8 +6,8 @@ use super::{NoLeader, NodeService};
 use crate::asker::{Asker, Input};
 use crate::local_routes::LocalRoute;
 use crate::replica_handle::{NotTaken, ReplicaHandle};
-use cortado_driver::{ReplicaRole, Reply};
-use cortado_model::{DocumentKey, EntryRange, Generation, LogOffset, Scn, StoredDocument};
+use cortado_driver::{Proof, ReplicaRole, Reply, Serving};
+use cortado_model::{DocumentKey, EntryRange, Scn, StoredDocument};
 use cortado_peer::{Level, Look, Page, Read, ReadAnswer, Seen, ServedRole, Sight, Unserved};
 use cortado_replica::{FoldState, NotDone, ReadNeed};
 use cortado_store::{Store, StoreError, View};
@@ -33,184 +33,134 @@ impl NodeService {
     pub(crate) async fn answer_read(&self, read: Read) -> ReadAnswer {
         let route = self.host.routes.route(read.partition);
         loop {
-            let sighting = match self.sighting(&route, &read).await {
-                Ok(sighting) => sighting,
-                Err(answer) => return answer,
+            let seen = match self.proven(&route, &read).await {
+                Ok(proven) => proven.look(&read).await,
+                Err(answer) => Err(answer),
             };
-            let seen = match sighting.look(&read).await {
-                Ok(seen) => seen,
-                Err(answer) => return answer,
-            };
-            if let Some(answer) = sighting.judge(seen, &read) {
-                return answer;
+            match seen {
+                Ok(Some(answer)) | Err(answer) => return answer,
+                Ok(None) => sleep(LOOK_AGAIN).await,
             }
-            sleep(LOOK_AGAIN).await;
         }
     }
 
-    /// Looks at the own replica for a leader's read, if nothing need be waited for: it leads, has
-    /// folded its whole log, and its store may be read on the spot.
+    /// Looks at the own replica if nothing need be waited for: neither for what it shows, nor for
+    /// its store.
     pub(super) fn see_at_once(&self, read: &Read) -> Option<ReadAnswer> {
-        if !matches!(read.level, Level::Strong | Level::Strict) || !is_short(&read.look) {
+        if !is_short(&read.look) {
             return None;
         }
-        let leader = self.host.routes.route(read.partition).serving()?;
-        let sighting = Sighting::of(leader);
-        let replica = &sighting.replica;
+        let route = self.host.routes.route(read.partition);
+        let replica = if is_leaders(read.level) { route.serving() } else { route.replica() }?;
         let store = replica.lanes.inline()?;
-        let end = self.host.log.local_end(read.partition)?;
-        if !has_folded(replica, end) {
-            return None;
-        }
+        let (role, Serving::Now(proof)) = self.serves(&replica, read.level) else { return None };
         // Who cannot be read is read again by `answer_read`, which says why.
-        let seen = see(&read.look, replica, store).ok()?;
-        sighting.judge(Ok(seen), read)
+        let seen = see(&read.look, &replica, store).ok()?;
+        Proven { replica: Arc::clone(&replica), role, proof }.served(seen)
     }
 
-    /// The own replica, when it may serve `read`.
-    async fn sighting(&self, route: &LocalRoute, read: &Read) -> Result<Sighting, ReadAnswer> {
-        match read.level {
-            Level::Strong => self.proven_leader(route, ReadNeed::Lease, read.deadline).await,
-            Level::Strict => self.proven_leader(route, ReadNeed::Barrier, read.deadline).await,
-            Level::AtLeast(scn) => self.replica_at(route, scn, read.deadline).await,
-            Level::Bounded { max_lag_ms } => {
-                let recent = |replica: &ReplicaHandle| self.lag_ms(replica) <= max_lag_ms;
-                let sighting = route.replica().map(Sighting::of);
-                let fit = sighting
-                    .filter(|sighting| sighting.role.is_readable() && recent(&sighting.replica));
-                fit.ok_or(ReadAnswer::Behind)
-            }
-        }
-    }
-
-    /// The leader, when its store shows everything that was committed before this call.
-    ///
-    /// * `otherwise`: how that is proven where the log's end cannot be read locally.
-    async fn proven_leader(
-        &self,
-        route: &LocalRoute,
-        otherwise: ReadNeed,
-        deadline: Instant,
-    ) -> Result<Sighting, ReadAnswer> {
-        let leader = match self.leader(route, deadline).await {
-            Ok(leader) => leader,
-            Err(NoLeader::Elsewhere(leader)) => return Err(ReadAnswer::WrongNode(leader)),
-            Err(NoLeader::NoRoom) => return Err(ReadAnswer::Unserved(Unserved::NoRoom)),
-            Err(NoLeader::Dropped) => return Err(ReadAnswer::NoSuchDatabase),
+    /// The own replica, when its store may be looked at for `read`.
+    async fn proven(&self, route: &LocalRoute, read: &Read) -> Result<Proven, ReadAnswer> {
+        let replica = if is_leaders(read.level) {
+            self.leader(route, read.deadline).await.map_err(|why| match why {
+                NoLeader::Elsewhere(leader) => ReadAnswer::WrongNode(leader),
+                NoLeader::NoRoom => ReadAnswer::Unserved(Unserved::NoRoom),
+                NoLeader::Dropped => ReadAnswer::NoSuchDatabase,
+            })?
+        } else {
+            route.replica().ok_or(ReadAnswer::Behind)?
         };
-        // Before the proof, so that whatever happens after it is noticed.
-        let mut sighting = Sighting::of(leader);
-        let leader = &sighting.replica;
-        let need = match self.host.log.local_end(route.partition) {
-            Some(end) if has_folded(leader, end) => return Ok(sighting),
-            Some(end) => ReadNeed::Folded(end),
-            None => {
-                sighting.within = Some(leader.leadership().generation);
-                otherwise
-            }
-        };
-        match park(&sighting.replica, need, deadline).await {
-            Parked::Ready => Ok(sighting),
-            Parked::NotHere => Err(ReadAnswer::WrongNode(route.leader())),
-            Parked::Overloaded => Err(ReadAnswer::Unserved(Unserved::Overloaded)),
-            Parked::Late => Err(ReadAnswer::Unserved(Unserved::NotCaughtUp)),
-        }
-    }
-
-    /// The own replica, if it has applied `scn` or does so soon. Waits here rather than in the
-    /// replica's inbox, so that a position which never comes costs nobody but its reader.
-    async fn replica_at(
-        &self,
-        route: &LocalRoute,
-        scn: Scn,
-        deadline: Instant,
-    ) -> Result<Sighting, ReadAnswer> {
-        let give_up_at = deadline.min(Instant::now() + CATCH_UP);
+        let give_up_at = read.deadline.min(Instant::now() + CATCH_UP);
         loop {
-            let Some(sighting) = route.replica().map(Sighting::of) else {
-                return Err(ReadAnswer::Behind);
+            let (role, serving) = self.serves(&replica, read.level);
+            let proof = match serving {
+                Serving::Now(proof) => proof,
+                // Here rather than in the replica's inbox, so that a position which never comes
+                // costs nobody but its reader.
+                Serving::When(ReadNeed::Applied(_), _) if Instant::now() < give_up_at => {
+                    sleep(LOOK_AGAIN).await;
+                    continue;
+                }
+                Serving::When(ReadNeed::Applied(_), _) => return Err(ReadAnswer::Behind),
+                Serving::When(need, proof) => match park(&replica, need, read.deadline).await {
+                    Parked::Ready => proof,
+                    Parked::NotHere => return Err(ReadAnswer::WrongNode(route.leader())),
+                    Parked::Overloaded => return Err(ReadAnswer::Unserved(Unserved::Overloaded)),
+                    Parked::Late => return Err(ReadAnswer::Unserved(Unserved::NotCaughtUp)),
+                },
+                Serving::NotHere if is_leaders(read.level) => {
+                    return Err(ReadAnswer::WrongNode(route.leader()));
+                }
+                Serving::NotHere => return Err(ReadAnswer::Behind),
             };
-            let readable = sighting.role.is_readable();
-            if readable && sighting.replica.applied() >= scn {
-                return Ok(sighting);
-            }
-            if !readable || Instant::now() >= give_up_at {
-                return Err(ReadAnswer::Behind);
-            }
-            sleep(LOOK_AGAIN).await;
+            return Ok(Proven { replica, role, proof });
         }
     }
 
-    /// How old the newest complete state of `replica` may be.
-    fn lag_ms(&self, replica: &ReplicaHandle) -> u64 {
-        // The clock first: a record that arrives after this moment is no lag.
+    /// When a read of `level` may look at the store of `replica`, which has this role.
+    fn serves(&self, replica: &ReplicaHandle, level: Level) -> (ReplicaRole, Serving) {
+        // The clock and the log's end first: what comes after that was not missed.
         let now = self.host.clock.steady();
         let end = self.host.log.local_end(replica.partition);
-        let end = end.unwrap_or_else(|| replica.known_end());
-        if replica.folded() >= end { 0 } else { now.since(replica.complete_at()) }
+        let sighting = replica.sighting();
+        (sighting.role, sighting.serves(level, end, now))
     }
 }
 
-/// A replica that a read looks at, as it was before the look.
-struct Sighting {
+/// A replica whose store may be looked at.
+struct Proven {
     replica: Arc<ReplicaHandle>,
-    restorations: u64,
+    /// As what it serves.
     role: ReplicaRole,
-    /// The generation whose leader proved itself by a lease or a barrier: its store must show
-    /// nothing beyond.
-    within: Option<Generation>,
+    /// On what that rests.
+    proof: Proof,
 }
 
-impl Sighting {
-    fn of(replica: Arc<ReplicaHandle>) -> Sighting {
-        let (restorations, role) = (replica.restorations(), replica.role());
-        Sighting { replica, restorations, role, within: None }
-    }
-
-    /// Looks at the replica's store: on this thread if that takes microseconds.
-    async fn look(&self, read: &Read) -> Result<Result<(Seen, Scn), StoreError>, ReadAnswer> {
+impl Proven {
+    /// Looks at the replica's store: on this thread if that takes microseconds. `None` to look
+    /// again.
+    async fn look(&self, read: &Read) -> Result<Option<ReadAnswer>, ReadAnswer> {
         let lanes = &self.replica.lanes;
         let short = is_short(&read.look);
-        if let (Some(store), true) = (lanes.inline(), short) {
-            return Ok(see(&read.look, &self.replica, store));
-        }
-        let (look, replica) = (read.look.clone(), Arc::clone(&self.replica));
-        let look = move |store: &dyn Store| see(&look, &replica, store);
-        let looking =
-            async { if short { lanes.read(look).await } else { lanes.read_long(look).await } };
-        let late = |_| ReadAnswer::Unserved(Unserved::StoreLate);
-        timeout_at(read.deadline, looking).await.map_err(late)
-    }
-
-    /// Whether what was seen may be served; `None` to look again.
-    fn judge(&self, seen: Result<(Seen, Scn), StoreError>, read: &Read) -> Option<ReadAnswer> {
-        let Sighting { replica, restorations, role, within } = self;
+        let seen = if let (Some(store), true) = (lanes.inline(), short) {
+            see(&read.look, &self.replica, store)
+        } else {
+            let (look, replica) = (read.look.clone(), Arc::clone(&self.replica));
+            let look = move |store: &dyn Store| see(&look, &replica, store);
+            let looking =
+                async { if short { lanes.read(look).await } else { lanes.read_long(look).await } };
+            let late = |_| ReadAnswer::Unserved(Unserved::StoreLate);
+            timeout_at(read.deadline, looking).await.map_err(late)?
+        };
         match seen {
-            Ok((seen, applied)) => {
-                // Read across a restoration, it may be a part of a state.
-                let intact = replica.restorations() == *restorations && role.is_readable();
-                // What the next leader writes, that one may not show yet.
-                let beyond = within.is_some_and(|at| replica.applied_at_most().generation > at);
-                let leads = *role == ReplicaRole::Leader;
-                let role = if leads { ServedRole::Leader } else { ServedRole::Follower };
-                let sight = || ReadAnswer::Seen(Box::new(Sight { seen, applied, role }));
-                (intact && !beyond).then(sight)
-            }
+            Ok(seen) => Ok(self.served(seen)),
             Err(error) => {
-                let (partition, node) = (replica.partition, replica.node);
+                let (partition, node) = (self.replica.partition, self.replica.node);
                 warn!(%partition, %node, %error, "store not read");
                 // Another replica may do better; nobody but the leader may serve these.
-                let waits = matches!(read.level, Level::Strong | Level::Strict)
-                    && Instant::now() < read.deadline;
-                (!waits).then(|| ReadAnswer::Store { why: error.to_string() })
+                let waits = is_leaders(read.level) && Instant::now() < read.deadline;
+                if waits { Ok(None) } else { Err(ReadAnswer::Store { why: error.to_string() }) }
             }
         }
+    }
+
+    /// What was seen, if it may be served.
+    fn served(&self, (seen, applied): (Seen, Scn)) -> Option<ReadAnswer> {
+        let Proven { replica, role, proof } = self;
+        let (now, reached) = (replica.role(), replica.applied_at_most().generation);
+        let leads = *role == ReplicaRole::Leader;
+        let role = if leads { ServedRole::Leader } else { ServedRole::Follower };
+        let sight = || ReadAnswer::Seen(Box::new(Sight { seen, applied, role }));
+        proof.holds(now, replica.restorations(), reached).then(sight)
     }
 }
 
-/// Whether the store of `replica` shows everything below `end`.
-fn has_folded(replica: &ReplicaHandle, end: LogOffset) -> bool {
-    replica.folded() >= end && replica.role().is_readable()
+/// Whether nobody but the leader may serve a read of `level`.
+fn is_leaders(level: Level) -> bool {
+    match level {
+        Level::Strong | Level::Strict => true,
+        Level::AtLeast(_) | Level::Bounded { .. } => false,
+    }
 }
 
 /// Whether a look takes microseconds, so that nobody need wait for another thread.

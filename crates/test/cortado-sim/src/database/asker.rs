@@ -3,8 +3,7 @@
 //! Decides nothing. Start reading at [`Asker`].
 
 use crate::database::documents::{AttemptId, KeyNumber};
-use cortado_driver::Caller;
-use cortado_model::Generation;
+use cortado_driver::{Caller, Proof};
 use std::cell::Cell;
 use std::rc::Rc;
 
@@ -34,18 +33,16 @@ pub enum Purpose {
     /// It is the write's.
     Write,
     /// When ready, look at these documents.
-    Read(Sighting),
+    Read(Look),
 }
 
-/// A look at a store that waits for its proof, and what was seen of the replica before it.
+/// A look at a store that waits for its proof.
 #[derive(Clone, Debug)]
-pub struct Sighting {
+pub struct Look {
     /// The documents.
     pub keys: Vec<KeyNumber>,
-    /// How often the store had been emptied.
-    pub restorations: u64,
-    /// Whose leader proves itself by a lease or a barrier: the store must show nothing beyond.
-    pub within: Option<Generation>,
+    /// What must still hold afterwards.
+    pub proof: Proof,
 }
 
 /// How far a try has come at its node.

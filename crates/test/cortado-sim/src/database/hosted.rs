@@ -3,11 +3,11 @@
 //!
 //! Decides nothing: the world moves it. Start reading at [`Hosted`].
 
-use crate::database::asker::{Asker, Sighting, Stage};
+use crate::database::asker::{Asker, Look, Stage};
 use crate::database::documents::{AttemptId, KeyNumber};
 use crate::kernel::time::Moment;
 use bytes::Bytes;
-use cortado_driver::{Action, Driver, Event, JobId, Outcome, PeerAnswers, ReplicaRole};
+use cortado_driver::{Action, Driver, Event, JobId, Outcome, PeerAnswers, ReplicaRole, Sighting};
 use cortado_model::{LogOffset, Millis};
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -75,7 +75,7 @@ pub enum Job {
         /// Which try.
         attempt: AttemptId,
         /// At what.
-        sighting: Sighting,
+        look: Look,
     },
     /// A client's time at this node is up.
     Withdraw(AttemptId),
@@ -165,6 +165,21 @@ impl Hosted {
     /// Whether it has ended, and everything that was in line by then is done.
     pub fn is_over(&self) -> bool {
         self.has_ended && self.inbox.is_empty() && self.actions.is_empty()
+    }
+
+    /// The replica as a reader finds it.
+    pub fn sighting(&self) -> Sighting {
+        let (applied, folded) = self.driver.applied();
+        Sighting {
+            restorations: self.driver.restorations(),
+            role: self.driver.role(),
+            generation: self.driver.leadership().generation,
+            applied,
+            folded,
+            known_end: self.known_end,
+            // Nobody wants to know here how old a state is.
+            complete_at: None,
+        }
     }
 
     /// Where the replica goes on reading its log; `None` while it is out of service.

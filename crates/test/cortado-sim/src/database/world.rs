@@ -251,8 +251,8 @@ impl World {
             Due::Notice { to } => self.notice(to),
             Due::Wake { to, at } => self.wake(to, at),
             Due::Request { node, partition, ask } => self.request_arrives(node, partition, ask),
-            Due::Look { to, client, attempt, sighting } => {
-                self.enqueue(to, Job::Look { client, attempt, sighting });
+            Due::Look { to, client, attempt, look } => {
+                self.enqueue(to, Job::Look { client, attempt, look });
             }
             Due::Withdraw { to, attempt } => self.enqueue(to, Job::Withdraw(attempt)),
             Due::Reply { client, attempt, reply } => self.reply_arrives(client, attempt, reply),

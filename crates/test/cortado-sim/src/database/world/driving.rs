@@ -103,8 +103,8 @@ impl World {
                     }
                     self.step(here, event);
                 }
-                Some(Job::Look { client, attempt, sighting }) => {
-                    self.look(here, client, attempt, &sighting);
+                Some(Job::Look { client, attempt, look }) => {
+                    self.look(here, client, attempt, &look);
                     if told == 0 {
                         return;
                     }

@@ -60,12 +60,7 @@ pub(crate) enum Due {
     /// A client's request reaches a node.
     Request { node: usize, partition: usize, ask: Ask },
     /// A reader whose proof is there gets to look.
-    Look {
-        to: Address,
-        client: usize,
-        attempt: AttemptId,
-        sighting: crate::database::asker::Sighting,
-    },
+    Look { to: Address, client: usize, attempt: AttemptId, look: crate::database::asker::Look },
     /// A client's time at a node is up.
     Withdraw { to: Address, attempt: AttemptId },
     /// The answer reaches the client.

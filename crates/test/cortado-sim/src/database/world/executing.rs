@@ -132,25 +132,25 @@ impl World {
         {
             return;
         }
-        let sighting = match (&purpose, &reply) {
-            (Purpose::Read(sighting), Reply::Ready) => Some(sighting.clone()),
+        let look = match (&purpose, &reply) {
+            (Purpose::Read(look), Reply::Ready) => Some(look.clone()),
             (Purpose::Read(_) | Purpose::Write, _) => None,
         };
-        if let Some(sighting) = sighting {
+        if let Some(look) = look {
             let delay_us = if self.plan.look_us == 0 {
                 0
             } else {
                 self.kernel.random.around(self.plan.look_us)
             };
             if delay_us == 0 {
-                return self.look(here, client, attempt, &sighting);
+                return self.look(here, client, attempt, &look);
             }
             if let Some(hosted) = self.hosted_at(here)
                 && let Some(unanswered) = hosted.unanswered.get_mut(&attempt)
             {
                 unanswered.is_proven = true;
             }
-            return self.put(delay_us, Due::Look { to: here, client, attempt, sighting });
+            return self.put(delay_us, Due::Look { to: here, client, attempt, look });
         }
         let is_withdrawn = stage.get() == crate::database::asker::Stage::Withdrawn;
         let Some(hosted) = self.hosted_at(here) else { return };

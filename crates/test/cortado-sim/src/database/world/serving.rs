@@ -4,7 +4,7 @@
 
 use super::due::Ask;
 use super::{Address, Due, Phase, World};
-use crate::database::asker::{Asker, Purpose, Sighting, Stage};
+use crate::database::asker::{Asker, Look, Purpose, Stage};
 use crate::database::coverage::{Fault, Sight};
 use crate::database::documents::{AttemptId, KeyNumber, ValueId};
 use crate::database::history::{Action, Level, Reply, Write};
@@ -13,14 +13,13 @@ use crate::database::mutant::Mutant;
 use crate::database::orders::order_of;
 use crate::kernel::violation::Violation;
 use bytes::Bytes;
-use cortado_driver::{Event, Refused, Reply as Answer, WriteOrder};
-use cortado_model::Scn;
+use cortado_driver::{
+    Event, INBOX_MAX, Level as Demand, Refused, Reply as Answer, Serving, WriteOrder,
+};
+use cortado_model::{Generation, Scn};
 use cortado_replica::{NotDone, ReadNeed};
 use std::cell::Cell;
 use std::rc::Rc;
-
-/// Requests that a node keeps for one replica, at most.
-const INBOX_MAX: usize = 256;
 
 impl World {
     pub(super) fn request_arrives(&mut self, node: usize, partition: usize, ask: Ask) {
@@ -96,28 +95,20 @@ impl World {
     }
 
     /// A reader looks at the store, if the replica is still what has proven itself.
-    pub(super) fn look(
-        &mut self,
-        here: Address,
-        client: usize,
-        attempt: AttemptId,
-        sighting: &Sighting,
-    ) {
+    pub(super) fn look(&mut self, here: Address, client: usize, attempt: AttemptId, look: &Look) {
         let Some(hosted) = self.hosted_at(here) else { return };
         if hosted.unanswered.remove(&attempt).is_none() {
             let details = format!("{attempt:?} was answered, and nobody waits for that");
             return self.check(Err(Violation::new("answers", details)));
         }
-        let intact = hosted.driver.restorations() == sighting.restorations
-            && hosted.driver.role().is_readable();
-        let image = self.nodes[here.node].disk[here.partition].image();
-        // What the next leader writes, that one may not show yet.
-        let beyond = sighting.within.is_some_and(|at| image.reached.last.generation > at);
-        let reply = match intact && !beyond {
-            true => self.seen(here, &sighting.keys),
+        let (role, restorations) = (hosted.driver.role(), hosted.driver.restorations());
+        let reached = self.nodes[here.node].disk[here.partition].image().reached.last.generation;
+        let holds = |reached| look.proof.holds(role, restorations, reached);
+        let reply = match holds(reached) {
+            true => self.seen(here, &look.keys),
             false => Reply::NotDone(NotDone::Changing),
         };
-        if beyond {
+        if holds(Generation(0)) && !holds(reached) {
             self.coverage.sight(Sight::LookedTooLate);
         }
         self.reply(here.partition, client, attempt, reply);
@@ -154,40 +145,38 @@ impl World {
         keys: Vec<KeyNumber>,
         token: Scn,
     ) {
-        let local = self.plan.is_local();
-        let end = self.log.end(here.partition);
-        let need = match level {
-            Level::Strong if !local => ReadNeed::Lease,
-            Level::Strict if !local => ReadNeed::Barrier,
-            Level::Strong | Level::Strict => ReadNeed::Folded(end),
-            Level::Session if self.is(Mutant::IgnoresToken) => ReadNeed::Applied(Scn::ZERO),
-            Level::Session => ReadNeed::Applied(token),
-            Level::Eventual => ReadNeed::Applied(Scn::ZERO),
+        let log_end = self.plan.is_local().then(|| self.log.end(here.partition));
+        let (demand, skips) = match level {
+            Level::Strong => (Demand::Strong, self.is(Mutant::SkipsLease)),
+            Level::Strict => (Demand::Strict, self.is(Mutant::SkipsBarrier)),
+            Level::Session if self.is(Mutant::IgnoresToken) => (Demand::AtLeast(Scn::ZERO), false),
+            Level::Session => (Demand::AtLeast(token), false),
+            Level::Eventual => (Demand::AtLeast(Scn::ZERO), false),
         };
-        self.note_need(here, need);
-        let skips = match level {
-            Level::Strong => self.is(Mutant::SkipsLease),
-            Level::Strict => self.is(Mutant::SkipsBarrier),
-            Level::Session | Level::Eventual => false,
-        };
-        let polls = self.kernel.random.coin();
+        let looks_at_once = self.kernel.random.coin();
+        let now = self.nodes[here.node].clock.read(self.kernel.now).clock;
         let Some(hosted) = self.hosted_at(here) else { return };
-        let driver = &hosted.driver;
-        let proven = matches!(need, ReadNeed::Lease | ReadNeed::Barrier);
-        let within = proven.then(|| driver.leadership().generation);
-        let sighting = Sighting { keys, restorations: driver.restorations(), within };
-        // As a node does that sees what its replica has applied without asking the driver.
-        let shows = match need {
-            ReadNeed::Applied(scn) => polls && driver.applied().0 >= scn,
-            ReadNeed::Lease | ReadNeed::Barrier | ReadNeed::Folded(_) => skips && hosted.leads(),
-        };
-        let at_once = shows && driver.role().is_readable();
-        let stage = self.expect_answer(here, ask, None, false);
+        let (leads, serving) = (hosted.leads(), hosted.sighting().serves(demand, log_end, now));
         let Ask { client, attempt, .. } = *ask;
-        if at_once {
-            return self.enqueue(here, Job::Look { client, attempt, sighting });
-        }
-        let purpose = Purpose::Read(sighting);
+        let (need, proof) = match serving {
+            Serving::Now(proof) if looks_at_once => (None, proof),
+            // Some look later than they could.
+            Serving::Now(proof) => (Some(ReadNeed::Applied(Scn::ZERO)), proof),
+            Serving::When(need, proof) => {
+                self.note_need(here, need);
+                (Some(need).filter(|_| !(skips && leads)), proof)
+            }
+            Serving::NotHere => {
+                let offline = Reply::NotDone(NotDone::Offline);
+                return self.reply(here.partition, client, attempt, offline);
+            }
+        };
+        let look = Look { keys, proof };
+        let stage = self.expect_answer(here, ask, None, false);
+        let Some(need) = need else {
+            return self.enqueue(here, Job::Look { client, attempt, look });
+        };
+        let purpose = Purpose::Read(look);
         let caller = Asker::Client { client, attempt, purpose, stage };
         self.tell(here, Event::Read { caller, need });
     }
