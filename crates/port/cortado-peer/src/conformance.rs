@@ -69,6 +69,10 @@ const RULES: &[(&str, Rule)] = &[
         carrying::a_chunk_is_carried_as_often_as_it_is_asked_for
     ),
     rule!("what a node says of a call is carried", carrying::what_a_node_says_of_a_call_is_carried),
+    rule!(
+        "who answers at once answers what a read would",
+        answering::who_answers_at_once_answers_what_a_read_would
+    ),
     rule!("calls are answered side by side", answering::calls_are_answered_side_by_side),
     rule!("a call ends by its deadline", answering::a_call_ends_by_its_deadline),
     rule!("a call that is dropped does no harm", answering::a_call_that_is_dropped_does_no_harm),
@@ -79,6 +83,7 @@ const RULES: &[(&str, Rule)] = &[
     rule!("who tells waits for nobody", answering::who_tells_waits_for_nobody),
     rule!("who never joined is unreachable", membership::who_never_joined_is_unreachable),
     rule!("who has left is unreachable", membership::who_has_left_is_unreachable),
+    rule!("who has left answers nothing at once", membership::who_has_left_answers_nothing_at_once),
     rule!("a newer life is reached", membership::a_newer_life_is_reached),
     rule!("who leaves while it is asked is lost", membership::who_leaves_while_it_is_asked_is_lost),
     rule!("an older life takes nothing with it", membership::an_older_life_takes_nothing_with_it),

@@ -76,7 +76,8 @@ pub trait Peer: Send + Sync + 'static {
     fn read(&self, read: Read) -> Pending<'_, Result<ReadAnswer, CallError>>;
 
     /// What [`read`](Self::read) would answer, if nothing need be waited for: most reads of a node
-    /// in this process. `None` says nothing but that it has to be asked.
+    /// in this process. `None` says nothing but that it has to be asked; nobody answers for a node
+    /// that has left.
     fn read_at_once(&self, _read: &Read) -> Option<ReadAnswer> {
         None
     }

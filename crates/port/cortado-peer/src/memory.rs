@@ -176,7 +176,11 @@ mod tests {
     async fn what_waits_for_a_former_life_is_lost() {
         let (peers, node) = (Arc::new(MemoryPeers::default()), NodeId(1));
         let silent = || -> Arc<dyn Peer> {
-            Arc::new(FnPeer { call: Box::new(|_| Box::pin(pending())), tell: Box::new(drop) })
+            Arc::new(FnPeer {
+                call: Box::new(|_| Box::pin(pending())),
+                at_once: Box::new(|_| None),
+                tell: Box::new(drop),
+            })
         };
         let _former = peers.join(node, silent());
         let peer = peers.peer(node).expect("it has joined");

@@ -4,7 +4,8 @@ use cortado_driver::UnknownWhy;
 use cortado_model::NodeId;
 use cortado_peer::conformance::{Answer, FnPeer, Leave, Question, Subject, run};
 use cortado_peer::{
-    CallError, Membership, MemoryPeers, Message, Peer, Peers, Pending, SnapshotId, WriteAnswer,
+    CallError, Membership, MemoryPeers, Message, Peer, Peers, Pending, Read, ReadAnswer,
+    SnapshotId, WriteAnswer,
 };
 use cortado_replica::NotDone;
 use std::collections::BTreeMap;
@@ -35,6 +36,10 @@ enum Defect {
     RemembersChunks,
     /// A node that says it is late is taken for lost.
     KnowsBetterThanTheNode,
+    /// A read is answered at once, as one was before.
+    RemembersReads,
+    /// Who has left answers at once.
+    AnswersForWhoHasLeft,
     /// One call at a time.
     AsksInTurn,
     /// A call that is late never ends.
@@ -70,6 +75,9 @@ struct State {
     memberships: Mutex<Vec<Option<Membership>>>,
     first_lives: Mutex<BTreeMap<NodeId, Arc<dyn Peer>>>,
     chunks: Mutex<BTreeMap<u64, Answer>>,
+    /// The last one to a read.
+    answer: Mutex<Option<ReadAnswer>>,
+    serves: Mutex<Option<Arc<dyn Peer>>>,
     turn: tokio::sync::Mutex<()>,
     calls: AtomicUsize,
     wedged: AtomicBool,
@@ -98,6 +106,9 @@ impl Broken {
     }
 
     fn answer(&self, answer: Answer) -> Answer {
+        if let Answer::Read(answer) = &answer {
+            *locked(&self.state.answer) = Some(answer.clone());
+        }
         match answer {
             Answer::Write(WriteAnswer::Unknown(UnknownWhy::LogFailed))
                 if self.has(Defect::TakesUnknownForNotDone) =>
@@ -150,6 +161,14 @@ impl Broken {
         Ok(answer)
     }
 
+    fn at_once(&self, peer: Option<&Arc<dyn Peer>>, read: &Read) -> Option<ReadAnswer> {
+        match self.defect {
+            Defect::RemembersReads => locked(&self.state.answer).clone(),
+            Defect::AnswersForWhoHasLeft => locked(&self.state.serves).as_ref()?.read_at_once(read),
+            _ => peer?.read_at_once(read),
+        }
+    }
+
     fn tell(&self, peer: Option<&Arc<dyn Peer>>, message: Message) {
         if self.has(Defect::KeepsCondemnations) && matches!(message, Message::Condemned { .. }) {
             return;
@@ -194,6 +213,7 @@ impl Peers for Broken {
             return None;
         }
         let (calls, tells, told) = (self.clone(), self.clone(), peer.clone());
+        let (looks, looked_at) = (self.clone(), peer.clone());
         let call = move |question| -> Pending<'static, Result<Answer, CallError>> {
             let mut call = Box::pin(calls.clone().call(peer.clone(), question));
             if calls.has(Defect::AsksTooEarly)
@@ -205,7 +225,9 @@ impl Peers for Broken {
             call
         };
         let tell = move |message| tells.tell(told.as_ref(), message);
-        Some(Arc::new(FnPeer { call: Box::new(call), tell: Box::new(tell) }))
+        let at_once = move |read: &Read| looks.at_once(looked_at.as_ref(), read);
+        let (call, at_once) = (Box::new(call), Box::new(at_once));
+        Some(Arc::new(FnPeer { call, at_once, tell: Box::new(tell) }))
     }
 }
 
@@ -213,6 +235,7 @@ impl Subject for Broken {
     fn join(&self, node: NodeId, serves: Arc<dyn Peer>) -> Pending<'_, Leave> {
         let mut memberships = locked(&self.state.memberships);
         let place = memberships.len();
+        *locked(&self.state.serves) = Some(Arc::clone(&serves));
         memberships.push(Some(self.memory.join(node, serves)));
         let broken = self.clone();
         let leave: Leave = Box::new(move || {
@@ -282,6 +305,7 @@ fn the_suite_notices_every_defect() {
     check(Defect::MixesNodes, "nodes do not mix");
     check(Defect::RemembersChunks, "a chunk is carried as often as it is asked for");
     check(Defect::KnowsBetterThanTheNode, "what a node says of a call is carried");
+    check(Defect::RemembersReads, "who answers at once answers what a read would");
     check(Defect::AsksInTurn, "calls are answered side by side");
     check(Defect::WaitsForEver, "a call ends by its deadline");
     check(Defect::WedgesWhenDropped, "a call that is dropped does no harm");
@@ -289,6 +313,7 @@ fn the_suite_notices_every_defect() {
     check(Defect::TellsAfterCalls, "who tells waits for nobody");
     check(Defect::ReachesStrangers, "who never joined is unreachable");
     check(Defect::KeepsWhoLeaves, "who has left is unreachable");
+    check(Defect::AnswersForWhoHasLeft, "who has left answers nothing at once");
     check(Defect::KeepsTheFirstLife, "a newer life is reached");
     check(Defect::AwaitsWhoHasLeft, "who leaves while it is asked is lost");
     check(Defect::LeavesWithAllLives, "an older life takes nothing with it");

@@ -1,18 +1,46 @@
 //! Rules about when a call ends, and what it does to others.
 
 use super::case::{ASKED, Case, far, near};
-use super::question::{Answer, Question};
-use super::samples::answers::{answer_to, report_of};
+use super::question::{Answer, FnPeer, Question};
+use super::samples::answers::{answer_to, answers, report_of};
 use super::samples::messages::log_grew;
-use super::samples::questions::one_of_each;
+use super::samples::questions::{one_of_each, question_of};
 use super::served::Served;
-use crate::{CallError, SnapshotChunk, SnapshotId};
+use crate::{CallError, ReadAnswer, SnapshotChunk, SnapshotId};
 use bytes::Bytes;
+use std::future::ready;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 /// More messages than anybody keeps for a node that hangs.
 const MESSAGES: u64 = 5_000;
+
+pub(super) async fn who_answers_at_once_answers_what_a_read_would(case: &Case<'_>) {
+    let says = Arc::new(Mutex::new((Answer::Read(ReadAnswer::Behind), true)));
+    let (said, at_once) = (Arc::clone(&says), Arc::clone(&says));
+    let serves = FnPeer {
+        call: Box::new(move |_| Box::pin(ready(Ok(locked(&said).0.clone())))),
+        at_once: Box::new(move |_| match locked(&at_once).clone() {
+            (Answer::Read(answer), true) => Some(answer),
+            _ => None,
+        }),
+        tell: Box::new(drop),
+    };
+    let _leave = case.join(ASKED, Arc::new(serves)).await;
+    let peer = case.peer(ASKED).expect("it has joined");
+    let question = question_of(&locked(&says).0, far());
+    let Question::Read(read) = question.clone() else { panic!("{question:?} is no read") };
+    for (place, answer) in answers().into_iter().enumerate() {
+        let Answer::Read(want) = answer.clone() else { continue };
+        let waits = place.is_multiple_of(2);
+        *locked(&says) = (answer.clone(), !waits);
+        let at_once = peer.read_at_once(&read);
+        let right = at_once.as_ref().is_none_or(|at_once| *at_once == want && !waits);
+        assert!(right, "{at_once:?} at once, where the node would say {want:?}");
+        assert_eq!(case.ask(ASKED, question.clone()).await, Ok(answer));
+    }
+}
 
 pub(super) async fn calls_are_answered_side_by_side(case: &Case<'_>) {
     const CALLS: usize = 3;
@@ -37,6 +65,10 @@ pub(super) async fn calls_are_answered_side_by_side(case: &Case<'_>) {
         questions.map(|question| Ok(numbered(&question))),
         "each its own"
     );
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// An answer that names the question.

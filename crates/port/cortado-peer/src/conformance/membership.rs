@@ -1,11 +1,11 @@
 //! Rules about who is reached: who has joined and not left, in its newest life.
 
 use super::case::{ASKED, Case, far};
-use super::question::{Answer, Question};
-use super::samples::answers::report_of;
+use super::question::{Answer, FnPeer, Question};
+use super::samples::answers::{answer_to, report_of};
 use super::samples::questions::one_of_each;
 use super::served::Served;
-use crate::{CallError, Peer};
+use crate::{CallError, Peer, ReadAnswer};
 use std::future::ready;
 use std::sync::Arc;
 
@@ -29,6 +29,22 @@ pub(super) async fn who_has_left_is_unreachable(case: &Case<'_>) {
         assert_eq!(answer, Err(CallError::Unreachable), "by who knew it, to {question:?}");
     }
     assert_eq!(served.questions().len(), 1, "certainly nothing was asked");
+}
+
+pub(super) async fn who_has_left_answers_nothing_at_once(case: &Case<'_>) {
+    let serves = FnPeer {
+        call: Box::new(|question| Box::pin(ready(Ok(answer_to(&question))))),
+        at_once: Box::new(|_| Some(ReadAnswer::Behind)),
+        tell: Box::new(drop),
+    };
+    let leave = case.join(ASKED, Arc::new(serves)).await;
+    let kept = case.peer(ASKED).expect("it has joined");
+    case.within(leave()).await;
+    for question in one_of_each(far()) {
+        if let Question::Read(read) = question {
+            assert_eq!(kept.read_at_once(&read), None, "to {read:?}");
+        }
+    }
 }
 
 pub(super) async fn who_leaves_while_it_is_asked_is_lost(case: &Case<'_>) {

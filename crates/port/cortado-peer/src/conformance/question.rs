@@ -110,10 +110,12 @@ impl Question {
     }
 }
 
-/// A peer that is two functions.
+/// A peer that is three functions.
 pub struct FnPeer {
     /// Answers.
     pub call: Box<dyn Fn(Question) -> Pending<'static, Result<Answer, CallError>> + Send + Sync>,
+    /// Answers reads for which nothing need be waited for: see [`Peer::read_at_once`].
+    pub at_once: Box<dyn Fn(&Read) -> Option<ReadAnswer> + Send + Sync>,
     /// Hears.
     pub tell: Box<dyn Fn(Message) + Send + Sync>,
 }
@@ -138,6 +140,10 @@ impl Peer for FnPeer {
 
     fn read(&self, read: Read) -> Pending<'_, Result<ReadAnswer, CallError>> {
         answer!((self.call)(Question::Read(read)), Answer::Read)
+    }
+
+    fn read_at_once(&self, read: &Read) -> Option<ReadAnswer> {
+        (self.at_once)(read)
     }
 
     fn hand_off(&self, order: HandOff) -> Pending<'_, Result<HandOffAnswer, CallError>> {

@@ -46,6 +46,7 @@ impl Served {
                 asked.heard.send_modify(|heard| heard.questions.push(question.clone()));
                 answer(question)
             }),
+            at_once: Box::new(|_| None),
             tell: Box::new(move |message| {
                 told.heard.send_modify(|heard| heard.messages.push(message));
             }),

@@ -53,6 +53,7 @@ impl World {
                     let answer = script.lock().pop_front();
                     Box::pin(std::future::ready(answer.unwrap_or(Err(CallError::Unreachable))))
                 }),
+                at_once: Box::new(|_| None),
                 tell: Box::new(|_| {}),
             };
             (NodeId(node), Arc::new(peer) as Arc<dyn Peer>)

@@ -71,7 +71,8 @@ impl Peers for Between {
             }
             peer.tell(message);
         };
-        Some(Arc::new(FnPeer { call: Box::new(call), tell: Box::new(tell) }))
+        let at_once = Box::new(|_: &_| None);
+        Some(Arc::new(FnPeer { call: Box::new(call), at_once, tell: Box::new(tell) }))
     }
 }
 
