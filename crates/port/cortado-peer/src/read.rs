@@ -5,7 +5,9 @@
 use crate::KnownLeader;
 use bytes::Bytes;
 use cortado_driver::Level;
-use cortado_model::{DocumentKey, EntryRange, PartitionId, Scn, StoredDocument, TableId};
+use cortado_model::{
+    DocumentKey, EntryRange, PartitionId, Scn, StoreError, StoredDocument, TableId,
+};
 use std::fmt;
 use tokio::time::Instant;
 
@@ -108,10 +110,7 @@ pub enum ReadAnswer {
     /// The database was dropped.
     NoSuchDatabase,
     /// The stored bytes are damaged, or the store has failed.
-    Store {
-        /// The reason, for messages.
-        why: String,
-    },
+    Store(StoreError),
 }
 
 /// What a read that was not served has waited for.

@@ -9,7 +9,7 @@ use cortado_document::{
     JsonError, PatchError, Refusal, TransactionError, Unacceptable, Unmet, Violation,
 };
 use cortado_gateway::{AdminError, NotDoneWhy, ReadError, Uncertainty, UnknownWhy, WriteError};
-use cortado_model::with_causes;
+use cortado_model::{StoreError, with_causes};
 use cortado_node::NodeError;
 use cortado_wire::{Code, Outcome, Reason};
 
@@ -151,10 +151,19 @@ pub(crate) fn of_read(error: ReadError, is_late: bool) -> Failure {
         }
         ReadError::NoSuchDatabase => Failure::new(Code::NoSuchDatabase, detail),
         ReadError::NoSuchPartition => Failure::new(Code::NoSuchPartition, detail),
-        // Which file is damaged is nothing to tell a client; the node has logged it.
-        ReadError::Store { .. } => {
-            Failure::new(Code::Unavailable, "the replica is rebuilding its store; retry later")
+        ReadError::Store(error) => {
+            Failure::new(Code::Unavailable, format!("{}; retry later", words_of_store(&error)))
         }
+        ReadError::BadAnswer { .. } => Failure::new(Code::Unavailable, detail),
+    }
+}
+
+/// Which file is damaged is nothing to tell a client; the node has logged it.
+fn words_of_store(error: &StoreError) -> &'static str {
+    match error {
+        StoreError::Damaged { .. } => "the replica is rebuilding its store",
+        StoreError::Failed { .. } => "the store has failed",
+        StoreError::Full { .. } => "the store is full",
     }
 }
 
@@ -237,5 +246,17 @@ mod tests {
         check(&admin(Uncertainty::Write(UnknownWhy::LogFailed)), "repeat the request");
         check(&admin(Uncertainty::NotVisible), "repeat the request");
         check(&admin(Uncertainty::LeaderSilent), "shows who leads the partition");
+    }
+
+    #[test]
+    fn a_store_that_is_not_read_is_told_by_its_kind() {
+        let check = |error: fn(String) -> StoreError, want: &str| {
+            let failure = of_read(ReadError::Store(error("file 7".to_owned())), false);
+            assert_eq!((failure.code(), failure.detail()), (Code::Unavailable, want));
+        };
+        let rebuilding = "the replica is rebuilding its store; retry later";
+        check(|why| StoreError::Damaged { why }, rebuilding);
+        check(|why| StoreError::Failed { why }, "the store has failed; retry later");
+        check(|why| StoreError::Full { why }, "the store is full; retry later");
     }
 }

@@ -124,9 +124,7 @@ impl Gateway {
         let (node, sight) = served.inspect_err(|_| self.metrics().reads_unserved.add(1))?;
         self.metrics().reads.add(1);
         let Sight { seen, applied, role } = sight;
-        let value = take(seen).ok_or_else(|| ReadError::Store {
-            why: format!("{node} has answered something else than was asked"),
-        })?;
+        let value = take(seen).ok_or(ReadError::BadAnswer { node })?;
         Ok(Served { value, partition: partition.number, applied, node, role })
     }
 
@@ -274,7 +272,7 @@ impl Tried {
             ReadAnswer::Behind => Tried::NotHere(None),
             ReadAnswer::Unserved(why) => Tried::Declined(why),
             ReadAnswer::NoSuchDatabase => Tried::Answered(Err(ReadError::NoSuchDatabase)),
-            ReadAnswer::Store { why } => Tried::Answered(Err(ReadError::Store { why })),
+            ReadAnswer::Store(error) => Tried::Answered(Err(ReadError::Store(error))),
         }
     }
 

@@ -5,7 +5,9 @@
 use bytes::Bytes;
 use cortado_document::{Done, Operation, Refusal, TransactionError};
 use cortado_driver as driver;
-use cortado_model::{DocumentKey, Etag, NodeId, PartitionId, Scn, StoredDocument, WallMillis};
+use cortado_model::{
+    DocumentKey, Etag, NodeId, PartitionId, Scn, StoreError, StoredDocument, WallMillis,
+};
 use cortado_peer::{ServedRole, Unserved};
 use tokio::time::Instant;
 
@@ -117,11 +119,15 @@ pub enum ReadError {
     /// The partition number is not below the database's partition count.
     #[error("the database has no such partition")]
     NoSuchPartition,
-    /// The stored bytes are damaged; the replica is being rebuilt.
-    #[error("the replica's store cannot be read: {why}")]
-    Store {
-        /// The reason, for messages.
-        why: String,
+    /// The stored bytes are damaged, or the store has failed; the replica is being rebuilt, or its
+    /// node starts again.
+    #[error("the replica's store cannot be read")]
+    Store(#[source] StoreError),
+    /// The node has answered something else than was asked: another build, or a bug.
+    #[error("{node} has answered something else than was asked")]
+    BadAnswer {
+        /// The node.
+        node: NodeId,
     },
 }
 

@@ -96,7 +96,7 @@ impl Gateway {
         for (key, document) in page.value.documents {
             let Some(number) = number_of(&key) else { continue };
             let entry = EntryDocument::read(&document.json());
-            stream.push_back((number, entry.map_err(|e| ReadError::Store { why: e.to_string() })?));
+            stream.push_back((number, entry.map_err(ReadError::Store)?));
         }
         Ok(stream)
     }

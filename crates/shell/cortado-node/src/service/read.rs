@@ -139,7 +139,7 @@ impl Proven {
                 warn!(%partition, %node, %error, "store not read");
                 // Another replica may do better; nobody but the leader may serve these.
                 let waits = is_leaders(read.level) && Instant::now() < read.deadline;
-                if waits { Ok(None) } else { Err(ReadAnswer::Store { why: error.to_string() }) }
+                if waits { Ok(None) } else { Err(ReadAnswer::Store(error)) }
             }
         }
     }

@@ -15,7 +15,7 @@ use cortado_document::{
 };
 use cortado_driver::{Folded, PeerStanding, Refused, ReplicaRole, UnknownWhy, Written};
 use cortado_model::{
-    Etag, LogOffset, NodeId, NodeIncarnation, ReplicaIncarnation, Scn, WallMillis,
+    Etag, LogOffset, NodeId, NodeIncarnation, ReplicaIncarnation, Scn, StoreError, WallMillis,
 };
 use cortado_replica::{ChainHash, Claimant, HistoryPoint, NotDone};
 
@@ -168,14 +168,22 @@ fn reads() -> Vec<ReadAnswer> {
     let sight = |seen, role| ReadAnswer::Seen(Box::new(Sight { seen, applied: SCN_MAX, role }));
     let position = |role| sight(Seen::Position(scn(8)), role);
     let looks = seen().into_iter().map(|seen| sight(seen, ServedRole::Leader));
-    let why = "the disk's own words".to_owned();
     each! {
         ReadAnswer::Seen(_) => looks.chain(roles.into_iter().map(position)),
         ReadAnswer::WrongNode(_) => leaders().into_iter().map(ReadAnswer::WrongNode),
         ReadAnswer::Behind => [ReadAnswer::Behind],
         ReadAnswer::Unserved(_) => unserved().into_iter().map(ReadAnswer::Unserved),
         ReadAnswer::NoSuchDatabase => [ReadAnswer::NoSuchDatabase],
-        ReadAnswer::Store { .. } => [ReadAnswer::Store { why }],
+        ReadAnswer::Store(_) => store_errors().into_iter().map(ReadAnswer::Store),
+    }
+}
+
+fn store_errors() -> Vec<StoreError> {
+    let why = || "the disk's own words".to_owned();
+    each! {
+        StoreError::Full { .. } => [StoreError::Full { why: why() }],
+        StoreError::Damaged { .. } => [StoreError::Damaged { why: why() }],
+        StoreError::Failed { .. } => [StoreError::Failed { why: why() }],
     }
 }
 
