@@ -11,11 +11,11 @@ use cortado_log::memory::SharedMemoryLog;
 use cortado_metrics::{Counter, Registry};
 use cortado_model::{
     ClusterUuid, DocumentKey, Etag, Generation, LogOffset, NodeIncarnation, PartitionUuid, Scn,
-    TableId,
+    Sequence, TableId,
 };
-use cortado_peer::conformance::{Answer, FnPeer};
+use cortado_peer::conformance::{Answer, FnPeer, Question};
 use cortado_peer::{
-    CallError, KnownLeader, NodeReport, ReadAnswer, ReplicaProgress, ReplicaReport, Seen,
+    CallError, KnownLeader, Level, NodeReport, ReadAnswer, ReplicaProgress, ReplicaReport, Seen,
     ServedRole, Sight, WriteAnswer,
 };
 use parking_lot::Mutex;
@@ -31,6 +31,8 @@ struct World {
     gateway: Gateway,
     database: Arc<Database>,
     asked: Arc<Mutex<Vec<u32>>>,
+    /// What each read has asked for.
+    levels: Arc<Mutex<Vec<Level>>>,
 }
 
 struct Scripted(BTreeMap<NodeId, Arc<dyn Peer>>);
@@ -45,11 +47,16 @@ impl World {
     /// * `own`: the node that the gateway belongs to; 0 for a router's.
     fn new(own: u32, scripts: Scripts<'_>) -> World {
         let asked: Arc<Mutex<Vec<u32>>> = Arc::default();
+        let levels: Arc<Mutex<Vec<Level>>> = Arc::default();
         let node = |(node, script): (u32, &[Result<Answer, CallError>])| {
             let (asked, script) = (Arc::clone(&asked), Mutex::new(VecDeque::from(script.to_vec())));
+            let levels = Arc::clone(&levels);
             let peer = FnPeer {
-                call: Box::new(move |_| {
+                call: Box::new(move |question| {
                     asked.lock().push(node);
+                    if let Question::Read(read) = question {
+                        levels.lock().push(read.level);
+                    }
                     let answer = script.lock().pop_front();
                     Box::pin(std::future::ready(answer.unwrap_or(Err(CallError::Unreachable))))
                 }),
@@ -73,7 +80,7 @@ impl World {
             refusals: Arc::default(),
             metrics: Arc::new(GatewayMetrics::register(&metrics)),
         });
-        World { gateway, database, asked }
+        World { gateway, database, asked, levels }
     }
 
     async fn write(&self, key: Option<&'static str>) -> Result<Written, WriteError> {
@@ -89,10 +96,26 @@ impl World {
     }
 
     async fn read(&self, consistency: Consistency) -> Result<NodeId, ReadError> {
+        self.read_from(consistency, None).await
+    }
+
+    async fn read_from(
+        &self,
+        consistency: Consistency,
+        at_least: Option<Scn>,
+    ) -> Result<NodeId, ReadError> {
         let key = DocumentKey::from_parts(&["a"]).unwrap();
-        let read = ReadOptions { consistency, at_least: None, deadline: soon() };
+        let read = ReadOptions { consistency, at_least, deadline: soon() };
         let table = self.database.table("t").unwrap();
         self.gateway.get(&self.database, table, &key, &read).await.map(|served| served.node)
+    }
+
+    /// The same for many documents, of whose partition the client has seen `at_least`.
+    async fn read_many(&self, consistency: Consistency, at_least: Option<Scn>) {
+        let keys = ["a", "b"].map(|key| (TableId(1), DocumentKey::from_parts(&[key]).unwrap()));
+        let read = ReadOptions { consistency, at_least: None, deadline: soon() };
+        let found = self.gateway.batch_get(&self.database, &keys, |_| at_least, &read).await;
+        assert!(found.iter().all(Result::is_ok), "{found:?}");
     }
 }
 
@@ -210,6 +233,21 @@ async fn a_write_whose_leader_is_lost_is_repeated_under_a_key_only() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_deadline_that_passes_under_a_write_leaves_it_open() {
+    let answer = |answer| Ok(Answer::Write(answer));
+    let unknown = Err(WriteError::Unknown { why: UnknownWhy::Deadline });
+    for key in [None, Some("k")] {
+        let check = async |answer: Result<Answer, CallError>, want| {
+            check_write(key, [&[answer], &[written()], &[]], &[1], want).await;
+        };
+        check(answer(WriteAnswer::UnknownLate), unknown.clone()).await;
+        check(Err(CallError::Late), unknown.clone()).await;
+        // That one was withdrawn before it was begun.
+        check(answer(WriteAnswer::Late), Err(WriteError::DeadlineBefore)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_gateway_that_ends_begins_nothing() {
     let world = World::new(0, [&[written()], &[], &[]]);
     world.gateway.end();
@@ -232,6 +270,39 @@ async fn what_any_replica_may_serve_goes_to_the_own_node_or_round() {
     }
     let behind = World::new(2, [&[seen()], &[behind()], &[]]);
     assert_eq!(behind.read(Consistency::Eventual).await, Ok(NodeId(1)));
+}
+
+fn seen_many() -> Result<Answer, CallError> {
+    let (seen, role) = (Seen::Documents(vec![None]), ServedRole::Follower);
+    Ok(Answer::Read(ReadAnswer::Seen(Box::new(Sight { seen, applied: Scn::ZERO, role }))))
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_level_asks_for_what_it_promises() {
+    let check = async |consistency, at_least, want: Level| {
+        let world = World::new(1, [&[seen()], &[], &[]]);
+        assert_eq!(world.read_from(consistency, at_least).await, Ok(NodeId(1)));
+        assert_eq!(*world.levels.lock(), [want], "{consistency:?}");
+        // Each resource is read by itself.
+        let world = World::new(1, [&[seen_many(), seen_many()], &[], &[]]);
+        world.read_many(consistency, at_least).await;
+        assert_eq!(*world.levels.lock(), [want, want], "{consistency:?} of many documents");
+    };
+    let token = Some(Scn::new(Generation(3), Sequence(8)));
+    for token in [None, token] {
+        check(Consistency::Strong, token, Level::Strong).await;
+        check(Consistency::Strict, token, Level::Strict).await;
+        check(Consistency::Eventual, token, Level::AtLeast(Scn::ZERO)).await;
+        let seen = token.unwrap_or(Scn::ZERO);
+        check(Consistency::Session, token, Level::AtLeast(seen)).await;
+        let max_lag_ms = 7;
+        check(Consistency::Bounded { max_lag_ms }, token, Level::Bounded { max_lag_ms }).await;
+    }
+    // Where nobody is that recent, the leader is asked, who always is.
+    let world = World::new(1, [&[behind(), seen()], &[behind()], &[behind()]]);
+    assert_eq!(world.read(Consistency::Bounded { max_lag_ms: 7 }).await, Ok(NodeId(1)));
+    let bounded = Level::Bounded { max_lag_ms: 7 };
+    assert_eq!(*world.levels.lock(), [bounded, bounded, bounded, Level::Strong]);
 }
 
 /// A node that has replicas of these databases, and of no others.
