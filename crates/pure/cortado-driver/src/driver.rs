@@ -42,6 +42,8 @@ pub struct Driver<C> {
     stage: Stage<C>,
     /// What the last life has shown.
     applied: (Scn, LogOffset),
+    /// Whether others may have what the last life has found missing.
+    may_lack_record: bool,
     /// What it has folded, as long as nothing of that is thrown away.
     folded: Option<Folded>,
     leadership: Leadership,
@@ -92,6 +94,7 @@ impl<C: Caller> Driver<C> {
             lives: 0,
             stage: Stage::Ended,
             applied: (Scn::ZERO, LogOffset::ZERO),
+            may_lack_record: false,
             folded: None,
             leadership: Leadership::default(),
             restorations: 0,
@@ -109,6 +112,7 @@ impl<C: Caller> Driver<C> {
         self.act(now, actions, |driver, turn| driver.on_event(event, turn));
         if let Stage::Living(life) = &self.stage {
             self.applied = life.applying.applied_up_to(life.core.fold());
+            self.may_lack_record = life.may_lack_record();
             self.leadership = life.leadership;
         }
         self.folded = match &self.stage {
@@ -157,6 +161,12 @@ impl<C: Caller> Driver<C> {
     /// Everything up to here is in the store: the record, and the offset behind it.
     pub fn applied(&self) -> (Scn, LogOffset) {
         self.applied
+    }
+
+    /// Whether a record is missing and others may have accepted it: then nobody can say how old the
+    /// state in the store is, however far the replica has folded.
+    pub fn may_lack_record(&self) -> bool {
+        self.may_lack_record
     }
 
     /// Who leads, as the replica has folded it.

@@ -80,6 +80,11 @@ impl GapCheck {
         }
     }
 
+    /// Whether it is known that nobody has accepted `since`, as far as that can be known.
+    pub(crate) fn is_of_the_log(&self, since: Scn) -> bool {
+        *self == GapCheck::OfTheLog { since }
+    }
+
     /// When [`pass`](Self::pass) changes something.
     pub(crate) fn due(&self) -> Option<Millis> {
         match self {

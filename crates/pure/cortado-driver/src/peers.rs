@@ -195,18 +195,26 @@ impl<C> Life<C> {
     /// A replica that follows finds out whose gap it is in.
     fn check_gap(&mut self, turn: &mut Turn<'_, C>) -> Result<(), Halt> {
         let now = turn.clock();
-        let role = self.core.role();
-        let follows = matches!(role, Role::Follower | Role::Candidate | Role::Diverged);
-        let fold = self.core.fold();
-        let missing = fold.gap().filter(|_| follows).map(|gap| gap.since);
-        let until = now.plus(wait_ms(fold, turn));
-        if self.gap.look(missing, until) {
+        let until = now.plus(wait_ms(self.core.fold(), turn));
+        if self.gap.look(self.missing(), until) {
             self.asking.begin();
         }
         self.gap.pass(now);
-        let below = fold.position.offset;
+        let below = self.core.fold().position.offset;
         let Some((since, holder)) = self.gap.lost(below) else { return Ok(()) };
         Err(self.lost((since, holder), below, turn))
+    }
+
+    /// The record that a replica which follows finds missing.
+    fn missing(&self) -> Option<Scn> {
+        let role = self.core.role();
+        let follows = matches!(role, Role::Follower | Role::Candidate | Role::Diverged);
+        self.core.fold().gap().filter(|_| follows).map(|gap| gap.since)
+    }
+
+    /// Whether others may have accepted what is missing here.
+    pub(crate) fn may_lack_record(&self) -> bool {
+        self.missing().is_some_and(|since| !self.gap.is_of_the_log(since))
     }
 
     fn lost(

@@ -52,7 +52,9 @@ struct Shown {
     held_back: AtomicBool,
     /// How often the store has been emptied to be filled anew.
     restorations: AtomicU64,
-    /// When the replica last was at the end of its log.
+    /// A record is missing that others may have.
+    may_lack_record: AtomicBool,
+    /// When the replica last was at the end of its log, and lacked nothing.
     complete_at: AtomicU64,
     /// When it noticed that it is not, `u64::MAX` while it is.
     behind_since: AtomicU64,
@@ -193,7 +195,8 @@ impl ReplicaHandle {
             applied: self.applied(),
             folded: self.folded(),
             known_end: self.known_end(),
-            complete_at: Some(Millis(shown.complete_at.load(Ordering::Acquire))),
+            complete_at: (!shown.may_lack_record.load(Ordering::Acquire))
+                .then(|| Millis(shown.complete_at.load(Ordering::Acquire))),
         }
     }
 
@@ -289,6 +292,11 @@ impl ReplicaHandle {
         self.shown.applying.fetch_max(scn.to_u64(), Ordering::AcqRel);
     }
 
+    /// A record is missing that others may have, or none is. Shown before what is folded behind it.
+    pub(crate) fn show_lack(&self, may_lack_record: bool) {
+        self.shown.may_lack_record.store(may_lack_record, Ordering::Release);
+    }
+
     /// Everything up to here is in the store, and the log is known to end at `end`.
     ///
     /// * `now`: before `end` was known.
@@ -306,7 +314,9 @@ impl ReplicaHandle {
         }
         self.shown.known_end.store(end.0, Ordering::Release);
         if end <= offset {
-            self.shown.complete_at.store(now.0, Ordering::Release);
+            if !self.shown.may_lack_record.load(Ordering::Acquire) {
+                self.shown.complete_at.store(now.0, Ordering::Release);
+            }
             self.shown.behind_since.store(u64::MAX, Ordering::Release);
         } else {
             self.shown.behind_since.fetch_min(now.0, Ordering::AcqRel);
@@ -353,7 +363,7 @@ mod tests {
     use super::*;
     use crate::tasks::Life;
     use cortado_cluster::NodeLife;
-    use cortado_driver::Event;
+    use cortado_driver::{Event, Level, Serving};
     use cortado_model::DirectoryUuid;
     use cortado_store::MemoryStore;
 
@@ -393,6 +403,32 @@ mod tests {
             assert!(matches!(line.recv().await, Some(Event::Tick)));
         }
         assert!(matches!(line.recv().await, Some(Event::Verify)));
+    }
+
+    /// Its store held everything for the last time before a record went missing, however far the
+    /// replica has folded since.
+    #[test]
+    fn a_state_that_may_lack_a_record_is_of_no_known_age() {
+        let (handle, _line, _) = handle();
+        handle.show_role(ReplicaRole::Follower);
+        let bounded = Level::Bounded { max_lag_ms: 100 };
+        let check = |end: u64, now: u64, serves: bool| {
+            let serving = handle.sighting().serves(bounded, Some(LogOffset(end)), Millis(now));
+            assert_eq!(matches!(serving, Serving::Now(_)), serves, "at {now} ms");
+        };
+        let folded = |offset: u64, end: u64, now: u64| {
+            handle.show_applied((Scn::ZERO, LogOffset(offset)), LogOffset(end), Millis(now));
+        };
+        folded(7, 7, 1_000);
+        check(7, 5_000, true);
+        handle.show_lack(true);
+        folded(8, 8, 2_000);
+        check(8, 2_000, false);
+        // The record has come: it is complete again, or as old as before.
+        handle.show_lack(false);
+        check(8, 2_000, true);
+        check(9, 1_100, true);
+        check(9, 1_101, false);
     }
 
     #[test]

@@ -265,6 +265,26 @@ fn who_is_in_the_gap_of_all_stays_a_candidate() {
 }
 
 #[test]
+fn nobody_can_say_how_old_a_state_is_that_may_lack_a_record() {
+    let mut rig = following();
+    assert!(!rig.driver.may_lack_record());
+    rig = missing();
+    assert!(rig.driver.may_lack_record(), "it asks whose gap it is in");
+    let job = take_question(&mut rig).expect("it asks");
+    let heard = [peer(&rig, 2), accepted(peer(&rig, 3), 3, 9)];
+    answer(&mut rig, job, &heard, 0);
+    assert!(rig.driver.may_lack_record(), "n3 has what it may still find");
+    of_node_2(&mut rig, scn(1, 2), Body::Barrier(Barrier::default()));
+    assert!(!rig.driver.may_lack_record(), "it has found it");
+
+    let mut rig = missing();
+    let job = take_question(&mut rig).expect("it asks");
+    let heard = [peer(&rig, 2), peer(&rig, 3)];
+    answer(&mut rig, job, &heard, 0);
+    assert!(!rig.driver.may_lack_record(), "nobody has it");
+}
+
+#[test]
 fn who_hears_nobody_stays_a_candidate() {
     let mut rig = missing();
     assert!(take_question(&mut rig).is_some());
