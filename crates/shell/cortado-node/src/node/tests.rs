@@ -9,14 +9,15 @@ use bytes::Bytes;
 use cortado_document::{Action, Condition, Document, Operation, TableDefinition};
 use cortado_driver::ReplicaRole;
 use cortado_gateway::{Database, DatabaseSpec, Declared, WriteError, WriteRequest};
+use cortado_log::LogEntry;
 use cortado_log::memory::{SharedMemoryBeats, SharedMemoryLog};
 use cortado_metrics::Registry;
 use cortado_model::{
-    DirectoryUuid, DocumentKey, LogOffset, NodeId, NodeIncarnation, Position, Scn,
+    DirectoryUuid, DocumentKey, LogOffset, NodeId, NodeIncarnation, Position, Scn, Sequence,
 };
 use cortado_peer::conformance::{Answer, FnPeer, Question};
-use cortado_peer::{Membership, MemoryPeers, Message};
-use cortado_replica::{Body, Frame, StepDown};
+use cortado_peer::{Level, Look, Membership, MemoryPeers, Message, Read, ReadAnswer};
+use cortado_replica::{Barrier, Body, ChainHash, Frame, Record, StepDown, encode};
 use cortado_store::{Fault, MemoryStore};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -32,6 +33,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 enum Says {
     Nothing,
     Sick,
+    /// Its replicas have accepted more than any other, far behind everything in the log.
+    HasMore,
 }
 
 /// Stands between all nodes.
@@ -49,18 +52,22 @@ impl Peers for Between {
         let (asked, says, room) =
             (Arc::clone(&peer), Arc::clone(&self.says), Arc::clone(&self.room));
         let call = move |question: Question| -> cortado_peer::Pending<'static, _> {
-            let is_report = matches!(question, Question::Report(..));
             let (peer, says) = (Arc::clone(&asked), says.lock().get(&node).copied());
             Box::pin(async move {
-                let answer = question.put_to(peer.as_ref()).await?;
-                match (answer, says.filter(|_| is_report)) {
-                    (_, Some(Says::Nothing)) => pending().await,
-                    (Answer::Report(mut report), Some(Says::Sick)) => {
+                let mut answer = question.put_to(peer.as_ref()).await?;
+                match (&mut answer, says) {
+                    (Answer::Report(_), Some(Says::Nothing)) => pending().await,
+                    (Answer::Report(report), Some(Says::Sick)) => {
                         report.sick = Some("its log fails".to_owned());
-                        Ok(Answer::Report(report))
                     }
-                    (answer, _) => Ok(answer),
+                    (Answer::Standing(Some(standing)), Some(Says::HasMore)) => {
+                        let folded = standing.folded.as_mut().unwrap();
+                        folded.accepted.scn.sequence = Sequence::MAX;
+                        folded.below = LogOffset(u64::MAX);
+                    }
+                    _ => {}
                 }
+                Ok(answer)
             })
         };
         let tell = move |message: Message| {
@@ -150,6 +157,26 @@ impl World {
         let operations = vec![Operation { table, key, action, condition: Condition::default() }];
         let request = WriteRequest { operations, idempotency: None, deadline: deadline() };
         self.nodes[&node].gateway().write(&self.database, request).await.map(|written| written.scn)
+    }
+
+    /// Of the replica on `node` alone.
+    async fn read(&self, node: NodeId, number: u32, level: Level) -> ReadAnswer {
+        let (partition, look) = (self.partition(number), Look::Position);
+        let read = Read { partition, level, look, deadline: deadline() };
+        self.nodes[&node].service().read(read).await.unwrap()
+    }
+
+    /// A record in the name of the leader, which leaves out the one before it.
+    async fn leave_a_gap(&self, number: u32) {
+        let partition = self.partition(number);
+        let read = self.log.read(partition, Position::START, usize::MAX).await.unwrap();
+        let record = |entry: &LogEntry| Frame::read_any(&entry.record).unwrap().record().unwrap();
+        let Body::Genesis(genesis) = record(&read.entries[0]).body else { panic!("no genesis") };
+        let mut header = record(read.entries.last().unwrap()).header;
+        header.scn.sequence.0 += 2;
+        let record = Record { header, body: Body::Barrier(Barrier::default()) };
+        let (record, _) = encode(genesis.identity.partition, &record, ChainHash::default());
+        self.log.with(|log| log.append_now(partition, vec![record]));
     }
 
     fn leader(&self, number: u32) -> Option<NodeId> {
@@ -290,5 +317,32 @@ async fn who_does_not_answer_holds_up_no_drop_and_keeps_the_log() {
     assert!(has_log());
     world.between.says.lock().clear();
     eventually("the log is removed", || !has_log()).await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_that_may_lack_a_record_serves_no_bounded_reads() {
+    let world = World::start().await;
+    eventually("partition 0 is led", || world.leader(0).is_some()).await;
+    let leader = world.leader(0).unwrap();
+    let written = world.write(leader, 0).await.unwrap();
+    let follower = world.nodes.keys().copied().find(|node| *node != leader).unwrap();
+    let holds_it = || world.replica(follower, 0).applied() >= written;
+    eventually("the follower holds it", holds_it).await;
+    let is_served = async |level| {
+        let answer = world.read(follower, 0, level).await;
+        assert!(matches!(answer, ReadAnswer::Seen(_) | ReadAnswer::Behind), "{answer:?}");
+        answer != ReadAnswer::Behind
+    };
+    let bounded = Level::Bounded { max_lag_ms: u64::MAX };
+    assert!(is_served(bounded).await);
+    let all = world.nodes.keys().map(|node| (*node, Says::HasMore));
+    world.between.says.lock().extend(all);
+    world.leave_a_gap(0).await;
+    eventually_asking("its state is of no known age", async || !is_served(bounded).await).await;
+    assert!(is_served(Level::AtLeast(written)).await, "that is there all the same");
+    // What stands there next in the leader's name is what was missing.
+    world.write(leader, 0).await.unwrap();
+    eventually_asking("it has what was missing", async || is_served(bounded).await).await;
     world.end().await;
 }
