@@ -1,102 +1,22 @@
 //! Stores that must not be read on a runtime thread: who serves clients does not.
 
-use crate::world::{Between, Music, Stores, World, deadline, eventually_asking, read, settings};
-use bytes::Bytes;
+use crate::distance::Call;
+use crate::failovers::{metric, one_artist_for_each_partition};
+use crate::restarts::events;
+use crate::world::{
+    Music, N1, N2, N3, Stores, World, deadline, eventually, eventually_asking, read, settings,
+    stored,
+};
 use cortado_gateway::{
-    Changes, Consistency, ListRequest, ReadError, ReadOptions, ScanRequest, Unserved,
+    Changes, Consistency, EventKind, ListRequest, ReadError, ReadOptions, ScanRequest, Unserved,
+    WriteError, WriteRequest,
 };
 use cortado_log::memory::SharedMemoryLog;
-use cortado_model::{
-    Batch, DatabaseId, DocumentKey, Entry, Found, PartitionId, RememberedKey, Scn, StoredDocument,
-    TableId,
-};
-use cortado_store::{Installer, Slow, Store, StoreError, StoreTraits, View};
-use std::collections::BTreeSet;
-use std::sync::{Arc, Condvar, Mutex};
+use cortado_model::{DocumentKey, Scn};
+use cortado_store::Slow;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
-
-/// The threads on which partitions of clients were read, while somebody wants to know.
-static READ_ON: Mutex<Option<BTreeSet<String>>> = Mutex::new(None);
-
-/// Whether documents of the artist `held` are kept back, and the end of that.
-static HELD: (Mutex<bool>, Condvar) = (Mutex::new(false), Condvar::new());
-
-/// A store that is not to be read inline, and sees who reads it.
-struct Distant(Arc<dyn Store>);
-
-impl Distant {
-    fn read(&self, partition: PartitionId) -> &dyn Store {
-        let name = std::thread::current().name().unwrap_or("without a name").to_owned();
-        // Decisions are written to the journal, the first database, whenever there are some.
-        if partition.database > DatabaseId(1)
-            && let Some(threads) = READ_ON.lock().unwrap().as_mut()
-        {
-            threads.insert(name);
-        }
-        self.0.as_ref()
-    }
-}
-
-impl Store for Distant {
-    fn traits(&self) -> StoreTraits {
-        StoreTraits { reads_inline: false, ..self.0.traits() }
-    }
-    fn partitions(&self) -> Result<Vec<PartitionId>, StoreError> {
-        self.0.partitions()
-    }
-    fn apply(&self, batches: Vec<(PartitionId, Batch)>) -> Result<(), StoreError> {
-        self.0.apply(batches)
-    }
-    fn view(&self, partition: PartitionId) -> Result<Box<dyn View>, StoreError> {
-        self.read(partition).view(partition)
-    }
-    fn get(
-        &self,
-        partition: PartitionId,
-        table: TableId,
-        key: &DocumentKey,
-    ) -> Result<Option<StoredDocument>, StoreError> {
-        if key.resource() == "held" {
-            let held = HELD.1.wait_while(HELD.0.lock().unwrap(), |held| *held);
-            drop(held.unwrap());
-        }
-        self.read(partition).get(partition, table, key)
-    }
-    fn find(
-        &self,
-        partition: PartitionId,
-        keys: &[(TableId, DocumentKey)],
-        name: Option<&RememberedKey>,
-    ) -> Result<Found, StoreError> {
-        self.read(partition).find(partition, keys, name)
-    }
-    fn remove(&self, partition: PartitionId) -> Result<(), StoreError> {
-        self.0.remove(partition)
-    }
-    fn install(
-        &self,
-        partition: PartitionId,
-        entries: &mut dyn Iterator<Item = Result<Entry, StoreError>>,
-        checkpoint: Bytes,
-    ) -> Result<(), StoreError> {
-        self.0.install(partition, entries, checkpoint)
-    }
-    fn installer<'a>(
-        &'a self,
-        partition: PartitionId,
-        name: &[u8],
-    ) -> Result<Box<dyn Installer + 'a>, StoreError> {
-        self.0.installer(partition, name)
-    }
-    fn sync(&self) -> Result<(), StoreError> {
-        self.0.sync()
-    }
-}
-
-async fn world(between: Between) -> World {
-    World::over(SharedMemoryLog::new(), Arc::new(Stores::behind(between)), settings()).await
-}
 
 /// How many titles a page of a collection shows.
 async fn list(music: &Music, limit: usize) -> usize {
@@ -141,27 +61,27 @@ async fn read_everything(music: &Music, at_least: Scn) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clients_are_served_without_reading_on_a_runtime_thread() {
-    let world = world(|store| Arc::new(Distant(store))).await;
+    let (world, distance) = World::distant(settings()).await;
     let music = world.music(2).await;
     let mut last = Scn::ZERO;
     for number in 0..120 {
         last = music.put("cher", &format!("t{number}"), "{}").await.unwrap().scn;
     }
     music.await_complete().await;
-    *READ_ON.lock().unwrap() = Some(BTreeSet::new());
+    distance.watch();
     read_everything(&music, last).await;
-    let threads = READ_ON.lock().unwrap().take().unwrap();
+    let threads = distance.read_on();
     assert!(!threads.is_empty(), "there was something to read");
     assert!(threads.iter().all(|name| name.contains("-read")), "{threads:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_store_that_does_not_answer_holds_up_only_who_waits_for_it() {
-    let world = world(|store| Arc::new(Distant(store))).await;
+    let (world, distance) = World::distant(settings()).await;
     let music = world.music(1).await;
     music.put("held", "x", "{}").await.unwrap();
     music.put("cher", "x", "{}").await.unwrap();
-    *HELD.0.lock().unwrap() = true;
+    let reads = distance.hold(Call::Get("held"));
     let soon = Instant::now() + Duration::from_millis(100);
     let hurried = ReadOptions { deadline: soon, ..read(Consistency::Strong) };
     let refused = music.get_with("held", "x", &hurried).await;
@@ -174,16 +94,124 @@ async fn a_store_that_does_not_answer_holds_up_only_who_waits_for_it() {
     for _ in 0..20 {
         assert!(music.get("cher", "x").await.is_some());
     }
-    *HELD.0.lock().unwrap() = false;
-    HELD.1.notify_all();
+    drop(reads);
     for held in waiting {
         assert!(held.await.unwrap().is_some());
     }
 }
 
+/// As the client was told: its write was begun by nobody, and nobody does it later.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_whose_deadline_passes_before_it_is_begun_is_not_done() {
+    let (world, distance) = World::distant(settings()).await;
+    let music = world.music(1).await;
+    music.put("cher", "x", "{}").await.unwrap();
+    let finds = distance.hold(Call::Find("held"));
+    let hurried = async |title: &str| {
+        let operations = vec![music.putting("held", title, "{}")];
+        let deadline = Instant::now() + Duration::from_millis(100);
+        let request = WriteRequest { operations, idempotency: None, deadline };
+        music.gateway.write(&music.database, request).await
+    };
+    // On a slow machine the first ones may be late before the leader has them.
+    let late = async || {
+        assert_eq!(hurried("late").await, Err(WriteError::DeadlineBefore));
+        distance.keeps(Call::Find("held"))
+    };
+    eventually_asking("the leader looks up what the write rests on", late).await;
+    drop(finds);
+    // Who comes later is done behind it.
+    for number in 0..20 {
+        music.put("held", &format!("t{number}"), "{}").await.unwrap();
+    }
+    assert_eq!(music.get("held", "late").await, None);
+    music.await_complete().await;
+    for node in [N1, N2, N3] {
+        let stored = stored(&world.stores.of(node), &music, music.partition_of("held"));
+        assert_eq!(stored.len(), 21, "on {node}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_hangs_holds_up_nothing_that_is_led_elsewhere() {
+    let mut raw = settings();
+    // No node dies here, and on a slow machine none shall be taken for dead.
+    raw.detection.dead_after_ms = Some(60_000);
+    let (world, distance) = World::distant(raw).await;
+    let music = world.music(3).await;
+    let artists = one_artist_for_each_partition(&music);
+    for artist in &artists {
+        music.put(artist, "x", "{}").await.unwrap();
+    }
+    music.await_complete().await;
+    let leaders = music.leaders().await;
+    let hanging = leaders[0].unwrap();
+    let elsewhere: Vec<_> =
+        artists.iter().zip(&leaders).filter(|(_, leader)| **leader != Some(hanging)).collect();
+    assert!(!elsewhere.is_empty(), "{leaders:?}");
+    let applies = distance.hold(Call::Apply(hanging));
+    for number in 0..20 {
+        for (artist, _) in &elsewhere {
+            let title = format!("t{number}");
+            music.put(artist, &title, "{}").await.unwrap();
+            assert!(music.get(artist, &title).await.is_some());
+            let eventual = music.get_with(artist, "x", &read(Consistency::Eventual)).await;
+            assert!(eventual.unwrap().value.is_some());
+        }
+    }
+    eventually("its own batches wait", || distance.keeps(Call::Apply(hanging))).await;
+    drop(applies);
+    music.put(&artists[0], "y", "{}").await.unwrap();
+    music.await_complete().await;
+    for (artist, _) in &elsewhere {
+        let partition = music.partition_of(artist);
+        let stored = stored(&world.stores.of(hanging), &music, partition);
+        assert_eq!(stored.len(), 21, "of {partition}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_whose_store_hangs_says_so_and_claims_nothing() {
+    let mut raw = settings();
+    // Half of it is slow, and nobody is taken for dead who is only slow.
+    raw.detection.dead_after_ms = Some(1_500);
+    let (world, distance) = World::distant(raw).await;
+    let music = world.music(1).await;
+    music.put("cher", "x", "{}").await.unwrap();
+    music.await_complete().await;
+    let partition = music.partitions().await.remove(0);
+    let leader = partition.leader.unwrap();
+    // By rank: the first to claim, and who comes after it.
+    let others = partition.replicas.iter().map(|replica| replica.node);
+    let others: Vec<_> = others.filter(|node| *node != leader).collect();
+    let [hanging, next] = others[..] else { panic!("of three nodes: {others:?}") };
+    let applies = distance.hold(Call::Apply(hanging));
+    music.put("cher", "y", "{}").await.unwrap();
+    let says_so = async || {
+        let status = world.gateway.status().await;
+        let sick = &status.nodes[hanging.0 as usize - 1].sick;
+        sick.as_ref().is_some_and(|sick| sick.contains("store is slow"))
+    };
+    eventually_asking("the node says that its store is slow", says_so).await;
+    let claims = || metric(&world, &format!("cortado_claims_total{{node=\"{hanging}\"}}"));
+    let claims_before = claims();
+    world.nodes.kill(leader).await.unwrap();
+    music.await_leaders(&[next]).await;
+    assert_eq!((claims(), music.get("cher", "y").await), (claims_before, Some("{}".to_owned())));
+    drop(applies);
+    // It may lead the journal itself: that could be written by nobody until now.
+    let told = async || {
+        let told = events(&world, EventKind::Health).await;
+        let what = format!("{hanging} trusts itself less: the own store is slow");
+        told.iter().any(|told| told.contains(&what))
+    };
+    eventually_asking("the journal tells of it", told).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn slow_stores_lose_nothing() {
-    let world = world(|store| Arc::new(Slow::new(store, 7))).await;
+    let stores = Stores::behind(|_, store| Arc::new(Slow::new(store, 7)));
+    let world = World::over(SharedMemoryLog::new(), Arc::new(stores), settings()).await;
     let music = world.music(1).await;
     let (writer, other) = (music.clone(), music.clone());
     let writes = tokio::spawn(async move {

@@ -1,10 +1,12 @@
 //! Documents are written, read, listed and refused as promised, while nothing fails.
 
-use crate::world::{N1, N2, N3, World, deadline, document, eventually, idempotency, key, read};
+use crate::world::{
+    N1, N2, N3, World, deadline, document, eventually, eventually_asking, idempotency, key, read,
+};
 use cortado_document::{Action, Condition, Done, Match, Refusal, Tag, TransactionError, Unmet};
 use cortado_gateway::{
     Changes, Consistency, ListRequest, ReadOptions, ScanPosition, ScanRequest, ServedRole,
-    WriteError, WriteRequest,
+    WriteError,
 };
 use cortado_log::RECORD_BYTES_MAX;
 use cortado_model::{DocumentKey, Scn};
@@ -298,22 +300,6 @@ async fn writes_of_many_clients_are_all_there_on_every_replica() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_deadline_that_has_passed_begins_nothing() {
-    let world = World::start().await;
-    let music = world.music(1).await;
-    let operations = vec![music.putting("cher", "x", "{}")];
-    let request = WriteRequest { operations, idempotency: None, deadline: Instant::now() };
-    let late = music.gateway.write(&music.database, request).await;
-    // The leader may have been faster than the clock was read; then nobody can tell.
-    match late {
-        Err(WriteError::DeadlineBefore) => assert_eq!(music.get("cher", "x").await, None),
-        Err(WriteError::Unknown { .. }) | Ok(_) => {}
-        Err(other) => panic!("{other}"),
-    }
-    let _ = deadline();
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_node_is_a_cluster_too() {
     let mut raw = crate::world::settings();
     raw.nodes = 1;
@@ -341,6 +327,19 @@ async fn a_log_of_many_machines_is_read_under_leases() {
         let strict = music.get_with("cher", "believe", &read(Consistency::Strict)).await.unwrap();
         assert_eq!(strict.value.unwrap().json(), value.as_bytes());
     }
+    let partition = music.partition_of("cher");
+    let log_grows_for = async |consistency| {
+        let end = || world.log.with(|log| log.end(partition));
+        let before = end();
+        music.get_with("cher", "believe", &read(consistency)).await.unwrap();
+        end() > before
+    };
+    let under_a_lease = async || {
+        assert!(log_grows_for(Consistency::Strict).await, "behind a barrier of its own");
+        // On a slow machine the lease that comes of it may be over by now.
+        !log_grows_for(Consistency::Strong).await
+    };
+    eventually_asking("a strong read is served under a lease", under_a_lease).await;
     let absent = Condition { if_match: None, if_none_match: Some(Match::Any) };
     let value = document("{}");
     let create = music.operation(key("cher", "believe"), Action::Put { value }, absent);

@@ -1,14 +1,16 @@
 //! Nodes die and leaderships move while clients write; no acknowledged write is lost.
 
 use crate::world::{Music, N1, N2, N3, World, eventually, eventually_asking, idempotency};
-use cortado_gateway::{EventKind, WriteError};
+use cortado_gateway::{EventKind, UnknownWhy, WriteError, WriteRequest};
 use cortado_log::memory::StreamFault;
 use cortado_metrics::Registry;
 use cortado_model::BeatStream;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 /// Clients that write without pause, each to documents of its own.
 struct Load {
@@ -185,6 +187,23 @@ async fn a_write_without_a_key_is_unknown_when_its_leader_dies() {
     let unknown = writer.await.unwrap();
     assert!(matches!(unknown, Err(WriteError::Unknown { .. })), "{unknown:?}");
     // It was in the log, so it was committed, and the next leader knows it.
+    assert_eq!(music.get("cher", "y").await, Some("{}".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_is_unknown_when_its_deadline_passes_on_its_way_to_the_log() {
+    let world = World::start().await;
+    let music = world.music(1).await;
+    music.put("cher", "x", "{}").await.unwrap();
+    world.log.inject(music.partition_of("cher"), cortado_log::memory::Fault::HoldRecords);
+    let operations = vec![music.putting("cher", "y", "{}")];
+    // Begun long before, on any machine.
+    let deadline = Instant::now() + Duration::from_secs(2);
+    let request = WriteRequest { operations, idempotency: None, deadline };
+    let late = music.gateway.write(&music.database, request).await;
+    assert_eq!(late, Err(WriteError::Unknown { why: UnknownWhy::Deadline }));
+    assert_eq!(music.get("cher", "y").await, None);
+    assert_eq!(world.log.release_all(), 1, "the log was given it");
     assert_eq!(music.get("cher", "y").await, Some("{}".to_owned()));
 }
 

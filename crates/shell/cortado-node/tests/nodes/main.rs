@@ -4,6 +4,7 @@
 
 mod world;
 mod held_log;
+mod distance;
 mod documents;
 mod failovers;
 mod restarts;

@@ -2,6 +2,7 @@
 //!
 //! Only this file knows the API. Start reading at [`World`].
 
+use crate::distance::Distance;
 use cortado_document::{Action, Condition, Document, Operation, TableDefinition};
 use cortado_gateway::{
     Consistency, Database, DatabaseSpec, Declared, Gateway, IdempotencyKey, PartitionStatus,
@@ -47,7 +48,7 @@ pub(crate) struct World {
 }
 
 /// Puts something between a node and its store.
-pub(crate) type Between = fn(Arc<dyn Store>) -> Arc<dyn Store>;
+pub(crate) type Between = Box<dyn Fn(NodeId, Arc<dyn Store>) -> Arc<dyn Store> + Send + Sync>;
 
 /// The stores and identities of all nodes; they outlive the nodes.
 #[derive(Default)]
@@ -65,8 +66,10 @@ pub(crate) struct Stores {
 
 impl Stores {
     /// Stores with something before each of them.
-    pub(crate) fn behind(between: Between) -> Stores {
-        Stores { between: Some(between), ..Stores::default() }
+    pub(crate) fn behind(
+        between: impl Fn(NodeId, Arc<dyn Store>) -> Arc<dyn Store> + Send + Sync + 'static,
+    ) -> Stores {
+        Stores { between: Some(Box::new(between)), ..Stores::default() }
     }
 
     pub(crate) fn of(&self, node: NodeId) -> Arc<MemoryStore> {
@@ -101,7 +104,10 @@ impl StoreFactory for Stores {
         let forgetful = self.forgetful.load(std::sync::atomic::Ordering::Relaxed);
         store.crash(|_, steps| if forgetful { steps } else { 0 });
         let opened = Arc::new(Opened(store));
-        Ok(self.between.map_or(Arc::clone(&opened) as Arc<dyn Store>, |between| between(opened)))
+        Ok(match &self.between {
+            Some(between) => between(node, opened),
+            None => opened,
+        })
     }
 }
 
@@ -182,6 +188,15 @@ fn show_log() {
 impl World {
     pub(crate) async fn start() -> World {
         World::start_with(settings()).await
+    }
+
+    /// With stores that are distant, and keep back what they are told to.
+    pub(crate) async fn distant(raw: RawSettings) -> (World, Arc<Distance>) {
+        let distance = Arc::<Distance>::default();
+        let between = Arc::clone(&distance);
+        let stores = Stores::behind(move |node, store| between.to(node, store));
+        let world = World::over(SharedMemoryLog::new(), Arc::new(stores), raw).await;
+        (world, distance)
     }
 
     pub(crate) async fn start_with(raw: RawSettings) -> World {
@@ -361,7 +376,7 @@ impl Music {
         .await;
     }
 
-    async fn partitions(&self) -> Vec<PartitionStatus> {
+    pub(crate) async fn partitions(&self) -> Vec<PartitionStatus> {
         let status = self.gateway.status().await;
         status.databases.into_iter().find(|d| d.name == "music").unwrap().partitions
     }
