@@ -3,6 +3,7 @@
 use crate::distance::Call;
 use crate::failovers::{metric, one_artist_for_each_partition};
 use crate::restarts::events;
+use crate::storage::says;
 use crate::world::{
     Music, N1, N2, N3, Stores, World, deadline, eventually, eventually_asking, read, settings,
     stored,
@@ -187,11 +188,7 @@ async fn a_node_whose_store_hangs_says_so_and_claims_nothing() {
     let [hanging, next] = others[..] else { panic!("of three nodes: {others:?}") };
     let applies = distance.hold(Call::Apply(hanging));
     music.put("cher", "y", "{}").await.unwrap();
-    let says_so = async || {
-        let status = world.gateway.status().await;
-        let sick = &status.nodes[hanging.0 as usize - 1].sick;
-        sick.as_ref().is_some_and(|sick| sick.contains("store is slow"))
-    };
+    let says_so = async || says(&world, hanging, "store is slow").await;
     eventually_asking("the node says that its store is slow", says_so).await;
     let claims = || metric(&world, &format!("cortado_claims_total{{node=\"{hanging}\"}}"));
     let claims_before = claims();

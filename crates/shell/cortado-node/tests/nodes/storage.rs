@@ -19,6 +19,12 @@ async fn role(world: &World, node: NodeId) -> ReplicaRole {
     replicas.iter().find(|replica| replica.node == node).unwrap().role
 }
 
+/// Whether a node says that this is wrong with it.
+pub(crate) async fn says(world: &World, node: NodeId, what: &str) -> bool {
+    let status = world.gateway.status().await;
+    status.nodes[node.0 as usize - 1].sick.as_ref().is_some_and(|sick| sick.contains(what))
+}
+
 /// A node that does not lead partition 0.
 async fn a_follower(music: &Music) -> NodeId {
     let leader = music.leaders().await[0];
@@ -150,6 +156,60 @@ async fn a_leader_on_a_node_without_room_gives_way_before_it_takes_a_write() {
     music.await_complete().await;
     let partition = music.partition_of(&artists[0]);
     assert_eq!(stored(&world.stores.of(leader), &music, partition).len(), 2);
+}
+
+/// By rank it would be the first, but somebody with room must not have to wait for it to give way.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_without_room_lets_others_claim_first() {
+    let mut raw = settings();
+    // Far between, so that the others have time on a slow machine.
+    (raw.detection.dead_after_ms, raw.detection.stagger_ms) = (Some(1_500), Some(1_500));
+    let world = World::start_with(raw).await;
+    let music = world.music(2).await;
+    let artists = crate::failovers::one_artist_for_each_partition(&music);
+    for artist in &artists {
+        music.put(artist, "x", "{}").await.unwrap();
+    }
+    music.await_complete().await;
+    let partition = music.partitions().await.remove(0);
+    let leader = partition.leader.unwrap();
+    let others = partition.replicas.iter().map(|replica| replica.node);
+    let others: Vec<_> = others.filter(|node| *node != leader).collect();
+    let [full, next] = others[..] else { panic!("of three nodes: {others:?}") };
+    world.stores.of(full).set_fault(Some(Fault::Full));
+    // Its replica of the other partition finds out.
+    let other = music.put(&artists[1], "y", "{}").await;
+    assert!(matches!(other, Ok(_) | Err(WriteError::Unknown { .. })), "{other:?}");
+    eventually_asking("it has no room", async || says(&world, full, "no room").await).await;
+    let claims = || metric(&world, &format!("cortado_claims_total{{node=\"{full}\"}}"));
+    let claims_before = claims();
+    world.nodes.kill(leader).await.unwrap();
+    let led = async || music.leaders().await[0] == Some(next);
+    eventually_asking("the other one leads", led).await;
+    assert_eq!(claims(), claims_before);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_whose_log_hangs_says_so_until_it_answers() {
+    let world = World::start().await;
+    let music = world.music(1).await;
+    music.put("cher", "x", "{}").await.unwrap();
+    let leader = music.leaders().await[0].unwrap();
+    world.log.inject(music.partition_of("cher"), LogFault::HoldRecords);
+    let writer = {
+        let music = music.clone();
+        tokio::spawn(async move { music.put("cher", "y", "{}").await })
+    };
+    let slow = async || says(&world, leader, "appends are slow").await;
+    eventually_asking("the leader says that its log is slow", slow).await;
+    world.log.release_all();
+    writer.await.unwrap().unwrap();
+    let well = async || {
+        // Only another append can show it.
+        music.put("cher", "z", "{}").await.unwrap();
+        !says(&world, leader, "appends are slow").await
+    };
+    eventually_asking("it is well again", well).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
