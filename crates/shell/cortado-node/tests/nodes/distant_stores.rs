@@ -3,7 +3,7 @@
 use crate::distance::Call;
 use crate::failovers::{metric, one_artist_for_each_partition};
 use crate::restarts::events;
-use crate::storage::says;
+use crate::storage::{falsify, says};
 use crate::world::{
     Music, N1, N2, N3, Stores, World, deadline, eventually, eventually_asking, read, settings,
     stored,
@@ -13,7 +13,7 @@ use cortado_gateway::{
     WriteError, WriteRequest,
 };
 use cortado_log::memory::SharedMemoryLog;
-use cortado_model::{DocumentKey, Scn};
+use cortado_model::{DocumentKey, NodeId, Scn};
 use cortado_store::Slow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,7 +62,7 @@ async fn read_everything(music: &Music, at_least: Scn) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clients_are_served_without_reading_on_a_runtime_thread() {
-    let (world, distance) = World::distant(settings()).await;
+    let (world, distance) = World::distant(SharedMemoryLog::new(), settings()).await;
     let music = world.music(2).await;
     let mut last = Scn::ZERO;
     for number in 0..120 {
@@ -78,7 +78,7 @@ async fn clients_are_served_without_reading_on_a_runtime_thread() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_store_that_does_not_answer_holds_up_only_who_waits_for_it() {
-    let (world, distance) = World::distant(settings()).await;
+    let (world, distance) = World::distant(SharedMemoryLog::new(), settings()).await;
     let music = world.music(1).await;
     music.put("held", "x", "{}").await.unwrap();
     music.put("cher", "x", "{}").await.unwrap();
@@ -101,10 +101,71 @@ async fn a_store_that_does_not_answer_holds_up_only_who_waits_for_it() {
     }
 }
 
+/// A strong read whose look at the leader's store takes until `meanwhile` has made another node
+/// lead; who serves it in the end.
+async fn served_after(
+    log: SharedMemoryLog,
+    meanwhile: impl AsyncFnOnce(&World, &Music, NodeId),
+) -> (NodeId, NodeId) {
+    let (world, distance) = World::distant(log, settings()).await;
+    let music = world.music(1).await;
+    for artist in ["held", "cher"] {
+        music.put(artist, "t3", r#"{"n":1}"#).await.unwrap();
+    }
+    music.await_complete().await;
+    // Not the preferred one, to whom the leadership would come back.
+    let preferred = preferred(&music).await;
+    let leader = [N1, N2, N3].into_iter().find(|node| *node != preferred).unwrap();
+    world.gateway.hand_off(&music.database, 0, Some(leader), deadline()).await.unwrap();
+    let reads = distance.hold(Call::Get("held"));
+    let reader = {
+        let music = music.clone();
+        let strong = read(Consistency::Strong);
+        tokio::spawn(async move { music.get_with("held", "t3", &strong).await })
+    };
+    eventually("the leader looks at its store", || distance.keeps(Call::Get("held"))).await;
+    meanwhile(&world, &music, leader).await;
+    music.put("held", "t3", r#"{"n":2}"#).await.unwrap();
+    // The former leader shows it, too.
+    music.await_complete().await;
+    drop(reads);
+    let served = reader.await.unwrap().unwrap();
+    assert_eq!(served.value.unwrap().json(), r#"{"n":2}"#.as_bytes());
+    (leader, served.node)
+}
+
+async fn preferred(music: &Music) -> NodeId {
+    music.partitions().await[0].preferred.unwrap()
+}
+
+/// The lease was the former leader's, and the next one may not know yet what that one shows.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_look_that_outlasts_the_leadership_does_not_count() {
+    let hand_over = async |world: &World, music: &Music, _| {
+        let to = preferred(music).await;
+        world.gateway.hand_off(&music.database, 0, Some(to), deadline()).await.unwrap();
+    };
+    let (leader, served) = served_after(SharedMemoryLog::of_many_machines(), hand_over).await;
+    assert_ne!(served, leader);
+}
+
+/// What is read across a restoration may be a part of a state.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_look_that_outlasts_the_state_does_not_count() {
+    let rebuild = async |world: &World, music: &Music, leader: NodeId| {
+        falsify(world, music, leader, music.partition_of("held"));
+        world.gateway.verify(&music.database, 0, deadline()).await.unwrap();
+        let others: Vec<_> = [N1, N2, N3].into_iter().filter(|node| *node != leader).collect();
+        music.await_leaders(&others).await;
+    };
+    let (leader, served) = served_after(SharedMemoryLog::new(), rebuild).await;
+    assert_ne!(served, leader);
+}
+
 /// As the client was told: its write was begun by nobody, and nobody does it later.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_write_whose_deadline_passes_before_it_is_begun_is_not_done() {
-    let (world, distance) = World::distant(settings()).await;
+    let (world, distance) = World::distant(SharedMemoryLog::new(), settings()).await;
     let music = world.music(1).await;
     music.put("cher", "x", "{}").await.unwrap();
     let finds = distance.hold(Call::Find("held"));
@@ -138,7 +199,7 @@ async fn a_store_that_hangs_holds_up_nothing_that_is_led_elsewhere() {
     let mut raw = settings();
     // No node dies here, and on a slow machine none shall be taken for dead.
     raw.detection.dead_after_ms = Some(60_000);
-    let (world, distance) = World::distant(raw).await;
+    let (world, distance) = World::distant(SharedMemoryLog::new(), raw).await;
     let music = world.music(3).await;
     let artists = one_artist_for_each_partition(&music);
     for artist in &artists {
@@ -176,7 +237,7 @@ async fn a_node_whose_store_hangs_says_so_and_claims_nothing() {
     let mut raw = settings();
     // Half of it is slow, and nobody is taken for dead who is only slow.
     raw.detection.dead_after_ms = Some(1_500);
-    let (world, distance) = World::distant(raw).await;
+    let (world, distance) = World::distant(SharedMemoryLog::new(), raw).await;
     let music = world.music(1).await;
     music.put("cher", "x", "{}").await.unwrap();
     music.await_complete().await;

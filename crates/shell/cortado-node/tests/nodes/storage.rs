@@ -300,7 +300,7 @@ async fn a_damaged_store_is_built_anew_from_a_peer() {
 }
 
 /// Changes a document behind the back of a node's replica.
-fn falsify(world: &World, music: &Music, node: NodeId, partition: PartitionId) {
+pub(crate) fn falsify(world: &World, music: &Music, node: NodeId, partition: PartitionId) {
     let store = world.stores.of(node);
     let view = store.view(partition).unwrap();
     let checkpoint = view.checkpoint().unwrap().unwrap();

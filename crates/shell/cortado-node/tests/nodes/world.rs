@@ -191,11 +191,11 @@ impl World {
     }
 
     /// With stores that are distant, and keep back what they are told to.
-    pub(crate) async fn distant(raw: RawSettings) -> (World, Arc<Distance>) {
+    pub(crate) async fn distant(log: SharedMemoryLog, raw: RawSettings) -> (World, Arc<Distance>) {
         let distance = Arc::<Distance>::default();
         let between = Arc::clone(&distance);
         let stores = Stores::behind(move |node, store| between.to(node, store));
-        let world = World::over(SharedMemoryLog::new(), Arc::new(stores), raw).await;
+        let world = World::over(log, Arc::new(stores), raw).await;
         (world, distance)
     }
 
