@@ -16,7 +16,7 @@ mod question;
 mod served;
 mod subject;
 
-pub use question::{Answer, FnPeer, Question};
+pub use question::{Answer, AtOnce, FnPeer, Question};
 pub use subject::{Leave, Subject};
 
 use case::Case;

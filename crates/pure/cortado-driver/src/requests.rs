@@ -55,8 +55,8 @@ pub(crate) enum Settled {
     },
 }
 
-/// Inputs that may wait in line for one driver. A driver takes them in batches of this size, so that
-/// more would only wait longer; beyond it clients are told to come again.
+/// Inputs that may wait in line for one driver. A driver takes them in batches of this size, so
+/// that more would only wait longer; beyond it clients are told to come again.
 pub const INBOX_MAX: usize = 1_024;
 
 /// Requests that one driver keeps at most: sixteen times what may wait in line for it. The core

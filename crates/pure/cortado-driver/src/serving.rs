@@ -1,8 +1,8 @@
 //! Which reads a replica may serve, and whether what a reader has seen in its store still counts.
 //!
-//! Whoever serves a read takes a [`Sighting`] of the replica, asks it with [`Sighting::serves`] what
-//! must be waited for, looks at the store, and tells what it saw if the [`Proof`] still holds. Start
-//! reading at [`Sighting::serves`].
+//! Whoever serves a read takes a [`Sighting`] of the replica, waits for what that demands, looks at
+//! the store, and tells what it saw if the [`Proof`] still holds. Start reading at
+//! [`Sighting::serves`].
 //! Source: docs/protocols/replication.md, "Reads".
 
 use crate::role::ReplicaRole;

@@ -110,12 +110,15 @@ impl Question {
     }
 }
 
+/// What answers reads at once, if it can.
+pub type AtOnce = dyn Fn(&Read) -> Option<ReadAnswer> + Send + Sync;
+
 /// A peer that is three functions.
 pub struct FnPeer {
     /// Answers.
     pub call: Box<dyn Fn(Question) -> Pending<'static, Result<Answer, CallError>> + Send + Sync>,
     /// Answers reads for which nothing need be waited for: see [`Peer::read_at_once`].
-    pub at_once: Box<dyn Fn(&Read) -> Option<ReadAnswer> + Send + Sync>,
+    pub at_once: Box<AtOnce>,
     /// Hears.
     pub tell: Box<dyn Fn(Message) + Send + Sync>,
 }

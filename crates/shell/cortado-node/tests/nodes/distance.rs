@@ -1,5 +1,5 @@
-//! Stores that must not be read on a runtime thread, see who reads them, and keep back what they are
-//! told to.
+//! Stores that must not be read on a runtime thread, see who reads them, and keep back what they
+//! are told to.
 //!
 //! Start reading at [`Distance`].
 
@@ -31,7 +31,7 @@ struct State {
 /// A call that can be kept back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Call {
-    /// A batch of this node, in partitions of clients or not.
+    /// A batch of this node, whatever is in it.
     Apply(NodeId),
     /// A reader looks for a document of this resource.
     Get(&'static str),
