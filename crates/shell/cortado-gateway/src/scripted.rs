@@ -74,6 +74,7 @@ impl ScriptedCluster {
             call: Box::new(move |question| {
                 Box::pin(std::future::ready(answering.answer(&question)))
             }),
+            at_once: Box::new(|_| None),
             tell: Box::new(|_| {}),
         };
         let wall_clock = || WallMillis(0);

@@ -7,6 +7,7 @@ use crate::scripted::{ScriptedCluster, soon};
 use cortado_document::TableDefinition;
 use cortado_peer::conformance::{Answer, Question};
 use cortado_peer::{Look, Read, ReadAnswer};
+use cortado_store::StoreError;
 use std::collections::BTreeMap;
 
 /// A cluster with a dropped table that has one document.
@@ -41,8 +42,8 @@ async fn a_table_is_emptied_only_when_all_of_it_was_read() {
     let (cluster, music, key) = with_dropped_table().await;
     cluster.between(|question| {
         let Question::Read(Read { look: Look::Page { .. }, .. }) = question else { return None };
-        let why = "damaged".to_owned();
-        Some(Ok(Answer::Read(ReadAnswer::Store { why })))
+        let error = StoreError::Damaged { why: "torn".to_owned() };
+        Some(Ok(Answer::Read(ReadAnswer::Store(error))))
     });
     cluster.sweep().await;
     assert!(!cluster.is_emptied(), "its document was not read");
