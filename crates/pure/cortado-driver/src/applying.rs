@@ -1,7 +1,7 @@
 //! What is committed on its way into the store, and who must not be answered before it is there.
 //!
-//! One batch is under way at a time; what comes meanwhile is gathered into the next one. Start
-//! reading at [`Applying::push`].
+//! One batch is under way at a time; what comes meanwhile is gathered into the next one, up to a
+//! bound. Start reading at [`Applying::push`].
 
 use crate::event::JobId;
 use crate::recent::Recent;
@@ -21,6 +21,10 @@ pub(crate) struct Applying {
     done: u64,
     pending: VecDeque<Pending>,
     under_way: Option<UnderWay>,
+    /// Of all batches that are not in the store.
+    gathered_bytes: usize,
+    /// Beyond that, a batch gets no more, and no record is read.
+    gathered_bytes_max: usize,
     /// Answers, each with the batch that must be in the store before.
     owed: VecDeque<(u64, RequestId, Answer)>,
     /// The fold state that was last stored.
@@ -40,6 +44,7 @@ pub(crate) struct Applying {
 struct Pending {
     number: u64,
     batch: Batch,
+    bytes: usize,
     state: FoldState,
     transactions: u64,
     /// The state behind it is to be hashed, so that nothing may be added.
@@ -51,6 +56,7 @@ struct Pending {
 struct UnderWay {
     job: JobId,
     number: u64,
+    bytes: usize,
     state: FoldState,
     transactions: u64,
     digest: bool,
@@ -64,12 +70,15 @@ pub(crate) struct ToApply {
 }
 
 impl Applying {
-    pub(crate) fn after(stored: FoldState) -> Applying {
+    /// * `gathered_bytes_max`: see [`Settings::gather_bytes_max`](crate::Settings).
+    pub(crate) fn after(stored: FoldState, gathered_bytes_max: usize) -> Applying {
         Applying {
             newest: 0,
             done: 0,
             pending: VecDeque::new(),
             under_way: None,
+            gathered_bytes: 0,
+            gathered_bytes_max,
             owed: VecDeque::new(),
             stored,
             transactions: 0,
@@ -82,6 +91,17 @@ impl Applying {
     /// Whether everything that was committed is in the store.
     pub(crate) fn is_idle(&self) -> bool {
         self.newest == self.done
+    }
+
+    /// Bytes that are committed and not in the store.
+    pub(crate) fn gathered_bytes(&self) -> usize {
+        self.gathered_bytes
+    }
+
+    /// Whether the store must take something before more is read. It was given a batch then, so
+    /// that its answer ends this.
+    pub(crate) fn is_full(&self) -> bool {
+        self.gathered_bytes >= self.gathered_bytes_max
     }
 
     /// The batch that the store was given and has not answered.
@@ -114,19 +134,22 @@ impl Applying {
     /// * `keep`: writes may be evaluated before it is in the store.
     pub(crate) fn push(&mut self, apply: Apply, keep: bool) {
         let (batch, state, transactions) = batch_of(apply);
-        if self.pending.back().is_none_or(|pending| pending.digest) {
+        let (bytes, bytes_max) = (batch.payload_bytes(), self.gathered_bytes_max);
+        let takes_more = |pending: &Pending| !pending.digest && pending.bytes < bytes_max;
+        if !self.pending.back().is_some_and(takes_more) {
             self.newest += 1;
         }
+        self.gathered_bytes += bytes;
         if keep {
-            self.recent.keep(self.newest, &batch);
+            self.recent.keep(self.newest, &batch, bytes);
         } else {
             self.not_kept = self.newest;
         }
-        match self.pending.back_mut().filter(|pending| !pending.digest) {
-            Some(pending) => pending.add(batch, state, transactions),
+        match self.pending.back_mut().filter(|pending| takes_more(pending)) {
+            Some(pending) => pending.add(batch, bytes, state, transactions),
             None => {
                 let number = self.newest;
-                let pending = Pending { number, batch, state, transactions, digest: false };
+                let pending = Pending { number, batch, bytes, state, transactions, digest: false };
                 self.pending.push_back(pending);
             }
         }
@@ -153,12 +176,12 @@ impl Applying {
         if self.under_way.is_some() {
             return None;
         }
-        let Pending { number, mut batch, state, transactions, digest } =
+        let Pending { number, mut batch, bytes, state, transactions, digest } =
             self.pending.pop_front()?;
         batch.checkpoint = state.encode();
         batch.trim_bookmarks_below = self.trim_bookmarks_below.take();
         let (job, last) = (job(), state.agreed());
-        self.under_way = Some(UnderWay { job, number, state, transactions, digest });
+        self.under_way = Some(UnderWay { job, number, bytes, state, transactions, digest });
         Some((job, ToApply { batch, last, transactions }))
     }
 
@@ -179,6 +202,7 @@ impl Applying {
         let follows = under_way.number == self.done + 1 && under_way.state.last >= self.stored.last;
         assert!(follows, "applying: {} follows {}", under_way.state.last, self.stored.last);
         self.done = under_way.number;
+        self.gathered_bytes -= under_way.bytes;
         self.stored = under_way.state;
         self.transactions += under_way.transactions;
         Ok(Some(under_way.digest))
@@ -222,7 +246,7 @@ impl Applying {
 }
 
 impl Pending {
-    fn add(&mut self, batch: Batch, state: FoldState, transactions: u64) {
+    fn add(&mut self, batch: Batch, bytes: usize, state: FoldState, transactions: u64) {
         // By name, so that nothing that a batch may hold is left out. What is of the whole batch
         // comes in when it is handed over.
         let Batch {
@@ -239,6 +263,7 @@ impl Pending {
         self.batch.remember.extend(remember);
         self.batch.forget_before = forget_before.or(self.batch.forget_before);
         self.batch.bookmarks.extend(bookmarks);
+        self.bytes += bytes;
         self.state = state;
         self.transactions += transactions;
     }
@@ -337,7 +362,7 @@ mod tests {
 
     #[test]
     fn what_is_gathered_into_one_batch_is_all_there() {
-        let mut applying = Applying::after(fold(0));
+        let mut applying = Applying::after(fold(0), usize::MAX);
         let mut alone = Vec::new();
         for sequence in [1, 2, 3] {
             applying.push(apply(sequence), false);
@@ -357,7 +382,7 @@ mod tests {
 
     #[test]
     fn bookmarks_are_trimmed_once_with_the_next_batch() {
-        let mut applying = Applying::after(fold(0));
+        let mut applying = Applying::after(fold(0), usize::MAX);
         applying.trim_bookmarks_below(Some(scn(5)));
         // There is nothing below the next trim; that below the former one still has to go.
         applying.trim_bookmarks_below(None);
@@ -365,5 +390,22 @@ mod tests {
         assert_eq!(next(&mut applying).trim_bookmarks_below, Some(scn(5)));
         applying.push(apply(7), false);
         assert_eq!(next(&mut applying).trim_bookmarks_below, None);
+    }
+
+    #[test]
+    fn a_batch_that_is_full_gets_no_more() {
+        let bytes = batch_of(apply(1)).0.payload_bytes();
+        let mut applying = Applying::after(fold(0), bytes + 1);
+        let mut full = Vec::new();
+        for sequence in [1, 2, 3] {
+            applying.push(apply(sequence), true);
+            full.push(applying.is_full());
+        }
+        assert_eq!((full, applying.gathered_bytes()), (vec![false, true, true], 3 * bytes));
+        let mut documents = Vec::new();
+        while !applying.is_idle() {
+            documents.push(next(&mut applying).documents.len());
+        }
+        assert_eq!((documents, applying.gathered_bytes()), (vec![2, 1], 0));
     }
 }

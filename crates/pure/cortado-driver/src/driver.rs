@@ -176,17 +176,7 @@ impl<C: Caller> Driver<C> {
 
     /// What has been folded; `None` while the replica is out of service.
     pub fn fold(&self) -> Option<&FoldState> {
-        match &self.stage {
-            Stage::Living(life) => Some(life.core.fold()),
-            Stage::Surveying(_)
-            | Stage::Clearing { .. }
-            | Stage::Draining { .. }
-            | Stage::AwaitingRoom { .. }
-            | Stage::Rebuilding(_)
-            | Stage::Resting(_)
-            | Stage::StandingStill
-            | Stage::Ended => None,
-        }
+        self.life().map(|life| life.core.fold())
     }
 
     /// How the replica stands, for others that ask.
@@ -204,7 +194,7 @@ impl<C: Caller> Driver<C> {
 
     /// It has opened its generation, and nobody has been able to compare histories with it yet.
     pub fn is_unverified(&self) -> bool {
-        matches!(&self.stage, Stage::Living(life) if life.is_unverified())
+        self.life().is_some_and(Life::is_unverified)
     }
 
     /// In whose name the replica claims and writes now; life 0 before the first.
@@ -220,8 +210,27 @@ impl<C: Caller> Driver<C> {
 
     /// Writes that were published and are not answered.
     pub fn unanswered_writes(&self) -> usize {
+        self.life().map_or(0, |life| life.requests.writes())
+    }
+
+    /// Bytes that are committed and not in the store.
+    pub fn gathered_bytes(&self) -> usize {
+        self.life().map_or(0, |life| life.applying.gathered_bytes())
+    }
+
+    /// Requests that are not answered.
+    pub fn waiting_requests(&self) -> usize {
+        self.life().map_or(0, Life::waiting_requests)
+    }
+
+    /// It keeps what it has and waits for another build, or for a person.
+    pub fn stands_still(&self) -> bool {
+        matches!(self.stage, Stage::StandingStill)
+    }
+
+    fn life(&self) -> Option<&Life<C>> {
         match &self.stage {
-            Stage::Living(life) => life.requests.writes(),
+            Stage::Living(life) => Some(life),
             Stage::Surveying(_)
             | Stage::Clearing { .. }
             | Stage::Draining { .. }
@@ -229,13 +238,8 @@ impl<C: Caller> Driver<C> {
             | Stage::Rebuilding(_)
             | Stage::Resting(_)
             | Stage::StandingStill
-            | Stage::Ended => 0,
+            | Stage::Ended => None,
         }
-    }
-
-    /// It keeps what it has and waits for another build, or for a person.
-    pub fn stands_still(&self) -> bool {
-        matches!(self.stage, Stage::StandingStill)
     }
 
     fn act(

@@ -181,18 +181,21 @@ impl<C: Caller> Life<C> {
         Ok(())
     }
 
-    /// Duties 2 and 8: asks for the log's records, in order, as the core needs them.
+    /// Duties 2 and 8: asks for the log's records, in order, as the core needs them and the store
+    /// takes them: when that has taken a batch, the turn that follows comes here again.
     fn read_log(&mut self, turn: &mut Turn<'_, C>) {
         let from = self.core.fold().position;
         let recovers = self.recovery.end().is_some_and(|end| from.offset < end);
-        if !recovers && !self.core.needs_records(self.log_end) {
+        let wants = recovers || self.core.needs_records(self.log_end);
+        if !wants || self.applying.is_full() {
             return self.pace.idle();
         }
         let urgent = recovers || self.requests.has_reads() || self.core.role() != Role::Follower;
         if self.pace.wants(turn.clock(), urgent) {
             let job = turn.job();
             self.pace.begin(job);
-            turn.act(Action::ReadPage { job, from, bytes_max: READ_BYTES_MAX });
+            let bytes_max = READ_BYTES_MAX.min(turn.settings.gather_bytes_max);
+            turn.act(Action::ReadPage { job, from, bytes_max });
         }
     }
 

@@ -89,7 +89,7 @@ impl<C: Caller> Life<C> {
     ) -> Result<(), Halt> {
         let same = pending.generation == self.core.fold().generation();
         // What the store has shown may lack what another leader has written.
-        let why = self.why_not_leading().or((!same).then_some(NotDone::Changing));
+        let why = self.why_not_leading(turn).or((!same).then_some(NotDone::Changing));
         if let Some(why) = why {
             reply(pending.caller, Reply::NotDone(why), turn);
             return Ok(());
@@ -158,10 +158,15 @@ impl<C: Caller> Life<C> {
         }
     }
 
-    fn why_not_leading(&self) -> Option<NotDone> {
+    fn why_not_leading(&self, turn: &Turn<'_, C>) -> Option<NotDone> {
+        let kept_bytes_max = turn.settings.replica.in_flight_bytes_max;
         match self.core.role() {
             Role::Leader if self.stopping || !self.applying.knows_all() => Some(NotDone::Changing),
             Role::Leader if self.is_full() => Some(NotDone::Overloaded),
+            // The store is behind, or a look into it does not come back.
+            Role::Leader if self.applying.recent().bytes() >= kept_bytes_max => {
+                Some(NotDone::Overloaded)
+            }
             // It would be committed, and could not be applied.
             Role::Leader if self.room == Room::Nowhere => Some(NotDone::LogRefused),
             Role::Leader if self.room == Room::Sought => Some(NotDone::Changing),

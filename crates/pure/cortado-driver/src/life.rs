@@ -107,7 +107,7 @@ impl<C> Life<C> {
             looked_at: turn.clock(),
             room: Room::Here,
             stopping: false,
-            applying: Applying::after(fold),
+            applying: Applying::after(fold, turn.settings.gather_bytes_max),
         }
     }
 
@@ -278,7 +278,12 @@ impl<C> Life<C> {
 
     /// Whether no more can be taken: whoever asks now is told to come again.
     pub(crate) fn is_full(&self) -> bool {
-        self.requests.len() + self.finds.len() >= WAITING_MAX
+        self.waiting_requests() >= WAITING_MAX
+    }
+
+    /// Requests that are not answered.
+    pub(crate) fn waiting_requests(&self) -> usize {
+        self.requests.len() + self.finds.len()
     }
 
     /// Whether nothing that was begun is without an end.

@@ -53,7 +53,7 @@ impl Pace {
         now >= due || (urgent && !self.rests)
     }
 
-    /// There is nothing to be read.
+    /// There is nothing to be read, or no room for it.
     pub(crate) fn idle(&mut self) {
         if self.reading.is_none() {
             (self.due, self.rests) = (None, false);

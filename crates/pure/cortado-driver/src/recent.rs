@@ -14,6 +14,8 @@ pub(crate) struct Recent {
     names: BTreeMap<RememberedKey, Kept<Remembered>>,
     /// What each batch has brought, oldest first.
     batches: VecDeque<Brought>,
+    /// All that they have brought.
+    bytes: usize,
 }
 
 #[derive(Debug)]
@@ -26,6 +28,7 @@ struct Kept<T> {
 #[derive(Debug)]
 struct Brought {
     batch: u64,
+    bytes: usize,
     documents: Vec<(TableId, DocumentKey)>,
     names: Vec<RememberedKey>,
 }
@@ -34,12 +37,13 @@ impl Recent {
     /// Keeps what `batch` changes, which is committed.
     ///
     /// * `number`: of the batch; never smaller than the one before.
-    pub(crate) fn keep(&mut self, number: u64, batch: &Batch) {
+    /// * `bytes`: of its payload.
+    pub(crate) fn keep(&mut self, number: u64, batch: &Batch, bytes: usize) {
         let documents = batch.documents.iter().map(|(table, key, _)| (*table, key.clone()));
         let names = batch.remember.iter().map(|(name, _)| name.clone());
-        let brought =
-            Brought { batch: number, documents: documents.collect(), names: names.collect() };
-        self.batches.push_back(brought);
+        let (documents, names) = (documents.collect(), names.collect());
+        self.batches.push_back(Brought { batch: number, bytes, documents, names });
+        self.bytes += bytes;
         for (table, key, document) in &batch.documents {
             let kept = Kept { batch: number, value: document.clone() };
             self.documents.entry(*table).or_default().insert(key.clone(), kept);
@@ -64,9 +68,15 @@ impl Recent {
         self.names.get(name).map(|kept| &kept.value)
     }
 
+    /// Bytes that are kept, at most: what was overwritten counts.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Drops what batches up to `number` have brought: whoever looks now sees them in the store.
     pub(crate) fn drop_up_to(&mut self, number: u64) {
         while let Some(brought) = self.batches.pop_front_if(|brought| brought.batch <= number) {
+            self.bytes -= brought.bytes;
             for (table, key) in brought.documents {
                 if let Some(documents) = self.documents.get_mut(&table)
                     && documents.get(&key).is_some_and(|kept| kept.batch <= number)
@@ -102,9 +112,11 @@ mod tests {
     #[test]
     fn a_change_is_kept_until_the_last_batch_that_brought_it_is_dropped() {
         let mut recent = Recent::default();
-        recent.keep(1, &removal());
-        recent.keep(2, &removal());
+        recent.keep(1, &removal(), 5);
+        recent.keep(2, &removal(), 6);
+        assert_eq!(recent.bytes(), 11);
         recent.drop_up_to(1);
+        assert_eq!(recent.bytes(), 6);
         assert_eq!(recent.document(TABLE, &key()), Some(None));
         assert_eq!(recent.document(TableId(4), &key()), None);
         recent.drop_up_to(2);
@@ -118,7 +130,7 @@ mod tests {
         let time = WallMillis(1);
         let remembered = Remembered { time, expires: time, answer: Bytes::new() };
         let remember = vec![(name.clone(), remembered.clone())];
-        recent.keep(7, &Batch { remember, ..Batch::default() });
+        recent.keep(7, &Batch { remember, ..Batch::default() }, 1);
         recent.drop_up_to(6);
         assert_eq!(recent.remembered(&name), Some(&remembered));
         recent.drop_up_to(7);

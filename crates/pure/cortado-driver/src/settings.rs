@@ -20,7 +20,15 @@ pub struct Settings {
     /// A producer that has not answered an append for this long is given up. Longer than the log
     /// may stall while all is well.
     pub append_patience_ms: u64,
+    /// Bytes that are committed and not in the store, beyond which nothing more is read and nothing
+    /// is added to a batch; 1 or more. One read, and so one record of any length, may exceed it.
+    pub gather_bytes_max: usize,
 }
+
+/// As much as a store takes in a fraction of a second, and enough for it never to wait for a read:
+/// a replica that has been away reads faster than it stores, and one commit without an end would
+/// hold up all others of its node.
+pub const GATHER_BYTES_MAX: usize = 8 << 20;
 
 /// When a partition's replicas compare their state and its log may forget.
 #[derive(Clone, Copy, Debug)]

@@ -30,6 +30,27 @@ pub struct Batch {
     pub checkpoint: Bytes,
 }
 
+impl Batch {
+    /// Bytes of what clients have sent: of keys, documents, entries and answers.
+    pub fn payload_bytes(&self) -> usize {
+        let documents = self.documents.iter().map(|(_, key, document)| {
+            key.as_bytes().len() + document.as_ref().map_or(0, |document| document.image().len())
+        });
+        let entries = self.entries.iter().map(|entry| {
+            let name_bytes = match &entry.name {
+                EntryName::Index { place, .. } => place.len(),
+                EntryName::Expiry { key, .. } => key.as_bytes().len(),
+            };
+            name_bytes + entry.value.as_ref().map_or(0, Bytes::len)
+        });
+        let answers = self
+            .remember
+            .iter()
+            .map(|(name, remembered)| name.as_bytes().len() + remembered.answer.len());
+        documents.chain(entries).chain(answers).sum()
+    }
+}
+
 /// Writes or removes one entry beside the documents. Stores keep it and know nothing of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EntryChange {

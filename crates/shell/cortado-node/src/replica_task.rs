@@ -19,7 +19,9 @@ use crate::asker::{Asker, Input};
 use crate::replica_handle::ReplicaHandle;
 use crate::replica_host::ReplicaHost;
 use appending::Appending;
-use cortado_driver::{Action, Driver, Event, Leadership, Me, ReplicaRole, Settings};
+use cortado_driver::{
+    Action, Driver, Event, GATHER_BYTES_MAX, Leadership, Me, ReplicaRole, Settings,
+};
 use cortado_gateway::Origin;
 use cortado_model::{LogOffset, ReplicaIncarnation, WallMillis};
 use cortado_replica::ReadNeed;
@@ -108,6 +110,7 @@ impl ReplicaTask {
             record_bytes_max: traits.record_bytes_max,
             trim: host.settings.trim,
             append_patience_ms: APPEND_PATIENCE_MS,
+            gather_bytes_max: GATHER_BYTES_MAX,
         };
         let me = Me {
             node: host.node(),

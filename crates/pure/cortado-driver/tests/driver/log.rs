@@ -1,9 +1,10 @@
 //! The log: read in strides, recovered from its silence.
 
-use crate::rig::{PATIENCE_MS, Rig, put};
+use crate::peers::{follow, scn};
+use crate::rig::{PATIENCE_MS, Rig, genesis, key, put};
 use cortado_driver::{Action, AskLog, Event, LogExtent, News, Outcome, ReadError, ReplicaRole};
-use cortado_model::{LogId, LogOffset};
-use cortado_replica::ReadNeed;
+use cortado_model::{LogId, LogOffset, NodeId, ReplicaIncarnation, TableId, WallMillis};
+use cortado_replica::{Body, Change, Header, ReadNeed, Record, Transaction, encode};
 
 fn end_of(rig: &Rig) -> LogExtent {
     LogExtent { first: LogOffset::ZERO, end: LogOffset(rig.log.len() as u64) }
@@ -112,6 +113,66 @@ fn a_driver_that_recovers_still_answers() {
     rig.settle();
     assert_eq!(rig.driver.role(), ReplicaRole::Restoring);
     assert!(rig.reply(1).is_some(), "whoever waits is told");
+}
+
+/// Appends `count` transactions of node 2, of about 100 bytes each.
+fn transact(rig: &mut Rig, count: u64) {
+    let mut chain = rig.driver.fold().expect("it folds").chain;
+    for sequence in 2..2 + count {
+        let change = Change {
+            table: TableId(1),
+            key: key(&format!("{sequence:080}")),
+            document: None,
+            before: None,
+            index: Vec::new(),
+        };
+        let incarnation = ReplicaIncarnation::default();
+        let header =
+            Header { scn: scn(1, sequence), node: NodeId(2), incarnation, time: WallMillis(0) };
+        let transaction = Transaction { changes: vec![change], idempotency: Vec::new() };
+        let record = Record { header, body: Body::Transaction(transaction) };
+        let (bytes, next) = encode(genesis().identity.partition, &record, chain);
+        rig.log.push(bytes);
+        chain = next;
+    }
+}
+
+/// A replica that was away for long, with a store that is slower than its log.
+#[track_caller]
+fn check_gathering(gather_bytes_max: usize) {
+    let mut rig = follow(Rig::with(|settings| settings.gather_bytes_max = gather_bytes_max));
+    rig.inline = false;
+    transact(&mut rig, 100);
+    rig.log_end();
+    let end = LogOffset(rig.log.len() as u64);
+    let folded = |rig: &Rig| rig.driver.fold().expect("it folds").position.offset;
+    let (mut batches, mut bytes) = (0, 0);
+    while folded(&rig) < end {
+        // As often as it wants, and as long: it wants nothing in the end.
+        for _ in 0..100 {
+            rig.pass();
+        }
+        assert_eq!(rig.driver.wake_at(), None, "only the store's answer helps");
+        let gathered_bytes = rig.driver.gathered_bytes();
+        assert!(gathered_bytes < 2 * gather_bytes_max + 100);
+        assert!(gathered_bytes >= gather_bytes_max || folded(&rig) == end);
+        while let Some((job, batch)) = rig.take_apply() {
+            batches += 1;
+            bytes += batch.payload_bytes();
+            assert!(batch.payload_bytes() < 2 * gather_bytes_max + 100);
+            rig.applied(job, batch);
+        }
+        assert!(rig.driver.wake_at().is_some() || folded(&rig) == end, "it reads on by itself");
+    }
+    assert_eq!((rig.driver.applied().1, rig.driver.gathered_bytes()), (end, 0));
+    assert!(batches > 5 && bytes > 8_000, "{batches} batches of {bytes} bytes");
+}
+
+#[test]
+fn no_more_is_read_than_the_store_can_take() {
+    check_gathering(1_000);
+    // Shorter than each record.
+    check_gathering(1);
 }
 
 /// What a reading error leads to.

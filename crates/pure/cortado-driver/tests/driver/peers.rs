@@ -27,7 +27,11 @@ pub(crate) fn of_node_2(rig: &mut Rig, scn: Scn, body: Body) {
 
 /// A follower of node 2, which has opened generation 1.
 pub(crate) fn following() -> Rig {
-    let mut rig = Rig::new();
+    follow(Rig::new())
+}
+
+/// The same of a replica that has folded its genesis.
+pub(crate) fn follow(mut rig: Rig) -> Rig {
     let claim = Claim { reason: ClaimReason::NeverLed, evidence: 0, seen: Scn::ZERO };
     of_node_2(&mut rig, scn(1, 0), Body::Claim(claim));
     let opening = rig.driver.fold().and_then(|fold| fold.claimant).map(|claimant| claimant.over);

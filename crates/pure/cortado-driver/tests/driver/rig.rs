@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use cortado_document::{Action as Do, Condition, Document, Match, Operation};
 use cortado_driver::{
-    Action, Caller, Driver, Event, JobId, KeyedWrite, LogExtent, Me, News, Outcome, Reply,
-    Settings, Survey, TrimPolicy, WriteOrder,
+    Action, Caller, Driver, Event, GATHER_BYTES_MAX, JobId, KeyedWrite, LogExtent, Me, News,
+    Outcome, Reply, Settings, Survey, TrimPolicy, WriteOrder,
 };
 use cortado_model::{
     Batch, ClusterUuid, DatabaseId, DocumentKey, Found, LogId, LogOffset, Millis, NodeId,
@@ -65,7 +65,14 @@ pub(crate) fn genesis() -> Genesis {
 impl Rig {
     /// A replica that has folded its genesis.
     pub(crate) fn new() -> Rig {
-        let mut rig = Rig::clearing();
+        Rig::with(|_| ())
+    }
+
+    /// As [`new`](Self::new), with other settings.
+    pub(crate) fn with(change: impl FnOnce(&mut Settings)) -> Rig {
+        let mut rig = Rig::surveying_with(LOG, change);
+        rig.survey(LOG, 0);
+        rig.settle();
         rig.clear();
         rig.log_end();
         rig
@@ -81,6 +88,10 @@ impl Rig {
 
     /// A replica that has not looked at anything yet.
     pub(crate) fn surveying(log: LogId) -> Rig {
+        Rig::surveying_with(log, |_| ())
+    }
+
+    fn surveying_with(log: LogId, change: impl FnOnce(&mut Settings)) -> Rig {
         let me = Me {
             node: NodeId(1),
             incarnation: NodeIncarnation(5),
@@ -88,13 +99,15 @@ impl Rig {
             log: Some(log),
             genesis: genesis(),
         };
-        let settings = Settings {
+        let mut settings = Settings {
             replica: cortado_replica::Settings::local(),
             proof: ReadNeed::Lease,
             record_bytes_max: 1 << 20,
             trim: TrimPolicy { after_records: 1_000, after_bytes: 1 << 30 },
             append_patience_ms: PATIENCE_MS,
+            gather_bytes_max: GATHER_BYTES_MAX,
         };
+        change(&mut settings);
         let creator = Identity { node: NodeId(1), incarnation: ReplicaIncarnation::default() };
         let now = Now { clock: Millis(1_000), wall: WallMillis(1_000_000) };
         let mut actions = Vec::new();
@@ -118,7 +131,12 @@ impl Rig {
 
     /// A replica that leads; the store answers at once.
     pub(crate) fn leading() -> Rig {
-        let mut rig = Rig::new();
+        Rig::new().lead()
+    }
+
+    /// The same, once it leads.
+    pub(crate) fn lead(self) -> Rig {
+        let mut rig = self;
         rig.on(Event::Claim { reason: ClaimReason::NeverLed, evidence: 0 });
         rig.settle();
         while rig.driver.role() != cortado_driver::ReplicaRole::Leader {
@@ -144,11 +162,8 @@ impl Rig {
             Action::Tell(news) => self.news.push(news),
             Action::OpenProducer(job) => self.producer = job,
             Action::End => self.ended = true,
-            Action::ReadPage { job, from, .. } => {
-                let entries = (0..).zip(&self.log).skip(from.offset.0 as usize);
-                let entries = entries.map(|(at, record)| (LogOffset(at), record.clone())).collect();
-                let next = Position { offset: LogOffset(self.log.len() as u64), epoch: 0 };
-                let page = Page { from: from.offset, entries, next };
+            Action::ReadPage { job, from, bytes_max } => {
+                let page = self.page(from.offset, bytes_max);
                 self.on(Event::Page(job, Ok(page)));
             }
             Action::Find { job, keys, name } if self.inline => {
@@ -158,6 +173,19 @@ impl Rig {
             Action::Apply { job, batch, .. } if self.inline => self.applied(job, *batch),
             action => self.wanted.push_back(action),
         }
+    }
+
+    fn page(&self, from: LogOffset, bytes_max: usize) -> Page {
+        let (mut entries, mut bytes) = (Vec::new(), 0);
+        for (at, record) in (0..).zip(&self.log).skip(from.0 as usize) {
+            entries.push((LogOffset(at), record.clone()));
+            bytes += record.len();
+            if bytes >= bytes_max {
+                break;
+            }
+        }
+        let next = Position { offset: from.plus(entries.len() as u64), epoch: 0 };
+        Page { from, entries, next }
     }
 
     /// Until nothing more follows by itself.

@@ -214,6 +214,35 @@ fn no_more_wait_than_there_is_room_for() {
 }
 
 #[test]
+fn no_more_is_committed_than_the_store_can_take() {
+    let settings = |settings: &mut cortado_driver::Settings| {
+        settings.replica.in_flight_bytes_max = 600;
+    };
+    let mut rig = Rig::with(settings).lead();
+    rig.inline = false;
+    let mut client = 0;
+    while rig.replies.is_empty() {
+        client += 1;
+        rig.write(client, put(&format!("{client}")), None);
+        if let Some((job, found)) = rig.take_find() {
+            rig.on(Event::Found(job, Ok(found)));
+            rig.settle();
+        }
+        rig.append();
+        assert!(rig.driver.gathered_bytes() < 1_000);
+    }
+    assert_eq!(rig.reply(client), Some(&Reply::NotDone(NotDone::Overloaded)));
+    while let Some((job, batch)) = rig.take_apply() {
+        rig.applied(job, batch);
+    }
+    rig.is_written(client - 1);
+    rig.inline = true;
+    rig.write(0, put("x"), None);
+    rig.append();
+    rig.is_written(0);
+}
+
+#[test]
 fn what_the_log_has_refused_is_looked_up_again() {
     let mut rig = Rig::leading();
     rig.write(1, create("x"), None);

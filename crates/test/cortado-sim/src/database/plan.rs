@@ -7,7 +7,7 @@ use crate::database::scenario::Scenario;
 use crate::kernel::random::{PerMillion, Random};
 use crate::kernel::time::{MILLI, SECOND};
 use cortado_cluster::{RawSettings, Settings as Detection};
-use cortado_driver::{Settings, TrimPolicy};
+use cortado_driver::{GATHER_BYTES_MAX, Settings, TrimPolicy};
 use cortado_model::{Generation, ScnBounds, Sequence};
 use cortado_replica::{LeaseSettings, ReadNeed};
 use std::collections::BTreeMap;
@@ -139,7 +139,7 @@ impl Plan {
             bounds: ScnBounds::FULL,
             lease: Some(LeaseSettings { drift_percent: 10 }),
             in_flight_records_max: random.one_of(&[2, 6, 64, 4_096]),
-            in_flight_bytes_max: random.one_of(&[600, 64 << 20]),
+            in_flight_bytes_max: random.one_of(&[600, IN_FLIGHT_BYTES_MAX]),
             retry_ms: random.one_of(&[40, 100, 200]),
             bookmark_records: random.one_of(&[1, 50, 1_024]),
         };
@@ -152,6 +152,7 @@ impl Plan {
                 after_bytes: random.one_of(&[8_000, 60_000, 1 << 40]),
             },
             append_patience_ms: random.one_of(&[150, 700, 4_000]),
+            gather_bytes_max: random.one_of(&[100, 2_000, GATHER_BYTES_MAX]),
         };
         let nodes = random.one_of(&[3, 3, 3, 2, 5]);
         Plan {
@@ -308,7 +309,7 @@ impl Plan {
         self.chores_us = BTreeMap::from([(Chore::Handoff, 500 * MILLI)]);
         self.chores_us.insert(Chore::Verify, 300 * MILLI);
         self.settings.replica.in_flight_records_max = 4_096;
-        self.settings.replica.in_flight_bytes_max = 64 << 20;
+        self.settings.replica.in_flight_bytes_max = IN_FLIGHT_BYTES_MAX;
         self.delay_us = random.one_of(&[150, 600]);
         self.deadline_us = 2 * SECOND;
         self.node_patience_us = None;
@@ -377,7 +378,7 @@ impl Plan {
         self.policy = Policy::Simple;
         self.settings.replica.retry_ms = 400;
         self.settings.replica.in_flight_records_max = 64;
-        self.settings.replica.in_flight_bytes_max = 64 << 20;
+        self.settings.replica.in_flight_bytes_max = IN_FLIGHT_BYTES_MAX;
         self.late_us_max = random.one_of(&[20, 300]) * MILLI;
         (self.delay_us, self.think_us) = (150, MILLI);
         self.deadline_us = 2 * SECOND;
@@ -478,6 +479,8 @@ impl Plan {
     }
 }
 
+/// More than all clients together have in flight.
+const IN_FLIGHT_BYTES_MAX: usize = 10_000;
 /// As far as a wall clock may be off.
 const HOUR_MS: i64 = 3_600_000;
 

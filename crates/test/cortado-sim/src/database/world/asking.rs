@@ -36,7 +36,9 @@ impl World {
                 Event::Surveyed(job, self.survey_ends(to, checkpoint))
             }
             Question::Extent(job) => Event::Extent(job, self.extent(to)),
-            Question::Page { job, from } => return self.read_log(to, job, from),
+            Question::Page { job, from, bytes_max } => {
+                return self.read_log(to, job, from, bytes_max);
+            }
             Question::Around(job) => Event::Around(job, self.surroundings(to)),
             Question::Report(report) => {
                 let leader = (0..self.nodes.len()).find(|node| {
@@ -105,15 +107,15 @@ impl World {
         Ok(LogExtent { first, end })
     }
 
-    fn read_log(&mut self, to: Address, job: JobId, from: Position) {
+    fn read_log(&mut self, to: Address, job: JobId, from: Position, bytes_max: usize) {
         let mut delay_us = self.delay();
         let fails = !self.can_read(to.node) || self.strikes(Fault::ReadFails);
         let page = if fails {
             delay_us += 20 * MILLI;
             Err(ReadError::Unavailable)
         } else {
-            let bytes_max = self.kernel.random.between(1, 6_000) as usize;
-            self.read_records(to, from, bytes_max)
+            let bytes = self.kernel.random.between(1, 6_000) as usize;
+            self.read_records(to, from, bytes.min(bytes_max))
         };
         self.tell_in(delay_us, to, Event::Page(job, page));
     }

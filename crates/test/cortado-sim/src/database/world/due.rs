@@ -131,7 +131,7 @@ pub(crate) enum Question {
     /// Where it begins and ends.
     Extent(JobId),
     /// Records.
-    Page { job: JobId, from: Position },
+    Page { job: JobId, from: Position, bytes_max: usize },
     /// How the other replicas are.
     Around(JobId),
     /// Nothing: a digest on its way to the leader.

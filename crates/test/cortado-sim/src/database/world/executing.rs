@@ -34,7 +34,9 @@ impl World {
             Action::OpenProducer(job) => self.open_producer(here, job),
             Action::Survey(job) => return self.survey(here, job),
             Action::AskExtent(job) => self.ask(here, Question::Extent(job)),
-            Action::ReadPage { job, from, .. } => self.ask(here, Question::Page { job, from }),
+            Action::ReadPage { job, from, bytes_max } => {
+                self.ask(here, Question::Page { job, from, bytes_max });
+            }
             Action::LookAround(job) => self.ask(here, Question::Around(job)),
             Action::AskPeers(job) => self.ask_peers(here, job),
             Action::AskToClaim { node } => self.ask_to_claim(here, node),
