@@ -159,6 +159,11 @@ fn leaving_unled_what_can_be_read_is_found() {
 }
 
 #[test]
+fn reading_faster_than_a_store_takes_is_found() {
+    check(Mutant::GathersWithoutBound, Scenario::Asymmetric, &["limits"]);
+}
+
+#[test]
 fn following_a_leader_that_most_dispute_is_found() {
     check(Mutant::DisputesAlone, Scenario::Outvoted, &["offline", "one_state", "real_time"]);
 }

@@ -14,7 +14,7 @@
 //! | [`log_time`] | log time never goes back, no etag twice | "Names" |
 //! | [`trims`] | no trim above what all replicas have held | "Snapshots, trimming, moving" |
 //! | [`answers`] | every request is answered, once | "Taking over" |
-//! | [`limits`] | queues stay inside their limits | "What must always hold" |
+//! | [`limits`] | memory and queues stay inside their limits | "What must always hold" |
 //! | [`disputes`] | a disputed leader is replaced before it serves, or not at all | "The fold" |
 //! | [`eligible`] | who may not claim sends no claim | failover.md, "Registration" |
 //! | [`hearing`] | who does not hear itself claims for no silence | failover.md, "Beats" |

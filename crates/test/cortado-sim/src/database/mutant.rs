@@ -81,11 +81,13 @@ pub enum Mutant {
     DisputesUnregistered,
     /// A log waits for nobody who is not there.
     TrimsWithoutTheAbsent,
+    /// A replica reads on, however far its store is behind.
+    GathersWithoutBound,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Mutant; 36] = [
+    pub const ALL: [Mutant; 37] = [
         Mutant::AnswersWhenSent,
         Mutant::AnswersWhenAppended,
         Mutant::SkipsBarrier,
@@ -122,6 +124,7 @@ impl Mutant {
         Mutant::ReplacesWhoServes,
         Mutant::DisputesUnregistered,
         Mutant::TrimsWithoutTheAbsent,
+        Mutant::GathersWithoutBound,
     ];
 }
 

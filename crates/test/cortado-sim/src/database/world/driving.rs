@@ -151,7 +151,9 @@ impl World {
             hosted.last_job = job;
         }
         hosted.actions.extend(actions);
+        let (bytes, requests) = (hosted.driver.gathered_bytes(), hosted.driver.waiting_requests());
         self.check(in_order);
+        self.check(limits::check_gathered(&self.plan.settings, bytes, requests));
         self.coverage.transition(before, after);
         if lease_changed && before == after {
             self.coverage.sight(Sight::LeaseChanged);

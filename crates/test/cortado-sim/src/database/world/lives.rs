@@ -165,6 +165,9 @@ impl World {
         if self.is(Mutant::WaitsTooShort) && node.is_multiple_of(2) {
             settings.replica.lease = None;
         }
+        if self.is(Mutant::GathersWithoutBound) {
+            settings.gather_bytes_max = usize::MAX;
+        }
         settings
     }
 
