@@ -99,6 +99,8 @@ pub enum Fault {
     PeerMessageLost,
     /// It takes its time, up to longer than anybody waits.
     PeerMessageLate,
+    /// A node is told an earlier end of the log, for a while.
+    StaleEnd,
     /// A read of the log fails.
     ReadFails,
     /// A read of the log answers bytes that nobody wrote.
@@ -171,7 +173,7 @@ pub enum Fault {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Fault; 48] = [
+    pub const ALL: [Fault; 49] = [
         Fault::AppendLost,
         Fault::AppendPerhaps,
         Fault::AppendLate,
@@ -186,6 +188,7 @@ impl Fault {
         Fault::ReportLost,
         Fault::PeerMessageLost,
         Fault::PeerMessageLate,
+        Fault::StaleEnd,
         Fault::ReadFails,
         Fault::ReadDamaged,
         Fault::ReadForeign,

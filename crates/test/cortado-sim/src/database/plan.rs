@@ -277,6 +277,7 @@ impl Plan {
                 (Fault::CutRead, 600 * MILLI),
                 (Fault::CutAnswers, 600 * MILLI),
                 (Fault::CutBoth, 600 * MILLI),
+                (Fault::StaleEnd, 600 * MILLI),
             ]),
             Scenario::Five => {
                 self.nodes = 5;
@@ -315,6 +316,7 @@ impl Plan {
         self.node_patience_us = None;
         self.store_us = random.one_of(&[0, 300]);
         self.settings.append_patience_ms = 4_000;
+        self.settings.gather_bytes_max = GATHER_BYTES_MAX;
         self.faults_us = 4 * SECOND;
         self.policy = Policy::Simple;
     }
@@ -462,10 +464,12 @@ impl Plan {
         };
     }
 
-    /// One log in reach of every process: nobody can be cut off, nobody needs a lease.
+    /// One log in reach of every process: nobody can be cut off or told an old end, nobody needs a
+    /// lease.
     fn share_the_log(&mut self) {
         self.settings.replica.lease = None;
-        for fault in [Fault::CutAppend, Fault::CutRead, Fault::CutBoth, Fault::CutAnswers] {
+        let cuts = [Fault::CutAppend, Fault::CutRead, Fault::CutBoth, Fault::CutAnswers];
+        for fault in cuts.into_iter().chain([Fault::StaleEnd]) {
             self.intervals_us.remove(&fault);
         }
     }
@@ -537,7 +541,7 @@ const LIMBO: [(Fault, u32); 10] = [
 ];
 
 /// Faults that strike by themselves, and the mean time between two.
-const INTERVALS_US: [(Fault, u64); 18] = [
+const INTERVALS_US: [(Fault, u64); 19] = [
     (Fault::NodeCrash, 3 * SECOND),
     (Fault::NodePause, 3 * SECOND),
     (Fault::AllCrash, 12 * SECOND),
@@ -556,6 +560,7 @@ const INTERVALS_US: [(Fault, u64); 18] = [
     (Fault::StoreFull, 6 * SECOND),
     (Fault::Condemned, 6 * SECOND),
     (Fault::NodeStops, 4 * SECOND),
+    (Fault::StaleEnd, 2 * SECOND),
 ];
 
 /// What befalls beats by itself, and the mean time between two.

@@ -38,7 +38,7 @@ pub enum Scenario {
     Local,
     /// A log that is full, or away.
     Full,
-    /// Nodes that can do one thing to the log and not the other.
+    /// Nodes that can do one thing to the log and not the other, or see old ends of it.
     Asymmetric,
     /// Five nodes, three partitions.
     Five,

@@ -80,6 +80,8 @@ pub enum Sight {
     FeltSick,
     /// It felt well again.
     FeltWell,
+    /// A replica was told an end of its log below what it had folded.
+    ToldOldEnd,
     /// A replica was built anew inside a living process.
     Rebuilt,
     /// A client was told that its write was not done, and could not believe it: an earlier try
@@ -137,7 +139,7 @@ pub enum Sight {
 
 impl Sight {
     /// All that many seeds of mixed scenarios must meet; only `drift` meets the last one above.
-    pub const ALL: [Sight; 61] = [
+    pub const ALL: [Sight; 62] = [
         Sight::VoidZombie,
         Sight::VoidDuplicate,
         Sight::VoidGap,
@@ -174,6 +176,7 @@ impl Sight {
         Sight::HearsItself,
         Sight::FeltSick,
         Sight::FeltWell,
+        Sight::ToldOldEnd,
         Sight::Rebuilt,
         Sight::GaveUpInDoubt,
         Sight::ProducerAbandoned,

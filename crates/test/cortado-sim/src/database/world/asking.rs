@@ -5,11 +5,11 @@
 use super::due::Question;
 use super::shared_log::partition_id;
 use super::{Address, Due, World};
-use crate::database::coverage::Fault;
+use crate::database::coverage::{Fault, Sight};
 use crate::database::mutant::Mutant;
 use crate::database::node::{Node, Place};
 use crate::database::scenario::Scenario;
-use crate::kernel::time::MILLI;
+use crate::kernel::time::{MILLI, Moment};
 use bytes::Bytes;
 use cortado_driver::{
     AskLog, Event, JobId, LogExtent, Peer, ReadError, ReplicaRole, Surroundings, Survey,
@@ -58,17 +58,36 @@ impl World {
 
     /// A driver hears that the log has grown.
     pub(super) fn notice(&mut self, to: Address) {
-        let (end, reaches) = (self.log.end(to.partition), self.can_read(to.node));
+        let (reaches, now) = (self.can_read(to.node), self.kernel.now);
         let deaf = self.is(Mutant::DeafLeader);
-        let Some(hosted) = self.hosted_at(to) else { return };
+        if self.hosted_at(to).is_none() {
+            return;
+        }
         if !reaches {
             return self.put(30 * MILLI, Due::Notice { to });
         }
-        hosted.noticed = false;
+        let (end, old_until) = self.end_told(to);
+        if let Some(until) = old_until {
+            // Whoever waits for the log to grow hears of its true end.
+            self.put(until.since(now), Due::Notice { to });
+        }
+        let Some(hosted) = self.hosted_at(to) else { return };
+        hosted.noticed = old_until.is_some();
         hosted.known_end = end;
         if !(deaf && hosted.leads()) {
             self.tell(to, Event::LogEnd(end));
         }
+    }
+
+    /// The end of the log as a driver is told it now, and from when on that is the true one if it
+    /// is not.
+    fn end_told(&mut self, to: Address) -> (LogOffset, Option<Moment>) {
+        let told = self.log.end_told((to.node, to.partition), self.kernel.now);
+        let stored = self.nodes[to.node].disk[to.partition].image().reached.offset;
+        if told.1.is_some() && told.0 < stored {
+            self.coverage.sight(Sight::ToldOldEnd);
+        }
+        told
     }
 
     pub(super) fn can_read(&self, node: usize) -> bool {
@@ -91,7 +110,7 @@ impl World {
         if !self.can_read(to.node) {
             return Err(SurveyError::Log { why: "out of reach".to_owned() });
         }
-        let (first, end) = (self.log.first(to.partition), self.log.end(to.partition));
+        let (first, (end, _)) = (self.log.first(to.partition), self.end_told(to));
         let extent = LogExtent { first, end };
         Ok(Survey { log: self.log.id(), checkpoint, extent })
     }
@@ -103,7 +122,7 @@ impl World {
         if let Some(hosted) = self.hosted_at(to) {
             hosted.producer.is_recovering = true;
         }
-        let (first, end) = (self.log.first(to.partition), self.log.end(to.partition));
+        let (first, (end, _)) = (self.log.first(to.partition), self.end_told(to));
         Ok(LogExtent { first, end })
     }
 

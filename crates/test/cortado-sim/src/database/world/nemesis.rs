@@ -102,6 +102,7 @@ impl World {
     pub(super) fn stop_faults(&mut self) {
         self.log.outage_until = Moment::default();
         self.log.full_until = Moment::default();
+        self.log.tell_true_ends();
         self.network.heal();
         self.beats.heal();
         for node in 0..self.nodes.len() {
@@ -138,6 +139,7 @@ impl World {
             Fault::BeatsSilent => self.silence_beats(until),
             Fault::LogOutage => self.log.outage_until = until,
             Fault::LogFull => self.log.full_until = until,
+            Fault::StaleEnd => return self.tell_old_end(node, until),
             Fault::LogUnusable => return self.break_next_append(node),
             Fault::NodeCrash => return self.crash_if_alive(node),
             Fault::NodePause => return self.pause_if_running(node),
@@ -216,6 +218,16 @@ impl World {
             self.wipe(node, partition);
         }
         held
+    }
+
+    fn tell_old_end(&mut self, node: usize, until: Moment) -> bool {
+        let partition = self.kernel.random.index(self.plan.partitions);
+        let records = self.kernel.random.between(1, 40);
+        self.log.tell_old_end((node, partition), records, until);
+        if let Some(to) = self.address(node, partition) {
+            self.put(0, Due::Notice { to });
+        }
+        self.log.end(partition) > self.log.first(partition)
     }
 
     /// As if a round of digests had gone against a replica.

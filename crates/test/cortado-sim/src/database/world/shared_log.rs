@@ -29,6 +29,16 @@ pub(super) struct SharedLog {
     pub(super) bytes: u64,
     /// What comes late comes too late.
     pub(super) is_closed: bool,
+    /// Earlier ends that a node is told, by node and partition.
+    old_ends: BTreeMap<(usize, usize), OldEnd>,
+}
+
+/// An end that was true once.
+#[derive(Clone, Copy, Debug)]
+struct OldEnd {
+    end: LogOffset,
+    /// The true one is told from then on.
+    until: Moment,
 }
 
 /// An append on its way.
@@ -58,6 +68,7 @@ impl SharedLog {
             late: 0,
             bytes: 0,
             is_closed: false,
+            old_ends: BTreeMap::new(),
         }
     }
 
@@ -69,6 +80,34 @@ impl SharedLog {
     /// The offset behind the last record.
     pub(super) fn end(&self, partition: usize) -> LogOffset {
         self.memory.end(partition_id(partition))
+    }
+
+    /// The end that `node` is told, and from when on it is told the true one, if it is not.
+    pub(super) fn end_told(
+        &self,
+        (node, partition): (usize, usize),
+        now: Moment,
+    ) -> (LogOffset, Option<Moment>) {
+        let (first, end) = (self.first(partition), self.end(partition));
+        let old = self.old_ends.get(&(node, partition)).filter(|old| old.until > now);
+        // What was forgotten, or lost, since is known.
+        old.map_or((end, None), |old| (old.end.clamp(first, end), Some(old.until)))
+    }
+
+    /// Lets `node` be told an end that lies `records` back.
+    pub(super) fn tell_old_end(
+        &mut self,
+        (node, partition): (usize, usize),
+        records: u64,
+        until: Moment,
+    ) {
+        let end = LogOffset(self.end(partition).0.saturating_sub(records));
+        self.old_ends.insert((node, partition), OldEnd { end, until });
+    }
+
+    /// Everybody is told the true end.
+    pub(super) fn tell_true_ends(&mut self) {
+        self.old_ends.clear();
     }
 
     /// The oldest offset that can be read.
