@@ -65,3 +65,58 @@ pub(crate) fn judge(me: &Me, survey: Result<Survey, SurveyError>) -> Result<Begi
     }
     Ok(Beginning::From(fold))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cortado_model::{
+        ClusterUuid, DatabaseId, LogId, NodeId, NodeIncarnation, PartitionId, PartitionUuid,
+    };
+    use cortado_replica::{Genesis, PartitionIdentity, ReplicaSet};
+
+    const LOG: LogId = LogId(9);
+
+    /// Where a life begins that has stored everything below `stored`, in a log that reaches from 10
+    /// to 20.
+    fn begin(stored: u64) -> Result<Beginning, Halt> {
+        let identity = PartitionIdentity {
+            partition: PartitionUuid(7),
+            cluster: ClusterUuid(1),
+            database: DatabaseId(1),
+            number: 0,
+        };
+        let genesis = Genesis::new(identity, ReplicaSet::default());
+        let mut fold = FoldState::before(genesis.clone(), LOG);
+        fold.position.offset = LogOffset(stored);
+        let me = Me {
+            node: NodeId(1),
+            incarnation: NodeIncarnation(1),
+            partition: PartitionId { database: DatabaseId(1), number: 0 },
+            log: Some(LOG),
+            genesis,
+        };
+        let extent = LogExtent { first: LogOffset(10), end: LogOffset(20) };
+        judge(&me, Ok(Survey { log: LOG, checkpoint: Some(fold.encode()), extent }))
+    }
+
+    #[test]
+    fn a_life_begins_inside_its_log_and_at_its_ends() {
+        for stored in [10, 11, 19, 20] {
+            let begun = begin(stored);
+            let at = |fold: &FoldState| fold.position.offset == LogOffset(stored);
+            assert!(matches!(&begun, Ok(Beginning::From(fold)) if at(fold)), "{stored}: {begun:?}");
+        }
+    }
+
+    #[test]
+    fn a_log_that_is_short_of_one_record_is_noticed() {
+        for stored in [21, 22] {
+            let halt = begin(stored).expect_err("it has what its log has not");
+            assert_eq!(halt, Halt::truncated(LogOffset(20), LogOffset(stored)));
+        }
+        for stored in [9, 8, 0] {
+            let halt = begin(stored).expect_err("its log has forgotten what it has not");
+            assert_eq!(halt, Halt::Trimmed { first: LogOffset(10) });
+        }
+    }
+}
