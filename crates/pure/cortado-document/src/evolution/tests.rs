@@ -67,6 +67,70 @@ fn keywords_may_become_wider() {
     widens(json!({"allOf":[{"required":["a"]},{"required":["b"]}]}), json!({"required":["a"]}));
 }
 
+/// What is refused, whatever else both schemas say.
+#[track_caller]
+fn narrows(old: Value, new: Value) {
+    assert!(compatible(Some(&old), Some(&new)).is_err(), "{old} to {new}");
+}
+
+#[test]
+fn bounds_of_numbers_count_whether_they_are_exclusive() {
+    // From what accepts less to what accepts more: 5 is accepted by the second of each pair only.
+    for (at_least, above) in [("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")] {
+        // Further inside, and further outside.
+        let (inside, outside) = if at_least == "minimum" { (6.0, 4.0) } else { (4.0, 6.0) };
+        widens(json!({above:5}), json!({at_least:5}));
+        widens(json!({above:5.0}), json!({at_least:5}));
+        for keyword in [at_least, above] {
+            check(json!({keyword:5}), json!({keyword:5.0}), &[]);
+            widens(json!({keyword:5}), json!({}));
+            for other in [at_least, above] {
+                widens(json!({keyword:inside}), json!({other:5}));
+                widens(json!({keyword:5}), json!({other:outside}));
+            }
+        }
+        narrows(json!({at_least:5}), json!({above:5}));
+        narrows(json!({at_least:5.0}), json!({above:5}));
+        // The one says nothing about the other.
+        let opposite = if at_least == "minimum" { "maximum" } else { "minimum" };
+        narrows(json!({at_least:5}), json!({opposite:5}));
+        narrows(json!({above:5}), json!({opposite:5}));
+    }
+}
+
+#[test]
+fn bounds_of_lengths_and_counts_are_inclusive() {
+    for (at_least, at_most) in
+        [("minLength", "maxLength"), ("minItems", "maxItems"), ("minProperties", "maxProperties")]
+    {
+        widens(json!({at_least:5}), json!({at_least:4}));
+        widens(json!({at_most:5}), json!({at_most:6}));
+        for keyword in [at_least, at_most] {
+            check(json!({keyword:5}), json!({keyword:5}), &[]);
+            widens(json!({keyword:5}), json!({}));
+        }
+        narrows(json!({at_least:5}), json!({at_most:5}));
+        narrows(json!({at_most:5}), json!({at_least:5}));
+        // Nothing is shorter than nothing.
+        check(json!({}), json!({at_least:0}), &[]);
+        narrows(json!({}), json!({at_most:0}));
+    }
+    // A bound of one kind says nothing about another kind.
+    narrows(json!({"minLength":5}), json!({"minItems":5}));
+    narrows(json!({"maxItems":5}), json!({"maxProperties":5}));
+    narrows(json!({"maximum":5}), json!({"maxLength":5}));
+}
+
+#[test]
+fn multiples_of_multiples_are_multiples() {
+    widens(json!({"multipleOf":6}), json!({"multipleOf":2}));
+    widens(json!({"multipleOf":0.5}), json!({}));
+    check(json!({"multipleOf":0.5}), json!({"multipleOf":0.5}), &[]);
+    for (old, new) in [(6, 4), (2, 6), (1, 2)] {
+        narrows(json!({"multipleOf":old}), json!({"multipleOf":new}));
+    }
+}
+
 #[test]
 fn members_may_be_added_where_the_old_schema_was_closed() {
     let old = json!({"properties":{"a":{"type":"string"}},"additionalProperties":false});
