@@ -26,10 +26,8 @@ pub struct PartitionFacts<'a> {
     pub placement: &'a Placement,
     /// Who leads, as far as this node has folded the log.
     pub leadership: Leadership,
-    /// This node's replica is being built from a snapshot.
+    /// This node's replica is being built anew.
     pub restoring: bool,
-    /// This node's replica differs from others, and is offline.
-    pub digest_failed: bool,
     /// This node's store takes nothing more: what is there can be read, and new writes are refused.
     pub store_full: bool,
     /// Records in the log that this node has not applied yet, as far as it knows.
@@ -129,10 +127,8 @@ pub enum StayReason {
     },
     /// This node holds no replica.
     NotPlaced,
-    /// There is no leader, but this replica is being built from a snapshot.
+    /// There is no leader, but this replica is being built anew.
     Restoring,
-    /// There is no leader, but this replica differs from others.
-    DigestFailed,
     /// There is no leader, but this node does not feel fit to lead.
     Sick(Sickness),
     /// The leader may be gone, but own beats do not come back: its silence means nothing.
@@ -300,8 +296,6 @@ fn vacancy(
 fn unfit(facts: &PartitionFacts<'_>, detector: &Detector) -> Option<StayReason> {
     if facts.restoring {
         Some(StayReason::Restoring)
-    } else if facts.digest_failed {
-        Some(StayReason::DigestFailed)
     } else {
         detector.sickness().map(StayReason::Sick)
     }

@@ -32,7 +32,6 @@ fn case() -> Case {
         placement: Box::leak(Box::new(placement)),
         leadership: Leadership::Claimed { node: n(1), incarnation: life(1), at: Millis(0) },
         restoring: false,
-        digest_failed: false,
         store_full: false,
         lag_records: 0,
         own_claims: &[],
@@ -150,8 +149,6 @@ fn a_replica_without_room_goes_last_and_at_once_if_it_is_named() {
 fn a_node_that_must_not_lead_never_claims() {
     let (case_, now) = case().with(|facts| facts.restoring = true).later(1_000, &[1]);
     case_.check(now, "stay: Restoring");
-    let (case_, now) = case().with(|facts| facts.digest_failed = true).later(1_000, &[1]);
-    case_.check(now, "stay: DigestFailed");
     let (mut case_, now) = case().later(1_000, &[1]);
     case_.detector.observe(now, Evidence::OwnStoreFailed);
     // It would also wait longer before it calls anybody dead.

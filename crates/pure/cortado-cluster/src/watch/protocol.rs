@@ -95,8 +95,6 @@ pub struct PartitionView {
     pub duty: Duty,
     /// It is being built from a snapshot, or is out of service.
     pub restoring: bool,
-    /// It differs from others, and is offline.
-    pub digest_failed: bool,
     /// Records in the log that it has not applied yet, as far as it knows.
     pub lag_records: u64,
 }

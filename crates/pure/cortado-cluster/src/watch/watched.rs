@@ -83,7 +83,6 @@ impl Watched {
             placement: &self.placement,
             leadership,
             restoring: view.restoring,
-            digest_failed: view.digest_failed,
             store_full: node.store_full,
             lag_records: view.lag_records,
             own_claims: &self.own_claims,

@@ -277,7 +277,6 @@ impl World {
             placement: &self.placements[partition],
             leadership,
             restoring: false,
-            digest_failed: false,
             store_full: false,
             lag_records: 0,
             own_claims: own_claims.unwrap_or_default(),

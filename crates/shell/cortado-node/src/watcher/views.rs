@@ -72,8 +72,6 @@ impl ReplicaViews for Views {
             leadership: leadership(&shown),
             duty: duty(role),
             restoring: !role.is_readable() || !self.host.may_claim(partition, &shown),
-            // A replica whose digest differs is restored at once.
-            digest_failed: false,
             lag_records: lag_records(&replica, replica.known_end()),
         })
     }

@@ -128,7 +128,6 @@ impl Reference {
             placement: &remembered.placement,
             leadership: view.leadership.unwrap_or(Leadership::Never { since }),
             restoring: view.restoring,
-            digest_failed: view.digest_failed,
             store_full: self.store_full,
             lag_records: view.lag_records,
             own_claims: &remembered.own_claims,

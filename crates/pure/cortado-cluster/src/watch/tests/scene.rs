@@ -62,7 +62,6 @@ pub(super) fn fresh() -> PartitionView {
         leadership: None,
         duty: Duty::Follow,
         restoring: false,
-        digest_failed: false,
         lag_records: 0,
     }
 }

@@ -175,7 +175,6 @@ fn view(hosted: &Hosted, since: Millis) -> Option<PartitionView> {
             | ReplicaRole::Full => Duty::Neither,
         },
         restoring: !role.is_readable(),
-        digest_failed: false,
         lag_records: hosted.known_end.0.saturating_sub(fold.position.offset.0),
     })
 }
