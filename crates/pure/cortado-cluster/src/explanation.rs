@@ -1,7 +1,7 @@
 //! Why the automation acted: evidence, alternatives, how to do it by hand, how to undo it.
 //!
-//! Data first, so that a console can show it and a test can compare it; the text is for the
-//! journal. Start reading at [`Explanation`].
+//! Data, so that a console can show it and a test can compare it; only the evidence has words, for
+//! a claim's record carries their hash. Start reading at [`Explanation`].
 
 use crate::detector::{Death, Sickness};
 use alloc::format;
@@ -25,7 +25,7 @@ pub struct Explanation {
     pub waited_ms: u64,
     /// Who else could have, and why not.
     pub alternatives: Vec<Alternative>,
-    /// What a person would have typed.
+    /// How a person would have done the same.
     pub by_hand: Command,
     /// What restores the former state, if there was one to return to.
     pub undo: Option<Command>,
@@ -153,37 +153,6 @@ impl Explanation {
     /// Hash of [`evidence`](Self::evidence), as a claim's record carries it.
     pub fn evidence_digest(&self) -> u128 {
         xxh3_128(self.evidence().join("\n").as_bytes())
-    }
-
-    /// The explanation as one line of text for the journal.
-    ///
-    /// * `database`: the name of the partition's database, as commands take it.
-    pub fn text(&self, database: &str) -> String {
-        let Explanation { partition, node, cause, .. } = self;
-        let action = if cause.is_claim() { "claims" } else { "hands over" };
-        let mut text = format!("{node} {action} {database}/{}: {cause}", partition.number);
-        if self.waited_ms > 0 {
-            text += &format!("; waited {} ms for others", self.waited_ms);
-        }
-        for Alternative { node, why } in &self.alternatives {
-            text += &format!("; {node} {why}");
-        }
-        text += &format!("; by hand: {}", self.by_hand.text(database));
-        match self.undo {
-            Some(undo) => text + &format!("; undo: {}", undo.text(database)),
-            None => text + "; undo: not needed",
-        }
-    }
-}
-
-impl Command {
-    /// The command as typed; `database` is the name of the partition's database.
-    pub fn text(&self, database: &str) -> String {
-        match self {
-            Command::HandOff { partition, to } => {
-                format!("cortado handoff {database}/{} --to {to}", partition.number)
-            }
-        }
     }
 }
 

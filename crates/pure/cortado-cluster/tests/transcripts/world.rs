@@ -6,8 +6,8 @@
 //! it is the first of its generation, as in the real fold.
 
 use cortado_cluster::{
-    Decision, Detector, Evidence, Explanation, Leadership, PartitionFacts, Placement, RawSettings,
-    decide, plan,
+    Command, Decision, Detector, Evidence, Explanation, Leadership, PartitionFacts, Placement,
+    RawSettings, decide, plan,
 };
 use cortado_model::{
     Beat, BeatStream, DatabaseId, Millis, NodeId, NodeIncarnation, PartitionId, ReplicaIncarnation,
@@ -315,8 +315,25 @@ impl World {
             "{:>6} {id} {action} p{partition} generation {generation}{void}: {}",
             self.now, why.cause
         ));
-        self.explanations.push(why.text("music"));
+        self.explanations.push(told(why));
     }
+}
+
+/// A decision and everything that is known of it, in one line.
+fn told(why: &Explanation) -> String {
+    let Explanation { partition, node, cause, .. } = why;
+    let action = if cause.is_claim() { "claims" } else { "hands over" };
+    let typed = |command: Command| {
+        let Command::HandOff { partition, to } = command;
+        format!("cortado handoff music/{} --to {to}", partition.number)
+    };
+    let undo = why.undo.map_or("not needed".to_owned(), typed);
+    format!(
+        "{node} {action} music/{}: {}; by hand: {}; undo: {undo}",
+        partition.number,
+        why.evidence().join("; "),
+        typed(why.by_hand)
+    )
 }
 
 impl Node {
