@@ -44,9 +44,10 @@ impl Asking {
         if self.open.take_if(|(asked, _)| *asked == job).is_none() {
             return false;
         }
-        let pause_ms = match urgent {
-            true => PAUSE_MS << self.answers.min(PAUSE_DOUBLINGS_MAX),
-            false => PAUSE_MS_PATIENT,
+        let pause_ms = if urgent {
+            PAUSE_MS << self.answers.min(PAUSE_DOUBLINGS_MAX)
+        } else {
+            PAUSE_MS_PATIENT
         };
         self.next = now.plus(pause_ms);
         self.answers = self.answers.saturating_add(1);

@@ -93,9 +93,10 @@ fn beside(own: &Folded, other: &Folded, folds: bool) -> Beside {
 
 /// Where both histories part, as far as that is known.
 fn conflict(own: &Folded, other: &Folded, holder: NodeId) -> Conflict {
-    match own.over() == other.over() {
-        true => Conflict { own: own.accepted, other: other.accepted, holder },
-        false => Conflict { own: own.over(), other: other.over(), holder },
+    if own.over() == other.over() {
+        Conflict { own: own.accepted, other: other.accepted, holder }
+    } else {
+        Conflict { own: own.over(), other: other.over(), holder }
     }
 }
 

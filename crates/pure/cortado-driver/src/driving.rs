@@ -76,10 +76,7 @@ impl<C: Caller> Life<C> {
         self.keep_asking(turn)?;
         self.flush(turn);
         self.answer_due(turn);
-        match self.stopping && self.is_settled() {
-            true => Err(Halt::Ended),
-            false => Ok(()),
-        }
+        if self.stopping && self.is_settled() { Err(Halt::Ended) } else { Ok(()) }
     }
 
     /// When something becomes due by itself.

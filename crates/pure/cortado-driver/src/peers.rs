@@ -238,10 +238,8 @@ impl<C> Life<C> {
             }
         };
         let disputes = (self.core.role() == Role::Disputed).then_some(Urgency::Soon);
-        let misses = self.gap.since().map(|_| match self.gap.is_open() {
-            true => Urgency::Now,
-            false => Urgency::Soon,
-        });
+        let urgency = if self.gap.is_open() { Urgency::Now } else { Urgency::Soon };
+        let misses = self.gap.since().map(|_| urgency);
         compares.into_iter().chain(disputes).chain(misses).min()
     }
 }

@@ -249,9 +249,10 @@ impl FoldState {
             && over != other
         {
             let conflict = Conflict { own: over, other, holder: node };
-            return match over.scn < other.scn {
-                true => Verdict::Stop(Stop::Behind(conflict)),
-                false => Verdict::Void(Why::Disputed(conflict)),
+            return if over.scn < other.scn {
+                Verdict::Stop(Stop::Behind(conflict))
+            } else {
+                Verdict::Void(Why::Disputed(conflict))
             };
         }
         if chain_after(self.chain, &frame.bytes) != frame.chain {
@@ -408,10 +409,7 @@ impl FoldState {
     /// # Errors
     /// Something is left out before it.
     pub(crate) fn begin_page(&self, page: &Page) -> Result<(), Stop> {
-        match self.position.reaches(page.from) {
-            true => Ok(()),
-            false => Err(Stop::Broken(Breakage::Hole)),
-        }
+        if self.position.reaches(page.from) { Ok(()) } else { Err(Stop::Broken(Breakage::Hole)) }
     }
 
     /// Moves to the entry of a page at `offset`, over a gap if there is one.

@@ -199,10 +199,10 @@ pub(crate) fn get_replicas(input: &mut Bytes) -> Result<ReplicaSet, DecodeError>
     for _ in 0..count {
         nodes.push(get_node(input)?);
     }
-    match nodes.is_sorted_by(|a, b| a < b) {
-        true => Ok(nodes.into_iter().collect()),
-        false => Err(DecodeError::Damaged("nodes out of order")),
+    if !nodes.is_sorted_by(|a, b| a < b) {
+        return Err(DecodeError::Damaged("nodes out of order"));
     }
+    Ok(nodes.into_iter().collect())
 }
 
 pub(crate) fn put_trim(out: &mut BytesMut, trim: &Trim) {

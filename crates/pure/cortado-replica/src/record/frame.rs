@@ -76,10 +76,8 @@ impl Frame {
             // What was ours before its first bytes were damaged must not pass for a stranger's:
             // its checksum still holds for the bytes that are lost.
             let ours = bytes.len() >= BODY_AT && checksum(&prefix, bytes) == stored_checksum(bytes);
-            return Err(match ours {
-                true => FrameError::Damaged("the first bytes differ"),
-                false => FrameError::Foreign,
-            });
+            let damaged = FrameError::Damaged("the first bytes differ");
+            return Err(if ours { damaged } else { FrameError::Foreign });
         }
         if bytes.len() < BODY_AT {
             return Err(FrameError::Damaged("shorter than a header"));
