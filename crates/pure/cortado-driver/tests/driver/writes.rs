@@ -1,9 +1,9 @@
 //! Writes: evaluated against everything that was promised, answered when that is in the store.
 
-use crate::rig::{Rig, create, delete, put};
+use crate::rig::{LOG, Rig, create, delete, put};
 use cortado_document::{Done, Refusal};
-use cortado_driver::{Event, Outcome, Refused, Reply, WAITING_MAX};
-use cortado_model::{LogOffset, Scn};
+use cortado_driver::{Action, Event, Outcome, Refused, ReplicaRole, Reply, WAITING_MAX};
+use cortado_model::{LogOffset, Scn, StoreError};
 use cortado_replica::{NotDone, ReadNeed};
 
 fn is_refused(reply: Option<&Reply>) -> bool {
@@ -240,6 +240,37 @@ fn no_more_is_committed_than_the_store_can_take() {
     rig.write(0, put("x"), None);
     rig.append();
     rig.is_written(0);
+}
+
+#[test]
+fn a_look_that_does_not_come_back_stops_writes_and_then_ends_the_life() {
+    let settings = |settings: &mut cortado_driver::Settings| {
+        settings.replica.in_flight_bytes_max = 600;
+    };
+    let mut rig = Rig::with(settings).lead();
+    rig.inline = false;
+    rig.write(0, put("x"), None);
+    let (lost, _) = rig.take_find().expect("the document is looked up");
+    rig.inline = true;
+    let mut client = 0;
+    while rig.replies.last().is_none_or(|(_, reply)| matches!(reply, Reply::Written(_))) {
+        client += 1;
+        rig.write(client, put("y"), None);
+        rig.append();
+    }
+    // All is in the store; what that has not shown to the one who looks is kept.
+    assert_eq!(rig.reply(client), Some(&Reply::NotDone(NotDone::Overloaded)));
+    assert_eq!((rig.driver.gathered_bytes(), rig.driver.waiting_requests()), (0, 1));
+    rig.on(Event::Found(lost, Err(StoreError::Failed { why: "no answer".to_owned() })));
+    assert_eq!(rig.reply(0), Some(&Reply::NotDone(NotDone::Offline)));
+    // Nothing of that life is left, and the next one begins with what is in the store.
+    assert_eq!((rig.driver.waiting_requests(), rig.driver.fold()), (0, None));
+    rig.now = rig.driver.wake_at().expect("it begins again");
+    rig.settle();
+    rig.wanted.retain(|action| matches!(action, Action::Survey(_)));
+    rig.survey(LOG, 0);
+    rig.settle();
+    assert_eq!(rig.driver.role(), ReplicaRole::Follower);
 }
 
 #[test]
