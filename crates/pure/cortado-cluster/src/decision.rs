@@ -11,7 +11,7 @@ use crate::explanation::{Alternative, Cause, Command, Explanation, NotChosen};
 use crate::placement::Placement;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
-use cortado_model::{Millis, NodeId, PartitionId, ReplicaIncarnation};
+use cortado_model::{Millis, NodeId, PartitionId, ReplicaIncarnation, doubled};
 
 /// What a node knows about one partition of which it may hold a replica.
 #[derive(Clone, Debug)]
@@ -390,12 +390,6 @@ fn backed_off_until(now: Millis, own_claims: &[Millis]) -> Millis {
         return Millis(0);
     };
     last.plus(doubled(BACK_OFF_MS_MIN, count - 1, BACK_OFF_MS_MAX))
-}
-
-/// `base_ms`, doubled `times` times, at most `max_ms`.
-fn doubled(base_ms: u64, times: u32, max_ms: u64) -> u64 {
-    let factor = 1_u64.checked_shl(times).unwrap_or(u64::MAX);
-    base_ms.saturating_mul(factor).min(max_ms)
 }
 
 /// What a leader does: hands over if it is sick, or if the preferred leader is fit again.

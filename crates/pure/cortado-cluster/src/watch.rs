@@ -306,9 +306,10 @@ fn claim(
     why: Explanation,
     orders: &mut Vec<WatchOrder>,
 ) -> Option<Millis> {
-    if watched.claim_again_at().is_none_or(|at| at <= now) {
+    let partition = why.partition;
+    if watched.claim_again_at(partition).is_none_or(|at| at <= now) {
         let first = watched.claim(now);
         orders.push(WatchOrder::Claim { why, first });
     }
-    watched.claim_again_at()
+    watched.claim_again_at(partition)
 }

@@ -85,6 +85,11 @@ pub struct PartitionId {
 }
 
 impl PartitionId {
+    /// Both parts in one number.
+    pub fn to_u64(self) -> u64 {
+        u64::from(self.database.0) << 32 | u64::from(self.number)
+    }
+
     /// The only partition of `_cluster`.
     pub const CLUSTER: PartitionId = PartitionId { database: DatabaseId::CLUSTER, number: 0 };
 }

@@ -9,6 +9,7 @@
 
 extern crate alloc;
 
+mod back_off;
 mod batch;
 mod beat;
 mod budget;
@@ -25,6 +26,7 @@ mod store_error;
 mod stored_document;
 mod time;
 
+pub use back_off::{BACK_OFF_MS_MAX, back_off_ms, doubled};
 pub use batch::{Batch, EntryChange, EntryName};
 pub use beat::{Beat, BeatError, BeatStream};
 pub use budget::Budget;

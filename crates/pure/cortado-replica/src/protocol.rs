@@ -335,7 +335,8 @@ pub struct Settings {
     pub in_flight_records_max: usize,
     /// Bytes in flight at most.
     pub in_flight_bytes_max: usize,
-    /// A claim or recovery without an answer is tried again after this.
+    /// An append or a claim without an answer counts as lost after this; what has failed is tried
+    /// again after as long, then after [ever longer](cortado_model::back_off_ms).
     pub retry_ms: u64,
     /// Folded records between two bookmarks; 1 or more.
     pub bookmark_records: u64,

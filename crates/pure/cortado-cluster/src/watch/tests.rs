@@ -5,6 +5,7 @@ mod scene;
 
 use super::*;
 use crate::decision::Leadership;
+use cortado_model::back_off_ms;
 use scene::{ME, Scene, beat, fresh, led_by, n, p, placement};
 
 /// n1 leads `partitions`, and has been heard of for a second; the replicas of n2 follow.
@@ -61,9 +62,15 @@ fn the_next_candidate_waits_for_its_turn() {
 fn a_claim_is_made_again_when_it_has_had_its_time_and_told_once() {
     let mut scene = led_by_n1(&[1]);
     scene.silent = vec![n(1)];
-    scene.pass(2_199);
+    // Ever later, by an eighth of a second at least.
+    let waits_ms = [1, 2, 3].map(|failures| back_off_ms(400, failures, p(1).to_u64()));
+    assert!(waits_ms.windows(2).all(|two| two[0] + 125 <= two[1]), "{waits_ms:?}");
+    scene.pass(1_000 + waits_ms[0] + waits_ms[1]);
+    let at = 3_000 + waits_ms[0];
+    let (first, second) = (at, at + waits_ms[1]);
     let again = "claim 1/1 again: leader n1";
-    let want = ["3000 claim 1/1: leader n1", &format!("3400 {again}"), &format!("3800 {again}")];
+    let want =
+        ["3000 claim 1/1: leader n1", &format!("{first} {again}"), &format!("{second} {again}")];
     scene.check(&want);
     // It was accepted, and the next one is another decision.
     scene.claim(p(1), ME);

@@ -7,9 +7,10 @@ use crate::decision::{Leadership, PartitionFacts};
 use crate::placement::Placement;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
-use cortado_model::{Generation, Millis, NodeId, PartitionId};
+use cortado_model::{Generation, Millis, NodeId, PartitionId, back_off_ms};
 
-/// A claim that has led to nothing is made again after this, if it is still called for.
+/// A claim that has led to nothing is made again after this, if it is still called for; the next
+/// ones after ever more.
 const CLAIM_AGAIN_MS: u64 = 400;
 /// Own claims that the back-off remembers for each partition.
 const OWN_CLAIMS_MAX: usize = 32;
@@ -26,6 +27,8 @@ pub(super) struct Watched {
     own_claims: Vec<Millis>,
     /// When this node last claimed what follows that generation.
     claimed_at: Option<Millis>,
+    /// How often it has.
+    claims: u32,
     /// The decision to do so has been told.
     told: bool,
 }
@@ -47,6 +50,7 @@ impl Watched {
             generation: Generation::default(),
             own_claims: Vec::new(),
             claimed_at: None,
+            claims: 0,
             told: false,
         }
     }
@@ -55,7 +59,7 @@ impl Watched {
     pub(super) fn see(&mut self, now: Millis, view: &PartitionView, me: NodeId) -> Leadership {
         if view.generation != self.generation {
             self.generation = view.generation;
-            (self.claimed_at, self.told) = (None, false);
+            (self.claimed_at, self.claims, self.told) = (None, 0, false);
             if let Some((leader, at)) = view.leadership.and_then(|known| known.leader())
                 && leader == me
             {
@@ -93,18 +97,22 @@ impl Watched {
     }
 
     /// When a claim may be made, as far as the last one has had its time.
-    pub(super) fn claim_again_at(&self) -> Option<Millis> {
-        self.claimed_at.map(|at| at.plus(CLAIM_AGAIN_MS))
+    pub(super) fn claim_again_at(&self, partition: PartitionId) -> Option<Millis> {
+        let wait_ms = back_off_ms(CLAIM_AGAIN_MS, self.claims, partition.to_u64());
+        self.claimed_at.map(|at| at.plus(wait_ms))
     }
 
     /// A claim is made now; answers whether that is a decision of its own.
     pub(super) fn claim(&mut self, now: Millis) -> bool {
         self.claimed_at = Some(now);
+        self.claims += 1;
         !core::mem::replace(&mut self.told, true)
     }
 
     /// The claim was not made.
     pub(super) fn claim_not_taken(&mut self) {
         self.claimed_at = None;
+        // By now, the generation may be another one.
+        self.claims = self.claims.saturating_sub(1);
     }
 }

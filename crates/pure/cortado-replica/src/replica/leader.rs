@@ -49,6 +49,8 @@ enum Stage {
         barrier: Option<Scn>,
         proven: bool,
         not_before: Millis,
+        /// Barriers that were wanted so far, and when the next one may be.
+        tries: u32,
         retry_at: Millis,
     },
     Serving,
@@ -69,11 +71,11 @@ impl Leader {
     ///
     /// * `compared`: it need not be told that others have the same history.
     pub(super) fn opening(fold: &FoldState, not_before: Millis, compared: bool) -> Leader {
-        let (barrier, proven, retry_at) = (None, false, Millis::default());
+        let (barrier, proven, tries, retry_at) = (None, false, 0, Millis::default());
         Leader {
             publisher: Publisher::after(fold),
             generation: fold.generation(),
-            stage: Stage::Opening { compared, barrier, proven, not_before, retry_at },
+            stage: Stage::Opening { compared, barrier, proven, not_before, tries, retry_at },
             lease_until: None,
             lease_waiting: Vec::new(),
             strict: None,
@@ -117,11 +119,14 @@ impl Leader {
 
     /// Appends the barrier that must be accepted before anything is served.
     pub(super) fn open(&mut self, publish: &mut Publish<'_, '_>) {
-        let Stage::Opening { compared, barrier, retry_at, .. } = &mut self.stage else { return };
+        let Stage::Opening { compared, barrier, tries, retry_at, .. } = &mut self.stage else {
+            return;
+        };
         if !*compared || barrier.is_some() || publish.out.now.clock < *retry_at {
             return;
         }
-        *retry_at = publish.out.now.clock.plus(publish.settings.retry_ms);
+        *tries += 1;
+        *retry_at = publish.out.now.clock.plus(publish.back_off_ms(*tries));
         if let Ok(scn) = self.publisher.next_place(publish) {
             *barrier = Some(scn);
             let opening = publish.fold.claimant.map(|claimant| claimant.over);

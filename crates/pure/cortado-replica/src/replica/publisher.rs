@@ -305,7 +305,8 @@ impl Publisher {
         }
         self.attempts += u32::from(sent);
         if sent && self.attempts > 1 {
-            let until = publish.out.now.clock.plus(publish.settings.retry_ms);
+            let wait_ms = publish.back_off_ms(self.attempts - 1);
+            let until = publish.out.now.clock.plus(wait_ms);
             self.mode = Mode::BackingOff { until };
         } else {
             self.publish_again(publish);

@@ -37,6 +37,11 @@ fn a_duplicate_after_a_republish() {
 }
 
 #[test]
+fn failures_that_follow_one_another() {
+    check("back-off");
+}
+
+#[test]
 fn a_gap_and_its_healing() {
     check("gap");
 }

@@ -9,7 +9,7 @@ use super::scene::{ME, Shown, beat, fresh, led_by, n, p, placement};
 use crate::decision::{Leadership, PartitionFacts};
 use crate::placement::Placement;
 use crate::settings::{RawSettings, Settings};
-use cortado_model::{Generation, NodeIncarnation};
+use cortado_model::{Generation, NodeIncarnation, back_off_ms};
 use proptest::prelude::*;
 
 const PARTITIONS: u32 = 5;
@@ -33,6 +33,7 @@ struct Remembered {
     generation: Generation,
     own_claims: Vec<Millis>,
     claimed_at: Option<Millis>,
+    claims: u32,
 }
 
 impl Reference {
@@ -59,6 +60,7 @@ impl Reference {
                     generation: Generation(0),
                     own_claims: Vec::new(),
                     claimed_at: None,
+                    claims: 0,
                 });
                 placed.placement = placement;
             }
@@ -113,7 +115,7 @@ impl Reference {
         let view = shown.view(partition)?;
         if view.generation != remembered.generation {
             remembered.generation = view.generation;
-            remembered.claimed_at = None;
+            (remembered.claimed_at, remembered.claims) = (None, 0);
             if let Some((node, at)) = view.leadership.and_then(|known| known.leader())
                 && node == ME
             {
@@ -137,8 +139,13 @@ impl Reference {
         };
         match decide(now, &facts, &self.detector) {
             Decision::Claim { why } if view.duty == Duty::Follow => {
-                let recent = remembered.claimed_at.is_some_and(|at| now.since(at) < 400);
-                let before = if recent { return None } else { remembered.claimed_at.replace(now) };
+                let wait_ms = back_off_ms(400, remembered.claims, partition.to_u64());
+                let recent = remembered.claimed_at.is_some_and(|at| now.since(at) < wait_ms);
+                if recent {
+                    return None;
+                }
+                remembered.claims += 1;
+                let before = remembered.claimed_at.replace(now);
                 Some(WatchOrder::Claim { why, first: before.is_none() })
             }
             // What is handed over is looked for at ticks alone, by the watch too.
