@@ -149,7 +149,7 @@ fn answers_that_are_lost_or_given_twice_are_found() {
 
 #[test]
 fn opening_over_what_others_have_is_found() {
-    let by = ["offline", "checkpoint_order", "applied_in_order"];
+    let by = ["offline", "checkpoint_order", "applied_in_order", "log_time"];
     check(Mutant::ComparesWithNobody, Scenario::Blind, &by);
 }
 
@@ -160,7 +160,7 @@ fn leaving_unled_what_can_be_read_is_found() {
 
 #[test]
 fn reading_faster_than_a_store_takes_is_found() {
-    check(Mutant::GathersWithoutBound, Scenario::Asymmetric, &["limits"]);
+    check(Mutant::GathersWithoutBound, Scenario::Swarm, &["limits"]);
 }
 
 #[test]

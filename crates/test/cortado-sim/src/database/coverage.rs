@@ -125,6 +125,8 @@ pub enum Fault {
     StoreWiped,
     /// A store fails under a batch, which is there afterwards or not, and must be opened again.
     StoreFails,
+    /// A store takes up to a second for a batch.
+    StoreSlow,
     /// A store has no room for a while.
     StoreFull,
     /// A store finds bytes that it has not written.
@@ -173,7 +175,7 @@ pub enum Fault {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Fault; 49] = [
+    pub const ALL: [Fault; 50] = [
         Fault::AppendLost,
         Fault::AppendPerhaps,
         Fault::AppendLate,
@@ -201,6 +203,7 @@ impl Fault {
         Fault::SuffixLost,
         Fault::StoreWiped,
         Fault::StoreFails,
+        Fault::StoreSlow,
         Fault::StoreFull,
         Fault::StoreDamaged,
         Fault::Condemned,

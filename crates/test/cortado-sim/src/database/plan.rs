@@ -267,11 +267,7 @@ impl Plan {
                 self.trim_often(random);
             }
             Scenario::Local => self.share_the_log(),
-            Scenario::Full => self.every(&[
-                (Fault::LogFull, 600 * MILLI),
-                (Fault::LogOutage, 900 * MILLI),
-                (Fault::StoreFull, 900 * MILLI),
-            ]),
+            Scenario::Full => self.strain_storage(),
             Scenario::Asymmetric => self.every(&[
                 (Fault::CutAppend, 600 * MILLI),
                 (Fault::CutRead, 600 * MILLI),
@@ -329,6 +325,16 @@ impl Plan {
         self.late_us_max = random.one_of(&[5 * MILLI, 60 * MILLI, SECOND]);
         self.deadline_us = 100 * MILLI;
         self.lease_ms = 1_000;
+    }
+
+    /// Logs and stores that are full or slow, or out of reach.
+    fn strain_storage(&mut self) {
+        self.often(&[(Fault::StoreSlow, 10_000)]);
+        self.every(&[
+            (Fault::LogFull, 600 * MILLI),
+            (Fault::LogOutage, 900 * MILLI),
+            (Fault::StoreFull, 900 * MILLI),
+        ]);
     }
 
     /// Clocks exactly as wrong as allowed, leases short, pauses around their length.
@@ -501,7 +507,7 @@ fn draw_detection(random: &mut Random) -> Detection {
 pub(crate) const LEASES_MS: [u32; 2] = [40, 1_500];
 
 /// Faults that strike when something else happens: an append, a read, a message, a boundary.
-const CHANCES: [(Fault, u32); 22] = [
+const CHANCES: [(Fault, u32); 23] = [
     (Fault::AppendLost, 4_000),
     (Fault::AppendPerhaps, 4_000),
     (Fault::AppendLate, 4_000),
@@ -524,6 +530,7 @@ const CHANCES: [(Fault, u32); 22] = [
     (Fault::NodePause, 60),
     (Fault::SnapshotBroken, 60_000),
     (Fault::StoreFails, 700),
+    (Fault::StoreSlow, 1_000),
 ];
 
 /// What makes nobody know what became of an append.

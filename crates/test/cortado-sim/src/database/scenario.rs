@@ -36,7 +36,7 @@ pub enum Scenario {
     Crash,
     /// A log whose end every process can read: no leases.
     Local,
-    /// A log that is full, or away.
+    /// A log that is full, or away, and stores that are full, or slow.
     Full,
     /// Nodes that can do one thing to the log and not the other, or see old ends of it.
     Asymmetric,

@@ -6,8 +6,8 @@ use cortado_model::Millis;
 
 const NAME: &str = "limits";
 
-/// The longest record of the simulator's clients, and what a store's answer has not ended yet.
-const RECORD_BYTES_MAX: usize = 4_000;
+/// More than the longest record of the simulator's clients.
+const RECORD_BYTES_MAX: usize = 1_000;
 
 /// A replica keeps `writes` that it has not answered.
 ///

@@ -184,6 +184,7 @@ impl World {
             | Fault::ClientDeadline
             | Fault::SuffixLost
             | Fault::StoreFails
+            | Fault::StoreSlow
             | Fault::SnapshotBroken => return false,
         }
         true

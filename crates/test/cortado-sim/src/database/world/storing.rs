@@ -24,7 +24,10 @@ impl World {
         if self.plan.store_us == 0 && !matches!(work, Work::Install { .. }) {
             return self.do_work(here, work);
         }
-        let delay_us = self.kernel.random.around(self.plan.store_us.max(MILLI));
+        let mut delay_us = self.kernel.random.around(self.plan.store_us.max(MILLI));
+        if matches!(work, Work::Apply { .. }) && self.strikes(Fault::StoreSlow) {
+            delay_us += self.kernel.random.between(50, 1_000) * MILLI;
+        }
         let now = self.kernel.now;
         let Some(hosted) = self.hosted_at(here) else { return };
         let mut at = now.plus(delay_us);
