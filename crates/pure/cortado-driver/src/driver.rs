@@ -520,7 +520,7 @@ fn after_rebuilding<C>(rebuilt: Rebuilt, turn: &mut Turn<'_, C>) -> Option<Stage
         Rebuilt::NotYet => return None,
         Rebuilt::Done => return survey(turn),
         Rebuilt::Failed => RETRY_MS,
-        Rebuilt::NoSource => RETRY_BROKEN_MS,
+        Rebuilt::NeedsHelp => RETRY_BROKEN_MS,
     };
     Some(Stage::Resting(turn.clock().plus(rest_ms)))
 }

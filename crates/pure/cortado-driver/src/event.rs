@@ -4,9 +4,11 @@
 
 use crate::standing::PeerAnswers;
 use crate::write::WriteOrder;
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use bytes::Bytes;
+use core::error::Error;
 use cortado_model::{Found, LogId, LogOffset, NodeId, Scn, StoreError, WallMillis};
 use cortado_replica::{ClaimReason, Config, Page, ReadNeed};
 
@@ -191,16 +193,58 @@ pub enum ReadError {
     Unavailable,
 }
 
-/// Why a snapshot was not installed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Why a snapshot was not installed. The replica has what it had, but after [`CopyError::Store`].
+#[derive(Debug, thiserror::Error)]
 pub enum CopyError {
-    /// The peer, the way to it or the own store has failed.
-    Failed {
-        /// For people.
-        why: String,
-    },
+    /// The peer does not answer. Ask another one.
+    #[error("the peer is lost")]
+    PeerLost(#[source] CopyCause),
+    /// The peer gives none. Ask another one.
+    #[error("the peer refuses: {0}")]
+    Refused(CopyRefusal),
+    /// What has come is not a whole snapshot. Ask another one.
+    #[error("the snapshot is damaged")]
+    Damaged(#[source] StoreError),
+    /// It is whole, and not of this replica. Ask another one.
+    #[error("the snapshot is of another {0}")]
+    Foreign(CopyOf),
+    /// This node's disk does not take it, or does not give it back. No peer can help.
+    #[error("the snapshot cannot be kept on this node's disk")]
+    Spool(#[source] CopyCause),
+    /// The own store has failed, and perhaps holds nothing of the partition. No peer can help.
+    #[error("the snapshot cannot be written into the store")]
+    Store(#[source] StoreError),
     /// The node is going away.
+    #[error("the node is shutting down")]
     Interrupted,
+}
+
+/// What a call or a file has failed with.
+pub type CopyCause = Box<dyn Error + Send + Sync>;
+
+/// Why a peer gives no snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CopyRefusal {
+    /// It has no replica whose state could be copied.
+    #[error("its replica cannot be read")]
+    NotReadable,
+    /// It gives as many as it may, and did so for long.
+    #[error("too many snapshots are copied from it")]
+    Busy,
+    /// It has let go of the one that was being copied.
+    #[error("it does not keep the snapshot any longer")]
+    Gone,
+}
+
+/// By what a snapshot is known to be somebody else's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CopyOf {
+    /// The partition's number, or the identity that its log begins with.
+    #[error("partition")]
+    Partition,
+    /// The log that it was folded from.
+    #[error("log")]
+    Log,
 }
 
 /// What a state hashes to.

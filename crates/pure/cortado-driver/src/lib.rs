@@ -50,8 +50,8 @@ pub use action::{Action, Reply};
 pub use bookmark::first_bookmark_at;
 pub use driver::Driver;
 pub use event::{
-    AskLog, CopyError, DigestReport, Event, Hashed, JobId, LogExtent, Outcome, Peer, ReadError,
-    Surroundings, Survey, SurveyError,
+    AskLog, CopyCause, CopyError, CopyOf, CopyRefusal, DigestReport, Event, Hashed, JobId,
+    LogExtent, Outcome, Peer, ReadError, Surroundings, Survey, SurveyError,
 };
 pub use idempotency::{BUDGET_BYTES, KeyedWrite};
 pub use leadership::Leadership;

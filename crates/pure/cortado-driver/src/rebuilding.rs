@@ -10,7 +10,7 @@ use alloc::collections::VecDeque;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::cmp::Reverse;
-use cortado_model::{LogOffset, NodeId, Scn, StoreError};
+use cortado_model::{LogOffset, NodeId, Scn, StoreError, with_causes};
 
 /// A replica whose state is thrown away.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ pub(crate) enum Rebuilt {
     /// Try again soon.
     Failed,
     /// Only another replica, or a person, can help.
-    NoSource,
+    NeedsHelp,
 }
 
 impl Rebuilding {
@@ -121,8 +121,18 @@ impl Rebuilding {
                 Rebuilt::Done
             }
             Err(CopyError::Interrupted) => Rebuilt::Failed,
-            Err(CopyError::Failed { why }) => {
-                turn.tell(News::SnapshotFailed { from, why });
+            Err(error @ (CopyError::Spool(_) | CopyError::Store(_))) => {
+                // Every other snapshot would meet the same.
+                turn.tell(News::SnapshotFailed { from, why: with_causes(&error) });
+                Rebuilt::NeedsHelp
+            }
+            Err(
+                error @ (CopyError::PeerLost(_)
+                | CopyError::Refused(_)
+                | CopyError::Damaged(_)
+                | CopyError::Foreign(_)),
+            ) => {
+                turn.tell(News::SnapshotFailed { from, why: with_causes(&error) });
                 let others = core::mem::take(others);
                 self.copy_from_next(others, first, turn)
             }
@@ -169,7 +179,7 @@ impl Rebuilding {
                 "no running replica has a state beyond {beyond}, and the log begins at {first}"
             );
             turn.tell(News::NotRebuilt { why });
-            return Rebuilt::NoSource;
+            return Rebuilt::NeedsHelp;
         }
         let job = turn.job();
         turn.act(Action::ClearStore(job));

@@ -14,6 +14,7 @@ use crate::registration::register;
 use crate::replica_host::{Duty, ReplicaHost};
 use crate::service::NodeService;
 use crate::settings::Settings;
+use crate::store_factory::StoreFactory;
 use crate::store_observer::StoreObserver;
 use crate::tasks::{Life, NodeFailure, Tasks};
 use crate::watcher::watch_over;
@@ -46,6 +47,7 @@ pub(crate) struct NodeParts {
     pub(crate) log: Arc<dyn Log>,
     pub(crate) beats: Arc<dyn Beats>,
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) stores: Arc<dyn StoreFactory>,
     pub(crate) peers: Arc<dyn Peers>,
     pub(crate) clock: Clock,
     pub(crate) metrics: Arc<NodeMetrics>,
@@ -205,6 +207,7 @@ fn host_of(
         log: parts.log,
         beats: parts.beats,
         store: parts.store,
+        stores: parts.stores,
         lanes: Arc::new(lanes),
         clock: parts.clock,
         log_time: LogTime::new(parts.clock),

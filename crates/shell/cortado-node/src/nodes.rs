@@ -238,6 +238,7 @@ impl Nodes {
             log: Arc::clone(&self.log),
             beats: Arc::clone(&self.beats),
             store,
+            stores: Arc::clone(&self.stores),
             peers: Arc::clone(&self.peers) as Arc<dyn Peers>,
             clock: self.clock,
             metrics,

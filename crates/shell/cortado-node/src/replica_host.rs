@@ -11,6 +11,7 @@ use crate::local_routes::LocalRoutes;
 use crate::log_time::LogTime;
 use crate::metrics::NodeMetrics;
 use crate::settings::Settings;
+use crate::store_factory::StoreFactory;
 use crate::tasks::{Life, Tasks};
 use cortado_cluster::{Eligibility, LifeStanding, NodeLife};
 use cortado_driver::Leadership;
@@ -30,6 +31,8 @@ pub(crate) struct ReplicaHost {
     pub(crate) beats: Arc<dyn Beats>,
     /// For who may block, and for what the store does inline.
     pub(crate) store: Arc<dyn Store>,
+    /// Where it comes from, and where snapshots for it arrive.
+    pub(crate) stores: Arc<dyn StoreFactory>,
     /// Its threads.
     pub(crate) lanes: Arc<StoreLanes>,
     pub(crate) clock: Clock,

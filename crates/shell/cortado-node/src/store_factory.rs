@@ -2,9 +2,11 @@
 
 use cortado_model::NodeId;
 use cortado_store::{Store, StoreError};
+use std::fs::File;
+use std::io;
 use std::sync::Arc;
 
-/// Opens the store of a node.
+/// Opens the stores of nodes, and holds what is on its way into them.
 pub trait StoreFactory: Send + Sync + 'static {
     /// Opens it; what it held is there again. May block.
     ///
@@ -13,4 +15,15 @@ pub trait StoreFactory: Send + Sync + 'static {
     /// # Errors
     /// The store cannot be opened.
     fn open(&self, node: NodeId) -> Result<Arc<dyn Store>, StoreError>;
+
+    /// A file for a snapshot until it has arrived whole: empty, to write and to read. May block.
+    ///
+    /// It has no name, so that it goes with its last handle, however the process ends. For stores
+    /// that are on a disk, it belongs on the same one.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    fn spool(&self) -> io::Result<File> {
+        tempfile::tempfile()
+    }
 }

@@ -17,7 +17,8 @@ use cortado_node::{
 };
 use cortado_store::{Store, StoreError};
 use cortado_store_fjall::{FjallStore, OpenError as StoreOpenError, Settings as StoreSettings};
-use std::io::ErrorKind;
+use std::fs::File;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -226,6 +227,10 @@ impl StoreFactory for Stores {
             Ok(store) => Ok(Arc::new(store)),
             Err(error) => Err(store_error(&error)),
         }
+    }
+
+    fn spool(&self) -> io::Result<File> {
+        tempfile::tempfile_in(&self.folder)
     }
 }
 

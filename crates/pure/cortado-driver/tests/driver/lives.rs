@@ -2,7 +2,8 @@
 
 use crate::rig::{LOG, Rig, put};
 use cortado_driver::{
-    Action, CopyError, Event, LogExtent, News, Peer, ReplicaRole, Reply, Surroundings, UnknownWhy,
+    Action, CopyError, CopyRefusal, Event, LogExtent, News, Peer, ReplicaRole, Reply, Surroundings,
+    UnknownWhy,
 };
 use cortado_model::{LogId, LogOffset, NodeId, Scn, StoreError};
 use cortado_replica::{Config, FEATURE_LEVEL_MAX, NotDone, ReadNeed, StepDown};
@@ -174,10 +175,38 @@ fn a_replica_behind_the_log_copies_from_who_can_help_and_from_the_next_if_not() 
     let peers = vec![peer(2, 9), peer(3, 8), peer(4, 4)];
     rig.on(Event::Around(job, Surroundings { peers, ..Surroundings::default() }));
     let Action::InstallSnapshot { job, from: NodeId(3) } = rig.take() else { panic!("not n3") };
-    let failed = CopyError::Failed { why: "cut".to_owned() };
-    rig.on(Event::Installed(job, Err(failed)));
+    rig.on(Event::Installed(job, Err(CopyError::Refused(CopyRefusal::Gone))));
     let Action::InstallSnapshot { job, from: NodeId(2) } = rig.take() else { panic!("not n2") };
     rig.on(Event::Installed(job, Ok((Scn::ZERO, LogOffset(9)))));
+    assert!(matches!(rig.take(), Action::Survey(_)));
+}
+
+#[test]
+fn a_store_that_takes_no_snapshot_is_given_no_other_one_at_once() {
+    let mut rig = Rig::surveying(LOG);
+    rig.survey(LOG, 5);
+    rig.clear();
+    let Action::AskExtent(job) = rig.take() else { panic!("the log is asked") };
+    let extent = LogExtent { first: LogOffset(5), end: LogOffset(9) };
+    rig.on(Event::Extent(job, Ok(extent)));
+    let Action::LookAround(job) = rig.take() else { panic!("somebody must help") };
+    let peer = |node| Peer {
+        node: NodeId(node),
+        readable: true,
+        has_room: true,
+        serves: false,
+        folded: LogOffset(9),
+    };
+    let peers = vec![peer(2), peer(3)];
+    rig.on(Event::Around(job, Surroundings { peers, ..Surroundings::default() }));
+    let Action::InstallSnapshot { job, .. } = rig.take() else { panic!("nothing is copied") };
+    let full = StoreError::Full { why: "no space left".to_owned() };
+    rig.on(Event::Installed(job, Err(CopyError::Store(full))));
+    assert!(rig.wanted.is_empty() && rig.driver.role() == ReplicaRole::Offline);
+    let told = |news: &News| matches!(news, News::SnapshotFailed { why, .. } if why.ends_with(": the store is full: no space left"));
+    assert!(rig.news.iter().any(told), "{:?}", rig.news);
+    rig.now = rig.driver.wake_at().expect("there may be room later");
+    rig.settle();
     assert!(matches!(rig.take(), Action::Survey(_)));
 }
 

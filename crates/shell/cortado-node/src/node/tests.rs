@@ -13,15 +13,22 @@ use cortado_log::LogEntry;
 use cortado_log::memory::{SharedMemoryBeats, SharedMemoryLog};
 use cortado_metrics::Registry;
 use cortado_model::{
-    DirectoryUuid, DocumentKey, LogOffset, NodeId, NodeIncarnation, Position, Scn, Sequence,
+    DirectoryUuid, DocumentKey, EntryRange, LogId, LogOffset, NodeId, NodeIncarnation,
+    PartitionUuid, Position, Scn, Sequence,
 };
 use cortado_peer::conformance::{Answer, FnPeer, Question};
-use cortado_peer::{Level, Look, Membership, MemoryPeers, Message, Read, ReadAnswer};
-use cortado_replica::{Barrier, Body, ChainHash, Frame, Record, StepDown, encode};
+use cortado_peer::{
+    Level, Look, Membership, MemoryPeers, Message, Read, ReadAnswer, SnapshotAnswer, SnapshotChunk,
+    SnapshotId, write_snapshot,
+};
+use cortado_replica::{Barrier, Body, ChainHash, FoldState, Frame, Record, StepDown, encode};
 use cortado_store::{Fault, MemoryStore};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::future::pending;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::time::{Instant, interval};
 
@@ -37,6 +44,17 @@ enum Says {
     HasMore,
 }
 
+/// A snapshot that every node gives instead of its own.
+struct Given {
+    chunks: Vec<Bytes>,
+    /// What comes behind them.
+    then: SnapshotChunk,
+    /// How often it was opened.
+    opened: usize,
+    /// How often somebody has asked for it that far.
+    ended: usize,
+}
+
 /// Stands between all nodes.
 #[derive(Clone, Default)]
 struct Between {
@@ -44,6 +62,29 @@ struct Between {
     says: Arc<Mutex<BTreeMap<NodeId, Says>>>,
     /// What each node has told last of each replica: whether it has room.
     room: Arc<Mutex<BTreeMap<(NodeId, PartitionId), bool>>>,
+    gives: Arc<Mutex<Option<Given>>>,
+}
+
+impl Between {
+    /// What is answered in the place of the node that is asked.
+    fn answer(&self, question: &Question) -> Option<Answer> {
+        let mut gives = self.gives.lock();
+        let given = gives.as_mut()?;
+        match question {
+            Question::OpenSnapshot(..) => {
+                given.opened += 1;
+                Some(Answer::OpenSnapshot(SnapshotAnswer::Opened(SnapshotId(1))))
+            }
+            Question::SnapshotChunk(_, number, _) => {
+                let chunk = given.chunks.get(*number as usize).cloned();
+                given.ended += usize::from(chunk.is_none());
+                Some(Answer::SnapshotChunk(
+                    chunk.map_or_else(|| given.then.clone(), SnapshotChunk::Chunk),
+                ))
+            }
+            _ => None,
+        }
+    }
 }
 
 impl Peers for Between {
@@ -51,7 +92,11 @@ impl Peers for Between {
         let peer = self.peers.peer(node)?;
         let (asked, says, room) =
             (Arc::clone(&peer), Arc::clone(&self.says), Arc::clone(&self.room));
+        let between = self.clone();
         let call = move |question: Question| -> cortado_peer::Pending<'static, _> {
+            if let Some(answer) = between.answer(&question) {
+                return Box::pin(std::future::ready(Ok(answer)));
+            }
             let (peer, says) = (Arc::clone(&asked), says.lock().get(&node).copied());
             Box::pin(async move {
                 let mut answer = question.put_to(peer.as_ref()).await?;
@@ -84,11 +129,22 @@ impl Peers for Between {
 }
 
 #[derive(Default)]
-struct Stores(Mutex<BTreeMap<NodeId, Arc<MemoryStore>>>);
+struct Stores {
+    stores: Mutex<BTreeMap<NodeId, Arc<MemoryStore>>>,
+    /// Whether there is room for a snapshot on its way.
+    disk_full: AtomicBool,
+}
 
 impl StoreFactory for Stores {
     fn open(&self, node: NodeId) -> Result<Arc<dyn Store>, StoreError> {
-        Ok(Arc::clone(self.0.lock().entry(node).or_default()) as Arc<dyn Store>)
+        Ok(Arc::clone(self.stores.lock().entry(node).or_default()) as Arc<dyn Store>)
+    }
+
+    fn spool(&self) -> io::Result<File> {
+        if self.disk_full.load(Ordering::Relaxed) {
+            return File::options().read(true).write(true).open("/dev/full");
+        }
+        tempfile::tempfile()
     }
 }
 
@@ -129,6 +185,7 @@ impl World {
                 log: Arc::new(log.clone()),
                 beats: Arc::clone(&beats) as Arc<dyn Beats>,
                 store: stores.open(node).unwrap(),
+                stores: Arc::clone(&stores) as Arc<dyn StoreFactory>,
                 peers: Arc::new(between.clone()),
                 clock: Clock::start(),
                 metrics,
@@ -204,12 +261,21 @@ impl World {
 
     /// The store of a node takes nothing any more, or again.
     fn fill(&self, node: NodeId, is_full: bool) {
-        self.stores.0.lock()[&node].set_fault(is_full.then_some(Fault::Full));
+        self.stores.stores.lock()[&node].set_fault(is_full.then_some(Fault::Full));
     }
 
     /// What `node` has told last of its replica: whether it has room.
     fn room_told(&self, node: NodeId, number: u32) -> Option<bool> {
         self.between.room.lock().get(&(node, self.partition(number))).copied()
+    }
+
+    /// What a node's store holds of partition 0: its checkpoint, and the keys of its documents.
+    fn stored(&self, node: NodeId) -> (FoldState, Vec<DocumentKey>) {
+        let view = self.stores.stores.lock()[&node].view(self.partition(0)).unwrap();
+        let checkpoint = view.checkpoint().unwrap().expect("the replica has a state");
+        let range = EntryRange::documents(self.database.table("t").unwrap().id, &[]);
+        let keys = view.documents(&range).map(|found| found.unwrap().0).collect();
+        (FoldState::decode(&checkpoint).unwrap(), keys)
     }
 
     async fn end(self) {
@@ -311,7 +377,7 @@ async fn who_does_not_answer_holds_up_no_drop_and_keeps_the_log() {
     world.nodes[&NodeId(1)].gateway().drop_database("d", until).await.unwrap();
     assert!(Instant::now() < until, "it has not been waited for");
     let is_stored = |store: &Arc<MemoryStore>| store.partitions().unwrap().contains(&partition);
-    let removed = || !world.stores.0.lock().values().any(is_stored);
+    let removed = || !world.stores.stores.lock().values().any(is_stored);
     eventually("the stores are empty", removed).await;
     let has_log = || world.log.with(|log| log.end(partition)) > LogOffset::ZERO;
     assert!(has_log());
@@ -345,4 +411,92 @@ async fn a_replica_that_may_lack_a_record_serves_no_bounded_reads() {
     world.write(leader, 0).await.unwrap();
     eventually_asking("it has what was missing", async || is_served(bounded).await).await;
     world.end().await;
+}
+
+/// Snapshots of no use.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Gives {
+    Half,
+    OfAnotherPartition,
+    OfAnotherLog,
+    ToAFullDisk,
+}
+
+/// What becomes of a replica that is to be built anew while nobody gives it a snapshot of use.
+///
+/// * `gives`: what both others give.
+/// * `opened`, `ended`: how often it is opened, and how often read to its end.
+async fn check_kept(gives: Gives, opened: usize, ended: usize) {
+    let world = World::start().await;
+    eventually("partition 0 is led", || world.leader(0).is_some()).await;
+    let leader = world.leader(0).unwrap();
+    let follower = world.nodes.keys().copied().find(|node| *node != leader).unwrap();
+    let written = world.write(leader, 0).await.unwrap();
+    let has_applied = |scn| move |replica: Arc<ReplicaHandle>| replica.applied() >= scn;
+    let holds = has_applied(written);
+    eventually("the follower holds it", || holds(world.replica(follower, 0))).await;
+    let (mut fold, documents) = world.stored(follower);
+    assert_eq!(documents.len(), 1);
+    // It cannot be folded again.
+    let below = LogOffset(1);
+    world.log.trim(world.partition(0), fold.log, below).await.unwrap();
+
+    world.stores.disk_full.store(gives == Gives::ToAFullDisk, Ordering::Relaxed);
+    match gives {
+        Gives::Half | Gives::ToAFullDisk => {}
+        Gives::OfAnotherPartition => fold.genesis.identity.partition = PartitionUuid(7),
+        Gives::OfAnotherLog => fold.log = LogId(7),
+    }
+    let (view, mut chunks) = (MemoryStore::new().view(world.partition(0)).unwrap(), Vec::new());
+    let entries = view.entries(None);
+    write_snapshot(world.partition(0), &fold.encode(), entries, |chunk| {
+        chunks.push(chunk);
+        true
+    })
+    .unwrap();
+    let mut then = SnapshotChunk::End;
+    if gives == Gives::Half {
+        let first = chunks.remove(0);
+        chunks.push(first.slice(..first.len() - 1));
+        then = SnapshotChunk::Gone;
+    }
+    *world.between.gives.lock() = Some(Given { chunks, then, opened: 0, ended: 0 });
+    let why = "told to".to_owned();
+    let condemned = Message::Condemned { partition: world.partition(0), why };
+    world.nodes[&follower].service().tell(condemned);
+    let role = || world.replica(follower, 0).role();
+    let given = || {
+        let gives = world.between.gives.lock();
+        gives.as_ref().map(|given| (given.opened, given.ended)).unwrap()
+    };
+    eventually("it is copied", || given().0 == opened).await;
+    eventually("nobody helps", || role() != ReplicaRole::Restoring).await;
+    assert_eq!(given(), (opened, ended));
+    assert_eq!(world.stored(follower).1, documents);
+
+    // It goes on with what it has.
+    eventually("it can be copied itself", || role().is_readable()).await;
+    let holds = has_applied(world.write(leader, 0).await.unwrap());
+    eventually("it follows", || holds(world.replica(follower, 0))).await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_source_that_dies_in_the_middle_takes_nothing_away() {
+    check_kept(Gives::Half, 2, 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_snapshot_of_another_partition_is_refused_at_its_beginning() {
+    check_kept(Gives::OfAnotherPartition, 2, 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_snapshot_of_another_log_is_refused_at_its_beginning() {
+    check_kept(Gives::OfAnotherLog, 2, 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_snapshot_that_finds_no_room_takes_nothing_away() {
+    check_kept(Gives::ToAFullDisk, 1, 0).await;
 }

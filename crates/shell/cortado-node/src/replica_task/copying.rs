@@ -4,12 +4,18 @@
 
 use crate::replica_host::ReplicaHost;
 use bytes::Bytes;
-use cortado_driver::CopyError;
-use cortado_model::{LogOffset, NodeId, PartitionId, Scn};
+use cortado_driver::{CopyError, CopyOf, CopyRefusal};
+use cortado_gateway::Origin;
+use cortado_model::{LogOffset, NodeId, PartitionId, Scn, StoreError};
 use cortado_peer::{
-    CallError, Peer, Pending, SnapshotAnswer, SnapshotChunk, SnapshotId, SnapshotReader,
+    CallError, Peer, Pending, SnapshotAnswer, SnapshotChunk, SnapshotId, SnapshotName,
+    SnapshotReader,
 };
-use cortado_store::StoreError;
+use cortado_replica::FoldState;
+use cortado_store::encoding::check_snapshot_entry;
+use std::fs::File;
+use std::io::{self, Read, Seek, Write};
+use std::iter;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -23,46 +29,112 @@ const TRIES: u32 = 5;
 const BUSY_PATIENCE: Duration = Duration::from_secs(10 * 60);
 /// Between two tries.
 const RETRY: Duration = Duration::from_millis(100);
+/// What is read of the file at once.
+const READ_BYTES: u64 = 1 << 20;
 
 /// Copies a snapshot from `from` into the own store; blocks. Answers how far it reaches.
+///
+/// What the store has may be the last copy of something. It is replaced when the snapshot is here,
+/// whole and of this replica, and no sooner.
 pub(super) fn copy(
     host: &ReplicaHost,
     partition: PartitionId,
+    origin: &Origin,
     from: NodeId,
 ) -> Result<(Scn, LogOffset), CopyError> {
-    let peer = host.peers.peer(from).ok_or_else(|| failed("it cannot be reached"))?;
+    let peer = host.peers.peer(from).ok_or_else(|| peer_lost(CallError::Unreachable))?;
     let source = Source { host, peer, runtime: Handle::current() };
+    let spool = host.stores.spool().map_err(spool_failed)?;
+    receive(&source, partition, origin, &spool)?;
+    install(host, partition, &spool)
+}
+
+/// Writes what comes from `source` to `spool`, and reads it to its checksum.
+fn receive(
+    source: &Source<'_>,
+    partition: PartitionId,
+    origin: &Origin,
+    mut spool: &File,
+) -> Result<(), CopyError> {
     let snapshot = source.open(partition)?;
-    let mut ended = None;
-    let chunks = (0..).map_while(|number| match source.chunk(snapshot, number) {
-        Ok(Some(chunk)) => Some(chunk),
-        Ok(None) => None,
-        Err(why) => {
-            ended = Some(why);
-            None
-        }
+    let chunks = (0..).map_while(|number| source.chunk(snapshot, number).transpose());
+    let written = chunks.map(|chunk| {
+        let chunk = chunk?;
+        spool.write_all(&chunk).map_err(spool_failed)?;
+        Ok(chunk)
     });
-    let installed = install(host, partition, chunks);
+    let mut ended = None;
+    let read = verify(until_error(written, &mut ended), partition, origin);
     // An end before its time is what a reader makes of it.
-    match ended {
-        Some(why) => Err(why),
-        None => installed,
+    ended.map_or(read, Err)
+}
+
+/// Reads a snapshot to its checksum: whether it is whole, and this replica's.
+fn verify(
+    chunks: impl Iterator<Item = Bytes>,
+    partition: PartitionId,
+    origin: &Origin,
+) -> Result<(), CopyError> {
+    let (name, entries) = SnapshotReader::open(chunks).map_err(CopyError::Damaged)?;
+    verify_name(&name, partition, origin)?;
+    let mut last: Option<Bytes> = None;
+    for entry in entries {
+        let entry = entry.map_err(CopyError::Damaged)?;
+        // As the store does, which then has nothing left.
+        check_snapshot_entry(last.as_deref(), &entry).map_err(CopyError::Damaged)?;
+        last = Some(entry.key);
+    }
+    Ok(())
+}
+
+fn verify_name(
+    name: &SnapshotName,
+    partition: PartitionId,
+    origin: &Origin,
+) -> Result<(), CopyError> {
+    let unreadable = |error: cortado_replica::DecodeError| {
+        CopyError::Damaged(StoreError::Damaged { why: error.to_string() })
+    };
+    let fold = FoldState::decode(&name.checkpoint).map_err(unreadable)?;
+    if name.partition != partition || fold.genesis.identity != origin.genesis.identity {
+        return Err(CopyError::Foreign(CopyOf::Partition));
+    }
+    match origin.log {
+        Some(log) if log != fold.log => Err(CopyError::Foreign(CopyOf::Log)),
+        Some(_) | None => Ok(()),
     }
 }
 
+/// Replaces what the store has of `partition` by the snapshot in `spool`.
 fn install(
     host: &ReplicaHost,
     partition: PartitionId,
-    chunks: impl Iterator<Item = Bytes>,
+    mut spool: &File,
 ) -> Result<(Scn, LogOffset), CopyError> {
-    let failed = |error: StoreError| CopyError::Failed { why: error.to_string() };
-    let (name, mut entries) = SnapshotReader::open(chunks).map_err(failed)?;
-    if name.partition != partition {
-        return Err(CopyError::Failed { why: "it is of another partition".to_owned() });
-    }
-    let installed = host.store.install(partition, &mut entries, name.checkpoint.clone());
-    installed.map_err(failed)?;
-    Ok((name.scn, name.offset))
+    spool.rewind().map_err(spool_failed)?;
+    let chunks = iter::from_fn(|| {
+        let mut chunk = Vec::new();
+        match spool.take(READ_BYTES).read_to_end(&mut chunk) {
+            Ok(0) => None,
+            Ok(_) => Some(Ok(Bytes::from(chunk))),
+            Err(error) => Some(Err(spool_failed(error))),
+        }
+    });
+    let mut ended = None;
+    let opened = SnapshotReader::open(until_error(chunks, &mut ended));
+    let installed = opened.and_then(|(name, mut entries)| {
+        host.store.install(partition, &mut entries, name.checkpoint)?;
+        Ok((name.scn, name.offset))
+    });
+    ended.map_or(installed.map_err(CopyError::Store), Err)
+}
+
+/// The items before the first error, which is left in `ended`.
+fn until_error<T, E>(
+    items: impl Iterator<Item = Result<T, E>>,
+    ended: &mut Option<E>,
+) -> impl Iterator<Item = T> {
+    items.map_while(|item| item.map_err(|error| *ended = Some(error)).ok())
 }
 
 /// The peer that is copied, asked from a thread that may block.
@@ -78,10 +150,12 @@ impl Source<'_> {
         loop {
             match self.ask(|deadline| self.peer.open_snapshot(partition, deadline))? {
                 SnapshotAnswer::Opened(id) => return Ok(id),
-                SnapshotAnswer::NotReadable => return Err(failed("its replica cannot be read")),
+                SnapshotAnswer::NotReadable => {
+                    return Err(CopyError::Refused(CopyRefusal::NotReadable));
+                }
                 // It gives them one after another.
                 SnapshotAnswer::Busy if Instant::now() < give_up_at => {}
-                SnapshotAnswer::Busy => return Err(failed("it gives too many snapshots")),
+                SnapshotAnswer::Busy => return Err(CopyError::Refused(CopyRefusal::Busy)),
             }
             std::thread::sleep(RETRY);
         }
@@ -92,7 +166,7 @@ impl Source<'_> {
         match self.ask(|deadline| self.peer.snapshot_chunk(snapshot, number, deadline))? {
             SnapshotChunk::Chunk(bytes) => Ok(Some(bytes)),
             SnapshotChunk::End => Ok(None),
-            SnapshotChunk::Gone => Err(failed("it does not keep the snapshot any longer")),
+            SnapshotChunk::Gone => Err(CopyError::Refused(CopyRefusal::Gone)),
         }
     }
 
@@ -109,7 +183,7 @@ impl Source<'_> {
             let deadline = Instant::now() + CALL_TIMEOUT;
             match self.runtime.block_on(ask(deadline)) {
                 Ok(answer) => return Ok(answer),
-                Err(error) if tried + 1 >= TRIES => return Err(failed(&error.to_string())),
+                Err(error) if tried + 1 >= TRIES => return Err(peer_lost(error)),
                 Err(_) => tried += 1,
             }
             std::thread::sleep(RETRY);
@@ -117,6 +191,10 @@ impl Source<'_> {
     }
 }
 
-fn failed(why: &str) -> CopyError {
-    CopyError::Failed { why: why.to_owned() }
+fn peer_lost(error: CallError) -> CopyError {
+    CopyError::PeerLost(Box::new(error))
+}
+
+fn spool_failed(error: io::Error) -> CopyError {
+    CopyError::Spool(Box::new(error))
 }

@@ -181,9 +181,9 @@ impl Work {
 
     pub(super) fn install(&self, job: JobId, from: NodeId) {
         let (host, ended) = (Arc::clone(&self.host), self.ended.clone());
-        let partition = self.handle.partition;
+        let (partition, origin) = (self.handle.partition, Arc::clone(&self.origin));
         self.host.tasks.spawn_blocking(move || {
-            let _ = ended.send(Event::Installed(job, copy(&host, partition, from)));
+            let _ = ended.send(Event::Installed(job, copy(&host, partition, &origin, from)));
         });
     }
 

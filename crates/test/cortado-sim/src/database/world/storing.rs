@@ -11,7 +11,7 @@ use crate::database::invariants::{applied_in_order, equal_digests};
 use crate::database::mutant::Mutant;
 use crate::database::store::Image;
 use crate::kernel::time::MILLI;
-use cortado_driver::{CopyError, Event, Hashed, JobId, first_bookmark_at};
+use cortado_driver::{CopyError, CopyRefusal, Event, Hashed, JobId, first_bookmark_at};
 use cortado_model::{Batch, NodeId, Scn, StoreError, WallMillis};
 use cortado_replica::Trim;
 
@@ -240,12 +240,14 @@ impl World {
         let reached = image.reached;
         let whole = readable && image.checkpoint.is_some() && self.can_talk(sender, to.node);
         if !whole || self.strikes(Fault::SnapshotBroken) {
-            // What was there before is gone all the same, as after an interrupted copy, where
-            // somebody else has it.
-            if self.kernel.random.coin() && self.others_hold(to.node, to.partition) {
+            // What was there before stays: a snapshot is installed when it has arrived. If that
+            // is what fails, nothing is left, and somebody else has it.
+            if self.kernel.random.coin() && whole && self.others_hold(to.node, to.partition) {
                 self.nodes[to.node].disk[to.partition].install(Image::default());
+                let why = "told to fail while it installs".to_owned();
+                return Err(CopyError::Store(StoreError::Failed { why }));
             }
-            return Err(CopyError::Failed { why: "the sender is gone".to_owned() });
+            return Err(CopyError::Refused(CopyRefusal::Gone));
         }
         self.nodes[to.node].disk[to.partition].install(image);
         self.coverage.sight(Sight::Resynced);
