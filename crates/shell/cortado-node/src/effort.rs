@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub(crate) struct Effort {
     /// Bytes that its replicas have appended to their logs, or read in them.
     log_bytes: AtomicU64,
-    /// How much each replica held when it was last hashed.
+    /// How much each replica that is here held when it was last hashed; 0 before that.
     state_bytes: Mutex<BTreeMap<PartitionId, u64>>,
     /// Held while a replica's state is hashed: one at a time leaves the disk to clients.
     hashing: Mutex<()>,
@@ -36,9 +36,21 @@ impl Effort {
         self.hashing.lock()
     }
 
-    /// A replica held this much when it was hashed.
+    /// A replica is here.
+    pub(crate) fn add(&self, partition: PartitionId) {
+        self.state_bytes.lock().insert(partition, 0);
+    }
+
+    /// It has been taken away: what it held delays no round any more.
+    pub(crate) fn forget(&self, partition: PartitionId) {
+        self.state_bytes.lock().remove(&partition);
+    }
+
+    /// A replica held this much when it was hashed. It may be gone by now: hashing takes long.
     pub(crate) fn set_state_bytes(&self, partition: PartitionId, bytes: u64) {
-        self.state_bytes.lock().insert(partition, bytes);
+        if let Some(known) = self.state_bytes.lock().get_mut(&partition) {
+            *known = bytes;
+        }
     }
 
     /// How much all replicas together held when they were last hashed.

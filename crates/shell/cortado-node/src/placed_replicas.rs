@@ -150,6 +150,7 @@ impl PlacedReplicas {
 async fn stop_and_remove(host: Arc<ReplicaHost>, replica: Arc<ReplicaHandle>) {
     stop_replica(&replica).await;
     host.routes.route(replica.partition).remove(&replica);
+    host.effort.forget(replica.partition);
     remove_state(&host, replica.partition).await;
 }
 
@@ -179,6 +180,7 @@ fn start_replica(
     let (lanes, room) = (Arc::clone(&host.lanes), Arc::clone(&host.health.room));
     let changed = Arc::clone(&host.changed);
     let (handle, inbox) = ReplicaHandle::new(partition, identity, lanes, room, changed);
+    host.effort.add(partition);
     host.routes.route(partition).add(Arc::clone(&handle));
     host.tasks.spawn(run_replica(Arc::clone(host), Arc::clone(&handle), inbox, origin));
     handle

@@ -413,6 +413,23 @@ async fn a_replica_that_may_lack_a_record_serves_no_bounded_reads() {
     world.end().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_dropped_database_held_paces_no_rounds() {
+    let world = World::start().await;
+    let node = &world.nodes[&NodeId(1)];
+    let (effort, partition) = (&node.host().effort, world.partition(0));
+    let is_here = || node.host().routes.route(partition).replica().is_some();
+    eventually("the replica is here", is_here).await;
+    effort.set_state_bytes(partition, 1 << 40);
+    assert!(effort.state_bytes() >= 1 << 40);
+    node.gateway().drop_database("d", deadline()).await.unwrap();
+    eventually("it is forgotten", || effort.state_bytes() < 1 << 40).await;
+    // The last hash of it comes to its end.
+    effort.set_state_bytes(partition, 1 << 40);
+    assert!(effort.state_bytes() < 1 << 40);
+    world.end().await;
+}
+
 /// Snapshots of no use.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Gives {
