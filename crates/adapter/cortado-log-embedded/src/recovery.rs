@@ -125,7 +125,13 @@ fn cut_torn_writes(scan: &DirectoryScan) -> io::Result<()> {
     for scanned in scan.segments.iter().filter(|scanned| scanned.segment.number >= active) {
         let Tail::Torn { upto, why } = scanned.scan.tail else { continue };
         let (segment, position) = (scanned.segment.number, scanned.scan.end);
-        warn!(segment, position, bytes = upto - position, why, "cut a write that was not finished");
+        warn!(
+            segment,
+            position,
+            bytes = upto - position,
+            reason = why,
+            "cut a write that was not finished"
+        );
         wipe(scanned.segment.file.as_ref(), position, position + GROUP_HEADER_BYTES as u64)?;
     }
     Ok(())

@@ -425,12 +425,12 @@ pub enum Sickness {
 impl fmt::Display for Sickness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Sickness::AppendsFail => "own appends fail",
-            Sickness::StoreFails => "the own store fails",
-            Sickness::AppendsSlow => "own appends are slow",
-            Sickness::StoreSlow => "the own store is slow",
-            Sickness::Late => "own timers run late",
-            Sickness::ClockOff => "the own wall clock is off",
+            Sickness::AppendsFail => "appends to the log fail",
+            Sickness::StoreFails => "the store fails",
+            Sickness::AppendsSlow => "appends to the log are slow",
+            Sickness::StoreSlow => "the store is slow",
+            Sickness::Late => "timers run late",
+            Sickness::ClockOff => "the wall clock is off",
         })
     }
 }

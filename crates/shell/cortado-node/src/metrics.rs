@@ -157,6 +157,11 @@ const VOID_NAMES: [&str; 12] = [
     "leader_has_served",
 ];
 
+/// The reason as metrics and the log name it.
+pub(crate) fn void_name(why: Why) -> &'static str {
+    VOID_NAMES[void_index(why)]
+}
+
 fn void_index(why: Why) -> usize {
     match why {
         Why::NotNextGeneration => 0,

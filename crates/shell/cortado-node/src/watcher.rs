@@ -234,12 +234,12 @@ impl Watcher {
         let why = sickness.map(|sickness| sickness.to_string());
         let what = match &why {
             Some(why) => {
-                warn!(%node, reason = why, "node is sick");
-                format!("{node} trusts itself less: {why}")
+                warn!(%node, reason = why, "node is unhealthy");
+                format!("{node} is unhealthy: {why}")
             }
             None => {
-                info!(%node, "node is well again");
-                format!("{node} is well again")
+                info!(%node, "node is healthy again");
+                format!("{node} is healthy again")
             }
         };
         self.host.decisions.explain(EventKind::Health, None, what, Vec::new());

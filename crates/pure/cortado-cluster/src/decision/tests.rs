@@ -314,10 +314,10 @@ fn the_preferred_leader_gets_its_leadership_back() {
 #[test]
 fn a_failing_leader_hands_over_and_a_slow_one_does_not() {
     let leading = |evidence| case().led_by(2, 1).observing(evidence);
-    leading(Evidence::OwnStoreFailed).check(NOW, "hand off to n1: the own store fails");
-    leading(Evidence::OwnAppendFailed).check(NOW, "hand off to n1: own appends fail");
+    leading(Evidence::OwnStoreFailed).check(NOW, "hand off to n1: the store fails");
+    leading(Evidence::OwnAppendFailed).check(NOW, "hand off to n1: appends to the log fail");
     let off = Evidence::OwnClock { is_off: true };
-    leading(off).check(NOW, "hand off to n1: the own wall clock is off");
+    leading(off).check(NOW, "hand off to n1: the wall clock is off");
     let slow = Evidence::OwnAppend { took_ms: 3_000 };
     let slow = leading(slow).observing(slow).observing(slow);
     slow.with(|facts| facts.hand_off_running = true).check(NOW, "stay: Leading");

@@ -301,13 +301,16 @@ fn a_failed_append_makes_the_node_sick_until_one_succeeds_or_it_is_long_ago() {
     scene.on(WatchEvent::Observed(Evidence::OwnAppendFailed));
     scene.pass(300);
     // Its only leadership goes to the first that is alive and close.
-    scene.check(&["2000 sick: own appends fail", "2050 hand 1/0 to n1: own appends fail"]);
+    scene.check(&[
+        "2000 sick: appends to the log fail",
+        "2050 hand 1/0 to n1: appends to the log fail",
+    ]);
     scene.on(WatchEvent::Observed(Evidence::OwnAppend { took_ms: 1 }));
     scene.pass(100);
     scene.check(&["2300 well"]);
     scene.on(WatchEvent::Observed(Evidence::OwnAppendFailed));
     scene.pass(2_100);
-    scene.check(&["2400 sick: own appends fail", "4450 well"]);
+    scene.check(&["2400 sick: appends to the log fail", "4450 well"]);
 }
 
 #[test]

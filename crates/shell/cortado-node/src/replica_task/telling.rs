@@ -1,242 +1,310 @@
 //! What people, metrics and detection are told of a replica.
 //!
-//! Start reading at [`tell`].
+//! `error!` is for what a person must mend, and says how; what mends itself is `warn!`, and says what
+//! follows. Start reading at [`tell`].
 
+use crate::metrics::void_name;
 use crate::replica_handle::ReplicaHandle;
 use crate::replica_host::ReplicaHost;
 use cortado_cluster::Evidence;
 use cortado_driver::News;
 use cortado_gateway::EventKind;
-use cortado_model::{Generation, LogOffset, NodeId, PartitionId, Scn};
-use cortado_replica::Why;
+use cortado_model::{Generation, LogOffset, NodeId, PartitionId, ReplicaIncarnation, Scn};
+use cortado_replica::{AppendFailure, Conflict, Gap, Stop, Why};
 use tracing::field::display;
 use tracing::{debug, error, info, warn};
 
 /// Tells one thing wherever it should be known.
 pub(super) fn tell(host: &ReplicaHost, handle: &ReplicaHandle, news: News) {
-    let partition = handle.partition;
-    let Some(news) = tell_of_leadership(host, partition, news) else { return };
-    let Some(news) = tell_of_log(host, partition, news) else { return };
-    let Some(news) = tell_of_state(host, partition, news) else { return };
-    tell_of_rounds(host, handle, news);
-}
-
-/// What is not about leadership is given back.
-fn tell_of_leadership(host: &ReplicaHost, partition: PartitionId, news: News) -> Option<News> {
-    let (node, metrics) = (host.node(), &host.metrics);
+    let (partition, node) = (handle.partition, host.node());
+    let of = Teller { host, handle, partition, node };
     match news {
-        News::Claims => metrics.claims.add(1),
+        News::Starts { scn, offset, end } => of.starts(scn, offset, end),
+        News::Heard { node, incarnation } => of.heard(node, incarnation),
+        News::Claims => host.metrics.claims.add(1),
         News::NewGeneration { generation, leader, previous_end, own } => {
-            tell_of_generation((partition, node), generation, leader, previous_end, own);
+            of.new_generation(generation, leader, previous_end, own);
         }
-        News::ClaimLost { generation } => {
-            metrics.claims_lost.add(1);
-            info!(%partition, %node, %generation, "claim lost");
-        }
+        News::ClaimLost { generation } => of.claim_lost(generation),
         News::Serving { generation } => info!(%partition, %node, %generation, "serving as leader"),
+        News::Resigned { generation, not_done } => of.resigned(generation, not_done),
+        News::SteppedDown { generation, to, own } => of.stepped_down(generation, to, own),
+        News::Void { offset, why } => of.void(offset, why),
+        News::Foreign { offset, records } => of.foreign(offset, records),
+        News::GapBegan(gap) => of.gap_began(&gap),
+        News::GapEnded { since } => {
+            info!(%partition, %node, scn = %since, "missing records have arrived");
+        }
+        News::LostRecord { since, holder } => of.lost_record(since, holder),
         News::Unverified { generation } => {
             warn!(%partition, %node, %generation, "leadership unverified: no peer answered");
         }
         News::Verified { generation } => {
-            info!(%partition, %node, %generation, "leadership verified")
+            info!(%partition, %node, %generation, "leadership verified");
         }
-        News::Diverged { generation, conflict, opened } => {
-            error!(%partition, %node, %generation, %conflict, opened, "histories differ");
-            let what = if opened {
-                format!("leads generation {generation}, and another history has come up")
-            } else {
-                format!("does not open generation {generation}")
-            };
-            let evidence = vec![conflict.to_string()];
-            host.decisions.explain(EventKind::Offline, Some(partition), what, evidence);
+        News::Diverged { generation, conflict, opened: false } => {
+            of.not_opened(generation, conflict)
         }
-        News::Disputed { offset, conflict } => {
-            error!(%partition, %node, %offset, %conflict, "leader disputed");
-            let what = format!("out of service at offset {offset}: disputes its leader's history");
-            let evidence = vec![conflict.to_string()];
-            host.decisions.explain(EventKind::Offline, Some(partition), what, evidence);
-        }
-        News::Resigned { generation, not_done } => {
-            metrics.resignations.add(1);
-            info!(%partition, %node, %generation, not_done, "leadership ended");
-        }
-        News::SteppedDown { generation, to, own } => {
-            // Here too, the former leader's own report is enough.
-            if own {
-                let to = to.map(display);
-                info!(%partition, %node, %generation, to, "leader stepped down");
-            }
-        }
-        news => return Some(news),
-    }
-    None
-}
-
-fn tell_of_generation(
-    (partition, node): (PartitionId, NodeId),
-    generation: Generation,
-    leader: NodeId,
-    previous_end: Scn,
-    own: bool,
-) {
-    // Of all replicas' reports, the new leader's own is enough.
-    if own {
-        info!(%partition, %node, %generation, %previous_end, "claim accepted");
-    } else {
-        debug!(%partition, %node, %generation, %leader, %previous_end, "claim seen");
-    }
-}
-
-/// What is not about records is given back.
-fn tell_of_log(host: &ReplicaHost, partition: PartitionId, news: News) -> Option<News> {
-    let (node, metrics) = (host.node(), &host.metrics);
-    match news {
-        News::Heard { node, incarnation } => {
-            host.health.heard(Evidence::PartitionRecord { node, incarnation: incarnation.node });
-        }
-        News::Void { offset, why } => {
-            metrics.count_void(why);
-            if why != Why::Foreign {
-                debug!(%partition, %node, %offset, reason = ?why, "record is void");
-            }
-        }
-        News::Foreign { offset, records } => {
-            warn!(%partition, %node, %offset, records, "foreign records in the log");
-        }
-        News::GapBegan(gap) => {
-            let (since, offset) = (gap.since, gap.noticed);
-            warn!(%partition, %node, %since, %offset, "records are missing in the log");
-        }
-        News::GapEnded { since } => {
-            info!(%partition, %node, %since, "missing records have arrived");
-        }
-        News::LostRecord { since, holder } => {
-            error!(%partition, %node, %since, %holder, "replica has lost a record");
-        }
-        News::AppendFailed(failure) => {
-            metrics.appends_failed.add(1);
-            debug!(%partition, %node, reason = ?failure, "append not acknowledged");
-        }
+        News::Diverged { generation, conflict, opened: true } => of.diverged(generation, conflict),
+        News::Disputed { offset, conflict } => of.disputed(offset, conflict),
+        News::AppendFailed(failure) => of.append_failed(failure),
         News::ProducerAbandoned { appends } => {
             warn!(%partition, %node, appends, "gave up waiting for the log to acknowledge appends");
         }
         News::Republishing { records } => {
             warn!(%partition, %node, records, "republishing from the checkpoint");
         }
-        News::Stopped { offset, why } => {
-            error!(%partition, %node, %offset, reason = %why, "replica has stopped");
-        }
-        news => return Some(news),
-    }
-    None
-}
-
-/// What is not about the replica's state is given back.
-fn tell_of_state(host: &ReplicaHost, partition: PartitionId, news: News) -> Option<News> {
-    let node = host.node();
-    let explain = |kind, what: String, evidence| {
-        host.decisions.explain(kind, Some(partition), what, evidence);
-    };
-    match news {
-        News::Starts { scn, offset, end } => {
-            info!(%partition, %node, %scn, %offset, %end, "replica starts");
-        }
-        News::WaitsForRoom { why } => {
-            error!(%partition, %node, error = why, "store is full; replica waits for room");
-            let what = "the store is full: writes are refused until there is room".to_owned();
-            explain(EventKind::Health, what, vec![why]);
-        }
-        News::HasRoom => info!(%partition, %node, "store has room again"),
-        News::Damaged { why } => {
-            error!(%partition, %node, reason = why, "replica is damaged");
-        }
-        News::BehindLog { first } => {
-            warn!(%partition, %node, offset = %first, "replica is behind the start of the log");
-        }
-        News::Contradicted { at, why } => {
-            let offset = at.map(display);
-            error!(%partition, %node, offset, reason = why, "log contradicts the replica");
-            explain(EventKind::Offline, out_of_service(at), vec![why]);
-        }
-        News::StandsStill { why } => {
-            error!(%partition, %node, reason = why, "replica stands still");
-            explain(
-                EventKind::Offline,
-                "out of service, and keeps what it has".to_owned(),
-                vec![why],
-            );
-        }
-        News::Resynced { from, scn, offset, why } => {
-            host.metrics.resyncs.add(1);
-            info!(%partition, %node, %from, %scn, %offset, reason = why, "snapshot installed");
-            explain(
-                EventKind::Resync,
-                format!("copied a snapshot at {scn} from {from}"),
-                vec![why],
-            );
-        }
-        News::SnapshotFailed { from, why } => {
-            warn!(%partition, %node, %from, error = why, "snapshot not installed");
-        }
-        News::FoldsAnew { why } => {
-            host.metrics.resyncs.add(1);
-            info!(%partition, %node, reason = why, "folding the log from its start");
-            explain(EventKind::Resync, "folds its log from the beginning".to_owned(), vec![why]);
-        }
-        News::NotRebuilt { why } => {
-            warn!(%partition, %node, error = why, "replica not rebuilt");
-        }
-        news => return Some(news),
-    }
-    None
-}
-
-fn out_of_service(at: Option<LogOffset>) -> String {
-    match at {
-        Some(at) => format!("out of service at offset {at}"),
-        None => "out of service until its log is as it was".to_owned(),
-    }
-}
-
-fn tell_of_rounds(host: &ReplicaHost, handle: &ReplicaHandle, news: News) {
-    let (partition, node, metrics) = (handle.partition, host.node(), &host.metrics);
-    match news {
-        News::Agreed { at, replicas, below, again } => {
-            metrics.digests_equal.add(1);
-            handle.show_held_back(false);
-            info!(%partition, %node, scn = %at, replicas, %below, "replicas agree");
-            if again {
-                let what = "the log is trimmed again: no digest is missing any more".to_owned();
-                host.decisions.explain(EventKind::Trim, Some(partition), what, Vec::new());
-            }
-        }
-        News::TooFewDigests { at, missing } => {
-            handle.show_held_back(true);
-            let evidence =
-                missing.iter().map(|holder| why_missing(host, partition, *holder)).collect();
-            let missing = names(&missing);
-            warn!(%partition, %node, scn = %at, missing, "digests missing, log not trimmed");
-            let what = format!("the log is not trimmed: no digest at {at} from {missing}");
-            host.decisions.explain(EventKind::Trim, Some(partition), what, evidence);
-        }
-        News::Differ { at, agreed, odd } => {
-            metrics.digest_mismatches.add(odd.len() as u64);
-            let evidence =
-                vec![format!("digests at {at}: {} equal, {} odd", agreed.len(), odd.len())];
-            let (agreed, odd) = (names(&agreed), names(&odd));
-            error!(%partition, %node, scn = %at, agreed, odd, "replicas differ");
-            let what = format!("replicas {odd} differ from {agreed} at {at} and are rebuilt");
-            let kind = EventKind::DigestMismatch;
-            host.decisions.explain(kind, Some(partition), what, evidence);
-        }
+        News::Stopped { offset, why } => of.stopped(offset, &why),
+        News::Agreed { at, replicas, below, again } => of.agreed(at, replicas, below, again),
+        News::TooFewDigests { at, missing } => of.too_few_digests(at, &missing),
+        News::Differ { at, agreed, odd } => of.differ(at, &agreed, &odd),
         News::NotHashed { why } => {
-            error!(%partition, %node, error = why, "state not hashed");
+            warn!(%partition, %node, error = why, "state not hashed; log not trimmed");
         }
         News::BookmarksNotTrimmed { why } => {
             warn!(%partition, %node, error = why, "bookmarks not trimmed");
         }
-        // Told before.
-        _ => {}
+        News::WaitsForRoom { why } => of.waits_for_room(why),
+        News::HasRoom => info!(%partition, %node, "store has room again"),
+        News::Damaged { why } => {
+            warn!(%partition, %node, reason = why, "replica is damaged; rebuilding it");
+        }
+        News::BehindLog { first } => {
+            warn!(%partition, %node, offset = %first, "replica is behind the start of the log");
+        }
+        News::Contradicted { at, why } => of.contradicted(at, why),
+        News::StandsStill { why } => of.stands_still(why),
+        News::Resynced { from, scn, offset, why } => of.resynced(from, scn, offset, why),
+        News::SnapshotFailed { from, why } => {
+            warn!(%partition, %node, %from, error = why, "snapshot not installed");
+        }
+        News::FoldsAnew { why } => of.folds_anew(why),
+        News::NotRebuilt { why } => {
+            warn!(%partition, %node, error = why, "replica not rebuilt; retrying");
+        }
+    }
+}
+
+/// Tells of one replica.
+struct Teller<'a> {
+    host: &'a ReplicaHost,
+    handle: &'a ReplicaHandle,
+    partition: PartitionId,
+    node: NodeId,
+}
+
+impl Teller<'_> {
+    /// Writes it into the journal.
+    fn explain(&self, kind: EventKind, what: String, evidence: Vec<String>) {
+        self.host.decisions.explain(kind, Some(self.partition), what, evidence);
+    }
+
+    fn starts(&self, scn: Scn, offset: LogOffset, end: LogOffset) {
+        let Teller { partition, node, .. } = self;
+        info!(%partition, %node, %scn, %offset, %end, "replica starts");
+    }
+
+    fn heard(&self, node: NodeId, incarnation: ReplicaIncarnation) {
+        let incarnation = incarnation.node;
+        self.host.health.heard(Evidence::PartitionRecord { node, incarnation });
+    }
+
+    fn new_generation(&self, generation: Generation, leader: NodeId, previous_end: Scn, own: bool) {
+        let Teller { partition, node, .. } = self;
+        // Of all replicas' reports, the new leader's own is enough.
+        if own {
+            info!(%partition, %node, %generation, %previous_end, "claim accepted");
+        } else {
+            debug!(%partition, %node, %generation, %leader, %previous_end, "claim seen");
+        }
+    }
+
+    fn claim_lost(&self, generation: Generation) {
+        let Teller { partition, node, .. } = self;
+        self.host.metrics.claims_lost.add(1);
+        info!(%partition, %node, %generation, "claim lost");
+    }
+
+    fn resigned(&self, generation: Generation, not_done: usize) {
+        let Teller { partition, node, .. } = self;
+        self.host.metrics.resignations.add(1);
+        info!(%partition, %node, %generation, not_done, "leadership ended");
+    }
+
+    fn stepped_down(&self, generation: Generation, to: Option<NodeId>, own: bool) {
+        let Teller { partition, node, .. } = self;
+        // Here too, the former leader's own report is enough.
+        if own {
+            let to = to.map(display);
+            info!(%partition, %node, %generation, to, "leader stepped down");
+        }
+    }
+
+    fn void(&self, offset: LogOffset, why: Why) {
+        let Teller { partition, node, .. } = self;
+        self.host.metrics.count_void(why);
+        if why != Why::Foreign {
+            debug!(%partition, %node, %offset, reason = void_name(why), "record is void");
+        }
+    }
+
+    fn foreign(&self, offset: LogOffset, records: u64) {
+        let Teller { partition, node, .. } = self;
+        warn!(%partition, %node, %offset, records, "foreign records in the log");
+    }
+
+    fn gap_began(&self, gap: &Gap) {
+        let Teller { partition, node, .. } = self;
+        let (scn, offset) = (gap.since, gap.noticed);
+        warn!(%partition, %node, %scn, %offset, "records are missing in the log");
+    }
+
+    fn lost_record(&self, scn: Scn, holder: NodeId) {
+        let Teller { partition, node, .. } = self;
+        warn!(%partition, %node, %scn, %holder, "replica has lost a record; copying a snapshot");
+    }
+
+    fn not_opened(&self, generation: Generation, conflict: Conflict) {
+        let Teller { partition, node, .. } = self;
+        warn!(
+            %partition, %node, %generation, %conflict,
+            "claim not opened: another replica has records that this one lacks"
+        );
+        let what = format!(
+            "won generation {generation} but does not serve: another replica has records that it \
+             lacks"
+        );
+        self.explain(EventKind::Offline, what, vec![conflict.to_string()]);
+    }
+
+    fn diverged(&self, generation: Generation, conflict: Conflict) {
+        let Teller { partition, node, .. } = self;
+        error!(
+            %partition, %node, %generation, %conflict,
+            "leads, but a replica has a different history; compare both before deleting either"
+        );
+        let what = format!("leads generation {generation}, but a replica has a different history");
+        self.explain(EventKind::Offline, what, vec![conflict.to_string()]);
+    }
+
+    fn disputed(&self, offset: LogOffset, conflict: Conflict) {
+        let Teller { partition, node, .. } = self;
+        error!(
+            %partition, %node, %offset, %conflict,
+            "leader disputed; compare this replica with the leader's before deleting either"
+        );
+        let what = format!("out of service at offset {offset}: disputes its leader's history");
+        self.explain(EventKind::Offline, what, vec![conflict.to_string()]);
+    }
+
+    fn append_failed(&self, failure: AppendFailure) {
+        let Teller { partition, node, .. } = self;
+        self.host.metrics.appends_failed.add(1);
+        let reason = match failure {
+            AppendFailure::NotAppended => "not appended",
+            AppendFailure::Unknown => "unknown",
+            AppendFailure::Unusable => "log unusable",
+        };
+        debug!(%partition, %node, reason, "append not acknowledged");
+    }
+
+    fn stopped(&self, offset: LogOffset, why: &Stop) {
+        let Teller { partition, node, .. } = self;
+        match why {
+            Stop::Broken(why) => error!(
+                %partition, %node, %offset, reason = %why,
+                "replica has stopped; check the storage of the log, then restart the node"
+            ),
+            Stop::Behind(conflict) => warn!(
+                %partition, %node, %offset, %conflict,
+                "replica has lost records; copying a snapshot"
+            ),
+            // It stands still, and that says what to do.
+            Stop::NeedsUpgrade(_) | Stop::Disputed(_) => {
+                warn!(%partition, %node, %offset, reason = %why, "replica has stopped");
+            }
+        }
+    }
+
+    fn agreed(&self, scn: Scn, replicas: usize, below: LogOffset, again: bool) {
+        let Teller { partition, node, .. } = self;
+        self.host.metrics.digests_equal.add(1);
+        self.handle.show_held_back(false);
+        info!(%partition, %node, %scn, replicas, %below, "replicas agree");
+        if again {
+            let what = "the log is trimmed again: no digest is missing any more".to_owned();
+            self.explain(EventKind::Trim, what, Vec::new());
+        }
+    }
+
+    fn too_few_digests(&self, scn: Scn, missing: &[NodeId]) {
+        let Teller { host, partition, node, .. } = *self;
+        self.handle.show_held_back(true);
+        let why = missing.iter().map(|holder| why_missing(host, partition, *holder)).collect();
+        let missing = names(missing);
+        warn!(%partition, %node, %scn, missing, "digests missing; log not trimmed");
+        let what = format!("the log is not trimmed: no digest at {scn} from {missing}");
+        self.explain(EventKind::Trim, what, why);
+    }
+
+    fn differ(&self, scn: Scn, agreed: &[NodeId], odd: &[NodeId]) {
+        let Teller { partition, node, .. } = self;
+        self.host.metrics.digest_mismatches.add(odd.len() as u64);
+        let counts = format!("digests at {scn}: {} equal, {} odd", agreed.len(), odd.len());
+        let (agreed, odd) = (names(agreed), names(odd));
+        warn!(%partition, %node, %scn, agreed, odd, "replicas differ; rebuilding the odd ones");
+        let what = format!("replicas {odd} differ from {agreed} at {scn} and are rebuilt");
+        self.explain(EventKind::DigestMismatch, what, vec![counts]);
+    }
+
+    fn waits_for_room(&self, why: String) {
+        let Teller { partition, node, .. } = self;
+        error!(
+            %partition, %node, error = why,
+            "store is full; make room on its disk (writes are refused meanwhile)"
+        );
+        let what = "the store is full: writes are refused until there is room".to_owned();
+        self.explain(EventKind::Health, what, vec![why]);
+    }
+
+    fn contradicted(&self, at: Option<LogOffset>, why: String) {
+        let Teller { partition, node, .. } = self;
+        let offset = at.map(display);
+        error!(
+            %partition, %node, offset, reason = why,
+            "log contradicts the replica; restore the log, or replace the node's store"
+        );
+        let what = match at {
+            Some(at) => format!("out of service at offset {at}"),
+            None => "out of service until its log is restored".to_owned(),
+        };
+        self.explain(EventKind::Offline, what, vec![why]);
+    }
+
+    fn stands_still(&self, why: String) {
+        let Teller { partition, node, .. } = self;
+        error!(
+            %partition, %node, reason = why,
+            "replica stands still; upgrade the node, or compare histories"
+        );
+        let what = "out of service; nothing is deleted".to_owned();
+        self.explain(EventKind::Offline, what, vec![why]);
+    }
+
+    fn resynced(&self, from: NodeId, scn: Scn, offset: LogOffset, why: String) {
+        let Teller { partition, node, .. } = self;
+        self.host.metrics.resyncs.add(1);
+        info!(%partition, %node, %from, %scn, %offset, reason = why, "snapshot installed");
+        let what = format!("copied a snapshot at {scn} from {from}");
+        self.explain(EventKind::Resync, what, vec![why]);
+    }
+
+    fn folds_anew(&self, why: String) {
+        let Teller { partition, node, .. } = self;
+        self.host.metrics.resyncs.add(1);
+        info!(%partition, %node, reason = why, "folding the log from its start");
+        let what = "folds its log from the beginning".to_owned();
+        self.explain(EventKind::Resync, what, vec![why]);
     }
 }
 

@@ -255,7 +255,7 @@ impl Work {
                 Ok(()) => {
                     let (below, snapshot) = (trim.below, trim.snapshot);
                     info!(%partition, %node, %below, scn = %snapshot, "log trimmed");
-                    let what = format!("the log may forget offsets below {below}");
+                    let what = format!("trimmed the log below offset {below}");
                     let evidence = vec![format!("equal snapshots at {snapshot}")];
                     let kind = EventKind::Trim;
                     host.decisions.explain(kind, Some(partition), what, evidence);

@@ -241,7 +241,7 @@ fn reports() -> Vec<NodeReport> {
     let full = NodeReport {
         incarnation: NodeIncarnation(u64::MAX),
         address: "[::1]:4711".to_owned(),
-        sick: Some("its own appends fail: »no space«".to_owned()),
+        sick: Some("appends to the log fail: »no space«".to_owned()),
         replicas: progress().into_iter().map(replica).collect(),
     };
     vec![report_of(""), full]
