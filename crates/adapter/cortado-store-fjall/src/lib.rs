@@ -18,7 +18,7 @@ mod starts;
 mod usage;
 mod view;
 
-pub use open::{OpenError, Settings};
+pub use open::{Cause, OpenError, Settings};
 
 use bytes::Bytes;
 use cortado_model::{

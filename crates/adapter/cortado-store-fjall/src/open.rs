@@ -7,6 +7,7 @@ use crate::priority::give_way;
 use cortado_store::StoreError;
 use fjall::compaction::Leveled;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions};
+use std::error::Error;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -49,22 +50,27 @@ pub enum OpenError {
     },
     /// The stored bytes are not what was written. Delete the directory: the node builds its
     /// replicas anew.
-    #[error("the store in {} is damaged: {why}", directory.display())]
+    #[error("the store in {} is damaged", directory.display())]
     Damaged {
         /// The store's directory.
         directory: PathBuf,
-        /// What was found, for people.
-        why: String,
+        /// What was found.
+        #[source]
+        source: Cause,
     },
     /// Something else is wrong: no space, no directory, no file handles. It may work later.
-    #[error("the store in {} cannot be opened: {why}", directory.display())]
+    #[error("the store in {} cannot be opened", directory.display())]
     Failed {
         /// The store's directory.
         directory: PathBuf,
-        /// The cause, for people.
-        why: String,
+        /// What the operating system or the engine says.
+        #[source]
+        source: Cause,
     },
 }
+
+/// An error of the operating system, or one that the engine has told in words.
+pub type Cause = Box<dyn Error + Send + Sync>;
 
 /// The only keyspace.
 const KEYSPACE: &str = "entries";
@@ -163,8 +169,8 @@ fn clear_unborn(directory: &Path, _lock: &File) -> Result<(), OpenError> {
 }
 
 impl OpenError {
-    fn damaged(directory: &Path, why: &str) -> OpenError {
-        OpenError::Damaged { directory: directory.to_owned(), why: String::from(why) }
+    fn damaged(directory: &Path, source: impl Into<Cause>) -> OpenError {
+        OpenError::Damaged { directory: directory.to_owned(), source: source.into() }
     }
 
     /// What an error of the operating system means while a store is being opened.
@@ -175,7 +181,7 @@ impl OpenError {
                 OpenError::ReadOnly { directory, source }
             }
             // Not our enum, and nothing else has an outcome of its own.
-            _ => OpenError::Failed { directory, why: source.to_string() },
+            _ => OpenError::Failed { directory, source: source.into() },
         }
     }
 
@@ -183,16 +189,13 @@ impl OpenError {
         if matches!(error, fjall::Error::Locked) {
             return OpenError::InUse { directory: directory.to_owned() };
         }
-        match io_error(&error) {
+        match io_error(error) {
             // A file that should be there is not.
-            Some(source) if source.kind() == io::ErrorKind::NotFound => {
-                OpenError::damaged(directory, &source.to_string())
+            Ok(source) if source.kind() == io::ErrorKind::NotFound => {
+                OpenError::damaged(directory, source)
             }
-            Some(source) => {
-                let kind = source.kind();
-                OpenError::of_system(directory, io::Error::new(kind, source.to_string()))
-            }
-            None => OpenError::of_store(directory, store_error(error)),
+            Ok(source) => OpenError::of_system(directory, source),
+            Err(error) => OpenError::of_store(directory, store_error(error)),
         }
     }
 
@@ -200,9 +203,9 @@ impl OpenError {
     pub(crate) fn of_store(directory: &Path, error: StoreError) -> OpenError {
         let directory = directory.to_owned();
         match error {
-            StoreError::Damaged { why } => OpenError::Damaged { directory, why },
+            StoreError::Damaged { why } => OpenError::Damaged { directory, source: why.into() },
             StoreError::Full { why } | StoreError::Failed { why } => {
-                OpenError::Failed { directory, why }
+                OpenError::Failed { directory, source: why.into() }
             }
         }
     }

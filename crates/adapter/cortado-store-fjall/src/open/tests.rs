@@ -103,3 +103,13 @@ fn errors_of_the_system_say_what_to_do() {
     }
     assert!(matches!(of(io::ErrorKind::StorageFull), OpenError::Failed { .. }));
 }
+
+#[test]
+fn an_error_of_the_system_is_kept_with_its_number() {
+    let full = || io::Error::from_raw_os_error(28);
+    let of_engine = OpenError::of_engine(Path::new("/data"), fjall::Error::Io(full()));
+    for error in [of_engine, OpenError::of_system(Path::new("/data"), full())] {
+        let source = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+        assert_eq!(source.and_then(io::Error::raw_os_error), Some(28), "{error}");
+    }
+}
