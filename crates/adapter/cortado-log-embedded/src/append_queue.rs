@@ -7,8 +7,9 @@ use crate::write_error::WriteError;
 use bytes::Bytes;
 use cortado_log::Cause;
 use cortado_model::{LogOffset, PartitionId};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use tokio::sync::oneshot;
 
 /// Requests on their way from many callers to the one writer.
@@ -101,7 +102,7 @@ impl AppendQueue {
                 return false;
             }
             state.writer_sleeps = true;
-            state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
+            self.filled.wait(&mut state);
         }
         state.writer_sleeps = false;
         std::mem::swap(&mut state.waiting, batch);
@@ -132,7 +133,7 @@ impl AppendQueue {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

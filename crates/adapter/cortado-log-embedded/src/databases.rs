@@ -5,8 +5,9 @@
 
 use cortado_log::LogSpec;
 use cortado_model::{DatabaseId, PartitionId};
+use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::Arc;
 
 /// The databases by id. A look takes a read lock that only a creation or a removal contends.
 #[derive(Clone, Debug, Default)]
@@ -70,11 +71,11 @@ impl Databases {
     }
 
     fn read(&self) -> RwLockReadGuard<'_, BTreeMap<DatabaseId, Partitions>> {
-        self.by_id.read().unwrap_or_else(PoisonError::into_inner)
+        self.by_id.read()
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, BTreeMap<DatabaseId, Partitions>> {
-        self.by_id.write().unwrap_or_else(PoisonError::into_inner)
+        self.by_id.write()
     }
 }
 

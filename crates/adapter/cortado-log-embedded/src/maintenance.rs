@@ -9,16 +9,19 @@ use crate::place::Place;
 use crate::preparation::{Preparation, Progress};
 use crate::segment::{LogUuid, PREPARED_NAME, Segment, SegmentHeader};
 use crate::spare_segments::SpareSegments;
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use tracing::{info, warn};
 
 /// The writer's handle on the maintenance thread; dropping it ends the thread.
 #[derive(Debug)]
 pub(crate) struct SegmentMaintenance {
+    /// Holds few: one request for a next segment, behind which the mark in the last one is done
+    /// before another can be taken; and each segment of the log once, to be retired.
     tasks: Option<Sender<Task>>,
     next: Arc<NextSegment>,
     thread: Option<JoinHandle<()>>,
@@ -126,8 +129,7 @@ impl SegmentMaintenance {
                 }
                 Slot::Working => {
                     *slot = Slot::Working;
-                    let waited = self.next.changed.wait(slot);
-                    slot = waited.unwrap_or_else(PoisonError::into_inner);
+                    self.next.changed.wait(&mut slot);
                 }
                 Slot::Empty => return Err(PrepareError::Stopped),
             }
@@ -172,7 +174,7 @@ impl Drop for SegmentMaintenance {
 
 impl NextSegment {
     fn lock(&self) -> MutexGuard<'_, Slot> {
-        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
+        self.slot.lock()
     }
 
     fn set(&self, slot: Slot) {

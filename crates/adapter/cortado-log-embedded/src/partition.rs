@@ -8,9 +8,10 @@ use crate::segment::Segment;
 use bytes::Bytes;
 use cortado_log::{LogEntry, ReadError};
 use cortado_model::{LogOffset, PartitionId};
+use parking_lot::{Mutex, MutexGuard, RwLock};
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use tokio::sync::watch;
 
 /// One partition, as its readers see it.
@@ -194,8 +195,9 @@ impl Partition {
     }
 
     fn lock(&self) -> MutexGuard<'_, Records> {
-        // Every method leaves the invariant true at each step that could panic.
-        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+        // Every method leaves the invariant true at each step that could panic: a lock that was held
+        // then is good.
+        self.records.lock()
     }
 }
 
@@ -256,19 +258,19 @@ pub(crate) struct Partitions {
 impl Partitions {
     /// The partition, if it was ever used.
     pub(crate) fn get(&self, id: PartitionId) -> Option<Arc<Partition>> {
-        let by_id = self.by_id.read().unwrap_or_else(PoisonError::into_inner);
+        let by_id = self.by_id.read();
         by_id.get(&id).cloned()
     }
 
     /// Every partition that has been used.
     pub(crate) fn ids(&self) -> Vec<PartitionId> {
-        let by_id = self.by_id.read().unwrap_or_else(PoisonError::into_inner);
+        let by_id = self.by_id.read();
         by_id.keys().copied().collect()
     }
 
     /// The partition's end, without so much as a count of who holds it.
     pub(crate) fn end(&self, id: PartitionId) -> LogOffset {
-        let by_id = self.by_id.read().unwrap_or_else(PoisonError::into_inner);
+        let by_id = self.by_id.read();
         by_id.get(&id).map_or(LogOffset::ZERO, |partition| partition.end())
     }
 
@@ -277,7 +279,7 @@ impl Partitions {
         if let Some(partition) = self.get(id) {
             return partition;
         }
-        let mut by_id = self.by_id.write().unwrap_or_else(PoisonError::into_inner);
+        let mut by_id = self.by_id.write();
         let partition = by_id.entry(id).or_insert_with(|| Arc::new(Partition::new(id)));
         Arc::clone(partition)
     }
