@@ -92,6 +92,12 @@ impl Decisions {
         }
     }
 
+    /// How many entries wait for the journal, and how many may.
+    pub fn waiting(&self) -> (usize, usize) {
+        let limit = self.entries.max_capacity();
+        (limit - self.entries.capacity(), limit)
+    }
+
     /// So many entries will not come into the journal.
     pub(crate) fn count_lost(&self, entries: u64) {
         self.lost.add(entries);

@@ -3,6 +3,7 @@
 //! Counting never waits. What is read when somebody asks is in [`crate::observation`]. Start
 //! reading at [`NodeMetrics`]. Source: docs/metrics.md lists every family.
 
+use cortado_driver::{Refused, Reply};
 use cortado_metrics::{Counter, Histogram, Registry, Series};
 use cortado_model::NodeId;
 use cortado_replica::Why;
@@ -32,6 +33,8 @@ pub(crate) struct NodeMetrics {
     pub(crate) digest_mismatches: Counter,
     /// Rounds in which all replicas had the same state.
     pub(crate) digests_equal: Counter,
+    /// Writes refused for the memory of a partition's idempotency keys.
+    pub(crate) idempotency_refused: Counter,
     /// Entries that did not come into the journal.
     pub(crate) events_lost: Counter,
     /// Beats sent.
@@ -47,6 +50,13 @@ impl NodeMetrics {
     ) -> BTreeMap<NodeId, Arc<NodeMetrics>> {
         let families = NodeFamilies::register(registry);
         nodes.map(|node| (node, Arc::new(families.of(node)))).collect()
+    }
+
+    /// Counts what a driver has answered, if that is of a kind that is counted.
+    pub(crate) fn count_reply(&self, reply: &Reply) {
+        if let Reply::Refused(Refused::Budget { .. }) = reply {
+            self.idempotency_refused.add(1);
+        }
     }
 
     pub(crate) fn count_void(&self, why: Why) {
@@ -66,6 +76,7 @@ struct NodeFamilies {
     resyncs: Series<Counter>,
     digest_mismatches: Series<Counter>,
     digests_equal: Series<Counter>,
+    idempotency_refused: Series<Counter>,
     events_lost: Series<Counter>,
     beats: Series<Counter>,
     voids: Series<Counter>,
@@ -107,6 +118,10 @@ impl NodeFamilies {
                 "cortado_digests_equal_total",
                 "Comparisons in which all replicas of a partition had the same digest",
             ),
+            idempotency_refused: counters(
+                "cortado_idempotency_refused_total",
+                "Writes refused because the partition remembers as many answers as it may",
+            ),
             events_lost: counters(
                 "cortado_events_lost_total",
                 "Entries that were dropped instead of written to the journal",
@@ -135,6 +150,7 @@ impl NodeFamilies {
             resyncs: counter(&self.resyncs),
             digest_mismatches: counter(&self.digest_mismatches),
             digests_equal: counter(&self.digests_equal),
+            idempotency_refused: counter(&self.idempotency_refused),
             events_lost: counter(&self.events_lost),
             beats: counter(&self.beats),
             voids: VOID_NAMES.map(void),
@@ -182,6 +198,16 @@ fn void_index(why: Why) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_refused_writes_those_without_room_for_a_key_are_counted() {
+        let registry = Registry::default();
+        let nodes = NodeMetrics::register(&registry, [NodeId(1)].into_iter());
+        nodes[&NodeId(1)].count_reply(&Reply::Refused(Refused::KeyReused));
+        nodes[&NodeId(1)].count_reply(&Reply::Refused(Refused::Budget { retry_after_ms: 1 }));
+        let want = "\ncortado_idempotency_refused_total{node=\"n1\"} 1\n";
+        assert!(registry.encode().contains(want));
+    }
 
     #[test]
     fn every_reason_has_its_own_series() {

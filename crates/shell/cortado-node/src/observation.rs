@@ -30,6 +30,7 @@ impl Source for Observation {
         up(&nodes, samples);
         let running = nodes.all_running();
         inboxes(&running, samples);
+        journal(&running, samples);
         held_back_logs(&running, samples);
         log(nodes.log().usage(), samples);
         let usages = running.iter().map(|running| {
@@ -89,6 +90,22 @@ fn inboxes(running: &[Arc<Running>], samples: &mut Samples<'_>) {
     });
     let help = "Requests that one inbox holds; beyond that, requests are refused with 503";
     samples.gauge("cortado_inbox_limit_requests", help, INBOX_MAX);
+}
+
+fn journal(running: &[Arc<Running>], samples: &mut Samples<'_>) {
+    let mut family = |name, help, pick: fn((usize, usize)) -> usize| {
+        samples.gauges(name, help, |family| {
+            for running in running {
+                let host = running.node.host();
+                let entries = pick(host.decisions.waiting());
+                family.sample(&[("node", &host.node().to_string())], entries);
+            }
+        });
+    };
+    let help = "Entries of the node that wait to be written to the journal";
+    family("cortado_journal_queue_entries", help, |(waiting, _)| waiting);
+    let help = "Limit of the entries that wait; beyond it they are dropped";
+    family("cortado_journal_queue_limit_entries", help, |(_, limit)| limit);
 }
 
 fn held_back_logs(running: &[Arc<Running>], samples: &mut Samples<'_>) {

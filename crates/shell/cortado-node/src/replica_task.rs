@@ -361,7 +361,10 @@ impl ReplicaTask {
             Action::Condemn { nodes, why } => self.work.condemn(&nodes, &why),
             Action::TrimLog(trim) => self.work.trim_log(trim),
             Action::FailStore { why } => self.host.life.report_store_failure(why),
-            Action::Reply { caller, reply } => caller.answer(reply),
+            Action::Reply { caller, reply } => {
+                self.host.metrics.count_reply(&reply);
+                caller.answer(reply);
+            }
             Action::Tell(news) => telling::tell(&self.host, &self.handle, news),
             Action::End => self.ended = true,
         }
