@@ -31,7 +31,13 @@ fn replica() -> MemoryStore {
     let store = MemoryStore::new();
     let small = (0..200).map(|number| number * number);
     let large = [CHUNK_BYTES - 1, CHUNK_BYTES, 2 * CHUNK_BYTES, DOCUMENT_BYTES_MAX];
-    let documents = small.chain(large).enumerate().map(|(number, value_bytes)| {
+    store.apply_one(PARTITION, batch(small.chain(large))).unwrap();
+    store
+}
+
+/// Documents of these sizes, an answer and a bookmark.
+fn batch(sizes: impl Iterator<Item = usize>) -> Batch {
+    let documents = sizes.enumerate().map(|(number, value_bytes)| {
         let key = DocumentKey::from_parts(&["r".to_owned(), format!("{number:03}")]).unwrap();
         let head = DocumentHead {
             schema_version: 0,
@@ -49,9 +55,7 @@ fn replica() -> MemoryStore {
     let remember = vec![(RememberedKey::new("r", b"k", 0), remembered)];
     let bookmarks = vec![(Scn::new(Generation(2), Sequence(1)), fold().encode())];
     let checkpoint = fold().encode();
-    let batch = Batch { documents, remember, bookmarks, checkpoint, ..Batch::default() };
-    store.apply_one(PARTITION, batch).unwrap();
-    store
+    Batch { documents, remember, bookmarks, checkpoint, ..Batch::default() }
 }
 
 fn write(store: &MemoryStore, sink: impl FnMut(Bytes) -> bool) -> Result<bool, StoreError> {
@@ -93,6 +97,21 @@ fn a_snapshot_arrives_however_it_is_cut() {
         let checkpoint = copy.view(PARTITION).unwrap().checkpoint().unwrap().unwrap();
         assert_eq!(FoldState::decode(&checkpoint).unwrap(), fold());
     }
+}
+
+/// A snapshot of version 1 as it was when that was released. The file never changes: a build that
+/// cannot read it can copy nothing from the one before.
+#[test]
+fn the_bytes_of_version_1_do_not_change() {
+    let golden = include_str!("../../testdata/snapshot-v1.hex").trim();
+    let pairs = golden.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).unwrap());
+    let bytes: Vec<u8> = pairs.map(|pair| u8::from_str_radix(pair, 16).unwrap()).collect();
+    let origin = MemoryStore::new();
+    origin.apply_one(PARTITION, batch([3].into_iter())).unwrap();
+    let hex: String = snapshot_of(&origin).iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(hex, golden);
+    let copy = install(std::iter::once(bytes.into())).unwrap();
+    assert_eq!(entries(&copy), entries(&origin));
 }
 
 #[track_caller]
