@@ -195,8 +195,7 @@ impl Partition {
     }
 
     fn lock(&self) -> MutexGuard<'_, Records> {
-        // Every method leaves the invariant true at each step that could panic: a lock that was held
-        // then is good.
+        // Every method leaves the invariant true at each step that could panic.
         self.records.lock()
     }
 }

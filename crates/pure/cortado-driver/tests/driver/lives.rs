@@ -200,11 +200,14 @@ fn a_store_that_takes_no_snapshot_is_given_no_other_one_at_once() {
     let peers = vec![peer(2), peer(3)];
     rig.on(Event::Around(job, Surroundings { peers, ..Surroundings::default() }));
     let Action::InstallSnapshot { job, .. } = rig.take() else { panic!("nothing is copied") };
-    let full = StoreError::Full { why: "no space left".to_owned() };
-    rig.on(Event::Installed(job, Err(CopyError::Store(full))));
+    rig.on(Event::Installed(job, Err(CopyError::Store(full()))));
     assert!(rig.wanted.is_empty() && rig.driver.role() == ReplicaRole::Offline);
-    let told = |news: &News| matches!(news, News::SnapshotFailed { why, .. } if why.ends_with(": the store is full: no space left"));
-    assert!(rig.news.iter().any(told), "{:?}", rig.news);
+    let failed = rig.news.iter().find_map(|news| match news {
+        News::SnapshotFailed { why, .. } => Some(why.as_str()),
+        _ => None,
+    });
+    let want = "the snapshot cannot be written into the store: the store is full: no space";
+    assert_eq!(failed, Some(want));
     rig.now = rig.driver.wake_at().expect("there may be room later");
     rig.settle();
     assert!(matches!(rig.take(), Action::Survey(_)));

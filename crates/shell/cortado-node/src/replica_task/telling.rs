@@ -1,7 +1,7 @@
 //! What people, metrics and detection are told of a replica.
 //!
-//! `error!` is for what a person must mend, and says how; what mends itself is `warn!`, and says what
-//! follows. Start reading at [`tell`].
+//! `error!` is for what a person must mend, and says how; what mends itself is `warn!`, and says
+//! what follows. Start reading at [`tell`].
 
 use crate::metrics::void_name;
 use crate::replica_handle::ReplicaHandle;
