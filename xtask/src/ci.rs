@@ -15,6 +15,7 @@ pub(crate) fn run(project: &Project, extent: &Extent) -> ExitCode {
     let mut reports = vec![
         Report::of("fmt", || check_format(project)),
         Report::of("clippy", || check_lints(project)),
+        Report::of("fuzz", || check_fuzz_targets(project)),
         Report::of("docs", || check_documentation(project)),
         Report::of("deny", || check_dependencies(project)),
     ];
@@ -30,6 +31,16 @@ fn check_format(project: &Project) -> Ran {
 fn check_lints(project: &Project) -> Ran {
     let words = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
     run_check(project, Invocation::cargo(words))
+}
+
+/// That the fuzz targets build; they are a workspace of their own.
+fn check_fuzz_targets(project: &Project) -> Ran {
+    // With our target folder: most of what they need is there.
+    let words =
+        ["check", "--locked", "--manifest-path", "fuzz/Cargo.toml", "--target-dir", "target"];
+    let check = Invocation::cargo(words);
+    // Nothing is linked: libFuzzer, which is C++, need not be built.
+    run_check(project, check.env("CUSTOM_LIBFUZZER_PATH", "/nowhere/libfuzzer.a"))
 }
 
 fn check_documentation(project: &Project) -> Ran {
