@@ -336,7 +336,7 @@ fn read_records(
             FrameKind::Record => note_record(&mut live, state, position, frame)?,
             FrameKind::Opening => {
                 let read = Opening::decode(frame.payload).ok_or("malformed opening frame")?;
-                if read.previous.map_or(0, |end| end.segment) + 1 != header.number {
+                if read.previous.map_or(0, |end| end.segment) != header.number - 1 {
                     return Err("opening frame names the wrong previous segment");
                 }
                 opening = Some(read);
@@ -361,7 +361,8 @@ fn note_record(
     }
     let run = Run { first: frame.offset, positions: Vec::new() };
     let run = live.entry(frame.partition).or_insert(run);
-    if run.end() != frame.offset {
+    // The last of all offsets has no end behind it.
+    if run.end() != frame.offset || frame.offset.0 == u64::MAX {
         return Err("record offset out of sequence");
     }
     run.positions.push(packed(position));
@@ -399,10 +400,12 @@ impl State {
         let (incarnation, offset) = (frame.incarnation, frame.offset);
         match self.extents.get_mut(&frame.partition) {
             Some(extent) => {
+                let next = offset.0.checked_add(1).map(LogOffset);
+                let next = next.ok_or("record offset out of sequence")?;
                 if extent.incarnation != incarnation || extent.end != offset {
                     return Err("record offset out of sequence");
                 }
-                extent.end = offset.plus(1);
+                extent.end = next;
             }
             None => {
                 if offset != LogOffset::ZERO || incarnation != self.next_incarnation {

@@ -77,9 +77,13 @@ impl GroupHeader {
             return Err("group header checksum mismatch");
         }
         let kind = GroupKind::from_code(u32_at(bytes, 20)).ok_or("unknown group kind")?;
+        let number = u64_at(bytes, 8);
+        if number == u64::MAX {
+            return Err("group number out of range");
+        }
         Ok(GroupHeader {
             kind,
-            number: u64_at(bytes, 8),
+            number,
             log_tag: u32_at(bytes, 16),
             body_bytes: u32_at(bytes, 24),
             frames: u32_at(bytes, 28),

@@ -4,8 +4,11 @@ use super::*;
 use crate::Damage;
 use crate::SegmentState;
 use crate::directory_scan::DirectoryScan;
-use crate::group::GROUP_HEADER_BYTES;
-use crate::segment::{SEGMENT_HEADER_BYTES, segment_name};
+use crate::frame::{Frame, FrameKind, PartitionIncarnation};
+use crate::group::{GROUP_HEADER_BYTES, GroupBuilder};
+use crate::opening::{Extent, Opening};
+use crate::place::{Place, SegmentEnd};
+use crate::segment::{SEGMENT_HEADER_BYTES, SegmentHeader, segment_name};
 
 /// A log of three segments and a prepared one, closed.
 fn closed_log() -> Disk {
@@ -273,6 +276,42 @@ fn another_version_is_refused_by_name() {
         let names = [&segment_name(2), &format!("version {other}"), "reads only version 2"];
         assert!(names.iter().all(|name| text.contains(name)), "{text}");
         assert!(disk.image() == before);
+    }
+}
+
+/// Numbers that have no successor, behind checksums that hold: an answer, never an overflow.
+#[test]
+fn the_last_of_all_numbers_is_judged() {
+    let check = |group: u64, previous: Option<u64>, end: u64, offset: u64| {
+        let previous = previous.map(|segment| SegmentEnd { segment, position: 5_000 });
+        let (first, end) = (LogOffset(end.min(offset)), LogOffset(end));
+        let extent = Extent { incarnation: PartitionIncarnation(1), first, end };
+        let partitions = vec![(partition(0), extent)];
+        let opening = Opening { previous, next_incarnation: PartitionIncarnation(2), partitions };
+        let mut bytes = SegmentHeader {
+            log: LogUuid(7),
+            number: 1,
+            file_bytes: SEGMENT_HEADER_BYTES as u64,
+            first_group: 1,
+        }
+        .encode();
+        let place = Place { segment: 1, position: bytes.len() as u64 };
+        let (mut builder, incarnation) = (GroupBuilder::new(place), PartitionIncarnation(1));
+        let (payload, offset) = (opening.encode(), LogOffset(offset));
+        let kinds = [(FrameKind::Opening, &payload[..]), (FrameKind::Record, b"record")];
+        for (kind, payload) in kinds {
+            builder.push(&Frame { kind, partition: partition(0), incarnation, offset, payload });
+        }
+        bytes.extend_from_slice(builder.finish(group, LogUuid(7).tag()));
+        let disk = Disk::default();
+        disk.put(&segment_name(1), bytes);
+        (verify(&disk).is_sound(), open(&disk).is_ok())
+    };
+    assert_eq!(check(1, None, 5, 5), (true, true));
+    assert_eq!(check(1, Some(u64::MAX), 5, 5), (false, false));
+    for (group, end) in [(1, u64::MAX), (u64::MAX, 5)] {
+        let (sound, opened) = check(group, None, end, end);
+        assert_eq!(sound, opened);
     }
 }
 
