@@ -193,7 +193,8 @@ pub enum ReadError {
     Unavailable,
 }
 
-/// Why a snapshot was not installed. The replica has what it had, but after [`CopyError::Store`].
+/// Why a snapshot was not installed. The replica has what it had, unless the own store or the disk
+/// failed in the middle of installing: then the store may hold nothing of it.
 #[derive(Debug, thiserror::Error)]
 pub enum CopyError {
     /// The peer does not answer. Ask another one.
@@ -211,7 +212,7 @@ pub enum CopyError {
     /// This node's disk does not take it, or does not give it back. No peer can help.
     #[error("the snapshot cannot be kept on this node's disk")]
     Spool(#[source] CopyCause),
-    /// The own store has failed, and perhaps holds nothing of the partition. No peer can help.
+    /// The own store has failed. No peer can help.
     #[error("the snapshot cannot be written into the store")]
     Store(#[source] StoreError),
     /// The node is going away.
