@@ -19,6 +19,7 @@ mod purity;
 mod sizes;
 mod source;
 mod tree;
+mod type_names;
 
 use crate::project::Project;
 pub(crate) use finding::Finding;
@@ -52,6 +53,7 @@ pub(crate) fn check(project: &Project) -> Result<Vec<Finding>, String> {
     let mut findings = Findings::default();
     arrows::check(&project.crates, &mut findings);
     purity::check(&project.crates, &tree, &mut findings);
+    type_names::check(&project.crates, &tree, &mut findings);
     headers::check_readmes(&project.crates, &tree, &mut findings);
     check_files(&tree, &mut findings);
     exemptions::apply(&tree, &mut findings);

@@ -32,6 +32,8 @@ pub(super) enum Rule {
     Unsafe,
     /// A file name that says nothing, or `mod.rs`.
     FileName,
+    /// A public type's name that a crate below has given to another one.
+    TypeName,
     /// A function over its limit of lines.
     FunctionLines,
     /// A file over its limit of lines, tests aside.
@@ -81,6 +83,7 @@ impl Rule {
             Rule::Purity => "purity",
             Rule::Unsafe => "unsafe",
             Rule::FileName => "file-name",
+            Rule::TypeName => "type-name",
             Rule::FunctionLines => "function-lines",
             Rule::FileLines => "file-lines",
             Rule::InlineTestLines => "inline-test-lines",
