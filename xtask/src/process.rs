@@ -132,7 +132,7 @@ const OUTPUT_GRACE: Duration = Duration::from_secs(2);
 /// Copies the `output` of `child` to `to` as it comes, and shows each line to `see`.
 ///
 /// Answers whether all of it was seen: not if the child has ended but something that it started
-/// still holds the other end of the pipe a `grace` later: nobody should wait for that.
+/// still holds the other end of the pipe a `grace` later: it is not waited for.
 fn follow(
     child: &mut Child,
     output: PipeReader,

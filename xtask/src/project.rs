@@ -53,7 +53,7 @@ impl Project {
     /// Asks `cargo metadata`.
     ///
     /// # Errors
-    /// A sentence for people, when cargo fails or answers something unexpected.
+    /// A sentence, when cargo fails or answers something unexpected.
     pub(crate) fn load() -> Result<Project, String> {
         let mut command = Command::new(cargo());
         command.args(["metadata", "--no-deps", "--format-version", "1"]);
@@ -82,7 +82,7 @@ impl Project {
     /// The crate named `name`.
     ///
     /// # Errors
-    /// A sentence for people that says which command needs it.
+    /// A sentence that says which command needs it.
     pub(crate) fn require(&self, name: &str, needed_by: &str) -> Result<&Crate, String> {
         self.crates.get(name).ok_or_else(|| {
             format!("{needed_by} needs the crate `{name}`, which is not in the workspace")

@@ -12,7 +12,7 @@ pub enum Scenario {
     ResizeEndpoints,
     /// One client more or less, ten, twice as many; half of the others do not know yet
     ResizeClients,
-    /// 10, 20 and 40 % of the endpoints down, scattered or side by side; nobody widens
+    /// 10, 20 and 40 % of the endpoints down, scattered or side by side; no client widens
     Down,
     /// Requests, and nothing happens
     Steady,

@@ -89,7 +89,7 @@ fn shares(group: &Group, case: &str) -> Vec<(&'static str, f64)> {
         _ => vec![1.0; group.size.peers as usize],
     };
     let loads = coverage.loads(&view, |id| traffic[id]);
-    // Load for its weight; whoever should get nothing is left out, and counted.
+    // Load for its weight; an endpoint that should get nothing is left out, and counted.
     let idle = loads.iter().filter(|(key, load)| weight(key.number).0 == 0 && **load > 0.0).count();
     let weighed = loads.iter().filter(|(key, _)| weight(key.number).0 > 0);
     let spread = Spread::of(weighed.map(|(key, load)| load / f64::from(weight(key.number).0)));

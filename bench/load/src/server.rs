@@ -47,7 +47,7 @@ impl Server {
         while let Some(line) = lines.next_line().await? {
             let Some((_, rest)) = line.split_once("listening on http://") else { continue };
             let address = rest.split_whitespace().next().unwrap_or(rest).parse()?;
-            // Somebody must read what it goes on to print.
+            // What it goes on to print must be read.
             tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
             return Ok(Server { address, _process: process });
         }

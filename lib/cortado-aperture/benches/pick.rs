@@ -188,7 +188,7 @@ fn tower_peak_ewma(endpoints: usize) -> impl Service<u32, Response = u32> {
     TowerBalance::new(ServiceList::new::<u32>(services))
 }
 
-/// Driven by its callers, or, as with a task of its own, by nobody while it is measured.
+/// Driven by its callers, or, as with a task of its own, not at all while it is measured.
 fn own<M: LoadMetric>(metric: M, by: By) -> impl Fn(usize) -> Driven<M> {
     move |endpoints| {
         let services: Vec<_> = (0..endpoints).map(|_| Idle).collect();

@@ -60,7 +60,7 @@ async fn main() -> Result<(), BoxError> {
     for server in &mut servers[8..12] {
         server.die();
     }
-    show(&servers, "four servers have died, and nobody has said so").await;
+    show(&servers, "four servers have died, unannounced").await;
     Ok(())
 }
 

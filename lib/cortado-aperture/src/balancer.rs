@@ -53,10 +53,10 @@ pub struct Balancer<K, T, M: LoadMetric = LeastLoaded> {
 
 struct Shared<K, T, M: LoadMetric> {
     snapshot: ArcSwap<Snapshot<K, T, M>>,
-    /// Locked by whoever changes something; picks never do.
+    /// Locked by changes; never by picks.
     endpoints: Mutex<EndpointSet<K, T, M>>,
     context: Arc<Context>,
-    /// Of the snapshot: whoever only wants to know this need not look into it.
+    /// Of the snapshot: a caller that only wants this need not look into it.
     is_empty: AtomicBool,
 }
 
@@ -134,7 +134,7 @@ impl<K: RingKey, T, M: LoadMetric> Balancer<K, T, M> {
         self.change(now, |endpoints| endpoints.replace(now, key, target))
     }
 
-    /// What can be seen from outside, for metrics and for people.
+    /// What can be seen from outside, for metrics and operators.
     pub fn report(&self) -> Report {
         self.lock().report()
     }
@@ -184,7 +184,7 @@ impl<K, T, M: LoadMetric> Balancer<K, T, M> {
     }
 
     /// As [`pick`](Self::pick), with what `take` makes of the endpoint instead of the endpoint:
-    /// whoever needs no more than a clone of the target saves counting a reference.
+    /// a caller that needs no more than a clone of the target saves counting a reference.
     #[inline]
     pub fn pick_and<R>(
         &self,
@@ -223,7 +223,7 @@ pub struct Reader<K, T, M: LoadMetric = LeastLoaded> {
     at_hand: Cache<Source<K, T, M>, Seen<K, T, M>>,
 }
 
-/// A snapshot in somebody's hand.
+/// A snapshot in a caller's hand.
 type Seen<K, T, M> = Arc<Snapshot<K, T, M>>;
 
 /// Where a reader looks whether there is another aperture.

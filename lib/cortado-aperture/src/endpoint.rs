@@ -47,7 +47,7 @@ impl Context {
         self.latest.fetch_max(now.0, Ordering::Relaxed);
     }
 
-    /// The latest time that anybody has told.
+    /// The latest time that it was told.
     #[inline]
     pub(crate) fn latest(&self) -> Nanos {
         Nanos(self.latest.load(Ordering::Relaxed))

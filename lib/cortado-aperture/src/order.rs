@@ -1,6 +1,6 @@
 //! In which order endpoints stand on the ring: the same for all peers of a group.
 //!
-//! Every peer sorts by a hash of the endpoint's identity; nobody tells anybody. The hash has 128
+//! Every peer sorts by a hash of the endpoint's identity; no peer tells another. The hash has 128
 //! bits and a tie is broken by the identity itself, so two endpoints never change places, be they
 //! IPv4, IPv6 or names. Start reading at [`RingOrder`].
 

@@ -52,7 +52,7 @@ const ASKED_MAX: usize = 3;
 /// that is not ready is waited for only if two others are not ready either. An error of `call` is
 /// the caller's: nothing is sent twice.
 ///
-/// Without further ado, everything but picking is done by whoever calls `poll_ready` next. With
+/// Without further ado, everything but picking is done by the next call of `poll_ready`. With
 /// [`background`](Self::background), or `spawn` of the feature `tokio`, a task of its own does it,
 /// on time and faster for all callers.
 ///
@@ -173,7 +173,7 @@ where
 
     #[cold]
     fn drive_now(&self, now: Nanos) {
-        // Whoever holds it is doing the same.
+        // Its holder is doing the same.
         let Ok(mut driver) = self.shell.driver.try_lock() else { return };
         let waker = Waker::from(Arc::clone(&self.shell.notifier));
         self.shell.drive(&mut driver, &self.balancer, now, &mut Context::from_waker(&waker));
@@ -239,7 +239,7 @@ where
         let mut waiting = None;
         for _ in 0..ASKED_MAX {
             let Some((mut service, permit)) = self.pick(now) else { break };
-            // Nobody is to be woken: who is not ready now is asked again by the future.
+            // No task is to be woken: the future asks again whatever is not ready now.
             match service.poll_ready(&mut Context::from_waker(Waker::noop())) {
                 Poll::Ready(Ok(())) => {
                     let future = service.call(request);

@@ -10,7 +10,7 @@ pub struct Settings {
     /// When an endpoint is left alone because it fails. `None`: never, whatever happens.
     pub accrual: Option<Accrual>,
     /// How many connections are opened ahead of their first request at a time. `None`: none are;
-    /// whoever is picked first waits for its connection.
+    /// the first request waits for its connection.
     ///
     /// 2 by default: a resize must not look like a storm to those who have to accept it.
     pub openings_max: Option<NonZeroUsize>,

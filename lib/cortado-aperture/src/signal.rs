@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::task::Waker;
 
-/// A flag that wakes whoever waits for it. Raising it twice is raising it once.
+/// A flag that wakes the tasks that wait for it. Raising it twice is raising it once.
 #[derive(Debug, Default)]
 pub(crate) struct Signal {
     is_raised: AtomicBool,

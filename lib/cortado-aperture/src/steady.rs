@@ -2,7 +2,7 @@
 //!
 //! Peers that disagree about their number do not tile the ring: with half of them at 100 and half
 //! at 110, some endpoint gets 1.5 times its share. They learn of a change at different
-//! times, and nobody tells them when all have. So a client waits until the number has stayed the
+//! times, and are not told when all have. So a client waits until the number has stayed the
 //! same for a while, and then moves its traffic to its new place in small parts: a peer that is
 //! late is then late by a few parts, not by the whole.
 //!

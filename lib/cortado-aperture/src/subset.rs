@@ -1,6 +1,6 @@
 //! Which endpoints a client uses, and for which part of its traffic each.
 //!
-//! Pure: the same arguments, the same subset. Whoever keeps the endpoints sorts them into ring
+//! Pure: the same arguments, the same subset. The endpoint set sorts them into ring
 //! order, asks a [`Subsetter`] and connects to the answer. Start reading at [`Subsetter`]; when to
 //! take which is said at each, with numbers.
 
@@ -131,7 +131,7 @@ impl Widening {
 /// What a client knows about its place among its peers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Position {
-    /// Nothing: nobody has told it.
+    /// Nothing yet.
     #[default]
     Unknown,
     /// It stands there, and so do its peers.

@@ -9,7 +9,7 @@
 pub struct Weight(pub u32);
 
 impl Weight {
-    /// What an endpoint has if nobody says otherwise.
+    /// What an endpoint has unless it is set.
     pub const ONE: Weight = Weight(1);
     /// No traffic, unless every endpoint has it.
     pub const ZERO: Weight = Weight(0);

@@ -236,7 +236,7 @@ async fn no_endpoints_is_waited_for_or_an_error() {
     client.lose(server.address());
     let Client { mut balance, discovery, .. } = client;
     drop(discovery);
-    let error = balance.ready().await.map(|_| ()).expect_err("nobody is left");
+    let error = balance.ready().await.map(|_| ()).expect_err("no endpoint is left");
     assert_eq!(error.to_string(), "no endpoints, and discovery has ended");
 }
 

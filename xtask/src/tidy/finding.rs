@@ -15,7 +15,7 @@ pub(crate) struct Finding {
     pub(super) rule: Rule,
     /// For rules about a size, the size found, so that an exemption can hold it there.
     pub(super) size: Option<usize>,
-    /// What is wrong here, for people.
+    /// What is wrong here.
     pub(super) detail: String,
 }
 

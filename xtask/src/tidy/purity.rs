@@ -1,4 +1,4 @@
-//! Pure crates stay pure, and nobody is unsafe: manifests, lint files and heads of crates.
+//! Pure crates stay pure, and no crate is unsafe: manifests, lint files and heads of crates.
 //!
 //! Clippy enforces what the lint files say, and the compiler what `no_std` says; this makes sure
 //! that they say it. Start at [`check`].

@@ -31,7 +31,7 @@ impl Tree {
     /// Reads the files of the checkout at `root`, ignored ones left out.
     ///
     /// # Errors
-    /// A sentence for people: git failed, or a file could not be read.
+    /// A sentence: git failed, or a file could not be read.
     pub(super) fn load(root: &Path) -> Result<Tree, String> {
         let mut git = Command::new("git");
         git.args(["ls-files", "--cached", "--others", "--exclude-standard", "-z"]);

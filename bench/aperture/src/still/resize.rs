@@ -45,7 +45,7 @@ pub(super) fn clients(group: &Group, case: &str) -> Option<Vec<(&'static str, f6
     let sudden = Pace { settle: Duration::ZERO, glide: Duration::ZERO };
     let at_once = worst(group, after_count, sudden);
     figures.push(("max_to_mean", at_once.with_newcomers));
-    // Nobody else looks at the number of peers.
+    // No other policy looks at the number of peers.
     let steady = match group.contender {
         Contender::Deterministic => worst(group, after_count, Pace::default()),
         _ => at_once,

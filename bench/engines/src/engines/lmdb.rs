@@ -19,7 +19,7 @@ impl Lmdb {
         };
         let mut options = EnvOpenOptions::new();
         options.map_size(16 << 30);
-        // SAFETY: nobody else opens this directory, and a torn file is what is measured.
+        // SAFETY: no other process opens this directory, and a torn file is what is measured.
         let env = unsafe { options.flags(flags).open(directory) }.expect("LMDB opens");
         // Once in the life of a process.
         let env: &'static Env = Box::leak(Box::new(env));

@@ -56,7 +56,7 @@ pub struct HeardBeat {
     pub beat: Bytes,
 }
 
-/// A beat does not stand on every stream, or nobody knows. The next one comes soon: do not repeat.
+/// A beat does not stand on every stream, or perhaps not. The next one comes soon: do not repeat.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("the beat was not sent on stream {stream}")]
 pub struct BeatNotSent {

@@ -1,4 +1,4 @@
-//! The log port: what a partition's log promises, whoever keeps it.
+//! The log port: what a partition's log promises, whichever implementation keeps it.
 //!
 //! Decides nothing about generations or leaders: the log orders bytes, the fold judges them.
 //! Start reading at [`Log`]; beside it stand [`Beats`], with which nodes show that they live. Every

@@ -18,7 +18,7 @@ pub struct LogEntry {
 /// Records in order, and where to go on.
 ///
 /// Offsets between the position that was asked for and `next` that no entry has never held a
-/// record of anybody: the log vouches for it.
+/// record: the log vouches for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
     /// In ascending order of their offsets; none at the end, or where only a gap was found.

@@ -123,7 +123,7 @@ fn the_suite_notices_every_defect_of_beats() {
     check(Defect::TellsTwice, "a beat comes on every stream");
     check(Defect::TellsBackwards, "the order of sending");
     check(Defect::TellsThePast, "a follower begins behind what was sent");
-    check(Defect::LosesTheMiddle, "nobody waits for who is slow");
+    check(Defect::LosesTheMiddle, "a slow follower delays no other");
     check(Defect::HidesRefusals, "what is refused is told");
     check(Defect::BlamesAnother, "what is refused is told");
 }

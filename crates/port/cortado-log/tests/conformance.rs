@@ -16,7 +16,7 @@ fn fresh(log: &SharedMemoryLog) -> Fresh {
 
 #[test]
 fn the_memory_log_conforms() {
-    // What survives a restart is what somebody holds on to.
+    // What survives a restart is what a caller holds on to.
     let held = RefCell::new(SharedMemoryLog::new());
     run(Subject {
         fresh: &mut || {

@@ -37,7 +37,7 @@ impl fmt::Display for BeatStream {
 /// Why bytes are no beat of a cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BeatError {
-    /// Nobody who belongs to the cluster wrote them.
+    /// No node of the cluster wrote them.
     #[error("not a beat of this cluster")]
     Foreign,
     /// A beat of the cluster, and not as it was written.

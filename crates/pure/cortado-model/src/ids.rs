@@ -29,7 +29,7 @@ pub struct NodeIncarnation(pub u64);
 
 /// One life of a replica within a life of its node.
 ///
-/// A replica that is built anew inside its process is somebody else than the one before: what that
+/// A replica that is built anew inside its process is another one than before: what that
 /// one claimed and wrote, the next may not have folded. Field order is sort order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ReplicaIncarnation {

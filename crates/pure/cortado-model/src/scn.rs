@@ -51,7 +51,7 @@ impl Scn {
 
 /// Counts the leaderships of one partition; a higher one fences every lower one.
 ///
-/// The first is 1; 0 means that nobody has led yet.
+/// The first is 1; 0 means that no node has led yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Generation(pub u32);
 

@@ -8,19 +8,19 @@ pub enum StoreError {
     /// No space: reads go on, writes may be tried again when there is space.
     #[error("the store is full: {why}")]
     Full {
-        /// The cause, for people.
+        /// The cause, as text.
         why: String,
     },
     /// The stored bytes are not what was written: the replica must be built anew.
     #[error("the store is damaged: {why}")]
     Damaged {
-        /// File or key, for people.
+        /// File or key, as text.
         why: String,
     },
     /// The store has failed and must be dropped and opened again.
     #[error("the store has failed: {why}")]
     Failed {
-        /// The cause, for people.
+        /// The cause, as text.
         why: String,
     },
 }

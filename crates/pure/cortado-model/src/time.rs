@@ -29,7 +29,7 @@ impl Millis {
 
 /// Milliseconds since the beginning of 1970 (UTC), as a node's wall clock believes.
 ///
-/// Names moments for people and for expiry; no safety rests on it.
+/// Names moments for operators and for expiry; no safety rests on it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WallMillis(pub u64);
 

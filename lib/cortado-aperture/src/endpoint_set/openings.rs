@@ -1,5 +1,5 @@
 //! Connections that are opened before anyone waits for them, a few at a time, and those that are
-//! closed because nobody has wanted them for long.
+//! closed because no request has wanted them for long.
 
 use super::{Effect, EndpointSet, Nanos, RingKey};
 use crate::load::LoadMetric;

@@ -235,7 +235,7 @@ impl Notifier {
         let background = self.background.lock().unwrap_or_else(PoisonError::into_inner).take();
         match background {
             Some(waker) => waker.wake(),
-            // Whoever waits for an endpoint drives.
+            // A caller that waits for an endpoint drives.
             None => self.wake_waiting(),
         }
     }

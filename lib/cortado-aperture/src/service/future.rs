@@ -40,7 +40,7 @@ pin_project! {
             receipt: Receipt<M>,
             classify: C,
         },
-        /// Nobody has it yet. Rare, so that it may cost an allocation and the others little room.
+        /// No endpoint has it yet. Rare: it may cost an allocation, and the others little room.
         Unsent { unsent: Box<Unsent<D, Req, M, C>> },
     }
 }
@@ -105,7 +105,7 @@ where
         ResponseFuture { state: State::Sent { future, receipt, classify } }
     }
 
-    /// A request for which `asked` is not ready yet, or which nobody has taken.
+    /// A request for which `asked` is not ready yet, or which no endpoint has taken.
     #[cold]
     pub(super) fn unsent(
         request: Req,

@@ -34,8 +34,7 @@ impl Remote {
     }
 
     fn set(&self, state: State) {
-        let before =
-            std::mem::replace(&mut *self.state.lock().expect("nobody panics with it"), state);
+        let before = std::mem::replace(&mut *self.state.lock().expect("no holder panics"), state);
         if let State::Connecting(waiting) = before {
             waiting.into_iter().for_each(Waker::wake);
         }
@@ -62,7 +61,7 @@ impl Service<()> for Remote {
     type Future = Pin<Box<dyn Future<Output = Result<SocketAddr, BoxError>> + Send>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        let mut state = self.state.lock().expect("nobody panics with it");
+        let mut state = self.state.lock().expect("no holder panics");
         match std::mem::replace(&mut *state, State::Closed) {
             State::Open(connection) => {
                 *state = State::Open(connection);
@@ -84,7 +83,7 @@ impl Service<()> for Remote {
 
     fn call(&mut self, (): ()) -> Self::Future {
         let remote = self.clone();
-        let state = self.state.lock().expect("nobody panics with it");
+        let state = self.state.lock().expect("no holder panics");
         let State::Open(connection) = &*state else { panic!("called before it was ready") };
         let connection = Arc::clone(connection);
         Box::pin(async move {

@@ -93,7 +93,7 @@ impl<B: Balancing> World<B> {
         self.free.push(ticket.request);
         let client = &mut self.clients[request.id as usize];
         if client.life != request.life {
-            // Whoever asked is gone, and with it the balancer.
+            // The client is gone, and with it the balancer.
             return;
         }
         let outcome = if is_success { Outcome::Success } else { Outcome::Failure };

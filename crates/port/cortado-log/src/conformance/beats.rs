@@ -52,7 +52,7 @@ const RULES: &[(&str, Rule)] = &[
     ("every follower hears every beat", every_follower_hears_every_beat),
     ("a follower begins behind what was sent", a_follower_begins_behind_what_was_sent),
     ("a follower that waits is woken", a_follower_that_waits_is_woken),
-    ("nobody waits for who is slow", nobody_waits_for_who_is_slow),
+    ("a slow follower delays no other", a_slow_follower_delays_no_other),
     ("what is refused is told", what_is_refused_is_told),
     ("one stream's silence is not another's", one_streams_silence_is_not_anothers),
 ];
@@ -116,7 +116,7 @@ fn a_beat_comes_on_every_stream(case: &Case<'_>) {
 fn beats_come_in_order(case: &Case<'_>) {
     let mut follower = case.beats().follow();
     let texts = ["a", "b", "c", "d", "e"];
-    // All at once: nobody waits for an answer before the next one.
+    // All at once: no sender waits for an answer before the next one.
     let send = |text: &&str| case.beats().send(Bytes::copy_from_slice(text.as_bytes()));
     let pending: Vec<_> = texts.iter().map(send).collect();
     for sent in pending {
@@ -161,7 +161,7 @@ fn a_follower_that_waits_is_woken(case: &Case<'_>) {
     });
 }
 
-fn nobody_waits_for_who_is_slow(case: &Case<'_>) {
+fn a_slow_follower_delays_no_other(case: &Case<'_>) {
     let (mut slow, mut quick) = (case.beats().follow(), case.beats().follow());
     let streams = case.streams();
     for number in 0..3_000 {

@@ -6,13 +6,13 @@ use cortado_model::{DatabaseId, LogOffset, PartitionId, Position};
 
 pub(super) fn a_log_exists_from_its_creation_on(case: &Case<'_>) {
     let other = other_spec();
-    let nobody = PartitionId { database: other.database, number: 0 };
-    check_missing(case, nobody, &other);
+    let undeclared = PartitionId { database: other.database, number: 0 };
+    check_missing(case, undeclared, &other);
     let created = case.wait(case.log.create(&other)).expect("nothing fails here");
     let verified = case.wait(case.log.verify(&other)).expect("it was created");
     assert_eq!((verified.log, verified.drift), (created, Vec::new()), "{}", case.name);
-    assert_eq!(case.extent(nobody), (LogOffset::ZERO, LogOffset::ZERO), "{}", case.name);
-    case.append(nobody, &["a"]);
+    assert_eq!(case.extent(undeclared), (LogOffset::ZERO, LogOffset::ZERO), "{}", case.name);
+    case.append(undeclared, &["a"]);
 }
 
 /// Nothing can be done with a log that does not exist.

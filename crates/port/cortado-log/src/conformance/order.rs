@@ -71,7 +71,7 @@ pub(super) fn a_dropped_producer_drops_no_record(case: &Case<'_>) {
         producer.send(records(&["unheard"]));
     }
     drop(producer);
-    // Whatever was handed over arrives, with nobody waiting for it.
+    // Whatever was handed over arrives, with no caller waiting for it.
     let mut follower = case.log.follow(partition(0), Position::START);
     let mut seen = 0;
     while seen < 10 {

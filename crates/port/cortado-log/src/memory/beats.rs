@@ -23,7 +23,7 @@ struct Stream {
     first: u64,
     kept: VecDeque<Bytes>,
     fault: Option<StreamFault>,
-    /// Whoever reads sees nothing from here on while beats are hidden.
+    /// Followers see nothing from here on while beats are hidden.
     hidden_from: u64,
 }
 
@@ -32,11 +32,11 @@ struct Stream {
 pub enum StreamFault {
     /// Nothing more is taken, and the senders hear so.
     Refuses,
-    /// Beats are taken, and nobody is shown them until it is mended.
+    /// Beats are taken, and shown to no follower until it is mended.
     Hides,
 }
 
-/// Where somebody stands who reads all streams.
+/// Where a follower of all streams stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BeatPlace(Vec<u64>);
 

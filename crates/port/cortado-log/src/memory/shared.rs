@@ -29,7 +29,7 @@ pub struct SharedMemoryLog {
 struct State {
     log: MemoryLog,
     ends: BTreeMap<PartitionId, watch::Sender<LogOffset>>,
-    /// Whoever awaits an answer that is kept back.
+    /// The callers that await an answer that is kept back.
     waiting: BTreeMap<Hold, oneshot::Sender<LogOffset>>,
 }
 
