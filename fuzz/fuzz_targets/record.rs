@@ -5,8 +5,10 @@
 #![no_main]
 
 use bytes::Bytes;
-use cortado_model::{ClusterUuid, DatabaseId, LogId, LogOffset, PartitionUuid, Position};
-use cortado_replica::{FoldState, Frame, Genesis, Page, PartitionIdentity, ReplicaSet, decode};
+use cortado_model::{ClusterUuid, DatabaseId, LogId, LogOffset, LogPosition, PartitionUuid};
+use cortado_replica::{
+    FoldState, Frame, Genesis, PartitionIdentity, RecordPage, ReplicaSet, decode,
+};
 use libfuzzer_sys::fuzz_target;
 
 const PARTITION: PartitionUuid = PartitionUuid(7);
@@ -21,8 +23,8 @@ fuzz_target!(|bytes: &[u8]| {
 fn look_at(bytes: Bytes) {
     let _ = Frame::read_any(&bytes);
     let _ = decode(&bytes, PARTITION);
-    let next = Position { offset: LogOffset(1), epoch: 0 };
-    let page = Page { from: LogOffset::ZERO, entries: vec![(LogOffset::ZERO, bytes)], next };
+    let next = LogPosition { offset: LogOffset(1), epoch: 0 };
+    let page = RecordPage { from: LogOffset::ZERO, entries: vec![(LogOffset::ZERO, bytes)], next };
     let _ = before_the_first().fold(page);
 }
 

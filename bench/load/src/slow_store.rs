@@ -6,7 +6,7 @@
 use crate::report::{self, Round, median};
 use anyhow::Context;
 use bytes::Bytes;
-use cortado_document::{Action, Condition, Document, Operation, TableDefinition};
+use cortado_document::{Condition, Document, DocumentAction, Operation, TableDefinition};
 use cortado_gateway::{
     Consistency, Database, DatabaseSpec, Gateway, ReadOptions, Table, WriteRequest,
 };
@@ -196,7 +196,7 @@ impl Client {
         value: Document,
         deadline: Instant,
     ) -> anyhow::Result<()> {
-        let (action, condition) = (Action::Put { value }, Condition::default());
+        let (action, condition) = (DocumentAction::Put { value }, Condition::default());
         let operations = vec![Operation { table: self.table.id, key, action, condition }];
         let request = WriteRequest { operations, idempotency: None, deadline };
         self.gateway.write(&self.database, request).await?;

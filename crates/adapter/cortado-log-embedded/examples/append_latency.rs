@@ -93,7 +93,7 @@ async fn append(producer: &mut dyn Producer) {
     producer.send(vec![Bytes::from_static(RECORD)]);
     let mut outcomes = Vec::new();
     outcomes_of(producer, &mut outcomes).await;
-    assert!(matches!(outcomes[..], [cortado_log::Outcome::At(_)]), "{outcomes:?}");
+    assert!(matches!(outcomes[..], [cortado_log::AppendOutcome::At(_)]), "{outcomes:?}");
 }
 
 /// Each of the appenders is a task that appends again when it has been answered.

@@ -1,6 +1,6 @@
 //! Why the writer did not do what it was asked to, and what the port makes of it.
 
-use cortado_log::{Cause, Outcome};
+use cortado_log::{AppendOutcome, Cause};
 use std::io;
 
 /// Why an append, a trim or a removal was not done.
@@ -23,11 +23,11 @@ pub(crate) enum AppendError {
 
 impl AppendError {
     /// What each record of the append hears.
-    pub(crate) fn into_outcome(self) -> Outcome {
+    pub(crate) fn into_outcome(self) -> AppendOutcome {
         match self {
-            AppendError::NotAppended(cause) => Outcome::NotAppended(cause),
-            AppendError::Unknown(cause) => Outcome::Perhaps(cause),
-            AppendError::Unusable(cause) => Outcome::Unusable(cause),
+            AppendError::NotAppended(cause) => AppendOutcome::NotAppended(cause),
+            AppendError::Unknown(cause) => AppendOutcome::Perhaps(cause),
+            AppendError::Unusable(cause) => AppendOutcome::Unusable(cause),
         }
     }
 

@@ -37,11 +37,11 @@ pub use verify::{PartitionReport, Report, SegmentReport, SegmentState, TornTail,
 use append_error::AppendError;
 use append_queue::QUEUE_BYTES_MAX;
 use cortado_log::{
-    Appended, Cause, CreateError, Extent, Follower, Log, LogSpec, LogTraits, LogUsage, Outcome,
-    Page, Pending, Producer, PullFollower, QueueProducer, RECORD_BYTES_MAX, ReadError, RemoveError,
-    TrimError, Verified, VerifyError,
+    AppendOutcome, Appended, Cause, CreateError, Extent, Follower, Log, LogPage, LogReadError,
+    LogSpec, LogTraits, LogUsage, Pending, Producer, PullFollower, QueueProducer, RECORD_BYTES_MAX,
+    RemoveError, TrimError, Verified, VerifyError,
 };
-use cortado_model::{Budget, LogId, LogOffset, PartitionId, Position};
+use cortado_model::{Budget, LogId, LogOffset, LogPosition, PartitionId};
 use databases::Databases;
 use files::{Directory, Files};
 use reader::Reader;
@@ -170,20 +170,21 @@ impl Log for EmbeddedLog {
         })
     }
 
-    fn extents(&self, partitions: &[PartitionId]) -> Pending<Result<Vec<Extent>, ReadError>> {
+    fn extents(&self, partitions: &[PartitionId]) -> Pending<Result<Vec<Extent>, LogReadError>> {
         let extent = |partition: &PartitionId| {
             let (first, end) = self.requests.bounds(*partition);
             let extent = Extent { log: self.id, first, end, epoch: 0 };
             self.databases.has(*partition).then_some(extent)
         };
         let extents: Option<Vec<Extent>> = partitions.iter().map(extent).collect();
-        Box::pin(ready(extents.ok_or(ReadError::Missing)))
+        Box::pin(ready(extents.ok_or(LogReadError::Missing)))
     }
 
     fn producer(&self, partition: PartitionId) -> Box<dyn Producer> {
         let (databases, requests) = (self.databases.clone(), self.requests.clone());
         Box::new(QueueProducer::new(move |records| {
-            let refused = |cause| Box::pin(ready(Appended::Each(Outcome::NotAppended(cause))));
+            let refused =
+                |cause| Box::pin(ready(Appended::Each(AppendOutcome::NotAppended(cause))));
             if !databases.has(partition) {
                 return refused(Cause::Missing);
             }
@@ -200,7 +201,7 @@ impl Log for EmbeddedLog {
         }))
     }
 
-    fn follow(&self, partition: PartitionId, from: Position) -> Box<dyn Follower> {
+    fn follow(&self, partition: PartitionId, from: LogPosition) -> Box<dyn Follower> {
         let (databases, requests) = (self.databases.clone(), self.requests.clone());
         let end = self.requests.watch_end(partition);
         let read = move |from, bytes_max| read(&databases, &requests, partition, from, bytes_max);
@@ -210,9 +211,9 @@ impl Log for EmbeddedLog {
     fn read(
         &self,
         partition: PartitionId,
-        from: Position,
+        from: LogPosition,
         bytes_max: usize,
-    ) -> Pending<Result<Page, ReadError>> {
+    ) -> Pending<Result<LogPage, LogReadError>> {
         read(&self.databases, &self.requests, partition, from, bytes_max)
     }
 
@@ -257,13 +258,13 @@ fn read(
     databases: &Databases,
     requests: &Requests,
     partition: PartitionId,
-    from: Position,
+    from: LogPosition,
     bytes_max: usize,
-) -> Pending<Result<Page, ReadError>> {
+) -> Pending<Result<LogPage, LogReadError>> {
     if databases.has(partition) {
         requests.read(partition, from, bytes_max)
     } else {
-        Box::pin(ready(Err(ReadError::Missing)))
+        Box::pin(ready(Err(LogReadError::Missing)))
     }
 }
 

@@ -6,7 +6,7 @@ use crate::frame::PartitionIncarnation;
 use crate::place::{packed, unpacked};
 use crate::segment::Segment;
 use bytes::Bytes;
-use cortado_log::{LogEntry, ReadError};
+use cortado_log::{LogEntry, LogReadError};
 use cortado_model::{LogOffset, PartitionId};
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use std::collections::{HashMap, VecDeque};
@@ -100,14 +100,14 @@ impl Partition {
         &self,
         from: LogOffset,
         bytes_max: usize,
-    ) -> Result<(Found, LogOffset), ReadError> {
+    ) -> Result<(Found, LogOffset), LogReadError> {
         let records = self.lock();
         let end = LogOffset(records.end);
         if from > end {
-            return Err(ReadError::Diverged { end });
+            return Err(LogReadError::Diverged { end });
         }
         if from.0 < records.first {
-            return Err(ReadError::Trimmed { first: LogOffset(records.first) });
+            return Err(LogReadError::Trimmed { first: LogOffset(records.first) });
         }
         let cached = records.end - records.cache.len() as u64;
         if from.0 >= cached {

@@ -9,7 +9,7 @@ use crate::partition::Stored;
 use crate::place::Place;
 use crate::window::Window;
 use bytes::Bytes;
-use cortado_log::{LogEntry, ReadError};
+use cortado_log::{LogEntry, LogReadError};
 use std::io;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
@@ -26,7 +26,7 @@ pub(crate) struct Reader {
 struct Read {
     stored: Vec<Stored>,
     bytes_max: usize,
-    answer: oneshot::Sender<Result<Vec<LogEntry>, ReadError>>,
+    answer: oneshot::Sender<Result<Vec<LogEntry>, LogReadError>>,
 }
 
 /// Bytes that are read at once. Records of many partitions stand mixed, so more would mostly be
@@ -50,7 +50,7 @@ impl Reader {
         &self,
         stored: Vec<Stored>,
         bytes_max: usize,
-    ) -> oneshot::Receiver<Result<Vec<LogEntry>, ReadError>> {
+    ) -> oneshot::Receiver<Result<Vec<LogEntry>, LogReadError>> {
         let (answer, receiver) = oneshot::channel();
         if let Some(reads) = &self.reads {
             // Without the thread the answer is dropped, and the caller hears so.
@@ -80,7 +80,7 @@ fn serve(reads: &Receiver<Read>) {
     }
 }
 
-fn read_all(stored: &[Stored], bytes_max: usize) -> Result<Vec<LogEntry>, ReadError> {
+fn read_all(stored: &[Stored], bytes_max: usize) -> Result<Vec<LogEntry>, LogReadError> {
     let mut entries: Vec<LogEntry> = Vec::new();
     let mut bytes = 0;
     for of_segment in stored.chunk_by(|a, b| a.segment.number == b.segment.number) {
@@ -100,12 +100,13 @@ fn read_one(
     window: &mut Window<'_>,
     stored: &Stored,
     left: Option<usize>,
-) -> Result<Option<Bytes>, ReadError> {
+) -> Result<Option<Bytes>, LogReadError> {
     let place = Place { segment: stored.segment.number, position: stored.position };
-    let damaged = |why: &str| ReadError::Damaged {
+    let damaged = |why: &str| LogReadError::Damaged {
         why: format!("{} at byte {}: {why}", stored.segment.name, stored.position),
     };
-    let header = window.get(stored.position, FRAME_HEADER_BYTES).map_err(ReadError::Unavailable)?;
+    let header =
+        window.get(stored.position, FRAME_HEADER_BYTES).map_err(LogReadError::Unavailable)?;
     if header.len() < FRAME_HEADER_BYTES {
         return Err(damaged("file ends before the record"));
     }
@@ -116,8 +117,9 @@ fn read_one(
     if left.is_some_and(|left| payload_bytes > left) {
         return Ok(None);
     }
-    let bytes =
-        window.get(stored.position, frame_bytes(payload_bytes)).map_err(ReadError::Unavailable)?;
+    let bytes = window
+        .get(stored.position, frame_bytes(payload_bytes))
+        .map_err(LogReadError::Unavailable)?;
     let (frame, _) = decode(bytes, place).map_err(damaged)?;
     if frame.kind != FrameKind::Record
         || frame.partition != stored.partition
@@ -167,7 +169,9 @@ mod tests {
                 assert_eq!(entries, [LogEntry { offset: LogOffset(offset), record }]);
                 assert!(found, "another record was read");
             }
-            Err(error) => assert!(!found && matches!(error, ReadError::Damaged { .. }), "{error}"),
+            Err(error) => {
+                assert!(!found && matches!(error, LogReadError::Damaged { .. }), "{error}")
+            }
         }
     }
 

@@ -8,8 +8,8 @@ use crate::append_queue::{AppendQueue, Closed, Request};
 use crate::partition::{Found, Partitions};
 use crate::reader::Reader;
 use bytes::Bytes;
-use cortado_log::{Cause, Page, Pending, ReadError};
-use cortado_model::{LogOffset, PartitionId, Position};
+use cortado_log::{Cause, LogPage, LogReadError, Pending};
+use cortado_model::{LogOffset, LogPosition, PartitionId};
 use std::future::ready;
 use std::io;
 use std::sync::Arc;
@@ -61,13 +61,13 @@ impl Requests {
     pub(crate) fn read(
         &self,
         partition: PartitionId,
-        from: Position,
+        from: LogPosition,
         bytes_max: usize,
-    ) -> Pending<Result<Page, ReadError>> {
+    ) -> Pending<Result<LogPage, LogReadError>> {
         let partition = self.partitions.get_or_new(partition);
         let page = move |entries: Vec<cortado_log::LogEntry>, end| {
             let next = entries.last().map_or(from.offset, |entry| entry.offset.plus(1));
-            Page { entries, next: Position { offset: next, ..from }, end }
+            LogPage { entries, next: LogPosition { offset: next, ..from }, end }
         };
         match partition.find(from.offset, bytes_max) {
             Err(error) => Box::pin(ready(Err(error))),
@@ -78,7 +78,7 @@ impl Requests {
                     let gone = || io::Error::other("the log's reader thread has stopped");
                     let entries = answer.await;
                     let entries =
-                        entries.unwrap_or_else(|_| Err(ReadError::Unavailable(gone())))?;
+                        entries.unwrap_or_else(|_| Err(LogReadError::Unavailable(gone())))?;
                     Ok(page(entries, end))
                 })
             }

@@ -20,8 +20,8 @@ use crate::verify::verify_in;
 use crate::{EmbeddedLog, OpenError, Report, Settings};
 use bytes::Bytes;
 use cortado_log::conformance::block_on;
-use cortado_log::{LogEntry, Pending, ReadError};
-use cortado_model::{DatabaseId, LogOffset, PartitionId, Position};
+use cortado_log::{LogEntry, LogReadError, Pending};
+use cortado_model::{DatabaseId, LogOffset, LogPosition, PartitionId};
 use std::cell::Cell;
 use std::path::Path;
 use std::sync::Arc;
@@ -44,7 +44,7 @@ impl EmbeddedLog {
         partition: PartitionId,
         from: LogOffset,
         bytes_max: usize,
-    ) -> Pending<Result<Vec<LogEntry>, ReadError>> {
+    ) -> Pending<Result<Vec<LogEntry>, LogReadError>> {
         let page = self.requests.read(partition, at(from), bytes_max);
         Box::pin(async move { Ok(page.await?.entries) })
     }
@@ -66,8 +66,8 @@ impl EmbeddedLog {
     }
 }
 
-const fn at(offset: LogOffset) -> Position {
-    Position { offset, epoch: 0 }
+const fn at(offset: LogOffset) -> LogPosition {
+    LogPosition { offset, epoch: 0 }
 }
 
 fn open(disk: &Disk) -> Result<EmbeddedLog, OpenError> {

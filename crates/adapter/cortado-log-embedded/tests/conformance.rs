@@ -1,7 +1,7 @@
 //! The embedded log keeps the port's promises, with large segments and with tiny ones.
 
 use cortado_log::conformance::{Fresh, Subject, block_on, run};
-use cortado_log::{Log, LogSpec, Outcome};
+use cortado_log::{AppendOutcome, Log, LogSpec};
 use cortado_log_embedded::{EmbeddedLog, Settings};
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -55,14 +55,16 @@ fn closing_finishes_queued_appends_and_releases_the_directory() {
         producer.send(vec![bytes::Bytes::from_static(b"record")]);
     }
     block_on(log.close());
-    let landed = |outcome: &Outcome| matches!(outcome, Outcome::At(_));
+    let landed = |outcome: &AppendOutcome| matches!(outcome, AppendOutcome::At(_));
     assert_eq!(producer.abandon().into_iter().filter(landed).count(), 100);
     let mut late = log.producer(partition);
     late.send(vec![bytes::Bytes::from_static(b"late")]);
-    assert!(late.abandon().into_iter().all(|outcome| matches!(outcome, Outcome::NotAppended(_))));
+    assert!(
+        late.abandon().into_iter().all(|outcome| matches!(outcome, AppendOutcome::NotAppended(_)))
+    );
     let again = EmbeddedLog::open(settings).unwrap();
     assert_eq!(again.local_end(partition), log.local_end(partition));
-    let last = cortado_model::Position { offset: cortado_model::LogOffset(99), epoch: 0 };
+    let last = cortado_model::LogPosition { offset: cortado_model::LogOffset(99), epoch: 0 };
     let page = block_on(log.read(partition, last, 1)).unwrap();
     assert_eq!(page.entries.len(), 1);
 }

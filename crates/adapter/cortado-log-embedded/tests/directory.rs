@@ -23,7 +23,7 @@ fn append(producer: &mut dyn Producer) {
     producer.send(vec![Bytes::from_static(b"some record")]);
     let mut outcomes = Vec::new();
     block_on(outcomes_of(producer, &mut outcomes));
-    assert!(matches!(outcomes[..], [cortado_log::Outcome::At(_)]), "{outcomes:?}");
+    assert!(matches!(outcomes[..], [cortado_log::AppendOutcome::At(_)]), "{outcomes:?}");
 }
 
 /// A closed log of ten records.

@@ -22,7 +22,8 @@ pub use open::{Cause, OpenError, Settings};
 
 use bytes::Bytes;
 use cortado_model::{
-    Batch, DocumentKey, Entry, EntryKey, Found, PartitionId, RememberedKey, StoredDocument, TableId,
+    Batch, DocumentKey, Entry, EntryKey, Findings, PartitionId, RememberedKey, StoredDocument,
+    TableId,
 };
 use cortado_store::encoding::check_snapshot_entry;
 use cortado_store::{
@@ -176,17 +177,17 @@ impl Store for FjallStore {
         partition: PartitionId,
         keys: &[(TableId, DocumentKey)],
         name: Option<&RememberedKey>,
-    ) -> Result<Found, StoreError> {
+    ) -> Result<Findings, StoreError> {
         let Some(name) = name else {
             let snapshot = self.engine.database.snapshot();
             let document =
                 |(table, key): &(_, _)| self.engine.document(&snapshot, partition, *table, key);
             let documents = keys.iter().map(document).collect::<Result<_, _>>()?;
-            return Ok(Found { documents, ..Found::default() });
+            return Ok(Findings { documents, ..Findings::default() });
         };
         let (view, start) = self.starts.view(&self.engine, partition);
         let documents = keys.iter().map(|(table, key)| view.get(*table, key));
-        Ok(Found {
+        Ok(Findings {
             documents: documents.collect::<Result<_, _>>()?,
             remembered: view.remembered(name)?,
             remembered_bytes: view.remembered_bytes()?,

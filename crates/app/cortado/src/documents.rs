@@ -12,7 +12,7 @@ use cortado_client::{
     Client, ClientError, Condition, Consistency, Found, Order, Pages, PatchKind, ReadOptions,
     WriteOptions, Written,
 };
-use cortado_wire::{Code, Entry};
+use cortado_wire::{Code, ListedDocument};
 use serde_json::Value;
 use std::cmp::Ordering;
 use std::io::{self, Write};
@@ -349,16 +349,16 @@ async fn print_pages(
     Ok(Ok(pages.cursor().map(str::to_owned)))
 }
 
-fn print_entries(entries: &[Entry]) -> io::Result<()> {
+fn print_entries(entries: &[ListedDocument]) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    for Entry { key, etag, scn, value } in entries {
+    for ListedDocument { key, etag, scn, value } in entries {
         let key = serde_json::to_string(key)?;
         writeln!(out, r#"{{"key":{key},"etag":"{etag}","scn":"{scn}","value":{value}}}"#)?;
     }
     Ok(())
 }
 
-fn print_columns(entries: &[Entry]) -> io::Result<()> {
+fn print_columns(entries: &[ListedDocument]) -> io::Result<()> {
     let mut columns = Columns::new(&["key", "value"]);
     for entry in entries {
         columns.add(vec![spelled(&entry.key), shortened(entry.value.get())]);

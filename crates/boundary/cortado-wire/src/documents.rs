@@ -106,7 +106,7 @@ pub fn write_answer(key: &DocumentKey, etag: Etag, scn: Position) -> Vec<u8> {
 #[derive(Debug, Serialize, Deserialize)]
 pub struct PageAnswer {
     /// In the order asked for.
-    pub documents: Vec<Entry>,
+    pub documents: Vec<ListedDocument>,
     /// For the parameter `cursor` of the next request; absent on the last page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
@@ -114,7 +114,7 @@ pub struct PageAnswer {
 
 /// One document of a page.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Entry {
+pub struct ListedDocument {
     /// Its key.
     pub key: Vec<String>,
     /// Names its state.

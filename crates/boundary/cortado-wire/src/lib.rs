@@ -29,13 +29,13 @@ pub use changes::{ChangeBody, ChangeKind, ChangeLine, TransactionWriter, write_h
 pub use code::Code;
 pub use cursor::{BadCursor, Cursor, CursorBinding};
 pub use documents::{
-    BatchAnswer, BatchBody, BatchKey, BatchResult, Entry, OperationBody, OperationKind,
+    BatchAnswer, BatchBody, BatchKey, BatchResult, ListedDocument, OperationBody, OperationKind,
     OperationResult, PageAnswer, PageWriter, TransactionAnswer, TransactionBody, WriteAnswer,
     write_answer,
 };
 pub use position::{ParsePositionError, Position, Since};
 pub use problem::{Outcome, Problem, Reason};
-pub use session::{BadSession, SESSION_BYTES_MAX, Session, encode as encode_session};
+pub use session::{BadSession, SESSION_BYTES_MAX, SessionToken, encode as encode_session};
 pub use shape::read_object;
 pub use short_text::ShortText;
 pub use text::JsonText;

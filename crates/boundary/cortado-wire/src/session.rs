@@ -1,7 +1,7 @@
 //! Session tokens: what a client has seen of one database.
 //!
 //! Opaque to clients, cumulative, bounded: one entry for each partition. Start reading at
-//! [`Session`]. A forged one can mislead only its sender, so it is checked, not signed.
+//! [`SessionToken`]. A forged one can mislead only its sender, so it is checked, not signed.
 
 use crate::varint;
 use cortado_model::Scn;
@@ -19,19 +19,19 @@ const CHECK_BYTES: usize = 4;
 
 /// For each partition of one database, the position up to which a client has seen it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Session {
+pub struct SessionToken {
     /// Tells the database from any other, of other clusters too.
     database: u64,
     /// By partition, each once.
     seen: Vec<(u32, Scn)>,
 }
 
-impl Session {
+impl SessionToken {
     /// Nothing seen yet.
     ///
     /// * `database`: an identity that no other database ever has.
-    pub fn new(database: u64) -> Session {
-        Session { database, seen: Vec::new() }
+    pub fn new(database: u64) -> SessionToken {
+        SessionToken { database, seen: Vec::new() }
     }
 
     /// The database that the token belongs to.
@@ -62,7 +62,7 @@ impl Session {
     ///
     /// # Errors
     /// Anything that [`encode`](Self::encode) has not written.
-    pub fn parse(text: &[u8]) -> Result<Session, BadSession> {
+    pub fn parse(text: &[u8]) -> Result<SessionToken, BadSession> {
         if text.len() > SESSION_BYTES_MAX {
             return Err(BadSession);
         }
@@ -72,7 +72,7 @@ impl Session {
             return Err(BadSession);
         }
         let (database, mut rest) = body[1..].split_first_chunk::<8>().ok_or(BadSession)?;
-        let mut session = Session::new(u64::from_be_bytes(*database));
+        let mut session = SessionToken::new(u64::from_be_bytes(*database));
         let mut next_partition = 0_u64;
         while !rest.is_empty() {
             let skipped = varint::read(&mut rest).ok_or(BadSession)?;
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn a_session_only_grows() {
-        let mut session = Session::new(7);
+        let mut session = SessionToken::new(7);
         assert_eq!(session.seen(3), None);
         session.observe(3, scn(2, 1));
         session.observe(1, scn(9, 9));
@@ -155,18 +155,18 @@ mod tests {
         assert_eq!(session.seen(3), Some(scn(2, 1)));
         session.observe(3, scn(2, 2));
         assert_eq!(session.seen(3), Some(scn(2, 2)));
-        assert_eq!(Session::parse(session.encode().as_bytes()), Ok(session));
+        assert_eq!(SessionToken::parse(session.encode().as_bytes()), Ok(session));
     }
 
     #[test]
     fn the_longest_token_fits() {
-        let mut session = Session::new(u64::MAX);
+        let mut session = SessionToken::new(u64::MAX);
         for partition in 0..PARTITIONS_MAX {
             session.observe(partition, Scn::new(Generation::MAX, Sequence::MAX));
         }
         let text = session.encode();
         assert!(text.len() <= SESSION_BYTES_MAX, "{}", text.len());
-        assert_eq!(Session::parse(text.as_bytes()), Ok(session));
+        assert_eq!(SessionToken::parse(text.as_bytes()), Ok(session));
     }
 
     #[test]
@@ -177,14 +177,14 @@ mod tests {
     #[test]
     fn malformed_tokens_are_refused() {
         let good = encode(7, &[(0, scn(1, 1)), (9, scn(1, 2))]);
-        assert!(Session::parse(good.as_bytes()).is_ok());
+        assert!(SessionToken::parse(good.as_bytes()).is_ok());
         for text in ["", "A", "====", "AAAAAAAAAAAAAAAAAAAAAAA", "null", "%00", "é"] {
-            assert_eq!(Session::parse(text.as_bytes()), Err(BadSession), "{text}");
+            assert_eq!(SessionToken::parse(text.as_bytes()), Err(BadSession), "{text}");
         }
         for cut in 0..good.len() {
-            assert_eq!(Session::parse(&good.as_bytes()[..cut]), Err(BadSession), "cut {cut}");
+            assert_eq!(SessionToken::parse(&good.as_bytes()[..cut]), Err(BadSession), "cut {cut}");
         }
-        assert_eq!(Session::parse(&vec![b'A'; SESSION_BYTES_MAX + 1]), Err(BadSession));
+        assert_eq!(SessionToken::parse(&vec![b'A'; SESSION_BYTES_MAX + 1]), Err(BadSession));
     }
 
     proptest! {
@@ -194,16 +194,16 @@ mod tests {
             seen in proptest::collection::btree_map(
                 0..PARTITIONS_MAX, (0..=Generation::MAX.0, 0..=Sequence::MAX.0), 0..40),
         ) {
-            let mut session = Session::new(database);
+            let mut session = SessionToken::new(database);
             for (partition, (generation, sequence)) in seen {
                 session.observe(partition, scn(generation, sequence));
             }
-            prop_assert_eq!(Session::parse(session.encode().as_bytes()), Ok(session));
+            prop_assert_eq!(SessionToken::parse(session.encode().as_bytes()), Ok(session));
         }
 
         #[test]
         fn garbage_never_panics(text in proptest::collection::vec(any::<u8>(), 0..64)) {
-            let _ = Session::parse(&text);
+            let _ = SessionToken::parse(&text);
         }
     }
 }

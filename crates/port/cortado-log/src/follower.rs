@@ -2,8 +2,8 @@
 //!
 //! Start reading at [`Follower`].
 
-use crate::{Page, ReadError};
-use cortado_model::{LogOffset, Position};
+use crate::{LogPage, LogReadError};
+use cortado_model::{LogOffset, LogPosition};
 use std::future::poll_fn;
 use std::task::{Context, Poll};
 
@@ -23,10 +23,10 @@ pub trait Follower: Send {
         &mut self,
         context: &mut Context<'_>,
         bytes_max: usize,
-    ) -> Poll<Result<Page, ReadError>>;
+    ) -> Poll<Result<LogPage, LogReadError>>;
 
     /// Goes on at `to` instead, at or beyond where it stands: what lies between is not told.
-    fn seek(&mut self, to: Position);
+    fn seek(&mut self, to: LogPosition);
 
     /// The partition's end as this follower knows it. May lag, never runs ahead.
     fn known_end(&mut self) -> LogOffset;
@@ -40,7 +40,10 @@ pub async fn ready_of(follower: &mut dyn Follower) {
 /// Awaits a page of `follower`; dropping the future loses nothing.
 ///
 /// # Errors
-/// See [`ReadError`].
-pub async fn page_of(follower: &mut dyn Follower, bytes_max: usize) -> Result<Page, ReadError> {
+/// See [`LogReadError`].
+pub async fn page_of(
+    follower: &mut dyn Follower,
+    bytes_max: usize,
+) -> Result<LogPage, LogReadError> {
     poll_fn(|context| follower.poll_page(context, bytes_max)).await
 }

@@ -20,13 +20,13 @@ mod usage;
 pub use beats::{BeatFollower, BeatNotSent, Beats, HeardBeat, beats_of};
 pub use follower::{Follower, page_of, ready_of};
 pub use lifecycle::{CreateError, Drift, LogSpec, RemoveError, TrimError, Verified, VerifyError};
-pub use producer::{Cause, Outcome, Producer, outcomes_of};
+pub use producer::{AppendOutcome, Cause, Producer, outcomes_of};
 pub use pull::PullFollower;
 pub use queue::{Appended, QueueProducer};
-pub use reading::{Extent, LogEntry, Page, ReadError};
+pub use reading::{Extent, LogEntry, LogPage, LogReadError};
 pub use usage::{LogDisk, LogUsage};
 
-use cortado_model::{LogId, LogOffset, PartitionId, Position};
+use cortado_model::{LogId, LogOffset, LogPosition, PartitionId};
 use std::future::Future;
 use std::pin::Pin;
 
@@ -38,7 +38,7 @@ pub type Pending<T> = Pin<Box<dyn Future<Output = T> + Send + 'static>>;
 ///
 /// A partition's records stand at ascending offsets. A record that was acknowledged, or shown by a
 /// read or a [`Follower`], is durable: it stays at its offset until it is trimmed. Between records
-/// offsets may be missing that never held any; a [`Page`] says which.
+/// offsets may be missing that never held any; a [`LogPage`] says which.
 ///
 /// A partition has a log from [`create`](Self::create) to [`remove`](Self::remove), not by being
 /// used. Each process calls [`create`](Self::create) or [`verify`](Self::verify) for a database
@@ -61,13 +61,13 @@ pub trait Log: Send + Sync + 'static {
     /// Where the logs of `partitions` begin and end, in the order asked, no older than this call.
     ///
     /// Every record acknowledged before the call stands below its partition's end.
-    fn extents(&self, partitions: &[PartitionId]) -> Pending<Result<Vec<Extent>, ReadError>>;
+    fn extents(&self, partitions: &[PartitionId]) -> Pending<Result<Vec<Extent>, LogReadError>>;
 
     /// A way to append to `partition`. Several may exist at a time, one is meant to be in use.
     fn producer(&self, partition: PartitionId) -> Box<dyn Producer>;
 
     /// Follows `partition` from `from` on.
-    fn follow(&self, partition: PartitionId, from: Position) -> Box<dyn Follower>;
+    fn follow(&self, partition: PartitionId, from: LogPosition) -> Box<dyn Follower>;
 
     /// Reads records in order from `from` on.
     ///
@@ -76,9 +76,9 @@ pub trait Log: Send + Sync + 'static {
     fn read(
         &self,
         partition: PartitionId,
-        from: Position,
+        from: LogPosition,
         bytes_max: usize,
-    ) -> Pending<Result<Page, ReadError>>;
+    ) -> Pending<Result<LogPage, LogReadError>>;
 
     /// The end that this process can prove without waiting, or `None` if other machines append too.
     ///

@@ -16,11 +16,11 @@ pub use shared::SharedMemoryLog;
 pub use shared_beats::SharedMemoryBeats;
 
 use crate::{
-    Appended, Cause, CreateError, Drift, Extent, LogSpec, Outcome, Page, RECORD_BYTES_MAX,
-    ReadError, TrimError, Verified, VerifyError,
+    AppendOutcome, Appended, Cause, CreateError, Drift, Extent, LogPage, LogReadError, LogSpec,
+    RECORD_BYTES_MAX, TrimError, Verified, VerifyError,
 };
 use bytes::Bytes;
-use cortado_model::{DatabaseId, LogId, LogOffset, PartitionId, Position};
+use cortado_model::{DatabaseId, LogId, LogOffset, LogPosition, PartitionId};
 use partition::Partition;
 use std::collections::BTreeMap;
 use std::io;
@@ -113,14 +113,14 @@ impl MemoryLog {
     /// An append that is refused before it reaches the log uses up no fault.
     pub fn append_now(&mut self, partition: PartitionId, records: Vec<Bytes>) -> Receipt {
         if let Some(cause) = too_large(&records) {
-            return Receipt::Answered(Appended::Each(Outcome::NotAppended(cause)));
+            return Receipt::Answered(Appended::Each(AppendOutcome::NotAppended(cause)));
         }
         if let Some(why) = &self.unusable {
             let cause = Cause::failed(why.clone());
-            return Receipt::Answered(Appended::Each(Outcome::Unusable(cause)));
+            return Receipt::Answered(Appended::Each(AppendOutcome::Unusable(cause)));
         }
         let Some(state) = self.partition_mut(partition) else {
-            return Receipt::Answered(Appended::Each(Outcome::NotAppended(Cause::Missing)));
+            return Receipt::Answered(Appended::Each(AppendOutcome::NotAppended(Cause::Missing)));
         };
         let Some(fault) = state.faults.pop_front() else {
             return Receipt::Answered(Appended::From(state.land(records)));
@@ -137,7 +137,7 @@ impl MemoryLog {
                 }
                 let why = "told to become unusable";
                 self.unusable = Some(why.to_owned());
-                Receipt::Answered(Appended::Each(Outcome::Unusable(Cause::failed(why))))
+                Receipt::Answered(Appended::Each(AppendOutcome::Unusable(Cause::failed(why))))
             }
             Fault::Refuse
             | Fault::UnknownLanded
@@ -152,21 +152,21 @@ impl MemoryLog {
     /// Reads records in order from `from` on, by the rules of [`Log::read`](crate::Log::read).
     ///
     /// # Errors
-    /// See [`ReadError`]; the next [`ReadFault`] comes before all others but `Missing`.
+    /// See [`LogReadError`]; the next [`ReadFault`] comes before all others but `Missing`.
     pub fn read_now(
         &mut self,
         partition: PartitionId,
-        from: Position,
+        from: LogPosition,
         bytes_max: usize,
-    ) -> Result<Page, ReadError> {
-        let state = self.partition_mut(partition).ok_or(ReadError::Missing)?;
+    ) -> Result<LogPage, LogReadError> {
+        let state = self.partition_mut(partition).ok_or(LogReadError::Missing)?;
         match state.read_faults.pop_front() {
             None => state.read(from, bytes_max),
             Some(ReadFault::Unavailable) => {
-                Err(ReadError::Unavailable(io::Error::other("told to be unavailable")))
+                Err(LogReadError::Unavailable(io::Error::other("told to be unavailable")))
             }
             Some(ReadFault::Damaged) => {
-                Err(ReadError::Damaged { why: "told to be damaged".to_owned() })
+                Err(LogReadError::Damaged { why: "told to be damaged".to_owned() })
             }
         }
     }
@@ -325,9 +325,11 @@ fn too_large(records: &[Bytes]) -> Option<Cause> {
 
 /// What becomes of `records` when `fault` strikes them, where nothing is kept back.
 fn suffer(fault: Fault, state: &mut Partition, mut records: Vec<Bytes>) -> Appended {
-    let perhaps = |why: &str| Appended::Each(Outcome::Perhaps(Cause::failed(why)));
+    let perhaps = |why: &str| Appended::Each(AppendOutcome::Perhaps(Cause::failed(why)));
     match fault {
-        Fault::Refuse => Appended::Each(Outcome::NotAppended(Cause::refused("told to refuse"))),
+        Fault::Refuse => {
+            Appended::Each(AppendOutcome::NotAppended(Cause::refused("told to refuse")))
+        }
         Fault::UnknownLanded => {
             state.land(records);
             perhaps("told to answer perhaps")
@@ -341,13 +343,14 @@ fn suffer(fault: Fault, state: &mut Partition, mut records: Vec<Bytes>) -> Appen
         Fault::Split { records: count } => {
             let refused = records.split_off(count.min(records.len()));
             let (landed, first) = (records.len() as u64, state.land(records));
-            let at = |number| Outcome::At(Position { offset: first.plus(number), epoch: 0 });
-            let refuse = |_| Outcome::NotAppended(Cause::refused("told to refuse the rest"));
+            let at =
+                |number| AppendOutcome::At(LogPosition { offset: first.plus(number), epoch: 0 });
+            let refuse = |_| AppendOutcome::NotAppended(Cause::refused("told to refuse the rest"));
             Appended::Mixed((0..landed).map(at).chain(refused.iter().map(refuse)).collect())
         }
         Fault::Somewhere => {
             state.land(records);
-            Appended::Each(Outcome::Somewhere)
+            Appended::Each(AppendOutcome::Somewhere)
         }
         Fault::Duplicate => {
             let offset = state.land(records.clone());

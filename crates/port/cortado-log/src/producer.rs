@@ -3,7 +3,7 @@
 //! Start reading at [`Producer`].
 
 use bytes::Bytes;
-use cortado_model::Position;
+use cortado_model::LogPosition;
 use std::error::Error;
 use std::future::poll_fn;
 use std::io;
@@ -23,27 +23,30 @@ pub trait Producer: Send {
     ///
     /// Ready once it has added one; pending while nothing is known, and for ever while nothing is
     /// outstanding.
-    fn poll_outcomes(&mut self, context: &mut Context<'_>, outcomes: &mut Vec<Outcome>)
-    -> Poll<()>;
+    fn poll_outcomes(
+        &mut self,
+        context: &mut Context<'_>,
+        outcomes: &mut Vec<AppendOutcome>,
+    ) -> Poll<()>;
 
     /// Records that were sent and whose outcome has not been taken.
     fn outstanding(&self) -> usize;
 
-    /// Gives up: answers every outstanding record now, with [`Outcome::Perhaps`] where nothing is
-    /// known. Such a record may still land, and a later producer's records before it.
-    fn abandon(self: Box<Self>) -> Vec<Outcome>;
+    /// Gives up: answers every outstanding record now, with [`AppendOutcome::Perhaps`] where
+    /// nothing is known. Such a record may still land, and a later producer's records before it.
+    fn abandon(self: Box<Self>) -> Vec<AppendOutcome>;
 }
 
 /// Awaits outcomes of `producer`; dropping the future loses none.
-pub async fn outcomes_of(producer: &mut dyn Producer, outcomes: &mut Vec<Outcome>) {
+pub async fn outcomes_of(producer: &mut dyn Producer, outcomes: &mut Vec<AppendOutcome>) {
     poll_fn(|context| producer.poll_outcomes(context, outcomes)).await;
 }
 
 /// What became of one record.
 #[derive(Clone, Debug)]
-pub enum Outcome {
+pub enum AppendOutcome {
     /// In the log, durably, here.
-    At(Position),
+    At(LogPosition),
     /// In the log, durably; only reading tells where.
     Somewhere,
     /// Certainly not in the log, now or later. Send it again after backing off.

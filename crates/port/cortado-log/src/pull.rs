@@ -2,14 +2,17 @@
 //!
 //! Start reading at [`PullFollower`].
 
-use crate::{Follower, Page, Pending, ReadError};
-use cortado_model::{LogOffset, Position};
+use crate::{Follower, LogPage, LogReadError, Pending};
+use cortado_model::{LogOffset, LogPosition};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::sync::watch;
 
+/// What a read answers.
+type Reading = Pending<Result<LogPage, LogReadError>>;
+
 /// Reads up to so many bytes from a position on.
-type Read = Box<dyn Fn(Position, usize) -> Pending<Result<Page, ReadError>> + Send>;
+type Read = Box<dyn Fn(LogPosition, usize) -> Reading + Send>;
 
 /// Reads whenever the end has moved; holds nothing that has not been taken.
 pub struct PullFollower {
@@ -17,17 +20,17 @@ pub struct PullFollower {
     end: watch::Receiver<LogOffset>,
     /// Resolves when `end` has moved since it was last looked at.
     moved: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
-    position: Position,
-    reading: Option<Pending<Result<Page, ReadError>>>,
+    position: LogPosition,
+    reading: Option<Reading>,
 }
 
 impl PullFollower {
     /// Follows from `from` on by `read`, whenever `end` shows another end than the position: a log
     /// that has lost records, or was removed, says so when it is read.
     pub fn new(
-        read: impl Fn(Position, usize) -> Pending<Result<Page, ReadError>> + Send + 'static,
+        read: impl Fn(LogPosition, usize) -> Reading + Send + 'static,
         end: watch::Receiver<LogOffset>,
-        from: Position,
+        from: LogPosition,
     ) -> PullFollower {
         PullFollower { read: Box::new(read), end, moved: None, position: from, reading: None }
     }
@@ -57,7 +60,7 @@ impl Follower for PullFollower {
         &mut self,
         context: &mut Context<'_>,
         bytes_max: usize,
-    ) -> Poll<Result<Page, ReadError>> {
+    ) -> Poll<Result<LogPage, LogReadError>> {
         ready!(self.poll_ready(context));
         let reading = self.reading.get_or_insert_with(|| (self.read)(self.position, bytes_max));
         let page = ready!(reading.as_mut().poll(context));
@@ -68,7 +71,7 @@ impl Follower for PullFollower {
         Poll::Ready(page)
     }
 
-    fn seek(&mut self, to: Position) {
+    fn seek(&mut self, to: LogPosition) {
         if to != self.position {
             self.reading = None;
             self.position = to;

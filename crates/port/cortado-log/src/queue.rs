@@ -2,9 +2,9 @@
 //!
 //! Start reading at [`QueueProducer`].
 
-use crate::{Cause, Outcome, Pending, Producer};
+use crate::{AppendOutcome, Cause, Pending, Producer};
 use bytes::Bytes;
-use cortado_model::{LogOffset, Position};
+use cortado_model::{LogOffset, LogPosition};
 use std::collections::VecDeque;
 use std::task::{Context, Poll, Waker};
 
@@ -14,9 +14,9 @@ pub enum Appended {
     /// Its records stand next to one another from here on.
     From(LogOffset),
     /// The same for each of its records.
-    Each(Outcome),
+    Each(AppendOutcome),
     /// One for each of its records.
-    Mixed(Vec<Outcome>),
+    Mixed(Vec<AppendOutcome>),
 }
 
 /// Hands appends over as they come, and keeps what is owed for them.
@@ -39,7 +39,7 @@ impl QueueProducer {
     }
 
     /// Takes the outcomes of the oldest append, if it has been answered.
-    fn poll_oldest(&mut self, context: &mut Context<'_>) -> Poll<Vec<Outcome>> {
+    fn poll_oldest(&mut self, context: &mut Context<'_>) -> Poll<Vec<AppendOutcome>> {
         let Some(oldest) = self.sent.front_mut() else { return Poll::Pending };
         let records = oldest.records;
         let Poll::Ready(appended) = oldest.answer.as_mut().poll(context) else {
@@ -52,15 +52,18 @@ impl QueueProducer {
 }
 
 impl Appended {
-    fn outcomes(self, records: usize) -> Vec<Outcome> {
+    fn outcomes(self, records: usize) -> Vec<AppendOutcome> {
         match self {
             Appended::From(first) => (0..records as u64)
-                .map(|number| Outcome::At(Position { offset: first.plus(number), epoch: 0 }))
+                .map(|number| {
+                    AppendOutcome::At(LogPosition { offset: first.plus(number), epoch: 0 })
+                })
                 .collect(),
             Appended::Each(outcome) => vec![outcome; records],
             Appended::Mixed(mut outcomes) => {
                 // A log that forgets one of them must not shift all that follow.
-                outcomes.resize(records, Outcome::Perhaps(Cause::failed("no outcome was told")));
+                outcomes
+                    .resize(records, AppendOutcome::Perhaps(Cause::failed("no outcome was told")));
                 outcomes
             }
         }
@@ -80,7 +83,7 @@ impl Producer for QueueProducer {
     fn poll_outcomes(
         &mut self,
         context: &mut Context<'_>,
-        outcomes: &mut Vec<Outcome>,
+        outcomes: &mut Vec<AppendOutcome>,
     ) -> Poll<()> {
         let before = outcomes.len();
         // What a group commit has made durable is answered together.
@@ -94,7 +97,7 @@ impl Producer for QueueProducer {
         self.outstanding
     }
 
-    fn abandon(mut self: Box<Self>) -> Vec<Outcome> {
+    fn abandon(mut self: Box<Self>) -> Vec<AppendOutcome> {
         let mut outcomes = Vec::with_capacity(self.outstanding);
         let mut context = Context::from_waker(Waker::noop());
         while !self.sent.is_empty() {
@@ -103,7 +106,8 @@ impl Producer for QueueProducer {
                 Poll::Pending => break,
             }
         }
-        outcomes.resize(outcomes.len() + self.outstanding, Outcome::Perhaps(Cause::Abandoned));
+        outcomes
+            .resize(outcomes.len() + self.outstanding, AppendOutcome::Perhaps(Cause::Abandoned));
         outcomes
     }
 }

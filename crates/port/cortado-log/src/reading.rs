@@ -1,9 +1,9 @@
 //! What reading a log tells: records, where to go on, and where the log begins and ends.
 //!
-//! Start reading at [`Page`].
+//! Start reading at [`LogPage`].
 
 use bytes::Bytes;
-use cortado_model::{LogId, LogOffset, Position};
+use cortado_model::{LogId, LogOffset, LogPosition};
 use std::io;
 
 /// One record as the log holds it.
@@ -20,11 +20,11 @@ pub struct LogEntry {
 /// Offsets between the position that was asked for and `next` that no entry has never held a
 /// record: the log vouches for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Page {
+pub struct LogPage {
     /// In ascending order of their offsets; none at the end, or where only a gap was found.
     pub entries: Vec<LogEntry>,
     /// Where to go on: behind the last entry, or beyond if a gap follows it.
-    pub next: Position,
+    pub next: LogPosition,
     /// The end, no older than the entries.
     pub end: LogOffset,
 }
@@ -44,7 +44,7 @@ pub struct Extent {
 
 /// Why a read has no records to tell.
 #[derive(Debug, thiserror::Error)]
-pub enum ReadError {
+pub enum LogReadError {
     /// The records are gone: resync from a snapshot, then read from `first` on.
     #[error("records below {first} have been trimmed")]
     Trimmed {

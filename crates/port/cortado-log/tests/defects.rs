@@ -4,10 +4,10 @@ use bytes::Bytes;
 use cortado_log::conformance::{Fresh, Mischief, Subject, run};
 use cortado_log::memory::SharedMemoryLog;
 use cortado_log::{
-    CreateError, Extent, Follower, Log, LogSpec, LogTraits, Outcome, Page, Pending, Producer,
-    ReadError, RemoveError, TrimError, Verified, VerifyError,
+    AppendOutcome, CreateError, Extent, Follower, Log, LogPage, LogReadError, LogSpec, LogTraits,
+    Pending, Producer, RemoveError, TrimError, Verified, VerifyError,
 };
-use cortado_model::{DatabaseId, LogId, LogOffset, PartitionId, PartitionUuid, Position};
+use cortado_model::{DatabaseId, LogId, LogOffset, LogPosition, PartitionId, PartitionUuid};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -102,7 +102,7 @@ impl Log for Broken {
         self.log.remove(spec)
     }
 
-    fn extents(&self, partitions: &[PartitionId]) -> Pending<Result<Vec<Extent>, ReadError>> {
+    fn extents(&self, partitions: &[PartitionId]) -> Pending<Result<Vec<Extent>, LogReadError>> {
         self.log.extents(partitions)
     }
 
@@ -122,9 +122,9 @@ impl Log for Broken {
         })
     }
 
-    fn follow(&self, partition: PartitionId, from: Position) -> Box<dyn Follower> {
+    fn follow(&self, partition: PartitionId, from: LogPosition) -> Box<dyn Follower> {
         let early = u64::from(self.has(Defect::FollowsTooEarly));
-        let from = Position { offset: LogOffset(from.offset.0.saturating_sub(early)), ..from };
+        let from = LogPosition { offset: LogOffset(from.offset.0.saturating_sub(early)), ..from };
         let follower = self.log.follow(self.mixed(partition), from);
         Box::new(BrokenFollower { follower, broken: self.clone() })
     }
@@ -132,21 +132,21 @@ impl Log for Broken {
     fn read(
         &self,
         partition: PartitionId,
-        from: Position,
+        from: LogPosition,
         bytes_max: usize,
-    ) -> Pending<Result<Page, ReadError>> {
+    ) -> Pending<Result<LogPage, LogReadError>> {
         let partition = self.mixed(partition);
         let bytes_max = if self.has(Defect::IgnoresTheLimit) { usize::MAX } else { bytes_max };
         let read = |from| self.log.with(|log| log.read_now(partition, from, bytes_max));
         let answer = match read(from) {
-            Err(ReadError::Trimmed { first }) if self.has(Defect::HidesTheTrim) => {
-                read(Position { offset: first, ..from })
+            Err(LogReadError::Trimmed { first }) if self.has(Defect::HidesTheTrim) => {
+                read(LogPosition { offset: first, ..from })
             }
-            Err(ReadError::Hole { at }) if self.has(Defect::HidesTheHole) => {
-                read(Position { offset: at.plus(1), ..from })
+            Err(LogReadError::Hole { at }) if self.has(Defect::HidesTheHole) => {
+                read(LogPosition { offset: at.plus(1), ..from })
             }
-            Err(ReadError::Diverged { end }) if self.has(Defect::HidesTheTruncation) => {
-                Ok(Page { entries: Vec::new(), next: from, end })
+            Err(LogReadError::Diverged { end }) if self.has(Defect::HidesTheTruncation) => {
+                Ok(LogPage { entries: Vec::new(), next: from, end })
             }
             answer => answer,
         };
@@ -192,11 +192,11 @@ impl Producer for BrokenProducer {
     fn poll_outcomes(
         &mut self,
         context: &mut Context<'_>,
-        outcomes: &mut Vec<Outcome>,
+        outcomes: &mut Vec<AppendOutcome>,
     ) -> Poll<()> {
         let ready = self.producer.poll_outcomes(context, outcomes);
         if outcomes.len() >= 5 && self.broken.has(Defect::AnswersTooOften) {
-            outcomes.push(Outcome::Somewhere);
+            outcomes.push(AppendOutcome::Somewhere);
         }
         ready
     }
@@ -205,7 +205,7 @@ impl Producer for BrokenProducer {
         self.producer.outstanding()
     }
 
-    fn abandon(self: Box<Self>) -> Vec<Outcome> {
+    fn abandon(self: Box<Self>) -> Vec<AppendOutcome> {
         if self.broken.has(Defect::AbandonsTheRecords) {
             self.broken.log.restart();
         }
@@ -231,11 +231,11 @@ impl Follower for BrokenFollower {
         &mut self,
         context: &mut Context<'_>,
         bytes_max: usize,
-    ) -> Poll<Result<Page, ReadError>> {
+    ) -> Poll<Result<LogPage, LogReadError>> {
         self.follower.poll_page(context, bytes_max)
     }
 
-    fn seek(&mut self, to: Position) {
+    fn seek(&mut self, to: LogPosition) {
         self.follower.seek(to);
     }
 

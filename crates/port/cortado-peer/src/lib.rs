@@ -34,7 +34,7 @@ pub use memory::{Membership, MemoryPeers};
 pub use message::{Message, Progress, ReplicaProgress};
 pub use order::{HandOff, HandOffAnswer, VerifyAnswer};
 pub use peer_progress::{LifeNumber, PeerProgress};
-pub use read::{Look, Page, Read, ReadAnswer, Seen, ServedRole, Sight, Unserved};
+pub use read::{DocumentPage, Look, Read, ReadAnswer, Seen, ServedRole, Sight, Unserved};
 pub use report::{NodeReport, ReplicaReport};
 pub use snapshot::{SnapshotAnswer, SnapshotChunk, SnapshotId};
 pub use snapshot_format::{SnapshotName, SnapshotReader, write_snapshot};

@@ -55,7 +55,7 @@ pub enum Seen {
     /// The documents of [`Look::Find`], in the order asked.
     Documents(Vec<Option<StoredDocument>>),
     /// The documents of [`Look::Page`].
-    Page(Page),
+    Page(DocumentPage),
     /// Of [`Look::Position`]: what the store shows.
     Position(Scn),
     /// Of [`Look::History`].
@@ -69,7 +69,7 @@ pub enum Seen {
 
 /// Documents in key order, all as of one SCN.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Page {
+pub struct DocumentPage {
     /// At most as many as asked for; fewer when they are big.
     pub documents: Vec<(DocumentKey, StoredDocument)>,
     /// Where the next page goes on: the last key of this one. `None` on the last page.

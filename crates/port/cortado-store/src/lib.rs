@@ -27,8 +27,8 @@ pub use slow::Slow;
 
 use bytes::Bytes;
 use cortado_model::{
-    Batch, Budget, DocumentKey, Entry, EntryRange, Found, PartitionId, Remembered, RememberedKey,
-    Scn, StoredDocument, TableId, WallMillis,
+    Batch, Budget, DocumentKey, Entry, EntryRange, Findings, PartitionId, Remembered,
+    RememberedKey, Scn, StoredDocument, TableId, WallMillis,
 };
 
 /// The replicas of one node, each a set of documents and the checkpoint they belong to.
@@ -91,7 +91,7 @@ pub trait Store: Send + Sync + 'static {
         partition: PartitionId,
         keys: &[(TableId, DocumentKey)],
         name: Option<&RememberedKey>,
-    ) -> Result<Found, StoreError> {
+    ) -> Result<Findings, StoreError> {
         self.view(partition)?.find(keys, name)
     }
 
@@ -240,11 +240,11 @@ pub trait View: Send + Sync {
         &self,
         keys: &[(TableId, DocumentKey)],
         name: Option<&RememberedKey>,
-    ) -> Result<Found, StoreError> {
+    ) -> Result<Findings, StoreError> {
         let documents = keys.iter().map(|(table, key)| self.get(*table, key));
         let documents = documents.collect::<Result<_, _>>()?;
-        let Some(name) = name else { return Ok(Found { documents, ..Found::default() }) };
-        Ok(Found {
+        let Some(name) = name else { return Ok(Findings { documents, ..Findings::default() }) };
+        Ok(Findings {
             documents,
             remembered: self.remembered(name)?,
             remembered_bytes: self.remembered_bytes()?,

@@ -10,8 +10,8 @@ use crate::encoding::{
 use crate::{EntryIterator, Installer, Store, StoreError, StoreTraits, View, assert_distinct};
 use bytes::Bytes;
 use cortado_model::{
-    Batch, DocumentKey, Entry, EntryKey, EntryRange, Found, PartitionId, Remembered, RememberedKey,
-    Scn, Space, StoredDocument, TableId, WallMillis, successor,
+    Batch, DocumentKey, Entry, EntryKey, EntryRange, Findings, PartitionId, Remembered,
+    RememberedKey, Scn, Space, StoredDocument, TableId, WallMillis, successor,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
@@ -253,7 +253,7 @@ impl Store for MemoryStore {
         partition: PartitionId,
         keys: &[(TableId, DocumentKey)],
         name: Option<&RememberedKey>,
-    ) -> Result<Found, StoreError> {
+    ) -> Result<Findings, StoreError> {
         let state = self.state();
         state.check_read()?;
         state.view(partition).find(keys, name)

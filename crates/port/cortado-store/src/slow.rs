@@ -7,7 +7,7 @@ use crate::random::Random;
 use crate::{EntryIterator, Installer, Store, StoreError, StoreTraits, StoreUsage, View};
 use bytes::Bytes;
 use cortado_model::{
-    Batch, DocumentKey, Entry, EntryRange, Found, PartitionId, Remembered, RememberedKey, Scn,
+    Batch, DocumentKey, Entry, EntryRange, Findings, PartitionId, Remembered, RememberedKey, Scn,
     StoredDocument, TableId, WallMillis,
 };
 use std::ops::RangeInclusive;
@@ -101,7 +101,7 @@ impl Store for Slow {
         partition: PartitionId,
         keys: &[(TableId, DocumentKey)],
         name: Option<&RememberedKey>,
-    ) -> Result<Found, StoreError> {
+    ) -> Result<Findings, StoreError> {
         self.pace.wait();
         self.store.find(partition, keys, name)
     }
@@ -206,7 +206,7 @@ impl View for SlowView {
         &self,
         keys: &[(TableId, DocumentKey)],
         name: Option<&RememberedKey>,
-    ) -> Result<Found, StoreError> {
+    ) -> Result<Findings, StoreError> {
         self.pace.wait();
         self.view.find(keys, name)
     }

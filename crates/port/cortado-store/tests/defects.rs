@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use cortado_model::{
-    Batch, DocumentKey, Entry, Found, PartitionId, RememberedKey, StoredDocument, TableId,
+    Batch, DocumentKey, Entry, Findings, PartitionId, RememberedKey, StoredDocument, TableId,
 };
 use cortado_store::conformance::{self, Subject};
 use cortado_store::{Installer, MemoryStore, Store, StoreError, StoreTraits, View};
@@ -126,7 +126,7 @@ impl Store for Broken {
         partition: PartitionId,
         keys: &[(TableId, DocumentKey)],
         name: Option<&RememberedKey>,
-    ) -> Result<Found, StoreError> {
+    ) -> Result<Findings, StoreError> {
         let mut found = self.store.find(partition, keys, name)?;
         match self.defect {
             Some(Defect::FindsWithoutGaps) => found.documents.retain(Option::is_some),

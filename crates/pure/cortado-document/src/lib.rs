@@ -22,7 +22,7 @@ pub use json::{
     Unacceptable, check_document, check_json, compact, parse_strict,
 };
 pub use operation::{
-    Action, Change, Current, Done, Evaluated, Operation, Refusal, TransactionError,
+    Change, Current, DocumentAction, Done, Evaluated, Operation, Refusal, TransactionError,
     check_operations,
 };
 pub use partitioning::partition_of;

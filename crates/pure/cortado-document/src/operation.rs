@@ -23,14 +23,14 @@ pub struct Operation {
     /// The document; as many parts as the table's key has.
     pub key: DocumentKey,
     /// What to do.
-    pub action: Action,
+    pub action: DocumentAction,
     /// When to do it.
     pub condition: Condition,
 }
 
 /// What an operation does to its document.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
+pub enum DocumentAction {
     /// Creates or replaces.
     Put {
         /// The whole new value.
@@ -81,15 +81,19 @@ impl Operation {
             apply(current.value).map_err(Refusal::Patch)
         };
         let (done, value) = match &self.action {
-            Action::Put { value } if current.is_some() => (Done::Replaced, value.clone()),
-            Action::Put { value } => (Done::Created, value.clone()),
-            Action::Merge { patch } => (Done::Patched, patched(&|value| patch.apply(value))?),
-            Action::JsonPatch { patch } => (Done::Patched, patched(&|value| patch.apply(value))?),
-            Action::Delete if current.is_some() => {
+            DocumentAction::Put { value } if current.is_some() => (Done::Replaced, value.clone()),
+            DocumentAction::Put { value } => (Done::Created, value.clone()),
+            DocumentAction::Merge { patch } => {
+                (Done::Patched, patched(&|value| patch.apply(value))?)
+            }
+            DocumentAction::JsonPatch { patch } => {
+                (Done::Patched, patched(&|value| patch.apply(value))?)
+            }
+            DocumentAction::Delete if current.is_some() => {
                 return Ok(Evaluated { done: Done::Deleted, change: Some(Change::Remove) });
             }
-            Action::Delete => return Ok(Evaluated { done: Done::Missing, change: None }),
-            Action::Check => return Ok(Evaluated { done: Done::Checked, change: None }),
+            DocumentAction::Delete => return Ok(Evaluated { done: Done::Missing, change: None }),
+            DocumentAction::Check => return Ok(Evaluated { done: Done::Checked, change: None }),
         };
         if let Some(schema) = schema {
             schema.validate(&value).map_err(Refusal::SchemaViolated)?;
@@ -175,7 +179,7 @@ pub fn check_operations(
         if seen.insert((*table, key.as_bytes()), operation).is_some() {
             return Err(TransactionError::RepeatedKey { operation });
         }
-        if *action == Action::Check && condition.is_empty() {
+        if *action == DocumentAction::Check && condition.is_empty() {
             return Err(TransactionError::NothingToCheck { operation });
         }
     }

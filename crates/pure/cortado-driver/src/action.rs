@@ -10,7 +10,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use cortado_model::{
-    Batch, DocumentKey, NodeId, Position, RememberedKey, Scn, TableId, WallMillis,
+    Batch, DocumentKey, LogPosition, NodeId, RememberedKey, Scn, TableId, WallMillis,
 };
 use cortado_replica::{NotDone, Trim};
 
@@ -35,7 +35,7 @@ pub enum Action<C> {
         /// Which read.
         job: JobId,
         /// Where to begin.
-        from: Position,
+        from: LogPosition,
         /// About as much.
         bytes_max: usize,
     },

@@ -2,7 +2,7 @@
 //!
 //! Start reading at [`Appends::take_answered`].
 
-use crate::event::{JobId, Outcome};
+use crate::event::{JobId, RecordOutcome};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -23,7 +23,7 @@ pub(crate) struct Appends {
     /// Handed over, oldest first.
     sent: VecDeque<Sent>,
     /// Of the oldest that were handed over, as the log has told them.
-    outcomes: VecDeque<Outcome>,
+    outcomes: VecDeque<RecordOutcome>,
 }
 
 /// An append of the core.
@@ -66,7 +66,7 @@ impl Appends {
     }
 
     /// The log has answered; what a producer says that was given up does not count.
-    pub(crate) fn answered(&mut self, producer: JobId, outcomes: Vec<Outcome>) {
+    pub(crate) fn answered(&mut self, producer: JobId, outcomes: Vec<RecordOutcome>) {
         if producer == self.producer {
             self.outcomes.extend(outcomes);
         }
@@ -102,17 +102,17 @@ impl Appends {
 /// What is known of an append by the outcomes of its records.
 ///
 /// The core may only count on an append whose records stand next to one another.
-fn verdict(outcomes: impl Iterator<Item = Outcome>) -> Result<LogOffset, AppendFailure> {
+fn verdict(outcomes: impl Iterator<Item = RecordOutcome>) -> Result<LogOffset, AppendFailure> {
     let (mut first, mut unknown, mut refused) = (None::<LogOffset>, false, false);
     let mut unusable = false;
     for (number, outcome) in (0..).zip(outcomes) {
         match outcome {
-            Outcome::At(offset) => {
+            RecordOutcome::At(offset) => {
                 unknown |= first.get_or_insert(offset).plus(number) != offset;
             }
-            Outcome::Somewhere | Outcome::Perhaps => unknown = true,
-            Outcome::Unusable => unusable = true,
-            Outcome::NotAppended => refused = true,
+            RecordOutcome::Somewhere | RecordOutcome::Perhaps => unknown = true,
+            RecordOutcome::Unusable => unusable = true,
+            RecordOutcome::NotAppended => refused = true,
         }
     }
     match first {
@@ -128,10 +128,10 @@ fn verdict(outcomes: impl Iterator<Item = Outcome>) -> Result<LogOffset, AppendF
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Outcome::{At, NotAppended, Perhaps, Somewhere, Unusable};
+    use RecordOutcome::{At, NotAppended, Perhaps, Somewhere, Unusable};
 
     #[track_caller]
-    fn check(outcomes: &[Outcome], want: Result<u64, AppendFailure>) {
+    fn check(outcomes: &[RecordOutcome], want: Result<u64, AppendFailure>) {
         assert_eq!(verdict(outcomes.iter().copied()), want.map(LogOffset), "{outcomes:?}");
     }
 
@@ -162,10 +162,10 @@ mod tests {
         assert_eq!(appends.hand_over().unwrap().len(), 3);
         assert_eq!(appends.hand_over(), None);
         assert_eq!(appends.due(10), Some(Millis(15)));
-        appends.answered(JobId(0), vec![Outcome::NotAppended; 3]);
-        appends.answered(JobId(1), vec![Outcome::At(LogOffset(4))]);
+        appends.answered(JobId(0), vec![RecordOutcome::NotAppended; 3]);
+        appends.answered(JobId(1), vec![RecordOutcome::At(LogOffset(4))]);
         assert!(appends.take_answered().is_none(), "one of two records is answered");
-        appends.answered(JobId(1), vec![Outcome::At(LogOffset(5)), Outcome::Perhaps]);
+        appends.answered(JobId(1), vec![RecordOutcome::At(LogOffset(5)), RecordOutcome::Perhaps]);
         let first = appends.take_answered();
         assert!(matches!(first, Some(Input::Appended { first: LogOffset(4), .. })), "{first:?}");
         appends.gather(AppendToken(3), vec![record()], Millis(7));

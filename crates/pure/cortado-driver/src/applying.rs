@@ -10,7 +10,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use cortado_model::limits::IDEMPOTENCY_TTL_MS_MAX;
 use cortado_model::{Batch, LogOffset, Remembered, Scn, StoreError, WallMillis};
-use cortado_replica::{Answer, Apply, Committed, FoldState, RequestId};
+use cortado_replica::{Apply, Committed, FoldState, RequestEnd, RequestId};
 
 /// Batches of one replica, numbered from 1.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub(crate) struct Applying {
     /// Beyond that, a batch gets no more, and no record is read.
     gathered_bytes_max: usize,
     /// Answers, each with the batch that must be in the store before.
-    owed: VecDeque<(u64, RequestId, Answer)>,
+    owed: VecDeque<(u64, RequestId, RequestEnd)>,
     /// The fold state that was last stored.
     stored: FoldState,
     /// Transactions in the store that were applied here.
@@ -219,17 +219,17 @@ impl Applying {
     }
 
     /// An answer of the core, due when everything before it is in the store.
-    pub(crate) fn owe(&mut self, request: RequestId, answer: Answer) {
+    pub(crate) fn owe(&mut self, request: RequestId, answer: RequestEnd) {
         let after = match answer {
-            Answer::Committed { .. } | Answer::Ready => self.newest,
+            RequestEnd::Committed { .. } | RequestEnd::Ready => self.newest,
             // What was not done shows nowhere.
-            Answer::NotDone(_) | Answer::Unknown => 0,
+            RequestEnd::NotDone(_) | RequestEnd::Unknown => 0,
         };
         self.owed.push_back((after, request, answer));
     }
 
     /// The next answer that is due.
-    pub(crate) fn take_due(&mut self) -> Option<(RequestId, Answer)> {
+    pub(crate) fn take_due(&mut self) -> Option<(RequestId, RequestEnd)> {
         let at = self.owed.iter().position(|(after, ..)| *after <= self.done)?;
         self.owed.remove(at).map(|(_, request, answer)| (request, answer))
     }

@@ -5,7 +5,7 @@
 use crate::action::{Action, Reply};
 use crate::event::{Event, JobId, Survey, SurveyError};
 use crate::halt::Halt;
-use crate::leadership::Leadership;
+use crate::leadership::FoldedLeadership;
 use crate::life::Life;
 use crate::news::News;
 use crate::rebuilding::{Rebuilding, Rebuilt};
@@ -46,7 +46,7 @@ pub struct Driver<C> {
     may_lack_record: bool,
     /// What it has folded, as long as nothing of that is thrown away.
     folded: Option<Folded>,
-    leadership: Leadership,
+    leadership: FoldedLeadership,
     /// How often the store was emptied to be filled anew.
     restorations: u64,
     /// The log's end, as far as it was heard of since the last life.
@@ -96,7 +96,7 @@ impl<C: Caller> Driver<C> {
             applied: (Scn::ZERO, LogOffset::ZERO),
             may_lack_record: false,
             folded: None,
-            leadership: Leadership::default(),
+            leadership: FoldedLeadership::default(),
             restorations: 0,
             log_end: LogOffset::ZERO,
             contradicted_at: None,
@@ -170,7 +170,7 @@ impl<C: Caller> Driver<C> {
     }
 
     /// Who leads, as the replica has folded it.
-    pub fn leadership(&self) -> &Leadership {
+    pub fn leadership(&self) -> &FoldedLeadership {
         &self.leadership
     }
 

@@ -4,7 +4,7 @@
 
 use crate::action::{Action, Reply};
 use crate::agreement::{agreed_below, agreement};
-use crate::event::{DigestReport, Event, Hashed, JobId, ReadError, Surroundings};
+use crate::event::{DigestReport, Event, FollowError, Hashed, JobId, Surroundings};
 use crate::halt::Halt;
 use crate::life::{Life, Room};
 use crate::news::News;
@@ -16,7 +16,7 @@ use crate::write::Caller;
 use alloc::vec::Vec;
 use cortado_model::{LogOffset, Millis, NodeId, Scn, StoreError};
 use cortado_replica::{
-    AppendFailure, Config, FEATURE_LEVEL_MAX, Input, NotDone, Page, ReadNeed, Role, Trim,
+    AppendFailure, Config, FEATURE_LEVEL_MAX, Input, NotDone, ReadNeed, RecordPage, Role, Trim,
 };
 
 /// A leader looks this often, at most, how much all logs have grown: its own may stand still.
@@ -199,7 +199,7 @@ impl<C: Caller> Life<C> {
     fn on_page(
         &mut self,
         job: JobId,
-        page: Result<Page, ReadError>,
+        page: Result<RecordPage, FollowError>,
         turn: &mut Turn<'_, C>,
     ) -> Result<(), Halt> {
         if !self.pace.end(job) {
@@ -211,14 +211,16 @@ impl<C: Caller> Life<C> {
                 self.pace.came(page.entries.len(), turn.clock());
                 self.step(Input::Page(page), turn)
             }
-            Err(ReadError::Unavailable) => {
+            Err(FollowError::Unavailable) => {
                 self.pace.failed(turn.clock());
                 Ok(())
             }
-            Err(ReadError::Trimmed { first }) => Err(Halt::Trimmed { first }),
-            Err(ReadError::Replaced { found }) => Err(Halt::replaced(found, self.core.fold().log)),
-            Err(ReadError::Truncated { end }) => Err(Halt::truncated(end, at)),
-            Err(ReadError::Broken { why }) => Err(Halt::Broken { at, why }),
+            Err(FollowError::Trimmed { first }) => Err(Halt::Trimmed { first }),
+            Err(FollowError::Replaced { found }) => {
+                Err(Halt::replaced(found, self.core.fold().log))
+            }
+            Err(FollowError::Truncated { end }) => Err(Halt::truncated(end, at)),
+            Err(FollowError::Broken { why }) => Err(Halt::Broken { at, why }),
         }
     }
 

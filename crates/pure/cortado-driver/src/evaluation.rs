@@ -15,9 +15,10 @@ use crate::write::{Caller, Refused, TableRules, UnknownWhy, WriteOrder, Written}
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use cortado_document::{Change, Current, Done, Evaluated, Operation, Refusal};
-use cortado_model::{Found, LogOffset, RememberedKey, StoreError, StoredDocument, WallMillis};
+use cortado_model::{Findings, LogOffset, RememberedKey, StoreError, StoredDocument, WallMillis};
 use cortado_replica::{
-    Answer, Draft, DraftChange, DraftValue, Idempotency, Input, NotDone, ReadNeed, Role, Write,
+    DecidedWrite, Draft, DraftChange, DraftValue, Idempotency, Input, NotDone, ReadNeed,
+    RequestEnd, Role,
 };
 
 /// What a write comes to when it is evaluated.
@@ -48,7 +49,7 @@ impl<C: Caller> Life<C> {
     pub(crate) fn on_found(
         &mut self,
         job: JobId,
-        found: Result<Found, StoreError>,
+        found: Result<Findings, StoreError>,
         turn: &mut Turn<'_, C>,
     ) -> Result<(), Halt> {
         let Some(finding) = self.finds.take(job) else { return Ok(()) };
@@ -148,7 +149,7 @@ impl<C: Caller> Life<C> {
                 let draft = Draft { changes, idempotency: idempotency.into_iter().collect() };
                 let name = keyed.map(|keyed| keyed.name);
                 let request = self.requests.insert(Waiting::Write { caller, results, name });
-                self.step(Input::Write(Write { request, draft }), turn)
+                self.step(Input::Write(DecidedWrite { request, draft }), turn)
             }
             Evaluation::Settle(outcome) => {
                 let request = self.requests.insert(Waiting::Settle { caller, outcome });
@@ -226,7 +227,7 @@ impl<C: Caller> Life<C> {
     fn recognise(
         &self,
         keyed: &KeyedWrite,
-        found: Option<&Found>,
+        found: Option<&Findings>,
         turn: &Turn<'_, C>,
     ) -> Result<Option<Settled>, StoreError> {
         let KeyedWrite { name, fingerprint, .. } = keyed;
@@ -300,42 +301,46 @@ impl<C> Life<C> {
         }
     }
 
-    fn answer(&mut self, waiting: Waiting<C>, answer: Answer, turn: &mut Turn<'_, C>) {
+    fn answer(&mut self, waiting: Waiting<C>, answer: RequestEnd, turn: &mut Turn<'_, C>) {
         let (caller, answer) = match waiting {
             Waiting::Write { caller, results, .. } => (
                 caller,
                 match answer {
-                    Answer::Committed { scn, time, etag } => Reply::Written(Box::new(Written {
-                        scn,
-                        time,
-                        etag,
-                        results,
-                        repeated: false,
-                    })),
-                    Answer::NotDone(why) => Reply::NotDone(why),
+                    RequestEnd::Committed { scn, time, etag } => {
+                        Reply::Written(Box::new(Written {
+                            scn,
+                            time,
+                            etag,
+                            results,
+                            repeated: false,
+                        }))
+                    }
+                    RequestEnd::NotDone(why) => Reply::NotDone(why),
                     // A write is never answered with `Ready`; if it were, nobody could tell.
-                    Answer::Unknown | Answer::Ready => Reply::Unknown(UnknownWhy::LogFailed),
+                    RequestEnd::Unknown | RequestEnd::Ready => {
+                        Reply::Unknown(UnknownWhy::LogFailed)
+                    }
                 },
             ),
             Waiting::Settle { caller, outcome } => match answer {
-                Answer::Ready => match self.settled(outcome) {
+                RequestEnd::Ready => match self.settled(outcome) {
                     Ok(answer) => (caller, answer),
                     Err((name, fingerprint)) => {
                         return self.recall(caller, name, fingerprint, turn);
                     }
                 },
-                Answer::NotDone(why) => (caller, Reply::NotDone(why)),
+                RequestEnd::NotDone(why) => (caller, Reply::NotDone(why)),
                 // Nothing was published for it, so nothing can have happened.
-                Answer::Unknown | Answer::Committed { .. } => {
+                RequestEnd::Unknown | RequestEnd::Committed { .. } => {
                     (caller, Reply::NotDone(NotDone::Offline))
                 }
             },
             Waiting::Read(caller) | Waiting::HandOff(caller) => (
                 caller,
                 match answer {
-                    Answer::Ready | Answer::Committed { .. } => Reply::Ready,
-                    Answer::NotDone(why) => Reply::NotDone(why),
-                    Answer::Unknown => Reply::NotDone(NotDone::Offline),
+                    RequestEnd::Ready | RequestEnd::Committed { .. } => Reply::Ready,
+                    RequestEnd::NotDone(why) => Reply::NotDone(why),
+                    RequestEnd::Unknown => Reply::NotDone(NotDone::Offline),
                 },
             ),
         };

@@ -9,8 +9,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::error::Error;
-use cortado_model::{Found, LogId, LogOffset, NodeId, Scn, StoreError, WallMillis};
-use cortado_replica::{ClaimReason, Config, Page, ReadNeed};
+use cortado_model::{Findings, LogId, LogOffset, NodeId, Scn, StoreError, WallMillis};
+use cortado_replica::{ClaimReason, Config, ReadNeed, RecordPage};
 
 /// What a driver is told. `C` is whoever has asked: the driver gives it back with the answer.
 #[derive(Debug)]
@@ -69,7 +69,7 @@ pub enum Event<C> {
         /// Which producer.
         producer: JobId,
         /// One for each record.
-        outcomes: Vec<Outcome>,
+        outcomes: Vec<RecordOutcome>,
     },
 
     /// What was asked for with an action of the same number.
@@ -77,9 +77,9 @@ pub enum Event<C> {
     /// The log's extent.
     Extent(JobId, Result<LogExtent, AskLog>),
     /// Records of the log.
-    Page(JobId, Result<Page, ReadError>),
+    Page(JobId, Result<RecordPage, FollowError>),
     /// What the store holds.
-    Found(JobId, Result<Found, StoreError>),
+    Found(JobId, Result<Findings, StoreError>),
     /// The batch is visible, or nothing of it is.
     Applied(JobId, Result<(), StoreError>),
     /// The SCN below which every bookmark may go.
@@ -109,7 +109,7 @@ pub struct JobId(pub u64);
 
 /// What became of a record that was handed to the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum RecordOutcome {
     /// In the log, here.
     At(LogOffset),
     /// In the log; only reading tells where.
@@ -168,7 +168,7 @@ pub struct AskLog {
 
 /// Why a read has no records to tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ReadError {
+pub enum FollowError {
     /// They are gone.
     Trimmed {
         /// The oldest offset that can still be read.
@@ -274,7 +274,7 @@ pub struct DigestReport {
 #[derive(Clone, Debug, Default)]
 pub struct Surroundings {
     /// The partition's other replicas.
-    pub peers: Vec<Peer>,
+    pub peers: Vec<PeerState>,
     /// Where there should be replicas, this one included, but for nodes that have been away for so
     /// long that no log waits for them: all of these must hold what the log is to forget.
     pub holders: Vec<NodeId>,
@@ -286,7 +286,7 @@ pub struct Surroundings {
 
 /// Another replica of the partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Peer {
+pub struct PeerState {
     /// Where.
     pub node: NodeId,
     /// Its store shows a prefix of the history.

@@ -7,7 +7,7 @@ use crate::write::WriteOrder;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
-use cortado_model::{Found, Generation, LogOffset, RememberedKey, StoredDocument};
+use cortado_model::{Findings, Generation, LogOffset, RememberedKey, StoredDocument};
 
 /// What a look into the store is for.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ pub(crate) struct PendingWrite<C> {
     /// For each operation, what the store has shown.
     pub(crate) shown: Vec<Shown>,
     /// What it has shown of the idempotency key.
-    pub(crate) remembered: Option<Found>,
+    pub(crate) remembered: Option<Findings>,
     /// Operations that this look is for.
     pub(crate) asked: Vec<usize>,
 }
@@ -79,7 +79,7 @@ impl<C> PendingWrite<C> {
     }
 
     /// Takes what the store has shown.
-    pub(crate) fn take(&mut self, mut found: Found) {
+    pub(crate) fn take(&mut self, mut found: Findings) {
         let documents = core::mem::take(&mut found.documents);
         for (operation, document) in self.asked.drain(..).zip(documents) {
             self.shown[operation] = Shown::Known(document);

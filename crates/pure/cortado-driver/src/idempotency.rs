@@ -5,7 +5,7 @@
 
 use crate::remembered_answer::RememberedAnswer;
 use alloc::string::ToString;
-use cortado_model::{Found, Remembered, RememberedKey, StoreError, WallMillis};
+use cortado_model::{Findings, Remembered, RememberedKey, StoreError, WallMillis};
 
 /// Bytes of answers that a partition remembers: some 250,000 of them, three a second for a day. A
 /// bound, so that clients who send a key with every write cannot fill the store.
@@ -54,7 +54,7 @@ pub(crate) fn live(
 ///
 /// Once the oldest answer has expired there is room, whatever the others take: every answer that is
 /// remembered lets the store forget two that have expired, so that it comes back below the budget.
-pub(crate) fn over_budget(found: &Found, budget_bytes: u64, now: WallMillis) -> Option<u64> {
+pub(crate) fn over_budget(found: &Findings, budget_bytes: u64, now: WallMillis) -> Option<u64> {
     if found.remembered_bytes < budget_bytes {
         return None;
     }
@@ -84,10 +84,10 @@ mod tests {
     #[test]
     fn a_used_up_budget_says_when_there_is_room() {
         let check = |budget_bytes, now, want| {
-            let found = Found {
+            let found = Findings {
                 remembered_bytes: 100,
                 first_expiry: Some(WallMillis(5_000)),
-                ..Found::default()
+                ..Findings::default()
             };
             assert_eq!(over_budget(&found, budget_bytes, WallMillis(now)), want);
         };
@@ -98,7 +98,7 @@ mod tests {
         check(100, 5_001, None);
         // Nobody is told to wait for a day.
         let first_expiry = Some(WallMillis(90_000_000));
-        let found = Found { remembered_bytes: 1, first_expiry, ..Found::default() };
+        let found = Findings { remembered_bytes: 1, first_expiry, ..Findings::default() };
         assert_eq!(over_budget(&found, 1, WallMillis(9_001)), Some(RETRY_AFTER_MS_MAX));
     }
 }

@@ -5,7 +5,7 @@ use cortado_replica::{FoldState, StepDown};
 
 /// Who leads the partition, as this replica has folded it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Leadership {
+pub struct FoldedLeadership {
     /// Counts the leaderships.
     pub generation: Generation,
     /// Who won it.
@@ -16,10 +16,10 @@ pub struct Leadership {
     pub since: Millis,
 }
 
-impl Leadership {
+impl FoldedLeadership {
     /// As `fold` tells, which is read now for the first time.
-    pub(crate) fn of(fold: &FoldState, now: Millis) -> Leadership {
-        Leadership {
+    pub(crate) fn of(fold: &FoldState, now: Millis) -> FoldedLeadership {
+        FoldedLeadership {
             generation: fold.generation(),
             leader: fold.claimant.as_ref().map(|claimant| (claimant.node, claimant.incarnation)),
             stepped_down: fold.stepped_down,

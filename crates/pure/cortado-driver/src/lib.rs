@@ -50,11 +50,11 @@ pub use action::{Action, Reply};
 pub use bookmark::first_bookmark_at;
 pub use driver::Driver;
 pub use event::{
-    AskLog, CopyCause, CopyError, CopyOf, CopyRefusal, DigestReport, Event, Hashed, JobId,
-    LogExtent, Outcome, Peer, ReadError, Surroundings, Survey, SurveyError,
+    AskLog, CopyCause, CopyError, CopyOf, CopyRefusal, DigestReport, Event, FollowError, Hashed,
+    JobId, LogExtent, PeerState, RecordOutcome, Surroundings, Survey, SurveyError,
 };
 pub use idempotency::{BUDGET_BYTES, KeyedWrite};
-pub use leadership::Leadership;
+pub use leadership::FoldedLeadership;
 pub use news::News;
 pub use remembered_answer::{AnswerError, RememberedAnswer};
 pub use requests::{INBOX_MAX, WAITING_MAX};

@@ -6,11 +6,11 @@ use crate::action::{Action, Reply};
 use crate::appends::Appends;
 use crate::applying::Applying;
 use crate::asking::{Asking, Comparing};
-use crate::event::{JobId, Peer, Surroundings};
+use crate::event::{JobId, PeerState, Surroundings};
 use crate::finds::Finds;
 use crate::gap::GapCheck;
 use crate::halt::Halt;
-use crate::leadership::Leadership;
+use crate::leadership::FoldedLeadership;
 use crate::news::News;
 use crate::pace::Pace;
 use crate::recovery::Recovery;
@@ -22,7 +22,7 @@ use crate::write::UnknownWhy;
 use alloc::vec::Vec;
 use cortado_model::{LogOffset, Millis, NodeId, ReplicaIncarnation, StoreError};
 use cortado_replica::{
-    Effect, Event, FoldState, Identity, Input, NotDone, Replica, RequestId, Role, Why,
+    Effect, FoldState, Identity, Input, NotDone, Replica, ReplicaEvent, RequestId, Role, VoidReason,
 };
 
 /// A successor that is named claims at once: reads wait until it has read as much as it is behind.
@@ -41,7 +41,7 @@ pub(crate) struct Life<C> {
     pub(crate) rounds: Rounds,
     pub(crate) pace: Pace,
     pub(crate) recovery: Recovery,
-    pub(crate) leadership: Leadership,
+    pub(crate) leadership: FoldedLeadership,
     /// Whose records were met since that was last told.
     heard: Vec<(NodeId, ReplicaIncarnation)>,
     strangers: Strangers,
@@ -95,7 +95,7 @@ impl<C> Life<C> {
             rounds: Rounds::after(fold.trimmed_below()),
             pace: Pace::default(),
             recovery: Recovery::default(),
-            leadership: Leadership::of(&fold, turn.clock()),
+            leadership: FoldedLeadership::of(&fold, turn.clock()),
             heard: Vec::new(),
             strangers: Strangers::default(),
             log_end: log_end.max(fold.position.offset),
@@ -166,48 +166,48 @@ impl<C> Life<C> {
         Ok(())
     }
 
-    fn on_event(&mut self, event: Event, turn: &mut Turn<'_, C>) -> Result<(), Halt> {
+    fn on_event(&mut self, event: ReplicaEvent, turn: &mut Turn<'_, C>) -> Result<(), Halt> {
         let now = turn.clock();
         match event {
-            Event::Heard { node, incarnation } => {
+            ReplicaEvent::Heard { node, incarnation } => {
                 if !self.heard.contains(&(node, incarnation)) {
                     self.heard.push((node, incarnation));
                 }
             }
-            Event::NewGeneration { generation, leader, previous_end } => {
-                self.leadership = Leadership::of(self.core.fold(), now);
+            ReplicaEvent::NewGeneration { generation, leader, previous_end } => {
+                self.leadership = FoldedLeadership::of(self.core.fold(), now);
                 self.leadership.stepped_down = None;
                 self.leadership.generation = generation;
                 let own = self.is_claimant(turn);
                 turn.tell(News::NewGeneration { generation, leader, previous_end, own });
             }
-            Event::Serving { generation } => turn.tell(News::Serving { generation }),
-            Event::Resigned { generation, not_done } => {
+            ReplicaEvent::Serving { generation } => turn.tell(News::Serving { generation }),
+            ReplicaEvent::Resigned { generation, not_done } => {
                 turn.tell(News::Resigned { generation, not_done });
             }
-            Event::SteppedDown { generation, to } => {
+            ReplicaEvent::SteppedDown { generation, to } => {
                 self.leadership.stepped_down = Some(cortado_replica::StepDown { to });
                 self.leadership.since = now;
                 let own = self.is_claimant(turn);
                 turn.tell(News::SteppedDown { generation, to, own });
             }
-            Event::ClaimLost { generation } => turn.tell(News::ClaimLost { generation }),
-            Event::Void { offset, why } => {
+            ReplicaEvent::ClaimLost { generation } => turn.tell(News::ClaimLost { generation }),
+            ReplicaEvent::Void { offset, why } => {
                 turn.tell(News::Void { offset, why });
-                if why == Why::Foreign
+                if why == VoidReason::Foreign
                     && let Some(records) = self.strangers.met(now)
                 {
                     turn.tell(News::Foreign { offset, records });
                 }
             }
-            Event::GapBegan(gap) => turn.tell(News::GapBegan(gap)),
-            Event::Disputed { offset, conflict } => {
+            ReplicaEvent::GapBegan(gap) => turn.tell(News::GapBegan(gap)),
+            ReplicaEvent::Disputed { offset, conflict } => {
                 self.asking.begin();
                 turn.tell(News::Disputed { offset, conflict });
             }
-            Event::GapEnded { since } => turn.tell(News::GapEnded { since }),
-            Event::Republishing { records } => turn.tell(News::Republishing { records }),
-            Event::Stopped { offset, why } => {
+            ReplicaEvent::GapEnded { since } => turn.tell(News::GapEnded { since }),
+            ReplicaEvent::Republishing { records } => turn.tell(News::Republishing { records }),
+            ReplicaEvent::Stopped { offset, why } => {
                 let halt = Halt::before(offset, &why);
                 turn.tell(News::Stopped { offset, why });
                 return Err(halt);
@@ -341,7 +341,7 @@ impl<C> Life<C> {
     }
 
     /// The next answer of the core that is due.
-    pub(crate) fn take_due(&mut self) -> Option<(Waiting<C>, cortado_replica::Answer)> {
+    pub(crate) fn take_due(&mut self) -> Option<(Waiting<C>, cortado_replica::RequestEnd)> {
         loop {
             let (request, answer): (RequestId, _) = self.applying.take_due()?;
             if let Some(waiting) = self.requests.take(request) {
@@ -388,8 +388,8 @@ impl<C> Life<C> {
 /// Who should follow a leader without room: of those that could lead, the one that has most.
 ///
 /// * `end`: of the log.
-fn successor(peers: &[Peer], end: LogOffset) -> Option<NodeId> {
-    let could = |peer: &&Peer| {
+fn successor(peers: &[PeerState], end: LogOffset) -> Option<NodeId> {
+    let could = |peer: &&PeerState| {
         let lag_records = end.0.saturating_sub(peer.folded.0);
         peer.readable && peer.has_room && lag_records <= SUCCESSOR_LAG_RECORDS_MAX
     };
@@ -402,23 +402,23 @@ mod tests {
 
     #[test]
     fn a_successor_has_room_is_close_and_has_most() {
-        let close = Peer {
+        let close = PeerState {
             node: NodeId(2),
             readable: true,
             has_room: true,
             serves: false,
             folded: LogOffset(20_000),
         };
-        let check = |want: Option<u32>, peers: &[Peer]| {
+        let check = |want: Option<u32>, peers: &[PeerState]| {
             assert_eq!(successor(peers, LogOffset(30_000)), want.map(NodeId));
         };
-        let more = Peer { node: NodeId(3), folded: LogOffset(20_001), ..close };
+        let more = PeerState { node: NodeId(3), folded: LogOffset(20_001), ..close };
         check(None, &[]);
         check(Some(2), &[close]);
         check(Some(3), &[close, more]);
-        check(Some(2), &[close, Peer { has_room: false, ..more }]);
-        check(Some(2), &[close, Peer { readable: false, ..more }]);
+        check(Some(2), &[close, PeerState { has_room: false, ..more }]);
+        check(Some(2), &[close, PeerState { readable: false, ..more }]);
         // It would claim at once, and reads would wait until it has read the log.
-        check(None, &[Peer { folded: LogOffset(19_999), ..close }]);
+        check(None, &[PeerState { folded: LogOffset(19_999), ..close }]);
     }
 }

@@ -5,7 +5,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 use cortado_model::{Generation, LogOffset, NodeId, ReplicaIncarnation, Scn};
-use cortado_replica::{AppendFailure, Conflict, Gap, Stop, Why};
+use cortado_replica::{AppendFailure, Conflict, Gap, Stop, VoidReason};
 
 /// Something that happened to a replica.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,7 +70,7 @@ pub enum News {
         /// Where it stands.
         offset: LogOffset,
         /// Why.
-        why: Why,
+        why: VoidReason,
     },
     /// Somebody else writes into the log.
     Foreign {

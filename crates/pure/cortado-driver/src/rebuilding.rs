@@ -3,7 +3,7 @@
 //! Start reading at [`Rebuilding::begin`].
 
 use crate::action::Action;
-use crate::event::{AskLog, CopyError, JobId, LogExtent, Peer, Surroundings};
+use crate::event::{AskLog, CopyError, JobId, LogExtent, PeerState, Surroundings};
 use crate::news::News;
 use crate::turn::Turn;
 use alloc::collections::VecDeque;
@@ -189,7 +189,7 @@ impl Rebuilding {
 }
 
 /// Who can help, the leader first: nobody knows more, and a digest round believes it.
-fn sources(mut peers: Vec<Peer>, beyond: LogOffset) -> VecDeque<NodeId> {
+fn sources(mut peers: Vec<PeerState>, beyond: LogOffset) -> VecDeque<NodeId> {
     peers.retain(|peer| peer.readable && peer.folded >= beyond);
     peers.sort_by_key(|peer| (!peer.serves, Reverse(peer.folded)));
     peers.into_iter().map(|peer| peer.node).collect()
@@ -201,7 +201,7 @@ mod tests {
 
     #[test]
     fn the_leader_is_asked_first_and_then_who_has_most() {
-        let peer = |node, folded| Peer {
+        let peer = |node, folded| PeerState {
             node: NodeId(node),
             readable: true,
             has_room: true,
@@ -210,10 +210,10 @@ mod tests {
         };
         let peers = vec![
             peer(1, 30),
-            Peer { serves: true, ..peer(2, 20) },
+            PeerState { serves: true, ..peer(2, 20) },
             peer(3, 40),
             peer(4, 19),
-            Peer { readable: false, ..peer(5, 50) },
+            PeerState { readable: false, ..peer(5, 50) },
         ];
         assert_eq!(sources(peers, LogOffset(20)), [2, 3, 1].map(NodeId));
     }

@@ -1,13 +1,13 @@
 //! What a store has of some documents, for who is to write them.
 //!
-//! Start reading at [`Found`].
+//! Start reading at [`Findings`].
 
 use crate::{Remembered, StoredDocument, WallMillis};
 use alloc::vec::Vec;
 
 /// Documents, and what is known of an idempotency key: all of one state of a partition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Found {
+pub struct Findings {
     /// One for each key that was asked for, in that order.
     pub documents: Vec<Option<StoredDocument>>,
     /// What was committed under the name that was asked for. It may have expired: see

@@ -163,7 +163,7 @@ impl fmt::Display for LogId {
 ///
 /// Only offsets are ordered, so positions are not: compare [`offset`](Self::offset)s.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Position {
+pub struct LogPosition {
     /// The first offset that it has not read.
     pub offset: LogOffset,
     /// The broker's leader epoch in which it read the last one, only ever checked: a log that was
@@ -171,9 +171,9 @@ pub struct Position {
     pub epoch: u32,
 }
 
-impl Position {
+impl LogPosition {
     /// The beginning of a log.
-    pub const START: Position = Position { offset: LogOffset::ZERO, epoch: 0 };
+    pub const START: LogPosition = LogPosition { offset: LogOffset::ZERO, epoch: 0 };
 
     /// Whether everything below `offset` lies before it.
     pub fn reaches(self, offset: LogOffset) -> bool {

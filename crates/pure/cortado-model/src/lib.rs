@@ -33,10 +33,10 @@ pub use budget::Budget;
 pub use causes::with_causes;
 pub use entry::{Entry, EntryKey, Space};
 pub use entry_range::{EntryRange, Within, successor};
-pub use found::Found;
+pub use found::Findings;
 pub use ids::{
-    ClusterUuid, DatabaseId, DirectoryUuid, Etag, IndexId, LogId, LogOffset, NodeId,
-    NodeIncarnation, PartitionId, PartitionUuid, Position, ReplicaIncarnation, TableId,
+    ClusterUuid, DatabaseId, DirectoryUuid, Etag, IndexId, LogId, LogOffset, LogPosition, NodeId,
+    NodeIncarnation, PartitionId, PartitionUuid, ReplicaIncarnation, TableId,
 };
 pub use key::{DocumentKey, KeyError};
 pub use remembered::{Remembered, RememberedKey};

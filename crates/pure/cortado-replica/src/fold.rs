@@ -6,9 +6,9 @@
 mod checkpoint;
 mod verdict;
 
-pub use verdict::{Breakage, Conflict, Stop, Verdict, Why};
+pub use verdict::{Breakage, Conflict, Stop, Verdict, VoidReason};
 
-use crate::page::Page;
+use crate::page::RecordPage;
 use crate::record::{
     Body, ChainHash, ClaimReason, Config, DecodeError, Frame, FrameError, Genesis, Header,
     HistoryPoint, Kind, Record, ReplicaSet, StepDown, Trim, chain_after,
@@ -16,7 +16,8 @@ use crate::record::{
 use alloc::vec::Vec;
 use bytes::Bytes;
 use cortado_model::{
-    Generation, LogId, LogOffset, NodeId, Position, ReplicaIncarnation, Scn, Sequence, WallMillis,
+    Generation, LogId, LogOffset, LogPosition, NodeId, ReplicaIncarnation, Scn, Sequence,
+    WallMillis,
 };
 
 /// What a replica knows when it has folded a prefix of its log, apart from the documents.
@@ -32,7 +33,7 @@ pub struct FoldState {
     /// Which log this is.
     pub log: LogId,
     /// Where to go on reading it.
-    pub position: Position,
+    pub position: LogPosition,
     /// Who won the current generation.
     pub claimant: Option<Claimant>,
     /// The last accepted record.
@@ -106,7 +107,7 @@ impl FoldState {
         FoldState {
             begun: false,
             log,
-            position: Position::START,
+            position: LogPosition::START,
             claimant: None,
             last: Scn::ZERO,
             chain: ChainHash::default(),
@@ -173,15 +174,15 @@ impl FoldState {
     pub fn judge(&self, frame: &Frame) -> Verdict {
         match frame.kind {
             Kind::GENESIS => self.judge_genesis(frame),
-            _ if !self.begun => Verdict::Void(Why::BeforeGenesis),
+            _ if !self.begun => Verdict::Void(VoidReason::BeforeGenesis),
             Kind::CLAIM if frame.header.scn.generation > self.next_generation() => {
-                Verdict::Void(Why::MissingClaim)
+                Verdict::Void(VoidReason::MissingClaim)
             }
             Kind::CLAIM if frame.header.scn != Scn::opening(self.next_generation()) => {
-                Verdict::Void(Why::NotNextGeneration)
+                Verdict::Void(VoidReason::NotNextGeneration)
             }
             Kind::CLAIM if !self.replicas.may_claim(frame.header.node) => {
-                Verdict::Void(Why::NotAReplica)
+                Verdict::Void(VoidReason::NotAReplica)
             }
             Kind::CLAIM => self.judge_claim(frame),
             _ => self.judge_within(frame),
@@ -196,7 +197,7 @@ impl FoldState {
             Ok(Record { body: Body::Claim(claim), .. })
                 if claim.reason == ClaimReason::LeaderDisputed && self.leases.served =>
             {
-                Verdict::Void(Why::LeaderHasServed)
+                Verdict::Void(VoidReason::LeaderHasServed)
             }
             Ok(_) | Err(_) => counts(frame, read),
         }
@@ -209,7 +210,7 @@ impl FoldState {
             {
                 Breakage::ForeignGenesis.into()
             }
-            _ if self.begun => Verdict::Void(Why::Duplicate),
+            _ if self.begun => Verdict::Void(VoidReason::Duplicate),
             read => counts(frame, read),
         }
     }
@@ -218,17 +219,17 @@ impl FoldState {
     fn judge_within(&self, frame: &Frame) -> Verdict {
         let Header { scn, node, .. } = frame.header;
         if scn.generation < self.generation() {
-            return Verdict::Void(Why::Zombie);
+            return Verdict::Void(VoidReason::Zombie);
         }
         if scn.generation > self.generation() {
-            return Verdict::Void(Why::MissingClaim);
+            return Verdict::Void(VoidReason::MissingClaim);
         }
         if !self.is_claimant(&frame.header) {
-            return Verdict::Void(Why::Stranger);
+            return Verdict::Void(VoidReason::Stranger);
         }
         if let Some(conflict) = self.dispute {
             return match frame.kind {
-                Kind::BARRIER => Verdict::Void(Why::Disputed(conflict)),
+                Kind::BARRIER => Verdict::Void(VoidReason::Disputed(conflict)),
                 _ => Verdict::Stop(Stop::Disputed(conflict)),
             };
         }
@@ -236,13 +237,13 @@ impl FoldState {
             return Breakage::Fork.into();
         }
         if scn <= self.last {
-            return Verdict::Void(Why::Duplicate);
+            return Verdict::Void(VoidReason::Duplicate);
         }
         if scn.sequence != self.last.sequence.next() {
-            return Verdict::Void(Why::Gap);
+            return Verdict::Void(VoidReason::Gap);
         }
         if self.stepped_down.is_some() {
-            return Verdict::Void(Why::AfterStepDown);
+            return Verdict::Void(VoidReason::AfterStepDown);
         }
         let read = frame.record();
         if let (Some(over), Some(other)) = (self.claimant.map(|c| c.over), opening_of(&read))
@@ -252,7 +253,7 @@ impl FoldState {
             return if over.scn < other.scn {
                 Verdict::Stop(Stop::Behind(conflict))
             } else {
-                Verdict::Void(Why::Disputed(conflict))
+                Verdict::Void(VoidReason::Disputed(conflict))
             };
         }
         if chain_after(self.chain, &frame.bytes) != frame.chain {
@@ -341,25 +342,25 @@ impl FoldState {
     }
 
     /// Moves past a record that was judged [`Verdict::Void`]; answers the gap that it shows first.
-    pub(crate) fn skip(&mut self, why: Why) -> Option<Gap> {
+    pub(crate) fn skip(&mut self, why: VoidReason) -> Option<Gap> {
         let noticed = self.position.offset;
         self.advance();
         let since = match why {
-            Why::Gap => Scn::new(self.last.generation, self.last.sequence.next()),
-            Why::MissingClaim => Scn::opening(self.next_generation()),
-            Why::Disputed(conflict) => {
+            VoidReason::Gap => Scn::new(self.last.generation, self.last.sequence.next()),
+            VoidReason::MissingClaim => Scn::opening(self.next_generation()),
+            VoidReason::Disputed(conflict) => {
                 self.dispute = Some(conflict);
                 return None;
             }
-            Why::Foreign
-            | Why::NotNextGeneration
-            | Why::NotAReplica
-            | Why::Zombie
-            | Why::Stranger
-            | Why::Duplicate
-            | Why::AfterStepDown
-            | Why::BeforeGenesis
-            | Why::LeaderHasServed => return None,
+            VoidReason::Foreign
+            | VoidReason::NotNextGeneration
+            | VoidReason::NotAReplica
+            | VoidReason::Zombie
+            | VoidReason::Stranger
+            | VoidReason::Duplicate
+            | VoidReason::AfterStepDown
+            | VoidReason::BeforeGenesis
+            | VoidReason::LeaderHasServed => return None,
         };
         if self.gap.is_some() {
             return None;
@@ -382,7 +383,7 @@ impl FoldState {
     /// # Errors
     /// The page begins beyond the position: the state has not moved. Or the log cannot be followed
     /// past an entry: the state stands before it, and what was accepted before it is not told.
-    pub fn fold(&mut self, page: Page) -> Result<Vec<Record>, Stop> {
+    pub fn fold(&mut self, page: RecordPage) -> Result<Vec<Record>, Stop> {
         self.begin_page(&page)?;
         let mut accepted = Vec::new();
         for (offset, bytes) in page.entries {
@@ -408,7 +409,7 @@ impl FoldState {
     ///
     /// # Errors
     /// Something is left out before it.
-    pub(crate) fn begin_page(&self, page: &Page) -> Result<(), Stop> {
+    pub(crate) fn begin_page(&self, page: &RecordPage) -> Result<(), Stop> {
         if self.position.reaches(page.from) { Ok(()) } else { Err(Stop::Broken(Breakage::Hole)) }
     }
 
@@ -424,7 +425,7 @@ impl FoldState {
     }
 
     /// Moves to where a page ended, over a gap if there is one; never back.
-    pub(crate) fn end_page(&mut self, next: Position) {
+    pub(crate) fn end_page(&mut self, next: LogPosition) {
         if next.reaches(self.position.offset) {
             self.position = next;
         }
@@ -436,7 +437,7 @@ impl FoldState {
     pub(crate) fn examine(&self, bytes: &Bytes) -> (Option<Header>, Verdict) {
         match Frame::read(bytes, self.genesis.identity.partition) {
             Ok(frame) => (Some(frame.header), self.judge(&frame)),
-            Err(FrameError::Foreign) => (None, Verdict::Void(Why::Foreign)),
+            Err(FrameError::Foreign) => (None, Verdict::Void(VoidReason::Foreign)),
             Err(error @ FrameError::Damaged(_)) => {
                 (None, Breakage::Undecodable(error.into()).into())
             }

@@ -17,11 +17,11 @@ mod protocol;
 mod record;
 mod replica;
 
-pub use fold::{Breakage, Claimant, Conflict, FoldState, Gap, Leases, Stop, Verdict, Why};
-pub use page::Page;
+pub use fold::{Breakage, Claimant, Conflict, FoldState, Gap, Leases, Stop, Verdict, VoidReason};
+pub use page::RecordPage;
 pub use protocol::{
-    Answer, AppendFailure, AppendToken, Apply, Committed, Effect, Event, Input, LeaseSettings,
-    NotDone, Now, ReadNeed, RequestId, Settings, Write,
+    AppendFailure, AppendToken, Apply, Committed, DecidedWrite, Effect, Input, LeaseSettings,
+    NotDone, Now, ReadNeed, ReplicaEvent, RequestEnd, RequestId, Settings,
 };
 pub use record::{
     Barrier, Body, ChainHash, Change, Claim, ClaimReason, Config, DecodeError, Draft, DraftChange,

@@ -2,8 +2,8 @@
 //!
 //! Decides nothing. Start reading at [`Input`] and [`Effect`].
 
-use crate::fold::{Conflict, FoldState, Gap, Stop, Why};
-use crate::page::Page;
+use crate::fold::{Conflict, FoldState, Gap, Stop, VoidReason};
+use crate::page::RecordPage;
 use crate::record::{ClaimReason, Config, Draft, Transaction, Trim};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -19,7 +19,7 @@ pub enum Input {
     ///
     /// What was folded already is skipped, so pages may overlap; a gap that the page vouches for is
     /// passed over. One that begins beyond the position leaves out records, and stops the replica.
-    Page(Page),
+    Page(RecordPage),
     /// The log holds the records of an [`Effect::Append`] at consecutive offsets, from this one on.
     Appended {
         /// Which append.
@@ -41,16 +41,16 @@ pub enum Input {
     },
     /// A write, evaluated against [`Replica::in_flight`](crate::Replica::in_flight) and, below
     /// that, the store, with nothing else fed in between.
-    Write(Write),
-    /// Asks for [`Answer::Ready`] when what the store shows satisfies `need`.
+    Write(DecidedWrite),
+    /// Asks for [`RequestEnd::Ready`] when what the store shows satisfies `need`.
     Read {
         /// Whom to answer.
         request: RequestId,
         /// What the reader was promised.
         need: ReadNeed,
     },
-    /// A write was found refused, or a repetition, when evaluated: asks for [`Answer::Ready`] when
-    /// everything it was evaluated against is committed and this node has proven to lead.
+    /// A write was found refused, or a repetition, when evaluated: asks for [`RequestEnd::Ready`]
+    /// when everything it was evaluated against is committed and this node has proven to lead.
     Settle {
         /// Whom to answer.
         request: RequestId,
@@ -117,7 +117,7 @@ pub enum Effect {
         /// Whom.
         request: RequestId,
         /// What.
-        answer: Answer,
+        answer: RequestEnd,
     },
     /// Hash the state as applied so far, for comparison at this SCN.
     Digest {
@@ -130,7 +130,7 @@ pub enum Effect {
     /// and once: a trim of long ago may be of a log that is gone.
     TrimLog(Trim),
     /// Something that operators, detectors and metrics want to know. No duty.
-    Event(Event),
+    Event(ReplicaEvent),
 }
 
 /// Matches an append with its answer. Tokens of one replica only grow.
@@ -154,7 +154,7 @@ pub enum AppendFailure {
 
 /// A write with everything decided but its place.
 #[derive(Clone, Debug)]
-pub struct Write {
+pub struct DecidedWrite {
     /// Whom to answer.
     pub request: RequestId,
     /// What it comes to.
@@ -177,7 +177,7 @@ pub enum ReadNeed {
 
 /// The end of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum RequestEnd {
     /// Committed and applied.
     Committed {
         /// The transaction's place.
@@ -238,7 +238,7 @@ pub struct Committed {
 
 /// What happened, for the journal, detectors and metrics.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
+pub enum ReplicaEvent {
     /// A record was folded that its producer's being alive can be seen from.
     Heard {
         /// The producer.
@@ -284,7 +284,7 @@ pub enum Event {
         /// Where it stands.
         offset: LogOffset,
         /// Why.
-        why: Why,
+        why: VoidReason,
     },
     /// Publishing starts again from a checkpoint.
     Republishing {

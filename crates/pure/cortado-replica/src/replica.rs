@@ -16,11 +16,11 @@ pub use identity::{Identity, genesis_record};
 pub use publisher::InFlightKey;
 pub use role::Role;
 
-use crate::fold::{FoldState, Stop, Verdict, Why};
-use crate::page::Page;
+use crate::fold::{FoldState, Stop, Verdict, VoidReason};
+use crate::page::RecordPage;
 use crate::protocol::{
-    Answer, AppendFailure, AppendToken, Effect, Event, Input, NotDone, Now, ReadNeed, RequestId,
-    Settings,
+    AppendFailure, AppendToken, Effect, Input, NotDone, Now, ReadNeed, ReplicaEvent, RequestEnd,
+    RequestId, Settings,
 };
 use crate::record::{Body, ChainHash, Change, Claim, ClaimReason, Config, Header, Record, encode};
 use alloc::boxed::Box;
@@ -219,7 +219,7 @@ impl Replica {
         }
     }
 
-    fn on_page(&mut self, page: Page, out: &mut Outbox<'_>) {
+    fn on_page(&mut self, page: RecordPage, out: &mut Outbox<'_>) {
         if matches!(self.stage, Stage::Offline) {
             return; // For good, even if the same bytes should be well the next time.
         }
@@ -347,7 +347,7 @@ impl Replica {
         let (header, verdict) = self.fold.examine(bytes);
         let stops = matches!(verdict, Verdict::Stop(_));
         if let Some(Header { node, incarnation, .. }) = header.filter(|_| !stops) {
-            out.event(Event::Heard { node, incarnation });
+            out.event(ReplicaEvent::Heard { node, incarnation });
         }
         match verdict {
             Verdict::Accepted(record, chain) => {
@@ -358,12 +358,12 @@ impl Replica {
                 self.accept(record, chain, bytes, own, out);
             }
             Verdict::Void(why) => {
-                if let Why::Disputed(conflict) = why {
+                if let VoidReason::Disputed(conflict) = why {
                     self.dispute(conflict, out);
                 }
-                out.event(Event::Void { offset: self.fold.position.offset, why });
+                out.event(ReplicaEvent::Void { offset: self.fold.position.offset, why });
                 if let Some(gap) = self.fold.skip(why) {
-                    out.event(Event::GapBegan(gap));
+                    out.event(ReplicaEvent::GapBegan(gap));
                 }
                 self.count_folded();
             }
@@ -391,7 +391,7 @@ impl Replica {
             Body::Transaction(transaction) => out.committed(header, transaction),
             Body::StepDown(step_down) => {
                 let generation = header.scn.generation;
-                out.event(Event::SteppedDown { generation, to: step_down.to });
+                out.event(ReplicaEvent::SteppedDown { generation, to: step_down.to });
             }
             Body::Config(Config::Trim(trim)) => {
                 self.store_state(out);
@@ -413,7 +413,7 @@ impl Replica {
             | Body::Barrier(_) => {}
         }
         if let Some(gap) = gap.filter(|_| self.fold.gap().is_none()) {
-            out.event(Event::GapEnded { since: gap.since });
+            out.event(ReplicaEvent::GapEnded { since: gap.since });
         }
         if !mine {
             self.foreign_at = Some(out.now.clock);
@@ -448,7 +448,7 @@ impl Replica {
     ) {
         let generation = header.scn.generation;
         let (leader, previous_end) = (header.node, former.end);
-        out.event(Event::NewGeneration { generation, leader, previous_end });
+        out.event(ReplicaEvent::NewGeneration { generation, leader, previous_end });
         if rolled_over {
             if let Stage::Leader(leader) = &mut self.stage {
                 leader.rolled_over(generation);
@@ -460,7 +460,7 @@ impl Replica {
             && claim.generation <= generation
         {
             if !mine {
-                out.event(Event::ClaimLost { generation: claim.generation });
+                out.event(ReplicaEvent::ClaimLost { generation: claim.generation });
             }
             self.stage = Stage::Follower { claim: None };
         }
@@ -494,8 +494,8 @@ impl Replica {
         if let Stage::Leader(leader) = core::mem::replace(&mut self.stage, follower) {
             let generation = leader.generation();
             out.withdraw_reads();
-            let not_done = leader.dismiss(Answer::NotDone(NotDone::NotLeader), out);
-            out.event(Event::Resigned { generation, not_done });
+            let not_done = leader.dismiss(RequestEnd::NotDone(NotDone::NotLeader), out);
+            out.event(ReplicaEvent::Resigned { generation, not_done });
         }
     }
 
@@ -503,10 +503,10 @@ impl Replica {
     fn stop(&mut self, why: Stop, out: &mut Outbox<'_>) {
         self.flush(out);
         if let Stage::Leader(leader) = core::mem::replace(&mut self.stage, Stage::Offline) {
-            leader.dismiss(Answer::Unknown, out);
+            leader.dismiss(RequestEnd::Unknown, out);
         }
         self.refuse_parked(out);
-        out.event(Event::Stopped { offset: self.fold.position.offset, why });
+        out.event(ReplicaEvent::Stopped { offset: self.fold.position.offset, why });
     }
 
     fn refuse_parked(&mut self, out: &mut Outbox<'_>) {
@@ -537,7 +537,7 @@ impl Replica {
                 ReadNeed::Lease | ReadNeed::Barrier => true,
             };
             if holds {
-                out.answer(*request, Answer::Ready);
+                out.answer(*request, RequestEnd::Ready);
             }
             !holds
         });

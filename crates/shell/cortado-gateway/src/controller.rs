@@ -10,7 +10,7 @@ use crate::database_log::spec_of_dropped;
 use crate::gateway::{
     Consistency, Gateway, Obstacle, ReadOptions, WriteError, WriteRequest, whole_table,
 };
-use cortado_document::{Action, Condition, Operation};
+use cortado_document::{Condition, DocumentAction, Operation};
 use cortado_model::{DatabaseId, DocumentKey, NodeId, PartitionId, TableId, with_causes};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -110,7 +110,7 @@ async fn remove_log(
     dropped: &Dropped,
 ) -> Result<(), WriteError> {
     if gateway.remove_log(&spec_of_dropped(id, dropped)).await {
-        let done = operation(DROPPED, dropped_key(id), Action::Delete);
+        let done = operation(DROPPED, dropped_key(id), DocumentAction::Delete);
         publish(gateway, PartitionId::CLUSTER, vec![done]).await?;
     }
     Ok(())
@@ -128,7 +128,7 @@ async fn empty_table(
             let range = whole_table(table.id, None);
             let page = gateway.page(partition, range, REMOVALS_PER_WRITE, &strong()).await?;
             let keys = page.value.documents.into_iter().map(|(key, _)| key);
-            let removals = keys.map(|key| operation(table.id, key, Action::Delete));
+            let removals = keys.map(|key| operation(table.id, key, DocumentAction::Delete));
             let removals: Vec<_> = removals.collect();
             if removals.is_empty() {
                 break;
@@ -149,7 +149,8 @@ async fn set_emptied(
     let found = gateway.get_in(PartitionId::CLUSTER, TABLES, &place, &strong()).await?;
     let Some(found) = found.value else { return Ok(()) };
     let emptied = TableDocument { emptied: true, ..read(&found.json())? };
-    let (action, condition) = (Action::Put { value: write(&emptied) }, if_still(found.head.etag));
+    let (action, condition) =
+        (DocumentAction::Put { value: write(&emptied) }, if_still(found.head.etag));
     let put = Operation { table: TABLES, key: place, action, condition };
     match publish(gateway, PartitionId::CLUSTER, vec![put]).await {
         Ok(()) => {
@@ -173,7 +174,7 @@ async fn publish(
     gateway.publish(partition, request).await.map(|_| ())
 }
 
-fn operation(table: TableId, key: DocumentKey, action: Action) -> Operation {
+fn operation(table: TableId, key: DocumentKey, action: DocumentAction) -> Operation {
     Operation { table, key, action, condition: Condition::default() }
 }
 

@@ -4,7 +4,7 @@
 
 use crate::catalog::{Catalog, Database, Dropped};
 use crate::genesis::{cluster_genesis, genesis_of};
-use cortado_log::{Cause, CreateError, Log, LogSpec, Outcome, ReadError, outcomes_of};
+use cortado_log::{AppendOutcome, Cause, CreateError, Log, LogReadError, LogSpec, outcomes_of};
 use cortado_model::{
     ClusterUuid, DatabaseId, LogId, LogOffset, Millis, NodeId, PartitionId, PartitionUuid,
     ReplicaIncarnation, WallMillis,
@@ -19,7 +19,7 @@ pub enum BeginError {
     Create(#[from] CreateError),
     /// It does not say whether it has begun.
     #[error(transparent)]
-    Read(#[from] ReadError),
+    Read(#[from] LogReadError),
     /// A partition's first record was not appended.
     #[error("the first record of partition {number} was not appended")]
     Append {
@@ -33,7 +33,7 @@ pub enum BeginError {
 
 /// What a partition's replicas must find in its log.
 #[derive(Clone, Debug)]
-pub struct Origin {
+pub struct ExpectedLog {
     /// The log of its database.
     pub spec: LogSpec,
     /// That log's identity; `None` for `_cluster`, whose genesis alone says whose it is.
@@ -42,17 +42,17 @@ pub struct Origin {
     pub genesis: Genesis,
 }
 
-impl Origin {
+impl ExpectedLog {
     /// Of a partition of a database; `None` while the database's log is being made.
-    pub fn of(database: &Database, number: u32, catalog: &Catalog) -> Option<Origin> {
+    pub fn of(database: &Database, number: u32, catalog: &Catalog) -> Option<ExpectedLog> {
         let log = Some(database.log?);
         let genesis = genesis_of(database, number, catalog.cluster);
-        Some(Origin { spec: spec_of(database), log, genesis })
+        Some(ExpectedLog { spec: spec_of(database), log, genesis })
     }
 
     /// Of `_cluster`.
-    pub fn of_cluster(cluster: ClusterUuid) -> Origin {
-        Origin { spec: cluster_spec(), log: None, genesis: cluster_genesis(cluster) }
+    pub fn of_cluster(cluster: ClusterUuid) -> ExpectedLog {
+        ExpectedLog { spec: cluster_spec(), log: None, genesis: cluster_genesis(cluster) }
     }
 }
 
@@ -110,10 +110,12 @@ pub async fn begin_log(
         let mut outcomes = Vec::new();
         outcomes_of(producer.as_mut(), &mut outcomes).await;
         let source = match outcomes.pop() {
-            Some(Outcome::At(_) | Outcome::Somewhere) => continue,
+            Some(AppendOutcome::At(_) | AppendOutcome::Somewhere) => continue,
             // If it landed after all, the one of the next try is void.
             Some(
-                Outcome::NotAppended(source) | Outcome::Perhaps(source) | Outcome::Unusable(source),
+                AppendOutcome::NotAppended(source)
+                | AppendOutcome::Perhaps(source)
+                | AppendOutcome::Unusable(source),
             ) => source,
             None => Cause::failed("it told no outcome"),
         };

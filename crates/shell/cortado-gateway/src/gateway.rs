@@ -26,7 +26,7 @@ pub(crate) use list::whole_table;
 pub use membership::RegistrationError;
 pub use request::{
     Consistency, IdempotencyKey, ListRequest, NotDoneWhy, ReadError, ReadOptions, ScanPage,
-    ScanPosition, ScanRequest, Served, UnknownWhy, WriteError, WriteRequest, Written,
+    ScanPosition, ScanRequest, Served, UnknownReason, WriteError, WriteReceipt, WriteRequest,
 };
 
 use crate::catalog::Catalog;

@@ -30,13 +30,13 @@ pub use cortado_driver::ReplicaRole;
 /// What [`Gateway::get`] reads.
 pub use cortado_model::StoredDocument;
 /// What [`Gateway::list`] reads, and how reads are served.
-pub use cortado_peer::{Page, ServedRole, Unserved};
+pub use cortado_peer::{DocumentPage, ServedRole, Unserved};
 /// What [`ChangeReader`] reads.
 pub use cortado_replica::Committed;
 
 pub use catalog::{Catalog, Database, NodeFacts, Table};
 pub use cluster_log::CatalogError;
-pub use database_log::{BeginError, Origin, begin_log, cluster_spec};
+pub use database_log::{BeginError, ExpectedLog, begin_log, cluster_spec};
 pub use decisions::{Decisions, JournalEntry};
 pub use events::{DecisionEvent, EventKind};
 pub use folded_catalog::FoldedCatalog;
@@ -44,7 +44,7 @@ pub use gateway::{
     AdminError, ChangeReader, Changes, ChangesError, Consistency, DatabaseSpec, Declared, Gateway,
     GatewayParts, IdempotencyKey, InvalidDeclaration, ListRequest, NotDoneWhy, Obstacle, ReadError,
     ReadOptions, RegistrationError, ScanPage, ScanPosition, ScanRequest, Served, Uncertainty,
-    UnknownWhy, WriteError, WriteRequest, Written,
+    UnknownReason, WriteError, WriteReceipt, WriteRequest,
 };
 pub use genesis::cluster_genesis;
 pub use journal::{EventsError, JournalPosition};

@@ -9,7 +9,7 @@ use crate::gateway::{Gateway, GatewayParts};
 use crate::genesis::cluster_genesis;
 use crate::known_cluster::KnownCluster;
 use crate::metrics::GatewayMetrics;
-use cortado_document::{Action, Operation, Refusal};
+use cortado_document::{DocumentAction, Operation, Refusal};
 use cortado_driver::{Refused, Written};
 use cortado_log::memory::SharedMemoryLog;
 use cortado_metrics::{Counter, Registry};
@@ -19,8 +19,8 @@ use cortado_model::{
 };
 use cortado_peer::conformance::{Answer, FnPeer, Question};
 use cortado_peer::{
-    CallError, Look, NodeReport, Page, Peer, Peers, Read, ReadAnswer, Seen, ServedRole, Sight,
-    WriteAnswer,
+    CallError, DocumentPage, Look, NodeReport, Peer, Peers, Read, ReadAnswer, Seen, ServedRole,
+    Sight, WriteAnswer,
 };
 use cortado_replica::FoldState;
 use cortado_store::{MemoryStore, Store};
@@ -186,7 +186,7 @@ impl ScriptedNode {
             Look::Page { range, limit } => {
                 let view = self.store.view(partition).unwrap();
                 let documents = view.documents(range).take(*limit).map(Result::unwrap).collect();
-                Seen::Page(Page { documents, next: None })
+                Seen::Page(DocumentPage { documents, next: None })
             }
             Look::Position => Seen::Position(self.last()),
             other => panic!("{other:?} is not in the script"),
@@ -204,8 +204,8 @@ impl ScriptedNode {
         }
         let changes = operations.iter().map(|operation| {
             let value = match &operation.action {
-                Action::Put { value } => Some(value.as_bytes().to_vec()),
-                Action::Delete => None,
+                DocumentAction::Put { value } => Some(value.as_bytes().to_vec()),
+                DocumentAction::Delete => None,
                 other => panic!("{other:?} is not in the script"),
             };
             (operation.table, operation.key.clone(), value)

@@ -27,7 +27,7 @@ use bytes::Bytes;
 use cortado_metrics::Registry;
 use cortado_model::limits::URI_BYTES_MAX;
 use cortado_wire::openapi::document;
-use cortado_wire::{Code, Outcome, Session, encode_session, headers};
+use cortado_wire::{Code, Outcome, SessionToken, encode_session, headers};
 use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode, Version, header};
 use hyper::body::{Body, Incoming};
@@ -330,7 +330,7 @@ fn log_order(origin: Origin, call: &Call<'_>, route: &'static str) {
 /// What the client has seen does not change by a refusal.
 fn session_of_refused(parts: &Parts, seen: &Seen) -> Option<HeaderValue> {
     let sent = parts.headers.get(headers::SESSION);
-    if let Some(sent) = sent.filter(|sent| Session::parse(sent.as_bytes()).is_ok()) {
+    if let Some(sent) = sent.filter(|sent| SessionToken::parse(sent.as_bytes()).is_ok()) {
         return Some(sent.clone());
     }
     let nothing = encode_session(seen.database?, &[]);

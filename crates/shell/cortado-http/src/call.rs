@@ -14,7 +14,7 @@ use bytes::Bytes;
 use cortado_gateway::{Catalog, Consistency, Database, ReadOptions, ServedRole};
 use cortado_metrics::Registry;
 use cortado_model::Scn;
-use cortado_wire::{Code, Position, Session, ShortText, encode_session, headers};
+use cortado_wire::{Code, Position, SessionToken, ShortText, encode_session, headers};
 use http::{HeaderMap, HeaderValue, Method};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -32,7 +32,7 @@ pub(crate) struct Call<'a> {
     pub(crate) fields: Fields<'a>,
     /// The media type that the client likes best.
     pub(crate) media_type: &'static str,
-    pub(crate) session: Option<Session>,
+    pub(crate) session: Option<SessionToken>,
     pub(crate) deadline: Instant,
     /// Whether the client chose the deadline.
     pub(crate) has_timeout: bool,
@@ -117,7 +117,7 @@ impl Call<'_> {
         let token = match (&self.session, observed) {
             (None, [one]) => encode_session(identity_of(database), &[*one]),
             (session, observed) => {
-                let fresh = || Session::new(identity_of(database));
+                let fresh = || SessionToken::new(identity_of(database));
                 let mut session = session.clone().unwrap_or_else(fresh);
                 observed.iter().for_each(|(partition, scn)| session.observe(*partition, *scn));
                 session.encode()

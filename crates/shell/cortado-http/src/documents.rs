@@ -11,9 +11,9 @@ use crate::status;
 use crate::target::KeyTarget;
 use bytes::Bytes;
 use cortado_document::{
-    Action, Condition, Document, Done, JsonPatch, MergePatch, Operation, Unmet,
+    Condition, Document, DocumentAction, Done, JsonPatch, MergePatch, Operation, Unmet,
 };
-use cortado_gateway::{IdempotencyKey, WriteRequest, Written};
+use cortado_gateway::{IdempotencyKey, WriteReceipt, WriteRequest};
 use cortado_model::Etag;
 use cortado_wire::media::JSON_PATCH;
 use cortado_wire::{Code, Position, ShortText, headers, write_answer};
@@ -94,7 +94,7 @@ pub(crate) async fn put(
 ) -> Result<Answer, Failure> {
     let value = Document::parse(body.bytes.clone());
     let value = value.map_err(|error| refusal::of_json(error, Code::DocumentTooLarge))?;
-    write(call, at, Action::Put { value }, &body).await
+    write(call, at, DocumentAction::Put { value }, &body).await
 }
 
 /// `PATCH`: parts of a value, as a merge patch or as steps.
@@ -105,11 +105,11 @@ pub(crate) async fn patch(
 ) -> Result<Answer, Failure> {
     let action = if body.media_type == JSON_PATCH {
         let patch = JsonPatch::parse(&body.bytes).map_err(refusal::of_patch)?;
-        Action::JsonPatch { patch }
+        DocumentAction::JsonPatch { patch }
     } else {
         let patch = MergePatch::parse(&body.bytes);
         let patch = patch.map_err(|error| refusal::of_json(error, Code::BodyTooLarge))?;
-        Action::Merge { patch }
+        DocumentAction::Merge { patch }
     };
     write(call, at, action, &body).await
 }
@@ -120,13 +120,13 @@ pub(crate) async fn delete(
     at: &KeyTarget<'_>,
     body: ReceivedBody,
 ) -> Result<Answer, Failure> {
-    write(call, at, Action::Delete, &body).await
+    write(call, at, DocumentAction::Delete, &body).await
 }
 
 async fn write(
     call: &Call<'_>,
     at: &KeyTarget<'_>,
-    action: Action,
+    action: DocumentAction,
     body: &ReceivedBody,
 ) -> Result<Answer, Failure> {
     let condition = call.fields.condition()?;
@@ -141,7 +141,7 @@ async fn write(
     answer(call, at, &written)
 }
 
-fn answer(call: &Call<'_>, at: &KeyTarget<'_>, written: &Written) -> Result<Answer, Failure> {
+fn answer(call: &Call<'_>, at: &KeyTarget<'_>, written: &WriteReceipt) -> Result<Answer, Failure> {
     let position = Position { partition: written.partition, scn: written.scn };
     let done = written.results.first().copied().unwrap_or(Done::Missing);
     let session = call.session_header(at.database, &[(written.partition, written.scn)]);

@@ -12,7 +12,7 @@ use cortado_gateway::Consistency;
 use cortado_model::limits::{
     HEADER_BYTES_MAX, HEADERS_MAX, IDEMPOTENCY_KEY_BYTES_MAX, IDEMPOTENCY_TTL_MS_MAX,
 };
-use cortado_wire::{Code, Session, headers};
+use cortado_wire::{Code, SessionToken, headers};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use std::borrow::Cow;
 use std::time::Duration;
@@ -252,12 +252,12 @@ impl<'a> Fields<'a> {
     ///
     /// # Errors
     /// The token is invalid.
-    pub(crate) fn session(&self) -> Result<Option<Session>, Failure> {
+    pub(crate) fn session(&self) -> Result<Option<SessionToken>, Failure> {
         let Some(value) = self.session else { return Ok(None) };
-        let parsed = Session::parse(value.as_bytes());
+        let parsed = SessionToken::parse(value.as_bytes());
         parsed
             .map(Some)
-            .map_err(|_| Failure::new(Code::BadSession, "invalid Cortado-Session token"))
+            .map_err(|_| Failure::new(Code::BadSession, "invalid Cortado-SessionToken token"))
     }
 }
 

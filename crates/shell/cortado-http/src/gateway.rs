@@ -2,13 +2,13 @@
 //!
 //! Passes every request on as it is. Start reading at [`Services`].
 
-use crate::services::{ChangeFeed, NodeControl, Pending, Services};
+use crate::services::{BoxFuture, ChangeFeed, NodeControl, Services};
 use cortado_document::TableDefinition;
 use cortado_gateway::{
     AdminError, Catalog, ChangeReader, Changes, ChangesError, Database, DatabaseSpec,
-    DecisionEvent, Declared, EventsError, Gateway, JournalPosition, ListRequest, NotReady, Page,
-    ReadError, ReadOptions, ScanPage, ScanRequest, Served, Status, StoredDocument, Table,
-    WriteError, WriteRequest, Written,
+    DecisionEvent, Declared, DocumentPage, EventsError, Gateway, JournalPosition, ListRequest,
+    NotReady, ReadError, ReadOptions, ScanPage, ScanRequest, Served, Status, StoredDocument, Table,
+    WriteError, WriteReceipt, WriteRequest,
 };
 use cortado_model::{DocumentKey, NodeId, Scn, TableId};
 use cortado_node::{NodeError, Nodes};
@@ -26,7 +26,7 @@ impl Services for Gateway {
         table: &'a Table,
         key: &'a DocumentKey,
         read: &'a ReadOptions,
-    ) -> Pending<'a, Result<Served<Option<StoredDocument>>, ReadError>> {
+    ) -> BoxFuture<'a, Result<Served<Option<StoredDocument>>, ReadError>> {
         Box::pin(Gateway::get(self, database, table, key, read))
     }
 
@@ -36,7 +36,7 @@ impl Services for Gateway {
         keys: &'a [(TableId, DocumentKey)],
         at_least: &'a (dyn Fn(u32) -> Option<Scn> + Send + Sync),
         read: &'a ReadOptions,
-    ) -> Pending<'a, Vec<Result<Served<Option<StoredDocument>>, ReadError>>> {
+    ) -> BoxFuture<'a, Vec<Result<Served<Option<StoredDocument>>, ReadError>>> {
         Box::pin(Gateway::batch_get(self, database, keys, at_least, read))
     }
 
@@ -46,7 +46,7 @@ impl Services for Gateway {
         table: &'a Table,
         list: &'a ListRequest,
         read: &'a ReadOptions,
-    ) -> Pending<'a, Result<Served<Page>, ReadError>> {
+    ) -> BoxFuture<'a, Result<Served<DocumentPage>, ReadError>> {
         Box::pin(Gateway::list(self, database, table, list, read))
     }
 
@@ -56,7 +56,7 @@ impl Services for Gateway {
         table: &'a Table,
         scan: &'a ScanRequest,
         read: &'a ReadOptions,
-    ) -> Pending<'a, Result<ScanPage, ReadError>> {
+    ) -> BoxFuture<'a, Result<ScanPage, ReadError>> {
         Box::pin(Gateway::scan(self, database, table, scan, read))
     }
 
@@ -64,7 +64,7 @@ impl Services for Gateway {
         &'a self,
         database: &'a Arc<Database>,
         request: WriteRequest,
-    ) -> Pending<'a, Result<Written, WriteError>> {
+    ) -> BoxFuture<'a, Result<WriteReceipt, WriteError>> {
         Box::pin(Gateway::write(self, database, request))
     }
 
@@ -74,7 +74,7 @@ impl Services for Gateway {
         partition: u32,
         since: Scn,
         deadline: Instant,
-    ) -> Pending<'a, Result<Box<dyn ChangeFeed>, ChangesError>> {
+    ) -> BoxFuture<'a, Result<Box<dyn ChangeFeed>, ChangesError>> {
         Box::pin(async move {
             let reader = Gateway::changes(self, database, partition, since, deadline).await?;
             Ok(Box::new(reader) as Box<dyn ChangeFeed>)
@@ -86,7 +86,7 @@ impl Services for Gateway {
         name: &'a str,
         spec: DatabaseSpec,
         deadline: Instant,
-    ) -> Pending<'a, Result<Declared<Arc<Database>>, AdminError>> {
+    ) -> BoxFuture<'a, Result<Declared<Arc<Database>>, AdminError>> {
         Box::pin(Gateway::create_database(self, name, spec, deadline))
     }
 
@@ -94,7 +94,7 @@ impl Services for Gateway {
         &'a self,
         name: &'a str,
         deadline: Instant,
-    ) -> Pending<'a, Result<(), AdminError>> {
+    ) -> BoxFuture<'a, Result<(), AdminError>> {
         Box::pin(Gateway::drop_database(self, name, deadline))
     }
 
@@ -104,7 +104,7 @@ impl Services for Gateway {
         table: &'a str,
         definition: TableDefinition,
         deadline: Instant,
-    ) -> Pending<'a, Result<Declared<Arc<Table>>, AdminError>> {
+    ) -> BoxFuture<'a, Result<Declared<Arc<Table>>, AdminError>> {
         Box::pin(Gateway::put_table(self, database, table, definition, deadline))
     }
 
@@ -113,7 +113,7 @@ impl Services for Gateway {
         database: &'a str,
         table: &'a str,
         deadline: Instant,
-    ) -> Pending<'a, Result<(), AdminError>> {
+    ) -> BoxFuture<'a, Result<(), AdminError>> {
         Box::pin(Gateway::drop_table(self, database, table, deadline))
     }
 
@@ -123,7 +123,7 @@ impl Services for Gateway {
         partition: u32,
         to: Option<NodeId>,
         deadline: Instant,
-    ) -> Pending<'a, Result<(), AdminError>> {
+    ) -> BoxFuture<'a, Result<(), AdminError>> {
         Box::pin(Gateway::hand_off(self, database, partition, to, deadline))
     }
 
@@ -132,35 +132,39 @@ impl Services for Gateway {
         after: Option<&'a JournalPosition>,
         limit: usize,
         deadline: Instant,
-    ) -> Pending<'a, Result<Vec<DecisionEvent>, EventsError>> {
+    ) -> BoxFuture<'a, Result<Vec<DecisionEvent>, EventsError>> {
         Box::pin(Gateway::events(self, after, limit, deadline))
     }
 
-    fn replace_node(&self, node: NodeId, deadline: Instant) -> Pending<'_, Result<(), AdminError>> {
+    fn replace_node(
+        &self,
+        node: NodeId,
+        deadline: Instant,
+    ) -> BoxFuture<'_, Result<(), AdminError>> {
         Box::pin(Gateway::replace_node(self, node, deadline))
     }
 
-    fn status(&self) -> Pending<'_, Status> {
+    fn status(&self) -> BoxFuture<'_, Status> {
         Box::pin(Gateway::status(self))
     }
 
-    fn ready(&self) -> Pending<'_, Result<(), NotReady>> {
+    fn ready(&self) -> BoxFuture<'_, Result<(), NotReady>> {
         Box::pin(Gateway::ready(self))
     }
 }
 
 impl NodeControl for Nodes {
-    fn kill(&self, node: NodeId) -> Pending<'_, Result<(), NodeError>> {
+    fn kill(&self, node: NodeId) -> BoxFuture<'_, Result<(), NodeError>> {
         Box::pin(Nodes::kill(self, node))
     }
 
-    fn start(&self, node: NodeId) -> Pending<'_, Result<(), NodeError>> {
+    fn start(&self, node: NodeId) -> BoxFuture<'_, Result<(), NodeError>> {
         Box::pin(Nodes::start(self, node))
     }
 }
 
 impl ChangeFeed for ChangeReader {
-    fn next(&mut self, wait_until: Instant) -> Pending<'_, Result<Changes, ChangesError>> {
+    fn next(&mut self, wait_until: Instant) -> BoxFuture<'_, Result<Changes, ChangesError>> {
         Box::pin(ChangeReader::next(self, wait_until))
     }
 }

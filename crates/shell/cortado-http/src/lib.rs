@@ -42,4 +42,4 @@ mod occupancy;
 
 pub use limits::Limits;
 pub use server::{Options, Server};
-pub use services::{ChangeFeed, NodeControl, Pending, Services};
+pub use services::{BoxFuture, ChangeFeed, NodeControl, Services};

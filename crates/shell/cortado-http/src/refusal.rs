@@ -8,7 +8,7 @@ use crate::failure::Failure;
 use cortado_document::{
     JsonError, PatchError, Refusal, TransactionError, Unacceptable, Unmet, Violation,
 };
-use cortado_gateway::{AdminError, NotDoneWhy, ReadError, Uncertainty, UnknownWhy, WriteError};
+use cortado_gateway::{AdminError, NotDoneWhy, ReadError, Uncertainty, UnknownReason, WriteError};
 use cortado_model::{StoreError, with_causes};
 use cortado_node::NodeError;
 use cortado_wire::{Code, Outcome, Reason};
@@ -30,8 +30,8 @@ pub(crate) fn of_write(error: WriteError) -> Failure {
         WriteError::NoSuchDatabase => Failure::new(Code::NoSuchDatabase, detail),
         WriteError::Unknown { why } => {
             let code = match why {
-                UnknownWhy::Deadline => Code::DeadlinePassed,
-                UnknownWhy::LeaderLost | UnknownWhy::LogFailed => Code::OutcomeUnknown,
+                UnknownReason::Deadline => Code::DeadlinePassed,
+                UnknownReason::LeaderLost | UnknownReason::LogFailed => Code::OutcomeUnknown,
             };
             // A key that is added now makes the repetition another request.
             let next = "if the request had an Idempotency-Key, retry with the same one; \
@@ -239,11 +239,11 @@ mod tests {
 
     #[test]
     fn an_open_outcome_says_how_to_find_out() {
-        let write = of_write(WriteError::Unknown { why: UnknownWhy::LeaderLost });
+        let write = of_write(WriteError::Unknown { why: UnknownReason::LeaderLost });
         check(&write, "if the request had an Idempotency-Key, retry with the same one");
         check(&write, "else read the document back before retrying");
         let admin = |why| of_admin(AdminError::Unknown(why), Code::Conflict);
-        check(&admin(Uncertainty::Write(UnknownWhy::LogFailed)), "repeat the request");
+        check(&admin(Uncertainty::Write(UnknownReason::LogFailed)), "repeat the request");
         check(&admin(Uncertainty::NotVisible), "repeat the request");
         check(&admin(Uncertainty::LeaderSilent), "shows who leads the partition");
     }

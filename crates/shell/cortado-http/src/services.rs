@@ -7,8 +7,9 @@
 use cortado_document::TableDefinition;
 use cortado_gateway::{
     AdminError, Catalog, Changes, ChangesError, Database, DatabaseSpec, DecisionEvent, Declared,
-    EventsError, JournalPosition, ListRequest, NotReady, Page, ReadError, ReadOptions, ScanPage,
-    ScanRequest, Served, Status, StoredDocument, Table, WriteError, WriteRequest, Written,
+    DocumentPage, EventsError, JournalPosition, ListRequest, NotReady, ReadError, ReadOptions,
+    ScanPage, ScanRequest, Served, Status, StoredDocument, Table, WriteError, WriteReceipt,
+    WriteRequest,
 };
 use cortado_model::{DocumentKey, NodeId, Scn, TableId};
 use cortado_node::NodeError;
@@ -17,12 +18,12 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 /// An answer to come.
-pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Serves documents and administers the cluster for the handlers of the API.
 ///
-/// Databases and tables come from [`catalog`](Self::catalog). Dropping a [`Pending`] ends the wait;
-/// a write that has begun may still take effect.
+/// Databases and tables come from [`catalog`](Self::catalog). Dropping a [`BoxFuture`] ends the
+/// wait; a write that has begun may still take effect.
 pub trait Services: Send + Sync {
     /// The newest state of the cluster, every declaration that was answered included.
     fn catalog(&self) -> Arc<Catalog>;
@@ -34,7 +35,7 @@ pub trait Services: Send + Sync {
         table: &'a Table,
         key: &'a DocumentKey,
         read: &'a ReadOptions,
-    ) -> Pending<'a, Result<Served<Option<StoredDocument>>, ReadError>>;
+    ) -> BoxFuture<'a, Result<Served<Option<StoredDocument>>, ReadError>>;
 
     /// Reads many documents: one result for each key, in the same order.
     ///
@@ -45,7 +46,7 @@ pub trait Services: Send + Sync {
         keys: &'a [(TableId, DocumentKey)],
         at_least: &'a (dyn Fn(u32) -> Option<Scn> + Send + Sync),
         read: &'a ReadOptions,
-    ) -> Pending<'a, Vec<Result<Served<Option<StoredDocument>>, ReadError>>>;
+    ) -> BoxFuture<'a, Vec<Result<Served<Option<StoredDocument>>, ReadError>>>;
 
     /// Reads a page of a collection, all at one SCN.
     fn list<'a>(
@@ -54,7 +55,7 @@ pub trait Services: Send + Sync {
         table: &'a Table,
         list: &'a ListRequest,
         read: &'a ReadOptions,
-    ) -> Pending<'a, Result<Served<Page>, ReadError>>;
+    ) -> BoxFuture<'a, Result<Served<DocumentPage>, ReadError>>;
 
     /// Reads a page of a whole table, partition after partition.
     fn scan<'a>(
@@ -63,14 +64,14 @@ pub trait Services: Send + Sync {
         table: &'a Table,
         scan: &'a ScanRequest,
         read: &'a ReadOptions,
-    ) -> Pending<'a, Result<ScanPage, ReadError>>;
+    ) -> BoxFuture<'a, Result<ScanPage, ReadError>>;
 
     /// Carries out all operations of a request, or none.
     fn write<'a>(
         &'a self,
         database: &'a Arc<Database>,
         request: WriteRequest,
-    ) -> Pending<'a, Result<Written, WriteError>>;
+    ) -> BoxFuture<'a, Result<WriteReceipt, WriteError>>;
 
     /// Opens the changes of a partition after `since`; [`Scn::ZERO`] is from the beginning.
     fn changes<'a>(
@@ -79,7 +80,7 @@ pub trait Services: Send + Sync {
         partition: u32,
         since: Scn,
         deadline: Instant,
-    ) -> Pending<'a, Result<Box<dyn ChangeFeed>, ChangesError>>;
+    ) -> BoxFuture<'a, Result<Box<dyn ChangeFeed>, ChangesError>>;
 
     /// Creates a database, or finds that it is so already.
     fn create_database<'a>(
@@ -87,14 +88,14 @@ pub trait Services: Send + Sync {
         name: &'a str,
         spec: DatabaseSpec,
         deadline: Instant,
-    ) -> Pending<'a, Result<Declared<Arc<Database>>, AdminError>>;
+    ) -> BoxFuture<'a, Result<Declared<Arc<Database>>, AdminError>>;
 
     /// Drops a database and everything in it.
     fn drop_database<'a>(
         &'a self,
         name: &'a str,
         deadline: Instant,
-    ) -> Pending<'a, Result<(), AdminError>>;
+    ) -> BoxFuture<'a, Result<(), AdminError>>;
 
     /// Creates a table, or gives it a wider schema.
     fn put_table<'a>(
@@ -103,7 +104,7 @@ pub trait Services: Send + Sync {
         table: &'a str,
         definition: TableDefinition,
         deadline: Instant,
-    ) -> Pending<'a, Result<Declared<Arc<Table>>, AdminError>>;
+    ) -> BoxFuture<'a, Result<Declared<Arc<Table>>, AdminError>>;
 
     /// Drops a table and its documents.
     fn drop_table<'a>(
@@ -111,7 +112,7 @@ pub trait Services: Send + Sync {
         database: &'a str,
         table: &'a str,
         deadline: Instant,
-    ) -> Pending<'a, Result<(), AdminError>>;
+    ) -> BoxFuture<'a, Result<(), AdminError>>;
 
     /// Gives the leadership of a partition to another replica; to any one without `to`.
     fn hand_off<'a>(
@@ -120,7 +121,7 @@ pub trait Services: Send + Sync {
         partition: u32,
         to: Option<NodeId>,
         deadline: Instant,
-    ) -> Pending<'a, Result<(), AdminError>>;
+    ) -> BoxFuture<'a, Result<(), AdminError>>;
 
     /// Reads the journal behind the event `after`.
     fn events<'a>(
@@ -128,28 +129,32 @@ pub trait Services: Send + Sync {
         after: Option<&'a JournalPosition>,
         limit: usize,
         deadline: Instant,
-    ) -> Pending<'a, Result<Vec<DecisionEvent>, EventsError>>;
+    ) -> BoxFuture<'a, Result<Vec<DecisionEvent>, EventsError>>;
 
     /// Lets another data directory take over a node's name.
-    fn replace_node(&self, node: NodeId, deadline: Instant) -> Pending<'_, Result<(), AdminError>>;
+    fn replace_node(
+        &self,
+        node: NodeId,
+        deadline: Instant,
+    ) -> BoxFuture<'_, Result<(), AdminError>>;
 
     /// Nodes, partitions and replicas as they are now.
-    fn status(&self) -> Pending<'_, Status>;
+    fn status(&self) -> BoxFuture<'_, Status>;
 
     /// Whether every partition is served.
     ///
     /// # Errors
     /// What is missing.
-    fn ready(&self) -> Pending<'_, Result<(), NotReady>>;
+    fn ready(&self) -> BoxFuture<'_, Result<(), NotReady>>;
 }
 
 /// Ends and starts the nodes of this process, for development mode.
 pub trait NodeControl: Send + Sync {
     /// Ends a node without a shutdown.
-    fn kill(&self, node: NodeId) -> Pending<'_, Result<(), NodeError>>;
+    fn kill(&self, node: NodeId) -> BoxFuture<'_, Result<(), NodeError>>;
 
     /// Starts a killed node again.
-    fn start(&self, node: NodeId) -> Pending<'_, Result<(), NodeError>>;
+    fn start(&self, node: NodeId) -> BoxFuture<'_, Result<(), NodeError>>;
 }
 
 /// The committed transactions of a partition, in order.
@@ -157,5 +162,5 @@ pub trait ChangeFeed: Send {
     /// The next transactions; waits for one until `wait_until`, which may be in the past.
     ///
     /// Dropping the future loses nothing.
-    fn next(&mut self, wait_until: Instant) -> Pending<'_, Result<Changes, ChangesError>>;
+    fn next(&mut self, wait_until: Instant) -> BoxFuture<'_, Result<Changes, ChangesError>>;
 }

@@ -13,9 +13,9 @@ use crate::status;
 use crate::target::find_table;
 use bytes::Bytes;
 use cortado_document::{
-    Action, Condition, Document, Done, Match, MergePatch, Operation, TransactionError,
+    Condition, Document, DocumentAction, Done, Match, MergePatch, Operation, TransactionError,
 };
-use cortado_gateway::{Database, WriteRequest, Written};
+use cortado_gateway::{Database, WriteReceipt, WriteRequest};
 use cortado_model::limits::OPERATIONS_MAX;
 use cortado_wire::{
     Code, OperationBody, OperationKind, OperationResult, Position, TransactionAnswer,
@@ -68,11 +68,11 @@ fn operation(
         (OperationKind::Put, Some(value)) => {
             let value = Document::parse(body.slice_ref(value.get().as_bytes()));
             let refused = |error| refusal::of_json(error, Code::DocumentTooLarge);
-            Action::Put { value: value.map_err(refused)? }
+            DocumentAction::Put { value: value.map_err(refused)? }
         }
-        (OperationKind::Merge, Some(value)) => Action::Merge { patch: merge(value)? },
-        (OperationKind::Delete, None) => Action::Delete,
-        (OperationKind::Check, None) => Action::Check,
+        (OperationKind::Merge, Some(value)) => DocumentAction::Merge { patch: merge(value)? },
+        (OperationKind::Delete, None) => DocumentAction::Delete,
+        (OperationKind::Check, None) => DocumentAction::Check,
         (OperationKind::Put | OperationKind::Merge, None) => {
             return Err(Failure::new(
                 Code::BadBody,
@@ -102,7 +102,7 @@ fn tag(text: &Option<Cow<'_, str>>) -> Result<Option<Match>, Failure> {
     })
 }
 
-fn answer(session: HeaderValue, asked: &TransactionBody<'_>, written: &Written) -> Answer {
+fn answer(session: HeaderValue, asked: &TransactionBody<'_>, written: &WriteReceipt) -> Answer {
     let scn = Position { partition: written.partition, scn: written.scn };
     let results = asked.operations.iter().zip(&written.results).map(|(asked, done)| {
         let etag = match done {

@@ -5,8 +5,8 @@
 use crate::store_factory::StoreFactory;
 use bytes::Bytes;
 use cortado_gateway::{BeginError, begin_log, cluster_genesis, cluster_spec, random_u128};
-use cortado_log::{Log, ReadError, VerifyError};
-use cortado_model::{ClusterUuid, LogOffset, NodeId, PartitionId, Position, WallMillis};
+use cortado_log::{Log, LogReadError, VerifyError};
+use cortado_model::{ClusterUuid, LogOffset, LogPosition, NodeId, PartitionId, WallMillis};
 use cortado_replica::{Body, FoldState, Frame, Genesis};
 use cortado_store::{Store, StoreError};
 use std::sync::Arc;
@@ -25,7 +25,7 @@ pub enum Founding {
 pub enum IdentityError {
     /// The cluster's own log does not say whose it is.
     #[error("the log of _cluster cannot be read")]
-    LogUnreadable(#[source] ReadError),
+    LogUnreadable(#[source] LogReadError),
     /// The cluster's own log cannot be looked for, or is not as it should be.
     #[error("the log of _cluster cannot be verified")]
     LogUnverified(#[source] VerifyError),
@@ -89,9 +89,9 @@ pub(crate) async fn identity(
     } else {
         check_begun(log).await?;
     }
-    let first = match log.read(PartitionId::CLUSTER, Position::START, 1).await {
+    let first = match log.read(PartitionId::CLUSTER, LogPosition::START, 1).await {
         Ok(page) => page.entries.into_iter().next(),
-        Err(ReadError::Trimmed { .. }) => None,
+        Err(LogReadError::Trimmed { .. }) => None,
         Err(error) => return Err(IdentityError::LogUnreadable(error)),
     };
     let logged = first.map(|entry| cluster_of(&entry.record)).transpose()?;

@@ -6,7 +6,7 @@
 use cortado_driver::{Refused, Reply};
 use cortado_metrics::{Counter, Histogram, Registry, Series};
 use cortado_model::NodeId;
-use cortado_replica::Why;
+use cortado_replica::VoidReason;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -59,7 +59,7 @@ impl NodeMetrics {
         }
     }
 
-    pub(crate) fn count_void(&self, why: Why) {
+    pub(crate) fn count_void(&self, why: VoidReason) {
         self.voids[void_index(why)].add(1);
     }
 }
@@ -174,24 +174,24 @@ const VOID_NAMES: [&str; 12] = [
 ];
 
 /// The reason as metrics and the log name it.
-pub(crate) fn void_name(why: Why) -> &'static str {
+pub(crate) fn void_name(why: VoidReason) -> &'static str {
     VOID_NAMES[void_index(why)]
 }
 
-fn void_index(why: Why) -> usize {
+fn void_index(why: VoidReason) -> usize {
     match why {
-        Why::NotNextGeneration => 0,
-        Why::Zombie => 1,
-        Why::Stranger => 2,
-        Why::Duplicate => 3,
-        Why::Gap => 4,
-        Why::AfterStepDown => 5,
-        Why::BeforeGenesis => 6,
-        Why::Foreign => 7,
-        Why::NotAReplica => 8,
-        Why::MissingClaim => 9,
-        Why::Disputed(_) => 10,
-        Why::LeaderHasServed => 11,
+        VoidReason::NotNextGeneration => 0,
+        VoidReason::Zombie => 1,
+        VoidReason::Stranger => 2,
+        VoidReason::Duplicate => 3,
+        VoidReason::Gap => 4,
+        VoidReason::AfterStepDown => 5,
+        VoidReason::BeforeGenesis => 6,
+        VoidReason::Foreign => 7,
+        VoidReason::NotAReplica => 8,
+        VoidReason::MissingClaim => 9,
+        VoidReason::Disputed(_) => 10,
+        VoidReason::LeaderHasServed => 11,
     }
 }
 
@@ -213,9 +213,9 @@ mod tests {
     fn every_reason_has_its_own_series() {
         let registry = Registry::default();
         let nodes = NodeMetrics::register(&registry, [NodeId(1), NodeId(2)].into_iter());
-        nodes[&NodeId(2)].count_void(Why::Gap);
-        nodes[&NodeId(2)].count_void(Why::Gap);
-        nodes[&NodeId(1)].count_void(Why::BeforeGenesis);
+        nodes[&NodeId(2)].count_void(VoidReason::Gap);
+        nodes[&NodeId(2)].count_void(VoidReason::Gap);
+        nodes[&NodeId(1)].count_void(VoidReason::BeforeGenesis);
         let text = registry.encode();
         let voids = text.lines().filter(|line| line.starts_with("cortado_void_records_total{"));
         let (counted, zeros): (Vec<&str>, Vec<&str>) =

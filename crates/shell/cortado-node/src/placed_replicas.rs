@@ -8,7 +8,7 @@ use crate::replica_host::{Duty, ReplicaHost};
 use crate::replica_task::run_replica;
 use crate::service::NodeService;
 use cortado_cluster::LifeStanding;
-use cortado_gateway::{Catalog, CatalogError, Origin};
+use cortado_gateway::{Catalog, CatalogError, ExpectedLog};
 use cortado_model::{PartitionId, with_causes};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ pub(crate) struct PlacedReplicas {
 impl PlacedReplicas {
     /// Starts the replica of `_cluster`, which every node has.
     pub(crate) fn start(host: Arc<ReplicaHost>, service: Arc<NodeService>) -> PlacedReplicas {
-        let origin = Origin::of_cluster(host.cluster.catalog.newest().cluster());
+        let origin = ExpectedLog::of_cluster(host.cluster.catalog.newest().cluster());
         let cluster = start_replica(&host, PartitionId::CLUSTER, origin);
         PlacedReplicas {
             host,
@@ -104,7 +104,7 @@ impl PlacedReplicas {
                 let partition = database.partition_id(number);
                 if database.placement(number).contains(&me)
                     && !self.handles.contains_key(&partition)
-                    && let Some(origin) = Origin::of(database, number, &catalog)
+                    && let Some(origin) = ExpectedLog::of(database, number, &catalog)
                 {
                     let replica = start_replica(&self.host, partition, origin);
                     self.handles.insert(partition, replica);
@@ -174,7 +174,7 @@ async fn remove_state(host: &Arc<ReplicaHost>, partition: PartitionId) {
 fn start_replica(
     host: &Arc<ReplicaHost>,
     partition: PartitionId,
-    origin: Origin,
+    origin: ExpectedLog,
 ) -> Arc<ReplicaHandle> {
     let identity = (host.node(), host.me().incarnation);
     let (lanes, room) = (Arc::clone(&host.lanes), Arc::clone(&host.health.room));

@@ -6,7 +6,7 @@ use crate::asker::Input;
 use crate::changed_replicas::ChangedReplicas;
 use crate::store_room::StoreRoom;
 use crate::tasks::Tasks;
-use cortado_driver::{INBOX_MAX, Leadership, PeerStanding, ReplicaRole, Sighting};
+use cortado_driver::{FoldedLeadership, INBOX_MAX, PeerStanding, ReplicaRole, Sighting};
 use cortado_lanes::StoreLanes;
 use cortado_model::{
     Generation, LogOffset, Millis, NodeId, NodeIncarnation, PartitionId, ReplicaIncarnation, Scn,
@@ -58,7 +58,7 @@ struct Shown {
     complete_at: AtomicU64,
     /// When it noticed that it is not, `u64::MAX` while it is.
     behind_since: AtomicU64,
-    leadership: Mutex<Leadership>,
+    leadership: Mutex<FoldedLeadership>,
     /// That of `leadership`: readers take no lock.
     generation: AtomicU32,
     /// The peers have not been told how it is now, and will be.
@@ -215,13 +215,13 @@ impl ReplicaHandle {
         now.since(Millis(self.shown.behind_since.load(Ordering::Acquire)))
     }
 
-    pub(crate) fn leadership(&self) -> Leadership {
+    pub(crate) fn leadership(&self) -> FoldedLeadership {
         *self.shown.leadership.lock()
     }
 
     /// Who leads, as the replica has folded its log.
     pub(crate) fn known_leader(&self) -> KnownLeader {
-        let Leadership { generation, leader, stepped_down, .. } = self.leadership();
+        let FoldedLeadership { generation, leader, stepped_down, .. } = self.leadership();
         let leader = leader.map(|(node, _)| node);
         let node = stepped_down.map_or(leader, |step_down| step_down.to);
         KnownLeader { generation, stepped_down: stepped_down.is_some(), node }
@@ -333,7 +333,7 @@ impl ReplicaHandle {
         self.move_on_urgently();
     }
 
-    pub(crate) fn show_leadership(&self, leadership: &Leadership) {
+    pub(crate) fn show_leadership(&self, leadership: &FoldedLeadership) {
         *self.shown.leadership.lock() = *leadership;
         self.shown.generation.store(leadership.generation.0, Ordering::Release);
         self.changed.tell(self.partition);
@@ -448,7 +448,7 @@ mod tests {
         check(true, &|handle| handle.show_role(ReplicaRole::Follower));
         check(false, &|handle| handle.show_role(ReplicaRole::Follower));
         check(false, &|handle| applied(handle, 0));
-        let leadership = Leadership { since: Millis(2), ..Leadership::default() };
+        let leadership = FoldedLeadership { since: Millis(2), ..FoldedLeadership::default() };
         check(true, &|handle| handle.show_leadership(&leadership));
         check(true, &|handle| handle.show_restoring());
         // Its first record makes a log one that can be led; the next one does not.

@@ -14,7 +14,7 @@ use crate::settings::Settings;
 use crate::store_factory::StoreFactory;
 use crate::tasks::{Life, Tasks};
 use cortado_cluster::{Eligibility, LifeStanding, NodeLife};
-use cortado_driver::Leadership;
+use cortado_driver::FoldedLeadership;
 use cortado_gateway::{Catalog, Decisions, KnownCluster};
 use cortado_lanes::StoreLanes;
 use cortado_log::{Beats, Log};
@@ -83,7 +83,7 @@ impl ReplicaHost {
     /// Whether this node may claim `partition`, for whatever reason.
     ///
     /// * `shown`: who leads now.
-    pub(crate) fn may_claim(&self, partition: PartitionId, shown: &Leadership) -> bool {
+    pub(crate) fn may_claim(&self, partition: PartitionId, shown: &FoldedLeadership) -> bool {
         let node = Eligibility {
             is_member: self.duty == Duty::Member,
             standing: self.standing(),
@@ -95,7 +95,7 @@ impl ReplicaHost {
     /// Until when this node leaves a leadership alone for a newer life of its own.
     ///
     /// * `shown`: who leads now.
-    pub(crate) fn gives_way_until(&self, shown: &Leadership) -> Option<Millis> {
+    pub(crate) fn gives_way_until(&self, shown: &FoldedLeadership) -> Option<Millis> {
         let until = self.me().gives_way_until(shown.leader, shown.since);
         until.filter(|until| self.clock.steady() < *until)
     }

@@ -20,9 +20,9 @@ use crate::replica_handle::ReplicaHandle;
 use crate::replica_host::ReplicaHost;
 use appending::Appending;
 use cortado_driver::{
-    Action, Driver, Event, GATHER_BYTES_MAX, Leadership, Me, ReplicaRole, Settings,
+    Action, Driver, Event, FoldedLeadership, GATHER_BYTES_MAX, Me, ReplicaRole, Settings,
 };
-use cortado_gateway::Origin;
+use cortado_gateway::ExpectedLog;
 use cortado_model::{LogOffset, ReplicaIncarnation, WallMillis};
 use cortado_replica::ReadNeed;
 use reading::{Heard, Reading};
@@ -51,7 +51,7 @@ pub(crate) async fn run_replica(
     host: Arc<ReplicaHost>,
     handle: Arc<ReplicaHandle>,
     inbox: mpsc::Receiver<Input>,
-    origin: Origin,
+    origin: ExpectedLog,
 ) {
     ReplicaTask::new(host, handle, inbox, origin).run().await;
 }
@@ -76,7 +76,7 @@ struct ReplicaTask {
 struct Shown {
     incarnation: ReplicaIncarnation,
     role: ReplicaRole,
-    leadership: Leadership,
+    leadership: FoldedLeadership,
     restorations: u64,
     has_room: bool,
     log_end: LogOffset,
@@ -96,7 +96,7 @@ impl ReplicaTask {
         host: Arc<ReplicaHost>,
         handle: Arc<ReplicaHandle>,
         inbox: mpsc::Receiver<Input>,
-        origin: Origin,
+        origin: ExpectedLog,
     ) -> ReplicaTask {
         let (partition, log) = (handle.partition, Arc::clone(&host.log));
         let traits = log.traits();
@@ -125,7 +125,7 @@ impl ReplicaTask {
         let shown = Shown {
             incarnation: driver.incarnation(),
             role: ReplicaRole::Offline,
-            leadership: Leadership::default(),
+            leadership: FoldedLeadership::default(),
             restorations: 0,
             has_room: true,
             log_end: LogOffset::ZERO,

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::files::faulty::{At, Fault};
-use cortado_log::ReadError;
+use cortado_log::LogReadError;
 use cortado_model::with_causes;
 use std::io::ErrorKind;
 
@@ -159,13 +159,13 @@ fn an_unreadable_old_record_is_an_error() {
     let log = open(&disk).unwrap();
     disk.inject(fault("1.segment", At::Read, ErrorKind::Other));
     let read = || block_on(log.read(partition(0), LogOffset(1), 1));
-    assert!(matches!(read(), Err(ReadError::Unavailable(_))));
+    assert!(matches!(read(), Err(LogReadError::Unavailable(_))));
     assert_eq!(read().unwrap(), [entry(1, record(1, 100))]);
     disk.corrupt("0000000000000001.segment", |bytes| {
         let at = bytes.windows(2).position(|bytes| bytes == b"1;").unwrap();
         bytes[at] = b'7';
     });
-    assert!(matches!(read(), Err(ReadError::Damaged { .. })));
+    assert!(matches!(read(), Err(LogReadError::Damaged { .. })));
 }
 
 #[test]

@@ -129,7 +129,7 @@ impl Pair {
         let want = self.model.read_now(alone(number), at(from), bytes_max);
         let want = want.map(|page| page.entries);
         // Errors have no equality; their texts name the first offset.
-        let text = |answer: Result<_, cortado_log::ReadError>| answer.map_err(|e| e.to_string());
+        let text = |answer: Result<_, cortado_log::LogReadError>| answer.map_err(|e| e.to_string());
         assert_eq!(text(got), text(want));
     }
 

@@ -1,7 +1,7 @@
 //! Which reads are answered from memory and which from the files, and that both are right.
 
 use super::*;
-use cortado_log::ReadError;
+use cortado_log::LogReadError;
 
 const CACHE_BYTES_MAX: usize = 2_000;
 
@@ -25,7 +25,7 @@ fn is_cached(disk: &Disk, log: &EmbeddedLog, number: u32, offset: u64) -> bool {
             assert_eq!(entries, [entry(offset, record(offset, 100))]);
             true
         }
-        Err(ReadError::Unavailable(_)) => false,
+        Err(LogReadError::Unavailable(_)) => false,
         Err(error) => panic!("{error}"),
     }
 }

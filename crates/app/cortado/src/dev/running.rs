@@ -247,7 +247,7 @@ fn store_error(error: &StoreOpenError) -> StoreError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cortado_log::{ReadError, VerifyError};
+    use cortado_log::{LogReadError, VerifyError};
 
     #[track_caller]
     fn check(error: &StartError, next: &str) {
@@ -261,7 +261,7 @@ mod tests {
     fn a_refused_start_says_what_to_do() {
         let refused = StartError::Identity;
         let verify = "`cortado log verify DATA` lists";
-        check(&refused(IdentityError::LogUnreadable(ReadError::Missing)), verify);
+        check(&refused(IdentityError::LogUnreadable(LogReadError::Missing)), verify);
         check(&refused(IdentityError::LogUnverified(VerifyError::Missing)), verify);
         let foreign = IdentityError::LogForeign { why: String::new() };
         check(&refused(foreign), "choose the folder that belongs to this cluster");

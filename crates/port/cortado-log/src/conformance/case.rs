@@ -2,9 +2,9 @@
 //!
 //! Start reading at [`Case`].
 
-use crate::{Log, LogEntry, LogSpec, Outcome, Pending, outcomes_of};
+use crate::{AppendOutcome, Log, LogEntry, LogSpec, Pending, outcomes_of};
 use bytes::Bytes;
-use cortado_model::{DatabaseId, LogId, LogOffset, PartitionId, PartitionUuid, Position};
+use cortado_model::{DatabaseId, LogId, LogOffset, LogPosition, PartitionId, PartitionUuid};
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
@@ -69,14 +69,14 @@ impl Case<'_> {
     #[track_caller]
     pub(super) fn append(&self, partition: PartitionId, texts: &[&str]) -> Vec<LogOffset> {
         let at = |outcome| match outcome {
-            Outcome::At(position) => position.offset,
+            AppendOutcome::At(position) => position.offset,
             other => panic!("{}: {other:?}", self.name),
         };
         self.send(partition, records(texts)).into_iter().map(at).collect()
     }
 
     /// Appends records and awaits what becomes of each.
-    pub(super) fn send(&self, partition: PartitionId, records: Vec<Bytes>) -> Vec<Outcome> {
+    pub(super) fn send(&self, partition: PartitionId, records: Vec<Bytes>) -> Vec<AppendOutcome> {
         let mut producer = self.log.producer(partition);
         producer.send(records);
         let mut outcomes = Vec::new();
@@ -146,8 +146,8 @@ pub(super) const fn partition(number: u32) -> PartitionId {
     PartitionId { database: DatabaseId(7), number }
 }
 
-pub(super) const fn at(offset: LogOffset) -> Position {
-    Position { offset, epoch: 0 }
+pub(super) const fn at(offset: LogOffset) -> LogPosition {
+    LogPosition { offset, epoch: 0 }
 }
 
 pub(super) fn records(texts: &[&str]) -> Vec<Bytes> {

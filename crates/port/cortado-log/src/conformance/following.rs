@@ -3,7 +3,7 @@
 use super::case::{Case, at, block_on, partition, records};
 use crate::{Follower, Producer, outcomes_of, page_of, ready_of};
 use bytes::Bytes;
-use cortado_model::{LogOffset, Position};
+use cortado_model::{LogOffset, LogPosition};
 use std::thread;
 
 pub(super) fn an_extent_is_fresh(case: &Case<'_>) {
@@ -41,7 +41,7 @@ pub(super) fn a_follower_sees_every_record(case: &Case<'_>) {
     let texts: Vec<String> = (0..100).map(|number| format!("record {number}")).collect();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     // One that is there before the records, one that comes behind them.
-    let mut early = log.follow(partition(0), Position::START);
+    let mut early = log.follow(partition(0), LogPosition::START);
     thread::scope(|scope| {
         scope.spawn(|| {
             let mut producer = log.producer(partition(0));
@@ -53,7 +53,7 @@ pub(super) fn a_follower_sees_every_record(case: &Case<'_>) {
         });
         assert_eq!(take(case, early.as_mut(), 100), records(&texts), "{}", case.name);
     });
-    let mut late = log.follow(partition(0), Position::START);
+    let mut late = log.follow(partition(0), LogPosition::START);
     assert_eq!(take(case, late.as_mut(), 100), records(&texts), "{}", case.name);
 }
 
@@ -70,7 +70,7 @@ pub(super) fn a_follower_begins_where_it_is_told(case: &Case<'_>) {
 
 pub(super) fn a_known_end_is_durable(case: &Case<'_>) {
     let log = case.log;
-    let mut follower = log.follow(partition(0), Position::START);
+    let mut follower = log.follow(partition(0), LogPosition::START);
     thread::scope(|scope| {
         scope.spawn(move || {
             let mut producer: Box<dyn Producer> = log.producer(partition(0));
@@ -99,7 +99,7 @@ pub(super) fn a_known_end_is_durable(case: &Case<'_>) {
 pub(super) fn a_follower_at_the_end_is_woken(case: &Case<'_>) {
     let last = case.append(partition(0), &["a"])[0];
     let mut follower = case.log.follow(partition(0), at(last.plus(1)));
-    let mut other = case.log.follow(partition(1), Position::START);
+    let mut other = case.log.follow(partition(1), LogPosition::START);
     let log = case.log;
     thread::scope(|scope| {
         let waits = scope.spawn(move || {

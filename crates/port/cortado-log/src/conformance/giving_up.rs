@@ -1,8 +1,8 @@
 //! Rules about producers that are abandoned.
 
 use super::case::{Case, Mischief, partition, records};
-use crate::Outcome;
-use cortado_model::{LogOffset, Position};
+use crate::AppendOutcome;
+use cortado_model::{LogOffset, LogPosition};
 
 pub(super) fn giving_up_answers_everything(case: &Case<'_>) {
     let mut producer = case.log.producer(partition(0));
@@ -20,13 +20,13 @@ pub(super) fn giving_up_answers_everything(case: &Case<'_>) {
     for (text, outcome) in texts.iter().zip(outcomes) {
         let found = entries.iter().find(|entry| entry.record == text.as_bytes());
         match outcome {
-            Outcome::At(Position { offset, .. }) => {
+            AppendOutcome::At(LogPosition { offset, .. }) => {
                 assert_eq!(found.map(|entry| entry.offset), Some(offset), "{}", case.name);
             }
-            Outcome::Somewhere => assert!(found.is_some(), "{}: {text}", case.name),
-            Outcome::NotAppended(_) => assert!(found.is_none(), "{}: {text}", case.name),
-            Outcome::Perhaps(_) => {}
-            Outcome::Unusable(cause) => panic!("{}: {cause}", case.name),
+            AppendOutcome::Somewhere => assert!(found.is_some(), "{}: {text}", case.name),
+            AppendOutcome::NotAppended(_) => assert!(found.is_none(), "{}: {text}", case.name),
+            AppendOutcome::Perhaps(_) => {}
+            AppendOutcome::Unusable(cause) => panic!("{}: {cause}", case.name),
         }
     }
 }
@@ -39,7 +39,7 @@ pub(super) fn late_copies_land_behind(case: &Case<'_>) {
     producer.send(records(&["late", "later"]));
     let outcomes = producer.abandon();
     assert_eq!(outcomes.len(), 2, "{}", case.name);
-    let all_open = outcomes.iter().all(|outcome| matches!(outcome, Outcome::Perhaps(_)));
+    let all_open = outcomes.iter().all(|outcome| matches!(outcome, AppendOutcome::Perhaps(_)));
     assert!(all_open, "{}: {outcomes:?}", case.name);
     case.append(partition(0), &["first"]);
     assert!((case.provoke)(partition(0), Mischief::ReleaseHeld), "{}", case.name);

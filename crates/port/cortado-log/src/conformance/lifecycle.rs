@@ -1,8 +1,8 @@
 //! Rules about making, checking and removing logs.
 
 use super::case::{Case, other_spec, partition, records, spec};
-use crate::{Cause, CreateError, LogSpec, Outcome, ReadError, VerifyError};
-use cortado_model::{DatabaseId, LogOffset, PartitionId, Position};
+use crate::{AppendOutcome, Cause, CreateError, LogReadError, LogSpec, VerifyError};
+use cortado_model::{DatabaseId, LogOffset, LogPosition, PartitionId};
 
 pub(super) fn a_log_exists_from_its_creation_on(case: &Case<'_>) {
     let other = other_spec();
@@ -20,11 +20,11 @@ fn check_missing(case: &Case<'_>, partition: PartitionId, spec: &LogSpec) {
     let verified = case.wait(case.log.verify(spec));
     assert!(matches!(verified, Err(VerifyError::Missing)), "{}: {verified:?}", case.name);
     let extents = case.wait(case.log.extents(&[partition]));
-    assert!(matches!(extents, Err(ReadError::Missing)), "{}: {extents:?}", case.name);
-    let read = case.wait(case.log.read(partition, Position::START, 100));
-    assert!(matches!(read, Err(ReadError::Missing)), "{}: {read:?}", case.name);
+    assert!(matches!(extents, Err(LogReadError::Missing)), "{}: {extents:?}", case.name);
+    let read = case.wait(case.log.read(partition, LogPosition::START, 100));
+    assert!(matches!(read, Err(LogReadError::Missing)), "{}: {read:?}", case.name);
     for outcome in case.send(partition, records(&["a", "b"])) {
-        let refused = matches!(outcome, Outcome::NotAppended(Cause::Missing));
+        let refused = matches!(outcome, AppendOutcome::NotAppended(Cause::Missing));
         assert!(refused, "{}: {outcome:?}", case.name);
     }
 }
@@ -45,7 +45,7 @@ pub(super) fn other_partitions_are_refused(case: &Case<'_>) {
     assert!(matches!(verified, Err(VerifyError::OtherPartitions { .. })), "{}", case.name);
     let beyond = PartitionId { number: spec().partitions, ..partition(0) };
     let outcomes = case.send(beyond, records(&["b"]));
-    assert!(matches!(outcomes[0], Outcome::NotAppended(Cause::Missing)), "{}", case.name);
+    assert!(matches!(outcomes[0], AppendOutcome::NotAppended(Cause::Missing)), "{}", case.name);
 }
 
 pub(super) fn a_removed_log_is_gone(case: &Case<'_>) {

@@ -1,15 +1,15 @@
 //! Rules about logs that have lost something, or never held it.
 
 use super::case::{Case, Mischief, at, block_on, partition, records, spec};
-use crate::{Outcome, ReadError, page_of};
-use cortado_model::{LogOffset, Position};
+use crate::{AppendOutcome, LogReadError, page_of};
+use cortado_model::{LogOffset, LogPosition};
 
 pub(super) fn success_may_have_no_position(case: &Case<'_>) {
     if !(case.provoke)(partition(0), Mischief::SucceedWithoutPosition) {
         return;
     }
     let outcomes = case.send(partition(0), records(&["a", "b"]));
-    let landed = outcomes.iter().all(|outcome| matches!(outcome, Outcome::Somewhere));
+    let landed = outcomes.iter().all(|outcome| matches!(outcome, AppendOutcome::Somewhere));
     assert!(landed && outcomes.len() == 2, "{}: {outcomes:?}", case.name);
     case.append(partition(0), &["c"]);
     case.expect(partition(0), LogOffset::ZERO, &["a", "b", "c"]);
@@ -43,7 +43,7 @@ pub(super) fn a_hole_is_no_gap(case: &Case<'_>) {
     let before = before.expect("the record before it is there");
     assert_eq!((before.entries.len(), before.next), (1, at(places[1])), "{}", case.name);
     let read = case.wait(case.log.read(partition(0), before.next, 100));
-    let named = matches!(read, Err(ReadError::Hole { at }) if at == places[1]);
+    let named = matches!(read, Err(LogReadError::Hole { at }) if at == places[1]);
     assert!(named, "{}: {read:?}", case.name);
     let behind = case.wait(case.log.read(partition(0), at(places[2]), 100));
     assert!(matches!(behind, Ok(page) if page.entries.len() == 1), "{}", case.name);
@@ -57,10 +57,10 @@ pub(super) fn a_truncated_log_says_so(case: &Case<'_>) {
         return;
     }
     let read = case.wait(case.log.read(partition(0), behind, 100));
-    let named = matches!(read, Err(ReadError::Diverged { end }) if end <= places[1]);
+    let named = matches!(read, Err(LogReadError::Diverged { end }) if end <= places[1]);
     assert!(named, "{}: {read:?}", case.name);
     let followed = block_on(page_of(follower.as_mut(), 100));
-    assert!(matches!(followed, Err(ReadError::Diverged { .. })), "{}: {followed:?}", case.name);
+    assert!(matches!(followed, Err(LogReadError::Diverged { .. })), "{}: {followed:?}", case.name);
     case.expect(partition(0), LogOffset::ZERO, &["a"]);
 }
 
@@ -73,7 +73,7 @@ pub(super) fn a_replaced_log_says_so(case: &Case<'_>) {
     }
     let followed = block_on(page_of(follower.as_mut(), 100));
     let found = match followed {
-        Err(ReadError::Replaced { found }) => found,
+        Err(LogReadError::Replaced { found }) => found,
         other => panic!("{}: {other:?}", case.name),
     };
     assert_ne!(found, before, "{}", case.name);
@@ -84,7 +84,7 @@ pub(super) fn a_replaced_log_says_so(case: &Case<'_>) {
     // A producer does not notice, but what it answers jumps backwards.
     let place = case.append(partition(0), &["c"]);
     assert!(place[0] < places[1].plus(1), "{}", case.name);
-    let mut fresh = case.log.follow(partition(0), Position::START);
+    let mut fresh = case.log.follow(partition(0), LogPosition::START);
     let page = block_on(page_of(fresh.as_mut(), 100)).expect("it follows the new one");
     assert_eq!(page.entries[0].record, "c", "{}", case.name);
 }

@@ -1,9 +1,9 @@
 //! Rules about what is appended and what is then read.
 
 use super::case::{Case, at, block_on, partition, records};
-use crate::{Cause, Outcome, Page, Producer, outcomes_of};
+use crate::{AppendOutcome, Cause, LogPage, Producer, outcomes_of};
 use bytes::Bytes;
-use cortado_model::{LogOffset, Position};
+use cortado_model::{LogOffset, LogPosition};
 use std::thread;
 
 pub(super) fn outcomes_name_the_place(case: &Case<'_>) {
@@ -44,8 +44,8 @@ pub(super) fn log_order_is_the_order_of_sending(case: &Case<'_>) {
         producer.send(records(&[text]));
     }
     let outcomes = outcomes_in_full(producer.as_mut());
-    let offset = |outcome: &Outcome| match outcome {
-        Outcome::At(position) => position.offset,
+    let offset = |outcome: &AppendOutcome| match outcome {
+        AppendOutcome::At(position) => position.offset,
         other => panic!("{}: {other:?}", case.name),
     };
     let places: Vec<LogOffset> = outcomes.iter().map(offset).collect();
@@ -57,7 +57,7 @@ pub(super) fn log_order_is_the_order_of_sending(case: &Case<'_>) {
     );
 }
 
-fn outcomes_in_full(producer: &mut dyn Producer) -> Vec<Outcome> {
+fn outcomes_in_full(producer: &mut dyn Producer) -> Vec<AppendOutcome> {
     let mut outcomes = Vec::new();
     while producer.outstanding() > 0 {
         block_on(outcomes_of(producer, &mut outcomes));
@@ -72,7 +72,7 @@ pub(super) fn a_dropped_producer_drops_no_record(case: &Case<'_>) {
     }
     drop(producer);
     // Whatever was handed over arrives, with no caller waiting for it.
-    let mut follower = case.log.follow(partition(0), Position::START);
+    let mut follower = case.log.follow(partition(0), LogPosition::START);
     let mut seen = 0;
     while seen < 10 {
         let page = block_on(crate::page_of(follower.as_mut(), 1 << 20));
@@ -97,7 +97,7 @@ pub(super) fn fill_partitions(case: &Case<'_>) {
     }
     for producer in &mut producers {
         let outcomes = outcomes_in_full(producer.as_mut());
-        let landed = outcomes.iter().all(|outcome| matches!(outcome, Outcome::At(_)));
+        let landed = outcomes.iter().all(|outcome| matches!(outcome, AppendOutcome::At(_)));
         assert!(landed && outcomes.len() == 25, "{}: {outcomes:?}", case.name);
     }
 }
@@ -147,7 +147,7 @@ pub(super) fn a_read_stops_at_its_limit(case: &Case<'_>) {
         [(0, 0, 1), (0, 9, 1), (0, 10, 1), (0, 19, 1), (0, 20, 2), (3, 35, 3), (8, 1000, 2)]
     {
         let page = case.wait(case.log.read(partition(0), at(places[from]), bytes_max));
-        let Page { entries, next, .. } = page.expect("nothing fails here");
+        let LogPage { entries, next, .. } = page.expect("nothing fails here");
         assert_eq!(entries.len(), want, "{}: from {from}, {bytes_max} bytes", case.name);
         assert_eq!(entries[0].offset, places[from], "{}", case.name);
         assert!(next.offset > entries[want - 1].offset, "{}", case.name);
@@ -172,7 +172,7 @@ pub(super) fn the_largest_record_fits(case: &Case<'_>) {
     let largest = Bytes::from(vec![0xA5; case.log.traits().record_bytes_max]);
     case.append(partition(0), &["before"]);
     let outcomes = case.send(partition(0), vec![largest.clone()]);
-    assert!(matches!(outcomes[..], [Outcome::At(_)]), "{}: {outcomes:?}", case.name);
+    assert!(matches!(outcomes[..], [AppendOutcome::At(_)]), "{}: {outcomes:?}", case.name);
     case.append(partition(0), &["after"]);
     let entries = case.read_all(partition(0), LogOffset::ZERO, 100);
     assert_eq!(entries.len(), 3, "{}", case.name);
@@ -183,7 +183,7 @@ pub(super) fn the_largest_record_fits(case: &Case<'_>) {
 pub(super) fn a_too_large_record_is_refused(case: &Case<'_>) {
     let oversized = Bytes::from(vec![1; case.log.traits().record_bytes_max + 1]);
     let outcomes = case.send(partition(0), vec![oversized]);
-    let refused = matches!(outcomes[..], [Outcome::NotAppended(Cause::TooLarge { .. })]);
+    let refused = matches!(outcomes[..], [AppendOutcome::NotAppended(Cause::TooLarge { .. })]);
     assert!(refused, "{}: {outcomes:?}", case.name);
     case.append(partition(0), &["next"]);
     case.expect(partition(0), LogOffset::ZERO, &["next"]);

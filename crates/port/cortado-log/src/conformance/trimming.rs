@@ -1,7 +1,7 @@
 //! Rules about forgetting what stands below an offset.
 
 use super::case::{Case, at, partition, spec};
-use crate::{ReadError, TrimError};
+use crate::{LogReadError, TrimError};
 use cortado_model::{LogId, LogOffset};
 
 #[track_caller]
@@ -19,7 +19,7 @@ pub(super) fn trimmed_records_are_named(case: &Case<'_>) {
     // A log may keep more than it must, but what it has let go of it must say.
     for below in places.into_iter().filter(|place| *place < first) {
         let answer = case.wait(case.log.read(partition(0), at(below), 100));
-        let Err(ReadError::Trimmed { first: named }) = answer else {
+        let Err(LogReadError::Trimmed { first: named }) = answer else {
             panic!("{}: {answer:?} at {below}", case.name);
         };
         assert_eq!(named, first, "{}", case.name);

@@ -3,9 +3,9 @@
 //! Start reading at [`Partition::read`].
 
 use super::{Fault, ReadFault};
-use crate::{LogEntry, Page, ReadError};
+use crate::{LogEntry, LogPage, LogReadError};
 use bytes::Bytes;
-use cortado_model::{LogOffset, Position};
+use cortado_model::{LogOffset, LogPosition};
 use std::collections::VecDeque;
 
 /// One partition's log.
@@ -66,15 +66,19 @@ impl Partition {
         }
     }
 
-    pub(super) fn read(&self, from: Position, bytes_max: usize) -> Result<Page, ReadError> {
+    pub(super) fn read(
+        &self,
+        from: LogPosition,
+        bytes_max: usize,
+    ) -> Result<LogPage, LogReadError> {
         let end = self.end();
         if from.offset < self.first {
-            return Err(ReadError::Trimmed { first: self.first });
+            return Err(LogReadError::Trimmed { first: self.first });
         }
         if from.offset > end {
-            return Err(ReadError::Diverged { end });
+            return Err(LogReadError::Diverged { end });
         }
-        let mut page = Page { entries: Vec::new(), next: from, end };
+        let mut page = LogPage { entries: Vec::new(), next: from, end };
         let mut bytes = 0;
         for slot in self.slots.range(self.index(from.offset)..) {
             let offset = page.next.offset;
@@ -88,7 +92,7 @@ impl Partition {
                 }
                 Slot::Gap => {}
                 Slot::Hole if page.entries.is_empty() => {
-                    return Err(ReadError::Hole { at: offset });
+                    return Err(LogReadError::Hole { at: offset });
                 }
                 Slot::Hole => break,
             }

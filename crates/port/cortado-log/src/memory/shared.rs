@@ -4,12 +4,12 @@
 
 use super::{Fault, Hold, MemoryLog, ReadFault, Receipt};
 use crate::{
-    Appended, Cause, CreateError, Extent, Follower, Log, LogSpec, LogTraits, Outcome, Page,
-    Pending, Producer, PullFollower, QueueProducer, RECORD_BYTES_MAX, ReadError, RemoveError,
-    TrimError, Verified, VerifyError,
+    AppendOutcome, Appended, Cause, CreateError, Extent, Follower, Log, LogPage, LogReadError,
+    LogSpec, LogTraits, Pending, Producer, PullFollower, QueueProducer, RECORD_BYTES_MAX,
+    RemoveError, TrimError, Verified, VerifyError,
 };
 use bytes::Bytes;
-use cortado_model::{LogId, LogOffset, PartitionId, Position};
+use cortado_model::{LogId, LogOffset, LogPosition, PartitionId};
 use std::collections::BTreeMap;
 use std::future::ready;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -112,7 +112,7 @@ impl SharedMemoryLog {
                 state.waiting.insert(hold, sender);
                 Box::pin(async move {
                     let why = "the log restarted before it acknowledged";
-                    let unknown = |_| Appended::Each(Outcome::Perhaps(Cause::failed(why)));
+                    let unknown = |_| Appended::Each(AppendOutcome::Perhaps(Cause::failed(why)));
                     receiver.await.map_or_else(unknown, Appended::From)
                 })
             }
@@ -163,11 +163,11 @@ impl Log for SharedMemoryLog {
         Box::pin(ready(Ok(())))
     }
 
-    fn extents(&self, partitions: &[PartitionId]) -> Pending<Result<Vec<Extent>, ReadError>> {
+    fn extents(&self, partitions: &[PartitionId]) -> Pending<Result<Vec<Extent>, LogReadError>> {
         let state = self.lock();
         let extent = |partition: &PartitionId| state.log.extent(*partition);
         let extents: Option<Vec<Extent>> = partitions.iter().map(extent).collect();
-        Box::pin(ready(extents.ok_or(ReadError::Missing)))
+        Box::pin(ready(extents.ok_or(LogReadError::Missing)))
     }
 
     fn producer(&self, partition: PartitionId) -> Box<dyn Producer> {
@@ -175,7 +175,7 @@ impl Log for SharedMemoryLog {
         Box::new(QueueProducer::new(move |records| log.append(partition, records)))
     }
 
-    fn follow(&self, partition: PartitionId, from: Position) -> Box<dyn Follower> {
+    fn follow(&self, partition: PartitionId, from: LogPosition) -> Box<dyn Follower> {
         let mut state = self.lock();
         let followed = state.log.extent(partition).map(|extent| extent.log);
         let end = state.watch_end(partition);
@@ -185,7 +185,7 @@ impl Log for SharedMemoryLog {
             let found = log.lock().log.extent(partition).map(|extent| extent.log);
             match (followed, found) {
                 (Some(followed), Some(found)) if followed != found => {
-                    Box::pin(ready(Err(ReadError::Replaced { found })))
+                    Box::pin(ready(Err(LogReadError::Replaced { found })))
                 }
                 _ => log.read(partition, from, bytes_max),
             }
@@ -196,9 +196,9 @@ impl Log for SharedMemoryLog {
     fn read(
         &self,
         partition: PartitionId,
-        from: Position,
+        from: LogPosition,
         bytes_max: usize,
-    ) -> Pending<Result<Page, ReadError>> {
+    ) -> Pending<Result<LogPage, LogReadError>> {
         Box::pin(ready(self.lock().log.read_now(partition, from, bytes_max)))
     }
 

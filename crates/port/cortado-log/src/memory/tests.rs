@@ -22,7 +22,7 @@ fn records(texts: &str) -> Vec<Bytes> {
 }
 
 fn contents(log: &mut MemoryLog) -> String {
-    let from = Position { offset: log.first(P), epoch: 0 };
+    let from = LogPosition { offset: log.first(P), epoch: 0 };
     let page = log.read_now(P, from, usize::MAX).unwrap();
     let texts: Vec<String> = page
         .entries
@@ -32,13 +32,13 @@ fn contents(log: &mut MemoryLog) -> String {
     texts.join(" ")
 }
 
-fn outcome(outcome: Outcome) -> String {
+fn outcome(outcome: AppendOutcome) -> String {
     match outcome {
-        Outcome::At(position) => format!("at {}", position.offset),
-        Outcome::Somewhere => "somewhere".to_owned(),
-        Outcome::NotAppended(_) => "not".to_owned(),
-        Outcome::Perhaps(_) => "perhaps".to_owned(),
-        Outcome::Unusable(_) => "unusable".to_owned(),
+        AppendOutcome::At(position) => format!("at {}", position.offset),
+        AppendOutcome::Somewhere => "somewhere".to_owned(),
+        AppendOutcome::NotAppended(_) => "not".to_owned(),
+        AppendOutcome::Perhaps(_) => "perhaps".to_owned(),
+        AppendOutcome::Unusable(_) => "unusable".to_owned(),
     }
 }
 
@@ -113,9 +113,9 @@ fn a_read_fault_strikes_once() {
     log.append_now(P, records("a"));
     log.inject_read(P, ReadFault::Unavailable);
     log.inject_read(P, ReadFault::Damaged);
-    let mut read = || log.read_now(P, Position::START, 1);
-    assert!(matches!(read(), Err(ReadError::Unavailable(_))));
-    assert!(matches!(read(), Err(ReadError::Damaged { .. })));
+    let mut read = || log.read_now(P, LogPosition::START, 1);
+    assert!(matches!(read(), Err(LogReadError::Unavailable(_))));
+    assert!(matches!(read(), Err(LogReadError::Damaged { .. })));
     assert_eq!(read().unwrap().entries.len(), 1);
 }
 
@@ -148,7 +148,7 @@ fn told(producer: &mut dyn crate::Producer) -> Option<Vec<String>> {
 #[test]
 fn a_held_acknowledgement_is_seen_by_readers_before_its_caller() {
     let log = shared();
-    let mut follower = log.follow(P, Position::START);
+    let mut follower = log.follow(P, LogPosition::START);
     log.inject(P, Fault::HoldAcknowledgement);
     let mut producer = log.producer(P);
     producer.send(records("a b"));

@@ -5,17 +5,21 @@ use super::samples::*;
 use crate::Store;
 use bytes::Bytes;
 use cortado_model::{
-    Batch, DocumentKey, Found, Remembered, RememberedKey, StoredDocument, TableId, WallMillis,
+    Batch, DocumentKey, Findings, Remembered, RememberedKey, StoredDocument, TableId, WallMillis,
 };
 use std::sync::mpsc::channel;
 
 #[track_caller]
-fn find(store: &dyn Store, keys: &[(TableId, DocumentKey)], name: Option<&RememberedKey>) -> Found {
+fn find(
+    store: &dyn Store,
+    keys: &[(TableId, DocumentKey)],
+    name: Option<&RememberedKey>,
+) -> Findings {
     ok(store.find(HOME, keys, name))
 }
 
-fn documents(documents: Vec<Option<StoredDocument>>) -> Found {
-    Found { documents, ..Found::default() }
+fn documents(documents: Vec<Option<StoredDocument>>) -> Findings {
+    Findings { documents, ..Findings::default() }
 }
 
 /// One answer for each key, in the order asked: what is there, and that nothing is.
@@ -24,7 +28,7 @@ pub fn a_find_answers_in_the_order_asked(subject: &mut dyn Subject) {
     let store = subject.store();
     let at = |path: &str| (TABLE, key(path));
     assert_eq!(find(store, &[at("a"), at("b")], None), documents(vec![None, None]));
-    assert_eq!(find(store, &[], None), Found::default());
+    assert_eq!(find(store, &[], None), Findings::default());
 
     let mut batch = puts(1, &["a", "b", "c"]);
     batch.documents.push((other_table, key("a"), Some(document(2, "other"))));
@@ -43,7 +47,7 @@ pub fn a_find_answers_in_the_order_asked(subject: &mut dyn Subject) {
         let alone = find(store, &[(*table, key.clone())], None);
         assert_eq!(alone, documents(vec![ok(store.get(HOME, *table, key))]));
     }
-    assert_eq!(find(store, &[], None), Found::default());
+    assert_eq!(find(store, &[], None), Findings::default());
 }
 
 /// With a name it tells what is remembered, under it and altogether; without one it does not.
@@ -100,7 +104,7 @@ fn joined(sequence: u64) -> Batch {
 /// Checks that all of an answer is what one batch of [`joined`] left, and answers which; 0 before
 /// the first.
 #[track_caller]
-fn check_joined(found: &Found, answer_bytes: u64) -> u64 {
+fn check_joined(found: &Findings, answer_bytes: u64) -> u64 {
     let [Some(first), last] = &found.documents[..] else {
         assert_eq!(*found, documents(vec![None, None]));
         return 0;

@@ -12,16 +12,16 @@ fn document(text: &str) -> Document {
     Document::parse(Bytes::copy_from_slice(text.as_bytes())).expect("a document")
 }
 
-fn put(text: &str) -> Action {
-    Action::Put { value: document(text) }
+fn put(text: &str) -> DocumentAction {
+    DocumentAction::Put { value: document(text) }
 }
 
-fn merge(text: &str) -> Action {
-    Action::Merge { patch: MergePatch::parse(text.as_bytes()).expect("a patch") }
+fn merge(text: &str) -> DocumentAction {
+    DocumentAction::Merge { patch: MergePatch::parse(text.as_bytes()).expect("a patch") }
 }
 
-fn steps(text: &str) -> Action {
-    Action::JsonPatch { patch: JsonPatch::parse(text.as_bytes()).expect("a patch") }
+fn steps(text: &str) -> DocumentAction {
+    DocumentAction::JsonPatch { patch: JsonPatch::parse(text.as_bytes()).expect("a patch") }
 }
 
 fn if_match(tag: &str) -> Condition {
@@ -36,7 +36,7 @@ fn no_condition() -> Condition {
     Condition::default()
 }
 
-fn operation(resource: &str, action: Action, condition: Condition) -> Operation {
+fn operation(resource: &str, action: DocumentAction, condition: Condition) -> Operation {
     let key = DocumentKey::from_parts(&[resource, "x"]).expect("a key");
     Operation { table: TableId(1), key, action, condition }
 }
@@ -46,7 +46,7 @@ type Outcome = Result<(Done, Option<&'static str>), Refusal>;
 
 /// Evaluates against `{"n":1}` with the etag above, and against nothing.
 #[track_caller]
-fn check(action: Action, condition: Condition, existing: Outcome, missing: Outcome) {
+fn check(action: DocumentAction, condition: Condition, existing: Outcome, missing: Outcome) {
     let operation = operation("r", action, condition);
     let current = Current { etag: Etag(0xa1b2), value: br#"{"n":1}"# };
     for (current, want) in [(Some(current), existing), (None, missing)] {
@@ -124,10 +124,10 @@ fn a_delete_of_nothing_is_no_refusal() {
     let deleted = || Ok((Done::Deleted, Some("")));
     let no_match = || Err(Refusal::ConditionFailed(Unmet::IfMatch));
     let exists = || Err(Refusal::ConditionFailed(Unmet::IfNoneMatch));
-    check(Action::Delete, no_condition(), deleted(), Ok((Done::Missing, None)));
-    check(Action::Delete, if_match(ETAG), deleted(), no_match());
-    check(Action::Delete, if_match("other"), no_match(), no_match());
-    check(Action::Delete, if_none_match("*"), exists(), Ok((Done::Missing, None)));
+    check(DocumentAction::Delete, no_condition(), deleted(), Ok((Done::Missing, None)));
+    check(DocumentAction::Delete, if_match(ETAG), deleted(), no_match());
+    check(DocumentAction::Delete, if_match("other"), no_match(), no_match());
+    check(DocumentAction::Delete, if_none_match("*"), exists(), Ok((Done::Missing, None)));
 }
 
 #[test]
@@ -135,10 +135,10 @@ fn a_check_changes_nothing() {
     let checked = || Ok((Done::Checked, None));
     let no_match = || Err(Refusal::ConditionFailed(Unmet::IfMatch));
     let exists = || Err(Refusal::ConditionFailed(Unmet::IfNoneMatch));
-    check(Action::Check, if_match(ETAG), checked(), no_match());
-    check(Action::Check, if_match("*"), checked(), no_match());
-    check(Action::Check, if_none_match("*"), exists(), checked());
-    check(Action::Check, if_none_match(ETAG), exists(), checked());
+    check(DocumentAction::Check, if_match(ETAG), checked(), no_match());
+    check(DocumentAction::Check, if_match("*"), checked(), no_match());
+    check(DocumentAction::Check, if_none_match("*"), exists(), checked());
+    check(DocumentAction::Check, if_none_match(ETAG), exists(), checked());
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn the_result_of_every_write_obeys_the_schema() {
     let schema = json!({"properties":{"n":{"type":"integer"}},"required":["n"]});
     let schema = Schema::compile(&schema).expect("a schema");
     let current = Current { etag: Etag(1), value: br#"{"n":1}"# };
-    let evaluate = |action: Action| {
+    let evaluate = |action: DocumentAction| {
         let refusal = operation("r", action, no_condition()).evaluate(Some(current), Some(&schema));
         match refusal {
             Err(Refusal::SchemaViolated(violations)) => Some(violations[0].path.clone()),
@@ -160,7 +160,7 @@ fn the_result_of_every_write_obeys_the_schema() {
         evaluate(steps(r#"[{"op":"replace","path":"/n","value":[]}]"#)),
         Some("/n".to_owned())
     );
-    assert_eq!(evaluate(Action::Delete), None);
+    assert_eq!(evaluate(DocumentAction::Delete), None);
 }
 
 /// What a list of operations is refused for, whatever the state.
@@ -171,18 +171,18 @@ fn check_list(operations: &[Operation], want: Result<u32, TransactionError>) {
 
 #[test]
 fn a_transaction_has_one_resource_and_no_key_twice() {
-    let first = || operation("r", Action::Delete, no_condition());
+    let first = || operation("r", DocumentAction::Delete, no_condition());
     let partition = partition_of("r", 16);
     check_list(&[first()], Ok(partition));
     check_list(&[], Err(TransactionError::Empty));
     check_list(&[first(), first()], Err(TransactionError::RepeatedKey { operation: 1 }));
     let other_table = Operation { table: TableId(2), ..first() };
     check_list(&[first(), other_table], Ok(partition));
-    let other = operation("r2", Action::Delete, no_condition());
+    let other = operation("r2", DocumentAction::Delete, no_condition());
     check_list(&[first(), other], Err(TransactionError::CrossResource { operation: 1 }));
-    let unconditional = operation("r", Action::Check, no_condition());
+    let unconditional = operation("r", DocumentAction::Check, no_condition());
     check_list(&[unconditional], Err(TransactionError::NothingToCheck { operation: 0 }));
-    let conditional = operation("r", Action::Check, if_none_match("*"));
+    let conditional = operation("r", DocumentAction::Check, if_none_match("*"));
     check_list(&[conditional], Ok(partition));
     let many: Vec<_> = (0..1_001)
         .map(|i| Operation {

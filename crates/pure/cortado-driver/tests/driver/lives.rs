@@ -2,8 +2,8 @@
 
 use crate::rig::{LOG, Rig, put};
 use cortado_driver::{
-    Action, CopyError, CopyRefusal, Event, LogExtent, News, Peer, ReplicaRole, Reply, Surroundings,
-    UnknownWhy,
+    Action, CopyError, CopyRefusal, Event, LogExtent, News, PeerState, ReplicaRole, Reply,
+    Surroundings, UnknownWhy,
 };
 use cortado_model::{LogId, LogOffset, NodeId, Scn, StoreError};
 use cortado_replica::{Config, FEATURE_LEVEL_MAX, NotDone, ReadNeed, StepDown};
@@ -165,7 +165,7 @@ fn a_replica_behind_the_log_copies_from_who_can_help_and_from_the_next_if_not() 
     let extent = LogExtent { first: LogOffset(5), end: LogOffset(9) };
     rig.on(Event::Extent(job, Ok(extent)));
     let Action::LookAround(job) = rig.take() else { panic!("somebody must help") };
-    let peer = |node, folded| Peer {
+    let peer = |node, folded| PeerState {
         node: NodeId(node),
         readable: true,
         has_room: true,
@@ -190,7 +190,7 @@ fn a_store_that_takes_no_snapshot_is_given_no_other_one_at_once() {
     let extent = LogExtent { first: LogOffset(5), end: LogOffset(9) };
     rig.on(Event::Extent(job, Ok(extent)));
     let Action::LookAround(job) = rig.take() else { panic!("somebody must help") };
-    let peer = |node| Peer {
+    let peer = |node| PeerState {
         node: NodeId(node),
         readable: true,
         has_room: true,
@@ -263,7 +263,7 @@ fn a_leader_without_room_gives_way_if_somebody_has() {
     rig.write(2, put("x"), None);
     assert_eq!(rig.reply(2), Some(&Reply::NotDone(NotDone::LogRefused)), "there is none");
     let Action::LookAround(job) = rig.take() else { panic!("it looks again") };
-    let peer = |node, has_room, folded| Peer {
+    let peer = |node, has_room, folded| PeerState {
         node: NodeId(node),
         readable: true,
         has_room,

@@ -2,7 +2,9 @@
 
 use crate::peers::{follow, scn};
 use crate::rig::{PATIENCE_MS, Rig, genesis, key, put};
-use cortado_driver::{Action, AskLog, Event, LogExtent, News, Outcome, ReadError, ReplicaRole};
+use cortado_driver::{
+    Action, AskLog, Event, FollowError, LogExtent, News, RecordOutcome, ReplicaRole,
+};
 use cortado_model::{LogId, LogOffset, NodeId, ReplicaIncarnation, TableId, WallMillis};
 use cortado_replica::{Body, Change, Header, ReadNeed, Record, Transaction, encode};
 
@@ -25,7 +27,7 @@ fn a_silent_producer_is_given_up_and_what_it_says_later_counts_for_nothing() {
     assert!(rig.producer != silent && rig.news.contains(&News::ProducerAbandoned { appends: 1 }));
     // The record has landed all the same, and is found.
     rig.log.extend(records);
-    rig.on(Event::Outcomes { producer: silent, outcomes: vec![Outcome::NotAppended] });
+    rig.on(Event::Outcomes { producer: silent, outcomes: vec![RecordOutcome::NotAppended] });
     let job = rig.take_ask();
     rig.on(Event::Extent(job, Ok(end_of(&rig))));
     rig.settle();
@@ -39,7 +41,7 @@ fn what_is_not_in_the_log_is_published_again() {
     rig.write(1, put("x"), None);
     let lost = rig.take_append().unwrap();
     let producer = rig.producer;
-    rig.on(Event::Outcomes { producer, outcomes: vec![Outcome::Perhaps] });
+    rig.on(Event::Outcomes { producer, outcomes: vec![RecordOutcome::Perhaps] });
     rig.settle();
     let job = rig.take_ask();
     rig.on(Event::Extent(job, Err(AskLog { why: "out of reach".to_owned() })));
@@ -54,7 +56,7 @@ fn what_is_not_in_the_log_is_published_again() {
     assert_eq!(again, lost, "to the byte");
     assert_eq!(rig.reply(1), None);
     rig.log.extend(again);
-    let at = Outcome::At(LogOffset(rig.log.len() as u64 - 1));
+    let at = RecordOutcome::At(LogOffset(rig.log.len() as u64 - 1));
     rig.on(Event::Outcomes { producer: rig.producer, outcomes: vec![at] });
     rig.settle();
     rig.is_written(1);
@@ -65,7 +67,7 @@ fn what_comes_during_a_recovery_is_published_after_it() {
     let mut rig = Rig::leading();
     rig.write(1, put("x"), None);
     let landed = rig.take_append().unwrap();
-    rig.on(Event::Outcomes { producer: rig.producer, outcomes: vec![Outcome::Perhaps] });
+    rig.on(Event::Outcomes { producer: rig.producer, outcomes: vec![RecordOutcome::Perhaps] });
     rig.settle();
     let job = rig.take_ask();
     rig.write(2, put("y"), None);
@@ -84,7 +86,7 @@ fn recovery_waits_for_every_record_below_the_end() {
     let mut rig = Rig::leading();
     rig.write(1, put("x"), None);
     let records = rig.take_append().unwrap();
-    rig.on(Event::Outcomes { producer: rig.producer, outcomes: vec![Outcome::Perhaps] });
+    rig.on(Event::Outcomes { producer: rig.producer, outcomes: vec![RecordOutcome::Perhaps] });
     rig.settle();
     let job = rig.take_ask();
     // The end is told before the reader can see the record.
@@ -103,7 +105,7 @@ fn a_driver_that_recovers_still_answers() {
     let mut rig = Rig::leading();
     rig.write(1, put("x"), None);
     rig.take_append();
-    rig.on(Event::Outcomes { producer: rig.producer, outcomes: vec![Outcome::Perhaps] });
+    rig.on(Event::Outcomes { producer: rig.producer, outcomes: vec![RecordOutcome::Perhaps] });
     rig.settle();
     // The log never tells its end.
     let folded = rig.driver.applied().1;
@@ -177,7 +179,7 @@ fn no_more_is_read_than_the_store_can_take() {
 
 /// What a reading error leads to.
 #[track_caller]
-fn check(error: ReadError, role: ReplicaRole, stands_still: bool) {
+fn check(error: FollowError, role: ReplicaRole, stands_still: bool) {
     let mut rig = Rig::new();
     let mut actions = Vec::new();
     let now = cortado_replica::Now { clock: rig.now, wall: cortado_model::WallMillis(1) };
@@ -198,9 +200,9 @@ fn check(error: ReadError, role: ReplicaRole, stands_still: bool) {
 
 #[test]
 fn a_log_that_cannot_be_read_is_treated_by_its_kind() {
-    check(ReadError::Unavailable, ReplicaRole::Follower, false);
-    check(ReadError::Trimmed { first: LogOffset(5) }, ReplicaRole::Restoring, false);
-    check(ReadError::Broken { why: "x".to_owned() }, ReplicaRole::Restoring, false);
-    check(ReadError::Truncated { end: LogOffset(0) }, ReplicaRole::Offline, false);
-    check(ReadError::Replaced { found: LogId(8) }, ReplicaRole::Offline, true);
+    check(FollowError::Unavailable, ReplicaRole::Follower, false);
+    check(FollowError::Trimmed { first: LogOffset(5) }, ReplicaRole::Restoring, false);
+    check(FollowError::Broken { why: "x".to_owned() }, ReplicaRole::Restoring, false);
+    check(FollowError::Truncated { end: LogOffset(0) }, ReplicaRole::Offline, false);
+    check(FollowError::Replaced { found: LogId(8) }, ReplicaRole::Offline, true);
 }

@@ -2,8 +2,8 @@
 
 use crate::rig::{Rig, genesis};
 use cortado_driver::{
-    Action, Event, Folded, JobId, LogExtent, News, Peer, PeerAnswers, PeerStanding, ReplicaRole,
-    Reply, Surroundings,
+    Action, Event, Folded, JobId, LogExtent, News, PeerAnswers, PeerStanding, PeerState,
+    ReplicaRole, Reply, Surroundings,
 };
 use cortado_model::{Generation, LogOffset, NodeId, ReplicaIncarnation, Scn, Sequence, WallMillis};
 use cortado_replica::{
@@ -242,7 +242,7 @@ fn who_alone_has_lost_a_record_copies_from_who_has_it() {
     rig.on(Event::Extent(job, Ok(extent)));
     let around = rig.wanted.pop_back();
     let Some(Action::LookAround(job)) = around else { panic!("somebody must help: {around:?}") };
-    let peer = |node, serves| Peer {
+    let peer = |node, serves| PeerState {
         node: NodeId(node),
         readable: true,
         has_room: true,

@@ -1,18 +1,18 @@
 //! A driver, a log and a store that do what a test tells them, and when.
 
 use bytes::Bytes;
-use cortado_document::{Action as Do, Condition, Document, Match, Operation};
+use cortado_document::{Condition, Document, DocumentAction as Do, Match, Operation};
 use cortado_driver::{
     Action, Caller, Driver, Event, GATHER_BYTES_MAX, JobId, KeyedWrite, LogExtent, Me, News,
-    Outcome, Reply, Settings, Survey, TrimPolicy, WriteOrder,
+    RecordOutcome, Reply, Settings, Survey, TrimPolicy, WriteOrder,
 };
 use cortado_model::{
-    Batch, ClusterUuid, DatabaseId, DocumentKey, Found, LogId, LogOffset, Millis, NodeId,
-    NodeIncarnation, PartitionId, PartitionUuid, Position, Remembered, RememberedKey,
+    Batch, ClusterUuid, DatabaseId, DocumentKey, Findings, LogId, LogOffset, LogPosition, Millis,
+    NodeId, NodeIncarnation, PartitionId, PartitionUuid, Remembered, RememberedKey,
     ReplicaIncarnation, StoreError, StoredDocument, TableId, WallMillis,
 };
 use cortado_replica::{
-    ClaimReason, Genesis, Identity, Now, Page, PartitionIdentity, ReadNeed, ReplicaSet,
+    ClaimReason, Genesis, Identity, Now, PartitionIdentity, ReadNeed, RecordPage, ReplicaSet,
     genesis_record,
 };
 use std::collections::{BTreeMap, VecDeque};
@@ -175,7 +175,7 @@ impl Rig {
         }
     }
 
-    fn page(&self, from: LogOffset, bytes_max: usize) -> Page {
+    fn page(&self, from: LogOffset, bytes_max: usize) -> RecordPage {
         let (mut entries, mut bytes) = (Vec::new(), 0);
         for (at, record) in (0..).zip(&self.log).skip(from.0 as usize) {
             entries.push((LogOffset(at), record.clone()));
@@ -184,8 +184,8 @@ impl Rig {
                 break;
             }
         }
-        let next = Position { offset: from.plus(entries.len() as u64), epoch: 0 };
-        Page { from, entries, next }
+        let next = LogPosition { offset: from.plus(entries.len() as u64), epoch: 0 };
+        RecordPage { from, entries, next }
     }
 
     /// Until nothing more follows by itself.
@@ -240,7 +240,7 @@ impl Rig {
     pub(crate) fn append(&mut self) -> bool {
         let Some(records) = self.take_append() else { return false };
         let first = self.log.len() as u64;
-        let outcomes = (first..).take(records.len()).map(|at| Outcome::At(LogOffset(at)));
+        let outcomes = (first..).take(records.len()).map(|at| RecordOutcome::At(LogOffset(at)));
         let outcomes = outcomes.collect();
         self.log.extend(records);
         let producer = self.producer;
@@ -254,10 +254,10 @@ impl Rig {
         &self,
         keys: &[(TableId, DocumentKey)],
         name: Option<&RememberedKey>,
-    ) -> Found {
+    ) -> Findings {
         let documents = keys.iter().map(|(_, key)| self.documents.get(key).cloned()).collect();
         let remembered = name.and_then(|name| self.remembered.get(name)).cloned();
-        Found { documents, remembered, ..Found::default() }
+        Findings { documents, remembered, ..Findings::default() }
     }
 
     /// The store has taken a batch.
@@ -294,7 +294,7 @@ impl Rig {
     }
 
     /// Takes the look into the store that is wanted.
-    pub(crate) fn take_find(&mut self) -> Option<(JobId, Found)> {
+    pub(crate) fn take_find(&mut self) -> Option<(JobId, Findings)> {
         let at = self.wanted.iter().position(|action| matches!(action, Action::Find { .. }))?;
         match self.wanted.remove(at) {
             Some(Action::Find { job, keys, name }) => Some((job, self.look(&keys, name.as_ref()))),

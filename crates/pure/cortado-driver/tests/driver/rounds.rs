@@ -1,13 +1,13 @@
 //! Rounds of digests: when one begins, who reports, and what the log may forget then.
 
 use crate::rig::Rig;
-use cortado_driver::{Action, DigestReport, Event, Hashed, News, Peer, Surroundings};
+use cortado_driver::{Action, DigestReport, Event, Hashed, News, PeerState, Surroundings};
 use cortado_model::NodeId;
 
 /// A node that can be read as the leader looks around, or cannot.
-fn peer(rig: &Rig, node: u32, readable: bool) -> Peer {
+fn peer(rig: &Rig, node: u32, readable: bool) -> PeerState {
     let folded = rig.driver.applied().1;
-    Peer { node: NodeId(node), readable, has_room: true, serves: false, folded }
+    PeerState { node: NodeId(node), readable, has_room: true, serves: false, folded }
 }
 
 /// The surroundings of a leader of three replicas.

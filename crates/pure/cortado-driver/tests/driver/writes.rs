@@ -2,7 +2,7 @@
 
 use crate::rig::{LOG, Rig, create, delete, put};
 use cortado_document::{Done, Refusal};
-use cortado_driver::{Action, Event, Outcome, Refused, ReplicaRole, Reply, WAITING_MAX};
+use cortado_driver::{Action, Event, RecordOutcome, Refused, ReplicaRole, Reply, WAITING_MAX};
 use cortado_model::{LogOffset, Scn, StoreError};
 use cortado_replica::{NotDone, ReadNeed};
 
@@ -282,7 +282,7 @@ fn what_the_log_has_refused_is_looked_up_again() {
     rig.write(2, create("x"), None);
     // It rests on the first, which is in flight; that comes to nothing.
     let producer = rig.producer;
-    let outcomes = vec![Outcome::NotAppended; records.len()];
+    let outcomes = vec![RecordOutcome::NotAppended; records.len()];
     rig.on(Event::Outcomes { producer, outcomes });
     rig.settle();
     assert_eq!(rig.reply(1), None, "only reading tells");

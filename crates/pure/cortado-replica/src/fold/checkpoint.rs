@@ -12,7 +12,7 @@ use crate::record::{
 use alloc::vec::Vec;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use cortado_model::{
-    LogId, LogOffset, NodeIncarnation, Position, ReplicaIncarnation, Scn, WallMillis,
+    LogId, LogOffset, LogPosition, NodeIncarnation, ReplicaIncarnation, Scn, WallMillis,
 };
 
 const VERSION: u8 = 2;
@@ -166,7 +166,7 @@ fn order(tag: u16) -> u16 {
 struct Sections {
     genesis: Option<(bool, Genesis)>,
     history: Option<(Scn, ChainHash, WallMillis)>,
-    position: Option<(LogId, Position)>,
+    position: Option<(LogId, LogPosition)>,
     claimant: Option<Claimant>,
     stepped_down: Option<StepDown>,
     replicas: Option<ReplicaSet>,
@@ -191,7 +191,7 @@ impl Sections {
                 let log = LogId(get(input, Bytes::try_get_u128_le)?);
                 let offset = LogOffset(get(input, Bytes::try_get_u64_le)?);
                 let epoch = get(input, Bytes::try_get_u32_le)?;
-                self.position = Some((log, Position { offset, epoch }));
+                self.position = Some((log, LogPosition { offset, epoch }));
             }
             CLAIMANT => self.claimant = Some(get_claimant(input)?),
             STEP_DOWN => {

@@ -37,7 +37,7 @@ fn at_4_7() -> FoldState {
         begun: true,
         last: scn(4, 7),
         chain: CHAIN,
-        position: Position { offset: LogOffset(30), epoch: 2 },
+        position: LogPosition { offset: LogOffset(30), epoch: 2 },
         time: WallMillis(1_000),
         claimant: Some(Claimant {
             node: LEADER.0,
@@ -76,15 +76,15 @@ fn opening(over: HistoryPoint) -> Record {
 #[derive(Clone, Debug)]
 enum Want {
     Accepted,
-    Void(Why),
+    Void(VoidReason),
     Stop(Stop),
 }
 
 /// Folds one record at `offset`, read by itself.
 fn fold_at(state: &mut FoldState, offset: u64, bytes: &Bytes) -> Result<Option<Record>, Stop> {
     let entries = vec![(LogOffset(offset), bytes.clone())];
-    let next = Position { offset: LogOffset(offset + 1), ..state.position };
-    let page = Page { from: LogOffset(offset), entries, next };
+    let next = LogPosition { offset: LogOffset(offset + 1), ..state.position };
+    let page = RecordPage { from: LogOffset(offset), entries, next };
     state.fold(page).map(|mut records| records.pop())
 }
 
@@ -103,7 +103,7 @@ fn check_bytes(state: &FoldState, bytes: &Bytes, want: Want) {
         (Want::Void(why), Verdict::Void(found)) => {
             assert_eq!((found, folded), (why, Ok(None)));
             let offset = state.position.offset.plus(1);
-            let position = Position { offset, ..state.position };
+            let position = LogPosition { offset, ..state.position };
             let (gap, dispute) = (moved.gap, moved.dispute);
             assert_eq!(moved, FoldState { position, gap, dispute, ..state.clone() });
         }
@@ -128,10 +128,10 @@ fn check(record: Record, want: Want) {
 #[test]
 fn only_the_next_record_of_this_generation_is_accepted() {
     check(transaction(4, 8), Want::Accepted);
-    check(transaction(4, 6), Want::Void(Why::Duplicate)); // re-published from a checkpoint
-    check(transaction(4, 9), Want::Void(Why::Gap)); // 4:8 has not landed yet
-    check(transaction(3, 9), Want::Void(Why::Zombie)); // a leader that has been replaced
-    check(transaction(5, 1), Want::Void(Why::MissingClaim)); // its claim is not in the log
+    check(transaction(4, 6), Want::Void(VoidReason::Duplicate)); // re-published from a checkpoint
+    check(transaction(4, 9), Want::Void(VoidReason::Gap)); // 4:8 has not landed yet
+    check(transaction(3, 9), Want::Void(VoidReason::Zombie)); // a leader that has been replaced
+    check(transaction(5, 1), Want::Void(VoidReason::MissingClaim)); // its claim is not in the log
     check(record(scn(4, 8), Body::Barrier(Barrier::default())), Want::Accepted);
     check(record(scn(4, 8), Body::Config(Config::Digest)), Want::Accepted);
 }
@@ -139,8 +139,8 @@ fn only_the_next_record_of_this_generation_is_accepted() {
 #[test]
 fn the_first_claim_of_the_next_generation_is_accepted() {
     check(claim(5), Want::Accepted);
-    check(claim(6), Want::Void(Why::MissingClaim)); // whoever claims has seen the one before
-    check(claim(4), Want::Void(Why::NotNextGeneration));
+    check(claim(6), Want::Void(VoidReason::MissingClaim)); // whoever claims has seen the one before
+    check(claim(4), Want::Void(VoidReason::NotNextGeneration));
     // A claimant may have read less than everything: its chain hash proves nothing.
     check_from(&at_4_7(), claim(5), ChainHash(1), Want::Accepted);
 }
@@ -153,7 +153,7 @@ fn only_a_replica_claims() {
         claim
     };
     check(of(3), Want::Accepted);
-    check(of(4), Want::Void(Why::NotAReplica)); // it was removed, or never was one
+    check(of(4), Want::Void(VoidReason::NotAReplica)); // it was removed, or never was one
     let everybody = FoldState { replicas: ReplicaSet::default(), ..at_4_7() };
     check_from(&everybody, of(4), CHAIN, Want::Accepted);
     let mut moved = at_4_7();
@@ -161,23 +161,23 @@ fn only_a_replica_claims() {
     let bytes = encode(PARTITION, &record(scn(4, 8), Body::Config(replicas)), CHAIN).0;
     fold_at(&mut moved, 30, &bytes).expect("it is next");
     check_from(&moved, of(4), CHAIN, Want::Accepted);
-    check_from(&moved, of(3), CHAIN, Want::Void(Why::NotAReplica));
+    check_from(&moved, of(3), CHAIN, Want::Void(VoidReason::NotAReplica));
 }
 
 #[test]
 fn only_the_claimant_writes_in_its_generation() {
     let mut stranger = transaction(4, 8);
     stranger.header.node = NodeId(3);
-    check(stranger, Want::Void(Why::Stranger));
+    check(stranger, Want::Void(VoidReason::Stranger));
     let mut earlier_life = transaction(4, 8);
     earlier_life.header.incarnation = life(4);
-    check(earlier_life, Want::Void(Why::Stranger));
+    check(earlier_life, Want::Void(VoidReason::Stranger));
 }
 
 #[test]
 fn a_generation_ends_with_its_step_down() {
     let state = FoldState { stepped_down: Some(StepDown { to: None }), ..at_4_7() };
-    check_from(&state, transaction(4, 8), CHAIN, Want::Void(Why::AfterStepDown));
+    check_from(&state, transaction(4, 8), CHAIN, Want::Void(VoidReason::AfterStepDown));
     check_from(&state, claim(5), CHAIN, Want::Accepted);
 }
 
@@ -187,8 +187,8 @@ fn a_log_begins_with_its_genesis() {
     let opening = |genesis| record(Scn::ZERO, Body::Genesis(genesis));
     let none = ChainHash::default();
     check_from(&before, opening(genesis()), none, Want::Accepted);
-    check_from(&before, claim(1), none, Want::Void(Why::BeforeGenesis));
-    check(opening(genesis()), Want::Void(Why::Duplicate)); // two nodes opened the log
+    check_from(&before, claim(1), none, Want::Void(VoidReason::BeforeGenesis));
+    check(opening(genesis()), Want::Void(VoidReason::Duplicate)); // two nodes opened the log
     // The first one counts, whatever else it says.
     let other = Genesis { lease_ms: 7, replicas: ReplicaSet::default(), ..genesis() };
     let mut begun = before.clone();
@@ -226,7 +226,7 @@ fn a_log_goes_on_where_its_origin_ended() {
 #[test]
 fn a_strangers_bytes_are_passed_over() {
     let state = at_4_7();
-    let foreign = Want::Void(Why::Foreign);
+    let foreign = Want::Void(VoidReason::Foreign);
     for bytes in [&b""[..], b"CtRd", b"garbage", &[0; 300]] {
         check_bytes(&state, &Bytes::copy_from_slice(bytes), foreign.clone());
     }
@@ -264,15 +264,18 @@ fn what_a_newer_build_wrote_is_waited_for_if_it_counts() {
     check_bytes(&state, &newer(&claim(5), 3, 2), needs(Need::RecordVersion(3)));
     // What would not count needs no reading.
     check_bytes(&state, &newer(&transaction(4, 7), 3, 3), Want::Stop(Breakage::Fork.into()));
-    check_bytes(&state, &newer(&transaction(4, 6), 3, 3), Want::Void(Why::Duplicate));
-    check_bytes(&state, &newer(&transaction(4, 9), 3, 77), Want::Void(Why::Gap));
-    check_bytes(&state, &newer(&transaction(3, 9), 3, 3), Want::Void(Why::Zombie));
-    check_bytes(&state, &newer(&transaction(5, 1), 3, 3), Want::Void(Why::MissingClaim));
-    check_bytes(&state, &newer(&claim(6), 3, 2), Want::Void(Why::MissingClaim));
+    check_bytes(&state, &newer(&transaction(4, 6), 3, 3), Want::Void(VoidReason::Duplicate));
+    check_bytes(&state, &newer(&transaction(4, 9), 3, 77), Want::Void(VoidReason::Gap));
+    check_bytes(&state, &newer(&transaction(3, 9), 3, 3), Want::Void(VoidReason::Zombie));
+    check_bytes(&state, &newer(&transaction(5, 1), 3, 3), Want::Void(VoidReason::MissingClaim));
+    check_bytes(&state, &newer(&claim(6), 3, 2), Want::Void(VoidReason::MissingClaim));
     // A known kind that raises the level above this build's is as good as unknown.
     let level = Config::Feature { level: 2 };
     check(record(scn(4, 8), Body::Config(level)), needs(Need::Feature(2)));
-    check(record(scn(4, 9), Body::Config(Config::Feature { level: 2 })), Want::Void(Why::Gap));
+    check(
+        record(scn(4, 9), Body::Config(Config::Feature { level: 2 })),
+        Want::Void(VoidReason::Gap),
+    );
 }
 
 #[test]
@@ -297,8 +300,10 @@ fn a_leader_that_goes_on_with_another_history_is_not_followed() {
     };
     check_from(&at_4_0(), opening(OVER), CHAIN, Want::Accepted);
     check_over(point(3, 21, 50), |lost| Want::Stop(Stop::Behind(lost))); // this replica lost 3:21
-    check_over(point(3, 19, 50), |longer| Want::Void(Why::Disputed(longer))); // the leader did
-    check_over(point(3, 20, 51), |fork| Want::Void(Why::Disputed(fork))); // of one length
+    // The leader lost 3:20.
+    check_over(point(3, 19, 50), |longer| Want::Void(VoidReason::Disputed(longer)));
+    // Two of one length.
+    check_over(point(3, 20, 51), |fork| Want::Void(VoidReason::Disputed(fork)));
     // Only what leaders have sent that never served tells them apart: nothing is lost by resyncing.
     let (_, chain) = encode(PARTITION, &opening(OVER), ChainHash(98));
     let other = HistoryPoint { scn: scn(4, 1), chain };
@@ -318,14 +323,14 @@ fn a_dispute_lasts_until_the_leader_serves_or_the_next_claim() {
     let other = HistoryPoint { scn: scn(3, 19), chain: ChainHash(50) };
     let conflict = Conflict { own: OVER, other, holder: LEADER.0 };
     let mut state = at_4_0();
-    assert_eq!(state.skip(Why::Disputed(conflict)), None);
+    assert_eq!(state.skip(VoidReason::Disputed(conflict)), None);
     assert_eq!(state.dispute(), Some(conflict));
     // What it sends is chained to what this replica has not accepted.
     let barrier = record(scn(4, 2), Body::Barrier(Barrier::default()));
     let check_next = |record, want| check_from(&state, record, ChainHash(98), want);
-    check_next(barrier, Want::Void(Why::Disputed(conflict)));
+    check_next(barrier, Want::Void(VoidReason::Disputed(conflict)));
     check_next(transaction(4, 2), Want::Stop(Stop::Disputed(conflict)));
-    check_next(transaction(3, 9), Want::Void(Why::Zombie));
+    check_next(transaction(3, 9), Want::Void(VoidReason::Zombie));
     check_next(claim(5), Want::Accepted);
     let bytes = encode(PARTITION, &claim(5), state.chain).0;
     let next = state.position.offset.0;
@@ -340,7 +345,7 @@ fn a_leader_that_has_served_is_disputed_too_late() {
     check_from(&at_4_0(), dispute(), CHAIN, Want::Accepted);
     let mut served = at_4_0();
     served.leases.served = true;
-    check_from(&served, dispute(), CHAIN, Want::Void(Why::LeaderHasServed));
+    check_from(&served, dispute(), CHAIN, Want::Void(VoidReason::LeaderHasServed));
     check_from(&served, claim(5), CHAIN, Want::Accepted);
 }
 

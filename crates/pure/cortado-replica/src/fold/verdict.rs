@@ -12,14 +12,14 @@ pub enum Verdict {
     /// It counts, says this, and carries this chain hash.
     Accepted(Record, ChainHash),
     /// Passed over, by every replica alike.
-    Void(Why),
+    Void(VoidReason),
     /// The replica stays before it.
     Stop(Stop),
 }
 
 /// Why a record does not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why {
+pub enum VoidReason {
     /// No record of this partition: a stranger's bytes, or another partition's.
     Foreign,
     /// A claim that lost the race, or read an older log.

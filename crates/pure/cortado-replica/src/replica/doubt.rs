@@ -7,7 +7,7 @@ use super::leader::Leader;
 use super::outbox::Outbox;
 use super::{Replica, Stage};
 use crate::fold::Conflict;
-use crate::protocol::Event;
+use crate::protocol::ReplicaEvent;
 use cortado_model::Generation;
 
 impl Replica {
@@ -30,7 +30,7 @@ impl Replica {
         if self.fold.dispute().is_none() {
             self.flush(out);
             self.refuse_parked(out);
-            out.event(Event::Disputed { offset: self.fold.position.offset, conflict });
+            out.event(ReplicaEvent::Disputed { offset: self.fold.position.offset, conflict });
         }
     }
 

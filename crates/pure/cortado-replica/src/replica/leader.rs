@@ -8,7 +8,9 @@ use super::publish::Publish;
 use super::publisher::{InFlight, Publisher};
 use super::role::Role;
 use crate::fold::FoldState;
-use crate::protocol::{Answer, Effect, Event, NotDone, ReadNeed, RequestId, Settings, Write};
+use crate::protocol::{
+    DecidedWrite, Effect, NotDone, ReadNeed, ReplicaEvent, RequestEnd, RequestId, Settings,
+};
 use crate::record::{Barrier, Body, Config, StepDown, etag_of};
 use alloc::vec::Vec;
 use cortado_model::{Generation, Millis, NodeId, PartitionUuid, Scn};
@@ -135,7 +137,7 @@ impl Leader {
     }
 
     /// Publishes a write that was evaluated against everything in flight.
-    pub(super) fn write(&mut self, write: Write, publish: &mut Publish<'_, '_>) {
+    pub(super) fn write(&mut self, write: DecidedWrite, publish: &mut Publish<'_, '_>) {
         let scn = match self.place_for_clients(publish) {
             Ok(scn) => scn,
             Err(why) => return publish.out.not_done(write.request, why),
@@ -158,7 +160,7 @@ impl Leader {
                 let clock = publish.out.now.clock;
                 let left_ms = self.lease_until.map_or(0, |until| until.since(clock));
                 if left_ms > 0 {
-                    publish.out.answer(request, Answer::Ready);
+                    publish.out.answer(request, RequestEnd::Ready);
                 } else {
                     self.lease_waiting.push(request);
                 }
@@ -249,7 +251,7 @@ impl Leader {
         }
         if let Some(request) = own.request {
             let etag = etag_of(partition, header.scn);
-            let answer = Answer::Committed { scn: header.scn, time: header.time, etag };
+            let answer = RequestEnd::Committed { scn: header.scn, time: header.time, etag };
             publish.out.answer(request, answer);
         }
         if let Stage::Opening { barrier, proven, .. } = &mut self.stage {
@@ -257,7 +259,7 @@ impl Leader {
         }
         if let Some((_, requests)) = self.strict.take_if(|(scn, _)| *scn <= header.scn) {
             for request in requests {
-                publish.out.answer(request, Answer::Ready);
+                publish.out.answer(request, RequestEnd::Ready);
             }
         }
     }
@@ -268,8 +270,8 @@ impl Leader {
         for in_flight in given_up {
             let Some(request) = in_flight.request else { continue };
             let answer = match (why, in_flight.is_perhaps()) {
-                (NotDone::LogUnusable, true) => Answer::Unknown,
-                (_, _) => Answer::NotDone(why),
+                (NotDone::LogUnusable, true) => RequestEnd::Unknown,
+                (_, _) => RequestEnd::NotDone(why),
             };
             publish.out.answer(request, answer);
         }
@@ -316,8 +318,8 @@ impl Leader {
     /// The leadership is over: answers everything that waits for it. Writes get `in_flight`.
     ///
     /// Returns the number of writes.
-    pub(super) fn dismiss(self, in_flight: Answer, out: &mut Outbox<'_>) -> usize {
-        let not_leader = Answer::NotDone(NotDone::NotLeader);
+    pub(super) fn dismiss(self, in_flight: RequestEnd, out: &mut Outbox<'_>) -> usize {
+        let not_leader = RequestEnd::NotDone(NotDone::NotLeader);
         let mut writes = 0;
         for record in self.publisher.into_in_flight() {
             if let Some(request) = record.request {
@@ -362,7 +364,7 @@ impl Leader {
             && publish.out.now.clock >= not_before
         {
             self.stage = Stage::Serving;
-            publish.out.event(Event::Serving { generation: publish.fold.generation() });
+            publish.out.event(ReplicaEvent::Serving { generation: publish.fold.generation() });
             // The former leader may have died between publishing a trim and executing it.
             if let Some(trim) = publish.fold.trim {
                 publish.out.effect(Effect::TrimLog(trim));
@@ -401,7 +403,7 @@ impl Leader {
         }
         let clock = publish.out.now.clock;
         if self.lease_until.is_some_and(|until| clock < until) {
-            self.lease_waiting.drain(..).for_each(|r| publish.out.answer(r, Answer::Ready));
+            self.lease_waiting.drain(..).for_each(|r| publish.out.answer(r, RequestEnd::Ready));
         } else if self.publisher.is_idle() {
             // What was accepted had been sent too long ago.
             self.renew(publish);
@@ -423,7 +425,7 @@ impl Leader {
         for settling in due {
             match settling.need {
                 ReadNeed::Folded(_) | ReadNeed::Applied(_) => {
-                    publish.out.answer(settling.request, Answer::Ready);
+                    publish.out.answer(settling.request, RequestEnd::Ready);
                 }
                 ReadNeed::Lease | ReadNeed::Barrier => {
                     self.read(settling.request, settling.need, publish);

@@ -1,7 +1,9 @@
 //! Collects the effects of one step in the order the driver must execute them.
 
 use crate::fold::FoldState;
-use crate::protocol::{Answer, Apply, Committed, Effect, Event, NotDone, Now, RequestId};
+use crate::protocol::{
+    Apply, Committed, Effect, NotDone, Now, ReplicaEvent, RequestEnd, RequestId,
+};
 use crate::record::{Header, Transaction};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -14,7 +16,7 @@ pub(super) struct Outbox<'a> {
     effects: &'a mut Vec<Effect>,
     committed: Vec<Committed>,
     bookmarks: Vec<FoldState>,
-    answers: Vec<(RequestId, Answer)>,
+    answers: Vec<(RequestId, RequestEnd)>,
 }
 
 impl<'a> Outbox<'a> {
@@ -26,24 +28,24 @@ impl<'a> Outbox<'a> {
         self.effects.push(effect);
     }
 
-    pub(super) fn event(&mut self, event: Event) {
+    pub(super) fn event(&mut self, event: ReplicaEvent) {
         self.effects.push(Effect::Event(event));
     }
 
-    pub(super) fn answer(&mut self, request: RequestId, answer: Answer) {
+    pub(super) fn answer(&mut self, request: RequestId, answer: RequestEnd) {
         self.answers.push((request, answer));
     }
 
     pub(super) fn not_done(&mut self, request: RequestId, why: NotDone) {
-        self.answer(request, Answer::NotDone(why));
+        self.answer(request, RequestEnd::NotDone(why));
     }
 
     /// The leadership under which this step has granted reads is over, and what the step goes on to
     /// fold is the next leader's: a look at the store might show what that one does not show yet.
     pub(super) fn withdraw_reads(&mut self) {
         for (_, answer) in &mut self.answers {
-            if *answer == Answer::Ready {
-                *answer = Answer::NotDone(NotDone::NotLeader);
+            if *answer == RequestEnd::Ready {
+                *answer = RequestEnd::NotDone(NotDone::NotLeader);
             }
         }
     }

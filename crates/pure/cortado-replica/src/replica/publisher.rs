@@ -6,7 +6,9 @@
 use super::outbox::Outbox;
 use super::publish::{Publish, take_token};
 use crate::fold::FoldState;
-use crate::protocol::{AppendFailure, AppendToken, Effect, Event, NotDone, RequestId, Settings};
+use crate::protocol::{
+    AppendFailure, AppendToken, Effect, NotDone, ReplicaEvent, RequestId, Settings,
+};
 use crate::record::{
     Body, ChainHash, Change, Claim, ClaimReason, Draft, Header, Idempotency, RECORD_FEATURE,
     Record, encode, encode_draft,
@@ -413,7 +415,7 @@ impl Publisher {
     fn publish_again(&mut self, publish: &mut Publish<'_, '_>) {
         let Some(front) = self.in_flight.front() else { return };
         let first = front.record.header.scn;
-        publish.out.event(Event::Republishing { records: self.in_flight.len() });
+        publish.out.event(ReplicaEvent::Republishing { records: self.in_flight.len() });
         let clock = publish.out.now.clock;
         let mut records = Vec::with_capacity(self.in_flight.len());
         for in_flight in &mut self.in_flight {

@@ -2,7 +2,7 @@
 //!
 //! Start reading at [`AdminError`].
 
-use super::{ReadError, UnknownWhy, WriteError};
+use super::{ReadError, UnknownReason, WriteError};
 use crate::cluster_log::CatalogError;
 use crate::database_log::BeginError;
 use cortado_document::SchemaError;
@@ -149,7 +149,7 @@ pub enum Obstacle {
 pub enum Uncertainty {
     /// `_cluster` was perhaps written.
     #[error(transparent)]
-    Write(#[from] UnknownWhy),
+    Write(#[from] UnknownReason),
     /// `_cluster` was written; what it says cannot be seen at this node yet.
     #[error("it is declared, but not visible at this node yet")]
     NotVisible,

@@ -8,7 +8,7 @@ use super::{Consistency, Gateway, ReadError, ReadOptions};
 use crate::catalog::Database;
 use crate::genesis::genesis_of;
 use crate::log_page::page_from;
-use cortado_log::{Extent, Follower, Log, Page, ReadError as LogReadError, page_of, ready_of};
+use cortado_log::{Extent, Follower, Log, LogPage, LogReadError, page_of, ready_of};
 use cortado_model::{PartitionId, Scn};
 use cortado_replica::{Body, Committed, DecodeError, FoldState, Stop};
 use std::time::Duration;
@@ -152,7 +152,10 @@ impl ChangeReader {
 
     /// The next page, if it comes before `wait_until`. What is there already is told, however long
     /// it takes to read: an old record has to be fetched from a file.
-    async fn page(&mut self, wait_until: Instant) -> Result<Result<Page, LogReadError>, Elapsed> {
+    async fn page(
+        &mut self,
+        wait_until: Instant,
+    ) -> Result<Result<LogPage, LogReadError>, Elapsed> {
         timeout_at(wait_until, ready_of(self.follower.as_mut())).await?;
         Ok(page_of(self.follower.as_mut(), READ_BYTES_MAX).await)
     }

@@ -15,7 +15,7 @@ use crate::cluster_log::{
 use crate::conditions::if_still;
 use crate::database_log::{begin_log, spec_of};
 use crate::genesis::genesis_of;
-use cortado_document::{Action, Condition};
+use cortado_document::{Condition, DocumentAction};
 use cortado_log::LogSpec;
 use cortado_model::limits::is_name;
 use cortado_model::{DatabaseId, with_causes};
@@ -94,12 +94,17 @@ impl Gateway {
             let database = catalog.database(name).ok_or(AdminError::NoSuchDatabase)?;
             let dropped = DroppedDocument::of(database);
             let mut operations = vec![
-                operation(DATABASES, document, Action::Delete, if_still(etag)),
+                operation(DATABASES, document, DocumentAction::Delete, if_still(etag)),
                 put(DROPPED, dropped_key(database.id), write(&dropped), Condition::default()),
             ];
             for table in database.tables_by_id.keys() {
                 let document = table_key(database.id, *table);
-                operations.push(operation(TABLES, document, Action::Delete, Condition::default()));
+                operations.push(operation(
+                    TABLES,
+                    document,
+                    DocumentAction::Delete,
+                    Condition::default(),
+                ));
             }
             if self.declare(operations, deadline).await?.is_some() {
                 self.await_silence(database.id, deadline).await;

@@ -11,7 +11,7 @@ use crate::cluster_log::{DATABASES, key};
 use crate::events::EventKind;
 use crate::randomness::random_u128;
 use bytes::Bytes;
-use cortado_document::{Action, Condition, Document, Operation};
+use cortado_document::{Condition, Document, DocumentAction, Operation};
 use cortado_model::limits::{DOCUMENT_BYTES_MAX, IDEMPOTENCY_TTL_MS_MAX};
 use cortado_model::{DocumentKey, Etag, PartitionId, TableId};
 use std::sync::Arc;
@@ -37,7 +37,7 @@ impl Gateway {
         deadline: Instant,
     ) -> Result<Option<Arc<Catalog>>, AdminError> {
         for operation in &operations {
-            if let Action::Put { value } = &operation.action
+            if let DocumentAction::Put { value } = &operation.action
                 && value.as_bytes().len() > DOCUMENT_BYTES_MAX
             {
                 return Err(InvalidDeclaration::TooLarge { bytes_max: DOCUMENT_BYTES_MAX }.into());
@@ -118,13 +118,13 @@ pub(super) fn put(
     value: Document,
     condition: Condition,
 ) -> Operation {
-    operation(table, key, Action::Put { value }, condition)
+    operation(table, key, DocumentAction::Put { value }, condition)
 }
 
 pub(super) fn operation(
     table: TableId,
     key: DocumentKey,
-    action: Action,
+    action: DocumentAction,
     condition: Condition,
 ) -> Operation {
     Operation { table, key, action, condition }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::catalog::{Database, Table};
 use cortado_model::{DocumentKey, EntryRange, PartitionId, Scn, StoredDocument, TableId};
-use cortado_peer::Page;
+use cortado_peer::DocumentPage;
 use std::collections::BTreeMap;
 
 impl Gateway {
@@ -22,7 +22,7 @@ impl Gateway {
         table: &Table,
         list: &ListRequest,
         read: &ReadOptions,
-    ) -> Result<Served<Page>, ReadError> {
+    ) -> Result<Served<DocumentPage>, ReadError> {
         let partition = database.partition_id(database.partition_of(&list.prefix));
         let all = EntryRange::documents(table.id, list.prefix.as_bytes());
         let all = EntryRange { descending: list.descending, ..all };
@@ -144,7 +144,7 @@ impl Gateway {
         range: EntryRange,
         limit: usize,
         read: &ReadOptions,
-    ) -> Result<Served<Page>, ReadError> {
+    ) -> Result<Served<DocumentPage>, ReadError> {
         self.read(partition, read, Wanted::page(range, limit)).await
     }
 }

@@ -9,7 +9,8 @@ use crate::catalog::{Database, Table};
 use cortado_cluster::{Repetition, RouteAttempt, RouteStep, TryOutcome};
 use cortado_model::{DocumentKey, NodeId, PartitionId, Scn, StoredDocument, TableId};
 use cortado_peer::{
-    CallError, KnownLeader, Level, Look, Page, Peer, Read, ReadAnswer, Seen, Sight, Unserved,
+    CallError, DocumentPage, KnownLeader, Level, Look, Peer, Read, ReadAnswer, Seen, Sight,
+    Unserved,
 };
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -42,7 +43,7 @@ impl Wanted<Vec<Option<StoredDocument>>> {
     }
 }
 
-impl Wanted<Page> {
+impl Wanted<DocumentPage> {
     pub(crate) fn page(range: cortado_model::EntryRange, limit: usize) -> Self {
         let take = |seen| if let Seen::Page(page) = seen { Some(page) } else { None };
         Wanted { look: Look::Page { range, limit }, take }

@@ -157,7 +157,7 @@ pub struct IdempotencyKey {
 
 /// A write that is committed, or one without an idempotency key that had nothing to change.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Written {
+pub struct WriteReceipt {
     /// The partition.
     pub partition: u32,
     /// The transaction's place. Of a write that changed nothing: the place it was evaluated at.
@@ -172,14 +172,14 @@ pub struct Written {
     pub repeated: bool,
 }
 
-impl Written {
-    pub(crate) fn of(written: driver::Written, partition: PartitionId) -> Written {
+impl WriteReceipt {
+    pub(crate) fn of(written: driver::Written, partition: PartitionId) -> WriteReceipt {
         let driver::Written { scn, time, etag, results, repeated } = written;
-        Written { partition: partition.number, scn, time, etag, results, repeated }
+        WriteReceipt { partition: partition.number, scn, time, etag, results, repeated }
     }
 }
 
-/// Why a write was not answered with [`Written`].
+/// Why a write was not answered with [`WriteReceipt`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WriteError {
     /// Not done. The operations are no transaction, whatever the state.
@@ -222,7 +222,7 @@ pub enum WriteError {
     #[error("outcome unknown: {why}")]
     Unknown {
         /// What is known.
-        why: UnknownWhy,
+        why: UnknownReason,
     },
 }
 
@@ -271,7 +271,7 @@ pub enum NotDoneWhy {
 
 /// Why it is unknown whether a write was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum UnknownWhy {
+pub enum UnknownReason {
     /// The deadline passed while the write was on its way.
     #[error("the deadline passed while the write was on its way")]
     Deadline,

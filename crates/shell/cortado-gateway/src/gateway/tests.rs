@@ -4,7 +4,7 @@ use super::*;
 use crate::catalog::{Database, Dropped, Table};
 use crate::database_log::spec_of_dropped;
 use bytes::Bytes;
-use cortado_document::{Action, Condition, Operation, TableDefinition};
+use cortado_document::{Condition, DocumentAction, Operation, TableDefinition};
 use cortado_driver as driver;
 use cortado_log::LogSpec;
 use cortado_log::memory::SharedMemoryLog;
@@ -83,9 +83,9 @@ impl World {
         World { gateway, database, asked, levels }
     }
 
-    async fn write(&self, key: Option<&'static str>) -> Result<Written, WriteError> {
+    async fn write(&self, key: Option<&'static str>) -> Result<WriteReceipt, WriteError> {
         let (key_of, condition) = (DocumentKey::from_parts(&["a"]).unwrap(), Condition::default());
-        let (table, action) = (TableId(1), Action::Delete);
+        let (table, action) = (TableId(1), DocumentAction::Delete);
         let operations = vec![Operation { table, key: key_of, action, condition }];
         let idempotency = key.map(|key| {
             let key = Bytes::from_static(key.as_bytes());
@@ -227,7 +227,7 @@ async fn who_has_served_is_asked_first() {
 #[tokio::test(start_paused = true)]
 async fn a_write_whose_leader_is_lost_is_repeated_under_a_key_only() {
     let lost = || Err(CallError::Lost);
-    let unknown = Err(WriteError::Unknown { why: UnknownWhy::LeaderLost });
+    let unknown = Err(WriteError::Unknown { why: UnknownReason::LeaderLost });
     check_write(None, [&[lost()], &[written()], &[]], &[1], unknown).await;
     check_write(Some("k"), [&[lost()], &[written()], &[]], &[1, 2], Ok(())).await;
 }
@@ -235,7 +235,7 @@ async fn a_write_whose_leader_is_lost_is_repeated_under_a_key_only() {
 #[tokio::test(start_paused = true)]
 async fn a_deadline_that_passes_under_a_write_leaves_it_open() {
     let answer = |answer| Ok(Answer::Write(answer));
-    let unknown = Err(WriteError::Unknown { why: UnknownWhy::Deadline });
+    let unknown = Err(WriteError::Unknown { why: UnknownReason::Deadline });
     for key in [None, Some("k")] {
         let check = async |answer: Result<Answer, CallError>, want| {
             check_write(key, [&[answer], &[written()], &[]], &[1], want).await;

@@ -3,7 +3,7 @@
 //! Start reading at [`Gateway::write`].
 
 use super::search::Search;
-use super::{Gateway, NotDoneWhy, UnknownWhy, WriteError, WriteRequest, Written};
+use super::{Gateway, NotDoneWhy, UnknownReason, WriteError, WriteReceipt, WriteRequest};
 use crate::catalog::Database;
 use cortado_cluster::{Doubt, Repetition, RouteAttempt, RouteStep, TryOutcome};
 use cortado_document::check_operations;
@@ -29,7 +29,7 @@ impl Gateway {
         &self,
         database: &Arc<Database>,
         request: WriteRequest,
-    ) -> Result<Written, WriteError> {
+    ) -> Result<WriteReceipt, WriteError> {
         let begun = Instant::now();
         let number = check_operations(&request.operations, database.partitions);
         let number = number.map_err(WriteError::Malformed)?;
@@ -43,7 +43,7 @@ impl Gateway {
         &self,
         partition: PartitionId,
         request: WriteRequest,
-    ) -> Result<Written, WriteError> {
+    ) -> Result<WriteReceipt, WriteError> {
         let mut search = Search::new(self, partition);
         let mut attempt = RouteAttempt::new(match &request.idempotency {
             Some(_) => Repetition::Remembered,
@@ -97,11 +97,11 @@ impl Gateway {
         }
     }
 
-    fn count_write(&self, written: &Result<Written, WriteError>, begun: Instant) {
+    fn count_write(&self, written: &Result<WriteReceipt, WriteError>, begun: Instant) {
         let metrics = self.metrics();
         match written {
-            Ok(Written { repeated: true, .. }) => metrics.writes_repeated.add(1),
-            Ok(Written { repeated: false, .. }) => {
+            Ok(WriteReceipt { repeated: true, .. }) => metrics.writes_repeated.add(1),
+            Ok(WriteReceipt { repeated: false, .. }) => {
                 metrics.writes_done.add(1);
                 metrics.write.observe(begun.elapsed());
             }
@@ -193,10 +193,10 @@ impl Tried {
     }
 
     /// What to tell a client, if no other try counts.
-    fn into_result(self, partition: PartitionId) -> Result<Written, WriteError> {
+    fn into_result(self, partition: PartitionId) -> Result<WriteReceipt, WriteError> {
         let not_done = |why| WriteError::NotDone { why, retry_after_ms: RETRY_AFTER_MS };
         match self {
-            Tried::Answered(answer) => answer.map(|written| Written::of(written, partition)),
+            Tried::Answered(answer) => answer.map(|written| WriteReceipt::of(written, partition)),
             Tried::NotHere(_) => Err(not_done(NotDoneWhy::NoLeader)),
             Tried::Declined(why) => Err(not_done(why)),
             Tried::DeadlineBefore => Err(WriteError::DeadlineBefore),
@@ -209,9 +209,9 @@ impl Tried {
 
 fn unknown(doubt: Doubt) -> WriteError {
     let why = match doubt {
-        Doubt::LeaderLost => UnknownWhy::LeaderLost,
-        Doubt::LogFailed => UnknownWhy::LogFailed,
-        Doubt::Deadline => UnknownWhy::Deadline,
+        Doubt::LeaderLost => UnknownReason::LeaderLost,
+        Doubt::LogFailed => UnknownReason::LogFailed,
+        Doubt::Deadline => UnknownReason::Deadline,
     };
     WriteError::Unknown { why }
 }

@@ -15,7 +15,7 @@ use crate::gateway::{
 };
 use crate::randomness::random_u128;
 use bytes::Bytes;
-use cortado_document::{Action, Condition, Document, Operation};
+use cortado_document::{Condition, Document, DocumentAction, Operation};
 use cortado_model::limits::IDEMPOTENCY_TTL_MS_MAX;
 use cortado_model::{EntryRange, Etag, PartitionId};
 use cortado_peer::Pending;
@@ -191,14 +191,15 @@ fn operations(
     };
     let before = last.as_ref().map_or(0, |last| last.number);
     // While the last one is there, whatever was written behind it is, too.
-    let still_last = last.map(|last| operation(before, Action::Check, if_still(last.etag)));
+    let still_last = last.map(|last| operation(before, DocumentAction::Check, if_still(last.etag)));
     let numbered = (before + 1..).zip(documents);
     let added = numbered.map(|(number, document)| {
-        operation(number, Action::Put { value: document.clone() }, if_absent())
+        operation(number, DocumentAction::Put { value: document.clone() }, if_absent())
     });
     // No operation names the one that another looks at.
     let removed = too_old.take_while(|number| *number < before).take(REMOVALS_PER_WRITE);
-    let removed = removed.map(|number| operation(number, Action::Delete, Condition::default()));
+    let removed =
+        removed.map(|number| operation(number, DocumentAction::Delete, Condition::default()));
     still_last.into_iter().chain(added).chain(removed).collect()
 }
 
@@ -235,13 +236,13 @@ mod tests {
         let mut found = (Vec::new(), Vec::new(), Vec::new());
         for operation in &operations {
             match (&operation.action, &operation.condition) {
-                (Action::Check, condition) if *condition == if_still(Etag(7)) => {
+                (DocumentAction::Check, condition) if *condition == if_still(Etag(7)) => {
                     found.0.push(number(operation));
                 }
-                (Action::Put { .. }, condition) if *condition == if_absent() => {
+                (DocumentAction::Put { .. }, condition) if *condition == if_absent() => {
                     found.1.push(number(operation));
                 }
-                (Action::Delete, condition) if condition.is_empty() => {
+                (DocumentAction::Delete, condition) if condition.is_empty() => {
                     found.2.push(number(operation));
                 }
                 other => panic!("{other:?}"),

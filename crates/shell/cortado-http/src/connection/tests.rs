@@ -3,13 +3,13 @@
 use super::*;
 use crate::hosts::Hosts;
 use crate::limits::Limits;
-use crate::services::{ChangeFeed, Pending, Services};
+use crate::services::{BoxFuture, ChangeFeed, Services};
 use cortado_document::TableDefinition;
 use cortado_gateway::{
     AdminError, Catalog, ChangesError, Database, DatabaseSpec, DecisionEvent, Declared,
-    EventsError, InvalidDeclaration, JournalPosition, ListRequest, NotReady, Page, ReadError,
-    ReadOptions, ScanPage, ScanRequest, Served, Status, StoredDocument, Table, WriteError,
-    WriteRequest, Written,
+    DocumentPage, EventsError, InvalidDeclaration, JournalPosition, ListRequest, NotReady,
+    ReadError, ReadOptions, ScanPage, ScanRequest, Served, Status, StoredDocument, Table,
+    WriteError, WriteReceipt, WriteRequest,
 };
 use cortado_metrics::Registry;
 use cortado_model::{ClusterUuid, DocumentKey, NodeId, Scn, TableId};
@@ -29,7 +29,7 @@ impl Services for Empty {
         _: &'a Table,
         _: &'a DocumentKey,
         _: &'a ReadOptions,
-    ) -> Pending<'a, Result<Served<Option<StoredDocument>>, ReadError>> {
+    ) -> BoxFuture<'a, Result<Served<Option<StoredDocument>>, ReadError>> {
         Box::pin(async { Err(ReadError::NoSuchDatabase) })
     }
 
@@ -39,7 +39,7 @@ impl Services for Empty {
         _: &'a [(TableId, DocumentKey)],
         _: &'a (dyn Fn(u32) -> Option<Scn> + Send + Sync),
         _: &'a ReadOptions,
-    ) -> Pending<'a, Vec<Result<Served<Option<StoredDocument>>, ReadError>>> {
+    ) -> BoxFuture<'a, Vec<Result<Served<Option<StoredDocument>>, ReadError>>> {
         Box::pin(async { Vec::new() })
     }
 
@@ -49,7 +49,7 @@ impl Services for Empty {
         _: &'a Table,
         _: &'a ListRequest,
         _: &'a ReadOptions,
-    ) -> Pending<'a, Result<Served<Page>, ReadError>> {
+    ) -> BoxFuture<'a, Result<Served<DocumentPage>, ReadError>> {
         Box::pin(async { Err(ReadError::NoSuchDatabase) })
     }
 
@@ -59,7 +59,7 @@ impl Services for Empty {
         _: &'a Table,
         _: &'a ScanRequest,
         _: &'a ReadOptions,
-    ) -> Pending<'a, Result<ScanPage, ReadError>> {
+    ) -> BoxFuture<'a, Result<ScanPage, ReadError>> {
         Box::pin(async { Err(ReadError::NoSuchDatabase) })
     }
 
@@ -67,7 +67,7 @@ impl Services for Empty {
         &'a self,
         _: &'a Arc<Database>,
         _: WriteRequest,
-    ) -> Pending<'a, Result<Written, WriteError>> {
+    ) -> BoxFuture<'a, Result<WriteReceipt, WriteError>> {
         Box::pin(async { Err(WriteError::NoSuchDatabase) })
     }
 
@@ -77,7 +77,7 @@ impl Services for Empty {
         _: u32,
         _: Scn,
         _: Instant,
-    ) -> Pending<'a, Result<Box<dyn ChangeFeed>, ChangesError>> {
+    ) -> BoxFuture<'a, Result<Box<dyn ChangeFeed>, ChangesError>> {
         Box::pin(async { Err(ChangesError::NoSuchPartition) })
     }
 
@@ -86,11 +86,15 @@ impl Services for Empty {
         _: &'a str,
         _: DatabaseSpec,
         _: Instant,
-    ) -> Pending<'a, Result<Declared<Arc<Database>>, AdminError>> {
+    ) -> BoxFuture<'a, Result<Declared<Arc<Database>>, AdminError>> {
         Box::pin(async { Err(InvalidDeclaration::Replication { nodes: 2 }.into()) })
     }
 
-    fn drop_database<'a>(&'a self, _: &'a str, _: Instant) -> Pending<'a, Result<(), AdminError>> {
+    fn drop_database<'a>(
+        &'a self,
+        _: &'a str,
+        _: Instant,
+    ) -> BoxFuture<'a, Result<(), AdminError>> {
         Box::pin(async { Err(AdminError::NoSuchDatabase) })
     }
 
@@ -100,7 +104,7 @@ impl Services for Empty {
         _: &'a str,
         _: TableDefinition,
         _: Instant,
-    ) -> Pending<'a, Result<Declared<Arc<Table>>, AdminError>> {
+    ) -> BoxFuture<'a, Result<Declared<Arc<Table>>, AdminError>> {
         Box::pin(async { Err(AdminError::NoSuchDatabase) })
     }
 
@@ -109,7 +113,7 @@ impl Services for Empty {
         _: &'a str,
         _: &'a str,
         _: Instant,
-    ) -> Pending<'a, Result<(), AdminError>> {
+    ) -> BoxFuture<'a, Result<(), AdminError>> {
         Box::pin(async { Err(AdminError::NoSuchDatabase) })
     }
 
@@ -119,7 +123,7 @@ impl Services for Empty {
         _: u32,
         _: Option<NodeId>,
         _: Instant,
-    ) -> Pending<'a, Result<(), AdminError>> {
+    ) -> BoxFuture<'a, Result<(), AdminError>> {
         Box::pin(async { Err(AdminError::NoSuchPartition) })
     }
 
@@ -128,19 +132,19 @@ impl Services for Empty {
         _: Option<&'a JournalPosition>,
         _: usize,
         _: Instant,
-    ) -> Pending<'a, Result<Vec<DecisionEvent>, EventsError>> {
+    ) -> BoxFuture<'a, Result<Vec<DecisionEvent>, EventsError>> {
         Box::pin(async { Ok(Vec::new()) })
     }
 
-    fn replace_node(&self, _: NodeId, _: Instant) -> Pending<'_, Result<(), AdminError>> {
+    fn replace_node(&self, _: NodeId, _: Instant) -> BoxFuture<'_, Result<(), AdminError>> {
         Box::pin(async { Err(AdminError::NotRegistered) })
     }
 
-    fn status(&self) -> Pending<'_, Status> {
+    fn status(&self) -> BoxFuture<'_, Status> {
         panic!("the defect that a test is about")
     }
 
-    fn ready(&self) -> Pending<'_, Result<(), NotReady>> {
+    fn ready(&self) -> BoxFuture<'_, Result<(), NotReady>> {
         Box::pin(async { Ok(()) })
     }
 }

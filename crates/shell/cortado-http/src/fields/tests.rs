@@ -144,7 +144,7 @@ fn too_many_or_too_large_headers_are_refused() {
 
 #[test]
 fn a_session_is_understood_or_refused() {
-    let token = Session::new(7).encode();
+    let token = SessionToken::new(7).encode();
     let database = |fields: &Fields<'_>| fields.session().map(|s| s.map(|s| s.database()));
     check(&[], database, Ok(None));
     check(&[("cortado-session", &token)], database, Ok(Some(7)));

@@ -203,7 +203,7 @@ async fn a_session_token_is_cumulative_and_bound_to_its_database() {
         assert_eq!(reply.status, 201);
         token = reply.header("cortado-session").unwrap().to_owned();
     }
-    let session = cortado_wire::Session::parse(token.as_bytes()).unwrap();
+    let session = cortado_wire::SessionToken::parse(token.as_bytes()).unwrap();
     assert!((0..4).all(|partition| session.seen(partition).is_some()), "all 4 partitions");
     // A refusal carries a token too, even to a client that has none yet.
     for head in [

@@ -154,7 +154,7 @@ async fn a_batch_waits_for_what_its_session_has_seen() {
     assert_eq!(statuses(&read), [(200, json!({ "n": 4 }))]);
     // No replica can have applied this; but it is of other partitions.
     let ahead = Scn::new(Generation(1_000), Sequence(1));
-    let mut session = cortado_wire::Session::parse(token.as_bytes()).unwrap();
+    let mut session = cortado_wire::SessionToken::parse(token.as_bytes()).unwrap();
     let (own, others): (Vec<_>, Vec<_>) = (0..4).partition(|of| session.seen(*of).is_some());
     others.into_iter().for_each(|partition| session.observe(partition, ahead));
     assert_eq!(statuses(&ask(&session.encode()).await), [(200, json!({ "n": 4 }))]);

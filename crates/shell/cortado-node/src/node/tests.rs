@@ -6,15 +6,15 @@ use crate::replica_handle::ReplicaHandle;
 use crate::settings::RawSettings;
 use crate::store_factory::StoreFactory;
 use bytes::Bytes;
-use cortado_document::{Action, Condition, Document, Operation, TableDefinition};
+use cortado_document::{Condition, Document, DocumentAction, Operation, TableDefinition};
 use cortado_driver::ReplicaRole;
 use cortado_gateway::{Database, DatabaseSpec, Declared, WriteError, WriteRequest};
 use cortado_log::LogEntry;
 use cortado_log::memory::{SharedMemoryBeats, SharedMemoryLog};
 use cortado_metrics::Registry;
 use cortado_model::{
-    DirectoryUuid, DocumentKey, EntryRange, LogId, LogOffset, NodeId, NodeIncarnation,
-    PartitionUuid, Position, Scn, Sequence,
+    DirectoryUuid, DocumentKey, EntryRange, LogId, LogOffset, LogPosition, NodeId, NodeIncarnation,
+    PartitionUuid, Scn, Sequence,
 };
 use cortado_peer::conformance::{Answer, FnPeer, Question};
 use cortado_peer::{
@@ -210,7 +210,7 @@ impl World {
         let mut keys = (0..).map(|id| DocumentKey::from_parts(&[&format!("k{id}")]).unwrap());
         let key = keys.find(|key| self.database.partition_of(key) == number).unwrap();
         let value = Document::parse(Bytes::from_static(b"{}")).unwrap();
-        let (table, action) = (self.database.table("t").unwrap().id, Action::Put { value });
+        let (table, action) = (self.database.table("t").unwrap().id, DocumentAction::Put { value });
         let operations = vec![Operation { table, key, action, condition: Condition::default() }];
         let request = WriteRequest { operations, idempotency: None, deadline: deadline() };
         self.nodes[&node].gateway().write(&self.database, request).await.map(|written| written.scn)
@@ -226,7 +226,7 @@ impl World {
     /// A record in the name of the leader, which leaves out the one before it.
     async fn leave_a_gap(&self, number: u32) {
         let partition = self.partition(number);
-        let read = self.log.read(partition, Position::START, usize::MAX).await.unwrap();
+        let read = self.log.read(partition, LogPosition::START, usize::MAX).await.unwrap();
         let record = |entry: &LogEntry| Frame::read_any(&entry.record).unwrap().record().unwrap();
         let Body::Genesis(genesis) = record(&read.entries[0]).body else { panic!("no genesis") };
         let mut header = record(read.entries.last().unwrap()).header;
@@ -247,7 +247,7 @@ impl World {
 
     /// Whom the leaders of a partition have named when they stepped down, in order.
     async fn named(&self, number: u32) -> Vec<Option<NodeId>> {
-        let read = self.log.read(self.partition(number), Position::START, usize::MAX).await;
+        let read = self.log.read(self.partition(number), LogPosition::START, usize::MAX).await;
         let bodies = read.unwrap().entries.into_iter().map(|entry| {
             let frame = Frame::read_any(&entry.record).unwrap();
             frame.record().unwrap().body

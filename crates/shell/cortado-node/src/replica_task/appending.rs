@@ -6,7 +6,7 @@ use super::already::already;
 use crate::asker::Input;
 use crate::vitals::{BegunCall, Vitals};
 use bytes::Bytes;
-use cortado_driver::{Event, JobId, Outcome};
+use cortado_driver::{Event, JobId, RecordOutcome};
 use cortado_log::{Cause, Log, Producer, outcomes_of};
 use cortado_metrics::Histogram;
 use cortado_model::{NodeId, PartitionId, with_causes};
@@ -86,7 +86,7 @@ impl Appending {
     }
 
     /// Once for all that are told together: what befalls one record befalls its neighbours.
-    fn tell_failures(&self, outcomes: &[cortado_log::Outcome]) {
+    fn tell_failures(&self, outcomes: &[cortado_log::AppendOutcome]) {
         let mut causes = outcomes.iter().filter_map(cause);
         if let Some(cause) = causes.next() {
             let (partition, node, records) = (self.partition, self.node, 1 + causes.count());
@@ -94,37 +94,37 @@ impl Appending {
         }
     }
 
-    fn count(&mut self, outcomes: &[Outcome]) {
+    fn count(&mut self, outcomes: &[RecordOutcome]) {
         for outcome in outcomes {
             let Some(sent) = self.sent.front_mut() else { return };
             sent.records -= 1;
             if let Some(sent) = self.sent.pop_front_if(|sent| sent.records == 0) {
-                if matches!(outcome, Outcome::At(_)) {
+                if matches!(outcome, RecordOutcome::At(_)) {
                     self.took.observe(sent.since.elapsed());
                 }
-                sent.felt.end(matches!(outcome, Outcome::At(_) | Outcome::Somewhere));
+                sent.felt.end(matches!(outcome, RecordOutcome::At(_) | RecordOutcome::Somewhere));
             }
         }
     }
 }
 
 /// The driver's word for what became of a record.
-fn told(outcome: &cortado_log::Outcome) -> Outcome {
+fn told(outcome: &cortado_log::AppendOutcome) -> RecordOutcome {
     match outcome {
-        cortado_log::Outcome::At(position) => Outcome::At(position.offset),
-        cortado_log::Outcome::Somewhere => Outcome::Somewhere,
-        cortado_log::Outcome::NotAppended(_) => Outcome::NotAppended,
-        cortado_log::Outcome::Perhaps(_) => Outcome::Perhaps,
-        cortado_log::Outcome::Unusable(_) => Outcome::Unusable,
+        cortado_log::AppendOutcome::At(position) => RecordOutcome::At(position.offset),
+        cortado_log::AppendOutcome::Somewhere => RecordOutcome::Somewhere,
+        cortado_log::AppendOutcome::NotAppended(_) => RecordOutcome::NotAppended,
+        cortado_log::AppendOutcome::Perhaps(_) => RecordOutcome::Perhaps,
+        cortado_log::AppendOutcome::Unusable(_) => RecordOutcome::Unusable,
     }
 }
 
 /// Why a record has no place, if it has none.
-fn cause(outcome: &cortado_log::Outcome) -> Option<&Cause> {
+fn cause(outcome: &cortado_log::AppendOutcome) -> Option<&Cause> {
     match outcome {
-        cortado_log::Outcome::At(_) | cortado_log::Outcome::Somewhere => None,
-        cortado_log::Outcome::NotAppended(cause)
-        | cortado_log::Outcome::Perhaps(cause)
-        | cortado_log::Outcome::Unusable(cause) => Some(cause),
+        cortado_log::AppendOutcome::At(_) | cortado_log::AppendOutcome::Somewhere => None,
+        cortado_log::AppendOutcome::NotAppended(cause)
+        | cortado_log::AppendOutcome::Perhaps(cause)
+        | cortado_log::AppendOutcome::Unusable(cause) => Some(cause),
     }
 }

@@ -5,7 +5,7 @@
 use crate::replica_host::ReplicaHost;
 use bytes::Bytes;
 use cortado_driver::{CopyError, CopyOf, CopyRefusal};
-use cortado_gateway::Origin;
+use cortado_gateway::ExpectedLog;
 use cortado_model::{LogOffset, NodeId, PartitionId, Scn, StoreError};
 use cortado_peer::{
     CallError, Peer, Pending, SnapshotAnswer, SnapshotChunk, SnapshotId, SnapshotName,
@@ -39,7 +39,7 @@ const READ_BYTES: u64 = 1 << 20;
 pub(super) fn copy(
     host: &ReplicaHost,
     partition: PartitionId,
-    origin: &Origin,
+    origin: &ExpectedLog,
     from: NodeId,
 ) -> Result<(Scn, LogOffset), CopyError> {
     let peer = host.peers.peer(from).ok_or_else(|| peer_lost(CallError::Unreachable))?;
@@ -53,7 +53,7 @@ pub(super) fn copy(
 fn receive(
     source: &Source<'_>,
     partition: PartitionId,
-    origin: &Origin,
+    origin: &ExpectedLog,
     mut spool: &File,
 ) -> Result<(), CopyError> {
     let snapshot = source.open(partition)?;
@@ -73,7 +73,7 @@ fn receive(
 fn verify(
     chunks: impl Iterator<Item = Bytes>,
     partition: PartitionId,
-    origin: &Origin,
+    origin: &ExpectedLog,
 ) -> Result<(), CopyError> {
     let (name, entries) = SnapshotReader::open(chunks).map_err(CopyError::Damaged)?;
     verify_name(&name, partition, origin)?;
@@ -90,7 +90,7 @@ fn verify(
 fn verify_name(
     name: &SnapshotName,
     partition: PartitionId,
-    origin: &Origin,
+    origin: &ExpectedLog,
 ) -> Result<(), CopyError> {
     let unreadable = |error: cortado_replica::DecodeError| {
         CopyError::Damaged(StoreError::Damaged { why: error.to_string() })

@@ -4,10 +4,10 @@
 
 use super::already::already;
 use crate::asker::Input;
-use cortado_driver::{Event, JobId, ReadError};
+use cortado_driver::{Event, FollowError, JobId};
 use cortado_gateway::page_from;
 use cortado_log::{Follower, Log, page_of, ready_of};
-use cortado_model::{LogOffset, NodeId, PartitionId, Position, with_causes};
+use cortado_model::{LogOffset, LogPosition, NodeId, PartitionId, with_causes};
 use std::future::pending;
 use std::sync::Arc;
 use tracing::warn;
@@ -45,13 +45,13 @@ impl Reading {
     }
 
     /// Begins a life of the replica.
-    pub(super) fn follow(&mut self, from: Position) {
+    pub(super) fn follow(&mut self, from: LogPosition) {
         self.follower = Some(self.log.follow(self.partition, from));
         (self.wanted, self.quiet_at) = (None, None);
     }
 
     /// The driver wants a page; it comes with [`moved`](Self::moved).
-    pub(super) fn want(&mut self, job: JobId, from: Position, bytes_max: usize) {
+    pub(super) fn want(&mut self, job: JobId, from: LogPosition, bytes_max: usize) {
         if self.follower.is_none() {
             self.follow(from);
         }
@@ -72,7 +72,7 @@ impl Reading {
     ///
     /// * `position`: what the driver has folded; `None` while a new end is of no interest.
     /// * `told`: the end that it was told last.
-    pub(super) async fn moved(&mut self, position: Option<Position>, told: LogOffset) -> Heard {
+    pub(super) async fn moved(&mut self, position: Option<LogPosition>, told: LogOffset) -> Heard {
         if self.wanted.is_some() {
             return Heard::Page(self.page().await);
         }
@@ -113,19 +113,19 @@ impl Reading {
     }
 
     /// The driver's word for why there is no page; people are told why.
-    fn unread(&self, error: cortado_log::ReadError) -> ReadError {
+    fn unread(&self, error: cortado_log::LogReadError) -> FollowError {
         let why = with_causes(&error);
         match error {
-            cortado_log::ReadError::Trimmed { first } => ReadError::Trimmed { first },
-            cortado_log::ReadError::Diverged { end } => ReadError::Truncated { end },
-            cortado_log::ReadError::Replaced { found } => ReadError::Replaced { found },
-            cortado_log::ReadError::Damaged { .. }
-            | cortado_log::ReadError::Hole { .. }
-            | cortado_log::ReadError::Missing => ReadError::Broken { why },
-            cortado_log::ReadError::Unavailable(_) => {
+            cortado_log::LogReadError::Trimmed { first } => FollowError::Trimmed { first },
+            cortado_log::LogReadError::Diverged { end } => FollowError::Truncated { end },
+            cortado_log::LogReadError::Replaced { found } => FollowError::Replaced { found },
+            cortado_log::LogReadError::Damaged { .. }
+            | cortado_log::LogReadError::Hole { .. }
+            | cortado_log::LogReadError::Missing => FollowError::Broken { why },
+            cortado_log::LogReadError::Unavailable(_) => {
                 let (partition, node) = (self.partition, self.node);
                 warn!(%partition, %node, error = why, "log not read; retrying");
-                ReadError::Unavailable
+                FollowError::Unavailable
             }
         }
     }

@@ -3,7 +3,7 @@
 //! Start reading at [`look_around`].
 
 use crate::replica_host::ReplicaHost;
-use cortado_driver::{Peer, ReplicaRole, Surroundings};
+use cortado_driver::{PeerState, ReplicaRole, Surroundings};
 use cortado_model::{NodeId, PartitionId};
 use cortado_peer::{CallError, NodeReport, ReplicaProgress};
 use std::time::Duration;
@@ -57,8 +57,8 @@ pub(super) async fn ask_around(host: &ReplicaHost, partition: PartitionId) -> Su
     around
 }
 
-fn peer_of(node: NodeId, told: &ReplicaProgress, has_room: bool) -> Peer {
-    Peer {
+fn peer_of(node: NodeId, told: &ReplicaProgress, has_room: bool) -> PeerState {
+    PeerState {
         node,
         readable: told.role.is_readable(),
         has_room,

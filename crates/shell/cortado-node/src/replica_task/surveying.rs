@@ -2,8 +2,8 @@
 
 use crate::replica_host::ReplicaHost;
 use cortado_driver::{AskLog, LogExtent, Survey, SurveyError};
-use cortado_gateway::Origin;
-use cortado_log::{ReadError, VerifyError};
+use cortado_gateway::ExpectedLog;
+use cortado_log::{LogReadError, VerifyError};
 use cortado_model::{PartitionId, with_causes};
 
 /// Looks whether the log is there and which it is, then at the checkpoint, then where the log
@@ -11,7 +11,7 @@ use cortado_model::{PartitionId, with_causes};
 pub(super) async fn survey(
     host: &ReplicaHost,
     partition: PartitionId,
-    origin: &Origin,
+    origin: &ExpectedLog,
 ) -> Result<Survey, SurveyError> {
     let unusable = |error: VerifyError| SurveyError::Log { why: with_causes(&error) };
     let log = host.log.verify(&origin.spec).await.map_err(unusable)?.log;
@@ -29,7 +29,8 @@ pub(super) async fn ask_extent(
 ) -> Result<LogExtent, AskLog> {
     let extents = host.log.extents(&[partition]).await;
     // One was asked for.
-    let extent = extents.and_then(|extents| extents.into_iter().next().ok_or(ReadError::Missing));
+    let extent =
+        extents.and_then(|extents| extents.into_iter().next().ok_or(LogReadError::Missing));
     let extent = extent.map_err(|error| AskLog { why: with_causes(&error) })?;
     Ok(LogExtent { first: extent.first, end: extent.end })
 }

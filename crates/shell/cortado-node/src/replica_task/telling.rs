@@ -10,7 +10,7 @@ use cortado_cluster::Evidence;
 use cortado_driver::News;
 use cortado_gateway::EventKind;
 use cortado_model::{Generation, LogOffset, NodeId, PartitionId, ReplicaIncarnation, Scn};
-use cortado_replica::{AppendFailure, Conflict, Gap, Stop, Why};
+use cortado_replica::{AppendFailure, Conflict, Gap, Stop, VoidReason};
 use tracing::field::display;
 use tracing::{debug, error, info, warn};
 
@@ -140,10 +140,10 @@ impl Teller<'_> {
         }
     }
 
-    fn void(&self, offset: LogOffset, why: Why) {
+    fn void(&self, offset: LogOffset, why: VoidReason) {
         let Teller { partition, node, .. } = self;
         self.host.metrics.count_void(why);
-        if why != Why::Foreign {
+        if why != VoidReason::Foreign {
             debug!(%partition, %node, %offset, reason = void_name(why), "record is void");
         }
     }

@@ -12,7 +12,7 @@ use crate::asker::{Asker, Input};
 use crate::replica_handle::ReplicaHandle;
 use crate::replica_host::{Duty, ReplicaHost};
 use cortado_driver::{DigestReport, Event, Hashed, JobId, first_bookmark_at};
-use cortado_gateway::{EventKind, Origin};
+use cortado_gateway::{EventKind, ExpectedLog};
 use cortado_model::{
     Batch, DocumentKey, NodeId, PartitionId, RememberedKey, StoreError, TableId, WallMillis,
     with_causes,
@@ -34,7 +34,7 @@ const FIND_PATIENCE: Duration = Duration::from_secs(30);
 pub(super) struct Work {
     host: Arc<ReplicaHost>,
     handle: Arc<ReplicaHandle>,
-    origin: Arc<Origin>,
+    origin: Arc<ExpectedLog>,
     /// Bounded by the driver: one of each kind of work, and at most
     /// [`WAITING_MAX`](cortado_driver::WAITING_MAX) looks into the store.
     ended: mpsc::UnboundedSender<Input>,
@@ -45,7 +45,7 @@ impl Work {
     pub(super) fn new(
         host: &Arc<ReplicaHost>,
         handle: &Arc<ReplicaHandle>,
-        origin: Origin,
+        origin: ExpectedLog,
     ) -> Work {
         let (ended, ends) = mpsc::unbounded_channel();
         let (host, handle) = (Arc::clone(host), Arc::clone(handle));

@@ -8,7 +8,9 @@ use crate::local_routes::LocalRoute;
 use crate::replica_handle::{NotTaken, ReplicaHandle};
 use cortado_driver::{Proof, ReplicaRole, Reply, Serving};
 use cortado_model::{DocumentKey, EntryRange, Scn, StoredDocument};
-use cortado_peer::{Level, Look, Page, Read, ReadAnswer, Seen, ServedRole, Sight, Unserved};
+use cortado_peer::{
+    DocumentPage, Level, Look, Read, ReadAnswer, Seen, ServedRole, Sight, Unserved,
+};
 use cortado_replica::{FoldState, NotDone, ReadNeed};
 use cortado_store::{Store, StoreError, View};
 use std::sync::Arc;
@@ -214,7 +216,7 @@ fn see_page(view: &dyn View, range: &EntryRange, limit: usize) -> Result<(Seen, 
         bytes += document.image().len();
         documents.push((key, document));
     }
-    Ok((Seen::Page(Page { documents, next }), applied))
+    Ok((Seen::Page(DocumentPage { documents, next }), applied))
 }
 
 /// The newest stored fold state that is not beyond `since`.

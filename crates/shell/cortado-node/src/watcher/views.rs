@@ -6,7 +6,7 @@ use crate::local_routes::LocalRoute;
 use crate::replica_handle::ReplicaHandle;
 use crate::replica_host::ReplicaHost;
 use cortado_cluster::{Duty, Leadership, PartitionView, Placement, ReplicaViews};
-use cortado_driver::{Leadership as Shown, ReplicaRole};
+use cortado_driver::{FoldedLeadership as Shown, ReplicaRole};
 use cortado_model::{LogOffset, Millis, NodeId, PartitionId};
 use std::collections::BTreeMap;
 use std::sync::Arc;

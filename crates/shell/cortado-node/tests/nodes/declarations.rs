@@ -71,7 +71,7 @@ async fn a_schema_is_enforced_and_may_only_widen() {
     let Declared::Created(song) = created else { panic!("{created:?}") };
     assert_eq!(song.schema_version, 1);
     let writing = |value: &str| {
-        let action = cortado_document::Action::Put { value: document(value) };
+        let action = cortado_document::DocumentAction::Put { value: document(value) };
         let condition = cortado_document::Condition::default();
         let key = key("cher", "x");
         vec![cortado_document::Operation { table: song.id, key, action, condition }]

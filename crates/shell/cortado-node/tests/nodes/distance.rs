@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 use cortado_model::{
-    Batch, DatabaseId, DocumentKey, Entry, Found, NodeId, PartitionId, RememberedKey,
+    Batch, DatabaseId, DocumentKey, Entry, Findings, NodeId, PartitionId, RememberedKey,
     StoredDocument, TableId,
 };
 use cortado_store::{Installer, Store, StoreError, StoreTraits, View};
@@ -137,7 +137,7 @@ impl Store for Distant {
         partition: PartitionId,
         keys: &[(TableId, DocumentKey)],
         name: Option<&RememberedKey>,
-    ) -> Result<Found, StoreError> {
+    ) -> Result<Findings, StoreError> {
         let of = |held: &str| keys.iter().any(|(_, key)| key.resource() == held);
         self.distance.pass(|call| matches!(call, Call::Find(held) if of(held)));
         self.read(partition).find(partition, keys, name)

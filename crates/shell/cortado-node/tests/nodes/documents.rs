@@ -3,7 +3,9 @@
 use crate::world::{
     N1, N2, N3, World, deadline, document, eventually, eventually_asking, idempotency, key, read,
 };
-use cortado_document::{Action, Condition, Done, Match, Refusal, Tag, TransactionError, Unmet};
+use cortado_document::{
+    Condition, DocumentAction, Done, Match, Refusal, Tag, TransactionError, Unmet,
+};
 use cortado_gateway::{
     Changes, Consistency, ListRequest, ReadOptions, ScanPosition, ScanRequest, ServedRole,
     WriteError,
@@ -64,7 +66,8 @@ async fn a_refused_write_does_nothing_and_says_why() {
     let first = music.put("cher", "believe", r#"{"n":1}"#).await.unwrap();
     let absent = Condition { if_match: None, if_none_match: Some(Match::Any) };
     let value = document(r#"{"n":2}"#);
-    let operation = music.operation(key("cher", "believe"), Action::Put { value }, absent.clone());
+    let operation =
+        music.operation(key("cher", "believe"), DocumentAction::Put { value }, absent.clone());
     let other = music.putting("cher", "closer", "{}");
     let refused = music.write(vec![other, operation], None).await;
     let refusal = Refusal::ConditionFailed(Unmet::IfNoneMatch);
@@ -75,7 +78,7 @@ async fn a_refused_write_does_nothing_and_says_why() {
     let tags = Match::Tags(vec![Tag::Strong(first.etag)]);
     let still = Condition { if_match: Some(tags), if_none_match: None };
     let value = document(r#"{"n":3}"#);
-    let operation = music.operation(key("cher", "believe"), Action::Put { value }, still);
+    let operation = music.operation(key("cher", "believe"), DocumentAction::Put { value }, still);
     assert!(music.write(vec![operation.clone()], None).await.is_ok());
     assert!(matches!(
         music.write(vec![operation], None).await,
@@ -91,7 +94,8 @@ async fn deleting_nothing_is_a_write_only_under_a_key() {
     let world = World::start().await;
     let music = world.music(1).await;
     let written = music.put("cher", "believe", "{}").await.unwrap();
-    let delete = |title| music.operation(key("cher", title), Action::Delete, Condition::default());
+    let delete =
+        |title| music.operation(key("cher", title), DocumentAction::Delete, Condition::default());
     let missing = music.write(vec![delete("closer")], None).await.unwrap();
     assert_eq!((missing.results.as_slice(), missing.scn), (&[Done::Missing][..], written.scn));
     // Under a key the answer is remembered, so that a repetition deletes nothing that came later.
@@ -240,7 +244,7 @@ async fn an_idempotency_key_belongs_to_one_request_of_its_resource() {
     // A refused write is not remembered.
     let absent = Condition { if_match: None, if_none_match: Some(Match::Any) };
     let value = document("{}");
-    let create = music.operation(key("cher", "x"), Action::Put { value }, absent);
+    let create = music.operation(key("cher", "x"), DocumentAction::Put { value }, absent);
     let refused = music.write(vec![create], Some(idempotency("r", 1))).await;
     assert!(matches!(refused, Err(WriteError::Refused { .. })));
     assert!(music.write(put("cher"), Some(idempotency("r", 2))).await.is_ok());
@@ -342,7 +346,7 @@ async fn a_log_of_many_machines_is_read_under_leases() {
     eventually_asking("a strong read is served under a lease", under_a_lease).await;
     let absent = Condition { if_match: None, if_none_match: Some(Match::Any) };
     let value = document("{}");
-    let create = music.operation(key("cher", "believe"), Action::Put { value }, absent);
+    let create = music.operation(key("cher", "believe"), DocumentAction::Put { value }, absent);
     let refused = music.write(vec![create], None).await;
     assert!(matches!(refused, Err(WriteError::Refused { .. })));
     let leader = music.leaders().await[music.partition_of("cher").number as usize].unwrap();

@@ -1,7 +1,7 @@
 //! Nodes die and leaderships move while clients write; no acknowledged write is lost.
 
 use crate::world::{Music, N1, N2, N3, World, eventually, eventually_asking, idempotency};
-use cortado_gateway::{EventKind, UnknownWhy, WriteError, WriteRequest};
+use cortado_gateway::{EventKind, UnknownReason, WriteError, WriteRequest};
 use cortado_log::memory::StreamFault;
 use cortado_metrics::Registry;
 use cortado_model::BeatStream;
@@ -201,7 +201,7 @@ async fn a_write_is_unknown_when_its_deadline_passes_on_its_way_to_the_log() {
     let deadline = Instant::now() + Duration::from_secs(2);
     let request = WriteRequest { operations, idempotency: None, deadline };
     let late = music.gateway.write(&music.database, request).await;
-    assert_eq!(late, Err(WriteError::Unknown { why: UnknownWhy::Deadline }));
+    assert_eq!(late, Err(WriteError::Unknown { why: UnknownReason::Deadline }));
     assert_eq!(music.get("cher", "y").await, None);
     assert_eq!(world.log.release_all(), 1, "the log was given it");
     assert_eq!(music.get("cher", "y").await, Some("{}".to_owned()));

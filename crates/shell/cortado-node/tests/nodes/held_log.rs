@@ -6,10 +6,10 @@
 use bytes::Bytes;
 use cortado_log::memory::SharedMemoryLog;
 use cortado_log::{
-    CreateError, Extent, Follower, Log, LogSpec, LogTraits, Outcome, Page, Pending, Producer,
-    ReadError, RemoveError, TrimError, Verified, VerifyError,
+    AppendOutcome, CreateError, Extent, Follower, Log, LogPage, LogReadError, LogSpec, LogTraits,
+    Pending, Producer, RemoveError, TrimError, Verified, VerifyError,
 };
-use cortado_model::{LogId, LogOffset, PartitionId, Position};
+use cortado_model::{LogId, LogOffset, LogPosition, PartitionId};
 use cortado_replica::{Body, Frame};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
@@ -57,7 +57,7 @@ impl Producer for HeldProducer {
     fn poll_outcomes(
         &mut self,
         context: &mut Context<'_>,
-        outcomes: &mut Vec<Outcome>,
+        outcomes: &mut Vec<AppendOutcome>,
     ) -> Poll<()> {
         if !self.kept.is_empty() {
             match self.waiting.lock().unwrap().as_mut() {
@@ -75,9 +75,10 @@ impl Producer for HeldProducer {
         self.producer.outstanding() + self.kept.len()
     }
 
-    fn abandon(self: Box<Self>) -> Vec<Outcome> {
-        let kept = self.kept.iter().map(|_| Outcome::Perhaps(cortado_log::Cause::failed("kept")));
-        let kept: Vec<Outcome> = kept.collect();
+    fn abandon(self: Box<Self>) -> Vec<AppendOutcome> {
+        let kept =
+            self.kept.iter().map(|_| AppendOutcome::Perhaps(cortado_log::Cause::failed("kept")));
+        let kept: Vec<AppendOutcome> = kept.collect();
         self.producer.abandon().into_iter().chain(kept).collect()
     }
 }
@@ -95,7 +96,7 @@ impl Log for HeldLog {
     fn remove(&self, spec: &LogSpec) -> Pending<Result<(), RemoveError>> {
         self.log.remove(spec)
     }
-    fn extents(&self, partitions: &[PartitionId]) -> Pending<Result<Vec<Extent>, ReadError>> {
+    fn extents(&self, partitions: &[PartitionId]) -> Pending<Result<Vec<Extent>, LogReadError>> {
         self.log.extents(partitions)
     }
     fn producer(&self, partition: PartitionId) -> Box<dyn Producer> {
@@ -106,15 +107,15 @@ impl Log for HeldLog {
         let (kept, waiting) = (Vec::new(), Arc::clone(&self.waiting));
         Box::new(HeldProducer { producer, kept, waiting })
     }
-    fn follow(&self, partition: PartitionId, from: Position) -> Box<dyn Follower> {
+    fn follow(&self, partition: PartitionId, from: LogPosition) -> Box<dyn Follower> {
         self.log.follow(partition, from)
     }
     fn read(
         &self,
         partition: PartitionId,
-        from: Position,
+        from: LogPosition,
         bytes_max: usize,
-    ) -> Pending<Result<Page, ReadError>> {
+    ) -> Pending<Result<LogPage, LogReadError>> {
         self.log.read(partition, from, bytes_max)
     }
     fn local_end(&self, partition: PartitionId) -> Option<LogOffset> {

@@ -10,11 +10,11 @@ use cortado_gateway::{
 };
 use cortado_log::memory::SharedMemoryLog;
 use cortado_log::{
-    CreateError, Extent, Follower, Log, LogSpec, LogTraits, Page, Pending, Producer, ReadError,
-    RemoveError, TrimError, Verified, VerifyError,
+    CreateError, Extent, Follower, Log, LogPage, LogReadError, LogSpec, LogTraits, Pending,
+    Producer, RemoveError, TrimError, Verified, VerifyError,
 };
 use cortado_metrics::Registry;
-use cortado_model::{LogId, LogOffset, NodeId, PartitionId, Position};
+use cortado_model::{LogId, LogOffset, LogPosition, NodeId, PartitionId};
 use cortado_node::Cluster;
 use std::collections::BTreeSet;
 use std::io;
@@ -268,21 +268,21 @@ impl Log for NoJournal {
     fn remove(&self, spec: &LogSpec) -> Pending<Result<(), RemoveError>> {
         self.log.remove(spec)
     }
-    fn extents(&self, partitions: &[PartitionId]) -> Pending<Result<Vec<Extent>, ReadError>> {
+    fn extents(&self, partitions: &[PartitionId]) -> Pending<Result<Vec<Extent>, LogReadError>> {
         self.log.extents(partitions)
     }
     fn producer(&self, partition: PartitionId) -> Box<dyn Producer> {
         self.log.producer(partition)
     }
-    fn follow(&self, partition: PartitionId, from: Position) -> Box<dyn Follower> {
+    fn follow(&self, partition: PartitionId, from: LogPosition) -> Box<dyn Follower> {
         self.log.follow(partition, from)
     }
     fn read(
         &self,
         partition: PartitionId,
-        from: Position,
+        from: LogPosition,
         bytes_max: usize,
-    ) -> Pending<Result<Page, ReadError>> {
+    ) -> Pending<Result<LogPage, LogReadError>> {
         self.log.read(partition, from, bytes_max)
     }
     fn local_end(&self, partition: PartitionId) -> Option<LogOffset> {

@@ -5,7 +5,7 @@ use crate::restarts::events;
 use crate::world::{
     Music, N1, N2, N3, World, deadline, eventually, eventually_asking, read, settings, stored,
 };
-use cortado_gateway::{Consistency, EventKind, NotDoneWhy, ReplicaRole, UnknownWhy, WriteError};
+use cortado_gateway::{Consistency, EventKind, NotDoneWhy, ReplicaRole, UnknownReason, WriteError};
 use cortado_log::memory::Fault as LogFault;
 use cortado_log::{Log, outcomes_of};
 use cortado_model::{Batch, LogOffset, NodeId, PartitionId, Scn, StoredDocument};
@@ -90,7 +90,7 @@ async fn an_unusable_log_takes_nothing_and_reads_go_on() {
     music.put("cher", "x", r#"{"n":1}"#).await.unwrap();
     world.log.inject(music.partition_of("cher"), LogFault::Unusable { landed: false });
     let first = music.put("cher", "x", r#"{"n":2}"#).await;
-    let log_failed = WriteError::Unknown { why: UnknownWhy::LogFailed };
+    let log_failed = WriteError::Unknown { why: UnknownReason::LogFailed };
     assert_eq!(first, Err(log_failed));
     let second = music.put("cher", "x", r#"{"n":3}"#).await;
     assert!(

@@ -3,17 +3,17 @@
 //! Only this file knows the API. Start reading at [`World`].
 
 use crate::distance::Distance;
-use cortado_document::{Action, Condition, Document, Operation, TableDefinition};
+use cortado_document::{Condition, Document, DocumentAction, Operation, TableDefinition};
 use cortado_gateway::{
     Consistency, Database, DatabaseSpec, Declared, Gateway, IdempotencyKey, PartitionStatus,
-    ReadError, ReadOptions, ReplicaStatus, Served, Table, WriteError, WriteRequest, Written,
+    ReadError, ReadOptions, ReplicaStatus, Served, Table, WriteError, WriteReceipt, WriteRequest,
 };
 use cortado_log::Log;
 use cortado_log::memory::{SharedMemoryBeats, SharedMemoryLog};
 use cortado_metrics::Registry;
 use cortado_model::limits::IDEMPOTENCY_TTL_MS_MAX;
 use cortado_model::{
-    Batch, DocumentKey, Entry, EntryRange, Found, NodeId, PartitionId, RememberedKey, Scn,
+    Batch, DocumentKey, Entry, EntryRange, Findings, NodeId, PartitionId, RememberedKey, Scn,
     StoredDocument,
 };
 use cortado_node::{
@@ -140,7 +140,7 @@ impl Store for Opened {
         partition: PartitionId,
         keys: &[(cortado_model::TableId, DocumentKey)],
         name: Option<&RememberedKey>,
-    ) -> Result<Found, StoreError> {
+    ) -> Result<Findings, StoreError> {
         self.0.find(partition, keys, name)
     }
     fn remove(&self, partition: PartitionId) -> Result<(), StoreError> {
@@ -297,7 +297,7 @@ impl Music {
     pub(crate) fn operation(
         &self,
         key: DocumentKey,
-        action: Action,
+        action: DocumentAction,
         condition: Condition,
     ) -> Operation {
         Operation { table: self.album.id, key, action, condition }
@@ -305,14 +305,14 @@ impl Music {
 
     pub(crate) fn putting(&self, artist: &str, title: &str, value: &str) -> Operation {
         let value = document(value);
-        self.operation(key(artist, title), Action::Put { value }, Condition::default())
+        self.operation(key(artist, title), DocumentAction::Put { value }, Condition::default())
     }
 
     pub(crate) async fn write(
         &self,
         operations: Vec<Operation>,
         idempotency: Option<IdempotencyKey>,
-    ) -> Result<Written, WriteError> {
+    ) -> Result<WriteReceipt, WriteError> {
         let request = WriteRequest { operations, idempotency, deadline: deadline() };
         self.gateway.write(&self.database, request).await
     }
@@ -322,7 +322,7 @@ impl Music {
         artist: &str,
         title: &str,
         value: &str,
-    ) -> Result<Written, WriteError> {
+    ) -> Result<WriteReceipt, WriteError> {
         self.write(vec![self.putting(artist, title, value)], None).await
     }
 

@@ -7,7 +7,9 @@ use crate::database::asker::{Asker, Look, Stage};
 use crate::database::documents::{AttemptId, KeyNumber};
 use crate::kernel::time::Moment;
 use bytes::Bytes;
-use cortado_driver::{Action, Driver, Event, JobId, Outcome, PeerAnswers, ReplicaRole, Sighting};
+use cortado_driver::{
+    Action, Driver, Event, JobId, PeerAnswers, RecordOutcome, ReplicaRole, Sighting,
+};
 use cortado_model::{LogOffset, Millis};
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -119,7 +121,7 @@ pub struct Sent {
     /// What it brings.
     pub records: Vec<Bytes>,
     /// What the log has said.
-    pub outcomes: Option<Vec<Outcome>>,
+    pub outcomes: Option<Vec<RecordOutcome>>,
 }
 
 /// What a node believes about a leader.
@@ -209,7 +211,7 @@ impl Hosted {
     }
 
     /// Outcomes of the oldest appends, as far as the log has told them without a gap.
-    pub fn take_outcomes(&mut self) -> Vec<Outcome> {
+    pub fn take_outcomes(&mut self) -> Vec<RecordOutcome> {
         let mut outcomes = Vec::new();
         while let Some(mut sent) = self.producer.sent.pop_front_if(|sent| sent.outcomes.is_some()) {
             outcomes.extend(sent.outcomes.take().into_iter().flatten());

@@ -5,7 +5,7 @@
 use crate::database::documents::{AttemptId, KeyNumber, TABLE, ValueId, remembered_key};
 use crate::database::history::Write;
 use bytes::Bytes;
-use cortado_document::{Action, Condition, Document, JsonPatch, Match, Operation, Tag};
+use cortado_document::{Condition, Document, DocumentAction, JsonPatch, Match, Operation, Tag};
 use cortado_driver::{KeyedWrite, TableRules, Tables, WriteOrder};
 use cortado_model::{Etag, TableId};
 use std::sync::Arc;
@@ -31,7 +31,7 @@ pub fn order_of(
     let check = condition.filter(|(number, _)| wanted.changes.iter().all(|(n, _)| n != number));
     let check = check.map(|(number, expected)| {
         let condition = demand(expected, etag)?;
-        Some(operation(number, Action::Check, condition))
+        Some(operation(number, DocumentAction::Check, condition))
     });
     let operations = check.into_iter().chain(changes).collect::<Option<Vec<Operation>>>()?;
     let removes = wanted.changes.iter().all(|(_, value)| *value == ValueId::ABSENT);
@@ -59,7 +59,7 @@ fn fingerprint(key: &[u8]) -> u128 {
     key.iter().fold(7, |sum, byte| sum * 31 + u128::from(*byte))
 }
 
-fn operation(number: KeyNumber, action: Action, condition: Condition) -> Operation {
+fn operation(number: KeyNumber, action: DocumentAction, condition: Condition) -> Operation {
     Operation { table: TABLE, key: number.to_key(), action, condition }
 }
 
@@ -71,11 +71,11 @@ fn change(
 ) -> Option<Operation> {
     if value == ValueId::ABSENT {
         let condition = expected.map_or(Some(Condition::default()), |e| demand(e, etag))?;
-        return Some(operation(number, Action::Delete, condition));
+        return Some(operation(number, DocumentAction::Delete, condition));
     }
     let put = |condition| {
         let value = Document::parse(value.to_json()).expect("a number in an object is a document");
-        Some(operation(number, Action::Put { value }, condition))
+        Some(operation(number, DocumentAction::Put { value }, condition))
     };
     match expected {
         None => put(Condition::default()),
@@ -88,7 +88,7 @@ fn change(
                         {{"op":"replace","path":"/v","value":{is}}}]"#
                 );
                 let patch = JsonPatch::parse(steps.as_bytes()).expect("two steps are a patch");
-                Some(operation(number, Action::JsonPatch { patch }, Condition::default()))
+                Some(operation(number, DocumentAction::JsonPatch { patch }, Condition::default()))
             }
         },
     }

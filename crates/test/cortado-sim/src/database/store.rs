@@ -6,8 +6,8 @@
 use crate::database::documents::{KeyNumber, ValueId, document_hash, remembered_hash};
 use bytes::Bytes;
 use cortado_model::{
-    Batch, DocumentKey, Found, LogOffset, Remembered, RememberedKey, Scn, StoredDocument, TableId,
-    WallMillis,
+    Batch, DocumentKey, Findings, LogOffset, Remembered, RememberedKey, Scn, StoredDocument,
+    TableId, WallMillis,
 };
 use cortado_replica::{Committed, FoldState};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -155,10 +155,10 @@ impl Image {
     }
 
     /// What a write is evaluated against.
-    pub fn found(&self, keys: &[(TableId, DocumentKey)], name: Option<&RememberedKey>) -> Found {
+    pub fn found(&self, keys: &[(TableId, DocumentKey)], name: Option<&RememberedKey>) -> Findings {
         let documents = keys.iter().map(|(_, key)| self.document(key)).collect();
-        let Some(name) = name else { return Found { documents, ..Found::default() } };
-        Found {
+        let Some(name) = name else { return Findings { documents, ..Findings::default() } };
+        Findings {
             documents,
             remembered: self.remembered.get(name).cloned(),
             remembered_bytes: 100 * self.remembered.len() as u64,

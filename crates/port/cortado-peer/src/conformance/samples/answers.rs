@@ -6,8 +6,9 @@ use super::messages::progress;
 use super::{SCN_MAX, document, key, leaders, scn};
 use crate::conformance::{Answer, Question};
 use crate::{
-    HandOffAnswer, NodeReport, Page, ReadAnswer, ReplicaProgress, ReplicaReport, Seen, ServedRole,
-    Sight, SnapshotAnswer, SnapshotChunk, SnapshotId, Unserved, VerifyAnswer, WriteAnswer,
+    DocumentPage, HandOffAnswer, NodeReport, ReadAnswer, ReplicaProgress, ReplicaReport, Seen,
+    ServedRole, Sight, SnapshotAnswer, SnapshotChunk, SnapshotId, Unserved, VerifyAnswer,
+    WriteAnswer,
 };
 use bytes::Bytes;
 use cortado_document::{
@@ -195,7 +196,7 @@ fn seen() -> Vec<Seen> {
     let (kept, expiring) = (document(None), document(Some(WallMillis(u64::MAX))));
     let (first, last) = (key(&["Cesária"]), key(&["Cesária", "Miß", "1"]));
     let documents = vec![(first, kept.clone()), (last.clone(), expiring.clone())];
-    let empty = Page { documents: Vec::new(), next: None };
+    let empty = DocumentPage { documents: Vec::new(), next: None };
     let fold = Some(Bytes::from_static(b"\x00\xff fold"));
     each! {
         Seen::Document(_) => [Seen::Document(None), Seen::Document(Some(expiring.clone()))],
@@ -205,7 +206,7 @@ fn seen() -> Vec<Seen> {
         ],
         Seen::Page(_) => [
             Seen::Page(empty),
-            Seen::Page(Page { documents, next: Some(last) }),
+            Seen::Page(DocumentPage { documents, next: Some(last) }),
         ],
         Seen::Position(_) => [Seen::Position(Scn::ZERO)],
         Seen::History { .. } => [

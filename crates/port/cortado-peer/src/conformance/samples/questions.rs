@@ -6,7 +6,9 @@ use super::{PARTITION, SCN_MAX, key, scn};
 use crate::conformance::{Answer, Question};
 use crate::{HandOff, Level, Look, Read, SnapshotId, Write};
 use bytes::Bytes;
-use cortado_document::{Action, Condition, Document, JsonPatch, Match, MergePatch, Operation, Tag};
+use cortado_document::{
+    Condition, Document, DocumentAction, JsonPatch, Match, MergePatch, Operation, Tag,
+};
 use cortado_driver::KeyedWrite;
 use cortado_model::{
     DatabaseId, DocumentKey, EntryRange, Etag, IndexId, NodeId, PartitionId, RememberedKey, Scn,
@@ -91,15 +93,16 @@ fn operations() -> Vec<Operation> {
         br#"[{"op":"add","path":"/a/-","value":[1]},{"op":"remove","path":"/b"},
              {"op":"replace","path":"/c~1d","value":null},{"op":"move","from":"/e","path":"/f"},
              {"op":"copy","from":"/g","path":"/h"},{"op":"test","path":"","value":{}}]"#,
-    );
+    )
+    .expect("a JSON patch");
     let actions = each! {
-        Action::Put { .. } => [Action::Put { value }],
-        Action::Merge { .. } => [Action::Merge { patch: merge }],
-        Action::JsonPatch { .. } => [Action::JsonPatch { patch: steps.expect("a JSON patch") }],
-        Action::Delete => [Action::Delete],
-        Action::Check => [Action::Check],
+        DocumentAction::Put { .. } => [DocumentAction::Put { value }],
+        DocumentAction::Merge { .. } => [DocumentAction::Merge { patch: merge }],
+        DocumentAction::JsonPatch { .. } => [DocumentAction::JsonPatch { patch: steps }],
+        DocumentAction::Delete => [DocumentAction::Delete],
+        DocumentAction::Check => [DocumentAction::Check],
     };
-    let conditions = conditions().into_iter().map(|condition| (Action::Check, condition));
+    let conditions = conditions().into_iter().map(|condition| (DocumentAction::Check, condition));
     let actions = actions.into_iter().map(|action| (action, Condition::default()));
     let key = key(&["Cesária", "Miß Perfumado", " /%2F"]);
     let operation = |(action, condition)| Operation {

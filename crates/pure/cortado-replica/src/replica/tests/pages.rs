@@ -3,8 +3,8 @@
 use crate::*;
 use bytes::Bytes;
 use cortado_model::{
-    ClusterUuid, DatabaseId, LogId, LogOffset, Millis, NodeId, NodeIncarnation, PartitionUuid,
-    Position, ReplicaIncarnation, Scn, Sequence, WallMillis,
+    ClusterUuid, DatabaseId, LogId, LogOffset, LogPosition, Millis, NodeId, NodeIncarnation,
+    PartitionUuid, ReplicaIncarnation, Scn, Sequence, WallMillis,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -82,10 +82,10 @@ fn records(script: &[Next]) -> Vec<Bytes> {
 }
 
 /// A page of records without gaps.
-fn dense(from: u64, records: &[Bytes]) -> Page {
+fn dense(from: u64, records: &[Bytes]) -> RecordPage {
     let entries = (from..).map(LogOffset).zip(records.iter().cloned()).collect();
     let offset = LogOffset(from + records.len() as u64);
-    Page { from: LogOffset(from), entries, next: Position { offset, epoch: 0 } }
+    RecordPage { from: LogOffset(from), entries, next: LogPosition { offset, epoch: 0 } }
 }
 
 /// `records`, each behind a gap of its own, then a last gap; where none is told there is none.
@@ -109,7 +109,7 @@ struct Folded {
     missing: Option<Scn>,
     applied: Vec<Scn>,
     bookmarks: Vec<Scn>,
-    voids: Vec<Why>,
+    voids: Vec<VoidReason>,
 }
 
 struct Follower {
@@ -125,11 +125,11 @@ impl Follower {
         Follower { replica: Replica::new(me, settings, fold, NOW), effects: Vec::new() }
     }
 
-    fn feed(&mut self, page: Page) {
+    fn feed(&mut self, page: RecordPage) {
         self.replica.step(NOW, Input::Page(page), &mut self.effects);
     }
 
-    fn position(&self) -> Position {
+    fn position(&self) -> LogPosition {
         self.replica.fold().position
     }
 
@@ -145,7 +145,7 @@ impl Follower {
         let transactions = self.applies().flat_map(|apply| &apply.transactions);
         let bookmarks = self.applies().flat_map(|apply| &apply.bookmarks);
         let voids = self.effects.iter().filter_map(|effect| match effect {
-            Effect::Event(Event::Void { why, .. }) => Some(*why),
+            Effect::Event(ReplicaEvent::Void { why, .. }) => Some(*why),
             _ => None,
         });
         Folded {
@@ -178,8 +178,8 @@ proptest! {
             let from = LogOffset(before.offset.0.saturating_sub(back));
             let offset = LogOffset(from.0.saturating_add(length)).min(end);
             let part = entries.iter().filter(|(at, _)| (from..offset).contains(at));
-            let next = Position { offset, epoch };
-            with.feed(Page { from, entries: part.cloned().collect(), next });
+            let next = LogPosition { offset, epoch };
+            with.feed(RecordPage { from, entries: part.cloned().collect(), next });
             let want = if next.reaches(before.offset) { next } else { before };
             prop_assert_eq!(with.position(), want);
         }
@@ -199,8 +199,8 @@ proptest! {
         let accepted = without.fold(dense(0, &records));
         let (entries, offset) = spread(&records, &gaps);
         let mut with = FoldState::before(genesis(), LogId(1));
-        let next = Position { offset, epoch: 5 };
-        prop_assert_eq!(with.fold(Page { from: LogOffset::ZERO, entries, next }), accepted);
+        let next = LogPosition { offset, epoch: 5 };
+        prop_assert_eq!(with.fold(RecordPage { from: LogOffset::ZERO, entries, next }), accepted);
         prop_assert_eq!(with.position, next);
         prop_assert_eq!(with.history(), without.history());
     }
@@ -208,9 +208,9 @@ proptest! {
 
 #[test]
 fn a_state_is_stored_for_the_sake_of_records_not_of_gaps() {
-    let gap = |from: Position| {
-        let next = Position { offset: from.offset.plus(1 << 20), epoch: 0 };
-        Page { from: from.offset, entries: Vec::new(), next }
+    let gap = |from: LogPosition| {
+        let next = LogPosition { offset: from.offset.plus(1 << 20), epoch: 0 };
+        RecordPage { from: from.offset, entries: Vec::new(), next }
     };
     let stranger = [Bytes::from_static(b"stranger")];
     let mut follower = Follower::new();
@@ -219,6 +219,6 @@ fn a_state_is_stored_for_the_sake_of_records_not_of_gaps() {
         follower.feed(gap(follower.position()));
         follower.feed(dense(follower.position().offset.0, &stranger));
     }
-    let stored: Vec<Position> = follower.applies().map(|apply| apply.state.position).collect();
+    let stored: Vec<LogPosition> = follower.applies().map(|apply| apply.state.position).collect();
     assert_eq!(stored, [follower.position()]);
 }

@@ -4,8 +4,8 @@ use crate::record::newer_record;
 use crate::*;
 use bytes::Bytes;
 use cortado_model::{
-    ClusterUuid, DatabaseId, DocumentKey, Generation, LogId, LogOffset, Millis, NodeId,
-    NodeIncarnation, PartitionUuid, Position, RememberedKey, ReplicaIncarnation, Scn, ScnBounds,
+    ClusterUuid, DatabaseId, DocumentKey, Generation, LogId, LogOffset, LogPosition, Millis,
+    NodeId, NodeIncarnation, PartitionUuid, RememberedKey, ReplicaIncarnation, Scn, ScnBounds,
     Sequence, StoredDocument, TableId, WallMillis,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -299,8 +299,8 @@ impl Story {
         };
         let records = slots.filter_map(|(at, slot)| Some((at, slot.as_ref()?)));
         let entries = records.map(read).collect();
-        let next = Position { offset: self.end().max(from), epoch: 0 };
-        self.step(node, Input::Page(Page { from, entries, next }));
+        let next = LogPosition { offset: self.end().max(from), epoch: 0 };
+        self.step(node, Input::Page(RecordPage { from, entries, next }));
     }
 
     /// Puts `records` at the log's end; tells where the first one stands.
@@ -323,7 +323,7 @@ impl Story {
         let asks = |effect: &Effect| matches!(effect, Effect::CompareHistories { .. });
         let opens = !compares && effects.iter().any(asks);
         for effect in effects.into_iter().filter(|effect| compares || !asks(effect)) {
-            if let Effect::Event(Event::Heard { .. }) = effect {
+            if let Effect::Event(ReplicaEvent::Heard { .. }) = effect {
                 continue;
             }
             let line = describe(&effect);
@@ -354,7 +354,7 @@ impl Story {
             .unwrap();
     }
 
-    fn write(&mut self, words: &[&str]) -> Write {
+    fn write(&mut self, words: &[&str]) -> DecidedWrite {
         let mut draft = Draft::default();
         for word in words {
             let (name, value) = word.split_once('=').unwrap();
@@ -371,7 +371,7 @@ impl Story {
                 draft.changes.push(DraftChange { table, key, value, before, index });
             }
         }
-        Write { request: self.request(), draft }
+        DecidedWrite { request: self.request(), draft }
     }
 
     fn request(&mut self) -> RequestId {
@@ -425,8 +425,10 @@ fn describe(effect: &Effect) -> String {
             format!("-> apply up to {}: {}", apply.state.last, changes.join(", "))
         }
         Effect::Answer { request, answer } => match answer {
-            Answer::Committed { scn, .. } => format!("-> answer r{}: committed {scn}", request.0),
-            Answer::Ready | Answer::NotDone(_) | Answer::Unknown => {
+            RequestEnd::Committed { scn, .. } => {
+                format!("-> answer r{}: committed {scn}", request.0)
+            }
+            RequestEnd::Ready | RequestEnd::NotDone(_) | RequestEnd::Unknown => {
                 format!("-> answer r{}: {answer:?}", request.0)
             }
         },
@@ -437,31 +439,39 @@ fn describe(effect: &Effect) -> String {
     }
 }
 
-fn happened(event: &Event) -> String {
+fn happened(event: &ReplicaEvent) -> String {
     match event {
-        Event::Heard { node, .. } => format!("heard {node}"),
-        Event::NewGeneration { generation, leader, previous_end } => {
+        ReplicaEvent::Heard { node, .. } => format!("heard {node}"),
+        ReplicaEvent::NewGeneration { generation, leader, previous_end } => {
             format!(
                 "generation {generation} is led by {leader}, the last one ended at {previous_end}"
             )
         }
-        Event::Serving { generation } => format!("serves generation {generation}"),
-        Event::Resigned { generation, not_done } => {
+        ReplicaEvent::Serving { generation } => format!("serves generation {generation}"),
+        ReplicaEvent::Resigned { generation, not_done } => {
             format!("resigned from generation {generation}, {not_done} not done")
         }
-        Event::SteppedDown { generation, .. } => format!("generation {generation} has ended"),
-        Event::ClaimLost { generation } => format!("lost the claim of generation {generation}"),
-        Event::Void { offset, why: Why::Disputed(_) } => {
+        ReplicaEvent::SteppedDown { generation, .. } => {
+            format!("generation {generation} has ended")
+        }
+        ReplicaEvent::ClaimLost { generation } => {
+            format!("lost the claim of generation {generation}")
+        }
+        ReplicaEvent::Void { offset, why: VoidReason::Disputed(_) } => {
             format!("void at offset {offset}: disputed")
         }
-        Event::Void { offset, why } => format!("void at offset {offset}: {why:?}"),
-        Event::Disputed { offset, conflict } => {
+        ReplicaEvent::Void { offset, why } => format!("void at offset {offset}: {why:?}"),
+        ReplicaEvent::Disputed { offset, conflict } => {
             format!("disputes offset {offset}: {}", histories(conflict))
         }
-        Event::Republishing { records } => format!("publishes {records} again"),
-        Event::GapBegan(gap) => format!("{} is missing at offset {}", gap.since, gap.noticed),
-        Event::GapEnded { since } => format!("{since} is missing no longer"),
-        Event::Stopped { offset, why } => format!("offline at offset {offset}: {}", stop(why)),
+        ReplicaEvent::Republishing { records } => format!("publishes {records} again"),
+        ReplicaEvent::GapBegan(gap) => {
+            format!("{} is missing at offset {}", gap.since, gap.noticed)
+        }
+        ReplicaEvent::GapEnded { since } => format!("{since} is missing no longer"),
+        ReplicaEvent::Stopped { offset, why } => {
+            format!("offline at offset {offset}: {}", stop(why))
+        }
     }
 }
 

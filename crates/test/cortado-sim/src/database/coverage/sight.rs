@@ -3,7 +3,7 @@
 //! Start reading at [`Sight`].
 
 use cortado_driver::News;
-use cortado_replica::Why;
+use cortado_replica::VoidReason;
 
 /// What else must be met sometimes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -249,19 +249,19 @@ impl Sight {
     }
 
     /// The sight of a void record; `None` for what no correct node here appends.
-    pub fn of_void(why: Why) -> Option<Sight> {
+    pub fn of_void(why: VoidReason) -> Option<Sight> {
         match why {
-            Why::BeforeGenesis | Why::AfterStepDown => None,
-            Why::Foreign => Some(Sight::VoidForeign),
+            VoidReason::BeforeGenesis | VoidReason::AfterStepDown => None,
+            VoidReason::Foreign => Some(Sight::VoidForeign),
             // Every node has a replica of every partition; and nothing is sent behind a claim.
-            Why::NotAReplica | Why::Stranger | Why::MissingClaim => None,
+            VoidReason::NotAReplica | VoidReason::Stranger | VoidReason::MissingClaim => None,
             // Told by its own name.
-            Why::Disputed(_) => None,
-            Why::LeaderHasServed => Some(Sight::VoidLeaderHasServed),
-            Why::NotNextGeneration => Some(Sight::VoidClaim),
-            Why::Zombie => Some(Sight::VoidZombie),
-            Why::Duplicate => Some(Sight::VoidDuplicate),
-            Why::Gap => Some(Sight::VoidGap),
+            VoidReason::Disputed(_) => None,
+            VoidReason::LeaderHasServed => Some(Sight::VoidLeaderHasServed),
+            VoidReason::NotNextGeneration => Some(Sight::VoidClaim),
+            VoidReason::Zombie => Some(Sight::VoidZombie),
+            VoidReason::Duplicate => Some(Sight::VoidDuplicate),
+            VoidReason::Gap => Some(Sight::VoidGap),
         }
     }
 }

@@ -13,14 +13,14 @@ use crate::database::node::{LogHealth, Place};
 use crate::kernel::time::{MILLI, Moment};
 use bytes::Bytes;
 use cortado_cluster::Evidence;
-use cortado_driver::{Event, Outcome};
+use cortado_driver::{Event, RecordOutcome};
 use cortado_log::memory::{Fault as LogFault, Receipt};
-use cortado_log::{Appended, Outcome as LogOutcome};
-use cortado_model::{LogOffset, Millis, PartitionUuid, Position, ReplicaIncarnation, Scn};
+use cortado_log::{AppendOutcome as LogOutcome, Appended};
+use cortado_model::{LogOffset, LogPosition, Millis, PartitionUuid, ReplicaIncarnation, Scn};
 use cortado_replica::{Body, ChainHash, Claim, ClaimReason, Header, Record, encode};
 
 /// What the log says to an append, and after how long; `None`: never.
-type Answered = (Vec<Outcome>, Option<u64>);
+type Answered = (Vec<RecordOutcome>, Option<u64>);
 
 impl World {
     /// Hands a driver's records to its producer.
@@ -58,7 +58,7 @@ impl World {
             return; // It was still inside the process that died.
         }
         let (outcomes, after_us) = self.receive(from, sent_at, records);
-        let landed = outcomes.iter().all(|each| matches!(each, Outcome::At(_)));
+        let landed = outcomes.iter().all(|each| matches!(each, RecordOutcome::At(_)));
         if posthumous && landed {
             self.coverage.sight(Sight::LandedPosthumously);
         }
@@ -66,7 +66,7 @@ impl World {
         let cut = !self.network.is_open(Place::LogHead, node, now);
         let (outcomes, after_us) = match after_us {
             Some(_) if cut && landed => {
-                (vec![Outcome::Perhaps; outcomes.len()], Some(self.patience()))
+                (vec![RecordOutcome::Perhaps; outcomes.len()], Some(self.patience()))
             }
             after_us => (outcomes, after_us),
         };
@@ -81,17 +81,17 @@ impl World {
         to: Address,
         number: u64,
         sender: Sender,
-        mut outcomes: Vec<Outcome>,
+        mut outcomes: Vec<RecordOutcome>,
     ) {
-        let ok = outcomes.iter().all(|each| matches!(each, Outcome::At(_)));
+        let ok = outcomes.iter().all(|each| matches!(each, RecordOutcome::At(_)));
         let producer = match sender {
             Sender::Node => return,
             Sender::Producer(producer) => producer,
         };
         if self.is(Mutant::TrustsSilence) {
-            let trust = |each: &mut Outcome| {
-                if *each == Outcome::Perhaps {
-                    *each = Outcome::NotAppended;
+            let trust = |each: &mut RecordOutcome| {
+                if *each == RecordOutcome::Perhaps {
+                    *each = RecordOutcome::NotAppended;
                 }
             };
             outcomes.iter_mut().for_each(trust);
@@ -118,7 +118,8 @@ impl World {
             return;
         }
         let next = hosted.next_offset();
-        let moved = matches!(outcomes[0], Outcome::At(first) if next.is_some_and(|n| n != first));
+        let moved =
+            matches!(outcomes[0], RecordOutcome::At(first) if next.is_some_and(|n| n != first));
         if moved {
             self.coverage.sight(Sight::ReadBack);
         }
@@ -174,7 +175,7 @@ impl World {
     fn receive(&mut self, from: Address, sent_at: Moment, records: Vec<Bytes>) -> Answered {
         match self.log_health(from) {
             LogHealth::Unusable { since } if since < sent_at => {
-                return (vec![Outcome::Unusable; records.len()], Some(MILLI));
+                return (vec![RecordOutcome::Unusable; records.len()], Some(MILLI));
             }
             // With the append that broke it fails whatever was handed over before.
             LogHealth::Unusable { .. } | LogHealth::Breaking => {
@@ -212,7 +213,7 @@ impl World {
         }
         if self.strikes(Fault::AppendLate) {
             let patience_us = self.patience();
-            let outcomes = vec![Outcome::Perhaps; records.len()];
+            let outcomes = vec![RecordOutcome::Perhaps; records.len()];
             self.land_in(patience_us, from, records);
             return (outcomes, Some(patience_us));
         }
@@ -240,7 +241,7 @@ impl World {
             process.log = LogHealth::Unusable { since };
             self.plan_replacement(from.node);
         }
-        let outcomes = vec![Outcome::Unusable; records.len()];
+        let outcomes = vec![RecordOutcome::Unusable; records.len()];
         match self.kernel.random.below(3) {
             0 => drop(records),
             1 => {
@@ -253,9 +254,9 @@ impl World {
 
     /// An append that does not reach the log: refused at once, or nobody knows.
     fn lose(&mut self, from: Address, records: Vec<Bytes>) -> Answered {
-        let perhaps = vec![Outcome::Perhaps; records.len()];
+        let perhaps = vec![RecordOutcome::Perhaps; records.len()];
         match self.kernel.random.below(4) {
-            0 => (vec![Outcome::NotAppended; records.len()], Some(self.delay())),
+            0 => (vec![RecordOutcome::NotAppended; records.len()], Some(self.delay())),
             1 => {
                 let patience_us = self.patience();
                 self.land_in(patience_us, from, records);
@@ -278,7 +279,7 @@ impl World {
         partition: usize,
         records: Vec<Bytes>,
         fault: Option<LogFault>,
-    ) -> Vec<Outcome> {
+    ) -> Vec<RecordOutcome> {
         let id = partition_id(partition);
         let (before, count) = (self.log.end(partition), records.len());
         self.log.bytes += records.iter().map(|record| record.len() as u64).sum::<u64>();
@@ -298,7 +299,7 @@ impl World {
         }
         match appended {
             Appended::From(first) => {
-                (0..count as u64).map(|number| Outcome::At(first.plus(number))).collect()
+                (0..count as u64).map(|number| RecordOutcome::At(first.plus(number))).collect()
             }
             Appended::Each(outcome) => vec![outcome_of(&outcome); count],
             Appended::Mixed(outcomes) => outcomes.iter().map(outcome_of).collect(),
@@ -330,20 +331,20 @@ impl World {
     }
 }
 
-fn has_landed(outcome: &Outcome) -> bool {
-    matches!(outcome, Outcome::At(_) | Outcome::Somewhere)
+fn has_landed(outcome: &RecordOutcome) -> bool {
+    matches!(outcome, RecordOutcome::At(_) | RecordOutcome::Somewhere)
 }
 
-fn outcome_of(outcome: &LogOutcome) -> Outcome {
+fn outcome_of(outcome: &LogOutcome) -> RecordOutcome {
     match outcome {
-        LogOutcome::At(position) => Outcome::At(position.offset),
-        LogOutcome::Somewhere => Outcome::Somewhere,
-        LogOutcome::NotAppended(_) => Outcome::NotAppended,
-        LogOutcome::Perhaps(_) => Outcome::Perhaps,
-        LogOutcome::Unusable(_) => Outcome::Unusable,
+        LogOutcome::At(position) => RecordOutcome::At(position.offset),
+        LogOutcome::Somewhere => RecordOutcome::Somewhere,
+        LogOutcome::NotAppended(_) => RecordOutcome::NotAppended,
+        LogOutcome::Perhaps(_) => RecordOutcome::Perhaps,
+        LogOutcome::Unusable(_) => RecordOutcome::Unusable,
     }
 }
 
-const fn at(offset: LogOffset) -> Position {
-    Position { offset, epoch: 0 }
+const fn at(offset: LogOffset) -> LogPosition {
+    LogPosition { offset, epoch: 0 }
 }

@@ -12,12 +12,12 @@ use crate::database::scenario::Scenario;
 use crate::kernel::time::{MILLI, Moment};
 use bytes::Bytes;
 use cortado_driver::{
-    AskLog, Event, JobId, LogExtent, Peer, ReadError, ReplicaRole, Surroundings, Survey,
+    AskLog, Event, FollowError, JobId, LogExtent, PeerState, ReplicaRole, Surroundings, Survey,
     SurveyError,
 };
-use cortado_log::ReadError as LogError;
-use cortado_model::{LogOffset, NodeId, Position};
-use cortado_replica::{Body, Page, decode};
+use cortado_log::LogReadError as LogError;
+use cortado_model::{LogOffset, LogPosition, NodeId};
+use cortado_replica::{Body, RecordPage, decode};
 
 impl World {
     /// A driver's question reaches whoever knows.
@@ -126,12 +126,12 @@ impl World {
         Ok(LogExtent { first, end })
     }
 
-    fn read_log(&mut self, to: Address, job: JobId, from: Position, bytes_max: usize) {
+    fn read_log(&mut self, to: Address, job: JobId, from: LogPosition, bytes_max: usize) {
         let mut delay_us = self.delay();
         let fails = !self.can_read(to.node) || self.strikes(Fault::ReadFails);
         let page = if fails {
             delay_us += 20 * MILLI;
-            Err(ReadError::Unavailable)
+            Err(FollowError::Unavailable)
         } else {
             let bytes = self.kernel.random.between(1, 6_000) as usize;
             self.read_records(to, from, bytes.min(bytes_max))
@@ -142,17 +142,17 @@ impl World {
     fn read_records(
         &mut self,
         to: Address,
-        from: Position,
+        from: LogPosition,
         bytes_max: usize,
-    ) -> Result<Page, ReadError> {
+    ) -> Result<RecordPage, FollowError> {
         let read = self.log.memory.read_now(partition_id(to.partition), from, bytes_max);
         let page = read.map_err(|error| match error {
-            LogError::Trimmed { first } => ReadError::Trimmed { first },
-            LogError::Diverged { end } => ReadError::Truncated { end },
-            LogError::Replaced { found } => ReadError::Replaced { found },
-            LogError::Unavailable(_) | LogError::Missing => ReadError::Unavailable,
+            LogError::Trimmed { first } => FollowError::Trimmed { first },
+            LogError::Diverged { end } => FollowError::Truncated { end },
+            LogError::Replaced { found } => FollowError::Replaced { found },
+            LogError::Unavailable(_) | LogError::Missing => FollowError::Unavailable,
             LogError::Damaged { .. } | LogError::Hole { .. } => {
-                ReadError::Broken { why: error.to_string() }
+                FollowError::Broken { why: error.to_string() }
             }
         })?;
         let entries = page.entries.into_iter().map(|entry| (entry.offset, entry.record));
@@ -185,7 +185,7 @@ impl World {
         if self.is(Mutant::AppliesZombies) {
             self.apply_zombies(to, &entries);
         }
-        Ok(Page { from: from.offset, entries, next: page.next })
+        Ok(RecordPage { from: from.offset, entries, next: page.next })
     }
 
     /// Whether a replica may be shown something else than `bytes`: all, or one of each
@@ -237,7 +237,7 @@ impl World {
             let role = hosted.driver.role();
             let (there, here) = (Place::Node(number), Place::Node(to.node));
             let hears = self.network.is_open(there, here, self.kernel.now);
-            hears.then(|| Peer {
+            hears.then(|| PeerState {
                 node: node.id,
                 readable: role.is_readable(),
                 has_room: !self.is_full(number),

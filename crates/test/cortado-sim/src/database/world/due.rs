@@ -7,9 +7,9 @@ use crate::database::history::{Action, Reply};
 use crate::database::plan::Chore;
 use crate::kernel::Happening;
 use bytes::Bytes;
-use cortado_driver::{DigestReport, Event, Hashed, JobId, Outcome, PeerStanding};
+use cortado_driver::{DigestReport, Event, Hashed, JobId, PeerStanding, RecordOutcome};
 use cortado_model::{
-    Batch, BeatStream, DocumentKey, Millis, NodeId, Position, RememberedKey, Scn, TableId,
+    Batch, BeatStream, DocumentKey, LogPosition, Millis, NodeId, RememberedKey, Scn, TableId,
     WallMillis,
 };
 use cortado_replica::Trim;
@@ -32,7 +32,7 @@ pub(crate) enum Due {
     /// Records reach the log long after they were given up.
     LandsLate { from: Address, records: Vec<Bytes> },
     /// The log's answer reaches whoever has sent the records.
-    AppendAnswer { to: Address, number: u64, sender: Sender, outcomes: Vec<Outcome> },
+    AppendAnswer { to: Address, number: u64, sender: Sender, outcomes: Vec<RecordOutcome> },
     /// A beat reaches one of the streams.
     BeatArrives { node: usize, stream: BeatStream, beat: Bytes },
     /// A node hears what is new on all streams.
@@ -131,7 +131,7 @@ pub(crate) enum Question {
     /// Where it begins and ends.
     Extent(JobId),
     /// Records.
-    Page { job: JobId, from: Position, bytes_max: usize },
+    Page { job: JobId, from: LogPosition, bytes_max: usize },
     /// How the other replicas are.
     Around(JobId),
     /// Nothing: a digest on its way to the leader.
@@ -159,7 +159,8 @@ impl Happening for Due {
             Due::AppendArrives(number) => [1, *number, 0, 0],
             Due::LandsLate { from, records } => address(2, from, records.len() as u64),
             Due::AppendAnswer { to, number, outcomes, .. } => {
-                let at = outcomes.iter().filter(|each| matches!(each, Outcome::At(_))).count();
+                let at =
+                    outcomes.iter().filter(|each| matches!(each, RecordOutcome::At(_))).count();
                 address(3, to, *number << 16 | at as u64)
             }
             Due::Asks { to, question } => address(4, to, question.fact()),

@@ -14,7 +14,7 @@ use crate::database::orders::order_of;
 use crate::kernel::violation::Violation;
 use bytes::Bytes;
 use cortado_driver::{
-    Event, INBOX_MAX, Level as Demand, Refused, Reply as Answer, Serving, WriteOrder,
+    Event, INBOX_MAX, Level as Demand, Refused, Reply as RequestEnd, Serving, WriteOrder,
 };
 use cortado_model::{Generation, Scn};
 use cortado_replica::{NotDone, ReadNeed};
@@ -74,19 +74,19 @@ impl World {
         client: usize,
         attempt: AttemptId,
         writes: Option<(Vec<KeyNumber>, Option<Bytes>)>,
-        answer: Answer,
+        answer: RequestEnd,
     ) {
         let reply = match answer {
-            Answer::NotDone(why) => Reply::NotDone(why),
-            Answer::Unknown(_) => Reply::Unknown,
-            Answer::Refused(Refused::Operation { .. }) => Reply::Refused,
-            Answer::Written(written) if writes.is_some() => {
+            RequestEnd::NotDone(why) => Reply::NotDone(why),
+            RequestEnd::Unknown(_) => Reply::Unknown,
+            RequestEnd::Refused(Refused::Operation { .. }) => Reply::Refused,
+            RequestEnd::Written(written) if writes.is_some() => {
                 self.learn_etag(attempt, written.etag);
                 // What changed nothing names whatever record was the last.
                 let truth = &self.partitions[partition].truth;
                 Reply::Committed { scn: truth.newest_at(written.scn) }
             }
-            Answer::Written(_) | Answer::Ready | Answer::Refused(_) => {
+            RequestEnd::Written(_) | RequestEnd::Ready | RequestEnd::Refused(_) => {
                 let details = format!("{attempt:?} was answered {answer:?}");
                 return self.check(Err(Violation::new("answers", details)));
             }

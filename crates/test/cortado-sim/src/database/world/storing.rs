@@ -102,7 +102,7 @@ impl World {
         to: Address,
         keys: &[(cortado_model::TableId, cortado_model::DocumentKey)],
         name: Option<&cortado_model::RememberedKey>,
-    ) -> Result<cortado_model::Found, StoreError> {
+    ) -> Result<cortado_model::Findings, StoreError> {
         if self.strikes_damage(to) {
             return Err(damaged());
         }
