@@ -1,7 +1,7 @@
 //! Planted bugs: each must be found within a few seeds, and the checkers named here must be those
 //! that find it. A simulator that finds none of them would find nothing.
 
-use cortado_sim::database::coverage::Sight;
+use cortado_sim::database::coverage::CoveragePoint;
 use cortado_sim::{Judge, Mutant, Order, Scenario, Telling, simulate};
 
 /// The rarest are seen in one seed of some hundreds.
@@ -77,7 +77,7 @@ fn clocks_outside_the_promise_cost_strong_reads_alone() {
             Order { seed: *seed, scenario: Scenario::Drift, mutant: None, judge: Judge::All };
         let report = simulate(&order, Telling::Silent);
         assert_eq!(report.finding, None, "cargo xtask sim --seed {seed} --scenario drift");
-        report.coverage.sights.has(Sight::StaleUnderDrift)
+        report.coverage.points.has(CoveragePoint::StaleUnderDrift)
     });
     assert!(stale.is_some(), "no strong read was stale: the scenario proves nothing");
 }

@@ -256,5 +256,5 @@ fn print_coverage(coverage: &Coverage) {
         boundaries.map(|(b, count)| format!("{:?} {:?}: {count}", b.point, b.action)).collect();
     tell!("boundaries: {}", boundaries.join(", "));
     tell!("transitions: {:?}", coverage.transitions);
-    tell!("sights: {:?}", coverage.sights);
+    tell!("points: {:?}", coverage.points);
 }

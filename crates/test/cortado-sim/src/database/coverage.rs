@@ -2,9 +2,9 @@
 //!
 //! Decides nothing about runs. Start reading at [`Coverage`].
 
-mod sight;
+mod point;
 
-pub use sight::Sight;
+pub use point::CoveragePoint;
 
 use crate::kernel::counts::Counts;
 use cortado_driver::ReplicaRole;
@@ -19,7 +19,7 @@ pub struct Coverage {
     /// Changes of role.
     pub transitions: Counts<Transition>,
     /// Everything else that a run must meet sometimes.
-    pub sights: Counts<Sight>,
+    pub points: Counts<CoveragePoint>,
 }
 
 impl Coverage {
@@ -33,9 +33,9 @@ impl Coverage {
         self.boundaries.count(boundary);
     }
 
-    /// Something was met.
-    pub fn sight(&mut self, sight: Sight) {
-        self.sights.count(sight);
+    /// Something was reached.
+    pub fn reach(&mut self, point: CoveragePoint) {
+        self.points.count(point);
     }
 
     /// A replica went from one role to another; staying is no transition.
@@ -50,7 +50,7 @@ impl Coverage {
         self.faults.add(&other.faults);
         self.boundaries.add(&other.boundaries);
         self.transitions.add(&other.transitions);
-        self.sights.add(&other.sights);
+        self.points.add(&other.points);
     }
 
     /// The names of everything that was never reached.
@@ -63,7 +63,7 @@ impl Coverage {
             never.extend(self.boundaries.missing(&all));
         }
         never.extend(self.transitions.missing(&Transition::ALL));
-        never.extend(self.sights.missing(&Sight::ALL));
+        never.extend(self.points.missing(&CoveragePoint::ALL));
         never
     }
 }

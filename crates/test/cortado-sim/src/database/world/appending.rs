@@ -6,7 +6,7 @@
 use super::due::Sender;
 use super::shared_log::{Transit, partition_id};
 use super::{Address, Due, World};
-use crate::database::coverage::{Fault, Sight};
+use crate::database::coverage::{CoveragePoint, Fault};
 use crate::database::hosted::Sent;
 use crate::database::mutant::Mutant;
 use crate::database::node::{LogHealth, Place};
@@ -60,7 +60,7 @@ impl World {
         let (outcomes, after_us) = self.receive(from, sent_at, records);
         let landed = outcomes.iter().all(|each| matches!(each, RecordOutcome::At(_)));
         if posthumous && landed {
-            self.coverage.sight(Sight::LandedPosthumously);
+            self.coverage.reach(CoveragePoint::LandedPosthumously);
         }
         let (node, now) = (Place::Node(from.node), self.kernel.now);
         let cut = !self.network.is_open(Place::LogHead, node, now);
@@ -121,7 +121,7 @@ impl World {
         let moved =
             matches!(outcomes[0], RecordOutcome::At(first) if next.is_some_and(|n| n != first));
         if moved {
-            self.coverage.sight(Sight::ReadBack);
+            self.coverage.reach(CoveragePoint::ReadBack);
         }
         self.tell(to, Event::Outcomes { producer, outcomes });
     }

@@ -5,7 +5,7 @@
 use super::due::Question;
 use super::shared_log::partition_id;
 use super::{Address, Due, World};
-use crate::database::coverage::{Fault, Sight};
+use crate::database::coverage::{CoveragePoint, Fault};
 use crate::database::mutant::Mutant;
 use crate::database::node::{Node, Place};
 use crate::database::scenario::Scenario;
@@ -85,7 +85,7 @@ impl World {
         let told = self.log.end_told((to.node, to.partition), self.kernel.now);
         let stored = self.nodes[to.node].disk[to.partition].image().reached.offset;
         if told.1.is_some() && told.0 < stored {
-            self.coverage.sight(Sight::ToldOldEnd);
+            self.coverage.reach(CoveragePoint::ToldOldEnd);
         }
         told
     }

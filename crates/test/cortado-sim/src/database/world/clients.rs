@@ -5,7 +5,7 @@
 use super::due::Ask;
 use super::{Due, Phase, World};
 use crate::database::client::TRIES_MAX;
-use crate::database::coverage::{Fault, Sight};
+use crate::database::coverage::{CoveragePoint, Fault};
 use crate::database::documents::{AttemptId, KeyNumber, ValueId};
 use crate::database::history::{Action, Attempt, Level, Operation, Reply, Write};
 use crate::database::invariants::{definite_errors, no_lost_write};
@@ -94,7 +94,7 @@ impl World {
         let told = definite_errors::check_step(wanted, step);
         self.check(told);
         if step == RouteStep::Unknown(Doubt::LeaderLost) && matches!(reply, Reply::NotDone(_)) {
-            self.coverage.sight(Sight::GaveUpInDoubt);
+            self.coverage.reach(CoveragePoint::GaveUpInDoubt);
         }
         let over = matches!(self.phase, Phase::Quiet { .. } | Phase::Keeping { .. } | Phase::Over);
         let stops = over || self.is_hushed();
@@ -128,7 +128,7 @@ impl World {
                 let in_time = match level {
                     Level::Strong if !self.plan.clocks_are_sound() => {
                         if *scn < wanted.last().floor {
-                            self.coverage.sight(Sight::StaleUnderDrift);
+                            self.coverage.reach(CoveragePoint::StaleUnderDrift);
                         }
                         Ok(())
                     }

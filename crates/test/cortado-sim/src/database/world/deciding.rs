@@ -6,7 +6,7 @@
 use super::shared_log::partition_id;
 use super::{Address, Due, Phase, World};
 use crate::database::asker::Asker;
-use crate::database::coverage::Sight;
+use crate::database::coverage::CoveragePoint;
 use crate::database::hosted::Hosted;
 use crate::database::invariants::hearing;
 use crate::database::mutant::Mutant;
@@ -70,10 +70,10 @@ impl World {
                     self.hand_off_as_ordered(node, why.partition.number as usize, to);
                 }
                 // It hands over, or claims nothing; nobody else is to be told.
-                WatchOrder::Sickness(Some(_)) => self.coverage.sight(Sight::FeltSick),
-                WatchOrder::Sickness(None) => self.coverage.sight(Sight::FeltWell),
-                WatchOrder::OwnSilence(Some(_)) => self.coverage.sight(Sight::DeafToItself),
-                WatchOrder::OwnSilence(None) => self.coverage.sight(Sight::HearsItself),
+                WatchOrder::Sickness(Some(_)) => self.coverage.reach(CoveragePoint::FeltSick),
+                WatchOrder::Sickness(None) => self.coverage.reach(CoveragePoint::FeltWell),
+                WatchOrder::OwnSilence(Some(_)) => self.coverage.reach(CoveragePoint::DeafToItself),
+                WatchOrder::OwnSilence(None) => self.coverage.reach(CoveragePoint::HearsItself),
             }
         }
     }
@@ -97,11 +97,11 @@ impl World {
     }
 
     fn claim_as_ordered(&mut self, node: usize, now: Millis, why: &Explanation) {
-        self.coverage.sight(Sight::DecidedToClaim);
+        self.coverage.reach(CoveragePoint::DecidedToClaim);
         if matches!(why.cause, Cause::LeaderDead { .. })
             && let Some(process) = &self.nodes[node].process
         {
-            self.coverage.sight(Sight::ClaimedForSilence);
+            self.coverage.reach(CoveragePoint::ClaimedForSilence);
             let heard_itself = &process.observer.heard_itself;
             let result = hearing::check(now, heard_itself, self.plan.detection.beat_ms);
             self.check(result);
@@ -113,7 +113,7 @@ impl World {
         let Some(process) = &mut self.nodes[node].process else { return };
         process.observer.handing_over = Some(partition);
         process.hosted[partition].operators += 1;
-        self.coverage.sight(Sight::DecidedToHandOff);
+        self.coverage.reach(CoveragePoint::DecidedToHandOff);
         if let Some(here) = self.address(node, partition) {
             self.tell(here, Event::HandOff { caller: Asker::Operator, to: Some(to) });
         }

@@ -6,7 +6,7 @@
 use super::due::EventLine;
 use super::{Address, Due, World};
 use crate::database::asker::Asker;
-use crate::database::coverage::{Boundary, BoundaryAction, BoundaryPoint, Fault, Sight};
+use crate::database::coverage::{Boundary, BoundaryAction, BoundaryPoint, CoveragePoint, Fault};
 use crate::database::hosted::{Hosted, Job};
 use crate::database::invariants::{answers, checkpoint_order, limits};
 use crate::database::mutant::Mutant;
@@ -156,10 +156,10 @@ impl World {
         self.check(limits::check_gathered(&self.plan.settings, bytes, requests));
         self.coverage.transition(before, after);
         if lease_changed && before == after {
-            self.coverage.sight(Sight::LeaseChanged);
+            self.coverage.reach(CoveragePoint::LeaseChanged);
         }
         if on_tick && (before, after) == (ReplicaRole::Opening, ReplicaRole::Leader) {
-            self.coverage.sight(Sight::LeaseWaited);
+            self.coverage.reach(CoveragePoint::LeaseWaited);
         }
         let facts = [99, count, last.to_u64(), offset.0, next.map_or(u64::MAX, |next| next.0)];
         self.kernel.note(&facts, || {

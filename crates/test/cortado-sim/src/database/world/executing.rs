@@ -5,7 +5,7 @@
 use super::due::{Question, Work};
 use super::{Address, Due, World};
 use crate::database::asker::{Asker, Purpose};
-use crate::database::coverage::{BoundaryPoint, Sight};
+use crate::database::coverage::{BoundaryPoint, CoveragePoint};
 use crate::database::invariants::{answers, eligible, trims};
 use crate::database::mutant::Mutant;
 use crate::kernel::random::PerMillion;
@@ -181,7 +181,7 @@ impl World {
         }
         hosted.operators -= 1;
         if *reply == Reply::Ready {
-            self.coverage.sight(Sight::HandedOff);
+            self.coverage.reach(CoveragePoint::HandedOff);
         }
     }
 
@@ -211,7 +211,7 @@ impl World {
             let details = format!("{here} trims {:?}, which is not its log", trim.log);
             self.check(Err(Violation::new("trims", details)));
         }
-        self.coverage.sight(Sight::Trimmed);
+        self.coverage.reach(CoveragePoint::Trimmed);
         self.log.trim(partition, below);
     }
 
@@ -225,7 +225,7 @@ impl World {
         let Some(hosted) = self.hosted_at(here) else { return };
         // Whoever asks from now on is refused; what is in line is answered still.
         hosted.has_ended = true;
-        self.coverage.sight(Sight::Ended);
+        self.coverage.reach(CoveragePoint::Ended);
         let all = self.nodes[here.node]
             .process
             .as_ref()

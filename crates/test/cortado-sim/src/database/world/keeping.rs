@@ -5,7 +5,7 @@
 //! Start reading at [`World::begin_to_keep`].
 
 use super::{Address, Phase, World};
-use crate::database::coverage::{Fault, Sight};
+use crate::database::coverage::{CoveragePoint, Fault};
 use crate::database::invariants::kept::{self, Kept};
 use crate::database::node::Node;
 use crate::database::scenario::Scenario;
@@ -191,11 +191,11 @@ impl World {
             return self.check(Err(Violation::new(kept::NAME, details)));
         }
         if stands {
-            return self.coverage.sight(Sight::StoodStill);
+            return self.coverage.reach(CoveragePoint::StoodStill);
         }
         if !is_upgrade {
             self.check(kept::check_role(who, role));
-            self.coverage.sight(Sight::Robbed);
+            self.coverage.reach(CoveragePoint::Robbed);
         }
         // Else it was being built anew when everybody who could help came to stand.
     }

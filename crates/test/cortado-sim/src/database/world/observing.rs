@@ -4,7 +4,7 @@
 
 use super::{Address, World};
 use crate::database::asker::Asker;
-use crate::database::coverage::Sight;
+use crate::database::coverage::CoveragePoint;
 use crate::database::hosted::Unanswered;
 use crate::database::invariants::{one_effect, one_winner};
 use crate::database::mutant::Mutant;
@@ -41,7 +41,7 @@ impl World {
             checks.push(one_effect::check_newest(&known.truth));
         }
         if milestone.kind == Kind::Claim && rolls_over(known) {
-            self.coverage.sight(Sight::RolledOver);
+            self.coverage.reach(CoveragePoint::RolledOver);
         }
         for check in checks {
             self.check(check);
@@ -52,8 +52,8 @@ impl World {
     pub(super) fn observe_news(&mut self, from: Address, news: &News) {
         self.suspect_less(from, news);
         self.take_evidence(from, news);
-        if let Some(sight) = Sight::of_news(news) {
-            self.coverage.sight(sight);
+        if let Some(point) = CoveragePoint::of_news(news) {
+            self.coverage.reach(point);
         }
         let Some(hosted) = self.hosted_at(from) else { return };
         let incarnation = hosted.driver.incarnation();
@@ -61,7 +61,7 @@ impl World {
             hosted.has_resigned = true;
         }
         if matches!(news, News::Starts { .. }) && incarnation.life > 1 {
-            self.coverage.sight(Sight::Rebuilt);
+            self.coverage.reach(CoveragePoint::Rebuilt);
         }
         if matches!(news, News::StandsStill { .. }) {
             self.come_to_stand(from);
@@ -157,25 +157,25 @@ impl World {
 
     /// A driver has answered a request.
     pub(super) fn observe_reply(&mut self, asked: &Unanswered, reply: &Reply) {
-        let sight = match reply {
-            Reply::NotDone(NotDone::Overloaded) => Sight::Overloaded,
-            Reply::NotDone(NotDone::LogRefused) => Sight::LogRefused,
-            Reply::NotDone(NotDone::LogUnusable) => Sight::LogUnusable,
-            Reply::NotDone(NotDone::Exhausted) => Sight::Exhausted,
-            Reply::Unknown(_) => Sight::AnsweredUnknown,
-            Reply::Refused(_) => Sight::RefusalSettled,
+        let point = match reply {
+            Reply::NotDone(NotDone::Overloaded) => CoveragePoint::Overloaded,
+            Reply::NotDone(NotDone::LogRefused) => CoveragePoint::LogRefused,
+            Reply::NotDone(NotDone::LogUnusable) => CoveragePoint::LogUnusable,
+            Reply::NotDone(NotDone::Exhausted) => CoveragePoint::Exhausted,
+            Reply::Unknown(_) => CoveragePoint::AnsweredUnknown,
+            Reply::Refused(_) => CoveragePoint::RefusalSettled,
             Reply::Written(written) if written.repeated && asked.met_in_flight => {
-                Sight::KeyInFlight
+                CoveragePoint::KeyInFlight
             }
-            Reply::Written(written) if written.repeated => Sight::Repetition,
+            Reply::Written(written) if written.repeated => CoveragePoint::Repetition,
             Reply::Written(written) if written.results.iter().all(changes_nothing) => {
-                Sight::NothingChanged
+                CoveragePoint::NothingChanged
             }
             Reply::NotDone(NotDone::NotLeader | NotDone::Changing | NotDone::Offline)
             | Reply::Written(_)
             | Reply::Ready => return,
         };
-        self.coverage.sight(sight);
+        self.coverage.reach(point);
     }
 }
 

@@ -5,7 +5,7 @@
 use super::due::Ask;
 use super::{Address, Due, Phase, World};
 use crate::database::asker::{Asker, Look, Purpose, Stage};
-use crate::database::coverage::{Fault, Sight};
+use crate::database::coverage::{CoveragePoint, Fault};
 use crate::database::documents::{AttemptId, KeyNumber, ValueId};
 use crate::database::history::{Action, Level, Reply, Write};
 use crate::database::hosted::{Job, Unanswered};
@@ -109,7 +109,7 @@ impl World {
             false => Reply::NotDone(NotDone::Changing),
         };
         if holds(Generation(0)) && !holds(reached) {
-            self.coverage.sight(Sight::LookedTooLate);
+            self.coverage.reach(CoveragePoint::LookedTooLate);
         }
         self.reply(here.partition, client, attempt, reply);
     }
@@ -130,7 +130,7 @@ impl World {
             Stage::Waits | Stage::Withdrawn => {
                 unanswered.stage.set(Stage::Withdrawn);
                 hosted.unanswered.remove(&attempt);
-                self.coverage.sight(Sight::Withdrawn);
+                self.coverage.reach(CoveragePoint::Withdrawn);
                 Reply::NotDone(NotDone::Overloaded)
             }
         };
@@ -248,7 +248,7 @@ impl World {
         let same_key = writes().any(|(_, key)| key.is_some() && *key == ask.key);
         let changes = writes().any(|(keys, _)| demanded.is_some_and(|key| keys.contains(&key)));
         if changes {
-            self.coverage.sight(Sight::ConditionInFlight);
+            self.coverage.reach(CoveragePoint::ConditionInFlight);
         }
         same_key
     }
@@ -272,13 +272,13 @@ impl World {
     fn note_need(&mut self, here: Address, need: ReadNeed) {
         let Some(hosted) = self.hosted_at(here) else { return };
         let Some(fold) = hosted.driver.fold() else { return };
-        let sight = match need {
-            ReadNeed::Lease => Sight::LeaseRead,
-            ReadNeed::Barrier => Sight::StrictRead,
-            ReadNeed::Folded(end) if end > fold.position.offset => Sight::LocalRead,
-            ReadNeed::Applied(scn) if scn > fold.last => Sight::SessionRead,
+        let point = match need {
+            ReadNeed::Lease => CoveragePoint::LeaseRead,
+            ReadNeed::Barrier => CoveragePoint::StrictRead,
+            ReadNeed::Folded(end) if end > fold.position.offset => CoveragePoint::LocalRead,
+            ReadNeed::Applied(scn) if scn > fold.last => CoveragePoint::SessionRead,
             ReadNeed::Folded(_) | ReadNeed::Applied(_) => return,
         };
-        self.coverage.sight(sight);
+        self.coverage.reach(point);
     }
 }

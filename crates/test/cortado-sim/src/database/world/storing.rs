@@ -6,7 +6,7 @@
 
 use super::due::Work;
 use super::{Address, Due, World};
-use crate::database::coverage::{BoundaryPoint, Fault, Sight};
+use crate::database::coverage::{BoundaryPoint, CoveragePoint, Fault};
 use crate::database::invariants::{applied_in_order, equal_digests};
 use crate::database::mutant::Mutant;
 use crate::database::store::Image;
@@ -172,7 +172,7 @@ impl World {
         }
         let equal = equal_digests::check(truth, store.image());
         if store.image().bookmarks() < bookmarks && batch.trim_bookmarks_below.is_some() {
-            self.coverage.sight(Sight::BookmarksTrimmed);
+            self.coverage.reach(CoveragePoint::BookmarksTrimmed);
         }
         store.flush(self.plan.undurable_max.max(1));
         if self.unheard != Some(node) {
@@ -195,7 +195,7 @@ impl World {
         if self.strikes_damage(to) {
             return Err(damaged());
         }
-        self.coverage.sight(Sight::Digested);
+        self.coverage.reach(CoveragePoint::Digested);
         let truth = &self.partitions[to.partition].truth;
         let image = self.nodes[to.node].disk[to.partition].image();
         let (remembered, first_expiry) = image.remembered_at(time);
@@ -250,7 +250,7 @@ impl World {
             return Err(CopyError::Refused(CopyRefusal::Gone));
         }
         self.nodes[to.node].disk[to.partition].install(image);
-        self.coverage.sight(Sight::Resynced);
+        self.coverage.reach(CoveragePoint::Resynced);
         Ok((reached.last, reached.offset))
     }
 

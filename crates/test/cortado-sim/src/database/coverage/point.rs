@@ -1,13 +1,13 @@
 //! What a run must meet sometimes, besides faults, boundaries and changes of role.
 //!
-//! Start reading at [`Sight`].
+//! Start reading at [`CoveragePoint`].
 
 use cortado_driver::News;
 use cortado_replica::VoidReason;
 
 /// What else must be met sometimes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Sight {
+pub enum CoveragePoint {
     /// The fold passed over a record, for this reason.
     VoidZombie,
     /// As above: re-published.
@@ -137,94 +137,94 @@ pub enum Sight {
     StaleUnderDrift,
 }
 
-impl Sight {
+impl CoveragePoint {
     /// All that many seeds of mixed scenarios must meet; only `drift` meets the last one above.
-    pub const ALL: [Sight; 62] = [
-        Sight::VoidZombie,
-        Sight::VoidDuplicate,
-        Sight::VoidGap,
-        Sight::VoidClaim,
-        Sight::VoidLeaderHasServed,
-        Sight::VoidForeign,
-        Sight::Republished,
-        Sight::ReadBack,
-        Sight::RolledOver,
-        Sight::LeaseWaited,
-        Sight::LeaseChanged,
-        Sight::Overloaded,
-        Sight::LogRefused,
-        Sight::LogUnusable,
-        Sight::Exhausted,
-        Sight::AnsweredUnknown,
-        Sight::Repetition,
-        Sight::KeyInFlight,
-        Sight::ConditionInFlight,
-        Sight::RefusalSettled,
-        Sight::Resynced,
-        Sight::Trimmed,
-        Sight::Digested,
-        Sight::HandedOff,
-        Sight::LeaseRead,
-        Sight::StrictRead,
-        Sight::SessionRead,
-        Sight::LocalRead,
-        Sight::LandedPosthumously,
-        Sight::DecidedToClaim,
-        Sight::DecidedToHandOff,
-        Sight::ClaimedForSilence,
-        Sight::DeafToItself,
-        Sight::HearsItself,
-        Sight::FeltSick,
-        Sight::FeltWell,
-        Sight::ToldOldEnd,
-        Sight::Rebuilt,
-        Sight::GaveUpInDoubt,
-        Sight::ProducerAbandoned,
-        Sight::Agreed,
-        Sight::TooFewDigests,
-        Sight::BookmarksTrimmed,
-        Sight::WaitedForRoom,
-        Sight::HasRoom,
-        Sight::Damaged,
-        Sight::BehindLog,
-        Sight::FoldsAnew,
-        Sight::NotRebuilt,
-        Sight::GapEnded,
-        Sight::ResignedWithWrites,
-        Sight::Withdrawn,
-        Sight::NothingChanged,
-        Sight::LookedTooLate,
-        Sight::Ended,
-        Sight::Robbed,
-        Sight::StoodStill,
-        Sight::Disputed,
-        Sight::Diverged,
-        Sight::Unverified,
-        Sight::Verified,
-        Sight::LostRecord,
+    pub const ALL: [CoveragePoint; 62] = [
+        CoveragePoint::VoidZombie,
+        CoveragePoint::VoidDuplicate,
+        CoveragePoint::VoidGap,
+        CoveragePoint::VoidClaim,
+        CoveragePoint::VoidLeaderHasServed,
+        CoveragePoint::VoidForeign,
+        CoveragePoint::Republished,
+        CoveragePoint::ReadBack,
+        CoveragePoint::RolledOver,
+        CoveragePoint::LeaseWaited,
+        CoveragePoint::LeaseChanged,
+        CoveragePoint::Overloaded,
+        CoveragePoint::LogRefused,
+        CoveragePoint::LogUnusable,
+        CoveragePoint::Exhausted,
+        CoveragePoint::AnsweredUnknown,
+        CoveragePoint::Repetition,
+        CoveragePoint::KeyInFlight,
+        CoveragePoint::ConditionInFlight,
+        CoveragePoint::RefusalSettled,
+        CoveragePoint::Resynced,
+        CoveragePoint::Trimmed,
+        CoveragePoint::Digested,
+        CoveragePoint::HandedOff,
+        CoveragePoint::LeaseRead,
+        CoveragePoint::StrictRead,
+        CoveragePoint::SessionRead,
+        CoveragePoint::LocalRead,
+        CoveragePoint::LandedPosthumously,
+        CoveragePoint::DecidedToClaim,
+        CoveragePoint::DecidedToHandOff,
+        CoveragePoint::ClaimedForSilence,
+        CoveragePoint::DeafToItself,
+        CoveragePoint::HearsItself,
+        CoveragePoint::FeltSick,
+        CoveragePoint::FeltWell,
+        CoveragePoint::ToldOldEnd,
+        CoveragePoint::Rebuilt,
+        CoveragePoint::GaveUpInDoubt,
+        CoveragePoint::ProducerAbandoned,
+        CoveragePoint::Agreed,
+        CoveragePoint::TooFewDigests,
+        CoveragePoint::BookmarksTrimmed,
+        CoveragePoint::WaitedForRoom,
+        CoveragePoint::HasRoom,
+        CoveragePoint::Damaged,
+        CoveragePoint::BehindLog,
+        CoveragePoint::FoldsAnew,
+        CoveragePoint::NotRebuilt,
+        CoveragePoint::GapEnded,
+        CoveragePoint::ResignedWithWrites,
+        CoveragePoint::Withdrawn,
+        CoveragePoint::NothingChanged,
+        CoveragePoint::LookedTooLate,
+        CoveragePoint::Ended,
+        CoveragePoint::Robbed,
+        CoveragePoint::StoodStill,
+        CoveragePoint::Disputed,
+        CoveragePoint::Diverged,
+        CoveragePoint::Unverified,
+        CoveragePoint::Verified,
+        CoveragePoint::LostRecord,
     ];
 
     /// What a driver's news shows; `None` for what is nothing special.
-    pub fn of_news(news: &News) -> Option<Sight> {
+    pub fn of_news(news: &News) -> Option<CoveragePoint> {
         match news {
-            News::Void { why, .. } => Sight::of_void(*why),
-            News::Republishing { .. } => Some(Sight::Republished),
-            News::ProducerAbandoned { .. } => Some(Sight::ProducerAbandoned),
-            News::Agreed { .. } => Some(Sight::Agreed),
-            News::TooFewDigests { .. } => Some(Sight::TooFewDigests),
-            News::WaitsForRoom { .. } => Some(Sight::WaitedForRoom),
-            News::HasRoom => Some(Sight::HasRoom),
-            News::Damaged { .. } => Some(Sight::Damaged),
-            News::BehindLog { .. } => Some(Sight::BehindLog),
-            News::FoldsAnew { .. } => Some(Sight::FoldsAnew),
-            News::NotRebuilt { .. } => Some(Sight::NotRebuilt),
-            News::GapEnded { .. } => Some(Sight::GapEnded),
-            News::Diverged { opened: false, .. } => Some(Sight::Diverged),
-            News::Unverified { .. } => Some(Sight::Unverified),
-            News::Verified { .. } => Some(Sight::Verified),
-            News::LostRecord { .. } => Some(Sight::LostRecord),
-            News::Disputed { .. } => Some(Sight::Disputed),
-            News::Resigned { not_done: 1.., .. } => Some(Sight::ResignedWithWrites),
+            News::Void { why, .. } => CoveragePoint::of_void(*why),
+            News::Republishing { .. } => Some(CoveragePoint::Republished),
+            News::ProducerAbandoned { .. } => Some(CoveragePoint::ProducerAbandoned),
+            News::Agreed { .. } => Some(CoveragePoint::Agreed),
+            News::TooFewDigests { .. } => Some(CoveragePoint::TooFewDigests),
+            News::WaitsForRoom { .. } => Some(CoveragePoint::WaitedForRoom),
+            News::HasRoom => Some(CoveragePoint::HasRoom),
+            News::Damaged { .. } => Some(CoveragePoint::Damaged),
+            News::BehindLog { .. } => Some(CoveragePoint::BehindLog),
+            News::FoldsAnew { .. } => Some(CoveragePoint::FoldsAnew),
+            News::NotRebuilt { .. } => Some(CoveragePoint::NotRebuilt),
+            News::GapEnded { .. } => Some(CoveragePoint::GapEnded),
+            News::Diverged { opened: false, .. } => Some(CoveragePoint::Diverged),
+            News::Unverified { .. } => Some(CoveragePoint::Unverified),
+            News::Verified { .. } => Some(CoveragePoint::Verified),
+            News::LostRecord { .. } => Some(CoveragePoint::LostRecord),
+            News::Disputed { .. } => Some(CoveragePoint::Disputed),
+            News::Resigned { not_done: 1.., .. } => Some(CoveragePoint::ResignedWithWrites),
             News::Resigned { .. }
             | News::Starts { .. }
             | News::Heard { .. }
@@ -248,20 +248,20 @@ impl Sight {
         }
     }
 
-    /// The sight of a void record; `None` for what no correct node here appends.
-    pub fn of_void(why: VoidReason) -> Option<Sight> {
+    /// The coverage point of a void record; `None` for what no correct node here appends.
+    pub fn of_void(why: VoidReason) -> Option<CoveragePoint> {
         match why {
             VoidReason::BeforeGenesis | VoidReason::AfterStepDown => None,
-            VoidReason::Foreign => Some(Sight::VoidForeign),
+            VoidReason::Foreign => Some(CoveragePoint::VoidForeign),
             // Every node has a replica of every partition; and nothing is sent behind a claim.
             VoidReason::NotAReplica | VoidReason::Stranger | VoidReason::MissingClaim => None,
             // Told by its own name.
             VoidReason::Disputed(_) => None,
-            VoidReason::LeaderHasServed => Some(Sight::VoidLeaderHasServed),
-            VoidReason::NotNextGeneration => Some(Sight::VoidClaim),
-            VoidReason::Zombie => Some(Sight::VoidZombie),
-            VoidReason::Duplicate => Some(Sight::VoidDuplicate),
-            VoidReason::Gap => Some(Sight::VoidGap),
+            VoidReason::LeaderHasServed => Some(CoveragePoint::VoidLeaderHasServed),
+            VoidReason::NotNextGeneration => Some(CoveragePoint::VoidClaim),
+            VoidReason::Zombie => Some(CoveragePoint::VoidZombie),
+            VoidReason::Duplicate => Some(CoveragePoint::VoidDuplicate),
+            VoidReason::Gap => Some(CoveragePoint::VoidGap),
         }
     }
 }
