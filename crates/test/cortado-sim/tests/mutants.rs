@@ -124,7 +124,7 @@ fn careless_evaluation_is_found() {
 }
 
 #[test]
-fn forgetting_what_nobody_else_holds_is_found() {
+fn trimming_what_is_not_durable_elsewhere_is_found() {
     check(Mutant::TrimsEarly, Scenario::Trim, &["trims"]);
     check(Mutant::TrimsWithoutTheAbsent, Scenario::Trim, &["trims"]);
 }
@@ -136,7 +136,7 @@ fn counting_silence_without_hearing_oneself_is_found() {
 }
 
 #[test]
-fn a_leader_that_hears_nobody_is_found() {
+fn a_leader_that_is_not_told_of_log_growth_is_found() {
     check(Mutant::DeafLeader, Scenario::Duel, &["answers", "liveness"]);
 }
 
@@ -150,7 +150,7 @@ fn answers_that_are_lost_or_given_twice_are_found() {
 #[test]
 fn opening_over_what_others_have_is_found() {
     let by = ["offline", "checkpoint_order", "applied_in_order", "log_time"];
-    check(Mutant::ComparesWithNobody, Scenario::Blind, &by);
+    check(Mutant::SkipsPeerComparison, Scenario::Blind, &by);
 }
 
 #[test]

@@ -48,7 +48,7 @@ pub enum Mutant {
     DeafLeader,
     /// A batch is said to be in the store before it is.
     AnswersBeforeApply,
-    /// Whoever waits when a leader resigns hears nothing.
+    /// Callers that wait when a leader resigns are never answered.
     LosesAnswersAtResignation,
     /// A driver that finds out what the log holds is not shown one of its records. (A log that is
     /// said to end too early does no harm: what was missed is published again, as a duplicate.)
@@ -63,23 +63,23 @@ pub enum Mutant {
     NeverSettles,
     /// A state is hashed after the next batch has been applied.
     HashesLate,
-    /// A claimant opens without having heard anybody, and a replica in a gap asks nobody.
-    ComparesWithNobody,
+    /// Peers are asked neither before a claimant opens nor by a replica in a gap.
+    SkipsPeerComparison,
     /// Records are stamped with whatever a node's own clock says.
     StampsAnyTime,
     /// A replica that stands still is wiped and built anew.
     WipesWhoStands,
-    /// A node takes its own beats for heard when it sends them: whoever is silent seems dead.
+    /// A node counts its own beats as heard when it sends them: if deaf, it takes others for dead.
     TrustsNoEar,
-    /// A node whose store is full claims nothing, whoever else could.
+    /// A node whose store is full claims nothing, even if no other node can.
     LeavesFullUnled,
-    /// A replica that disputes its leader hears from nobody that most do.
+    /// A replica that disputes its leader is never told that the majority does.
     DisputesAlone,
     /// Who disputes a leader replaces it, whatever that one has acknowledged by then.
     ReplacesWhoServes,
     /// A node that has not registered claims for those who dispute a leader.
     DisputesUnregistered,
-    /// A log waits for nobody who is not there.
+    /// A log is trimmed without waiting for nodes that are down.
     TrimsWithoutTheAbsent,
     /// A replica reads on, however far its store is behind.
     GathersWithoutBound,
@@ -115,7 +115,7 @@ impl Mutant {
         Mutant::MixesProducers,
         Mutant::NeverSettles,
         Mutant::HashesLate,
-        Mutant::ComparesWithNobody,
+        Mutant::SkipsPeerComparison,
         Mutant::StampsAnyTime,
         Mutant::WipesWhoStands,
         Mutant::TrustsNoEar,

@@ -13,7 +13,7 @@ use cortado_driver::{Event, JobId, PeerAnswers, PeerStanding, ReplicaRole};
 use cortado_model::NodeId;
 use cortado_replica::ClaimReason;
 
-/// Whoever has not answered by then is told of as unheard.
+/// Peers that have not answered by then count as unheard.
 const ANSWERS_US_MAX: u64 = 100 * MILLI;
 /// A process that does not run is asked again after this.
 const PAUSED_US: u64 = 20 * MILLI;
@@ -32,7 +32,7 @@ impl World {
         let may_claim =
             self.may_claim(here.node, here.partition) || self.is(Mutant::DisputesUnregistered);
         let answers = PeerAnswers { placed, may_claim, ..PeerAnswers::default() };
-        if self.is(Mutant::ComparesWithNobody) || alone || awaited.is_empty() {
+        if self.is(Mutant::SkipsPeerComparison) || alone || awaited.is_empty() {
             return self.tell_in(MILLI, here, Event::Peers(job, answers));
         }
         for node in &awaited {
@@ -45,7 +45,7 @@ impl World {
         self.put(ANSWERS_US_MAX, Due::NoMoreAnswers { to: here, job });
     }
 
-    /// Whose process is gone is not thought to live; nor is, now and then, anybody else.
+    /// Whether a node is thought to live: never without a process, and not always with one.
     fn seems_to_live(&mut self, from: usize, node: usize) -> bool {
         let lives = self.nodes[node].process.is_some();
         let well = self.nodes[node].is_running() && self.can_talk(from, node);
@@ -82,7 +82,7 @@ impl World {
         }
     }
 
-    /// Nobody is waited for any longer.
+    /// The replica gets the answers that have come, and waits for no more.
     pub(super) fn peers_due(&mut self, to: Address, job: JobId) {
         let Some(hosted) = self.hosted_at(to) else { return };
         let Some(asked) = hosted.asked.take_if(|asked| asked.job == job) else { return };
