@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::Instant;
 
-/// Prints a line; whoever reads may close the pipe when having seen enough.
+/// Prints a line; the reader may have closed the pipe.
 macro_rules! tell {
     ($($text:tt)*) => {{
         let _closed = writeln!(std::io::stdout(), $($text)*);

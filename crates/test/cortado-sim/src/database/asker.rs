@@ -7,7 +7,7 @@ use cortado_driver::{Caller, Proof};
 use std::cell::Cell;
 use std::rc::Rc;
 
-/// Whoever waits for a driver's answer.
+/// A caller that a driver must answer.
 #[derive(Clone, Debug)]
 pub enum Asker {
     /// A client's try, and what becomes of the answer.
@@ -18,12 +18,12 @@ pub enum Asker {
         attempt: AttemptId,
         /// What is wanted.
         purpose: Purpose,
-        /// Whether it was begun, shared with whoever may withdraw it.
+        /// Whether it was begun; shared with the unanswered request, which may be withdrawn.
         stage: Rc<Cell<Stage>>,
     },
-    /// Somebody who wants a handoff and does not wait for it.
+    /// An operator who orders a handoff and does not wait for it.
     Operator,
-    /// Somebody who looks whether a leader still serves under its lease.
+    /// A reader that checks whether a leader still serves under its lease.
     Prober,
 }
 

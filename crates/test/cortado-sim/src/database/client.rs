@@ -42,7 +42,7 @@ impl Client {
     /// Something to want of `partition`, and whether it shall have an idempotency key.
     ///
     /// * `keys`: how many documents there are.
-    /// * `value`: a number that nobody has written.
+    /// * `value`: a number that no other write uses.
     pub fn choose(
         &self,
         partition: usize,

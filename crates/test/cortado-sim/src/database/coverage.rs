@@ -97,13 +97,13 @@ pub enum Fault {
     ReportLost,
     /// What one replica asks another, or what that answers, is lost.
     PeerMessageLost,
-    /// It takes its time, up to longer than anybody waits.
+    /// Such a message is delayed, up to longer than any replica waits for it.
     PeerMessageLate,
     /// A node is told an earlier end of the log, for a while.
     StaleEnd,
     /// A read of the log fails.
     ReadFails,
-    /// A read of the log answers bytes that nobody wrote.
+    /// A read of the log returns bytes that were never appended.
     ReadDamaged,
     /// A read of the log answers a stranger's bytes where a record stands.
     ReadForeign,
@@ -149,7 +149,7 @@ pub enum Fault {
     CutAnswers,
     /// A node does not hear another.
     CutPeer,
-    /// Nobody reaches the log.
+    /// No node reaches the log.
     LogOutage,
     /// The log refuses all appends.
     LogFull,
@@ -161,7 +161,7 @@ pub enum Fault {
     WrongSuspicion,
     /// The peer that sends a snapshot dies on the way.
     SnapshotBroken,
-    /// Somebody who has nothing to do with the partition writes into its log.
+    /// A writer that does not belong to the partition appends to its log.
     StrangerWrites,
     /// A beat gets lost on its way to one stream.
     BeatLost,
@@ -262,7 +262,7 @@ pub enum BoundaryPoint {
     BeforeFind,
     /// A batch is committed and not in the store.
     BeforeApply,
-    /// A batch is in the store, perhaps not durable, and nobody knows.
+    /// A batch is in the store, perhaps not durable, and the driver is not told yet.
     AfterApply,
     /// A write is applied and not answered.
     BeforeAnswer,

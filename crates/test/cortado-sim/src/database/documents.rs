@@ -22,7 +22,7 @@ impl KeyNumber {
     /// The number of `key`.
     ///
     /// # Panics
-    /// For a key that [`to_key`](Self::to_key) has not made: nobody else writes keys.
+    /// For a key that [`to_key`](Self::to_key) has not made: no others are written.
     pub fn of(key: &DocumentKey) -> KeyNumber {
         let number = key.parts().nth(1).and_then(|part| part.parse().ok());
         KeyNumber(number.expect("every key was made by `to_key`"))
@@ -45,7 +45,7 @@ impl ValueId {
     /// The number in JSON that [`to_json`](Self::to_json) has made.
     ///
     /// # Panics
-    /// For any other: nobody else writes values.
+    /// For any other: no others are written.
     pub fn of_json(json: &[u8]) -> ValueId {
         let digits = json.iter().filter(|byte| byte.is_ascii_digit());
         let number = digits.fold(0_u64, |number, digit| number * 10 + u64::from(digit - b'0'));

@@ -87,7 +87,7 @@ pub enum Reply {
     Refused,
     /// Definitely not done, now or later.
     NotDone(NotDone),
-    /// Nobody took the request: definitely not done.
+    /// No replica took the request: definitely not done.
     Unreachable,
     /// Perhaps done.
     Unknown,

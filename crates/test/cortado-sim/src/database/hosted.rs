@@ -179,7 +179,7 @@ impl Hosted {
             applied,
             folded,
             known_end: self.known_end,
-            // Nobody wants to know here how old a state is.
+            // No read here bounds the age of the state.
             complete_at: None,
         }
     }
@@ -189,14 +189,14 @@ impl Hosted {
         self.driver.fold().map(|fold| fold.position.offset)
     }
 
-    /// Everybody who would wait for ever if this driver were gone.
+    /// Takes the clients, each with its attempt, that still wait for an answer of this driver.
     pub fn take_clients(&mut self) -> Vec<(usize, AttemptId)> {
         let unanswered = std::mem::take(&mut self.unanswered).into_iter();
         let waiting = unanswered.filter(|(_, each)| !each.is_told);
         waiting.map(|(attempt, each)| (each.client, attempt)).collect()
     }
 
-    /// Names everybody whom the driver has not answered.
+    /// Names the callers that the driver has not answered.
     pub fn owed(&self) -> impl Iterator<Item = String> {
         let role = self.driver.role();
         let owed = self.unanswered.iter().filter(|(_, each)| !each.is_told && !each.is_proven);

@@ -69,7 +69,7 @@ pub enum LogHealth {
     },
 }
 
-/// What everybody is unless told otherwise.
+/// What a node is unless told otherwise.
 pub const ELIGIBLE: Eligibility =
     Eligibility { is_member: true, standing: LifeStanding::Registered, gives_way: false };
 

@@ -10,7 +10,7 @@ use cortado_driver::{KeyedWrite, TableRules, Tables, WriteOrder};
 use cortado_model::{Etag, TableId};
 use std::sync::Arc;
 
-/// The write `wanted` as an order; `None` if nobody could spell its condition.
+/// The write `wanted` as an order; `None` if its condition needs an unknown etag.
 ///
 /// * `etag`: of the state that the condition demands, if the client knows it and wants to say it.
 /// * `ttl_ms`: for how long answers to writes that leave documents behind are remembered.

@@ -208,7 +208,7 @@ impl Plan {
         }
     }
 
-    /// Streams of beats, and what goes wrong with them, where somebody listens.
+    /// Streams of beats, and what goes wrong with them, where nodes listen to beats.
     fn draw_beats(&mut self, random: &mut Random) {
         self.beat_streams = random.one_of(&[1, 1, 3]);
         self.beats_on_brokers = random.coin();
@@ -393,7 +393,7 @@ impl Plan {
     }
 
     /// A log that only its replicas write into, and that forgets nothing by itself: with more than
-    /// that, it might grow beyond what it has lost before anybody notices.
+    /// that, it might grow beyond what it has lost before a replica notices.
     fn keep_the_log(&mut self) {
         self.policy = Policy::Simple;
         self.intervals_us.remove(&Fault::StrangerWrites);
@@ -401,8 +401,8 @@ impl Plan {
         self.chores_us.remove(&Chore::Verify);
     }
 
-    /// Records that one replica is not shown, leaderships that change, others that cannot be heard,
-    /// and nobody who deletes.
+    /// Records that one replica is not shown, leaderships that change, peers that cannot be heard,
+    /// and no trims.
     fn lose_sight(&mut self) {
         self.keep_the_log();
         self.chances.clear();
@@ -411,7 +411,7 @@ impl Plan {
         self.every(&[(Fault::WrongSuspicion, 400 * MILLI), (Fault::NodePause, SECOND)]);
     }
 
-    /// Nothing but that, and nobody else who claims, hands over or lets the log forget.
+    /// Nothing but that: no other node claims or hands over, and the log is not trimmed.
     fn lose_the_last(&mut self, random: &mut Random) {
         self.keep_the_log();
         self.chances.clear();
@@ -436,7 +436,7 @@ impl Plan {
     }
 
     /// One node that is not shown some records, one whose clock is an hour off, leaderships that
-    /// change, and everybody else well: answers come in time, if late and by and by.
+    /// change, and all other nodes well: peers answer late, but in time.
     fn blind_one(&mut self, random: &mut Random) {
         self.chances.clear();
         self.intervals_us.clear();
@@ -470,8 +470,8 @@ impl Plan {
         };
     }
 
-    /// One log in reach of every process: nobody can be cut off or told an old end, nobody needs a
-    /// lease.
+    /// One log in reach of every process: no node can be cut off or told an old end, and no leader
+    /// needs a lease.
     fn share_the_log(&mut self) {
         self.settings.replica.lease = None;
         let cuts = [Fault::CutAppend, Fault::CutRead, Fault::CutBoth, Fault::CutAnswers];
@@ -502,8 +502,8 @@ fn draw_detection(random: &mut Random) -> Detection {
     raw.validate().expect("each set keeps three beats within the limit")
 }
 
-/// Lease lengths that the log changes to: so different that whoever counts with the wrong one is
-/// found.
+/// Lease lengths that the log changes to: so different that a node that counts with the wrong one
+/// is found.
 pub(crate) const LEASES_MS: [u32; 2] = [40, 1_500];
 
 /// Faults that strike when something else happens: an append, a read, a message, a boundary.
@@ -533,7 +533,7 @@ const CHANCES: [(Fault, u32); 23] = [
     (Fault::StoreSlow, 1_000),
 ];
 
-/// What makes nobody know what became of an append.
+/// What leaves the outcome of an append unknown.
 const LIMBO: [(Fault, u32); 10] = [
     (Fault::AppendLost, 60_000),
     (Fault::AppendPerhaps, 40_000),

@@ -12,7 +12,7 @@ pub enum Scenario {
     Swarm,
     /// No faults; handoffs that must not be felt.
     Calm,
-    /// Everybody claims all the time.
+    /// Every node claims all the time.
     Duel,
     /// Appends answered "perhaps", landing late, twice or never.
     Limbo,
@@ -47,14 +47,14 @@ pub enum Scenario {
     /// Leaders that hear late of everything, so that an old one still serves when a new one does.
     Hindsight,
     /// A log that loses its last records when it starts again: what was acknowledged there is lost
-    /// by the log, and whoever has it keeps it.
+    /// by the log, and the replicas that have it keep it.
     Truncated,
-    /// A leader of a newer build, whose records nobody else can read.
+    /// A leader of a newer build, whose records no other replica can read.
     Upgrade,
     /// Replicas that lose a record on their way, and may win a claim all the same.
     Disputed,
-    /// A replica that has lost the last record leads, unheard, while nobody wants anything: the
-    /// others replace it, unless one write comes first.
+    /// A replica that has lost the last record leads, unheard, while clients are quiet: the others
+    /// replace it, unless one write comes first.
     Outvoted,
     /// Beats that are lost, silent or cut off while the logs work, and the other way round.
     Beats,
@@ -96,7 +96,7 @@ impl Scenario {
         Scenario::Blind,
     ];
 
-    /// The scenario of `seed` when nobody chooses one: the swarm in two seeds of five.
+    /// The scenario of `seed` unless another is chosen: the swarm in two seeds of five.
     pub fn of_seed(seed: u64) -> Scenario {
         let mut random = Random::of(seed ^ 0x5ce0_a210);
         if random.below(5) < 2 { Scenario::Swarm } else { random.one_of(&Scenario::ALL) }

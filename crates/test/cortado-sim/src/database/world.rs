@@ -74,7 +74,7 @@ pub struct World {
     etags: BTreeMap<ValueId, Etag>,
     /// What every store must keep, in worlds that end so: by node and partition.
     kept: Vec<Vec<Option<Kept>>>,
-    /// Who has lost the last record, until it has copied it: in worlds where somebody does.
+    /// The node that has lost the last record, until it has copied it: only in `Outvoted`.
     unheard: Option<usize>,
     phase: Phase,
     mutant: Option<Mutant>,
@@ -109,7 +109,7 @@ enum Phase {
     Filling,
     /// Or a replica that has lost the last record leads; the others must replace it.
     Outvoting {
-        /// Nobody wants anything from then on.
+        /// Clients are quiet from then on.
         quiet_from: Moment,
         /// But for one client, which writes as soon as that replica serves.
         races: bool,
@@ -138,7 +138,7 @@ pub struct Order {
 }
 
 impl Order {
-    /// The run of `seed` when nobody chooses anything else.
+    /// The run of `seed` with nothing else chosen.
     pub fn of_seed(seed: u64) -> Order {
         Order { seed, scenario: Scenario::of_seed(seed), mutant: None, judge: Judge::All }
     }

@@ -1,4 +1,4 @@
-//! True time, which nobody in the world can read, and the clocks that nodes read instead.
+//! True time, which no node can read, and the clocks that nodes read instead.
 //!
 //! Start reading at [`NodeClock`].
 

@@ -1,4 +1,4 @@
-//! The story of a run: always as one number, and as text if somebody wants to read it.
+//! The story of a run: always as one number, and as text if the caller asks for it.
 //!
 //! Start reading at [`Trace::note`].
 
@@ -41,7 +41,7 @@ impl Trace {
         match &mut self.telling {
             Telling::Silent => {}
             Telling::Printed => {
-                // Whoever read it may have seen enough.
+                // The reader may have closed the pipe.
                 let _closed = writeln!(std::io::stdout(), "{at} {}", text());
             }
             Telling::Kept(lines, lines_max) => {
@@ -53,12 +53,12 @@ impl Trace {
         }
     }
 
-    /// Whether anybody reads the text.
+    /// Whether the text is printed or kept.
     pub fn is_told(&self) -> bool {
         !matches!(self.telling, Telling::Silent)
     }
 
-    /// Adds something to the story's number that nobody would read.
+    /// Adds something to the story's number that its text leaves out.
     pub fn mix(&mut self, fact: u64) {
         // One round of a multiplicative hash: order matters, and every bit spreads upwards.
         self.hash = (self.hash.rotate_left(23) ^ fact).wrapping_mul(0x9e37_79b9_7f4a_7c15);

@@ -105,7 +105,7 @@ pub enum CoveragePoint {
     BehindLog,
     /// A replica folded its log from the beginning.
     FoldsAnew,
-    /// A replica that had to be built anew found nobody to help.
+    /// A replica had to be built anew, and could not be yet.
     NotRebuilt,
     /// A gap in a log was closed.
     GapEnded,
@@ -127,9 +127,9 @@ pub enum CoveragePoint {
     Disputed,
     /// A claimant found out that another replica has what it lacks, and did not open.
     Diverged,
-    /// A claimant opened its generation, and nobody had answered.
+    /// A claimant opened its generation, and no peer had answered.
     Unverified,
-    /// Somebody answered afterwards.
+    /// A peer answered afterwards, and had the same history.
     Verified,
     /// A replica in a gap found out that it alone had lost a record.
     LostRecord,

@@ -6,9 +6,9 @@ use cortado_driver::JobId;
 
 const NAME: &str = "answers";
 
-/// A driver has answered something that nobody waits for.
+/// A driver has answered something that no caller waits for.
 pub fn unexpected(what: &str) -> Violation {
-    Violation::new(NAME, format!("nobody waits for: {what}"))
+    Violation::new(NAME, format!("no caller waits for: {what}"))
 }
 
 /// A driver wants something done under the number `job`.
@@ -36,10 +36,10 @@ pub fn check_alone(under_way: Option<JobId>, job: JobId) -> Result<(), Violation
     }
 }
 
-/// After the faults, and when clients have stopped, nobody must wait any more.
+/// After the faults, and when clients have stopped, every caller has been answered.
 ///
 /// # Errors
-/// Somebody does.
+/// Those in `waiting` have not.
 pub fn check_none_waits(waiting: impl Iterator<Item = String>) -> Result<(), Violation> {
     let waiting: Vec<String> = waiting.collect();
     if waiting.is_empty() {

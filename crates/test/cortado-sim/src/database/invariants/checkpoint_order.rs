@@ -1,5 +1,5 @@
 //! Durable checkpoint ≤ applied ≤ folded ≤ landed, on every node at every time; the store's
-//! checkpoint covers exactly the transactions that it holds, and nobody is told of more.
+//! checkpoint covers exactly the transactions that it holds, and no peer is told of more.
 
 use crate::database::store::Store;
 use crate::database::truth::Truth;

@@ -1,4 +1,4 @@
-//! Nobody claims who is no member, has not registered, or leaves a leadership to a newer life.
+//! Only a registered member claims, and only if it does not give way to a newer life of its own.
 
 use crate::kernel::violation::Violation;
 use bytes::Bytes;

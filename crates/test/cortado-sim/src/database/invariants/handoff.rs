@@ -1,5 +1,5 @@
 //! A handoff leaves no gap: nothing is accepted between a step-down and the next claim, and where
-//! nothing else goes wrong, nobody waits long for the successor.
+//! nothing else goes wrong, the successor serves soon.
 
 use crate::database::truth::{Kind, Milestone, Truth};
 use crate::kernel::time::{MILLI, Moment};
@@ -15,7 +15,7 @@ const CALM_GAP_US_MAX: u64 = 60 * MILLI;
 #[derive(Debug, Default)]
 pub struct Handoff {
     stepped_down_at: Option<Moment>,
-    /// The longest time that nobody led.
+    /// The longest time without a leader.
     pub longest_us: u64,
 }
 
@@ -41,7 +41,7 @@ impl Handoff {
         let gap_us = now.since(since);
         self.longest_us = self.longest_us.max(gap_us);
         if calm && gap_us > CALM_GAP_US_MAX {
-            return Err(Violation::new(NAME, format!("nobody led for {gap_us} µs")));
+            return Err(Violation::new(NAME, format!("no leader for {gap_us} µs")));
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Nobody takes a leadership for the silence of others while it does not hear itself.
+//! No node claims because a leader is silent while it does not hear its own beats.
 
 use crate::kernel::violation::Violation;
 use cortado_model::Millis;

@@ -1,5 +1,5 @@
-//! What nobody but a person can mend, nobody makes worse: a replica whose log has lost records that
-//! it holds, or goes on with what it cannot read, deletes nothing and does not lead.
+//! No replica makes worse what only an operator can repair: one whose log has lost records that it
+//! holds, or goes on with what it cannot read, deletes nothing and does not lead.
 
 use crate::database::store::{Image, Reached};
 use crate::kernel::violation::Violation;

@@ -8,10 +8,10 @@ use crate::kernel::violation::Violation;
 /// * `readable`: some replica folds, and has applied what is committed.
 ///
 /// # Errors
-/// It could lead, and nobody does.
+/// Such a replica could lead, and none does.
 pub fn check(partition: usize, readable: bool, led: bool) -> Result<(), Violation> {
     if led || !readable {
         return Ok(());
     }
-    Err(Violation::new("led", format!("p{partition} can be read, and nobody leads it")))
+    Err(Violation::new("led", format!("p{partition} can be read, and has no leader")))
 }

@@ -1,4 +1,4 @@
-//! What is in flight and what is gathered stays inside its limits, and nobody is woken for nothing.
+//! What is in flight and what is gathered stays inside its limits, and no replica is woken in vain.
 
 use crate::kernel::violation::Violation;
 use cortado_driver::WAITING_MAX;

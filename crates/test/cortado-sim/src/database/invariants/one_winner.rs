@@ -1,4 +1,4 @@
-//! One winner per generation, the same for everybody, and nobody else serves in it.
+//! One winner per generation, the same for every replica, and no other node serves in it.
 
 use crate::database::truth::{Truth, Winner};
 use crate::kernel::violation::Violation;

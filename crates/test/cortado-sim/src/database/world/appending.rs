@@ -34,7 +34,7 @@ impl World {
         self.send(from, sender, records);
     }
 
-    /// Appends records of the node itself; whatever the log answers tells nobody anything.
+    /// Appends records of the node itself; the log's answer is ignored.
     pub(super) fn send_unheard(&mut self, from: Address, records: Vec<Bytes>) {
         self.send(from, Sender::Node, records);
     }
@@ -167,7 +167,7 @@ impl World {
         if self.log.is_closed {
             return;
         }
-        // Whatever the log answers now, nobody listens.
+        // The sender waits no longer: the log's answer is ignored.
         let _unheard = self.land(from.partition, records, None);
     }
 
@@ -232,7 +232,7 @@ impl World {
         (landed, Some(if slow { self.patience() } else { self.delay() }))
     }
 
-    /// The append that breaks a process's log: nobody can say what became of it.
+    /// The append that breaks a process's log: its outcome is unknown.
     fn break_log(&mut self, from: Address, records: Vec<Bytes>) -> Answered {
         let since = self.kernel.now;
         if let Some(process) = &mut self.nodes[from.node].process
@@ -252,7 +252,7 @@ impl World {
         (outcomes, Some(self.delay()))
     }
 
-    /// An append that does not reach the log: refused at once, or nobody knows.
+    /// An append that does not reach the log: refused at once, or its outcome is unknown.
     fn lose(&mut self, from: Address, records: Vec<Bytes>) -> Answered {
         let perhaps = vec![RecordOutcome::Perhaps; records.len()];
         match self.kernel.random.below(4) {

@@ -20,7 +20,7 @@ use cortado_model::{LogOffset, LogPosition, NodeId};
 use cortado_replica::{Body, RecordPage, decode};
 
 impl World {
-    /// A driver's question reaches whoever knows.
+    /// A driver's question reaches its log, store or peers.
     pub(super) fn question_arrives(&mut self, to: Address, question: Question) {
         if self.hosted_at(to).is_none() {
             return;
@@ -68,7 +68,7 @@ impl World {
         }
         let (end, old_until) = self.end_told(to);
         if let Some(until) = old_until {
-            // Whoever waits for the log to grow hears of its true end.
+            // A driver that waits for the log to grow hears of its true end.
             self.put(until.since(now), Due::Notice { to });
         }
         let Some(hosted) = self.hosted_at(to) else { return };
@@ -189,8 +189,8 @@ impl World {
     }
 
     /// Whether a replica may be shown something else than `bytes`: all, or one of each
-    /// partition. Claims are shown: who follows a replaced leader has what nobody else will
-    /// ever have, and no comparison tells that from what all others have lost.
+    /// partition. Claims are shown: a follower of a replaced leader has records that no other
+    /// replica will ever have, and no comparison tells those from what all others have lost.
     fn may_lose_sight(&self, to: Address, bytes: &Bytes) -> bool {
         if self.plan.scenario != Scenario::Blind {
             return true;

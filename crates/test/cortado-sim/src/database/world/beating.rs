@@ -48,7 +48,7 @@ impl World {
         }
     }
 
-    /// Everybody hears that there is something new.
+    /// Every node hears that there is something new.
     fn notice_beats(&mut self) {
         for node in 0..self.nodes.len() {
             let Some(process) = &mut self.nodes[node].process else { continue };
@@ -77,7 +77,7 @@ impl World {
         self.beats.memory.take_from(&mut process.observer.heard_to, &mut heard);
         let incarnation = process.incarnation;
         for heard in heard {
-            let beat = Beat::decode(&heard.beat, CLUSTER).expect("nobody else sends any");
+            let beat = Beat::decode(&heard.beat, CLUSTER).expect("only nodes send beats");
             if (beat.node, beat.incarnation) == (me, incarnation)
                 && let Some(process) = &mut self.nodes[node].process
             {

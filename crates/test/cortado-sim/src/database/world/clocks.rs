@@ -14,8 +14,8 @@ use cortado_replica::{Frame, Now};
 
 /// A node tells its clock at one of so many looks after its leaders.
 const LOOKS_PER_TELLING: u64 = 12;
-/// Nobody is ahead of the true time by more, in worlds whose clocks are right but for one: the step
-/// that is allowed, and what messages add.
+/// No node is ahead of the true time by more, in worlds whose clocks are right but for one: the
+/// step that is allowed, and what messages add.
 const AHEAD_MS_MAX: u64 = 1_100;
 
 impl World {
@@ -57,8 +57,8 @@ impl World {
         }
     }
 
-    /// A driver sends records. Where one clock alone is wrong, whoever has heard of another stamps
-    /// nothing that is far ahead of it, and of what was stamped before.
+    /// A driver sends records. Where one clock alone is wrong, a node that has heard another's
+    /// stamps nothing that is far ahead of the true time, unless the log was stamped so before.
     pub(super) fn check_times(&mut self, here: Address, records: &[Bytes]) {
         if self.plan.scenario != Scenario::Blind {
             return;

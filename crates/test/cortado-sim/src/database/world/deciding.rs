@@ -39,7 +39,7 @@ impl World {
 
     /// A node tells its watch what is new, and does what that orders.
     pub(super) fn look_around(&mut self, node: usize) {
-        // With beats under way nothing would ever come to rest; without, everybody is silent.
+        // With beats under way nothing would ever come to rest; without, every node is silent.
         if matches!(self.phase, Phase::Quiet { .. }) {
             return;
         }
@@ -69,7 +69,7 @@ impl World {
                 WatchOrder::HandOff { to, why } => {
                     self.hand_off_as_ordered(node, why.partition.number as usize, to);
                 }
-                // It hands over, or claims nothing; nobody else is to be told.
+                // It hands over, or claims nothing; no other node is to be told.
                 WatchOrder::Sickness(Some(_)) => self.coverage.reach(CoveragePoint::FeltSick),
                 WatchOrder::Sickness(None) => self.coverage.reach(CoveragePoint::FeltWell),
                 WatchOrder::OwnSilence(Some(_)) => self.coverage.reach(CoveragePoint::DeafToItself),

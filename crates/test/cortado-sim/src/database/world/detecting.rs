@@ -10,7 +10,7 @@ use crate::kernel::time::MILLI;
 use cortado_driver::{Event, News, ReplicaRole};
 use cortado_replica::ClaimReason;
 
-/// A leader that nobody has heard of for so long is replaced although it seems to live.
+/// A leader that has not been heard of for so long is replaced although it seems to live.
 const SILENCE_US_MAX: u64 = 1_500 * MILLI;
 /// How much later than its neighbour a candidate claims.
 const RANK_US: u64 = 25 * MILLI;
@@ -126,7 +126,7 @@ impl World {
     }
 }
 
-/// Nobody audits these claims.
+/// These claims are not audited.
 fn claim_event() -> Event<crate::database::asker::Asker> {
     Event::Claim { reason: ClaimReason::Ordered, evidence: 0 }
 }

@@ -31,7 +31,7 @@ pub(crate) enum Due {
     AppendArrives(u64),
     /// Records reach the log long after they were given up.
     LandsLate { from: Address, records: Vec<Bytes> },
-    /// The log's answer reaches whoever has sent the records.
+    /// The log's answer reaches the sender of the records.
     AppendAnswer { to: Address, number: u64, sender: Sender, outcomes: Vec<RecordOutcome> },
     /// A beat reaches one of the streams.
     BeatArrives { node: usize, stream: BeatStream, beat: Bytes },
@@ -39,7 +39,7 @@ pub(crate) enum Due {
     HearBeats { node: usize },
     /// Streams that were silent long enough speak again.
     MendBeats,
-    /// What a driver asks for reaches whoever knows.
+    /// A driver's question reaches its log, store or peers.
     Asks { to: Address, question: Question },
     /// The store gets to work that a driver has given it.
     Works { to: Address, work: Work },
@@ -79,7 +79,7 @@ pub(crate) enum Due {
     Fill { node: usize },
     /// A replica that has lost the last record claims.
     Usurp,
-    /// Somebody wants to read from it.
+    /// A reader probes it.
     Probe,
     /// A process starts.
     Start { node: usize },
@@ -91,7 +91,7 @@ pub(crate) enum Due {
     Resume { node: usize, pause: u64 },
     /// A fault strikes by itself.
     Strike(Fault),
-    /// Somebody asks for a chore.
+    /// An operator asks for a chore.
     Chore(Chore),
     /// The faults stop.
     Heal,
@@ -337,8 +337,8 @@ impl fmt::Display for Due {
             Due::Detect { node } => write!(f, "n{}: looks after its leaders", node + 1),
             Due::Flush { node } => write!(f, "n{}: flushes", node + 1),
             Due::Fill { node } => write!(f, "n{}: fills up", node + 1),
-            Due::Usurp => write!(f, "who has lost the last record claims"),
-            Due::Probe => write!(f, "somebody reads from who has lost the last record"),
+            Due::Usurp => write!(f, "the node that has lost the last record claims"),
+            Due::Probe => write!(f, "a reader probes the node that has lost the last record"),
             Due::Start { node } => write!(f, "n{}: starts", node + 1),
             Due::Resume { node, pause } => write!(f, "n{}: goes on after pause {pause}", node + 1),
             Due::Replace { node } => write!(f, "n{}: is looked at by an operator", node + 1),

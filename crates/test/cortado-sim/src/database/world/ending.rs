@@ -90,7 +90,7 @@ impl World {
         }
     }
 
-    /// Whether a partition is read-only for good: nobody can lead it any more.
+    /// Whether a partition is read-only for good: no replica can lead it any more.
     fn is_exhausted(&self, partition: usize) -> bool {
         let last = self.partitions[partition].truth.last;
         self.plan.may_exhaust()

@@ -122,7 +122,7 @@ impl World {
         }
     }
 
-    /// Answers whoever has asked.
+    /// Answers the caller.
     fn pass_on(&mut self, here: Address, caller: Asker, reply: Reply) {
         let (client, attempt, purpose, stage) = match caller {
             Asker::Client { client, attempt, purpose, stage } => (client, attempt, purpose, stage),
@@ -223,7 +223,7 @@ impl World {
 
     fn end_driver(&mut self, here: Address) {
         let Some(hosted) = self.hosted_at(here) else { return };
-        // Whoever asks from now on is refused; what is in line is answered still.
+        // Later callers are refused; those in line are still answered.
         hosted.has_ended = true;
         self.coverage.reach(CoveragePoint::Ended);
         let all = self.nodes[here.node]
@@ -235,7 +235,7 @@ impl World {
         }
     }
 
-    /// A process whose drivers have all ended owes nobody an answer.
+    /// A process whose drivers have all ended owes no caller an answer.
     pub(super) fn check_ended(&mut self, node: usize) {
         let Some(process) = &self.nodes[node].process else { return };
         if !process.hosted.iter().all(|hosted| hosted.is_over()) {

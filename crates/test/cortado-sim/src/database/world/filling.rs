@@ -1,5 +1,5 @@
 //! Stores that fill up, all at nearly the same time, and stay so for a while: what they hold can be
-//! read, so somebody must lead, and refuse what is new.
+//! read, so a replica must lead, and refuse what is new.
 //!
 //! Start reading at [`World::begin_to_fill`].
 

@@ -19,7 +19,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 /// How long everything is watched: longer than any driver rests.
 const WATCHED_US: u64 = 12 * SECOND;
-/// By then, everybody who must has come to stand.
+/// By then, every replica that must stand still does.
 const STANDS_US_MAX: u64 = 8 * SECOND;
 
 impl World {
@@ -78,7 +78,7 @@ impl World {
         self.expect_to_keep();
     }
 
-    /// Somebody may come to stand from here on.
+    /// Replicas may come to stand from here on.
     pub(super) fn expect_to_keep(&mut self) {
         if self.kept.is_empty() {
             self.kept = vec![vec![None; self.plan.partitions]; self.nodes.len()];
@@ -197,7 +197,7 @@ impl World {
             self.check(kept::check_role(who, role));
             self.coverage.reach(CoveragePoint::Robbed);
         }
-        // Else it was being built anew when everybody who could help came to stand.
+        // Else it was being built anew when every replica it could copy from came to stand.
     }
 
     /// Nothing more is asked of a world of this kind than that.
@@ -206,7 +206,7 @@ impl World {
     }
 }
 
-/// A record as a newer build would write it behind `previous`: of a version that nobody here knows.
+/// A record as a newer build would write it behind `previous`: of a version unknown here.
 /// Source: docs/formats/record.md.
 fn newer_record(partition: PartitionUuid, header: Header, previous: ChainHash) -> Bytes {
     const CRC_AT: usize = 12;

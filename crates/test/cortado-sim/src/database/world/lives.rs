@@ -132,7 +132,7 @@ impl World {
         }
     }
 
-    /// Somebody will notice that a process is of no use any more, and replace it.
+    /// An operator will notice that a process is of no use any more, and replace it.
     pub(super) fn plan_replacement(&mut self, node: usize) {
         let in_us = self.kernel.random.between(20, 1_000) * MILLI;
         self.put(in_us, Due::Replace { node });
@@ -190,7 +190,7 @@ impl World {
         self.send_unheard(address, vec![record]);
     }
 
-    /// Connections break: nobody can say what became of these requests.
+    /// Connections break: the outcome of these requests is unknown.
     pub(super) fn hang_up(
         &mut self,
         partition: usize,

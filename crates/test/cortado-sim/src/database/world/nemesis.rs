@@ -211,7 +211,7 @@ impl World {
         well
     }
 
-    /// A store may be lost as long as somebody else holds what the log has been told to forget.
+    /// A store may be lost as long as another replica holds what the log has been told to forget.
     fn wipe_if_others_hold(&mut self, node: usize) -> bool {
         let partition = self.kernel.random.index(self.plan.partitions);
         let held = self.others_hold(node, partition);
@@ -253,7 +253,7 @@ impl World {
         follows
     }
 
-    /// To somebody else if all is well; else to anybody, the leader itself and the dead included.
+    /// To another node if all is well; else to any, the leader itself and dead ones included.
     fn hand_off(&mut self, leader: usize, partition: usize) -> Event<Asker> {
         if let Some(hosted) = self.nodes[leader].hosted_mut(partition) {
             hosted.operators += 1;
@@ -273,7 +273,7 @@ impl World {
             2 => Some(self.kernel.random.index(self.nodes.len())),
             _ => None,
         };
-        // A named successor compares with nobody, and that one does not see who claims before it.
+        // Never to the blind one: a named successor asks no peers, and it may miss earlier claims.
         let blind = |node: &usize| {
             let there = self.address(*node, partition);
             there.is_some_and(|there| self.is_the_blind_one(there))

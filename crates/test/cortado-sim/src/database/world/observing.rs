@@ -73,7 +73,7 @@ impl World {
         self.check(result);
     }
 
-    /// Elsewhere than where reads are damaged, nobody throws away what only a person can judge.
+    /// Replaces the node where reads are damaged; elsewhere only an operator could judge its state.
     fn come_to_stand(&mut self, here: Address) {
         if self.plan.scenario == Scenario::Damage || self.is(Mutant::WipesWhoStands) {
             self.plan_replacement(here.node);

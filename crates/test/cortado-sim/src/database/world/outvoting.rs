@@ -1,4 +1,4 @@
-//! A replica that has lost the last record leads, and nobody has told it so: those who have the
+//! A replica that has lost the last record leads, and has not been told so: those that have the
 //! record do not follow it, and one of them leads instead before anything was built on the loss.
 //!
 //! Start reading at [`World::begin_to_outvote`].
@@ -57,7 +57,7 @@ impl World {
         true
     }
 
-    /// Whether nobody wants anything.
+    /// Whether clients are quiet, since a replica is to lose the last record.
     pub(super) fn is_hushed(&self) -> bool {
         matches!(self.phase, Phase::Outvoting { quiet_from, .. } if self.kernel.now >= quiet_from)
     }
@@ -102,7 +102,7 @@ impl World {
         self.is_hushed() && self.unheard.is_some_and(serves)
     }
 
-    /// It does, and nobody has taken its place.
+    /// The replica that has lost the last record must still lead.
     pub(super) fn check_leads_on(&mut self) {
         let Some(node) = self.unheard else { return };
         let role = self.nodes[node].hosted(0).map(|hosted| hosted.driver.role());
@@ -134,7 +134,7 @@ impl World {
         }
     }
 
-    /// Somebody wants to read from it under its lease, as long as it leads.
+    /// A reader asks it for a read under its lease, again and again while it leads.
     pub(super) fn probe(&mut self) {
         let Some(node) = self.unheard.filter(|_| self.is_hushed()) else { return };
         let Some(here) = self.address(node, 0) else { return };
@@ -158,7 +158,7 @@ impl World {
         self.check(result);
     }
 
-    /// It claims, until it leads; then somebody reads from it.
+    /// It claims, until it leads; then a reader probes it.
     pub(super) fn usurp(&mut self) {
         let Some(node) = self.unheard.filter(|_| self.is_hushed()) else { return };
         if self.nodes.iter().all(|node| node.eligibility == ELIGIBLE) {

@@ -11,7 +11,7 @@ use cortado_model::LogOffset;
 use cortado_replica::{Body, Claim, ClaimReason, Committed, Record, decode, encode};
 
 impl World {
-    /// Answers the writes in `records` before anybody has folded them.
+    /// Answers the writes in `records` before any replica has folded them.
     pub(super) fn answer_appended(&mut self, to: Address, records: &[Bytes]) {
         let uuid = self.genesis(to.partition).identity.partition;
         for bytes in records {

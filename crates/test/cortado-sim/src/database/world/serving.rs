@@ -98,7 +98,7 @@ impl World {
     pub(super) fn look(&mut self, here: Address, client: usize, attempt: AttemptId, look: &Look) {
         let Some(hosted) = self.hosted_at(here) else { return };
         if hosted.unanswered.remove(&attempt).is_none() {
-            let details = format!("{attempt:?} was answered, and nobody waits for that");
+            let details = format!("{attempt:?} was answered, and no client waits for it");
             return self.check(Err(Violation::new("answers", details)));
         }
         let (role, restorations) = (hosted.driver.role(), hosted.driver.restorations());
@@ -114,7 +114,7 @@ impl World {
         self.reply(here.partition, client, attempt, reply);
     }
 
-    /// A client's time at this node is up: nothing was begun, or nobody can say.
+    /// A client's time at this node is up: nothing was begun, or the outcome is unknown.
     pub(super) fn withdraw(&mut self, here: Address, attempt: AttemptId) {
         let Some(hosted) = self.hosted_at(here) else { return };
         let Some(unanswered) = hosted.unanswered.get_mut(&attempt) else { return };
@@ -184,7 +184,7 @@ impl World {
     fn take_write(&mut self, here: Address, ask: &Ask, write: &Write) {
         let Ask { client, attempt, .. } = *ask;
         let Some(order) = self.order(ask, write) else {
-            // Nobody can spell the condition: the client has never heard of that state.
+            // The condition needs the etag of a state that the client has never seen.
             return self.reply(here.partition, client, attempt, Reply::Unreachable);
         };
         if self.is(Mutant::SkipsSettle) && self.seems_refused(here, write) {

@@ -19,7 +19,7 @@ pub(super) struct SharedLog {
     pub(super) in_transit: BTreeMap<u64, Transit>,
     /// When the last append of a node to a partition arrives: later ones arrive behind it.
     pub(super) lanes: BTreeMap<(usize, usize), Moment>,
-    /// Nobody reaches the log before.
+    /// No node reaches the log before.
     pub(super) outage_until: Moment,
     /// The log refuses all appends before.
     pub(super) full_until: Moment,
@@ -105,7 +105,7 @@ impl SharedLog {
         self.old_ends.insert((node, partition), OldEnd { end, until });
     }
 
-    /// Everybody is told the true end.
+    /// Every node is told the true end.
     pub(super) fn tell_true_ends(&mut self) {
         self.old_ends.clear();
     }

@@ -241,7 +241,7 @@ impl World {
         let whole = readable && image.checkpoint.is_some() && self.can_talk(sender, to.node);
         if !whole || self.strikes(Fault::SnapshotBroken) {
             // What was there before stays: a snapshot is installed when it has arrived. If that
-            // is what fails, nothing is left, and somebody else has it.
+            // is what fails, nothing is left, and another replica has it.
             if self.kernel.random.coin() && whole && self.others_hold(to.node, to.partition) {
                 self.nodes[to.node].disk[to.partition].install(Image::default());
                 let why = "told to fail while it installs".to_owned();
@@ -259,7 +259,7 @@ impl World {
         self.others_hold(to.node, to.partition) && self.strikes(Fault::StoreDamaged)
     }
 
-    /// Whether somebody else holds durably what the log may have been told to forget.
+    /// Whether another replica holds durably what the log may have been told to forget.
     pub(super) fn others_hold(&self, node: usize, partition: usize) -> bool {
         let needed = self.partitions[partition].trim_decided.max(self.log.first(partition));
         let mut others = self.nodes.iter().enumerate().filter(|(other, _)| *other != node);
