@@ -92,7 +92,7 @@ async fn remove_logs(
         warn!(%node, "node does not answer; logs of dropped databases are kept until it does");
     }
     awaited.clone_from(&reports.silent);
-    // Who is there and does not say may have some.
+    // A node that is there and does not answer may have replicas of them.
     if !awaited.is_empty() {
         return Ok(());
     }

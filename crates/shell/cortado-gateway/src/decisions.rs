@@ -38,7 +38,7 @@ pub struct JournalEntry {
 impl Decisions {
     /// The way, and where the entries come out.
     ///
-    /// * `node`: who decides.
+    /// * `node`: the one that decides.
     /// * `lost`: counts entries that do not come into the journal.
     pub fn new(
         node: NodeId,
@@ -63,7 +63,7 @@ impl Decisions {
 
     /// Records what another node did, as this one has seen it.
     ///
-    /// * `node`: who; this one, if that is not known.
+    /// * `node`: which; this one, if that is not known.
     pub(crate) fn explain_of(&self, node: Option<NodeId>, kind: EventKind, what: String) {
         let commands = (None, None);
         self.enter(node.unwrap_or(self.node), kind, None, what, Vec::new(), commands);

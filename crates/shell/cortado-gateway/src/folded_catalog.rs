@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout_at};
 
-/// How often those who wait for a state of `_cluster` have it looked for.
+/// How often a task that waits for a state of `_cluster` has it looked for.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// The newest catalog that this node knows.

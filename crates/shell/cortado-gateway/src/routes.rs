@@ -68,7 +68,7 @@ impl Route {
         self.state.load().leader
     }
 
-    /// Whom to ask first: who has served last, else who is said to lead.
+    /// The node to ask first: the one that has served last, else the known leader.
     pub(crate) fn first(&self) -> Option<NodeId> {
         let state = self.state.load();
         state.served.or(state.leader.node)
@@ -94,7 +94,7 @@ impl Route {
         }
     }
 
-    /// Tells those who wait here that something has changed: who leads, or a replica of this node.
+    /// Wakes requests that wait here: another node leads, or a replica of this node has changed.
     pub fn changed(&self) {
         self.changes.send_modify(|count| *count += 1);
     }
@@ -113,7 +113,7 @@ impl Route {
     ///
     /// It is asked first from now on, until a newer leadership is told of.
     ///
-    /// * `known`: who was said to lead when it was asked. What was told since is newer.
+    /// * `known`: the leader that was known when it was asked. What was told since is newer.
     pub(crate) fn note_served(&self, node: NodeId, known: &KnownLeader) -> Option<Duration> {
         let state = self.state.load();
         if state.unserved_since.is_none() && state.served == Some(node) {
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_served_is_asked_first_until_a_newer_leader_is_known() {
+    fn the_node_that_served_last_is_asked_first_until_a_newer_leader_is_known() {
         let route = Route::new(PartitionId::CLUSTER);
         assert_eq!(route.first(), None);
         route.note_served(N1, &KnownLeader::default());
@@ -151,7 +151,7 @@ mod tests {
         // It was asked before the newer one was told of.
         route.note_served(N1, &leader(1, N1));
         assert_eq!(route.first(), Some(N2));
-        // It was asked although another one was said to lead.
+        // It was asked although another one was known to lead.
         route.note_served(N1, &leader(2, N2));
         assert_eq!((route.first(), route.leader()), (Some(N1), leader(2, N2)));
     }

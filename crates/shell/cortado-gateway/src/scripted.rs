@@ -114,7 +114,7 @@ impl ScriptedCluster {
 
 impl ScriptedNode {
     fn answer(&self, question: &Question) -> Result<Answer, CallError> {
-        // Who looks may do something himself.
+        // The test may do something before the answer.
         let between = self.between.lock().take();
         if let Some(mut between) = between {
             let answer = between(question);

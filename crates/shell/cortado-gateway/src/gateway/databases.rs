@@ -52,7 +52,7 @@ impl Gateway {
         deadline: Instant,
     ) -> Result<Declared<Arc<Database>>, AdminError> {
         loop {
-            // Before the catalog: who counts on meanwhile makes this try void.
+            // Before the catalog: a client that raises it meanwhile makes this try void.
             let counter = self.etag_of(COUNTERS, &database_counter_key(), deadline).await?;
             let catalog = self.newest_catalog(deadline).await?;
             let spec = complete(asked.clone(), &catalog)?;

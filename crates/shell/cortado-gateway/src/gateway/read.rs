@@ -1,4 +1,4 @@
-//! Reads: whom to ask for one, until somebody may serve it.
+//! Reads: which nodes to ask, until one may serve the read.
 //!
 //! Start reading at [`Gateway::read`].
 //! Source: docs/protocols/replication.md, "Reads".
@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep};
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
 /// What a replica may take for a read that another one could serve, too.
 const PATIENCE: Duration = Duration::from_millis(250);
-/// What clients are told when nobody could serve a read.
+/// What clients are told when no replica could serve a read.
 const RETRY_AFTER_MS: u64 = 1_000;
 
 /// What a read looks for, and what of the answer it wants.
@@ -129,7 +129,7 @@ impl Gateway {
         Ok(Served { value, partition: partition.number, applied, node, role })
     }
 
-    /// From whoever leads.
+    /// From the leader.
     async fn read_leader(
         &self,
         partition: PartitionId,
@@ -150,7 +150,7 @@ impl Gateway {
                     self.metrics().reads_waited.add(1);
                     search.wait(tried.known(), deadline).await;
                 }
-                // A read has no effect of which somebody could be in doubt.
+                // A read has no effect, so its outcome is never in doubt.
                 (_, tried) => return Err(unserved(tried.why())),
             }
         }
@@ -164,7 +164,7 @@ impl Gateway {
         deadline: Instant,
     ) -> Tried {
         let partition = search.route.partition;
-        // Who leads it says so.
+        // On the first try the leader itself says so.
         if search.has_begun() && !self.exists(partition.database) {
             return Tried::Answered(Err(ReadError::NoSuchDatabase));
         }
@@ -260,7 +260,7 @@ async fn ask(target: &dyn Peer, read: Read) -> Result<ReadAnswer, CallError> {
 /// How one try ended.
 enum Tried {
     Answered(Result<(NodeId, Sight), ReadError>),
-    /// With who leads, as far as the node that was asked knows.
+    /// With the leader, as far as the node that was asked knows.
     NotHere(Option<KnownLeader>),
     Declined(Unserved),
 }

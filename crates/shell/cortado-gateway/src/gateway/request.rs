@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 use cortado_document::{Done, Operation, Refusal, TransactionError};
-use cortado_driver as driver;
+use cortado_driver::{Refused, Written};
 use cortado_model::{
     DocumentKey, Etag, NodeId, PartitionId, Scn, StoreError, StoredDocument, WallMillis,
 };
@@ -41,7 +41,7 @@ pub enum Consistency {
     Eventual,
 }
 
-/// An answer, and who gave it.
+/// An answer, and which node gave it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Served<T> {
     /// What was read.
@@ -50,7 +50,7 @@ pub struct Served<T> {
     pub partition: u32,
     /// A position that covers everything `value` shows: what a session token must remember.
     pub applied: Scn,
-    /// Who answered.
+    /// The node that answered.
     pub node: NodeId,
     /// As what.
     pub role: ServedRole,
@@ -96,7 +96,7 @@ pub struct ScanPage {
     pub next: Option<ScanPosition>,
     /// Which partitions were read, and at which SCN: what a session token must remember.
     pub applied: Vec<(u32, Scn)>,
-    /// Who served the last partition read.
+    /// The node that served the last partition read.
     pub node: NodeId,
     /// As what.
     pub role: ServedRole,
@@ -173,8 +173,8 @@ pub struct WriteReceipt {
 }
 
 impl WriteReceipt {
-    pub(crate) fn of(written: driver::Written, partition: PartitionId) -> WriteReceipt {
-        let driver::Written { scn, time, etag, results, repeated } = written;
+    pub(crate) fn of(written: Written, partition: PartitionId) -> WriteReceipt {
+        let Written { scn, time, etag, results, repeated } = written;
         WriteReceipt { partition: partition.number, scn, time, etag, results, repeated }
     }
 }
@@ -226,17 +226,13 @@ pub enum WriteError {
     },
 }
 
-impl From<driver::Refused> for WriteError {
-    fn from(refused: driver::Refused) -> WriteError {
+impl From<Refused> for WriteError {
+    fn from(refused: Refused) -> WriteError {
         match refused {
-            driver::Refused::Operation { operation, refusal } => {
-                WriteError::Refused { operation, refusal }
-            }
-            driver::Refused::KeyReused => WriteError::KeyReused,
-            driver::Refused::TooLarge { bytes, bytes_max } => {
-                WriteError::TooLarge { bytes, bytes_max }
-            }
-            driver::Refused::Budget { retry_after_ms } => {
+            Refused::Operation { operation, refusal } => WriteError::Refused { operation, refusal },
+            Refused::KeyReused => WriteError::KeyReused,
+            Refused::TooLarge { bytes, bytes_max } => WriteError::TooLarge { bytes, bytes_max },
+            Refused::Budget { retry_after_ms } => {
                 WriteError::NotDone { why: NotDoneWhy::IdempotencyBudget, retry_after_ms }
             }
         }

@@ -1,4 +1,4 @@
-//! The way to a partition's leader: whom to ask next, and when.
+//! The way to a partition's leader: which node to ask next, and when.
 //!
 //! What is asked next is `cortado-cluster`'s to say; here is the waiting. Start reading at
 //! [`Search::next`]. Source: docs/protocols/peers.md, "Duties of the asking node", 1 and 2.
@@ -22,7 +22,7 @@ pub(super) struct Search<'a> {
     gateway: &'a Gateway,
     pub(super) route: Arc<Route>,
     search: LeaderSearch,
-    /// Who was said to lead when a node was asked last, and which node that was.
+    /// The leader that was known when a node was asked last, and which node that was.
     known: KnownLeader,
     asked: Option<NodeId>,
     changes: Option<watch::Receiver<u64>>,
@@ -69,7 +69,7 @@ impl<'a> Search<'a> {
 
     /// The node that was asked does not lead, or was not reached: waits for news, or a moment.
     ///
-    /// * `known`: who leads, as far as that node knows.
+    /// * `known`: the leader, as far as that node knows.
     pub(super) async fn wait(&mut self, known: Option<KnownLeader>, deadline: Instant) {
         if let Some(known) = known {
             self.route.learn(known);

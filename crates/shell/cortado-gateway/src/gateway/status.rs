@@ -20,7 +20,7 @@ const REPORT_TIMEOUT: Duration = Duration::from_secs(1);
 /// What the nodes say of themselves and their replicas.
 pub(crate) struct Reports {
     pub(super) told: BTreeMap<NodeId, NodeReport>,
-    /// Who was reached and has not answered.
+    /// Nodes that were reached and have not answered.
     pub(crate) silent: BTreeSet<NodeId>,
 }
 

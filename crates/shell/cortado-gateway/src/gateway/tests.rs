@@ -5,7 +5,7 @@ use crate::catalog::{Database, Dropped, Table};
 use crate::database_log::spec_of_dropped;
 use bytes::Bytes;
 use cortado_document::{Condition, DocumentAction, Operation, TableDefinition};
-use cortado_driver as driver;
+use cortado_driver::{ReplicaRole, Written};
 use cortado_log::LogSpec;
 use cortado_log::memory::SharedMemoryLog;
 use cortado_metrics::{Counter, Registry};
@@ -26,7 +26,7 @@ use tokio::time::{Instant, timeout};
 /// What n1, n2 and n3 answer, each one time after another; then it cannot be reached.
 type Scripts<'a> = [&'a [Result<Answer, CallError>]; 3];
 
-/// A gateway to three nodes, and whom it has asked.
+/// A gateway to three nodes, and which of them it has asked.
 struct World {
     gateway: Gateway,
     database: Arc<Database>,
@@ -163,7 +163,7 @@ fn soon() -> Instant {
 
 fn written() -> Result<Answer, CallError> {
     let (scn, time, etag) = (Scn::ZERO, WallMillis(0), Etag(1));
-    let written = driver::Written { scn, time, etag, results: Vec::new(), repeated: false };
+    let written = Written { scn, time, etag, results: Vec::new(), repeated: false };
     Ok(Answer::Write(WriteAnswer::Written(Box::new(written))))
 }
 
@@ -185,7 +185,7 @@ fn behind() -> Result<Answer, CallError> {
     Ok(Answer::Read(ReadAnswer::Behind))
 }
 
-/// Whom a router's write asks, one after another, and why it is not done.
+/// The nodes that a router's write asks, one after another, and why it is not done.
 async fn check_write(
     key: Option<&'static str>,
     scripts: Scripts<'_>,
@@ -200,17 +200,17 @@ async fn check_write(
 #[tokio::test(start_paused = true)]
 async fn a_write_finds_the_leader() {
     check_write(None, [&[written()], &[], &[]], &[1], Ok(())).await;
-    // Who knows of a leader names it.
+    // A node that knows of a leader names it.
     check_write(None, [&[wrong_node(2, 3)], &[], &[written()]], &[1, 3], Ok(())).await;
-    // Who cannot be reached is passed over.
+    // An unreachable node is passed over.
     check_write(None, [&[], &[written()], &[]], &[1, 2], Ok(())).await;
-    // What is known of an older leadership leads nobody astray.
+    // A hint at an older leadership is not followed.
     let scripts: Scripts<'_> = [&[wrong_node(3, 2)], &[wrong_node(2, 1), written()], &[]];
     check_write(None, scripts, &[1, 2, 1, 2], Ok(())).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_has_served_is_asked_first() {
+async fn the_node_that_served_last_is_asked_first() {
     let twice = async |scripts: Scripts<'_>, asked: &[u32]| {
         let world = World::new(0, scripts);
         for _ in 0..2 {
@@ -219,7 +219,7 @@ async fn who_has_served_is_asked_first() {
         assert_eq!(*world.asked.lock(), asked);
     };
     twice([&[], &[written(), written()], &[]], &[1, 2, 2]).await;
-    // Whatever was said before: who was said to lead may be gone.
+    // Whatever was said before: the node that was said to lead may be gone.
     let scripts: Scripts<'_> = [&[wrong_node(2, 3)], &[written(), written()], &[]];
     twice(scripts, &[1, 3, 1, 2, 2]).await;
 }
@@ -298,7 +298,7 @@ async fn each_level_asks_for_what_it_promises() {
         let max_lag_ms = 7;
         check(Consistency::Bounded { max_lag_ms }, token, Level::Bounded { max_lag_ms }).await;
     }
-    // Where nobody is that recent, the leader is asked, who always is.
+    // If no replica is that recent, the leader is asked, which always is.
     let world = World::new(1, [&[behind(), seen()], &[behind()], &[behind()]]);
     assert_eq!(world.read(Consistency::Bounded { max_lag_ms: 7 }).await, Ok(NodeId(1)));
     let bounded = Level::Bounded { max_lag_ms: 7 };
@@ -310,7 +310,7 @@ fn has(databases: &[u32]) -> Result<Answer, CallError> {
     let replica = |database: &u32| ReplicaReport {
         progress: ReplicaProgress {
             partition: PartitionId { database: DatabaseId(*database), number: 0 },
-            role: driver::ReplicaRole::Follower,
+            role: ReplicaRole::Follower,
             leader: KnownLeader::default(),
             applied: Scn::ZERO,
             folded: LogOffset::ZERO,
@@ -329,7 +329,7 @@ fn has(databases: &[u32]) -> Result<Answer, CallError> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_drop_waits_for_who_has_replicas_and_for_nobody_who_is_silent() {
+async fn a_drop_waits_for_nodes_with_replicas_but_not_for_silent_ones() {
     let silent = || Err(CallError::Late);
     let scripts: Scripts<'_> =
         [&[has(&[7]), has(&[])], &[silent(), silent(), silent()], &[has(&[]), has(&[])]];

@@ -7,7 +7,7 @@ use super::{Gateway, NotDoneWhy, UnknownReason, WriteError, WriteReceipt, WriteR
 use crate::catalog::Database;
 use cortado_cluster::{Doubt, Repetition, RouteAttempt, RouteStep, TryOutcome};
 use cortado_document::check_operations;
-use cortado_driver::{self as driver, KeyedWrite};
+use cortado_driver::{KeyedWrite, UnknownWhy, Written};
 use cortado_model::{PartitionId, RememberedKey};
 use cortado_peer::{CallError, KnownLeader, Write, WriteAnswer};
 use cortado_replica::NotDone;
@@ -69,7 +69,7 @@ impl Gateway {
         if self.is_ending() {
             return Tried::Declined(NotDoneWhy::Ending);
         }
-        // Who leads it says so.
+        // On the first try the leader itself says so.
         if search.has_begun() && !self.exists(partition.database) {
             return Tried::Answered(Err(WriteError::NoSuchDatabase));
         }
@@ -132,8 +132,8 @@ fn keyed(request: &WriteRequest) -> Option<KeyedWrite> {
 
 /// How one try ended.
 enum Tried {
-    Answered(Result<driver::Written, WriteError>),
-    /// With who leads, as far as the node that was asked knows.
+    Answered(Result<Written, WriteError>),
+    /// With the leader, as far as the node that was asked knows.
     NotHere(Option<KnownLeader>),
     Declined(NotDoneWhy),
     DeadlineBefore,
@@ -152,8 +152,8 @@ impl Tried {
             WriteAnswer::NoSuchDatabase => Tried::Answered(Err(WriteError::NoSuchDatabase)),
             WriteAnswer::NoRoom => Tried::Declined(NotDoneWhy::LogFull),
             WriteAnswer::Late => Tried::DeadlineBefore,
-            WriteAnswer::Unknown(driver::UnknownWhy::LogFailed) => Tried::LogFailed,
-            WriteAnswer::Unknown(driver::UnknownWhy::LeaderLost) => Tried::LeaderLost,
+            WriteAnswer::Unknown(UnknownWhy::LogFailed) => Tried::LogFailed,
+            WriteAnswer::Unknown(UnknownWhy::LeaderLost) => Tried::LeaderLost,
             WriteAnswer::UnknownLate => Tried::DeadlineAfter,
         }
     }

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 /// How long the leader of a partition is looked for before any replica may answer.
 const LEADER_PATIENCE: Duration = Duration::from_secs(1);
 /// How old what is shown may then be. The journal tells of a failover before its own is over, and
-/// a reader who goes on from there misses nothing.
+/// a reader that goes on from there misses nothing.
 const LAG_MAX_MS: u64 = 1_000;
 
 /// Why the journal was not read.

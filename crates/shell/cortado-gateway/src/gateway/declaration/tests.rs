@@ -75,7 +75,7 @@ async fn a_creation_that_others_may_finish_is_never_called_not_done() {
         assert!(is_open, "{created:?}");
     };
     check(create().await);
-    // Nor to who declares it again: of the counter, and of how far `_cluster` is, it still hears.
+    // Nor when it is repeated: of the counter, and of how far `_cluster` is, it still hears.
     silent_after(&cluster, 2);
     check(create().await);
     cluster.between(|_| None);
