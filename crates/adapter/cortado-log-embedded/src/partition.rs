@@ -18,7 +18,7 @@ use tokio::sync::watch;
 #[derive(Debug)]
 pub(crate) struct Partition {
     pub(crate) id: PartitionId,
-    /// The same as the end in `records`, for those who want nothing else.
+    /// The same as the end in `records`, for readers that want nothing else.
     end: AtomicU64,
     records: Mutex<Records>,
     watch: watch::Sender<LogOffset>,
@@ -76,7 +76,7 @@ impl Partition {
 
     /// Where the partition ends, durably.
     pub(crate) fn end(&self) -> LogOffset {
-        // Acquire: who sees this end also sees what the writer did before it.
+        // Acquire: a thread that sees this end also sees what the writer did before it.
         LogOffset(self.end.load(Ordering::Acquire))
     }
 
@@ -143,7 +143,7 @@ impl Partition {
         records.end += 1;
     }
 
-    /// Shows everyone the end that [`push`](Self::push) has moved.
+    /// Shows readers and followers the end that [`push`](Self::push) has moved.
     pub(crate) fn publish(&self) {
         let end = self.lock().end;
         self.end.store(end, Ordering::Release);
@@ -267,7 +267,7 @@ impl Partitions {
         by_id.keys().copied().collect()
     }
 
-    /// The partition's end, without so much as a count of who holds it.
+    /// The partition's end, without cloning its `Arc`.
     pub(crate) fn end(&self, id: PartitionId) -> LogOffset {
         let by_id = self.by_id.read();
         by_id.get(&id).map_or(LogOffset::ZERO, |partition| partition.end())

@@ -105,7 +105,7 @@ pub(crate) fn enter(
 }
 
 impl DirectoryScanError {
-    /// The same, for the caller who wanted to use `directory`.
+    /// The same, for the caller that wanted to use `directory`.
     pub(crate) fn into_open(self, directory: &Path) -> OpenError {
         let directory = directory.to_owned();
         match self {

@@ -1,6 +1,6 @@
 //! What callers ask of the log's threads: appends, reads, trims and removals.
 //!
-//! Knows partitions, not databases. Cheap to clone; whoever holds one can ask. Start reading at
+//! Knows partitions, not databases. Cheap to clone; any holder can ask. Start reading at
 //! [`Requests`].
 
 use crate::append_error::AppendError;

@@ -53,7 +53,7 @@ pub(crate) struct Writer {
 /// that writes 1 GB/s.
 const GROUP_BYTES_TARGET: u64 = 4 << 20;
 
-/// Who wants room in a segment.
+/// What room in a segment is wanted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Purpose {
     /// A record, which must leave the reserve alone.

@@ -14,7 +14,7 @@ use cortado_store::StoreError;
 use cortado_store::encoding::parse_document;
 use fjall::{Database, Keyspace, OwnedWriteBatch, PersistMode, Readable, Snapshot};
 
-/// One keyspace in one directory. Who writes asks the flusher for room and reserves space first.
+/// One keyspace in one directory. A writer asks the flusher for room and reserves space first.
 pub(crate) struct Engine {
     // First, so that it ends first.
     pub(crate) flusher: Flusher,

@@ -1,4 +1,4 @@
-//! What the engine's errors mean to who calls the store.
+//! What the engine's errors mean to callers of the store.
 
 use cortado_model::with_causes;
 use cortado_store::StoreError;

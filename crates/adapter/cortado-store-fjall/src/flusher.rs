@@ -131,9 +131,9 @@ fn flush(database: &Database, entries: &Keyspace) -> fjall::Result<()> {
     entries.rotate_memtable()?;
     // As the engine does it: no table is ahead of the engine's log.
     database.persist(PersistMode::SyncData)?;
-    let seen_by_nobody = database.supervisor.snapshot_tracker.get_seqno_safe_to_gc();
+    let unseen_below = database.supervisor.snapshot_tracker.get_seqno_safe_to_gc();
     let lock = entries.tree.get_flush_lock();
-    entries.tree.flush(&lock, seen_by_nobody)?;
+    entries.tree.flush(&lock, unseen_below)?;
     Ok(())
 }
 

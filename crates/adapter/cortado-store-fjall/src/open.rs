@@ -117,7 +117,7 @@ fn keyspace_options() -> KeyspaceCreateOptions {
         .compaction_strategy(Arc::new(compaction))
 }
 
-/// Makes the directory, checks that nobody else has it, and clears away what a crash left of a
+/// Makes the directory, checks that no other process has it, and clears away what a crash left of a
 /// store that was never whole.
 fn prepare(directory: &Path) -> Result<(), OpenError> {
     let failed = |error| OpenError::of_system(directory, error);

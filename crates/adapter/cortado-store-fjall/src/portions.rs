@@ -22,7 +22,7 @@ impl Portions<'_> {
         Portions { engine, write: engine.new_write(0), size_bytes: 0 }
     }
 
-    /// Adds an entry; who puts commits when the portion [is full](Self::is_full).
+    /// Adds an entry; the caller commits when the portion [is full](Self::is_full).
     pub(crate) fn put(&mut self, key: Vec<u8>, value: Bytes) -> Result<(), StoreError> {
         let size_bytes = key.len() + value.len();
         self.engine.space.reserve(size_bytes)?;

@@ -1,12 +1,11 @@
-//! Who waits when the processors are busy: flushing and compacting, not requests.
+//! What waits when the processors are busy: flushing and compacting, not requests.
 //!
 //! Start reading at [`give_way`].
 
 /// Lets the calling thread, and the threads that it starts, give way to others.
 ///
-/// A flush or a compaction is a long piece of work that nobody waits for. Three stores, replicas of
-/// the same partitions, do it at the same time, and on two cores those who answer would wait for
-/// their turns.
+/// A flush or a compaction is long, and no request waits for it. Three stores, replicas of the same
+/// partitions, do it at the same time, and on two cores requests would wait for their turns.
 pub(crate) fn give_way() {
     // Elsewhere, it would be the whole process.
     #[cfg(target_os = "linux")]
@@ -45,6 +44,6 @@ mod tests {
         assert!(!of_engine.is_empty(), "{all:?}");
         assert!(of_engine.iter().all(|(_, niceness)| *niceness == NICENESS), "{all:?}");
         let own = thread(std::path::Path::new("/proc/thread-self")).unwrap();
-        assert_eq!(own.1, 0, "who opens a store goes on as before");
+        assert_eq!(own.1, 0, "the thread that opens a store goes on as before");
     }
 }

@@ -1,4 +1,4 @@
-//! Who writes waits when more is in memory than the flusher has seen.
+//! Writers wait while more is in memory than the flusher has seen.
 //!
 //! Never waits for ever: a flusher that has ended, or stands still, is an error. Start reading at
 //! [`Room`].
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_for_a_flusher_that_ends_is_told_why() {
+    fn a_writer_that_waits_for_a_flusher_is_told_why_it_ends() {
         let room = used_up(WAIT_MAX);
         std::thread::scope(|scope| {
             let waiting = scope.spawn(|| room.wait());

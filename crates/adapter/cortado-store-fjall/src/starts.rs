@@ -1,6 +1,6 @@
 //! Where the oldest entries of a partition begin, so that finding them stays short.
 //!
-//! A removed entry leaves a trace that the engine steps over until a compaction drops it. Who looks
+//! A removed entry leaves a trace that the engine steps over until a compaction drops it. A search
 //! for the oldest entries from the beginning of their space would step over all that were ever
 //! removed, in every batch again. Start reading at [`Starts`].
 

@@ -1,8 +1,8 @@
 //! The port of beats: how nodes show one another that they live, beside the logs.
 //!
 //! Moves bytes and knows nothing of nodes: `cortado-model` spells a beat, `cortado-cluster` judges
-//! who is silent. Every implementation passes the `conformance` suite (a feature). Start reading
-//! at [`Beats`]. Source: docs/protocols/failover.md, "Beats".
+//! which node is silent. Every implementation passes the `conformance` suite (a feature). Start
+//! reading at [`Beats`]. Source: docs/protocols/failover.md, "Beats".
 
 use crate::{Cause, Pending};
 use bytes::Bytes;
@@ -12,9 +12,9 @@ use std::task::{Context, Poll};
 
 /// Streams of beats that all nodes of a cluster send and all follow.
 ///
-/// A beat is worth little a moment later: none is kept for long, none is read twice, and who is
-/// slow hears the newest. A stream that does not work is silent; whether it is, a node finds out by
-/// its own beats.
+/// A beat is worth little a moment later: none is kept for long, none is read twice, and a slow
+/// follower hears the newest. A stream that does not work is silent; whether it is, a node finds
+/// out by its own beats.
 pub trait Beats: Send + Sync + 'static {
     /// How many streams there are, at least one: as many as the log has brokers, so that the
     /// silence of each shows. Never changes.
@@ -35,7 +35,7 @@ pub trait Beats: Send + Sync + 'static {
 
 /// Follows all streams of beats.
 ///
-/// Holds a bounded number of beats; who takes them too slowly misses the oldest.
+/// Holds a bounded number of beats; a node that takes them too slowly misses the oldest.
 pub trait BeatFollower: Send {
     /// Adds what has come to `heard`: each stream's beats in their order. Ready once it has added
     /// one; pending while there is nothing, and while the streams cannot be read.

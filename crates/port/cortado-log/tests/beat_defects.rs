@@ -23,7 +23,7 @@ enum Defect {
     TellsBackwards,
     /// A follower begins with what was sent before.
     TellsThePast,
-    /// Who is slow misses what is neither old nor new.
+    /// A slow follower misses what is neither old nor new.
     LosesTheMiddle,
     /// A refusal looks like success.
     HidesRefusals,

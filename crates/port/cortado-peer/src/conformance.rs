@@ -70,8 +70,8 @@ const RULES: &[(&str, Rule)] = &[
     ),
     rule!("what a node says of a call is carried", carrying::what_a_node_says_of_a_call_is_carried),
     rule!(
-        "who answers at once answers what a read would",
-        answering::who_answers_at_once_answers_what_a_read_would
+        "an answer at once is what a read would answer",
+        answering::an_answer_at_once_is_what_a_read_would_answer
     ),
     rule!("calls are answered side by side", answering::calls_are_answered_side_by_side),
     rule!("a call ends by its deadline", answering::a_call_ends_by_its_deadline),
@@ -80,11 +80,17 @@ const RULES: &[(&str, Rule)] = &[
         "a call that is not awaited asks nothing",
         answering::a_call_that_is_not_awaited_asks_nothing
     ),
-    rule!("who tells waits for nobody", answering::who_tells_waits_for_nobody),
-    rule!("who never joined is unreachable", membership::who_never_joined_is_unreachable),
-    rule!("who has left is unreachable", membership::who_has_left_is_unreachable),
-    rule!("who has left answers nothing at once", membership::who_has_left_answers_nothing_at_once),
+    rule!("a message waits for no call", answering::a_message_waits_for_no_call),
+    rule!(
+        "a node that never joined is unreachable",
+        membership::a_node_that_never_joined_is_unreachable
+    ),
+    rule!("a node that has left is unreachable", membership::a_node_that_has_left_is_unreachable),
+    rule!(
+        "a node that has left answers nothing at once",
+        membership::a_node_that_has_left_answers_nothing_at_once
+    ),
     rule!("a newer life is reached", membership::a_newer_life_is_reached),
-    rule!("who leaves while it is asked is lost", membership::who_leaves_while_it_is_asked_is_lost),
+    rule!("a call to a node that leaves is lost", membership::a_call_to_a_node_that_leaves_is_lost),
     rule!("an older life takes nothing with it", membership::an_older_life_takes_nothing_with_it),
 ];

@@ -67,8 +67,8 @@ impl Faults {
         self.set(other, one, Passage::Cut);
     }
 
-    /// Takes the messages that are held, in the order in which they were told. Whoever takes them
-    /// tells the peers underneath: late, in another order, twice or not at all.
+    /// Takes the messages that are held, in the order in which they were told. The test then
+    /// tells them to the peers underneath: late, in another order, twice or not at all.
     pub fn take_messages(&self, from: NodeId, to: NodeId) -> Vec<Message> {
         self.change(from, to, |way| std::mem::take(&mut way.messages_held))
     }

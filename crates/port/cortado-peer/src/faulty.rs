@@ -1,4 +1,4 @@
-//! Any peers, with faults on the way: for tests of those who ask.
+//! Any peers, with faults on the way: for tests of what asks them.
 //!
 //! Start reading at [`FaultyPeers`].
 

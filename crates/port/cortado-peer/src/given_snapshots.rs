@@ -1,8 +1,8 @@
 //! Snapshots that a node gives to its peers, one chunk at a time.
 //!
 //! Each keeps the state that it began with, and the last chunk that it gave: what was lost on the
-//! way is asked for again. Reads no store: whoever opens one has its chunks written. Start reading
-//! at [`GivenSnapshots::open`] and [`GivenSnapshots::chunk`].
+//! way is asked for again. Reads no store: the caller that opens one has its chunks written. Start
+//! reading at [`GivenSnapshots::open`] and [`GivenSnapshots::chunk`].
 //! Source: docs/protocols/peers.md, "Duties of the asked node", 8 and 9.
 
 use crate::{SnapshotAnswer, SnapshotChunk, SnapshotId};
@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 /// Snapshots given at a time: each reads the disk and keeps a state from being forgotten.
 const GIVEN_MAX: usize = 4;
-/// One that nobody asks for any more is given up after this.
+/// One that is not asked for any more is given up after this.
 const UNUSED: Duration = Duration::from_secs(60);
 /// Chunks that are read ahead.
 const CHUNKS_AHEAD: usize = 2;
@@ -84,7 +84,7 @@ impl GivenSnapshots {
         chunks.last.clone().unwrap_or(SnapshotChunk::Gone)
     }
 
-    /// Gives up what nobody asks for any more.
+    /// Gives up the snapshots that are not asked for any more.
     pub fn give_up_unused(&self) {
         let now = Instant::now();
         self.lock().retain(|_, given| now.duration_since(given.used_at) < UNUSED);
@@ -115,7 +115,7 @@ impl GivenSnapshots {
 }
 
 impl ChunkSink {
-    /// Puts the next chunk in line; blocks while there is no room. `false`: nobody wants it.
+    /// Puts the next chunk in line; blocks while there is no room. `false`: given up.
     pub fn put(&self, chunk: Bytes) -> bool {
         self.0.blocking_send(chunk).is_ok()
     }
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_nobody_asks_for_is_given_up() {
+    async fn an_unused_snapshot_is_given_up() {
         let snapshots = GivenSnapshots::default();
         let mut sinks = Vec::new();
         for id in 0..2 {

@@ -9,9 +9,9 @@ use cortado_model::{Generation, NodeId};
 pub struct KnownLeader {
     /// The leadership.
     pub generation: Generation,
-    /// It has been given up: `node` is whom the former leader named to follow.
+    /// It has been given up: `node` is the successor that the former leader named.
     pub stepped_down: bool,
-    /// Who leads, or is to follow; `None` if nobody has claimed, or nobody was named.
+    /// The leader, or its successor; `None` if no node has claimed, or none was named.
     pub node: Option<NodeId>,
 }
 

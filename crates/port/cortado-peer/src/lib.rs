@@ -55,7 +55,7 @@ pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub trait Peers: Send + Sync + 'static {
     /// The node of that name; `None` if it is not known how it could be reached.
     ///
-    /// Whoever keeps it may be kept to one life of the node: ask for it anew for each call.
+    /// It may reach one life of the node only: ask for it anew for each call.
     fn peer(&self, node: NodeId) -> Option<Arc<dyn Peer>>;
 }
 
@@ -63,11 +63,11 @@ pub trait Peers: Send + Sync + 'static {
 /// carries question and answer.
 ///
 /// Every question has a deadline, by which there is an answer of some kind. A node that is asked
-/// answers for its own replicas only; it asks nobody else. A [`CallError`] of its own is carried
-/// like any answer: nothing was done, or nobody will ever hear what.
+/// answers for its own replicas only; it asks no other. A [`CallError`] of its own is carried
+/// like any answer: nothing was done, or the outcome stays unknown.
 ///
-/// An adapter may drop what the node has begun when nobody waits for the answer any more: what must
-/// come to an end, once begun, does so in a task of its own.
+/// An adapter may drop what the node has begun when the caller is gone: what must come to an end,
+/// once begun, does so in a task of its own.
 pub trait Peer: Send + Sync + 'static {
     /// Does a write where the partition is led.
     fn write(&self, write: Write) -> Pending<'_, Result<WriteAnswer, CallError>>;
@@ -76,8 +76,8 @@ pub trait Peer: Send + Sync + 'static {
     fn read(&self, read: Read) -> Pending<'_, Result<ReadAnswer, CallError>>;
 
     /// What [`read`](Self::read) would answer, if nothing need be waited for: most reads of a node
-    /// in this process. `None` says nothing but that it has to be asked; nobody answers for a node
-    /// that has left.
+    /// in this process. `None` says nothing but that it has to be asked; a node that has left
+    /// answers nothing else.
     fn read_at_once(&self, _read: &Read) -> Option<ReadAnswer> {
         None
     }
@@ -126,8 +126,8 @@ pub trait Peer: Send + Sync + 'static {
         deadline: Instant,
     ) -> Pending<'_, Result<SnapshotChunk, CallError>>;
 
-    /// Tells something without waiting. It may be lost, and come in another order. Who is told does
-    /// not wait either: it is called on the thread of whoever tells, or of the adapter.
+    /// Tells something without waiting. It may be lost, and come in another order. The node
+    /// that is told does not wait either: it runs on the thread of the teller, or of the adapter.
     fn tell(&self, message: Message);
 }
 

@@ -22,7 +22,7 @@ pub enum Message {
     Condemned {
         /// Of which partition.
         partition: PartitionId,
-        /// What was found, for people.
+        /// What was found, for the operator.
         why: String,
     },
     /// This node's replica should claim: the one that tells lacks what this one has.
@@ -43,7 +43,7 @@ pub enum Message {
 /// pace, also when there is nothing new: a node that is silent is not counted on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// Who tells.
+    /// The node that tells.
     pub node: NodeId,
     /// In which life; one that is newer makes what was told before void.
     pub incarnation: NodeIncarnation,

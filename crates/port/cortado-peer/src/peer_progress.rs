@@ -1,7 +1,7 @@
 //! How far the replicas of other nodes are, as these have told.
 //!
-//! What is told may be lost, so it is numbered: who misses a number is told everything again. Start
-//! reading at [`PeerProgress`]. Source: docs/protocols/peers.md, "Progress".
+//! What is told may be lost, so it is numbered: a node that misses one is told everything again.
+//! Start reading at [`PeerProgress`]. Source: docs/protocols/peers.md, "Progress".
 
 use crate::{Progress, ReplicaProgress};
 use cortado_model::{Millis, NodeId, NodeIncarnation, PartitionId};
@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// A node that is silent for longer is not counted on. Many times the pace: a busy machine may
-/// hold it up for seconds, and who asks a node that is gone is told so at once.
+/// hold it up for seconds, and a call to a node that is gone fails at once.
 const SILENCE_MS: u64 = 10_000;
 
 /// A number, and the life that it counts in.
@@ -75,7 +75,7 @@ impl PeerProgress {
         alive.filter_map(|(node, peer)| Some((*node, *peer.replicas.get(&partition)?))).collect()
     }
 
-    /// Who has spoken here and is not silent.
+    /// The nodes that have spoken here and are not silent.
     pub fn speakers(&self, now: Millis) -> Vec<NodeId> {
         let peers = self.read();
         let alive = peers.iter().filter(|(_, peer)| now.since(peer.at) <= SILENCE_MS);

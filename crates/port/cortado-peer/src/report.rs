@@ -1,4 +1,4 @@
-//! How a node and its replicas are, for operators and for those who wait for them.
+//! How a node and its replicas are, for operators and for nodes that wait for them.
 //!
 //! Start reading at [`NodeReport`].
 
@@ -27,6 +27,6 @@ pub struct ReplicaReport {
     pub end: LogOffset,
     /// For how long it has known that the log holds more than it has folded; 0 if it does not.
     pub behind_ms: u64,
-    /// It leads, and nobody has been able to compare histories with it so far.
+    /// It leads, and no replica has been able to compare histories with it so far.
     pub unverified: bool,
 }

@@ -24,13 +24,13 @@ use tokio::time::Instant;
 enum Defect {
     /// The idempotency key of a write stays behind.
     ForgetsTheKey,
-    /// What nobody knows passes for what was not done.
+    /// An unknown outcome passes for what was not done.
     TakesUnknownForNotDone,
     /// Messages that condemn are kept to oneself.
     KeepsCondemnations,
     /// The other node may take as long as it likes.
     ForgetsTheDeadline,
-    /// Whoever is meant, the first node is asked.
+    /// The first node is asked, whichever is meant.
     MixesNodes,
     /// A chunk that was carried once is not asked for again.
     RemembersChunks,
@@ -38,8 +38,8 @@ enum Defect {
     KnowsBetterThanTheNode,
     /// A read is answered at once, as one was before.
     RemembersReads,
-    /// Who has left answers at once.
-    AnswersForWhoHasLeft,
+    /// A node that has left answers at once.
+    AnswersForLeftNodes,
     /// One call at a time.
     AsksInTurn,
     /// A call that is late never ends.
@@ -50,12 +50,12 @@ enum Defect {
     AsksTooEarly,
     /// Tells when calls have ended.
     TellsAfterCalls,
-    /// Who is not there passes for lost.
+    /// A node that is not there passes for lost.
     ReachesStrangers,
     /// A node that leaves is still there.
-    KeepsWhoLeaves,
-    /// The answer of who has left is awaited.
-    AwaitsWhoHasLeft,
+    KeepsLeftNodes,
+    /// The answer of a node that has left is awaited.
+    AwaitsLeftNodes,
     /// The first life of a node is the only one.
     KeepsTheFirstLife,
     /// When one life leaves, all do.
@@ -140,7 +140,7 @@ impl Broken {
             Err(CallError::Late) if !late && self.has(Defect::KnowsBetterThanTheNode) => {
                 Err(CallError::Lost)
             }
-            Err(CallError::Lost) if self.has(Defect::AwaitsWhoHasLeft) && self.all_have_left() => {
+            Err(CallError::Lost) if self.has(Defect::AwaitsLeftNodes) && self.all_have_left() => {
                 pending().await
             }
             answered => answered.map(|answer| self.answer(answer)),
@@ -164,7 +164,7 @@ impl Broken {
     fn at_once(&self, peer: Option<&Arc<dyn Peer>>, read: &Read) -> Option<ReadAnswer> {
         match self.defect {
             Defect::RemembersReads => locked(&self.state.answer).clone(),
-            Defect::AnswersForWhoHasLeft => locked(&self.state.serves).as_ref()?.read_at_once(read),
+            Defect::AnswersForLeftNodes => locked(&self.state.serves).as_ref()?.read_at_once(read),
             _ => peer?.read_at_once(read),
         }
     }
@@ -187,7 +187,7 @@ impl Broken {
         let mut memberships = locked(&self.state.memberships);
         if self.has(Defect::LeavesWithAllLives) {
             memberships.iter_mut().for_each(|membership| *membership = None);
-        } else if !self.has(Defect::KeepsWhoLeaves) {
+        } else if !self.has(Defect::KeepsLeftNodes) {
             memberships[place] = None;
         }
     }
@@ -305,16 +305,16 @@ fn the_suite_notices_every_defect() {
     check(Defect::MixesNodes, "nodes do not mix");
     check(Defect::RemembersChunks, "a chunk is carried as often as it is asked for");
     check(Defect::KnowsBetterThanTheNode, "what a node says of a call is carried");
-    check(Defect::RemembersReads, "who answers at once answers what a read would");
+    check(Defect::RemembersReads, "an answer at once is what a read would answer");
     check(Defect::AsksInTurn, "calls are answered side by side");
     check(Defect::WaitsForEver, "a call ends by its deadline");
     check(Defect::WedgesWhenDropped, "a call that is dropped does no harm");
     check(Defect::AsksTooEarly, "a call that is not awaited asks nothing");
-    check(Defect::TellsAfterCalls, "who tells waits for nobody");
-    check(Defect::ReachesStrangers, "who never joined is unreachable");
-    check(Defect::KeepsWhoLeaves, "who has left is unreachable");
-    check(Defect::AnswersForWhoHasLeft, "who has left answers nothing at once");
+    check(Defect::TellsAfterCalls, "a message waits for no call");
+    check(Defect::ReachesStrangers, "a node that never joined is unreachable");
+    check(Defect::KeepsLeftNodes, "a node that has left is unreachable");
+    check(Defect::AnswersForLeftNodes, "a node that has left answers nothing at once");
     check(Defect::KeepsTheFirstLife, "a newer life is reached");
-    check(Defect::AwaitsWhoHasLeft, "who leaves while it is asked is lost");
+    check(Defect::AwaitsLeftNodes, "a call to a node that leaves is lost");
     check(Defect::LeavesWithAllLives, "an older life takes nothing with it");
 }

@@ -1,4 +1,4 @@
-//! Who asks a replica's driver something, and how a write is withdrawn.
+//! Callers of a replica's driver, and how a write is withdrawn.
 //!
 //! Start reading at [`Asker`].
 
@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 /// What is put in line for a driver.
 pub(crate) type Input = Event<Asker>;
 
-/// Who has asked. Dropped without an answer, it means that the replica went away.
+/// The caller of a driver. Dropped without an answer, it means that the replica went away.
 #[derive(Debug)]
 pub(crate) struct Asker {
     reply: oneshot::Sender<Reply>,
@@ -19,13 +19,13 @@ pub(crate) struct Asker {
 }
 
 impl Asker {
-    /// Somebody who waits until the answer comes, and where it will be.
+    /// A caller that waits until the answer comes, and where the answer will be.
     pub(crate) fn new() -> (Asker, oneshot::Receiver<Reply>) {
         let (reply, answer) = oneshot::channel();
         (Asker { reply, ticket: None }, answer)
     }
 
-    /// Somebody who may withdraw.
+    /// A caller that may withdraw its write.
     pub(crate) fn with(ticket: &Arc<Ticket>) -> (Asker, oneshot::Receiver<Reply>) {
         let (asker, answer) = Asker::new();
         (Asker { ticket: Some(Arc::clone(ticket)), ..asker }, answer)
@@ -43,7 +43,7 @@ impl Caller for Asker {
     }
 }
 
-/// Settles who was first: the driver that begins a write, or the client that withdraws it.
+/// Decides which was first: the driver that begins a write, or the client that withdraws it.
 #[derive(Debug, Default)]
 pub(crate) struct Ticket(AtomicU8);
 

@@ -1,5 +1,5 @@
 //! Which replicas of a node show something new: told by their drivers, heard by the watcher and by
-//! whoever tells the peers.
+//! the task that tells the peers.
 //!
 //! Says that there is something, never what. Start reading at [`ChangedReplicas`].
 
@@ -47,7 +47,7 @@ impl ChangedReplicas {
         self.moved_urgently.notify_one();
     }
 
-    /// Waits until somebody is in a hurry.
+    /// Waits until [`hurry`](Self::hurry) was called since the last call.
     pub(crate) async fn told_urgently(&self) {
         self.moved_urgently.notified().await;
     }

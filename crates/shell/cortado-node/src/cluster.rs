@@ -20,7 +20,7 @@ use tracing::{info, warn};
 
 /// How long a cluster may take until it serves its own partition.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
-/// How often it is looked whether a starting node was refused: nobody tells of that.
+/// How often it is checked whether a starting node was refused: no signal tells of that.
 const REGISTRATION_LOOK: Duration = Duration::from_millis(20);
 
 /// The nodes of this process, and a router to them. Dropping it without

@@ -11,10 +11,10 @@ use cortado_replica::{Body, FoldState, Frame, Genesis};
 use cortado_store::{Store, StoreError};
 use std::sync::Arc;
 
-/// Who begins the log of `_cluster`, and with it the cluster.
+/// Which process begins the log of `_cluster`, and with it the cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Founding {
-    /// The process does, if the log is empty and no store knows a cluster.
+    /// This one, if the log is empty and no store knows a cluster.
     Create,
     /// Another process has done so: an empty log is a wrong or a lost one.
     Join,
@@ -82,7 +82,7 @@ pub(crate) async fn identity(
 ) -> Result<ClusterUuid, IdentityError> {
     let stored = stored(stores, nodes).await?;
     if founding == Founding::Create && stored.is_empty() {
-        // If the log is not empty this changes nothing; of two who begin it the first counts.
+        // If the log is not empty this changes nothing; of two that begin it the first counts.
         let genesis = |_| cluster_genesis(ClusterUuid(random_u128()));
         let begun = begin_log(log, &cluster_spec(), genesis, WallMillis(0)).await;
         begun.map_err(IdentityError::LogUnwritable)?;

@@ -25,7 +25,7 @@ impl LocalRoutes {
         LocalRoutes { routes, partitions: RwLock::default() }
     }
 
-    /// The route of `partition`, whether or not anybody serves it yet.
+    /// The route of `partition`, whether or not it is served yet.
     pub(crate) fn route(&self, partition: PartitionId) -> Arc<LocalRoute> {
         if let Some(route) = self.partitions.read().get(&partition) {
             return Arc::clone(route);
@@ -121,7 +121,7 @@ impl LocalRoute {
         if state.replica.as_ref().is_some_and(|own| Arc::ptr_eq(own, replica)) {
             state.serves = role == ReplicaRole::Leader;
             drop(state);
-            // Whoever waits for a candidate wants to know that it is none any more, too.
+            // A request that waits for a candidate must also hear when it is no longer one.
             self.route.changed();
         }
     }

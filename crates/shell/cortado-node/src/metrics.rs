@@ -1,6 +1,6 @@
 //! What a node counts as it happens.
 //!
-//! Counting never waits. What is read when somebody asks is in [`crate::observation`]. Start
+//! Counting never waits. What is read when it is asked for is in [`crate::observation`]. Start
 //! reading at [`NodeMetrics`]. Source: docs/metrics.md lists every family.
 
 use cortado_driver::{Refused, Reply};

@@ -110,7 +110,7 @@ impl Node {
         &self.gateway
     }
 
-    /// For whoever shows what it counts and holds.
+    /// This life as its replicas see it.
     pub(crate) fn host(&self) -> &Arc<ReplicaHost> {
         &self.host
     }
@@ -146,7 +146,7 @@ impl Node {
     /// none is left.
     pub(crate) async fn end(&self) {
         self.abort();
-        // Threads may wait for somebody who takes their chunks.
+        // Threads may wait for a peer to take their chunks.
         self.service.snapshots.give_up();
         self.host.tasks.end().await;
         let lanes = Arc::clone(&self.host.lanes);

@@ -253,7 +253,7 @@ impl Nodes {
     /// Ends a node; with `life`, only if that is its present one.
     async fn end_node(&self, node: NodeId, life: Option<NodeIncarnation>) -> Result<(), NodeError> {
         let slot = self.slots.get(&node).ok_or(NodeError::NoSuchNode)?;
-        // Until the end, so that nobody opens the store while it is still in use.
+        // Until the end, so that the next life does not open the store while it is still in use.
         let former = slot.changing.lock().await;
         let running = slot.running().ok_or(NodeError::NotRunning)?;
         let incarnation = running.node.me().incarnation;
@@ -343,7 +343,7 @@ impl Slot {
     }
 }
 
-/// Waits until nobody holds a node's former store any more.
+/// Waits until a node's former store is held no more.
 async fn await_release(store: Option<&Weak<dyn Store>>) -> Result<(), NodeError> {
     let give_up_at = Instant::now() + STORE_RELEASE_TIMEOUT;
     while store.is_some_and(|store| store.strong_count() > 0) {

@@ -158,7 +158,7 @@ async fn stop_and_remove(host: Arc<ReplicaHost>, replica: Arc<ReplicaHandle>) {
 async fn remove_state(host: &Arc<ReplicaHost>, partition: PartitionId) {
     let (sender, turn) = oneshot::channel();
     host.lanes.run(partition, move |store| {
-        // Nobody waits if the node has ended.
+        // The receiver is gone if the node has ended.
         let _ = sender.send(store.is_ok());
     });
     if turn.await != Ok(true) {

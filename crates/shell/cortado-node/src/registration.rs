@@ -1,5 +1,5 @@
 //! How a node registers in `_cluster`. Start reading at [`register`].
-//! Source: docs/protocols/failover.md, "Registration"; who may is said in `cortado-cluster`.
+//! Source: docs/protocols/failover.md, "Registration"; `cortado-cluster` decides which life may.
 
 use crate::life_standing::standing;
 use crate::replica_host::ReplicaHost;

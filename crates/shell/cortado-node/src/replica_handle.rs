@@ -27,13 +27,13 @@ pub(crate) struct ReplicaHandle {
     /// Its node's, as is the room.
     pub(crate) lanes: Arc<StoreLanes>,
     room: Arc<StoreRoom>,
-    /// Its node's, too: whom to tell that this replica shows something new.
+    /// Its node's, too: what is told that this replica shows something new.
     changed: Arc<ChangedReplicas>,
     inbox: mpsc::Sender<Input>,
     shown: Shown,
 }
 
-/// Written by the driver alone, read by everybody.
+/// Written by the driver alone, read by any task.
 ///
 /// Invariant: what is below `folded` is in the store, and what the store shows is at or below
 /// `applying`.
@@ -90,7 +90,7 @@ impl ReplicaHandle {
         (Arc::new(handle), receiver)
     }
 
-    /// Begins the life of a replica; it is nobody who has ever claimed.
+    /// Begins a life of the replica, under an incarnation that has never claimed.
     pub(crate) fn begin_life(&self, incarnation: ReplicaIncarnation) {
         self.shown.life.store(incarnation.life, Ordering::Release);
         self.changed.tell(self.partition);
@@ -118,7 +118,7 @@ impl ReplicaHandle {
         self.inbox.send(input).await.is_ok()
     }
 
-    /// Puts `input` in line as soon as there is room; nobody waits for that but one of `tasks`.
+    /// Puts `input` in line as soon as there is room; a task of `tasks` waits, not the caller.
     pub(crate) fn send_beside(self: &Arc<Self>, tasks: &Tasks, input: Input) {
         let handle = Arc::clone(self);
         tasks.spawn(async move {
@@ -129,8 +129,8 @@ impl ReplicaHandle {
 
     /// Waits for the answer to an input that was put in line. `None` if the driver is gone.
     ///
-    /// An input that came in line just as the driver went is dropped with the line, which whoever
-    /// waits here holds open: its answer alone may never come.
+    /// An input that came in line just as the driver went is dropped with the line, which the
+    /// waiting caller itself holds open: its answer alone may never come.
     pub(crate) async fn answer<T>(&self, mut answer: oneshot::Receiver<T>) -> Option<T> {
         tokio::select! {
             biased;
@@ -153,7 +153,7 @@ impl ReplicaHandle {
         ReplicaRole::from_number(self.shown.role.load(Ordering::Acquire))
     }
 
-    /// Whether it leads and nobody has been able to compare histories with it so far.
+    /// Whether it leads and no replica has been able to compare histories with it so far.
     pub(crate) fn is_unverified(&self) -> bool {
         self.shown.unverified.load(Ordering::Acquire)
     }
@@ -275,7 +275,7 @@ impl ReplicaHandle {
     pub(crate) fn show_role(&self, role: ReplicaRole) {
         let before = self.shown.role.swap(role as u8, Ordering::AcqRel);
         if before != role as u8 {
-            // Who leads next finds out itself.
+            // The next leader finds out itself.
             self.show_held_back(false);
             self.changed.tell(self.partition);
             self.move_on_urgently();

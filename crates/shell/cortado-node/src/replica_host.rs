@@ -29,7 +29,7 @@ pub(crate) struct ReplicaHost {
     pub(crate) duty: Duty,
     pub(crate) log: Arc<dyn Log>,
     pub(crate) beats: Arc<dyn Beats>,
-    /// For who may block, and for what the store does inline.
+    /// For tasks that may block, and for what the store does inline.
     pub(crate) store: Arc<dyn Store>,
     /// Where it comes from, and where snapshots for it arrive.
     pub(crate) stores: Arc<dyn StoreFactory>,
@@ -111,7 +111,7 @@ impl ReplicaHost {
     /// How many replicas `partition` should have.
     pub(crate) fn replica_count(&self, partition: PartitionId) -> usize {
         match self.cluster.placed(partition).len() {
-            // A partition that the catalog does not know yet is compared by nobody alone.
+            // Not in the catalog yet: there may be another replica to compare with.
             0 => 2,
             placed => placed,
         }

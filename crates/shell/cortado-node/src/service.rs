@@ -27,7 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
-/// How long somebody who asks for the leader waits for a replica that is about to lead. Then the
+/// How long a request for the leader waits for a replica that is about to lead. Then the
 /// asking node may have learned more.
 const ABOUT_TO_LEAD: Duration = Duration::from_secs(1);
 
@@ -43,7 +43,7 @@ enum NoLeader {
     Dropped,
     /// It knows as much as this.
     Elsewhere(KnownLeader),
-    /// Nobody can lead: the stores are full.
+    /// No replica can lead: the stores are full.
     NoRoom,
 }
 
@@ -108,8 +108,8 @@ impl NodeService {
         }
     }
 
-    /// Whether nobody leads, and nobody can: every replica has met a record that its store does not
-    /// take.
+    /// Whether no replica can lead: each is full (it has met a record that its store does not take)
+    /// or not readable.
     fn waits_for_room(&self, route: &LocalRoute) -> bool {
         let cannot_lead = |role: ReplicaRole| role == ReplicaRole::Full || !role.is_readable();
         let Some(replica) = route.replica().filter(|own| own.role() == ReplicaRole::Full) else {
@@ -120,7 +120,7 @@ impl NodeService {
         others.retain(|node| *node != self.host.node() && self.host.peers.peer(*node).is_some());
         others.iter().all(|node| {
             let told = told.iter().find(|(of, _)| of == node).map(|(_, told)| told);
-            // Of whom nothing is known, that one may have room.
+            // A node of which nothing is known may have room.
             told.is_some_and(|told| cannot_lead(told.role))
         })
     }

@@ -69,7 +69,7 @@ mod tests {
         check(Err(StoreError::Full { why: why() }), took, 1);
         check(Err(StoreError::Damaged { why: why() }), Some(Evidence::OwnStoreFailed), 1);
         check(Err(StoreError::Failed { why: why() }), Some(Evidence::OwnStoreFailed), 1);
-        assert!(failed.try_recv().is_err(), "that is told to whom the batch belongs");
+        assert!(failed.try_recv().is_err(), "that is for the caller of the batch to handle");
         observer.broken(why());
         assert_eq!(failed.try_recv().unwrap().why, "told to");
     }

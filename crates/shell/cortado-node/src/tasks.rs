@@ -17,7 +17,7 @@ pub(crate) struct Tasks {
     tasks: Mutex<JoinSet<()>>,
 }
 
-/// One life of a node, for whoever may have to end it.
+/// One life of a node, for the tasks that may have to end it.
 #[derive(Clone)]
 pub(crate) struct Life {
     pub(crate) me: NodeLife,
@@ -38,9 +38,9 @@ impl Life {
         Life { me, failures }
     }
 
-    /// Tells whoever started the node that this life must end.
+    /// Tells the supervisor that this life must end.
     pub(crate) fn report(&self, why: String, next: NextLife) {
-        // Without anybody to tell, the node is ending anyway.
+        // Without a supervisor, the node is ending anyway.
         let _ = self.failures.send(NodeFailure { life: self.me, why, next });
     }
 

@@ -107,7 +107,7 @@ impl Watcher {
     fn gather(&mut self, now: Millis) {
         let mut events = Vec::new();
         events.extend(self.host.health.take_signs().into_iter().map(WatchEvent::Observed));
-        // What hangs is slow at every tick; a look out of turn is none.
+        // Only on a tick: what hangs counts as slow once a tick, not at each look out of turn.
         if now >= self.watch.wake_at() {
             let is_off = self.host.log_time.renew();
             events.push(WatchEvent::Observed(Evidence::OwnClock { is_off }));
@@ -170,7 +170,7 @@ impl Watcher {
         self.catalog = Some(catalog);
     }
 
-    /// Nobody waits for the beat before any longer.
+    /// Sends a beat; the answer to the one before is not awaited any longer.
     fn beat(&mut self, count: u64) {
         let (node, incarnation) = (self.host.me().node, self.host.me().incarnation);
         let beat = Beat { node, incarnation, count, time: self.host.clock.now().wall };
@@ -292,7 +292,7 @@ fn claim_reason(cause: &Cause) -> ClaimReason {
         Cause::LeaderDead { .. } => ClaimReason::LeaderDead,
         Cause::LeaderRestarted { .. } => ClaimReason::LeaderRestarted,
         Cause::SteppedDown { .. } => ClaimReason::SteppedDown,
-        // Those make a leader hand over; nobody claims for them.
+        // Those make a leader hand over; they are no reason to claim.
         Cause::PreferredIsBack { .. } | Cause::Sick(_) => ClaimReason::Ordered,
     }
 }

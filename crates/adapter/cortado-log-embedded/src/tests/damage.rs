@@ -194,7 +194,7 @@ fn bytes_of_the_log_inside_a_record_are_only_a_record() {
     let disk = Disk::default();
     let log = open(&disk).unwrap();
     fill(&log, 0, 5);
-    // Someone stores the log's own file as a document, and the power tears that write.
+    // A client stores the log's own file as a document, and the power tears that write.
     let copy = disk.bytes_of(&segment_name(1))[SEGMENT_HEADER_BYTES..5_200].to_vec();
     disk.cut_at(2);
     let answer = block_on(log.append(partition(1), vec![copy.clone().into()]));
@@ -320,7 +320,7 @@ fn leftovers_of_another_process_are_deleted() {
     let disk = closed_log();
     disk.put("prepared.tmp", vec![0; 5_000]);
     disk.put("0000000000000007.spare", disk.bytes_of(&segment_name(1)));
-    disk.put("notes.txt", b"somebody else's".to_vec());
+    disk.put("notes.txt", b"the operator's".to_vec());
     assert!(open(&disk).is_ok());
     let image = disk.image();
     assert!(!image.contains_key("prepared.tmp") && image.contains_key("notes.txt"));

@@ -275,7 +275,7 @@ fn check_torn_write_stays_away(disk: &Disk, log: &EmbeddedLog, segment_bytes: u6
     let whole = disk.bytes_of(&name)[piece.clone()].to_vec();
     disk.corrupt(&name, |bytes| bytes[piece.clone()].fill(0x55));
     assert!(verify(&disk).torn_tail.is_some());
-    // The log goes on without the record, and so does everyone who reads it; then it dies again.
+    // The log goes on without the record, and so do its readers; then it dies again.
     let log = open_with(&disk, segment_bytes).unwrap();
     assert_eq!(log.end(partition(0)), end);
     let disk = disk.after_cut(0);

@@ -14,7 +14,7 @@ pub(crate) struct Cache {
     order: VecDeque<(Arc<Partition>, PartitionIncarnation, usize)>,
     bytes: usize,
     bytes_max: usize,
-    /// `bytes` after the last eviction, for whoever else wants to know.
+    /// `bytes` after the last eviction, for the usage that the log reports.
     shown_bytes: Arc<AtomicU64>,
 }
 

@@ -1,4 +1,4 @@
-//! A disk that fails to sync: whoever asks for a sync is told, so it was not only asked for.
+//! A disk that fails to sync: the caller of a sync is told, so the disk was really asked.
 
 use super::{HOME, batch, open};
 use cortado_store::{Store, StoreError};

@@ -108,7 +108,7 @@ fn of_stream(heard: &[HeardBeat], stream: BeatStream) -> Vec<Bytes> {
 
 fn a_beat_comes_on_every_stream(case: &Case<'_>) {
     let mut follower = case.beats().follow();
-    assert!(!case.streams().is_empty(), "{}: there is none", case.name);
+    assert!(!case.streams().is_empty(), "{}: no beat streams", case.name);
     case.send_all(&["a"]);
     case.expect(follower.as_mut(), &case.streams(), &["a"]);
 }

@@ -176,7 +176,7 @@ pub(super) fn the_largest_record_fits(case: &Case<'_>) {
     case.append(partition(0), &["after"]);
     let entries = case.read_all(partition(0), LogOffset::ZERO, 100);
     assert_eq!(entries.len(), 3, "{}", case.name);
-    // Not assert_eq!: nobody wants to see 16 MiB.
+    // Not assert_eq!: it would print 16 MiB.
     assert!(entries[1].record == largest, "{}: other bytes came back", case.name);
 }
 

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use cortado_model::BeatStream;
 use std::collections::VecDeque;
 
-/// Beats of a stream that are kept for who is slow: a minute of four nodes.
+/// Beats of a stream that are kept for slow followers: a minute of four nodes.
 const BEATS_KEPT_MAX: usize = 1_024;
 
 /// The last beats of each stream.
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_slow_misses_the_oldest() {
+    fn a_slow_follower_misses_the_oldest() {
         let mut beats = MemoryBeats::new(1);
         let mut place = beats.end();
         (0..BEATS_KEPT_MAX).for_each(|_| send(&mut beats, "a"));
@@ -162,7 +162,7 @@ mod tests {
         beats.strike(S0, Some(StreamFault::Hides));
         send(&mut beats, "b");
         check(&beats, &mut place, &["0a", "1a", "1b"]);
-        // Who begins to follow meanwhile stands behind what it cannot see.
+        // A follower that begins meanwhile stands behind what it cannot see.
         let mut later = beats.end();
         send(&mut beats, "c");
         beats.strike(S0, None);

@@ -1,4 +1,4 @@
-//! The asynchronous port on top of the in-memory log, shared by everyone in the process.
+//! The asynchronous port on top of the in-memory log, shared by all nodes of the process.
 //!
 //! Decides nothing: every answer is [`MemoryLog`]'s. Start reading at [`SharedMemoryLog`].
 
@@ -76,7 +76,7 @@ impl SharedMemoryLog {
         state.waiting.clear();
     }
 
-    /// Works on the log itself, then tells those who follow an end that has moved.
+    /// Works on the log itself, then tells followers of the ends that have moved.
     pub fn with<T>(&self, work: impl FnOnce(&mut MemoryLog) -> T) -> T {
         let mut state = self.lock();
         let answer = work(&mut state.log);

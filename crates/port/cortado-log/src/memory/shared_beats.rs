@@ -1,4 +1,4 @@
-//! The port of beats on top of the streams in memory, shared by everyone in the process.
+//! The port of beats on top of the streams in memory, shared by all nodes of the process.
 //!
 //! Decides nothing: every answer is [`MemoryBeats`]'s. Start reading at [`SharedMemoryBeats`].
 
@@ -50,7 +50,7 @@ impl SharedMemoryBeats {
         );
     }
 
-    /// Works on the streams, then wakes who follows.
+    /// Works on the streams, then wakes the followers.
     fn with<T>(&self, work: impl FnOnce(&mut MemoryBeats) -> T) -> T {
         let mut state = self.lock();
         let answer = work(&mut state.beats);

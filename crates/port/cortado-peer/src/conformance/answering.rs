@@ -13,10 +13,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
-/// More messages than anybody keeps for a node that hangs.
+/// More messages than an adapter keeps for a node that hangs.
 const MESSAGES: u64 = 5_000;
 
-pub(super) async fn who_answers_at_once_answers_what_a_read_would(case: &Case<'_>) {
+pub(super) async fn an_answer_at_once_is_what_a_read_would_answer(case: &Case<'_>) {
     let says = Arc::new(Mutex::new((Answer::Read(ReadAnswer::Behind), true)));
     let (said, at_once) = (Arc::clone(&says), Arc::clone(&says));
     let serves = FnPeer {
@@ -104,7 +104,7 @@ pub(super) async fn a_call_that_is_dropped_does_no_harm(case: &Case<'_>) {
             if held {
                 let _ = released.wait_for(|released| *released).await;
                 return match question {
-                    Question::Report(..) => Ok(Answer::Report(report_of("nobody"))),
+                    Question::Report(..) => Ok(Answer::Report(report_of("too late"))),
                     other => Ok(numbered(&other)),
                 };
             }
@@ -132,7 +132,7 @@ pub(super) async fn a_call_that_is_not_awaited_asks_nothing(case: &Case<'_>) {
     assert_eq!(served.questions().len(), 1, "what was dropped was not asked");
 }
 
-pub(super) async fn who_tells_waits_for_nobody(case: &Case<'_>) {
+pub(super) async fn a_message_waits_for_no_call(case: &Case<'_>) {
     let (served, serves) = Served::silent();
     let _leave = case.join(ASKED, serves).await;
     let told = async {

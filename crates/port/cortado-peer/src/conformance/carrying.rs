@@ -53,7 +53,7 @@ pub(super) async fn every_message_arrives_unchanged(case: &Case<'_>) {
         case.tell_until_heard(ASKED, &served, message).await;
     }
     for heard in served.messages() {
-        assert!(messages.contains(&heard), "nobody told {heard:?}");
+        assert!(messages.contains(&heard), "{heard:?} was never told");
     }
 }
 

@@ -1,4 +1,4 @@
-//! One rule on peers that nobody has joined yet, and what rules do with them.
+//! One rule on peers that no node has joined yet, and what rules do with them.
 //!
 //! Start reading at [`Case`].
 
@@ -19,7 +19,7 @@ pub(super) const ASKED: NodeId = NodeId(1);
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Far beyond any patience.
 const FAR: Duration = Duration::from_secs(3_600);
-/// Soon, for those who wait for it.
+/// Soon, for a rule that waits for it.
 const NEAR: Duration = Duration::from_millis(50);
 /// A message that was not heard after this is told again.
 const TELL_AGAIN: Duration = Duration::from_millis(20);
@@ -82,7 +82,7 @@ impl<'a> Case<'a> {
     ) -> T {
         let met = async {
             tokio::select! {
-                answer = call => panic!("{}: answered with {answer:?} by nobody", self.name),
+                answer = call => panic!("{}: answered with {answer:?} too soon", self.name),
                 met = meanwhile => met,
             }
         };

@@ -1,4 +1,4 @@
-//! Rules about who is reached: who has joined and not left, in its newest life.
+//! Rules about which nodes are reached: those that have joined and not left, in their newest life.
 
 use super::case::{ASKED, Case, far};
 use super::question::{Answer, FnPeer, Question};
@@ -9,14 +9,14 @@ use crate::{CallError, Peer, ReadAnswer};
 use std::future::ready;
 use std::sync::Arc;
 
-pub(super) async fn who_never_joined_is_unreachable(case: &Case<'_>) {
+pub(super) async fn a_node_that_never_joined_is_unreachable(case: &Case<'_>) {
     for question in one_of_each(far()) {
         let answer = case.ask(ASKED, question.clone()).await;
         assert_eq!(answer, Err(CallError::Unreachable), "to {question:?}");
     }
 }
 
-pub(super) async fn who_has_left_is_unreachable(case: &Case<'_>) {
+pub(super) async fn a_node_that_has_left_is_unreachable(case: &Case<'_>) {
     let (served, serves) = Served::usual();
     let leave = case.join(ASKED, serves).await;
     assert!(case.ask(ASKED, Question::Report(None, far())).await.is_ok());
@@ -26,12 +26,16 @@ pub(super) async fn who_has_left_is_unreachable(case: &Case<'_>) {
         let answer = case.ask(ASKED, question.clone()).await;
         assert_eq!(answer, Err(CallError::Unreachable), "to {question:?}");
         let answer = case.within(question.clone().put_to(kept.as_ref())).await;
-        assert_eq!(answer, Err(CallError::Unreachable), "by who knew it, to {question:?}");
+        assert_eq!(
+            answer,
+            Err(CallError::Unreachable),
+            "by a peer kept from before, to {question:?}"
+        );
     }
     assert_eq!(served.questions().len(), 1, "certainly nothing was asked");
 }
 
-pub(super) async fn who_has_left_answers_nothing_at_once(case: &Case<'_>) {
+pub(super) async fn a_node_that_has_left_answers_nothing_at_once(case: &Case<'_>) {
     let serves = FnPeer {
         call: Box::new(|question| Box::pin(ready(Ok(answer_to(&question))))),
         at_once: Box::new(|_| Some(ReadAnswer::Behind)),
@@ -47,7 +51,7 @@ pub(super) async fn who_has_left_answers_nothing_at_once(case: &Case<'_>) {
     }
 }
 
-pub(super) async fn who_leaves_while_it_is_asked_is_lost(case: &Case<'_>) {
+pub(super) async fn a_call_to_a_node_that_leaves_is_lost(case: &Case<'_>) {
     for question in one_of_each(far()) {
         let (served, serves) = Served::silent();
         let leave = case.join(ASKED, serves).await;

@@ -6,7 +6,7 @@ use crate::{Peer, Peers, Pending};
 use cortado_model::NodeId;
 use std::sync::Arc;
 
-/// The implementation under test: nodes that nobody has joined yet.
+/// The implementation under test, before a node has joined.
 pub trait Subject {
     /// Lets the others reach `node`; they do when this has ended. A former life of it may be left
     /// behind.

@@ -38,7 +38,7 @@ impl Rig {
         let answer = |question: &Question| match question {
             Question::SnapshotChunk(_, number, _) => Answer::SnapshotChunk(chunk(*number)),
             Question::Verify(..) => Answer::Verify(VerifyAnswer::Begun),
-            other => panic!("nobody asks {other:?}"),
+            other => panic!("not asked in these tests: {other:?}"),
         };
         let serves = FnPeer {
             call: Box::new(move |question| {
@@ -67,7 +67,7 @@ impl Rig {
     fn heard(&self) -> Vec<u64> {
         let number = |message: &Message| match message {
             Message::LogGrew { end, .. } => end.0,
-            other => panic!("nobody tells {other:?}"),
+            other => panic!("not told in these tests: {other:?}"),
         };
         self.reached.lock().unwrap().messages.iter().map(number).collect()
     }

@@ -1,4 +1,4 @@
-//! Three nodes with somebody between them, who hears what they tell and may answer in their place.
+//! Three nodes with peers between them that record messages and may answer in a node's place.
 
 use super::*;
 use crate::cluster_identity::{Founding, identity};
@@ -51,7 +51,7 @@ struct Given {
     then: SnapshotChunk,
     /// How often it was opened.
     opened: usize,
-    /// How often somebody has asked for it that far.
+    /// How often its end was asked for.
     ended: usize,
 }
 
@@ -245,7 +245,7 @@ impl World {
         self.nodes[&node].host().routes.route(self.partition(number)).replica().unwrap()
     }
 
-    /// Whom the leaders of a partition have named when they stepped down, in order.
+    /// The successors that the leaders of a partition have named at their step-downs, in order.
     async fn named(&self, number: u32) -> Vec<Option<NodeId>> {
         let read = self.log.read(self.partition(number), LogPosition::START, usize::MAX).await;
         let bodies = read.unwrap().entries.into_iter().map(|entry| {
@@ -329,7 +329,7 @@ async fn peers_are_told_of_a_full_store_by_every_replica_at_once() {
     world.end().await;
 }
 
-/// Who follows the leader of partition 0 when that has no room.
+/// Which node succeeds the leader of partition 0 when that has no room.
 ///
 /// * `first`, `second`: what the other two say when they are asked how they are, in order.
 async fn check_successor(first: Option<Says>, second: Option<Says>, want: usize) {
@@ -359,7 +359,7 @@ async fn check_successor(first: Option<Says>, second: Option<Says>, want: usize)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_does_not_answer_keeps_nobody_else_from_leading_for_a_full_node() {
+async fn a_silent_node_keeps_no_other_from_leading_for_a_full_one() {
     check_successor(Some(Says::Nothing), None, 1).await;
 }
 
@@ -369,7 +369,7 @@ async fn a_sick_node_is_not_named_to_lead_for_a_full_one() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_does_not_answer_holds_up_no_drop_and_keeps_the_log() {
+async fn a_silent_node_holds_up_no_drop_and_keeps_the_log() {
     let world = World::start().await;
     let partition = world.partition(0);
     world.between.says.lock().insert(NodeId(3), Says::Nothing);
@@ -439,7 +439,7 @@ enum Gives {
     ToAFullDisk,
 }
 
-/// What becomes of a replica that is to be built anew while nobody gives it a snapshot of use.
+/// What becomes of a replica that is to be built anew while no peer gives it a usable snapshot.
 ///
 /// * `gives`: what the others give.
 /// * `is_read`: whether it is read to its end.
@@ -492,7 +492,7 @@ async fn check_kept(gives: Gives, is_read: bool) {
         given().0 > 0
     })
     .await;
-    eventually("nobody helps", || role() != ReplicaRole::Restoring).await;
+    eventually("the copy has failed", || role() != ReplicaRole::Restoring).await;
     let (opened, ended) = given();
     assert_eq!(ended, if is_read { opened } else { 0 });
     assert_eq!(world.stored(follower).1, documents);

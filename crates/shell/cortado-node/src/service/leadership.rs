@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 const SUCCESSOR_ANSWERS: Duration = Duration::from_secs(1);
 
 impl NodeService {
-    /// Gives up a leadership of this node's, for somebody who can take it up.
+    /// Gives up a leadership of this node's to a successor that can lead.
     pub(crate) async fn answer_hand_off(&self, order: HandOff) -> HandOffAnswer {
         let HandOff { partition, to, deadline } = order;
         let route = self.host.routes.route(partition);
@@ -67,7 +67,7 @@ impl NodeService {
         }
     }
 
-    /// Who should follow this node: `to`, or the first by rank; of those who say that they could.
+    /// The node that should follow this one: `to`, or the first by rank; if it says that it could.
     async fn successor(
         &self,
         partition: PartitionId,
@@ -97,7 +97,7 @@ impl NodeService {
 fn known(why: NoLeader) -> KnownLeader {
     match why {
         NoLeader::Elsewhere(leader) => leader,
-        // Nobody leads: nothing better is known anywhere.
+        // There is no leader to name.
         NoLeader::NoRoom | NoLeader::Dropped => KnownLeader::default(),
     }
 }

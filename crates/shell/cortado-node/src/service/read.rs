@@ -26,8 +26,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(2);
 const CATCH_UP: Duration = Duration::from_millis(20);
 /// A page ends behind the document that reaches this many bytes, however few that makes.
 const PAGE_BYTES_MAX: usize = 8 << 20;
-/// So many documents are read on the spot, where the store has it so; more of them where blocking
-/// harms nobody.
+/// So many documents are read on the spot, where the store has it so; more of them on threads that
+/// may block.
 const DOCUMENTS_SHORT: usize = 100;
 
 impl NodeService {
@@ -56,7 +56,7 @@ impl NodeService {
         let replica = if is_leaders(read.level) { route.serving() } else { route.replica() }?;
         let store = replica.lanes.inline()?;
         let (role, Serving::Now(proof)) = self.serves(&replica, read.level) else { return None };
-        // Who cannot be read is read again by `answer_read`, which says why.
+        // A store that cannot be read is read again by `answer_read`, which says why.
         let seen = see(&read.look, &replica, store).ok()?;
         Proven { replica: Arc::clone(&replica), role, proof }.served(seen)
     }
@@ -78,7 +78,7 @@ impl NodeService {
             let proof = match serving {
                 Serving::Now(proof) => proof,
                 // Here rather than in the replica's inbox, so that a position which never comes
-                // costs nobody but its reader.
+                // costs only its reader.
                 Serving::When(ReadNeed::Applied(_), _) if Instant::now() < give_up_at => {
                     sleep(LOOK_AGAIN).await;
                     continue;
@@ -139,7 +139,7 @@ impl Proven {
             Err(error) => {
                 let (partition, node) = (self.replica.partition, self.replica.node);
                 warn!(%partition, %node, %error, "store not read");
-                // Another replica may do better; nobody but the leader may serve these.
+                // Another replica may do better, but only the leader may serve these.
                 let waits = is_leaders(read.level) && Instant::now() < read.deadline;
                 if waits { Ok(None) } else { Err(ReadAnswer::Store(error)) }
             }
@@ -157,7 +157,7 @@ impl Proven {
     }
 }
 
-/// Whether nobody but the leader may serve a read of `level`.
+/// Whether only the leader may serve a read of `level`.
 fn is_leaders(level: Level) -> bool {
     match level {
         Level::Strong | Level::Strict => true,
@@ -165,7 +165,7 @@ fn is_leaders(level: Level) -> bool {
     }
 }
 
-/// Whether a look takes microseconds, so that nobody need wait for another thread.
+/// Whether a look takes microseconds: less than the way to another thread.
 fn is_short(look: &Look) -> bool {
     match look {
         Look::Get(..) | Look::Position | Look::History { .. } => true,

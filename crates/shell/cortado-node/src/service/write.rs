@@ -29,7 +29,8 @@ impl NodeService {
         self.ask(&leader, order, write.deadline, &route).await
     }
 
-    /// The tables of the partition's database, as new as who asks knows them; none for `_cluster`.
+    /// The tables of the partition's database, as new as the asking node knows them; none for
+    /// `_cluster`.
     async fn tables(&self, write: &Write) -> Result<Option<Arc<dyn Tables>>, WriteAnswer> {
         let database = write.partition.database;
         if database == PartitionId::CLUSTER.database {
@@ -65,7 +66,7 @@ impl NodeService {
             }
             Ok(Some(Reply::NotDone(why))) => WriteAnswer::NotDone(why),
             Ok(Some(Reply::Unknown(why))) => WriteAnswer::Unknown(why),
-            // A write is never answered with `Ready`; if it were, nobody could tell.
+            // A write is never answered with `Ready`; if it were, its outcome would be unknown.
             Ok(Some(Reply::Ready)) => WriteAnswer::Unknown(UnknownWhy::LeaderLost),
             // The replica went away, with the write begun or still in line.
             Ok(None) if ticket.withdraw() => WriteAnswer::WrongNode(route.leader()),

@@ -36,7 +36,7 @@ impl Views {
     }
 
     /// Partitions that were left to a newer life, and are not any longer: what they show has
-    /// changed without anybody saying so.
+    /// changed without a driver saying so.
     pub(super) fn take_given_way(&mut self, now: Millis) -> Vec<PartitionId> {
         let over = self.giving_way.extract_if(.., |_, until| now >= *until);
         over.map(|(partition, _)| partition).collect()

@@ -145,7 +145,7 @@ async fn a_dropped_database_leaves_nothing_behind() {
     world.gateway.drop_database("music", deadline()).await.unwrap();
     let again = world.gateway.drop_database("music", deadline()).await;
     assert!(matches!(again, Err(AdminError::NoSuchDatabase)));
-    // Who still holds on to it is told so.
+    // A client that still uses it is told so.
     assert_eq!(music.put("cher", "y", "{}").await, Err(WriteError::NoSuchDatabase));
     let eventual = read(Consistency::Eventual);
     assert!(music.get_with("cher", "x", &eventual).await.is_err());

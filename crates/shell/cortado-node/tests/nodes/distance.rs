@@ -1,5 +1,5 @@
-//! Stores that must not be read on a runtime thread, see who reads them, and keep back what they
-//! are told to.
+//! Stores that must not be read on a runtime thread, note which threads do, and keep back what
+//! they are told to.
 //!
 //! Start reading at [`Distance`].
 
@@ -24,7 +24,7 @@ struct State {
     held: BTreeSet<Call>,
     /// Calls that are kept back now.
     waiting: Vec<Call>,
-    /// The threads on which partitions of clients were read, while somebody wants to know.
+    /// The threads on which partitions of clients were read, once they are noted.
     read_on: Option<BTreeSet<String>>,
 }
 
@@ -56,12 +56,12 @@ impl Distance {
         Held { distance: Arc::clone(self), call }
     }
 
-    /// Whether somebody waits for such a call to be let go.
+    /// Whether such a call waits to be let go.
     pub(crate) fn keeps(&self, call: Call) -> bool {
         self.state.lock().unwrap().waiting.contains(&call)
     }
 
-    /// Notes from now on who reads.
+    /// Notes from now on which threads read.
     pub(crate) fn watch(&self) {
         self.state.lock().unwrap().read_on = Some(BTreeSet::new());
     }

@@ -1,4 +1,4 @@
-//! Stores that must not be read on a runtime thread: who serves clients does not.
+//! Stores that must not be read on a runtime thread: serving clients does not.
 
 use crate::distance::Call;
 use crate::failovers::{metric, one_artist_for_each_partition};
@@ -102,7 +102,7 @@ async fn a_store_that_does_not_answer_holds_up_only_who_waits_for_it() {
 }
 
 /// A strong read whose look at the leader's store takes until `meanwhile` has made another node
-/// lead; who serves it in the end.
+/// lead; which node serves it in the end.
 async fn served_after(
     log: SharedMemoryLog,
     meanwhile: impl AsyncFnOnce(&World, &Music, NodeId),
@@ -113,7 +113,7 @@ async fn served_after(
         music.put(artist, "t3", r#"{"n":1}"#).await.unwrap();
     }
     music.await_complete().await;
-    // Not the preferred one, to whom the leadership would come back.
+    // Not the preferred one, to which the leadership would come back.
     let preferred = preferred(&music).await;
     let leader = [N1, N2, N3].into_iter().find(|node| *node != preferred).unwrap();
     world.gateway.hand_off(&music.database, 0, Some(leader), deadline()).await.unwrap();
@@ -162,7 +162,7 @@ async fn a_look_that_outlasts_the_state_does_not_count() {
     assert_ne!(served, leader);
 }
 
-/// As the client was told: its write was begun by nobody, and nobody does it later.
+/// As the client was told: its write was not begun, and is not done later either.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_write_whose_deadline_passes_before_it_is_begun_is_not_done() {
     let (world, distance) = World::distant(SharedMemoryLog::new(), settings()).await;
@@ -182,7 +182,7 @@ async fn a_write_whose_deadline_passes_before_it_is_begun_is_not_done() {
     };
     eventually_asking("the leader looks up what the write rests on", late).await;
     drop(finds);
-    // Who comes later is done behind it.
+    // Later writes are done behind it.
     for number in 0..20 {
         music.put("held", &format!("t{number}"), "{}").await.unwrap();
     }
@@ -235,7 +235,7 @@ async fn a_store_that_hangs_holds_up_nothing_that_is_led_elsewhere() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_whose_store_hangs_says_so_and_claims_nothing() {
     let mut raw = settings();
-    // Half of it is slow, and nobody is taken for dead who is only slow.
+    // Half of it counts as slow, and a node that is only slow is not to be taken for dead.
     raw.detection.dead_after_ms = Some(1_500);
     let (world, distance) = World::distant(SharedMemoryLog::new(), raw).await;
     let music = world.music(1).await;
@@ -243,7 +243,7 @@ async fn a_node_whose_store_hangs_says_so_and_claims_nothing() {
     music.await_complete().await;
     let partition = music.partitions().await.remove(0);
     let leader = partition.leader.unwrap();
-    // By rank: the first to claim, and who comes after it.
+    // By rank: the first to claim, and the next.
     let others = partition.replicas.iter().map(|replica| replica.node);
     let others: Vec<_> = others.filter(|node| *node != leader).collect();
     let [hanging, next] = others[..] else { panic!("of three nodes: {others:?}") };
@@ -257,7 +257,7 @@ async fn a_node_whose_store_hangs_says_so_and_claims_nothing() {
     music.await_leaders(&[next]).await;
     assert_eq!((claims(), music.get("cher", "y").await), (claims_before, Some("{}".to_owned())));
     drop(applies);
-    // It may lead the journal itself: that could be written by nobody until now.
+    // It may lead the journal itself, which could not be written until now.
     let told = async || {
         let told = events(&world, EventKind::Health).await;
         let what = format!("{hanging} trusts itself less: the own store is slow");

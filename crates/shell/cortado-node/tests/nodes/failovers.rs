@@ -139,7 +139,7 @@ async fn while_beats_are_silent_no_node_is_declared_dead() {
         let says = |node| format!("{node} declares no node dead");
         [N1, N2, N3].iter().all(|node| said.iter().any(|said| said.what.contains(&says(node))))
     };
-    eventually_asking("every node says that it hears nobody", all_say_so).await;
+    eventually_asking("every node says that it declares no node dead", all_say_so).await;
     let claims = metric(&world, "cortado_claims_total");
     let dying = music.leaders().await[0].unwrap();
     let survivors: Vec<_> = [N1, N2, N3].into_iter().filter(|node| *node != dying).collect();
@@ -235,9 +235,9 @@ async fn the_dead_and_the_unknown_are_refused_by_name() {
     let music = world.music(1).await;
     assert!(matches!(world.nodes.kill(NodeId(4)).await, Err(NodeError::NoSuchNode)));
     assert!(matches!(world.nodes.start(N1).await, Err(NodeError::AlreadyRunning)));
-    let to_nobody =
+    let to_unknown_node =
         world.gateway.hand_off(&music.database, 0, Some(NodeId(4)), crate::world::deadline());
-    assert!(matches!(to_nobody.await, Err(AdminError::CannotLead)));
+    assert!(matches!(to_unknown_node.await, Err(AdminError::CannotLead)));
     let nowhere = world.gateway.hand_off(&music.database, 1, None, crate::world::deadline());
     assert!(matches!(nowhere.await, Err(AdminError::NoSuchPartition)));
     world.nodes.kill(N2).await.unwrap();

@@ -17,7 +17,7 @@ use std::task::{Context, Poll, Waker};
 #[derive(Clone)]
 pub(crate) struct HeldLog {
     log: SharedMemoryLog,
-    /// Whoever waits for what is kept back; `None` once it is let go.
+    /// The producers that keep something back; `None` once it is let go.
     waiting: Arc<Mutex<Option<Vec<Waker>>>>,
 }
 

@@ -102,7 +102,7 @@ fn tells_of(events: &[DecisionEvent], number: usize) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_journal_is_there_from_the_start_and_nobody_elses() {
+async fn the_journal_is_there_from_the_start_and_refuses_declarations() {
     let world = World::start().await;
     let gateway = &world.gateway;
     let journal = journal_of(gateway);
@@ -233,7 +233,7 @@ async fn old_entries_make_room_for_new_ones() {
         tells_of(&events, last) && events.len() <= 4 * KEPT
     };
     eventually_asking("the journal is short", async || is_short(&world, DECLARED - 1).await).await;
-    // Who has read no further than what is gone goes on with what is left.
+    // A reader that has read no further than what is gone goes on with what is left.
     let mut rest = walk(&world.gateway, Some(&first.id), 7).await;
     eventually_asking("the rest is read", async || {
         let after = rest.last().unwrap_or(&first).id.clone();
@@ -299,7 +299,7 @@ impl Log for NoJournal {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_comes_next_finishes_a_journal_that_was_begun() {
+async fn the_next_start_finishes_a_journal_that_was_begun() {
     let (log, stores) = (SharedMemoryLog::new(), Arc::<Stores>::default());
     let asked = Arc::<AtomicU64>::default();
     let without = NoJournal { log: log.clone(), asked: Arc::clone(&asked) };

@@ -1,4 +1,4 @@
-//! Who is a node of the cluster: one life of one data directory for each name.
+//! Which nodes are in the cluster: one life of one data directory for each name.
 
 use crate::failovers::count_of;
 use crate::held_log::HeldLog;

@@ -162,7 +162,7 @@ async fn a_clock_that_was_set_back_lets_no_node_pass_for_an_earlier_life() {
     eventually("some time has passed", || metric("cortado_beats_total") > beats + 150).await;
     // A wrong suspicion on a busy machine costs a few; lives that pass for over cost hundreds.
     let resigned = metric("cortado_resignations_total") - resigned;
-    assert!(resigned < 30, "{resigned} leaderships were taken away from who lived");
+    assert!(resigned < 30, "{resigned} leaderships were taken away from live nodes");
     // Lives are counted, by no clock: each is the next one.
     let next = lives.into_iter().map(|(node, life)| (node, NodeIncarnation(life.0 + 1)));
     let lives =
@@ -235,7 +235,7 @@ async fn a_trimmed_process_starts_from_its_stores() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_leader_that_nobody_could_compare_with_is_shown_as_unverified() {
+async fn a_leader_with_no_replica_to_compare_with_is_shown_as_unverified() {
     let world = World::start().await;
     let music = world.music_on(2, Some(1)).await;
     let shown = async || {
@@ -251,7 +251,7 @@ async fn a_leader_that_nobody_could_compare_with_is_shown_as_unverified() {
     let leader = music.leaders().await[0].unwrap();
     world.nodes.kill(leader).await.unwrap();
     world.nodes.start(leader).await.unwrap();
-    // There is one replica of each, so nobody can say whether this one has lost something.
+    // There is one replica of each, so no other can say whether this one has lost something.
     let want = [(ReplicaRole::Leader, true), (ReplicaRole::Leader, false)];
     eventually_asking("it leads again", async || shown().await == want).await;
 }

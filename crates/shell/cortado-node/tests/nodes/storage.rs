@@ -158,7 +158,7 @@ async fn a_leader_on_a_node_without_room_gives_way_before_it_takes_a_write() {
     assert_eq!(stored(&world.stores.of(leader), &music, partition).len(), 2);
 }
 
-/// By rank it would be the first, but somebody with room must not have to wait for it to give way.
+/// By rank it would be the first, but a node with room must not have to wait for it to give way.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_without_room_lets_others_claim_first() {
     let mut raw = settings();
@@ -226,7 +226,7 @@ async fn when_all_stores_are_full_writes_are_refused_and_reads_go_on() {
     let refused = |written: &Result<_, _>| {
         matches!(written, Err(WriteError::NotDone { why: NotDoneWhy::LogFull, .. }))
     };
-    // The log takes one more, and nobody can apply it; unless the nodes know already.
+    // The log takes one more, and no replica can apply it; unless the nodes know already.
     let first = music.put(&artists[0], "y", "{}").await;
     let committed = matches!(first, Err(WriteError::Unknown { .. }));
     assert!(committed || refused(&first), "{first:?}");
@@ -347,7 +347,7 @@ async fn a_leader_with_another_state_is_outvoted_and_rebuilt() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whoever_holds_a_log_back_is_named() {
+async fn the_replica_that_holds_a_log_back_is_named() {
     let world = World::start().await;
     let music = world.music(1).await;
     music.put("cher", "x", "{}").await.unwrap();
@@ -364,7 +364,7 @@ async fn whoever_holds_a_log_back_is_named() {
         let why = format!("from {follower} [\"the replica of {follower} is not heard of\"]");
         told.iter().any(|told| told.ends_with(&why))
     };
-    eventually_asking("the journal says for whom", named).await;
+    eventually_asking("the journal names the replica", named).await;
     world.nodes.start(follower).await.unwrap();
     music.await_complete().await;
     let trims = async || !held_back_after_a_round().await;
@@ -430,7 +430,7 @@ async fn what_only_a_newer_build_can_read_is_kept() {
         if let Some(why) = told.into_iter().next() {
             break why;
         }
-        assert!(tokio::time::Instant::now() < give_up_at, "nobody was told");
+        assert!(tokio::time::Instant::now() < give_up_at, "no event tells of it");
     };
     assert!(why.contains("needs a build that reads fold state version 3"), "{why}");
     // The others serve on, and nothing is thrown away meanwhile.

@@ -92,7 +92,7 @@ impl Stores {
         }
     }
 
-    /// As if somebody had deleted the directory.
+    /// As if the operator had deleted the directory.
     pub(crate) fn delete(&self, node: NodeId) {
         self.stores.lock().unwrap().remove(&node);
     }
@@ -111,7 +111,7 @@ impl StoreFactory for Stores {
     }
 }
 
-/// A store as long as somebody has it open.
+/// A store while a node has it open.
 struct Opened(Arc<MemoryStore>);
 
 impl Store for Opened {
@@ -346,7 +346,7 @@ impl Music {
         PartitionId { database: self.database.id, number }
     }
 
-    /// Who serves each partition, in order of numbers.
+    /// The leader of each partition, in order of numbers.
     pub(crate) async fn leaders(&self) -> Vec<Option<NodeId>> {
         self.partitions().await.into_iter().map(|partition| partition.leader).collect()
     }
