@@ -149,7 +149,7 @@ fn check_away(gaps: &[u64], evidence: &[(u64, Evidence)], now: u64, want: &[Node
 }
 
 #[test]
-fn whoever_is_away_is_so_until_a_sign_of_life() {
+fn a_node_that_is_away_stays_so_until_a_sign_of_life() {
     let last = [(1_000, beat(OTHER, 1))];
     check_away(&[], &last, 1_000 + AWAY_MS - 250, &[]);
     check_away(&[], &last, 1_000 + AWAY_MS, &[OTHER]);

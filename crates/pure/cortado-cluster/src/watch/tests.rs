@@ -268,7 +268,7 @@ fn beats_keep_their_pace_and_make_up_for_nothing() {
 }
 
 #[test]
-fn a_stream_that_is_silent_for_its_reader_makes_nobody_look_dead() {
+fn a_stream_that_is_silent_for_its_reader_makes_no_node_look_dead() {
     let mut scene = led_by_n1(&[1]);
     scene.silent = vec![n(1), ME, n(3)];
     scene.pass(3_000);
