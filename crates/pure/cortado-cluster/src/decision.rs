@@ -46,7 +46,7 @@ pub struct PartitionFacts<'a> {
 /// Who leads a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Leadership {
-    /// Nobody has ever led it.
+    /// No node has ever led it.
     Never {
         /// When this node learned of the partition.
         since: Millis,
@@ -64,7 +64,7 @@ pub enum Leadership {
     SteppedDown {
         /// Who led.
         by: NodeId,
-        /// Who should follow, if anybody in particular.
+        /// The successor that it named, if any.
         to: Option<NodeId>,
         /// When this node folded it.
         at: Millis,
@@ -87,7 +87,7 @@ impl Leadership {
 pub enum Decision {
     /// Nothing.
     Stay(StayReason),
-    /// Claim, unless somebody else has by then; decide again before doing it.
+    /// Claim, unless another node has by then; decide again before doing it.
     ClaimAt {
         /// The moment.
         at: Millis,
@@ -111,7 +111,7 @@ pub enum Decision {
 /// Why there is nothing to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StayReason {
-    /// This node leads, and nobody should rather do so.
+    /// This node leads, and has no reason to hand over or no successor that could take over.
     Leading,
     /// The leader shows signs of life, or might.
     LeaderAlive {
@@ -139,8 +139,8 @@ pub enum StayReason {
 const BACK_OFF_WINDOW_MS: u64 = 60 * 1_000;
 /// The shortest time between two own claims of a partition; doubles with every further one.
 const BACK_OFF_MS_MIN: u64 = 500;
-/// The longest time between two own claims of a partition: if everybody else is gone for good, even
-/// a node that keeps failing serves again after this.
+/// The longest time between two own claims of a partition: if all other nodes are gone for good,
+/// even a node that keeps failing serves again after this.
 const BACK_OFF_MS_MAX: u64 = 10 * 1_000;
 /// A candidate further behind than this goes last: it would have to catch up before it serves.
 const CANDIDATE_LAG_RECORDS_MAX: u64 = 10_000;
@@ -233,14 +233,14 @@ impl PartitionFacts<'_> {
     }
 }
 
-/// A leadership that somebody should take.
+/// A vacant leadership, and how long its candidates wait.
 struct Vacancy {
     cause: Cause,
     /// From when on the candidates wait, each for its rank.
     since: Millis,
-    /// Who need not wait at all.
+    /// The named successor, which need not wait at all.
     named: Option<NodeId>,
-    /// How much longer everybody else waits.
+    /// How much longer all other candidates wait.
     extra_ms: u64,
 }
 
@@ -292,7 +292,7 @@ fn vacancy(
     }
 }
 
-/// Why this node must not lead, whoever else does not.
+/// Why this node must not lead, even where no other node does.
 fn unfit(facts: &PartitionFacts<'_>, detector: &Detector) -> Option<StayReason> {
     if facts.restoring {
         Some(StayReason::Restoring)
@@ -312,15 +312,15 @@ fn claim(
     let place = candidates.iter().position(|node| *node == facts.me).unwrap_or(candidates.len());
     let rank_ms = |rank: usize| stagger_ms.saturating_mul(rank as u64);
     let backed_off_until = backed_off_until(now, facts.own_claims);
-    // Who claims too often lets all others go first, and so does who is far behind or has no room:
-    // somebody must lead what can be read, though all stores be full.
+    // A node that claims too often, is far behind or has no room goes last, and still claims: what
+    // can be read needs a leader, even if all stores are full.
     let behind = facts.lag_records > CANDIDATE_LAG_RECORDS_MAX;
     let last = backed_off_until > vacancy.since || behind || facts.store_full;
     let rank = if last { candidates.len() + place } else { place };
     let turn = vacancy.since.plus(vacancy.extra_ms).plus(rank_ms(rank));
     let at = if vacancy.named == Some(facts.me) {
         // A planned handoff, perhaps one of many in succession: no waiting at all, room or not.
-        // Who named it had looked; if its store is full by now, perhaps everybody's is.
+        // The leader that named it had looked; if its store is full by now, perhaps all are.
         vacancy.since
     } else if vacancy.cause.is_certain() {
         turn
@@ -414,7 +414,7 @@ fn lead_on(now: Millis, facts: &PartitionFacts<'_>, detector: &Detector) -> Deci
     };
     if let Some(sickness) = detector.failure() {
         let mut others = facts.placement.nodes().iter().filter(|node| **node != facts.me);
-        // Where nobody can be heard, silence does not tell against anybody.
+        // Where this node's own beats do not come back, the silence of others is no evidence.
         let silent = |node: &NodeId| match detector.standing(now, *node) {
             Standing::Alive => false,
             Standing::Silent { .. } | Standing::Unknown => detector.hears_itself(now),

@@ -113,7 +113,7 @@ const AWAY_MS: u64 = 15 * 60 * 1_000;
 const GAUGE_LIMITS_MAX: u64 = 2;
 
 impl Detector {
-    /// Starts with no knowledge of anybody.
+    /// Starts with no knowledge of any node.
     ///
     /// * `incarnation`: this life of the node; beats of an earlier one prove nothing.
     /// * `streams`: how many streams of beats there are.
@@ -203,7 +203,7 @@ impl Detector {
     }
 
     /// Counts `node` as away if it is dead and has been silent for long. It stays away until it
-    /// shows a sign of life: that this node cannot judge silence for a while is none.
+    /// shows a sign of life, though this node cannot judge silence for a while.
     pub fn judge_absence(&mut self, now: Millis, node: NodeId) {
         if let Standing::Dead(death) = self.standing(now, node)
             && death.silent_ms >= AWAY_MS
@@ -220,7 +220,7 @@ impl Detector {
 
     /// From when on `node` counts as dead if nothing more is heard of it; perhaps it does already.
     ///
-    /// `None` while this node's own beats do not come back: then nobody counts as dead.
+    /// `None` while this node's own beats do not come back: then no node counts as dead.
     pub fn dead_from(&self, now: Millis, node: NodeId) -> Option<Millis> {
         if node == self.me {
             return None;
@@ -230,10 +230,10 @@ impl Detector {
 
     /// The last sign of life, or the own first beat if there was none, and when the silence since
     /// then will have lasted too long. Only time in which this node's own beats came back counts:
-    /// after a pause of this node, or of a stream, everybody gets the whole limit again.
+    /// after a pause of this node, or of a stream, every node gets the whole limit again.
     ///
     /// Own beats at most two intervals apart, and 3 intervals within the limit: what delays a
-    /// stream for everybody alike delays own beats before it makes others look dead.
+    /// stream for all nodes alike delays own beats before it makes others look dead.
     fn silence_ends(&self, now: Millis, seen: Option<&Seen>) -> Option<(Millis, Millis)> {
         let trusted_since = self.own_beats.trusted_since(now)?;
         let listens_since = self.lives_since().unwrap_or(trusted_since);
@@ -292,8 +292,8 @@ impl Detector {
 
     /// What is wrong with this node, if it is enough to hand over what it leads: what fails, not
     /// what is slow. A slow leader still serves, and under a load that makes all nodes slow,
-    /// leaderships would only wander. A wrong wall clock keeps nobody from claiming: it may be all
-    /// that is left.
+    /// leaderships would only wander. A node whose wall clock is wrong may still claim: it may be
+    /// the only one left.
     pub fn failure(&self) -> Option<Sickness> {
         match self.sickness() {
             Some(failing @ (Sickness::AppendsFail | Sickness::StoreFails)) => Some(failing),

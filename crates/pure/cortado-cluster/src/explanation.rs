@@ -71,8 +71,8 @@ pub enum Cause {
 }
 
 impl Cause {
-    /// Whether the log itself says that nobody leads. Only a death is a guess; and only guesses can
-    /// make two nodes take a leadership from each other again and again.
+    /// Whether the log itself says that no node leads. Only a death is a guess; and only guesses
+    /// can make two nodes take a leadership from each other again and again.
     pub(crate) fn is_certain(&self) -> bool {
         match self {
             Cause::NeverLed | Cause::LeaderRestarted { .. } | Cause::SteppedDown { .. } => true,

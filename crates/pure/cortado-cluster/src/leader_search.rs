@@ -1,7 +1,7 @@
 //! Whom a request asks that only a leader can serve: who is said to lead, else one replica after
 //! another.
 //!
-//! Knows no socket and no time: whoever asks also waits. Start reading at [`LeaderSearch::next`].
+//! Knows no socket and no time: its caller asks and waits. Start reading at [`LeaderSearch::next`].
 //! Source: docs/protocols/failover.md, "Requests meanwhile".
 
 use cortado_model::NodeId;
@@ -16,7 +16,7 @@ pub struct LeaderSearch {
 }
 
 impl LeaderSearch {
-    /// Whom to ask now; `None` if there is nobody to ask.
+    /// Whom to ask now; `None` if there is no node to ask.
     ///
     /// * `known`: who is said to lead.
     /// * `placed`: the nodes of the partition's replicas, in order of rank; mostly not needed.
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_said_to_lead_is_asked_first_then_everybody() {
+    fn the_node_that_is_said_to_lead_is_asked_first_then_all_replicas() {
         check(Some(2), &[1, 2, 3], &[2, 1, 2, 3, 2, 1]);
         check(Some(9), &[1, 2], &[9, 1, 2, 9, 1]); // not placed any more, perhaps
         check(None, &[1, 2, 3], &[1, 2, 3]);

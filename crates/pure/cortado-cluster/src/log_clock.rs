@@ -44,8 +44,8 @@ impl LogClock {
     }
 
     /// The latest time that a record may carry, whatever this node's own wall clock says: it goes
-    /// on as the steady clock does. `None` if nobody has told its clock lately: this node's counts
-    /// alone then.
+    /// on as the steady clock does. `None` if no node has told its clock lately: this node's
+    /// counts alone then.
     pub fn latest(&self, now: Millis) -> Option<WallMillis> {
         // A clock behind the median is not held back, so one that is ahead of all stands for any.
         let median = self.median(now, WallMillis(u64::MAX))?;
@@ -59,7 +59,7 @@ impl LogClock {
 
     /// The median of all clocks, this node's among them: then one that is wrong never decides where
     /// there are three. Of two in the middle the earlier one: time that stands still does less harm
-    /// than time that has jumped. `None` if nobody else was heard of.
+    /// than time that has jumped. `None` if no other node was heard of.
     fn median(&self, now: Millis, wall: WallMillis) -> Option<WallMillis> {
         let heard = self.fresh(now);
         let mut clocks: Vec<u64> =

@@ -48,7 +48,7 @@ impl OwnCalls {
         });
     }
 
-    /// One is awaited no longer, and nobody knows how it went.
+    /// One is awaited no longer, and its outcome is unknown.
     pub fn give_up(&mut self, now: Millis) {
         self.under_way = self.under_way.saturating_sub(1);
         self.silent_since = now;

@@ -103,7 +103,7 @@ impl LifeStanding {
 impl Eligibility {
     /// Whether the node may claim the leadership of `partition`, for whatever reason.
     ///
-    /// In `_cluster` an accepted claim is the node's registration: else nobody could begin.
+    /// In `_cluster` an accepted claim is the node's registration: else no node could begin.
     pub fn may_claim(self, partition: PartitionId) -> bool {
         let is_known = match self.standing {
             LifeStanding::Registered => true,

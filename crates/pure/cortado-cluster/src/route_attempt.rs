@@ -1,6 +1,6 @@
 //! What becomes of a request after each try to have some replica serve it: retry by outcome.
 //!
-//! Knows no document, no socket and no time: whoever asks the replicas also waits, and counts down
+//! Knows no document, no socket and no time: its caller asks the replicas, waits, and counts down
 //! to the deadline. Start reading at [`RouteAttempt::judge`].
 //! Source: docs/protocols/failover.md, "Requests meanwhile".
 
@@ -50,17 +50,17 @@ pub enum TryOutcome {
 /// What to do after a try.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RouteStep {
-    /// Ask whoever leads by then.
+    /// Ask the replica that leads by then.
     TryAgain,
     /// Hand the replica's answer on.
     Answer,
     /// Give up: certainly nothing was done, and nothing will be.
     NotDone,
-    /// Give up: nobody can tell whether it was done.
+    /// Give up: whether it was done is unknown.
     Unknown(Doubt),
 }
 
-/// Why nobody can tell whether a request was done.
+/// Why it is unknown whether a request was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Doubt {
     /// A replica went away with it.

@@ -6,8 +6,8 @@
 //! Start reading at [`Watch::look`]. Source: docs/protocols/failover.md, "The watch".
 
 mod nodes;
+mod partition_index;
 mod protocol;
-mod roster;
 #[cfg(test)]
 mod tests;
 mod watched;
@@ -22,7 +22,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use cortado_model::{Millis, NodeId, NodeIncarnation, PartitionId};
 use nodes::Nodes;
-use roster::{Roster, Waiting};
+use partition_index::{PartitionIndex, Waiting};
 use watched::{NodeFacts, Watched};
 
 /// What one life of a node knows and remembers of the cluster.
@@ -33,7 +33,7 @@ pub struct Watch {
     now: Millis,
     detector: Detector,
     nodes: Nodes,
-    roster: Roster,
+    partitions: PartitionIndex,
     /// When the next beat should be sent.
     beat_due: Millis,
     /// When the own timer should run next.
@@ -52,12 +52,12 @@ pub struct Watch {
 
 /// Own timers in each beat interval: often enough to notice soon that this node is slow.
 const TICKS_PER_BEAT: u64 = 5;
-/// Partitions that one tick looks at for somebody to hand them over to. One is handed over at a
+/// Partitions that one tick looks at for a node to hand them over to. One is handed over at a
 /// time, so more are looked at only where no successor is close.
 const HAND_OVER_LOOKS_MAX: u32 = 8;
 
 impl Watch {
-    /// Knows of nobody and watches nothing.
+    /// Knows of no node and watches nothing.
     ///
     /// * `incarnation`: the life of `me` whose watch it is.
     /// * `streams`: how many streams of beats there are.
@@ -73,7 +73,7 @@ impl Watch {
             now,
             detector: Detector::new(me, incarnation, streams, settings),
             nodes: Nodes::default(),
-            roster: Roster::default(),
+            partitions: PartitionIndex::default(),
             beat_due: now,
             tick_due: now,
             sickness: None,
@@ -94,22 +94,22 @@ impl Watch {
         match event {
             WatchEvent::Placed { partition, placement } => {
                 placement.nodes().iter().for_each(|node| self.nodes.know(*node));
-                self.roster.place(partition, placement);
+                self.partitions.place(partition, placement);
             }
-            WatchEvent::Withdrawn { partition } => self.roster.withdraw(partition),
-            WatchEvent::Changed { partition } => self.roster.mark(partition),
+            WatchEvent::Withdrawn { partition } => self.partitions.withdraw(partition),
+            WatchEvent::Changed { partition } => self.partitions.mark(partition),
             WatchEvent::StoreFull(full) => {
                 if self.store_full != full {
                     self.store_full = full;
-                    self.roster.mark_vacant();
+                    self.partitions.mark_vacant();
                 }
             }
             WatchEvent::Observed(evidence) => self.detector.observe(now, evidence),
             WatchEvent::ClaimNotTaken { partition } => {
-                if let Some(watched) = self.roster.watched(partition) {
+                if let Some(watched) = self.partitions.watched(partition) {
                     watched.claim_not_taken();
                     // Not at once: its replica is busy.
-                    self.roster.wait(partition, Waiting::Turn(Some(self.tick_due)));
+                    self.partitions.wait(partition, Waiting::Turn(Some(self.tick_due)));
                 }
             }
             WatchEvent::HandOffEnded => self.hand_off_running = false,
@@ -134,12 +134,12 @@ impl Watch {
             self.tell_own_silence(now, orders);
         }
         self.judge(now, orders);
-        for partition in self.roster.take_due(now) {
+        for partition in self.partitions.take_due(now) {
             let next = self.decide(now, partition, replicas, orders);
             if let Waiting::Leader(leader) = next {
                 self.nodes.know(leader);
             }
-            self.roster.wait(partition, next);
+            self.partitions.wait(partition, next);
         }
         if ticks {
             self.hand_over(now, replicas, orders);
@@ -150,7 +150,7 @@ impl Watch {
     pub fn wake_at(&self) -> Millis {
         let due = [self.tick_due, self.beat_due].into_iter();
         let death = self.nodes.next_death(self.now, &self.detector);
-        due.chain(self.roster.wake_at()).chain(death).min().unwrap_or(self.tick_due)
+        due.chain(self.partitions.wake_at()).chain(death).min().unwrap_or(self.tick_due)
     }
 
     /// The nodes that have been silent for so long that logs are trimmed without them, ascending.
@@ -208,9 +208,9 @@ impl Watch {
         }
         if sickness != self.sickness || !changed.is_empty() {
             self.sickness = sickness;
-            self.roster.mark_vacant();
+            self.partitions.mark_vacant();
         }
-        changed.into_iter().for_each(|node| self.roster.mark_led_by(node));
+        changed.into_iter().for_each(|node| self.partitions.mark_led_by(node));
     }
 
     /// Decides about a partition; answers what the next decision about it waits for.
@@ -222,12 +222,12 @@ impl Watch {
         orders: &mut Vec<WatchOrder>,
     ) -> Waiting {
         let node = self.node_facts();
-        let Some(watched) = self.roster.watched(partition) else { return Waiting::Replica };
+        let Some(watched) = self.partitions.watched(partition) else { return Waiting::Replica };
         self.decisions_taken += 1;
         let Some(view) = replicas.view(partition) else { return Waiting::Replica };
         let leadership = watched.see(now, &view, self.me);
-        let nobody = BTreeMap::new();
-        let facts = watched.facts(partition, (&view, leadership), &nobody, node);
+        let no_lags = BTreeMap::new();
+        let facts = watched.facts(partition, (&view, leadership), &no_lags, node);
         if facts.leads() {
             return Waiting::Preferred(watched.placement.preferred());
         }
@@ -257,7 +257,7 @@ impl Watch {
         for _ in 0..HAND_OVER_LOOKS_MAX {
             let (me, last_at) = (self.me, self.last_hand_back_at);
             let may = |preferred| may_hand_over(now, me, preferred, last_at, &self.detector);
-            let next = self.roster.next_led(self.searched_up_to, may);
+            let next = self.partitions.next_led(self.searched_up_to, may);
             self.searched_up_to = next;
             let Some(partition) = next else { return };
             if let Some((to, why)) = self.decide_to_hand_over(now, partition, replicas) {
@@ -277,7 +277,7 @@ impl Watch {
         replicas: &mut dyn ReplicaViews,
     ) -> Option<(NodeId, Explanation)> {
         let node = self.node_facts();
-        let watched = self.roster.watched(partition)?;
+        let watched = self.partitions.watched(partition)?;
         self.decisions_taken += 1;
         let view = replicas.view(partition).filter(|view| view.duty == Duty::Lead)?;
         let leadership = watched.see(now, &view, self.me);

@@ -72,7 +72,7 @@ fn a_node_crashes_again_and_again() {
 }
 
 #[test]
-fn a_process_restarts_before_anybody_notices() {
+fn a_process_restarts_before_any_node_notices() {
     check("restart.txt");
 }
 
@@ -82,11 +82,11 @@ fn the_preferred_leader_returns() {
 }
 
 #[test]
-fn the_beats_are_silent_for_everybody() {
+fn the_beats_are_silent_for_all_nodes() {
     check("beats_silent.txt");
 }
 
 #[test]
-fn the_log_stalls_for_everybody() {
+fn the_log_stalls_for_all_nodes() {
     check("log_stalls.txt");
 }

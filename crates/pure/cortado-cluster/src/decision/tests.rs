@@ -151,7 +151,7 @@ fn a_node_that_must_not_lead_never_claims() {
     case_.check(now, "stay: Restoring");
     let (mut case_, now) = case().later(1_000, &[1]);
     case_.detector.observe(now, Evidence::OwnStoreFailed);
-    // It would also wait longer before it calls anybody dead.
+    // It would also wait longer before it calls any node dead.
     case_.check(now, "stay: LeaderSilent");
     let (mut case_, now) = case().later(2_000, &[1]);
     case_.detector.observe(now, Evidence::OwnStoreFailed);
@@ -224,7 +224,7 @@ fn the_named_successor_claims_at_once() {
     let fresh = |me| stepped(me, Some(3)).with(|facts| facts.own_claims = &[]);
     fresh(1).check(NOW, "claim in 1000 ms");
     fresh(2).check(NOW, "claim in 1150 ms");
-    // A successor that is dead itself, or not even placed, keeps nobody waiting.
+    // A successor that is dead itself, or not even placed, keeps no candidate waiting.
     let (dead, now) = unnamed(2)
         .with(|facts| {
             let at = NOW.plus(1_000);

@@ -111,7 +111,7 @@ impl Returns {
     }
 }
 
-/// Own beats do not come back, so that nobody else's silence means anything.
+/// Own beats do not come back, so that the silence of other nodes means nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OwnSilence {
     /// On how many streams.

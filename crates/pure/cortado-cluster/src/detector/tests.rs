@@ -117,8 +117,8 @@ fn silence_means_nothing_while_own_beats_do_not_come_back() {
 }
 
 #[test]
-fn what_delays_a_stream_for_all_makes_nobody_look_dead() {
-    // Everybody beats every 250 ms; nothing is heard for `stall_ms`, then the own beat first.
+fn what_delays_a_stream_for_all_makes_no_node_look_dead() {
+    // Every node beats every 250 ms; nothing is heard for `stall_ms`, then the own beat first.
     for stall_ms in [400, 500, 501, 740, 900, 2_000, 60_000] {
         for phase_ms in [0, 1, 100, 249] {
             let others: Vec<_> = (0..=19).map(|i| (i * 250 + phase_ms, beat(OTHER, 1))).collect();
@@ -149,7 +149,7 @@ fn check_away(gaps: &[u64], evidence: &[(u64, Evidence)], now: u64, want: &[Node
 }
 
 #[test]
-fn a_node_that_is_away_stays_so_until_a_sign_of_life() {
+fn a_node_is_away_until_a_sign_of_life() {
     let last = [(1_000, beat(OTHER, 1))];
     check_away(&[], &last, 1_000 + AWAY_MS - 250, &[]);
     check_away(&[], &last, 1_000 + AWAY_MS, &[OTHER]);
@@ -157,7 +157,7 @@ fn a_node_that_is_away_stays_so_until_a_sign_of_life() {
     check_away(&[2_000 + AWAY_MS], &last, 2_000 + AWAY_MS, &[OTHER]);
     let back = [last[0], (2_000 + AWAY_MS, beat(OTHER, 1))];
     check_away(&[], &back, 2_000 + AWAY_MS, &[]);
-    // What a process wrote that has been replaced is none, either.
+    // A beat of a process that has been replaced does not count as one, either.
     let late = [(1_000, beat(OTHER, 2)), (2_000 + AWAY_MS, beat(OTHER, 1))];
     check_away(&[], &late, 2_000 + AWAY_MS, &[OTHER]);
 }
@@ -189,7 +189,7 @@ fn check_streams(back: [&[(u64, u64)]; 2], hears_itself: bool, silent: Option<u3
     let silence = silent.map(|streams| OwnSilence { streams, of: 2 });
     assert_eq!(detector.own_silence(now), silence);
     let said = detector.dead_from(now, OTHER).is_some();
-    assert_eq!(said, hears_itself, "nobody is judged by who does not hear itself");
+    assert_eq!(said, hears_itself, "a node that does not hear itself judges no other");
 }
 
 #[test]
@@ -213,7 +213,7 @@ fn beats_of_an_earlier_life_prove_nothing() {
     detector.send_beat(Millis(100));
     detector.observe(Millis(100), counted(S0, ME, LIFE.0 - 1, 1));
     assert!(!detector.hears_itself(Millis(100)));
-    // A stream that nobody knows of is none.
+    // Beats on an unknown stream do not count.
     detector.observe(Millis(100), counted(S1, ME, LIFE.0, 1));
     assert!(!detector.hears_itself(Millis(100)));
     detector.observe(Millis(100), counted(S0, ME, LIFE.0, 1));

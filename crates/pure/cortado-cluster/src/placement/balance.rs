@@ -90,7 +90,7 @@ impl Board {
 
     /// Moves replicas from the node that has most to the one that has least, until all are even.
     ///
-    /// First those that nobody has copied yet: to move them costs nothing.
+    /// First those that no node has copied yet: to move them costs nothing.
     pub(super) fn even_out_replicas(&mut self) {
         let weight = |board: &Board, node: usize| board.replicas[node];
         self.even_out(weight, Board::new_replica_steps, |nodes, step| nodes[step.place] = step.to);

@@ -47,7 +47,7 @@ fn a_name_belongs_to_the_newest_life_of_one_directory() {
 }
 
 #[test]
-fn a_replaced_nodes_name_goes_to_any_higher_incarnation() {
+fn a_replaced_nodes_name_goes_to_a_higher_incarnation() {
     let behind = |life| LifeStanding::Refused(LifeRefusal::Behind(NodeIncarnation(life)));
     check(replaced(life(2, 16, 160)), LifeStanding::Unregistered);
     check(replaced(life(2, 17, 170)), behind(17));

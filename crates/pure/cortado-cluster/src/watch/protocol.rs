@@ -46,7 +46,7 @@ pub enum WatchEvent {
 /// Something that a watch wants done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WatchOrder {
-    /// Send a beat on every stream. Nobody waits for the one before any longer.
+    /// Send a beat on every stream. The one before is no longer awaited.
     Beat {
         /// Counts the beats of this life of the node.
         count: u64,
@@ -68,7 +68,7 @@ pub enum WatchOrder {
     /// What is wrong with this node has changed: `None` if it is well again.
     Sickness(Option<Sickness>),
     /// On which streams own beats do not come back has changed. While it is on any, this node
-    /// claims nothing for somebody's silence; `None` if it judges silence again.
+    /// claims nothing for another node's silence; `None` if it judges silence again.
     OwnSilence(Option<OwnSilence>),
 }
 
@@ -89,7 +89,7 @@ pub struct PartitionView {
     pub incarnation: ReplicaIncarnation,
     /// The last generation that it has folded.
     pub generation: Generation,
-    /// Who leads that generation, as it has folded the log; `None` if nobody has ever led.
+    /// Who leads that generation, as it has folded the log; `None` if no node has ever led.
     pub leadership: Option<Leadership>,
     /// What it does about that.
     pub duty: Duty,

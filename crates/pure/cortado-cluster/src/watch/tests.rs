@@ -93,7 +93,7 @@ fn a_replica_that_claims_already_is_left_alone() {
     scene.show(p(1), PartitionView { duty: Duty::Neither, ..busy.clone() });
     scene.pass(1_000);
     scene.check(&[]);
-    // It has lost, to nobody that leads.
+    // Its claim was lost, and no other node leads.
     scene.show(p(1), busy);
     scene.pass(0);
     scene.check(&["4000 claim 1/1 again"]);
@@ -228,7 +228,7 @@ fn logs_wait_for_a_node_that_is_silent_for_a_quarter_of_an_hour_at_most() {
     assert_eq!(scene.watch.away(), []);
     scene.pass(1);
     assert_eq!(scene.watch.away(), [n(1)]);
-    // Who hears nobody, itself included, calls nobody away, and nobody back.
+    // A node that hears none, itself included, counts no node as away, and none as back.
     scene.silent = vec![n(1), ME, n(3)];
     scene.pass(15 * 60 * 1_000 + 1_000);
     assert_eq!(scene.watch.away(), [n(1)]);
@@ -314,7 +314,7 @@ fn a_failed_append_makes_the_node_sick_until_one_succeeds_or_it_is_long_ago() {
 }
 
 #[test]
-fn an_answer_that_nobody_waits_for_says_nothing() {
+fn an_answer_that_is_not_awaited_is_ignored() {
     let mut scene = Scene::new();
     scene.pass(10);
     scene.on(WatchEvent::ClaimNotTaken { partition: p(9) });

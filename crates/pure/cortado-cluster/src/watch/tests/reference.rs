@@ -203,7 +203,7 @@ enum Happening {
         partition: u32,
         restoring: bool,
     },
-    /// Takes effect at the next tick: between ticks nobody looks for it.
+    /// Takes effect at the next tick: between ticks the watch does not look for it.
     Lag {
         partition: u32,
         records: u64,

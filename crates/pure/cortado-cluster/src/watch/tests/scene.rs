@@ -54,7 +54,7 @@ impl ReplicaViews for Shown {
     }
 }
 
-/// A follower of a partition that nobody has ever led.
+/// A follower of a partition that has never had a leader.
 pub(super) fn fresh() -> PartitionView {
     PartitionView {
         incarnation: life(1),

@@ -23,11 +23,11 @@ pub(super) enum Waiting {
 
 /// All partitions of which this node should hold a replica.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Roster {
+pub(super) struct PartitionIndex {
     partitions: BTreeMap<PartitionId, (Watched, Waiting)>,
     /// Those that wait for their leader, by that.
     following: BTreeMap<NodeId, BTreeSet<PartitionId>>,
-    /// Those that nobody leads.
+    /// Those without a leader.
     vacant: BTreeSet<PartitionId>,
     /// When to decide about some of them, whatever happens.
     turns: BTreeSet<(Millis, PartitionId)>,
@@ -37,7 +37,7 @@ pub(super) struct Roster {
     due: BTreeSet<PartitionId>,
 }
 
-impl Roster {
+impl PartitionIndex {
     pub(super) fn place(&mut self, partition: PartitionId, placement: Placement) {
         let new = || (Watched::new(placement.clone()), Waiting::Replica);
         self.partitions.entry(partition).or_insert_with(new).0.placement = placement.clone();
@@ -66,7 +66,7 @@ impl Roster {
         self.due.extend(self.following.get(&leader).into_iter().flatten());
     }
 
-    /// Decides about everything that nobody leads at the next look.
+    /// Decides about every partition without a leader at the next look.
     pub(super) fn mark_vacant(&mut self) {
         self.due.extend(&self.vacant);
     }
