@@ -108,7 +108,7 @@ pub enum PatchError {
         /// The limit.
         steps_max: usize,
     },
-    /// A step is no object, or its `op` is none of the six, or a member that it needs is missing.
+    /// A step is no object, or its `op` is unknown, or a member that it needs is missing.
     #[error("operation {step} of the patch is malformed")]
     BadStep {
         /// Counted from 0.

@@ -35,7 +35,7 @@ impl Schema {
     /// linear time, or a recursion without end.
     pub fn compile(schema: &Value) -> Result<Schema, SchemaError> {
         recursion::check(schema)?;
-        // Patterns without look-around: matching takes time linear in the text, whoever wrote it.
+        // Patterns without look-around: matching takes time linear in the text.
         let patterns = PatternOptions::regex().size_limit(PATTERN_BYTES_MAX);
         let options = jsonschema::options().offline().with_pattern_options(patterns);
         let validator = options.build(schema).map_err(|error| {

@@ -67,7 +67,7 @@ pub struct FoldState {
 pub struct Claimant {
     /// The node.
     pub node: NodeId,
-    /// The life of the replica that claimed; a later one of it is somebody else.
+    /// The life of the replica that claimed; a later life is another claimant.
     pub incarnation: ReplicaIncarnation,
     /// The history that its claim found here: what its opening barrier must agree with. Generations
     /// whose leaders never served are no part of it: they add nothing, and what was lost below them
@@ -285,7 +285,7 @@ impl FoldState {
         match body {
             Body::Genesis(genesis) => self.begin(genesis, bytes),
             Body::Claim(_) => {
-                // A claimant cannot know which record its claim will follow; everybody else does.
+                // A claimant cannot know which record its claim will follow; those who fold it do.
                 self.chain = chain_after(before.chain, bytes);
                 self.stepped_down = None;
                 self.dispute = None;

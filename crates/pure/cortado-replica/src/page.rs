@@ -8,8 +8,8 @@ use cortado_model::{LogOffset, LogPosition};
 
 /// A part of a log, from one offset to another.
 ///
-/// Offsets between `from` and `next` that no entry has never held a record of anybody: the log
-/// vouches for such a gap, and the fold passes over it.
+/// Offsets between `from` and `next` that no entry has never held a record: the log vouches for
+/// such a gap, and the fold passes over it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordPage {
     /// The offset that was asked for.

@@ -64,13 +64,13 @@ pub enum Input {
         /// Hash of what the decision rests on; 0 for nothing.
         evidence: u128,
     },
-    /// The answer to [`Effect::CompareHistories`]: nobody who was to be asked has what this replica
-    /// has not, or nobody has answered. The leader of this generation opens it.
+    /// The answer to [`Effect::CompareHistories`]: no replica that was to be asked has what this
+    /// one lacks, or none has answered. The leader of this generation opens it.
     Open {
         /// Which.
         generation: Generation,
     },
-    /// The other answer: what somebody else has would be lost. This replica does not open the
+    /// The other answer: what another replica has would be lost. This replica does not open the
     /// generation; it serves nothing and claims nothing before it has come to agree with a later
     /// leader.
     Diverged {
@@ -84,7 +84,7 @@ pub enum Input {
         /// Answered when the step-down is committed.
         request: RequestId,
     },
-    /// Publish a fact about the partition; nobody is answered.
+    /// Publish a fact about the partition; no caller is answered.
     Config(Config),
     /// Time has passed; due at [`Replica::wake_at`](crate::Replica::wake_at).
     Tick,
@@ -107,7 +107,7 @@ pub enum Effect {
     /// The claim was accepted: compare histories with the other replicas, then [`Input::Open`], by
     /// `until` at the latest, or [`Input::Diverged`].
     CompareHistories {
-        /// Nobody is waited for any longer.
+        /// How long answers are awaited.
         until: Millis,
     },
     /// Make these transactions visible, with the fold state, in one atomic batch.
@@ -198,7 +198,7 @@ pub enum RequestEnd {
 /// Why something was definitely not done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotDone {
-    /// Another node leads, or nobody; ask again there.
+    /// Another node leads, or none; ask again there.
     NotLeader,
     /// This node leads but does not serve yet, or hands over; ask again soon.
     Changing,
@@ -329,7 +329,7 @@ pub struct Now {
 pub struct Settings {
     /// Where generations and sequences end.
     pub bounds: ScnBounds,
-    /// `None` where reads are proven by the log's end instead: nobody waits for a lease then.
+    /// `None` where reads are proven by the log's end instead: no leader waits for a lease then.
     pub lease: Option<LeaseSettings>,
     /// Records in flight at most; 1 or more.
     pub in_flight_records_max: usize,

@@ -194,7 +194,7 @@ pub struct Claim {
 /// Why a node claims.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClaimReason {
-    /// Nobody has led before.
+    /// No replica has led before.
     NeverLed,
     /// The leader counts as dead.
     LeaderDead,

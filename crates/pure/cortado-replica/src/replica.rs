@@ -43,11 +43,11 @@ pub struct Replica {
     fold: FoldState,
     stage: Stage,
     next_token: AppendToken,
-    /// Reads that wait for this replica to fold further, whoever leads.
+    /// Reads that wait for this replica to fold further, whichever replica leads.
     parked: Vec<(RequestId, ReadNeed)>,
     /// The last generation that it has claimed.
     claimed: Generation,
-    /// More than once: nobody knows what became of the first time.
+    /// More than once: the outcome of the first time is unknown.
     claims_again: bool,
     /// When this replica folded the last accepted record of a generation that it did not lead.
     foreign_at: Option<Millis>,
@@ -81,7 +81,7 @@ struct PendingClaim {
     give_up_at: Millis,
 }
 
-/// Histories are compared for so long at least, if somebody has not answered.
+/// Histories are compared for so long at least, if a replica has not answered.
 const COMPARE_MS_MIN: u64 = 300;
 /// Folded records without a transaction that make the fold state worth storing.
 const STORE_RECORDS_MAX: u64 = 1_024;
@@ -90,7 +90,7 @@ impl Replica {
     /// A follower that goes on from `fold`, as its checkpoint says.
     pub fn new(me: Identity, settings: Settings, fold: FoldState, now: Now) -> Replica {
         let stored = fold.position.offset;
-        // Nobody knows how old the last record is; the cautious answer is: just now.
+        // The age of the last record is unknown; the cautious answer is: just now.
         let foreign_at = fold.claimant.map(|_| now.clock);
         Replica {
             me,
@@ -499,7 +499,7 @@ impl Replica {
         }
     }
 
-    /// Stops for good: what is in flight may have been committed, and nobody here can tell.
+    /// Stops for good: what is in flight may have been committed, and this replica cannot tell.
     fn stop(&mut self, why: Stop, out: &mut Outbox<'_>) {
         self.flush(out);
         if let Stage::Leader(leader) = core::mem::replace(&mut self.stage, Stage::Offline) {

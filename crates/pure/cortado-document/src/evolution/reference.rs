@@ -58,7 +58,7 @@ impl Types {
     pub(super) const ARRAY: Types = Types(2);
     pub(super) const STRING: Types = Types(4);
     const INTEGER: Types = Types(8);
-    /// Integers, and what is none.
+    /// All numbers, integers or not.
     pub(super) const NUMBER: Types = Types(8 | 16);
     const BOOLEAN: Types = Types(32);
     const NULL: Types = Types(64);

@@ -139,7 +139,7 @@ fn only_the_next_record_of_this_generation_is_accepted() {
 #[test]
 fn the_first_claim_of_the_next_generation_is_accepted() {
     check(claim(5), Want::Accepted);
-    check(claim(6), Want::Void(VoidReason::MissingClaim)); // whoever claims has seen the one before
+    check(claim(6), Want::Void(VoidReason::MissingClaim)); // a claimant has seen the claim before
     check(claim(4), Want::Void(VoidReason::NotNextGeneration));
     // A claimant may have read less than everything: its chain hash proves nothing.
     check_from(&at_4_7(), claim(5), ChainHash(1), Want::Accepted);
@@ -154,8 +154,8 @@ fn only_a_replica_claims() {
     };
     check(of(3), Want::Accepted);
     check(of(4), Want::Void(VoidReason::NotAReplica)); // it was removed, or never was one
-    let everybody = FoldState { replicas: ReplicaSet::default(), ..at_4_7() };
-    check_from(&everybody, of(4), CHAIN, Want::Accepted);
+    let unrestricted = FoldState { replicas: ReplicaSet::default(), ..at_4_7() };
+    check_from(&unrestricted, of(4), CHAIN, Want::Accepted);
     let mut moved = at_4_7();
     let replicas = Config::Replicas([NodeId(2), NodeId(4)].into_iter().collect());
     let bytes = encode(PARTITION, &record(scn(4, 8), Body::Config(replicas)), CHAIN).0;
@@ -310,7 +310,7 @@ fn a_leader_that_goes_on_with_another_history_is_not_followed() {
     let own = HistoryPoint { scn: scn(4, 0), chain: CHAIN };
     let behind = Want::Stop(Stop::Behind(conflict(own, other)));
     check_from(&at_4_0(), opening(OVER), ChainHash(98), behind);
-    // Without an opening, the chain tells; how long the other one is, nobody knows.
+    // Without an opening, the chain tells; how long the other one is, is unknown.
     let (_, chain) = encode(PARTITION, &transaction(4, 8), ChainHash(98));
     let other = HistoryPoint { scn: scn(4, 8), chain };
     let own = HistoryPoint { scn: scn(4, 7), chain: CHAIN };
@@ -368,7 +368,7 @@ fn a_gap_is_remembered_until_what_is_missing_appears_or_a_claim_ends_it() {
     assert_eq!(gap(&[transaction(4, 9), transaction(4, 11)]), Some((scn(4, 8), 30)));
     assert_eq!(gap(&[transaction(4, 9), transaction(4, 8)]), None);
     assert_eq!(gap(&[transaction(4, 9), claim(5)]), None);
-    // A leader that nobody here has seen claim.
+    // A leader whose claim this replica has not seen.
     assert_eq!(gap(&[transaction(4, 8), transaction(5, 1)]), Some((scn(5, 0), 31)));
     assert_eq!(gap(&[transaction(5, 1), transaction(4, 8)]), Some((scn(5, 0), 30)));
     assert_eq!(gap(&[transaction(5, 1), claim(5)]), None);

@@ -28,7 +28,7 @@ pub enum VoidReason {
     NotAReplica,
     /// From a leader that has been replaced.
     Zombie,
-    /// From somebody who has not won the generation it names.
+    /// From a replica that has not won the generation it names.
     Stranger,
     /// Of a generation whose claim is missing here.
     MissingClaim,
@@ -97,7 +97,8 @@ pub enum Breakage {
     /// Two records claim the same place.
     #[error("two different records have the same SCN")]
     Fork,
-    /// Log offsets were left out, and nobody vouches for their being empty: resync from a snapshot.
+    /// Log offsets were left out, and the log does not vouch for their being empty: resync from a
+    /// snapshot.
     #[error("log offsets are missing")]
     Hole,
     /// The record cannot be read.

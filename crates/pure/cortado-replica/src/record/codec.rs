@@ -48,7 +48,7 @@ impl Frame {
     /// What the record says; documents share its memory.
     ///
     /// # Errors
-    /// This build cannot read it, or nobody could.
+    /// This build cannot read it, or no build could.
     pub fn record(&self) -> Result<Record, DecodeError> {
         if self.version != VERSION {
             return Err(Need::RecordVersion(self.version).into());

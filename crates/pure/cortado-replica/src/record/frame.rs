@@ -21,7 +21,7 @@ const CHAIN_AT: usize = 52;
 /// Where the body begins.
 pub(crate) const BODY_AT: usize = CHAIN_AT + 16;
 
-/// A record that is whole and of the partition, before anybody asks what it says.
+/// A record that is whole and of the partition, before its body is decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
     /// Who wrote it, and where it wants to stand.
@@ -57,7 +57,7 @@ impl Kind {
 /// Why bytes are no record of a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
-    /// Nobody who belongs to the partition wrote them.
+    /// No replica of the partition wrote them.
     #[error("not a record of this partition")]
     Foreign,
     /// A record of the partition, and not as it was written.

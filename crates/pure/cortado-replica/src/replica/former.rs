@@ -8,10 +8,10 @@ use cortado_model::{NodeId, Scn};
 pub(super) struct Former {
     /// Its last accepted record.
     pub(super) end: Scn,
-    /// Nobody serves under a lease of it: it has stepped down, or nobody has ever led.
+    /// No replica serves under a lease of it: it has stepped down, or none has ever led.
     pub(super) ended: bool,
-    /// It has stepped down for this replica, or nobody has ever led: nobody else claims, and what
-    /// was accepted before is whole.
+    /// It has stepped down for this replica, or none has ever led: no other claims, and what was
+    /// accepted before is whole.
     pub(super) awaits_me: bool,
 }
 

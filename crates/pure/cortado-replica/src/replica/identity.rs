@@ -1,4 +1,4 @@
-//! Who a replica is, and the record that opens a log, whoever leads.
+//! Who a replica is, and the record that opens a log.
 //!
 //! Start reading at [`Identity`].
 

@@ -38,8 +38,8 @@ pub(super) struct Leader {
 struct LeaseChange {
     config: Scn,
     smaller_ms: u32,
-    /// The last record that had been sent when the change was accepted; whoever folds a later one
-    /// knows the new D.
+    /// The last record that had been sent when the change was accepted; a replica that folds a
+    /// later one knows the new D.
     known_since: Option<Scn>,
 }
 
@@ -111,7 +111,7 @@ impl Leader {
         waits && self.generation == generation
     }
 
-    /// Nobody has what this leader lacks, as far as can be known.
+    /// No other replica has what this leader lacks, as far as can be known.
     pub(super) fn open_compared(&mut self, publish: &mut Publish<'_, '_>) {
         if let Stage::Opening { compared, .. } = &mut self.stage {
             *compared = true;
@@ -210,7 +210,7 @@ impl Leader {
         }
     }
 
-    /// Publishes a fact about the partition; nobody waits for it.
+    /// Publishes a fact about the partition; no caller waits for it.
     pub(super) fn publish_config(&mut self, config: Config, publish: &mut Publish<'_, '_>) {
         let lease_ms = match &config {
             Config::Lease { duration_ms } => Some(*duration_ms),
@@ -231,7 +231,7 @@ impl Leader {
         self.publisher.push(scn, Body::Config(config), None, publish);
     }
 
-    /// A record of this leader was accepted: the lease grows, and whoever waited for it goes on.
+    /// A record of this leader was accepted: the lease grows, and requests waiting for it go on.
     pub(super) fn accepted(
         &mut self,
         own: InFlight,

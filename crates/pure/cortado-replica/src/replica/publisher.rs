@@ -39,7 +39,7 @@ pub(super) struct Publisher {
     /// Recoveries since an append was last acknowledged.
     attempts: u32,
     /// Read the log: foreign records stand between ours, or an append has been waiting for long
-    /// and somebody else may have claimed.
+    /// and another replica may have claimed.
     impatient: bool,
 }
 
@@ -300,7 +300,7 @@ impl Publisher {
             return Some((self.give_up(publish.fold), NotDone::LogUnusable));
         }
         self.mode = Mode::Flowing;
-        // What came meanwhile was never sent, so nobody has refused it.
+        // What came meanwhile was never sent, so the log has not refused it.
         let sent = self.in_flight.front().is_some_and(|first| first.sent.is_some());
         if sent && !self.in_flight.iter().any(|in_flight| in_flight.perhaps) {
             return Some((self.give_up(publish.fold), NotDone::LogRefused));

@@ -18,7 +18,7 @@ pub enum Role {
     /// Has won its generation and does not open it: others have what it lacks. Folds, serves
     /// nothing, claims nothing.
     Diverged,
-    /// Follows nobody: its leader goes on with another history. Folds, serves nothing, and claims
-    /// only if most replicas have the same history as this one.
+    /// Follows no leader: the current one goes on with another history. Folds, serves nothing, and
+    /// claims only if most replicas have the same history as this one.
     Disputed,
 }

@@ -177,7 +177,7 @@ proptest! {
         prop_assert_ne!(chain_after(ChainHash(!previous), &bytes), chain);
     }
 
-    /// What the leader applies is what everybody reads, and a slice of the record.
+    /// What the leader applies is what all replicas read, and a slice of the record.
     #[test]
     fn a_draft_becomes_the_transaction_that_is_read(header in headers(), draft in drafts()) {
         let (bytes, chain, record) = encode_draft(PARTITION, header, draft, ChainHash(1));

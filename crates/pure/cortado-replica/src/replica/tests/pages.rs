@@ -88,7 +88,7 @@ fn dense(from: u64, records: &[Bytes]) -> RecordPage {
     RecordPage { from: LogOffset(from), entries, next: LogPosition { offset, epoch: 0 } }
 }
 
-/// `records`, each behind a gap of its own, then a last gap; where none is told there is none.
+/// `records`, each behind a gap of its own, then a last gap; those that are left out are 0.
 fn spread(records: &[Bytes], gaps: &[u64]) -> (Vec<(LogOffset, Bytes)>, LogOffset) {
     let mut end = 0;
     let mut entries = Vec::new();

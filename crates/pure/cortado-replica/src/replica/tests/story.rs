@@ -35,7 +35,7 @@ struct Node {
     stored: FoldState,
     /// Offsets at which its reads answer a stranger's bytes, whatever stands there.
     blind: BTreeSet<usize>,
-    /// Its questions how others stand are answered by hand; else by "nobody has more", at once.
+    /// Its questions how others stand are answered by hand; else by "none has more", at once.
     compares: bool,
 }
 
