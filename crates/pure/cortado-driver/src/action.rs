@@ -105,14 +105,14 @@ pub enum Action<C> {
     Condemn {
         /// Whose.
         nodes: Vec<NodeId>,
-        /// For people.
+        /// Human-readable.
         why: String,
     },
     /// Let the log forget what lies below, if it is the one that is named.
     TrimLog(Trim),
     /// The store of the whole node must be opened again.
     FailStore {
-        /// For people.
+        /// Human-readable.
         why: String,
     },
     /// Answer who has asked.

@@ -22,7 +22,7 @@ pub(crate) fn agreement(reports: &[DigestReport], leader: NodeId) -> (Vec<NodeId
 
 /// Below which offset the state is in the stores of all replicas, if all reports are equal.
 ///
-/// * `holders`: where those are; whoever else has reported holds less than nobody.
+/// * `holders`: where those are. Reports of other nodes count, but are not awaited.
 ///
 /// # Errors
 /// The holders that have not reported; none of them if none are known.
@@ -82,8 +82,8 @@ mod tests {
         check_below(&[9, 7], 2, Ok(7)); // the one that has stored less is to find the rest
         check_below(&[9, 9], 3, Err(&[3])); // it would copy a snapshot, where the log has all
         check_below(&[9], 3, Err(&[2, 3]));
-        check_below(&[9], 1, Ok(9)); // there is nobody else
-        check_below(&[9, 9], 1, Ok(9)); // or nobody who counts
+        check_below(&[9], 1, Ok(9)); // there is no other replica
+        check_below(&[9, 9], 1, Ok(9)); // or none that is awaited
         check_below(&[], 1, Err(&[1]));
         check_below(&[9], 0, Err(&[]));
     }

@@ -91,7 +91,7 @@ impl Appends {
         self.sent.front().map(|sent| sent.at.plus(patience_ms))
     }
 
-    /// A new producer goes on; nobody knows what became of the appends that are answered now.
+    /// A new producer goes on; the outcome of the appends that are answered now is unknown.
     pub(crate) fn give_up(&mut self, producer: JobId) -> Vec<AppendToken> {
         self.producer = producer;
         self.outcomes.clear();

@@ -6,10 +6,10 @@ use crate::event::JobId;
 use crate::standing::Folded;
 use cortado_model::Millis;
 
-/// The first pause where somebody waits for the answer; doubled up to the last one.
+/// The first pause where the answer is urgent; doubled up to the last one.
 const PAUSE_MS: u64 = 10;
 const PAUSE_DOUBLINGS_MAX: u32 = 3;
-/// Where nobody does.
+/// Where it is not.
 const PAUSE_MS_PATIENT: u64 = 1_000;
 /// A question that was not answered in this time never will be.
 const ANSWER_MS_MAX: u64 = 1_000;
@@ -19,14 +19,14 @@ const ANSWER_MS_MAX: u64 = 1_000;
 pub(crate) struct Asking {
     /// That was asked and not answered, and when.
     open: Option<(JobId, Millis)>,
-    /// When it is asked next, if somebody wants to know.
+    /// When it is asked next, if the answer is still needed.
     next: Millis,
-    /// How often it was answered since somebody new wanted to know.
+    /// How often it was answered since [`begin`](Asking::begin).
     answers: u32,
 }
 
 impl Asking {
-    /// Somebody new wants to know, now.
+    /// The answer is needed anew, at once.
     pub(crate) fn begin(&mut self) {
         (self.next, self.answers) = (Millis::default(), 0);
     }
@@ -55,7 +55,7 @@ impl Asking {
     }
 }
 
-/// Whether somebody waits for the answer.
+/// How soon the answer is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Urgency {
     Now,
@@ -72,13 +72,13 @@ pub(crate) enum Comparing {
     BeforeOpening {
         own: Folded,
         until: Millis,
-        /// Somebody has the same.
+        /// Another replica has the same.
         agreed: bool,
     },
-    /// It has opened its generation, and nobody has answered. Compares with the first that comes.
+    /// It has opened its generation, and no replica has answered. Compares with the first to do so.
     Unverified {
         own: Folded,
-        /// Nobody can come.
+        /// There is no other replica.
         alone: bool,
     },
     /// It does not open it: another one must claim the next.

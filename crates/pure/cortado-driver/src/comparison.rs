@@ -44,7 +44,7 @@ enum Beside {
 ///
 /// * `own`: as right behind the claim, but for how far it has folded since.
 ///
-/// More than the claimant has is a conflict, whoever has it. A fork is one only if most replicas
+/// More than the claimant has is a conflict, whichever has it. A fork is one only if most replicas
 /// hold it: else those who do dispute the opening barrier, and a person decides.
 pub(crate) fn compare(own: &Folded, answers: &PeerAnswers) -> Comparison {
     let mut comparison = Comparison { awaited: answers.unheard, ..Comparison::default() };
@@ -80,7 +80,7 @@ fn beside(own: &Folded, other: &Folded, folds: bool) -> Beside {
     if other.accepted.scn > own.accepted.scn && !same_leader {
         return if other.below > own.below { Beside::Comes } else { Beside::Passed };
     }
-    // Whoever has accepted what was sent behind the claim has agreed to the opening barrier.
+    // A replica that has accepted what was sent behind the claim has agreed to the opening barrier.
     if other.accepted.scn > own.accepted.scn || other.accepted == own.accepted {
         return Beside::Same;
     }
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn who_has_folded_the_claim_can_be_compared_and_the_others_are_awaited() {
-        check(vec![], 0, (0, 0, None)); // nobody else lives
+        check(vec![], 0, (0, 0, None)); // no other replica lives
         check(vec![], 2, (0, 2, None));
         check(vec![follower(2, at(4, 0, 7, 1))], 1, (1, 1, None));
         check(vec![follower(2, at(4, 0, 7, 1)), follower(3, at(3, 7, 1, 9))], 0, (1, 1, None));
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_waits_for_a_replica_that_does_not_fold() {
+    fn a_replica_that_does_not_fold_is_not_awaited() {
         check(vec![peer(2, ReplicaRole::Restoring, None)], 0, (0, 0, None));
         check(vec![peer(2, ReplicaRole::Offline, at(3, 7, 1, 9))], 0, (0, 0, None));
         check(vec![peer(2, ReplicaRole::Diverged, at(3, 7, 1, 9))], 0, (0, 1, None));

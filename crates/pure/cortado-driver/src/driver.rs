@@ -26,9 +26,9 @@ const RETRY_MS: u64 = 500;
 /// After a failure that only a person, or another replica, can end.
 const RETRY_BROKEN_MS: u64 = 5_000;
 
-/// Everything that one replica's driver decides. `C` is whoever asks it something.
+/// Everything that one replica's driver decides. `C` is a caller that waits for an answer.
 ///
-/// Owned by one task, or by a simulation. Whoever owns it tells it what happens, then
+/// Owned by one task, or by a simulation. The owner tells it what happens, then
 /// [`Event::Settle`], and carries out the actions in their order; what it shows of itself is right
 /// before they are carried out.
 #[derive(Debug)]
@@ -131,7 +131,7 @@ impl<C: Caller> Driver<C> {
     /// When [`Event::Tick`] is due, if nothing else happens before.
     pub fn wake_at(&self) -> Option<Millis> {
         match &self.stage {
-            Stage::Living(life) => life.wake_at(self.settings.append_patience_ms),
+            Stage::Living(life) => life.wake_at(self.settings.append_timeout_ms),
             Stage::AwaitingRoom { probe: None, due } | Stage::Resting(due) => Some(*due),
             Stage::AwaitingRoom { probe: Some(_), .. }
             | Stage::Surveying(_)
@@ -163,8 +163,8 @@ impl<C: Caller> Driver<C> {
         self.applied
     }
 
-    /// Whether a record is missing and others may have accepted it: then nobody can say how old the
-    /// state in the store is, however far the replica has folded.
+    /// Whether a record is missing and others may have accepted it: then the age of the state in
+    /// the store is unknown, however far the replica has folded.
     pub fn may_lack_record(&self) -> bool {
         self.may_lack_record
     }
@@ -192,7 +192,7 @@ impl<C: Caller> Driver<C> {
         }
     }
 
-    /// It has opened its generation, and nobody has been able to compare histories with it yet.
+    /// It has opened its generation, and no replica has compared histories with it yet.
     pub fn is_unverified(&self) -> bool {
         self.life().is_some_and(Life::is_unverified)
     }
@@ -391,7 +391,7 @@ impl<C: Caller> Parts<'_, C> {
         Stage::Rebuilding(Rebuilding::begin(beyond, from, why, turn))
     }
 
-    /// Tells it once: until somebody helps, it is found again every few seconds.
+    /// Tells it once: until a replica helps, it is found again every few seconds.
     fn contradicted(&mut self, at: Option<LogOffset>, why: &str, turn: &mut Turn<'_, C>) {
         let place = at.unwrap_or(LogOffset(u64::MAX));
         if self.contradicted_at.replace(place) != Some(place) {
@@ -439,7 +439,7 @@ impl<C: Caller> Parts<'_, C> {
             return None;
         }
         let end = surveyed.as_ref().map(|survey| survey.extent.end).unwrap_or_default();
-        // Nobody need tell of it again before it moves.
+        // The end need not be told again before it moves.
         *self.log_end = end.max(*self.log_end);
         match judge(turn.me, surveyed) {
             Ok(Beginning::From(fold)) => {

@@ -134,7 +134,7 @@ impl<C: Caller> Life<C> {
 
     /// A producer that never answers must not hold the partition for ever.
     fn give_up_if_silent(&mut self, turn: &mut Turn<'_, C>) -> Result<(), Halt> {
-        let due = self.appends.due(turn.settings.append_patience_ms);
+        let due = self.appends.due(turn.settings.append_timeout_ms);
         if due.is_none_or(|due| turn.clock() < due) {
             return Ok(());
         }
@@ -255,7 +255,7 @@ impl<C: Caller> Life<C> {
         if self.rounds.is_due(next, &turn.settings.trim) {
             return self.begin_round(next, turn);
         }
-        // Where nobody has room, a look asks everybody: that is for the next write to do.
+        // Where no node has room, a look asks all of them: that is for the next write to do.
         let looks = self.room != Room::Nowhere && now >= self.looked_at.plus(LOOK_EVERY_MS);
         if looks || self.rounds.due().is_some_and(|due| now >= due) {
             self.look_around(turn);
@@ -344,7 +344,7 @@ impl<C: Caller> Life<C> {
         let below = match agreed_below(&reports, holders) {
             Ok(below) => below,
             Err(missing) => {
-                // Where nobody is placed, nobody is missing.
+                // Where no replica is placed, none is missing.
                 if self.rounds.lack(missing.clone()) && !missing.is_empty() {
                     turn.tell(News::TooFewDigests { at, missing });
                 }

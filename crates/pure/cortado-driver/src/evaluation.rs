@@ -294,7 +294,7 @@ impl<C: Caller> Life<C> {
 
 /// Answers, as the batches before them are in the store.
 impl<C> Life<C> {
-    /// Tells everybody whose answer is due.
+    /// Tells every caller whose answer is due.
     pub(crate) fn answer_due(&mut self, turn: &mut Turn<'_, C>) {
         while let Some((waiting, answer)) = self.take_due() {
             self.answer(waiting, answer, turn);
@@ -316,7 +316,7 @@ impl<C> Life<C> {
                         }))
                     }
                     RequestEnd::NotDone(why) => Reply::NotDone(why),
-                    // A write is never answered with `Ready`; if it were, nobody could tell.
+                    // `Ready` never answers a write; if it did, the outcome would be unknown.
                     RequestEnd::Unknown | RequestEnd::Ready => {
                         Reply::Unknown(UnknownWhy::LogFailed)
                     }

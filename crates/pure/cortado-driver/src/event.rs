@@ -12,7 +12,7 @@ use core::error::Error;
 use cortado_model::{Findings, LogId, LogOffset, NodeId, Scn, StoreError, WallMillis};
 use cortado_replica::{ClaimReason, Config, ReadNeed, RecordPage};
 
-/// What a driver is told. `C` is whoever has asked: the driver gives it back with the answer.
+/// What a driver is told. `C` is the caller: the driver gives it back with the answer.
 #[derive(Debug)]
 pub enum Event<C> {
     /// Evaluate and publish.
@@ -54,7 +54,7 @@ pub enum Event<C> {
     Digest(DigestReport),
     /// The replica's state is not to be trusted: throw it away.
     Condemned {
-        /// What was found, for people.
+        /// What was found, human-readable.
         why: String,
     },
     /// Finish what was begun, begin nothing, end. Told again: end now, whatever is open.
@@ -147,7 +147,7 @@ pub struct LogExtent {
 pub enum SurveyError {
     /// The log is not there, or not as it must be.
     Log {
-        /// For people.
+        /// Human-readable.
         why: String,
     },
     /// Another log has taken its place.
@@ -162,7 +162,7 @@ pub enum SurveyError {
 /// The log does not say where it begins and ends. Ask again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AskLog {
-    /// For people.
+    /// Human-readable.
     pub why: String,
 }
 
@@ -186,7 +186,7 @@ pub enum FollowError {
     },
     /// It cannot be followed past this place.
     Broken {
-        /// For people.
+        /// Human-readable.
         why: String,
     },
     /// Passing; read again.
@@ -237,7 +237,7 @@ pub enum CopyRefusal {
     Gone,
 }
 
-/// By what a snapshot is known to be somebody else's.
+/// By what a snapshot is known to be of another partition or log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CopyOf {
     /// The partition's number, or the identity that its log begins with.

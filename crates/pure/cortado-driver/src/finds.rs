@@ -53,7 +53,7 @@ pub(crate) struct PendingWrite<C> {
 /// What the store has shown of a document.
 #[derive(Debug)]
 pub(crate) enum Shown {
-    /// Nobody has looked.
+    /// It has not been looked up.
     Unknown,
     /// This.
     Known(Option<StoredDocument>),
@@ -138,7 +138,7 @@ impl<C> Finds<C> {
         self.waiting.remove(&job)
     }
 
-    /// Everybody, since nobody here can answer them any more.
+    /// All callers, since this replica cannot answer them any more.
     pub(crate) fn take_callers(&mut self) -> impl Iterator<Item = C> + use<C> {
         let finds = core::mem::take(&mut self.waiting).into_values();
         finds.map(Finding::into_caller)

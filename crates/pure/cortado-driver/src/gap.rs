@@ -12,12 +12,12 @@ pub(crate) enum GapCheck {
     /// None is, or this replica leads and will publish it again.
     #[default]
     Whole,
-    /// The other replicas are being asked; nobody is waited for any longer than that.
+    /// The other replicas are being asked; their answers are awaited no longer than `until`.
     Asking { since: Scn, until: Millis },
     /// Another one has accepted it, or one behind it. This one may find it still, as far as that
     /// one has come.
     Suspected { since: Scn, holder: NodeId, below: LogOffset },
-    /// As far as is known nobody has: what stands behind it was never committed.
+    /// As far as is known, no replica has: what stands behind it was never committed.
     OfTheLog { since: Scn },
 }
 
@@ -80,7 +80,7 @@ impl GapCheck {
         }
     }
 
-    /// Whether it is known that nobody has accepted `since`, as far as that can be known.
+    /// Whether it is known that no replica has accepted `since`, as far as that can be known.
     pub(crate) fn is_of_the_log(&self, since: Scn) -> bool {
         *self == GapCheck::OfTheLog { since }
     }
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_is_the_logs_unless_somebody_has_what_is_missing() {
+    fn a_gap_is_the_logs_unless_another_replica_has_what_is_missing() {
         check(vec![], 0, OF_THE_LOG);
         check(vec![], 2, ASKING);
         check(vec![peer(2, 4, 30), peer(3, 4, 60)], 0, OF_THE_LOG);
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_waited_for_any_longer_than_that() {
+    fn answers_are_awaited_until_the_deadline_only() {
         let mut gap = check(vec![], 2, ASKING);
         gap.pass(Millis(89));
         assert!(gap.is_open() && gap.due() == Some(Millis(90)));
@@ -191,7 +191,7 @@ mod tests {
             placed: 3,
             may_claim: true,
         });
-        assert!(gap.is_open(), "somebody has come who knows");
+        assert!(gap.is_open(), "a replica that knows has answered");
         assert!(gap.look(Some(scn(9)), Millis(200)));
     }
 }

@@ -28,7 +28,7 @@ pub(crate) enum Halt {
     /// The log cannot be used as it is now; what the replica has stays untouched.
     Unusable { why: String },
     /// This build cannot read what counts, or this replica's history is not the leader's: nothing
-    /// may be thrown away, and nobody here can tell what to do.
+    /// may be thrown away, and an operator must decide.
     StandsStill { why: String },
 }
 

@@ -96,7 +96,7 @@ mod tests {
         check(100, 5_000, Some(1));
         check(1, 0, Some(5_001));
         check(100, 5_001, None);
-        // Nobody is told to wait for a day.
+        // No client is told to wait for a day.
         let first_expiry = Some(WallMillis(90_000_000));
         let found = Findings { remembered_bytes: 1, first_expiry, ..Findings::default() };
         assert_eq!(over_budget(&found, 1, WallMillis(9_001)), Some(RETRY_AFTER_MS_MAX));

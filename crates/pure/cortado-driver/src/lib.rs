@@ -23,6 +23,7 @@ mod driving;
 mod evaluation;
 mod event;
 mod finds;
+mod foreign_records;
 mod gap;
 mod halt;
 mod idempotency;
@@ -42,7 +43,6 @@ mod rounds;
 mod serving;
 mod settings;
 mod standing;
-mod strangers;
 mod turn;
 mod write;
 

@@ -8,6 +8,7 @@ use crate::applying::Applying;
 use crate::asking::{Asking, Comparing};
 use crate::event::{JobId, PeerState, Surroundings};
 use crate::finds::Finds;
+use crate::foreign_records::ForeignRecords;
 use crate::gap::GapCheck;
 use crate::halt::Halt;
 use crate::leadership::FoldedLeadership;
@@ -16,7 +17,6 @@ use crate::pace::Pace;
 use crate::recovery::Recovery;
 use crate::requests::{Requests, WAITING_MAX, Waiting};
 use crate::rounds::Rounds;
-use crate::strangers::Strangers;
 use crate::turn::Turn;
 use crate::write::UnknownWhy;
 use alloc::vec::Vec;
@@ -44,7 +44,7 @@ pub(crate) struct Life<C> {
     pub(crate) leadership: FoldedLeadership,
     /// Whose records were met since that was last told.
     heard: Vec<(NodeId, ReplicaIncarnation)>,
-    strangers: Strangers,
+    foreign_records: ForeignRecords,
     /// The log's end, as far as it is known.
     pub(crate) log_end: LogOffset,
     /// The question how the other replicas are, if it is open.
@@ -68,7 +68,7 @@ pub(crate) struct Life<C> {
 pub(crate) enum Room {
     /// In the node's store.
     Here,
-    /// Not here, and nobody has looked elsewhere; or elsewhere.
+    /// Not here; perhaps in the store of another replica.
     Sought,
     /// In no store.
     Nowhere,
@@ -97,7 +97,7 @@ impl<C> Life<C> {
             recovery: Recovery::default(),
             leadership: FoldedLeadership::of(&fold, turn.clock()),
             heard: Vec::new(),
-            strangers: Strangers::default(),
+            foreign_records: ForeignRecords::default(),
             log_end: log_end.max(fold.position.offset),
             looking: None,
             asking: Asking::default(),
@@ -142,7 +142,7 @@ impl<C> Life<C> {
             Effect::Recover => self.recovery.want(),
             Effect::CompareHistories { until } => self.compare(until),
             Effect::Apply(apply) => {
-                // Whoever does not lead evaluates no writes.
+                // A replica that does not lead evaluates no writes.
                 let keep = matches!(self.core.role(), Role::Leader | Role::SteppingDown);
                 self.applying.push(*apply, keep);
             }
@@ -195,7 +195,7 @@ impl<C> Life<C> {
             ReplicaEvent::Void { offset, why } => {
                 turn.tell(News::Void { offset, why });
                 if why == VoidReason::Foreign
-                    && let Some(records) = self.strangers.met(now)
+                    && let Some(records) = self.foreign_records.met(now)
                 {
                     turn.tell(News::Foreign { offset, records });
                 }
@@ -276,7 +276,7 @@ impl<C> Life<C> {
         }
     }
 
-    /// Whether no more can be taken: whoever asks now is told to come again.
+    /// Whether no more can be taken: a caller that asks now is told to retry.
     pub(crate) fn is_full(&self) -> bool {
         self.waiting_requests() >= WAITING_MAX
     }
@@ -303,13 +303,13 @@ impl<C> Life<C> {
         self.step(claim, turn)
     }
 
-    /// Leaves no leadership behind that nobody exercises. The step-down stands behind everything
-    /// in flight, so whoever folds it has folded that, too.
+    /// Gives up a leadership that this life no longer exercises. The step-down stands behind
+    /// everything in flight, so a replica that folds it has folded that, too.
     pub(crate) fn step_down_silently(&mut self, turn: &mut Turn<'_, C>) {
         if self.core.role() != Role::Leader {
             return;
         }
-        let request = self.requests.nobody();
+        let request = self.requests.next_id();
         let step_down = Input::HandOff { to: None, request };
         self.core.step(turn.now, step_down, &mut self.effects);
         for effect in self.effects.drain(..) {
@@ -320,7 +320,7 @@ impl<C> Life<C> {
         self.hand_over(turn);
     }
 
-    /// Tells everybody who waits that this replica goes away.
+    /// Tells every waiting caller that this replica goes away.
     pub(crate) fn hang_up(&mut self, turn: &mut Turn<'_, C>) {
         let nothing_begun = Reply::NotDone(NotDone::Offline);
         for caller in self.finds.take_callers() {
@@ -380,7 +380,7 @@ impl<C> Life<C> {
         if self.core.role() != Role::Leader {
             return Ok(());
         }
-        let request = self.requests.nobody();
+        let request = self.requests.next_id();
         self.step(Input::HandOff { to: Some(to), request }, turn)
     }
 }

@@ -1,6 +1,6 @@
 //! What a driver has to tell: for the log, the journal, metrics and detectors.
 //!
-//! Words for people are made where they are told. Start reading at [`News`].
+//! The text of a message is made where it is told. Start reading at [`News`].
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -72,7 +72,7 @@ pub enum News {
         /// Why.
         why: VoidReason,
     },
-    /// Somebody else writes into the log.
+    /// A foreign writer appends to the log.
     Foreign {
         /// The last such record.
         offset: LogOffset,
@@ -93,17 +93,17 @@ pub enum News {
         /// Who has it.
         holder: NodeId,
     },
-    /// The leader has opened its generation, and nobody could compare histories with it.
+    /// The leader has opened its generation, and no replica could compare histories with it.
     Unverified {
         /// Its generation.
         generation: Generation,
     },
-    /// Somebody could, later, and has the same.
+    /// A replica could, later, and has the same.
     Verified {
         /// Its generation.
         generation: Generation,
     },
-    /// Somebody has what this replica lacks, or most have another history. If it has not opened
+    /// Another has what this replica lacks, or most have another history. If it has not opened
     /// its generation, it does not; else a person decides.
     Diverged {
         /// Its generation.
@@ -125,7 +125,7 @@ pub enum News {
     AppendFailed(AppendFailure),
     /// The log has not answered for too long: its producer is given up.
     ProducerAbandoned {
-        /// Appends whose outcome nobody knows.
+        /// Appends whose outcome is unknown.
         appends: usize,
     },
     /// Publishing starts again from a checkpoint.
@@ -169,24 +169,24 @@ pub enum News {
     },
     /// A state was not hashed.
     NotHashed {
-        /// For people.
+        /// Human-readable.
         why: String,
     },
     /// Bookmarks were not trimmed.
     BookmarksNotTrimmed {
-        /// For people.
+        /// Human-readable.
         why: String,
     },
     /// The store is full: the replica waits for room.
     WaitsForRoom {
-        /// For people.
+        /// Human-readable.
         why: String,
     },
     /// The store has room again.
     HasRoom,
     /// The replica's state is wrong, or cannot be read.
     Damaged {
-        /// For people.
+        /// Human-readable.
         why: String,
     },
     /// The log has forgotten what this replica has not folded.
@@ -198,12 +198,12 @@ pub enum News {
     Contradicted {
         /// At which record, if it is one.
         at: Option<LogOffset>,
-        /// For people.
+        /// Human-readable.
         why: String,
     },
     /// The replica keeps what it has and waits for another build, or for a person.
     StandsStill {
-        /// For people.
+        /// Human-readable.
         why: String,
     },
     /// A snapshot was installed.
@@ -214,24 +214,24 @@ pub enum News {
         scn: Scn,
         /// Where the replica goes on reading.
         offset: LogOffset,
-        /// Why it was needed, for people.
+        /// Why it was needed, human-readable.
         why: String,
     },
     /// A snapshot was not installed.
     SnapshotFailed {
         /// Whose.
         from: NodeId,
-        /// For people.
+        /// Human-readable.
         why: String,
     },
     /// The replica folds its log from the beginning.
     FoldsAnew {
-        /// Why, for people.
+        /// Human-readable.
         why: String,
     },
     /// The replica was not built anew; this is tried again.
     NotRebuilt {
-        /// For people.
+        /// Human-readable.
         why: String,
     },
 }

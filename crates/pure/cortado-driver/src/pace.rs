@@ -6,7 +6,7 @@ use crate::event::JobId;
 use cortado_model::Millis;
 
 /// A follower lets records gather this long, so that it wakes and writes its store for many at
-/// once and leaves the processors to the leaders. Whoever waits for it is served at once.
+/// once and leaves the processors to the leaders. What a request waits for is read at once.
 const GATHER_MS: u64 = 5;
 /// The same where many come: a batch costs the store much that does not grow with it.
 const GATHER_BUSY_MS: u64 = 20;
@@ -22,7 +22,7 @@ pub(crate) const READ_BYTES_MAX: usize = 1 << 20;
 pub(crate) struct Pace {
     /// The read that is under way.
     reading: Option<JobId>,
-    /// No read before, unless somebody waits.
+    /// No read before, unless it is urgent.
     due: Option<Millis>,
     /// Not even then.
     rests: bool,
@@ -37,7 +37,7 @@ impl Pace {
 
     /// Whether to read now, where there is something to be read.
     ///
-    /// * `urgent`: somebody waits for it.
+    /// * `urgent`: a read or a recovery waits for it, or this replica does more than follow.
     pub(crate) fn wants(&mut self, now: Millis, urgent: bool) -> bool {
         if self.reading.is_some() {
             return false;
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_follower_lets_records_gather_and_whoever_waits_is_served() {
+    fn a_follower_lets_records_gather_unless_a_read_is_urgent() {
         let mut pace = Pace::default();
         assert!(!pace.wants(Millis(100), false));
         assert_eq!(pace.due(), Some(Millis(105)));

@@ -2,8 +2,7 @@
 //! what a claimant lacks, whether a gap is in this replica alone, and whether most dispute what a
 //! leader goes on with.
 //!
-//! Nobody who does not answer is waited for without a bound. Start reading at
-//! [`Life::keep_asking`].
+//! No answer is awaited without a bound. Start reading at [`Life::keep_asking`].
 //! Source: docs/protocols/replication.md, "The fold" and "Taking over".
 
 use crate::action::Action;
@@ -128,7 +127,7 @@ impl<C> Life<C> {
         self.step(Input::Claim { reason: ClaimReason::LeaderDisputed, evidence: 0 }, turn)
     }
 
-    /// Whether the generation was opened and nobody has been able to compare histories.
+    /// Whether the generation was opened and no replica has compared histories yet.
     pub(crate) fn is_unverified(&self) -> bool {
         matches!(self.comparing, Comparing::Unverified { .. })
     }
@@ -228,7 +227,7 @@ impl<C> Life<C> {
         Halt::LostRecord { holder, below, why }
     }
 
-    /// Whether anybody wants to know how the others stand.
+    /// How soon it needs to know how the others stand, if at all.
     fn asks(&self) -> Option<Urgency> {
         let compares = match self.comparing {
             Comparing::Done | Comparing::Unverified { alone: true, .. } => None,

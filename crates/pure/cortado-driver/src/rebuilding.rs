@@ -19,7 +19,7 @@ pub(crate) struct Rebuilding {
     beyond: LogOffset,
     /// Whose alone is, if that is known: others may have lost the same.
     from: Option<NodeId>,
-    /// For people.
+    /// Human-readable.
     why: String,
     step: Step,
 }
@@ -32,7 +32,7 @@ enum Step {
     Around { job: JobId, first: LogOffset },
     /// One after another.
     Copy { job: JobId, from: NodeId, others: VecDeque<NodeId>, first: LogOffset },
-    /// Nobody has helped, nobody needs to: the log has everything.
+    /// No replica has helped, and none needs to: the log has everything.
     Clear(JobId),
 }
 
@@ -188,7 +188,7 @@ impl Rebuilding {
     }
 }
 
-/// Who can help, the leader first: nobody knows more, and a digest round believes it.
+/// The replicas that can help, the leader first: none knows more, and a digest round believes it.
 fn sources(mut peers: Vec<PeerState>, beyond: LogOffset) -> VecDeque<NodeId> {
     peers.retain(|peer| peer.readable && peer.folded >= beyond);
     peers.sort_by_key(|peer| (!peer.serves, Reverse(peer.folded)));

@@ -73,7 +73,7 @@ impl Recent {
         self.bytes
     }
 
-    /// Drops what batches up to `number` have brought: whoever looks now sees them in the store.
+    /// Drops what batches up to `number` have brought: a look at the store shows them now.
     pub(crate) fn drop_up_to(&mut self, number: u64) {
         while let Some(brought) = self.batches.pop_front_if(|brought| brought.batch <= number) {
             self.bytes -= brought.bytes;

@@ -86,7 +86,7 @@ impl<C> Requests<C> {
         self.waiting.len()
     }
 
-    /// Whether somebody waits for this replica to fold further.
+    /// Whether a read waits for this replica to fold further.
     pub(crate) fn has_reads(&self) -> bool {
         self.reads > 0
     }
@@ -101,8 +101,8 @@ impl<C> Requests<C> {
         self.waiting.values().filter(|waiting| matches!(waiting, Waiting::Write { .. })).count()
     }
 
-    /// An id whose answer nobody wants.
-    pub(crate) fn nobody(&mut self) -> RequestId {
+    /// An unused id. Its answer is dropped, unless a request waits under it.
+    pub(crate) fn next_id(&mut self) -> RequestId {
         self.next += 1;
         RequestId(self.next)
     }
@@ -115,7 +115,7 @@ impl<C> Requests<C> {
             }
             Waiting::Write { name: None, .. } | Waiting::Settle { .. } | Waiting::HandOff(_) => {}
         }
-        let request = self.nobody();
+        let request = self.next_id();
         self.waiting.insert(request.0, waiting);
         request
     }
@@ -132,7 +132,7 @@ impl<C> Requests<C> {
         Some(waiting)
     }
 
-    /// Everybody, since nothing will come of it any more.
+    /// All requests, since nothing will come of them any more.
     pub(crate) fn take_all(&mut self) -> impl Iterator<Item = Waiting<C>> + use<C> {
         self.reads = 0;
         self.names.clear();

@@ -75,7 +75,7 @@ impl ReplicaRole {
         }
     }
 
-    /// The role of that number; out of service for a number that is none.
+    /// The role of that number; out of service for an unknown number.
     pub fn from_number(number: u8) -> ReplicaRole {
         match number {
             1 => ReplicaRole::Restoring,

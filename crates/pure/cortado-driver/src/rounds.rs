@@ -13,7 +13,7 @@ use cortado_replica::Trim;
 /// A round ends without those who have not reported after this long: hashing takes its time. For
 /// as long, none begins again for reports that were missing.
 const PATIENCE_MS: u64 = 10 * 60 * 1_000;
-/// Somebody may need longer: each round in which reports were waited for in vain doubles it, up to
+/// A replica may need longer: each round in which reports were waited for in vain doubles it, up to
 /// this.
 const PATIENCE_MS_MAX: u64 = 16 * PATIENCE_MS;
 
@@ -133,7 +133,7 @@ impl Rounds {
         self.open.as_mut().is_some_and(|round| round.take(report))
     }
 
-    /// Whether everybody has reported who should.
+    /// Whether all that are awaited have reported.
     pub(crate) fn is_complete(&self, mut awaited: impl Iterator<Item = NodeId>) -> bool {
         self.open.as_ref().is_some_and(|round| {
             round.at.is_some() && awaited.all(|node| round.reports.contains_key(&node))
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_round_is_due_when_the_logs_have_grown_enough_or_somebody_asks() {
+    fn a_round_is_due_when_the_logs_have_grown_enough_or_on_request() {
         let policy = TrimPolicy { after_records: 100, after_bytes: 1_000 };
         let mut rounds = Rounds::after(LogOffset(50));
         assert!(!rounds.is_due(LogOffset(149), &policy));
@@ -292,7 +292,7 @@ mod tests {
         assert!(rounds.is_due_again(again, &all, &all));
         assert!(!rounds.is_due_again(again, &nodes(&[1, 2]), &all), "one still cannot");
         assert!(rounds.is_due_again(again, &nodes(&[1, 2]), &nodes(&[1, 2])), "nor need it");
-        // Whoever hashes for longer than a round is given more time, to an end.
+        // A replica that hashes for longer than a round is given more time, up to a limit.
         for patience_ms in [2, 4, 8, 16, 16].map(|times| times * PATIENCE_MS) {
             let open_ms = rounds.patience_ms;
             ended = ends_after(&mut rounds, open_ms);

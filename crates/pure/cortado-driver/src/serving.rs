@@ -1,7 +1,7 @@
 //! Which reads a replica may serve, and whether what a reader has seen in its store still counts.
 //!
-//! Whoever serves a read takes a [`Sighting`] of the replica, waits for what that demands, looks at
-//! the store, and tells what it saw if the [`Proof`] still holds. Start reading at
+//! A reader takes a [`Sighting`] of the replica, waits for what that demands, looks at the store,
+//! and answers with what it saw if the [`Proof`] still holds. Start reading at
 //! [`Sighting::serves`].
 //! Source: docs/protocols/replication.md, "Reads".
 
@@ -43,7 +43,7 @@ pub struct Sighting {
     pub folded: LogOffset,
     /// Where its log ends, as it knows it.
     pub known_end: LogOffset,
-    /// When its store last held everything that was in the log; `None` while nobody can say,
+    /// When its store last held everything that was in the log; `None` while that is unknown,
     /// since others may have what it lacks.
     pub complete_at: Option<Millis>,
 }
@@ -92,7 +92,7 @@ impl Sighting {
 
     /// When the store shows everything that was committed before the read came.
     ///
-    /// * `otherwise`: what a leader proves where nobody can read the log's end.
+    /// * `otherwise`: what a leader proves where the log's end cannot be read.
     fn shows_all(&self, log_end: Option<LogOffset>, otherwise: ReadNeed) -> Serving {
         let proof = |within| Proof { restorations: self.restorations, within };
         match log_end {
@@ -102,7 +102,7 @@ impl Sighting {
         }
     }
 
-    /// How old the newest complete state may be; `None` if nobody can say.
+    /// How old the newest complete state may be; `None` if unknown.
     fn lag_ms(&self, log_end: Option<LogOffset>, now: Millis) -> Option<u64> {
         let complete_at = self.complete_at?;
         let is_complete = self.folded >= log_end.unwrap_or(self.known_end);
@@ -188,7 +188,7 @@ mod tests {
         // The log may hold more than the replica knows of.
         let deceived = Sighting { known_end: LogOffset(19), ..behind() };
         check(deceived, bounded(299), [InVain, Nothing]);
-        // Nobody can say how old the state is of whoever may have lost a record.
+        // The age of a state that may lack a record is unknown.
         let in_a_gap = Sighting { complete_at: None, ..leader() };
         check(in_a_gap, bounded(u64::MAX), [InVain, InVain]);
         check(in_a_gap, Level::AtLeast(scn(7)), [Nothing, Nothing]);

@@ -19,7 +19,7 @@ pub struct Settings {
     pub trim: TrimPolicy,
     /// A producer that has not answered an append for this long is given up. Longer than the log
     /// may stall while all is well.
-    pub append_patience_ms: u64,
+    pub append_timeout_ms: u64,
     /// Bytes that are committed and not in the store, beyond which nothing more is read and nothing
     /// is added to a batch; 1 or more. One read, and so one record of any length, may exceed it.
     pub gather_bytes_max: usize,

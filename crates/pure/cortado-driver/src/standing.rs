@@ -31,7 +31,7 @@ pub struct Folded {
     pub below: LogOffset,
     /// The last accepted record.
     pub accepted: HistoryPoint,
-    /// Who won this generation, and over which history; `None` if nobody has ever led.
+    /// Who won this generation, and over which history; `None` if no replica has ever led.
     pub claimant: Option<Claimant>,
 }
 

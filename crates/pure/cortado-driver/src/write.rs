@@ -84,7 +84,7 @@ pub enum Refused {
     },
 }
 
-/// Why nobody can say whether a write was done.
+/// Why it is unknown whether a write was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnknownWhy {
     /// The replica was taken out of service while the write was on its way.

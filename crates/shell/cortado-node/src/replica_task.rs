@@ -44,7 +44,7 @@ const PAGES_PER_TURN: usize = 4;
 const IDLE_TICK: Duration = Duration::from_secs(60);
 /// A producer that says nothing for this long is given up. A disk of this machine may stall for
 /// seconds; longer than that it is as good as gone.
-const APPEND_PATIENCE_MS: u64 = 30_000;
+const APPEND_TIMEOUT_MS: u64 = 30_000;
 
 /// Drives the replica of `handle` until the node ends or the partition is taken away.
 pub(crate) async fn run_replica(
@@ -109,7 +109,7 @@ impl ReplicaTask {
             proof: ReadNeed::Lease,
             record_bytes_max: traits.record_bytes_max,
             trim: host.settings.trim,
-            append_patience_ms: APPEND_PATIENCE_MS,
+            append_timeout_ms: APPEND_TIMEOUT_MS,
             gather_bytes_max: GATHER_BYTES_MAX,
         };
         let me = Me {

@@ -24,7 +24,7 @@ fn applying() -> Rig {
 }
 
 #[test]
-fn a_life_that_ends_answers_everybody_and_waits_for_its_batch() {
+fn a_life_that_ends_answers_all_callers_and_waits_for_its_batch() {
     let mut rig = applying();
     rig.read(2, ReadNeed::Folded(LogOffset(99)));
     rig.write(3, put("y"), None);
@@ -65,7 +65,11 @@ fn a_full_store_is_waited_for_and_found_again() {
     rig.inline = true;
     rig.settle();
     rig.log_end();
-    assert_eq!(rig.driver.incarnation().life, 2, "nobody takes it for what it was");
+    assert_eq!(
+        rig.driver.incarnation().life,
+        2,
+        "other replicas must tell it from the life before"
+    );
 }
 
 #[test]
@@ -108,7 +112,7 @@ fn an_end_that_is_told_before_a_life_begins_counts() {
 }
 
 #[test]
-fn a_leader_publishes_facts_and_nobody_else_does() {
+fn only_a_leader_publishes_facts() {
     let lease = || Event::Configure(Config::Lease { duration_ms: 77 });
     let mut rig = Rig::new();
     rig.on(lease());
@@ -121,7 +125,7 @@ fn a_leader_publishes_facts_and_nobody_else_does() {
     assert_eq!(rig.driver.fold().map(|fold| fold.leases.duration_ms), Some(77));
     rig.on(Event::Configure(Config::Feature { level: FEATURE_LEVEL_MAX + 1 }));
     rig.settle();
-    assert!(!rig.append(), "nobody publishes what it cannot read");
+    assert!(!rig.append(), "a leader publishes nothing that it cannot read");
 }
 
 #[test]
@@ -164,7 +168,7 @@ fn a_replica_behind_the_log_copies_from_who_can_help_and_from_the_next_if_not() 
     let Action::AskExtent(job) = rig.take() else { panic!("the log is asked") };
     let extent = LogExtent { first: LogOffset(5), end: LogOffset(9) };
     rig.on(Event::Extent(job, Ok(extent)));
-    let Action::LookAround(job) = rig.take() else { panic!("somebody must help") };
+    let Action::LookAround(job) = rig.take() else { panic!("it asks who can help") };
     let peer = |node, folded| PeerState {
         node: NodeId(node),
         readable: true,
@@ -189,7 +193,7 @@ fn a_store_that_takes_no_snapshot_is_given_no_other_one_at_once() {
     let Action::AskExtent(job) = rig.take() else { panic!("the log is asked") };
     let extent = LogExtent { first: LogOffset(5), end: LogOffset(9) };
     rig.on(Event::Extent(job, Ok(extent)));
-    let Action::LookAround(job) = rig.take() else { panic!("somebody must help") };
+    let Action::LookAround(job) = rig.take() else { panic!("it asks who can help") };
     let peer = |node| PeerState {
         node: NodeId(node),
         readable: true,
@@ -214,17 +218,17 @@ fn a_store_that_takes_no_snapshot_is_given_no_other_one_at_once() {
 }
 
 #[test]
-fn nobody_throws_away_what_nobody_else_has() {
+fn a_replica_does_not_throw_away_what_no_other_has() {
     let mut rig = Rig::surveying(LOG);
     rig.survey(LOG, 5);
     rig.clear();
     let Action::AskExtent(job) = rig.take() else { panic!("the log is asked") };
     let extent = LogExtent { first: LogOffset(5), end: LogOffset(9) };
     rig.on(Event::Extent(job, Ok(extent)));
-    let Action::LookAround(job) = rig.take() else { panic!("somebody must help") };
+    let Action::LookAround(job) = rig.take() else { panic!("it asks who can help") };
     rig.on(Event::Around(job, Surroundings::default()));
     assert!(rig.wanted.is_empty() && rig.driver.role() == ReplicaRole::Offline);
-    assert!(rig.driver.wake_at().is_some(), "somebody may come");
+    assert!(rig.driver.wake_at().is_some(), "a replica that can help may come");
 }
 
 #[test]
@@ -253,7 +257,7 @@ fn a_driver_that_is_told_twice_to_stop_ends_with_what_is_open() {
 }
 
 #[test]
-fn a_leader_without_room_gives_way_if_somebody_has() {
+fn a_leader_without_room_steps_down_for_a_replica_that_has_room() {
     let mut rig = Rig::leading();
     rig.on(Event::Room(false));
     rig.write(1, put("x"), None);

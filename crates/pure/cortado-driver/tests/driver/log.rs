@@ -1,7 +1,7 @@
 //! The log: read in strides, recovered from its silence.
 
 use crate::peers::{follow, scn};
-use crate::rig::{PATIENCE_MS, Rig, genesis, key, put};
+use crate::rig::{APPEND_TIMEOUT_MS, Rig, genesis, key, put};
 use cortado_driver::{
     Action, AskLog, Event, FollowError, LogExtent, News, RecordOutcome, ReplicaRole,
 };
@@ -18,7 +18,7 @@ fn a_silent_producer_is_given_up_and_what_it_says_later_counts_for_nothing() {
     rig.write(1, put("x"), None);
     let records = rig.take_append().unwrap();
     let silent = rig.producer;
-    rig.now = rig.now.plus(PATIENCE_MS - 1);
+    rig.now = rig.now.plus(APPEND_TIMEOUT_MS - 1);
     rig.settle();
     assert_eq!(rig.producer, silent);
     assert!(rig.driver.wake_at().is_some_and(|at| at <= rig.now.plus(1)));
@@ -76,7 +76,7 @@ fn what_comes_during_a_recovery_is_published_after_it() {
     rig.on(Event::Extent(job, Ok(end_of(&rig))));
     rig.settle();
     rig.is_written(1);
-    assert_eq!(rig.reply(2), None, "nobody has refused it");
+    assert_eq!(rig.reply(2), None, "the log has not refused it");
     assert!(rig.append());
     rig.is_written(2);
 }
@@ -114,7 +114,7 @@ fn a_driver_that_recovers_still_answers() {
     rig.on(Event::Condemned { why: "told so".to_owned() });
     rig.settle();
     assert_eq!(rig.driver.role(), ReplicaRole::Restoring);
-    assert!(rig.reply(1).is_some(), "whoever waits is told");
+    assert!(rig.reply(1).is_some(), "the caller is told");
 }
 
 /// Appends `count` transactions of node 2, of about 100 bytes each.

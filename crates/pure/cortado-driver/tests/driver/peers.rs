@@ -147,13 +147,13 @@ fn a_claimant_waits_for_who_has_not_folded_its_claim_and_asks_again() {
 }
 
 #[test]
-fn nobody_is_waited_for_without_a_bound_and_the_first_that_comes_is_compared() {
+fn answers_are_awaited_with_a_bound_and_the_first_that_comes_is_compared() {
     let mut rig = claiming();
     let job = take_question(&mut rig).expect("it asks");
     pass(&mut rig, 269); // of 300, of which 30 have passed
     assert!(!rig.append());
     pass(&mut rig, 1);
-    assert!(rig.append(), "it opens though nobody has answered");
+    assert!(rig.append(), "it opens though no replica has answered");
     assert!(rig.driver.is_unverified());
     assert!(is_told(&rig, |news| matches!(news, News::Unverified { .. })));
     answer(&mut rig, job, &[], 2);
@@ -199,7 +199,7 @@ fn a_claimant_that_lacks_what_another_has_does_not_open_and_asks_that_one_to_cla
 }
 
 #[test]
-fn the_successor_that_a_step_down_names_asks_nobody() {
+fn the_successor_that_a_step_down_names_asks_no_replica() {
     for (to, asks) in [(Some(NodeId(1)), false), (Some(NodeId(3)), true), (None, true)] {
         let mut rig = following();
         of_node_2(&mut rig, scn(1, 2), Body::StepDown(StepDown { to }));
@@ -241,7 +241,7 @@ fn who_alone_has_lost_a_record_copies_from_who_has_it() {
     let extent = LogExtent { first: LogOffset::ZERO, end: LogOffset(5) };
     rig.on(Event::Extent(job, Ok(extent)));
     let around = rig.wanted.pop_back();
-    let Some(Action::LookAround(job)) = around else { panic!("somebody must help: {around:?}") };
+    let Some(Action::LookAround(job)) = around else { panic!("it asks who can help: {around:?}") };
     let peer = |node, serves| PeerState {
         node: NodeId(node),
         readable: true,
@@ -265,11 +265,11 @@ fn who_is_in_the_gap_of_all_stays_a_candidate() {
     let heard = [peer(&rig, 2), peer(&rig, 3)];
     answer(&mut rig, job, &heard, 0);
     claim(&mut rig);
-    assert!(rig.append(), "nobody has what is missing");
+    assert!(rig.append(), "no replica has what is missing");
 }
 
 #[test]
-fn nobody_can_say_how_old_a_state_is_that_may_lack_a_record() {
+fn the_age_of_a_state_that_may_lack_a_record_is_unknown() {
     let mut rig = following();
     assert!(!rig.driver.may_lack_record());
     rig = missing();
@@ -285,11 +285,11 @@ fn nobody_can_say_how_old_a_state_is_that_may_lack_a_record() {
     let job = take_question(&mut rig).expect("it asks");
     let heard = [peer(&rig, 2), peer(&rig, 3)];
     answer(&mut rig, job, &heard, 0);
-    assert!(!rig.driver.may_lack_record(), "nobody has it");
+    assert!(!rig.driver.may_lack_record(), "no replica has it");
 }
 
 #[test]
-fn who_hears_nobody_stays_a_candidate() {
+fn a_replica_that_hears_no_other_stays_a_candidate() {
     let mut rig = missing();
     assert!(take_question(&mut rig).is_some());
     let wait_ms = 550; // D·(1+ρ)

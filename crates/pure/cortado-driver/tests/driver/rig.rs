@@ -18,7 +18,7 @@ use cortado_replica::{
 use std::collections::{BTreeMap, VecDeque};
 
 pub(crate) const LOG: LogId = LogId(9);
-pub(crate) const PATIENCE_MS: u64 = 1_000;
+pub(crate) const APPEND_TIMEOUT_MS: u64 = 1_000;
 const TABLE: TableId = TableId(1);
 
 /// Who asks; never withdraws.
@@ -104,7 +104,7 @@ impl Rig {
             proof: ReadNeed::Lease,
             record_bytes_max: 1 << 20,
             trim: TrimPolicy { after_records: 1_000, after_bytes: 1 << 30 },
-            append_patience_ms: PATIENCE_MS,
+            append_timeout_ms: APPEND_TIMEOUT_MS,
             gather_bytes_max: GATHER_BYTES_MAX,
         };
         change(&mut settings);

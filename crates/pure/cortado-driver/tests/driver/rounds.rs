@@ -36,7 +36,7 @@ fn idle(rig: &mut Rig) {
     rig.settle();
 }
 
-/// A round that somebody asks for.
+/// A round on request.
 fn round(rig: &mut Rig, reporting: &[u32]) {
     rig.on(Event::Verify);
     rig.settle();

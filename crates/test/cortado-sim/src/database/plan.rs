@@ -151,7 +151,7 @@ impl Plan {
                 after_records: random.one_of(&[40, 200, 1 << 40]),
                 after_bytes: random.one_of(&[8_000, 60_000, 1 << 40]),
             },
-            append_patience_ms: random.one_of(&[150, 700, 4_000]),
+            append_timeout_ms: random.one_of(&[150, 700, 4_000]),
             gather_bytes_max: random.one_of(&[100, 2_000, GATHER_BYTES_MAX]),
         };
         let nodes = random.one_of(&[3, 3, 3, 2, 5]);
@@ -311,7 +311,7 @@ impl Plan {
         self.deadline_us = 2 * SECOND;
         self.node_patience_us = None;
         self.store_us = random.one_of(&[0, 300]);
-        self.settings.append_patience_ms = 4_000;
+        self.settings.append_timeout_ms = 4_000;
         self.settings.gather_bytes_max = GATHER_BYTES_MAX;
         self.faults_us = 4 * SECOND;
         self.policy = Policy::Simple;

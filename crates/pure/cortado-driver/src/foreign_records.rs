@@ -1,20 +1,20 @@
-//! Telling of a stranger's records in a partition's log: loudly, and not once for each.
+//! Telling of foreign records in a partition's log: loudly, and not once for each.
 //!
-//! Start reading at [`Strangers::met`].
+//! Start reading at [`ForeignRecords::met`].
 
 use cortado_model::Millis;
 
-/// Whoever writes into a log that is not his writes more than once.
+/// A foreign writer mostly writes more than once.
 const TELL_EVERY_MS: u64 = 10_000;
 
 /// Foreign records that a replica has passed over.
 #[derive(Debug, Default)]
-pub(crate) struct Strangers {
+pub(crate) struct ForeignRecords {
     told_at: Option<Millis>,
     untold: u64,
 }
 
-impl Strangers {
+impl ForeignRecords {
     /// One more was met; answers how many there are to tell of, if it is time to.
     pub(crate) fn met(&mut self, now: Millis) -> Option<u64> {
         self.untold += 1;
@@ -32,11 +32,11 @@ mod tests {
 
     #[test]
     fn the_first_is_told_at_once_and_the_others_together() {
-        let mut strangers = Strangers::default();
-        assert_eq!(strangers.met(Millis(7)), Some(1));
-        assert_eq!(strangers.met(Millis(7)), None);
-        assert_eq!(strangers.met(Millis(TELL_EVERY_MS)), None);
-        assert_eq!(strangers.met(Millis(7 + TELL_EVERY_MS)), Some(3));
-        assert_eq!(strangers.met(Millis(8 + TELL_EVERY_MS)), None);
+        let mut foreign_records = ForeignRecords::default();
+        assert_eq!(foreign_records.met(Millis(7)), Some(1));
+        assert_eq!(foreign_records.met(Millis(7)), None);
+        assert_eq!(foreign_records.met(Millis(TELL_EVERY_MS)), None);
+        assert_eq!(foreign_records.met(Millis(7 + TELL_EVERY_MS)), Some(3));
+        assert_eq!(foreign_records.met(Millis(8 + TELL_EVERY_MS)), None);
     }
 }
