@@ -454,7 +454,12 @@ fn a_server_ends_in_order_and_keeps_its_data() {
     let said = server.said();
     let logged: Vec<&str> = said.lines().filter(|line| line.starts_with('{')).collect();
     assert!(!logged.is_empty(), "{said}");
-    assert!(logged.iter().all(|line| json(line)["level"].is_string()), "{said}");
+    let logged: Vec<_> = logged.into_iter().map(json).collect();
+    assert!(logged.iter().all(|line| line["level"].is_string()), "{said}");
+    let mut serving = logged.iter().filter(|line| line["message"] == "serving as leader");
+    // Of the span of the replica, and found where other lines have them.
+    let is_told = |line: &Value| line["partition"].is_string() && line["node"] == "n1";
+    assert!(serving.next().is_some_and(is_told) && serving.all(is_told), "{said}");
 
     let taken = server.address.to_string();
     let mut second = binary();

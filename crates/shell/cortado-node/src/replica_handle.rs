@@ -18,12 +18,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
+use tracing::{Span, error_span};
 
 /// One replica in one life of its node; it may be built anew several times.
 pub(crate) struct ReplicaHandle {
     pub(crate) partition: PartitionId,
     pub(crate) node: NodeId,
     pub(crate) incarnation: NodeIncarnation,
+    /// Of what is logged of it. Entered where lines are written, and not for each poll of a task.
+    pub(crate) span: Span,
     /// Its node's, as is the room.
     pub(crate) lanes: Arc<StoreLanes>,
     room: Arc<StoreRoom>,
@@ -85,8 +88,19 @@ impl ReplicaHandle {
     ) -> (Arc<ReplicaHandle>, mpsc::Receiver<Input>) {
         let (inbox, receiver) = mpsc::channel(INBOX_MAX);
         let shown = Shown { behind_since: AtomicU64::new(u64::MAX), ..Shown::default() };
-        let handle =
-            ReplicaHandle { partition, node, incarnation, lanes, room, changed, inbox, shown };
+        // On whenever any line is.
+        let span = error_span!("replica", %partition, %node);
+        let handle = ReplicaHandle {
+            partition,
+            node,
+            incarnation,
+            span,
+            lanes,
+            room,
+            changed,
+            inbox,
+            shown,
+        };
         (Arc::new(handle), receiver)
     }
 

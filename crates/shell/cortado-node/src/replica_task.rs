@@ -133,11 +133,11 @@ impl ReplicaTask {
         ReplicaTask {
             appending: Appending::new(
                 Arc::clone(&log),
-                (partition, host.node()),
+                &handle,
                 took,
                 Arc::clone(&host.health.appends),
             ),
-            reading: Reading::new(log, partition, host.node()),
+            reading: Reading::new(log, &handle),
             work: Work::new(&host, &handle, origin),
             host,
             handle,
@@ -178,8 +178,7 @@ impl ReplicaTask {
             }
             self.settle().await;
         }
-        let (partition, node) = (self.handle.partition, self.host.node());
-        debug!(%partition, %node, "replica ended");
+        debug!(parent: &self.handle.span, "replica ended");
     }
 
     async fn wait(&mut self) -> Woken {
@@ -252,7 +251,7 @@ impl ReplicaTask {
         }
     }
 
-    /// Tells the driver of what changes without anybody saying so.
+    /// Tells the driver of what changes without an input.
     fn tell_changes(&mut self) {
         let now = self.host.log_time.now();
         let has_room = !self.handle.waits_for_room();
@@ -373,7 +372,7 @@ impl ReplicaTask {
 }
 
 impl Drop for ReplicaTask {
-    /// Whatever ends the task, nobody takes its replica for one that serves.
+    /// Whatever ends the task, no reader and no peer takes its replica for one that serves.
     fn drop(&mut self) {
         self.handle.show_role(ReplicaRole::Offline);
         self.host.routes.route(self.handle.partition).show_role(&self.handle, ReplicaRole::Offline);

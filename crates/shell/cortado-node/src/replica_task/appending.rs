@@ -4,23 +4,24 @@
 
 use super::already::already;
 use crate::asker::Input;
+use crate::replica_handle::ReplicaHandle;
 use crate::vitals::{BegunCall, Vitals};
 use bytes::Bytes;
 use cortado_driver::{Event, JobId, RecordOutcome};
 use cortado_log::{Cause, Log, Producer, outcomes_of};
 use cortado_metrics::Histogram;
-use cortado_model::{NodeId, PartitionId, with_causes};
+use cortado_model::{PartitionId, with_causes};
 use std::collections::VecDeque;
 use std::future::pending;
 use std::sync::Arc;
 use tokio::time::Instant;
-use tracing::warn;
+use tracing::{Span, warn};
 
 /// Appends to one partition.
 pub(super) struct Appending {
     log: Arc<dyn Log>,
     partition: PartitionId,
-    node: NodeId,
+    span: Span,
     producer: Option<(JobId, Box<dyn Producer>)>,
     /// What is not answered, oldest first.
     sent: VecDeque<Sent>,
@@ -40,11 +41,12 @@ struct Sent {
 impl Appending {
     pub(super) fn new(
         log: Arc<dyn Log>,
-        (partition, node): (PartitionId, NodeId),
+        replica: &ReplicaHandle,
         took: Histogram,
         vitals: Arc<Vitals>,
     ) -> Self {
-        Appending { log, partition, node, producer: None, sent: VecDeque::new(), took, vitals }
+        let (partition, span) = (replica.partition, replica.span.clone());
+        Appending { log, partition, span, producer: None, sent: VecDeque::new(), took, vitals }
     }
 
     /// Duty 7: what was handed to the former producer is given up.
@@ -89,8 +91,8 @@ impl Appending {
     fn tell_failures(&self, outcomes: &[cortado_log::AppendOutcome]) {
         let mut causes = outcomes.iter().filter_map(cause);
         if let Some(cause) = causes.next() {
-            let (partition, node, records) = (self.partition, self.node, 1 + causes.count());
-            warn!(%partition, %node, records, error = with_causes(cause), "append failed");
+            let records = 1 + causes.count();
+            warn!(parent: &self.span, records, error = with_causes(cause), "append failed");
         }
     }
 

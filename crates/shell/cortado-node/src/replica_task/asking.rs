@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
-/// What a peer may take: a claimant serves nobody meanwhile.
+/// What a peer may take: a claimant serves no client meanwhile.
 const ANSWERS: Duration = Duration::from_millis(100);
 
 /// What each of them says of itself to `own`. Who cannot be reached is not awaited.

@@ -4,19 +4,20 @@
 
 use super::already::already;
 use crate::asker::Input;
+use crate::replica_handle::ReplicaHandle;
 use cortado_driver::{Event, FollowError, JobId};
 use cortado_gateway::page_from;
 use cortado_log::{Follower, Log, page_of, ready_of};
-use cortado_model::{LogOffset, LogPosition, NodeId, PartitionId, with_causes};
+use cortado_model::{LogOffset, LogPosition, PartitionId, with_causes};
 use std::future::pending;
 use std::sync::Arc;
-use tracing::warn;
+use tracing::{Span, warn};
 
 /// Reads one partition.
 pub(super) struct Reading {
     log: Arc<dyn Log>,
     partition: PartitionId,
-    node: NodeId,
+    span: Span,
     follower: Option<Box<dyn Follower>>,
     wanted: Option<Wanted>,
     /// The follower had something to take, and its end had not moved: it waits to be read.
@@ -40,8 +41,9 @@ pub(super) enum Heard {
 }
 
 impl Reading {
-    pub(super) fn new(log: Arc<dyn Log>, partition: PartitionId, node: NodeId) -> Reading {
-        Reading { log, partition, node, follower: None, wanted: None, quiet_at: None }
+    pub(super) fn new(log: Arc<dyn Log>, replica: &ReplicaHandle) -> Reading {
+        let (partition, span) = (replica.partition, replica.span.clone());
+        Reading { log, partition, span, follower: None, wanted: None, quiet_at: None }
     }
 
     /// Begins a life of the replica.
@@ -112,7 +114,7 @@ impl Reading {
         Event::Page(job, page.map_err(|error| self.unread(error)))
     }
 
-    /// The driver's word for why there is no page; people are told why.
+    /// The driver's word for why there is no page; the log says why.
     fn unread(&self, error: cortado_log::LogReadError) -> FollowError {
         let why = with_causes(&error);
         match error {
@@ -123,8 +125,7 @@ impl Reading {
             | cortado_log::LogReadError::Hole { .. }
             | cortado_log::LogReadError::Missing => FollowError::Broken { why },
             cortado_log::LogReadError::Unavailable(_) => {
-                let (partition, node) = (self.partition, self.node);
-                warn!(%partition, %node, error = why, "log not read; retrying");
+                warn!(parent: &self.span, error = why, "log not read; retrying");
                 FollowError::Unavailable
             }
         }

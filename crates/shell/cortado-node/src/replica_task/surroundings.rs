@@ -30,7 +30,7 @@ pub(super) fn look_around(host: &ReplicaHost, partition: PartitionId) -> Surroun
 }
 
 /// What the peers say now. A leader without room gives way by this: two of them that go by what was
-/// told a moment ago would name one another, and nobody would lead.
+/// told a moment ago would name one another, and neither would lead.
 pub(super) async fn ask_around(host: &ReplicaHost, partition: PartitionId) -> Surroundings {
     let deadline = Instant::now() + ANSWERS;
     let mut around = look_around(host, partition);

@@ -1,6 +1,6 @@
-//! What people, metrics and detection are told of a replica.
+//! What operators, metrics and detection are told of a replica.
 //!
-//! `error!` is for what a person must mend, and says how; what mends itself is `warn!`, and says
+//! `error!` is for what an operator must mend, and says how; what mends itself is `warn!`, and says
 //! what follows. Start reading at [`tell`].
 
 use crate::metrics::void_name;
@@ -16,8 +16,9 @@ use tracing::{debug, error, info, warn};
 
 /// Tells one thing wherever it should be known.
 pub(super) fn tell(host: &ReplicaHost, handle: &ReplicaHandle, news: News) {
-    let (partition, node) = (handle.partition, host.node());
-    let of = Teller { host, handle, partition, node };
+    // What comes with every batch and has no line does not pay for it.
+    let _entered = (!matches!(news, News::Heard { .. })).then(|| handle.span.enter());
+    let of = Teller { host, handle };
     match news {
         News::Starts { scn, offset, end } => of.starts(scn, offset, end),
         News::Heard { node, incarnation } => of.heard(node, incarnation),
@@ -26,21 +27,21 @@ pub(super) fn tell(host: &ReplicaHost, handle: &ReplicaHandle, news: News) {
             of.new_generation(generation, leader, previous_end, own);
         }
         News::ClaimLost { generation } => of.claim_lost(generation),
-        News::Serving { generation } => info!(%partition, %node, %generation, "serving as leader"),
+        News::Serving { generation } => info!(%generation, "serving as leader"),
         News::Resigned { generation, not_done } => of.resigned(generation, not_done),
         News::SteppedDown { generation, to, own } => of.stepped_down(generation, to, own),
         News::Void { offset, why } => of.void(offset, why),
         News::Foreign { offset, records } => of.foreign(offset, records),
         News::GapBegan(gap) => of.gap_began(&gap),
         News::GapEnded { since } => {
-            info!(%partition, %node, scn = %since, "missing records have arrived");
+            info!(scn = %since, "missing records have arrived");
         }
         News::LostRecord { since, holder } => of.lost_record(since, holder),
         News::Unverified { generation } => {
-            warn!(%partition, %node, %generation, "leadership unverified: no peer answered");
+            warn!(%generation, "leadership unverified: no peer answered");
         }
         News::Verified { generation } => {
-            info!(%partition, %node, %generation, "leadership verified");
+            info!(%generation, "leadership verified");
         }
         News::Diverged { generation, conflict, opened: false } => {
             of.not_opened(generation, conflict)
@@ -49,38 +50,38 @@ pub(super) fn tell(host: &ReplicaHost, handle: &ReplicaHandle, news: News) {
         News::Disputed { offset, conflict } => of.disputed(offset, conflict),
         News::AppendFailed(failure) => of.append_failed(failure),
         News::ProducerAbandoned { appends } => {
-            warn!(%partition, %node, appends, "gave up waiting for the log to acknowledge appends");
+            warn!(appends, "gave up waiting for the log to acknowledge appends");
         }
         News::Republishing { records } => {
-            warn!(%partition, %node, records, "republishing from the checkpoint");
+            warn!(records, "republishing from the checkpoint");
         }
         News::Stopped { offset, why } => of.stopped(offset, &why),
         News::Agreed { at, replicas, below, again } => of.agreed(at, replicas, below, again),
         News::TooFewDigests { at, missing } => of.too_few_digests(at, &missing),
         News::Differ { at, agreed, odd } => of.differ(at, &agreed, &odd),
         News::NotHashed { why } => {
-            warn!(%partition, %node, error = why, "state not hashed; log not trimmed");
+            warn!(error = why, "state not hashed; log not trimmed");
         }
         News::BookmarksNotTrimmed { why } => {
-            warn!(%partition, %node, error = why, "bookmarks not trimmed");
+            warn!(error = why, "bookmarks not trimmed");
         }
         News::WaitsForRoom { why } => of.waits_for_room(why),
-        News::HasRoom => info!(%partition, %node, "store has room again"),
+        News::HasRoom => info!("store has room again"),
         News::Damaged { why } => {
-            warn!(%partition, %node, reason = why, "replica is damaged; rebuilding it");
+            warn!(reason = why, "replica is damaged; rebuilding it");
         }
         News::BehindLog { first } => {
-            warn!(%partition, %node, offset = %first, "replica is behind the start of the log");
+            warn!(offset = %first, "replica is behind the start of the log");
         }
         News::Contradicted { at, why } => of.contradicted(at, why),
         News::StandsStill { why } => of.stands_still(why),
         News::Resynced { from, scn, offset, why } => of.resynced(from, scn, offset, why),
         News::SnapshotFailed { from, why } => {
-            warn!(%partition, %node, %from, error = why, "snapshot not installed");
+            warn!(%from, error = why, "snapshot not installed");
         }
         News::FoldsAnew { why } => of.folds_anew(why),
         News::NotRebuilt { why } => {
-            warn!(%partition, %node, error = why, "replica not rebuilt; retrying");
+            warn!(error = why, "replica not rebuilt; retrying");
         }
     }
 }
@@ -89,19 +90,16 @@ pub(super) fn tell(host: &ReplicaHost, handle: &ReplicaHandle, news: News) {
 struct Teller<'a> {
     host: &'a ReplicaHost,
     handle: &'a ReplicaHandle,
-    partition: PartitionId,
-    node: NodeId,
 }
 
 impl Teller<'_> {
     /// Writes it into the journal.
     fn explain(&self, kind: EventKind, what: String, evidence: Vec<String>) {
-        self.host.decisions.explain(kind, Some(self.partition), what, evidence);
+        self.host.decisions.explain(kind, Some(self.handle.partition), what, evidence);
     }
 
     fn starts(&self, scn: Scn, offset: LogOffset, end: LogOffset) {
-        let Teller { partition, node, .. } = self;
-        info!(%partition, %node, %scn, %offset, %end, "replica starts");
+        info!(%scn, %offset, %end, "replica starts");
     }
 
     fn heard(&self, node: NodeId, incarnation: ReplicaIncarnation) {
@@ -110,64 +108,55 @@ impl Teller<'_> {
     }
 
     fn new_generation(&self, generation: Generation, leader: NodeId, previous_end: Scn, own: bool) {
-        let Teller { partition, node, .. } = self;
         // Of all replicas' reports, the new leader's own is enough.
         if own {
-            info!(%partition, %node, %generation, %previous_end, "claim accepted");
+            info!(%generation, %previous_end, "claim accepted");
         } else {
-            debug!(%partition, %node, %generation, %leader, %previous_end, "claim seen");
+            debug!(%generation, %leader, %previous_end, "claim seen");
         }
     }
 
     fn claim_lost(&self, generation: Generation) {
-        let Teller { partition, node, .. } = self;
         self.host.metrics.claims_lost.add(1);
-        info!(%partition, %node, %generation, "claim lost");
+        info!(%generation, "claim lost");
     }
 
     fn resigned(&self, generation: Generation, not_done: usize) {
-        let Teller { partition, node, .. } = self;
         self.host.metrics.resignations.add(1);
-        info!(%partition, %node, %generation, not_done, "leadership ended");
+        info!(%generation, not_done, "leadership ended");
     }
 
     fn stepped_down(&self, generation: Generation, to: Option<NodeId>, own: bool) {
-        let Teller { partition, node, .. } = self;
         // Here too, the former leader's own report is enough.
         if own {
             let to = to.map(display);
-            info!(%partition, %node, %generation, to, "leader stepped down");
+            info!(%generation, to, "leader stepped down");
         }
     }
 
     fn void(&self, offset: LogOffset, why: VoidReason) {
-        let Teller { partition, node, .. } = self;
         self.host.metrics.count_void(why);
         if why != VoidReason::Foreign {
-            debug!(%partition, %node, %offset, reason = void_name(why), "record is void");
+            debug!(%offset, reason = void_name(why), "record is void");
         }
     }
 
     fn foreign(&self, offset: LogOffset, records: u64) {
-        let Teller { partition, node, .. } = self;
-        warn!(%partition, %node, %offset, records, "foreign records in the log");
+        warn!(%offset, records, "foreign records in the log");
     }
 
     fn gap_began(&self, gap: &Gap) {
-        let Teller { partition, node, .. } = self;
         let (scn, offset) = (gap.since, gap.noticed);
-        warn!(%partition, %node, %scn, %offset, "records are missing in the log");
+        warn!(%scn, %offset, "records are missing in the log");
     }
 
     fn lost_record(&self, scn: Scn, holder: NodeId) {
-        let Teller { partition, node, .. } = self;
-        warn!(%partition, %node, %scn, %holder, "replica has lost a record; copying a snapshot");
+        warn!(%scn, %holder, "replica has lost a record; copying a snapshot");
     }
 
     fn not_opened(&self, generation: Generation, conflict: Conflict) {
-        let Teller { partition, node, .. } = self;
         warn!(
-            %partition, %node, %generation, %conflict,
+            %generation, %conflict,
             "claim not opened: another replica has records that this one lacks"
         );
         let what = format!(
@@ -178,9 +167,8 @@ impl Teller<'_> {
     }
 
     fn diverged(&self, generation: Generation, conflict: Conflict) {
-        let Teller { partition, node, .. } = self;
         error!(
-            %partition, %node, %generation, %conflict,
+            %generation, %conflict,
             "leads, but a replica has a different history; compare both before deleting either"
         );
         let what = format!("leads generation {generation}, but a replica has a different history");
@@ -188,9 +176,8 @@ impl Teller<'_> {
     }
 
     fn disputed(&self, offset: LogOffset, conflict: Conflict) {
-        let Teller { partition, node, .. } = self;
         error!(
-            %partition, %node, %offset, %conflict,
+            %offset, %conflict,
             "leader disputed; compare this replica with the leader's before deleting either"
         );
         let what = format!("out of service at offset {offset}: disputes its leader's history");
@@ -198,39 +185,36 @@ impl Teller<'_> {
     }
 
     fn append_failed(&self, failure: AppendFailure) {
-        let Teller { partition, node, .. } = self;
         self.host.metrics.appends_failed.add(1);
         let reason = match failure {
             AppendFailure::NotAppended => "not appended",
             AppendFailure::Unknown => "unknown",
             AppendFailure::Unusable => "log unusable",
         };
-        debug!(%partition, %node, reason, "append not acknowledged");
+        debug!(reason, "append not acknowledged");
     }
 
     fn stopped(&self, offset: LogOffset, why: &Stop) {
-        let Teller { partition, node, .. } = self;
         match why {
             Stop::Broken(why) => error!(
-                %partition, %node, %offset, reason = %why,
+                %offset, reason = %why,
                 "replica has stopped; check the storage of the log, then restart the node"
             ),
             Stop::Behind(conflict) => warn!(
-                %partition, %node, %offset, %conflict,
+                %offset, %conflict,
                 "replica has lost records; copying a snapshot"
             ),
             // It stands still, and that says what to do.
             Stop::NeedsUpgrade(_) | Stop::Disputed(_) => {
-                warn!(%partition, %node, %offset, reason = %why, "replica has stopped");
+                warn!(%offset, reason = %why, "replica has stopped");
             }
         }
     }
 
     fn agreed(&self, scn: Scn, replicas: usize, below: LogOffset, again: bool) {
-        let Teller { partition, node, .. } = self;
         self.host.metrics.digests_equal.add(1);
         self.handle.show_held_back(false);
-        info!(%partition, %node, %scn, replicas, %below, "replicas agree");
+        info!(%scn, replicas, %below, "replicas agree");
         if again {
             let what = "the log is trimmed again: no digest is missing any more".to_owned();
             self.explain(EventKind::Trim, what, Vec::new());
@@ -238,40 +222,35 @@ impl Teller<'_> {
     }
 
     fn too_few_digests(&self, scn: Scn, missing: &[NodeId]) {
-        let Teller { host, partition, node, .. } = *self;
+        let (host, partition) = (self.host, self.handle.partition);
         self.handle.show_held_back(true);
         let why = missing.iter().map(|holder| why_missing(host, partition, *holder)).collect();
         let missing = names(missing);
-        warn!(%partition, %node, %scn, missing, "digests missing; log not trimmed");
+        warn!(%scn, missing, "digests missing; log not trimmed");
         let what = format!("the log is not trimmed: no digest at {scn} from {missing}");
         self.explain(EventKind::Trim, what, why);
     }
 
     fn differ(&self, scn: Scn, agreed: &[NodeId], odd: &[NodeId]) {
-        let Teller { partition, node, .. } = self;
         self.host.metrics.digest_mismatches.add(odd.len() as u64);
         let counts = format!("digests at {scn}: {} equal, {} odd", agreed.len(), odd.len());
         let (agreed, odd) = (names(agreed), names(odd));
-        warn!(%partition, %node, %scn, agreed, odd, "replicas differ; rebuilding the odd ones");
+        warn!(%scn, agreed, odd, "replicas differ; rebuilding the odd ones");
         let what = format!("replicas {odd} differ from {agreed} at {scn} and are rebuilt");
         self.explain(EventKind::DigestMismatch, what, vec![counts]);
     }
 
     fn waits_for_room(&self, why: String) {
-        let Teller { partition, node, .. } = self;
-        error!(
-            %partition, %node, error = why,
-            "store is full; make room on its disk (writes are refused meanwhile)"
-        );
+        error!(error = why, "store is full; make room on its disk (writes are refused meanwhile)");
         let what = "the store is full: writes are refused until there is room".to_owned();
         self.explain(EventKind::Health, what, vec![why]);
     }
 
     fn contradicted(&self, at: Option<LogOffset>, why: String) {
-        let Teller { partition, node, .. } = self;
         let offset = at.map(display);
         error!(
-            %partition, %node, offset, reason = why,
+            offset,
+            reason = why,
             "log contradicts the replica; restore the log, or replace the node's store"
         );
         let what = match at {
@@ -282,27 +261,21 @@ impl Teller<'_> {
     }
 
     fn stands_still(&self, why: String) {
-        let Teller { partition, node, .. } = self;
-        error!(
-            %partition, %node, reason = why,
-            "replica stands still; upgrade the node, or compare histories"
-        );
+        error!(reason = why, "replica stands still; upgrade the node, or compare histories");
         let what = "out of service; nothing is deleted".to_owned();
         self.explain(EventKind::Offline, what, vec![why]);
     }
 
     fn resynced(&self, from: NodeId, scn: Scn, offset: LogOffset, why: String) {
-        let Teller { partition, node, .. } = self;
         self.host.metrics.resyncs.add(1);
-        info!(%partition, %node, %from, %scn, %offset, reason = why, "snapshot installed");
+        info!(%from, %scn, %offset, reason = why, "snapshot installed");
         let what = format!("copied a snapshot at {scn} from {from}");
         self.explain(EventKind::Resync, what, vec![why]);
     }
 
     fn folds_anew(&self, why: String) {
-        let Teller { partition, node, .. } = self;
         self.host.metrics.resyncs.add(1);
-        info!(%partition, %node, reason = why, "folding the log from its start");
+        info!(reason = why, "folding the log from its start");
         let what = "folds its log from the beginning".to_owned();
         self.explain(EventKind::Resync, what, vec![why]);
     }

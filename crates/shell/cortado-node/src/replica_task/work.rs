@@ -61,6 +61,12 @@ impl Work {
         }
     }
 
+    /// Runs what blocks beside the task; what the store logs meanwhile is the replica's, too.
+    fn spawn_blocking(&self, work: impl FnOnce() + Send + 'static) {
+        let span = self.handle.span.clone();
+        self.host.tasks.spawn_blocking(move || span.in_scope(work));
+    }
+
     pub(super) fn survey(&self, job: JobId) {
         let (host, origin) = (Arc::clone(&self.host), Arc::clone(&self.origin));
         let (partition, ended) = (self.handle.partition, self.ended.clone());
@@ -73,12 +79,11 @@ impl Work {
 
     pub(super) fn ask_extent(&self, job: JobId) {
         let (host, ended) = (Arc::clone(&self.host), self.ended.clone());
-        let partition = self.handle.partition;
+        let handle = Arc::clone(&self.handle);
         self.host.tasks.spawn(async move {
-            let extent = ask_extent(&host, partition).await;
+            let extent = ask_extent(&host, handle.partition).await;
             if let Err(error) = &extent {
-                let node = host.node();
-                warn!(%partition, %node, error = error.why, "end of the log unknown");
+                warn!(parent: &handle.span, error = error.why, "end of the log unknown");
             }
             let _ = ended.send(Event::Extent(job, extent));
         });
@@ -139,14 +144,16 @@ impl Work {
         let (sender, viewed) = oneshot::channel();
         let partition = self.handle.partition;
         self.handle.lanes.run(partition, move |store| {
-            // Whoever waited has gone away with the node.
+            // The task that waited has gone away with the node.
             let _ = sender.send(store.and_then(|store| store.view(partition)));
         });
         let (host, ended) = (Arc::clone(&self.host), self.ended.clone());
+        let handle = Arc::clone(&self.handle);
         self.host.tasks.spawn(async move {
             let Ok(viewed) = viewed.await else { return };
             let hashing = Arc::clone(&host);
             host.tasks.spawn_blocking(move || {
+                let _entered = handle.span.enter();
                 let hashed = viewed.and_then(|view| hash(&hashing, partition, view, time, known));
                 if let Some(hashed) = hashed.transpose() {
                     let _ = ended.send(Event::Hashed(job, hashed));
@@ -159,7 +166,7 @@ impl Work {
     pub(super) fn probe(&self, job: JobId) {
         let (store, ended) = (Arc::clone(&self.host.store), self.ended.clone());
         let partition = self.handle.partition;
-        self.host.tasks.spawn_blocking(move || {
+        self.spawn_blocking(move || {
             let checkpoint = store.view(partition).and_then(|view| view.checkpoint());
             let probed = checkpoint.and_then(|checkpoint| match checkpoint {
                 Some(checkpoint) => {
@@ -174,7 +181,7 @@ impl Work {
     pub(super) fn clear(&self, job: JobId) {
         let (store, ended) = (Arc::clone(&self.host.store), self.ended.clone());
         let partition = self.handle.partition;
-        self.host.tasks.spawn_blocking(move || {
+        self.spawn_blocking(move || {
             let _ = ended.send(Event::Cleared(job, store.remove(partition)));
         });
     }
@@ -182,7 +189,7 @@ impl Work {
     pub(super) fn install(&self, job: JobId, from: NodeId) {
         let (host, ended) = (Arc::clone(&self.host), self.ended.clone());
         let (partition, origin) = (self.handle.partition, Arc::clone(&self.origin));
-        self.host.tasks.spawn_blocking(move || {
+        self.spawn_blocking(move || {
             let _ = ended.send(Event::Installed(job, copy(&host, partition, &origin, from)));
         });
     }
@@ -216,17 +223,17 @@ impl Work {
     /// Takes a digest to the replica that leads.
     pub(super) fn report(&self, report: DigestReport) {
         if self.host.duty == Duty::Router {
-            // Its replica counts for nobody.
+            // Its replica does not count.
             return;
         }
-        let (partition, node) = (self.handle.partition, self.handle.node);
+        let ReplicaHandle { partition, node, ref span, .. } = *self.handle;
         let leader = self.host.routes.route(partition).leader().node;
         if leader == Some(node) {
             return self.handle.send_beside(&self.host.tasks, Event::Digest(report));
         }
         match leader.and_then(|leader| self.host.peers.peer(leader)) {
             Some(leader) => leader.tell(Message::Digest { partition, report }),
-            None => warn!(%partition, %node, scn = %report.at, "digest not reported: no leader"),
+            None => warn!(parent: span, scn = %report.at, "digest not reported: no leader"),
         }
     }
 
@@ -245,23 +252,24 @@ impl Work {
 
     /// Lets the log forget, if it has not yet: a new leader cannot tell what the former one did.
     pub(super) fn trim_log(&self, trim: Trim) {
-        let (partition, host) = (self.handle.partition, Arc::clone(&self.host));
+        let (host, handle) = (Arc::clone(&self.host), Arc::clone(&self.handle));
         self.host.tasks.spawn(async move {
-            let (node, extent) = (host.node(), ask_extent(&host, partition).await);
+            let ReplicaHandle { partition, ref span, .. } = *handle;
+            let extent = ask_extent(&host, partition).await;
             if extent.is_ok_and(|extent| extent.first >= trim.below) {
                 return;
             }
             match host.log.trim(partition, trim.log, trim.below).await {
                 Ok(()) => {
                     let (below, snapshot) = (trim.below, trim.snapshot);
-                    info!(%partition, %node, %below, scn = %snapshot, "log trimmed");
+                    info!(parent: span, %below, scn = %snapshot, "log trimmed");
                     let what = format!("trimmed the log below offset {below}");
                     let evidence = vec![format!("equal snapshots at {snapshot}")];
                     let kind = EventKind::Trim;
                     host.decisions.explain(kind, Some(partition), what, evidence);
                 }
                 Err(error) => {
-                    warn!(%partition, %node, error = with_causes(&error), "log not trimmed");
+                    warn!(parent: span, error = with_causes(&error), "log not trimmed");
                 }
             }
         });
