@@ -18,13 +18,17 @@ use crate::write::Caller;
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
-use cortado_model::{LogOffset, Millis, NodeId, ReplicaIncarnation, Scn, StoreError, WallMillis};
+use cortado_model::{
+    LogOffset, Millis, NodeId, ReplicaIncarnation, Scn, StoreError, WallMillis, doubled,
+};
 use cortado_replica::{FoldState, NotDone, Now};
 
 /// After a failure that may pass.
 const RETRY_MS: u64 = 500;
-/// After a failure that only a person, or another replica, can end.
+/// After a failure that only an operator, or another replica, can end.
 const RETRY_BROKEN_MS: u64 = 5_000;
+/// After many failures to build a replica anew: each may have copied a whole snapshot.
+const REBUILD_AGAIN_MS_MAX: u64 = 5 * 60 * 1_000;
 
 /// Everything that one replica's driver decides. `C` is a caller that waits for an answer.
 ///
@@ -49,6 +53,8 @@ pub struct Driver<C> {
     leadership: FoldedLeadership,
     /// How often the store was emptied to be filled anew.
     restorations: u64,
+    /// Tries to do so that have failed, since the last that has not.
+    failed_rebuilds: u32,
     /// The log's end, as far as it was heard of since the last life.
     log_end: LogOffset,
     /// Where the log last contradicted the replica: told once.
@@ -98,6 +104,7 @@ impl<C: Caller> Driver<C> {
             folded: None,
             leadership: FoldedLeadership::default(),
             restorations: 0,
+            failed_rebuilds: 0,
             log_end: LogOffset::ZERO,
             contradicted_at: None,
         };
@@ -133,11 +140,11 @@ impl<C: Caller> Driver<C> {
         match &self.stage {
             Stage::Living(life) => life.wake_at(self.settings.append_timeout_ms),
             Stage::AwaitingRoom { probe: None, due } | Stage::Resting(due) => Some(*due),
+            Stage::Rebuilding(rebuilding) => rebuilding.wake_at(),
             Stage::AwaitingRoom { probe: Some(_), .. }
             | Stage::Surveying(_)
             | Stage::Clearing { .. }
             | Stage::Draining { .. }
-            | Stage::Rebuilding(_)
             | Stage::StandingStill
             | Stage::Ended => None,
         }
@@ -249,9 +256,10 @@ impl<C: Caller> Driver<C> {
         step: impl FnOnce(&mut Parts<'_, C>, &mut Turn<'_, C>) -> Option<Stage<C>>,
     ) {
         let Driver { me, settings, jobs, lives, stage, .. } = self;
-        let Driver { restorations, log_end, contradicted_at, .. } = self;
+        let Driver { restorations, failed_rebuilds, log_end, contradicted_at, .. } = self;
         let mut turn = Turn { now, me, settings, jobs, actions };
-        let mut parts = Parts { lives, stage, restorations, log_end, contradicted_at };
+        let mut parts =
+            Parts { lives, stage, restorations, failed_rebuilds, log_end, contradicted_at };
         if let Some(next) = step(&mut parts, &mut turn) {
             *stage = next;
         }
@@ -263,6 +271,7 @@ struct Parts<'a, C> {
     lives: &'a mut u32,
     stage: &'a mut Stage<C>,
     restorations: &'a mut u64,
+    failed_rebuilds: &'a mut u32,
     log_end: &'a mut LogOffset,
     contradicted_at: &'a mut Option<LogOffset>,
 }
@@ -301,19 +310,16 @@ impl<C: Caller> Parts<'_, C> {
             Event::Probed(job, probed) => self.on_probed(job, &probed, turn),
             Event::Applied(job, _) => self.on_drained(job, turn),
             Event::Extent(job, extent) => {
-                let rebuilding = self.rebuilding()?;
-                let rebuilt = rebuilding.on_extent(job, extent, turn);
-                after_rebuilding(rebuilt, turn)
+                let rebuilt = self.rebuilding()?.on_extent(job, extent, turn);
+                self.after_rebuilding(rebuilt, turn)
             }
             Event::Around(job, around) => {
-                let rebuilding = self.rebuilding()?;
-                let rebuilt = rebuilding.on_around(job, around, turn);
-                after_rebuilding(rebuilt, turn)
+                let rebuilt = self.rebuilding()?.on_around(job, around, turn);
+                self.after_rebuilding(rebuilt, turn)
             }
             Event::Installed(job, installed) => {
-                let rebuilding = self.rebuilding()?;
-                let rebuilt = rebuilding.on_installed(job, installed, turn);
-                after_rebuilding(rebuilt, turn)
+                let rebuilt = self.rebuilding()?.on_installed(job, installed, turn);
+                self.after_rebuilding(rebuilt, turn)
             }
             Event::LogEnd(end) => {
                 *self.log_end = end;
@@ -352,7 +358,8 @@ impl<C: Caller> Parts<'_, C> {
             }
             Halt::Damaged { why } => {
                 turn.tell(News::Damaged { why: why.clone() });
-                self.rebuild(LogOffset::ZERO, None, why, turn)
+                *self.restorations += 1;
+                Stage::Rebuilding(Rebuilding::begin_wrong(why, turn))
             }
             Halt::Trimmed { first } => {
                 turn.tell(News::BehindLog { first });
@@ -425,6 +432,10 @@ impl<C: Caller> Parts<'_, C> {
                 Some(Stage::AwaitingRoom { probe: Some(job), due: now })
             }
             Stage::Resting(until) if now >= *until => survey(turn),
+            Stage::Rebuilding(rebuilding) => {
+                rebuilding.on_time(turn);
+                None
+            }
             _ => None,
         }
     }
@@ -473,7 +484,7 @@ impl<C: Caller> Parts<'_, C> {
             }
             Stage::Rebuilding(rebuilding) => {
                 let rebuilt = rebuilding.on_cleared(job, cleared, turn);
-                after_rebuilding(rebuilt, turn)
+                self.after_rebuilding(rebuilt, turn)
             }
             _ => None,
         }
@@ -513,14 +524,21 @@ impl<C: Caller> Parts<'_, C> {
             _ => None,
         }
     }
-}
 
-fn after_rebuilding<C>(rebuilt: Rebuilt, turn: &mut Turn<'_, C>) -> Option<Stage<C>> {
-    let rest_ms = match rebuilt {
-        Rebuilt::NotYet => return None,
-        Rebuilt::Done => return survey(turn),
-        Rebuilt::Failed => RETRY_MS,
-        Rebuilt::NeedsHelp => RETRY_BROKEN_MS,
-    };
-    Some(Stage::Resting(turn.clock().plus(rest_ms)))
+    fn after_rebuilding(&mut self, rebuilt: Rebuilt, turn: &mut Turn<'_, C>) -> Option<Stage<C>> {
+        let first_ms = match rebuilt {
+            Rebuilt::NotYet => return None,
+            Rebuilt::Done => {
+                *self.failed_rebuilds = 0;
+                return survey(turn);
+            }
+            Rebuilt::Failed => RETRY_MS,
+            Rebuilt::NeedsHelp => RETRY_BROKEN_MS,
+        };
+        let rest_ms = doubled(first_ms, *self.failed_rebuilds, REBUILD_AGAIN_MS_MAX);
+        *self.failed_rebuilds = self.failed_rebuilds.saturating_add(1);
+        let until = turn.clock().plus(rest_ms);
+        let goes_on = self.rebuilding().is_some_and(|rebuilding| rebuilding.rests(until));
+        (!goes_on).then_some(Stage::Resting(until))
+    }
 }

@@ -10,7 +10,7 @@ use alloc::collections::VecDeque;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::cmp::Reverse;
-use cortado_model::{LogOffset, NodeId, Scn, StoreError, with_causes};
+use cortado_model::{LogOffset, Millis, NodeId, Scn, StoreError, with_causes};
 
 /// A replica whose state is thrown away.
 #[derive(Debug)]
@@ -19,6 +19,10 @@ pub(crate) struct Rebuilding {
     beyond: LogOffset,
     /// Whose alone is, if that is known: others may have lost the same.
     from: Option<NodeId>,
+    /// What it has is wrong: as long as another replica can help, it is not served again.
+    wrong: bool,
+    /// A replica was found that can help, in this try.
+    asked: bool,
     /// Human-readable.
     why: String,
     step: Step,
@@ -34,6 +38,8 @@ enum Step {
     Copy { job: JobId, from: NodeId, others: VecDeque<NodeId>, first: LogOffset },
     /// No replica has helped, and none needs to: the log has everything.
     Clear(JobId),
+    /// Tries again at this time.
+    Rest(Millis),
 }
 
 /// How it has gone.
@@ -43,22 +49,54 @@ pub(crate) enum Rebuilt {
     NotYet,
     /// Begin a life.
     Done,
-    /// Try again soon.
+    /// It may succeed soon.
     Failed,
-    /// Only another replica, or a person, can help.
+    /// Only another replica, or an operator, can help.
     NeedsHelp,
 }
 
 impl Rebuilding {
+    /// Of a replica that lacks something; what it has is right.
     pub(crate) fn begin<C>(
         beyond: LogOffset,
         from: Option<NodeId>,
         why: String,
         turn: &mut Turn<'_, C>,
     ) -> Rebuilding {
-        let job = turn.job();
-        turn.act(Action::AskExtent(job));
-        Rebuilding { beyond, from, why, step: Step::Extent(job) }
+        let step = Step::ask_extent(turn);
+        Rebuilding { beyond, from, wrong: false, asked: false, why, step }
+    }
+
+    /// Of a replica whose state is wrong, or cannot be read.
+    pub(crate) fn begin_wrong<C>(why: String, turn: &mut Turn<'_, C>) -> Rebuilding {
+        let right = Rebuilding::begin(LogOffset::ZERO, None, why, turn);
+        Rebuilding { wrong: true, ..right }
+    }
+
+    /// When it tries again, if it rests.
+    pub(crate) fn wake_at(&self) -> Option<Millis> {
+        match self.step {
+            Step::Rest(until) => Some(until),
+            Step::Extent(_) | Step::Around { .. } | Step::Copy { .. } | Step::Clear(_) => None,
+        }
+    }
+
+    /// Tries again if it is time.
+    pub(crate) fn on_time<C>(&mut self, turn: &mut Turn<'_, C>) {
+        if self.wake_at().is_some_and(|at| turn.clock() >= at) {
+            self.asked = false;
+            self.step = Step::ask_extent(turn);
+        }
+    }
+
+    /// After a try that has failed: whether it tries again at `until`, rather than live with what
+    /// it has. If no other replica can help, that may be all that is left.
+    pub(crate) fn rests(&mut self, until: Millis) -> bool {
+        let goes_on = self.wrong && self.asked;
+        if goes_on {
+            self.step = Step::Rest(until);
+        }
+        goes_on
     }
 
     pub(crate) fn on_extent<C>(
@@ -169,6 +207,7 @@ impl Rebuilding {
     ) -> Rebuilt {
         let beyond = self.beyond;
         if let Some(from) = sources.pop_front() {
+            self.asked = true;
             let job = turn.job();
             turn.act(Action::InstallSnapshot { job, from });
             self.step = Step::Copy { job, from, others: sources, first };
@@ -185,6 +224,14 @@ impl Rebuilding {
         turn.act(Action::ClearStore(job));
         self.step = Step::Clear(job);
         Rebuilt::NotYet
+    }
+}
+
+impl Step {
+    fn ask_extent<C>(turn: &mut Turn<'_, C>) -> Step {
+        let job = turn.job();
+        turn.act(Action::AskExtent(job));
+        Step::Extent(job)
     }
 }
 

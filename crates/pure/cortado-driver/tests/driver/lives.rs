@@ -231,6 +231,48 @@ fn a_replica_does_not_throw_away_what_no_other_has() {
     assert!(rig.driver.wake_at().is_some(), "a replica that can help may come");
 }
 
+/// Answers the next try to build a condemned replica anew, after which `peers` can help.
+fn look_around(rig: &mut Rig, peers: Vec<PeerState>) {
+    let Action::AskExtent(job) = rig.take() else { panic!("the log is asked") };
+    let extent = LogExtent { first: LogOffset(1), end: LogOffset(9) };
+    rig.on(Event::Extent(job, Ok(extent)));
+    let Action::LookAround(job) = rig.take() else { panic!("another replica must help") };
+    rig.on(Event::Around(job, Surroundings { peers, ..Surroundings::default() }));
+}
+
+#[test]
+fn a_state_that_is_wrong_is_not_served_while_another_replica_can_help() {
+    let mut rig = Rig::leading();
+    rig.append();
+    rig.on(Event::Condemned { why: "it differs".to_owned() });
+    let leader = PeerState {
+        node: NodeId(2),
+        readable: true,
+        has_room: true,
+        serves: true,
+        folded: LogOffset(9),
+    };
+    let mut rests = Vec::new();
+    for _ in 0..3 {
+        rig.wanted.retain(|action| matches!(action, Action::AskExtent(_)));
+        look_around(&mut rig, vec![leader]);
+        let Action::InstallSnapshot { job, .. } = rig.take() else { panic!("nothing is copied") };
+        rig.on(Event::Installed(job, Err(CopyError::Store(full()))));
+        assert!(rig.wanted.is_empty() && rig.driver.role() == ReplicaRole::Restoring);
+        let again = rig.driver.wake_at().expect("it tries again");
+        rests.push(again.since(rig.now));
+        rig.now = again;
+        rig.settle();
+    }
+    assert_eq!(rests, [5_000, 10_000, 20_000]);
+    // What is left may be all there is.
+    look_around(&mut rig, Vec::new());
+    assert_eq!(rig.driver.role(), ReplicaRole::Offline);
+    rig.now = rig.driver.wake_at().expect("it goes on");
+    rig.settle();
+    assert!(matches!(rig.take(), Action::Survey(_)));
+}
+
 #[test]
 fn a_driver_that_is_told_to_stop_settles_what_it_has_begun() {
     let mut rig = Rig::leading();

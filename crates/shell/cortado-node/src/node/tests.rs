@@ -33,7 +33,7 @@ use std::time::Duration;
 use tokio::time::{Instant, interval};
 
 /// Longer than anything here takes on a busy machine, and shorter than an idle replica sleeps.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What a node says when it is asked how it is, instead of the truth.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -439,7 +439,7 @@ enum Gives {
     ToAFullDisk,
 }
 
-/// What becomes of a replica that is to be built anew while no peer gives it a usable snapshot.
+/// What becomes of a condemned replica while no other gives it a snapshot of use.
 ///
 /// * `gives`: what the others give.
 /// * `is_read`: whether it is read to its end.
@@ -492,13 +492,16 @@ async fn check_kept(gives: Gives, is_read: bool) {
         given().0 > 0
     })
     .await;
-    eventually("the copy has failed", || role() != ReplicaRole::Restoring).await;
+    // The second one is asked when the first has been of no use, on a full disk after a while.
+    eventually("it is copied again", || given().0 > 1).await;
     let (opened, ended) = given();
-    assert_eq!(ended, if is_read { opened } else { 0 });
+    assert!(if is_read { ended + 1 >= opened } else { ended == 0 }, "{opened} {ended}");
     assert_eq!(world.stored(follower).1, documents);
+    assert_eq!(role(), ReplicaRole::Restoring, "its state was said to be wrong");
 
-    // It goes on with what it has.
-    eventually("it can be copied itself", || role().is_readable()).await;
+    *world.between.gives.lock() = None;
+    world.stores.disk_full.store(false, Ordering::Relaxed);
+    eventually("it has a right one", || role().is_readable()).await;
     let holds = has_applied(world.write(leader, 0).await.unwrap());
     eventually("it follows", || holds(world.replica(follower, 0))).await;
     world.end().await;
