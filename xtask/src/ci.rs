@@ -33,7 +33,8 @@ fn check_lints(project: &Project) -> Ran {
     run_check(project, Invocation::cargo(words))
 }
 
-/// That the fuzz targets build; they are a workspace of their own.
+/// That the fuzz targets build. They are a workspace of their own: when dependencies change,
+/// `cargo update --workspace --manifest-path fuzz/Cargo.toml` renews its lock file.
 fn check_fuzz_targets(project: &Project) -> Ran {
     // With our target folder: most of what they need is there.
     let words =

@@ -168,7 +168,7 @@ pub struct NodeAnswer {
     pub leaderships: usize,
     /// Replicas that it runs.
     pub replicas: usize,
-    /// Why it trusts itself less, if it does.
+    /// Why it is unhealthy, if it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sick: Option<String>,
 }

@@ -12,7 +12,7 @@ pub struct NodeReport {
     pub incarnation: NodeIncarnation,
     /// Where clients reach it.
     pub address: String,
-    /// Why it trusts itself less, if it does.
+    /// Why it is unhealthy, if it is.
     pub sick: Option<String>,
     /// In ascending order.
     pub replicas: Vec<ReplicaReport>,

@@ -37,7 +37,8 @@ use cortado_model::{
 /// batch before it: a suffix may be missing (the log has it), never a middle.
 ///
 /// A partition without a checkpoint is empty. Calls block, for as long as [`traits`](Self::traits)
-/// and each call say.
+/// and each call say, and each comes to an end: a store on another machine fails a call that takes
+/// too long.
 pub trait Store: Send + Sync + 'static {
     /// How the store may be called; the same for as long as it is open.
     fn traits(&self) -> StoreTraits;

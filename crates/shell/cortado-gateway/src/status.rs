@@ -49,7 +49,7 @@ pub struct NodeStatus {
     pub leaderships: usize,
     /// Replicas that it runs.
     pub replicas: usize,
-    /// Why it trusts itself less, if it does; why it stays down, if the cluster refuses it.
+    /// Why it is unhealthy, if it is; why it stays down, if the cluster refuses it.
     pub sick: Option<String>,
 }
 

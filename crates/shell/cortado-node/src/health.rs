@@ -19,7 +19,7 @@ pub(crate) struct Health {
     pub(crate) room: Arc<StoreRoom>,
     /// What has been read in the log since it was last asked for.
     signs: Mutex<Vec<Evidence>>,
-    /// Why the node trusts itself less, if it does.
+    /// Why the node is unhealthy, if it is.
     sickness: Mutex<Option<String>>,
     /// Why it does not read its catalog, if it does not.
     unread: Mutex<Option<String>>,
@@ -60,7 +60,7 @@ impl Health {
         std::mem::take(&mut *self.signs.lock())
     }
 
-    /// Why the node trusts itself less, if it does.
+    /// Why the node is unhealthy, if it is.
     pub(crate) fn sickness(&self) -> Option<String> {
         let full = self.room.is_missing().then(|| "the store has no room".to_owned());
         let unread = || Some(format!("catalog not read: {}", self.unread.lock().as_ref()?));

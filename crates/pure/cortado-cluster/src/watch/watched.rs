@@ -12,6 +12,8 @@ use cortado_model::{Generation, Millis, NodeId, PartitionId, back_off_ms};
 /// A claim that has led to nothing is made again after this, if it is still called for; the next
 /// ones after ever more.
 const CLAIM_AGAIN_MS: u64 = 400;
+/// Claims that came to nothing so long ago make the next one no slower: the leader has lived since.
+const CLAIMS_FORGOTTEN_MS: u64 = 60_000;
 /// Own claims that the back-off remembers for each partition.
 const OWN_CLAIMS_MAX: usize = 32;
 
@@ -104,6 +106,9 @@ impl Watched {
 
     /// A claim is made now; answers whether that is a decision of its own.
     pub(super) fn claim(&mut self, now: Millis) -> bool {
+        if self.claimed_at.is_some_and(|at| now.since(at) > CLAIMS_FORGOTTEN_MS) {
+            (self.claims, self.told) = (0, false);
+        }
         self.claimed_at = Some(now);
         self.claims += 1;
         !core::mem::replace(&mut self.told, true)

@@ -172,8 +172,9 @@ impl Gateway {
     /// Removes the log that has perhaps been made of a database that was dropped meanwhile: the
     /// controller, which looks once, may have been there before.
     async fn remove_late_log(&self, spec: &LogSpec) {
-        // As long as a replica uses the log, the controller has yet to come.
-        if !self.reports(Some(spec.database)).await.tell_of(spec.database) {
+        // As long as a replica uses the log, or may, the controller has yet to come.
+        let reports = self.reports(Some(spec.database)).await;
+        if reports.silent.is_empty() && !reports.tell_of(spec.database) {
             self.remove_log(spec).await;
         }
     }

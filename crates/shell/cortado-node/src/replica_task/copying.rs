@@ -31,6 +31,10 @@ const BUSY_PATIENCE: Duration = Duration::from_secs(10 * 60);
 const RETRY: Duration = Duration::from_millis(100);
 /// What is read of the file at once.
 const READ_BYTES: u64 = 1 << 20;
+/// What is left free on the disk of the stores, and of a small disk this part: far more than they
+/// keep for themselves, or one copy would stop them all.
+const FREE_BYTES_MIN: u64 = 256 << 20;
+const FREE_PART_MIN: u64 = 5;
 
 /// Copies a snapshot from `from` into the own store; blocks. Answers how far it reaches.
 ///
@@ -60,13 +64,26 @@ fn receive(
     let chunks = (0..).map_while(|number| source.chunk(snapshot, number).transpose());
     let written = chunks.map(|chunk| {
         let chunk = chunk?;
-        spool.write_all(&chunk).map_err(spool_failed)?;
+        leave_room(spool).and_then(|()| spool.write_all(&chunk)).map_err(spool_failed)?;
         Ok(chunk)
     });
     let mut ended = None;
     let read = verify(until_error(written, &mut ended), partition, origin);
     // An end before its time is what a reader makes of it.
     ended.map_or(read, Err)
+}
+
+/// Fails while the disk of `spool` has too little room for more.
+fn leave_room(spool: &File) -> io::Result<()> {
+    // A file system that cannot tell is not full.
+    let Ok(found) = rustix::fs::fstatvfs(spool) else { return Ok(()) };
+    let [free, total] =
+        [found.f_bavail, found.f_blocks].map(|blocks| blocks.saturating_mul(found.f_frsize));
+    if free >= FREE_BYTES_MIN.min(total / FREE_PART_MIN) {
+        return Ok(());
+    }
+    let why = format!("the disk has {free} bytes left, which its stores need");
+    Err(io::Error::new(io::ErrorKind::StorageFull, why))
 }
 
 /// Reads a snapshot to its checksum: whether it is whole, and this replica's.

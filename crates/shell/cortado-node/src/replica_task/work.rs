@@ -14,21 +14,14 @@ use crate::replica_host::{Duty, ReplicaHost};
 use cortado_driver::{DigestReport, Event, Hashed, JobId, first_bookmark_at};
 use cortado_gateway::{EventKind, ExpectedLog};
 use cortado_model::{
-    Batch, DocumentKey, NodeId, PartitionId, RememberedKey, StoreError, TableId, WallMillis,
-    with_causes,
+    Batch, DocumentKey, NodeId, PartitionId, RememberedKey, TableId, WallMillis, with_causes,
 };
 use cortado_peer::Message;
 use cortado_replica::Trim;
 use cortado_store::Store;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::timeout;
 use tracing::{info, warn};
-
-/// A store that has not answered a look for this long has failed. As long as one is out, a leader
-/// keeps everything that it commits in memory.
-const FIND_PATIENCE: Duration = Duration::from_secs(30);
 
 /// The hands of one replica's task.
 pub(super) struct Work {
@@ -103,12 +96,7 @@ impl Work {
         let (lanes, ended) = (Arc::clone(lanes), self.ended.clone());
         self.host.tasks.spawn(async move {
             let find = move |store: &dyn Store| store.find(partition, &keys, name.as_ref());
-            let found = timeout(FIND_PATIENCE, lanes.read(find)).await;
-            let found = found.unwrap_or_else(|_| {
-                let why = format!("no answer to a read within {} s", FIND_PATIENCE.as_secs());
-                Err(StoreError::Failed { why })
-            });
-            let _ = ended.send(Event::Found(job, found));
+            let _ = ended.send(Event::Found(job, lanes.read(find).await));
         });
         None
     }

@@ -260,7 +260,7 @@ async fn a_node_whose_store_hangs_says_so_and_claims_nothing() {
     // It may lead the journal itself, which could not be written until now.
     let told = async || {
         let told = events(&world, EventKind::Health).await;
-        let what = format!("{hanging} trusts itself less: the own store is slow");
+        let what = format!("{hanging} is unhealthy: the store is slow");
         told.iter().any(|told| told.contains(&what))
     };
     eventually_asking("the journal tells of it", told).await;

@@ -200,14 +200,14 @@ async fn a_node_whose_log_hangs_says_so_until_it_answers() {
         let music = music.clone();
         tokio::spawn(async move { music.put("cher", "y", "{}").await })
     };
-    let slow = async || says(&world, leader, "appends are slow").await;
+    let slow = async || says(&world, leader, "appends to the log are slow").await;
     eventually_asking("the leader says that its log is slow", slow).await;
     world.log.release_all();
     writer.await.unwrap().unwrap();
     let well = async || {
         // Only another append can show it.
         music.put("cher", "z", "{}").await.unwrap();
-        !says(&world, leader, "appends are slow").await
+        !says(&world, leader, "appends to the log are slow").await
     };
     eventually_asking("it is well again", well).await;
 }

@@ -144,8 +144,10 @@ impl Reference {
                 if recent {
                     return None;
                 }
-                remembered.claims += 1;
                 let before = remembered.claimed_at.replace(now);
+                // The leader has lived since.
+                let before = before.filter(|at| now.since(*at) <= 60_000);
+                remembered.claims = before.map_or(1, |_| remembered.claims + 1);
                 Some(WatchOrder::Claim { why, first: before.is_none() })
             }
             // What is handed over is looked for at ticks alone, by the watch too.
