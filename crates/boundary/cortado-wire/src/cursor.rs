@@ -30,7 +30,7 @@ pub enum Cursor {
 /// The list that a cursor belongs to.
 #[derive(Clone, Copy, Debug)]
 pub struct CursorBinding<'a> {
-    /// As in [`SessionToken::new`](crate::Session::new).
+    /// As in [`SessionToken::new`](crate::SessionToken::new).
     pub database: u64,
     /// The table's id.
     pub table: u32,
