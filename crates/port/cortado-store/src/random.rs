@@ -1,5 +1,7 @@
 //! Numbers that can be repeated by their seed, for tests.
 
+use cortado_model::{SPLIT_MIX_STEP, mixed};
+
 /// A small generator (SplitMix64).
 #[derive(Debug)]
 pub(crate) struct Random(pub(crate) u64);
@@ -7,10 +9,7 @@ pub(crate) struct Random(pub(crate) u64);
 impl Random {
     /// A number from 0 up to, not including, `end`.
     pub(crate) fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % end
+        self.0 = self.0.wrapping_add(SPLIT_MIX_STEP);
+        mixed(self.0) % end
     }
 }

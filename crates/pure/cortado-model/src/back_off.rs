@@ -2,6 +2,8 @@
 //!
 //! Start reading at [`back_off_ms`].
 
+use crate::mixing::{SPLIT_MIX_STEP, mixed};
+
 /// The longest wait.
 pub const BACK_OFF_MS_MAX: u64 = 5_000;
 
@@ -16,21 +18,14 @@ pub const BACK_OFF_MS_MAX: u64 = 5_000;
 /// Source: docs/protocols/replication.md, "Publishing"; docs/protocols/failover.md, "Back-off".
 pub fn back_off_ms(first_ms: u64, failures: u32, partition: u64) -> u64 {
     let ms = doubled(first_ms, failures.saturating_sub(1), BACK_OFF_MS_MAX);
-    ms - mix(partition.wrapping_add(u64::from(failures))) % (ms / 4 + 1)
+    let place = partition.wrapping_add(u64::from(failures));
+    ms - mixed(place.wrapping_mul(SPLIT_MIX_STEP)) % (ms / 4 + 1)
 }
 
 /// `base`, doubled `times` times, at most `max`.
 pub fn doubled(base: u64, times: u32, max: u64) -> u64 {
     let factor = 1_u64.checked_shl(times).unwrap_or(u64::MAX);
     base.saturating_mul(factor).min(max)
-}
-
-/// Neighbours come to lie far apart: the finalizer of SplitMix64.
-fn mix(number: u64) -> u64 {
-    let mut mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ mod found;
 mod ids;
 mod key;
 pub mod limits;
+mod mixing;
 mod remembered;
 mod scn;
 mod store_error;
@@ -39,6 +40,7 @@ pub use ids::{
     NodeIncarnation, PartitionId, PartitionUuid, ReplicaIncarnation, TableId,
 };
 pub use key::{DocumentKey, KeyError};
+pub use mixing::{SPLIT_MIX_STEP, mixed};
 pub use remembered::{Remembered, RememberedKey};
 pub use scn::{Generation, ParseScnError, Scn, ScnBounds, Sequence};
 pub use store_error::StoreError;

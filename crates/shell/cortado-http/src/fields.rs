@@ -257,7 +257,7 @@ impl<'a> Fields<'a> {
         let parsed = SessionToken::parse(value.as_bytes());
         parsed
             .map(Some)
-            .map_err(|_| Failure::new(Code::BadSession, "invalid Cortado-SessionToken token"))
+            .map_err(|_| Failure::new(Code::BadSession, "invalid Cortado-Session token"))
     }
 }
 

@@ -84,6 +84,23 @@ fn a_claim_is_made_again_when_it_has_had_its_time_and_told_once() {
 }
 
 #[test]
+fn claims_of_long_ago_slow_no_new_ones() {
+    let mut scene = led_by_n1(&[1]);
+    scene.silent = vec![n(1)];
+    scene.pass(5_000);
+    assert!(scene.told().len() > 3, "each comes later than the one before");
+    // It lived all the time.
+    scene.silent = Vec::new();
+    scene.pass(61_000);
+    scene.check(&[]);
+    scene.silent = vec![n(1)];
+    scene.pass(1_450);
+    let told = scene.told();
+    assert!(!told[0].contains("again"), "{told:#?}");
+    assert!(told.len() == 2 && told[1].contains("again"), "{told:#?}");
+}
+
+#[test]
 fn a_replica_that_claims_already_is_left_alone() {
     let mut scene = led_by_n1(&[1]);
     scene.silent = vec![n(1)];

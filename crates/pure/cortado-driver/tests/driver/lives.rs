@@ -159,16 +159,21 @@ fn a_log_that_ends_below_the_checkpoint_is_left_alone_and_looked_at_again() {
     assert_eq!(rig.news.len(), 1, "told once");
 }
 
+/// Answers a replica that is built anew, whose log begins at `first`: these `peers` can help.
+fn look_around(rig: &mut Rig, first: u64, peers: Vec<PeerState>) {
+    let Action::AskExtent(job) = rig.take() else { panic!("the log is asked") };
+    let extent = LogExtent { first: LogOffset(first), end: LogOffset(9) };
+    rig.on(Event::Extent(job, Ok(extent)));
+    let Action::LookAround(job) = rig.take() else { panic!("it asks who can help") };
+    rig.on(Event::Around(job, Surroundings { peers, ..Surroundings::default() }));
+}
+
 #[test]
 fn a_replica_behind_the_log_copies_from_who_can_help_and_from_the_next_if_not() {
     let mut rig = Rig::surveying(LOG);
     rig.survey(LOG, 5);
     rig.clear();
     assert_eq!((rig.driver.role(), rig.driver.restorations()), (ReplicaRole::Restoring, 1));
-    let Action::AskExtent(job) = rig.take() else { panic!("the log is asked") };
-    let extent = LogExtent { first: LogOffset(5), end: LogOffset(9) };
-    rig.on(Event::Extent(job, Ok(extent)));
-    let Action::LookAround(job) = rig.take() else { panic!("it asks who can help") };
     let peer = |node, folded| PeerState {
         node: NodeId(node),
         readable: true,
@@ -177,7 +182,7 @@ fn a_replica_behind_the_log_copies_from_who_can_help_and_from_the_next_if_not() 
         folded: LogOffset(folded),
     };
     let peers = vec![peer(2, 9), peer(3, 8), peer(4, 4)];
-    rig.on(Event::Around(job, Surroundings { peers, ..Surroundings::default() }));
+    look_around(&mut rig, 5, peers);
     let Action::InstallSnapshot { job, from: NodeId(3) } = rig.take() else { panic!("not n3") };
     rig.on(Event::Installed(job, Err(CopyError::Refused(CopyRefusal::Gone))));
     let Action::InstallSnapshot { job, from: NodeId(2) } = rig.take() else { panic!("not n2") };
@@ -190,10 +195,6 @@ fn a_store_that_takes_no_snapshot_is_given_no_other_one_at_once() {
     let mut rig = Rig::surveying(LOG);
     rig.survey(LOG, 5);
     rig.clear();
-    let Action::AskExtent(job) = rig.take() else { panic!("the log is asked") };
-    let extent = LogExtent { first: LogOffset(5), end: LogOffset(9) };
-    rig.on(Event::Extent(job, Ok(extent)));
-    let Action::LookAround(job) = rig.take() else { panic!("it asks who can help") };
     let peer = |node| PeerState {
         node: NodeId(node),
         readable: true,
@@ -202,7 +203,7 @@ fn a_store_that_takes_no_snapshot_is_given_no_other_one_at_once() {
         folded: LogOffset(9),
     };
     let peers = vec![peer(2), peer(3)];
-    rig.on(Event::Around(job, Surroundings { peers, ..Surroundings::default() }));
+    look_around(&mut rig, 5, peers);
     let Action::InstallSnapshot { job, .. } = rig.take() else { panic!("nothing is copied") };
     rig.on(Event::Installed(job, Err(CopyError::Store(full()))));
     assert!(rig.wanted.is_empty() && rig.driver.role() == ReplicaRole::Offline);
@@ -222,22 +223,9 @@ fn a_replica_does_not_throw_away_what_no_other_has() {
     let mut rig = Rig::surveying(LOG);
     rig.survey(LOG, 5);
     rig.clear();
-    let Action::AskExtent(job) = rig.take() else { panic!("the log is asked") };
-    let extent = LogExtent { first: LogOffset(5), end: LogOffset(9) };
-    rig.on(Event::Extent(job, Ok(extent)));
-    let Action::LookAround(job) = rig.take() else { panic!("it asks who can help") };
-    rig.on(Event::Around(job, Surroundings::default()));
+    look_around(&mut rig, 5, Vec::new());
     assert!(rig.wanted.is_empty() && rig.driver.role() == ReplicaRole::Offline);
     assert!(rig.driver.wake_at().is_some(), "a replica that can help may come");
-}
-
-/// Answers the next try to build a condemned replica anew, after which `peers` can help.
-fn look_around(rig: &mut Rig, peers: Vec<PeerState>) {
-    let Action::AskExtent(job) = rig.take() else { panic!("the log is asked") };
-    let extent = LogExtent { first: LogOffset(1), end: LogOffset(9) };
-    rig.on(Event::Extent(job, Ok(extent)));
-    let Action::LookAround(job) = rig.take() else { panic!("another replica must help") };
-    rig.on(Event::Around(job, Surroundings { peers, ..Surroundings::default() }));
 }
 
 #[test]
@@ -255,7 +243,7 @@ fn a_state_that_is_wrong_is_not_served_while_another_replica_can_help() {
     let mut rests = Vec::new();
     for _ in 0..3 {
         rig.wanted.retain(|action| matches!(action, Action::AskExtent(_)));
-        look_around(&mut rig, vec![leader]);
+        look_around(&mut rig, 1, vec![leader]);
         let Action::InstallSnapshot { job, .. } = rig.take() else { panic!("nothing is copied") };
         rig.on(Event::Installed(job, Err(CopyError::Store(full()))));
         assert!(rig.wanted.is_empty() && rig.driver.role() == ReplicaRole::Restoring);
@@ -266,7 +254,7 @@ fn a_state_that_is_wrong_is_not_served_while_another_replica_can_help() {
     }
     assert_eq!(rests, [5_000, 10_000, 20_000]);
     // What is left may be all there is.
-    look_around(&mut rig, Vec::new());
+    look_around(&mut rig, 1, Vec::new());
     assert_eq!(rig.driver.role(), ReplicaRole::Offline);
     rig.now = rig.driver.wake_at().expect("it goes on");
     rig.settle();

@@ -79,11 +79,15 @@ fn leave_room(spool: &File) -> io::Result<()> {
     let Ok(found) = rustix::fs::fstatvfs(spool) else { return Ok(()) };
     let [free, total] =
         [found.f_bavail, found.f_blocks].map(|blocks| blocks.saturating_mul(found.f_frsize));
-    if free >= FREE_BYTES_MIN.min(total / FREE_PART_MIN) {
+    if !is_low(free, total) {
         return Ok(());
     }
     let why = format!("the disk has {free} bytes left, which its stores need");
     Err(io::Error::new(io::ErrorKind::StorageFull, why))
+}
+
+fn is_low(free_bytes: u64, total_bytes: u64) -> bool {
+    free_bytes < FREE_BYTES_MIN.min(total_bytes / FREE_PART_MIN)
 }
 
 /// Reads a snapshot to its checksum: whether it is whole, and this replica's.
@@ -214,4 +218,22 @@ fn peer_lost(error: CallError) -> CopyError {
 
 fn spool_failed(error: io::Error) -> CopyError {
     CopyError::Spool(Box::new(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_keeps_what_its_stores_need() {
+        const GIB: u64 = 1 << 30;
+        for (free, total, want) in [
+            (FREE_BYTES_MIN, 100 * GIB, false),
+            (FREE_BYTES_MIN - 1, 100 * GIB, true),
+            (GIB / 20, GIB / 4, false),
+            (GIB / 20 - 1, GIB / 4, true),
+        ] {
+            assert_eq!(is_low(free, total), want, "{free} of {total}");
+        }
+    }
 }

@@ -2,6 +2,8 @@
 //!
 //! Never asks the operating system. Start reading at [`Random`].
 
+use cortado_model::{SPLIT_MIX_STEP, mixed};
+
 /// A stream of numbers: xoshiro256++, filled by SplitMix64.
 ///
 /// Source: Blackman and Vigna, "Scrambled linear pseudorandom number generators".
@@ -75,11 +77,8 @@ impl Random {
 pub struct PerMillion(pub u32);
 
 fn split_mix(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut mixed = *state;
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
+    *state = state.wrapping_add(SPLIT_MIX_STEP);
+    mixed(*state)
 }
 
 #[cfg(test)]
