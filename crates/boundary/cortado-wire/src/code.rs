@@ -72,6 +72,9 @@ codes! {
     /// Something of the API that this version does not have.
     NotSupported = "not_supported", "Not supported in this version";
 
+    /// A web page of another origin asks for a change.
+    CrossOrigin = "cross_origin", "The request comes from a web page of another origin";
+
     /// Nothing is there.
     NoSuchRoute = "no_such_route", "There is no such route";
     /// The database does not exist.
@@ -148,7 +151,9 @@ codes! {
     /// A document is named twice.
     RepeatedKey = "repeated_key", "A transaction names a document twice";
     /// No operations.
-    EmptyTransaction = "empty_transaction", "The transaction or batch is empty";
+    EmptyTransaction = "empty_transaction", "The transaction is empty";
+    /// No keys.
+    EmptyBatch = "empty_batch", "The batch is empty";
     /// A check without a condition.
     NothingToCheck = "nothing_to_check", "A check requires a condition";
     /// The idempotency key belongs to another request.

@@ -34,6 +34,9 @@ pub const IDEMPOTENCY_TTL: HeaderName = HeaderName::from_static("cortado-idempot
 /// Where a reader of Server-Sent Events goes on.
 pub const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
+/// What a browser says about the page that sends a request (Fetch Metadata).
+pub const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
 /// What all request headers of the API begin with.
 pub const PREFIX: &str = "cortado-";
 

@@ -4,8 +4,10 @@
 //! wall that no panic passes, and tidies up the answer. Start reading at [`Api::answer`].
 
 use crate::answer::{self, Answer, AnswerBody};
+use crate::answer_headers;
 use crate::body::{self, BodyBudget};
 use crate::call::{About, Call, Shared};
+use crate::cross_origin;
 use crate::failure::Failure;
 use crate::fields::Fields;
 use crate::guard::InFlight;
@@ -147,6 +149,7 @@ impl Api {
         let Origin { request_id, client } = origin;
         let refuse = |failure| self.refuse(failure, &parts, request_id, &seen);
         let mut answer = outcome.unwrap_or_else(refuse);
+        answer_headers::complete(&mut answer, seen.route, request_id);
         if parts.method == Method::HEAD {
             answer::strip_for_head(&mut answer);
         }
@@ -172,7 +175,8 @@ impl Api {
         }
         let fields = Fields::read(&parts.headers)?;
         let principal = authenticate(fields.authorization)?;
-        self.check_host(parts, fields.host)?;
+        let authority = self.check_host(parts, fields.host)?;
+        cross_origin::check(&parts.method, &fields, authority, &self.hosts)?;
         if parts.method == Method::OPTIONS && parts.uri.path() == "*" {
             return Ok(answer::empty(StatusCode::NO_CONTENT));
         }
@@ -256,7 +260,12 @@ impl Api {
         failure.into_answer(request_id)
     }
 
-    fn check_host(&self, parts: &Parts, host: Option<&HeaderValue>) -> Result<(), Failure> {
+    /// The host that a request names, with or without a port.
+    fn check_host<'p>(
+        &self,
+        parts: &'p Parts,
+        host: Option<&'p HeaderValue>,
+    ) -> Result<Option<&'p str>, Failure> {
         let bad = |detail| Err(Failure::new(Code::BadRequest, detail));
         let named = host.map(HeaderValue::to_str).transpose();
         let Ok(named) = named else { return bad("malformed Host header") };
@@ -269,12 +278,12 @@ impl Api {
             (_, Some(authority), _) => authority,
             (_, None, Some(named)) => named,
             // HTTP/1.0 knows no Host, and no browser speaks it.
-            (_, None, None) => return Ok(()),
+            (_, None, None) => return Ok(None),
         };
         if !hosts::is_well_formed(authority) {
             return bad("malformed host in the request");
         }
-        if self.hosts.allows(authority) { Ok(()) } else { Err(wrong_host()) }
+        if self.hosts.allows(authority) { Ok(Some(authority)) } else { Err(wrong_host()) }
     }
 }
 
@@ -421,7 +430,9 @@ fn not_allowed(allow: HeaderValue) -> Failure {
 }
 
 fn wrong_host() -> Failure {
-    let detail = "the Host header names a host that this server does not serve";
+    let detail = "the Host header names a host that this server does not serve: connect to its own \
+                  address or, if clients use another name (behind a proxy, say), start the server \
+                  with --allow-host and that name";
     Failure::new(Code::WrongHost, detail)
 }
 

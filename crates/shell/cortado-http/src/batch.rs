@@ -26,7 +26,7 @@ pub(crate) async fn get(
 ) -> Result<Answer, Failure> {
     let asked: BatchBody<'_> = json_body::read(&body)?;
     match asked.keys.len() {
-        0 => return Err(Failure::new(Code::EmptyTransaction, "a batch requires at least one key")),
+        0 => return Err(Failure::new(Code::EmptyBatch, "a batch requires at least one key")),
         1..=OPERATIONS_MAX => {}
         _ => {
             let detail = format!("a batch takes at most {OPERATIONS_MAX} keys");

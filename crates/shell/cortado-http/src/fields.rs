@@ -32,6 +32,10 @@ pub(crate) struct Fields<'a> {
     pub(crate) content_encoding: Option<&'a HeaderValue>,
     pub(crate) expect: Option<&'a HeaderValue>,
     pub(crate) authorization: Option<&'a HeaderValue>,
+    /// The page that sends the request, as a browser names it.
+    pub(crate) origin: Option<&'a HeaderValue>,
+    /// How that page's origin relates to this server's, as a browser judges it.
+    pub(crate) fetch_site: Option<&'a HeaderValue>,
     pub(crate) last_event_id: Option<&'a HeaderValue>,
     /// The token as it came; the bytes have been understood.
     pub(crate) session: Option<&'a HeaderValue>,
@@ -92,6 +96,7 @@ impl<'a> Fields<'a> {
             header::CONTENT_ENCODING => &mut self.content_encoding,
             header::EXPECT => &mut self.expect,
             header::AUTHORIZATION => &mut self.authorization,
+            header::ORIGIN => &mut self.origin,
             header::IF_MODIFIED_SINCE => &mut self.if_modified_since,
             header::ACCEPT => {
                 self.accept.push(value);
@@ -126,6 +131,9 @@ impl<'a> Fields<'a> {
         }
         if name == headers::LAST_EVENT_ID {
             return Ok(Some(&mut self.last_event_id));
+        }
+        if name == headers::SEC_FETCH_SITE {
+            return Ok(Some(&mut self.fetch_site));
         }
         if !name.starts_with(headers::PREFIX) {
             return Ok(None);

@@ -33,7 +33,8 @@ pub(crate) fn authenticate(authorization: Option<&HeaderValue>) -> Result<Princi
     match authorization {
         None => Ok(Principal::Anonymous),
         Some(_) => {
-            let detail = "Authorization is not supported in this version; remove the header";
+            let detail = "this version has no authentication and checks no credentials: remove the \
+                          Authorization header, in a proxy before the server if that adds it";
             Err(Failure::new(Code::NotSupported, detail))
         }
     }

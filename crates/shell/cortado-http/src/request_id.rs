@@ -2,6 +2,7 @@
 //!
 //! Start reading at [`RequestId`].
 
+use http::HeaderValue;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,6 +18,13 @@ pub(crate) struct RequestId {
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:x}-{:x}-{:x}", self.process, self.connection, self.request)
+    }
+}
+
+impl RequestId {
+    /// `Cortado-Request-Id`.
+    pub(crate) fn to_header(self) -> HeaderValue {
+        HeaderValue::try_from(self.to_string()).expect("hexadecimal digits are visible ASCII")
     }
 }
 

@@ -25,6 +25,11 @@ pub(crate) struct Route {
 }
 
 impl Route {
+    /// Whether what it answers depends on documents, and caches may keep it if they ask again.
+    pub(crate) fn is_of_documents(&self) -> bool {
+        self.description.path.starts_with("/v1/{database}/{table}")
+    }
+
     /// Whether a success changes the cluster rather than documents.
     pub(crate) fn is_order(&self) -> bool {
         self.writes && self.description.path.starts_with("/admin/")

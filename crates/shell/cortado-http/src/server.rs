@@ -30,8 +30,8 @@ pub struct Options {
     pub limits: Limits,
     /// Development mode: the nodes that may be killed and started by request.
     pub dev: Option<Arc<dyn NodeControl>>,
-    /// Names besides its own address under which clients may reach a listener on a loopback
-    /// address; `localhost` and loopback addresses always may.
+    /// Names, without ports, under which clients may reach the server besides `localhost` and
+    /// addresses. With none, a listener that is not on a loopback address answers to every name.
     pub hosts: Vec<String>,
 }
 

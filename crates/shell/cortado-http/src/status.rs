@@ -26,6 +26,7 @@ pub(crate) fn of_code(code: Code) -> StatusCode {
         | Code::IncompleteBody
         | Code::MalformedJson
         | Code::NotSupported => StatusCode::BAD_REQUEST,
+        Code::CrossOrigin => StatusCode::FORBIDDEN,
         Code::NoSuchRoute
         | Code::NoSuchDatabase
         | Code::NoSuchTable
@@ -61,6 +62,7 @@ pub(crate) fn of_code(code: Code) -> StatusCode {
         | Code::CrossResource
         | Code::RepeatedKey
         | Code::EmptyTransaction
+        | Code::EmptyBatch
         | Code::NothingToCheck
         | Code::IdempotencyKeyReused
         | Code::BadDeclaration => StatusCode::UNPROCESSABLE_ENTITY,

@@ -183,7 +183,7 @@ fn batches_of_reads_are_checked_before_anything_is_read() {
     let batch = |body: &str, status, code| {
         world.check(with("POST /v1/bad:batchGet", body), status, code);
     };
-    batch("{\"keys\":[]}", 422, "empty_transaction");
+    batch("{\"keys\":[]}", 422, "empty_batch");
     batch("{\"keys\":[[]]}", 422, "bad_body");
     batch("{\"keys\":[{\"table\":\"t\",\"key\":[\"a\",\"b\"]}]}", 422, "wrong_key_arity");
     let keys = vec![json!({ "table": "t", "key": ["a"] }); 1_001];

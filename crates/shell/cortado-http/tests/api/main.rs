@@ -12,6 +12,7 @@ mod connections;
 mod documents;
 mod http2;
 mod lists;
+mod pages;
 mod transactions;
 mod wire;
 mod world;

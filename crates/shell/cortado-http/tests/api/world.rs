@@ -229,7 +229,7 @@ impl Client {
 pub(crate) fn request(head: &str, body: &str) -> Vec<u8> {
     let (line, rest) = head.split_once('\n').unwrap_or((head, ""));
     let mut text = format!("{line} HTTP/1.1\r\n");
-    if !rest.to_ascii_lowercase().contains("host:") {
+    if !rest.lines().any(|line| line.to_ascii_lowercase().starts_with("host:")) {
         text.push_str("Host: localhost\r\n");
     }
     for header in rest.lines() {
