@@ -50,7 +50,8 @@ const TIMEOUTS: Timeouts =
 pub(crate) fn run(arguments: DemoArguments) -> Result<Exit, Failure> {
     let fallback = if arguments.serve { "127.0.0.1:7171" } else { "127.0.0.1:0" };
     let listen = Some(arguments.listen.unwrap_or_else(|| fallback.to_owned()));
-    let settings = RawSettings { nodes: Some(NODES), listen, data: None }.validate()?;
+    let settings = RawSettings { nodes: Some(NODES), listen, ..RawSettings::default() };
+    let settings = settings.validate()?;
     logging::begin(LogFormat::Text, "off")?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     runtime.map_err(Failure::new)?.block_on(async {

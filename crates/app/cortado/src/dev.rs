@@ -14,7 +14,9 @@ use crate::settings::RawSettings;
 use crate::stop_signals::StopSignals;
 use clap::Args;
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use tracing::warn;
 
 /// What `cortado dev` is told.
 #[derive(Debug, Args)]
@@ -28,7 +30,11 @@ pub(crate) struct DevArguments {
     /// Data directory; without it, a temporary folder that is removed at the end
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// TOML file with nodes, listen and data; the options above take precedence
+    /// Name of a host, without a port, under which clients may reach the server, such as the one
+    /// that a proxy passes on; may be repeated. Addresses and localhost are always allowed
+    #[arg(long = "allow-host", value_name = "NAME")]
+    allow_hosts: Vec<String>,
+    /// TOML file with nodes, listen, data and allow_hosts; the options above take precedence
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Format of the log, which goes to standard error
@@ -38,9 +44,10 @@ pub(crate) struct DevArguments {
 
 /// Serves until a signal asks for the end.
 pub(crate) fn run(arguments: DevArguments) -> Result<Exit, Failure> {
-    let DevArguments { nodes, listen, data, config, log_format } = arguments;
+    let DevArguments { nodes, listen, data, allow_hosts, config, log_format } = arguments;
     let file = config.as_deref().map(RawSettings::read).transpose()?.unwrap_or_default();
-    let settings = RawSettings { nodes, listen, data }.over(file).validate()?;
+    let allow_hosts = (!allow_hosts.is_empty()).then_some(allow_hosts);
+    let settings = RawSettings { nodes, listen, data, allow_hosts }.over(file).validate()?;
     logging::begin(log_format, logging::OF_A_SERVER)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     runtime.map_err(Failure::new)?.block_on(async {
@@ -49,6 +56,7 @@ pub(crate) fn run(arguments: DevArguments) -> Result<Exit, Failure> {
             started = Running::start(settings) => started?,
             () = signals.next() => return Err(Failure::new("interrupted during the start")),
         };
+        warn_if_exposed(running.address(), log_format);
         // Served is also who does not read it, as in `cortado dev | head -3`.
         let _ = greet(&running);
         signals.next().await;
@@ -57,6 +65,34 @@ pub(crate) fn run(arguments: DevArguments) -> Result<Exit, Failure> {
         running.stop().await;
         Ok(Exit::Done)
     })
+}
+
+/// Says loudly who may do everything, where that is more than this machine.
+fn warn_if_exposed(address: SocketAddr, log_format: LogFormat) {
+    let Some(exposure) = exposure(address) else { return };
+    warn!(%address, "{exposure}");
+    match log_format {
+        // Whatever the level of the log; between empty lines, so that it is seen.
+        LogFormat::Text => tell(&format!("\nWARNING: {exposure}\n")),
+        // Every line on standard error is JSON.
+        LogFormat::Json => {}
+    }
+}
+
+/// Who may do everything to a server that listens on `address`; `None` if that is this machine.
+fn exposure(address: SocketAddr) -> Option<String> {
+    let at = match address.ip().to_canonical() {
+        ip if ip.is_loopback() => return None,
+        ip if ip.is_unspecified() => "any address of this machine".to_owned(),
+        ip => ip.to_string(),
+    };
+    let port = address.port();
+    Some(format!(
+        "this server has no authentication and no encryption: every machine that can reach {at} on \
+         port {port} can read, change and drop all databases and stop nodes. Let a firewall decide \
+         which machines that are, or listen on 127.0.0.1 (--listen 127.0.0.1:{port}) behind a proxy \
+         that authenticates; --allow-host NAME limits the names under which browsers reach it"
+    ))
 }
 
 /// Says where it listens and what to do next. Programs wait for the line `listening on`.
@@ -119,3 +155,21 @@ CORTADO_LOG says what is logged: a level (error, warn, info, debug, trace) or ta
 separated by commas. Targets are cortado_http (requests), cortado_gateway (declarations, the
 journal), cortado_node (nodes, replicas, leaderships) and cortado_log_embedded (the log's
 files); by default, the level is info. NO_COLOR=1 leaves colours out.";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_beyond_loopback_says_who_can_reach_it() {
+        let says = |address: &str| exposure(address.parse().expect("an address"));
+        for own in ["127.0.0.1:7171", "127.1.2.3:1", "[::1]:7171", "[::ffff:127.0.0.1]:7171"] {
+            assert_eq!(says(own), None, "{own}");
+        }
+        let anywhere = says("0.0.0.0:7171").expect("a warning");
+        assert!(anywhere.contains("no authentication"), "{anywhere}");
+        assert!(anywhere.contains("any address of this machine on port 7171"), "{anywhere}");
+        assert_eq!(says("[::]:7171"), Some(anywhere));
+        assert!(says("10.0.0.7:80").is_some_and(|text| text.contains("reach 10.0.0.7 on port 80")));
+    }
+}

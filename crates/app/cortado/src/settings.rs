@@ -23,6 +23,8 @@ pub(crate) struct RawSettings {
     pub(crate) listen: Option<String>,
     /// The data directory; absent: a temporary one.
     pub(crate) data: Option<PathBuf>,
+    /// Names of hosts, without ports, under which clients may reach the server.
+    pub(crate) allow_hosts: Option<Vec<String>>,
 }
 
 /// What was checked.
@@ -31,6 +33,8 @@ pub(crate) struct Settings {
     pub(crate) nodes: u32,
     pub(crate) listen: SocketAddr,
     pub(crate) data: Option<PathBuf>,
+    /// Names of hosts, without ports.
+    pub(crate) allow_hosts: Vec<String>,
 }
 
 impl RawSettings {
@@ -59,6 +63,7 @@ impl RawSettings {
             nodes: self.nodes.or(file.nodes),
             listen: self.listen.or(file.listen),
             data: self.data.or(file.data),
+            allow_hosts: self.allow_hosts.or(file.allow_hosts),
         }
     }
 
@@ -79,8 +84,19 @@ impl RawSettings {
             ))
             .next("such as 127.0.0.1:7171, or 127.0.0.1:0 for any free port")
         })?;
-        Ok(Settings { nodes, listen, data: self.data })
+        let allow_hosts = self.allow_hosts.unwrap_or_default();
+        if let Some(host) = allow_hosts.iter().find(|host| !is_host(host)) {
+            let failure = Failure::usage(format!("invalid host name {host:?} to allow"));
+            return Err(failure.next("a name without scheme and port, such as db.example.com"));
+        }
+        Ok(Settings { nodes, listen, data: self.data, allow_hosts })
     }
+}
+
+/// Whether `text` can be the host of a URL, without a port.
+fn is_host(text: &str) -> bool {
+    let can_stand = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    !text.is_empty() && text.bytes().all(can_stand)
 }
 
 #[cfg(test)]
@@ -94,6 +110,7 @@ mod tests {
             nodes,
             listen: listen.parse().expect("an address"),
             data: data.map(PathBuf::from),
+            allow_hosts: Vec::new(),
         });
         assert_eq!(got, want, "{text}");
     }
@@ -108,6 +125,20 @@ mod tests {
         check("listen = \"7171\"", None);
         check("listen = \"127.0.0.1:99999\"", None);
         check("port = 7171", None);
+    }
+
+    #[test]
+    fn a_host_to_allow_is_a_name_alone() {
+        let got = |text: &str| {
+            let raw = RawSettings::parse(&format!("allow_hosts = [{text:?}]")).expect("settings");
+            raw.validate().is_ok()
+        };
+        for name in ["db.example.com", "DB", "db_1.example."] {
+            assert!(got(name), "{name}");
+        }
+        for other in ["", "db.example.com:7171", "https://db.example.com", "a b", "*"] {
+            assert!(!got(other), "{other}");
+        }
     }
 
     #[test]

@@ -78,7 +78,11 @@ impl Running {
             cluster.shutdown().await;
             return Err(failure);
         }
-        let options = Options { dev: Some(cluster.nodes()), ..Options::default() };
+        let options = Options {
+            dev: Some(cluster.nodes()),
+            hosts: settings.allow_hosts,
+            ..Options::default()
+        };
         let server = Server::start(listener, cluster.gateway(), metrics, options);
         let server = server.map_err(Failure::new)?;
         info!(%address, nodes, data = %data.path().display(), "server started");
@@ -95,12 +99,17 @@ impl Running {
 
     /// Where it serves, as clients spell it.
     pub(crate) fn url(&self) -> String {
-        format!("http://{}", self.server.address())
+        format!("http://{}", self.address())
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.server.address()
     }
 
     /// Whether clients find it without being told.
     pub(crate) fn has_default_address(&self) -> bool {
-        self.server.address() == SocketAddr::from(([127, 0, 0, 1], 7171))
+        self.address() == SocketAddr::from(([127, 0, 0, 1], 7171))
     }
 
     /// How many nodes it holds.
