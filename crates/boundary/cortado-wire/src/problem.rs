@@ -30,6 +30,9 @@ pub struct Problem {
     /// The byte of the body, from 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub offset: Option<usize>,
+    /// The current state of the document whose condition failed; without quotes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
     /// What the schema or the declaration demands, where there is more than one reason.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<Reason>,

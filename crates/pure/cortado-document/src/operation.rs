@@ -75,7 +75,8 @@ impl Operation {
         schema: Option<&Schema>,
     ) -> Result<Evaluated, Refusal> {
         let etag = current.map(|current| current.etag);
-        self.condition.judge(etag).map_err(Refusal::ConditionFailed)?;
+        let refused = |unmet| Refusal::ConditionFailed { unmet, current: etag };
+        self.condition.judge(etag).map_err(refused)?;
         let patched = |apply: &dyn Fn(&[u8]) -> Result<Document, PatchError>| {
             let current = current.ok_or(Refusal::Missing)?;
             apply(current.value).map_err(Refusal::Patch)
@@ -142,7 +143,12 @@ pub enum Change {
 pub enum Refusal {
     /// The document is not in the state that the client demands.
     #[error("the precondition failed")]
-    ConditionFailed(Unmet),
+    ConditionFailed {
+        /// Which condition it is that does not hold.
+        unmet: Unmet,
+        /// The state that the document is in; `None` if it does not exist.
+        current: Option<Etag>,
+    },
     /// A patch of a document that does not exist.
     #[error("there is no such document")]
     Missing,

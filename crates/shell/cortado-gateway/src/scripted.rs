@@ -198,7 +198,7 @@ impl ScriptedNode {
             let current = self.get(partition, asked.table, &asked.key);
             let current = current.map(|document| document.head.etag);
             if let Err(unmet) = asked.condition.judge(current) {
-                let refusal = Refusal::ConditionFailed(unmet);
+                let refusal = Refusal::ConditionFailed { unmet, current };
                 return WriteAnswer::Refused(Refused::Operation { operation, refusal });
             }
         }

@@ -4,7 +4,7 @@
 
 use crate::answer::{Answer, Content, JSON, empty, json_text};
 use crate::body::ReceivedBody;
-use crate::call::{Call, position_header, served_headers, short_header};
+use crate::call::{Call, etag_header, position_header, served_headers, short_header};
 use crate::failure::Failure;
 use crate::refusal;
 use crate::status;
@@ -21,8 +21,8 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use std::borrow::Cow;
 use xxhash_rust::xxh3::Xxh3;
 
-/// Header fields of the answer to a read.
-const FIELDS: usize = 10;
+/// Header fields of the answer to a read, those that every answer has among them.
+const FIELDS: usize = 12;
 
 /// `GET`: the document, or that it has not changed.
 pub(crate) async fn get(call: &Call<'_>, at: &KeyTarget<'_>) -> Result<Answer, Failure> {
@@ -56,8 +56,8 @@ pub(crate) async fn get(call: &Call<'_>, at: &KeyTarget<'_>) -> Result<Answer, F
                 return Ok(answer);
             }
             Judged::Failed => {
-                let detail = "If-Match does not match the current ETag";
-                return Err(with_headers(Failure::new(Code::ConditionFailed, detail), fields));
+                let current = Some(document.head.etag);
+                return Err(with_headers(refusal::of_condition(Unmet::IfMatch, current), fields));
             }
         }
     }
@@ -214,10 +214,6 @@ fn fingerprint(
     add(body.media_type.as_bytes());
     add(&body.bytes);
     hash.digest128()
-}
-
-fn etag_header(etag: Etag) -> HeaderValue {
-    short_header(ShortText::of_etag_quoted(etag))
 }
 
 fn with_headers(failure: Failure, fields: HeaderMap) -> Failure {

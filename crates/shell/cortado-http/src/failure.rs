@@ -4,9 +4,11 @@
 //! [`crate::status`].
 
 use crate::answer::{Answer, Content};
+use crate::call::etag_header;
 use crate::request_id::RequestId;
 use crate::status;
 use bytes::Bytes;
+use cortado_model::Etag;
 use cortado_wire::{Code, Outcome, Problem, Reason, headers, media};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use std::borrow::Cow;
@@ -22,6 +24,7 @@ struct Parts {
     outcome: Option<Outcome>,
     operation: Option<usize>,
     offset: Option<usize>,
+    etag: Option<Etag>,
     reasons: Vec<Reason>,
     retry_after_ms: u64,
     headers: HeaderMap,
@@ -36,6 +39,7 @@ impl Failure {
             outcome: None,
             operation: None,
             offset: None,
+            etag: None,
             reasons: Vec::new(),
             retry_after_ms: 0,
             headers: HeaderMap::new(),
@@ -85,6 +89,12 @@ impl Failure {
         self
     }
 
+    /// Names the state of the document that the request, or its operation, is about.
+    pub(crate) fn with_etag(mut self, etag: Etag) -> Failure {
+        self.0.etag = Some(etag);
+        self
+    }
+
     pub(crate) fn with_reasons(mut self, reasons: Vec<Reason>) -> Failure {
         self.0.reasons = reasons;
         self
@@ -105,14 +115,15 @@ impl Failure {
     /// The answer.
     pub(crate) fn into_answer(self, id: RequestId) -> Answer {
         let (status, body) = (self.status(), self.body(id));
-        let Parts { retry_after_ms, headers, .. } = *self.0;
+        let Parts { retry_after_ms, headers, etag, operation, .. } = *self.0;
         let mut answer = Response::new(Content::Whole(Bytes::from(body)));
         *answer.status_mut() = status;
         *answer.headers_mut() = headers;
         let fields = answer.headers_mut();
         fields.insert(header::CONTENT_TYPE, HeaderValue::from_static(media::PROBLEM));
-        if let Ok(value) = HeaderValue::try_from(id.to_string()) {
-            fields.insert(headers::REQUEST_ID, value);
+        // Of a transaction there are several documents.
+        if let (Some(etag), None) = (etag, operation) {
+            fields.insert(header::ETAG, etag_header(etag));
         }
         if status::asks_to_come_back(status) {
             let seconds = retry_after_ms.div_ceil(1_000).max(1);
@@ -136,12 +147,13 @@ impl Failure {
     }
 
     fn body(&self, id: RequestId) -> Vec<u8> {
-        let Parts { code, detail, outcome, operation, offset, reasons, .. } = &*self.0;
+        let Parts { code, detail, outcome, operation, offset, etag, reasons, .. } = &*self.0;
         let mut problem = Problem::new(*code, self.status().as_u16(), detail.to_string());
         problem.request_id = id.to_string();
         problem.outcome = *outcome;
         problem.operation = *operation;
         problem.offset = *offset;
+        problem.etag = etag.map(|etag| etag.to_string());
         problem.reasons.clone_from(reasons);
         serde_json::to_vec(&problem).unwrap_or_default()
     }

@@ -9,7 +9,7 @@ use cortado_document::{
     JsonError, PatchError, Refusal, TransactionError, Unacceptable, Unmet, Violation,
 };
 use cortado_gateway::{AdminError, NotDoneWhy, ReadError, Uncertainty, UnknownReason, WriteError};
-use cortado_model::{StoreError, with_causes};
+use cortado_model::{Etag, StoreError, with_causes};
 use cortado_node::NodeError;
 use cortado_wire::{Code, Outcome, Reason};
 
@@ -57,14 +57,7 @@ fn code_of_not_done(why: NotDoneWhy) -> Code {
 fn of_refusal(refusal: Refusal) -> Failure {
     let detail = refusal.to_string();
     match refusal {
-        Refusal::ConditionFailed(Unmet::IfMatch) => {
-            let detail = "If-Match does not match the current ETag, or the document does not exist";
-            Failure::new(Code::ConditionFailed, detail)
-        }
-        Refusal::ConditionFailed(Unmet::IfNoneMatch) => {
-            let detail = "If-None-Match matches the current ETag";
-            Failure::new(Code::ConditionFailed, detail)
-        }
+        Refusal::ConditionFailed { unmet, current } => of_condition(unmet, current),
         Refusal::Missing => Failure::new(Code::NoSuchDocument, detail),
         Refusal::Patch(error) => of_patch(error),
         Refusal::SchemaViolated(violations) => {
@@ -72,6 +65,25 @@ fn of_refusal(refusal: Refusal) -> Failure {
             let reasons = violations.into_iter().map(reason).collect();
             Failure::new(Code::SchemaViolated, detail).with_reasons(reasons)
         }
+    }
+}
+
+/// Which condition a document does not meet, and the state that it is in.
+pub(crate) fn of_condition(unmet: Unmet, current: Option<Etag>) -> Failure {
+    let detail = match (unmet, current) {
+        (Unmet::IfMatch, None) => "If-Match does not hold: the document does not exist",
+        (Unmet::IfMatch, Some(_)) => {
+            "If-Match does not hold: the document is in another state; read it again, decide again, \
+             and repeat the request with the ETag of this answer"
+        }
+        (Unmet::IfNoneMatch, _) => {
+            "If-None-Match does not hold: the document exists in a state that it names"
+        }
+    };
+    let failure = Failure::new(Code::ConditionFailed, detail);
+    match current {
+        Some(etag) => failure.with_etag(etag),
+        None => failure,
     }
 }
 

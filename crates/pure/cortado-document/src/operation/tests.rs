@@ -44,12 +44,24 @@ fn operation(resource: &str, action: DocumentAction, condition: Condition) -> Op
 /// How a write goes, and the value it leaves: `None` for no change, `""` for a tombstone.
 type Outcome = Result<(Done, Option<&'static str>), Refusal>;
 
+/// A refusal by a condition; [`check`] fills in the state that the document is in.
+fn unmet(unmet: Unmet) -> Outcome {
+    Err(Refusal::ConditionFailed { unmet, current: None })
+}
+
 /// Evaluates against `{"n":1}` with the etag above, and against nothing.
 #[track_caller]
 fn check(action: DocumentAction, condition: Condition, existing: Outcome, missing: Outcome) {
     let operation = operation("r", action, condition);
     let current = Current { etag: Etag(0xa1b2), value: br#"{"n":1}"# };
     for (current, want) in [(Some(current), existing), (None, missing)] {
+        let etag = current.map(|current| current.etag);
+        let want = want.map_err(|refusal| match refusal {
+            Refusal::ConditionFailed { unmet, .. } => {
+                Refusal::ConditionFailed { unmet, current: etag }
+            }
+            other => other,
+        });
         let got = operation.evaluate(current, None).map(|evaluated| {
             let change = evaluated.change.map(|change| match change {
                 Change::Write(value) => value,
@@ -67,8 +79,8 @@ fn a_put_creates_or_replaces() {
     let new = r#"{"n":2}"#;
     let created = || Ok((Done::Created, Some(new)));
     let replaced = || Ok((Done::Replaced, Some(new)));
-    let no_match = || Err(Refusal::ConditionFailed(Unmet::IfMatch));
-    let exists = || Err(Refusal::ConditionFailed(Unmet::IfNoneMatch));
+    let no_match = || unmet(Unmet::IfMatch);
+    let exists = || unmet(Unmet::IfNoneMatch);
     check(put(new), no_condition(), replaced(), created());
     check(put(new), if_match(ETAG), replaced(), no_match());
     check(put(new), if_match("*"), replaced(), no_match());
@@ -88,16 +100,11 @@ fn a_put_creates_or_replaces() {
 #[test]
 fn a_patch_never_creates() {
     let patched = || Ok((Done::Patched, Some(r#"{"n":1,"m":2}"#)));
-    let no_match = || Err(Refusal::ConditionFailed(Unmet::IfMatch));
+    let no_match = || unmet(Unmet::IfMatch);
     for patch in [merge(r#"{"m":2}"#), steps(r#"[{"op":"add","path":"/m","value":2}]"#)] {
         check(patch.clone(), no_condition(), patched(), Err(Refusal::Missing));
         check(patch.clone(), if_match(ETAG), patched(), no_match());
-        check(
-            patch.clone(),
-            if_none_match("*"),
-            Err(Refusal::ConditionFailed(Unmet::IfNoneMatch)),
-            Err(Refusal::Missing),
-        );
+        check(patch.clone(), if_none_match("*"), unmet(Unmet::IfNoneMatch), Err(Refusal::Missing));
     }
     check(
         merge("{}"),
@@ -112,7 +119,7 @@ fn an_unmet_condition_and_a_missing_document_win_over_what_the_write_says() {
     let test = || steps(r#"[{"op":"test","path":"/n","value":9}]"#);
     let failed = Err(Refusal::Patch(PatchError::TestFailed { step: 0 }));
     check(test(), no_condition(), failed.clone(), Err(Refusal::Missing));
-    let no_match = || Err(Refusal::ConditionFailed(Unmet::IfMatch));
+    let no_match = || unmet(Unmet::IfMatch);
     check(test(), if_match("other"), no_match(), no_match());
     check(test(), if_match(ETAG), failed, no_match());
     let refused = JsonError::Malformed { offset: 0, why: Malformed::Unexpected };
@@ -122,8 +129,8 @@ fn an_unmet_condition_and_a_missing_document_win_over_what_the_write_says() {
 #[test]
 fn a_delete_of_nothing_is_no_refusal() {
     let deleted = || Ok((Done::Deleted, Some("")));
-    let no_match = || Err(Refusal::ConditionFailed(Unmet::IfMatch));
-    let exists = || Err(Refusal::ConditionFailed(Unmet::IfNoneMatch));
+    let no_match = || unmet(Unmet::IfMatch);
+    let exists = || unmet(Unmet::IfNoneMatch);
     check(DocumentAction::Delete, no_condition(), deleted(), Ok((Done::Missing, None)));
     check(DocumentAction::Delete, if_match(ETAG), deleted(), no_match());
     check(DocumentAction::Delete, if_match("other"), no_match(), no_match());
@@ -133,8 +140,8 @@ fn a_delete_of_nothing_is_no_refusal() {
 #[test]
 fn a_check_changes_nothing() {
     let checked = || Ok((Done::Checked, None));
-    let no_match = || Err(Refusal::ConditionFailed(Unmet::IfMatch));
-    let exists = || Err(Refusal::ConditionFailed(Unmet::IfNoneMatch));
+    let no_match = || unmet(Unmet::IfMatch);
+    let exists = || unmet(Unmet::IfNoneMatch);
     check(DocumentAction::Check, if_match(ETAG), checked(), no_match());
     check(DocumentAction::Check, if_match("*"), checked(), no_match());
     check(DocumentAction::Check, if_none_match("*"), exists(), checked());

@@ -9,7 +9,7 @@ use cortado_replica::{NotDone, ReadNeed};
 fn is_refused(reply: Option<&Reply>) -> bool {
     matches!(
         reply,
-        Some(Reply::Refused(Refused::Operation { refusal: Refusal::ConditionFailed(_), .. }))
+        Some(Reply::Refused(Refused::Operation { refusal: Refusal::ConditionFailed { .. }, .. }))
     )
 }
 

@@ -37,6 +37,37 @@ async fn writes_happen_only_under_their_conditions() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failed_condition_names_itself_and_the_current_state() {
+    let world = World::start().await;
+    let check = |reply: &Reply, condition: &str, current: Option<&str>| {
+        reply.refused(412, "condition_failed");
+        let problem = reply.json();
+        let detail = problem["detail"].as_str().unwrap().to_owned();
+        assert!(detail.starts_with(condition), "{detail}");
+        assert_eq!(problem["etag"].as_str(), current, "{problem}");
+        let header = reply.header("etag").map(|tag| tag.trim_matches('"').to_owned());
+        let is_of_one = problem.get("operation").is_none();
+        assert_eq!(header.as_deref(), current.filter(|_| is_of_one), "{reply:?}");
+    };
+    check(&put(&world, "If-Match: *", "{}").await, "If-Match", None);
+    let etag = put(&world, "", "{}").await.etag();
+    check(&put(&world, "If-Match: \"old\"", "{}").await, "If-Match", Some(&etag));
+    check(&put(&world, "If-None-Match: *", "{}").await, "If-None-Match", Some(&etag));
+    let get = world.ask(&format!("GET {PATH}\nIf-Match: \"old\""), "").await;
+    check(&get, "If-Match", Some(&etag));
+    let delete = world.ask(&format!("DELETE {PATH}\nIf-Match: \"old\""), "").await;
+    check(&delete, "If-Match", Some(&etag));
+    let transact = async |condition: &str| {
+        let operation =
+            format!(r#"{{"op":"check","table":"album","key":["Cher","Believe"],{condition}}}"#);
+        world.post("/v1/music:transact", &format!(r#"{{"operations":[{operation}]}}"#)).await
+    };
+    check(&transact(r#""if_match":"old""#).await, "If-Match", Some(&etag));
+    check(&transact(r#""if_none_match":"*""#).await, "If-None-Match", Some(&etag));
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_unmet_condition_wins_over_a_body_that_says_nothing_new() {
     let world = World::start().await;
     let merge = format!("PATCH {PATH}\nContent-Type: application/merge-patch+json");

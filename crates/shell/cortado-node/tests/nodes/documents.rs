@@ -70,7 +70,7 @@ async fn a_refused_write_does_nothing_and_says_why() {
         music.operation(key("cher", "believe"), DocumentAction::Put { value }, absent.clone());
     let other = music.putting("cher", "closer", "{}");
     let refused = music.write(vec![other, operation], None).await;
-    let refusal = Refusal::ConditionFailed(Unmet::IfNoneMatch);
+    let refusal = Refusal::ConditionFailed { unmet: Unmet::IfNoneMatch, current: Some(first.etag) };
     assert_eq!(refused, Err(WriteError::Refused { operation: 1, refusal }));
     assert_eq!(music.get("cher", "closer").await, None, "all or nothing");
     assert_eq!(music.get("cher", "believe").await.unwrap(), r#"{"n":1}"#);
