@@ -24,8 +24,9 @@ use crate::route::{Answering, Work};
 use crate::router::{Place, Router};
 use crate::routes::ROUTES;
 use crate::services::{NodeControl, Services};
-use crate::target::{Target, identity_of};
+use crate::target::{TableTarget, Target, identity_of};
 use bytes::Bytes;
+use cortado_gateway::Table;
 use cortado_metrics::Registry;
 use cortado_model::limits::URI_BYTES_MAX;
 use cortado_wire::openapi::document;
@@ -181,18 +182,21 @@ impl Api {
             return Ok(answer::empty(StatusCode::NO_CONTENT));
         }
         let segments = Segments::parse(parts.uri.path())?;
-        let (place, captures) = find_place(&segments)?;
+        let (place, mut captures) = find_place(&segments)?;
+        let repeated = place.spelling().parameter();
+        let spelled = repeated.map(|name| Query::all(parts.uri.query(), name)).transpose()?;
+        if let Some(key) = &spelled {
+            captures.key = key;
+        }
         let catalog = self.shared.services.catalog();
-        let target = Target::resolve(&catalog, captures, &segments);
-        let names_many = target.as_ref().is_ok_and(Target::names_many);
+        let target = Target::resolve(&catalog, captures, &segments, place.spelling());
         if parts.method == Method::OPTIONS {
             let mut answer = answer::empty(StatusCode::NO_CONTENT);
-            let allow = if names_many { ALLOW_READS_OPTIONS } else { place.allow() };
-            answer.headers_mut().insert(header::ALLOW, allow);
+            answer.headers_mut().insert(header::ALLOW, place.allow(target.as_ref().ok(), true));
             return Ok(answer);
         }
         let Some(first) = place.routes(&parts.method).next() else {
-            return Err(not_allowed(if names_many { ALLOW_READS } else { place.allow() }));
+            return Err(not_allowed(place, target.as_ref().ok()));
         };
         seen.set(first);
         let known = || catalog.database(captures.database).map(|database| identity_of(database));
@@ -211,7 +215,7 @@ impl Api {
             principal,
             method: &parts.method,
             captures,
-            query: Query::parse(parts.uri.query(), description.parameters)?,
+            query: Query::parse(parts.uri.query(), description.parameters, repeated)?,
             media_type: check_accept(&fields, route)?,
             session: fields.session()?,
             deadline: arrived + timeout,
@@ -366,7 +370,9 @@ fn check_method(parts: &Parts) -> Result<(), Failure> {
         return Err(Failure::new(Code::UnknownMethod, "unknown HTTP method"));
     }
     if parts.method == Method::CONNECT {
-        return Err(not_allowed(HeaderValue::from_static("GET, HEAD, OPTIONS")));
+        let detail = "this server is no proxy";
+        let allow = HeaderValue::from_static("GET, HEAD, OPTIONS");
+        return Err(Failure::new(Code::MethodNotAllowed, detail).with_header(header::ALLOW, allow));
     }
     Ok(())
 }
@@ -378,10 +384,6 @@ fn find_place<'s>(segments: &'s Segments<'s>) -> Result<(&'static Place, Capture
     })
 }
 
-/// What a path with too few parts of a key allows: it names many documents.
-const ALLOW_READS: HeaderValue = HeaderValue::from_static("GET, HEAD");
-const ALLOW_READS_OPTIONS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
-
 /// The route of a method whose handler is made for what the path names.
 fn find_work<'c>(
     place: &Place,
@@ -390,10 +392,7 @@ fn find_work<'c>(
 ) -> Result<(usize, Work<'c>), Failure> {
     let mut routes = place.routes(method);
     let found = routes.find_map(|route| Some((route, ROUTES[route].handler.on(target)?)));
-    found.ok_or_else(|| {
-        let detail = "a path with fewer parts than the table's key names a collection: read-only";
-        Failure::new(Code::MethodNotAllowed, detail).with_header(header::ALLOW, ALLOW_READS)
-    })
+    found.ok_or_else(|| not_allowed(place, Some(target)))
 }
 
 /// Which of the route's media types the client likes best; the first one among equals.
@@ -421,12 +420,32 @@ fn check_accept(fields: &Fields<'_>, route: usize) -> Result<&'static str, Failu
     }
 }
 
-fn not_allowed(allow: HeaderValue) -> Failure {
-    Failure::new(
-        Code::MethodNotAllowed,
-        "this path does not support the method; see the Allow header",
-    )
-    .with_header(header::ALLOW, allow)
+/// What to do instead, by what the path names.
+fn not_allowed(place: &Place, target: Option<&Target<'_>>) -> Failure {
+    let key = |table: &Table| table.definition.key().join("/");
+    let detail = match target {
+        Some(Target::Table(TableTarget { table, .. })) => {
+            format!("this path names a table: PUT a document under its full key ({})", key(table))
+        }
+        Some(Target::Collection(at)) if at.lacks_one_part() => format!(
+            "this path names a collection: PUT a document with the full key ({}), or POST it here, \
+             which makes the last part of the key",
+            key(at.table)
+        ),
+        Some(Target::Collection(at)) => format!(
+            "this path names a collection: PUT a document with the full key ({})",
+            key(at.table)
+        ),
+        Some(Target::Document(_)) => {
+            "this path names a document, which PUT creates or replaces; see the Allow header".into()
+        }
+        Some(Target::Service | Target::Database(_)) | None => {
+            "this path does not support the method; see the Allow header".into()
+        }
+    };
+    let names_many = matches!(target, Some(Target::Table(_) | Target::Collection(_)));
+    let allow = place.allow(target, !names_many);
+    Failure::new(Code::MethodNotAllowed, detail).with_header(header::ALLOW, allow)
 }
 
 fn wrong_host() -> Failure {

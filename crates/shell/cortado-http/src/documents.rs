@@ -141,7 +141,12 @@ async fn write(
     answer(call, at, &written)
 }
 
-fn answer(call: &Call<'_>, at: &KeyTarget<'_>, written: &WriteReceipt) -> Result<Answer, Failure> {
+/// What a write of one document answers.
+pub(crate) fn answer(
+    call: &Call<'_>,
+    at: &KeyTarget<'_>,
+    written: &WriteReceipt,
+) -> Result<Answer, Failure> {
     let position = Position { partition: written.partition, scn: written.scn };
     let done = written.results.first().copied().unwrap_or(Done::Missing);
     let session = call.session_header(at.database, &[(written.partition, written.scn)]);

@@ -26,6 +26,8 @@ mod call;
 mod services;
 mod gateway;
 mod documents;
+mod creation;
+mod uuid;
 mod lists;
 mod batch;
 mod transaction;

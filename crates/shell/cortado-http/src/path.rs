@@ -100,6 +100,19 @@ pub(crate) fn percent_decode(text: &str) -> Option<Cow<'_, str>> {
     String::from_utf8(decoded).ok().map(Cow::Owned)
 }
 
+/// Encodes what may not stand in a segment of a path, and more: all but unreserved characters.
+pub(crate) fn percent_encode(text: &str, into: &mut String) {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            into.push(char::from(byte));
+        } else {
+            let [high, low] = [byte >> 4, byte & 15].map(|digit| DIGITS[usize::from(digit)]);
+            into.extend(['%', char::from(high), char::from(low)]);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,6 +147,15 @@ mod tests {
         {
             check(path, None);
         }
+    }
+
+    #[test]
+    fn what_was_encoded_is_decoded_to_the_same() {
+        let text = "a/b c?d#é%2F.~日";
+        let mut encoded = String::new();
+        percent_encode(text, &mut encoded);
+        assert_eq!(encoded, "a%2Fb%20c%3Fd%23%C3%A9%252F.~%E6%97%A5");
+        assert_eq!(percent_decode(&encoded).as_deref(), Some(text));
     }
 
     #[test]

@@ -17,18 +17,23 @@ pub(crate) struct Query<'a> {
 impl<'a> Query<'a> {
     /// Reads `query` for a route that knows the parameters `known`.
     ///
+    /// * `repeated`: a parameter that [`Query::all`] reads.
+    ///
     /// # Errors
     /// An unknown or repeated parameter, or one that cannot be decoded.
     pub(crate) fn parse(
         query: Option<&'a str>,
         known: &'static [Parameter],
+        repeated: Option<&'static str>,
     ) -> Result<Query<'a>, Failure> {
         let mut values: Vec<(&'static str, Cow<'a, str>)> = Vec::new();
-        for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let (name, value) = (decode(name)?, decode(value)?);
+        for pair in pairs(query) {
+            let (name, value) = pair?;
+            if repeated == Some(&*name) {
+                continue;
+            }
             let Some(parameter) = known.iter().find(|parameter| parameter.name == name) else {
-                return Err(unknown(&name, known));
+                return Err(unknown(&name, known, repeated));
             };
             if values.iter().any(|(seen, _)| *seen == parameter.name) {
                 let detail = format!("duplicate query parameter {}", parameter.name);
@@ -37,6 +42,21 @@ impl<'a> Query<'a> {
             values.push((parameter.name, value));
         }
         Ok(Query { values })
+    }
+
+    /// All values of the parameter `name`, in the order in which they stand.
+    ///
+    /// # Errors
+    /// The query cannot be decoded.
+    pub(crate) fn all(query: Option<&'a str>, name: &str) -> Result<Vec<Cow<'a, str>>, Failure> {
+        let mut values = Vec::new();
+        for pair in pairs(query) {
+            let (found, value) = pair?;
+            if found == name {
+                values.push(value);
+            }
+        }
+        Ok(values)
     }
 
     /// The value of a parameter, if it was given.
@@ -62,12 +82,24 @@ impl<'a> Query<'a> {
     }
 }
 
-fn unknown(name: &str, known: &[Parameter]) -> Failure {
+type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
+
+/// Names and values, decoded.
+fn pairs(query: Option<&str>) -> impl Iterator<Item = Result<Pair<'_>, Failure>> {
+    let pairs = query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+    pairs.map(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        Ok((decode(name)?, decode(value)?))
+    })
+}
+
+fn unknown(name: &str, known: &[Parameter], repeated: Option<&str>) -> Failure {
     if name == "query" {
         let detail = "queries are not supported in this version; list a collection instead";
         return Failure::new(Code::NotSupported, detail);
     }
-    let names: Vec<&str> = known.iter().map(|parameter| parameter.name).collect();
+    let names = repeated.into_iter().chain(known.iter().map(|parameter| parameter.name));
+    let names: Vec<&str> = names.collect();
     let detail = match names.as_slice() {
         [] => "this route does not take query parameters".to_owned(),
         names => format!("this route takes the query parameters {}", names.join(", ")),
@@ -93,13 +125,13 @@ mod tests {
     use super::*;
 
     const KNOWN: &[Parameter] = &[
-        Parameter { name: "limit", about: "", required: false },
-        Parameter { name: "since", about: "", required: false },
+        Parameter { name: "limit", about: "", required: false, schema: "Limit" },
+        Parameter { name: "since", about: "", required: false, schema: "Since" },
     ];
 
     #[track_caller]
     fn check(query: &str, name: &str, want: Result<Option<&str>, Code>) {
-        let parsed = Query::parse(Some(query), KNOWN);
+        let parsed = Query::parse(Some(query), KNOWN, None);
         let got = parsed.as_ref().map(|query| query.get(name)).map_err(|failure| failure.code());
         assert_eq!(got, want, "{query}");
     }
@@ -121,9 +153,21 @@ mod tests {
     }
 
     #[test]
+    fn a_repeated_parameter_keeps_its_order() {
+        let query = "key=a%2Fb&limit=5&key=&key=c+d&k%65y=a";
+        let all = Query::all(Some(query), "key").expect("well-formed");
+        assert_eq!(all, ["a/b", "", "c d", "a"]);
+        assert!(Query::all(None, "key").expect("nothing").is_empty());
+        let parsed = Query::parse(Some(query), KNOWN, Some("key")).expect("well-formed");
+        assert_eq!(parsed.get("limit"), Some("5"));
+        let code = |repeated| Query::parse(Some(query), KNOWN, repeated).err().map(|f| f.code());
+        assert_eq!((code(None), code(Some("key"))), (Some(Code::UnknownParameter), None));
+    }
+
+    #[test]
     fn a_number_is_digits_within_bounds() {
         let number = |query| {
-            let query: Query<'_> = Query::parse(Some(query), KNOWN).expect("well-formed");
+            let query: Query<'_> = Query::parse(Some(query), KNOWN, None).expect("well-formed");
             query.number("limit", 1, 1_000).map_err(|failure| failure.code())
         };
         assert_eq!(number(""), Ok(None));

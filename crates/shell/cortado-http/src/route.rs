@@ -47,6 +47,8 @@ pub(crate) enum Handler {
     Table(OnTable),
     /// Documents whose keys begin alike.
     Collection(OnKey),
+    /// Documents whose keys are alike but for the last part.
+    Siblings(OnKey),
     /// One document.
     Document(OnKey),
 }
@@ -76,6 +78,9 @@ impl Handler {
             (Handler::Database(run), Target::Database(it)) => Some(Work::Database(run, it)),
             (Handler::Table(run), Target::Table(it)) => Some(Work::Table(run, *it)),
             (Handler::Collection(run), Target::Collection(it)) => Some(Work::Key(run, it)),
+            (Handler::Siblings(run), Target::Collection(it)) if it.lacks_one_part() => {
+                Some(Work::Key(run, it))
+            }
             (Handler::Document(run), Target::Document(it)) => Some(Work::Key(run, it)),
             (_, _) => None,
         }

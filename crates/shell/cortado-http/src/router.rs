@@ -6,6 +6,8 @@
 
 use crate::path::Captures;
 use crate::routes::ROUTES;
+use crate::target::Target;
+use cortado_wire::openapi::{Description, Parameter};
 use http::{HeaderValue, Method};
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -15,8 +17,38 @@ use std::sync::LazyLock;
 pub(crate) struct Place {
     template: &'static str,
     pieces: Vec<Piece>,
+    spelling: Spelling,
     routes: Vec<usize>,
-    allow: HeaderValue,
+}
+
+/// Where the parts of a key stand, if there are any.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Spelling {
+    /// In the path: their number says whether they name a document or a collection.
+    Path,
+    /// In the query parameter `key`, repeated: they name a document.
+    Document,
+    /// In the query parameter `prefix`, repeated: they name a collection.
+    Collection,
+}
+
+impl Spelling {
+    /// The query parameter that holds them.
+    pub(crate) fn parameter(self) -> Option<&'static str> {
+        match self {
+            Spelling::Path => None,
+            Spelling::Document => Some("key"),
+            Spelling::Collection => Some("prefix"),
+        }
+    }
+
+    fn of(key: Option<Parameter>) -> Spelling {
+        match key {
+            None => Spelling::Path,
+            Some(key) if Spelling::Document.parameter() == Some(key.name) => Spelling::Document,
+            Some(_) => Spelling::Collection,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,19 +84,20 @@ impl Router {
     fn compile() -> Router {
         let mut places: Vec<Place> = Vec::new();
         for (index, route) in ROUTES.iter().enumerate() {
-            let template = route.description.path;
-            match places.iter_mut().find(|place| place.template == template) {
-                Some(place) => place.routes.push(index),
-                None => places.push(Place {
-                    template,
-                    pieces: template.split('/').skip(1).map(piece).collect(),
-                    routes: vec![index],
-                    allow: HeaderValue::from_static(""),
-                }),
+            let Description { path, path_form, key, .. } = route.description;
+            // The path form is the hotter one.
+            let path_form = path_form.map(|template| (template, Spelling::Path));
+            for (template, spelling) in path_form.into_iter().chain([(path, Spelling::of(key))]) {
+                match places.iter_mut().find(|place| place.template == template) {
+                    Some(place) => place.routes.push(index),
+                    None => places.push(Place {
+                        template,
+                        pieces: template.split('/').skip(1).map(piece).collect(),
+                        spelling,
+                        routes: vec![index],
+                    }),
+                }
             }
-        }
-        for place in &mut places {
-            place.allow = place.allow_of_routes();
         }
         Router { places }
     }
@@ -88,22 +121,26 @@ impl Place {
         routes.filter(move |index| ROUTES[*index].description.method == wanted)
     }
 
-    /// The methods that exist here.
-    pub(crate) fn allow(&self) -> HeaderValue {
-        self.allow.clone()
+    /// Where a request to this place spells a key.
+    pub(crate) fn spelling(&self) -> Spelling {
+        self.spelling
     }
 
-    fn allow_of_routes(&self) -> HeaderValue {
+    /// The methods that exist here, or those of them that are for `target`.
+    pub(crate) fn allow(&self, target: Option<&Target<'_>>, has_options: bool) -> HeaderValue {
         let mut methods: Vec<&str> = Vec::new();
         for route in self.routes.iter().map(|index| &ROUTES[*index]) {
-            if !methods.contains(&route.description.method) {
+            let is_for_it = target.is_none_or(|target| route.handler.on(target).is_some());
+            if is_for_it && !methods.contains(&route.description.method) {
                 methods.push(route.description.method);
                 if route.description.method == "GET" {
                     methods.push("HEAD");
                 }
             }
         }
-        methods.push("OPTIONS");
+        if has_options {
+            methods.push("OPTIONS");
+        }
         HeaderValue::try_from(methods.join(", ")).expect("method names are visible ASCII")
     }
 
@@ -191,12 +228,25 @@ mod tests {
 
     #[test]
     fn every_template_finds_itself() {
-        for route in ROUTES {
-            let path = route.description.path.replace(['{', '}'], "");
+        let all = ROUTES.iter().map(|route| &route.description);
+        for template in all.flat_map(|it| it.path_form.into_iter().chain([it.path])) {
+            let path = template.replace(['{', '}'], "");
             let segments = Segments::parse(&path).expect("a path");
             let (place, _) = Router::get().find(segments.as_slice()).expect("a place");
-            assert_eq!(place.template, route.description.path);
+            assert_eq!(place.template, template);
         }
+    }
+
+    #[test]
+    fn a_key_that_is_spelled_in_the_query_finds_the_route_of_its_path() {
+        check(Method::GET, "/v1/db/t:document", Some(("get_document", "db", "t", "")));
+        check(Method::PUT, "/v1/db/t%3Adocument", Some(("put_document", "db", "t", "")));
+        check(Method::GET, "/v1/db/t:collection", Some(("list_collection", "db", "t", "")));
+        check(Method::POST, "/v1/db/t:collection", Some(("create_document", "db", "t", "")));
+        check(Method::PUT, "/v1/db/t:collection", None);
+        check(Method::POST, "/v1/db/t:document", None);
+        // A key may end with what looks like it.
+        check(Method::GET, "/v1/db/t/a:document", Some(("get_document", "db", "t", "")));
     }
 
     #[test]
@@ -209,9 +259,11 @@ mod tests {
     fn allow_names_what_exists() {
         let allow = |path| {
             let segments = Segments::parse(path).expect("a path");
-            Router::get().find(segments.as_slice()).map(|(place, _)| place.allow())
+            Router::get().find(segments.as_slice()).map(|(place, _)| place.allow(None, true))
         };
-        assert_eq!(allow("/v1/d/t/k").unwrap(), "GET, HEAD, PUT, PATCH, DELETE, OPTIONS");
+        assert_eq!(allow("/v1/d/t/k").unwrap(), "GET, HEAD, PUT, PATCH, DELETE, POST, OPTIONS");
+        assert_eq!(allow("/v1/d/t:document").unwrap(), "GET, HEAD, PUT, PATCH, DELETE, OPTIONS");
+        assert_eq!(allow("/v1/d/t:collection").unwrap(), "GET, HEAD, POST, OPTIONS");
         assert_eq!(allow("/v1/d:transact").unwrap(), "POST, OPTIONS");
     }
 }

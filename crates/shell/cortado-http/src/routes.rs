@@ -6,42 +6,47 @@
 use crate::answer::Answer as Answered;
 use crate::failure::Failure;
 use crate::route::{Answering, Handler, Route};
-use crate::{admin, batch, changes, documents, lists, operations, transaction};
+use crate::{admin, batch, changes, creation, documents, lists, operations, transaction};
 use cortado_wire::media::{JSON, JSON_PATCH, MERGE_PATCH, NDJSON, SSE, TEXT};
-use cortado_wire::openapi::{Answer, Description, Parameter, RequestBody};
+use cortado_wire::openapi::{Answer, Description, ErrorAnswer, Parameter, RequestBody};
 use std::future::ready;
 
-const fn optional(name: &'static str, about: &'static str) -> Parameter {
-    Parameter { name, about, required: false }
-}
+const LIMIT: Parameter = optional("limit", "Maximum number of documents.").of("Limit");
+const CURSOR: Parameter = optional("cursor", "`next` of the previous page.").of("Cursor");
+const ORDER: Parameter = optional("order", "Ascending or descending, by key.").of("Order");
+const KEY: Parameter =
+    needed("key", "One part of the document's key; repeated for each part, in order.").of("Key");
+const PREFIX: Parameter =
+    needed("prefix", "One of the first parts of the keys; repeated for each part, in order.")
+        .of("KeyPrefix");
 
-const LIMIT: Parameter =
-    optional("limit", "Maximum number of documents: 1 to 1000, 100 by default.");
-const CURSOR: Parameter = optional("cursor", "`next` of the previous page.");
-const ORDER: Parameter = optional("order", "`asc` (default) or `desc`, by key.");
-
-const CONSISTENCY: Parameter = optional(
-    "Cortado-Consistency",
-    "`strong` (default), `strict`, `session`, `bounded` or `eventual`.",
-);
-const SESSION: Parameter = optional("Cortado-Session", "The session token of an earlier answer.");
+const CONSISTENCY: Parameter =
+    optional("Cortado-Consistency", "What a read promises.").of("Consistency");
+const SESSION: Parameter =
+    optional("Cortado-Session", "The session token of an earlier answer.").of("SessionToken");
 const MAX_LAG: Parameter =
-    optional("Cortado-Max-Lag-Ms", "Maximum age of a `bounded` read, in milliseconds.");
+    optional("Cortado-Max-Lag-Ms", "Maximum age of a `bounded` read, in milliseconds.")
+        .of("MaxLagMs");
 const DEADLINE: Parameter =
-    optional("Cortado-Deadline-Ms", "Deadline in milliseconds: 1 to 60000.");
-const IF_MATCH: Parameter = optional("If-Match", "Entity tags, or `*`.");
-const IF_NONE_MATCH: Parameter = optional("If-None-Match", "Entity tags, or `*`.");
-const IF_MODIFIED_SINCE: Parameter = optional("If-Modified-Since", "An HTTP date.");
-const IDEMPOTENCY: Parameter = optional(
-    "Idempotency-Key",
-    "1 to 255 visible ASCII characters; a retry with the same key repeats the first answer.",
-);
-const IDEMPOTENCY_TTL: Parameter = optional(
-    "Cortado-Idempotency-Ttl",
-    "Seconds for which the answer is remembered: 1 to 86400 (default).",
-);
+    optional("Cortado-Deadline-Ms", "How long the client waits, in milliseconds.").of("DeadlineMs");
+const IF_MATCH: Parameter =
+    optional("If-Match", "Only if the document is in one of these states.").of("EntityTags");
+const IF_NONE_MATCH: Parameter = optional(
+    "If-None-Match",
+    "Only if the document is in none of these states; `*`: only if it \
+              does not exist.",
+)
+.of("EntityTags");
+const IF_MODIFIED_SINCE: Parameter =
+    optional("If-Modified-Since", "Only if it was written later.").of("HttpDate");
+const IDEMPOTENCY: Parameter =
+    optional("Idempotency-Key", "A retry with the same key repeats the first answer.")
+        .of("IdempotencyKey");
+const IDEMPOTENCY_TTL: Parameter =
+    optional("Cortado-Idempotency-Ttl", "How long the answer is remembered, in seconds.")
+        .of("IdempotencyTtl");
 const LAST_EVENT_ID: Parameter =
-    optional("Last-Event-ID", "The SCN to resume after; wins over `since`.");
+    optional("Last-Event-ID", "The SCN to resume after; wins over `since`.").of("Since");
 
 const READ_HEADERS: &[Parameter] = &[CONSISTENCY, SESSION, MAX_LAG, DEADLINE];
 const GET_HEADERS: &[Parameter] =
@@ -51,23 +56,116 @@ const WRITE_HEADERS: &[Parameter] =
 const TRANSACT_HEADERS: &[Parameter] = &[IDEMPOTENCY, IDEMPOTENCY_TTL, SESSION, DEADLINE];
 const ADMIN_HEADERS: &[Parameter] = &[DEADLINE];
 
-const WRITTEN: Answer = Answer { status: 200, about: "Updated.", media: &[(JSON, "WriteAnswer")] };
-const PAGE: &[Answer] =
-    &[Answer { status: 200, about: "A page of documents.", media: &[(JSON, "Page")] }];
-const DONE: &[Answer] = &[Answer { status: 204, about: "Done.", media: &[] }];
+/// Headers of a document that was read.
+const READ: &[&str] = &[
+    "ETag",
+    "Last-Modified",
+    "Cortado-Scn",
+    "Cortado-Session",
+    "Cortado-Served-By",
+    "Cortado-Role",
+    "Vary",
+];
+/// Headers of a list or batch.
+const LISTED: &[&str] = &["Cortado-Session", "Cortado-Served-By", "Cortado-Role", "Vary"];
+/// Headers of a write that was done.
+const WRITTEN_HEADERS: &[&str] =
+    &["ETag", "Last-Modified", "Cortado-Scn", "Cortado-Session", "Cortado-Repeated"];
+const DELETED_HEADERS: &[&str] = &["Cortado-Scn", "Cortado-Session", "Cortado-Repeated"];
+const CREATED_HEADERS: &[&str] =
+    &["Location", "ETag", "Last-Modified", "Cortado-Scn", "Cortado-Session", "Cortado-Repeated"];
+
+const MALFORMED: ErrorAnswer = error(400, "Malformed: a header, a parameter, a key or the body.");
+const FOREIGN: ErrorAnswer = error(403, "A web page of another origin may not change anything.");
+const MISSING: ErrorAnswer = error(404, "It does not exist, or the database or table does not.");
+const CONFLICT: ErrorAnswer = error(409, "The state does not allow it.");
+const UNMET: ErrorAnswer = ErrorAnswer {
+    status: 412,
+    about: "A condition failed; the ETag is that of the current state, if there is one.",
+    headers: &["ETag", "Cortado-Session"],
+};
+const TOO_LARGE: ErrorAnswer = error(413, "The body or the document is too large.");
+const UNPROCESSABLE: ErrorAnswer = error(422, "Well-formed, but it cannot be done.");
+const BUDGET: ErrorAnswer = again(429, "Too much is remembered or open.");
+const UNSERVED: ErrorAnswer = again(503, "It cannot be served now.");
+const LATE: ErrorAnswer = error(504, "The deadline passed.");
+
+const READ_ERRORS: &[ErrorAnswer] = &[MALFORMED, MISSING, UNMET, UNSERVED, LATE];
+const LIST_ERRORS: &[ErrorAnswer] = &[MALFORMED, MISSING, UNPROCESSABLE, UNSERVED, LATE];
+const WRITE_ERRORS: &[ErrorAnswer] = &[
+    MALFORMED,
+    FOREIGN,
+    MISSING,
+    CONFLICT,
+    UNMET,
+    TOO_LARGE,
+    UNPROCESSABLE,
+    BUDGET,
+    UNSERVED,
+    LATE,
+];
+
+const WRITTEN: Answer = Answer {
+    status: 200,
+    about: "Updated.",
+    media: &[(JSON, "WriteAnswer")],
+    headers: WRITTEN_HEADERS,
+};
+const PAGE: &[Answer] = &[Answer {
+    status: 200,
+    about: "A page of documents.",
+    media: &[(JSON, "Page")],
+    headers: LISTED,
+}];
+const DONE: &[Answer] = &[Answer { status: 204, about: "Done.", media: &[], headers: &[] }];
+const DELETED: &[Answer] =
+    &[Answer { status: 204, about: "Deleted.", media: &[], headers: DELETED_HEADERS }];
+const CREATED: Answer = Answer { status: 201, about: "Created.", media: &[], headers: &[] };
 
 /// A description to start from.
 const PLAIN: Description = Description {
     id: "",
     method: "GET",
     path: "",
+    path_form: None,
     summary: "",
+    about: "",
+    key: None,
     parameters: &[],
     headers: &[],
     body: RequestBody::None,
     answers: &[],
+    errors: &[],
 };
-const KEY_PATH: Description = Description { path: "/v1/{database}/{table}/{key}", ..PLAIN };
+const DOCUMENT: Description = Description {
+    path: "/v1/{database}/{table}:document",
+    path_form: Some("/v1/{database}/{table}/{key}"),
+    key: Some(KEY),
+    errors: WRITE_ERRORS,
+    ..PLAIN
+};
+const COLLECTION: Description = Description {
+    path: "/v1/{database}/{table}:collection",
+    path_form: Some("/v1/{database}/{table}/{key}"),
+    key: Some(PREFIX),
+    ..PLAIN
+};
+
+const fn optional(name: &'static str, about: &'static str) -> Parameter {
+    Parameter { name, about, required: false, schema: "Words" }
+}
+
+const fn needed(name: &'static str, about: &'static str) -> Parameter {
+    Parameter { name, about, required: true, schema: "Words" }
+}
+
+const fn error(status: u16, about: &'static str) -> ErrorAnswer {
+    ErrorAnswer { status, about, headers: &[] }
+}
+
+const fn again(status: u16, about: &'static str) -> ErrorAnswer {
+    ErrorAnswer { status, about, headers: &["Retry-After"] }
+}
 
 /// The answer of a handler that waits for nothing.
 fn at_once<'c>(answer: Result<Answered, Failure>) -> Answering<'c> {
@@ -86,7 +184,7 @@ const fn writes(handler: Handler, description: Description) -> Route {
 
 /// An answer of JSON with the schema `schema`.
 const fn found(about: &'static str, media: &'static [(&'static str, &'static str)]) -> Answer {
-    Answer { status: 200, about, media }
+    Answer { status: 200, about, media, headers: &[] }
 }
 
 /// Every route of the server.
@@ -98,10 +196,11 @@ pub(crate) static ROUTES: &[Route] = &[
             summary: "Reads a document",
             headers: GET_HEADERS,
             answers: &[
-                found("The document.", &[(JSON, "Document")]),
-                Answer { status: 304, about: "Not modified.", media: &[] },
+                Answer { headers: READ, ..found("The document.", &[(JSON, "Document")]) },
+                Answer { status: 304, about: "Not modified.", media: &[], headers: READ },
             ],
-            ..KEY_PATH
+            errors: READ_ERRORS,
+            ..DOCUMENT
         },
     ),
     writes(
@@ -112,22 +211,21 @@ pub(crate) static ROUTES: &[Route] = &[
             summary: "Creates or replaces a document",
             headers: WRITE_HEADERS,
             body: RequestBody::Required(&[(JSON, "Document")]),
-            answers: &[
-                Answer { status: 201, about: "Created.", media: &[(JSON, "WriteAnswer")] },
-                WRITTEN,
-            ],
-            ..KEY_PATH
+            answers: &[Answer { status: 201, about: "Created.", ..WRITTEN }, WRITTEN],
+            ..DOCUMENT
         },
     ),
     reads(
         Handler::Collection(|call, at, _| Box::pin(lists::collection(call, at))),
         Description {
             id: "list_collection",
-            summary: "Lists a collection: the path has fewer parts than the table's key",
+            summary: "Lists a collection: the documents whose keys begin alike",
+            about: "Fewer parts than the table's key has; ordered by key.",
             parameters: &[LIMIT, CURSOR, ORDER],
             headers: READ_HEADERS,
             answers: PAGE,
-            ..KEY_PATH
+            errors: LIST_ERRORS,
+            ..COLLECTION
         },
     ),
     writes(
@@ -137,9 +235,14 @@ pub(crate) static ROUTES: &[Route] = &[
             method: "PATCH",
             summary: "Updates parts of a document",
             headers: WRITE_HEADERS,
-            body: RequestBody::Required(&[(MERGE_PATCH, "MergePatch"), (JSON_PATCH, "JsonPatch")]),
+            about: "Never creates. `application/json` is taken as a merge patch.",
+            body: RequestBody::Required(&[
+                (MERGE_PATCH, "MergePatch"),
+                (JSON_PATCH, "JsonPatch"),
+                (JSON, "MergePatch"),
+            ]),
             answers: &[WRITTEN],
-            ..KEY_PATH
+            ..DOCUMENT
         },
     ),
     writes(
@@ -149,8 +252,27 @@ pub(crate) static ROUTES: &[Route] = &[
             method: "DELETE",
             summary: "Deletes a document",
             headers: WRITE_HEADERS,
-            answers: DONE,
-            ..KEY_PATH
+            answers: DELETED,
+            ..DOCUMENT
+        },
+    ),
+    writes(
+        Handler::Siblings(|call, at, body| Box::pin(creation::create(call, at, body))),
+        Description {
+            id: "create_document",
+            method: "POST",
+            summary: "Creates a document under a key whose last part the server makes",
+            about: "All parts of the key but the last one; that becomes a UUID of version 7. Under \
+                    an `Idempotency-Key` a repetition answers the first document again.",
+            headers: TRANSACT_HEADERS,
+            body: RequestBody::Required(&[(JSON, "Document")]),
+            answers: &[Answer {
+                media: &[(JSON, "WriteAnswer")],
+                headers: CREATED_HEADERS,
+                ..CREATED
+            }],
+            errors: WRITE_ERRORS,
+            ..COLLECTION
         },
     ),
     reads(
@@ -162,6 +284,7 @@ pub(crate) static ROUTES: &[Route] = &[
             parameters: &[LIMIT, CURSOR],
             headers: READ_HEADERS,
             answers: PAGE,
+            errors: LIST_ERRORS,
             ..PLAIN
         },
     ),
@@ -174,7 +297,11 @@ pub(crate) static ROUTES: &[Route] = &[
             summary: "Reads many documents",
             headers: READ_HEADERS,
             body: RequestBody::Required(&[(JSON, "BatchBody")]),
-            answers: &[found("One result per key, in order.", &[(JSON, "BatchAnswer")])],
+            answers: &[Answer {
+                headers: &["Cortado-Session", "Cortado-Served-By", "Cortado-Role"],
+                ..found("One result per key, in order.", &[(JSON, "BatchAnswer")])
+            }],
+            errors: &[MALFORMED, FOREIGN, MISSING, TOO_LARGE, UNPROCESSABLE, UNSERVED, LATE],
             ..PLAIN
         },
     ),
@@ -187,10 +314,11 @@ pub(crate) static ROUTES: &[Route] = &[
             summary: "Writes documents of one resource, all or nothing",
             headers: TRANSACT_HEADERS,
             body: RequestBody::Required(&[(JSON, "TransactionBody")]),
-            answers: &[found(
-                "One result per operation, in order.",
-                &[(JSON, "TransactionAnswer")],
-            )],
+            answers: &[Answer {
+                headers: DELETED_HEADERS,
+                ..found("One result per operation, in order.", &[(JSON, "TransactionAnswer")])
+            }],
+            errors: WRITE_ERRORS,
             ..PLAIN
         },
     ),
@@ -201,22 +329,24 @@ pub(crate) static ROUTES: &[Route] = &[
             path: "/v1/{database}:changes",
             summary: "Streams the committed transactions of a partition",
             parameters: &[
-                Parameter {
-                    name: "partition",
-                    about: "The number of the partition, from 0.",
-                    required: true,
-                },
-                optional("since", "Start after this SCN; from the beginning if absent."),
-                optional(
-                    "wait",
-                    "Milliseconds to wait for more: 0 (default) to 60000; ignored for SSE.",
-                ),
+                needed("partition", "The number of the partition, from 0.").of("PartitionNumber"),
+                optional("since", "Start after this SCN; from the beginning if absent.")
+                    .of("Since"),
+                optional("wait", "How long to wait for more, in milliseconds; ignored for SSE.")
+                    .of("WaitMs"),
             ],
             headers: &[LAST_EVENT_ID, SESSION, DEADLINE],
             answers: &[found(
                 "Transactions in SCN order.",
                 &[(NDJSON, "ChangeLine"), (SSE, "ServerSentEvents")],
             )],
+            errors: &[
+                MALFORMED,
+                MISSING,
+                error(410, "The changes that follow were trimmed."),
+                BUDGET,
+                UNSERVED,
+            ],
             ..PLAIN
         },
     ),
@@ -248,7 +378,7 @@ pub(crate) static ROUTES: &[Route] = &[
             headers: ADMIN_HEADERS,
             body: RequestBody::Optional(&[(JSON, "DatabaseBody")]),
             answers: &[
-                Answer { status: 201, about: "Created.", media: &[(JSON, "DatabaseAnswer")] },
+                Answer { media: &[(JSON, "DatabaseAnswer")], ..CREATED },
                 found("It already exists with the same declaration.", &[(JSON, "DatabaseAnswer")]),
             ],
             ..DATABASE_PATH
@@ -293,7 +423,7 @@ pub(crate) static ROUTES: &[Route] = &[
             headers: ADMIN_HEADERS,
             body: RequestBody::Required(&[(JSON, "TableBody")]),
             answers: &[
-                Answer { status: 201, about: "Created.", media: &[(JSON, "TableAnswer")] },
+                Answer { media: &[(JSON, "TableAnswer")], ..CREATED },
                 found("Changed, or unchanged.", &[(JSON, "TableAnswer")]),
             ],
             ..TABLE_PATH
@@ -335,6 +465,7 @@ pub(crate) static ROUTES: &[Route] = &[
                     status: 204,
                     about: "Done; the database was dropped meanwhile.",
                     media: &[],
+                    headers: &[],
                 },
             ],
             ..PLAIN
@@ -390,8 +521,9 @@ pub(crate) static ROUTES: &[Route] = &[
             path: "/admin/v1/events",
             summary: "Reads the journal of decisions, oldest first",
             parameters: &[
-                optional("after", "Start after the event with this id; from the oldest if absent."),
-                optional("limit", "Maximum number of events: 1 to 1000, 100 by default."),
+                optional("after", "Start after the event with this id; from the oldest if absent.")
+                    .of("EventId"),
+                optional("limit", "Maximum number of events.").of("Limit"),
             ],
             headers: ADMIN_HEADERS,
             answers: &[found("Events.", &[(JSON, "EventsAnswer"), (NDJSON, "EventAnswer")])],

@@ -4,6 +4,7 @@
 
 use crate::failure::Failure;
 use crate::path::{Captures, Segments};
+use crate::router::Spelling;
 use cortado_gateway::{Catalog, Database, Table};
 use cortado_model::limits::is_name;
 use cortado_model::{DocumentKey, KeyError};
@@ -50,6 +51,7 @@ impl<'a> Target<'a> {
         catalog: &'a Catalog,
         captures: Captures<'_>,
         segments: &Segments<'_>,
+        spelling: Spelling,
     ) -> Result<Target<'a>, Failure> {
         let is_admin = segments.as_slice().first().is_some_and(|first| first == "admin");
         // What may be done about a database of the system is for the handler to say.
@@ -69,6 +71,14 @@ impl<'a> Target<'a> {
             return Ok(Target::Database(database));
         }
         let table = find_table(database, captures.table)?;
+        if let Some(parameter) = spelling.parameter() {
+            let key = key_in_query(captures, table, spelling, parameter)?;
+            let target = KeyTarget { database, table, key };
+            return Ok(match spelling {
+                Spelling::Document => Target::Document(target),
+                Spelling::Path | Spelling::Collection => Target::Collection(target),
+            });
+        }
         if captures.key.is_empty() {
             return Ok(Target::Table(TableTarget { database, table }));
         }
@@ -90,14 +100,42 @@ impl<'a> Target<'a> {
             Target::Collection(target) | Target::Document(target) => Some(target.database),
         }
     }
+}
 
-    /// Whether the path names any number of documents.
-    pub(crate) fn names_many(&self) -> bool {
-        match self {
-            Target::Table(_) | Target::Collection(_) => true,
-            Target::Service | Target::Database(_) | Target::Document(_) => false,
-        }
+impl KeyTarget<'_> {
+    /// Whether only the last part of a document's key is missing.
+    pub(crate) fn lacks_one_part(&self) -> bool {
+        self.key.parts().count() + 1 == self.table.key_parts()
     }
+}
+
+/// The key that the query spells, one value a part.
+fn key_in_query(
+    captures: Captures<'_>,
+    table: &Table,
+    spelling: Spelling,
+    parameter: &str,
+) -> Result<DocumentKey, Failure> {
+    let (given, all) = (captures.key.len(), table.key_parts());
+    let names = table.definition.key().join(", ");
+    if given == 0 {
+        let detail = format!(
+            "the query parameter {parameter} is required, once for each part of the key ({names})"
+        );
+        return Err(Failure::new(Code::BadParameter, detail));
+    }
+    if captures.key.iter().any(|part| part.is_empty()) {
+        return Err(bad_key(KeyError::EmptyPart));
+    }
+    let (fits, want) = match spelling {
+        Spelling::Path | Spelling::Document => (given == all, "all parts"),
+        Spelling::Collection => (given < all, "some, but not all, of the first parts"),
+    };
+    if !fits {
+        let detail = format!("{parameter} must be given for {want} of the table's key ({names})");
+        return Err(Failure::new(Code::WrongKeyArity, detail));
+    }
+    DocumentKey::from_parts(captures.key).map_err(bad_key)
 }
 
 fn key_of(captures: Captures<'_>, table: &Table, more: bool) -> Result<DocumentKey, Failure> {
