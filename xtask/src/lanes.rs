@@ -5,6 +5,7 @@
 
 use crate::cargo_tests;
 use crate::cities;
+use crate::clients::Tools;
 use crate::process::{Ended, is_installed};
 use crate::project::{Crate, Project};
 use crate::report::{Outcome, Ran, Report, Verdict};
@@ -23,6 +24,8 @@ pub(crate) enum Lane {
     Sim,
     /// Through the built binary and HTTP: real data, bad input, broken disks
     E2e,
+    /// A real browser, and clients that others' generators make of the API
+    Clients,
     /// Load, kill -9, restart and a full audit, again and again
     Torture,
 }
@@ -40,7 +43,8 @@ pub(crate) struct Extent {
 
 impl Lane {
     /// Every lane, in the order in which they run.
-    pub(crate) const ALL: [Lane; 5] = [Lane::Tidy, Lane::Unit, Lane::Sim, Lane::E2e, Lane::Torture];
+    pub(crate) const ALL: [Lane; 6] =
+        [Lane::Tidy, Lane::Unit, Lane::Sim, Lane::E2e, Lane::Clients, Lane::Torture];
 
     fn name(self) -> &'static str {
         match self {
@@ -48,6 +52,7 @@ impl Lane {
             Lane::Unit => "unit",
             Lane::Sim => "sim",
             Lane::E2e => "e2e",
+            Lane::Clients => "clients",
             Lane::Torture => "torture",
         }
     }
@@ -59,6 +64,7 @@ impl Lane {
             Lane::Unit => run_unit(project),
             Lane::Sim => run_sim(project, extent.sim_seeds),
             Lane::E2e => run_end_to_end(project),
+            Lane::Clients => run_clients(project),
             Lane::Torture => run_torture(project, extent.torture_cycles),
         })
     }
@@ -95,21 +101,37 @@ fn run_sim(project: &Project, seeds: u64) -> Ran {
     Ok(verdict.counted_once())
 }
 
-/// The crate whose integration tests are the lanes `e2e` and `torture`.
+/// The crate whose integration tests are the lanes `e2e`, `clients` and `torture`.
 const BINARY_CRATE: &str = "cortado";
 /// The end-to-end test that needs the fetched data.
 const DATA_TEST: &str = "cities";
 /// The end-to-end test that needs Prometheus' tool.
 const PROMTOOL_TEST: &str = "promtool";
+/// The tests of the lane `clients`.
+const BROWSER_TEST: &str = "browser";
+const GENERATORS_TEST: &str = "generated_clients";
 /// The test of the lane `torture`.
 const TORTURE_TEST: &str = "torture";
 /// What must at least be there: without one of these the lanes fail rather than shrink.
-const REQUIRED_TESTS: [&str; 6] =
-    ["bad_input", DATA_TEST, "faults", "metrics", PROMTOOL_TEST, TORTURE_TEST];
+const REQUIRED_TESTS: [&str; 9] = [
+    "api_examples",
+    "bad_input",
+    BROWSER_TEST,
+    DATA_TEST,
+    "faults",
+    GENERATORS_TEST,
+    "metrics",
+    PROMTOOL_TEST,
+    TORTURE_TEST,
+];
+/// Those that are not of the lane `e2e`.
+const OF_OTHER_LANES: [&str; 3] = [BROWSER_TEST, GENERATORS_TEST, TORTURE_TEST];
 
-/// The integration tests of the binary but the torture, and but those that miss something here.
+/// The integration tests of the binary but those of other lanes, and but those that miss something
+/// here.
 fn run_end_to_end(project: &Project) -> Ran {
-    let tests = binary_tests(project)?.iter().filter(|test| *test != TORTURE_TEST);
+    let tests = binary_tests(project)?.iter();
+    let tests = tests.filter(|test| !OF_OTHER_LANES.contains(&test.as_str()));
     let (mut env, mut left_out) = (Vec::new(), Vec::new());
     match cities::fetch(project) {
         Ok(path) => env.push(("CORTADO_CITIES", path.display().to_string())),
@@ -123,6 +145,30 @@ fn run_end_to_end(project: &Project) -> Ran {
     let targets: Vec<_> = here.flat_map(|test| test_flag(test)).collect();
     let skipped = left_out.into_iter().map(|(_, why)| Verdict::Skipped(why).counted_once());
     Ok(skipped.fold(cargo_tests::run(project, &targets, &env)?, Outcome::and))
+}
+
+/// The tests of the server with programs of others, but those whose program is not here.
+fn run_clients(project: &Project) -> Ran {
+    binary_tests(project)?;
+    let Tools { browser, generators } = Tools::find(project);
+    let generators = generators.map(|folder| folder.display().to_string());
+    let (mut env, mut targets, mut outcomes) = (Vec::new(), Vec::new(), Vec::new());
+    for (test, variable, tool) in [
+        (BROWSER_TEST, "CORTADO_BROWSER", browser),
+        (GENERATORS_TEST, "CORTADO_CLIENT_TOOLS", generators),
+    ] {
+        match tool {
+            Ok(tool) => {
+                env.push((variable, tool));
+                targets.extend(test_flag(test));
+            }
+            Err(why) => outcomes.push(Verdict::Skipped(format!("`{test}`: {why}")).counted_once()),
+        }
+    }
+    if !targets.is_empty() {
+        outcomes.push(cargo_tests::run(project, &targets, &env)?);
+    }
+    outcomes.into_iter().reduce(Outcome::and).ok_or_else(|| "it has no tests".to_owned())
 }
 
 fn run_torture(project: &Project, cycles: u32) -> Ran {

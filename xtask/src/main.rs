@@ -7,6 +7,7 @@ mod bench;
 mod cargo_tests;
 mod ci;
 mod cities;
+mod clients;
 mod fingerprint;
 mod lanes;
 mod process;

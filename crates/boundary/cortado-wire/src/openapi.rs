@@ -186,9 +186,18 @@ fn operation(description: &Description) -> Value {
     let media = description.body.media();
     if !media.is_empty() {
         let required = matches!(description.body, RequestBody::Required(_));
-        operation["requestBody"] = json!({ "required": required, "content": content(media) });
+        operation["requestBody"] = json!({ "required": required, "content": bodies(media) });
     }
     operation
+}
+
+/// The bodies that an operation takes, but lists beside others: generated clients tell the bodies
+/// of one operation apart by their classes, and a list has none.
+fn bodies(media: &[(&str, &str)]) -> Value {
+    let schemas = schemas();
+    let is_list = |schema: &str| schemas[schema]["type"] == "array";
+    let listed = media.iter().filter(|(_, schema)| media.len() == 1 || !is_list(schema));
+    content(&listed.copied().collect::<Vec<_>>())
 }
 
 fn about(description: &Description) -> String {

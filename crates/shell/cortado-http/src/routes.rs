@@ -235,7 +235,8 @@ pub(crate) static ROUTES: &[Route] = &[
             method: "PATCH",
             summary: "Updates parts of a document",
             headers: WRITE_HEADERS,
-            about: "Never creates. `application/json` is taken as a merge patch.",
+            about: "Never creates. `application/json` is taken as a merge patch; a JSON Patch \
+                    (the schema `JsonPatch`) as `application/json-patch+json`.",
             body: RequestBody::Required(&[
                 (MERGE_PATCH, "MergePatch"),
                 (JSON_PATCH, "JsonPatch"),
