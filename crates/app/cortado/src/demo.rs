@@ -11,7 +11,7 @@ mod failover;
 mod audit;
 mod stage;
 
-use crate::dev::Running;
+use crate::dev::{self, Running};
 use crate::failure::{Exit, Failure};
 use crate::logging::{self, LogFormat};
 use crate::output::counted;
@@ -59,6 +59,7 @@ pub(crate) fn run(arguments: DemoArguments) -> Result<Exit, Failure> {
         let mut stage = Stage::new();
         stage.title("Three nodes, one log on this disk, sixteen partitions")?;
         let running = Running::start(settings).await?;
+        dev::warn_if_exposed(running.address(), LogFormat::Text);
         let played = tokio::select! {
             played = play(&running, &mut stage) => played,
             () = signals.next() => Err(Failure::new("interrupted")),

@@ -68,7 +68,7 @@ pub(crate) fn run(arguments: DevArguments) -> Result<Exit, Failure> {
 }
 
 /// Says loudly who may do everything, where that is more than this machine.
-fn warn_if_exposed(address: SocketAddr, log_format: LogFormat) {
+pub(crate) fn warn_if_exposed(address: SocketAddr, log_format: LogFormat) {
     let Some(exposure) = exposure(address) else { return };
     warn!(%address, "{exposure}");
     match log_format {
