@@ -90,7 +90,7 @@ fn exposure(address: SocketAddr) -> Option<String> {
     Some(format!(
         "this server has no authentication and no encryption: every machine that can reach {at} on \
          port {port} can read, change and drop all databases and stop nodes. Let a firewall decide \
-         which machines that are, or listen on 127.0.0.1 (--listen 127.0.0.1:{port}) behind a proxy \
+         which machines that are, or listen on loopback (--listen 127.0.0.1:{port}) behind a proxy \
          that authenticates; --allow-host NAME limits the names under which browsers reach it"
     ))
 }

@@ -1,8 +1,8 @@
 //! The OpenAPI 3.1 document, generated from the descriptions of the routes.
 //!
 //! Knows no route: the server's route table holds a [`Description`] for each. The shapes of bodies
-//! stand in `openapi/schemas.json`, the values of parameters and headers in `openapi/values.json`; a
-//! test keeps references whole. Start reading at [`document`].
+//! stand in `openapi/schemas.json`, the values of parameters and headers in `openapi/values.json`;
+//! a test keeps references whole. Start reading at [`document`].
 
 use crate::{Code, media};
 use serde_json::{Map, Value, json};
@@ -128,7 +128,10 @@ pub fn document<'a>(descriptions: impl Iterator<Item = &'a Description>, version
         "security": [],
         "tags": TAGS.map(|(name, about)| json!({ "name": name, "description": about })),
         "paths": paths,
-        "components": { "schemas": schemas(), "headers": parse(include_str!("openapi/headers.json")) },
+        "components": {
+            "schemas": schemas(),
+            "headers": parse(include_str!("openapi/headers.json")),
+        },
     })
 }
 

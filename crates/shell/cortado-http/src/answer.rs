@@ -4,7 +4,8 @@
 
 use crate::guard::InFlight;
 use bytes::Bytes;
-use cortado_wire::media;
+use cortado_model::Etag;
+use cortado_wire::{ShortText, media};
 use http::{HeaderValue, Response, StatusCode, header};
 use hyper::body::{Body, Frame, SizeHint};
 use serde::Serialize;
@@ -53,6 +54,16 @@ pub(crate) fn empty(status: StatusCode) -> Answer {
     let mut answer = Response::new(Content::Empty);
     *answer.status_mut() = status;
     answer
+}
+
+/// `ETag`.
+pub(crate) fn etag_header(etag: Etag) -> HeaderValue {
+    short_header(ShortText::of_etag_quoted(etag))
+}
+
+/// A header of digits, letters and punctuation.
+pub(crate) fn short_header(text: ShortText) -> HeaderValue {
+    HeaderValue::from_bytes(text.as_bytes()).expect("short texts are visible ASCII and spaces")
 }
 
 /// Keeps the head of an answer, its length included, and drops the rest.

@@ -170,10 +170,7 @@ impl Api {
         origin: Origin,
         seen: &mut Seen,
     ) -> Result<Answer, Failure> {
-        check_method(parts)?;
-        if parts.uri.path_and_query().map_or(0, |uri| uri.as_str().len()) > URI_BYTES_MAX {
-            return Err(Failure::new(Code::UriTooLong, "path and query are limited to 8 KiB"));
-        }
+        check_line(parts)?;
         let fields = Fields::read(&parts.headers)?;
         let principal = authenticate(fields.authorization)?;
         let authority = self.check_host(parts, fields.host)?;
@@ -354,7 +351,8 @@ fn changes_something(method: &Method) -> bool {
     [Method::PUT, Method::POST, Method::PATCH, Method::DELETE].contains(method)
 }
 
-fn check_method(parts: &Parts) -> Result<(), Failure> {
+/// Checks method and length of the request line.
+fn check_line(parts: &Parts) -> Result<(), Failure> {
     const KNOWN: [Method; 9] = [
         Method::GET,
         Method::HEAD,
@@ -373,6 +371,9 @@ fn check_method(parts: &Parts) -> Result<(), Failure> {
         let detail = "this server is no proxy";
         let allow = HeaderValue::from_static("GET, HEAD, OPTIONS");
         return Err(Failure::new(Code::MethodNotAllowed, detail).with_header(header::ALLOW, allow));
+    }
+    if parts.uri.path_and_query().map_or(0, |uri| uri.as_str().len()) > URI_BYTES_MAX {
+        return Err(Failure::new(Code::UriTooLong, "path and query are limited to 8 KiB"));
     }
     Ok(())
 }

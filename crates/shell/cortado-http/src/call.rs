@@ -2,6 +2,7 @@
 //!
 //! Start reading at [`Call`].
 
+use crate::answer::short_header;
 use crate::failure::Failure;
 use crate::fields::Fields;
 use crate::limits::Limits;
@@ -13,7 +14,7 @@ use crate::target::identity_of;
 use bytes::Bytes;
 use cortado_gateway::{Catalog, Consistency, Database, ReadOptions, ServedRole};
 use cortado_metrics::Registry;
-use cortado_model::{Etag, Scn};
+use cortado_model::Scn;
 use cortado_wire::{Code, Position, SessionToken, ShortText, encode_session, headers};
 use http::{HeaderMap, HeaderValue, Method};
 use std::sync::Arc;
@@ -153,14 +154,4 @@ fn node_header(node: cortado_model::NodeId) -> HeaderValue {
 /// `Cortado-Scn`.
 pub(crate) fn position_header(position: Position) -> HeaderValue {
     short_header(ShortText::of_position(position))
-}
-
-/// `ETag`.
-pub(crate) fn etag_header(etag: Etag) -> HeaderValue {
-    short_header(ShortText::of_etag_quoted(etag))
-}
-
-/// A header of digits, letters and punctuation.
-pub(crate) fn short_header(text: ShortText) -> HeaderValue {
-    HeaderValue::from_bytes(text.as_bytes()).expect("short texts are visible ASCII and spaces")
 }

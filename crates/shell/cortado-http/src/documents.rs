@@ -2,9 +2,9 @@
 //!
 //! Start reading at [`get`], the hottest, then [`put`].
 
-use crate::answer::{Answer, Content, JSON, empty, json_text};
+use crate::answer::{Answer, Content, JSON, empty, etag_header, json_text, short_header};
 use crate::body::ReceivedBody;
-use crate::call::{Call, etag_header, position_header, served_headers, short_header};
+use crate::call::{Call, position_header, served_headers};
 use crate::failure::Failure;
 use crate::refusal;
 use crate::status;

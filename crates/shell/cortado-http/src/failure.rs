@@ -3,8 +3,7 @@
 //! Never repeats what a client sent. Start reading at [`Failure`]; statuses are in
 //! [`crate::status`].
 
-use crate::answer::{Answer, Content};
-use crate::call::etag_header;
+use crate::answer::{Answer, Content, etag_header};
 use crate::request_id::RequestId;
 use crate::status;
 use bytes::Bytes;

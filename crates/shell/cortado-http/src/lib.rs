@@ -15,6 +15,7 @@ mod router;
 mod routes;
 mod route;
 mod path;
+mod spelling;
 mod target;
 mod query;
 mod fields;

@@ -73,8 +73,8 @@ pub(crate) fn of_condition(unmet: Unmet, current: Option<Etag>) -> Failure {
     let detail = match (unmet, current) {
         (Unmet::IfMatch, None) => "If-Match does not hold: the document does not exist",
         (Unmet::IfMatch, Some(_)) => {
-            "If-Match does not hold: the document is in another state; read it again, decide again, \
-             and repeat the request with the ETag of this answer"
+            "If-Match does not hold: the document is in another state, which the etag of this \
+             answer names; read it, decide again, and repeat the request with that etag"
         }
         (Unmet::IfNoneMatch, _) => {
             "If-None-Match does not hold: the document exists in a state that it names"

@@ -6,8 +6,9 @@
 
 use crate::path::Captures;
 use crate::routes::ROUTES;
+use crate::spelling::Spelling;
 use crate::target::Target;
-use cortado_wire::openapi::{Description, Parameter};
+use cortado_wire::openapi::Description;
 use http::{HeaderValue, Method};
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -19,36 +20,6 @@ pub(crate) struct Place {
     pieces: Vec<Piece>,
     spelling: Spelling,
     routes: Vec<usize>,
-}
-
-/// Where the parts of a key stand, if there are any.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Spelling {
-    /// In the path: their number says whether they name a document or a collection.
-    Path,
-    /// In the query parameter `key`, repeated: they name a document.
-    Document,
-    /// In the query parameter `prefix`, repeated: they name a collection.
-    Collection,
-}
-
-impl Spelling {
-    /// The query parameter that holds them.
-    pub(crate) fn parameter(self) -> Option<&'static str> {
-        match self {
-            Spelling::Path => None,
-            Spelling::Document => Some("key"),
-            Spelling::Collection => Some("prefix"),
-        }
-    }
-
-    fn of(key: Option<Parameter>) -> Spelling {
-        match key {
-            None => Spelling::Path,
-            Some(key) if Spelling::Document.parameter() == Some(key.name) => Spelling::Document,
-            Some(_) => Spelling::Collection,
-        }
-    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 
 use crate::failure::Failure;
 use crate::path::{Captures, Segments};
-use crate::router::Spelling;
+use crate::spelling::Spelling;
 use cortado_gateway::{Catalog, Database, Table};
 use cortado_model::limits::is_name;
 use cortado_model::{DocumentKey, KeyError};

@@ -117,12 +117,13 @@ fn refused() -> Vec<Refused> {
 
 fn refusals() -> Vec<Refusal> {
     let unmet = words!(Unmet: IfMatch, IfNoneMatch);
-    let condition_failed = |(unmet, current)| Refusal::ConditionFailed { unmet, current };
+    let failed = unmet.into_iter().zip([Some(Etag(0xfeed)), None]);
+    let failed = failed.map(|(unmet, current)| Refusal::ConditionFailed { unmet, current });
     let violation =
         |path: &str| Violation { path: path.to_owned(), why: "must be »ß«".to_owned() };
     let violations = vec![violation(""), violation("/a~1b/0")];
     each! {
-        Refusal::ConditionFailed { .. } => unmet.into_iter().zip([Some(Etag(0xfeed)), None]).map(condition_failed),
+        Refusal::ConditionFailed { .. } => failed,
         Refusal::Missing => [Refusal::Missing],
         Refusal::Patch(_) => patch_errors().into_iter().map(Refusal::Patch),
         Refusal::SchemaViolated(_) => [Refusal::SchemaViolated(violations)],
