@@ -93,7 +93,7 @@ fn requests_for_others_and_methods_that_mean_nothing_are_refused() {
         assert!(answer.header("allow").is_some(), "{line}");
     }
     let collection = world.check(with("PUT /v1/bad/pair/a", "{}"), 405, "method_not_allowed");
-    assert_eq!(collection.header("allow"), Some("GET, HEAD"));
+    assert_eq!(collection.header("allow"), Some("GET, HEAD, POST"));
     for line in ["GET /", "GET /healthz", "OPTIONS *", "OPTIONS /v1/bad/t/x"] {
         let headers = "X-Forwarded-For: 10.0.0.1\nX-Forwarded-User: root\nUpgrade: h2c\n\
             Connection: Upgrade\nOrigin: http://other.example\nRange: bytes=0-1";

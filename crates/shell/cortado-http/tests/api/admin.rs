@@ -296,3 +296,35 @@ async fn the_document_and_the_server_agree() {
     }
     world.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_parameter_and_every_body_of_a_request_has_an_example() {
+    let world = World::start().await;
+    let document = world.get("/openapi.json").await.json();
+    let has_example = |schema: &Value| {
+        let target = schema["$ref"].as_str().unwrap().trim_start_matches('#');
+        let schema = document.pointer(target).unwrap();
+        let example = &schema["examples"][0];
+        assert!(!example.is_null(), "{target}");
+        let fits = match schema["type"].as_str() {
+            Some("string") => example.is_string(),
+            Some("integer") => example.is_u64(),
+            Some("array") => example.is_array(),
+            _ => example.is_object(),
+        };
+        assert!(fits, "{target}: {example}");
+    };
+    for (path, item) in document["paths"].as_object().unwrap() {
+        item["parameters"].as_array().unwrap().iter().for_each(|it| has_example(&it["schema"]));
+        for operation in item.as_object().unwrap().values().filter(|value| value.is_object()) {
+            assert!(operation["tags"][0].is_string(), "{path}");
+            let parameters = operation["parameters"].as_array().unwrap();
+            parameters.iter().for_each(|parameter| has_example(&parameter["schema"]));
+            let bodies = operation.pointer("/requestBody/content").and_then(Value::as_object);
+            for body in bodies.into_iter().flat_map(|bodies| bodies.values()) {
+                has_example(&body["schema"]);
+            }
+        }
+    }
+    world.end().await;
+}

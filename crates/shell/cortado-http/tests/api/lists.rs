@@ -171,7 +171,7 @@ async fn a_batch_of_another_shape_is_refused() {
     let post = async |body: &str| world.post("/v1/music:batchGet", body).await;
     post("{}").await.refused(422, "bad_body");
     post("[]").await.refused(422, "not_an_object");
-    post(r#"{"keys":[]}"#).await.refused(422, "empty_transaction");
+    post(r#"{"keys":[]}"#).await.refused(422, "empty_batch");
     post(r#"{"keys":[{"table":"fan","key":["a"],"x":1}]}"#).await.refused(422, "bad_body");
     let arity =
         post(r#"{"keys":[{"table":"fan","key":["a"]},{"table":"fan","key":["a","b"]}]}"#).await;
