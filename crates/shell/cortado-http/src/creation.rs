@@ -15,7 +15,7 @@ use crate::target::{KeyTarget, bad_key, identity_of};
 use crate::uuid::version_7;
 use cortado_document::{Document, DocumentAction, Match, Operation, Refusal, Unmet};
 use cortado_gateway::{IdempotencyKey, WriteError, WriteReceipt, WriteRequest};
-use cortado_model::DocumentKey;
+use cortado_model::{DocumentKey, TableId};
 use cortado_wire::Code;
 use http::{HeaderValue, header};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -40,11 +40,8 @@ pub(crate) async fn create(
         let written = write(call, &at, value, None).await;
         return answer(call, &at, &written.map_err(refused)?);
     };
-    // An answer is remembered for a day at most: the first try was today or yesterday, or by the
-    // clock of another server tomorrow.
-    let today = now_ms / DAY_MS;
     let mut last = Err(WriteError::KeyReused);
-    for day in [today, today.saturating_sub(1), today + 1] {
+    for day in days(now_ms) {
         let (at, key) = of_day(at, &idempotency, day)?;
         last = write(call, &at, value.clone(), Some(key)).await;
         match last {
@@ -57,23 +54,42 @@ pub(crate) async fn create(
     answer(call, at, &last.map_err(refused)?)
 }
 
-/// The document that a request under an idempotency key creates on some day.
+/// The document that a request under an idempotency key creates on some day, and how a repetition
+/// of that is recognised.
 fn of_day<'a>(
     at: &KeyTarget<'a>,
     idempotency: &IdempotencyKey,
     day: u64,
 ) -> Result<(KeyTarget<'a>, IdempotencyKey), Failure> {
-    let mut hash = Xxh3::new();
-    hash.update(&identity_of(at.database).to_be_bytes());
-    hash.update(&at.table.id.0.to_be_bytes());
-    hash.update(&(at.key.as_bytes().len() as u64).to_be_bytes());
-    hash.update(at.key.as_bytes());
-    hash.update(&idempotency.key);
-    let at = child(at, &version_7(day * DAY_MS, hash.digest128()))?;
+    let place = (identity_of(at.database), at.table.id, at.key.as_bytes());
+    let at = child(at, &part_of_day(place, &idempotency.key, day))?;
     let mut hash = Xxh3::new();
     hash.update(&idempotency.fingerprint.to_be_bytes());
     hash.update(&day.to_be_bytes());
     Ok((at, IdempotencyKey { fingerprint: hash.digest128(), ..idempotency.clone() }))
+}
+
+/// The last part of a key, made of nothing but the request and the day.
+///
+/// * `place`: database, table and the other parts of the key.
+fn part_of_day(place: (u64, TableId, &[u8]), idempotency_key: &[u8], day: u64) -> String {
+    let (database, table, prefix) = place;
+    let mut hash = Xxh3::new();
+    hash.update(&database.to_be_bytes());
+    hash.update(&table.0.to_be_bytes());
+    hash.update(&(prefix.len() as u64).to_be_bytes());
+    hash.update(prefix);
+    hash.update(idempotency_key);
+    version_7(day * DAY_MS, hash.digest128())
+}
+
+/// The days on which the first try of a request may have been, the likeliest first.
+///
+/// An answer is remembered for a day at most: that was today or yesterday, or by the clock of
+/// another server tomorrow.
+fn days(now_ms: u64) -> [u64; 3] {
+    let today = now_ms / DAY_MS;
+    [today, today.saturating_sub(1), today + 1]
 }
 
 /// The document whose key ends with `part`.
@@ -124,4 +140,38 @@ fn answer(call: &Call<'_>, at: &KeyTarget<'_>, written: &WriteReceipt) -> Result
     let location = HeaderValue::try_from(path).expect("names and encoded parts are visible ASCII");
     answer.headers_mut().insert(header::LOCATION, location);
     Ok(answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn a_repetition_on_the_next_day_tries_the_part_of_the_first_try() {
+        let part = |day| part_of_day((7, TableId(1), b"Cher"), b"k1", day);
+        let midnight = 20_000 * DAY_MS;
+        let [first, ..] = days(midnight - 1).map(part);
+        assert!(days(midnight).map(part)[1..].contains(&first));
+        assert!(days(midnight + DAY_MS - 1).map(part).contains(&first));
+        // By a clock that is behind the one of the first try.
+        let [first, ..] = days(midnight).map(part);
+        assert!(days(midnight - 1).map(part).contains(&first));
+        assert_eq!(days(0), [0, 0, 1]);
+    }
+
+    #[test]
+    fn requests_that_differ_in_anything_make_other_parts() {
+        let parts = [
+            part_of_day((7, TableId(1), b"Cher"), b"k1", 20_000),
+            part_of_day((8, TableId(1), b"Cher"), b"k1", 20_000),
+            part_of_day((7, TableId(2), b"Cher"), b"k1", 20_000),
+            part_of_day((7, TableId(1), b"Che"), b"rk1", 20_000),
+            part_of_day((7, TableId(1), b"Cher"), b"k2", 20_000),
+            part_of_day((7, TableId(1), b"Cher"), b"k1", 20_001),
+        ];
+        let different: BTreeSet<&String> = parts.iter().collect();
+        assert_eq!(different.len(), parts.len());
+        assert!(parts[0].starts_with("0192"), "the beginning of that day: {}", parts[0]);
+    }
 }
