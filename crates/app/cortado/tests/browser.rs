@@ -12,6 +12,7 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
+use std::time::Instant;
 
 /// Requests of the page that would change something and that a browser sends without asking first.
 const SENT: u64 = 8;
@@ -141,27 +142,38 @@ fn answer(stream: TcpStream, reports: &Sender<Value>) -> Option<()> {
     Some(())
 }
 
-/// A browser without a screen. Killed when dropped.
+/// A browser without a screen.
+///
+/// It listens to a pipe and ends, with all the processes that it is made of, when the other end
+/// closes: when this is dropped, or this process dies. To kill it would end its first one alone.
 struct Browser(Child);
 
 impl Browser {
     fn show(url: &str, profile: &std::path::Path) -> Browser {
         let program = std::env::var_os("CORTADO_BROWSER");
         let program = program.expect("set CORTADO_BROWSER to a Chromium; see `cargo xtask test`");
-        let mut command = Command::new(program);
+        // It reads the pipe at descriptor 3 and would answer at 4.
+        let mut command = Command::new("sh");
+        command.args(["-c", r#"exec "$0" "$@" 3<&0 4>/dev/null"#]).arg(program);
         // As root and in containers it cannot have a sandbox of its own; the page is ours.
         command.args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]);
         command.args(["--no-first-run", "--disable-background-networking", "--disable-sync"]);
-        command.args(["--no-proxy-server", "--remote-debugging-port=0"]);
+        command.args(["--no-proxy-server", "--remote-debugging-pipe"]);
         command.arg(format!("--user-data-dir={}", profile.display())).arg(url);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        Browser(command.spawn().expect("CORTADO_BROWSER cannot be run"))
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        Browser(command.spawn().expect("sh can be run"))
     }
 }
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        drop(self.0.stdin.take());
+        let begun = Instant::now();
+        while let Ok(None) = self.0.try_wait() {
+            if begun.elapsed() > BOUND {
+                let _ = self.0.kill();
+            }
+            thread::yield_now();
+        }
     }
 }
