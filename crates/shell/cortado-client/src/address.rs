@@ -3,6 +3,7 @@
 //! Start reading at [`ServerAddress`].
 
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 
 /// The scheme, host and port of a server; text form `http://127.0.0.1:7171`.
@@ -16,6 +17,14 @@ impl ServerAddress {
     /// The server's root followed by `path`, which starts with a slash.
     pub(crate) fn join(&self, path: &str) -> String {
         format!("http://{}{path}", self.authority)
+    }
+
+    /// Whether it is this machine, where a refused connection means that no server listens.
+    pub(crate) fn is_loopback(&self) -> bool {
+        let parsed: Option<http::uri::Authority> = self.authority.parse().ok();
+        let host = parsed.as_ref().map(http::uri::Authority::host).unwrap_or_default();
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        host == "localhost" || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
     }
 }
 
@@ -64,6 +73,15 @@ mod tests {
     fn check(text: &str, want: Option<&str>) {
         let got = text.parse::<ServerAddress>().ok().map(|address| address.to_string());
         assert_eq!(got.as_deref(), want, "{text}");
+    }
+
+    #[test]
+    fn this_machine_is_known_by_its_addresses() {
+        let is_loopback =
+            |text: &str| text.parse::<ServerAddress>().is_ok_and(|it| it.is_loopback());
+        assert!(is_loopback("http://127.0.0.1:7171") && is_loopback("http://localhost"));
+        assert!(is_loopback("http://[::1]:7171") && is_loopback("http://127.1.2.3"));
+        assert!(!is_loopback("http://10.0.0.1:7171") && !is_loopback("http://localhost.example"));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::path::encoded;
 use crate::retry::Repeat;
 use cortado_wire::{
     ClusterAnswer, DatabaseAnswer, DatabaseBody, DatabasesAnswer, EventsAnswer, HandoffBody,
-    NodesAnswer, PartitionsAnswer, TableAnswer, TableBody, media,
+    NodesAnswer, PartitionsAnswer, TableAnswer, TableBody, TablesAnswer, media,
 };
 use http::Method;
 use serde::Serialize;
@@ -81,6 +81,23 @@ impl Client {
         table: &str,
     ) -> Result<TableAnswer, ClientError> {
         self.read(table_path(database, table)).await
+    }
+
+    /// The tables of a database, by name.
+    ///
+    /// # Errors
+    /// There is no database of that name.
+    pub async fn tables(&self, database: &str) -> Result<TablesAnswer, ClientError> {
+        self.read(database_path(database, "/tables")).await
+    }
+
+    /// Drops a table with all of its documents.
+    ///
+    /// # Errors
+    /// There is no such database or table.
+    pub async fn drop_table(&self, database: &str, table: &str) -> Result<(), ClientError> {
+        let call = Call::new(Method::DELETE, table_path(database, table), Repeat::Harmless);
+        self.send(&call).await.map(drop)
     }
 
     /// The partitions of a database: leaders, replicas, positions.

@@ -29,6 +29,7 @@ use tokio::time::{Instant, sleep};
 pub struct Client {
     transport: Arc<Transport>,
     timeouts: Timeouts,
+    refused_max: Option<Duration>,
     tell: Option<fn(&str)>,
 }
 
@@ -56,12 +57,19 @@ impl Client {
     /// A client of `server`. Connects when the first request is sent.
     pub fn new(server: ServerAddress) -> Client {
         let (transport, timeouts) = (Arc::new(Transport::new(server)), Timeouts::default());
-        Client { transport, timeouts, tell: None }
+        Client { transport, timeouts, refused_max: None, tell: None }
     }
 
     /// The same server and connections with other timeouts.
     pub fn with_timeouts(&self, timeouts: Timeouts) -> Client {
         Client { timeouts, ..self.clone() }
+    }
+
+    /// The same, but a call ends after `refused_max` if the server's address is of this machine,
+    /// refuses connections, and has never answered: then no server runs. A server that has answered
+    /// before may be restarting, and is tried as long as any other.
+    pub fn with_refused_max(&self, refused_max: Duration) -> Client {
+        Client { refused_max: Some(refused_max), ..self.clone() }
     }
 
     /// The same, and `tell` is called with the last error of a call that has been retried for more
@@ -90,7 +98,7 @@ impl Client {
                 Ok(answer) => FailedAttempt::from_answer(&answer),
                 Err(error) => FailedAttempt::from_send(error),
             };
-            tries.pause_or_stop(failed.of(call.repeat), call.repeat).await?;
+            tries.pause_or_stop(self, failed.of(call.repeat), call.repeat).await?;
         }
     }
 
@@ -107,7 +115,16 @@ impl Client {
                 },
                 Err(error) => FailedAttempt::from_send(error),
             };
-            tries.pause_or_stop(failed.of(call.repeat), call.repeat).await?;
+            tries.pause_or_stop(self, failed.of(call.repeat), call.repeat).await?;
+        }
+    }
+
+    /// How long a call that met `failed` may take in all.
+    fn patience(&self, failed: &FailedAttempt) -> Duration {
+        let whole = self.timeouts.whole;
+        match self.refused_max {
+            Some(max) if failed.is_refused_here && !self.transport.has_answered() => whole.min(max),
+            Some(_) | None => whole,
         }
     }
 
@@ -213,10 +230,12 @@ impl Tries {
     /// There is no next attempt.
     async fn pause_or_stop(
         &mut self,
+        client: &Client,
         failed: FailedAttempt,
         repeat: Repeat,
     ) -> Result<(), ClientError> {
-        let left_ms = u64::try_from(self.left().as_millis()).unwrap_or(u64::MAX);
+        let left = client.patience(&failed).saturating_sub(self.begun.elapsed());
+        let left_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
         match next(&failed, repeat, self.attempts, fastrand::f64(), left_ms) {
             Next::Again { pause_ms } => {
                 if failed.outcome == Outcome::Unknown {

@@ -4,7 +4,7 @@
 
 use crate::failure::AttemptError;
 use crate::transport::{Answer, SendError};
-use cortado_wire::{Outcome, Problem};
+use cortado_wire::{Code, Outcome, Problem};
 
 /// What a second sending of the same request would do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +28,8 @@ pub(crate) struct FailedAttempt {
     pub(crate) is_transient: bool,
     /// What the server asked for, in milliseconds.
     pub(crate) retry_after_ms: u64,
+    /// Whether this machine says that no server runs.
+    pub(crate) is_refused_here: bool,
 }
 
 impl FailedAttempt {
@@ -38,8 +40,9 @@ impl FailedAttempt {
             SendError::InvalidRequest(_) => (Outcome::None, false),
             SendError::Broken { .. } | SendError::Late { .. } => (Outcome::Unknown, true),
         };
+        let is_refused_here = error.is_refused_here();
         let met = AttemptError::Transport(Box::new(error));
-        FailedAttempt { outcome, met, is_transient, retry_after_ms: 0 }
+        FailedAttempt { outcome, met, is_transient, retry_after_ms: 0, is_refused_here }
     }
 
     /// The same for a request of which a repetition does what `repeat` says: a read is never done.
@@ -54,6 +57,9 @@ impl FailedAttempt {
     pub(crate) fn from_answer(answer: &Answer) -> FailedAttempt {
         let status = answer.status.as_u16();
         let parsed: Option<Problem> = serde_json::from_slice(&answer.body).ok();
+        // It goes by the request's `Host`, which the next attempt would repeat.
+        let is_wrong_host =
+            parsed.as_ref().is_some_and(|problem| problem.code == Code::WrongHost.name());
         let outcome = match parsed.as_ref().and_then(|problem| problem.outcome) {
             Some(outcome) => outcome,
             // A proxy's word for a server that it could not reach says nothing about the write.
@@ -69,8 +75,10 @@ impl FailedAttempt {
         FailedAttempt {
             outcome,
             met: AttemptError::Problem(Box::new(problem)),
-            is_transient: matches!(status, 408 | 421 | 425 | 429 | 502 | 503 | 504),
+            is_transient: matches!(status, 408 | 421 | 425 | 429 | 502 | 503 | 504)
+                && !is_wrong_host,
             retry_after_ms: seconds.unwrap_or(0).saturating_mul(1_000),
+            is_refused_here: false,
         }
     }
 }
@@ -114,12 +122,11 @@ pub(crate) fn next(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cortado_wire::Code;
     use http::{HeaderMap, StatusCode};
 
     fn failed(outcome: Outcome, is_transient: bool, retry_after_ms: u64) -> FailedAttempt {
         let met = AttemptError::Transport("a broken wire".into());
-        FailedAttempt { outcome, met, is_transient, retry_after_ms }
+        FailedAttempt { outcome, met, is_transient, retry_after_ms, is_refused_here: false }
     }
 
     #[track_caller]
@@ -152,7 +159,11 @@ mod tests {
     }
 
     fn problem(outcome: Option<Outcome>) -> String {
-        let problem = Problem { outcome, ..Problem::new(Code::Unavailable, 0, String::new()) };
+        coded(Code::Unavailable, outcome)
+    }
+
+    fn coded(code: Code, outcome: Option<Outcome>) -> String {
+        let problem = Problem { outcome, ..Problem::new(code, 0, String::new()) };
         serde_json::to_string(&problem).expect("a problem is JSON")
     }
 
@@ -177,5 +188,7 @@ mod tests {
         check_answer(400, "", (Outcome::None, false));
         check_answer(502, "<html>", (Outcome::Unknown, true));
         check_answer(503, &problem(None), (Outcome::None, true));
+        check_answer(421, &problem(None), (Outcome::None, true));
+        check_answer(421, &coded(Code::WrongHost, None), (Outcome::None, false));
     }
 }

@@ -11,6 +11,8 @@ use hyper::body::Incoming;
 use hyper_util::client::legacy::{self, connect::HttpConnector};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use std::error::Error;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
@@ -64,11 +66,24 @@ pub(crate) enum SendError {
     Late { server: ServerAddress, waited_ms: u128 },
 }
 
+impl SendError {
+    /// Whether this machine says that no program listens there.
+    pub(crate) fn is_refused_here(&self) -> bool {
+        let SendError::NotSent { server, source } = self else { return false };
+        let causes = std::iter::successors(source.source(), |cause| (*cause).source());
+        let errors = causes.filter_map(|cause| cause.downcast_ref::<io::Error>());
+        let mut kinds = errors.map(io::Error::kind);
+        server.is_loopback() && kinds.any(|kind| kind == io::ErrorKind::ConnectionRefused)
+    }
+}
+
 /// The pool of connections to one server.
 #[derive(Debug)]
 pub(crate) struct Transport {
     http: legacy::Client<HttpConnector, Full<Bytes>>,
     server: ServerAddress,
+    /// Whether an answer has ever come: a server that was there may come back.
+    has_answered: AtomicBool,
 }
 
 impl Transport {
@@ -80,11 +95,15 @@ impl Transport {
             .pool_idle_timeout(IDLE_MAX)
             .pool_timer(TokioTimer::new())
             .build(connector);
-        Transport { http, server }
+        Transport { http, server, has_answered: AtomicBool::new(false) }
     }
 
     pub(crate) fn server(&self) -> &ServerAddress {
         &self.server
+    }
+
+    pub(crate) fn has_answered(&self) -> bool {
+        self.has_answered.load(Ordering::Relaxed)
     }
 
     /// Sends once and reads the whole answer.
@@ -131,6 +150,7 @@ impl Transport {
         let begun = Instant::now();
         match timeout_at(deadline, self.http.request(request)).await {
             Ok(Ok(response)) => {
+                self.has_answered.store(true, Ordering::Relaxed);
                 let (parts, body) = response.into_parts();
                 Ok(Flowing { status: parts.status, headers: parts.headers, body })
             }

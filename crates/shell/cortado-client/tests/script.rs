@@ -249,6 +249,33 @@ async fn without_a_server_nothing_is_done() {
     assert_eq!(error.code(), None);
 }
 
+/// Would wait for an hour if it took the server for one that comes back.
+#[tokio::test]
+async fn a_server_that_was_never_there_is_given_up_soon() {
+    let (whole, attempt) = (Duration::from_secs(3600), Duration::from_secs(10));
+    let gone = |client: Client| {
+        let timeouts = Timeouts { whole, attempt };
+        client.with_timeouts(timeouts).with_refused_max(Duration::from_millis(100))
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let client = gone(Client::new(address.parse().unwrap()));
+    let error = client.databases().await.unwrap_err();
+    assert!(matches!(error, ClientError::Unavailable { .. }), "{error:?}");
+
+    // One that has answered is waited for: it may be starting again.
+    let (client, seen) = serve(vec![WRITTEN]).await;
+    let client = gone(client);
+    let table = client.database("geo").table("place");
+    table.put(&["a"], "{}", &WriteOptions::default()).await.unwrap();
+    seen.await.unwrap();
+    let read = ReadOptions::default();
+    let waiting = table.get(&["a"], &read);
+    let ended = tokio::time::timeout(Duration::from_secs(1), waiting).await;
+    assert!(ended.is_err(), "{ended:?}");
+}
+
 #[tokio::test]
 async fn an_open_outcome_stays_open_when_no_later_attempt_gets_through() {
     // Longer than the whole call may take: there is no third attempt.
