@@ -5,12 +5,13 @@
 use crate::body_argument::BodyArgument;
 use crate::failure::{Exit, Failure};
 use crate::server_arguments::{ServerArguments, block_on};
+use crate::terminal::stdout;
 use clap::Args;
 use cortado_client::{ReadOptions, WriteOptions};
 use cortado_wire::BatchAnswer;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use std::io::{self, Write};
+use std::io::Write;
 
 /// What `cortado batch` is told.
 #[derive(Debug, Args)]
@@ -57,7 +58,7 @@ pub(crate) fn run(arguments: &BatchArguments) -> Result<Exit, Failure> {
             let answer = block_on(async {
                 database.transact_raw(body.clone(), &write).await.map_err(Failure::of_write)
             })?;
-            let mut out = io::stdout().lock();
+            let mut out = stdout();
             for result in &answer.results {
                 let line = serde_json::to_string(result).map_err(Failure::new)?;
                 writeln!(out, "{line}")?;
@@ -74,7 +75,7 @@ pub(crate) fn run(arguments: &BatchArguments) -> Result<Exit, Failure> {
 /// Prints the documents; answers "refused" if one could not be read for another reason than that
 /// it does not exist.
 fn print_found(answer: &BatchAnswer) -> Result<Exit, Failure> {
-    let mut out = io::stdout().lock();
+    let mut out = stdout();
     let mut exit = Exit::Done;
     for result in &answer.results {
         let status = result.status;

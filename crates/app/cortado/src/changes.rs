@@ -6,11 +6,12 @@ use crate::failure::{Exit, Failure};
 use crate::output::shortened;
 use crate::place::spelled;
 use crate::server_arguments::{Form, OutputArguments, ServerArguments, block_on};
+use crate::terminal::stdout;
 use clap::Args;
 use cortado_client::{Client, Follow};
 use cortado_model::Scn;
 use cortado_wire::{ChangeBody, ChangeKind, ChangeLine, Since};
-use std::io::{self, Write};
+use std::io::Write;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -112,7 +113,7 @@ fn print(line: &ChangeLine, form: Form) -> Result<(), Failure> {
         Form::Json => as_json(line).map_err(Failure::new)?,
         Form::Table => for_people(line),
     };
-    Ok(io::stdout().write_all(text.as_bytes())?)
+    Ok(stdout().write_all(text.as_bytes())?)
 }
 
 /// The line as the server wrote it.

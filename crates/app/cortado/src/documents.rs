@@ -7,14 +7,17 @@ use crate::failure::{Exit, Failure};
 use crate::output::{Columns, shortened, tell};
 use crate::place::{DocumentPlace, Place, spelled};
 use crate::server_arguments::{Form, OutputArguments, ServerArguments, block_on};
+use crate::terminal::stdout;
 use clap::{Args, ValueEnum};
 use cortado_client::{
     Client, ClientError, Condition, Consistency, Found, Order, Pages, PatchKind, ReadOptions,
     WriteOptions, Written,
 };
 use cortado_wire::{Code, ListedDocument};
-use serde_json::Value;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
 use std::cmp::Ordering;
+use std::fmt;
 use std::io::{self, Write};
 
 /// Conditions and the name of a write.
@@ -198,7 +201,7 @@ pub(crate) fn get(arguments: &GetArguments) -> Result<Exit, Failure> {
 }
 
 fn print_document(found: &Found, meta: bool) -> io::Result<()> {
-    let mut out = io::stdout().lock();
+    let mut out = stdout();
     if meta {
         write!(out, r#"{{"etag":"{}","scn":"{}","value":"#, found.etag, found.scn)?;
         out.write_all(&found.value)?;
@@ -210,17 +213,43 @@ fn print_document(found: &Found, meta: bool) -> io::Result<()> {
 }
 
 fn print_members(found: &Found, meta: bool) -> Result<(), Failure> {
-    let members: serde_json::Map<String, Value> =
-        serde_json::from_slice(&found.value).map_err(Failure::new)?;
+    let members: Members<'_> = serde_json::from_slice(&found.value).map_err(Failure::new)?;
     let mut columns = Columns::new(&["member", "value"]);
     if meta {
         columns.add(vec!["(etag)".to_owned(), found.etag.clone()]);
         columns.add(vec!["(scn)".to_owned(), found.scn.to_string()]);
     }
-    for (name, value) in &members {
-        columns.add(vec![shortened(name), shortened(&value.to_string())]);
+    for (name, value) in &members.0 {
+        columns.add(vec![shortened(name), shortened(value.get())]);
     }
     Ok(columns.print()?)
+}
+
+/// An object's members in their order, each value as it is written.
+struct Members<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Members<'a>, D::Error> {
+        from.deserialize_map(InOrder)
+    }
+}
+
+struct InOrder;
+
+impl<'de> Visitor<'de> for InOrder {
+    type Value = Members<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
+        let mut members = Vec::new();
+        while let Some(member) = map.next_entry()? {
+            members.push(member);
+        }
+        Ok(Members(members))
+    }
 }
 
 fn no_such_document() -> Failure {
@@ -350,7 +379,7 @@ async fn print_pages(
 }
 
 fn print_entries(entries: &[ListedDocument]) -> io::Result<()> {
-    let mut out = io::stdout().lock();
+    let mut out = stdout();
     for ListedDocument { key, etag, scn, value } in entries {
         let key = serde_json::to_string(key)?;
         writeln!(out, r#"{{"key":{key},"etag":"{etag}","scn":"{scn}","value":{value}}}"#)?;

@@ -2,6 +2,7 @@
 //!
 //! Start reading at [`Failure`].
 
+use crate::terminal::for_stderr;
 use cortado_client::{ClientError, Outcome};
 use cortado_wire::Code;
 use std::fmt::Display;
@@ -116,7 +117,7 @@ impl Failure {
             text.push('\n');
         }
         // Where standard error is gone, there is nowhere left to report it.
-        let _ = io::stderr().write_all(text.as_bytes());
+        let _ = io::stderr().write_all(for_stderr(&text).as_bytes());
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod command_line;
 mod failure;
+mod terminal;
 mod output;
 mod place;
 mod body_argument;

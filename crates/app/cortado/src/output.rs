@@ -2,7 +2,8 @@
 //!
 //! Start reading at [`Columns`].
 
-use std::io::{self, Write};
+use crate::terminal::{escaped, for_stderr};
+use std::io::{self, IsTerminal, Write};
 
 /// Lines of cells under a line of titles, all columns as wide as their widest cell.
 #[derive(Clone, Debug)]
@@ -18,7 +19,9 @@ impl Columns {
 
     /// Adds one line; as many cells as there are titles.
     pub(crate) fn add(&mut self, cells: Vec<String>) {
-        self.lines.push(cells);
+        let is_shown = io::stdout().is_terminal();
+        let shown = |cell: String| if is_shown { escaped(&cell).into_owned() } else { cell };
+        self.lines.push(cells.into_iter().map(shown).collect());
     }
 
     /// The whole, each line ended.
@@ -69,7 +72,7 @@ fn is_wide(c: char) -> bool {
 
 /// Writes a line to standard error. Ignores a failure: there is nowhere left to report it.
 pub(crate) fn tell(text: &str) {
-    let _ = writeln!(io::stderr(), "{text}");
+    let _ = writeln!(io::stderr(), "{}", for_stderr(text));
 }
 
 /// A number with its thousands set apart: `171,075`.
