@@ -3,14 +3,15 @@
 //! Start reading at [`DatabaseCommand`].
 
 use crate::failure::{Exit, Failure};
-use crate::output::{Columns, counted};
+use crate::output::{Columns, counted, tell};
 use crate::place::TablePlace;
 use crate::server_arguments::{Form, OutputArguments, ServerArguments, block_on};
+use crate::terminal::stdout;
 use clap::{Args, Subcommand};
-use cortado_wire::{DatabaseAnswer, DatabaseBody, TableBody};
+use cortado_wire::{DatabaseAnswer, DatabaseBody, TableAnswer, TableBody};
 use serde::Serialize;
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 
 /// What can be done with databases.
@@ -34,8 +35,10 @@ pub(crate) enum DatabaseCommand {
         print: Print,
     },
     /// List all databases
+    #[command(after_help = LIST_HELP)]
     List(Print),
     /// Show one database and its tables
+    #[command(after_help = SHOW_HELP)]
     Show {
         /// Name of the database
         name: String,
@@ -43,9 +46,12 @@ pub(crate) enum DatabaseCommand {
         print: Print,
     },
     /// Drop a database and all its documents, immediately and irreversibly
+    #[command(after_help = DROP_HELP)]
     Drop {
         /// Name of the database
         name: String,
+        #[command(flatten)]
+        consent: Consent,
         #[command(flatten)]
         print: Print,
     },
@@ -68,6 +74,64 @@ pub(crate) enum TableCommand {
         #[command(flatten)]
         print: Print,
     },
+    /// List the tables of a database
+    #[command(after_help = TABLE_LIST_HELP)]
+    List {
+        /// Name of the database
+        #[arg(value_name = "DB")]
+        database: String,
+        #[command(flatten)]
+        print: Print,
+    },
+    /// Show one table: its key and its schema
+    #[command(after_help = TABLE_SHOW_HELP)]
+    Show {
+        /// DB/TABLE
+        table: TablePlace,
+        #[command(flatten)]
+        print: Print,
+    },
+    /// Drop a table and all its documents, immediately and irreversibly
+    #[command(after_help = TABLE_DROP_HELP)]
+    Drop {
+        /// DB/TABLE
+        table: TablePlace,
+        #[command(flatten)]
+        consent: Consent,
+        #[command(flatten)]
+        print: Print,
+    },
+}
+
+/// Whether what cannot be undone is really meant.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Consent {
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+}
+
+impl Consent {
+    /// Asks on the terminal unless consent is given already.
+    ///
+    /// # Errors
+    /// The answer is no, or there is no terminal to ask on.
+    fn ask(self, act: &str) -> Result<(), Failure> {
+        if self.yes {
+            return Ok(());
+        }
+        if !io::stdin().is_terminal() {
+            return Err(Failure::usage(format!("not done: nothing asked you whether to {act}"))
+                .next("add --yes: standard input is no terminal to ask on"));
+        }
+        tell(&format!("{act}? This cannot be undone. Type yes to go on:"));
+        let mut answer = String::new();
+        io::stdin().read_line(&mut answer)?;
+        match answer.trim() {
+            "y" | "yes" => Ok(()),
+            _ => Err(Failure::new("not done, as you wish")),
+        }
+    }
 }
 
 /// Which server, and how to print.
@@ -83,7 +147,7 @@ impl Print {
     /// Says what was done: as a sentence, or as JSON.
     fn report(&self, sentence: &str, declaration: &impl Serialize) -> Result<Exit, Failure> {
         match self.output.form_of_report() {
-            Form::Table => writeln!(io::stdout(), "{sentence}")?,
+            Form::Table => writeln!(stdout(), "{sentence}")?,
             Form::Json => print_json(declaration)?,
         }
         Ok(Exit::Done)
@@ -114,8 +178,12 @@ pub(crate) fn run_database(command: DatabaseCommand) -> Result<Exit, Failure> {
             let answer = block_on(async { Ok(client.database_declaration(&name).await?) })?;
             print_database(&answer, print.output.form())
         }
-        DatabaseCommand::Drop { name, print } => {
+        DatabaseCommand::Drop { name, consent, print } => {
             let client = print.server.client();
+            // One that does not exist is told at once, not after a question about it.
+            let declared = block_on(async { Ok(client.database_declaration(&name).await?) })?;
+            let tables = counted(declared.tables.len() as u64, "table");
+            consent.ask(&format!("drop database {name} with {tables} and all their documents"))?;
             block_on(async { client.drop_database(&name).await.map_err(Failure::of_declaration) })?;
             print.report(&format!("dropped database {name}"), &serde_json::json!({"dropped": name}))
         }
@@ -124,7 +192,44 @@ pub(crate) fn run_database(command: DatabaseCommand) -> Result<Exit, Failure> {
 
 /// Runs `cortado table …`.
 pub(crate) fn run_table(command: TableCommand) -> Result<Exit, Failure> {
-    let TableCommand::Create { table, key, schema, print } = command;
+    match command {
+        TableCommand::Create { table, key, schema, print } => {
+            create_table(&table, key, schema, &print)
+        }
+        TableCommand::List { database, print } => {
+            let client = print.server.client();
+            let answer = block_on(async { Ok(client.tables(&database).await?) })?;
+            print_tables(&answer.tables, print.output.form())
+        }
+        TableCommand::Show { table, print } => {
+            let client = print.server.client();
+            let TablePlace { database, table } = &table;
+            let answer = block_on(async { Ok(client.table_declaration(database, table).await?) })?;
+            match print.output.form() {
+                Form::Json => print_json(&answer)?,
+                Form::Table => print_table(&answer)?,
+            }
+            Ok(Exit::Done)
+        }
+        TableCommand::Drop { table: place, consent, print } => {
+            let client = print.server.client();
+            let TablePlace { database, table } = &place;
+            block_on(async { Ok(client.table_declaration(database, table).await?) })?;
+            consent.ask(&format!("drop table {place} with all its documents"))?;
+            let dropping = client.drop_table(database, table);
+            block_on(async { dropping.await.map_err(Failure::of_declaration) })?;
+            let dropped = serde_json::json!({"dropped": place.to_string()});
+            print.report(&format!("dropped table {place}"), &dropped)
+        }
+    }
+}
+
+fn create_table(
+    table: &TablePlace,
+    key: Vec<String>,
+    schema: Option<PathBuf>,
+    print: &Print,
+) -> Result<Exit, Failure> {
     let schema = schema.map(read_schema).transpose()?;
     let body = TableBody { key, schema, indexes: Vec::new() };
     let client = print.server.client();
@@ -170,25 +275,47 @@ fn print_database(database: &DatabaseAnswer, form: Form) -> Result<Exit, Failure
         Form::Json => print_json(database)?,
         Form::Table => {
             print_databases(std::slice::from_ref(database), Form::Table)?;
-            let mut columns = Columns::new(&["table", "key", "schema"]);
-            for table in database.tables.values() {
-                let schema = match table.schema_version {
-                    0 => String::new(),
-                    version => format!("version {version}"),
-                };
-                columns.add(vec![table.name.clone(), table.key.join(", "), schema]);
-            }
-            writeln!(io::stdout())?;
-            columns.print()?;
+            writeln!(stdout())?;
+            columns_of(database.tables.values()).print()?;
         }
     }
     Ok(Exit::Done)
 }
 
+fn print_tables(tables: &[TableAnswer], form: Form) -> Result<Exit, Failure> {
+    match form {
+        Form::Json => print_json(&tables)?,
+        Form::Table => columns_of(tables.iter()).print()?,
+    }
+    Ok(Exit::Done)
+}
+
+/// One table, and its schema below.
+fn print_table(table: &TableAnswer) -> Result<(), Failure> {
+    columns_of([table].into_iter()).print()?;
+    if let Some(schema) = &table.schema {
+        writeln!(stdout())?;
+        print_json(schema)?;
+    }
+    Ok(())
+}
+
+fn columns_of<'a>(tables: impl Iterator<Item = &'a TableAnswer>) -> Columns {
+    let mut columns = Columns::new(&["table", "key", "schema"]);
+    for table in tables {
+        let schema = match table.schema_version {
+            0 => String::new(),
+            version => format!("version {version}"),
+        };
+        columns.add(vec![table.name.clone(), table.key.join(", "), schema]);
+    }
+    columns
+}
+
 /// Writes `value` to standard output, indented.
 pub(crate) fn print_json(value: &impl Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value).map_err(Failure::new)?;
-    Ok(writeln!(io::stdout(), "{text}")?)
+    Ok(writeln!(stdout(), "{text}")?)
 }
 
 const CREATE_HELP: &str = "\
@@ -199,6 +326,41 @@ Examples:
 All documents with the same first key part (the resource) live in one partition and can
 change in one transaction. The number of partitions never changes; 16 is right for a few
 million documents.";
+
+const LIST_HELP: &str = "\
+Examples:
+  cortado db list
+  cortado db list --output json | jq -r '.[].name'";
+
+const SHOW_HELP: &str = "\
+Examples:
+  cortado db show geo
+  cortado db show geo --output json | jq '.tables.place.schema'";
+
+const DROP_HELP: &str = "\
+Examples:
+  cortado db drop geo             asks first
+  cortado db drop geo --yes       in a script
+
+`cortado export geo geo.ndjson` keeps what is in it; `cortado import geo geo.ndjson` brings
+it back.";
+
+const TABLE_LIST_HELP: &str = "\
+Examples:
+  cortado table list geo
+  cortado table list geo --output json | jq -r '.[].name'";
+
+const TABLE_SHOW_HELP: &str = "\
+Examples:
+  cortado table show geo/place
+  cortado table show shop/order --output json | jq .schema > order.schema.json";
+
+const TABLE_DROP_HELP: &str = "\
+Examples:
+  cortado table drop geo/place           asks first
+  cortado table drop geo/place --yes     in a script
+
+`cortado export geo/place place.ndjson` keeps what is in it.";
 
 const TABLE_HELP: &str = "\
 Examples:
