@@ -154,6 +154,11 @@ fn advice(error: &ClientError) -> Option<&'static str> {
         ClientError::BadAnswer { .. } => "is this the address of a Cortado server? check --url",
         ClientError::Misuse { .. } => return None,
         ClientError::Refused(_) => match error.code()? {
+            Code::WrongHost => {
+                "the server answers to its own address only: give that as --url, or let the proxy \
+                 in front of it send the server's address as Host (nginx: proxy_set_header Host \
+                 127.0.0.1:7171)"
+            }
             Code::NoSuchDatabase => {
                 "`cortado db list` lists databases, `cortado db create NAME` creates one"
             }

@@ -6,35 +6,47 @@ use crate::failure::Failure;
 use crate::output::tell;
 use clap::{Args, ValueEnum};
 use cortado_client::{Client, ServerAddress, Timeouts};
+use std::env;
 use std::future::Future;
 use std::io::{self, IsTerminal};
-use std::sync::Once;
+use std::sync::{Once, OnceLock};
 use std::time::Duration;
 
 /// Which server, and how long to try.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct ServerArguments {
-    /// The server's address
-    #[arg(
-        long,
-        env = "CORTADO_URL",
-        default_value = "http://127.0.0.1:7171",
-        value_name = "URL",
-        help_heading = "Server"
-    )]
+    /// The server's address [environment: CORTADO_URL]
+    #[arg(long, default_value = url_default(), value_name = "URL", help_heading = "Server")]
     url: ServerAddress,
-    /// How long to retry what was definitely not done, such as during a failover
-    #[arg(long, default_value_t = 15, value_name = "SECONDS", help_heading = "Server")]
-    retry_for: u64,
+    /// How long to retry what was definitely not done, such as during a failover [default: 15, but
+    /// 1 if no server has ever answered on this machine]
+    #[arg(long, value_name = "SECONDS", help_heading = "Server")]
+    retry_for: Option<u64>,
 }
+
+/// The server where `--url` names none. Not left to clap's `env`, which would name `--url` in usage
+/// lines as if it were required.
+fn url_default() -> &'static str {
+    static FOUND: OnceLock<String> = OnceLock::new();
+    FOUND.get_or_init(|| {
+        let named = env::var("CORTADO_URL").ok().filter(|text| !text.is_empty());
+        named.unwrap_or_else(|| "http://127.0.0.1:7171".to_owned())
+    })
+}
+
+/// How long a server of this machine may refuse connections: it may have been started just now.
+const REFUSED_MAX: Duration = Duration::from_secs(1);
 
 impl ServerArguments {
     /// A client of that server.
     pub(crate) fn client(&self) -> Client {
-        let whole = Duration::from_secs(self.retry_for.max(1));
+        let client = Client::new(self.url.clone()).on_retry(tell_waiting);
+        let Some(seconds) = self.retry_for else {
+            return client.with_refused_max(REFUSED_MAX);
+        };
+        let whole = Duration::from_secs(seconds.max(1));
         let attempt = whole.min(Timeouts::default().attempt);
-        let client = Client::new(self.url.clone()).with_timeouts(Timeouts { whole, attempt });
-        client.on_retry(tell_waiting)
+        client.with_timeouts(Timeouts { whole, attempt })
     }
 }
 
@@ -75,7 +87,7 @@ impl OutputArguments {
         self.output.unwrap_or(Form::Json)
     }
 
-    /// The form of a command that says what it did.
+    /// The form of a command that shows how things stand, or says what it did.
     pub(crate) fn form_of_report(self) -> Form {
         self.output.unwrap_or(Form::Table)
     }
