@@ -10,35 +10,42 @@ use crate::data_directory::DataDirectory;
 use crate::failure::{Exit, Failure};
 use crate::logging::{self, LogFormat};
 use crate::output::tell;
-use crate::settings::RawSettings;
+use crate::service_manager::{Notice, notify};
+use crate::settings::{RawSettings, Settings};
 use crate::stop_signals::StopSignals;
-use clap::Args;
+use clap::{Args, ValueHint};
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use tracing::warn;
+use tracing::{info, warn};
 
 /// What `cortado dev` is told.
 #[derive(Debug, Args)]
 pub(crate) struct DevArguments {
     /// Number of nodes in this process [default: 3]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", env = "CORTADO_NODES")]
     nodes: Option<u32>,
     /// Address to listen on; port 0 takes a free port [default: 127.0.0.1:7171]
-    #[arg(long, value_name = "HOST:PORT")]
+    #[arg(long, value_name = "HOST:PORT", env = "CORTADO_LISTEN")]
     listen: Option<String>,
     /// Data directory; without it, a temporary folder that is removed at the end
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, env = "CORTADO_DATA")]
     data: Option<PathBuf>,
     /// Name of a host, without a port, under which clients may reach the server, such as the one
-    /// that a proxy passes on; may be repeated. Addresses and localhost are always allowed
-    #[arg(long = "allow-host", value_name = "NAME")]
+    /// that a proxy passes on; repeated, or separated by commas. Addresses and localhost always may
+    #[arg(long = "allow-host", value_name = "NAME", env = "CORTADO_ALLOW_HOSTS", value_delimiter = ',')]
     allow_hosts: Vec<String>,
-    /// TOML file with nodes, listen, data and allow_hosts; the options above take precedence
-    #[arg(long, value_name = "FILE")]
+    /// TOML file with nodes, listen, data and allow_hosts; options and environment take precedence
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, env = "CORTADO_CONFIG")]
     config: Option<PathBuf>,
     /// Format of the log, which goes to standard error
-    #[arg(long, value_enum, value_name = "FORMAT", default_value = "text")]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "FORMAT",
+        default_value = "text",
+        env = "CORTADO_LOG_FORMAT"
+    )]
     log_format: LogFormat,
 }
 
@@ -50,21 +57,34 @@ pub(crate) fn run(arguments: DevArguments) -> Result<Exit, Failure> {
     let settings = RawSettings { nodes, listen, data, allow_hosts }.over(file).validate()?;
     logging::begin(log_format, logging::OF_A_SERVER)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    runtime.map_err(Failure::new)?.block_on(async {
-        let mut signals = StopSignals::listen()?;
-        let running = tokio::select! {
-            started = Running::start(settings) => started?,
-            () = signals.next() => return Err(Failure::new("interrupted during the start")),
-        };
-        warn_if_exposed(running.address(), log_format);
-        // Served is also who does not read it, as in `cortado dev | head -3`.
-        let _ = greet(&running);
-        signals.next().await;
-        signals.end_at_once();
-        tell("shutting down; a second signal ends at once");
-        running.stop().await;
-        Ok(Exit::Done)
-    })
+    let ended = runtime.map_err(Failure::new)?.block_on(serve(settings, log_format));
+    match (ended, log_format) {
+        // Standard error is the log, of which every line is JSON.
+        (Err(failure), LogFormat::Json) => {
+            failure.log();
+            Ok(failure.exit())
+        }
+        (ended, LogFormat::Json | LogFormat::Text) => ended,
+    }
+}
+
+async fn serve(settings: Settings, log_format: LogFormat) -> Result<Exit, Failure> {
+    let mut signals = StopSignals::listen()?;
+    let running = tokio::select! {
+        started = Running::start(settings) => started?,
+        () = signals.next() => return Err(Failure::new("interrupted during the start")),
+    };
+    logging::name_databases(running.name_of_database());
+    warn_if_exposed(running.address(), log_format);
+    notify(Notice::Ready { url: &running.url() });
+    // Served is also who does not read it, as in `cortado dev | head -3`.
+    let _ = greet(&running);
+    signals.next().await;
+    notify(Notice::Stopping);
+    signals.end_at_once();
+    info!("shutting down; a second signal ends at once");
+    running.stop().await;
+    Ok(Exit::Done)
 }
 
 /// Says loudly who may do everything, where that is more than this machine.
@@ -144,12 +164,16 @@ Examples:
   cortado dev --data ./data
   cortado dev --nodes 1 --listen 127.0.0.1:0 --data ./data
   cortado dev --config dev.toml             with `nodes = 3` and `data = \"data\"`, say
+  CORTADO_LISTEN=127.0.0.1:8080 CORTADO_DATA=/var/lib/cortado cortado dev
   CORTADO_LOG=cortado_http=debug,info cortado dev --log-format json 2> server.log
 
 The nodes share one log on this machine's disk, and each keeps a store of its own: a node
 can be killed (`cortado node kill n2`) and every partition that it led is served by
 another one within a second or so. A write is acknowledged when it is on the disk: the
-whole process may be killed too.
+whole process may be killed too. SIGINT, SIGTERM and SIGHUP end it in order (under nohup,
+SIGHUP does nothing); a second one ends it at once. Under systemd, Type=notify works.
+
+An option wins over the environment, and that over the file.
 
 CORTADO_LOG says what is logged: a level (error, warn, info, debug, trace) or target=level,
 separated by commas. Targets are cortado_http (requests), cortado_gateway (declarations, the

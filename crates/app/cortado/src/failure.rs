@@ -8,6 +8,7 @@ use cortado_wire::Code;
 use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
+use tracing::error;
 
 /// What a command answers to its shell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,6 +104,11 @@ impl Failure {
     /// The exit code.
     pub(crate) fn exit(&self) -> Exit {
         self.exit
+    }
+
+    /// Logs it as an error: where standard error is a log.
+    pub(crate) fn log(&self) {
+        error!(next = self.next.join("; "), "{}", self.what);
     }
 
     /// Writes it to standard error.

@@ -4,9 +4,11 @@
 
 use crate::failure::Failure;
 use clap::ValueEnum;
-use std::env;
+use serde_json::{Map, Value};
 use std::io::{self, IsTerminal};
-use tracing::{Event, Level, Metadata, Subscriber};
+use std::sync::OnceLock;
+use std::{env, panic};
+use tracing::{Event, Level, Metadata, Subscriber, error};
 use tracing_subscriber::filter::{FilterExt, LevelFilter, Targets, filter_fn};
 use tracing_subscriber::fmt::format::{Format, Json, JsonFields, Writer};
 use tracing_subscriber::fmt::{self, FmtContext, FormatEvent, FormattedFields};
@@ -51,6 +53,8 @@ pub(crate) fn begin(format: LogFormat, filter: &str) -> Result<(), Failure> {
             registry.with(lines.with_filter(filter)).init();
         }
         LogFormat::Json => {
+            // A panic is told on standard error, too, of which every line is JSON.
+            panic::set_hook(Box::new(|panicked| error!(panic = %panicked, "a thread panicked")));
             let lines = fmt::layer().fmt_fields(JsonFields::new()).event_format(JsonLine::new());
             let lines = lines.with_writer(io::stderr).log_internal_errors(false);
             registry.with(lines.with_filter(filter)).init();
@@ -65,6 +69,20 @@ fn with_spans<S>(lines: Targets) -> impl Filter<S> {
     let is_error_span = |of: &Metadata<'_>| of.is_span() && *of.level() == Level::ERROR;
     lines.or(filter_fn(is_error_span).with_max_level_hint(LevelFilter::ERROR))
 }
+
+/// Finds the name of a database by its id.
+type NameOf = Box<dyn Fn(u32) -> Option<String> + Send + Sync>;
+
+static NAMES: OnceLock<NameOf> = OnceLock::new();
+
+/// From now on, JSON lines name partitions as the command line does: `geo/2`, not `4/2`.
+pub(crate) fn name_databases(name_of: impl Fn(u32) -> Option<String> + Send + Sync + 'static) {
+    // Once for a process: it runs one server.
+    let _ = NAMES.set(Box::new(name_of));
+}
+
+/// Fields that count something, though code may write them as texts.
+const NUMBERS: [&str; 4] = ["generation", "incarnation", "offset", "below"];
 
 /// One flat JSON object for each line: the fields of its spans stand among its own, so that
 /// `partition` is found in the same place whether a line or its span says it.
@@ -87,21 +105,37 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> FormatEvent<S, JsonFields> for Json
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> std::fmt::Result {
-        let mut line = String::new();
-        self.own_fields.format_event(ctx, Writer::new(&mut line), event)?;
-        // It has a level, at least: what follows in the object follows a comma.
-        writer.write_str(line.trim_end().strip_suffix('}').ok_or(std::fmt::Error)?)?;
+        let mut text = String::new();
+        self.own_fields.format_event(ctx, Writer::new(&mut text), event)?;
+        let mut line = object(&text).ok_or(std::fmt::Error)?;
         for span in ctx.event_scope().into_iter().flatten() {
             let extensions = span.extensions();
-            // An object, too.
             let fields = extensions.get::<FormattedFields<JsonFields>>();
-            let fields = fields.and_then(|it| it.fields.strip_prefix('{')?.strip_suffix('}'));
-            if let Some(fields) = fields.filter(|fields| !fields.is_empty()) {
-                write!(writer, ",{fields}")?;
+            for (name, value) in fields.and_then(|it| object(&it.fields)).into_iter().flatten() {
+                line.entry(name).or_insert(value);
             }
         }
-        writeln!(writer, "}}")
+        for (name, value) in &mut line {
+            if let Some(said) = value.as_str().and_then(|text| as_users_say(name, text)) {
+                *value = said;
+            }
+        }
+        writeln!(writer, "{}", Value::Object(line))
     }
+}
+
+fn object(text: &str) -> Option<Map<String, Value>> {
+    if text.is_empty() { None } else { serde_json::from_str(text).ok() }
+}
+
+/// What a reader expects in the field `name`, if that is not the text itself.
+fn as_users_say(name: &str, text: &str) -> Option<Value> {
+    if name == "partition" {
+        let (id, number) = text.split_once('/')?;
+        let database = NAMES.get()?(id.parse().ok()?)?;
+        return Some(format!("{database}/{number}").into());
+    }
+    if NUMBERS.contains(&name) { text.parse::<u64>().ok().map(Value::from) } else { None }
 }
 
 /// Whether colours are welcome there. Source: <https://no-color.org>.
@@ -114,6 +148,18 @@ mod tests {
     use super::*;
     use std::io::{Read, Seek};
     use std::sync::Arc;
+
+    #[test]
+    fn numbers_are_numbers_whoever_writes_them() {
+        let [line] = &written("info", || {
+            let offset = 12_u64;
+            tracing::info!(generation = %3, %offset, scn = %"3:1", partition = %"7/2", "said");
+        })[..] else {
+            panic!("one line")
+        };
+        assert_eq!((&line["generation"], &line["offset"]), (&3.into(), &12.into()), "{line}");
+        assert_eq!((&line["scn"], &line["partition"]), (&"3:1".into(), &"7/2".into()), "{line}");
+    }
 
     /// What `log` writes as JSON under `filter`.
     fn written(filter: &str, log: impl FnOnce()) -> Vec<serde_json::Value> {

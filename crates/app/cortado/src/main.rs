@@ -18,6 +18,7 @@ mod node_identities;
 mod durable_file;
 mod logging;
 mod stop_signals;
+mod service_manager;
 
 mod demo;
 

@@ -1,17 +1,19 @@
-//! SIGINT and SIGTERM: the first asks to end in order, the second ends at once.
+//! SIGINT, SIGTERM and SIGHUP: the first asks to end in order, the second ends at once.
 //!
 //! Start reading at [`StopSignals`].
 
 use crate::failure::Failure;
-use crate::output::tell;
-use std::process;
+use std::{fs, future, process};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::warn;
 
-/// The two signals with which a server is asked to end.
+/// The signals with which a process is asked to end.
 #[derive(Debug)]
 pub(crate) struct StopSignals {
     interrupt: Signal,
     terminate: Signal,
+    /// Absent where whoever started the process wants it to outlive its terminal.
+    hang_up: Option<Signal>,
 }
 
 impl StopSignals {
@@ -21,17 +23,27 @@ impl StopSignals {
     /// The system refuses.
     pub(crate) fn listen() -> Result<StopSignals, Failure> {
         let listen = |kind| signal(kind).map_err(Failure::new);
+        let outlives = is_hang_up_ignored();
         Ok(StopSignals {
             interrupt: listen(SignalKind::interrupt())?,
             terminate: listen(SignalKind::terminate())?,
+            hang_up: (!outlives).then(|| listen(SignalKind::hangup())).transpose()?,
         })
     }
 
-    /// Waits for the next of either.
+    /// Waits for the next of any.
     pub(crate) async fn next(&mut self) {
+        let StopSignals { interrupt, terminate, hang_up } = self;
+        let hung_up = async {
+            match hang_up {
+                Some(signal) => signal.recv().await,
+                None => future::pending().await,
+            }
+        };
         tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hung_up => {}
         }
     }
 
@@ -39,8 +51,17 @@ impl StopSignals {
     pub(crate) fn end_at_once(mut self) {
         tokio::spawn(async move {
             self.next().await;
-            tell("ended at once: the next start reads the log from its checkpoints");
+            warn!("ended at once: the next start reads the log from its checkpoints");
             process::exit(1);
         });
     }
+}
+
+/// Whether SIGHUP was ignored when the process began, as `nohup` has it. Listening would undo that.
+/// Source: proc_pid_status(5), `SigIgn`; SIGHUP is signal 1, so bit 0.
+fn is_hang_up_ignored() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = ignored.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & 1 == 1)
 }

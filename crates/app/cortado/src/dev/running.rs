@@ -10,8 +10,8 @@ use cortado_http::{Options, Server};
 use cortado_log::memory::SharedMemoryBeats;
 use cortado_log_embedded::{EmbeddedLog, OpenError as LogOpenError, Settings as LogSettings};
 use cortado_metrics::{Build, ProcessFacts, Registry, RuntimeFacts};
-use cortado_model::NodeId;
 use cortado_model::with_causes;
+use cortado_model::{DatabaseId, NodeId};
 use cortado_node::{
     Cluster, Components, Founding, IdentityError, NodeError, RawSettings, StartError, StoreFactory,
 };
@@ -110,6 +110,17 @@ impl Running {
     /// Whether clients find it without being told.
     pub(crate) fn has_default_address(&self) -> bool {
         self.address() == SocketAddr::from(([127, 0, 0, 1], 7171))
+    }
+
+    /// Finds the name of a database by its id.
+    pub(crate) fn name_of_database(
+        &self,
+    ) -> impl Fn(u32) -> Option<String> + Send + Sync + 'static {
+        let gateway = self.cluster.gateway();
+        move |id| match DatabaseId(id) {
+            DatabaseId::CLUSTER => Some("_cluster".to_owned()),
+            id => Some(gateway.catalog().database_by_id(id)?.name.clone()),
+        }
     }
 
     /// How many nodes it holds.
