@@ -4,12 +4,10 @@
 
 use crate::failure::{Exit, Failure};
 use crate::{
-    batches, changes, databases, decisions, demo, dev, documents, export, import, log_verification,
-    nodes, status,
+    batches, changes, completions, databases, decisions, demo, dev, documents, export, import,
+    log_verification, manual, nodes, status,
 };
-use clap::{Args, CommandFactory, Parser, Subcommand};
-use clap_complete::Shell;
-use std::io;
+use clap::{CommandFactory, Parser, Subcommand};
 
 /// A replicated document database: server and command line in one binary.
 #[derive(Debug, Parser)]
@@ -31,7 +29,7 @@ pub(crate) enum Command {
     /// Create, list, show or drop databases
     #[command(subcommand)]
     Db(databases::DatabaseCommand),
-    /// Create or change tables
+    /// Create, change, list, show or drop tables
     #[command(subcommand)]
     Table(databases::TableCommand),
     /// Create or replace a document
@@ -52,10 +50,10 @@ pub(crate) enum Command {
     /// Read or write many documents in one request
     #[command(after_help = batches::HELP)]
     Batch(batches::BatchArguments),
-    /// Store the documents of a JSON array or of NDJSON lines
+    /// Store the documents of a file: JSON, NDJSON, CSV or TSV, also gzipped
     #[command(after_help = import::HELP)]
     Import(import::ImportArguments),
-    /// Write a table or a database to NDJSON lines
+    /// Write a table or a database, declarations first, to NDJSON lines
     #[command(after_help = export::HELP)]
     Export(export::ExportArguments),
     /// Print the committed transactions of a database, in order
@@ -77,15 +75,11 @@ pub(crate) enum Command {
     #[command(after_help = decisions::HELP)]
     Explain(decisions::ExplainArguments),
     /// Print a script that completes commands in a shell
-    #[command(after_help = COMPLETIONS_HELP)]
-    Completions(CompletionsArguments),
-}
-
-/// For which shell.
-#[derive(Debug, Args)]
-pub(crate) struct CompletionsArguments {
-    #[arg(value_enum)]
-    shell: Shell,
+    #[command(after_help = completions::HELP)]
+    Completions(completions::CompletionsArguments),
+    /// Write the manual pages
+    #[command(after_help = manual::HELP)]
+    Man(manual::ManualArguments),
 }
 
 impl Command {
@@ -114,12 +108,9 @@ impl Command {
             Command::Log(command) => log_verification::run(command),
             Command::Explain(arguments) => decisions::run(&arguments),
             Command::Completions(arguments) => {
-                let mut command = CommandLine::command();
-                let mut script = Vec::new();
-                clap_complete::generate(arguments.shell, &mut command, "cortado", &mut script);
-                io::Write::write_all(&mut io::stdout(), &script)?;
-                Ok(Exit::Done)
+                completions::print(&arguments, &mut CommandLine::command())
             }
+            Command::Man(arguments) => manual::write(&arguments, CommandLine::command()),
         }
     }
 }
@@ -136,12 +127,6 @@ Begin here:
 In a part of a key, write a slash as %2F and a percent sign as %25.
 Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 outcome unknown (perhaps done).";
 
-const COMPLETIONS_HELP: &str = "\
-Examples:
-  cortado completions bash > ~/.local/share/bash-completion/completions/cortado
-  cortado completions zsh > ~/.zfunc/_cortado
-  cortado completions fish > ~/.config/fish/completions/cortado.fish";
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -153,8 +138,19 @@ mod tests {
 
     #[test]
     fn every_command_teaches() {
-        for command in CommandLine::command().get_subcommands() {
-            assert!(command.get_about().is_some(), "{} has no description", command.get_name());
+        let mut whole = CommandLine::command();
+        whole.build();
+        let mut commands: Vec<_> = whole.get_subcommands().collect();
+        while let Some(command) = commands.pop() {
+            let name = command.get_name();
+            if name == "help" {
+                continue;
+            }
+            assert!(command.get_about().is_some(), "{name} has no description");
+            let deeper: Vec<_> = command.get_subcommands().collect();
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(!deeper.is_empty() || help.contains("cortado"), "{name} has no example");
+            commands.extend(deeper);
         }
     }
 }

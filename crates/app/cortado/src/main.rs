@@ -32,10 +32,14 @@ mod status;
 mod nodes;
 mod decisions;
 mod log_verification;
+mod completions;
+mod manual;
 
 use clap::Parser;
 use command_line::CommandLine;
+use failure::{Exit, Failure};
 use mimalloc::MiMalloc;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 /// Records and answers are made on one thread and given back on another, which the system's
@@ -44,10 +48,28 @@ use std::process::ExitCode;
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
-    let line = CommandLine::parse();
+    let line = match CommandLine::try_parse() {
+        Ok(line) => line,
+        Err(error) => return answered_by_clap(&error),
+    };
     match line.command.run() {
         Ok(exit) => exit.code(),
         Err(failure) => {
+            failure.print();
+            failure.exit().code()
+        }
+    }
+}
+
+/// Help and version go to standard output, which may be full; what is wrong with the command line
+/// goes to standard error.
+fn answered_by_clap(error: &clap::Error) -> ExitCode {
+    let printed = error.print().and_then(|()| io::stdout().flush());
+    match printed {
+        _ if error.use_stderr() => Exit::Usage.code(),
+        Ok(()) => Exit::Done.code(),
+        Err(error) => {
+            let failure = Failure::from(error);
             failure.print();
             failure.exit().code()
         }

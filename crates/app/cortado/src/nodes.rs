@@ -16,6 +16,7 @@ use std::io::{self, Write};
 #[derive(Debug, Subcommand)]
 pub(crate) enum NodeCommand {
     /// List the nodes
+    #[command(after_help = LIST_HELP)]
     List {
         #[command(flatten)]
         output: OutputArguments,
@@ -23,8 +24,10 @@ pub(crate) enum NodeCommand {
         server: ServerArguments,
     },
     /// Kill a node of a development server, without a shutdown
+    #[command(after_help = KILL_HELP)]
     Kill(OneNode),
     /// Start a node that was killed
+    #[command(after_help = START_HELP)]
     Start(OneNode),
     /// Let another data directory take over the name of a node that has ended
     #[command(after_help = REPLACE_HELP)]
@@ -128,6 +131,22 @@ pub(crate) fn hand_off(arguments: &HandoffArguments) -> Result<Exit, Failure> {
 fn of_handoff(error: ClientError) -> Failure {
     Failure::from(error).if_unknown("`cortado status` shows which node leads the partition")
 }
+
+/// Shown below the options of `cortado node list`.
+const LIST_HELP: &str = "\
+Examples:
+  cortado node list
+  cortado node list --output json | jq -r '.[] | select(.alive | not) | .node'";
+
+/// Shown below the options of `cortado node kill`.
+const KILL_HELP: &str = "\
+Examples:
+  cortado node kill n2          its partitions are led by other nodes within a second or so";
+
+/// Shown below the options of `cortado node start`.
+const START_HELP: &str = "\
+Examples:
+  cortado node start n2         after `cortado node kill n2`";
 
 /// Shown below the options of `cortado node replace`.
 const REPLACE_HELP: &str = "\

@@ -12,6 +12,7 @@ use serde_json::Value;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
+use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -156,7 +157,20 @@ fn databases_and_tables_are_declared_shown_and_dropped() {
     server
         .cortado(&["put", "none/t/a", "{}"])
         .refused(1, &["There is no such database", "db create"]);
-    server.cortado(&["db", "drop", "geo"]).done();
+    // Nothing is dropped unasked, and nobody is there to ask.
+    server.cortado_with(&["table", "drop", "geo/count"], "yes\n").refused(2, &["--yes"]);
+    server.cortado_with(&["db", "drop", "geo"], "yes\n").refused(2, &["2 tables", "--yes"]);
+    let tables = json(&server.cortado(&["table", "list", "geo"]).done());
+    let names: Vec<&Value> = tables.as_array().unwrap().iter().map(|it| &it["name"]).collect();
+    assert_eq!(names, ["count", "place"]);
+    let shown = json(&server.cortado(&["table", "show", "geo/count"]).done());
+    assert_eq!(shown["schema"]["properties"]["n"]["type"], "integer");
+    let shown = server.cortado(&["table", "show", "geo/count", "--output", "table"]).done();
+    assert!(shown.starts_with("TABLE") && shown.contains("\"integer\""), "{shown}");
+    server.cortado(&["table", "drop", "geo/count", "--yes"]).done();
+    server.cortado(&["table", "show", "geo/count"]).refused(1, &["no_such_table"]);
+    server.cortado(&["table", "drop", "geo/count", "--yes"]).refused(1, &["no_such_table"]);
+    server.cortado(&["db", "drop", "geo", "--yes"]).done();
     server.cortado(&["db", "show", "geo"]).refused(1, &["no_such_database"]);
     server.cortado(&["db", "drop", "geo"]).refused(1, &["no_such_database"]);
 }
@@ -185,98 +199,6 @@ fn batches_read_and_write_many() {
     let keyed = ["batch", "geo", write, "--idempotency-key", "k1"];
     let first = server.cortado(&keyed).done();
     assert_eq!(server.cortado(&keyed).done(), first);
-}
-
-#[test]
-fn imports_list_what_is_refused_and_store_the_rest() {
-    let (server, _folder) = geo("3");
-    let array = r#"[
-        {"country":"JP","admin1":"40","name":"a","n":1},
-        {"country":"JP","admin1":"","name":"b"},
-        {"country":"JP","admin1":"40","name":"a","n":2},
-        {"country":"JP","admin1":"40"},
-        {"country":"JP","admin1":"40","name":"dup","x":1,"x":2},
-        {country:"JP"},
-        {"country":"JP","admin1":40,"name":"number"}
-    ]"#;
-    let large =
-        format!(r#"{{"country":"JP","admin1":"40","name":"large","x":"{}"}}"#, "x".repeat(1 << 20));
-    let after = r#"{"country":"JP","admin1":"40","name":"after"}"#;
-    let array = array.replacen(']', &format!(", {large}, {after} ]"), 1);
-    let ran = server.cortado_with(&["import", "geo/place", "-"], &array);
-    let ran = ran.refused(
-        1,
-        &[
-            "document 2 (line 3): admin1 is empty",
-            "document 4 (line 5): name is missing",
-            "document 5 (line 6): ",
-            "document 6 (line 7): not a JSON object",
-            "document 8 (line 9): ",
-            "document_too_large",
-            "5 documents refused",
-        ],
-    );
-    assert!(ran.out.contains("imported 4 documents into geo/place"), "{}", ran.out);
-    server.cortado(&["get", "geo/place/JP/40/after"]).done();
-    let last = json(&server.cortado(&["get", "geo/place/JP/40/a"]).done());
-    assert_eq!(last["n"], 2, "the last in file order wins");
-    server.cortado(&["get", "geo/place/JP/40/number"]).done();
-
-    let fill = ["import", "geo/place", "-", "--fill", "admin1=00", "--output", "json"];
-    let one = r#"{"country":"JP","admin1":"","name":"b"}"#;
-    let report = json(&server.cortado_with(&fill, one).done());
-    assert_eq!((&report["written"], &report["refused"]), (&1.into(), &0.into()));
-    let filled = json(&server.cortado(&["get", "geo/place/JP/00/b"]).done());
-    assert_eq!(filled["admin1"], "", "the document is as in the file");
-
-    let bad = ["import", "geo/place", "-", "--fill", "zip=1"];
-    server.cortado_with(&bad, one).refused(2, &["country, admin1, name"]);
-    server.cortado_with(&["import", "geo/place", "-"], "a,b\n").refused(1, &["neither [ nor {"]);
-    server.cortado_with(&["import", "geo/none", "-"], one).refused(1, &["no_such_table"]);
-    server.cortado(&["import", "geo/place", "/none.json"]).refused(2, &["cannot be read"]);
-    let cut = r#"[{"country":"JP","admin1":"1","name":"cut"},{"coun"#;
-    let cut = server.cortado_with(&["import", "geo/place", "-"], cut);
-    cut.refused(1, &["cut off after document 1", "--skip 1"]);
-    server.cortado(&["get", "geo/place/JP/1/cut"]).done();
-}
-
-#[test]
-fn an_export_comes_back_as_it_was() {
-    let (server, folder) = geo("3");
-    server.cortado(&["table", "create", "geo/count", "--key", "id"]).done();
-    let places: String = (0..2_500)
-        .map(|n| {
-            let (country, admin1) = (n % 7, n % 11);
-            let (c, a) = (format!("C{country}"), format!("A/{admin1}"));
-            format!("{{\"country\":\"{c}\",\"admin1\":\"{a}\",\"name\":\"ñ{n}\",\"x\":{n}.50}}\n")
-        })
-        .collect();
-    server.cortado_with(&["import", "geo/place", "-"], &places).done();
-    server.cortado(&["put", "geo/count/a", "{\"n\":\n 1.0}"]).done();
-    let file = folder.path().join("geo.ndjson");
-    fs::write(&file, "older").unwrap();
-    let path = file.display().to_string();
-    server.cortado(&["export", "geo", &path]).done();
-    let exported = fs::read_to_string(&file).unwrap();
-    assert_eq!(exported.lines().count(), 2_501);
-    assert!(exported.contains("\"x\":17.50"), "numbers are written as they came in");
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "the data and the export");
-
-    server.cortado(&["db", "create", "copy", "--partitions", "3"]).done();
-    server.cortado(&["table", "create", "copy/place", "--key", "country,admin1,name"]).done();
-    server.cortado(&["table", "create", "copy/count", "--key", "id"]).done();
-    server.cortado(&["import", "copy", &path]).done();
-    let copied = server.cortado(&["export", "copy"]).done();
-    let sorted = |text: &str| {
-        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
-        lines.sort();
-        lines
-    };
-    assert_eq!(sorted(&copied), sorted(&exported));
-    let one = server.cortado(&["export", "geo/count", "-"]).done();
-    assert_eq!(json(&one)["key"], json(r#"["a"]"#));
-    server.cortado(&["export", "none", &path]).refused(1, &["no_such_database"]);
-    assert_eq!(fs::read_to_string(&file).unwrap(), exported, "a failed export replaces nothing");
 }
 
 #[test]
@@ -398,13 +320,25 @@ fn usage_and_absence_have_their_own_exit_codes() {
     let url = format!("http://{}", free.local_addr().unwrap());
     drop(free);
     let run = Ran::alone;
-    let no_server = ["get", "geo/place/JP/40/a", "--url", &url, "--retry-for", "1"];
-    run(&no_server).refused(1, &["cannot connect", "cortado dev"]);
+    // Where no program listens on this machine, no server will come by itself.
+    let no_server = ["get", "geo/place/JP/40/a", "--url", &url];
+    let ran = run(&no_server).refused(1, &["cannot connect", "cortado dev"]);
+    assert!(!ran.err.contains("waiting"), "it is not waited for: {}", ran.err);
+    let once = ["get", "geo/place/JP/40/a", "--url", &url, "--retry-for", "1"];
+    run(&once).refused(1, &["cannot connect", "cortado dev"]);
     let longer = ["get", "geo/place/JP/40/a", "--url", &url, "--retry-for", "4"];
     run(&longer).refused(1, &["waiting (--retry-for"]);
     run(&["get", "geo/place"]).refused(2, &["KEY"]);
     run(&["get", "geo/place/a", "--url", "localhost"]).refused(2, &["http://"]);
     run(&["nonsense"]).refused(2, &["nonsense"]);
+    let with_url = |url: &str, arguments: &[&str]| {
+        let mut command = binary();
+        command.env("CORTADO_URL", url).args(arguments);
+        Ran::of(command, "")
+    };
+    let usage = with_url(&url, &["get"]).refused(2, &["Usage: cortado get <DOCUMENT>"]);
+    assert!(!usage.err.contains("--url"), "{}", usage.err);
+    with_url("localhost", &["db", "list"]).refused(2, &["localhost", "http://"]);
     run(&["dev", "--nodes", "0"]).refused(2, &["1 to 9"]);
     run(&["dev", "--listen", "7171"]).refused(2, &["HOST:PORT"]);
     run(&["dev", "--config", "/none.toml"]).refused(2, &["cannot be read"]);
@@ -413,6 +347,52 @@ fn usage_and_absence_have_their_own_exit_codes() {
     for shell in ["bash", "zsh", "fish"] {
         assert!(run(&["completions", shell]).done().contains("handoff"));
     }
+    for arguments in [&["--version"][..], &["--help"], &["completions", "zsh"], &["man"]] {
+        let mut full = binary();
+        full.args(arguments);
+        full.stdout(fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
+        let output = full.output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("No space left"));
+    }
+}
+
+#[test]
+fn every_command_has_a_manual_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let pages = folder.path().join("man1");
+    Ran::alone(&["man", pages.to_str().unwrap()]).done();
+    for page in ["cortado", "cortado-import", "cortado-table-list", "cortado-dev"] {
+        let text = fs::read_to_string(pages.join(format!("{page}.1"))).unwrap();
+        assert!(text.starts_with(".ie") || text.contains(".TH"), "{page}: {text}");
+    }
+    assert!(!pages.join("cortado-help.1").exists());
+    let page = fs::read_to_string(pages.join("cortado-import.1")).unwrap();
+    assert!(page.contains("key\\-from") && page.contains("gzipped"), "{page}");
+    assert!(Ran::alone(&["man"]).done().contains(".TH cortado 1"));
+}
+
+/// As a person has it who presses Tab.
+#[test]
+fn a_shell_completes_files_where_a_file_is_meant() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("cortado.bash");
+    fs::write(&script, Ran::alone(&["completions", "bash"]).done()).unwrap();
+    let complete = |words: &str, at: u32| {
+        let mut bash = Command::new("bash");
+        bash.current_dir(folder.path()).args(["--norc", "-c"]);
+        bash.arg(format!(
+            "source ./cortado.bash; COMP_WORDS=({words} ''); COMP_CWORD={at}; \
+             $(complete -p cortado | sed 's/.*-F \\([a-z_]*\\).*/\\1/') cortado '' ''; \
+             echo \"${{COMPREPLY[@]}}\"; complete -p cortado"
+        ));
+        let output = bash.output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let said = complete("cortado import geo/place", 3);
+    assert!(said.starts_with('\n') && said.contains("-o default"), "nothing, so files: {said}");
+    let said = complete("cortado", 1);
+    assert!(said.contains("import") && said.contains("handoff"), "{said}");
 }
 
 /// A server that takes requests and answers none of them.
@@ -458,13 +438,25 @@ fn a_server_ends_in_order_and_keeps_its_data() {
     assert!(logged.iter().all(|line| line["level"].is_string()), "{said}");
     let mut serving = logged.iter().filter(|line| line["message"] == "serving as leader");
     // Of the span of the replica, and found where other lines have them.
-    let is_told = |line: &Value| line["partition"].is_string() && line["node"] == "n1";
+    let is_told = |line: &Value| {
+        line["partition"].is_string() && line["node"] == "n1" && line["generation"] == 1
+    };
     assert!(serving.next().is_some_and(is_told) && serving.all(is_told), "{said}");
+    let of_geo = logged.iter().any(|line| line["partition"] == "geo/2");
+    assert!(of_geo, "partitions have the names of the command line: {said}");
 
     let taken = server.address.to_string();
     let mut second = binary();
     second.args(["dev", "--listen", &taken]);
     Ran::of(second, "").refused(1, &[&taken, "--listen 127.0.0.1:0"]);
+    // Every line of a log is JSON, to the last word.
+    let mut second = binary();
+    second.args(["dev", "--log-format", "json", "--listen", &taken]);
+    let ran = Ran::of(second, "").refused(1, &[&taken]);
+    let lines = json_lines(&ran.err);
+    let last = lines.last().unwrap();
+    assert_eq!(last["level"], "ERROR");
+    assert!(last["next"].as_str().unwrap().contains("--listen 127.0.0.1:0"), "{last}");
 
     assert_eq!(server.stop().code(), Some(0));
     let server = start();
@@ -499,16 +491,111 @@ fn a_server_ends_in_order_when_the_reader_of_its_output_is_gone() {
 
 #[test]
 fn a_temporary_server_leaves_nothing_behind() {
-    let folder = tempfile::tempdir().unwrap();
-    let temporary = folder.path().join("tmp");
-    fs::create_dir(&temporary).unwrap();
-    let mut command = binary();
-    command.env("TMPDIR", &temporary).args(["dev", "--nodes", "1", "--listen", "127.0.0.1:0"]);
+    // 1: the terminal is gone; 2: Ctrl-C; 15: a service manager.
+    for signal in ["-1", "-2", "-15"] {
+        let folder = tempfile::tempdir().unwrap();
+        let temporary = folder.path().join("tmp");
+        fs::create_dir(&temporary).unwrap();
+        let mut command = binary();
+        command.env("TMPDIR", &temporary).args(["dev", "--nodes", "1", "--listen", "127.0.0.1:0"]);
+        let server = Server::run(command).unwrap_or_else(|said| panic!("no server:\n{said}"));
+        assert_eq!(fs::read_dir(&temporary).unwrap().count(), 1);
+        server.cortado(&["db", "create", "geo"]).done();
+        assert_eq!(server.stop_by(signal).code(), Some(0));
+        assert_eq!(fs::read_dir(&temporary).unwrap().count(), 0, "after signal {signal}");
+    }
+}
+
+#[test]
+fn a_server_that_was_told_to_outlive_its_terminal_does() {
+    let (_folder, data) = folder();
+    let mut command = Command::new("nohup");
+    command.arg(env!("CARGO_BIN_EXE_cortado")).args(["dev", "--nodes", "1"]);
+    command.args(["--listen", "127.0.0.1:0", "--data"]).arg(&data);
     let server = Server::run(command).unwrap_or_else(|said| panic!("no server:\n{said}"));
-    assert_eq!(fs::read_dir(&temporary).unwrap().count(), 1);
+    let sent = Command::new("kill").args(["-1", &server.pid().to_string()]).status().unwrap();
+    assert!(sent.success());
     server.cortado(&["db", "create", "geo"]).done();
     assert_eq!(server.stop().code(), Some(0));
-    assert_eq!(fs::read_dir(&temporary).unwrap().count(), 0);
+}
+
+#[test]
+fn a_server_is_set_up_by_its_environment() {
+    let (folder, data) = folder();
+    let socket = folder.path().join("notify");
+    let manager = UnixDatagram::bind(&socket).unwrap();
+    manager.set_read_timeout(Some(BOUND)).unwrap();
+    let config = folder.path().join("dev.toml");
+    fs::write(&config, "nodes = 3\ndata = \"elsewhere\"\n").unwrap();
+    let mut command = binary();
+    command.arg("dev").env("CORTADO_LISTEN", "127.0.0.1:0").env("CORTADO_DATA", &data);
+    command.env("CORTADO_NODES", "2").env("CORTADO_LOG_FORMAT", "json");
+    command.env("CORTADO_CONFIG", &config).env("NOTIFY_SOCKET", &socket);
+    let server = Server::run(command).unwrap_or_else(|said| panic!("no server:\n{said}"));
+    let nodes = json(&server.cortado(&["node", "list", "--output", "json"]).done());
+    assert_eq!(nodes.as_array().unwrap().len(), 2);
+    assert!(data.join("log").is_dir());
+    assert!(server.said().lines().any(|line| line.starts_with('{')));
+    let url = server.url();
+    let told = || {
+        let mut bytes = [0; 200];
+        let length = manager.recv(&mut bytes).unwrap();
+        String::from_utf8_lossy(&bytes[..length]).into_owned()
+    };
+    assert_eq!(told(), format!("READY=1\nSTATUS=serving on {url}\n"));
+    assert_eq!(server.stop().code(), Some(0));
+    assert!(told().starts_with("STOPPING=1\n"));
+    // An option wins.
+    let mut command = binary();
+    command.args(["dev", "--nodes", "0"]).env("CORTADO_NODES", "2");
+    Ran::of(command, "").refused(2, &["nodes is 0"]);
+}
+
+#[test]
+fn a_terminal_is_shown_and_not_steered() {
+    let (server, _folder) = geo("1");
+    let value = "{\"a\":\"\u{9b}31m\u{202e}x\u{7f}\u{2066}\",\"東京\":\"ñ\"}";
+    server.cortado_with(&["put", "geo/place/JP/40/x", "-"], value).done();
+    let escaped = "{\"a\":\"\\u009b31m\\u202ex\\u007f\\u2066\",\"東京\":\"ñ\"}";
+    for arguments in [
+        &["get", "geo/place/JP/40/x"][..],
+        &["list", "geo/place/JP"],
+        &["list", "geo/place/JP", "--output", "json"],
+        &["changes", "geo", "--output", "table"],
+        &["changes", "geo", "--output", "json"],
+        &["export", "geo"],
+        &["export", "geo", "/dev/stdout"],
+        &["batch", "geo", r#"{"keys":[{"table":"place","key":["JP","40","x"]}]}"#],
+    ] {
+        let mut command = binary();
+        command.env("CORTADO_URL", server.url()).args(arguments);
+        let shown = on_a_terminal(command);
+        assert!(shown.contains(escaped), "{arguments:?}: {shown}");
+        let piped = server.cortado(arguments).done();
+        assert!(piped.contains(value), "{arguments:?}: {piped}");
+    }
+}
+
+/// What a command writes to a terminal.
+fn on_a_terminal(mut command: Command) -> String {
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    let controller =
+        openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+    grantpt(&controller).unwrap();
+    unlockpt(&controller).unwrap();
+    let name = ptsname(&controller, Vec::new()).unwrap();
+    let mut options = fs::OpenOptions::new();
+    let terminal = options.read(true).write(true).open(name.to_str().unwrap()).unwrap();
+    command.stdin(Stdio::null()).stdout(terminal).stderr(Stdio::null());
+    let mut process = command.spawn().unwrap();
+    // The last of its terminals: reading fails when the process has closed its own.
+    drop(command);
+    let mut controller = fs::File::from(controller);
+    let mut bytes = Vec::new();
+    // EIO is the end of a terminal.
+    let _ = controller.read_to_end(&mut bytes);
+    assert_eq!(process.wait().unwrap().code(), Some(0));
+    String::from_utf8(bytes).unwrap()
 }
 
 #[test]

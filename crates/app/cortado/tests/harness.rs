@@ -90,16 +90,21 @@ impl Server {
     }
 
     /// SIGTERM, and the graceful end that must follow.
-    pub fn stop(mut self) -> ExitStatus {
+    pub fn stop(self) -> ExitStatus {
+        self.stop_by("-15")
+    }
+
+    /// A signal, and the graceful end that must follow.
+    pub fn stop_by(mut self, signal: &str) -> ExitStatus {
         let pid = self.process.id().to_string();
-        let sent = Command::new("kill").args(["-15", &pid]).status().expect("kill runs");
-        assert!(sent.success(), "SIGTERM was not delivered");
+        let sent = Command::new("kill").args([signal, &pid]).status().expect("kill runs");
+        assert!(sent.success(), "signal {signal} was not delivered");
         let begun = Instant::now();
         loop {
             if let Some(status) = self.process.try_wait().expect("it was started") {
                 return status;
             }
-            assert!(begun.elapsed() < BOUND, "no end after SIGTERM:\n{}", self.said());
+            assert!(begun.elapsed() < BOUND, "no end after signal {signal}:\n{}", self.said());
             thread::yield_now();
         }
     }

@@ -15,10 +15,24 @@ pub struct Ran {
     pub err: String,
 }
 
+/// What the binary takes from its environment.
+const VARIABLES: [&str; 8] = [
+    "CORTADO_URL",
+    "CORTADO_LOG",
+    "CORTADO_NODES",
+    "CORTADO_LISTEN",
+    "CORTADO_DATA",
+    "CORTADO_CONFIG",
+    "CORTADO_LOG_FORMAT",
+    "NOTIFY_SOCKET",
+];
+
 /// The built binary, free of the caller's environment.
 pub fn binary() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cortado"));
-    command.env_remove("CORTADO_URL").env_remove("CORTADO_LOG");
+    for variable in VARIABLES {
+        command.env_remove(variable);
+    }
     command
 }
 
@@ -31,13 +45,18 @@ impl Ran {
     }
 
     /// Runs `command` with `input` on its standard input.
-    pub fn of(mut command: Command, input: &str) -> Ran {
+    pub fn of(command: Command, input: &str) -> Ran {
+        Ran::of_bytes(command, input.as_bytes())
+    }
+
+    /// The same with bytes that are no text.
+    pub fn of_bytes(mut command: Command, input: &[u8]) -> Ran {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = command.spawn().expect("cannot run the binary");
         let mut stdin = process.stdin.take().expect("piped");
         let input = input.to_owned();
         // On its own thread, so that the output is read meanwhile; the command may not read it all.
-        let writer = thread::spawn(move || stdin.write_all(input.as_bytes()));
+        let writer = thread::spawn(move || stdin.write_all(&input));
         let output = process.wait_with_output().expect("it was started");
         let _ = writer.join().expect("writing does not panic");
         let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
@@ -78,9 +97,9 @@ impl Server {
     }
 
     /// The same with text on standard input.
-    pub fn cortado_with(&self, arguments: &[&str], input: &str) -> Ran {
+    pub fn cortado_with(&self, arguments: &[&str], input: impl AsRef<[u8]>) -> Ran {
         let mut command = binary();
         command.env("CORTADO_URL", self.url()).args(arguments);
-        Ran::of(command, input)
+        Ran::of_bytes(command, input.as_ref())
     }
 }
