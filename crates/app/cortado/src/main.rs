@@ -27,6 +27,7 @@ mod documents;
 mod batches;
 mod import;
 mod export;
+mod export_lines;
 mod changes;
 mod status;
 mod nodes;

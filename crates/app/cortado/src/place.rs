@@ -112,6 +112,13 @@ pub(crate) struct Scope {
     pub(crate) table: Option<String>,
 }
 
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.database)?;
+        self.table.as_ref().map_or(Ok(()), |table| write!(f, "/{table}"))
+    }
+}
+
 impl FromStr for Scope {
     type Err = PlaceError;
 

@@ -8,10 +8,12 @@
 mod tests;
 
 use super::keying::Document;
-use super::tally::{Refused, Tally};
+use super::rejects::Refused;
+use super::tally::{Stored, Tally};
 use crate::failure::Failure;
-use cortado_client::{ClientError, Database, WriteOptions};
-use cortado_wire::{OperationBody, OperationKind};
+use clap::ValueEnum;
+use cortado_client::{ClientError, Condition, Database, WriteOptions};
+use cortado_wire::{Code, OperationBody, OperationKind};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -49,9 +51,21 @@ impl Item {
     }
 
     fn refused(self, reason: String, tally: &Tally) {
-        let Item { position, line, bytes, .. } = self;
-        tally.refuse(Refused { position, line, reason }, bytes);
+        let Item { position, line, bytes, document, .. } = self;
+        let text = Some(document.value.into_string().into_bytes());
+        tally.refuse(&Refused { position, line, reason, text }, bytes);
     }
+}
+
+/// What becomes of a document whose key exists already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnDuplicate {
+    /// It takes the place of the one that exists
+    Replace,
+    /// It is left out, and counted
+    Skip,
+    /// It is refused, as any other document that cannot be stored
+    Fail,
 }
 
 /// The running lanes.
@@ -72,6 +86,7 @@ impl Lanes {
     pub(crate) fn start(
         database: &Database,
         count: usize,
+        on_duplicate: OnDuplicate,
         tally: &Arc<Tally>,
     ) -> (Lanes, Entrance) {
         let mut tasks = JoinSet::new();
@@ -80,6 +95,7 @@ impl Lanes {
             let (sender, inbox) = mpsc::channel(WAITING_MAX);
             let lane = Lane {
                 database: database.clone(),
+                on_duplicate,
                 tally: Arc::clone(tally),
                 name: format!("import-{import:016x}-{number}"),
                 sent: 0,
@@ -136,6 +152,7 @@ fn lane_of(document: &Document, lanes: usize) -> usize {
 /// One sequence of requests.
 struct Lane {
     database: Database,
+    on_duplicate: OnDuplicate,
     tally: Arc<Tally>,
     /// Begins the idempotency keys of this lane; no other lane has it.
     name: String,
@@ -158,8 +175,10 @@ impl Lane {
     async fn store(&mut self, mut group: Vec<Item>) -> Result<(), Failure> {
         while !group.is_empty() {
             let error = match self.send(&group).await {
-                Ok(()) => {
-                    group.iter().for_each(|item| self.tally.store(item.position, item.bytes));
+                Ok(stored) => {
+                    for (item, stored) in group.iter().zip(stored) {
+                        self.tally.store(item.position, item.bytes, stored);
+                    }
                     return Ok(());
                 }
                 Err(error) => error,
@@ -170,46 +189,73 @@ impl Lane {
             let blamed = error.problem().and_then(|problem| problem.operation);
             match blamed {
                 Some(index) if index < group.len() => {
-                    group.remove(index).refused(reason(&error), &self.tally);
+                    self.settle(group.remove(index), &error);
+                    // Where one document exists, others do.
+                    if exists(&error) {
+                        return self.store_singly(group).await;
+                    }
                 }
-                Some(_) | None if group.len() == 1 => {
-                    group.remove(0).refused(reason(&error), &self.tally);
-                }
+                Some(_) | None if group.len() == 1 => self.settle(group.remove(0), &error),
                 Some(_) | None => return self.store_singly(group).await,
             }
         }
         Ok(())
     }
 
+    /// Deals with a document that `error` blames.
+    fn settle(&self, item: Item, error: &ClientError) {
+        match self.on_duplicate {
+            OnDuplicate::Skip if exists(error) => {
+                self.tally.store(item.position, item.bytes, Stored::Skipped);
+            }
+            OnDuplicate::Fail if exists(error) => {
+                item.refused("a document of this key exists".to_owned(), &self.tally);
+            }
+            OnDuplicate::Replace | OnDuplicate::Skip | OnDuplicate::Fail => {
+                item.refused(reason(error), &self.tally);
+            }
+        }
+    }
+
     /// Stores each document alone: one of them is refused, and the answer does not say which.
     async fn store_singly(&mut self, group: Vec<Item>) -> Result<(), Failure> {
         for item in group {
             match self.send(std::slice::from_ref(&item)).await {
-                Ok(()) => self.tally.store(item.position, item.bytes),
-                Err(error) if concerns_documents(&error) => {
-                    item.refused(reason(&error), &self.tally);
+                Ok(stored) => {
+                    for stored in stored {
+                        self.tally.store(item.position, item.bytes, stored);
+                    }
                 }
+                Err(error) if concerns_documents(&error) => self.settle(item, &error),
                 Err(error) => return Err(error.into()),
             }
         }
         Ok(())
     }
 
-    async fn send(&mut self, group: &[Item]) -> Result<(), ClientError> {
+    /// Stores a group, and answers what became of each document.
+    async fn send(&mut self, group: &[Item]) -> Result<Vec<Stored>, ClientError> {
         self.sent += 1;
         let key = format!("{}-{}", self.name, self.sent);
         let write = WriteOptions { idempotency_key: Some(&key), ..WriteOptions::default() };
+        let is_new_only = self.on_duplicate != OnDuplicate::Replace;
+        let stored = |is_new| if is_new { Stored::Created } else { Stored::Replaced };
         if let [Item { document, .. }] = group {
+            let condition = is_new_only.then_some(Condition::Absent);
             let value = document.value.clone().into_string();
             let table = self.database.table(&document.table);
-            return table.put(&document.key, value, &write).await.map(drop);
+            let write = WriteOptions { condition, ..write };
+            let written = table.put(&document.key, value, &write).await?;
+            return Ok(vec![stored(written.is_new)]);
         }
+        let operation = |item| operation(item, is_new_only);
         let operations = group.iter().map(operation).collect::<Result<_, _>>()?;
-        self.database.transact(operations, &write).await.map(drop)
+        let answer = self.database.transact(operations, &write).await?;
+        Ok(answer.results.iter().map(|result| stored(result.status == 201)).collect())
     }
 }
 
-fn operation(item: &Item) -> Result<OperationBody<'_>, ClientError> {
+fn operation(item: &Item, is_new_only: bool) -> Result<OperationBody<'_>, ClientError> {
     let Document { table, key, value } = &item.document;
     let value: &RawValue = serde_json::from_str(value)
         .map_err(|error| ClientError::Misuse { why: error.to_string() })?;
@@ -219,13 +265,18 @@ fn operation(item: &Item) -> Result<OperationBody<'_>, ClientError> {
         key: key.iter().map(|part| Cow::Borrowed(part.as_str())).collect(),
         value: Some(value),
         if_match: None,
-        if_none_match: None,
+        if_none_match: is_new_only.then_some(Cow::Borrowed("*")),
     })
 }
 
 /// Whether the server found fault with documents, and not with the request as such.
 fn concerns_documents(error: &ClientError) -> bool {
     matches!(error.status(), Some(400 | 412 | 413 | 414 | 422))
+}
+
+/// Whether a document was to be new, and is not.
+fn exists(error: &ClientError) -> bool {
+    error.code() == Some(Code::ConditionFailed)
 }
 
 /// Why one document is refused, on one line.

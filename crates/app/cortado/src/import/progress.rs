@@ -67,7 +67,7 @@ async fn show(tally: &Tally, bytes_total: Option<u64>, bar: Option<ProgressBar>)
     loop {
         ticks.tick().await;
         let seconds = begun.elapsed().as_secs_f64();
-        let (documents, bytes) = (tally.written() + tally.refused(), tally.bytes());
+        let (documents, bytes) = (tally.counts().all(), tally.bytes());
         let rate = thousands((documents as f64 / seconds) as u64);
         let counts = format!("{} documents, {rate}/s", thousands(documents));
         match &bar {

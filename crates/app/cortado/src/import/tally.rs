@@ -2,10 +2,13 @@
 //!
 //! Start reading at [`Tally::resume_at`].
 
+use super::rejects::{Refused, Rejects};
+use crate::failure::Failure;
 use crate::output::tell;
+use crate::terminal::for_stderr;
 use indicatif::ProgressBar;
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::BTreeSet;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Counts of one import, shared by its lanes.
 #[derive(Debug)]
@@ -15,33 +18,55 @@ pub(crate) struct Tally {
 
 #[derive(Debug, Default)]
 struct State {
-    written: u64,
-    refused: u64,
+    counts: Counts,
     /// Bytes of the file that are settled.
     bytes: u64,
-    /// All documents up to this one are settled.
+    /// All values up to this one are settled.
     settled: u64,
-    /// Settled documents above it; as many as are under way at most.
+    /// Settled values above it; as many as are under way at most.
     above: BTreeSet<u64>,
     /// What to print through, so that lines do not tear the bar.
     bar: Option<ProgressBar>,
+    /// Where all refusals go.
+    rejects: Option<Rejects>,
 }
 
-/// A document that was not stored, and will not be.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Refused {
-    /// Which document of the file, from 1.
-    pub(crate) position: u64,
-    /// Its line, from 1.
-    pub(crate) line: u64,
-    /// Why.
-    pub(crate) reason: String,
+/// What became of the documents.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// There was no document of that key.
+    pub(crate) created: u64,
+    /// There was one.
+    pub(crate) replaced: u64,
+    /// There was one, and it was to be left alone.
+    pub(crate) skipped: u64,
+    /// Not stored.
+    pub(crate) refused: u64,
 }
+
+impl Counts {
+    /// How many documents are dealt with.
+    pub(crate) fn all(self) -> u64 {
+        self.created + self.replaced + self.skipped + self.refused
+    }
+}
+
+/// What became of one document that was not refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stored {
+    Created,
+    Replaced,
+    /// It exists, and is left alone.
+    Skipped,
+}
+
+/// Refusals that are listed: a person reads no more.
+const LISTED_MAX: u64 = 20;
 
 impl Tally {
-    /// The first `skipped` documents are settled already.
-    pub(crate) fn starting_after(skipped: u64) -> Tally {
-        Tally { state: Mutex::new(State { settled: skipped, ..State::default() }) }
+    /// The first `skipped` values are settled already.
+    pub(crate) fn starting_after(skipped: u64, rejects: Option<Rejects>) -> Tally {
+        Tally { state: Mutex::new(State { settled: skipped, rejects, ..State::default() }) }
     }
 
     /// The bar that lines are printed through from now on.
@@ -50,41 +75,53 @@ impl Tally {
     }
 
     /// A document is stored; it takes `bytes` of the file.
-    pub(crate) fn store(&self, position: u64, bytes: u64) {
+    pub(crate) fn store(&self, position: u64, bytes: u64, stored: Stored) {
         let mut state = self.state();
-        state.written += 1;
+        match stored {
+            Stored::Created => state.counts.created += 1,
+            Stored::Replaced => state.counts.replaced += 1,
+            Stored::Skipped => state.counts.skipped += 1,
+        }
         state.settle(position, bytes);
     }
 
-    /// A document is not stored. Says so at once.
-    pub(crate) fn refuse(&self, refused: Refused, bytes: u64) {
-        let Refused { position, line, reason } = refused;
+    /// A document is not stored. Says so at once, unless many were not.
+    pub(crate) fn refuse(&self, refused: &Refused, bytes: u64) {
+        let Refused { position, line, reason, .. } = refused;
         let mut state = self.state();
-        state.refused += 1;
-        state.settle(position, bytes);
-        let text = format!("refused: document {position} (line {line}): {reason}");
-        match &state.bar {
-            Some(bar) => bar.println(text),
-            None => tell(&text),
+        state.counts.refused += 1;
+        state.settle(*position, bytes);
+        if let Some(rejects) = &mut state.rejects {
+            rejects.write(refused);
+        }
+        if state.counts.refused <= LISTED_MAX {
+            state.tell(&format!("refused: document {position} (line {line}): {reason}"));
+        } else if state.counts.refused == LISTED_MAX + 1 {
+            let more = match &state.rejects {
+                Some(rejects) => format!("all of them are in {}", rejects.path().display()),
+                None => "--rejects FILE writes all of them".to_owned(),
+            };
+            state.tell(&format!("refused: more documents, which are not listed here; {more}"));
         }
     }
 
-    /// A document is left out, as asked.
+    /// A value that is no document is dealt with, such as a declaration.
+    pub(crate) fn pass(&self, position: u64, bytes: u64) {
+        self.state().settle(position, bytes);
+    }
+
+    /// A value is left out, as asked.
     pub(crate) fn pass_over(&self, bytes: u64) {
         self.state().bytes += bytes;
     }
 
-    /// How many documents from the beginning are all settled: what `--skip` takes.
+    /// How many values from the beginning are all settled: what `--skip` takes.
     pub(crate) fn resume_at(&self) -> u64 {
         self.state().settled
     }
 
-    pub(crate) fn written(&self) -> u64 {
-        self.state().written
-    }
-
-    pub(crate) fn refused(&self) -> u64 {
-        self.state().refused
+    pub(crate) fn counts(&self) -> Counts {
+        self.state().counts
     }
 
     /// Bytes of the file that are settled.
@@ -92,8 +129,16 @@ impl Tally {
         self.state().bytes
     }
 
+    /// Ends the file of refusals.
+    ///
+    /// # Errors
+    /// It does not hold all of them.
+    pub(crate) fn finish_rejects(&self) -> Result<(), Failure> {
+        self.state().rejects.take().map_or(Ok(()), Rejects::finish)
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 
@@ -105,6 +150,13 @@ impl State {
             self.settled += 1;
         }
     }
+
+    fn tell(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.println(for_stderr(text)),
+            None => tell(text),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -113,13 +165,18 @@ mod tests {
 
     #[test]
     fn an_import_goes_on_behind_what_is_settled_without_a_hole() {
-        let tally = Tally::starting_after(10);
+        let tally = Tally::starting_after(10, None);
         assert_eq!(tally.resume_at(), 10);
-        tally.store(12, 5);
-        tally.store(13, 5);
+        tally.store(12, 5, Stored::Created);
+        tally.store(13, 5, Stored::Replaced);
         assert_eq!(tally.resume_at(), 10);
-        tally.refuse(Refused { position: 11, line: 1, reason: "a test".to_owned() }, 7);
+        let refused = Refused { position: 11, line: 1, reason: "a test".to_owned(), text: None };
+        tally.refuse(&refused, 7);
         assert_eq!(tally.resume_at(), 13);
-        assert_eq!((tally.written(), tally.refused(), tally.bytes()), (2, 1, 17));
+        tally.store(14, 1, Stored::Skipped);
+        tally.pass(15, 1);
+        assert_eq!(tally.resume_at(), 15);
+        let want = Counts { created: 1, replaced: 1, skipped: 1, refused: 1 };
+        assert_eq!((tally.counts(), tally.bytes()), (want, 19));
     }
 }

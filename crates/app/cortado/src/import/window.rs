@@ -1,0 +1,109 @@
+//! A stretch of what is read, which grows in front and is taken away behind.
+//!
+//! Counts lines. Start reading at [`Window`].
+
+use super::source::Unpacked;
+use std::io::{self, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Bytes that are read at once.
+const READ_BYTES: usize = 256 << 10;
+
+/// The bytes that were read and not yet taken.
+pub(crate) struct Window {
+    input: Box<dyn Read + Send>,
+    packed: Option<Arc<AtomicU64>>,
+    bytes: Vec<u8>,
+    /// Where the bytes begin that were not taken.
+    begin: usize,
+    /// The line of the next byte, from 1.
+    line: u64,
+    taken: u64,
+}
+
+impl Window {
+    /// Begins where `unpacked` does.
+    pub(crate) fn new(unpacked: Unpacked) -> Window {
+        let Unpacked { input, packed } = unpacked;
+        Window { input, packed, bytes: Vec::new(), begin: 0, line: 1, taken: 0 }
+    }
+
+    /// What is there.
+    pub(crate) fn rest(&self) -> &[u8] {
+        &self.bytes[self.begin..]
+    }
+
+    /// Reads more behind what is there; answers false at the end.
+    pub(crate) fn grow(&mut self) -> Result<bool, ReadError> {
+        if self.begin > self.bytes.len() / 2 {
+            self.bytes.drain(..self.begin);
+            self.begin = 0;
+        }
+        let length = self.bytes.len();
+        self.bytes.resize(length + READ_BYTES, 0);
+        let read = loop {
+            match self.input.read(&mut self.bytes[length..]) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => break read,
+            }
+        };
+        self.bytes.truncate(length + *read.as_ref().unwrap_or(&0));
+        read.map(|count| count > 0).map_err(|source| ReadError { line: self.line, source })
+    }
+
+    /// The byte at `at`, reading up to there if need be; `None` behind the end.
+    pub(crate) fn byte(&mut self, at: usize) -> Result<Option<u8>, ReadError> {
+        while at >= self.rest().len() {
+            if !self.grow()? {
+                return Ok(None);
+            }
+        }
+        Ok(Some(self.rest()[at]))
+    }
+
+    /// Whether `text` stands at `at`.
+    pub(crate) fn has(&mut self, at: usize, text: &[u8]) -> Result<bool, ReadError> {
+        while at + text.len() > self.rest().len() {
+            if !self.grow()? {
+                break;
+            }
+        }
+        Ok(self.rest().get(at..).is_some_and(|rest| rest.starts_with(text)))
+    }
+
+    /// Takes the first `length` bytes away.
+    pub(crate) fn take(&mut self, length: usize) {
+        let gone = &self.bytes[self.begin..self.begin + length];
+        self.line += memchr::memchr_iter(b'\n', gone).count() as u64;
+        self.begin += length;
+        self.taken += length as u64;
+    }
+
+    /// How much memory it takes.
+    #[cfg(test)]
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.bytes.capacity()
+    }
+
+    /// The line of the next byte, from 1.
+    pub(crate) fn line(&self) -> u64 {
+        self.line
+    }
+
+    /// How much of the file is taken, in bytes of the file: about, where it is gzipped.
+    pub(crate) fn position(&self) -> u64 {
+        match &self.packed {
+            Some(packed) => packed.load(Ordering::Relaxed),
+            None => self.taken,
+        }
+    }
+}
+
+/// The input has failed.
+#[derive(Debug, thiserror::Error)]
+#[error("the file cannot be read beyond line {line}: {source}")]
+pub(crate) struct ReadError {
+    line: u64,
+    source: io::Error,
+}
