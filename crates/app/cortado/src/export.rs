@@ -1,93 +1,105 @@
-//! `cortado export`: a table or a database as NDJSON lines.
+//! `cortado export`: a table or a database as NDJSON lines, its declarations first.
 //!
-//! A file appears whole or not at all. Start reading at [`run`].
+//! Start reading at [`run`]. Source: docs/formats/export.md.
 
+mod destination;
+
+use crate::export_lines::{DatabaseLine, TableLine};
 use crate::failure::{Exit, Failure};
 use crate::output::{counted, tell};
 use crate::place::Scope;
 use crate::server_arguments::{ServerArguments, block_on};
-use clap::Args;
+use crate::stop_signals::StopSignals;
+use clap::{Args, ValueHint};
 use cortado_client::{Client, Table};
-use std::fs::{File, Permissions};
-use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use tempfile::NamedTempFile;
+use cortado_wire::{DatabaseAnswer, TableAnswer};
+use destination::Destination;
+use serde::Serialize;
+use std::io::Write;
+use std::path::PathBuf;
 
 /// What `cortado export` is told.
 #[derive(Debug, Args)]
 pub(crate) struct ExportArguments {
     /// DB, or DB/TABLE
     scope: Scope,
-    /// The file, replaced at the end and only if all went well; - for standard output
-    #[arg(default_value = "-")]
+    /// The file, replaced at the end and only if all went well; - for standard output. What is no
+    /// regular file, such as a device or a pipe, is written to as it is
+    #[arg(default_value = "-", value_hint = ValueHint::FilePath)]
     file: PathBuf,
     #[command(flatten)]
     server: ServerArguments,
 }
 
-/// Writes every document as a line `{"table","key","value"}`.
+/// Writes the declarations, then every document as a line `{"table","key","value"}`.
 pub(crate) fn run(arguments: &ExportArguments) -> Result<Exit, Failure> {
     let ExportArguments { scope, file, server } = arguments;
     let client = server.client();
     block_on(async {
-        let documents = if file.as_path() == Path::new("-") {
-            let mut out = BufWriter::new(io::stdout().lock());
-            let documents = write_scope(&client, scope, &mut out).await?;
-            out.flush()?;
-            documents
-        } else {
-            replace(&client, scope, file).await?
+        // Before the file is touched: what does not exist is no reason to.
+        let declared = Declared::find(&client, scope).await?;
+        let mut out = Destination::open(file)?;
+        let documents = match out.replaced() {
+            None => write_all(&client, &declared, &mut out).await?,
+            Some(path) => {
+                // Only a file has something to take back; a pipe may hold us up for ever, and then
+                // a signal must end us as it ends any other command.
+                let interrupted = format!("interrupted; {} is as it was", path.display());
+                let mut signals = StopSignals::listen()?;
+                tokio::select! {
+                    written = write_all(&client, &declared, &mut out) => written?,
+                    () = signals.next() => return Err(Failure::new(interrupted)),
+                }
+            }
         };
+        out.finish()?;
         tell(&format!("exported {}", counted(documents, "document")));
         Ok(Exit::Done)
     })
 }
 
-/// Writes beside `path`, then takes its place.
-async fn replace(client: &Client, scope: &Scope, path: &Path) -> Result<u64, Failure> {
-    let unwritable =
-        |error: io::Error| Failure::new(format!("{} cannot be written: {error}", path.display()));
-    // Of a bare file name, the parent is the empty path.
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
-    // As any new file: the umask takes its part away.
-    let permissions = Permissions::from_mode(0o666);
-    let beside: NamedTempFile = tempfile::Builder::new()
-        .prefix(".cortado-export-")
-        .permissions(permissions)
-        .tempfile_in(folder)
-        .map_err(unwritable)?;
-    let mut out = BufWriter::new(beside);
-    let documents = tokio::select! {
-        written = write_scope(client, scope, &mut out) => written?,
-        _ = tokio::signal::ctrl_c() => {
-            return Err(Failure::new(format!("interrupted; {} is as it was", path.display())));
-        }
-    };
-    let beside = out.into_inner().map_err(|error| unwritable(error.into_error()))?;
-    beside.as_file().sync_all().map_err(unwritable)?;
-    beside.persist(path).map_err(|error| unwritable(error.error))?;
-    let synced = File::open(folder).and_then(|folder| folder.sync_all());
-    synced.map_err(unwritable)?;
-    Ok(documents)
+/// What is exported.
+struct Declared {
+    database: DatabaseAnswer,
+    /// In the order of their names.
+    tables: Vec<TableAnswer>,
 }
 
-async fn write_scope(client: &Client, scope: &Scope, out: &mut impl Write) -> Result<u64, Failure> {
-    let declared = client.database_declaration(&scope.database).await?;
-    let database = client.database(&scope.database);
-    if let Some(table) = &scope.table {
-        // Its absence is told by the first page.
-        return write_table(&database.table(table), out).await;
+impl Declared {
+    async fn find(client: &Client, scope: &Scope) -> Result<Declared, Failure> {
+        let mut database = client.database_declaration(&scope.database).await?;
+        let tables = match &scope.table {
+            None => std::mem::take(&mut database.tables).into_values().collect(),
+            Some(table) => vec![client.table_declaration(&scope.database, table).await?],
+        };
+        Ok(Declared { database, tables })
     }
+}
+
+async fn write_all(
+    client: &Client,
+    declared: &Declared,
+    out: &mut impl Write,
+) -> Result<u64, Failure> {
+    let Declared { database, tables } = declared;
+    write_line(out, &DatabaseLine::of(database))?;
+    for table in tables {
+        write_line(out, &TableLine::of(table))?;
+    }
+    let of_client = client.database(&database.name);
     let mut documents = 0;
-    for table in declared.tables.keys() {
-        documents += write_table(&database.table(table), out).await?;
+    for table in tables {
+        documents += write_table(&of_client.table(&table.name), out).await?;
     }
     Ok(documents)
 }
 
-/// Documents of one request.
+fn write_line(out: &mut impl Write, line: &impl Serialize) -> Result<(), Failure> {
+    let line = serde_json::to_string(line).map_err(Failure::new)?;
+    Ok(writeln!(out, "{line}")?)
+}
+
+/// Documents of one request, unless they are large.
 const PAGE_DOCUMENTS: usize = 1_000;
 
 async fn write_table(table: &Table, out: &mut impl Write) -> Result<u64, Failure> {
@@ -97,11 +109,8 @@ async fn write_table(table: &Table, out: &mut impl Write) -> Result<u64, Failure
     while let Some(page) = pages.next().await? {
         for entry in &page.documents {
             let key = serde_json::to_string(&entry.key).map_err(Failure::new)?;
-            writeln!(
-                out,
-                r#"{{"table":{name},"key":{key},"value":{}}}"#,
-                on_one_line(&entry.value)
-            )?;
+            let value = on_one_line(&entry.value);
+            writeln!(out, r#"{{"table":{name},"key":{key},"value":{value}}}"#)?;
             documents += 1;
         }
     }
@@ -119,7 +128,13 @@ pub(crate) const HELP: &str = "\
 Examples:
   cortado export geo/place places.ndjson
   cortado export geo | gzip > geo.ndjson.gz
-  cortado import geo places.ndjson          the way back
+  cortado import copy geo.ndjson.gz         the way back: creates database and tables
+  cortado export geo | jq -c 'select(.table == \"place\") | .value'
+
+The first line declares the database, the next ones its tables, and each line after them is
+a document with its table, key and value: values as they were written, tables by name,
+documents partition by partition in key order. A regular file, also behind a symbolic link,
+is replaced at the end and keeps its mode and owner; devices and pipes are written to.
 
 Each page is one strong read; pages follow each other while writes go on, so that the
 whole is not the state of one moment.";
