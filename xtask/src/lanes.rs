@@ -4,8 +4,8 @@
 //! its reason, and with `CI=true` that fails too. Start reading at [`Lane`].
 
 use crate::cargo_tests;
-use crate::cities;
 use crate::clients::Tools;
+use crate::data;
 use crate::process::{Ended, is_installed};
 use crate::project::{Crate, Project};
 use crate::report::{Outcome, Ran, Report, Verdict};
@@ -103,8 +103,8 @@ fn run_sim(project: &Project, seeds: u64) -> Ran {
 
 /// The crate whose integration tests are the lanes `e2e`, `clients` and `torture`.
 const BINARY_CRATE: &str = "cortado";
-/// The end-to-end test that needs the fetched data.
-const DATA_TEST: &str = "cities";
+/// The end-to-end tests that need the fetched data.
+const DATA_TESTS: [&str; 2] = ["cities", "real_files"];
 /// The end-to-end test that needs Prometheus' tool.
 const PROMTOOL_TEST: &str = "promtool";
 /// The tests of the lane `clients`.
@@ -113,11 +113,12 @@ const GENERATORS_TEST: &str = "generated_clients";
 /// The test of the lane `torture`.
 const TORTURE_TEST: &str = "torture";
 /// What must at least be there: without one of these the lanes fail rather than shrink.
-const REQUIRED_TESTS: [&str; 9] = [
+const REQUIRED_TESTS: [&str; 10] = [
     "api_examples",
     "bad_input",
     BROWSER_TEST,
-    DATA_TEST,
+    DATA_TESTS[0],
+    DATA_TESTS[1],
     "faults",
     GENERATORS_TEST,
     "metrics",
@@ -133,9 +134,11 @@ fn run_end_to_end(project: &Project) -> Ran {
     let tests = binary_tests(project)?.iter();
     let tests = tests.filter(|test| !OF_OTHER_LANES.contains(&test.as_str()));
     let (mut env, mut left_out) = (Vec::new(), Vec::new());
-    match cities::fetch(project) {
-        Ok(path) => env.push(("CORTADO_CITIES", path.display().to_string())),
-        Err(why) => left_out.push((DATA_TEST, format!("`{DATA_TEST}` has no data: {why}"))),
+    match data::fetch(project) {
+        Ok(folder) => env.push(("CORTADO_DATASETS", folder.display().to_string())),
+        Err(why) => {
+            left_out.extend(DATA_TESTS.map(|test| (test, format!("`{test}` has no data: {why}"))))
+        }
     }
     if !is_installed("promtool", "--version") {
         let how = "promtool is not installed; Debian's package `prometheus` brings it";

