@@ -149,7 +149,9 @@ fn databases_and_tables_are_declared_shown_and_dropped() {
     let schema = schema.display().to_string();
     let create = ["table", "create", "geo/count", "--key", "id", "--schema", &schema];
     server.cortado(&create).done();
-    server.cortado(&["put", "geo/count/a", r#"{"n":"x"}"#]).refused(1, &["schema_violated", "/n"]);
+    server
+        .cortado(&["put", "geo/count/a", r#"{"n":"x"}"#])
+        .refused(1, &["schema_violated", "in 1 place (", "/n"]);
     let listed = json(&server.cortado(&["db", "list"]).done());
     assert_eq!(listed.as_array().unwrap().len(), 1);
 

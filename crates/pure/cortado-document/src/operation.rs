@@ -156,7 +156,11 @@ pub enum Refusal {
     #[error(transparent)]
     Patch(PatchError),
     /// The new value breaks the table's schema; at least one entry.
-    #[error("the document violates the table's schema in {} places", .0.len())]
+    #[error(
+        "the document violates the table's schema in {} place{}",
+        .0.len(),
+        if .0.len() == 1 { "" } else { "s" }
+    )]
     SchemaViolated(Vec<Violation>),
 }
 
