@@ -127,6 +127,10 @@ async fn play(running: &Running, stage: &mut Stage) -> Result<Exit, Failure> {
 
 /// Shown below the options.
 pub(crate) const HELP: &str = "\
+Examples:
+  cortado demo
+  cortado demo --serve          leaves the server running, with the data in it
+
 Takes some ten seconds and leaves nothing behind. The exit code is 0 only if no
 acknowledged write was lost, none was applied twice, no refused one took effect, and every
 strong read was right.";
