@@ -116,6 +116,21 @@ fn facts_about_countries() {
 }
 
 #[test]
+fn features_of_a_map() {
+    let module = dataset("geojson-world-map.js");
+    let json = module.trim().trim_start_matches("export default").trim_end_matches(';');
+    let collection: BTreeMap<String, Box<RawValue>> = serde_json::from_str(json).unwrap();
+    let features: Vec<&RawValue> = serde_json::from_str(collection["features"].get()).unwrap();
+    assert!(features.len() > 200);
+    let numbered = features
+        .iter()
+        .enumerate()
+        .map(|(number, feature)| format!("{{\"number\":\"{number}\",\"feature\":{feature}}}"));
+    let text = format!("[{}]", numbered.collect::<Vec<_>>().join(",\n"));
+    check("feature", &text, &[("number", "number")]);
+}
+
+#[test]
 fn what_browsers_can_do() {
     let mut features = Vec::new();
     for (section, all) in members(&dataset("browser-compat-data.json")) {
