@@ -35,6 +35,8 @@ pub struct PartitionFacts<'a> {
     /// When this node's own claims of this partition were accepted, oldest first; as far as it
     /// remembers. Only the last minutes matter, and more do no harm.
     pub own_claims: &'a [Millis],
+    /// The same without those that a handoff asked for, which say nothing about the other node.
+    pub takeovers: &'a [Millis],
     /// For a leader: how far each follower is behind, as last reported, in records.
     pub follower_lags: &'a BTreeMap<NodeId, u64>,
     /// Whether this node is handing over any partition right now.
@@ -78,6 +80,14 @@ impl Leadership {
             Leadership::Never { .. } => None,
             Leadership::Claimed { node, at, .. } => Some((*node, *at)),
             Leadership::SteppedDown { by, at, .. } => Some((*by, *at)),
+        }
+    }
+
+    /// Whether it was given up in favour of `node`.
+    pub(crate) fn names(&self, node: NodeId) -> bool {
+        match self {
+            Leadership::Never { .. } | Leadership::Claimed { .. } => false,
+            Leadership::SteppedDown { to, .. } => *to == Some(node),
         }
     }
 }
@@ -144,7 +154,7 @@ const BACK_OFF_MS_MIN: u64 = 500;
 const BACK_OFF_MS_MAX: u64 = 10 * 1_000;
 /// A candidate further behind than this goes last: it would have to catch up before it serves.
 const CANDIDATE_LAG_RECORDS_MAX: u64 = 10_000;
-/// Own claims older than this no longer make the preferred leader wait.
+/// Takeovers older than this no longer make the preferred leader wait.
 const HAND_BACK_WINDOW_MS: u64 = 10 * 60 * 1_000;
 /// How long the preferred leader must have been alive before it gets its leadership back.
 const HAND_BACK_ALIVE_MS: u64 = 10 * 1_000;
@@ -206,22 +216,38 @@ pub(crate) fn decide_again_at(
     sooner.fold(claim_at, Millis::min)
 }
 
-/// Whether `me` may have a reason to hand over what it leads in the place of `preferred`.
+/// For what a leader may hand over; the same for many partitions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Wanted {
+    /// The preferred leader.
+    pub(crate) preferred: NodeId,
+    /// The leader's own node is drained.
+    pub(crate) leaves: bool,
+}
+
+/// Whether `me` may have a reason to hand over what it leads where `wanted` is wanted.
 ///
 /// `false` means that [`decide`] would stay, whatever else is known of the partition.
 pub(crate) fn may_hand_over(
     now: Millis,
     me: NodeId,
-    preferred: NodeId,
+    wanted: Wanted,
     last_hand_back_at: Option<Millis>,
     detector: &Detector,
 ) -> bool {
+    let Wanted { preferred, leaves } = wanted;
     let back = detector.alive_since(now, preferred).filter(|_| preferred != me);
     let back = back.is_some_and(|since| now.since(since) >= HAND_BACK_ALIVE_MS);
-    detector.failure().is_some() || (back && is_paced(now, last_hand_back_at))
+    detector.failure().is_some() || leaves || (back && is_paced(now, last_hand_back_at))
 }
 
 impl PartitionFacts<'_> {
+    /// For what this node may hand over, if it leads.
+    pub(crate) fn wanted(&self) -> Wanted {
+        let preferred = self.placement.preferred();
+        Wanted { preferred, leaves: self.placement.is_drained(self.me) }
+    }
+
     /// Whether this life of this node's replica leads.
     pub(crate) fn leads(&self) -> bool {
         match self.leadership {
@@ -376,7 +402,10 @@ fn undo(facts: &PartitionFacts<'_>, cause: &Cause) -> Option<Command> {
         Cause::NeverLed => None,
         Cause::LeaderDead { leader, .. } | Cause::LeaderRestarted { leader, .. } => Some(*leader),
         Cause::SteppedDown { by, .. } => Some(*by),
-        Cause::PreferredIsBack { .. } | Cause::Sick(_) => Some(facts.me),
+        Cause::Drained => return Some(Command::Resume { node: facts.me }),
+        Cause::PreferredIsBack { .. } | Cause::PinnedIsBack { .. } | Cause::Sick(_) => {
+            Some(facts.me)
+        }
     };
     let other = before.filter(|before| *before != facts.me || !cause.is_claim());
     other.map(|to| Command::HandOff { partition: facts.partition, to })
@@ -392,7 +421,7 @@ fn backed_off_until(now: Millis, own_claims: &[Millis]) -> Millis {
     last.plus(doubled(BACK_OFF_MS_MIN, count - 1, BACK_OFF_MS_MAX))
 }
 
-/// What a leader does: hands over if it is sick, or if the preferred leader is fit again.
+/// What a leader does: hands over if it is sick or drained, or if the preferred leader is fit again.
 fn lead_on(now: Millis, facts: &PartitionFacts<'_>, detector: &Detector) -> Decision {
     if facts.hand_off_running {
         return Decision::Stay(StayReason::Leading);
@@ -406,13 +435,19 @@ fn lead_on(now: Millis, facts: &PartitionFacts<'_>, detector: &Detector) -> Deci
             node: facts.me,
             waited_ms: 0,
             alternatives: Vec::new(),
-            by_hand: Command::HandOff { partition: facts.partition, to },
+            by_hand: if cause == Cause::Drained {
+                Command::Drain { node: facts.me }
+            } else {
+                Command::HandOff { partition: facts.partition, to }
+            },
             undo: undo(facts, &cause),
             cause,
         };
         Decision::HandOff { to, why }
     };
-    if let Some(sickness) = detector.failure() {
+    let Wanted { preferred, leaves } = facts.wanted();
+    let must_leave = detector.failure().map(Cause::Sick).or(leaves.then_some(Cause::Drained));
+    if let Some(cause) = must_leave {
         let mut others = facts.placement.nodes().iter().filter(|node| **node != facts.me);
         // Where this node's own beats do not come back, the silence of others is no evidence.
         let silent = |node: &NodeId| match detector.standing(now, *node) {
@@ -420,12 +455,13 @@ fn lead_on(now: Millis, facts: &PartitionFacts<'_>, detector: &Detector) -> Deci
             Standing::Silent { .. } | Standing::Unknown => detector.hears_itself(now),
             Standing::Dead(_) => true,
         };
-        return match others.find(|node| !silent(node) && close(node)) {
-            Some(to) => hand_off(*to, Cause::Sick(sickness)),
+        // From one drained node to another nothing would be won.
+        let in_vain = |node: &NodeId| cause == Cause::Drained && facts.placement.is_drained(*node);
+        return match others.find(|node| !silent(node) && !in_vain(node) && close(node)) {
+            Some(to) => hand_off(*to, cause),
             None => Decision::Stay(StayReason::Leading),
         };
     }
-    let preferred = facts.placement.preferred();
     let alive_ms = detector.alive_since(now, preferred).map(|since| now.since(since));
     let paced = is_paced(now, facts.last_hand_back_at);
     match alive_ms {
@@ -435,7 +471,12 @@ fn lead_on(now: Millis, facts: &PartitionFacts<'_>, detector: &Detector) -> Deci
                 && close(&preferred)
                 && alive_ms >= hand_back_after_ms(now, facts) =>
         {
-            hand_off(preferred, Cause::PreferredIsBack { alive_ms })
+            let cause = if facts.placement.is_pinned() {
+                Cause::PinnedIsBack { alive_ms }
+            } else {
+                Cause::PreferredIsBack { alive_ms }
+            };
+            hand_off(preferred, cause)
         }
         Some(_) | None => Decision::Stay(StayReason::Leading),
     }
@@ -449,7 +490,7 @@ fn is_paced(now: Millis, last_hand_back_at: Option<Millis>) -> bool {
 /// How long the preferred leader must have been alive: longer, the more often this node had to
 /// take over from it lately.
 fn hand_back_after_ms(now: Millis, facts: &PartitionFacts<'_>) -> u64 {
-    let recent = facts.own_claims.iter().filter(|at| now.since(**at) < HAND_BACK_WINDOW_MS).count();
+    let recent = facts.takeovers.iter().filter(|at| now.since(**at) < HAND_BACK_WINDOW_MS).count();
     let again = u32::try_from(recent.saturating_sub(1)).unwrap_or(u32::MAX);
     doubled(HAND_BACK_ALIVE_MS, again, HAND_BACK_ALIVE_MS_MAX)
 }

@@ -61,11 +61,18 @@ pub enum Cause {
         /// Whom it named.
         to: Option<NodeId>,
     },
-    /// The preferred leader is fit again.
+    /// The preferred leader is fit, and does not lead.
     PreferredIsBack {
         /// For how long it has been alive.
         alive_ms: u64,
     },
+    /// The node that an operator has chosen is fit, and does not lead.
+    PinnedIsBack {
+        /// For how long it has been alive.
+        alive_ms: u64,
+    },
+    /// The leader's node is to lead nothing.
+    Drained,
     /// The leader itself is unfit.
     Sick(Sickness),
 }
@@ -76,7 +83,11 @@ impl Cause {
     pub(crate) fn is_certain(&self) -> bool {
         match self {
             Cause::NeverLed | Cause::LeaderRestarted { .. } | Cause::SteppedDown { .. } => true,
-            Cause::LeaderDead { .. } | Cause::PreferredIsBack { .. } | Cause::Sick(_) => false,
+            Cause::LeaderDead { .. }
+            | Cause::PreferredIsBack { .. }
+            | Cause::PinnedIsBack { .. }
+            | Cause::Drained
+            | Cause::Sick(_) => false,
         }
     }
 
@@ -88,6 +99,8 @@ impl Cause {
             | Cause::LeaderRestarted { .. }
             | Cause::SteppedDown { .. }
             | Cause::PreferredIsBack { .. }
+            | Cause::PinnedIsBack { .. }
+            | Cause::Drained
             | Cause::Sick(_) => None,
         }
     }
@@ -99,7 +112,10 @@ impl Cause {
             | Cause::LeaderDead { .. }
             | Cause::LeaderRestarted { .. }
             | Cause::SteppedDown { .. } => true,
-            Cause::PreferredIsBack { .. } | Cause::Sick(_) => false,
+            Cause::PreferredIsBack { .. }
+            | Cause::PinnedIsBack { .. }
+            | Cause::Drained
+            | Cause::Sick(_) => false,
         }
     }
 }
@@ -136,6 +152,16 @@ pub enum Command {
         /// The node.
         to: NodeId,
     },
+    /// Hands over all that a node leads, and keeps it from leading.
+    Drain {
+        /// The node.
+        node: NodeId,
+    },
+    /// Ends a drain.
+    Resume {
+        /// The node.
+        node: NodeId,
+    },
 }
 
 impl Explanation {
@@ -169,8 +195,12 @@ impl fmt::Display for Cause {
             }
             Cause::SteppedDown { by, to: None } => write!(f, "leader {by} stepped down"),
             Cause::PreferredIsBack { alive_ms } => {
-                write!(f, "the preferred leader has been back for {alive_ms} ms")
+                write!(f, "the preferred leader has been alive for {alive_ms} ms")
             }
+            Cause::PinnedIsBack { alive_ms } => {
+                write!(f, "the pinned leader has been alive for {alive_ms} ms")
+            }
+            Cause::Drained => f.write_str("the leader's node is drained"),
             Cause::Sick(sickness) => write!(f, "{sickness}"),
         }
     }

@@ -16,7 +16,13 @@ use cortado_model::NodeId;
 
 /// The nodes of one partition's replicas, in order of succession; at least one, all different.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Placement(Vec<NodeId>);
+pub struct Placement {
+    nodes: Vec<NodeId>,
+    /// An operator has put the first one there.
+    pinned: bool,
+    /// So many at the end are drained; never all.
+    drained: usize,
+}
 
 impl Placement {
     /// Takes nodes in order of succession; `None` if there are none, or one is named twice.
@@ -24,22 +30,51 @@ impl Placement {
         let mut sorted = nodes.clone();
         sorted.sort_unstable();
         sorted.dedup();
-        (!nodes.is_empty() && sorted.len() == nodes.len()).then_some(Placement(nodes))
+        let is_valid = !nodes.is_empty() && sorted.len() == nodes.len();
+        is_valid.then_some(Placement { nodes, pinned: false, drained: 0 })
+    }
+
+    /// The same nodes in the order that operators want: `pin` first, drained nodes last.
+    ///
+    /// A drain outweighs a pin. Where all nodes are drained, the drains count for nothing; nor does
+    /// a pin to a node that holds no replica.
+    ///
+    /// Source: docs/protocols/failover.md, "Pins and drains".
+    pub fn ordered(self, pin: Option<NodeId>, is_drained: impl Fn(NodeId) -> bool) -> Placement {
+        let mut nodes = self.nodes;
+        // Stable: the rest keeps its order.
+        nodes.sort_by_key(|node| Some(*node) != pin);
+        let drained = nodes.iter().filter(|node| is_drained(**node)).count() % nodes.len();
+        if drained > 0 {
+            nodes.sort_by_key(|node| is_drained(*node));
+        }
+        Placement { pinned: nodes.first().copied() == pin, nodes, drained }
     }
 
     /// The node that leads when all is well.
     pub fn preferred(&self) -> NodeId {
-        self.0[0]
+        self.nodes[0]
     }
 
     /// All nodes, the preferred leader first.
     pub fn nodes(&self) -> &[NodeId] {
-        &self.0
+        &self.nodes
     }
 
     /// Whether `node` holds a replica.
     pub fn contains(&self, node: NodeId) -> bool {
-        self.0.contains(&node)
+        self.nodes.contains(&node)
+    }
+
+    /// Whether an operator has chosen the preferred leader.
+    pub fn is_pinned(&self) -> bool {
+        self.pinned
+    }
+
+    /// Whether `node` is drained, and others are there that are not.
+    pub fn is_drained(&self, node: NodeId) -> bool {
+        let (_, drained) = self.nodes.split_at(self.nodes.len() - self.drained);
+        drained.contains(&node)
     }
 }
 
@@ -117,6 +152,10 @@ fn replication_of(wanted: u32, nodes: usize) -> usize {
 }
 
 fn placements(board: &Board, nodes: &[NodeId]) -> Vec<Placement> {
-    let named = |replicas: &Vec<usize>| Placement(replicas.iter().map(|i| nodes[*i]).collect());
+    let named = |replicas: &Vec<usize>| Placement {
+        nodes: replicas.iter().map(|i| nodes[*i]).collect(),
+        pinned: false,
+        drained: 0,
+    };
     board.partitions().iter().map(named).collect()
 }

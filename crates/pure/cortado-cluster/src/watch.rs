@@ -229,7 +229,7 @@ impl Watch {
         let no_lags = BTreeMap::new();
         let facts = watched.facts(partition, (&view, leadership), &no_lags, node);
         if facts.leads() {
-            return Waiting::Preferred(watched.placement.preferred());
+            return Waiting::Leading(facts.wanted());
         }
         if let Some(leader) = leader_awaited(now, &facts, &self.detector) {
             return Waiting::Leader(leader);
@@ -256,7 +256,7 @@ impl Watch {
         }
         for _ in 0..HAND_OVER_LOOKS_MAX {
             let (me, last_at) = (self.me, self.last_hand_back_at);
-            let may = |preferred| may_hand_over(now, me, preferred, last_at, &self.detector);
+            let may = |wanted| may_hand_over(now, me, wanted, last_at, &self.detector);
             let next = self.partitions.next_led(self.searched_up_to, may);
             self.searched_up_to = next;
             let Some(partition) = next else { return };

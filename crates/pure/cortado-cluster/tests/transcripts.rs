@@ -82,6 +82,16 @@ fn the_preferred_leader_returns() {
 }
 
 #[test]
+fn a_handoff_by_an_operator_stays() {
+    check("pinned.txt");
+}
+
+#[test]
+fn a_drained_node_leads_nothing_until_it_is_resumed() {
+    check("drained.txt");
+}
+
+#[test]
 fn the_beats_are_silent_for_all_nodes() {
     check("beats_silent.txt");
 }

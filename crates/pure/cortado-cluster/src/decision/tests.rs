@@ -35,6 +35,7 @@ fn case() -> Case {
         store_full: false,
         lag_records: 0,
         own_claims: &[],
+        takeovers: &[],
         follower_lags: Box::leak(Box::new(BTreeMap::from([(n(1), 0), (n(3), 0)]))),
         hand_off_running: false,
         last_hand_back_at: None,
@@ -282,7 +283,7 @@ fn a_node_that_claims_too_often_goes_last_but_does_not_block_a_certain_vacancy()
 #[test]
 fn the_preferred_leader_gets_its_leadership_back() {
     let leading = || case().led_by(2, 1).with(|facts| facts.own_claims = &[Millis(50_000)]);
-    leading().check(NOW, "hand off to n1: the preferred leader has been back for 100000 ms");
+    leading().check(NOW, "hand off to n1: the preferred leader has been alive for 100000 ms");
     let stay = "stay: Leading";
     leading().with(|facts| facts.hand_off_running = true).check(NOW, stay);
     leading().with(|facts| facts.last_hand_back_at = Some(Millis(99_900))).check(NOW, stay);
@@ -299,16 +300,66 @@ fn the_preferred_leader_gets_its_leadership_back() {
     let (back, now) = leading().observing(reborn).later(9_950, &[]);
     back.check(now, stay);
     let (back, now) = leading().observing(reborn).later(10_000, &[]);
-    back.check(now, "hand off to n1: the preferred leader has been back for 10000 ms");
+    back.check(now, "hand off to n1: the preferred leader has been alive for 10000 ms");
     // Having had to take over twice, this node waits twice as long.
     let twice: &'static [Millis] = &[Millis(40_000), Millis(50_000)];
-    let again = || leading().with(|facts| facts.own_claims = twice).observing(reborn);
+    let again = || leading().with(|facts| facts.takeovers = twice).observing(reborn);
     let (back, now) = again().later(19_950, &[]);
     back.check(now, stay);
     let (back, now) = again().later(20_000, &[]);
     back.check(now, "hand off");
     let (preferred, now) = case().with(|facts| facts.me = n(1)).later(1_000, &[]);
     preferred.check(now, stay);
+}
+
+/// A placement on n1, n2, n3 as operators want it.
+fn ordered(pin: Option<u32>, drained: &[u32]) -> &'static Placement {
+    let placement = Placement::new(vec![n(1), n(2), n(3)]).expect("three nodes");
+    let placement = placement.ordered(pin.map(n), |node| drained.contains(&node.0));
+    Box::leak(Box::new(placement))
+}
+
+#[test]
+fn a_pinned_leadership_is_not_handed_back_and_returns_to_its_pin() {
+    let leading = |pin| case().led_by(2, 1).with(|facts| facts.placement = ordered(pin, &[]));
+    leading(Some(2)).check(NOW, "stay: Leading");
+    leading(Some(3)).check(NOW, "hand off to n3: the pinned leader has been alive for 100000 ms");
+    // n3 was away: as long as it takes a preferred leader to come back.
+    let reborn = beat(n(3), NodeIncarnation(2), 1);
+    let (back, now) = leading(Some(3)).observing(reborn).later(9_950, &[]);
+    back.check(now, "stay: Leading");
+    // Nothing is pinned to a node without a replica.
+    leading(Some(4)).check(NOW, "hand off to n1: the preferred leader");
+}
+
+#[test]
+fn a_drained_leader_leaves_at_once_for_one_that_is_not() {
+    let drained = |nodes| case().led_by(2, 1).with(|facts| facts.placement = ordered(None, nodes));
+    let just_now: fn(&mut PartitionFacts<'static>) = |facts| facts.last_hand_back_at = Some(NOW);
+    drained(&[2]).with(just_now).check(NOW, "hand off to n1: the leader's node is drained");
+    drained(&[2, 1]).check(NOW, "hand off to n3: the leader's node is drained");
+    // It outweighs a pin.
+    let pinned = ordered(Some(2), &[2]);
+    case().led_by(2, 1).with(|facts| facts.placement = pinned).check(NOW, "hand off to n1");
+    // Nobody is left to take over, or can.
+    let (alone, now) = drained(&[2, 1]).later(3_000, &[3]);
+    alone.check(now, "stay: Leading");
+    drained(&[1, 2, 3]).with(just_now).check(NOW, "stay: Leading");
+    // The drained one is not handed back to.
+    drained(&[1]).check(NOW, "stay: Leading");
+    let Decision::HandOff { why, .. } = decide(NOW, &drained(&[2]).facts, &case().detector) else {
+        panic!("it hands over");
+    };
+    let (drain, resume) = (Command::Drain { node: n(2) }, Command::Resume { node: n(2) });
+    assert_eq!((why.by_hand, why.undo), (drain, Some(resume)));
+}
+
+#[test]
+fn a_drained_node_claims_after_all_others() {
+    let (case_, now) = case().led_by(3, 1).later(1_000, &[3]);
+    case_.with(|facts| facts.placement = ordered(None, &[2])).check(now, "claim in 150 ms");
+    let (case_, now) = case().led_by(3, 1).later(1_000, &[3]);
+    case_.with(|facts| facts.placement = ordered(None, &[1])).check(now, "claim: leader n3");
 }
 
 #[test]
@@ -346,6 +397,6 @@ fn an_explanation_has_everything_a_person_needs() {
     else {
         panic!("it hands over");
     };
-    assert_eq!(why.evidence(), ["the preferred leader has been back for 100000 ms"]);
+    assert_eq!(why.evidence(), ["the preferred leader has been alive for 100000 ms"]);
     assert_eq!((why.by_hand, why.undo), (hand_off(1), Some(hand_off(2))));
 }

@@ -3,6 +3,7 @@
 //! Decides nothing. Start reading at [`Waiting`].
 
 use super::watched::Watched;
+use crate::decision::Wanted;
 use crate::placement::Placement;
 use alloc::collections::{BTreeMap, BTreeSet};
 use core::ops::Bound;
@@ -18,7 +19,7 @@ pub(super) enum Waiting {
     /// It is vacant: for any news of any node, and for a moment.
     Turn(Option<Millis>),
     /// This node leads it: for its preferred leader, or this node's own sickness.
-    Preferred(NodeId),
+    Leading(Wanted),
 }
 
 /// All partitions of which this node should hold a replica.
@@ -31,8 +32,8 @@ pub(super) struct PartitionIndex {
     vacant: BTreeSet<PartitionId>,
     /// When to decide about some of them, whatever happens.
     turns: BTreeSet<(Millis, PartitionId)>,
-    /// Those that this node leads, by their preferred leader.
-    leading: BTreeMap<NodeId, BTreeSet<PartitionId>>,
+    /// Those that this node leads, by what they may be handed over for.
+    leading: BTreeMap<Wanted, BTreeSet<PartitionId>>,
     /// Those to decide about at the next look.
     due: BTreeSet<PartitionId>,
 }
@@ -90,7 +91,7 @@ impl PartitionIndex {
                     self.turns.remove(&(at, partition));
                 }
             }
-            Waiting::Preferred(preferred) => remove(&mut self.leading, preferred, partition),
+            Waiting::Leading(wanted) => remove(&mut self.leading, wanted, partition),
         }
         match next {
             Waiting::Replica => {}
@@ -101,8 +102,8 @@ impl PartitionIndex {
                 self.vacant.insert(partition);
                 self.turns.extend(at.map(|at| (at, partition)));
             }
-            Waiting::Preferred(preferred) => {
-                self.leading.entry(preferred).or_default().insert(partition);
+            Waiting::Leading(wanted) => {
+                self.leading.entry(wanted).or_default().insert(partition);
             }
         }
     }
@@ -113,27 +114,23 @@ impl PartitionIndex {
         if self.due.is_empty() { turn } else { Some(Millis(0)) }
     }
 
-    /// The first partition behind `after` that this node leads in the place of a `wanted` node.
+    /// The first partition behind `after` that this node leads and `may` hand over.
     pub(super) fn next_led(
         &self,
         after: Option<PartitionId>,
-        wanted: impl Fn(NodeId) -> bool,
+        may: impl Fn(Wanted) -> bool,
     ) -> Option<PartitionId> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let wanted = self.leading.iter().filter(|(preferred, _)| wanted(**preferred));
-        wanted.filter_map(|(_, led)| led.range((from, Bound::Unbounded)).next()).min().copied()
+        let found = self.leading.iter().filter(|(wanted, _)| may(**wanted));
+        found.filter_map(|(_, led)| led.range((from, Bound::Unbounded)).next()).min().copied()
     }
 }
 
-fn remove(
-    index: &mut BTreeMap<NodeId, BTreeSet<PartitionId>>,
-    node: NodeId,
-    partition: PartitionId,
-) {
-    if let Some(partitions) = index.get_mut(&node) {
+fn remove<K: Ord>(index: &mut BTreeMap<K, BTreeSet<PartitionId>>, key: K, partition: PartitionId) {
+    if let Some(partitions) = index.get_mut(&key) {
         partitions.remove(&partition);
         if partitions.is_empty() {
-            index.remove(&node);
+            index.remove(&key);
         }
     }
 }

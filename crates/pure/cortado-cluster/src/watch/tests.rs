@@ -371,7 +371,7 @@ fn leaderships_are_handed_back_one_at_a_time_and_paced() {
     scene.pass(8_999);
     scene.check(&[]);
     scene.pass(1);
-    scene.check(&["11000 hand 1/0 to n1: the preferred leader has been back for 10000 ms"]);
+    scene.check(&["11000 hand 1/0 to n1: the preferred leader has been alive for 10000 ms"]);
     scene.pass(500);
     scene.check(&[]);
     scene.claim(p(0), n(1));

@@ -27,6 +27,10 @@ pub(super) struct Watched {
     generation: Generation,
     /// When own claims were accepted, oldest first.
     own_claims: Vec<Millis>,
+    /// Those of them that no handoff asked for.
+    takeovers: Vec<Millis>,
+    /// The leadership last seen was given up in favour of this node.
+    named: bool,
     /// When this node last claimed what follows that generation.
     claimed_at: Option<Millis>,
     /// How often it has.
@@ -51,6 +55,8 @@ impl Watched {
             since: None,
             generation: Generation::default(),
             own_claims: Vec::new(),
+            takeovers: Vec::new(),
+            named: false,
             claimed_at: None,
             claims: 0,
             told: false,
@@ -59,15 +65,18 @@ impl Watched {
 
     /// Takes note of what the replica shows; answers who leads.
     pub(super) fn see(&mut self, now: Millis, view: &PartitionView, me: NodeId) -> Leadership {
+        let named = view.leadership.is_some_and(|known| known.names(me));
+        let was_named = core::mem::replace(&mut self.named, named);
         if view.generation != self.generation {
             self.generation = view.generation;
             (self.claimed_at, self.claims, self.told) = (None, 0, false);
             if let Some((leader, at)) = view.leadership.and_then(|known| known.leader())
                 && leader == me
             {
-                self.own_claims.push(at);
-                let surplus = self.own_claims.len().saturating_sub(OWN_CLAIMS_MAX);
-                self.own_claims.drain(..surplus);
+                remember(&mut self.own_claims, at);
+                if !was_named {
+                    remember(&mut self.takeovers, at);
+                }
             }
         }
         let since = *self.since.get_or_insert(now);
@@ -92,6 +101,7 @@ impl Watched {
             store_full: node.store_full,
             lag_records: view.lag_records,
             own_claims: &self.own_claims,
+            takeovers: &self.takeovers,
             follower_lags,
             hand_off_running: node.hand_off_running,
             last_hand_back_at: node.last_hand_back_at,
@@ -120,4 +130,10 @@ impl Watched {
         // By now, the generation may be another one.
         self.claims = self.claims.saturating_sub(1);
     }
+}
+
+fn remember(claims: &mut Vec<Millis>, at: Millis) {
+    claims.push(at);
+    let surplus = claims.len().saturating_sub(OWN_CLAIMS_MAX);
+    claims.drain(..surplus);
 }

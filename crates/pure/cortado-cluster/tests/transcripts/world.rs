@@ -13,7 +13,7 @@ use cortado_model::{
     Beat, BeatStream, DatabaseId, Millis, NodeId, NodeIncarnation, PartitionId, ReplicaIncarnation,
     WallMillis,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 const STEP_MS: u64 = 10;
 const TICK_MS: u64 = 50;
@@ -22,6 +22,8 @@ const BEAT_MS: u64 = 250;
 pub(crate) struct World {
     now: u64,
     placements: Vec<Placement>,
+    pins: BTreeMap<usize, NodeId>,
+    drained: BTreeSet<NodeId>,
     nodes: BTreeMap<NodeId, Node>,
     log: Vec<Entry>,
     beats: Vec<Beat>,
@@ -60,6 +62,8 @@ enum State {
 struct Fold {
     partitions: BTreeMap<usize, (u32, Leadership)>,
     claims: BTreeMap<(usize, NodeId), Vec<Millis>>,
+    /// Those that no handoff asked for.
+    takeovers: BTreeMap<(usize, NodeId), Vec<Millis>>,
 }
 
 #[derive(Clone)]
@@ -74,13 +78,21 @@ impl Fold {
         let at = Millis(now);
         match entry {
             Entry::Claim { partition, generation, node, incarnation } => {
-                let current = self.partitions.get(partition).map_or(0, |(g, _)| *g);
+                let before = self.partitions.get(partition).copied();
+                let current = before.map_or(0, |(g, _)| g);
+                let handed_over = matches!(
+                    before,
+                    Some((_, Leadership::SteppedDown { to, .. })) if to == Some(*node)
+                );
                 let accepted = *generation == current + 1;
                 if accepted {
                     let (node, incarnation) = (*node, life_of(*incarnation));
                     let claimed = Leadership::Claimed { node, incarnation, at };
                     self.partitions.insert(*partition, (*generation, claimed));
                     self.claims.entry((*partition, node)).or_default().push(at);
+                    if !handed_over {
+                        self.takeovers.entry((*partition, node)).or_default().push(at);
+                    }
                 }
                 accepted
             }
@@ -101,6 +113,8 @@ impl World {
         World {
             now: 0,
             placements: Vec::new(),
+            pins: BTreeMap::new(),
+            drained: BTreeSet::new(),
             nodes: BTreeMap::new(),
             log: Vec::new(),
             beats: Vec::new(),
@@ -116,6 +130,7 @@ impl World {
     ///
     /// `start nodes=N partitions=P` · `run MS` (tells every change of leadership) · `pass MS`
     /// (tells only who leads at the end) · `kill|restart|pause|resume|sick|cure NODE` ·
+    /// `handoff PARTITION NODE` (by an operator) · `drain|undrain NODE` · `rebalance` ·
     /// `stall` and `flow` (log and beats) · `hush` and `speak` (beats alone) · `leaders` ·
     /// `explain` (the first decision of the last run).
     pub(crate) fn command(&mut self, line: &str) -> Vec<String> {
@@ -140,6 +155,15 @@ impl World {
             }
             ["flow"] => {
                 self.stalled = false;
+                self.at()
+            }
+            ["rebalance"] => {
+                self.pins.clear();
+                self.at()
+            }
+            ["handoff", partition, to] => {
+                let to = NodeId::parse(to).expect("a node");
+                self.hand_off(number(partition.trim_start_matches('p')) as usize, to);
                 self.at()
             }
             ["hush"] => {
@@ -176,6 +200,15 @@ impl World {
         lines.map(|(i, placement)| format!("p{i} {}", spell(placement))).collect()
     }
 
+    /// An operator gives a leadership to `to`.
+    fn hand_off(&mut self, partition: usize, to: NodeId) {
+        self.pins.insert(partition, to);
+        let led = self.truth.partitions.get(&partition).copied();
+        if let Some((generation, Leadership::Claimed { node: by, .. })) = led {
+            self.append(Entry::StepDown { partition, generation, by, to });
+        }
+    }
+
     fn change(&mut self, verb: &str, id: NodeId) {
         let node = self.nodes.get_mut(&id).expect("a known node");
         match verb {
@@ -184,6 +217,8 @@ impl World {
             "resume" => node.state = State::Running,
             "sick" => node.sick = true,
             "cure" => node.sick = false,
+            "drain" => drop(self.drained.insert(id)),
+            "undrain" => drop(self.drained.remove(&id)),
             "restart" => {
                 // A new process reads the partitions' logs before it takes part; beats of the past
                 // tell it nothing.
@@ -265,21 +300,26 @@ impl World {
     fn decide(&mut self, id: NodeId, partition: usize) {
         let follower_lags = self.nodes.iter().filter(|(_, node)| node.state == State::Running);
         let follower_lags = follower_lags.map(|(node, _)| (*node, 0)).collect();
+        let placement = self.placements[partition].clone();
+        let pin = self.pins.get(&partition).copied();
+        let placement = placement.ordered(pin, |node| self.drained.contains(&node));
         let node = &self.nodes[&id];
         let never = (0, Leadership::Never { since: Millis(0) });
         let (generation, leadership) =
             node.fold.partitions.get(&partition).copied().unwrap_or(never);
         let own_claims = node.fold.claims.get(&(partition, id)).map(Vec::as_slice);
+        let takeovers = node.fold.takeovers.get(&(partition, id)).map(Vec::as_slice);
         let facts = PartitionFacts {
             partition: PartitionId { database: DatabaseId(1), number: partition as u32 },
             me: id,
             incarnation: life_of(node.incarnation),
-            placement: &self.placements[partition],
+            placement: &placement,
             leadership,
             restoring: false,
             store_full: false,
             lag_records: 0,
             own_claims: own_claims.unwrap_or_default(),
+            takeovers: takeovers.unwrap_or_default(),
             follower_lags: &follower_lags,
             hand_off_running: false,
             last_hand_back_at: node.last_hand_back_at,
@@ -323,9 +363,12 @@ impl World {
 fn told(why: &Explanation) -> String {
     let Explanation { partition, node, cause, .. } = why;
     let action = if cause.is_claim() { "claims" } else { "hands over" };
-    let typed = |command: Command| {
-        let Command::HandOff { partition, to } = command;
-        format!("cortado handoff music/{} --to {to}", partition.number)
+    let typed = |command: Command| match command {
+        Command::HandOff { partition, to } => {
+            format!("cortado handoff music/{} --to {to}", partition.number)
+        }
+        Command::Drain { node } => format!("cortado node drain {node}"),
+        Command::Resume { node } => format!("cortado node resume {node}"),
     };
     let undo = why.undo.map_or("not needed".to_owned(), typed);
     format!(

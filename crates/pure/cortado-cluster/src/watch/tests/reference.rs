@@ -32,6 +32,8 @@ struct Remembered {
     since: Option<Millis>,
     generation: Generation,
     own_claims: Vec<Millis>,
+    takeovers: Vec<Millis>,
+    named: bool,
     claimed_at: Option<Millis>,
     claims: u32,
 }
@@ -59,6 +61,8 @@ impl Reference {
                     since: None,
                     generation: Generation(0),
                     own_claims: Vec::new(),
+                    takeovers: Vec::new(),
+                    named: false,
                     claimed_at: None,
                     claims: 0,
                 });
@@ -113,6 +117,8 @@ impl Reference {
         ticks: bool,
     ) -> Option<WatchOrder> {
         let view = shown.view(partition)?;
+        let named = view.leadership.is_some_and(|known| known.names(ME));
+        let was_named = core::mem::replace(&mut remembered.named, named);
         if view.generation != remembered.generation {
             remembered.generation = view.generation;
             (remembered.claimed_at, remembered.claims) = (None, 0);
@@ -120,6 +126,9 @@ impl Reference {
                 && node == ME
             {
                 remembered.own_claims.push(at);
+                if !was_named {
+                    remembered.takeovers.push(at);
+                }
             }
         }
         let since = *remembered.since.get_or_insert(now);
@@ -133,6 +142,7 @@ impl Reference {
             store_full: self.store_full,
             lag_records: view.lag_records,
             own_claims: &remembered.own_claims,
+            takeovers: &remembered.takeovers,
             follower_lags: &shown.follower_lags(partition),
             hand_off_running: self.hand_off_running,
             last_hand_back_at: self.last_hand_back_at,
@@ -182,6 +192,12 @@ enum Happening {
     Placed {
         partition: u32,
         first: u32,
+    },
+    /// An operator wants another succession.
+    Ordered {
+        partition: u32,
+        pin: Option<u32>,
+        drained: Vec<u32>,
     },
     Withdrawn {
         partition: u32,
@@ -236,6 +252,8 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => node().prop_map(|node| Happening::Restarted { node }),
         2 => (partition(), node())
             .prop_map(|(partition, first)| Happening::Placed { partition, first }),
+        2 => (partition(), prop::option::of(node()), prop::collection::vec(node(), 0..3))
+            .prop_map(|(partition, pin, drained)| Happening::Ordered { partition, pin, drained }),
         1 => partition().prop_map(|partition| Happening::Withdrawn { partition }),
         3 => partition().prop_map(|partition| Happening::Begun { partition }),
         6 => (partition(), node()).prop_map(|(partition, by)| Happening::Claimed { partition, by }),
@@ -344,6 +362,13 @@ impl Pair {
             Happening::Placed { partition, first } => {
                 let order = [first, 1 + first % 3, 1 + (first + 1) % 3];
                 let placement = placement(&order);
+                self.on(WatchEvent::Placed { partition: p(partition), placement });
+            }
+            Happening::Ordered { partition, pin, drained } => {
+                let placed = [0, 1, 2].map(|place| 1 + (partition + place) % 3);
+                let placement = placement(&placed);
+                let placement =
+                    placement.ordered(pin.map(NodeId), |node| drained.contains(&node.0));
                 self.on(WatchEvent::Placed { partition: p(partition), placement });
             }
             Happening::Withdrawn { partition } => {
