@@ -62,10 +62,13 @@ pub(crate) enum Command {
     /// Show nodes, partitions, leaders, positions and lag
     #[command(after_help = status::HELP)]
     Status(status::StatusArguments),
-    /// Hand the leadership of a partition over
+    /// Hand the leadership of a partition over, to stay there
     #[command(after_help = nodes::HANDOFF_HELP)]
     Handoff(nodes::HandoffArguments),
-    /// List nodes; kill and start those of a development server
+    /// Undo handoffs: let leaderships go where the placement prefers them
+    #[command(after_help = nodes::REBALANCE_HELP)]
+    Rebalance(nodes::RebalanceArguments),
+    /// List, drain and resume nodes; kill and start those of a development server
     #[command(subcommand)]
     Node(nodes::NodeCommand),
     /// Inspect the files of a log
@@ -104,6 +107,7 @@ impl Command {
             Command::Changes(arguments) => changes::run(&arguments),
             Command::Status(arguments) => status::run(&arguments),
             Command::Handoff(arguments) => nodes::hand_off(&arguments),
+            Command::Rebalance(arguments) => nodes::rebalance(&arguments),
             Command::Node(command) => nodes::run(command),
             Command::Log(command) => log_verification::run(command),
             Command::Explain(arguments) => decisions::run(&arguments),

@@ -2,12 +2,15 @@
 //!
 //! Start reading at [`run`].
 
+mod group;
+
 use crate::failure::{Exit, Failure};
 use crate::output::tell;
 use crate::server_arguments::{Form, OutputArguments, ServerArguments, block_on};
 use clap::Args;
 use cortado_client::Client;
 use cortado_wire::EventAnswer;
+use group::Group;
 use std::collections::VecDeque;
 use std::io::{self, Write};
 
@@ -16,7 +19,7 @@ use std::io::{self, Write};
 pub(crate) struct ExplainArguments {
     /// Only decisions about DB, or DB/PARTITION
     about: Option<String>,
-    /// Only the last N decisions
+    /// Only the last N decisions; as a table, what was decided about many partitions counts once
     #[arg(long, value_name = "N", default_value_t = 20)]
     last: usize,
     /// Only decisions after the one with this id
@@ -32,43 +35,63 @@ pub(crate) struct ExplainArguments {
 pub(crate) fn run(arguments: &ExplainArguments) -> Result<Exit, Failure> {
     let about = arguments.about.as_deref().map(Subject::parse).transpose()?;
     let client = arguments.server.client();
-    let events = block_on(find(&client, about.as_ref(), arguments))?;
-    let form = arguments.output.form();
+    let form = arguments.output.form_of_report();
+    let mut found = Found { form, last: arguments.last, groups: VecDeque::new() };
+    block_on(find(&client, about.as_ref(), arguments.after.clone(), &mut found))?;
     let mut out = io::stdout().lock();
-    for event in &events {
+    for group in &found.groups {
         match form {
             Form::Json => {
-                writeln!(out, "{}", serde_json::to_string(event).map_err(Failure::new)?)?;
+                let event = serde_json::to_string(group.first()).map_err(Failure::new)?;
+                writeln!(out, "{event}")?;
             }
-            Form::Table => writeln!(out, "{}", for_people(event))?,
+            Form::Table => writeln!(out, "{}", for_people(group))?,
         }
     }
-    if events.is_empty() {
+    if found.groups.is_empty() {
         tell("the journal has no such decision");
     }
     Ok(Exit::Done)
+}
+
+/// The last decisions; together what belongs together, unless a program reads them.
+struct Found {
+    form: Form,
+    last: usize,
+    groups: VecDeque<Group>,
+}
+
+impl Found {
+    fn add(&mut self, event: EventAnswer) {
+        let mut groups = self.groups.iter_mut().rev();
+        let of_group = match self.form {
+            Form::Json => None,
+            Form::Table => groups.find(|group| group.takes(&event)),
+        };
+        match of_group {
+            Some(group) => group.add(event),
+            None => self.groups.push_back(Group::of(event)),
+        }
+        if self.groups.len() > self.last {
+            self.groups.pop_front();
+        }
+    }
 }
 
 /// The last decisions that are asked for.
 async fn find(
     client: &Client,
     about: Option<&Subject>,
-    arguments: &ExplainArguments,
-) -> Result<VecDeque<EventAnswer>, Failure> {
-    let mut found = VecDeque::new();
-    let mut after = arguments.after.clone();
+    mut after: Option<String>,
+    found: &mut Found,
+) -> Result<(), Failure> {
     loop {
         let page = client.events(after.as_deref()).await?;
         let is_wanted = |event: &EventAnswer| about.is_none_or(|about| about.concerns(event));
-        for event in page.events.into_iter().filter(is_wanted) {
-            found.push_back(event);
-            if found.len() > arguments.last {
-                found.pop_front();
-            }
-        }
+        page.events.into_iter().filter(is_wanted).for_each(|event| found.add(event));
         match page.next {
             Some(next) if after.as_ref() != Some(&next) => after = Some(next),
-            Some(_) | None => return Ok(found),
+            Some(_) | None => return Ok(()),
         }
     }
 }
@@ -99,13 +122,11 @@ impl Subject {
     }
 }
 
-fn for_people(event: &EventAnswer) -> String {
-    let EventAnswer { id, time, node, what, evidence, by_hand, undo, .. } = event;
-    let about = match (&event.database, event.partition) {
-        (Some(database), Some(partition)) => format!("{database}/{partition}  "),
-        (Some(database), None) => format!("{database}  "),
-        (None, _) => String::new(),
-    };
+fn for_people(group: &Group) -> String {
+    let EventAnswer { time, node, what, evidence, .. } = group.first();
+    let (by_hand, undo) = (group.by_hand(), group.undo());
+    let about = group.about();
+    let id = group.last_id();
     let mut text = format!("{time}  {node}  {about}{what}\n");
     for fact in evidence {
         text.push_str(&format!("    because  {fact}\n"));
@@ -122,7 +143,8 @@ Examples:
   cortado explain --after ID --output json
 
 The journal has every decision that the server made by itself: the evidence, how a person
-would do the same, and how to undo it.";
+would do the same, and how to undo it. What one node decided about many partitions for one
+reason is shown once; --output json has each.";
 
 #[cfg(test)]
 mod tests {
@@ -146,7 +168,7 @@ mod tests {
         assert!(concerns("geo") && concerns("geo/3"));
         assert!(!concerns("geo/4") && !concerns("other"));
         assert!(Subject::parse("geo/x").is_err());
-        let text = for_people(&event);
+        let text = for_people(&Group::of(event));
         assert!(text.contains("n1  geo/3  claimed\n    because  silence\n"), "{text}");
     }
 }

@@ -1,16 +1,20 @@
-//! `cortado node …` and `cortado handoff`.
+//! `cortado node …`, `cortado handoff` and `cortado rebalance`.
 //!
 //! Start reading at [`NodeCommand`].
 
 use crate::databases::print_json;
 use crate::failure::{Exit, Failure};
+use crate::output::counted;
 use crate::place::PartitionPlace;
 use crate::server_arguments::{Form, OutputArguments, ServerArguments, block_on};
 use crate::status::render_nodes;
 use clap::{Args, Subcommand};
-use cortado_client::ClientError;
+use cortado_client::{Client, ClientError};
+use cortado_wire::PartitionAnswer;
 use serde_json::{Value, json};
 use std::io::{self, Write};
+use std::time::{Duration, Instant};
+use tokio::time::sleep;
 
 /// What can be done with nodes.
 #[derive(Debug, Subcommand)]
@@ -23,6 +27,12 @@ pub(crate) enum NodeCommand {
         #[command(flatten)]
         server: ServerArguments,
     },
+    /// Let a node hand over what it leads, and lead nothing until it is resumed
+    #[command(after_help = DRAIN_HELP)]
+    Drain(OneNode),
+    /// End the drain of a node: its leaderships come back
+    #[command(after_help = RESUME_HELP)]
+    Resume(OneNode),
     /// Kill a node of a development server, without a shutdown
     #[command(after_help = KILL_HELP)]
     Kill(OneNode),
@@ -51,10 +61,20 @@ pub(crate) fn run(command: NodeCommand) -> Result<Exit, Failure> {
         NodeCommand::List { output, server } => {
             let client = server.client();
             let answer = block_on(async { Ok(client.nodes().await?) })?;
-            match output.form() {
+            match output.form_of_report() {
                 Form::Json => print_json(&answer.nodes)?,
                 Form::Table => io::stdout().write_all(render_nodes(&answer.nodes).as_bytes())?,
             }
+        }
+        NodeCommand::Drain(one) => drain(&one)?,
+        NodeCommand::Resume(OneNode { node, output, server }) => {
+            let client = server.client();
+            block_on(async { client.resume_node(&node).await.map_err(Failure::of_declaration) })?;
+            let done = format!(
+                "resumed {node}; its leaderships come back one after the other, once it has been \
+                 alive for 10 s"
+            );
+            report(output, &done, &json!({"done": "resumed", "node": node}))?;
         }
         NodeCommand::Kill(OneNode { node, output, server }) => {
             let client = server.client();
@@ -119,7 +139,10 @@ pub(crate) fn hand_off(arguments: &HandoffArguments) -> Result<Exit, Failure> {
         Ok(found.and_then(|found| found.leader))
     })?;
     let led_by = leader.as_deref().unwrap_or("no node yet");
-    let done = format!("handed {database}/{partition} over; it is led by {led_by}");
+    let done = format!(
+        "handed {database}/{partition} over; it is led by {led_by}, and stays there: \
+         `cortado rebalance {database}` undoes that"
+    );
     let answer = json!({
         "done": "handed over", "database": database, "partition": partition, "leader": leader,
     });
@@ -148,6 +171,117 @@ const START_HELP: &str = "\
 Examples:
   cortado node start n2         after `cortado node kill n2`";
 
+/// How often it is looked how far a drain is.
+const LOOK: Duration = Duration::from_millis(200);
+/// A drain that has moved nothing for so long is not waited for.
+const DRAIN_STALLED: Duration = Duration::from_secs(15);
+
+/// Drains a node, and waits until it leads nothing more that another node could.
+fn drain(OneNode { node, output, server }: &OneNode) -> Result<(), Failure> {
+    let client = server.client();
+    let (led, left) = block_on(async {
+        let led = led_by(&client, node).await?.len();
+        client.drain_node(node).await.map_err(Failure::of_declaration)?;
+        let mut left = led_by(&client, node).await?;
+        let mut moved_at = Instant::now();
+        while left.iter().any(|(_, is_movable)| *is_movable) && moved_at.elapsed() < DRAIN_STALLED {
+            sleep(LOOK).await;
+            let now = led_by(&client, node).await?;
+            if now.len() < left.len() {
+                moved_at = Instant::now();
+            }
+            left = now;
+        }
+        Ok((led, left))
+    })?;
+    let moved = counted(led.saturating_sub(left.len()) as u64, "leadership");
+    let rest = match left.as_slice() {
+        [] => "it leads nothing".to_owned(),
+        [(first, _), ..] => format!(
+            "it still leads {}, such as {first}: no other node with a replica can",
+            counted(left.len() as u64, "partition")
+        ),
+    };
+    let done = format!(
+        "drained {node}: {moved} handed over, {rest}; `cortado node resume {node}` undoes that"
+    );
+    let left: Vec<&String> = left.iter().map(|(partition, _)| partition).collect();
+    let answer = json!({
+        "done": "drained", "node": node, "handed_over": led.saturating_sub(left.len()),
+        "still_leads": left,
+    });
+    report(*output, &done, &answer)?;
+    Ok(())
+}
+
+/// What `node` leads, and whether another node that runs and is not drained has a replica of it.
+async fn led_by(client: &Client, node: &str) -> Result<Vec<(String, bool)>, Failure> {
+    let cluster = client.cluster().await?;
+    let takes_over = |name: &str| {
+        cluster.nodes.iter().any(|other| other.node == name && other.alive && !other.drained)
+    };
+    let partitions = cluster.databases.iter().flat_map(|database| {
+        database.partitions.iter().map(move |partition| (&database.name, partition))
+    });
+    let led = partitions.filter(|(_, partition)| partition.leader.as_deref() == Some(node));
+    let of = |(database, partition): (&String, &PartitionAnswer)| {
+        let mut others = partition.replicas.iter().filter(|replica| replica.node != node);
+        let is_movable = others.any(|replica| takes_over(&replica.node));
+        (format!("{database}/{}", partition.partition), is_movable)
+    };
+    Ok(led.map(of).collect())
+}
+
+/// What `cortado rebalance` is told.
+#[derive(Debug, Args)]
+pub(crate) struct RebalanceArguments {
+    /// Only this database
+    #[arg(value_name = "DB")]
+    database: Option<String>,
+    #[command(flatten)]
+    output: OutputArguments,
+    #[command(flatten)]
+    server: ServerArguments,
+}
+
+/// Lets leaderships go where the placement prefers them.
+pub(crate) fn rebalance(arguments: &RebalanceArguments) -> Result<Exit, Failure> {
+    let RebalanceArguments { database, output, server } = arguments;
+    let client = server.client();
+    block_on(async {
+        client.rebalance(database.as_deref()).await.map_err(Failure::of_declaration)
+    })?;
+    let of = database.as_ref().map(|database| format!(" of {database}")).unwrap_or_default();
+    let done = format!(
+        "no leadership{of} is pinned any more; they go to the preferred nodes one after the other"
+    );
+    report(*output, &done, &json!({"done": "rebalanced", "database": database}))?;
+    Ok(Exit::Done)
+}
+
+/// Shown below the options of `cortado rebalance`.
+pub(crate) const REBALANCE_HELP: &str = "\
+Examples:
+  cortado rebalance geo
+  cortado rebalance
+
+A handoff by hand stays where it was put, until this command. `cortado status --all` shows
+what is pinned. Nodes that are drained stay so: `cortado node resume` ends that.";
+
+/// Shown below the options of `cortado node resume`.
+const RESUME_HELP: &str = "\
+Examples:
+  cortado node resume n2        its leaderships come back, one after the other";
+
+/// Shown below the options of `cortado node drain`.
+const DRAIN_HELP: &str = "\
+Examples:
+  cortado node drain n2         before work on its machine
+  cortado node resume n2        when that is done
+
+A drained node keeps its replicas, and leads nothing that another node can lead. It stays
+drained when it starts again.";
+
 /// Shown below the options of `cortado node replace`.
 const REPLACE_HELP: &str = "\
 Examples:
@@ -164,4 +298,5 @@ Examples:
   cortado handoff geo/3
   cortado handoff geo/3 --to n2
 
-A handoff is planned: writes wait some milliseconds, and no request fails.";
+A handoff is planned: writes wait some milliseconds, and no request fails. The leadership
+stays where it was put, also after that node was away: `cortado rebalance DB` undoes it.";

@@ -61,8 +61,13 @@ pub(crate) fn shortened(value: &str) -> String {
 }
 
 /// How many columns of a terminal `text` takes: characters of East Asian scripts take two.
-fn columns_of(text: &str) -> usize {
-    text.chars().map(|c| if is_wide(c) { 2 } else { 1 }).sum()
+pub(crate) fn columns_of(text: &str) -> usize {
+    text.chars().map(width_of).sum()
+}
+
+/// The same of one character.
+pub(crate) fn width_of(c: char) -> usize {
+    if is_wide(c) { 2 } else { 1 }
 }
 
 fn is_wide(c: char) -> bool {

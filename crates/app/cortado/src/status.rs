@@ -2,12 +2,17 @@
 //!
 //! Start reading at [`run`].
 
+mod screen;
+
 use crate::databases::print_json;
 use crate::failure::{Exit, Failure};
-use crate::output::{Columns, tell};
+use crate::output::{Columns, counted, tell};
 use crate::server_arguments::{Form, OutputArguments, ServerArguments, block_on};
 use clap::Args;
-use cortado_wire::{ClusterAnswer, NodeAnswer, PartitionAnswer, ReplicaAnswer};
+use cortado_wire::{
+    ClusterAnswer, DatabaseStatusAnswer, NodeAnswer, PartitionAnswer, ReplicaAnswer,
+};
+use std::fmt::Display;
 use std::io::{self, Write};
 use std::time::Duration;
 use tokio::time::sleep;
@@ -15,9 +20,12 @@ use tokio::time::sleep;
 /// What `cortado status` is told.
 #[derive(Debug, Args)]
 pub(crate) struct StatusArguments {
-    /// Only this database
+    /// Only this database, with all of its partitions
     #[arg(value_name = "DB")]
     database: Option<String>,
+    /// All partitions, not only those that are not well
+    #[arg(long)]
+    all: bool,
     /// Refresh every second, until Ctrl-C
     #[arg(long)]
     watch: bool,
@@ -31,12 +39,12 @@ pub(crate) struct StatusArguments {
 }
 
 const WATCH_PERIOD: Duration = Duration::from_secs(1);
-/// Puts the cursor at the top left and clears what is below.
-const CLEAR: &str = "\x1b[H\x1b[J";
+/// A replica whose newest state is older than this is not well.
+const LAG_MS_MAX: u64 = 1_000;
 
 /// Prints the cluster, once or again and again.
 pub(crate) fn run(arguments: &StatusArguments) -> Result<Exit, Failure> {
-    let form = if arguments.json { Form::Json } else { arguments.output.form() };
+    let form = if arguments.json { Form::Json } else { arguments.output.form_of_report() };
     let client = arguments.server.client();
     block_on(async {
         loop {
@@ -47,19 +55,27 @@ pub(crate) fn run(arguments: &StatusArguments) -> Result<Exit, Failure> {
                 (Err(error), true) => Err(error),
                 (Err(error), false) => return Err(error.into()),
             };
-            if arguments.watch && form == Form::Table {
-                write!(io::stdout(), "{CLEAR}")?;
-            }
-            match found {
-                Ok(answer) => print(&answer, form)?,
-                Err(error) => tell(&error.to_string()),
+            let exit = match &found {
+                Ok(answer) if is_down(answer) => Exit::Refused,
+                Ok(_) | Err(_) => Exit::Done,
+            };
+            match (found, form) {
+                (Ok(answer), Form::Json) => print_json(&answer)?,
+                (Ok(answer), Form::Table) => arguments.show(&arguments.render(&answer))?,
+                (Err(error), Form::Json) => tell(&error.to_string()),
+                (Err(error), Form::Table) => arguments.show(&format!("{error}\n"))?,
             }
             if !arguments.watch {
-                return Ok(Exit::Done);
+                return Ok(exit);
             }
             sleep(WATCH_PERIOD).await;
         }
     })
+}
+
+/// Whether nothing is known of the cluster but what was declared.
+fn is_down(answer: &ClusterAnswer) -> bool {
+    !answer.nodes.iter().any(|node| node.alive)
 }
 
 impl StatusArguments {
@@ -73,35 +89,96 @@ impl StatusArguments {
         }
         Ok(answer)
     }
-}
 
-fn print(answer: &ClusterAnswer, form: Form) -> Result<(), Failure> {
-    match form {
-        Form::Json => print_json(answer),
-        Form::Table => Ok(io::stdout().write_all(render(answer).as_bytes())?),
+    /// Prints a text; in the place of the one before while it is watched.
+    fn show(&self, text: &str) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        if self.watch {
+            out.write_all(screen::redrawn(text, screen::size()).as_bytes())?;
+        } else {
+            out.write_all(text.as_bytes())?;
+        }
+        out.flush()
+    }
+
+    fn render(&self, answer: &ClusterAnswer) -> String {
+        let state = match &answer.reason {
+            _ if is_down(answer) => "no node runs".to_owned(),
+            None => "every partition is served".to_owned(),
+            Some(reason) => format!("not ready: {reason}"),
+        };
+        let nodes = render_nodes(&answer.nodes);
+        let databases = render_databases(&answer.databases);
+        let lists_all = self.all || self.database.is_some();
+        let is_listed =
+            |partition: &PartitionAnswer| lists_all || !is_well(partition, &answer.nodes);
+        let mut text = format!("cortado {}, {state}\n\n{nodes}\n{databases}", answer.version);
+        if let Some(partitions) = render_partitions(&answer.databases, is_listed) {
+            text.push('\n');
+            text.push_str(&partitions);
+        }
+        text
     }
 }
 
-fn render(answer: &ClusterAnswer) -> String {
-    let state = match &answer.reason {
-        None => "every partition is served".to_owned(),
-        Some(reason) => format!("not ready: {reason}"),
+/// Whether a partition is led where it should be, and all of its replicas keep up.
+fn is_well(partition: &PartitionAnswer, nodes: &[NodeAnswer]) -> bool {
+    let is_drained = |name: &String| nodes.iter().any(|node| node.node == *name && node.drained);
+    let wanted = partition.pinned.as_ref().or(partition.preferred.as_ref());
+    let in_place = partition.leader.as_ref() == wanted || wanted.is_some_and(is_drained);
+    let several = partition.replicas.len() > 1;
+    let keeps_up = |replica: &ReplicaAnswer| {
+        let follows = replica.role == "follower" || replica.role == "leader";
+        let is_close = replica.lag_ms.is_some_and(|lag_ms| lag_ms <= LAG_MS_MAX);
+        follows && is_close && !(replica.unverified && several)
     };
-    let nodes = render_nodes(&answer.nodes);
-    let partitions = render_partitions(answer);
-    format!("cortado {}, {state}\n\n{nodes}\n{partitions}", answer.version)
+    partition.leader.is_some() && in_place && partition.replicas.iter().all(keeps_up)
+}
+
+/// One line for each database.
+fn render_databases(databases: &[DatabaseStatusAnswer]) -> String {
+    let titles = ["database", "partitions", "led", "pinned", "lag_records", "lag_ms"];
+    let mut columns = Columns::new(&titles);
+    for DatabaseStatusAnswer { name, partitions } in databases {
+        let count = |is: &dyn Fn(&PartitionAnswer) -> bool| {
+            partitions.iter().filter(|partition| is(partition)).count().to_string()
+        };
+        let lags_ms = partitions.iter().filter_map(lag_ms_of);
+        columns.add(vec![
+            name.clone(),
+            partitions.len().to_string(),
+            count(&|partition| partition.leader.is_some()),
+            count(&|partition| partition.pinned.is_some()),
+            or_dash(partitions.iter().filter_map(|partition| partition.lag_records).max()),
+            or_dash(lags_ms.max()),
+        ]);
+    }
+    columns.render()
+}
+
+/// How old the state of the replica is that is furthest behind.
+fn lag_ms_of(partition: &PartitionAnswer) -> Option<u64> {
+    partition.replicas.iter().filter_map(|replica| replica.lag_ms).max()
+}
+
+/// What is not known is a dash, not a zero.
+fn or_dash(value: Option<impl Display>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| value.to_string())
 }
 
 /// The nodes, as columns.
 pub(crate) fn render_nodes(nodes: &[NodeAnswer]) -> String {
     let mut columns = Columns::new(&["node", "state", "leads", "replicas", "address"]);
     for node in nodes {
-        let state = match (node.alive, &node.sick) {
+        let mut state = match (node.alive, &node.sick) {
             (false, Some(why)) => format!("refused: {why}"),
             (false, None) => "dead".to_owned(),
             (true, Some(why)) => format!("sick: {why}"),
             (true, None) => "alive".to_owned(),
         };
+        if node.drained {
+            state.push_str(", drained");
+        }
         columns.add(vec![
             node.node.clone(),
             state,
@@ -113,30 +190,61 @@ pub(crate) fn render_nodes(nodes: &[NodeAnswer]) -> String {
     columns.render()
 }
 
-fn render_partitions(answer: &ClusterAnswer) -> String {
-    let mut columns =
-        Columns::new(&["partition", "leader", "generation", "applied", "lag_records", "replicas"]);
-    for database in &answer.databases {
+/// The partitions that are listed, and how many are not; `None` if there is nothing to say.
+fn render_partitions(
+    databases: &[DatabaseStatusAnswer],
+    is_listed: impl Fn(&PartitionAnswer) -> bool,
+) -> Option<String> {
+    let titles =
+        ["partition", "leader", "generation", "applied", "lag_records", "lag_ms", "replicas"];
+    let mut columns = Columns::new(&titles);
+    let (mut listed, mut others) = (0_u64, 0_u64);
+    for database in databases {
         for partition in &database.partitions {
-            columns.add(line_of(&database.name, partition));
+            if is_listed(partition) {
+                columns.add(line_of(&database.name, partition));
+                listed += 1;
+            } else {
+                others += 1;
+            }
         }
     }
-    columns.render()
+    let rest = match others {
+        0 => String::new(),
+        _ => format!("{} well; --all lists them\n", is_or_are(others)),
+    };
+    match listed {
+        0 if others == 0 => None,
+        0 => Some(rest),
+        _ => Some(columns.render() + &rest),
+    }
+}
+
+fn is_or_are(partitions: u64) -> String {
+    let verb = if partitions == 1 { "is" } else { "are" };
+    format!("{} {verb}", counted(partitions, "partition"))
 }
 
 fn line_of(database: &str, partition: &PartitionAnswer) -> Vec<String> {
-    let leader = match (&partition.leader, &partition.preferred) {
-        (None, _) => "none".to_owned(),
-        (Some(leader), Some(preferred)) if leader != preferred => format!("{leader} ({preferred})"),
-        (Some(leader), _) => leader.clone(),
-    };
+    let PartitionAnswer { leader, preferred, pinned, .. } = partition;
+    let wanted = pinned.as_ref().or(preferred.as_ref());
+    let mut led = leader.clone().unwrap_or_else(|| "none".to_owned());
+    if let Some(wanted) =
+        wanted.filter(|wanted| leader.is_some() && leader.as_ref() != Some(wanted))
+    {
+        led.push_str(&format!(" ({wanted})"));
+    }
+    if pinned.is_some() {
+        led.push_str(" pinned");
+    }
     let replicas: Vec<String> = partition.replicas.iter().map(replica_text).collect();
     vec![
         format!("{database}/{}", partition.partition),
-        leader,
-        partition.generation.to_string(),
-        partition.applied.scn.to_string(),
-        partition.lag_records.to_string(),
+        led,
+        or_dash(partition.generation),
+        or_dash(partition.applied.map(|applied| applied.scn)),
+        or_dash(partition.lag_records),
+        or_dash(lag_ms_of(partition)),
         replicas.join("  "),
     ]
 }
@@ -152,7 +260,7 @@ fn replica_text(replica: &ReplicaAnswer) -> String {
     if *unverified {
         text.push_str(" unverified");
     }
-    if *lag_records > 0 {
+    if let Some(lag_records) = lag_records.filter(|lag_records| *lag_records > 0) {
         text.push_str(&format!(" -{lag_records}"));
     }
     text
@@ -165,36 +273,11 @@ Examples:
   cortado status geo --watch
   cortado status --json | jq '.databases[].partitions[] | select(.leader == null)'
 
-A leader in parentheses is the one that should lead when all nodes are well. Replicas are
-followers unless something else is said; `-12` behind one is its lag in records. A leader
-is unverified as long as no other replica could compare histories with it.";
+Without DB or --all, only partitions that are not well are listed. A leader in parentheses is
+the one that should lead: the preferred one, or the one that a handoff by hand has pinned.
+Replicas are followers unless something else is said; `-12` behind one is its lag in records.
+A leader is unverified as long as no other replica could compare histories with it. What no
+node tells is a dash. The exit code is 1 if no node runs.";
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_partition_is_one_line() {
-        let replica = |node: &str, role: &str, lag_records| ReplicaAnswer {
-            node: node.to_owned(),
-            role: role.to_owned(),
-            unverified: role == "leader",
-            applied: "3/5:9".parse().expect("a position"),
-            lag_records,
-            lag_ms: 0,
-        };
-        let partition = PartitionAnswer {
-            partition: 3,
-            leader: Some("n2".to_owned()),
-            preferred: Some("n1".to_owned()),
-            generation: 5,
-            applied: "3/5:9".parse().expect("a position"),
-            lag_records: 4,
-            replicas: vec![replica("n1", "follower", 4), replica("n2", "leader", 0)],
-        };
-        let line = line_of("geo", &partition);
-        assert_eq!(line, ["geo/3", "n2 (n1)", "5", "5:9", "4", "n1 -4  n2 leader unverified"]);
-        let unled = PartitionAnswer { leader: None, ..partition };
-        assert_eq!(line_of("geo", &unled)[1], "none");
-    }
-}
+mod tests;

@@ -109,12 +109,18 @@ pub struct PartitionAnswer {
     /// The node that should lead it when all are well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preferred: Option<String>,
-    /// Counts its leaderships.
-    pub generation: u32,
+    /// The node on which an operator has placed the leadership; absent if none has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pinned: Option<String>,
+    /// Counts its leaderships; absent if no node answers that has a replica, like what follows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u32>,
     /// What its leader has applied, or the furthest replica if there is no leader.
-    pub applied: Position,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub applied: Option<Position>,
     /// Records that the furthest-behind replica has not folded.
-    pub lag_records: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lag_records: Option<u64>,
     /// By rank.
     pub replicas: Vec<ReplicaAnswer>,
 }
@@ -129,12 +135,15 @@ pub struct ReplicaAnswer {
     /// It leads, and no other replica has been able to compare histories with it so far.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unverified: bool,
-    /// What it has applied.
-    pub applied: Position,
+    /// What it has applied; absent if its node does not answer, like what follows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub applied: Option<Position>,
     /// Records that it has not folded.
-    pub lag_records: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lag_records: Option<u64>,
     /// How old its newest complete state may be.
-    pub lag_ms: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lag_ms: Option<u64>,
 }
 
 /// Body of `POST /admin/v1/databases/{database}/partitions/{partition}:handoff`; may be empty.
@@ -168,6 +177,9 @@ pub struct NodeAnswer {
     pub leaderships: usize,
     /// Replicas that it runs.
     pub replicas: usize,
+    /// An operator has drained it: it leads nothing that another node can.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub drained: bool,
     /// Why it is unhealthy, if it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sick: Option<String>,

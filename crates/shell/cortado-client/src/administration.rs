@@ -126,6 +126,34 @@ impl Client {
         self.send(&call).await.map(drop)
     }
 
+    /// Undoes handoffs, of one database or of all: leaderships go to the preferred nodes.
+    ///
+    /// # Errors
+    /// There is no database of that name.
+    pub async fn rebalance(&self, database: Option<&str>) -> Result<(), ClientError> {
+        let path = match database {
+            Some(database) => database_path(database, ":rebalance"),
+            None => format!("{ROOT}/cluster:rebalance"),
+        };
+        self.send(&Call::new(Method::POST, path, Repeat::Harmless)).await.map(drop)
+    }
+
+    /// Lets a node hand over all that it leads, and lead nothing that another one can.
+    ///
+    /// # Errors
+    /// There is no such node, or no other one is left to lead.
+    pub async fn drain_node(&self, node: &str) -> Result<(), ClientError> {
+        self.declare_node(node, "drain").await
+    }
+
+    /// Ends the drain of a node.
+    ///
+    /// # Errors
+    /// There is no such node.
+    pub async fn resume_node(&self, node: &str) -> Result<(), ClientError> {
+        self.declare_node(node, "resume").await
+    }
+
     /// The nodes.
     ///
     /// # Errors
@@ -155,9 +183,7 @@ impl Client {
     /// # Errors
     /// There is no such node, or it runs.
     pub async fn replace_node(&self, node: &str) -> Result<(), ClientError> {
-        let path = format!("{ROOT}/nodes/{}:replace", encoded(node));
-        // Twice is as good as once.
-        self.send(&Call::new(Method::POST, path, Repeat::Harmless)).await.map(drop)
+        self.declare_node(node, "replace").await
     }
 
     /// Everything about the cluster in one picture.
@@ -175,6 +201,12 @@ impl Client {
     pub async fn events(&self, after: Option<&str>) -> Result<EventsAnswer, ClientError> {
         let after = after.map(|id| format!("&after={}", encoded(id))).unwrap_or_default();
         self.read(format!("{ROOT}/events?limit={EVENTS_MAX}{after}")).await
+    }
+
+    /// A command that does nothing the second time.
+    async fn declare_node(&self, node: &str, command: &str) -> Result<(), ClientError> {
+        let path = format!("{ROOT}/nodes/{}:{command}", encoded(node));
+        self.send(&Call::new(Method::POST, path, Repeat::Harmless)).await.map(drop)
     }
 
     async fn command_node(&self, node: &str, command: &str) -> Result<(), ClientError> {

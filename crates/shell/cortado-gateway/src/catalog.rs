@@ -3,13 +3,15 @@
 //! A catalog never changes: a newer state of `_cluster` is a newer catalog. Start reading at
 //! [`Catalog`]; what is stored of it is in [`crate::cluster_log`].
 
+use crate::pins::Pins;
+use cortado_cluster::Placement;
 use cortado_document::{Schema, TableDefinition, partition_of};
 use cortado_driver::{TableRules, Tables};
 use cortado_model::{
-    ClusterUuid, DatabaseId, DirectoryUuid, DocumentKey, LogId, NodeId, NodeIncarnation,
-    PartitionId, PartitionUuid, Scn, TableId,
+    ClusterUuid, DatabaseId, DirectoryUuid, DocumentKey, Generation, LogId, NodeId,
+    NodeIncarnation, PartitionId, PartitionUuid, Scn, TableId,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The database of what was decided and done; see [`crate::journal`].
@@ -27,6 +29,14 @@ pub struct Catalog {
     pub(crate) next_database: DatabaseId,
     /// Dropped databases whose logs may still exist.
     pub(crate) dropped: BTreeMap<DatabaseId, Dropped>,
+    /// Leaderships that operators have placed.
+    pub(crate) pins: BTreeMap<DatabaseId, Pins>,
+    /// Nodes that lead nothing if others can.
+    pub(crate) drained: BTreeSet<NodeId>,
+    /// The last generation of databases that were dropped, by name.
+    pub(crate) former: BTreeMap<String, Generation>,
+    /// No dropped database whose name is not remembered had a higher one.
+    pub(crate) former_floor: Generation,
 }
 
 impl Catalog {
@@ -40,6 +50,10 @@ impl Catalog {
             databases_by_id: BTreeMap::new(),
             next_database: DatabaseId(1),
             dropped: BTreeMap::new(),
+            pins: BTreeMap::new(),
+            drained: BTreeSet::new(),
+            former: BTreeMap::new(),
+            former_floor: Generation(0),
         }
     }
 
@@ -91,6 +105,30 @@ impl Catalog {
     /// The database of that id.
     pub fn database_by_id(&self, id: DatabaseId) -> Option<&Arc<Database>> {
         self.databases_by_id.get(&id)
+    }
+
+    /// The node that an operator has placed the leadership of `partition` on.
+    pub fn pin(&self, partition: PartitionId) -> Option<NodeId> {
+        self.pins.get(&partition.database)?.get(&partition.number).copied()
+    }
+
+    /// Whether `node` should lead nothing if others can.
+    pub fn is_drained(&self, node: NodeId) -> bool {
+        self.drained.contains(&node)
+    }
+
+    /// The order of succession of a partition that is placed on `nodes`, as operators want it.
+    pub fn succession(&self, partition: PartitionId, nodes: &[NodeId]) -> Option<Placement> {
+        let is_member = |node: &NodeId| self.nodes.get(node).is_none_or(|facts| !facts.removed);
+        let pin = self.pin(partition).filter(is_member);
+        let placed = Placement::new(nodes.to_vec())?;
+        Some(placed.ordered(pin, |node| self.is_drained(node)))
+    }
+
+    /// The last generation that a database of that name can have had; 0 if there was none.
+    pub(crate) fn generation_before(&self, name: &str) -> Generation {
+        let own = self.former.get(name).copied().unwrap_or_default();
+        own.max(self.former_floor)
     }
 
     /// Everything that should be served, with the nodes in order of rank.
@@ -155,6 +193,8 @@ pub struct Database {
     pub(crate) tables_by_id: BTreeMap<TableId, Arc<Table>>,
     /// For each partition its nodes in order of rank, the preferred leader first.
     pub(crate) placements: Vec<Vec<NodeId>>,
+    /// The generation before its first: the last one of a dropped database of its name.
+    pub(crate) after: Generation,
 }
 
 impl Database {

@@ -19,19 +19,21 @@ pub(crate) const DATABASES: TableId = TableId(2);
 pub(crate) const TABLES: TableId = TableId(3);
 /// Dropped databases whose logs may still exist, by id.
 pub(crate) const DROPPED: TableId = TableId(5);
-/// Ids given out so far.
+/// Ids given out so far, and generations.
 pub(crate) const COUNTERS: TableId = TableId(6);
 
-/// Of every document here, incremented when a member is added: older software refuses a newer
-/// version rather than misread it.
+/// Of every document here, but for those that need a higher one.
 pub(crate) const VERSION: u32 = 2;
+/// The highest that this build reads, incremented when a member is added: older software refuses a
+/// newer version rather than misread it. Of databases with a former life.
+pub(crate) const VERSION_MAX: u32 = 3;
 
 /// Why a document of `_cluster` says nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogError {
     /// A newer build has written it. This one can only misread it.
     #[error(
-        "_cluster has documents of version {version}, this build reads {VERSION}: upgrade this node"
+        "_cluster has documents of version {version}, this build reads {VERSION_MAX}: upgrade this node"
     )]
     Newer {
         /// The version that the document has.
@@ -80,6 +82,13 @@ pub(crate) struct DatabaseDocument {
     pub(crate) next_table: u32,
     /// For each partition its nodes in order of rank.
     pub(crate) placements: Vec<Vec<u32>>,
+    /// The generation before its first; 0 if its name is new. Since version 3.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) after: u32,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// A table.
@@ -150,8 +159,9 @@ impl NodeDocument {
 impl DatabaseDocument {
     pub(crate) fn of(database: &Database, next_table: u32) -> DatabaseDocument {
         let placements = database.placements.iter();
+        let after = database.after.0;
         DatabaseDocument {
-            version: VERSION,
+            version: if after == 0 { VERSION } else { VERSION_MAX },
             id: database.id.0,
             uuid: database.uuid.to_string(),
             partitions: database.partitions,
@@ -160,6 +170,7 @@ impl DatabaseDocument {
             owner: database.owner.clone(),
             next_table,
             placements: placements.map(|nodes| nodes.iter().map(|n| n.0).collect()).collect(),
+            after,
         }
     }
 }
@@ -241,8 +252,10 @@ pub(crate) fn read<T: DeserializeOwned>(value: &[u8]) -> Result<T, CatalogError>
     }
     let damaged = |error: serde_json::Error| CatalogError::Damaged { why: error.to_string() };
     match serde_json::from_slice(value).map_err(damaged)? {
-        Versioned { version: VERSION } => serde_json::from_slice(value).map_err(damaged),
-        Versioned { version } if version > VERSION => Err(CatalogError::Newer { version }),
+        Versioned { version: VERSION..=VERSION_MAX } => {
+            serde_json::from_slice(value).map_err(damaged)
+        }
+        Versioned { version } if version > VERSION_MAX => Err(CatalogError::Newer { version }),
         Versioned { version } => Err(CatalogError::Damaged { why: format!("version {version}") }),
     }
 }

@@ -30,9 +30,18 @@ pub struct JournalEntry {
     pub(crate) partition: Option<PartitionId>,
     pub(crate) what: String,
     pub(crate) evidence: Vec<String>,
-    /// Of a decision about a leadership; other kinds have a text of their own.
-    pub(crate) by_hand: Option<Command>,
-    pub(crate) undo: Option<Command>,
+    pub(crate) manual: Manual,
+}
+
+/// How an operator does the same as an entry tells, and undoes it.
+#[derive(Clone, Debug)]
+pub(crate) enum Manual {
+    /// As for all entries of its kind.
+    OfKind,
+    /// By these commands; without the second as for all of its kind.
+    Commands(Command, Option<Command>),
+    /// As these texts say.
+    Texts { by_hand: String, undo: String },
 }
 
 impl Decisions {
@@ -57,23 +66,35 @@ impl Decisions {
         what: String,
         evidence: Vec<String>,
     ) {
-        let (by_hand, undo) = (None, None);
-        self.enter(self.node, kind, partition, what, evidence, (by_hand, undo));
+        self.enter(self.node, kind, partition, what, evidence, Manual::OfKind);
     }
 
     /// Records what another node did, as this one has seen it.
     ///
     /// * `node`: which; this one, if that is not known.
     pub(crate) fn explain_of(&self, node: Option<NodeId>, kind: EventKind, what: String) {
-        let commands = (None, None);
-        self.enter(node.unwrap_or(self.node), kind, None, what, Vec::new(), commands);
+        self.explain_order(node, kind, None, what, Manual::OfKind);
+    }
+
+    /// Records what an operator has ordered through another node.
+    ///
+    /// * `node`: which; this one, if that is not known.
+    pub(crate) fn explain_order(
+        &self,
+        node: Option<NodeId>,
+        kind: EventKind,
+        partition: Option<PartitionId>,
+        what: String,
+        manual: Manual,
+    ) {
+        self.enter(node.unwrap_or(self.node), kind, partition, what, Vec::new(), manual);
     }
 
     /// Records a decision about a leadership.
     pub fn explain_leadership(&self, kind: EventKind, why: &Explanation) {
         let what = format!("{}: {}", kind.name(), why.cause);
-        let commands = (Some(why.by_hand), why.undo);
-        self.enter(self.node, kind, Some(why.partition), what, why.evidence(), commands);
+        let manual = Manual::Commands(why.by_hand, why.undo);
+        self.enter(self.node, kind, Some(why.partition), what, why.evidence(), manual);
     }
 
     fn enter(
@@ -83,10 +104,10 @@ impl Decisions {
         partition: Option<PartitionId>,
         what: String,
         evidence: Vec<String>,
-        (by_hand, undo): (Option<Command>, Option<Command>),
+        manual: Manual,
     ) {
         let time = (self.wall_clock)();
-        let entry = JournalEntry { time, node, kind, partition, what, evidence, by_hand, undo };
+        let entry = JournalEntry { time, node, kind, partition, what, evidence, manual };
         if self.entries.try_send(entry).is_err() {
             self.count_lost(1);
         }

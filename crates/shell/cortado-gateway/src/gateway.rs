@@ -11,6 +11,7 @@ mod declaration;
 mod leadership;
 mod list;
 mod membership;
+mod pins;
 mod read;
 mod request;
 mod search;

@@ -1,8 +1,8 @@
 //! Who a partition is: the identity with which its log begins.
 
 use crate::catalog::Database;
-use cortado_model::{ClusterUuid, DatabaseId, PartitionUuid};
-use cortado_replica::{Genesis, PartitionIdentity, ReplicaSet};
+use cortado_model::{ClusterUuid, DatabaseId, Generation, LogId, PartitionUuid, Scn, WallMillis};
+use cortado_replica::{ChainHash, Genesis, HistoryPoint, Origin, PartitionIdentity, ReplicaSet};
 use xxhash_rust::xxh3::xxh3_128;
 
 /// The genesis of a partition of `database`, whose first replicas are those it was placed on. The
@@ -10,7 +10,16 @@ use xxhash_rust::xxh3::xxh3_128;
 pub(crate) fn genesis_of(database: &Database, number: u32, cluster: ClusterUuid) -> Genesis {
     let partition = partition_uuid(database.uuid, number);
     let identity = PartitionIdentity { partition, cluster, database: database.id, number };
-    Genesis::new(identity, database.placement(number).iter().copied().collect())
+    let replicas = database.placement(number).iter().copied().collect();
+    Genesis { origin: origin_of(database, cluster), ..Genesis::new(identity, replicas) }
+}
+
+/// What a database with the name of a dropped one continues: its generations, and nothing else.
+fn origin_of(database: &Database, cluster: ClusterUuid) -> Option<Origin> {
+    let history = HistoryPoint { scn: Scn::opening(database.after), chain: ChainHash::default() };
+    let (partition, log) = (PartitionUuid(0), LogId::UNKNOWN);
+    let origin = Origin { cluster, partition, log, history, time: WallMillis(0) };
+    Some(origin).filter(|_| database.after > Generation(0))
 }
 
 /// The genesis of `_cluster`, whose partition is the cluster: every node may lead it.

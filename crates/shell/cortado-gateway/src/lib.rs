@@ -15,10 +15,12 @@ mod controller;
 mod database_log;
 mod decisions;
 mod events;
+mod former;
 mod genesis;
 mod journal;
 mod log_page;
 mod metrics;
+mod pins;
 mod randomness;
 mod refusals;
 #[cfg(test)]

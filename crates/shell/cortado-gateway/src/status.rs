@@ -49,6 +49,8 @@ pub struct NodeStatus {
     pub leaderships: usize,
     /// Replicas that it runs.
     pub replicas: usize,
+    /// It leads nothing that another node can.
+    pub drained: bool,
     /// Why it is unhealthy, if it is; why it stays down, if the cluster refuses it.
     pub sick: Option<String>,
 }
@@ -71,6 +73,8 @@ pub struct PartitionStatus {
     pub leader: Option<NodeId>,
     /// Who should lead it when all nodes are well.
     pub preferred: Option<NodeId>,
+    /// The node that an operator has placed its leadership on.
+    pub pinned: Option<NodeId>,
     /// The highest generation that any replica has seen.
     pub generation: Generation,
     /// The end of its log.
@@ -84,6 +88,8 @@ pub struct PartitionStatus {
 pub struct ReplicaStatus {
     /// Its node.
     pub node: NodeId,
+    /// Its node tells of it. If not, nothing of what follows is known.
+    pub is_told: bool,
     /// What it does; offline if its node does not run.
     pub role: ReplicaRole,
     /// It leads, and no other replica has been able to compare histories with it so far.

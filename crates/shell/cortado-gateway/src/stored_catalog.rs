@@ -7,9 +7,11 @@ use crate::cluster_log::{
     COUNTERS, CatalogError, CounterDocument, DATABASES, DROPPED, DatabaseDocument, DroppedDocument,
     NODES, NodeDocument, TABLES, TableDocument, database_counter_key, key, read, read_hex,
 };
+use crate::former::{FORMER, FormerDocument, generation_counter_key};
+use crate::pins::{DRAINS, DrainDocument, PINS, PinsDocument};
 use cortado_document::{Schema, TableDefinition};
 use cortado_model::{
-    DatabaseId, DocumentKey, EntryRange, LogId, NodeId, PartitionUuid, Scn, TableId,
+    DatabaseId, DocumentKey, EntryRange, Generation, LogId, NodeId, PartitionUuid, Scn, TableId,
 };
 use cortado_replica::FoldState;
 use cortado_store::View;
@@ -50,9 +52,25 @@ fn read_catalog(view: &dyn View, scn: Scn, previous: &Catalog) -> Result<Catalog
         catalog.databases_by_id.insert(database.id, Arc::clone(&database));
         catalog.databases.insert(name.to_owned(), database);
     }
-    let counter = view.get(COUNTERS, &database_counter_key())?;
-    if let Some(counter) = counter {
-        catalog.next_database = DatabaseId(read::<CounterDocument>(&counter.json())?.next);
+    for (key, document) in scan::<PinsDocument>(view, PINS, &[])? {
+        let Some(id) = key.parts().next().and_then(|id| id.parse().ok()) else { continue };
+        catalog.pins.insert(DatabaseId(id), document.pins());
+    }
+    let drains = scan::<DrainDocument>(view, DRAINS, &[])?.into_iter();
+    catalog.drained = drains.filter_map(|(key, _)| NodeId::parse(key.parts().next()?)).collect();
+    for (key, document) in scan::<FormerDocument>(view, FORMER, &[])? {
+        let Some(name) = key.parts().next() else { continue };
+        catalog.former.insert(name.to_owned(), Generation(document.generation));
+    }
+    let next = |counter: DocumentKey| -> Result<Option<u32>, CatalogError> {
+        let counter = view.get(COUNTERS, &counter)?;
+        counter.map(|counter| Ok(read::<CounterDocument>(&counter.json())?.next)).transpose()
+    };
+    if let Some(next) = next(database_counter_key())? {
+        catalog.next_database = DatabaseId(next);
+    }
+    if let Some(next) = next(generation_counter_key())? {
+        catalog.former_floor = Generation(next.saturating_sub(1));
     }
     Ok(catalog)
 }
@@ -87,6 +105,7 @@ fn read_database(
         tables: BTreeMap::new(),
         tables_by_id: BTreeMap::new(),
         placements: placements.map(|nodes| nodes.into_iter().map(NodeId).collect()).collect(),
+        after: Generation(document.after),
     };
     let tables = key(&[id.0.to_string()]);
     for (_, document) in scan::<TableDocument>(view, TABLES, tables.as_bytes())? {

@@ -141,6 +141,37 @@ pub(crate) async fn hand_off(call: &Call<'_>, body: ReceivedBody) -> Result<Answ
     }
 }
 
+/// Forgets where operators have placed the leaderships of a database.
+pub(crate) async fn rebalance_database(call: &Call<'_>) -> Result<Answer, Failure> {
+    let database = find_any_database(call.catalog, call.captures.database)?;
+    let done = call.services().rebalance(Some(database), call.deadline).await;
+    done.map_err(|error| refusal::of_admin(error, Code::Conflict))?;
+    Ok(empty(StatusCode::NO_CONTENT))
+}
+
+/// Forgets where operators have placed any leadership.
+pub(crate) async fn rebalance(call: &Call<'_>) -> Result<Answer, Failure> {
+    let done = call.services().rebalance(None, call.deadline).await;
+    done.map_err(|error| refusal::of_admin(error, Code::Conflict))?;
+    Ok(empty(StatusCode::NO_CONTENT))
+}
+
+/// A node gives up its leaderships, and gets none.
+pub(crate) async fn drain_node(call: &Call<'_>) -> Result<Answer, Failure> {
+    let node = registered_node(call, call.captures.item)?;
+    let done = call.services().drain_node(node, call.deadline).await;
+    done.map_err(|error| refusal::of_admin(error, Code::Conflict))?;
+    Ok(empty(StatusCode::NO_CONTENT))
+}
+
+/// A drained node may lead again.
+pub(crate) async fn resume_node(call: &Call<'_>) -> Result<Answer, Failure> {
+    let node = registered_node(call, call.captures.item)?;
+    let done = call.services().resume_node(node, call.deadline).await;
+    done.map_err(|error| refusal::of_admin(error, Code::Conflict))?;
+    Ok(empty(StatusCode::NO_CONTENT))
+}
+
 /// All nodes.
 pub(crate) async fn list_nodes(call: &Call<'_>) -> Result<Answer, Failure> {
     let status = call.services().status().await;

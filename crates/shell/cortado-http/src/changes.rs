@@ -96,6 +96,11 @@ fn of_changes(error: ChangesError, is_late: bool) -> Failure {
             Code::ChangesTrimmed,
             "the requested changes were trimmed; read the documents, then follow from now",
         ),
+        ChangesError::FormerLife { .. } => Failure::new(
+            Code::ChangesTrimmed,
+            "the SCN is of a dropped database of this name; read the documents, or follow from the \
+             beginning",
+        ),
         ChangesError::Unserved(error) => refusal::of_read(error, is_late),
         error @ (ChangesError::Unreadable(_)
         | ChangesError::Stopped(_)

@@ -127,6 +127,26 @@ impl Services for Gateway {
         Box::pin(Gateway::hand_off(self, database, partition, to, deadline))
     }
 
+    fn rebalance<'a>(
+        &'a self,
+        database: Option<&'a Database>,
+        deadline: Instant,
+    ) -> BoxFuture<'a, Result<(), AdminError>> {
+        Box::pin(Gateway::rebalance(self, database, deadline))
+    }
+
+    fn drain_node(&self, node: NodeId, deadline: Instant) -> BoxFuture<'_, Result<(), AdminError>> {
+        Box::pin(Gateway::drain_node(self, node, deadline))
+    }
+
+    fn resume_node(
+        &self,
+        node: NodeId,
+        deadline: Instant,
+    ) -> BoxFuture<'_, Result<(), AdminError>> {
+        Box::pin(Gateway::resume_node(self, node, deadline))
+    }
+
     fn events<'a>(
         &'a self,
         after: Option<&'a JournalPosition>,

@@ -200,7 +200,9 @@ pub(crate) fn of_admin(error: AdminError, conflict: Code) -> Failure {
             Failure::new(Code::Conflict, detail)
         }
         AdminError::NotRegistered => Failure::new(Code::NoSuchNode, detail),
-        AdminError::NodeRuns => Failure::new(Code::Conflict, detail),
+        AdminError::NodeRuns | AdminError::NodeDrained | AdminError::LastNode => {
+            Failure::new(Code::Conflict, detail)
+        }
         AdminError::BadName => Failure::new(Code::BadName, detail),
         AdminError::Invalid(_) => Failure::new(Code::BadDeclaration, detail),
         AdminError::Conflict { reasons } => {
@@ -216,7 +218,9 @@ pub(crate) fn of_admin(error: AdminError, conflict: Code) -> Failure {
                 Uncertainty::Write(_) | Uncertainty::NotVisible | Uncertainty::Unfinished(_) => {
                     "repeat the request: a declaration does nothing twice"
                 }
-                Uncertainty::LeaderSilent | Uncertainty::NoSuccessor(_) => {
+                Uncertainty::LeaderSilent
+                | Uncertainty::PinStays { .. }
+                | Uncertainty::NoSuccessor(_) => {
                     "GET /admin/v1/cluster shows who leads the partition"
                 }
             };

@@ -457,7 +457,7 @@ pub(crate) static ROUTES: &[Route] = &[
             id: "hand_off",
             method: "POST",
             path: "/admin/v1/databases/{database}/partitions/{partition}:handoff",
-            summary: "Hands the leadership of a partition to another replica",
+            summary: "Hands the leadership of a partition to another replica, where it stays",
             headers: ADMIN_HEADERS,
             body: RequestBody::Optional(&[(JSON, "HandoffBody")]),
             answers: &[
@@ -469,6 +469,30 @@ pub(crate) static ROUTES: &[Route] = &[
                     headers: &[],
                 },
             ],
+            ..PLAIN
+        },
+    ),
+    writes(
+        Handler::Service(|call, _| Box::pin(admin::rebalance_database(call))),
+        Description {
+            id: "rebalance_database",
+            method: "POST",
+            path: "/admin/v1/databases/{database}:rebalance",
+            summary: "Undoes the handoffs of a database: its leaderships go to the preferred nodes",
+            headers: ADMIN_HEADERS,
+            answers: DONE,
+            ..PLAIN
+        },
+    ),
+    writes(
+        Handler::Service(|call, _| Box::pin(admin::rebalance(call))),
+        Description {
+            id: "rebalance",
+            method: "POST",
+            path: "/admin/v1/cluster:rebalance",
+            summary: "Undoes all handoffs: leaderships go to the preferred nodes",
+            headers: ADMIN_HEADERS,
+            answers: DONE,
             ..PLAIN
         },
     ),
@@ -511,6 +535,30 @@ pub(crate) static ROUTES: &[Route] = &[
             method: "POST",
             path: "/admin/v1/nodes/{node}:replace",
             summary: "Lets another data directory take over the name of a node that has ended",
+            answers: DONE,
+            ..PLAIN
+        },
+    ),
+    writes(
+        Handler::Service(|call, _| Box::pin(admin::drain_node(call))),
+        Description {
+            id: "drain_node",
+            method: "POST",
+            path: "/admin/v1/nodes/{node}:drain",
+            summary: "Lets a node hand over what it leads, and lead nothing that another node can",
+            headers: ADMIN_HEADERS,
+            answers: DONE,
+            ..PLAIN
+        },
+    ),
+    writes(
+        Handler::Service(|call, _| Box::pin(admin::resume_node(call))),
+        Description {
+            id: "resume_node",
+            method: "POST",
+            path: "/admin/v1/nodes/{node}:resume",
+            summary: "Ends the drain of a node: its leaderships come back, one after the other",
+            headers: ADMIN_HEADERS,
             answers: DONE,
             ..PLAIN
         },

@@ -114,7 +114,8 @@ pub trait Services: Send + Sync {
         deadline: Instant,
     ) -> BoxFuture<'a, Result<(), AdminError>>;
 
-    /// Gives the leadership of a partition to another replica; to any one without `to`.
+    /// Gives the leadership of a partition to another replica, where it stays; to any one without
+    /// `to`.
     fn hand_off<'a>(
         &'a self,
         database: &'a Database,
@@ -122,6 +123,20 @@ pub trait Services: Send + Sync {
         to: Option<NodeId>,
         deadline: Instant,
     ) -> BoxFuture<'a, Result<(), AdminError>>;
+
+    /// Lets leaderships go to the nodes that the placements prefer: of one database, or all.
+    fn rebalance<'a>(
+        &'a self,
+        database: Option<&'a Database>,
+        deadline: Instant,
+    ) -> BoxFuture<'a, Result<(), AdminError>>;
+
+    /// Lets a node lead nothing that another one can.
+    fn drain_node(&self, node: NodeId, deadline: Instant) -> BoxFuture<'_, Result<(), AdminError>>;
+
+    /// Ends the drain of a node.
+    fn resume_node(&self, node: NodeId, deadline: Instant)
+    -> BoxFuture<'_, Result<(), AdminError>>;
 
     /// Reads the journal behind the event `after`.
     fn events<'a>(

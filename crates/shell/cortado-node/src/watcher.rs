@@ -9,8 +9,7 @@ use crate::asker::Input;
 use crate::replica_host::ReplicaHost;
 use crate::service::NodeService;
 use cortado_cluster::{
-    Cause, Evidence, Explanation, LifeStanding, OwnSilence, Placement, Sickness, Watch, WatchEvent,
-    WatchOrder,
+    Cause, Evidence, Explanation, LifeStanding, OwnSilence, Sickness, Watch, WatchEvent, WatchOrder,
 };
 use cortado_gateway::{Catalog, EventKind};
 use cortado_log::{BeatFollower, BeatNotSent, HeardBeat, Pending, beats_of};
@@ -23,7 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 use views::{PlacedReplica, Views};
 
 /// A planned handoff that is not done in this time has failed.
@@ -92,6 +91,7 @@ impl Watcher {
         self.follow_catalog(now);
         let mut orders = Vec::new();
         self.watch.look(now, &mut self.views, &mut orders);
+        tell_claims(&orders);
         for order in orders {
             match order {
                 WatchOrder::Beat { count } => self.beat(count),
@@ -145,7 +145,7 @@ impl Watcher {
         let mut gone = self.views.take();
         for (partition, nodes) in cluster.chain(catalog.placements()) {
             let known = gone.remove(&partition);
-            let Some(placement) = Placement::new(nodes.to_vec()) else { continue };
+            let Some(placement) = catalog.succession(partition, nodes) else { continue };
             if !placement.contains(me) {
                 gone.extend(known.map(|known| (partition, known)));
                 continue;
@@ -193,7 +193,7 @@ impl Watcher {
 
     fn claim(&mut self, now: Millis, why: &Explanation, first: bool) {
         let partition = why.partition;
-        info!(%partition, node = %why.node, reason = %why.cause, "claiming leadership");
+        debug!(%partition, node = %why.node, reason = %why.cause, "claiming leadership");
         if first {
             self.host.decisions.explain_leadership(EventKind::Claim, why);
         }
@@ -277,6 +277,27 @@ impl Watcher {
     }
 }
 
+/// Tells which leaderships are claimed: a dead node's partitions are one line, not one each.
+fn tell_claims(orders: &[WatchOrder]) {
+    let claims = orders.iter().filter_map(|order| match order {
+        WatchOrder::Claim { why, .. } => Some(why),
+        WatchOrder::Beat { .. }
+        | WatchOrder::HandOff { .. }
+        | WatchOrder::Sickness(_)
+        | WatchOrder::OwnSilence(_) => None,
+    });
+    let mut told: Vec<(&Explanation, usize)> = Vec::new();
+    for why in claims {
+        match told.iter_mut().find(|(of, _)| of.cause == why.cause) {
+            Some((_, partitions)) => *partitions += 1,
+            None => told.push((why, 1)),
+        }
+    }
+    for (Explanation { partition, node, cause, .. }, partitions) in told {
+        info!(%partition, partitions, %node, reason = %cause, "claiming leaderships");
+    }
+}
+
 /// What becomes of a beat; pending for ever if none is on its way.
 async fn answer_to(sent: &mut Option<Pending<Result<(), BeatNotSent>>>) -> Result<(), BeatNotSent> {
     match sent {
@@ -293,6 +314,9 @@ fn claim_reason(cause: &Cause) -> ClaimReason {
         Cause::LeaderRestarted { .. } => ClaimReason::LeaderRestarted,
         Cause::SteppedDown { .. } => ClaimReason::SteppedDown,
         // Those make a leader hand over; they are no reason to claim.
-        Cause::PreferredIsBack { .. } | Cause::Sick(_) => ClaimReason::Ordered,
+        Cause::PreferredIsBack { .. }
+        | Cause::PinnedIsBack { .. }
+        | Cause::Drained
+        | Cause::Sick(_) => ClaimReason::Ordered,
     }
 }

@@ -42,7 +42,7 @@ impl Failover {
         let mut by_leader: BTreeMap<String, BTreeMap<u32, u32>> = BTreeMap::new();
         for partition in partitions {
             let PartitionAnswer { partition, leader, generation, .. } = partition;
-            if let Some(leader) = leader {
+            if let Some((leader, generation)) = leader.zip(generation) {
                 by_leader.entry(leader).or_default().insert(partition, generation);
             }
         }
@@ -84,6 +84,7 @@ impl Failover {
                 if let Some(leader) = self.heir(&partition, &unserved) {
                     unserved.remove(&partition.partition);
                     let PartitionAnswer { partition, generation, .. } = partition;
+                    let generation = generation.unwrap_or_default();
                     let text = format!(
                         "partition {partition} is led by {leader}, generation {generation}"
                     );
@@ -132,7 +133,8 @@ impl Failover {
     /// The new leader of a partition that had none so far.
     fn heir(&self, partition: &PartitionAnswer, unserved: &BTreeSet<u32>) -> Option<String> {
         let before = self.led.get(&partition.partition)?;
-        let is_new = unserved.contains(&partition.partition) && partition.generation > *before;
+        let is_new =
+            unserved.contains(&partition.partition) && partition.generation > Some(*before);
         partition.leader.clone().filter(|leader| is_new && *leader != self.node)
     }
 
@@ -177,7 +179,7 @@ impl Failover {
     fn lag_of(&self, partition: &PartitionAnswer) -> Option<u64> {
         let mut replicas = partition.replicas.iter();
         let replica = replicas.find(|replica| replica.node == self.node)?;
-        (replica.role != "offline").then_some(replica.lag_records)
+        replica.lag_records.filter(|_| replica.role != "offline")
     }
 
     /// Says for how long writes waited in each partition that the node led, and in the others.

@@ -6,6 +6,7 @@ use super::{ReadError, UnknownReason, WriteError};
 use crate::cluster_log::CatalogError;
 use crate::database_log::BeginError;
 use cortado_document::SchemaError;
+use cortado_model::NodeId;
 use cortado_replica::NotDone;
 
 /// What clients are told when a declaration could not be written.
@@ -30,6 +31,12 @@ pub enum AdminError {
     /// No node of that name has ever registered.
     #[error("no node of that name has ever registered")]
     NotRegistered,
+    /// The node leads nothing until it is resumed.
+    #[error("the node is drained; resume it first")]
+    NodeDrained,
+    /// All other nodes are drained.
+    #[error("all other nodes are drained: no node would be left to lead; resume one first")]
+    LastNode,
     /// The node runs in this process.
     #[error("the node is running; stop it first")]
     NodeRuns,
@@ -71,6 +78,8 @@ impl AdminError {
             | AdminError::NoSuchPartition
             | AdminError::CannotLead
             | AdminError::NotRegistered
+            | AdminError::NodeDrained
+            | AdminError::LastNode
             | AdminError::NodeRuns
             | AdminError::BadName
             | AdminError::Invalid(_)
@@ -159,6 +168,12 @@ pub enum Uncertainty {
     /// The leader was told to step down, and has not answered.
     #[error("the leader did not answer")]
     LeaderSilent,
+    /// The leader has not stepped down, and the pin was not taken back.
+    #[error("the leadership was not handed over, but stays pinned to {to} and may go there later")]
+    PinStays {
+        /// The node.
+        to: NodeId,
+    },
     /// The leader has stepped down.
     #[error("the leader stepped down, but its successor does not serve yet")]
     NoSuccessor(#[source] ReadError),

@@ -52,6 +52,12 @@ pub enum ChangesError {
         /// Its last SCN.
         end: Scn,
     },
+    /// It is a position in a database of the same name that was dropped.
+    #[error("{since} is a position in a former database of this name")]
+    FormerLife {
+        /// What was asked for.
+        since: Scn,
+    },
     /// The log has forgotten what follows: read the documents, then follow from a newer SCN.
     #[error("the changes after {since} have been trimmed")]
     Trimmed {
@@ -87,6 +93,9 @@ impl Gateway {
         if partition >= database.partitions {
             return Err(ChangesError::NoSuchPartition);
         }
+        if since > Scn::ZERO && since.generation <= database.after {
+            return Err(ChangesError::FormerLife { since });
+        }
         let genesis = genesis_of(database, partition, self.catalog().cluster);
         let partition = database.partition_id(partition);
         let read = ReadOptions { consistency: Consistency::Strong, at_least: None, deadline };
@@ -117,7 +126,8 @@ impl ChangeReader {
     pub async fn next(&mut self, wait_until: Instant) -> Result<Changes, ChangesError> {
         loop {
             let Ok(page) = self.page(wait_until).await else {
-                let applied = self.fold.last.max(self.since);
+                let begun = self.fold.claimant.map(|_| self.fold.last);
+                let applied = begun.unwrap_or(Scn::ZERO).max(self.since);
                 return Ok(Changes::CaughtUp { applied });
             };
             let page = match page {

@@ -68,6 +68,7 @@ pub(super) fn creation(
         tables: BTreeMap::new(),
         tables_by_id: BTreeMap::new(),
         placements: placements.iter().map(|placement| placement.nodes().to_vec()).collect(),
+        after: catalog.generation_before(name),
     };
     // At most 1,000 operations of 1 body: far below the last table id.
     let next_table = 1 + spec.tables.len() as u32;

@@ -14,11 +14,13 @@ use crate::cluster_log::{
 };
 use crate::conditions::if_still;
 use crate::database_log::{begin_log, spec_of};
+use crate::former::{generation_counter_key, remember};
 use crate::genesis::genesis_of;
+use crate::pins::{PINS, pins_key};
 use cortado_document::{Condition, DocumentAction};
 use cortado_log::LogSpec;
 use cortado_model::limits::is_name;
-use cortado_model::{DatabaseId, with_causes};
+use cortado_model::{DatabaseId, Generation, with_causes};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -90,22 +92,24 @@ impl Gateway {
         }
         loop {
             let (document, etag) = self.current(name, deadline).await?;
+            let counter = self.etag_of(COUNTERS, &generation_counter_key(), deadline).await?;
             let catalog = self.newest_catalog(deadline).await?;
             let database = catalog.database(name).ok_or(AdminError::NoSuchDatabase)?;
             let dropped = DroppedDocument::of(database);
+            let delete = |table, document| {
+                operation(table, document, DocumentAction::Delete, Condition::default())
+            };
             let mut operations = vec![
                 operation(DATABASES, document, DocumentAction::Delete, if_still(etag)),
                 put(DROPPED, dropped_key(database.id), write(&dropped), Condition::default()),
             ];
-            for table in database.tables_by_id.keys() {
-                let document = table_key(database.id, *table);
-                operations.push(operation(
-                    TABLES,
-                    document,
-                    DocumentAction::Delete,
-                    Condition::default(),
-                ));
+            if catalog.pins.contains_key(&database.id) {
+                operations.push(delete(PINS, pins_key(database.id)));
             }
+            let tables = database.tables_by_id.keys();
+            operations.extend(tables.map(|table| delete(TABLES, table_key(database.id, *table))));
+            let last = self.last_generation(database).await;
+            operations.extend(remember(name, last, &catalog, counter));
             if self.declare(operations, deadline).await?.is_some() {
                 self.await_silence(database.id, deadline).await;
                 info!(database = name, database_id = database.id.0, "database dropped");
@@ -113,6 +117,18 @@ impl Gateway {
                 return Ok(());
             }
         }
+    }
+
+    /// The highest generation of any partition of the database, as far as is known here or at a
+    /// node that answers.
+    async fn last_generation(&self, database: &Database) -> Generation {
+        let reports = self.reports(Some(database.id)).await;
+        let replicas = reports.told.values().flat_map(|report| &report.replicas);
+        let told = replicas.map(|replica| replica.progress.leader.generation);
+        let partitions = (0..database.partitions).map(|number| database.partition_id(number));
+        let routes = &self.cluster().routes;
+        let known = partitions.map(|partition| routes.route(partition).leader().generation);
+        told.chain(known).fold(database.after, Generation::max)
     }
 
     /// The database once its log is made; makes the log unless that is done.

@@ -8,12 +8,13 @@ use super::read::Wanted;
 use super::{Consistency, Gateway, IdempotencyKey, ReadOptions, WriteError, WriteRequest};
 use crate::catalog::Catalog;
 use crate::cluster_log::{DATABASES, key};
+use crate::decisions::Manual;
 use crate::events::EventKind;
 use crate::randomness::random_u128;
 use bytes::Bytes;
 use cortado_document::{Condition, Document, DocumentAction, Operation};
 use cortado_model::limits::{DOCUMENT_BYTES_MAX, IDEMPOTENCY_TTL_MS_MAX};
-use cortado_model::{DocumentKey, Etag, PartitionId, TableId};
+use cortado_model::{DocumentKey, Etag, NodeId, PartitionId, TableId};
 use std::sync::Arc;
 use tokio::time::Instant;
 
@@ -103,8 +104,23 @@ impl Gateway {
 
     /// Tells the journal of something that was done through `_cluster`.
     pub(super) fn explain_as_controller(&self, kind: EventKind, what: String) {
-        let controller = self.cluster().routes.route(PartitionId::CLUSTER).leader().node;
-        self.parts().decisions.explain_of(controller, kind, what);
+        self.parts().decisions.explain_of(self.controller(), kind, what);
+    }
+
+    /// Tells the journal what an operator has ordered, and how to undo it.
+    pub(super) fn explain_order(
+        &self,
+        kind: EventKind,
+        partition: Option<PartitionId>,
+        what: String,
+        manual: Manual,
+    ) {
+        self.parts().decisions.explain_order(self.controller(), kind, partition, what, manual);
+    }
+
+    /// The node that leads `_cluster`, as far as is known here.
+    fn controller(&self) -> Option<NodeId> {
+        self.cluster().routes.route(PartitionId::CLUSTER).leader().node
     }
 
     pub(super) fn explain(&self, what: String) {

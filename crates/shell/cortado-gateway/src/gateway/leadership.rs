@@ -5,18 +5,32 @@
 use super::admin_error::{AdminError, Obstacle, Uncertainty, not_done};
 use super::read::Wanted;
 use super::search::Search;
+use super::status::{Reports, leader_of, replicas_of};
 use super::{Consistency, Gateway, ReadOptions};
 use crate::catalog::Database;
+use crate::decisions::Manual;
+use crate::events::EventKind;
+use cortado_driver::ReplicaRole;
 use cortado_model::{NodeId, PartitionId};
 use cortado_peer::{CallError, HandOff, HandOffAnswer, VerifyAnswer};
-use tokio::time::Instant;
+use cortado_replica::NotDone;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+use tracing::info;
+
+/// How often it is looked for a partition's leader.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// How long it may take to take a pin back.
+const PIN_BACK_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Gateway {
-    /// Gives the leadership of a partition to `to`, or to the best other replica; answers when
-    /// the successor serves.
+    /// Gives the leadership of a partition to `to`, or to the best other replica, and pins it
+    /// there; answers when the successor serves.
     ///
     /// # Errors
-    /// See [`AdminError`].
+    /// See [`AdminError`]. On all but `Unknown` nothing is pinned that was not before.
+    ///
+    /// Source: docs/protocols/failover.md, "Pins and drains".
     pub async fn hand_off(
         &self,
         database: &Database,
@@ -25,19 +39,98 @@ impl Gateway {
         deadline: Instant,
     ) -> Result<(), AdminError> {
         let partition = partition_of(database, partition)?;
+        let to = self.successor(database, partition, to, deadline).await?;
+        // Before the leadership moves: its new leader would give it back at once.
+        let before = self.set_pin(database, partition, Some(to), deadline).await?;
+        let now = Instant::now();
+        // Leaves time to take the pin back.
+        let order_by = now + deadline.saturating_duration_since(now) / 4 * 3;
+        match self.order_hand_off(partition, to, order_by).await {
+            Ok(()) => {
+                info!(%partition, %to, "leadership handed over and pinned");
+                let manual = Manual::Texts {
+                    by_hand: format!(
+                        "cortado handoff {}/{} --to {to}",
+                        database.name, partition.number
+                    ),
+                    undo: format!("cortado rebalance {}", database.name),
+                };
+                let what = format!("handed over to {to} by an operator; it stays there");
+                self.explain_order(EventKind::HandOff, Some(partition), what, manual);
+                Ok(())
+            }
+            Err(error @ AdminError::Unknown(_)) => Err(error),
+            Err(error) => {
+                // A pin alone would move it later.
+                let deadline = Instant::now() + PIN_BACK_TIMEOUT;
+                match self.set_pin(database, partition, before, deadline).await {
+                    Ok(_) | Err(AdminError::NoSuchDatabase) => Err(error),
+                    Err(_) => Err(AdminError::Unknown(Uncertainty::PinStays { to })),
+                }
+            }
+        }
+    }
+
+    /// The node that a handoff goes to: `to`, or the first in succession that could lead.
+    ///
+    /// # Errors
+    /// There is none, or it should lead nothing.
+    async fn successor(
+        &self,
+        database: &Database,
+        partition: PartitionId,
+        to: Option<NodeId>,
+        deadline: Instant,
+    ) -> Result<NodeId, AdminError> {
+        if let Some(to) = to
+            && self.newest_catalog(deadline).await?.is_drained(to)
+        {
+            return Err(AdminError::NodeDrained);
+        }
+        while self.may_go_on(partition, deadline)? {
+            let reports = self.reports(Some(database.id)).await;
+            if let Some(to) = to {
+                let could = could_lead(&reports, partition, to);
+                return if could { Ok(to) } else { Err(AdminError::CannotLead) };
+            }
+            if let Some(leader) = leader_of(&replicas_of(&reports, partition)) {
+                let catalog = self.catalog();
+                let order = catalog.succession(partition, database.placement(partition.number));
+                let order = order.ok_or(AdminError::CannotLead)?;
+                let others = order
+                    .nodes()
+                    .iter()
+                    .filter(|node| **node != leader && !catalog.is_drained(**node));
+                let mut others = others.filter(|node| could_lead(&reports, partition, **node));
+                return others.next().copied().ok_or(AdminError::CannotLead);
+            }
+            sleep(LOOK_AGAIN).await;
+        }
+        Err(not_done(Obstacle::NoLeader))
+    }
+
+    /// Tells the leader, whoever that is, to step down in favour of `to`.
+    async fn order_hand_off(
+        &self,
+        partition: PartitionId,
+        to: NodeId,
+        deadline: Instant,
+    ) -> Result<(), AdminError> {
         let mut search = Search::new(self, partition);
         while self.may_go_on(partition, deadline)? {
             let Some((_, target)) = search.next() else {
                 search.wait(None, deadline).await;
                 continue;
             };
-            let order = HandOff { partition, to, deadline };
+            let order = HandOff { partition, to: Some(to), deadline };
             let known = match target.hand_off(order).await {
                 Ok(HandOffAnswer::Leads) => return Ok(()),
                 Ok(HandOffAnswer::SteppedDown(_)) => {
                     return self.await_successor(partition, deadline).await;
                 }
                 Ok(HandOffAnswer::NoSuccessor) => return Err(AdminError::CannotLead),
+                // The leader has seen the pin itself, or another node has claimed.
+                Ok(HandOffAnswer::NotDone(NotDone::Changing | NotDone::NotLeader)) => None,
                 Ok(HandOffAnswer::NotDone(why)) => return Err(not_done(Obstacle::NoStepDown(why))),
                 Ok(HandOffAnswer::Unknown) | Err(CallError::Lost | CallError::Late) => {
                     return Err(AdminError::Unknown(Uncertainty::LeaderSilent));
@@ -111,4 +204,11 @@ impl Gateway {
 fn partition_of(database: &Database, number: u32) -> Result<PartitionId, AdminError> {
     let is_there = number < database.partitions;
     is_there.then(|| database.partition_id(number)).ok_or(AdminError::NoSuchPartition)
+}
+
+/// Whether the replica of `node` leads, or could.
+fn could_lead(reports: &Reports, partition: PartitionId, node: NodeId) -> bool {
+    let replicas = replicas_of(reports, partition);
+    let mut own = replicas.iter().filter(|(of, _)| *of == node).map(|(_, told)| told.progress);
+    own.any(|told| told.role == ReplicaRole::Leader || (told.role.is_readable() && told.has_room))
 }

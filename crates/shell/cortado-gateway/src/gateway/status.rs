@@ -41,7 +41,8 @@ impl Gateway {
         let members: Vec<NodeId> = catalog.members().collect();
         let of = |partition: PartitionId, placement: &[NodeId]| {
             let found = replicas.get(&partition).map_or(&[][..], Vec::as_slice);
-            partition_status(partition.number, placement, found)
+            let pinned = catalog.pin(partition);
+            PartitionStatus { pinned, ..partition_status(partition.number, placement, found) }
         };
         let mut databases = vec![DatabaseStatus {
             name: "_cluster".to_owned(),
@@ -133,8 +134,20 @@ fn by_partition(reports: &Reports) -> HashMap<PartitionId, Vec<(NodeId, ReplicaR
     found
 }
 
+/// The replicas of one partition, as their nodes report them.
+pub(super) fn replicas_of(
+    reports: &Reports,
+    partition: PartitionId,
+) -> Vec<(NodeId, ReplicaReport)> {
+    let told = reports
+        .told
+        .iter()
+        .flat_map(|(node, report)| report.replicas.iter().map(|replica| (*node, *replica)));
+    told.filter(|(_, replica)| replica.progress.partition == partition).collect()
+}
+
 /// Who serves as leader: of several that say so, the one of the newest leadership.
-fn leader_of(replicas: &[(NodeId, ReplicaReport)]) -> Option<NodeId> {
+pub(super) fn leader_of(replicas: &[(NodeId, ReplicaReport)]) -> Option<NodeId> {
     let leads =
         |(_, replica): &&(NodeId, ReplicaReport)| replica.progress.role == ReplicaRole::Leader;
     let newest = |(_, replica): &&(NodeId, ReplicaReport)| replica.progress.leader.generation;
@@ -152,6 +165,7 @@ fn partition_status(
         let read = |f: &dyn Fn(&ReplicaReport) -> u64| found.map_or(0, f);
         ReplicaStatus {
             node: *node,
+            is_told: found.is_some(),
             role: found.map_or(ReplicaRole::Offline, |replica| replica.progress.role),
             unverified: found.is_some_and(|replica| replica.unverified),
             applied: found.map_or(Scn::ZERO, |replica| replica.progress.applied),
@@ -164,6 +178,7 @@ fn partition_status(
         number,
         leader: leader_of(found),
         preferred: placement.first().copied(),
+        pinned: None,
         generation: generations.max().unwrap_or_default(),
         end,
         replicas: placement.iter().map(status_of).collect(),
@@ -190,6 +205,7 @@ fn node_status(
             .flat_map(|partition| &partition.replicas)
             .filter(|replica| replica.node == node && replica.role.is_readable())
             .count(),
+        drained: catalog.is_drained(node),
         sick: report.and_then(|report| report.sick.clone()),
     }
 }

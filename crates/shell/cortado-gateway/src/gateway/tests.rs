@@ -143,6 +143,7 @@ fn database() -> Arc<Database> {
         tables: BTreeMap::from([("t".to_owned(), Arc::clone(&table))]),
         tables_by_id: BTreeMap::from([(TableId(1), table)]),
         placements: vec![[1, 2, 3].map(NodeId).to_vec()],
+        after: Generation(0),
     })
 }
 

@@ -4,7 +4,7 @@
 
 use super::document::{EntryDocument, VERSION};
 use crate::catalog::Catalog;
-use crate::decisions::JournalEntry;
+use crate::decisions::{JournalEntry, Manual};
 use crate::events::EventKind;
 use cortado_cluster::Command;
 use cortado_model::DatabaseId;
@@ -18,20 +18,29 @@ pub(super) fn entry_of(entry: JournalEntry, catalog: &Catalog) -> EntryDocument 
         id => catalog.database_by_id(id).map(|database| database.name.clone()),
     });
     let place = database.as_deref().zip(entry.partition);
-    let (by_hand, undo) = manual(entry.kind);
+    let (by_hand, undo) = usual(entry.kind);
     let filled_in = |text: &str| match place {
         Some((name, partition)) => {
             text.replace("DATABASE/PARTITION", &format!("{name}/{}", partition.number))
         }
         None => text.to_owned(),
     };
-    let typed = |command: Option<Command>| {
-        let Command::HandOff { to, .. } = command?;
-        let (name, partition) = place?;
-        Some(format!("cortado handoff {name}/{} --to {to}", partition.number))
+    let typed = |command: Command| match command {
+        Command::HandOff { to, .. } => {
+            let (name, partition) = place?;
+            Some(format!("cortado handoff {name}/{} --to {to}", partition.number))
+        }
+        Command::Drain { node } => Some(format!("cortado node drain {node}")),
+        Command::Resume { node } => Some(format!("cortado node resume {node}")),
     };
-    let by_hand = typed(entry.by_hand).unwrap_or_else(|| filled_in(by_hand));
-    let undo = typed(entry.undo).unwrap_or_else(|| filled_in(undo));
+    let (by_hand, undo) = match entry.manual {
+        Manual::OfKind => (filled_in(by_hand), filled_in(undo)),
+        Manual::Commands(command, back) => (
+            typed(command).unwrap_or_else(|| filled_in(by_hand)),
+            back.and_then(typed).unwrap_or_else(|| filled_in(undo)),
+        ),
+        Manual::Texts { by_hand, undo } => (by_hand, undo),
+    };
     EntryDocument {
         version: VERSION,
         time_ms: entry.time.0,
@@ -47,7 +56,7 @@ pub(super) fn entry_of(entry: JournalEntry, catalog: &Catalog) -> EntryDocument 
 }
 
 /// How a person does the same, and how to undo it.
-fn manual(kind: EventKind) -> (&'static str, &'static str) {
+fn usual(kind: EventKind) -> (&'static str, &'static str) {
     match kind {
         EventKind::NodeStarted => ("start the node's process", "end the node's process"),
         EventKind::NodeReplaced => (
@@ -79,8 +88,8 @@ fn manual(kind: EventKind) -> (&'static str, &'static str) {
             "cannot be undone; documents are not affected, old changes can not be followed again",
         ),
         EventKind::Health => (
-            "watch the node's append and store latency; hand its leaderships over",
-            "hand the leaderships back when the node is well",
+            "watch the node's append and store latency; cortado node drain NODE",
+            "cortado node resume NODE, when it is well",
         ),
         EventKind::Declaration => (
             "PUT or DELETE under /admin/v1/databases",

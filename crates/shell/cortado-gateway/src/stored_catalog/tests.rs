@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::catalog::NodeFacts;
-use crate::cluster_log::{VERSION, dropped_key, node_key, table_key, write};
+use crate::cluster_log::{VERSION, VERSION_MAX, dropped_key, node_key, table_key, write};
 use crate::genesis::cluster_genesis;
+use crate::pins::{Pins, pins_key};
 use cortado_document::Document;
 use cortado_model::{
     Batch, ClusterUuid, DirectoryUuid, DocumentHead, Etag, LogId, NodeIncarnation, PartitionId,
@@ -42,6 +43,7 @@ fn music() -> DatabaseDocument {
         owner: Some("team".to_owned()),
         next_table: 3,
         placements: vec![vec![1, 2], vec![2, 3]],
+        after: 0,
     }
 }
 
@@ -78,6 +80,10 @@ fn documents() -> Vec<(TableId, DocumentKey, Document)> {
         (TABLES, table_key(id, TableId(2)), write(&new)),
         (DROPPED, dropped_key(DatabaseId(3)), write(&dropped())),
         (COUNTERS, database_counter_key(), write(&CounterDocument::new(8))),
+        (COUNTERS, generation_counter_key(), write(&CounterDocument::new(5))),
+        (FORMER, key(&["films"]), write(&FormerDocument { version: VERSION, generation: 9 })),
+        (PINS, pins_key(id), write(&PinsDocument::of(&Pins::from([(1, NodeId(3))])))),
+        (DRAINS, node_key(NodeId(2)), write(&DrainDocument::new())),
     ]
 }
 
@@ -89,6 +95,8 @@ fn what_is_stored_reads_back_as_the_catalog() {
     assert_eq!(catalog.next_database, DatabaseId(8));
     let films = Dropped { name: "films".to_owned(), uuid: PartitionUuid(3), partitions: 16 };
     assert_eq!(catalog.dropped[&DatabaseId(3)], films);
+    assert_eq!(catalog.generation_before("films"), Generation(9));
+    assert_eq!(catalog.generation_before("books"), Generation(4));
     let music = catalog.database("music").unwrap();
     assert_eq!((music.id, music.uuid), (DatabaseId(7), PartitionUuid(255)));
     assert_eq!(music.log, Some(LogId(0xbeef)));
@@ -98,10 +106,42 @@ fn what_is_stored_reads_back_as_the_catalog() {
     assert_eq!(music.table_by_id(TableId(1)).unwrap().name, "album");
     assert_eq!(music.tables().count(), 1);
     assert_eq!(DatabaseDocument::of(music, 3), self::music());
+    let partition = music.partition_id(1);
+    assert_eq!(catalog.pin(partition), Some(NodeId(3)));
+    let succession = catalog.succession(partition, music.placement(1)).unwrap();
+    assert_eq!(succession.nodes(), [NodeId(3), NodeId(2)]);
+    assert!(succession.is_drained(NodeId(2)));
     // What has not changed is not compiled again.
     let again = read_catalog(view.as_ref(), Scn::ZERO, &catalog).unwrap();
     let table = again.database("music").unwrap().table("album").unwrap();
     assert!(Arc::ptr_eq(table, music.table("album").unwrap()));
+}
+
+#[test]
+fn a_database_with_a_former_life_needs_a_build_that_knows_of_it() {
+    let again = DatabaseDocument { version: VERSION_MAX, after: 9, ..music() };
+    let view = view_of(vec![(DATABASES, key(&["music"]), write(&again))]);
+    let catalog = read_catalog(view.as_ref(), Scn::ZERO, &Catalog::empty(ClusterUuid(1))).unwrap();
+    let music = catalog.database("music").unwrap();
+    assert_eq!(music.after, Generation(9));
+    assert_eq!(DatabaseDocument::of(music, 3), again);
+    let genesis = crate::genesis::genesis_of(music, 0, ClusterUuid(1));
+    let fold = genesis.origin.map(|origin| origin.history.scn);
+    assert_eq!(fold, Some(Scn::opening(Generation(9))));
+}
+
+#[test]
+fn a_pin_to_a_node_that_was_removed_counts_for_nothing() {
+    let removed = NodeDocument { removed: true, ..node() };
+    let view = view_of(vec![
+        (NODES, node_key(NodeId(3)), write(&removed)),
+        (DATABASES, key(&["music"]), write(&music())),
+        (PINS, pins_key(DatabaseId(7)), write(&PinsDocument::of(&Pins::from([(1, NodeId(3))])))),
+    ]);
+    let catalog = read_catalog(view.as_ref(), Scn::ZERO, &Catalog::empty(ClusterUuid(1))).unwrap();
+    let music = catalog.database("music").unwrap();
+    let succession = catalog.succession(music.partition_id(1), music.placement(1)).unwrap();
+    assert_eq!((succession.preferred(), succession.is_pinned()), (NodeId(2), false));
 }
 
 #[test]
@@ -127,10 +167,10 @@ fn check_refused(document: serde_json::Value, want: &str) {
 #[test]
 fn what_cannot_be_understood_is_refused() {
     let mut newer = serde_json::to_value(music()).unwrap();
-    newer["version"] = (VERSION + 1).into();
+    newer["version"] = (VERSION_MAX + 1).into();
     // It may have members that this build does not know.
     newer["paused"] = true.into();
-    check_refused(newer, "has documents of version 3, this build reads 2: upgrade this node");
+    check_refused(newer, "has documents of version 4, this build reads 3: upgrade this node");
     let mut older = serde_json::to_value(music()).unwrap();
     older["version"] = (VERSION - 1).into();
     check_refused(older, "damaged: version 1");

@@ -7,7 +7,6 @@ use cortado_gateway::{
     Database, DatabaseStatus, DecisionEvent, NodeStatus, NotReady, PartitionStatus, ReplicaStatus,
     Status, Table,
 };
-use cortado_model::Scn;
 use cortado_wire::{
     ClusterAnswer, DatabaseAnswer, DatabaseStatusAnswer, EventAnswer, NodeAnswer, PartitionAnswer,
     Position, ReplicaAnswer, ShortText, TableAnswer,
@@ -54,28 +53,31 @@ pub(super) fn table(table: &Table) -> TableAnswer {
 pub(super) fn partition(partition: &PartitionStatus) -> PartitionAnswer {
     let number = partition.number;
     let replicas = &partition.replicas;
-    let led = replicas.iter().find(|replica| Some(replica.node) == partition.leader);
-    let furthest = || replicas.iter().map(|replica| replica.applied).max().unwrap_or(Scn::ZERO);
-    let applied = led.map_or_else(furthest, |replica| replica.applied);
+    let told = || replicas.iter().filter(|replica| replica.is_told);
+    let led = told().find(|replica| Some(replica.node) == partition.leader);
+    let furthest = || told().map(|replica| replica.applied).max();
+    let applied = led.map(|replica| replica.applied).or_else(furthest);
     PartitionAnswer {
         partition: number,
         leader: partition.leader.map(|node| node.to_string()),
         preferred: partition.preferred.map(|node| node.to_string()),
-        generation: partition.generation.0,
-        applied: Position { partition: number, scn: applied },
-        lag_records: replicas.iter().map(|replica| replica.lag_records).max().unwrap_or(0),
+        pinned: partition.pinned.map(|node| node.to_string()),
+        generation: applied.map(|_| partition.generation.0),
+        applied: applied.map(|scn| Position { partition: number, scn }),
+        lag_records: told().map(|replica| replica.lag_records).max(),
         replicas: replicas.iter().map(|one| replica(number, one)).collect(),
     }
 }
 
 fn replica(partition: u32, replica: &ReplicaStatus) -> ReplicaAnswer {
+    let told = Some(replica).filter(|replica| replica.is_told);
     ReplicaAnswer {
         node: replica.node.to_string(),
         role: replica.role.name().to_owned(),
         unverified: replica.unverified,
-        applied: Position { partition, scn: replica.applied },
-        lag_records: replica.lag_records,
-        lag_ms: replica.lag_ms,
+        applied: told.map(|told| Position { partition, scn: told.applied }),
+        lag_records: told.map(|told| told.lag_records),
+        lag_ms: told.map(|told| told.lag_ms),
     }
 }
 
@@ -88,6 +90,7 @@ pub(super) fn node(node: &NodeStatus) -> NodeAnswer {
         address: node.address.clone(),
         leaderships: node.leaderships,
         replicas: node.replicas,
+        drained: node.drained,
         sick: node.sick.clone(),
     }
 }

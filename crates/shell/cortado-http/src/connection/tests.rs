@@ -136,6 +136,22 @@ impl Services for Empty {
         Box::pin(async { Ok(Vec::new()) })
     }
 
+    fn rebalance<'a>(
+        &'a self,
+        _: Option<&'a Database>,
+        _: Instant,
+    ) -> BoxFuture<'a, Result<(), AdminError>> {
+        unreachable!()
+    }
+
+    fn drain_node(&self, _: NodeId, _: Instant) -> BoxFuture<'_, Result<(), AdminError>> {
+        unreachable!()
+    }
+
+    fn resume_node(&self, _: NodeId, _: Instant) -> BoxFuture<'_, Result<(), AdminError>> {
+        unreachable!()
+    }
+
     fn replace_node(&self, _: NodeId, _: Instant) -> BoxFuture<'_, Result<(), AdminError>> {
         Box::pin(async { Err(AdminError::NotRegistered) })
     }

@@ -110,7 +110,7 @@ impl Teller<'_> {
     fn new_generation(&self, generation: Generation, leader: NodeId, previous_end: Scn, own: bool) {
         // Of all replicas' reports, the new leader's own is enough.
         if own {
-            info!(%generation, %previous_end, "claim accepted");
+            debug!(%generation, %previous_end, "claim accepted");
         } else {
             debug!(%generation, %leader, %previous_end, "claim seen");
         }

@@ -2,8 +2,10 @@
 
 use crate::world::{Music, N1, N2, N3, World, deadline, document, eventually, key, read, stored};
 use cortado_document::{Refusal, TableDefinition};
-use cortado_gateway::{AdminError, Consistency, DatabaseSpec, Declared, ScanRequest, WriteError};
-use cortado_model::PartitionId;
+use cortado_gateway::{
+    AdminError, ChangesError, Consistency, DatabaseSpec, Declared, ScanRequest, WriteError,
+};
+use cortado_model::{Generation, PartitionId, Scn, Sequence};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -166,6 +168,55 @@ async fn a_dropped_database_leaves_nothing_behind() {
     );
     assert_eq!(reborn.get("cher", "x").await, None);
     reborn.put("cher", "x", "{}").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_re_created_database_goes_on_with_the_generations_of_the_dropped_one() {
+    let world = World::start().await;
+    let mut music = world.music(2).await;
+    let mut generation = Generation(0);
+    let mut tokens = Vec::new();
+    for life in 0..3 {
+        let partition = music.partition_of("cher").number;
+        music.await_leaders(&[N1, N2, N3]).await;
+        music.await_complete().await;
+        if life == 1 {
+            world.gateway.hand_off(&music.database, partition, None, deadline()).await.unwrap();
+        }
+        let put = vec![music.putting("cher", "x", "{}")];
+        let key = Some(crate::world::idempotency("k", 7));
+        let written = music.write(put, key).await.unwrap();
+        assert!(!written.repeated, "an answer of a former life");
+        assert!(written.scn.generation > generation, "{} follows {generation}", written.scn);
+        let changes = async |since| {
+            world.gateway.changes(&music.database, partition, since, deadline()).await
+        };
+        for former in &tokens {
+            let read = changes(*former).await.map(drop);
+            assert!(matches!(read, Err(ChangesError::FormerLife { .. })), "{read:?}");
+        }
+        for since in [Scn::ZERO, Scn::new(written.scn.generation, Sequence(0)), written.scn] {
+            assert!(changes(since).await.is_ok(), "{since}");
+        }
+        tokens.push(written.scn);
+        tokens.push(Scn::new(written.scn.generation, Sequence(1_000)));
+        let status = music.partitions().await;
+        generation = status.iter().map(|partition| partition.generation).max().unwrap();
+        world.gateway.drop_database("music", deadline()).await.unwrap();
+        music = world.music(2).await;
+        music.await_leaders(&[N1, N2, N3]).await;
+        let reborn = music.partitions().await;
+        let first = reborn.iter().map(|partition| partition.generation).min().unwrap();
+        assert!(first > generation, "{first} follows {generation}");
+    }
+    // All of that is known after a restart.
+    let (log, stores) = world.shutdown().await;
+    let world = World::over(log, stores, crate::world::settings()).await;
+    let music = Music::again(&world);
+    let partition = music.partition_of("cher").number;
+    music.put("cher", "x", "{}").await.unwrap();
+    let read = world.gateway.changes(&music.database, partition, tokens[4], deadline()).await;
+    assert!(matches!(read.map(drop), Err(ChangesError::FormerLife { .. })));
 }
 
 /// As if a node had not heard that the database was dropped when its log was removed.

@@ -8,6 +8,7 @@ mod distance;
 mod documents;
 mod failovers;
 mod restarts;
+mod pins;
 mod membership;
 mod storage;
 mod distant_stores;

@@ -1,0 +1,157 @@
+//! Where operators want leaderships: pins, drained nodes, and the way back to the placement.
+//!
+//! Declares what is wanted, in one record of `_cluster` for each command; the watches of the nodes
+//! carry it out. Start reading at [`Gateway::drain_node`] and [`Gateway::rebalance`].
+//! Source: docs/protocols/failover.md, "Pins and drains".
+
+use super::Gateway;
+use super::admin_error::AdminError;
+use super::declaration::{operation, put};
+use crate::catalog::Database;
+use crate::cluster_log::{DATABASES, node_key, write};
+use crate::conditions::{if_absent, if_still};
+use crate::decisions::Manual;
+use crate::events::EventKind;
+use crate::pins::{DRAINS, DrainDocument, PINS, PinsDocument, pins_key};
+use cortado_document::{Condition, DocumentAction};
+use cortado_model::{NodeId, PartitionId};
+use tokio::time::Instant;
+use tracing::info;
+
+impl Gateway {
+    /// Places the leadership of a partition on a node for as long as no operator says otherwise, or
+    /// takes that back; answers where it was placed before.
+    ///
+    /// # Errors
+    /// See [`AdminError`].
+    pub(super) async fn set_pin(
+        &self,
+        database: &Database,
+        partition: PartitionId,
+        to: Option<NodeId>,
+        deadline: Instant,
+    ) -> Result<Option<NodeId>, AdminError> {
+        loop {
+            let (place, etag) = self.current(&database.name, deadline).await?;
+            let known = self.etag_of(PINS, &pins_key(database.id), deadline).await?;
+            let catalog = self.newest_catalog(deadline).await?;
+            if catalog.database_by_id(database.id).is_none() {
+                return Err(AdminError::NoSuchDatabase);
+            }
+            let mut pins = catalog.pins.get(&database.id).cloned().unwrap_or_default();
+            let before = match to {
+                Some(to) => pins.insert(partition.number, to),
+                None => pins.remove(&partition.number),
+            };
+            if before == to {
+                return Ok(before);
+            }
+            let action = if pins.is_empty() {
+                DocumentAction::Delete
+            } else {
+                DocumentAction::Put { value: write(&PinsDocument::of(&pins)) }
+            };
+            let condition = known.map_or_else(if_absent, if_still);
+            // A database that is dropped meanwhile leaves no pins behind.
+            let still_there = operation(DATABASES, place, DocumentAction::Check, if_still(etag));
+            let pinned = operation(PINS, pins_key(database.id), action, condition);
+            if self.declare(vec![still_there, pinned], deadline).await?.is_some() {
+                return Ok(before);
+            }
+        }
+    }
+
+    /// Lets a node hand over all that it leads, and lead nothing that another one can until it is
+    /// [resumed](Self::resume_node). Answers when that is declared, not when it is done.
+    ///
+    /// # Errors
+    /// See [`AdminError`]; no node would be left to lead.
+    pub async fn drain_node(&self, node: NodeId, deadline: Instant) -> Result<(), AdminError> {
+        loop {
+            let known = self.etag_of(DRAINS, &node_key(node), deadline).await?;
+            let catalog = self.newest_catalog(deadline).await?;
+            if !catalog.members().any(|member| member == node) {
+                return Err(AdminError::NotRegistered);
+            }
+            if known.is_some() {
+                return Ok(());
+            }
+            if catalog.members().all(|other| other == node || catalog.is_drained(other)) {
+                return Err(AdminError::LastNode);
+            }
+            let drain = put(DRAINS, node_key(node), write(&DrainDocument::new()), if_absent());
+            if self.declare(vec![drain], deadline).await?.is_some() {
+                info!(%node, "node drained");
+                let manual = Manual::Texts {
+                    by_hand: format!("cortado node drain {node}"),
+                    undo: format!("cortado node resume {node}"),
+                };
+                let what = format!("{node} is drained: it hands over what it leads");
+                self.explain_order(EventKind::Declaration, None, what, manual);
+                return Ok(());
+            }
+        }
+    }
+
+    /// Ends the drain of a node. It gets its leaderships back one after the other.
+    ///
+    /// # Errors
+    /// See [`AdminError`].
+    pub async fn resume_node(&self, node: NodeId, deadline: Instant) -> Result<(), AdminError> {
+        loop {
+            let known = self.etag_of(DRAINS, &node_key(node), deadline).await?;
+            let catalog = self.newest_catalog(deadline).await?;
+            if catalog.node(node).is_none() {
+                return Err(AdminError::NotRegistered);
+            }
+            let Some(etag) = known else { return Ok(()) };
+            let (key, condition) = (node_key(node), if_still(etag));
+            let resumed = operation(DRAINS, key, DocumentAction::Delete, condition);
+            if self.declare(vec![resumed], deadline).await?.is_some() {
+                info!(%node, "node resumed");
+                let manual = Manual::Texts {
+                    by_hand: format!("cortado node resume {node}"),
+                    undo: format!("cortado node drain {node}"),
+                };
+                let what = format!("{node} is resumed: its leaderships come back");
+                self.explain_order(EventKind::Declaration, None, what, manual);
+                return Ok(());
+            }
+        }
+    }
+
+    /// Forgets where operators have placed leaderships, of one database or of all: they go to the
+    /// leaders that the placements prefer, one after the other.
+    ///
+    /// # Errors
+    /// See [`AdminError`].
+    pub async fn rebalance(
+        &self,
+        database: Option<&Database>,
+        deadline: Instant,
+    ) -> Result<(), AdminError> {
+        let catalog = self.newest_catalog(deadline).await?;
+        let wanted = |id| database.is_none_or(|database| database.id == id);
+        let pinned = catalog.pins.keys().filter(|id| wanted(**id));
+        // What is pinned meanwhile by another command is asked for later than this, and may go too.
+        let forgotten = pinned
+            .map(|id| operation(PINS, pins_key(*id), DocumentAction::Delete, Condition::default()));
+        let forgotten: Vec<_> = forgotten.collect();
+        if forgotten.is_empty() {
+            return Ok(());
+        }
+        while self.declare(forgotten.clone(), deadline).await?.is_none() {}
+        let name = database.map(|database| database.name.as_str());
+        info!(database = name, "leaderships no longer pinned");
+        let argument = name.map(|name| format!(" {name}")).unwrap_or_default();
+        let manual = Manual::Texts {
+            by_hand: format!("cortado rebalance{argument}"),
+            undo: "cortado handoff DATABASE/PARTITION --to NODE, for each that was pinned"
+                .to_owned(),
+        };
+        let of = name.map_or_else(String::new, |name| format!(" of {name}"));
+        let what = format!("leaderships{of} are no longer pinned: they go to the preferred nodes");
+        self.explain_order(EventKind::Declaration, None, what, manual);
+        Ok(())
+    }
+}
