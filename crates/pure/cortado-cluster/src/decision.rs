@@ -35,7 +35,7 @@ pub struct PartitionFacts<'a> {
     /// When this node's own claims of this partition were accepted, oldest first; as far as it
     /// remembers. Only the last minutes matter, and more do no harm.
     pub own_claims: &'a [Millis],
-    /// The same without those that a handoff asked for, which say nothing about the other node.
+    /// Those of them that took the leadership over from another node, unasked.
     pub takeovers: &'a [Millis],
     /// For a leader: how far each follower is behind, as last reported, in records.
     pub follower_lags: &'a BTreeMap<NodeId, u64>,
@@ -83,11 +83,12 @@ impl Leadership {
         }
     }
 
-    /// Whether it was given up in favour of `node`.
-    pub(crate) fn names(&self, node: NodeId) -> bool {
+    /// Whether `me` would take it over from another node by claiming it, and was not asked to.
+    pub(crate) fn is_others(&self, me: NodeId) -> bool {
         match self {
-            Leadership::Never { .. } | Leadership::Claimed { .. } => false,
-            Leadership::SteppedDown { to, .. } => *to == Some(node),
+            Leadership::Never { .. } => false,
+            Leadership::Claimed { node, .. } => *node != me,
+            Leadership::SteppedDown { by, to, .. } => *by != me && *to != Some(me),
         }
     }
 }
@@ -421,7 +422,7 @@ fn backed_off_until(now: Millis, own_claims: &[Millis]) -> Millis {
     last.plus(doubled(BACK_OFF_MS_MIN, count - 1, BACK_OFF_MS_MAX))
 }
 
-/// What a leader does: hands over if it is sick or drained, or if the preferred leader is fit again.
+/// What a leader does: hands over if it is sick or drained, or if the preferred leader is fit.
 fn lead_on(now: Millis, facts: &PartitionFacts<'_>, detector: &Detector) -> Decision {
     if facts.hand_off_running {
         return Decision::Stay(StayReason::Leading);

@@ -19,3 +19,4 @@ pub mod scenario;
 pub mod store;
 pub mod truth;
 mod observer;
+mod pin;

@@ -190,6 +190,11 @@ fn throwing_away_what_only_a_person_can_judge_is_found() {
 }
 
 #[test]
+fn forgetting_where_an_operator_has_placed_a_leadership_is_found() {
+    check(Mutant::ForgetsPins, Scenario::Pinned, &["pinned"]);
+}
+
+#[test]
 fn confusion_about_the_log_is_found() {
     let by = [
         "answers",

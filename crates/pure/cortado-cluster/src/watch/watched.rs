@@ -27,10 +27,10 @@ pub(super) struct Watched {
     generation: Generation,
     /// When own claims were accepted, oldest first.
     own_claims: Vec<Millis>,
-    /// Those of them that no handoff asked for.
+    /// Those of them that took the leadership over from another node, unasked.
     takeovers: Vec<Millis>,
-    /// The leadership last seen was given up in favour of this node.
-    named: bool,
+    /// To claim after the leadership last seen is to take over.
+    others: bool,
     /// When this node last claimed what follows that generation.
     claimed_at: Option<Millis>,
     /// How often it has.
@@ -56,7 +56,7 @@ impl Watched {
             generation: Generation::default(),
             own_claims: Vec::new(),
             takeovers: Vec::new(),
-            named: false,
+            others: false,
             claimed_at: None,
             claims: 0,
             told: false,
@@ -65,8 +65,8 @@ impl Watched {
 
     /// Takes note of what the replica shows; answers who leads.
     pub(super) fn see(&mut self, now: Millis, view: &PartitionView, me: NodeId) -> Leadership {
-        let named = view.leadership.is_some_and(|known| known.names(me));
-        let was_named = core::mem::replace(&mut self.named, named);
+        let others = view.leadership.is_some_and(|known| known.is_others(me));
+        let was_others = core::mem::replace(&mut self.others, others);
         if view.generation != self.generation {
             self.generation = view.generation;
             (self.claimed_at, self.claims, self.told) = (None, 0, false);
@@ -74,7 +74,7 @@ impl Watched {
                 && leader == me
             {
                 remember(&mut self.own_claims, at);
-                if !was_named {
+                if was_others {
                     remember(&mut self.takeovers, at);
                 }
             }

@@ -62,7 +62,7 @@ enum State {
 struct Fold {
     partitions: BTreeMap<usize, (u32, Leadership)>,
     claims: BTreeMap<(usize, NodeId), Vec<Millis>>,
-    /// Those that no handoff asked for.
+    /// Those that took over from another node, unasked.
     takeovers: BTreeMap<(usize, NodeId), Vec<Millis>>,
 }
 
@@ -80,17 +80,20 @@ impl Fold {
             Entry::Claim { partition, generation, node, incarnation } => {
                 let before = self.partitions.get(partition).copied();
                 let current = before.map_or(0, |(g, _)| g);
-                let handed_over = matches!(
-                    before,
-                    Some((_, Leadership::SteppedDown { to, .. })) if to == Some(*node)
-                );
+                let takes_over = match before {
+                    None | Some((_, Leadership::Never { .. })) => false,
+                    Some((_, Leadership::Claimed { node: before, .. })) => before != *node,
+                    Some((_, Leadership::SteppedDown { by, to, .. })) => {
+                        by != *node && to != Some(*node)
+                    }
+                };
                 let accepted = *generation == current + 1;
                 if accepted {
                     let (node, incarnation) = (*node, life_of(*incarnation));
                     let claimed = Leadership::Claimed { node, incarnation, at };
                     self.partitions.insert(*partition, (*generation, claimed));
                     self.claims.entry((*partition, node)).or_default().push(at);
-                    if !handed_over {
+                    if takes_over {
                         self.takeovers.entry((*partition, node)).or_default().push(at);
                     }
                 }

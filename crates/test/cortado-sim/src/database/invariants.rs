@@ -20,6 +20,7 @@
 //! | [`hearing`] | who does not hear itself claims for no silence | failover.md, "Beats" |
 //! | [`led`] | what can be read is led, though all stores be full | failover.md, "Handing back" |
 //! | [`kept`] | what only a person can mend is kept | "Duties of the driver", 12 |
+//! | [`pinned`] | an operator's handoff stays | failover.md, "Pins and drains" |
 //! | [`liveness`] | after the faults every partition is served again | "What must always hold" |
 //!
 //! Linearizability and sessions are the client oracle's: [`crate::database::oracle`].
@@ -41,5 +42,6 @@ pub mod log_time;
 pub mod no_lost_write;
 pub mod one_effect;
 pub mod one_winner;
+pub mod pinned;
 pub mod real_time;
 pub mod trims;

@@ -83,11 +83,13 @@ pub enum Mutant {
     TrimsWithoutTheAbsent,
     /// A replica reads on, however far its store is behind.
     GathersWithoutBound,
+    /// A node that starts again does not know where operators want leaderships.
+    ForgetsPins,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Mutant; 37] = [
+    pub const ALL: [Mutant; 38] = [
         Mutant::AnswersWhenSent,
         Mutant::AnswersWhenAppended,
         Mutant::SkipsBarrier,
@@ -125,6 +127,7 @@ impl Mutant {
         Mutant::DisputesUnregistered,
         Mutant::TrimsWithoutTheAbsent,
         Mutant::GathersWithoutBound,
+        Mutant::ForgetsPins,
     ];
 }
 

@@ -3,6 +3,7 @@
 //! Start reading at [`Plan::draw`].
 
 use crate::database::coverage::Fault;
+use crate::database::pin::STORY_US;
 use crate::database::scenario::Scenario;
 use crate::kernel::random::{PerMillion, Random};
 use crate::kernel::time::{MILLI, SECOND};
@@ -102,7 +103,7 @@ impl Plan {
         plan.draw_swarm(random);
         plan.specialize(random);
         plan.prove_soundly();
-        if plan.policy == Policy::Cluster {
+        if plan.policy == Policy::Cluster && scenario != Scenario::Pinned {
             plan.draw_beats(random);
         }
         plan
@@ -126,6 +127,11 @@ impl Plan {
     /// Whether a partition may become read-only for good.
     pub fn may_exhaust(&self) -> bool {
         self.scenario == Scenario::Exhaustion
+    }
+
+    /// Whether databases may have the name of a dropped one, whose generations they go on with.
+    pub fn has_former_lives(&self) -> bool {
+        matches!(self.scenario, Scenario::Crash | Scenario::Pinned)
     }
 
     /// How often `fault` strikes when it could.
@@ -289,6 +295,7 @@ impl Plan {
             Scenario::Beats => self.policy = Policy::Cluster,
             Scenario::NoRoom => self.run_out_of_room(random),
             Scenario::Blind => self.blind_one(random),
+            Scenario::Pinned => self.leave_to_operators(random),
         }
     }
 
@@ -315,6 +322,19 @@ impl Plan {
         self.settings.gather_bytes_max = GATHER_BYTES_MAX;
         self.faults_us = 4 * SECOND;
         self.policy = Policy::Simple;
+    }
+
+    /// Nothing goes wrong but what the story of a pin needs, for as long as that takes.
+    fn leave_to_operators(&mut self, random: &mut Random) {
+        self.calm(random);
+        self.chores_us.clear();
+        self.policy = Policy::Cluster;
+        self.nodes = 3;
+        self.drift_ppm.resize(3, 99_000);
+        self.partitions = 2;
+        self.clients = 2;
+        self.think_us = 60 * MILLI;
+        self.faults_us = STORY_US;
     }
 
     /// Logs that break under handoffs, and leases long enough to outlive them.

@@ -63,11 +63,13 @@ pub enum Scenario {
     /// One replica of each partition loses records and wins claims, and all others live and answer:
     /// nothing must come of it.
     Blind,
+    /// An operator hands a leadership over: it stays, but for the time in which its node is dead.
+    Pinned,
 }
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Scenario; 26] = [
+    pub const ALL: [Scenario; 27] = [
         Scenario::Swarm,
         Scenario::Calm,
         Scenario::Duel,
@@ -94,6 +96,7 @@ impl Scenario {
         Scenario::Beats,
         Scenario::NoRoom,
         Scenario::Blind,
+        Scenario::Pinned,
     ];
 
     /// The scenario of `seed` unless another is chosen: the swarm in two seeds of five.
@@ -137,6 +140,7 @@ impl fmt::Display for Scenario {
             Scenario::Beats => "beats",
             Scenario::NoRoom => "no-room",
             Scenario::Blind => "blind",
+            Scenario::Pinned => "pinned",
         })
     }
 }

@@ -129,7 +129,14 @@ impl Truth {
             Kind::Barrier => self.served,
             Kind::StepDown | Kind::Other => true,
         };
-        self.last = header.scn;
+        self.last = match &record.body {
+            Body::Genesis(genesis) => genesis.origin.map_or(Scn::ZERO, |origin| origin.history.scn),
+            Body::Claim(_)
+            | Body::Transaction(_)
+            | Body::Barrier(_)
+            | Body::StepDown(_)
+            | Body::Config(_) => header.scn,
+        };
         if let Body::Transaction(transaction) = record.body {
             self.accept(header.scn, header.time, transaction, partition);
         }

@@ -20,6 +20,7 @@ mod nemesis;
 mod observing;
 mod outvoting;
 mod peers;
+mod placing;
 mod planting;
 mod serving;
 mod shared_beats;
@@ -39,6 +40,7 @@ use crate::database::invariants::{
 };
 use crate::database::mutant::Mutant;
 use crate::database::node::{Node, Place};
+use crate::database::pin::Pin;
 use crate::database::plan::Plan;
 use crate::database::scenario::Scenario;
 use crate::database::truth::Truth;
@@ -48,11 +50,17 @@ use crate::kernel::random::Random;
 use crate::kernel::time::Moment;
 use crate::kernel::trace::Telling;
 use crate::kernel::violation::{Finding, Violation};
-use cortado_model::{ClusterUuid, DatabaseId, Etag, LogOffset, NodeId, PartitionUuid, WallMillis};
-use cortado_replica::{Genesis, PartitionIdentity};
+use cortado_model::{
+    ClusterUuid, DatabaseId, Etag, Generation, LogId, LogOffset, NodeId, PartitionUuid, Scn,
+    WallMillis,
+};
+use cortado_replica::{ChainHash, Genesis, HistoryPoint, Origin, PartitionIdentity};
 use shared_beats::SharedBeats;
 use shared_log::SharedLog;
 use std::collections::BTreeMap;
+
+/// The last generation of a former life, where databases have one.
+const FORMER: Generation = Generation(7);
 
 /// One run of one seed.
 #[derive(Debug)]
@@ -76,6 +84,8 @@ pub struct World {
     kept: Vec<Vec<Option<Kept>>>,
     /// The node that has lost the last record, until it has copied it: only in `Outvoted`.
     unheard: Option<usize>,
+    /// The leadership that an operator has placed: only in `Pinned`.
+    pin: Option<Pin>,
     phase: Phase,
     mutant: Option<Mutant>,
     /// Numbers for incarnations, requests and values; never used twice.
@@ -92,8 +102,8 @@ struct Partition {
     handoff: handoff::Handoff,
     etags: log_time::Etags,
     served: liveness::Served,
-    /// The greatest time that any record was sent with.
-    stamped: WallMillis,
+    /// How far ahead of the true time any record was sent.
+    lead_ms: u64,
     /// The highest offset below which the log was ever told to forget.
     trim_decided: LogOffset,
     /// Where the first record of a newer build stands, if there is one.
@@ -213,6 +223,7 @@ impl World {
             etags: BTreeMap::new(),
             kept: Vec::new(),
             unheard: None,
+            pin: None,
             phase: Phase::Faults,
             mutant,
             numbers: 0,
@@ -264,6 +275,7 @@ impl World {
             Due::Fill { node } => self.fill(node),
             Due::Usurp => self.usurp(),
             Due::Probe => self.probe(),
+            Due::Placing(scene) => self.play(scene),
             Due::Start { node } => self.start(node),
             Due::Replace { node } => self.replace(node),
             Due::Resume { node, pause } => self.resume(node, pause),
@@ -323,6 +335,15 @@ impl World {
             number: partition as u32,
         };
         let replicas = (1..=self.plan.nodes as u32).map(NodeId).collect();
-        Genesis { lease_ms: self.plan.lease_ms, ..Genesis::new(identity, replicas) }
+        let origin = Some(Origin {
+            cluster: identity.cluster,
+            partition: PartitionUuid(0),
+            log: LogId::UNKNOWN,
+            history: HistoryPoint { scn: Scn::opening(FORMER), chain: ChainHash::default() },
+            time: WallMillis(0),
+        });
+        let origin = origin.filter(|_| self.plan.has_former_lives() && self.seed % 2 == 1);
+        let lease_ms = self.plan.lease_ms;
+        Genesis { lease_ms, origin, ..Genesis::new(identity, replicas) }
     }
 }

@@ -33,7 +33,7 @@ struct Remembered {
     generation: Generation,
     own_claims: Vec<Millis>,
     takeovers: Vec<Millis>,
-    named: bool,
+    others: bool,
     claimed_at: Option<Millis>,
     claims: u32,
 }
@@ -62,7 +62,7 @@ impl Reference {
                     generation: Generation(0),
                     own_claims: Vec::new(),
                     takeovers: Vec::new(),
-                    named: false,
+                    others: false,
                     claimed_at: None,
                     claims: 0,
                 });
@@ -117,8 +117,8 @@ impl Reference {
         ticks: bool,
     ) -> Option<WatchOrder> {
         let view = shown.view(partition)?;
-        let named = view.leadership.is_some_and(|known| known.names(ME));
-        let was_named = core::mem::replace(&mut remembered.named, named);
+        let others = view.leadership.is_some_and(|known| known.is_others(ME));
+        let was_others = core::mem::replace(&mut remembered.others, others);
         if view.generation != remembered.generation {
             remembered.generation = view.generation;
             (remembered.claimed_at, remembered.claims) = (None, 0);
@@ -126,7 +126,7 @@ impl Reference {
                 && node == ME
             {
                 remembered.own_claims.push(at);
-                if !was_named {
+                if was_others {
                     remembered.takeovers.push(at);
                 }
             }

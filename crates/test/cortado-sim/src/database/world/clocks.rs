@@ -58,7 +58,8 @@ impl World {
     }
 
     /// A driver sends records. Where one clock alone is wrong, a node that has heard another's
-    /// stamps nothing that is far ahead of the true time, unless the log was stamped so before.
+    /// stamps nothing that is far ahead of the true time, unless the log was stamped so before;
+    /// then it comes closer to the true time.
     pub(super) fn check_times(&mut self, here: Address, records: &[Bytes]) {
         if self.plan.scenario != Scenario::Blind {
             return;
@@ -66,16 +67,26 @@ impl World {
         let now = self.nodes[here.node].clock.read(self.kernel.now);
         let Some(process) = &self.nodes[here.node].process else { return };
         let alone = process.log_clock.latest(now.clock).is_none();
-        let fold = process.hosted[here.partition].driver.fold();
-        let folded = fold.map(|fold| fold.time).unwrap_or_default();
-        let right = NodeClock::new(0, 0).read(self.kernel.now).wall;
         let times = records.iter().filter_map(|bytes| Frame::read_any(bytes).ok());
         let last = times.map(|frame| frame.header.time).max().unwrap_or_default();
-        let stamped = &mut self.partitions[here.partition].stamped;
-        let before = std::mem::replace(stamped, last.max(*stamped)).max(folded);
-        if !alone && last > before && last.0 > right.0 + AHEAD_MS_MAX {
-            let details = format!("{here} stamps {last:?} at {right:?}, behind {before:?}");
+        let before_ms = self.note_lead(here.partition, last);
+        let lead_ms = self.lead_ms(last);
+        if !alone && lead_ms > AHEAD_MS_MAX.max(before_ms) {
+            let details = format!("{here} stamps {last:?}, {lead_ms} ms ahead");
             self.check(Err(Violation::new("log_time", details)));
         }
+    }
+
+    /// A record is stamped with `time`; answers how far ahead the log was ever stamped before.
+    pub(super) fn note_lead(&mut self, partition: usize, time: WallMillis) -> u64 {
+        let lead_ms = self.lead_ms(time);
+        let known = &mut self.partitions[partition].lead_ms;
+        std::mem::replace(known, lead_ms.max(*known))
+    }
+
+    /// How far `time` is ahead of the true time.
+    fn lead_ms(&self, time: WallMillis) -> u64 {
+        let right = NodeClock::new(0, 0).read(self.kernel.now).wall;
+        time.0.saturating_sub(right.0)
     }
 }

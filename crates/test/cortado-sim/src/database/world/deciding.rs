@@ -13,8 +13,8 @@ use crate::database::mutant::Mutant;
 use crate::database::observer::{Observer, Views};
 use crate::kernel::time::MILLI;
 use cortado_cluster::{
-    Cause, Duty, Evidence, Explanation, Leadership, PartitionView, Watch, WatchEvent, WatchOrder,
-    plan,
+    Cause, Duty, Evidence, Explanation, Leadership, PartitionView, Placement, Watch, WatchEvent,
+    WatchOrder, plan,
 };
 use cortado_driver::{Event, News, ReplicaRole};
 use cortado_model::{Millis, NodeId, NodeIncarnation};
@@ -24,17 +24,23 @@ use std::collections::BTreeMap;
 impl World {
     /// What a process that has just started knows.
     pub(super) fn new_observer(&self, node: usize, incarnation: NodeIncarnation) -> Observer {
-        let nodes: Vec<NodeId> = self.nodes.iter().map(|node| node.id).collect();
+        let me = self.nodes[node].id;
         let partitions = self.plan.partitions;
         let now = self.nodes[node].clock.read(self.kernel.now).clock;
         let streams = self.beats.memory.streams();
-        let mut watch = Watch::new(nodes[node], incarnation, streams, self.plan.detection, now);
-        let placements = plan(&nodes, partitions as u32, nodes.len() as u32, &BTreeMap::new());
-        for (number, placement) in placements.into_iter().enumerate() {
+        let mut watch = Watch::new(me, incarnation, streams, self.plan.detection, now);
+        for (number, placement) in self.placements().into_iter().enumerate() {
             let partition = partition_id(number);
+            let placement = self.succession(number, placement);
             watch.on(now, WatchEvent::Placed { partition, placement });
         }
         Observer::new(watch, partitions, (self.beats.memory.end(), streams), now)
+    }
+
+    /// Where every partition is placed.
+    pub(super) fn placements(&self) -> Vec<Placement> {
+        let nodes: Vec<NodeId> = self.nodes.iter().map(|node| node.id).collect();
+        plan(&nodes, self.plan.partitions as u32, nodes.len() as u32, &BTreeMap::new())
     }
 
     /// A node tells its watch what is new, and does what that orders.

@@ -4,6 +4,7 @@ use crate::database::asker::Asker;
 use crate::database::coverage::Fault;
 use crate::database::documents::AttemptId;
 use crate::database::history::{Action, Reply};
+use crate::database::pin::Scene;
 use crate::database::plan::Chore;
 use crate::kernel::Happening;
 use bytes::Bytes;
@@ -81,6 +82,8 @@ pub(crate) enum Due {
     Usurp,
     /// A reader probes it.
     Probe,
+    /// The story of a pin goes on.
+    Placing(Scene),
     /// A process starts.
     Start { node: usize },
     /// A process is killed if it is of no use any more.
@@ -201,6 +204,7 @@ impl Happening for Due {
             Due::Fill { node } => [36, *node as u64, 0, 0],
             Due::Usurp => [37, 0, 0, 0],
             Due::Probe => [38, 0, 0, 0],
+            Due::Placing(scene) => [39, *scene as u64, 0, 0],
         }
     }
 }
@@ -339,6 +343,7 @@ impl fmt::Display for Due {
             Due::Fill { node } => write!(f, "n{}: fills up", node + 1),
             Due::Usurp => write!(f, "the node that has lost the last record claims"),
             Due::Probe => write!(f, "a reader probes the node that has lost the last record"),
+            Due::Placing(scene) => write!(f, "operator: {scene:?}"),
             Due::Start { node } => write!(f, "n{}: starts", node + 1),
             Due::Resume { node, pause } => write!(f, "n{}: goes on after pause {pause}", node + 1),
             Due::Replace { node } => write!(f, "n{}: is looked at by an operator", node + 1),

@@ -18,7 +18,7 @@ use cortado_replica::{Identity, genesis_record};
 impl World {
     /// A process starts where its disk says; one that lives already goes on.
     pub(super) fn start(&mut self, node: usize) {
-        if self.nodes[node].process.is_some() {
+        if self.nodes[node].process.is_some() || self.is_held_down(node) {
             return;
         }
         let number = self.next_number();
@@ -186,7 +186,9 @@ impl World {
         let node = &self.nodes[address.node];
         let incarnation = ReplicaIncarnation::of_node(NodeIncarnation(address.process));
         let me = Identity { node: node.id, incarnation };
-        let record = genesis_record(&genesis, &me, node.clock.read(self.kernel.now));
+        let now = node.clock.read(self.kernel.now);
+        let record = genesis_record(&genesis, &me, now);
+        self.note_lead(address.partition, now.wall);
         self.send_unheard(address, vec![record]);
     }
 

@@ -53,6 +53,9 @@ impl World {
             let first_us = self.kernel.random.around(mean_us);
             self.put(first_us, Due::Chore(chore));
         }
+        if self.plan.scenario == Scenario::Pinned {
+            self.place_by_hand();
+        }
         let heal_us = self.plan.faults_us;
         self.put(heal_us, Due::Heal);
     }
