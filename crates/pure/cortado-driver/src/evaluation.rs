@@ -259,7 +259,7 @@ impl<C: Caller> Life<C> {
     /// answer is looked up as when it was written: by the wall clock alone, a leader whose clock is
     /// ahead would forget what its peers still remember.
     fn log_time(&self, turn: &Turn<'_, C>) -> WallMillis {
-        self.core.fold().time.max(turn.now.wall)
+        self.core.log_time(turn.now)
     }
 
     /// Whether the newest state of a document need not be looked up.

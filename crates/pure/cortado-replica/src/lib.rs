@@ -12,6 +12,7 @@
 extern crate alloc;
 
 mod fold;
+mod log_time;
 mod page;
 mod protocol;
 mod record;

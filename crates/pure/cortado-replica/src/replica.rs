@@ -17,6 +17,7 @@ pub use publisher::InFlightKey;
 pub use role::Role;
 
 use crate::fold::{FoldState, Stop, Verdict, VoidReason};
+use crate::log_time::LogTime;
 use crate::page::RecordPage;
 use crate::protocol::{
     AppendFailure, AppendToken, Effect, Input, NotDone, Now, ReadNeed, ReplicaEvent, RequestEnd,
@@ -27,7 +28,9 @@ use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 use bytes::Bytes;
-use cortado_model::{DocumentKey, Generation, LogOffset, Millis, RememberedKey, Scn, TableId};
+use cortado_model::{
+    DocumentKey, Generation, LogOffset, Millis, RememberedKey, Scn, TableId, WallMillis,
+};
 use former::Former;
 use leader::Leader;
 use outbox::Outbox;
@@ -41,6 +44,8 @@ pub struct Replica {
     me: Identity,
     settings: Settings,
     fold: FoldState,
+    /// As it goes on from the last record that was accepted.
+    time: LogTime,
     stage: Stage,
     next_token: AppendToken,
     /// Reads that wait for this replica to fold further, whichever replica leads.
@@ -95,6 +100,7 @@ impl Replica {
         Replica {
             me,
             settings,
+            time: LogTime::new(fold.time, now.clock),
             fold,
             stage: Stage::Follower { claim: None },
             next_token: AppendToken(0),
@@ -106,6 +112,11 @@ impl Replica {
             unstored_records: 0,
             stored,
         }
+    }
+
+    /// The log time that a record would get now, but for what is in flight.
+    pub fn log_time(&self, now: Now) -> WallMillis {
+        self.time.at(now)
     }
 
     /// Takes one input and appends the work it causes to `effects`.
@@ -324,7 +335,7 @@ impl Replica {
             scn: Scn::opening(generation),
             node: self.me.node,
             incarnation: self.me.incarnation,
-            time: out.now.wall.max(self.fold.time),
+            time: self.time.at(out.now),
         };
         let record = Record { header, body: Body::Claim(claim) };
         let partition = self.fold.genesis.identity.partition;
@@ -383,6 +394,7 @@ impl Replica {
         let former = Former::of(&self.fold, self.me.node);
         let gap = self.fold.gap();
         self.fold.accept(&record, chain, bytes);
+        self.time.pass(self.fold.time, out.now.clock);
         self.count_folded();
         let Record { header, body } = record;
         let mine = header.node == self.me.node && header.incarnation == self.me.incarnation;
@@ -473,7 +485,7 @@ impl Replica {
             let not_before = if wait_ms == 0 { out.now.clock } else { last_heard.plus(wait_ms) };
             // Of two claims, the other one may be what counts elsewhere.
             let compared = former.awaits_me && !self.claims_again;
-            let opening = Leader::opening(&self.fold, not_before, compared);
+            let opening = Leader::opening(&self.fold, self.time, not_before, compared);
             self.stage = Stage::Leader(Box::new(opening));
             if !compared {
                 let until = out.now.clock.plus(COMPARE_MS_MIN).max(not_before);

@@ -8,6 +8,7 @@ use crate::answer_headers;
 use crate::body::{self, BodyBudget};
 use crate::call::{About, Call, Shared};
 use crate::cross_origin;
+use crate::dates;
 use crate::failure::Failure;
 use crate::fields::Fields;
 use crate::guard::InFlight;
@@ -154,6 +155,7 @@ impl Api {
         if parts.method == Method::HEAD {
             answer::strip_for_head(&mut answer);
         }
+        answer.headers_mut().insert(header::DATE, dates::date());
         let (status, took) = (answer.status(), arrived.elapsed());
         self.metrics.count(seen.route, status, took);
         let name = seen.route.map_or("none", |route| ROUTES[route].description.id);

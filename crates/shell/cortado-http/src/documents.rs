@@ -5,6 +5,7 @@
 use crate::answer::{Answer, Content, JSON, empty, etag_header, json_text, short_header};
 use crate::body::ReceivedBody;
 use crate::call::{Call, position_header, served_headers};
+use crate::dates::last_modified;
 use crate::failure::Failure;
 use crate::refusal;
 use crate::status;
@@ -45,8 +46,7 @@ pub(crate) async fn get(call: &Call<'_>, at: &KeyTarget<'_>) -> Result<Answer, F
     let position = Position { partition: served.partition, scn: document.head.scn };
     fields.insert(headers::SCN, position_header(position));
     fields.insert(header::ETAG, etag_header(document.head.etag));
-    let changed = ShortText::of_http_date(document.head.time);
-    fields.insert(header::LAST_MODIFIED, short_header(changed));
+    fields.insert(header::LAST_MODIFIED, last_modified(document.head.time));
     if !condition.is_empty() || call.fields.if_modified_since().is_some() {
         match judge(call, &condition, document.head.etag, document.head.time.0 / 1_000) {
             Judged::Met => {}
@@ -166,8 +166,7 @@ pub(crate) fn answer(
             let mut answer = json_text(status::of_done(done), text);
             let fields = answer.headers_mut();
             fields.insert(header::ETAG, etag_header(written.etag));
-            let changed = ShortText::of_http_date(written.time);
-            fields.insert(header::LAST_MODIFIED, short_header(changed));
+            fields.insert(header::LAST_MODIFIED, last_modified(written.time));
             answer
         }
     };

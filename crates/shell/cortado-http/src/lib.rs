@@ -24,6 +24,7 @@ mod hosts;
 mod cross_origin;
 mod body;
 mod call;
+mod dates;
 mod services;
 mod gateway;
 mod documents;

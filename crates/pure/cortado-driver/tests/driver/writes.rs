@@ -148,6 +148,24 @@ fn the_age_of_an_answer_is_counted_in_log_time() {
     assert!(!write(5, 0, "x", Some("k")), "its replicas may have forgotten it");
 }
 
+/// A wall clock that was ahead for years would keep every answer for years.
+#[test]
+fn answers_are_forgotten_although_a_clock_that_ran_ahead_was_set_right() {
+    const YEAR_MS: i64 = 365 * 86_400_000;
+    let mut rig = Rig::leading();
+    let mut write = |client, passed_ms, wall_ahead_ms| {
+        rig.now = rig.now.plus(passed_ms);
+        rig.wall_ahead_ms = wall_ahead_ms;
+        rig.write(client, put("x"), Some("k"));
+        while rig.append() {}
+        rig.is_written(client).repeated
+    };
+    // Remembered for a minute of log time, which goes at half the pace from then on.
+    assert!(!write(1, 0, YEAR_MS));
+    assert!(write(2, 119_000, 0));
+    assert!(!write(3, 3_000, 0));
+}
+
 #[test]
 fn an_unkeyed_delete_of_nothing_appends_nothing() {
     let mut rig = Rig::leading();

@@ -8,6 +8,7 @@ use super::publish::Publish;
 use super::publisher::{InFlight, Publisher};
 use super::role::Role;
 use crate::fold::FoldState;
+use crate::log_time::LogTime;
 use crate::protocol::{
     DecidedWrite, Effect, NotDone, ReadNeed, ReplicaEvent, RequestEnd, RequestId, Settings,
 };
@@ -72,10 +73,16 @@ impl Leader {
     /// The claimant that `fold` has just accepted; serves no earlier than `not_before`.
     ///
     /// * `compared`: it need not be told that others have the same history.
-    pub(super) fn opening(fold: &FoldState, not_before: Millis, compared: bool) -> Leader {
+    /// * `time`: as it goes on from there.
+    pub(super) fn opening(
+        fold: &FoldState,
+        time: LogTime,
+        not_before: Millis,
+        compared: bool,
+    ) -> Leader {
         let (barrier, proven, tries, retry_at) = (None, false, 0, Millis::default());
         Leader {
-            publisher: Publisher::after(fold),
+            publisher: Publisher::after(fold, time),
             generation: fold.generation(),
             stage: Stage::Opening { compared, barrier, proven, not_before, tries, retry_at },
             lease_until: None,

@@ -6,6 +6,7 @@
 use super::outbox::Outbox;
 use super::publish::{Publish, take_token};
 use crate::fold::FoldState;
+use crate::log_time::LogTime;
 use crate::protocol::{
     AppendFailure, AppendToken, Effect, NotDone, ReplicaEvent, RequestId, Settings,
 };
@@ -17,7 +18,7 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec;
 use alloc::vec::Vec;
 use bytes::Bytes;
-use cortado_model::{DocumentKey, LogOffset, Millis, RememberedKey, Scn, TableId, WallMillis};
+use cortado_model::{DocumentKey, LogOffset, Millis, RememberedKey, Scn, TableId};
 
 /// A leader's records between having a place and being accepted.
 ///
@@ -31,7 +32,7 @@ pub(super) struct Publisher {
     /// Place, hash and time of the last record that got a place.
     last: Scn,
     chain: ChainHash,
-    time: WallMillis,
+    time: LogTime,
     documents: BTreeMap<(TableId, DocumentKey), (Scn, Change)>,
     keys: BTreeMap<RememberedKey, InFlightKey>,
     outstanding: BTreeMap<AppendToken, Places>,
@@ -105,13 +106,15 @@ enum Mode {
 
 impl Publisher {
     /// Goes on behind `fold`, whose claimant this leader is.
-    pub(super) fn after(fold: &FoldState) -> Publisher {
+    ///
+    /// * `time`: as it goes on from there.
+    pub(super) fn after(fold: &FoldState, time: LogTime) -> Publisher {
         Publisher {
             in_flight: VecDeque::new(),
             in_flight_bytes: 0,
             last: fold.last,
             chain: fold.chain,
-            time: fold.time,
+            time,
             documents: BTreeMap::new(),
             keys: BTreeMap::new(),
             outstanding: BTreeMap::new(),
@@ -192,7 +195,7 @@ impl Publisher {
 
     fn header(&self, scn: Scn, publish: &Publish<'_, '_>) -> Header {
         let (node, incarnation) = (publish.me.node, publish.me.incarnation);
-        Header { scn, node, incarnation, time: self.time.max(publish.out.now.wall) }
+        Header { scn, node, incarnation, time: self.time.at(publish.out.now) }
     }
 
     fn send(
@@ -211,7 +214,8 @@ impl Publisher {
         assert!(RECORD_FEATURE <= level, "append: nothing above feature level {level}");
         self.remember(&record);
         let previous = core::mem::replace(&mut self.chain, chain);
-        (self.last, self.time) = (scn, time);
+        self.last = scn;
+        self.time.pass(time, publish.out.now.clock);
         self.in_flight_bytes += bytes.len();
         let mut in_flight = InFlight {
             record,
@@ -429,7 +433,8 @@ impl Publisher {
 
     /// Drops everything in flight: its places are free again, or never needed any more.
     fn give_up(&mut self, fold: &FoldState) -> Vec<InFlight> {
-        (self.last, self.chain, self.time) = (fold.last, fold.chain, fold.time);
+        (self.last, self.chain) = (fold.last, fold.chain);
+        self.time.back_to(fold.time);
         self.in_flight_bytes = 0;
         self.documents.clear();
         self.keys.clear();
