@@ -250,9 +250,9 @@ fn a_node_dies_comes_back_and_hands_over() {
     server.cortado(&["put", "geo/place/JP/40/a", "{}"]).done();
     let status = json(&server.cortado(&["status", "--json"]).done());
     assert_eq!(status["nodes"].as_array().unwrap().len(), 3);
-    let table = server.cortado(&["status", "--output", "table"]).done();
+    let table = server.cortado(&["status", "--all"]).done();
     assert!(table.contains("n1") && table.contains("geo/3"), "{table}");
-    let nodes = json(&server.cortado(&["node", "list"]).done());
+    let nodes = json(&server.cortado(&["node", "list", "--output", "json"]).done());
     assert!(nodes.as_array().unwrap().iter().all(|node| node["alive"] == true));
 
     let led_by = |number: u64| {
@@ -278,7 +278,9 @@ fn a_node_dies_comes_back_and_hands_over() {
     server.cortado(&["get", "geo/place/JP/40/a"]).done();
     // A decision is on record a moment after it was made.
     let claims = |about: &str| {
-        let explained = json_lines(&server.cortado(&["explain", about, "--last", "500"]).done());
+        let explained = json_lines(
+            &server.cortado(&["explain", about, "--last", "500", "--output", "json"]).done(),
+        );
         explained.into_iter().filter(|event| event["kind"] == "claim").collect::<Vec<_>>()
     };
     server.wait_until("told of", |_| !claims("geo/0").is_empty());
@@ -303,7 +305,7 @@ fn a_node_that_lost_its_identity_is_let_in_by_hand() {
     fs::remove_file(folder.path().join("data").join("identities").join("n3")).unwrap();
     server.cortado(&["node", "start", "n3"]).done();
     let n3 = |alive: bool, sick: &str| {
-        let nodes = json(&server.cortado(&["node", "list"]).done());
+        let nodes = json(&server.cortado(&["node", "list", "--output", "json"]).done());
         let n3 = nodes.as_array().unwrap().iter().find(|node| node["node"] == "n3").unwrap();
         n3["alive"] == alive && n3["sick"].as_str().unwrap_or_default().contains(sick)
     };

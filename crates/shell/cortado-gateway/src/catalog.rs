@@ -3,7 +3,6 @@
 //! A catalog never changes: a newer state of `_cluster` is a newer catalog. Start reading at
 //! [`Catalog`]; what is stored of it is in [`crate::cluster_log`].
 
-use crate::pins::Pins;
 use cortado_cluster::Placement;
 use cortado_document::{Schema, TableDefinition, partition_of};
 use cortado_driver::{TableRules, Tables};
@@ -16,6 +15,9 @@ use std::sync::Arc;
 
 /// The database of what was decided and done; see [`crate::journal`].
 pub(crate) const JOURNAL: &str = "_journal";
+
+/// For each partition that has one, the node that should lead it.
+pub(crate) type Pins = BTreeMap<u32, NodeId>;
 
 /// The cluster's facts at one SCN of `_cluster`.
 #[derive(Debug)]

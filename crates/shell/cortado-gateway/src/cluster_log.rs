@@ -33,7 +33,8 @@ pub(crate) const VERSION_MAX: u32 = 3;
 pub enum CatalogError {
     /// A newer build has written it. This one can only misread it.
     #[error(
-        "_cluster has documents of version {version}, this build reads {VERSION_MAX}: upgrade this node"
+        "_cluster has documents of version {version}, this build reads {VERSION_MAX}: \
+         upgrade this node"
     )]
     Newer {
         /// The version that the document has.

@@ -4,6 +4,7 @@
 //! Every member is described in docs/formats/cluster.md. Decides nothing. Start reading at
 //! [`PinsDocument`].
 
+use crate::catalog::Pins;
 use crate::cluster_log::{VERSION, key};
 use cortado_model::{DatabaseId, DocumentKey, NodeId, TableId};
 use serde::{Deserialize, Serialize};
@@ -13,9 +14,6 @@ use std::collections::BTreeMap;
 pub(crate) const PINS: TableId = TableId(7);
 /// Nodes that are drained, by their id.
 pub(crate) const DRAINS: TableId = TableId(8);
-
-/// For each partition that has one, the node that should lead it.
-pub(crate) type Pins = BTreeMap<u32, NodeId>;
 
 /// The pins of a database; at least one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

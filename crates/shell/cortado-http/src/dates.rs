@@ -2,7 +2,7 @@
 //!
 //! Reads the wall clock, and nothing else does here. Start reading at [`date`].
 
-use crate::call::short_header;
+use crate::answer::short_header;
 use cortado_model::WallMillis;
 use cortado_wire::ShortText;
 use http::HeaderValue;

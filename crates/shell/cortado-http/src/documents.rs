@@ -2,7 +2,7 @@
 //!
 //! Start reading at [`get`], the hottest, then [`put`].
 
-use crate::answer::{Answer, Content, JSON, empty, etag_header, json_text, short_header};
+use crate::answer::{Answer, Content, JSON, empty, etag_header, json_text};
 use crate::body::ReceivedBody;
 use crate::call::{Call, position_header, served_headers};
 use crate::dates::last_modified;
@@ -17,7 +17,7 @@ use cortado_document::{
 use cortado_gateway::{IdempotencyKey, WriteReceipt, WriteRequest};
 use cortado_model::Etag;
 use cortado_wire::media::JSON_PATCH;
-use cortado_wire::{Code, Position, ShortText, headers, write_answer};
+use cortado_wire::{Code, Position, headers, write_answer};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use std::borrow::Cow;
 use xxhash_rust::xxh3::Xxh3;

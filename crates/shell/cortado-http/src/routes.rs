@@ -361,6 +361,18 @@ pub(crate) static ROUTES: &[Route] = &[
             ..PLAIN
         },
     ),
+    writes(
+        Handler::Service(|call, _| Box::pin(admin::rebalance_database(call))),
+        Description {
+            id: "rebalance_database",
+            method: "POST",
+            path: "/admin/v1/databases/{database}:rebalance",
+            summary: "Undoes the handoffs of a database: its leaderships go to the preferred nodes",
+            headers: ADMIN_HEADERS,
+            answers: DONE,
+            ..PLAIN
+        },
+    ),
     reads(
         Handler::Service(|call, _| at_once(admin::get_database(call))),
         Description {
@@ -469,18 +481,6 @@ pub(crate) static ROUTES: &[Route] = &[
                     headers: &[],
                 },
             ],
-            ..PLAIN
-        },
-    ),
-    writes(
-        Handler::Service(|call, _| Box::pin(admin::rebalance_database(call))),
-        Description {
-            id: "rebalance_database",
-            method: "POST",
-            path: "/admin/v1/databases/{database}:rebalance",
-            summary: "Undoes the handoffs of a database: its leaderships go to the preferred nodes",
-            headers: ADMIN_HEADERS,
-            answers: DONE,
             ..PLAIN
         },
     ),

@@ -3,9 +3,9 @@
 //! Start reading at [`redrawn`].
 
 use crate::output::{columns_of, width_of};
-use console::Term;
+use terminal_size::{Height, Width, terminal_size};
 
-/// Rows and columns of a terminal.
+/// Lines and columns of a terminal.
 pub(super) type Size = (usize, usize);
 
 /// Puts the cursor at the top left.
@@ -17,16 +17,16 @@ const CLEAR_BELOW: &str = "\x1b[J";
 
 /// Of the terminal that is written to; `None` if it is none.
 pub(super) fn size() -> Option<Size> {
-    let (rows, columns) = Term::stdout().size_checked()?;
-    Some((rows.into(), columns.into()))
+    let (Width(columns), Height(lines)) = terminal_size()?;
+    Some((lines.into(), columns.into()))
 }
 
 /// `text` over what was there, without a flicker; cut to what fits, so that nothing scrolls away.
 pub(super) fn redrawn(text: &str, size: Option<Size>) -> String {
-    let (rows, columns) = size.unwrap_or((usize::MAX, usize::MAX));
+    let (height, columns) = size.unwrap_or((usize::MAX, usize::MAX));
     let lines: Vec<&str> = text.lines().collect();
     // The cursor stands below the last line.
-    let room = rows.saturating_sub(1).max(1);
+    let room = height.saturating_sub(1).max(1);
     let shown = if lines.len() > room { room - 1 } else { lines.len() };
     let mut drawn = String::from(HOME);
     for line in &lines[..shown] {

@@ -7,7 +7,7 @@ use crate::catalog::Catalog;
 use crate::decisions::{JournalEntry, Manual};
 use crate::events::EventKind;
 use cortado_cluster::Command;
-use cortado_model::DatabaseId;
+use cortado_model::{DatabaseId, PartitionId};
 
 /// What is written of `entry`.
 ///
@@ -26,6 +26,10 @@ pub(super) fn entry_of(entry: JournalEntry, catalog: &Catalog) -> EntryDocument 
         None => text.to_owned(),
     };
     let typed = |command: Command| match command {
+        // What no handoff moves: it goes to the first node that is well and not drained.
+        Command::HandOff { partition: PartitionId::CLUSTER, to } => {
+            Some(format!("cortado node drain NODE, for each node before {to}, then resume"))
+        }
         Command::HandOff { to, .. } => {
             let (name, partition) = place?;
             Some(format!("cortado handoff {name}/{} --to {to}", partition.number))

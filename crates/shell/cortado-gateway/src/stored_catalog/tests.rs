@@ -2,9 +2,10 @@
 
 use super::*;
 use crate::catalog::NodeFacts;
+use crate::catalog::Pins;
 use crate::cluster_log::{VERSION, VERSION_MAX, dropped_key, node_key, table_key, write};
 use crate::genesis::cluster_genesis;
-use crate::pins::{Pins, pins_key};
+use crate::pins::pins_key;
 use cortado_document::Document;
 use cortado_model::{
     Batch, ClusterUuid, DirectoryUuid, DocumentHead, Etag, LogId, NodeIncarnation, PartitionId,
