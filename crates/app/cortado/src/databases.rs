@@ -8,7 +8,7 @@ use crate::place::TablePlace;
 use crate::server_arguments::{Form, OutputArguments, ServerArguments, block_on};
 use crate::terminal::stdout;
 use clap::{Args, Subcommand};
-use cortado_wire::{DatabaseAnswer, DatabaseBody, TableAnswer, TableBody};
+use cortado_wire::{DatabaseAnswer, DatabaseBody, RawJson, TableAnswer, TableBody};
 use serde::Serialize;
 use std::fs;
 use std::io::{self, IsTerminal, Write};
@@ -242,10 +242,10 @@ fn create_table(
     print.report(&format!("{verb} table {table}, key ({key})"), &answer)
 }
 
-fn read_schema(path: PathBuf) -> Result<serde_json::Value, Failure> {
+fn read_schema(path: PathBuf) -> Result<RawJson, Failure> {
     let unreadable = |error| Failure::usage(format!("{} cannot be read: {error}", path.display()));
-    let text = fs::read(&path).map_err(unreadable)?;
-    serde_json::from_slice(&text)
+    let text = fs::read_to_string(&path).map_err(unreadable)?;
+    RawJson::parse(text)
         .map_err(|error| Failure::usage(format!("{} is not valid JSON: {error}", path.display())))
 }
 

@@ -3,6 +3,7 @@
 //! Start reading at [`DatabaseBody`].
 
 use crate::Position;
+use crate::raw_json::RawJson;
 use crate::shape::objects_by_name;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -41,7 +42,7 @@ pub struct TableBody {
     pub key: Vec<String>,
     /// A JSON Schema.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub schema: Option<Value>,
+    pub schema: Option<RawJson>,
     /// A later version.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub indexes: Vec<Value>,
@@ -79,7 +80,7 @@ pub struct TableAnswer {
     pub key: Vec<String>,
     /// Its JSON Schema.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub schema: Option<Value>,
+    pub schema: Option<RawJson>,
     /// Counts the schemas of the table; 0 if it never had one.
     pub schema_version: u32,
 }

@@ -142,6 +142,8 @@ codes! {
     MemberNotSupported = "member_not_supported", "A member of the body is not supported";
     /// The document violates the table's schema.
     SchemaViolated = "schema_violated", "The document violates the table's schema";
+    /// To compile, to compare or to validate takes more steps than it may.
+    SchemaTooExpensive = "schema_too_expensive", "The schema takes too many steps";
     /// The patch does not fit the document.
     PatchFailed = "patch_failed", "The patch cannot be applied";
     /// A key in a body has too few or too many parts.

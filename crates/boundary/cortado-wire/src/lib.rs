@@ -15,6 +15,7 @@ pub mod headers;
 pub mod media;
 pub mod openapi;
 mod shape;
+mod raw_json;
 mod calendar;
 mod text;
 mod short_text;
@@ -35,6 +36,7 @@ pub use documents::{
 };
 pub use position::{ParsePositionError, Position, Since};
 pub use problem::{Outcome, Problem, Reason};
+pub use raw_json::RawJson;
 pub use session::{BadSession, SESSION_BYTES_MAX, SessionToken, encode as encode_session};
 pub use shape::read_object;
 pub use short_text::ShortText;

@@ -4,16 +4,19 @@
 //! Start reading at [`compatible`]. Source: docs/api.md, "Administration".
 
 mod compare;
+mod keywords;
+mod lists;
 mod bounds;
 mod reference;
 mod reason;
 #[cfg(test)]
 mod tests;
 
-pub use reason::{Reason, Why};
+pub use reason::{Incompatible, Reason, Why};
 
+use crate::schema::SchemaText;
 use compare::Comparison;
-use serde_json::Value;
+use keywords::ANYTHING;
 
 /// Checks that every document that `old` accepts is accepted by `new`.
 ///
@@ -21,13 +24,12 @@ use serde_json::Value;
 ///   schema is compatible, and the first one of a table must accept everything too.
 ///
 /// # Errors
-/// Why that cannot be shown: 1 to 20 reasons.
-pub fn compatible(old: Option<&Value>, new: Option<&Value>) -> Result<(), Vec<Reason>> {
-    let anything = Value::Bool(true);
-    let (old, new) = (old.unwrap_or(&anything), new.unwrap_or(&anything));
-    if old == new || *new == anything {
+/// See [`Incompatible`].
+pub fn compatible(old: Option<&SchemaText>, new: Option<&SchemaText>) -> Result<(), Incompatible> {
+    let (old, new) =
+        (old.map_or(ANYTHING, SchemaText::read), new.map_or(ANYTHING, SchemaText::read));
+    if old == new || new == ANYTHING {
         return Ok(());
     }
-    let reasons = Comparison::new(old, new).reasons();
-    if reasons.is_empty() { Ok(()) } else { Err(reasons) }
+    Comparison::between(&old, &new)
 }

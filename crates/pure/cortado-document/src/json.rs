@@ -7,6 +7,7 @@ mod rules;
 mod scan;
 mod number;
 mod string;
+mod value;
 #[cfg(test)]
 mod tests;
 
@@ -14,6 +15,7 @@ pub use rules::{
     Checked, FIELD_NAME_BYTES_MAX, JsonError, JsonLimits, Malformed, NUMBER_BYTES_MAX, Unacceptable,
 };
 pub(crate) use string::{string_bytes, unescape};
+pub(crate) use value::{Json, Object};
 
 use serde_json::Value;
 

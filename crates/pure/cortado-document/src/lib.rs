@@ -13,21 +13,24 @@ mod schema;
 mod evolution;
 mod table;
 mod partitioning;
+mod path;
+mod decimal;
+mod budget;
 
 pub use condition::{Condition, Match, Tag, Unmet};
 pub use document::Document;
-pub use evolution::{Reason, Why, compatible};
+pub use evolution::{Incompatible, Reason, Why, compatible};
 pub use json::{
     Checked, FIELD_NAME_BYTES_MAX, JsonError, JsonLimits, Malformed, NUMBER_BYTES_MAX,
     Unacceptable, check_document, check_json, compact, parse_strict,
 };
 pub use operation::{
-    Change, Current, DocumentAction, Done, Evaluated, Operation, Refusal, TransactionError,
-    check_operations,
+    Change, Current, DocumentAction, Done, Evaluated, Foreseen, Operation, Refusal,
+    TransactionError, check_operations,
 };
 pub use partitioning::partition_of;
 pub use patch::{JsonPatch, MergePatch, PatchError};
-pub use schema::{Schema, SchemaError, Violation};
+pub use schema::{InvalidDocument, Schema, SchemaError, SchemaText, ValidationBudget, Violation};
 pub use table::{TableDefinition, TableError};
 
 /// Keeps the example of the README compiling.

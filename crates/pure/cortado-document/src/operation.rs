@@ -10,7 +10,7 @@ use crate::condition::{Condition, Unmet};
 use crate::document::Document;
 use crate::partitioning::partition_of;
 use crate::patch::{JsonPatch, MergePatch, PatchError};
-use crate::schema::{Schema, Violation};
+use crate::schema::{InvalidDocument, Schema, ValidationBudget, Violation};
 use cortado_model::limits::OPERATIONS_MAX;
 use cortado_model::{DocumentKey, Etag, TableId};
 use std::collections::BTreeMap;
@@ -66,6 +66,8 @@ impl Operation {
     ///
     /// * `current`: the document in the leader's speculative state, `None` if there is none.
     /// * `schema`: what the table's documents must satisfy.
+    /// * `foreseen`: what was found out before under the same schema, if anything was.
+    /// * `budget`: for what was not; see [`Refusal::SchemaTooExpensive`].
     ///
     /// # Errors
     /// An unmet condition wins over a missing document, and both over what the write says.
@@ -73,33 +75,107 @@ impl Operation {
         &self,
         current: Option<Current<'_>>,
         schema: Option<&Schema>,
+        foreseen: Option<&Foreseen>,
+        budget: &mut ValidationBudget,
     ) -> Result<Evaluated, Refusal> {
         let etag = current.map(|current| current.etag);
         let refused = |unmet| Refusal::ConditionFailed { unmet, current: etag };
         self.condition.judge(etag).map_err(refused)?;
-        let patched = |apply: &dyn Fn(&[u8]) -> Result<Document, PatchError>| {
-            let current = current.ok_or(Refusal::Missing)?;
-            apply(current.value).map_err(Refusal::Patch)
-        };
-        let (done, value) = match &self.action {
-            DocumentAction::Put { value } if current.is_some() => (Done::Replaced, value.clone()),
-            DocumentAction::Put { value } => (Done::Created, value.clone()),
-            DocumentAction::Merge { patch } => {
-                (Done::Patched, patched(&|value| patch.apply(value))?)
-            }
-            DocumentAction::JsonPatch { patch } => {
-                (Done::Patched, patched(&|value| patch.apply(value))?)
-            }
+        let done = match &self.action {
+            DocumentAction::Put { .. } if current.is_some() => Done::Replaced,
+            DocumentAction::Put { .. } => Done::Created,
+            DocumentAction::Merge { .. } | DocumentAction::JsonPatch { .. } => Done::Patched,
             DocumentAction::Delete if current.is_some() => {
                 return Ok(Evaluated { done: Done::Deleted, change: Some(Change::Remove) });
             }
             DocumentAction::Delete => return Ok(Evaluated { done: Done::Missing, change: None }),
             DocumentAction::Check => return Ok(Evaluated { done: Done::Checked, change: None }),
         };
-        if let Some(schema) = schema {
-            schema.validate(&value).map_err(Refusal::SchemaViolated)?;
-        }
+        let value = match foreseen.filter(|foreseen| foreseen.holds(etag)) {
+            Some(foreseen) => foreseen.value.clone()?,
+            None => self.value(current, schema, budget)?,
+        };
         Ok(Evaluated { done, change: Some(Change::Write(value)) })
+    }
+
+    /// Finds out what this write would make of `current`, so that it need not be found out while
+    /// others wait. `None` if there is nothing to find out, or if it takes more than is left of
+    /// `budget`.
+    ///
+    /// * `current`: the document as it was read; what a patch makes of it counts for that alone.
+    pub fn foresee(
+        &self,
+        current: Option<Current<'_>>,
+        schema: Option<&Schema>,
+        budget: &mut ValidationBudget,
+    ) -> Option<Foreseen> {
+        let of = match self.action {
+            DocumentAction::Put { .. } => schema.map(|_| None)?,
+            DocumentAction::Merge { .. } | DocumentAction::JsonPatch { .. } => Some(current?.etag),
+            DocumentAction::Delete | DocumentAction::Check => return None,
+        };
+        let is_all = budget.is_full();
+        if !is_all && current.is_some_and(|current| self.is_long_on(current)) {
+            return None;
+        }
+        let value = self.value(current, schema, budget);
+        let is_found = is_all || value != Err(Refusal::SchemaTooExpensive);
+        is_found.then_some(Foreseen { of, value })
+    }
+
+    /// Whether applying a patch may take more than a moment.
+    fn is_long_on(&self, current: Current<'_>) -> bool {
+        /// Bytes that all steps together may look at.
+        const BRIEF_BYTES: usize = 1 << 20;
+        match &self.action {
+            DocumentAction::JsonPatch { patch } => {
+                patch.steps() * current.value.len() > BRIEF_BYTES
+            }
+            DocumentAction::Put { .. }
+            | DocumentAction::Merge { .. }
+            | DocumentAction::Delete
+            | DocumentAction::Check => false,
+        }
+    }
+
+    /// The document that this write, which is no delete and no check, makes of `current`.
+    fn value(
+        &self,
+        current: Option<Current<'_>>,
+        schema: Option<&Schema>,
+        budget: &mut ValidationBudget,
+    ) -> Result<Document, Refusal> {
+        let patched = |apply: &dyn Fn(&[u8]) -> Result<Document, PatchError>| {
+            let current = current.ok_or(Refusal::Missing)?;
+            apply(current.value).map_err(Refusal::Patch)
+        };
+        let value = match &self.action {
+            DocumentAction::Put { value } => value.clone(),
+            DocumentAction::Merge { patch } => patched(&|value| patch.apply(value))?,
+            DocumentAction::JsonPatch { patch } => patched(&|value| patch.apply(value))?,
+            DocumentAction::Delete | DocumentAction::Check => return Err(Refusal::Missing),
+        };
+        let validated = schema.map_or(Ok(()), |schema| schema.validate(&value, budget));
+        match validated {
+            Ok(()) => Ok(value),
+            Err(InvalidDocument::Violations(list)) => Err(Refusal::SchemaViolated(list)),
+            Err(InvalidDocument::TooExpensive) => Err(Refusal::SchemaTooExpensive),
+        }
+    }
+}
+
+/// What a write makes of its document, found out before it was the write's turn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Foreseen {
+    /// The state of the document that it was found out for; `None` if the state does not matter.
+    of: Option<Etag>,
+    value: Result<Document, Refusal>,
+}
+
+impl Foreseen {
+    /// Whether it counts for a document in this state.
+    fn holds(&self, etag: Option<Etag>) -> bool {
+        self.of.is_none() || self.of == etag
     }
 }
 
@@ -162,6 +238,12 @@ pub enum Refusal {
         if .0.len() == 1 { "" } else { "s" }
     )]
     SchemaViolated(Vec<Violation>),
+    /// To validate the new value takes more steps than there are; of a full budget, always.
+    #[error(
+        "validating the document against the table's schema takes too many steps; \
+         make the document smaller, or the schema simpler"
+    )]
+    SchemaTooExpensive,
 }
 
 /// Checks what holds for the operations of a transaction whatever the state is.

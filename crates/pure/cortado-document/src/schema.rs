@@ -1,126 +1,136 @@
 //! What a table demands of its documents: a compiled JSON Schema.
 //!
 //! Draft 2020-12 unless `$schema` names another one. Never fetches anything: a reference that
-//! leaves the schema is refused. Start reading at [`Schema::compile`].
+//! leaves the schema is refused. A validation takes a bounded number of steps, whatever the schema
+//! and the document are. Start reading at [`Schema::compile`]. Source: docs/api.md, "Schemas".
 
+mod compile;
+pub(crate) mod draft;
+mod evaluation;
+pub(crate) mod format;
+pub(crate) mod index;
+mod pattern;
 mod recursion;
+mod rules;
 mod schema_error;
+mod schema_text;
+mod scopes;
 #[cfg(test)]
 mod tests;
 
+pub use evaluation::Violation;
 pub use schema_error::SchemaError;
+pub use schema_text::SchemaText;
 
+use crate::budget::{Budget, TooExpensive};
 use crate::document::Document;
-use jsonschema::error::ValidationErrorKind;
-use jsonschema::{PatternOptions, Validator};
-use schema_error::shorten;
-use serde_json::Value;
+use crate::json::Json;
+use evaluation::Evaluation;
+use rules::Rules;
 use std::fmt;
 
 /// A schema that documents can be checked against; shared between threads.
 pub struct Schema {
-    validator: Validator,
+    rules: Result<Rules, SchemaError>,
 }
 
-/// Violations that one answer lists at most.
-const VIOLATIONS_MAX: usize = 20;
-/// Bytes of the compiled form of one pattern.
-const PATTERN_BYTES_MAX: usize = 1 << 20;
+/// Steps that validations may take together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ValidationBudget(Budget);
+
+/// What one document may cost: about 100 milliseconds, and some dozen megabytes at worst.
+const STEPS_MAX: u64 = 4_000_000;
+/// About a millisecond.
+const STEPS_BRIEF: u64 = 40_000;
+/// Bytes of a document that are read in one step.
+const STEP_BYTES_READ: usize = 8;
+
+impl ValidationBudget {
+    /// As much as any document may cost.
+    pub fn full() -> ValidationBudget {
+        ValidationBudget(Budget::new(STEPS_MAX))
+    }
+
+    /// As much as may be done between other things.
+    pub fn brief() -> ValidationBudget {
+        ValidationBudget(Budget::new(STEPS_BRIEF))
+    }
+
+    /// Whether nothing was taken yet of a [`full`](Self::full) one: a document that is too
+    /// expensive now always is.
+    pub fn is_full(self) -> bool {
+        self == ValidationBudget::full()
+    }
+}
+
+/// Why a document is not known to satisfy its schema.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum InvalidDocument {
+    /// It does not: 1 to 20 violations, never with a value of the document.
+    Violations(Vec<Violation>),
+    /// To know that takes more steps than there are.
+    TooExpensive,
+}
 
 impl Schema {
     /// Compiles a JSON Schema.
     ///
     /// # Errors
     /// [`SchemaError`]: no schema, a reference to elsewhere, a pattern that cannot be matched in
-    /// linear time, or a recursion without end.
-    pub fn compile(schema: &Value) -> Result<Schema, SchemaError> {
-        recursion::check(schema)?;
-        // Patterns without look-around: matching takes time linear in the text.
-        let patterns = PatternOptions::regex().size_limit(PATTERN_BYTES_MAX);
-        let options = jsonschema::options().offline().with_pattern_options(patterns);
-        let validator = options.build(schema).map_err(|error| {
-            let path = shorten(error.instance_path().as_str());
-            match error.kind() {
-                ValidationErrorKind::Referencing(_) => SchemaError::Reference { path },
-                kind => SchemaError::Invalid { path, why: explain(kind) },
-            }
-        })?;
-        Ok(Schema { validator })
+    /// linear time, a recursion without end, or more than may be compiled.
+    pub fn compile(schema: &SchemaText) -> Result<Schema, SchemaError> {
+        Ok(Schema { rules: Ok(compile::compile(&schema.read())?) })
+    }
+
+    /// A stored schema that this version refuses: it accepts no document, and says why.
+    pub fn closed(why: SchemaError) -> Schema {
+        Schema { rules: Err(why) }
     }
 
     /// Checks one document.
     ///
+    /// * `budget`: is charged what it costs.
+    ///
     /// # Errors
-    /// The first 20 violations, never with a value of the document.
-    pub fn validate(&self, document: &Document) -> Result<(), Vec<Violation>> {
-        let Ok(value) = serde_json::from_slice::<Value>(document.as_bytes()) else {
-            let why = "the document is not JSON".to_owned();
-            return Err(vec![Violation { path: String::new(), why }]);
+    /// See [`InvalidDocument`].
+    pub fn validate(
+        &self,
+        document: &Document,
+        ValidationBudget(budget): &mut ValidationBudget,
+    ) -> Result<(), InvalidDocument> {
+        let rules = match &self.rules {
+            Ok(rules) => rules,
+            Err(why) => return Err(as_a_whole(format!("the table takes no documents: {why}"))),
         };
+        let bytes = document.as_bytes();
+        budget.charge(1 + bytes.len() / STEP_BYTES_READ)?;
+        let Some(value) = std::str::from_utf8(bytes).ok().and_then(Json::read) else {
+            return Err(as_a_whole("the document is not JSON".to_owned()));
+        };
+        let mut evaluation = Evaluation::new(rules, *budget);
         // Most documents are fine, and to know that is cheaper than to list what is not.
-        if self.validator.is_valid(&value) {
-            return Ok(());
-        }
-        let errors = self.validator.iter_errors(&value).take(VIOLATIONS_MAX);
-        Err(errors
-            .map(|error| Violation {
-                path: shorten(error.instance_path().as_str()),
-                why: explain(error.kind()),
-            })
-            .collect())
+        let result = match evaluation.is_valid(0, 0, &value) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(InvalidDocument::Violations(evaluation.violations(&value))),
+            Err(TooExpensive) => Err(InvalidDocument::TooExpensive),
+        };
+        *budget = evaluation.budget();
+        result
     }
+}
+
+impl From<TooExpensive> for InvalidDocument {
+    fn from(TooExpensive: TooExpensive) -> InvalidDocument {
+        InvalidDocument::TooExpensive
+    }
+}
+
+fn as_a_whole(why: String) -> InvalidDocument {
+    InvalidDocument::Violations(vec![Violation { path: String::new(), why }])
 }
 
 impl fmt::Debug for Schema {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Schema").finish_non_exhaustive()
-    }
-}
-
-/// One rule of the schema that a document breaks.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Violation {
-    /// Where in the document: a JSON pointer, cut after 256 bytes.
-    pub path: String,
-    /// What the schema demands there.
-    pub why: String,
-}
-
-/// What a rule demands, from the schema's side only.
-fn explain(kind: &ValidationErrorKind) -> String {
-    use ValidationErrorKind as Kind;
-    match kind {
-        Kind::Type { kind } => format!("must be of type {}", type_names(kind)),
-        Kind::Required { property } => format!("must have the member {property}"),
-        Kind::AdditionalProperties { .. } | Kind::UnevaluatedProperties { .. } => {
-            "must have no other members than the schema names".to_owned()
-        }
-        Kind::FalseSchema => "must be absent".to_owned(),
-        Kind::Constant { .. } => "must be the constant of the schema".to_owned(),
-        Kind::Enum { .. } => "must be one of the values of the schema".to_owned(),
-        Kind::Minimum { limit } => format!("must be at least {limit}"),
-        Kind::Maximum { limit } => format!("must be at most {limit}"),
-        Kind::ExclusiveMinimum { limit } => format!("must be greater than {limit}"),
-        Kind::ExclusiveMaximum { limit } => format!("must be less than {limit}"),
-        Kind::MinLength { limit } => format!("must have at least {limit} characters"),
-        Kind::MaxLength { limit } => format!("must have at most {limit} characters"),
-        Kind::MinItems { limit } => format!("must have at least {limit} items"),
-        Kind::MaxItems { limit } => format!("must have at most {limit} items"),
-        Kind::MinProperties { limit } => format!("must have at least {limit} members"),
-        Kind::MaxProperties { limit } => format!("must have at most {limit} members"),
-        Kind::UniqueItems => "must have no equal items".to_owned(),
-        Kind::Pattern { .. } => "must match the pattern of the schema".to_owned(),
-        Kind::Format { format } => format!("must be in the format {format:?}"),
-        other => format!("must satisfy the keyword {:?} of the schema", other.keyword()),
-    }
-}
-
-fn type_names(kind: &jsonschema::error::TypeKind) -> String {
-    use jsonschema::error::TypeKind;
-    match kind {
-        TypeKind::Single(name) => name.to_string(),
-        TypeKind::Multiple(names) => {
-            names.iter().map(|name| name.to_string()).collect::<Vec<_>>().join(" or ")
-        }
     }
 }

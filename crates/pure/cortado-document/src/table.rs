@@ -1,13 +1,13 @@
 //! What an operator declares about a table.
 
+use crate::schema::SchemaText;
 use cortado_model::limits::{KEY_PARTS_MAX, is_name};
-use serde_json::Value;
 
 /// The key and the schema of a table; valid by construction.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableDefinition {
     key: Vec<String>,
-    schema: Option<Value>,
+    schema: Option<SchemaText>,
 }
 
 impl TableDefinition {
@@ -18,7 +18,10 @@ impl TableDefinition {
     ///
     /// # Errors
     /// The first rule that the key breaks.
-    pub fn new(key: Vec<String>, schema: Option<Value>) -> Result<TableDefinition, TableError> {
+    pub fn new(
+        key: Vec<String>,
+        schema: Option<SchemaText>,
+    ) -> Result<TableDefinition, TableError> {
         if key.is_empty() || key.len() > KEY_PARTS_MAX {
             return Err(TableError::WrongPartCount);
         }
@@ -39,7 +42,7 @@ impl TableDefinition {
     }
 
     /// The schema as declared.
-    pub fn schema(&self) -> Option<&Value> {
+    pub fn schema(&self) -> Option<&SchemaText> {
         self.schema.as_ref()
     }
 }

@@ -14,7 +14,9 @@ use crate::turn::Turn;
 use crate::write::{Caller, Refused, TableRules, UnknownWhy, WriteOrder, Written};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use cortado_document::{Change, Current, Done, Evaluated, Operation, Refusal};
+use cortado_document::{
+    Change, Current, Done, Evaluated, Foreseen, Operation, Refusal, Schema, ValidationBudget,
+};
 use cortado_model::{Findings, LogOffset, RememberedKey, StoreError, StoredDocument, WallMillis};
 use cortado_replica::{
     DecidedWrite, Draft, DraftChange, DraftValue, Idempotency, Input, NotDone, ReadNeed,
@@ -27,6 +29,8 @@ enum Evaluation {
     Publish { changes: Vec<DraftChange>, results: Vec<Done> },
     /// Nothing to publish: the answer rests on what is in flight.
     Settle(Settled),
+    /// It would take too long: documents have changed since they were looked at. To be tried again.
+    Changed,
 }
 
 impl<C: Caller> Life<C> {
@@ -151,6 +155,10 @@ impl<C: Caller> Life<C> {
                 let request = self.requests.insert(Waiting::Write { caller, results, name });
                 self.step(Input::Write(DecidedWrite { request, draft }), turn)
             }
+            Evaluation::Changed => {
+                reply(caller, Reply::NotDone(NotDone::Changing), turn);
+                Ok(())
+            }
             Evaluation::Settle(outcome) => {
                 let request = self.requests.insert(Waiting::Settle { caller, outcome });
                 let need = log_end.map_or(turn.settings.proof, ReadNeed::Folded);
@@ -183,7 +191,7 @@ impl<C: Caller> Life<C> {
         pending: &PendingWrite<C>,
         turn: &Turn<'_, C>,
     ) -> Result<Evaluation, StoreError> {
-        let WriteOrder { tables, operations, keyed } = &pending.order;
+        let WriteOrder { tables, operations, foreseen, keyed } = &pending.order;
         let tables = tables.as_deref();
         if let Some(keyed) = keyed
             && let Some(settled) = self.recognise(keyed, pending.remembered.as_ref(), turn)?
@@ -194,10 +202,20 @@ impl<C: Caller> Life<C> {
         let mut results = Vec::with_capacity(operations.len());
         // Room for the header, the name under an idempotency key and a status for each operation.
         let mut bytes = 1_024 + 2 * operations.len();
+        // For all of them together, since the partition waits.
+        let mut budget = ValidationBudget::full();
         for (index, operation) in operations.iter().enumerate() {
             let rules = tables.and_then(|tables| tables.rules(operation.table));
-            let evaluated = match self.evaluate_one(rules, operation, &pending.shown[index]) {
+            let foreseen = foreseen.get(index).and_then(Option::as_ref);
+            let found = self.newest(operation, &pending.shown[index]);
+            let schema = rules.and_then(|rules| rules.schema);
+            let before = budget;
+            let evaluated = match evaluate_one(operation, found, schema, foreseen, &mut budget) {
                 Ok(evaluated) => evaluated,
+                // Not by itself, and not as it was foreseen, but together with those before it.
+                Err(Refusal::SchemaTooExpensive) if budget != before && !before.is_full() => {
+                    return Ok(Evaluation::Changed);
+                }
                 Err(refusal) => {
                     let refused = Refused::Operation { operation: index, refusal };
                     return Ok(Evaluation::Settle(Settled::Refused(refused)));
@@ -269,27 +287,32 @@ impl<C: Caller> Life<C> {
             || self.applying.recent().document(*table, key).is_some()
     }
 
-    /// One operation against the newest promised state of its document.
-    fn evaluate_one(
-        &self,
-        rules: Option<TableRules<'_>>,
-        operation: &Operation,
-        shown: &Shown,
-    ) -> Result<Evaluated, Refusal> {
+    /// The newest promised state of an operation's document.
+    fn newest<'a>(&'a self, operation: &Operation, shown: &'a Shown) -> Option<&'a StoredDocument> {
         let Operation { table, key, .. } = operation;
-        let newest: Option<&StoredDocument> = match self.core.in_flight(*table, key) {
+        match self.core.in_flight(*table, key) {
             Some(change) => change.document.as_ref(),
             None => match (self.applying.recent().document(*table, key), shown) {
                 (Some(document), _) => document,
                 (None, Shown::Known(document)) => document.as_ref(),
                 (None, Shown::Unknown) => None,
             },
-        };
-        let json = newest.map(StoredDocument::json);
-        let current = newest.zip(json.as_ref());
-        let current = current.map(|(stored, value)| Current { etag: stored.head.etag, value });
-        operation.evaluate(current, rules.and_then(|rules| rules.schema))
+        }
     }
+}
+
+/// One operation against the document that it finds.
+fn evaluate_one(
+    operation: &Operation,
+    found: Option<&StoredDocument>,
+    schema: Option<&Schema>,
+    foreseen: Option<&Foreseen>,
+    budget: &mut ValidationBudget,
+) -> Result<Evaluated, Refusal> {
+    let json = found.map(StoredDocument::json);
+    let current = found.zip(json.as_ref());
+    let current = current.map(|(stored, value)| Current { etag: stored.head.etag, value });
+    operation.evaluate(current, schema, foreseen, budget)
 }
 
 /// Answers, as the batches before them are in the store.

@@ -6,7 +6,7 @@ use crate::idempotency::KeyedWrite;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
-use cortado_document::{Done, Operation, Refusal, Schema};
+use cortado_document::{Done, Foreseen, Operation, Refusal, Schema};
 use cortado_model::{Etag, Scn, TableId, WallMillis};
 
 /// A write of one resource.
@@ -16,6 +16,9 @@ pub struct WriteOrder {
     pub tables: Option<Arc<dyn Tables>>,
     /// All or nothing, no key twice.
     pub operations: Vec<Operation>,
+    /// What was found out of each operation under these tables before it came here; empty if
+    /// nothing was.
+    pub foreseen: Vec<Option<Foreseen>>,
     /// How it is recognised when it comes again.
     pub keyed: Option<KeyedWrite>,
 }

@@ -4,12 +4,12 @@
 //! [`NodeDocument`].
 
 use crate::catalog::{Database, NodeFacts};
-use cortado_document::{Document, TableDefinition};
+use cortado_document::{Document, SchemaText, TableDefinition};
 use cortado_model::{DatabaseId, DirectoryUuid, DocumentKey, NodeId, NodeIncarnation, TableId};
 use cortado_store::StoreError;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 /// Nodes, by their id.
 pub(crate) const NODES: TableId = TableId(1);
@@ -93,14 +93,14 @@ fn is_zero(number: &u32) -> bool {
 }
 
 /// A table.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TableDocument {
     pub(crate) version: u32,
     pub(crate) id: u32,
     pub(crate) name: String,
     pub(crate) key: Vec<String>,
-    pub(crate) schema: Option<Value>,
+    pub(crate) schema: Option<Box<RawValue>>,
     pub(crate) schema_version: u32,
     pub(crate) dropped: bool,
     /// All of its documents are removed.
@@ -188,7 +188,7 @@ impl TableDocument {
             id: id.0,
             name: name.to_owned(),
             key: definition.key().to_vec(),
-            schema: definition.schema().cloned(),
+            schema: definition.schema().map(raw),
             schema_version,
             dropped: false,
             emptied: false,
@@ -211,6 +211,10 @@ impl CounterDocument {
     pub(crate) fn new(next: u32) -> CounterDocument {
         CounterDocument { version: VERSION, next }
     }
+}
+
+fn raw(schema: &SchemaText) -> Box<RawValue> {
+    RawValue::from_string(schema.as_str().to_owned()).expect("it has been checked to be JSON")
 }
 
 /// The key of a document here. Its parts are names and numbers of this crate's making.
@@ -290,13 +294,15 @@ mod tests {
         ];
         let node = write(&NodeDocument::of(&facts));
         assert_eq!(std::str::from_utf8(node.as_bytes()).unwrap(), want.concat());
-        let schema = serde_json::json!({"type": "object"});
+        // Every digit is kept.
+        let schema = SchemaText::parse(br#"{"maximum": 35.686975000000003}"#).unwrap();
         let key = vec!["artist".to_owned(), "album".to_owned()];
         let definition = TableDefinition::new(key, Some(schema)).unwrap();
         let table = write(&TableDocument::new(TableId(2), "t", &definition, 1));
         let want = [
             r#"{"version":2,"id":2,"name":"t","key":["artist","album"],"#,
-            r#""schema":{"type":"object"},"schema_version":1,"dropped":false,"emptied":false}"#,
+            r#""schema":{"maximum":35.686975000000003},"schema_version":1,"#,
+            r#""dropped":false,"emptied":false}"#,
         ];
         assert_eq!(std::str::from_utf8(table.as_bytes()).unwrap(), want.concat());
     }

@@ -13,7 +13,7 @@ use crate::refusal;
 use crate::services::NodeControl;
 use crate::target::{find_any_database, find_database, find_table};
 use bytes::Bytes;
-use cortado_document::TableDefinition;
+use cortado_document::{SchemaText, TableDefinition};
 use cortado_gateway::{DatabaseSpec, Declared, EventsError, JournalPosition};
 use cortado_model::NodeId;
 use cortado_wire::media::NDJSON;
@@ -241,7 +241,10 @@ fn definition(table: TableBody) -> Result<TableDefinition, Failure> {
     if !table.indexes.is_empty() {
         return Err(later("indexes"));
     }
-    let definition = TableDefinition::new(table.key, table.schema);
+    let schema = table.schema.as_ref().map(|schema| SchemaText::parse(schema.as_str().as_bytes()));
+    let schema = schema.transpose();
+    let schema = schema.map_err(|error| refusal::of_json(error, Code::BodyTooLarge))?;
+    let definition = TableDefinition::new(table.key, schema);
     definition.map_err(|error| Failure::new(Code::BadDeclaration, error.to_string()))
 }
 

@@ -6,9 +6,11 @@
 use crate::call::Call;
 use crate::failure::Failure;
 use cortado_document::{
-    JsonError, PatchError, Refusal, TransactionError, Unacceptable, Unmet, Violation,
+    JsonError, PatchError, Refusal, SchemaError, TransactionError, Unacceptable, Unmet, Violation,
 };
-use cortado_gateway::{AdminError, NotDoneWhy, ReadError, Uncertainty, UnknownReason, WriteError};
+use cortado_gateway::{
+    AdminError, InvalidDeclaration, NotDoneWhy, ReadError, Uncertainty, UnknownReason, WriteError,
+};
 use cortado_model::{Etag, StoreError, with_causes};
 use cortado_node::NodeError;
 use cortado_wire::{Code, Outcome, Reason};
@@ -65,6 +67,7 @@ fn of_refusal(refusal: Refusal) -> Failure {
             let reasons = violations.into_iter().map(reason).collect();
             Failure::new(Code::SchemaViolated, detail).with_reasons(reasons)
         }
+        Refusal::SchemaTooExpensive => Failure::new(Code::SchemaTooExpensive, detail),
     }
 }
 
@@ -140,7 +143,8 @@ pub(crate) fn of_json(error: JsonError, too_large: Code) -> Failure {
         JsonError::Unacceptable { offset, why } => {
             let code = match why {
                 Unacceptable::NotAnObject => Code::NotAnObject,
-                Unacceptable::NumberNotExact
+                Unacceptable::NumberOutOfRange
+                | Unacceptable::NumberTooLong
                 | Unacceptable::TooManyFields
                 | Unacceptable::NameTooLong
                 | Unacceptable::NulInName => Code::UnacceptableJson,
@@ -204,6 +208,10 @@ pub(crate) fn of_admin(error: AdminError, conflict: Code) -> Failure {
             Failure::new(Code::Conflict, detail)
         }
         AdminError::BadName => Failure::new(Code::BadName, detail),
+        AdminError::Invalid(InvalidDeclaration::Schema {
+            source: SchemaError::TooExpensive,
+            ..
+        }) => Failure::new(Code::SchemaTooExpensive, detail),
         AdminError::Invalid(_) => Failure::new(Code::BadDeclaration, detail),
         AdminError::Conflict { reasons } => {
             let reason = |why| Reason { path: String::new(), why };

@@ -37,9 +37,8 @@ pub(crate) fn of_code(code: Code) -> StatusCode {
         Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Code::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
         Code::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
-        Code::AlreadyExists | Code::IncompatibleSchema | Code::PatchTestFailed | Code::Conflict => {
-            StatusCode::CONFLICT
-        }
+        Code::AlreadyExists | Code::IncompatibleSchema => StatusCode::CONFLICT,
+        Code::PatchTestFailed | Code::Conflict => StatusCode::CONFLICT,
         Code::ChangesTrimmed => StatusCode::GONE,
         Code::ConditionFailed => StatusCode::PRECONDITION_FAILED,
         Code::BodyTooLarge
@@ -57,6 +56,7 @@ pub(crate) fn of_code(code: Code) -> StatusCode {
         | Code::BadBody
         | Code::MemberNotSupported
         | Code::SchemaViolated
+        | Code::SchemaTooExpensive
         | Code::PatchFailed
         | Code::WrongKeyArity
         | Code::CrossResource

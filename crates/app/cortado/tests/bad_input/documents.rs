@@ -66,7 +66,6 @@ fn malformed_json_is_refused() {
     for body in [deep(65), deep(100_000), "[".repeat(1_000_000), "{\"a\":".repeat(200_000)] {
         refused(&world, &body, 400, "malformed_json");
     }
-    refused(&world, &format!("{{\"a\":{}}}", "9".repeat(1_000_000)), 400, "malformed_json");
     world.end();
 }
 
@@ -79,9 +78,10 @@ fn json_that_means_nothing_storable_is_refused() {
     for number in [
         "1e400",
         "-1e400",
-        "18446744073709551616",
-        "-9223372036854775809",
-        "0.10000000000000000000000000000001",
+        "1e-400",
+        "1e99999999999999999999",
+        &format!("-{}", "9".repeat(399)),
+        &"9".repeat(1_000_000),
     ] {
         refused(&world, &format!("{{\"a\":{number}}}"), 422, "unacceptable_json");
     }
@@ -106,6 +106,8 @@ fn unusual_documents_are_kept_exactly() {
         "{\"a\":\"\\u0000\"}",
         "{\"a\":9007199254740993,\"b\":-9223372036854775808,\"c\":18446744073709551615}",
         "{\"a\":-0,\"b\":1.0,\"c\":1,\"d\":1e2,\"e\":1.50}",
+        "{\"v\":35.686975000000003,\"w\":0.10000000000000000000000000000001}",
+        "{\"a\":18446744073709551616,\"b\":-9223372036854775809,\"c\":5e-324}",
         "{\"_id\":\"other\",\"_rev\":1,\"_gen\":2,\"$ref\":\"x\"}",
         "{\"$where\":\"1\",\"$ne\":\"\",\"__proto__\":{\"admin\":true},\"constructor\":1}",
         "{\"a\":\"\u{202e}\u{200b}\u{1f3b5}\"}",

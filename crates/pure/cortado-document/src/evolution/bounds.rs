@@ -1,14 +1,26 @@
 //! Keywords that bound a number, a length or a count.
 
-use serde_json::{Map, Number, Value};
+use crate::budget::{Budget, TooExpensive};
+use crate::decimal::Decimal;
+use crate::json::{Json, Object};
 use std::cmp::Ordering;
 
 /// Whether the bound `keyword` of `new` follows from bounds of `old`.
 ///
 /// `None` if `keyword` is no bound.
-pub(super) fn implied(old: &Map<String, Value>, keyword: &str, new: &Value) -> Option<bool> {
+///
+/// # Errors
+/// A division of long numbers would cost more than is left.
+pub(super) fn implied(
+    old: Option<&Object<'_>>,
+    keyword: &str,
+    new: &Json<'_>,
+    budget: &mut Budget,
+) -> Result<Option<bool>, TooExpensive> {
+    let had = |name: &str| old.and_then(|old| old.get(name)).and_then(decimal);
+    let new = decimal(new);
     let is = |name: &str, wanted: fn(Ordering) -> bool| {
-        old.get(name).and_then(|old| order(old, new)).is_some_and(wanted)
+        had(name).zip(new.as_ref()).is_some_and(|(old, new)| wanted(old.cmp(new)))
     };
     let implied = match keyword {
         "minimum" => is("minimum", Ordering::is_ge) || is("exclusiveMinimum", Ordering::is_ge),
@@ -20,26 +32,23 @@ pub(super) fn implied(old: &Map<String, Value>, keyword: &str, new: &Value) -> O
             is("maximum", Ordering::is_lt) || is("exclusiveMaximum", Ordering::is_le)
         }
         "minLength" | "minItems" | "minProperties" => {
-            is(keyword, Ordering::is_ge) || new.as_u64() == Some(0)
+            let is_zero = new.as_ref().and_then(Decimal::as_count) == Some(0);
+            is(keyword, Ordering::is_ge) || is_zero
         }
         "maxLength" | "maxItems" | "maxProperties" => is(keyword, Ordering::is_le),
-        "multipleOf" => is_multiple(old.get(keyword), new),
-        _ => return None,
+        // Every multiple of a multiple is a multiple.
+        "multipleOf" => match had(keyword).zip(new.as_ref()) {
+            Some((old, new)) => new.is_positive() && old.is_multiple_of(new, budget)?,
+            None => false,
+        },
+        _ => return Ok(None),
     };
-    Some(implied)
+    Ok(Some(implied))
 }
 
-/// Whether every multiple of `old` is one of `new`; certain only for integers and equal numbers.
-fn is_multiple(old: Option<&Value>, new: &Value) -> bool {
-    match (old, old.and_then(Value::as_u64), new.as_u64()) {
-        (_, Some(old), Some(new)) => new != 0 && old % new == 0,
-        (old, _, _) => old == Some(new),
-    }
-}
-
-fn order(a: &Value, b: &Value) -> Option<Ordering> {
-    match (a.as_number().and_then(Number::as_i128), b.as_number().and_then(Number::as_i128)) {
-        (Some(a), Some(b)) => Some(a.cmp(&b)),
-        _ => a.as_f64()?.partial_cmp(&b.as_f64()?),
+fn decimal(value: &Json<'_>) -> Option<Decimal> {
+    match value {
+        Json::Number(text) => Some(Decimal::read(text)),
+        _ => None,
     }
 }

@@ -1,42 +1,54 @@
 //! The comparison: each keyword of the new schema must follow from what the old one demands.
 
 use super::bounds;
-use super::reason::{Reason, Why};
-use super::reference::{DRAFT, Types, draft, means_the_same, resolve};
-use serde_json::{Map, Value};
+use super::keywords::{Keywords, applies_to, each, each_named, get, member, named, names, prefix};
+use super::lists;
+use super::reason::{Incompatible, Reason, Why};
+use super::reference::{
+    DEFINITIONS, Types, has_no_reference, is_reference, leads_to_definitions,
+    refers_only_to_definitions,
+};
+use crate::budget::Budget;
+use crate::json::Json;
+use crate::path::Path;
+use crate::schema::draft::Draft;
+use crate::schema::format::Format;
+use crate::schema::index::Index;
 use std::collections::BTreeSet;
 
 /// Walks the new schema next to the old one.
 pub(super) struct Comparison<'a> {
-    old_root: &'a Value,
-    new_root: &'a Value,
-    /// Pairs of (old schema, reference of the new one) taken for compatible while they are being
-    /// compared: recursive schemas would never end otherwise. Addresses tell old schemas apart.
-    assumed: BTreeSet<(*const Value, &'a str)>,
-    steps: usize,
+    old: Index<'a>,
+    new: Index<'a>,
+    /// Whether both have the same definitions, and these refer to nothing but one another.
+    definitions_are_same: bool,
+    /// Pairs of (old schema, what a reference of the new one leads to) taken for compatible while
+    /// they are being compared: recursive schemas would never end otherwise. Addresses tell
+    /// schemas apart.
+    assumed: BTreeSet<(*const Json<'a>, *const Json<'a>)>,
+    /// Once it is spent, the answer will be that it was, whatever else is found.
+    budget: Budget,
     depth: usize,
 }
 
-type Keywords = Map<String, Value>;
-
 /// An old schema as a conjunction: itself, what it refers to, and its `allOf`.
 struct Old<'a> {
-    whole: &'a Value,
-    parts: Vec<&'a Keywords>,
+    whole: &'a Json<'a>,
+    parts: Vec<&'a Keywords<'a>>,
     types: Types,
 }
 
 /// Reasons that one answer lists at most.
 const REASONS_MAX: usize = 20;
-/// Comparisons before giving up; hand-written schemas need some hundred.
-const STEPS_MAX: usize = 20_000;
+/// Steps before giving up; hand-written schemas need some thousand.
+const STEPS_MAX: u64 = 1_000_000;
+/// What it costs to look at one keyword, and at one part of an old schema.
+const IMPLIED_STEPS: usize = 8;
+const PART_STEPS: usize = 16;
 /// Comparisons inside one another before giving up.
 const DEPTH_MAX: usize = 200;
 /// References and `allOf` inside one another that are taken into account.
 const CONJUNCTS_DEPTH_MAX: usize = 16;
-
-/// What a missing keyword demands.
-static ANYTHING: Value = Value::Bool(true);
 
 /// Keywords that never refuse a document by themselves.
 const HARMLESS: [&str; 17] = [
@@ -61,36 +73,65 @@ const HARMLESS: [&str; 17] = [
 ];
 
 impl<'a> Comparison<'a> {
-    pub(super) fn new(old_root: &'a Value, new_root: &'a Value) -> Comparison<'a> {
-        Comparison { old_root, new_root, assumed: BTreeSet::new(), steps: 0, depth: 0 }
-    }
-
-    /// Why the new schema may refuse what the old one accepts.
-    pub(super) fn reasons(mut self) -> Vec<Reason> {
-        let not_comparable =
-            |keyword: &str| vec![reason("", Why::NotComparable { keyword: keyword.to_owned() })];
-        if draft(self.old_root) != DRAFT || draft(self.new_root) != DRAFT {
-            return not_comparable("$schema");
+    /// Compares two schemas that differ.
+    ///
+    /// # Errors
+    /// See [`Incompatible`].
+    pub(super) fn between(old: &'a Json<'a>, new: &'a Json<'a>) -> Result<(), Incompatible> {
+        let mut budget = Budget::new(STEPS_MAX);
+        let not_comparable = |keyword: &str| {
+            let why = Why::NotComparable { keyword: keyword.to_owned() };
+            Incompatible::Reasons(vec![reason(&Path::Root, why)])
+        };
+        let indexes = (Index::of(old, &mut budget), Index::of(new, &mut budget));
+        let (Ok(old_index), Ok(new_index)) = indexes else {
+            if budget.is_spent() {
+                return Err(Incompatible::TooExpensive);
+            }
+            return Err(not_comparable("$schema"));
+        };
+        // In other drafts the same keywords mean other things.
+        let is_newest = |index: &Index<'_>| index.resources.iter().all(|r| r.draft == Draft::V2020);
+        if !is_newest(&old_index) || !is_newest(&new_index) {
+            return Err(not_comparable("$schema"));
         }
-        let mut reasons = self.covers(self.old_root, self.new_root, "");
-        if self.steps > STEPS_MAX {
-            return not_comparable("$ref");
+        let mut comparison = Comparison {
+            definitions_are_same: have_same_definitions(&old_index, &new_index, old, new),
+            old: old_index,
+            new: new_index,
+            assumed: BTreeSet::new(),
+            budget,
+            depth: 0,
+        };
+        let mut reasons = comparison.covers(old, new, &Path::Root);
+        if comparison.budget.is_spent() {
+            return Err(Incompatible::TooExpensive);
         }
         reasons.truncate(REASONS_MAX);
-        reasons
+        if reasons.is_empty() { Ok(()) } else { Err(Incompatible::Reasons(reasons)) }
+    }
+
+    /// Takes steps; false if there are none left.
+    fn charge(&mut self, steps: usize) -> bool {
+        self.budget.charge(steps).is_ok()
+    }
+
+    /// Whether two values are the same; false if it would cost too much to know.
+    fn same(&mut self, a: &Json<'_>, b: &Json<'_>) -> bool {
+        a.equals(b, &mut self.budget).unwrap_or(false)
     }
 
     /// Why `new` may refuse a value that `old` accepts; empty if it cannot.
-    fn covers(&mut self, old: &'a Value, new: &'a Value, path: &str) -> Vec<Reason> {
+    fn covers(&mut self, old: &'a Json<'a>, new: &'a Json<'a>, path: &Path<'_>) -> Vec<Reason> {
         let old = self.conjunction(old);
-        if old.types == Types::NONE || *new == Value::Bool(true) {
+        if old.types == Types::NONE || matches!(new, Json::Bool(true)) {
             return Vec::new();
         }
-        let Value::Object(keywords) = new else {
+        let Json::Object(keywords) = new else {
             return vec![reason(path, Why::Added { keyword: "false".to_owned() })];
         };
         let mut reasons = Vec::new();
-        for keyword in keywords.keys().filter(|keyword| !HARMLESS.contains(&keyword.as_str())) {
+        for keyword in names(keywords).filter(|keyword| !HARMLESS.contains(keyword)) {
             reasons.extend(self.implied(&old, keywords, keyword, path));
             if reasons.len() > REASONS_MAX {
                 break;
@@ -103,21 +144,20 @@ impl<'a> Comparison<'a> {
     fn implied(
         &mut self,
         old: &Old<'a>,
-        new: &'a Keywords,
+        new: &'a Keywords<'a>,
         keyword: &'a str,
-        path: &str,
+        path: &Path<'_>,
     ) -> Vec<Reason> {
-        self.steps += 1;
-        if self.depth == DEPTH_MAX {
-            self.steps = STEPS_MAX;
-        }
-        if self.steps >= STEPS_MAX || old.types.and(applies_to(keyword)) == Types::NONE {
-            // Given up: the answer will say so whatever stands here.
-            self.steps += usize::from(self.steps == STEPS_MAX);
+        let is_over = !self.charge(IMPLIED_STEPS) || self.depth == DEPTH_MAX;
+        if is_over || old.types.and(applies_to(keyword)) == Types::NONE {
+            if is_over {
+                // Given up: the answer will say so whatever stands here.
+                self.budget.spend();
+            }
             return Vec::new();
         }
         self.depth += 1;
-        let path = format!("{path}/{}", escape(keyword));
+        let path = path.member(keyword);
         let mut reasons = self.keyword(old, new, keyword, &path);
         if !reasons.is_empty() && self.alternatives_imply(old, new, keyword, &path) {
             reasons.clear();
@@ -130,13 +170,13 @@ impl<'a> Comparison<'a> {
     fn alternatives_imply(
         &mut self,
         old: &Old<'a>,
-        new: &'a Keywords,
+        new: &'a Keywords<'a>,
         keyword: &'a str,
-        path: &str,
+        path: &Path<'_>,
     ) -> bool {
         let parts = old.parts.clone();
         let lists = parts.iter().flat_map(|part| [part.get("anyOf"), part.get("oneOf")]);
-        lists.flatten().filter_map(Value::as_array).any(|branches| {
+        lists.flatten().filter_map(Json::as_array).any(|branches| {
             branches.iter().all(|branch| {
                 let mut branch = self.conjunction(branch);
                 branch.types = branch.types.and(old.types);
@@ -148,24 +188,30 @@ impl<'a> Comparison<'a> {
     fn keyword(
         &mut self,
         old: &Old<'a>,
-        new: &'a Keywords,
+        new: &'a Keywords<'a>,
         keyword: &'a str,
-        path: &str,
+        path: &Path<'_>,
     ) -> Vec<Reason> {
-        let value = &new[keyword];
+        let Some(value) = new.get(keyword) else { return Vec::new() };
         match keyword {
             "type" => self.verdict(old.types.is_within(Types::named(value)), old, keyword, path),
             "enum" | "const" => {
-                let within = old.parts.iter().any(|part| is_within(part, keyword, value));
+                let within = old
+                    .parts
+                    .iter()
+                    .any(|part| lists::is_within(part, keyword, value, &mut self.budget));
                 self.verdict(within, old, keyword, path)
             }
-            "required" => required(old, value, path),
+            "required" => self.required(old, value, path),
             "uniqueItems" => {
-                let holds = *value == Value::Bool(false) || old.has(keyword, value);
+                let holds = matches!(value, Json::Bool(false)) || self.has(old, keyword, value);
                 self.verdict(holds, old, keyword, path)
             }
             "dependentRequired" => {
-                let holds = old.parts.iter().any(|part| depends(part.get(keyword), value));
+                let holds = old
+                    .parts
+                    .iter()
+                    .any(|part| lists::depends(part.get(keyword), value, &mut self.budget));
                 self.verdict(holds, old, keyword, path)
             }
             "properties" => self.properties(old, value, path),
@@ -187,29 +233,72 @@ impl<'a> Comparison<'a> {
             "anyOf" | "oneOf" => self.alternatives(old, keyword, value, path),
             "unevaluatedProperties" | "unevaluatedItems" => {
                 // What is evaluated depends on everything else in the same schema.
-                let whole = Value::Object(new.clone());
-                let same = old.parts.contains(&new)
-                    && means_the_same(&whole, self.old_root, self.new_root);
-                self.certain(same || *value == Value::Bool(true), keyword, path)
+                let same = old.parts.iter().any(|part| self.are_same(part, new));
+                self.certain(same || matches!(value, Json::Bool(true)), keyword, path)
             }
-            _ => {
-                let bound = |part: &&Keywords| bounds::implied(part, keyword, value);
-                match bounds::implied(&Map::new(), keyword, value) {
-                    Some(without) => {
-                        let implied = without || old.parts.iter().filter_map(bound).any(|b| b);
-                        self.verdict(implied, old, keyword, path)
-                    }
-                    None => self.unchanged(old, new, &[keyword], path),
+            // An annotation refuses nothing.
+            "format" if value.as_str().is_some_and(|name| Format::named(name).is_none()) => {
+                Vec::new()
+            }
+            _ => match self.bound(None, keyword, value) {
+                Some(without) => {
+                    let implied = without
+                        || old
+                            .parts
+                            .iter()
+                            .any(|part| self.bound(Some(part), keyword, value) == Some(true));
+                    self.verdict(implied, old, keyword, path)
                 }
-            }
+                None => self.unchanged(old, new, &[keyword], path),
+            },
         }
+    }
+
+    fn required(&mut self, old: &Old<'a>, new: &'a Json<'a>, path: &Path<'_>) -> Vec<Reason> {
+        let added = lists::newly_required(&old.parts, new, &mut self.budget);
+        let why = |member: &str| Why::NewlyRequired { member: member.to_owned() };
+        let added = added.into_iter().take(REASONS_MAX);
+        added.map(|member| reason(path, why(member))).collect()
+    }
+
+    /// Whether a bound follows from those of a part; `None` if `keyword` is no bound.
+    fn bound(
+        &mut self,
+        part: Option<&Keywords<'_>>,
+        keyword: &str,
+        new: &Json<'_>,
+    ) -> Option<bool> {
+        bounds::implied(part, keyword, new, &mut self.budget).unwrap_or(Some(false))
+    }
+
+    /// Whether two schemas are the same, and mean the same.
+    fn are_same(&mut self, old: &Keywords<'a>, new: &Keywords<'a>) -> bool {
+        old.len() == new.len()
+            && new.members().iter().all(|member| {
+                let had = old.get(member.name());
+                had.is_some_and(|had| self.same(had, &member.value))
+                    && if is_reference(member.name()) {
+                        let to = member.value.as_str();
+                        self.definitions_are_same && to.is_some_and(leads_to_definitions)
+                    } else {
+                        self.means_the_same(&member.value)
+                    }
+            })
+    }
+
+    /// Whether the same keyword text means the same in both schemas: it has no references, or only
+    /// ones into definitions that are the same in both.
+    fn means_the_same(&mut self, text: &Json<'_>) -> bool {
+        self.charge(text.weight())
+            && (has_no_reference(text)
+                || (self.definitions_are_same && refers_only_to_definitions(text)))
     }
 
     /// The reasons of the part of `old` that has the fewest.
     fn best(
         &mut self,
         old: &Old<'a>,
-        mut compare: impl FnMut(&mut Self, Option<&'a Keywords>) -> Vec<Reason>,
+        mut compare: impl FnMut(&mut Self, Option<&'a Keywords<'a>>) -> Vec<Reason>,
     ) -> Vec<Reason> {
         let mut best: Option<Vec<Reason>> = None;
         for part in &old.parts {
@@ -226,12 +315,12 @@ impl<'a> Comparison<'a> {
         best.unwrap_or_else(|| compare(self, None))
     }
 
-    fn properties(&mut self, old: &Old<'a>, value: &'a Value, path: &str) -> Vec<Reason> {
+    fn properties(&mut self, old: &Old<'a>, value: &'a Json<'a>, path: &Path<'_>) -> Vec<Reason> {
         each_named(value, path, |name, schema, path| {
             self.best(old, |this, part| {
                 let old_member = member(part, name);
                 let reasons = this.covers(old_member, schema, path);
-                if *old_member == ANYTHING && !reasons.is_empty() {
+                if matches!(old_member, Json::Bool(true)) && !reasons.is_empty() {
                     return vec![reason(path, Why::MemberWasOpen)];
                 }
                 reasons
@@ -239,12 +328,17 @@ impl<'a> Comparison<'a> {
         })
     }
 
-    fn pattern_properties(&mut self, old: &Old<'a>, value: &'a Value, path: &str) -> Vec<Reason> {
+    fn pattern_properties(
+        &mut self,
+        old: &Old<'a>,
+        value: &'a Json<'a>,
+        path: &Path<'_>,
+    ) -> Vec<Reason> {
         each_named(value, path, |pattern, schema, path| {
             self.best(old, |this, part| {
-                let same = named(part, "patternProperties").find(|(name, _)| *name == pattern);
-                match same {
-                    Some((_, old)) => this.covers(old, schema, path),
+                let patterns = part.and_then(|part| part.get("patternProperties"));
+                match patterns.and_then(|patterns| patterns.get(pattern)) {
+                    Some(old) => this.covers(old, schema, path),
                     // Any member might match.
                     None => this.all_members(part, |_, _| true, schema, path),
                 }
@@ -254,14 +348,14 @@ impl<'a> Comparison<'a> {
 
     fn additional_properties(
         &mut self,
-        old: Option<&'a Keywords>,
-        new: &'a Keywords,
-        schema: &'a Value,
-        path: &str,
+        old: Option<&'a Keywords<'a>>,
+        new: &'a Keywords<'a>,
+        schema: &'a Json<'a>,
+        path: &Path<'_>,
     ) -> Vec<Reason> {
         // What the new schema names itself is not additional.
         let additional = |keyword: &str, name: &str| {
-            new.get(keyword).and_then(Value::as_object).is_none_or(|new| !new.contains_key(name))
+            new.get(keyword).and_then(Json::as_object).is_none_or(|new| !new.has(name))
         };
         self.all_members(old, additional, schema, path)
     }
@@ -270,10 +364,10 @@ impl<'a> Comparison<'a> {
     /// which `concerned` holds.
     fn all_members(
         &mut self,
-        old: Option<&'a Keywords>,
+        old: Option<&'a Keywords<'a>>,
         concerned: impl Fn(&str, &str) -> bool,
-        schema: &'a Value,
-        path: &str,
+        schema: &'a Json<'a>,
+        path: &Path<'_>,
     ) -> Vec<Reason> {
         let mut reasons = self.covers(get(old, "additionalProperties"), schema, path);
         for keyword in ["properties", "patternProperties"] {
@@ -284,7 +378,7 @@ impl<'a> Comparison<'a> {
         reasons
     }
 
-    fn prefix_items(&mut self, old: &Old<'a>, value: &'a Value, path: &str) -> Vec<Reason> {
+    fn prefix_items(&mut self, old: &Old<'a>, value: &'a Json<'a>, path: &Path<'_>) -> Vec<Reason> {
         let mut index = 0;
         each(value, path, |schema, path| {
             let reasons = self.best(old, |this, part| {
@@ -298,10 +392,10 @@ impl<'a> Comparison<'a> {
 
     fn items(
         &mut self,
-        old: Option<&'a Keywords>,
-        new: &'a Keywords,
-        schema: &'a Value,
-        path: &str,
+        old: Option<&'a Keywords<'a>>,
+        new: &'a Keywords<'a>,
+        schema: &'a Json<'a>,
+        path: &Path<'_>,
     ) -> Vec<Reason> {
         let mut reasons = self.covers(get(old, "items"), schema, path);
         for item in prefix(old).iter().skip(prefix(Some(new)).len()) {
@@ -310,12 +404,12 @@ impl<'a> Comparison<'a> {
         reasons
     }
 
-    fn reference(&mut self, old: &Old<'a>, value: &'a Value, path: &str) -> Vec<Reason> {
-        let reference = value.as_str().unwrap_or_default();
-        let Some(target) = resolve(self.new_root, reference) else {
+    fn reference(&mut self, old: &Old<'a>, value: &'a Json<'a>, path: &Path<'_>) -> Vec<Reason> {
+        let Some(target) = follow(&self.new, value, &mut self.budget) else {
             return self.certain(false, "$ref", path);
         };
-        let pair = (std::ptr::from_ref(self.behind_reference(old.whole)), reference);
+        let old_target = std::ptr::from_ref(self.behind_reference(old.whole));
+        let pair = (old_target, std::ptr::from_ref(target));
         if !self.assumed.insert(pair) {
             return Vec::new();
         }
@@ -325,15 +419,13 @@ impl<'a> Comparison<'a> {
     }
 
     /// The schema that an old one stands for, if it is nothing but a reference to it.
-    fn behind_reference(&self, mut old: &'a Value) -> &'a Value {
+    fn behind_reference(&mut self, mut old: &'a Json<'a>) -> &'a Json<'a> {
         for _ in 0..CONJUNCTS_DEPTH_MAX {
-            let Some(keywords) = old.as_object() else {
-                break;
-            };
-            let bare = |k: &String| k == "$ref" || HARMLESS.contains(&k.as_str());
-            let reference = keywords.get("$ref").and_then(Value::as_str);
-            match reference.and_then(|reference| resolve(self.old_root, reference)) {
-                Some(target) if keywords.keys().all(bare) => old = target,
+            let Some(keywords) = old.as_object() else { break };
+            let bare = |name: &str| name == "$ref" || HARMLESS.contains(&name);
+            let Some(reference) = keywords.get("$ref") else { break };
+            match follow(&self.old, reference, &mut self.budget) {
+                Some(target) if names(keywords).all(bare) => old = target,
                 Some(_) | None => break,
             }
         }
@@ -345,212 +437,136 @@ impl<'a> Comparison<'a> {
         &mut self,
         old: &Old<'a>,
         keyword: &str,
-        value: &'a Value,
-        path: &str,
+        value: &'a Json<'a>,
+        path: &Path<'_>,
     ) -> Vec<Reason> {
-        let branches = value.as_array().map(Vec::as_slice).unwrap_or_default();
-        let disjoint = |branch: &Value| {
+        let branches = value.as_array().unwrap_or_default();
+        let disjoint = |branch: &Json<'_>| {
             let types = branch.as_object().map_or(Types::ALL, Types::allowed_by);
-            types.and(old.types) == Types::NONE || *branch == Value::Bool(false)
+            types.and(old.types) == Types::NONE || matches!(branch, Json::Bool(false))
         };
-        let found = branches.iter().enumerate().any(|(i, branch)| {
-            let mut others = branches.iter().enumerate().filter(|(j, _)| *j != i);
-            let alone = keyword == "anyOf" || others.all(|(_, other)| disjoint(other));
+        self.charge(branches.len());
+        let common = branches.iter().filter(|branch| !disjoint(branch)).count();
+        let found = branches.iter().any(|branch| {
+            let alone = keyword == "anyOf" || common == usize::from(!disjoint(branch));
             alone && self.covers_within(old, branch)
         });
-        let same = old.has(keyword, value) && means_the_same(value, self.old_root, self.new_root);
-        self.certain(found || same, keyword, path)
+        let same = found || (self.has(old, keyword, value) && self.means_the_same(value));
+        self.certain(same, keyword, path)
     }
 
     /// As [`covers`](Self::covers), for values of the types that `old` is known to be limited to.
-    fn covers_within(&mut self, old: &Old<'a>, new: &'a Value) -> bool {
+    fn covers_within(&mut self, old: &Old<'a>, new: &'a Json<'a>) -> bool {
         match new {
-            Value::Object(keywords) => keywords.keys().all(|keyword| {
-                HARMLESS.contains(&keyword.as_str())
-                    || self.implied(old, keywords, keyword, "").is_empty()
+            Json::Object(keywords) => names(keywords).all(|keyword| {
+                HARMLESS.contains(&keyword)
+                    || self.implied(old, keywords, keyword, &Path::Root).is_empty()
             }),
-            other => *other == Value::Bool(true),
+            other => matches!(other, Json::Bool(true)),
         }
     }
 
     /// The keywords `names` must be as they were, all of them in one part.
     fn unchanged(
-        &self,
+        &mut self,
         old: &Old<'a>,
-        new: &'a Keywords,
+        new: &'a Keywords<'a>,
         names: &[&str],
-        path: &str,
+        path: &Path<'_>,
     ) -> Vec<Reason> {
-        let same = |part: &&Keywords| names.iter().all(|name| part.get(*name) == new.get(*name));
-        let means_same = |name: &&str| {
-            let value = new.get(*name).unwrap_or(&ANYTHING);
-            means_the_same(value, self.old_root, self.new_root)
-        };
-        let unchanged = old.parts.iter().any(same) && names.iter().all(means_same);
+        let same = old.parts.iter().any(|part| {
+            names.iter().all(|name| match (part.get(name), new.get(name)) {
+                (Some(old), Some(new)) => self.same(old, new),
+                (None, None) => true,
+                (Some(_), None) | (None, Some(_)) => false,
+            })
+        });
+        let mut new = names.iter().filter_map(|name| new.get(name));
+        let unchanged = same && new.all(|value| self.means_the_same(value));
         self.certain(unchanged, names[0], path)
     }
 
-    fn certain(&self, certain: bool, keyword: &str, path: &str) -> Vec<Reason> {
+    /// Whether a part of `old` has this very keyword.
+    fn has(&mut self, old: &Old<'_>, keyword: &str, value: &Json<'_>) -> bool {
+        let had = old.parts.iter().filter_map(|part| part.get(keyword));
+        had.into_iter().any(|had| self.same(had, value))
+    }
+
+    fn certain(&self, certain: bool, keyword: &str, path: &Path<'_>) -> Vec<Reason> {
         let why = Why::NotComparable { keyword: keyword.to_owned() };
         if certain { Vec::new() } else { vec![reason(path, why)] }
     }
 
-    fn verdict(&self, holds: bool, old: &Old<'a>, keyword: &str, path: &str) -> Vec<Reason> {
+    fn verdict(&self, holds: bool, old: &Old<'a>, keyword: &str, path: &Path<'_>) -> Vec<Reason> {
         if holds {
             return Vec::new();
         }
-        let had = old.parts.iter().any(|part| part.contains_key(keyword));
+        let had = old.parts.iter().any(|part| part.has(keyword));
         let keyword = keyword.to_owned();
         let why = if had { Why::Narrowed { keyword } } else { Why::Added { keyword } };
         vec![reason(path, why)]
     }
 
-    fn conjunction(&self, whole: &'a Value) -> Old<'a> {
+    fn conjunction(&mut self, whole: &'a Json<'a>) -> Old<'a> {
         let mut old = Old { whole, parts: Vec::new(), types: Types::ALL };
-        self.collect(whole, &mut old, 0);
+        // What several ways lead to counts once.
+        let mut collected: BTreeSet<*const Json<'_>> = BTreeSet::new();
+        let mut next = vec![whole];
+        for _ in 0..CONJUNCTS_DEPTH_MAX {
+            // Leaving parts out only makes the old schema look more tolerant than it is.
+            for schema in std::mem::take(&mut next) {
+                if self.charge(PART_STEPS) && collected.insert(schema) {
+                    self.collect(schema, &mut old, &mut next);
+                }
+            }
+        }
         old
     }
 
-    fn collect(&self, schema: &'a Value, old: &mut Old<'a>, depth: usize) {
-        let Value::Object(keywords) = schema else {
-            let nothing = *schema == Value::Bool(false);
+    /// Adds one part, and what it consists of to `next`.
+    fn collect(&mut self, schema: &'a Json<'a>, old: &mut Old<'a>, next: &mut Vec<&'a Json<'a>>) {
+        let Json::Object(keywords) = schema else {
+            let nothing = matches!(schema, Json::Bool(false));
             old.types = if nothing { Types::NONE } else { old.types };
             return;
         };
         old.parts.push(keywords);
         old.types = old.types.and(Types::allowed_by(keywords));
-        if depth == CONJUNCTS_DEPTH_MAX {
-            // Leaving parts out only makes the old schema look more tolerant than it is.
-            return;
-        }
-        let reference = keywords.get("$ref").and_then(Value::as_str);
-        if let Some(target) = reference.and_then(|reference| resolve(self.old_root, reference)) {
-            self.collect(target, old, depth + 1);
-        }
-        let all = keywords.get("allOf").and_then(Value::as_array);
-        for schema in all.into_iter().flatten() {
-            self.collect(schema, old, depth + 1);
-        }
+        let reference = keywords.get("$ref");
+        next.extend(reference.and_then(|to| follow(&self.old, to, &mut self.budget)));
+        let all = keywords.get("allOf").and_then(Json::as_array);
+        next.extend(all.into_iter().flatten());
     }
 }
 
-impl Old<'_> {
-    fn has(&self, keyword: &str, value: &Value) -> bool {
-        self.parts.iter().any(|part| part.get(keyword) == Some(value))
-    }
+/// What a reference leads to; `None` as well if it would cost too much to know.
+fn follow<'a>(
+    index: &Index<'a>,
+    reference: &'a Json<'a>,
+    budget: &mut Budget,
+) -> Option<&'a Json<'a>> {
+    index.follow(reference, budget).ok().flatten()
 }
 
-/// The types of values that a keyword can refuse; every type for those not listed.
-fn applies_to(keyword: &str) -> Types {
-    match keyword {
-        "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum" | "multipleOf" => {
-            Types::NUMBER
-        }
-        "minLength" | "maxLength" | "pattern" => Types::STRING,
-        "minItems" | "maxItems" | "uniqueItems" | "items" | "prefixItems" | "contains"
-        | "unevaluatedItems" => Types::ARRAY,
-        "required"
-        | "properties"
-        | "patternProperties"
-        | "additionalProperties"
-        | "propertyNames"
-        | "minProperties"
-        | "maxProperties"
-        | "dependentRequired"
-        | "dependentSchemas"
-        | "unevaluatedProperties" => Types::OBJECT,
-        _ => Types::ALL,
-    }
+/// Whether both schemas have the same definitions, which refer to nothing but one another.
+///
+/// References are compared by their text: a schema inside that is its own resource would give that
+/// another meaning.
+fn have_same_definitions(
+    old_index: &Index<'_>,
+    new_index: &Index<'_>,
+    old: &Json<'_>,
+    new: &Json<'_>,
+) -> bool {
+    let alone = old_index.resources.len() == 1 && new_index.resources.len() == 1;
+    alone
+        && DEFINITIONS.iter().all(|name| match (old.get(name), new.get(name)) {
+            (Some(old), Some(new)) => old == new && refers_only_to_definitions(new),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        })
 }
 
-/// Whether `enum` or `const` of `old` leaves only values that the new one allows.
-fn is_within(old: &Keywords, keyword: &str, new: &Value) -> bool {
-    let one = std::slice::from_ref(new);
-    let allowed = if keyword == "enum" { new.as_array().map_or(one, Vec::as_slice) } else { one };
-    let constant = old.get("const");
-    let values = old.get("enum").and_then(Value::as_array);
-    let Some(had) = values.map(Vec::as_slice).or(constant.map(std::slice::from_ref)) else {
-        return false;
-    };
-    let possible = had.iter().filter(|value| constant.is_none_or(|constant| constant == *value));
-    possible.into_iter().all(|value| allowed.contains(value))
-}
-
-fn required(old: &Old<'_>, new: &Value, path: &str) -> Vec<Reason> {
-    let lists = |part: &&Keywords| part.get("required").and_then(Value::as_array).cloned();
-    let had: Vec<Value> = old.parts.iter().filter_map(lists).flatten().collect();
-    let new = new.as_array().map(Vec::as_slice).unwrap_or_default();
-    let added = new.iter().filter(|member| !had.contains(member));
-    let why = |member: &Value| Why::NewlyRequired {
-        member: member.as_str().unwrap_or_default().to_owned(),
-    };
-    added.map(|member| reason(path, why(member))).collect()
-}
-
-/// Whether each list of `new` is part of the list of the same name of `old`.
-fn depends(old: Option<&Value>, new: &Value) -> bool {
-    let list = |of: Option<&Value>, name: &str| -> Vec<Value> {
-        of.and_then(|of| of.get(name)).and_then(Value::as_array).cloned().unwrap_or_default()
-    };
-    let names = new.as_object().into_iter().flat_map(Map::keys);
-    names.into_iter().all(|name| {
-        let had = list(old, name);
-        list(Some(new), name).iter().all(|member| had.contains(member))
-    })
-}
-
-/// What `old` demands of the member `name`, or something weaker.
-fn member<'a>(old: Option<&'a Keywords>, name: &str) -> &'a Value {
-    if let Some((_, schema)) = named(old, "properties").find(|(n, _)| *n == name) {
-        return schema;
-    }
-    // It may match a pattern, and then it is not additional.
-    let may_match = named(old, "patternProperties").next().is_some();
-    if may_match { &ANYTHING } else { get(old, "additionalProperties") }
-}
-
-fn get<'a>(keywords: Option<&'a Keywords>, keyword: &str) -> &'a Value {
-    keywords.and_then(|keywords| keywords.get(keyword)).unwrap_or(&ANYTHING)
-}
-
-fn named<'a>(
-    keywords: Option<&'a Keywords>,
-    keyword: &str,
-) -> impl Iterator<Item = (&'a str, &'a Value)> {
-    let map = keywords.and_then(|keywords| keywords.get(keyword)).and_then(Value::as_object);
-    map.into_iter().flatten().map(|(name, schema)| (name.as_str(), schema))
-}
-
-fn prefix(keywords: Option<&Keywords>) -> &[Value] {
-    let items = keywords.and_then(|k| k.get("prefixItems")).and_then(Value::as_array);
-    items.map(Vec::as_slice).unwrap_or_default()
-}
-
-fn each<'a>(
-    list: &'a Value,
-    path: &str,
-    mut compare: impl FnMut(&'a Value, &str) -> Vec<Reason>,
-) -> Vec<Reason> {
-    let list = list.as_array().map(Vec::as_slice).unwrap_or_default();
-    let reasons = list.iter().enumerate().flat_map(|(i, s)| compare(s, &format!("{path}/{i}")));
-    reasons.collect()
-}
-
-fn each_named<'a>(
-    map: &'a Value,
-    path: &str,
-    mut compare: impl FnMut(&'a str, &'a Value, &str) -> Vec<Reason>,
-) -> Vec<Reason> {
-    let map = map.as_object().into_iter().flatten();
-    let reasons = map.flat_map(|(n, s)| compare(n, s, &format!("{path}/{}", escape(n))));
-    reasons.collect()
-}
-
-fn reason(path: &str, why: Why) -> Reason {
-    Reason { path: path.to_owned(), why }
-}
-
-/// A member's name as a part of a JSON pointer.
-fn escape(name: &str) -> String {
-    name.replace('~', "~0").replace('/', "~1")
+fn reason(path: &Path<'_>, why: Why) -> Reason {
+    Reason { path: path.to_text(), why }
 }

@@ -2,6 +2,15 @@
 
 use std::fmt;
 
+/// Why a new schema is not known to accept what the old one accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Incompatible {
+    /// It cannot be shown: 1 to 20 reasons.
+    Reasons(Vec<Reason>),
+    /// To compare the two takes more steps than a comparison may.
+    TooExpensive,
+}
+
 /// Why a new schema may refuse what the old one accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reason {

@@ -1,50 +1,40 @@
 //! What a schema's keywords mean beyond their own text.
 
-use serde_json::{Map, Value};
+use crate::decimal::Decimal;
+use crate::json::{Json, Object};
 
-/// The schema that a local reference of `root` leads to.
-pub(super) fn resolve<'a>(root: &'a Value, reference: &str) -> Option<&'a Value> {
-    root.pointer(reference.strip_prefix('#')?)
+/// Keywords under which a schema keeps others for reference.
+pub(super) const DEFINITIONS: [&str; 2] = ["$defs", "definitions"];
+
+/// Whether there is no reference in `value`. Takes some data for references, never the other way
+/// round.
+pub(super) fn has_no_reference(value: &Json<'_>) -> bool {
+    every_reference(value, &|_| false)
 }
 
-/// The only draft whose schemas are compared; in others the same keywords mean other things.
-pub(super) const DRAFT: &str = "https://json-schema.org/draft/2020-12/schema";
-
-/// The draft that a schema is written in.
-pub(super) fn draft(root: &Value) -> &str {
-    let named = root.get("$schema").and_then(Value::as_str);
-    named.unwrap_or(DRAFT).trim_end_matches('#')
+/// Whether all references in `value` lead to definitions of the schema as a whole.
+pub(super) fn refers_only_to_definitions(value: &Json<'_>) -> bool {
+    every_reference(value, &leads_to_definitions)
 }
 
-/// Whether the same keyword text means the same in both schemas: it has no references, or only
-/// ones into definitions that are the same in both.
-pub(super) fn means_the_same(text: &Value, old_root: &Value, new_root: &Value) -> bool {
-    let definitions = ["$defs", "definitions"];
-    let same = definitions.iter().all(|name| old_root.get(name) == new_root.get(name));
-    let closed = |value| refers_only_to_definitions(value);
-    let definitions = definitions.iter().filter_map(|name| new_root.get(name));
-    !has_reference(text) || (same && closed(text) && definitions.into_iter().all(closed))
+/// Whether a reference leads to a definition of the schema as a whole, if it stands there.
+pub(super) fn leads_to_definitions(reference: &str) -> bool {
+    reference.starts_with("#/$defs/") || reference.starts_with("#/definitions/")
 }
 
-fn has_reference(value: &Value) -> bool {
-    !every_reference(value, &|_| false)
+/// Whether a keyword refers to another schema.
+pub(super) fn is_reference(keyword: &str) -> bool {
+    matches!(keyword, "$ref" | "$dynamicRef" | "$recursiveRef")
 }
 
-fn refers_only_to_definitions(value: &Value) -> bool {
-    every_reference(value, &|to| to.starts_with("#/$defs/") || to.starts_with("#/definitions/"))
-}
-
-/// Whether `holds` for every reference in `value`. Takes some data for references, never the
-/// other way round.
-fn every_reference(value: &Value, holds: &dyn Fn(&str) -> bool) -> bool {
+fn every_reference(value: &Json<'_>, holds: &dyn Fn(&str) -> bool) -> bool {
     match value {
-        Value::Object(members) => members.iter().all(|(name, value)| {
-            let reference = matches!(name.as_str(), "$ref" | "$dynamicRef" | "$recursiveRef");
-            let fine = !reference || value.as_str().is_some_and(holds);
-            fine && every_reference(value, holds)
+        Json::Object(object) => object.members().iter().all(|member| {
+            let fine = !is_reference(member.name()) || member.value.as_str().is_some_and(holds);
+            fine && every_reference(&member.value, holds)
         }),
-        Value::Array(items) => items.iter().all(|item| every_reference(item, holds)),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
+        Json::Array(items) => items.iter().all(|item| every_reference(item, holds)),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => true,
     }
 }
 
@@ -65,12 +55,12 @@ impl Types {
     pub(super) const ALL: Types = Types(127);
 
     /// The types that a schema's own keywords `type`, `enum` and `const` allow.
-    pub(super) fn allowed_by(keywords: &Map<String, Value>) -> Types {
+    pub(super) fn allowed_by(keywords: &Object<'_>) -> Types {
         let mut allowed = Types::ALL;
         if let Some(declared) = keywords.get("type") {
             allowed = allowed.and(Types::named(declared));
         }
-        if let Some(Value::Array(values)) = keywords.get("enum") {
+        if let Some(Json::Array(values)) = keywords.get("enum") {
             allowed = allowed.and(values.iter().fold(Types::NONE, |t, v| t.or(Types::of(v))));
         }
         if let Some(value) = keywords.get("const") {
@@ -80,9 +70,9 @@ impl Types {
     }
 
     /// What a `type` keyword allows; an unknown name allows all, which is the cautious reading.
-    pub(super) fn named(declared: &Value) -> Types {
+    pub(super) fn named(declared: &Json<'_>) -> Types {
         match declared {
-            Value::String(name) => match name.as_str() {
+            Json::String(name) => match &**name {
                 "object" => Types::OBJECT,
                 "array" => Types::ARRAY,
                 "string" => Types::STRING,
@@ -92,23 +82,22 @@ impl Types {
                 "null" => Types::NULL,
                 _ => Types::ALL,
             },
-            Value::Array(names) => {
+            Json::Array(names) => {
                 names.iter().fold(Types::NONE, |types, name| types.or(Types::named(name)))
             }
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => Types::ALL,
+            Json::Null | Json::Bool(_) | Json::Number(_) | Json::Object(_) => Types::ALL,
         }
     }
 
-    fn of(value: &Value) -> Types {
+    fn of(value: &Json<'_>) -> Types {
         match value {
-            Value::Null => Types::NULL,
-            Value::Bool(_) => Types::BOOLEAN,
-            // 1.0 is an integer for JSON Schema; only what is one in writing is taken for one.
-            Value::Number(number) if number.is_i64() || number.is_u64() => Types::INTEGER,
-            Value::Number(_) => Types::NUMBER,
-            Value::String(_) => Types::STRING,
-            Value::Array(_) => Types::ARRAY,
-            Value::Object(_) => Types::OBJECT,
+            Json::Null => Types::NULL,
+            Json::Bool(_) => Types::BOOLEAN,
+            Json::Number(text) if Decimal::read(text).is_integer() => Types::INTEGER,
+            Json::Number(_) => Types::NUMBER,
+            Json::String(_) => Types::STRING,
+            Json::Array(_) => Types::ARRAY,
+            Json::Object(_) => Types::OBJECT,
         }
     }
 

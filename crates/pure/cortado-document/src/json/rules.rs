@@ -49,7 +49,7 @@ impl JsonLimits {
 
 /// Bytes of a member's name, as written. Longer ones are refused in any document.
 pub const FIELD_NAME_BYTES_MAX: usize = 64 << 10;
-/// Bytes of a number, as written: no double needs more, and longer ones cost time to convert.
+/// Bytes of a number, as written: longer ones cost time to compare.
 pub const NUMBER_BYTES_MAX: usize = 400;
 
 /// Why some bytes are not accepted. Never repeats what was sent.
@@ -109,9 +109,6 @@ pub enum Malformed {
     /// A number such as `01`.
     #[error("leading zero")]
     LeadingZero,
-    /// A number of more than 400 characters.
-    #[error("number longer than {NUMBER_BYTES_MAX} characters")]
-    NumberTooLong,
     /// A name that its object already has, perhaps spelled with other escapes.
     #[error("repeated member name")]
     DuplicateName,
@@ -126,9 +123,12 @@ pub enum Unacceptable {
     /// A document is an object, and this is something else.
     #[error("not an object")]
     NotAnObject,
-    /// A number that no 64-bit integer and no double keeps as it is written.
-    #[error("number that cannot be kept exactly")]
-    NumberNotExact,
+    /// A number beyond the range of doubles: infinite there, or 0 although it is not.
+    #[error("number outside the range of a double (about 5e-324 to 1.8e308)")]
+    NumberOutOfRange,
+    /// A number of more than 400 characters.
+    #[error("number longer than {NUMBER_BYTES_MAX} characters")]
+    NumberTooLong,
     /// More members than allowed.
     #[error("too many fields")]
     TooManyFields,

@@ -282,11 +282,9 @@ impl<'a> Scanner<'a> {
         }
         let token = &self.text[start..self.at];
         if token.len() > NUMBER_BYTES_MAX {
-            self.at = start;
-            return Err(self.malformed(Malformed::NumberTooLong));
-        }
-        if !number::is_exact(token) {
-            self.refuse(start, Unacceptable::NumberNotExact);
+            self.refuse(start, Unacceptable::NumberTooLong);
+        } else if !number::is_in_range(token) {
+            self.refuse(start, Unacceptable::NumberOutOfRange);
         }
         Ok(())
     }

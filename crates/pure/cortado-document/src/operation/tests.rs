@@ -3,6 +3,7 @@
 use super::*;
 use crate::condition::Match;
 use crate::json::{JsonError, Malformed};
+use crate::schema::SchemaText;
 use bytes::Bytes;
 use serde_json::json;
 
@@ -62,7 +63,8 @@ fn check(action: DocumentAction, condition: Condition, existing: Outcome, missin
             }
             other => other,
         });
-        let got = operation.evaluate(current, None).map(|evaluated| {
+        let evaluated = operation.evaluate(current, None, None, &mut ValidationBudget::full());
+        let got = evaluated.map(|evaluated| {
             let change = evaluated.change.map(|change| match change {
                 Change::Write(value) => value,
                 Change::Remove => Document::from_stored(Bytes::new()),
@@ -149,12 +151,54 @@ fn a_check_changes_nothing() {
 }
 
 #[test]
+fn what_was_foreseen_counts_for_the_state_that_it_was_foreseen_for() {
+    let schema = json!({"properties":{"n":{"maximum":2}}});
+    let schema = Schema::compile(&SchemaText::from(&schema)).expect("a schema");
+    let at = |etag: u64, value: &'static [u8]| Current { etag: Etag(etag), value };
+    let evaluate = |write: &Operation, now: Current<'_>, foreseen: Option<&Foreseen>| {
+        let budget = &mut ValidationBudget::full();
+        let evaluated = write.evaluate(Some(now), Some(&schema), foreseen, budget);
+        let unused = budget.is_full();
+        (evaluated.map(|evaluated| evaluated.change), unused)
+    };
+    let one = at(1, br#"{"n":1}"#);
+    let foresee = |write: &Operation| {
+        write
+            .foresee(Some(one), Some(&schema), &mut ValidationBudget::brief())
+            .expect("it is short")
+    };
+    let merge = operation("r", merge(r#"{"m":1}"#), no_condition());
+    let foreseen = foresee(&merge);
+    let want = |value: &'static str| {
+        Ok(Some(Change::Write(Document::from_stored(Bytes::from_static(value.as_bytes())))))
+    };
+    assert_eq!(evaluate(&merge, one, Some(&foreseen)), (want(r#"{"n":1,"m":1}"#), true));
+    let changed = at(2, br#"{"n":2}"#);
+    assert_eq!(evaluate(&merge, changed, Some(&foreseen)), (want(r#"{"n":2,"m":1}"#), false));
+    let spoiled = at(2, br#"{"n":3}"#);
+    let (refused, _) = evaluate(&merge, spoiled, Some(&foreseen));
+    assert!(matches!(refused, Err(Refusal::SchemaViolated(_))));
+    // What a put makes does not depend on what is there; its condition does.
+    let put = operation("r", put(r#"{"n":9}"#), if_match("0000000000000001"));
+    let foreseen = foresee(&put);
+    let (refused, unused) = evaluate(&put, one, Some(&foreseen));
+    assert!(matches!(refused, Err(Refusal::SchemaViolated(_))) && unused);
+    let (refused, _) = evaluate(&put, changed, Some(&foreseen));
+    assert!(matches!(refused, Err(Refusal::ConditionFailed(_))));
+}
+
+#[test]
 fn the_result_of_every_write_obeys_the_schema() {
     let schema = json!({"properties":{"n":{"type":"integer"}},"required":["n"]});
-    let schema = Schema::compile(&schema).expect("a schema");
+    let schema = Schema::compile(&SchemaText::from(&schema)).expect("a schema");
     let current = Current { etag: Etag(1), value: br#"{"n":1}"# };
     let evaluate = |action: DocumentAction| {
-        let refusal = operation("r", action, no_condition()).evaluate(Some(current), Some(&schema));
+        let refusal = operation("r", action, no_condition()).evaluate(
+            Some(current),
+            Some(&schema),
+            None,
+            &mut ValidationBudget::full(),
+        );
         match refusal {
             Err(Refusal::SchemaViolated(violations)) => Some(violations[0].path.clone()),
             other => other.map(|_| None).expect("a schema violation or none"),

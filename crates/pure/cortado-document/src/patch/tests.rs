@@ -73,7 +73,7 @@ fn a_merge_patch_may_not_make_a_document_something_else() {
     let bad = MergePatch::parse(br#"{"a":1,"a":2}"#);
     assert_eq!(bad, Err(JsonError::Malformed { offset: 8, why: Malformed::DuplicateName }));
     let inexact = MergePatch::parse(br#"{"a":1e400}"#);
-    let why = Unacceptable::NumberNotExact;
+    let why = Unacceptable::NumberOutOfRange;
     assert_eq!(inexact, Err(JsonError::Unacceptable { offset: 5, why }));
 }
 
@@ -225,6 +225,27 @@ fn a_test_compares_values_not_spelling() {
     check_steps(current, test("/a", json!(null)), failed());
     check_steps(current, test("/b", json!([1])), failed());
     check_steps(current, test("/b/1", json!({"x":1})), failed());
+}
+
+#[test]
+fn a_test_compares_numbers_to_the_last_digit() {
+    let current = r#"{"v":35.686975000000003,"u":18446744073709551617,"d":{"\u0061":[1.50]}}"#;
+    let test = |path: &str, value: &str, want: bool| {
+        let patch = format!(r#"[{{"op":"test","path":"{path}","value":{value}}}]"#);
+        let got = JsonPatch::parse(patch.as_bytes()).expect("a patch").apply(current.as_bytes());
+        match got {
+            // Nothing is spelled otherwise because it was looked at.
+            Ok(got) => assert!(want && *got.as_bytes() == *current, "{patch}"),
+            Err(error) => assert_eq!((want, error), (false, PatchError::TestFailed { step: 0 })),
+        }
+    };
+    test("/v", "35.6869750000000030", true);
+    test("/v", "35.686975000000004", false);
+    test("/u", "18446744073709551617.0", true);
+    test("/u", "18446744073709551616", false);
+    test("", r#"{"d":{"a":[1.5]},"u":18446744073709551617,"v":35.686975000000003}"#, true);
+    test("", r#"{"d":{"a":[1.5]},"u":18446744073709551617}"#, false);
+    test("", "1", false);
 }
 
 #[test]

@@ -1,38 +1,39 @@
 //! Why a schema is refused.
 
-/// Bytes of a path that an answer repeats at most; member names can be long.
-const PATH_BYTES_MAX: usize = 256;
+use crate::budget::TooExpensive;
 
-/// Why a schema is refused.
+/// Why a schema is refused. Paths are JSON pointers into the schema, cut after 256 bytes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SchemaError {
     /// A `$ref` or `$schema` that leads out of the schema, or to nothing.
-    #[error("a reference in the schema leads outside the schema, or to nothing")]
+    #[error("the reference at {path:?} of the schema leads outside the schema, or to nothing")]
     Reference {
-        /// Where in the schema: a JSON pointer.
+        /// Where in the schema.
         path: String,
     },
     /// A `$ref` that leads back to itself without descending into the document.
     #[error("the schema at {path:?} refers to itself endlessly")]
     Endless {
-        /// Where in the schema: a JSON pointer.
+        /// Where in the schema.
         path: String,
     },
     /// Not a JSON Schema.
     #[error("the schema is invalid at {path:?}: {why}")]
     Invalid {
-        /// Where in the schema: a JSON pointer.
+        /// Where in the schema.
         path: String,
         /// The broken rule.
         why: String,
     },
+    /// To compile it, or to compare it with another one, would cost more than it may.
+    #[error(
+        "the schema is too expensive: use fewer or shorter patterns, alternatives and references"
+    )]
+    TooExpensive,
 }
 
-/// As much of a path as an answer repeats.
-pub(super) fn shorten(path: &str) -> String {
-    let mut end = PATH_BYTES_MAX.min(path.len());
-    while !path.is_char_boundary(end) {
-        end -= 1;
+impl From<TooExpensive> for SchemaError {
+    fn from(TooExpensive: TooExpensive) -> SchemaError {
+        SchemaError::TooExpensive
     }
-    path[..end].to_owned()
 }

@@ -314,7 +314,8 @@ impl Rig {
             fingerprint: 7,
             ttl_ms: 60_000,
         });
-        let order = WriteOrder { tables: None, operations: vec![operation], keyed };
+        let order =
+            WriteOrder { tables: None, operations: vec![operation], foreseen: Vec::new(), keyed };
         let log_end = Some(LogOffset(self.log.len() as u64));
         self.on(Event::Write { caller: Client(client), order, log_end });
         self.settle();

@@ -1,7 +1,7 @@
 //! Writes: evaluated against everything that was promised, answered when that is in the store.
 
 use crate::rig::{LOG, Rig, create, delete, put};
-use cortado_document::{Done, Refusal};
+use cortado_document::{Done, Refusal, Schema, SchemaText, ValidationBudget};
 use cortado_driver::{Action, Event, RecordOutcome, Refused, ReplicaRole, Reply, WAITING_MAX};
 use cortado_model::{LogOffset, Scn, StoreError};
 use cortado_replica::{NotDone, ReadNeed};
@@ -182,11 +182,35 @@ fn a_key_of_another_request_is_refused() {
     let name = cortado_model::RememberedKey::new("cher", b"k", 0);
     let keyed = cortado_driver::KeyedWrite { name, fingerprint: 8, ttl_ms: 1_000 };
     let operations = vec![put("x")];
-    let order = cortado_driver::WriteOrder { tables: None, operations, keyed: Some(keyed) };
+    let order = cortado_driver::WriteOrder {
+        tables: None,
+        operations,
+        foreseen: Vec::new(),
+        keyed: Some(keyed),
+    };
     let log_end = Some(LogOffset(rig.log.len() as u64));
     rig.on(Event::Write { caller: crate::rig::Client(2), order, log_end });
     rig.settle();
     assert_eq!(rig.reply(2), Some(&Reply::Refused(Refused::KeyReused)));
+}
+
+/// A schema that accepts no document, for a document of a table that has none: what was found out
+/// before the write came counts.
+#[test]
+fn what_was_foreseen_of_a_write_is_not_found_out_again() {
+    let mut rig = Rig::leading();
+    let schema = Schema::compile(&SchemaText::parse(b"false").unwrap()).unwrap();
+    let operations = vec![put("x")];
+    let budget = &mut ValidationBudget::brief();
+    let foreseen = vec![operations[0].foresee(None, Some(&schema), budget)];
+    let order = cortado_driver::WriteOrder { tables: None, operations, foreseen, keyed: None };
+    rig.on(Event::Write { caller: crate::rig::Client(1), order, log_end: Some(LogOffset(2)) });
+    rig.settle();
+    let is_refused = matches!(
+        rig.reply(1),
+        Some(Reply::Refused(Refused::Operation { refusal: Refusal::SchemaViolated(_), .. }))
+    );
+    assert!(is_refused && !rig.append());
 }
 
 #[test]
@@ -195,6 +219,7 @@ fn a_record_that_no_log_takes_is_refused() {
     let order = cortado_driver::WriteOrder {
         tables: None,
         operations: (0..12_000).map(|number| put(&number.to_string())).collect(),
+        foreseen: Vec::new(),
         keyed: None,
     };
     rig.on(Event::Write { caller: crate::rig::Client(1), order, log_end: Some(LogOffset(2)) });

@@ -8,7 +8,7 @@ use super::declaration::{Declared, put};
 use crate::catalog::{Catalog, Database, Table};
 use crate::cluster_log::{DATABASES, DatabaseDocument, TABLES, TableDocument, table_key, write};
 use crate::conditions::if_still;
-use cortado_document::{Condition, Schema, TableDefinition, compatible};
+use cortado_document::{Condition, Incompatible, Schema, SchemaError, TableDefinition, compatible};
 use cortado_model::limits::is_name;
 use cortado_model::{DocumentKey, Etag, TableId};
 use std::sync::Arc;
@@ -140,8 +140,15 @@ fn check_evolution(known: &Table, definition: &TableDefinition) -> Result<(), Ad
         let reasons = vec![format!("its key is {}", known.definition.key().join(", "))];
         return Err(AdminError::Conflict { reasons });
     }
-    compatible(known.definition.schema(), definition.schema()).map_err(|reasons| {
-        AdminError::Conflict { reasons: reasons.iter().map(ToString::to_string).collect() }
+    let table = &known.name;
+    compatible(known.definition.schema(), definition.schema()).map_err(|why| match why {
+        Incompatible::Reasons(reasons) => {
+            AdminError::Conflict { reasons: reasons.iter().map(ToString::to_string).collect() }
+        }
+        Incompatible::TooExpensive => {
+            let (table, source) = (table.clone(), SchemaError::TooExpensive);
+            InvalidDeclaration::Schema { table, source }.into()
+        }
     })
 }
 

@@ -6,7 +6,7 @@ use crate::catalog::Pins;
 use crate::cluster_log::{VERSION, VERSION_MAX, dropped_key, node_key, table_key, write};
 use crate::genesis::cluster_genesis;
 use crate::pins::pins_key;
-use cortado_document::Document;
+use cortado_document::{Document, ValidationBudget};
 use cortado_model::{
     Batch, ClusterUuid, DirectoryUuid, DocumentHead, Etag, LogId, NodeIncarnation, PartitionId,
     StoredDocument, WallMillis,
@@ -29,7 +29,7 @@ fn view_of(documents: Vec<(TableId, DocumentKey, Document)>) -> Box<dyn View> {
 }
 
 fn definition() -> TableDefinition {
-    let schema = serde_json::json!({"type": "object"});
+    let schema = SchemaText::parse(br#"{"type":"object"}"#).unwrap();
     TableDefinition::new(vec!["artist".to_owned(), "album".to_owned()], Some(schema)).unwrap()
 }
 
@@ -143,6 +143,25 @@ fn a_pin_to_a_node_that_was_removed_counts_for_nothing() {
     let music = catalog.database("music").unwrap();
     let succession = catalog.succession(music.partition_id(1), music.placement(1)).unwrap();
     assert_eq!((succession.preferred(), succession.is_pinned()), (NodeId(2), false));
+}
+
+#[test]
+fn a_stored_schema_that_this_build_refuses_closes_its_table_alone() {
+    let schema = SchemaText::parse(br#"{"type":"nonsense"}"#).unwrap();
+    let key = vec!["artist".to_owned()];
+    let definition = TableDefinition::new(key, Some(schema)).unwrap();
+    let odd = TableDocument::new(TableId(3), "odd", &definition, 1);
+    let mut documents = documents();
+    documents.push((TABLES, table_key(DatabaseId(7), TableId(3)), write(&odd)));
+    let view = view_of(documents);
+    let catalog = read_catalog(view.as_ref(), Scn::ZERO, &Catalog::empty(ClusterUuid(1))).unwrap();
+    let music = catalog.database("music").unwrap();
+    let document = Document::from_stored(bytes::Bytes::from_static(b"{}"));
+    let accepts = |table: &str| {
+        let schema = music.table(table).unwrap().schema.as_ref().unwrap();
+        schema.validate(&document, &mut ValidationBudget::full()).is_ok()
+    };
+    assert!(accepts("album") && !accepts("odd"));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use cortado_gateway::{
 };
 use cortado_wire::{
     ClusterAnswer, DatabaseAnswer, DatabaseStatusAnswer, EventAnswer, NodeAnswer, PartitionAnswer,
-    Position, ReplicaAnswer, ShortText, TableAnswer,
+    Position, RawJson, ReplicaAnswer, ShortText, TableAnswer,
 };
 
 /// The whole cluster.
@@ -41,10 +41,11 @@ pub(super) fn database(database: &Database) -> DatabaseAnswer {
 
 /// A table as declared.
 pub(super) fn table(table: &Table) -> TableAnswer {
+    let schema = table.definition.schema();
     TableAnswer {
         name: table.name.clone(),
         key: table.definition.key().to_vec(),
-        schema: table.definition.schema().cloned(),
+        schema: schema.and_then(|schema| RawJson::parse(schema.as_str().to_owned()).ok()),
         schema_version: table.schema_version,
     }
 }

@@ -264,7 +264,7 @@ async fn documents_are_bounded_and_strict() {
     for text in ["[]", "\"x\"", "null", "1"] {
         put(text).await.not_done(422, "not_an_object");
     }
-    for text in ["{\"a\":1e400}", "{\"a\":18446744073709551616}", "{\"a\\u0000\":1}"] {
+    for text in ["{\"a\":1e400}", "{\"a\":1e-400}", "{\"a\\u0000\":1}"] {
         put(text).await.not_done(422, "unacceptable_json");
     }
     let deep = |depth: usize| format!("{}1{}", "{\"a\":".repeat(depth), "}".repeat(depth));

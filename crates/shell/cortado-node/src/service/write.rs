@@ -25,7 +25,12 @@ impl NodeService {
             Ok(tables) => tables,
             Err(answer) => return answer,
         };
-        let order = WriteOrder { tables, operations: write.operations, keyed: write.keyed };
+        let order = WriteOrder {
+            tables,
+            operations: write.operations,
+            foreseen: Vec::new(),
+            keyed: write.keyed,
+        };
         self.ask(&leader, order, write.deadline, &route).await
     }
 

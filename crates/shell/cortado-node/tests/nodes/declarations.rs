@@ -1,7 +1,7 @@
 //! Databases and tables come, change and go; what is declared can be used at once.
 
 use crate::world::{Music, N1, N2, N3, World, deadline, document, eventually, key, read, stored};
-use cortado_document::{Refusal, TableDefinition};
+use cortado_document::{Refusal, SchemaText, TableDefinition};
 use cortado_gateway::{
     AdminError, ChangesError, Consistency, DatabaseSpec, Declared, ScanRequest, WriteError,
 };
@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 fn table(key: &[&str], schema: Option<Value>) -> TableDefinition {
-    TableDefinition::new(key.iter().map(|part| (*part).to_owned()).collect(), schema).unwrap()
+    let key = key.iter().map(|part| (*part).to_owned()).collect();
+    TableDefinition::new(key, schema.as_ref().map(SchemaText::from)).unwrap()
 }
 
 fn spec(partitions: Option<u32>) -> DatabaseSpec {

@@ -41,7 +41,8 @@ pub fn order_of(
         // Removals alone have nothing else that names the try.
         ttl_ms: ttl_ms.filter(|_| !removes).unwrap_or(attempt.to_ttl_ms()),
     });
-    Some(WriteOrder { tables: Some(Arc::new(TablesOf(attempt))), operations, keyed })
+    let tables: Option<Arc<dyn Tables>> = Some(Arc::new(TablesOf(attempt)));
+    Some(WriteOrder { tables, operations, foreseen: Vec::new(), keyed })
 }
 
 /// The tables as one try sees them: no schema, and a version that names the try.

@@ -127,6 +127,7 @@ fn refusals() -> Vec<Refusal> {
         Refusal::Missing => [Refusal::Missing],
         Refusal::Patch(_) => patch_errors().into_iter().map(Refusal::Patch),
         Refusal::SchemaViolated(_) => [Refusal::SchemaViolated(violations)],
+        Refusal::SchemaTooExpensive => [Refusal::SchemaTooExpensive],
     }
 }
 
@@ -150,11 +151,13 @@ fn patch_errors() -> Vec<PatchError> {
 fn json_errors() -> Vec<JsonError> {
     let malformed = words!(
         Malformed: Unexpected, Truncated, TrailingText, ByteOrderMark, InvalidUtf8,
-        ControlCharacter, InvalidEscape, LoneSurrogate, LeadingZero, NumberTooLong, DuplicateName,
+        ControlCharacter, InvalidEscape, LoneSurrogate, LeadingZero, DuplicateName,
         TooDeep
     );
-    let unacceptable =
-        words!(Unacceptable: NotAnObject, NumberNotExact, TooManyFields, NameTooLong, NulInName);
+    let unacceptable = words!(
+        Unacceptable: NotAnObject, NumberOutOfRange, NumberTooLong, TooManyFields, NameTooLong,
+        NulInName
+    );
     let malformed = malformed.into_iter().map(|why| JsonError::Malformed { offset: 0, why });
     let unacceptable = unacceptable.into_iter();
     each! {

@@ -1,0 +1,187 @@
+//! Which members and items a schema has evaluated, for `unevaluatedProperties` and
+//! `unevaluatedItems`.
+//!
+//! Asked when all other keywords of the schema hold. Start reading at [`Marks`].
+
+use super::{Evaluation, Judged};
+use crate::json::Json;
+use crate::schema::rules::{Keyword, SchemaNumber};
+use crate::schema::scopes::ScopeNumber;
+use std::collections::BTreeSet;
+
+/// The members or items of one value that some schemas have evaluated.
+struct Marks {
+    /// By their place in the text.
+    marked: Vec<bool>,
+    /// Schemas that were asked already: they would mark the same again.
+    asked: BTreeSet<(SchemaNumber, ScopeNumber)>,
+}
+
+impl Marks {
+    fn all(&mut self) {
+        self.marked.fill(true);
+    }
+}
+
+impl Evaluation<'_> {
+    /// Whether all members that `schema` has not evaluated satisfy `rest`.
+    pub(super) fn unevaluated_properties(
+        &mut self,
+        rest: SchemaNumber,
+        schema: SchemaNumber,
+        scope: ScopeNumber,
+        at: &Json<'_>,
+    ) -> Judged<bool> {
+        let Json::Object(object) = at else { return Ok(true) };
+        let members = object.members().iter().map(|member| &member.value);
+        let evaluated = self.evaluated(schema, scope, at, object.len())?;
+        self.judge_rest(rest, scope, members, &evaluated)
+    }
+
+    /// Whether all items that `schema` has not evaluated satisfy `rest`.
+    pub(super) fn unevaluated_items(
+        &mut self,
+        rest: SchemaNumber,
+        schema: SchemaNumber,
+        scope: ScopeNumber,
+        at: &Json<'_>,
+    ) -> Judged<bool> {
+        let Json::Array(items) = at else { return Ok(true) };
+        let evaluated = self.evaluated(schema, scope, at, items.len())?;
+        self.judge_rest(rest, scope, items.iter(), &evaluated)
+    }
+
+    fn judge_rest<'v, 'd: 'v>(
+        &mut self,
+        rest: SchemaNumber,
+        scope: ScopeNumber,
+        values: impl Iterator<Item = &'v Json<'d>>,
+        evaluated: &[bool],
+    ) -> Judged<bool> {
+        for (value, is_evaluated) in values.zip(evaluated) {
+            if !is_evaluated && !self.is_valid(rest, scope, value)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn evaluated(
+        &mut self,
+        schema: SchemaNumber,
+        scope: ScopeNumber,
+        at: &Json<'_>,
+        count: usize,
+    ) -> Judged<Vec<bool>> {
+        self.budget.charge(1 + count / 16)?;
+        let mut marks = Marks { marked: vec![false; count], asked: BTreeSet::new() };
+        self.mark(schema, scope, at, &mut marks, true)?;
+        Ok(marks.marked)
+    }
+
+    /// Marks what a schema that accepts `at` has evaluated.
+    ///
+    /// * `is_asker`: it is the schema whose unevaluated rest is sought.
+    fn mark(
+        &mut self,
+        schema: SchemaNumber,
+        scope: ScopeNumber,
+        at: &Json<'_>,
+        marks: &mut Marks,
+        is_asker: bool,
+    ) -> Judged<()> {
+        self.budget.charge(1)?;
+        let scope = self.enter(schema, scope)?;
+        if !marks.asked.insert((schema, scope)) {
+            return Ok(());
+        }
+        self.descend()?;
+        let rules = self.rules;
+        for keyword in &rules.schemas[schema].keywords {
+            self.mark_by(keyword, scope, at, marks, is_asker)?;
+        }
+        self.depth -= 1;
+        Ok(())
+    }
+
+    fn mark_by(
+        &mut self,
+        keyword: &Keyword,
+        scope: ScopeNumber,
+        at: &Json<'_>,
+        marks: &mut Marks,
+        is_asker: bool,
+    ) -> Judged<()> {
+        match (keyword, at) {
+            (Keyword::Properties(_), Json::Object(_)) => self.mark_members(keyword, at, marks)?,
+            (Keyword::UnevaluatedProperties(_), Json::Object(_)) if !is_asker => marks.all(),
+            (Keyword::Items(items), Json::Array(_)) => match items.rest {
+                Some(_) => marks.all(),
+                None => {
+                    let first = items.first.len().min(marks.marked.len());
+                    marks.marked[..first].fill(true);
+                }
+            },
+            (Keyword::Contains(contains), Json::Array(items)) if contains.evaluates => {
+                for (index, item) in items.iter().enumerate() {
+                    marks.marked[index] |= self.is_valid(contains.schema, scope, item)?;
+                }
+            }
+            (Keyword::UnevaluatedItems(_), Json::Array(_)) if !is_asker => marks.all(),
+            (Keyword::AllOf(list), _) => {
+                for schema in list {
+                    self.mark(*schema, scope, at, marks, false)?;
+                }
+            }
+            (Keyword::AnyOf(list) | Keyword::OneOf(list), _) => {
+                for schema in list {
+                    if self.is_valid(*schema, scope, at)? {
+                        self.mark(*schema, scope, at, marks, false)?;
+                    }
+                }
+            }
+            (Keyword::If { condition, then, otherwise }, _) => {
+                let holds = self.is_valid(*condition, scope, at)?;
+                let condition = holds.then_some(*condition);
+                let branch = if holds { then } else { otherwise };
+                for schema in [condition, *branch].into_iter().flatten() {
+                    self.mark(schema, scope, at, marks, false)?;
+                }
+            }
+            (Keyword::DependentSchemas(dependent), _) => {
+                for (name, schema) in dependent {
+                    if self.has(at, name)? {
+                        self.mark(*schema, scope, at, marks, false)?;
+                    }
+                }
+            }
+            (Keyword::Reference(to), _) => self.mark(*to, scope, at, marks, false)?,
+            (Keyword::DynamicReference { anchor, otherwise }, _) => {
+                let to = self.scopes.bound(scope, *anchor).unwrap_or(*otherwise);
+                self.mark(to, scope, at, marks, false)?;
+            }
+            // They evaluate no members and no items, or not those of this kind of value.
+            (_, _) => {}
+        }
+        Ok(())
+    }
+
+    fn mark_members(&mut self, keyword: &Keyword, at: &Json<'_>, marks: &mut Marks) -> Judged<()> {
+        let (Keyword::Properties(properties), Json::Object(object)) = (keyword, at) else {
+            return Ok(());
+        };
+        if properties.additional.is_some() {
+            marks.all();
+            return Ok(());
+        }
+        for (index, member) in object.members().iter().enumerate() {
+            let mut is_marked = self.named(properties, member.name())?.is_some();
+            for (pattern, _) in &properties.matching {
+                is_marked = is_marked
+                    || self.matchers.is_match(*pattern, member.name(), &mut self.budget)?;
+            }
+            marks.marked[index] |= is_marked;
+        }
+        Ok(())
+    }
+}
