@@ -4,6 +4,7 @@
 //! requests to the tasks that own the replicas. Start reading at [`NodeService`].
 //! Source: docs/protocols/peers.md, "Duties of the asked node".
 
+mod foresight;
 mod leadership;
 mod read;
 mod report;
@@ -23,6 +24,7 @@ use cortado_peer::{
     Write, WriteAnswer,
 };
 use cortado_replica::{ClaimReason, ReadNeed};
+use foresight::Foresight;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
@@ -34,6 +36,7 @@ const ABOUT_TO_LEAD: Duration = Duration::from_secs(1);
 /// Serves one life of a node.
 pub(crate) struct NodeService {
     host: Arc<ReplicaHost>,
+    foresight: Foresight,
     pub(crate) snapshots: GivenSnapshots,
 }
 
@@ -49,7 +52,7 @@ enum NoLeader {
 
 impl NodeService {
     pub(crate) fn new(host: Arc<ReplicaHost>) -> NodeService {
-        NodeService { host, snapshots: GivenSnapshots::default() }
+        NodeService { host, foresight: Foresight::new(), snapshots: GivenSnapshots::default() }
     }
 
     /// The own replica once it serves as leader, if it does or is about to.

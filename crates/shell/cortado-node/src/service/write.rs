@@ -1,5 +1,6 @@
 //! Writes, where they are done: by the task of the replica that leads.
 
+use super::foresight::Late;
 use super::{NoLeader, NodeService};
 use crate::asker::{Asker, Input, Ticket};
 use crate::local_routes::LocalRoute;
@@ -25,12 +26,20 @@ impl NodeService {
             Ok(tables) => tables,
             Err(answer) => return answer,
         };
-        let order = WriteOrder {
-            tables,
-            operations: write.operations,
-            foreseen: Vec::new(),
-            keyed: write.keyed,
+        let (operations, foreseen) = match &tables {
+            None => (write.operations, Vec::new()),
+            Some(tables) => {
+                let (tables, lanes) = (Arc::clone(tables), &leader.lanes);
+                let (partition, deadline) = (write.partition, write.deadline);
+                let foresight =
+                    self.foresight.of(tables, write.operations, partition, lanes, deadline).await;
+                match foresight {
+                    Ok(foreseen) => foreseen,
+                    Err(Late) => return WriteAnswer::Late,
+                }
+            }
         };
+        let order = WriteOrder { tables, operations, foreseen, keyed: write.keyed };
         self.ask(&leader, order, write.deadline, &route).await
     }
 

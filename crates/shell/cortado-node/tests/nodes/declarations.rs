@@ -1,7 +1,9 @@
 //! Databases and tables come, change and go; what is declared can be used at once.
 
 use crate::world::{Music, N1, N2, N3, World, deadline, document, eventually, key, read, stored};
-use cortado_document::{Refusal, SchemaText, TableDefinition};
+use cortado_document::{
+    Condition, DocumentAction, MergePatch, Operation, Refusal, SchemaText, TableDefinition,
+};
 use cortado_gateway::{
     AdminError, ChangesError, Consistency, DatabaseSpec, Declared, ScanRequest, WriteError,
 };
@@ -104,6 +106,44 @@ async fn a_schema_is_enforced_and_may_only_widen() {
     assert!(matches!(invalid.await, Err(AdminError::Invalid { .. })));
     let nowhere = gateway.put_table("books", "other", table(&["a"], None), deadline());
     assert!(matches!(nowhere.await, Err(AdminError::NoSuchDatabase)));
+}
+
+/// Values of two thousand patterns for each of ten thousand members are not looked at.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_takes_too_many_steps_is_refused_however_it_comes_about() {
+    let world = World::start().await;
+    let music = world.music(1).await;
+    let patterns = (0..2_000).map(|n| (format!("x{n}$"), json!({"type": "string"})));
+    let schema = json!({"patternProperties": Value::Object(patterns.collect())});
+    let definition = table(&["artist", "title"], Some(schema));
+    let declared = world.gateway.put_table("music", "song", definition, deadline()).await;
+    let Ok(Declared::Created(song)) = declared else { panic!("{declared:?}") };
+    let database = std::sync::Arc::clone(world.gateway.catalog().database("music").unwrap());
+    let music = Music { database, ..music };
+    let write = |action| {
+        let condition = Condition::default();
+        vec![Operation { table: song.id, key: key("cher", "x"), action, condition }]
+    };
+    let members: Vec<String> = (0..10_000).map(|n| format!("\"member{n}\":1")).collect();
+    let wide = format!("{{{}}}", members.join(","));
+    let too_expensive = |refused: Result<_, WriteError>| {
+        let refusal = Refusal::SchemaTooExpensive;
+        matches!(refused, Err(WriteError::Refused { refusal: why, .. }) if why == refusal)
+    };
+    let put = || write(DocumentAction::Put { value: document(&wide) });
+    let merge = || {
+        let patch = MergePatch::parse(wide.as_bytes()).unwrap();
+        write(DocumentAction::Merge { patch })
+    };
+    let (refused, other) = tokio::join!(music.write(put(), None), music.put("cher", "y", "{}"));
+    assert!(too_expensive(refused) && other.is_ok());
+    assert!(matches!(
+        music.write(merge(), None).await,
+        Err(WriteError::Refused { refusal: Refusal::Missing, .. })
+    ));
+    let small = write(DocumentAction::Put { value: document("{}") });
+    assert!(music.write(small, None).await.is_ok());
+    assert!(too_expensive(music.write(merge(), None).await));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
