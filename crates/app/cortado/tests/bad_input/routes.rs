@@ -244,6 +244,60 @@ fn declarations_orders_and_streams_are_checked() {
 }
 
 #[test]
+fn a_schema_that_takes_too_many_steps_stops_nobody() {
+    let world = World::start();
+    let mut http = world.server.http();
+    let branch = |most: u32| {
+        json!({
+            "type": "array", "items": { "$ref": "#/$defs/n" }, "maxItems": most,
+        })
+    };
+    let nested = json!({ "key": ["id"], "schema": {
+        "type": "object", "properties": { "a": { "$ref": "#/$defs/n" } },
+        "$defs": { "n": { "anyOf": [branch(100), branch(99)] } },
+    }});
+    assert_eq!(http.put("/admin/v1/databases/bad/tables/nested", &nested).status, 201);
+    let deep = format!("{{\"a\":{}\"x\"{}}}", "[".repeat(62), "]".repeat(62));
+    world.check(with("PUT /v1/bad/nested/x", &deep), 422, "schema_violated");
+    let items: serde_json::Map<String, Value> =
+        (0..2_000).map(|n| (format!("x{n}$"), json!({ "type": "string" }))).collect();
+    let wide = json!({ "key": ["id"], "schema": { "patternProperties": items } });
+    assert_eq!(http.put("/admin/v1/databases/bad/tables/wide", &wide).status, 201);
+    let fields: Vec<String> = (0..10_000).map(|n| format!("\"field{n}\":1")).collect();
+    let document = format!("{{{}}}", fields.join(","));
+    world.check(with("PUT /v1/bad/wide/x", &document), 422, "schema_too_expensive");
+    let patterns: Vec<Value> =
+        (0..2_000).map(|n| json!({ "pattern": format!("(a{{900}}){{9}}{n}") })).collect();
+    let large = json!({ "key": ["id"], "schema": { "allOf": patterns } }).to_string();
+    let create = with("PUT /admin/v1/databases/bad/tables/large", &large);
+    world.check(create, 422, "schema_too_expensive");
+    world.end();
+}
+
+#[test]
+fn a_schema_is_kept_as_it_is_written() {
+    let world = World::start();
+    let mut http = world.server.http();
+    let schema = r#"{"properties":{"v":{"maximum":35.686975000000003,"minimum":1.0}}}"#;
+    let body = format!("{{\"key\":[\"id\"],\"schema\":{schema}}}");
+    let path = "/admin/v1/databases/bad/tables/exact";
+    let mut put = |body: &str| {
+        let json = [("content-type", "application/json")];
+        let status = http.expect("PUT", path, &json, body.as_bytes()).status;
+        (status, String::from_utf8(http.get(path).body).unwrap())
+    };
+    let (status, declared) = put(&body);
+    assert!(status == 201 && declared.contains(schema), "{declared}");
+    // The same value, written otherwise, is the same declaration.
+    let again = body.replace("1.0", "1").replace(",\"minimum", " , \"minimum");
+    let (status, declared) = put(&again);
+    assert!(status == 200 && declared.contains("\"schema_version\":1"), "{declared}");
+    world.check(with("PUT /v1/bad/exact/x", r#"{"v":35.686975000000004}"#), 422, "schema_violated");
+    world.keep("/v1/bad/exact/x", r#"{"v":35.6869750000000030}"#);
+    world.end();
+}
+
+#[test]
 fn a_schema_pattern_takes_linear_time() {
     let world = World::start();
     let mut http = world.server.http();
