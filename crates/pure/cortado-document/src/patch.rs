@@ -146,6 +146,9 @@ pub enum PatchError {
         /// The limit, for all steps together.
         bytes_max: usize,
     },
+    /// The steps move and compare more than any useful patch does.
+    #[error("the patch takes too long; use fewer operations, or smaller arrays and tests")]
+    TooMuchWork,
     /// The result is no acceptable document.
     #[error("the patched document is refused: {0}")]
     Refused(JsonError),

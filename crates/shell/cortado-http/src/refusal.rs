@@ -123,6 +123,7 @@ pub(crate) fn of_patch(error: PatchError) -> Failure {
         | PatchError::BadPointer { .. }
         | PatchError::NoSuchPlace { .. }
         | PatchError::IntoItself { .. }
+        | PatchError::TooMuchWork
         | PatchError::Refused(JsonError::Malformed { .. } | JsonError::Unacceptable { .. }) => {
             Code::PatchFailed
         }

@@ -47,6 +47,20 @@ impl Pointer {
         }
     }
 
+    /// Elements of the array that this place is in, which move if one comes or goes; 0 if it is in
+    /// none, or at its end.
+    pub(super) fn neighbours(&self, root: &mut Tree<'_>) -> usize {
+        let Some((last, parents)) = self.0.split_last() else { return 0 };
+        let Some(parent) = parents.iter().try_fold(root, |tree, part| child(tree, part)) else {
+            return 0;
+        };
+        parent.open();
+        match parent {
+            Tree::Array(items) if last != "-" => items.len(),
+            Tree::Array(_) | Tree::Object(_) | Tree::Text(_) => 0,
+        }
+    }
+
     /// Puts `value` at this place: replaces a member, inserts into an array.
     pub(super) fn add<'a>(&'a self, root: &mut Tree<'a>, value: Tree<'a>) -> Option<()> {
         let Some((last, parents)) = self.0.split_last() else {

@@ -28,6 +28,28 @@ enum Step {
 /// pass any memory, and no useful patch copies more than some documents' worth.
 const COPIED_BYTES_MAX: usize = 8 * DOCUMENT_BYTES_MAX;
 
+/// Bytes that the steps of one patch may move, in memory: about a tenth of a second.
+const WORK_BYTES_MAX: usize = 1_024 * DOCUMENT_BYTES_MAX;
+/// To compare a byte takes as long as to move so many.
+const BYTES_PER_COMPARED: usize = 8;
+
+/// What the steps of a patch have moved and compared so far.
+struct Work {
+    bytes: usize,
+}
+
+impl Work {
+    fn add(&mut self, bytes: usize) -> Result<(), PatchError> {
+        self.bytes += bytes;
+        let is_too_much = self.bytes > WORK_BYTES_MAX;
+        if is_too_much { Err(PatchError::TooMuchWork) } else { Ok(()) }
+    }
+
+    fn add_moved(&mut self, elements: usize) -> Result<(), PatchError> {
+        self.add(elements * size_of::<Tree<'_>>())
+    }
+}
+
 impl JsonPatch {
     /// Reads at most 1,000 steps.
     ///
@@ -56,11 +78,18 @@ impl JsonPatch {
         let current = std::str::from_utf8(current).map_err(|_| PatchError::Damaged)?;
         let mut root = Tree::Text(current);
         let mut copied_bytes = 0;
+        let mut work = Work { bytes: 0 };
         for (step, action) in self.steps.iter().enumerate() {
             let nowhere = PatchError::NoSuchPlace { step };
             match action {
-                Step::Add { path, value } => path.add(&mut root, Tree::Text(value)),
-                Step::Remove { path } => path.remove(&mut root).map(drop),
+                Step::Add { path, value } => {
+                    work.add_moved(path.neighbours(&mut root))?;
+                    path.add(&mut root, Tree::Text(value))
+                }
+                Step::Remove { path } => {
+                    work.add_moved(path.neighbours(&mut root))?;
+                    path.remove(&mut root).map(drop)
+                }
                 Step::Replace { path, value } => {
                     path.find(&mut root).map(|old| *old = Tree::Text(value))
                 }
@@ -68,6 +97,8 @@ impl JsonPatch {
                     return Err(PatchError::IntoItself { step });
                 }
                 Step::Move { from, path } => {
+                    let moved = from.neighbours(&mut root) + path.neighbours(&mut root);
+                    work.add_moved(moved)?;
                     from.remove(&mut root).and_then(|value| path.add(&mut root, value))
                 }
                 Step::Copy { from, path } => {
@@ -76,10 +107,14 @@ impl JsonPatch {
                     if copied_bytes > COPIED_BYTES_MAX {
                         return Err(PatchError::CopiesTooMuch { bytes_max: COPIED_BYTES_MAX });
                     }
+                    work.add_moved(path.neighbours(&mut root))?;
                     path.add(&mut root, value)
                 }
                 Step::Test { path, value } => {
-                    let same = path.find(&mut root).zip(Json::read(value));
+                    let found = path.find(&mut root);
+                    let compared = found.as_ref().map_or(0, |found| length(found));
+                    work.add(compared * BYTES_PER_COMPARED)?;
+                    let same = found.zip(Json::read(value));
                     let same = same.is_some_and(|(found, want)| is_same(found, &want));
                     Some(same.then_some(()).ok_or(PatchError::TestFailed { step })?)
                 }
@@ -111,6 +146,15 @@ fn parse_step(step: usize, text: &str) -> Result<Step, PatchError> {
         "test" => Step::Test { path, value: value()? },
         _ => return Err(bad()),
     })
+}
+
+/// Bytes of text, or elements, that a comparison may look at.
+fn length(tree: &Tree<'_>) -> usize {
+    match tree {
+        Tree::Text(text) => text.len(),
+        Tree::Array(items) => items.iter().map(length).sum(),
+        Tree::Object(members) => members.iter().map(|(_, value)| length(value)).sum(),
+    }
 }
 
 fn written(tree: &Tree<'_>) -> String {

@@ -289,6 +289,13 @@ fn growth_is_bounded() {
         json!([{"op":"copy","from":"/a","path":"/b"}]),
         Err(PatchError::Refused(JsonError::TooLarge { bytes_max: 1 << 20 })),
     );
+    // Each step moves half a million items.
+    let long = format!("{{\"a\":[{}0]}}", "0,".repeat(500_000));
+    let first = json!({"op":"add","path":"/a/0","value":1});
+    check_steps(&long, Value::from(vec![first; 1_000]), Err(PatchError::TooMuchWork));
+    let whole = json!({"op":"test","path":"/a","value":[]});
+    let tests = [vec![json!({"op":"add","path":"/a/-","value":1})], vec![whole; 1]].concat();
+    check_steps(&long, Value::from(tests), Err(PatchError::TestFailed { step: 1 }));
     // One step builds 60 levels, the next one adds 60 below the last of them.
     let deep = (0..60).fold(json!({}), |inner, _| json!({"a":inner}));
     check_steps(

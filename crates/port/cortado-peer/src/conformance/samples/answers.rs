@@ -143,6 +143,7 @@ fn patch_errors() -> Vec<PatchError> {
         PatchError::NoSuchPlace { .. } => [PatchError::NoSuchPlace { step }],
         PatchError::IntoItself { .. } => [PatchError::IntoItself { step }],
         PatchError::CopiesTooMuch { .. } => [PatchError::CopiesTooMuch { bytes_max: 1 << 20 }],
+        PatchError::TooMuchWork => [PatchError::TooMuchWork],
         PatchError::Refused(_) => json_errors().into_iter().map(PatchError::Refused),
         PatchError::Damaged => [PatchError::Damaged],
     }
