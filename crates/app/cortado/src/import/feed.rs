@@ -60,7 +60,10 @@ impl Feed {
         let declared = client.table_declaration(&target.database, table).await?;
         let keys = Keys::new(&declared.key, key_from, fill).map_err(Failure::usage)?;
         let keying = Keying::Members { table: table.as_str().into(), keys };
-        Ok(Feed { keying, schema: declared.schema, declarations: None, skip })
+        // Of its numbers nothing is asked.
+        let schema = declared.schema.map(|schema| serde_json::from_str(schema.as_str()));
+        let schema = schema.transpose().map_err(Failure::new)?;
+        Ok(Feed { keying, schema, declarations: None, skip })
     }
 
     /// Cuts the input into values and hands each document on.

@@ -184,7 +184,7 @@ fn what_was_foreseen_counts_for_the_state_that_it_was_foreseen_for() {
     let (refused, unused) = evaluate(&put, one, Some(&foreseen));
     assert!(matches!(refused, Err(Refusal::SchemaViolated(_))) && unused);
     let (refused, _) = evaluate(&put, changed, Some(&foreseen));
-    assert!(matches!(refused, Err(Refusal::ConditionFailed(_))));
+    assert!(matches!(refused, Err(Refusal::ConditionFailed { .. })));
 }
 
 #[test]
