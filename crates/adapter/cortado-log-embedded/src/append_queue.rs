@@ -5,18 +5,20 @@
 use crate::append_error::AppendError;
 use crate::write_error::WriteError;
 use bytes::Bytes;
-use cortado_log::Cause;
+use cortado_log::{AppendPriority, Cause};
 use cortado_model::{LogOffset, PartitionId};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::collections::VecDeque;
 use std::sync::Arc;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 /// Requests on their way from many callers to the one writer.
 #[derive(Debug, Default)]
 pub(crate) struct AppendQueue {
     state: Mutex<State>,
     filled: Condvar,
+    /// Why the log is unusable, once it is.
+    failure: watch::Sender<Option<Arc<WriteError>>>,
 }
 
 #[derive(Debug, Default)]
@@ -44,6 +46,7 @@ pub(crate) enum Request {
     Append {
         partition: PartitionId,
         records: Vec<Bytes>,
+        urgency: AppendPriority,
         answer: oneshot::Sender<Result<LogOffset, AppendError>>,
     },
     /// Records that are to be trimmed.
@@ -130,6 +133,26 @@ impl AppendQueue {
         state.writer_sleeps = false;
         drop(state);
         self.filled.notify_all();
+    }
+
+    /// The log is unusable from now on; answers whether it was not before.
+    pub(crate) fn fail(&self, why: Arc<WriteError>) -> bool {
+        self.close(Closed::Unusable(Arc::clone(&why)));
+        self.failure.send_if_modified(|failure| {
+            let first = failure.is_none();
+            failure.get_or_insert(why);
+            first
+        })
+    }
+
+    /// Why the log is unusable, if it is.
+    pub(crate) fn failure(&self) -> Option<Arc<WriteError>> {
+        self.failure.borrow().clone()
+    }
+
+    /// Tells when it becomes so.
+    pub(crate) fn watch_failure(&self) -> watch::Receiver<Option<Arc<WriteError>>> {
+        self.failure.subscribe()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -5,11 +5,12 @@
 #[cfg(test)]
 pub(crate) mod faulty;
 
+use rustix::fs::OFlags;
 use std::fmt::Debug;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::io::Write;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -73,15 +74,18 @@ impl Files for Directory {
     }
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn LogFile>> {
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(true);
-        Ok(Arc::new(options.open(self.path.join(name))?))
+        let path = self.path.join(name);
+        // What has the name goes, not what a link of that name points to.
+        match std::fs::remove_file(&path) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        Ok(Arc::new(private(Access::Write).create_new(true).open(path)?))
     }
 
     fn open(&self, name: &str, access: Access) -> io::Result<Arc<dyn LogFile>> {
-        let mut options = OpenOptions::new();
-        options.read(true).write(access == Access::Write);
-        Ok(Arc::new(options.open(self.path.join(name))?))
+        Ok(Arc::new(private(access).open(self.path.join(name))?))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -100,15 +104,15 @@ impl Files for Directory {
         let path = self.path.join(LOCK_NAME);
         let (file, locked) = match access {
             Access::Write => {
-                let mut options = OpenOptions::new();
-                options.read(true).write(true).create(true).truncate(false);
-                let file = options.open(path)?;
+                let file = private(Access::Write).create(true).truncate(false).open(path)?;
                 let locked = file.try_lock();
                 (file, locked)
             }
             Access::Read => {
                 // Without a lock file no writer has ever been here.
-                let Ok(file) = File::open(path) else { return Ok(Some(Box::new(()))) };
+                let Ok(file) = private(Access::Read).open(path) else {
+                    return Ok(Some(Box::new(())));
+                };
                 let locked = file.try_lock_shared();
                 (file, locked)
             }
@@ -124,6 +128,14 @@ impl Files for Directory {
         }
         Ok(Some(Box::new(file)))
     }
+}
+
+/// Opens a file that is its owner's alone, and no link to another one.
+fn private(access: Access) -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(access == Access::Write).mode(0o600);
+    options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
+    options
 }
 
 impl LogFile for File {
@@ -192,6 +204,13 @@ pub(crate) fn is_no_space(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
     )
+}
+
+/// Whether a write that failed with `error` took nothing and may succeed later: there is no room, on
+/// the disk or in the system's memory.
+pub(crate) fn is_passing(error: &io::Error) -> bool {
+    is_no_space(error)
+        || matches!(error.kind(), io::ErrorKind::OutOfMemory | io::ErrorKind::WouldBlock)
 }
 
 /// Overwrites the bytes from `from` up to `upto` with zeros, durably.

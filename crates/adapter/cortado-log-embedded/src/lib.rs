@@ -41,7 +41,7 @@ use cortado_log::{
     LogSpec, LogTraits, LogUsage, Pending, Producer, PullFollower, QueueProducer, RECORD_BYTES_MAX,
     RemoveError, TrimError, Verified, VerifyError,
 };
-use cortado_model::{Budget, LogId, LogOffset, LogPosition, PartitionId};
+use cortado_model::{Budget, LogId, LogOffset, LogPosition, PartitionId, with_causes};
 use databases::Databases;
 use files::{Directory, Files};
 use reader::Reader;
@@ -52,7 +52,7 @@ use std::future::ready;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use tokio::sync::watch;
 
@@ -69,13 +69,15 @@ pub struct EmbeddedLog {
     /// Bytes of recent records in memory, and how many there may be.
     cache_bytes: Arc<AtomicU64>,
     cache_bytes_max: usize,
+    /// Whether there is no room for the next segment.
+    full: Arc<AtomicBool>,
     writer: Option<JoinHandle<()>>,
     /// Turns true when the writer has let go of the directory.
     closed: watch::Receiver<bool>,
 }
 
 impl EmbeddedLog {
-    /// Opens the log in a directory; an empty directory becomes a log.
+    /// Opens the log in a directory; one without segments becomes a log, unless it must be there.
     ///
     /// Reads every segment once, to check every byte and to find every record.
     ///
@@ -94,7 +96,7 @@ impl EmbeddedLog {
         settings: &Settings,
         fresh: LogUuid,
     ) -> Result<EmbeddedLog, OpenError> {
-        let Opened { log, queue, partitions, writer, cache_bytes, lock } =
+        let Opened { log, queue, partitions, writer, cache_bytes, full, lock } =
             recovery::open(&files, settings, fresh)?;
         let no_thread = |source: io::Error| OpenError::Io {
             directory: settings.directory.clone(),
@@ -118,9 +120,32 @@ impl EmbeddedLog {
             files,
             cache_bytes,
             cache_bytes_max: settings.cache_bytes_max,
+            full,
             writer,
             closed,
         })
+    }
+
+    /// Waits until the log has failed for good, and answers why.
+    ///
+    /// What it has acknowledged is durable; whether what was on its way is, the next start finds.
+    pub fn failed(&self) -> Pending<String> {
+        let mut failure = self.requests.watch_failure();
+        Box::pin(async move {
+            if failure.wait_for(Option::is_some).await.is_err() {
+                // The log is gone, and has not failed.
+                std::future::pending::<()>().await;
+            }
+            let failure = failure.borrow();
+            failure.as_deref().map(|why| with_causes(why)).unwrap_or_default()
+        })
+    }
+
+    /// The partitions of which it has forgotten records, each with the first that is left.
+    pub fn trimmed(&self) -> Vec<(PartitionId, LogOffset)> {
+        let found = self.requests.partitions.ids().into_iter();
+        let firsts = found.map(|partition| (partition, self.requests.bounds(partition).0));
+        firsts.filter(|(_, first)| *first > LogOffset::ZERO).collect()
     }
 
     /// Takes no more appends, finishes those in the queue, and lets go of the directory.
@@ -182,7 +207,7 @@ impl Log for EmbeddedLog {
 
     fn producer(&self, partition: PartitionId) -> Box<dyn Producer> {
         let (databases, requests) = (self.databases.clone(), self.requests.clone());
-        Box::new(QueueProducer::new(move |records| {
+        Box::new(QueueProducer::new(move |records, urgency| {
             let refused =
                 |cause| Box::pin(ready(Appended::Each(AppendOutcome::NotAppended(cause))));
             if !databases.has(partition) {
@@ -193,7 +218,7 @@ impl Log for EmbeddedLog {
                 let max_bytes = RECORD_BYTES_MAX;
                 return refused(Cause::TooLarge { bytes: longest, max_bytes });
             }
-            let answer = requests.append(partition, records);
+            let answer = requests.append(partition, records, urgency);
             Box::pin(async move {
                 let failed = |error: AppendError| Appended::Each(error.into_outcome());
                 answer.await.map_or_else(failed, Appended::From)
@@ -237,6 +262,14 @@ impl Log for EmbeddedLog {
         Box::pin(
             async move { trimmed.await.map_err(|error| TrimError::Unavailable(error.into_io())) },
         )
+    }
+
+    fn has_room(&self) -> bool {
+        !self.full.load(Ordering::Relaxed)
+    }
+
+    fn failure(&self) -> Option<String> {
+        self.requests.watch_failure().borrow().as_deref().map(|why| with_causes(why))
     }
 
     fn usage(&self) -> LogUsage {

@@ -3,19 +3,23 @@
 //! One thread. Never touches the segment that the writer writes. Start reading at
 //! [`SegmentMaintenance`].
 
-use crate::files::{Files, write_all};
+use crate::append_queue::AppendQueue;
+use crate::files::{Files, is_no_space, is_passing, write_all};
 use crate::group::{GroupHeader, GroupKind};
 use crate::place::Place;
 use crate::preparation::{Preparation, Progress};
 use crate::segment::{LogUuid, PREPARED_NAME, Segment, SegmentHeader};
 use crate::spare_segments::SpareSegments;
+use crate::write_error::WriteError;
+use cortado_model::with_causes;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
-use tracing::{info, warn};
+use std::time::Duration;
+use tracing::{error, info, warn};
 
 /// The writer's handle on the maintenance thread; dropping it ends the thread.
 #[derive(Debug)]
@@ -43,9 +47,12 @@ enum Slot {
     /// It is being prepared.
     Working,
     Ready(Arc<Segment>),
-    /// It could not be prepared; asking again tries again.
+    /// It could not be prepared; asking again tries again, and so does time.
     Failed(PrepareError),
 }
+
+/// Between two tries to prepare a segment, if nobody asks.
+const RETRY: Duration = Duration::from_millis(500);
 
 /// Why there is no next segment. Nothing is lost by asking again.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -72,13 +79,19 @@ enum Task {
 }
 
 impl SegmentMaintenance {
-    /// Starts the thread; `prepared` is the segment that an earlier process has prepared.
+    /// Starts the thread.
+    ///
+    /// * `prepared`: the segment that an earlier process has prepared.
+    /// * `queue`: is told if the medium fails.
+    /// * `full`: shows whether there is no room for a next segment.
     ///
     /// # Errors
     /// The system has no thread to give.
     pub(crate) fn start(
         files: Arc<dyn Files>,
         prepared: Option<Arc<Segment>>,
+        queue: Arc<AppendQueue>,
+        full: Arc<AtomicBool>,
     ) -> io::Result<SegmentMaintenance> {
         let slot = prepared.map_or(Slot::Empty, Slot::Ready);
         let next = Arc::new(NextSegment { slot: Mutex::new(slot), ..NextSegment::default() });
@@ -88,7 +101,9 @@ impl SegmentMaintenance {
             next: Arc::clone(&next),
             preparation: None,
             spares: SpareSegments::default(),
-            failing: false,
+            failing: None,
+            queue,
+            full,
         };
         let thread = thread::Builder::new()
             .name("cortado-log-maintenance".to_owned())
@@ -105,6 +120,11 @@ impl SegmentMaintenance {
         }
         drop(slot);
         self.send(Task::Prepare(header));
+    }
+
+    /// Whether the next segment is there.
+    pub(crate) fn is_ready(&self) -> bool {
+        matches!(*self.next.lock(), Slot::Ready(_))
     }
 
     /// Waits for the next segment and takes it.
@@ -189,21 +209,43 @@ struct Worker {
     /// A preparation that ran out of space; goes on where it stopped.
     preparation: Option<Preparation>,
     spares: SpareSegments,
-    /// Whether the last preparation failed, so that each failure is logged once.
-    failing: bool,
+    /// Of the last preparation if it failed: each failure is logged once, and tried again.
+    failing: Option<SegmentHeader>,
+    queue: Arc<AppendQueue>,
+    full: Arc<AtomicBool>,
 }
 
 impl Worker {
     fn run(mut self, tasks: &Receiver<Task>) {
         let stopped = Stopped(Arc::clone(&self.next));
-        for task in tasks {
+        loop {
+            let task = match self.failing {
+                Some(_) => tasks.recv_timeout(RETRY),
+                None => tasks.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
             match task {
-                Task::Prepare(header) => self.prepare(header),
-                Task::Mark { segment, position, mark } => self.mark(&segment, position, mark),
-                Task::Retire(segment) => self.retire(segment),
+                Ok(Task::Prepare(header)) => self.prepare(header),
+                Ok(Task::Mark { segment, position, mark }) => self.mark(&segment, position, mark),
+                Ok(Task::Retire(segment)) => self.retire(segment),
+                Err(RecvTimeoutError::Timeout) => self.prepare_again(),
+                Err(RecvTimeoutError::Disconnected) => break,
             }
         }
         drop(stopped);
+    }
+
+    /// Prepares what could not be prepared before, unless the writer has asked for that.
+    fn prepare_again(&mut self) {
+        let mut slot = self.next.lock();
+        // The segment must be made once: a second one of its name would take the place of the first.
+        if !matches!(*slot, Slot::Failed(_)) {
+            return;
+        }
+        *slot = Slot::Working;
+        drop(slot);
+        if let Some(header) = self.failing {
+            self.prepare(header);
+        }
     }
 
     fn prepare(&mut self, header: SegmentHeader) {
@@ -212,14 +254,18 @@ impl Worker {
             Ok(Some(segment)) => Slot::Ready(Arc::new(segment)),
             Ok(None) => Slot::Empty,
             Err(error) => {
-                if !std::mem::replace(&mut self.failing, true) {
+                if self.failing.replace(header).is_none() {
                     warn!(segment = header.number, %error, "cannot prepare the next segment");
                 }
+                self.full.store(is_no_space(&error), Ordering::Relaxed);
                 Slot::Failed(PrepareError::Io { segment: header.number, source: Arc::new(error) })
             }
         };
         if let Slot::Ready(_) = slot {
-            self.failing = false;
+            self.full.store(false, Ordering::Relaxed);
+            if self.failing.take().is_some() {
+                info!(segment = header.number, "prepared the next segment");
+            }
         }
         self.next.set(slot);
     }
@@ -256,14 +302,24 @@ impl Worker {
         }
     }
 
-    /// Losing the mark loses no record: it would have shown that a later file is missing.
+    /// Losing the mark loses no record: it would have shown that a later file is missing. But a medium
+    /// that fails here cannot be trusted with what comes next.
     fn mark(&self, segment: &Segment, position: u64, mark: GroupHeader) {
-        let place = Place { segment: segment.number, position };
-        let written = write_all(segment.file.as_ref(), &mark.encode(place), position)
-            .map_err(|failed| failed.error)
-            .and_then(|()| segment.file.sync());
-        if let Err(error) = written {
-            warn!(segment = segment.number, %error, "cannot mark the end of a segment");
+        let (place, file) = (Place { segment: segment.number, position }, segment.name.clone());
+        let why = match write_all(segment.file.as_ref(), &mark.encode(place), position) {
+            Ok(()) => match segment.file.sync() {
+                Ok(()) => return,
+                Err(source) => WriteError::Sync { file, source },
+            },
+            Err(failed) if is_passing(&failed.error) => {
+                let error = failed.error;
+                return warn!(segment = segment.number, %error, "cannot mark the end of a segment");
+            }
+            Err(failed) => WriteError::Write { file, source: failed.error },
+        };
+        let error = with_causes(&why);
+        if self.queue.fail(Arc::new(why)) {
+            error!(error, "the log is unusable until its process restarts");
         }
     }
 

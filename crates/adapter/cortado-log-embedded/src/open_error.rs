@@ -24,6 +24,12 @@ pub enum OpenError {
         /// The log's directory.
         directory: PathBuf,
     },
+    /// There was a log, and none of its segments is left. Restore them.
+    #[error("the log in {directory:?} is gone: it has no segments; nothing was changed")]
+    Gone {
+        /// The log's directory.
+        directory: PathBuf,
+    },
     /// The path names something else.
     #[error("{directory:?} is not a directory; choose another path for the log")]
     NotADirectory {

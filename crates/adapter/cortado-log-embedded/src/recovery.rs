@@ -13,6 +13,7 @@ use crate::partition::Partitions;
 use crate::preparation::Preparation;
 use crate::segment::{
     LogUuid, PREPARED_NAME, SEGMENT_HEADER_BYTES, Segment, SegmentHeader, is_leftover,
+    segment_number,
 };
 use crate::segment_scan::Tail;
 use crate::settings::Settings;
@@ -21,7 +22,7 @@ use crate::writer::{Active, Cache, SegmentLiveness, Writer};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use tracing::{info, warn};
 
 /// A log that is ready to be written and read.
@@ -34,6 +35,8 @@ pub(crate) struct Opened {
     pub(crate) writer: Writer,
     /// Bytes of recent records in memory.
     pub(crate) cache_bytes: Arc<AtomicU64>,
+    /// Whether there is no room for the next segment.
+    pub(crate) full: Arc<AtomicBool>,
     pub(crate) lock: LockGuard,
 }
 
@@ -50,6 +53,9 @@ pub(crate) fn open(
 ) -> Result<Opened, OpenError> {
     let directory = &settings.directory;
     settings.check()?;
+    if settings.must_exist {
+        check_exists(files.as_ref(), directory)?;
+    }
     let lock = enter(files.as_ref(), directory, Access::Write)?;
     let scan = scan_directory(files.as_ref(), Access::Write)
         .map_err(|error| error.into_open(directory))?;
@@ -70,7 +76,9 @@ pub(crate) fn open(
     restore(&partitions, &scan);
     let (liveness, dead) = liveness(&scan, &active);
     let prepared = prepared(&scan, &active);
-    let maintenance = SegmentMaintenance::start(Arc::clone(files), prepared)
+    let (queue, full) = (Arc::new(AppendQueue::default()), Arc::new(AtomicBool::default()));
+    let (told, shown) = (Arc::clone(&queue), Arc::clone(&full));
+    let maintenance = SegmentMaintenance::start(Arc::clone(files), prepared, told, shown)
         .map_err(failed("start a thread for the log"))?;
     let DirectoryScan { segments, state, .. } = scan;
     info!(segments = segments.len(), partitions = state.extents.len(), "opened the log");
@@ -79,13 +87,23 @@ pub(crate) fn open(
     for segment in dead {
         maintenance.retire(segment);
     }
-    let queue = Arc::new(AppendQueue::default());
     let cache = Cache::new(settings.cache_bytes_max);
     let cache_bytes = cache.shown_bytes();
     let state = (state.extents, state.next_incarnation, liveness);
     let writer =
         Writer::new(Arc::clone(&queue), Arc::clone(&partitions), maintenance, active, state, cache);
-    Ok(Opened { log, queue, partitions, writer, cache_bytes, lock })
+    Ok(Opened { log, queue, partitions, writer, cache_bytes, full, lock })
+}
+
+/// Refuses a directory without segments, before even the lock file is made in it.
+fn check_exists(files: &dyn Files, directory: &Path) -> Result<(), OpenError> {
+    let names = files.list();
+    let names =
+        names.map_err(|error| OpenError::from_io(directory, "read the directory", error))?;
+    if names.iter().any(|name| segment_number(name).is_some()) {
+        return Ok(());
+    }
+    Err(OpenError::Gone { directory: directory.to_owned() })
 }
 
 /// Keeps others out of the directory.

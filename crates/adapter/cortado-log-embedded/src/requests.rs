@@ -7,8 +7,9 @@ use crate::append_error::AppendError;
 use crate::append_queue::{AppendQueue, Closed, Request};
 use crate::partition::{Found, Partitions};
 use crate::reader::Reader;
+use crate::write_error::WriteError;
 use bytes::Bytes;
-use cortado_log::{Cause, LogPage, LogReadError, Pending};
+use cortado_log::{AppendPriority, Cause, LogPage, LogReadError, Pending};
 use cortado_model::{LogOffset, LogPosition, PartitionId};
 use std::future::ready;
 use std::io;
@@ -42,8 +43,9 @@ impl Requests {
         &self,
         partition: PartitionId,
         records: Vec<Bytes>,
+        urgency: AppendPriority,
     ) -> Pending<Result<LogOffset, AppendError>> {
-        self.request(|answer| Request::Append { partition, records, answer })
+        self.request(|answer| Request::Append { partition, records, urgency, answer })
     }
 
     pub(crate) fn trim(
@@ -97,6 +99,11 @@ impl Requests {
 
     pub(crate) fn watch_end(&self, partition: PartitionId) -> watch::Receiver<LogOffset> {
         self.partitions.get_or_new(partition).watch()
+    }
+
+    /// Why the log is unusable, once it is.
+    pub(crate) fn watch_failure(&self) -> watch::Receiver<Option<Arc<WriteError>>> {
+        self.queue.watch_failure()
     }
 
     /// Bytes of the requests that wait and of those that the writer works on.

@@ -15,6 +15,8 @@ pub struct Settings {
     pub segment_bytes: u64,
     /// Bytes of recent records that are kept in memory, of all partitions together.
     pub cache_bytes_max: usize,
+    /// There was a log here: a directory without one has lost it, and is refused.
+    pub must_exist: bool,
 }
 
 impl Settings {
@@ -23,9 +25,14 @@ impl Settings {
     /// Far below what four bytes can address, and enough to hold a day.
     pub const SEGMENT_BYTES_MAX: u64 = 4 << 30;
 
-    /// Segments of 64 MiB, and 64 MiB of recent records in memory.
+    /// A log that may be new, with segments of 64 MiB and 64 MiB of recent records in memory.
     pub fn new(directory: impl Into<PathBuf>) -> Settings {
-        Settings { directory: directory.into(), segment_bytes: 64 << 20, cache_bytes_max: 64 << 20 }
+        Settings {
+            directory: directory.into(),
+            segment_bytes: 64 << 20,
+            cache_bytes_max: 64 << 20,
+            must_exist: false,
+        }
     }
 
     /// Refuses a segment length that is not possible.

@@ -20,7 +20,7 @@ use crate::verify::verify_in;
 use crate::{EmbeddedLog, OpenError, Report, Settings};
 use bytes::Bytes;
 use cortado_log::conformance::block_on;
-use cortado_log::{LogEntry, LogReadError, Pending};
+use cortado_log::{AppendPriority, LogEntry, LogReadError, Pending};
 use cortado_model::{DatabaseId, LogOffset, LogPosition, PartitionId};
 use std::cell::Cell;
 use std::path::Path;
@@ -36,7 +36,7 @@ impl EmbeddedLog {
         partition: PartitionId,
         records: Vec<Bytes>,
     ) -> Pending<Result<LogOffset, AppendError>> {
-        self.requests.append(partition, records)
+        self.requests.append(partition, records, AppendPriority::Normal)
     }
 
     fn read(

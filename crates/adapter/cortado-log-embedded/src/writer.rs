@@ -14,7 +14,7 @@ pub(crate) use cache::Cache;
 pub(crate) use segment_liveness::SegmentLiveness;
 
 use crate::append_error::AppendError;
-use crate::append_queue::{AppendQueue, Closed, Request};
+use crate::append_queue::{AppendQueue, Request};
 use crate::frame::{FRAME_HEADER_BYTES, Frame, FrameKind, PartitionIncarnation, frame_bytes};
 use crate::group::GroupBuilder;
 use crate::maintenance::SegmentMaintenance;
@@ -22,7 +22,7 @@ use crate::opening::{Extent, Opening};
 use crate::partition::{Partition, Partitions};
 use crate::write_error::{Failure, WriteError};
 use bytes::Bytes;
-use cortado_log::Cause;
+use cortado_log::{AppendPriority, Cause};
 use cortado_model::{LogOffset, PartitionId, with_causes};
 use pending_group::{Effect, PendingGroup};
 use std::collections::{BTreeMap, VecDeque};
@@ -45,8 +45,6 @@ pub(crate) struct Writer {
     next_incarnation: PartitionIncarnation,
     liveness: SegmentLiveness,
     cache: Cache,
-    /// Set when a write or a sync has failed for good.
-    unusable: Option<Arc<WriteError>>,
 }
 
 /// A group is written when it has reached this, even if more waits: four milliseconds of a disk
@@ -56,8 +54,10 @@ const GROUP_BYTES_TARGET: u64 = 4 << 20;
 /// What room in a segment is wanted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Purpose {
-    /// A record, which must leave the reserve alone.
+    /// A record, which must leave the reserves alone.
     Record,
+    /// A record that takes or gives up a leadership, or frees something.
+    UrgentRecord,
     /// A trim or a removal, which makes room and so must find some on a full disk.
     Control,
 }
@@ -75,7 +75,6 @@ impl Writer {
         let group = GroupBuilder::new(active.place());
         let pending = PendingGroup::default();
         let (extents, next_incarnation, liveness) = state;
-        let unusable = None;
         Writer {
             queue,
             partitions,
@@ -87,7 +86,6 @@ impl Writer {
             next_incarnation,
             liveness,
             cache,
-            unusable,
         }
     }
 
@@ -97,17 +95,29 @@ impl Writer {
         let mut batch = VecDeque::new();
         loop {
             if !self.queue.take(&mut batch) {
-                if self.unusable.is_none() {
-                    self.active.seal();
-                }
+                self.seal(Active::seal);
                 if !self.queue.wait(&mut batch) {
                     break;
                 }
             }
             self.serve(&mut batch);
         }
-        if self.unusable.is_none() {
-            self.active.sync_seal();
+        self.seal(Active::sync_seal);
+    }
+
+    /// Seals the log unless it is unusable, which it is if that fails.
+    fn seal(&mut self, seal: fn(&mut Active) -> Result<(), WriteError>) {
+        if self.queue.failure().is_none()
+            && let Err(error) = seal(&mut self.active)
+        {
+            self.fail(Arc::new(error));
+        }
+    }
+
+    fn fail(&self, why: Arc<WriteError>) {
+        let error = with_causes(why.as_ref());
+        if self.queue.fail(why) {
+            error!(error, "the log is unusable until its process restarts");
         }
     }
 
@@ -115,8 +125,8 @@ impl Writer {
         while let Some(request) = batch.pop_front() {
             self.pending.bytes += request.bytes();
             match request {
-                Request::Append { partition, records, answer } => {
-                    self.append(partition, records, answer);
+                Request::Append { partition, records, urgency, answer } => {
+                    self.append(partition, records, urgency, answer);
                 }
                 Request::Trim { partition, below, answer } => {
                     let trimmed = self.trim(partition, below);
@@ -139,12 +149,13 @@ impl Writer {
         &mut self,
         id: PartitionId,
         records: Vec<Bytes>,
+        urgency: AppendPriority,
         answer: oneshot::Sender<Result<LogOffset, AppendError>>,
     ) {
         let partition = self.partitions.get_or_new(id);
         let mut formed: Option<(LogOffset, u64)> = None;
         let appended = records.into_iter().try_for_each(|record| {
-            let offset = self.record(&partition, record)?;
+            let offset = self.record(&partition, record, urgency)?;
             formed.get_or_insert((offset, self.active.next_group()));
             Ok(())
         });
@@ -164,8 +175,17 @@ impl Writer {
     }
 
     /// Adds a record to the group, behind its partition's end.
-    fn record(&mut self, partition: &Arc<Partition>, record: Bytes) -> Result<LogOffset, Failure> {
-        self.make_room(frame_bytes(record.len()), Purpose::Record)?;
+    fn record(
+        &mut self,
+        partition: &Arc<Partition>,
+        record: Bytes,
+        urgency: AppendPriority,
+    ) -> Result<LogOffset, Failure> {
+        let purpose = match urgency {
+            AppendPriority::Normal => Purpose::Record,
+            AppendPriority::Urgent => Purpose::UrgentRecord,
+        };
+        self.make_room(frame_bytes(record.len()), purpose)?;
         let id = partition.id;
         let before = self.extents.get(&id).copied();
         let extent = before.unwrap_or(Extent {
@@ -228,8 +248,8 @@ impl Writer {
     /// Sees to it that a frame of `bytes` fits behind the group: writes the group, goes on in the
     /// next segment, or both. A frame that fits no segment gets one that grows.
     fn make_room(&mut self, bytes: usize, purpose: Purpose) -> Result<(), Failure> {
-        if let Some(error) = &self.unusable {
-            return Err(Failure::Unusable(Arc::clone(error)));
+        if let Some(error) = self.queue.failure() {
+            return Err(Failure::Unusable(error));
         }
         loop {
             if self.group.is_empty() && self.active.is_fresh() {
@@ -237,7 +257,11 @@ impl Writer {
             }
             let end = self.active.place().position + self.group.len() + bytes as u64;
             let room = match purpose {
-                Purpose::Record => self.active.capacity_for_records(),
+                // The next segment has reserves of its own.
+                Purpose::Record if !self.maintenance.is_ready() => {
+                    self.active.capacity_for_records()
+                }
+                Purpose::Record | Purpose::UrgentRecord => self.active.capacity_for_urgent(),
                 Purpose::Control => self.active.capacity(),
             };
             let alone = self.active.is_fresh() && self.group.frames() == 1;
@@ -274,6 +298,9 @@ impl Writer {
     fn commit(&mut self) -> Result<(), Failure> {
         let committed = if self.pending.effects.is_empty() {
             Ok(())
+        } else if let Some(error) = self.queue.failure() {
+            // Met by another thread of the log.
+            Err(Failure::Unusable(error))
         } else {
             self.active.write(&mut self.group)
         };
@@ -321,15 +348,8 @@ impl Writer {
         self.next_incarnation =
             self.pending.undo(&mut self.extents).unwrap_or(self.next_incarnation);
         self.pending.fail(failure);
-        if let Failure::Unusable(error) = failure
-            && self.unusable.is_none()
-        {
-            error!(
-                error = with_causes(error.as_ref()),
-                "the log is unusable until its process restarts"
-            );
-            self.unusable = Some(Arc::clone(error));
-            self.queue.close(Closed::Unusable(Arc::clone(error)));
+        if let Failure::Unusable(error) = failure {
+            self.fail(Arc::clone(error));
         }
     }
 }
@@ -340,7 +360,7 @@ struct ClosesQueue(Arc<AppendQueue>);
 impl Drop for ClosesQueue {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.0.close(Closed::Unusable(Arc::new(WriteError::WriterPanicked)));
+            self.0.fail(Arc::new(WriteError::WriterPanicked));
             // Their callers hear it from the dropped answer.
             self.0.take(&mut VecDeque::new());
         }

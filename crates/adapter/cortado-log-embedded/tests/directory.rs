@@ -64,6 +64,36 @@ fn a_missing_directory_and_a_file_are_refused() {
 }
 
 #[test]
+fn a_log_whose_segments_are_gone_is_not_made_anew() {
+    let directory = closed_log();
+    std::fs::remove_file(directory.path().join("0000000000000001.segment")).unwrap();
+    let files = || std::fs::read_dir(directory.path()).unwrap().count();
+    let before = files();
+    let must_exist = Settings { must_exist: true, ..settings(directory.path()) };
+    let error = EmbeddedLog::open(must_exist).unwrap_err();
+    assert!(matches!(error, OpenError::Gone { .. }), "{error}");
+    assert_eq!(files(), before);
+}
+
+#[test]
+fn files_are_their_owners_alone_and_links_are_not_followed() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let (directory, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let target = other.path().join("precious");
+    std::fs::write(&target, "precious").unwrap();
+    symlink(&target, directory.path().join("lock")).unwrap();
+    assert!(EmbeddedLog::open(settings(directory.path())).is_err());
+    std::fs::remove_file(directory.path().join("lock")).unwrap();
+    symlink(&target, directory.path().join("prepared.tmp")).unwrap();
+    drop(EmbeddedLog::open(settings(directory.path())).unwrap());
+    assert_eq!(std::fs::read(&target).unwrap(), b"precious");
+    for entry in std::fs::read_dir(directory.path()).unwrap() {
+        let metadata = entry.unwrap().metadata().unwrap();
+        assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
+    }
+}
+
+#[test]
 fn damage_is_refused_and_reported() {
     let directory = closed_log();
     let segment = directory.path().join("0000000000000001.segment");

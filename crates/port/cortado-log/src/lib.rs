@@ -20,7 +20,7 @@ mod usage;
 pub use beats::{BeatFollower, BeatNotSent, Beats, HeardBeat, beats_of};
 pub use follower::{Follower, page_of, ready_of};
 pub use lifecycle::{CreateError, Drift, LogSpec, RemoveError, TrimError, Verified, VerifyError};
-pub use producer::{AppendOutcome, Cause, Producer, outcomes_of};
+pub use producer::{AppendOutcome, AppendPriority, Cause, Producer, outcomes_of};
 pub use pull::PullFollower;
 pub use queue::{Appended, QueueProducer};
 pub use reading::{Extent, LogEntry, LogPage, LogReadError};
@@ -95,6 +95,16 @@ pub trait Log: Send + Sync + 'static {
         log: LogId,
         below: LogOffset,
     ) -> Pending<Result<(), TrimError>>;
+
+    /// Whether there is room for more than [urgent](Producer::send_urgent) records. Costs little.
+    fn has_room(&self) -> bool {
+        true
+    }
+
+    /// Why the log takes nothing more until its process starts again, if that is so.
+    fn failure(&self) -> Option<String> {
+        None
+    }
 
     /// What the log takes up on this machine, for operators. May look into the file system.
     ///

@@ -19,6 +19,12 @@ pub trait Producer: Send {
     /// Records of others may come to stand between them.
     fn send(&mut self, records: Vec<Bytes>);
 
+    /// As [`send`](Self::send), for records without which no partition is led and nothing is freed: a
+    /// log without room for others may have a reserve for these.
+    fn send_urgent(&mut self, records: Vec<Bytes>) {
+        self.send(records);
+    }
+
     /// Adds outcomes to `outcomes`: one for each record, in the order in which they were sent.
     ///
     /// Ready once it has added one; pending while nothing is known, and for ever while nothing is
@@ -35,6 +41,15 @@ pub trait Producer: Send {
     /// Gives up: answers every outstanding record now, with [`AppendOutcome::Perhaps`] where
     /// nothing is known. Such a record may still land, and a later producer's records before it.
     fn abandon(self: Box<Self>) -> Vec<AppendOutcome>;
+}
+
+/// Which room the records of an append may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AppendPriority {
+    /// All but what is reserved.
+    Normal,
+    /// What is reserved for leaderships and for what frees space, too.
+    Urgent,
 }
 
 /// Awaits outcomes of `producer`; dropping the future loses none.

@@ -2,7 +2,7 @@
 //!
 //! Start reading at [`QueueProducer`].
 
-use crate::{AppendOutcome, Cause, Pending, Producer};
+use crate::{AppendOutcome, AppendPriority, Cause, Pending, Producer};
 use bytes::Bytes;
 use cortado_model::{LogOffset, LogPosition};
 use std::collections::VecDeque;
@@ -21,7 +21,7 @@ pub enum Appended {
 
 /// Hands appends over as they come, and keeps what is owed for them.
 pub struct QueueProducer {
-    append: Box<dyn Fn(Vec<Bytes>) -> Pending<Appended> + Send>,
+    append: Box<dyn Fn(Vec<Bytes>, AppendPriority) -> Pending<Appended> + Send>,
     sent: VecDeque<Sent>,
     outstanding: usize,
 }
@@ -34,8 +34,19 @@ struct Sent {
 
 impl QueueProducer {
     /// A producer over `append`, which puts its records in line before it returns.
-    pub fn new(append: impl Fn(Vec<Bytes>) -> Pending<Appended> + Send + 'static) -> QueueProducer {
+    pub fn new(
+        append: impl Fn(Vec<Bytes>, AppendPriority) -> Pending<Appended> + Send + 'static,
+    ) -> QueueProducer {
         QueueProducer { append: Box::new(append), sent: VecDeque::new(), outstanding: 0 }
+    }
+
+    fn hand_over(&mut self, records: Vec<Bytes>, urgency: AppendPriority) {
+        if records.is_empty() {
+            return;
+        }
+        let count = records.len();
+        self.outstanding += count;
+        self.sent.push_back(Sent { answer: (self.append)(records, urgency), records: count });
     }
 
     /// Takes the outcomes of the oldest append, if it has been answered.
@@ -72,12 +83,11 @@ impl Appended {
 
 impl Producer for QueueProducer {
     fn send(&mut self, records: Vec<Bytes>) {
-        if records.is_empty() {
-            return;
-        }
-        let count = records.len();
-        self.outstanding += count;
-        self.sent.push_back(Sent { answer: (self.append)(records), records: count });
+        self.hand_over(records, AppendPriority::Normal);
+    }
+
+    fn send_urgent(&mut self, records: Vec<Bytes>) {
+        self.hand_over(records, AppendPriority::Urgent);
     }
 
     fn poll_outcomes(

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::files::faulty::{At, Fault};
-use cortado_log::LogReadError;
+use cortado_log::{Log, LogReadError};
 use cortado_model::with_causes;
 use std::io::ErrorKind;
 
@@ -69,6 +69,82 @@ fn a_write_that_cannot_be_undone_is_fatal() {
     ];
     // The write, the zeros over what it took, and their sync.
     check_fatal(faults, 3);
+}
+
+/// No record is at stake, but what the medium says of one write it may say of the next.
+#[test]
+fn a_failed_seal_is_fatal() {
+    let disk = Disk::default();
+    let log = open(&disk).unwrap();
+    disk.inject(fault("1.segment", At::Write { taken: 0 }, ErrorKind::Other));
+    // The fault waits for the first write, which is the record's; so that is written behind a sync.
+    assert!(append(&log, 0, 0).is_err());
+    drop(log);
+    let log = open(&disk).unwrap();
+    fill(&log, 0, 1);
+    wait_for_seal(&disk);
+    disk.hold_syncs(true);
+    let before = disk.touches("0000000000000001.segment");
+    let next = log.append(partition(0), vec![record(1, 100)]);
+    wait_for(|| disk.touches("0000000000000001.segment") == before + 1);
+    // The record is written: the next write is its seal.
+    disk.inject(fault("1.segment", At::Write { taken: 0 }, ErrorKind::Other));
+    disk.hold_syncs(false);
+    assert_eq!(block_on(next).unwrap(), LogOffset(1));
+    let why = block_on(log.failed());
+    assert!(why.contains("cannot write 0000000000000001.segment"), "{why}");
+    assert!(matches!(append(&log, 0, 2), Err(AppendError::Unusable(_))));
+    assert_eq!(log.failure(), Some(why));
+    drop(log);
+    expect(&open(&disk.after_cut(0)).unwrap(), 0, 0, 2);
+}
+
+/// Records that the first segment holds.
+fn records_of_a_segment() -> u64 {
+    let disk = Disk::default();
+    let log = open(&disk).unwrap();
+    let is_used = || {
+        let next = disk.image().remove("0000000000000002.segment").unwrap_or_default();
+        next.iter().skip(4_096).any(|byte| *byte != 0)
+    };
+    while !is_used() {
+        fill(&log, 0, 1);
+    }
+    log.end(partition(0)).0 - 1
+}
+
+#[test]
+fn a_failed_mark_at_the_end_of_a_segment_is_fatal() {
+    let records = records_of_a_segment();
+    for (at, what) in [(At::Write { taken: 0 }, "write"), (At::Sync, "sync")] {
+        let disk = Disk::default();
+        let log = open(&disk).unwrap();
+        fill(&log, 0, records);
+        wait_for_seal(&disk);
+        // The next record goes into the next segment; then the first one gets nothing but its mark.
+        disk.inject(fault("1.segment", at, ErrorKind::Other));
+        fill(&log, 0, 1);
+        let why = block_on(log.failed());
+        assert!(why.contains(&format!("cannot {what} 0000000000000001.segment")), "{why}");
+        assert!(matches!(append(&log, 0, records + 1), Err(AppendError::Unusable(_))));
+        drop(log);
+        expect(&open(&disk.after_cut(0)).unwrap(), 0, 0, records + 1);
+    }
+}
+
+#[test]
+fn a_write_for_which_the_system_has_no_memory_is_refused_and_undone() {
+    for taken in [0, 50] {
+        let disk = Disk::default();
+        let log = open(&disk).unwrap();
+        fill(&log, 0, 3);
+        wait_for_seal(&disk);
+        disk.inject(fault("1.segment", At::Write { taken }, ErrorKind::OutOfMemory));
+        assert!(matches!(append(&log, 0, 3), Err(AppendError::NotAppended(_))));
+        fill(&log, 0, 1);
+        drop(log);
+        expect(&open(&disk.after_cut(0)).unwrap(), 0, 0, 4);
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::files::faulty::{At, Fault};
+use cortado_log::Log;
 use std::io::ErrorKind;
 
 fn no_space(name: &'static str, taken: usize) -> Fault {
@@ -53,6 +54,48 @@ fn a_full_disk_can_be_trimmed_and_then_has_room() {
     block_on(log.close());
     assert!(!segments(&disk).contains(&"0000000000000001.segment".to_owned()));
     assert!(disk.used_bytes() <= 3 * SEGMENT_BYTES);
+}
+
+fn append_urgently(log: &EmbeddedLog, number: u32) -> Result<LogOffset, AppendError> {
+    let record = record(log.end(partition(number)).0, 100);
+    block_on(log.requests.append(partition(number), vec![record], AppendPriority::Urgent))
+}
+
+/// Claims and what frees space must find room where other records have found none.
+#[test]
+fn urgent_records_have_a_reserve_and_trims_have_one_behind() {
+    let disk = Disk::default();
+    let log = open(&disk).unwrap();
+    disk.limit_space(Some(3 * SEGMENT_BYTES));
+    assert!(log.has_room());
+    let end = fill_up(&log, 0);
+    assert!(!log.has_room());
+    assert_eq!(append_urgently(&log, 0).unwrap(), LogOffset(end));
+    let mut urgent = 1;
+    while append_urgently(&log, 0).is_ok() {
+        urgent += 1;
+    }
+    assert!(urgent >= 2, "{urgent}");
+    block_on(log.trim(partition(0), LogOffset(end))).unwrap();
+    // There is room again without an append that would ask for it.
+    wait_for(|| log.has_room());
+    fill(&log, 0, 1);
+    drop(log);
+    expect(&open(&disk.after_cut(0)).unwrap(), 0, end, end + urgent + 1);
+}
+
+#[test]
+fn a_full_disk_that_gets_room_is_noticed_without_an_append() {
+    let disk = Disk::default();
+    let log = open(&disk).unwrap();
+    disk.limit_space(Some(2 * SEGMENT_BYTES));
+    let end = fill_up(&log, 0);
+    assert!(!log.has_room());
+    disk.limit_space(None);
+    wait_for(|| log.has_room());
+    fill(&log, 0, 50);
+    drop(log);
+    expect(&open(&disk.after_cut(0)).unwrap(), 0, 0, end + 50);
 }
 
 /// Records of every size, the smallest last, leave no room in a segment but the reserve.

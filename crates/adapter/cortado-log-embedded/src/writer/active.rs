@@ -3,7 +3,7 @@
 //! Invariant: no group stands behind the end, but perhaps a seal at it; the rest is zeros or what
 //! a recycled file held before. Start reading at [`Active::write`].
 
-use crate::files::{LogFile, WriteFailed, is_no_space, wipe, write_all};
+use crate::files::{LogFile, WriteFailed, is_passing, wipe, write_all};
 use crate::group::{GROUP_HEADER_BYTES, GroupBuilder, GroupHeader, GroupKind};
 use crate::maintenance::SegmentMaintenance;
 use crate::place::{Place, SegmentEnd};
@@ -32,7 +32,10 @@ pub(crate) struct Active {
 
 /// Bytes that records leave free at the end of a segment, at most: a trim must find room on a full
 /// disk, because trimming is what frees it. Room for some eight hundred trims of one group each.
-const RESERVE_BYTES_MAX: u64 = 64 << 10;
+const CONTROL_BYTES_MAX: u64 = 64 << 10;
+/// Bytes that all but urgent records leave free as long as no next segment is there, at most. Room for
+/// some eight thousand claims and barriers.
+const URGENT_BYTES_MAX: u64 = 4 << 20;
 
 impl Active {
     /// Goes on at `position` of `segment` with group number `next_group`.
@@ -80,9 +83,9 @@ impl Active {
     fn after_failed_write(&mut self, failed: WriteFailed) -> Failure {
         let WriteFailed { written, error } = failed;
         let file = || self.segment.name.clone();
-        let no_space = is_no_space(&error);
+        let passes = is_passing(&error);
         let failed = WriteError::Write { file: file(), source: error };
-        if !no_space {
+        if !passes {
             return Failure::Unusable(Arc::new(failed));
         }
         // What was taken may already be on the medium, where the bytes behind it might even
@@ -99,25 +102,35 @@ impl Active {
 
     /// Notes behind the durable bytes that they are, so that damage to the last group can be told
     /// from a write that was cut off. Not synced: the next sync or the system takes it along.
-    pub(crate) fn seal(&mut self) {
+    ///
+    /// # Errors
+    /// The medium fails: nothing may be written any more.
+    pub(crate) fn seal(&mut self) -> Result<(), WriteError> {
         if self.sealed || self.is_fresh() {
-            return;
+            return Ok(());
         }
         let mark = GroupHeader::mark(GroupKind::Seal, self.next_group, self.log.tag());
         match write_all(self.segment.file.as_ref(), &mark.encode(self.place()), self.position) {
             Ok(()) => self.sealed = true,
             // The next group overwrites whatever stands there now.
-            Err(failed) => warn!(error = %failed.error, "cannot seal the log"),
+            Err(WriteFailed { error, .. }) if is_passing(&error) => {
+                warn!(%error, "cannot seal the log");
+            }
+            Err(WriteFailed { error: source, .. }) => {
+                return Err(WriteError::Write { file: self.segment.name.clone(), source });
+            }
         }
+        Ok(())
     }
 
     /// Seals and syncs, when the log is closed.
-    pub(crate) fn sync_seal(&mut self) {
-        self.seal();
-        if let Err(error) = self.segment.file.sync() {
-            // All records were durable before.
-            warn!(%error, "cannot sync the seal of the log");
-        }
+    ///
+    /// # Errors
+    /// The medium fails. All records were durable before.
+    pub(crate) fn sync_seal(&mut self) -> Result<(), WriteError> {
+        self.seal()?;
+        let file = || self.segment.name.clone();
+        self.segment.file.sync().map_err(|source| WriteError::Sync { file: file(), source })
     }
 
     /// Goes on in the next segment, waiting for it if it is not ready.
@@ -178,8 +191,13 @@ impl Active {
     }
 
     /// Where groups with records must end.
+    pub(crate) fn capacity_for_urgent(&self) -> u64 {
+        self.capacity() - (self.segment.file_bytes / 16).min(CONTROL_BYTES_MAX)
+    }
+
+    /// Where groups with records that are not urgent must end, as long as there is no next segment.
     pub(crate) fn capacity_for_records(&self) -> u64 {
-        self.capacity() - (self.segment.file_bytes / 16).min(RESERVE_BYTES_MAX)
+        self.capacity_for_urgent() - (self.segment.file_bytes / 16).min(URGENT_BYTES_MAX)
     }
 
     /// The number of the next group.

@@ -172,7 +172,7 @@ impl Log for SharedMemoryLog {
 
     fn producer(&self, partition: PartitionId) -> Box<dyn Producer> {
         let log = self.clone();
-        Box::new(QueueProducer::new(move |records| log.append(partition, records)))
+        Box::new(QueueProducer::new(move |records, _| log.append(partition, records)))
     }
 
     fn follow(&self, partition: PartitionId, from: LogPosition) -> Box<dyn Follower> {
