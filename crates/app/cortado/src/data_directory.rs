@@ -3,21 +3,28 @@
 //! Knows which folder is whose; what is in them belongs to the log and the stores.
 //! Start reading at [`DataDirectory::open`]. Source: docs/formats/data-directory.md.
 
+mod abandoned;
 #[cfg(test)]
 mod tests;
 
 use crate::durable_file::{self, UNFINISHED};
 use crate::failure::Failure;
+use crate::private_files;
 use std::fmt::Write as _;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
+use tracing::warn;
 
 /// The file that makes a folder a data directory.
 const MARKER: &str = "CORTADO";
 /// The file that is locked while a server uses the directory. Holds the server's process id.
 const LOCK: &str = "LOCK";
+/// The file that says that the directory goes with its server.
+const TEMPORARY: &str = "TEMPORARY";
+/// How the names of temporary directories begin.
+const TEMPORARY_PREFIX: &str = "cortado-";
 /// The folder of the log.
 pub(crate) const LOG_FOLDER: &str = "log";
 /// The folder of the nodes.
@@ -50,7 +57,8 @@ impl DataDirectory {
             return Err(Failure::new(format!("{} is not a directory", path.display()))
                 .next("a data directory is a folder: choose another path with --data"));
         }
-        fs::create_dir_all(path).map_err(|error| unusable(path, "cannot be created", &error))?;
+        let made = private_files::create_folder(path);
+        made.map_err(|error| unusable(path, "cannot be created", &error))?;
         let marker = Marker::read(path)?;
         let inside = foreign_file(path)?;
         if let (None, Some(name)) = (&marker, inside) {
@@ -62,6 +70,9 @@ impl DataDirectory {
             .next("choose an empty or a new folder with --data"));
         }
         let lock = lock(path)?;
+        if let Err(error) = private_files::shut(path) {
+            warn!(data = %path.display(), %error, "other users may look into the data directory");
+        }
         let marker = match marker {
             Some(marker) => marker,
             None => {
@@ -78,35 +89,49 @@ impl DataDirectory {
         };
         directory.prepare_log()?;
         directory.check_identities()?;
+        // Whoever names it wants to keep it, whatever it was made for.
+        let _ = fs::remove_file(path.join(TEMPORARY));
         Ok(directory)
     }
 
-    /// Makes a data directory that is removed when it is dropped.
+    /// Makes a data directory that is removed when it is dropped, and removes those of processes that
+    /// died.
     ///
     /// # Errors
     /// There is no place for temporary files.
     pub(crate) fn temporary() -> Result<DataDirectory, Failure> {
-        let made = tempfile::Builder::new().prefix("cortado-").tempdir();
+        abandoned::remove_all(&std::env::temp_dir());
+        let made = tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempdir();
         let made = made.map_err(|error| {
             Failure::new(format!("cannot create a temporary folder: {error}"))
                 .next("name a folder with --data")
         })?;
         let directory = DataDirectory::open(made.path())?;
+        // Only now that it is locked: one that is not in use is removed by any other process.
+        let marked = private_files::create(&made.path().join(TEMPORARY));
+        marked.map_err(|error| unusable(made.path(), "cannot be written", &error))?;
         Ok(DataDirectory { temporary: Some(made), ..directory })
     }
 
     /// The log's folder must be there once a cluster has lived here: the log is the truth.
     fn prepare_log(&self) -> Result<(), Failure> {
         let log = self.log();
-        if self.cluster.is_some() && (!log.exists() || foreign_file(&log)?.is_none()) {
-            return Err(Failure::new(format!(
-                "the log is missing: {} is gone or empty, and the stores beside it are only copies \
-                 of it",
-                log.display()
-            ))
-            .next("restore it from a backup, or begin anew in another folder"));
+        if self.cluster.is_some() && !log.exists() {
+            return Err(self.log_lost(format!("the log is missing: {} is gone", log.display())));
         }
-        fs::create_dir_all(&log).map_err(|error| unusable(&log, "cannot be created", &error))
+        let made = private_files::create_folder(&log);
+        made.map_err(|error| unusable(&log, "cannot be created", &error))
+    }
+
+    /// There was a log, and it is not there any more.
+    pub(crate) fn log_lost(&self, what: String) -> Failure {
+        let (log, nodes) = (self.log(), self.nodes());
+        Failure::new(what)
+            .next(format!("restore {} from a backup, with all of its files", log.display()))
+            .next(format!(
+                "keep {} as it is: the stores may be the last copies of what the log held",
+                nodes.display()
+            ))
     }
 
     /// The identities must be there once a cluster has lived here: lives are counted nowhere else.
@@ -192,7 +217,8 @@ impl Marker {
         let path = directory.join(MARKER);
         let mut text = String::new();
         // A marker has two lines: what is longer is something else.
-        let read = File::open(&path).and_then(|file| file.take(1_000).read_to_string(&mut text));
+        let read =
+            private_files::open(&path).and_then(|file| file.take(1_000).read_to_string(&mut text));
         match read {
             Ok(_) => Marker::parse(&text)
                 .map(Some)
@@ -249,9 +275,8 @@ fn foreign_file(directory: &Path) -> Result<Option<String>, Failure> {
 /// Takes the lock, and writes who holds it.
 fn lock(directory: &Path) -> Result<File, Failure> {
     let path = directory.join(LOCK);
-    let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).clone();
-    let mut file =
-        options.open(&path).map_err(|error| unusable(directory, "cannot be written", &error))?;
+    let opened = private_files::options().write(true).create(true).truncate(false).open(&path);
+    let mut file = opened.map_err(|error| unusable(&path, "cannot be opened", &error))?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Err(in_use(directory, &mut file)),
@@ -281,6 +306,10 @@ fn unusable(path: &Path, what: &str, error: &io::Error) -> Failure {
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
             failure.next("make it writable for this user, or choose another folder with --data")
         }
+        // What opening a link says to who does not follow it.
+        _ if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => failure.next(
+            "it is a symbolic link, which no server has made: find out who has, then remove it",
+        ),
         ErrorKind::NotADirectory => {
             failure.next("a data directory is a folder: choose another path with --data")
         }

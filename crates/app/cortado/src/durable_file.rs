@@ -1,5 +1,6 @@
 //! Small files that are replaced as a whole, and survive a crash at any moment.
 
+use crate::private_files;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
@@ -14,7 +15,7 @@ pub(crate) const UNFINISHED: &str = ".tmp";
 /// The old text or the new one is there.
 pub(crate) fn replace(folder: &Path, name: &str, text: &str) -> io::Result<()> {
     let beside = folder.join(format!("{name}{UNFINISHED}"));
-    let mut file = File::create(&beside)?;
+    let mut file = private_files::create(&beside)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     fs::rename(&beside, folder.join(name))?;

@@ -15,6 +15,7 @@ mod dev;
 mod settings;
 mod data_directory;
 mod node_identities;
+mod private_files;
 mod durable_file;
 mod logging;
 mod stop_signals;

@@ -5,10 +5,10 @@
 #[cfg(test)]
 mod tests;
 
-use crate::durable_file;
+use crate::{durable_file, private_files};
 use cortado_model::{DirectoryUuid, NodeId, NodeIncarnation};
 use cortado_node::{DirectoryError, NodeDirectories, NodeIdentity};
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
@@ -33,7 +33,7 @@ impl NodeIdentities {
     fn last(&self, node: NodeId) -> Result<NodeIdentity, DirectoryError> {
         let path = self.folder.join(node.to_string());
         let mut bytes = Vec::new();
-        let file = File::open(&path);
+        let file = private_files::open(&path);
         match file.and_then(|file| file.take(FILE_BYTES_MAX).read_to_end(&mut bytes)) {
             Ok(_) => parse(node, &bytes).map_err(|why| damaged(&path, node, why)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(NodeIdentity::new()),
@@ -49,7 +49,7 @@ impl NodeDirectories for NodeIdentities {
         above: NodeIncarnation,
     ) -> Result<NodeIdentity, DirectoryError> {
         let folder = &self.folder;
-        let made = fs::create_dir_all(folder).and_then(|()| match folder.parent() {
+        let made = private_files::create_folder(folder).and_then(|()| match folder.parent() {
             // A file is only as durable as the folders above it.
             Some(parent) => File::open(parent)?.sync_all(),
             None => Ok(()),

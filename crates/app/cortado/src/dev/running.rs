@@ -5,6 +5,7 @@
 use crate::data_directory::{DataDirectory, LOG_FOLDER, store_folder};
 use crate::failure::Failure;
 use crate::node_identities::NodeIdentities;
+use crate::private_files;
 use crate::settings::Settings;
 use cortado_http::{Options, Server};
 use cortado_log::memory::SharedMemoryBeats;
@@ -47,6 +48,7 @@ impl Running {
     /// # Errors
     /// What stands in the way, and what to do about it. Nothing runs then.
     pub(crate) async fn start(settings: Settings) -> Result<Running, Failure> {
+        private_files::keep_others_out();
         let listener = listen(settings.listen).await?;
         let address = listener.local_addr().map_err(Failure::new)?;
         let mut data = match &settings.data {
@@ -166,7 +168,7 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
 
 /// Reads every segment once, which takes a while for a large log.
 async fn open_log(data: &DataDirectory) -> Result<Arc<EmbeddedLog>, Failure> {
-    let settings = LogSettings::new(data.log());
+    let settings = LogSettings { must_exist: !data.is_new(), ..LogSettings::new(data.log()) };
     info!(data = %data.path().display(), "opening the log");
     let opened = spawn_blocking(move || EmbeddedLog::open(settings)).await;
     let opened = opened.map_err(|error| Failure::new(format!("opening the log: {error}")))?;
@@ -183,6 +185,7 @@ fn log_refused(error: &LogOpenError, data: &DataDirectory) -> Failure {
                 "restore {path} from a backup; the stores in {path}/nodes still hold what was \
                  applied before the damage"
             )),
+        LogOpenError::Gone { .. } => data.log_lost(with_causes(error)),
         LogOpenError::NoSpace { .. } => failure.next("make room on that disk, then start again"),
         LogOpenError::ReadOnly { .. } => {
             failure.next("make it writable for this user, or choose another folder with --data")
@@ -213,7 +216,8 @@ fn not_started(error: &StartError, data: &DataDirectory) -> Failure {
             ))
         }
         StartError::Identity(IdentityError::StoreForeign { node, .. }) => failure.next(format!(
-            "move {} away: the node builds its store anew from the log",
+            "keep both: either may be the last copy; restore what belongs together from a backup, the \
+             folder {LOG_FOLDER} or {}",
             store_folder(&nodes, *node).display()
         )),
         StartError::Identity(IdentityError::LogUnreadable(_) | IdentityError::LogUnverified(_)) => {

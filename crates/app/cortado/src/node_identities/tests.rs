@@ -1,6 +1,7 @@
 //! Lives are counted through crashes, and what cannot be read is never begun anew.
 
 use super::*;
+use std::fs;
 
 const N1: NodeId = NodeId(1);
 const N2: NodeId = NodeId(2);
