@@ -28,6 +28,8 @@ pub(crate) trait Files: Debug + Send + Sync + 'static {
     fn remove(&self, name: &str) -> io::Result<()>;
     /// Makes the names durable.
     fn sync_directory(&self) -> io::Result<()>;
+    /// How much room is left; `None` where that cannot be told.
+    fn free_bytes(&self) -> Option<u64>;
     /// Keeps other users out for as long as the guard lives; `None` if one is in.
     ///
     /// A reader keeps writers out, makes no file, and disturbs no other reader.
@@ -98,6 +100,11 @@ impl Files for Directory {
 
     fn sync_directory(&self) -> io::Result<()> {
         File::open(&self.path)?.sync_all()
+    }
+
+    fn free_bytes(&self) -> Option<u64> {
+        let found = rustix::fs::statvfs(&self.path).ok()?;
+        Some(found.f_bavail.saturating_mul(found.f_frsize))
     }
 
     fn lock(&self, access: Access) -> io::Result<Option<LockGuard>> {
@@ -206,8 +213,8 @@ pub(crate) fn is_no_space(error: &io::Error) -> bool {
     )
 }
 
-/// Whether a write that failed with `error` took nothing and may succeed later: there is no room, on
-/// the disk or in the system's memory.
+/// Whether a write that failed with `error` took nothing and may succeed later: there is no room,
+/// on the disk or in the system's memory.
 pub(crate) fn is_passing(error: &io::Error) -> bool {
     is_no_space(error)
         || matches!(error.kind(), io::ErrorKind::OutOfMemory | io::ErrorKind::WouldBlock)

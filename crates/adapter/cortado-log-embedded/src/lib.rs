@@ -15,6 +15,7 @@ mod segment_scan;
 mod directory_scan;
 mod recovery;
 mod preparation;
+mod prepare_error;
 mod spare_segments;
 mod partition;
 mod append_error;

@@ -8,6 +8,7 @@ use crate::files::{Files, is_no_space, is_passing, write_all};
 use crate::group::{GroupHeader, GroupKind};
 use crate::place::Place;
 use crate::preparation::{Preparation, Progress};
+use crate::prepare_error::PrepareError;
 use crate::segment::{LogUuid, PREPARED_NAME, Segment, SegmentHeader};
 use crate::spare_segments::SpareSegments;
 use crate::write_error::WriteError;
@@ -53,19 +54,6 @@ enum Slot {
 
 /// Between two tries to prepare a segment, if nobody asks.
 const RETRY: Duration = Duration::from_millis(500);
-
-/// Why there is no next segment. Nothing is lost by asking again.
-#[derive(Clone, Debug, thiserror::Error)]
-pub(crate) enum PrepareError {
-    #[error("cannot prepare segment {segment}")]
-    Io {
-        segment: u64,
-        #[source]
-        source: Arc<io::Error>,
-    },
-    #[error("the log's maintenance thread has stopped")]
-    Stopped,
-}
 
 enum Task {
     Prepare(SegmentHeader),
@@ -237,7 +225,8 @@ impl Worker {
     /// Prepares what could not be prepared before, unless the writer has asked for that.
     fn prepare_again(&mut self) {
         let mut slot = self.next.lock();
-        // The segment must be made once: a second one of its name would take the place of the first.
+        // The segment must be made once: a second one of its name would take the place of the
+        // first.
         if !matches!(*slot, Slot::Failed(_)) {
             return;
         }
@@ -302,8 +291,8 @@ impl Worker {
         }
     }
 
-    /// Losing the mark loses no record: it would have shown that a later file is missing. But a medium
-    /// that fails here cannot be trusted with what comes next.
+    /// Losing the mark loses no record: it would have shown that a later file is missing. But a
+    /// medium that fails here cannot be trusted with what comes next.
     fn mark(&self, segment: &Segment, position: u64, mark: GroupHeader) {
         let (place, file) = (Place { segment: segment.number, position }, segment.name.clone());
         let why = match write_all(segment.file.as_ref(), &mark.encode(place), position) {

@@ -17,6 +17,9 @@ pub(crate) struct SpareSegments {
     spares: VecDeque<Segment>,
 }
 
+/// With room for fewer segments than these, the disk has better uses for it than spares.
+const SCARCE_SEGMENTS: u64 = 8;
+
 /// Trims come in rounds, and a round frees several segments at once. Four take up 256 MiB at the
 /// default length; a larger round is rare enough for the rest to be filled with zeros.
 pub(crate) const SPARES_MAX: usize = 4;
@@ -28,6 +31,14 @@ impl SpareSegments {
     /// # Errors
     /// The file is not kept, but may have its spare name already; opening the log deletes it.
     pub(crate) fn keep(&mut self, files: &dyn Files, segment: Segment) -> io::Result<bool> {
+        let scarce =
+            files.free_bytes().is_some_and(|free| free < SCARCE_SEGMENTS * segment.file_bytes);
+        if scarce {
+            // What is kept for speed alone is room that is needed now, but for one segment.
+            for spare in self.spares.drain(..) {
+                files.remove(&spare.name)?;
+            }
+        }
         // A group that did not fit an empty segment has made its file longer.
         let grown = segment.file.bytes()? != segment.file_bytes;
         if grown || self.spares.len() == SPARES_MAX {

@@ -3,7 +3,7 @@
 //! Start reading at [`Failure`].
 
 use crate::append_error::AppendError;
-use crate::maintenance::PrepareError;
+use crate::prepare_error::PrepareError;
 use cortado_log::Cause;
 use cortado_model::LogOffset;
 use std::io;

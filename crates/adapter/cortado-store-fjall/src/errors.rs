@@ -26,14 +26,20 @@ pub(crate) fn store_error(error: fjall::Error) -> StoreError {
 
 /// The operating system's part in an error.
 ///
-/// A file that ends too early is damage, not a failure.
+/// A file that ends too early is damage, and so are bytes that make no sense: places that no file
+/// has are what the system calls an invalid argument.
 ///
 /// # Errors
 /// The error itself, if it has no such part.
 pub(crate) fn io_error(error: fjall::Error) -> Result<io::Error, fjall::Error> {
     match error {
         fjall::Error::Io(source) | fjall::Error::Storage(LsmError::Io(source))
-            if source.kind() != io::ErrorKind::UnexpectedEof =>
+            if !matches!(
+                source.kind(),
+                io::ErrorKind::UnexpectedEof
+                    | io::ErrorKind::InvalidData
+                    | io::ErrorKind::InvalidInput
+            ) =>
         {
             Ok(source)
         }

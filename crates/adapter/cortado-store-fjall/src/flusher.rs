@@ -9,8 +9,10 @@
 
 use crate::errors::store_error;
 use crate::memtables::MEMTABLE_BYTES_MAX;
+use crate::open::condemn;
 use crate::priority::give_way;
 use crate::room::Room;
+use crate::space::FreeSpace;
 use cortado_store::StoreError;
 use fjall::{AbstractTree, Database, Keyspace, PersistMode};
 use std::fs::{self, File};
@@ -48,7 +50,11 @@ impl Flusher {
         let thread =
             std::thread::Builder::new().name(String::from("store-flusher")).spawn(move || {
                 if let Err(error) = run(&directory, &database, &entries, &ends.0, &woken) {
-                    ends.0.end(store_error(error));
+                    let error = store_error(error);
+                    if let StoreError::Damaged { why } = &error {
+                        condemn(&directory, why);
+                    }
+                    ends.0.end(error);
                 }
             })?;
         Ok(Flusher { room, wake: Some(wake), thread: Some(thread) })
@@ -107,6 +113,7 @@ fn run(
     woken: &Receiver<()>,
 ) -> fjall::Result<()> {
     give_way();
+    let space = FreeSpace::new(directory);
     // Memtables that have become tables. The engine lets go of them under a lock that every batch
     // and every read needs, and to free one takes tens of milliseconds: it is done here.
     let mut flushed = Vec::new();
@@ -117,7 +124,9 @@ fn run(
             let _ = File::open(path).and_then(|log| log.sync_data());
         }
         let memtable = entries.tree.active_memtable();
-        if memtable.size() >= MEMTABLE_BYTES_MAX {
+        // A table for which there is no room would be the end of the engine; its log has what is in
+        // it, and little is written as long as the disk is full.
+        if memtable.size() >= MEMTABLE_BYTES_MAX && space.holds(memtable.size()) {
             flushed.push(memtable);
             flush(database, entries)?;
         }

@@ -28,7 +28,7 @@ use cortado_model::{
 use cortado_store::encoding::check_snapshot_entry;
 use cortado_store::{
     Installer, KeyChange, Store, StoreError, StoreTraits, StoreUsage, View, assert_distinct,
-    changes_of,
+    changes_of, needs_no_room,
 };
 use engine::Engine;
 use errors::store_error;
@@ -79,6 +79,29 @@ impl FjallStore {
             }
         }
         Ok(())
+    }
+
+    fn remove_entries(&self, partition: PartitionId) -> Result<(), StoreError> {
+        self.starts.reset(partition);
+        let view = self.engine.view(partition);
+        let mut portions = Portions::new(&self.engine);
+        if view.checkpoint()?.is_some() || view.progress()?.is_some() {
+            let prefix = layout::prefix(partition);
+            portions.remove(EntryKey::Checkpoint.behind(&prefix))?;
+            portions.remove(EntryKey::InstallProgress.behind(&prefix))?;
+            // Nothing else goes before them.
+            portions.commit()?;
+        }
+        for key in view.keys() {
+            portions.remove(key?.to_vec())?;
+        }
+        portions.finish()
+    }
+
+    /// The store as a whole is beyond repair: notes that, for who opens it next.
+    fn condemn(&self, why: String) -> StoreError {
+        open::condemn(&self.directory, &why);
+        StoreError::Failed { why }
     }
 
     /// Adds what a batch does to a write; answers what that weighs in memory.
@@ -138,6 +161,7 @@ impl Store for FjallStore {
         let mut write = self.engine.new_write(batches.iter().map(count).sum());
         let mut readers = Vec::new();
         let mut size_bytes = 0;
+        let no_room = batches.iter().all(|(partition, batch)| needs_no_room(*partition, batch));
         for (partition, batch) in batches {
             let reader = self.starts.reader(&self.engine, partition, &batch);
             let changes = changes_of(batch, &layout::prefix(partition), &reader)?;
@@ -146,7 +170,9 @@ impl Store for FjallStore {
                 readers.push(reader);
             }
         }
-        self.engine.space.reserve(size_bytes)?;
+        if !no_room {
+            self.engine.space.reserve(size_bytes)?;
+        }
         for reader in &readers {
             self.starts.announce(reader);
         }
@@ -196,20 +222,11 @@ impl Store for FjallStore {
     }
 
     fn remove(&self, partition: PartitionId) -> Result<(), StoreError> {
-        self.starts.reset(partition);
-        let view = self.engine.view(partition);
-        let mut portions = Portions::new(&self.engine);
-        if view.checkpoint()?.is_some() || view.progress()?.is_some() {
-            let prefix = layout::prefix(partition);
-            portions.remove(EntryKey::Checkpoint.behind(&prefix))?;
-            portions.remove(EntryKey::InstallProgress.behind(&prefix))?;
-            // Nothing else goes before them.
-            portions.commit()?;
-        }
-        for key in view.keys() {
-            portions.remove(key?.to_vec())?;
-        }
-        portions.finish()
+        self.remove_entries(partition).map_err(|error| match error {
+            // A partition that cannot even be removed cannot be built anew in this store.
+            StoreError::Damaged { why } => self.condemn(why),
+            StoreError::Full { .. } | StoreError::Failed { .. } => error,
+        })
     }
 
     fn install(
@@ -235,6 +252,10 @@ impl Store for FjallStore {
         }
         self.remove(partition)?;
         Ok(Box::new(FjallInstaller::begin(&self.engine, partition, name)?))
+    }
+
+    fn has_room(&self) -> bool {
+        self.engine.space.has_room()
     }
 
     fn sync(&self) -> Result<(), StoreError> {

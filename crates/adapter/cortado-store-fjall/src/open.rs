@@ -7,9 +7,12 @@ use crate::priority::give_way;
 use cortado_store::StoreError;
 use fjall::compaction::Leveled;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions};
+use rustix::fs::OFlags;
+use std::any::Any;
 use std::error::Error;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::ScopedJoinHandle;
@@ -21,12 +24,14 @@ pub struct Settings {
     pub directory: PathBuf,
     /// Bytes of table blocks kept in memory, beside one to five memtables of 32 MiB.
     pub cache_bytes: u64,
+    /// Tables that are held open, 10 or more; others are opened for each read.
+    pub tables_max: usize,
 }
 
 impl Settings {
     /// A store in `directory` with a cache of 64 MiB.
     pub fn new(directory: impl Into<PathBuf>) -> Settings {
-        Settings { directory: directory.into(), cache_bytes: 64 << 20 }
+        Settings { directory: directory.into(), cache_bytes: 64 << 20, tables_max: 512 }
     }
 }
 
@@ -72,6 +77,15 @@ pub enum OpenError {
 /// An error of the operating system, or one that the engine has told in words.
 pub type Cause = Box<dyn Error + Send + Sync>;
 
+/// The file that says that the store was found damaged while it was open.
+const CONDEMNED: &str = "damaged";
+
+/// Notes in the store's directory that it must not be opened again, and why.
+pub(crate) fn condemn(directory: &Path, why: &str) {
+    // Where this cannot be written, the next life finds the damage as this one has.
+    let _ = fs::write(directory.join(CONDEMNED), why);
+}
+
 /// The only keyspace.
 const KEYSPACE: &str = "entries";
 /// The engine's threads. With a second one, the first would spin while that compacts.
@@ -89,6 +103,7 @@ pub(crate) fn open(settings: &Settings) -> Result<(Database, Keyspace), OpenErro
         let database = Database::builder(directory)
             .cache_size(settings.cache_bytes)
             .worker_threads(WORKER_THREADS)
+            .max_cached_files(Some(settings.tables_max))
             .open()?;
         let entries = database.keyspace(KEYSPACE, keyspace_options)?;
         Ok((database, entries))
@@ -105,7 +120,7 @@ pub(crate) fn open(settings: &Settings) -> Result<(Database, Keyspace), OpenErro
     // The engine answers some kinds of damage with a panic.
     match opened.map_err(|error| OpenError::of_system(directory, error))? {
         Ok(result) => result.map_err(|error| OpenError::of_engine(directory, error)),
-        Err(_) => Err(OpenError::damaged(directory, "the engine panicked")),
+        Err(panic) => Err(OpenError::of_panic(directory, panic.as_ref())),
     }
 }
 
@@ -121,9 +136,11 @@ fn keyspace_options() -> KeyspaceCreateOptions {
 /// store that was never whole.
 fn prepare(directory: &Path) -> Result<(), OpenError> {
     let failed = |error| OpenError::of_system(directory, error);
-    fs::create_dir_all(directory).map_err(failed)?;
+    DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
     let path = directory.join("lock");
-    let lock = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    let lock = options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed()).open(path);
     let lock = lock.map_err(failed)?;
     match lock.try_lock() {
         Ok(()) => {}
@@ -131,6 +148,11 @@ fn prepare(directory: &Path) -> Result<(), OpenError> {
             return Err(OpenError::InUse { directory: directory.to_owned() });
         }
         Err(TryLockError::Error(error)) => return Err(failed(error)),
+    }
+    match fs::read_to_string(directory.join(CONDEMNED)) {
+        Ok(why) => return Err(OpenError::damaged(directory, why)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(failed(error)),
     }
     clear_unborn(directory, &lock)
 }
@@ -173,6 +195,20 @@ impl OpenError {
         OpenError::Damaged { directory: directory.to_owned(), source: source.into() }
     }
 
+    /// The engine panics at some kinds of damage, and where the system refuses it a thread.
+    fn of_panic(directory: &Path, panic: &(dyn Any + Send)) -> OpenError {
+        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+        let source: Cause = format!("the engine panicked: {text}").into();
+        let directory = directory.to_owned();
+        // How an error of the system shows itself in the message.
+        if text.contains("Os { code:") {
+            OpenError::Failed { directory, source }
+        } else {
+            OpenError::Damaged { directory, source }
+        }
+    }
+
     /// What an error of the operating system means while a store is being opened.
     pub(crate) fn of_system(directory: &Path, source: io::Error) -> OpenError {
         let directory = directory.to_owned();
@@ -190,8 +226,13 @@ impl OpenError {
             return OpenError::InUse { directory: directory.to_owned() };
         }
         match io_error(error) {
-            // A file that should be there is not.
-            Ok(source) if source.kind() == io::ErrorKind::NotFound => {
+            // A file that should be there is not, or one that should not be there is.
+            Ok(source)
+                if matches!(
+                    source.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists
+                ) =>
+            {
                 OpenError::damaged(directory, source)
             }
             Ok(source) => OpenError::of_system(directory, source),

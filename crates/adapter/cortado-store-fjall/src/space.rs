@@ -8,10 +8,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// How much is written between two looks at the file system.
 const LOOK_EVERY_BYTES: u64 = 4 << 20;
-/// What is kept free: a memtable and its log to be flushed, and something for a compaction.
-const FREE_BYTES_MIN: u64 = 64 << 20;
+/// What is kept free of everything: with less the engine fails.
+const FREE_BYTES_MIN: u64 = 16 << 20;
 /// On a small file system, this part of it.
-const FREE_PART_MIN: u64 = 10;
+const FREE_PART_MIN: u64 = 40;
+/// With less than this the store asks for nothing more than what must be: memtables and their logs
+/// are to be flushed, tables to be compacted, and several stores and a log may share the disk.
+const ROOM_BYTES_MIN: u64 = 256 << 20;
+/// On a small file system, this part of it.
+const ROOM_PART_MIN: u64 = 5;
 
 /// The free space under one directory.
 pub(crate) struct FreeSpace {
@@ -50,9 +55,8 @@ impl FreeSpace {
         }
         self.unseen_bytes.store(0, Ordering::Relaxed);
         // A file system that cannot tell is not full; the engine finds out what is wrong with it.
-        let Ok(found) = rustix::fs::statvfs(&self.directory) else { return Ok(()) };
-        let free_bytes = found.f_bavail.saturating_mul(found.f_frsize);
-        let kept_bytes = (self.kept_bytes)(found.f_blocks.saturating_mul(found.f_frsize));
+        let Some((free_bytes, total_bytes)) = self.measure() else { return Ok(()) };
+        let kept_bytes = (self.kept_bytes)(total_bytes);
         let is_low = free_bytes < kept_bytes;
         self.is_low.store(is_low, Ordering::Relaxed);
         if !is_low {
@@ -60,6 +64,27 @@ impl FreeSpace {
         }
         let why = format!("{free_bytes} bytes are free, {kept_bytes} are kept free");
         Err(StoreError::Full { why })
+    }
+
+    /// Whether there is room for more than what must be written.
+    pub(crate) fn has_room(&self) -> bool {
+        self.measure().is_none_or(|(free_bytes, total_bytes)| {
+            free_bytes >= ROOM_BYTES_MIN.min(total_bytes / ROOM_PART_MIN)
+        })
+    }
+
+    /// Whether `size_bytes` can be written and what is kept free is left.
+    pub(crate) fn holds(&self, size_bytes: u64) -> bool {
+        self.measure().is_none_or(|(free_bytes, total_bytes)| {
+            free_bytes >= size_bytes.saturating_add((self.kept_bytes)(total_bytes))
+        })
+    }
+
+    /// The bytes that are free, and all of them; `None` if the file system cannot tell.
+    fn measure(&self) -> Option<(u64, u64)> {
+        let found = rustix::fs::statvfs(&self.directory).ok()?;
+        let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
+        Some((bytes(found.f_bavail), bytes(found.f_blocks)))
     }
 }
 
@@ -70,8 +95,8 @@ mod tests {
     #[test]
     fn a_part_is_kept_free_but_no_more_than_a_bound() {
         let kept_bytes = FreeSpace::new(Path::new("/")).kept_bytes;
-        assert_eq!(kept_bytes(1 << 40), 64 << 20);
-        assert_eq!(kept_bytes(100 << 20), 10 << 20);
+        assert_eq!(kept_bytes(1 << 40), 16 << 20);
+        assert_eq!(kept_bytes(400 << 20), 10 << 20);
         assert_eq!(kept_bytes(0), 0);
     }
 

@@ -240,6 +240,21 @@ fn a_full_disk_stops_writes_before_the_engine_fails() {
     assert_eq!(kept(&store, 100), Ok(1));
 }
 
+#[test]
+fn a_full_store_takes_what_removes_and_what_is_of_the_cluster() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = open(directory.path());
+    store.apply_one(HOME, batch(1, 100)).unwrap();
+    store.engine.space = FreeSpace::always_low(directory.path());
+    let removing = Batch { documents: vec![(TABLE, key(1), None)], ..batch(2, 100) };
+    store.apply_one(HOME, removing).unwrap();
+    assert_eq!(store.get(HOME, TABLE, &key(1)), Ok(None));
+    store.apply_one(PartitionId::CLUSTER, batch(1, 100)).unwrap();
+    // A probe must find out that it is full.
+    let probe = Batch { checkpoint: Bytes::from_static(b"2"), ..Batch::default() };
+    assert!(matches!(store.apply_one(HOME, probe), Err(StoreError::Full { .. })));
+}
+
 /// The engine's own way to flush ends in a deadlock with one worker: see `flusher.rs`.
 #[test]
 fn full_memtables_become_tables_while_batches_go_on() {

@@ -19,8 +19,8 @@ pub trait Producer: Send {
     /// Records of others may come to stand between them.
     fn send(&mut self, records: Vec<Bytes>);
 
-    /// As [`send`](Self::send), for records without which no partition is led and nothing is freed: a
-    /// log without room for others may have a reserve for these.
+    /// As [`send`](Self::send), for records without which no partition is led and nothing is freed:
+    /// a log without room for others may have a reserve for these.
     fn send_urgent(&mut self, records: Vec<Bytes>) {
         self.send(records);
     }

@@ -48,6 +48,8 @@ pub trait Store: Send + Sync + 'static {
 
     /// Applies the batches of some partitions in one commit, each with its checkpoint.
     ///
+    /// Batches that [need no room](needs_no_room) are taken by a full store, too.
+    ///
     /// Each batch shows whole or not at all, and all of them have when the call ends. A crash may
     /// lose some of them and keep others.
     ///
@@ -134,6 +136,12 @@ pub trait Store: Send + Sync + 'static {
         name: &[u8],
     ) -> Result<Box<dyn Installer + 'a>, StoreError>;
 
+    /// Whether there is room for more than what is committed already, what removes something, and
+    /// checkpoints. Costs little.
+    fn has_room(&self) -> bool {
+        true
+    }
+
     /// Makes everything applied so far survive a power cut.
     fn sync(&self) -> Result<(), StoreError>;
 
@@ -165,6 +173,14 @@ pub struct StoreUsage {
     pub cache: Budget,
     /// Batches that are in no table yet.
     pub memtables: Budget,
+}
+
+/// Whether a full store takes `batch` all the same: it removes documents, or is of `_cluster`,
+/// which is small and without which no database is dropped.
+pub fn needs_no_room(partition: PartitionId, batch: &Batch) -> bool {
+    let removes = |(_, _, document): &(_, _, Option<StoredDocument>)| document.is_none();
+    let only_removes = !batch.documents.is_empty() && batch.documents.iter().all(removes);
+    partition == PartitionId::CLUSTER || (only_removes && batch.entries.is_empty())
 }
 
 /// Asserts that each partition comes once at most: a store computes what a batch does from what it

@@ -7,7 +7,9 @@ use crate::encoding::{
     Expiring, bookmark_scn, check_snapshot_entry, expiring, parse_bytes, parse_document,
     parse_progress, parse_remembered, progress_value,
 };
-use crate::{EntryIterator, Installer, Store, StoreError, StoreTraits, View, assert_distinct};
+use crate::{
+    EntryIterator, Installer, Store, StoreError, StoreTraits, View, assert_distinct, needs_no_room,
+};
 use bytes::Bytes;
 use cortado_model::{
     Batch, DocumentKey, Entry, EntryKey, EntryRange, Findings, PartitionId, Remembered,
@@ -30,8 +32,11 @@ pub struct MemoryStore {
 /// What goes wrong, until told otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// `apply`, `remove`, `install` and `sync` answer [`StoreError::Full`]; reads go on.
+    /// `apply` of what needs room, `remove`, `install` and `sync` answer [`StoreError::Full`];
+    /// reads go on.
     Full,
+    /// [`has_room`](Store::has_room) answers no; everything works.
+    Low,
     /// Everything answers [`StoreError::Failed`].
     Failed,
     /// Everything answers [`StoreError::Damaged`].
@@ -110,7 +115,7 @@ impl State {
     fn check_read(&self) -> Result<(), StoreError> {
         match self.fault {
             Some(fault) if self.writes_before_fault == 0 => match fault {
-                Fault::Full => Ok(()),
+                Fault::Full | Fault::Low => Ok(()),
                 Fault::Failed => Err(StoreError::Failed { why: String::from("told to") }),
                 Fault::Damaged => Err(StoreError::Damaged { why: String::from("told to") }),
             },
@@ -125,6 +130,14 @@ impl State {
                 Err(StoreError::Full { why: String::from("told to") })
             }
             Some(_) | None => Ok(()),
+        }
+    }
+
+    /// As [`check_write`](Self::check_write), for what a full store takes.
+    fn check_urgent_write(&mut self) -> Result<(), StoreError> {
+        match self.fault {
+            Some(Fault::Full) => Ok(()),
+            Some(_) | None => self.check_write(),
         }
     }
 
@@ -218,7 +231,11 @@ impl Store for MemoryStore {
     fn apply(&self, batches: Vec<(PartitionId, Batch)>) -> Result<(), StoreError> {
         assert_distinct(&batches);
         let mut state = self.state();
-        state.check_write()?;
+        if batches.iter().all(|(partition, batch)| needs_no_room(*partition, batch)) {
+            state.check_urgent_write()?;
+        } else {
+            state.check_write()?;
+        }
         // All of it is computed before any of it is done.
         let mut computed = Vec::with_capacity(batches.len());
         for (partition, batch) in batches {
@@ -308,6 +325,10 @@ impl Store for MemoryStore {
         };
         let name = Bytes::copy_from_slice(name);
         Ok(Box::new(MemoryInstaller { store: self, partition, name, after }))
+    }
+
+    fn has_room(&self) -> bool {
+        self.state().fault != Some(Fault::Low)
     }
 
     fn sync(&self) -> Result<(), StoreError> {

@@ -131,6 +131,10 @@ impl Store for Slow {
         Ok(Box::new(SlowInstaller { installer, pace: &self.pace, put: 0 }))
     }
 
+    fn has_room(&self) -> bool {
+        self.store.has_room()
+    }
+
     fn sync(&self) -> Result<(), StoreError> {
         self.pace.wait();
         self.store.sync()

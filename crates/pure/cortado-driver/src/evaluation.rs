@@ -17,7 +17,9 @@ use alloc::vec::Vec;
 use cortado_document::{
     Change, Current, Done, Evaluated, Foreseen, Operation, Refusal, Schema, ValidationBudget,
 };
-use cortado_model::{Findings, LogOffset, RememberedKey, StoreError, StoredDocument, WallMillis};
+use cortado_model::{
+    Findings, LogOffset, PartitionId, RememberedKey, StoreError, StoredDocument, WallMillis,
+};
 use cortado_replica::{
     DecidedWrite, Draft, DraftChange, DraftValue, Idempotency, Input, NotDone, ReadNeed,
     RequestEnd, Role,
@@ -94,7 +96,8 @@ impl<C: Caller> Life<C> {
     ) -> Result<(), Halt> {
         let same = pending.generation == self.core.fold().generation();
         // What the store has shown may lack what another leader has written.
-        let why = self.why_not_leading(turn).or((!same).then_some(NotDone::Changing));
+        let why =
+            self.why_not_leading(&pending.order, turn).or((!same).then_some(NotDone::Changing));
         if let Some(why) = why {
             reply(pending.caller, Reply::NotDone(why), turn);
             return Ok(());
@@ -167,7 +170,7 @@ impl<C: Caller> Life<C> {
         }
     }
 
-    fn why_not_leading(&self, turn: &Turn<'_, C>) -> Option<NotDone> {
+    fn why_not_leading(&self, order: &WriteOrder, turn: &Turn<'_, C>) -> Option<NotDone> {
         let kept_bytes_max = turn.settings.replica.in_flight_bytes_max;
         match self.core.role() {
             Role::Leader if self.stopping || !self.applying.knows_all() => Some(NotDone::Changing),
@@ -175,6 +178,10 @@ impl<C: Caller> Life<C> {
             // The store is behind, or a look into it does not come back.
             Role::Leader if self.applying.recent().bytes() >= kept_bytes_max => {
                 Some(NotDone::Overloaded)
+            }
+            // What frees room, and what the cluster itself needs, is done on a full disk, too.
+            Role::Leader if order.only_removes() || turn.me.partition == PartitionId::CLUSTER => {
+                None
             }
             // It would be committed, and could not be applied.
             Role::Leader if self.room == Room::Nowhere => Some(NotDone::LogRefused),

@@ -6,7 +6,7 @@ use crate::idempotency::KeyedWrite;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
-use cortado_document::{Done, Foreseen, Operation, Refusal, Schema};
+use cortado_document::{DocumentAction, Done, Foreseen, Operation, Refusal, Schema};
 use cortado_model::{Etag, Scn, TableId, WallMillis};
 
 /// A write of one resource.
@@ -21,6 +21,14 @@ pub struct WriteOrder {
     pub foreseen: Vec<Option<Foreseen>>,
     /// How it is recognised when it comes again.
     pub keyed: Option<KeyedWrite>,
+}
+
+impl WriteOrder {
+    /// Whether it removes documents and does nothing else.
+    pub(crate) fn only_removes(&self) -> bool {
+        let removes = |action: &_| matches!(action, DocumentAction::Delete | DocumentAction::Check);
+        self.operations.iter().all(|operation| removes(&operation.action))
+    }
 }
 
 /// What a database declares of its tables.

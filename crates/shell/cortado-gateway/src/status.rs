@@ -15,11 +15,17 @@ pub struct Status {
 }
 
 /// Why clients cannot be served now, or not all of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotReady {
     /// The process is ending.
     #[error("the process is shutting down")]
     Ending,
+    /// Nothing can be written until the process starts again.
+    #[error("the log has failed: {why}")]
+    LogFailed {
+        /// The cause.
+        why: String,
+    },
     /// Nothing can be declared, and no node registers.
     #[error("_cluster has no leader")]
     NoClusterLeader,

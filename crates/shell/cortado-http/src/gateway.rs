@@ -168,7 +168,7 @@ impl Services for Gateway {
         Box::pin(Gateway::status(self))
     }
 
-    fn ready(&self) -> BoxFuture<'_, Result<(), NotReady>> {
+    fn ready(&self) -> BoxFuture<'_, Result<Vec<String>, NotReady>> {
         Box::pin(Gateway::ready(self))
     }
 }

@@ -39,7 +39,9 @@ pub(crate) fn healthz() -> Answer {
 /// Every partition is served.
 pub(crate) async fn readyz(call: &Call<'_>) -> Result<Answer, Failure> {
     match call.services().ready().await {
-        Ok(()) => Ok(json(StatusCode::OK, &value!({ "ready": true }))),
+        Ok(warnings) if warnings.is_empty() => Ok(json(StatusCode::OK, &value!({ "ready": true }))),
+        // Reads are served, and it is for the operator to find out what is not.
+        Ok(warnings) => Ok(json(StatusCode::OK, &value!({ "ready": true, "warnings": warnings }))),
         Err(why) => Err(Failure::new(Code::Unavailable, why.to_string())),
     }
 }

@@ -156,11 +156,11 @@ pub trait Services: Send + Sync {
     /// Nodes, partitions and replicas as they are now.
     fn status(&self) -> BoxFuture<'_, Status>;
 
-    /// Whether every partition is served.
+    /// Whether every partition is served, and what is wrong with nodes all the same.
     ///
     /// # Errors
     /// What is missing.
-    fn ready(&self) -> BoxFuture<'_, Result<(), NotReady>>;
+    fn ready(&self) -> BoxFuture<'_, Result<Vec<String>, NotReady>>;
 }
 
 /// Ends and starts the nodes of this process, for development mode.

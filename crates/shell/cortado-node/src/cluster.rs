@@ -76,11 +76,9 @@ impl Cluster {
         metrics.collect(Observation::of(&running));
         let supervisor = tokio::spawn(Arc::clone(&running).supervise(failed));
         let started = Cluster { nodes: running, router, supervisor };
-        for node in nodes {
-            if let Err(source) = started.nodes.start(node).await {
-                started.abort().await;
-                return Err(StartError::Node { node, source });
-            }
+        if let Err(error) = started.start_nodes(nodes).await {
+            started.abort().await;
+            return Err(error);
         }
         if let Err(error) = started.await_registration(Instant::now() + START_TIMEOUT).await {
             started.abort().await;
@@ -88,6 +86,25 @@ impl Cluster {
         }
         info!(%cluster, "cluster started");
         Ok(started)
+    }
+
+    /// Starts all nodes but those whose stores are damaged, unless none is left.
+    async fn start_nodes(&self, nodes: Vec<NodeId>) -> Result<(), StartError> {
+        let mut damaged = None;
+        for node in nodes {
+            match self.nodes.start(node).await {
+                Ok(()) => {}
+                Err(source @ NodeError::Store(StoreError::Damaged { .. })) => {
+                    self.nodes.stays_down(node, &source);
+                    damaged = Some(StartError::Node { node, source });
+                }
+                Err(source) => return Err(StartError::Node { node, source }),
+            }
+        }
+        match damaged {
+            Some(error) if self.nodes.all_running().is_empty() => Err(error),
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// The door for clients of the whole cluster, whichever nodes run.

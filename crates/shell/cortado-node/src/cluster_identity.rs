@@ -148,10 +148,22 @@ async fn stored(
             tokio::task::spawn_blocking(move || cluster_in(stores.open(node)?.as_ref())).await;
         let why = "opening the store panicked".to_owned();
         let cluster = looked.unwrap_or(Err(StoreError::Failed { why }));
-        let cluster = cluster.map_err(|source| IdentityError::Store { node, source })?;
+        let cluster = match cluster {
+            Ok(cluster) => cluster,
+            // The node stays down; that is no reason for others to do so.
+            Err(StoreError::Damaged { .. }) => None,
+            Err(source) => return Err(IdentityError::Store { node, source }),
+        };
         all.extend(cluster.map(|cluster| (node, cluster)));
     }
     Ok(all)
+}
+
+/// Below which offset of its log `store` holds everything of a partition; `None` if it does not
+/// hold it, or cannot be read.
+pub fn folded_in(store: &dyn Store, partition: PartitionId) -> Option<LogOffset> {
+    let checkpoint = store.view(partition).ok()?.checkpoint().ok()??;
+    Some(FoldState::decode(&checkpoint).ok()?.position.offset)
 }
 
 /// Whose `store` is; `None` if it is new, or so damaged that it will be built anew.

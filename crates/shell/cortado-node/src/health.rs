@@ -62,7 +62,11 @@ impl Health {
 
     /// Why the node is unhealthy, if it is.
     pub(crate) fn sickness(&self) -> Option<String> {
-        let full = self.room.is_missing().then(|| "the store has no room".to_owned());
+        let full = match (self.room.is_awaited(), self.room.is_missing()) {
+            (true, _) => Some("the store has no room".to_owned()),
+            (false, true) => Some("the disk is nearly full: writes are refused".to_owned()),
+            (false, false) => None,
+        };
         let unread = || Some(format!("catalog not read: {}", self.unread.lock().as_ref()?));
         full.or_else(unread).or_else(|| self.sickness.lock().clone())
     }

@@ -26,6 +26,7 @@ mod registration;
 mod replica_handle;
 mod replica_host;
 mod replica_task;
+mod room_watch;
 mod service;
 mod settings;
 mod store_factory;
@@ -36,7 +37,7 @@ mod vitals;
 mod watcher;
 
 pub use cluster::{Cluster, StartError};
-pub use cluster_identity::{Founding, IdentityError};
+pub use cluster_identity::{Founding, IdentityError, folded_in};
 pub use components::Components;
 pub use directory::{DirectoryError, MemoryDirectories, NodeDirectories, NodeIdentity};
 pub use nodes::{NodeError, Nodes};

@@ -12,6 +12,7 @@ use crate::placed_replicas::{PlacedReplicas, stop_replica};
 use crate::progress_teller::tell_progress;
 use crate::registration::register;
 use crate::replica_host::{Duty, ReplicaHost};
+use crate::room_watch::watch_room;
 use crate::service::NodeService;
 use crate::settings::Settings;
 use crate::store_factory::StoreFactory;
@@ -90,6 +91,7 @@ impl Node {
         if host.duty == Duty::Member {
             let (watched, service) = (Arc::clone(host), Arc::clone(&self.service));
             host.tasks.spawn(watch_over(watched, service));
+            host.tasks.spawn(watch_room(Arc::clone(host)));
             host.tasks.spawn(gateway.clone().control(leads_cluster(host)));
             host.tasks.spawn(gateway.clone().found_journal(leads_cluster(host)));
             host.tasks.spawn(register(Arc::clone(host), gateway.clone()));

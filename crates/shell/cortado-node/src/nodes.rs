@@ -176,6 +176,13 @@ impl Nodes {
         self.refusals.of(node)
     }
 
+    /// A node cannot be started until somebody has done something about it.
+    pub(crate) fn stays_down(&self, node: NodeId, why: &NodeError) {
+        let error = with_causes(why);
+        error!(%node, error, "node not started; the others go on");
+        self.refusals.note(node, error);
+    }
+
     /// No node is started any more.
     pub(crate) fn set_ending(&self) {
         self.ending.store(true, Ordering::Release);
@@ -327,11 +334,16 @@ impl Nodes {
             }
         };
         error!(%node, %incarnation, error = why, "node failed; restarting it");
+        let mut told = String::new();
         loop {
             sleep(RETRY).await;
             match self.start_above(node, above).await {
                 Ok(()) | Err(NodeError::AlreadyRunning | NodeError::Ending) => return,
-                Err(error) => error!(%node, error = with_causes(&error), "node not started"),
+                Err(error) if with_causes(&error) == told => {}
+                Err(error) => {
+                    told = with_causes(&error);
+                    self.stays_down(node, &error);
+                }
             }
         }
     }

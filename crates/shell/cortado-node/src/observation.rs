@@ -33,6 +33,8 @@ impl Source for Observation {
         journal(&running, samples);
         held_back_logs(&running, samples);
         log(nodes.log().usage(), samples);
+        let help = "1 if the log takes nothing more until the process starts again, 0 if it works";
+        samples.gauge("cortado_log_failed", help, nodes.log().failure().is_some());
         let usages = running.iter().map(|running| {
             let host = running.node.host();
             (host.node().to_string(), host.store.usage())

@@ -108,6 +108,13 @@ impl ReplicaHost {
         }
     }
 
+    /// Room is getting short, or no longer.
+    pub(crate) fn show_low(&self, low: bool) {
+        if self.health.room.show_low(low) {
+            self.routes.replicas().iter().for_each(|replica| replica.show_room());
+        }
+    }
+
     /// How many replicas `partition` should have.
     pub(crate) fn replica_count(&self, partition: PartitionId) -> usize {
         match self.cluster.placed(partition).len() {

@@ -372,6 +372,11 @@ impl Files for Disk {
         Ok(())
     }
 
+    fn free_bytes(&self) -> Option<u64> {
+        let state = self.lock();
+        Some(state.space_bytes?.saturating_sub(state.used_bytes()))
+    }
+
     fn lock(&self, access: Access) -> io::Result<Option<LockGuard>> {
         if self.lock().read_only && access == Access::Write {
             return Err(io::ErrorKind::PermissionDenied.into());

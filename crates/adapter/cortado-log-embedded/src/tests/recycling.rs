@@ -1,6 +1,22 @@
 //! Recycled files: what is recycled and what is not, and that remains are never taken for groups.
 
 use super::*;
+
+/// Where room is short, it is not kept for speed.
+#[test]
+fn a_disk_with_little_room_keeps_one_spare() {
+    let disk = Disk::default();
+    let log = open(&disk).unwrap();
+    while segments(&disk).len() < 6 {
+        fill(&log, 0, 1);
+    }
+    disk.limit_space(Some(disk.used_bytes() + SEGMENT_BYTES));
+    block_on(log.trim(partition(0), LogOffset(u64::MAX))).unwrap();
+    wait_for(|| segments(&disk).len() <= 2);
+    block_on(log.close());
+    let spares = disk.image().into_keys().filter(|name| name.ends_with(".spare")).count();
+    assert_eq!(spares, 1);
+}
 use crate::files::faulty::{At, Fault};
 use crate::frame::{Frame, FrameKind, PartitionIncarnation};
 use crate::group::{GROUP_HEADER_BYTES, GroupBuilder, GroupHeader, GroupKind};

@@ -33,8 +33,8 @@ pub(crate) struct Active {
 /// Bytes that records leave free at the end of a segment, at most: a trim must find room on a full
 /// disk, because trimming is what frees it. Room for some eight hundred trims of one group each.
 const CONTROL_BYTES_MAX: u64 = 64 << 10;
-/// Bytes that all but urgent records leave free as long as no next segment is there, at most. Room for
-/// some eight thousand claims and barriers.
+/// Bytes that all but urgent records leave free as long as no next segment is there, at most. Room
+/// for some eight thousand claims and barriers.
 const URGENT_BYTES_MAX: u64 = 4 << 20;
 
 impl Active {

@@ -104,6 +104,35 @@ fn errors_of_the_system_say_what_to_do() {
     assert!(matches!(of(io::ErrorKind::StorageFull), OpenError::Failed { .. }));
 }
 
+/// Only where bytes are wrong may a store be set aside.
+#[test]
+fn what_the_system_lacks_is_no_damage() {
+    let of = |error| OpenError::of_engine(Path::new("/data"), fjall::Error::Io(error));
+    // EIO, EAGAIN, ENOMEM, ENFILE, EMFILE, ENOSPC, EINTR
+    for code in [5, 11, 12, 23, 24, 28, 4] {
+        let error = of(io::Error::from_raw_os_error(code));
+        assert!(matches!(error, OpenError::Failed { .. }), "{code}: {error}");
+    }
+    use io::ErrorKind::{AlreadyExists, InvalidData, InvalidInput, NotFound, UnexpectedEof};
+    for kind in [AlreadyExists, InvalidData, InvalidInput, NotFound, UnexpectedEof] {
+        let error = of(kind.into());
+        assert!(matches!(error, OpenError::Damaged { .. }), "{kind}: {error}");
+    }
+    let of_panic = |text: &str| OpenError::of_panic(Path::new("/data"), &text.to_owned());
+    let no_thread = of_panic("should spawn: Os { code: 11, kind: WouldBlock, message: \"again\" }");
+    assert!(matches!(no_thread, OpenError::Failed { .. }), "{no_thread}");
+    assert!(matches!(of_panic("range end out of bounds"), OpenError::Damaged { .. }));
+}
+
+#[test]
+fn a_link_in_the_place_of_the_lock_is_not_followed() {
+    let directory = tempfile::tempdir().unwrap();
+    let target = directory.path().join("precious");
+    std::os::unix::fs::symlink(&target, directory.path().join("lock")).unwrap();
+    assert!(open(directory.path()).is_err());
+    assert!(!target.exists());
+}
+
 #[test]
 fn an_error_of_the_system_is_kept_with_its_number() {
     let full = || io::Error::from_raw_os_error(28);

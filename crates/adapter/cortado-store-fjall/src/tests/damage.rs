@@ -115,6 +115,34 @@ fn a_changed_byte_of_a_table_never_becomes_an_answer() {
     assert!(noticed > 10, "{noticed}: are these the files of the store?");
 }
 
+/// What cannot be removed cannot be replaced, whatever a peer has to give: the whole store goes.
+#[test]
+fn a_store_whose_damage_cannot_be_removed_is_not_opened_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    // Enough for many blocks.
+    (1..=600).for_each(|sequence| store.apply_one(HOME, batch(sequence, VALUE_BYTES)).unwrap());
+    store.engine.entries.rotate_memtable_and_wait().unwrap();
+    drop(store);
+    let tables = files(directory.path(), Path::new(""));
+    let is_table = |path: &PathBuf| path.parent().is_some_and(|folder| folder.ends_with("tables"));
+    let tables = tables.iter().map(|name| directory.path().join(name)).filter(is_table);
+    // The engine has small ones of its own.
+    let path = tables.max_by_key(|path| fs::metadata(path).unwrap().len());
+    let path = path.expect("all of it is in a table");
+    let store = open(directory.path());
+    // While it is open: what lies in the middle of a table has not been read yet.
+    let mut bytes = fs::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + 64].fill(0x5a);
+    fs::write(&path, bytes).unwrap();
+    let removed = store.remove(HOME);
+    assert!(matches!(removed, Err(StoreError::Failed { .. })), "{removed:?}");
+    drop(store);
+    let again = FjallStore::open(&Settings::new(directory.path())).err();
+    assert!(matches!(again, Some(OpenError::Damaged { .. })), "{again:?}");
+}
+
 /// A changed byte of a document in the engine's log cuts that, or is noticed.
 ///
 /// The engine does not check the numbers at the head of its batches: docs/formats/store.md.

@@ -1,6 +1,6 @@
 //! Lives: how one begins, ends, and what follows.
 
-use crate::rig::{LOG, Rig, put};
+use crate::rig::{LOG, Rig, delete, put};
 use cortado_driver::{
     Action, CopyError, CopyRefusal, Event, LogExtent, News, PeerState, ReplicaRole, Reply,
     Surroundings, UnknownWhy,
@@ -284,6 +284,22 @@ fn a_driver_that_is_told_twice_to_stop_ends_with_what_is_open() {
     rig.on(Event::Stop);
     assert!(rig.ended);
     assert_eq!(rig.reply(1), Some(&Reply::Unknown(UnknownWhy::LeaderLost)));
+}
+
+#[test]
+fn a_leader_without_room_removes_documents_all_the_same() {
+    let mut rig = Rig::leading();
+    rig.write(1, put("x"), None);
+    rig.append();
+    rig.is_written(1);
+    rig.on(Event::Room(false));
+    rig.write(2, delete("x"), None);
+    let Action::LookAround(job) = rig.take() else { panic!("it looks for room") };
+    rig.on(Event::Around(job, Surroundings::default()));
+    rig.append();
+    rig.is_written(2);
+    rig.write(3, put("x"), None);
+    assert_eq!(rig.reply(3), Some(&Reply::NotDone(NotDone::LogRefused)));
 }
 
 #[test]

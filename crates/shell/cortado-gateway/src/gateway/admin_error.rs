@@ -104,6 +104,17 @@ pub enum InvalidDeclaration {
         /// The limit.
         partitions_max: u32,
     },
+    /// With those that there are, there would be more partitions than a cluster can carry.
+    #[error(
+        "the cluster has {existing} partitions and may have {partitions_max} in all: drop a \
+         database, or ask for fewer partitions"
+    )]
+    PartitionsOfAll {
+        /// How many there are.
+        existing: u32,
+        /// The limit.
+        partitions_max: u32,
+    },
     /// No replicas, or more than there are nodes.
     #[error("there are {nodes} nodes: a partition has 1 to {nodes} replicas")]
     Replication {

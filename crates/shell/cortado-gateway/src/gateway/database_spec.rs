@@ -23,6 +23,10 @@ const PARTITIONS_DEFAULT: u32 = 16;
 /// Replicas of a partition where that many nodes are and no number is asked for.
 const REPLICATION_DEFAULT: u32 = 3;
 
+/// Partitions of all databases together. Each costs every node that has a replica a task and its
+/// memory, and the log a note in each of its segments, whether it is used or not.
+const PARTITIONS_OF_ALL_MAX: u32 = 8_192;
+
 /// What a database should be.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DatabaseSpec {
@@ -97,6 +101,7 @@ pub(super) fn complete(spec: DatabaseSpec, catalog: &Catalog) -> Result<Complete
     if !(1..=PARTITIONS_MAX).contains(&partitions) {
         return Err(InvalidDeclaration::Partitions { partitions_max: PARTITIONS_MAX }.into());
     }
+    check_room(catalog.placements().count(), partitions)?;
     if !(1..=nodes).contains(&replication) {
         return Err(InvalidDeclaration::Replication { nodes }.into());
     }
@@ -104,6 +109,15 @@ pub(super) fn complete(spec: DatabaseSpec, catalog: &Catalog) -> Result<Complete
         check_definition(name, definition)?;
     }
     Ok(Complete { partitions, replication, owner: spec.owner, tables: spec.tables })
+}
+
+/// Refuses `partitions` more where there are too many already.
+fn check_room(existing: usize, partitions: u32) -> Result<(), InvalidDeclaration> {
+    let existing = u32::try_from(existing).unwrap_or(u32::MAX);
+    if existing.saturating_add(partitions) <= PARTITIONS_OF_ALL_MAX {
+        return Ok(());
+    }
+    Err(InvalidDeclaration::PartitionsOfAll { existing, partitions_max: PARTITIONS_OF_ALL_MAX })
 }
 
 /// How an existing database differs from what is asked for. Further tables are no difference.
@@ -141,4 +155,19 @@ fn load_of(catalog: &Catalog) -> BTreeMap<NodeId, Load> {
         }
     }
     load
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn partitions_are_bounded_in_all() {
+        assert!(check_room(0, 1_024).is_ok());
+        assert!(check_room(8_191, 1).is_ok());
+        for (existing, partitions) in [(8_192, 1), (8_000, 193), (usize::MAX, 1)] {
+            let refused = check_room(existing, partitions).expect_err("too many");
+            assert!(refused.to_string().contains("drop a database"), "{refused}");
+        }
+    }
 }

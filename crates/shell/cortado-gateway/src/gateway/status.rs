@@ -64,10 +64,14 @@ impl Gateway {
     }
 
     /// Whether clients can be served: the cluster has its journal, and every partition is served.
+    /// What is wrong with nodes all the same, each with its name.
     ///
     /// # Errors
     /// See [`NotReady`].
-    pub async fn ready(&self) -> Result<(), NotReady> {
+    pub async fn ready(&self) -> Result<Vec<String>, NotReady> {
+        if let Some(why) = self.parts().log.failure() {
+            return Err(NotReady::LogFailed { why });
+        }
         if self.is_ending() {
             return Err(NotReady::Ending);
         }
@@ -85,7 +89,12 @@ impl Gateway {
             return Err(NotReady::NoJournal);
         }
         match catalog.placements().filter(|(partition, _)| !serving(*partition)).count() {
-            0 => Ok(()),
+            0 => {
+                let sick = |(node, report): (&NodeId, &NodeReport)| {
+                    report.sick.as_ref().map(|why| format!("{node}: {why}"))
+                };
+                Ok(reports.told.iter().filter_map(sick).collect())
+            }
             partitions => Err(NotReady::NoLeader { partitions }),
         }
     }

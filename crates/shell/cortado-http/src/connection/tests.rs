@@ -160,8 +160,8 @@ impl Services for Empty {
         panic!("the defect that a test is about")
     }
 
-    fn ready(&self) -> BoxFuture<'_, Result<(), NotReady>> {
-        Box::pin(async { Ok(()) })
+    fn ready(&self) -> BoxFuture<'_, Result<Vec<String>, NotReady>> {
+        Box::pin(async { Ok(Vec::new()) })
     }
 }
 

@@ -11,6 +11,7 @@ use cortado_driver::{Event, JobId, RecordOutcome};
 use cortado_log::{Cause, Log, Producer, outcomes_of};
 use cortado_metrics::Histogram;
 use cortado_model::{PartitionId, with_causes};
+use cortado_replica::{Body, Frame};
 use std::collections::VecDeque;
 use std::future::pending;
 use std::sync::Arc;
@@ -59,7 +60,13 @@ impl Appending {
         if let Some((_, producer)) = &mut self.producer {
             let (records_left, felt) = (records.len(), self.vitals.begin());
             self.sent.push_back(Sent { records: records_left, since: Instant::now(), felt });
-            producer.send(records);
+            // To read them costs time that only a full log is worth.
+            let urgent = || self.partition == PartitionId::CLUSTER || records.iter().all(is_urgent);
+            if !self.log.has_room() && urgent() {
+                producer.send_urgent(records);
+            } else {
+                producer.send(records);
+            }
         }
     }
 
@@ -107,6 +114,25 @@ impl Appending {
                 sent.felt.end(matches!(outcome, RecordOutcome::At(_) | RecordOutcome::Somewhere));
             }
         }
+    }
+}
+
+/// Whether a record must be appended when the log is full: it takes or gives up a leadership, it
+/// frees something.
+fn is_urgent(record: &Bytes) -> bool {
+    let Ok(frame) = Frame::read_any(record) else { return false };
+    match frame.record().map(|record| record.body) {
+        Ok(Body::Transaction(transaction)) => {
+            transaction.changes.iter().all(|change| change.document.is_none())
+        }
+        Ok(
+            Body::Genesis(_)
+            | Body::Claim(_)
+            | Body::Barrier(_)
+            | Body::StepDown(_)
+            | Body::Config(_),
+        ) => true,
+        Err(_) => false,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{NoLeader, NodeService};
 use crate::asker::{Asker, Input};
-use cortado_driver::Reply;
+use cortado_driver::{ReplicaRole, Reply};
 use cortado_model::{NodeId, PartitionId};
 use cortado_peer::{CallError, HandOff, HandOffAnswer, KnownLeader, Message, VerifyAnswer};
 use cortado_replica::NotDone;
@@ -90,7 +90,12 @@ impl NodeService {
         let Ok(report) = report.unwrap_or(Err(CallError::Late)) else { return false };
         let replicas = report.replicas.iter().map(|replica| replica.progress);
         let mut own = replicas.filter(|replica| replica.partition == partition);
-        own.any(|replica| replica.role.is_readable() && replica.has_room)
+        // Where no node has room, it makes no difference who leads.
+        let has_none = self.host.health.room.is_missing();
+        own.any(|replica| match replica.role {
+            ReplicaRole::Full => false,
+            role => role.is_readable() && (replica.has_room || has_none),
+        })
     }
 }
 

@@ -3,8 +3,9 @@
 use crate::failovers::metric;
 use crate::restarts::events;
 use crate::world::{
-    Music, N1, N2, N3, World, deadline, eventually, eventually_asking, read, settings, stored,
+    Music, N1, N2, N3, World, deadline, eventually, eventually_asking, key, read, settings, stored,
 };
+use cortado_document::{Condition, DocumentAction};
 use cortado_gateway::{Consistency, EventKind, NotDoneWhy, ReplicaRole, UnknownReason, WriteError};
 use cortado_log::memory::Fault as LogFault;
 use cortado_log::{Log, outcomes_of};
@@ -256,6 +257,57 @@ async fn when_all_stores_are_full_writes_are_refused_and_reads_go_on() {
     let expected = committed.then(|| "{}".to_owned());
     assert_eq!(music.get(&artists[0], "y").await, expected);
     music.await_complete().await;
+}
+
+/// Before anything fails, only what leads, frees or is needed by the cluster itself goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_room_is_short_writes_are_refused_and_everything_else_goes_on() {
+    let world = World::start().await;
+    let music = world.music(2).await;
+    let artists = crate::failovers::one_artist_for_each_partition(&music);
+    for artist in &artists {
+        music.put(artist, "x", "{}").await.unwrap();
+        music.put(artist, "y", "{}").await.unwrap();
+    }
+    music.await_complete().await;
+    let fill = |fault| [N1, N2, N3].iter().for_each(|n| world.stores.of(*n).set_fault(fault));
+    fill(Some(Fault::Low));
+    let refused = async |artist: &str| {
+        let written = music.put(artist, "z", "{}").await;
+        matches!(written, Err(WriteError::NotDone { why: NotDoneWhy::LogFull, .. }))
+    };
+    for artist in &artists {
+        eventually_asking("writes are refused", async || refused(artist).await).await;
+    }
+    for node in [N1, N2, N3] {
+        let says = async || says(&world, node, "disk is nearly full").await;
+        eventually_asking("the node says so", says).await;
+    }
+    // Deletions, a handoff, a failover, a start and a drop.
+    let delete =
+        music.operation(key(&artists[0], "x"), DocumentAction::Delete, Condition::default());
+    music.write(vec![delete], None).await.unwrap();
+    let partition = music.partition_of(&artists[1]);
+    let leader = music.leaders().await[partition.number as usize].unwrap();
+    world.gateway.hand_off(&music.database, partition.number, None, deadline()).await.unwrap();
+    let leader_now = || async { music.leaders().await[partition.number as usize] };
+    let moved = async || leader_now().await.is_some_and(|now| now != leader);
+    eventually_asking("another one leads", moved).await;
+    let dies = leader_now().await.unwrap();
+    world.nodes.kill(dies).await.unwrap();
+    for artist in &artists {
+        assert_eq!(music.get(artist, "y").await, Some("{}".to_owned()));
+    }
+    assert_eq!(music.get(&artists[0], "x").await, None);
+    world.nodes.start(dies).await.unwrap();
+    assert!(refused(&artists[0]).await);
+    fill(None);
+    for artist in &artists {
+        let written = async || music.put(artist, "again", "{}").await.is_ok();
+        eventually_asking("writes come back", written).await;
+    }
+    fill(Some(Fault::Low));
+    world.gateway.drop_database("music", deadline()).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

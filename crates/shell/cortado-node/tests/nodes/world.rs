@@ -161,6 +161,10 @@ impl Store for Opened {
     ) -> Result<Box<dyn Installer + 'a>, StoreError> {
         self.0.installer(partition, name)
     }
+    fn has_room(&self) -> bool {
+        self.0.has_room()
+    }
+
     fn sync(&self) -> Result<(), StoreError> {
         self.0.sync()
     }
