@@ -4,12 +4,15 @@
 //! Start reading at [`DataDirectory::open`]. Source: docs/formats/data-directory.md.
 
 mod abandoned;
+mod names;
+pub(crate) mod reserve;
 #[cfg(test)]
 mod tests;
 
 use crate::durable_file::{self, UNFINISHED};
 use crate::failure::Failure;
 use crate::private_files;
+use names::{LOCK, TEMPORARY, TEMPORARY_PREFIX};
 use std::fmt::Write as _;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind, Read, Write};
@@ -19,12 +22,6 @@ use tracing::warn;
 
 /// The file that makes a folder a data directory.
 const MARKER: &str = "CORTADO";
-/// The file that is locked while a server uses the directory. Holds the server's process id.
-const LOCK: &str = "LOCK";
-/// The file that says that the directory goes with its server.
-const TEMPORARY: &str = "TEMPORARY";
-/// How the names of temporary directories begin.
-const TEMPORARY_PREFIX: &str = "cortado-";
 /// The folder of the log.
 pub(crate) const LOG_FOLDER: &str = "log";
 /// The folder of the nodes.
@@ -69,7 +66,7 @@ impl DataDirectory {
             ))
             .next("choose an empty or a new folder with --data"));
         }
-        let lock = lock(path)?;
+        let lock = lock(path, marker.is_some())?;
         if let Err(error) = private_files::shut(path) {
             warn!(data = %path.display(), %error, "other users may look into the data directory");
         }
@@ -78,6 +75,8 @@ impl DataDirectory {
             None => {
                 let marker = Marker { cluster: None };
                 marker.write(path)?;
+                // Before anything is served: a disk may be filled at any moment.
+                reserve::look(path);
                 marker
             }
         };
@@ -94,8 +93,8 @@ impl DataDirectory {
         Ok(directory)
     }
 
-    /// Makes a data directory that is removed when it is dropped, and removes those of processes that
-    /// died.
+    /// Makes a data directory that is removed when it is dropped, and removes those of processes
+    /// that died.
     ///
     /// # Errors
     /// There is no place for temporary files.
@@ -273,18 +272,27 @@ fn foreign_file(directory: &Path) -> Result<Option<String>, Failure> {
 }
 
 /// Takes the lock, and writes who holds it.
-fn lock(directory: &Path) -> Result<File, Failure> {
+///
+/// * `is_ours`: the directory is one already, and may have a reserve of room.
+fn lock(directory: &Path, is_ours: bool) -> Result<File, Failure> {
     let path = directory.join(LOCK);
     let opened = private_files::options().write(true).create(true).truncate(false).open(&path);
-    let mut file = opened.map_err(|error| unusable(&path, "cannot be opened", &error))?;
+    let mut file = opened.map_err(|error| unusable(&path, "cannot be written", &error))?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Err(in_use(directory, &mut file)),
         Err(TryLockError::Error(error)) => return Err(unusable(&path, "cannot be locked", &error)),
     }
-    let written = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
-    written.map_err(|error| unusable(directory, "cannot be written", &error))?;
-    Ok(file)
+    if is_ours {
+        // A disk that is full must not keep the server from starting.
+        reserve::look(directory);
+    }
+    match file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())) {
+        Ok(()) => Ok(file),
+        // The id is a help, not a need.
+        Err(error) if error.kind() == ErrorKind::StorageFull => Ok(file),
+        Err(error) => Err(unusable(directory, "cannot be written", &error)),
+    }
 }
 
 fn in_use(directory: &Path, lock: &mut File) -> Failure {

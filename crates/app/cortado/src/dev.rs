@@ -2,7 +2,9 @@
 //!
 //! Start reading at [`run`]; what runs is [`Running`].
 
+mod descriptors;
 mod running;
+mod stores;
 
 pub(crate) use running::Running;
 
@@ -40,7 +42,11 @@ pub(crate) struct DevArguments {
         value_delimiter = ','
     )]
     allow_hosts: Vec<String>,
-    /// TOML file with nodes, listen, data and allow_hosts; options and environment take precedence
+    /// How much the log keeps at most while all nodes are well [default: 2GiB]
+    #[arg(long, env = "CORTADO_LOG_SIZE", value_name = "SIZE")]
+    log_size: Option<String>,
+    /// TOML file with nodes, listen, data, allow_hosts and log_size; options and environment take
+    /// precedence
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, env = "CORTADO_CONFIG")]
     config: Option<PathBuf>,
     /// Format of the log, which goes to standard error
@@ -56,10 +62,10 @@ pub(crate) struct DevArguments {
 
 /// Serves until a signal asks for the end.
 pub(crate) fn run(arguments: DevArguments) -> Result<Exit, Failure> {
-    let DevArguments { nodes, listen, data, allow_hosts, config, log_format } = arguments;
+    let DevArguments { nodes, listen, data, allow_hosts, log_size, config, log_format } = arguments;
     let file = config.as_deref().map(RawSettings::read).transpose()?.unwrap_or_default();
     let allow_hosts = (!allow_hosts.is_empty()).then_some(allow_hosts);
-    let settings = RawSettings { nodes, listen, data, allow_hosts }.over(file).validate()?;
+    let settings = RawSettings { nodes, listen, data, allow_hosts, log_size }.over(file).validate()?;
     logging::begin(log_format, logging::OF_A_SERVER)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let ended = runtime.map_err(Failure::new)?.block_on(serve(settings, log_format));
@@ -84,9 +90,16 @@ async fn serve(settings: Settings, log_format: LogFormat) -> Result<Exit, Failur
     notify(Notice::Ready { url: &running.url() });
     // Served is also who does not read it, as in `cortado dev | head -3`.
     let _ = greet(&running);
-    signals.next().await;
+    let failed = tokio::select! {
+        () = signals.next() => None,
+        why = running.log_failed() => Some(why),
+    };
     notify(Notice::Stopping);
     signals.end_at_once();
+    if let Some(why) = failed {
+        running.break_off().await;
+        return Err(log_failed(&why));
+    }
     info!("shutting down; a second signal ends at once");
     running.stop().await;
     Ok(Exit::Done)
@@ -118,6 +131,13 @@ fn exposure(address: SocketAddr) -> Option<String> {
          which machines that are, or listen on loopback (--listen 127.0.0.1:{port}) behind a proxy \
          that authenticates; --allow-host NAME limits the names under which browsers reach it"
     ))
+}
+
+/// After a failed write or sync nobody knows what the disk holds: only reading it back tells.
+fn log_failed(why: &str) -> Failure {
+    Failure::new(format!("the log has failed, so the server ends: {why}"))
+        .next("look for errors of that disk, as in `dmesg`, and replace it if it fails")
+        .next("start again: every acknowledged write is read back and checked")
 }
 
 /// Says where it listens and what to do next. Programs wait for the line `listening on`.

@@ -13,6 +13,7 @@ mod server_arguments;
 
 mod dev;
 mod settings;
+mod byte_size;
 mod data_directory;
 mod node_identities;
 mod private_files;

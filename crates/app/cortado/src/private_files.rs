@@ -12,7 +12,8 @@ use std::path::Path;
 const FILE_MODE: u32 = 0o600;
 const FOLDER_MODE: u32 = 0o700;
 
-/// Makes whatever this process makes from now on its owner's alone, the files of libraries included.
+/// Makes whatever this process makes from now on its owner's alone, the files of libraries
+/// included.
 pub(crate) fn keep_others_out() {
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
 }

@@ -3,6 +3,7 @@
 //! [`RawSettings`] is what was written, in a file and on the command line; below this only
 //! [`Settings`] exists. Start reading at [`RawSettings::validate`].
 
+use crate::byte_size;
 use crate::failure::Failure;
 use serde::Deserialize;
 use std::fs;
@@ -12,6 +13,9 @@ use std::path::{Path, PathBuf};
 /// The port that clients expect.
 const LISTEN_DEFAULT: &str = "127.0.0.1:7171";
 const NODES_DEFAULT: u32 = 3;
+const LOG_BYTES_DEFAULT: u64 = 2 << 30;
+/// Four segments.
+const LOG_BYTES_MIN: u64 = 256 << 20;
 
 /// What was written, before any check. Also the format of the file of `--config`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -25,6 +29,8 @@ pub(crate) struct RawSettings {
     pub(crate) data: Option<PathBuf>,
     /// Names of hosts, without ports, under which clients may reach the server.
     pub(crate) allow_hosts: Option<Vec<String>>,
+    /// How much the log keeps at most while all nodes are well, such as `2GiB`.
+    pub(crate) log_size: Option<String>,
 }
 
 /// What was checked.
@@ -35,6 +41,8 @@ pub(crate) struct Settings {
     pub(crate) data: Option<PathBuf>,
     /// Names of hosts, without ports.
     pub(crate) allow_hosts: Vec<String>,
+    /// How much the log keeps at most while all nodes are well.
+    pub(crate) log_bytes: u64,
 }
 
 impl RawSettings {
@@ -64,6 +72,7 @@ impl RawSettings {
             listen: self.listen.or(file.listen),
             data: self.data.or(file.data),
             allow_hosts: self.allow_hosts.or(file.allow_hosts),
+            log_size: self.log_size.or(file.log_size),
         }
     }
 
@@ -89,7 +98,11 @@ impl RawSettings {
             let failure = Failure::usage(format!("invalid host name {host:?} to allow"));
             return Err(failure.next("a name without scheme and port, such as db.example.com"));
         }
-        Ok(Settings { nodes, listen, data: self.data, allow_hosts })
+        let log_bytes = match self.log_size.as_deref() {
+            Some(text) => log_bytes(text)?,
+            None => LOG_BYTES_DEFAULT,
+        };
+        Ok(Settings { nodes, listen, data: self.data, allow_hosts, log_bytes })
     }
 }
 
@@ -97,6 +110,16 @@ impl RawSettings {
 fn is_host(text: &str) -> bool {
     let can_stand = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
     !text.is_empty() && text.bytes().all(can_stand)
+}
+
+fn log_bytes(text: &str) -> Result<u64, Failure> {
+    let bytes = byte_size::parse(text)
+        .map_err(|why| Failure::usage(format!("invalid log size {text:?}: {why}")))?;
+    if bytes < LOG_BYTES_MIN {
+        let least = LOG_BYTES_MIN >> 20;
+        return Err(Failure::usage(format!("log size is {text}; it must be {least}MiB or more")));
+    }
+    Ok(bytes)
 }
 
 #[cfg(test)]
@@ -111,6 +134,7 @@ mod tests {
             listen: listen.parse().expect("an address"),
             data: data.map(PathBuf::from),
             allow_hosts: Vec::new(),
+            log_bytes: LOG_BYTES_DEFAULT,
         });
         assert_eq!(got, want, "{text}");
     }
@@ -139,6 +163,18 @@ mod tests {
         for other in ["", "db.example.com:7171", "https://db.example.com", "a b", "*"] {
             assert!(!got(other), "{other}");
         }
+    }
+
+    #[test]
+    fn a_log_has_room_for_some_segments() {
+        let bytes = |text: &str| {
+            let raw = RawSettings { log_size: Some(text.to_owned()), ..RawSettings::default() };
+            raw.validate().map(|settings| settings.log_bytes).ok()
+        };
+        assert_eq!(bytes("1GiB"), Some(1 << 30));
+        assert_eq!(bytes("256MiB"), Some(256 << 20));
+        assert_eq!(bytes("255MiB"), None);
+        assert_eq!(bytes("much"), None);
     }
 
     #[test]

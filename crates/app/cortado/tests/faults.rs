@@ -170,25 +170,199 @@ fn a_deleted_store_is_rebuilt_from_the_log() {
     put(&mut server.http(), 0);
 }
 
+/// The files of a store, those of its folders included.
+fn files_of(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { files.extend(files_of(&path)) } else { files.push(path) }
+    }
+    files.sort();
+    files
+}
+
+/// Whatever is wrong with the files of one store, the others serve, and it is built anew.
 #[test]
-fn a_full_disk_refuses_writes_and_recovers_without_a_restart() {
+fn a_damaged_store_is_set_aside_and_built_anew() {
+    let scene = Scene::new();
+    let node = scene.data().join("nodes").join("n2");
+    let damages: [fn(&Path); 4] = [
+        |file| fs::remove_file(file).unwrap(),
+        |file| fs::write(file, "").unwrap(),
+        |file| {
+            let mut bytes = fs::read(file).unwrap();
+            let middle = bytes.len().min(64) / 2;
+            bytes[middle] ^= 0x10;
+            fs::write(file, bytes).unwrap();
+        },
+        |file| {
+            let length = fs::metadata(file).unwrap().len();
+            fs::File::options().write(true).open(file).unwrap().set_len(length / 2).unwrap();
+        },
+    ];
+    let mut aside = 0;
+    for damage in damages {
+        // Of each kind of file the first that has something in it.
+        for name in ["version", "current", "v", "tables", "0"] {
+            let files = files_of(&node.join("store"));
+            let is_it = |file: &&PathBuf| {
+                let file_name = file.file_name().unwrap().to_str().unwrap();
+                let parent = file.parent().unwrap().file_name().unwrap().to_str().unwrap();
+                let named = file_name.starts_with(name) || parent == name;
+                named && file_name != "lock" && fs::metadata(file).unwrap().len() > 0
+            };
+            let Some(file) = files.iter().find(is_it) else { continue };
+            damage(file);
+            let server = Server::start(&scene.data());
+            scene.check_whole(&server);
+            put(&mut server.http(), 0);
+            let nodes = server.http().get("/admin/v1/nodes").json().to_string();
+            assert!(!nodes.contains("\"alive\":false"), "{nodes}");
+            aside += usize::from(server.said().contains("damaged store set aside"));
+            assert!(server.stop().success());
+        }
+    }
+    assert!(aside >= 4, "{aside} of them were damage");
+    let kept = fs::read_dir(&node).unwrap().map(|entry| entry.unwrap().file_name());
+    let kept: Vec<_> = kept.filter(|name| name.to_str().unwrap().contains("damaged")).collect();
+    assert_eq!(kept.len(), 2, "{kept:?}");
+}
+
+#[test]
+fn a_log_whose_segments_are_gone_is_not_made_anew() {
+    let scene = Scene::new();
+    let files = |folder: &str| {
+        let files = files_of(&scene.data().join(folder));
+        files.into_iter().map(|file| (fs::read(&file).unwrap(), file)).collect::<Vec<_>>()
+    };
+    for segment in files_of(&scene.data().join("log")) {
+        if segment.extension().is_some_and(|extension| extension == "segment") {
+            fs::remove_file(segment).unwrap();
+        }
+    }
+    let before = (files("log"), files("nodes"));
+    scene.check_refused(&["it has no segments", "restore", "may be the last copies"]);
+    assert!(before == (files("log"), files("nodes")), "a refused start has written something");
+}
+
+#[test]
+fn a_servers_files_are_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt;
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data");
-    fs::create_dir(&data).unwrap();
-    let script = "mount -t tmpfs -o size=320m none \"$0\" && exec \"$@\"";
-    let inside = data.join("cortado");
-    let server = Server::run(in_own_mounts(script, &data, Server::command(&inside)));
-    let server = server.unwrap_or_else(|said| panic!("no server:\n{said}"));
+    let command = Server::command(&data);
+    let mut wrapped = Command::new("sh");
+    wrapped.args(["-c", "umask 0 && exec \"$0\" \"$@\""]);
+    wrapped.arg(command.get_program()).args(command.get_args());
+    let server = Server::run(wrapped).unwrap_or_else(|said| panic!("no server:\n{said}"));
     server.create_table("shop", "item", &["id"]);
-    // The server's own view of its mounts, seen from here.
-    let root = PathBuf::from(format!("/proc/{}/root", server.pid()));
-    let filler = root.join(data.strip_prefix("/").unwrap()).join("filler");
-    let mut file = fs::File::create(&filler).unwrap();
-    while std::io::Write::write_all(&mut file, &[1; 1 << 16]).is_ok() {}
-    drop(file);
+    put(&mut server.http(), 0);
+    let mut seen = 0;
+    for file in files_of(&data) {
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o077;
+        assert_eq!((mode(&file), mode(file.parent().unwrap())), (0, 0), "{file:?}");
+        seen += 1;
+    }
+    assert!(seen > 10, "{seen}");
+}
 
+#[test]
+fn what_a_killed_server_left_is_removed_by_the_next_one() {
+    let temporary = tempfile::tempdir().unwrap();
+    let server = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cortado"));
+        command.args(["dev", "--listen", "127.0.0.1:0"]).env("TMPDIR", temporary.path());
+        Server::run(command).unwrap_or_else(|said| panic!("no server:\n{said}"))
+    };
+    let folders = || fs::read_dir(temporary.path()).unwrap().count();
+    let (live, killed) = (server(), server());
+    killed.kill();
+    assert_eq!(folders(), 2);
+    let next = server();
+    assert_eq!(folders(), 2, "that of the live one and that of the next one");
+    live.create_table("shop", "item", &["id"]);
+    put(&mut live.http(), 0);
+    assert!(next.stop().success());
+    assert!(live.stop().success());
+    assert_eq!(folders(), 0);
+}
+
+/// A server on a small disk of its own, which can be filled to the last byte.
+struct SmallDisk {
+    server: Server,
+    /// What takes up the room, seen from here.
+    filler: PathBuf,
+    _directory: tempfile::TempDir,
+}
+
+impl SmallDisk {
+    /// * `script`: mounts the disk at `$0` and runs `$@`.
+    fn new(script: &str) -> SmallDisk {
+        let directory = tempfile::tempdir().unwrap();
+        let data = directory.path().join("data");
+        fs::create_dir(&data).unwrap();
+        let server = Server::command(&data.join("cortado"));
+        let server = Server::run(in_own_mounts(script, &data, server));
+        let server = server.unwrap_or_else(|said| panic!("no server:\n{said}"));
+        // The server's own view of its mounts.
+        let root = PathBuf::from(format!("/proc/{}/root", server.pid()));
+        let filler = root.join(data.strip_prefix("/").unwrap()).join("filler");
+        SmallDisk { server, filler, _directory: directory }
+    }
+
+    /// Leaves no byte free, however often room is made.
+    fn fill(&self) {
+        let mut file = fs::File::options().create(true).append(true).open(&self.filler).unwrap();
+        while std::io::Write::write_all(&mut file, &[1; 1 << 16]).is_ok() {}
+    }
+
+    fn empty(&self) {
+        fs::remove_file(&self.filler).unwrap();
+    }
+
+    /// Waits until a write that grows is refused as it should be.
+    fn wait_until_refused(&self) {
+        self.server.wait_until("refused", |http| {
+            let answer = http.put("/v1/shop/item/more", &json!({"text": "x".repeat(1_000)}));
+            let refused = answer.status == 507;
+            assert!(!refused || answer.json()["outcome"] == "none", "{answer:?}");
+            refused
+        });
+    }
+
+    /// Waits until everything is readable, as the newest state.
+    fn wait_until_readable(&self, documents: usize) {
+        self.server.wait_until("readable", |http| {
+            (0..documents).all(|number| http.get(&format!("/v1/shop/item/i{number}")).status == 200)
+        });
+    }
+
+    /// Everything is there but the one that was deleted.
+    #[track_caller]
+    fn check_all_but_the_first(&self, documents: usize) {
+        let mut http = self.server.http();
+        for number in 0..documents {
+            let answer = http.get(&format!("/v1/shop/item/i{number}"));
+            assert_eq!(answer.status, if number == 0 { 404 } else { 200 }, "{number}");
+        }
+    }
+
+    fn wait_until_written(&self) {
+        self.server.wait_until("writing again", |http| {
+            http.put("/v1/shop/item/again", &json!({})).status < 300
+        });
+    }
+}
+
+const MOUNT: &str = "mount -t tmpfs -o size=320m none \"$0\"";
+
+#[test]
+fn a_disk_that_fills_refuses_writes_and_recovers_without_a_restart() {
+    let disk = SmallDisk::new(&format!("{MOUNT} && exec \"$@\""));
+    let server = &disk.server;
+    server.create_table("shop", "item", &["id"]);
     let mut http = server.http();
-    let (mut acknowledged, mut refusal) = (Vec::new(), None);
+    let (mut acknowledged, mut refusal) = (0, None);
     let body = json!({"text": "x".repeat(500_000)});
     for number in 0..2_000 {
         let answer = http.put(&format!("/v1/shop/item/i{number}"), &body);
@@ -196,30 +370,151 @@ fn a_full_disk_refuses_writes_and_recovers_without_a_restart() {
             refusal = Some(answer);
             break;
         }
-        acknowledged.push(number);
+        acknowledged += 1;
     }
     let refusal = refusal.expect("320 MiB hold less than 1 GB");
-    assert!([503, 507].contains(&refusal.status), "{refusal:?}");
-    // The log may have taken what the stores could not: then the honest answer is "unknown".
-    let open = match refusal.json()["outcome"].as_str() {
-        Some("none") => 0,
-        Some("unknown") => 1,
-        _ => panic!("{refusal:?}"),
-    };
-    // Where the store could not take what its log holds, a strong read says so; none is wrong.
-    for number in &acknowledged {
+    assert_eq!((refusal.status, refusal.json()["outcome"].as_str()), (507, Some("none")));
+    for number in 0..acknowledged {
         let answer = http.get(&format!("/v1/shop/item/i{number}"));
-        assert!([200, 503].contains(&answer.status), "{number}: {answer:?}");
+        assert_eq!(answer.status, 200, "{number}: {answer:?}");
     }
+    // What frees space goes on.
+    for number in 0..10 {
+        let answer = http.delete(&format!("/v1/shop/item/i{number}"));
+        assert_eq!(answer.status, 204, "{answer:?}");
+    }
+    assert_eq!(server.all_documents("shop/item").len(), acknowledged - 10);
+}
 
-    fs::remove_file(&filler).unwrap();
-    server.wait_until("writing again", |http| {
-        http.put("/v1/shop/item/again", &json!({})).status < 300
-    });
-    let found = server.all_documents("shop/item").len();
-    let least = acknowledged.len() + 1;
-    let range = least..=least + open;
-    assert!(range.contains(&found), "{found} documents, {range:?} expected");
+#[test]
+fn a_full_disk_is_led_read_and_freed_and_recovers_without_a_restart() {
+    let disk = SmallDisk::new(&format!("{MOUNT} && exec \"$@\""));
+    let server = &disk.server;
+    server.create_table("shop", "item", &["id"]);
+    server.create_table("idle", "item", &["id"]);
+    let mut http = server.http();
+    (0..40).for_each(|number| put(&mut http, number));
+    disk.fill();
+    disk.wait_until_refused();
+    // Again, now that the server has given up its reserve.
+    disk.wait_until_readable(40);
+    let answer = http.post("/admin/v1/databases/shop/partitions/0:handoff", &json!({}));
+    assert!(answer.status < 300, "{answer:?}");
+    assert_eq!(http.expect("POST", "/admin/v1/nodes/n1:kill", &[], b"").status, 204);
+    disk.wait_until_readable(40);
+    let (_, status, _) = cortado(Some(server), &["status", "--output", "table"]);
+    assert!(status.contains("disk is nearly full"), "{status}");
+    let ready = server.http().get("/readyz");
+    assert!(ready.json()["warnings"].to_string().contains("disk is nearly full"), "{ready:?}");
+    assert!(http.expect("POST", "/admin/v1/nodes/n1:start", &[], b"").status < 300);
+    server.wait_until("deleted", |http| http.delete("/v1/shop/item/i0").status == 204);
+    let dropped = http.delete("/admin/v1/databases/idle");
+    assert_eq!(dropped.status, 204, "{dropped:?}");
+    server.wait_until("ready", |http| http.get("/readyz").status == 200);
+    // Once in each life of a node: those whose engine has met the full disk have had another one.
+    let [told, lives] =
+        ["disk nearly full", "node started"].map(|words| server.said().matches(words).count());
+    assert!((3..=lives).contains(&told), "told {told} times:\n{}", server.said());
+    disk.empty();
+    disk.wait_until_written();
+    disk.check_all_but_the_first(40);
+    assert!(server.said().contains("there is room on the disk again"), "{}", server.said());
+}
+
+#[test]
+fn a_server_starts_on_a_full_disk() {
+    // The second server begins when the first has ended.
+    let disk = SmallDisk::new(&format!("{MOUNT} && {{ \"$@\"; exec \"$@\"; }}"));
+    disk.server.create_table("shop", "item", &["id"]);
+    (0..40).for_each(|number| put(&mut disk.server.http(), number));
+    disk.fill();
+    disk.wait_until_refused();
+    let children = format!("/proc/{0}/task/{0}/children", disk.server.pid());
+    let first = fs::read_to_string(children).unwrap();
+    assert!(Command::new("kill").args(["-9", first.trim()]).status().unwrap().success());
+    let disk = SmallDisk { server: disk.server.next(), ..disk };
+    disk.wait_until_readable(40);
+    disk.wait_until_refused();
+    assert_eq!(disk.server.http().delete("/v1/shop/item/i0").status, 204);
+    disk.empty();
+    disk.wait_until_written();
+    disk.check_all_but_the_first(40);
+}
+
+/// Clients that open connections and leave them idle take nothing away from the log and the stores.
+#[test]
+fn idle_connections_leave_the_log_and_the_stores_their_files() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let limited = |limit: u32| {
+        let command = Server::command(&data);
+        let mut wrapped = Command::new("sh");
+        wrapped.args(["-c", "ulimit -n \"$0\" && exec \"$@\""]).arg(limit.to_string());
+        wrapped.arg(command.get_program()).args(command.get_args());
+        wrapped
+    };
+    check_refused(limited(128), &["may open 128 files", "ulimit -n"]);
+    let server = Server::run(limited(256)).unwrap_or_else(|said| panic!("no server:\n{said}"));
+    server.create_table("shop", "item", &["id"]);
+    let mut http = server.http();
+    put(&mut http, 0);
+    let idle: Vec<_> =
+        (0..600).filter_map(|_| std::net::TcpStream::connect(server.address).ok()).collect();
+    for number in 1..200 {
+        put(&mut http, number);
+    }
+    assert!(idle.len() > 256, "{}", idle.len());
+    let said = server.said();
+    assert!(said.contains("connections_max=") && !said.contains("Too many open files"), "{said}");
+    assert!(!said.contains("ERROR"), "{said}");
+    drop(idle);
+    server.wait_until("reached again", |http| http.get("/healthz").status == 200);
+    assert_eq!(server.all_documents("shop/item").len(), 200);
+}
+
+/// Fails every sync of the log with EIO as long as the file `$CORTADO_TEST_FAIL` exists.
+const FAILING_SYNC: &str = r#"
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+int fdatasync(int fd) {
+    char link[64], path[4096];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t length = readlink(link, path, sizeof path - 1);
+    if (length > 0 && access(getenv("CORTADO_TEST_FAIL"), F_OK) == 0) {
+        path[length] = 0;
+        if (strstr(path, ".segment")) { errno = EIO; return -1; }
+    }
+    return syscall(SYS_fdatasync, fd);
+}
+"#;
+
+#[test]
+fn a_failed_sync_ends_the_server_and_loses_nothing_acknowledged() {
+    let scene = Scene::new();
+    let source = scene.directory.path().join("sync.c");
+    let (library, fail) = (source.with_extension("so"), source.with_extension("fail"));
+    fs::write(&source, FAILING_SYNC).unwrap();
+    let mut compiler = Command::new("cc");
+    compiler.args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source);
+    assert!(compiler.status().expect("cc links this test, too").success());
+    let mut command = Server::command(&scene.data());
+    command.env("LD_PRELOAD", &library).env("CORTADO_TEST_FAIL", &fail);
+    let server = Server::run(command).unwrap_or_else(|said| panic!("no server:\n{said}"));
+    put(&mut server.http(), 0);
+    fs::write(&fail, "").unwrap();
+    let answer = server.http().put("/v1/shop/item/i0", &document(0));
+    assert!(answer.status >= 500, "{answer:?}");
+    let (status, said) = server.ended();
+    assert_eq!(status.code(), Some(1), "{said}");
+    for word in ["the log is unusable", "cannot sync 0000", "so the server ends", "dmesg"] {
+        assert!(said.contains(word), "no `{word}` in:\n{said}");
+    }
+    scene.check_whole(&Server::start(&scene.data()));
 }
 
 /// `command` where `script` may mount; `$0` in it is `directory`.

@@ -16,6 +16,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -28,6 +29,8 @@ pub struct Server {
     process: Child,
     pub address: SocketAddr,
     said: Arc<Mutex<String>>,
+    listeners: Vec<thread::JoinHandle<()>>,
+    addresses: Mutex<Receiver<SocketAddr>>,
 }
 
 impl Server {
@@ -48,14 +51,15 @@ impl Server {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = command.spawn().expect("cannot run the binary");
         let said = Arc::new(Mutex::new(String::new()));
-        let (found, address) = std::sync::mpsc::channel();
+        let (found, addresses) = std::sync::mpsc::channel();
         let output = process.stdout.take().expect("piped");
         let errors = process.stderr.take().expect("piped");
         let listeners =
-            [listen(output, said.clone(), found.clone()), listen(errors, said.clone(), found)];
-        match address.recv_timeout(BOUND) {
+            vec![listen(output, said.clone(), found.clone()), listen(errors, said.clone(), found)];
+        match addresses.recv_timeout(BOUND) {
             Ok(address) => {
-                let server = Server { process, address, said };
+                let server =
+                    Server { process, address, said, listeners, addresses: Mutex::new(addresses) };
                 server.wait_until("ready", |http| http.get("/readyz").status == 200);
                 Ok(server)
             }
@@ -105,6 +109,29 @@ impl Server {
                 return status;
             }
             assert!(begun.elapsed() < BOUND, "no end after signal {signal}:\n{}", self.said());
+            thread::yield_now();
+        }
+    }
+
+    /// Waits for the next server that the same command line starts.
+    pub fn next(mut self) -> Server {
+        let next = self.addresses.lock().expect("whole").recv_timeout(BOUND);
+        self.address = next.unwrap_or_else(|_| panic!("no next server:\n{}", self.said()));
+        self
+    }
+
+    /// Waits for its end, whatever brings it; how it ended and what it said.
+    pub fn ended(mut self) -> (ExitStatus, String) {
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.process.try_wait().expect("it was started") {
+                // Both streams are at their ends when what they say is all there.
+                for listener in self.listeners.drain(..) {
+                    listener.join().expect("a listener");
+                }
+                return (status, self.said());
+            }
+            assert!(begun.elapsed() < BOUND, "it does not end:\n{}", self.said());
             thread::yield_now();
         }
     }

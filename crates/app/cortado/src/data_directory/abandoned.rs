@@ -3,7 +3,7 @@
 //! Never touches one that is in use, that was named by a person, or that is another user's. Start
 //! reading at [`remove_all`].
 
-use super::{LOCK, TEMPORARY, TEMPORARY_PREFIX};
+use super::names::{LOCK, TEMPORARY, TEMPORARY_PREFIX};
 use crate::private_files;
 use std::fs;
 use std::io;

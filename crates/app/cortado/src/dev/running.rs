@@ -2,35 +2,43 @@
 //!
 //! The only place that names adapters. Start reading at [`Running::start`].
 
-use crate::data_directory::{DataDirectory, LOG_FOLDER, store_folder};
+use super::descriptors::{Descriptors, raise_limit};
+use super::stores::Stores;
+use crate::data_directory::{DataDirectory, LOG_FOLDER, reserve, store_folder};
 use crate::failure::Failure;
 use crate::node_identities::NodeIdentities;
 use crate::private_files;
 use crate::settings::Settings;
-use cortado_http::{Options, Server};
+use cortado_http::{Limits, Options, Server};
 use cortado_log::memory::SharedMemoryBeats;
 use cortado_log_embedded::{EmbeddedLog, OpenError as LogOpenError, Settings as LogSettings};
 use cortado_metrics::{Build, ProcessFacts, Registry, RuntimeFacts};
 use cortado_model::with_causes;
 use cortado_model::{DatabaseId, NodeId};
 use cortado_node::{
-    Cluster, Components, Founding, IdentityError, NodeError, RawSettings, StartError, StoreFactory,
+    Cluster, Components, Founding, IdentityError, NodeError, RawSettings, StartError,
 };
-use cortado_store::{Store, StoreError};
-use cortado_store_fjall::{FjallStore, OpenError as StoreOpenError, Settings as StoreSettings};
-use std::fs::File;
-use std::io::{self, ErrorKind};
+use cortado_store::StoreError;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::sleep;
 use tracing::info;
 
 /// How long requests may take to finish when the server ends.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// What the log holds open beside the segments that it keeps: spares, the next one, its lock, and
+/// what it gains until it is trimmed.
+const LOG_FILES_BESIDE: u64 = 16;
+
+/// Between two looks after the reserve on the disk.
+const RESERVE_LOOK: Duration = Duration::from_millis(250);
 
 /// A server that runs.
 pub(crate) struct Running {
@@ -38,6 +46,7 @@ pub(crate) struct Running {
     cluster: Cluster,
     log: Arc<EmbeddedLog>,
     nodes: u32,
+    reserve: ReserveTask,
     // Last, so that it is dropped last: a temporary directory goes when nothing writes there.
     data: DataDirectory,
 }
@@ -55,10 +64,20 @@ impl Running {
             Some(path) => DataDirectory::open(path)?,
             None => DataDirectory::temporary()?,
         };
-        let log = open_log(&data).await?;
-        let stores = Arc::new(Stores { folder: data.nodes() });
+        // A disk may fill while the server starts.
+        let reserve = ReserveTask::start(data.path().to_owned());
         let nodes = settings.nodes;
-        let raw = RawSettings { nodes, address: address.to_string(), ..RawSettings::default() };
+        let descriptors = share_descriptors(&settings, &data)?;
+        let log = open_log(&data).await?;
+        let tables_max = descriptors.store_tables_max;
+        let stores = Arc::new(Stores::new(data.nodes(), tables_max, Arc::clone(&log)));
+        let raw = RawSettings {
+            nodes,
+            address: address.to_string(),
+            // What came in the last round and in this one is kept.
+            trim_after_bytes: settings.log_bytes / 2,
+            ..RawSettings::default()
+        };
         let checked = raw.validate().map_err(Failure::usage)?;
         let shared: Arc<dyn cortado_log::Log> = Arc::clone(&log) as Arc<dyn cortado_log::Log>;
         let metrics = Arc::new(metrics_of_process());
@@ -80,21 +99,38 @@ impl Running {
             cluster.shutdown().await;
             return Err(failure);
         }
+        let connections_max = descriptors.connections_max;
         let options = Options {
+            limits: Limits { connections_max, ..Limits::default() },
             dev: Some(cluster.nodes()),
             hosts: settings.allow_hosts,
-            ..Options::default()
         };
         let server = Server::start(listener, cluster.gateway(), metrics, options);
         let server = server.map_err(Failure::new)?;
         info!(%address, nodes, data = %data.path().display(), "server started");
-        Ok(Running { server, cluster, log, nodes, data })
+        Ok(Running { server, cluster, log, nodes, reserve, data })
     }
 
     /// Ends in order: requests, nodes, log, directory.
     pub(crate) async fn stop(self) {
         self.server.shutdown(GRACE).await;
         self.cluster.shutdown().await;
+        drop(self.reserve);
+        self.log.close().await;
+        info!("server ended");
+    }
+
+    /// Waits until the log has failed for good; answers why.
+    pub(crate) async fn log_failed(&self) -> String {
+        self.log.failed().await
+    }
+
+    /// Ends a server whose log has failed: requests are answered, and nothing is settled, since
+    /// nothing can be written.
+    pub(crate) async fn break_off(self) {
+        // Now, so that requests that wait for the log are answered: what they asked for is unknown.
+        drop(self.cluster);
+        self.server.shutdown(GRACE).await;
         self.log.close().await;
         info!("server ended");
     }
@@ -133,6 +169,41 @@ impl Running {
     /// Where it keeps everything.
     pub(crate) fn data(&self) -> &DataDirectory {
         &self.data
+    }
+}
+
+/// Raises the limit of open files, and shares it out.
+fn share_descriptors(settings: &Settings, data: &DataDirectory) -> Result<Descriptors, Failure> {
+    // A log that is larger than it should be keeps that for a while.
+    let found = std::fs::read_dir(data.log()).map_or(0, Iterator::count) as u64;
+    let segments = settings.log_bytes / LogSettings::new(data.log()).segment_bytes;
+    let (limit, log_files) = (raise_limit(), found.max(segments) + LOG_FILES_BESIDE);
+    let connections_max = Limits::default().connections_max;
+    let shared = Descriptors::share_out(limit, settings.nodes, log_files, connections_max)?;
+    let Descriptors { limit, store_tables_max, connections_max } = shared;
+    info!(limit, log_files, store_tables_max, connections_max, "shared out file descriptors");
+    Ok(shared)
+}
+
+/// Looks after the reserve of the data directory until it is dropped.
+struct ReserveTask(JoinHandle<()>);
+
+impl ReserveTask {
+    fn start(directory: PathBuf) -> ReserveTask {
+        ReserveTask(tokio::spawn(async move {
+            loop {
+                sleep(RESERVE_LOOK).await;
+                let directory = directory.clone();
+                // Making it may take a while. It does not panic; if it did, there is the next time.
+                let _ = spawn_blocking(move || reserve::look(&directory)).await;
+            }
+        }))
+    }
+}
+
+impl Drop for ReserveTask {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 
@@ -207,17 +278,18 @@ fn not_started(error: &StartError, data: &DataDirectory) -> Failure {
     let failure = Failure::new(with_causes(error));
     let (nodes, path) = (data.nodes(), data.path().display());
     match error {
-        StartError::Node { node, source: NodeError::Store(_) }
-        | StartError::Identity(IdentityError::Store { node, .. }) => {
-            let store = store_folder(&nodes, *node);
-            failure.next(format!(
-                "if {} is damaged, move it away: the node builds it anew from the log",
-                store.display()
+        StartError::Node { node, source: NodeError::Store(StoreError::Damaged { .. }) } => failure
+            .next(format!(
+                "restore {} from a backup, and start again",
+                store_folder(&nodes, *node).display()
             ))
+            .next("without one, move it away to give up what only it held, and keep it"),
+        StartError::Node { source: NodeError::Store(StoreError::Full { .. }), .. } => {
+            failure.next("make room on that disk, then start again")
         }
         StartError::Identity(IdentityError::StoreForeign { node, .. }) => failure.next(format!(
-            "keep both: either may be the last copy; restore what belongs together from a backup, the \
-             folder {LOG_FOLDER} or {}",
+            "keep both: either may be the last copy; restore what belongs together from a backup, \
+             the folder {LOG_FOLDER} or {}",
             store_folder(&nodes, *node).display()
         )),
         StartError::Identity(IdentityError::LogUnreadable(_) | IdentityError::LogUnverified(_)) => {
@@ -233,38 +305,11 @@ fn not_started(error: &StartError, data: &DataDirectory) -> Failure {
             failure.next("start again with CORTADO_LOG=debug, which shows what the nodes wait for")
         }
         // Their texts say it.
-        StartError::Identity(IdentityError::LogUnwritable(_) | IdentityError::LogEmpty)
+        StartError::Identity(
+            IdentityError::LogUnwritable(_) | IdentityError::LogEmpty | IdentityError::Store { .. },
+        )
         | StartError::Node { .. }
         | StartError::Router(_) => failure,
-    }
-}
-
-/// A store for each node, below one folder.
-struct Stores {
-    folder: PathBuf,
-}
-
-impl StoreFactory for Stores {
-    fn open(&self, node: NodeId) -> Result<Arc<dyn Store>, StoreError> {
-        let directory = store_folder(&self.folder, node);
-        match FjallStore::open(&StoreSettings::new(directory)) {
-            Ok(store) => Ok(Arc::new(store)),
-            Err(error) => Err(store_error(&error)),
-        }
-    }
-
-    fn spool(&self) -> io::Result<File> {
-        tempfile::tempfile_in(&self.folder)
-    }
-}
-
-fn store_error(error: &StoreOpenError) -> StoreError {
-    let why = with_causes(error);
-    match error {
-        StoreOpenError::Damaged { .. } => StoreError::Damaged { why },
-        StoreOpenError::InUse { .. }
-        | StoreOpenError::ReadOnly { .. }
-        | StoreOpenError::Failed { .. } => StoreError::Failed { why },
     }
 }
 
