@@ -65,7 +65,8 @@ pub(crate) fn run(arguments: DevArguments) -> Result<Exit, Failure> {
     let DevArguments { nodes, listen, data, allow_hosts, log_size, config, log_format } = arguments;
     let file = config.as_deref().map(RawSettings::read).transpose()?.unwrap_or_default();
     let allow_hosts = (!allow_hosts.is_empty()).then_some(allow_hosts);
-    let settings = RawSettings { nodes, listen, data, allow_hosts, log_size }.over(file).validate()?;
+    let settings =
+        RawSettings { nodes, listen, data, allow_hosts, log_size }.over(file).validate()?;
     logging::begin(log_format, logging::OF_A_SERVER)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let ended = runtime.map_err(Failure::new)?.block_on(serve(settings, log_format));

@@ -13,8 +13,7 @@ use cortado_http::{Limits, Options, Server};
 use cortado_log::memory::SharedMemoryBeats;
 use cortado_log_embedded::{EmbeddedLog, OpenError as LogOpenError, Settings as LogSettings};
 use cortado_metrics::{Build, ProcessFacts, Registry, RuntimeFacts};
-use cortado_model::with_causes;
-use cortado_model::{DatabaseId, NodeId};
+use cortado_model::{DatabaseId, with_causes};
 use cortado_node::{
     Cluster, Components, Founding, IdentityError, NodeError, RawSettings, StartError,
 };
