@@ -50,7 +50,9 @@ fn is_own(origin: &HeaderValue, authority: Option<&str>, hosts: &Hosts) -> bool 
         _ => return false,
     };
     let bare = |authority| str::strip_suffix(authority, default_port).unwrap_or(authority);
-    authority.is_some_and(|own| bare(own).eq_ignore_ascii_case(bare(host))) || hosts.has_named(host)
+    // Another port of a name is another server, unless the request itself names it.
+    authority.is_some_and(|own| bare(own).eq_ignore_ascii_case(bare(host)))
+        || hosts.has_named(bare(host))
 }
 
 #[cfg(test)]
@@ -79,8 +81,11 @@ mod tests {
         for origin in ["http://localhost:7171", "http://LOCALHOST:7171", "https://localhost:7171"] {
             check_request(Method::POST, &[("origin", origin)], true);
         }
-        for origin in ["https://db.example", "http://db.example:8080", "https://db.example:443"] {
+        for origin in ["https://db.example", "http://DB.example:80", "https://db.example:443"] {
             check_request(Method::POST, &[("origin", origin)], true);
+        }
+        for origin in ["http://db.example:8080", "http://db.example:443", "https://a.db.example"] {
+            check_request(Method::POST, &[("origin", origin)], false);
         }
         for origin in ["http://localhost", "http://localhost:7172", "http://127.0.0.1:7171"] {
             check_request(Method::POST, &[("origin", origin)], false);

@@ -33,15 +33,11 @@ impl Hosts {
         if let Ok(address) = bare.unwrap_or(host).parse::<IpAddr>() {
             return !self.is_loopback || address.is_loopback();
         }
-        without_dot(host).eq_ignore_ascii_case("localhost") || self.names(host)
+        without_dot(host).eq_ignore_ascii_case("localhost") || self.has_named(host)
     }
 
-    /// Whether the operator has named the host of `authority`.
-    pub(crate) fn has_named(&self, authority: &str) -> bool {
-        host_of(authority).is_some_and(|host| self.names(host))
-    }
-
-    fn names(&self, host: &str) -> bool {
+    /// Whether the operator has named `host`, which is without a port.
+    pub(crate) fn has_named(&self, host: &str) -> bool {
         self.names.iter().any(|name| without_dot(host).eq_ignore_ascii_case(name))
     }
 }
@@ -138,7 +134,7 @@ mod tests {
     #[test]
     fn what_was_named_is_told_apart_from_what_is_allowed() {
         let hosts = hosts("127.0.0.1:7171", &["db.example"]);
-        assert!(hosts.has_named("db.example:443") && hosts.has_named("DB.example."));
+        assert!(hosts.has_named("db.example") && hosts.has_named("DB.example."));
         assert!(!hosts.has_named("localhost") && !hosts.has_named("evil.example"));
     }
 }
