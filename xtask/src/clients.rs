@@ -4,7 +4,7 @@
 //! such list. The browser is a package of the system. Start reading at [`Tools::find`].
 
 use crate::fingerprint;
-use crate::process::{Ended, Invocation, is_installed};
+use crate::process::{Ended, Invocation, is_installed, version_of};
 use crate::project::Project;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -52,6 +52,8 @@ fn install_generators(project: &Project) -> Result<PathBuf, String> {
         pinned.extend(fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?);
     }
     let cache = project.root.join(".cache").join("cortado-clients");
+    // An environment of Python is bound to its place and to its interpreter.
+    pinned.extend(version_of("python3").into_iter().flatten().chain(shown(&cache).into_bytes()));
     let folder = cache.join(&fingerprint::of(&pinned)[..16]);
     // Programs of Python know their own place, so it is made where it stays; the file comes last.
     let complete = folder.join("complete");

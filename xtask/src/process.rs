@@ -172,6 +172,12 @@ fn read_lines(from: impl io::Read, mut take: impl FnMut(Vec<u8>) -> bool) {
     }
 }
 
+/// What `program` says of its version; `None` if it cannot be started.
+pub(crate) fn version_of(program: &str) -> Option<Vec<u8>> {
+    let answer = Command::new(program).arg("--version").stdin(Stdio::null()).output().ok()?;
+    answer.status.success().then_some(answer.stdout)
+}
+
 /// Whether `program` can be started; asks it for its version.
 pub(crate) fn is_installed(program: &str, version_flag: &str) -> bool {
     let mut command = Command::new(program);
