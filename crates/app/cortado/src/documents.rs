@@ -42,7 +42,8 @@ impl WriteArguments {
             (None, Some(_)) => Some(Condition::Absent),
             (None, None) => None,
         };
-        WriteOptions { idempotency_key: self.idempotency_key.as_deref(), condition, session: None }
+        let idempotency_key = self.idempotency_key.as_deref();
+        WriteOptions { idempotency_key, condition, ..WriteOptions::default() }
     }
 }
 

@@ -11,6 +11,7 @@ use crate::transport::Answer;
 use bytes::Bytes;
 use cortado_wire::{Code, Position, headers, media};
 use http::{HeaderName, Method, header};
+use std::time::Duration;
 
 /// A table of a database.
 #[derive(Clone, Debug)]
@@ -35,8 +36,9 @@ impl Table {
     /// Creates or replaces the document `key` with the JSON object `value`.
     ///
     /// # Errors
-    /// See [`ClientError::outcome`]. Without an idempotency key in `write`, a broken connection
-    /// leaves the outcome unknown; with one the client repeats the request until it knows.
+    /// See [`ClientError::outcome`]. Without an idempotency key or `may_repeat` in `write`, a
+    /// broken connection leaves the outcome unknown; with one of them the client repeats the
+    /// request until it knows.
     pub async fn put<T: AsRef<str>>(
         &self,
         key: &[T],
@@ -137,6 +139,12 @@ impl PatchKind {
 pub struct WriteOptions<'a> {
     /// Names this write, so that a repetition repeats the answer and not the effect.
     pub idempotency_key: Option<&'a str>,
+    /// For how long the answer is remembered under the key, in whole seconds, 1 to 86,400; a day if
+    /// absent.
+    pub idempotency_ttl: Option<Duration>,
+    /// Whether a write of unknown outcome is repeated without a key, too: doing it twice does no
+    /// harm. The answer is that of the last time.
+    pub may_repeat: bool,
     /// The state that the document must be in.
     pub condition: Option<Condition<'a>>,
     /// Learns what was written.
@@ -156,12 +164,16 @@ pub enum Condition<'a> {
 
 impl WriteOptions<'_> {
     pub(crate) fn repeat(&self) -> Repeat {
-        if self.idempotency_key.is_some() { Repeat::Harmless } else { Repeat::Risky }
+        let is_harmless = self.may_repeat || self.idempotency_key.is_some();
+        if is_harmless { Repeat::Harmless } else { Repeat::Risky }
     }
 
     pub(crate) fn apply(&self, mut call: Call) -> Result<Call, ClientError> {
         if let Some(key) = self.idempotency_key {
             call = call.header(headers::IDEMPOTENCY_KEY, key)?;
+        }
+        if let Some(ttl) = self.idempotency_ttl {
+            call = call.header(headers::IDEMPOTENCY_TTL, &ttl.as_secs().to_string())?;
         }
         if let Some(token) = self.session.and_then(Session::token) {
             call = call.header(headers::SESSION, &token)?;

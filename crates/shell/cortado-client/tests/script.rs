@@ -12,9 +12,11 @@ use cortado_model::Scn;
 use cortado_wire::Code;
 use std::error::Error;
 use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 /// What the server does with one request.
@@ -53,25 +55,43 @@ const UNMET: Act = Act::Answer(
 
 /// Follows `script`, request by request; answers a client and the requests that were seen.
 async fn serve(script: Vec<Act>) -> (Client, JoinHandle<Vec<String>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = format!("http://{}", listener.local_addr().unwrap());
-    let task = tokio::spawn(async move {
-        let mut seen = Vec::new();
-        let mut script = script.into_iter().peekable();
-        while script.peek().is_some() {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            while let Some(request) = read_request(&mut stream).await {
-                seen.push(request);
-                let Some(act) = script.next() else { break };
-                if !perform(act, &mut stream).await || script.peek().is_none() {
-                    break;
-                }
+    let (holder, address) = refusing("127.0.0.1:0");
+    let listener = refusing(&address.to_string()).0.listen(16).unwrap();
+    // As long as the tests run: no other one gets the port when the script is over.
+    Box::leak(Box::new(holder));
+    let client = client_of(address);
+    let timeouts = Timeouts { whole: Duration::from_secs(20), attempt: Duration::from_secs(10) };
+    (client.with_timeouts(timeouts), tokio::spawn(follow(listener, script)))
+}
+
+async fn follow(listener: TcpListener, script: Vec<Act>) -> Vec<String> {
+    let mut seen = Vec::new();
+    let mut script = script.into_iter().peekable();
+    while script.peek().is_some() {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        while let Some(request) = read_request(&mut stream).await {
+            seen.push(request);
+            let Some(act) = script.next() else { break };
+            if !perform(act, &mut stream).await || script.peek().is_none() {
+                break;
             }
         }
-        seen
-    });
-    let timeouts = Timeouts { whole: Duration::from_secs(20), attempt: Duration::from_secs(10) };
-    (Client::new(address.parse().unwrap()).with_timeouts(timeouts), task)
+    }
+    seen
+}
+
+fn client_of(address: SocketAddr) -> Client {
+    Client::new(format!("http://{address}").parse().unwrap())
+}
+
+/// A socket that keeps `address` and does not listen: connections are refused, and the port is
+/// nobody else's.
+fn refusing(address: &str) -> (TcpSocket, SocketAddr) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_reuseport(true).unwrap();
+    socket.bind(address.parse().unwrap()).unwrap();
+    let address = socket.local_addr().unwrap();
+    (socket, address)
 }
 
 /// Answers whether the connection goes on.
@@ -108,8 +128,13 @@ async fn read_request(stream: &mut TcpStream) -> Option<String> {
     }
 }
 
-const KEYED: WriteOptions<'_> =
-    WriteOptions { idempotency_key: Some("k1"), condition: None, session: None };
+const KEYED: WriteOptions<'_> = WriteOptions {
+    idempotency_key: Some("k1"),
+    idempotency_ttl: Some(Duration::from_secs(90)),
+    may_repeat: false,
+    condition: None,
+    session: None,
+};
 
 #[tokio::test]
 async fn what_was_not_done_is_repeated() {
@@ -138,7 +163,19 @@ async fn an_open_outcome_is_repeated_only_with_a_key() {
     client.database("geo").table("place").put(&["a"], "{}", &KEYED).await.unwrap();
     let seen = seen.await.unwrap();
     assert_eq!(seen.len(), 4);
-    assert!(seen.iter().all(|request| request.contains("idempotency-key: k1")));
+    for header in ["idempotency-key: k1\r\n", "cortado-idempotency-ttl: 90\r\n"] {
+        assert!(seen.iter().all(|request| request.contains(header)), "{seen:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_open_outcome_that_may_be_repeated_needs_no_key() {
+    let (client, seen) = serve(vec![Act::Break, OPEN, WRITTEN]).await;
+    let write = WriteOptions { may_repeat: true, ..WriteOptions::default() };
+    client.database("geo").table("place").put(&["a"], "{}", &write).await.unwrap();
+    let seen = seen.await.unwrap();
+    assert_eq!(seen.len(), 3);
+    assert!(seen.iter().all(|request| !request.contains("idempotency")), "{seen:?}");
 }
 
 #[tokio::test]
@@ -230,12 +267,10 @@ async fn a_change_stream_goes_on_behind_its_last_line() {
 
 #[tokio::test]
 async fn without_a_server_nothing_is_done() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = format!("http://{}", listener.local_addr().unwrap());
-    drop(listener);
+    let (_refusing, address) = refusing("127.0.0.1:0");
     let timeouts =
         Timeouts { whole: Duration::from_millis(150), attempt: Duration::from_millis(150) };
-    let client = Client::new(address.parse().unwrap()).with_timeouts(timeouts);
+    let client = client_of(address).with_timeouts(timeouts);
     let table = client.database("geo").table("place");
     let error = table.put(&["a"], "{}", &WriteOptions::default()).await.unwrap_err();
     assert!(matches!(error, ClientError::Unavailable { .. }), "{error:?}");
@@ -255,25 +290,31 @@ async fn a_server_that_was_never_there_is_given_up_soon() {
     let (whole, attempt) = (Duration::from_secs(3600), Duration::from_secs(10));
     let gone = |client: Client| {
         let timeouts = Timeouts { whole, attempt };
-        client.with_timeouts(timeouts).with_refused_max(Duration::from_millis(100))
+        client.with_timeouts(timeouts).with_refused_max(Duration::from_millis(1))
     };
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = format!("http://{}", listener.local_addr().unwrap());
-    drop(listener);
-    let client = gone(Client::new(address.parse().unwrap()));
-    let error = client.databases().await.unwrap_err();
+    let (_refusing, address) = refusing("127.0.0.1:0");
+    let error = gone(client_of(address)).databases().await.unwrap_err();
     assert!(matches!(error, ClientError::Unavailable { .. }), "{error:?}");
 
     // One that has answered is waited for: it may be starting again.
-    let (client, seen) = serve(vec![WRITTEN]).await;
-    let client = gone(client);
+    static RETRIED: Notify = Notify::const_new();
+    let (_refusing, address) = refusing("127.0.0.1:0");
+    let listen = || refusing(&address.to_string()).0.listen(16).unwrap();
+    let client = gone(client_of(address)).on_retry(|_| RETRIED.notify_one());
     let table = client.database("geo").table("place");
-    table.put(&["a"], "{}", &WriteOptions::default()).await.unwrap();
-    seen.await.unwrap();
-    let read = ReadOptions::default();
-    let waiting = table.get(&["a"], &read);
-    let ended = tokio::time::timeout(Duration::from_secs(1), waiting).await;
-    assert!(ended.is_err(), "{ended:?}");
+    let (write, read) = (WriteOptions::default(), ReadOptions::default());
+    let (written, _) =
+        tokio::join!(table.put(&["a"], "{}", &write), follow(listen(), vec![WRITTEN]));
+    written.unwrap();
+    let reading = table.get(&["a"], &read);
+    tokio::pin!(reading);
+    tokio::select! {
+        ended = &mut reading => panic!("given up: {ended:?}"),
+        () = RETRIED.notified() => {}
+    }
+    let found = Act::Answer(200, "etag: \"a1\"\r\ncortado-scn: 0/1:1\r\n", "{}");
+    let (found, _) = tokio::join!(reading, follow(listen(), vec![found]));
+    assert_eq!(found.unwrap().unwrap().value, "{}");
 }
 
 #[tokio::test]
