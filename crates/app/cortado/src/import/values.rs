@@ -12,7 +12,7 @@ mod tests;
 
 use super::piece::{PIECE_BYTES_MAX, Piece, Torn};
 use super::window::{ReadError, Window};
-use recovery::{Passed, Recovery};
+use recovery::{Lines, Passed, Recovery};
 use scanner::{Scanner, Step};
 use serde::de::IgnoredAny;
 
@@ -26,12 +26,23 @@ pub(crate) struct Values {
     indent: Option<Vec<u8>>,
     /// The indent of the last value that was the first on its line.
     indent_of_values: Vec<u8>,
-    /// Whether a whole value was.
-    has_lines: bool,
+    /// What the whole values so far say of lines.
+    layout: Layout,
     /// Values so far.
     position: u64,
     /// The window's position at the end of the last value.
     position_before: u64,
+}
+
+/// How whole values stand on lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Layout {
+    /// None was the first on its line so far.
+    Unknown,
+    /// Each took one line, or a part of one.
+    Lines,
+    /// One went on beyond its line: what begins a line need not begin a value.
+    Free,
 }
 
 /// Why the rest of a file cannot be cut.
@@ -56,7 +67,7 @@ impl Values {
             is_in_array: false,
             indent: Some(Vec::new()),
             indent_of_values: Vec::new(),
-            has_lines: false,
+            layout: Layout::Unknown,
             position: 0,
             position_before: 0,
         }
@@ -137,8 +148,12 @@ impl Values {
                     return Ok(self.piece(line, Err(torn)));
                 }
                 Step::Done => {
-                    self.has_lines |= is_first_on_line;
                     let text = self.window.rest()[..at].to_vec();
+                    self.layout = match self.layout {
+                        _ if text.contains(&b'\n') => Layout::Free,
+                        Layout::Unknown if is_first_on_line => Layout::Lines,
+                        layout => layout,
+                    };
                     self.window.take(at);
                     return Ok(self.piece(line, Ok(text)));
                 }
@@ -160,12 +175,16 @@ impl Values {
         }
         let seen = &self.window.rest()[..at];
         let is_long = at >= PIECE_BYTES_MAX;
-        // Where values have not begun lines so far, what begins one may be a part of this value;
-        // unless that breaks on its first line.
-        let lines_tell = !is_long && (self.has_lines || breaks_on_first_line(seen));
-        let indent = lines_tell.then_some(&self.indent_of_values[..]);
+        let lines = match self.layout {
+            _ if is_long => Lines::Silent,
+            Layout::Lines => Lines::Tell,
+            // What begins a line may be a part of this value.
+            Layout::Unknown if breaks_on_first_line(seen) => Lines::TellOutside,
+            Layout::Unknown | Layout::Free => Lines::Silent,
+        };
         let (open, is_in_string) = (scanner.open(), scanner.is_in_string());
-        let recovery = Recovery::new(open, is_in_string, self.is_in_array, indent);
+        let begin = [&self.indent_of_values[..], b"{"].concat();
+        let recovery = Recovery::new(open, is_in_string, self.is_in_array, (lines, begin), seen);
         let Passed { text, is_line_begin } = recovery.pass_over(&mut self.window, at)?;
         self.indent = is_line_begin.then(Vec::new);
         let reason = if is_long {

@@ -19,11 +19,28 @@ pub(super) struct Recovery {
     is_behind_backslash: bool,
     /// Whether the value is an element of an array of the top level.
     is_in_array: bool,
-    /// How a line begins on which a value begins; absent where lines say nothing.
-    line_begin: Option<Vec<u8>>,
+    lines: Lines,
+    /// How a line begins on which a value begins.
+    line_begin: Vec<u8>,
+    /// How many more `[` than `]` the value has, in strings or not: where its quotes are wrong,
+    /// what is a string and what is not is a guess.
+    arrays: i64,
+    /// Its last byte that is no white space.
+    last_visible: u8,
     /// What was passed over; absent if it is too long to be kept.
     text: Option<Vec<u8>>,
     last: u8,
+}
+
+/// What the beginning of a line says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lines {
+    /// Nothing: brackets tell.
+    Silent,
+    /// A value begins.
+    Tell,
+    /// A value begins, unless it may be the element of an array or the value of a member.
+    TellOutside,
 }
 
 /// What was passed over.
@@ -42,24 +59,44 @@ const PASSED_AT_ONCE: usize = 256 << 10;
 impl Recovery {
     /// Begins where the brackets `open` are open.
     ///
-    /// * `indent`: how lines begin on which values begin, if that tells where the next one does.
+    /// * `lines`, `line_begin`: whether lines tell where the next value begins, and how such a line
+    ///   does.
+    /// * `seen`: the value up to where it breaks.
     pub(super) fn new(
         open: &[Open],
         is_in_string: bool,
         is_in_array: bool,
-        indent: Option<&[u8]>,
+        (lines, line_begin): (Lines, Vec<u8>),
+        seen: &[u8],
     ) -> Recovery {
-        Recovery {
+        let mut recovery = Recovery {
             open: open.to_vec(),
             is_bracketed: !open.is_empty(),
             open_beyond: 0,
             is_in_string,
             is_behind_backslash: false,
             is_in_array,
-            line_begin: indent.map(|indent| [indent, b"{"].concat()),
+            lines,
+            line_begin,
+            arrays: 0,
+            last_visible: 0,
             text: Some(Vec::new()),
             last: 0,
+        };
+        seen.iter().for_each(|byte| recovery.note(*byte));
+        recovery
+    }
+
+    fn note(&mut self, byte: u8) {
+        match byte {
+            b'[' => self.arrays += 1,
+            b']' => self.arrays -= 1,
+            _ => {}
         }
+        if !byte.is_ascii_whitespace() {
+            self.last_visible = byte;
+        }
+        self.last = byte;
     }
 
     /// Takes the broken value away, which breaks at `at`.
@@ -68,9 +105,6 @@ impl Recovery {
         window: &mut Window,
         mut at: usize,
     ) -> Result<Passed, ReadError> {
-        if let Some(before) = at.checked_sub(1) {
-            self.last = window.rest()[before];
-        }
         loop {
             let is_over = match window.byte(at)? {
                 None => true,
@@ -78,7 +112,7 @@ impl Recovery {
             };
             let is_last = !is_over && self.ends_behind(window.rest()[at]);
             if !is_over {
-                self.last = window.rest()[at];
+                self.note(window.rest()[at]);
                 at += 1;
             }
             if is_over || is_last || at >= PASSED_AT_ONCE {
@@ -111,10 +145,12 @@ impl Recovery {
     }
 
     fn begins_line_of_value(&self, window: &mut Window, at: usize) -> Result<bool, ReadError> {
-        match &self.line_begin {
-            Some(begin) if self.last == b'\n' => window.has(at, begin),
-            Some(_) | None => Ok(false),
-        }
+        let tells = match self.lines {
+            Lines::Silent => false,
+            Lines::Tell => true,
+            Lines::TellOutside => self.arrays <= 0 && self.last_visible != b':',
+        };
+        Ok(tells && self.last == b'\n' && window.has(at, &self.line_begin)?)
     }
 
     /// Whether the broken value ends with `byte`.

@@ -122,6 +122,22 @@ fn a_part_of_a_broken_value_is_no_value() {
     // As a collection of features is often written, with one comma missing.
     let collection = "{\"features\":[\n{\"id\":1},\n{\"id\":2}\n{\"id\":3},\n{\"id\":4}\n]}";
     check(&format!("{collection}\n{{}}"), &[&format!("1!{collection}"), "7:{}"]);
+    // Long before the break, and where no value was whole.
+    for file in [
+        "{\"a\":1,,\"l\":[\n{\"id\":2},\n{\"id\":3}\n]}",
+        "{\"a\":1,,\"b\":2,\n\"l\":[\n{\"id\":2},\n{\"id\":3}\n]}",
+        "{\"a\":\"x\"y\",\"l\":[\n{\"id\":2},\n{\"id\":3}\n]}",
+        "{\"a\":1,,\"o\":\n{\"id\":2}\n}",
+    ] {
+        check(file, &[&format!("1!{file}")]);
+    }
+    // Values of several lines that are not indented.
+    let broken = "{\n\"id\":2,\n\"l\":[\n{\"id\":3}\n{\"id\":4}\n]\n}";
+    let whole = "{\n\"id\":1\n}";
+    check(
+        &format!("{whole}\n{broken}\n{whole}"),
+        &[&format!("1:{whole}"), &format!("4!{broken}"), &format!("11:{whole}")],
+    );
     let trailing = "{\"features\":[\n{\"id\":1},\n]}";
     check(&format!("{trailing}\n{{}}"), &[&format!("1!{trailing}"), "4:{}"]);
     let pretty = "{\n  \"a\": x y,\n  \"list\": [\n    {\n      \"id\": 1\n    }\n  ]\n}";
