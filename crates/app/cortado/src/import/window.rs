@@ -20,13 +20,15 @@ pub(crate) struct Window {
     /// The line of the next byte, from 1.
     line: u64,
     taken: u64,
+    /// A terminal would be asked again, and take a Ctrl-D for each time.
+    has_ended: bool,
 }
 
 impl Window {
     /// Begins where `unpacked` does.
     pub(crate) fn new(unpacked: Unpacked) -> Window {
         let Unpacked { input, packed } = unpacked;
-        Window { input, packed, bytes: Vec::new(), begin: 0, line: 1, taken: 0 }
+        Window { input, packed, bytes: Vec::new(), begin: 0, line: 1, taken: 0, has_ended: false }
     }
 
     /// What is there.
@@ -36,6 +38,9 @@ impl Window {
 
     /// Reads more behind what is there; answers false at the end.
     pub(crate) fn grow(&mut self) -> Result<bool, ReadError> {
+        if self.has_ended {
+            return Ok(false);
+        }
         if self.begin > self.bytes.len() / 2 {
             self.bytes.drain(..self.begin);
             self.begin = 0;
@@ -49,7 +54,9 @@ impl Window {
             }
         };
         self.bytes.truncate(length + *read.as_ref().unwrap_or(&0));
-        read.map(|count| count > 0).map_err(|source| ReadError { line: self.line, source })
+        let count = read.map_err(|source| ReadError { line: self.line, source })?;
+        self.has_ended = count == 0;
+        Ok(count > 0)
     }
 
     /// The byte at `at`, reading up to there if need be; `None` behind the end.
@@ -106,4 +113,37 @@ impl Window {
 pub(crate) struct ReadError {
     line: u64,
     source: io::Error,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A terminal on which Ctrl-D was typed once.
+    struct Terminal {
+        lines: Vec<&'static [u8]>,
+        has_ended: bool,
+    }
+
+    impl Read for Terminal {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            assert!(!self.has_ended, "asked again behind the end");
+            let line = self.lines.pop().unwrap_or_default();
+            self.has_ended = line.is_empty();
+            into[..line.len()].copy_from_slice(line);
+            Ok(line.len())
+        }
+    }
+
+    #[test]
+    fn an_end_is_read_once() {
+        let input = Box::new(Terminal { lines: vec![b"{}\n"], has_ended: false });
+        let mut window = Window::new(Unpacked { input, packed: None });
+        assert!(window.has(0, b"{}\n").expect("readable"));
+        window.take(3);
+        for _ in 0..3 {
+            assert_eq!(window.byte(0).expect("readable"), None);
+            assert!(!window.has(0, b"x").expect("readable"));
+        }
+    }
 }
