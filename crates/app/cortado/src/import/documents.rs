@@ -32,17 +32,24 @@ pub(crate) enum FormError {
 }
 
 const BYTE_ORDER_MARK: [u8; 3] = [0xef, 0xbb, 0xbf];
-/// What other files begin with. Sources: their specifications; pages of file(1).
-const FOREIGN: [(&[u8], &str); 8] = [
-    (b"PK\x03\x04", "a ZIP archive: unpack it first"),
-    (b"\x28\xb5\x2f\xfd", "packed by zstd: `zstdcat FILE | cortado import … -`"),
-    (b"\xfd7zXZ\0", "packed by xz: `xzcat FILE | cortado import … -`"),
-    (b"BZh", "packed by bzip2: `bzcat FILE | cortado import … -`"),
-    (b"\xff\xfe", "UTF-16: `iconv -f UTF-16 FILE | cortado import … -`"),
-    (b"\xfe\xff", "UTF-16: `iconv -f UTF-16 FILE | cortado import … -`"),
-    (b"PAR1", "a Parquet file: convert it to NDJSON or CSV first"),
-    (b"SQLite format 3\0", "an SQLite database: convert it to NDJSON or CSV first"),
+/// Where which bytes of other files stand, none of which the header of a CSV file begins with.
+/// Sources: their specifications; pages of file(1).
+const FOREIGN: [(usize, &[u8], &str); 9] = [
+    (0, b"PK\x03\x04", "a ZIP archive: unpack it first"),
+    (0, b"\x28\xb5\x2f\xfd", "packed by zstd: `zstdcat FILE | cortado import … -`"),
+    (0, b"\xfd7zXZ\0", "packed by xz: `xzcat FILE | cortado import … -`"),
+    // Behind `BZh` and the level: a block, or the end of what is empty.
+    (4, b"1AY&SY", BZIP2),
+    (4, b"\x17\x72\x45\x38\x50\x90", BZIP2),
+    (0, b"\xff\xfe", "UTF-16: `iconv -f UTF-16 FILE | cortado import … -`"),
+    (0, b"\xfe\xff", "UTF-16: `iconv -f UTF-16 FILE | cortado import … -`"),
+    // Behind the letters: the first field of a page or of the footer, an i32 in compact Thrift.
+    (0, b"PAR1\x15", "a Parquet file: convert it to NDJSON or CSV first"),
+    (0, b"SQLite format 3\0", "an SQLite database: convert it to NDJSON or CSV first"),
 ];
+const BZIP2: &str = "packed by bzip2: `bzcat FILE | cortado import … -`";
+/// Blanks before the first value beyond which it is not looked for.
+const BLANKS_MAX: usize = 64 << 10;
 
 impl Documents {
     /// Finds the form of `source`, and waits for its first bytes.
@@ -53,18 +60,16 @@ impl Documents {
     /// It is none that can be read.
     pub(crate) fn begin(source: Source, schema: Option<&Value>) -> Result<Documents, FormError> {
         let mut window = Window::new(source.unpacked()?);
-        for (magic, what) in FOREIGN {
-            if window.has(0, magic)? {
+        let is_bzip2 = window.has(0, b"BZh")?;
+        for (at, magic, what) in FOREIGN {
+            if (at == 0 || is_bzip2) && window.has(at, magic)? {
                 return Err(FormError::Foreign(what));
             }
         }
         if window.has(0, &BYTE_ORDER_MARK)? {
             window.take(BYTE_ORDER_MARK.len());
         }
-        while let Some(b' ' | b'\t' | b'\r' | b'\n') = window.byte(0)? {
-            window.take(1);
-        }
-        match window.byte(0)? {
+        match first_visible(&mut window)? {
             // One that is empty holds no documents, in either form.
             None | Some(b'{' | b'[' | 0x1e) => Ok(Documents::Values(Values::new(window))),
             Some(_) => Ok(Documents::CsvRecords(Box::new(CsvRecords::begin(window, schema)?))),
@@ -80,5 +85,60 @@ impl Documents {
             Documents::Values(values) => values.next()?,
             Documents::CsvRecords(records) => records.next()?,
         })
+    }
+}
+
+/// The first byte that is no white space, with lines of white space before it taken away: a tab
+/// before the header of a TSV file separates a column without a name.
+fn first_visible(window: &mut Window) -> Result<Option<u8>, ReadError> {
+    let mut at = 0;
+    while at < BLANKS_MAX {
+        match window.byte(at)? {
+            Some(b' ' | b'\t') => at += 1,
+            Some(b'\r' | b'\n') => {
+                window.take(at + 1);
+                at = 0;
+            }
+            visible => return Ok(visible),
+        }
+    }
+    window.byte(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    /// The first value of a file, or why it holds none.
+    fn first(bytes: &[u8]) -> Result<String, String> {
+        let mut file = tempfile::NamedTempFile::new().expect("a file");
+        file.write_all(bytes).expect("written");
+        let Ok(source) = Source::open(file.path()) else { panic!("it is there") };
+        let mut documents = Documents::begin(source, None).map_err(|error| error.to_string())?;
+        let piece = documents.next().expect("readable").expect("a value");
+        Ok(String::from_utf8(piece.text.expect("whole")).expect("UTF-8"))
+    }
+
+    #[test]
+    fn a_header_may_begin_with_a_column_without_a_name() {
+        assert_eq!(first(b"\ta\tb\n0\t1\t2\n").as_deref(), Ok(r#"{"":"0","a":"1","b":"2"}"#));
+        assert_eq!(first(b"\n \t\r\n\ta\n0\t1\n").as_deref(), Ok(r#"{"":"0","a":"1"}"#));
+        assert_eq!(first(b",a\n0,1\n").as_deref(), Ok(r#"{"":"0","a":"1"}"#));
+        assert_eq!(first(b"\n \t{\"a\":1}").as_deref(), Ok(r#"{"a":1}"#));
+        assert_eq!(first(b" \x1e{\"a\":1}").as_deref(), Ok(r#"{"a":1}"#));
+        let blanks = " ".repeat(2 * BLANKS_MAX) + "{}";
+        assert!(first(blanks.as_bytes()).is_err_and(|error| error.contains("64 KiB")));
+    }
+
+    #[test]
+    fn what_only_begins_like_another_form_is_read() {
+        let foreign = |bytes: &[u8]| first(bytes).expect_err("another form");
+        assert!(foreign(b"BZh91AY&SY\0").contains("bzcat"));
+        assert!(foreign(b"BZh9\x17\x72\x45\x38\x50\x90\0\0\0\0").contains("bzcat"));
+        assert!(foreign(b"PAR1\x15\x04").contains("Parquet"));
+        assert_eq!(first(b"BZh,b\n1,2\n").as_deref(), Ok(r#"{"BZh":"1","b":"2"}"#));
+        assert_eq!(first(b"PAR1,b\n1,2\n").as_deref(), Ok(r#"{"PAR1":"1","b":"2"}"#));
+        assert_eq!(first(b"BZ,1AY&SY\n1,2\n").as_deref(), Ok(r#"{"BZ":"1","1AY&SY":"2"}"#));
     }
 }
