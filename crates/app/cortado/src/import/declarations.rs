@@ -7,6 +7,8 @@ use crate::failure::Failure;
 use crate::output::tell;
 use cortado_client::{Client, ClientError, Code};
 use cortado_wire::{DatabaseBody, TableBody};
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use tokio::runtime::Handle;
 
@@ -43,16 +45,12 @@ impl Declarations {
     /// # Errors
     /// It is one, and it cannot be declared.
     pub(crate) fn take(&mut self, text: &[u8]) -> Result<bool, Failure> {
-        if let Ok(line) = serde_json::from_slice::<DatabaseLine>(text) {
-            check_version(line.export)?;
-            self.create_database(line.declaration)?;
-            return Ok(true);
+        match Declaration::parse(text)? {
+            Some(Declaration::Database(line)) => self.create_database(line.declaration)?,
+            Some(Declaration::Table(line)) => self.create_table(line.table, line.declaration)?,
+            None => return Ok(false),
         }
-        if let Ok(TableLine { table, declaration }) = serde_json::from_slice(text) {
-            self.create_table(table, declaration)?;
-            return Ok(true);
-        }
-        Ok(false)
+        Ok(true)
     }
 
     /// Makes sure that there is a database.
@@ -118,29 +116,102 @@ fn of_declaration(error: ClientError) -> Failure {
     Failure::of_declaration(error)
 }
 
-/// Whether `text` is the first line of an export.
-///
-/// # Errors
-/// It is one of a version that cannot be read.
-pub(crate) fn begins_export(text: &[u8]) -> Result<bool, Failure> {
-    match serde_json::from_slice::<DatabaseLine>(text) {
-        Ok(line) => check_version(line.export).map(|()| true),
-        Err(_) => Ok(false),
+/// A line of an export that is no document.
+pub(crate) enum Declaration {
+    Database(DatabaseLine),
+    Table(TableLine),
+}
+
+/// What tells a declaration, whatever else is in it.
+#[derive(Deserialize)]
+struct Told<'a> {
+    export: Option<u64>,
+    #[serde(borrow)]
+    declaration: Option<&'a RawValue>,
+}
+
+impl Declaration {
+    /// Reads a line; `None` if it declares nothing.
+    ///
+    /// # Errors
+    /// It is a declaration that this build cannot read.
+    pub(crate) fn parse(text: &[u8]) -> Result<Option<Declaration>, Failure> {
+        let Ok(told) = serde_json::from_slice::<Told<'_>>(text) else { return Ok(None) };
+        match told {
+            Told { export: Some(version), .. } => {
+                check_version(version)?;
+                let line = serde_json::from_slice(text).map_err(unreadable)?;
+                Ok(Some(Declaration::Database(line)))
+            }
+            Told { export: None, declaration: Some(_) } => {
+                let line = serde_json::from_slice(text).map_err(unreadable)?;
+                Ok(Some(Declaration::Table(line)))
+            }
+            Told { export: None, declaration: None } => Ok(None),
+        }
     }
 }
 
-/// The table that `text` declares, if it does, and how many parts its key has.
-pub(crate) fn declared_table(text: &[u8]) -> Option<(String, usize)> {
-    let line: TableLine = serde_json::from_slice(text).ok()?;
-    Some((line.table, line.declaration.key.len()))
+/// Whether `text` is the first line of an export: a document may have a member `export`, too.
+///
+/// # Errors
+/// It is one that this build cannot read.
+pub(crate) fn begins_export(text: &[u8]) -> Result<bool, Failure> {
+    match serde_json::from_slice::<Told<'_>>(text) {
+        Ok(Told { export: Some(_), declaration: Some(_) }) => {
+            Declaration::parse(text).map(|line| line.is_some())
+        }
+        Ok(_) | Err(_) => Ok(false),
+    }
 }
 
-fn check_version(version: u32) -> Result<(), Failure> {
-    if version == VERSION {
+fn check_version(version: u64) -> Result<(), Failure> {
+    if version == u64::from(VERSION) {
         return Ok(());
     }
     Err(Failure::new(format!(
         "the export has version {version}, and this `cortado` reads version {VERSION}"
     ))
-    .next("use a newer `cortado`"))
+    .next(NEWER))
+}
+
+fn unreadable(error: serde_json::Error) -> Failure {
+    Failure::new(format!("the export declares what this `cortado` cannot read: {error}"))
+        .next(NEWER)
+}
+
+const NEWER: &str = "use a newer `cortado`";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn refused(text: &str, part: &str) {
+        let failure = Declaration::parse(text.as_bytes()).err().expect("refused");
+        let failure = format!("{failure:?}");
+        assert!(failure.contains(part), "{failure}");
+    }
+
+    #[test]
+    fn a_version_is_judged_before_all_else() {
+        refused(r#"{"export":2,"database":7,"declaration":{"colour":4}}"#, "version 2");
+        refused(r#"{"export":2,"tables":[]}"#, "version 2");
+        refused(r#"{"export":1,"database":"geo","declaration":{"colour":4}}"#, "colour");
+        refused(r#"{"table":"a","declaration":{"key":["id"],"colour":4}}"#, "colour");
+        refused(r#"{"index":"a","declaration":{"key":["id"]}}"#, "table");
+        let document = br#"{"table":"a","key":["x"],"value":{"export":2,"declaration":{}}}"#;
+        assert!(Declaration::parse(document).is_ok_and(|line| line.is_none()));
+    }
+
+    #[test]
+    fn a_document_with_a_member_export_begins_no_export() {
+        let begins = |text: &str| begins_export(text.as_bytes());
+        assert!(begins(r#"{"id":1,"export":7}"#).is_ok_and(|begins| !begins));
+        assert!(begins(r#"{"id":1,"export":"DE","declaration":{}}"#).is_ok_and(|begins| !begins));
+        assert!(
+            begins(r#"{"export":1,"database":"a","declaration":{}}"#).is_ok_and(|begins| begins)
+        );
+        assert!(begins(r#"{"export":2,"database":"a","declaration":{"x":1}}"#).is_err());
+    }
 }

@@ -3,7 +3,7 @@
 //! Runs on a thread of its own. Start reading at [`Feed::run`].
 
 use super::csv_records::CsvRecords;
-use super::declarations::{Declarations, begins_export, declared_table};
+use super::declarations::{Declaration, Declarations, begins_export};
 use super::documents::{Documents, FormError};
 use super::keying::{Document, Fill, KeyFrom, Keying, Keys};
 use super::lane::Item;
@@ -138,13 +138,13 @@ impl Feed {
         match (&mut self.keying, &mut self.declarations) {
             (Keying::Exported, Some(declarations)) => declarations.take(text),
             (Keying::ExportedInto { parts, from, .. }, _) => {
-                let Some((table, declared_parts)) = declared_table(text) else {
-                    return begins_export(text);
-                };
-                // The target exists, and keeps its own declaration.
-                fits(from.as_deref(), &table, *parts, declared_parts)?;
-                *from = Some(table);
-                Ok(true)
+                let declared = Declaration::parse(text)?;
+                if let Some(Declaration::Table(line)) = &declared {
+                    // The target exists, and keeps its own declaration.
+                    fits(from.as_deref(), &line.table, *parts, line.declaration.key.len())?;
+                    *from = Some(line.table.clone());
+                }
+                Ok(declared.is_some())
             }
             (Keying::Exported | Keying::Members { .. }, _) => Ok(false),
         }
