@@ -392,3 +392,50 @@ fn a_reader_that_goes_away_is_no_error_to_speak_of() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.contains("No space left"), "{said}");
 }
+
+/// What was refused is imported again once it can be: the file of refusals keeps tables and keys.
+#[test]
+fn refused_lines_of_an_export_can_be_imported_again() {
+    let (server, folder) = geo("1");
+    server.cortado(&["put", "geo/thing/a", "{\"n\":\"x\",\"m\":1.50}"]).done();
+    server.cortado(&["put", "geo/place/JP/40/b", "{}"]).done();
+    let (file, rejects) = (folder.path().join("geo.ndjson"), folder.path().join("rejects.ndjson"));
+    let (file, rejects) = (file.to_str().unwrap(), rejects.to_str().unwrap());
+    let again = || -> String {
+        let lines = fs::read_to_string(rejects).unwrap();
+        let value =
+            |line: &str| line.split_once(",\"value\":")?.1.strip_suffix('}').map(str::to_owned);
+        lines.lines().filter_map(value).map(|value| value + "\n").collect()
+    };
+    let schema = folder.path().join("schema.json");
+    fs::write(&schema, r#"{"properties":{"n":{"type":"number"}}}"#).unwrap();
+    let strict = ["--schema", schema.to_str().unwrap()];
+    let want = ["[\"a\"]: {\"n\":\"x\",\"m\":1.50}"];
+
+    server.cortado(&["export", "geo", file]).done();
+    server.cortado(&["db", "create", "copy"]).done();
+    let create = ["table", "create", "copy/thing", "--key", "id"];
+    server.cortado(&[&create[..], &strict].concat()).done();
+    let import = ["import", "copy", file, "--rejects", rejects];
+    server.cortado(&import).refused(1, &["1 document refused"]);
+    let line = json(fs::read_to_string(rejects).unwrap().trim());
+    assert_eq!(line["value"], json(r#"{"table":"thing","key":["a"],"value":{"n":"x","m":1.50}}"#));
+    server.cortado(&["table", "drop", "copy/thing", "--yes"]).done();
+    server.cortado(&create).done();
+    server.cortado_with(&["import", "copy", "-"], again()).done();
+    assert_eq!(documents(&server, "copy/thing"), want);
+
+    server.cortado(&["export", "geo/thing", file]).done();
+    let create = ["table", "create", "geo/other", "--key", "id"];
+    server.cortado(&[&create[..], &strict].concat()).done();
+    let import = ["import", "geo/other", file, "--rejects", rejects];
+    server.cortado(&import).refused(1, &["1 document refused"]);
+    server.cortado(&["table", "drop", "geo/other", "--yes"]).done();
+    server.cortado(&create).done();
+    server.cortado_with(&["import", "geo/other", "-"], again()).done();
+    assert_eq!(documents(&server, "geo/other"), want);
+    // Not where the table takes its keys from the documents.
+    let line = r#"{"table":"x","key":["k"],"value":{},"id":"own"}"#;
+    server.cortado_with(&["import", "geo/other", "-"], line).done();
+    server.cortado(&["get", "geo/other/own"]).done();
+}

@@ -109,7 +109,7 @@ impl Feed {
     /// An export may be meant for a table of another name.
     fn note_export(&mut self, first: &[u8]) -> Result<(), Failure> {
         if let Keying::Members { table, keys } = &self.keying
-            && begins_export(first)?
+            && (begins_export(first)? || self.keying.is_exported_alone(first))
         {
             let (table, parts) = (table.clone(), keys.parts().len());
             self.keying = Keying::ExportedInto { table, parts, from: None };

@@ -12,6 +12,7 @@ pub(crate) use parts::{Fill, KeyFrom, Keys};
 use cortado_model::DocumentKey;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// How keys are found.
@@ -36,11 +37,33 @@ pub(crate) enum Keying {
 pub(crate) struct Document {
     pub(crate) table: Arc<str>,
     pub(crate) key: Vec<String>,
+    /// As it stands in the file: the JSON object, or a line of an export with its table and key.
+    pub(crate) text: Box<str>,
+    /// Where in `text` the JSON object stands.
+    value: Range<usize>,
+}
+
+impl Document {
+    #[cfg(test)]
+    pub(crate) fn new(table: Arc<str>, key: Vec<String>, value: String) -> Document {
+        Document { table, key, value: 0..value.len(), text: value.into() }
+    }
+
     /// The JSON object, as it stands in the file.
-    pub(crate) value: Box<str>,
+    pub(crate) fn value(&self) -> &str {
+        &self.text[self.value.clone()]
+    }
 }
 
 impl Keying {
+    /// Whether `text` is a document's line of an export, and has no key otherwise: what is left of
+    /// an export, such as the lines that were refused, has no declarations before it.
+    pub(crate) fn is_exported_alone(&self, text: &[u8]) -> bool {
+        let Keying::Members { keys, .. } = self else { return false };
+        let Ok(text) = std::str::from_utf8(text) else { return false };
+        exported(text).is_ok_and(|line| line.value.get().starts_with('{')) && keys.of(text).is_err()
+    }
+
     /// Finds the key of one document.
     ///
     /// # Errors
@@ -54,32 +77,37 @@ impl Keying {
             Ok((table, key, value))
         });
         match found {
-            Ok((table, key, Some(value))) => Ok(Document { table, key, value }),
-            Ok((table, key, None)) => Ok(Document { table, key, value: text.into_boxed_str() }),
+            Ok((table, key, value)) => {
+                Ok(Document { table, key, text: text.into_boxed_str(), value })
+            }
             Err(reason) => Err((reason, text.into_bytes())),
         }
     }
 
-    /// Table, key, and the value if that is not the whole text.
+    /// Table, key, and where the value stands.
     fn keyed(&mut self, text: &str) -> Result<Keyed, String> {
         match self {
-            Keying::Members { table, keys } => Ok((Arc::clone(table), keys.of(text)?, None)),
+            Keying::Members { table, keys } => {
+                Ok((Arc::clone(table), keys.of(text)?, 0..text.len()))
+            }
             Keying::Exported => {
                 let line = exported(text)?;
-                Ok((line.table.into(), line.key, Some(line.value.get().into())))
+                let value = line.value_in(text);
+                Ok((line.table.into(), line.key, value))
             }
             Keying::ExportedInto { table, from, .. } => {
                 let line = exported(text)?;
                 if *from.get_or_insert_with(|| line.table.clone()) != line.table {
                     return Err(format!("it is of another table, {}", line.table));
                 }
-                Ok((Arc::clone(table), line.key, Some(line.value.get().into())))
+                let value = line.value_in(text);
+                Ok((Arc::clone(table), line.key, value))
             }
         }
     }
 }
 
-type Keyed = (Arc<str>, Vec<String>, Option<Box<str>>);
+type Keyed = (Arc<str>, Vec<String>, Range<usize>);
 
 /// One document of an export. Source: docs/formats/export.md.
 #[derive(Deserialize)]
@@ -88,6 +116,14 @@ struct ExportedLine<'a> {
     key: Vec<String>,
     #[serde(borrow)]
     value: &'a RawValue,
+}
+
+impl ExportedLine<'_> {
+    /// Where the value stands in `text`, of which this is the line.
+    fn value_in(&self, text: &str) -> Range<usize> {
+        let begin = self.value.get().as_ptr().addr() - text.as_ptr().addr();
+        begin..begin + self.value.get().len()
+    }
 }
 
 fn exported(text: &str) -> Result<ExportedLine<'_>, String> {

@@ -52,7 +52,7 @@ impl Item {
 
     fn refused(self, reason: String, tally: &Tally) {
         let Item { position, line, bytes, document, .. } = self;
-        let text = Some(document.value.into_string().into_bytes());
+        let text = Some(document.text.into_string().into_bytes());
         tally.refuse(&Refused { position, line, reason, text }, bytes);
     }
 }
@@ -127,7 +127,7 @@ impl Entrance {
     pub(crate) fn put(&self, mut item: Item) -> bool {
         // At least 1, so that the count of documents is bounded too; a piece is shorter than
         // KIB_MAX.
-        let kib = u32::try_from(item.document.value.len() / 1024 + 1).unwrap_or(u32::MAX);
+        let kib = u32::try_from(item.document.text.len() / 1024 + 1).unwrap_or(u32::MAX);
         let lane = &self.lanes[lane_of(&item.document, self.lanes.len())];
         let room = Arc::clone(&self.room).acquire_many_owned(kib);
         let sent = async {
@@ -242,7 +242,7 @@ impl Lane {
         let stored = |is_new| if is_new { Stored::Created } else { Stored::Replaced };
         if let [Item { document, .. }] = group {
             let condition = is_new_only.then_some(Condition::Absent);
-            let value = document.value.clone().into_string();
+            let value = document.value().to_owned();
             let table = self.database.table(&document.table);
             let write = WriteOptions { condition, ..write };
             let written = table.put(&document.key, value, &write).await?;
@@ -256,8 +256,8 @@ impl Lane {
 }
 
 fn operation(item: &Item, is_new_only: bool) -> Result<OperationBody<'_>, ClientError> {
-    let Document { table, key, value } = &item.document;
-    let value: &RawValue = serde_json::from_str(value)
+    let Document { table, key, .. } = &item.document;
+    let value: &RawValue = serde_json::from_str(item.document.value())
         .map_err(|error| ClientError::Misuse { why: error.to_string() })?;
     Ok(OperationBody {
         op: OperationKind::Put,
@@ -319,12 +319,12 @@ struct Group {
 impl Group {
     fn takes(&self, item: &Item) -> bool {
         self.items.len() < GROUP_DOCUMENTS_MAX
-            && self.bytes + item.document.value.len() <= GROUP_BYTES_MAX
+            && self.bytes + item.document.value().len() <= GROUP_BYTES_MAX
             && !self.names.contains(&name_of(item))
     }
 
     fn push(&mut self, item: Item) {
-        self.bytes += item.document.value.len();
+        self.bytes += item.document.value().len();
         self.names.insert(name_of(&item));
         self.items.push(item);
     }

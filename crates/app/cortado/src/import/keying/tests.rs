@@ -74,7 +74,7 @@ fn a_fill_changes_the_key_and_not_the_document() {
     let text = r#"{"country":"JP","admin1":""}"#;
     check(&keying, text, Ok(&["JP", "00"]));
     let document = keying.document(text.as_bytes().to_vec()).expect("a document");
-    assert_eq!(&*document.value, text);
+    assert_eq!(document.value(), text);
     check(&keying, r#"{"country":"JP"}"#, Ok(&["JP", "00"]));
     check(&keying, r#"{"country":"JP","admin1":"40"}"#, Ok(&["JP", "40"]));
 }
@@ -105,7 +105,7 @@ fn an_export_is_read_back() {
     let line = r#"{"table":"place","key":["JP","40"],"value":{"n": 1.50}}"#;
     check(&Keying::Exported, line, Ok(&["JP", "40"]));
     let document = Keying::Exported.document(line.as_bytes().to_vec()).expect("a line");
-    assert_eq!(&*document.value, r#"{"n": 1.50}"#);
+    assert_eq!(document.value(), r#"{"n": 1.50}"#);
     check(&Keying::Exported, "{}", Err("not a line of `cortado export`"));
     // Into another table: all of one.
     let mut into = Keying::ExportedInto { table: "place".into(), parts: 2, from: None };

@@ -4,7 +4,7 @@ use super::*;
 
 fn item(position: u64, key: &[&str], bytes: usize) -> Item {
     let key = key.iter().map(|part| (*part).to_owned()).collect();
-    let document = Document { table: "t".into(), key, value: "x".repeat(bytes).into() };
+    let document = Document::new("t".into(), key, "x".repeat(bytes));
     Item::new(position, 1, 0, document)
 }
 
