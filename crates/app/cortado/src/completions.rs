@@ -3,9 +3,10 @@
 //! Start reading at [`print()`].
 
 use crate::failure::{Exit, Failure};
+use crate::terminal::raw_stdout;
 use clap::{Args, Command};
 use clap_complete::Shell;
-use std::io::{self, Write};
+use std::io::Write;
 
 /// For which shell.
 #[derive(Debug, Args)]
@@ -24,7 +25,7 @@ pub(crate) fn print(
     if arguments.shell == Shell::Bash {
         script.extend_from_slice(BASH_FILES.as_bytes());
     }
-    io::stdout().write_all(&script)?;
+    raw_stdout().write_all(&script)?;
     Ok(Exit::Done)
 }
 

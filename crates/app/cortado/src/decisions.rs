@@ -7,12 +7,13 @@ mod group;
 use crate::failure::{Exit, Failure};
 use crate::output::tell;
 use crate::server_arguments::{Form, OutputArguments, ServerArguments, block_on};
+use crate::terminal::stdout;
 use clap::Args;
 use cortado_client::Client;
 use cortado_wire::EventAnswer;
 use group::Group;
 use std::collections::VecDeque;
-use std::io::{self, Write};
+use std::io::Write;
 
 /// What `cortado explain` is told.
 #[derive(Debug, Args)]
@@ -38,7 +39,7 @@ pub(crate) fn run(arguments: &ExplainArguments) -> Result<Exit, Failure> {
     let form = arguments.output.form_of_report();
     let mut found = Found { form, last: arguments.last, groups: VecDeque::new() };
     block_on(find(&client, about.as_ref(), arguments.after.clone(), &mut found))?;
-    let mut out = io::stdout().lock();
+    let mut out = stdout();
     for group in &found.groups {
         match form {
             Form::Json => {

@@ -15,6 +15,7 @@ use crate::output::tell;
 use crate::service_manager::{Notice, notify};
 use crate::settings::{RawSettings, Settings};
 use crate::stop_signals::StopSignals;
+use crate::terminal::stdout;
 use clap::{Args, ValueHint};
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -169,7 +170,7 @@ fn greet(running: &Running) -> io::Result<()> {
         },
     );
     // In one piece: a program that waits for its line may close the pipe behind it.
-    let mut out = io::stdout().lock();
+    let mut out = stdout();
     out.write_all(greeting.as_bytes())?;
     out.flush()
 }

@@ -107,10 +107,10 @@ pub(crate) fn patch(arguments: &PatchArguments) -> Result<Exit, Failure> {
 fn report_written(verb: &str, written: &Written, output: OutputArguments) -> Result<Exit, Failure> {
     let Written { etag, scn, .. } = written;
     match output.form_of_report() {
-        Form::Table => writeln!(io::stdout(), "{verb}, etag {etag}, scn {scn}")?,
+        Form::Table => writeln!(stdout(), "{verb}, etag {etag}, scn {scn}")?,
         Form::Json => {
             let report = serde_json::json!({"done": verb, "etag": etag, "scn": scn});
-            writeln!(io::stdout(), "{report}")?;
+            writeln!(stdout(), "{report}")?;
         }
     }
     Ok(Exit::Done)
@@ -140,8 +140,8 @@ pub(crate) fn delete(arguments: &DeleteArguments) -> Result<Exit, Failure> {
         return Err(no_such_document());
     }
     match output.form_of_report() {
-        Form::Table => writeln!(io::stdout(), "deleted")?,
-        Form::Json => writeln!(io::stdout(), r#"{{"done":"deleted"}}"#)?,
+        Form::Table => writeln!(stdout(), "deleted")?,
+        Form::Json => writeln!(stdout(), r#"{{"done":"deleted"}}"#)?,
     }
     Ok(Exit::Done)
 }

@@ -6,10 +6,11 @@ use crate::data_directory::LOG_FOLDER;
 use crate::databases::print_json;
 use crate::failure::{Exit, Failure};
 use crate::server_arguments::{Form, OutputArguments};
+use crate::terminal::stdout;
 use clap::Subcommand;
 use cortado_log_embedded::{Report, SegmentReport, verify};
 use cortado_model::with_causes;
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::PathBuf;
 
 /// What can be done with a log's files.
@@ -36,7 +37,7 @@ pub(crate) fn run(command: LogCommand) -> Result<Exit, Failure> {
             .next("name a data directory of `cortado dev --data`, or its folder log"));
     }
     match output.form_of_report() {
-        Form::Table => writeln!(io::stdout(), "{report}")?,
+        Form::Table => writeln!(stdout(), "{report}")?,
         Form::Json => print_json(&as_json(&report))?,
     }
     if report.is_sound() {

@@ -42,8 +42,9 @@ use clap::Parser;
 use command_line::CommandLine;
 use failure::{Exit, Failure};
 use mimalloc::MiMalloc;
-use std::io::{self, Write};
+use std::io::Write;
 use std::process::ExitCode;
+use terminal::raw_stdout;
 
 /// Records and answers are made on one thread and given back on another, which the system's
 /// allocator pays for with locks and with memory that it hands over again and again.
@@ -67,7 +68,7 @@ fn main() -> ExitCode {
 /// Help and version go to standard output, which may be full; what is wrong with the command line
 /// goes to standard error.
 fn answered_by_clap(error: &clap::Error) -> ExitCode {
-    let printed = error.print().and_then(|()| io::stdout().flush());
+    let printed = error.print().and_then(|()| raw_stdout().flush());
     match printed {
         _ if error.use_stderr() => Exit::Usage.code(),
         Ok(()) => Exit::Done.code(),

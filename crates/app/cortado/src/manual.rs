@@ -3,6 +3,7 @@
 //! Start reading at [`write()`].
 
 use crate::failure::{Exit, Failure};
+use crate::terminal::stdout;
 use clap::{Args, Command, ValueHint};
 use clap_mangen::Man;
 use std::fs;
@@ -21,7 +22,7 @@ pub(crate) struct ManualArguments {
 pub(crate) fn write(arguments: &ManualArguments, mut command: Command) -> Result<Exit, Failure> {
     command.build();
     let Some(folder) = &arguments.folder else {
-        std::io::stdout().write_all(&page_of(&command)?)?;
+        stdout().write_all(&page_of(&command)?)?;
         return Ok(Exit::Done);
     };
     let unwritable =

@@ -8,6 +8,7 @@ use crate::output::counted;
 use crate::place::PartitionPlace;
 use crate::server_arguments::{Form, OutputArguments, ServerArguments, block_on};
 use crate::status::render_nodes;
+use crate::terminal::stdout;
 use clap::{Args, Subcommand};
 use cortado_client::{Client, ClientError};
 use cortado_wire::PartitionAnswer;
@@ -63,7 +64,7 @@ pub(crate) fn run(command: NodeCommand) -> Result<Exit, Failure> {
             let answer = block_on(async { Ok(client.nodes().await?) })?;
             match output.form_of_report() {
                 Form::Json => print_json(&answer.nodes)?,
-                Form::Table => io::stdout().write_all(render_nodes(&answer.nodes).as_bytes())?,
+                Form::Table => stdout().write_all(render_nodes(&answer.nodes).as_bytes())?,
             }
         }
         NodeCommand::Drain(one) => drain(&one)?,
@@ -108,8 +109,8 @@ fn of_command(error: ClientError) -> Failure {
 
 fn report(output: OutputArguments, sentence: &str, report: &Value) -> io::Result<()> {
     match output.form_of_report() {
-        Form::Table => writeln!(io::stdout(), "{sentence}"),
-        Form::Json => writeln!(io::stdout(), "{report}"),
+        Form::Table => writeln!(stdout(), "{sentence}"),
+        Form::Json => writeln!(stdout(), "{report}"),
     }
 }
 

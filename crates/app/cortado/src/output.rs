@@ -2,8 +2,8 @@
 //!
 //! Start reading at [`Columns`].
 
-use crate::terminal::{escaped, for_stderr};
-use std::io::{self, IsTerminal, Write};
+use crate::terminal::{escaped, for_stderr, stdout};
+use std::io::{self, Write};
 
 /// Lines of cells under a line of titles, all columns as wide as their widest cell.
 #[derive(Clone, Debug)]
@@ -19,7 +19,7 @@ impl Columns {
 
     /// Adds one line; as many cells as there are titles.
     pub(crate) fn add(&mut self, cells: Vec<String>) {
-        let is_shown = io::stdout().is_terminal();
+        let is_shown = stdout().is_terminal();
         let shown = |cell: String| if is_shown { escaped(&cell).into_owned() } else { cell };
         self.lines.push(cells.into_iter().map(shown).collect());
     }
@@ -46,7 +46,7 @@ impl Columns {
 
     /// Writes the whole to standard output.
     pub(crate) fn print(&self) -> io::Result<()> {
-        io::stdout().write_all(self.render().as_bytes())
+        stdout().write_all(self.render().as_bytes())
     }
 }
 

@@ -4,11 +4,11 @@
 
 use crate::failure::Failure;
 use crate::output::tell;
+use crate::terminal::stdout;
 use clap::{Args, ValueEnum};
 use cortado_client::{Client, ServerAddress, Timeouts};
 use std::env;
 use std::future::Future;
-use std::io::{self, IsTerminal};
 use std::sync::{Once, OnceLock};
 use std::time::Duration;
 
@@ -78,7 +78,7 @@ pub(crate) enum Form {
 impl OutputArguments {
     /// The form of a command that lists things.
     pub(crate) fn form(self) -> Form {
-        let by_itself = if io::stdout().is_terminal() { Form::Table } else { Form::Json };
+        let by_itself = if stdout().is_terminal() { Form::Table } else { Form::Json };
         self.output.unwrap_or(by_itself)
     }
 

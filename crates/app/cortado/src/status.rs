@@ -8,10 +8,12 @@ use crate::databases::print_json;
 use crate::failure::{Exit, Failure};
 use crate::output::{Columns, counted, tell};
 use crate::server_arguments::{Form, OutputArguments, ServerArguments, block_on};
+use crate::terminal::{escaped, raw_stdout, stdout};
 use clap::Args;
 use cortado_wire::{
     ClusterAnswer, DatabaseStatusAnswer, NodeAnswer, PartitionAnswer, ReplicaAnswer,
 };
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::time::Duration;
@@ -92,12 +94,14 @@ impl StatusArguments {
 
     /// Prints a text; in the place of the one before while it is watched.
     fn show(&self, text: &str) -> io::Result<()> {
-        let mut out = io::stdout().lock();
+        let mut out = stdout();
         if self.watch {
-            out.write_all(screen::redrawn(text, screen::size()).as_bytes())?;
-        } else {
-            out.write_all(text.as_bytes())?;
+            let text = if out.is_terminal() { escaped(text) } else { Cow::Borrowed(text) };
+            let mut out = raw_stdout();
+            out.write_all(screen::redrawn(&text, screen::size()).as_bytes())?;
+            return out.flush();
         }
+        out.write_all(text.as_bytes())?;
         out.flush()
     }
 

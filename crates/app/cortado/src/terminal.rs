@@ -1,7 +1,8 @@
 //! Standard output and standard error for text that others wrote: on a terminal, a character that
 //! would act on it is shown as an escape instead.
 //!
-//! What goes into a file or a pipe is never changed. Start reading at [`stdout`].
+//! What goes into a file or a pipe is never changed. Nothing else writes to standard output
+//! (clippy.toml). Start reading at [`stdout`].
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -11,8 +12,15 @@ use std::io::{self, IsTerminal, Stdout, Write};
 ///
 /// Each write must end where a character does, as those of `write!` and of whole values do.
 pub(crate) fn stdout() -> Shown<Stdout> {
-    let out = io::stdout();
+    let out = raw_stdout();
     Shown { is_terminal: out.is_terminal(), out }
+}
+
+/// Standard output as it is, for what steers a terminal on purpose: colours, a cursor that is
+/// moved. What others wrote goes there [`escaped`] only.
+#[expect(clippy::disallowed_methods, reason = "the one place")]
+pub(crate) fn raw_stdout() -> Stdout {
+    io::stdout()
 }
 
 /// A stream that a person may be looking at.

@@ -6,7 +6,7 @@
 
 mod harness;
 
-use harness::ran::{Ran, binary};
+use harness::ran::{Ran, binary, binary_by, on_a_terminal};
 use harness::{BOUND, Server};
 use serde_json::Value;
 use std::fs;
@@ -513,8 +513,8 @@ fn a_temporary_server_leaves_nothing_behind() {
 #[test]
 fn a_server_that_was_told_to_outlive_its_terminal_does() {
     let (_folder, data) = folder();
-    let mut command = Command::new("nohup");
-    command.arg(env!("CARGO_BIN_EXE_cortado")).args(["dev", "--nodes", "1"]);
+    let mut command = binary_by("nohup");
+    command.args(["dev", "--nodes", "1"]);
     command.args(["--listen", "127.0.0.1:0", "--data"]).arg(&data);
     let server = Server::run(command).unwrap_or_else(|said| panic!("no server:\n{said}"));
     let sent = Command::new("kill").args(["-1", &server.pid().to_string()]).status().unwrap();
@@ -578,28 +578,6 @@ fn a_terminal_is_shown_and_not_steered() {
         let piped = server.cortado(arguments).done();
         assert!(piped.contains(value), "{arguments:?}: {piped}");
     }
-}
-
-/// What a command writes to a terminal.
-fn on_a_terminal(mut command: Command) -> String {
-    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-    let controller =
-        openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
-    grantpt(&controller).unwrap();
-    unlockpt(&controller).unwrap();
-    let name = ptsname(&controller, Vec::new()).unwrap();
-    let mut options = fs::OpenOptions::new();
-    let terminal = options.read(true).write(true).open(name.to_str().unwrap()).unwrap();
-    command.stdin(Stdio::null()).stdout(terminal).stderr(Stdio::null());
-    let mut process = command.spawn().unwrap();
-    // The last of its terminals: reading fails when the process has closed its own.
-    drop(command);
-    let mut controller = fs::File::from(controller);
-    let mut bytes = Vec::new();
-    // EIO is the end of a terminal.
-    let _ = controller.read_to_end(&mut bytes);
-    assert_eq!(process.wait().unwrap().code(), Some(0));
-    String::from_utf8(bytes).unwrap()
 }
 
 #[test]

@@ -11,6 +11,7 @@ pub mod http;
 pub mod ran;
 
 use http::Http;
+use ran::binary;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
@@ -41,7 +42,7 @@ impl Server {
 
     /// The command line of a server on `data`.
     pub fn command(data: &Path) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_cortado"));
+        let mut command = binary();
         command.arg("dev").args(["--listen", "127.0.0.1:0", "--data"]).arg(data);
         command
     }

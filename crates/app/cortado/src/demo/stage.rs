@@ -3,6 +3,7 @@
 //! Start reading at [`Stage`].
 
 use crate::logging::has_colour;
+use crate::terminal::raw_stdout;
 use std::io::{self, Write};
 use std::time::Instant;
 
@@ -24,7 +25,7 @@ pub(crate) enum Colour {
 impl Stage {
     /// The clock starts now.
     pub(crate) fn new() -> Stage {
-        Stage { begun: Instant::now(), has_colour: has_colour(&io::stdout()) }
+        Stage { begun: Instant::now(), has_colour: has_colour(&raw_stdout()) }
     }
 
     /// A new act.
@@ -41,7 +42,7 @@ impl Stage {
 
     /// A line as it is.
     pub(crate) fn line(&self, text: &str) -> io::Result<()> {
-        let mut out = io::stdout().lock();
+        let mut out = raw_stdout().lock();
         writeln!(out, "{text}")?;
         out.flush()
     }

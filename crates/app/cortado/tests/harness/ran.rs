@@ -3,7 +3,8 @@
 //! Start reading at [`Ran`].
 
 use super::Server;
-use std::io::Write;
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 use std::thread;
 
@@ -16,12 +17,13 @@ pub struct Ran {
 }
 
 /// What the binary takes from its environment.
-const VARIABLES: [&str; 8] = [
+const VARIABLES: [&str; 9] = [
     "CORTADO_URL",
     "CORTADO_LOG",
     "CORTADO_NODES",
     "CORTADO_LISTEN",
     "CORTADO_DATA",
+    "CORTADO_ALLOW_HOSTS",
     "CORTADO_CONFIG",
     "CORTADO_LOG_FORMAT",
     "NOTIFY_SOCKET",
@@ -29,11 +31,41 @@ const VARIABLES: [&str; 8] = [
 
 /// The built binary, free of the caller's environment.
 pub fn binary() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_cortado"));
+    unset(Command::new(env!("CARGO_BIN_EXE_cortado")))
+}
+
+/// The same, run by the program `by`.
+pub fn binary_by(by: &str) -> Command {
+    let mut command = unset(Command::new(by));
+    command.arg(env!("CARGO_BIN_EXE_cortado"));
+    command
+}
+
+fn unset(mut command: Command) -> Command {
     for variable in VARIABLES {
         command.env_remove(variable);
     }
     command
+}
+
+/// What a command writes to a terminal.
+pub fn on_a_terminal(mut command: Command) -> String {
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    let controller = openpt(flags).expect("a terminal");
+    grantpt(&controller).and_then(|()| unlockpt(&controller)).expect("it is ours");
+    let name = ptsname(&controller, Vec::new()).expect("it has a name");
+    let mut options = OpenOptions::new();
+    let terminal = options.read(true).write(true).open(name.to_str().expect("UTF-8"));
+    command.stdin(Stdio::null()).stdout(terminal.expect("open")).stderr(Stdio::null());
+    let mut process = command.spawn().expect("cannot run the binary");
+    // The last of its terminals: reading fails when the process has closed its own.
+    drop(command);
+    let mut bytes = Vec::new();
+    // EIO is the end of a terminal.
+    let _ = File::from(controller).read_to_end(&mut bytes);
+    assert_eq!(process.wait().expect("it was started").code(), Some(0));
+    String::from_utf8(bytes).expect("UTF-8")
 }
 
 impl Ran {
