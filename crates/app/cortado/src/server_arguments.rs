@@ -41,12 +41,18 @@ impl ServerArguments {
     /// A client of that server.
     pub(crate) fn client(&self) -> Client {
         let client = Client::new(self.url.clone()).on_retry(tell_waiting);
-        let Some(seconds) = self.retry_for else {
+        if self.retry_for.is_none() {
             return client.with_refused_max(REFUSED_MAX);
-        };
-        let whole = Duration::from_secs(seconds.max(1));
+        }
+        let whole = self.retry_for();
         let attempt = whole.min(Timeouts::default().attempt);
         client.with_timeouts(Timeouts { whole, attempt })
+    }
+
+    /// How long one request may take, its repetitions included.
+    pub(crate) fn retry_for(&self) -> Duration {
+        let given = |seconds: u64| Duration::from_secs(seconds.max(1));
+        self.retry_for.map_or(Timeouts::default().whole, given)
     }
 }
 

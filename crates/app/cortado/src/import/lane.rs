@@ -19,6 +19,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
@@ -32,6 +33,10 @@ const GROUP_BYTES_MAX: usize = 512 << 10;
 const WAITING_MAX: usize = GROUP_DOCUMENTS_MAX;
 /// KiB of documents that wait or are under way in all lanes together: 64 MiB.
 const KIB_MAX: usize = 64 << 10;
+/// An answer is remembered for longer than the last repetition of its request can take.
+const REMEMBERED_BEYOND: Duration = Duration::from_secs(120);
+/// A day, as docs/api.md says.
+const REMEMBERED_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A document on its way.
 #[derive(Debug)]
@@ -83,10 +88,13 @@ pub(crate) struct Entrance {
 
 impl Lanes {
     /// Starts `count` lanes that store into `database`.
+    ///
+    /// * `retry_for`: for how long one request is repeated.
     pub(crate) fn start(
         database: &Database,
         count: usize,
         on_duplicate: OnDuplicate,
+        retry_for: Duration,
         tally: &Arc<Tally>,
     ) -> (Lanes, Entrance) {
         let mut tasks = JoinSet::new();
@@ -96,6 +104,7 @@ impl Lanes {
             let lane = Lane {
                 database: database.clone(),
                 on_duplicate,
+                remembered_for: retry_for.saturating_add(REMEMBERED_BEYOND).min(REMEMBERED_MAX),
                 tally: Arc::clone(tally),
                 name: format!("import-{import:016x}-{number}"),
                 sent: 0,
@@ -153,6 +162,8 @@ fn lane_of(document: &Document, lanes: usize) -> usize {
 struct Lane {
     database: Database,
     on_duplicate: OnDuplicate,
+    /// For how long an answer is remembered, where one is.
+    remembered_for: Duration,
     tally: Arc<Tally>,
     /// Begins the idempotency keys of this lane; no other lane has it.
     name: String,
@@ -237,8 +248,14 @@ impl Lane {
     async fn send(&mut self, group: &[Item]) -> Result<Vec<Stored>, ClientError> {
         self.sent += 1;
         let key = format!("{}-{}", self.name, self.sent);
-        let write = WriteOptions { idempotency_key: Some(&key), ..WriteOptions::default() };
         let is_new_only = self.on_duplicate != OnDuplicate::Replace;
+        // A partition remembers so many answers, for all its clients: none more than it takes.
+        let write = if is_new_only {
+            let (key, ttl) = (Some(key.as_str()), Some(self.remembered_for));
+            WriteOptions { idempotency_key: key, idempotency_ttl: ttl, ..WriteOptions::default() }
+        } else {
+            WriteOptions { may_repeat: true, ..WriteOptions::default() }
+        };
         let stored = |is_new| if is_new { Stored::Created } else { Stored::Replaced };
         if let [Item { document, .. }] = group {
             let condition = is_new_only.then_some(Condition::Absent);

@@ -1,0 +1,157 @@
+//! The command line against a server that answers what it likes.
+//!
+//! Start reading at [`Scripted`].
+
+#![allow(clippy::unwrap_used, reason = "the lint's exception for tests does not see functions")]
+
+mod harness;
+
+use harness::ran::{Ran, binary, on_a_terminal};
+use serde_json::json;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+/// Answers every request by what `answer` makes of its first line, on as many connections as come.
+struct Scripted {
+    url: String,
+    /// The heads of the requests so far.
+    heads: Arc<Mutex<Vec<String>>>,
+}
+
+impl Scripted {
+    fn start(answer: impl Fn(&str) -> (u16, String) + Clone + Send + 'static) -> Scripted {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let heads = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&heads);
+        thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                let (answer, seen) = (answer.clone(), Arc::clone(&seen));
+                thread::spawn(move || {
+                    while let Some(head) = read_request(&mut stream) {
+                        let (status, body) = answer(head.lines().next().unwrap());
+                        seen.lock().unwrap().push(head);
+                        let length = body.len();
+                        let text = format!(
+                            "HTTP/1.1 {status} x\r\netag: \"a1\"\r\ncortado-scn: 0/1:1\r\n\
+                             content-length: {length}\r\n\r\n{body}"
+                        );
+                        if stream.write_all(text.as_bytes()).is_err() {
+                            return;
+                        }
+                    }
+                });
+            }
+        });
+        Scripted { url, heads }
+    }
+
+    fn command(&self, arguments: &[&str]) -> std::process::Command {
+        let mut command = binary();
+        command.args(arguments).args(["--url", &self.url]);
+        command
+    }
+
+    /// The heads of the requests that write.
+    fn writes(&self) -> Vec<String> {
+        let heads = self.heads.lock().unwrap();
+        heads.iter().filter(|head| !head.starts_with("GET ")).cloned().collect()
+    }
+}
+
+/// The head of the next request, whose body is read too; `None` when the client has closed.
+fn read_request(stream: &mut TcpStream) -> Option<String> {
+    let mut bytes = Vec::new();
+    loop {
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+            if body.len() >= length.map_or(0, |length| length.parse().unwrap()) {
+                return Some(head.to_owned());
+            }
+        }
+        let mut chunk = [0; 4096];
+        let read = stream.read(&mut chunk).ok().filter(|read| *read > 0)?;
+        bytes.extend_from_slice(&chunk[..read]);
+    }
+}
+
+#[test]
+fn nothing_that_a_server_says_steers_a_terminal() {
+    let bad = "a\u{9b}31m\u{1b}[2J\u{202e}b";
+    let server = Scripted::start(move |_| {
+        let node = json!({"node": bad, "alive": true, "incarnation": 1, "address": bad,
+            "leaderships": 0, "replicas": 0, "sick": bad});
+        let event = json!({"id": bad, "time": bad, "node": bad, "kind": bad, "what": bad,
+            "evidence": [bad], "by_hand": bad, "undo": bad});
+        let body = json!({"version": bad, "ready": true, "nodes": [node], "databases": [],
+            "events": [event], "database": bad, "key": [bad], "etag": bad, "scn": "0/1:1"});
+        (200, body.to_string())
+    });
+    for arguments in [
+        &["explain"][..],
+        &["explain", "--output", "json"],
+        &["node", "list"],
+        &["node", "list", "--output", "json"],
+        &["status"],
+        &["status", "--output", "json"],
+    ] {
+        let shown = on_a_terminal(server.command(arguments));
+        assert!(shown.contains("\\u009b31m"), "{arguments:?}: {shown}");
+        assert!(!shown.contains(|c| "\u{9b}\u{1b}\u{202e}".contains(c)), "{arguments:?}: {shown}");
+        let piped = Ran::of(server.command(arguments), "").done();
+        assert!(piped.contains('\u{9b}'), "{arguments:?}: {piped}");
+    }
+}
+
+/// The answers that a partition remembers have a budget, which is that of its other clients, too.
+#[test]
+fn an_import_has_no_answer_remembered_for_long() {
+    let table = json!({"name": "thing", "key": ["id"], "schema_version": 0}).to_string();
+    let server = Scripted::start(move |line| match line {
+        line if line.starts_with("GET ") => (200, table.clone()),
+        _ => (201, json!({"key": ["a"], "etag": "a1", "scn": "0/1:1"}).to_string()),
+    });
+    let import = |act: &str| {
+        let arguments = ["import", "geo/thing", "-", "--on-duplicate", act, "--retry-for", "60"];
+        let before = server.writes().len();
+        Ran::of(server.command(&arguments), "{\"id\":1}\n{\"id\":2}\n").done();
+        server.writes().split_off(before)
+    };
+    let replaced = import("replace");
+    assert_eq!(replaced.len(), 2);
+    assert!(replaced.iter().all(|head| !head.contains("idempotency")), "{replaced:?}");
+    for act in ["skip", "fail"] {
+        for head in import(act) {
+            assert!(head.contains("idempotency-key: import-"), "{head}");
+            assert!(head.contains("cortado-idempotency-ttl: 180\r\n"), "{head}");
+        }
+    }
+}
+
+/// A write without a key that is perhaps done is done again where that does no harm.
+#[test]
+fn an_import_goes_on_behind_an_unknown_outcome() {
+    let table = json!({"name": "thing", "key": ["id"], "schema_version": 0}).to_string();
+    let asked = Arc::new(Mutex::new(0));
+    let server = Scripted::start(move |line| {
+        if line.starts_with("GET ") {
+            return (200, table.clone());
+        }
+        let mut asked = asked.lock().unwrap();
+        *asked += 1;
+        match *asked {
+            1 => {
+                let unknown = json!({"type": "t", "title": "t", "status": 503, "detail": "d",
+                    "code": "outcome_unknown", "request_id": "r", "outcome": "unknown"});
+                (503, unknown.to_string())
+            }
+            _ => (200, json!({"key": ["1"], "etag": "a1", "scn": "0/1:1"}).to_string()),
+        }
+    });
+    let said = Ran::of(server.command(&["import", "geo/thing", "-"]), "{\"id\":1}").done();
+    assert!(said.contains(": 0 created, 1 replaced, 0 refused"), "{said}");
+    assert_eq!(server.writes().len(), 2);
+}
