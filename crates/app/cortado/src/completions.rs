@@ -34,11 +34,11 @@ pub(crate) fn print(
 const BASH_FILES: &str = r#"
 _cortado_or_files() {
     _cortado "$@"
-    local current="${COMP_WORDS[COMP_CWORD]}"
-    [[ "${current}" == -* ]] && return 0
+    local current="${COMP_WORDS[COMP_CWORD]}" previous="${COMP_WORDS[COMP_CWORD-1]}"
+    # An option, or the value of one.
+    [[ "${current}" == -* || "${previous}" == -?* ]] && return 0
     case "${COMP_WORDS[1]}" in
-        import|export|put|patch|batch) [[ ${COMP_CWORD} -ge 3 ]] && COMPREPLY=() ;;
-        log) [[ ${COMP_CWORD} -ge 3 ]] && COMPREPLY=() ;;
+        import|export|put|patch|batch|log) [[ ${COMP_CWORD} -ge 3 ]] && COMPREPLY=() ;;
         man) COMPREPLY=() ;;
     esac
     return 0

@@ -385,9 +385,10 @@ fn a_shell_completes_files_where_a_file_is_meant() {
     let complete = |words: &str, at: u32| {
         let mut bash = Command::new("bash");
         bash.current_dir(folder.path()).args(["--norc", "-c"]);
+        let previous = words.split(' ').next_back().unwrap();
         bash.arg(format!(
             "source ./cortado.bash; COMP_WORDS=({words} ''); COMP_CWORD={at}; \
-             $(complete -p cortado | sed 's/.*-F \\([a-z_]*\\).*/\\1/') cortado '' ''; \
+             $(complete -p cortado | sed 's/.*-F \\([a-z_]*\\).*/\\1/') cortado '' {previous}; \
              echo \"${{COMPREPLY[@]}}\"; complete -p cortado"
         ));
         let output = bash.output().unwrap();
@@ -395,6 +396,14 @@ fn a_shell_completes_files_where_a_file_is_meant() {
     };
     let said = complete("cortado import geo/place", 3);
     assert!(said.starts_with('\n') && said.contains("-o default"), "nothing, so files: {said}");
+    for (words, values) in [
+        ("cortado import geo/place file --on-duplicate", "replace skip fail"),
+        ("cortado import --on-duplicate", "replace skip fail"),
+        ("cortado put geo/place/a {} --output", "table json"),
+    ] {
+        let said = complete(words, words.split(' ').count() as u32);
+        assert!(said.starts_with(values), "{words}: {said}");
+    }
     let said = complete("cortado", 1);
     assert!(said.contains("import") && said.contains("handoff"), "{said}");
 }
