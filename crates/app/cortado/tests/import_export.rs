@@ -439,3 +439,34 @@ fn refused_lines_of_an_export_can_be_imported_again() {
     server.cortado_with(&["import", "geo/other", "-"], line).done();
     server.cortado(&["get", "geo/other/own"]).done();
 }
+
+#[test]
+fn an_export_writes_behind_what_its_descriptors_hold() {
+    let (server, folder) = geo("1");
+    server.cortado(&["put", "geo/thing/a", "{}"]).done();
+    let exported = server.cortado(&["export", "geo"]).done();
+    let run = |script: &str| {
+        let mut shell = Command::new("sh");
+        shell.arg("-c").arg(script).current_dir(folder.path());
+        shell.env("CORTADO_URL", server.url()).env("cortado", binary().get_program());
+        shell.output().unwrap()
+    };
+    let read = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
+    for (to, number) in [("/dev/stdout", 1), ("/dev/stderr", 2), ("/proc/self/fd/2", 2)] {
+        let ran = run(&format!(
+            "{{ echo before >&{number}; $cortado export geo {to}; echo behind >&{number}; }} \
+             {number}> file"
+        ));
+        assert!(ran.status.success());
+        let held = read("file");
+        assert!(held.starts_with("before\n") && held.ends_with("behind\n"), "{to}: {held}");
+        assert!(held.contains(&exported), "{to}: {held}");
+    }
+    // One that Rust does not let us have twice: nothing is written over.
+    let ran = run("{ echo before >&3; $cortado export geo /dev/fd/3; } 3> file");
+    let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+    assert!(ran.status.code() == Some(1) && said.contains("export to - with `>&3`"), "{said}");
+    assert_eq!(read("file"), "before\n");
+    assert!(run("$cortado export geo /dev/fd/3 3>&1 | cat > file").status.success());
+    assert_eq!(read("file"), exported);
+}

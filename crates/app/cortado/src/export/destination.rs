@@ -7,6 +7,7 @@ use crate::failure::Failure;
 use crate::terminal::stdout;
 use std::fs::{self, File, FileType, Metadata, OpenOptions, Permissions};
 use std::io::{self, BufWriter, ErrorKind, Write};
+use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
@@ -30,7 +31,8 @@ impl Destination {
         }
         let opened = match behind_links(path).map_err(|error| unwritable(path, &error))? {
             Found::Own { descriptor: 1 } => return Ok(standard()),
-            Found::Own { .. } => open_stream(path),
+            Found::Own { descriptor: 2 } => io::stderr().as_fd().try_clone_to_owned().map(stream),
+            Found::Own { descriptor } => open_own(path, descriptor),
             Found::Nothing { path } => replacement(path, None),
             Found::File { path, metadata } if metadata.is_file() => {
                 replacement(path, Some(&metadata))
@@ -151,8 +153,21 @@ fn is_stream(file_type: FileType) -> bool {
 }
 
 fn open_stream(path: &Path) -> io::Result<Destination> {
-    let file = OpenOptions::new().write(true).open(path)?;
-    Ok(Destination::Stream(Box::new(BufWriter::new(file))))
+    OpenOptions::new().write(true).open(path).map(stream)
+}
+
+/// Opens what stands behind a descriptor of this process once more. In a regular file, that would
+/// write over what stands there, from the beginning.
+fn open_own(path: &Path, descriptor: u32) -> io::Result<Destination> {
+    if fs::metadata(path)?.is_file() {
+        let text = format!("it is open already; export to - with `>&{descriptor}` instead");
+        return Err(io::Error::other(text));
+    }
+    open_stream(path)
+}
+
+fn stream(opened: impl Into<File>) -> Destination {
+    Destination::Stream(Box::new(BufWriter::new(opened.into())))
 }
 
 /// A file beside `path`, with the mode and the owner of the one that it replaces.
