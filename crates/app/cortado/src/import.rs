@@ -18,7 +18,7 @@ mod rejects;
 mod progress;
 
 use crate::failure::{Exit, Failure};
-use crate::output::{counted, thousands};
+use crate::output::{counted, for_shell, thousands};
 use crate::place::Scope;
 use crate::server_arguments::{Form, OutputArguments, ServerArguments, block_on};
 use crate::stop_signals::StopSignals;
@@ -31,12 +31,13 @@ use lane::{Lanes, OnDuplicate};
 use progress::Progress;
 use rejects::Rejects;
 use source::Source;
+use std::borrow::Cow;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
-use tally::{Counts, Tally};
+use tally::{Counts, Ended, Tally};
 use tokio::sync::oneshot;
 
 /// What `cortado import` is told.
@@ -82,22 +83,22 @@ pub(crate) fn run(arguments: &ImportArguments) -> Result<Exit, Failure> {
     let begun = Instant::now();
     let source = Source::open(&arguments.file)?;
     let client = arguments.server.client();
-    let (ended, tally) = block_on(async {
+    let (stored, tally) = block_on(async {
         let parts = (&arguments.key_from[..], &arguments.fill[..]);
         let feed = Feed::prepare(&client, &arguments.target, parts, arguments.skip).await?;
         let goes_on = arguments.skip > 0;
-        let create = |path: &PathBuf| Rejects::create(path, &arguments.file, goes_on);
+        let create = |path: &PathBuf| Rejects::create(path, source.file(), goes_on);
         let rejects = arguments.rejects.as_ref().map(create).transpose()?;
         let tally = Arc::new(Tally::starting_after(arguments.skip, rejects));
         let progress = Progress::begin(Arc::clone(&tally), source.bytes_total());
-        let ended = store_all(arguments, &client, feed, source, &tally).await;
+        let stored = store_all(arguments, &client, feed, source, &tally).await;
         progress.end();
-        Ok((ended, tally))
+        Ok((stored, tally))
     })?;
-    let rejects = tally.finish_rejects();
-    match ended.and(rejects) {
-        Ok(()) => arguments.report(&tally, begun),
-        Err(failure) => Err(arguments.stopped(&tally, failure)),
+    let Ended { counts, resume_at, rejects } = tally.end();
+    match stored.and(rejects) {
+        Ok(()) => arguments.report(counts, begun),
+        Err(failure) => Err(arguments.stopped(counts, resume_at, failure)),
     }
 }
 
@@ -136,45 +137,56 @@ async fn store_all(
 
 impl ImportArguments {
     /// Says how far it came, and how to go on.
-    fn stopped(&self, tally: &Tally, failure: Failure) -> Failure {
-        let resume_at = tally.resume_at();
-        if tally.counts() == Counts::default() && resume_at == self.skip {
-            return failure.if_unknown("repeat the command: storing a document twice is harmless");
+    fn stopped(&self, counts: Counts, resume_at: u64, failure: Failure) -> Failure {
+        let repeated = match self.on_duplicate {
+            OnDuplicate::Replace | OnDuplicate::Skip => "storing a document twice is harmless",
+            OnDuplicate::Fail => "what was stored is refused as a duplicate then",
+        };
+        if counts == Counts::default() && resume_at == self.skip {
+            return failure.if_unknown(format!("repeat the command: {repeated}"));
         }
-        failure
-            .next(format!(
-                "the first {} of the file are done; continue after them with",
-                counted(resume_at, "value")
-            ))
-            .next(format!("`{} --skip {resume_at}`", self.spelled()))
-            .next("or import the whole file again: storing a document twice is harmless")
+        let done = format!("the first {} of the file are done", counted(resume_at, "value"));
+        let failure = if self.file == Path::new("-") {
+            let how = "give the same input again with";
+            failure.next(format!("{done}; to continue after them, {how} `--skip {resume_at}`"))
+        } else {
+            failure
+                .next(format!("{done}; continue after them with"))
+                .next(format!("`{} --skip {resume_at}`", self.spelled()))
+        };
+        failure.next(format!("or import the whole file again: {repeated}"))
     }
 
-    /// The command, without what says how it is done.
+    /// The command as a shell reads it, without what says how it is done.
     fn spelled(&self) -> String {
-        let mut text = format!("cortado import {} {}", self.target, self.file.display());
+        let mut words = vec!["cortado".into(), "import".into(), self.target.to_string()];
+        words.push(self.file.display().to_string());
+        let mut option = |name: &str, value: String| words.extend([name.to_owned(), value]);
         for from in &self.key_from {
-            text.push_str(&format!(" --key-from {from}"));
+            option("--key-from", from.to_string());
         }
         for fill in &self.fill {
-            text.push_str(&format!(" --fill {fill}"));
+            option("--fill", fill.to_string());
         }
         match self.on_duplicate {
             OnDuplicate::Replace => {}
-            OnDuplicate::Skip => text.push_str(" --on-duplicate skip"),
-            // What this import has stored is there when it goes on.
-            OnDuplicate::Fail => text.push_str(" --on-duplicate fail"),
+            OnDuplicate::Skip => option("--on-duplicate", "skip".to_owned()),
+            OnDuplicate::Fail => option("--on-duplicate", "fail".to_owned()),
         }
         if let Some(rejects) = &self.rejects {
-            text.push_str(&format!(" --rejects {}", rejects.display()));
+            option("--rejects", rejects.display().to_string());
         }
-        text
+        if let Some(url) = self.server.other_url() {
+            option("--url", url);
+        }
+        let quoted: Vec<Cow<'_, str>> = words.iter().map(|word| for_shell(word)).collect();
+        quoted.join(" ")
     }
 
     /// Says what was done.
-    fn report(&self, tally: &Tally, begun: Instant) -> Result<Exit, Failure> {
+    fn report(&self, counts: Counts, begun: Instant) -> Result<Exit, Failure> {
         let seconds = begun.elapsed().as_secs_f64();
-        let Counts { created, replaced, skipped, refused } = tally.counts();
+        let Counts { created, replaced, skipped, refused } = counts;
         match self.output.form_of_report() {
             Form::Json => {
                 let report = serde_json::json!({
@@ -208,7 +220,7 @@ impl ImportArguments {
         Err(match &self.rejects {
             Some(rejects) => failure.next(format!(
                 "`jq -c .value {}` prints them; import them again when they are corrected",
-                rejects.display()
+                for_shell(&rejects.display().to_string())
             )),
             None => failure
                 .next("correct them, or --fill in what is missing, and import them again")

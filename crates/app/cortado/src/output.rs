@@ -3,6 +3,7 @@
 //! Start reading at [`Columns`].
 
 use crate::terminal::{escaped, for_stderr, stdout};
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 /// Lines of cells under a line of titles, all columns as wide as their widest cell.
@@ -80,6 +81,15 @@ pub(crate) fn tell(text: &str) {
     let _ = writeln!(io::stderr(), "{}", for_stderr(text));
 }
 
+/// `word` as a shell takes it for one word: `'Zhong Guo.json'`.
+pub(crate) fn for_shell(word: &str) -> Cow<'_, str> {
+    let is_plain = |c: char| c.is_alphanumeric() || "-_./:=@%+,".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return Cow::Borrowed(word);
+    }
+    Cow::Owned(format!("'{}'", word.replace('\'', "'\\''")))
+}
+
 /// A number with its thousands set apart: `171,075`.
 pub(crate) fn thousands(number: u64) -> String {
     let digits = number.to_string();
@@ -109,6 +119,18 @@ mod tests {
         columns.add(vec!["東京".to_owned(), "a1".to_owned()]);
         columns.add(vec!["x".to_owned(), String::new()]);
         assert_eq!(columns.render(), "KEY   ETAG\n東京  a1\nx\n");
+    }
+
+    #[test]
+    fn a_shell_takes_a_quoted_word_as_one() {
+        assert_eq!(for_shell("geo/place"), "geo/place");
+        assert_eq!(for_shell("id=_id"), "id=_id");
+        assert_eq!(for_shell(""), "''");
+        for word in ["a b", "it's", "$HOME", "`id`", "a;b", "*", "~", "a\nb", "\\"] {
+            let script = format!("printf %s {}", for_shell(word));
+            let ran = std::process::Command::new("sh").args(["-c", &script]).output();
+            assert_eq!(ran.expect("a shell").stdout, word.as_bytes(), "{script}");
+        }
     }
 
     #[test]

@@ -54,6 +54,12 @@ impl ServerArguments {
         let given = |seconds: u64| Duration::from_secs(seconds.max(1));
         self.retry_for.map_or(Timeouts::default().whole, given)
     }
+
+    /// The server, where it is another than the one without `--url`.
+    pub(crate) fn other_url(&self) -> Option<String> {
+        let spelled = self.url.to_string();
+        (url_default() != spelled).then_some(spelled)
+    }
 }
 
 /// Says once that nothing is wrong with this terminal: we wait for a server.

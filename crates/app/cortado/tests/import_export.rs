@@ -7,7 +7,7 @@
 mod harness;
 
 use harness::Server;
-use harness::ran::binary;
+use harness::ran::{Ran, binary};
 use serde_json::Value;
 use std::fs;
 use std::io::{Read, Write};
@@ -438,6 +438,52 @@ fn refused_lines_of_an_export_can_be_imported_again() {
     let line = r#"{"table":"x","key":["k"],"value":{},"id":"own"}"#;
     server.cortado_with(&["import", "geo/other", "-"], line).done();
     server.cortado(&["get", "geo/other/own"]).done();
+}
+
+#[test]
+fn a_file_is_not_emptied_while_it_is_read() {
+    let (server, folder) = geo("1");
+    let file = folder.path().join("things");
+    fs::write(&file, "{\"id\":5}").unwrap();
+    let path = file.to_str().unwrap();
+    for from in [path, "-", "/dev/stdin"] {
+        let mut command = binary();
+        command.args(["import", "geo/thing", from, "--rejects", path]);
+        command.env("CORTADO_URL", server.url()).stdin(fs::File::open(&file).unwrap());
+        let output = command.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(2) && said.contains("--rejects"), "{from}: {said}");
+        assert_eq!(fs::read_to_string(&file).unwrap(), "{\"id\":5}");
+    }
+    // A device may be both.
+    let mut command = binary();
+    command.args(["import", "geo/thing", "-", "--rejects", "/dev/null"]).stdin(Stdio::null());
+    assert!(command.env("CORTADO_URL", server.url()).output().unwrap().status.success());
+}
+
+#[test]
+fn an_import_that_fails_names_the_command_that_goes_on() {
+    let (server, folder) = geo("1");
+    let file = folder.path().join("it's cut.json");
+    fs::write(&file, "[{\"id\":1},{\"i").unwrap();
+    let path = file.to_str().unwrap();
+    let quoted = path.replace('\'', "'\\''");
+    let harmless = "storing a document twice is harmless";
+    let url = server.url();
+    let import = |more: &[&str]| {
+        let mut command = binary();
+        command.args(["import", "geo/thing", path, "--url", &url]).args(more);
+        Ran::of(command, "")
+    };
+    let command = format!("`cortado import geo/thing '{quoted}' --url {url} --skip 1`");
+    import(&[]).refused(1, &[&command, harmless]);
+    let command = format!("geo/thing '{quoted}' --fill 'id=a b' --on-duplicate fail --url");
+    let ran = import(&["--on-duplicate", "fail", "--fill", "id=a b"]).refused(1, &[&command]);
+    assert!(!ran.err.contains(harmless), "{}", ran.err);
+    let text = fs::read(&file).unwrap();
+    let ran = server.cortado_with(&["import", "geo/thing", "-", "--on-duplicate", "skip"], text);
+    let ran = ran.refused(1, &["give the same input again with `--skip 1`", harmless]);
+    assert!(!ran.err.contains("cortado import geo/thing -"), "{}", ran.err);
 }
 
 #[test]

@@ -5,7 +5,7 @@
 
 use crate::failure::Failure;
 use serde_json::value::RawValue;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -35,14 +35,18 @@ pub(crate) struct Rejects {
 impl Rejects {
     /// Empties the file, or goes on in it where an import goes on.
     ///
-    /// * `source`: the file that is imported, which it must not be.
+    /// * `source`: the file that is imported, if it is one, which this must not be.
     ///
     /// # Errors
     /// It cannot be written.
-    pub(crate) fn create(path: &Path, source: &Path, goes_on: bool) -> Result<Rejects, Failure> {
+    pub(crate) fn create(
+        path: &Path,
+        source: Option<&Metadata>,
+        goes_on: bool,
+    ) -> Result<Rejects, Failure> {
         let unwritable =
             |error| Failure::usage(format!("{} cannot be written: {error}", path.display()));
-        if let (Ok(one), Ok(other)) = (path.metadata(), source.metadata())
+        if let (Ok(one), Some(other)) = (path.metadata(), source)
             && (one.dev(), one.ino()) == (other.dev(), other.ino())
         {
             return Err(Failure::usage("--rejects names the file that is imported")

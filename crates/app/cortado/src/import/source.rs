@@ -4,8 +4,9 @@
 
 use crate::failure::Failure;
 use flate2::read::MultiGzDecoder;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Cursor, Read};
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,7 +14,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Bytes to be read, and how far that has come.
 pub(crate) struct Source {
     input: Counted<Box<dyn Read + Send>>,
-    bytes_total: Option<u64>,
+    /// Of the file, where it is a regular one.
+    file: Option<Metadata>,
 }
 
 /// What a source holds, unpacked.
@@ -31,7 +33,10 @@ impl Source {
     /// It cannot be read.
     pub(crate) fn open(path: &Path) -> Result<Source, Failure> {
         if path == Path::new("-") {
-            return Ok(Source { input: Counted::new(Box::new(io::stdin())), bytes_total: None });
+            // As in `… < FILE`; which file that is does not matter where it cannot be told.
+            let opened = io::stdin().as_fd().try_clone_to_owned().map(File::from);
+            let metadata = opened.and_then(|file| file.metadata()).ok();
+            return Ok(Source::new(Box::new(io::stdin()), metadata));
         }
         let unreadable =
             |error| Failure::usage(format!("{} cannot be read: {error}", path.display()));
@@ -41,13 +46,21 @@ impl Source {
             return Err(Failure::usage(format!("{} is a directory", path.display()))
                 .next("import its files one by one"));
         }
-        let bytes_total = metadata.is_file().then_some(metadata.len());
-        Ok(Source { input: Counted::new(Box::new(file)), bytes_total })
+        Ok(Source::new(Box::new(file), Some(metadata)))
+    }
+
+    fn new(input: Box<dyn Read + Send>, metadata: Option<Metadata>) -> Source {
+        Source { input: Counted::new(input), file: metadata.filter(Metadata::is_file) }
+    }
+
+    /// The file, if it is a regular one.
+    pub(crate) fn file(&self) -> Option<&Metadata> {
+        self.file.as_ref()
     }
 
     /// The length of the file, where it is known.
     pub(crate) fn bytes_total(&self) -> Option<u64> {
-        self.bytes_total
+        self.file.as_ref().map(Metadata::len)
     }
 
     /// Unpacks what is gzipped, which its first two bytes tell. Waits for them.
@@ -100,7 +113,7 @@ mod tests {
 
     /// What comes out of a source of `bytes`.
     fn unpacked(bytes: &'static [u8]) -> io::Result<Vec<u8>> {
-        let source = Source { input: Counted::new(Box::new(bytes)), bytes_total: None };
+        let source = Source::new(Box::new(bytes), None);
         let mut text = Vec::new();
         source.unpacked()?.input.read_to_end(&mut text).map(|_| text)
     }

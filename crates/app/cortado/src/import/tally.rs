@@ -1,6 +1,6 @@
 //! How far an import has come: what is stored, what is refused, and where to go on.
 //!
-//! Start reading at [`Tally::resume_at`].
+//! Start reading at [`Tally::end`].
 
 use super::rejects::{Refused, Rejects};
 use crate::failure::Failure;
@@ -29,6 +29,18 @@ struct State {
     bar: Option<ProgressBar>,
     /// Where all refusals go.
     rejects: Option<Rejects>,
+    /// What comes now is not counted any more.
+    has_ended: bool,
+}
+
+/// Where an import has ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) counts: Counts,
+    /// How many values from the beginning are all settled: what `--skip` takes.
+    pub(crate) resume_at: u64,
+    /// Whether the file of refusals holds all of them.
+    pub(crate) rejects: Result<(), Failure>,
 }
 
 /// What became of the documents.
@@ -77,6 +89,9 @@ impl Tally {
     /// A document is stored; it takes `bytes` of the file.
     pub(crate) fn store(&self, position: u64, bytes: u64, stored: Stored) {
         let mut state = self.state();
+        if state.has_ended {
+            return;
+        }
         match stored {
             Stored::Created => state.counts.created += 1,
             Stored::Replaced => state.counts.replaced += 1,
@@ -89,6 +104,9 @@ impl Tally {
     pub(crate) fn refuse(&self, refused: &Refused, bytes: u64) {
         let Refused { position, line, reason, .. } = refused;
         let mut state = self.state();
+        if state.has_ended {
+            return;
+        }
         state.counts.refused += 1;
         state.settle(*position, bytes);
         if let Some(rejects) = &mut state.rejects {
@@ -115,11 +133,6 @@ impl Tally {
         self.state().bytes += bytes;
     }
 
-    /// How many values from the beginning are all settled: what `--skip` takes.
-    pub(crate) fn resume_at(&self) -> u64 {
-        self.state().settled
-    }
-
     pub(crate) fn counts(&self) -> Counts {
         self.state().counts
     }
@@ -129,12 +142,13 @@ impl Tally {
         self.state().bytes
     }
 
-    /// Ends the file of refusals.
-    ///
-    /// # Errors
-    /// It does not hold all of them.
-    pub(crate) fn finish_rejects(&self) -> Result<(), Failure> {
-        self.state().rejects.take().map_or(Ok(()), Rejects::finish)
+    /// Ends the count and the file of refusals, both at one moment: the reader of the file may
+    /// still be at work, and what it refuses from now on is met again behind `resume_at`.
+    pub(crate) fn end(&self) -> Ended {
+        let mut state = self.state();
+        state.has_ended = true;
+        let rejects = state.rejects.take().map_or(Ok(()), Rejects::finish);
+        Ended { counts: state.counts, resume_at: state.settled, rejects }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -166,17 +180,40 @@ mod tests {
     #[test]
     fn an_import_goes_on_behind_what_is_settled_without_a_hole() {
         let tally = Tally::starting_after(10, None);
-        assert_eq!(tally.resume_at(), 10);
+        let settled = || tally.state().settled;
+        assert_eq!(settled(), 10);
         tally.store(12, 5, Stored::Created);
         tally.store(13, 5, Stored::Replaced);
-        assert_eq!(tally.resume_at(), 10);
+        assert_eq!(settled(), 10);
         let refused = Refused { position: 11, line: 1, reason: "a test".to_owned(), text: None };
         tally.refuse(&refused, 7);
-        assert_eq!(tally.resume_at(), 13);
+        assert_eq!(settled(), 13);
         tally.store(14, 1, Stored::Skipped);
         tally.pass(15, 1);
-        assert_eq!(tally.resume_at(), 15);
+        assert_eq!(settled(), 15);
         let want = Counts { created: 1, replaced: 1, skipped: 1, refused: 1 };
         assert_eq!((tally.counts(), tally.bytes()), (want, 19));
+    }
+
+    #[test]
+    fn every_refusal_before_the_end_is_in_the_file_and_none_behind_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("rejects");
+        let rejects = Rejects::create(&path, None, false).expect("created");
+        let tally = Tally::starting_after(0, Some(rejects));
+        let refuse = |position| {
+            let reason = "a test".to_owned();
+            tally.refuse(&Refused { position, line: position, reason, text: None }, 1);
+        };
+        (1..=3).for_each(refuse);
+        let ended = tally.end();
+        (4..=6).for_each(refuse);
+        tally.store(7, 1, Stored::Created);
+        assert_eq!((ended.resume_at, ended.counts.refused), (3, 3));
+        ended.rejects.expect("written");
+        let again = tally.end();
+        assert_eq!((again.resume_at, again.counts), (3, ended.counts));
+        let written = std::fs::read_to_string(&path).expect("a file");
+        assert_eq!(written.lines().count() as u64, ended.resume_at);
     }
 }
