@@ -7,7 +7,8 @@ use crate::{
     batches, changes, completions, databases, decisions, demo, dev, documents, export, import,
     log_verification, manual, nodes, status,
 };
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use std::env;
 
 /// A replicated document database: server and command line in one binary.
 #[derive(Debug, Parser)]
@@ -83,6 +84,26 @@ pub(crate) enum Command {
     /// Write the manual pages
     #[command(after_help = manual::HELP)]
     Man(manual::ManualArguments),
+}
+
+impl CommandLine {
+    /// Reads the arguments of this process; an empty variable counts as one that is not set.
+    ///
+    /// # Errors
+    /// They ask for a text, or for what there is not.
+    pub(crate) fn of_process() -> Result<CommandLine, clap::Error> {
+        let mut command = CommandLine::command().mut_subcommands(without_empty_variables);
+        let mut matches = command.try_get_matches_from_mut(env::args_os())?;
+        let line = CommandLine::from_arg_matches_mut(&mut matches);
+        line.map_err(|error| error.format(&mut command))
+    }
+}
+
+fn without_empty_variables(command: clap::Command) -> clap::Command {
+    command.mut_args(|argument| {
+        let value = argument.get_env().and_then(env::var_os);
+        if value.is_some_and(|value| value.is_empty()) { argument.env(None) } else { argument }
+    })
 }
 
 impl Command {

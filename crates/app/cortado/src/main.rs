@@ -38,7 +38,6 @@ mod log_verification;
 mod completions;
 mod manual;
 
-use clap::Parser;
 use command_line::CommandLine;
 use failure::{Exit, Failure};
 use mimalloc::MiMalloc;
@@ -52,7 +51,7 @@ use terminal::raw_stdout;
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
-    let line = match CommandLine::try_parse() {
+    let line = match CommandLine::of_process() {
         Ok(line) => line,
         Err(error) => return answered_by_clap(&error),
     };

@@ -8,6 +8,7 @@ use crate::terminal::stdout;
 use clap::{Args, ValueEnum};
 use cortado_client::{Client, ServerAddress, Timeouts};
 use std::env;
+use std::ffi::{OsStr, OsString};
 use std::future::Future;
 use std::sync::{Once, OnceLock};
 use std::time::Duration;
@@ -26,11 +27,11 @@ pub(crate) struct ServerArguments {
 
 /// The server where `--url` names none. Not left to clap's `env`, which would name `--url` in usage
 /// lines as if it were required.
-fn url_default() -> &'static str {
-    static FOUND: OnceLock<String> = OnceLock::new();
+fn url_default() -> &'static OsStr {
+    static FOUND: OnceLock<OsString> = OnceLock::new();
     FOUND.get_or_init(|| {
-        let named = env::var("CORTADO_URL").ok().filter(|text| !text.is_empty());
-        named.unwrap_or_else(|| "http://127.0.0.1:7171".to_owned())
+        let named = env::var_os("CORTADO_URL").filter(|text| !text.is_empty());
+        named.unwrap_or_else(|| "http://127.0.0.1:7171".into())
     })
 }
 
@@ -58,7 +59,7 @@ impl ServerArguments {
     /// The server, where it is another than the one without `--url`.
     pub(crate) fn other_url(&self) -> Option<String> {
         let spelled = self.url.to_string();
-        (url_default() != spelled).then_some(spelled)
+        (url_default() != spelled.as_str()).then_some(spelled)
     }
 }
 

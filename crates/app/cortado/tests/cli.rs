@@ -9,9 +9,11 @@ mod harness;
 use harness::ran::{Ran, binary, binary_by, on_a_terminal};
 use harness::{BOUND, Server};
 use serde_json::Value;
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -562,6 +564,30 @@ fn a_server_is_set_up_by_its_environment() {
     let mut command = binary();
     command.args(["dev", "--nodes", "0"]).env("CORTADO_NODES", "2");
     Ran::of(command, "").refused(2, &["nodes is 0"]);
+}
+
+#[test]
+fn an_empty_variable_is_none_and_one_that_is_no_text_is_wrong_usage() {
+    let mut command = binary();
+    command.args(["dev", "--listen", "127.0.0.1:0", "--nodes", "1"]);
+    for variable in [
+        "CORTADO_NODES",
+        "CORTADO_DATA",
+        "CORTADO_ALLOW_HOSTS",
+        "CORTADO_CONFIG",
+        "CORTADO_LOG_FORMAT",
+    ] {
+        command.env(variable, "");
+    }
+    let server = Server::run(command).unwrap_or_else(|said| panic!("no server:\n{said}"));
+    assert!(server.said().contains("removed at the end"), "{}", server.said());
+    assert_eq!(server.stop().code(), Some(0));
+    let mut command = binary();
+    command.args(["dev", "--nodes", "0"]).env("CORTADO_NODES", "").env("CORTADO_LISTEN", "");
+    Ran::of(command, "").refused(2, &["nodes is 0"]);
+    let mut command = binary();
+    command.args(["db", "list"]).env("CORTADO_URL", OsStr::from_bytes(b"http://127.0.0.1:\xff"));
+    Ran::of(command, "").refused(2, &["UTF-8"]);
 }
 
 #[test]
