@@ -219,7 +219,7 @@ fn farewell(verdict: Verdict) -> Option<Failure> {
             ),
             Violation::TwoLengths => Failure::new(
                 Code::BadRequest,
-                "conflicting Content-Length or Transfer-Encoding headers",
+                "repeated or conflicting Content-Length or Transfer-Encoding headers",
             ),
             Violation::BadLength => {
                 Failure::new(Code::BadRequest, "invalid Content-Length: expected a decimal number")

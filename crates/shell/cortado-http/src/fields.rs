@@ -28,6 +28,8 @@ const WITHOUT: &str = "remove the header";
 pub(crate) struct Fields<'a> {
     pub(crate) host: Option<&'a HeaderValue>,
     pub(crate) accept: Listed<'a>,
+    /// hyper has read it; here it must only stand once.
+    content_length: Option<&'a HeaderValue>,
     pub(crate) content_type: Option<&'a HeaderValue>,
     pub(crate) content_encoding: Option<&'a HeaderValue>,
     pub(crate) expect: Option<&'a HeaderValue>,
@@ -92,6 +94,7 @@ impl<'a> Fields<'a> {
     fn take(&mut self, name: &'a HeaderName, value: &'a HeaderValue) -> Result<(), Failure> {
         let single = match *name {
             header::HOST => &mut self.host,
+            header::CONTENT_LENGTH => &mut self.content_length,
             header::CONTENT_TYPE => &mut self.content_type,
             header::CONTENT_ENCODING => &mut self.content_encoding,
             header::EXPECT => &mut self.expect,

@@ -83,7 +83,7 @@ pub(crate) enum Violation {
     Fragment,
     /// Too many header fields, or a head that no parser here can hold.
     LargeHead,
-    /// Two lengths, one of them perhaps by `Transfer-Encoding`.
+    /// Two lengths, equal ones too, or one of them by `Transfer-Encoding`.
     TwoLengths,
     /// A `Content-Length` that is no plain decimal number.
     BadLength,
@@ -259,7 +259,7 @@ fn field(mut fields: Fields, line: &[u8]) -> Result<Fields, Violation> {
     let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
     if name.eq_ignore_ascii_case(b"content-length") {
         let length_bytes = decimal(value).ok_or(Violation::BadLength)?;
-        if fields.chunked || fields.length_bytes.is_some_and(|known| known != length_bytes) {
+        if fields.chunked || fields.length_bytes.is_some() {
             return Err(Violation::TwoLengths);
         }
         fields.length_bytes = Some(length_bytes);

@@ -30,7 +30,7 @@ fn whole_requests_end_where_they_say() {
     check("GET / HTTP/1.1\r\nHost: x\r\n\r\n", BETWEEN);
     check("GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\n\r\n", BETWEEN);
     check("PUT / HTTP/1.1\r\nContent-Length: 3\r\n\r\n{\n}", BETWEEN);
-    check("PUT / HTTP/1.1\r\ncontent-length:3\r\nContent-Length: 3\r\n\r\nabcGET / ", WITHIN);
+    check("PUT / HTTP/1.1\r\ncontent-length:3\r\n\r\nabcGET / ", WITHIN);
     check("PUT / HTTP/1.1\r\nContent-Length: 0\r\n\r\n", BETWEEN);
     check("PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", BETWEEN);
     check(
@@ -58,11 +58,18 @@ fn what_can_be_read_in_two_ways_is_refused() {
         check(&length(value), Err(Violation::BadLength));
     }
     check(&length("5\r\nContent-Length: 6"), Err(Violation::TwoLengths));
+    check(&length("5\r\ncontent-length:5"), Err(Violation::TwoLengths));
+    for value in ["5, 5", "5;", "5.", "\u{b}5"] {
+        check(&length(value), Err(Violation::BadLength));
+    }
     check(&length("5\r\nTransfer-Encoding: chunked"), Err(Violation::TwoLengths));
     let coding = |value: &str| format!("PUT / HTTP/1.1\r\nTransfer-Encoding: {value}\r\n\r\n");
     check(&coding("chunked\r\nContent-Length: 5"), Err(Violation::TwoLengths));
     check(&coding("chunked\r\nTransfer-Encoding: chunked"), Err(Violation::TwoLengths));
-    for value in ["gzip", "chunked, gzip", "gzip, chunked", "xchunked", "identity", ""] {
+    for value in ["gzip", "chunked, gzip", "gzip, chunked", "xchunked", "identity", ""]
+        .into_iter()
+        .chain(["chunked, identity", "chunked, chunked", "chunked;q=1", "\u{b}chunked"])
+    {
         check(&coding(value), Err(Violation::UnknownCoding));
     }
     let chunks = |body: &str| format!("{}{body}", coding("chunked"));
