@@ -11,6 +11,10 @@ use cortado_model::{DocumentKey, EntryRange, PartitionId, Scn, StoredDocument, T
 use cortado_peer::DocumentPage;
 use std::collections::BTreeMap;
 
+/// A page of a table goes on to no further partition when it has so many bytes of documents. What
+/// one partition adds to it has a bound of its own.
+const SCAN_BYTES_MAX: usize = 8 << 20;
+
 impl Gateway {
     /// Reads one page of a collection, all of it as of one SCN.
     ///
@@ -49,6 +53,7 @@ impl Gateway {
             return Err(ReadError::NoSuchPartition);
         }
         let mut documents = Vec::new();
+        let mut bytes = 0;
         let mut applied = Vec::new();
         loop {
             let number = position.partition;
@@ -57,12 +62,13 @@ impl Gateway {
             let page = self.page(database.partition_id(number), range, room, read).await?;
             let (node, role) = (page.node, page.role);
             applied.push((number, page.applied));
+            bytes += page.value.documents.iter().map(|(_, d)| d.image().len()).sum::<usize>();
             documents.extend(page.value.documents.into_iter().map(|(k, d)| (number, k, d)));
             if let Some(after) = page.value.next {
                 let next = Some(ScanPosition { partition: number, after: Some(after) });
                 return Ok(ScanPage { documents, next, applied, node, role });
             }
-            let is_full = documents.len() >= scan.limit;
+            let is_full = documents.len() >= scan.limit || bytes >= SCAN_BYTES_MAX;
             if is_full || number + 1 >= database.partitions {
                 let next = self.first_filled(database, table, number + 1, read).await;
                 return Ok(ScanPage { documents, next, applied, node, role });
