@@ -3,7 +3,7 @@
 //! Start reading at [`FoldedCatalog`]; what is in it is [`Catalog`].
 
 use crate::catalog::Catalog;
-use cortado_model::{ClusterUuid, Scn};
+use cortado_model::{ClusterUuid, DatabaseId, Scn};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
@@ -74,6 +74,13 @@ impl FoldedCatalog {
             let look_again = deadline.min(Instant::now() + LOOK_AGAIN);
             let _ = timeout_at(look_again, changes.changed()).await;
         }
+    }
+
+    /// Waits until a database is no longer declared.
+    pub(crate) async fn forgets(&self, database: DatabaseId) {
+        let mut newest = self.newest.subscribe();
+        // Ends with an error only when the sender is gone, which this borrows.
+        let _ = newest.wait_for(|newest| newest.catalog.database_by_id(database).is_none()).await;
     }
 
     /// Waits for `holds`, or for the deadline.

@@ -15,8 +15,9 @@ use std::time::Duration;
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, sleep, timeout_at};
 
-/// Bytes of one read of the log: what one call of [`ChangeReader::next`] answers at most.
-const READ_BYTES_MAX: usize = 1 << 20;
+/// Bytes of one read of the log: what one call of [`ChangeReader::next`] answers at most, unless
+/// a single record is larger. Little, since readers that stop reading hold it, a thousand of them.
+const READ_BYTES_MAX: usize = 256 << 10;
 /// A log that cannot be read now is read again after this.
 const RETRY: Duration = Duration::from_millis(100);
 
@@ -113,6 +114,11 @@ impl Gateway {
             return Err(ChangesError::Trimmed { since });
         }
         Ok(ChangeReader { follower: log.follow(partition, fold.position), fold, since })
+    }
+
+    /// Waits until `database` is no longer declared, as far as this node knows.
+    pub async fn dropped(&self, database: &Database) {
+        self.cluster().catalog.forgets(database.id).await;
     }
 }
 
