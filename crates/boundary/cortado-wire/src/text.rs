@@ -1,27 +1,55 @@
 //! JSON text, appended piece by piece: what serde would write, without building anything first.
 //!
-//! Stored documents are JSON already and are copied as they are. Start reading at [`JsonText`].
+//! Stored documents are JSON already and stand in it as they are: short ones are copied, long ones
+//! shared. Start reading at [`JsonText`].
 
 use crate::Position;
 use crate::short_text::ShortText;
+use bytes::Bytes;
 use cortado_model::{DocumentKey, Etag, WallMillis};
+
+/// From this length on a document is shared: below, a copy costs less than one more piece to send.
+const SHARED_BYTES_MIN: usize = 4 << 10;
 
 /// A growing JSON text. The caller minds commas and brackets.
 #[derive(Debug, Default)]
 pub struct JsonText {
+    /// What comes first, whole.
+    pieces: Vec<Bytes>,
+    pieces_bytes: usize,
+    /// What comes behind it.
     text: Vec<u8>,
 }
 
 impl JsonText {
     /// An empty text with room for `bytes`.
     pub fn with_capacity(bytes: usize) -> JsonText {
-        JsonText { text: Vec::with_capacity(bytes) }
+        JsonText { text: Vec::with_capacity(bytes), ..JsonText::default() }
     }
 
     /// Appends JSON as it is.
     pub fn raw(&mut self, json: &[u8]) -> &mut JsonText {
         self.text.extend_from_slice(json);
         self
+    }
+
+    /// Appends a stored document as it is; shares its buffer if it is long.
+    pub fn document(&mut self, json: &Bytes) -> &mut JsonText {
+        if json.len() < SHARED_BYTES_MIN {
+            return self.raw(json);
+        }
+        self.cut();
+        self.pieces_bytes += json.len();
+        self.pieces.push(json.clone());
+        self
+    }
+
+    /// Makes a piece of what was appended last.
+    fn cut(&mut self) {
+        if !self.text.is_empty() {
+            self.pieces_bytes += self.text.len();
+            self.pieces.push(Bytes::from(std::mem::take(&mut self.text)));
+        }
     }
 
     /// Appends a string, quoted and escaped.
@@ -86,17 +114,28 @@ impl JsonText {
 
     /// The length so far.
     pub fn len(&self) -> usize {
-        self.text.len()
+        self.pieces_bytes + self.text.len()
     }
 
     /// Whether nothing was appended yet.
     pub fn is_empty(&self) -> bool {
-        self.text.is_empty()
+        self.len() == 0
     }
 
-    /// The text, UTF-8.
+    /// The text, UTF-8, in one piece.
     pub fn into_bytes(self) -> Vec<u8> {
-        self.text
+        if self.pieces.is_empty() {
+            return self.text;
+        }
+        let mut whole = self.pieces.concat();
+        whole.extend_from_slice(&self.text);
+        whole
+    }
+
+    /// The text, UTF-8, in pieces of at least one byte each: long documents share their buffers.
+    pub fn into_pieces(mut self) -> Vec<Bytes> {
+        self.cut();
+        self.pieces
     }
 }
 
@@ -147,6 +186,24 @@ mod tests {
             }),
             "0"
         );
+    }
+
+    #[test]
+    fn long_documents_are_shared_and_short_ones_copied() {
+        let long = Bytes::from(vec![b'x'; SHARED_BYTES_MIN]);
+        let short = long.slice(1..);
+        let write = || {
+            let mut json = JsonText::default();
+            json.raw(b"[").document(&short).raw(b",").document(&long).document(&long).raw(b"]");
+            json
+        };
+        assert_eq!(write().len(), 3 * SHARED_BYTES_MIN + 2);
+        let pieces = write().into_pieces();
+        let shared: Vec<bool> =
+            pieces.iter().map(|piece| piece.as_ptr() == long.as_ptr()).collect();
+        assert_eq!(shared, [false, true, true, false]);
+        assert_eq!(write().into_bytes(), pieces.concat());
+        assert_eq!(JsonText::default().into_pieces(), Vec::<Bytes>::new());
     }
 
     proptest! {
