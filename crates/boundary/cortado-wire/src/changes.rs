@@ -4,6 +4,7 @@
 
 use crate::Position;
 use crate::text::JsonText;
+use bytes::Bytes;
 use cortado_model::{DocumentKey, Etag, WallMillis};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -79,10 +80,10 @@ impl<'a> TransactionWriter<'a> {
     }
 
     /// Appends a document that was created or replaced.
-    pub fn put(&mut self, table: &str, key: &DocumentKey, etag: Etag, value: &[u8]) {
+    pub fn put(&mut self, table: &str, key: &DocumentKey, etag: Etag, value: &Bytes) {
         self.change(ChangeKind::Put, table, key);
         self.json.raw(br#","etag":"#).etag(etag);
-        self.json.raw(br#","value":"#).raw(value).raw(b"}");
+        self.json.raw(br#","value":"#).document(value).raw(b"}");
     }
 
     /// Appends a document that was removed.
@@ -130,7 +131,7 @@ mod tests {
         let key = DocumentKey::from_parts(&["a", "b"]).expect("a key");
         let mut json = JsonText::default();
         let mut transaction = TransactionWriter::begin(&mut json, AT, WallMillis(1));
-        transaction.put("t", &key, Etag(1), br#"{"n":1}"#);
+        transaction.put("t", &key, Etag(1), &Bytes::from_static(br#"{"n":1}"#));
         transaction.delete("u", &key);
         transaction.finish();
         let line: ChangeLine = serde_json::from_slice(&json.into_bytes()).unwrap();

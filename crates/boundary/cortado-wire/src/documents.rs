@@ -10,6 +10,7 @@ mod tests;
 use crate::Position;
 use crate::shape::objects;
 use crate::text::JsonText;
+use bytes::Bytes;
 use cortado_model::{DocumentKey, Etag};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -143,22 +144,22 @@ impl PageWriter {
     /// Appends a document.
     ///
     /// * `value`: JSON, as stored.
-    pub fn push(&mut self, key: &DocumentKey, etag: Etag, scn: Position, value: &[u8]) {
+    pub fn push(&mut self, key: &DocumentKey, etag: Etag, scn: Position, value: &Bytes) {
         self.json.raw(if self.is_first { br#"{"key":"# } else { br#",{"key":"# }).key(key);
         self.json.raw(br#","etag":"#).etag(etag);
         self.json.raw(br#","scn":"#).position(scn);
-        self.json.raw(br#","value":"#).raw(value).raw(b"}");
+        self.json.raw(br#","value":"#).document(value).raw(b"}");
         self.is_first = false;
     }
 
     /// Ends the page.
-    pub fn finish(mut self, next: Option<&str>) -> Vec<u8> {
+    pub fn finish(mut self, next: Option<&str>) -> JsonText {
         self.json.raw(b"]");
         if let Some(next) = next {
             self.json.raw(br#","next":"#).string(next);
         }
         self.json.raw(b"}");
-        self.json.into_bytes()
+        self.json
     }
 }
 

@@ -1,17 +1,21 @@
 //! What a handler answers, and the body that carries it to hyper.
 //!
-//! Start reading at [`Content`].
+//! An answer takes room in a budget until the connection has taken its last byte, wherever it lies
+//! meanwhile: here, or in a queue of hyper's. Start reading at [`Content`], then [`AnswerBody`].
 
+use crate::budget::Reserved;
 use crate::guard::InFlight;
 use bytes::Bytes;
 use cortado_model::Etag;
-use cortado_wire::{ShortText, media};
+use cortado_wire::{JsonText, ShortText, media};
 use http::{HeaderValue, Response, StatusCode, header};
 use hyper::body::{Body, Frame, SizeHint};
 use serde::Serialize;
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::vec::IntoIter;
 
 /// An answer, not yet tied to its connection.
 pub(crate) type Answer = Response<Content>;
@@ -22,6 +26,8 @@ pub(crate) enum Content {
     Empty,
     /// All at once.
     Whole(Bytes),
+    /// All at once, though not in one buffer: none of them is empty.
+    Parts(IntoIter<Bytes>),
     /// Piece by piece, until the client, the server or time ends it.
     Stream(Box<dyn Pieces>),
 }
@@ -30,14 +36,28 @@ pub(crate) enum Content {
 pub(crate) trait Pieces: Send {
     /// The next bytes; `None` at the end, and not to be asked again.
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>>;
+
+    /// Whether it waits for what is to come, until the client ends its side of the connection.
+    fn waits(&self) -> bool;
 }
 
 /// The media type of almost everything.
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static(media::JSON);
 
-/// An answer of JSON text.
-pub(crate) fn json_text(status: StatusCode, text: Vec<u8>) -> Answer {
-    let mut answer = Response::new(Content::Whole(Bytes::from(text)));
+/// An answer of JSON text, which gets a line end: it is read on terminals, too.
+pub(crate) fn json_text(status: StatusCode, mut text: Vec<u8>) -> Answer {
+    text.push(b'\n');
+    of_json(status, Content::Whole(Bytes::from(text)))
+}
+
+/// The same of a text that shares the documents in it.
+pub(crate) fn json_parts(status: StatusCode, mut text: JsonText) -> Answer {
+    text.raw(b"\n");
+    of_json(status, Content::Parts(text.into_pieces().into_iter()))
+}
+
+fn of_json(status: StatusCode, content: Content) -> Answer {
+    let mut answer = Response::new(content);
     *answer.status_mut() = status;
     answer.headers_mut().insert(header::CONTENT_TYPE, JSON);
     answer
@@ -70,7 +90,7 @@ pub(crate) fn short_header(text: ShortText) -> HeaderValue {
 pub(crate) fn strip_for_head(answer: &mut Answer) {
     let length_bytes = match answer.body() {
         Content::Empty | Content::Stream(_) => None,
-        Content::Whole(bytes) => Some(bytes.len()),
+        Content::Whole(_) | Content::Parts(_) => answer.body().size_hint().exact(),
     };
     if let Some(length_bytes) = length_bytes {
         answer.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length_bytes));
@@ -78,15 +98,77 @@ pub(crate) fn strip_for_head(answer: &mut Answer) {
     *answer.body_mut() = Content::Empty;
 }
 
-/// A body that keeps its request in flight until its last byte is sent.
+/// Bytes that hold on to something until the connection has taken all of them.
+struct Held<H> {
+    /// Dropped before the bytes: nothing else may lie in their place while it counts as theirs.
+    _hold: H,
+    bytes: Bytes,
+}
+
+impl<H> AsRef<[u8]> for Held<H> {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// Ties `hold` to `bytes`, and to whatever is cut from them.
+pub(crate) fn held<H: Send + 'static>(bytes: Bytes, hold: H) -> Bytes {
+    Bytes::from_owner(Held { bytes, _hold: hold })
+}
+
+/// A body that keeps its request in flight, and its room, until its last byte is sent.
 pub(crate) struct AnswerBody {
     content: Content,
-    _in_flight: InFlight,
+    /// Of what has no bytes to tie it to.
+    _in_flight: Option<InFlight>,
 }
 
 impl AnswerBody {
-    pub(crate) fn new(content: Content, in_flight: InFlight) -> AnswerBody {
+    /// * `reserved`: the room of `content`.
+    pub(crate) fn new(
+        content: Content,
+        mut in_flight: InFlight,
+        reserved: Option<Reserved>,
+    ) -> AnswerBody {
+        let (content, in_flight) = match content {
+            Content::Empty => (Content::Empty, Some(in_flight)),
+            Content::Stream(stream) => {
+                if stream.waits() {
+                    in_flight.becomes_a_stream();
+                }
+                (Content::Stream(stream), Some(in_flight))
+            }
+            Content::Whole(bytes) => (Content::Whole(held(bytes, (in_flight, reserved))), None),
+            Content::Parts(parts) => {
+                let hold = Arc::new((in_flight, reserved));
+                let parts: Vec<_> = parts.map(|part| held(part, Arc::clone(&hold))).collect();
+                (Content::Parts(parts.into_iter()), None)
+            }
+        };
         AnswerBody { content, _in_flight: in_flight }
+    }
+}
+
+impl Content {
+    fn is_end(&self) -> bool {
+        match self {
+            Content::Empty => true,
+            Content::Whole(bytes) => bytes.is_empty(),
+            Content::Parts(parts) => parts.as_slice().is_empty(),
+            Content::Stream(_) => false,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Content::Empty => SizeHint::with_exact(0),
+            Content::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Content::Parts(parts) => {
+                let bytes = parts.as_slice().iter().map(|part| part.len() as u64);
+                SizeHint::with_exact(bytes.sum())
+            }
+            Content::Stream(_) => SizeHint::default(),
+        }
     }
 }
 
@@ -98,32 +180,45 @@ impl Body for AnswerBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        match &mut self.content {
-            Content::Empty => Poll::Ready(None),
+        let next = match &mut self.content {
+            Content::Empty => None,
             Content::Whole(bytes) => {
                 let bytes = std::mem::take(bytes);
                 self.content = Content::Empty;
-                Poll::Ready(Some(Ok(Frame::data(bytes))))
+                Some(bytes)
             }
-            Content::Stream(stream) => {
-                stream.poll_piece(cx).map(|piece| piece.map(|bytes| Ok(Frame::data(bytes))))
-            }
-        }
+            Content::Parts(parts) => parts.next(),
+            Content::Stream(stream) => return stream.poll_piece(cx).map(frame),
+        };
+        Poll::Ready(frame(next))
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.content {
-            Content::Empty => true,
-            Content::Whole(bytes) => bytes.is_empty(),
-            Content::Stream(_) => false,
-        }
+        self.content.is_end()
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.content {
-            Content::Empty => SizeHint::with_exact(0),
-            Content::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Content::Stream(_) => SizeHint::default(),
-        }
+        self.content.size_hint()
+    }
+}
+
+fn frame(bytes: Option<Bytes>) -> Option<Result<Frame<Bytes>, Infallible>> {
+    bytes.map(|bytes| Ok(Frame::data(bytes)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::budget::ByteBudget;
+
+    #[test]
+    fn bytes_hold_on_until_the_last_of_them_is_gone() {
+        let budget = ByteBudget::new(10);
+        let mut bytes = held(Bytes::from_static(b"0123456789"), budget.reserve(10));
+        let tail = bytes.split_off(5);
+        drop(bytes);
+        assert_eq!(budget.used_bytes(), 10);
+        drop(tail);
+        assert_eq!(budget.used_bytes(), 0);
     }
 }

@@ -5,7 +5,8 @@
 
 use crate::answer::{self, Answer, AnswerBody};
 use crate::answer_headers;
-use crate::body::{self, BodyBudget};
+use crate::body::{self, Upload};
+use crate::budget::ByteBudget;
 use crate::call::{About, Call, Shared};
 use crate::cross_origin;
 use crate::dates;
@@ -14,6 +15,7 @@ use crate::fields::Fields;
 use crate::guard::InFlight;
 use crate::hosts::{self, Hosts};
 use crate::limits::Limits;
+use crate::log_budget::LogBudget;
 use crate::media;
 use crate::metrics::Metrics;
 use crate::operations::VERSION;
@@ -21,6 +23,7 @@ use crate::path::{Captures, Segments};
 use crate::principal::authenticate;
 use crate::query::Query;
 use crate::request_id::RequestId;
+use crate::room::{self, Need};
 use crate::route::{Answering, Work};
 use crate::router::{Place, Router};
 use crate::routes::ROUTES;
@@ -34,7 +37,7 @@ use cortado_wire::openapi::document;
 use cortado_wire::{Code, Outcome, SessionToken, encode_session, headers};
 use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode, Version, header};
-use hyper::body::{Body, Incoming};
+use hyper::body::Incoming;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -52,7 +55,7 @@ pub(crate) struct Api {
     hosts: Hosts,
     metrics: Metrics,
     connections: AtomicUsize,
-    bodies: BodyBudget,
+    bodies: Arc<ByteBudget>,
     process_tag: u64,
 }
 
@@ -83,13 +86,15 @@ impl Api {
         hosts: Hosts,
         closing: watch::Receiver<bool>,
     ) -> Api {
-        let bodies = BodyBudget::new(limits.bodies_bytes_max);
+        let bodies = ByteBudget::new(limits.bodies_bytes_max);
+        let answers = ByteBudget::new(limits.answers_bytes_max);
         // Only tells requests of different processes apart in logs.
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let metrics = Metrics::register(&registry);
         let streams = Arc::new(AtomicUsize::new(0));
+        let log = Arc::new(LogBudget::default());
         Api {
-            shared: Shared { services, registry, limits, dev, closing, streams },
+            shared: Shared { services, registry, limits, dev, closing, streams, answers, log },
             hosts,
             metrics,
             connections: AtomicUsize::new(0),
@@ -108,8 +113,13 @@ impl Api {
     }
 
     /// Memory of bodies that are being received.
-    pub(crate) fn bodies(&self) -> &BodyBudget {
+    pub(crate) fn bodies(&self) -> &ByteBudget {
         &self.bodies
+    }
+
+    /// Memory of answers that are being sent.
+    pub(crate) fn answers(&self) -> &ByteBudget {
+        &self.shared.answers
     }
 
     /// A number that no other process of this cluster is likely to have.
@@ -141,13 +151,23 @@ impl Api {
     ) -> Response<AnswerBody> {
         let arrived = Instant::now();
         let (parts, body) = request.into_parts();
+        let mut upload = Upload::new(body, &parts, arrived + self.limits().body_time);
         let mut seen = Seen {
             route: None,
             database: None,
             writes: changes_something(&parts.method),
-            unread: !body.is_end_stream(),
+            ends: false,
         };
-        let outcome = self.handle(&parts, body, arrived, origin, &mut seen).await;
+        let outcome = self.handle(&parts, &mut upload, arrived, origin, &mut seen).await;
+        seen.ends = !upload.can_be_followed();
+        let mut reserved = None;
+        let outcome = outcome.and_then(|mut answer| {
+            if parts.method == Method::HEAD {
+                answer::strip_for_head(&mut answer);
+            }
+            reserved = room::reserve(&answer, &self.shared.answers, seen.need())?;
+            Ok(answer)
+        });
         let Origin { request_id, client } = origin;
         let refuse = |failure| self.refuse(failure, &parts, request_id, &seen);
         let mut answer = outcome.unwrap_or_else(refuse);
@@ -161,13 +181,14 @@ impl Api {
         let name = seen.route.map_or("none", |route| ROUTES[route].description.id);
         let took_us = took.as_micros() as u64;
         debug!(%request_id, %client, route = name, status = status.as_u16(), took_us, "answered");
-        answer.map(|content| AnswerBody::new(content, in_flight))
+        upload.drain(in_flight.again(), self.shared.closing.clone());
+        answer.map(|content| AnswerBody::new(content, in_flight, reserved))
     }
 
     async fn handle(
         &self,
         parts: &Parts,
-        body: Incoming,
+        upload: &mut Upload,
         arrived: Instant,
         origin: Origin,
         seen: &mut Seen,
@@ -223,10 +244,7 @@ impl Api {
             fields,
         };
         call.check_session(target.database().map(|database| &**database))?;
-        let timeout = self.limits().body_time;
-        let wanted = description.body;
-        let body = body::read(body, &call.fields, wanted, &self.bodies, timeout).await?;
-        seen.unread = false;
+        let body = body::read(upload, &call.fields, description.body, &self.bodies).await?;
         let done = catch_panic(|| work.run(&call, body)).await;
         if done.is_ok() && ROUTES[route].is_order() {
             log_order(origin, &call, description.id);
@@ -249,16 +267,19 @@ impl Api {
         if let Some(session) = session_of_refused(parts, seen) {
             failure = failure.with_header(headers::SESSION, session);
         }
-        // What is left of the request would have to be read before the next one.
-        if seen.unread && parts.version < Version::HTTP_2 {
+        if seen.ends && parts.version < Version::HTTP_2 {
             failure = failure.with_header(header::CONNECTION, HeaderValue::from_static("close"));
         }
         let name = seen.route.map_or("none", |route| ROUTES[route].description.id);
         let (status, code) = (failure.status(), failure.code());
         if code == Code::Internal {
             error!(%request_id, route = name, error = failure.detail(), "internal error");
-        } else if status.is_server_error() && code != Code::UnknownMethod {
-            warn!(%request_id, route = name, %code, error = failure.detail(), "request failed");
+        } else if status.is_server_error()
+            && code != Code::UnknownMethod
+            && let Some(left_out) = self.shared.log.admit(code.name(), Instant::now())
+        {
+            let error = failure.detail();
+            warn!(%request_id, route = name, %code, error, left_out, "request failed");
         }
         failure.into_answer(request_id)
     }
@@ -298,14 +319,26 @@ struct Seen {
     database: Option<u64>,
     /// Whether an error must say what became of the write.
     writes: bool,
-    /// Whether a body may still be on its way.
-    unread: bool,
+    /// Whether the connection ends with it, since not all of its body is read.
+    ends: bool,
 }
 
 impl Seen {
     fn set(&mut self, route: usize) {
         self.route = Some(route);
         self.writes = ROUTES[route].writes;
+    }
+
+    /// How much its answer is needed.
+    fn need(&self) -> Need {
+        let path = self.route.map_or("", |route| ROUTES[route].description.path);
+        if self.writes {
+            Need::Outcome
+        } else if path.starts_with("/v1/") {
+            Need::Documents
+        } else {
+            Need::Operation
+        }
     }
 }
 

@@ -2,18 +2,20 @@
 //!
 //! Start reading at [`get`].
 
-use crate::answer::{Answer, json_text};
+use crate::answer::{Answer, json_parts};
 use crate::body::ReceivedBody;
 use crate::call::{Call, served_headers};
 use crate::failure::Failure;
 use crate::json_body;
+use crate::room::check_room;
 use crate::status;
 use crate::target::find_table;
-use cortado_gateway::{Database, Served, ServedRole, StoredDocument};
+use cortado_gateway::{Database, ReadError, ReadOptions, Served, ServedRole, StoredDocument};
 use cortado_model::limits::OPERATIONS_MAX;
 use cortado_model::{DocumentKey, NodeId, Scn, TableId};
 use cortado_wire::{BatchBody, BatchKey, Code, JsonText, Position, headers};
 use http::StatusCode;
+use std::collections::BTreeMap;
 
 /// Bytes of documents in one answer; those beyond are to be asked for again.
 const ANSWER_BYTES_MAX: usize = 32 << 20;
@@ -33,35 +35,90 @@ pub(crate) async fn get(
             return Err(Failure::new(Code::TooManyOperations, detail));
         }
     }
-    let mut known = Vec::with_capacity(asked.keys.len());
-    let mut has_table = Vec::with_capacity(asked.keys.len());
+    let mut wanted = Wanted::default();
     for (index, key) in asked.keys.iter().enumerate() {
         let place = locate(database, key).map_err(|failure| failure.with_operation(index))?;
-        has_table.push(place.is_some());
-        known.extend(place);
+        wanted.push(place);
     }
     let read = call.read_options(None)?;
-    let seen = |partition: u32| call.seen(partition);
-    let found = call.services().batch_get(database, &known, &seen, &read).await;
-    let mut found = found.into_iter();
+    let found = wanted.read(call, database, &read).await?;
     let mut results = Results::new();
-    for (key, has_table) in asked.keys.iter().zip(has_table) {
-        // One answer for each key with a table, in the same order.
-        match if has_table { found.next() } else { None } {
+    for (key, place) in asked.keys.iter().zip(&wanted.places) {
+        match place.and_then(|place| found.get(place)) {
             None => results.refused(key, Code::NoSuchTable),
-            Some(Ok(served)) => results.served(key, served),
-            Some(Err(error)) => results.refused(key, call.read_failure(error).code()),
+            Some(None) => results.refused(key, Code::AnswerTooLarge),
+            Some(Some(Ok(served))) => results.served(key, served),
+            Some(Some(Err(error))) => {
+                results.refused(key, call.read_failure(error.clone()).code());
+            }
         }
     }
     results.json.raw(b"]}");
     let session = call.session_header(database, &results.observed);
-    let mut answer = json_text(StatusCode::OK, results.json.into_bytes());
+    let mut answer = json_parts(StatusCode::OK, results.json);
     let fields = answer.headers_mut();
     if let Some((node, role)) = results.last_served {
         served_headers(fields, node, role);
     }
     fields.insert(headers::SESSION, session);
     Ok(answer)
+}
+
+type Found = Result<Served<Option<StoredDocument>>, ReadError>;
+
+/// The documents that a batch asks for, each of them once.
+#[derive(Default)]
+struct Wanted {
+    keys: Vec<(TableId, DocumentKey)>,
+    known: BTreeMap<(TableId, DocumentKey), usize>,
+    /// For each key that was asked for: where it stands in `keys`; `None` without a table.
+    places: Vec<Option<usize>>,
+}
+
+impl Wanted {
+    fn push(&mut self, asked: Option<(TableId, DocumentKey)>) {
+        let place = asked.map(|asked| {
+            *self.known.entry(asked).or_insert_with_key(|asked| {
+                self.keys.push(asked.clone());
+                self.keys.len() - 1
+            })
+        });
+        self.places.push(place);
+    }
+
+    /// Reads them, one resource after another; `None` for those that are not read any more, since
+    /// the answer is full.
+    ///
+    /// # Errors
+    /// There is no room for answers.
+    async fn read(
+        &self,
+        call: &Call<'_>,
+        database: &Database,
+        read: &ReadOptions,
+    ) -> Result<Vec<Option<Found>>, Failure> {
+        let mut resources: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        for (place, (_, key)) in self.keys.iter().enumerate() {
+            resources.entry(key.resource()).or_default().push(place);
+        }
+        let mut found: Vec<Option<Found>> = self.keys.iter().map(|_| None).collect();
+        let mut read_bytes = 0;
+        for places in resources.values() {
+            if read_bytes > ANSWER_BYTES_MAX {
+                break;
+            }
+            check_room(&call.shared.answers)?;
+            let keys: Vec<_> = places.iter().map(|place| self.keys[*place].clone()).collect();
+            let seen = |partition: u32| call.seen(partition);
+            let answers = call.services().batch_get(database, &keys, &seen, read).await;
+            for (place, answer) in places.iter().zip(answers) {
+                let document = answer.as_ref().ok().and_then(|served| served.value.as_ref());
+                read_bytes += document.map_or(0, |document| document.image().len());
+                found[*place] = Some(answer);
+            }
+        }
+        Ok(found)
+    }
 }
 
 /// The document that a key names; `None` if its table does not exist.
@@ -93,10 +150,10 @@ impl Results {
         Results { json, document_bytes: 0, observed: Vec::new(), last_served: None }
     }
 
-    fn served(&mut self, key: &BatchKey<'_>, served: Served<Option<StoredDocument>>) {
+    fn served(&mut self, key: &BatchKey<'_>, served: &Served<Option<StoredDocument>>) {
         self.observed.push((served.partition, served.applied));
         self.last_served = Some((served.node, served.role));
-        let Some(document) = served.value else {
+        let Some(document) = &served.value else {
             return self.refused(key, Code::NoSuchDocument);
         };
         let json = document.json();
@@ -108,7 +165,7 @@ impl Results {
         self.json.raw(br#","etag":"#).etag(document.head.etag);
         let position = Position { partition: served.partition, scn: document.head.scn };
         self.json.raw(br#","scn":"#).position(position);
-        self.json.raw(br#","value":"#).raw(&json).raw(b"}");
+        self.json.raw(br#","value":"#).document(&json).raw(b"}");
     }
 
     fn refused(&mut self, key: &BatchKey<'_>, code: Code) {

@@ -1,20 +1,25 @@
 //! The body of a request: whole, in time, and not too large.
 //!
-//! Never waits for bytes that it would refuse. Start reading at [`read`].
+//! Never keeps bytes that it would refuse: what is left of a refused body is read and dropped
+//! behind the answer, since many clients listen only when they have sent everything. Start reading
+//! at [`read`], then [`Upload`].
 
+use crate::budget::ByteBudget;
 use crate::failure::Failure;
 use crate::fields::Fields;
+use crate::guard::InFlight;
 use crate::media;
 use bytes::{Bytes, BytesMut};
 use cortado_model::limits::BODY_BYTES_MAX;
 use cortado_wire::Code;
 use cortado_wire::openapi::RequestBody;
-use http::HeaderValue;
+use http::request::Parts;
+use http::{HeaderValue, Version, header};
 use hyper::body::{Body, Frame, Incoming};
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::Arc;
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 /// A body and what kind it says it is.
@@ -25,41 +30,124 @@ pub(crate) struct ReceivedBody {
     pub(crate) media_type: &'static str,
 }
 
-/// Bytes that all bodies together may occupy while they arrive.
-#[derive(Debug)]
-pub(crate) struct BodyBudget {
-    used_bytes: AtomicUsize,
-    bytes_max: usize,
+/// How much of a refused body is read and dropped. More than a body may have: a client that sends
+/// somewhat too much is to hear so.
+const DRAIN_BYTES_MAX: u64 = 4 * BODY_BYTES_MAX as u64;
+
+/// A body on its way.
+pub(crate) struct Upload {
+    body: Incoming,
+    is_http2: bool,
+    /// All of it is due.
+    due: Instant,
+    /// Whether the client sends nothing before it is asked to.
+    waits: bool,
+    received_bytes: u64,
+    end: End,
 }
 
-impl BodyBudget {
-    pub(crate) fn new(bytes_max: usize) -> BodyBudget {
-        BodyBudget { used_bytes: AtomicUsize::new(0), bytes_max }
-    }
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// More may come.
+    Open,
+    /// Everything has come.
+    Whole,
+    /// What is missing will not come, or not in time.
+    Broken,
+}
 
-    pub(crate) fn used_bytes(&self) -> usize {
-        self.used_bytes.load(Ordering::Relaxed)
-    }
-
-    fn reserve(&self, bytes: usize) -> Result<Reserved<'_>, Failure> {
-        let used_bytes = self.used_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        let reserved = Reserved { budget: self, bytes };
-        if used_bytes > self.bytes_max {
-            let detail = "too many request bodies in flight; retry later";
-            return Err(Failure::new(Code::Overloaded, detail));
+impl Upload {
+    /// * `due`: when the last byte must be here.
+    pub(crate) fn new(body: Incoming, parts: &Parts, due: Instant) -> Upload {
+        let is_http2 = parts.version == Version::HTTP_2;
+        Upload {
+            is_http2,
+            due,
+            // No word of ours invites a body on HTTP/2: clients wait a moment, then send it.
+            waits: !is_http2 && parts.headers.contains_key(header::EXPECT),
+            received_bytes: 0,
+            end: if body.is_end_stream() { End::Whole } else { End::Open },
+            body,
         }
-        Ok(reserved)
     }
-}
 
-struct Reserved<'a> {
-    budget: &'a BodyBudget,
-    bytes: usize,
-}
+    /// Whether another request can follow on this connection, since the whole body has come or its
+    /// rest will be read.
+    pub(crate) fn can_be_followed(&self) -> bool {
+        match self.end {
+            End::Whole => true,
+            End::Open => !self.waits && self.declared_bytes() <= Some(BODY_BYTES_MAX as u64),
+            End::Broken => false,
+        }
+    }
 
-impl Drop for Reserved<'_> {
-    fn drop(&mut self) {
-        self.budget.used_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+    /// Reads the rest behind the answer and drops it, within the bounds of time and size; ends with
+    /// the server. An HTTP/1 connection that ends with this request reads it by itself.
+    ///
+    /// * `in_flight`: the connection is not idle meanwhile.
+    pub(crate) fn drain(mut self, in_flight: InFlight, mut closing: watch::Receiver<bool>) {
+        if self.end != End::Open || !(self.is_http2 || self.can_be_followed()) {
+            return;
+        }
+        tokio::spawn(async move {
+            let _in_flight = in_flight;
+            let rest = async {
+                while self.received_bytes <= DRAIN_BYTES_MAX {
+                    let Ok(Some(_)) = self.next_piece().await else { break };
+                }
+            };
+            tokio::select! {
+                _ = closing.wait_for(|closing| *closing) => {}
+                () = rest => {}
+            }
+        });
+    }
+
+    /// What the request says about the size, less what has come; `None` if it says nothing.
+    fn declared_bytes(&self) -> Option<u64> {
+        self.body.size_hint().exact()
+    }
+
+    /// The next bytes, at least one; `None` at the end.
+    async fn next_piece(&mut self) -> Result<Option<Bytes>, Failure> {
+        self.waits = false;
+        loop {
+            let frame = poll_fn(|cx| Pin::new(&mut self.body).poll_frame(cx));
+            let Ok(frame) = timeout_at(self.due, frame).await else {
+                self.end = End::Broken;
+                let detail = "timed out waiting for the request body";
+                return Err(Failure::new(Code::RequestTimeout, detail));
+            };
+            match frame.map(|frame| frame.map(Frame::into_data)) {
+                // hyper takes a stream that its client resets without an error for one that ends.
+                None if self.is_http2 && !self.body.is_end_stream() => return Err(self.cut_off()),
+                None => {
+                    self.end = End::Whole;
+                    return Ok(None);
+                }
+                Some(Ok(Ok(bytes))) if bytes.is_empty() => {}
+                Some(Ok(Ok(bytes))) => {
+                    self.received_bytes += bytes.len() as u64;
+                    return Ok(Some(bytes));
+                }
+                // Trailer fields mean nothing here.
+                Some(Ok(Err(_))) => {}
+                Some(Err(_)) => return Err(self.cut_off()),
+            }
+        }
+    }
+
+    fn cut_off(&mut self) -> Failure {
+        self.end = End::Broken;
+        Failure::new(Code::IncompleteBody, "the request body ended early")
+    }
+
+    /// Whether everything has come, though nobody has asked for the end yet.
+    fn is_whole(&mut self) -> bool {
+        if self.end == End::Open && self.body.is_end_stream() {
+            self.end = End::Whole;
+        }
+        self.end == End::Whole
     }
 }
 
@@ -69,35 +157,34 @@ impl Drop for Reserved<'_> {
 /// No body where one is needed, one where none is taken, another type or coding, too large, too
 /// slow, or cut off.
 pub(crate) async fn read(
-    body: Incoming,
+    upload: &mut Upload,
     fields: &Fields<'_>,
     wanted: RequestBody,
-    budget: &BodyBudget,
-    timeout: Duration,
+    budget: &Arc<ByteBudget>,
 ) -> Result<ReceivedBody, Failure> {
     check_expectation(fields.expect)?;
-    if body.is_end_stream() {
+    let declared_bytes = upload.declared_bytes();
+    let first = match (wanted, declared_bytes) {
+        (_, _) if upload.is_whole() => None,
+        // Whether there is a body at all is told by what comes.
+        (RequestBody::None | RequestBody::Optional(_), None) => upload.next_piece().await?,
+        (_, _) => Some(Bytes::new()),
+    };
+    let Some(first) = first else {
         return match wanted {
             RequestBody::None | RequestBody::Optional(_) => Ok(no_body(wanted)),
             RequestBody::Required(_) => Err(missing()),
         };
-    }
+    };
     if wanted.media().is_empty() {
         return Err(Failure::new(Code::UnexpectedBody, "this request does not take a body"));
     }
     let media_type = check_type(fields, wanted)?;
-    let declared = body.size_hint().exact().unwrap_or(0);
-    if declared > BODY_BYTES_MAX as u64 {
+    let declared_bytes = declared_bytes.unwrap_or(0);
+    if declared_bytes > BODY_BYTES_MAX as u64 {
         return Err(too_large());
     }
-    let due = Instant::now() + timeout;
-    let bytes = match timeout_at(due, collect(body, declared as usize, budget)).await {
-        Ok(bytes) => bytes?,
-        Err(_) => {
-            let detail = "timed out waiting for the request body";
-            return Err(Failure::new(Code::RequestTimeout, detail));
-        }
-    };
+    let bytes = collect(upload, first, declared_bytes as usize, budget).await?;
     match wanted {
         RequestBody::Required(_) if bytes.is_empty() => Err(missing()),
         RequestBody::None | RequestBody::Optional(_) | RequestBody::Required(_) => {
@@ -106,44 +193,35 @@ pub(crate) async fn read(
     }
 }
 
+/// * `first`: what has been read already.
 async fn collect(
-    mut body: Incoming,
+    upload: &mut Upload,
+    mut first: Bytes,
     declared_bytes: usize,
-    budget: &BodyBudget,
+    budget: &Arc<ByteBudget>,
 ) -> Result<Bytes, Failure> {
-    let first = next_piece(&mut body).await?.unwrap_or_default();
-    if body.is_end_stream() {
+    if first.is_empty() {
+        first = upload.next_piece().await?.unwrap_or_default();
+    }
+    if upload.is_whole() {
         // The usual case: everything came with the head. No copy, no budget.
         return check_size(first.len()).map(|()| first);
     }
-    let mut reserved = vec![budget.reserve(declared_bytes.max(first.len()))?];
+    let reserve = |bytes| {
+        let detail = "too many request bodies in flight; retry later";
+        budget.reserve(bytes).ok_or_else(|| Failure::new(Code::Overloaded, detail))
+    };
+    let mut reserved = vec![reserve(declared_bytes.max(first.len()))?];
     let mut whole = BytesMut::with_capacity(declared_bytes.max(2 * first.len()));
     whole.extend_from_slice(&first);
-    while let Some(piece) = next_piece(&mut body).await? {
+    while let Some(piece) = upload.next_piece().await? {
         check_size(whole.len() + piece.len())?;
         if declared_bytes == 0 {
-            reserved.push(budget.reserve(piece.len())?);
+            reserved.push(reserve(piece.len())?);
         }
         whole.extend_from_slice(&piece);
     }
     Ok(whole.freeze())
-}
-
-/// The next bytes; `None` at the end.
-async fn next_piece(body: &mut Incoming) -> Result<Option<Bytes>, Failure> {
-    loop {
-        let frame = poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await;
-        match frame.map(|frame| frame.map(Frame::into_data)) {
-            None => return Ok(None),
-            Some(Ok(Ok(bytes))) => return Ok(Some(bytes)),
-            // Trailer fields mean nothing here.
-            Some(Ok(Err(_))) => {}
-            Some(Err(_)) => {
-                let detail = "the request body ended early";
-                return Err(Failure::new(Code::IncompleteBody, detail));
-            }
-        }
-    }
 }
 
 fn check_expectation(expect: Option<&HeaderValue>) -> Result<(), Failure> {

@@ -3,9 +3,11 @@
 //! Start reading at [`Call`].
 
 use crate::answer::short_header;
+use crate::budget::ByteBudget;
 use crate::failure::Failure;
 use crate::fields::Fields;
 use crate::limits::Limits;
+use crate::log_budget::LogBudget;
 use crate::path::Captures;
 use crate::principal::Principal;
 use crate::query::Query;
@@ -53,6 +55,10 @@ pub(crate) struct Shared {
     pub(crate) closing: watch::Receiver<bool>,
     /// Change streams that are open now.
     pub(crate) streams: Arc<AtomicUsize>,
+    /// Memory of answers that are being sent.
+    pub(crate) answers: Arc<ByteBudget>,
+    /// Lines that requests may cause.
+    pub(crate) log: Arc<LogBudget>,
 }
 
 /// What a server can say about itself.

@@ -1,12 +1,16 @@
 //! Change streams: what was committed, in order, as lines or as Server-Sent Events.
 //!
 //! A stream is a body that is made when hyper asks for it: it has no task of its own, a slow
-//! reader slows no other one, and dropping it ends everything. Start reading at [`follow`].
+//! reader slows no other one, and dropping it ends everything. One that is not read holds one page
+//! of the log, which takes room in the budget of answers. Start reading at [`follow`].
 
-use crate::answer::{Answer, Content, Pieces, empty};
+use crate::answer::{Answer, Content, Pieces, empty, held};
+use crate::budget::{ByteBudget, Reserved};
 use crate::call::Call;
 use crate::failure::Failure;
+use crate::log_budget::LogBudget;
 use crate::refusal;
+use crate::room::check_room;
 use crate::services::{ChangeFeed, Services};
 use bytes::Bytes;
 use cortado_gateway::{Changes, ChangesError, Committed, Database};
@@ -15,19 +19,25 @@ use cortado_wire::media::SSE;
 use cortado_wire::{
     Code, JsonText, Position, ShortText, Since, TransactionWriter, headers, write_heartbeat,
 };
-use http::{HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
+use std::vec::IntoIter;
 use tokio::sync::watch;
 use tokio::time::Instant;
-use tracing::{error, warn};
+use tracing::{debug, error, warn};
 
 /// The longest `wait`.
 const WAIT_MS_MAX: u64 = 60_000;
+/// How much text is made at a time: many small transactions together, or one.
+const TEXT_BYTES: usize = 64 << 10;
+/// Tells a proxy, nginx among others, to pass on what comes as it comes.
+const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// Opens a stream of one partition's transactions.
 pub(crate) async fn follow(call: &Call<'_>, database: &Arc<Database>) -> Result<Answer, Failure> {
@@ -45,8 +55,9 @@ pub(crate) async fn follow(call: &Call<'_>, database: &Arc<Database>) -> Result<
     let wait_ms = call.query.number("wait", 0, WAIT_MS_MAX)?.unwrap_or(0);
     let is_sse = call.media_type == SSE;
     let slot = Slot::take(call)?;
+    check_room(&call.shared.answers)?;
     let feed = call.services().changes(database, partition, since, call.deadline).await;
-    let feed = feed.map_err(|error| of_changes(error, call.is_late()))?;
+    let feed = feed.map_err(|error| of_changes(error, call))?;
     let mut answer = empty(StatusCode::OK);
     if *call.method != Method::HEAD {
         let until = Instant::now() + Duration::from_millis(wait_ms);
@@ -59,6 +70,10 @@ pub(crate) async fn follow(call: &Call<'_>, database: &Arc<Database>) -> Result<
             until: (!is_sse).then_some(until),
             heartbeat: call.shared.limits.heartbeat_time,
             closing: call.shared.closing.clone(),
+            answers: Arc::clone(&call.shared.answers),
+            log: Arc::clone(&call.shared.log),
+            page: VecDeque::new(),
+            room: None,
             _slot: slot,
         };
         answer = Response::new(Content::Stream(Box::new(ChangeStream::new(follower))));
@@ -66,6 +81,7 @@ pub(crate) async fn follow(call: &Call<'_>, database: &Arc<Database>) -> Result<
     let fields = answer.headers_mut();
     fields.insert(header::CONTENT_TYPE, HeaderValue::from_static(call.media_type));
     fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    fields.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
     fields.insert(headers::SESSION, call.session_header(database, &[]));
     Ok(answer)
 }
@@ -73,7 +89,8 @@ pub(crate) async fn follow(call: &Call<'_>, database: &Arc<Database>) -> Result<
 /// Where to start: behind the last event that a reconnecting reader has seen, or as asked.
 fn since(call: &Call<'_>, partition: u32) -> Result<Scn, Failure> {
     let bad = |detail| Failure::new(Code::BadSince, detail);
-    let text = match call.fields.last_event_id {
+    // A reader that has seen no event yet may say so with an empty one.
+    let text = match call.fields.last_event_id.filter(|value| !value.is_empty()) {
         Some(value) => Some(value.to_str().map_err(|_| bad("Last-Event-ID is not an SCN"))?),
         None => call.query.get("since"),
     };
@@ -87,7 +104,7 @@ fn since(call: &Call<'_>, partition: u32) -> Result<Scn, Failure> {
     }
 }
 
-fn of_changes(error: ChangesError, is_late: bool) -> Failure {
+fn of_changes(error: ChangesError, call: &Call<'_>) -> Failure {
     let detail = error.to_string();
     match error {
         ChangesError::NoSuchPartition => Failure::new(Code::NoSuchPartition, detail),
@@ -101,11 +118,13 @@ fn of_changes(error: ChangesError, is_late: bool) -> Failure {
             "the SCN is of a dropped database of this name; read the documents, or follow from the \
              beginning",
         ),
-        ChangesError::Unserved(error) => refusal::of_read(error, is_late),
+        ChangesError::Unserved(error) => refusal::of_read(error, call.is_late()),
         error @ (ChangesError::Unreadable(_)
         | ChangesError::Stopped(_)
         | ChangesError::FoldUnreadable(_)) => {
-            error!(error = with_causes(&error), "change stream not opened");
+            if let Some(left_out) = call.shared.log.admit("change_stream_refused", Instant::now()) {
+                error!(error = with_causes(&error), left_out, "change stream not opened");
+            }
             Failure::new(Code::Unavailable, "the log cannot be read; retry later")
         }
     }
@@ -133,26 +152,40 @@ impl Drop for Slot {
     }
 }
 
-type Step = Pin<Box<dyn Future<Output = Option<(Bytes, Box<Follower>)>> + Send>>;
+type Step = Pin<Box<dyn Future<Output = Option<(Vec<Bytes>, Box<Follower>)>> + Send>>;
 
 /// A body that ends when its reader, its time or the server does.
 struct ChangeStream {
+    /// What was made last, as far as it has not been taken.
+    ready: IntoIter<Bytes>,
     step: Step,
+    waits: bool,
 }
 
 impl ChangeStream {
     fn new(follower: Follower) -> ChangeStream {
-        ChangeStream { step: Box::pin(Box::new(follower).step()) }
+        let waits = follower.until.is_none_or(|until| until > Instant::now());
+        let step = Box::pin(Box::new(follower).step());
+        ChangeStream { ready: Vec::new().into_iter(), step, waits }
     }
 }
 
 impl Pieces for ChangeStream {
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
-        self.step.as_mut().poll(cx).map(|next| {
-            let (bytes, follower) = next?;
+        loop {
+            if let Some(bytes) = self.ready.next() {
+                return Poll::Ready(Some(bytes));
+            }
+            let Some((pieces, follower)) = ready!(self.step.as_mut().poll(cx)) else {
+                return Poll::Ready(None);
+            };
+            self.ready = pieces.into_iter();
             self.step = Box::pin(follower.step());
-            Some(bytes)
-        })
+        }
+    }
+
+    fn waits(&self) -> bool {
+        self.waits
     }
 }
 
@@ -167,44 +200,82 @@ struct Follower {
     until: Option<Instant>,
     heartbeat: Duration,
     closing: watch::Receiver<bool>,
+    answers: Arc<ByteBudget>,
+    log: Arc<LogBudget>,
+    /// What was read and not told yet.
+    page: VecDeque<Committed>,
+    /// The room of that page; text that has been made of it holds it, too.
+    room: Option<Arc<Reserved>>,
     _slot: Slot,
 }
 
 impl Follower {
     /// Waits for the next thing to say; `None` if there will be none.
-    async fn step(mut self: Box<Self>) -> Option<(Bytes, Box<Self>)> {
+    async fn step(mut self: Box<Self>) -> Option<(Vec<Bytes>, Box<Self>)> {
+        let mut json = JsonText::default();
+        if self.page.is_empty() {
+            // The room of an earlier page, or none.
+            self.room = None;
+            self.look(&mut json).await?;
+        }
+        while json.len() < TEXT_BYTES
+            && let Some(committed) = self.page.pop_front()
+        {
+            self.transaction(&committed, &mut json);
+        }
+        let pieces = json.into_pieces().into_iter();
+        let pieces = match &self.room {
+            Some(room) => pieces.map(|piece| held(piece, Arc::clone(room))).collect(),
+            None => pieces.collect(),
+        };
+        Some((pieces, self))
+    }
+
+    /// Waits for the next page, or writes a heartbeat; `None` if the stream is to end.
+    async fn look(&mut self, json: &mut JsonText) -> Option<()> {
         let next_heartbeat = Instant::now() + self.heartbeat;
         let wait_until = self.until.map_or(next_heartbeat, |until| until.min(next_heartbeat));
         let changes = tokio::select! {
             biased;
             _ = self.closing.wait_for(|closing| *closing) => return None,
+            // Nothing will ever come of it.
+            () = self.services.dropped(&self.database) => return None,
             changes = self.feed.next(wait_until) => changes,
         };
-        let mut json = JsonText::default();
         match changes {
-            Ok(Changes::Transactions(transactions)) => {
-                for committed in &transactions {
-                    self.transaction(committed, &mut json);
-                }
-            }
-            Ok(Changes::CaughtUp { .. }) if self.until.is_some_and(|t| t <= Instant::now()) => {
-                return None;
-            }
-            Ok(Changes::CaughtUp { .. }) if !self.database_exists() => return None,
+            Ok(Changes::Transactions(transactions)) => self.take(transactions),
+            Ok(Changes::CaughtUp { .. }) if self.until.is_some_and(|t| t <= Instant::now()) => None,
             Ok(Changes::CaughtUp { applied }) => {
                 let applied = Position { partition: self.partition, scn: applied };
                 json.raw(if self.is_sse { b": " } else { b"" });
-                write_heartbeat(&mut json, applied);
+                write_heartbeat(json, applied);
                 json.raw(if self.is_sse { b"\n\n" } else { b"\n" });
+                Some(())
             }
             // A reader that comes again is told why.
             Err(error) => {
                 let partition = self.database.partition_id(self.partition);
-                warn!(%partition, error = with_causes(&error), "change stream ended by an error");
-                return None;
+                if let Some(left_out) = self.log.admit("change_stream_ended", Instant::now()) {
+                    let error = with_causes(&error);
+                    warn!(%partition, error, left_out, "change stream ended by an error");
+                }
+                None
             }
         }
-        Some((Bytes::from(json.into_bytes()), self))
+    }
+
+    /// Keeps a page if there is room for it; a reader that comes again is told if there is not.
+    fn take(&mut self, transactions: Vec<Committed>) -> Option<()> {
+        let changes = transactions.iter().flat_map(|committed| &committed.transaction.changes);
+        let documents = changes.filter_map(|change| change.document.as_ref());
+        let documents: Vec<Bytes> = documents.map(|document| document.json()).collect();
+        let Some(room) = self.answers.reserve_buffers(&documents) else {
+            debug!("change stream ended: too many answers are waiting to be read");
+            return None;
+        };
+        self.room = Some(Arc::new(room));
+        self.page = transactions.into();
+        Some(())
     }
 
     fn transaction(&mut self, committed: &Committed, json: &mut JsonText) {
@@ -226,12 +297,6 @@ impl Follower {
         }
         writer.finish();
         json.raw(if self.is_sse { b"\n\n" } else { b"\n" });
-    }
-
-    /// Nothing will ever come of a database that was dropped.
-    fn database_exists(&self) -> bool {
-        let catalog = self.services.catalog();
-        catalog.database(&self.database.name).is_some_and(|now| now.id == self.database.id)
     }
 
     /// The name of a table, even of one that was created after the stream, or dropped.

@@ -6,11 +6,12 @@
 use crate::answer::AnswerBody;
 use crate::api::{Api, Origin};
 use crate::failure::Failure;
+use crate::frames::{Frames, PREFACE};
 use crate::framing::{Framing, Violation};
-use crate::guard::{Guard, Pulse, Stream, Verdict};
+use crate::guard::{Followed, Guard, Pulse, Stream, Verdict};
 use crate::request_id::RequestIds;
 use bytes::{Bytes, BytesMut};
-use cortado_model::limits::{HEADER_BYTES_MAX, HEADERS_MAX, URI_BYTES_MAX};
+use cortado_model::limits::{BODY_BYTES_MAX, HEADER_BYTES_MAX, HEADERS_MAX, URI_BYTES_MAX};
 use cortado_model::with_causes;
 use cortado_wire::{Code, Outcome};
 use http::Response;
@@ -29,20 +30,23 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::debug;
 
-/// With these bytes a client begins HTTP/2 (RFC 9113, section 3.4).
-const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// hyper's buffer: the longest head, and a good piece of a body.
 const BUFFER_BYTES_MAX: usize = 64 << 10;
-/// Streams that one HTTP/2 connection may have open.
-const HTTP2_STREAMS_MAX: u32 = 256;
+/// Streams that one HTTP/2 connection may have open. What this does not bound h2 does by itself:
+/// it ends a connection whose client opens streams only to reset them (20 that were not looked at),
+/// has us reset them (1,024), or continues a head without end.
+const HTTP2_STREAMS_MAX: u32 = 128;
 /// What an HTTP/2 connection may hold back for a slow reader, for each stream.
 const HTTP2_SEND_BYTES_MAX: usize = 256 << 10;
 /// How often an HTTP/2 client is asked whether it lives.
 const HTTP2_PING: Duration = Duration::from_secs(20);
-/// After a last word, what the client still sends is read and dropped this long, and this much of
-/// it: closing earlier could destroy the answer on its way.
-const LINGER_TIME: Duration = Duration::from_secs(2);
-const LINGER_BYTES_MAX: usize = 1 << 20;
+/// After a last word, what the client still sends is read and dropped this long, this much of it,
+/// and as long as something comes: closing earlier could destroy the answer on its way.
+const LINGER_TIME: Duration = Duration::from_secs(30);
+const LINGER_BYTES_MAX: usize = 4 * BODY_BYTES_MAX;
+const LINGER_SILENCE: Duration = Duration::from_secs(2);
+/// How long an idle connection that is to end may take to say goodbye, as HTTP/2 does.
+const GOODBYE_TIME: Duration = Duration::from_millis(500);
 
 /// A connection as the listener hands it on, whatever carries its bytes.
 pub(crate) struct Accepted<S> {
@@ -51,6 +55,8 @@ pub(crate) struct Accepted<S> {
     pub(crate) client: SocketAddr,
     /// Names for its requests.
     pub(crate) ids: Arc<RequestIds>,
+    /// How it does.
+    pub(crate) pulse: Arc<Pulse>,
 }
 
 enum Protocol {
@@ -64,16 +70,20 @@ pub(crate) async fn serve<S: Stream>(
     accepted: Accepted<S>,
     closing: watch::Receiver<bool>,
 ) {
-    let Accepted { mut stream, client, ids } = accepted;
-    let opened = Instant::now();
+    let Accepted { mut stream, client, ids, pulse } = accepted;
     let mut prefix = BytesMut::with_capacity(1_024);
-    let due = opened + api.limits().head_time;
-    let protocol = match timeout_at(due, sniff(&mut stream, &mut prefix)).await {
+    let due = Instant::now() + api.limits().head_time;
+    let sniffed = tokio::select! {
+        biased;
+        sniffed = timeout_at(due, sniff(&mut stream, &mut prefix)) => sniffed,
+        () = pulse.asked_to_leave() => return,
+    };
+    let protocol = match sniffed {
         Ok(Ok(Some(protocol))) => protocol,
         Ok(Ok(None) | Err(_)) => return,
         Err(_) => return last_word(stream, slow_head(), &ids).await,
     };
-    let requests = Arc::new(Requests { api, ids, client, pulse: Pulse::new(opened) });
+    let requests = Arc::new(Requests { api, ids, client, pulse });
     match protocol {
         Protocol::Http1 => serve_http1(requests, stream, prefix.freeze(), closing).await,
         Protocol::Http2 => serve_http2(requests, stream, prefix.freeze(), closing).await,
@@ -86,11 +96,11 @@ async fn sniff(stream: &mut impl Stream, prefix: &mut BytesMut) -> io::Result<Op
         if stream.read_buf(prefix).await? == 0 {
             return Ok(None);
         }
-        let compared = prefix.len().min(HTTP2_PREFACE.len());
-        if prefix[..compared] != HTTP2_PREFACE[..compared] {
+        let compared = prefix.len().min(PREFACE.len());
+        if prefix[..compared] != PREFACE[..compared] {
             return Ok(Some(Protocol::Http1));
         }
-        if compared == HTTP2_PREFACE.len() {
+        if compared == PREFACE.len() {
             return Ok(Some(Protocol::Http2));
         }
     }
@@ -107,8 +117,13 @@ struct Requests {
 
 impl Requests {
     /// Watches the bytes in which the requests come.
-    fn guard<S: Stream>(&self, stream: S, prefix: Bytes, framing: Option<Framing>) -> Guard<S> {
+    fn guard<S: Stream>(&self, stream: S, prefix: Bytes, framing: Followed) -> Guard<S> {
         Guard::new(stream, prefix, framing, self.api.limits(), Arc::clone(&self.pulse))
+    }
+
+    /// What may end their connection before its client does.
+    fn end(&self, closing: watch::Receiver<bool>) -> End {
+        End { client: self.client, pulse: Arc::clone(&self.pulse), closing }
     }
 
     /// Answers one of them, which counts as running from now on.
@@ -128,17 +143,18 @@ async fn serve_http1<S: Stream>(
     prefix: Bytes,
     closing: watch::Receiver<bool>,
 ) {
-    let guard = requests.guard(stream, prefix, Some(Framing::new()));
-    let (ids, client) = (Arc::clone(&requests.ids), requests.client);
+    let guard = requests.guard(stream, prefix, Followed::Http1(Framing::new()));
+    let (ids, end) = (Arc::clone(&requests.ids), requests.end(closing));
     let mut connection = http1::Builder::new()
-        .half_close(true)
+        // The guard knows when a client that has ended its side still wants its answer.
+        .half_close(false)
         .header_read_timeout(None)
         .max_buf_size(BUFFER_BYTES_MAX)
         .serve_connection(
             TokioIo::new(guard),
             service_fn(move |request| Arc::clone(&requests).answer(request)),
         );
-    run(&mut connection, http1::Connection::graceful_shutdown, client, closing).await;
+    run(&mut connection, http1::Connection::graceful_shutdown, end).await;
     let guard = connection.into_parts().io.into_inner();
     let (verdict, mid_message) = (guard.verdict(), guard.is_mid_message());
     let stream = guard.into_stream();
@@ -155,8 +171,8 @@ async fn serve_http2<S: Stream>(
     prefix: Bytes,
     closing: watch::Receiver<bool>,
 ) {
-    let guard = requests.guard(stream, prefix, None);
-    let client = requests.client;
+    let guard = requests.guard(stream, prefix, Followed::Http2(Frames::new()));
+    let end = requests.end(closing);
     // What a request may have, and room for what HPACK counts in addition.
     let header_bytes_max = (HEADER_BYTES_MAX + URI_BYTES_MAX + 40 * HEADERS_MAX) as u32;
     let mut connection = http2::Builder::new(TokioExecutor::new())
@@ -169,30 +185,46 @@ async fn serve_http2<S: Stream>(
             TokioIo::new(guard),
             service_fn(move |request| Arc::clone(&requests).answer(request)),
         );
-    run(&mut connection, http2::Connection::graceful_shutdown, client, closing).await;
+    run(&mut connection, http2::Connection::graceful_shutdown, end).await;
 }
 
-/// Lets hyper speak until the connection ends, which `closing` asks for once.
+/// What ends a connection from this side.
+struct End {
+    client: SocketAddr,
+    pulse: Arc<Pulse>,
+    closing: watch::Receiver<bool>,
+}
+
+/// Lets hyper speak until the connection ends, which `end` asks for once.
 async fn run<C: Future<Output = hyper::Result<()>> + Unpin>(
     connection: &mut C,
     wind_down: fn(Pin<&mut C>),
-    client: SocketAddr,
-    mut closing: watch::Receiver<bool>,
+    mut end: End,
 ) {
-    let closes = async {
-        // Fails only when the server is gone, which ends connections all the more.
-        let _ = closing.wait_for(|closing| *closing).await;
+    let asked = async {
+        tokio::select! {
+            // Fails only when the server is gone, which ends connections all the more.
+            _ = end.closing.wait_for(|closing| *closing) => {}
+            () = end.pulse.asked_to_leave() => {}
+        }
     };
     let ended = tokio::select! {
         biased;
         ended = &mut *connection => ended,
-        () = closes => {
+        () = asked => {
             wind_down(Pin::new(&mut *connection));
-            connection.await
+            loop {
+                match timeout(GOODBYE_TIME, &mut *connection).await {
+                    Ok(ended) => break ended,
+                    // Neither does a request run nor does the client say goodbye.
+                    Err(_) if end.pulse.idle_since().is_some() => return,
+                    Err(_) => {}
+                }
+            }
         }
     };
     if let Err(error) = ended {
-        debug!(%client, error = with_causes(&error), "connection ended early");
+        debug!(client = %end.client, error = with_causes(&error), "connection ended early");
     }
 }
 
@@ -242,19 +274,20 @@ async fn last_word(mut stream: impl Stream, failure: Failure, ids: &Arc<RequestI
     // Nothing of the request was begun.
     let text = failure.with_outcome(Outcome::None).to_http1(ids.next());
     // A client that has gone away gets no answer.
-    if let Ok(Ok(())) = timeout(LINGER_TIME, stream.write_all(&text)).await {
+    if let Ok(Ok(())) = timeout(LINGER_SILENCE, stream.write_all(&text)).await {
         linger(stream).await;
     }
 }
 
-/// Ends the connection in a way that lets the client read what it was sent.
+/// Ends the connection in a way that lets the client read what it was sent, even if it sends
+/// everything before it reads.
 async fn linger(mut stream: impl Stream) {
     let drain = async {
         stream.shutdown().await?;
         let mut dropped = BytesMut::with_capacity(16 << 10);
         let mut dropped_bytes = 0;
         while dropped_bytes < LINGER_BYTES_MAX {
-            match stream.read_buf(&mut dropped).await? {
+            match timeout(LINGER_SILENCE, stream.read_buf(&mut dropped)).await?? {
                 0 => break,
                 bytes => dropped_bytes += bytes,
             }
@@ -267,4 +300,4 @@ async fn linger(mut stream: impl Stream) {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -154,6 +154,9 @@ impl Failure {
         problem.offset = *offset;
         problem.etag = etag.map(|etag| etag.to_string());
         problem.reasons.clone_from(reasons);
-        serde_json::to_vec(&problem).unwrap_or_default()
+        let mut text = serde_json::to_vec(&problem).unwrap_or_default();
+        // It is read on terminals, too.
+        text.push(b'\n');
+        text
     }
 }

@@ -117,6 +117,18 @@ impl Framing {
         }
     }
 
+    /// Whether a body has begun and not ended.
+    pub(crate) fn is_in_body(&self) -> bool {
+        match self.state {
+            State::Body { .. }
+            | State::ChunkSize
+            | State::Chunk { .. }
+            | State::ChunkEnd
+            | State::Trailers => true,
+            State::Start | State::Fields(_) | State::Blind => false,
+        }
+    }
+
     /// How many heads have ended so far.
     pub(crate) fn heads(&self) -> u64 {
         self.heads

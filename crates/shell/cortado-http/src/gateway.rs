@@ -81,6 +81,10 @@ impl Services for Gateway {
         })
     }
 
+    fn dropped<'a>(&'a self, database: &'a Database) -> BoxFuture<'a, ()> {
+        Box::pin(Gateway::dropped(self, database))
+    }
+
     fn create_database<'a>(
         &'a self,
         name: &'a str,

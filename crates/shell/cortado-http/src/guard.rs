@@ -4,6 +4,7 @@
 //! Timers are armed rarely and moved lazily, so that a request costs none. Start reading at
 //! [`Guard`].
 
+use crate::frames::Frames;
 use crate::framing::{Broken, Framing, Violation};
 use crate::limits::Limits;
 use bytes::{Buf, Bytes};
@@ -11,9 +12,10 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// Bytes both ways: TCP, or what encrypts it.
@@ -26,15 +28,54 @@ pub(crate) struct Guard<S> {
     stream: S,
     /// Bytes that were read to find out the protocol.
     prefix: Bytes,
-    /// HTTP/1 only; HTTP/2 has its own framing.
-    framing: Option<Framing>,
+    framing: Followed,
     head_since: Option<Instant>,
-    stalled_since: Option<Instant>,
+    /// Since when the peer has taken next to nothing, and how much that is.
+    stalled: Option<(Instant, usize)>,
+    /// Whether nothing more can be read: the peer has ended its side or broken a rule.
+    is_over: bool,
+    /// Of the task that was not told so yet, since a request runs.
+    unaware: Option<Waker>,
     reading: Alarm,
     writing: Alarm,
     timeouts: Timeouts,
     pulse: Arc<Pulse>,
     verdict: Option<Verdict>,
+}
+
+/// How far the requests of a stream have come.
+#[derive(Debug)]
+pub(crate) enum Followed {
+    /// And whether they keep the rules.
+    Http1(Framing),
+    /// h2 minds the rules.
+    Http2(Frames),
+}
+
+impl Followed {
+    fn heads(&self) -> u64 {
+        match self {
+            Followed::Http1(framing) => framing.heads(),
+            Followed::Http2(frames) => frames.heads(),
+        }
+    }
+
+    fn is_in_head(&self) -> bool {
+        match self {
+            Followed::Http1(framing) => framing.is_in_head(),
+            Followed::Http2(frames) => frames.is_in_head(),
+        }
+    }
+
+    fn feed(&mut self, bytes: &[u8]) -> Result<(), Broken> {
+        match self {
+            Followed::Http1(framing) => framing.feed(bytes),
+            Followed::Http2(frames) => {
+                frames.feed(bytes);
+                Ok(())
+            }
+        }
+    }
 }
 
 /// Why the stream was cut.
@@ -63,29 +104,52 @@ struct Timeouts {
     stall: Duration,
 }
 
-/// What the requests of a connection tell its guard.
+/// How long an end may go unnoticed that could be told.
+const UNAWARE_TIME: Duration = Duration::from_secs(1);
+/// As much must be taken before the wait for a slow reader begins anew.
+const PROGRESS_BYTES_MIN: usize = 16 << 10;
+
+/// What the requests of a connection tell its guard and the listener.
 #[derive(Debug)]
 pub(crate) struct Pulse {
     opened: Instant,
     in_flight: AtomicUsize,
+    /// Those among them that are streams, which end when the peer ends its side.
+    streams: AtomicUsize,
     /// Milliseconds after `opened`.
     last_end_ms: AtomicU64,
+    leave: Notify,
 }
 
 impl Pulse {
     pub(crate) fn new(opened: Instant) -> Arc<Pulse> {
-        let (in_flight, last_end_ms) = (AtomicUsize::new(0), AtomicU64::new(0));
-        Arc::new(Pulse { opened, in_flight, last_end_ms })
+        Arc::new(Pulse {
+            opened,
+            in_flight: AtomicUsize::new(0),
+            streams: AtomicUsize::new(0),
+            last_end_ms: AtomicU64::new(0),
+            leave: Notify::new(),
+        })
     }
 
     /// Marks a request as running until the answer is dropped, its last byte sent.
     pub(crate) fn begin(self: &Arc<Pulse>) -> InFlight {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
-        InFlight { pulse: Arc::clone(self) }
+        InFlight { pulse: Arc::clone(self), is_stream: false }
+    }
+
+    /// Asks the connection to end, unless a request runs: another one needs its place.
+    pub(crate) fn ask_to_leave(&self) {
+        self.leave.notify_one();
+    }
+
+    /// Waits until the connection is asked to end.
+    pub(crate) async fn asked_to_leave(&self) {
+        self.leave.notified().await;
     }
 
     /// When the connection became idle; `None` while a request runs.
-    fn idle_since(&self) -> Option<Instant> {
+    pub(crate) fn idle_since(&self) -> Option<Instant> {
         let idle = self.in_flight.load(Ordering::Relaxed) == 0;
         let since_ms = Duration::from_millis(self.last_end_ms.load(Ordering::Relaxed));
         idle.then(|| self.opened + since_ms)
@@ -96,10 +160,27 @@ impl Pulse {
 #[derive(Debug)]
 pub(crate) struct InFlight {
     pulse: Arc<Pulse>,
+    is_stream: bool,
+}
+
+impl InFlight {
+    /// For another part of the same request.
+    pub(crate) fn again(&self) -> InFlight {
+        self.pulse.begin()
+    }
+
+    /// Its answer goes on until the peer, among others, ends it.
+    pub(crate) fn becomes_a_stream(&mut self) {
+        self.is_stream = true;
+        self.pulse.streams.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
+        if self.is_stream {
+            self.pulse.streams.fetch_sub(1, Ordering::Relaxed);
+        }
         // Fits 64 bits for half a billion years.
         let now_ms = self.pulse.opened.elapsed().as_millis() as u64;
         self.pulse.last_end_ms.store(now_ms, Ordering::Relaxed);
@@ -112,7 +193,7 @@ impl<S> Guard<S> {
     pub(crate) fn new(
         stream: S,
         prefix: Bytes,
-        framing: Option<Framing>,
+        framing: Followed,
         limits: &Limits,
         pulse: Arc<Pulse>,
     ) -> Guard<S> {
@@ -124,7 +205,9 @@ impl<S> Guard<S> {
             framing,
             // The first head is due from the moment of the connection.
             head_since: Some(pulse.opened),
-            stalled_since: None,
+            stalled: None,
+            is_over: false,
+            unaware: None,
             reading: Alarm::default(),
             writing: Alarm::default(),
             timeouts,
@@ -140,7 +223,11 @@ impl<S> Guard<S> {
 
     /// Whether the client may be sending something that has not been read.
     pub(crate) fn is_mid_message(&self) -> bool {
-        self.framing.as_ref().is_some_and(|framing| !framing.is_between()) || self.verdict.is_some()
+        let is_between = match &self.framing {
+            Followed::Http1(framing) => framing.is_between(),
+            Followed::Http2(_) => true,
+        };
+        !is_between || self.verdict.is_some()
     }
 
     pub(crate) fn into_stream(self) -> S {
@@ -152,10 +239,7 @@ impl<S> Guard<S> {
     /// From the first broken rule on, the peer counts as having fallen silent: a request that runs
     /// is answered, and what comes behind it is never parsed.
     fn took(&mut self, bytes: &[u8]) -> usize {
-        let Some(framing) = &mut self.framing else {
-            self.head_since = None;
-            return bytes.len();
-        };
+        let framing = &mut self.framing;
         let heads = framing.heads();
         let fed = framing.feed(bytes);
         // Empty lines neither begin a head nor end the wait for the first one.
@@ -164,19 +248,54 @@ impl<S> Guard<S> {
         }
         if framing.is_in_head() {
             self.head_since.get_or_insert_with(Instant::now);
+        } else if framing.heads() > 0 {
+            self.head_since = None;
         }
         match fed {
             Ok(()) => bytes.len(),
             Err(Broken { violation, good_bytes }) => {
-                let in_head = framing.is_between() || framing.is_in_head();
+                let in_head = !self.is_in_body();
                 self.verdict = Some(Verdict::Violation { violation, in_head });
+                self.is_over = true;
                 good_bytes
             }
         }
     }
 
+    /// Whether the body of a request is on its way.
+    fn is_in_body(&self) -> bool {
+        match &self.framing {
+            Followed::Http1(framing) => framing.is_in_body(),
+            Followed::Http2(_) => false,
+        }
+    }
+
+    /// Whether the end may be told. hyper takes it for the wish to give up what runs, and so it is
+    /// for streams; but who has sent a request, and ends its side, still wants the answer.
+    fn may_tell(&self) -> bool {
+        let runs = self.pulse.in_flight.load(Ordering::Relaxed) > 0;
+        let streams = self.pulse.streams.load(Ordering::Relaxed) > 0;
+        match self.framing {
+            Followed::Http1(_) => !runs || streams || self.is_in_body(),
+            Followed::Http2(_) => true,
+        }
+    }
+
+    /// Tells of the end once it may be told.
+    fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.may_tell() {
+            self.unaware = Some(cx.waker().clone());
+            // The next flush wakes; this is for an end that nothing is written behind.
+            if self.reading.poll_ring(Instant::now() + UNAWARE_TIME, cx).is_pending() {
+                return Poll::Pending;
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
     fn cut(&mut self, verdict: Verdict) -> io::Error {
         self.verdict = Some(verdict);
+        self.is_over = true;
         io::Error::new(io::ErrorKind::ConnectionAborted, "connection closed by the guard")
     }
 
@@ -202,16 +321,22 @@ impl<S> Guard<S> {
         }
     }
 
-    fn watch_write<T>(
+    fn watch_write(
         &mut self,
         cx: &mut Context<'_>,
-        written: Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
-        if written.is_ready() {
-            self.stalled_since = None;
-            return written;
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(written) = written {
+            if let (Some((_, taken_bytes)), Ok(bytes)) = (&mut self.stalled, &written) {
+                *taken_bytes += bytes;
+                if *taken_bytes >= PROGRESS_BYTES_MIN {
+                    self.stalled = None;
+                }
+            }
+            return Poll::Ready(written);
         }
-        let due = *self.stalled_since.get_or_insert_with(Instant::now) + self.timeouts.stall;
+        let (since, _) = *self.stalled.get_or_insert_with(|| (Instant::now(), 0));
+        let due = since + self.timeouts.stall;
         while self.writing.poll_ring(due, cx).is_ready() {
             if due <= Instant::now() {
                 return Poll::Ready(Err(self.cut(Verdict::Stalled)));
@@ -228,12 +353,16 @@ impl<S: Stream> AsyncRead for Guard<S> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let guard = self.get_mut();
-        if guard.verdict.is_some() {
-            return Poll::Ready(Ok(()));
+        if guard.is_over {
+            return guard.poll_over(cx);
         }
         let before = buf.filled().len();
         if guard.prefix.is_empty() {
             match Pin::new(&mut guard.stream).poll_read(cx, buf) {
+                Poll::Ready(Ok(())) if buf.filled().len() == before => {
+                    guard.is_over = true;
+                    return guard.poll_over(cx);
+                }
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending => return guard.poll_patience(cx),
@@ -245,7 +374,7 @@ impl<S: Stream> AsyncRead for Guard<S> {
         }
         let good_bytes = guard.took(&buf.filled()[before..]);
         buf.set_filled(before + good_bytes);
-        Poll::Ready(Ok(()))
+        if good_bytes == 0 { guard.poll_over(cx) } else { Poll::Ready(Ok(())) }
     }
 }
 
@@ -275,7 +404,15 @@ impl<S: Stream> AsyncWrite for Guard<S> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+        let guard = self.get_mut();
+        // Everything that there was to write has been taken.
+        guard.stalled = None;
+        if guard.may_tell()
+            && let Some(unaware) = guard.unaware.take()
+        {
+            unaware.wake();
+        }
+        Pin::new(&mut guard.stream).poll_flush(cx)
     }
 
     /// Does nothing: the connection's task ends the stream, perhaps after a last word.

@@ -5,9 +5,11 @@
 //! of them).
 
 mod server;
+mod open_connections;
 mod connection;
 mod guard;
 mod framing;
+mod frames;
 mod limits;
 mod api;
 mod principal;
@@ -23,6 +25,8 @@ mod media;
 mod hosts;
 mod cross_origin;
 mod body;
+mod budget;
+mod room;
 mod call;
 mod dates;
 mod services;
@@ -44,6 +48,7 @@ mod refusal;
 mod status;
 mod request_id;
 mod metrics;
+mod log_budget;
 mod occupancy;
 
 pub use limits::Limits;

@@ -2,17 +2,18 @@
 //!
 //! Start reading at [`collection`].
 
-use crate::answer::{Answer, json_text};
+use crate::answer::{Answer, json_parts};
 use crate::call::{Call, served_headers};
 use crate::failure::Failure;
+use crate::room::check_room;
 use crate::target::{KeyTarget, TableTarget, identity_of};
 use cortado_gateway::{Consistency, Database, ListRequest, ScanPosition, ScanRequest, Table};
 use cortado_model::limits::{PAGE_DOCUMENTS_DEFAULT, PAGE_DOCUMENTS_MAX};
 use cortado_wire::{Code, Cursor, CursorBinding, PageWriter, Position, headers};
 use http::StatusCode;
 
-/// Bytes around a document's value on a page, without the key.
-const ENTRY_BYTES: usize = 80;
+/// Bytes of a page for each document, if it is a small one.
+const ENTRY_BYTES: usize = 400;
 
 /// One page of the documents that share the first parts of their keys, as of one SCN.
 pub(crate) async fn collection(call: &Call<'_>, at: &KeyTarget<'_>) -> Result<Answer, Failure> {
@@ -33,20 +34,19 @@ pub(crate) async fn collection(call: &Call<'_>, at: &KeyTarget<'_>) -> Result<An
         Some(Cursor::Scan { .. }) => return Err(bad_cursor()),
     };
     let (prefix, limit) = (prefix.clone(), limit(call)?);
+    check_room(&call.shared.answers)?;
     let list = ListRequest { prefix, after, descending, limit };
     let read = call.read_options(Some(database.partition_of(&list.prefix)))?;
     let served = call.services().list(database, table, &list, &read).await;
     let served = served.map_err(|error| call.read_failure(error))?;
     let partition = served.partition;
-    let bytes = served.value.documents.iter();
-    let bytes = bytes.map(|(key, d)| ENTRY_BYTES + key.as_bytes().len() + d.image().len()).sum();
-    let mut page = PageWriter::with_capacity(bytes);
+    let mut page = PageWriter::with_capacity(ENTRY_BYTES * served.value.documents.len());
     for (key, document) in &served.value.documents {
         let position = Position { partition, scn: document.head.scn };
         page.push(key, document.head.etag, position, &document.json());
     }
     let next = served.value.next.map(|key| Cursor::After(key).encode(&binding));
-    let mut answer = json_text(StatusCode::OK, page.finish(next.as_deref()));
+    let mut answer = json_parts(StatusCode::OK, page.finish(next.as_deref()));
     let fields = answer.headers_mut();
     served_headers(fields, served.node, served.role);
     fields.insert(headers::SESSION, call.session_header(database, &[(partition, served.applied)]));
@@ -62,6 +62,7 @@ pub(crate) async fn table(call: &Call<'_>, at: TableTarget<'_>) -> Result<Answer
         Some(Cursor::Scan { partition, after }) => Some(ScanPosition { partition, after }),
         Some(Cursor::After(_)) => return Err(bad_cursor()),
     };
+    check_room(&call.shared.answers)?;
     let scan = ScanRequest { position, limit: limit(call)? };
     let mut read = call.read_options(None)?;
     if read.consistency == Consistency::Session && call.session.is_some() {
@@ -70,9 +71,7 @@ pub(crate) async fn table(call: &Call<'_>, at: TableTarget<'_>) -> Result<Answer
     }
     let served = call.services().scan(database, table, &scan, &read).await;
     let served = served.map_err(|error| call.read_failure(error))?;
-    let bytes = served.documents.iter();
-    let bytes = bytes.map(|(_, key, d)| ENTRY_BYTES + key.as_bytes().len() + d.image().len()).sum();
-    let mut page = PageWriter::with_capacity(bytes);
+    let mut page = PageWriter::with_capacity(ENTRY_BYTES * served.documents.len());
     for (partition, key, document) in &served.documents {
         let position = Position { partition: *partition, scn: document.head.scn };
         page.push(key, document.head.etag, position, &document.json());
@@ -80,7 +79,7 @@ pub(crate) async fn table(call: &Call<'_>, at: TableTarget<'_>) -> Result<Answer
     let next = served.next.map(|ScanPosition { partition, after }| {
         Cursor::Scan { partition, after }.encode(&binding)
     });
-    let mut answer = json_text(StatusCode::OK, page.finish(next.as_deref()));
+    let mut answer = json_parts(StatusCode::OK, page.finish(next.as_deref()));
     let fields = answer.headers_mut();
     served_headers(fields, served.node, served.role);
     fields.insert(headers::SESSION, call.session_header(database, &served.applied));

@@ -21,6 +21,7 @@ pub(crate) struct Metrics {
     routes: [OnceLock<RouteMetrics>; ROUTES.len() + 1],
     pub(crate) connections_accepted: Counter,
     pub(crate) connections_refused: Counter,
+    pub(crate) accepts_failed: Counter,
 }
 
 #[derive(Debug)]
@@ -47,6 +48,10 @@ impl Metrics {
             connections_refused: registry.counter(
                 "cortado_http_connections_refused_total",
                 "Connections refused because the limit was reached",
+            ),
+            accepts_failed: registry.counter(
+                "cortado_http_accepts_failed_total",
+                "Attempts to accept connections that failed for want of descriptors or memory",
             ),
         }
     }

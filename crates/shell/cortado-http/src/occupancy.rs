@@ -1,4 +1,4 @@
-//! What a listener has open now, beside what it may: connections, streams, bodies.
+//! What a listener has open now, beside what it may: connections, streams, bodies, answers.
 //!
 //! Changes nothing. Start reading at [`Occupancy`]. Source: docs/metrics.md lists every family.
 
@@ -7,7 +7,7 @@ use cortado_metrics::{Samples, Source};
 use std::sync::Weak;
 use std::sync::atomic::Ordering;
 
-/// Connections, streams and bodies of a listener, as long as it is there.
+/// Connections, streams, bodies and answers of a listener, as long as it is there.
 pub(crate) struct Occupancy(pub(crate) Weak<Api>);
 
 impl Source for Occupancy {
@@ -26,5 +26,9 @@ impl Source for Occupancy {
         samples.gauge("cortado_http_body_bytes", help, api.bodies().used_bytes());
         let help = "Limit of that memory; beyond it requests are refused with 503";
         samples.gauge("cortado_http_body_limit_bytes", help, limits.bodies_bytes_max);
+        let help = "Memory of answers that are being sent";
+        samples.gauge("cortado_http_answer_bytes", help, api.answers().used_bytes());
+        let help = "Limit of that memory; beyond it reads are refused with 503";
+        samples.gauge("cortado_http_answer_limit_bytes", help, limits.answers_bytes_max);
     }
 }

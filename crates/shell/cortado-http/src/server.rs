@@ -5,9 +5,11 @@
 use crate::api::Api;
 use crate::connection::{self, Accepted};
 use crate::failure::Failure;
+use crate::guard::{Pulse, Stream};
 use crate::hosts::Hosts;
 use crate::limits::Limits;
 use crate::occupancy::Occupancy;
+use crate::open_connections::OpenConnections;
 use crate::request_id::RequestIds;
 use crate::services::{NodeControl, Services};
 use cortado_metrics::Registry;
@@ -19,9 +21,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::{Instant, sleep, timeout_at};
-use tracing::{error, info, warn};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
+use tracing::{debug, info, warn};
 
 /// How a server is to behave.
 #[derive(Clone, Default)]
@@ -40,10 +42,10 @@ pub struct Options {
 pub struct Server {
     address: SocketAddr,
     closing: watch::Sender<bool>,
-    accepting: JoinHandle<JoinSet<()>>,
+    accepting: JoinHandle<OpenConnections>,
 }
 
-/// How long to wait when the process has run out of file descriptors.
+/// How long to wait when the process has run out of file descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 impl Server {
@@ -66,8 +68,9 @@ impl Server {
         let api = Api::new(Arc::new(services), metrics, limits, dev, hosts, closed.clone());
         let api = Arc::new(api);
         api.registry().collect(Occupancy(Arc::downgrade(&api)));
-        let accepting = tokio::spawn(accept(listener, api, closed));
-        info!(%address, "listening for HTTP");
+        let connections_max = api.limits().connections_max;
+        let accepting = tokio::spawn(Door::new(api).accept(listener, closed));
+        info!(%address, connections_max, "listening for HTTP");
         Ok(Server { address, closing, accepting })
     }
 
@@ -81,65 +84,150 @@ impl Server {
     pub async fn shutdown(self, grace: Duration) {
         // Fails only if every receiver is gone.
         let _ = self.closing.send(true);
-        let Ok(mut connections) = self.accepting.await else { return };
-        let due = Instant::now() + grace;
-        while let Ok(Some(_)) = timeout_at(due, connections.join_next()).await {}
-        let left = connections.len();
+        let Ok(open) = self.accepting.await else { return };
+        let left = open.end_by(Instant::now() + grace).await;
         if left > 0 {
             warn!(connections = left, "connections closed at the end of the grace period");
         }
-        connections.shutdown().await;
     }
 }
 
-async fn accept(
-    listener: TcpListener,
-    api: Arc<Api>,
-    mut closing: watch::Receiver<bool>,
-) -> JoinSet<()> {
-    let mut connections = JoinSet::new();
-    let mut number = 0_u64;
-    let refused = RequestIds::new(api.process_tag(), number);
-    loop {
-        let accepted = tokio::select! {
-            biased;
-            _ = closing.wait_for(|closing| *closing) => return connections,
-            Some(ended) = connections.join_next(), if !connections.is_empty() => {
-                api.connections().store(connections.len(), Ordering::Relaxed);
-                if let Err(error) = ended {
-                    error!(%error, "connection task panicked");
-                }
-                continue;
-            }
-            accepted = listener.accept() => accepted,
-        };
-        let (stream, client) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                warn!(%error, "cannot accept a connection");
-                sleep(ACCEPT_PAUSE).await;
-                continue;
-            }
-        };
+/// Where connections come from, whatever carries their bytes.
+pub(crate) trait Listener: Send + 'static {
+    type Stream: Stream;
+
+    /// The next one, and the address of its client.
+    fn next(&self) -> impl Future<Output = io::Result<(Self::Stream, SocketAddr)>> + Send;
+
+    /// Sends some bytes to a client that is not served, if they can be sent at once.
+    fn try_send(stream: &Self::Stream, bytes: &[u8]);
+}
+
+impl Listener for TcpListener {
+    type Stream = TcpStream;
+
+    async fn next(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        let (stream, client) = self.accept().await?;
         // Answers are written whole: waiting for more to send only delays them.
         let _ = stream.set_nodelay(true);
-        if connections.len() >= api.limits().connections_max {
-            api.metrics().connections_refused.add(1);
-            refuse(&stream, &refused);
-            continue;
-        }
-        number += 1;
-        api.metrics().connections_accepted.add(1);
-        let ids = RequestIds::new(api.process_tag(), number);
-        let accepted = Accepted { stream, client, ids };
-        connections.spawn(connection::serve(Arc::clone(&api), accepted, closing.clone()));
-        api.connections().store(connections.len(), Ordering::Relaxed);
+        Ok((stream, client))
+    }
+
+    fn try_send(stream: &TcpStream, bytes: &[u8]) {
+        // A new connection's buffer takes this at once; if not, closing it says as much.
+        let _ = stream.try_write(bytes);
+        // What the client has sent already must not destroy what it was told.
+        let mut dropped = [0; 4 << 10];
+        while stream.try_read(&mut dropped).is_ok_and(|bytes| bytes > 0) {}
     }
 }
 
-/// Tells one client too many to come back, without spending a task on it.
-fn refuse(stream: &TcpStream, ids: &RequestIds) {
-    let failure = Failure::new(Code::Overloaded, "too many open connections; retry later");
-    // A new connection's buffer takes this at once; if not, closing it says as much.
-    let _ = stream.try_write(&failure.to_http1(ids.next()));
+/// Lets connections in.
+struct Door {
+    api: Arc<Api>,
+    open: OpenConnections,
+    /// How many were let in.
+    number: u64,
+    /// Names for those that were not.
+    refused: Arc<RequestIds>,
+    /// Whether the last attempt failed for want of file descriptors or memory.
+    is_short: bool,
 }
+
+impl Door {
+    fn new(api: Arc<Api>) -> Door {
+        let refused = RequestIds::new(api.process_tag(), 0);
+        Door { api, open: OpenConnections::default(), number: 0, refused, is_short: false }
+    }
+
+    /// Lets connections in until the server closes; answers those that are still open.
+    async fn accept<L: Listener>(
+        mut self,
+        listener: L,
+        mut closing: watch::Receiver<bool>,
+    ) -> OpenConnections {
+        let closed = closing.clone();
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                _ = closing.wait_for(|closing| *closing) => return self.open,
+                () = self.open.one_ends() => {
+                    self.count();
+                    continue;
+                }
+                accepted = listener.next() => accepted,
+            };
+            match accepted {
+                Ok((stream, client)) => {
+                    self.is_short = false;
+                    self.enter::<L>(stream, client, &closed).await;
+                    self.count();
+                }
+                Err(error) => self.cannot_accept(&error).await,
+            }
+        }
+    }
+
+    async fn enter<L: Listener>(
+        &mut self,
+        stream: L::Stream,
+        client: SocketAddr,
+        closing: &watch::Receiver<bool>,
+    ) {
+        let (api, pulse) = (Arc::clone(&self.api), Pulse::new(Instant::now()));
+        if !self.open.make_room(api.limits().connections_max).await {
+            api.metrics().connections_refused.add(1);
+            let failure = Failure::new(Code::Overloaded, "too many open connections; retry later");
+            L::try_send(&stream, &failure.to_http1(self.refused.next()));
+            return;
+        }
+        self.number += 1;
+        api.metrics().connections_accepted.add(1);
+        let ids = RequestIds::new(api.process_tag(), self.number);
+        let accepted = Accepted { stream, client, ids, pulse: Arc::clone(&pulse) };
+        self.open.add(pulse, connection::serve(api, accepted, closing.clone()));
+    }
+
+    /// Goes on after a failure: at once if it concerns one client, else when there may be
+    /// descriptors again. An idle connection gives its own away.
+    async fn cannot_accept(&mut self, error: &io::Error) {
+        if is_of_one_client(error) {
+            debug!(%error, "connection lost before it was accepted");
+            return;
+        }
+        self.api.metrics().accepts_failed.add(1);
+        if !std::mem::replace(&mut self.is_short, true) {
+            warn!(
+                %error, connections = self.open.len(),
+                "cannot accept connections; trying again until it works"
+            );
+        }
+        self.open.end_idlest();
+        // Whichever comes first.
+        let _ = timeout(ACCEPT_PAUSE, self.open.one_ends()).await;
+        self.count();
+    }
+
+    fn count(&self) {
+        self.api.connections().store(self.open.len(), Ordering::Relaxed);
+    }
+}
+
+/// Whether the next connection may well be accepted (accept(2): errors of the new socket).
+fn is_of_one_client(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::Interrupted
+            | io::ErrorKind::PermissionDenied
+            | io::ErrorKind::NetworkDown
+            | io::ErrorKind::NetworkUnreachable
+            | io::ErrorKind::HostUnreachable
+            | io::ErrorKind::TimedOut
+    )
+}
+
+#[cfg(test)]
+mod tests;

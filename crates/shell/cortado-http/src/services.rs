@@ -82,6 +82,9 @@ pub trait Services: Send + Sync {
         deadline: Instant,
     ) -> BoxFuture<'a, Result<Box<dyn ChangeFeed>, ChangesError>>;
 
+    /// Waits until `database` is no longer declared.
+    fn dropped<'a>(&'a self, database: &'a Database) -> BoxFuture<'a, ()>;
+
     /// Creates a database, or finds that it is so already.
     fn create_database<'a>(
         &'a self,

@@ -116,7 +116,7 @@ fn bodies_that_do_not_belong_are_refused() {
     let expecting = put("Expect: 100-continue\nContent-Length: 8388609");
     world.check_closed(&expecting, 413, "body_too_large");
     world.check_closed(put("Expect: miracles\nContent-Length: 2"), 417, "expectation_failed");
-    world.check_closed(put("Content-Encoding: gzip\nContent-Length: 2"), 415, "unsupported_coding");
+    world.check(put("Content-Encoding: gzip\nContent-Length: 2") + "{}", 415, "unsupported_coding");
     for media_type in
         ["text/plain", "application/json; charset=utf-16", "application/xml", "json", ""]
     {

@@ -28,10 +28,11 @@ fn a_page_is_read_as_written() {
     for count in [0, 1, 3] {
         let mut page = PageWriter::with_capacity(0);
         for _ in 0..count {
-            page.push(&key(&["a", "b"]), Etag(1), AT, br#"{"n":1.50}"#);
+            let value = Bytes::from_static(br#"{"n":1.50}"#);
+            page.push(&key(&["a", "b"]), Etag(1), AT, &value);
         }
         let next = (count > 1).then_some("c-_");
-        let answer: PageAnswer = serde_json::from_slice(&page.finish(next)).unwrap();
+        let answer: PageAnswer = serde_json::from_slice(&page.finish(next).into_bytes()).unwrap();
         assert_eq!(answer.documents.len(), count);
         assert_eq!(answer.next.as_deref(), next);
         for entry in answer.documents {

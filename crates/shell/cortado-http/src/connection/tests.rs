@@ -81,6 +81,10 @@ impl Services for Empty {
         Box::pin(async { Err(ChangesError::NoSuchPartition) })
     }
 
+    fn dropped<'a>(&'a self, _: &'a Database) -> BoxFuture<'a, ()> {
+        Box::pin(std::future::pending())
+    }
+
     fn create_database<'a>(
         &'a self,
         _: &'a str,
@@ -165,16 +169,22 @@ impl Services for Empty {
     }
 }
 
+pub(crate) const CLIENT: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 7171);
+
+/// What answers the requests here.
+pub(crate) fn api(limits: Limits, closing: watch::Receiver<bool>) -> Api {
+    let (registry, hosts) = (Arc::new(Registry::default()), Hosts::new(CLIENT, &[]));
+    Api::new(Arc::new(Empty), registry, limits, None, hosts, closing)
+}
+
 /// What a client that sends `text` and no more reads until the server ends the stream.
 async fn converse(text: &[u8]) -> String {
     let (mut client, stream): (DuplexStream, DuplexStream) = duplex(64);
     let (_close, closing) = watch::channel(false);
-    let address = SocketAddr::from(([127, 0, 0, 1], 7171));
-    let hosts = Hosts::new(address, &[]);
-    let registry = Arc::new(Registry::default());
-    let limits = Limits::default();
-    let api = Api::new(Arc::new(Empty), registry, limits, None, hosts, closing.clone());
-    let accepted = Accepted { stream, client: address, ids: RequestIds::new(1, 2) };
+    let api = api(Limits::default(), closing.clone());
+    let pulse = Pulse::new(Instant::now());
+    let accepted = Accepted { stream, client: CLIENT, ids: RequestIds::new(1, 2), pulse };
     let served = tokio::spawn(serve(Arc::new(api), accepted, closing));
     let (mut reading, mut writing) = tokio::io::split(&mut client);
     let mut answer = Vec::new();
@@ -218,7 +228,7 @@ fn a_panic_is_a_500_and_ends_nothing_else() {
 #[tokio::test]
 async fn http2_is_told_by_its_preface() {
     let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
-    let answer = converse(&[HTTP2_PREFACE, &settings].concat()).await;
+    let answer = converse(&[PREFACE, &settings].concat()).await;
     // The server's own SETTINGS: length in three bytes, then the type.
     assert_eq!(answer.as_bytes().get(3), Some(&4), "{answer:?}");
 }

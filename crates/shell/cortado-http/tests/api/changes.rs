@@ -151,12 +151,13 @@ async fn streams_that_cannot_be_are_refused() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_ends_with_its_database() {
-    let heartbeat_time = Duration::from_millis(20);
-    let world = one_partition(Limits { heartbeat_time, ..Limits::default() }).await;
+    let world = one_partition(Limits { heartbeat_time: SELDOM, ..Limits::default() }).await;
     let mut client = world.connect().await;
-    let head = format!("{ALL}\nAccept: text/event-stream");
+    let head = format!("{ALL}\nAccept: text/event-stream\nLast-Event-ID:");
     client.send(&crate::world::request(&head, "")).await;
-    assert_eq!(client.head().await.status, 200);
+    let answer = client.head().await;
+    // An empty id is none, and no proxy may hold events back.
+    assert_eq!((answer.status, answer.header("x-accel-buffering")), (200, Some("no")));
     assert_eq!(world.ask("DELETE /admin/v1/databases/one", "").await.status, 204);
     let ended = async { while client.chunk().await.is_some() {} };
     tokio::time::timeout(PATIENCE, ended).await.expect("the stream ends");
@@ -164,10 +165,59 @@ async fn a_stream_ends_with_its_database() {
     world.end().await;
 }
 
+/// So rare a heartbeat that it tells the server nothing.
+const SELDOM: Duration = Duration::from_secs(3_600);
+
 async fn streams(world: &World) -> String {
     let metrics = world.get("/metrics").await.text();
     let line = metrics.lines().find(|line| line.starts_with("cortado_http_streams "));
     line.unwrap().to_owned()
+}
+
+/// Waits until so many streams are open.
+async fn until_open(world: &World, count: usize) {
+    let want = format!("cortado_http_streams {count}");
+    let open = async {
+        while streams(world).await != want {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, open).await.expect("the slots are free again");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_goes_away_leaves_its_slot_at_once() {
+    let world =
+        one_partition(Limits { heartbeat_time: SELDOM, streams_max: 3, ..Limits::default() }).await;
+    write(&world, 0, 3).await;
+    let open = async |more: &str| {
+        let mut client = world.connect().await;
+        client.send(&crate::world::request(&format!("{ALL}{more}"), "")).await;
+        client
+    };
+    let sse = "\nAccept: text/event-stream";
+    let mut streams = Vec::new();
+    for more in ["&wait=60000", sse, &format!("{sse}\nConnection: close")] {
+        let mut client = open(more).await;
+        assert_eq!(client.head().await.status, 200);
+        streams.push(client);
+    }
+    drop(streams);
+    until_open(&world, 0).await;
+    // With bytes unread the system resets the connection, as it does for a process that was killed.
+    let unread = open(sse).await;
+    until_open(&world, 1).await;
+    drop(unread);
+    until_open(&world, 0).await;
+    let mut half = open(sse).await;
+    half.finish().await;
+    until_open(&world, 0).await;
+    // Before the stream was there.
+    for _ in 0..10 {
+        drop(open(sse).await);
+    }
+    until_open(&world, 0).await;
+    world.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -185,12 +235,7 @@ async fn streams_are_counted_and_end_with_their_reader_or_the_server() {
     let (first, mut second) = (open().await, open().await);
     world.get("/v1/one:changes?partition=0").await.refused(429, "too_many_streams");
     drop(first);
-    let gone = async {
-        while streams(&world).await != "cortado_http_streams 1" {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, gone).await.expect("the slot is free again");
+    until_open(&world, 1).await;
     let ended = tokio::spawn(async move {
         while second.chunk().await.is_some() {}
         second.is_closed().await

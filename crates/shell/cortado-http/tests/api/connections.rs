@@ -1,6 +1,6 @@
 //! Connections end when they should, and not before.
 
-use crate::world::{Client, PATIENCE, World, put_head, request};
+use crate::world::{Client, PATIENCE, Reply, World, put_head, request};
 use cortado_http::Limits;
 use std::time::{Duration, Instant};
 
@@ -87,17 +87,160 @@ async fn served(world: &World) -> Client {
     tokio::time::timeout(crate::world::PATIENCE, served).await.expect("places are free again")
 }
 
+/// A connection on which a request runs until it is dropped.
+async fn busy(world: &World) -> Client {
+    let mut client = world.connect().await;
+    client.send(put_head("Expect: 100-continue\r\nContent-Length: 2").as_bytes()).await;
+    assert_eq!(client.head().await.status, 100);
+    client
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connection_too_many_is_told_to_come_back() {
-    let world = World::with(Limits { connections_max: 3, ..Limits::default() }).await;
-    let mut held = [served(&world).await, served(&world).await, served(&world).await];
+    let world = World::with(Limits { connections_max: 4, ..Limits::default() }).await;
+    let mut held = [busy(&world).await, busy(&world).await, busy(&world).await, busy(&world).await];
     let mut refused = world.connect().await;
     refused.reply(false).await.refused(503, "overloaded");
     assert!(refused.is_closed().await);
-    assert_eq!(held[0].ask("GET /healthz", "").await.status, 200, "the others are served");
+    held[0].send(b"{}").await;
+    assert_eq!(held[0].reply(false).await.status, 201, "the others are served");
+    let metrics = served(&world).await.ask("GET /metrics", "").await.text();
+    assert!(metrics.lines().any(|line| line == "cortado_http_connections_refused_total 1"));
     drop(held);
-    served(&world).await;
     world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_idle_connection_makes_room_for_a_new_one() {
+    let world = World::with(Limits { connections_max: 4, ..Limits::default() }).await;
+    let mut busy = busy(&world).await;
+    let mut idle = [served(&world).await, served(&world).await, served(&world).await];
+    // The second has been idle for longest, once earlier ones have ended.
+    assert_eq!(idle[0].ask("GET /healthz", "").await.status, 200);
+    let ended = async {
+        while !idle[2].ask("GET /metrics", "").await.text().contains("cortado_http_connections 4\n")
+        {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, ended).await.expect("only these are open");
+    let mut new = world.connect().await;
+    assert_eq!(new.ask("GET /healthz", "").await.status, 200);
+    assert!(idle[1].is_closed().await, "without a word");
+    assert_eq!(idle[0].ask("GET /healthz", "").await.status, 200);
+    busy.send(b"{}").await;
+    assert_eq!(busy.reply(false).await.status, 201);
+    // Silent ones are idle, too: they keep no other client out.
+    for _ in 0..20 {
+        let _silent = world.connect().await;
+        assert_eq!(world.get("/healthz").await.status, 200);
+    }
+    world.end().await;
+}
+
+/// What a client hears that has sent `text` to the last byte before it reads.
+async fn sends_before_it_reads(world: &World, text: &[u8]) -> (Reply, Client) {
+    let mut client = world.connect().await;
+    client.send(text).await;
+    (client.reply(false).await, client)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_upload_hears_its_status_and_the_connection_goes_on() {
+    let world = World::start().await;
+    let json = "Content-Type: application/json";
+    let large = format!("X: {}", "y".repeat(33 << 10));
+    let long = format!("PUT /v1/music/fan/{}", "x".repeat(9_000));
+    let refusals = [
+        (format!("PUT /v1/music/none/x\n{json}"), 404, "no_such_table"),
+        (format!("PUT /v1/none/fan/x\n{json}"), 404, "no_such_database"),
+        (format!("PUT /nothing\n{json}"), 404, "no_such_route"),
+        ("PUT /v1/music/fan/x\nContent-Type: text/plain".to_owned(), 415, "unsupported_media_type"),
+        (format!("PUT /v1/music/fan/x\n{json}\nIf-Match: bad"), 400, "bad_etag"),
+        (format!("PUT /v1/music/fan/x?a=1\n{json}"), 400, "unknown_parameter"),
+        (format!("PUT /v1/music/fan\n{json}"), 405, "method_not_allowed"),
+        (format!("PUT /v1/music/fan/x\n{json}\nHost: evil.example"), 421, "wrong_host"),
+        (format!("PUT /v1/music/fan/x\n{json}\nAuthorization: x"), 400, "not_supported"),
+        (format!("PUT /v1/music/fan/x\n{json}\n{large}"), 431, "headers_too_large"),
+        (format!("{long}\n{json}"), 414, "uri_too_long"),
+        (format!("BREW /v1/music/fan/x\n{json}"), 501, "unknown_method"),
+        ("GET /v1/music/fan/x".to_owned(), 400, "unexpected_body"),
+        ("DELETE /v1/music/fan/x".to_owned(), 400, "unexpected_body"),
+    ];
+    for body in ["{}".to_owned(), " ".repeat(6 << 20)] {
+        for (head, status, code) in &refusals {
+            let (reply, mut client) = sends_before_it_reads(&world, &request(head, &body)).await;
+            reply.refused(*status, code);
+            let next = client.ask("GET /healthz", "").await;
+            assert_eq!((next.status, reply.header("connection")), (200, None), "{head}");
+        }
+    }
+    world.get("/v1/music/fan/x").await.refused(404, "no_such_document");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upload_that_is_too_large_hears_so_though_it_does_not_listen() {
+    let world = World::start().await;
+    let put = "PUT /v1/music/fan/x\nContent-Type: application/json";
+    let too_large = " ".repeat(20 << 20);
+    let (reply, mut client) = sends_before_it_reads(&world, &request(put, &too_large)).await;
+    reply.not_done(413, "body_too_large");
+    assert!(reply.header("connection") == Some("close") && client.is_closed().await);
+    let chunk = format!("{:x}\r\n{too_large}\r\n0\r\n\r\n", too_large.len());
+    let chunked = put_head("Transfer-Encoding: chunked") + &chunk;
+    let (reply, _) = sends_before_it_reads(&world, chunked.as_bytes()).await;
+    reply.not_done(413, "body_too_large");
+    // What breaks the rules is not read as a body, but it is read.
+    let length = too_large.len();
+    let twice = put_head(&format!("Content-Length: {length}\r\nContent-Length: {length}"));
+    let (reply, _) = sends_before_it_reads(&world, (twice + &too_large).as_bytes()).await;
+    reply.not_done(400, "bad_request");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_ends_its_side_behind_a_request_gets_the_answer() {
+    let world = World::start().await;
+    let put = |n: u32| {
+        request("PUT /v1/music/fan/x\nContent-Type: application/json", &format!("{{\"n\":{n}}}"))
+    };
+    let mut client = world.connect().await;
+    client.send(&[put(1), put(2), request("GET /v1/music/fan/x", "")].concat()).await;
+    client.finish().await;
+    assert_eq!(client.reply(false).await.status, 201);
+    assert_eq!(client.reply(false).await.status, 200);
+    assert_eq!(client.reply(false).await.text(), r#"{"n":2}"#);
+    assert!(client.is_closed().await);
+    let mut client = world.connect().await;
+    client.send(&request("GET /v1/music:changes?partition=0&wait=0", "")).await;
+    client.finish().await;
+    assert_eq!(client.reply(false).await.status, 200);
+    assert!(client.is_closed().await);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_that_takes_nothing_is_cut_off() {
+    let world = World::with(Limits { stall_time: SHORT, ..Limits::default() }).await;
+    let value = format!("{{\"x\":\"{}\"}}", "y".repeat((1 << 20) - 100));
+    assert_eq!(world.put("/v1/music/fan/x", &value).await.status, 201);
+    let key = r#"{"table":"fan","key":["x"]}"#;
+    let body = format!("{{\"keys\":[{}]}}", vec![key; 32].join(","));
+    let mut client = world.connect().await;
+    let batch = "POST /v1/music:batchGet\nContent-Type: application/json";
+    client.send(&request(batch, &body)).await;
+    // One document is held, however often it stands in the answer, and then none.
+    until_shown(&world, |metrics| (1_000_000..2_000_000).contains(&answer_bytes(metrics))).await;
+    until_shown(&world, |metrics| answer_bytes(metrics) < 1_000_000).await;
+    world.end().await;
+}
+
+/// What answers that are being sent hold.
+fn answer_bytes(metrics: &str) -> usize {
+    let name = "cortado_http_answer_bytes ";
+    let line = metrics.lines().find_map(|line| line.strip_prefix(name));
+    line.unwrap().parse().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -169,25 +312,30 @@ async fn what_is_open_is_shown_beside_its_limit() {
     let mut slow = world.connect().await;
     slow.send(format!("{}{{", put_head("Content-Length: 1000")).as_bytes()).await;
     // The third asks for the metrics.
-    until_shown(&world, &["cortado_http_connections 3", "cortado_http_body_bytes 1000"]).await;
-    let limits = ["cortado_http_connections_limit 4096", "cortado_http_body_limit_bytes 1048576"];
-    until_shown(&world, &limits).await;
+    let has = |lines: &'static [&str]| {
+        move |shown: &str| lines.iter().all(|line| shown.lines().any(|shown| shown == *line))
+    };
+    let held = has(&["cortado_http_connections 3", "cortado_http_body_bytes 1000"]);
+    until_shown(&world, held).await;
+    let limits = has(&[
+        "cortado_http_connections_limit 4096",
+        "cortado_http_body_limit_bytes 1048576",
+        "cortado_http_answer_limit_bytes 536870912",
+    ]);
+    until_shown(&world, limits).await;
     drop(slow);
-    until_shown(&world, &["cortado_http_connections 2", "cortado_http_body_bytes 0"]).await;
+    let released = has(&["cortado_http_connections 2", "cortado_http_body_bytes 0"]);
+    until_shown(&world, released).await;
     assert_eq!(idle.ask("GET /healthz", "").await.status, 200);
     world.end().await;
 }
 
-/// Waits until one answer of `/metrics` holds all of `lines`.
-async fn until_shown(world: &World, lines: &[&str]) {
+/// Waits until an answer of `/metrics` is as wanted.
+async fn until_shown(world: &World, mut wanted: impl FnMut(&str) -> bool) {
     let shown = async {
-        loop {
-            let text = world.get("/metrics").await.text();
-            if lines.iter().all(|line| text.lines().any(|shown| shown == *line)) {
-                return;
-            }
+        while !wanted(&world.get("/metrics").await.text()) {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(PATIENCE, shown).await.unwrap_or_else(|_| panic!("not {lines:?}"));
+    tokio::time::timeout(PATIENCE, shown).await.expect("it is shown in the end");
 }

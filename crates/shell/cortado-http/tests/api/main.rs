@@ -12,6 +12,8 @@ mod connections;
 mod creation;
 mod documents;
 mod http2;
+mod http2_frames;
+mod limits;
 mod lists;
 mod pages;
 mod spellings;

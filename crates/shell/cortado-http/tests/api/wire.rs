@@ -287,6 +287,12 @@ async fn a_body_that_ends_early_changes_nothing() {
     client.finish().await;
     client.reply(false).await.not_done(400, "incomplete_body");
     assert!(client.is_closed().await);
+    for chunks in ["2\r\n{}\r\n", "2\r\n{}\r\n0\r\n", "2\r\n{}", "2\r\n{"] {
+        let mut client = world.connect().await;
+        client.send((put_head("Transfer-Encoding: chunked") + chunks).as_bytes()).await;
+        client.finish().await;
+        client.reply(false).await.not_done(400, "incomplete_body");
+    }
     world.get("/v1/music/fan/x").await.refused(404, "no_such_document");
     world.end().await;
 }

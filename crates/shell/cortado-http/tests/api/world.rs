@@ -205,6 +205,19 @@ impl Client {
         }
     }
 
+    /// The next bytes, so many of them.
+    pub(crate) async fn take(&mut self, bytes: usize) -> Vec<u8> {
+        while self.unread.len() < bytes {
+            assert!(self.fill().await > 0, "the connection ended early");
+        }
+        self.unread.drain(..bytes).collect()
+    }
+
+    /// Waits until the server closes the connection, whatever it says before.
+    pub(crate) async fn ends(&mut self) {
+        while self.fill().await > 0 {}
+    }
+
     /// Whether the server closes the connection without another byte.
     pub(crate) async fn is_closed(&mut self) -> bool {
         self.unread.is_empty() && self.fill().await == 0
