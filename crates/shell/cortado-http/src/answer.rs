@@ -14,7 +14,7 @@ use serde::Serialize;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::vec::IntoIter;
 
 /// An answer, not yet tied to its connection.
@@ -120,7 +120,7 @@ pub(crate) fn held<H: Send + 'static>(bytes: Bytes, hold: H) -> Bytes {
 pub(crate) struct AnswerBody {
     content: Content,
     /// Of what has no bytes to tie it to.
-    _in_flight: Option<InFlight>,
+    in_flight: Option<InFlight>,
 }
 
 impl AnswerBody {
@@ -138,14 +138,18 @@ impl AnswerBody {
                 }
                 (Content::Stream(stream), Some(in_flight))
             }
-            Content::Whole(bytes) => (Content::Whole(held(bytes, (in_flight, reserved))), None),
+            Content::Whole(bytes) => {
+                let debt = in_flight.owes(bytes.len());
+                (Content::Whole(held(bytes, (debt, in_flight, reserved))), None)
+            }
             Content::Parts(parts) => {
-                let hold = Arc::new((in_flight, reserved));
+                let debt = in_flight.owes(parts.as_slice().iter().map(Bytes::len).sum());
+                let hold = Arc::new((debt, in_flight, reserved));
                 let parts: Vec<_> = parts.map(|part| held(part, Arc::clone(&hold))).collect();
                 (Content::Parts(parts.into_iter()), None)
             }
         };
-        AnswerBody { content, _in_flight: in_flight }
+        AnswerBody { content, in_flight }
     }
 }
 
@@ -180,17 +184,26 @@ impl Body for AnswerBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let next = match &mut self.content {
+        let AnswerBody { content, in_flight } = &mut *self;
+        let next = match content {
             Content::Empty => None,
             Content::Whole(bytes) => {
                 let bytes = std::mem::take(bytes);
-                self.content = Content::Empty;
+                *content = Content::Empty;
                 Some(bytes)
             }
             Content::Parts(parts) => parts.next(),
-            Content::Stream(stream) => return stream.poll_piece(cx).map(frame),
+            Content::Stream(stream) => {
+                let piece = ready!(stream.poll_piece(cx));
+                piece.map(|bytes| {
+                    match in_flight.as_ref().and_then(|in_flight| in_flight.owes(bytes.len())) {
+                        Some(debt) => held(bytes, debt),
+                        None => bytes,
+                    }
+                })
+            }
         };
-        Poll::Ready(frame(next))
+        Poll::Ready(next.map(|bytes| Ok(Frame::data(bytes))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -200,10 +213,6 @@ impl Body for AnswerBody {
     fn size_hint(&self) -> SizeHint {
         self.content.size_hint()
     }
-}
-
-fn frame(bytes: Option<Bytes>) -> Option<Result<Frame<Bytes>, Infallible>> {
-    bytes.map(|bytes| Ok(Frame::data(bytes)))
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use crate::failure::Failure;
 use crate::frames::{Frames, PREFACE};
 use crate::framing::{Framing, Violation};
 use crate::guard::{Followed, Guard, Pulse, Stream, Verdict};
+use crate::owed::Owed;
 use crate::request_id::RequestIds;
 use bytes::{Bytes, BytesMut};
 use cortado_model::limits::{BODY_BYTES_MAX, HEADER_BYTES_MAX, HEADERS_MAX, URI_BYTES_MAX};
@@ -20,6 +21,7 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use std::convert::Infallible;
+use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -123,7 +125,7 @@ impl Requests {
 
     /// What may end their connection before its client does.
     fn end(&self, closing: watch::Receiver<bool>) -> End {
-        End { client: self.client, pulse: Arc::clone(&self.pulse), closing }
+        End { client: self.client, pulse: Arc::clone(&self.pulse), owed: None, closing }
     }
 
     /// Answers one of them, which counts as running from now on.
@@ -172,7 +174,8 @@ async fn serve_http2<S: Stream>(
     closing: watch::Receiver<bool>,
 ) {
     let guard = requests.guard(stream, prefix, Followed::Http2(Frames::new()));
-    let end = requests.end(closing);
+    let owed = requests.pulse.watch_answers(requests.api.limits().stall_time);
+    let end = End { owed: Some(owed), ..requests.end(closing) };
     // What a request may have, and room for what HPACK counts in addition.
     let header_bytes_max = (HEADER_BYTES_MAX + URI_BYTES_MAX + 40 * HEADERS_MAX) as u32;
     let mut connection = http2::Builder::new(TokioExecutor::new())
@@ -192,39 +195,57 @@ async fn serve_http2<S: Stream>(
 struct End {
     client: SocketAddr,
     pulse: Arc<Pulse>,
+    /// What its client must take in time, if the guard does not see it.
+    owed: Option<Arc<Owed>>,
     closing: watch::Receiver<bool>,
 }
 
-/// Lets hyper speak until the connection ends, which `end` asks for once.
+/// Lets hyper speak until the connection ends, which `end` may bring about.
 async fn run<C: Future<Output = hyper::Result<()>> + Unpin>(
     connection: &mut C,
     wind_down: fn(Pin<&mut C>),
-    mut end: End,
+    end: End,
 ) {
-    let asked = async {
-        tokio::select! {
-            // Fails only when the server is gone, which ends connections all the more.
-            _ = end.closing.wait_for(|closing| *closing) => {}
-            () = end.pulse.asked_to_leave() => {}
+    let End { client, pulse, owed, closing } = end;
+    let overdue = async {
+        match owed {
+            Some(owed) => owed.overdue().await,
+            None => pending().await,
         }
     };
-    let ended = tokio::select! {
+    tokio::select! {
         biased;
-        ended = &mut *connection => ended,
-        () = asked => {
-            wind_down(Pin::new(&mut *connection));
-            loop {
-                match timeout(GOODBYE_TIME, &mut *connection).await {
-                    Ok(ended) => break ended,
-                    // Neither does a request run nor does the client say goodbye.
-                    Err(_) if end.pulse.idle_since().is_some() => return,
-                    Err(_) => {}
-                }
+        ended = speak(connection, wind_down, &pulse, closing) => {
+            if let Err(error) = ended {
+                debug!(%client, error = with_causes(&error), "connection ended early");
             }
         }
-    };
-    if let Err(error) = ended {
-        debug!(client = %end.client, error = with_causes(&error), "connection ended early");
+        () = overdue => debug!(%client, "connection cut: its client takes no answers"),
+    }
+}
+
+/// Lets hyper speak; winds down once that is asked for.
+async fn speak<C: Future<Output = hyper::Result<()>> + Unpin>(
+    connection: &mut C,
+    wind_down: fn(Pin<&mut C>),
+    pulse: &Pulse,
+    mut closing: watch::Receiver<bool>,
+) -> hyper::Result<()> {
+    tokio::select! {
+        biased;
+        ended = &mut *connection => return ended,
+        // Fails only when the server is gone, which ends connections all the more.
+        _ = closing.wait_for(|closing| *closing) => {}
+        () = pulse.asked_to_leave() => {}
+    }
+    wind_down(Pin::new(&mut *connection));
+    loop {
+        match timeout(GOODBYE_TIME, &mut *connection).await {
+            Ok(ended) => return ended,
+            // Neither does a request run nor does the client say goodbye.
+            Err(_) if pulse.idle_since().is_some() => return Ok(()),
+            Err(_) => {}
+        }
     }
 }
 

@@ -7,11 +7,12 @@
 use crate::frames::Frames;
 use crate::framing::{Broken, Framing, Violation};
 use crate::limits::Limits;
+use crate::owed::{Debt, Owed};
 use bytes::{Buf, Bytes};
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -119,6 +120,8 @@ pub(crate) struct Pulse {
     /// Milliseconds after `opened`.
     last_end_ms: AtomicU64,
     leave: Notify,
+    /// HTTP/2 only: on HTTP/1 the bytes show what is not taken.
+    owed: OnceLock<Arc<Owed>>,
 }
 
 impl Pulse {
@@ -129,6 +132,7 @@ impl Pulse {
             streams: AtomicUsize::new(0),
             last_end_ms: AtomicU64::new(0),
             leave: Notify::new(),
+            owed: OnceLock::new(),
         })
     }
 
@@ -136,6 +140,11 @@ impl Pulse {
     pub(crate) fn begin(self: &Arc<Pulse>) -> InFlight {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         InFlight { pulse: Arc::clone(self), is_stream: false }
+    }
+
+    /// From now on what its requests are answered must be taken in time; see [`Owed::overdue`].
+    pub(crate) fn watch_answers(&self, stall_time: Duration) -> Arc<Owed> {
+        Arc::clone(self.owed.get_or_init(|| Owed::new(stall_time)))
     }
 
     /// Asks the connection to end, unless a request runs: another one needs its place.
@@ -167,6 +176,11 @@ impl InFlight {
     /// For another part of the same request.
     pub(crate) fn again(&self) -> InFlight {
         self.pulse.begin()
+    }
+
+    /// For `bytes` of its answer, until they are taken.
+    pub(crate) fn owes(&self, bytes: usize) -> Option<Debt> {
+        self.pulse.owed.get().map(|owed| owed.owe(bytes))
     }
 
     /// Its answer goes on until the peer, among others, ends it.

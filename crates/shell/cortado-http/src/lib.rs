@@ -8,6 +8,7 @@ mod server;
 mod open_connections;
 mod connection;
 mod guard;
+mod owed;
 mod framing;
 mod frames;
 mod limits;

@@ -239,3 +239,24 @@ async fn a_violation_gets_a_last_word_on_any_stream() {
     assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
     assert!(answer.contains("bad_request"), "{answer}");
 }
+
+#[tokio::test]
+async fn a_reader_that_takes_next_to_nothing_is_cut_off() {
+    let (mut client, stream) = duplex(64);
+    let (_close, closing) = watch::channel(false);
+    let limits = Limits { stall_time: Duration::from_millis(200), ..Limits::default() };
+    let api = Arc::new(api(limits, closing.clone()));
+    let pulse = Pulse::new(Instant::now());
+    let accepted = Accepted { stream, client: CLIENT, ids: RequestIds::new(1, 2), pulse };
+    let served = tokio::spawn(serve(api, accepted, closing));
+    client
+        .write_all(b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .await
+        .expect("a stream in memory");
+    let (mut pace, mut answer) = (tokio::time::interval(Duration::from_millis(20)), Vec::new());
+    while client.read_buf(&mut answer).await.expect("a stream in memory") > 0 {
+        pace.tick().await;
+    }
+    assert!(!answer.ends_with(b"}"), "all of it, {} bytes", answer.len());
+    served.await.expect("no request ends the task of its connection");
+}

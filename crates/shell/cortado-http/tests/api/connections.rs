@@ -104,7 +104,7 @@ async fn a_connection_too_many_is_told_to_come_back() {
     assert!(refused.is_closed().await);
     held[0].send(b"{}").await;
     assert_eq!(held[0].reply(false).await.status, 201, "the others are served");
-    let metrics = served(&world).await.ask("GET /metrics", "").await.text();
+    let metrics = held[0].ask("GET /metrics", "").await.text();
     assert!(metrics.lines().any(|line| line == "cortado_http_connections_refused_total 1"));
     drop(held);
     world.end().await;

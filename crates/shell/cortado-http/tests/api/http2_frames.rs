@@ -190,3 +190,32 @@ async fn half_a_head_and_silence_are_cut_off_in_time() {
     assert!(frames_of(&mut idle, 0).await.iter().all(|(kind, ..)| *kind != GOAWAY));
     world.end().await;
 }
+
+/// Says that it lives, whenever it is asked, until the server ends the connection.
+async fn lives_until_cut(client: &mut Client) {
+    while let Some(head) = client.try_take(9).await {
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
+        let Some(payload) = client.try_take(length).await else { return };
+        if (head[3], head[4]) == (PING, 0) {
+            client.send(&frame(PING, 1, 0, &payload)).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_opens_no_window_for_its_answers_is_cut_off() {
+    const NO_WINDOW: [u8; 6] = [0, 4, 0, 0, 0, 0];
+    let stall_time = Duration::from_millis(400);
+    let heartbeat_time = Duration::from_millis(50);
+    let world = World::with(Limits { stall_time, heartbeat_time, ..Limits::default() }).await;
+    assert_eq!(world.put("/v1/music/fan/x", "{}").await.status, 201);
+    for path in ["/v1/music/fan/x", "/v1/music/fan", "/v1/music:changes?partition=0&wait=60000"] {
+        let mut client = world.connect().await;
+        let settings = frame(SETTINGS, 0, 0, &NO_WINDOW);
+        let get = frame(HEADERS, END_HEADERS | END_STREAM, 1, &head("GET", path));
+        client.send(&[start(), settings, get].concat()).await;
+        let cut = lives_until_cut(&mut client);
+        tokio::time::timeout(PATIENCE, cut).await.unwrap_or_else(|_| panic!("not cut: {path}"));
+    }
+    world.end().await;
+}

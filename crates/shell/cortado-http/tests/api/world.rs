@@ -207,10 +207,17 @@ impl Client {
 
     /// The next bytes, so many of them.
     pub(crate) async fn take(&mut self, bytes: usize) -> Vec<u8> {
+        self.try_take(bytes).await.expect("the connection ended early")
+    }
+
+    /// The same; `None` if the server closes the connection before.
+    pub(crate) async fn try_take(&mut self, bytes: usize) -> Option<Vec<u8>> {
         while self.unread.len() < bytes {
-            assert!(self.fill().await > 0, "the connection ended early");
+            if self.fill().await == 0 {
+                return None;
+            }
         }
-        self.unread.drain(..bytes).collect()
+        Some(self.unread.drain(..bytes).collect())
     }
 
     /// Waits until the server closes the connection, whatever it says before.
