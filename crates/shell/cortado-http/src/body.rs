@@ -60,13 +60,14 @@ impl Upload {
     /// * `due`: when the last byte must be here.
     pub(crate) fn new(body: Incoming, parts: &Parts, due: Instant) -> Upload {
         let is_http2 = parts.version == Version::HTTP_2;
+        let end = if body.is_end_stream() { End::Whole } else { End::Open };
         Upload {
             is_http2,
             due,
             // No word of ours invites a body on HTTP/2: clients wait a moment, then send it.
-            waits: !is_http2 && parts.headers.contains_key(header::EXPECT),
+            waits: end == End::Open && !is_http2 && parts.headers.contains_key(header::EXPECT),
             received_bytes: 0,
-            end: if body.is_end_stream() { End::Whole } else { End::Open },
+            end,
             body,
         }
     }

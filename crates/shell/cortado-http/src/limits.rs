@@ -23,8 +23,8 @@ pub struct Limits {
     pub body_time: Duration,
     /// Without any request.
     pub idle_time: Duration,
-    /// For the client to take at least 16 KiB of what there is to send; on HTTP/2, where each answer
-    /// is taken for itself, to take all of it, with a second more for each 16 KiB.
+    /// For the client to take at least 16 KiB of what there is to send; on HTTP/2, where each
+    /// answer is taken for itself, to take all of it, with a second more for each 16 KiB.
     pub stall_time: Duration,
     /// Between two signs of life of a change stream; at most 10 s.
     pub heartbeat_time: Duration,

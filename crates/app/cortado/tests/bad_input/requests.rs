@@ -176,6 +176,38 @@ fn thousands_of_pipelined_requests_are_answered_in_order() {
     world.end();
 }
 
+#[test]
+fn refused_requests_do_not_fill_the_log() {
+    /// As many bodies of the largest size as there is room for.
+    const HELD: usize = 64;
+    const REFUSED: usize = 300;
+    let world = World::start();
+    let head = put("Content-Length: 8388608") + "{";
+    let begin = || {
+        let mut connection = world.connect();
+        connection.get_mut().write_all(head.as_bytes()).unwrap();
+        connection
+    };
+    let held: Vec<_> = (0..HELD).map(|_| begin()).collect();
+    let full = "cortado_http_body_bytes 536870912";
+    let shown = |line: &str| {
+        let metrics = world.server.http().get("/metrics").body;
+        String::from_utf8_lossy(&metrics).lines().any(|shown| shown == line)
+    };
+    world.server.wait_until("full", |_| shown(full));
+    for _ in 0..REFUSED {
+        assert_eq!(read_answer(&mut begin(), false).unwrap().status, 503);
+    }
+    drop(held);
+    assert!(shown(&format!(
+        "cortado_http_requests_total{{route=\"put_document\",class=\"5xx\"}} {REFUSED}"
+    )));
+    let lines = world.server.said().matches("request failed").count();
+    // One a second, if it takes that long.
+    assert!((1..REFUSED / 2).contains(&lines), "{lines} lines");
+    world.end();
+}
+
 /// A frame of HTTP/2.
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();

@@ -115,8 +115,9 @@ async fn an_idle_connection_makes_room_for_a_new_one() {
     let world = World::with(Limits { connections_max: 4, ..Limits::default() }).await;
     let mut busy = busy(&world).await;
     let mut idle = [served(&world).await, served(&world).await, served(&world).await];
-    // The second has been idle for longest, once earlier ones have ended.
-    assert_eq!(idle[0].ask("GET /healthz", "").await.status, 200);
+    // The second has been idle for longest by some milliseconds, once earlier ones have ended.
+    let waits = "GET /v1/music:changes?partition=0&wait=20";
+    assert_eq!(idle[0].ask(waits, "").await.status, 200);
     let ended = async {
         while !idle[2].ask("GET /metrics", "").await.text().contains("cortado_http_connections 4\n")
         {
