@@ -3,15 +3,16 @@
 //! Start reading at [`Changes`].
 
 use crate::client::{Call, Client, Database};
-use crate::failure::ClientError;
+use crate::failure::{AttemptError, ClientError};
 use crate::path::encoded;
 use cortado_model::Scn;
 use cortado_wire::{ChangeLine, media};
 use http::header;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use std::error::Error;
 use std::time::Duration;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 /// How a change stream ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +37,7 @@ impl Database {
     /// The transactions of `partition` after `since`; `Scn::ZERO`: from the beginning.
     pub fn changes(&self, partition: u32, since: Scn, follow: Follow) -> Changes {
         let path = self.path(&format!(":changes?partition={partition}"));
-        Changes { client: self.client.clone(), path, since, follow, stream: None }
+        Changes { client: self.client.clone(), path, since, follow, stream: None, broken: None }
     }
 }
 
@@ -49,6 +50,8 @@ pub struct Changes {
     since: Scn,
     follow: Follow,
     stream: Option<Stream>,
+    /// Since when every stream has broken before its first line, and how many have.
+    broken: Option<(Instant, u32)>,
 }
 
 impl Changes {
@@ -60,9 +63,9 @@ impl Changes {
     /// The next line: a transaction, or a heartbeat. `None` at the end, if the stream has one.
     ///
     /// # Errors
-    /// The server refuses the stream (`changes_trimmed`: read the state first), or cannot be
-    /// reached for longer than a whole call may take; the same call again goes on from the same
-    /// position.
+    /// The server refuses the stream (`changes_trimmed`: read the state first), or for longer than
+    /// a whole call may take cannot be reached or breaks off every stream before its first line;
+    /// the same call again goes on from the same position.
     pub async fn next(&mut self) -> Result<Option<ChangeLine>, ClientError> {
         loop {
             let stream = match &mut self.stream {
@@ -74,6 +77,7 @@ impl Changes {
             };
             match stream.line().await {
                 Ok(Some(line)) => {
+                    self.broken = None;
                     let line = read_line(&line)?;
                     if let Some(position) = line.scn {
                         self.since = position.scn;
@@ -83,12 +87,30 @@ impl Changes {
                 Ok(None) if self.follow == Follow::UntilCaughtUp => return Ok(None),
                 // It ran for its time: the next request goes on behind the last line.
                 Ok(None) => self.stream = None,
-                Err(Broken) => {
+                Err(Broken(error)) => {
                     self.stream = None;
-                    sleep(PAUSE).await;
+                    self.pause_or_stop(error).await?;
                 }
             }
         }
+    }
+
+    /// Waits until the next stream may be asked for.
+    ///
+    /// # Errors
+    /// None has brought anything for too long.
+    async fn pause_or_stop(&mut self, error: StreamError) -> Result<(), ClientError> {
+        let (since, attempts) = self.broken.unwrap_or_else(|| (Instant::now(), 0));
+        let (attempts, waited) = (attempts.saturating_add(1), since.elapsed());
+        if waited >= self.client.timeouts().whole {
+            self.broken = None;
+            let waited_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
+            let last = AttemptError::Transport(error);
+            return Err(ClientError::Unavailable { waited_ms, attempts, last });
+        }
+        self.broken = Some((since, attempts));
+        sleep(PAUSE).await;
+        Ok(())
     }
 
     async fn open(&self) -> Result<Stream, ClientError> {
@@ -108,9 +130,11 @@ fn read_line(line: &[u8]) -> Result<ChangeLine, ClientError> {
     serde_json::from_slice(line).map_err(|error| ClientError::BadAnswer { what: error.to_string() })
 }
 
+type StreamError = Box<dyn Error + Send + Sync>;
+
 /// The stream ended where it must not.
 #[derive(Debug)]
-struct Broken;
+struct Broken(StreamError);
 
 /// One response's body, cut into lines.
 #[derive(Debug)]
@@ -136,19 +160,20 @@ impl Stream {
                 continue;
             }
             self.searched = self.buffer.len();
-            let frame = timeout(SILENCE_MAX, self.body.frame()).await.map_err(|_| Broken)?;
+            let frame = timeout(SILENCE_MAX, self.body.frame()).await;
+            let frame = frame.map_err(|silence| Broken(silence.into()))?;
             match frame {
                 Some(Ok(frame)) => {
                     if let Some(bytes) = frame.data_ref() {
                         self.buffer.extend_from_slice(bytes);
                     }
                 }
-                Some(Err(_broken)) => return Err(Broken),
+                Some(Err(error)) => return Err(Broken(error.into())),
                 None if self.buffer.is_empty() => return Ok(None),
-                None => return Err(Broken),
+                None => return Err(Broken("the stream ended within a line".into())),
             }
             if self.buffer.len() > LINE_BYTES_MAX {
-                return Err(Broken);
+                return Err(Broken("a line of the stream is too long".into()));
             }
         }
     }

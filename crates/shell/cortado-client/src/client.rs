@@ -83,6 +83,10 @@ impl Client {
         self.transport.server()
     }
 
+    pub(crate) fn timeouts(&self) -> Timeouts {
+        self.timeouts
+    }
+
     /// The database `name`, which need not exist yet.
     pub fn database(&self, name: &str) -> Database {
         Database { client: self.clone(), name: name.to_owned() }

@@ -25,6 +25,8 @@ enum Act {
     Answer(u16, &'static str, &'static str),
     /// Answers with a body that is longer than what is sent, and closes.
     Torn(&'static str),
+    /// Answers with a body of a length that is not known, and closes without its end.
+    Cut(&'static str),
     /// Closes the connection instead of answering.
     Break,
 }
@@ -104,6 +106,11 @@ async fn perform(act: Act, stream: &mut TcpStream) -> bool {
         }
         Act::Torn(body) => {
             (format!("HTTP/1.1 200 x\r\ncontent-length: 1000000\r\n\r\n{body}"), false)
+        }
+        Act::Cut(body) => {
+            let head = "HTTP/1.1 200 x\r\ntransfer-encoding: chunked\r\n\r\n";
+            let chunk = format!("{:x}\r\n{body}\r\n", body.len());
+            (if body.is_empty() { head.to_owned() } else { head.to_owned() + &chunk }, false)
         }
         Act::Break => (String::new(), false),
     };
@@ -365,4 +372,18 @@ async fn every_attempt_carries_the_session_and_a_delete_is_noted() {
     for (request, token) in seen.iter().skip(1).zip(["s1", "s1", "s2"]) {
         assert!(request.contains(&format!("cortado-session: {token}\r\n")), "{request}");
     }
+}
+
+#[tokio::test]
+async fn streams_that_break_off_are_no_end_and_a_failure_in_the_end() {
+    const ONE: &str = "{\"partition\":2,\"scn\":\"2/1:1\",\"changes\":[]}\n";
+    let cut = (0..1_000).map(|_| Act::Cut("\n"));
+    let (client, _seen) = serve([Act::Cut(ONE)].into_iter().chain(cut).collect()).await;
+    let short = Duration::from_secs(2);
+    let client = client.with_timeouts(Timeouts { whole: short, attempt: short });
+    let mut changes = client.database("geo").changes(2, Scn::ZERO, Follow::UntilCaughtUp);
+    let line = changes.next().await.unwrap().expect("a line before the first break");
+    assert_eq!(line.scn.unwrap().to_string(), "2/1:1");
+    let failed = changes.next().await.expect_err("what was not told is not the end");
+    assert!(matches!(failed, ClientError::Unavailable { .. }), "{failed}");
 }
