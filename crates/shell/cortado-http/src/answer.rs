@@ -4,7 +4,7 @@
 //! meanwhile: here, or in a queue of hyper's. Start reading at [`Content`], then [`AnswerBody`].
 
 use crate::budget::Reserved;
-use crate::guard::InFlight;
+use crate::pulse::InFlight;
 use bytes::Bytes;
 use cortado_model::Etag;
 use cortado_wire::{JsonText, ShortText, media};
@@ -195,11 +195,12 @@ impl Body for AnswerBody {
             Content::Parts(parts) => parts.next(),
             Content::Stream(stream) => {
                 let piece = ready!(stream.poll_piece(cx));
-                piece.map(|bytes| {
-                    match in_flight.as_ref().and_then(|in_flight| in_flight.owes(bytes.len())) {
-                        Some(debt) => held(bytes, debt),
-                        None => bytes,
+                piece.map(|bytes| match in_flight {
+                    Some(in_flight) => {
+                        let debt = in_flight.owes(bytes.len());
+                        held(bytes, debt)
                     }
+                    None => bytes,
                 })
             }
         };

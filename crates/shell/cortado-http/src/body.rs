@@ -7,8 +7,8 @@
 use crate::budget::ByteBudget;
 use crate::failure::Failure;
 use crate::fields::Fields;
-use crate::guard::InFlight;
 use crate::media;
+use crate::pulse::InFlight;
 use bytes::{Bytes, BytesMut};
 use cortado_model::limits::BODY_BYTES_MAX;
 use cortado_wire::Code;

@@ -8,10 +8,10 @@ use crate::api::{Api, Origin};
 use crate::failure::Failure;
 use crate::frames::{Frames, PREFACE};
 use crate::framing::{Framing, Violation};
-use crate::guard::{Followed, Guard, Pulse, Stream, Verdict};
-use crate::owed::Owed;
+use crate::guard::{Followed, Guard, Stream, Verdict};
+use crate::pulse::Pulse;
 use crate::request_id::RequestIds;
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use cortado_model::limits::{BODY_BYTES_MAX, HEADER_BYTES_MAX, HEADERS_MAX, URI_BYTES_MAX};
 use cortado_model::with_causes;
 use cortado_wire::{Code, Outcome};
@@ -21,7 +21,6 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use std::convert::Infallible;
-use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -83,12 +82,12 @@ pub(crate) async fn serve<S: Stream>(
     let protocol = match sniffed {
         Ok(Ok(Some(protocol))) => protocol,
         Ok(Ok(None) | Err(_)) => return,
-        Err(_) => return last_word(stream, slow_head(), &ids).await,
+        Err(_) => return last_word(stream, slow_head(), &ids, &pulse).await,
     };
     let requests = Arc::new(Requests { api, ids, client, pulse });
     match protocol {
-        Protocol::Http1 => serve_http1(requests, stream, prefix.freeze(), closing).await,
-        Protocol::Http2 => serve_http2(requests, stream, prefix.freeze(), closing).await,
+        Protocol::Http1 => serve_http1(requests, stream, prefix, closing).await,
+        Protocol::Http2 => serve_http2(requests, stream, prefix, closing).await,
     }
 }
 
@@ -119,13 +118,13 @@ struct Requests {
 
 impl Requests {
     /// Watches the bytes in which the requests come.
-    fn guard<S: Stream>(&self, stream: S, prefix: Bytes, framing: Followed) -> Guard<S> {
+    fn guard<S: Stream>(&self, stream: S, prefix: BytesMut, framing: Followed) -> Guard<S> {
         Guard::new(stream, prefix, framing, self.api.limits(), Arc::clone(&self.pulse))
     }
 
     /// What may end their connection before its client does.
     fn end(&self, closing: watch::Receiver<bool>) -> End {
-        End { client: self.client, pulse: Arc::clone(&self.pulse), owed: None, closing }
+        End { client: self.client, pulse: Arc::clone(&self.pulse), closing }
     }
 
     /// Answers one of them, which counts as running from now on.
@@ -142,16 +141,19 @@ impl Requests {
 async fn serve_http1<S: Stream>(
     requests: Arc<Requests>,
     stream: S,
-    prefix: Bytes,
+    prefix: BytesMut,
     closing: watch::Receiver<bool>,
 ) {
     let guard = requests.guard(stream, prefix, Followed::Http1(Framing::new()));
-    let (ids, end) = (Arc::clone(&requests.ids), requests.end(closing));
+    let (ids, pulse) = (Arc::clone(&requests.ids), Arc::clone(&requests.pulse));
+    let end = requests.end(closing);
     let mut connection = http1::Builder::new()
         // The guard knows when a client that has ended its side still wants its answer.
         .half_close(false)
         .header_read_timeout(None)
         .max_buf_size(BUFFER_BYTES_MAX)
+        // An answer's bytes are held, and their room with them, until the last one is written.
+        .writev(true)
         .serve_connection(
             TokioIo::new(guard),
             service_fn(move |request| Arc::clone(&requests).answer(request)),
@@ -161,8 +163,8 @@ async fn serve_http1<S: Stream>(
     let (verdict, mid_message) = (guard.verdict(), guard.is_mid_message());
     let stream = guard.into_stream();
     match verdict.and_then(farewell) {
-        Some(failure) => last_word(stream, failure, &ids).await,
-        None if mid_message => linger(stream).await,
+        Some(failure) => last_word(stream, failure, &ids, &pulse).await,
+        None if mid_message => linger(stream, &pulse).await,
         None => {}
     }
 }
@@ -170,12 +172,11 @@ async fn serve_http1<S: Stream>(
 async fn serve_http2<S: Stream>(
     requests: Arc<Requests>,
     stream: S,
-    prefix: Bytes,
+    prefix: BytesMut,
     closing: watch::Receiver<bool>,
 ) {
     let guard = requests.guard(stream, prefix, Followed::Http2(Frames::new()));
-    let owed = requests.pulse.watch_answers(requests.api.limits().stall_time);
-    let end = End { owed: Some(owed), ..requests.end(closing) };
+    let end = requests.end(closing);
     // What a request may have, and room for what HPACK counts in addition.
     let header_bytes_max = (HEADER_BYTES_MAX + URI_BYTES_MAX + 40 * HEADERS_MAX) as u32;
     let mut connection = http2::Builder::new(TokioExecutor::new())
@@ -195,8 +196,6 @@ async fn serve_http2<S: Stream>(
 struct End {
     client: SocketAddr,
     pulse: Arc<Pulse>,
-    /// What its client must take in time, if the guard does not see it.
-    owed: Option<Arc<Owed>>,
     closing: watch::Receiver<bool>,
 }
 
@@ -206,13 +205,7 @@ async fn run<C: Future<Output = hyper::Result<()>> + Unpin>(
     wind_down: fn(Pin<&mut C>),
     end: End,
 ) {
-    let End { client, pulse, owed, closing } = end;
-    let overdue = async {
-        match owed {
-            Some(owed) => owed.overdue().await,
-            None => pending().await,
-        }
-    };
+    let End { client, pulse, closing } = end;
     tokio::select! {
         biased;
         ended = speak(connection, wind_down, &pulse, closing) => {
@@ -220,7 +213,7 @@ async fn run<C: Future<Output = hyper::Result<()>> + Unpin>(
                 debug!(%client, error = with_causes(&error), "connection ended early");
             }
         }
-        () = overdue => debug!(%client, "connection cut: its client takes no answers"),
+        () = pulse.owed().overdue() => debug!(%client, "connection cut: its client takes no answers"),
     }
 }
 
@@ -291,18 +284,23 @@ fn slow_head() -> Failure {
 }
 
 /// Answers without hyper, then ends the connection.
-async fn last_word(mut stream: impl Stream, failure: Failure, ids: &Arc<RequestIds>) {
+async fn last_word(
+    mut stream: impl Stream,
+    failure: Failure,
+    ids: &Arc<RequestIds>,
+    pulse: &Pulse,
+) {
     // Nothing of the request was begun.
     let text = failure.with_outcome(Outcome::None).to_http1(ids.next());
     // A client that has gone away gets no answer.
     if let Ok(Ok(())) = timeout(LINGER_SILENCE, stream.write_all(&text)).await {
-        linger(stream).await;
+        linger(stream, pulse).await;
     }
 }
 
 /// Ends the connection in a way that lets the client read what it was sent, even if it sends
-/// everything before it reads.
-async fn linger(mut stream: impl Stream) {
+/// everything before it reads. Another connection that needs its place is not kept waiting.
+async fn linger(mut stream: impl Stream, pulse: &Pulse) {
     let drain = async {
         stream.shutdown().await?;
         let mut dropped = BytesMut::with_capacity(16 << 10);
@@ -316,8 +314,11 @@ async fn linger(mut stream: impl Stream) {
         }
         io::Result::Ok(())
     };
-    // Slow or gone: either way this is the end.
-    let _ = timeout(LINGER_TIME, drain).await;
+    tokio::select! {
+        // Slow or gone: either way this is the end.
+        _ = timeout(LINGER_TIME, drain) => {}
+        () = pulse.asked_to_leave() => {}
+    }
 }
 
 #[cfg(test)]

@@ -7,16 +7,14 @@
 use crate::frames::Frames;
 use crate::framing::{Broken, Framing, Violation};
 use crate::limits::Limits;
-use crate::owed::{Debt, Owed};
-use bytes::{Buf, Bytes};
+use crate::pulse::Pulse;
+use bytes::{Buf, BytesMut};
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// Bytes both ways: TCP, or what encrypts it.
@@ -27,8 +25,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Stream for S {}
 /// A stream that fails when its peer breaks the rules or takes too long.
 pub(crate) struct Guard<S> {
     stream: S,
-    /// Bytes that were read to find out the protocol.
-    prefix: Bytes,
+    /// Bytes that were read before they were asked for.
+    ahead: BytesMut,
     framing: Followed,
     head_since: Option<Instant>,
     /// Since when the peer has taken next to nothing, and how much that is.
@@ -107,106 +105,17 @@ struct Timeouts {
 
 /// How long an end may go unnoticed that could be told.
 const UNAWARE_TIME: Duration = Duration::from_secs(1);
+/// How much is read ahead of a stream's end; a client that has sent more is heard of at the next
+/// heartbeat.
+const AHEAD_BYTES_MAX: usize = 16 << 10;
 /// As much must be taken before the wait for a slow reader begins anew.
 const PROGRESS_BYTES_MIN: usize = 16 << 10;
 
-/// What the requests of a connection tell its guard and the listener.
-#[derive(Debug)]
-pub(crate) struct Pulse {
-    opened: Instant,
-    in_flight: AtomicUsize,
-    /// Those among them that are streams, which end when the peer ends its side.
-    streams: AtomicUsize,
-    /// Milliseconds after `opened`.
-    last_end_ms: AtomicU64,
-    leave: Notify,
-    /// HTTP/2 only: on HTTP/1 the bytes show what is not taken.
-    owed: OnceLock<Arc<Owed>>,
-}
-
-impl Pulse {
-    pub(crate) fn new(opened: Instant) -> Arc<Pulse> {
-        Arc::new(Pulse {
-            opened,
-            in_flight: AtomicUsize::new(0),
-            streams: AtomicUsize::new(0),
-            last_end_ms: AtomicU64::new(0),
-            leave: Notify::new(),
-            owed: OnceLock::new(),
-        })
-    }
-
-    /// Marks a request as running until the answer is dropped, its last byte sent.
-    pub(crate) fn begin(self: &Arc<Pulse>) -> InFlight {
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
-        InFlight { pulse: Arc::clone(self), is_stream: false }
-    }
-
-    /// From now on what its requests are answered must be taken in time; see [`Owed::overdue`].
-    pub(crate) fn watch_answers(&self, stall_time: Duration) -> Arc<Owed> {
-        Arc::clone(self.owed.get_or_init(|| Owed::new(stall_time)))
-    }
-
-    /// Asks the connection to end, unless a request runs: another one needs its place.
-    pub(crate) fn ask_to_leave(&self) {
-        self.leave.notify_one();
-    }
-
-    /// Waits until the connection is asked to end.
-    pub(crate) async fn asked_to_leave(&self) {
-        self.leave.notified().await;
-    }
-
-    /// When the connection became idle; `None` while a request runs.
-    pub(crate) fn idle_since(&self) -> Option<Instant> {
-        let idle = self.in_flight.load(Ordering::Relaxed) == 0;
-        let since_ms = Duration::from_millis(self.last_end_ms.load(Ordering::Relaxed));
-        idle.then(|| self.opened + since_ms)
-    }
-}
-
-/// A request that runs.
-#[derive(Debug)]
-pub(crate) struct InFlight {
-    pulse: Arc<Pulse>,
-    is_stream: bool,
-}
-
-impl InFlight {
-    /// For another part of the same request.
-    pub(crate) fn again(&self) -> InFlight {
-        self.pulse.begin()
-    }
-
-    /// For `bytes` of its answer, until they are taken.
-    pub(crate) fn owes(&self, bytes: usize) -> Option<Debt> {
-        self.pulse.owed.get().map(|owed| owed.owe(bytes))
-    }
-
-    /// Its answer goes on until the peer, among others, ends it.
-    pub(crate) fn becomes_a_stream(&mut self) {
-        self.is_stream = true;
-        self.pulse.streams.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        if self.is_stream {
-            self.pulse.streams.fetch_sub(1, Ordering::Relaxed);
-        }
-        // Fits 64 bits for half a billion years.
-        let now_ms = self.pulse.opened.elapsed().as_millis() as u64;
-        self.pulse.last_end_ms.store(now_ms, Ordering::Relaxed);
-        self.pulse.in_flight.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 impl<S> Guard<S> {
-    /// Watches `stream`, whose first bytes are `prefix`.
+    /// Watches `stream`, whose first bytes are `ahead`: they were read to find out the protocol.
     pub(crate) fn new(
         stream: S,
-        prefix: Bytes,
+        ahead: BytesMut,
         framing: Followed,
         limits: &Limits,
         pulse: Arc<Pulse>,
@@ -215,10 +124,10 @@ impl<S> Guard<S> {
             Timeouts { head: limits.head_time, idle: limits.idle_time, stall: limits.stall_time };
         Guard {
             stream,
-            prefix,
+            ahead,
             framing,
             // The first head is due from the moment of the connection.
-            head_since: Some(pulse.opened),
+            head_since: Some(pulse.opened()),
             stalled: None,
             is_over: false,
             unaware: None,
@@ -287,10 +196,9 @@ impl<S> Guard<S> {
     /// Whether the end may be told. hyper takes it for the wish to give up what runs, and so it is
     /// for streams; but who has sent a request, and ends its side, still wants the answer.
     fn may_tell(&self) -> bool {
-        let runs = self.pulse.in_flight.load(Ordering::Relaxed) > 0;
-        let streams = self.pulse.streams.load(Ordering::Relaxed) > 0;
+        let runs = self.pulse.idle_since().is_none();
         match self.framing {
-            Followed::Http1(_) => !runs || streams || self.is_in_body(),
+            Followed::Http1(_) => !runs || self.pulse.streams() || self.is_in_body(),
             Followed::Http2(_) => true,
         }
     }
@@ -311,6 +219,27 @@ impl<S> Guard<S> {
         self.verdict = Some(verdict);
         self.is_over = true;
         io::Error::new(io::ErrorKind::ConnectionAborted, "connection closed by the guard")
+    }
+
+    /// Reads ahead while a stream is answered, and fails at the end of what the peer sends: hyper,
+    /// which looks for that end itself, does not as long as it has bytes that it has no use for yet.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Error>
+    where
+        S: Stream,
+    {
+        let hyper_looks = matches!(self.framing, Followed::Http2(_));
+        while !hyper_looks && self.pulse.streams() && self.ahead.len() < AHEAD_BYTES_MAX {
+            let mut bytes = [0; 1 << 10];
+            let mut buf = ReadBuf::new(&mut bytes);
+            match ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buf)) {
+                Ok(()) if buf.filled().is_empty() => {
+                    return Poll::Ready(io::ErrorKind::ConnectionReset.into());
+                }
+                Ok(()) => self.ahead.extend_from_slice(buf.filled()),
+                Err(error) => return Poll::Ready(error),
+            }
+        }
+        Poll::Pending
     }
 
     /// Waits for bytes, but not for ever.
@@ -371,7 +300,7 @@ impl<S: Stream> AsyncRead for Guard<S> {
             return guard.poll_over(cx);
         }
         let before = buf.filled().len();
-        if guard.prefix.is_empty() {
+        if guard.ahead.is_empty() {
             match Pin::new(&mut guard.stream).poll_read(cx, buf) {
                 Poll::Ready(Ok(())) if buf.filled().len() == before => {
                     guard.is_over = true;
@@ -382,9 +311,9 @@ impl<S: Stream> AsyncRead for Guard<S> {
                 Poll::Pending => return guard.poll_patience(cx),
             }
         } else {
-            let bytes = guard.prefix.len().min(buf.remaining());
-            buf.put_slice(&guard.prefix[..bytes]);
-            guard.prefix.advance(bytes);
+            let bytes = guard.ahead.len().min(buf.remaining());
+            buf.put_slice(&guard.ahead[..bytes]);
+            guard.ahead.advance(bytes);
         }
         let good_bytes = guard.took(&buf.filled()[before..]);
         buf.set_filled(before + good_bytes);
@@ -425,6 +354,11 @@ impl<S: Stream> AsyncWrite for Guard<S> {
             && let Some(unaware) = guard.unaware.take()
         {
             unaware.wake();
+        }
+        if !guard.is_over
+            && let Poll::Ready(error) = guard.poll_end(cx)
+        {
+            return Poll::Ready(Err(error));
         }
         Pin::new(&mut guard.stream).poll_flush(cx)
     }

@@ -8,6 +8,7 @@ mod server;
 mod open_connections;
 mod connection;
 mod guard;
+mod pulse;
 mod owed;
 mod framing;
 mod frames;

@@ -2,7 +2,7 @@
 //!
 //! Start reading at [`OpenConnections`].
 
-use crate::guard::Pulse;
+use crate::pulse::Pulse;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -101,7 +101,7 @@ mod tests {
 
     /// A connection that ends when it is asked to, if it does, and says which one it was.
     fn add(open: &mut OpenConnections, ends: bool) -> Arc<Pulse> {
-        let pulse = Pulse::new(Instant::now());
+        let pulse = Pulse::new(Instant::now(), ROOM_TIME);
         let asked = Arc::clone(&pulse);
         open.add(Arc::clone(&pulse), async move {
             asked.asked_to_leave().await;

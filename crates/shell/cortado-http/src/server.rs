@@ -5,11 +5,12 @@
 use crate::api::Api;
 use crate::connection::{self, Accepted};
 use crate::failure::Failure;
-use crate::guard::{Pulse, Stream};
+use crate::guard::Stream;
 use crate::hosts::Hosts;
 use crate::limits::Limits;
 use crate::occupancy::Occupancy;
 use crate::open_connections::OpenConnections;
+use crate::pulse::Pulse;
 use crate::request_id::RequestIds;
 use crate::services::{NodeControl, Services};
 use cortado_metrics::Registry;
@@ -174,7 +175,8 @@ impl Door {
         client: SocketAddr,
         closing: &watch::Receiver<bool>,
     ) {
-        let (api, pulse) = (Arc::clone(&self.api), Pulse::new(Instant::now()));
+        let api = Arc::clone(&self.api);
+        let pulse = Pulse::new(Instant::now(), api.limits().stall_time);
         if !self.open.make_room(api.limits().connections_max).await {
             api.metrics().connections_refused.add(1);
             let failure = Failure::new(Code::Overloaded, "too many open connections; retry later");

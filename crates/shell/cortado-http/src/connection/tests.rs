@@ -183,7 +183,7 @@ async fn converse(text: &[u8]) -> String {
     let (mut client, stream): (DuplexStream, DuplexStream) = duplex(64);
     let (_close, closing) = watch::channel(false);
     let api = api(Limits::default(), closing.clone());
-    let pulse = Pulse::new(Instant::now());
+    let pulse = Pulse::new(Instant::now(), Limits::default().stall_time);
     let accepted = Accepted { stream, client: CLIENT, ids: RequestIds::new(1, 2), pulse };
     let served = tokio::spawn(serve(Arc::new(api), accepted, closing));
     let (mut reading, mut writing) = tokio::io::split(&mut client);
@@ -240,23 +240,41 @@ async fn a_violation_gets_a_last_word_on_any_stream() {
     assert!(answer.contains("bad_request"), "{answer}");
 }
 
-#[tokio::test]
-async fn a_reader_that_takes_next_to_nothing_is_cut_off() {
+/// Sends a request for a long answer and takes `bytes` of it every `pause`: whether the connection
+/// ends before all of it is there.
+async fn is_cut(limits: Limits, bytes: usize, pause: Duration) -> bool {
     let (mut client, stream) = duplex(64);
     let (_close, closing) = watch::channel(false);
-    let limits = Limits { stall_time: Duration::from_millis(200), ..Limits::default() };
+    let pulse = Pulse::new(Instant::now(), limits.stall_time);
     let api = Arc::new(api(limits, closing.clone()));
-    let pulse = Pulse::new(Instant::now());
     let accepted = Accepted { stream, client: CLIENT, ids: RequestIds::new(1, 2), pulse };
     let served = tokio::spawn(serve(api, accepted, closing));
-    client
-        .write_all(b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        .await
-        .expect("a stream in memory");
-    let (mut pace, mut answer) = (tokio::time::interval(Duration::from_millis(20)), Vec::new());
-    while client.read_buf(&mut answer).await.expect("a stream in memory") > 0 {
-        pace.tick().await;
+    let request = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    client.write_all(request).await.expect("a stream in memory");
+    let mut answer = Vec::new();
+    'taking: loop {
+        let taken_bytes = answer.len();
+        while answer.len() < taken_bytes + bytes {
+            if client.read_buf(&mut answer).await.expect("a stream in memory") == 0 {
+                break 'taking;
+            }
+        }
+        tokio::time::sleep(pause).await;
     }
-    assert!(!answer.ends_with(b"}"), "all of it, {} bytes", answer.len());
     served.await.expect("no request ends the task of its connection");
+    let text = String::from_utf8_lossy(&answer);
+    let (head, body) = text.split_once("\r\n\r\n").expect("the head of an answer");
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+    let length: usize = length.and_then(|text| text.parse().ok()).expect("the length is known");
+    assert!(length > 64 << 10, "long enough to be taken slowly");
+    body.len() < length
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_takes_an_answer_too_slowly_is_cut_off() {
+    let limits = Limits::default;
+    assert!(!is_cut(limits(), 16 << 10, Duration::from_secs(1)).await, "as fast as it must");
+    assert!(is_cut(limits(), 64, Duration::from_secs(20)).await, "next to nothing");
+    // As much as shows that it lives, but days for a longer answer.
+    assert!(is_cut(limits(), 17 << 10, Duration::from_secs(60)).await);
 }

@@ -108,6 +108,26 @@ async fn an_idle_connection_makes_room_for_a_new_one() {
 }
 
 #[tokio::test]
+async fn a_connection_that_has_had_its_last_word_makes_room() {
+    let door = Doorway::new(1);
+    let mut broken = door.connect().await;
+    broken.write_all(b"GET / HTTP/1.1\nHost: localhost\n\n").await.expect("a stream in memory");
+    let mut answer = Vec::new();
+    broken.read_to_end(&mut answer).await.expect("a last word");
+    assert!(answer.starts_with(b"HTTP/1.1 400 "));
+    // It goes on sending what is read and dropped, until somebody needs its place.
+    let sending = tokio::spawn(async move {
+        while broken.write_all(&[b'x'; 64]).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    });
+    let mut client = door.connect().await;
+    assert_eq!(ask(&mut client).await.as_deref(), Some("200"));
+    sending.await.expect("it is cut");
+    door.end().await;
+}
+
+#[tokio::test]
 async fn a_busy_connection_keeps_its_place() {
     let door = Doorway::new(1);
     let mut busy = door.connect().await;

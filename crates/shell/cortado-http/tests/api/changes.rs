@@ -212,6 +212,18 @@ async fn a_client_that_goes_away_leaves_its_slot_at_once() {
     let mut half = open(sse).await;
     half.finish().await;
     until_open(&world, 0).await;
+    // With bytes behind the request, of which nobody makes use while the stream goes on.
+    for behind in ["\r\n", "G", "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"] {
+        let mut client = open(&format!("&wait=60000{sse}")).await;
+        assert_eq!(client.head().await.status, 200);
+        client.send(behind.as_bytes()).await;
+        drop(client);
+        let mut client = open("&wait=60000").await;
+        client.send(behind.as_bytes()).await;
+        assert_eq!(client.head().await.status, 200);
+        client.finish().await;
+        until_open(&world, 0).await;
+    }
     // Before the stream was there.
     for _ in 0..10 {
         drop(open(sse).await);
