@@ -11,7 +11,7 @@ use cortado_wire::{JsonText, ShortText, media};
 use http::{HeaderValue, Response, StatusCode, header};
 use hyper::body::{Body, Frame, SizeHint};
 use serde::Serialize;
-use std::convert::Infallible;
+use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -34,12 +34,25 @@ pub(crate) enum Content {
 
 /// A body that is made while it is sent.
 pub(crate) trait Pieces: Send {
-    /// The next bytes; `None` at the end, and not to be asked again.
-    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>>;
+    /// The next bytes; `None` at the end, and not to be asked again. An error is an end, too.
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Truncated>>>;
 
     /// Whether it waits for what is to come, until the client ends its side of the connection.
     fn waits(&self) -> bool;
 }
+
+/// More was to come, and does not: HTTP/1 closes the connection without the last chunk, HTTP/2
+/// resets the stream, so that no client takes what it has for everything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Truncated;
+
+impl fmt::Display for Truncated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the answer ends early")
+    }
+}
+
+impl std::error::Error for Truncated {}
 
 /// The media type of almost everything.
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static(media::JSON);
@@ -178,33 +191,35 @@ impl Content {
 
 impl Body for AnswerBody {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = Truncated;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Truncated>>> {
         let AnswerBody { content, in_flight } = &mut *self;
         let next = match content {
             Content::Empty => None,
             Content::Whole(bytes) => {
                 let bytes = std::mem::take(bytes);
                 *content = Content::Empty;
-                Some(bytes)
+                Some(Ok(bytes))
             }
-            Content::Parts(parts) => parts.next(),
+            Content::Parts(parts) => parts.next().map(Ok),
             Content::Stream(stream) => {
                 let piece = ready!(stream.poll_piece(cx));
-                piece.map(|bytes| match in_flight {
-                    Some(in_flight) => {
-                        let debt = in_flight.owes(bytes.len());
-                        held(bytes, debt)
-                    }
-                    None => bytes,
+                piece.map(|piece| {
+                    piece.map(|bytes| match in_flight {
+                        Some(in_flight) => {
+                            let debt = in_flight.owes(bytes.len());
+                            held(bytes, debt)
+                        }
+                        None => bytes,
+                    })
                 })
             }
         };
-        Poll::Ready(next.map(|bytes| Ok(Frame::data(bytes))))
+        Poll::Ready(next.map(|piece| piece.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -2,9 +2,10 @@
 //!
 //! A stream is a body that is made when hyper asks for it: it has no task of its own, a slow
 //! reader slows no other one, and dropping it ends everything. One that is not read holds one page
-//! of the log, which takes room in the budget of answers. Start reading at [`follow`].
+//! of the log, which takes room in the budget of answers. Its body ends with an error wherever a
+//! reader that takes its end for the last change would be wrong. Start reading at [`follow`].
 
-use crate::answer::{Answer, Content, Pieces, empty, held};
+use crate::answer::{Answer, Content, Pieces, Truncated, empty, held};
 use crate::budget::{ByteBudget, Reserved};
 use crate::call::Call;
 use crate::failure::Failure;
@@ -29,13 +30,15 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use std::vec::IntoIter;
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep, timeout_at};
 use tracing::{debug, error, warn};
 
 /// The longest `wait`.
 const WAIT_MS_MAX: u64 = 60_000;
 /// How much text is made at a time: many small transactions together, or one.
 const TEXT_BYTES: usize = 64 << 10;
+/// How often a stream looks whether there is room for its page.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// Tells a proxy, nginx among others, to pass on what comes as it comes.
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
@@ -152,7 +155,8 @@ impl Drop for Slot {
     }
 }
 
-type Step = Pin<Box<dyn Future<Output = Option<(Vec<Bytes>, Box<Follower>)>> + Send>>;
+type Told = Result<Option<(Vec<Bytes>, Box<Follower>)>, Truncated>;
+type Step = Pin<Box<dyn Future<Output = Told> + Send>>;
 
 /// A body that ends when its reader, its time or the server does.
 struct ChangeStream {
@@ -171,13 +175,15 @@ impl ChangeStream {
 }
 
 impl Pieces for ChangeStream {
-    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Truncated>>> {
         loop {
             if let Some(bytes) = self.ready.next() {
-                return Poll::Ready(Some(bytes));
+                return Poll::Ready(Some(Ok(bytes)));
             }
-            let Some((pieces, follower)) = ready!(self.step.as_mut().poll(cx)) else {
-                return Poll::Ready(None);
+            let (pieces, follower) = match ready!(self.step.as_mut().poll(cx)) {
+                Ok(Some(told)) => told,
+                Ok(None) => return Poll::Ready(None),
+                Err(truncated) => return Poll::Ready(Some(Err(truncated))),
             };
             self.ready = pieces.into_iter();
             self.step = Box::pin(follower.step());
@@ -211,12 +217,17 @@ struct Follower {
 
 impl Follower {
     /// Waits for the next thing to say; `None` if there will be none.
-    async fn step(mut self: Box<Self>) -> Option<(Vec<Bytes>, Box<Self>)> {
+    ///
+    /// # Errors
+    /// There would be more, but it cannot be told now.
+    async fn step(mut self: Box<Self>) -> Told {
         let mut json = JsonText::default();
         if self.page.is_empty() {
             // The room of an earlier page, or none.
             self.room = None;
-            self.look(&mut json).await?;
+            if !self.look(&mut json).await? {
+                return Ok(None);
+            }
         }
         while json.len() < TEXT_BYTES
             && let Some(committed) = self.page.pop_front()
@@ -228,29 +239,32 @@ impl Follower {
             Some(room) => pieces.map(|piece| held(piece, Arc::clone(room))).collect(),
             None => pieces.collect(),
         };
-        Some((pieces, self))
+        Ok(Some((pieces, self)))
     }
 
-    /// Waits for the next page, or writes a heartbeat; `None` if the stream is to end.
-    async fn look(&mut self, json: &mut JsonText) -> Option<()> {
+    /// Waits for the next page, or writes a heartbeat; false if the stream is to end.
+    async fn look(&mut self, json: &mut JsonText) -> Result<bool, Truncated> {
         let next_heartbeat = Instant::now() + self.heartbeat;
         let wait_until = self.until.map_or(next_heartbeat, |until| until.min(next_heartbeat));
         let changes = tokio::select! {
             biased;
-            _ = self.closing.wait_for(|closing| *closing) => return None,
+            _ = self.closing.wait_for(|closing| *closing) => None,
             // Nothing will ever come of it.
-            () = self.services.dropped(&self.database) => return None,
-            changes = self.feed.next(wait_until) => changes,
+            () = self.services.dropped(&self.database) => None,
+            changes = self.feed.next(wait_until) => Some(changes),
         };
+        let Some(changes) = changes else { return self.ended_from_outside().await };
         match changes {
-            Ok(Changes::Transactions(transactions)) => self.take(transactions),
-            Ok(Changes::CaughtUp { .. }) if self.until.is_some_and(|t| t <= Instant::now()) => None,
+            Ok(Changes::Transactions(transactions)) => self.take(transactions).await,
+            Ok(Changes::CaughtUp { .. }) if self.until.is_some_and(|t| t <= Instant::now()) => {
+                Ok(false)
+            }
             Ok(Changes::CaughtUp { applied }) => {
                 let applied = Position { partition: self.partition, scn: applied };
                 json.raw(if self.is_sse { b": " } else { b"" });
                 write_heartbeat(json, applied);
                 json.raw(if self.is_sse { b"\n\n" } else { b"\n" });
-                Some(())
+                Ok(true)
             }
             // A reader that comes again is told why.
             Err(error) => {
@@ -259,23 +273,45 @@ impl Follower {
                     let error = with_causes(&error);
                     warn!(%partition, error, left_out, "change stream ended by an error");
                 }
-                None
+                Err(Truncated)
             }
         }
     }
 
-    /// Keeps a page if there is room for it; a reader that comes again is told if there is not.
-    fn take(&mut self, transactions: Vec<Committed>) -> Option<()> {
+    /// The server closes, or the database is gone. Readers of events come again after every end; to
+    /// readers of lines the end of the body says that nothing is left.
+    async fn ended_from_outside(&mut self) -> Result<bool, Truncated> {
+        let is_whole = self.is_sse
+            || matches!(self.feed.next(Instant::now()).await, Ok(Changes::CaughtUp { .. }));
+        if is_whole { Ok(false) } else { Err(Truncated) }
+    }
+
+    /// Keeps a page once there is room for it. Waits no longer than until the next heartbeat would
+    /// be due: beyond that a reader takes the server for dead, and one that comes again is told.
+    async fn take(&mut self, transactions: Vec<Committed>) -> Result<bool, Truncated> {
         let changes = transactions.iter().flat_map(|committed| &committed.transaction.changes);
         let documents = changes.filter_map(|change| change.document.as_ref());
         let documents: Vec<Bytes> = documents.map(|document| document.json()).collect();
-        let Some(room) = self.answers.reserve_buffers(&documents) else {
-            debug!("change stream ended: too many answers are waiting to be read");
-            return None;
+        let room = async {
+            loop {
+                if let Some(room) = self.answers.reserve_buffers(&documents) {
+                    return room;
+                }
+                sleep(LOOK_AGAIN).await;
+            }
+        };
+        let room = tokio::select! {
+            biased;
+            _ = self.closing.wait_for(|closing| *closing) => None,
+            room = timeout_at(Instant::now() + self.heartbeat, room) => room.ok(),
+        };
+        let Some(room) = room else {
+            debug!("change stream broken off: no room for what there is to tell");
+            return Err(Truncated);
         };
         self.room = Some(Arc::new(room));
         self.page = transactions.into();
-        Some(())
+        Ok(true)
     }
 
     fn transaction(&mut self, committed: &Committed, json: &mut JsonText) {

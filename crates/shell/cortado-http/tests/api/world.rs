@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::{Instant, interval, timeout};
 
 /// Longer than anything here takes on a busy machine.
@@ -71,6 +71,15 @@ impl World {
 
     pub(crate) async fn connect(&self) -> Client {
         Client::connect(self.address).await
+    }
+
+    /// A connection that takes hardly anything before it is read from.
+    pub(crate) async fn connect_narrow(&self) -> Client {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(8 << 10).unwrap();
+        let stream = socket.connect(self.address).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        Client { stream, unread: Vec::new() }
     }
 
     /// One request on a connection of its own.
@@ -218,6 +227,12 @@ impl Client {
             }
         }
         Some(self.unread.drain(..bytes).collect())
+    }
+
+    /// Reads a chunked body up to the end of the connection: whether it came whole.
+    pub(crate) async fn ends_whole(&mut self) -> bool {
+        self.ends().await;
+        self.unread.ends_with(b"0\r\n\r\n")
     }
 
     /// Waits until the server closes the connection, whatever it says before.
