@@ -29,14 +29,22 @@ pub struct Read {
 pub enum Look {
     /// One document.
     Get(TableId, DocumentKey),
-    /// Some documents as of one SCN.
-    Find(Vec<(TableId, DocumentKey)>),
-    /// Documents of a range, in its order, as of one SCN.
+    /// Some documents as of one SCN, up to the one with which they reach `bytes_max`.
+    Find {
+        /// Which.
+        keys: Vec<(TableId, DocumentKey)>,
+        /// Bytes after which none is read any more.
+        bytes_max: usize,
+    },
+    /// Documents of a range, in its order, as of one SCN, up to the one with which they reach
+    /// `bytes_max`.
     Page {
         /// Which.
         range: EntryRange,
         /// How many at most.
         limit: usize,
+        /// Bytes after which none is read any more.
+        bytes_max: usize,
     },
     /// Nothing but how far the replica has come.
     Position,
@@ -52,7 +60,7 @@ pub enum Look {
 pub enum Seen {
     /// The document of [`Look::Get`].
     Document(Option<StoredDocument>),
-    /// The documents of [`Look::Find`], in the order asked.
+    /// The documents of [`Look::Find`], in the order asked; the last ones may be missing.
     Documents(Vec<Option<StoredDocument>>),
     /// The documents of [`Look::Page`].
     Page(DocumentPage),

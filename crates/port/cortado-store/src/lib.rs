@@ -269,6 +269,25 @@ pub trait View: Send + Sync {
         })
     }
 
+    /// The documents of `keys`, in this order, up to the one with which they reach `bytes_max`.
+    fn documents_of(
+        &self,
+        keys: &[(TableId, DocumentKey)],
+        bytes_max: usize,
+    ) -> Result<Vec<Option<StoredDocument>>, StoreError> {
+        let mut documents = Vec::with_capacity(keys.len());
+        let mut bytes = 0;
+        for (table, key) in keys {
+            if bytes >= bytes_max {
+                break;
+            }
+            let document = self.get(*table, key)?;
+            bytes += document.as_ref().map_or(0, |document| document.image().len());
+            documents.push(document);
+        }
+        Ok(documents)
+    }
+
     /// The last bookmark at or before `scn`.
     fn bookmark(&self, scn: Scn) -> Result<Option<(Scn, Bytes)>, StoreError>;
 

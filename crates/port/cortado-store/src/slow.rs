@@ -215,6 +215,15 @@ impl View for SlowView {
         self.view.find(keys, name)
     }
 
+    fn documents_of(
+        &self,
+        keys: &[(TableId, DocumentKey)],
+        bytes_max: usize,
+    ) -> Result<Vec<Option<StoredDocument>>, StoreError> {
+        self.pace.wait();
+        self.view.documents_of(keys, bytes_max)
+    }
+
     fn bookmark(&self, scn: Scn) -> Result<Option<(Scn, Bytes)>, StoreError> {
         self.pace.wait();
         self.view.bookmark(scn)

@@ -183,7 +183,7 @@ impl ScriptedNode {
     fn see(&self, partition: PartitionId, look: &Look) -> Seen {
         match look {
             Look::Get(table, key) => Seen::Document(self.get(partition, *table, key)),
-            Look::Page { range, limit } => {
+            Look::Page { range, limit, .. } => {
                 let view = self.store.view(partition).unwrap();
                 let documents = view.documents(range).take(*limit).map(Result::unwrap).collect();
                 Seen::Page(DocumentPage { documents, next: None })

@@ -23,7 +23,7 @@ use crate::principal::authenticate;
 use crate::pulse::InFlight;
 use crate::query::Query;
 use crate::request_id::RequestId;
-use crate::room::{self, Need};
+use crate::room::{Need, Room};
 use crate::route::{Answering, Work};
 use crate::router::{Place, Router};
 use crate::routes::ROUTES;
@@ -157,6 +157,7 @@ impl Api {
             database: None,
             writes: changes_something(&parts.method),
             ends: false,
+            room: Room::default(),
         };
         let outcome = self.handle(&parts, &mut upload, arrived, origin, &mut seen).await;
         seen.ends = !upload.can_be_followed();
@@ -165,7 +166,7 @@ impl Api {
             if parts.method == Method::HEAD {
                 answer::strip_for_head(&mut answer);
             }
-            reserved = room::reserve(&answer, &self.shared.answers, seen.need())?;
+            reserved = seen.room.hand_over(&answer, &self.shared.answers, seen.need())?;
             Ok(answer)
         });
         let Origin { request_id, client } = origin;
@@ -241,6 +242,7 @@ impl Api {
             deadline: arrived + timeout,
             has_timeout,
             catalog: &catalog,
+            room: &seen.room,
             fields,
         };
         call.check_session(target.database().map(|database| &**database))?;
@@ -321,24 +323,19 @@ struct Seen {
     writes: bool,
     /// Whether the connection ends with it, since not all of its body is read.
     ends: bool,
+    /// Of what has been read for the answer.
+    room: Room,
 }
 
 impl Seen {
     fn set(&mut self, route: usize) {
         self.route = Some(route);
-        self.writes = ROUTES[route].writes;
+        self.writes = ROUTES[route].writes();
     }
 
-    /// How much its answer is needed.
+    /// How much its answer is needed; without a route there are no documents in it.
     fn need(&self) -> Need {
-        let path = self.route.map_or("", |route| ROUTES[route].description.path);
-        if self.writes {
-            Need::Outcome
-        } else if path.starts_with("/v1/") {
-            Need::Documents
-        } else {
-            Need::Operation
-        }
+        self.route.map_or(Need::Operation, |route| ROUTES[route].need)
     }
 }
 

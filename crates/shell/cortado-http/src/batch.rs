@@ -7,7 +7,7 @@ use crate::body::ReceivedBody;
 use crate::call::{Call, served_headers};
 use crate::failure::Failure;
 use crate::json_body;
-use crate::room::check_room;
+use crate::room::FIRST_READ_BYTES;
 use crate::status;
 use crate::target::find_table;
 use cortado_gateway::{Database, ReadError, ReadOptions, Served, ServedRole, StoredDocument};
@@ -86,8 +86,7 @@ impl Wanted {
         self.places.push(place);
     }
 
-    /// Reads them, one resource after another; `None` for those that are not read any more, since
-    /// the answer is full.
+    /// Reads them; `None` for those that are not read, since the answer is full without them.
     ///
     /// # Errors
     /// There is no room for answers.
@@ -97,27 +96,17 @@ impl Wanted {
         database: &Database,
         read: &ReadOptions,
     ) -> Result<Vec<Option<Found>>, Failure> {
-        let mut resources: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-        for (place, (_, key)) in self.keys.iter().enumerate() {
-            resources.entry(key.resource()).or_default().push(place);
-        }
-        let mut found: Vec<Option<Found>> = self.keys.iter().map(|_| None).collect();
-        let mut read_bytes = 0;
-        for places in resources.values() {
-            if read_bytes > ANSWER_BYTES_MAX {
-                break;
+        let seen = |partition: u32| call.seen(partition);
+        let mut bytes_max = FIRST_READ_BYTES;
+        loop {
+            call.make_room(self.keys.len(), bytes_max).await?;
+            let services = call.services();
+            let found = services.batch_get(database, &self.keys, &seen, bytes_max, read).await;
+            if found.iter().all(Option::is_some) || bytes_max == ANSWER_BYTES_MAX {
+                return Ok(found);
             }
-            check_room(&call.shared.answers)?;
-            let keys: Vec<_> = places.iter().map(|place| self.keys[*place].clone()).collect();
-            let seen = |partition: u32| call.seen(partition);
-            let answers = call.services().batch_get(database, &keys, &seen, read).await;
-            for (place, answer) in places.iter().zip(answers) {
-                let document = answer.as_ref().ok().and_then(|served| served.value.as_ref());
-                read_bytes += document.map_or(0, |document| document.image().len());
-                found[*place] = Some(answer);
-            }
+            bytes_max = ANSWER_BYTES_MAX;
         }
-        Ok(found)
     }
 }
 

@@ -11,12 +11,14 @@ use crate::log_budget::LogBudget;
 use crate::path::Captures;
 use crate::principal::Principal;
 use crate::query::Query;
+use crate::room::Room;
 use crate::services::{NodeControl, Services};
 use crate::target::identity_of;
 use bytes::Bytes;
 use cortado_gateway::{Catalog, Consistency, Database, ReadOptions, ServedRole};
 use cortado_metrics::Registry;
 use cortado_model::Scn;
+use cortado_model::limits::DOCUMENT_BYTES_MAX;
 use cortado_wire::{Code, Position, SessionToken, ShortText, encode_session, headers};
 use http::{HeaderMap, HeaderValue, Method};
 use std::sync::Arc;
@@ -41,6 +43,8 @@ pub(crate) struct Call<'a> {
     pub(crate) has_timeout: bool,
     /// The state of the cluster that everything was looked up in.
     pub(crate) catalog: &'a Catalog,
+    /// Of what is read for the answer.
+    pub(crate) room: &'a Room,
 }
 
 /// What the handlers of a listener share.
@@ -78,6 +82,15 @@ impl Call<'_> {
     /// Whether the deadline that the client itself has set has passed.
     pub(crate) fn is_late(&self) -> bool {
         self.has_timeout && Instant::now() >= self.deadline
+    }
+
+    /// Takes room for up to `count` documents, which a read brings until they reach `bytes_max`.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(crate) async fn make_room(&self, count: usize, bytes_max: usize) -> Result<(), Failure> {
+        let bytes = count.saturating_mul(DOCUMENT_BYTES_MAX).min(bytes_max + DOCUMENT_BYTES_MAX);
+        self.room.take(&self.shared.answers, bytes, self.deadline).await
     }
 
     /// Checks that the token is of the database that the path names, if it names one.

@@ -35,9 +35,10 @@ impl Services for Gateway {
         database: &'a Database,
         keys: &'a [(TableId, DocumentKey)],
         at_least: &'a (dyn Fn(u32) -> Option<Scn> + Send + Sync),
+        bytes_max: usize,
         read: &'a ReadOptions,
-    ) -> BoxFuture<'a, Vec<Result<Served<Option<StoredDocument>>, ReadError>>> {
-        Box::pin(Gateway::batch_get(self, database, keys, at_least, read))
+    ) -> BoxFuture<'a, Vec<Option<Result<Served<Option<StoredDocument>>, ReadError>>>> {
+        Box::pin(Gateway::batch_get(self, database, keys, at_least, bytes_max, read))
     }
 
     fn list<'a>(

@@ -5,13 +5,15 @@
 use crate::answer::{Answer, json_parts};
 use crate::call::{Call, served_headers};
 use crate::failure::Failure;
-use crate::room::check_room;
+use crate::room::FIRST_READ_BYTES;
 use crate::target::{KeyTarget, TableTarget, identity_of};
 use cortado_gateway::{Consistency, Database, ListRequest, ScanPosition, ScanRequest, Table};
 use cortado_model::limits::{PAGE_DOCUMENTS_DEFAULT, PAGE_DOCUMENTS_MAX};
 use cortado_wire::{Code, Cursor, CursorBinding, PageWriter, Position, headers};
 use http::StatusCode;
 
+/// A page ends behind the document with which it reaches so many bytes, however few that makes.
+const PAGE_BYTES_MAX: usize = 8 << 20;
 /// Bytes of a page for each document, if it is a small one.
 const ENTRY_BYTES: usize = 400;
 
@@ -34,11 +36,19 @@ pub(crate) async fn collection(call: &Call<'_>, at: &KeyTarget<'_>) -> Result<An
         Some(Cursor::Scan { .. }) => return Err(bad_cursor()),
     };
     let (prefix, limit) = (prefix.clone(), limit(call)?);
-    check_room(&call.shared.answers)?;
-    let list = ListRequest { prefix, after, descending, limit };
+    let bytes_max = FIRST_READ_BYTES;
+    let mut list = ListRequest { prefix, after, descending, limit, bytes_max };
     let read = call.read_options(Some(database.partition_of(&list.prefix)))?;
-    let served = call.services().list(database, table, &list, &read).await;
-    let served = served.map_err(|error| call.read_failure(error))?;
+    let served = loop {
+        call.make_room(limit, list.bytes_max).await?;
+        let served = call.services().list(database, table, &list, &read).await;
+        let served = served.map_err(|error| call.read_failure(error))?;
+        let is_cut = served.value.next.is_some() && served.value.documents.len() < limit;
+        if !is_cut || list.bytes_max == PAGE_BYTES_MAX {
+            break served;
+        }
+        list.bytes_max = PAGE_BYTES_MAX;
+    };
     let partition = served.partition;
     let mut page = PageWriter::with_capacity(ENTRY_BYTES * served.value.documents.len());
     for (key, document) in &served.value.documents {
@@ -62,15 +72,22 @@ pub(crate) async fn table(call: &Call<'_>, at: TableTarget<'_>) -> Result<Answer
         Some(Cursor::Scan { partition, after }) => Some(ScanPosition { partition, after }),
         Some(Cursor::After(_)) => return Err(bad_cursor()),
     };
-    check_room(&call.shared.answers)?;
-    let scan = ScanRequest { position, limit: limit(call)? };
+    let mut scan = ScanRequest { position, limit: limit(call)?, bytes_max: FIRST_READ_BYTES };
     let mut read = call.read_options(None)?;
     if read.consistency == Consistency::Session && call.session.is_some() {
         // A page may span partitions, each with a position of its own; this keeps all promises.
         read.consistency = Consistency::Strong;
     }
-    let served = call.services().scan(database, table, &scan, &read).await;
-    let served = served.map_err(|error| call.read_failure(error))?;
+    let served = loop {
+        call.make_room(scan.limit, scan.bytes_max).await?;
+        let served = call.services().scan(database, table, &scan, &read).await;
+        let served = served.map_err(|error| call.read_failure(error))?;
+        let is_cut = served.next.is_some() && served.documents.len() < scan.limit;
+        if !is_cut || scan.bytes_max == PAGE_BYTES_MAX {
+            break served;
+        }
+        scan.bytes_max = PAGE_BYTES_MAX;
+    };
     let mut page = PageWriter::with_capacity(ENTRY_BYTES * served.documents.len());
     for (partition, key, document) in &served.documents {
         let position = Position { partition: *partition, scn: document.head.scn };

@@ -7,6 +7,7 @@ use crate::answer::Answer;
 use crate::body::ReceivedBody;
 use crate::call::Call;
 use crate::failure::Failure;
+use crate::room::Need;
 use crate::target::{KeyTarget, TableTarget, Target};
 use cortado_gateway::Database;
 use cortado_wire::openapi::Description;
@@ -18,13 +19,18 @@ use std::sync::Arc;
 pub(crate) struct Route {
     /// Who answers.
     pub(crate) handler: Handler,
-    /// Whether an error must say what became of the write.
-    pub(crate) writes: bool,
+    /// How much its answer is needed.
+    pub(crate) need: Need,
     /// For clients.
     pub(crate) description: Description,
 }
 
 impl Route {
+    /// Whether an error must say what became of the write.
+    pub(crate) fn writes(&self) -> bool {
+        self.need == Need::Outcome
+    }
+
     /// Whether what it answers depends on documents, and caches may keep it if they ask again.
     pub(crate) fn is_of_documents(&self) -> bool {
         self.description.path.starts_with("/v1/{database}/{table}")
@@ -32,7 +38,7 @@ impl Route {
 
     /// Whether a success changes the cluster rather than documents.
     pub(crate) fn is_order(&self) -> bool {
-        self.writes && self.description.path.starts_with("/admin/")
+        self.writes() && self.description.path.starts_with("/admin/")
     }
 }
 

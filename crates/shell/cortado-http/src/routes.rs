@@ -5,6 +5,7 @@
 
 use crate::answer::Answer as Answered;
 use crate::failure::Failure;
+use crate::room::Need;
 use crate::route::{Answering, Handler, Route};
 use crate::{admin, batch, changes, creation, documents, lists, operations, transaction};
 use cortado_wire::media::{JSON, JSON_PATCH, MERGE_PATCH, NDJSON, SSE, TEXT};
@@ -172,14 +173,19 @@ fn at_once<'c>(answer: Result<Answered, Failure>) -> Answering<'c> {
     Box::pin(ready(answer))
 }
 
-/// A route that changes nothing.
+/// A route that reads documents.
 const fn reads(handler: Handler, description: Description) -> Route {
-    Route { handler, writes: false, description }
+    Route { handler, need: Need::Documents, description }
+}
+
+/// A route that shows how the cluster and its declarations stand.
+const fn shows(handler: Handler, description: Description) -> Route {
+    Route { handler, need: Need::Operation, description }
 }
 
 /// A route that changes something: its errors say what became of it.
 const fn writes(handler: Handler, description: Description) -> Route {
-    Route { handler, writes: true, description }
+    Route { handler, need: Need::Outcome, description }
 }
 
 /// An answer of JSON with the schema `schema`.
@@ -351,7 +357,7 @@ pub(crate) static ROUTES: &[Route] = &[
             ..PLAIN
         },
     ),
-    reads(
+    shows(
         Handler::Service(|call, _| at_once(admin::list_databases(call))),
         Description {
             id: "list_databases",
@@ -373,7 +379,7 @@ pub(crate) static ROUTES: &[Route] = &[
             ..PLAIN
         },
     ),
-    reads(
+    shows(
         Handler::Service(|call, _| at_once(admin::get_database(call))),
         Description {
             id: "get_database",
@@ -408,7 +414,7 @@ pub(crate) static ROUTES: &[Route] = &[
             ..DATABASE_PATH
         },
     ),
-    reads(
+    shows(
         Handler::Service(|call, _| at_once(admin::list_tables(call))),
         Description {
             id: "list_tables",
@@ -418,7 +424,7 @@ pub(crate) static ROUTES: &[Route] = &[
             ..PLAIN
         },
     ),
-    reads(
+    shows(
         Handler::Service(|call, _| at_once(admin::get_table(call))),
         Description {
             id: "get_table",
@@ -453,7 +459,7 @@ pub(crate) static ROUTES: &[Route] = &[
             ..TABLE_PATH
         },
     ),
-    reads(
+    shows(
         Handler::Service(|call, _| Box::pin(admin::list_partitions(call))),
         Description {
             id: "list_partitions",
@@ -496,7 +502,7 @@ pub(crate) static ROUTES: &[Route] = &[
             ..PLAIN
         },
     ),
-    reads(
+    shows(
         Handler::Service(|call, _| Box::pin(admin::list_nodes(call))),
         Description {
             id: "list_nodes",
@@ -563,7 +569,7 @@ pub(crate) static ROUTES: &[Route] = &[
             ..PLAIN
         },
     ),
-    reads(
+    shows(
         Handler::Service(|call, _| Box::pin(admin::list_events(call))),
         Description {
             id: "list_events",
@@ -579,7 +585,7 @@ pub(crate) static ROUTES: &[Route] = &[
             ..PLAIN
         },
     ),
-    reads(
+    shows(
         Handler::Service(|call, _| Box::pin(admin::get_cluster(call))),
         Description {
             id: "get_cluster",
@@ -589,7 +595,7 @@ pub(crate) static ROUTES: &[Route] = &[
             ..PLAIN
         },
     ),
-    reads(
+    shows(
         Handler::Service(|_, _| at_once(Ok(operations::landing()))),
         Description {
             id: "landing",
@@ -599,7 +605,7 @@ pub(crate) static ROUTES: &[Route] = &[
             ..PLAIN
         },
     ),
-    reads(
+    shows(
         Handler::Service(|_, _| at_once(Ok(operations::healthz()))),
         Description {
             id: "healthz",
@@ -609,7 +615,7 @@ pub(crate) static ROUTES: &[Route] = &[
             ..PLAIN
         },
     ),
-    reads(
+    shows(
         Handler::Service(|call, _| Box::pin(operations::readyz(call))),
         Description {
             id: "readyz",
@@ -619,7 +625,7 @@ pub(crate) static ROUTES: &[Route] = &[
             ..PLAIN
         },
     ),
-    reads(
+    shows(
         Handler::Service(|call, _| Box::pin(operations::metrics(call))),
         Description {
             id: "metrics",
@@ -629,7 +635,7 @@ pub(crate) static ROUTES: &[Route] = &[
             ..PLAIN
         },
     ),
-    reads(
+    shows(
         Handler::Service(|call, _| at_once(Ok(operations::openapi(call)))),
         Description {
             id: "openapi",

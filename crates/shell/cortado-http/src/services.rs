@@ -37,7 +37,8 @@ pub trait Services: Send + Sync {
         read: &'a ReadOptions,
     ) -> BoxFuture<'a, Result<Served<Option<StoredDocument>>, ReadError>>;
 
-    /// Reads many documents: one result for each key, in the same order.
+    /// Reads many documents: one result for each key, in the same order; `None` for those that were
+    /// not read, since the others reach `bytes_max` without them.
     ///
     /// * `at_least`: what the client has seen of a partition.
     fn batch_get<'a>(
@@ -45,8 +46,9 @@ pub trait Services: Send + Sync {
         database: &'a Database,
         keys: &'a [(TableId, DocumentKey)],
         at_least: &'a (dyn Fn(u32) -> Option<Scn> + Send + Sync),
+        bytes_max: usize,
         read: &'a ReadOptions,
-    ) -> BoxFuture<'a, Vec<Result<Served<Option<StoredDocument>>, ReadError>>>;
+    ) -> BoxFuture<'a, Vec<Option<Result<Served<Option<StoredDocument>>, ReadError>>>>;
 
     /// Reads a page of a collection, all at one SCN.
     fn list<'a>(

@@ -11,9 +11,8 @@ use cortado_model::{DocumentKey, EntryRange, PartitionId, Scn, StoredDocument, T
 use cortado_peer::DocumentPage;
 use std::collections::BTreeMap;
 
-/// A page of a table goes on to no further partition when it has so many bytes of documents. What
-/// one partition adds to it has a bound of its own.
-const SCAN_BYTES_MAX: usize = 8 << 20;
+/// Bytes of documents, and the rest of the last one, in the pages of our own.
+const PAGE_BYTES_MAX: usize = 8 << 20;
 
 impl Gateway {
     /// Reads one page of a collection, all of it as of one SCN.
@@ -31,7 +30,8 @@ impl Gateway {
         let all = EntryRange::documents(table.id, list.prefix.as_bytes());
         let all = EntryRange { descending: list.descending, ..all };
         let range = rest_of(all, list.after.as_ref());
-        self.page(partition, range, list.limit, read).await
+        let wanted = Wanted::page(range, list.limit, list.bytes_max);
+        self.read(partition, read, wanted).await
     }
 
     /// Reads one page of a whole table, partition after partition.
@@ -59,7 +59,8 @@ impl Gateway {
             let number = position.partition;
             let range = whole_table(table.id, position.after.as_ref());
             let room = scan.limit - documents.len();
-            let page = self.page(database.partition_id(number), range, room, read).await?;
+            let wanted = Wanted::page(range, room, scan.bytes_max.saturating_sub(bytes));
+            let page = self.read(database.partition_id(number), read, wanted).await?;
             let (node, role) = (page.node, page.role);
             applied.push((number, page.applied));
             bytes += page.value.documents.iter().map(|(_, d)| d.image().len()).sum::<usize>();
@@ -68,7 +69,7 @@ impl Gateway {
                 let next = Some(ScanPosition { partition: number, after: Some(after) });
                 return Ok(ScanPage { documents, next, applied, node, role });
             }
-            let is_full = documents.len() >= scan.limit || bytes >= SCAN_BYTES_MAX;
+            let is_full = documents.len() >= scan.limit || bytes >= scan.bytes_max;
             if is_full || number + 1 >= database.partitions {
                 let next = self.first_filled(database, table, number + 1, read).await;
                 return Ok(ScanPage { documents, next, applied, node, role });
@@ -97,7 +98,8 @@ impl Gateway {
         None
     }
 
-    /// Reads many documents; those of one resource as of one SCN. Answers in the order asked.
+    /// Reads many documents; those of one resource as of one SCN. Answers in the order asked; `None`
+    /// for those that were not read, since the others reach `bytes_max` without them.
     ///
     /// * `at_least`: for session reads, what the client has seen of each partition.
     pub async fn batch_get(
@@ -105,26 +107,34 @@ impl Gateway {
         database: &Database,
         keys: &[(TableId, DocumentKey)],
         at_least: impl Fn(u32) -> Option<Scn>,
+        bytes_max: usize,
         read: &ReadOptions,
-    ) -> Vec<Result<Served<Option<StoredDocument>>, ReadError>> {
+    ) -> Vec<Option<Result<Served<Option<StoredDocument>>, ReadError>>> {
         let mut resources: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         for (place, (_, key)) in keys.iter().enumerate() {
             resources.entry(key.resource()).or_default().push(place);
         }
-        let mut answers: Vec<_> = keys.iter().map(|_| Err(ReadError::NoSuchPartition)).collect();
+        let mut answers: Vec<_> = keys.iter().map(|_| None).collect();
+        let mut bytes = 0;
         for (_, places) in resources {
+            if bytes >= bytes_max {
+                break;
+            }
             let Some(first) = places.first().and_then(|place| keys.get(*place)) else { continue };
             let number = database.partition_of(&first.1);
             let read = ReadOptions { at_least: at_least(number), ..*read };
             let wanted: Vec<_> = places.iter().filter_map(|place| keys.get(*place)).collect();
             let partition = database.partition_id(number);
-            let found = self.documents(partition, &wanted, &read).await;
+            let found = self.documents(partition, &wanted, bytes_max - bytes, &read).await;
             let mut found = found.map(spread);
             for place in places {
                 let answer = match &mut found {
-                    Ok(documents) => documents.next().ok_or(ReadError::NoSuchPartition),
-                    Err(error) => Err(error.clone()),
+                    Ok(documents) => documents.next().map(Ok),
+                    Err(error) => Some(Err(error.clone())),
                 };
+                if let Some(Ok(Served { value: Some(document), .. })) = &answer {
+                    bytes += document.image().len();
+                }
                 if let Some(slot) = answers.get_mut(place) {
                     *slot = answer;
                 }
@@ -138,10 +148,11 @@ impl Gateway {
         &self,
         partition: PartitionId,
         wanted: &[&(TableId, DocumentKey)],
+        bytes_max: usize,
         read: &ReadOptions,
     ) -> Result<Served<Vec<Option<StoredDocument>>>, ReadError> {
         let wanted = wanted.iter().copied().cloned().collect();
-        self.read(partition, read, Wanted::documents(wanted)).await
+        self.read(partition, read, Wanted::documents(wanted, bytes_max)).await
     }
 
     pub(crate) async fn page(
@@ -151,7 +162,7 @@ impl Gateway {
         limit: usize,
         read: &ReadOptions,
     ) -> Result<Served<DocumentPage>, ReadError> {
-        self.read(partition, read, Wanted::page(range, limit)).await
+        self.read(partition, read, Wanted::page(range, limit, PAGE_BYTES_MAX)).await
     }
 }
 

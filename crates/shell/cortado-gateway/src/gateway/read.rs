@@ -37,16 +37,16 @@ impl Wanted<Option<StoredDocument>> {
 }
 
 impl Wanted<Vec<Option<StoredDocument>>> {
-    pub(crate) fn documents(keys: Vec<(TableId, DocumentKey)>) -> Self {
+    pub(crate) fn documents(keys: Vec<(TableId, DocumentKey)>, bytes_max: usize) -> Self {
         let take = |seen| if let Seen::Documents(found) = seen { Some(found) } else { None };
-        Wanted { look: Look::Find(keys), take }
+        Wanted { look: Look::Find { keys, bytes_max }, take }
     }
 }
 
 impl Wanted<DocumentPage> {
-    pub(crate) fn page(range: cortado_model::EntryRange, limit: usize) -> Self {
+    pub(crate) fn page(range: cortado_model::EntryRange, limit: usize, bytes_max: usize) -> Self {
         let take = |seen| if let Seen::Page(page) = seen { Some(page) } else { None };
-        Wanted { look: Look::Page { range, limit }, take }
+        Wanted { look: Look::Page { range, limit, bytes_max }, take }
     }
 }
 

@@ -67,6 +67,8 @@ pub struct ListRequest {
     pub descending: bool,
     /// Documents at most; 1 to 1,000.
     pub limit: usize,
+    /// The page ends behind the document with which it reaches so many bytes.
+    pub bytes_max: usize,
 }
 
 /// One page of a whole table, partition after partition.
@@ -76,6 +78,8 @@ pub struct ScanRequest {
     pub position: Option<ScanPosition>,
     /// Documents at most; 1 to 1,000.
     pub limit: usize,
+    /// The page ends behind the document with which it reaches so many bytes.
+    pub bytes_max: usize,
 }
 
 /// Where a scan goes on.

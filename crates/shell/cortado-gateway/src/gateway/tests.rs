@@ -114,8 +114,9 @@ impl World {
     async fn read_many(&self, consistency: Consistency, at_least: Option<Scn>) {
         let keys = ["a", "b"].map(|key| (TableId(1), DocumentKey::from_parts(&[key]).unwrap()));
         let read = ReadOptions { consistency, at_least: None, deadline: soon() };
-        let found = self.gateway.batch_get(&self.database, &keys, |_| at_least, &read).await;
-        assert!(found.iter().all(Result::is_ok), "{found:?}");
+        let found =
+            self.gateway.batch_get(&self.database, &keys, |_| at_least, 1 << 20, &read).await;
+        assert!(found.iter().all(|found| matches!(found, Some(Ok(_)))), "{found:?}");
     }
 }
 

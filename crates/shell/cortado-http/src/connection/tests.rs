@@ -38,8 +38,9 @@ impl Services for Empty {
         _: &'a Database,
         _: &'a [(TableId, DocumentKey)],
         _: &'a (dyn Fn(u32) -> Option<Scn> + Send + Sync),
+        _: usize,
         _: &'a ReadOptions,
-    ) -> BoxFuture<'a, Vec<Result<Served<Option<StoredDocument>>, ReadError>>> {
+    ) -> BoxFuture<'a, Vec<Option<Result<Served<Option<StoredDocument>>, ReadError>>>> {
         Box::pin(async { Vec::new() })
     }
 

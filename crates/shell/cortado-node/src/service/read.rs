@@ -24,8 +24,6 @@ const LOOK_AGAIN: Duration = Duration::from_millis(2);
 /// How long a session waits for a replica that is behind: longer than a transaction takes from the
 /// leader to a follower that is well.
 const CATCH_UP: Duration = Duration::from_millis(20);
-/// A page ends behind the document that reaches this many bytes, however few that makes.
-const PAGE_BYTES_MAX: usize = 8 << 20;
 /// So many documents are read on the spot, where the store has it so; more of them on threads that
 /// may block.
 const DOCUMENTS_SHORT: usize = 100;
@@ -169,7 +167,7 @@ fn is_leaders(level: Level) -> bool {
 fn is_short(look: &Look) -> bool {
     match look {
         Look::Get(..) | Look::Position | Look::History { .. } => true,
-        Look::Find(keys) => keys.len() <= DOCUMENTS_SHORT,
+        Look::Find { keys, .. } => keys.len() <= DOCUMENTS_SHORT,
         Look::Page { limit, .. } => *limit <= DOCUMENTS_SHORT,
     }
 }
@@ -183,12 +181,14 @@ fn see(look: &Look, replica: &ReplicaHandle, store: &dyn Store) -> Result<(Seen,
             // Read afterwards: what the store has shown is covered by it.
             (Seen::Document(document), replica.applied_at_most())
         }
-        Look::Find(keys) => {
+        Look::Find { keys, bytes_max } => {
             let view = store.view(partition)?;
             let applied = position_of(view.as_ref())?;
-            (Seen::Documents(view.find(keys, None)?.documents), applied)
+            (Seen::Documents(view.documents_of(keys, *bytes_max)?), applied)
         }
-        Look::Page { range, limit } => see_page(store.view(partition)?.as_ref(), range, *limit)?,
+        Look::Page { range, limit, bytes_max } => {
+            see_page(store.view(partition)?.as_ref(), range, *limit, *bytes_max)?
+        }
         Look::Position => {
             // What is stored, not what is applied: barriers are not stored, nor do they matter.
             let applied = position_of(store.view(partition)?.as_ref())?;
@@ -202,14 +202,19 @@ fn see(look: &Look, replica: &ReplicaHandle, store: &dyn Store) -> Result<(Seen,
     })
 }
 
-fn see_page(view: &dyn View, range: &EntryRange, limit: usize) -> Result<(Seen, Scn), StoreError> {
+fn see_page(
+    view: &dyn View,
+    range: &EntryRange,
+    limit: usize,
+    bytes_max: usize,
+) -> Result<(Seen, Scn), StoreError> {
     let applied = position_of(view)?;
     let mut documents: Vec<(DocumentKey, StoredDocument)> = Vec::new();
     let mut bytes = 0;
     let mut next = None;
     for document in view.documents(range) {
         let (key, document) = document?;
-        if documents.len() >= limit || bytes >= PAGE_BYTES_MAX {
+        if documents.len() >= limit || bytes >= bytes_max {
             next = documents.last().map(|(key, _)| key.clone());
             break;
         }

@@ -173,7 +173,7 @@ async fn a_dropped_table_is_emptied_and_its_name_free_again() {
     assert_ne!(new.id, old.id);
     let database = gateway.catalog().database("music").unwrap().clone();
     assert_eq!(database.table_by_id(old.id).unwrap().name, "album", "for change streams");
-    let scan = ScanRequest { position: None, limit: 10 };
+    let scan = ScanRequest { position: None, limit: 10, bytes_max: 8 << 20 };
     let page = gateway.scan(&database, &new, &scan, &read(Consistency::Strong)).await.unwrap();
     assert!(page.documents.is_empty() && page.next.is_none());
 }

@@ -22,14 +22,14 @@ use tokio::time::Instant;
 /// How many titles a page of a collection shows.
 async fn list(music: &Music, limit: usize) -> usize {
     let prefix = DocumentKey::from_parts(&["cher"]).unwrap();
-    let list = ListRequest { prefix, after: None, descending: false, limit };
+    let list = ListRequest { prefix, after: None, descending: false, limit, bytes_max: 8 << 20 };
     let strong = read(Consistency::Strong);
     let page = music.gateway.list(&music.database, &music.album, &list, &strong).await.unwrap();
     page.value.documents.len()
 }
 
 async fn scan(music: &Music) -> usize {
-    let scan = ScanRequest { position: None, limit: 50 };
+    let scan = ScanRequest { position: None, limit: 50, bytes_max: 8 << 20 };
     let strong = read(Consistency::Strong);
     let page = music.gateway.scan(&music.database, &music.album, &scan, &strong).await.unwrap();
     page.documents.len()
@@ -39,8 +39,9 @@ async fn batch_get(music: &Music, count: usize) -> usize {
     let key = |n| DocumentKey::from_parts(&["cher".to_owned(), format!("t{n}")]).unwrap();
     let keys: Vec<_> = (0..count).map(|n| (music.album.id, key(n))).collect();
     let strong = read(Consistency::Strong);
-    let found = music.gateway.batch_get(&music.database, &keys, |_| None, &strong).await;
-    found.into_iter().filter(|served| served.as_ref().unwrap().value.is_some()).count()
+    let found = music.gateway.batch_get(&music.database, &keys, |_| None, 8 << 20, &strong).await;
+    let found = found.into_iter().flatten();
+    found.filter(|served| served.as_ref().unwrap().value.is_some()).count()
 }
 
 /// Every way to read that the gateway has.

@@ -129,11 +129,13 @@ async fn collections_tables_and_batches_show_every_document_once() {
         }
     }
     let prefix = DocumentKey::from_parts(&["cher"]).unwrap();
+    let bytes_max = 1 << 20;
     for descending in [false, true] {
         let mut seen = Vec::new();
         let mut after = None;
         loop {
-            let list = ListRequest { prefix: prefix.clone(), after, descending, limit: 3 };
+            let list =
+                ListRequest { prefix: prefix.clone(), after, descending, limit: 3, bytes_max };
             let served = music
                 .gateway
                 .list(&music.database, &music.album, &list, &read(Consistency::Strong))
@@ -156,7 +158,7 @@ async fn collections_tables_and_batches_show_every_document_once() {
         let mut position = None;
         let mut pages = 0;
         loop {
-            let scan = ScanRequest { position, limit };
+            let scan = ScanRequest { position, limit, bytes_max };
             let page = music
                 .gateway
                 .scan(&music.database, &music.album, &scan, &read(Consistency::Strong))
@@ -178,10 +180,36 @@ async fn collections_tables_and_batches_show_every_document_once() {
     let wanted = [("cher", "t3"), ("unknown", "t1"), ("elo", "t0"), ("cher", "t9")];
     let keys: Vec<_> =
         wanted.iter().map(|(artist, title)| (music.album.id, key(artist, title))).collect();
-    let found =
-        music.gateway.batch_get(&music.database, &keys, |_| None, &read(Consistency::Strong)).await;
-    let found: Vec<_> = found.into_iter().map(|served| served.unwrap().value.is_some()).collect();
-    assert_eq!(found, [true, false, true, false]);
+    let strong = read(Consistency::Strong);
+    let found = music.gateway.batch_get(&music.database, &keys, |_| None, bytes_max, &strong).await;
+    let found = found.into_iter().map(|served| served.unwrap().unwrap().value.is_some());
+    assert_eq!(found.collect::<Vec<_>>(), [true, false, true, false]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_of_many_documents_ends_where_they_reach_its_bytes() {
+    let world = World::start().await;
+    let music = world.music(2).await;
+    for (artist, title) in [("abba", "1"), ("abba", "2"), ("abba", "3"), ("cher", "1")] {
+        music.put(artist, title, &format!("{{\"x\":\"{}\"}}", "y".repeat(1_000))).await.unwrap();
+    }
+    let strong = read(Consistency::Strong);
+    let of_bytes = async |bytes_max: usize| {
+        let keys = [("abba", "1"), ("cher", "1"), ("abba", "2"), ("abba", "none"), ("abba", "3")];
+        let keys = keys.map(|(artist, title)| (music.album.id, key(artist, title)));
+        let batch = music.gateway.batch_get(&music.database, &keys, |_| None, bytes_max, &strong);
+        let batch: Vec<_> = batch.await.into_iter().map(|found| found.is_some()).collect();
+        let prefix = DocumentKey::from_parts(&["abba"]).unwrap();
+        let list = ListRequest { prefix, after: None, descending: false, limit: 10, bytes_max };
+        let page = music.gateway.list(&music.database, &music.album, &list, &strong).await.unwrap();
+        let scan = ScanRequest { position: None, limit: 10, bytes_max };
+        let scanned = music.gateway.scan(&music.database, &music.album, &scan, &strong).await;
+        (batch, page.value.documents.len(), scanned.unwrap().documents.len())
+    };
+    assert_eq!(of_bytes(1).await, (vec![true, false, false, false, false], 1, 1));
+    assert_eq!(of_bytes(1_500).await, (vec![true, false, true, false, false], 2, 2));
+    // The other resource is read only with what the first one has left.
+    assert_eq!(of_bytes(3_500).await, (vec![true; 5], 3, 4));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -195,7 +223,7 @@ async fn a_scan_does_not_end_before_what_cannot_be_read() {
     music.await_complete().await;
     world.nodes.kill(music.leaders().await[1].unwrap()).await.unwrap();
     // The page ends where the partition ends that can be read.
-    let scan = ScanRequest { position: None, limit: 1 };
+    let scan = ScanRequest { position: None, limit: 1, bytes_max: 1 << 20 };
     let read = ReadOptions { deadline: Instant::now(), ..read(Consistency::Eventual) };
     let page = music.gateway.scan(&music.database, &music.album, &scan, &read).await.unwrap();
     assert_eq!(page.documents.len(), 1);

@@ -139,11 +139,16 @@ fn levels_and_looks() -> Vec<(Level, Look)> {
     let (song, artist) = (key(&["Cesária", "Miß", "1"]), key(&["Cesária"]));
     let looks = each! {
         Look::Get(..) => [Look::Get(TableId(1), song.clone())],
-        Look::Find(_) => [
-            Look::Find(Vec::new()),
-            Look::Find(vec![(TableId(1), song), (TableId(2), artist)]),
+        Look::Find { .. } => [
+            Look::Find { keys: Vec::new(), bytes_max: 0 },
+            Look::Find {
+                keys: vec![(TableId(1), song), (TableId(2), artist)],
+                bytes_max: usize::MAX,
+            },
         ],
-        Look::Page { .. } => ranges().into_iter().map(|range| Look::Page { range, limit: 1_000 }),
+        Look::Page { .. } => ranges()
+            .into_iter()
+            .map(|range| Look::Page { range, limit: 1_000, bytes_max: 8 << 20 }),
         Look::Position => [Look::Position],
         Look::History { .. } => [Look::History { since: scn(4) }],
     };
