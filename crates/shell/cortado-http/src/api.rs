@@ -246,7 +246,9 @@ impl Api {
             fields,
         };
         call.check_session(target.database().map(|database| &**database))?;
-        let body = body::read(upload, &call.fields, description.body, &self.bodies).await?;
+        let received = body::read(upload, &call.fields, description.body, &self.bodies).await?;
+        // Kept until the handler has ended.
+        let (body, _body_room) = received;
         let done = catch_panic(|| work.run(&call, body)).await;
         if done.is_ok() && ROUTES[route].is_order() {
             log_order(origin, &call, description.id);

@@ -4,7 +4,7 @@
 //! behind the answer, since many clients listen only when they have sent everything. Start reading
 //! at [`read`], then [`Upload`].
 
-use crate::budget::ByteBudget;
+use crate::budget::{ByteBudget, Reserved};
 use crate::failure::Failure;
 use crate::fields::Fields;
 use crate::media;
@@ -152,7 +152,7 @@ impl Upload {
     }
 }
 
-/// Reads the body that a route takes.
+/// Reads the body that a route takes; its room is to be kept as long as it.
 ///
 /// # Errors
 /// No body where one is needed, one where none is taken, another type or coding, too large, too
@@ -162,18 +162,20 @@ pub(crate) async fn read(
     fields: &Fields<'_>,
     wanted: RequestBody,
     budget: &Arc<ByteBudget>,
-) -> Result<ReceivedBody, Failure> {
+) -> Result<(ReceivedBody, Option<Reserved>), Failure> {
     check_expectation(fields.expect)?;
     let declared_bytes = upload.declared_bytes();
     let first = match (wanted, declared_bytes) {
         (_, _) if upload.is_whole() => None,
         // Whether there is a body at all is told by what comes.
-        (RequestBody::None | RequestBody::Optional(_), None) => upload.next_piece().await?,
+        (RequestBody::None | RequestBody::Optional(_), None | Some(0)) => {
+            upload.next_piece().await?
+        }
         (_, _) => Some(Bytes::new()),
     };
     let Some(first) = first else {
         return match wanted {
-            RequestBody::None | RequestBody::Optional(_) => Ok(no_body(wanted)),
+            RequestBody::None | RequestBody::Optional(_) => Ok((no_body(wanted), None)),
             RequestBody::Required(_) => Err(missing()),
         };
     };
@@ -185,11 +187,11 @@ pub(crate) async fn read(
     if declared_bytes > BODY_BYTES_MAX as u64 {
         return Err(too_large());
     }
-    let bytes = collect(upload, first, declared_bytes as usize, budget).await?;
+    let (bytes, reserved) = collect(upload, first, declared_bytes as usize, budget).await?;
     match wanted {
         RequestBody::Required(_) if bytes.is_empty() => Err(missing()),
         RequestBody::None | RequestBody::Optional(_) | RequestBody::Required(_) => {
-            Ok(ReceivedBody { bytes, media_type })
+            Ok((ReceivedBody { bytes, media_type }, Some(reserved)))
         }
     }
 }
@@ -200,29 +202,29 @@ async fn collect(
     mut first: Bytes,
     declared_bytes: usize,
     budget: &Arc<ByteBudget>,
-) -> Result<Bytes, Failure> {
+) -> Result<(Bytes, Reserved), Failure> {
     if first.is_empty() {
         first = upload.next_piece().await?.unwrap_or_default();
-    }
-    if upload.is_whole() {
-        // The usual case: everything came with the head. No copy, no budget.
-        return check_size(first.len()).map(|()| first);
     }
     let reserve = |bytes| {
         let detail = "too many request bodies in flight; retry later";
         budget.reserve(bytes).ok_or_else(|| Failure::new(Code::Overloaded, detail))
     };
-    let mut reserved = vec![reserve(declared_bytes.max(first.len()))?];
+    let mut reserved = reserve(declared_bytes.max(first.len()))?;
+    if upload.is_whole() {
+        // The usual case: everything came with the head. No copy.
+        return check_size(first.len()).map(|()| (first, reserved));
+    }
     let mut whole = BytesMut::with_capacity(declared_bytes.max(2 * first.len()));
     whole.extend_from_slice(&first);
     while let Some(piece) = upload.next_piece().await? {
         check_size(whole.len() + piece.len())?;
         if declared_bytes == 0 {
-            reserved.push(reserve(piece.len())?);
+            reserved.add(reserve(piece.len())?);
         }
         whole.extend_from_slice(&piece);
     }
-    Ok(whole.freeze())
+    Ok((whole.freeze(), reserved))
 }
 
 fn check_expectation(expect: Option<&HeaderValue>) -> Result<(), Failure> {

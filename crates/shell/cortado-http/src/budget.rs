@@ -117,6 +117,14 @@ pub(crate) struct Reserved {
     places: Vec<Place>,
 }
 
+impl Reserved {
+    /// Keeps `more` of the same budget as long as this.
+    pub(crate) fn add(&mut self, mut more: Reserved) {
+        self.bytes += std::mem::take(&mut more.bytes);
+        self.places.append(&mut more.places);
+    }
+}
+
 impl Drop for Reserved {
     fn drop(&mut self) {
         let shared = if self.places.is_empty() { 0 } else { self.budget.release(&self.places) };

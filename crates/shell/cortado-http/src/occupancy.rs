@@ -22,7 +22,7 @@ impl Source for Occupancy {
         samples.gauge("cortado_http_streams", "Open change streams", streams);
         let help = "Limit of open change streams; beyond it they are refused with 429";
         samples.gauge("cortado_http_streams_limit", help, limits.streams_max);
-        let help = "Memory of request bodies that are being received";
+        let help = "Memory of request bodies, until their requests are answered";
         samples.gauge("cortado_http_body_bytes", help, api.bodies().used_bytes());
         let help = "Limit of that memory; beyond it requests are refused with 503";
         samples.gauge("cortado_http_body_limit_bytes", help, limits.bodies_bytes_max);

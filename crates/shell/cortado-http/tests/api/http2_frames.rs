@@ -134,6 +134,12 @@ async fn an_empty_body_is_no_body() {
     client.send(&frame(DATA, END_STREAM, 1, b"")).await;
     let text: Vec<u8> = answer_of(&mut client, 1).await.into_iter().flat_map(|f| f.2).collect();
     assert!(String::from_utf8_lossy(&text).contains("no_such_document"));
+    let length = [&head("DELETE", "/v1/music/fan/x")[..], &fields(&[("content-length", "0")])];
+    client.send(&frame(HEADERS, END_HEADERS, 3, &length.concat())).await;
+    frames_of(&mut client, 3).await;
+    client.send(&frame(DATA, END_STREAM, 3, b"")).await;
+    let text: Vec<u8> = answer_of(&mut client, 3).await.into_iter().flat_map(|f| f.2).collect();
+    assert!(String::from_utf8_lossy(&text).contains("no_such_document"));
     let chunked = world.ask("DELETE /v1/music/fan/x\nTransfer-Encoding: chunked\n\n0\n", "").await;
     chunked.not_done(404, "no_such_document");
     world.end().await;

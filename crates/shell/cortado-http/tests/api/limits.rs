@@ -2,6 +2,7 @@
 
 use crate::world::{Client, PATIENCE, World, request};
 use cortado_http::Limits;
+use std::time::Duration;
 
 const MIB: usize = 1 << 20;
 
@@ -23,25 +24,29 @@ fn batch(keys: impl Iterator<Item = usize>) -> Vec<u8> {
 
 /// Waits until answers hold what `wanted` says.
 async fn until_held(world: &World, wanted: impl Fn(usize) -> bool) {
-    let held = async {
+    until_shown(world, "cortado_http_answer_bytes ", wanted).await;
+}
+
+/// Waits until the metric `name` has a value that is `wanted`.
+async fn until_shown(world: &World, name: &str, wanted: impl Fn(usize) -> bool) {
+    let shown = async {
         loop {
             let metrics = world.get("/metrics").await.text();
-            let name = "cortado_http_answer_bytes ";
-            let line = metrics.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-            if wanted(line.parse().unwrap()) {
+            let value = metrics.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            if wanted(value.trim().parse().unwrap()) {
                 return;
             }
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(PATIENCE, held).await.expect("held in the end");
+    tokio::time::timeout(PATIENCE, shown).await.expect("shown in the end");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn unread_answers_have_a_budget_and_small_ones_get_through() {
     let world = with_documents(10 * MIB, 16).await;
     assert_eq!(world.put("/v1/music/fan/small", "{}").await.status, 201);
-    let mut unread = world.connect().await;
+    let mut unread = world.connect_narrow().await;
     unread.send(&batch(0..8)).await;
     until_held(&world, |bytes| bytes >= 7 * MIB).await;
     let mut other = world.connect().await;
@@ -65,7 +70,7 @@ async fn a_document_is_held_once_however_often_answers_name_it() {
     let world = with_documents(3 * MIB, 1).await;
     let mut unread: Vec<Client> = Vec::new();
     for _ in 0..8 {
-        let mut client = world.connect().await;
+        let mut client = world.connect_narrow().await;
         client.send(&batch(std::iter::repeat_n(0, 32))).await;
         assert_eq!(client.head().await.status, 200);
         unread.push(client);
@@ -98,7 +103,7 @@ async fn an_answer_has_a_bound_and_names_what_is_beyond() {
 /// Opens a stream of `partition` that is not read.
 async fn stream(world: &World, partition: &str, since: &str) -> Client {
     let path = format!("GET /v1/music:changes?partition={partition}&since={since}&wait=60000");
-    let mut client = world.connect().await;
+    let mut client = world.connect_narrow().await;
     client.send(&request(&path, "")).await;
     assert_eq!(client.head().await.status, 200);
     client
@@ -132,6 +137,69 @@ async fn streams_that_are_not_read_hold_a_page_each_and_share_it() {
     until_held(&world, |bytes| bytes <= 6 * MIB).await;
     drop(apart);
     until_held(&world, |bytes| bytes < MIB / 2).await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_without_room_waits_for_it_and_ends_with_an_error() {
+    let heartbeat_time = Duration::from_secs(2);
+    let answers_bytes_max = 4 * MIB + MIB / 4;
+    let world =
+        World::with(Limits { answers_bytes_max, heartbeat_time, ..Limits::default() }).await;
+    let body = format!("{{\"x\":\"{}\"}}", "y".repeat(MIB - 100));
+    for n in 0..5 {
+        assert_eq!(world.put(&format!("/v1/music/album/a/{n:02}"), &body).await.status, 201);
+    }
+    let fourth = world.get("/v1/music/album/a/03").await;
+    let since = fourth.header("cortado-scn").unwrap();
+    let partition = since.split('/').next().unwrap();
+    let get = format!("GET /v1/music:changes?partition={partition}&since={since}");
+    let mut unread = world.connect_narrow().await;
+    unread.send(&batch(0..4)).await;
+    until_held(&world, |bytes| bytes > 4 * MIB - MIB / 4).await;
+    let mut client = world.connect().await;
+    client.send(&request(&get, "")).await;
+    assert_eq!(client.head().await.status, 200);
+    assert!(!client.ends_whole().await, "not everything was told");
+    // Room that comes in time is waited for.
+    let mut client = world.connect().await;
+    client.send(&request(&format!("{get}\nConnection: close"), "")).await;
+    assert_eq!(unread.reply(false).await.status, 200);
+    assert_eq!(client.head().await.status, 200);
+    assert!(client.ends_whole().await);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_for_a_leader_has_its_room() {
+    let world = World::start().await;
+    for node in ["n1", "n2", "n3"] {
+        let killed = world.ask(&format!("POST /admin/v1/nodes/{node}:kill"), "").await;
+        assert_eq!(killed.status, 204, "{killed:?}");
+    }
+    let mut waiting = Vec::new();
+    for (number, path) in ["/v1/music/fan?limit=10", "/v1/music/album/a"].iter().enumerate() {
+        let mut client = world.connect().await;
+        client.send(&request(&format!("GET {path}\nCortado-Consistency: strong"), "")).await;
+        until_held(&world, |bytes| bytes > (number + 1) * MIB).await;
+        waiting.push(client);
+    }
+    let mut client = world.connect().await;
+    client.send(&batch(0..8)).await;
+    until_held(&world, |bytes| bytes > 3 * MIB).await;
+    waiting.push(client);
+    let mut client = world.connect().await;
+    let body = format!("{{\"x\":\"{}\"}}", "y".repeat(300_000));
+    let head = "PUT /v1/music/fan/x\nContent-Type: application/json";
+    client.send(&request(head, &body)).await;
+    until_shown(&world, "cortado_http_body_bytes ", |bytes| bytes >= 300_000).await;
+    waiting.push(client);
+    for mut client in waiting {
+        // A batch has a status for each document.
+        assert!([200, 503].contains(&client.reply(false).await.status));
+    }
+    until_held(&world, |bytes| bytes < MIB / 2).await;
+    until_shown(&world, "cortado_http_body_bytes ", |bytes| bytes == 0).await;
     world.end().await;
 }
 
