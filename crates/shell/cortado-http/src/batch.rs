@@ -8,9 +8,10 @@ use crate::call::{Call, served_headers};
 use crate::failure::Failure;
 use crate::json_body;
 use crate::room::FIRST_READ_BYTES;
+use crate::services::BatchItem;
 use crate::status;
 use crate::target::find_table;
-use cortado_gateway::{Database, ReadError, ReadOptions, Served, ServedRole, StoredDocument};
+use cortado_gateway::{Database, ReadOptions, Served, ServedRole, StoredDocument};
 use cortado_model::limits::OPERATIONS_MAX;
 use cortado_model::{DocumentKey, NodeId, Scn, TableId};
 use cortado_wire::{BatchBody, BatchKey, Code, JsonText, Position, headers};
@@ -64,8 +65,6 @@ pub(crate) async fn get(
     Ok(answer)
 }
 
-type Found = Result<Served<Option<StoredDocument>>, ReadError>;
-
 /// The documents that a batch asks for, each of them once.
 #[derive(Default)]
 struct Wanted {
@@ -95,7 +94,7 @@ impl Wanted {
         call: &Call<'_>,
         database: &Database,
         read: &ReadOptions,
-    ) -> Result<Vec<Option<Found>>, Failure> {
+    ) -> Result<Vec<BatchItem>, Failure> {
         let seen = |partition: u32| call.seen(partition);
         let mut bytes_max = FIRST_READ_BYTES;
         loop {

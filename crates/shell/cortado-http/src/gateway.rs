@@ -2,7 +2,7 @@
 //!
 //! Passes every request on as it is. Start reading at [`Services`].
 
-use crate::services::{BoxFuture, ChangeFeed, NodeControl, Services};
+use crate::services::{BatchItem, BoxFuture, ChangeFeed, NodeControl, Services};
 use cortado_document::TableDefinition;
 use cortado_gateway::{
     AdminError, Catalog, ChangeReader, Changes, ChangesError, Database, DatabaseSpec,
@@ -37,7 +37,7 @@ impl Services for Gateway {
         at_least: &'a (dyn Fn(u32) -> Option<Scn> + Send + Sync),
         bytes_max: usize,
         read: &'a ReadOptions,
-    ) -> BoxFuture<'a, Vec<Option<Result<Served<Option<StoredDocument>>, ReadError>>>> {
+    ) -> BoxFuture<'a, Vec<BatchItem>> {
         Box::pin(Gateway::batch_get(self, database, keys, at_least, bytes_max, read))
     }
 

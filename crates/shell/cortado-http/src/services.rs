@@ -20,6 +20,9 @@ use tokio::time::Instant;
 /// An answer to come.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
+/// One document of a batch; `None` if it was not read.
+pub(crate) type BatchItem = Option<Result<Served<Option<StoredDocument>>, ReadError>>;
+
 /// Serves documents and administers the cluster for the handlers of the API.
 ///
 /// Databases and tables come from [`catalog`](Self::catalog). Dropping a [`BoxFuture`] ends the
@@ -48,7 +51,7 @@ pub trait Services: Send + Sync {
         at_least: &'a (dyn Fn(u32) -> Option<Scn> + Send + Sync),
         bytes_max: usize,
         read: &'a ReadOptions,
-    ) -> BoxFuture<'a, Vec<Option<Result<Served<Option<StoredDocument>>, ReadError>>>>;
+    ) -> BoxFuture<'a, Vec<BatchItem>>;
 
     /// Reads a page of a collection, all at one SCN.
     fn list<'a>(

@@ -3,7 +3,7 @@
 use super::*;
 use crate::hosts::Hosts;
 use crate::limits::Limits;
-use crate::services::{BoxFuture, ChangeFeed, Services};
+use crate::services::{BatchItem, BoxFuture, ChangeFeed, Services};
 use cortado_document::TableDefinition;
 use cortado_gateway::{
     AdminError, Catalog, ChangesError, Database, DatabaseSpec, DecisionEvent, Declared,
@@ -40,7 +40,7 @@ impl Services for Empty {
         _: &'a (dyn Fn(u32) -> Option<Scn> + Send + Sync),
         _: usize,
         _: &'a ReadOptions,
-    ) -> BoxFuture<'a, Vec<Option<Result<Served<Option<StoredDocument>>, ReadError>>>> {
+    ) -> BoxFuture<'a, Vec<BatchItem>> {
         Box::pin(async { Vec::new() })
     }
 
