@@ -213,7 +213,9 @@ async fn run<C: Future<Output = hyper::Result<()>> + Unpin>(
                 debug!(%client, error = with_causes(&error), "connection ended early");
             }
         }
-        () = pulse.owed().overdue() => debug!(%client, "connection cut: its client takes no answers"),
+        () = pulse.owed().overdue() => {
+            debug!(%client, "connection cut: its client takes no answers");
+        }
     }
 }
 

@@ -221,8 +221,8 @@ impl<S> Guard<S> {
         io::Error::new(io::ErrorKind::ConnectionAborted, "connection closed by the guard")
     }
 
-    /// Reads ahead while a stream is answered, and fails at the end of what the peer sends: hyper,
-    /// which looks for that end itself, does not as long as it has bytes that it has no use for yet.
+    /// Reads ahead while a stream is answered, and fails at the end of what the peer sends: hyper
+    /// does not look for that end as long as it has bytes that it has no use for yet.
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Error>
     where
         S: Stream,

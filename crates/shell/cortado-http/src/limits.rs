@@ -16,7 +16,8 @@ pub struct Limits {
     /// Bytes of request bodies at a time, until their requests are answered, all connections
     /// together.
     pub bodies_bytes_max: usize,
-    /// Bytes of answers that are being read or sent at a time, all connections and change streams together.
+    /// Bytes of answers that are being read or sent at a time, all
+    /// connections and change streams together.
     pub answers_bytes_max: usize,
     /// From the beginning of a connection, or of a request, to the end of the request's head.
     pub head_time: Duration,
@@ -24,8 +25,8 @@ pub struct Limits {
     pub body_time: Duration,
     /// Without any request.
     pub idle_time: Duration,
-    /// For the client to take at least 16 KiB of what there is to send, and to take an answer whole,
-    /// with a second more for each 16 KiB of all answers that are on their way to it.
+    /// For the client to take at least 16 KiB of what there is to send, and to take an answer
+    /// whole, with a second more for each 16 KiB of all answers that are on their way to it.
     pub stall_time: Duration,
     /// Between two signs of life of a change stream; at most 10 s.
     pub heartbeat_time: Duration,

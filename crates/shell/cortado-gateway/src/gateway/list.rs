@@ -98,8 +98,8 @@ impl Gateway {
         None
     }
 
-    /// Reads many documents; those of one resource as of one SCN. Answers in the order asked; `None`
-    /// for those that were not read, since the others reach `bytes_max` without them.
+    /// Reads many documents; those of one resource as of one SCN. Answers in the order asked;
+    /// `None` for those that were not read, since the others reach `bytes_max` without them.
     ///
     /// * `at_least`: for session reads, what the client has seen of each partition.
     pub async fn batch_get(

@@ -252,7 +252,7 @@ async fn is_cut(limits: Limits, bytes: usize, pause: Duration) -> bool {
     let served = tokio::spawn(serve(api, accepted, closing));
     let request = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     client.write_all(request).await.expect("a stream in memory");
-    let mut answer = Vec::new();
+    let (mut pace, mut answer) = (tokio::time::interval(pause), Vec::new());
     'taking: loop {
         let taken_bytes = answer.len();
         while answer.len() < taken_bytes + bytes {
@@ -260,7 +260,7 @@ async fn is_cut(limits: Limits, bytes: usize, pause: Duration) -> bool {
                 break 'taking;
             }
         }
-        tokio::time::sleep(pause).await;
+        pace.tick().await;
     }
     served.await.expect("no request ends the task of its connection");
     let text = String::from_utf8_lossy(&answer);
