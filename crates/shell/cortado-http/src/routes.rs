@@ -3,172 +3,24 @@
 //! Adding a line here is the only way to add a route, and all it takes. Start reading at
 //! [`ROUTES`].
 
+mod words;
+
 use crate::answer::Answer as Answered;
 use crate::failure::Failure;
 use crate::room::Need;
 use crate::route::{Answering, Handler, Route};
 use crate::{admin, batch, changes, creation, documents, lists, operations, transaction};
 use cortado_wire::media::{JSON, JSON_PATCH, MERGE_PATCH, NDJSON, SSE, TEXT};
-use cortado_wire::openapi::{Answer, Description, ErrorAnswer, Parameter, RequestBody};
+use cortado_wire::openapi::{Answer, Description, RequestBody};
 use std::future::ready;
-
-const LIMIT: Parameter = optional("limit", "Maximum number of documents.").of("Limit");
-const CURSOR: Parameter = optional("cursor", "`next` of the previous page.").of("Cursor");
-const ORDER: Parameter = optional("order", "Ascending or descending, by key.").of("Order");
-const KEY: Parameter =
-    needed("key", "One part of the document's key; repeated for each part, in order.").of("Key");
-const PREFIX: Parameter =
-    needed("prefix", "One of the first parts of the keys; repeated for each part, in order.")
-        .of("KeyPrefix");
-
-const CONSISTENCY: Parameter =
-    optional("Cortado-Consistency", "What a read promises.").of("Consistency");
-const SESSION: Parameter =
-    optional("Cortado-Session", "The session token of an earlier answer.").of("SessionToken");
-const MAX_LAG: Parameter =
-    optional("Cortado-Max-Lag-Ms", "Maximum age of a `bounded` read, in milliseconds.")
-        .of("MaxLagMs");
-const DEADLINE: Parameter =
-    optional("Cortado-Deadline-Ms", "How long the client waits, in milliseconds.").of("DeadlineMs");
-const IF_MATCH: Parameter =
-    optional("If-Match", "Only if the document is in one of these states.").of("EntityTags");
-const IF_NONE_MATCH: Parameter = optional(
-    "If-None-Match",
-    "Only if the document is in none of these states; `*`: only if it \
-              does not exist.",
-)
-.of("EntityTags");
-const IF_MODIFIED_SINCE: Parameter =
-    optional("If-Modified-Since", "Only if it was written later.").of("HttpDate");
-const IDEMPOTENCY: Parameter =
-    optional("Idempotency-Key", "A retry with the same key repeats the first answer.")
-        .of("IdempotencyKey");
-const IDEMPOTENCY_TTL: Parameter =
-    optional("Cortado-Idempotency-Ttl", "How long the answer is remembered, in seconds.")
-        .of("IdempotencyTtl");
-const LAST_EVENT_ID: Parameter =
-    optional("Last-Event-ID", "The SCN to resume after; wins over `since`.").of("Since");
-
-const READ_HEADERS: &[Parameter] = &[CONSISTENCY, SESSION, MAX_LAG, DEADLINE];
-const GET_HEADERS: &[Parameter] =
-    &[IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, CONSISTENCY, SESSION, MAX_LAG, DEADLINE];
-const WRITE_HEADERS: &[Parameter] =
-    &[IF_MATCH, IF_NONE_MATCH, IDEMPOTENCY, IDEMPOTENCY_TTL, SESSION, DEADLINE];
-const TRANSACT_HEADERS: &[Parameter] = &[IDEMPOTENCY, IDEMPOTENCY_TTL, SESSION, DEADLINE];
-const ADMIN_HEADERS: &[Parameter] = &[DEADLINE];
-
-/// Headers of a document that was read.
-const READ: &[&str] = &[
-    "ETag",
-    "Last-Modified",
-    "Cortado-Scn",
-    "Cortado-Session",
-    "Cortado-Served-By",
-    "Cortado-Role",
-    "Vary",
-];
-/// Headers of a list or batch.
-const LISTED: &[&str] = &["Cortado-Session", "Cortado-Served-By", "Cortado-Role", "Vary"];
-/// Headers of a write that was done.
-const WRITTEN_HEADERS: &[&str] =
-    &["ETag", "Last-Modified", "Cortado-Scn", "Cortado-Session", "Cortado-Repeated"];
-const DELETED_HEADERS: &[&str] = &["Cortado-Scn", "Cortado-Session", "Cortado-Repeated"];
-const CREATED_HEADERS: &[&str] =
-    &["Location", "ETag", "Last-Modified", "Cortado-Scn", "Cortado-Session", "Cortado-Repeated"];
-
-const MALFORMED: ErrorAnswer = error(400, "Malformed: a header, a parameter, a key or the body.");
-const FOREIGN: ErrorAnswer = error(403, "A web page of another origin may not change anything.");
-const MISSING: ErrorAnswer = error(404, "It does not exist, or the database or table does not.");
-const CONFLICT: ErrorAnswer = error(409, "The state does not allow it.");
-const UNMET: ErrorAnswer = ErrorAnswer {
-    status: 412,
-    about: "A condition failed; the ETag is that of the current state, if there is one.",
-    headers: &["ETag", "Cortado-Session"],
-};
-const TOO_LARGE: ErrorAnswer = error(413, "The body or the document is too large.");
-const UNPROCESSABLE: ErrorAnswer = error(422, "Well-formed, but it cannot be done.");
-const BUDGET: ErrorAnswer = again(429, "Too much is remembered or open.");
-const UNSERVED: ErrorAnswer = again(503, "It cannot be served now.");
-const LATE: ErrorAnswer = error(504, "The deadline passed.");
-
-const READ_ERRORS: &[ErrorAnswer] = &[MALFORMED, MISSING, UNMET, UNSERVED, LATE];
-const LIST_ERRORS: &[ErrorAnswer] = &[MALFORMED, MISSING, UNPROCESSABLE, UNSERVED, LATE];
-const WRITE_ERRORS: &[ErrorAnswer] = &[
-    MALFORMED,
-    FOREIGN,
-    MISSING,
-    CONFLICT,
-    UNMET,
-    TOO_LARGE,
-    UNPROCESSABLE,
-    BUDGET,
-    UNSERVED,
-    LATE,
-];
-
-const WRITTEN: Answer = Answer {
-    status: 200,
-    about: "Updated.",
-    media: &[(JSON, "WriteAnswer")],
-    headers: WRITTEN_HEADERS,
-};
-const PAGE: &[Answer] = &[Answer {
-    status: 200,
-    about: "A page of documents.",
-    media: &[(JSON, "Page")],
-    headers: LISTED,
-}];
-const DONE: &[Answer] = &[Answer { status: 204, about: "Done.", media: &[], headers: &[] }];
-const DELETED: &[Answer] =
-    &[Answer { status: 204, about: "Deleted.", media: &[], headers: DELETED_HEADERS }];
-const CREATED: Answer = Answer { status: 201, about: "Created.", media: &[], headers: &[] };
-
-/// A description to start from.
-const PLAIN: Description = Description {
-    id: "",
-    method: "GET",
-    path: "",
-    path_form: None,
-    summary: "",
-    about: "",
-    key: None,
-    parameters: &[],
-    headers: &[],
-    body: RequestBody::None,
-    answers: &[],
-    errors: &[],
-};
-const DOCUMENT: Description = Description {
-    path: "/v1/{database}/{table}:document",
-    path_form: Some("/v1/{database}/{table}/{key}"),
-    key: Some(KEY),
-    errors: WRITE_ERRORS,
-    ..PLAIN
-};
-const COLLECTION: Description = Description {
-    path: "/v1/{database}/{table}:collection",
-    path_form: Some("/v1/{database}/{table}/{key}"),
-    key: Some(PREFIX),
-    ..PLAIN
+use words::{
+    ADMIN_HEADERS, BUDGET, COLLECTION, CREATED, CREATED_HEADERS, CURSOR, DATABASE_PATH, DEADLINE,
+    DELETED, DELETED_HEADERS, DOCUMENT, DONE, FOREIGN, GET_HEADERS, LAST_EVENT_ID, LATE, LIMIT,
+    LIST_ERRORS, MALFORMED, MISSING, ORDER, PAGE, PLAIN, READ, READ_ERRORS, READ_HEADERS, SESSION,
+    TABLE_PATH, TOO_LARGE, TRANSACT_HEADERS, UNPROCESSABLE, UNSERVED, WRITE_ERRORS, WRITE_HEADERS,
+    WRITTEN, error, found, needed, optional,
 };
 
-const fn optional(name: &'static str, about: &'static str) -> Parameter {
-    Parameter { name, about, required: false, schema: "Words" }
-}
-
-const fn needed(name: &'static str, about: &'static str) -> Parameter {
-    Parameter { name, about, required: true, schema: "Words" }
-}
-
-const fn error(status: u16, about: &'static str) -> ErrorAnswer {
-    ErrorAnswer { status, about, headers: &[] }
-}
-
-const fn again(status: u16, about: &'static str) -> ErrorAnswer {
-    ErrorAnswer { status, about, headers: &["Retry-After"] }
-}
-
-/// The answer of a handler that waits for nothing.
 fn at_once<'c>(answer: Result<Answered, Failure>) -> Answering<'c> {
     Box::pin(ready(answer))
 }
@@ -189,10 +41,6 @@ const fn writes(handler: Handler, description: Description) -> Route {
 }
 
 /// An answer of JSON with the schema `schema`.
-const fn found(about: &'static str, media: &'static [(&'static str, &'static str)]) -> Answer {
-    Answer { status: 200, about, media, headers: &[] }
-}
-
 /// Every route of the server.
 pub(crate) static ROUTES: &[Route] = &[
     reads(
@@ -646,7 +494,3 @@ pub(crate) static ROUTES: &[Route] = &[
         },
     ),
 ];
-
-const DATABASE_PATH: Description = Description { path: "/admin/v1/databases/{database}", ..PLAIN };
-const TABLE_PATH: Description =
-    Description { path: "/admin/v1/databases/{database}/tables/{table}", ..PLAIN };
