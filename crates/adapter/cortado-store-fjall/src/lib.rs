@@ -202,20 +202,20 @@ impl Store for FjallStore {
         &self,
         partition: PartitionId,
         keys: &[(TableId, DocumentKey)],
-        name: Option<&RememberedKey>,
+        names: &[RememberedKey],
     ) -> Result<Findings, StoreError> {
-        let Some(name) = name else {
+        if names.is_empty() {
             let snapshot = self.engine.database.snapshot();
             let document =
                 |(table, key): &(_, _)| self.engine.document(&snapshot, partition, *table, key);
             let documents = keys.iter().map(document).collect::<Result<_, _>>()?;
             return Ok(Findings { documents, ..Findings::default() });
-        };
+        }
         let (view, start) = self.starts.view(&self.engine, partition);
         let documents = keys.iter().map(|(table, key)| view.get(*table, key));
         Ok(Findings {
             documents: documents.collect::<Result<_, _>>()?,
-            remembered: view.remembered(name)?,
+            remembered: names.iter().map(|name| view.remembered(name)).collect::<Result<_, _>>()?,
             remembered_bytes: view.remembered_bytes()?,
             first_expiry: view.first_expiry_from(start)?,
         })

@@ -95,7 +95,7 @@ impl Broken {
     fn question(&self, question: Question) -> Question {
         match question {
             Question::Write(mut write) if self.has(Defect::ForgetsTheKey) => {
-                write.keyed = None;
+                write.keyed.clear();
                 Question::Write(write)
             }
             question if self.has(Defect::ForgetsTheDeadline) => {

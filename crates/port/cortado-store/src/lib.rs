@@ -85,17 +85,17 @@ pub trait Store: Send + Sync + 'static {
         key: &DocumentKey,
     ) -> Result<Option<StoredDocument>, StoreError>;
 
-    /// Some documents of `partition`, and what is known of an idempotency key: all of one state.
+    /// Some documents of `partition`, and what is known of idempotency keys: all of one state.
     ///
-    /// * `keys`: one or a few, each with its table.
-    /// * `name`: without it, nothing is told of what is remembered.
+    /// * `keys`: up to 1,000, each with its table; one or a few mostly.
+    /// * `names`: as many at most; without them, nothing is told of what is remembered.
     fn find(
         &self,
         partition: PartitionId,
         keys: &[(TableId, DocumentKey)],
-        name: Option<&RememberedKey>,
+        names: &[RememberedKey],
     ) -> Result<Findings, StoreError> {
-        self.view(partition)?.find(keys, name)
+        self.view(partition)?.find(keys, names)
     }
 
     /// Removes everything of `partition`; nothing to remove is no error.
@@ -256,14 +256,16 @@ pub trait View: Send + Sync {
     fn find(
         &self,
         keys: &[(TableId, DocumentKey)],
-        name: Option<&RememberedKey>,
+        names: &[RememberedKey],
     ) -> Result<Findings, StoreError> {
         let documents = keys.iter().map(|(table, key)| self.get(*table, key));
         let documents = documents.collect::<Result<_, _>>()?;
-        let Some(name) = name else { return Ok(Findings { documents, ..Findings::default() }) };
+        if names.is_empty() {
+            return Ok(Findings { documents, ..Findings::default() });
+        }
         Ok(Findings {
             documents,
-            remembered: self.remembered(name)?,
+            remembered: names.iter().map(|name| self.remembered(name)).collect::<Result<_, _>>()?,
             remembered_bytes: self.remembered_bytes()?,
             first_expiry: self.first_expiry()?,
         })

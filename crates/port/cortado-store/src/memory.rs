@@ -269,11 +269,11 @@ impl Store for MemoryStore {
         &self,
         partition: PartitionId,
         keys: &[(TableId, DocumentKey)],
-        name: Option<&RememberedKey>,
+        names: &[RememberedKey],
     ) -> Result<Findings, StoreError> {
         let state = self.state();
         state.check_read()?;
-        state.view(partition).find(keys, name)
+        state.view(partition).find(keys, names)
     }
 
     fn remove(&self, partition: PartitionId) -> Result<(), StoreError> {

@@ -100,10 +100,10 @@ impl Store for Slow {
         &self,
         partition: PartitionId,
         keys: &[(TableId, DocumentKey)],
-        name: Option<&RememberedKey>,
+        names: &[RememberedKey],
     ) -> Result<Findings, StoreError> {
         self.pace.wait();
-        self.store.find(partition, keys, name)
+        self.store.find(partition, keys, names)
     }
 
     fn remove(&self, partition: PartitionId) -> Result<(), StoreError> {
@@ -209,10 +209,10 @@ impl View for SlowView {
     fn find(
         &self,
         keys: &[(TableId, DocumentKey)],
-        name: Option<&RememberedKey>,
+        names: &[RememberedKey],
     ) -> Result<Findings, StoreError> {
         self.pace.wait();
-        self.view.find(keys, name)
+        self.view.find(keys, names)
     }
 
     fn documents_of(

@@ -31,6 +31,8 @@ enum Defect {
     FindsInTwoStates,
     /// The answer under the name is read for itself.
     RemembersInTwoStates,
+    /// Names without an answer are passed over.
+    RemembersWithoutGaps,
     /// What is remembered is told to who did not ask.
     TellsWithoutAName,
     /// The answers under other names are passed over.
@@ -125,9 +127,9 @@ impl Store for Broken {
         &self,
         partition: PartitionId,
         keys: &[(TableId, DocumentKey)],
-        name: Option<&RememberedKey>,
+        names: &[RememberedKey],
     ) -> Result<Findings, StoreError> {
-        let mut found = self.store.find(partition, keys, name)?;
+        let mut found = self.store.find(partition, keys, names)?;
         match self.defect {
             Some(Defect::FindsWithoutGaps) => found.documents.retain(Option::is_some),
             Some(Defect::FindsInKeyOrder) => {
@@ -139,16 +141,17 @@ impl Store for Broken {
                 self.let_a_batch_in(partition);
                 found.documents.pop();
                 let last = &keys[keys.len() - 1..];
-                found.documents.extend(self.store.find(partition, last, None)?.documents);
+                found.documents.extend(self.store.find(partition, last, &[])?.documents);
             }
             Some(Defect::RemembersInTwoStates) => {
                 self.let_a_batch_in(partition);
-                found.remembered = self.store.find(partition, &[], name)?.remembered;
+                found.remembered = self.store.find(partition, &[], names)?.remembered;
             }
             Some(Defect::TellsWithoutAName) => {
                 found.remembered_bytes = self.store.view(partition)?.remembered_bytes()?;
             }
-            Some(Defect::ForgetsTheBudget) if found.remembered.is_none() => {
+            Some(Defect::RemembersWithoutGaps) => found.remembered.retain(Option::is_some),
+            Some(Defect::ForgetsTheBudget) if !found.remembered.iter().any(Option::is_some) => {
                 (found.remembered_bytes, found.first_expiry) = (0, None);
             }
             _ => {}
@@ -208,6 +211,7 @@ fn the_suite_notices_every_defect() {
     check(Defect::FindsInKeyOrder, conformance::a_find_answers_in_the_order_asked);
     check(Defect::FindsInTwoStates, conformance::a_find_is_of_one_state);
     check(Defect::RemembersInTwoStates, conformance::a_find_is_of_one_state);
+    check(Defect::RemembersWithoutGaps, conformance::a_find_with_a_name_tells_what_is_remembered);
     check(Defect::TellsWithoutAName, conformance::a_find_with_a_name_tells_what_is_remembered);
     check(Defect::ForgetsTheBudget, conformance::a_find_with_a_name_tells_what_is_remembered);
 }

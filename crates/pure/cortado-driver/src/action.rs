@@ -46,8 +46,8 @@ pub enum Action<C> {
         job: JobId,
         /// Documents.
         keys: Vec<(TableId, DocumentKey)>,
-        /// An answer that may be remembered.
-        name: Option<RememberedKey>,
+        /// Answers that may be remembered.
+        names: Vec<RememberedKey>,
     },
     /// Make a batch visible, all or nothing. One at a time.
     Apply {
@@ -133,6 +133,10 @@ pub enum Action<C> {
 pub enum Reply {
     /// The write is committed and in the store, or had nothing to change.
     Written(Box<Written>),
+    /// Of a write of [`WriteMode::Each`](crate::WriteMode): what each operation would have been
+    /// answered alone, from the first one on, for as many as one record takes; one at least. Of
+    /// the others nothing was done.
+    Each(Vec<Result<Written, Refused>>),
     /// What was asked for holds: look at the store now.
     Ready,
     /// Not done, for a reason that lies in the request.

@@ -8,10 +8,11 @@ use crate::finds::{Finding, PendingWrite, Shown};
 use crate::halt::Halt;
 use crate::idempotency::{BUDGET_BYTES, FirstAnswer, KeyedWrite, live, over_budget};
 use crate::life::{Life, Room};
+use crate::promise::Promise;
 use crate::remembered_answer::code_of;
 use crate::requests::{Settled, Waiting};
 use crate::turn::Turn;
-use crate::write::{Caller, Refused, TableRules, UnknownWhy, WriteOrder, Written};
+use crate::write::{Caller, Refused, TableRules, UnknownWhy, WriteMode, WriteOrder, Written};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use cortado_document::{
@@ -72,9 +73,9 @@ impl<C: Caller> Life<C> {
                 self.go_on(pending, turn)
             }
             Finding::Recall { caller, name, fingerprint } => {
-                let recalled = self.first_answer(&name, found.remembered.as_ref(), turn)?;
-                let answer = match recalled {
-                    Some(first) => repeat(&first, fingerprint),
+                let stored = found.remembered.first().and_then(Option::as_ref);
+                let answer = match self.first_answer(&name, stored, turn)? {
+                    Some(first) => alone(repeat(&first, fingerprint)),
                     // What was in flight is gone: evaluate it again.
                     None => Reply::NotDone(NotDone::Changing),
                 };
@@ -89,11 +90,7 @@ impl<C: Caller> Life<C> {
 
     /// Duty 4: looks up what is not known yet, then evaluates and feeds a write with nothing fed in
     /// between.
-    fn go_on(
-        &mut self,
-        mut pending: Box<PendingWrite<C>>,
-        turn: &mut Turn<'_, C>,
-    ) -> Result<(), Halt> {
+    fn go_on(&mut self, pending: Box<PendingWrite<C>>, turn: &mut Turn<'_, C>) -> Result<(), Halt> {
         let same = pending.generation == self.core.fold().generation();
         // What the store has shown may lack what another leader has written.
         let why =
@@ -105,17 +102,7 @@ impl<C: Caller> Life<C> {
         if self.knows(&pending) {
             return self.evaluate_now(pending, turn);
         }
-        // All of it anew: what one look has shown may not go with what another shows.
-        let operations = pending.order.operations.iter().enumerate();
-        let unknown = operations.filter(|(_, operation)| !self.has_newest(operation));
-        let (asked, keys) = unknown
-            .map(|(index, operation)| (index, (operation.table, operation.key.clone())))
-            .unzip();
-        let name = pending.order.keyed.as_ref().map(|keyed| keyed.name.clone());
-        pending.ask(asked);
-        let job = turn.job();
-        self.finds.insert(job, Finding::Write(pending));
-        turn.act(Action::Find { job, keys, name });
+        self.look_up(pending, turn);
         Ok(())
     }
 
@@ -125,7 +112,7 @@ impl<C: Caller> Life<C> {
         let documents = operations.all(|(operation, shown)| {
             matches!(shown, Shown::Known(_)) || self.has_newest(operation)
         });
-        documents && (pending.order.keyed.is_none() || pending.remembered.is_some())
+        documents && (pending.order.keyed.is_empty() || pending.remembered.is_some())
     }
 
     fn evaluate_now(
@@ -133,6 +120,9 @@ impl<C: Caller> Life<C> {
         pending: Box<PendingWrite<C>>,
         turn: &mut Turn<'_, C>,
     ) -> Result<(), Halt> {
+        if pending.order.mode == WriteMode::Each {
+            return self.evaluate_each(pending, turn);
+        }
         if !pending.caller.begin() {
             // Withdrawn: the client has been told that nothing was begun.
             return Ok(());
@@ -147,27 +137,44 @@ impl<C: Caller> Life<C> {
         let PendingWrite { caller, order: WriteOrder { keyed, .. }, log_end, .. } = *pending;
         match evaluation {
             Evaluation::Publish { changes, results } => {
-                let idempotency = keyed.as_ref().map(|keyed| Idempotency {
-                    name: keyed.name.clone(),
-                    fingerprint: keyed.fingerprint,
-                    ttl_ms: Some(keyed.ttl_ms),
-                    statuses: results.iter().copied().map(code_of).collect(),
-                });
-                let draft = Draft { changes, idempotency: idempotency.into_iter().collect() };
-                let name = keyed.map(|keyed| keyed.name);
-                let request = self.requests.insert(Waiting::Write { caller, results, name });
-                self.step(Input::Write(DecidedWrite { request, draft }), turn)
+                let idempotency = keyed.iter().map(|keyed| remember(keyed, &results)).collect();
+                let draft = Draft { changes, idempotency };
+                self.publish(caller, draft, Promise::Whole(results), turn)
             }
             Evaluation::Changed => {
                 reply(caller, Reply::NotDone(NotDone::Changing), turn);
                 Ok(())
             }
             Evaluation::Settle(outcome) => {
-                let request = self.requests.insert(Waiting::Settle { caller, outcome });
-                let need = log_end.map_or(turn.settings.proof, ReadNeed::Folded);
-                self.step(Input::Settle { request, need }, turn)
+                let waiting = Waiting::Settle { caller, outcome };
+                self.go_on_settled(waiting, log_end, turn)
             }
         }
+    }
+
+    /// Publishes a write; `promise` is answered if it commits.
+    pub(crate) fn publish(
+        &mut self,
+        caller: C,
+        draft: Draft,
+        promise: Promise,
+        turn: &mut Turn<'_, C>,
+    ) -> Result<(), Halt> {
+        let names = draft.idempotency.iter().map(|entry| entry.name.clone()).collect();
+        let request = self.requests.insert(Waiting::Write { caller, promise, names });
+        self.step(Input::Write(DecidedWrite { request, draft }), turn)
+    }
+
+    /// Goes on with `waiting` when everything is committed that it rests on.
+    pub(crate) fn go_on_settled(
+        &mut self,
+        waiting: Waiting<C>,
+        log_end: Option<LogOffset>,
+        turn: &mut Turn<'_, C>,
+    ) -> Result<(), Halt> {
+        let request = self.requests.insert(waiting);
+        let need = log_end.map_or(turn.settings.proof, ReadNeed::Folded);
+        self.step(Input::Settle { request, need }, turn)
     }
 
     fn why_not_leading(&self, order: &WriteOrder, turn: &Turn<'_, C>) -> Option<NotDone> {
@@ -183,6 +190,8 @@ impl<C: Caller> Life<C> {
             Role::Leader if order.only_removes() || turn.me.partition == PartitionId::CLUSTER => {
                 None
             }
+            // Each operation is told for itself.
+            Role::Leader if self.room == Room::Nowhere && order.mode == WriteMode::Each => None,
             // It would be committed, and could not be applied.
             Role::Leader if self.room == Room::Nowhere => Some(NotDone::LogRefused),
             Role::Leader if self.room == Room::Sought => Some(NotDone::Changing),
@@ -198,12 +207,15 @@ impl<C: Caller> Life<C> {
         pending: &PendingWrite<C>,
         turn: &Turn<'_, C>,
     ) -> Result<Evaluation, StoreError> {
-        let WriteOrder { tables, operations, foreseen, keyed } = &pending.order;
-        let tables = tables.as_deref();
-        if let Some(keyed) = keyed
-            && let Some(settled) = self.recognise(keyed, pending.remembered.as_ref(), turn)?
+        let WriteOrder { operations, keyed, .. } = &pending.order;
+        if let Some(KeyedWrite { name, fingerprint, .. }) = keyed.first()
+            && self.requests.has_write(name)
         {
-            return Ok(Evaluation::Settle(settled));
+            let (name, fingerprint) = (name.clone(), *fingerprint);
+            return Ok(Evaluation::Settle(Settled::Again { name, fingerprint }));
+        }
+        if let Some(ended) = self.recognise(pending, 0, turn)? {
+            return Ok(Evaluation::Settle(Settled::Ended(ended)));
         }
         let mut changes = Vec::with_capacity(operations.len());
         let mut results = Vec::with_capacity(operations.len());
@@ -211,63 +223,49 @@ impl<C: Caller> Life<C> {
         let mut bytes = 1_024 + 2 * operations.len();
         // For all of them together, since the partition waits.
         let mut budget = ValidationBudget::full();
-        for (index, operation) in operations.iter().enumerate() {
-            let rules = tables.and_then(|tables| tables.rules(operation.table));
-            let foreseen = foreseen.get(index).and_then(Option::as_ref);
-            let found = self.newest(operation, &pending.shown[index]);
-            let schema = rules.and_then(|rules| rules.schema);
-            let before = budget;
-            let evaluated = match evaluate_one(operation, found, schema, foreseen, &mut budget) {
-                Ok(evaluated) => evaluated,
-                // Not by itself, and not as it was foreseen, but together with those before it.
-                Err(Refusal::SchemaTooExpensive) if budget != before && !before.is_full() => {
-                    return Ok(Evaluation::Changed);
-                }
-                Err(refusal) => {
-                    let refused = Refused::Operation { operation: index, refusal };
-                    return Ok(Evaluation::Settle(Settled::Refused(refused)));
-                }
+        for index in 0..operations.len() {
+            let (done, change) = match self.evaluate_at(pending, index, &mut budget) {
+                Some(Ok(evaluated)) => evaluated,
+                Some(Err(refused)) => return Ok(Evaluation::Settle(Settled::Ended(Err(refused)))),
+                None => return Ok(Evaluation::Changed),
             };
-            results.push(evaluated.done);
-            let Some(change) = evaluated.change else { continue };
-            let draft = draft(rules, operation, change);
-            let value_bytes = draft.value.as_ref().map_or(0, |value| value.json.len());
-            bytes += 80 + draft.key.as_bytes().len() + value_bytes;
-            changes.push(draft);
+            results.push(done);
+            bytes += change.as_ref().map_or(0, bytes_of);
+            changes.extend(change);
         }
         let bytes_max = turn.settings.record_bytes_max;
         if bytes > bytes_max {
             let too_large = Refused::TooLarge { bytes, bytes_max };
-            return Ok(Evaluation::Settle(Settled::Refused(too_large)));
+            return Ok(Evaluation::Settle(Settled::Ended(Err(too_large))));
         }
         // Under a key it is a record all the same: a repetition must find this answer, and not do
         // to what others have written since what could not be done now.
-        if changes.is_empty() && keyed.is_none() {
-            return Ok(Evaluation::Settle(Settled::Unchanged(results)));
+        if changes.is_empty() && keyed.is_empty() {
+            return Ok(Evaluation::Settle(Settled::Unchanged(Promise::Whole(results))));
         }
         Ok(Evaluation::Publish { changes, results })
     }
 
-    /// What becomes of a write by its idempotency key alone; `None` if the key is new.
-    fn recognise(
+    /// What becomes of a write by its idempotency key alone; `None` if it has none, or a new one.
+    ///
+    /// * `at`: which of its keys counts.
+    pub(crate) fn recognise(
         &self,
-        keyed: &KeyedWrite,
-        found: Option<&Findings>,
+        pending: &PendingWrite<C>,
+        at: usize,
         turn: &Turn<'_, C>,
-    ) -> Result<Option<Settled>, StoreError> {
-        let KeyedWrite { name, fingerprint, .. } = keyed;
-        let fingerprint = *fingerprint;
-        if self.requests.has_write(name) {
-            return Ok(Some(Settled::Again { name: name.clone(), fingerprint }));
-        }
-        let remembered = found.and_then(|found| found.remembered.as_ref());
+    ) -> Result<Option<Result<Written, Refused>>, StoreError> {
+        let Some(KeyedWrite { name, fingerprint, .. }) = pending.order.keyed.get(at) else {
+            return Ok(None);
+        };
+        let found = pending.remembered.as_ref();
+        let remembered = found.and_then(|found| found.remembered.get(at)?.as_ref());
         if let Some(first) = self.first_answer(name, remembered, turn)? {
-            return Ok(Some(Settled::Repeated { first, fingerprint }));
+            return Ok(Some(repeat(&first, *fingerprint)));
         }
         let now = self.log_time(turn);
         let retry_after_ms = found.and_then(|found| over_budget(found, BUDGET_BYTES, now));
-        Ok(retry_after_ms
-            .map(|retry_after_ms| Settled::Refused(Refused::Budget { retry_after_ms })))
+        Ok(retry_after_ms.map(|retry_after_ms| Err(Refused::Budget { retry_after_ms })))
     }
 
     /// The live answer under a name: the one that is on its way into the store, or what that holds.
@@ -287,11 +285,32 @@ impl<C: Caller> Life<C> {
         self.core.log_time(turn.now)
     }
 
-    /// Whether the newest state of a document need not be looked up.
-    fn has_newest(&self, operation: &Operation) -> bool {
-        let Operation { table, key, .. } = operation;
-        self.core.in_flight(*table, key).is_some()
-            || self.applying.recent().document(*table, key).is_some()
+    /// How an operation of a write goes, and what it leaves behind; `None` if it is too expensive
+    /// only together with those before it.
+    ///
+    /// * `budget`: what they have left of it.
+    pub(crate) fn evaluate_at(
+        &self,
+        pending: &PendingWrite<C>,
+        at: usize,
+        budget: &mut ValidationBudget,
+    ) -> Option<Result<(Done, Option<DraftChange>), Refused>> {
+        let (order, operation) = (&pending.order, &pending.order.operations[at]);
+        let rules = order.tables.as_ref().and_then(|tables| tables.rules(operation.table));
+        let schema = rules.and_then(|rules| rules.schema);
+        let foreseen = order.foreseen.get(at).and_then(Option::as_ref);
+        let found = self.newest(operation, &pending.shown[at]);
+        let before = *budget;
+        Some(match evaluate_one(operation, found, schema, foreseen, budget) {
+            Ok(Evaluated { done, change }) => {
+                Ok((done, change.map(|change| draft(rules, operation, change))))
+            }
+            // Neither by itself nor as it was foreseen.
+            Err(Refusal::SchemaTooExpensive) if *budget != before && !before.is_full() => {
+                return None;
+            }
+            Err(refusal) => Err(Refused::Operation { operation: at, refusal }),
+        })
     }
 
     /// The newest promised state of an operation's document.
@@ -333,18 +352,10 @@ impl<C> Life<C> {
 
     fn answer(&mut self, waiting: Waiting<C>, answer: RequestEnd, turn: &mut Turn<'_, C>) {
         let (caller, answer) = match waiting {
-            Waiting::Write { caller, results, .. } => (
+            Waiting::Write { caller, promise, .. } => (
                 caller,
                 match answer {
-                    RequestEnd::Committed { scn, time, etag } => {
-                        Reply::Written(Box::new(Written {
-                            scn,
-                            time,
-                            etag,
-                            results,
-                            repeated: false,
-                        }))
-                    }
+                    RequestEnd::Committed { scn, time, etag } => promise.keep(scn, time, etag),
                     RequestEnd::NotDone(why) => Reply::NotDone(why),
                     // `Ready` never answers a write; if it did, the outcome would be unknown.
                     RequestEnd::Unknown | RequestEnd::Ready => {
@@ -352,6 +363,13 @@ impl<C> Life<C> {
                     }
                 },
             ),
+            Waiting::Anew(pending) => match answer {
+                RequestEnd::Ready => return self.look_up(pending, turn),
+                RequestEnd::NotDone(why) => (pending.caller, Reply::NotDone(why)),
+                RequestEnd::Unknown | RequestEnd::Committed { .. } => {
+                    (pending.caller, Reply::NotDone(NotDone::Offline))
+                }
+            },
             Waiting::Settle { caller, outcome } => match answer {
                 RequestEnd::Ready => match self.settled(outcome) {
                     Ok(answer) => (caller, answer),
@@ -381,17 +399,35 @@ impl<C> Life<C> {
     fn settled(&self, outcome: Settled) -> Result<Reply, (RememberedKey, u128)> {
         let fold = self.core.fold();
         match outcome {
-            Settled::Refused(refused) => Ok(Reply::Refused(refused)),
-            Settled::Unchanged(results) => Ok(Reply::Written(Box::new(Written {
-                scn: fold.last,
-                time: fold.time,
-                etag: cortado_replica::etag_of(fold.genesis.identity.partition, fold.last),
-                results,
-                repeated: false,
-            }))),
-            Settled::Repeated { first, fingerprint } => Ok(repeat(&first, fingerprint)),
+            Settled::Ended(ended) => Ok(alone(ended)),
+            Settled::Unchanged(promise) => {
+                let etag = cortado_replica::etag_of(fold.genesis.identity.partition, fold.last);
+                Ok(promise.keep(fold.last, fold.time, etag))
+            }
             Settled::Again { name, fingerprint } => Err((name, fingerprint)),
         }
+    }
+
+    /// Asks the store for everything that a write rests on and that is not on its way into it.
+    fn look_up(&mut self, mut pending: Box<PendingWrite<C>>, turn: &mut Turn<'_, C>) {
+        // All of it anew: what one look has shown may not go with what another shows.
+        let operations = pending.order.operations.iter().enumerate();
+        let unknown = operations.filter(|(_, operation)| !self.has_newest(operation));
+        let (asked, keys) = unknown
+            .map(|(index, operation)| (index, (operation.table, operation.key.clone())))
+            .unzip();
+        let names = pending.order.keyed.iter().map(|keyed| keyed.name.clone()).collect();
+        pending.ask(asked);
+        let job = turn.job();
+        self.finds.insert(job, Finding::Write(pending));
+        turn.act(Action::Find { job, keys, names });
+    }
+
+    /// Whether the newest state of a document need not be looked up.
+    fn has_newest(&self, operation: &Operation) -> bool {
+        let Operation { table, key, .. } = operation;
+        self.core.in_flight(*table, key).is_some()
+            || self.applying.recent().document(*table, key).is_some()
     }
 
     /// Looks for the first answer to a write that came again while the first was on its way.
@@ -403,28 +439,46 @@ impl<C> Life<C> {
         turn: &mut Turn<'_, C>,
     ) {
         let job = turn.job();
-        turn.act(Action::Find { job, keys: Vec::new(), name: Some(name.clone()) });
+        turn.act(Action::Find { job, keys: Vec::new(), names: [name.clone()].into() });
         self.finds.insert(job, Finding::Recall { caller, name, fingerprint });
     }
 }
 
-fn reply<C>(caller: C, reply: Reply, turn: &mut Turn<'_, C>) {
+pub(crate) fn reply<C>(caller: C, reply: Reply, turn: &mut Turn<'_, C>) {
     turn.act(Action::Reply { caller, reply });
 }
 
 /// The first answer to a write that came again.
-fn repeat(first: &FirstAnswer, fingerprint: u128) -> Reply {
+fn repeat(first: &FirstAnswer, fingerprint: u128) -> Result<Written, Refused> {
     let FirstAnswer { time, answer } = first;
+    let (scn, etag) = (answer.scn, answer.etag);
     match answer.results() {
-        Some(results) if answer.fingerprint == fingerprint => Reply::Written(Box::new(Written {
-            scn: answer.scn,
-            time: *time,
-            etag: answer.etag,
-            results,
-            repeated: true,
-        })),
-        Some(_) | None => Reply::Refused(Refused::KeyReused),
+        Some(results) if answer.fingerprint == fingerprint => {
+            Ok(Written { scn, time: *time, etag, results, repeated: true })
+        }
+        Some(_) | None => Err(Refused::KeyReused),
     }
+}
+
+/// The answer to a write that is one.
+fn alone(ended: Result<Written, Refused>) -> Reply {
+    ended.map_or_else(Reply::Refused, |written| Reply::Written(Box::new(written)))
+}
+
+/// What is remembered of a write that comes to `results`.
+pub(crate) fn remember(keyed: &KeyedWrite, results: &[Done]) -> Idempotency {
+    Idempotency {
+        name: keyed.name.clone(),
+        fingerprint: keyed.fingerprint,
+        ttl_ms: Some(keyed.ttl_ms),
+        statuses: results.iter().copied().map(code_of).collect(),
+    }
+}
+
+/// About how many bytes a change takes in its record.
+pub(crate) fn bytes_of(draft: &DraftChange) -> usize {
+    let value_bytes = draft.value.as_ref().map_or(0, |value| value.json.len());
+    80 + draft.key.as_bytes().len() + value_bytes
 }
 
 fn draft(rules: Option<TableRules<'_>>, operation: &Operation, change: Change) -> DraftChange {

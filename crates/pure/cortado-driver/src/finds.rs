@@ -44,7 +44,7 @@ pub(crate) struct PendingWrite<C> {
     pub(crate) generation: Generation,
     /// For each operation, what the store has shown.
     pub(crate) shown: Vec<Shown>,
-    /// What it has shown of the idempotency key.
+    /// What it has shown of the idempotency keys.
     pub(crate) remembered: Option<Findings>,
     /// Operations that this look is for.
     pub(crate) asked: Vec<usize>,
@@ -84,7 +84,7 @@ impl<C> PendingWrite<C> {
         for (operation, document) in self.asked.drain(..).zip(documents) {
             self.shown[operation] = Shown::Known(document);
         }
-        if self.order.keyed.is_some() {
+        if !self.order.keyed.is_empty() {
             self.remembered = Some(found);
         }
     }

@@ -335,6 +335,7 @@ impl<C> Life<C> {
                 Waiting::Settle { caller, .. } | Waiting::Read(caller) => {
                     (caller, nothing_begun.clone())
                 }
+                Waiting::Anew(pending) => (pending.caller, nothing_begun.clone()),
             };
             turn.act(Action::Reply { caller, reply });
         }

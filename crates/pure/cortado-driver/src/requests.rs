@@ -2,11 +2,12 @@
 //!
 //! Start reading at [`Waiting`].
 
-use crate::idempotency::FirstAnswer;
-use crate::write::Refused;
+use crate::finds::PendingWrite;
+use crate::promise::Promise;
+use crate::write::{Refused, Written};
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
-use cortado_document::Done;
 use cortado_model::RememberedKey;
 use cortado_replica::RequestId;
 
@@ -16,11 +17,13 @@ pub(crate) enum Waiting<C> {
     /// Published; done when committed.
     Write {
         caller: C,
-        /// How each operation goes if it commits.
-        results: Vec<Done>,
-        /// Under which name it will be remembered.
-        name: Option<RememberedKey>,
+        /// What it is answered if it commits.
+        promise: Promise,
+        /// Under which names it will be remembered.
+        names: Vec<RememberedKey>,
     },
+    /// Evaluated when what comes before it is committed: one of its operations is on its way.
+    Anew(Box<PendingWrite<C>>),
     /// Evaluated, with nothing to publish; due when everything it rests on is committed.
     Settle {
         caller: C,
@@ -36,16 +39,10 @@ pub(crate) enum Waiting<C> {
 /// What a write without a transaction comes to.
 #[derive(Debug)]
 pub(crate) enum Settled {
-    /// It is refused.
-    Refused(Refused),
+    /// It was done before, or is refused.
+    Ended(Result<Written, Refused>),
     /// Its operations change nothing.
-    Unchanged(Vec<Done>),
-    /// It was done before.
-    Repeated {
-        first: FirstAnswer,
-        /// Of this request.
-        fingerprint: u128,
-    },
+    Unchanged(Promise),
     /// A write under its idempotency key is on its way: what that one answers.
     Again {
         /// Under which name.
@@ -110,10 +107,8 @@ impl<C> Requests<C> {
     pub(crate) fn insert(&mut self, waiting: Waiting<C>) -> RequestId {
         match &waiting {
             Waiting::Read(_) => self.reads += 1,
-            Waiting::Write { name: Some(name), .. } => {
-                self.names.insert(name.clone());
-            }
-            Waiting::Write { name: None, .. } | Waiting::Settle { .. } | Waiting::HandOff(_) => {}
+            Waiting::Write { names, .. } => self.names.extend(names.iter().cloned()),
+            Waiting::Anew(_) | Waiting::Settle { .. } | Waiting::HandOff(_) => {}
         }
         let request = self.next_id();
         self.waiting.insert(request.0, waiting);
@@ -124,10 +119,10 @@ impl<C> Requests<C> {
         let waiting = self.waiting.remove(&request.0)?;
         match &waiting {
             Waiting::Read(_) => self.reads -= 1,
-            Waiting::Write { name: Some(name), .. } => {
+            Waiting::Write { names, .. } => names.iter().for_each(|name| {
                 self.names.remove(name);
-            }
-            Waiting::Write { name: None, .. } | Waiting::Settle { .. } | Waiting::HandOff(_) => {}
+            }),
+            Waiting::Anew(_) | Waiting::Settle { .. } | Waiting::HandOff(_) => {}
         }
         Some(waiting)
     }
@@ -148,7 +143,8 @@ mod tests {
     fn a_name_is_on_its_way_as_long_as_its_write_is() {
         let mut requests = Requests::new();
         let name = RememberedKey::new("cher", b"k", 0);
-        let write = Waiting::Write { caller: 1, results: Vec::new(), name: Some(name.clone()) };
+        let (promise, names) = (Promise::Whole(Vec::new()), vec![name.clone()]);
+        let write = Waiting::Write { caller: 1, promise, names };
         let write = requests.insert(write);
         let read = requests.insert(Waiting::Read(2));
         assert!(requests.has_write(&name) && requests.has_reads());

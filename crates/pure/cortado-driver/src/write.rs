@@ -9,25 +9,47 @@ use core::fmt;
 use cortado_document::{DocumentAction, Done, Foreseen, Operation, Refusal, Schema};
 use cortado_model::{Etag, Scn, TableId, WallMillis};
 
-/// A write of one resource.
+/// A write of one partition.
 #[derive(Clone, Debug)]
 pub struct WriteOrder {
     /// Whose tables and schemas count; `None` for `_cluster`, which has none.
     pub tables: Option<Arc<dyn Tables>>,
-    /// All or nothing, no key twice.
+    /// No document twice in a whole write.
     pub operations: Vec<Operation>,
     /// What was found out of each operation under these tables before it came here; empty if
     /// nothing was.
     pub foreseen: Vec<Option<Foreseen>>,
-    /// How it is recognised when it comes again.
-    pub keyed: Option<KeyedWrite>,
+    /// How they hang together.
+    pub mode: WriteMode,
+    /// How it is recognised when it comes again: nothing, or one of a whole write, or else one of
+    /// each operation.
+    pub keyed: Vec<KeyedWrite>,
+}
+
+/// How the operations of a write hang together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WriteMode {
+    /// All or nothing, of one resource.
+    Whole,
+    /// Each as if it had come alone, in their order; of any resources of the partition. A refused
+    /// one refuses no other.
+    Each,
 }
 
 impl WriteOrder {
     /// Whether it removes documents and does nothing else.
     pub(crate) fn only_removes(&self) -> bool {
-        let removes = |action: &_| matches!(action, DocumentAction::Delete | DocumentAction::Check);
-        self.operations.iter().all(|operation| removes(&operation.action))
+        !self.operations.iter().any(grows)
+    }
+}
+
+/// Whether an operation may need room that was not needed before.
+pub(crate) fn grows(operation: &Operation) -> bool {
+    match operation.action {
+        DocumentAction::Put { .. }
+        | DocumentAction::Merge { .. }
+        | DocumentAction::JsonPatch { .. } => true,
+        DocumentAction::Delete | DocumentAction::Check => false,
     }
 }
 
@@ -88,6 +110,8 @@ pub enum Refused {
         /// The limit.
         bytes_max: usize,
     },
+    /// There is no room for what an operation of [`WriteMode::Each`] would write.
+    NoRoom,
     /// The partition remembers as many answers as it may.
     Budget {
         /// When there is room again.

@@ -54,9 +54,19 @@ impl NodeMetrics {
 
     /// Counts what a driver has answered, if that is of a kind that is counted.
     pub(crate) fn count_reply(&self, reply: &Reply) {
-        if let Reply::Refused(Refused::Budget { .. }) = reply {
-            self.idempotency_refused.add(1);
-        }
+        let without_room = match reply {
+            Reply::Refused(Refused::Budget { .. }) => 1,
+            Reply::Each(ended) => {
+                let without_room = |each: &&_| matches!(each, Err(Refused::Budget { .. }));
+                ended.iter().filter(without_room).count()
+            }
+            Reply::Refused(_)
+            | Reply::Written(_)
+            | Reply::Ready
+            | Reply::NotDone(_)
+            | Reply::Unknown(_) => 0,
+        };
+        self.idempotency_refused.add(without_room as u64);
     }
 
     pub(crate) fn count_void(&self, why: VoidReason) {
@@ -205,7 +215,10 @@ mod tests {
         let nodes = NodeMetrics::register(&registry, [NodeId(1)].into_iter());
         nodes[&NodeId(1)].count_reply(&Reply::Refused(Refused::KeyReused));
         nodes[&NodeId(1)].count_reply(&Reply::Refused(Refused::Budget { retry_after_ms: 1 }));
-        let want = "\ncortado_idempotency_refused_total{node=\"n1\"} 1\n";
+        let refused = || Err(Refused::Budget { retry_after_ms: 1 });
+        let each = vec![refused(), Err(Refused::KeyReused), refused()];
+        nodes[&NodeId(1)].count_reply(&Reply::Each(each));
+        let want = "\ncortado_idempotency_refused_total{node=\"n1\"} 3\n";
         assert!(registry.encode().contains(want));
     }
 

@@ -343,7 +343,7 @@ impl ReplicaTask {
             Action::ReadPage { job, from, bytes_max } => self.reading.want(job, from, bytes_max),
             Action::AskExtent(job) => self.work.ask_extent(job),
             Action::Survey(job) => self.work.survey(job),
-            Action::Find { job, keys, name } => return self.work.find(job, keys, name),
+            Action::Find { job, keys, names } => return self.work.find(job, keys, names),
             Action::Apply { job, batch, last, transactions } => {
                 self.handle.show_applying(last);
                 self.work.apply(job, *batch, transactions);

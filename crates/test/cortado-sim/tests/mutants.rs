@@ -124,6 +124,14 @@ fn careless_evaluation_is_found() {
 }
 
 #[test]
+fn a_bulk_that_is_not_each_for_itself_is_found() {
+    check(Mutant::LooksUpOneKey, Scenario::Swarm, &["one_effect"]);
+    check(Mutant::MixesParts, Scenario::Swarm, &["definite_errors", "no_lost_write"]);
+    check(Mutant::TakesRestForDone, Scenario::Swarm, &["no_lost_write"]);
+    check_seen_by_clients(Mutant::MixesParts, Scenario::Swarm);
+}
+
+#[test]
 fn trimming_what_is_not_durable_elsewhere_is_found() {
     check(Mutant::TrimsEarly, Scenario::Trim, &["trims"]);
     check(Mutant::TrimsWithoutTheAbsent, Scenario::Trim, &["trims"]);

@@ -35,7 +35,7 @@ fn check(store: &FjallStore, from: u64, to: u64) {
     assert!((from - 1..=from).contains(&expiry.0), "{expiry:?}");
     assert_eq!(bookmark, scn(from));
     let name = RememberedKey::new("r", b"k", 0);
-    let found = store.find(HOME, &[], Some(&name)).unwrap();
+    let found = store.find(HOME, &[], &[name]).unwrap();
     assert_eq!(found.first_expiry, Some(WallMillis(from)));
 }
 

@@ -110,7 +110,7 @@ fn check_random_read(
     assert_eq!(ok(store.get(partition, table, &key)), want);
     let keys = [(table, random_key(random)), (table, key)];
     let other = documents.get(&keys[0]).cloned();
-    assert_eq!(ok(store.find(partition, &keys, None)).documents, [other, want]);
+    assert_eq!(ok(store.find(partition, &keys, &[])).documents, [other, want]);
 
     let prefix = match random.below(2) {
         0 => Vec::new(),

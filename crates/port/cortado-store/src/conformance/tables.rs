@@ -26,7 +26,7 @@ fn remembered(store: &dyn Store) -> Vec<u64> {
     let found: Vec<u64> = (0..100).filter(|n| ok(view.remembered(&name(*n))).is_some()).collect();
     let first = found.first().map(|first| answer(*first).expires);
     assert_eq!(ok(view.first_expiry()), first);
-    assert_eq!(ok(store.find(HOME, &[], Some(&name(0)))).first_expiry, first);
+    assert_eq!(ok(store.find(HOME, &[], &[name(0)])).first_expiry, first);
     found
 }
 

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use cortado_document::{Condition, Document, DocumentAction as Do, Match, Operation};
 use cortado_driver::{
     Action, Caller, Driver, Event, GATHER_BYTES_MAX, JobId, KeyedWrite, LogExtent, Me, News,
-    RecordOutcome, Reply, Settings, Survey, TrimPolicy, WriteOrder,
+    RecordOutcome, Reply, Settings, Survey, TrimPolicy, WriteMode, WriteOrder,
 };
 use cortado_model::{
     Batch, ClusterUuid, DatabaseId, DocumentKey, Findings, LogId, LogOffset, LogPosition, Millis,
@@ -166,8 +166,8 @@ impl Rig {
                 let page = self.page(from.offset, bytes_max);
                 self.on(Event::Page(job, Ok(page)));
             }
-            Action::Find { job, keys, name } if self.inline => {
-                let found = self.look(&keys, name.as_ref());
+            Action::Find { job, keys, names } if self.inline => {
+                let found = self.look(&keys, &names);
                 self.on(Event::Found(job, Ok(found)));
             }
             Action::Apply { job, batch, .. } if self.inline => self.applied(job, *batch),
@@ -253,10 +253,10 @@ impl Rig {
     pub(crate) fn look(
         &self,
         keys: &[(TableId, DocumentKey)],
-        name: Option<&RememberedKey>,
+        names: &[RememberedKey],
     ) -> Findings {
         let documents = keys.iter().map(|(_, key)| self.documents.get(key).cloned()).collect();
-        let remembered = name.and_then(|name| self.remembered.get(name)).cloned();
+        let remembered = names.iter().map(|name| self.remembered.get(name).cloned()).collect();
         Findings { documents, remembered, ..Findings::default() }
     }
 
@@ -297,7 +297,7 @@ impl Rig {
     pub(crate) fn take_find(&mut self) -> Option<(JobId, Findings)> {
         let at = self.wanted.iter().position(|action| matches!(action, Action::Find { .. }))?;
         match self.wanted.remove(at) {
-            Some(Action::Find { job, keys, name }) => Some((job, self.look(&keys, name.as_ref()))),
+            Some(Action::Find { job, keys, names }) => Some((job, self.look(&keys, &names))),
             _ => None,
         }
     }
@@ -314,8 +314,22 @@ impl Rig {
             fingerprint: 7,
             ttl_ms: 60_000,
         });
-        let order =
-            WriteOrder { tables: None, operations: vec![operation], foreseen: Vec::new(), keyed };
+        let (operations, keyed) = (vec![operation], keyed.into_iter().collect());
+        self.order(client, order_of(WriteMode::Whole, operations, keyed));
+    }
+
+    /// Writes each for itself; under the key "k", or under none.
+    pub(crate) fn bulk(&mut self, client: u32, operations: Vec<Operation>, is_keyed: bool) {
+        let keyed = (0..).zip(&operations).filter(|_| is_keyed).map(|(index, operation)| {
+            let name = RememberedKey::new(operation.key.resource(), b"k", index);
+            let fingerprint = operation.key.as_bytes().iter().map(|byte| u128::from(*byte)).sum();
+            KeyedWrite { name, fingerprint, ttl_ms: 60_000 }
+        });
+        let keyed = keyed.collect();
+        self.order(client, order_of(WriteMode::Each, operations, keyed));
+    }
+
+    pub(crate) fn order(&mut self, client: u32, order: WriteOrder) {
         let log_end = Some(LogOffset(self.log.len() as u64));
         self.on(Event::Write { caller: Client(client), order, log_end });
         self.settle();
@@ -346,6 +360,15 @@ impl Rig {
 
 pub(crate) fn key(name: &str) -> DocumentKey {
     DocumentKey::from_parts(&["cher", name]).expect("two short parts")
+}
+
+/// A write of a table without a schema.
+pub(crate) fn order_of(
+    mode: WriteMode,
+    operations: Vec<Operation>,
+    keyed: Vec<KeyedWrite>,
+) -> WriteOrder {
+    WriteOrder { tables: None, operations, foreseen: Vec::new(), mode, keyed }
 }
 
 pub(crate) fn put(name: &str) -> Operation {

@@ -1,8 +1,10 @@
 //! Writes: evaluated against everything that was promised, answered when that is in the store.
 
-use crate::rig::{LOG, Rig, create, delete, put};
+use crate::rig::{LOG, Rig, create, delete, order_of, put};
 use cortado_document::{Done, Refusal, Schema, SchemaText, ValidationBudget};
-use cortado_driver::{Action, Event, RecordOutcome, Refused, ReplicaRole, Reply, WAITING_MAX};
+use cortado_driver::{
+    Action, Event, RecordOutcome, Refused, ReplicaRole, Reply, WAITING_MAX, WriteMode, WriteOrder,
+};
 use cortado_model::{LogOffset, Scn, StoreError};
 use cortado_replica::{NotDone, ReadNeed};
 
@@ -181,16 +183,7 @@ fn a_key_of_another_request_is_refused() {
     rig.append();
     let name = cortado_model::RememberedKey::new("cher", b"k", 0);
     let keyed = cortado_driver::KeyedWrite { name, fingerprint: 8, ttl_ms: 1_000 };
-    let operations = vec![put("x")];
-    let order = cortado_driver::WriteOrder {
-        tables: None,
-        operations,
-        foreseen: Vec::new(),
-        keyed: Some(keyed),
-    };
-    let log_end = Some(LogOffset(rig.log.len() as u64));
-    rig.on(Event::Write { caller: crate::rig::Client(2), order, log_end });
-    rig.settle();
+    rig.order(2, order_of(WriteMode::Whole, vec![put("x")], vec![keyed]));
     assert_eq!(rig.reply(2), Some(&Reply::Refused(Refused::KeyReused)));
 }
 
@@ -203,9 +196,8 @@ fn what_was_foreseen_of_a_write_is_not_found_out_again() {
     let operations = vec![put("x")];
     let budget = &mut ValidationBudget::brief();
     let foreseen = vec![operations[0].foresee(None, Some(&schema), budget)];
-    let order = cortado_driver::WriteOrder { tables: None, operations, foreseen, keyed: None };
-    rig.on(Event::Write { caller: crate::rig::Client(1), order, log_end: Some(LogOffset(2)) });
-    rig.settle();
+    let order = order_of(WriteMode::Whole, operations, Vec::new());
+    rig.order(1, WriteOrder { foreseen, ..order });
     let is_refused = matches!(
         rig.reply(1),
         Some(Reply::Refused(Refused::Operation { refusal: Refusal::SchemaViolated(_), .. }))
@@ -216,14 +208,8 @@ fn what_was_foreseen_of_a_write_is_not_found_out_again() {
 #[test]
 fn a_record_that_no_log_takes_is_refused() {
     let mut rig = Rig::leading();
-    let order = cortado_driver::WriteOrder {
-        tables: None,
-        operations: (0..12_000).map(|number| put(&number.to_string())).collect(),
-        foreseen: Vec::new(),
-        keyed: None,
-    };
-    rig.on(Event::Write { caller: crate::rig::Client(1), order, log_end: Some(LogOffset(2)) });
-    rig.settle();
+    let operations = (0..12_000).map(|number| put(&number.to_string())).collect();
+    rig.order(1, order_of(WriteMode::Whole, operations, Vec::new()));
     let too_large = matches!(rig.reply(1), Some(Reply::Refused(Refused::TooLarge { .. })));
     assert!(too_large && !rig.append());
 }

@@ -2,6 +2,7 @@
 //!
 //! Decides nothing. Start reading at [`WriteRequest`] and [`ReadOptions`].
 
+use super::write::RETRY_AFTER_MS;
 use bytes::Bytes;
 use cortado_document::{Done, Operation, Refusal, TransactionError};
 use cortado_driver::{Refused, Written};
@@ -236,6 +237,9 @@ impl From<Refused> for WriteError {
             Refused::Operation { operation, refusal } => WriteError::Refused { operation, refusal },
             Refused::KeyReused => WriteError::KeyReused,
             Refused::TooLarge { bytes, bytes_max } => WriteError::TooLarge { bytes, bytes_max },
+            Refused::NoRoom => {
+                WriteError::NotDone { why: NotDoneWhy::LogFull, retry_after_ms: RETRY_AFTER_MS }
+            }
             Refused::Budget { retry_after_ms } => {
                 WriteError::NotDone { why: NotDoneWhy::IdempotencyBudget, retry_after_ms }
             }

@@ -7,15 +7,15 @@ use super::{Gateway, NotDoneWhy, UnknownReason, WriteError, WriteReceipt, WriteR
 use crate::catalog::Database;
 use cortado_cluster::{Doubt, Repetition, RouteAttempt, RouteStep, TryOutcome};
 use cortado_document::check_operations;
-use cortado_driver::{KeyedWrite, UnknownWhy, Written};
-use cortado_model::{PartitionId, RememberedKey};
+use cortado_driver::{KeyedWrite, Refused, UnknownWhy, WriteMode, Written};
+use cortado_model::{PartitionId, RememberedKey, Scn};
 use cortado_peer::{CallError, KnownLeader, Write, WriteAnswer};
 use cortado_replica::NotDone;
 use std::sync::Arc;
 use tokio::time::Instant;
 
 /// What clients are told when the cluster is busy, or between two leaders.
-const RETRY_AFTER_MS: u64 = 1_000;
+pub(super) const RETRY_AFTER_MS: u64 = 1_000;
 
 impl Gateway {
     /// Does a write of one resource: all of its operations or none.
@@ -44,27 +44,42 @@ impl Gateway {
         partition: PartitionId,
         request: WriteRequest,
     ) -> Result<WriteReceipt, WriteError> {
-        let mut search = Search::new(self, partition);
-        let mut attempt = RouteAttempt::new(match &request.idempotency {
-            Some(_) => Repetition::Remembered,
-            None => Repetition::Doubled,
+        let keyed = keyed(&request).into_iter().collect();
+        let WriteRequest { operations, deadline, .. } = request;
+        let (catalog, mode) = (Scn::ZERO, WriteMode::Whole);
+        let write = Write { partition, catalog, operations, mode, keyed, deadline };
+        match self.route_write(&write).await? {
+            Acknowledged::Whole(written) => Ok(WriteReceipt::of(*written, partition)),
+            // Another build, or a bug: it cannot be told what was done.
+            Acknowledged::Each(_) => Err(unknown(Doubt::LeaderLost)),
+        }
+    }
+
+    /// Has the leader of its partition do `write`, whoever that is by then.
+    ///
+    /// * `write`: of any catalog; the newest counts at each try.
+    pub(super) async fn route_write(&self, write: &Write) -> Result<Acknowledged, WriteError> {
+        let mut search = Search::new(self, write.partition);
+        let mut attempt = RouteAttempt::new(match write.keyed.is_empty() {
+            false => Repetition::Remembered,
+            true => Repetition::Doubled,
         });
         loop {
-            let tried = self.try_once(&mut search, &request).await;
+            let tried = self.try_once(&mut search, write).await;
             match attempt.judge(tried.outcome()) {
-                RouteStep::TryAgain => search.wait(tried.known(), request.deadline).await,
+                RouteStep::TryAgain => search.wait(tried.known(), write.deadline).await,
                 RouteStep::Answer => {
                     search.served();
-                    return tried.into_result(partition);
+                    return tried.into_result();
                 }
-                RouteStep::NotDone => return tried.into_result(partition),
+                RouteStep::NotDone => return tried.into_result(),
                 RouteStep::Unknown(doubt) => return Err(unknown(doubt)),
             }
         }
     }
 
     /// Asks the known leader, or a replica that may know the leader.
-    async fn try_once(&self, search: &mut Search<'_>, request: &WriteRequest) -> Tried {
+    async fn try_once(&self, search: &mut Search<'_>, write: &Write) -> Tried {
         let partition = search.route.partition;
         if self.is_ending() {
             return Tried::Declined(NotDoneWhy::Ending);
@@ -73,7 +88,7 @@ impl Gateway {
         if search.has_begun() && !self.exists(partition.database) {
             return Tried::Answered(Err(WriteError::NoSuchDatabase));
         }
-        if Instant::now() >= request.deadline {
+        if Instant::now() >= write.deadline {
             return if search.has_begun() {
                 Tried::Declined(NotDoneWhy::NoLeader)
             } else {
@@ -81,14 +96,8 @@ impl Gateway {
             };
         }
         let Some((_, target)) = search.next() else { return Tried::NotHere(None) };
-        let write = Write {
-            partition,
-            // Only what is stored has changed tables; barriers have not.
-            catalog: self.catalog().scn,
-            operations: request.operations.clone(),
-            keyed: keyed(request),
-            deadline: request.deadline,
-        };
+        // Only what is stored has changed tables; barriers have not.
+        let write = Write { catalog: self.catalog().scn, ..write.clone() };
         match target.write(write).await {
             Ok(answer) => Tried::of(answer),
             Err(CallError::Unreachable) => Tried::NotHere(None),
@@ -97,7 +106,7 @@ impl Gateway {
         }
     }
 
-    fn count_write(&self, written: &Result<WriteReceipt, WriteError>, begun: Instant) {
+    pub(super) fn count_write(&self, written: &Result<WriteReceipt, WriteError>, begun: Instant) {
         let metrics = self.metrics();
         match written {
             Ok(WriteReceipt { repeated: true, .. }) => metrics.writes_repeated.add(1),
@@ -130,9 +139,17 @@ fn keyed(request: &WriteRequest) -> Option<KeyedWrite> {
     Some(KeyedWrite { name, fingerprint, ttl_ms })
 }
 
+/// What a leader has acknowledged.
+pub(super) enum Acknowledged {
+    /// A whole write.
+    Whole(Box<Written>),
+    /// Operations that stand each for itself, from the first one on.
+    Each(Vec<Result<Written, Refused>>),
+}
+
 /// How one try ended.
 enum Tried {
-    Answered(Result<Written, WriteError>),
+    Answered(Result<Acknowledged, WriteError>),
     /// With the leader, as far as the node that was asked knows.
     NotHere(Option<KnownLeader>),
     Declined(NotDoneWhy),
@@ -145,7 +162,8 @@ enum Tried {
 impl Tried {
     fn of(answer: WriteAnswer) -> Tried {
         match answer {
-            WriteAnswer::Written(written) => Tried::Answered(Ok(*written)),
+            WriteAnswer::Written(written) => Tried::Answered(Ok(Acknowledged::Whole(written))),
+            WriteAnswer::Each(ended) => Tried::Answered(Ok(Acknowledged::Each(ended))),
             WriteAnswer::Refused(refused) => Tried::Answered(Err(WriteError::from(refused))),
             WriteAnswer::NotDone(why) => Tried::not_done(why),
             WriteAnswer::WrongNode(leader) => Tried::NotHere(Some(leader)),
@@ -193,10 +211,10 @@ impl Tried {
     }
 
     /// What to tell a client, if no other try counts.
-    fn into_result(self, partition: PartitionId) -> Result<WriteReceipt, WriteError> {
+    fn into_result(self) -> Result<Acknowledged, WriteError> {
         let not_done = |why| WriteError::NotDone { why, retry_after_ms: RETRY_AFTER_MS };
         match self {
-            Tried::Answered(answer) => answer.map(|written| WriteReceipt::of(written, partition)),
+            Tried::Answered(answer) => answer,
             Tried::NotHere(_) => Err(not_done(NotDoneWhy::NoLeader)),
             Tried::Declined(why) => Err(not_done(why)),
             Tried::DeadlineBefore => Err(WriteError::DeadlineBefore),

@@ -87,15 +87,15 @@ impl Work {
         &self,
         job: JobId,
         keys: Vec<(TableId, DocumentKey)>,
-        name: Option<RememberedKey>,
+        names: Vec<RememberedKey>,
     ) -> Option<Input> {
         let (lanes, partition) = (&self.handle.lanes, self.handle.partition);
         if let Some(store) = lanes.inline() {
-            return Some(Event::Found(job, store.find(partition, &keys, name.as_ref())));
+            return Some(Event::Found(job, store.find(partition, &keys, &names)));
         }
         let (lanes, ended) = (Arc::clone(lanes), self.ended.clone());
         self.host.tasks.spawn(async move {
-            let find = move |store: &dyn Store| store.find(partition, &keys, name.as_ref());
+            let find = move |store: &dyn Store| store.find(partition, &keys, &names);
             let _ = ended.send(Event::Found(job, lanes.read(find).await));
         });
         None

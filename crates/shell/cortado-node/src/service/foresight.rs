@@ -155,7 +155,7 @@ async fn look(
     if keys.is_empty() {
         return found;
     }
-    let find = move |store: &dyn Store| store.find(partition, &keys, None);
+    let find = move |store: &dyn Store| store.find(partition, &keys, &[]);
     let is_short = asked.len() <= DOCUMENTS_SHORT;
     let findings = if is_short { lanes.read(find).await } else { lanes.read_long(find).await };
     // What was not read now is read by the leader's task, which says why if it cannot.

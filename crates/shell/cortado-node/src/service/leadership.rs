@@ -38,7 +38,11 @@ impl NodeService {
         match timeout_at(deadline, leader.answer(answer)).await {
             Ok(Some(Reply::Ready)) => {}
             Ok(Some(Reply::NotDone(why))) => return HandOffAnswer::NotDone(why),
-            Ok(Some(Reply::Written(_) | Reply::Refused(_) | Reply::Unknown(_)) | None) | Err(_) => {
+            Ok(
+                Some(Reply::Written(_) | Reply::Each(_) | Reply::Refused(_) | Reply::Unknown(_))
+                | None,
+            )
+            | Err(_) => {
                 return HandOffAnswer::Unknown;
             }
         }

@@ -265,7 +265,13 @@ async fn park(replica: &ReplicaHandle, need: ReadNeed, deadline: Instant) -> Par
         Ok(Some(Reply::NotDone(NotDone::Overloaded))) => Parked::Overloaded,
         // The replica went away, or a read is answered in words of a write: it counts for nothing.
         Ok(
-            Some(Reply::Written(_) | Reply::Refused(_) | Reply::Unknown(_) | Reply::NotDone(_))
+            Some(
+                Reply::Written(_)
+                | Reply::Each(_)
+                | Reply::Refused(_)
+                | Reply::Unknown(_)
+                | Reply::NotDone(_),
+            )
             | None,
         ) => Parked::NotHere,
         Err(_) => Parked::Late,

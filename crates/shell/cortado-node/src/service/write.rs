@@ -39,8 +39,9 @@ impl NodeService {
                 }
             }
         };
-        let order = WriteOrder { tables, operations, foreseen, keyed: write.keyed };
-        self.ask(&leader, order, write.deadline, &route).await
+        let Write { mode, keyed, deadline, .. } = write;
+        let order = WriteOrder { tables, operations, foreseen, mode, keyed };
+        self.ask(&leader, order, deadline, &route).await
     }
 
     /// The tables of the partition's database, as new as the asking node knows them; none for
@@ -74,6 +75,7 @@ impl NodeService {
         }
         match timeout_at(deadline, leader.answer(answer)).await {
             Ok(Some(Reply::Written(written))) => WriteAnswer::Written(written),
+            Ok(Some(Reply::Each(ended))) => WriteAnswer::Each(ended),
             Ok(Some(Reply::Refused(refused))) => WriteAnswer::Refused(refused),
             Ok(Some(Reply::NotDone(NotDone::NotLeader | NotDone::Changing | NotDone::Offline))) => {
                 WriteAnswer::WrongNode(route.leader())

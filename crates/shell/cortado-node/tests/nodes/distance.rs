@@ -136,11 +136,11 @@ impl Store for Distant {
         &self,
         partition: PartitionId,
         keys: &[(TableId, DocumentKey)],
-        name: Option<&RememberedKey>,
+        names: &[RememberedKey],
     ) -> Result<Findings, StoreError> {
         let of = |held: &str| keys.iter().any(|(_, key)| key.resource() == held);
         self.distance.pass(|call| matches!(call, Call::Find(held) if of(held)));
-        self.read(partition).find(partition, keys, name)
+        self.read(partition).find(partition, keys, names)
     }
     fn remove(&self, partition: PartitionId) -> Result<(), StoreError> {
         self.store.remove(partition)

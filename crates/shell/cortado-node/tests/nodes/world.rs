@@ -139,9 +139,9 @@ impl Store for Opened {
         &self,
         partition: PartitionId,
         keys: &[(cortado_model::TableId, DocumentKey)],
-        name: Option<&RememberedKey>,
+        names: &[RememberedKey],
     ) -> Result<Findings, StoreError> {
-        self.0.find(partition, keys, name)
+        self.0.find(partition, keys, names)
     }
     fn remove(&self, partition: PartitionId) -> Result<(), StoreError> {
         self.0.remove(partition)

@@ -24,6 +24,9 @@ pub struct Client {
     pub(crate) route: RouteAttempt,
 }
 
+/// Operations of a bulk at most.
+pub const BULK_MAX: u64 = 4;
+
 /// How often a client tries one thing.
 pub const TRIES_MAX: usize = 8;
 
@@ -67,7 +70,8 @@ impl Client {
                 let other = KeyNumber((key.0 + random.between(1, keys - 1)) % keys);
                 write(None, vec![(key, value), (other, ValueId::ABSENT)])
             }
-            53..58 => {
+            53..56 => return (self.bulk(partition, keys, value, random), keyed),
+            56..58 => {
                 let condition = random.coin().then_some((key, seen));
                 let mut changes = vec![(key, value)];
                 let other = KeyNumber((key.0 + random.between(1, keys - 1)) % keys);
@@ -80,6 +84,24 @@ impl Client {
             _ => return (self.read(Level::Eventual, key, keys, partition, random), false),
         };
         (action, keyed)
+    }
+
+    /// A few documents, each for itself: some of them under a condition, some documents twice.
+    ///
+    /// * `value`: the first of [`BULK_MAX`] numbers that no other write uses.
+    fn bulk(&self, partition: usize, keys: u64, value: ValueId, random: &mut Random) -> Action {
+        let first = random.below(keys);
+        let parts = (0..random.between(1, BULK_MAX)).map(|part| {
+            // Some name the first document once more.
+            let step = if random.below(4) == 0 { 0 } else { part };
+            let key = KeyNumber((first + step) % keys);
+            let seen = self.seen.get(&(partition, key)).copied().unwrap_or_default();
+            let condition = (random.below(3) == 0).then_some((key, seen));
+            let removes = part == 0 && condition.is_none() && random.below(4) == 0;
+            let value = if removes { ValueId::ABSENT } else { ValueId(value.0 + part) };
+            Write { condition, changes: vec![(key, value)] }
+        });
+        Action::Bulk(parts.collect())
     }
 
     fn read(

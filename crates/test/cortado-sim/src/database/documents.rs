@@ -104,9 +104,10 @@ fn hash_of<'a>(seed: u64, bytes: impl Iterator<Item = &'a u8>) -> u64 {
     hash ^ (hash >> 31)
 }
 
-/// The name of what was sent under an idempotency key: these documents are all of one resource.
-pub fn remembered_key(key: &[u8]) -> RememberedKey {
-    RememberedKey::new("r", key, 0)
+/// The name of operation `index` of what was sent under an idempotency key: these documents are
+/// all of one resource.
+pub fn remembered_key(key: &[u8], index: u16) -> RememberedKey {
+    RememberedKey::new("r", key, index)
 }
 
 #[cfg(test)]

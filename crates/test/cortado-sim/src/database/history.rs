@@ -29,6 +29,8 @@ pub struct Operation {
 pub enum Action {
     /// Change documents, all or none.
     Write(Write),
+    /// Change documents, each for itself: one each, and only it may be under a condition.
+    Bulk(Vec<Write>),
     /// Look at documents of one state.
     Read {
         /// What the reader was promised.
@@ -91,6 +93,8 @@ pub enum Reply {
     Unreachable,
     /// Perhaps done.
     Unknown,
+    /// What became of each part of a bulk.
+    Each(Vec<Reply>),
     /// What a reader saw.
     Values {
         /// The last transaction of the state that was read.
@@ -105,7 +109,27 @@ impl Reply {
     pub fn is_definitely_nothing(&self) -> bool {
         match self {
             Reply::NotDone(_) | Reply::Unreachable | Reply::Refused => true,
+            Reply::Each(replies) => replies.iter().all(Reply::is_definitely_nothing),
             Reply::Committed { .. } | Reply::Unknown | Reply::Values { .. } => false,
+        }
+    }
+
+    /// What it says of part `at` of a bulk.
+    pub fn of_part(&self, at: usize) -> &Reply {
+        match self {
+            Reply::Each(replies) => &replies[at],
+            whole => whole,
+        }
+    }
+}
+
+impl Action {
+    /// What it writes.
+    pub fn writes(&self) -> &[Write] {
+        match self {
+            Action::Write(write) => std::slice::from_ref(write),
+            Action::Bulk(parts) => parts,
+            Action::Read { .. } => &[],
         }
     }
 }
@@ -114,5 +138,20 @@ impl Operation {
     /// The try that is under way, or was last.
     pub fn last(&self) -> &Attempt {
         self.attempts.last().expect("an operation begins with its first try")
+    }
+
+    /// The operations that it is made of: each part of a bulk is one.
+    pub fn parts(&self) -> Vec<Operation> {
+        let Action::Bulk(parts) = &self.action else { return vec![self.clone()] };
+        let part = |(at, write): (usize, &Write)| {
+            let attempts = self.attempts.iter().map(|attempt| {
+                let ended = attempt.ended.as_ref();
+                let ended = ended.map(|(ended, reply)| (*ended, reply.of_part(at).clone()));
+                Attempt { ended, ..attempt.clone() }
+            });
+            let (action, attempts) = (Action::Write(write.clone()), attempts.collect());
+            Operation { action, attempts, ..self.clone() }
+        };
+        parts.iter().enumerate().map(part).collect()
     }
 }

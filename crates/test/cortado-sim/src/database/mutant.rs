@@ -57,6 +57,12 @@ pub enum Mutant {
     SettlesTwice,
     /// An idempotency key is looked up and not found.
     PurgesKeysEarly,
+    /// Of all idempotency keys of a bulk, the first alone is looked up.
+    LooksUpOneKey,
+    /// The parts of a bulk get one another's answers.
+    MixesParts,
+    /// The parts of a bulk that no record took are answered like the last that one did.
+    TakesRestForDone,
     /// What a producer says that was given up is taken for the present one's.
     MixesProducers,
     /// A driver is never told that nothing more is at hand.
@@ -89,7 +95,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Mutant; 38] = [
+    pub const ALL: [Mutant; 41] = [
         Mutant::AnswersWhenSent,
         Mutant::AnswersWhenAppended,
         Mutant::SkipsBarrier,
@@ -114,6 +120,9 @@ impl Mutant {
         Mutant::RecoveryMissesRecord,
         Mutant::SettlesTwice,
         Mutant::PurgesKeysEarly,
+        Mutant::LooksUpOneKey,
+        Mutant::MixesParts,
+        Mutant::TakesRestForDone,
         Mutant::MixesProducers,
         Mutant::NeverSettles,
         Mutant::HashesLate,

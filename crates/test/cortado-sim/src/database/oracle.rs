@@ -29,6 +29,7 @@ pub struct Verdict {
 ///   tries; else each try is one.
 pub fn check(history: &[Operation], partitions: usize, strong: bool, once: bool) -> Verdict {
     let mut undecided = 0;
+    let history: Vec<Operation> = history.iter().flat_map(Operation::parts).collect();
     for partition in 0..partitions {
         let here = || history.iter().filter(|operation| operation.partition == partition);
         let keys: BTreeSet<KeyNumber> = here().flat_map(keys_of).collect();
@@ -55,6 +56,7 @@ fn keys_of(operation: &Operation) -> Vec<KeyNumber> {
             let changed = write.changes.iter().map(|(key, _)| *key);
             changed.chain(write.condition.map(|(key, _)| key)).collect()
         }
+        Action::Bulk(_) => unreachable!("a bulk is judged by its parts"),
         Action::Read { keys, .. } => keys.clone(),
     }
 }
@@ -81,6 +83,7 @@ fn steps_of(operation: &Operation, key: KeyNumber, strong: bool, once: bool) -> 
                 (None, None) => Vec::new(),
             }
         }
+        Action::Bulk(_) => unreachable!("a bulk is judged by its parts"),
     }
 }
 
@@ -141,7 +144,7 @@ fn writes_of(
                 }
             }
             Some((_, Reply::NotDone(_) | Reply::Unreachable)) => {}
-            Some((_, Reply::Unknown | Reply::Values { .. })) | None => {
+            Some((_, Reply::Unknown | Reply::Values { .. } | Reply::Each(_))) | None => {
                 if !once {
                     // Perhaps the one that was answered at last did it once more.
                     steps.push(Step { invoked: attempt.invoked, ended: None, deed });

@@ -6,7 +6,7 @@ use crate::database::documents::{AttemptId, KeyNumber, TABLE, ValueId, remembere
 use crate::database::history::Write;
 use bytes::Bytes;
 use cortado_document::{Condition, Document, DocumentAction, JsonPatch, Match, Operation, Tag};
-use cortado_driver::{KeyedWrite, TableRules, Tables, WriteOrder};
+use cortado_driver::{KeyedWrite, TableRules, Tables, WriteMode, WriteOrder};
 use cortado_model::{Etag, TableId};
 use std::sync::Arc;
 
@@ -36,13 +36,37 @@ pub fn order_of(
     let operations = check.into_iter().chain(changes).collect::<Option<Vec<Operation>>>()?;
     let removes = wanted.changes.iter().all(|(_, value)| *value == ValueId::ABSENT);
     let keyed = key.map(|key| KeyedWrite {
-        name: remembered_key(key),
+        name: remembered_key(key, 0),
         fingerprint: fingerprint(key),
         // Removals alone have nothing else that names the try.
         ttl_ms: ttl_ms.filter(|_| !removes).unwrap_or(attempt.to_ttl_ms()),
     });
-    let tables: Option<Arc<dyn Tables>> = Some(Arc::new(TablesOf(attempt)));
-    Some(WriteOrder { tables, operations, foreseen: Vec::new(), keyed })
+    let (tables, keyed) = (Some(Arc::new(TablesOf(attempt)) as _), keyed.into_iter().collect());
+    let (foreseen, mode) = (Vec::new(), WriteMode::Whole);
+    Some(WriteOrder { tables, operations, foreseen, mode, keyed })
+}
+
+/// The writes `parts`, each for itself, as one order; as [`order_of`].
+///
+/// * `etag_of`: of the state that a part demands.
+pub fn bulk_of(
+    parts: &[Write],
+    attempt: AttemptId,
+    key: Option<&Bytes>,
+    etag_of: impl Fn(&Write) -> Option<Etag>,
+    ttl_ms: Option<u32>,
+) -> Option<WriteOrder> {
+    let parts = parts.iter().map(|part| order_of(part, attempt, key, etag_of(part), ttl_ms));
+    let mut orders = parts.collect::<Option<Vec<WriteOrder>>>()?.into_iter();
+    let mut bulk = WriteOrder { mode: WriteMode::Each, ..orders.next()? };
+    for (order, index) in orders.zip(1..) {
+        bulk.operations.extend(order.operations);
+        bulk.keyed.extend(key.zip(order.keyed.first()).map(|(key, keyed)| {
+            let name = remembered_key(key, index);
+            KeyedWrite { name, fingerprint: keyed.fingerprint + u128::from(index), ..*keyed }
+        }));
+    }
+    Some(bulk)
 }
 
 /// The tables as one try sees them: no schema, and a version that names the try.

@@ -155,12 +155,14 @@ impl Image {
     }
 
     /// What a write is evaluated against.
-    pub fn found(&self, keys: &[(TableId, DocumentKey)], name: Option<&RememberedKey>) -> Findings {
+    pub fn found(&self, keys: &[(TableId, DocumentKey)], names: &[RememberedKey]) -> Findings {
         let documents = keys.iter().map(|(_, key)| self.document(key)).collect();
-        let Some(name) = name else { return Findings { documents, ..Findings::default() } };
+        if names.is_empty() {
+            return Findings { documents, ..Findings::default() };
+        }
         Findings {
             documents,
-            remembered: self.remembered.get(name).cloned(),
+            remembered: names.iter().map(|name| self.remembered.get(name).cloned()).collect(),
             remembered_bytes: 100 * self.remembered.len() as u64,
             first_expiry: self.by_expiry.first().map(|(expires, _)| *expires),
         }

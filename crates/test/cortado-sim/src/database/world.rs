@@ -5,6 +5,7 @@
 mod appending;
 mod asking;
 mod beating;
+mod bulks;
 mod clients;
 mod clocks;
 mod deciding;

@@ -83,13 +83,15 @@ fn standings() -> Vec<Option<PeerStanding>> {
 
 fn writes() -> Vec<WriteAnswer> {
     let words = words!(Done: Created, Replaced, Patched, Deleted, Missing, Checked);
-    let written = |results, repeated| {
-        let (scn, time, etag) = (SCN_MAX, WallMillis(u64::MAX), Etag(u64::MAX));
-        WriteAnswer::Written(Box::new(Written { scn, time, etag, results, repeated }))
-    };
+    let (scn, time, etag) = (SCN_MAX, WallMillis(u64::MAX), Etag(u64::MAX));
+    let written = |results, repeated| Written { scn, time, etag, results, repeated };
+    let whole = |results, repeated| WriteAnswer::Written(Box::new(written(results, repeated)));
+    let each = [Ok(written(vec![Done::Missing], true))].into_iter();
+    let each = each.chain(refused().into_iter().map(Err)).collect();
     let unknown = words!(UnknownWhy: LeaderLost, LogFailed);
     each! {
-        WriteAnswer::Written(_) => [written(words, false), written(Vec::new(), true)],
+        WriteAnswer::Written(_) => [whole(words, false), whole(Vec::new(), true)],
+        WriteAnswer::Each(_) => [WriteAnswer::Each(each)],
         WriteAnswer::Refused(_) => refused().into_iter().map(WriteAnswer::Refused),
         WriteAnswer::NotDone(_) => not_done().into_iter().map(WriteAnswer::NotDone),
         WriteAnswer::WrongNode(_) => leaders().into_iter().map(WriteAnswer::WrongNode),
@@ -111,6 +113,7 @@ fn refused() -> Vec<Refused> {
         Refused::Operation { .. } => refusals().into_iter().map(operation),
         Refused::KeyReused => [Refused::KeyReused],
         Refused::TooLarge { .. } => [Refused::TooLarge { bytes: 2 << 20, bytes_max: 1 << 20 }],
+        Refused::NoRoom => [Refused::NoRoom],
         Refused::Budget { .. } => [Refused::Budget { retry_after_ms: 60_000 }],
     }
 }

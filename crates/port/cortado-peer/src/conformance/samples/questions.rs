@@ -9,7 +9,7 @@ use bytes::Bytes;
 use cortado_document::{
     Condition, Document, DocumentAction, JsonPatch, Match, MergePatch, Operation, Tag,
 };
-use cortado_driver::KeyedWrite;
+use cortado_driver::{KeyedWrite, WriteMode};
 use cortado_model::{
     DatabaseId, DocumentKey, EntryRange, Etag, IndexId, NodeId, PartitionId, RememberedKey, Scn,
     TableId, Within,
@@ -72,16 +72,30 @@ pub(in crate::conformance) fn question_of(answer: &Answer, deadline: Instant) ->
 fn writes(deadline: Instant) -> Vec<Write> {
     let name = RememberedKey::new("Cesária", b"\x00\xff any bytes", u16::MAX);
     let keyed = KeyedWrite { name, fingerprint: u128::MAX, ttl_ms: u32::MAX };
-    let write = |operations, keyed| Write {
+    let of = |mode, operations, keyed| Write {
         partition: PARTITION,
         catalog: scn(9),
         operations,
+        mode,
         keyed,
         deadline,
     };
-    let cluster =
-        Write { partition: PartitionId::CLUSTER, catalog: Scn::ZERO, ..write(operations(), None) };
-    vec![write(operations(), Some(keyed)), write(Vec::new(), None), cluster]
+    let write = |mode, operations, keyed: &[KeyedWrite]| of(mode, operations, keyed.to_vec());
+    let own = [keyed.clone(), KeyedWrite { ttl_ms: 1, ..keyed }];
+    each! {
+        Write { mode: WriteMode::Whole, .. } => [
+            write(WriteMode::Whole, operations(), &own[..1]),
+            write(WriteMode::Whole, Vec::new(), &[]),
+            Write {
+                partition: PartitionId::CLUSTER,
+                catalog: Scn::ZERO,
+                ..write(WriteMode::Whole, operations(), &[])
+            },
+        ],
+        Write { mode: WriteMode::Each, .. } => [
+            write(WriteMode::Each, operations().drain(..2).collect(), &own),
+        ],
+    }
 }
 
 /// All actions and all conditions.

@@ -44,6 +44,12 @@ pub enum CoveragePoint {
     Repetition,
     /// An idempotency key was found in flight.
     KeyInFlight,
+    /// Some parts of a bulk were done and others refused.
+    BulkInPart,
+    /// A part of a bulk was done before.
+    BulkRepeated,
+    /// A bulk was more than one record takes.
+    BulkCut,
     /// A condition was evaluated against a change in flight.
     ConditionInFlight,
     /// A condition was refused after all before it was committed.
@@ -139,7 +145,7 @@ pub enum CoveragePoint {
 
 impl CoveragePoint {
     /// All that many seeds of mixed scenarios must meet; only `drift` meets the last one above.
-    pub const ALL: [CoveragePoint; 62] = [
+    pub const ALL: [CoveragePoint; 65] = [
         CoveragePoint::VoidZombie,
         CoveragePoint::VoidDuplicate,
         CoveragePoint::VoidGap,
@@ -158,6 +164,9 @@ impl CoveragePoint {
         CoveragePoint::AnsweredUnknown,
         CoveragePoint::Repetition,
         CoveragePoint::KeyInFlight,
+        CoveragePoint::BulkInPart,
+        CoveragePoint::BulkRepeated,
+        CoveragePoint::BulkCut,
         CoveragePoint::ConditionInFlight,
         CoveragePoint::RefusalSettled,
         CoveragePoint::Resynced,

@@ -1,6 +1,6 @@
 //! What was answered "definitely not done" never takes effect: not before the answer, not later.
 
-use crate::database::documents::AttemptId;
+use crate::database::documents::{AttemptId, ValueId};
 use crate::database::history::{Action, Attempt, Operation};
 use crate::database::truth::Truth;
 use crate::kernel::violation::Violation;
@@ -13,6 +13,8 @@ const NAME: &str = "definite_errors";
 #[derive(Debug, Default)]
 pub struct Denied {
     attempts: BTreeMap<AttemptId, String>,
+    /// Values that parts of a bulk were to write.
+    values: BTreeMap<(AttemptId, ValueId), String>,
 }
 
 impl Denied {
@@ -34,17 +36,37 @@ impl Denied {
         Ok(())
     }
 
+    /// The part of a bulk that was to write `value` was answered with a definite error.
+    ///
+    /// # Errors
+    /// It had taken effect.
+    pub fn deny_part(
+        &mut self,
+        truth: &Truth,
+        attempt: AttemptId,
+        value: ValueId,
+        answer: String,
+    ) -> Result<(), Violation> {
+        let accepted = truth.attempts.get(&attempt).and_then(|scn| truth.transaction(*scn));
+        let mut written = accepted.iter().flat_map(|accepted| &accepted.transaction.changes);
+        if written.any(|change| ValueId::after(change) == value) {
+            let details = format!("{value:?} of {attempt:?} was answered {answer}, and accepted");
+            return Err(Violation::new(NAME, details));
+        }
+        self.values.insert((attempt, value), answer);
+        Ok(())
+    }
+
     /// The newest accepted transaction of `truth` has just landed.
     ///
     /// # Errors
-    /// It had been denied.
+    /// It had been denied, or a part of it.
     pub fn check_newest(&self, truth: &Truth) -> Result<(), Violation> {
         let Some(newest) = truth.transactions.last() else { return Ok(()) };
-        let attempt = AttemptId::of(&newest.transaction);
-        let Some((attempt, answer)) = attempt.and_then(|id| self.attempts.get_key_value(&id))
-        else {
-            return Ok(());
-        };
+        let Some(attempt) = AttemptId::of(&newest.transaction) else { return Ok(()) };
+        let mut written = newest.transaction.changes.iter().map(ValueId::after);
+        let part = written.find_map(|value| self.values.get(&(attempt, value)));
+        let Some(answer) = self.attempts.get(&attempt).or(part) else { return Ok(()) };
         let details = format!("{attempt:?} was answered {answer}, then accepted at {}", newest.scn);
         Err(Violation::new(NAME, details))
     }

@@ -29,7 +29,7 @@ impl Served {
             (Action::Write(_), Reply::Committed { .. }) => self.write = true,
             (Action::Read { level: Level::Strong, .. }, Reply::Values { .. }) => self.strong = true,
             (Action::Read { level: Level::Strict, .. }, Reply::Values { .. }) => self.strict = true,
-            (Action::Write(_) | Action::Read { .. }, _) => {}
+            (Action::Write(_) | Action::Bulk(_) | Action::Read { .. }, _) => {}
         }
     }
 

@@ -13,6 +13,7 @@ const NAME: &str = "no_lost_write";
 
 /// A client hears that `write` was committed at `scn`.
 ///
+/// * `beside`: what else may change there: the other parts of its bulk.
 /// * `attempts`: every try of that write.
 /// * `keyed`: it has an idempotency key, so that even a write that changes nothing is a record.
 /// * `since`: the newest state that had been proven before it was asked for.
@@ -23,6 +24,7 @@ pub fn check(
     truth: &Truth,
     scn: Scn,
     write: &Write,
+    beside: &[Write],
     attempts: &[AttemptId],
     keyed: bool,
     since: Scn,
@@ -49,11 +51,14 @@ pub fn check(
     let changes = &accepted.transaction.changes;
     let changed = changes.iter().map(|change| (KeyNumber::of(&change.key), ValueId::after(change)));
     let changed: Vec<_> = changed.collect();
-    // What was not there cannot be removed, and leaves no change.
-    let all = write.changes.iter().all(|change| {
-        changed.contains(change) || (change.1 == ValueId::ABSENT && holds(&change.0, &change.1))
+    // What was not there cannot be removed, and leaves no change; a later part may have written it.
+    let written = |key| changed.iter().any(|(changed, _)| changed == key);
+    let all = write.changes.iter().all(|change @ (key, value)| {
+        let was_gone = *value == ValueId::ABSENT && (holds(key, value) || written(key));
+        changed.contains(change) || was_gone
     });
-    let same = all && changed.iter().all(|change| write.changes.contains(change));
+    let asked = beside.iter().chain([write]).flat_map(|write| &write.changes);
+    let same = all && changed.iter().all(|change| asked.clone().any(|asked| asked == change));
     if same && by.is_some_and(|by| attempts.contains(&by)) {
         return Ok(());
     }

@@ -9,12 +9,11 @@ const NAME: &str = "one_effect";
 /// The newest accepted transaction of `truth` has just landed.
 ///
 /// # Errors
-/// Its key had been used before, and log time had not passed what was promised then.
+/// A key of it had been used before, and log time had not passed what was promised then.
 pub fn check_newest(truth: &Truth) -> Result<(), Violation> {
-    let newest = truth.transactions.last().and_then(|t| t.transaction.idempotency.first());
-    newest
-        .and_then(|idempotency| truth.keys.get(&idempotency.name))
-        .map_or(Ok(()), |uses| check(uses))
+    let Some(newest) = truth.transactions.last() else { return Ok(()) };
+    let mut names = newest.transaction.idempotency.iter().map(|idempotency| &idempotency.name);
+    names.try_for_each(|name| truth.keys.get(name).map_or(Ok(()), |uses| check(uses)))
 }
 
 /// As [`check_newest`], for every key.

@@ -4,7 +4,7 @@
 
 use super::due::Ask;
 use super::{Due, Phase, World};
-use crate::database::client::TRIES_MAX;
+use crate::database::client::{BULK_MAX, TRIES_MAX};
 use crate::database::coverage::{CoveragePoint, Fault};
 use crate::database::documents::{AttemptId, KeyNumber, ValueId};
 use crate::database::history::{Action, Attempt, Level, Operation, Reply, Write};
@@ -28,6 +28,8 @@ impl World {
         }
         let partition = self.kernel.random.index(self.plan.partitions);
         let value = ValueId(self.next_number());
+        // A bulk may use the numbers that follow.
+        (1..BULK_MAX).for_each(|_| _ = self.next_number());
         let known = &self.clients[client];
         let (action, keyed) = match races {
             true => {
@@ -39,8 +41,8 @@ impl World {
         let key = keyed.then(|| Bytes::from(format!("k{}", value.0)));
         self.clients[client].route = RouteAttempt::new(match &action {
             Action::Read { .. } => Repetition::Harmless,
-            Action::Write(_) if keyed => Repetition::Remembered,
-            Action::Write(_) => Repetition::Doubled,
+            Action::Write(_) | Action::Bulk(_) if keyed => Repetition::Remembered,
+            Action::Write(_) | Action::Bulk(_) => Repetition::Doubled,
         });
         let operation = self.history.len();
         self.history.push(Operation { client, partition, action, key, attempts: Vec::new() });
@@ -117,11 +119,16 @@ impl World {
         }
         let what = format!("operation {operation}");
         let result = match (&wanted.action, reply) {
-            (Action::Write(write), Reply::Committed { scn }) => {
+            (Action::Write(_) | Action::Bulk(_), reply) => {
+                let writes = wanted.action.writes();
                 let attempts: Vec<AttemptId> = wanted.attempts.iter().map(|each| each.id).collect();
                 let (keyed, then) = (wanted.key.is_some(), wanted.attempts[0].floor);
-                let there = no_lost_write::check(&known.truth, *scn, write, &attempts, keyed, then);
-                there.and_then(|()| known.floor.finish(then, *scn, &what))
+                writes.iter().enumerate().try_for_each(|(part, write)| {
+                    let Reply::Committed { scn } = *reply.of_part(part) else { return Ok(()) };
+                    let truth = &known.truth;
+                    no_lost_write::check(truth, scn, write, writes, &attempts, keyed, then)?;
+                    known.floor.finish(then, scn, &what)
+                })
             }
             (Action::Read { level, keys, token }, Reply::Values { scn, values }) => {
                 let seen = sessions::check_state(&known.truth, *scn, keys, values);
@@ -140,7 +147,7 @@ impl World {
                 };
                 seen.and(in_time)
             }
-            (Action::Write(_) | Action::Read { .. }, _) => Ok(()),
+            (Action::Read { .. }, _) => Ok(()),
         };
         self.check(result);
     }
@@ -152,10 +159,12 @@ impl World {
         let knows = &mut self.clients[client];
         let mut met = |scn: Scn| knows.tokens[partition] = knows.tokens[partition].max(scn);
         match (&wanted.action, reply) {
-            (Action::Write(write), Reply::Committed { scn }) => {
-                met(*scn);
-                for (key, value) in &write.changes {
-                    knows.seen.insert((partition, *key), *value);
+            (Action::Write(_) | Action::Bulk(_), Reply::Committed { .. } | Reply::Each(_)) => {
+                for (part, write) in wanted.action.writes().iter().enumerate() {
+                    let Reply::Committed { scn } = *reply.of_part(part) else { continue };
+                    met(scn);
+                    let changes = write.changes.iter();
+                    knows.seen.extend(changes.map(|(key, value)| ((partition, *key), *value)));
                 }
             }
             (Action::Read { keys, .. }, Reply::Values { scn, values }) => {
@@ -166,7 +175,9 @@ impl World {
                 }
             }
             (Action::Write(_), Reply::Refused) => {}
-            (Action::Write(_) | Action::Read { .. }, _) => self.look_elsewhere(client, partition),
+            (Action::Write(_) | Action::Bulk(_) | Action::Read { .. }, _) => {
+                self.look_elsewhere(client, partition)
+            }
         }
     }
 
@@ -181,7 +192,7 @@ impl World {
 
     fn choose_node(&mut self, client: usize, partition: usize, action: &Action) -> usize {
         let anywhere = match action {
-            Action::Write(_) => false,
+            Action::Write(_) | Action::Bulk(_) => false,
             Action::Read { level: Level::Session | Level::Eventual, .. } => true,
             Action::Read { level: Level::Strong | Level::Strict, .. } => self.plan.is_local(),
         };
@@ -197,7 +208,9 @@ impl World {
 /// What a client makes of a reply.
 fn outcome(reply: &Reply) -> TryOutcome {
     match reply {
-        Reply::Committed { .. } | Reply::Values { .. } | Reply::Refused => TryOutcome::Answered,
+        Reply::Committed { .. } | Reply::Values { .. } | Reply::Refused | Reply::Each(_) => {
+            TryOutcome::Answered
+        }
         Reply::NotDone(NotDone::NotLeader | NotDone::Changing | NotDone::Offline)
         | Reply::Unreachable => TryOutcome::NotHere,
         Reply::NotDone(

@@ -144,7 +144,7 @@ pub(crate) enum Question {
 /// What a driver wants done by its store.
 #[derive(Debug)]
 pub(crate) enum Work {
-    Find { job: JobId, keys: Vec<(TableId, DocumentKey)>, name: Option<RememberedKey> },
+    Find { job: JobId, keys: Vec<(TableId, DocumentKey)>, names: Vec<RememberedKey> },
     Apply { job: JobId, batch: Box<Batch>, last: Scn },
     FindBookmark { job: JobId, trim: Trim },
     Hash { job: JobId, time: WallMillis, known: Option<Hashed> },

@@ -45,7 +45,7 @@ impl World {
                     self.ask(here, Question::Report(report));
                 }
             }
-            Action::Find { job, keys, name } => self.work(here, Work::Find { job, keys, name }),
+            Action::Find { job, keys, names } => self.work(here, Work::Find { job, keys, names }),
             Action::Apply { job, batch, last, .. } => self.begin_apply(here, job, batch, last),
             Action::FindBookmark { job, trim } => {
                 self.work(here, Work::FindBookmark { job, trim });
@@ -157,7 +157,7 @@ impl World {
         let is_withdrawn = stage.get() == crate::database::asker::Stage::Withdrawn;
         let Some(hosted) = self.hosted_at(here) else { return };
         let Some(unanswered) = hosted.unanswered.remove(&attempt) else {
-            let done = matches!(reply, Reply::Written(_) | Reply::Unknown(_));
+            let done = matches!(reply, Reply::Written(_) | Reply::Each(_) | Reply::Unknown(_));
             if !is_withdrawn || done {
                 self.check(Err(answers::unexpected(&format!("{attempt:?} {reply:?}"))));
             }

@@ -12,7 +12,7 @@ use crate::database::scenario::Scenario;
 use crate::database::truth::Kind;
 use crate::kernel::violation::Violation;
 use bytes::Bytes;
-use cortado_driver::{Action, News, Reply};
+use cortado_driver::{Action, News, Refused, Reply, Written};
 use cortado_model::ReplicaIncarnation;
 use cortado_replica::{Frame, NotDone, Stop};
 
@@ -171,12 +171,26 @@ impl World {
             Reply::Written(written) if written.results.iter().all(changes_nothing) => {
                 CoveragePoint::NothingChanged
             }
+            Reply::Each(ended) => match in_part(ended) {
+                Some(point) => point,
+                None => return,
+            },
             Reply::NotDone(NotDone::NotLeader | NotDone::Changing | NotDone::Offline)
             | Reply::Written(_)
             | Reply::Ready => return,
         };
         self.coverage.reach(point);
     }
+}
+
+/// What only the parts of a bulk can show together.
+fn in_part(ended: &[Result<Written, Refused>]) -> Option<CoveragePoint> {
+    let is_repeated = |each: &Result<Written, _>| each.as_ref().is_ok_and(|each| each.repeated);
+    if ended.iter().any(is_repeated) {
+        return Some(CoveragePoint::BulkRepeated);
+    }
+    let is_mixed = ended.iter().any(Result::is_ok) && ended.iter().any(Result::is_err);
+    is_mixed.then_some(CoveragePoint::BulkInPart)
 }
 
 fn changes_nothing(done: &cortado_document::Done) -> bool {

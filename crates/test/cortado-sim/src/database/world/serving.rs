@@ -10,13 +10,13 @@ use crate::database::documents::{AttemptId, KeyNumber, ValueId};
 use crate::database::history::{Action, Level, Reply, Write};
 use crate::database::hosted::{Job, Unanswered};
 use crate::database::mutant::Mutant;
-use crate::database::orders::order_of;
+use crate::database::orders::{bulk_of, order_of};
 use crate::kernel::violation::Violation;
 use bytes::Bytes;
 use cortado_driver::{
-    Event, INBOX_MAX, Level as Demand, Refused, Reply as RequestEnd, Serving, WriteOrder,
+    Event, INBOX_MAX, Level as Demand, Refused, Reply as RequestEnd, Serving, WriteOrder, Written,
 };
-use cortado_model::{Generation, Scn};
+use cortado_model::{Etag, Generation, Scn};
 use cortado_replica::{NotDone, ReadNeed};
 use std::cell::Cell;
 use std::rc::Rc;
@@ -37,8 +37,9 @@ impl World {
         match ask.action.clone() {
             Action::Read { level, keys, token } => self.take_read(here, &ask, level, keys, token),
             // What was committed now could not be applied anywhere, nor anything be read then.
-            Action::Write(_) if self.phase == Phase::Filling && !self.knows_of_no_room(here) => {}
-            Action::Write(write) => self.take_write(here, &ask, &write),
+            Action::Write(_) | Action::Bulk(_)
+                if self.phase == Phase::Filling && !self.knows_of_no_room(here) => {}
+            Action::Write(_) | Action::Bulk(_) => self.take_write(here, &ask),
         }
     }
 
@@ -55,12 +56,22 @@ impl World {
             reply => reply,
         };
         let operation = self.operation_of(attempt);
-        let writes = matches!(self.history[operation].action, Action::Write(_));
-        if writes && reply.is_definitely_nothing() {
-            let known = &mut self.partitions[partition];
-            let denied = known.denied.deny(&known.truth, attempt, format!("{reply:?}"));
-            self.check(denied);
+        let writes = self.history[operation].action.writes();
+        let known = &mut self.partitions[partition];
+        let (truth, answer) = (&known.truth, format!("{reply:?}"));
+        let mut denied = Ok(());
+        if !writes.is_empty() && reply.is_definitely_nothing() {
+            denied = known.denied.deny(truth, attempt, answer);
+        } else if let Reply::Each(replies) = &reply {
+            let parts = writes.iter().zip(replies).filter(|(_, each)| each.is_definitely_nothing());
+            // No two parts write the same value; that nothing was there is no value.
+            let mut values = parts.map(|(write, _)| write.changes[0].1);
+            denied = values.try_for_each(|value| match value {
+                ValueId::ABSENT => Ok(()),
+                value => known.denied.deny_part(truth, attempt, value, answer.clone()),
+            });
         }
+        self.check(denied);
         if !self.strikes(Fault::ReplyLost) {
             let delay_us = self.delay();
             self.put(delay_us, Due::Reply { client, attempt, reply });
@@ -81,17 +92,26 @@ impl World {
             RequestEnd::Unknown(_) => Reply::Unknown,
             RequestEnd::Refused(Refused::Operation { .. }) => Reply::Refused,
             RequestEnd::Written(written) if writes.is_some() => {
-                self.learn_etag(attempt, written.etag);
-                // What changed nothing names whatever record was the last.
-                let truth = &self.partitions[partition].truth;
-                Reply::Committed { scn: truth.newest_at(written.scn) }
+                self.learn_etag(attempt, 0, written.etag);
+                self.committed(partition, &written)
             }
-            RequestEnd::Written(_) | RequestEnd::Ready | RequestEnd::Refused(_) => {
+            RequestEnd::Each(ended) if writes.is_some() => {
+                self.reply_to_each(partition, attempt, ended)
+            }
+            RequestEnd::Written(_)
+            | RequestEnd::Each(_)
+            | RequestEnd::Ready
+            | RequestEnd::Refused(_) => {
                 let details = format!("{attempt:?} was answered {answer:?}");
                 return self.check(Err(Violation::new("answers", details)));
             }
         };
         self.reply(partition, client, attempt, reply);
+    }
+
+    pub(super) fn committed(&self, partition: usize, written: &Written) -> Reply {
+        // What changed nothing names whatever record was the last.
+        Reply::Committed { scn: self.partitions[partition].truth.newest_at(written.scn) }
     }
 
     /// A reader looks at the store, if the replica is still what has proven itself.
@@ -181,18 +201,23 @@ impl World {
         self.tell(here, Event::Read { caller, need });
     }
 
-    fn take_write(&mut self, here: Address, ask: &Ask, write: &Write) {
+    fn take_write(&mut self, here: Address, ask: &Ask) {
         let Ask { client, attempt, .. } = *ask;
-        let Some(order) = self.order(ask, write) else {
+        let writes = ask.action.writes();
+        let Some(order) = self.order(ask) else {
             // The condition needs the etag of a state that the client has never seen.
             return self.reply(here.partition, client, attempt, Reply::Unreachable);
         };
-        if self.is(Mutant::SkipsSettle) && self.seems_refused(here, write) {
+        if let Action::Write(write) = &ask.action
+            && self.is(Mutant::SkipsSettle)
+            && self.seems_refused(here, write)
+        {
             return self.reply(here.partition, client, attempt, Reply::Refused);
         }
         let log_end = self.plan.is_local().then(|| self.log.end(here.partition));
-        let changed = write.changes.iter().map(|(key, _)| *key).collect();
-        let met = self.meets_in_flight(here, ask, write);
+        let changed = writes.iter().flat_map(|write| &write.changes).map(|(key, _)| *key);
+        let changed = changed.collect();
+        let met = writes.iter().any(|write| self.meets_in_flight(here, ask, write));
         let stage = self.expect_answer(here, ask, Some((changed, ask.key.clone())), met);
         if let Some(patience_us) = self.plan.node_patience_us.filter(|_| self.has_faults()) {
             let in_us = self.kernel.random.around(patience_us);
@@ -202,17 +227,27 @@ impl World {
         self.tell(here, Event::Write { caller, order, log_end });
     }
 
-    fn order(&self, ask: &Ask, write: &Write) -> Option<WriteOrder> {
+    fn order(&self, ask: &Ask) -> Option<WriteOrder> {
+        let etag_of = |write: &Write| self.demanded_etag(ask.attempt, write);
+        let (attempt, key, ttl_ms) = (ask.attempt, ask.key.as_ref(), self.plan.ttl_ms);
+        match &ask.action {
+            Action::Write(write) => order_of(write, attempt, key, etag_of(write), ttl_ms),
+            Action::Bulk(parts) => bulk_of(parts, attempt, key, etag_of, ttl_ms),
+            Action::Read { .. } => None,
+        }
+    }
+
+    /// The etag of the state that a write demands, if its client knows it and wants to say it.
+    fn demanded_etag(&self, attempt: AttemptId, write: &Write) -> Option<Etag> {
         let demanded = write.condition.map(|(_, value)| value);
         let known = demanded.and_then(|value| self.etags.get(&value).copied());
         // Half of those who can demand the state itself, and the others its value.
         let elsewhere = write
             .condition
             .is_some_and(|(key, _)| write.changes.iter().all(|(changed, _)| *changed != key));
-        let by_etag = elsewhere || ask.attempt.0.is_multiple_of(2);
+        let by_etag = elsewhere || attempt.0.is_multiple_of(2);
         // Where answers are forgotten, one value may come back as another state.
-        let etag = known.filter(|_| by_etag && self.plan.ttl_ms.is_none());
-        order_of(write, ask.attempt, ask.key.as_ref(), etag, self.plan.ttl_ms)
+        known.filter(|_| by_etag && self.plan.ttl_ms.is_none())
     }
 
     /// Remembers who waits for an answer.
@@ -261,9 +296,9 @@ impl World {
     }
 
     /// Clients tell each other which states they have heard of.
-    fn learn_etag(&mut self, attempt: AttemptId, etag: cortado_model::Etag) {
+    pub(super) fn learn_etag(&mut self, attempt: AttemptId, part: usize, etag: Etag) {
         let operation = self.operation_of(attempt);
-        let Action::Write(write) = &self.history[operation].action else { return };
+        let Some(write) = self.history[operation].action.writes().get(part) else { return };
         let values = write.changes.iter().map(|(_, value)| *value);
         let written = values.filter(|value| *value != ValueId::ABSENT);
         self.etags.extend(written.map(|value| (value, etag)));

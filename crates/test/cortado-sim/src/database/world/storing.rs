@@ -44,9 +44,7 @@ impl World {
             return; // It was still inside the process that died.
         }
         let event = match work {
-            Work::Find { job, keys, name } => {
-                Event::Found(job, self.find(to, &keys, name.as_ref()))
-            }
+            Work::Find { job, keys, names } => Event::Found(job, self.find(to, &keys, &names)),
             Work::Apply { job, batch, last } => {
                 let Some(event) = self.apply_or_fail(to, job, &batch, last) else { return };
                 event
@@ -101,18 +99,21 @@ impl World {
         &mut self,
         to: Address,
         keys: &[(cortado_model::TableId, cortado_model::DocumentKey)],
-        name: Option<&cortado_model::RememberedKey>,
+        names: &[cortado_model::RememberedKey],
     ) -> Result<cortado_model::Findings, StoreError> {
         if self.strikes_damage(to) {
             return Err(damaged());
         }
         let store = &self.nodes[to.node].disk[to.partition];
-        let mut found = store.image().found(keys, name);
+        let mut found = store.image().found(keys, names);
         if self.is(Mutant::FindsLate) {
             found.documents = store.found_late(keys);
         }
         if self.is(Mutant::PurgesKeysEarly) {
-            found.remembered = None;
+            found.remembered.fill(None);
+        }
+        if self.is(Mutant::LooksUpOneKey) {
+            found.remembered.iter_mut().skip(1).for_each(|other| *other = None);
         }
         Ok(found)
     }
