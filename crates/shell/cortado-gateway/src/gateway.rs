@@ -4,6 +4,7 @@
 //! that the others ask. Start reading at [`Gateway::write`] and [`Gateway::get`].
 
 mod admin_error;
+mod bulk;
 mod changes;
 mod database_spec;
 mod databases;
@@ -20,6 +21,7 @@ mod tables;
 mod write;
 
 pub use admin_error::{AdminError, InvalidDeclaration, Obstacle, Uncertainty};
+pub use bulk::{BulkKey, BulkOperation, BulkRequest};
 pub use changes::{ChangeReader, Changes, ChangesError};
 pub use database_spec::DatabaseSpec;
 pub use declaration::Declared;

@@ -43,10 +43,11 @@ pub use decisions::{Decisions, JournalEntry};
 pub use events::{DecisionEvent, EventKind};
 pub use folded_catalog::FoldedCatalog;
 pub use gateway::{
-    AdminError, ChangeReader, Changes, ChangesError, Consistency, DatabaseSpec, Declared, Gateway,
-    GatewayParts, IdempotencyKey, InvalidDeclaration, ListRequest, NotDoneWhy, Obstacle, ReadError,
-    ReadOptions, RegistrationError, ScanPage, ScanPosition, ScanRequest, Served, Uncertainty,
-    UnknownReason, WriteError, WriteReceipt, WriteRequest,
+    AdminError, BulkKey, BulkOperation, BulkRequest, ChangeReader, Changes, ChangesError,
+    Consistency, DatabaseSpec, Declared, Gateway, GatewayParts, IdempotencyKey, InvalidDeclaration,
+    ListRequest, NotDoneWhy, Obstacle, ReadError, ReadOptions, RegistrationError, ScanPage,
+    ScanPosition, ScanRequest, Served, Uncertainty, UnknownReason, WriteError, WriteReceipt,
+    WriteRequest,
 };
 pub use genesis::cluster_genesis;
 pub use journal::{EventsError, JournalPosition};

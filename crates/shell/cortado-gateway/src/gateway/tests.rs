@@ -33,6 +33,8 @@ struct World {
     asked: Arc<Mutex<Vec<u32>>>,
     /// What each read has asked for.
     levels: Arc<Mutex<Vec<Level>>>,
+    /// How many operations each write has asked for.
+    sizes: Arc<Mutex<Vec<usize>>>,
 }
 
 struct Scripted(BTreeMap<NodeId, Arc<dyn Peer>>);
@@ -48,14 +50,17 @@ impl World {
     fn new(own: u32, scripts: Scripts<'_>) -> World {
         let asked: Arc<Mutex<Vec<u32>>> = Arc::default();
         let levels: Arc<Mutex<Vec<Level>>> = Arc::default();
+        let sizes: Arc<Mutex<Vec<usize>>> = Arc::default();
         let node = |(node, script): (u32, &[Result<Answer, CallError>])| {
             let (asked, script) = (Arc::clone(&asked), Mutex::new(VecDeque::from(script.to_vec())));
-            let levels = Arc::clone(&levels);
+            let (levels, sizes) = (Arc::clone(&levels), Arc::clone(&sizes));
             let peer = FnPeer {
                 call: Box::new(move |question| {
                     asked.lock().push(node);
-                    if let Question::Read(read) = question {
-                        levels.lock().push(read.level);
+                    match question {
+                        Question::Read(read) => levels.lock().push(read.level),
+                        Question::Write(write) => sizes.lock().push(write.operations.len()),
+                        _ => {}
                     }
                     let answer = script.lock().pop_front();
                     Box::pin(std::future::ready(answer.unwrap_or(Err(CallError::Unreachable))))
@@ -80,7 +85,7 @@ impl World {
             refusals: Arc::default(),
             metrics: Arc::new(GatewayMetrics::register(&metrics)),
         });
-        World { gateway, database, asked, levels }
+        World { gateway, database, asked, levels, sizes }
     }
 
     async fn write(&self, key: Option<&'static str>) -> Result<WriteReceipt, WriteError> {
@@ -246,6 +251,76 @@ async fn a_deadline_that_passes_under_a_write_leaves_it_open() {
         check(Err(CallError::Late), unknown.clone()).await;
         // That one was withdrawn before it was begun.
         check(answer(WriteAnswer::Late), Err(WriteError::DeadlineBefore)).await;
+    }
+}
+
+/// The answer to a bulk of which a record took `count` operations.
+fn taken(count: usize) -> Result<Answer, CallError> {
+    let (scn, time, etag) = (Scn::ZERO, WallMillis(0), Etag(1));
+    let written = Written { scn, time, etag, results: Vec::new(), repeated: false };
+    Ok(Answer::Write(WriteAnswer::Each(vec![Ok(written); count])))
+}
+
+/// What becomes of a bulk of removals, and which nodes were asked for how many of them.
+async fn check_bulk(
+    key: Option<&'static str>,
+    names: &[&str],
+    scripts: Scripts<'_>,
+    want: &[&str],
+    asked: &[(u32, usize)],
+) {
+    let world = World::new(0, scripts);
+    let operation = |(index, name): (u16, &&str)| {
+        let key = DocumentKey::from_parts(&[name]).unwrap();
+        let (table, action, condition) = (TableId(1), DocumentAction::Delete, Condition::default());
+        let operation = Operation { table, key, action, condition };
+        BulkOperation { operation, index, fingerprint: 0 }
+    };
+    let operations = (0..).zip(names).map(operation).collect();
+    let key = key.map(|key| BulkKey { key: Bytes::from_static(key.as_bytes()), ttl_ms: 1_000 });
+    let request = BulkRequest { operations, idempotency: key, deadline: soon() };
+    let ended = world.gateway.bulk(&world.database, request).await;
+    let ended = ended.into_iter().map(|ended| match ended {
+        Ok(_) => "done",
+        Err(WriteError::Unknown { .. }) => "unknown",
+        Err(WriteError::NotDone { why: NotDoneWhy::NoLeader, .. }) => "not begun",
+        Err(other) => panic!("{other}"),
+    });
+    assert_eq!(ended.collect::<Vec<_>>(), want);
+    let asked_of = world.asked.lock().clone().into_iter().zip(world.sizes.lock().clone());
+    assert_eq!(asked_of.collect::<Vec<_>>(), asked);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bulk_goes_together_as_far_as_it_can() {
+    let ok = ["done"; 4];
+    check_bulk(None, &["a", "b", "c"], [&[taken(3)], &[], &[]], &ok[..3], &[(1, 3)]).await;
+    // A document's second state follows its first one.
+    let scripts: Scripts<'_> = [&[taken(2), taken(2)], &[], &[]];
+    check_bulk(None, &["a", "b", "a", "c"], scripts, &ok, &[(1, 2), (1, 2)]).await;
+    // The leader's record took two of three.
+    let scripts: Scripts<'_> = [&[taken(2), taken(1)], &[], &[]];
+    check_bulk(None, &["a", "b", "c"], scripts, &ok[..3], &[(1, 3), (1, 1)]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn operations_whose_leader_is_lost_are_repeated_under_a_key_only() {
+    let lost = || Err(CallError::Lost);
+    let names = ["a", "b", "a"];
+    // Were the last one done now, it might be undone by a repetition of the first.
+    let scripts: Scripts<'_> = [&[lost()], &[taken(1)], &[]];
+    let want = ["unknown", "unknown", "not begun"];
+    check_bulk(None, &names, scripts, &want, &[(1, 2)]).await;
+    let scripts: Scripts<'_> = [&[lost()], &[taken(2), taken(1)], &[]];
+    let asked = [(1, 2), (2, 2), (2, 1)];
+    check_bulk(Some("k"), &names, scripts, &["done"; 3], &asked).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bulk_that_is_answered_otherwise_is_open() {
+    let open = ["unknown"; 2];
+    for answer in [taken(0), taken(3), written()] {
+        check_bulk(Some("k"), &["a", "b"], [&[answer], &[], &[]], &open, &[(1, 2)]).await;
     }
 }
 

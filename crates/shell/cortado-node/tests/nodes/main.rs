@@ -12,6 +12,7 @@ mod pins;
 mod membership;
 mod storage;
 mod distant_stores;
+mod bulks;
 mod changes;
 mod declarations;
 mod journal;
