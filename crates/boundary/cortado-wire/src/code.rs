@@ -153,7 +153,7 @@ codes! {
     /// A document is named twice.
     RepeatedKey = "repeated_key", "A transaction names a document twice";
     /// No operations.
-    EmptyTransaction = "empty_transaction", "The transaction is empty";
+    EmptyTransaction = "empty_transaction", "The transaction or bulk is empty";
     /// No keys.
     EmptyBatch = "empty_batch", "The batch is empty";
     /// A check without a condition.

@@ -6,6 +6,7 @@
 mod code;
 mod problem;
 mod documents;
+mod bulk;
 mod changes;
 mod admin;
 mod position;
@@ -26,6 +27,7 @@ pub use admin::{
     EventAnswer, EventsAnswer, HandoffBody, NodeAnswer, NodesAnswer, PartitionAnswer,
     PartitionsAnswer, ReplicaAnswer, TableAnswer, TableBody, TablesAnswer,
 };
+pub use bulk::{BulkAnswer, BulkBody, BulkFailure, BulkResult, write_bulk};
 pub use changes::{ChangeBody, ChangeKind, ChangeLine, TransactionWriter, write_heartbeat};
 pub use code::Code;
 pub use cursor::{BadCursor, Cursor, CursorBinding};

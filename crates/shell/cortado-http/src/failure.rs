@@ -57,6 +57,20 @@ impl Failure {
         &self.0.detail
     }
 
+    /// What is known about the effect: nothing was done, unless the failure says otherwise.
+    pub(crate) fn outcome(&self) -> Outcome {
+        self.0.outcome.unwrap_or(Outcome::None)
+    }
+
+    /// The state of the document that it is about, if it names one.
+    pub(crate) fn etag(&self) -> Option<Etag> {
+        self.0.etag
+    }
+
+    pub(crate) fn into_reasons(self) -> Vec<Reason> {
+        self.0.reasons
+    }
+
     /// Says what is known about the effect, unless that has been said.
     pub(crate) fn with_outcome(mut self, outcome: Outcome) -> Failure {
         self.0.outcome.get_or_insert(outcome);

@@ -5,7 +5,7 @@
 use crate::services::{BatchItem, BoxFuture, ChangeFeed, NodeControl, Services};
 use cortado_document::TableDefinition;
 use cortado_gateway::{
-    AdminError, Catalog, ChangeReader, Changes, ChangesError, Database, DatabaseSpec,
+    AdminError, BulkRequest, Catalog, ChangeReader, Changes, ChangesError, Database, DatabaseSpec,
     DecisionEvent, Declared, DocumentPage, EventsError, Gateway, JournalPosition, ListRequest,
     NotReady, ReadError, ReadOptions, ScanPage, ScanRequest, Served, Status, StoredDocument, Table,
     WriteError, WriteReceipt, WriteRequest,
@@ -67,6 +67,14 @@ impl Services for Gateway {
         request: WriteRequest,
     ) -> BoxFuture<'a, Result<WriteReceipt, WriteError>> {
         Box::pin(Gateway::write(self, database, request))
+    }
+
+    fn bulk<'a>(
+        &'a self,
+        database: &'a Arc<Database>,
+        request: BulkRequest,
+    ) -> BoxFuture<'a, Vec<Result<WriteReceipt, WriteError>>> {
+        Box::pin(Gateway::bulk(self, database, request))
     }
 
     fn changes<'a>(

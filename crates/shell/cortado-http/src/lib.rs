@@ -38,6 +38,7 @@ mod creation;
 mod uuid;
 mod lists;
 mod batch;
+mod bulk;
 mod transaction;
 mod json_body;
 mod changes;

@@ -181,6 +181,7 @@ mod tests {
         check(Method::PUT, "/v1/db/t", None);
         check(Method::GET, "/v1/db", None);
         check(Method::POST, "/v1/db:batchGet", Some(("batch_get", "db", "", "")));
+        check(Method::POST, "/v1/db:bulk", Some(("bulk", "db", "", "")));
         check(Method::POST, "/v1/db%3Atransact", Some(("transact", "db", "", "")));
         check(Method::GET, "/v1/db:changes", Some(("changes", "db", "", "")));
         check(Method::GET, "/v1/db:nothing", None);

@@ -9,7 +9,7 @@ use crate::answer::Answer as Answered;
 use crate::failure::Failure;
 use crate::room::Need;
 use crate::route::{Answering, Handler, Route};
-use crate::{admin, batch, changes, creation, documents, lists, operations, transaction};
+use crate::{admin, batch, bulk, changes, creation, documents, lists, operations, transaction};
 use cortado_wire::media::{JSON, JSON_PATCH, MERGE_PATCH, NDJSON, SSE, TEXT};
 use cortado_wire::openapi::{Answer, Description, RequestBody};
 use std::future::ready;
@@ -174,6 +174,23 @@ pub(crate) static ROUTES: &[Route] = &[
                 ..found("One result per operation, in order.", &[(JSON, "TransactionAnswer")])
             }],
             errors: WRITE_ERRORS,
+            ..PLAIN
+        },
+    ),
+    writes(
+        Handler::Database(|call, at, body| Box::pin(bulk::write(call, at, body))),
+        Description {
+            id: "bulk",
+            method: "POST",
+            path: "/v1/{database}:bulk",
+            summary: "Writes documents of any resources, each operation for itself",
+            headers: TRANSACT_HEADERS,
+            body: RequestBody::Required(&[(JSON, "BulkBody"), (NDJSON, "BulkOperation")]),
+            answers: &[Answer {
+                headers: &["Cortado-Session"],
+                ..found("One result per operation, in order.", &[(JSON, "BulkAnswer")])
+            }],
+            errors: &[MALFORMED, FOREIGN, MISSING, TOO_LARGE, UNPROCESSABLE, UNSERVED],
             ..PLAIN
         },
     ),

@@ -6,10 +6,10 @@
 
 use cortado_document::TableDefinition;
 use cortado_gateway::{
-    AdminError, Catalog, Changes, ChangesError, Database, DatabaseSpec, DecisionEvent, Declared,
-    DocumentPage, EventsError, JournalPosition, ListRequest, NotReady, ReadError, ReadOptions,
-    ScanPage, ScanRequest, Served, Status, StoredDocument, Table, WriteError, WriteReceipt,
-    WriteRequest,
+    AdminError, BulkRequest, Catalog, Changes, ChangesError, Database, DatabaseSpec, DecisionEvent,
+    Declared, DocumentPage, EventsError, JournalPosition, ListRequest, NotReady, ReadError,
+    ReadOptions, ScanPage, ScanRequest, Served, Status, StoredDocument, Table, WriteError,
+    WriteReceipt, WriteRequest,
 };
 use cortado_model::{DocumentKey, NodeId, Scn, TableId};
 use cortado_node::NodeError;
@@ -77,6 +77,13 @@ pub trait Services: Send + Sync {
         database: &'a Arc<Database>,
         request: WriteRequest,
     ) -> BoxFuture<'a, Result<WriteReceipt, WriteError>>;
+
+    /// Carries out each operation of a request for itself: one result for each, in their order.
+    fn bulk<'a>(
+        &'a self,
+        database: &'a Arc<Database>,
+        request: BulkRequest,
+    ) -> BoxFuture<'a, Vec<Result<WriteReceipt, WriteError>>>;
 
     /// Opens the changes of a partition after `since`; [`Scn::ZERO`] is from the beginning.
     fn changes<'a>(

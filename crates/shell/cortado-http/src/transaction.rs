@@ -55,7 +55,11 @@ pub(crate) async fn transact(
     Ok(answer(session, &asked, &written))
 }
 
-fn operation(
+/// The operation that a body asks for.
+///
+/// # Errors
+/// No such table, a key or a document that breaks a rule, or members that do not go together.
+pub(crate) fn operation(
     database: &Database,
     asked: &OperationBody<'_>,
     body: &Bytes,
@@ -102,19 +106,22 @@ fn tag(text: &Option<Cow<'_, str>>) -> Result<Option<Match>, Failure> {
     })
 }
 
+/// The etag of the state that an operation has left behind, if it has left one.
+pub(crate) fn etag_of(done: Done, written: &WriteReceipt) -> Option<String> {
+    match done {
+        Done::Created | Done::Replaced | Done::Patched => Some(written.etag.to_string()),
+        Done::Deleted | Done::Missing | Done::Checked => None,
+    }
+}
+
 fn answer(session: HeaderValue, asked: &TransactionBody<'_>, written: &WriteReceipt) -> Answer {
     let scn = Position { partition: written.partition, scn: written.scn };
-    let results = asked.operations.iter().zip(&written.results).map(|(asked, done)| {
-        let etag = match done {
-            Done::Created | Done::Replaced | Done::Patched => Some(written.etag.to_string()),
-            Done::Deleted | Done::Missing | Done::Checked => None,
-        };
-        OperationResult {
+    let results =
+        asked.operations.iter().zip(&written.results).map(|(asked, done)| OperationResult {
             status: status::of_done(*done).as_u16(),
             key: asked.key.iter().map(|part| part.to_string()).collect(),
-            etag,
-        }
-    });
+            etag: etag_of(*done, written),
+        });
     let mut answer = json(StatusCode::OK, &TransactionAnswer { scn, results: results.collect() });
     let fields = answer.headers_mut();
     fields.insert(headers::SCN, position_header(scn));

@@ -6,9 +6,9 @@ use crate::limits::Limits;
 use crate::services::{BatchItem, BoxFuture, ChangeFeed, Services};
 use cortado_document::TableDefinition;
 use cortado_gateway::{
-    AdminError, Catalog, ChangesError, Database, DatabaseSpec, DecisionEvent, Declared,
-    DocumentPage, EventsError, InvalidDeclaration, JournalPosition, ListRequest, NotReady,
-    ReadError, ReadOptions, ScanPage, ScanRequest, Served, Status, StoredDocument, Table,
+    AdminError, BulkRequest, Catalog, ChangesError, Database, DatabaseSpec, DecisionEvent,
+    Declared, DocumentPage, EventsError, InvalidDeclaration, JournalPosition, ListRequest,
+    NotReady, ReadError, ReadOptions, ScanPage, ScanRequest, Served, Status, StoredDocument, Table,
     WriteError, WriteReceipt, WriteRequest,
 };
 use cortado_metrics::Registry;
@@ -70,6 +70,14 @@ impl Services for Empty {
         _: WriteRequest,
     ) -> BoxFuture<'a, Result<WriteReceipt, WriteError>> {
         Box::pin(async { Err(WriteError::NoSuchDatabase) })
+    }
+
+    fn bulk<'a>(
+        &'a self,
+        _: &'a Arc<Database>,
+        request: BulkRequest,
+    ) -> BoxFuture<'a, Vec<Result<WriteReceipt, WriteError>>> {
+        Box::pin(async move { vec![Err(WriteError::NoSuchDatabase); request.operations.len()] })
     }
 
     fn changes<'a>(
