@@ -66,19 +66,18 @@ fn is_false(value: &bool) -> bool {
     !value
 }
 
-/// Writes the body of a bulk as NDJSON.
+/// Writes the body of a bulk as JSON: the values may have lines of their own.
 ///
 /// # Errors
 /// Never for what a client can spell; serde's otherwise.
 pub fn write_bulk<'a, 'b: 'a>(
     operations: impl Iterator<Item = &'a OperationBody<'b>>,
 ) -> Result<Vec<u8>, serde_json::Error> {
-    let mut lines = Vec::new();
-    for operation in operations {
-        serde_json::to_writer(&mut lines, operation)?;
-        lines.push(b'\n');
+    #[derive(Serialize)]
+    struct Body<'a, 'b> {
+        operations: Vec<&'a OperationBody<'b>>,
     }
-    Ok(lines)
+    serde_json::to_vec(&Body { operations: operations.collect() })
 }
 
 #[cfg(test)]
@@ -116,8 +115,8 @@ mod tests {
     }
 
     #[test]
-    fn a_bulk_is_written_an_operation_a_line() {
-        let value = RawValue::from_string(r#"{"a": 1}"#.to_owned()).unwrap();
+    fn a_bulk_is_written_as_its_values_are() {
+        let value = RawValue::from_string("{\n\"a\": 1}".to_owned()).unwrap();
         let put = OperationBody {
             op: OperationKind::Put,
             table: "t".into(),
@@ -127,8 +126,11 @@ mod tests {
             if_none_match: Some("*".into()),
         };
         let text = write_bulk([put].iter()).unwrap();
-        let want = r#"{"op":"put","table":"t","key":["a"],"value":{"a": 1},"if_none_match":"*"}"#;
-        assert_eq!(text, format!("{want}\n").into_bytes());
+        let value = value.get();
+        let want = format!(
+            r#"{{"op":"put","table":"t","key":["a"],"value":{value},"if_none_match":"*"}}"#
+        );
+        assert_eq!(text, format!(r#"{{"operations":[{want}]}}"#).into_bytes());
         let body = format!(r#"{{"operations":[ {want} ]}}"#);
         let body: BulkBody<'_> = read_object(body.as_bytes()).unwrap();
         assert_eq!(body.operations[0].get(), want, "as it was sent");

@@ -6,6 +6,7 @@
 mod client;
 mod documents;
 mod batches;
+mod bulk;
 mod pages;
 mod changes;
 mod administration;
@@ -17,6 +18,7 @@ mod address;
 mod path;
 
 pub use address::{AddressError, ServerAddress};
+pub use bulk::{BulkOptions, BulkWritten};
 pub use changes::{Changes, Follow};
 pub use client::{Client, Database, Timeouts};
 pub use documents::{

@@ -5,11 +5,11 @@
 #![allow(clippy::unwrap_used, reason = "the lint sees no test in a function")]
 
 use cortado_client::{
-    Client, ClientError, Condition, Follow, Order, Outcome, ReadOptions, Session, Timeouts,
-    WriteOptions,
+    BulkOptions, Client, ClientError, Condition, Follow, Order, Outcome, ReadOptions, Session,
+    Timeouts, WriteOptions,
 };
 use cortado_model::Scn;
-use cortado_wire::Code;
+use cortado_wire::{Code, OperationBody, OperationKind};
 use std::error::Error;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -142,6 +142,75 @@ const KEYED: WriteOptions<'_> = WriteOptions {
     condition: None,
     session: None,
 };
+
+fn removals(names: &[&'static str]) -> Vec<OperationBody<'static>> {
+    let removal = |name: &&'static str| OperationBody {
+        op: OperationKind::Delete,
+        table: "t".into(),
+        key: vec![(*name).into()],
+        value: None,
+        if_match: None,
+        if_none_match: None,
+    };
+    names.iter().map(removal).collect()
+}
+
+/// One was done, one was not for the moment, and one perhaps.
+const PARTLY: Act = Act::Answer(
+    200,
+    "",
+    r#"{"results":[{"status":204,"key":["a"],"scn":"0/1:2"},
+        {"status":503,"key":["b"],"code":"unavailable","detail":"d","outcome":"none"},
+        {"status":503,"key":["c"],"code":"outcome_unknown","detail":"d","outcome":"unknown"}]}"#,
+);
+
+#[tokio::test]
+async fn what_a_bulk_did_not_do_for_the_moment_is_asked_for_again() {
+    let rest = r#"{"results":[{"status":204,"key":["b"],"scn":"0/1:3"}]}"#;
+    let (client, server) = serve(vec![PARTLY, Act::Answer(200, "", rest)]).await;
+    let operations = removals(&["a", "b", "c"]);
+    let database = client.database("d");
+    let results = database.bulk(&operations, &BulkOptions::default()).await.unwrap();
+    let [Ok(first), Ok(second), Err(open)] = &results[..] else { panic!("{results:?}") };
+    assert_eq!((first.status, second.status), (204, 204));
+    // It may have been done: only its caller can say.
+    assert!(matches!(open, ClientError::Unknown { attempts: 2, .. }), "{open:?}");
+    assert_eq!(open.code(), Some(Code::OutcomeUnknown));
+    let seen = server.await.unwrap();
+    let lines = |request: &str| request.matches(r#"{"op":"delete""#).count();
+    assert_eq!(seen.iter().map(|request| lines(request)).collect::<Vec<_>>(), [3, 1]);
+}
+
+#[tokio::test]
+async fn a_bulk_that_may_be_repeated_is_repeated_when_its_outcome_is_open() {
+    let rest = r#"{"results":[{"status":204,"key":["b"],"scn":"0/1:3"},
+        {"status":404,"key":["c"],"scn":"0/1:3"}]}"#;
+    let script = vec![Act::Break, PARTLY, Act::Answer(200, "", rest)];
+    let (client, server) = serve(script).await;
+    let operations = removals(&["a", "b", "c"]);
+    let options = BulkOptions { may_repeat: true, ..BulkOptions::default() };
+    let results = client.database("d").bulk(&operations, &options).await.unwrap();
+    assert!(results.iter().all(Result::is_ok), "{results:?}");
+    assert_eq!(server.await.unwrap().len(), 3);
+
+    let (client, _) = serve(vec![Act::Break]).await;
+    let error = client.database("d").bulk(&operations, &BulkOptions::default()).await.unwrap_err();
+    assert_eq!(error.outcome(), Outcome::Unknown);
+}
+
+#[tokio::test]
+async fn a_bulk_under_a_key_comes_again_whole() {
+    let all = r#"{"results":[{"status":204,"key":["a"],"scn":"0/1:2","repeated":true},
+        {"status":204,"key":["b"],"scn":"0/1:3"},{"status":404,"key":["c"],"scn":"0/1:3"}]}"#;
+    let (client, server) = serve(vec![PARTLY, Act::Answer(200, "", all)]).await;
+    let operations = removals(&["a", "b", "c"]);
+    let options = BulkOptions { idempotency_key: Some("k"), ..BulkOptions::default() };
+    let results = client.database("d").bulk(&operations, &options).await.unwrap();
+    let is_repeated = results[0].as_ref().is_ok_and(|first| first.repeated);
+    assert!(is_repeated && results.iter().all(Result::is_ok));
+    let seen = server.await.unwrap();
+    assert_eq!(seen[0].split("\r\n\r\n").nth(1), seen[1].split("\r\n\r\n").nth(1));
+}
 
 #[tokio::test]
 async fn what_was_not_done_is_repeated() {
