@@ -7,6 +7,9 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+/// A thousand results of a bulk are a tenth of this. A power of two, as all lengths of the buffer.
+const ANSWER_BYTES_MAX: usize = 1 << 20;
+
 /// A kept-alive connection with one request at a time.
 pub(crate) struct Connection {
     stream: TcpStream,
@@ -30,8 +33,11 @@ impl Connection {
                 self.filled -= length;
                 return Ok(status);
             }
+            if self.filled == ANSWER_BYTES_MAX {
+                bail!("an answer is longer than {ANSWER_BYTES_MAX} bytes");
+            }
             if self.filled == self.buffer.len() {
-                bail!("an answer is longer than {} bytes", self.buffer.len());
+                self.buffer.resize(2 * self.filled, 0);
             }
             let read = self.stream.read(&mut self.buffer[self.filled..]).await?;
             if read == 0 {

@@ -32,6 +32,8 @@ Peers are measured in turn, several rounds of each; every figure is the median o
 enum Command {
     /// Durable PUTs of 1 KB, beside append + fdatasync and a bare server that takes the same POSTs
     Write(Options),
+    /// Documents of 1 KB by `:bulk`, beside append + fdatasync of as many bytes, and beside PUTs
+    Bulk(Options),
     /// Strong GETs of 1 KB, beside a bare server that answers 1 KB
     Read(Options),
     /// The store alone: one commit for the batches of many partitions, beside one for each
@@ -48,6 +50,7 @@ fn main() -> anyhow::Result<()> {
     match command {
         Command::Bare => server::serve_bare(),
         Command::Write(options) => on_one_thread(workload::write(&options)),
+        Command::Bulk(options) => on_one_thread(workload::bulk(&options)),
         Command::Commits(options) => commits::commits(&options),
         Command::SlowStore(options) => {
             tokio::runtime::Runtime::new()?.block_on(slow_store::slow_store(&options))

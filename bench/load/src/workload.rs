@@ -51,6 +51,56 @@ pub(crate) async fn write(options: &Options) -> anyhow::Result<()> {
     open_loop("cortado PUT", cortado.address, &puts, options, put_rate).await
 }
 
+/// Operations of one bulk.
+const BULK_OPERATIONS: usize = 500;
+/// More have no more to overlap: each bulk goes to all partitions.
+const BULK_CLIENTS_MAX: usize = 8;
+
+/// Documents written many at a time, beside a disk that takes as many bytes with each sync.
+pub(crate) async fn bulk(options: &Options) -> anyhow::Result<()> {
+    let directory = tempfile::tempdir_in(&options.directory)?;
+    let cortado = Server::cortado(options, &directory.path().join("data")).await?;
+    let puts = prepare(&cortado, options).await?;
+    let numbers: Vec<usize> = (0..options.documents).collect();
+    let requests = numbers.chunks(BULK_OPERATIONS).map(|numbers| {
+        let operation = |number: &usize| {
+            let (key, value) = (format!("d{number:07}"), document(*number));
+            format!(r#"{{"op":"put","table":"document","key":["{key}"],"value":{value}}}"#)
+        };
+        let operations: Vec<String> = numbers.iter().map(operation).collect();
+        let body = format!(r#"{{"operations":[{}]}}"#, operations.join(","));
+        request("POST", "/v1/bench:bulk", Some(&body))
+    });
+    let bulks: Requests = Rc::new(requests.collect());
+    let record = document(1).into_bytes().repeat(BULK_OPERATIONS);
+    let time = Duration::from_secs(options.seconds);
+    let clients = options.clients.min(BULK_CLIENTS_MAX);
+
+    // What a bulk answers of its operations is not read: that it does them is seen here.
+    let mut connection = Connection::open(cortado.address).await?;
+    connection.exchange(&bulks[0]).await?;
+    let status = connection.exchange(&request("GET", &target(0), None)).await?;
+    ensure!(status == 200, "a document that was written by :bulk was answered {status}");
+
+    let (mut raw, mut alone, mut together) = (vec![], vec![], vec![]);
+    for _ in 0..options.rounds {
+        let latencies = disk::append_and_sync(directory.path(), &record, time)?;
+        raw.push(Round::new(latencies, time));
+        alone.push(closed(cortado.address, &puts, options.clients, time).await?);
+        together.push(closed(cortado.address, &bulks, clients, time).await?);
+    }
+    report::heading("Durable documents of 1 KB, 500 in a request");
+    report::rate("append + fdatasync of 500 KB, 1 writer", &raw);
+    report::rate(&format!("cortado PUT, {} clients", options.clients), &alone);
+    report::rate(&format!("cortado :bulk of 500, {clients} clients"), &together);
+    let documents = median(&together, Round::per_second) * BULK_OPERATIONS as f64;
+    report::ratio("documents a second by :bulk", documents, 1.0);
+    report::ratio(":bulk / PUT", documents, median(&alone, Round::per_second));
+    let raw_documents = median(&raw, Round::per_second) * BULK_OPERATIONS as f64;
+    report::ratio(":bulk / append + fdatasync", documents, raw_documents);
+    Ok(())
+}
+
 /// Strong GETs beside a bare server's.
 pub(crate) async fn read(options: &Options) -> anyhow::Result<()> {
     let directory = tempfile::tempdir_in(&options.directory)?;
