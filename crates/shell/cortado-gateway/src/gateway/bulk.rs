@@ -3,7 +3,8 @@
 //!
 //! Start reading at [`Gateway::bulk`].
 
-use super::write::{Acknowledged, RETRY_AFTER_MS};
+use super::request::RETRY_AFTER_MS;
+use super::write::Acknowledged;
 use super::{Gateway, NotDoneWhy, UnknownReason, WriteError, WriteReceipt};
 use crate::catalog::Database;
 use bytes::Bytes;

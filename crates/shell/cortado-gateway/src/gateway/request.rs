@@ -2,7 +2,6 @@
 //!
 //! Decides nothing. Start reading at [`WriteRequest`] and [`ReadOptions`].
 
-use super::write::RETRY_AFTER_MS;
 use bytes::Bytes;
 use cortado_document::{Done, Operation, Refusal, TransactionError};
 use cortado_driver::{Refused, Written};
@@ -11,6 +10,9 @@ use cortado_model::{
 };
 use cortado_peer::{ServedRole, Unserved};
 use tokio::time::Instant;
+
+/// What clients are told when the cluster is busy, or between two leaders.
+pub(super) const RETRY_AFTER_MS: u64 = 1_000;
 
 /// How a read is served.
 #[derive(Clone, Copy, Debug)]

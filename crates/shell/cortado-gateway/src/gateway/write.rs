@@ -2,6 +2,7 @@
 //!
 //! Start reading at [`Gateway::write`].
 
+use super::request::RETRY_AFTER_MS;
 use super::search::Search;
 use super::{Gateway, NotDoneWhy, UnknownReason, WriteError, WriteReceipt, WriteRequest};
 use crate::catalog::Database;
@@ -13,9 +14,6 @@ use cortado_peer::{CallError, KnownLeader, Write, WriteAnswer};
 use cortado_replica::NotDone;
 use std::sync::Arc;
 use tokio::time::Instant;
-
-/// What clients are told when the cluster is busy, or between two leaders.
-pub(super) const RETRY_AFTER_MS: u64 = 1_000;
 
 impl Gateway {
     /// Does a write of one resource: all of its operations or none.
