@@ -113,8 +113,7 @@ async fn store_all(
     let mut signals = StopSignals::listen()?;
     let database = client.database(&arguments.target.database);
     let (count, on_duplicate) = (usize::from(arguments.concurrency), arguments.on_duplicate);
-    let retry_for = arguments.server.retry_for();
-    let (lanes, entrance) = Lanes::start(&database, count, on_duplicate, retry_for, tally);
+    let (lanes, entrance) = Lanes::start(&database, count, on_duplicate, tally);
     let for_reader = Arc::clone(tally);
     let (sender, read) = oneshot::channel();
     // A thread of its own, and none of the runtime's: standard input may keep it waiting for ever,

@@ -1,8 +1,7 @@
 //! Many requests at once, and yet the documents of one key in file order.
 //!
 //! Every key belongs to one lane, and a lane does one thing after the other: it takes what waits,
-//! puts neighbours of one resource into one transaction, and sends that. Start reading at
-//! [`Lanes::start`].
+//! and sends it as one bulk. Start reading at [`Lanes::start`].
 
 #[cfg(test)]
 mod tests;
@@ -12,32 +11,25 @@ use super::rejects::Refused;
 use super::tally::{Stored, Tally};
 use crate::failure::Failure;
 use clap::ValueEnum;
-use cortado_client::{ClientError, Condition, Database, WriteOptions};
+use cortado_client::{BulkOptions, BulkWritten, ClientError, Database};
 use cortado_wire::{Code, OperationBody, OperationKind};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 
-/// Documents of one transaction. More make each one slower to refuse and repeat, fewer cost
-/// requests.
-const GROUP_DOCUMENTS_MAX: usize = 100;
-/// Bytes of one transaction's values, unless a single document is longer.
-const GROUP_BYTES_MAX: usize = 512 << 10;
-/// Documents that wait before each lane: one transaction's worth.
-const WAITING_MAX: usize = GROUP_DOCUMENTS_MAX;
+/// Documents of one bulk: enough that a sync of the log is shared by many, and half of what a server
+/// takes.
+const BULK_DOCUMENTS_MAX: usize = 500;
+/// Bytes of one bulk's values, unless a single document is longer.
+const BULK_BYTES_MAX: usize = 2 << 20;
+/// Documents that wait before each lane: one bulk's worth.
+const WAITING_MAX: usize = BULK_DOCUMENTS_MAX;
 /// KiB of documents that wait or are under way in all lanes together: 64 MiB.
 const KIB_MAX: usize = 64 << 10;
-/// An answer is remembered for longer than the last repetition of its request can take.
-const REMEMBERED_BEYOND: Duration = Duration::from_secs(120);
-/// A day, as docs/api.md says.
-const REMEMBERED_MAX: Duration = Duration::from_secs(24 * 60 * 60);
-
 /// A document on its way.
 #[derive(Debug)]
 pub(crate) struct Item {
@@ -88,27 +80,16 @@ pub(crate) struct Entrance {
 
 impl Lanes {
     /// Starts `count` lanes that store into `database`.
-    ///
-    /// * `retry_for`: for how long one request is repeated.
     pub(crate) fn start(
         database: &Database,
         count: usize,
         on_duplicate: OnDuplicate,
-        retry_for: Duration,
         tally: &Arc<Tally>,
     ) -> (Lanes, Entrance) {
         let mut tasks = JoinSet::new();
-        let import = fastrand::u64(..);
-        let lane = |number| {
+        let lane = |_| {
             let (sender, inbox) = mpsc::channel(WAITING_MAX);
-            let lane = Lane {
-                database: database.clone(),
-                on_duplicate,
-                remembered_for: retry_for.saturating_add(REMEMBERED_BEYOND).min(REMEMBERED_MAX),
-                tally: Arc::clone(tally),
-                name: format!("import-{import:016x}-{number}"),
-                sent: 0,
-            };
+            let lane = Lane { database: database.clone(), on_duplicate, tally: Arc::clone(tally) };
             tasks.spawn(lane.run(inbox));
             sender
         };
@@ -162,55 +143,66 @@ fn lane_of(document: &Document, lanes: usize) -> usize {
 struct Lane {
     database: Database,
     on_duplicate: OnDuplicate,
-    /// For how long an answer is remembered, where one is.
-    remembered_for: Duration,
     tally: Arc<Tally>,
-    /// Begins the idempotency keys of this lane; no other lane has it.
-    name: String,
-    /// Requests so far.
-    sent: u64,
 }
 
 impl Lane {
-    async fn run(mut self, mut inbox: mpsc::Receiver<Item>) -> Result<(), Failure> {
+    async fn run(self, mut inbox: mpsc::Receiver<Item>) -> Result<(), Failure> {
         let mut waiting = Vec::new();
-        while inbox.recv_many(&mut waiting, GROUP_DOCUMENTS_MAX).await > 0 {
-            for group in groups(waiting.drain(..)) {
-                self.store(group).await?;
+        while inbox.recv_many(&mut waiting, BULK_DOCUMENTS_MAX).await > 0 {
+            for bulk in bulks(waiting.drain(..)) {
+                self.store(bulk).await?;
             }
         }
         Ok(())
     }
 
-    /// Stores the documents of a group, leaving out those that are refused.
-    async fn store(&mut self, mut group: Vec<Item>) -> Result<(), Failure> {
-        while !group.is_empty() {
-            let error = match self.send(&group).await {
-                Ok(stored) => {
-                    for (item, stored) in group.iter().zip(stored) {
-                        self.tally.store(item.position, item.bytes, stored);
-                    }
-                    return Ok(());
-                }
+    /// Stores the documents of a bulk, leaving out those that are refused.
+    async fn store(&self, mut bulk: Vec<Item>) -> Result<(), Failure> {
+        while !bulk.is_empty() {
+            let error = match self.send(&bulk).await {
+                Ok(ended) => return self.settle_all(bulk, ended),
                 Err(error) => error,
             };
             if !concerns_documents(&error) {
                 return Err(error.into());
             }
-            let blamed = error.problem().and_then(|problem| problem.operation);
-            match blamed {
-                Some(index) if index < group.len() => {
-                    self.settle(group.remove(index), &error);
-                    // Where one document exists, others do.
-                    if exists(&error) {
-                        return self.store_singly(group).await;
-                    }
+            // The bulk as a whole is refused, and nothing of it done.
+            match error.problem().and_then(|problem| problem.operation) {
+                Some(index) if index < bulk.len() => self.settle(bulk.remove(index), &error),
+                Some(_) | None if bulk.len() == 1 => self.settle(bulk.remove(0), &error),
+                Some(_) | None => {
+                    let rest = bulk.split_off(bulk.len() / 2);
+                    Box::pin(self.store(bulk)).await?;
+                    bulk = rest;
                 }
-                Some(_) | None if group.len() == 1 => self.settle(group.remove(0), &error),
-                Some(_) | None => return self.store_singly(group).await,
             }
         }
         Ok(())
+    }
+
+    /// Deals with the documents of a bulk.
+    ///
+    /// # Errors
+    /// The first that is not one document's, once all others are dealt with.
+    fn settle_all(
+        &self,
+        bulk: Vec<Item>,
+        ended: Vec<Result<BulkWritten, ClientError>>,
+    ) -> Result<(), Failure> {
+        let mut failed = None;
+        for (item, ended) in bulk.into_iter().zip(ended) {
+            match ended {
+                Ok(written) => {
+                    let is_new = written.status == 201;
+                    let stored = if is_new { Stored::Created } else { Stored::Replaced };
+                    self.tally.store(item.position, item.bytes, stored);
+                }
+                Err(error) if concerns_documents(&error) => self.settle(item, &error),
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        failed.map_or(Ok(()), |error| Err(error.into()))
     }
 
     /// Deals with a document that `error` blames.
@@ -228,47 +220,20 @@ impl Lane {
         }
     }
 
-    /// Stores each document alone: one of them is refused, and the answer does not say which.
-    async fn store_singly(&mut self, group: Vec<Item>) -> Result<(), Failure> {
-        for item in group {
-            match self.send(std::slice::from_ref(&item)).await {
-                Ok(stored) => {
-                    for stored in stored {
-                        self.tally.store(item.position, item.bytes, stored);
-                    }
-                }
-                Err(error) if concerns_documents(&error) => self.settle(item, &error),
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(())
-    }
-
-    /// Stores a group, and answers what became of each document.
-    async fn send(&mut self, group: &[Item]) -> Result<Vec<Stored>, ClientError> {
-        self.sent += 1;
-        let key = format!("{}-{}", self.name, self.sent);
+    /// Sends a bulk, and answers what became of each document.
+    ///
+    /// Without an idempotency key: a partition remembers so many answers, for all its clients, and
+    /// here it would be one for each document.
+    async fn send(
+        &self,
+        bulk: &[Item],
+    ) -> Result<Vec<Result<BulkWritten, ClientError>>, ClientError> {
         let is_new_only = self.on_duplicate != OnDuplicate::Replace;
-        // A partition remembers so many answers, for all its clients: none more than it takes.
-        let write = if is_new_only {
-            let (key, ttl) = (Some(key.as_str()), Some(self.remembered_for));
-            WriteOptions { idempotency_key: key, idempotency_ttl: ttl, ..WriteOptions::default() }
-        } else {
-            WriteOptions { may_repeat: true, ..WriteOptions::default() }
-        };
-        let stored = |is_new| if is_new { Stored::Created } else { Stored::Replaced };
-        if let [Item { document, .. }] = group {
-            let condition = is_new_only.then_some(Condition::Absent);
-            let value = document.value().to_owned();
-            let table = self.database.table(&document.table);
-            let write = WriteOptions { condition, ..write };
-            let written = table.put(&document.key, value, &write).await?;
-            return Ok(vec![stored(written.is_new)]);
-        }
         let operation = |item| operation(item, is_new_only);
-        let operations = group.iter().map(operation).collect::<Result<_, _>>()?;
-        let answer = self.database.transact(operations, &write).await?;
-        Ok(answer.results.iter().map(|result| stored(result.status == 201)).collect())
+        let operations = bulk.iter().map(operation).collect::<Result<Vec<_>, _>>()?;
+        // A document that was stored would be refused when it comes again.
+        let may_repeat = self.on_duplicate != OnDuplicate::Fail;
+        self.database.bulk(&operations, &BulkOptions { may_repeat, ..BulkOptions::default() }).await
     }
 }
 
@@ -301,52 +266,18 @@ fn reason(error: &ClientError) -> String {
     error.to_string().replace("\n  - ", "; ")
 }
 
-/// Cuts what waits into transactions: each of one resource, no key twice, of bounded size, and the
-/// documents of a key in the order in which they came.
-fn groups(items: impl Iterator<Item = Item>) -> Vec<Vec<Item>> {
-    let mut groups: Vec<Group> = Vec::new();
+/// Cuts what waits into bulks of bounded size, in its order.
+fn bulks(items: impl Iterator<Item = Item>) -> Vec<Vec<Item>> {
+    let (mut bulks, mut bytes) = (Vec::<Vec<Item>>::new(), 0);
     for item in items {
-        // Only the last group of a resource may take it: an earlier one would overtake.
-        let last = groups.iter_mut().rev().find(|group| group.resource == item.document.key[0]);
-        match last {
-            Some(group) if group.takes(&item) => group.push(item),
+        bytes += item.document.value().len();
+        match bulks.last_mut() {
+            Some(bulk) if bytes <= BULK_BYTES_MAX => bulk.push(item),
             Some(_) | None => {
-                let mut group = Group {
-                    resource: item.document.key[0].clone(),
-                    names: BTreeSet::new(),
-                    bytes: 0,
-                    items: Vec::new(),
-                };
-                group.push(item);
-                groups.push(group);
+                bytes = item.document.value().len();
+                bulks.push(vec![item]);
             }
         }
     }
-    groups.into_iter().map(|group| group.items).collect()
-}
-
-struct Group {
-    resource: String,
-    /// Tables and keys of the items.
-    names: BTreeSet<(Arc<str>, Vec<String>)>,
-    bytes: usize,
-    items: Vec<Item>,
-}
-
-impl Group {
-    fn takes(&self, item: &Item) -> bool {
-        self.items.len() < GROUP_DOCUMENTS_MAX
-            && self.bytes + item.document.value().len() <= GROUP_BYTES_MAX
-            && !self.names.contains(&name_of(item))
-    }
-
-    fn push(&mut self, item: Item) {
-        self.bytes += item.document.value().len();
-        self.names.insert(name_of(&item));
-        self.items.push(item);
-    }
-}
-
-fn name_of(item: &Item) -> (Arc<str>, Vec<String>) {
-    (Arc::clone(&item.document.table), item.document.key.clone())
+    bulks
 }

@@ -1,6 +1,7 @@
-//! How what waits before a lane is cut into transactions.
+//! How what waits before a lane is cut into bulks.
 
 use super::*;
+use std::collections::BTreeSet;
 
 fn item(position: u64, key: &[&str], bytes: usize) -> Item {
     let key = key.iter().map(|part| (*part).to_owned()).collect();
@@ -8,37 +9,21 @@ fn item(position: u64, key: &[&str], bytes: usize) -> Item {
     Item::new(position, 1, 0, document)
 }
 
-/// The positions of each group.
+/// The positions of each bulk.
 fn cut(items: Vec<Item>) -> Vec<Vec<u64>> {
-    let groups = groups(items.into_iter());
-    groups.iter().map(|group| group.iter().map(|item| item.position).collect()).collect()
+    let bulks = bulks(items.into_iter());
+    bulks.iter().map(|bulk| bulk.iter().map(|item| item.position).collect()).collect()
 }
 
 #[test]
-fn neighbours_of_one_resource_travel_together() {
-    let items = vec![
-        item(1, &["JP", "a"], 1),
-        item(2, &["FR", "a"], 1),
-        item(3, &["JP", "b"], 1),
-        item(4, &["FR", "b"], 1),
-    ];
-    assert_eq!(cut(items), [vec![1, 3], vec![2, 4]]);
+fn whatever_waits_travels_together_and_in_its_order() {
+    let items = vec![item(1, &["JP", "a"], 1), item(2, &["FR", "a"], 1), item(3, &["JP", "a"], 1)];
+    assert_eq!(cut(items), [vec![1, 2, 3]]);
 }
 
 #[test]
-fn a_repeated_key_waits_for_the_next_transaction() {
-    let items = vec![
-        item(1, &["JP", "a"], 1),
-        item(2, &["JP", "a"], 1),
-        item(3, &["JP", "b"], 1),
-        item(4, &["JP", "a"], 1),
-    ];
-    assert_eq!(cut(items), [vec![1], vec![2, 3], vec![4]]);
-}
-
-#[test]
-fn transactions_have_a_bounded_size() {
-    let half = GROUP_BYTES_MAX / 2;
+fn bulks_have_a_bounded_size() {
+    let half = BULK_BYTES_MAX / 2;
     let items = vec![
         item(1, &["JP", "a"], half),
         item(2, &["JP", "b"], half),
@@ -47,10 +32,6 @@ fn transactions_have_a_bounded_size() {
         item(5, &["JP", "e"], 1),
     ];
     assert_eq!(cut(items), [vec![1, 2], vec![3], vec![4], vec![5]]);
-    let parts: Vec<String> = (0..=GROUP_DOCUMENTS_MAX).map(|number| number.to_string()).collect();
-    let items = parts.iter().map(|part| item(1, &["JP", part], 1)).collect();
-    let counts: Vec<usize> = cut(items).iter().map(Vec::len).collect();
-    assert_eq!(counts, [GROUP_DOCUMENTS_MAX, 1]);
 }
 
 #[test]
