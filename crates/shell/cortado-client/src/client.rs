@@ -72,10 +72,6 @@ impl Client {
         Client { refused_max: Some(refused_max), ..self.clone() }
     }
 
-    pub(crate) fn timeouts(&self) -> Timeouts {
-        self.timeouts
-    }
-
     /// The same, and `tell` is called with the last error of a call that has been retried for more
     /// than a second; once for each call.
     pub fn on_retry(&self, tell: fn(&str)) -> Client {
