@@ -1,6 +1,6 @@
 //! The formats that are asserted. All others are annotations. Source: docs/api.md, "Schemas".
 
-use email_address::EmailAddress;
+use email_address::{EmailAddress, Options};
 use fluent_uri::Uri;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -52,13 +52,27 @@ impl Format {
             Format::Date => is_date(text),
             Format::DateTime => is_date_time(text),
             Format::Time => is_time(text),
-            Format::Email => EmailAddress::is_valid(text),
+            Format::Email => is_email(text),
             Format::Uri => Uri::parse(text).is_ok(),
             Format::Uuid => is_uuid(text),
             Format::Ipv4 => text.parse::<Ipv4Addr>().is_ok(),
             Format::Ipv6 => text.parse::<Ipv6Addr>().is_ok(),
         }
     }
+}
+
+/// RFC 5321, `Mailbox`: an address alone, without the name of whose it is.
+fn is_email(text: &str) -> bool {
+    let options = Options::default().without_display_text();
+    EmailAddress::parse_with_options(text, options).is_ok_and(|address| {
+        let domain = address.domain();
+        let literal = domain.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        literal.is_none_or(|literal| match literal.strip_prefix("IPv6:") {
+            // No other kind has been registered.
+            Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+            None => literal.parse::<Ipv4Addr>().is_ok(),
+        })
+    })
 }
 
 /// RFC 3339, `full-date`.
@@ -197,9 +211,22 @@ mod tests {
     fn addresses_and_names_follow_their_standards() {
         check(
             "email",
-            &["joe.bloggs@example.com", "te~st@example.com", "a+b@example.co.uk"],
+            &[
+                "joe.bloggs@example.com",
+                "te~st@example.com",
+                "a+b@example.co.uk",
+                "\"joe bloggs\"@example.com",
+                "a@[127.0.0.1]",
+                "a@[IPv6:::1]",
+            ],
             &[
                 "2962",
+                "Ann <ann@example.com>",
+                "<ann@example.com>",
+                "a@[127.0.0.256]",
+                "a@[IPv6:12345::]",
+                "a@[::1]",
+                "a@[x]",
                 "@example.com",
                 "a@",
                 ".a@example.com",
