@@ -22,6 +22,11 @@ impl Budget {
         Budget { left: steps, is_spent: false }
     }
 
+    #[cfg(test)]
+    pub(crate) fn left(self) -> u64 {
+        self.left
+    }
+
     /// Takes `steps`; if there are not so many left, takes all.
     pub(crate) fn charge(&mut self, steps: usize) -> Result<(), TooExpensive> {
         match self.left.checked_sub(steps as u64) {

@@ -158,6 +158,24 @@ fn every_keyword_that_applies_schemas_is_counted() {
     check("recursiveRef", &recursive, &nested(62), Verdict::Invalid);
 }
 
+/// Names cost nothing where there are no members: a loop over them that is not counted took minutes.
+#[test]
+fn names_are_not_looked_for_in_what_is_no_object() {
+    let names: Vec<String> = (0..10_000).map(|i| format!("m{i}")).collect();
+    let dependent: Map<String, Value> = names.iter().map(|n| (n.clone(), json!({}))).collect();
+    let document = format!("{{\"a\":[{}1]}}", "1,".repeat(200_000));
+    for rules in [json!({"dependentSchemas":dependent}), json!({"required":names})] {
+        let schema = json!({"properties":{"a":{"items":rules}}});
+        check("items that are no objects", &schema, &document, Verdict::Valid);
+        let unevaluated = json!({"allOf":[rules],"unevaluatedItems":true});
+        let schema = json!({"properties":{"a":{"items":unevaluated}}});
+        check("and what is evaluated of them", &schema, "{\"a\":[[1],[2]]}", Verdict::Valid);
+        let schema = json!({"properties":{"a":{"items":{"allOf":[rules,{"minimum":1}]}}}});
+        let last = document.replace("1]", "0]");
+        check("and what is wrong with them", &schema, &last, Verdict::Invalid);
+    }
+}
+
 #[test]
 fn what_takes_too_many_steps_is_refused() {
     let many = |count: usize, make: &dyn Fn(usize) -> String| -> String {

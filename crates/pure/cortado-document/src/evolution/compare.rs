@@ -148,7 +148,7 @@ impl<'a> Comparison<'a> {
         keyword: &'a str,
         path: &Path<'_>,
     ) -> Vec<Reason> {
-        let is_over = !self.charge(IMPLIED_STEPS) || self.depth == DEPTH_MAX;
+        let is_over = !self.charge(IMPLIED_STEPS + old.parts.len()) || self.depth == DEPTH_MAX;
         if is_over || old.types.and(applies_to(keyword)) == Types::NONE {
             if is_over {
                 // Given up: the answer will say so whatever stands here.
@@ -174,6 +174,9 @@ impl<'a> Comparison<'a> {
         keyword: &'a str,
         path: &Path<'_>,
     ) -> bool {
+        if !self.charge(old.parts.len()) {
+            return false;
+        }
         let parts = old.parts.clone();
         let lists = parts.iter().flat_map(|part| [part.get("anyOf"), part.get("oneOf")]);
         lists.flatten().filter_map(Json::as_array).any(|branches| {

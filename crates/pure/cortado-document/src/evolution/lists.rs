@@ -36,10 +36,12 @@ pub(super) fn newly_required<'a>(
     budget: &mut Budget,
 ) -> Vec<&'a str> {
     let lists = old.iter().filter_map(|part| part.get("required")?.as_array());
-    let had: BTreeSet<&str> = lists.flatten().filter_map(Json::as_str).collect();
+    let count = lists.clone().map(<[_]>::len).sum::<usize>();
     let new = new.as_array().unwrap_or_default();
-    // Spent or not, the answer is the same.
-    let _ = budget.charge((had.len() + new.len()) * rounds(had.len()));
+    if budget.charge((count + new.len()) * rounds(count)).is_err() {
+        return Vec::new();
+    }
+    let had: BTreeSet<&str> = lists.flatten().filter_map(Json::as_str).collect();
     let names = new.iter().filter_map(Json::as_str);
     names.filter(|name| !had.contains(name)).collect()
 }

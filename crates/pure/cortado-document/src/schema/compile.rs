@@ -398,6 +398,7 @@ impl<'a> Compiler<'a> {
         let mut bound = 0;
         while bound != self.anchors.len() {
             bound = self.anchors.len();
+            self.budget.charge(self.index.anchors_count())?;
             let mut targets = vec![Vec::new(); self.index.resources.len()];
             let named: Vec<_> = self.index.dynamic_anchors().collect();
             for (resource, name, schema) in named {

@@ -120,14 +120,7 @@ impl<'s> Evaluation<'s> {
             Keyword::Properties(properties) => self.properties(properties, scope, at),
             Keyword::Items(list) => self.items(list, scope, at),
             Keyword::Contains(contains) => self.contains(contains, scope, at),
-            Keyword::DependentSchemas(dependent) => {
-                for (name, schema) in dependent {
-                    if self.has(at, name)? && !self.is_valid(*schema, scope, at)? {
-                        return Ok(false);
-                    }
-                }
-                Ok(true)
-            }
+            Keyword::DependentSchemas(dependent) => self.dependent(dependent, scope, at),
             Keyword::Not(schema) => Ok(!self.is_valid(*schema, scope, at)?),
             Keyword::If { condition, then, otherwise } => {
                 let branch = if self.is_valid(*condition, scope, at)? { then } else { otherwise };
@@ -190,9 +183,9 @@ impl<'s> Evaluation<'s> {
             (Keyword::MaxProperties(limit), Json::Object(object)) => {
                 Ok(object.len() as u64 <= *limit)
             }
-            (Keyword::Required(names), Json::Object(_)) => self.has_all(names, at),
-            (Keyword::DependentRequired(dependent), Json::Object(_)) => {
-                self.has_dependent(dependent, at)
+            (Keyword::Required(names), Json::Object(object)) => self.has_all(names, object),
+            (Keyword::DependentRequired(dependent), Json::Object(object)) => {
+                self.has_dependent(dependent, object)
             }
             // They want nothing of values of another type.
             (_, _) => Ok(true),
@@ -202,6 +195,21 @@ impl<'s> Evaluation<'s> {
     fn names(&mut self, names: SchemaNumber, scope: ScopeNumber, at: &Json<'_>) -> Judged<bool> {
         for member in at.as_object().map_or(&[][..], Object::members) {
             if !self.is_valid(names, scope, &member.name)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn dependent(
+        &mut self,
+        dependent: &[(String, SchemaNumber)],
+        scope: ScopeNumber,
+        at: &Json<'_>,
+    ) -> Judged<bool> {
+        let Json::Object(object) = at else { return Ok(true) };
+        for (name, schema) in dependent {
+            if self.has(object, name)? && !self.is_valid(*schema, scope, at)? {
                 return Ok(false);
             }
         }
@@ -233,15 +241,14 @@ impl<'s> Evaluation<'s> {
     }
 
     /// Whether an object has the member `name`.
-    fn has(&mut self, at: &Json<'_>, name: &str) -> Judged<bool> {
-        let Json::Object(object) = at else { return Ok(false) };
+    fn has(&mut self, object: &Object<'_>, name: &str) -> Judged<bool> {
         self.budget.charge(rounds(object.len()) * (1 + name.len() / 64))?;
         Ok(object.has(name))
     }
 
-    fn has_all(&mut self, names: &[String], at: &Json<'_>) -> Judged<bool> {
+    fn has_all(&mut self, names: &[String], object: &Object<'_>) -> Judged<bool> {
         for name in names {
-            if !self.has(at, name)? {
+            if !self.has(object, name)? {
                 return Ok(false);
             }
         }
@@ -251,10 +258,10 @@ impl<'s> Evaluation<'s> {
     fn has_dependent(
         &mut self,
         dependent: &[(String, Vec<String>)],
-        at: &Json<'_>,
+        object: &Object<'_>,
     ) -> Judged<bool> {
         for (name, names) in dependent {
-            if self.has(at, name)? && !self.has_all(names, at)? {
+            if self.has(object, name)? && !self.has_all(names, object)? {
                 return Ok(false);
             }
         }

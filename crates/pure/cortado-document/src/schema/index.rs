@@ -283,6 +283,11 @@ impl<'a> Index<'a> {
         Ok(resolved.map(|uri| uri.normalize()))
     }
 
+    /// How many resources and anchors there are together.
+    pub(crate) fn anchors_count(&self) -> usize {
+        self.resources.iter().map(|resource| 1 + resource.anchors.len()).sum()
+    }
+
     /// Every dynamic anchor with its resource.
     pub(crate) fn dynamic_anchors(
         &self,

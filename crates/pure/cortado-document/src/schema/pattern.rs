@@ -55,6 +55,8 @@ const CACHES_BYTES_MAX: usize = 16 << 20;
 const MATCH_STEPS: usize = 8;
 /// What a compiled pattern costs to build, and states to be found.
 const STEP_BYTES_BUILT: usize = 8;
+/// Bytes of a state that are looked at in one step.
+const STEP_BYTES_LOOKED_AT: usize = 32;
 
 impl Patterns {
     /// Compiles `pattern`, unless it is known.
@@ -133,11 +135,19 @@ impl Pattern {
     }
 }
 
+/// The states of one pattern that a validation has met.
+struct States {
+    cache: Cache,
+    /// Steps for ways from one state to another that may still have to be found. Each looks at all
+    /// that the first state is made of, and no measure of memory shows it.
+    unfound_steps: usize,
+}
+
 /// Matches the patterns of one schema during one validation.
 pub(super) struct Matchers<'s> {
     patterns: &'s Patterns,
     /// The states that were built so far; `None` for a pattern that needs too many.
-    caches: BTreeMap<PatternNumber, Option<Cache>>,
+    caches: BTreeMap<PatternNumber, Option<States>>,
     /// What all of them together take.
     bytes: usize,
 }
@@ -181,13 +191,22 @@ impl<'s> Matchers<'s> {
             self.bytes = 0;
         }
         let is_new = !self.caches.contains_key(&number);
-        let known = self.caches.entry(number).or_insert_with(|| Some(pattern.dfa.create_cache()));
-        let Some(cache) = known else { return Ok(None) };
+        let known = self.caches.entry(number).or_insert_with(|| {
+            Some(States { cache: pattern.dfa.create_cache(), unfound_steps: 0 })
+        });
+        let Some(States { cache, unfound_steps }) = known else { return Ok(None) };
         let before = if is_new { 0 } else { cache.memory_usage() };
         let found = pattern.dfa.try_search_fwd(cache, input);
         let built = cache.memory_usage().saturating_sub(before);
         self.bytes += built;
         budget.charge(built / STEP_BYTES_BUILT)?;
+        // One way for each class of bytes, found when it is first gone.
+        *unfound_steps += built * pattern.dfa.byte_classes().alphabet_len() / STEP_BYTES_LOOKED_AT;
+        let states = pattern.vm.get_nfa().states().len();
+        let gone = states.saturating_mul(input.haystack().len() + 1) / STEP_BYTES_LOOKED_AT;
+        let steps = gone.min(*unfound_steps);
+        *unfound_steps -= steps;
+        budget.charge(steps)?;
         match found {
             Ok(found) => Ok(Some(found.is_some())),
             Err(error) => {
@@ -198,5 +217,31 @@ impl<'s> Matchers<'s> {
                 Ok(None)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ways_between_states_are_paid_for_when_they_are_gone() {
+        const STEPS: u64 = 1_000_000;
+        let mut budget = Budget::new(STEPS);
+        let mut patterns = Patterns::default();
+        let added = patterns.add("^([a-z]|[c-x0-9]){0,300}!", &mut budget);
+        let Ok(number) = added else { panic!("a pattern") };
+        let mut matchers = Matchers::new(&patterns);
+        let mut is_match = |text: &str| {
+            let mut budget = Budget::new(STEPS);
+            assert_eq!(matchers.is_match(number, text, &mut budget), Ok(false));
+            let unfound = matchers.caches[&number].as_ref().map(|states| states.unfound_steps);
+            (STEPS - budget.left(), unfound.expect("it builds states"))
+        };
+        let (_, before) = is_match("a");
+        assert!(before > 0);
+        // No state that is new, but a way.
+        let (taken, after) = is_match("!");
+        assert!(after < before && taken >= (before - after) as u64, "{taken} {before} {after}");
     }
 }

@@ -4,10 +4,14 @@
 //! Asked when all other keywords of the schema hold. Start reading at [`Marks`].
 
 use super::{Evaluation, Judged};
+use crate::budget::Budget;
 use crate::json::Json;
 use crate::schema::rules::{Keyword, SchemaNumber};
 use crate::schema::scopes::ScopeNumber;
 use std::collections::BTreeSet;
+
+/// Marks that are set in one step.
+const MARKS_A_STEP: usize = 256;
 
 /// The members or items of one value that some schemas have evaluated.
 struct Marks {
@@ -18,8 +22,10 @@ struct Marks {
 }
 
 impl Marks {
-    fn all(&mut self) {
+    fn all(&mut self, budget: &mut Budget) -> Judged<()> {
+        budget.charge(self.marked.len() / MARKS_A_STEP)?;
         self.marked.fill(true);
+        Ok(())
     }
 }
 
@@ -114,11 +120,14 @@ impl Evaluation<'_> {
     ) -> Judged<()> {
         match (keyword, at) {
             (Keyword::Properties(_), Json::Object(_)) => self.mark_members(keyword, at, marks)?,
-            (Keyword::UnevaluatedProperties(_), Json::Object(_)) if !is_asker => marks.all(),
+            (Keyword::UnevaluatedProperties(_), Json::Object(_)) if !is_asker => {
+                marks.all(&mut self.budget)?;
+            }
             (Keyword::Items(items), Json::Array(_)) => match items.rest {
-                Some(_) => marks.all(),
+                Some(_) => marks.all(&mut self.budget)?,
                 None => {
                     let first = items.first.len().min(marks.marked.len());
+                    self.budget.charge(first / MARKS_A_STEP)?;
                     marks.marked[..first].fill(true);
                 }
             },
@@ -127,7 +136,9 @@ impl Evaluation<'_> {
                     marks.marked[index] |= self.is_valid(contains.schema, scope, item)?;
                 }
             }
-            (Keyword::UnevaluatedItems(_), Json::Array(_)) if !is_asker => marks.all(),
+            (Keyword::UnevaluatedItems(_), Json::Array(_)) if !is_asker => {
+                marks.all(&mut self.budget)?;
+            }
             (Keyword::AllOf(list), _) => {
                 for schema in list {
                     self.mark(*schema, scope, at, marks, false)?;
@@ -148,9 +159,9 @@ impl Evaluation<'_> {
                     self.mark(schema, scope, at, marks, false)?;
                 }
             }
-            (Keyword::DependentSchemas(dependent), _) => {
+            (Keyword::DependentSchemas(dependent), Json::Object(object)) => {
                 for (name, schema) in dependent {
-                    if self.has(at, name)? {
+                    if self.has(object, name)? {
                         self.mark(*schema, scope, at, marks, false)?;
                     }
                 }
@@ -171,8 +182,7 @@ impl Evaluation<'_> {
             return Ok(());
         };
         if properties.additional.is_some() {
-            marks.all();
-            return Ok(());
+            return marks.all(&mut self.budget);
         }
         for (index, member) in object.members().iter().enumerate() {
             let mut is_marked = self.named(properties, member.name())?.is_some();

@@ -102,8 +102,9 @@ impl<'s> Evaluation<'s> {
         let Place { scope, at, path } = place;
         match keyword {
             Keyword::Required(names) => {
+                let Json::Object(object) = at else { return Ok(()) };
                 for name in names {
-                    if matches!(at, Json::Object(_)) && !self.has(at, name)? {
+                    if !self.has(object, name)? {
                         list.add(path, missing(name));
                     }
                 }
@@ -135,8 +136,9 @@ impl<'s> Evaluation<'s> {
                 }
             }
             Keyword::DependentSchemas(dependent) => {
+                let Json::Object(object) = at else { return Ok(()) };
                 for (name, schema) in dependent {
-                    if self.has(at, name)? {
+                    if self.has(object, name)? {
                         self.list(*schema, place, list)?;
                     }
                 }
