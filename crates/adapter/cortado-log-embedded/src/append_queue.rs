@@ -46,7 +46,7 @@ pub(crate) enum Request {
     Append {
         partition: PartitionId,
         records: Vec<Bytes>,
-        urgency: AppendPriority,
+        priority: AppendPriority,
         answer: oneshot::Sender<Result<LogOffset, AppendError>>,
     },
     /// Records that are to be trimmed.

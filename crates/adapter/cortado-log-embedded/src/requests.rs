@@ -43,9 +43,9 @@ impl Requests {
         &self,
         partition: PartitionId,
         records: Vec<Bytes>,
-        urgency: AppendPriority,
+        priority: AppendPriority,
     ) -> Pending<Result<LogOffset, AppendError>> {
-        self.request(|answer| Request::Append { partition, records, urgency, answer })
+        self.request(|answer| Request::Append { partition, records, priority, answer })
     }
 
     pub(crate) fn trim(

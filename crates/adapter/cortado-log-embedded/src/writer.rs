@@ -54,10 +54,8 @@ const GROUP_BYTES_TARGET: u64 = 4 << 20;
 /// What room in a segment is wanted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Purpose {
-    /// A record, which must leave the reserves alone.
-    Record,
-    /// A record that takes or gives up a leadership, or frees something.
-    UrgentRecord,
+    /// A record, which must leave alone what is reserved for those of a higher priority.
+    Record(AppendPriority),
     /// A trim or a removal, which makes room and so must find some on a full disk.
     Control,
 }
@@ -125,8 +123,8 @@ impl Writer {
         while let Some(request) = batch.pop_front() {
             self.pending.bytes += request.bytes();
             match request {
-                Request::Append { partition, records, urgency, answer } => {
-                    self.append(partition, records, urgency, answer);
+                Request::Append { partition, records, priority, answer } => {
+                    self.append(partition, records, priority, answer);
                 }
                 Request::Trim { partition, below, answer } => {
                     let trimmed = self.trim(partition, below);
@@ -149,13 +147,13 @@ impl Writer {
         &mut self,
         id: PartitionId,
         records: Vec<Bytes>,
-        urgency: AppendPriority,
+        priority: AppendPriority,
         answer: oneshot::Sender<Result<LogOffset, AppendError>>,
     ) {
         let partition = self.partitions.get_or_new(id);
         let mut formed: Option<(LogOffset, u64)> = None;
         let appended = records.into_iter().try_for_each(|record| {
-            let offset = self.record(&partition, record, urgency)?;
+            let offset = self.record(&partition, record, priority)?;
             formed.get_or_insert((offset, self.active.next_group()));
             Ok(())
         });
@@ -179,13 +177,9 @@ impl Writer {
         &mut self,
         partition: &Arc<Partition>,
         record: Bytes,
-        urgency: AppendPriority,
+        priority: AppendPriority,
     ) -> Result<LogOffset, Failure> {
-        let purpose = match urgency {
-            AppendPriority::Normal => Purpose::Record,
-            AppendPriority::Urgent => Purpose::UrgentRecord,
-        };
-        self.make_room(frame_bytes(record.len()), purpose)?;
+        self.make_room(frame_bytes(record.len()), Purpose::Record(priority))?;
         let id = partition.id;
         let before = self.extents.get(&id).copied();
         let extent = before.unwrap_or(Extent {
@@ -258,10 +252,10 @@ impl Writer {
             let end = self.active.place().position + self.group.len() + bytes as u64;
             let room = match purpose {
                 // The next segment has reserves of its own.
-                Purpose::Record if !self.maintenance.is_ready() => {
-                    self.active.capacity_for_records()
+                Purpose::Record(_) if self.maintenance.is_ready() => {
+                    self.active.capacity_for(AppendPriority::Urgent)
                 }
-                Purpose::Record | Purpose::UrgentRecord => self.active.capacity_for_urgent(),
+                Purpose::Record(priority) => self.active.capacity_for(priority),
                 Purpose::Control => self.active.capacity(),
             };
             let alone = self.active.is_fresh() && self.group.frames() == 1;

@@ -96,7 +96,7 @@ pub trait Log: Send + Sync + 'static {
         below: LogOffset,
     ) -> Pending<Result<(), TrimError>>;
 
-    /// Whether there is room for more than [urgent](Producer::send_urgent) records. Costs little.
+    /// Whether there is room for more than what has a [priority](AppendPriority). Costs little.
     fn has_room(&self) -> bool {
         true
     }

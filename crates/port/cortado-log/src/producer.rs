@@ -19,9 +19,12 @@ pub trait Producer: Send {
     /// Records of others may come to stand between them.
     fn send(&mut self, records: Vec<Bytes>);
 
-    /// As [`send`](Self::send), for records without which no partition is led and nothing is freed:
+    /// As [`send`](Self::send), for records without which no partition is led or nothing is freed:
     /// a log without room for others may have a reserve for these.
-    fn send_urgent(&mut self, records: Vec<Bytes>) {
+    ///
+    /// * `priority`: no higher than that of anything outstanding, or it may be taken where what
+    ///   stands before it is refused.
+    fn send_with(&mut self, records: Vec<Bytes>, _priority: AppendPriority) {
         self.send(records);
     }
 
@@ -43,12 +46,14 @@ pub trait Producer: Send {
     fn abandon(self: Box<Self>) -> Vec<AppendOutcome>;
 }
 
-/// Which room the records of an append may take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Which room the records of an append may take; a higher one takes all that a lower one may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum AppendPriority {
     /// All but what is reserved.
     Normal,
-    /// What is reserved for leaderships and for what frees space, too.
+    /// What is reserved for what frees space, too.
+    Freeing,
+    /// And what is reserved for leaderships.
     Urgent,
 }
 

@@ -40,13 +40,13 @@ impl QueueProducer {
         QueueProducer { append: Box::new(append), sent: VecDeque::new(), outstanding: 0 }
     }
 
-    fn hand_over(&mut self, records: Vec<Bytes>, urgency: AppendPriority) {
+    fn hand_over(&mut self, records: Vec<Bytes>, priority: AppendPriority) {
         if records.is_empty() {
             return;
         }
         let count = records.len();
         self.outstanding += count;
-        self.sent.push_back(Sent { answer: (self.append)(records, urgency), records: count });
+        self.sent.push_back(Sent { answer: (self.append)(records, priority), records: count });
     }
 
     /// Takes the outcomes of the oldest append, if it has been answered.
@@ -86,8 +86,8 @@ impl Producer for QueueProducer {
         self.hand_over(records, AppendPriority::Normal);
     }
 
-    fn send_urgent(&mut self, records: Vec<Bytes>) {
-        self.hand_over(records, AppendPriority::Urgent);
+    fn send_with(&mut self, records: Vec<Bytes>, priority: AppendPriority) {
+        self.hand_over(records, priority);
     }
 
     fn poll_outcomes(

@@ -57,8 +57,32 @@ fn a_full_disk_can_be_trimmed_and_then_has_room() {
 }
 
 fn append_urgently(log: &EmbeddedLog, number: u32) -> Result<LogOffset, AppendError> {
+    append_with(log, number, AppendPriority::Urgent)
+}
+
+fn append_with(
+    log: &EmbeddedLog,
+    number: u32,
+    priority: AppendPriority,
+) -> Result<LogOffset, AppendError> {
     let record = record(log.end(partition(number)).0, 100);
-    block_on(log.requests.append(partition(number), vec![record], AppendPriority::Urgent))
+    block_on(log.requests.append(partition(number), vec![record], priority))
+}
+
+/// Deletions may not keep a partition from being led.
+#[test]
+fn what_frees_space_leaves_room_for_claims() {
+    let disk = Disk::default();
+    let log = open(&disk).unwrap();
+    disk.limit_space(Some(3 * SEGMENT_BYTES));
+    fill_up(&log, 0);
+    let mut freeing = 0;
+    while append_with(&log, 0, AppendPriority::Freeing).is_ok() {
+        freeing += 1;
+    }
+    assert!(freeing >= 1, "{freeing}");
+    assert!(append_with(&log, 0, AppendPriority::Normal).is_err());
+    append_urgently(&log, 0).unwrap();
 }
 
 /// Claims and what frees space must find room where other records have found none.

@@ -9,6 +9,7 @@ use crate::maintenance::SegmentMaintenance;
 use crate::place::{Place, SegmentEnd};
 use crate::segment::{LogUuid, SEGMENT_HEADER_BYTES, Segment, SegmentHeader};
 use crate::write_error::{Failure, WriteError};
+use cortado_log::AppendPriority;
 use std::sync::Arc;
 use tracing::{info, warn};
 
@@ -33,9 +34,11 @@ pub(crate) struct Active {
 /// Bytes that records leave free at the end of a segment, at most: a trim must find room on a full
 /// disk, because trimming is what frees it. Room for some eight hundred trims of one group each.
 const CONTROL_BYTES_MAX: u64 = 64 << 10;
-/// Bytes that all but urgent records leave free as long as no next segment is there, at most. Room
-/// for some eight thousand claims and barriers.
-const URGENT_BYTES_MAX: u64 = 4 << 20;
+/// Bytes that records of no priority leave free as long as no next segment is there, at most.
+const PRIORITY_BYTES_MAX: u64 = 4 << 20;
+/// Of these, bytes that what frees space leaves free, at most: deletions must not keep a partition
+/// from being led. Room for some two thousand claims and barriers.
+const URGENT_BYTES_MAX: u64 = 1 << 20;
 
 impl Active {
     /// Goes on at `position` of `segment` with group number `next_group`.
@@ -190,14 +193,16 @@ impl Active {
         self.segment.file_bytes - GROUP_HEADER_BYTES as u64
     }
 
-    /// Where groups with records must end.
-    pub(crate) fn capacity_for_urgent(&self) -> u64 {
-        self.capacity() - (self.segment.file_bytes / 16).min(CONTROL_BYTES_MAX)
-    }
-
-    /// Where groups with records that are not urgent must end, as long as there is no next segment.
-    pub(crate) fn capacity_for_records(&self) -> u64 {
-        self.capacity_for_urgent() - (self.segment.file_bytes / 16).min(URGENT_BYTES_MAX)
+    /// Where groups with records of a priority must end, as long as there is no next segment; if
+    /// there is one, all end where urgent ones do.
+    pub(crate) fn capacity_for(&self, priority: AppendPriority) -> u64 {
+        let part = |parts: u64, bytes_max: u64| (self.segment.file_bytes / parts).min(bytes_max);
+        let for_others = match priority {
+            AppendPriority::Normal => part(16, PRIORITY_BYTES_MAX),
+            AppendPriority::Freeing => part(32, URGENT_BYTES_MAX),
+            AppendPriority::Urgent => 0,
+        };
+        self.capacity() - part(16, CONTROL_BYTES_MAX) - for_others
     }
 
     /// The number of the next group.

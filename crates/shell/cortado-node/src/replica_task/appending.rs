@@ -8,7 +8,7 @@ use crate::replica_handle::ReplicaHandle;
 use crate::vitals::{BegunCall, Vitals};
 use bytes::Bytes;
 use cortado_driver::{Event, JobId, RecordOutcome};
-use cortado_log::{Cause, Log, Producer, outcomes_of};
+use cortado_log::{AppendPriority, Cause, Log, Producer, outcomes_of};
 use cortado_metrics::Histogram;
 use cortado_model::{PartitionId, with_causes};
 use cortado_replica::{Body, Frame};
@@ -35,6 +35,7 @@ pub(super) struct Appending {
 struct Sent {
     /// Its records that are not.
     records: usize,
+    priority: AppendPriority,
     since: Instant,
     felt: BegunCall,
 }
@@ -58,15 +59,16 @@ impl Appending {
 
     pub(super) fn append(&mut self, records: Vec<Bytes>) {
         if let Some((_, producer)) = &mut self.producer {
-            let (records_left, felt) = (records.len(), self.vitals.begin());
-            self.sent.push_back(Sent { records: records_left, since: Instant::now(), felt });
             // To read them costs time that only a full log is worth.
-            let urgent = || self.partition == PartitionId::CLUSTER || records.iter().all(is_urgent);
-            if !self.log.has_room() && urgent() {
-                producer.send_urgent(records);
+            let priority = if self.log.has_room() {
+                AppendPriority::Normal
             } else {
-                producer.send(records);
-            }
+                let before = self.sent.iter().map(|sent| sent.priority);
+                priority(self.partition, &records, before)
+            };
+            let (since, felt) = (Instant::now(), self.vitals.begin());
+            self.sent.push_back(Sent { records: records.len(), priority, since, felt });
+            producer.send_with(records, priority);
         }
     }
 
@@ -117,13 +119,31 @@ impl Appending {
     }
 }
 
-/// Whether a record must be appended when the log is full: it takes or gives up a leadership, it
-/// frees something.
-fn is_urgent(record: &Bytes) -> bool {
-    let Ok(frame) = Frame::read_any(record) else { return false };
+/// What room records may take when the log is full: the lowest priority of them and of what stands
+/// `before` them unanswered. They must not be taken where that is refused: both are then appended
+/// anew, together.
+fn priority(
+    partition: PartitionId,
+    records: &[Bytes],
+    before: impl Iterator<Item = AppendPriority>,
+) -> AppendPriority {
+    let own = records.iter().map(|record| priority_of(partition, record));
+    own.chain(before).min().unwrap_or(AppendPriority::Normal)
+}
+
+fn priority_of(partition: PartitionId, record: &Bytes) -> AppendPriority {
+    let Ok(frame) = Frame::read_any(record) else { return AppendPriority::Normal };
     match frame.record().map(|record| record.body) {
         Ok(Body::Transaction(transaction)) => {
-            transaction.changes.iter().all(|change| change.document.is_none())
+            let mut changes = transaction.changes.iter();
+            let removes =
+                !transaction.changes.is_empty() && changes.all(|change| change.document.is_none());
+            // No database is dropped without writing to `_cluster`.
+            if removes || partition == PartitionId::CLUSTER {
+                AppendPriority::Freeing
+            } else {
+                AppendPriority::Normal
+            }
         }
         Ok(
             Body::Genesis(_)
@@ -131,8 +151,8 @@ fn is_urgent(record: &Bytes) -> bool {
             | Body::Barrier(_)
             | Body::StepDown(_)
             | Body::Config(_),
-        ) => true,
-        Err(_) => false,
+        ) => AppendPriority::Urgent,
+        Err(_) => AppendPriority::Normal,
     }
 }
 
@@ -154,5 +174,30 @@ fn cause(outcome: &cortado_log::AppendOutcome) -> Option<&Cause> {
         cortado_log::AppendOutcome::NotAppended(cause)
         | cortado_log::AppendOutcome::Perhaps(cause)
         | cortado_log::AppendOutcome::Unusable(cause) => Some(cause),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cortado_gateway::cluster_genesis;
+    use cortado_model::{ClusterUuid, Millis, NodeId, ReplicaIncarnation, WallMillis};
+    use cortado_replica::{Identity, Now, genesis_record};
+
+    #[test]
+    fn nothing_overtakes_what_is_of_a_lower_priority() {
+        use AppendPriority::{Freeing, Normal, Urgent};
+        let me = Identity { node: NodeId(1), incarnation: ReplicaIncarnation::default() };
+        let now = Now { clock: Millis(0), wall: WallMillis(0) };
+        let record = genesis_record(&cluster_genesis(ClusterUuid(1)), &me, now);
+        let check = |before: &[AppendPriority], want| {
+            let records = [record.clone()];
+            let found = priority(PartitionId::CLUSTER, &records, before.iter().copied());
+            assert_eq!(found, want, "{before:?}");
+        };
+        check(&[], Urgent);
+        check(&[Urgent, Urgent], Urgent);
+        check(&[Urgent, Freeing, Urgent], Freeing);
+        check(&[Freeing, Normal], Normal);
     }
 }
