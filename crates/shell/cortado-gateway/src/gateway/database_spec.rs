@@ -101,7 +101,6 @@ pub(super) fn complete(spec: DatabaseSpec, catalog: &Catalog) -> Result<Complete
     if !(1..=PARTITIONS_MAX).contains(&partitions) {
         return Err(InvalidDeclaration::Partitions { partitions_max: PARTITIONS_MAX }.into());
     }
-    check_room(catalog.placements().count(), partitions)?;
     if !(1..=nodes).contains(&replication) {
         return Err(InvalidDeclaration::Replication { nodes }.into());
     }
@@ -111,8 +110,12 @@ pub(super) fn complete(spec: DatabaseSpec, catalog: &Catalog) -> Result<Complete
     Ok(Complete { partitions, replication, owner: spec.owner, tables: spec.tables })
 }
 
-/// Refuses `partitions` more where there are too many already.
-fn check_room(existing: usize, partitions: u32) -> Result<(), InvalidDeclaration> {
+/// Refuses a database where there are too many partitions already.
+pub(super) fn check_room(spec: &Complete, catalog: &Catalog) -> Result<(), AdminError> {
+    Ok(check_partitions(catalog.placements().count(), spec.partitions)?)
+}
+
+fn check_partitions(existing: usize, partitions: u32) -> Result<(), InvalidDeclaration> {
     let existing = u32::try_from(existing).unwrap_or(u32::MAX);
     if existing.saturating_add(partitions) <= PARTITIONS_OF_ALL_MAX {
         return Ok(());
@@ -163,10 +166,10 @@ mod tests {
 
     #[test]
     fn partitions_are_bounded_in_all() {
-        assert!(check_room(0, 1_024).is_ok());
-        assert!(check_room(8_191, 1).is_ok());
+        assert!(check_partitions(0, 1_024).is_ok());
+        assert!(check_partitions(8_191, 1).is_ok());
         for (existing, partitions) in [(8_192, 1), (8_000, 193), (usize::MAX, 1)] {
-            let refused = check_room(existing, partitions).expect_err("too many");
+            let refused = check_partitions(existing, partitions).expect_err("too many");
             assert!(refused.to_string().contains("drop a database"), "{refused}");
         }
     }

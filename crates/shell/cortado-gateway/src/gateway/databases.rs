@@ -3,7 +3,7 @@
 //! Start reading at [`Gateway::create_database`].
 
 use super::admin_error::{AdminError, Obstacle, not_done};
-use super::database_spec::{DatabaseSpec, complete, creation, differences};
+use super::database_spec::{DatabaseSpec, check_room, complete, creation, differences};
 use super::declaration::{Declared, operation, put};
 use super::read::Wanted;
 use super::{Consistency, Gateway, ReadOptions};
@@ -66,6 +66,7 @@ impl Gateway {
                 let existing = self.with_log(Arc::clone(existing), deadline).await?;
                 return Ok(Declared::Existing(existing));
             }
+            check_room(&spec, &catalog)?;
             let (id, operations) =
                 (catalog.next_database, creation(name, &spec, &catalog, counter));
             if let Some(catalog) = self.declare(operations, deadline).await? {
