@@ -17,6 +17,11 @@ const FREE_PART_MIN: u64 = 40;
 const ROOM_BYTES_MIN: u64 = 256 << 20;
 /// On a small file system, this part of it.
 const ROOM_PART_MIN: u64 = 5;
+/// Once there is less, it asks for more only when so much more is free: writes would stop and go on
+/// with every table that is merged.
+const ROOM_BYTES_BACK: u64 = 64 << 20;
+/// On a small file system, this part of it.
+const ROOM_PART_BACK: u64 = 20;
 
 /// The free space under one directory.
 pub(crate) struct FreeSpace {
@@ -25,6 +30,8 @@ pub(crate) struct FreeSpace {
     kept_bytes: fn(total_bytes: u64) -> u64,
     unseen_bytes: AtomicU64,
     is_low: AtomicBool,
+    /// Whether there was no room at the last look.
+    lacks_room: AtomicBool,
 }
 
 impl FreeSpace {
@@ -35,6 +42,7 @@ impl FreeSpace {
             // The first write looks.
             unseen_bytes: AtomicU64::new(LOOK_EVERY_BYTES),
             is_low: AtomicBool::new(false),
+            lacks_room: AtomicBool::new(false),
         }
     }
 
@@ -68,9 +76,10 @@ impl FreeSpace {
 
     /// Whether there is room for more than what must be written.
     pub(crate) fn has_room(&self) -> bool {
-        self.measure().is_none_or(|(free_bytes, total_bytes)| {
-            free_bytes >= ROOM_BYTES_MIN.min(total_bytes / ROOM_PART_MIN)
-        })
+        let lacked = self.lacks_room.load(Ordering::Relaxed);
+        let has = self.measure().is_none_or(|(free, total)| is_room(free, total, lacked));
+        self.lacks_room.store(!has, Ordering::Relaxed);
+        has
     }
 
     /// Whether `size_bytes` can be written and what is kept free is left.
@@ -88,9 +97,30 @@ impl FreeSpace {
     }
 }
 
+/// * `lacked`: there was no room before.
+fn is_room(free_bytes: u64, total_bytes: u64, lacked: bool) -> bool {
+    let wanted_bytes = ROOM_BYTES_MIN.min(total_bytes / ROOM_PART_MIN);
+    let back_bytes = ROOM_BYTES_BACK.min(total_bytes / ROOM_PART_BACK);
+    free_bytes >= wanted_bytes + if lacked { back_bytes } else { 0 }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn room_is_back_when_there_is_more_than_was_missed() {
+        const MIB: u64 = 1 << 20;
+        for (total, stop, back) in
+            [(1 << 40, 256 * MIB, 320 * MIB), (320 * MIB, 64 * MIB, 80 * MIB)]
+        {
+            assert!(is_room(stop, total, false));
+            assert!(!is_room(stop - 1, total, false));
+            assert!(!is_room(back - 1, total, true));
+            assert!(is_room(back, total, true));
+        }
+        assert!(is_room(0, 0, true));
+    }
 
     #[test]
     fn a_part_is_kept_free_but_no_more_than_a_bound() {

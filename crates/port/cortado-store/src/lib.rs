@@ -142,6 +142,14 @@ pub trait Store: Send + Sync + 'static {
         true
     }
 
+    /// Whether a batch that adds something would be taken now.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`] if it would not for want of space; or the store's own.
+    fn check_space(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// Makes everything applied so far survive a power cut.
     fn sync(&self) -> Result<(), StoreError>;
 
@@ -175,12 +183,12 @@ pub struct StoreUsage {
     pub memtables: Budget,
 }
 
-/// Whether a full store takes `batch` all the same: it removes documents, or is of `_cluster`,
-/// which is small and without which no database is dropped.
+/// Whether a full store takes `batch` all the same: it adds nothing but what is remembered of a
+/// write, or is of `_cluster`, which is small and without which no database is dropped.
 pub fn needs_no_room(partition: PartitionId, batch: &Batch) -> bool {
     let removes = |(_, _, document): &(_, _, Option<StoredDocument>)| document.is_none();
-    let only_removes = !batch.documents.is_empty() && batch.documents.iter().all(removes);
-    partition == PartitionId::CLUSTER || (only_removes && batch.entries.is_empty())
+    let adds_nothing = batch.documents.iter().all(removes) && batch.entries.is_empty();
+    partition == PartitionId::CLUSTER || adds_nothing
 }
 
 /// Asserts that each partition comes once at most: a store computes what a batch does from what it

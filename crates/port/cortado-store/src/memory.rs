@@ -331,6 +331,10 @@ impl Store for MemoryStore {
         self.state().fault != Some(Fault::Low)
     }
 
+    fn check_space(&self) -> Result<(), StoreError> {
+        self.state().check_sync()
+    }
+
     fn sync(&self) -> Result<(), StoreError> {
         let mut state = self.state();
         state.check_sync()?;

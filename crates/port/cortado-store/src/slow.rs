@@ -135,6 +135,10 @@ impl Store for Slow {
         self.store.has_room()
     }
 
+    fn check_space(&self) -> Result<(), StoreError> {
+        self.store.check_space()
+    }
+
     fn sync(&self) -> Result<(), StoreError> {
         self.pace.wait();
         self.store.sync()

@@ -150,7 +150,7 @@ impl Work {
         });
     }
 
-    /// Writes what is there once more, to see whether the store takes it.
+    /// Writes what is there once more, to see whether the store takes it and more.
     pub(super) fn probe(&self, job: JobId) {
         let (store, ended) = (Arc::clone(&self.host.store), self.ended.clone());
         let partition = self.handle.partition;
@@ -158,6 +158,7 @@ impl Work {
             let checkpoint = store.view(partition).and_then(|view| view.checkpoint());
             let probed = checkpoint.and_then(|checkpoint| match checkpoint {
                 Some(checkpoint) => {
+                    store.check_space()?;
                     store.apply_one(partition, Batch { checkpoint, ..Batch::default() })
                 }
                 None => Ok(()),

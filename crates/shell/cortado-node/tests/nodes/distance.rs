@@ -160,6 +160,9 @@ impl Store for Distant {
     ) -> Result<Box<dyn Installer + 'a>, StoreError> {
         self.store.installer(partition, name)
     }
+    fn check_space(&self) -> Result<(), StoreError> {
+        self.store.check_space()
+    }
     fn sync(&self) -> Result<(), StoreError> {
         self.store.sync()
     }

@@ -165,6 +165,10 @@ impl Store for Opened {
         self.0.has_room()
     }
 
+    fn check_space(&self) -> Result<(), StoreError> {
+        self.0.check_space()
+    }
+
     fn sync(&self) -> Result<(), StoreError> {
         self.0.sync()
     }
