@@ -17,6 +17,11 @@ use tokio::time::{Instant, timeout_at};
 
 /// So many documents are read on the spot, where the store has it so.
 const DOCUMENTS_SHORT: usize = 100;
+/// Bytes of documents that one write has in memory before it is its turn: as much as a record of
+/// the log may hold of what it makes of them.
+const FOUND_BYTES_MAX: usize = 16 << 20;
+/// Documents that are read at once.
+const DOCUMENTS_AT_ONCE: usize = 16;
 
 /// Finds out what writes make of their documents.
 pub(super) struct Foresight {
@@ -155,11 +160,22 @@ async fn look(
     if keys.is_empty() {
         return found;
     }
-    let find = move |store: &dyn Store| store.find(partition, &keys, &[]);
+    let find = move |store: &dyn Store| {
+        let (mut documents, mut bytes) = (Vec::new(), 0);
+        for some in keys.chunks(DOCUMENTS_AT_ONCE) {
+            if bytes > FOUND_BYTES_MAX {
+                break;
+            }
+            let more = store.find(partition, some, &[])?.documents;
+            bytes += more.iter().flatten().map(|found| found.image().len()).sum::<usize>();
+            documents.extend(more);
+        }
+        Ok(documents)
+    };
     let is_short = asked.len() <= DOCUMENTS_SHORT;
     let findings = if is_short { lanes.read(find).await } else { lanes.read_long(find).await };
     // What was not read now is read by the leader's task, which says why if it cannot.
-    for (index, document) in asked.into_iter().zip(findings.into_iter().flat_map(|f| f.documents)) {
+    for (index, document) in asked.into_iter().zip(findings.into_iter().flatten()) {
         found[index] = document;
     }
     found
