@@ -24,6 +24,20 @@ pub(crate) fn store_error(error: fjall::Error) -> StoreError {
     }
 }
 
+/// As [`store_error`], of a write or a sync: what the system calls invalid there is no byte that
+/// was read.
+pub(crate) fn write_error(error: fjall::Error) -> StoreError {
+    match error {
+        fjall::Error::Io(source) | fjall::Error::Storage(LsmError::Io(source))
+            if source.kind() == io::ErrorKind::InvalidInput =>
+        {
+            StoreError::Failed { why: source.to_string() }
+        }
+        // Not our enum: everything else means what it means for a read.
+        error => store_error(error),
+    }
+}
+
 /// The operating system's part in an error.
 ///
 /// A file that ends too early is damage, and so are bytes that make no sense: places that no file
@@ -45,5 +59,20 @@ pub(crate) fn io_error(error: fjall::Error) -> Result<io::Error, fjall::Error> {
         }
         // Not our enum: everything else has no such part.
         error => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_write_finds_invalid_is_no_damage() {
+        // EINVAL, as from a file system that cannot write or sync in the way it is asked to.
+        let invalid = || fjall::Error::Io(io::Error::from_raw_os_error(22));
+        assert!(matches!(write_error(invalid()), StoreError::Failed { .. }));
+        assert!(matches!(store_error(invalid()), StoreError::Damaged { .. }));
+        let cut = || fjall::Error::Io(io::ErrorKind::UnexpectedEof.into());
+        assert!(matches!(write_error(cut()), StoreError::Damaged { .. }));
     }
 }

@@ -7,7 +7,7 @@
 //! ours does it, beside the compactions. Never holds a lock of the engine while it frees memory.
 //! Start reading at [`Flusher`].
 
-use crate::errors::store_error;
+use crate::errors::write_error;
 use crate::memtables::MEMTABLE_BYTES_MAX;
 use crate::open::condemn;
 use crate::priority::give_way;
@@ -50,7 +50,7 @@ impl Flusher {
         let thread =
             std::thread::Builder::new().name(String::from("store-flusher")).spawn(move || {
                 if let Err(error) = run(&directory, &database, &entries, &ends.0, &woken) {
-                    let error = store_error(error);
+                    let error = write_error(error);
                     if let StoreError::Damaged { why } = &error {
                         condemn(&directory, why);
                     }

@@ -31,7 +31,7 @@ use cortado_store::{
     changes_of, needs_no_room,
 };
 use engine::Engine;
-use errors::store_error;
+use errors::write_error;
 use fjall::{OwnedWriteBatch, PersistMode};
 use installer::FjallInstaller;
 use memtables::ENTRY_BYTES;
@@ -52,6 +52,8 @@ use view::Content;
 pub struct FjallStore {
     engine: Engine,
     directory: PathBuf,
+    /// Whether it was opened although it is [marked](OpenError::Marked) as damaged.
+    is_marked: bool,
     starts: Starts,
 }
 
@@ -65,8 +67,8 @@ impl FjallStore {
     /// See [`OpenError`].
     pub fn open(settings: &Settings) -> Result<FjallStore, OpenError> {
         let engine = Engine::open(settings)?;
-        let directory = settings.directory.clone();
-        let store = FjallStore { engine, directory, starts: Starts::default() };
+        let (directory, is_marked) = (settings.directory.clone(), settings.despite_mark);
+        let store = FjallStore { engine, directory, is_marked, starts: Starts::default() };
         store.finish_removes().map_err(|error| OpenError::of_store(&settings.directory, error))?;
         Ok(store)
     }
@@ -75,7 +77,11 @@ impl FjallStore {
     fn finish_removes(&self) -> Result<(), StoreError> {
         for (partition, content) in self.engine.partitions()? {
             if content == Content::Leftovers {
-                self.remove(partition)?;
+                match self.remove(partition) {
+                    // The others can be used; who wants this one meets the damage again.
+                    Err(StoreError::Damaged { .. }) if self.is_marked => {}
+                    removed => removed?,
+                }
             }
         }
         Ok(())
@@ -176,7 +182,7 @@ impl Store for FjallStore {
         for reader in &readers {
             self.starts.announce(reader);
         }
-        write.commit().map_err(store_error)?;
+        write.commit().map_err(write_error)?;
         for reader in readers {
             self.starts.advance(reader);
         }
@@ -224,8 +230,10 @@ impl Store for FjallStore {
     fn remove(&self, partition: PartitionId) -> Result<(), StoreError> {
         self.remove_entries(partition).map_err(|error| match error {
             // A partition that cannot even be removed cannot be built anew in this store.
-            StoreError::Damaged { why } => self.condemn(why),
-            StoreError::Full { .. } | StoreError::Failed { .. } => error,
+            StoreError::Damaged { why } if !self.is_marked => self.condemn(why),
+            StoreError::Damaged { .. } | StoreError::Full { .. } | StoreError::Failed { .. } => {
+                error
+            }
         })
     }
 
@@ -258,8 +266,12 @@ impl Store for FjallStore {
         self.engine.space.has_room()
     }
 
+    fn check_space(&self) -> Result<(), StoreError> {
+        self.engine.space.reserve(0)
+    }
+
     fn sync(&self) -> Result<(), StoreError> {
-        self.engine.database.persist(PersistMode::SyncData).map_err(store_error)
+        self.engine.database.persist(PersistMode::SyncData).map_err(write_error)
     }
 
     fn usage(&self) -> StoreUsage {

@@ -11,7 +11,7 @@ use rustix::fs::OFlags;
 use std::any::Any;
 use std::error::Error;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,12 +26,20 @@ pub struct Settings {
     pub cache_bytes: u64,
     /// Tables that are held open, 10 or more; others are opened for each read.
     pub tables_max: usize,
+    /// Opens the store even if it is [marked](OpenError::Marked): the partitions that cannot be
+    /// removed from it stay as they are.
+    pub despite_mark: bool,
 }
 
 impl Settings {
     /// A store in `directory` with a cache of 64 MiB.
     pub fn new(directory: impl Into<PathBuf>) -> Settings {
-        Settings { directory: directory.into(), cache_bytes: 64 << 20, tables_max: 512 }
+        Settings {
+            directory: directory.into(),
+            cache_bytes: 64 << 20,
+            tables_max: 512,
+            despite_mark: false,
+        }
     }
 }
 
@@ -63,6 +71,16 @@ pub enum OpenError {
         #[source]
         source: Cause,
     },
+    /// Damage was met while it was open, so that some partition can neither be read nor removed.
+    /// The others may be whole.
+    #[error("the store in {} was found damaged, as the file {CONDEMNED} in it says", directory.display())]
+    Marked {
+        /// The store's directory.
+        directory: PathBuf,
+        /// What was found.
+        #[source]
+        source: Cause,
+    },
     /// Something else is wrong: no space, no directory, no file handles. It may work later.
     #[error("the store in {} cannot be opened", directory.display())]
     Failed {
@@ -82,8 +100,17 @@ const CONDEMNED: &str = "damaged";
 
 /// Notes in the store's directory that it must not be opened again, and why.
 pub(crate) fn condemn(directory: &Path, why: &str) {
+    let mut options = not_followed();
+    let opened = options.write(true).create(true).truncate(true).open(directory.join(CONDEMNED));
     // Where this cannot be written, the next life finds the damage as this one has.
-    let _ = fs::write(directory.join(CONDEMNED), why);
+    let _ = opened.and_then(|mut mark| mark.write_all(why.as_bytes()));
+}
+
+/// How the files that are not the engine's are opened: no links to something else.
+fn not_followed() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.mode(0o600).custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
+    options
 }
 
 /// The only keyspace.
@@ -98,7 +125,7 @@ const TABLES_BEFORE_COMPACTION: u8 = 8;
 /// Opens the engine and its keyspace, or makes them.
 pub(crate) fn open(settings: &Settings) -> Result<(Database, Keyspace), OpenError> {
     let directory = &settings.directory;
-    prepare(directory)?;
+    prepare(directory, settings.despite_mark)?;
     let open = || {
         let database = Database::builder(directory)
             .cache_size(settings.cache_bytes)
@@ -134,13 +161,12 @@ fn keyspace_options() -> KeyspaceCreateOptions {
 
 /// Makes the directory, checks that no other process has it, and clears away what a crash left of a
 /// store that was never whole.
-fn prepare(directory: &Path) -> Result<(), OpenError> {
+fn prepare(directory: &Path, despite_mark: bool) -> Result<(), OpenError> {
     let failed = |error| OpenError::of_system(directory, error);
     DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
     let path = directory.join("lock");
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false).mode(0o600);
-    let lock = options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed()).open(path);
+    let mut options = not_followed();
+    let lock = options.read(true).write(true).create(true).truncate(false).open(path);
     let lock = lock.map_err(failed)?;
     match lock.try_lock() {
         Ok(()) => {}
@@ -150,7 +176,11 @@ fn prepare(directory: &Path) -> Result<(), OpenError> {
         Err(TryLockError::Error(error)) => return Err(failed(error)),
     }
     match fs::read_to_string(directory.join(CONDEMNED)) {
-        Ok(why) => return Err(OpenError::damaged(directory, why)),
+        Ok(_) if despite_mark => {}
+        Ok(why) => {
+            let directory = directory.to_owned();
+            return Err(OpenError::Marked { directory, source: why.into() });
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(failed(error)),
     }
@@ -202,7 +232,9 @@ impl OpenError {
         let source: Cause = format!("the engine panicked: {text}").into();
         let directory = directory.to_owned();
         // How an error of the system shows itself in the message.
-        if text.contains("Os { code:") {
+        let is_of_system = text.contains("Os { code:");
+        // What another thread's panic has left behind is not what was read.
+        if is_of_system || text.to_lowercase().contains("poison") {
             OpenError::Failed { directory, source }
         } else {
             OpenError::Damaged { directory, source }

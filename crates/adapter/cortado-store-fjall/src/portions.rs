@@ -1,7 +1,7 @@
 //! Long work in short batches, so that other partitions need not wait for all of it.
 
 use crate::engine::Engine;
-use crate::errors::store_error;
+use crate::errors::write_error;
 use crate::memtables::ENTRY_BYTES;
 use bytes::Bytes;
 use cortado_store::StoreError;
@@ -47,7 +47,7 @@ impl Portions<'_> {
     pub(crate) fn commit(&mut self) -> Result<(), StoreError> {
         self.engine.flusher.wait_for_room()?;
         let write = std::mem::replace(&mut self.write, self.engine.new_write(0));
-        write.commit().map_err(store_error)?;
+        write.commit().map_err(write_error)?;
         self.engine.flusher.written(std::mem::take(&mut self.size_bytes));
         Ok(())
     }

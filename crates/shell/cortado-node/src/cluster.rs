@@ -14,7 +14,7 @@ use cortado_store::StoreError;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
@@ -29,6 +29,8 @@ pub struct Cluster {
     nodes: Arc<Nodes>,
     router: Arc<Running>,
     supervisor: JoinHandle<()>,
+    /// The nodes that could not be started yet, each tried again.
+    starting: JoinSet<()>,
 }
 
 /// Why a cluster did not start. Nothing runs.
@@ -75,7 +77,8 @@ impl Cluster {
         let router = running.start_router().map_err(StartError::Router)?;
         metrics.collect(Observation::of(&running));
         let supervisor = tokio::spawn(Arc::clone(&running).supervise(failed));
-        let started = Cluster { nodes: running, router, supervisor };
+        let starting = JoinSet::new();
+        let mut started = Cluster { nodes: running, router, supervisor, starting };
         if let Err(error) = started.start_nodes(nodes).await {
             started.abort().await;
             return Err(error);
@@ -88,20 +91,25 @@ impl Cluster {
         Ok(started)
     }
 
-    /// Starts all nodes but those whose stores are damaged, unless none is left.
-    async fn start_nodes(&self, nodes: Vec<NodeId>) -> Result<(), StartError> {
-        let mut damaged = None;
+    /// Starts all nodes but those whose stores are damaged or cannot be opened now, unless none is
+    /// left. The latter are tried again.
+    async fn start_nodes(&mut self, nodes: Vec<NodeId>) -> Result<(), StartError> {
+        let mut down = None;
         for node in nodes {
             match self.nodes.start(node).await {
                 Ok(()) => {}
-                Err(source @ NodeError::Store(StoreError::Damaged { .. })) => {
+                Err(source @ NodeError::Store(_)) => {
                     self.nodes.stays_down(node, &source);
-                    damaged = Some(StartError::Node { node, source });
+                    if !matches!(source, NodeError::Store(StoreError::Damaged { .. })) {
+                        let told = with_causes(&source);
+                        self.starting.spawn(Arc::clone(&self.nodes).start_some_time(node, told));
+                    }
+                    down = Some(StartError::Node { node, source });
                 }
                 Err(source) => return Err(StartError::Node { node, source }),
             }
         }
-        match damaged {
+        match down {
             Some(error) if self.nodes.all_running().is_empty() => Err(error),
             Some(_) | None => Ok(()),
         }
@@ -118,11 +126,12 @@ impl Cluster {
     }
 
     /// Ends the cluster: begins nothing new, settles what was begun, makes the stores durable.
-    pub async fn shutdown(self) {
+    pub async fn shutdown(mut self) {
         self.nodes.set_ending();
+        self.starting.shutdown().await;
         self.supervisor.abort();
         self.gateway().end();
-        let mut settling = tokio::task::JoinSet::new();
+        let mut settling = JoinSet::new();
         for running in self.nodes.all_running() {
             settling.spawn(async move { running.node.settle().await });
         }
@@ -132,8 +141,9 @@ impl Cluster {
     }
 
     /// Ends every node at once.
-    async fn abort(self) {
+    async fn abort(mut self) {
         self.nodes.set_ending();
+        self.starting.shutdown().await;
         self.supervisor.abort();
         self.gateway().end();
         for node in self.nodes.all() {

@@ -80,8 +80,13 @@ pub(crate) async fn identity(
     nodes: &[NodeId],
     founding: Founding,
 ) -> Result<ClusterUuid, IdentityError> {
-    let stored = stored(stores, nodes).await?;
+    let (stored, unread) = stored(stores, nodes).await;
+    let unread = unread.map(|(node, source)| IdentityError::Store { node, source });
     if founding == Founding::Create && stored.is_empty() {
+        if let Some(unread) = unread {
+            // It may know a cluster, and this must not begin another one.
+            return Err(unread);
+        }
         // If the log is not empty this changes nothing; of two that begin it the first counts.
         let genesis = |_| cluster_genesis(ClusterUuid(random_u128()));
         let begun = begin_log(log, &cluster_spec(), genesis, WallMillis(0)).await;
@@ -89,18 +94,28 @@ pub(crate) async fn identity(
     } else {
         check_begun(log).await?;
     }
+    let cluster = logged(log).await?.or(stored.first().map(|(_, cluster)| *cluster));
+    let log = match cluster {
+        Some(cluster) => cluster,
+        None => return Err(unread.unwrap_or(IdentityError::IdentityLost)),
+    };
+    match stored.into_iter().find(|(_, store)| *store != log) {
+        Some((node, store)) => Err(IdentityError::StoreForeign { node, store, log }),
+        None => Ok(log),
+    }
+}
+
+/// Whose `log` is; `None` if its beginning was trimmed.
+///
+/// # Errors
+/// It cannot be read, or begins with something else than a cluster.
+pub async fn logged(log: &dyn Log) -> Result<Option<ClusterUuid>, IdentityError> {
     let first = match log.read(PartitionId::CLUSTER, LogPosition::START, 1).await {
         Ok(page) => page.entries.into_iter().next(),
         Err(LogReadError::Trimmed { .. }) => None,
         Err(error) => return Err(IdentityError::LogUnreadable(error)),
     };
-    let logged = first.map(|entry| cluster_of(&entry.record)).transpose()?;
-    let cluster = logged.or(stored.first().map(|(_, cluster)| *cluster));
-    let log = cluster.ok_or(IdentityError::IdentityLost)?;
-    match stored.into_iter().find(|(_, store)| *store != log) {
-        Some((node, store)) => Err(IdentityError::StoreForeign { node, store, log }),
-        None => Ok(log),
-    }
+    first.map(|entry| cluster_of(&entry.record)).transpose()
 }
 
 /// Refuses a log that is missing or empty.
@@ -136,27 +151,31 @@ fn is_cluster(genesis: &Genesis) -> bool {
     genesis.identity == cluster_genesis(genesis.identity.cluster).identity
 }
 
-/// The nodes whose stores know a cluster, and which.
+/// The nodes whose stores know a cluster, and which; and the last of those that cannot be read for
+/// now, and why.
 async fn stored(
     stores: &Arc<dyn StoreFactory>,
     nodes: &[NodeId],
-) -> Result<Vec<(NodeId, ClusterUuid)>, IdentityError> {
-    let mut all = Vec::new();
+) -> (Vec<(NodeId, ClusterUuid)>, Option<(NodeId, StoreError)>) {
+    let (mut all, mut unread) = (Vec::new(), None);
     for node in nodes.iter().copied() {
         let stores = Arc::clone(stores);
         let looked =
-            tokio::task::spawn_blocking(move || cluster_in(stores.open(node)?.as_ref())).await;
+            tokio::task::spawn_blocking(move || cluster_in(stores.look(node)?.as_ref())).await;
         let why = "opening the store panicked".to_owned();
         let cluster = looked.unwrap_or(Err(StoreError::Failed { why }));
         let cluster = match cluster {
             Ok(cluster) => cluster,
             // The node stays down; that is no reason for others to do so.
             Err(StoreError::Damaged { .. }) => None,
-            Err(source) => return Err(IdentityError::Store { node, source }),
+            Err(error @ (StoreError::Failed { .. } | StoreError::Full { .. })) => {
+                unread = Some((node, error));
+                None
+            }
         };
         all.extend(cluster.map(|cluster| (node, cluster)));
     }
-    Ok(all)
+    (all, unread)
 }
 
 /// Below which offset of its log `store` holds everything of a partition; `None` if it does not
@@ -167,7 +186,7 @@ pub fn folded_in(store: &dyn Store, partition: PartitionId) -> Option<LogOffset>
 }
 
 /// Whose `store` is; `None` if it is new, or so damaged that it will be built anew.
-fn cluster_in(store: &dyn Store) -> Result<Option<ClusterUuid>, StoreError> {
+pub(crate) fn cluster_in(store: &dyn Store) -> Result<Option<ClusterUuid>, StoreError> {
     let Some(checkpoint) = store.view(PartitionId::CLUSTER)?.checkpoint()? else {
         return Ok(None);
     };

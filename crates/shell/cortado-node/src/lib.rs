@@ -37,7 +37,7 @@ mod vitals;
 mod watcher;
 
 pub use cluster::{Cluster, StartError};
-pub use cluster_identity::{Founding, IdentityError, folded_in};
+pub use cluster_identity::{Founding, IdentityError, folded_in, logged};
 pub use components::Components;
 pub use directory::{DirectoryError, MemoryDirectories, NodeDirectories, NodeIdentity};
 pub use nodes::{NodeError, Nodes};

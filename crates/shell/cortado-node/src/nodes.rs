@@ -4,6 +4,7 @@
 //! peers. Start reading at [`Nodes::start_node`] and [`Nodes::kill`].
 
 use crate::clock::Clock;
+use crate::cluster_identity::cluster_in;
 use crate::components::Components;
 use crate::directory::{DirectoryError, NodeDirectories, NodeIdentity};
 use crate::metrics::NodeMetrics;
@@ -295,8 +296,20 @@ impl Nodes {
     }
 
     async fn open_store(&self, node: NodeId) -> Result<Arc<dyn Store>, NodeError> {
-        let stores = Arc::clone(&self.stores);
-        let opened = tokio::task::spawn_blocking(move || stores.open(node)).await;
+        let (stores, cluster) = (Arc::clone(&self.stores), self.cluster);
+        let open = move || {
+            let store = stores.open(node)?;
+            match cluster_in(store.as_ref()) {
+                // It could not be read when the others were.
+                Ok(Some(other)) if other != cluster => {
+                    let why = format!("it belongs to cluster {other}, the log to {cluster}");
+                    Err(StoreError::Failed { why })
+                }
+                // What is damaged is met again by who wants it.
+                Ok(_) | Err(_) => Ok(store),
+            }
+        };
+        let opened = tokio::task::spawn_blocking(open).await;
         let why = "opening the store panicked".to_owned();
         let opened = opened.unwrap_or(Err(StoreError::Failed { why }));
         opened.map_err(NodeError::Store)
@@ -334,7 +347,17 @@ impl Nodes {
             }
         };
         error!(%node, %incarnation, error = why, "node failed; restarting it");
-        let mut told = String::new();
+        self.start_until_it_runs(node, above, String::new()).await;
+    }
+
+    /// Starts a node as soon as it can be started.
+    ///
+    /// * `told`: why it could not be until now.
+    pub(crate) async fn start_some_time(self: Arc<Self>, node: NodeId, told: String) {
+        self.start_until_it_runs(node, NodeIncarnation(0), told).await;
+    }
+
+    async fn start_until_it_runs(&self, node: NodeId, above: NodeIncarnation, mut told: String) {
         loop {
             sleep(RETRY).await;
             match self.start_above(node, above).await {

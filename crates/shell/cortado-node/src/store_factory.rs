@@ -16,6 +16,15 @@ pub trait StoreFactory: Send + Sync + 'static {
     /// The store cannot be opened.
     fn open(&self, node: NodeId) -> Result<Arc<dyn Store>, StoreError>;
 
+    /// As [`open`](Self::open), to look into it: a damaged store is left as it is, whatever opening
+    /// it would make of it.
+    ///
+    /// # Errors
+    /// The store cannot be opened.
+    fn look(&self, node: NodeId) -> Result<Arc<dyn Store>, StoreError> {
+        self.open(node)
+    }
+
     /// A file for a snapshot until it has arrived whole: empty, to write and to read. May block.
     ///
     /// It has no name, so that it goes with its last handle, however the process ends. For stores

@@ -121,7 +121,34 @@ fn what_the_system_lacks_is_no_damage() {
     let of_panic = |text: &str| OpenError::of_panic(Path::new("/data"), &text.to_owned());
     let no_thread = of_panic("should spawn: Os { code: 11, kind: WouldBlock, message: \"again\" }");
     assert!(matches!(no_thread, OpenError::Failed { .. }), "{no_thread}");
+    let poisoned = of_panic("called `Result::unwrap()` on an `Err` value: PoisonError { .. }");
+    assert!(matches!(poisoned, OpenError::Failed { .. }), "{poisoned}");
     assert!(matches!(of_panic("range end out of bounds"), OpenError::Damaged { .. }));
+}
+
+#[test]
+fn a_marked_store_is_named_and_opens_if_it_must() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).unwrap();
+    store.apply_one(HOME, Batch::default()).unwrap();
+    drop(store);
+    condemn(directory.path(), "a block");
+    let error = open(directory.path()).err().unwrap();
+    assert!(matches!(error, OpenError::Marked { .. }), "{error}");
+    assert!(error.to_string().contains("the file damaged in it"), "{error}");
+    let despite = Settings { despite_mark: true, ..Settings::new(directory.path()) };
+    assert_eq!(FjallStore::open(&despite).unwrap().partitions(), Ok(vec![HOME]));
+    assert!(directory.path().join("damaged").exists());
+}
+
+#[test]
+fn a_link_in_the_place_of_the_mark_is_not_followed() {
+    let directory = tempfile::tempdir().unwrap();
+    let target = directory.path().join("precious");
+    fs::write(&target, "precious").unwrap();
+    std::os::unix::fs::symlink(&target, directory.path().join("damaged")).unwrap();
+    condemn(directory.path(), "a block");
+    assert_eq!(fs::read_to_string(&target).unwrap(), "precious");
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! The stores of the nodes, and what becomes of a damaged one.
 //!
 //! A damaged store is set aside, not deleted, where the log or the other stores have all that it
-//! held; where they do not, it is left alone and its node stays down. Start reading at
-//! [`Stores::open`]. Source: docs/operations/disk.md, "A damaged store".
+//! held. Where they do not, it is left alone: its node stays down, or does without the partition
+//! that is damaged. Start reading at [`Stores::open`]. Source: docs/operations/disk.md, "A damaged
+//! store".
 
 use crate::data_directory::store_folder;
+use cortado_log::Log;
 use cortado_log_embedded::EmbeddedLog;
 use cortado_model::{LogOffset, NodeId, PartitionId, with_causes};
 use cortado_node::{StoreFactory, folded_in};
@@ -18,8 +20,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use tracing::warn;
 
-/// Stores that were set aside and are kept, of each node.
-const ASIDE_MAX: u32 = 2;
 /// What their names have behind that of the store, before their number.
 const ASIDE: &str = ".damaged-";
 
@@ -40,32 +40,58 @@ impl Stores {
     }
 
     fn open_as_it_is(&self, node: NodeId) -> Result<Arc<dyn Store>, OpenError> {
+        self.open_with(&self.settings(node), node)
+    }
+
+    fn settings(&self, node: NodeId) -> Settings {
         let directory = store_folder(&self.folder, node);
-        let settings = Settings { tables_max: self.tables_max, ..Settings::new(directory) };
-        let store: Arc<dyn Store> = Arc::new(FjallStore::open(&settings)?);
+        Settings { tables_max: self.tables_max, ..Settings::new(directory) }
+    }
+
+    fn open_with(&self, settings: &Settings, node: NodeId) -> Result<Arc<dyn Store>, OpenError> {
+        let store: Arc<dyn Store> = Arc::new(FjallStore::open(settings)?);
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         opened.insert(node, Arc::downgrade(&store));
         Ok(store)
     }
 
+    /// Opens the store of `node`, which is the last copy of something, without the partition for
+    /// which it was marked.
+    fn open_marked(&self, node: NodeId, kept: &str) -> Result<Arc<dyn Store>, StoreError> {
+        let settings = Settings { despite_mark: true, ..self.settings(node) };
+        let store = self.open_with(&settings, node).map_err(|error| store_error(&error))?;
+        warn!(%node, why = kept, "damaged store opened without what is damaged in it");
+        Ok(store)
+    }
+
+    /// Why the store of `node` must not be set aside: it may hold what nothing else does.
+    fn must_stay(&self, node: NodeId) -> Option<String> {
+        let lost = match self.only_in(node) {
+            Ok(lost) => lost,
+            Err(other) => {
+                return Some(format!(
+                    "it is left alone, since the log ends before what the store of {other} has \
+                     seen of it: restore the log that belongs to the stores"
+                ));
+            }
+        };
+        let partitions = match lost.len() {
+            0 => return None,
+            1 => "1 partition is".to_owned(),
+            count => format!("{count} partitions are"),
+        };
+        Some(format!(
+            "it is left alone, since {partitions} whole in no other store and the log has \
+             forgotten the beginning; restore it from a backup"
+        ))
+    }
+
     /// Sets the damaged store of `node` aside.
     ///
     /// # Errors
-    /// It may hold what nothing else does: it is left alone.
+    /// It cannot be moved.
     fn set_aside(&self, node: NodeId, damage: &OpenError) -> Result<(), StoreError> {
         let error = with_causes(damage);
-        let lost = self.only_in(node);
-        if !lost.is_empty() {
-            let partitions = match lost.len() {
-                1 => "1 partition is".to_owned(),
-                count => format!("{count} partitions are"),
-            };
-            let why = format!(
-                "{error}; it is left alone, since {partitions} whole in no other store and the log \
-                 has forgotten the beginning; restore it from a backup"
-            );
-            return Err(StoreError::Damaged { why });
-        }
         let directory = store_folder(&self.folder, node);
         let aside = move_aside(&directory).map_err(|failed| StoreError::Damaged {
             why: format!("{error}; not moved: {failed}"),
@@ -76,23 +102,31 @@ impl Stores {
     }
 
     /// The partitions whose state neither the log nor another node's store could give back.
-    fn only_in(&self, node: NodeId) -> Vec<(PartitionId, LogOffset)> {
+    ///
+    /// # Errors
+    /// The log is older than the store of another node, and so perhaps than this one.
+    fn only_in(&self, node: NodeId) -> Result<Vec<(PartitionId, LogOffset)>, NodeId> {
         let mut lost = self.log.trimmed();
         for other in self.nodes().into_iter().filter(|other| *other != node) {
-            if lost.is_empty() {
-                break;
-            }
             let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
             let running = opened.get(&other).and_then(Weak::upgrade);
             drop(opened);
             // One that cannot be looked into gives nothing back.
             let Some(store) = running.or_else(|| self.open_as_it_is(other).ok()) else { continue };
+            let is_beyond = |partition| {
+                let end = self.log.local_end(partition);
+                // Without an end it is of a database that was dropped.
+                end.is_some_and(|end| folded_in(store.as_ref(), partition) > Some(end))
+            };
+            if store.partitions().unwrap_or_default().into_iter().any(is_beyond) {
+                return Err(other);
+            }
             lost.retain(|(partition, first)| {
                 let folded = folded_in(store.as_ref(), *partition);
                 folded.is_none_or(|folded| folded < *first)
             });
         }
-        lost
+        Ok(lost)
     }
 
     /// The nodes that have a store here.
@@ -109,10 +143,21 @@ impl StoreFactory for Stores {
     fn open(&self, node: NodeId) -> Result<Arc<dyn Store>, StoreError> {
         let damage = match self.open_as_it_is(node) {
             Ok(store) => return Ok(store),
-            Err(damage @ OpenError::Damaged { .. }) => damage,
+            Err(damage @ (OpenError::Damaged { .. } | OpenError::Marked { .. })) => damage,
             Err(error) => return Err(store_error(&error)),
         };
+        if let Some(why) = self.must_stay(node) {
+            let why = format!("{}; {why}", with_causes(&damage));
+            return match damage {
+                OpenError::Marked { .. } => self.open_marked(node, &why),
+                _ => Err(StoreError::Damaged { why }),
+            };
+        }
         self.set_aside(node, &damage)?;
+        self.open_as_it_is(node).map_err(|error| store_error(&error))
+    }
+
+    fn look(&self, node: NodeId) -> Result<Arc<dyn Store>, StoreError> {
         self.open_as_it_is(node).map_err(|error| store_error(&error))
     }
 
@@ -124,15 +169,16 @@ impl StoreFactory for Stores {
 fn store_error(error: &OpenError) -> StoreError {
     let why = with_causes(error);
     match error {
-        OpenError::Damaged { .. } => StoreError::Damaged { why },
+        OpenError::Damaged { .. } | OpenError::Marked { .. } => StoreError::Damaged { why },
         OpenError::InUse { .. } | OpenError::ReadOnly { .. } | OpenError::Failed { .. } => {
             StoreError::Failed { why }
         }
     }
 }
 
-/// Gives `directory` a name that no store has, and deletes the oldest of those that had been given
-/// one; answers the name.
+/// Gives `directory` a name that no store has, and deletes those that had been given one, but for
+/// the first: it held everything, and what is damaged again and again is built anew each time.
+/// Answers the name.
 fn move_aside(directory: &Path) -> io::Result<PathBuf> {
     let parent = directory.parent().ok_or(io::ErrorKind::NotFound)?;
     let named = |number: u32| {
@@ -149,8 +195,13 @@ fn move_aside(directory: &Path) -> io::Result<PathBuf> {
     let next = numbers.iter().max().map_or(1, |last: &u32| last.saturating_add(1));
     fs::rename(directory, named(next))?;
     File::open(parent)?.sync_all()?;
-    for number in numbers.into_iter().filter(|number| number + ASIDE_MAX <= next) {
-        fs::remove_dir_all(named(number))?;
+    let first = numbers.iter().min().copied();
+    for number in numbers.into_iter().filter(|number| Some(*number) != first) {
+        let between = named(number);
+        // The store has been moved, and that is what matters.
+        if let Err(error) = fs::remove_dir_all(&between) {
+            warn!(path = %between.display(), %error, "cannot remove a store that was set aside");
+        }
     }
     Ok(named(next))
 }
@@ -159,9 +210,10 @@ fn move_aside(directory: &Path) -> io::Result<PathBuf> {
 mod tests {
     use super::*;
     use bytes::Bytes;
-    use cortado_log::{Log, LogSpec, outcomes_of};
+    use cortado_log::{LogSpec, outcomes_of};
     use cortado_log_embedded::Settings as LogSettings;
-    use cortado_model::{DatabaseId, PartitionUuid};
+    use cortado_model::{Batch, ClusterUuid, DatabaseId, LogId, LogPosition, PartitionUuid};
+    use cortado_replica::{FoldState, Genesis, PartitionIdentity};
 
     const PARTITION: PartitionId = PartitionId { database: DatabaseId(1), number: 0 };
 
@@ -181,6 +233,21 @@ mod tests {
         outcomes_of(producer.as_mut(), &mut Vec::new()).await;
         log.trim(PARTITION, id, LogOffset(forgotten)).await.unwrap();
         Arc::new(log)
+    }
+
+    /// The checkpoint of a replica that has everything below `end`.
+    fn folded_below(end: u64) -> Bytes {
+        let identity = PartitionIdentity {
+            partition: PartitionUuid(7),
+            cluster: ClusterUuid(1),
+            database: PARTITION.database,
+            number: PARTITION.number,
+        };
+        let genesis = Genesis::new(identity, [NodeId(1)].into_iter().collect());
+        let position = LogPosition { offset: LogOffset(end), epoch: 0 };
+        let mut fold = FoldState::before(genesis, LogId(6));
+        fold.position = position;
+        fold.encode()
     }
 
     /// Damages the store of node 1, which is the only one, and opens it.
@@ -212,8 +279,43 @@ mod tests {
         assert!(!folder.path().join("nodes/n1/store/version").exists());
     }
 
+    #[tokio::test]
+    async fn a_marked_store_that_is_the_last_copy_is_used() {
+        let folder = tempfile::tempdir().unwrap();
+        for (forgotten, aside) in [(5, false), (0, true)] {
+            let folder = folder.path().join(forgotten.to_string());
+            fs::create_dir(&folder).unwrap();
+            let log = log(&folder.join("log"), forgotten).await;
+            let stores = Stores::new(folder.join("nodes"), 16, log);
+            drop(stores.open(NodeId(1)).unwrap());
+            let home = folder.join("nodes/n1");
+            fs::write(home.join("store/damaged"), "a block").unwrap();
+            assert!(stores.look(NodeId(1)).is_err());
+            assert!(!home.join("store.damaged-1").exists(), "a look changes nothing");
+            drop(stores.open(NodeId(1)).unwrap());
+            assert_eq!(home.join("store.damaged-1").exists(), aside);
+            assert_eq!(home.join("store/damaged").exists(), !aside);
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_set_aside_where_the_log_is_older_than_a_store() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = log(&folder.path().join("log"), 0).await;
+        let stores = Stores::new(folder.path().join("nodes"), 16, log);
+        let other = stores.open(NodeId(2)).unwrap();
+        let batch = Batch { checkpoint: folded_below(11), ..Batch::default() };
+        other.apply_one(PARTITION, batch).unwrap();
+        drop(other);
+        drop(stores.open(NodeId(1)).unwrap());
+        fs::remove_file(folder.path().join("nodes/n1/store/version")).unwrap();
+        let refused = stores.open(NodeId(1)).map(drop);
+        let Err(StoreError::Damaged { why }) = refused else { panic!("{refused:?}") };
+        assert!(why.contains("the log ends before what the store of n2 has seen"), "{why}");
+    }
+
     #[test]
-    fn the_last_stores_that_were_set_aside_are_kept() {
+    fn the_first_store_that_was_set_aside_and_the_last_are_kept() {
         let folder = tempfile::tempdir().unwrap();
         let store = folder.path().join("store");
         for number in 1..=4 {
@@ -226,6 +328,6 @@ mod tests {
         let mut left: Vec<_> =
             fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         left.sort();
-        assert_eq!(left, ["store.damaged-3", "store.damaged-4"]);
+        assert_eq!(left, ["store.damaged-1", "store.damaged-4"]);
     }
 }
