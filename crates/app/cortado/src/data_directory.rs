@@ -5,7 +5,7 @@
 
 mod abandoned;
 mod names;
-pub(crate) mod reserve;
+mod reserve;
 #[cfg(test)]
 mod tests;
 
@@ -13,10 +13,12 @@ use crate::durable_file::{self, UNFINISHED};
 use crate::failure::Failure;
 use crate::private_files;
 use names::{LOCK, TEMPORARY, TEMPORARY_PREFIX};
+pub(crate) use reserve::Reserve;
 use std::fmt::Write as _;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 use tempfile::TempDir;
 use tracing::warn;
 
@@ -50,6 +52,17 @@ impl DataDirectory {
     /// In use, not writable, of another format, or a folder with other files. Nothing was changed
     /// then.
     pub(crate) fn open(path: &Path) -> Result<DataDirectory, Failure> {
+        let directory = DataDirectory::take(path)?;
+        if directory.is_new() {
+            // Before anything is served: a disk may be filled at any moment.
+            Reserve::of(path).look(Instant::now());
+        }
+        // Whoever names it wants to keep it, whatever it was made for.
+        let _ = fs::remove_file(path.join(TEMPORARY));
+        Ok(directory)
+    }
+
+    fn take(path: &Path) -> Result<DataDirectory, Failure> {
         if path.exists() && !path.is_dir() {
             return Err(Failure::new(format!("{} is not a directory", path.display()))
                 .next("a data directory is a folder: choose another path with --data"));
@@ -75,8 +88,6 @@ impl DataDirectory {
             None => {
                 let marker = Marker { cluster: None };
                 marker.write(path)?;
-                // Before anything is served: a disk may be filled at any moment.
-                reserve::look(path);
                 marker
             }
         };
@@ -88,13 +99,11 @@ impl DataDirectory {
         };
         directory.prepare_log()?;
         directory.check_identities()?;
-        // Whoever names it wants to keep it, whatever it was made for.
-        let _ = fs::remove_file(path.join(TEMPORARY));
         Ok(directory)
     }
 
     /// Makes a data directory that is removed when it is dropped, and removes those of processes
-    /// that died.
+    /// that died. It has no reserve: nobody misses what is in it, and it may be in memory.
     ///
     /// # Errors
     /// There is no place for temporary files.
@@ -105,7 +114,7 @@ impl DataDirectory {
             Failure::new(format!("cannot create a temporary folder: {error}"))
                 .next("name a folder with --data")
         })?;
-        let directory = DataDirectory::open(made.path())?;
+        let directory = DataDirectory::take(made.path())?;
         // Only now that it is locked: one that is not in use is removed by any other process.
         let marked = private_files::create(&made.path().join(TEMPORARY));
         marked.map_err(|error| unusable(made.path(), "cannot be written", &error))?;
@@ -176,18 +185,30 @@ impl DataDirectory {
         self.path.join(IDENTITIES_FOLDER)
     }
 
+    /// Whose data it is, once the first start has succeeded.
+    pub(crate) fn cluster(&self) -> Option<&str> {
+        self.cluster.as_deref()
+    }
+
+    /// Refuses a log of another cluster than the one that is `noted`.
+    pub(crate) fn check_cluster(&self, noted: &str, cluster: &str) -> Result<(), Failure> {
+        if noted == cluster {
+            return Ok(());
+        }
+        Err(Failure::new(format!(
+            "{} belongs to cluster {noted}, but its log to cluster {cluster}",
+            self.path.display()
+        ))
+        .next("restore the folders log and nodes that belong to it"))
+    }
+
     /// Notes whose data this is; from now on, data of another cluster is refused.
     ///
     /// # Errors
     /// It is another cluster's, or cannot be noted.
     pub(crate) fn belongs_to(&mut self, cluster: &str) -> Result<(), Failure> {
         match &self.cluster {
-            Some(noted) if noted == cluster => Ok(()),
-            Some(noted) => Err(Failure::new(format!(
-                "{} belongs to cluster {noted}, but its log to cluster {cluster}",
-                self.path.display()
-            ))
-            .next("restore the folders log and nodes that belong to it")),
+            Some(noted) => self.check_cluster(noted, cluster),
             None => {
                 let marker = Marker { cluster: Some(cluster.to_owned()) };
                 marker.write(&self.path)?;
@@ -285,7 +306,7 @@ fn lock(directory: &Path, is_ours: bool) -> Result<File, Failure> {
     }
     if is_ours {
         // A disk that is full must not keep the server from starting.
-        reserve::look(directory);
+        Reserve::of(directory).look(Instant::now());
     }
     match file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())) {
         Ok(()) => Ok(file),

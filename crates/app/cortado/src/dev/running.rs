@@ -4,7 +4,7 @@
 
 use super::descriptors::{Descriptors, raise_limit};
 use super::stores::Stores;
-use crate::data_directory::{DataDirectory, LOG_FOLDER, reserve, store_folder};
+use crate::data_directory::{DataDirectory, LOG_FOLDER, Reserve, store_folder};
 use crate::failure::Failure;
 use crate::node_identities::NodeIdentities;
 use crate::private_files;
@@ -15,14 +15,13 @@ use cortado_log_embedded::{EmbeddedLog, OpenError as LogOpenError, Settings as L
 use cortado_metrics::{Build, ProcessFacts, Registry, RuntimeFacts};
 use cortado_model::{DatabaseId, with_causes};
 use cortado_node::{
-    Cluster, Components, Founding, IdentityError, NodeError, RawSettings, StartError,
+    Cluster, Components, Founding, IdentityError, NodeError, RawSettings, StartError, logged,
 };
 use cortado_store::StoreError;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::task::{JoinHandle, spawn_blocking};
@@ -45,7 +44,8 @@ pub(crate) struct Running {
     cluster: Cluster,
     log: Arc<EmbeddedLog>,
     nodes: u32,
-    reserve: ReserveTask,
+    /// None for temporary data.
+    reserve: Option<ReserveTask>,
     // Last, so that it is dropped last: a temporary directory goes when nothing writes there.
     data: DataDirectory,
 }
@@ -64,7 +64,7 @@ impl Running {
             None => DataDirectory::temporary()?,
         };
         // A disk may fill while the server starts.
-        let reserve = ReserveTask::start(data.path().to_owned());
+        let reserve = (!data.is_temporary()).then(|| ReserveTask::of(Reserve::of(data.path())));
         let nodes = settings.nodes;
         let descriptors = share_descriptors(&settings, &data)?;
         let log = open_log(&data).await?;
@@ -90,6 +90,12 @@ impl Running {
             metrics: Arc::clone(&metrics),
             founding: if data.is_new() { Founding::Create } else { Founding::Join },
         };
+        if let Some(noted) = data.cluster()
+            && let Ok(Some(logged)) = logged(log.as_ref()).await
+        {
+            // Before any store is opened: that one is set aside rests on what the log holds.
+            data.check_cluster(noted, &logged.to_string())?;
+        }
         let cluster = Cluster::start(checked, components)
             .await
             .map_err(|error| not_started(&error, &data))?;
@@ -188,13 +194,18 @@ fn share_descriptors(settings: &Settings, data: &DataDirectory) -> Result<Descri
 struct ReserveTask(JoinHandle<()>);
 
 impl ReserveTask {
-    fn start(directory: PathBuf) -> ReserveTask {
+    fn of(reserve: Reserve) -> ReserveTask {
+        let reserve = Arc::new(Mutex::new(reserve));
         ReserveTask(tokio::spawn(async move {
             loop {
                 sleep(RESERVE_LOOK).await;
-                let directory = directory.clone();
+                let reserve = Arc::clone(&reserve);
+                let look = move || {
+                    let mut reserve = reserve.lock().unwrap_or_else(PoisonError::into_inner);
+                    reserve.look(Instant::now());
+                };
                 // Making it may take a while. It does not panic; if it did, there is the next time.
-                let _ = spawn_blocking(move || reserve::look(&directory)).await;
+                let _ = spawn_blocking(look).await;
             }
         }))
     }
