@@ -115,13 +115,16 @@ fn a_changed_byte_of_a_table_never_becomes_an_answer() {
     assert!(noticed > 10, "{noticed}: are these the files of the store?");
 }
 
-/// What cannot be removed cannot be replaced, whatever a peer has to give: the whole store goes.
+/// What cannot be removed cannot be replaced, whatever a peer has to give: the whole store goes,
+/// unless the rest of it is nowhere else.
 #[test]
-fn a_store_whose_damage_cannot_be_removed_is_not_opened_again() {
+fn a_store_whose_damage_cannot_be_removed_is_opened_only_for_what_is_whole() {
+    let other = PartitionId { number: HOME.number + 1, ..HOME };
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path());
     // Enough for many blocks.
     (1..=600).for_each(|sequence| store.apply_one(HOME, batch(sequence, VALUE_BYTES)).unwrap());
+    store.apply_one(other, batch(1, VALUE_BYTES)).unwrap();
     store.engine.entries.rotate_memtable_and_wait().unwrap();
     drop(store);
     let tables = files(directory.path(), Path::new(""));
@@ -140,7 +143,12 @@ fn a_store_whose_damage_cannot_be_removed_is_not_opened_again() {
     assert!(matches!(removed, Err(StoreError::Failed { .. })), "{removed:?}");
     drop(store);
     let again = FjallStore::open(&Settings::new(directory.path())).err();
-    assert!(matches!(again, Some(OpenError::Damaged { .. })), "{again:?}");
+    assert!(matches!(again, Some(OpenError::Marked { .. })), "{again:?}");
+    let despite = Settings { despite_mark: true, ..Settings::new(directory.path()) };
+    let store = FjallStore::open(&despite).unwrap();
+    assert_eq!(store.partitions(), Ok(vec![other]));
+    assert!(matches!(store.remove(HOME), Err(StoreError::Damaged { .. })));
+    store.apply_one(other, batch(2, VALUE_BYTES)).unwrap();
 }
 
 /// A changed byte of a document in the engine's log cuts that, or is noticed.

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::conformance::Subject;
-use cortado_model::{DatabaseId, Generation, Sequence};
+use cortado_model::{DatabaseId, EntryChange, EntryName, Generation, IndexId, Sequence};
 
 #[derive(Default)]
 struct Memory(MemoryStore);
@@ -108,10 +108,16 @@ fn views_outlive_a_crash() {
 fn a_full_store_reads_and_recovers() {
     let store = filled();
     store.set_fault(Some(Fault::Full));
-    assert!(matches!(store.apply_one(HOME, batch(6)), Err(StoreError::Full { .. })));
+    let name = EntryName::Index { index: IndexId(1), place: Bytes::new() };
+    let entries = vec![EntryChange { name, value: Some(Bytes::new()) }];
+    let growing = Batch { entries, ..batch(6) };
+    assert!(matches!(store.apply_one(HOME, growing.clone()), Err(StoreError::Full { .. })));
+    assert!(matches!(store.check_space(), Err(StoreError::Full { .. })));
     assert!(matches!(store.remove(HOME), Err(StoreError::Full { .. })));
     assert!(matches!(store.sync(), Err(StoreError::Full { .. })));
     check(&store, HOME, Some(("5", 5)));
+    // What adds nothing, such as a claim, is taken.
+    store.apply_one(OTHER, batch(6)).unwrap();
     store.set_fault(None);
     store.apply_one(HOME, batch(6)).unwrap();
     check(&store, HOME, Some(("6", 6)));
