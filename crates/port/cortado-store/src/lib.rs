@@ -188,7 +188,9 @@ pub struct StoreUsage {
 pub fn needs_no_room(partition: PartitionId, batch: &Batch) -> bool {
     let removes = |(_, _, document): &(_, _, Option<StoredDocument>)| document.is_none();
     let adds_nothing = batch.documents.iter().all(removes) && batch.entries.is_empty();
-    partition == PartitionId::CLUSTER || adds_nothing
+    // Without either nobody waits for it, and it can wait.
+    let is_write = !batch.documents.is_empty() || !batch.remember.is_empty();
+    partition == PartitionId::CLUSTER || (is_write && adds_nothing)
 }
 
 /// Asserts that each partition comes once at most: a store computes what a batch does from what it
