@@ -419,8 +419,10 @@ fn a_full_disk_is_led_read_and_freed_and_recovers_without_a_restart() {
     disk.wait_until_refused();
     // Again, now that the server has given up its reserve.
     disk.wait_until_readable(40);
-    let answer = http.post("/admin/v1/databases/shop/partitions/0:handoff", &json!({}));
-    assert!(answer.status < 300, "{answer:?}");
+    // A node whose engine has met the full disk has to catch up first.
+    server.wait_until("handed over", |http| {
+        http.post("/admin/v1/databases/shop/partitions/0:handoff", &json!({})).status < 300
+    });
     assert_eq!(http.expect("POST", "/admin/v1/nodes/n1:kill", &[], b"").status, 204);
     disk.wait_until_readable(40);
     let (_, status, _) = cortado(Some(server), &["status", "--output", "table"]);
