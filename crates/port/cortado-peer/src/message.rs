@@ -49,6 +49,8 @@ pub struct Progress {
     pub incarnation: NodeIncarnation,
     /// Its wall clock.
     pub wall: WallMillis,
+    /// It is well enough to be given leaderships.
+    pub fit: bool,
     /// Counts what this life has told the other node, from 1.
     pub number: u64,
     /// The last number that it has heard of the other node without missing one, and of which life.

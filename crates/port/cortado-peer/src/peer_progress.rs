@@ -32,6 +32,8 @@ struct Heard {
     missed: bool,
     /// What it has heard from here, and from which life.
     heard: Option<LifeNumber>,
+    /// It is well enough to be given leaderships.
+    fit: bool,
     replicas: HashMap<PartitionId, ReplicaProgress>,
 }
 
@@ -47,6 +49,7 @@ impl PeerProgress {
             number: 0,
             missed: true,
             heard: None,
+            fit: false,
             replicas: HashMap::new(),
         };
         let peer = peers.entry(progress.node).or_insert_with(fresh);
@@ -62,6 +65,7 @@ impl PeerProgress {
         }
         peer.missed = !progress.complete && (peer.missed || progress.number != peer.number + 1);
         (peer.at, peer.number, peer.heard) = (now, progress.number, progress.heard);
+        peer.fit = progress.fit;
         if progress.complete {
             peer.replicas.clear();
         }
@@ -73,6 +77,11 @@ impl PeerProgress {
         let peers = self.read();
         let alive = peers.iter().filter(|(_, peer)| now.since(peer.at) <= SILENCE_MS);
         alive.filter_map(|(node, peer)| Some((*node, *peer.replicas.get(&partition)?))).collect()
+    }
+
+    /// Whether `node` has said last that it is well enough to be given leaderships.
+    pub fn is_fit(&self, node: NodeId) -> bool {
+        self.read().get(&node).is_some_and(|peer| peer.fit)
     }
 
     /// The nodes that have spoken here and are not silent.

@@ -14,6 +14,8 @@ pub struct NodeReport {
     pub address: String,
     /// Why it is unhealthy, if it is.
     pub sick: Option<String>,
+    /// It is well enough to be given leaderships; whether there is room, each replica says.
+    pub fit: bool,
     /// In ascending order.
     pub replicas: Vec<ReplicaReport>,
 }

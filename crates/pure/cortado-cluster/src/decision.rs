@@ -36,13 +36,22 @@ pub struct PartitionFacts<'a> {
     /// remembers. Only the last minutes matter, and more do no harm.
     pub own_claims: &'a [Millis],
     /// Those of them that took the leadership over from another node, unasked.
-    pub takeovers: &'a [Millis],
+    pub takeovers: &'a [Takeover],
     /// For a leader: how far each follower is behind, as last reported, in records.
     pub follower_lags: &'a BTreeMap<NodeId, u64>,
     /// Whether this node is handing over any partition right now.
     pub hand_off_running: bool,
     /// When this node last handed over any partition because its preferred leader was back.
     pub last_hand_back_at: Option<Millis>,
+}
+
+/// A claim of this node's where another one led, or should have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Takeover {
+    /// When it was accepted.
+    pub at: Millis,
+    /// The other node.
+    pub from: NodeId,
 }
 
 /// Who leads a partition.
@@ -83,13 +92,15 @@ impl Leadership {
         }
     }
 
-    /// Whether `me` would take it over from another node by claiming it, and was not asked to.
-    pub(crate) fn is_others(&self, me: NodeId) -> bool {
-        match self {
-            Leadership::Never { .. } => false,
-            Leadership::Claimed { node, .. } => *node != me,
-            Leadership::SteppedDown { by, to, .. } => *by != me && *to != Some(me),
-        }
+    /// The node that `me` would take it over from by claiming it: the one that leads, or that was
+    /// to lead and did not claim. `None` if `me` was asked to, or no other node had a part in it.
+    pub(crate) fn taken_from(&self, me: NodeId) -> Option<NodeId> {
+        let other = match self {
+            Leadership::Never { .. } => None,
+            Leadership::Claimed { node, .. } => Some(*node),
+            Leadership::SteppedDown { by, to, .. } => Some(to.unwrap_or(*by)),
+        };
+        other.filter(|other| *other != me)
     }
 }
 
@@ -322,9 +333,12 @@ fn vacancy(
 /// Why this node must not lead, even where no other node does.
 fn unfit(facts: &PartitionFacts<'_>, detector: &Detector) -> Option<StayReason> {
     if facts.restoring {
-        Some(StayReason::Restoring)
-    } else {
-        detector.sickness().map(StayReason::Sick)
+        return Some(StayReason::Restoring);
+    }
+    match detector.sickness() {
+        // It may be the only node left.
+        None | Some(Sickness::ClockOff) => None,
+        Some(sickness) => Some(StayReason::Sick(sickness)),
     }
 }
 
@@ -458,20 +472,24 @@ fn lead_on(now: Millis, facts: &PartitionFacts<'_>, detector: &Detector) -> Deci
         };
         // From one drained node to another nothing would be won.
         let in_vain = |node: &NodeId| cause == Cause::Drained && facts.placement.is_drained(*node);
-        return match others.find(|node| !silent(node) && !in_vain(node) && close(node)) {
+        // A node that claims nothing gets nothing back.
+        let ends_here = unfit(facts, detector).is_some();
+        let trusted = |node: &NodeId| ends_here || is_trusted_again(now, facts, detector, *node);
+        let could = |node: &NodeId| !silent(node) && !in_vain(node) && close(node);
+        return match others.find(|node| could(node) && trusted(node)) {
             Some(to) => hand_off(*to, cause),
             None => Decision::Stay(StayReason::Leading),
         };
     }
-    let alive_ms = detector.alive_since(now, preferred).map(|since| now.since(since));
     let paced = is_paced(now, facts.last_hand_back_at);
-    match alive_ms {
-        Some(alive_ms)
+    match detector.alive_since(now, preferred) {
+        Some(since)
             if preferred != facts.me
                 && paced
                 && close(&preferred)
-                && alive_ms >= hand_back_after_ms(now, facts) =>
+                && now >= hand_back_at(now, facts, preferred, since) =>
         {
+            let alive_ms = now.since(since);
             let cause = if facts.placement.is_pinned() {
                 Cause::PinnedIsBack { alive_ms }
             } else {
@@ -488,10 +506,40 @@ fn is_paced(now: Millis, last_hand_back_at: Option<Millis>) -> bool {
     last_hand_back_at.is_none_or(|at| now.since(at) >= HAND_BACK_PACE_MS)
 }
 
-/// How long the preferred leader must have been alive: longer, the more often this node had to
-/// take over from it lately.
-fn hand_back_after_ms(now: Millis, facts: &PartitionFacts<'_>) -> u64 {
-    let recent = facts.takeovers.iter().filter(|at| now.since(**at) < HAND_BACK_WINDOW_MS).count();
-    let again = u32::try_from(recent.saturating_sub(1)).unwrap_or(u32::MAX);
-    doubled(HAND_BACK_ALIVE_MS, again, HAND_BACK_ALIVE_MS_MAX)
+/// Whether a node that must take over may: at once, unless this node had to take over from it lately.
+fn is_trusted_again(
+    now: Millis,
+    facts: &PartitionFacts<'_>,
+    detector: &Detector,
+    to: NodeId,
+) -> bool {
+    if recent_takeovers(now, facts, to).next().is_none() {
+        return true;
+    }
+    let since = detector.alive_since(now, to).unwrap_or_default();
+    is_paced(now, facts.last_hand_back_at) && now >= hand_back_at(now, facts, to, since)
+}
+
+/// When `to` may get a leadership back: later, the more often this node had to take over from it
+/// lately. Counts from then, too: a node that lives and claims nothing has been alive all the time.
+///
+/// * `alive_since`: since when `to` has been alive.
+fn hand_back_at(
+    now: Millis,
+    facts: &PartitionFacts<'_>,
+    to: NodeId,
+    alive_since: Millis,
+) -> Millis {
+    let recent = recent_takeovers(now, facts, to);
+    let (count, since) = recent.fold((0_u32, alive_since), |(n, since), at| (n + 1, since.max(at)));
+    since.plus(doubled(HAND_BACK_ALIVE_MS, count.saturating_sub(1), HAND_BACK_ALIVE_MS_MAX))
+}
+
+fn recent_takeovers(
+    now: Millis,
+    facts: &PartitionFacts<'_>,
+    from: NodeId,
+) -> impl Iterator<Item = Millis> {
+    let taken = facts.takeovers.iter().filter(move |taken| taken.from == from);
+    taken.map(|taken| taken.at).filter(move |at| now.since(*at) < HAND_BACK_WINDOW_MS)
 }

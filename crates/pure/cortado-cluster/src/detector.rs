@@ -272,7 +272,7 @@ impl Detector {
         self.own_beats.silence(now)
     }
 
-    /// What is wrong with this node itself, if it is too much to lead.
+    /// What is wrong with this node itself, if it is too much to be given a leadership.
     pub fn sickness(&self) -> Option<Sickness> {
         let slow = |gauge: &Gauge| gauge.strikes == STRIKES_MAX;
         if self.appends.failed {
@@ -286,7 +286,7 @@ impl Detector {
         } else if slow(&self.lateness) {
             Some(Sickness::Late)
         } else {
-            None
+            self.clock_is_off.then_some(Sickness::ClockOff)
         }
     }
 

@@ -23,7 +23,7 @@ mod route_attempt;
 mod settings;
 mod watch;
 
-pub use decision::{Decision, Leadership, PartitionFacts, StayReason, decide};
+pub use decision::{Decision, Leadership, PartitionFacts, StayReason, Takeover, decide};
 pub use detector::{Death, Detector, Evidence, OwnSilence, Sickness, Standing};
 pub use explanation::{Alternative, Cause, Command, Explanation, NotChosen};
 pub use leader_search::LeaderSearch;

@@ -92,6 +92,21 @@ fn a_drained_node_leads_nothing_until_it_is_resumed() {
 }
 
 #[test]
+fn the_preferred_leader_is_sick() {
+    check("preferred_sick.txt");
+}
+
+#[test]
+fn the_preferred_leader_claims_nothing() {
+    check("preferred_stuck.txt");
+}
+
+#[test]
+fn a_drained_leader_and_a_sick_node_exchange_nothing() {
+    check("drained_sick.txt");
+}
+
+#[test]
 fn the_beats_are_silent_for_all_nodes() {
     check("beats_silent.txt");
 }

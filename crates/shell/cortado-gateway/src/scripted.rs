@@ -136,6 +136,7 @@ impl ScriptedNode {
                 incarnation: NodeIncarnation(1),
                 address: String::new(),
                 sick: None,
+                fit: true,
                 replicas: Vec::new(),
             })),
             other => panic!("{other:?} is not in the script"),

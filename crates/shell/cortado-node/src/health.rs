@@ -71,6 +71,12 @@ impl Health {
         full.or_else(unread).or_else(|| self.sickness.lock().clone())
     }
 
+    /// Whether the node is well enough to be given leaderships. Room is another matter: where no
+    /// node has any, it makes no difference who leads.
+    pub(crate) fn is_fit(&self) -> bool {
+        self.sickness.lock().is_none() && self.unread.lock().is_none()
+    }
+
     /// Whether logs are trimmed without `node`.
     pub(crate) fn is_away(&self, node: NodeId) -> bool {
         self.away.lock().contains(&node)

@@ -82,6 +82,7 @@ fn progress_for(
         node: me.node,
         incarnation: me.incarnation,
         wall: wall(),
+        fit: host.health.is_fit(),
         number,
         heard,
         complete,

@@ -244,6 +244,8 @@ impl Watcher {
         };
         self.host.decisions.explain(EventKind::Health, None, what, Vec::new());
         self.host.health.set_sickness(why);
+        // Others give leaderships only to who is fit.
+        self.host.changed.hurry();
     }
 
     /// Tells without which nodes logs are trimmed, where that has changed.

@@ -24,6 +24,7 @@ fn told(life: u64, number: u64, complete: bool, replicas: Vec<ReplicaProgress>) 
         node: NodeId(2),
         incarnation: NodeIncarnation(life),
         wall: WallMillis(0),
+        fit: true,
         number,
         heard: None,
         complete,

@@ -302,14 +302,43 @@ fn the_preferred_leader_gets_its_leadership_back() {
     let (back, now) = leading().observing(reborn).later(10_000, &[]);
     back.check(now, "hand off to n1: the preferred leader has been alive for 10000 ms");
     // Having had to take over twice, this node waits twice as long.
-    let twice: &'static [Millis] = &[Millis(40_000), Millis(50_000)];
-    let again = || leading().with(|facts| facts.takeovers = twice).observing(reborn);
+    let again = || leading().with(|facts| facts.takeovers = TWICE).observing(reborn);
     let (back, now) = again().later(19_950, &[]);
     back.check(now, stay);
     let (back, now) = again().later(20_000, &[]);
     back.check(now, "hand off");
     let (preferred, now) = case().with(|facts| facts.me = n(1)).later(1_000, &[]);
     preferred.check(now, stay);
+}
+
+/// n2 had to take over from n1 twice.
+const TWICE: &[Takeover] = &[
+    Takeover { at: Millis(40_000), from: NodeId(1) },
+    Takeover { at: Millis(50_000), from: NodeId(1) },
+];
+
+#[test]
+fn who_lives_and_claims_nothing_is_asked_again_ever_later() {
+    // n1 has been alive all the time; the wait counts from when it last did not claim.
+    let leading = || case().led_by(2, 1).with(|facts| facts.takeovers = TWICE);
+    leading().check(Millis(69_999), "stay: Leading");
+    leading().check(Millis(70_000), "hand off to n1");
+    // n3's failures are not n1's.
+    let other: &'static [Takeover] = &[Takeover { at: Millis(99_000), from: NodeId(3) }];
+    case().led_by(2, 1).with(|facts| facts.takeovers = other).check(NOW, "hand off to n1");
+}
+
+#[test]
+fn a_step_down_that_was_in_vain_is_a_takeover() {
+    let stepped =
+        |by, to: Option<u32>| Leadership::SteppedDown { by: n(by), to: to.map(n), at: NOW };
+    let from = |leadership: Leadership| leadership.taken_from(n(2));
+    assert_eq!(from(stepped(2, Some(1))), Some(n(1)));
+    assert_eq!(from(stepped(3, Some(1))), Some(n(1)));
+    assert_eq!(from(stepped(1, Some(2))), None);
+    assert_eq!(from(stepped(2, None)), None);
+    assert_eq!(from(stepped(3, None)), Some(n(3)));
+    assert_eq!(from(Leadership::Never { since: NOW }), None);
 }
 
 /// A placement on n1, n2, n3 as operators want it.
@@ -352,6 +381,26 @@ fn a_drained_leader_leaves_at_once_for_one_that_is_not() {
     };
     let (drain, resume) = (Command::Drain { node: n(2) }, Command::Resume { node: n(2) });
     assert_eq!((why.by_hand, why.undo), (drain, Some(resume)));
+}
+
+#[test]
+fn a_drained_leader_waits_for_who_claimed_nothing_and_takes_another_one() {
+    let taken = |at: u64| -> &'static [Takeover] {
+        Box::leak(Box::new([Takeover { at: Millis(at), from: n(1) }]))
+    };
+    let drained = |nodes, at| {
+        let case = case().led_by(2, 1).with(|facts| facts.placement = ordered(None, nodes));
+        case.with(|facts| facts.takeovers = taken(at))
+    };
+    drained(&[2], 95_000).check(NOW, "hand off to n3: the leader's node is drained");
+    drained(&[2, 3], 95_000).check(NOW, "stay: Leading");
+    drained(&[2, 3], 90_001).check(NOW, "stay: Leading");
+    drained(&[2, 3], 90_000).check(NOW, "hand off to n1: the leader's node is drained");
+    // A wrong clock does not keep a node from claiming again, a failing store does.
+    let off = Evidence::OwnClock { is_off: true };
+    let off_hand = |at| drained(&[1, 3], at).observing(off);
+    off_hand(95_000).check(NOW, "hand off to n3: the wall clock is off");
+    drained(&[], 95_000).observing(Evidence::OwnStoreFailed).check(NOW, "hand off to n1");
 }
 
 #[test]

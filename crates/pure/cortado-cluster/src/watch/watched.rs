@@ -3,7 +3,7 @@
 //! Start reading at [`Watched::see`].
 
 use super::protocol::PartitionView;
-use crate::decision::{Leadership, PartitionFacts};
+use crate::decision::{Leadership, PartitionFacts, Takeover};
 use crate::placement::Placement;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -28,9 +28,9 @@ pub(super) struct Watched {
     /// When own claims were accepted, oldest first.
     own_claims: Vec<Millis>,
     /// Those of them that took the leadership over from another node, unasked.
-    takeovers: Vec<Millis>,
-    /// To claim after the leadership last seen is to take over.
-    others: bool,
+    takeovers: Vec<Takeover>,
+    /// From which node a claim after the leadership last seen takes over.
+    taken_from: Option<NodeId>,
     /// When this node last claimed what follows that generation.
     claimed_at: Option<Millis>,
     /// How often it has.
@@ -56,7 +56,7 @@ impl Watched {
             generation: Generation::default(),
             own_claims: Vec::new(),
             takeovers: Vec::new(),
-            others: false,
+            taken_from: None,
             claimed_at: None,
             claims: 0,
             told: false,
@@ -65,8 +65,8 @@ impl Watched {
 
     /// Takes note of what the replica shows; answers who leads.
     pub(super) fn see(&mut self, now: Millis, view: &PartitionView, me: NodeId) -> Leadership {
-        let others = view.leadership.is_some_and(|known| known.is_others(me));
-        let was_others = core::mem::replace(&mut self.others, others);
+        let taken_from = view.leadership.and_then(|known| known.taken_from(me));
+        let from = core::mem::replace(&mut self.taken_from, taken_from);
         if view.generation != self.generation {
             self.generation = view.generation;
             (self.claimed_at, self.claims, self.told) = (None, 0, false);
@@ -74,8 +74,8 @@ impl Watched {
                 && leader == me
             {
                 remember(&mut self.own_claims, at);
-                if was_others {
-                    remember(&mut self.takeovers, at);
+                if let Some(from) = from {
+                    remember(&mut self.takeovers, Takeover { at, from });
                 }
             }
         }
@@ -132,8 +132,8 @@ impl Watched {
     }
 }
 
-fn remember(claims: &mut Vec<Millis>, at: Millis) {
-    claims.push(at);
+fn remember<T>(claims: &mut Vec<T>, claim: T) {
+    claims.push(claim);
     let surplus = claims.len().saturating_sub(OWN_CLAIMS_MAX);
     claims.drain(..surplus);
 }

@@ -7,7 +7,7 @@
 
 use cortado_cluster::{
     Command, Decision, Detector, Evidence, Explanation, Leadership, PartitionFacts, Placement,
-    RawSettings, decide, plan,
+    RawSettings, Takeover, decide, plan,
 };
 use cortado_model::{
     Beat, BeatStream, DatabaseId, Millis, NodeId, NodeIncarnation, PartitionId, ReplicaIncarnation,
@@ -40,7 +40,7 @@ pub(crate) struct World {
 struct Node {
     incarnation: NodeIncarnation,
     state: State,
-    sick: bool,
+    ailment: Option<Ailment>,
     detector: Detector,
     fold: Fold,
     read: usize,
@@ -48,6 +48,16 @@ struct Node {
     woke_at: u64,
     beat_at: Option<u64>,
     last_hand_back_at: Option<Millis>,
+}
+
+/// What is wrong with a node that runs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ailment {
+    StoreFails,
+    StoreSlow,
+    ClockOff,
+    /// It follows and beats, and takes no order to claim. No node knows, not even itself.
+    Stuck,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -63,7 +73,7 @@ struct Fold {
     partitions: BTreeMap<usize, (u32, Leadership)>,
     claims: BTreeMap<(usize, NodeId), Vec<Millis>>,
     /// Those that took over from another node, unasked.
-    takeovers: BTreeMap<(usize, NodeId), Vec<Millis>>,
+    takeovers: BTreeMap<(usize, NodeId), Vec<Takeover>>,
 }
 
 #[derive(Clone)]
@@ -80,22 +90,20 @@ impl Fold {
             Entry::Claim { partition, generation, node, incarnation } => {
                 let before = self.partitions.get(partition).copied();
                 let current = before.map_or(0, |(g, _)| g);
-                let takes_over = match before {
-                    None | Some((_, Leadership::Never { .. })) => false,
-                    Some((_, Leadership::Claimed { node: before, .. })) => before != *node,
-                    Some((_, Leadership::SteppedDown { by, to, .. })) => {
-                        by != *node && to != Some(*node)
-                    }
+                let from = match before {
+                    None | Some((_, Leadership::Never { .. })) => None,
+                    Some((_, Leadership::Claimed { node, .. })) => Some(node),
+                    Some((_, Leadership::SteppedDown { by, to, .. })) => to.or(Some(by)),
                 };
+                let from = from.filter(|from| from != node);
                 let accepted = *generation == current + 1;
                 if accepted {
                     let (node, incarnation) = (*node, life_of(*incarnation));
                     let claimed = Leadership::Claimed { node, incarnation, at };
                     self.partitions.insert(*partition, (*generation, claimed));
                     self.claims.entry((*partition, node)).or_default().push(at);
-                    if takes_over {
-                        self.takeovers.entry((*partition, node)).or_default().push(at);
-                    }
+                    let takeovers = self.takeovers.entry((*partition, node)).or_default();
+                    takeovers.extend(from.map(|from| Takeover { at, from }));
                 }
                 accepted
             }
@@ -132,7 +140,8 @@ impl World {
     /// Carries out one line of a transcript and answers with what there is to tell.
     ///
     /// `start nodes=N partitions=P` · `run MS` (tells every change of leadership) · `pass MS`
-    /// (tells only who leads at the end) · `kill|restart|pause|resume|sick|cure NODE` ·
+    /// (tells only who leads at the end) · `kill|restart|pause|resume NODE` ·
+    /// `sick|slow|off|stuck|cure NODE` (the store fails or is slow, the clock is off, no claim) ·
     /// `handoff PARTITION NODE` (by an operator) · `drain|undrain NODE` · `rebalance` ·
     /// `stall` and `flow` (log and beats) · `hush` and `speak` (beats alone) · `leaders` ·
     /// `explain` (the first decision of the last run).
@@ -218,8 +227,11 @@ impl World {
             "kill" => node.state = State::Dead,
             "pause" => node.state = State::Paused,
             "resume" => node.state = State::Running,
-            "sick" => node.sick = true,
-            "cure" => node.sick = false,
+            "sick" => node.ailment = Some(Ailment::StoreFails),
+            "slow" => node.ailment = Some(Ailment::StoreSlow),
+            "off" => node.ailment = Some(Ailment::ClockOff),
+            "stuck" => node.ailment = Some(Ailment::Stuck),
+            "cure" => node.ailment = None,
             "drain" => drop(self.drained.insert(id)),
             "undrain" => drop(self.drained.remove(&id)),
             "restart" => {
@@ -270,9 +282,14 @@ impl World {
         let late_ms = (now - node.woke_at).saturating_sub(TICK_MS);
         node.woke_at = now;
         node.detector.observe(Millis(now), Evidence::Lateness { late_ms });
-        let store =
-            if node.sick { Evidence::OwnStoreFailed } else { Evidence::OwnStore { took_ms: 1 } };
+        let store = match node.ailment {
+            Some(Ailment::StoreFails) => Evidence::OwnStoreFailed,
+            Some(Ailment::StoreSlow) => Evidence::OwnStore { took_ms: 900 },
+            Some(Ailment::ClockOff | Ailment::Stuck) | None => Evidence::OwnStore { took_ms: 1 },
+        };
         node.detector.observe(Millis(now), store);
+        let is_off = node.ailment == Some(Ailment::ClockOff);
+        node.detector.observe(Millis(now), Evidence::OwnClock { is_off });
         if self.stalled {
             // Whatever is appended now takes effect when the log flows again.
             return;
@@ -301,7 +318,10 @@ impl World {
     }
 
     fn decide(&mut self, id: NodeId, partition: usize) {
-        let follower_lags = self.nodes.iter().filter(|(_, node)| node.state == State::Running);
+        // Nodes tell one another that they are sick.
+        let is_fit =
+            |node: &Node| node.state == State::Running && node.detector.sickness().is_none();
+        let follower_lags = self.nodes.iter().filter(|(_, node)| is_fit(node));
         let follower_lags = follower_lags.map(|(node, _)| (*node, 0)).collect();
         let placement = self.placements[partition].clone();
         let pin = self.pins.get(&partition).copied();
@@ -330,6 +350,7 @@ impl World {
         let incarnation = node.incarnation;
         match decide(Millis(self.now), &facts, &node.detector) {
             Decision::Stay(_) | Decision::ClaimAt { .. } => {}
+            Decision::Claim { .. } if node.ailment == Some(Ailment::Stuck) => {}
             Decision::Claim { why } => {
                 let generation = generation + 1;
                 let claim = Entry::Claim { partition, generation, node: id, incarnation };
@@ -391,7 +412,7 @@ impl Node {
         Node {
             incarnation,
             state: State::Running,
-            sick: false,
+            ailment: None,
             detector,
             fold: Fold::default(),
             read,

@@ -401,6 +401,7 @@ fn has(databases: &[u32]) -> Result<Answer, CallError> {
         incarnation: NodeIncarnation(1),
         address: String::new(),
         sick: None,
+        fit: true,
         replicas: databases.iter().map(replica).collect(),
     }))
 }

@@ -46,12 +46,12 @@ pub(super) async fn ask_around(host: &ReplicaHost, partition: PartitionId) -> Su
         });
     }
     for (node, report) in asked.join_all().await {
-        let Ok(NodeReport { sick, replicas, .. }) = report else { continue };
+        let Ok(NodeReport { fit, replicas, .. }) = report else { continue };
         let mut told = replicas.iter().map(|replica| replica.progress);
         let told = told.find(|told| told.partition == partition);
         let peer = around.peers.iter_mut().find(|peer| peer.node == node);
         if let (Some(peer), Some(told)) = (peer, told) {
-            *peer = peer_of(node, &told, told.has_room && sick.is_none());
+            *peer = peer_of(node, &told, told.has_room && fit);
         }
     }
     around

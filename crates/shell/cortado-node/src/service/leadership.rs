@@ -92,6 +92,10 @@ impl NodeService {
         let deadline = deadline.min(Instant::now() + SUCCESSOR_ANSWERS);
         let report = timeout_at(deadline, peer.report(Some(partition.database), deadline)).await;
         let Ok(report) = report.unwrap_or(Err(CallError::Late)) else { return false };
+        if !report.fit {
+            // It would claim nothing, or give it up again.
+            return false;
+        }
         let replicas = report.replicas.iter().map(|replica| replica.progress);
         let mut own = replicas.filter(|replica| replica.partition == partition);
         // Where no node has room, it makes no difference who leads.

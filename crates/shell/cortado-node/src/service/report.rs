@@ -21,6 +21,7 @@ impl NodeService {
             incarnation: self.host.me().incarnation,
             address: self.host.settings.address.clone(),
             sick: self.host.health.sickness(),
+            fit: self.host.health.is_fit(),
             replicas: replicas.map(report).collect(),
         }
     }

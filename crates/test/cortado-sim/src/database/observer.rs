@@ -22,6 +22,8 @@ pub(crate) struct Observer {
     pub(crate) heard_itself: Vec<Option<Millis>>,
     /// The partition of the handoff that was ordered last and has not ended.
     pub(crate) handing_over: Option<usize>,
+    /// Its node is unhealthy, as its watch told last.
+    pub(crate) sick: bool,
 }
 
 impl Observer {
@@ -41,6 +43,7 @@ impl Observer {
             noticed: false,
             heard_itself: vec![None; streams as usize],
             handing_over: None,
+            sick: false,
         }
     }
 

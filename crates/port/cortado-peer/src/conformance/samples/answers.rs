@@ -54,7 +54,7 @@ pub(in crate::conformance) fn answer_to(question: &Question) -> Answer {
 /// The report of a node that has no replicas.
 pub(in crate::conformance) fn report_of(address: &str) -> NodeReport {
     let (incarnation, address) = (NodeIncarnation(1), address.to_owned());
-    NodeReport { incarnation, address, sick: None, replicas: Vec::new() }
+    NodeReport { incarnation, address, sick: None, fit: true, replicas: Vec::new() }
 }
 
 /// Of a replica that has folded nothing, one before the first claim, and one behind a claim.
@@ -252,6 +252,7 @@ fn reports() -> Vec<NodeReport> {
         incarnation: NodeIncarnation(u64::MAX),
         address: "[::1]:4711".to_owned(),
         sick: Some("appends to the log fail: »no space«".to_owned()),
+        fit: false,
         replicas: progress().into_iter().map(replica).collect(),
     };
     vec![report_of(""), full]

@@ -6,7 +6,7 @@
 
 use super::super::*;
 use super::scene::{ME, Shown, beat, fresh, led_by, n, p, placement};
-use crate::decision::{Leadership, PartitionFacts};
+use crate::decision::{Leadership, PartitionFacts, Takeover};
 use crate::placement::Placement;
 use crate::settings::{RawSettings, Settings};
 use cortado_model::{Generation, NodeIncarnation, back_off_ms};
@@ -32,8 +32,8 @@ struct Remembered {
     since: Option<Millis>,
     generation: Generation,
     own_claims: Vec<Millis>,
-    takeovers: Vec<Millis>,
-    others: bool,
+    takeovers: Vec<Takeover>,
+    taken_from: Option<NodeId>,
     claimed_at: Option<Millis>,
     claims: u32,
 }
@@ -62,7 +62,7 @@ impl Reference {
                     generation: Generation(0),
                     own_claims: Vec::new(),
                     takeovers: Vec::new(),
-                    others: false,
+                    taken_from: None,
                     claimed_at: None,
                     claims: 0,
                 });
@@ -117,8 +117,8 @@ impl Reference {
         ticks: bool,
     ) -> Option<WatchOrder> {
         let view = shown.view(partition)?;
-        let others = view.leadership.is_some_and(|known| known.is_others(ME));
-        let was_others = core::mem::replace(&mut remembered.others, others);
+        let taken_from = view.leadership.and_then(|known| known.taken_from(ME));
+        let from = core::mem::replace(&mut remembered.taken_from, taken_from);
         if view.generation != remembered.generation {
             remembered.generation = view.generation;
             (remembered.claimed_at, remembered.claims) = (None, 0);
@@ -126,9 +126,7 @@ impl Reference {
                 && node == ME
             {
                 remembered.own_claims.push(at);
-                if was_others {
-                    remembered.takeovers.push(at);
-                }
+                remembered.takeovers.extend(from.map(|from| Takeover { at, from }));
             }
         }
         let since = *remembered.since.get_or_insert(now);

@@ -75,12 +75,19 @@ impl World {
                 WatchOrder::HandOff { to, why } => {
                     self.hand_off_as_ordered(node, why.partition.number as usize, to);
                 }
-                // It hands over, or claims nothing; no other node is to be told.
-                WatchOrder::Sickness(Some(_)) => self.coverage.reach(CoveragePoint::FeltSick),
-                WatchOrder::Sickness(None) => self.coverage.reach(CoveragePoint::FeltWell),
+                // It hands over, or claims nothing, and others give it nothing.
+                WatchOrder::Sickness(sickness) => self.feel(node, sickness.is_some()),
                 WatchOrder::OwnSilence(Some(_)) => self.coverage.reach(CoveragePoint::DeafToItself),
                 WatchOrder::OwnSilence(None) => self.coverage.reach(CoveragePoint::HearsItself),
             }
+        }
+    }
+
+    fn feel(&mut self, node: usize, sick: bool) {
+        let felt = if sick { CoveragePoint::FeltSick } else { CoveragePoint::FeltWell };
+        self.coverage.reach(felt);
+        if let Some(process) = &mut self.nodes[node].process {
+            process.observer.sick = sick;
         }
     }
 
@@ -153,7 +160,9 @@ impl World {
         let others = self.nodes.iter().filter(|other| other.id != self.nodes[leader].id);
         let lags = others.filter_map(|other| {
             let number = other.id.0 as usize - 1;
-            let fold = other.hosted(partition)?.driver.fold().filter(|_| !self.is_full(number))?;
+            let sick = other.process.as_ref()?.observer.sick;
+            let fit = !sick && !self.is_full(number);
+            let fold = other.hosted(partition)?.driver.fold().filter(|_| fit)?;
             Some((other.id, self.log.end(partition).0 - fold.position.offset.0))
         });
         lags.collect()
