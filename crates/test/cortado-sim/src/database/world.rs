@@ -103,8 +103,8 @@ struct Partition {
     handoff: handoff::Handoff,
     etags: log_time::Etags,
     served: liveness::Served,
-    /// How far ahead of the true time any record was sent.
-    lead_ms: u64,
+    /// What any record was stamped with, less what log time has crept on until it was sent.
+    creeps_from_ms: u64,
     /// The highest offset below which the log was ever told to forget.
     trim_decided: LogOffset,
     /// Where the first record of a newer build stands, if there is one.

@@ -17,6 +17,11 @@ const LOOKS_PER_TELLING: u64 = 12;
 /// No node is ahead of the true time by more, in worlds whose clocks are right but for one: the
 /// step that is allowed, and what messages add.
 const AHEAD_MS_MAX: u64 = 1_100;
+/// Log time ahead of all clocks creeps on at half the pace of a steady clock: in so many true
+/// microseconds by a millisecond at most, on a clock that is 10 % fast.
+const CREEP_US: u64 = 1_800;
+/// What rounding to milliseconds adds, on the way from one replica to the next.
+const ROUNDING_MS: u64 = 2;
 
 impl World {
     /// What a driver of `node` is given for the time.
@@ -77,11 +82,13 @@ impl World {
         }
     }
 
-    /// A record is stamped with `time`; answers how far ahead the log was ever stamped before.
+    /// A record is stamped with `time`; answers how far ahead it may be, going on from those that
+    /// were sent before.
     pub(super) fn note_lead(&mut self, partition: usize, time: WallMillis) -> u64 {
-        let lead_ms = self.lead_ms(time);
-        let known = &mut self.partitions[partition].lead_ms;
-        std::mem::replace(known, lead_ms.max(*known))
+        let crept_ms = self.kernel.now.0 / CREEP_US;
+        let known = &mut self.partitions[partition].creeps_from_ms;
+        let before_ms = std::mem::replace(known, time.0.saturating_sub(crept_ms).max(*known));
+        self.lead_ms(WallMillis(before_ms + crept_ms + ROUNDING_MS))
     }
 
     /// How far `time` is ahead of the true time.
