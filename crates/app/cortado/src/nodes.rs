@@ -7,7 +7,7 @@ use crate::failure::{Exit, Failure};
 use crate::output::counted;
 use crate::place::PartitionPlace;
 use crate::server_arguments::{Form, OutputArguments, ServerArguments, block_on};
-use crate::status::render_nodes;
+use crate::status::{could_move, render_nodes};
 use crate::terminal::stdout;
 use clap::{Args, Subcommand};
 use cortado_client::{Client, ClientError};
@@ -67,7 +67,7 @@ pub(crate) fn run(command: NodeCommand) -> Result<Exit, Failure> {
                 Form::Table => stdout().write_all(render_nodes(&answer.nodes).as_bytes())?,
             }
         }
-        NodeCommand::Drain(one) => drain(&one)?,
+        NodeCommand::Drain(one) => return drain(&one),
         NodeCommand::Resume(OneNode { node, output, server }) => {
             let client = server.client();
             block_on(async { client.resume_node(&node).await.map_err(Failure::of_declaration) })?;
@@ -133,22 +133,50 @@ pub(crate) fn hand_off(arguments: &HandoffArguments) -> Result<Exit, Failure> {
     let HandoffArguments { partition: place, to, output, server } = arguments;
     let PartitionPlace { database, partition } = place;
     let client = server.client();
-    let leader = block_on(async {
+    let (before, after) = block_on(async {
+        let before = client.partitions(database).await?.partitions;
         client.hand_off(database, *partition, to.as_deref()).await.map_err(of_handoff)?;
-        let found = client.partitions(database).await?.partitions;
-        let found = found.into_iter().find(|found| found.partition == *partition);
-        Ok(found.and_then(|found| found.leader))
+        Ok((before, client.partitions(database).await?.partitions))
     })?;
+    let undo = undo_of_handoff(database, *partition, &before);
+    let found = after.into_iter().find(|found| found.partition == *partition);
+    let (leader, pinned) = found.map_or((None, None), |found| (found.leader, found.pinned));
+    let is_there = leader.is_some() && leader == pinned;
     let led_by = leader.as_deref().unwrap_or("no node yet");
-    let done = format!(
-        "handed {database}/{partition} over; it is led by {led_by}, and stays there: \
-         `cortado rebalance {database}` undoes that"
-    );
+    let told = if is_there {
+        format!(
+            "handed {database}/{partition} over; it is led by {led_by}, and stays there: {undo}"
+        )
+    } else {
+        let to = pinned.as_deref().unwrap_or("no node any more");
+        format!(
+            "{database}/{partition} is pinned to {to}, but led by {led_by}; it goes to its pin when \
+             that node can lead, see `cortado explain {database}/{partition}`: {undo}"
+        )
+    };
     let answer = json!({
-        "done": "handed over", "database": database, "partition": partition, "leader": leader,
+        "done": if is_there { "handed over" } else { "pinned" },
+        "database": database, "partition": partition, "leader": leader, "pinned": pinned,
     });
-    report(*output, &done, &answer)?;
-    Ok(Exit::Done)
+    report(*output, &told, &answer)?;
+    Ok(if is_there { Exit::Done } else { Exit::Refused })
+}
+
+/// How to undo a handoff, and what that does besides.
+///
+/// * `before`: the partitions of the database before it.
+fn undo_of_handoff(database: &str, number: u32, before: &[PartitionAnswer]) -> String {
+    let pin = before.iter().find(|found| found.partition == number);
+    if let Some(pinned) = pin.and_then(|found| found.pinned.as_ref()) {
+        return format!("`cortado handoff {database}/{number} --to {pinned}` undoes that");
+    }
+    match before.iter().filter(|found| found.pinned.is_some()).count() {
+        0 => format!("`cortado rebalance {database}` undoes that"),
+        others => format!(
+            "`cortado rebalance {database}` undoes that, and {} more",
+            counted(others as u64, "handoff")
+        ),
+    }
 }
 
 /// A handoff that gave no result.
@@ -178,7 +206,7 @@ const LOOK: Duration = Duration::from_millis(200);
 const DRAIN_STALLED: Duration = Duration::from_secs(15);
 
 /// Drains a node, and waits until it leads nothing more that another node could.
-fn drain(OneNode { node, output, server }: &OneNode) -> Result<(), Failure> {
+fn drain(OneNode { node, output, server }: &OneNode) -> Result<Exit, Failure> {
     let client = server.client();
     let (led, left) = block_on(async {
         let led = led_by(&client, node).await?.len();
@@ -195,39 +223,52 @@ fn drain(OneNode { node, output, server }: &OneNode) -> Result<(), Failure> {
         }
         Ok((led, left))
     })?;
-    let moved = counted(led.saturating_sub(left.len()) as u64, "leadership");
-    let rest = match left.as_slice() {
-        [] => "it leads nothing".to_owned(),
-        [(first, _), ..] => format!(
-            "it still leads {}, such as {first}: no other node with a replica can",
-            counted(left.len() as u64, "partition")
-        ),
-    };
+    let (stuck, kept): (Vec<_>, Vec<_>) = left.iter().partition(|(_, is_movable)| *is_movable);
+    let moved = led.saturating_sub(left.len());
     let done = format!(
-        "drained {node}: {moved} handed over, {rest}; `cortado node resume {node}` undoes that"
+        "drained {node}: {} handed over, {}; `cortado node resume {node}` undoes that",
+        counted(moved as u64, "leadership"),
+        rest_of_drain(node, &stuck, &kept)
     );
     let left: Vec<&String> = left.iter().map(|(partition, _)| partition).collect();
     let answer = json!({
-        "done": "drained", "node": node, "handed_over": led.saturating_sub(left.len()),
-        "still_leads": left,
+        "done": if stuck.is_empty() { "drained" } else { "draining" }, "node": node,
+        "handed_over": moved, "still_leads": left,
     });
     report(*output, &done, &answer)?;
-    Ok(())
+    Ok(if stuck.is_empty() { Exit::Done } else { Exit::Refused })
+}
+
+/// What a drained node still leads.
+///
+/// * `stuck`: partitions that another node could lead, and has not taken.
+/// * `kept`: those that no other node can.
+fn rest_of_drain(node: &str, stuck: &[&(String, bool)], kept: &[&(String, bool)]) -> String {
+    let led = |partitions: &[&(String, bool)]| {
+        let first = partitions.first().map_or("", |(first, _)| first.as_str());
+        format!("{}, such as {first}", counted(partitions.len() as u64, "partition"))
+    };
+    match (stuck, kept) {
+        ([], []) => "it leads nothing".to_owned(),
+        ([], kept) => format!("it still leads {}: no other node with a replica can", led(kept)),
+        (stuck, _) => format!(
+            "it still leads {} that another node should take: the drain goes on, `cortado node \
+             list` shows how far it is, `cortado explain --last 20` why it waits; do not stop \
+             {node} yet",
+            led(stuck)
+        ),
+    }
 }
 
 /// What `node` leads, and whether another node that runs and is not drained has a replica of it.
 async fn led_by(client: &Client, node: &str) -> Result<Vec<(String, bool)>, Failure> {
     let cluster = client.cluster().await?;
-    let takes_over = |name: &str| {
-        cluster.nodes.iter().any(|other| other.node == name && other.alive && !other.drained)
-    };
     let partitions = cluster.databases.iter().flat_map(|database| {
         database.partitions.iter().map(move |partition| (&database.name, partition))
     });
     let led = partitions.filter(|(_, partition)| partition.leader.as_deref() == Some(node));
     let of = |(database, partition): (&String, &PartitionAnswer)| {
-        let mut others = partition.replicas.iter().filter(|replica| replica.node != node);
-        let is_movable = others.any(|replica| takes_over(&replica.node));
+        let is_movable = could_move(partition, node, &cluster.nodes);
         (format!("{database}/{}", partition.partition), is_movable)
     };
     Ok(led.map(of).collect())
@@ -281,7 +322,7 @@ Examples:
   cortado node resume n2        when that is done
 
 A drained node keeps its replicas, and leads nothing that another node can lead. It stays
-drained when it starts again.";
+drained when it starts again. The exit code is 1 if it still leads what another node could.";
 
 /// Shown below the options of `cortado node replace`.
 const REPLACE_HELP: &str = "\
@@ -300,4 +341,8 @@ Examples:
   cortado handoff geo/3 --to n2
 
 A handoff is planned: writes wait some milliseconds, and no request fails. The leadership
-stays where it was put, also after that node was away: `cortado rebalance DB` undoes it.";
+stays where it was put, also after that node was away: `cortado rebalance DB` undoes it, and
+all other handoffs in DB. The exit code is 1 if another node leads in the end.";
+
+#[cfg(test)]
+mod tests;

@@ -129,7 +129,10 @@ impl StatusArguments {
 fn is_well(partition: &PartitionAnswer, nodes: &[NodeAnswer]) -> bool {
     let is_drained = |name: &String| nodes.iter().any(|node| node.node == *name && node.drained);
     let wanted = partition.pinned.as_ref().or(partition.preferred.as_ref());
-    let in_place = partition.leader.as_ref() == wanted || wanted.is_some_and(is_drained);
+    let in_place = match &partition.leader {
+        Some(leader) if is_drained(leader) => !could_move(partition, leader, nodes),
+        leader => leader.as_ref() == wanted || wanted.is_some_and(is_drained),
+    };
     let several = partition.replicas.len() > 1;
     let keeps_up = |replica: &ReplicaAnswer| {
         let follows = replica.role == "follower" || replica.role == "leader";
@@ -137,6 +140,18 @@ fn is_well(partition: &PartitionAnswer, nodes: &[NodeAnswer]) -> bool {
         follows && is_close && !(replica.unverified && several)
     };
     partition.leader.is_some() && in_place && partition.replicas.iter().all(keeps_up)
+}
+
+/// Whether another node than `leader` could lead: it runs, is neither sick nor drained, and has a
+/// replica that can be read.
+pub(crate) fn could_move(partition: &PartitionAnswer, leader: &str, nodes: &[NodeAnswer]) -> bool {
+    let is_fit = |name: &str| {
+        let mut found = nodes.iter().filter(|node| node.node == name);
+        found.any(|node| node.alive && !node.drained && node.sick.is_none())
+    };
+    let others = partition.replicas.iter().filter(|replica| replica.node != leader);
+    let mut able = others.filter(|replica| replica.role == "follower");
+    able.any(|replica| is_fit(&replica.node))
 }
 
 /// One line for each database.

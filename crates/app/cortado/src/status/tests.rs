@@ -100,6 +100,12 @@ fn only_what_is_not_well_is_listed_unless_all_is_asked_for() {
     drained.nodes[0].drained = true;
     let text = render(&[], &drained);
     assert!(text.contains("1 partition is well") && text.contains("alive, drained"), "{text}");
+    // Led by a drained node it is not, unless no other node can.
+    let mut led = cluster(vec![well(0)]);
+    led.nodes[0].drained = true;
+    assert!(render(&[], &led).contains("geo/0 "));
+    led.nodes[1].sick = Some("the store is slow".to_owned());
+    assert!(render(&[], &led).contains("1 partition is well"));
 }
 
 #[test]
