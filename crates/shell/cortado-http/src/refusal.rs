@@ -227,7 +227,8 @@ pub(crate) fn of_admin(error: AdminError, conflict: Code) -> Failure {
                 Uncertainty::Write(_) | Uncertainty::NotVisible | Uncertainty::Unfinished(_) => {
                     "repeat the request: a declaration does nothing twice"
                 }
-                Uncertainty::LeaderSilent
+                Uncertainty::Interrupted
+                | Uncertainty::LeaderSilent
                 | Uncertainty::PinStays { .. }
                 | Uncertainty::NoSuccessor(_) => {
                     "GET /admin/v1/cluster shows who leads the partition"

@@ -26,7 +26,9 @@ pub enum AdminError {
     NoSuchPartition,
     /// The node has no replica of the partition, or none that could lead now; without a node, no
     /// other replica could.
-    #[error("no such replica can lead the partition now: it must run and have caught up")]
+    #[error(
+        "no such replica can lead the partition now: it must run, be healthy and have caught up"
+    )]
     CannotLead,
     /// No node of that name has ever registered.
     #[error("no node of that name has ever registered")]
@@ -34,8 +36,11 @@ pub enum AdminError {
     /// The node leads nothing until it is resumed.
     #[error("the node is drained; resume it first")]
     NodeDrained,
-    /// All other nodes are drained.
-    #[error("all other nodes are drained: no node would be left to lead; resume one first")]
+    /// All other nodes are drained, or do not run.
+    #[error(
+        "all other nodes are drained or do not run: no node would be left to lead; resume or start \
+         one first"
+    )]
     LastNode,
     /// The node runs in this process.
     #[error("the node is running; stop it first")]
@@ -176,6 +181,9 @@ pub enum Uncertainty {
     /// `_cluster` was written; what comes behind it was not done.
     #[error("it is declared, but not finished yet")]
     Unfinished(#[source] Obstacle),
+    /// The process has begun to end meanwhile.
+    #[error("the process is shutting down")]
+    Interrupted,
     /// The leader was told to step down, and has not answered.
     #[error("the leader did not answer")]
     LeaderSilent,

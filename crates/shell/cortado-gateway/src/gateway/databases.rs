@@ -18,9 +18,11 @@ use crate::former::{generation_counter_key, remember};
 use crate::genesis::genesis_of;
 use crate::pins::{PINS, pins_key};
 use cortado_document::{Condition, DocumentAction};
-use cortado_log::LogSpec;
+use cortado_log::{Extent, LogSpec};
 use cortado_model::limits::is_name;
-use cortado_model::{DatabaseId, Generation, with_causes};
+use cortado_model::{DatabaseId, Generation, LogOffset, LogPosition, PartitionId, with_causes};
+use cortado_replica::Frame;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -28,6 +30,16 @@ use tracing::{info, warn};
 
 /// How often it is looked whether a dropped database is gone.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// Generations by which the partitions of a database may go on after it was asked for the last
+/// one, until its last node has learned that it is dropped. Claims of one partition that lead to
+/// anything follow one another in hundreds of milliseconds, so these last for tens of seconds; and
+/// with 2^23 of them, a name can be used 80,000 times.
+const LATE_GENERATIONS: u32 = 100;
+/// The last records of a log say who led last; the very last may be a zombie's.
+const LAST_RECORDS: u64 = 16;
+/// How much of them is read at a time.
+const LAST_RECORDS_PAGE_BYTES: usize = 1 << 20;
 
 impl Gateway {
     /// Creates a database and waits until it can be written to.
@@ -109,7 +121,7 @@ impl Gateway {
             }
             let tables = database.tables_by_id.keys();
             operations.extend(tables.map(|table| delete(TABLES, table_key(database.id, *table))));
-            let last = self.last_generation(database).await;
+            let last = self.last_generation(database, deadline).await;
             operations.extend(remember(name, last, &catalog, counter));
             if self.declare(operations, deadline).await?.is_some() {
                 self.await_silence(database.id, deadline).await;
@@ -120,16 +132,48 @@ impl Gateway {
         }
     }
 
-    /// The highest generation of any partition of the database, as far as is known here or at a
-    /// node that answers.
-    async fn last_generation(&self, database: &Database) -> Generation {
+    /// A generation that no partition of the database will have passed when its last replica is
+    /// gone: the highest that is known here, at a node that answers, or by the end of a log, and
+    /// [`LATE_GENERATIONS`] more.
+    async fn last_generation(&self, database: &Database, deadline: Instant) -> Generation {
         let reports = self.reports(Some(database.id)).await;
         let replicas = reports.told.values().flat_map(|report| &report.replicas);
-        let told = replicas.map(|replica| replica.progress.leader.generation);
-        let partitions = (0..database.partitions).map(|number| database.partition_id(number));
+        let mut told: BTreeMap<PartitionId, Generation> = BTreeMap::new();
+        for replica in replicas {
+            let generation = told.entry(replica.progress.partition).or_default();
+            *generation = replica.progress.leader.generation.max(*generation);
+        }
         let routes = &self.cluster().routes;
-        let known = partitions.map(|partition| routes.route(partition).leader().generation);
-        told.chain(known).fold(database.after, Generation::max)
+        let mut last = told.values().copied().fold(database.after, Generation::max);
+        for partition in (0..database.partitions).map(|number| database.partition_id(number)) {
+            last = last.max(routes.route(partition).leader().generation);
+            if !told.contains_key(&partition) {
+                let logged = timeout_at(deadline, self.logged_generation(partition)).await;
+                last = last.max(logged.ok().flatten().unwrap_or_default());
+            }
+        }
+        Generation(last.0.saturating_add(LATE_GENERATIONS).min(Generation::MAX.0))
+    }
+
+    /// The highest generation among the last records of a partition, of which no node tells;
+    /// `None` if its log cannot be read.
+    async fn logged_generation(&self, partition: PartitionId) -> Option<Generation> {
+        let log = self.parts().log.as_ref();
+        let Extent { first, end, epoch, .. } = log.extents(&[partition]).await.ok()?.pop()?;
+        let offset = LogOffset(end.0.saturating_sub(LAST_RECORDS)).max(first);
+        let mut from = LogPosition { offset, epoch };
+        let mut last = None;
+        while from.offset < end {
+            let page = log.read(partition, from, LAST_RECORDS_PAGE_BYTES).await.ok()?;
+            let frames =
+                page.entries.iter().filter_map(|entry| Frame::read_any(&entry.record).ok());
+            last = frames.map(|frame| frame.header.scn.generation).max().max(last);
+            if page.next.offset <= from.offset {
+                break;
+            }
+            from = page.next;
+        }
+        last
     }
 
     /// The database once its log is made; makes the log unless that is done.

@@ -3,6 +3,7 @@
 //! Start reading at [`Gateway::hand_off`].
 
 use super::admin_error::{AdminError, Obstacle, Uncertainty, not_done};
+use super::pins::PinChange;
 use super::read::Wanted;
 use super::search::Search;
 use super::status::{Reports, leader_of, replicas_of};
@@ -11,7 +12,7 @@ use crate::catalog::Database;
 use crate::decisions::Manual;
 use crate::events::EventKind;
 use cortado_driver::ReplicaRole;
-use cortado_model::{NodeId, PartitionId};
+use cortado_model::{NodeId, PartitionId, with_causes};
 use cortado_peer::{CallError, HandOff, HandOffAnswer, VerifyAnswer};
 use cortado_replica::NotDone;
 use std::time::Duration;
@@ -40,35 +41,74 @@ impl Gateway {
     ) -> Result<(), AdminError> {
         let partition = partition_of(database, partition)?;
         let to = self.successor(database, partition, to, deadline).await?;
+        let gateway = self.clone();
+        // A task: a client that goes away leaves no pin without its handoff.
+        let done =
+            tokio::spawn(async move { gateway.pin_and_order(partition, to, deadline).await });
+        done.await.unwrap_or(Err(AdminError::Unknown(Uncertainty::Interrupted)))
+    }
+
+    /// Pins a leadership to `to` and has it handed over there, or leaves all as it was.
+    async fn pin_and_order(
+        self,
+        partition: PartitionId,
+        to: NodeId,
+        deadline: Instant,
+    ) -> Result<(), AdminError> {
+        let catalog = self.catalog();
+        let database = catalog.database_by_id(partition.database);
+        let database = database.ok_or(AdminError::NoSuchDatabase)?;
         // Before the leadership moves: its new leader would give it back at once.
-        let before = self.set_pin(database, partition, Some(to), deadline).await?;
+        let before = self.set_pin(database, partition, PinChange::Place(to), deadline).await?;
         let now = Instant::now();
         // Leaves time to take the pin back.
         let order_by = now + deadline.saturating_duration_since(now) / 4 * 3;
-        match self.order_hand_off(partition, to, order_by).await {
-            Ok(()) => {
-                info!(%partition, %to, "leadership handed over and pinned");
-                let manual = Manual::Texts {
-                    by_hand: format!(
-                        "cortado handoff {}/{} --to {to}",
-                        database.name, partition.number
-                    ),
-                    undo: format!("cortado rebalance {}", database.name),
-                };
-                let what = format!("handed over to {to} by an operator; it stays there");
-                self.explain_order(EventKind::HandOff, Some(partition), what, manual);
-                Ok(())
-            }
-            Err(error @ AdminError::Unknown(_)) => Err(error),
+        let outcome = match self.order_hand_off(partition, to, order_by).await {
+            done @ (Ok(()) | Err(AdminError::Unknown(_))) => done,
             Err(error) => {
                 // A pin alone would move it later.
                 let deadline = Instant::now() + PIN_BACK_TIMEOUT;
-                match self.set_pin(database, partition, before, deadline).await {
-                    Ok(_) | Err(AdminError::NoSuchDatabase) => Err(error),
+                let back = PinChange::TakeBack { from: to, before };
+                match self.set_pin(database, partition, back, deadline).await {
+                    Ok(_) | Err(AdminError::NoSuchDatabase) => return Err(error),
                     Err(_) => Err(AdminError::Unknown(Uncertainty::PinStays { to })),
                 }
             }
-        }
+        };
+        let what = match &outcome {
+            Ok(()) => {
+                let reports = self.reports(Some(database.id)).await;
+                outcome_of(to, leader_of(&replicas_of(&reports, partition)))
+            }
+            Err(error) => format!("pinned to {to} by an operator: {}", with_causes(error)),
+        };
+        info!(%partition, %to, outcome = what, "handoff by an operator");
+        let manual = self.manual_of_hand_off(database, partition.number, to, before);
+        self.explain_order(EventKind::HandOff, Some(partition), what, manual);
+        outcome
+    }
+
+    /// How an operator hands a leadership over to `to` and undoes it.
+    ///
+    /// * `before`: where it was pinned.
+    fn manual_of_hand_off(
+        &self,
+        database: &Database,
+        number: u32,
+        to: NodeId,
+        before: Option<NodeId>,
+    ) -> Manual {
+        let name = &database.name;
+        let catalog = self.catalog();
+        let mut pins = catalog.pins.get(&database.id).into_iter().flatten();
+        let undo = match before {
+            Some(before) => format!("cortado handoff {name}/{number} --to {before}"),
+            None if pins.all(|(pinned, _)| *pinned == number) => {
+                format!("cortado rebalance {name}")
+            }
+            None => format!("cortado rebalance {name}, which forgets the other pins of {name} too"),
+        };
+        Manual::Texts { by_hand: format!("cortado handoff {name}/{number} --to {to}"), undo }
     }
 
     /// The node that a handoff goes to: `to`, or the first in succession that could lead.
@@ -201,6 +241,19 @@ impl Gateway {
     }
 }
 
+/// What has become of a handoff to `to` after which `leader` leads.
+fn outcome_of(to: NodeId, leader: Option<NodeId>) -> String {
+    match leader {
+        Some(leader) if leader == to => {
+            format!("handed over to {to} by an operator; it stays there")
+        }
+        Some(leader) => format!(
+            "pinned to {to} by an operator, and led by {leader}: {to} gets it when it can lead"
+        ),
+        None => format!("pinned to {to} by an operator; no node leads it yet"),
+    }
+}
+
 fn partition_of(database: &Database, number: u32) -> Result<PartitionId, AdminError> {
     let is_there = number < database.partitions;
     is_there.then(|| database.partition_id(number)).ok_or(AdminError::NoSuchPartition)
@@ -208,7 +261,24 @@ fn partition_of(database: &Database, number: u32) -> Result<PartitionId, AdminEr
 
 /// Whether the replica of `node` leads, or could.
 fn could_lead(reports: &Reports, partition: PartitionId, node: NodeId) -> bool {
+    let fit = reports.told.get(&node).is_some_and(|report| report.fit);
     let replicas = replicas_of(reports, partition);
     let mut own = replicas.iter().filter(|(of, _)| *of == node).map(|(_, told)| told.progress);
-    own.any(|told| told.role == ReplicaRole::Leader || (told.role.is_readable() && told.has_room))
+    own.any(|told| {
+        told.role == ReplicaRole::Leader || (told.role.is_readable() && told.has_room && fit)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_handoff_whose_target_does_not_lead_is_not_told_as_done() {
+        let told = |leader| outcome_of(NodeId(2), leader);
+        assert_eq!(told(Some(NodeId(2))), "handed over to n2 by an operator; it stays there");
+        let elsewhere = told(Some(NodeId(3)));
+        assert!(elsewhere.starts_with("pinned to n2") && elsewhere.contains("led by n3"));
+        assert!(told(None).contains("no node leads it yet"));
+    }
 }

@@ -14,13 +14,33 @@ use crate::decisions::Manual;
 use crate::events::EventKind;
 use crate::pins::{DRAINS, DrainDocument, PINS, PinsDocument, pins_key};
 use cortado_document::{Condition, DocumentAction};
-use cortado_model::{NodeId, PartitionId};
+use cortado_model::{DatabaseId, NodeId, PartitionId};
 use tokio::time::Instant;
 use tracing::info;
 
+/// What becomes of a pin.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum PinChange {
+    /// It is placed on this node.
+    Place(NodeId),
+    /// It is as `before` again, if it is still on `from`: another operator may have moved it.
+    TakeBack { from: NodeId, before: Option<NodeId> },
+}
+
+impl PinChange {
+    /// The pin afterwards.
+    fn applied_to(self, pin: Option<NodeId>) -> Option<NodeId> {
+        match self {
+            PinChange::Place(to) => Some(to),
+            PinChange::TakeBack { from, before } if pin == Some(from) => before,
+            PinChange::TakeBack { .. } => pin,
+        }
+    }
+}
+
 impl Gateway {
-    /// Places the leadership of a partition on a node for as long as no operator says otherwise, or
-    /// takes that back; answers where it was placed before.
+    /// Changes where the leadership of a partition is placed for as long as no operator says
+    /// otherwise; answers where it was placed before.
     ///
     /// # Errors
     /// See [`AdminError`].
@@ -28,7 +48,7 @@ impl Gateway {
         &self,
         database: &Database,
         partition: PartitionId,
-        to: Option<NodeId>,
+        change: PinChange,
         deadline: Instant,
     ) -> Result<Option<NodeId>, AdminError> {
         loop {
@@ -39,13 +59,15 @@ impl Gateway {
                 return Err(AdminError::NoSuchDatabase);
             }
             let mut pins = catalog.pins.get(&database.id).cloned().unwrap_or_default();
-            let before = match to {
-                Some(to) => pins.insert(partition.number, to),
-                None => pins.remove(&partition.number),
-            };
+            let before = pins.get(&partition.number).copied();
+            let to = change.applied_to(before);
             if before == to {
                 return Ok(before);
             }
+            match to {
+                Some(to) => pins.insert(partition.number, to),
+                None => pins.remove(&partition.number),
+            };
             let action = if pins.is_empty() {
                 DocumentAction::Delete
             } else {
@@ -76,11 +98,17 @@ impl Gateway {
             if known.is_some() {
                 return Ok(());
             }
-            if catalog.members().all(|other| other == node || catalog.is_drained(other)) {
-                return Err(AdminError::LastNode);
-            }
+            let running = self.reports(Some(DatabaseId::CLUSTER)).await.told.into_keys();
+            let could = |other: &NodeId| {
+                *other != node
+                    && !catalog.is_drained(*other)
+                    && catalog.members().any(|member| member == *other)
+            };
+            let other = running.into_iter().find(could).ok_or(AdminError::LastNode)?;
+            // Of two drains side by side, one finds that the other node is not left to lead.
+            let left = operation(DRAINS, node_key(other), DocumentAction::Check, if_absent());
             let drain = put(DRAINS, node_key(node), write(&DrainDocument::new()), if_absent());
-            if self.declare(vec![drain], deadline).await?.is_some() {
+            if self.declare(vec![left, drain], deadline).await?.is_some() {
                 info!(%node, "node drained");
                 let manual = Manual::Texts {
                     by_hand: format!("cortado node drain {node}"),
@@ -155,3 +183,6 @@ impl Gateway {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

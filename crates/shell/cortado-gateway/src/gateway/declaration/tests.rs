@@ -1,14 +1,17 @@
 //! What is answered to a declaration, whatever fails before or behind its write.
 
 use super::*;
+use crate::catalog::Database;
 use crate::database_log::spec_of;
 use crate::gateway::DatabaseSpec;
+use crate::genesis::genesis_of;
 use crate::scripted::{ScriptedCluster, soon};
 use cortado_document::TableDefinition;
-use cortado_log::VerifyError;
-use cortado_model::{Generation, Scn, Sequence};
+use cortado_log::{VerifyError, outcomes_of};
+use cortado_model::{ClusterUuid, Generation, ReplicaIncarnation, Scn, Sequence, WallMillis};
 use cortado_peer::conformance::{Answer, Question};
 use cortado_peer::{CallError, Look, Read, ReadAnswer, Seen, ServedRole, Sight};
+use cortado_replica::{Body, ChainHash, Claim, ClaimReason, Header, Record, encode};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 
@@ -118,4 +121,41 @@ async fn a_log_that_is_made_after_the_drop_is_removed() {
     let made = spec_of_log.lock().take().expect("its log was begun");
     let left = cluster.gateway.parts().log.verify(&made).await;
     assert!(matches!(left, Err(VerifyError::Missing)), "{left:?}");
+}
+
+/// A node that tells of nothing any more has claimed `generation` of partition 0.
+async fn claimed(gateway: &Gateway, database: &Database, generation: u32) {
+    let header = Header {
+        scn: Scn::opening(Generation(generation)),
+        node: NodeId(2),
+        incarnation: ReplicaIncarnation::default(),
+        time: WallMillis(1),
+    };
+    let claim = Claim { reason: ClaimReason::LeaderDead, evidence: 0, seen: Scn::ZERO };
+    let record = Record { header, body: Body::Claim(claim) };
+    let partition = genesis_of(database, 0, ClusterUuid(1)).identity.partition;
+    let (bytes, _) = encode(partition, &record, ChainHash::default());
+    let mut producer = gateway.parts().log.producer(database.partition_id(0));
+    producer.send(vec![bytes]);
+    outcomes_of(producer.as_mut(), &mut Vec::new()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_re_created_database_begins_above_what_dead_nodes_and_late_claims_came_to() {
+    let cluster = ScriptedCluster::new();
+    let gateway = cluster.gateway.clone();
+    let create = async || match gateway.create_database("music", spec(), soon()).await {
+        Ok(Declared::Created(database)) => database,
+        other => panic!("{other:?}"),
+    };
+    let music = create().await;
+    // No node tells of it any more, its log does.
+    claimed(&gateway, &music, 41).await;
+    gateway.drop_database("music", soon()).await.unwrap();
+    let music = create().await;
+    // A claim that is made when the generations have been asked for is below the next life, too.
+    assert!(music.after > Generation(41 + 50), "{:?}", music.after);
+    let before = music.after;
+    gateway.drop_database("music", soon()).await.unwrap();
+    assert!(create().await.after > before);
 }
