@@ -150,8 +150,8 @@ pub(crate) fn hand_off(arguments: &HandoffArguments) -> Result<Exit, Failure> {
     } else {
         let to = pinned.as_deref().unwrap_or("no node any more");
         format!(
-            "{database}/{partition} is pinned to {to}, but led by {led_by}; it goes to its pin when \
-             that node can lead, see `cortado explain {database}/{partition}`: {undo}"
+            "{database}/{partition} is pinned to {to}, but led by {led_by}; it goes to its pin \
+             when that node can lead, see `cortado explain {database}/{partition}`: {undo}"
         )
     };
     let answer = json!({

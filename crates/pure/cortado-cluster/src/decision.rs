@@ -506,7 +506,8 @@ fn is_paced(now: Millis, last_hand_back_at: Option<Millis>) -> bool {
     last_hand_back_at.is_none_or(|at| now.since(at) >= HAND_BACK_PACE_MS)
 }
 
-/// Whether a node that must take over may: at once, unless this node had to take over from it lately.
+/// Whether a drained or wrong leader may give to `to`: at once, unless it had to take over from it
+/// lately.
 fn is_trusted_again(
     now: Millis,
     facts: &PartitionFacts<'_>,
