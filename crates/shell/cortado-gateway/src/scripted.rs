@@ -203,13 +203,14 @@ impl ScriptedNode {
                 return WriteAnswer::Refused(Refused::Operation { operation, refusal });
             }
         }
-        let changes = operations.iter().map(|operation| {
+        let changes = operations.iter().filter_map(|operation| {
             let value = match &operation.action {
                 DocumentAction::Put { value } => Some(value.as_bytes().to_vec()),
                 DocumentAction::Delete => None,
+                DocumentAction::Check => return None,
                 other => panic!("{other:?} is not in the script"),
             };
-            (operation.table, operation.key.clone(), value)
+            Some((operation.table, operation.key.clone(), value))
         });
         self.apply(partition, changes.collect());
         let (scn, time) = (self.last(), WallMillis(0));
