@@ -73,7 +73,10 @@ pub enum OpenError {
     },
     /// Damage was met while it was open, so that some partition can neither be read nor removed.
     /// The others may be whole.
-    #[error("the store in {} was found damaged, as the file {CONDEMNED} in it says", directory.display())]
+    #[error(
+        "the store in {} was found damaged, as the file {CONDEMNED} in it says",
+        directory.display()
+    )]
     Marked {
         /// The store's directory.
         directory: PathBuf,

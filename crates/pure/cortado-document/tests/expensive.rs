@@ -158,7 +158,8 @@ fn every_keyword_that_applies_schemas_is_counted() {
     check("recursiveRef", &recursive, &nested(62), Verdict::Invalid);
 }
 
-/// Names cost nothing where there are no members: a loop over them that is not counted took minutes.
+/// Names cost nothing where there are no members: a loop over them that is not counted took
+/// minutes.
 #[test]
 fn names_are_not_looked_for_in_what_is_no_object() {
     let names: Vec<String> = (0..10_000).map(|i| format!("m{i}")).collect();

@@ -21,8 +21,8 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 
-/// Documents of one bulk: enough that a sync of the log is shared by many, and half of what a server
-/// takes.
+/// Documents of one bulk: enough that a sync of the log is shared by many, and half of what a
+/// server takes.
 const BULK_DOCUMENTS_MAX: usize = 500;
 /// Bytes of one bulk's values, unless a single document is longer.
 const BULK_BYTES_MAX: usize = 2 << 20;
