@@ -263,9 +263,13 @@ fn partition_of(database: &Database, number: u32) -> Result<PartitionId, AdminEr
 fn could_lead(reports: &Reports, partition: PartitionId, node: NodeId) -> bool {
     let fit = reports.told.get(&node).is_some_and(|report| report.fit);
     let replicas = replicas_of(reports, partition);
+    // Where no node has room, it makes no difference which one leads.
+    let has_none = replicas.iter().all(|(_, told)| !told.progress.has_room);
     let mut own = replicas.iter().filter(|(of, _)| *of == node).map(|(_, told)| told.progress);
-    own.any(|told| {
-        told.role == ReplicaRole::Leader || (told.role.is_readable() && told.has_room && fit)
+    own.any(|told| match told.role {
+        ReplicaRole::Leader => true,
+        ReplicaRole::Full => false,
+        role => fit && role.is_readable() && (told.has_room || has_none),
     })
 }
 
