@@ -104,6 +104,7 @@ impl Peers for Between {
                     (Answer::Report(_), Some(Says::Nothing)) => pending().await,
                     (Answer::Report(report), Some(Says::Sick)) => {
                         report.sick = Some("its log fails".to_owned());
+                        report.fit = false;
                     }
                     (Answer::Standing(Some(standing)), Some(Says::HasMore)) => {
                         let folded = standing.folded.as_mut().unwrap();
