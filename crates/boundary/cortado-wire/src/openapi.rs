@@ -194,12 +194,13 @@ fn operation(description: &Description) -> Value {
     operation
 }
 
-/// The bodies that an operation takes, but lists beside others: generated clients tell the bodies
-/// of one operation apart by their classes, and a list has none.
+/// The bodies that an operation takes, but lists and lines beside others: generated clients tell
+/// the bodies of one operation apart by their classes, and a list has none; lines they do not know.
 fn bodies(media: &[(&str, &str)]) -> Value {
     let schemas = schemas();
-    let is_list = |schema: &str| schemas[schema]["type"] == "array";
-    let listed = media.iter().filter(|(_, schema)| media.len() == 1 || !is_list(schema));
+    let is_known =
+        |of: &str, schema: &str| of != media::NDJSON && schemas[schema]["type"] != "array";
+    let listed = media.iter().filter(|(of, schema)| media.len() == 1 || is_known(of, schema));
     content(&listed.copied().collect::<Vec<_>>())
 }
 

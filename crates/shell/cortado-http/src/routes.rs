@@ -184,6 +184,7 @@ pub(crate) static ROUTES: &[Route] = &[
             method: "POST",
             path: "/v1/{database}:bulk",
             summary: "Writes documents of any resources, each operation for itself",
+            about: "Takes `application/x-ndjson`, too: an operation (`BulkOperation`) a line.",
             headers: TRANSACT_HEADERS,
             body: RequestBody::Required(&[(JSON, "BulkBody"), (NDJSON, "BulkOperation")]),
             answers: &[Answer {
