@@ -109,18 +109,20 @@ mod tests {
     #[test]
     fn small_answers_get_through_and_what_was_done_is_always_told() {
         let budget = ByteBudget::new(1 << 20);
-        let answer = |bytes: usize| json_text(StatusCode::OK, vec![b'x'; bytes]);
-        let reserve = |bytes, need| Room::default().hand_over(&answer(bytes), &budget, need);
-        let large = reserve(1 << 19, Need::Documents).expect("there is room");
-        let refused = reserve(1 << 19, Need::Documents).expect_err("two are too many");
+        // All at once, since the budget knows a buffer by its place.
+        let [first, second, whole, small, medium] = [1 << 19, 1 << 19, 1 << 20, 1_000, 100_000]
+            .map(|bytes| json_text(StatusCode::OK, vec![b'x'; bytes]));
+        let reserve = |answer: &Answer, need| Room::default().hand_over(answer, &budget, need);
+        let large = reserve(&first, Need::Documents).expect("there is room");
+        let refused = reserve(&second, Need::Documents).expect_err("two are too many");
         assert_eq!(refused.code(), Code::Overloaded);
-        let done = reserve(1 << 20, Need::Outcome).expect("it was done");
+        let done = reserve(&whole, Need::Outcome).expect("it was done");
         assert!(check_room(&budget).is_err());
         drop(done);
         let filled = budget.reserve((1 << 19) - 1).expect("there is room");
-        assert!(reserve(1_000, Need::Documents).is_ok(), "from what is kept for it");
-        assert!(reserve(100_000, Need::Documents).is_err());
-        assert!(reserve(100_000, Need::Operation).is_ok());
+        assert!(reserve(&small, Need::Documents).is_ok(), "from what is kept for it");
+        assert!(reserve(&medium, Need::Documents).is_err());
+        assert!(reserve(&medium, Need::Operation).is_ok());
         drop((large, filled));
         assert_eq!(budget.used_bytes(), 0);
     }
