@@ -65,7 +65,9 @@ pub async fn outcomes_of(producer: &mut dyn Producer, outcomes: &mut Vec<AppendO
 /// What became of one record.
 #[derive(Clone, Debug)]
 pub enum AppendOutcome {
-    /// In the log, durably, here.
+    /// In the log, durably, here. A log with an epoch names that of the leader which has appended
+    /// the record, as who reads it there will be told; if it cannot know, this is
+    /// [`Somewhere`](Self::Somewhere).
     At(LogPosition),
     /// In the log, durably; only reading tells where.
     Somewhere,

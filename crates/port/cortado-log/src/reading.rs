@@ -23,7 +23,8 @@ pub struct LogEntry {
 pub struct LogPage {
     /// In ascending order of their offsets; none at the end, or where only a gap was found.
     pub entries: Vec<LogEntry>,
-    /// Where to go on: behind the last entry, or beyond if a gap follows it.
+    /// Where to go on: behind the last entry, or beyond if a gap follows it. Its epoch is that of
+    /// all entries: a page ends where a log changes its own leader.
     pub next: LogPosition,
     /// The end, no older than the entries.
     pub end: LogOffset,

@@ -6,7 +6,7 @@ use crate::event::{JobId, RecordOutcome};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use bytes::Bytes;
-use cortado_model::{LogOffset, Millis};
+use cortado_model::{LogPosition, Millis};
 use cortado_replica::{AppendFailure, AppendToken, Input};
 
 /// Bytes that are handed over together at most.
@@ -102,13 +102,14 @@ impl Appends {
 /// What is known of an append by the outcomes of its records.
 ///
 /// The core may only count on an append whose records stand next to one another.
-fn verdict(outcomes: impl Iterator<Item = RecordOutcome>) -> Result<LogOffset, AppendFailure> {
-    let (mut first, mut unknown, mut refused) = (None::<LogOffset>, false, false);
+fn verdict(outcomes: impl Iterator<Item = RecordOutcome>) -> Result<LogPosition, AppendFailure> {
+    let (mut first, mut unknown, mut refused) = (None::<LogPosition>, false, false);
     let mut unusable = false;
     for (number, outcome) in (0..).zip(outcomes) {
         match outcome {
-            RecordOutcome::At(offset) => {
-                unknown |= first.get_or_insert(offset).plus(number) != offset;
+            RecordOutcome::At(position) => {
+                let first = first.get_or_insert(position);
+                unknown |= LogPosition { offset: first.offset.plus(number), ..*first } != position;
             }
             RecordOutcome::Somewhere | RecordOutcome::Perhaps => unknown = true,
             RecordOutcome::Unusable => unusable = true,
@@ -129,18 +130,22 @@ fn verdict(outcomes: impl Iterator<Item = RecordOutcome>) -> Result<LogOffset, A
 mod tests {
     use super::*;
     use RecordOutcome::{At, NotAppended, Perhaps, Somewhere, Unusable};
+    use cortado_model::LogOffset;
 
     #[track_caller]
     fn check(outcomes: &[RecordOutcome], want: Result<u64, AppendFailure>) {
-        assert_eq!(verdict(outcomes.iter().copied()), want.map(LogOffset), "{outcomes:?}");
+        let verdict = verdict(outcomes.iter().copied()).map(|first| first.offset.0);
+        assert_eq!(verdict, want, "{outcomes:?}");
     }
 
     #[test]
     fn an_append_counts_if_its_records_stand_next_to_one_another() {
-        let at = |offset| At(LogOffset(offset));
+        let at = |offset| At(LogPosition { offset: LogOffset(offset), epoch: 4 });
+        let later = |offset| At(LogPosition { offset: LogOffset(offset), epoch: 5 });
         check(&[at(7)], Ok(7));
         check(&[at(7), at(8), at(9)], Ok(7));
         check(&[at(7), at(9)], Err(AppendFailure::Unknown));
+        check(&[at(7), later(8)], Err(AppendFailure::Unknown));
         check(&[at(7), at(7)], Err(AppendFailure::Unknown));
         check(&[Somewhere], Err(AppendFailure::Unknown));
         check(&[at(7), Perhaps], Err(AppendFailure::Unknown));
@@ -156,6 +161,7 @@ mod tests {
     fn appends_are_answered_in_their_order_and_by_their_producer_alone() {
         let mut appends = Appends::by(JobId(1));
         let record = || Bytes::from_static(b"record");
+        let at = |offset| LogPosition { offset: LogOffset(offset), epoch: 0 };
         appends.gather(AppendToken(1), vec![record(), record()], Millis(5));
         appends.gather(AppendToken(2), vec![record()], Millis(6));
         assert_eq!(appends.due(10), None, "nothing is handed over");
@@ -163,11 +169,14 @@ mod tests {
         assert_eq!(appends.hand_over(), None);
         assert_eq!(appends.due(10), Some(Millis(15)));
         appends.answered(JobId(0), vec![RecordOutcome::NotAppended; 3]);
-        appends.answered(JobId(1), vec![RecordOutcome::At(LogOffset(4))]);
+        appends.answered(JobId(1), vec![RecordOutcome::At(at(4))]);
         assert!(appends.take_answered().is_none(), "one of two records is answered");
-        appends.answered(JobId(1), vec![RecordOutcome::At(LogOffset(5)), RecordOutcome::Perhaps]);
+        appends.answered(JobId(1), vec![RecordOutcome::At(at(5)), RecordOutcome::Perhaps]);
         let first = appends.take_answered();
-        assert!(matches!(first, Some(Input::Appended { first: LogOffset(4), .. })), "{first:?}");
+        assert!(
+            matches!(first, Some(Input::Appended { first, .. }) if first == at(4)),
+            "{first:?}"
+        );
         appends.gather(AppendToken(3), vec![record()], Millis(7));
         let second = appends.take_answered();
         assert!(matches!(second, Some(Input::AppendFailed { .. })), "{second:?}");

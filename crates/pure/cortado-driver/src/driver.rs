@@ -333,6 +333,7 @@ impl<C: Caller> Parts<'_, C> {
             | Event::Condemned { .. }
             | Event::Room(_)
             | Event::Outcomes { .. }
+            | Event::LogFailed(_)
             | Event::Page(..)
             | Event::Found(..)
             | Event::BookmarkFound(..)

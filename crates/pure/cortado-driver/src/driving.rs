@@ -41,6 +41,7 @@ impl<C: Caller> Life<C> {
             Event::Stop if self.stopping => return Err(Halt::Ended),
             Event::Stop => self.stopping = true,
             Event::LogEnd(end) => self.log_end = end,
+            Event::LogFailed(error) => return self.on_unread(error, turn),
             Event::Room(true) => self.room = Room::Here,
             Event::Room(false) => self.room = Room::Sought,
             Event::Outcomes { producer, outcomes } => {
@@ -49,7 +50,8 @@ impl<C: Caller> Life<C> {
             }
             Event::Extent(job, extent) => {
                 let end = extent.ok().map(|extent| extent.end);
-                self.recovery.told(job, end, turn.clock());
+                let at = self.core.fold().position.offset;
+                self.recovery.told(job, end, at, turn.clock());
             }
             Event::Page(job, page) => return self.on_page(job, page, turn),
             Event::Found(job, found) => return self.on_found(job, found, turn),
@@ -182,7 +184,7 @@ impl<C: Caller> Life<C> {
     /// takes them: when that has taken a batch, the turn that follows comes here again.
     fn read_log(&mut self, turn: &mut Turn<'_, C>) {
         let from = self.core.fold().position;
-        let recovers = self.recovery.end().is_some_and(|end| from.offset < end);
+        let recovers = self.recovery.wants_page(from.offset);
         let wants = recovers || self.core.needs_records(self.log_end);
         if !wants || self.applying.is_full() {
             return self.pace.idle();
@@ -205,22 +207,28 @@ impl<C: Caller> Life<C> {
         if !self.pace.end(job) {
             return Ok(());
         }
-        let at = self.core.fold().position.offset;
         match page {
             Ok(page) => {
                 self.pace.came(page.entries.len(), turn.clock());
+                self.recovery.has_read();
                 self.step(Input::Page(page), turn)
             }
-            Err(FollowError::Unavailable) => {
+            Err(error) => self.on_unread(error, turn),
+        }
+    }
+
+    /// The log has nothing to tell behind what was folded, and says why.
+    fn on_unread(&mut self, error: FollowError, turn: &mut Turn<'_, C>) -> Result<(), Halt> {
+        let at = self.core.fold().position.offset;
+        match error {
+            FollowError::Unavailable => {
                 self.pace.failed(turn.clock());
                 Ok(())
             }
-            Err(FollowError::Trimmed { first }) => Err(Halt::Trimmed { first }),
-            Err(FollowError::Replaced { found }) => {
-                Err(Halt::replaced(found, self.core.fold().log))
-            }
-            Err(FollowError::Truncated { end }) => Err(Halt::truncated(end, at)),
-            Err(FollowError::Broken { why }) => Err(Halt::Broken { at, why }),
+            FollowError::Trimmed { first } => Err(Halt::Trimmed { first }),
+            FollowError::Replaced { found } => Err(Halt::replaced(found, self.core.fold().log)),
+            FollowError::Truncated { end } => Err(Halt::truncated(end, at)),
+            FollowError::Broken { why } => Err(Halt::Broken { at, why }),
         }
     }
 

@@ -9,7 +9,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::error::Error;
-use cortado_model::{Findings, LogId, LogOffset, NodeId, Scn, StoreError, WallMillis};
+use cortado_model::{Findings, LogId, LogOffset, LogPosition, NodeId, Scn, StoreError, WallMillis};
 use cortado_replica::{ClaimReason, Config, ReadNeed, RecordPage};
 
 /// What a driver is told. `C` is the caller: the driver gives it back with the answer.
@@ -62,6 +62,8 @@ pub enum Event<C> {
 
     /// The log's end, as far as it is known now.
     LogEnd(LogOffset),
+    /// The log cannot be followed from where the replica stands, though nothing new is there.
+    LogFailed(FollowError),
     /// Whether the node's store has room.
     Room(bool),
     /// What became of records, in the order in which this producer was given them.
@@ -111,7 +113,7 @@ pub struct JobId(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecordOutcome {
     /// In the log, here.
-    At(LogOffset),
+    At(LogPosition),
     /// In the log; only reading tells where.
     Somewhere,
     /// Certainly not in the log, now or later.

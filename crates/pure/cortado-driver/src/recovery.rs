@@ -22,6 +22,9 @@ pub(crate) enum Recovery {
     Resting(Millis),
     /// Everything below is to be folded.
     Folding(LogOffset),
+    /// The end that was told lies before what has been folded: it may be an old one, or the log has
+    /// lost records. A read from there on tells which.
+    Doubting(LogOffset),
 }
 
 impl Recovery {
@@ -31,12 +34,31 @@ impl Recovery {
     }
 
     /// The log was asked, and has answered or not; nothing if that was another time.
-    pub(crate) fn told(&mut self, job: JobId, end: Option<LogOffset>, now: Millis) {
+    ///
+    /// * `at`: up to where everything has been folded.
+    pub(crate) fn told(&mut self, job: JobId, end: Option<LogOffset>, at: LogOffset, now: Millis) {
         if *self == Recovery::Asking(job) {
             *self = match end {
+                Some(end) if end < at => Recovery::Doubting(end),
                 Some(end) => Recovery::Folding(end),
                 None => Recovery::Resting(now.plus(RETRY_MS)),
             };
+        }
+    }
+
+    /// The log could be read from what has been folded on: it has lost nothing of that.
+    pub(crate) fn has_read(&mut self) {
+        if let Recovery::Doubting(end) = *self {
+            *self = Recovery::Folding(end);
+        }
+    }
+
+    /// Whether the log must be read from `at` on, up to where everything has been folded.
+    pub(crate) fn wants_page(self, at: LogOffset) -> bool {
+        match self {
+            Recovery::Doubting(_) => true,
+            Recovery::Folding(end) => at < end,
+            Recovery::None | Recovery::Wanted | Recovery::Asking(_) | Recovery::Resting(_) => false,
         }
     }
 
@@ -45,11 +67,15 @@ impl Recovery {
         matches!(self, Recovery::Resting(until) if now >= until)
     }
 
-    /// Up to where the log is to be folded.
+    /// Up to where the log is to be folded, and nothing else.
     pub(crate) fn end(self) -> Option<LogOffset> {
         match self {
             Recovery::Folding(end) => Some(end),
-            Recovery::None | Recovery::Wanted | Recovery::Asking(_) | Recovery::Resting(_) => None,
+            Recovery::None
+            | Recovery::Wanted
+            | Recovery::Asking(_)
+            | Recovery::Resting(_)
+            | Recovery::Doubting(_) => None,
         }
     }
 
@@ -57,7 +83,11 @@ impl Recovery {
     pub(crate) fn due(self) -> Option<Millis> {
         match self {
             Recovery::Resting(until) => Some(until),
-            Recovery::None | Recovery::Wanted | Recovery::Asking(_) | Recovery::Folding(_) => None,
+            Recovery::None
+            | Recovery::Wanted
+            | Recovery::Asking(_)
+            | Recovery::Folding(_)
+            | Recovery::Doubting(_) => None,
         }
     }
 }

@@ -387,7 +387,7 @@ impl FoldState {
         self.begin_page(&page)?;
         let mut accepted = Vec::new();
         for (offset, bytes) in page.entries {
-            if !self.reach(offset) {
+            if !self.reach(LogPosition { offset, epoch: page.next.epoch }) {
                 continue;
             }
             match self.examine(&bytes).1 {
@@ -416,10 +416,13 @@ impl FoldState {
     /// Moves to the entry of a page at `offset`, over a gap if there is one.
     ///
     /// Answers whether it is still to be folded.
-    pub(crate) fn reach(&mut self, offset: LogOffset) -> bool {
-        let is_new = offset >= self.position.offset;
+    ///
+    /// * `place`: the entry's offset, and the epoch of the page: a checkpoint behind the entry must
+    ///   not name that of the page before.
+    pub(crate) fn reach(&mut self, place: LogPosition) -> bool {
+        let is_new = place.reaches(self.position.offset);
         if is_new {
-            self.position.offset = offset;
+            self.position = place;
         }
         is_new
     }

@@ -16,6 +16,7 @@ pub struct RecordPage {
     pub from: LogOffset,
     /// Records, in ascending order of their offsets.
     pub entries: Vec<(LogOffset, Bytes)>,
-    /// Where to go on: behind the last entry, or beyond if a gap follows it.
+    /// Where to go on: behind the last entry, or beyond if a gap follows it. Its epoch is that of
+    /// all entries.
     pub next: LogPosition,
 }

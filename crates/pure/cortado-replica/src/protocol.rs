@@ -9,7 +9,8 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use cortado_model::{
-    Etag, Generation, LogOffset, Millis, NodeId, ReplicaIncarnation, Scn, ScnBounds, WallMillis,
+    Etag, Generation, LogOffset, LogPosition, Millis, NodeId, ReplicaIncarnation, Scn, ScnBounds,
+    WallMillis,
 };
 
 /// What a replica is told.
@@ -24,8 +25,8 @@ pub enum Input {
     Appended {
         /// Which append.
         token: AppendToken,
-        /// Offset of its first record.
-        first: LogOffset,
+        /// Where its first record stands, and under which leader of the log's own all of them do.
+        first: LogPosition,
     },
     /// The log did not say so.
     AppendFailed {

@@ -29,7 +29,8 @@ use alloc::vec;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use cortado_model::{
-    DocumentKey, Generation, LogOffset, Millis, RememberedKey, Scn, TableId, WallMillis,
+    DocumentKey, Generation, LogOffset, LogPosition, Millis, RememberedKey, Scn, TableId,
+    WallMillis,
 };
 use former::Former;
 use leader::Leader;
@@ -238,7 +239,8 @@ impl Replica {
             return self.stop(stop, out);
         }
         for (offset, bytes) in page.entries {
-            if self.fold.reach(offset) && !self.fold_entry(&bytes, out) {
+            let place = LogPosition { offset, epoch: page.next.epoch };
+            if self.fold.reach(place) && !self.fold_entry(&bytes, out) {
                 return;
             }
         }
@@ -246,14 +248,16 @@ impl Replica {
     }
 
     /// The log's word that records of this replica stand from `first` on.
-    fn on_appended(&mut self, token: AppendToken, first: LogOffset, out: &mut Outbox<'_>) {
+    fn on_appended(&mut self, token: AppendToken, first: LogPosition, out: &mut Outbox<'_>) {
         let Stage::Leader(leader) = &mut self.stage else { return };
         let Some(acknowledged) = leader.publisher.acknowledged(token) else { return };
         if acknowledged.records.is_empty() {
             return; // All of them were read back before.
         }
-        if first.plus(acknowledged.accepted) != self.fold.position.offset {
-            // Another record or a gap stands between, or the log answers out of order.
+        let next = LogPosition { offset: first.offset.plus(acknowledged.accepted), ..first };
+        if next != self.fold.position {
+            // Another record or a gap stands between, or the log answers out of order; or another
+            // leader of the log's own has appended it, which may not have what stood before.
             leader.publisher.read_back();
             return;
         }

@@ -165,6 +165,7 @@ impl ReplicaTask {
                 }
                 Woken::Read(Heard::Page(page)) => self.feed_page(page).await,
                 Woken::Read(Heard::Moved) => {}
+                Woken::Read(Heard::Failed(error)) => self.feed(error).await,
                 Woken::Input(None) => return,
                 Woken::Input(Some(input)) => {
                     self.feed(input).await;

@@ -5,7 +5,9 @@ use crate::rig::{APPEND_TIMEOUT_MS, Rig, genesis, key, put};
 use cortado_driver::{
     Action, AskLog, Event, FollowError, LogExtent, News, RecordOutcome, ReplicaRole,
 };
-use cortado_model::{LogId, LogOffset, NodeId, ReplicaIncarnation, TableId, WallMillis};
+use cortado_model::{
+    LogId, LogOffset, LogPosition, NodeId, ReplicaIncarnation, TableId, WallMillis,
+};
 use cortado_replica::{Body, Change, Header, ReadNeed, Record, Transaction, encode};
 
 fn end_of(rig: &Rig) -> LogExtent {
@@ -56,10 +58,50 @@ fn what_is_not_in_the_log_is_published_again() {
     assert_eq!(again, lost, "to the byte");
     assert_eq!(rig.reply(1), None);
     rig.log.extend(again);
-    let at = RecordOutcome::At(LogOffset(rig.log.len() as u64 - 1));
+    let at =
+        RecordOutcome::At(LogPosition { offset: LogOffset(rig.log.len() as u64 - 1), epoch: 0 });
     rig.on(Event::Outcomes { producer: rig.producer, outcomes: vec![at] });
     rig.settle();
     rig.is_written(1);
+}
+
+/// A leader whose recovery is told an end before what it has folded, and what it reads there then.
+#[track_caller]
+fn check_an_end_in_the_past(unread: Option<FollowError>, role: ReplicaRole) {
+    let mut rig = Rig::leading();
+    rig.write(1, put("x"), None);
+    rig.take_append().unwrap();
+    rig.on(Event::Outcomes { producer: rig.producer, outcomes: vec![RecordOutcome::Perhaps] });
+    rig.settle();
+    let (job, reads) = (rig.take_ask(), rig.reads);
+    rig.unread = unread;
+    let end = LogOffset(rig.log.len() as u64 - 1);
+    rig.on(Event::Extent(job, Ok(LogExtent { first: LogOffset(0), end })));
+    rig.settle();
+    assert_eq!(rig.reads, reads + 1, "it is found out which log that is");
+    assert_eq!(rig.driver.role(), role);
+    // An old end does no harm: what was not found is published again.
+    assert_eq!(rig.append(), role == ReplicaRole::Leader);
+}
+
+#[test]
+fn a_log_that_ends_before_what_was_folded_is_read_before_anything_is_published() {
+    check_an_end_in_the_past(None, ReplicaRole::Leader);
+    let truncated = FollowError::Truncated { end: LogOffset(1) };
+    check_an_end_in_the_past(Some(truncated), ReplicaRole::Offline);
+    let replaced = FollowError::Replaced { found: LogId(8) };
+    check_an_end_in_the_past(Some(replaced), ReplicaRole::Offline);
+}
+
+#[test]
+fn a_log_that_fails_is_heard_of_though_nothing_new_is_there() {
+    let mut rig = Rig::leading();
+    rig.on(Event::LogFailed(FollowError::Unavailable));
+    assert_eq!(rig.driver.role(), ReplicaRole::Leader);
+    rig.on(Event::LogFailed(FollowError::Replaced { found: LogId(8) }));
+    rig.settle();
+    assert_eq!(rig.driver.role(), ReplicaRole::Offline);
+    assert!(rig.driver.stands_still());
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use cortado_document::{Condition, Document, DocumentAction as Do, Match, Operation};
 use cortado_driver::{
-    Action, Caller, Driver, Event, GATHER_BYTES_MAX, JobId, KeyedWrite, LogExtent, Me, News,
-    RecordOutcome, Reply, Settings, Survey, TrimPolicy, WriteMode, WriteOrder,
+    Action, Caller, Driver, Event, FollowError, GATHER_BYTES_MAX, JobId, KeyedWrite, LogExtent, Me,
+    News, RecordOutcome, Reply, Settings, Survey, TrimPolicy, WriteMode, WriteOrder,
 };
 use cortado_model::{
     Batch, ClusterUuid, DatabaseId, DocumentKey, Findings, LogId, LogOffset, LogPosition, Millis,
@@ -41,6 +41,10 @@ pub(crate) struct Rig {
     pub(crate) log: Vec<Bytes>,
     /// Wanted, oldest first, beside what the rig does by itself.
     pub(crate) wanted: VecDeque<Action<Client>>,
+    /// What the log answers to the next read instead of records.
+    pub(crate) unread: Option<FollowError>,
+    /// How often it was read.
+    pub(crate) reads: u64,
     pub(crate) replies: Vec<(u32, Reply)>,
     pub(crate) news: Vec<News>,
     documents: BTreeMap<DocumentKey, StoredDocument>,
@@ -118,6 +122,8 @@ impl Rig {
             wall_ahead_ms: 0,
             log: vec![genesis_record(&genesis(), &creator, now)],
             wanted: actions.into(),
+            unread: None,
+            reads: 0,
             replies: Vec::new(),
             news: Vec::new(),
             documents: BTreeMap::new(),
@@ -163,8 +169,12 @@ impl Rig {
             Action::OpenProducer(job) => self.producer = job,
             Action::End => self.ended = true,
             Action::ReadPage { job, from, bytes_max } => {
-                let page = self.page(from.offset, bytes_max);
-                self.on(Event::Page(job, Ok(page)));
+                self.reads += 1;
+                let page = match self.unread.take() {
+                    Some(error) => Err(error),
+                    None => Ok(self.page(from.offset, bytes_max)),
+                };
+                self.on(Event::Page(job, page));
             }
             Action::Find { job, keys, names } if self.inline => {
                 let found = self.look(&keys, &names);
@@ -240,7 +250,9 @@ impl Rig {
     pub(crate) fn append(&mut self) -> bool {
         let Some(records) = self.take_append() else { return false };
         let first = self.log.len() as u64;
-        let outcomes = (first..).take(records.len()).map(|at| RecordOutcome::At(LogOffset(at)));
+        let outcomes = (first..)
+            .take(records.len())
+            .map(|at| RecordOutcome::At(LogPosition { offset: LogOffset(at), epoch: 0 }));
         let outcomes = outcomes.collect();
         self.log.extend(records);
         let producer = self.producer;

@@ -159,7 +159,7 @@ fn priority_of(partition: PartitionId, record: &Bytes) -> AppendPriority {
 /// The driver's word for what became of a record.
 fn told(outcome: &cortado_log::AppendOutcome) -> RecordOutcome {
     match outcome {
-        cortado_log::AppendOutcome::At(position) => RecordOutcome::At(position.offset),
+        cortado_log::AppendOutcome::At(position) => RecordOutcome::At(*position),
         cortado_log::AppendOutcome::Somewhere => RecordOutcome::Somewhere,
         cortado_log::AppendOutcome::NotAppended(_) => RecordOutcome::NotAppended,
         cortado_log::AppendOutcome::Perhaps(_) => RecordOutcome::Perhaps,

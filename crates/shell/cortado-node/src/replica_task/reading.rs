@@ -38,6 +38,8 @@ pub(super) enum Heard {
     Page(Input),
     /// There may be a new end.
     Moved,
+    /// Nothing new is there, and the log cannot be followed from here on.
+    Failed(Input),
 }
 
 impl Reading {
@@ -92,7 +94,14 @@ impl Reading {
         }
         follower.seek(position);
         ready_of(follower.as_mut()).await;
-        self.quiet_at = Some(end).filter(|end| follower.known_end() == *end);
+        let known = follower.known_end();
+        self.quiet_at = Some(end).filter(|end| known == *end);
+        if known < position.offset
+            && let Err(error) = page_of(follower.as_mut(), 1).await
+        {
+            // Its driver would ask for nothing: what it has folded reaches beyond that.
+            return Heard::Failed(Event::LogFailed(self.unread(error)));
+        }
         Heard::Moved
     }
 

@@ -222,3 +222,17 @@ fn a_state_is_stored_for_the_sake_of_records_not_of_gaps() {
     let stored: Vec<LogPosition> = follower.applies().map(|apply| apply.state.position).collect();
     assert_eq!(stored, [follower.position()]);
 }
+
+/// A log that changes its own leader tells by the epoch whether it was cut in between.
+#[test]
+fn a_state_that_is_stored_within_a_page_names_the_pages_epoch() {
+    let mut records = records(&[Next::Claim(2), Next::Transaction]);
+    records.extend([Bytes::from_static(b"stranger"), Bytes::from_static(b"stranger")]);
+    let offset = LogOffset(records.len() as u64);
+    let next = LogPosition { offset, epoch: 7 };
+    let mut follower = Follower::new();
+    follower.feed(RecordPage { next, ..dense(0, &records) });
+    let stored: Vec<LogPosition> = follower.applies().map(|apply| apply.state.position).collect();
+    assert!(!stored.is_empty() && stored.iter().all(|place| place.epoch == 7), "{stored:?}");
+    assert!(stored.iter().all(|place| place.offset < offset), "{stored:?}: not within the page");
+}

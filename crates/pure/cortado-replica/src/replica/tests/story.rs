@@ -11,6 +11,10 @@ use cortado_model::{
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
 
+const fn at(offset: LogOffset) -> LogPosition {
+    LogPosition { offset, epoch: 0 }
+}
+
 /// Replicas `n1`, `n2`, … over one log.
 #[derive(Default)]
 pub(super) struct Story {
@@ -213,7 +217,7 @@ impl Story {
         let (token, records) = node.wire.pop_front().expect("nothing is on the wire");
         let failed = |failure| Input::AppendFailed { token, failure };
         let input = match verb {
-            "land" => Input::Appended { token, first: self.land(records) },
+            "land" => Input::Appended { token, first: at(self.land(records)) },
             "perhaps" => {
                 self.land(records);
                 failed(AppendFailure::Unknown)
@@ -240,7 +244,7 @@ impl Story {
     fn acknowledge(&mut self, id: NodeId) {
         let node = self.nodes.get_mut(&id).unwrap();
         let (token, first) = node.held.pop_front().expect("nothing waits for its answer");
-        self.step(id, Input::Appended { token, first });
+        self.step(id, Input::Appended { token, first: at(first) });
     }
 
     fn tell_whether_it_reads(&mut self, id: NodeId) {
