@@ -179,7 +179,13 @@ pub enum ClusterEffect {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProduceAnswer {
     /// The records stand from here on.
-    At(u64),
+    At {
+        /// The offset of the first.
+        base: u64,
+        /// Which leader has appended them. Brokers do not say: a client reads back what was
+        /// acknowledged, as its reader does anyhow, and learns it there.
+        epoch: u32,
+    },
     /// An error.
     Failed(ErrorCode),
     /// The connection is closed, or there is none: nothing is known.
@@ -339,7 +345,9 @@ impl KafkaCluster {
 
     fn call_controller(&mut self, from: BrokerId, call: ControllerCall) {
         match call {
-            ControllerCall::Heartbeat { life, heard } => self.on_heartbeat(from, life, heard),
+            ControllerCall::Heartbeat { life, heard, waits } => {
+                self.on_heartbeat(from, (life, heard), waits);
+            }
             ControllerCall::AlterInSync { partition, epoch, version, in_sync } => {
                 let asked = (epoch, version);
                 match self.controller.alter_in_sync(from, partition, asked, in_sync) {

@@ -49,8 +49,9 @@ pub(crate) struct WaitingFetch {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WaitingProduce {
     pub(crate) token: u64,
-    /// Where its records stand.
+    /// Where its records stand, and which leader has appended them.
     pub(crate) base: u64,
+    pub(crate) epoch: u32,
     /// The high watermark must come to here.
     pub(crate) needs: u64,
     pub(crate) due: Micros,

@@ -181,8 +181,8 @@ impl ReplicaLog {
 
     /// The end of the last batch that is not behind `end`.
     pub(crate) fn boundary_below(&self, end: u64) -> u64 {
-        let batches = self.batches.iter().map(|batch| batch.end());
-        batches.filter(|boundary| *boundary <= end).last().unwrap_or(self.first)
+        let ends = self.batches.iter().rev().map(|batch| batch.end());
+        ends.into_iter().find(|boundary| *boundary <= end).unwrap_or(self.first)
     }
 
     /// What would become of `records` here.

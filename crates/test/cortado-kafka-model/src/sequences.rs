@@ -27,6 +27,8 @@ struct Remembered {
     /// The number behind its last record.
     next: u32,
     base: u64,
+    /// The leader that has appended it.
+    epoch: u32,
 }
 
 /// What becomes of a batch that is sent.
@@ -35,7 +37,7 @@ pub(crate) enum Verdict {
     /// It is next.
     New,
     /// It stands here already.
-    Duplicate { base: u64 },
+    Duplicate { base: u64, epoch: u32 },
     /// Neither.
     Refused(ErrorCode),
 }
@@ -57,7 +59,7 @@ impl Sequences {
         let next = writer.first + count as u32;
         let same = |each: &&Remembered| each.first == writer.first && each.next == next;
         if let Some(same) = known.batches.iter().find(same) {
-            return Verdict::Duplicate { base: same.base };
+            return Verdict::Duplicate { base: same.base, epoch: same.epoch };
         }
         match known.batches.back() {
             None => Verdict::New,
@@ -80,7 +82,8 @@ impl Sequences {
             *known = Producer { epoch, batches: VecDeque::new() };
         }
         let next = first + batch.slots.len() as u32;
-        known.batches.push_back(Remembered { first, next, base: batch.base });
+        let (base, leader) = batch.identity();
+        known.batches.push_back(Remembered { first, next, base, epoch: leader });
         if known.batches.len() > REMEMBERED {
             known.batches.pop_front();
         }
@@ -111,8 +114,8 @@ mod tests {
     #[test]
     fn of_the_last_five_batches_it_is_known_where_they_stand() {
         check(3, 14, 2, Verdict::New);
-        check(3, 12, 2, Verdict::Duplicate { base: 112 });
-        check(3, 4, 2, Verdict::Duplicate { base: 104 });
+        check(3, 12, 2, Verdict::Duplicate { base: 112, epoch: 0 });
+        check(3, 4, 2, Verdict::Duplicate { base: 104, epoch: 0 });
         check(3, 2, 2, Verdict::Refused(ErrorCode::DuplicateSequence));
         check(3, 4, 1, Verdict::Refused(ErrorCode::DuplicateSequence));
         check(3, 16, 2, Verdict::Refused(ErrorCode::OutOfOrderSequence));

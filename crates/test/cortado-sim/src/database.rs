@@ -4,6 +4,7 @@
 
 pub mod world;
 pub mod asker;
+mod broker_story;
 pub mod client;
 pub mod coverage;
 pub mod documents;

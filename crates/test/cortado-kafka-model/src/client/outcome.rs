@@ -11,8 +11,8 @@ use crate::defect::ClientDefect;
 /// What one try has shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// In the log: here, if the broker knows.
-    Stands(Option<u64>),
+    /// In the log: at this offset and by this leader, if the broker knows.
+    Stands(Option<(u64, u32)>),
     /// Not in the log by this try. Try again.
     Refused,
     /// Not in the log by this try, and never by another.
@@ -30,7 +30,7 @@ pub enum Verdict {
 pub fn verdict(answer: ProduceAnswer, is_oldest: bool, defect: Option<ClientDefect>) -> Verdict {
     use ClientDefect as Defect;
     let code = match answer {
-        ProduceAnswer::At(base) => return Verdict::Stands(Some(base)),
+        ProduceAnswer::At { base, epoch } => return Verdict::Stands(Some((base, epoch))),
         ProduceAnswer::Disconnected => {
             let trusts = defect == Some(Defect::TrustsDisconnect);
             return if trusts { Verdict::Refused } else { Verdict::Open };
@@ -79,7 +79,10 @@ mod tests {
             assert_eq!(is_refused, before.contains(&code), "{code:?}: {said:?}");
         }
         assert_eq!(verdict(ProduceAnswer::Disconnected, true, None), Verdict::Open);
-        assert_eq!(verdict(ProduceAnswer::At(7), false, None), Verdict::Stands(Some(7)));
+        assert_eq!(
+            verdict(ProduceAnswer::At { base: 7, epoch: 2 }, false, None),
+            Verdict::Stands(Some((7, 2)))
+        );
     }
 
     #[test]

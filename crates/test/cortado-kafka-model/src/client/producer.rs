@@ -12,7 +12,7 @@ use crate::defect::ClientDefect;
 use crate::names::{BrokerId, Micros, ProducerName};
 use bytes::Bytes;
 use cortado_log::{AppendOutcome, Cause};
-use cortado_model::LogPosition;
+use cortado_model::{LogOffset, LogPosition};
 use std::collections::VecDeque;
 
 /// How a producer behaves; times in microseconds.
@@ -244,34 +244,34 @@ impl KafkaProducer {
         if answer == ProduceAnswer::Disconnected {
             self.reconnect(now);
         }
-        if !matches!(answer, ProduceAnswer::At(_)) {
+        if !matches!(answer, ProduceAnswer::At { .. }) {
             out.push(ProducerOutput::WantsLeader);
         }
     }
 
     /// A batch is in the log; so is all that was sent before it, or it would have been refused.
-    fn stands(&mut self, at: usize, base: Option<u64>) {
+    fn stands(&mut self, at: usize, place: Option<(u64, u32)>) {
         self.is_known = true;
-        let jumps = |base: &u64| self.acknowledged.is_some_and(|newest| *base <= newest);
         // What stands below what stood before stands in another log, or was cut in between.
-        let place = base.filter(|base| !jumps(base));
-        let place = match self.defect {
-            Some(ClientDefect::GuessesOffset) => {
-                place.or(self.acknowledged.map(|newest| newest + 1))
-            }
-            _ => place,
-        };
+        let jumps = |(base, _): &(u64, u32)| self.acknowledged.is_some_and(|last| *base <= last);
+        let mut place = place.filter(|place| !jumps(place));
+        if self.defect == Some(ClientDefect::GuessesOffset) {
+            place = place.or(self.acknowledged.map(|last| (last + 1, 0)));
+        }
         let skips = self.defect == Some(ClientDefect::SkipsFailed);
         for (number, each) in self.batches.iter_mut().take(at + 1).enumerate() {
             let place = place.filter(|_| number == at || skips);
             each.decide(|number| match place {
-                Some(base) => AppendOutcome::At(LogPosition::at(base + number)),
+                Some((base, epoch)) => {
+                    let offset = LogOffset(base + number);
+                    AppendOutcome::At(LogPosition { offset, epoch })
+                }
                 None => AppendOutcome::Somewhere,
             });
         }
-        if let Some(base) = place {
-            let newest = base + self.batches[at].records.len().max(1) as u64 - 1;
-            self.acknowledged = Some(newest.max(self.acknowledged.unwrap_or(0)));
+        if let Some((base, _)) = place {
+            let last = base + self.batches[at].records.len().max(1) as u64 - 1;
+            self.acknowledged = self.acknowledged.max(Some(last));
         }
     }
 
@@ -423,16 +423,5 @@ impl Pending {
             let outcomes = (0..self.records.len() as u64).map(outcome).collect();
             self.state = State::Decided(outcomes);
         }
-    }
-}
-
-/// Where a record was acknowledged; which leader has appended it, the answer does not say.
-trait Place {
-    fn at(offset: u64) -> LogPosition;
-}
-
-impl Place for LogPosition {
-    fn at(offset: u64) -> LogPosition {
-        LogPosition { offset: cortado_model::LogOffset(offset), epoch: 0 }
     }
 }

@@ -170,6 +170,9 @@ fn page(
     let mut page = LogPage { entries: Vec::new(), next: from, end: LogOffset(end) };
     let mut bytes = 0;
     for batch in batches {
+        if !page.entries.is_empty() && batch.epoch != page.next.epoch {
+            return Ok(page);
+        }
         for (offset, slot) in (batch.base..).zip(&batch.slots) {
             if offset < page.next.offset.0 {
                 continue;

@@ -16,15 +16,21 @@ use std::collections::BTreeMap;
 
 impl KafkaCluster {
     pub(super) fn beat(&mut self, broker: BrokerId) {
-        let (life, heard) = (self.broker(broker).life, self.broker(broker).image.heard());
-        self.send_to_controller(broker, ControllerCall::Heartbeat { life, heard });
+        let known = self.broker(broker);
+        let (life, heard) = (known.life, known.image.heard());
+        let waits = known.power == Power::Booting;
+        self.send_to_controller(broker, ControllerCall::Heartbeat { life, heard, waits });
         let again_us = self.settings.heartbeat_us;
         self.set_timer(broker, again_us, BrokerTimer::Heartbeat);
     }
 
-    pub(super) fn on_heartbeat(&mut self, from: BrokerId, life: u32, heard: usize) {
-        let (before, was_fenced) =
-            (self.controller.decisions.len(), self.controller.is_fenced(from));
+    pub(super) fn on_heartbeat(
+        &mut self,
+        from: BrokerId,
+        (life, heard): (u32, usize),
+        waits: bool,
+    ) {
+        let before = self.controller.decisions.len();
         let mut unclean = Vec::new();
         if !self.controller.hear(from, life, heard, self.now, &mut unclean) {
             return;
@@ -35,7 +41,7 @@ impl KafkaCluster {
         } else if heard < before {
             self.publish_to(from);
         }
-        if was_fenced && !self.controller.is_fenced(from) {
+        if waits && !self.controller.is_fenced(from) {
             let at = self.lane_of(from);
             let call = BrokerCall::Welcome { life };
             let message = Message::ToBroker { from: Party::Controller, to: from, call };
@@ -202,9 +208,9 @@ impl KafkaCluster {
     pub(super) fn resign(&mut self, broker: BrokerId, partition: TopicPartition, code: ErrorCode) {
         let Some(replica) = self.broker_mut(broker).replicas.get_mut(&partition) else { return };
         let Role::Leader(leading) = std::mem::take(&mut replica.role) else { return };
-        for WaitingProduce { token, base, .. } in leading.waiting {
+        for WaitingProduce { token, base, epoch, .. } in leading.waiting {
             let answer = match self.defect {
-                Some(BrokerDefect::DeposedAcknowledges) => ProduceAnswer::At(base),
+                Some(BrokerDefect::DeposedAcknowledges) => ProduceAnswer::At { base, epoch },
                 _ => ProduceAnswer::Failed(code),
             };
             self.answer(broker, token, answer);

@@ -32,8 +32,18 @@ pub(super) enum Message {
 
 #[derive(Clone, Debug)]
 pub(super) enum ControllerCall {
-    Heartbeat { life: u32, heard: usize },
-    AlterInSync { partition: TopicPartition, epoch: u32, version: u32, in_sync: Vec<BrokerId> },
+    /// * `waits`: to be welcomed.
+    Heartbeat {
+        life: u32,
+        heard: usize,
+        waits: bool,
+    },
+    AlterInSync {
+        partition: TopicPartition,
+        epoch: u32,
+        version: u32,
+        in_sync: Vec<BrokerId>,
+    },
 }
 
 #[derive(Clone, Debug)]

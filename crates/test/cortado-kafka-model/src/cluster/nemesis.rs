@@ -13,7 +13,10 @@ impl KafkaCluster {
         match event {
             ClusterEvent::Kill(broker) => self.kill(broker),
             ClusterEvent::Start(broker) => self.start(broker),
-            ClusterEvent::Freeze(broker) => self.broker_mut(broker).frozen = true,
+            ClusterEvent::Freeze(broker) => {
+                let known = self.broker_mut(broker);
+                known.frozen = known.power != Power::Down;
+            }
             ClusterEvent::Thaw(broker) => self.thaw(broker),
             ClusterEvent::LosePower(broker) => self.lose_power(broker),
             ClusterEvent::Cut(from, to) => self.links.cut(from, to),

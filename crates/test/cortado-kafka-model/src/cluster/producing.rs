@@ -18,7 +18,7 @@ impl KafkaCluster {
     /// Appends, and answers when the followers have it, or at once with an error.
     pub(super) fn on_produce(&mut self, broker: BrokerId, token: u64, request: ProduceRequest) {
         let (all, timeout_us) = (request.all, request.timeout_us);
-        let (partition, base, needs) = match self.append(broker, request) {
+        let (partition, base, epoch, needs) = match self.append(broker, request) {
             Ok(appended) => appended,
             Err(code) => return self.answer(broker, token, ProduceAnswer::Failed(code)),
         };
@@ -28,21 +28,21 @@ impl KafkaCluster {
         let high = replica.log.high();
         let Role::Leader(leading) = &mut replica.role else { return };
         if !all || alone || high >= needs {
-            self.answer(broker, token, ProduceAnswer::At(base));
+            self.answer(broker, token, ProduceAnswer::At { base, epoch });
         } else {
-            leading.waiting.push(WaitingProduce { token, base, needs, due });
+            leading.waiting.push(WaitingProduce { token, base, epoch, needs, due });
             self.set_timer(broker, timeout_us, BrokerTimer::ProduceDue { partition, token });
         }
         self.advance(broker, partition);
         self.answer_fetches(broker, partition);
     }
 
-    /// Answers where the records stand, and what the high watermark must come to.
+    /// Answers where the records stand, by which leader, and what the high watermark must come to.
     fn append(
         &mut self,
         broker: BrokerId,
         request: ProduceRequest,
-    ) -> Result<(TopicPartition, u64, u64), ErrorCode> {
+    ) -> Result<(TopicPartition, u64, u32, u64), ErrorCode> {
         let ProduceRequest { topic, number, writer, kind, records, all, .. } = request;
         let known = &self.brokers[broker.0 as usize];
         let unknown = ErrorCode::UnknownTopicOrPartition;
@@ -63,9 +63,9 @@ impl KafkaCluster {
         let (count, judged) = (records.len(), writer.filter(|_| !forgets));
         match replica.log.judge(judged, count) {
             Verdict::New => {}
-            Verdict::Duplicate { base } => {
+            Verdict::Duplicate { base, epoch } => {
                 self.effects.push(ClusterEffect::Deduplicated(partition));
-                return Ok((partition, base, base + count as u64));
+                return Ok((partition, base, epoch, base + count as u64));
             }
             Verdict::Refused(code) => return Err(code),
         }
@@ -77,7 +77,7 @@ impl KafkaCluster {
             return Err(ErrorCode::StorageError);
         }
         let base = replica.log.append(epoch, writer, kind, records);
-        Ok((partition, base, replica.log.end()))
+        Ok((partition, base, epoch, replica.log.end()))
     }
 
     /// A producer has waited long enough.

@@ -52,11 +52,7 @@ impl KafkaCluster {
     /// A leader is asked.
     pub(super) fn on_fetch(&mut self, broker: BrokerId, fetch: FollowerFetch) {
         let FollowerFetch { from, partition, number, offset, .. } = fetch;
-        let answer = match self.judge_fetch(broker, &fetch) {
-            Ok(()) => None,
-            Err(answer) => Some(answer),
-        };
-        if let Some(answer) = answer {
+        if let Err(answer) = self.judge_fetch(broker, &fetch) {
             let call = BrokerCall::Fetched { partition, number, answer };
             return self.send(Party::Broker(broker), from, call);
         }
@@ -168,11 +164,11 @@ impl KafkaCluster {
         let high = replica.log.high();
         let enough = leading.in_sync.len() as u32 >= min_in_sync;
         let reached = leading.waiting.extract_if(.., |one| one.needs <= high);
-        let reached: Vec<_> = reached.map(|one| (one.token, one.base)).collect();
+        let reached: Vec<_> = reached.map(|one| (one.token, one.base, one.epoch)).collect();
         self.commit(broker, partition);
-        for (token, base) in reached {
+        for (token, base, epoch) in reached {
             let answer = match enough {
-                true => ProduceAnswer::At(base),
+                true => ProduceAnswer::At { base, epoch },
                 false => ProduceAnswer::Failed(ErrorCode::NotEnoughReplicasAfterAppend),
             };
             self.answer(broker, token, answer);

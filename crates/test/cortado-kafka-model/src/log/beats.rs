@@ -127,7 +127,7 @@ impl State {
         // That a broker keeps more harms nobody.
         let _ = self.cluster.delete_records(broker, partition, below);
         match answer {
-            Some(ProduceAnswer::At(_)) => Ok(()),
+            Some(ProduceAnswer::At { .. }) => Ok(()),
             Some(ProduceAnswer::Failed(code)) => Err(Cause::failed(format!("{code:?}"))),
             Some(ProduceAnswer::Disconnected) | None => Err(Cause::failed("no answer")),
         }

@@ -357,7 +357,7 @@ impl State {
         let partition = self.clients.get(&client).map(|client| client.partition);
         let lost = partition.is_some_and(|partition| {
             let wanted = Some(&KafkaMischief::SucceedWithoutPosition);
-            self.mischief.get(&partition) == wanted && matches!(answer, ProduceAnswer::At(_))
+            self.mischief.get(&partition) == wanted && matches!(answer, ProduceAnswer::At { .. })
         });
         let forgotten = ProduceAnswer::Failed(ErrorCode::DuplicateSequence);
         if lost && let Some(partition) = partition {

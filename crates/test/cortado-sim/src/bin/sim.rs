@@ -84,7 +84,7 @@ impl Command {
                 }
                 "--mutant" => {
                     let name = value()?;
-                    let mutant = Mutant::ALL.into_iter().find(|each| each.to_string() == name);
+                    let mutant = Mutant::all().find(|each| each.to_string() == name);
                     choice.mutant = Some(mutant.ok_or(format!("no mutant `{name}`"))?);
                 }
                 _ => return Err(format!("unknown word `{word}`")),

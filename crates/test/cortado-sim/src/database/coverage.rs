@@ -171,11 +171,51 @@ pub enum Fault {
     CutBeatsOut,
     /// A node hears no beats.
     CutBeatsIn,
+    /// A broker's process is killed, and starts again later.
+    BrokerKilled,
+    /// A broker's process stops, and goes on later.
+    BrokerFrozen,
+    /// Two brokers do not reach each other.
+    BrokersCut,
+    /// A broker does not hear another.
+    BrokerCutOneWay,
+    /// The controller does not hear a broker.
+    BrokerUnheard,
+    /// A broker does not hear what the controller decides.
+    BrokerNotTold,
+    /// The controller's quorum is gone.
+    ControllerAway,
+    /// A node does not reach a broker, does not hear it, or neither.
+    NodeCutFromBroker,
+    /// A partition's leadership moves to another broker that is in sync.
+    BrokerLeaderMoves,
+    /// A broker's disk fails under an append, which stands there all the same or not.
+    DiskFails,
+    /// A follower fetches nothing.
+    FetchStalls,
+    /// A request takes up to seconds to its broker.
+    RequestLate,
+    /// A request reaches its broker twice, the second time up to seconds later.
+    RequestRepeated,
+    /// A request is lost, and all behind it on its connection.
+    RequestDropped,
+    /// A broker's answer is lost.
+    AnswerLost,
+    /// A stranger ends a transaction: control records, and perhaps foreign ones.
+    StrangerTransacts,
+    /// Retention that was set behind our back destroys what one replica may lack.
+    StrangerTrims,
+    /// One replica in sync suffices for a while.
+    SettingsChanged,
+    /// A replica that was not in sync leads, and what it lacks is destroyed.
+    UncleanLeader,
+    /// The topic is deleted and created again.
+    TopicRecreated,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Fault; 50] = [
+    pub const ALL: [Fault; 70] = [
         Fault::AppendLost,
         Fault::AppendPerhaps,
         Fault::AppendLate,
@@ -226,6 +266,26 @@ impl Fault {
         Fault::BeatsSilent,
         Fault::CutBeatsOut,
         Fault::CutBeatsIn,
+        Fault::BrokerKilled,
+        Fault::BrokerFrozen,
+        Fault::BrokersCut,
+        Fault::BrokerCutOneWay,
+        Fault::BrokerUnheard,
+        Fault::BrokerNotTold,
+        Fault::ControllerAway,
+        Fault::NodeCutFromBroker,
+        Fault::BrokerLeaderMoves,
+        Fault::DiskFails,
+        Fault::FetchStalls,
+        Fault::RequestLate,
+        Fault::RequestRepeated,
+        Fault::RequestDropped,
+        Fault::AnswerLost,
+        Fault::StrangerTransacts,
+        Fault::StrangerTrims,
+        Fault::SettingsChanged,
+        Fault::UncleanLeader,
+        Fault::TopicRecreated,
     ];
 }
 

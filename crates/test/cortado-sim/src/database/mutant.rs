@@ -3,6 +3,7 @@
 //! Each changes what goes into or comes out of a driver; what ships stays as it is.
 //! Start reading at [`Mutant`].
 
+use cortado_kafka_model::{BrokerDefect, ClientDefect};
 use std::fmt;
 
 /// One planted bug.
@@ -91,11 +92,24 @@ pub enum Mutant {
     GathersWithoutBound,
     /// A node that starts again does not know where operators want leaderships.
     ForgetsPins,
+    /// A client of the brokers breaks a rule; only where a world has brokers.
+    Client(ClientDefect),
+    /// The brokers break a promise.
+    Broker(BrokerDefect),
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Mutant; 41] = [
+    pub fn all() -> impl Iterator<Item = Mutant> {
+        let clients = ClientDefect::ALL.into_iter().map(Mutant::Client);
+        Mutant::OWN
+            .into_iter()
+            .chain(clients)
+            .chain(BrokerDefect::ALL.into_iter().map(Mutant::Broker))
+    }
+
+    /// Those of the simulator itself.
+    const OWN: [Mutant; 41] = [
         Mutant::AnswersWhenSent,
         Mutant::AnswersWhenAppended,
         Mutant::SkipsBarrier,
@@ -142,6 +156,10 @@ impl Mutant {
 
 impl fmt::Display for Mutant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self:?}")
+        match self {
+            Mutant::Client(defect) => write!(f, "{defect:?}"),
+            Mutant::Broker(defect) => write!(f, "{defect:?}"),
+            own => write!(f, "{own:?}"),
+        }
     }
 }

@@ -84,6 +84,8 @@ pub enum Place {
     LogPages,
     /// The streams of beats.
     Beats,
+    /// A broker, by its number.
+    Broker(u32),
 }
 
 impl Node {

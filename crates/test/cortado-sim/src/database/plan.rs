@@ -2,6 +2,9 @@
 //!
 //! Start reading at [`Plan::draw`].
 
+mod on_brokers;
+mod rates;
+
 use crate::database::coverage::Fault;
 use crate::database::pin::STORY_US;
 use crate::database::scenario::Scenario;
@@ -9,8 +12,10 @@ use crate::kernel::random::{PerMillion, Random};
 use crate::kernel::time::{MILLI, SECOND};
 use cortado_cluster::{RawSettings, Settings as Detection};
 use cortado_driver::{GATHER_BYTES_MAX, Settings, TrimPolicy};
+use cortado_kafka_model::ClusterSettings;
 use cortado_model::{Generation, ScnBounds, Sequence};
 use cortado_replica::{LeaseSettings, ReadNeed};
+use rates::{BEAT_INTERVALS_US, CHANCES, CHORES_US, INTERVALS_US, LIMBO};
 use std::collections::BTreeMap;
 
 /// A world, before its first moment.
@@ -74,6 +79,10 @@ pub struct Plan {
     pub ttl_ms: Option<u32>,
     /// Applied batches that may not be durable yet.
     pub undurable_max: usize,
+    /// The brokers on which the log stands; none: it is in memory.
+    pub brokers: Option<ClusterSettings>,
+    /// After how long a producer of theirs gives up what was not answered, if it does.
+    pub give_up_us: Option<u64>,
 }
 
 /// Who decides about claims.
@@ -191,6 +200,8 @@ impl Plan {
             node_patience_us: random.one_of(&[None, None, Some(3 * MILLI), Some(100 * MILLI)]),
             ttl_ms: random.one_of(&[None, None, None, Some(800), Some(3_000)]),
             undurable_max: random.one_of(&[1, 20, 200]),
+            brokers: None,
+            give_up_us: None,
         }
     }
 
@@ -296,6 +307,13 @@ impl Plan {
             Scenario::NoRoom => self.run_out_of_room(random),
             Scenario::Blind => self.blind_one(random),
             Scenario::Pinned => self.leave_to_operators(random),
+            Scenario::Kafka
+            | Scenario::KafkaBrokers
+            | Scenario::KafkaLimbo
+            | Scenario::KafkaLeaders
+            | Scenario::KafkaStrangers
+            | Scenario::KafkaUnclean
+            | Scenario::KafkaRecreated => self.stand_on_brokers(random),
         }
     }
 
@@ -525,76 +543,3 @@ fn draw_detection(random: &mut Random) -> Detection {
 /// Lease lengths that the log changes to: so different that a node that counts with the wrong one
 /// is found.
 pub(crate) const LEASES_MS: [u32; 2] = [40, 1_500];
-
-/// Faults that strike when something else happens: an append, a read, a message, a boundary.
-const CHANCES: [(Fault, u32); 23] = [
-    (Fault::AppendLost, 4_000),
-    (Fault::AppendPerhaps, 4_000),
-    (Fault::AppendLate, 4_000),
-    (Fault::AppendPrefix, 4_000),
-    (Fault::AppendDuplicated, 4_000),
-    (Fault::AppendLateCopy, 4_000),
-    (Fault::AppendSplit, 4_000),
-    (Fault::AppendSomewhere, 4_000),
-    (Fault::AppendRefused, 4_000),
-    (Fault::NeverAnswered, 1_000),
-    (Fault::ReportLost, 20_000),
-    (Fault::PeerMessageLost, 20_000),
-    (Fault::PeerMessageLate, 20_000),
-    (Fault::StoreDamaged, 100),
-    (Fault::AnswerSlow, 4_000),
-    (Fault::ReadFails, 4_000),
-    (Fault::RequestLost, 2_000),
-    (Fault::ReplyLost, 2_000),
-    (Fault::NodeCrash, 40),
-    (Fault::NodePause, 60),
-    (Fault::SnapshotBroken, 60_000),
-    (Fault::StoreFails, 700),
-    (Fault::StoreSlow, 1_000),
-];
-
-/// What leaves the outcome of an append unknown.
-const LIMBO: [(Fault, u32); 10] = [
-    (Fault::AppendLost, 60_000),
-    (Fault::AppendPerhaps, 40_000),
-    (Fault::AppendLate, 100_000),
-    (Fault::AppendPrefix, 60_000),
-    (Fault::AppendSplit, 40_000),
-    (Fault::AppendSomewhere, 40_000),
-    (Fault::NeverAnswered, 10_000),
-    (Fault::AppendDuplicated, 40_000),
-    (Fault::AppendLateCopy, 60_000),
-    (Fault::AnswerSlow, 60_000),
-];
-
-/// Faults that strike by themselves, and the mean time between two.
-const INTERVALS_US: [(Fault, u64); 19] = [
-    (Fault::NodeCrash, 3 * SECOND),
-    (Fault::NodePause, 3 * SECOND),
-    (Fault::AllCrash, 12 * SECOND),
-    (Fault::StoreWiped, 6 * SECOND),
-    (Fault::CutAppend, 5 * SECOND),
-    (Fault::CutRead, 5 * SECOND),
-    (Fault::CutBoth, 5 * SECOND),
-    (Fault::CutAnswers, 5 * SECOND),
-    (Fault::CutPeer, 3 * SECOND),
-    (Fault::LogOutage, 8 * SECOND),
-    (Fault::LogFull, 8 * SECOND),
-    (Fault::LogUnusable, 6 * SECOND),
-    (Fault::WallJump, 2 * SECOND),
-    (Fault::WrongSuspicion, 2 * SECOND),
-    (Fault::StrangerWrites, 2 * SECOND),
-    (Fault::StoreFull, 6 * SECOND),
-    (Fault::Condemned, 6 * SECOND),
-    (Fault::NodeStops, 4 * SECOND),
-    (Fault::StaleEnd, 2 * SECOND),
-];
-
-/// What befalls beats by itself, and the mean time between two.
-const BEAT_INTERVALS_US: [(Fault, u64); 3] = [
-    (Fault::BeatsSilent, 2 * SECOND),
-    (Fault::CutBeatsOut, 3 * SECOND),
-    (Fault::CutBeatsIn, 3 * SECOND),
-];
-
-const CHORES_US: [(Chore, u64); 2] = [(Chore::Handoff, 2 * SECOND), (Chore::Verify, SECOND)];

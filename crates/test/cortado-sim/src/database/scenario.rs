@@ -65,11 +65,26 @@ pub enum Scenario {
     Blind,
     /// An operator hands a leadership over: it stays, but for the time in which its node is dead.
     Pinned,
+    /// Brokers instead of the log in memory, and any faults at once.
+    Kafka,
+    /// Brokers that die, stop and are cut off from one another all the time.
+    KafkaBrokers,
+    /// Requests that come late, twice or not at all, answers that are lost, producers that give up.
+    KafkaLimbo,
+    /// Partitions whose brokers change all the time.
+    KafkaLeaders,
+    /// Strangers' transactions, retention set behind our back, changed settings, trims.
+    KafkaStrangers,
+    /// A replica that was not in sync comes to lead: what it lacks is lost by the log, and held by
+    /// who has it.
+    KafkaUnclean,
+    /// The topic is deleted and created again, and nobody is told.
+    KafkaRecreated,
 }
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Scenario; 27] = [
+    pub const ALL: [Scenario; 34] = [
         Scenario::Swarm,
         Scenario::Calm,
         Scenario::Duel,
@@ -97,12 +112,33 @@ impl Scenario {
         Scenario::NoRoom,
         Scenario::Blind,
         Scenario::Pinned,
+        Scenario::Kafka,
+        Scenario::KafkaBrokers,
+        Scenario::KafkaLimbo,
+        Scenario::KafkaLeaders,
+        Scenario::KafkaStrangers,
+        Scenario::KafkaUnclean,
+        Scenario::KafkaRecreated,
     ];
 
-    /// The scenario of `seed` unless another is chosen: the swarm in two seeds of five.
+    /// Those whose log stands on brokers: the last of [`ALL`](Self::ALL).
+    const ON_BROKERS: usize = 7;
+
+    /// The scenario of `seed` unless another is chosen: one on brokers in two seeds of nine, and the
+    /// swarm in two of five others.
     pub fn of_seed(seed: u64) -> Scenario {
         let mut random = Random::of(seed ^ 0x5ce0_a210);
-        if random.below(5) < 2 { Scenario::Swarm } else { random.one_of(&Scenario::ALL) }
+        let (others, on_brokers) =
+            Scenario::ALL.split_at(Scenario::ALL.len() - Scenario::ON_BROKERS);
+        if seed % 9 >= 7 {
+            return random.one_of(on_brokers);
+        }
+        if random.below(5) < 2 { Scenario::Swarm } else { random.one_of(others) }
+    }
+
+    /// Whether the log stands on brokers.
+    pub fn has_brokers(self) -> bool {
+        Scenario::ALL[Scenario::ALL.len() - Scenario::ON_BROKERS..].contains(&self)
     }
 
     /// The scenario with this name.
@@ -141,6 +177,13 @@ impl fmt::Display for Scenario {
             Scenario::NoRoom => "no-room",
             Scenario::Blind => "blind",
             Scenario::Pinned => "pinned",
+            Scenario::Kafka => "kafka",
+            Scenario::KafkaBrokers => "kafka-brokers",
+            Scenario::KafkaLimbo => "kafka-limbo",
+            Scenario::KafkaLeaders => "kafka-leaders",
+            Scenario::KafkaStrangers => "kafka-strangers",
+            Scenario::KafkaUnclean => "kafka-unclean",
+            Scenario::KafkaRecreated => "kafka-recreated",
         })
     }
 }

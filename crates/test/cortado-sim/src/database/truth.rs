@@ -19,7 +19,7 @@ pub struct Truth {
     begun: bool,
     /// The last accepted record.
     pub last: Scn,
-    /// How many records have landed.
+    /// Behind the last record that has landed.
     pub end: LogOffset,
     stepped_down: bool,
     /// The current generation's leader has done more than to show that it leads.
@@ -143,6 +143,11 @@ impl Truth {
         let milestone = Milestone { scn: header.scn, time: header.time, kind };
         self.accepted.push(milestone);
         Some(milestone)
+    }
+
+    /// The log ends at `end`: offsets below that were not told of hold no record.
+    pub fn reaches(&mut self, end: LogOffset) {
+        self.end = end;
     }
 
     /// Whether the current leader is `node`, and has done more than to show that it leads.

@@ -5,6 +5,9 @@
 mod appending;
 mod asking;
 mod beating;
+mod broker_faults;
+mod broker_log;
+mod brokers;
 mod bulks;
 mod clients;
 mod clocks;
@@ -17,6 +20,7 @@ mod executing;
 mod filling;
 mod keeping;
 mod lives;
+mod losing;
 mod nemesis;
 mod observing;
 mod outvoting;
@@ -27,7 +31,11 @@ mod serving;
 mod shared_beats;
 mod shared_log;
 mod storing;
+mod transit;
+mod writers;
+mod writing;
 
+use broker_log::Brokers;
 use due::{Address, Due};
 
 use crate::database::client::Client;
@@ -109,6 +117,21 @@ struct Partition {
     trim_decided: LogOffset,
     /// Where the first record of a newer build stands, if there is one.
     newer_at: Option<LogOffset>,
+    /// Where each transaction stands, on brokers.
+    places: Vec<(Scn, LogOffset)>,
+    /// Behind everything that was committed there, up to what its log has lost.
+    committed_end: LogOffset,
+    /// What its log has lost.
+    lost: Option<LostTail>,
+}
+
+/// What a partition's log has lost.
+#[derive(Clone, Debug)]
+struct LostTail {
+    /// The first offset.
+    from: LogOffset,
+    /// What was acknowledged to clients of what stood there.
+    acknowledged: Vec<Scn>,
 }
 
 /// What the world is about.
@@ -209,12 +232,14 @@ impl World {
         let Order { seed, scenario, mutant, judge } = *order;
         let mut random = Random::of(seed);
         let plan = Plan::draw(scenario, &mut random);
+        let size = (plan.nodes, plan.partitions);
+        let brokers = plan.brokers.clone().map(|settings| Brokers::new(settings, size, mutant));
         let mut world = World {
             seed,
             kernel: Kernel::new(random, telling, judge.listens_to()),
             network: Network::new(plan.delay_us),
             coverage: Coverage::default(),
-            log: SharedLog::new(plan.partitions),
+            log: SharedLog::new(plan.partitions, brokers),
             beats: SharedBeats::new(plan.beat_streams),
             nodes: Vec::new(),
             clients: Vec::new(),
@@ -274,6 +299,17 @@ impl World {
             Due::Detect { node } => self.detect(node),
             Due::Flush { node } => self.flush(node),
             Due::Fill { node } => self.fill(node),
+            Due::RequestArrives(number) => self.request_reaches_broker(number),
+            Due::BrokerAnswers { node, partition, writer, token, answer } => {
+                self.broker_answers((node, partition), writer, token, answer);
+            }
+            Due::WriterWakes { node, partition, writer, at } => {
+                self.writer_wakes(node, partition, writer, at);
+            }
+            Due::BrokersWake { at } if self.is_planned(at) => self.wake_brokers(),
+            Due::BrokersWake { .. } => {}
+            Due::BrokerMends(mend) => self.mend_broker(mend),
+            Due::Losing(scene) => self.play_loss(scene),
             Due::Usurp => self.usurp(),
             Due::Probe => self.probe(),
             Due::Placing(scene) => self.play(scene),

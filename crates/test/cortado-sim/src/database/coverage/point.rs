@@ -139,13 +139,49 @@ pub enum CoveragePoint {
     Verified,
     /// A replica in a gap found out that it alone had lost a record.
     LostRecord,
+    /// Another broker came to lead a partition.
+    BrokerLed,
+    /// The controller fenced a broker.
+    BrokerFenced,
+    /// A broker cut off what its leader did not have.
+    BrokerTruncated,
+    /// A broker did not lead any more, and said so to a producer.
+    BrokerDeposed,
+    /// The followers took longer than a broker waited for them.
+    BrokerTimedOut,
+    /// A connection broke under a request, or there was none.
+    BrokerDisconnected,
+    /// A broker answered another error to a producer.
+    BrokerFailed,
+    /// Too few replicas were in sync for an append.
+    TooFewInSync,
+    /// Too few were in sync when it had been appended.
+    TooFewInSyncAfterAppend,
+    /// One replica of a partition was in sync alone.
+    OneInSync,
+    /// A batch was sent again and not appended again.
+    BatchDeduplicated,
+    /// A producer was told of success, and not where.
+    StandsSomewhere,
+    /// A producer told that records are certainly not in the log.
+    RefusedByBroker,
+    /// The end of a stranger's transaction took an offset.
+    ControlRecordCommitted,
+    /// A reader passed over offsets that never held a record.
+    PassedControlRecords,
+    /// A broker told an end that was not the last any more.
+    ToldStaleEnd,
+    /// A replica led that was not in sync.
+    LedUnclean,
+    /// What a client had been told of was lost by its log, and held by a replica.
+    AcknowledgedLost,
     /// A strong read was stale where clocks break their promise: the one thing that they may cost.
     StaleUnderDrift,
 }
 
 impl CoveragePoint {
     /// All that many seeds of mixed scenarios must meet; only `drift` meets the last one above.
-    pub const ALL: [CoveragePoint; 65] = [
+    pub const ALL: [CoveragePoint; 83] = [
         CoveragePoint::VoidZombie,
         CoveragePoint::VoidDuplicate,
         CoveragePoint::VoidGap,
@@ -211,6 +247,24 @@ impl CoveragePoint {
         CoveragePoint::Unverified,
         CoveragePoint::Verified,
         CoveragePoint::LostRecord,
+        CoveragePoint::BrokerLed,
+        CoveragePoint::BrokerFenced,
+        CoveragePoint::BrokerTruncated,
+        CoveragePoint::BrokerDeposed,
+        CoveragePoint::BrokerTimedOut,
+        CoveragePoint::BrokerDisconnected,
+        CoveragePoint::BrokerFailed,
+        CoveragePoint::TooFewInSync,
+        CoveragePoint::TooFewInSyncAfterAppend,
+        CoveragePoint::OneInSync,
+        CoveragePoint::BatchDeduplicated,
+        CoveragePoint::StandsSomewhere,
+        CoveragePoint::RefusedByBroker,
+        CoveragePoint::ControlRecordCommitted,
+        CoveragePoint::PassedControlRecords,
+        CoveragePoint::ToldStaleEnd,
+        CoveragePoint::LedUnclean,
+        CoveragePoint::AcknowledgedLost,
     ];
 
     /// What a driver's news shows; `None` for what is nothing special.

@@ -4,6 +4,7 @@
 use crate::database::store::{Image, Reached};
 use crate::kernel::violation::Violation;
 use cortado_driver::ReplicaRole;
+use cortado_model::{LogOffset, Scn};
 
 /// The name of this invariant: in worlds of this kind the only one that counts.
 pub const NAME: &str = "kept";
@@ -46,6 +47,38 @@ impl Kept {
             return Ok(());
         }
         Err(Violation::new(NAME, format!("{who} held {self:?}, and holds {now:?}")))
+    }
+}
+
+/// A replica has applied nothing behind what its log held before it lost some.
+///
+/// # Errors
+/// It goes on with another history.
+pub fn check_within(who: &str, image: &Image, end: LogOffset) -> Result<(), Violation> {
+    if image.reached.offset <= end {
+        return Ok(());
+    }
+    let details = format!("{who} goes on to {:?}, its log was lost at {end}", image.reached);
+    Err(Violation::new(NAME, details))
+}
+
+/// What clients were told of, and a log has lost from `from` on, is held by a replica that keeps it.
+///
+/// * `newest`: up to where one does.
+///
+/// # Errors
+/// It is gone, and nobody knows.
+pub fn check_held(
+    from: LogOffset,
+    acknowledged: &[Scn],
+    newest: Option<Scn>,
+) -> Result<(), Violation> {
+    match acknowledged.last() {
+        Some(last) if newest.is_none_or(|newest| newest < *last) => {
+            let details = format!("{last} was acknowledged, lost with all from {from} on, and is");
+            Err(Violation::new(NAME, format!("{details} held by no replica: {newest:?}")))
+        }
+        Some(_) | None => Ok(()),
     }
 }
 

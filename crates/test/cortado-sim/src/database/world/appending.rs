@@ -4,7 +4,8 @@
 //! log. Start reading at [`World::append_arrives`].
 
 use super::due::Sender;
-use super::shared_log::{Transit, partition_id};
+use super::shared_log::partition_id;
+use super::transit::Transit;
 use super::{Address, Due, World};
 use crate::database::coverage::{CoveragePoint, Fault};
 use crate::database::hosted::Sent;
@@ -52,6 +53,9 @@ impl World {
 
     pub(super) fn append_arrives(&mut self, number: u64) {
         let Some(transit) = self.log.in_transit.remove(&number) else { return };
+        if self.log.brokers.is_some() {
+            return self.write_to_brokers(number, transit);
+        }
         let Transit { sent_at, from, sender, records } = transit;
         let posthumous = self.hosted_at(from).is_none();
         if posthumous && self.kernel.random.coin() {
@@ -118,8 +122,7 @@ impl World {
             return;
         }
         let next = hosted.next_offset();
-        let moved =
-            matches!(outcomes[0], RecordOutcome::At(first) if next.is_some_and(|n| n != first));
+        let moved = matches!(outcomes[0], RecordOutcome::At(first) if next.is_some_and(|n| n != first.offset));
         if moved {
             self.coverage.reach(CoveragePoint::ReadBack);
         }
@@ -143,6 +146,9 @@ impl World {
             true => Bytes::from_static(b"{\"not\": \"a record\"}"),
             false => self.mirrored_claim(partition),
         };
+        if self.log.brokers.is_some() {
+            return self.write_plainly(partition, vec![bytes]);
+        }
         // Whatever the log answers, no replica hears it.
         let _unheard = self.land(partition, vec![bytes], None);
     }
@@ -299,14 +305,14 @@ impl World {
         }
         match appended {
             Appended::From(first) => {
-                (0..count as u64).map(|number| RecordOutcome::At(first.plus(number))).collect()
+                (0..count as u64).map(|number| RecordOutcome::At(at(first.plus(number)))).collect()
             }
             Appended::Each(outcome) => vec![outcome_of(&outcome); count],
             Appended::Mixed(outcomes) => outcomes.iter().map(outcome_of).collect(),
         }
     }
 
-    fn notify(&mut self, partition: usize) {
+    pub(super) fn notify(&mut self, partition: usize) {
         for node in 0..self.nodes.len() {
             let Some(to) = self.address(node, partition) else { continue };
             let Some(hosted) = self.hosted_at(to) else { continue };
@@ -335,9 +341,9 @@ fn has_landed(outcome: &RecordOutcome) -> bool {
     matches!(outcome, RecordOutcome::At(_) | RecordOutcome::Somewhere)
 }
 
-fn outcome_of(outcome: &LogOutcome) -> RecordOutcome {
+pub(super) fn outcome_of(outcome: &LogOutcome) -> RecordOutcome {
     match outcome {
-        LogOutcome::At(position) => RecordOutcome::At(position.offset),
+        LogOutcome::At(position) => RecordOutcome::At(*position),
         LogOutcome::Somewhere => RecordOutcome::Somewhere,
         LogOutcome::NotAppended(_) => RecordOutcome::NotAppended,
         LogOutcome::Perhaps(_) => RecordOutcome::Perhaps,

@@ -3,7 +3,6 @@
 //! Start reading at [`World::question_arrives`].
 
 use super::due::Question;
-use super::shared_log::partition_id;
 use super::{Address, Due, World};
 use crate::database::coverage::{CoveragePoint, Fault};
 use crate::database::mutant::Mutant;
@@ -59,9 +58,11 @@ impl World {
     /// A driver hears that the log has grown.
     pub(super) fn notice(&mut self, to: Address) {
         let (reaches, now) = (self.can_read(to.node), self.kernel.now);
-        let deaf = self.is(Mutant::DeafLeader);
         if self.hosted_at(to).is_none() {
             return;
+        }
+        if let Some(told) = self.notice_brokers(to) {
+            return told.into_iter().for_each(|end| self.tell_end(to, end));
         }
         if !reaches {
             return self.put(30 * MILLI, Due::Notice { to });
@@ -73,6 +74,12 @@ impl World {
         }
         let Some(hosted) = self.hosted_at(to) else { return };
         hosted.noticed = old_until.is_some();
+        self.tell_end(to, end);
+    }
+
+    fn tell_end(&mut self, to: Address, end: LogOffset) {
+        let deaf = self.is(Mutant::DeafLeader);
+        let Some(hosted) = self.hosted_at(to) else { return };
         hosted.known_end = end;
         if !(deaf && hosted.leads()) {
             self.tell(to, Event::LogEnd(end));
@@ -110,6 +117,11 @@ impl World {
         if !self.can_read(to.node) {
             return Err(SurveyError::Log { why: "out of reach".to_owned() });
         }
+        if let Some(told) = self.ask_brokers(to) {
+            let told = told.map_err(|error| SurveyError::Log { why: error.to_string() })?;
+            let extent = LogExtent { first: told.first, end: told.end };
+            return Ok(Survey { log: told.log, checkpoint, extent });
+        }
         let (first, (end, _)) = (self.log.first(to.partition), self.end_told(to));
         let extent = LogExtent { first, end };
         Ok(Survey { log: self.log.id(), checkpoint, extent })
@@ -121,6 +133,10 @@ impl World {
         }
         if let Some(hosted) = self.hosted_at(to) {
             hosted.producer.is_recovering = true;
+        }
+        if let Some(told) = self.ask_brokers(to) {
+            let told = told.map_err(|error| AskLog { why: error.to_string() })?;
+            return Ok(LogExtent { first: told.first, end: told.end });
         }
         let (first, (end, _)) = (self.log.first(to.partition), self.end_told(to));
         Ok(LogExtent { first, end })
@@ -145,7 +161,7 @@ impl World {
         from: LogPosition,
         bytes_max: usize,
     ) -> Result<RecordPage, FollowError> {
-        let read = self.log.memory.read_now(partition_id(to.partition), from, bytes_max);
+        let read = self.read_brokers(to, from, bytes_max);
         let page = read.map_err(|error| match error {
             LogError::Trimmed { first } => FollowError::Trimmed { first },
             LogError::Diverged { end } => FollowError::Truncated { end },

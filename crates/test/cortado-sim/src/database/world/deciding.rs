@@ -163,7 +163,7 @@ impl World {
             let sick = other.process.as_ref()?.observer.sick;
             let fit = !sick && !self.is_full(number);
             let fold = other.hosted(partition)?.driver.fold().filter(|_| fit)?;
-            Some((other.id, self.log.end(partition).0 - fold.position.offset.0))
+            Some((other.id, self.log.end(partition).0.saturating_sub(fold.position.offset.0)))
         });
         lags.collect()
     }

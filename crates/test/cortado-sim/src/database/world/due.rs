@@ -1,14 +1,17 @@
 //! Everything that can become due in a world.
 
 use crate::database::asker::Asker;
+use crate::database::broker_story::{BrokerMend, LossScene};
 use crate::database::coverage::Fault;
 use crate::database::documents::AttemptId;
 use crate::database::history::{Action, Reply};
 use crate::database::pin::Scene;
 use crate::database::plan::Chore;
 use crate::kernel::Happening;
+use crate::kernel::time::Moment;
 use bytes::Bytes;
 use cortado_driver::{DigestReport, Event, Hashed, JobId, PeerStanding, RecordOutcome};
+use cortado_kafka_model::cluster::ProduceAnswer;
 use cortado_model::{
     Batch, BeatStream, DocumentKey, LogPosition, Millis, NodeId, RememberedKey, Scn, TableId,
     WallMillis,
@@ -34,6 +37,18 @@ pub(crate) enum Due {
     LandsLate { from: Address, records: Vec<Bytes> },
     /// The log's answer reaches the sender of the records.
     AppendAnswer { to: Address, number: u64, sender: Sender, outcomes: Vec<RecordOutcome> },
+    /// A request reaches a broker.
+    RequestArrives(u64),
+    /// A broker's answer reaches the producer.
+    BrokerAnswers { node: usize, partition: usize, writer: u64, token: u64, answer: ProduceAnswer },
+    /// A producer wanted to be woken.
+    WriterWakes { node: usize, partition: usize, writer: u64, at: u64 },
+    /// Something happens by itself between brokers.
+    BrokersWake { at: Moment },
+    /// A broker, or a way between two, comes back.
+    BrokerMends(BrokerMend),
+    /// The story of a log that loses records goes on.
+    Losing(LossScene),
     /// A beat reaches one of the streams.
     BeatArrives { node: usize, stream: BeatStream, beat: Bytes },
     /// A node hears what is new on all streams.
@@ -205,6 +220,17 @@ impl Happening for Due {
             Due::Usurp => [37, 0, 0, 0],
             Due::Probe => [38, 0, 0, 0],
             Due::Placing(scene) => [39, *scene as u64, 0, 0],
+            Due::RequestArrives(number) => [40, *number, 0, 0],
+            Due::BrokerAnswers { node, partition, writer, token, answer } => {
+                let at = if let ProduceAnswer::At { base, .. } = answer { *base } else { u64::MAX };
+                [41, (node * 64 + partition) as u64, *writer << 32 | *token, at]
+            }
+            Due::WriterWakes { node, partition, writer, at } => {
+                [42, (node * 64 + partition) as u64, *writer, *at]
+            }
+            Due::BrokersWake { at } => [43, at.0, 0, 0],
+            Due::BrokerMends(_) => [44, 0, 0, 0],
+            Due::Losing(scene) => [45, *scene as u64, 0, 0],
         }
     }
 }
@@ -273,6 +299,7 @@ fn fact_of(event: &Event<Asker>) -> u64 {
         Event::Outcomes { producer, outcomes } => producer.0 << 16 | outcomes.len() as u64,
         Event::Digest(report) => report.at.to_u64() ^ report.digest as u64,
         Event::LogEnd(end) => end.0,
+        Event::LogFailed(_) => 7,
         Event::Room(has_room) => u64::from(*has_room),
         Event::Write { .. }
         | Event::Read { .. }
@@ -344,6 +371,17 @@ impl fmt::Display for Due {
             Due::Usurp => write!(f, "the node that has lost the last record claims"),
             Due::Probe => write!(f, "a reader probes the node that has lost the last record"),
             Due::Placing(scene) => write!(f, "operator: {scene:?}"),
+            Due::RequestArrives(number) => write!(f, "log: request #{number} arrives"),
+            Due::BrokerAnswers { node, partition, writer, token, answer } => {
+                write!(f, "n{}.p{partition}: producer {writer} hears of try {token}: ", node + 1)?;
+                write!(f, "{answer:?}")
+            }
+            Due::WriterWakes { node, partition, writer, .. } => {
+                write!(f, "n{}.p{partition}: producer {writer} wakes", node + 1)
+            }
+            Due::BrokersWake { .. } => write!(f, "log: brokers go on"),
+            Due::BrokerMends(mend) => write!(f, "log: {mend:?} comes back"),
+            Due::Losing(scene) => write!(f, "log: {scene:?}"),
             Due::Start { node } => write!(f, "n{}: starts", node + 1),
             Due::Resume { node, pause } => write!(f, "n{}: goes on after pause {pause}", node + 1),
             Due::Replace { node } => write!(f, "n{}: is looked at by an operator", node + 1),

@@ -27,6 +27,9 @@ impl World {
     pub(super) fn begin_to_keep(&mut self) -> bool {
         match self.plan.scenario {
             Scenario::Truncated => self.lose_tails(),
+            Scenario::KafkaUnclean | Scenario::KafkaRecreated => {
+                return self.begin_to_keep_lost();
+            }
             Scenario::Upgrade => {}
             Scenario::Disputed => {
                 // What came to stand was kept from then on.
@@ -97,6 +100,9 @@ impl World {
 
     /// Is everything kept still?
     pub(super) fn inspect_kept(&mut self, since: crate::kernel::time::Moment) {
+        if matches!(self.plan.scenario, Scenario::KafkaUnclean | Scenario::KafkaRecreated) {
+            return self.inspect_lost(since);
+        }
         let watched_us = self.kernel.now.since(since);
         let is_upgrade = self.plan.scenario == Scenario::Upgrade;
         if is_upgrade {

@@ -56,6 +56,10 @@ impl World {
         if self.plan.scenario == Scenario::Pinned {
             self.place_by_hand();
         }
+        if self.log.brokers.is_some() {
+            self.begin_to_lose();
+            self.wake_brokers();
+        }
         let heal_us = self.plan.faults_us;
         self.put(heal_us, Due::Heal);
     }
@@ -108,6 +112,7 @@ impl World {
         self.log.tell_true_ends();
         self.network.heal();
         self.beats.heal();
+        self.heal_brokers();
         for node in 0..self.nodes.len() {
             self.nodes[node].store_full_until = Moment::default();
             self.nodes[node].eligibility = ELIGIBLE;
@@ -161,7 +166,27 @@ impl World {
                 self.stop(node);
                 return runs;
             }
+            Fault::BrokerKilled
+            | Fault::BrokerFrozen
+            | Fault::BrokersCut
+            | Fault::BrokerCutOneWay
+            | Fault::BrokerUnheard
+            | Fault::BrokerNotTold
+            | Fault::ControllerAway
+            | Fault::NodeCutFromBroker
+            | Fault::BrokerLeaderMoves
+            | Fault::DiskFails
+            | Fault::FetchStalls
+            | Fault::StrangerTransacts
+            | Fault::StrangerTrims
+            | Fault::SettingsChanged => return self.strike_brokers(fault, node, until),
             Fault::AppendLost
+            | Fault::RequestLate
+            | Fault::RequestRepeated
+            | Fault::RequestDropped
+            | Fault::AnswerLost
+            | Fault::UncleanLeader
+            | Fault::TopicRecreated
             | Fault::BeatLost
             | Fault::AppendPerhaps
             | Fault::AppendSplit

@@ -2,19 +2,23 @@
 //!
 //! What is stored is stored by the in-memory log of `cortado-log`. Start reading at [`SharedLog`].
 
-use super::Address;
-use super::due::Sender;
+use super::broker_log::Brokers;
+use super::transit::Transit;
 use crate::kernel::time::Moment;
-use bytes::Bytes;
-use cortado_log::LogSpec;
+use cortado_kafka_model::BrokerId;
 use cortado_log::memory::MemoryLog;
-use cortado_model::{DatabaseId, LogId, LogOffset, PartitionId, PartitionUuid};
+use cortado_log::{LogPage, LogReadError, LogSpec};
+use cortado_model::{DatabaseId, LogId, LogOffset, LogPosition, PartitionId, PartitionUuid};
 use std::collections::BTreeMap;
 
 /// The log and the ways to it.
 #[derive(Debug)]
 pub(super) struct SharedLog {
     pub(super) memory: MemoryLog,
+    /// What takes the place of that log, where a world has brokers.
+    pub(super) brokers: Option<Box<Brokers>>,
+    /// The broker that comes to lead though it is not in sync.
+    pub(super) laggard: Option<BrokerId>,
     id: LogId,
     pub(super) in_transit: BTreeMap<u64, Transit>,
     /// When the last append of a node to a partition arrives: later ones arrive behind it.
@@ -41,18 +45,9 @@ struct OldEnd {
     until: Moment,
 }
 
-/// An append on its way.
-#[derive(Debug)]
-pub(super) struct Transit {
-    pub(super) sent_at: Moment,
-    pub(super) from: Address,
-    pub(super) sender: Sender,
-    pub(super) records: Vec<Bytes>,
-}
-
 impl SharedLog {
     /// The empty log of `partitions` partitions.
-    pub(super) fn new(partitions: usize) -> SharedLog {
+    pub(super) fn new(partitions: usize, brokers: Option<Brokers>) -> SharedLog {
         let mut memory = MemoryLog::new();
         let database = partition_id(0).database;
         let (name, uuid) = ("world".to_owned(), PartitionUuid(0));
@@ -60,6 +55,8 @@ impl SharedLog {
         let id = memory.create_now(&spec).expect("nothing has been created before");
         SharedLog {
             memory,
+            brokers: brokers.map(Box::new),
+            laggard: None,
             id,
             in_transit: BTreeMap::new(),
             lanes: BTreeMap::new(),
@@ -74,12 +71,15 @@ impl SharedLog {
 
     /// Its identity.
     pub(super) fn id(&self) -> LogId {
-        self.id
+        self.brokers.as_ref().map_or(self.id, |brokers| brokers.log())
     }
 
     /// The offset behind the last record.
     pub(super) fn end(&self, partition: usize) -> LogOffset {
-        self.memory.end(partition_id(partition))
+        match &self.brokers {
+            Some(brokers) => brokers.end(partition),
+            None => self.memory.end(partition_id(partition)),
+        }
     }
 
     /// The end that `node` is told, and from when on it is told the true one, if it is not.
@@ -112,11 +112,27 @@ impl SharedLog {
 
     /// The oldest offset that can be read.
     pub(super) fn first(&self, partition: usize) -> LogOffset {
-        self.memory.first(partition_id(partition))
+        match &self.brokers {
+            Some(brokers) => brokers.first(partition),
+            None => self.memory.first(partition_id(partition)),
+        }
+    }
+
+    /// Reads the log in memory.
+    pub(super) fn read_memory(
+        &mut self,
+        partition: usize,
+        from: LogPosition,
+        bytes_max: usize,
+    ) -> Result<LogPage, LogReadError> {
+        self.memory.read_now(partition_id(partition), from, bytes_max)
     }
 
     /// Forgets what lies below.
     pub(super) fn trim(&mut self, partition: usize, below: LogOffset) {
+        if let Some(brokers) = &mut self.brokers {
+            return brokers.trim(partition, below);
+        }
         let trimmed = self.memory.trim_now(partition_id(partition), self.id, below);
         trimmed.expect("the shared log itself never becomes unusable");
     }
@@ -134,7 +150,8 @@ impl SharedLog {
 
     /// Whether an append may still arrive.
     pub(super) fn is_busy(&self) -> bool {
-        !self.in_transit.is_empty() || self.late > 0
+        let writes = self.brokers.as_ref().is_some_and(|brokers| brokers.writers.is_busy());
+        !self.in_transit.is_empty() || self.late > 0 || writes
     }
 }
 
