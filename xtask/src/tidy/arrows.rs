@@ -57,6 +57,7 @@ const BESIDE: &[(&str, &str, &str)] = &[
     ("cortado-driver", "cortado-replica", "feeds the core and sorts its effects"),
     ("cortado-node", "cortado-gateway", "stands behind the door, and shares what it knows"),
     ("cortado-node", "cortado-lanes", "calls its store on the lanes' threads"),
+    ("cortado-sim", "cortado-kafka-model", "runs its database on brokers"),
     ("cortado-http", "cortado-gateway", "serves it"),
     ("cortado-http", "cortado-node", "kills and starts nodes in development mode"),
 ];

@@ -13,20 +13,19 @@ mod producing;
 mod replicating;
 mod serving;
 
+pub use crate::produce::{ProduceAnswer, ProduceRequest};
 pub use administering::CreateTopicError;
 pub use serving::{ClientRefusal, EndOfLeader, Offsets};
 
-use crate::batch::{Batch, BatchKind, Sequenced};
+use crate::batch::Batch;
 use crate::broker::{Broker, Power};
 use crate::chance::Chance;
-use crate::code::ErrorCode;
+use crate::committed::CommittedLog;
 use crate::controller::{Altered, Controller};
 use crate::defect::BrokerDefect;
 use crate::links::{Links, Party};
 use crate::names::{BrokerId, Micros, TopicPartition};
 use crate::settings::ClusterSettings;
-use bytes::Bytes;
-use committing::CommittedLog;
 use message::{BrokerCall, BrokerTimer, ControllerCall, Message};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -99,25 +98,6 @@ pub enum ClusterEvent {
     MoveLeader(TopicPartition, BrokerId),
 }
 
-/// What a client asks of a broker: `Produce`.
-#[derive(Clone, Debug)]
-pub struct ProduceRequest {
-    /// The name of the topic: which topic that is, the broker says.
-    pub topic: String,
-    /// Which partition.
-    pub number: u32,
-    /// The producer's numbering.
-    pub writer: Option<Sequenced>,
-    /// What is sent; the records of a control batch do not matter.
-    pub kind: BatchKind,
-    /// The records.
-    pub records: Vec<Bytes>,
-    /// `acks=all`; else the leader's alone.
-    pub all: bool,
-    /// How long the broker waits for the followers.
-    pub timeout_us: u64,
-}
-
 /// What follows.
 #[derive(Clone, Debug)]
 pub enum ClusterEffect {
@@ -173,23 +153,6 @@ pub enum ClusterEffect {
     },
     /// A batch was sent again and not appended again.
     Deduplicated(TopicPartition),
-}
-
-/// The answer to [`ProduceRequest`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ProduceAnswer {
-    /// The records stand from here on.
-    At {
-        /// The offset of the first.
-        base: u64,
-        /// Which leader has appended them. Brokers do not say: a client reads back what was
-        /// acknowledged, as its reader does anyhow, and learns it there.
-        epoch: u32,
-    },
-    /// An error.
-    Failed(ErrorCode),
-    /// The connection is closed, or there is none: nothing is known.
-    Disconnected,
 }
 
 impl KafkaCluster {

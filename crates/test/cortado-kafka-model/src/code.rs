@@ -28,7 +28,7 @@ pub enum ErrorCode {
     OutOfOrderSequence,
     /// `DUPLICATE_SEQUENCE_NUMBER`: stood there before, out of the broker's memory of where.
     DuplicateSequence,
-    /// `INVALID_PRODUCER_EPOCH`: fenced by a later life of the producer.
+    /// Number 47, invalid epoch: fenced by a later life of the producer.
     ProducerFenced,
     /// `KAFKA_STORAGE_ERROR`: the disk has failed, before the append or in it.
     StorageError,

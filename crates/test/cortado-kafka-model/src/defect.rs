@@ -44,8 +44,6 @@ pub enum ClientDefect {
     GuessesOffset,
     /// Takes the answer to one batch for that of the oldest.
     MixesAnswers,
-    /// Answers a batch that failed with the offset of the next one that did not.
-    SkipsFailed,
     /// Reads what is not below the high watermark.
     ReadsUncommitted,
     /// Goes on at the low watermark if its offset is not there.
@@ -70,7 +68,7 @@ pub enum ClientDefect {
 
 impl ClientDefect {
     /// All of them.
-    pub const ALL: [ClientDefect; 22] = [
+    pub const ALL: [ClientDefect; 21] = [
         ClientDefect::TrustsNotLeader,
         ClientDefect::TrustsTimeout,
         ClientDefect::TrustsAfterAppend,
@@ -82,7 +80,6 @@ impl ClientDefect {
         ClientDefect::AnswersWhenSent,
         ClientDefect::GuessesOffset,
         ClientDefect::MixesAnswers,
-        ClientDefect::SkipsFailed,
         ClientDefect::ReadsUncommitted,
         ClientDefect::ResetsToEarliest,
         ClientDefect::ResetsToLatest,

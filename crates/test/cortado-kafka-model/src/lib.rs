@@ -1,8 +1,8 @@
 //! A Kafka cluster as a state machine, and clients that keep a partition's log on it.
 //!
-//! Knows what brokers do and nothing of what is logged. [`cluster`] and [`client`] are pure: time is
-//! an argument, and a seed decides what is left to chance; [`log`] puts the log port on top. Start
-//! reading at [`KafkaCluster::on`](cluster::KafkaCluster::on). The README says on which facts
+//! Knows what brokers do and nothing of what is logged. [`cluster`] and [`client`] are pure: time
+//! is an argument, and a seed decides what is left to chance; [`log`] puts the log port on top.
+//! Start reading at [`KafkaCluster::on`](cluster::KafkaCluster::on). The README says on which facts
 //! about Kafka each rule rests.
 
 pub mod client;
@@ -13,12 +13,14 @@ mod batch;
 mod broker;
 mod chance;
 mod code;
+mod committed;
 mod controller;
 mod defect;
 mod image;
 mod leading;
 mod links;
 mod names;
+mod produce;
 mod replica_log;
 mod sequences;
 mod settings;

@@ -4,9 +4,11 @@
 //! at [`KafkaModelLog`]; [`KafkaModelBeats`] are the streams beside it.
 
 mod beats;
+mod mischief;
 mod state;
 
 pub use beats::KafkaModelBeats;
+pub use mischief::KafkaMischief;
 
 use crate::cluster::ClusterEvent;
 use crate::defect::ClientDefect;
@@ -81,26 +83,6 @@ impl KafkaModelLog {
         // No method leaves the state half changed.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// What can be made to go wrong with one partition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KafkaMischief {
-    /// The answer to the next request is lost, and by the time that it is sent again the broker has
-    /// forgotten where the records stand.
-    SucceedWithoutPosition,
-    /// The next request stays on its way.
-    HoldNext,
-    /// What is on its way arrives.
-    ReleaseHeld,
-    /// A stranger ends so many transactions.
-    Skip(u64),
-    /// The log cleaner takes a record away.
-    Lose(LogOffset),
-    /// All machines lose power, and what stands from here on with it.
-    Truncate(LogOffset),
-    /// The topic is deleted and created again.
-    Replace,
 }
 
 impl Log for KafkaModelLog {

@@ -97,7 +97,7 @@ impl ReplicaLog {
 
     /// The newest leader up to `epoch` that is known here, and where the next one begins.
     ///
-    /// `OffsetForLeaderEpoch`, as a broker answers it. `None` if none is known.
+    /// As a broker answers to who asks for the offset of a leader. `None` if none is known.
     pub(crate) fn end_of(&self, epoch: u32) -> Option<(u32, u64)> {
         let behind = self.leaders.partition_point(|start| start.epoch <= epoch);
         let found = self.leaders.get(behind.checked_sub(1)?)?;

@@ -1,4 +1,4 @@
-//! What a replica remembers of producers, so that a batch which is sent again is not appended again.
+//! What a replica remembers of producers, so that a batch which is sent again stands once.
 //!
 //! Source: KIP-98, idempotent producers; `ProducerStateManager` keeps five batches of each.
 //! Start reading at [`Sequences::judge`].

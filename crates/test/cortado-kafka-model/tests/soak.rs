@@ -1,5 +1,5 @@
-//! Whatever happens to brokers: what was acknowledged stays, at its offset, unless a replica that was
-//! not in sync came to lead.
+//! Whatever happens to brokers: what was acknowledged stays, at its offset, unless a replica that
+//! was not in sync came to lead.
 
 use bytes::Bytes;
 use cortado_kafka_model::client::{

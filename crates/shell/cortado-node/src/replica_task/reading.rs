@@ -96,10 +96,11 @@ impl Reading {
         ready_of(follower.as_mut()).await;
         let known = follower.known_end();
         self.quiet_at = Some(end).filter(|end| known == *end);
+        // Its driver asks for nothing: what it has folded reaches beyond that. The follower is not
+        // asked either: what it told now it would not tell again.
         if known < position.offset
-            && let Err(error) = page_of(follower.as_mut(), 1).await
+            && let Err(error) = self.log.read(self.partition, position, 1).await
         {
-            // Its driver would ask for nothing: what it has folded reaches beyond that.
             return Heard::Failed(Event::LogFailed(self.unread(error)));
         }
         Heard::Moved

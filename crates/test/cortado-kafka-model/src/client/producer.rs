@@ -1,5 +1,5 @@
-//! An idempotent producer for one partition: numbers its records, sends again what was not answered,
-//! and tells one outcome for each record.
+//! An idempotent producer for one partition: numbers its records, sends again what was not
+//! answered, and tells one outcome for each record.
 //!
 //! Behaves like librdkafka with `enable.idempotence`, `acks=all` and five requests in flight; but
 //! sends one request alone until the first was acknowledged, since a broker that does not know
@@ -254,13 +254,13 @@ impl KafkaProducer {
         self.is_known = true;
         // What stands below what stood before stands in another log, or was cut in between.
         let jumps = |(base, _): &(u64, u32)| self.acknowledged.is_some_and(|last| *base <= last);
-        let mut place = place.filter(|place| !jumps(place));
-        if self.defect == Some(ClientDefect::GuessesOffset) {
-            place = place.or(self.acknowledged.map(|last| (last + 1, 0)));
-        }
-        let skips = self.defect == Some(ClientDefect::SkipsFailed);
+        let place = place.filter(|place| !jumps(place));
+        let guesses = self.defect == Some(ClientDefect::GuessesOffset);
+        let mut guess = self.acknowledged.map_or(0, |last| last + 1);
         for (number, each) in self.batches.iter_mut().take(at + 1).enumerate() {
-            let place = place.filter(|_| number == at || skips);
+            let guessed = guesses.then_some((guess, self.leader.map_or(0, |(_, epoch)| epoch)));
+            let place = place.filter(|_| number == at).or(guessed);
+            guess += each.records.len() as u64;
             each.decide(|number| match place {
                 Some((base, epoch)) => {
                     let offset = LogOffset(base + number);

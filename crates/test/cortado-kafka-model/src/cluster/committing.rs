@@ -4,15 +4,6 @@
 
 use super::{ClusterEffect, KafkaCluster};
 use crate::names::{BrokerId, TopicPartition};
-use std::collections::VecDeque;
-
-/// The batches of a partition that were below a high watermark.
-#[derive(Clone, Debug, Default)]
-pub(super) struct CommittedLog {
-    pub(super) end: u64,
-    /// Base and leader of each, oldest first.
-    batches: VecDeque<(u64, u32)>,
-}
 
 impl KafkaCluster {
     /// The offset behind everything that was ever committed and is not lost.

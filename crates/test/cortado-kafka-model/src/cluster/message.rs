@@ -1,9 +1,9 @@
 //! What is on its way within a cluster.
 
-use super::ProduceRequest;
 use crate::batch::Batch;
 use crate::links::Party;
 use crate::names::{BrokerId, TopicPartition};
+use crate::produce::ProduceRequest;
 use std::sync::Arc;
 
 /// Something that becomes due.

@@ -37,7 +37,7 @@ pub struct Offsets {
     pub epoch: u32,
 }
 
-/// The answer to `OffsetForLeaderEpoch`.
+/// Where the records of a leader end, as another one says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EndOfLeader {
     /// The newest leader up to the one asked for.

@@ -2,7 +2,7 @@
 //!
 //! Start reading at [`State::append`].
 
-use super::KafkaMischief;
+use super::mischief::KafkaMischief;
 use crate::batch::BatchKind;
 use crate::client::{
     KafkaProducer, PartitionView, ProducerInput, ProducerOutput, ProducerSettings,

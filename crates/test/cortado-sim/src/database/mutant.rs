@@ -92,6 +92,10 @@ pub enum Mutant {
     GathersWithoutBound,
     /// A node that starts again does not know where operators want leaderships.
     ForgetsPins,
+    /// A leader does not look which of the log's own leaders has appended its record.
+    ForgetsLeaders,
+    /// A replica that cannot follow its log any more hears only that nothing new is there.
+    HidesLogFailures,
     /// A client of the brokers breaks a rule; only where a world has brokers.
     Client(ClientDefect),
     /// The brokers break a promise.
@@ -109,7 +113,7 @@ impl Mutant {
     }
 
     /// Those of the simulator itself.
-    const OWN: [Mutant; 41] = [
+    const OWN: [Mutant; 43] = [
         Mutant::AnswersWhenSent,
         Mutant::AnswersWhenAppended,
         Mutant::SkipsBarrier,
@@ -151,6 +155,8 @@ impl Mutant {
         Mutant::TrimsWithoutTheAbsent,
         Mutant::GathersWithoutBound,
         Mutant::ForgetsPins,
+        Mutant::ForgetsLeaders,
+        Mutant::HidesLogFailures,
     ];
 }
 

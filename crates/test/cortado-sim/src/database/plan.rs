@@ -2,8 +2,11 @@
 //!
 //! Start reading at [`Plan::draw`].
 
+mod chore;
 mod on_brokers;
 mod rates;
+
+pub use chore::Chore;
 
 use crate::database::coverage::Fault;
 use crate::database::pin::STORY_US;
@@ -92,17 +95,6 @@ pub enum Policy {
     Simple,
     /// `cortado-cluster`, from beats and records.
     Cluster,
-}
-
-/// What operators and the automation ask for while the world runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Chore {
-    /// A planned change of leadership.
-    Handoff,
-    /// Replicas compare their states now.
-    Verify,
-    /// Another lease length.
-    Lease,
 }
 
 impl Plan {
@@ -268,16 +260,7 @@ impl Plan {
                 }
                 self.pause_us_max /= 2;
             }
-            Scenario::Trim => {
-                self.trim_often(random);
-                self.chores_us.insert(Chore::Verify, 150 * MILLI);
-                self.every(&[
-                    (Fault::StoreWiped, 900 * MILLI),
-                    (Fault::CutRead, 900 * MILLI),
-                    (Fault::NodeCrash, 900 * MILLI),
-                ]);
-                self.often(&[(Fault::SnapshotBroken, 200_000)]);
-            }
+            Scenario::Trim => self.strain_trims(random),
             Scenario::Crash => {
                 self.often(&[(Fault::NodeCrash, 2_000)]);
                 self.every(&[(Fault::AllCrash, 3 * SECOND)]);
@@ -363,6 +346,18 @@ impl Plan {
         self.late_us_max = random.one_of(&[5 * MILLI, 60 * MILLI, SECOND]);
         self.deadline_us = 100 * MILLI;
         self.lease_ms = 1_000;
+    }
+
+    /// Logs that forget, and replicas that lack what is forgotten.
+    fn strain_trims(&mut self, random: &mut Random) {
+        self.trim_often(random);
+        self.chores_us.insert(Chore::Verify, 150 * MILLI);
+        self.every(&[
+            (Fault::StoreWiped, 900 * MILLI),
+            (Fault::CutRead, 900 * MILLI),
+            (Fault::NodeCrash, 900 * MILLI),
+        ]);
+        self.often(&[(Fault::SnapshotBroken, 200_000)]);
     }
 
     /// Logs and stores that are full or slow, or out of reach.

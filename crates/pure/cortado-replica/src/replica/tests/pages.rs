@@ -225,7 +225,7 @@ fn a_state_is_stored_for_the_sake_of_records_not_of_gaps() {
 
 /// A log that changes its own leader tells by the epoch whether it was cut in between.
 #[test]
-fn a_state_that_is_stored_within_a_page_names_the_pages_epoch() {
+fn a_state_that_is_stored_within_a_page_names_the_leader_of_that_page() {
     let mut records = records(&[Next::Claim(2), Next::Transaction]);
     records.extend([Bytes::from_static(b"stranger"), Bytes::from_static(b"stranger")]);
     let offset = LogOffset(records.len() as u64);

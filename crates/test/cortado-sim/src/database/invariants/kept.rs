@@ -62,7 +62,7 @@ pub fn check_within(who: &str, image: &Image, end: LogOffset) -> Result<(), Viol
     Err(Violation::new(NAME, details))
 }
 
-/// What clients were told of, and a log has lost from `from` on, is held by a replica that keeps it.
+/// What clients were told of, and a log has lost from `from` on, is held by a replica.
 ///
 /// * `newest`: up to where one does.
 ///

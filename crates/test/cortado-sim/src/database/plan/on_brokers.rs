@@ -2,7 +2,8 @@
 //!
 //! Start reading at [`Plan::stand_on_brokers`].
 
-use super::{Chore, Plan};
+use super::Plan;
+use super::chore::Chore;
 use crate::database::coverage::Fault;
 use crate::database::scenario::Scenario;
 use crate::kernel::random::{PerMillion, Random};
@@ -35,8 +36,16 @@ impl Plan {
             Scenario::KafkaLimbo => {
                 self.draw_broker_faults(random);
                 self.often(&REQUESTS_ALL_THE_TIME);
-                self.every(&[(Fault::BrokerLeaderMoves, 500 * MILLI)]);
-                self.give_up_us = Some(random.one_of(&[120, 500]) * MILLI);
+                // Appended by one leader, denied by it, and the next one is out of reach.
+                self.every(&[
+                    (Fault::BrokerLeaderMoves, 80 * MILLI),
+                    (Fault::NodeCutFromBroker, 120 * MILLI),
+                    (Fault::FetchStalls, SECOND),
+                ]);
+                self.give_up_us = Some(random.one_of(&[100, 300]) * MILLI);
+                if let Some(brokers) = &mut self.brokers {
+                    brokers.way_us = random.one_of(&[1_500, 8_000]);
+                }
             }
             Scenario::KafkaLeaders => {
                 self.draw_broker_faults(random);
@@ -87,7 +96,8 @@ impl Plan {
         self.settings.trim = TrimPolicy { after_records: 1 << 40, after_bytes: 1 << 40 };
         self.every(&[(Fault::WrongSuspicion, random.one_of(&[400, 4_000]) * MILLI)]);
         if random.coin() {
-            self.every(&[(Fault::StrangerWrites, 150 * MILLI)]);
+            // Enough to grow beyond what was lost.
+            self.every(&[(Fault::StrangerWrites, random.one_of(&[8, 150]) * MILLI)]);
         }
         self.think_us = random.one_of(&[1, 4]) * MILLI;
         // A detector that is quick enough for a story of seconds.

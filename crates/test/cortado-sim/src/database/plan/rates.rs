@@ -1,6 +1,6 @@
 //! How often faults strike and chores are asked for, unless a scenario says otherwise.
 
-use super::Chore;
+use super::chore::Chore;
 use crate::database::coverage::Fault;
 use crate::kernel::time::SECOND;
 

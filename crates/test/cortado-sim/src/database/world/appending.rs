@@ -100,6 +100,9 @@ impl World {
             };
             outcomes.iter_mut().for_each(trust);
         }
+        if self.is(Mutant::ForgetsLeaders) {
+            self.forget_leaders(to, &mut outcomes);
+        }
         let mixes = self.is(Mutant::MixesProducers);
         let Some(hosted) = self.hosted_at(to) else { return };
         if producer != hosted.producer.job {
@@ -122,7 +125,10 @@ impl World {
             return;
         }
         let next = hosted.next_offset();
-        let moved = matches!(outcomes[0], RecordOutcome::At(first) if next.is_some_and(|n| n != first.offset));
+        let moved = match outcomes[0] {
+            RecordOutcome::At(first) => next.is_some_and(|next| next != first.offset),
+            _ => false,
+        };
         if moved {
             self.coverage.reach(CoveragePoint::ReadBack);
         }

@@ -5,6 +5,7 @@
 use super::broker_log::is_reached;
 use super::{Address, Due, World};
 use crate::database::coverage::CoveragePoint;
+use crate::database::mutant::Mutant;
 use crate::kernel::time::{MILLI, Moment};
 use cortado_driver::{Event, FollowError};
 use cortado_kafka_model::cluster::{ClusterEffect, ClusterEvent};
@@ -105,7 +106,9 @@ impl World {
             Err(LogReadError::Replaced { found }) => FollowError::Replaced { found },
             Ok(_) | Err(_) => return,
         };
-        self.tell(to, Event::LogFailed(failed));
+        if !self.is(Mutant::HidesLogFailures) {
+            self.tell(to, Event::LogFailed(failed));
+        }
     }
 
     fn take_effect(&mut self, effect: ClusterEffect) {

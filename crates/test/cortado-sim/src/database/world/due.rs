@@ -373,12 +373,9 @@ impl fmt::Display for Due {
             Due::Placing(scene) => write!(f, "operator: {scene:?}"),
             Due::RequestArrives(number) => write!(f, "log: request #{number} arrives"),
             Due::BrokerAnswers { node, partition, writer, token, answer } => {
-                write!(f, "n{}.p{partition}: producer {writer} hears of try {token}: ", node + 1)?;
-                write!(f, "{answer:?}")
+                write!(f, "n{}.p{partition}: producer {writer} try {token}: {answer:?}", node + 1)
             }
-            Due::WriterWakes { node, partition, writer, .. } => {
-                write!(f, "n{}.p{partition}: producer {writer} wakes", node + 1)
-            }
+            Due::WriterWakes { writer, .. } => write!(f, "producer {writer} wakes"),
             Due::BrokersWake { .. } => write!(f, "log: brokers go on"),
             Due::BrokerMends(mend) => write!(f, "log: {mend:?} comes back"),
             Due::Losing(scene) => write!(f, "log: {scene:?}"),

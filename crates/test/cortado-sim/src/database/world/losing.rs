@@ -1,6 +1,6 @@
-//! Logs that lose what they have acknowledged, on brokers: a replica that was not in sync comes to
-//! lead, or the topic is deleted and created again. What is lost there may be in dispute or cut off;
-//! it must not be lost in silence.
+//! Logs that lose what they have acknowledged, on brokers: a replica that was not in sync comes
+//! to lead, or the topic is deleted and created again. What is lost there may be in dispute or cut
+//! off; it must not be lost in silence.
 //!
 //! Start reading at [`World::play_loss`]; what is checked is in [`World::inspect_lost`].
 
@@ -154,7 +154,7 @@ impl World {
         lost.filter(|scn| told.contains(scn)).collect()
     }
 
-    /// A record is committed on the brokers: read by the written rules, until the log has lost some.
+    /// A record is committed on the brokers: read by the written rules, until some are lost.
     pub(super) fn observe_committed(&mut self, partition: usize, at: LogOffset, record: &Bytes) {
         let known = &mut self.partitions[partition];
         // What a deleted topic goes on to commit is as lost as the rest.

@@ -166,54 +166,8 @@ impl World {
                 self.stop(node);
                 return runs;
             }
-            Fault::BrokerKilled
-            | Fault::BrokerFrozen
-            | Fault::BrokersCut
-            | Fault::BrokerCutOneWay
-            | Fault::BrokerUnheard
-            | Fault::BrokerNotTold
-            | Fault::ControllerAway
-            | Fault::NodeCutFromBroker
-            | Fault::BrokerLeaderMoves
-            | Fault::DiskFails
-            | Fault::FetchStalls
-            | Fault::StrangerTransacts
-            | Fault::StrangerTrims
-            | Fault::SettingsChanged => return self.strike_brokers(fault, node, until),
-            Fault::AppendLost
-            | Fault::RequestLate
-            | Fault::RequestRepeated
-            | Fault::RequestDropped
-            | Fault::AnswerLost
-            | Fault::UncleanLeader
-            | Fault::TopicRecreated
-            | Fault::BeatLost
-            | Fault::AppendPerhaps
-            | Fault::AppendSplit
-            | Fault::AppendSomewhere
-            | Fault::NeverAnswered
-            | Fault::ReportLost
-            | Fault::PeerMessageLost
-            | Fault::PeerMessageLate
-            | Fault::LogTruncated
-            | Fault::NewerLeader
-            | Fault::StoreDamaged
-            | Fault::AppendLate
-            | Fault::AppendPrefix
-            | Fault::AppendDuplicated
-            | Fault::AppendLateCopy
-            | Fault::AppendRefused
-            | Fault::AnswerSlow
-            | Fault::ReadFails
-            | Fault::ReadDamaged
-            | Fault::ReadForeign
-            | Fault::RequestLost
-            | Fault::ReplyLost
-            | Fault::ClientDeadline
-            | Fault::SuffixLost
-            | Fault::StoreFails
-            | Fault::StoreSlow
-            | Fault::SnapshotBroken => return false,
+            // What brokers suffer, and what strikes when something else happens.
+            other => return self.strike_brokers(other, node, until),
         }
         true
     }

@@ -7,6 +7,7 @@ use crate::database::asker::Stage;
 use crate::database::documents::AttemptId;
 use crate::database::history::{Action, Reply, Write};
 use bytes::Bytes;
+use cortado_driver::RecordOutcome;
 use cortado_model::LogOffset;
 use cortado_replica::{Body, Claim, ClaimReason, Committed, Record, decode, encode};
 
@@ -44,6 +45,17 @@ impl World {
             Some(change.1)
         });
         newest.is_some_and(|value| value != expected)
+    }
+
+    /// What was appended is said to be by the leader that the replica has last read of.
+    pub(super) fn forget_leaders(&mut self, to: Address, outcomes: &mut [RecordOutcome]) {
+        let Some(hosted) = self.hosted_at(to) else { return };
+        let Some(known) = hosted.driver.fold().map(|fold| fold.position.epoch) else { return };
+        for outcome in outcomes {
+            if let RecordOutcome::At(position) = outcome {
+                position.epoch = known;
+            }
+        }
     }
 
     /// Claims that dispute a leader give another reason.
