@@ -47,5 +47,6 @@ fn the_suite_notices_a_careless_client() {
     check(ClientDefect::ResetsToLatest, "a truncated log says so");
     check(ClientDefect::IgnoresTopicId, "a replaced log says so");
     check(ClientDefect::TrimsByName, "another log is not trimmed");
+    check(ClientDefect::GuessesOffset, "success may have no position");
     check(ClientDefect::DropsFirstOfPage, "outcomes name the place");
 }
