@@ -119,6 +119,9 @@ impl World {
             return false;
         }
         self.log.trim(partition, below);
+        // Whoever holds what is forgotten must not lose it.
+        let known = &mut self.partitions[partition];
+        known.trim_decided = known.trim_decided.max(below);
         self.on_brokers(ClusterEvent::Tick);
         true
     }

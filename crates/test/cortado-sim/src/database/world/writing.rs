@@ -28,6 +28,8 @@ use std::collections::BTreeMap;
 const REQUEST_US: u64 = 400 * MILLI;
 /// Between two tries.
 const BACKOFF_US: u64 = 20 * MILLI;
+/// No producer hears the answer.
+const UNHEARD: u64 = u64::MAX;
 /// What a stranger asks for is answered under this.
 const STRANGER: u64 = u64::MAX;
 
@@ -239,17 +241,17 @@ impl World {
         let Some(writer) = self.writer(node, partition) else { return };
         let at = at.max(writer.lanes[0].plus(1));
         writer.lanes[0] = at;
-        let by = Asked { node, partition, writer: writer.number, token, broker };
-        let again_by = Asked { writer: u64::MAX, ..by };
+        // A client that has lost the connection sends again, and both arrive: it hears of neither.
+        let heard = if again.is_some() { UNHEARD } else { writer.number };
+        let by = Asked { node, partition, writer: heard, token, broker };
         let Some(brokers) = self.log.brokers.as_mut() else { return };
         brokers.writers.sent.insert(number, Sent { by, broker, connection, request });
         self.kernel.schedule.put(at, Due::RequestArrives(number));
         if let Some(request) = again {
-            // A client that has lost the connection sends again, and both arrive.
             let (number, late_us) =
                 (self.next_number(), self.kernel.random.between(1, self.plan.late_us_max));
             let Some(brokers) = self.log.brokers.as_mut() else { return };
-            let again = Sent { by: again_by, broker, connection, request };
+            let again = Sent { by, broker, connection, request };
             brokers.writers.sent.insert(number, again);
             self.kernel.schedule.put(at.plus(late_us), Due::RequestArrives(number));
         }
@@ -274,7 +276,7 @@ impl World {
             }
         } else if lost {
             return;
-        } else if by.writer != u64::MAX {
+        } else if by.writer != UNHEARD {
             self.coverage.reach(CoveragePoint::LandedPosthumously);
         }
         if let Some(brokers) = self.log.brokers.as_mut() {
