@@ -146,6 +146,11 @@ impl ReplicaLog {
         *self = ReplicaLog { first, end: first, high: first, ..ReplicaLog::default() };
     }
 
+    /// Whether this log is empty, and begins in the middle of `batch`.
+    pub(crate) fn begins_within(&self, batch: &Batch) -> bool {
+        self.batches.is_empty() && batch.base < self.end && batch.end() > self.end
+    }
+
     /// Forgets what stands below `below`, batch by batch.
     pub(crate) fn forget(&mut self, below: u64) {
         self.first = self.first.max(below.min(self.end));

@@ -221,6 +221,30 @@ fn a_broker_that_was_not_told_serves_a_topic_that_is_gone() {
 }
 
 #[test]
+fn a_follower_that_lacks_what_is_forgotten_begins_within_a_batch() {
+    let mut rig = Rig::new();
+    let (leader, lags) = (rig.leader(), rig.followers()[0]);
+    rig.on(ClusterEvent::Kill(lags));
+    rig.pass(2 * SECOND);
+    rig.tokens += 1;
+    let request = ProduceRequest {
+        topic: TOPIC.to_owned(),
+        number: 0,
+        writer: None,
+        kind: BatchKind::Plain,
+        records: vec![Bytes::from_static(b"x"); 4],
+        all: true,
+        timeout_us: 5 * SECOND,
+    };
+    rig.on(ClusterEvent::Produce { broker: leader, token: rig.tokens, request });
+    rig.pass(SECOND / 10);
+    assert_eq!(rig.cluster.delete_records(leader, rig.partition, 2), Ok(2));
+    rig.heal(4);
+    let assigned = rig.cluster.truth().assigned(rig.partition).unwrap();
+    assert_eq!(assigned.in_sync.len(), 3);
+}
+
+#[test]
 fn a_controller_that_is_away_decides_nothing() {
     let mut rig = Rig::new();
     let old = rig.leader();

@@ -40,6 +40,7 @@ impl Soak {
         }
         let give_up_us = seed.is_multiple_of(3).then_some(900_000);
         let settings = ProducerSettings {
+            wait_us: 200_000,
             request_us: 300_000,
             backoff_us: 20_000,
             give_up_us,

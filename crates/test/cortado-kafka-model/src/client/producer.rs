@@ -18,7 +18,9 @@ use std::collections::VecDeque;
 /// How a producer behaves; times in microseconds.
 #[derive(Clone, Copy, Debug)]
 pub struct ProducerSettings {
-    /// `request.timeout.ms`, of broker and client alike.
+    /// `request.timeout.ms`: how long a broker waits for its followers.
+    pub wait_us: u64,
+    /// `socket.timeout.ms`: how long the client waits for a broker.
     pub request_us: u64,
     /// `retry.backoff.ms`.
     pub backoff_us: u64,
@@ -385,7 +387,7 @@ impl KafkaProducer {
             kind: BatchKind::Plain,
             records: batch.records.clone(),
             all: self.defect != Some(ClientDefect::AsksLeaderAlone),
-            timeout_us: self.settings.request_us,
+            timeout_us: self.settings.wait_us,
         };
         let due = now.plus(self.settings.request_us);
         batch.state = State::Sent { token, to, due, was_open: batch.open };

@@ -126,6 +126,10 @@ impl KafkaCluster {
         match answer {
             FetchAnswer::Batches { batches, high, first } => {
                 for batch in batches {
+                    // Leaders forget in the middle of a batch, and give it whole.
+                    if replica.log.begins_within(&batch) {
+                        replica.log.restart(batch.base);
+                    }
                     if batch.base == replica.log.end() {
                         replica.log.accept(batch);
                     }

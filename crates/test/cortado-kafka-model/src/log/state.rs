@@ -194,6 +194,7 @@ impl State {
         let topic = self.topics.get(&partition.database);
         let topic = topic.map_or(String::new(), |(name, ..)| name.clone());
         let settings = ProducerSettings {
+            wait_us: 1_000_000,
             request_us: 2_000_000,
             backoff_us: 20_000,
             give_up_us: None,

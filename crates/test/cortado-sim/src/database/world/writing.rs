@@ -24,8 +24,10 @@ use cortado_log::AppendOutcome;
 use cortado_model::LogPosition;
 use std::collections::BTreeMap;
 
-/// How long a client waits for a broker, and a broker for its followers.
+/// How long a client waits for a broker.
 const REQUEST_US: u64 = 400 * MILLI;
+/// How long a broker waits for its followers.
+const WAIT_US: u64 = 60 * MILLI;
 /// Between two tries.
 const BACKOFF_US: u64 = 20 * MILLI;
 /// No producer hears the answer.
@@ -98,7 +100,7 @@ impl World {
             kind,
             records,
             all: true,
-            timeout_us: REQUEST_US,
+            timeout_us: WAIT_US,
         };
         self.on_brokers(ClusterEvent::Produce { broker, token: STRANGER, request });
     }
@@ -114,6 +116,7 @@ impl World {
         let Some(brokers) = self.log.brokers.as_mut() else { return };
         let number = brokers.cluster.next_number();
         let settings = ProducerSettings {
+            wait_us: WAIT_US,
             request_us: REQUEST_US,
             backoff_us: BACKOFF_US,
             give_up_us,
