@@ -26,7 +26,8 @@ struct Rig {
 impl Rig {
     fn new() -> Rig {
         let mut cluster = KafkaCluster::new(ClusterSettings::quick(7));
-        let topic = cluster.create_topic(TOPIC, 1, TopicSettings::of_a_log(3, 1 << 20)).unwrap();
+        let topic = cluster.create_topic(TOPIC, 1, TopicSettings::of_a_log(3, 1 << 20));
+        let topic = topic.expect("all brokers are up");
         let partition = TopicPartition { topic, number: 0 };
         let mut rig = Rig { cluster, now: Micros(0), partition, effects: Vec::new(), tokens: 0 };
         rig.pass(SECOND / 10);

@@ -34,7 +34,8 @@ impl Soak {
             strict_high: seed.is_multiple_of(2),
             ..ClusterSettings::quick(seed)
         });
-        cluster.create_topic(TOPIC, 1, TopicSettings::of_a_log(3, 1 << 20)).unwrap();
+        let topic = cluster.create_topic(TOPIC, 1, TopicSettings::of_a_log(3, 1 << 20));
+        topic.expect("all brokers are up");
         if let Some(defect) = defect {
             cluster.plant(defect);
         }
@@ -146,7 +147,7 @@ impl Soak {
     }
 
     fn partition(&self) -> TopicPartition {
-        let topic = self.cluster.truth().topic(TOPIC).unwrap();
+        let topic = self.cluster.truth().topic(TOPIC).expect("it was created");
         TopicPartition { topic, number: 0 }
     }
 

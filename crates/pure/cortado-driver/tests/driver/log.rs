@@ -70,7 +70,7 @@ fn what_is_not_in_the_log_is_published_again() {
 fn check_an_end_in_the_past(unread: Option<FollowError>, role: ReplicaRole) {
     let mut rig = Rig::leading();
     rig.write(1, put("x"), None);
-    rig.take_append().unwrap();
+    rig.take_append().expect("the write is published");
     rig.on(Event::Outcomes { producer: rig.producer, outcomes: vec![RecordOutcome::Perhaps] });
     rig.settle();
     let (job, reads) = (rig.take_ask(), rig.reads);
