@@ -44,7 +44,6 @@ fn the_suite_notices_a_careless_client() {
     check(ClientDefect::HidesHoles, "a hole is no gap");
     check(ClientDefect::ControlsAreHoles, "nothing fails here");
     check(ClientDefect::ResetsToEarliest, "trimmed records are gone by name");
-    check(ClientDefect::ResetsToLatest, "a truncated log says so");
     check(ClientDefect::IgnoresTopicId, "a replaced log says so");
     check(ClientDefect::TrimsByName, "another log is not trimmed");
     check(ClientDefect::GuessesOffset, "success may have no position");

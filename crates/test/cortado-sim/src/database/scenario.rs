@@ -124,8 +124,8 @@ impl Scenario {
     /// Those whose log stands on brokers: the last of [`ALL`](Self::ALL).
     const ON_BROKERS: usize = 7;
 
-    /// The scenario of `seed` unless another is chosen: one on brokers in two seeds of nine, and the
-    /// swarm in two of five others.
+    /// The scenario of `seed` unless another is chosen: one on brokers in two seeds of nine, and
+    /// the swarm in two of five others.
     pub fn of_seed(seed: u64) -> Scenario {
         let mut random = Random::of(seed ^ 0x5ce0_a210);
         let (others, on_brokers) =
