@@ -13,6 +13,7 @@ use crate::conditions::{if_absent, if_still};
 use crate::decisions::Manual;
 use crate::events::EventKind;
 use crate::pins::{DRAINS, DrainDocument, PINS, PinsDocument, pins_key};
+use cortado_cluster::Command;
 use cortado_document::{Condition, DocumentAction};
 use cortado_model::{DatabaseId, NodeId, PartitionId};
 use tokio::time::Instant;
@@ -110,10 +111,8 @@ impl Gateway {
             let drain = put(DRAINS, node_key(node), write(&DrainDocument::new()), if_absent());
             if self.declare(vec![left, drain], deadline).await?.is_some() {
                 info!(%node, "node drained");
-                let manual = Manual::Texts {
-                    by_hand: format!("cortado node drain {node}"),
-                    undo: format!("cortado node resume {node}"),
-                };
+                let (drain, resume) = (Command::Drain { node }, Command::Resume { node });
+                let manual = Manual::Commands(drain, Some(resume));
                 let what = format!("{node} is drained: it hands over what it leads");
                 self.explain_order(EventKind::Declaration, None, what, manual);
                 return Ok(());
@@ -137,10 +136,8 @@ impl Gateway {
             let resumed = operation(DRAINS, key, DocumentAction::Delete, condition);
             if self.declare(vec![resumed], deadline).await?.is_some() {
                 info!(%node, "node resumed");
-                let manual = Manual::Texts {
-                    by_hand: format!("cortado node resume {node}"),
-                    undo: format!("cortado node drain {node}"),
-                };
+                let (drain, resume) = (Command::Drain { node }, Command::Resume { node });
+                let manual = Manual::Commands(resume, Some(drain));
                 let what = format!("{node} is resumed: its leaderships come back");
                 self.explain_order(EventKind::Declaration, None, what, manual);
                 return Ok(());

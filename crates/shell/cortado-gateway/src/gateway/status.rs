@@ -57,7 +57,7 @@ impl Gateway {
         }
         let nodes = self.known_nodes(&catalog).into_iter().map(|node| {
             let status = node_status(node, &catalog, reports.told.get(&node), &databases);
-            // Those that the cluster refuses are shown, too: with the reason.
+            // Those that cannot run are shown, too: with the reason.
             NodeStatus { sick: status.sick.or_else(|| self.parts().refusals.of(node)), ..status }
         });
         Status { nodes: nodes.collect(), databases }

@@ -58,9 +58,11 @@ impl Gateway {
     /// * `write`: of any catalog; the newest counts at each try.
     pub(super) async fn route_write(&self, write: &Write) -> Result<Acknowledged, WriteError> {
         let mut search = Search::new(self, write.partition);
-        let mut attempt = RouteAttempt::new(match write.keyed.is_empty() {
-            false => Repetition::Remembered,
-            true => Repetition::Doubled,
+        let is_remembered = !write.keyed.is_empty();
+        let mut attempt = RouteAttempt::new(if is_remembered {
+            Repetition::Remembered
+        } else {
+            Repetition::Doubled
         });
         loop {
             let tried = self.try_once(&mut search, write).await;

@@ -13,7 +13,8 @@ use std::collections::BTreeSet;
 
 fn table(key: &[&str], schema: Option<Value>) -> TableDefinition {
     let key = key.iter().map(|part| (*part).to_owned()).collect();
-    TableDefinition::new(key, schema.as_ref().map(SchemaText::from)).unwrap()
+    let schema = schema.map(|schema| SchemaText::parse(schema.to_string().as_bytes()).unwrap());
+    TableDefinition::new(key, schema).unwrap()
 }
 
 fn spec(partitions: Option<u32>) -> DatabaseSpec {

@@ -158,10 +158,12 @@ impl World {
 
     fn follower_lags(&self, leader: usize, partition: usize) -> BTreeMap<NodeId, u64> {
         let others = self.nodes.iter().filter(|other| other.id != self.nodes[leader].id);
+        // Where no node has room, it makes no difference which one leads.
+        let none_has_room = (0..self.nodes.len()).all(|number| self.is_full(number));
         let lags = others.filter_map(|other| {
             let number = other.id.0 as usize - 1;
             let sick = other.process.as_ref()?.observer.sick;
-            let fit = !sick && !self.is_full(number);
+            let fit = !sick && (none_has_room || !self.is_full(number));
             let fold = other.hosted(partition)?.driver.fold().filter(|_| fit)?;
             Some((other.id, self.log.end(partition).0 - fold.position.offset.0))
         });
