@@ -121,15 +121,15 @@ impl Consent {
             return Ok(());
         }
         if !io::stdin().is_terminal() {
-            return Err(Failure::usage(format!("not done: nothing asked you whether to {act}"))
-                .next("add --yes: standard input is no terminal to ask on"));
+            return Err(Failure::usage(format!("confirmation required to {act}"))
+                .next("add --yes: standard input is not a terminal"));
         }
         tell(&format!("{act}? This cannot be undone. Type yes to go on:"));
         let mut answer = String::new();
         io::stdin().read_line(&mut answer)?;
         match answer.trim() {
             "y" | "yes" => Ok(()),
-            _ => Err(Failure::new("not done, as you wish")),
+            _ => Err(Failure::new("not confirmed, so nothing was done")),
         }
     }
 }

@@ -4,7 +4,7 @@
 
 mod destination;
 
-use crate::export_lines::{DatabaseLine, TableLine};
+use crate::export_lines::{DatabaseLine, TableLine, on_one_line};
 use crate::failure::{Exit, Failure};
 use crate::output::{counted, tell};
 use crate::place::Scope;
@@ -115,12 +115,6 @@ async fn write_table(table: &Table, out: &mut impl Write) -> Result<u64, Failure
         }
     }
     Ok(documents)
-}
-
-/// A document as stored, which is JSON without line ends; one that came in with them loses them.
-fn on_one_line(value: &serde_json::value::RawValue) -> String {
-    // Inside strings, JSON has no line ends: those that are there stand between tokens.
-    value.get().replace(['\n', '\r'], " ")
 }
 
 /// Shown below the options.

@@ -218,7 +218,8 @@ impl ImportArguments {
         let failure = Failure::new(format!("{} refused", counted(refused, "document")));
         Err(match &self.rejects {
             Some(rejects) => failure.next(format!(
-                "`jq -c .value {}` prints them; import them again when they are corrected",
+                "`jq -c 'select(has(\"value\")).value' {}` prints them; import them again when \
+                 they are corrected",
                 for_shell(&rejects.display().to_string())
             )),
             None => failure
@@ -234,7 +235,8 @@ Examples:
   cortado import geo/place cities.json
   cortado import geo/place cities.csv.gz --fill admin1=00
   cortado import shop/user users.ndjson --key-from id=_id --rejects rejects.ndjson
-  jq -c .value rejects.ndjson | cortado import shop/user - --key-from id=_id
+  jq -c 'select(has(\"value\")).value' rejects.ndjson |
+    cortado import shop/user - --key-from id=_id
   curl https://example.com/orders.json | cortado import shop/order - --on-duplicate skip
   cortado import copy geo.ndjson         what `cortado export geo geo.ndjson` wrote, with its
                                          database and tables where they do not exist

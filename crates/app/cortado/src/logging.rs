@@ -5,9 +5,10 @@
 use crate::failure::Failure;
 use clap::ValueEnum;
 use serde_json::{Map, Value};
+use std::env::{self, VarError};
 use std::io::{self, IsTerminal};
+use std::panic;
 use std::sync::OnceLock;
-use std::{env, panic};
 use tracing::{Event, Level, Metadata, Subscriber, error};
 use tracing_subscriber::filter::{FilterExt, LevelFilter, Targets, filter_fn};
 use tracing_subscriber::fmt::format::{Format, Json, JsonFields, Writer};
@@ -39,7 +40,13 @@ pub(crate) const OF_A_SERVER: &str = "info,fjall=warn,lsm_tree=warn";
 /// # Errors
 /// The filter in the environment cannot be understood.
 pub(crate) fn begin(format: LogFormat, filter: &str) -> Result<(), Failure> {
-    let text = env::var(FILTER_VARIABLE).unwrap_or_else(|_| filter.to_owned());
+    let text = match env::var(FILTER_VARIABLE) {
+        Ok(text) if !text.is_empty() => text,
+        Ok(_) | Err(VarError::NotPresent) => filter.to_owned(),
+        Err(error @ VarError::NotUnicode(_)) => {
+            return Err(Failure::usage(format!("invalid {FILTER_VARIABLE}: {error}")));
+        }
+    };
     let filter = text.parse().map(with_spans).map_err(|error| {
         Failure::usage(format!("invalid {FILTER_VARIABLE} {text:?}: {error}"))
             .next("write a level (error, warn, info, debug, trace) or target=level, with commas")

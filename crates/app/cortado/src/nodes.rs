@@ -133,13 +133,13 @@ pub(crate) fn hand_off(arguments: &HandoffArguments) -> Result<Exit, Failure> {
     let HandoffArguments { partition: place, to, output, server } = arguments;
     let PartitionPlace { database, partition } = place;
     let client = server.client();
-    let (before, after) = block_on(async {
+    let (before, found) = block_on(async {
+        // First: what was done must not be told as failed because a look afterwards does.
         let before = client.partitions(database).await?.partitions;
-        client.hand_off(database, *partition, to.as_deref()).await.map_err(of_handoff)?;
-        Ok((before, client.partitions(database).await?.partitions))
+        let found = client.hand_off(database, *partition, to.as_deref()).await;
+        Ok((before, found.map_err(of_handoff)?))
     })?;
     let undo = undo_of_handoff(database, *partition, &before);
-    let found = after.into_iter().find(|found| found.partition == *partition);
     let (leader, pinned) = found.map_or((None, None), |found| (found.leader, found.pinned));
     let is_there = leader.is_some() && leader == pinned;
     let led_by = leader.as_deref().unwrap_or("no node yet");
@@ -159,7 +159,7 @@ pub(crate) fn hand_off(arguments: &HandoffArguments) -> Result<Exit, Failure> {
         "database": database, "partition": partition, "leader": leader, "pinned": pinned,
     });
     report(*output, &told, &answer)?;
-    Ok(if is_there { Exit::Done } else { Exit::Refused })
+    Ok(if is_there { Exit::Done } else { Exit::Unknown })
 }
 
 /// How to undo a handoff, and what that does besides.
@@ -211,41 +211,48 @@ fn drain(OneNode { node, output, server }: &OneNode) -> Result<Exit, Failure> {
     let (led, left) = block_on(async {
         let led = led_by(&client, node).await?.len();
         client.drain_node(node).await.map_err(Failure::of_declaration)?;
-        let mut left = led_by(&client, node).await?;
-        let mut moved_at = Instant::now();
-        while left.iter().any(|(_, is_movable)| *is_movable) && moved_at.elapsed() < DRAIN_STALLED {
-            sleep(LOOK).await;
-            let now = led_by(&client, node).await?;
-            if now.len() < left.len() {
-                moved_at = Instant::now();
-            }
-            left = now;
-        }
-        Ok((led, left))
+        let left = await_drained(&client, node).await;
+        Ok((led, left.map_err(|failure| failure.of_what_goes_on(format!("{node} is drained")))?))
     })?;
-    let (stuck, kept): (Vec<_>, Vec<_>) = left.iter().partition(|(_, is_movable)| *is_movable);
+    let (stuck, kept): (Vec<_>, Vec<_>) = left.iter().partition(|led| led.is_movable);
     let moved = led.saturating_sub(left.len());
     let done = format!(
         "drained {node}: {} handed over, {}; `cortado node resume {node}` undoes that",
         counted(moved as u64, "leadership"),
         rest_of_drain(node, &stuck, &kept)
     );
-    let left: Vec<&String> = left.iter().map(|(partition, _)| partition).collect();
+    let left: Vec<&String> = left.iter().map(|led| &led.partition).collect();
     let answer = json!({
         "done": if stuck.is_empty() { "drained" } else { "draining" }, "node": node,
         "handed_over": moved, "still_leads": left,
     });
     report(*output, &done, &answer)?;
-    Ok(if stuck.is_empty() { Exit::Done } else { Exit::Refused })
+    Ok(if stuck.is_empty() { Exit::Done } else { Exit::Unknown })
+}
+
+/// Waits until a drained node leads nothing more that another one could, or nothing moves any more;
+/// what it still leads, as [`led_by`].
+async fn await_drained(client: &Client, node: &str) -> Result<Vec<Led>, Failure> {
+    let mut left = led_by(client, node).await?;
+    let mut moved_at = Instant::now();
+    while left.iter().any(|led| led.is_movable) && moved_at.elapsed() < DRAIN_STALLED {
+        sleep(LOOK).await;
+        let now = led_by(client, node).await?;
+        if now.len() < left.len() {
+            moved_at = Instant::now();
+        }
+        left = now;
+    }
+    Ok(left)
 }
 
 /// What a drained node still leads.
 ///
 /// * `stuck`: partitions that another node could lead, and has not taken.
 /// * `kept`: those that no other node can.
-fn rest_of_drain(node: &str, stuck: &[&(String, bool)], kept: &[&(String, bool)]) -> String {
-    let led = |partitions: &[&(String, bool)]| {
-        let first = partitions.first().map_or("", |(first, _)| first.as_str());
+fn rest_of_drain(node: &str, stuck: &[&Led], kept: &[&Led]) -> String {
+    let led = |partitions: &[&Led]| {
+        let first = partitions.first().map_or("", |first| first.partition.as_str());
         format!("{}, such as {first}", counted(partitions.len() as u64, "partition"))
     };
     match (stuck, kept) {
@@ -260,8 +267,16 @@ fn rest_of_drain(node: &str, stuck: &[&(String, bool)], kept: &[&(String, bool)]
     }
 }
 
-/// What `node` leads, and whether another node that runs and is not drained has a replica of it.
-async fn led_by(client: &Client, node: &str) -> Result<Vec<(String, bool)>, Failure> {
+/// A partition that a node leads.
+struct Led {
+    /// DB/NUMBER.
+    partition: String,
+    /// Another node that runs and is not drained has a replica of it.
+    is_movable: bool,
+}
+
+/// What `node` leads.
+async fn led_by(client: &Client, node: &str) -> Result<Vec<Led>, Failure> {
     let cluster = client.cluster().await?;
     let partitions = cluster.databases.iter().flat_map(|database| {
         database.partitions.iter().map(move |partition| (&database.name, partition))
@@ -269,7 +284,7 @@ async fn led_by(client: &Client, node: &str) -> Result<Vec<(String, bool)>, Fail
     let led = partitions.filter(|(_, partition)| partition.leader.as_deref() == Some(node));
     let of = |(database, partition): (&String, &PartitionAnswer)| {
         let is_movable = could_move(partition, node, &cluster.nodes);
-        (format!("{database}/{}", partition.partition), is_movable)
+        Led { partition: format!("{database}/{}", partition.partition), is_movable }
     };
     Ok(led.map(of).collect())
 }
@@ -322,7 +337,7 @@ Examples:
   cortado node resume n2        when that is done
 
 A drained node keeps its replicas, and leads nothing that another node can lead. It stays
-drained when it starts again. The exit code is 1 if it still leads what another node could.";
+drained when it starts again. The exit code is 3 if it still leads what another node could.";
 
 /// Shown below the options of `cortado node replace`.
 const REPLACE_HELP: &str = "\
@@ -342,7 +357,7 @@ Examples:
 
 A handoff is planned: writes wait some milliseconds, and no request fails. The leadership
 stays where it was put, also after that node was away: `cortado rebalance DB` undoes it, and
-all other handoffs in DB. The exit code is 1 if another node leads in the end.";
+all other handoffs in DB. The exit code is 3 if another node leads for now.";
 
 #[cfg(test)]
 mod tests;

@@ -19,8 +19,8 @@ pub(crate) struct ServerArguments {
     /// The server's address [environment: CORTADO_URL]
     #[arg(long, default_value = url_default(), value_name = "URL", help_heading = "Server")]
     url: ServerAddress,
-    /// How long to retry what was definitely not done, such as during a failover [default: 15, but
-    /// 1 if no server has ever answered on this machine]
+    /// How long to retry what was definitely not done, such as during a failover [default: 15;
+    /// 1 if a server on this machine refuses the first connection]
     #[arg(long, value_name = "SECONDS", help_heading = "Server")]
     retry_for: Option<u64>,
 }

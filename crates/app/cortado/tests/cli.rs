@@ -575,12 +575,15 @@ fn an_empty_variable_is_none_and_one_that_is_no_text_is_wrong_usage() {
         "CORTADO_DATA",
         "CORTADO_ALLOW_HOSTS",
         "CORTADO_CONFIG",
+        "CORTADO_LOG",
         "CORTADO_LOG_FORMAT",
+        "CORTADO_LOG_SIZE",
     ] {
         command.env(variable, "");
     }
     let server = Server::run(command).unwrap_or_else(|said| panic!("no server:\n{said}"));
     assert!(server.said().contains("removed at the end"), "{}", server.said());
+    assert!(server.said().contains("server started"), "the level is info: {}", server.said());
     assert_eq!(server.stop().code(), Some(0));
     let mut command = binary();
     command.args(["dev", "--nodes", "0"]).env("CORTADO_NODES", "").env("CORTADO_LISTEN", "");

@@ -72,11 +72,20 @@ impl Group {
     /// What all say alike; where each names its own partition, one line for all.
     fn command(&self, text: impl Fn(&EventAnswer) -> &String) -> String {
         let first = text(self.first());
-        if self.events.iter().all(|event| text(event) == first) {
+        let mut others = self.events.iter().skip(1);
+        if others.clone().all(|event| text(event) == first) {
             return first.clone();
         }
-        let named = place_of(self.first()).unwrap_or_default();
-        format!("{}, for each", first.replace(&named, "DATABASE/PARTITION"))
+        let of_any = |event: &EventAnswer| match place_of(event) {
+            Some(place) => text(event).replace(&place, "DATABASE/PARTITION"),
+            None => text(event).clone(),
+        };
+        let for_all = of_any(self.first());
+        if others.all(|event| of_any(event) == for_all) {
+            format!("{for_all}, for each")
+        } else {
+            "another one for some of them: --output json shows each".to_owned()
+        }
     }
 }
 
@@ -127,6 +136,17 @@ mod tests {
             by_hand: format!("cortado handoff geo/{partition} --to n2"),
             undo: "cortado node drain n2".to_owned(),
         }
+    }
+
+    #[test]
+    fn what_differs_by_partition_is_not_told_of_all() {
+        let mut group = Group::of(claim(0, 1_000, 0));
+        group.add(claim(1, 1_000, 0));
+        assert_eq!(group.by_hand(), "cortado handoff DATABASE/PARTITION --to n2, for each");
+        let by_hand = "cortado handoff geo/2 --to n3".to_owned();
+        group.add(EventAnswer { by_hand, ..claim(2, 1_000, 0) });
+        assert!(group.by_hand().contains("--output json"), "{}", group.by_hand());
+        assert_eq!(group.undo(), "cortado node drain n2");
     }
 
     #[test]

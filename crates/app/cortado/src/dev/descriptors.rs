@@ -1,8 +1,8 @@
 //! How many files a server may hold open, and how they are shared out: the log and the stores
 //! first.
 //!
-//! A log or a store that finds none left fails, and a client that finds none is told to come back:
-//! so clients get what the others leave. Start reading at [`Descriptors::share_out`].
+//! A log or a store that finds none left fails; a client takes the place of an idle one, or is told
+//! to come back: so clients get what the others leave. Start reading at [`Descriptors::share_out`].
 //! Source: docs/operations/disk.md, "File descriptors".
 
 use crate::failure::Failure;

@@ -8,16 +8,17 @@
 use crate::data_directory::store_folder;
 use cortado_log::Log;
 use cortado_log_embedded::EmbeddedLog;
-use cortado_model::{LogOffset, NodeId, PartitionId, with_causes};
+use cortado_model::{NodeId, with_causes};
 use cortado_node::{StoreFactory, folded_in};
 use cortado_store::{Store, StoreError};
 use cortado_store_fjall::{FjallStore, OpenError, Settings};
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use tracing::warn;
 
 /// What their names have behind that of the store, before their number.
@@ -50,8 +51,7 @@ impl Stores {
 
     fn open_with(&self, settings: &Settings, node: NodeId) -> Result<Arc<dyn Store>, OpenError> {
         let store: Arc<dyn Store> = Arc::new(FjallStore::open(settings)?);
-        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
-        opened.insert(node, Arc::downgrade(&store));
+        self.opened.lock().insert(node, Arc::downgrade(&store));
         Ok(store)
     }
 
@@ -66,19 +66,11 @@ impl Stores {
 
     /// Why the store of `node` must not be set aside: it may hold what nothing else does.
     fn must_stay(&self, node: NodeId) -> Option<String> {
-        let lost = match self.only_in(node) {
-            Ok(lost) => lost,
-            Err(other) => {
-                return Some(format!(
-                    "it is left alone, since the log ends before what the store of {other} has \
-                     seen of it: restore the log that belongs to the stores"
-                ));
-            }
-        };
-        let partitions = match lost.len() {
-            0 => return None,
-            1 => "1 partition is".to_owned(),
-            count => format!("{count} partitions are"),
+        let partitions = match self.count_only_in(node) {
+            Ok(0) => return None,
+            Ok(1) => "1 partition is".to_owned(),
+            Ok(count) => format!("{count} partitions are"),
+            Err(unsure) => return Some(format!("it is left alone, since {unsure}")),
         };
         Some(format!(
             "it is left alone, since {partitions} whole in no other store and the log has \
@@ -93,40 +85,48 @@ impl Stores {
     fn set_aside(&self, node: NodeId, damage: &OpenError) -> Result<(), StoreError> {
         let error = with_causes(damage);
         let directory = store_folder(&self.folder, node);
-        let aside = move_aside(&directory).map_err(|failed| StoreError::Damaged {
-            why: format!("{error}; not moved: {failed}"),
+        let aside = move_aside(&directory).map_err(|failed| StoreError::Failed {
+            why: format!("{error}; it cannot be set aside: {failed}"),
         })?;
         let kept = aside.display();
         warn!(%node, error, %kept, "damaged store set aside; the node builds it anew");
         Ok(())
     }
 
-    /// The partitions whose state neither the log nor another node's store could give back.
+    /// How many partitions there are whose state neither the log nor another node's store could
+    /// give back.
     ///
     /// # Errors
-    /// The log is older than the store of another node, and so perhaps than this one.
-    fn only_in(&self, node: NodeId) -> Result<Vec<(PartitionId, LogOffset)>, NodeId> {
+    /// It cannot be known.
+    fn count_only_in(&self, node: NodeId) -> Result<usize, Unsure> {
         let mut lost = self.log.trimmed();
         for other in self.nodes().into_iter().filter(|other| *other != node) {
-            let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
-            let running = opened.get(&other).and_then(Weak::upgrade);
-            drop(opened);
-            // One that cannot be looked into gives nothing back.
-            let Some(store) = running.or_else(|| self.open_as_it_is(other).ok()) else { continue };
+            let running = self.opened.lock().get(&other).and_then(Weak::upgrade);
+            let store = match running.map_or_else(|| self.open_as_it_is(other), Ok) {
+                Ok(store) => store,
+                // A damaged one gives nothing back.
+                Err(OpenError::Damaged { .. } | OpenError::Marked { .. }) => continue,
+                Err(error) => {
+                    let source = store_error(&error);
+                    return Err(Unsure::Unreadable { node: other, source });
+                }
+            };
             let is_beyond = |partition| {
                 let end = self.log.local_end(partition);
                 // Without an end it is of a database that was dropped.
                 end.is_some_and(|end| folded_in(store.as_ref(), partition) > Some(end))
             };
-            if store.partitions().unwrap_or_default().into_iter().any(is_beyond) {
-                return Err(other);
+            let held = store.partitions();
+            let held = held.map_err(|source| Unsure::Unreadable { node: other, source })?;
+            if held.into_iter().any(is_beyond) {
+                return Err(Unsure::LogOlder { than: other });
             }
             lost.retain(|(partition, first)| {
                 let folded = folded_in(store.as_ref(), *partition);
                 folded.is_none_or(|folded| folded < *first)
             });
         }
-        Ok(lost)
+        Ok(lost.len())
     }
 
     /// The nodes that have a store here.
@@ -137,6 +137,19 @@ impl Stores {
         let nodes = names.filter_map(|name| number(name).map(NodeId));
         nodes.filter(|node| store_folder(&self.folder, *node).exists()).collect()
     }
+}
+
+/// Why it cannot be known whether a store is the last copy of something.
+#[derive(Debug, thiserror::Error)]
+enum Unsure {
+    /// And so perhaps older than the store in question, too.
+    #[error(
+        "the log ends before what the store of {than} has seen of it: restore the log that belongs \
+         to the stores"
+    )]
+    LogOlder { than: NodeId },
+    #[error("the store of {node} cannot be read now ({source}): mend that one first")]
+    Unreadable { node: NodeId, source: StoreError },
 }
 
 impl StoreFactory for Stores {
@@ -150,7 +163,10 @@ impl StoreFactory for Stores {
             let why = format!("{}; {why}", with_causes(&damage));
             return match damage {
                 OpenError::Marked { .. } => self.open_marked(node, &why),
-                _ => Err(StoreError::Damaged { why }),
+                OpenError::Damaged { .. }
+                | OpenError::InUse { .. }
+                | OpenError::ReadOnly { .. }
+                | OpenError::Failed { .. } => Err(StoreError::Damaged { why }),
             };
         }
         self.set_aside(node, &damage)?;
@@ -194,11 +210,13 @@ fn move_aside(directory: &Path) -> io::Result<PathBuf> {
     }
     let next = numbers.iter().max().map_or(1, |last: &u32| last.saturating_add(1));
     fs::rename(directory, named(next))?;
-    File::open(parent)?.sync_all()?;
+    // The store has been moved, and that is what matters; so below.
+    if let Err(error) = File::open(parent).and_then(|parent| parent.sync_all()) {
+        warn!(path = %parent.display(), %error, "cannot sync the folder of a store set aside");
+    }
     let first = numbers.iter().min().copied();
     for number in numbers.into_iter().filter(|number| Some(*number) != first) {
         let between = named(number);
-        // The store has been moved, and that is what matters.
         if let Err(error) = fs::remove_dir_all(&between) {
             warn!(path = %between.display(), %error, "cannot remove a store that was set aside");
         }
@@ -212,7 +230,9 @@ mod tests {
     use bytes::Bytes;
     use cortado_log::{LogSpec, outcomes_of};
     use cortado_log_embedded::Settings as LogSettings;
-    use cortado_model::{Batch, ClusterUuid, DatabaseId, LogId, LogPosition, PartitionUuid};
+    use cortado_model::{
+        Batch, ClusterUuid, DatabaseId, LogId, LogOffset, LogPosition, PartitionId, PartitionUuid,
+    };
     use cortado_replica::{FoldState, Genesis, PartitionIdentity};
 
     const PARTITION: PartitionId = PartitionId { database: DatabaseId(1), number: 0 };

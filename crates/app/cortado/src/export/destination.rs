@@ -4,6 +4,7 @@
 //! Start reading at [`Destination::open`].
 
 use crate::failure::Failure;
+use crate::output::tell;
 use crate::terminal::stdout;
 use std::fs::{self, File, FileType, Metadata, OpenOptions, Permissions};
 use std::io::{self, BufWriter, ErrorKind, Write};
@@ -129,11 +130,8 @@ fn behind_links(path: &Path) -> io::Result<Found> {
             Err(error) => return Err(error),
         }
     }
-    Err(io::Error::from_raw_os_error(TOO_MANY_LINKS))
+    Err(rustix::io::Errno::LOOP.into())
 }
-
-/// ELOOP of Linux.
-const TOO_MANY_LINKS: i32 = 40;
 
 /// The descriptor that a path below `/proc/self/fd` names.
 fn own_descriptor(path: &Path) -> Option<u32> {
@@ -199,7 +197,14 @@ fn persist(out: BufWriter<NamedTempFile>, path: &Path) -> io::Result<()> {
     let beside = out.into_inner().map_err(io::IntoInnerError::into_error)?;
     beside.as_file().sync_all()?;
     beside.persist(path).map_err(|error| error.error)?;
-    File::open(folder_of(path))?.sync_all()
+    // The file is replaced: at worst, a power failure brings the former one back.
+    if let Err(error) = File::open(folder_of(path)).and_then(|folder| folder.sync_all()) {
+        tell(&format!(
+            "{} is written, but its folder could not be synced: {error}",
+            path.display()
+        ));
+    }
+    Ok(())
 }
 
 fn unwritable(path: &Path, error: &io::Error) -> Failure {

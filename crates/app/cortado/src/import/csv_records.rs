@@ -76,8 +76,10 @@ impl CsvRecords {
             position: 0,
             position_before: 0,
         };
-        if !matches!(records.read()?, Some(Ok(()))) {
-            return Err(HeaderError::NoHeader("it is empty or too long"));
+        match records.read()? {
+            Some(Ok(())) => {}
+            None => return Err(HeaderError::NoHeader("it is empty")),
+            Some(Err(too_long)) => return Err(HeaderError::NoHeader(too_long.why())),
         }
         let names = records.cells.texts().map_err(|_| HeaderError::NoHeader("it is not UTF-8"))?;
         let mut columns: Vec<Column> = Vec::with_capacity(names.len());
@@ -109,10 +111,7 @@ impl CsvRecords {
         let text = match self.read()? {
             None => return Ok(None),
             Some(Ok(())) => self.object(),
-            Some(Err(TooLong)) => {
-                let reason = "it is longer than 8 MiB: is a closing quote missing?".to_owned();
-                Err(Torn { reason, text: None })
-            }
+            Some(Err(too_long)) => Err(Torn { reason: too_long.why().to_owned(), text: None }),
         };
         self.position += 1;
         let position = self.window.position();
@@ -150,11 +149,16 @@ impl CsvRecords {
                 | ReadRecordResult::OutputFull
                 | ReadRecordResult::OutputEndsFull => {}
             }
-            if cells.used > PIECE_BYTES_MAX || cells.count > COLUMNS_MAX {
+            let too_long = match (cells.used, cells.count) {
+                (used, _) if used > PIECE_BYTES_MAX => Some(TooLong::Bytes),
+                (_, count) if count > COLUMNS_MAX => Some(TooLong::Cells),
+                (_, _) => None,
+            };
+            if let Some(too_long) = too_long {
                 // Goes on with the next line: what is too long may have swallowed many.
                 reader.reset();
                 pass_line(window)?;
-                return Ok(Some(Err(TooLong)));
+                return Ok(Some(Err(too_long)));
             }
         }
     }
@@ -187,7 +191,20 @@ impl CsvRecords {
     }
 }
 
-struct TooLong;
+/// Of what a record has too much.
+enum TooLong {
+    Bytes,
+    Cells,
+}
+
+impl TooLong {
+    fn why(&self) -> &'static str {
+        match self {
+            TooLong::Bytes => "it is longer than 8 MiB: is a closing quote missing?",
+            TooLong::Cells => "it has more than 10,000 cells",
+        }
+    }
+}
 
 impl Cells {
     fn make_room(&mut self) {

@@ -72,7 +72,7 @@ impl Keying {
         let text = String::from_utf8(text)
             .map_err(|error| ("not valid UTF-8".to_owned(), error.into_bytes()))?;
         let found = self.keyed(&text).and_then(|(table, key, value)| {
-            // The server says the same, but later and about a whole transaction.
+            // The server says the same, but later and about a whole bulk.
             DocumentKey::from_parts(&key).map_err(|error| error.to_string())?;
             Ok((table, key, value))
         });

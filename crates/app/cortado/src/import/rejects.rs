@@ -3,6 +3,7 @@
 //! `{"position":7,"line":9,"reason":"…","value":{…}}`; where there is no JSON, `text` stands for
 //! `value`. Start reading at [`Rejects::create`].
 
+use crate::export_lines::on_one_line;
 use crate::failure::Failure;
 use serde_json::value::RawValue;
 use std::fs::{File, Metadata, OpenOptions};
@@ -90,9 +91,7 @@ fn line_of(refused: &Refused) -> String {
     let mut shown = format!("{{\"position\":{position},\"line\":{line},\"reason\":{reason}");
     match text.as_deref().map(|text| (text, serde_json::from_slice::<&RawValue>(text))) {
         Some((_, Ok(value))) => {
-            // Between tokens alone: JSON has no line ends inside strings.
-            let value = value.get().replace(['\n', '\r'], " ");
-            shown.push_str(&format!(",\"value\":{value}"));
+            shown.push_str(&format!(",\"value\":{}", on_one_line(value)));
         }
         Some((text, Err(_))) => {
             let text = serde_json::Value::from(String::from_utf8_lossy(text));

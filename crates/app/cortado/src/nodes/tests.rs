@@ -29,9 +29,9 @@ fn the_undo_of_a_handoff_is_the_former_pin_or_names_what_else_it_forgets() {
 
 #[test]
 fn a_drain_that_is_stuck_is_not_told_as_done() {
-    let (stuck, kept) = (("geo/1".to_owned(), true), ("geo/2".to_owned(), false));
-    let rest =
-        |stuck: &[&(String, bool)], kept: &[&(String, bool)]| rest_of_drain("n1", stuck, kept);
+    let stuck = Led { partition: "geo/1".to_owned(), is_movable: true };
+    let kept = Led { partition: "geo/2".to_owned(), is_movable: false };
+    let rest = |stuck: &[&Led], kept: &[&Led]| rest_of_drain("n1", stuck, kept);
     assert_eq!(rest(&[], &[]), "it leads nothing");
     assert!(rest(&[], &[&kept]).contains("no other node with a replica can"));
     let told = rest(&[&stuck], &[&kept]);

@@ -64,6 +64,12 @@ fn a_missing_quote_costs_a_bounded_part() {
 }
 
 #[test]
+fn a_record_of_too_many_cells_says_so() {
+    let file = format!("a,b\n{}\n1,2\n", ",".repeat(20_000));
+    check(&file, &["2!it has more than 10,000 cells", "3:{\"a\":\"1\",\"b\":\"2\"}"]);
+}
+
+#[test]
 fn what_is_no_header_is_refused() {
     let refused = |file: &str| begin(file, None).map(drop).expect_err("no header").to_string();
     assert!(refused("a,b,a\n").contains("two columns named \"a\""));
