@@ -45,8 +45,10 @@ impl Leader {
 
     /// Steps, and lets the log take what is appended.
     fn do_all(&mut self, now: Now, input: Input) {
-        for (_, records) in self.step(now, input) {
+        for (token, records) in self.step(now, input) {
+            let first = LogOffset(self.log.len() as u64);
             self.log.extend(records);
+            self.do_all(now, Input::Appended { token, first });
             self.feed(now);
         }
     }
@@ -67,10 +69,7 @@ impl Leader {
         let entries = (0..).map(LogOffset).zip(self.log.iter().cloned()).collect();
         let next = LogPosition { offset: LogOffset(self.log.len() as u64), epoch: 0 };
         let page = RecordPage { from: LogOffset(0), entries, next };
-        for (_, records) in self.step(now, Input::Page(page)) {
-            self.log.extend(records);
-            self.feed(now);
-        }
+        self.do_all(now, Input::Page(page));
     }
 
     /// A write; answers the append and the time of its record.
