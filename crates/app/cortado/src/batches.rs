@@ -4,6 +4,7 @@
 
 use crate::body_argument::BodyArgument;
 use crate::failure::{Exit, Failure};
+use crate::names;
 use crate::server_arguments::{ServerArguments, block_on};
 use crate::terminal::stdout;
 use clap::Args;
@@ -17,7 +18,7 @@ use std::io::Write;
 #[derive(Debug, Args)]
 pub(crate) struct BatchArguments {
     /// The database
-    #[arg(value_name = "DB")]
+    #[arg(value_name = "DB", add = names::databases())]
     database: String,
     /// {"keys":[…]} to read, {"operations":[…]} to write all or nothing: the text, @FILE, or -
     body: BodyArgument,

@@ -132,9 +132,7 @@ impl Command {
             Command::Node(command) => nodes::run(command),
             Command::Log(command) => log_verification::run(command),
             Command::Explain(arguments) => decisions::run(&arguments),
-            Command::Completions(arguments) => {
-                completions::print(&arguments, &mut CommandLine::command())
-            }
+            Command::Completions(arguments) => completions::print(&arguments),
             Command::Man(arguments) => manual::write(&arguments, CommandLine::command()),
         }
     }

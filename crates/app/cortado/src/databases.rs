@@ -3,11 +3,12 @@
 //! Start reading at [`DatabaseCommand`].
 
 use crate::failure::{Exit, Failure};
+use crate::names;
 use crate::output::{Columns, counted, tell};
 use crate::place::TablePlace;
 use crate::server_arguments::{Form, OutputArguments, ServerArguments, block_on};
 use crate::terminal::stdout;
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueHint};
 use cortado_wire::{DatabaseAnswer, DatabaseBody, RawJson, TableAnswer, TableBody};
 use serde::Serialize;
 use std::fs;
@@ -41,6 +42,7 @@ pub(crate) enum DatabaseCommand {
     #[command(after_help = SHOW_HELP)]
     Show {
         /// Name of the database
+        #[arg(add = names::databases())]
         name: String,
         #[command(flatten)]
         print: Print,
@@ -49,6 +51,7 @@ pub(crate) enum DatabaseCommand {
     #[command(after_help = DROP_HELP)]
     Drop {
         /// Name of the database
+        #[arg(add = names::databases())]
         name: String,
         #[command(flatten)]
         consent: Consent,
@@ -64,12 +67,13 @@ pub(crate) enum TableCommand {
     #[command(after_help = TABLE_HELP)]
     Create {
         /// DB/TABLE
+        #[arg(add = names::tables())]
         table: TablePlace,
         /// Names of the key's parts, separated by commas, the resource first
         #[arg(long, value_name = "PART,…", value_delimiter = ',', required = true)]
         key: Vec<String>,
         /// File with a JSON Schema that every document must satisfy
-        #[arg(long, value_name = "FILE")]
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
         schema: Option<PathBuf>,
         #[command(flatten)]
         print: Print,
@@ -78,7 +82,7 @@ pub(crate) enum TableCommand {
     #[command(after_help = TABLE_LIST_HELP)]
     List {
         /// Name of the database
-        #[arg(value_name = "DB")]
+        #[arg(value_name = "DB", add = names::databases())]
         database: String,
         #[command(flatten)]
         print: Print,
@@ -87,6 +91,7 @@ pub(crate) enum TableCommand {
     #[command(after_help = TABLE_SHOW_HELP)]
     Show {
         /// DB/TABLE
+        #[arg(add = names::tables())]
         table: TablePlace,
         #[command(flatten)]
         print: Print,
@@ -95,6 +100,7 @@ pub(crate) enum TableCommand {
     #[command(after_help = TABLE_DROP_HELP)]
     Drop {
         /// DB/TABLE
+        #[arg(add = names::tables())]
         table: TablePlace,
         #[command(flatten)]
         consent: Consent,

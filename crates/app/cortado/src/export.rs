@@ -6,6 +6,7 @@ mod destination;
 
 use crate::export_lines::{DatabaseLine, TableLine, on_one_line};
 use crate::failure::{Exit, Failure};
+use crate::names;
 use crate::output::{counted, tell};
 use crate::place::Scope;
 use crate::server_arguments::{ServerArguments, block_on};
@@ -22,6 +23,7 @@ use std::path::PathBuf;
 #[derive(Debug, Args)]
 pub(crate) struct ExportArguments {
     /// DB, or DB/TABLE
+    #[arg(add = names::tables())]
     scope: Scope,
     /// The file, replaced at the end and only if all went well; - for standard output. What is no
     /// regular file, such as a device or a pipe, is written to as it is

@@ -18,6 +18,7 @@ mod rejects;
 mod progress;
 
 use crate::failure::{Exit, Failure};
+use crate::names;
 use crate::output::{counted, for_shell, thousands};
 use crate::place::Scope;
 use crate::server_arguments::{Form, OutputArguments, ServerArguments, block_on};
@@ -44,6 +45,7 @@ use tokio::sync::oneshot;
 #[derive(Debug, Args)]
 pub(crate) struct ImportArguments {
     /// DB/TABLE; or DB alone for a file that `cortado export` wrote
+    #[arg(add = names::tables())]
     target: Scope,
     /// JSON, NDJSON, CSV or TSV, also gzipped, told by content; - for standard input
     #[arg(value_hint = ValueHint::FilePath)]

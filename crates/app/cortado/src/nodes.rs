@@ -4,6 +4,7 @@
 
 use crate::databases::print_json;
 use crate::failure::{Exit, Failure};
+use crate::names;
 use crate::output::counted;
 use crate::place::PartitionPlace;
 use crate::server_arguments::{Form, OutputArguments, ServerArguments, block_on};
@@ -49,6 +50,7 @@ pub(crate) enum NodeCommand {
 #[derive(Debug, Args)]
 pub(crate) struct OneNode {
     /// Name of the node, such as n1
+    #[arg(add = names::nodes())]
     node: String,
     #[command(flatten)]
     output: OutputArguments,
@@ -118,9 +120,10 @@ fn report(output: OutputArguments, sentence: &str, report: &Value) -> io::Result
 #[derive(Debug, Args)]
 pub(crate) struct HandoffArguments {
     /// DB/NUMBER, such as geo/3
+    #[arg(add = names::partitions())]
     partition: PartitionPlace,
     /// The successor; without it, the best of the other replicas
-    #[arg(long, value_name = "NODE")]
+    #[arg(long, value_name = "NODE", add = names::nodes())]
     to: Option<String>,
     #[command(flatten)]
     output: OutputArguments,
@@ -293,7 +296,7 @@ async fn led_by(client: &Client, node: &str) -> Result<Vec<Led>, Failure> {
 #[derive(Debug, Args)]
 pub(crate) struct RebalanceArguments {
     /// Only this database
-    #[arg(value_name = "DB")]
+    #[arg(value_name = "DB", add = names::databases())]
     database: Option<String>,
     #[command(flatten)]
     output: OutputArguments,

@@ -27,7 +27,7 @@ pub(crate) struct ServerArguments {
 
 /// The server where `--url` names none. Not left to clap's `env`, which would name `--url` in usage
 /// lines as if it were required.
-fn url_default() -> &'static OsStr {
+pub(crate) fn url_default() -> &'static OsStr {
     static FOUND: OnceLock<OsString> = OnceLock::new();
     FOUND.get_or_init(|| {
         let named = env::var_os("CORTADO_URL").filter(|text| !text.is_empty());

@@ -6,6 +6,7 @@ mod screen;
 
 use crate::databases::print_json;
 use crate::failure::{Exit, Failure};
+use crate::names;
 use crate::output::{Columns, counted, tell};
 use crate::server_arguments::{Form, OutputArguments, ServerArguments, block_on};
 use crate::terminal::{escaped, raw_stdout, stdout};
@@ -23,7 +24,7 @@ use tokio::time::sleep;
 #[derive(Debug, Args)]
 pub(crate) struct StatusArguments {
     /// Only this database, with all of its partitions
-    #[arg(value_name = "DB")]
+    #[arg(value_name = "DB", add = names::databases())]
     database: Option<String>,
     /// All partitions, not only those that are not well
     #[arg(long)]

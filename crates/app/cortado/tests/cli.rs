@@ -9,13 +9,14 @@ mod harness;
 use harness::ran::{Ran, binary, binary_by, on_a_terminal};
 use harness::{BOUND, Server};
 use serde_json::Value;
+use std::env;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixDatagram;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
@@ -351,7 +352,7 @@ fn usage_and_absence_have_their_own_exit_codes() {
     let help = run(&["--help"]).done();
     assert!(help.contains("Exit codes: 0 done"), "{help}");
     for shell in ["bash", "zsh", "fish"] {
-        assert!(run(&["completions", shell]).done().contains("handoff"));
+        assert!(run(&["completions", shell]).done().contains("CORTADO_COMPLETE"));
     }
     for arguments in [&["--version"][..], &["--help"], &["completions", "zsh"], &["man"]] {
         let mut full = binary();
@@ -378,36 +379,49 @@ fn every_command_has_a_manual_page() {
     assert!(Ran::alone(&["man"]).done().contains(".TH cortado 1"));
 }
 
-/// As a person has it who presses Tab.
-#[test]
-fn a_shell_completes_files_where_a_file_is_meant() {
+/// As a person has it who presses Tab behind these words.
+fn completed(words: &[&str], current: &str, url: &str) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
     let script = folder.path().join("cortado.bash");
     fs::write(&script, Ran::alone(&["completions", "bash"]).done()).unwrap();
-    let complete = |words: &str, at: u32| {
-        let mut bash = Command::new("bash");
-        bash.current_dir(folder.path()).args(["--norc", "-c"]);
-        let previous = words.split(' ').next_back().unwrap();
-        bash.arg(format!(
-            "source ./cortado.bash; COMP_WORDS=({words} ''); COMP_CWORD={at}; \
-             $(complete -p cortado | sed 's/.*-F \\([a-z_]*\\).*/\\1/') cortado '' {previous}; \
-             echo \"${{COMPREPLY[@]}}\"; complete -p cortado"
-        ));
-        let output = bash.output().unwrap();
-        String::from_utf8(output.stdout).unwrap()
-    };
-    let said = complete("cortado import geo/place", 3);
-    assert!(said.starts_with('\n') && said.contains("-o default"), "nothing, so files: {said}");
-    for (words, values) in [
-        ("cortado import geo/place file --on-duplicate", "replace skip fail"),
-        ("cortado import --on-duplicate", "replace skip fail"),
-        ("cortado put geo/place/a {} --output", "table json"),
-    ] {
-        let said = complete(words, words.split(' ').count() as u32);
-        assert!(said.starts_with(values), "{words}: {said}");
-    }
-    let said = complete("cortado", 1);
-    assert!(said.contains("import") && said.contains("handoff"), "{said}");
+    fs::write(folder.path().join("places.csv"), "").unwrap();
+    let mut bash = Command::new("bash");
+    let own = binary();
+    let folder_of_binary = Path::new(own.get_program()).parent().unwrap();
+    let path = format!("{}:{}", folder_of_binary.display(), env::var("PATH").unwrap());
+    bash.current_dir(folder.path()).env("PATH", path).env("CORTADO_URL", url);
+    bash.args(["--norc", "-c"]).arg(format!(
+        "source ./cortado.bash; COMP_WORDS=(cortado {} '{current}'); COMP_CWORD={}; \
+         _clap_complete_cortado cortado '{current}' ''; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
+        words.join(" "),
+        words.len() + 1,
+    ));
+    let output = bash.output().unwrap();
+    String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_shell_completes_commands_values_files_and_names() {
+    let (server, _folder) = geo("1");
+    let url = format!("http://{}", server.address);
+    let complete = |words: &[&str], current: &str| completed(words, current, &url).join(" ");
+    assert_eq!(complete(&[], "impo"), "import");
+    assert_eq!(complete(&["import", "--on-duplicate"], ""), "replace skip fail");
+    assert_eq!(complete(&["put", "geo/place/a", "{}", "--output"], ""), "table json");
+    // Files where a file is meant.
+    assert_eq!(complete(&["import", "geo/place"], "pl"), "places.csv");
+    assert_eq!(complete(&["import", "geo/place", "x", "--rejects"], "pl"), "places.csv");
+    // Names where a name is meant.
+    assert_eq!(complete(&["db", "show"], "g"), "geo");
+    assert_eq!(complete(&["import"], "g"), "geo/");
+    assert_eq!(complete(&["import"], "geo/"), "geo/place");
+    assert_eq!(complete(&["get"], "geo/p"), "geo/place/");
+    assert_eq!(complete(&["handoff"], "geo/"), "geo/0 geo/1 geo/2 geo/3");
+    assert_eq!(complete(&["handoff", "geo/0", "--to"], "n"), "n1");
+    let named = ["get", "--url", url.as_str()];
+    assert_eq!(completed(&named, "geo/", "http://127.0.0.1:1"), ["geo/place/"]);
+    // A server that is not there is none of the shell's business.
+    assert_eq!(completed(&["db", "show"], "g", "http://127.0.0.1:1").concat(), "");
 }
 
 /// A server that takes requests and answers none of them.

@@ -17,7 +17,7 @@ pub struct Ran {
 }
 
 /// What the binary takes from its environment.
-const VARIABLES: [&str; 10] = [
+const VARIABLES: [&str; 11] = [
     "CORTADO_URL",
     "CORTADO_LOG",
     "CORTADO_NODES",
@@ -27,6 +27,7 @@ const VARIABLES: [&str; 10] = [
     "CORTADO_CONFIG",
     "CORTADO_LOG_FORMAT",
     "CORTADO_LOG_SIZE",
+    "CORTADO_COMPLETE",
     "NOTIFY_SOCKET",
 ];
 
