@@ -138,15 +138,21 @@ async fn store_all(
 
 impl ImportArguments {
     /// Says how far it came, and how to go on.
-    fn stopped(&self, counts: Counts, resume_at: u64, failure: Failure) -> Failure {
+    fn stopped(&self, counts: Counts, resume_at: Option<u64>, failure: Failure) -> Failure {
         let repeated = match self.on_duplicate {
             OnDuplicate::Replace | OnDuplicate::Skip => "storing a document twice is harmless",
             OnDuplicate::Fail => "what was stored is refused as a duplicate then",
         };
-        if counts == Counts::default() && resume_at == self.skip {
+        // Declarations alone are no reason to go on behind them.
+        if counts == Counts::default() {
             return failure.if_unknown(format!("repeat the command: {repeated}"));
         }
-        let done = format!("the first {} of the file are done", counted(resume_at, "value"));
+        let whole = format!("import the whole file again: {repeated}");
+        let Some(resume_at) = resume_at else { return failure.next(whole) };
+        let done = match resume_at {
+            1 => "the first value of the file is done".to_owned(),
+            many => format!("the first {} of the file are done", counted(many, "value")),
+        };
         let failure = if self.file == Path::new("-") {
             let how = "give the same input again with";
             failure.next(format!("{done}; to continue after them, {how} `--skip {resume_at}`"))
@@ -155,7 +161,7 @@ impl ImportArguments {
                 .next(format!("{done}; continue after them with"))
                 .next(format!("`{} --skip {resume_at}`", self.spelled()))
         };
-        failure.next(format!("or import the whole file again: {repeated}"))
+        failure.next(format!("or {whole}"))
     }
 
     /// The command as a shell reads it, without what says how it is done.
@@ -220,8 +226,8 @@ impl ImportArguments {
         let failure = Failure::new(format!("{} refused", counted(refused, "document")));
         Err(match &self.rejects {
             Some(rejects) => failure.next(format!(
-                "`jq -c 'select(has(\"value\")).value' {}` prints them; import them again when \
-                 they are corrected",
+                "`jq -c 'select(has(\"value\")).value' {}` prints those that are JSON; correct \
+                 them, and import them again",
                 for_shell(&rejects.display().to_string())
             )),
             None => failure
