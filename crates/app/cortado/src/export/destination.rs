@@ -208,7 +208,10 @@ fn persist(out: BufWriter<NamedTempFile>, path: &Path) -> io::Result<()> {
 }
 
 fn unwritable(path: &Path, error: &io::Error) -> Failure {
-    Failure::new(format!("{} cannot be written: {error}", path.display()))
+    let text = error.to_string();
+    // That of a file beside it names the latter, for which nobody asked.
+    let cause = text.split(" at path \"").next().unwrap_or_default();
+    Failure::new(format!("{} cannot be written: {cause}", path.display()))
 }
 
 #[cfg(test)]
@@ -224,6 +227,16 @@ mod tests {
 
     fn mode_of(path: &Path) -> u32 {
         path.metadata().expect("it exists").mode() & 0o7777
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_made_is_named_as_it_was_given() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("none/file");
+        let failure = write(&file, "").expect_err("there is no such folder");
+        let (told, name) = (format!("{failure:?}"), file.display().to_string());
+        assert!(told.contains(&format!("{name} cannot be written: No such file")), "{told}");
+        assert!(!told.contains(".cortado-export-"), "{told}");
     }
 
     #[test]
