@@ -9,6 +9,7 @@ use crate::place::TablePlace;
 use crate::server_arguments::{Form, OutputArguments, ServerArguments, block_on};
 use crate::terminal::stdout;
 use clap::{Args, Subcommand, ValueHint};
+use cortado_client::Client;
 use cortado_wire::{DatabaseAnswer, DatabaseBody, RawJson, TableAnswer, TableBody};
 use serde::Serialize;
 use std::fs;
@@ -72,9 +73,13 @@ pub(crate) enum TableCommand {
         /// Names of the key's parts, separated by commas, the resource first
         #[arg(long, value_name = "PART,…", value_delimiter = ',', required = true)]
         key: Vec<String>,
-        /// File with a JSON Schema that every document must satisfy
+        /// File with a JSON Schema that every document must satisfy; without it, the schema of a
+        /// table that exists stays
         #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
         schema: Option<PathBuf>,
+        /// Remove the schema of a table that exists: documents are no longer validated
+        #[arg(long, conflicts_with = "schema")]
+        no_schema: bool,
         #[command(flatten)]
         print: Print,
     },
@@ -199,8 +204,8 @@ pub(crate) fn run_database(command: DatabaseCommand) -> Result<Exit, Failure> {
 /// Runs `cortado table …`.
 pub(crate) fn run_table(command: TableCommand) -> Result<Exit, Failure> {
     match command {
-        TableCommand::Create { table, key, schema, print } => {
-            create_table(&table, key, schema, &print)
+        TableCommand::Create { table, key, schema, no_schema, print } => {
+            create_table(&table, key, (schema, no_schema), &print)
         }
         TableCommand::List { database, print } => {
             let client = print.server.client();
@@ -233,19 +238,39 @@ pub(crate) fn run_table(command: TableCommand) -> Result<Exit, Failure> {
 fn create_table(
     table: &TablePlace,
     key: Vec<String>,
-    schema: Option<PathBuf>,
+    (schema, removes_schema): (Option<PathBuf>, bool),
     print: &Print,
 ) -> Result<Exit, Failure> {
     let schema = schema.map(read_schema).transpose()?;
-    let body = TableBody { key, schema, indexes: Vec::new() };
+    let keeps_schema = schema.is_none() && !removes_schema;
+    let mut body = TableBody { key, schema, indexes: Vec::new() };
     let client = print.server.client();
     let (is_new, answer) = block_on(async {
+        // A declaration without a schema would remove the one that there is.
+        if keeps_schema {
+            body.schema = schema_of(&client, table).await?;
+        }
         let created = client.create_table(&table.database, &table.table, &body).await;
         created.map_err(Failure::of_declaration)
     })?;
     let verb = if is_new { "created" } else { "declared" };
     let key = answer.key.join(", ");
-    print.report(&format!("{verb} table {table}, key ({key})"), &answer)
+    let kept = if keeps_schema && !is_new && answer.schema.is_some() {
+        "; its schema stays: --schema FILE changes it, --no-schema removes it"
+    } else {
+        ""
+    };
+    print.report(&format!("{verb} table {table}, key ({key}){kept}"), &answer)
+}
+
+/// The schema that a table has, if it exists.
+async fn schema_of(client: &Client, table: &TablePlace) -> Result<Option<RawJson>, Failure> {
+    match client.table_declaration(&table.database, &table.table).await {
+        Ok(declared) => Ok(declared.schema),
+        // If it is the database that is missing, to create the table says so.
+        Err(error) if error.status() == Some(404) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn read_schema(path: PathBuf) -> Result<RawJson, Failure> {
