@@ -147,9 +147,7 @@ pub(crate) fn hand_off(arguments: &HandoffArguments) -> Result<Exit, Failure> {
     let is_there = leader.is_some() && leader == pinned;
     let led_by = leader.as_deref().unwrap_or("no node yet");
     let told = if is_there {
-        format!(
-            "handed {database}/{partition} over; it is led by {led_by}, and stays there: {undo}"
-        )
+        handed_over(database, *partition, led_by, &before)
     } else {
         let to = pinned.as_deref().unwrap_or("no node any more");
         format!(
@@ -163,6 +161,26 @@ pub(crate) fn hand_off(arguments: &HandoffArguments) -> Result<Exit, Failure> {
     });
     report(*output, &told, &answer)?;
     Ok(if is_there { Exit::Done } else { Exit::Unknown })
+}
+
+/// Tells of a partition that is led where it is pinned.
+///
+/// * `before`: the partitions of the database before the handoff.
+fn handed_over(database: &str, number: u32, led_by: &str, before: &[PartitionAnswer]) -> String {
+    let former = before.iter().find(|found| found.partition == number);
+    let is_led_by = |node: &Option<String>| node.as_deref() == Some(led_by);
+    let undo = undo_of_handoff(database, number, before);
+    match former {
+        Some(former) if is_led_by(&former.leader) && is_led_by(&former.pinned) => {
+            format!("{database}/{number} is led by {led_by} and stays there, as before")
+        }
+        Some(former) if is_led_by(&former.leader) => {
+            format!("{database}/{number} is led by {led_by} already, and stays there now: {undo}")
+        }
+        Some(_) | None => format!(
+            "handed {database}/{number} over; it is led by {led_by}, and stays there: {undo}"
+        ),
+    }
 }
 
 /// How to undo a handoff, and what that does besides.
