@@ -80,7 +80,7 @@ impl<'a> Index<'a> {
     fn draft(&self, root: &'a Json<'a>, otherwise: Draft) -> Result<Draft, SchemaError> {
         let Some(named) = root.get("$schema") else { return Ok(otherwise) };
         let draft = named.as_str().and_then(Draft::named);
-        draft.ok_or_else(|| SchemaError::Reference { path: self.path_of(named) })
+        draft.ok_or_else(|| SchemaError::Dialect { path: self.path_of(named) })
     }
 
     /// The resource that a schema belongs to, visiting it if it stands where no keyword expects it.

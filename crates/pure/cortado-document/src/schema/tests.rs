@@ -111,9 +111,13 @@ fn older_drafts_are_understood_when_named() {
         })
     };
     check(&schema("http://json-schema.org/draft-07/schema#"), json!({"a":"x"}), &[]);
-    check_refused(json!({"$schema":"https://example.com/mine"}), |error| {
-        matches!(error, SchemaError::Reference { .. })
-    });
+    for unknown in ["https://example.com/mine", "http://json-schema.org/draft-03/schema#"] {
+        check_refused(json!({"properties":{"a":{"$id":"a","$schema":unknown}}}), |error| {
+            let told = error.to_string();
+            told.contains("\"/properties/a/$schema\"")
+                && told.contains("2020-12, 2019-09, 7, 6 or 4")
+        });
+    }
 }
 
 #[test]
@@ -272,6 +276,9 @@ fn what_patterns_cannot_do_is_said_with_its_place() {
     }
     let told = why(json!({"pattern":r"(a)\1"}));
     assert!(told.starts_with("/pattern: back-references"), "{told}");
+    let told = why(json!({"pattern":r"é\é(?<y>a)\k<y>"}));
+    assert!(told.starts_with("/pattern: back-references, such as \\k<name>"), "{told}");
+    check(&json!({"properties":{"a":{"pattern":r"^(?<y>a)\\k<y>$"}}}), json!({"a":r"a\k<y>"}), &[]);
     assert_eq!(why(json!({"pattern":"("})), "/pattern: must be a regular expression (ECMA 262)");
 }
 
