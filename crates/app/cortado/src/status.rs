@@ -14,7 +14,6 @@ use clap::Args;
 use cortado_wire::{
     ClusterAnswer, DatabaseStatusAnswer, NodeAnswer, PartitionAnswer, ReplicaAnswer,
 };
-use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::time::Duration;
@@ -93,16 +92,19 @@ impl StatusArguments {
         Ok(answer)
     }
 
-    /// Prints a text; in the place of the one before while it is watched.
+    /// Prints a text; while a terminal is watched, in the place of the one before.
     fn show(&self, text: &str) -> io::Result<()> {
         let mut out = stdout();
-        if self.watch {
-            let text = if out.is_terminal() { escaped(text) } else { Cow::Borrowed(text) };
+        if self.watch && out.is_terminal() {
             let mut out = raw_stdout();
-            out.write_all(screen::redrawn(&text, screen::size()).as_bytes())?;
+            out.write_all(screen::redrawn(&escaped(text), screen::size()).as_bytes())?;
             return out.flush();
         }
         out.write_all(text.as_bytes())?;
+        if self.watch {
+            // A file or a pipe keeps what was before.
+            out.write_all(b"\n")?;
+        }
         out.flush()
     }
 

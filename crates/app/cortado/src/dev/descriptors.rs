@@ -53,8 +53,12 @@ impl Descriptors {
         let reserve = PROCESS + log_files + stores * (STORE + STORE_TABLES_MIN);
         let needed = reserve + CONNECTIONS_MIN;
         let Some(spare) = limit.checked_sub(needed) else {
+            let who = match nodes {
+                1 => "one node and its log".to_owned(),
+                nodes => format!("{nodes} nodes and their log"),
+            };
             return Err(Failure::new(format!(
-                "this process may open {limit} files, but {nodes} nodes and their log need {needed}"
+                "this process may open {limit} files, but {who} need {needed}"
             ))
             .next(format!("raise the limit: `ulimit -n {}`", needed.next_multiple_of(1_024)))
             .next("in a systemd unit: LimitNOFILE=65536"));
