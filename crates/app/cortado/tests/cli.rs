@@ -181,6 +181,23 @@ fn databases_and_tables_are_declared_shown_and_dropped() {
 }
 
 #[test]
+fn a_table_that_is_declared_again_keeps_its_schema() {
+    let (server, folder) = geo("1");
+    let schema = folder.path().join("schema.json");
+    fs::write(&schema, r#"{"required":["lat"]}"#).unwrap();
+    let create = ["table", "create", "geo/spot", "--key", "id"];
+    let with = |options: &[&str]| server.cortado(&[&create[..], options].concat());
+    with(&["--schema", schema.to_str().unwrap()]).done();
+    assert!(with(&[]).done().contains("its schema stays"));
+    server.cortado(&["put", "geo/spot/a", "{}"]).refused(1, &["lat"]);
+    with(&["--no-schema", "--schema", "x"]).refused(2, &["--no-schema"]);
+    assert!(!with(&["--no-schema"]).done().contains("stays"));
+    server.cortado(&["put", "geo/spot/a", "{}"]).done();
+    assert!(!with(&[]).done().contains("schema"));
+    server.cortado(&["table", "create", "none/a", "--key", "id"]).refused(1, &["no such database"]);
+}
+
+#[test]
 fn batches_read_and_write_many() {
     let (server, _folder) = geo("1");
     let write = r#"{"operations":[
@@ -204,6 +221,31 @@ fn batches_read_and_write_many() {
     let keyed = ["batch", "geo", write, "--idempotency-key", "k1"];
     let first = server.cortado(&keyed).done();
     assert_eq!(server.cortado(&keyed).done(), first);
+}
+
+#[test]
+fn every_command_that_asks_a_server_takes_a_form() {
+    let (server, folder) = geo("1");
+    server.cortado(&["put", "geo/place/a/b/c%2Fd", r#"{"n":1}"#]).done();
+    let key = |last| format!(r#"{{"table":"place","key":["a","b","{last}"]}}"#);
+    let keys = format!(r#"{{"keys":[{},{}]}}"#, key("c/d"), key("x"));
+    let table = server.cortado(&["batch", "geo", &keys, "--output", "table"]).done();
+    let want = concat!(
+        "STATUS  DOCUMENT         VALUE\n",
+        "200     place/a/b/c%2Fd  {\"n\":1}\n",
+        "404     place/a/b/x      no_such_document\n",
+    );
+    assert_eq!(table, want);
+    let lines = server.cortado(&["batch", "geo", &keys, "--output", "json"]).done();
+    assert_eq!(lines, server.cortado(&["batch", "geo", &keys]).done());
+    assert_eq!(json_lines(&lines).len(), 2);
+    let delete = r#"{"operations":[{"op":"delete","table":"place","key":["a","b","x"]}]}"#;
+    let table = server.cortado(&["batch", "geo", delete, "--output", "table"]).done();
+    assert_eq!(table, "STATUS  KEY    ETAG\n404     a/b/x\n");
+    let file = folder.path().join("geo.ndjson");
+    let export = ["export", "geo", file.to_str().unwrap(), "--output", "json"];
+    let ran = server.cortado(&export);
+    assert_eq!((ran.code, json(&ran.err)), (0, json(r#"{"exported":1}"#)));
 }
 
 #[test]
@@ -245,6 +287,29 @@ fn changes_are_shown_resumed_and_followed() {
     let table = server.cortado(&["changes", "geo", "--output", "table"]).done();
     let line = table.lines().find(|line| line.contains("place/FR/a%2Fb/1")).unwrap();
     assert!(line.ends_with("xxx…") && line.len() < 200, "{line}");
+}
+
+#[test]
+fn a_status_that_is_watched_into_a_pipe_is_plain_text() {
+    let (server, _folder) = geo("1");
+    let mut watch = binary()
+        .args(["status", "--watch", "--url", &server.url()])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = lines_of(watch.stdout.take().unwrap());
+    for _ in 0..2 {
+        let line = lines.recv_timeout(BOUND).unwrap();
+        assert!(line.starts_with("cortado "), "{line:?}");
+        while let line = lines.recv_timeout(BOUND).unwrap()
+            && !line.ends_with("--all lists them")
+        {
+            assert!(!line.contains('\u{1b}'), "{line:?}");
+        }
+        assert_eq!(lines.recv_timeout(BOUND).unwrap(), "");
+    }
+    watch.kill().unwrap();
+    watch.wait().unwrap();
 }
 
 #[test]
@@ -499,6 +564,9 @@ fn a_server_ends_in_order_and_keeps_its_data() {
     assert_eq!(server.stop().code(), Some(0));
     assert!(Ran::alone(&verify).done().contains("the log is sound"));
     // A folder without a log is not reported as sound.
+    let nowhere = Ran::alone(&["log", "verify", "/nowhere"]);
+    let nowhere = nowhere.refused(2, &["/nowhere cannot be read: No such file", "next: name"]);
+    assert!(!nowhere.err.contains("create it"), "{}", nowhere.err);
     let elsewhere = ["log", "verify", folder.path().to_str().unwrap()];
     Ran::alone(&elsewhere).refused(1, &["holds no log"]);
 }
