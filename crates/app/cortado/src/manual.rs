@@ -114,10 +114,11 @@ fn as_roff(line: &str) -> String {
 fn in_ascii(page: &str) -> String {
     let mut text = String::with_capacity(page.len());
     for c in page.chars() {
-        if c.is_ascii() {
-            text.push(c);
-        } else {
-            text.push_str(&format!("\\[u{:04X}]", u32::from(c)));
+        match c {
+            c if c.is_ascii() => text.push(c),
+            // Not every device has it.
+            '…' => text.push_str("..."),
+            c => text.push_str(&format!("\\[u{:04X}]", u32::from(c))),
         }
     }
     text
@@ -136,14 +137,14 @@ mod tests {
 
     #[test]
     fn examples_stand_as_they_are_typed_and_prose_is_filled() {
-        let help = "Examples:\n  a --b '\u{2026}\\n' ~\n  b\n\nProse goes\non.";
+        let help = "Examples:\n  a --b 'é\u{2026}\\n' ~\n  b\n\nProse goes\non.";
         let command = Command::new("cortado").version("1").about("A \u{2026}").after_help(help);
         let mut command = command.arg(Arg::new("KEY\u{2026}"));
         command.build();
         let page = String::from_utf8(page_of(&command).expect("a page")).expect("UTF-8");
         let want = [
             ".SH EXAMPLES AND NOTES\nExamples:\n.nf\n",
-            "  a \\-\\-b \\(aq\\[u2026]\\en\\(aq \\(ti\n  b\n.PP\n",
+            "  a \\-\\-b \\(aq\\[u00E9]...\\en\\(aq \\(ti\n  b\n.PP\n",
             ".fi\nProse goes\non.\n.SH VERSION\n",
         ];
         let want = want.concat();

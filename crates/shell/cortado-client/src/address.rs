@@ -46,6 +46,9 @@ impl FromStr for ServerAddress {
         let rest =
             text.strip_prefix("http://").ok_or_else(|| refuse("it must start with http://"))?;
         let authority = rest.strip_suffix('/').unwrap_or(rest);
+        if authority.contains(['/', '?', '#']) {
+            return Err(refuse("only a host and a port may follow, no path"));
+        }
         let parsed: http::uri::Authority =
             authority.parse().map_err(|_| refuse("invalid host or port"))?;
         if parsed.host().is_empty() || authority.contains('@') {
@@ -103,5 +106,9 @@ mod tests {
         check("http://db.example:65535", Some("http://db.example:65535"));
         check("http://db.example:65536", None);
         check("http://db.example:0", None);
+        for beyond in ["http://a/b", "http://a:1/?x", "http://a?x", "http://a#x", "http://a//"] {
+            let error = beyond.parse::<ServerAddress>().expect_err("more than an address");
+            assert!(error.why.contains("no path"), "{error}");
+        }
     }
 }

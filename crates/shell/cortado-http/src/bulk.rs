@@ -98,9 +98,11 @@ fn read(
 ) -> Result<(Vec<String>, Result<Operation, Failure>), Failure> {
     let checked = match check_json(text, &JsonLimits::BODY) {
         Ok(_) => Ok(()),
-        Err(error @ JsonError::Malformed { offset, .. }) => {
+        Err(JsonError::Malformed { offset, why }) => {
+            // Both the number and the sentence count in the body, as everywhere.
             let offset = offset + (text.as_ptr().addr() - body.as_ptr().addr());
-            return Err(refusal::of_json(error, Code::BodyTooLarge).with_offset(offset));
+            let error = JsonError::Malformed { offset, why };
+            return Err(refusal::of_json(error, Code::BodyTooLarge));
         }
         // JSON that documents do not take: it is refused as its operation.
         Err(error) => Err(refusal::of_json(error, Code::BodyTooLarge)),

@@ -121,7 +121,7 @@ pub enum InvalidDeclaration {
         partitions_max: u32,
     },
     /// No replicas, or more than there are nodes.
-    #[error("a partition has at least 1 replica and at most one for each node: here {nodes}")]
+    #[error("there are {nodes} nodes: a partition has 1 to {nodes} replicas")]
     Replication {
         /// How many nodes there are.
         nodes: u32,
