@@ -72,14 +72,18 @@ impl Destination {
 impl Write for Destination {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Destination::Replacement { out, .. } => out.write(bytes),
+            Destination::Replacement { out, path } => {
+                out.write(bytes).map_err(|error| unfinished(path, &error))
+            }
             Destination::Stream(out) => out.write(bytes),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         match self {
-            Destination::Replacement { out, .. } => out.flush(),
+            Destination::Replacement { out, path } => {
+                out.flush().map_err(|error| unfinished(path, &error))
+            }
             Destination::Stream(out) => out.flush(),
         }
     }
@@ -208,10 +212,20 @@ fn persist(out: BufWriter<NamedTempFile>, path: &Path) -> io::Result<()> {
 }
 
 fn unwritable(path: &Path, error: &io::Error) -> Failure {
+    Failure::new(format!("{} cannot be written: {}", path.display(), cause(error)))
+}
+
+/// The same of a file that was begun beside it.
+fn unfinished(path: &Path, error: &io::Error) -> io::Error {
+    let path = path.display();
+    let text = format!("{path} cannot be written: {}; it is as it was", cause(error));
+    io::Error::new(error.kind(), text)
+}
+
+/// What went wrong, without the name of the file beside the one that was asked for.
+fn cause(error: &io::Error) -> String {
     let text = error.to_string();
-    // That of a file beside it names the latter, for which nobody asked.
-    let cause = text.split(" at path \"").next().unwrap_or_default();
-    Failure::new(format!("{} cannot be written: {cause}", path.display()))
+    text.split(" at path \"").next().unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]
@@ -237,6 +251,11 @@ mod tests {
         let (told, name) = (format!("{failure:?}"), file.display().to_string());
         assert!(told.contains(&format!("{name} cannot be written: No such file")), "{told}");
         assert!(!told.contains(".cortado-export-"), "{told}");
+        // As the one beside it says it when its disk is full.
+        let full = "No space left on device at path \"/mnt/.cortado-export-x\"";
+        let told = unfinished(&file, &io::Error::new(ErrorKind::StorageFull, full));
+        let want = format!("{name} cannot be written: No space left on device; it is as it was");
+        assert_eq!((told.kind(), told.to_string()), (ErrorKind::StorageFull, want));
     }
 
     #[test]
