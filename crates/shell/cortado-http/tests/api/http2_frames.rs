@@ -16,6 +16,9 @@ const END_HEADERS: u8 = 4;
 const NO_ERROR: u32 = 0;
 const CANCEL: u32 = 8;
 
+/// Kind, flags and payload.
+type Frame = (u8, u8, Vec<u8>);
+
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let [_, high, middle, low] = u32::try_from(payload.len()).unwrap().to_be_bytes();
     [&[high, middle, low, kind, flags], &stream.to_be_bytes()[..], payload].concat()
@@ -44,13 +47,13 @@ fn start() -> Vec<u8> {
 }
 
 /// Reads up to the answer to a ping; the frames of `stream` before it: kind, flags and payload.
-async fn frames_of(client: &mut Client, stream: u32) -> Vec<(u8, u8, Vec<u8>)> {
+async fn frames_of(client: &mut Client, stream: u32) -> Vec<Frame> {
     let all = all_frames(client).await.into_iter();
     all.filter(|(number, _)| *number == stream).map(|(_, frame)| frame).collect()
 }
 
 /// The same of all streams, each frame with the number of its stream.
-async fn all_frames(client: &mut Client) -> Vec<(u32, (u8, u8, Vec<u8>))> {
+async fn all_frames(client: &mut Client) -> Vec<(u32, Frame)> {
     client.send(&frame(PING, 0, 0, b"12345678")).await;
     let mut found = Vec::new();
     loop {
@@ -67,12 +70,12 @@ async fn all_frames(client: &mut Client) -> Vec<(u32, (u8, u8, Vec<u8>))> {
 }
 
 /// Whether a frame is the last one of an answer.
-fn is_end((kind, flags, _): &(u8, u8, Vec<u8>)) -> bool {
+fn is_end((kind, flags, _): &Frame) -> bool {
     [DATA, HEADERS].contains(kind) && flags & END_STREAM != 0
 }
 
 /// As [`frames_of`], until the stream has been answered.
-async fn answer_of(client: &mut Client, stream: u32) -> Vec<(u8, u8, Vec<u8>)> {
+async fn answer_of(client: &mut Client, stream: u32) -> Vec<Frame> {
     let mut found = Vec::new();
     while !found.iter().any(is_end) {
         found.extend(frames_of(client, stream).await);
@@ -122,7 +125,7 @@ impl Windows {
         Windows { connection: 65_535, stream: 65_535 }
     }
 
-    fn learn(&mut self, frames: &[(u32, (u8, u8, Vec<u8>))]) {
+    fn learn(&mut self, frames: &[(u32, Frame)]) {
         for (stream, (kind, _, payload)) in frames {
             let opened = || u32::from_be_bytes(payload[..].try_into().unwrap());
             match (*kind, *stream) {
