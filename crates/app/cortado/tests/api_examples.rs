@@ -62,6 +62,13 @@ fn the_first_steps_of_the_readme_run_as_they_stand() {
     assert!(ran.status.success(), "README.md: {}\n{said}", ran.status);
     let exported = std::fs::read_to_string(folder.path().join("music.ndjson")).expect("exported");
     assert_eq!(exported.lines().count(), 4, "{exported}");
+    // Whoever takes the steps in a checkout, and then runs the tests, is not told of these files.
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..");
+    let ignored = std::fs::read_to_string(root.join(".gitignore")).expect("it can be read");
+    for made in std::fs::read_dir(&folder).expect("a folder") {
+        let name = made.expect("an entry").file_name().into_string().expect("UTF-8");
+        assert!(ignored.lines().any(|line| line == format!("/{name}")), "{name}: {ignored}");
+    }
 }
 
 /// All examples of a page.
