@@ -193,7 +193,7 @@ pub(crate) fn render_nodes(nodes: &[NodeAnswer]) -> String {
     let mut columns = Columns::new(&["node", "state", "leads", "replicas", "address"]);
     for node in nodes {
         let mut state = match (node.alive, &node.sick) {
-            (false, Some(why)) => format!("refused: {why}"),
+            (false, Some(why)) => format!("down: {why}"),
             (false, None) => "dead".to_owned(),
             (true, Some(why)) => format!("sick: {why}"),
             (true, None) => "alive".to_owned(),

@@ -65,17 +65,23 @@ impl Stores {
     }
 
     /// Why the store of `node` must not be set aside: it may hold what nothing else does.
-    fn must_stay(&self, node: NodeId) -> Option<String> {
+    fn must_stay(&self, node: NodeId) -> Option<Reason> {
         let partitions = match self.count_only_in(node) {
             Ok(0) => return None,
             Ok(1) => "1 partition is".to_owned(),
             Ok(count) => format!("{count} partitions are"),
-            Err(unsure) => return Some(format!("it is left alone, since {unsure}")),
+            Err(unsure) => {
+                let text = format!("it is left alone, since {unsure}");
+                return Some(match unsure {
+                    Unsure::LogOlder { .. } => Reason::Lasts(text),
+                    Unsure::Unreadable { .. } => Reason::MayPass(text),
+                });
+            }
         };
-        Some(format!(
+        Some(Reason::Lasts(format!(
             "it is left alone, since {partitions} whole in no other store and the log has \
              forgotten the beginning; restore it from a backup"
-        ))
+        )))
     }
 
     /// Sets the damaged store of `node` aside.
@@ -139,6 +145,14 @@ impl Stores {
     }
 }
 
+/// Why a store must not be set aside, for the operator.
+enum Reason {
+    /// As long as this process runs.
+    Lasts(String),
+    /// Until another store can be read, which may have all that this one held.
+    MayPass(String),
+}
+
 /// Why it cannot be known whether a store is the last copy of something.
 #[derive(Debug, thiserror::Error)]
 enum Unsure {
@@ -159,14 +173,14 @@ impl StoreFactory for Stores {
             Err(damage @ (OpenError::Damaged { .. } | OpenError::Marked { .. })) => damage,
             Err(error) => return Err(store_error(&error)),
         };
-        if let Some(why) = self.must_stay(node) {
+        if let Some(reason) = self.must_stay(node) {
+            let (Reason::Lasts(why) | Reason::MayPass(why)) = &reason;
             let why = format!("{}; {why}", with_causes(&damage));
-            return match damage {
-                OpenError::Marked { .. } => self.open_marked(node, &why),
-                OpenError::Damaged { .. }
-                | OpenError::InUse { .. }
-                | OpenError::ReadOnly { .. }
-                | OpenError::Failed { .. } => Err(StoreError::Damaged { why }),
+            return match (damage, reason) {
+                (OpenError::Marked { .. }, _) => self.open_marked(node, &why),
+                (_, Reason::Lasts(_)) => Err(StoreError::Damaged { why }),
+                // So that it is tried again.
+                (_, Reason::MayPass(_)) => Err(StoreError::Failed { why }),
             };
         }
         self.set_aside(node, &damage)?;
@@ -316,6 +330,28 @@ mod tests {
             assert_eq!(home.join("store.damaged-1").exists(), aside);
             assert_eq!(home.join("store/damaged").exists(), !aside);
         }
+    }
+
+    #[tokio::test]
+    async fn what_another_store_may_have_is_judged_again_when_that_can_be_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = log(&folder.path().join("log"), 0).await;
+        let stores = Stores::new(folder.path().join("nodes"), 16, log);
+        for node in [NodeId(1), NodeId(2)] {
+            drop(stores.open(node).unwrap());
+        }
+        fs::remove_file(folder.path().join("nodes/n1/store/version")).unwrap();
+        let (other, kept) = (folder.path().join("nodes/n2/store"), folder.path().join("kept"));
+        fs::rename(&other, &kept).unwrap();
+        fs::write(&other, "in its place").unwrap();
+        let refused = stores.open(NodeId(1)).map(drop);
+        let Err(StoreError::Failed { why }) = refused else { panic!("{refused:?}") };
+        assert!(why.contains("the store of n2 cannot be read now"), "{why}");
+        assert!(!folder.path().join("nodes/n1/store.damaged-1").exists());
+        fs::remove_file(&other).unwrap();
+        fs::rename(&kept, &other).unwrap();
+        drop(stores.open(NodeId(1)).unwrap());
+        assert!(folder.path().join("nodes/n1/store.damaged-1").is_dir());
     }
 
     #[tokio::test]
