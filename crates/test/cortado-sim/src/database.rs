@@ -19,4 +19,5 @@ pub mod scenario;
 pub mod store;
 pub mod truth;
 mod observer;
+mod odds;
 mod pin;

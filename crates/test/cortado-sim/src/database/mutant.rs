@@ -91,11 +91,17 @@ pub enum Mutant {
     GathersWithoutBound,
     /// A node that starts again does not know where operators want leaderships.
     ForgetsPins,
+    /// A node that starts again does not know which nodes are drained.
+    ForgetsDrains,
+    /// A node does not know that it is drained itself.
+    IgnoresOwnDrain,
+    /// Behind a wall clock that ran ahead, log time goes on at the pace of the steady clock.
+    HurriesLogTime,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Mutant; 41] = [
+    pub const ALL: [Mutant; 44] = [
         Mutant::AnswersWhenSent,
         Mutant::AnswersWhenAppended,
         Mutant::SkipsBarrier,
@@ -137,6 +143,9 @@ impl Mutant {
         Mutant::TrimsWithoutTheAbsent,
         Mutant::GathersWithoutBound,
         Mutant::ForgetsPins,
+        Mutant::ForgetsDrains,
+        Mutant::IgnoresOwnDrain,
+        Mutant::HurriesLogTime,
     ];
 }
 

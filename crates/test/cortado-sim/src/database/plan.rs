@@ -3,6 +3,7 @@
 //! Start reading at [`Plan::draw`].
 
 use crate::database::coverage::Fault;
+use crate::database::odds::{BEAT_INTERVALS_US, CHANCES, INTERVALS_US, LIMBO};
 use crate::database::pin::STORY_US;
 use crate::database::scenario::Scenario;
 use crate::kernel::random::{PerMillion, Random};
@@ -94,6 +95,8 @@ pub enum Chore {
     Verify,
     /// Another lease length.
     Lease,
+    /// A node is drained, or resumed.
+    Drain,
 }
 
 impl Plan {
@@ -296,6 +299,7 @@ impl Plan {
             Scenario::NoRoom => self.run_out_of_room(random),
             Scenario::Blind => self.blind_one(random),
             Scenario::Pinned => self.leave_to_operators(random),
+            Scenario::Drained => self.drain_often(random),
         }
     }
 
@@ -335,6 +339,16 @@ impl Plan {
         self.clients = 2;
         self.think_us = 60 * MILLI;
         self.faults_us = STORY_US;
+    }
+
+    /// Any faults, and few requests: leaderships may take minutes to be where they should be.
+    fn drain_often(&mut self, random: &mut Random) {
+        self.chores_us.insert(Chore::Drain, random.one_of(&[300, 1_500]) * MILLI);
+        self.policy = Policy::Cluster;
+        self.nodes = random.one_of(&[3, 3, 5]);
+        self.drift_ppm.resize(self.nodes, 99_000);
+        self.clients = 2;
+        self.think_us = 60 * MILLI;
     }
 
     /// Logs that break under handoffs, and leases long enough to outlive them.
@@ -525,76 +539,5 @@ fn draw_detection(random: &mut Random) -> Detection {
 /// Lease lengths that the log changes to: so different that a node that counts with the wrong one
 /// is found.
 pub(crate) const LEASES_MS: [u32; 2] = [40, 1_500];
-
-/// Faults that strike when something else happens: an append, a read, a message, a boundary.
-const CHANCES: [(Fault, u32); 23] = [
-    (Fault::AppendLost, 4_000),
-    (Fault::AppendPerhaps, 4_000),
-    (Fault::AppendLate, 4_000),
-    (Fault::AppendPrefix, 4_000),
-    (Fault::AppendDuplicated, 4_000),
-    (Fault::AppendLateCopy, 4_000),
-    (Fault::AppendSplit, 4_000),
-    (Fault::AppendSomewhere, 4_000),
-    (Fault::AppendRefused, 4_000),
-    (Fault::NeverAnswered, 1_000),
-    (Fault::ReportLost, 20_000),
-    (Fault::PeerMessageLost, 20_000),
-    (Fault::PeerMessageLate, 20_000),
-    (Fault::StoreDamaged, 100),
-    (Fault::AnswerSlow, 4_000),
-    (Fault::ReadFails, 4_000),
-    (Fault::RequestLost, 2_000),
-    (Fault::ReplyLost, 2_000),
-    (Fault::NodeCrash, 40),
-    (Fault::NodePause, 60),
-    (Fault::SnapshotBroken, 60_000),
-    (Fault::StoreFails, 700),
-    (Fault::StoreSlow, 1_000),
-];
-
-/// What leaves the outcome of an append unknown.
-const LIMBO: [(Fault, u32); 10] = [
-    (Fault::AppendLost, 60_000),
-    (Fault::AppendPerhaps, 40_000),
-    (Fault::AppendLate, 100_000),
-    (Fault::AppendPrefix, 60_000),
-    (Fault::AppendSplit, 40_000),
-    (Fault::AppendSomewhere, 40_000),
-    (Fault::NeverAnswered, 10_000),
-    (Fault::AppendDuplicated, 40_000),
-    (Fault::AppendLateCopy, 60_000),
-    (Fault::AnswerSlow, 60_000),
-];
-
-/// Faults that strike by themselves, and the mean time between two.
-const INTERVALS_US: [(Fault, u64); 19] = [
-    (Fault::NodeCrash, 3 * SECOND),
-    (Fault::NodePause, 3 * SECOND),
-    (Fault::AllCrash, 12 * SECOND),
-    (Fault::StoreWiped, 6 * SECOND),
-    (Fault::CutAppend, 5 * SECOND),
-    (Fault::CutRead, 5 * SECOND),
-    (Fault::CutBoth, 5 * SECOND),
-    (Fault::CutAnswers, 5 * SECOND),
-    (Fault::CutPeer, 3 * SECOND),
-    (Fault::LogOutage, 8 * SECOND),
-    (Fault::LogFull, 8 * SECOND),
-    (Fault::LogUnusable, 6 * SECOND),
-    (Fault::WallJump, 2 * SECOND),
-    (Fault::WrongSuspicion, 2 * SECOND),
-    (Fault::StrangerWrites, 2 * SECOND),
-    (Fault::StoreFull, 6 * SECOND),
-    (Fault::Condemned, 6 * SECOND),
-    (Fault::NodeStops, 4 * SECOND),
-    (Fault::StaleEnd, 2 * SECOND),
-];
-
-/// What befalls beats by itself, and the mean time between two.
-const BEAT_INTERVALS_US: [(Fault, u64); 3] = [
-    (Fault::BeatsSilent, 2 * SECOND),
-    (Fault::CutBeatsOut, 3 * SECOND),
-    (Fault::CutBeatsIn, 3 * SECOND),
-];
 
 const CHORES_US: [(Chore, u64); 2] = [(Chore::Handoff, 2 * SECOND), (Chore::Verify, SECOND)];

@@ -65,11 +65,13 @@ pub enum Scenario {
     Blind,
     /// An operator hands a leadership over: it stays, but for the time in which its node is dead.
     Pinned,
+    /// Operators drain nodes and resume them while all kinds of faults strike.
+    Drained,
 }
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Scenario; 27] = [
+    pub const ALL: [Scenario; 28] = [
         Scenario::Swarm,
         Scenario::Calm,
         Scenario::Duel,
@@ -97,6 +99,7 @@ impl Scenario {
         Scenario::NoRoom,
         Scenario::Blind,
         Scenario::Pinned,
+        Scenario::Drained,
     ];
 
     /// The scenario of `seed` unless another is chosen: the swarm in two seeds of five.
@@ -141,6 +144,7 @@ impl fmt::Display for Scenario {
             Scenario::NoRoom => "no-room",
             Scenario::Blind => "blind",
             Scenario::Pinned => "pinned",
+            Scenario::Drained => "drained",
         })
     }
 }

@@ -141,11 +141,17 @@ pub enum CoveragePoint {
     LostRecord,
     /// A strong read was stale where clocks break their promise: the one thing that they may cost.
     StaleUnderDrift,
+    /// An operator drained a node.
+    Drained,
+    /// An operator resumed a node.
+    Resumed,
+    /// A drained node led when the faults stopped, until another one could.
+    DrainedLed,
 }
 
 impl CoveragePoint {
     /// All that many seeds of mixed scenarios must meet; only `drift` meets the last one above.
-    pub const ALL: [CoveragePoint; 65] = [
+    pub const ALL: [CoveragePoint; 68] = [
         CoveragePoint::VoidZombie,
         CoveragePoint::VoidDuplicate,
         CoveragePoint::VoidGap,
@@ -211,6 +217,9 @@ impl CoveragePoint {
         CoveragePoint::Unverified,
         CoveragePoint::Verified,
         CoveragePoint::LostRecord,
+        CoveragePoint::Drained,
+        CoveragePoint::Resumed,
+        CoveragePoint::DrainedLed,
     ];
 
     /// What a driver's news shows; `None` for what is nothing special.

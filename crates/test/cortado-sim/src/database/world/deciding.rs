@@ -31,7 +31,7 @@ impl World {
         let mut watch = Watch::new(me, incarnation, streams, self.plan.detection, now);
         for (number, placement) in self.placements().into_iter().enumerate() {
             let partition = partition_id(number);
-            let placement = self.succession(number, placement);
+            let placement = self.succession(node, number, placement);
             watch.on(now, WatchEvent::Placed { partition, placement });
         }
         Observer::new(watch, partitions, (self.beats.memory.end(), streams), now)

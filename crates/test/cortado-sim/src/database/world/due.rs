@@ -84,6 +84,8 @@ pub(crate) enum Due {
     Probe,
     /// The story of a pin goes on.
     Placing(Scene),
+    /// A node folds which nodes are drained.
+    HearOrders { node: usize },
     /// A process starts.
     Start { node: usize },
     /// A process is killed if it is of no use any more.
@@ -205,6 +207,7 @@ impl Happening for Due {
             Due::Usurp => [37, 0, 0, 0],
             Due::Probe => [38, 0, 0, 0],
             Due::Placing(scene) => [39, *scene as u64, 0, 0],
+            Due::HearOrders { node } => [40, *node as u64, 0, 0],
         }
     }
 }
@@ -344,6 +347,7 @@ impl fmt::Display for Due {
             Due::Usurp => write!(f, "the node that has lost the last record claims"),
             Due::Probe => write!(f, "a reader probes the node that has lost the last record"),
             Due::Placing(scene) => write!(f, "operator: {scene:?}"),
+            Due::HearOrders { node } => write!(f, "n{}: hears who is drained", node + 1),
             Due::Start { node } => write!(f, "n{}: starts", node + 1),
             Due::Resume { node, pause } => write!(f, "n{}: goes on after pause {pause}", node + 1),
             Due::Replace { node } => write!(f, "n{}: is looked at by an operator", node + 1),
