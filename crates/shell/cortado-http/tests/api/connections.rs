@@ -281,7 +281,7 @@ async fn shutting_down_finishes_what_has_begun() {
     begun.send(put_head("Expect: 100-continue\r\nContent-Length: 2").as_bytes()).await;
     // The request is in a handler now, which waits for its body.
     assert_eq!(begun.head().await.status, 100);
-    let World { cluster, server, address } = world;
+    let World { cluster, server, address, .. } = world;
     let ending = tokio::spawn(server.shutdown(crate::world::PATIENCE));
     assert!(idle.is_closed().await);
     begun.send(b"{}").await;

@@ -1,25 +1,27 @@
 //! HTTP/2 frame by frame: what clients may do that a library does not let them do.
 
+use crate::limits::without_room;
 use crate::world::{Client, PATIENCE, World};
 use cortado_http::Limits;
 use std::time::Duration;
 
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
+pub(crate) const DATA: u8 = 0;
+pub(crate) const HEADERS: u8 = 1;
+pub(crate) const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const GOAWAY: u8 = 7;
 const WINDOW_UPDATE: u8 = 8;
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
+pub(crate) const END_STREAM: u8 = 1;
+pub(crate) const END_HEADERS: u8 = 4;
 const NO_ERROR: u32 = 0;
-const CANCEL: u32 = 8;
+const INTERNAL_ERROR: u32 = 2;
+pub(crate) const CANCEL: u32 = 8;
 
 /// Kind, flags and payload.
-type Frame = (u8, u8, Vec<u8>);
+pub(crate) type Frame = (u8, u8, Vec<u8>);
 
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let [_, high, middle, low] = u32::try_from(payload.len()).unwrap().to_be_bytes();
     [&[high, middle, low, kind, flags], &stream.to_be_bytes()[..], payload].concat()
 }
@@ -32,7 +34,7 @@ fn fields(fields: &[(&str, &str)]) -> Vec<u8> {
 }
 
 /// The head of a request for `path` with a JSON body.
-fn head(method: &str, path: &str) -> Vec<u8> {
+pub(crate) fn head(method: &str, path: &str) -> Vec<u8> {
     fields(&[
         (":method", method),
         (":scheme", "http"),
@@ -42,12 +44,12 @@ fn head(method: &str, path: &str) -> Vec<u8> {
     ])
 }
 
-fn start() -> Vec<u8> {
+pub(crate) fn start() -> Vec<u8> {
     [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), frame(SETTINGS, 0, 0, b"")].concat()
 }
 
 /// Reads up to the answer to a ping; the frames of `stream` before it: kind, flags and payload.
-async fn frames_of(client: &mut Client, stream: u32) -> Vec<Frame> {
+pub(crate) async fn frames_of(client: &mut Client, stream: u32) -> Vec<Frame> {
     let all = all_frames(client).await.into_iter();
     all.filter(|(number, _)| *number == stream).map(|(_, frame)| frame).collect()
 }
@@ -221,6 +223,29 @@ async fn a_change_stream_that_is_reset_leaves_its_slot_at_once() {
     until(1).await;
     drop(client);
     until(0).await;
+    world.end().await;
+}
+
+/// No client takes what it has for everything; the other streams of its connection go on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_stream_that_breaks_off_is_reset_and_never_ended() {
+    let (world, unread, get) = without_room(Duration::from_millis(1)).await;
+    let path = get.strip_prefix("GET ").unwrap();
+    let ask = |stream, path| frame(HEADERS, END_HEADERS | END_STREAM, stream, &head("GET", path));
+    let mut client = world.connect().await;
+    client.send(&[start(), ask(1, path)].concat()).await;
+    let is_last = |(kind, flags, _): &(u8, u8, Vec<u8>)| {
+        *kind == RST_STREAM || ([DATA, HEADERS].contains(kind) && flags & END_STREAM != 0)
+    };
+    let mut found = Vec::new();
+    while !found.iter().any(is_last) {
+        found.extend(frames_of(&mut client, 1).await);
+    }
+    let (kind, _, payload) = found.last().unwrap();
+    assert_eq!((*kind, &payload[..]), (RST_STREAM, &INTERNAL_ERROR.to_be_bytes()[..]), "{found:?}");
+    client.send(&ask(3, "/healthz")).await;
+    assert!(answer_of(&mut client, 3).await.iter().all(|(kind, ..)| *kind != RST_STREAM));
+    drop(unread);
     world.end().await;
 }
 

@@ -144,7 +144,7 @@ async fn streams_that_are_not_read_hold_a_page_each_and_share_it() {
 
 /// A world whose answers have no room for one more document, as long as a client takes none; the
 /// request of a stream that has one to tell.
-async fn without_room(heartbeat_time: Duration) -> (World, Client, String) {
+pub(crate) async fn without_room(heartbeat_time: Duration) -> (World, Client, String) {
     let answers_bytes_max = 4 * MIB + MIB / 4;
     let world =
         World::with(Limits { answers_bytes_max, heartbeat_time, ..Limits::default() }).await;
