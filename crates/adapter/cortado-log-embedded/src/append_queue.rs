@@ -6,11 +6,12 @@ use crate::append_error::AppendError;
 use crate::write_error::WriteError;
 use bytes::Bytes;
 use cortado_log::{AppendPriority, Cause};
-use cortado_model::{LogOffset, PartitionId};
+use cortado_model::{LogOffset, PartitionId, with_causes};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use tokio::sync::{oneshot, watch};
+use tracing::error;
 
 /// Requests on their way from many callers to the one writer.
 #[derive(Debug, Default)]
@@ -135,14 +136,18 @@ impl AppendQueue {
         self.filled.notify_all();
     }
 
-    /// The log is unusable from now on; answers whether it was not before.
-    pub(crate) fn fail(&self, why: Arc<WriteError>) -> bool {
+    /// The log is unusable from now on; the first reason given is logged and stays.
+    pub(crate) fn fail(&self, why: Arc<WriteError>) {
         self.close(Closed::Unusable(Arc::clone(&why)));
-        self.failure.send_if_modified(|failure| {
-            let first = failure.is_none();
-            failure.get_or_insert(why);
-            first
-        })
+        let is_first = self.failure.send_if_modified(|failure| {
+            let is_first = failure.is_none();
+            failure.get_or_insert_with(|| Arc::clone(&why));
+            is_first
+        });
+        if is_first {
+            let error = with_causes(why.as_ref());
+            error!(error, "the log is unusable until its process restarts");
+        }
     }
 
     /// Why the log is unusable, if it is.

@@ -12,7 +12,6 @@ use crate::prepare_error::PrepareError;
 use crate::segment::{LogUuid, PREPARED_NAME, Segment, SegmentHeader};
 use crate::spare_segments::SpareSegments;
 use crate::write_error::WriteError;
-use cortado_model::with_causes;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::io;
 use std::sync::Arc;
@@ -20,7 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 /// The writer's handle on the maintenance thread; dropping it ends the thread.
 #[derive(Debug)]
@@ -224,6 +223,7 @@ impl Worker {
 
     /// Prepares what could not be prepared before, unless the writer has asked for that.
     fn prepare_again(&mut self) {
+        let Some(header) = self.failing else { return };
         let mut slot = self.next.lock();
         // The segment must be made once: a second one of its name would take the place of the
         // first.
@@ -232,9 +232,7 @@ impl Worker {
         }
         *slot = Slot::Working;
         drop(slot);
-        if let Some(header) = self.failing {
-            self.prepare(header);
-        }
+        self.prepare(header);
     }
 
     fn prepare(&mut self, header: SegmentHeader) {
@@ -306,10 +304,7 @@ impl Worker {
             }
             Err(failed) => WriteError::Write { file, source: failed.error },
         };
-        let error = with_causes(&why);
-        if self.queue.fail(Arc::new(why)) {
-            error!(error, "the log is unusable until its process restarts");
-        }
+        self.queue.fail(Arc::new(why));
     }
 
     /// What cannot be kept or deleted now is retired when the log is opened again.

@@ -35,8 +35,8 @@ impl SpareSegments {
             files.free_bytes().is_some_and(|free| free < SCARCE_SEGMENTS * segment.file_bytes);
         if scarce {
             // What is kept for speed alone is room that is needed now, but for one segment.
-            for spare in self.spares.drain(..) {
-                files.remove(&spare.name)?;
+            while let Some(spare) = self.spares.pop_front() {
+                delete(files, &spare.name);
             }
         }
         // A group that did not fit an empty segment has made its file longer.
@@ -63,11 +63,16 @@ impl SpareSegments {
                     Err(error) => warn!(file = name, %error, "cannot recycle a segment"),
                 }
             }
-            if let Err(error) = files.remove(&name) {
-                warn!(file = name, %error, "cannot delete a spare segment");
-            }
+            delete(files, &name);
         }
         None
+    }
+}
+
+/// Deletes a spare that nothing refers to any more; if that fails, opening the log does it.
+fn delete(files: &dyn Files, name: &str) {
+    if let Err(error) = files.remove(name) {
+        warn!(file = name, %error, "cannot delete a spare segment");
     }
 }
 

@@ -25,9 +25,14 @@ use cortado_model::{DatabaseId, LogOffset, LogPosition, PartitionId};
 use std::cell::Cell;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// Small, so that a few records reach the next segment.
 const SEGMENT_BYTES: u64 = Settings::SEGMENT_BYTES_MIN;
+
+/// What takes longer on a busy machine does not happen.
+const WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// What the tests ask of the log: partitions by themselves, whichever database they belong to.
 impl EmbeddedLog {
@@ -148,16 +153,14 @@ fn wait_for_seal(disk: &Disk) -> u64 {
     sealed.get().expect("a segment is sealed")
 }
 
-/// Waits for something that another thread of the log does.
+/// Waits for something that another thread of the log does, some of it only after a pause.
 #[track_caller]
 fn wait_for(condition: impl Fn() -> bool) {
-    for _ in 0..10_000_000 {
-        if condition() {
-            return;
-        }
-        std::thread::yield_now();
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < WAIT_MAX, "it does not happen");
+        thread::yield_now();
     }
-    panic!("it does not happen");
 }
 
 fn wait_all<T>(pending: Vec<Pending<T>>) -> Vec<T> {

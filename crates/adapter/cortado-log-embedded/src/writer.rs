@@ -23,12 +23,11 @@ use crate::partition::{Partition, Partitions};
 use crate::write_error::{Failure, WriteError};
 use bytes::Bytes;
 use cortado_log::{AppendPriority, Cause};
-use cortado_model::{LogOffset, PartitionId, with_causes};
+use cortado_model::{LogOffset, PartitionId};
 use pending_group::{Effect, PendingGroup};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use tokio::sync::oneshot;
-use tracing::error;
 
 /// Everything that only the writer changes.
 #[derive(Debug)]
@@ -108,14 +107,7 @@ impl Writer {
         if self.queue.failure().is_none()
             && let Err(error) = seal(&mut self.active)
         {
-            self.fail(Arc::new(error));
-        }
-    }
-
-    fn fail(&self, why: Arc<WriteError>) {
-        let error = with_causes(why.as_ref());
-        if self.queue.fail(why) {
-            error!(error, "the log is unusable until its process restarts");
+            self.queue.fail(Arc::new(error));
         }
     }
 
@@ -343,7 +335,7 @@ impl Writer {
             self.pending.undo(&mut self.extents).unwrap_or(self.next_incarnation);
         self.pending.fail(failure);
         if let Failure::Unusable(error) = failure {
-            self.fail(Arc::clone(error));
+            self.queue.fail(Arc::clone(error));
         }
     }
 }

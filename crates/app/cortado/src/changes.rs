@@ -3,6 +3,7 @@
 //! Start reading at [`run`].
 
 use crate::failure::{Exit, Failure};
+use crate::names;
 use crate::output::shortened;
 use crate::place::spelled;
 use crate::server_arguments::{Form, OutputArguments, ServerArguments, block_on};
@@ -19,7 +20,7 @@ use tokio::task::JoinSet;
 #[derive(Debug, Args)]
 pub(crate) struct ChangesArguments {
     /// The database
-    #[arg(value_name = "DB")]
+    #[arg(value_name = "DB", add = names::databases())]
     database: String,
     /// One partition, counted from 0; without it, all of them
     #[arg(long, value_name = "N")]

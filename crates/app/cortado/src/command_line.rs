@@ -132,9 +132,7 @@ impl Command {
             Command::Node(command) => nodes::run(command),
             Command::Log(command) => log_verification::run(command),
             Command::Explain(arguments) => decisions::run(&arguments),
-            Command::Completions(arguments) => {
-                completions::print(&arguments, &mut CommandLine::command())
-            }
+            Command::Completions(arguments) => completions::print(&arguments),
             Command::Man(arguments) => manual::write(&arguments, CommandLine::command()),
         }
     }
@@ -150,7 +148,8 @@ Begin here:
   cortado list geo/place/JP
 
 In a part of a key, write a slash as %2F and a percent sign as %25.
-Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 outcome unknown (perhaps done).";
+Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 outcome unknown (perhaps done, or
+begun and not at its end).";
 
 #[cfg(test)]
 mod tests {

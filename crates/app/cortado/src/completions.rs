@@ -1,12 +1,17 @@
-//! `cortado completions`: a script that completes commands, options and files in a shell.
+//! `cortado completions`: a script by which a shell asks this binary what to complete.
 //!
-//! Start reading at [`print()`].
+//! Commands, options, values and files come from the command line's own description, names from the
+//! server. Start reading at [`print()`].
 
 use crate::failure::{Exit, Failure};
 use crate::terminal::raw_stdout;
 use clap::{Args, Command};
-use clap_complete::Shell;
+use clap_complete::env::Shells;
+use clap_complete::{CompleteEnv, Shell};
 use std::io::Write;
+
+/// Set, to the shell's name, where the script asks.
+const VARIABLE: &str = "CORTADO_COMPLETE";
 
 /// For which shell.
 #[derive(Debug, Args)]
@@ -15,40 +20,27 @@ pub(crate) struct CompletionsArguments {
     shell: Shell,
 }
 
+/// Answers and ends if the script asks.
+pub(crate) fn answer_a_shell(command: fn() -> Command) {
+    CompleteEnv::with_factory(command).var(VARIABLE).complete();
+}
+
 /// Prints the script.
-pub(crate) fn print(
-    arguments: &CompletionsArguments,
-    command: &mut Command,
-) -> Result<Exit, Failure> {
+pub(crate) fn print(arguments: &CompletionsArguments) -> Result<Exit, Failure> {
+    let shells = Shells::builtins();
+    let shell = shells.completer(&arguments.shell.to_string()).expect("every shell is built in");
     let mut script = Vec::new();
-    clap_complete::generate(arguments.shell, command, "cortado", &mut script);
-    if arguments.shell == Shell::Bash {
-        script.extend_from_slice(BASH_FILES.as_bytes());
-    }
+    shell.write_registration(VARIABLE, "cortado", "cortado", "cortado", &mut script)?;
     raw_stdout().write_all(&script)?;
     Ok(Exit::Done)
 }
-
-/// What clap generates for bash offers options where an operand stands. With no candidate, bash
-/// completes files by itself (`-o default`): so it is left without one there.
-const BASH_FILES: &str = r#"
-_cortado_or_files() {
-    _cortado "$@"
-    local current="${COMP_WORDS[COMP_CWORD]}" previous="${COMP_WORDS[COMP_CWORD-1]}"
-    # An option, or the value of one.
-    [[ "${current}" == -* || "${previous}" == -?* ]] && return 0
-    case "${COMP_WORDS[1]}" in
-        import|export|put|patch|batch|log) [[ ${COMP_CWORD} -ge 3 ]] && COMPREPLY=() ;;
-        man) COMPREPLY=() ;;
-    esac
-    return 0
-}
-complete -F _cortado_or_files -o bashdefault -o default cortado
-"#;
 
 /// Shown below the options.
 pub(crate) const HELP: &str = "\
 Examples:
   cortado completions bash > ~/.local/share/bash-completion/completions/cortado
   cortado completions zsh > ~/.zfunc/_cortado
-  cortado completions fish > ~/.config/fish/completions/cortado.fish";
+  cortado completions fish > ~/.config/fish/completions/cortado.fish
+
+The script calls `cortado`, which must be on the path. Names of databases, tables and nodes come
+from the server that --url or CORTADO_URL names, within a second or not at all.";

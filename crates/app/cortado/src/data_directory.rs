@@ -58,7 +58,13 @@ impl DataDirectory {
             Reserve::of(path).look(Instant::now());
         }
         // Whoever names it wants to keep it, whatever it was made for.
-        let _ = fs::remove_file(path.join(TEMPORARY));
+        let mark = path.join(TEMPORARY);
+        match fs::remove_file(&mark) {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            // Some later server would take it for abandoned.
+            Err(error) => return Err(unusable(&mark, "cannot be removed", &error)),
+        }
         Ok(directory)
     }
 

@@ -3,11 +3,13 @@
 //! Start reading at [`DatabaseCommand`].
 
 use crate::failure::{Exit, Failure};
+use crate::names;
 use crate::output::{Columns, counted, tell};
 use crate::place::TablePlace;
 use crate::server_arguments::{Form, OutputArguments, ServerArguments, block_on};
 use crate::terminal::stdout;
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueHint};
+use cortado_client::Client;
 use cortado_wire::{DatabaseAnswer, DatabaseBody, RawJson, TableAnswer, TableBody};
 use serde::Serialize;
 use std::fs;
@@ -41,6 +43,7 @@ pub(crate) enum DatabaseCommand {
     #[command(after_help = SHOW_HELP)]
     Show {
         /// Name of the database
+        #[arg(add = names::databases())]
         name: String,
         #[command(flatten)]
         print: Print,
@@ -49,6 +52,7 @@ pub(crate) enum DatabaseCommand {
     #[command(after_help = DROP_HELP)]
     Drop {
         /// Name of the database
+        #[arg(add = names::databases())]
         name: String,
         #[command(flatten)]
         consent: Consent,
@@ -64,13 +68,18 @@ pub(crate) enum TableCommand {
     #[command(after_help = TABLE_HELP)]
     Create {
         /// DB/TABLE
+        #[arg(add = names::tables())]
         table: TablePlace,
         /// Names of the key's parts, separated by commas, the resource first
         #[arg(long, value_name = "PART,…", value_delimiter = ',', required = true)]
         key: Vec<String>,
-        /// File with a JSON Schema that every document must satisfy
-        #[arg(long, value_name = "FILE")]
+        /// File with a JSON Schema that every document must satisfy; without it, the schema of a
+        /// table that exists stays
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
         schema: Option<PathBuf>,
+        /// Remove the schema of a table that exists: documents are no longer validated
+        #[arg(long, conflicts_with = "schema")]
+        no_schema: bool,
         #[command(flatten)]
         print: Print,
     },
@@ -78,7 +87,7 @@ pub(crate) enum TableCommand {
     #[command(after_help = TABLE_LIST_HELP)]
     List {
         /// Name of the database
-        #[arg(value_name = "DB")]
+        #[arg(value_name = "DB", add = names::databases())]
         database: String,
         #[command(flatten)]
         print: Print,
@@ -87,6 +96,7 @@ pub(crate) enum TableCommand {
     #[command(after_help = TABLE_SHOW_HELP)]
     Show {
         /// DB/TABLE
+        #[arg(add = names::tables())]
         table: TablePlace,
         #[command(flatten)]
         print: Print,
@@ -95,6 +105,7 @@ pub(crate) enum TableCommand {
     #[command(after_help = TABLE_DROP_HELP)]
     Drop {
         /// DB/TABLE
+        #[arg(add = names::tables())]
         table: TablePlace,
         #[command(flatten)]
         consent: Consent,
@@ -121,15 +132,15 @@ impl Consent {
             return Ok(());
         }
         if !io::stdin().is_terminal() {
-            return Err(Failure::usage(format!("not done: nothing asked you whether to {act}"))
-                .next("add --yes: standard input is no terminal to ask on"));
+            return Err(Failure::usage(format!("confirmation required to {act}"))
+                .next("add --yes: standard input is not a terminal"));
         }
         tell(&format!("{act}? This cannot be undone. Type yes to go on:"));
         let mut answer = String::new();
         io::stdin().read_line(&mut answer)?;
         match answer.trim() {
             "y" | "yes" => Ok(()),
-            _ => Err(Failure::new("not done, as you wish")),
+            _ => Err(Failure::new("not confirmed, so nothing was done")),
         }
     }
 }
@@ -193,8 +204,8 @@ pub(crate) fn run_database(command: DatabaseCommand) -> Result<Exit, Failure> {
 /// Runs `cortado table …`.
 pub(crate) fn run_table(command: TableCommand) -> Result<Exit, Failure> {
     match command {
-        TableCommand::Create { table, key, schema, print } => {
-            create_table(&table, key, schema, &print)
+        TableCommand::Create { table, key, schema, no_schema, print } => {
+            create_table(&table, key, (schema, no_schema), &print)
         }
         TableCommand::List { database, print } => {
             let client = print.server.client();
@@ -227,19 +238,39 @@ pub(crate) fn run_table(command: TableCommand) -> Result<Exit, Failure> {
 fn create_table(
     table: &TablePlace,
     key: Vec<String>,
-    schema: Option<PathBuf>,
+    (schema, removes_schema): (Option<PathBuf>, bool),
     print: &Print,
 ) -> Result<Exit, Failure> {
     let schema = schema.map(read_schema).transpose()?;
-    let body = TableBody { key, schema, indexes: Vec::new() };
+    let keeps_schema = schema.is_none() && !removes_schema;
+    let mut body = TableBody { key, schema, indexes: Vec::new() };
     let client = print.server.client();
     let (is_new, answer) = block_on(async {
+        // A declaration without a schema would remove the one that there is.
+        if keeps_schema {
+            body.schema = schema_of(&client, table).await?;
+        }
         let created = client.create_table(&table.database, &table.table, &body).await;
         created.map_err(Failure::of_declaration)
     })?;
     let verb = if is_new { "created" } else { "declared" };
     let key = answer.key.join(", ");
-    print.report(&format!("{verb} table {table}, key ({key})"), &answer)
+    let kept = if keeps_schema && !is_new && answer.schema.is_some() {
+        "; its schema stays: --schema FILE changes it, --no-schema removes it"
+    } else {
+        ""
+    };
+    print.report(&format!("{verb} table {table}, key ({key}){kept}"), &answer)
+}
+
+/// The schema that a table has, if it exists.
+async fn schema_of(client: &Client, table: &TablePlace) -> Result<Option<RawJson>, Failure> {
+    match client.table_declaration(&table.database, &table.table).await {
+        Ok(declared) => Ok(declared.schema),
+        // If it is the database that is missing, to create the table says so.
+        Err(error) if error.status() == Some(404) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn read_schema(path: PathBuf) -> Result<RawJson, Failure> {

@@ -4,6 +4,7 @@
 
 use crate::body_argument::BodyArgument;
 use crate::failure::{Exit, Failure};
+use crate::names;
 use crate::output::{Columns, shortened, tell};
 use crate::place::{DocumentPlace, Place, spelled};
 use crate::server_arguments::{Form, OutputArguments, ServerArguments, block_on};
@@ -51,6 +52,7 @@ impl WriteArguments {
 #[derive(Debug, Args)]
 pub(crate) struct PutArguments {
     /// DB/TABLE/KEY…
+    #[arg(add = names::documents())]
     document: DocumentPlace,
     /// A JSON object: the text, @FILE, or - for standard input
     body: BodyArgument,
@@ -78,6 +80,7 @@ pub(crate) fn put(arguments: &PutArguments) -> Result<Exit, Failure> {
 #[derive(Debug, Args)]
 pub(crate) struct PatchArguments {
     /// DB/TABLE/KEY…
+    #[arg(add = names::documents())]
     document: DocumentPlace,
     /// A JSON object of members to set (null removes one), or a JSON array of RFC 6902 steps: the
     /// text, @FILE, or - for standard input
@@ -120,6 +123,7 @@ fn report_written(verb: &str, written: &Written, output: OutputArguments) -> Res
 #[derive(Debug, Args)]
 pub(crate) struct DeleteArguments {
     /// DB/TABLE/KEY…
+    #[arg(add = names::documents())]
     document: DocumentPlace,
     #[command(flatten)]
     write: WriteArguments,
@@ -170,6 +174,7 @@ impl ConsistencyArgument {
 #[derive(Debug, Args)]
 pub(crate) struct GetArguments {
     /// DB/TABLE/KEY…
+    #[arg(add = names::documents())]
     document: DocumentPlace,
     /// Consistency level of the read
     #[arg(long, value_enum, value_name = "LEVEL", default_value = "strong")]
@@ -287,6 +292,7 @@ async fn misplaced(place: &Place, client: &Client, error: ClientError) -> Failur
 #[derive(Debug, Args)]
 pub(crate) struct ListArguments {
     /// DB/TABLE (partition after partition), or DB/TABLE/KEY… with the first parts of the key
+    #[arg(add = names::tables())]
     place: Place,
     /// All documents
     #[arg(long, conflicts_with = "limit")]

@@ -4,11 +4,12 @@
 
 mod destination;
 
-use crate::export_lines::{DatabaseLine, TableLine};
+use crate::export_lines::{DatabaseLine, TableLine, on_one_line};
 use crate::failure::{Exit, Failure};
+use crate::names;
 use crate::output::{counted, tell};
 use crate::place::Scope;
-use crate::server_arguments::{ServerArguments, block_on};
+use crate::server_arguments::{Form, OutputArguments, ServerArguments, block_on};
 use crate::stop_signals::StopSignals;
 use clap::{Args, ValueHint};
 use cortado_client::{Client, Table};
@@ -22,18 +23,21 @@ use std::path::PathBuf;
 #[derive(Debug, Args)]
 pub(crate) struct ExportArguments {
     /// DB, or DB/TABLE
+    #[arg(add = names::tables())]
     scope: Scope,
     /// The file, replaced at the end and only if all went well; - for standard output. What is no
     /// regular file, such as a device or a pipe, is written to as it is
     #[arg(default_value = "-", value_hint = ValueHint::FilePath)]
     file: PathBuf,
     #[command(flatten)]
+    output: OutputArguments,
+    #[command(flatten)]
     server: ServerArguments,
 }
 
 /// Writes the declarations, then every document as a line `{"table","key","value"}`.
 pub(crate) fn run(arguments: &ExportArguments) -> Result<Exit, Failure> {
-    let ExportArguments { scope, file, server } = arguments;
+    let ExportArguments { scope, file, output, server } = arguments;
     let client = server.client();
     block_on(async {
         // Before the file is touched: what does not exist is no reason to.
@@ -53,7 +57,11 @@ pub(crate) fn run(arguments: &ExportArguments) -> Result<Exit, Failure> {
             }
         };
         out.finish()?;
-        tell(&format!("exported {}", counted(documents, "document")));
+        // Standard output may be where the documents went.
+        match output.form_of_report() {
+            Form::Table => tell(&format!("exported {}", counted(documents, "document"))),
+            Form::Json => tell(&serde_json::json!({"exported": documents}).to_string()),
+        }
         Ok(Exit::Done)
     })
 }
@@ -117,12 +125,6 @@ async fn write_table(table: &Table, out: &mut impl Write) -> Result<u64, Failure
     Ok(documents)
 }
 
-/// A document as stored, which is JSON without line ends; one that came in with them loses them.
-fn on_one_line(value: &serde_json::value::RawValue) -> String {
-    // Inside strings, JSON has no line ends: those that are there stand between tokens.
-    value.get().replace(['\n', '\r'], " ")
-}
-
 /// Shown below the options.
 pub(crate) const HELP: &str = "\
 Examples:
@@ -134,7 +136,8 @@ Examples:
 The first line declares the database, the next ones its tables, and each line after them is
 a document with its table, key and value: values as they were written, tables by name,
 documents partition by partition in key order. A regular file, also behind a symbolic link,
-is replaced at the end and keeps its mode and owner; devices and pipes are written to.
+is replaced at the end and keeps its mode and owner; devices and pipes are written to. How
+many documents there were is said on standard error, with --output json as {\"exported\":7}.
 
 Each page is one strong read; pages follow each other while writes go on, so that the
 whole is not the state of one moment.";

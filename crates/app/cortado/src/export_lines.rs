@@ -4,6 +4,7 @@
 
 use cortado_wire::{DatabaseAnswer, DatabaseBody, TableAnswer, TableBody};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 /// The version of the format.
 pub(crate) const VERSION: u32 = 1;
@@ -17,6 +18,12 @@ pub(crate) struct DatabaseLine {
     pub(crate) database: String,
     /// As `PUT /admin/v1/databases/{database}` takes it, without tables.
     pub(crate) declaration: DatabaseBody,
+}
+
+/// A value as it is written, but for line ends: these stand between tokens, since JSON has none
+/// inside strings.
+pub(crate) fn on_one_line(value: &RawValue) -> String {
+    value.get().replace(['\n', '\r'], " ")
 }
 
 /// One for each table: `{"table":"place","declaration":{"key":[…],…}}`.

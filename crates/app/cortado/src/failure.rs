@@ -19,7 +19,7 @@ pub(crate) enum Exit {
     Refused,
     /// 2: the command line makes no sense.
     Usage,
-    /// 3: perhaps done.
+    /// 3: perhaps done, or begun and not at its end.
     Unknown,
 }
 
@@ -93,6 +93,12 @@ impl Failure {
             Exit::Unknown => self.next(next),
             Exit::Done | Exit::Refused | Exit::Usage => self,
         }
+    }
+
+    /// The same, of a look after something was `done`, which goes on.
+    pub(crate) fn of_what_goes_on(self, done: impl Display) -> Failure {
+        let what = format!("{done}, but how far that is could not be read: {}", self.what);
+        Failure { exit: Exit::Unknown, what, ..self }
     }
 
     /// With one more thing to do.

@@ -18,6 +18,7 @@ mod rejects;
 mod progress;
 
 use crate::failure::{Exit, Failure};
+use crate::names;
 use crate::output::{counted, for_shell, thousands};
 use crate::place::Scope;
 use crate::server_arguments::{Form, OutputArguments, ServerArguments, block_on};
@@ -44,6 +45,7 @@ use tokio::sync::oneshot;
 #[derive(Debug, Args)]
 pub(crate) struct ImportArguments {
     /// DB/TABLE; or DB alone for a file that `cortado export` wrote
+    #[arg(add = names::tables())]
     target: Scope,
     /// JSON, NDJSON, CSV or TSV, also gzipped, told by content; - for standard input
     #[arg(value_hint = ValueHint::FilePath)]
@@ -136,15 +138,21 @@ async fn store_all(
 
 impl ImportArguments {
     /// Says how far it came, and how to go on.
-    fn stopped(&self, counts: Counts, resume_at: u64, failure: Failure) -> Failure {
+    fn stopped(&self, counts: Counts, resume_at: Option<u64>, failure: Failure) -> Failure {
         let repeated = match self.on_duplicate {
             OnDuplicate::Replace | OnDuplicate::Skip => "storing a document twice is harmless",
             OnDuplicate::Fail => "what was stored is refused as a duplicate then",
         };
-        if counts == Counts::default() && resume_at == self.skip {
+        // Declarations alone are no reason to go on behind them.
+        if counts == Counts::default() {
             return failure.if_unknown(format!("repeat the command: {repeated}"));
         }
-        let done = format!("the first {} of the file are done", counted(resume_at, "value"));
+        let whole = format!("import the whole file again: {repeated}");
+        let Some(resume_at) = resume_at else { return failure.next(whole) };
+        let done = match resume_at {
+            1 => "the first value of the file is done".to_owned(),
+            many => format!("the first {} of the file are done", counted(many, "value")),
+        };
         let failure = if self.file == Path::new("-") {
             let how = "give the same input again with";
             failure.next(format!("{done}; to continue after them, {how} `--skip {resume_at}`"))
@@ -153,7 +161,7 @@ impl ImportArguments {
                 .next(format!("{done}; continue after them with"))
                 .next(format!("`{} --skip {resume_at}`", self.spelled()))
         };
-        failure.next(format!("or import the whole file again: {repeated}"))
+        failure.next(format!("or {whole}"))
     }
 
     /// The command as a shell reads it, without what says how it is done.
@@ -218,7 +226,8 @@ impl ImportArguments {
         let failure = Failure::new(format!("{} refused", counted(refused, "document")));
         Err(match &self.rejects {
             Some(rejects) => failure.next(format!(
-                "`jq -c .value {}` prints them; import them again when they are corrected",
+                "`jq -c 'select(has(\"value\")).value' {}` prints those that are JSON; correct \
+                 them, and import them again",
                 for_shell(&rejects.display().to_string())
             )),
             None => failure
@@ -234,7 +243,8 @@ Examples:
   cortado import geo/place cities.json
   cortado import geo/place cities.csv.gz --fill admin1=00
   cortado import shop/user users.ndjson --key-from id=_id --rejects rejects.ndjson
-  jq -c .value rejects.ndjson | cortado import shop/user - --key-from id=_id
+  jq -c 'select(has(\"value\")).value' rejects.ndjson |
+    cortado import shop/user - --key-from id=_id
   curl https://example.com/orders.json | cortado import shop/order - --on-duplicate skip
   cortado import copy geo.ndjson         what `cortado export geo geo.ndjson` wrote, with its
                                          database and tables where they do not exist

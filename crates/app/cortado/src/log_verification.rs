@@ -29,6 +29,10 @@ pub(crate) enum LogCommand {
 /// Prints what the log holds; answers "refused" if it is damaged.
 pub(crate) fn run(command: LogCommand) -> Result<Exit, Failure> {
     let LogCommand::Verify { directory, output } = command;
+    if let Err(error) = directory.metadata() {
+        return Err(Failure::usage(format!("{} cannot be read: {error}", directory.display()))
+            .next("name a data directory of `cortado dev --data`, or its folder log"));
+    }
     let inside = directory.join(LOG_FOLDER);
     let directory = if inside.is_dir() { inside } else { directory };
     let report = verify(&directory).map_err(|error| Failure::new(with_causes(&error)))?;

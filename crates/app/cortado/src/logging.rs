@@ -5,13 +5,15 @@
 use crate::failure::Failure;
 use clap::ValueEnum;
 use serde_json::{Map, Value};
+use std::borrow::Cow;
+use std::env::{self, VarError};
 use std::io::{self, IsTerminal};
+use std::panic;
 use std::sync::OnceLock;
-use std::{env, panic};
 use tracing::{Event, Level, Metadata, Subscriber, error};
 use tracing_subscriber::filter::{FilterExt, LevelFilter, Targets, filter_fn};
-use tracing_subscriber::fmt::format::{Format, Json, JsonFields, Writer};
-use tracing_subscriber::fmt::{self, FmtContext, FormatEvent, FormattedFields};
+use tracing_subscriber::fmt::format::{Format, Full, Json, JsonFields, Writer};
+use tracing_subscriber::fmt::{self, FmtContext, FormatEvent, FormatFields, FormattedFields};
 use tracing_subscriber::layer::Filter;
 use tracing_subscriber::prelude::*;
 use tracing_subscriber::registry::LookupSpan;
@@ -39,7 +41,13 @@ pub(crate) const OF_A_SERVER: &str = "info,fjall=warn,lsm_tree=warn";
 /// # Errors
 /// The filter in the environment cannot be understood.
 pub(crate) fn begin(format: LogFormat, filter: &str) -> Result<(), Failure> {
-    let text = env::var(FILTER_VARIABLE).unwrap_or_else(|_| filter.to_owned());
+    let text = match env::var(FILTER_VARIABLE) {
+        Ok(text) if !text.is_empty() => text,
+        Ok(_) | Err(VarError::NotPresent) => filter.to_owned(),
+        Err(error @ VarError::NotUnicode(_)) => {
+            return Err(Failure::usage(format!("invalid {FILTER_VARIABLE}: {error}")));
+        }
+    };
     let filter = text.parse().map(with_spans).map_err(|error| {
         Failure::usage(format!("invalid {FILTER_VARIABLE} {text:?}: {error}"))
             .next("write a level (error, warn, info, debug, trace) or target=level, with commas")
@@ -47,7 +55,9 @@ pub(crate) fn begin(format: LogFormat, filter: &str) -> Result<(), Failure> {
     let registry = tracing_subscriber::registry();
     match format {
         LogFormat::Text => {
-            let lines = fmt::layer().with_ansi(has_colour(&io::stderr()));
+            let is_coloured = has_colour(&io::stderr());
+            let lines = fmt::layer().with_ansi(is_coloured);
+            let lines = lines.event_format(TextLine::new(is_coloured));
             // It would report a failed write by `eprintln!`, which panics where that fails too.
             let lines = lines.with_writer(io::stderr).log_internal_errors(false);
             registry.with(lines.with_filter(filter)).init();
@@ -75,14 +85,73 @@ type NameOf = Box<dyn Fn(u32) -> Option<String> + Send + Sync>;
 
 static NAMES: OnceLock<NameOf> = OnceLock::new();
 
-/// From now on, JSON lines name partitions as the command line does: `geo/2`, not `4/2`.
+/// From now on, lines name partitions as the command line does: `geo/2`, not `4/2`.
 pub(crate) fn name_databases(name_of: impl Fn(u32) -> Option<String> + Send + Sync + 'static) {
     // Once for a process: it runs one server.
     let _ = NAMES.set(Box::new(name_of));
 }
 
 /// Fields that count something, though code may write them as texts.
-const NUMBERS: [&str; 4] = ["generation", "incarnation", "offset", "below"];
+const NUMBERS: [&str; 5] = ["generation", "incarnation", "offset", "end", "below"];
+
+/// A line of text with the names of databases in place of their ids.
+struct TextLine {
+    whole: Format<Full>,
+}
+
+impl TextLine {
+    fn new(is_coloured: bool) -> TextLine {
+        TextLine { whole: fmt::format().with_ansi(is_coloured) }
+    }
+}
+
+impl<S, N> FormatEvent<S, N> for TextLine
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        ctx: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> std::fmt::Result {
+        let mut line = String::new();
+        self.whole.format_event(ctx, Writer::new(&mut line), event)?;
+        writer.write_str(&with_names(&line, name_of))
+    }
+}
+
+/// `partition=4/2`, with or without colours, as `partition=geo/2`.
+fn with_names(line: &str, name_of: impl Fn(u32) -> Option<String>) -> Cow<'_, str> {
+    const FIELD: &str = "partition";
+    const SIGNS: [&str; 2] = ["=", "\u{1b}[0m\u{1b}[2m=\u{1b}[0m"];
+    let mut named = String::new();
+    let mut rest = line;
+    while let Some(at) = rest.find(FIELD) {
+        let (before, after) = rest.split_at(at + FIELD.len());
+        named.push_str(before);
+        rest = after;
+        let Some(sign) = SIGNS.into_iter().find(|sign| after.starts_with(sign)) else { continue };
+        let value = &after[sign.len()..];
+        let Some((id, _)) = value.split_once('/') else { continue };
+        if let Some(name) = id.parse().ok().and_then(&name_of) {
+            named.push_str(sign);
+            named.push_str(&name);
+            rest = &value[id.len()..];
+        }
+    }
+    if named.is_empty() {
+        return Cow::Borrowed(line);
+    }
+    named.push_str(rest);
+    Cow::Owned(named)
+}
+
+/// The name of the database `id`, once it can be known.
+fn name_of(id: u32) -> Option<String> {
+    NAMES.get()?(id)
+}
 
 /// One flat JSON object for each line: the fields of its spans stand among its own, so that
 /// `partition` is found in the same place whether a line or its span says it.
@@ -132,7 +201,7 @@ fn object(text: &str) -> Option<Map<String, Value>> {
 fn as_users_say(name: &str, text: &str) -> Option<Value> {
     if name == "partition" {
         let (id, number) = text.split_once('/')?;
-        let database = NAMES.get()?(id.parse().ok()?)?;
+        let database = name_of(id.parse().ok()?)?;
         return Some(format!("{database}/{number}").into());
     }
     if NUMBERS.contains(&name) { text.parse::<u64>().ok().map(Value::from) } else { None }
@@ -153,12 +222,47 @@ mod tests {
     fn numbers_are_numbers_whoever_writes_them() {
         let [line] = &written("info", || {
             let offset = 12_u64;
-            tracing::info!(generation = %3, %offset, scn = %"3:1", partition = %"7/2", "said");
+            let end = 13;
+            let scn = "3:1";
+            tracing::info!(%offset, %end, generation = %3, %scn, partition = %"7/2", "said");
         })[..] else {
             panic!("one line")
         };
         assert_eq!((&line["generation"], &line["offset"]), (&3.into(), &12.into()), "{line}");
+        assert_eq!(line["end"], 13, "{line}");
         assert_eq!((&line["scn"], &line["partition"]), (&"3:1".into(), &"7/2".into()), "{line}");
+    }
+
+    #[test]
+    fn text_names_databases_as_the_command_line_does() {
+        let name_of = |id| (id == 4).then(|| "geo".to_owned());
+        let check = |line: &str, want: &str| assert_eq!(with_names(line, name_of), want);
+        check("replica{partition=4/2 node=n1}: says", "replica{partition=geo/2 node=n1}: says");
+        check("claims partition=4/2 partitions=1", "claims partition=geo/2 partitions=1");
+        let coloured = |name| format!("\u{1b}[3mpartition\u{1b}[0m\u{1b}[2m=\u{1b}[0m{name}/2 x");
+        check(&coloured("4"), &coloured("geo"));
+        for same in ["partition=5/2", "partition served", "partition=", "partitions=4", "a 4/2"] {
+            check(same, same);
+        }
+    }
+
+    #[test]
+    fn a_line_of_text_has_the_names() {
+        let file = Arc::new(tempfile::tempfile().unwrap());
+        let lines = fmt::layer().with_ansi(false).event_format(TextLine::new(false));
+        let lines = lines.with_writer(Arc::clone(&file));
+        // Of no other test: an id that none of them names.
+        name_databases(|id| (id == 4_711).then(|| "geo".to_owned()));
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(lines), || {
+            let span = tracing::error_span!("replica", partition = %"4711/2", node = "n1");
+            tracing::info!(parent: &span, generation = %3, "serving as leader");
+            tracing::info!(partition = %"4711/3", "claiming");
+        });
+        let (mut file, mut text) = (file.as_ref(), String::new());
+        file.rewind().unwrap();
+        file.read_to_string(&mut text).unwrap();
+        assert!(text.contains("replica{partition=geo/2 node=\"n1\"}"), "{text}");
+        assert!(text.contains("claiming partition=geo/3"), "{text}");
     }
 
     /// What `log` writes as JSON under `filter`.

@@ -36,8 +36,10 @@ mod nodes;
 mod decisions;
 mod log_verification;
 mod completions;
+mod names;
 mod manual;
 
+use clap::CommandFactory;
 use command_line::CommandLine;
 use failure::{Exit, Failure};
 use mimalloc::MiMalloc;
@@ -51,6 +53,7 @@ use terminal::raw_stdout;
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
+    completions::answer_a_shell(CommandLine::command);
     let line = match CommandLine::of_process() {
         Ok(line) => line,
         Err(error) => return answered_by_clap(&error),

@@ -4,6 +4,7 @@
 
 use crate::databases::print_json;
 use crate::failure::{Exit, Failure};
+use crate::names;
 use crate::output::counted;
 use crate::place::PartitionPlace;
 use crate::server_arguments::{Form, OutputArguments, ServerArguments, block_on};
@@ -49,6 +50,7 @@ pub(crate) enum NodeCommand {
 #[derive(Debug, Args)]
 pub(crate) struct OneNode {
     /// Name of the node, such as n1
+    #[arg(add = names::nodes())]
     node: String,
     #[command(flatten)]
     output: OutputArguments,
@@ -118,9 +120,10 @@ fn report(output: OutputArguments, sentence: &str, report: &Value) -> io::Result
 #[derive(Debug, Args)]
 pub(crate) struct HandoffArguments {
     /// DB/NUMBER, such as geo/3
+    #[arg(add = names::partitions())]
     partition: PartitionPlace,
     /// The successor; without it, the best of the other replicas
-    #[arg(long, value_name = "NODE")]
+    #[arg(long, value_name = "NODE", add = names::nodes())]
     to: Option<String>,
     #[command(flatten)]
     output: OutputArguments,
@@ -133,20 +136,18 @@ pub(crate) fn hand_off(arguments: &HandoffArguments) -> Result<Exit, Failure> {
     let HandoffArguments { partition: place, to, output, server } = arguments;
     let PartitionPlace { database, partition } = place;
     let client = server.client();
-    let (before, after) = block_on(async {
+    let (before, found) = block_on(async {
+        // First: what was done must not be told as failed because a look afterwards does.
         let before = client.partitions(database).await?.partitions;
-        client.hand_off(database, *partition, to.as_deref()).await.map_err(of_handoff)?;
-        Ok((before, client.partitions(database).await?.partitions))
+        let found = client.hand_off(database, *partition, to.as_deref()).await;
+        Ok((before, found.map_err(of_handoff)?))
     })?;
     let undo = undo_of_handoff(database, *partition, &before);
-    let found = after.into_iter().find(|found| found.partition == *partition);
     let (leader, pinned) = found.map_or((None, None), |found| (found.leader, found.pinned));
     let is_there = leader.is_some() && leader == pinned;
     let led_by = leader.as_deref().unwrap_or("no node yet");
     let told = if is_there {
-        format!(
-            "handed {database}/{partition} over; it is led by {led_by}, and stays there: {undo}"
-        )
+        handed_over(database, *partition, led_by, &before)
     } else {
         let to = pinned.as_deref().unwrap_or("no node any more");
         format!(
@@ -159,7 +160,27 @@ pub(crate) fn hand_off(arguments: &HandoffArguments) -> Result<Exit, Failure> {
         "database": database, "partition": partition, "leader": leader, "pinned": pinned,
     });
     report(*output, &told, &answer)?;
-    Ok(if is_there { Exit::Done } else { Exit::Refused })
+    Ok(if is_there { Exit::Done } else { Exit::Unknown })
+}
+
+/// Tells of a partition that is led where it is pinned.
+///
+/// * `before`: the partitions of the database before the handoff.
+fn handed_over(database: &str, number: u32, led_by: &str, before: &[PartitionAnswer]) -> String {
+    let former = before.iter().find(|found| found.partition == number);
+    let is_led_by = |node: &Option<String>| node.as_deref() == Some(led_by);
+    let undo = undo_of_handoff(database, number, before);
+    match former {
+        Some(former) if is_led_by(&former.leader) && is_led_by(&former.pinned) => {
+            format!("{database}/{number} is led by {led_by} and stays there, as before")
+        }
+        Some(former) if is_led_by(&former.leader) => {
+            format!("{database}/{number} is led by {led_by} already, and stays there now: {undo}")
+        }
+        Some(_) | None => format!(
+            "handed {database}/{number} over; it is led by {led_by}, and stays there: {undo}"
+        ),
+    }
 }
 
 /// How to undo a handoff, and what that does besides.
@@ -211,41 +232,48 @@ fn drain(OneNode { node, output, server }: &OneNode) -> Result<Exit, Failure> {
     let (led, left) = block_on(async {
         let led = led_by(&client, node).await?.len();
         client.drain_node(node).await.map_err(Failure::of_declaration)?;
-        let mut left = led_by(&client, node).await?;
-        let mut moved_at = Instant::now();
-        while left.iter().any(|(_, is_movable)| *is_movable) && moved_at.elapsed() < DRAIN_STALLED {
-            sleep(LOOK).await;
-            let now = led_by(&client, node).await?;
-            if now.len() < left.len() {
-                moved_at = Instant::now();
-            }
-            left = now;
-        }
-        Ok((led, left))
+        let left = await_drained(&client, node).await;
+        Ok((led, left.map_err(|failure| failure.of_what_goes_on(format!("{node} is drained")))?))
     })?;
-    let (stuck, kept): (Vec<_>, Vec<_>) = left.iter().partition(|(_, is_movable)| *is_movable);
+    let (stuck, kept): (Vec<_>, Vec<_>) = left.iter().partition(|led| led.is_movable);
     let moved = led.saturating_sub(left.len());
     let done = format!(
         "drained {node}: {} handed over, {}; `cortado node resume {node}` undoes that",
         counted(moved as u64, "leadership"),
         rest_of_drain(node, &stuck, &kept)
     );
-    let left: Vec<&String> = left.iter().map(|(partition, _)| partition).collect();
+    let left: Vec<&String> = left.iter().map(|led| &led.partition).collect();
     let answer = json!({
         "done": if stuck.is_empty() { "drained" } else { "draining" }, "node": node,
         "handed_over": moved, "still_leads": left,
     });
     report(*output, &done, &answer)?;
-    Ok(if stuck.is_empty() { Exit::Done } else { Exit::Refused })
+    Ok(if stuck.is_empty() { Exit::Done } else { Exit::Unknown })
+}
+
+/// Waits until a drained node leads nothing more that another one could, or nothing moves any more;
+/// what it still leads, as [`led_by`].
+async fn await_drained(client: &Client, node: &str) -> Result<Vec<Led>, Failure> {
+    let mut left = led_by(client, node).await?;
+    let mut moved_at = Instant::now();
+    while left.iter().any(|led| led.is_movable) && moved_at.elapsed() < DRAIN_STALLED {
+        sleep(LOOK).await;
+        let now = led_by(client, node).await?;
+        if now.len() < left.len() {
+            moved_at = Instant::now();
+        }
+        left = now;
+    }
+    Ok(left)
 }
 
 /// What a drained node still leads.
 ///
 /// * `stuck`: partitions that another node could lead, and has not taken.
 /// * `kept`: those that no other node can.
-fn rest_of_drain(node: &str, stuck: &[&(String, bool)], kept: &[&(String, bool)]) -> String {
-    let led = |partitions: &[&(String, bool)]| {
-        let first = partitions.first().map_or("", |(first, _)| first.as_str());
+fn rest_of_drain(node: &str, stuck: &[&Led], kept: &[&Led]) -> String {
+    let led = |partitions: &[&Led]| {
+        let first = partitions.first().map_or("", |first| first.partition.as_str());
         format!("{}, such as {first}", counted(partitions.len() as u64, "partition"))
     };
     match (stuck, kept) {
@@ -260,8 +288,16 @@ fn rest_of_drain(node: &str, stuck: &[&(String, bool)], kept: &[&(String, bool)]
     }
 }
 
-/// What `node` leads, and whether another node that runs and is not drained has a replica of it.
-async fn led_by(client: &Client, node: &str) -> Result<Vec<(String, bool)>, Failure> {
+/// A partition that a node leads.
+struct Led {
+    /// DB/NUMBER.
+    partition: String,
+    /// Another node that runs and is not drained has a replica of it.
+    is_movable: bool,
+}
+
+/// What `node` leads.
+async fn led_by(client: &Client, node: &str) -> Result<Vec<Led>, Failure> {
     let cluster = client.cluster().await?;
     let partitions = cluster.databases.iter().flat_map(|database| {
         database.partitions.iter().map(move |partition| (&database.name, partition))
@@ -269,7 +305,7 @@ async fn led_by(client: &Client, node: &str) -> Result<Vec<(String, bool)>, Fail
     let led = partitions.filter(|(_, partition)| partition.leader.as_deref() == Some(node));
     let of = |(database, partition): (&String, &PartitionAnswer)| {
         let is_movable = could_move(partition, node, &cluster.nodes);
-        (format!("{database}/{}", partition.partition), is_movable)
+        Led { partition: format!("{database}/{}", partition.partition), is_movable }
     };
     Ok(led.map(of).collect())
 }
@@ -278,7 +314,7 @@ async fn led_by(client: &Client, node: &str) -> Result<Vec<(String, bool)>, Fail
 #[derive(Debug, Args)]
 pub(crate) struct RebalanceArguments {
     /// Only this database
-    #[arg(value_name = "DB")]
+    #[arg(value_name = "DB", add = names::databases())]
     database: Option<String>,
     #[command(flatten)]
     output: OutputArguments,
@@ -322,7 +358,7 @@ Examples:
   cortado node resume n2        when that is done
 
 A drained node keeps its replicas, and leads nothing that another node can lead. It stays
-drained when it starts again. The exit code is 1 if it still leads what another node could.";
+drained when it starts again. The exit code is 3 if it still leads what another node could.";
 
 /// Shown below the options of `cortado node replace`.
 const REPLACE_HELP: &str = "\
@@ -342,7 +378,7 @@ Examples:
 
 A handoff is planned: writes wait some milliseconds, and no request fails. The leadership
 stays where it was put, also after that node was away: `cortado rebalance DB` undoes it, and
-all other handoffs in DB. The exit code is 1 if another node leads in the end.";
+all other handoffs in DB. The exit code is 3 if another node leads for now.";
 
 #[cfg(test)]
 mod tests;

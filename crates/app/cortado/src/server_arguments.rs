@@ -19,15 +19,15 @@ pub(crate) struct ServerArguments {
     /// The server's address [environment: CORTADO_URL]
     #[arg(long, default_value = url_default(), value_name = "URL", help_heading = "Server")]
     url: ServerAddress,
-    /// How long to retry what was definitely not done, such as during a failover [default: 15, but
-    /// 1 if no server has ever answered on this machine]
+    /// How long to retry what was definitely not done, such as during a failover [default: 15;
+    /// 1 if a server on this machine refuses the first connection]
     #[arg(long, value_name = "SECONDS", help_heading = "Server")]
     retry_for: Option<u64>,
 }
 
 /// The server where `--url` names none. Not left to clap's `env`, which would name `--url` in usage
 /// lines as if it were required.
-fn url_default() -> &'static OsStr {
+pub(crate) fn url_default() -> &'static OsStr {
     static FOUND: OnceLock<OsString> = OnceLock::new();
     FOUND.get_or_init(|| {
         let named = env::var_os("CORTADO_URL").filter(|text| !text.is_empty());

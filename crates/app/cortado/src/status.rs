@@ -6,6 +6,7 @@ mod screen;
 
 use crate::databases::print_json;
 use crate::failure::{Exit, Failure};
+use crate::names;
 use crate::output::{Columns, counted, tell};
 use crate::server_arguments::{Form, OutputArguments, ServerArguments, block_on};
 use crate::terminal::{escaped, raw_stdout, stdout};
@@ -13,7 +14,6 @@ use clap::Args;
 use cortado_wire::{
     ClusterAnswer, DatabaseStatusAnswer, NodeAnswer, PartitionAnswer, ReplicaAnswer,
 };
-use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::time::Duration;
@@ -23,7 +23,7 @@ use tokio::time::sleep;
 #[derive(Debug, Args)]
 pub(crate) struct StatusArguments {
     /// Only this database, with all of its partitions
-    #[arg(value_name = "DB")]
+    #[arg(value_name = "DB", add = names::databases())]
     database: Option<String>,
     /// All partitions, not only those that are not well
     #[arg(long)]
@@ -92,16 +92,19 @@ impl StatusArguments {
         Ok(answer)
     }
 
-    /// Prints a text; in the place of the one before while it is watched.
+    /// Prints a text; while a terminal is watched, in the place of the one before.
     fn show(&self, text: &str) -> io::Result<()> {
         let mut out = stdout();
-        if self.watch {
-            let text = if out.is_terminal() { escaped(text) } else { Cow::Borrowed(text) };
+        if self.watch && out.is_terminal() {
             let mut out = raw_stdout();
-            out.write_all(screen::redrawn(&text, screen::size()).as_bytes())?;
+            out.write_all(screen::redrawn(&escaped(text), screen::size()).as_bytes())?;
             return out.flush();
         }
         out.write_all(text.as_bytes())?;
+        if self.watch {
+            // A file or a pipe keeps what was before.
+            out.write_all(b"\n")?;
+        }
         out.flush()
     }
 
@@ -190,7 +193,7 @@ pub(crate) fn render_nodes(nodes: &[NodeAnswer]) -> String {
     let mut columns = Columns::new(&["node", "state", "leads", "replicas", "address"]);
     for node in nodes {
         let mut state = match (node.alive, &node.sick) {
-            (false, Some(why)) => format!("refused: {why}"),
+            (false, Some(why)) => format!("down: {why}"),
             (false, None) => "dead".to_owned(),
             (true, Some(why)) => format!("sick: {why}"),
             (true, None) => "alive".to_owned(),

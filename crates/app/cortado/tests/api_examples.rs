@@ -1,4 +1,4 @@
-//! The examples of docs/api.md, run from top to bottom as a reader would.
+//! The examples of docs/api.md and README.md, run from top to bottom as a reader would.
 //!
 //! Each block `sh` runs as it stands against one fresh server; the block `text` right below it is
 //! what it prints, line by line, where `…` stands for what differs from run to run.
@@ -37,6 +37,37 @@ fn the_examples_of_the_api_print_what_the_page_says() {
             fits(&got, &output),
             "docs/api.md:{line}: the page says\n{output}\nand this was printed:\n{got}"
         );
+    }
+}
+
+#[test]
+fn the_first_steps_of_the_readme_run_as_they_stand() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../README.md");
+    let page = std::fs::read_to_string(page).expect("README.md can be read");
+    let (_, steps) = page.split_once("alias cortado=").expect("the steps begin with an alias");
+    let (steps, _) = steps.split_once("```").expect("the block ends");
+    // The alias itself, and what goes on until it is interrupted.
+    let is_run = |line: &&str| !["--follow", "--watch"].iter().any(|word| line.contains(word));
+    let steps: Vec<&str> = steps.lines().skip(1).filter(is_run).collect();
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = Server::start(&folder.path().join("data"));
+    let script = steps.join("\n").replace("127.0.0.1:7171", &server.address.to_string());
+    let binary = Path::new(env!("CARGO_BIN_EXE_cortado")).parent().expect("it has a folder");
+    let path = format!("{}:{}", binary.display(), std::env::var("PATH").unwrap_or_default());
+    let mut command = Command::new("sh");
+    command.args(["-e", "-c", &script]).current_dir(&folder).stdin(Stdio::null());
+    command.env("PATH", path).env("CORTADO_URL", format!("http://{}", server.address));
+    let ran = command.output().expect("sh can be run");
+    let said = String::from_utf8_lossy(&ran.stderr);
+    assert!(ran.status.success(), "README.md: {}\n{said}", ran.status);
+    let exported = std::fs::read_to_string(folder.path().join("music.ndjson")).expect("exported");
+    assert_eq!(exported.lines().count(), 4, "{exported}");
+    // Whoever takes the steps in a checkout, and then runs the tests, is not told of these files.
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..");
+    let ignored = std::fs::read_to_string(root.join(".gitignore")).expect("it can be read");
+    for made in std::fs::read_dir(&folder).expect("a folder") {
+        let name = made.expect("an entry").file_name().into_string().expect("UTF-8");
+        assert!(ignored.lines().any(|line| line == format!("/{name}")), "{name}: {ignored}");
     }
 }
 

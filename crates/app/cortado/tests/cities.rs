@@ -4,12 +4,13 @@
 
 mod harness;
 
+use harness::ran::binary;
 use harness::{BOUND, Server, cortado};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Instant;
 
 /// What must be found: by key, the last place in file order.
@@ -141,7 +142,7 @@ fn an_import_that_was_cut_off_by_a_kill_is_resumed() {
     let server = Server::start(&data);
     create(&server);
     let (want, _) = places(&cities(), Some("00"));
-    let mut importing = Command::new(env!("CARGO_BIN_EXE_cortado"))
+    let mut importing = binary()
         .args(["import", "geo/place", "--fill", "admin1=00"])
         .arg(cities())
         .env("CORTADO_URL", format!("http://{}", server.address))

@@ -9,13 +9,14 @@ mod harness;
 use harness::ran::{Ran, binary, binary_by, on_a_terminal};
 use harness::{BOUND, Server};
 use serde_json::Value;
+use std::env;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixDatagram;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
@@ -180,6 +181,23 @@ fn databases_and_tables_are_declared_shown_and_dropped() {
 }
 
 #[test]
+fn a_table_that_is_declared_again_keeps_its_schema() {
+    let (server, folder) = geo("1");
+    let schema = folder.path().join("schema.json");
+    fs::write(&schema, r#"{"required":["lat"]}"#).unwrap();
+    let create = ["table", "create", "geo/spot", "--key", "id"];
+    let with = |options: &[&str]| server.cortado(&[&create[..], options].concat());
+    with(&["--schema", schema.to_str().unwrap()]).done();
+    assert!(with(&[]).done().contains("its schema stays"));
+    server.cortado(&["put", "geo/spot/a", "{}"]).refused(1, &["lat"]);
+    with(&["--no-schema", "--schema", "x"]).refused(2, &["--no-schema"]);
+    assert!(!with(&["--no-schema"]).done().contains("stays"));
+    server.cortado(&["put", "geo/spot/a", "{}"]).done();
+    assert!(!with(&[]).done().contains("schema"));
+    server.cortado(&["table", "create", "none/a", "--key", "id"]).refused(1, &["no such database"]);
+}
+
+#[test]
 fn batches_read_and_write_many() {
     let (server, _folder) = geo("1");
     let write = r#"{"operations":[
@@ -203,6 +221,31 @@ fn batches_read_and_write_many() {
     let keyed = ["batch", "geo", write, "--idempotency-key", "k1"];
     let first = server.cortado(&keyed).done();
     assert_eq!(server.cortado(&keyed).done(), first);
+}
+
+#[test]
+fn every_command_that_asks_a_server_takes_a_form() {
+    let (server, folder) = geo("1");
+    server.cortado(&["put", "geo/place/a/b/c%2Fd", r#"{"n":1}"#]).done();
+    let key = |last| format!(r#"{{"table":"place","key":["a","b","{last}"]}}"#);
+    let keys = format!(r#"{{"keys":[{},{}]}}"#, key("c/d"), key("x"));
+    let table = server.cortado(&["batch", "geo", &keys, "--output", "table"]).done();
+    let want = concat!(
+        "STATUS  DOCUMENT         VALUE\n",
+        "200     place/a/b/c%2Fd  {\"n\":1}\n",
+        "404     place/a/b/x      no_such_document\n",
+    );
+    assert_eq!(table, want);
+    let lines = server.cortado(&["batch", "geo", &keys, "--output", "json"]).done();
+    assert_eq!(lines, server.cortado(&["batch", "geo", &keys]).done());
+    assert_eq!(json_lines(&lines).len(), 2);
+    let delete = r#"{"operations":[{"op":"delete","table":"place","key":["a","b","x"]}]}"#;
+    let table = server.cortado(&["batch", "geo", delete, "--output", "table"]).done();
+    assert_eq!(table, "STATUS  KEY    ETAG\n404     a/b/x\n");
+    let file = folder.path().join("geo.ndjson");
+    let export = ["export", "geo", file.to_str().unwrap(), "--output", "json"];
+    let ran = server.cortado(&export);
+    assert_eq!((ran.code, json(&ran.err)), (0, json(r#"{"exported":1}"#)));
 }
 
 #[test]
@@ -244,6 +287,29 @@ fn changes_are_shown_resumed_and_followed() {
     let table = server.cortado(&["changes", "geo", "--output", "table"]).done();
     let line = table.lines().find(|line| line.contains("place/FR/a%2Fb/1")).unwrap();
     assert!(line.ends_with("xxx…") && line.len() < 200, "{line}");
+}
+
+#[test]
+fn a_status_that_is_watched_into_a_pipe_is_plain_text() {
+    let (server, _folder) = geo("1");
+    let mut watch = binary()
+        .args(["status", "--watch", "--url", &server.url()])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = lines_of(watch.stdout.take().unwrap());
+    for _ in 0..2 {
+        let line = lines.recv_timeout(BOUND).unwrap();
+        assert!(line.starts_with("cortado "), "{line:?}");
+        while let line = lines.recv_timeout(BOUND).unwrap()
+            && !line.ends_with("--all lists them")
+        {
+            assert!(!line.contains('\u{1b}'), "{line:?}");
+        }
+        assert_eq!(lines.recv_timeout(BOUND).unwrap(), "");
+    }
+    watch.kill().unwrap();
+    watch.wait().unwrap();
 }
 
 #[test]
@@ -351,7 +417,7 @@ fn usage_and_absence_have_their_own_exit_codes() {
     let help = run(&["--help"]).done();
     assert!(help.contains("Exit codes: 0 done"), "{help}");
     for shell in ["bash", "zsh", "fish"] {
-        assert!(run(&["completions", shell]).done().contains("handoff"));
+        assert!(run(&["completions", shell]).done().contains("CORTADO_COMPLETE"));
     }
     for arguments in [&["--version"][..], &["--help"], &["completions", "zsh"], &["man"]] {
         let mut full = binary();
@@ -378,36 +444,49 @@ fn every_command_has_a_manual_page() {
     assert!(Ran::alone(&["man"]).done().contains(".TH cortado 1"));
 }
 
-/// As a person has it who presses Tab.
-#[test]
-fn a_shell_completes_files_where_a_file_is_meant() {
+/// As a person has it who presses Tab behind these words.
+fn completed(words: &[&str], current: &str, url: &str) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
     let script = folder.path().join("cortado.bash");
     fs::write(&script, Ran::alone(&["completions", "bash"]).done()).unwrap();
-    let complete = |words: &str, at: u32| {
-        let mut bash = Command::new("bash");
-        bash.current_dir(folder.path()).args(["--norc", "-c"]);
-        let previous = words.split(' ').next_back().unwrap();
-        bash.arg(format!(
-            "source ./cortado.bash; COMP_WORDS=({words} ''); COMP_CWORD={at}; \
-             $(complete -p cortado | sed 's/.*-F \\([a-z_]*\\).*/\\1/') cortado '' {previous}; \
-             echo \"${{COMPREPLY[@]}}\"; complete -p cortado"
-        ));
-        let output = bash.output().unwrap();
-        String::from_utf8(output.stdout).unwrap()
-    };
-    let said = complete("cortado import geo/place", 3);
-    assert!(said.starts_with('\n') && said.contains("-o default"), "nothing, so files: {said}");
-    for (words, values) in [
-        ("cortado import geo/place file --on-duplicate", "replace skip fail"),
-        ("cortado import --on-duplicate", "replace skip fail"),
-        ("cortado put geo/place/a {} --output", "table json"),
-    ] {
-        let said = complete(words, words.split(' ').count() as u32);
-        assert!(said.starts_with(values), "{words}: {said}");
-    }
-    let said = complete("cortado", 1);
-    assert!(said.contains("import") && said.contains("handoff"), "{said}");
+    fs::write(folder.path().join("places.csv"), "").unwrap();
+    let mut bash = Command::new("bash");
+    let own = binary();
+    let folder_of_binary = Path::new(own.get_program()).parent().unwrap();
+    let path = format!("{}:{}", folder_of_binary.display(), env::var("PATH").unwrap());
+    bash.current_dir(folder.path()).env("PATH", path).env("CORTADO_URL", url);
+    bash.args(["--norc", "-c"]).arg(format!(
+        "source ./cortado.bash; COMP_WORDS=(cortado {} '{current}'); COMP_CWORD={}; \
+         _clap_complete_cortado cortado '{current}' ''; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
+        words.join(" "),
+        words.len() + 1,
+    ));
+    let output = bash.output().unwrap();
+    String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_shell_completes_commands_values_files_and_names() {
+    let (server, _folder) = geo("1");
+    let url = format!("http://{}", server.address);
+    let complete = |words: &[&str], current: &str| completed(words, current, &url).join(" ");
+    assert_eq!(complete(&[], "impo"), "import");
+    assert_eq!(complete(&["import", "--on-duplicate"], ""), "replace skip fail");
+    assert_eq!(complete(&["put", "geo/place/a", "{}", "--output"], ""), "table json");
+    // Files where a file is meant.
+    assert_eq!(complete(&["import", "geo/place"], "pl"), "places.csv");
+    assert_eq!(complete(&["import", "geo/place", "x", "--rejects"], "pl"), "places.csv");
+    // Names where a name is meant.
+    assert_eq!(complete(&["db", "show"], "g"), "geo");
+    assert_eq!(complete(&["import"], "g"), "geo/");
+    assert_eq!(complete(&["import"], "geo/"), "geo/place");
+    assert_eq!(complete(&["get"], "geo/p"), "geo/place/");
+    assert_eq!(complete(&["handoff"], "geo/"), "geo/0 geo/1 geo/2 geo/3");
+    assert_eq!(complete(&["handoff", "geo/0", "--to"], "n"), "n1");
+    let named = ["get", "--url", url.as_str()];
+    assert_eq!(completed(&named, "geo/", "http://127.0.0.1:1"), ["geo/place/"]);
+    // A server that is not there is none of the shell's business.
+    assert_eq!(completed(&["db", "show"], "g", "http://127.0.0.1:1").concat(), "");
 }
 
 /// A server that takes requests and answers none of them.
@@ -485,6 +564,9 @@ fn a_server_ends_in_order_and_keeps_its_data() {
     assert_eq!(server.stop().code(), Some(0));
     assert!(Ran::alone(&verify).done().contains("the log is sound"));
     // A folder without a log is not reported as sound.
+    let nowhere = Ran::alone(&["log", "verify", "/nowhere"]);
+    let nowhere = nowhere.refused(2, &["/nowhere cannot be read: No such file", "next: name"]);
+    assert!(!nowhere.err.contains("create it"), "{}", nowhere.err);
     let elsewhere = ["log", "verify", folder.path().to_str().unwrap()];
     Ran::alone(&elsewhere).refused(1, &["holds no log"]);
 }
@@ -575,12 +657,15 @@ fn an_empty_variable_is_none_and_one_that_is_no_text_is_wrong_usage() {
         "CORTADO_DATA",
         "CORTADO_ALLOW_HOSTS",
         "CORTADO_CONFIG",
+        "CORTADO_LOG",
         "CORTADO_LOG_FORMAT",
+        "CORTADO_LOG_SIZE",
     ] {
         command.env(variable, "");
     }
     let server = Server::run(command).unwrap_or_else(|said| panic!("no server:\n{said}"));
     assert!(server.said().contains("removed at the end"), "{}", server.said());
+    assert!(server.said().contains("server started"), "the level is info: {}", server.said());
     assert_eq!(server.stop().code(), Some(0));
     let mut command = binary();
     command.args(["dev", "--nodes", "0"]).env("CORTADO_NODES", "").env("CORTADO_LISTEN", "");

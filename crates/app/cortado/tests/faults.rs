@@ -6,6 +6,7 @@
 mod harness;
 
 use harness::http::Http;
+use harness::ran::binary;
 use harness::{Server, cortado};
 use serde_json::json;
 use std::fs;
@@ -232,6 +233,89 @@ fn a_damaged_store_is_set_aside_and_built_anew() {
     assert_eq!(kept.len(), 2, "{kept:?}");
 }
 
+/// Puts something else in the place of a node's store, as a wrong mount does.
+struct Misplaced {
+    store: PathBuf,
+    kept: PathBuf,
+}
+
+impl Misplaced {
+    fn of(scene: &Scene, node: &str) -> Misplaced {
+        let store = scene.data().join("nodes").join(node).join("store");
+        let kept = scene.directory.path().join("kept");
+        fs::rename(&store, &kept).unwrap();
+        fs::write(&store, "not a store").unwrap();
+        Misplaced { store, kept }
+    }
+
+    fn mend(self) {
+        fs::remove_file(&self.store).unwrap();
+        fs::rename(&self.kept, &self.store).unwrap();
+    }
+}
+
+/// Whether a node runs, and what is wrong with it.
+fn state_of(http: &mut Http, node: &str) -> (bool, Option<String>) {
+    let nodes = http.get("/admin/v1/nodes").json();
+    let nodes = nodes["nodes"].as_array().unwrap();
+    let found = nodes.iter().find(|known| known["node"] == node).unwrap();
+    (found["alive"].as_bool().unwrap(), found["sick"].as_str().map(str::to_owned))
+}
+
+/// A store that cannot be opened keeps its own node down, and no other one.
+#[test]
+fn a_node_whose_store_cannot_be_opened_stays_down_until_it_can() {
+    let scene = Scene::new();
+    let misplaced = Misplaced::of(&scene, "n3");
+    let server = Server::start(&scene.data());
+    scene.check_whole(&server);
+    put(&mut server.http(), 0);
+    let mut http = server.http();
+    for node in ["n1", "n2"] {
+        assert_eq!(state_of(&mut http, node), (true, None));
+    }
+    let (alive, why) = state_of(&mut http, "n3");
+    let why = why.expect("a reason");
+    assert!(!alive && why.contains("store") && why.contains("cannot be opened"), "{why}");
+    let ready = http.get("/readyz");
+    assert_eq!(ready.status, 200);
+    assert!(ready.json()["warnings"][0].to_string().contains("n3: the node's store"), "{ready:?}");
+    let (_, status, _) = cortado(Some(&server), &["status"]);
+    assert!(status.contains("down: the node's store cannot be opened"), "{status}");
+    // The others fail over to one another.
+    server.cortado(&["node", "kill", "n1"]).done();
+    server.wait_until("served by one", |http| http.get("/readyz").status == 200);
+    put(&mut http, 1);
+    server.cortado(&["node", "start", "n1"]).done();
+    misplaced.mend();
+    server.wait_until("up", |http| state_of(http, "n3") == (true, None));
+    server.wait_until("all well", |http| http.get("/readyz").json().get("warnings").is_none());
+    scene.check_whole(&server);
+    let said = server.said();
+    assert_eq!(said.matches("node not started; trying again").count(), 1, "told once: {said}");
+}
+
+/// Whether a damaged store may be set aside is asked again once the others can be read.
+#[test]
+fn a_damaged_store_beside_one_that_cannot_be_opened_waits_for_that() {
+    let scene = Scene::new();
+    let misplaced = Misplaced::of(&scene, "n3");
+    let damaged = scene.data().join("nodes").join("n2").join("store");
+    fs::remove_file(damaged.join("version")).unwrap();
+    let server = Server::start(&scene.data());
+    scene.check_whole(&server);
+    put(&mut server.http(), 0);
+    let (alive, why) = state_of(&mut server.http(), "n2");
+    let why = why.expect("a reason");
+    assert!(!alive && why.contains("the store of n3 cannot be read now"), "{why}");
+    misplaced.mend();
+    for node in ["n2", "n3"] {
+        server.wait_until("up", |http| state_of(http, node) == (true, None));
+    }
+    assert!(server.said().contains("damaged store set aside"), "{}", server.said());
+    scene.check_whole(&server);
+}
+
 #[test]
 fn a_log_whose_segments_are_gone_is_not_made_anew() {
     let scene = Scene::new();
@@ -274,7 +358,7 @@ fn a_servers_files_are_its_owners_alone() {
 fn what_a_killed_server_left_is_removed_by_the_next_one() {
     let temporary = tempfile::tempdir().unwrap();
     let server = || {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_cortado"));
+        let mut command = binary();
         command.args(["dev", "--listen", "127.0.0.1:0"]).env("TMPDIR", temporary.path());
         Server::run(command).unwrap_or_else(|said| panic!("no server:\n{said}"))
     };
@@ -452,14 +536,17 @@ fn a_disk_that_is_full_without_a_reserve_loses_nothing() {
     disk.server.create_table("shop", "item", &["id"]);
     (0..40).for_each(|number| put(&mut disk.server.http(), number));
     disk.fill_to_the_last_byte();
-    let mut acknowledged = Vec::new();
-    for number in 40..44 {
-        let answer = disk.server.http().put(&format!("/v1/shop/item/i{number}"), &document(number));
-        assert!(answer.status < 300 || answer.status >= 500, "{answer:?}");
-        if answer.status < 300 {
-            acknowledged.push(number);
-        }
-    }
+    // Side by side, since each may wait until its deadline.
+    let acknowledged: Vec<usize> = std::thread::scope(|scope| {
+        let write = |number| {
+            let path = format!("/v1/shop/item/i{number}");
+            let answer = disk.server.http().put(&path, &document(number));
+            assert!(answer.status < 300 || answer.status >= 500, "{answer:?}");
+            (answer.status < 300).then_some(number)
+        };
+        let writes: Vec<_> = (40..60).map(|number| scope.spawn(move || write(number))).collect();
+        writes.into_iter().filter_map(|write| write.join().unwrap()).collect()
+    });
     disk.empty();
     disk.wait_until_written();
     disk.wait_until_readable(40);

@@ -184,7 +184,7 @@ impl Drop for Server {
 
 /// Runs the binary to its end; exit code, standard output, standard error.
 pub fn cortado(server: Option<&Server>, arguments: &[&str]) -> (i32, String, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_cortado"));
+    let mut command = ran::binary();
     command.args(arguments).stdin(Stdio::null());
     if let Some(server) = server {
         command.env("CORTADO_URL", format!("http://{}", server.address));

@@ -152,6 +152,7 @@ fn what_is_no_document_is_told_and_not_stored() {
     refused(b"\x28\xb5\x2f\xfdrest", &["zstdcat"]);
     refused(b"a,b\n1,2\n", &["has no column id", "--key-from id=COLUMN"]);
     refused(b"some text\n", &["has no column id"]);
+    refused(b"ID, id\n1,2\n", &["has no column id, but \"ID\", \" id\"\n"]);
     refused(b"id\0\n", &["byte of zero", "CSV or TSV"]);
     refused(&packed(b"{\"id\":1}")[..15], &["cannot be read"]);
     // An inner object is never a document, however the outer one is broken.
@@ -183,6 +184,74 @@ fn what_is_no_document_is_told_and_not_stored() {
     let own = rejects.to_str().unwrap();
     server.cortado(&["import", "geo/thing", own, "--rejects", own]).refused(2, &["--rejects"]);
     assert_eq!(fs::read_to_string(&rejects).unwrap(), "{\"id\":5}");
+}
+
+#[test]
+fn a_refusal_shows_where_in_the_document_and_its_file_stays_readable() {
+    let (server, folder) = geo("1");
+    let rejects = folder.path().join("rejects.ndjson");
+    let import = ["import", "geo/thing", "-", "--rejects", rejects.to_str().unwrap()];
+    let lines = concat!(
+        "{\"id\":\"a\",\"n\":1,\"n\":2}\n",
+        "{\"id\":\"b\",\"s\":\"\\ud800\"}\n",
+        "{\"id\":\"c\",\"n\":1e999}\n",
+        "{\"id\":\"d\"}\n",
+    );
+    let ran = server.cortado_with(&import, lines);
+    ran.refused(
+        1,
+        &[
+            "document 1 (line 1): not valid JSON: repeated member name, at its byte 18",
+            "document 2 (line 2): not valid JSON: lone surrogate, at its byte 16",
+            "document 3 (line 3): number outside the range of a double",
+            "3 documents refused",
+        ],
+    );
+    assert_eq!(documents(&server, "geo/thing"), ["[\"d\"]: {\"id\":\"d\"}"]);
+    // Every line can be read: what two programs would read otherwise is a text.
+    let listed = fs::read_to_string(&rejects).unwrap();
+    let texts: Vec<bool> = listed
+        .lines()
+        .map(|line| line.contains(",\"text\":\"") && json(line).get("value").is_none())
+        .collect();
+    assert_eq!(texts, [true; 3], "{listed}");
+}
+
+#[test]
+fn a_gzipped_file_that_is_damaged_is_to_be_imported_again_as_a_whole() {
+    let (server, _folder) = geo("1");
+    let lines: String = (0..3_000).map(|n| format!("{{\"id\":{n},\"x\":{}}}\n", n * n)).collect();
+    let import = ["import", "geo/thing", "-"];
+    // Its checksum stands in the last 8 bytes.
+    let mut damaged = packed(lines.as_bytes());
+    let at = damaged.len() - 6;
+    damaged[at] ^= 1;
+    let ran = server.cortado_with(&import, &damaged);
+    let ran = ran.refused(1, &["the file is damaged", "import the whole file again"]);
+    assert!(!ran.err.contains("--skip"), "{}", ran.err);
+    // What lacks its end has lost nothing else.
+    let packed = packed(lines.as_bytes());
+    let ran = server.cortado_with(&import, &packed[..packed.len() / 2]);
+    let ran = ran.refused(1, &["values of the file are done", "--skip"]);
+    assert!(!ran.err.contains("damaged"), "{}", ran.err);
+}
+
+#[test]
+fn a_file_that_is_no_export_is_refused_at_once() {
+    let (server, _folder) = geo("1");
+    let lines = "{\"id\":1}\n".repeat(3_000);
+    for database in ["geo", "other"] {
+        let ran = server.cortado_with(&["import", database, "-"], &lines);
+        let ran = ran.refused(1, &["the file is no export", "DB/TABLE"]);
+        assert_eq!(ran.err.lines().count(), 2, "{}", ran.err);
+    }
+    // Declarations alone are no reason to go on behind them.
+    let export = server.cortado(&["export", "geo/place"]).done();
+    let ran = server.cortado_with(&["import", "geo/thing", "-"], export);
+    let ran = ran.refused(1, &["has 3 parts, that of the target 1"]);
+    assert!(!ran.err.contains("--skip"), "{}", ran.err);
+    let ran = server.cortado_with(&["import", "geo/thing", "-"], "[{\"id\":1},{\"id\":2");
+    ran.refused(1, &["the first value of the file is done; to continue", "`--skip 1`"]);
 }
 
 #[test]

@@ -3,12 +3,12 @@
 mod harness;
 
 use harness::Server;
+use harness::ran::binary;
 use serde_json::Value;
 use std::path::Path;
-use std::process::Command;
 
 fn server(data: &Path, listen: &str, options: &[&str]) -> Server {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_cortado"));
+    let mut command = binary();
     command.args(["dev", "--nodes", "1", "--listen", listen, "--data"]).arg(data).args(options);
     Server::run(command).unwrap_or_else(|said| panic!("no server:\n{said}"))
 }

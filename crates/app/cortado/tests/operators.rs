@@ -124,7 +124,7 @@ fn one_failover_of_many_partitions_is_told_once() {
     let grouped = server.cortado(&["explain", "shop", "--last", "1000"]).done();
     let lines: Vec<&str> = grouped.lines().filter(is_death).collect();
     // A slow machine may make a survivor claim again later, or one of them all: never one by one.
-    assert!((1..=4).contains(&lines.len()), "{grouped}");
+    assert!(!lines.is_empty() && lines.len() < claims() / 2, "{grouped}");
     assert!(lines.iter().any(|line| line.contains(" partitions (shop/")), "{grouped}");
     assert!(grouped.contains("cortado handoff DATABASE/PARTITION --to"), "{grouped}");
 }

@@ -170,7 +170,6 @@ fn cars_whose_names_occur_more_than_once() {
 fn zip_codes_of_a_csv_file() {
     let (server, _folder) = server();
     server.cortado(&["table", "create", "real/zip", "--key", "zip_code"]).done();
-    // A resource each, so a request each: not all of them.
     let whole = dataset("zipcodes.csv");
     let text: String = whole.split_inclusive('\n').take(5_001).collect();
     let said = server.cortado_with(&["import", "real/zip", "-"], &text).done();

@@ -157,3 +157,53 @@ fn an_import_goes_on_behind_an_unknown_outcome() {
     assert!(said.contains(": 0 created, 1 replaced, 0 refused"), "{said}");
     assert_eq!(server.writes().len(), 3);
 }
+
+/// How far something is that was ordered is looked up afterwards: if that fails, the order stands.
+#[test]
+fn what_was_ordered_is_not_told_as_undone() {
+    let problem = |status: u16, code: &str, outcome: &str| {
+        let body = json!({"type": "t", "title": "t", "status": status, "detail": "d",
+            "code": code, "request_id": "r", "outcome": outcome});
+        (status, body.to_string())
+    };
+    let partition = json!({"partition": 3, "leader": "n1", "replicas": []});
+    let partitions = json!({"partitions": [partition]}).to_string();
+    // A handoff of which nobody knows what became.
+    let list = partitions.clone();
+    let server = Scripted::start(move |line| match line {
+        line if line.starts_with("GET ") => (200, list.clone()),
+        _ => problem(504, "outcome_unknown", "unknown"),
+    });
+    let handoff = ["handoff", "geo/3"];
+    Ran::of(server.command(&handoff), "").refused(3, &["outcome unknown", "which node leads"]);
+    // One that is done, on a server that then has no more to say.
+    let looks = Arc::new(Mutex::new(0));
+    let done = json!({"partition": 3, "leader": "n2", "pinned": "n2", "replicas": []}).to_string();
+    let server = Scripted::start(move |line| {
+        if line.starts_with("POST ") {
+            return (200, done.clone());
+        }
+        *looks.lock().unwrap() += 1;
+        match *looks.lock().unwrap() {
+            1 => (200, partitions.clone()),
+            _ => problem(400, "bad_parameter", "none"),
+        }
+    });
+    let said = Ran::of(server.command(&handoff), "").done();
+    assert!(said.contains("it is led by n2"), "{said}");
+    // A drain that is declared.
+    let looks = Arc::new(Mutex::new(0));
+    let cluster = json!({"version": "v", "ready": true, "nodes": [], "databases": []}).to_string();
+    let server = Scripted::start(move |line| {
+        if line.starts_with("POST ") {
+            return (204, String::new());
+        }
+        *looks.lock().unwrap() += 1;
+        match *looks.lock().unwrap() {
+            1 => (200, cluster.clone()),
+            _ => problem(400, "bad_parameter", "none"),
+        }
+    });
+    let drain = ["node", "drain", "n1"];
+    Ran::of(server.command(&drain), "").refused(3, &["n1 is drained, but how far that is"]);
+}

@@ -18,6 +18,7 @@ pub mod openapi;
 mod shape;
 mod raw_json;
 mod calendar;
+mod percent;
 mod text;
 mod short_text;
 mod varint;
@@ -36,6 +37,7 @@ pub use documents::{
     OperationResult, PageAnswer, PageWriter, TransactionAnswer, TransactionBody, WriteAnswer,
     write_answer,
 };
+pub use percent::{percent_decode, percent_encode};
 pub use position::{ParsePositionError, Position, Since};
 pub use problem::{Outcome, Problem, Reason};
 pub use raw_json::RawJson;

@@ -31,7 +31,10 @@ fn explain(error: &serde_json::Error) -> String {
         Some(_) | None => "wrong type",
     };
     match message.rsplit_once(", expected ") {
-        Some((_, expected)) => format!("{what}; expected {expected}"),
+        // A word of serde's, where JSON has another one.
+        Some((_, expected)) => {
+            format!("{what}; expected {}", expected.replacen("a sequence", "an array", 1))
+        }
         None => format!("{what} at line {} column {}", error.line(), error.column()),
     }
 }
@@ -98,7 +101,7 @@ mod tests {
         );
         check(
             r#"{"operations":"SECRET"}"#,
-            Err("wrong type; expected a sequence at line 1 column 22"),
+            Err("wrong type; expected an array at line 1 column 22"),
         );
         check(
             r#"{"operations":[{"op":"SECRET"}]}"#,

@@ -77,3 +77,14 @@ pub struct ReplicaProgress {
     /// Its store has room.
     pub has_room: bool,
 }
+
+impl ReplicaProgress {
+    /// Whether a leadership can be handed to it.
+    ///
+    /// * `fit`: its node would claim, and keep it.
+    /// * `none_has_room`: no replica of the partition has; then it makes no difference which leads.
+    pub fn could_lead(&self, fit: bool, none_has_room: bool) -> bool {
+        let takes_writes = self.has_room || none_has_room;
+        fit && takes_writes && self.role.is_readable() && self.role != ReplicaRole::Full
+    }
+}

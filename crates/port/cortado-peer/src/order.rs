@@ -12,8 +12,8 @@ use tokio::time::Instant;
 pub struct HandOff {
     /// Of what.
     pub partition: PartitionId,
-    /// The successor; without it, the best of the other replicas.
-    pub to: Option<NodeId>,
+    /// The successor.
+    pub to: NodeId,
     /// When the asking node gives up.
     pub deadline: Instant,
 }

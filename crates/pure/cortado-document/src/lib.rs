@@ -14,6 +14,7 @@ mod evolution;
 mod table;
 mod partitioning;
 mod path;
+mod types;
 mod decimal;
 mod budget;
 

@@ -4,6 +4,7 @@
 //! leaves the schema is refused. A validation takes a bounded number of steps, whatever the schema
 //! and the document are. Start reading at [`Schema::compile`]. Source: docs/api.md, "Schemas".
 
+mod assertion;
 mod compile;
 pub(crate) mod draft;
 mod evaluation;

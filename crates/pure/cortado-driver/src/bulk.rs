@@ -5,7 +5,7 @@
 //! Source: docs/protocols/replication.md, "Duties of the driver".
 
 use crate::action::Reply;
-use crate::evaluation::{bytes_of, remember, reply};
+use crate::evaluation::{HEAD_BYTES, bytes_of, remember, reply};
 use crate::finds::PendingWrite;
 use crate::halt::Halt;
 use crate::life::{Life, Room};
@@ -23,8 +23,6 @@ use cortado_replica::{Draft, NotDone};
 /// One record gets no more once it has this many bytes: others wait for it in the same log. A patch
 /// may leave much more behind than it has itself, so that who sends it cannot tell.
 const RECORD_BYTES: usize = 1 << 20;
-/// Of a record's header.
-const HEAD_BYTES: usize = 1_024;
 
 /// What the operations come to so far.
 #[derive(Default)]

@@ -26,6 +26,9 @@ use cortado_replica::{
     RequestEnd, Role,
 };
 
+/// Of a record's header, more or less.
+pub(crate) const HEAD_BYTES: usize = 1_024;
+
 /// What a write comes to when it is evaluated.
 enum Evaluation {
     /// These changes, if they commit.
@@ -220,7 +223,7 @@ impl<C: Caller> Life<C> {
         let mut changes = Vec::with_capacity(operations.len());
         let mut results = Vec::with_capacity(operations.len());
         // Room for the header, the name under an idempotency key and a status for each operation.
-        let mut bytes = 1_024 + 2 * operations.len();
+        let mut bytes = HEAD_BYTES + 2 * operations.len();
         // For all of them together, since the partition waits.
         let mut budget = ValidationBudget::full();
         for index in 0..operations.len() {

@@ -42,11 +42,6 @@ impl LogTime {
             self.time = time;
         }
     }
-
-    /// The records behind the one of `time` are void.
-    pub(crate) fn back_to(&mut self, time: WallMillis) {
-        self.time = time;
-    }
 }
 
 #[cfg(test)]

@@ -221,6 +221,7 @@ impl Replica {
                     me: &self.me,
                     settings: &self.settings,
                     fold: &self.fold,
+                    time: self.time,
                     next_token: &mut self.next_token,
                     out,
                 };

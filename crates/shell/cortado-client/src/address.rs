@@ -46,10 +46,18 @@ impl FromStr for ServerAddress {
         let rest =
             text.strip_prefix("http://").ok_or_else(|| refuse("it must start with http://"))?;
         let authority = rest.strip_suffix('/').unwrap_or(rest);
+        if authority.contains(['/', '?', '#']) {
+            return Err(refuse("only a host and a port may follow, no path"));
+        }
         let parsed: http::uri::Authority =
             authority.parse().map_err(|_| refuse("invalid host or port"))?;
         if parsed.host().is_empty() || authority.contains('@') {
             return Err(refuse("a host is required, and a user name is not allowed"));
+        }
+        // The parser takes a port beyond 65535 for none, and requests would go to port 80.
+        let port = authority.strip_prefix(parsed.host()).and_then(|rest| rest.strip_prefix(':'));
+        if port.is_some_and(|port| !port.parse::<u16>().is_ok_and(|port| port > 0)) {
+            return Err(refuse("the port must be 1 to 65535"));
         }
         Ok(ServerAddress { authority: authority.to_owned() })
     }
@@ -95,5 +103,12 @@ mod tests {
         check("http://a/b", None);
         check("http://a b", None);
         check("http://user@host:1", None);
+        check("http://db.example:65535", Some("http://db.example:65535"));
+        check("http://db.example:65536", None);
+        check("http://db.example:0", None);
+        for beyond in ["http://a/b", "http://a:1/?x", "http://a?x", "http://a#x", "http://a//"] {
+            let error = beyond.parse::<ServerAddress>().expect_err("more than an address");
+            assert!(error.why.contains("no path"), "{error}");
+        }
     }
 }

@@ -10,7 +10,7 @@ use crate::path::encoded;
 use crate::retry::Repeat;
 use cortado_wire::{
     ClusterAnswer, DatabaseAnswer, DatabaseBody, DatabasesAnswer, EventsAnswer, HandoffBody,
-    NodesAnswer, PartitionsAnswer, TableAnswer, TableBody, TablesAnswer, media,
+    NodesAnswer, PartitionAnswer, PartitionsAnswer, TableAnswer, TableBody, TablesAnswer, media,
 };
 use http::Method;
 use serde::Serialize;
@@ -110,6 +110,8 @@ impl Client {
 
     /// Hands the leadership of a partition over, to `to` or to the best other replica.
     ///
+    /// Answers how the partition stands afterwards; `None` if its database was dropped meanwhile.
+    ///
     /// # Errors
     /// There is no such partition or node, or the node cannot lead it.
     pub async fn hand_off(
@@ -117,13 +119,14 @@ impl Client {
         database: &str,
         partition: u32,
         to: Option<&str>,
-    ) -> Result<(), ClientError> {
+    ) -> Result<Option<PartitionAnswer>, ClientError> {
         let path = database_path(database, &format!("/partitions/{partition}:handoff"));
         // Without a successor named, a second handoff would move the leadership on.
         let repeat = if to.is_some() { Repeat::Harmless } else { Repeat::Risky };
         let body = json_of(&HandoffBody { to: to.map(str::to_owned) })?;
         let call = Call::new(Method::POST, path, repeat).body(media::JSON, body);
-        self.send(&call).await.map(drop)
+        let answer = self.send(&call).await?;
+        (!answer.body.is_empty()).then(|| parsed(&answer.body)).transpose()
     }
 
     /// Undoes handoffs, of one database or of all: leaderships go to the preferred nodes.

@@ -3,12 +3,11 @@
 //! Start reading at [`Database::bulk`].
 
 use crate::batches::parsed;
-use crate::client::{Call, Client, Database, Timeouts};
+use crate::client::{Call, Database, Timeouts};
 use crate::documents::{WriteOptions, note_session};
 use crate::failure::{AttemptError, ClientError};
-use crate::retry::Repeat;
+use crate::retry::{is_last_word, is_transient, pause_ms};
 use crate::session::Session;
-use bytes::Bytes;
 use cortado_wire::{
     BulkAnswer, BulkFailure, BulkResult, Code, OperationBody, Outcome, Position, Problem, media,
     write_bulk,
@@ -16,10 +15,6 @@ use cortado_wire::{
 use http::Method;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
-
-/// Before what was not done for the moment is asked for again. The server has waited for a leader
-/// as long as it was told to.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// How to write many documents. The default does not repeat an open outcome.
 #[derive(Clone, Copy, Debug, Default)]
@@ -69,26 +64,28 @@ impl Database {
         let all: Vec<&OperationBody<'_>> = operations.iter().collect();
         let mut results = self.bulk_once(&all, options, ends_at).await?;
         loop {
-            let open: Vec<usize> = (0..results.len().min(all.len()))
-                .filter(|place| options.goes_again(&results[*place]))
-                .collect();
-            if open.is_empty() || Instant::now() + PAUSE >= ends_at {
+            let again: Vec<usize> =
+                (0..all.len()).filter(|place| options.goes_again(&results[*place])).collect();
+            let pause = Duration::from_millis(pause_ms(attempts, fastrand::f64()));
+            if again.is_empty() || Instant::now() + pause >= ends_at {
                 break;
             }
-            sleep(PAUSE).await;
+            sleep(pause).await;
             attempts += 1;
             // A key names operations by their places: there, all of them must come again.
             let is_keyed = options.idempotency_key.is_some();
-            let asked: Vec<usize> = if is_keyed { (0..all.len()).collect() } else { open.clone() };
-            let again: Vec<_> = asked.iter().map(|place| all[*place]).collect();
-            match self.bulk_once(&again, options, ends_at).await {
-                Ok(now) => asked.into_iter().zip(now).for_each(|(at, now)| results[at] = now),
+            let asked = if is_keyed { (0..all.len()).collect() } else { again };
+            let operations: Vec<_> = asked.iter().map(|place| all[*place]).collect();
+            match self.bulk_once(&operations, options, ends_at).await {
+                Ok(now) => {
+                    for (place, now) in asked.into_iter().zip(now) {
+                        options.learn(&mut results[place], now);
+                    }
+                }
                 Err(error) => {
-                    for place in open {
-                        if let Some(failure) = &mut results[place].failure
-                            && error.outcome() == Outcome::Unknown
-                        {
-                            failure.outcome = Outcome::Unknown;
+                    for place in asked {
+                        if let Some(failure) = &mut results[place].failure {
+                            failure.outcome = or(failure.outcome, error.outcome());
                         }
                     }
                     break;
@@ -109,64 +106,68 @@ impl Database {
         let body = body.map_err(|error| ClientError::Misuse { why: error.to_string() })?;
         let whole = ends_at.saturating_duration_since(Instant::now());
         let client = self.client.with_timeouts(Timeouts { whole, ..self.client.timeouts() });
-        let results = self.bulk_with(&client, body.into(), options).await?.results;
-        if results.len() == operations.len() {
-            return Ok(results);
-        }
-        let what = format!("{} results of {} operations", results.len(), operations.len());
-        Err(ClientError::BadAnswer { what })
-    }
-
-    /// The same once, from a body as the API spells it: `{"operations":[…]}`.
-    ///
-    /// # Errors
-    /// As [`bulk`](Self::bulk).
-    pub async fn bulk_raw(
-        &self,
-        body: Bytes,
-        options: &BulkOptions<'_>,
-    ) -> Result<BulkAnswer, ClientError> {
-        self.bulk_with(&self.client, body, options).await
-    }
-
-    async fn bulk_with(
-        &self,
-        client: &Client,
-        body: Bytes,
-        options: &BulkOptions<'_>,
-    ) -> Result<BulkAnswer, ClientError> {
-        let BulkOptions { idempotency_key, session, .. } = *options;
-        let write = WriteOptions { idempotency_key, session, ..WriteOptions::default() };
-        let repeat = if options.is_harmless() { Repeat::Harmless } else { Repeat::Risky };
-        let call = Call::new(Method::POST, self.path(":bulk"), repeat);
-        let call = write.apply(call)?.body(media::JSON, body);
-        let answer = client.send(&call).await?;
+        let BulkOptions { idempotency_key, may_repeat, session } = *options;
+        let write =
+            WriteOptions { idempotency_key, may_repeat, session, ..WriteOptions::default() };
+        let call = Call::new(Method::POST, self.path(":bulk"), write.repeat());
+        let call = write.apply(call)?.body(media::JSON, body.into());
+        let (answer, before) = client.send_again(&call).await?;
         note_session(&answer, session);
-        parsed(&answer.body)
+        let BulkAnswer { mut results } = parsed(&answer.body)?;
+        if results.len() != operations.len() {
+            let what = format!("{} results of {} operations", results.len(), operations.len());
+            return Err(ClientError::BadAnswer { what });
+        }
+        results.iter_mut().for_each(|result| options.leave_open(result, before));
+        Ok(results)
     }
 }
 
 impl BulkOptions<'_> {
-    fn is_harmless(&self) -> bool {
-        self.may_repeat || self.idempotency_key.is_some()
-    }
-
     /// Whether an operation may succeed if it comes again, and does no harm.
     fn goes_again(&self, result: &BulkResult) -> bool {
+        let is_harmless = self.may_repeat || self.idempotency_key.is_some();
         let Some(failure) = &result.failure else { return false };
-        is_for_the_moment(result.status) && (self.is_harmless() || failure.outcome == Outcome::None)
+        is_transient(result.status) && (is_harmless || failure.outcome == Outcome::None)
+    }
+
+    /// Takes the answer to a repetition. What was done stays done, and what may have been done
+    /// stays open until there is a last word on it.
+    fn learn(&self, result: &mut BulkResult, now: BulkResult) {
+        if let Some(BulkFailure { outcome, .. }) = result.failure {
+            *result = now;
+            self.leave_open(result, outcome);
+        }
+    }
+
+    /// A failure says nothing about the attempts before it, which may have had an effect; but under
+    /// a key a last word does.
+    fn leave_open(&self, result: &mut BulkResult, before: Outcome) {
+        let is_settled = self.idempotency_key.is_some() && is_last_word(result.status);
+        if let Some(failure) = &mut result.failure
+            && !is_settled
+        {
+            failure.outcome = or(failure.outcome, before);
+        }
     }
 }
 
-fn is_for_the_moment(status: u16) -> bool {
-    matches!(status, 503 | 504)
+/// Whether one of two attempts may have taken effect.
+fn or(one: Outcome, other: Outcome) -> Outcome {
+    if one == Outcome::Unknown { one } else { other }
 }
 
 /// What an operation would have been answered alone.
 fn written(result: BulkResult, waited_ms: u64, attempts: u32) -> Result<BulkWritten, ClientError> {
     let BulkResult { status, etag, scn, repeated, failure, .. } = result;
     let Some(BulkFailure { code, detail, outcome, reasons }) = failure else {
-        return Ok(BulkWritten { status, etag, scn, repeated });
+        return match status {
+            200 | 201 | 204 | 404 => Ok(BulkWritten { status, etag, scn, repeated }),
+            _ => {
+                let what = format!("a result with the status {status} and without its reason");
+                Err(ClientError::BadAnswer { what })
+            }
+        };
     };
     let title = Code::parse(&code).map_or_else(String::new, |code| code.title().to_owned());
     let problem = Box::new(Problem {
@@ -180,7 +181,7 @@ fn written(result: BulkResult, waited_ms: u64, attempts: u32) -> Result<BulkWrit
         ..Problem::default()
     });
     Err(match outcome {
-        Outcome::None if !is_for_the_moment(status) => ClientError::Refused(problem),
+        Outcome::None if !is_transient(status) => ClientError::Refused(problem),
         Outcome::None => {
             ClientError::Unavailable { waited_ms, attempts, last: AttemptError::Problem(problem) }
         }

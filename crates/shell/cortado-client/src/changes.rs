@@ -2,6 +2,7 @@
 //!
 //! Start reading at [`Changes`].
 
+use crate::batches::parsed;
 use crate::client::{Call, Client, Database};
 use crate::failure::{AttemptError, ClientError};
 use crate::path::encoded;
@@ -127,7 +128,7 @@ impl Changes {
 }
 
 fn read_line(line: &[u8]) -> Result<ChangeLine, ClientError> {
-    serde_json::from_slice(line).map_err(|error| ClientError::BadAnswer { what: error.to_string() })
+    parsed(line)
 }
 
 type StreamError = Box<dyn Error + Send + Sync>;

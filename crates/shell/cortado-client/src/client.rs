@@ -5,7 +5,7 @@
 use crate::address::ServerAddress;
 use crate::failure::{AttemptError, ClientError};
 use crate::path::encoded;
-use crate::retry::{FailedAttempt, Next, Repeat, next};
+use crate::retry::{FailedAttempt, Next, Repeat, is_last_word, next};
 use crate::transport::{Answer, Flowing, Outgoing, SendError, Transport};
 use cortado_wire::{Outcome, headers};
 use http::{HeaderName, HeaderValue, Method};
@@ -94,11 +94,16 @@ impl Client {
 
     /// Sends `call`, again and again while that is useful and safe, and answers a success.
     pub(crate) async fn send(&self, call: &Call) -> Result<Answer, ClientError> {
+        self.send_again(call).await.map(|(answer, _)| answer)
+    }
+
+    /// The same; answers, too, whether an attempt before that one may have taken effect.
+    pub(crate) async fn send_again(&self, call: &Call) -> Result<(Answer, Outcome), ClientError> {
         let mut tries = Tries::of(self);
         loop {
             let (outgoing, deadline) = tries.begin(&call.outgoing);
             let failed = match self.transport.send(&outgoing, deadline).await {
-                Ok(answer) if answer.status.is_success() => return Ok(answer),
+                Ok(answer) if answer.status.is_success() => return Ok((answer, tries.open)),
                 Ok(answer) => FailedAttempt::from_answer(&answer),
                 Err(error) => FailedAttempt::from_send(error),
             };
@@ -253,18 +258,20 @@ impl Tries {
                 sleep(Duration::from_millis(pause_ms)).await;
                 Ok(())
             }
-            Next::Stop => Err(self.give_up(failed)),
+            Next::Stop => Err(self.give_up(failed, repeat)),
         }
     }
 
-    fn give_up(&self, failed: FailedAttempt) -> ClientError {
+    fn give_up(&self, failed: FailedAttempt, repeat: Repeat) -> ClientError {
         let waited_ms = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         let attempts = self.attempts;
         let FailedAttempt { outcome, met: last, is_transient, .. } = failed;
+        // Without a key, the last word may be about what an attempt before has done.
+        let is_last_word = last.problem().is_some_and(|problem| is_last_word(problem.status));
+        let is_settled =
+            self.open == Outcome::None || (repeat == Repeat::Remembered && is_last_word);
         match (outcome, last) {
-            // A last word settles the attempts before it too: the server looks an idempotency key
-            // up before anything else.
-            (Outcome::None, AttemptError::Problem(problem)) if !is_transient => {
+            (Outcome::None, AttemptError::Problem(problem)) if !is_transient && is_settled => {
                 ClientError::Refused(problem)
             }
             (Outcome::None, AttemptError::Transport(error)) if !is_transient => {

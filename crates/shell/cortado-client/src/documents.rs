@@ -11,7 +11,6 @@ use crate::transport::Answer;
 use bytes::Bytes;
 use cortado_wire::{Code, Position, headers, media};
 use http::{HeaderName, Method, header};
-use std::time::Duration;
 
 /// A table of a database.
 #[derive(Clone, Debug)]
@@ -139,11 +138,8 @@ impl PatchKind {
 pub struct WriteOptions<'a> {
     /// Names this write, so that a repetition repeats the answer and not the effect.
     pub idempotency_key: Option<&'a str>,
-    /// For how long the answer is remembered under the key, in whole seconds, 1 to 86,400; a day if
-    /// absent.
-    pub idempotency_ttl: Option<Duration>,
     /// Whether a write of unknown outcome is repeated without a key, too: doing it twice does no
-    /// harm. The answer is that of the last time.
+    /// harm. The answer is that of the last time; if that is a refusal, the outcome stays unknown.
     pub may_repeat: bool,
     /// The state that the document must be in.
     pub condition: Option<Condition<'a>>,
@@ -164,16 +160,16 @@ pub enum Condition<'a> {
 
 impl WriteOptions<'_> {
     pub(crate) fn repeat(&self) -> Repeat {
-        let is_harmless = self.may_repeat || self.idempotency_key.is_some();
-        if is_harmless { Repeat::Harmless } else { Repeat::Risky }
+        match self.idempotency_key {
+            Some(_) => Repeat::Remembered,
+            None if self.may_repeat => Repeat::Harmless,
+            None => Repeat::Risky,
+        }
     }
 
     pub(crate) fn apply(&self, mut call: Call) -> Result<Call, ClientError> {
         if let Some(key) = self.idempotency_key {
             call = call.header(headers::IDEMPOTENCY_KEY, key)?;
-        }
-        if let Some(ttl) = self.idempotency_ttl {
-            call = call.header(headers::IDEMPOTENCY_TTL, &ttl.as_secs().to_string())?;
         }
         if let Some(token) = self.session.and_then(Session::token) {
             call = call.header(headers::SESSION, &token)?;

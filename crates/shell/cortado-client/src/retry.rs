@@ -11,7 +11,10 @@ use cortado_wire::{Code, Outcome, Problem};
 pub(crate) enum Repeat {
     /// Nothing at all, as the first: a read.
     Nothing,
-    /// Nothing more than the first: a declaration, or a write with an idempotency key.
+    /// Nothing more than the first, and it is answered as the first: a write with an idempotency
+    /// key.
+    Remembered,
+    /// Nothing more than the first, but the answer may be another one: a declaration.
     Harmless,
     /// Perhaps something the caller did not ask for: only after a definite "not done".
     Risky,
@@ -49,7 +52,7 @@ impl FailedAttempt {
     pub(crate) fn of(self, repeat: Repeat) -> FailedAttempt {
         match repeat {
             Repeat::Nothing => FailedAttempt { outcome: Outcome::None, ..self },
-            Repeat::Harmless | Repeat::Risky => self,
+            Repeat::Remembered | Repeat::Harmless | Repeat::Risky => self,
         }
     }
 
@@ -75,12 +78,23 @@ impl FailedAttempt {
         FailedAttempt {
             outcome,
             met: AttemptError::Problem(Box::new(problem)),
-            is_transient: matches!(status, 408 | 421 | 425 | 429 | 502 | 503 | 504)
-                && !is_wrong_host,
+            is_transient: is_transient(status) && !is_wrong_host,
             retry_after_ms: seconds.unwrap_or(0).saturating_mul(1_000),
             is_refused_here: false,
         }
     }
+}
+
+/// Whether the same again may succeed after an answer with this status.
+pub(crate) fn is_transient(status: u16) -> bool {
+    matches!(status, 408 | 421 | 425 | 429 | 502 | 503 | 504)
+}
+
+/// Whether an answer with this status tells of the attempts before it, too, if they had the same
+/// idempotency key: the server looks that up before it judges the request, though not before it
+/// says that it can do nothing.
+pub(crate) fn is_last_word(status: u16) -> bool {
+    status < 500 && !is_transient(status)
 }
 
 /// What to do after an attempt without a result.
@@ -112,11 +126,17 @@ pub(crate) fn next(
     if !failed.is_transient || (is_open && repeat == Repeat::Risky) {
         return Next::Stop;
     }
+    let pause_ms = pause_ms(attempt, chance).max(failed.retry_after_ms);
+    if pause_ms < left_ms { Next::Again { pause_ms } } else { Next::Stop }
+}
+
+/// How long to wait after the attempt number `attempt`, if the server asks for no more.
+///
+/// * `chance`: as for [`next`].
+pub(crate) fn pause_ms(attempt: u32, chance: f64) -> u64 {
     let doubled = PAUSE_FIRST_MS << (attempt - 1).min(10);
     // Between half and the whole: never zero, so that a refusing server is not hammered.
-    let jittered = (doubled.min(PAUSE_MAX_MS) as f64 * (0.5 + chance / 2.0)) as u64;
-    let pause_ms = jittered.max(failed.retry_after_ms);
-    if pause_ms < left_ms { Next::Again { pause_ms } } else { Next::Stop }
+    (doubled.min(PAUSE_MAX_MS) as f64 * (0.5 + chance / 2.0)) as u64
 }
 
 #[cfg(test)]
@@ -139,6 +159,7 @@ mod tests {
         let open = failed(Outcome::Unknown, true, 0);
         check(&open, Repeat::Risky, 1, Next::Stop);
         check(&open, Repeat::Harmless, 1, Next::Again { pause_ms: 25 });
+        check(&open, Repeat::Remembered, 1, Next::Again { pause_ms: 25 });
         let definite = failed(Outcome::None, true, 0);
         check(&definite, Repeat::Risky, 1, Next::Again { pause_ms: 25 });
         let last_word = failed(Outcome::None, false, 0);

@@ -5,8 +5,8 @@
 #![allow(clippy::unwrap_used, reason = "the lint sees no test in a function")]
 
 use cortado_client::{
-    BulkOptions, Client, ClientError, Condition, Follow, Order, Outcome, ReadOptions, Session,
-    Timeouts, WriteOptions,
+    BulkOptions, BulkWritten, Client, ClientError, Condition, Follow, Order, Outcome, ReadOptions,
+    Session, Timeouts, WriteOptions,
 };
 use cortado_model::Scn;
 use cortado_wire::{Code, OperationBody, OperationKind};
@@ -135,13 +135,8 @@ async fn read_request(stream: &mut TcpStream) -> Option<String> {
     }
 }
 
-const KEYED: WriteOptions<'_> = WriteOptions {
-    idempotency_key: Some("k1"),
-    idempotency_ttl: Some(Duration::from_secs(90)),
-    may_repeat: false,
-    condition: None,
-    session: None,
-};
+const KEYED: WriteOptions<'_> =
+    WriteOptions { idempotency_key: Some("k1"), may_repeat: false, condition: None, session: None };
 
 fn removals(names: &[&'static str]) -> Vec<OperationBody<'static>> {
     let removal = |name: &&'static str| OperationBody {
@@ -207,9 +202,81 @@ async fn a_bulk_under_a_key_comes_again_whole() {
     let options = BulkOptions { idempotency_key: Some("k"), ..BulkOptions::default() };
     let results = client.database("d").bulk(&operations, &options).await.unwrap();
     let is_repeated = results[0].as_ref().is_ok_and(|first| first.repeated);
-    assert!(is_repeated && results.iter().all(Result::is_ok));
+    assert!(!is_repeated, "it was done by this call");
+    assert!(results.iter().all(Result::is_ok), "{results:?}");
     let seen = server.await.unwrap();
     assert_eq!(seen[0].split("\r\n\r\n").nth(1), seen[1].split("\r\n\r\n").nth(1));
+}
+
+/// What a bulk of `a`, `b` and `c` comes to: statuses of what was done, and outcomes of the rest.
+async fn bulk_of(script: Vec<Act>, options: BulkOptions<'_>) -> Vec<Result<u16, Outcome>> {
+    let (client, _server) = serve(script).await;
+    let results = client.database("d").bulk(&removals(&["a", "b", "c"]), &options).await.unwrap();
+    let told = |result: Result<BulkWritten, ClientError>| match result {
+        Ok(written) => Ok(written.status),
+        Err(error) => Err(error.outcome()),
+    };
+    results.into_iter().map(told).collect()
+}
+
+const KEYED_BULK: BulkOptions<'_> =
+    BulkOptions { idempotency_key: Some("k"), may_repeat: false, session: None };
+const HARMLESS_BULK: BulkOptions<'_> =
+    BulkOptions { idempotency_key: None, may_repeat: true, session: None };
+
+#[tokio::test]
+async fn what_a_bulk_did_stays_done_and_what_it_left_open_stays_open() {
+    const NONE: [&str; 2] = [
+        r#"{"results":[
+            {"status":503,"key":["b"],"code":"unavailable","detail":"d","outcome":"none"},
+            {"status":503,"key":["c"],"code":"unavailable","detail":"d","outcome":"none"}]}"#,
+        r#"{"results":[
+            {"status":503,"key":["a"],"code":"unavailable","detail":"d","outcome":"none"},
+            {"status":503,"key":["b"],"code":"unavailable","detail":"d","outcome":"none"},
+            {"status":503,"key":["c"],"code":"unavailable","detail":"d","outcome":"none"}]}"#,
+    ];
+    let want = [Ok(204), Err(Outcome::None), Err(Outcome::Unknown)];
+    for (options, none) in [(HARMLESS_BULK, NONE[0]), (KEYED_BULK, NONE[1])] {
+        // The last one is of the whole request, and ends the call.
+        let script = vec![PARTLY, Act::Answer(200, "", none), UNMET];
+        assert_eq!(bulk_of(script, options).await, want, "{options:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_settles_what_a_bulk_left_open_only_under_a_key() {
+    let unmet = |from: usize| {
+        const ALL: [&str; 2] = [
+            r#"{"results":[
+                {"status":412,"key":["b"],"code":"condition_failed","detail":"","outcome":"none"},
+                {"status":412,"key":["c"],"code":"condition_failed","detail":"","outcome":"none"}
+            ]}"#,
+            r#"{"results":[
+                {"status":412,"key":["a"],"code":"condition_failed","detail":"","outcome":"none"},
+                {"status":412,"key":["b"],"code":"condition_failed","detail":"","outcome":"none"},
+                {"status":412,"key":["c"],"code":"condition_failed","detail":"","outcome":"none"}
+            ]}"#,
+        ];
+        Act::Answer(200, "", ALL[from])
+    };
+    let (none, open) = (Err(Outcome::None), Err(Outcome::Unknown));
+    let told = bulk_of(vec![PARTLY, unmet(0)], HARMLESS_BULK).await;
+    assert_eq!(told, [Ok(204), none, open]);
+    assert_eq!(bulk_of(vec![PARTLY, unmet(1)], KEYED_BULK).await, [Ok(204), none, none]);
+    // The same where the attempt before had no answer at all.
+    assert_eq!(bulk_of(vec![Act::Break, unmet(1)], HARMLESS_BULK).await, [open; 3]);
+    assert_eq!(bulk_of(vec![Act::Break, unmet(1)], KEYED_BULK).await, [none; 3]);
+}
+
+#[tokio::test]
+async fn a_reason_that_is_not_understood_is_no_success() {
+    const LATER: &str = r#"{"results":[
+        {"status":204,"key":["a"],"scn":"0/1:2"},{"status":404,"key":["b"],"scn":"0/1:2"},
+        {"status":409,"key":["c"],"code":"of_later","detail":"d","outcome":"perhaps"}]}"#;
+    let (client, _server) = serve(vec![Act::Answer(200, "", LATER)]).await;
+    let operations = removals(&["a", "b", "c"]);
+    let results = client.database("d").bulk(&operations, &BulkOptions::default()).await.unwrap();
+    assert!(matches!(&results[..], [Ok(_), Ok(_), Err(ClientError::BadAnswer { .. })]));
 }
 
 #[tokio::test]
@@ -239,9 +306,7 @@ async fn an_open_outcome_is_repeated_only_with_a_key() {
     client.database("geo").table("place").put(&["a"], "{}", &KEYED).await.unwrap();
     let seen = seen.await.unwrap();
     assert_eq!(seen.len(), 4);
-    for header in ["idempotency-key: k1\r\n", "cortado-idempotency-ttl: 90\r\n"] {
-        assert!(seen.iter().all(|request| request.contains(header)), "{seen:?}");
-    }
+    assert!(seen.iter().all(|request| request.contains("idempotency-key: k1\r\n")), "{seen:?}");
 }
 
 #[tokio::test]
@@ -263,6 +328,42 @@ async fn a_last_word_is_not_repeated() {
     assert_eq!((error.code(), error.outcome()), (Some(Code::ConditionFailed), Outcome::None));
     let seen = seen.await.unwrap();
     assert!(seen[1].contains("if-match: \"e0\"\r\n"), "{}", seen[1]);
+}
+
+#[tokio::test]
+async fn a_refusal_that_may_be_the_work_of_an_attempt_before_proves_nothing() {
+    // The first attempt may have brought about what the second one meets.
+    let (client, _seen) = serve(vec![Act::Break, UNMET]).await;
+    let condition = Some(Condition::Absent);
+    let write = WriteOptions { may_repeat: true, condition, ..WriteOptions::default() };
+    let error = client.database("geo").table("place").put(&["a"], "{}", &write).await.unwrap_err();
+    assert!(matches!(error, ClientError::Unknown { attempts: 2, .. }), "{error:?}");
+    assert_eq!(error.code(), Some(Code::ConditionFailed));
+    let gone = Act::Answer(
+        404,
+        "",
+        r#"{"type":"t","title":"t","status":404,"code":"no_such_table","detail":"d",
+            "request_id":"r","outcome":"none"}"#,
+    );
+    let (client, _seen) = serve(vec![Act::Break, gone]).await;
+    let error = client.drop_table("geo", "place").await.unwrap_err();
+    assert_eq!((error.code(), error.outcome()), (Some(Code::NoSuchTable), Outcome::Unknown));
+
+    // A full disk is told before a key is looked up.
+    let full = Act::Answer(
+        507,
+        "",
+        r#"{"type":"t","title":"t","status":507,"code":"storage_full","detail":"d",
+            "request_id":"r","outcome":"none"}"#,
+    );
+    let (client, _seen) = serve(vec![Act::Break, full]).await;
+    let error = client.database("geo").table("place").put(&["a"], "{}", &KEYED).await.unwrap_err();
+    assert_eq!((error.code(), error.outcome()), (Some(Code::StorageFull), Outcome::Unknown));
+
+    // Nothing was open before: it is a refusal.
+    let (client, _seen) = serve(vec![NO_LEADER, UNMET]).await;
+    let error = client.database("geo").table("place").put(&["a"], "{}", &write).await.unwrap_err();
+    assert!(matches!(error, ClientError::Refused(_)), "{error:?}");
 }
 
 #[tokio::test]

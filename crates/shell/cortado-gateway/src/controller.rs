@@ -4,14 +4,18 @@
 //! left it. Start reading at [`Gateway::control`].
 
 use crate::catalog::{Catalog, Database, Dropped, Table};
-use crate::cluster_log::{DROPPED, TABLES, TableDocument, dropped_key, read, table_key, write};
+use crate::cluster_log::{
+    DROPPED, TABLES, TableDocument, dropped_key, key, read, table_key, write,
+};
 use crate::conditions::if_still;
 use crate::database_log::spec_of_dropped;
 use crate::gateway::{
     Consistency, Gateway, Obstacle, ReadOptions, WriteError, WriteRequest, whole_table,
 };
 use cortado_document::{Condition, DocumentAction, Operation};
-use cortado_model::{DatabaseId, DocumentKey, NodeId, PartitionId, TableId, with_causes};
+use cortado_model::{
+    DatabaseId, DocumentKey, EntryRange, NodeId, PartitionId, TableId, with_causes,
+};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +26,8 @@ use tracing::{info, warn};
 const LOOK: Duration = Duration::from_secs(1);
 /// What one duty may take in a look.
 const DUTY_TIMEOUT: Duration = Duration::from_secs(10);
-/// Documents of a dropped table that are removed by one transaction.
+/// Documents of a dropped table, or tables of a dropped database, that are removed by one
+/// transaction.
 const REMOVALS_PER_WRITE: usize = 200;
 
 impl Gateway {
@@ -86,7 +91,7 @@ async fn remove_logs(
     gateway: &Gateway,
     catalog: &Catalog,
     awaited: &mut BTreeSet<NodeId>,
-) -> Result<(), WriteError> {
+) -> Result<(), Obstacle> {
     let reports = gateway.reports(None).await;
     for node in reports.silent.difference(awaited) {
         warn!(%node, "node does not answer; logs of dropped databases are kept until it does");
@@ -104,16 +109,30 @@ async fn remove_logs(
     Ok(())
 }
 
-async fn remove_log(
-    gateway: &Gateway,
-    id: DatabaseId,
-    dropped: &Dropped,
-) -> Result<(), WriteError> {
+async fn remove_log(gateway: &Gateway, id: DatabaseId, dropped: &Dropped) -> Result<(), Obstacle> {
+    // Before what tells of the database is gone.
+    forget_tables(gateway, id).await?;
     if gateway.remove_log(&spec_of_dropped(id, dropped)).await {
         let done = operation(DROPPED, dropped_key(id), DocumentAction::Delete);
         publish(gateway, PartitionId::CLUSTER, vec![done]).await?;
     }
     Ok(())
+}
+
+/// Removes the tables of a dropped database that its drop had no room for.
+async fn forget_tables(gateway: &Gateway, id: DatabaseId) -> Result<(), Obstacle> {
+    let prefix = key(&[id.0.to_string()]);
+    loop {
+        let range = EntryRange::documents(TABLES, prefix.as_bytes());
+        let page = gateway.page(PartitionId::CLUSTER, range, REMOVALS_PER_WRITE, &strong()).await?;
+        let keys = page.value.documents.into_iter().map(|(key, _)| key);
+        let removals = keys.map(|key| operation(TABLES, key, DocumentAction::Delete));
+        let removals: Vec<_> = removals.collect();
+        if removals.is_empty() {
+            return Ok(());
+        }
+        publish(gateway, PartitionId::CLUSTER, removals).await?;
+    }
 }
 
 /// Removes the documents of a dropped table, as its partitions' leaders would for a client.

@@ -57,7 +57,7 @@ pub struct NodeStatus {
     pub replicas: usize,
     /// It leads nothing that another node can.
     pub drained: bool,
-    /// Why it is unhealthy, if it is; why it stays down, if the cluster refuses it.
+    /// Why it is unhealthy, if it is; why it does not run, if that is known.
     pub sick: Option<String>,
 }
 

@@ -44,10 +44,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, LazyLock};
 use std::task::Poll;
-use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
 use tokio::time::Instant;
-use tracing::{debug, error, info, warn};
+use tracing::{debug, info};
 
 /// What all requests of a listener share.
 pub(crate) struct Api {
@@ -88,8 +87,6 @@ impl Api {
     ) -> Api {
         let bodies = ByteBudget::new(limits.bodies_bytes_max);
         let answers = ByteBudget::new(limits.answers_bytes_max);
-        // Only tells requests of different processes apart in logs.
-        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let metrics = Metrics::register(&registry);
         let streams = Arc::new(AtomicUsize::new(0));
         let log = Arc::new(LogBudget::default());
@@ -99,7 +96,8 @@ impl Api {
             metrics,
             connections: AtomicUsize::new(0),
             bodies,
-            process_tag: since_1970.as_secs(),
+            // Only tells requests of different processes apart in logs.
+            process_tag: dates::wall().0 / 1_000,
         }
     }
 
@@ -233,6 +231,7 @@ impl Api {
         let call = Call {
             shared: &self.shared,
             about: self,
+            request_id: origin.request_id,
             principal,
             method: &parts.method,
             captures,
@@ -275,16 +274,7 @@ impl Api {
             failure = failure.with_header(header::CONNECTION, HeaderValue::from_static("close"));
         }
         let name = seen.route.map_or("none", |route| ROUTES[route].description.id);
-        let (status, code) = (failure.status(), failure.code());
-        if code == Code::Internal {
-            error!(%request_id, route = name, error = failure.detail(), "internal error");
-        } else if status.is_server_error()
-            && code != Code::UnknownMethod
-            && let Some(left_out) = self.shared.log.admit(code.name(), Instant::now())
-        {
-            let error = failure.detail();
-            warn!(%request_id, route = name, %code, error, left_out, "request failed");
-        }
+        self.shared.log.tell(&failure, request_id, name);
         failure.into_answer(request_id)
     }
 

@@ -32,7 +32,7 @@ pub(crate) struct ReceivedBody {
 
 /// How much of a refused body is read and dropped. More than a body may have: a client that sends
 /// somewhat too much is to hear so.
-const DRAIN_BYTES_MAX: u64 = 4 * BODY_BYTES_MAX as u64;
+pub(crate) const DRAIN_BYTES_MAX: usize = 4 * BODY_BYTES_MAX;
 
 /// A body on its way.
 pub(crate) struct Upload {
@@ -42,7 +42,7 @@ pub(crate) struct Upload {
     due: Instant,
     /// Whether the client sends nothing before it is asked to.
     waits: bool,
-    received_bytes: u64,
+    received_bytes: usize,
     end: End,
 }
 
@@ -77,7 +77,11 @@ impl Upload {
     pub(crate) fn can_be_followed(&self) -> bool {
         match self.end {
             End::Whole => true,
-            End::Open => !self.waits && self.declared_bytes() <= Some(BODY_BYTES_MAX as u64),
+            End::Open => {
+                let left_bytes = self.declared_bytes().unwrap_or(0);
+                let bytes = (self.received_bytes as u64).saturating_add(left_bytes);
+                !self.waits && bytes <= BODY_BYTES_MAX as u64
+            }
             End::Broken => false,
         }
     }
@@ -128,7 +132,7 @@ impl Upload {
                 }
                 Some(Ok(Ok(bytes))) if bytes.is_empty() => {}
                 Some(Ok(Ok(bytes))) => {
-                    self.received_bytes += bytes.len() as u64;
+                    self.received_bytes += bytes.len();
                     return Ok(Some(bytes));
                 }
                 // Trailer fields mean nothing here.

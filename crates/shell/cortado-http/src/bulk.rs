@@ -25,6 +25,9 @@ use http::StatusCode;
 use std::sync::Arc;
 use xxhash_rust::xxh3::Xxh3;
 
+/// The name of the route.
+pub(crate) const ID: &str = "bulk";
+
 /// Carries out each operation of the body for itself.
 pub(crate) async fn write(
     call: &Call<'_>,
@@ -95,9 +98,11 @@ fn read(
 ) -> Result<(Vec<String>, Result<Operation, Failure>), Failure> {
     let checked = match check_json(text, &JsonLimits::BODY) {
         Ok(_) => Ok(()),
-        Err(error @ JsonError::Malformed { offset, .. }) => {
+        Err(JsonError::Malformed { offset, why }) => {
+            // Both the number and the sentence count in the body, as everywhere.
             let offset = offset + (text.as_ptr().addr() - body.as_ptr().addr());
-            return Err(refusal::of_json(error, Code::BodyTooLarge).with_offset(offset));
+            let error = JsonError::Malformed { offset, why };
+            return Err(refusal::of_json(error, Code::BodyTooLarge));
         }
         // JSON that documents do not take: it is refused as its operation.
         Err(error) => Err(refusal::of_json(error, Code::BodyTooLarge)),
@@ -155,6 +160,7 @@ fn fill(
     asked: Vec<usize>,
     ended: Vec<Result<WriteReceipt, WriteError>>,
 ) -> Vec<(u32, Scn)> {
+    assert_eq!(ended.len(), asked.len(), "each operation has one result");
     let mut observed = Vec::new();
     for (place, ended) in asked.into_iter().zip(ended) {
         match ended {
@@ -165,6 +171,7 @@ fn fill(
             Err(error) => {
                 let failure = refusal::of_write(error);
                 let failure = if call.is_late() { failure.into_late() } else { failure };
+                call.shared.log.tell(&failure, call.request_id, ID);
                 refuse(&mut results[place], failure);
             }
         }

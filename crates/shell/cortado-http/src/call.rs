@@ -11,6 +11,7 @@ use crate::log_budget::LogBudget;
 use crate::path::Captures;
 use crate::principal::Principal;
 use crate::query::Query;
+use crate::request_id::RequestId;
 use crate::room::Room;
 use crate::services::{NodeControl, Services};
 use crate::target::identity_of;
@@ -30,6 +31,7 @@ use tokio::time::Instant;
 pub(crate) struct Call<'a> {
     pub(crate) shared: &'a Shared,
     pub(crate) about: &'a dyn About,
+    pub(crate) request_id: RequestId,
     pub(crate) principal: Principal,
     pub(crate) method: &'a Method,
     pub(crate) captures: Captures<'a>,

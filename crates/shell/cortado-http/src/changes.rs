@@ -83,7 +83,6 @@ pub(crate) async fn follow(call: &Call<'_>, database: &Arc<Database>) -> Result<
     }
     let fields = answer.headers_mut();
     fields.insert(header::CONTENT_TYPE, HeaderValue::from_static(call.media_type));
-    fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     fields.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
     fields.insert(headers::SESSION, call.session_header(database, &[]));
     Ok(answer)
@@ -255,7 +254,9 @@ impl Follower {
         };
         let Some(changes) = changes else { return self.ended_from_outside().await };
         match changes {
-            Ok(Changes::Transactions(transactions)) => self.take(transactions).await,
+            Ok(Changes::Transactions(transactions)) => {
+                self.take(transactions, next_heartbeat).await
+            }
             Ok(Changes::CaughtUp { .. }) if self.until.is_some_and(|t| t <= Instant::now()) => {
                 Ok(false)
             }
@@ -286,9 +287,13 @@ impl Follower {
         if is_whole { Ok(false) } else { Err(Truncated) }
     }
 
-    /// Keeps a page once there is room for it. Waits no longer than until the next heartbeat would
-    /// be due: beyond that a reader takes the server for dead, and one that comes again is told.
-    async fn take(&mut self, transactions: Vec<Committed>) -> Result<bool, Truncated> {
+    /// Keeps a page once there is room for it. Waits no longer than until the next heartbeat is
+    /// due: beyond that a reader takes the server for dead, and one that comes again is told.
+    async fn take(
+        &mut self,
+        transactions: Vec<Committed>,
+        next_heartbeat: Instant,
+    ) -> Result<bool, Truncated> {
         let changes = transactions.iter().flat_map(|committed| &committed.transaction.changes);
         let documents = changes.filter_map(|change| change.document.as_ref());
         let documents: Vec<Bytes> = documents.map(|document| document.json()).collect();
@@ -303,7 +308,7 @@ impl Follower {
         let room = tokio::select! {
             biased;
             _ = self.closing.wait_for(|closing| *closing) => None,
-            room = timeout_at(Instant::now() + self.heartbeat, room) => room.ok(),
+            room = timeout_at(next_heartbeat, room) => room.ok(),
         };
         let Some(room) = room else {
             debug!("change stream broken off: no room for what there is to tell");

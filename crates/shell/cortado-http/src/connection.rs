@@ -5,6 +5,7 @@
 
 use crate::answer::AnswerBody;
 use crate::api::{Api, Origin};
+use crate::body::DRAIN_BYTES_MAX;
 use crate::failure::Failure;
 use crate::frames::{Frames, PREFACE};
 use crate::framing::{Framing, Violation};
@@ -12,7 +13,7 @@ use crate::guard::{Followed, Guard, Stream, Verdict};
 use crate::pulse::Pulse;
 use crate::request_id::RequestIds;
 use bytes::BytesMut;
-use cortado_model::limits::{BODY_BYTES_MAX, HEADER_BYTES_MAX, HEADERS_MAX, URI_BYTES_MAX};
+use cortado_model::limits::{HEADER_BYTES_MAX, HEADERS_MAX, URI_BYTES_MAX};
 use cortado_model::with_causes;
 use cortado_wire::{Code, Outcome};
 use http::Response;
@@ -41,10 +42,10 @@ const HTTP2_STREAMS_MAX: u32 = 128;
 const HTTP2_SEND_BYTES_MAX: usize = 256 << 10;
 /// How often an HTTP/2 client is asked whether it lives.
 const HTTP2_PING: Duration = Duration::from_secs(20);
-/// After a last word, what the client still sends is read and dropped this long, this much of it,
-/// and as long as something comes: closing earlier could destroy the answer on its way.
+/// After a last word, what the client still sends is read and dropped this long, as much of it as
+/// of a refused body, and as long as something comes: closing earlier could destroy the answer on
+/// its way.
 const LINGER_TIME: Duration = Duration::from_secs(30);
-const LINGER_BYTES_MAX: usize = 4 * BODY_BYTES_MAX;
 const LINGER_SILENCE: Duration = Duration::from_secs(2);
 /// How long an idle connection that is to end may take to say goodbye, as HTTP/2 does.
 const GOODBYE_TIME: Duration = Duration::from_millis(500);
@@ -307,7 +308,7 @@ async fn linger(mut stream: impl Stream, pulse: &Pulse) {
         stream.shutdown().await?;
         let mut dropped = BytesMut::with_capacity(16 << 10);
         let mut dropped_bytes = 0;
-        while dropped_bytes < LINGER_BYTES_MAX {
+        while dropped_bytes < DRAIN_BYTES_MAX {
             match timeout(LINGER_SILENCE, stream.read_buf(&mut dropped)).await?? {
                 0 => break,
                 bytes => dropped_bytes += bytes,

@@ -7,18 +7,17 @@
 use crate::answer::Answer;
 use crate::body::ReceivedBody;
 use crate::call::Call;
+use crate::dates;
 use crate::documents;
 use crate::failure::Failure;
-use crate::path::percent_encode;
 use crate::refusal;
 use crate::target::{KeyTarget, bad_key, identity_of};
 use crate::uuid::version_7;
 use cortado_document::{Document, DocumentAction, Match, Operation, Refusal, Unmet};
 use cortado_gateway::{IdempotencyKey, WriteError, WriteReceipt, WriteRequest};
 use cortado_model::{DocumentKey, TableId};
-use cortado_wire::Code;
+use cortado_wire::{Code, percent_encode};
 use http::{HeaderValue, header};
-use std::time::{SystemTime, UNIX_EPOCH};
 use xxhash_rust::xxh3::Xxh3;
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
@@ -29,29 +28,24 @@ pub(crate) async fn create(
     at: &KeyTarget<'_>,
     body: ReceivedBody,
 ) -> Result<Answer, Failure> {
-    let value = Document::parse(body.bytes.clone());
-    let value = value.map_err(|error| refusal::of_json(error, Code::DocumentTooLarge))?;
+    let value = documents::whole_value(&body)?;
     let idempotency = documents::idempotency(call, &body)?;
-    let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-    // Fits 64 bits for half a billion years.
-    let now_ms = now_ms as u64;
+    let now_ms = dates::wall().0;
     let Some(idempotency) = idempotency else {
         let at = child(at, &version_7(now_ms, fastrand::u128(..)))?;
         let written = write(call, &at, value, None).await;
         return answer(call, &at, &written.map_err(refused)?);
     };
-    let mut last = Err(WriteError::KeyReused);
     for day in days(now_ms) {
         let (at, key) = of_day(at, &idempotency, day)?;
-        last = write(call, &at, value.clone(), Some(key)).await;
-        match last {
+        match write(call, &at, value.clone(), Some(key)).await {
             // Nothing was done: something else is remembered, perhaps the same of another day.
             Err(WriteError::KeyReused) => {}
             Ok(written) => return answer(call, &at, &written),
             Err(error) => return Err(refused(error)),
         }
     }
-    answer(call, at, &last.map_err(refused)?)
+    Err(refused(WriteError::KeyReused))
 }
 
 /// The document that a request under an idempotency key creates on some day, and how a repetition

@@ -1,6 +1,6 @@
 //! The two dates of an answer: when it was given, and when what it shows was changed.
 //!
-//! Reads the wall clock, and nothing else does here. Start reading at [`date`].
+//! Alone reads the wall clock, for others too. Start reading at [`date`].
 
 use crate::answer::short_header;
 use cortado_model::WallMillis;
@@ -21,8 +21,8 @@ pub(crate) fn last_modified(time: WallMillis) -> HeaderValue {
     short_header(ShortText::of_http_date(time.min(wall())))
 }
 
-/// Before 1970 it is 1970.
-fn wall() -> WallMillis {
+/// What the wall clock shows. Before 1970 it is 1970.
+pub(crate) fn wall() -> WallMillis {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     WallMillis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

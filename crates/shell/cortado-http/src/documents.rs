@@ -92,9 +92,13 @@ pub(crate) async fn put(
     at: &KeyTarget<'_>,
     body: ReceivedBody,
 ) -> Result<Answer, Failure> {
+    write(call, at, DocumentAction::Put { value: whole_value(&body)? }, &body).await
+}
+
+/// The body as a whole value.
+pub(crate) fn whole_value(body: &ReceivedBody) -> Result<Document, Failure> {
     let value = Document::parse(body.bytes.clone());
-    let value = value.map_err(|error| refusal::of_json(error, Code::DocumentTooLarge))?;
-    write(call, at, DocumentAction::Put { value }, &body).await
+    value.map_err(|error| refusal::of_json(error, Code::DocumentTooLarge))
 }
 
 /// `PATCH`: parts of a value, as a merge patch or as steps.

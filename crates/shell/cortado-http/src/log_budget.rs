@@ -3,10 +3,14 @@
 //! A line says how many were left out since the last one; counters count all of them. Start reading
 //! at [`LogBudget::admit`].
 
+use crate::failure::Failure;
+use crate::request_id::RequestId;
+use cortado_wire::Code;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::Instant;
+use tracing::{error, warn};
 
 /// From one line of a kind to the next.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -39,6 +43,19 @@ impl LogBudget {
         }
         known.written = now;
         Some(std::mem::take(&mut known.left_out))
+    }
+
+    /// Tells of a failure of a request, or of an operation of a bulk, if it is the server's fault.
+    pub(crate) fn tell(&self, failure: &Failure, request_id: RequestId, route: &str) {
+        let (code, error) = (failure.code(), failure.detail());
+        if code == Code::Internal {
+            error!(%request_id, route, error, "internal error");
+        } else if failure.status().is_server_error()
+            && code != Code::UnknownMethod
+            && let Some(left_out) = self.admit(code.name(), Instant::now())
+        {
+            warn!(%request_id, route, %code, error, left_out, "request failed");
+        }
     }
 }
 

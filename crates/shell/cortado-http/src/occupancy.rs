@@ -16,7 +16,8 @@ impl Source for Occupancy {
         let limits = api.limits();
         let connections = api.connections().load(Ordering::Relaxed);
         samples.gauge("cortado_http_connections", "Open connections", connections);
-        let help = "Limit of open connections; beyond it they are refused with 503";
+        let help = "Limit of open connections; one more takes the place of an idle one, or is \
+                    refused with 503";
         samples.gauge("cortado_http_connections_limit", help, limits.connections_max);
         let streams = api.streams().load(Ordering::Relaxed);
         samples.gauge("cortado_http_streams", "Open change streams", streams);
@@ -28,7 +29,8 @@ impl Source for Occupancy {
         samples.gauge("cortado_http_body_limit_bytes", help, limits.bodies_bytes_max);
         let help = "Memory of answers that are being sent";
         samples.gauge("cortado_http_answer_bytes", help, api.answers().used_bytes());
-        let help = "Limit of that memory; beyond it reads are refused with 503";
+        let help = "Limit of that memory; beyond it large reads are refused with 503 and change \
+                    streams break off";
         samples.gauge("cortado_http_answer_limit_bytes", help, limits.answers_bytes_max);
     }
 }

@@ -3,9 +3,8 @@
 //! Start reading at [`Query::parse`].
 
 use crate::failure::Failure;
-use crate::path::percent_decode;
-use cortado_wire::Code;
 use cortado_wire::openapi::Parameter;
+use cortado_wire::{Code, percent_decode};
 use std::borrow::Cow;
 
 /// The parameters of a request, decoded.

@@ -246,9 +246,10 @@ pub(crate) fn of_node(error: NodeError) -> Failure {
         NodeError::NoSuchNode => Code::NoSuchNode,
         NodeError::AlreadyRunning | NodeError::NotRunning | NodeError::StoreInUse => Code::Conflict,
         NodeError::Ending => Code::ShuttingDown,
-        NodeError::Refused { .. } | NodeError::Directory(_) | NodeError::Store(_) => {
-            Code::Unavailable
-        }
+        NodeError::Refused { .. }
+        | NodeError::Directory(_)
+        | NodeError::Store(_)
+        | NodeError::StoreForeign { .. } => Code::Unavailable,
     };
     Failure::new(code, error.to_string())
 }

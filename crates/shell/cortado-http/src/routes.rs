@@ -21,6 +21,7 @@ use words::{
     WRITTEN, error, found, needed, optional,
 };
 
+/// The answer of a handler that waits for nothing.
 fn at_once<'c>(answer: Result<Answered, Failure>) -> Answering<'c> {
     Box::pin(ready(answer))
 }
@@ -40,7 +41,6 @@ const fn writes(handler: Handler, description: Description) -> Route {
     Route { handler, need: Need::Outcome, description }
 }
 
-/// An answer of JSON with the schema `schema`.
 /// Every route of the server.
 pub(crate) static ROUTES: &[Route] = &[
     reads(
@@ -180,7 +180,7 @@ pub(crate) static ROUTES: &[Route] = &[
     writes(
         Handler::Database(|call, at, body| Box::pin(bulk::write(call, at, body))),
         Description {
-            id: "bulk",
+            id: bulk::ID,
             method: "POST",
             path: "/v1/{database}:bulk",
             summary: "Writes documents of any resources, each operation for itself",

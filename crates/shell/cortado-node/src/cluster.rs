@@ -98,9 +98,8 @@ impl Cluster {
         for node in nodes {
             match self.nodes.start(node).await {
                 Ok(()) => {}
-                Err(source @ NodeError::Store(_)) => {
-                    self.nodes.stays_down(node, &source);
-                    if !matches!(source, NodeError::Store(StoreError::Damaged { .. })) {
+                Err(source @ (NodeError::Store(_) | NodeError::StoreForeign { .. })) => {
+                    if self.nodes.stays_down(node, &source) {
                         let told = with_causes(&source);
                         self.starting.spawn(Arc::clone(&self.nodes).start_some_time(node, told));
                     }

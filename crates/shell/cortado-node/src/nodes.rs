@@ -58,7 +58,7 @@ pub enum NodeError {
     #[error("the process is shutting down")]
     Ending,
     /// The cluster does not let it live.
-    #[error("the cluster refuses the node: {why}")]
+    #[error("the node cannot run: {why}")]
     Refused {
         /// Why, and what to do about it.
         why: String,
@@ -69,6 +69,17 @@ pub enum NodeError {
     /// Its store cannot be opened.
     #[error("the node's store cannot be opened")]
     Store(#[source] StoreError),
+    /// Its store is another cluster's.
+    #[error(
+        "the node's store belongs to cluster {store}, the log to {log}; restore those that belong \
+         together"
+    )]
+    StoreForeign {
+        /// As the store's replicas say.
+        store: ClusterUuid,
+        /// As the log says.
+        log: ClusterUuid,
+    },
 }
 
 /// The nodes of this process.
@@ -177,11 +188,21 @@ impl Nodes {
         self.refusals.of(node)
     }
 
-    /// A node cannot be started until somebody has done something about it.
-    pub(crate) fn stays_down(&self, node: NodeId, why: &NodeError) {
+    /// A node could not be started: `cortado status` says why. Answers whether it is of use to try
+    /// again.
+    pub(crate) fn stays_down(&self, node: NodeId, why: &NodeError) -> bool {
         let error = with_causes(why);
-        error!(%node, error, "node not started; the others go on");
+        let tries_again = !matches!(
+            why,
+            NodeError::StoreForeign { .. } | NodeError::Store(StoreError::Damaged { .. })
+        );
+        if tries_again {
+            error!(%node, error, "node not started; trying again");
+        } else {
+            error!(%node, error, "node not started; repair its store, then restart the process");
+        }
         self.refusals.note(node, error);
+        tries_again
     }
 
     /// No node is started any more.
@@ -298,12 +319,11 @@ impl Nodes {
     async fn open_store(&self, node: NodeId) -> Result<Arc<dyn Store>, NodeError> {
         let (stores, cluster) = (Arc::clone(&self.stores), self.cluster);
         let open = move || {
-            let store = stores.open(node)?;
+            let store = stores.open(node).map_err(NodeError::Store)?;
             match cluster_in(store.as_ref()) {
                 // It could not be read when the others were.
-                Ok(Some(other)) if other != cluster => {
-                    let why = format!("it belongs to cluster {other}, the log to {cluster}");
-                    Err(StoreError::Failed { why })
+                Ok(Some(store)) if store != cluster => {
+                    Err(NodeError::StoreForeign { store, log: cluster })
                 }
                 // What is damaged is met again by who wants it.
                 Ok(_) | Err(_) => Ok(store),
@@ -311,8 +331,7 @@ impl Nodes {
         };
         let opened = tokio::task::spawn_blocking(open).await;
         let why = "opening the store panicked".to_owned();
-        let opened = opened.unwrap_or(Err(StoreError::Failed { why }));
-        opened.map_err(NodeError::Store)
+        opened.unwrap_or(Err(NodeError::Store(StoreError::Failed { why })))
     }
 
     /// Starts nodes again that cannot go on, until the process ends.
@@ -365,7 +384,9 @@ impl Nodes {
                 Err(error) if with_causes(&error) == told => {}
                 Err(error) => {
                     told = with_causes(&error);
-                    self.stays_down(node, &error);
+                    if !self.stays_down(node, &error) {
+                        return;
+                    }
                 }
             }
         }

@@ -19,7 +19,7 @@ use cortado_gateway::{Catalog, Decisions, KnownCluster};
 use cortado_lanes::StoreLanes;
 use cortado_log::{Beats, Log};
 use cortado_model::{Millis, NodeId, PartitionId};
-use cortado_peer::{PeerProgress, Peers};
+use cortado_peer::{PeerProgress, Peers, ReplicaProgress};
 use cortado_store::Store;
 use std::sync::Arc;
 
@@ -62,6 +62,12 @@ pub(crate) enum Duty {
 }
 
 impl ReplicaHost {
+    /// Whether neither this node has room nor, as they tell, any other with a replica of a
+    /// partition.
+    pub(crate) fn none_has_room(&self, told: &[(NodeId, ReplicaProgress)]) -> bool {
+        self.health.room.is_missing() && told.iter().all(|(_, told)| !told.has_room)
+    }
+
     pub(crate) fn me(&self) -> &NodeLife {
         &self.life.me
     }

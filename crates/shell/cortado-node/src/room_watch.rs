@@ -7,6 +7,7 @@ use crate::replica_host::ReplicaHost;
 use cortado_driver::ReplicaRole;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 use tracing::{error, info};
 
@@ -20,7 +21,16 @@ const COMPARE: Duration = Duration::from_secs(60);
 pub(crate) async fn watch_room(host: Arc<ReplicaHost>) {
     let (mut low, mut compare_at) = (false, Instant::now());
     loop {
-        let [store, log] = [host.store.has_room(), host.log.has_room()];
+        // A file system may hang.
+        let looked = Arc::clone(&host);
+        let look = move || [looked.store.has_room(), looked.log.has_room()];
+        let [store, log] = match spawn_blocking(look).await {
+            Ok(found) => found,
+            Err(error) => {
+                error!(node = %host.node(), %error, "no longer looking for room: restart the node");
+                return;
+            }
+        };
         if low == (store && log) {
             low = !low;
             host.show_low(low);

@@ -4,41 +4,44 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// Counts the replicas that stand still until the store has room, and knows whether it is getting
-/// short.
+/// Counts the reasons for which room is missing: the replicas that stand still until the store has
+/// some, and that it is getting short.
 #[derive(Debug, Default)]
 pub(crate) struct StoreRoom {
-    waiting: AtomicU64,
+    reasons: AtomicU64,
+    /// One of the reasons.
     low: AtomicBool,
 }
 
 impl StoreRoom {
     /// One more replica waits for room, or one less; answers whether that changes it for all.
     pub(crate) fn show_waiting(&self, waits: bool) -> bool {
-        let before = self.is_missing();
-        if waits {
-            self.waiting.fetch_add(1, Ordering::AcqRel);
-        } else {
-            self.waiting.fetch_sub(1, Ordering::AcqRel);
-        }
-        self.is_missing() != before
+        self.count(waits)
     }
 
     /// Room is getting short, or no longer; answers whether that changes it for all.
     pub(crate) fn show_low(&self, low: bool) -> bool {
-        let before = self.is_missing();
-        self.low.store(low, Ordering::Release);
-        self.is_missing() != before
+        self.low.swap(low, Ordering::AcqRel) != low && self.count(low)
+    }
+
+    /// One change at a time sees the first reason come, or the last one go.
+    fn count(&self, more: bool) -> bool {
+        if more {
+            self.reasons.fetch_add(1, Ordering::AcqRel) == 0
+        } else {
+            self.reasons.fetch_sub(1, Ordering::AcqRel) == 1
+        }
     }
 
     /// Whether some replica waits: what is committed is not applied.
     pub(crate) fn is_awaited(&self) -> bool {
-        self.waiting.load(Ordering::Acquire) > 0
+        let low = u64::from(self.low.load(Ordering::Acquire));
+        self.reasons.load(Ordering::Acquire) > low
     }
 
     /// Whether nothing new may be committed but what must be: it could not be applied.
     pub(crate) fn is_missing(&self) -> bool {
-        self.is_awaited() || self.low.load(Ordering::Acquire)
+        self.reasons.load(Ordering::Acquire) > 0
     }
 }
 

@@ -214,7 +214,7 @@ impl Watcher {
         let ended = Arc::clone(&self.hand_off_ended);
         self.host.tasks.spawn(async move {
             let deadline = Instant::now() + HAND_OFF_TIMEOUT;
-            let order = HandOff { partition, to: Some(to), deadline };
+            let order = HandOff { partition, to, deadline };
             match service.answer_hand_off(order).await {
                 HandOffAnswer::SteppedDown(_) => {}
                 answer @ (HandOffAnswer::Leads

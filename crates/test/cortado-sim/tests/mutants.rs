@@ -203,6 +203,17 @@ fn forgetting_where_an_operator_has_placed_a_leadership_is_found() {
 }
 
 #[test]
+fn leading_on_where_operators_have_drained_is_found() {
+    check(Mutant::IgnoresOwnDrain, Scenario::Drained, &["drained"]);
+    check(Mutant::ForgetsDrains, Scenario::Drained, &["drained"]);
+}
+
+#[test]
+fn log_time_that_goes_on_too_fast_is_found() {
+    check(Mutant::HurriesLogTime, Scenario::Blind, &["log_time"]);
+}
+
+#[test]
 fn confusion_about_the_log_is_found() {
     let by = [
         "answers",

@@ -70,6 +70,8 @@ pub(crate) enum At {
     Sync,
     /// The next read.
     Read,
+    /// The next deletion.
+    Remove,
 }
 
 /// A sector is written or not, or only its first bytes are; the others stay.
@@ -361,7 +363,12 @@ impl Files for Disk {
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        self.lock().change_name(NameChange::Removed(name.to_owned()))
+        let mut state = self.lock();
+        let id = state.names.get(name).copied();
+        if let Some(fault) = id.and_then(|id| state.take_fault(id, |at| *at == At::Remove)) {
+            return Err(fault.kind.into());
+        }
+        state.change_name(NameChange::Removed(name.to_owned()))
     }
 
     fn sync_directory(&self) -> io::Result<()> {

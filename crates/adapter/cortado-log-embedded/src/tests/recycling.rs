@@ -1,22 +1,6 @@
 //! Recycled files: what is recycled and what is not, and that remains are never taken for groups.
 
 use super::*;
-
-/// Where room is short, it is not kept for speed.
-#[test]
-fn a_disk_with_little_room_keeps_one_spare() {
-    let disk = Disk::default();
-    let log = open(&disk).unwrap();
-    while segments(&disk).len() < 6 {
-        fill(&log, 0, 1);
-    }
-    disk.limit_space(Some(disk.used_bytes() + SEGMENT_BYTES));
-    block_on(log.trim(partition(0), LogOffset(u64::MAX))).unwrap();
-    wait_for(|| segments(&disk).len() <= 2);
-    block_on(log.close());
-    let spares = disk.image().into_keys().filter(|name| name.ends_with(".spare")).count();
-    assert_eq!(spares, 1);
-}
 use crate::files::faulty::{At, Fault};
 use crate::frame::{Frame, FrameKind, PartitionIncarnation};
 use crate::group::{GROUP_HEADER_BYTES, GroupBuilder, GroupHeader, GroupKind};
@@ -28,6 +12,28 @@ use std::io::ErrorKind;
 /// Names of the files that are kept to be recycled.
 fn spares(disk: &Disk) -> Vec<String> {
     disk.image().into_keys().filter(|name| name.ends_with(".spare")).collect()
+}
+
+/// Where room is short, it is not kept for speed.
+#[test]
+fn a_disk_with_little_room_keeps_one_spare() {
+    let spares_after = |fault: Option<Fault>| {
+        let disk = Disk::default();
+        let log = open(&disk).unwrap();
+        while segments(&disk).len() < 6 {
+            fill(&log, 0, 1);
+        }
+        disk.limit_space(Some(disk.used_bytes() + SEGMENT_BYTES));
+        fault.into_iter().for_each(|fault| disk.inject(fault));
+        block_on(log.trim(partition(0), LogOffset(u64::MAX))).unwrap();
+        wait_for(|| segments(&disk).len() <= 2);
+        block_on(log.close());
+        spares(&disk).len()
+    };
+    assert_eq!(spares_after(None), 1);
+    // A spare that cannot be deleted stays, and keeps no segment from being retired.
+    let fault = Fault { name: ".spare", kind: ErrorKind::Other, at: At::Remove };
+    assert_eq!(spares_after(Some(fault)), 2);
 }
 
 /// The segment in use: its name, its header, and where its last group ends.

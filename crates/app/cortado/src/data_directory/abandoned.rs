@@ -35,14 +35,15 @@ pub(super) fn remove_all(folder: &Path) {
 fn remove(path: &Path) -> io::Result<bool> {
     let metadata = fs::symlink_metadata(path)?;
     let own = metadata.is_dir() && metadata.uid() == rustix::process::geteuid().as_raw();
-    if !own || fs::symlink_metadata(path.join(TEMPORARY)).is_err() {
+    if !own {
         return Ok(false);
     }
-    // It is marked as temporary after it was locked: a lock that can be had is a dead process'.
     let Ok(lock) = private_files::options().write(true).open(path.join(LOCK)) else {
         return Ok(false);
     };
-    if lock.try_lock().is_err() {
+    // It is marked as temporary after it was locked: a lock that can be had is a dead process'. Who
+    // wanted to keep it has taken the mark away under the lock, perhaps a moment ago.
+    if lock.try_lock().is_err() || fs::symlink_metadata(path.join(TEMPORARY)).is_err() {
         return Ok(false);
     }
     match fs::remove_dir_all(path) {

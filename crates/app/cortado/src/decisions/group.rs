@@ -4,6 +4,7 @@
 
 use crate::output::counted;
 use cortado_wire::EventAnswer;
+use std::collections::BTreeSet;
 
 /// What is decided about the next partition later than this is another decision.
 const TOGETHER_S: u64 = 10;
@@ -48,9 +49,10 @@ impl Group {
 
     /// What it concerns, with what sets it apart from what follows.
     pub(super) fn about(&self) -> String {
-        let names: Vec<String> = self.events.iter().filter_map(place_of).collect();
+        let names: Vec<String> = self.first_of_each().into_iter().filter_map(place_of).collect();
         match names.as_slice() {
             [] => String::new(),
+            [one] if self.events.len() > 1 => format!("{one}  ({} times) ", self.events.len()),
             [one] => format!("{one}  "),
             many if many.len() <= NAMED_MAX => format!("{}  ", many.join(" ")),
             many => {
@@ -59,6 +61,12 @@ impl Group {
                 format!("{partitions} ({named} …)  ")
             }
         }
+    }
+
+    /// The first decision about each partition.
+    fn first_of_each(&self) -> Vec<&EventAnswer> {
+        let mut met = BTreeSet::new();
+        self.events.iter().filter(|event| met.insert(place_of(event))).collect()
     }
 
     pub(super) fn by_hand(&self) -> String {
@@ -72,11 +80,22 @@ impl Group {
     /// What all say alike; where each names its own partition, one line for all.
     fn command(&self, text: impl Fn(&EventAnswer) -> &String) -> String {
         let first = text(self.first());
-        if self.events.iter().all(|event| text(event) == first) {
+        // Of one partition, what undoes the first decision undoes those after it.
+        let each = self.first_of_each();
+        let mut others = each.into_iter().skip(1);
+        if others.clone().all(|event| text(event) == first) {
             return first.clone();
         }
-        let named = place_of(self.first()).unwrap_or_default();
-        format!("{}, for each", first.replace(&named, "DATABASE/PARTITION"))
+        let of_any = |event: &EventAnswer| match place_of(event) {
+            Some(place) => text(event).replace(&place, "DATABASE/PARTITION"),
+            None => text(event).clone(),
+        };
+        let for_all = of_any(self.first());
+        if others.all(|event| of_any(event) == for_all) {
+            format!("{for_all}, for each")
+        } else {
+            "another one for some of them: --output json shows each".to_owned()
+        }
     }
 }
 
@@ -130,6 +149,17 @@ mod tests {
     }
 
     #[test]
+    fn what_differs_by_partition_is_not_told_of_all() {
+        let mut group = Group::of(claim(0, 1_000, 0));
+        group.add(claim(1, 1_000, 0));
+        assert_eq!(group.by_hand(), "cortado handoff DATABASE/PARTITION --to n2, for each");
+        let by_hand = "cortado handoff geo/2 --to n3".to_owned();
+        group.add(EventAnswer { by_hand, ..claim(2, 1_000, 0) });
+        assert!(group.by_hand().contains("--output json"), "{}", group.by_hand());
+        assert_eq!(group.undo(), "cortado node drain n2");
+    }
+
+    #[test]
     fn one_failover_of_many_partitions_is_one_group() {
         let mut group = Group::of(claim(0, 1_000, 0));
         for partition in 1..20 {
@@ -155,6 +185,21 @@ mod tests {
         assert!(!group.takes(&other(|event| event.partition = None)));
         assert!(!group.takes(&claim(20, 1_000, 11)));
         assert!(!group.takes(&other(|event| event.time = "2026-12-01T10:00:00Z".to_owned())));
+    }
+
+    #[test]
+    fn what_is_decided_again_names_its_partition_once() {
+        let mut group = Group::of(claim(3, 1_000, 0));
+        let undo = "cortado handoff geo/3 --to n2".to_owned();
+        group.add(EventAnswer { undo, ..claim(3, 1_000, 1) });
+        assert_eq!(group.about(), "geo/3  (2 times) ");
+        assert_eq!(group.undo(), "cortado node drain n2");
+        group.add(claim(4, 1_000, 2));
+        assert_eq!(group.about(), "geo/3 geo/4  ");
+        assert_eq!(group.undo(), "cortado node drain n2");
+        let undo = "cortado handoff geo/5 --to n3".to_owned();
+        group.add(EventAnswer { undo, ..claim(5, 1_000, 3) });
+        assert!(group.undo().contains("--output json"), "{}", group.undo());
     }
 
     #[test]

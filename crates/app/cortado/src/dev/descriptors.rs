@@ -1,8 +1,8 @@
 //! How many files a server may hold open, and how they are shared out: the log and the stores
 //! first.
 //!
-//! A log or a store that finds none left fails, and a client that finds none is told to come back:
-//! so clients get what the others leave. Start reading at [`Descriptors::share_out`].
+//! A log or a store that finds none left fails; a client takes the place of an idle one, or is told
+//! to come back: so clients get what the others leave. Start reading at [`Descriptors::share_out`].
 //! Source: docs/operations/disk.md, "File descriptors".
 
 use crate::failure::Failure;
@@ -53,8 +53,12 @@ impl Descriptors {
         let reserve = PROCESS + log_files + stores * (STORE + STORE_TABLES_MIN);
         let needed = reserve + CONNECTIONS_MIN;
         let Some(spare) = limit.checked_sub(needed) else {
+            let who = match nodes {
+                1 => "one node and its log".to_owned(),
+                nodes => format!("{nodes} nodes and their log"),
+            };
             return Err(Failure::new(format!(
-                "this process may open {limit} files, but {nodes} nodes and their log need {needed}"
+                "this process may open {limit} files, but {who} need {needed}"
             ))
             .next(format!("raise the limit: `ulimit -n {}`", needed.next_multiple_of(1_024)))
             .next("in a systemd unit: LimitNOFILE=65536"));

@@ -20,13 +20,13 @@ use cortado_node::{
 use cortado_store::StoreError;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::sleep;
-use tracing::info;
+use tracing::{error, info};
 
 /// How long requests may take to finish when the server ends.
 const GRACE: Duration = Duration::from_secs(5);
@@ -195,17 +195,22 @@ struct ReserveTask(JoinHandle<()>);
 
 impl ReserveTask {
     fn of(reserve: Reserve) -> ReserveTask {
-        let reserve = Arc::new(Mutex::new(reserve));
         ReserveTask(tokio::spawn(async move {
+            let mut reserve = reserve;
             loop {
                 sleep(RESERVE_LOOK).await;
-                let reserve = Arc::clone(&reserve);
-                let look = move || {
-                    let mut reserve = reserve.lock().unwrap_or_else(PoisonError::into_inner);
+                // Making it may take a while.
+                let looked = spawn_blocking(move || {
                     reserve.look(Instant::now());
+                    reserve
+                });
+                reserve = match looked.await {
+                    Ok(reserve) => reserve,
+                    Err(error) => {
+                        error!(%error, "no more reserve is kept on the disk: restart the server");
+                        return;
+                    }
                 };
-                // Making it may take a while. It does not panic; if it did, there is the next time.
-                let _ = spawn_blocking(look).await;
             }
         }))
     }

@@ -8,16 +8,17 @@
 use crate::data_directory::store_folder;
 use cortado_log::Log;
 use cortado_log_embedded::EmbeddedLog;
-use cortado_model::{LogOffset, NodeId, PartitionId, with_causes};
+use cortado_model::{NodeId, with_causes};
 use cortado_node::{StoreFactory, folded_in};
 use cortado_store::{Store, StoreError};
 use cortado_store_fjall::{FjallStore, OpenError, Settings};
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use tracing::warn;
 
 /// What their names have behind that of the store, before their number.
@@ -50,8 +51,7 @@ impl Stores {
 
     fn open_with(&self, settings: &Settings, node: NodeId) -> Result<Arc<dyn Store>, OpenError> {
         let store: Arc<dyn Store> = Arc::new(FjallStore::open(settings)?);
-        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
-        opened.insert(node, Arc::downgrade(&store));
+        self.opened.lock().insert(node, Arc::downgrade(&store));
         Ok(store)
     }
 
@@ -65,25 +65,23 @@ impl Stores {
     }
 
     /// Why the store of `node` must not be set aside: it may hold what nothing else does.
-    fn must_stay(&self, node: NodeId) -> Option<String> {
-        let lost = match self.only_in(node) {
-            Ok(lost) => lost,
-            Err(other) => {
-                return Some(format!(
-                    "it is left alone, since the log ends before what the store of {other} has \
-                     seen of it: restore the log that belongs to the stores"
-                ));
+    fn must_stay(&self, node: NodeId) -> Option<Reason> {
+        let partitions = match self.count_only_in(node) {
+            Ok(0) => return None,
+            Ok(1) => "1 partition is".to_owned(),
+            Ok(count) => format!("{count} partitions are"),
+            Err(unsure) => {
+                let text = format!("it is left alone, since {unsure}");
+                return Some(match unsure {
+                    Unsure::LogOlder { .. } => Reason::Lasts(text),
+                    Unsure::Unreadable { .. } => Reason::MayPass(text),
+                });
             }
         };
-        let partitions = match lost.len() {
-            0 => return None,
-            1 => "1 partition is".to_owned(),
-            count => format!("{count} partitions are"),
-        };
-        Some(format!(
+        Some(Reason::Lasts(format!(
             "it is left alone, since {partitions} whole in no other store and the log has \
              forgotten the beginning; restore it from a backup"
-        ))
+        )))
     }
 
     /// Sets the damaged store of `node` aside.
@@ -93,40 +91,48 @@ impl Stores {
     fn set_aside(&self, node: NodeId, damage: &OpenError) -> Result<(), StoreError> {
         let error = with_causes(damage);
         let directory = store_folder(&self.folder, node);
-        let aside = move_aside(&directory).map_err(|failed| StoreError::Damaged {
-            why: format!("{error}; not moved: {failed}"),
+        let aside = move_aside(&directory).map_err(|failed| StoreError::Failed {
+            why: format!("{error}; it cannot be set aside: {failed}"),
         })?;
         let kept = aside.display();
         warn!(%node, error, %kept, "damaged store set aside; the node builds it anew");
         Ok(())
     }
 
-    /// The partitions whose state neither the log nor another node's store could give back.
+    /// How many partitions there are whose state neither the log nor another node's store could
+    /// give back.
     ///
     /// # Errors
-    /// The log is older than the store of another node, and so perhaps than this one.
-    fn only_in(&self, node: NodeId) -> Result<Vec<(PartitionId, LogOffset)>, NodeId> {
+    /// It cannot be known.
+    fn count_only_in(&self, node: NodeId) -> Result<usize, Unsure> {
         let mut lost = self.log.trimmed();
         for other in self.nodes().into_iter().filter(|other| *other != node) {
-            let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
-            let running = opened.get(&other).and_then(Weak::upgrade);
-            drop(opened);
-            // One that cannot be looked into gives nothing back.
-            let Some(store) = running.or_else(|| self.open_as_it_is(other).ok()) else { continue };
+            let running = self.opened.lock().get(&other).and_then(Weak::upgrade);
+            let store = match running.map_or_else(|| self.open_as_it_is(other), Ok) {
+                Ok(store) => store,
+                // A damaged one gives nothing back.
+                Err(OpenError::Damaged { .. } | OpenError::Marked { .. }) => continue,
+                Err(error) => {
+                    let source = store_error(&error);
+                    return Err(Unsure::Unreadable { node: other, source });
+                }
+            };
             let is_beyond = |partition| {
                 let end = self.log.local_end(partition);
                 // Without an end it is of a database that was dropped.
                 end.is_some_and(|end| folded_in(store.as_ref(), partition) > Some(end))
             };
-            if store.partitions().unwrap_or_default().into_iter().any(is_beyond) {
-                return Err(other);
+            let held = store.partitions();
+            let held = held.map_err(|source| Unsure::Unreadable { node: other, source })?;
+            if held.into_iter().any(is_beyond) {
+                return Err(Unsure::LogOlder { than: other });
             }
             lost.retain(|(partition, first)| {
                 let folded = folded_in(store.as_ref(), *partition);
                 folded.is_none_or(|folded| folded < *first)
             });
         }
-        Ok(lost)
+        Ok(lost.len())
     }
 
     /// The nodes that have a store here.
@@ -139,6 +145,27 @@ impl Stores {
     }
 }
 
+/// Why a store must not be set aside, for the operator.
+enum Reason {
+    /// As long as this process runs.
+    Lasts(String),
+    /// Until another store can be read, which may have all that this one held.
+    MayPass(String),
+}
+
+/// Why it cannot be known whether a store is the last copy of something.
+#[derive(Debug, thiserror::Error)]
+enum Unsure {
+    /// And so perhaps older than the store in question, too.
+    #[error(
+        "the log ends before what the store of {than} has seen of it: restore the log that belongs \
+         to the stores"
+    )]
+    LogOlder { than: NodeId },
+    #[error("the store of {node} cannot be read now ({source}): mend that one first")]
+    Unreadable { node: NodeId, source: StoreError },
+}
+
 impl StoreFactory for Stores {
     fn open(&self, node: NodeId) -> Result<Arc<dyn Store>, StoreError> {
         let damage = match self.open_as_it_is(node) {
@@ -146,11 +173,14 @@ impl StoreFactory for Stores {
             Err(damage @ (OpenError::Damaged { .. } | OpenError::Marked { .. })) => damage,
             Err(error) => return Err(store_error(&error)),
         };
-        if let Some(why) = self.must_stay(node) {
+        if let Some(reason) = self.must_stay(node) {
+            let (Reason::Lasts(why) | Reason::MayPass(why)) = &reason;
             let why = format!("{}; {why}", with_causes(&damage));
-            return match damage {
-                OpenError::Marked { .. } => self.open_marked(node, &why),
-                _ => Err(StoreError::Damaged { why }),
+            return match (damage, reason) {
+                (OpenError::Marked { .. }, _) => self.open_marked(node, &why),
+                (_, Reason::Lasts(_)) => Err(StoreError::Damaged { why }),
+                // So that it is tried again.
+                (_, Reason::MayPass(_)) => Err(StoreError::Failed { why }),
             };
         }
         self.set_aside(node, &damage)?;
@@ -194,11 +224,13 @@ fn move_aside(directory: &Path) -> io::Result<PathBuf> {
     }
     let next = numbers.iter().max().map_or(1, |last: &u32| last.saturating_add(1));
     fs::rename(directory, named(next))?;
-    File::open(parent)?.sync_all()?;
+    // The store has been moved, and that is what matters; so below.
+    if let Err(error) = File::open(parent).and_then(|parent| parent.sync_all()) {
+        warn!(path = %parent.display(), %error, "cannot sync the folder of a store set aside");
+    }
     let first = numbers.iter().min().copied();
     for number in numbers.into_iter().filter(|number| Some(*number) != first) {
         let between = named(number);
-        // The store has been moved, and that is what matters.
         if let Err(error) = fs::remove_dir_all(&between) {
             warn!(path = %between.display(), %error, "cannot remove a store that was set aside");
         }
@@ -212,7 +244,9 @@ mod tests {
     use bytes::Bytes;
     use cortado_log::{LogSpec, outcomes_of};
     use cortado_log_embedded::Settings as LogSettings;
-    use cortado_model::{Batch, ClusterUuid, DatabaseId, LogId, LogPosition, PartitionUuid};
+    use cortado_model::{
+        Batch, ClusterUuid, DatabaseId, LogId, LogOffset, LogPosition, PartitionId, PartitionUuid,
+    };
     use cortado_replica::{FoldState, Genesis, PartitionIdentity};
 
     const PARTITION: PartitionId = PartitionId { database: DatabaseId(1), number: 0 };
@@ -296,6 +330,28 @@ mod tests {
             assert_eq!(home.join("store.damaged-1").exists(), aside);
             assert_eq!(home.join("store/damaged").exists(), !aside);
         }
+    }
+
+    #[tokio::test]
+    async fn what_another_store_may_have_is_judged_again_when_that_can_be_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = log(&folder.path().join("log"), 0).await;
+        let stores = Stores::new(folder.path().join("nodes"), 16, log);
+        for node in [NodeId(1), NodeId(2)] {
+            drop(stores.open(node).unwrap());
+        }
+        fs::remove_file(folder.path().join("nodes/n1/store/version")).unwrap();
+        let (other, kept) = (folder.path().join("nodes/n2/store"), folder.path().join("kept"));
+        fs::rename(&other, &kept).unwrap();
+        fs::write(&other, "in its place").unwrap();
+        let refused = stores.open(NodeId(1)).map(drop);
+        let Err(StoreError::Failed { why }) = refused else { panic!("{refused:?}") };
+        assert!(why.contains("the store of n2 cannot be read now"), "{why}");
+        assert!(!folder.path().join("nodes/n1/store.damaged-1").exists());
+        fs::remove_file(&other).unwrap();
+        fs::rename(&kept, &other).unwrap();
+        drop(stores.open(NodeId(1)).unwrap());
+        assert!(folder.path().join("nodes/n1/store.damaged-1").is_dir());
     }
 
     #[tokio::test]

@@ -4,6 +4,7 @@
 //! Start reading at [`Destination::open`].
 
 use crate::failure::Failure;
+use crate::output::tell;
 use crate::terminal::stdout;
 use std::fs::{self, File, FileType, Metadata, OpenOptions, Permissions};
 use std::io::{self, BufWriter, ErrorKind, Write};
@@ -71,14 +72,18 @@ impl Destination {
 impl Write for Destination {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Destination::Replacement { out, .. } => out.write(bytes),
+            Destination::Replacement { out, path } => {
+                out.write(bytes).map_err(|error| unfinished(path, &error))
+            }
             Destination::Stream(out) => out.write(bytes),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         match self {
-            Destination::Replacement { out, .. } => out.flush(),
+            Destination::Replacement { out, path } => {
+                out.flush().map_err(|error| unfinished(path, &error))
+            }
             Destination::Stream(out) => out.flush(),
         }
     }
@@ -129,11 +134,8 @@ fn behind_links(path: &Path) -> io::Result<Found> {
             Err(error) => return Err(error),
         }
     }
-    Err(io::Error::from_raw_os_error(TOO_MANY_LINKS))
+    Err(rustix::io::Errno::LOOP.into())
 }
-
-/// ELOOP of Linux.
-const TOO_MANY_LINKS: i32 = 40;
 
 /// The descriptor that a path below `/proc/self/fd` names.
 fn own_descriptor(path: &Path) -> Option<u32> {
@@ -199,11 +201,31 @@ fn persist(out: BufWriter<NamedTempFile>, path: &Path) -> io::Result<()> {
     let beside = out.into_inner().map_err(io::IntoInnerError::into_error)?;
     beside.as_file().sync_all()?;
     beside.persist(path).map_err(|error| error.error)?;
-    File::open(folder_of(path))?.sync_all()
+    // The file is replaced: at worst, a power failure brings the former one back.
+    if let Err(error) = File::open(folder_of(path)).and_then(|folder| folder.sync_all()) {
+        tell(&format!(
+            "{} is written, but its folder could not be synced: {error}",
+            path.display()
+        ));
+    }
+    Ok(())
 }
 
 fn unwritable(path: &Path, error: &io::Error) -> Failure {
-    Failure::new(format!("{} cannot be written: {error}", path.display()))
+    Failure::new(format!("{} cannot be written: {}", path.display(), cause(error)))
+}
+
+/// The same of a file that was begun beside it.
+fn unfinished(path: &Path, error: &io::Error) -> io::Error {
+    let path = path.display();
+    let text = format!("{path} cannot be written: {}; it is as it was", cause(error));
+    io::Error::new(error.kind(), text)
+}
+
+/// What went wrong, without the name of the file beside the one that was asked for.
+fn cause(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" at path \"").next().unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]
@@ -219,6 +241,21 @@ mod tests {
 
     fn mode_of(path: &Path) -> u32 {
         path.metadata().expect("it exists").mode() & 0o7777
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_made_is_named_as_it_was_given() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("none/file");
+        let failure = write(&file, "").expect_err("there is no such folder");
+        let (told, name) = (format!("{failure:?}"), file.display().to_string());
+        assert!(told.contains(&format!("{name} cannot be written: No such file")), "{told}");
+        assert!(!told.contains(".cortado-export-"), "{told}");
+        // As the one beside it says it when its disk is full.
+        let full = "No space left on device at path \"/mnt/.cortado-export-x\"";
+        let told = unfinished(&file, &io::Error::new(ErrorKind::StorageFull, full));
+        let want = format!("{name} cannot be written: No space left on device; it is as it was");
+        assert_eq!((told.kind(), told.to_string()), (ErrorKind::StorageFull, want));
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod tests;
 
 use super::piece::{PIECE_BYTES_MAX, Piece, Torn};
 use super::window::{ReadError, Window};
+use crate::output::shortened;
 use cells::{CellType, append_cell};
 use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
 use serde_json::Value;
@@ -76,8 +77,10 @@ impl CsvRecords {
             position: 0,
             position_before: 0,
         };
-        if !matches!(records.read()?, Some(Ok(()))) {
-            return Err(HeaderError::NoHeader("it is empty or too long"));
+        match records.read()? {
+            Some(Ok(())) => {}
+            None => return Err(HeaderError::NoHeader("it is empty")),
+            Some(Err(broken)) => return Err(HeaderError::NoHeader(broken.why())),
         }
         let names = records.cells.texts().map_err(|_| HeaderError::NoHeader("it is not UTF-8"))?;
         let mut columns: Vec<Column> = Vec::with_capacity(names.len());
@@ -99,6 +102,15 @@ impl CsvRecords {
         self.columns.iter().any(|column| column.name == text)
     }
 
+    /// The first columns, quoted: spaces and case count.
+    pub(crate) fn columns_shown(&self) -> String {
+        const COLUMNS_SHOWN: usize = 8;
+        let shown = |column: &Column| shortened(&column.name);
+        let first: Vec<String> = self.columns.iter().take(COLUMNS_SHOWN).map(shown).collect();
+        let more = if self.columns.len() > COLUMNS_SHOWN { ", …" } else { "" };
+        format!("{}{more}", first.join(", "))
+    }
+
     /// The next record, as JSON; `None` after the last.
     ///
     /// # Errors
@@ -109,9 +121,8 @@ impl CsvRecords {
         let text = match self.read()? {
             None => return Ok(None),
             Some(Ok(())) => self.object(),
-            Some(Err(TooLong)) => {
-                let reason = "it is longer than 8 MiB: is a closing quote missing?".to_owned();
-                Err(Torn { reason, text: None })
+            Some(Err(broken)) => {
+                Err(Torn { reason: broken.why().to_owned(), text: self.text_of(broken) })
             }
         };
         self.position += 1;
@@ -130,12 +141,12 @@ impl CsvRecords {
     }
 
     /// Reads the cells of one record; `None` at the end.
-    fn read(&mut self) -> Result<Option<Result<(), TooLong>>, ReadError> {
+    fn read(&mut self) -> Result<Option<Result<(), Broken>>, ReadError> {
         let CsvRecords { window, reader, cells, .. } = self;
         (cells.used, cells.count) = (0, 0);
         loop {
-            if window.rest().is_empty() {
-                window.grow()?;
+            if window.rest().is_empty() && !window.grow()? {
+                return Ok(cells.end(reader));
             }
             cells.make_room();
             let (bytes, ends) = (&mut cells.bytes[cells.used..], &mut cells.ends[cells.count..]);
@@ -150,12 +161,25 @@ impl CsvRecords {
                 | ReadRecordResult::OutputFull
                 | ReadRecordResult::OutputEndsFull => {}
             }
-            if cells.used > PIECE_BYTES_MAX || cells.count > COLUMNS_MAX {
+            let too_long = match (cells.used, cells.count) {
+                (used, _) if used > PIECE_BYTES_MAX => Some(Broken::TooLong),
+                (_, count) if count > COLUMNS_MAX => Some(Broken::TooManyCells),
+                (_, _) => None,
+            };
+            if let Some(too_long) = too_long {
                 // Goes on with the next line: what is too long may have swallowed many.
                 reader.reset();
                 pass_line(window)?;
-                return Ok(Some(Err(TooLong)));
+                return Ok(Some(Err(too_long)));
             }
+        }
+    }
+
+    /// What is kept of a record that is none.
+    fn text_of(&self, broken: Broken) -> Option<Vec<u8>> {
+        match broken {
+            Broken::TooLong | Broken::TooManyCells => None,
+            Broken::Unclosed => Some(Value::from(self.cells.shown()).to_string().into_bytes()),
         }
     }
 
@@ -187,7 +211,26 @@ impl CsvRecords {
     }
 }
 
-struct TooLong;
+/// Why a record is none.
+#[derive(Clone, Copy)]
+enum Broken {
+    TooLong,
+    TooManyCells,
+    /// The file ends within quotes.
+    Unclosed,
+}
+
+impl Broken {
+    fn why(self) -> &'static str {
+        match self {
+            Broken::TooLong => "it is longer than 8 MiB: is a closing quote missing?",
+            Broken::TooManyCells => "it has more than 10,000 cells",
+            Broken::Unclosed => {
+                "a closing quote is missing: the last cell goes on to the end of the file"
+            }
+        }
+    }
+}
 
 impl Cells {
     fn make_room(&mut self) {
@@ -200,24 +243,54 @@ impl Cells {
         }
     }
 
+    /// Ends the last record of a file, which may lack its line end. The reader itself would take a
+    /// quote that is still open for closed, and the lines behind it for a cell.
+    fn end(&mut self, reader: &mut Reader) -> Option<Result<(), Broken>> {
+        self.make_room();
+        let (bytes, ends) = (&mut self.bytes[self.used..], &mut self.ends[self.count..]);
+        let (result, _, written, ended) = reader.read_record(b"\n", bytes, ends);
+        self.count += ended;
+        match result {
+            ReadRecordResult::Record => {
+                self.used += written;
+                Some(Ok(()))
+            }
+            // Within quotes, a line end is a part of the cell; elsewhere it is written nowhere.
+            ReadRecordResult::InputEmpty if written > 0 => {
+                reader.reset();
+                self.ends[self.count] = self.used;
+                self.count += 1;
+                Some(Err(Broken::Unclosed))
+            }
+            ReadRecordResult::InputEmpty
+            | ReadRecordResult::OutputFull
+            | ReadRecordResult::OutputEndsFull
+            | ReadRecordResult::End => None,
+        }
+    }
+
+    /// The cells, one after the other.
+    fn each(&self) -> impl Iterator<Item = &[u8]> {
+        let mut begin = 0;
+        self.ends[..self.count].iter().map(move |end| {
+            let cell = &self.bytes[begin..*end];
+            begin = *end;
+            cell
+        })
+    }
+
     /// The cells.
     ///
     /// # Errors
     /// One is not UTF-8: all of them, as well as that can be shown.
     fn texts(&self) -> Result<Vec<&str>, Vec<String>> {
-        let mut begin = 0;
-        let cells: Vec<&[u8]> = self.ends[..self.count]
-            .iter()
-            .map(|end| {
-                let cell = &self.bytes[begin..*end];
-                begin = *end;
-                cell
-            })
-            .collect();
-        let texts: Result<Vec<&str>, _> =
-            cells.iter().map(|cell| std::str::from_utf8(cell)).collect();
-        let shown = |cell: &&[u8]| String::from_utf8_lossy(cell).into_owned();
-        texts.map_err(|_| cells.iter().map(shown).collect())
+        let texts: Result<Vec<&str>, _> = self.each().map(std::str::from_utf8).collect();
+        texts.map_err(|_| self.shown())
+    }
+
+    /// The cells, as well as they can be shown.
+    fn shown(&self) -> Vec<String> {
+        self.each().map(|cell| String::from_utf8_lossy(cell).into_owned()).collect()
     }
 }
 

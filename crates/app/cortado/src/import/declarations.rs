@@ -5,7 +5,7 @@
 use crate::export_lines::{DatabaseLine, TableLine, VERSION};
 use crate::failure::Failure;
 use crate::output::tell;
-use cortado_client::{Client, ClientError, Code};
+use cortado_client::{Client, Code};
 use cortado_wire::{DatabaseBody, TableBody};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -84,7 +84,7 @@ impl Declarations {
             }
             self.client.create_database(database, &declaration).await
         });
-        created.map_err(of_declaration)?;
+        created.map_err(Failure::from)?;
         tell(&format!("created database {database}"));
         self.keys = Some(BTreeMap::new());
         Ok(())
@@ -105,15 +105,11 @@ impl Declarations {
             .next("import into a database without this table"));
         }
         let creating = self.client.create_table(database, &table, &declaration);
-        self.runtime.block_on(creating).map_err(of_declaration)?;
+        self.runtime.block_on(creating).map_err(Failure::from)?;
         tell(&format!("created table {database}/{table}"));
         keys.insert(table, declaration.key);
         Ok(())
     }
-}
-
-fn of_declaration(error: ClientError) -> Failure {
-    Failure::of_declaration(error)
 }
 
 /// A line of an export that is no document.

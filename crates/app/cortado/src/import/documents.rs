@@ -27,27 +27,29 @@ pub(crate) enum FormError {
     Cut(#[from] CutError),
     #[error(transparent)]
     Header(#[from] HeaderError),
-    #[error("the file is {0}, which import does not read")]
-    Foreign(&'static str),
+    #[error("the file is {0}, which import does not read: {1}")]
+    Foreign(&'static str, &'static str),
 }
 
 const BYTE_ORDER_MARK: [u8; 3] = [0xef, 0xbb, 0xbf];
 /// Where which bytes of other files stand, none of which the header of a CSV file begins with.
 /// Sources: their specifications; pages of file(1).
-const FOREIGN: [(usize, &[u8], &str); 9] = [
-    (0, b"PK\x03\x04", "a ZIP archive: unpack it first"),
-    (0, b"\x28\xb5\x2f\xfd", "packed by zstd: `zstdcat FILE | cortado import … -`"),
-    (0, b"\xfd7zXZ\0", "packed by xz: `xzcat FILE | cortado import … -`"),
+const FOREIGN: [(usize, &[u8], (&str, &str)); 9] = [
+    (0, b"PK\x03\x04", ("a ZIP archive", "unpack it first")),
+    (0, b"\x28\xb5\x2f\xfd", ("packed by zstd", "`zstdcat FILE | cortado import … -` unpacks it")),
+    (0, b"\xfd7zXZ\0", ("packed by xz", "`xzcat FILE | cortado import … -` unpacks it")),
     // Behind `BZh` and the level: a block, or the end of what is empty.
     (4, b"1AY&SY", BZIP2),
     (4, b"\x17\x72\x45\x38\x50\x90", BZIP2),
-    (0, b"\xff\xfe", "UTF-16: `iconv -f UTF-16 FILE | cortado import … -`"),
-    (0, b"\xfe\xff", "UTF-16: `iconv -f UTF-16 FILE | cortado import … -`"),
+    (0, b"\xff\xfe", UTF_16),
+    (0, b"\xfe\xff", UTF_16),
     // Behind the letters: the first field of a page or of the footer, an i32 in compact Thrift.
-    (0, b"PAR1\x15", "a Parquet file: convert it to NDJSON or CSV first"),
-    (0, b"SQLite format 3\0", "an SQLite database: convert it to NDJSON or CSV first"),
+    (0, b"PAR1\x15", ("a Parquet file", "convert it to NDJSON or CSV first")),
+    (0, b"SQLite format 3\0", ("an SQLite database", "convert it to NDJSON or CSV first")),
 ];
-const BZIP2: &str = "packed by bzip2: `bzcat FILE | cortado import … -`";
+const BZIP2: (&str, &str) = ("packed by bzip2", "`bzcat FILE | cortado import … -` unpacks it");
+const UTF_16: (&str, &str) =
+    ("UTF-16", "`iconv -f UTF-16 FILE | cortado import … -` makes it UTF-8");
 /// Blanks before the first value beyond which it is not looked for.
 const BLANKS_MAX: usize = 64 << 10;
 
@@ -61,9 +63,9 @@ impl Documents {
     pub(crate) fn begin(source: Source, schema: Option<&Value>) -> Result<Documents, FormError> {
         let mut window = Window::new(source.unpacked()?);
         let is_bzip2 = window.has(0, b"BZh")?;
-        for (at, magic, what) in FOREIGN {
+        for (at, magic, (what, instead)) in FOREIGN {
             if (at == 0 || is_bzip2) && window.has(at, magic)? {
-                return Err(FormError::Foreign(what));
+                return Err(FormError::Foreign(what, instead));
             }
         }
         if window.has(0, &BYTE_ORDER_MARK)? {

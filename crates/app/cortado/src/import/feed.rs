@@ -2,7 +2,7 @@
 //!
 //! Runs on a thread of its own. Start reading at [`Feed::run`].
 
-use super::csv_records::CsvRecords;
+use super::csv_records::{CsvRecords, HeaderError};
 use super::declarations::{Declaration, Declarations, begins_export};
 use super::documents::{Documents, FormError};
 use super::keying::{Document, Fill, KeyFrom, Keying, Keys};
@@ -11,10 +11,11 @@ use super::piece::{Piece, Torn};
 use super::rejects::Refused;
 use super::source::Source;
 use super::tally::Tally;
+use super::values::CutError;
 use crate::failure::Failure;
 use crate::place::Scope;
 use cortado_client::Client;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// What is known before the first byte is read.
 pub(super) struct Feed {
@@ -78,6 +79,7 @@ impl Feed {
         tally: &Tally,
         put: impl Fn(Item) -> bool,
     ) -> Result<(), Failure> {
+        let unreadable = |error| unreadable(error, tally);
         let mut documents = Documents::begin(source, self.schema.as_ref()).map_err(unreadable)?;
         if let Documents::CsvRecords(records) = &documents {
             self.check_columns(records)?;
@@ -85,7 +87,9 @@ impl Feed {
         while let Some(piece) = documents.next().map_err(unreadable)? {
             let Piece { position, line, bytes, text } = piece;
             if position == 1 {
-                self.note_export(text.as_deref().unwrap_or_default())?;
+                let first = text.as_deref().unwrap_or_default();
+                self.note_export(first)?;
+                self.require_export(first)?;
             }
             if position <= self.skip {
                 tally.pass_over(bytes);
@@ -113,6 +117,21 @@ impl Feed {
         {
             let (table, parts) = (table.clone(), keys.parts().len());
             self.keying = Keying::ExportedInto { table, parts, from: None };
+        }
+        Ok(())
+    }
+
+    /// Of a file for a whole database, what begins with another object than an export does has
+    /// nothing to offer, and need not be refused value by value.
+    fn require_export(&self, first: &[u8]) -> Result<(), Failure> {
+        let is_other = |first: Map<String, Value>| {
+            !first.contains_key("table") && !first.contains_key("export")
+        };
+        if self.declarations.is_some() && serde_json::from_slice(first).is_ok_and(is_other) {
+            return Err(Failure::new(
+                "the file is no export: its first value has neither the member table nor export",
+            )
+            .next("name the table of its documents as DB/TABLE"));
         }
         Ok(())
     }
@@ -162,7 +181,8 @@ impl Feed {
                 let (part, member) = (&part.part, &part.member);
                 return Err(Failure::new(format!(
                     "the file is not JSON, which begins with {{ or [, and as CSV its header has no \
-                     column {member}"
+                     column {member}, but {}",
+                    records.columns_shown()
                 ))
                 .next(format!(
                     "--key-from {part}=COLUMN takes the key's part from another column, --fill \
@@ -189,14 +209,26 @@ fn fits(before: Option<&str>, table: &str, parts: usize, wants: usize) -> Result
     Ok(())
 }
 
-fn unreadable(error: FormError) -> Failure {
+/// What to do about a file, or the rest of it, that holds no documents.
+fn unreadable(error: FormError, tally: &Tally) -> Failure {
     let failure = Failure::new(&error);
     match error {
-        FormError::Cut(_) => failure.next("correct the file from there on"),
+        FormError::Read(error)
+        | FormError::Cut(CutError::Read(error))
+        | FormError::Header(HeaderError::Read(error))
+            if error.is_damage() =>
+        {
+            tally.doubt();
+            failure.next(
+                "the file is damaged, perhaps long before that line, and what was stored from it \
+                 may be wrong: get it anew; `gzip -t FILE` tests it",
+            )
+        }
+        FormError::Cut(_) | FormError::Read(_) => failure.next("correct the file from there on"),
         FormError::Header(_) => failure.next(
             "a JSON array of objects, JSON objects one after the other, or CSV or TSV with a \
              header is needed",
         ),
-        FormError::Unreadable(_) | FormError::Read(_) | FormError::Foreign(_) => failure,
+        FormError::Unreadable(_) | FormError::Foreign(..) => failure,
     }
 }

@@ -9,6 +9,7 @@ mod tests;
 
 pub(crate) use parts::{Fill, KeyFrom, Keys};
 
+use cortado_document::{JsonError, JsonLimits, check_json};
 use cortado_model::DocumentKey;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -72,8 +73,9 @@ impl Keying {
         let text = String::from_utf8(text)
             .map_err(|error| ("not valid UTF-8".to_owned(), error.into_bytes()))?;
         let found = self.keyed(&text).and_then(|(table, key, value)| {
-            // The server says the same, but later and about a whole transaction.
+            // The server says the same, but later and about a whole bulk.
             DocumentKey::from_parts(&key).map_err(|error| error.to_string())?;
+            check_syntax(&text, &value)?;
             Ok((table, key, value))
         });
         match found {
@@ -104,6 +106,17 @@ impl Keying {
                 Ok((Arc::clone(table), line.key, value))
             }
         }
+    }
+}
+
+/// Refuses what no server takes for JSON, though other programs do, such as repeated members.
+fn check_syntax(text: &str, value: &Range<usize>) -> Result<(), String> {
+    match check_json(text[value.clone()].as_bytes(), &JsonLimits::DOCUMENT) {
+        Err(JsonError::Malformed { offset, why }) => {
+            Err(format!("not valid JSON: {why}, at its byte {}", value.start + offset + 1))
+        }
+        // What can be stored is for the server to say.
+        Ok(_) | Err(JsonError::Unacceptable { .. } | JsonError::TooLarge { .. }) => Ok(()),
     }
 }
 

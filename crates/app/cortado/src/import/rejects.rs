@@ -3,7 +3,9 @@
 //! `{"position":7,"line":9,"reason":"…","value":{…}}`; where there is no JSON, `text` stands for
 //! `value`. Start reading at [`Rejects::create`].
 
+use crate::export_lines::on_one_line;
 use crate::failure::Failure;
+use cortado_document::{JsonError, JsonLimits, Unacceptable, check_json};
 use serde_json::value::RawValue;
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, BufWriter, Write};
@@ -88,13 +90,11 @@ fn line_of(refused: &Refused) -> String {
     let Refused { position, line, reason, text } = refused;
     let reason = serde_json::Value::from(reason.as_str());
     let mut shown = format!("{{\"position\":{position},\"line\":{line},\"reason\":{reason}");
-    match text.as_deref().map(|text| (text, serde_json::from_slice::<&RawValue>(text))) {
-        Some((_, Ok(value))) => {
-            // Between tokens alone: JSON has no line ends inside strings.
-            let value = value.get().replace(['\n', '\r'], " ");
-            shown.push_str(&format!(",\"value\":{value}"));
+    match text.as_deref().map(|text| (text, value_of(text))) {
+        Some((_, Some(value))) => {
+            shown.push_str(&format!(",\"value\":{}", on_one_line(value)));
         }
-        Some((text, Err(_))) => {
+        Some((text, None)) => {
             let text = serde_json::Value::from(String::from_utf8_lossy(text));
             shown.push_str(&format!(",\"text\":{text}"));
         }
@@ -102,6 +102,20 @@ fn line_of(refused: &Refused) -> String {
     }
     shown.push('}');
     shown
+}
+
+/// The value that `text` is, if every reader takes it for the same: a lone surrogate would make
+/// the whole line unreadable, of repeated members each reader keeps another, and many make the
+/// largest double of what is larger.
+fn value_of(text: &[u8]) -> Option<&RawValue> {
+    let is_read_alike = match check_json(text, &JsonLimits::BODY) {
+        Err(JsonError::Malformed { .. }) => false,
+        Err(JsonError::Unacceptable { why, .. }) => {
+            !matches!(why, Unacceptable::NumberOutOfRange | Unacceptable::NumberTooLong)
+        }
+        Ok(_) | Err(JsonError::TooLarge { .. }) => true,
+    };
+    if is_read_alike { serde_json::from_slice(text).ok() } else { None }
 }
 
 #[cfg(test)]
@@ -121,6 +135,10 @@ mod tests {
     fn a_refusal_is_one_line_of_json() {
         check(Some("{\"n\":\n 1.50}"), ",\"value\":{\"n\":  1.50}");
         check(Some("{\"n\":\n"), ",\"text\":\"{\\\"n\\\":\\n\"");
+        check(Some(r#"{"n":"\ud800"}"#), r#","text":"{\"n\":\"\\ud800\"}""#);
+        check(Some(r#"{"n":1,"n":2}"#), r#","text":"{\"n\":1,\"n\":2}""#);
+        check(Some(r#"{"n":1e400}"#), r#","text":"{\"n\":1e400}""#);
+        check(Some(r#"{"n\u0000":1}"#), r#","value":{"n\u0000":1}"#);
         check(None, "");
     }
 }

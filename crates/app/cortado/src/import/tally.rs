@@ -29,6 +29,8 @@ struct State {
     bar: Option<ProgressBar>,
     /// Where all refusals go.
     rejects: Option<Rejects>,
+    /// What was settled may not be what the file was to say.
+    is_doubtful: bool,
     /// What comes now is not counted any more.
     has_ended: bool,
 }
@@ -37,8 +39,9 @@ struct State {
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) counts: Counts,
-    /// How many values from the beginning are all settled: what `--skip` takes.
-    pub(crate) resume_at: u64,
+    /// How many values from the beginning are all settled: what `--skip` takes. Absent where they
+    /// must come again.
+    pub(crate) resume_at: Option<u64>,
     /// Whether the file of refusals holds all of them.
     pub(crate) rejects: Result<(), Failure>,
 }
@@ -133,6 +136,11 @@ impl Tally {
         self.state().bytes += bytes;
     }
 
+    /// What was settled so far may not be what the file was to say.
+    pub(crate) fn doubt(&self) {
+        self.state().is_doubtful = true;
+    }
+
     pub(crate) fn counts(&self) -> Counts {
         self.state().counts
     }
@@ -148,7 +156,8 @@ impl Tally {
         let mut state = self.state();
         state.has_ended = true;
         let rejects = state.rejects.take().map_or(Ok(()), Rejects::finish);
-        Ended { counts: state.counts, resume_at: state.settled, rejects }
+        let resume_at = (!state.is_doubtful).then_some(state.settled);
+        Ended { counts: state.counts, resume_at, rejects }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -209,11 +218,11 @@ mod tests {
         let ended = tally.end();
         (4..=6).for_each(refuse);
         tally.store(7, 1, Stored::Created);
-        assert_eq!((ended.resume_at, ended.counts.refused), (3, 3));
+        assert_eq!((ended.resume_at, ended.counts.refused), (Some(3), 3));
         ended.rejects.expect("written");
         let again = tally.end();
-        assert_eq!((again.resume_at, again.counts), (3, ended.counts));
+        assert_eq!((again.resume_at, again.counts), (Some(3), ended.counts));
         let written = std::fs::read_to_string(&path).expect("a file");
-        assert_eq!(written.lines().count() as u64, ended.resume_at);
+        assert_eq!(written.lines().count() as u64, ended.counts.refused);
     }
 }

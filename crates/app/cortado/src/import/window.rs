@@ -54,7 +54,8 @@ impl Window {
             }
         };
         self.bytes.truncate(length + *read.as_ref().unwrap_or(&0));
-        let count = read.map_err(|source| ReadError { line: self.line, source })?;
+        let is_packed = self.packed.is_some();
+        let count = read.map_err(|source| ReadError { line: self.line, is_packed, source })?;
         self.has_ended = count == 0;
         Ok(count > 0)
     }
@@ -112,7 +113,17 @@ impl Window {
 #[error("the file cannot be read beyond line {line}: {source}")]
 pub(crate) struct ReadError {
     line: u64,
+    is_packed: bool,
     source: io::Error,
+}
+
+impl ReadError {
+    /// Whether what was read before may be other than what was packed: a checksum stands at the end
+    /// of a gzipped file alone. One that is cut off has lost its end, and nothing else.
+    pub(crate) fn is_damage(&self) -> bool {
+        let is_cut = self.source.kind() == io::ErrorKind::UnexpectedEof;
+        self.is_packed && !is_cut && self.source.raw_os_error().is_none()
+    }
 }
 
 #[cfg(test)]

@@ -28,10 +28,19 @@ fn the_undo_of_a_handoff_is_the_former_pin_or_names_what_else_it_forgets() {
 }
 
 #[test]
+fn a_handoff_to_the_leader_is_not_told_as_one() {
+    let told = |to: &str, pin| handed_over("geo", 0, to, &[partition(0, pin)]);
+    assert_eq!(told("n1", Some("n1")), "geo/0 is led by n1 and stays there, as before");
+    let unpinned = told("n1", None);
+    assert!(unpinned.contains("already, and stays there now: `cortado rebalance"), "{unpinned}");
+    assert!(told("n2", None).starts_with("handed geo/0 over; it is led by n2"));
+}
+
+#[test]
 fn a_drain_that_is_stuck_is_not_told_as_done() {
-    let (stuck, kept) = (("geo/1".to_owned(), true), ("geo/2".to_owned(), false));
-    let rest =
-        |stuck: &[&(String, bool)], kept: &[&(String, bool)]| rest_of_drain("n1", stuck, kept);
+    let stuck = Led { partition: "geo/1".to_owned(), is_movable: true };
+    let kept = Led { partition: "geo/2".to_owned(), is_movable: false };
+    let rest = |stuck: &[&Led], kept: &[&Led]| rest_of_drain("n1", stuck, kept);
     assert_eq!(rest(&[], &[]), "it leads nothing");
     assert!(rest(&[], &[&kept]).contains("no other node with a replica can"));
     let told = rest(&[&stuck], &[&kept]);

@@ -17,7 +17,7 @@ pub struct Ran {
 }
 
 /// What the binary takes from its environment.
-const VARIABLES: [&str; 9] = [
+const VARIABLES: [&str; 11] = [
     "CORTADO_URL",
     "CORTADO_LOG",
     "CORTADO_NODES",
@@ -26,6 +26,8 @@ const VARIABLES: [&str; 9] = [
     "CORTADO_ALLOW_HOSTS",
     "CORTADO_CONFIG",
     "CORTADO_LOG_FORMAT",
+    "CORTADO_LOG_SIZE",
+    "CORTADO_COMPLETE",
     "NOTIFY_SOCKET",
 ];
 

@@ -5,15 +5,16 @@ use super::keywords::{Keywords, applies_to, each, each_named, get, member, named
 use super::lists;
 use super::reason::{Incompatible, Reason, Why};
 use super::reference::{
-    DEFINITIONS, Types, has_no_reference, is_reference, leads_to_definitions,
-    refers_only_to_definitions,
+    DEFINITIONS, allowed_types, declared_types, has_no_reference, is_reference,
+    leads_to_definitions, refers_only_to_definitions,
 };
 use crate::budget::Budget;
 use crate::json::Json;
-use crate::path::Path;
+use crate::path::{Path, cut};
 use crate::schema::draft::Draft;
 use crate::schema::format::Format;
 use crate::schema::index::Index;
+use crate::types::Types;
 use std::collections::BTreeSet;
 
 /// Walks the new schema next to the old one.
@@ -197,12 +198,14 @@ impl<'a> Comparison<'a> {
     ) -> Vec<Reason> {
         let Some(value) = new.get(keyword) else { return Vec::new() };
         match keyword {
-            "type" => self.verdict(old.types.is_within(Types::named(value)), old, keyword, path),
+            "type" => {
+                let types = declared_types(value, &mut self.budget);
+                self.verdict(old.types.is_within(types), old, keyword, path)
+            }
             "enum" | "const" => {
-                let within = old
-                    .parts
-                    .iter()
-                    .any(|part| lists::is_within(part, keyword, value, &mut self.budget));
+                let mut parts = old.parts.iter();
+                let within =
+                    parts.any(|part| lists::is_within(part, keyword, value, &mut self.budget));
                 self.verdict(within, old, keyword, path)
             }
             "required" => self.required(old, value, path),
@@ -259,7 +262,7 @@ impl<'a> Comparison<'a> {
 
     fn required(&mut self, old: &Old<'a>, new: &'a Json<'a>, path: &Path<'_>) -> Vec<Reason> {
         let added = lists::newly_required(&old.parts, new, &mut self.budget);
-        let why = |member: &str| Why::NewlyRequired { member: member.to_owned() };
+        let why = |member: &str| Why::NewlyRequired { member: cut(member).to_owned() };
         let added = added.into_iter().take(REASONS_MAX);
         added.map(|member| reason(path, why(member))).collect()
     }
@@ -444,18 +447,28 @@ impl<'a> Comparison<'a> {
         path: &Path<'_>,
     ) -> Vec<Reason> {
         let branches = value.as_array().unwrap_or_default();
-        let disjoint = |branch: &Json<'_>| {
-            let types = branch.as_object().map_or(Types::ALL, Types::allowed_by);
-            types.and(old.types) == Types::NONE || matches!(branch, Json::Bool(false))
-        };
         self.charge(branches.len());
-        let common = branches.iter().filter(|branch| !disjoint(branch)).count();
-        let found = branches.iter().any(|branch| {
-            let alone = keyword == "anyOf" || common == usize::from(!disjoint(branch));
+        let overlaps: Vec<bool> = branches
+            .iter()
+            .map(|branch| keyword == "oneOf" && self.may_accept_any_of(old, branch))
+            .collect();
+        let count = overlaps.iter().filter(|overlaps| **overlaps).count();
+        let found = branches.iter().zip(overlaps).any(|(branch, overlaps)| {
+            let alone = count == usize::from(overlaps);
             alone && self.covers_within(old, branch)
         });
         let same = found || (self.has(old, keyword, value) && self.means_the_same(value));
         self.certain(same, keyword, path)
+    }
+
+    /// Whether a branch may accept a value that `old` accepts, as far as the types tell.
+    fn may_accept_any_of(&mut self, old: &Old<'a>, branch: &Json<'_>) -> bool {
+        let types = match branch {
+            Json::Object(keywords) => allowed_types(keywords, &mut self.budget),
+            Json::Bool(false) => Types::NONE,
+            _ => Types::ALL,
+        };
+        types.and(old.types) != Types::NONE
     }
 
     /// As [`covers`](Self::covers), for values of the types that `old` is known to be limited to.
@@ -496,7 +509,7 @@ impl<'a> Comparison<'a> {
     }
 
     fn certain(&self, certain: bool, keyword: &str, path: &Path<'_>) -> Vec<Reason> {
-        let why = Why::NotComparable { keyword: keyword.to_owned() };
+        let why = Why::NotComparable { keyword: cut(keyword).to_owned() };
         if certain { Vec::new() } else { vec![reason(path, why)] }
     }
 
@@ -505,7 +518,7 @@ impl<'a> Comparison<'a> {
             return Vec::new();
         }
         let had = old.parts.iter().any(|part| part.has(keyword));
-        let keyword = keyword.to_owned();
+        let keyword = cut(keyword).to_owned();
         let why = if had { Why::Narrowed { keyword } } else { Why::Added { keyword } };
         vec![reason(path, why)]
     }
@@ -534,7 +547,7 @@ impl<'a> Comparison<'a> {
             return;
         };
         old.parts.push(keywords);
-        old.types = old.types.and(Types::allowed_by(keywords));
+        old.types = old.types.and(allowed_types(keywords, &mut self.budget));
         let reference = keywords.get("$ref");
         next.extend(reference.and_then(|to| follow(&self.old, to, &mut self.budget)));
         let all = keywords.get("allOf").and_then(Json::as_array);

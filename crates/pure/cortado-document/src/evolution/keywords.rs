@@ -1,9 +1,9 @@
 //! Keywords of a schema, and what a missing one demands.
 
 use super::reason::Reason;
-use super::reference::Types;
 use crate::json::{Json, Object};
 use crate::path::Path;
+use crate::types::Types;
 
 /// The keywords of one schema.
 pub(super) type Keywords<'a> = Object<'a>;

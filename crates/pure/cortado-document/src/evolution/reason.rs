@@ -14,7 +14,7 @@ pub enum Incompatible {
 /// Why a new schema may refuse what the old one accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reason {
-    /// Where in the new schema: a JSON pointer.
+    /// Where in the new schema: a JSON pointer, cut after 256 bytes.
     pub path: String,
     /// What it demands there that the old one did not.
     pub why: Why,
@@ -27,7 +27,7 @@ impl fmt::Display for Reason {
     }
 }
 
-/// The kinds of reasons.
+/// The kinds of reasons. Names are cut after 256 bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Why {
     /// A member is described for the first time, in an object where the old schema allowed any

@@ -1,10 +1,14 @@
 //! What a schema's keywords mean beyond their own text.
 
-use crate::decimal::Decimal;
+use crate::budget::Budget;
 use crate::json::{Json, Object};
+use crate::types::Types;
 
 /// Keywords under which a schema keeps others for reference.
 pub(super) const DEFINITIONS: [&str; 2] = ["$defs", "definitions"];
+
+/// What it costs to tell the type of one value, or what one name stands for.
+const VALUE_STEPS: usize = 4;
 
 /// Whether there is no reference in `value`. Takes some data for references, never the other way
 /// round.
@@ -38,78 +42,30 @@ fn every_reference(value: &Json<'_>, holds: &dyn Fn(&str) -> bool) -> bool {
     }
 }
 
-/// JSON types, with `integer` as a part of `number`.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Types(u8);
-
-impl Types {
-    pub(super) const NONE: Types = Types(0);
-    pub(super) const OBJECT: Types = Types(1);
-    pub(super) const ARRAY: Types = Types(2);
-    pub(super) const STRING: Types = Types(4);
-    const INTEGER: Types = Types(8);
-    /// All numbers, integers or not.
-    pub(super) const NUMBER: Types = Types(8 | 16);
-    const BOOLEAN: Types = Types(32);
-    const NULL: Types = Types(64);
-    pub(super) const ALL: Types = Types(127);
-
-    /// The types that a schema's own keywords `type`, `enum` and `const` allow.
-    pub(super) fn allowed_by(keywords: &Object<'_>) -> Types {
-        let mut allowed = Types::ALL;
-        if let Some(declared) = keywords.get("type") {
-            allowed = allowed.and(Types::named(declared));
+/// The types that a schema's own keywords `type`, `enum` and `const` allow; all if it would cost
+/// too much to know.
+pub(super) fn allowed_types(keywords: &Object<'_>, budget: &mut Budget) -> Types {
+    let declared = keywords.get("type");
+    let mut allowed = declared.map_or(Types::ALL, |declared| declared_types(declared, budget));
+    if let Some(Json::Array(values)) = keywords.get("enum") {
+        if budget.charge(VALUE_STEPS * values.len()).is_err() {
+            return Types::ALL;
         }
-        if let Some(Json::Array(values)) = keywords.get("enum") {
-            allowed = allowed.and(values.iter().fold(Types::NONE, |t, v| t.or(Types::of(v))));
-        }
-        if let Some(value) = keywords.get("const") {
-            allowed = allowed.and(Types::of(value));
-        }
-        allowed
+        allowed = allowed.and(values.iter().fold(Types::NONE, |t, v| t.or(Types::of(v))));
     }
-
-    /// What a `type` keyword allows; an unknown name allows all, which is the cautious reading.
-    pub(super) fn named(declared: &Json<'_>) -> Types {
-        match declared {
-            Json::String(name) => match &**name {
-                "object" => Types::OBJECT,
-                "array" => Types::ARRAY,
-                "string" => Types::STRING,
-                "integer" => Types::INTEGER,
-                "number" => Types::NUMBER,
-                "boolean" => Types::BOOLEAN,
-                "null" => Types::NULL,
-                _ => Types::ALL,
-            },
-            Json::Array(names) => {
-                names.iter().fold(Types::NONE, |types, name| types.or(Types::named(name)))
-            }
-            Json::Null | Json::Bool(_) | Json::Number(_) | Json::Object(_) => Types::ALL,
-        }
+    if let Some(value) = keywords.get("const") {
+        allowed = allowed.and(Types::of(value));
     }
+    allowed
+}
 
-    fn of(value: &Json<'_>) -> Types {
-        match value {
-            Json::Null => Types::NULL,
-            Json::Bool(_) => Types::BOOLEAN,
-            Json::Number(text) if Decimal::read(text).is_integer() => Types::INTEGER,
-            Json::Number(_) => Types::NUMBER,
-            Json::String(_) => Types::STRING,
-            Json::Array(_) => Types::ARRAY,
-            Json::Object(_) => Types::OBJECT,
-        }
-    }
-
-    pub(super) fn and(self, other: Types) -> Types {
-        Types(self.0 & other.0)
-    }
-
-    fn or(self, other: Types) -> Types {
-        Types(self.0 | other.0)
-    }
-
-    pub(super) fn is_within(self, other: Types) -> bool {
-        self.0 & !other.0 == 0
+/// What a `type` keyword allows. An unknown name allows all, which is the cautious reading, and so
+/// do more names than can be read.
+pub(super) fn declared_types(declared: &Json<'_>, budget: &mut Budget) -> Types {
+    let one = |name: &Json<'_>| name.as_str().and_then(Types::named).unwrap_or(Types::ALL);
+    match declared {
+        Json::Array(names) if budget.charge(VALUE_STEPS * names.len()).is_err() => Types::ALL,
+        Json::Array(names) => names.iter().fold(Types::NONE, |types, name| types.or(one(name))),
+        name => one(name),
     }
 }

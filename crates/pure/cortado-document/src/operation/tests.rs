@@ -5,7 +5,7 @@ use crate::condition::Match;
 use crate::json::{JsonError, Malformed};
 use crate::schema::SchemaText;
 use bytes::Bytes;
-use serde_json::json;
+use serde_json::{Value, json};
 
 const ETAG: &str = "000000000000a1b2";
 
@@ -35,6 +35,11 @@ fn if_none_match(tag: &str) -> Condition {
 
 fn no_condition() -> Condition {
     Condition::default()
+}
+
+fn compile(schema: &Value) -> Schema {
+    let text = SchemaText::parse(schema.to_string().as_bytes()).expect("JSON");
+    Schema::compile(&text).expect("a schema")
 }
 
 fn operation(resource: &str, action: DocumentAction, condition: Condition) -> Operation {
@@ -153,7 +158,7 @@ fn a_check_changes_nothing() {
 #[test]
 fn what_was_foreseen_counts_for_the_state_that_it_was_foreseen_for() {
     let schema = json!({"properties":{"n":{"maximum":2}}});
-    let schema = Schema::compile(&SchemaText::from(&schema)).expect("a schema");
+    let schema = compile(&schema);
     let at = |etag: u64, value: &'static [u8]| Current { etag: Etag(etag), value };
     let evaluate = |write: &Operation, now: Current<'_>, foreseen: Option<&Foreseen>| {
         let budget = &mut ValidationBudget::full();
@@ -190,7 +195,7 @@ fn what_was_foreseen_counts_for_the_state_that_it_was_foreseen_for() {
 #[test]
 fn the_result_of_every_write_obeys_the_schema() {
     let schema = json!({"properties":{"n":{"type":"integer"}},"required":["n"]});
-    let schema = Schema::compile(&SchemaText::from(&schema)).expect("a schema");
+    let schema = compile(&schema);
     let current = Current { etag: Etag(1), value: br#"{"n":1}"# };
     let evaluate = |action: DocumentAction| {
         let refusal = operation("r", action, no_condition()).evaluate(

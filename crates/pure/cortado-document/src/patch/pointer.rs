@@ -1,5 +1,6 @@
 //! JSON pointers (RFC 6901) and the places in a tree that they name.
 
+use crate::path::{decode, index};
 use crate::tree::Tree;
 use cortado_model::limits::DOCUMENT_DEPTH_MAX;
 
@@ -94,27 +95,4 @@ fn child<'t, 'a>(tree: &'t mut Tree<'a>, part: &str) -> Option<&'t mut Tree<'a>>
             members.iter_mut().find(|(name, _)| name == part).map(|(_, value)| value)
         }
     }
-}
-
-/// An array index: digits without a leading zero.
-fn index(part: &str) -> Option<usize> {
-    let digits = part.bytes().all(|b| b.is_ascii_digit());
-    let canonical = part == "0" || !part.starts_with('0');
-    (digits && canonical).then(|| part.parse().ok())?
-}
-
-/// Replaces `~1` by `/` and `~0` by `~`; `None` for any other `~`.
-fn decode(part: &str) -> Option<String> {
-    let mut pieces = part.split('~');
-    let mut decoded = pieces.next()?.to_owned();
-    for piece in pieces {
-        let (escaped, rest) = match piece.as_bytes().first()? {
-            b'0' => ('~', &piece[1..]),
-            b'1' => ('/', &piece[1..]),
-            _ => return None,
-        };
-        decoded.push(escaped);
-        decoded.push_str(rest);
-    }
-    Some(decoded)
 }

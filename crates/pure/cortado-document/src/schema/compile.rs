@@ -5,12 +5,13 @@
 
 mod values;
 
+use super::assertion::{Assertion, Bound};
 use super::draft::Draft;
 use super::format::Format;
 use super::index::{Index, ResourceNumber};
 use super::recursion;
 use super::rules::{
-    AnchorNumber, Bound, Contains, Items, Keyword, Properties, Rules, SchemaNumber, Subschema,
+    AnchorNumber, Contains, Items, Keyword, Properties, Rules, SchemaNumber, Subschema,
 };
 use super::schema_error::SchemaError;
 use crate::budget::{Budget, rounds};
@@ -91,7 +92,7 @@ impl<'a> Compiler<'a> {
             let resource = self.rules.schemas[number].resource;
             let keywords = match self.sources[number] {
                 Json::Bool(true) => Vec::new(),
-                Json::Bool(false) => vec![Keyword::False],
+                Json::Bool(false) => vec![Keyword::Assertion(Assertion::False)],
                 Json::Object(keywords) => self.keywords(keywords, resource)?,
                 other => {
                     return Err(self.invalid(other, "must be a schema: an object or a boolean"));
@@ -115,8 +116,11 @@ impl<'a> Compiler<'a> {
             }
         }
         self.check_annotations(schema)?;
-        self.numbers_and_sizes(of, &mut found)?;
-        self.values(of, &mut found)?;
+        let mut assertions = Vec::new();
+        self.numbers_and_sizes(of, &mut assertions)?;
+        self.values(of, &mut assertions)?;
+        self.required(of, &mut assertions)?;
+        found.extend(assertions.into_iter().map(Keyword::Assertion));
         self.members(of, &mut found)?;
         self.items(of, &mut found)?;
         self.branches(of, &mut found)?;
@@ -152,10 +156,10 @@ impl<'a> Compiler<'a> {
         Ok(())
     }
 
-    fn numbers_and_sizes(&mut self, of: Source<'a>, found: &mut Vec<Keyword>) -> Read<()> {
+    fn numbers_and_sizes(&mut self, of: Source<'a>, found: &mut Vec<Assertion>) -> Read<()> {
         for (name, exclusive, bound) in [
-            ("minimum", "exclusiveMinimum", Keyword::Minimum as fn(Bound) -> Keyword),
-            ("maximum", "exclusiveMaximum", Keyword::Maximum),
+            ("minimum", "exclusiveMinimum", Assertion::Minimum as fn(Bound) -> Assertion),
+            ("maximum", "exclusiveMaximum", Assertion::Maximum),
         ] {
             let beside = of.schema.get(exclusive);
             let is_flag = of.draft == Draft::V4;
@@ -176,15 +180,15 @@ impl<'a> Compiler<'a> {
             if !divisor.is_positive() {
                 return Err(self.invalid(value, "must be greater than 0"));
             }
-            found.push(Keyword::MultipleOf { divisor });
+            found.push(Assertion::MultipleOf { divisor });
         }
         for (name, keyword) in [
-            ("minLength", Keyword::MinLength as fn(u64) -> Keyword),
-            ("maxLength", Keyword::MaxLength),
-            ("minItems", Keyword::MinItems),
-            ("maxItems", Keyword::MaxItems),
-            ("minProperties", Keyword::MinProperties),
-            ("maxProperties", Keyword::MaxProperties),
+            ("minLength", Assertion::MinLength as fn(u64) -> Assertion),
+            ("maxLength", Assertion::MaxLength),
+            ("minItems", Assertion::MinItems),
+            ("maxItems", Assertion::MaxItems),
+            ("minProperties", Assertion::MinProperties),
+            ("maxProperties", Assertion::MaxProperties),
         ] {
             if let Some(value) = of.schema.get(name) {
                 found.push(keyword(self.count(value)?));
@@ -193,10 +197,10 @@ impl<'a> Compiler<'a> {
         Ok(())
     }
 
-    fn values(&mut self, of: Source<'a>, found: &mut Vec<Keyword>) -> Read<()> {
+    fn values(&mut self, of: Source<'a>, found: &mut Vec<Assertion>) -> Read<()> {
         let Source { schema, draft, .. } = of;
         if let Some(value) = schema.get("type") {
-            found.push(Keyword::Type(self.types(value)?));
+            found.push(Assertion::Type(self.types(value)?));
         }
         if let Some(value) = schema.get("enum") {
             let values = self.array(value)?;
@@ -204,39 +208,44 @@ impl<'a> Compiler<'a> {
             let values = values.iter().map(|value| value.canonical(&mut self.budget));
             let mut values: Vec<_> = values.collect::<Result<_, _>>()?;
             values.sort_unstable();
-            found.push(Keyword::Enum(values));
+            found.push(Assertion::Enum(values));
         }
         if let Some(value) = schema.get("const").filter(|_| draft >= Draft::V6) {
             self.budget.charge(value.weight())?;
-            found.push(Keyword::Const(value.to_owned()));
+            found.push(Assertion::Const(value.to_owned()));
         }
         if let Some(value) = schema.get("format") {
-            found.extend(Format::named(self.text(value)?).map(Keyword::Format));
+            found.extend(Format::named(self.text(value)?).map(Assertion::Format));
         }
         if let Some(value) = schema.get("pattern") {
             let pattern = self.text(value)?;
-            found.push(Keyword::Pattern(self.pattern(pattern, value)?));
+            found.push(Assertion::Pattern(self.pattern(pattern, value)?));
         }
         if let Some(value) = schema.get("uniqueItems")
             && self.boolean(value)?
         {
-            found.push(Keyword::UniqueItems);
+            found.push(Assertion::UniqueItems);
         }
         Ok(())
     }
 
-    fn members(&mut self, of: Source<'a>, found: &mut Vec<Keyword>) -> Read<()> {
-        let Source { schema, draft, resource } = of;
+    fn required(&mut self, of: Source<'a>, found: &mut Vec<Assertion>) -> Read<()> {
+        let Source { schema, draft, .. } = of;
         if let Some(value) = schema.get("required") {
-            found.push(Keyword::Required(self.names(value)?));
+            found.push(Assertion::Required(self.names(value)?));
         }
         if let Some(value) = schema.get("dependentRequired").filter(|_| draft >= Draft::V2019) {
             let mut dependent = Vec::new();
             for member in self.object(value)?.members() {
                 dependent.push((member.name().to_owned(), self.names(&member.value)?));
             }
-            found.push(Keyword::DependentRequired(dependent));
+            found.push(Assertion::DependentRequired(dependent));
         }
+        Ok(())
+    }
+
+    fn members(&mut self, of: Source<'a>, found: &mut Vec<Keyword>) -> Read<()> {
+        let Source { schema, draft, resource } = of;
         if let Some(value) = schema.get("propertyNames").filter(|_| draft >= Draft::V6) {
             found.push(Keyword::PropertyNames(self.number(value, resource)?));
         }
@@ -331,7 +340,7 @@ impl<'a> Compiler<'a> {
                     schema => schemas.push((name, self.number(schema, resource)?)),
                 }
             }
-            found.push(Keyword::DependentRequired(names));
+            found.push(Keyword::Assertion(Assertion::DependentRequired(names)));
             found.push(Keyword::DependentSchemas(schemas));
         }
         Ok(())
@@ -441,7 +450,7 @@ fn rank(keyword: &Keyword) -> u8 {
         | Keyword::PropertyNames(_)
         | Keyword::Items(_)
         | Keyword::Contains(_)
-        | Keyword::UniqueItems => 1,
+        | Keyword::Assertion(Assertion::UniqueItems) => 1,
         Keyword::Not(_)
         | Keyword::If { .. }
         | Keyword::AllOf(_)
@@ -451,23 +460,7 @@ fn rank(keyword: &Keyword) -> u8 {
         | Keyword::Reference(_)
         | Keyword::DynamicReference { .. } => 2,
         Keyword::UnevaluatedItems(_) | Keyword::UnevaluatedProperties(_) => 3,
-        Keyword::False
-        | Keyword::Type(_)
-        | Keyword::Minimum(_)
-        | Keyword::Maximum(_)
-        | Keyword::MultipleOf { .. }
-        | Keyword::MinLength(_)
-        | Keyword::MaxLength(_)
-        | Keyword::MinItems(_)
-        | Keyword::MaxItems(_)
-        | Keyword::MinProperties(_)
-        | Keyword::MaxProperties(_)
-        | Keyword::Required(_)
-        | Keyword::DependentRequired(_)
-        | Keyword::Const(_)
-        | Keyword::Enum(_)
-        | Keyword::Format(_)
-        | Keyword::Pattern(_) => 0,
+        Keyword::Assertion(_) => 0,
     }
 }
 

@@ -10,8 +10,9 @@ mod violations;
 
 pub use violations::Violation;
 
+use super::assertion::{Assertion, Bound};
 use super::pattern::Matchers;
-use super::rules::{Bound, Contains, Items, Keyword, Properties, Rules, SchemaNumber};
+use super::rules::{Contains, Items, Keyword, Properties, Rules, SchemaNumber};
 use super::scopes::{ScopeNumber, Scopes};
 use crate::budget::{Budget, TooExpensive, rounds};
 use crate::decimal::Decimal;
@@ -116,6 +117,7 @@ impl<'s> Evaluation<'s> {
     ) -> Judged<bool> {
         self.budget.charge(1)?;
         match keyword {
+            Keyword::Assertion(assertion) => self.is_so(assertion, at),
             Keyword::PropertyNames(names) => self.names(*names, scope, at),
             Keyword::Properties(properties) => self.properties(properties, scope, at),
             Keyword::Items(list) => self.items(list, scope, at),
@@ -136,55 +138,62 @@ impl<'s> Evaluation<'s> {
                 let to = self.scopes.bound(scope, *anchor).unwrap_or(*otherwise);
                 self.is_valid(to, scope, at)
             }
-            Keyword::UnevaluatedItems(rest) => self.unevaluated_items(*rest, schema, scope, at),
-            Keyword::UnevaluatedProperties(rest) => {
-                self.unevaluated_properties(*rest, schema, scope, at)
+            Keyword::UnevaluatedItems(rest) => {
+                let Json::Array(items) = at else { return Ok(true) };
+                self.unevaluated(*rest, schema, scope, at, items.iter())
             }
-            // All others apply no schemas.
-            other => self.is_so(other, at),
+            Keyword::UnevaluatedProperties(rest) => {
+                let Json::Object(object) = at else { return Ok(true) };
+                let values = object.members().iter().map(|member| &member.value);
+                self.unevaluated(*rest, schema, scope, at, values)
+            }
         }
     }
 
-    /// Whether a value itself is as a keyword wants it. Keywords that apply schemas want nothing.
-    fn is_so(&mut self, keyword: &'s Keyword, at: &Json<'_>) -> Judged<bool> {
-        match (keyword, at) {
-            (Keyword::False, _) => Ok(false),
-            (Keyword::Type(types), _) => {
+    /// Whether a value itself is as an assertion wants it.
+    fn is_so(&mut self, assertion: &'s Assertion, at: &Json<'_>) -> Judged<bool> {
+        match (assertion, at) {
+            (Assertion::False, _) => Ok(false),
+            (Assertion::Type(types), _) => {
                 self.budget.charge(length(at) / 16)?;
                 Ok(types.accept(at))
             }
-            (Keyword::Const(value), _) => at.equals(value, &mut self.budget),
-            (Keyword::Enum(values), _) => self.is_one_of(values, at),
-            (Keyword::Minimum(bound), Json::Number(text)) => {
+            (Assertion::Const(value), _) => at.equals(value, &mut self.budget),
+            (Assertion::Enum(values), _) => self.is_one_of(values, at),
+            (Assertion::Minimum(bound), Json::Number(text)) => {
                 self.is_beyond(bound, text, Ordering::Greater)
             }
-            (Keyword::Maximum(bound), Json::Number(text)) => {
+            (Assertion::Maximum(bound), Json::Number(text)) => {
                 self.is_beyond(bound, text, Ordering::Less)
             }
-            (Keyword::MultipleOf { divisor }, Json::Number(text)) => {
+            (Assertion::MultipleOf { divisor }, Json::Number(text)) => {
                 self.budget.charge_bytes(text.len())?;
                 Decimal::read(text).is_multiple_of(divisor, &mut self.budget)
             }
-            (Keyword::MinLength(limit), Json::String(text)) => Ok(self.characters(text)? >= *limit),
-            (Keyword::MaxLength(limit), Json::String(text)) => Ok(self.characters(text)? <= *limit),
-            (Keyword::Format(format), Json::String(text)) => {
+            (Assertion::MinLength(limit), Json::String(text)) => {
+                Ok(self.characters(text)? >= *limit)
+            }
+            (Assertion::MaxLength(limit), Json::String(text)) => {
+                Ok(self.characters(text)? <= *limit)
+            }
+            (Assertion::Format(format), Json::String(text)) => {
                 self.budget.charge_bytes(2 * text.len())?;
                 Ok(format.fits(text))
             }
-            (Keyword::Pattern(pattern), Json::String(text)) => {
+            (Assertion::Pattern(pattern), Json::String(text)) => {
                 self.matchers.is_match(*pattern, text, &mut self.budget)
             }
-            (Keyword::MinItems(limit), Json::Array(items)) => Ok(items.len() as u64 >= *limit),
-            (Keyword::MaxItems(limit), Json::Array(items)) => Ok(items.len() as u64 <= *limit),
-            (Keyword::UniqueItems, Json::Array(items)) => self.are_unique(items),
-            (Keyword::MinProperties(limit), Json::Object(object)) => {
+            (Assertion::MinItems(limit), Json::Array(items)) => Ok(items.len() as u64 >= *limit),
+            (Assertion::MaxItems(limit), Json::Array(items)) => Ok(items.len() as u64 <= *limit),
+            (Assertion::UniqueItems, Json::Array(items)) => self.are_unique(items),
+            (Assertion::MinProperties(limit), Json::Object(object)) => {
                 Ok(object.len() as u64 >= *limit)
             }
-            (Keyword::MaxProperties(limit), Json::Object(object)) => {
+            (Assertion::MaxProperties(limit), Json::Object(object)) => {
                 Ok(object.len() as u64 <= *limit)
             }
-            (Keyword::Required(names), Json::Object(object)) => self.has_all(names, object),
-            (Keyword::DependentRequired(dependent), Json::Object(object)) => {
+            (Assertion::Required(names), Json::Object(object)) => self.has_all(names, object),
+            (Assertion::DependentRequired(dependent), Json::Object(object)) => {
                 self.has_dependent(dependent, object)
             }
             // They want nothing of values of another type.

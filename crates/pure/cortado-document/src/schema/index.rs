@@ -7,7 +7,7 @@ use super::draft::{Draft, schemas_in};
 use super::schema_error::SchemaError;
 use crate::budget::Budget;
 use crate::json::Json;
-use crate::path::Path;
+use crate::path::{self, Path};
 use fluent_uri::{Uri, UriRef};
 use std::collections::BTreeMap;
 
@@ -80,7 +80,7 @@ impl<'a> Index<'a> {
     fn draft(&self, root: &'a Json<'a>, otherwise: Draft) -> Result<Draft, SchemaError> {
         let Some(named) = root.get("$schema") else { return Ok(otherwise) };
         let draft = named.as_str().and_then(Draft::named);
-        draft.ok_or_else(|| SchemaError::Reference { path: self.path_of(named) })
+        draft.ok_or_else(|| SchemaError::Dialect { path: self.path_of(named) })
     }
 
     /// The resource that a schema belongs to, visiting it if it stands where no keyword expects it.
@@ -258,10 +258,10 @@ impl<'a> Index<'a> {
     fn point(&self, mut resource: ResourceNumber, pointer: &str) -> Option<Target<'a>> {
         let mut schema = self.resources[resource].root;
         for part in pointer.split('/').skip(1) {
-            let part = part.replace("~1", "/").replace("~0", "~");
+            let part = path::decode(part)?;
             schema = match schema {
                 Json::Object(members) => members.get(&part)?,
-                Json::Array(items) => items.get(part.parse::<usize>().ok()?)?,
+                Json::Array(items) => items.get(path::index(&part)?)?,
                 Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => return None,
             };
             resource = self.known_home(schema).unwrap_or(resource);
@@ -325,15 +325,20 @@ fn path_to(from: &Json<'_>, to: &Json<'_>, path: Path<'_>) -> Option<String> {
     }
 }
 
-/// Decodes `%XX`; `None` if what comes out is no UTF-8.
+/// Decodes `%XX` (RFC 3986, section 2.1); `None` for any other `%`, and if what comes out is no
+/// UTF-8.
 fn percent_decoded(text: &str) -> Option<String> {
+    let mut encoded = text.bytes();
     let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        let hex = after.get(..2).filter(|_| *first == b'%');
-        let hex = hex.and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
-        bytes.push(hex.unwrap_or(*first));
-        rest = if hex.is_some() { &after[2..] } else { after };
+    while let Some(byte) = encoded.next() {
+        bytes.push(match byte {
+            b'%' => 16 * hex_digit(encoded.next()?)? + hex_digit(encoded.next()?)?,
+            byte => byte,
+        });
     }
     String::from_utf8(bytes).ok()
+}
+
+fn hex_digit(byte: u8) -> Option<u8> {
+    char::from(byte).to_digit(16)?.try_into().ok()
 }

@@ -108,6 +108,12 @@ impl Pattern {
                 _ => {}
             }
         }
+        if refers_back_by_name(pattern) {
+            return Err(PatternError::Invalid(
+                "back-references, such as \\k<name>, are not supported, since patterns are matched \
+                 in linear time",
+            ));
+        }
         let invalid = PatternError::Invalid("must be a regular expression (ECMA 262)");
         let Ok(translated) = jsonschema_regex::to_rust_regex(pattern) else {
             return Err(invalid);
@@ -133,6 +139,21 @@ impl Pattern {
         let vm = PikeVM::builder().build_from_nfa(nfa).map_err(|_| PatternError::TooExpensive)?;
         Ok(Pattern { dfa, vm })
     }
+}
+
+/// Whether it refers to a named group, which other regular expressions spell otherwise.
+fn refers_back_by_name(pattern: &str) -> bool {
+    let mut rest = pattern;
+    while let Some((_, escaped)) = rest.split_once('\\') {
+        if escaped.starts_with("k<") {
+            return true;
+        }
+        // The character that is escaped may be a backslash itself.
+        let mut behind = escaped.chars();
+        behind.next();
+        rest = behind.as_str();
+    }
+    false
 }
 
 /// The states of one pattern that a validation has met.

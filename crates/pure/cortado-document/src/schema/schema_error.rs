@@ -5,7 +5,16 @@ use crate::budget::TooExpensive;
 /// Why a schema is refused. Paths are JSON pointers into the schema, cut after 256 bytes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SchemaError {
-    /// A `$ref` or `$schema` that leads out of the schema, or to nothing.
+    /// A `$schema` of another language, or of an older draft.
+    #[error(
+        "the $schema at {path:?} is not known: JSON Schema draft 2020-12, 2019-09, 7, 6 or 4, such \
+         as https://json-schema.org/draft/2020-12/schema"
+    )]
+    Dialect {
+        /// Where in the schema.
+        path: String,
+    },
+    /// A `$ref` that leads out of the schema, or to nothing.
     #[error("the reference at {path:?} of the schema leads outside the schema, or to nothing")]
     Reference {
         /// Where in the schema.

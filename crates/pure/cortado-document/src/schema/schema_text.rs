@@ -1,7 +1,6 @@
 //! A schema as it was declared.
 
 use crate::json::{self, Json, JsonError, JsonLimits};
-use serde_json::Value;
 use std::fmt;
 use std::sync::Arc;
 
@@ -29,12 +28,6 @@ impl SchemaText {
     /// The value. Text that was checked has one; nothing else is made a `SchemaText`.
     pub(crate) fn read(&self) -> Json<'_> {
         Json::read(&self.0).unwrap_or(Json::Null)
-    }
-}
-
-impl From<&Value> for SchemaText {
-    fn from(value: &Value) -> SchemaText {
-        SchemaText(value.to_string().into())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use bytes::Bytes;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// Compiles `schema` and lists the places of `document` that it refuses.
 #[track_caller]
@@ -111,9 +111,13 @@ fn older_drafts_are_understood_when_named() {
         })
     };
     check(&schema("http://json-schema.org/draft-07/schema#"), json!({"a":"x"}), &[]);
-    check_refused(json!({"$schema":"https://example.com/mine"}), |error| {
-        matches!(error, SchemaError::Reference { .. })
-    });
+    for unknown in ["https://example.com/mine", "http://json-schema.org/draft-03/schema#"] {
+        check_refused(json!({"properties":{"a":{"$id":"a","$schema":unknown}}}), |error| {
+            let told = error.to_string();
+            told.contains("\"/properties/a/$schema\"")
+                && told.contains("2020-12, 2019-09, 7, 6 or 4")
+        });
+    }
 }
 
 #[test]
@@ -138,6 +142,39 @@ fn references_never_leave_the_schema() {
     }
     let hidden = json!({"$ref":"#/x/y","x":{"y":{"$ref":"http://example.com"}}});
     check_refused(hidden, remote);
+}
+
+#[test]
+fn a_name_in_an_answer_is_cut() {
+    let schema = json!({"required":["é".repeat(30_000)]});
+    let want = format!("must have the member {:?}", "é".repeat(128));
+    check(&schema, json!({}), &[("", &want)]);
+}
+
+#[test]
+fn a_pointer_that_is_badly_spelled_leads_nowhere() {
+    let names = ["a/b~", "a~2b", "%", "%zz", "\u{1}", "a b"];
+    let mut definitions: Map<_, _> =
+        names.map(|name| (name.to_owned(), json!({}))).into_iter().collect();
+    definitions.insert("l".to_owned(), json!({"allOf":[{}]}));
+    let schema = |reference: &str| json!({"$ref":reference,"$defs":definitions});
+    for reference in ["#/$defs/a~1b~0", "#/$defs/%25", "#/$defs/a%20b", "#/$defs/l/allOf/0"] {
+        check(&schema(reference), json!({}), &[]);
+    }
+    let nowhere = |error: &SchemaError| matches!(error, SchemaError::Reference { .. });
+    for reference in [
+        "#/$defs/a~1b~",
+        "#/$defs/a~2b",
+        "#/$defs/l/allOf/+0",
+        "#/$defs/l/allOf/00",
+        "#/$defs/%",
+        "#/$defs/%2",
+        "#/$defs/%+1",
+        "#/$defs/%zz",
+        "#/$defs/%ff",
+    ] {
+        check_refused(schema(reference), nowhere);
+    }
 }
 
 #[test]
@@ -239,6 +276,9 @@ fn what_patterns_cannot_do_is_said_with_its_place() {
     }
     let told = why(json!({"pattern":r"(a)\1"}));
     assert!(told.starts_with("/pattern: back-references"), "{told}");
+    let told = why(json!({"pattern":r"é\é(?<y>a)\k<y>"}));
+    assert!(told.starts_with("/pattern: back-references, such as \\k<name>"), "{told}");
+    check(&json!({"properties":{"a":{"pattern":r"^(?<y>a)\\k<y>$"}}}), json!({"a":r"a\k<y>"}), &[]);
     assert_eq!(why(json!({"pattern":"("})), "/pattern: must be a regular expression (ECMA 262)");
 }
 

@@ -5,6 +5,7 @@
 use super::identity::Identity;
 use super::outbox::Outbox;
 use crate::fold::FoldState;
+use crate::log_time::LogTime;
 use crate::protocol::{AppendToken, Settings};
 use cortado_model::back_off_ms;
 
@@ -13,6 +14,8 @@ pub(super) struct Publish<'a, 'b> {
     pub(super) me: &'a Identity,
     pub(super) settings: &'a Settings,
     pub(super) fold: &'a FoldState,
+    /// As the fold has met it.
+    pub(super) time: LogTime,
     pub(super) next_token: &'a mut AppendToken,
     pub(super) out: &'a mut Outbox<'b>,
 }

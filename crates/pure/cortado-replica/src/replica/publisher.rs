@@ -301,13 +301,13 @@ impl Publisher {
         let Mode::Recovering { usable } = self.mode else { return None };
         if !usable {
             self.mode = Mode::Unusable;
-            return Some((self.give_up(publish.fold), NotDone::LogUnusable));
+            return Some((self.give_up(publish), NotDone::LogUnusable));
         }
         self.mode = Mode::Flowing;
         // What came meanwhile was never sent, so the log has not refused it.
         let sent = self.in_flight.front().is_some_and(|first| first.sent.is_some());
         if sent && !self.in_flight.iter().any(|in_flight| in_flight.perhaps) {
-            return Some((self.give_up(publish.fold), NotDone::LogRefused));
+            return Some((self.give_up(publish), NotDone::LogRefused));
         }
         self.attempts += u32::from(sent);
         if sent && self.attempts > 1 {
@@ -432,9 +432,10 @@ impl Publisher {
     }
 
     /// Drops everything in flight: its places are free again, or never needed any more.
-    fn give_up(&mut self, fold: &FoldState) -> Vec<InFlight> {
-        (self.last, self.chain) = (fold.last, fold.chain);
-        self.time.back_to(fold.time);
+    fn give_up(&mut self, publish: &Publish<'_, '_>) -> Vec<InFlight> {
+        (self.last, self.chain) = (publish.fold.last, publish.fold.chain);
+        // What was counted of steady time for void records counts anew.
+        self.time = publish.time;
         self.in_flight_bytes = 0;
         self.documents.clear();
         self.keys.clear();

@@ -5,6 +5,7 @@
 
 mod pages;
 mod story;
+mod times;
 
 use story::Story;
 

@@ -6,7 +6,7 @@ use crate::gateway::DatabaseSpec;
 use crate::scripted::{ScriptedCluster, soon};
 use cortado_document::TableDefinition;
 use cortado_peer::conformance::{Answer, Question};
-use cortado_peer::{Look, Read, ReadAnswer};
+use cortado_peer::{CallError, Look, Read, ReadAnswer};
 use cortado_store::StoreError;
 use std::collections::BTreeMap;
 
@@ -77,4 +77,47 @@ async fn a_table_whose_database_is_dropped_meanwhile_leaves_no_document() {
         cluster.sweep().await;
         assert_eq!(cluster.node.get(PartitionId::CLUSTER, TABLES, &place), None);
     }
+}
+
+/// Declares `count` more tables of `music`, as clients do one by one.
+fn with_tables(cluster: &ScriptedCluster, music: &Database, count: u32) {
+    let definition = TableDefinition::new(vec!["id".to_owned()], None).unwrap();
+    let tables = (2..count + 2).map(|number| {
+        let table = TableDocument::new(TableId(number), &format!("t{number}"), &definition, 0);
+        let value = Some(write(&table).as_bytes().to_vec());
+        (TABLES, table_key(music.id, TableId(number)), value)
+    });
+    cluster.node.apply(PartitionId::CLUSTER, tables.collect());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_database_of_many_tables_is_dropped_and_leaves_none_of_them() {
+    let (cluster, music, _) = with_dropped_table().await;
+    with_tables(&cluster, &music, 2_100);
+    let left = |id| {
+        let tables = (1..=2_101).map(|number| table_key(id, TableId(number)));
+        tables.filter(|key| cluster.node.get(PartitionId::CLUSTER, TABLES, key).is_some()).count()
+    };
+    // Another database, whose id begins with the same digit.
+    let other = (TABLES, table_key(DatabaseId(10 * music.id.0), TableId(1)));
+    let table = cluster.node.get(PartitionId::CLUSTER, TABLES, &table_key(music.id, TableId(2)));
+    let value = table.map(|table| table.json().to_vec());
+    cluster.node.apply(PartitionId::CLUSTER, vec![(other.0, other.1.clone(), value)]);
+    cluster.gateway.drop_database("music", soon()).await.unwrap();
+    assert!(cluster.gateway.catalog().database("music").is_none());
+    assert!((1..2_101).contains(&left(music.id)), "one transaction does not hold them all");
+    // Interrupted by whatever, the next look goes on.
+    let mut writes = 0;
+    cluster.between(move |question| {
+        writes += u32::from(matches!(question, Question::Write(_)));
+        (writes > 2).then_some(Err(CallError::Unreachable))
+    });
+    cluster.sweep().await;
+    assert!(left(music.id) > 0);
+    assert!(!cluster.gateway.catalog().dropped.is_empty(), "what tells of them stays");
+    cluster.between(|_| None);
+    cluster.sweep().await;
+    assert_eq!(left(music.id), 0);
+    assert!(cluster.gateway.catalog().dropped.is_empty());
+    assert!(cluster.node.get(PartitionId::CLUSTER, other.0, &other.1).is_some());
 }

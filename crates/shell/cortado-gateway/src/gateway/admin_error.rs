@@ -120,6 +120,26 @@ pub enum InvalidDeclaration {
         /// The limit.
         partitions_max: u32,
     },
+    /// More tables than one declaration takes.
+    #[error(
+        "a database is created with at most {tables_max} tables: create it with some of them, then \
+         declare the others one by one"
+    )]
+    Tables {
+        /// The limit.
+        tables_max: usize,
+    },
+    /// What the declaration writes exceeds what one record holds.
+    #[error(
+        "the declaration writes {bytes} bytes, and may write {bytes_max} at a time: declare some \
+         of the tables later, one by one"
+    )]
+    RecordTooLarge {
+        /// What it would write.
+        bytes: usize,
+        /// The limit.
+        bytes_max: usize,
+    },
     /// No replicas, or more than there are nodes.
     #[error("there are {nodes} nodes: a partition has 1 to {nodes} replicas")]
     Replication {

@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tracing::error;
 
 /// Partitions that one bulk writes to at once.
 const PARTITIONS_MAX: usize = 32;
@@ -90,7 +91,11 @@ impl Gateway {
                 Some(Ok((places, ended))) => {
                     places.into_iter().zip(ended).for_each(|(at, it)| results[at] = Some(it));
                 }
-                // It panicked, or its runtime ends: what it had begun may be done.
+                // What it had begun may be done.
+                Some(Err(error)) if error.is_panic() => {
+                    error!(%error, "writes of a bulk panicked: a defect, please report it");
+                }
+                // The runtime ends.
                 Some(Err(_)) => {}
                 None => break,
             }

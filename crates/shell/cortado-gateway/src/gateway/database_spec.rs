@@ -14,7 +14,7 @@ use crate::conditions::{if_absent, if_still};
 use crate::randomness::random_u128;
 use cortado_cluster::{Load, plan};
 use cortado_document::{Operation, TableDefinition};
-use cortado_model::limits::PARTITIONS_MAX;
+use cortado_model::limits::{OPERATIONS_MAX, PARTITIONS_MAX};
 use cortado_model::{Etag, NodeId, PartitionUuid, TableId};
 use std::collections::BTreeMap;
 
@@ -26,6 +26,9 @@ const REPLICATION_DEFAULT: u32 = 3;
 /// Partitions of all databases together. Each costs every node that has a replica a task and its
 /// memory, and the log a note in each of its segments, whether it is used or not.
 const PARTITIONS_OF_ALL_MAX: u32 = 8_192;
+/// Tables with which a database is created: all are declared by one transaction, together with the
+/// database and the counter of databases.
+const TABLES_MAX: usize = OPERATIONS_MAX - 2;
 
 /// What a database should be.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -36,7 +39,7 @@ pub struct DatabaseSpec {
     pub replication: Option<u32>,
     /// Who answers for it.
     pub owner: Option<String>,
-    /// Tables to begin with, by name.
+    /// Tables to begin with, by name; 998 at most.
     pub tables: BTreeMap<String, TableDefinition>,
 }
 
@@ -74,7 +77,7 @@ pub(super) fn creation(
         placements: placements.iter().map(|placement| placement.nodes().to_vec()).collect(),
         after: catalog.generation_before(name),
     };
-    // At most 1,000 operations of 1 body: far below the last table id.
+    // At most 998: far below the last table id.
     let next_table = 1 + spec.tables.len() as u32;
     let document = DatabaseDocument::of(&database, next_table);
     let next = CounterDocument::new(id.0 + 1);
@@ -103,6 +106,9 @@ pub(super) fn complete(spec: DatabaseSpec, catalog: &Catalog) -> Result<Complete
     }
     if !(1..=nodes).contains(&replication) {
         return Err(InvalidDeclaration::Replication { nodes }.into());
+    }
+    if spec.tables.len() > TABLES_MAX {
+        return Err(InvalidDeclaration::Tables { tables_max: TABLES_MAX }.into());
     }
     for (name, definition) in &spec.tables {
         check_definition(name, definition)?;

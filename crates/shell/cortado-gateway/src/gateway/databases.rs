@@ -19,7 +19,7 @@ use crate::genesis::genesis_of;
 use crate::pins::{PINS, pins_key};
 use cortado_document::{Condition, DocumentAction};
 use cortado_log::{Extent, LogSpec};
-use cortado_model::limits::is_name;
+use cortado_model::limits::{OPERATIONS_MAX, is_name};
 use cortado_model::{DatabaseId, Generation, LogOffset, LogPosition, PartitionId, with_causes};
 use cortado_replica::Frame;
 use std::collections::BTreeMap;
@@ -119,10 +119,12 @@ impl Gateway {
             if catalog.pins.contains_key(&database.id) {
                 operations.push(delete(PINS, pins_key(database.id)));
             }
-            let tables = database.tables_by_id.keys();
-            operations.extend(tables.map(|table| delete(TABLES, table_key(database.id, *table))));
             let last = self.last_generation(database, deadline).await;
             operations.extend(remember(name, last, &catalog, counter));
+            // The rest means nothing without its database; the controller removes it.
+            let room = OPERATIONS_MAX - operations.len();
+            let tables = database.tables_by_id.keys().take(room);
+            operations.extend(tables.map(|table| delete(TABLES, table_key(database.id, *table))));
             if self.declare(operations, deadline).await?.is_some() {
                 self.await_silence(database.id, deadline).await;
                 info!(database = name, database_id = database.id.0, "database dropped");

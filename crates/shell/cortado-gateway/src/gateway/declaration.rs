@@ -1,7 +1,8 @@
 //! Declarations: databases and tables come, change and go by writes to `_cluster`.
 //!
-//! Each is one transaction under conditions, tried again when a concurrent one was faster. Start
-//! reading at [`Gateway::declare`].
+//! Each is one transaction under conditions, tried again when a concurrent one was faster. It has
+//! 1,000 operations at most: what may need more is done in parts, or leaves the rest to the
+//! controller. Start reading at [`Gateway::declare`].
 
 use super::admin_error::{AdminError, InvalidDeclaration, Obstacle, Uncertainty, not_done};
 use super::read::Wanted;
@@ -55,10 +56,12 @@ impl Gateway {
             },
             Err(WriteError::Refused { .. }) => Ok(None),
             Err(WriteError::Unknown { why }) => Err(AdminError::Unknown(why.into())),
+            Err(WriteError::TooLarge { bytes, bytes_max }) => {
+                Err(InvalidDeclaration::RecordTooLarge { bytes, bytes_max }.into())
+            }
             Err(
                 error @ (WriteError::Malformed(_)
                 | WriteError::KeyReused
-                | WriteError::TooLarge { .. }
                 | WriteError::NotDone { .. }
                 | WriteError::DeadlineBefore
                 | WriteError::NoSuchDatabase),

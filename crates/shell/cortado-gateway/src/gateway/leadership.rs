@@ -17,7 +17,7 @@ use cortado_peer::{CallError, HandOff, HandOffAnswer, VerifyAnswer};
 use cortado_replica::NotDone;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
-use tracing::info;
+use tracing::{error, info};
 
 /// How often it is looked for a partition's leader.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
@@ -45,7 +45,13 @@ impl Gateway {
         // A task: a client that goes away leaves no pin without its handoff.
         let done =
             tokio::spawn(async move { gateway.pin_and_order(partition, to, deadline).await });
-        done.await.unwrap_or(Err(AdminError::Unknown(Uncertainty::Interrupted)))
+        done.await.unwrap_or_else(|error| {
+            if error.is_panic() {
+                error!(%partition, %error, "handoff panicked: a defect, please report it");
+                return Err(AdminError::Unknown(Uncertainty::LeaderSilent));
+            }
+            Err(AdminError::Unknown(Uncertainty::Interrupted))
+        })
     }
 
     /// Pins a leadership to `to` and has it handed over there, or leaves all as it was.
@@ -102,6 +108,9 @@ impl Gateway {
         let catalog = self.catalog();
         let mut pins = catalog.pins.get(&database.id).into_iter().flatten();
         let undo = match before {
+            Some(before) if before == to => {
+                "nothing to undo: it was pinned there before".to_owned()
+            }
             Some(before) => format!("cortado handoff {name}/{number} --to {before}"),
             None if pins.all(|(pinned, _)| *pinned == number) => {
                 format!("cortado rebalance {name}")
@@ -162,7 +171,7 @@ impl Gateway {
                 search.wait(None, deadline).await;
                 continue;
             };
-            let order = HandOff { partition, to: Some(to), deadline };
+            let order = HandOff { partition, to, deadline };
             let known = match target.hand_off(order).await {
                 Ok(HandOffAnswer::Leads) => return Ok(()),
                 Ok(HandOffAnswer::SteppedDown(_)) => {
@@ -263,14 +272,9 @@ fn partition_of(database: &Database, number: u32) -> Result<PartitionId, AdminEr
 fn could_lead(reports: &Reports, partition: PartitionId, node: NodeId) -> bool {
     let fit = reports.told.get(&node).is_some_and(|report| report.fit);
     let replicas = replicas_of(reports, partition);
-    // Where no node has room, it makes no difference which one leads.
-    let has_none = replicas.iter().all(|(_, told)| !told.progress.has_room);
+    let none_has_room = replicas.iter().all(|(_, told)| !told.progress.has_room);
     let mut own = replicas.iter().filter(|(of, _)| *of == node).map(|(_, told)| told.progress);
-    own.any(|told| match told.role {
-        ReplicaRole::Leader => true,
-        ReplicaRole::Full => false,
-        role => fit && role.is_readable() && (told.has_room || has_none),
-    })
+    own.any(|told| told.role == ReplicaRole::Leader || told.could_lead(fit, none_has_room))
 }
 
 #[cfg(test)]

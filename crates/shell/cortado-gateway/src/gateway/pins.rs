@@ -1,7 +1,8 @@
 //! Where operators want leaderships: pins, drained nodes, and the way back to the placement.
 //!
 //! Declares what is wanted, in one record of `_cluster` for each command; the watches of the nodes
-//! carry it out. Start reading at [`Gateway::drain_node`] and [`Gateway::rebalance`].
+//! carry it out. To forget the pins of more than 1,000 databases takes a record for each thousand.
+//! Start reading at [`Gateway::drain_node`] and [`Gateway::rebalance`].
 //! Source: docs/protocols/failover.md, "Pins and drains".
 
 use super::Gateway;
@@ -13,7 +14,9 @@ use crate::conditions::{if_absent, if_still};
 use crate::decisions::Manual;
 use crate::events::EventKind;
 use crate::pins::{DRAINS, DrainDocument, PINS, PinsDocument, pins_key};
+use cortado_cluster::Command;
 use cortado_document::{Condition, DocumentAction};
+use cortado_model::limits::OPERATIONS_MAX;
 use cortado_model::{DatabaseId, NodeId, PartitionId};
 use tokio::time::Instant;
 use tracing::info;
@@ -110,10 +113,8 @@ impl Gateway {
             let drain = put(DRAINS, node_key(node), write(&DrainDocument::new()), if_absent());
             if self.declare(vec![left, drain], deadline).await?.is_some() {
                 info!(%node, "node drained");
-                let manual = Manual::Texts {
-                    by_hand: format!("cortado node drain {node}"),
-                    undo: format!("cortado node resume {node}"),
-                };
+                let (drain, resume) = (Command::Drain { node }, Command::Resume { node });
+                let manual = Manual::Commands(drain, Some(resume));
                 let what = format!("{node} is drained: it hands over what it leads");
                 self.explain_order(EventKind::Declaration, None, what, manual);
                 return Ok(());
@@ -137,10 +138,8 @@ impl Gateway {
             let resumed = operation(DRAINS, key, DocumentAction::Delete, condition);
             if self.declare(vec![resumed], deadline).await?.is_some() {
                 info!(%node, "node resumed");
-                let manual = Manual::Texts {
-                    by_hand: format!("cortado node resume {node}"),
-                    undo: format!("cortado node drain {node}"),
-                };
+                let (drain, resume) = (Command::Drain { node }, Command::Resume { node });
+                let manual = Manual::Commands(resume, Some(drain));
                 let what = format!("{node} is resumed: its leaderships come back");
                 self.explain_order(EventKind::Declaration, None, what, manual);
                 return Ok(());
@@ -152,34 +151,57 @@ impl Gateway {
     /// leaders that the placements prefer, one after the other.
     ///
     /// # Errors
-    /// See [`AdminError`].
+    /// See [`AdminError`]. On `Unknown` the pins of some databases may be gone and others not;
+    /// repeated, it goes on with those.
     pub async fn rebalance(
         &self,
         database: Option<&Database>,
         deadline: Instant,
     ) -> Result<(), AdminError> {
         let catalog = self.newest_catalog(deadline).await?;
-        let wanted = |id| database.is_none_or(|database| database.id == id);
-        let pinned = catalog.pins.keys().filter(|id| wanted(**id));
+        let wanted = |id: &&DatabaseId| database.is_none_or(|database| database.id == **id);
         // What is pinned meanwhile by another command is asked for later than this, and may go too.
-        let forgotten = pinned
-            .map(|id| operation(PINS, pins_key(*id), DocumentAction::Delete, Condition::default()));
-        let forgotten: Vec<_> = forgotten.collect();
-        if forgotten.is_empty() {
-            return Ok(());
+        let pinned: Vec<DatabaseId> = catalog.pins.keys().filter(wanted).copied().collect();
+        let mut unpinned = 0;
+        let mut outcome = Ok(());
+        for part in pinned.chunks(OPERATIONS_MAX) {
+            outcome = self.unpin(part, deadline).await;
+            if outcome.is_err() {
+                break;
+            }
+            unpinned += part.len();
         }
-        while self.declare(forgotten.clone(), deadline).await?.is_none() {}
+        if unpinned == 0 {
+            return outcome;
+        }
         let name = database.map(|database| database.name.as_str());
-        info!(database = name, "leaderships no longer pinned");
+        let (databases, of_databases) = (unpinned, pinned.len());
+        info!(database = name, databases, of_databases, "leaderships no longer pinned");
         let argument = name.map(|name| format!(" {name}")).unwrap_or_default();
         let manual = Manual::Texts {
             by_hand: format!("cortado rebalance{argument}"),
             undo: "cortado handoff DATABASE/PARTITION --to NODE, for each that was pinned"
                 .to_owned(),
         };
-        let of = name.map_or_else(String::new, |name| format!(" of {name}"));
+        let of = match name {
+            Some(name) => format!(" of {name}"),
+            None if unpinned < pinned.len() => {
+                format!(" of {unpinned} of {} databases", pinned.len())
+            }
+            None => String::new(),
+        };
         let what = format!("leaderships{of} are no longer pinned: they go to the preferred nodes");
         self.explain_order(EventKind::Declaration, None, what, manual);
+        outcome.map_err(AdminError::behind_a_declaration)
+    }
+
+    /// Forgets all pins of these databases, as many as one transaction takes.
+    async fn unpin(&self, databases: &[DatabaseId], deadline: Instant) -> Result<(), AdminError> {
+        let unpinned = |id: &DatabaseId| {
+            operation(PINS, pins_key(*id), DocumentAction::Delete, Condition::default())
+        };
+        let operations: Vec<_> = databases.iter().map(unpinned).collect();
+        while self.declare(operations.clone(), deadline).await?.is_none() {}
         Ok(())
     }
 }

@@ -57,14 +57,14 @@ impl Gateway {
         }
         let nodes = self.known_nodes(&catalog).into_iter().map(|node| {
             let status = node_status(node, &catalog, reports.told.get(&node), &databases);
-            // Those that the cluster refuses are shown, too: with the reason.
+            // Those that cannot run are shown, too: with the reason.
             NodeStatus { sick: status.sick.or_else(|| self.parts().refusals.of(node)), ..status }
         });
         Status { nodes: nodes.collect(), databases }
     }
 
     /// Whether clients can be served: the cluster has its journal, and every partition is served.
-    /// What is wrong with nodes all the same, each with its name.
+    /// What is wrong with nodes all the same, each with its name: they are sick, or stay down.
     ///
     /// # Errors
     /// See [`NotReady`].
@@ -90,10 +90,13 @@ impl Gateway {
         }
         match catalog.placements().filter(|(partition, _)| !serving(*partition)).count() {
             0 => {
-                let sick = |(node, report): (&NodeId, &NodeReport)| {
-                    report.sick.as_ref().map(|why| format!("{node}: {why}"))
+                let wrong = |node: NodeId| {
+                    let told = reports.told.get(&node);
+                    let why = told.map(|report| report.sick.clone());
+                    let why = why.unwrap_or_else(|| self.parts().refusals.of(node));
+                    why.map(|why| format!("{node}: {why}"))
                 };
-                Ok(reports.told.iter().filter_map(sick).collect())
+                Ok(self.known_nodes(&catalog).into_iter().filter_map(wrong).collect())
             }
             partitions => Err(NotReady::NoLeader { partitions }),
         }

@@ -7,8 +7,9 @@ use super::search::Search;
 use super::{Gateway, NotDoneWhy, UnknownReason, WriteError, WriteReceipt, WriteRequest};
 use crate::catalog::Database;
 use cortado_cluster::{Doubt, Repetition, RouteAttempt, RouteStep, TryOutcome};
-use cortado_document::check_operations;
+use cortado_document::{TransactionError, check_operations};
 use cortado_driver::{KeyedWrite, Refused, UnknownWhy, WriteMode, Written};
+use cortado_model::limits::OPERATIONS_MAX;
 use cortado_model::{PartitionId, RememberedKey, Scn};
 use cortado_peer::{CallError, KnownLeader, Write, WriteAnswer};
 use cortado_replica::NotDone;
@@ -44,6 +45,11 @@ impl Gateway {
     ) -> Result<WriteReceipt, WriteError> {
         let keyed = keyed(&request).into_iter().collect();
         let WriteRequest { operations, deadline, .. } = request;
+        // No transaction has more changes than its format promises, not even one of the system's.
+        if operations.len() > OPERATIONS_MAX {
+            let operations_max = OPERATIONS_MAX;
+            return Err(WriteError::Malformed(TransactionError::TooMany { operations_max }));
+        }
         let (catalog, mode) = (Scn::ZERO, WriteMode::Whole);
         let write = Write { partition, catalog, operations, mode, keyed, deadline };
         match self.route_write(&write).await? {
@@ -58,9 +64,11 @@ impl Gateway {
     /// * `write`: of any catalog; the newest counts at each try.
     pub(super) async fn route_write(&self, write: &Write) -> Result<Acknowledged, WriteError> {
         let mut search = Search::new(self, write.partition);
-        let mut attempt = RouteAttempt::new(match write.keyed.is_empty() {
-            false => Repetition::Remembered,
-            true => Repetition::Doubled,
+        let is_remembered = !write.keyed.is_empty();
+        let mut attempt = RouteAttempt::new(if is_remembered {
+            Repetition::Remembered
+        } else {
+            Repetition::Doubled
         });
         loop {
             let tried = self.try_once(&mut search, write).await;

@@ -41,11 +41,13 @@ pub(super) fn database(database: &Database) -> DatabaseAnswer {
 
 /// A table as declared.
 pub(super) fn table(table: &Table) -> TableAnswer {
-    let schema = table.definition.schema();
+    let schema = table.definition.schema().map(|schema| {
+        RawJson::parse(schema.as_str().to_owned()).expect("a schema that was declared is JSON")
+    });
     TableAnswer {
         name: table.name.clone(),
         key: table.definition.key().to_vec(),
-        schema: schema.and_then(|schema| RawJson::parse(schema.as_str().to_owned()).ok()),
+        schema,
         schema_version: table.schema_version,
     }
 }

@@ -63,7 +63,7 @@ pub(super) const READ: &[&str] = &[
     "Cortado-Role",
     "Vary",
 ];
-/// Headers of a list or batch.
+/// Headers of a page of documents.
 const LISTED: &[&str] = &["Cortado-Session", "Cortado-Served-By", "Cortado-Role", "Vary"];
 /// Headers of a write that was done.
 const WRITTEN_HEADERS: &[&str] =
@@ -169,7 +169,7 @@ const fn again(status: u16, about: &'static str) -> ErrorAnswer {
     ErrorAnswer { status, about, headers: &["Retry-After"] }
 }
 
-/// The answer of a handler that waits for nothing.
+/// An answer of 200 with a body.
 pub(super) const fn found(
     about: &'static str,
     media: &'static [(&'static str, &'static str)],

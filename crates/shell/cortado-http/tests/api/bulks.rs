@@ -121,6 +121,8 @@ async fn lines_are_operations() {
     refused.not_done(400, "malformed_json");
     assert_eq!(refused.json()["operation"], 1);
     assert_eq!(refused.json()["offset"], half.len(), "in the body, not in the line");
+    let detail = text(&refused.json(), "detail").to_owned();
+    assert!(detail.ends_with(&format!(" at byte {}", half.len())), "{detail}");
     assert_eq!(world.get("/v1/music/fan/a").await.status, 200, "nothing of it was done");
     world.ask(NDJSON, "\n \n").await.not_done(422, "empty_transaction");
     world.end().await;

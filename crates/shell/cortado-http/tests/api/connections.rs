@@ -190,8 +190,9 @@ async fn an_upload_that_is_too_large_hears_so_though_it_does_not_listen() {
     assert!(reply.header("connection") == Some("close") && client.is_closed().await);
     let chunk = format!("{:x}\r\n{too_large}\r\n0\r\n\r\n", too_large.len());
     let chunked = put_head("Transfer-Encoding: chunked") + &chunk;
-    let (reply, _) = sends_before_it_reads(&world, chunked.as_bytes()).await;
+    let (reply, mut client) = sends_before_it_reads(&world, chunked.as_bytes()).await;
     reply.not_done(413, "body_too_large");
+    assert!(reply.header("connection") == Some("close") && client.is_closed().await);
     // What breaks the rules is not read as a body, but it is read.
     let length = too_large.len();
     let twice = put_head(&format!("Content-Length: {length}\r\nContent-Length: {length}"));
@@ -280,7 +281,7 @@ async fn shutting_down_finishes_what_has_begun() {
     begun.send(put_head("Expect: 100-continue\r\nContent-Length: 2").as_bytes()).await;
     // The request is in a handler now, which waits for its body.
     assert_eq!(begun.head().await.status, 100);
-    let World { cluster, server, address } = world;
+    let World { cluster, server, address, .. } = world;
     let ending = tokio::spawn(server.shutdown(crate::world::PATIENCE));
     assert!(idle.is_closed().await);
     begun.send(b"{}").await;

@@ -1,21 +1,27 @@
 //! HTTP/2 frame by frame: what clients may do that a library does not let them do.
 
+use crate::limits::without_room;
 use crate::world::{Client, PATIENCE, World};
 use cortado_http::Limits;
 use std::time::Duration;
 
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
+pub(crate) const DATA: u8 = 0;
+pub(crate) const HEADERS: u8 = 1;
+pub(crate) const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const GOAWAY: u8 = 7;
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
+const WINDOW_UPDATE: u8 = 8;
+pub(crate) const END_STREAM: u8 = 1;
+pub(crate) const END_HEADERS: u8 = 4;
 const NO_ERROR: u32 = 0;
-const CANCEL: u32 = 8;
+const INTERNAL_ERROR: u32 = 2;
+pub(crate) const CANCEL: u32 = 8;
 
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+/// Kind, flags and payload.
+pub(crate) type Frame = (u8, u8, Vec<u8>);
+
+pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let [_, high, middle, low] = u32::try_from(payload.len()).unwrap().to_be_bytes();
     [&[high, middle, low, kind, flags], &stream.to_be_bytes()[..], payload].concat()
 }
@@ -28,7 +34,7 @@ fn fields(fields: &[(&str, &str)]) -> Vec<u8> {
 }
 
 /// The head of a request for `path` with a JSON body.
-fn head(method: &str, path: &str) -> Vec<u8> {
+pub(crate) fn head(method: &str, path: &str) -> Vec<u8> {
     fields(&[
         (":method", method),
         (":scheme", "http"),
@@ -38,12 +44,18 @@ fn head(method: &str, path: &str) -> Vec<u8> {
     ])
 }
 
-fn start() -> Vec<u8> {
+pub(crate) fn start() -> Vec<u8> {
     [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), frame(SETTINGS, 0, 0, b"")].concat()
 }
 
 /// Reads up to the answer to a ping; the frames of `stream` before it: kind, flags and payload.
-async fn frames_of(client: &mut Client, stream: u32) -> Vec<(u8, u8, Vec<u8>)> {
+pub(crate) async fn frames_of(client: &mut Client, stream: u32) -> Vec<Frame> {
+    let all = all_frames(client).await.into_iter();
+    all.filter(|(number, _)| *number == stream).map(|(_, frame)| frame).collect()
+}
+
+/// The same of all streams, each frame with the number of its stream.
+async fn all_frames(client: &mut Client) -> Vec<(u32, Frame)> {
     client.send(&frame(PING, 0, 0, b"12345678")).await;
     let mut found = Vec::new();
     loop {
@@ -54,18 +66,19 @@ async fn frames_of(client: &mut Client, stream: u32) -> Vec<(u8, u8, Vec<u8>)> {
         match (head[3], head[4]) {
             // The server pings, too.
             (PING, 1) if payload == b"12345678" => return found,
-            (kind, flags) if number == stream => found.push((kind, flags, payload)),
-            (_, _) => {}
+            (kind, flags) => found.push((number, (kind, flags, payload))),
         }
     }
 }
 
+/// Whether a frame is the last one of an answer.
+fn is_end((kind, flags, _): &Frame) -> bool {
+    [DATA, HEADERS].contains(kind) && flags & END_STREAM != 0
+}
+
 /// As [`frames_of`], until the stream has been answered.
-async fn answer_of(client: &mut Client, stream: u32) -> Vec<(u8, u8, Vec<u8>)> {
+async fn answer_of(client: &mut Client, stream: u32) -> Vec<Frame> {
     let mut found = Vec::new();
-    let is_end = |(kind, flags, _): &(u8, u8, Vec<u8>)| {
-        [DATA, HEADERS].contains(kind) && flags & END_STREAM != 0
-    };
     while !found.iter().any(is_end) {
         found.extend(frames_of(client, stream).await);
     }
@@ -101,23 +114,64 @@ async fn a_request_that_is_reset_before_its_end_does_nothing() {
     world.end().await;
 }
 
+/// What a client may still send: of the connection, and of stream 1.
+struct Windows {
+    connection: u32,
+    stream: u32,
+}
+
+impl Windows {
+    /// Those of the protocol: the server's settings hold once they are acknowledged, which is never
+    /// done here. Source: RFC 9113, sections 6.5.3 and 6.9.2.
+    const fn initial() -> Windows {
+        Windows { connection: 65_535, stream: 65_535 }
+    }
+
+    fn learn(&mut self, frames: &[(u32, Frame)]) {
+        for (stream, (kind, _, payload)) in frames {
+            let opened = || u32::from_be_bytes(payload[..].try_into().unwrap());
+            match (*kind, *stream) {
+                (WINDOW_UPDATE, 0) => self.connection += opened(),
+                (WINDOW_UPDATE, 1) => self.stream += opened(),
+                (_, _) => {}
+            }
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refused_upload_is_answered_whole_and_its_rest_is_read() {
     let world = World::start().await;
     let mut client = world.connect().await;
+    let mut windows = Windows::initial();
     let refused = frame(HEADERS, END_HEADERS, 1, &head("PUT", "/v1/music/none/x"));
     client.send(&[start(), refused].concat()).await;
-    let answer = answer_of(&mut client, 1).await;
+    let mut answer = Vec::new();
+    while !answer.iter().any(is_end) {
+        let frames = all_frames(&mut client).await;
+        windows.learn(&frames);
+        let of_stream = frames.into_iter().filter(|(stream, _)| *stream == 1);
+        answer.extend(of_stream.map(|(_, frame)| frame));
+    }
     let text: Vec<u8> = answer.iter().flat_map(|(_, _, payload)| payload.clone()).collect();
     assert!(String::from_utf8_lossy(&text).contains("no_such_table"), "{answer:?}");
     assert!(answer.iter().all(|(kind, ..)| *kind != RST_STREAM), "{answer:?}");
     // More than the window of a stream or of the connection.
-    let piece = frame(DATA, 0, 1, &[b' '; 16 << 10]);
-    for _ in 0..256 {
-        client.send(&piece).await;
-        let more = frames_of(&mut client, 1).await;
-        assert!(more.iter().all(|(kind, ..)| *kind != RST_STREAM), "{more:?}");
-    }
+    const PIECE_BYTES: u32 = 16 << 10;
+    let piece = frame(DATA, 0, 1, &[b' '; PIECE_BYTES as usize]);
+    let sent = async {
+        for _ in 0..256 {
+            while windows.connection.min(windows.stream) < PIECE_BYTES {
+                let more = all_frames(&mut client).await;
+                assert!(more.iter().all(|(_, (kind, ..))| *kind != RST_STREAM), "{more:?}");
+                windows.learn(&more);
+            }
+            windows.connection -= PIECE_BYTES;
+            windows.stream -= PIECE_BYTES;
+            client.send(&piece).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, sent).await.expect("the windows are opened again");
     client.send(&frame(DATA, END_STREAM, 1, b"")).await;
     let more = frames_of(&mut client, 1).await;
     assert!(more.iter().all(|(kind, ..)| *kind != RST_STREAM), "{more:?}");
@@ -169,6 +223,29 @@ async fn a_change_stream_that_is_reset_leaves_its_slot_at_once() {
     until(1).await;
     drop(client);
     until(0).await;
+    world.end().await;
+}
+
+/// No client takes what it has for everything; the other streams of its connection go on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_stream_that_breaks_off_is_reset_and_never_ended() {
+    let (world, unread, get) = without_room(Duration::from_millis(1)).await;
+    let path = get.strip_prefix("GET ").unwrap();
+    let ask = |stream, path| frame(HEADERS, END_HEADERS | END_STREAM, stream, &head("GET", path));
+    let mut client = world.connect().await;
+    client.send(&[start(), ask(1, path)].concat()).await;
+    let is_last = |(kind, flags, _): &(u8, u8, Vec<u8>)| {
+        *kind == RST_STREAM || ([DATA, HEADERS].contains(kind) && flags & END_STREAM != 0)
+    };
+    let mut found = Vec::new();
+    while !found.iter().any(is_last) {
+        found.extend(frames_of(&mut client, 1).await);
+    }
+    let (kind, _, payload) = found.last().unwrap();
+    assert_eq!((*kind, &payload[..]), (RST_STREAM, &INTERNAL_ERROR.to_be_bytes()[..]), "{found:?}");
+    client.send(&ask(3, "/healthz")).await;
+    assert!(answer_of(&mut client, 3).await.iter().all(|(kind, ..)| *kind != RST_STREAM));
+    drop(unread);
     world.end().await;
 }
 

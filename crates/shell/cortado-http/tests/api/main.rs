@@ -12,6 +12,7 @@ mod conditions;
 mod connections;
 mod creation;
 mod documents;
+mod handoffs;
 mod http2;
 mod http2_frames;
 mod limits;

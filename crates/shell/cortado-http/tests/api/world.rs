@@ -21,6 +21,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A cluster of three nodes and its server.
 pub(crate) struct World {
+    pub(crate) log: SharedMemoryLog,
     pub(crate) cluster: Cluster,
     pub(crate) server: Server,
     pub(crate) address: SocketAddr,
@@ -43,12 +44,12 @@ impl World {
     }
 
     pub(crate) async fn with(limits: Limits) -> World {
-        let log = Arc::new(SharedMemoryLog::new());
+        let log = SharedMemoryLog::new();
         let metrics = Arc::new(Registry::default());
         let stores = Arc::new(FreshStores);
         let directories = Arc::new(MemoryDirectories::default());
         let components = Components {
-            log,
+            log: Arc::new(log.clone()),
             beats: Arc::new(SharedMemoryBeats::default()),
             stores,
             directories,
@@ -61,7 +62,7 @@ impl World {
         let options = Options { limits, dev: Some(cluster.nodes()), hosts: Vec::new() };
         let server = Server::start(listener, cluster.gateway(), metrics, options).unwrap();
         let address = server.address();
-        let world = World { cluster, server, address };
+        let world = World { log, cluster, server, address };
         let body = r#"{"partitions":4,"tables":{"album":{"key":["artist","album"]},
             "song":{"key":["artist","album","song"]},"fan":{"key":["fan"]}}}"#;
         let created = world.put("/admin/v1/databases/music", body).await;

@@ -136,8 +136,7 @@ fn priority_of(partition: PartitionId, record: &Bytes) -> AppendPriority {
     match frame.record().map(|record| record.body) {
         Ok(Body::Transaction(transaction)) => {
             let mut changes = transaction.changes.iter();
-            let removes =
-                !transaction.changes.is_empty() && changes.all(|change| change.document.is_none());
+            let removes = changes.all(|change| change.document.is_none());
             // No database is dropped without writing to `_cluster`.
             if removes || partition == PartitionId::CLUSTER {
                 AppendPriority::Freeing
@@ -181,8 +180,27 @@ fn cause(outcome: &cortado_log::AppendOutcome) -> Option<&Cause> {
 mod tests {
     use super::*;
     use cortado_gateway::cluster_genesis;
-    use cortado_model::{ClusterUuid, Millis, NodeId, ReplicaIncarnation, WallMillis};
-    use cortado_replica::{Identity, Now, genesis_record};
+    use cortado_model::{
+        ClusterUuid, DatabaseId, Millis, NodeId, PartitionUuid, ReplicaIncarnation, Scn, WallMillis,
+    };
+    use cortado_replica::{
+        ChainHash, Header, Identity, Now, Record, Transaction, encode, genesis_record,
+    };
+
+    /// A deletion of what is not there, under a key, is a record all the same.
+    #[test]
+    fn what_removes_nothing_may_take_the_room_of_what_removes() {
+        let header = Header {
+            scn: Scn::ZERO,
+            node: NodeId(1),
+            incarnation: ReplicaIncarnation::default(),
+            time: WallMillis(0),
+        };
+        let record = Record { header, body: Body::Transaction(Transaction::default()) };
+        let (bytes, _) = encode(PartitionUuid(7), &record, ChainHash::default());
+        let partition = PartitionId { database: DatabaseId(1), number: 0 };
+        assert_eq!(priority_of(partition, &bytes), AppendPriority::Freeing);
+    }
 
     #[test]
     fn nothing_overtakes_what_is_of_a_lower_priority() {

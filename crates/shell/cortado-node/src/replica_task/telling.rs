@@ -38,11 +38,10 @@ pub(super) fn tell(host: &ReplicaHost, handle: &ReplicaHandle, news: News) {
         }
         News::LostRecord { since, holder } => of.lost_record(since, holder),
         News::Unverified { generation } => {
-            warn!(%generation, "leadership unverified: no peer answered");
+            // As at each start: the others are not there yet. The status shows it while it is so.
+            info!(%generation, "leadership unverified: no peer answered");
         }
-        News::Verified { generation } => {
-            info!(%generation, "leadership verified");
-        }
+        News::Verified { generation } => info!(%generation, "leadership verified"),
         News::Diverged { generation, conflict, opened: false } => {
             of.not_opened(generation, conflict)
         }

@@ -14,14 +14,14 @@ use std::thread::available_parallelism;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout_at};
+use tracing::error;
 
-/// So many documents are read on the spot, where the store has it so.
-const DOCUMENTS_SHORT: usize = 100;
+/// So many documents are read on the spot, where the store has it so; more of them on threads that
+/// may block.
+pub(super) const DOCUMENTS_SHORT: usize = 100;
 /// Bytes of documents that one write has in memory before it is its turn: as much as a record of
 /// the log may hold of what it makes of them.
 const FOUND_BYTES_MAX: usize = 16 << 20;
-/// Documents that are read at once.
-const DOCUMENTS_AT_ONCE: usize = 16;
 
 /// Finds out what writes make of their documents.
 pub(super) struct Foresight {
@@ -84,8 +84,14 @@ impl Foresight {
             drop(permit);
             in_time.then_some(prospect)
         });
-        // If it panicked, or is not done in time, nothing is in line yet.
-        work.await.ok().flatten().ok_or(Late)
+        match work.await {
+            // If it is not done in time, nothing is in line yet.
+            Ok(prospect) => prospect.ok_or(Late),
+            Err(error) => {
+                error!(%error, "validation panicked: a defect, please report it");
+                Err(Late)
+            }
+        }
     }
 }
 
@@ -160,18 +166,7 @@ async fn look(
     if keys.is_empty() {
         return found;
     }
-    let find = move |store: &dyn Store| {
-        let (mut documents, mut bytes) = (Vec::new(), 0);
-        for some in keys.chunks(DOCUMENTS_AT_ONCE) {
-            if bytes > FOUND_BYTES_MAX {
-                break;
-            }
-            let more = store.find(partition, some, &[])?.documents;
-            bytes += more.iter().flatten().map(|found| found.image().len()).sum::<usize>();
-            documents.extend(more);
-        }
-        Ok(documents)
-    };
+    let find = move |store: &dyn Store| store.view(partition)?.documents_of(&keys, FOUND_BYTES_MAX);
     let is_short = asked.len() <= DOCUMENTS_SHORT;
     let findings = if is_short { lanes.read(find).await } else { lanes.read_long(find).await };
     // What was not read now is read by the leader's task, which says why if it cannot.

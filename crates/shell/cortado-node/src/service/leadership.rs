@@ -2,7 +2,7 @@
 
 use super::{NoLeader, NodeService};
 use crate::asker::{Asker, Input};
-use cortado_driver::{ReplicaRole, Reply};
+use cortado_driver::Reply;
 use cortado_model::{NodeId, PartitionId};
 use cortado_peer::{CallError, HandOff, HandOffAnswer, KnownLeader, Message, VerifyAnswer};
 use cortado_replica::NotDone;
@@ -21,14 +21,15 @@ impl NodeService {
             Ok(leader) => leader,
             Err(why) => return HandOffAnswer::WrongNode(known(why)),
         };
-        if to == Some(self.host.node()) {
+        if to == self.host.node() {
             return HandOffAnswer::Leads;
         }
-        let Some(successor) = self.successor(partition, to, deadline).await else {
+        let is_placed = self.host.cluster.placed(partition).contains(&to);
+        if !is_placed || !self.could_lead(partition, to, deadline).await {
             return HandOffAnswer::NoSuccessor;
-        };
+        }
         let (caller, answer) = Asker::new();
-        let taken = leader.send(Input::HandOff { caller, to: Some(successor) });
+        let taken = leader.send(Input::HandOff { caller, to: Some(to) });
         match timeout_at(deadline, taken).await {
             Ok(true) => {}
             Ok(false) => return HandOffAnswer::WrongNode(route.leader()),
@@ -47,11 +48,11 @@ impl NodeService {
             }
         }
         if let (Some(end), Some(peer)) =
-            (self.host.log.local_end(partition), self.host.peers.peer(successor))
+            (self.host.log.local_end(partition), self.host.peers.peer(to))
         {
             peer.tell(Message::LogGrew { partition, end });
         }
-        HandOffAnswer::SteppedDown(successor)
+        HandOffAnswer::SteppedDown(to)
     }
 
     /// Begins a round of digests, if this node leads.
@@ -71,39 +72,17 @@ impl NodeService {
         }
     }
 
-    /// The node that should follow this one: `to`, or the first by rank; if it says that it could.
-    async fn successor(
-        &self,
-        partition: PartitionId,
-        to: Option<NodeId>,
-        deadline: Instant,
-    ) -> Option<NodeId> {
-        for node in self.host.cluster.placed(partition) {
-            let wanted = to.is_none_or(|to| to == node) && node != self.host.node();
-            if wanted && self.could_lead(partition, node, deadline).await {
-                return Some(node);
-            }
-        }
-        None
-    }
-
+    /// Whether `node` says that it could follow this one.
     async fn could_lead(&self, partition: PartitionId, node: NodeId, deadline: Instant) -> bool {
         let Some(peer) = self.host.peers.peer(node) else { return false };
         let deadline = deadline.min(Instant::now() + SUCCESSOR_ANSWERS);
         let report = timeout_at(deadline, peer.report(Some(partition.database), deadline)).await;
         let Ok(report) = report.unwrap_or(Err(CallError::Late)) else { return false };
-        if !report.fit {
-            // It would claim nothing, or give it up again.
-            return false;
-        }
+        let told = self.host.progress.of(partition, self.host.clock.steady());
+        let none_has_room = self.host.none_has_room(&told);
         let replicas = report.replicas.iter().map(|replica| replica.progress);
         let mut own = replicas.filter(|replica| replica.partition == partition);
-        // Where no node has room, it makes no difference who leads.
-        let has_none = self.host.health.room.is_missing();
-        own.any(|replica| match replica.role {
-            ReplicaRole::Full => false,
-            role => role.is_readable() && (replica.has_room || has_none),
-        })
+        own.any(|replica| replica.could_lead(report.fit, none_has_room))
     }
 }
 

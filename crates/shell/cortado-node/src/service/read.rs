@@ -2,6 +2,7 @@
 //!
 //! Start reading at [`NodeService::answer_read`]. Source: docs/protocols/replication.md, "Reads".
 
+use super::foresight::DOCUMENTS_SHORT;
 use super::{NoLeader, NodeService};
 use crate::asker::{Asker, Input};
 use crate::local_routes::LocalRoute;
@@ -24,9 +25,6 @@ const LOOK_AGAIN: Duration = Duration::from_millis(2);
 /// How long a session waits for a replica that is behind: longer than a transaction takes from the
 /// leader to a follower that is well.
 const CATCH_UP: Duration = Duration::from_millis(20);
-/// So many documents are read on the spot, where the store has it so; more of them on threads that
-/// may block.
-const DOCUMENTS_SHORT: usize = 100;
 
 impl NodeService {
     /// Looks at the own replica, if it may serve the read.

@@ -80,8 +80,9 @@ impl ReplicaViews for Views {
         let Some(leader) = self.replica(partition) else { return BTreeMap::new() };
         let end = leader.known_end();
         let told = self.host.progress.of(partition, self.host.clock.steady());
+        let none_has_room = self.host.none_has_room(&told);
         let could = told.into_iter().filter(|(node, told)| {
-            told.role.is_readable() && told.has_room && self.host.progress.is_fit(*node)
+            told.could_lead(self.host.progress.is_fit(*node), none_has_room)
         });
         could.map(|(node, told)| (node, end.0.saturating_sub(told.folded.0))).collect()
     }

@@ -7,13 +7,15 @@ use cortado_document::{
 use cortado_gateway::{
     AdminError, ChangesError, Consistency, DatabaseSpec, Declared, ScanRequest, WriteError,
 };
-use cortado_model::{Generation, PartitionId, Scn, Sequence};
+use cortado_model::{EntryRange, Generation, PartitionId, Scn, Sequence, TableId};
+use cortado_store::Store;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 fn table(key: &[&str], schema: Option<Value>) -> TableDefinition {
     let key = key.iter().map(|part| (*part).to_owned()).collect();
-    TableDefinition::new(key, schema.as_ref().map(SchemaText::from)).unwrap()
+    let schema = schema.map(|schema| SchemaText::parse(schema.to_string().as_bytes()).unwrap());
+    TableDefinition::new(key, schema).unwrap()
 }
 
 fn spec(partitions: Option<u32>) -> DatabaseSpec {
@@ -314,4 +316,36 @@ async fn what_is_declared_side_by_side_shares_no_identity() {
     let shared = catalog.database("shared").unwrap();
     let ids: BTreeSet<_> = shared.tables().map(|table| table.id).collect();
     assert_eq!((shared.tables().count(), ids.len()), (9, 9));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_with_more_tables_than_a_transaction_takes_is_dropped_with_all_of_them() {
+    let world = World::start().await;
+    let gateway = &world.gateway;
+    let tables = (0..998).map(|number| (format!("t{number}"), table(&["id"], None)));
+    let many = DatabaseSpec { tables: tables.collect(), ..spec(Some(1)) };
+    let created = gateway.create_database("many", many.clone(), deadline()).await.unwrap();
+    let Declared::Created(database) = created else { panic!("{created:?}") };
+    let id = database.id.0.to_string();
+    for number in 998..1_003 {
+        let name = format!("t{number}");
+        gateway.put_table("many", &name, table(&["id"], None), deadline()).await.unwrap();
+    }
+    // The documents of `_cluster` that declare its tables, as the stores hold them.
+    let declared = || {
+        let tables = EntryRange::documents(TableId(3), &[]);
+        let count = |node| {
+            let view = world.stores.of(node).view(PartitionId::CLUSTER).unwrap();
+            let keys = view.documents(&tables).map(|found| found.unwrap().0);
+            keys.filter(|key| key.parts().next() == Some(id.as_str())).count()
+        };
+        [N1, N2, N3].map(count)
+    };
+    eventually("all tables are declared", || declared() == [1_003; 3]).await;
+    gateway.drop_database("many", deadline()).await.unwrap();
+    assert!(gateway.catalog().database("many").is_none());
+    eventually("no table is left", || declared() == [0; 3]).await;
+    // Its name can be used again, and its tables with it.
+    let again = gateway.create_database("many", many, deadline()).await.unwrap();
+    assert!(matches!(again, Declared::Created(_)), "{again:?}");
 }

@@ -1,5 +1,6 @@
 //! Nodes and whole processes start again from what is left, and rebuild what is not.
 
+use crate::storage::says;
 use crate::world::{
     Music, N1, N2, N3, World, eventually, eventually_asking, idempotency, settings, stored,
 };
@@ -8,6 +9,7 @@ use cortado_log::Beats;
 use cortado_log::memory::SharedMemoryLog;
 use cortado_model::{Beat, LogOffset, NodeIncarnation, PartitionId, WallMillis};
 use cortado_node::{Founding, IdentityError, StartError};
+use cortado_store::StoreError;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::SystemTime;
@@ -99,6 +101,41 @@ async fn deleted_stores_are_folded_again_from_the_log() {
     let music = Music::again(&world);
     check_filled(&music, 50).await;
     check_equal(&world, &music).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_is_tried_again_where_that_may_help() {
+    let world = World::start().await;
+    let music = world.music(2).await;
+    fill(&music, 0, 20).await;
+    drop(music);
+    let (log, stores) = world.shutdown().await;
+    let why = |what: &str| what.to_owned();
+    stores.broken.lock().unwrap().extend([
+        (N2, StoreError::Failed { why: why("no descriptors") }),
+        (N3, StoreError::Damaged { why: why("the last copy") }),
+    ]);
+    let world = World::over(log, stores, settings()).await;
+    let music = Music::again(&world);
+    check_filled(&music, 20).await;
+    music.await_leaders(&[N1]).await;
+    assert!(says(&world, N2, "no descriptors").await && says(&world, N3, "the last copy").await);
+    let warnings = world.gateway.ready().await.unwrap();
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    // Both were looked into and opened at the start.
+    let tries = |node| world.stores.tries_in_vain.lock().unwrap()[&node];
+    eventually("it is tried again", || tries(N2) >= 4).await;
+    assert_eq!(tries(N3), 2, "what only a person can mend");
+    world.stores.broken.lock().unwrap().clear();
+    eventually_asking("it is up", async || {
+        let status = world.gateway.status().await;
+        status.nodes[1].alive && status.nodes[1].sick.is_none()
+    })
+    .await;
+    assert!(says(&world, N3, "the last copy").await, "until it is started by hand");
+    world.nodes.start(N3).await.unwrap();
+    music.await_complete().await;
+    assert_eq!(world.gateway.ready().await, Ok(Vec::new()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -56,6 +56,10 @@ pub(crate) struct Stores {
     stores: Mutex<BTreeMap<NodeId, Arc<MemoryStore>>>,
     /// What stands between a node and its store, if anything does.
     between: Option<Between>,
+    /// Why the stores of these nodes cannot be opened.
+    pub(crate) broken: Mutex<BTreeMap<NodeId, StoreError>>,
+    /// How often it was tried in vain.
+    pub(crate) tries_in_vain: Mutex<BTreeMap<NodeId, u32>>,
     /// Whether a store loses everything that was not synced when it is opened again.
     pub(crate) forgetful: std::sync::atomic::AtomicBool,
     /// On which all nodes beat.
@@ -100,6 +104,10 @@ impl Stores {
 
 impl StoreFactory for Stores {
     fn open(&self, node: NodeId) -> Result<Arc<dyn Store>, StoreError> {
+        if let Some(why) = self.broken.lock().unwrap().get(&node) {
+            *self.tries_in_vain.lock().unwrap().entry(node).or_default() += 1;
+            return Err(why.clone());
+        }
         let store = self.of(node);
         let forgetful = self.forgetful.load(std::sync::atomic::Ordering::Relaxed);
         store.crash(|_, steps| if forgetful { steps } else { 0 });

@@ -21,6 +21,7 @@
 //! | [`led`] | what can be read is led, though all stores be full | failover.md, "Handing back" |
 //! | [`kept`] | what only a person can mend is kept | "Duties of the driver", 12 |
 //! | [`pinned`] | an operator's handoff stays | failover.md, "Pins and drains" |
+//! | [`drained`] | a drained node leads nothing that another one could | "Pins and drains" |
 //! | [`liveness`] | after the faults every partition is served again | "What must always hold" |
 //!
 //! Linearizability and sessions are the client oracle's: [`crate::database::oracle`].
@@ -30,6 +31,7 @@ pub mod applied_in_order;
 pub mod checkpoint_order;
 pub mod definite_errors;
 pub mod disputes;
+pub mod drained;
 pub mod eligible;
 pub mod equal_digests;
 pub mod handoff;

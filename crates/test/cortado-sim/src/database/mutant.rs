@@ -92,6 +92,12 @@ pub enum Mutant {
     GathersWithoutBound,
     /// A node that starts again does not know where operators want leaderships.
     ForgetsPins,
+    /// A node that starts again does not know which nodes are drained.
+    ForgetsDrains,
+    /// A node does not know that it is drained itself.
+    IgnoresOwnDrain,
+    /// Behind a wall clock that ran ahead, log time goes on at the pace of the steady clock.
+    HurriesLogTime,
     /// A leader does not look which of the log's own leaders has appended its record.
     ForgetsLeaders,
     /// A replica that cannot follow its log any more hears only that nothing new is there.
@@ -113,7 +119,7 @@ impl Mutant {
     }
 
     /// Those of the simulator itself.
-    const OWN: [Mutant; 43] = [
+    const OWN: [Mutant; 46] = [
         Mutant::AnswersWhenSent,
         Mutant::AnswersWhenAppended,
         Mutant::SkipsBarrier,
@@ -155,6 +161,9 @@ impl Mutant {
         Mutant::TrimsWithoutTheAbsent,
         Mutant::GathersWithoutBound,
         Mutant::ForgetsPins,
+        Mutant::ForgetsDrains,
+        Mutant::IgnoresOwnDrain,
+        Mutant::HurriesLogTime,
         Mutant::ForgetsLeaders,
         Mutant::HidesLogFailures,
     ];

@@ -8,6 +8,7 @@ use crate::database::store::Store;
 use crate::kernel::time::{Moment, NodeClock};
 use cortado_cluster::{Eligibility, LifeStanding, LogClock};
 use cortado_model::{LogOffset, NodeId, NodeIncarnation};
+use std::collections::BTreeSet;
 
 /// One machine.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub struct Node {
     pub was_away: bool,
     /// Below which offset each of its replicas has said last that it holds everything durably.
     pub verified: Vec<LogOffset>,
+    /// The drained nodes, as far as its replica of `_cluster` has folded.
+    pub drained: BTreeSet<NodeId>,
     /// Its stores take nothing more before.
     pub store_full_until: Moment,
     /// What decides whether it may claim.

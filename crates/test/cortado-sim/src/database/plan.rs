@@ -297,6 +297,7 @@ impl Plan {
             | Scenario::KafkaStrangers
             | Scenario::KafkaUnclean
             | Scenario::KafkaRecreated => self.stand_on_brokers(random),
+            Scenario::Drained => self.drain_often(random),
         }
     }
 
@@ -336,6 +337,16 @@ impl Plan {
         self.clients = 2;
         self.think_us = 60 * MILLI;
         self.faults_us = STORY_US;
+    }
+
+    /// Any faults, and few requests: leaderships may take minutes to be where they should be.
+    fn drain_often(&mut self, random: &mut Random) {
+        self.chores_us.insert(Chore::Drain, random.one_of(&[300, 1_500]) * MILLI);
+        self.policy = Policy::Cluster;
+        self.nodes = random.one_of(&[3, 3, 5]);
+        self.drift_ppm.resize(self.nodes, 99_000);
+        self.clients = 2;
+        self.think_us = 60 * MILLI;
     }
 
     /// Logs that break under handoffs, and leases long enough to outlive them.

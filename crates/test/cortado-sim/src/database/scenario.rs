@@ -65,6 +65,8 @@ pub enum Scenario {
     Blind,
     /// An operator hands a leadership over: it stays, but for the time in which its node is dead.
     Pinned,
+    /// Operators drain nodes and resume them while all kinds of faults strike.
+    Drained,
     /// Brokers instead of the log in memory, and any faults at once.
     Kafka,
     /// Brokers that die, stop and are cut off from one another all the time.
@@ -84,7 +86,7 @@ pub enum Scenario {
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Scenario; 34] = [
+    pub const ALL: [Scenario; 35] = [
         Scenario::Swarm,
         Scenario::Calm,
         Scenario::Duel,
@@ -112,6 +114,7 @@ impl Scenario {
         Scenario::NoRoom,
         Scenario::Blind,
         Scenario::Pinned,
+        Scenario::Drained,
         Scenario::Kafka,
         Scenario::KafkaBrokers,
         Scenario::KafkaLimbo,
@@ -184,6 +187,7 @@ impl fmt::Display for Scenario {
             Scenario::KafkaStrangers => "kafka-strangers",
             Scenario::KafkaUnclean => "kafka-unclean",
             Scenario::KafkaRecreated => "kafka-recreated",
+            Scenario::Drained => "drained",
         })
     }
 }

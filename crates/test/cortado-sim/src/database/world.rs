@@ -13,6 +13,7 @@ mod clients;
 mod clocks;
 mod deciding;
 mod detecting;
+mod draining;
 mod driving;
 mod due;
 mod ending;
@@ -45,7 +46,7 @@ use crate::database::history::Operation;
 use crate::database::hosted::Job;
 use crate::database::invariants::kept::Kept;
 use crate::database::invariants::{
-    definite_errors, handoff, liveness, log_time, one_winner, real_time,
+    definite_errors, drained, handoff, liveness, log_time, one_winner, real_time,
 };
 use crate::database::mutant::Mutant;
 use crate::database::node::{Node, Place};
@@ -66,7 +67,7 @@ use cortado_model::{
 use cortado_replica::{ChainHash, Genesis, HistoryPoint, Origin, PartitionIdentity};
 use shared_beats::SharedBeats;
 use shared_log::SharedLog;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The last generation of a former life, where databases have one.
 const FORMER: Generation = Generation(7);
@@ -95,6 +96,8 @@ pub struct World {
     unheard: Option<usize>,
     /// The leadership that an operator has placed: only in `Pinned`.
     pin: Option<Pin>,
+    /// The nodes that operators have drained: only in `Drained`.
+    drained: BTreeSet<NodeId>,
     phase: Phase,
     mutant: Option<Mutant>,
     /// Numbers for incarnations, requests and values; never used twice.
@@ -111,6 +114,9 @@ struct Partition {
     handoff: handoff::Handoff,
     etags: log_time::Etags,
     served: liveness::Served,
+    misplaced: drained::Misplaced,
+    /// What the last record was stamped with, and when it was sent: for a planted bug.
+    stamped: Option<(WallMillis, Moment)>,
     /// What any record was stamped with, less what log time has crept on until it was sent.
     creeps_from_ms: u64,
     /// The highest offset below which the log was ever told to forget.
@@ -250,6 +256,7 @@ impl World {
             kept: Vec::new(),
             unheard: None,
             pin: None,
+            drained: BTreeSet::new(),
             phase: Phase::Faults,
             mutant,
             numbers: 0,
@@ -313,6 +320,7 @@ impl World {
             Due::Usurp => self.usurp(),
             Due::Probe => self.probe(),
             Due::Placing(scene) => self.play(scene),
+            Due::HearOrders { node } => self.hear_orders(node),
             Due::Start { node } => self.start(node),
             Due::Replace { node } => self.replace(node),
             Due::Resume { node, pause } => self.resume(node, pause),

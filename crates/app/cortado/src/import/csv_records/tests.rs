@@ -64,6 +64,26 @@ fn a_missing_quote_costs_a_bounded_part() {
 }
 
 #[test]
+fn a_quote_that_is_never_closed_swallows_nothing_in_silence() {
+    let unclosed = "!a closing quote is missing: the last cell goes on to the end of the file";
+    let first = "2:{\"a\":\"1\",\"b\":\"x\"}";
+    check("a,b\n1,x\n2,\"y\n3,z\n", &[first, &format!("3{unclosed}")]);
+    check("a\tb\n1\tx\n2\t\"", &[first, &format!("3{unclosed}")]);
+    // Those that are closed where the file ends, and what begins no quote.
+    for last in ["2,\"y\"", "2,\"y\"\n", "2,\"y\"\r\n", "2,y", "2,y\r"] {
+        check(&format!("a,b\n1,x\n{last}"), &[first, "3:{\"a\":\"2\",\"b\":\"y\"}"]);
+    }
+    check("a,b\n1,x\n2,y\"\n", &[first, "3:{\"a\":\"2\",\"b\":\"y\\\"\"}"]);
+    check("a,b\n1,x\n\n\r\n", &[first]);
+}
+
+#[test]
+fn a_record_of_too_many_cells_says_so() {
+    let file = format!("a,b\n{}\n1,2\n", ",".repeat(20_000));
+    check(&file, &["2!it has more than 10,000 cells", "3:{\"a\":\"1\",\"b\":\"2\"}"]);
+}
+
+#[test]
 fn what_is_no_header_is_refused() {
     let refused = |file: &str| begin(file, None).map(drop).expect_err("no header").to_string();
     assert!(refused("a,b,a\n").contains("two columns named \"a\""));

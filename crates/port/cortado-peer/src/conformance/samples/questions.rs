@@ -25,7 +25,7 @@ pub(in crate::conformance) fn questions(deadline: Instant) -> Vec<Question> {
     each! {
         Question::Write(_) => writes(deadline).into_iter().map(wrap),
         Question::Read(_) => levels_and_looks().into_iter().map(read),
-        Question::HandOff(_) => [None, Some(NodeId(0)), Some(NodeId(u32::MAX))].map(hand_off),
+        Question::HandOff(_) => [NodeId(0), NodeId(u32::MAX)].map(hand_off),
         Question::Verify(..) => [Question::Verify(PartitionId::CLUSTER, deadline)],
         Question::Standing(..) => [Question::Standing(PartitionId::CLUSTER, deadline)],
         Question::Report(..) => [

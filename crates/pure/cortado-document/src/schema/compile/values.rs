@@ -4,10 +4,12 @@ use super::{Compiler, Read};
 use crate::budget::rounds;
 use crate::decimal::Decimal;
 use crate::json::{Json, Object};
+use crate::schema::assertion::Bound;
 use crate::schema::index::ResourceNumber;
 use crate::schema::pattern::{PatternError, PatternNumber};
-use crate::schema::rules::{Bound, SchemaNumber, Types};
+use crate::schema::rules::SchemaNumber;
 use crate::schema::schema_error::SchemaError;
+use crate::types::Types;
 
 impl<'a> Compiler<'a> {
     pub(super) fn invalid(&self, at: &Json<'_>, why: &str) -> SchemaError {
@@ -67,7 +69,7 @@ impl<'a> Compiler<'a> {
         };
         match value {
             Json::Array(names) if !names.is_empty() => {
-                names.iter().try_fold(Types::default(), |types, name| Ok(types.or(one(name)?)))
+                names.iter().try_fold(Types::NONE, |types, name| Ok(types.or(one(name)?)))
             }
             other => one(other),
         }

@@ -5,8 +5,8 @@
 
 use super::{Evaluation, Judged};
 use crate::budget::Budget;
-use crate::json::Json;
-use crate::schema::rules::{Keyword, SchemaNumber};
+use crate::json::{Json, Object};
+use crate::schema::rules::{Keyword, Properties, SchemaNumber};
 use crate::schema::scopes::ScopeNumber;
 use std::collections::BTreeSet;
 
@@ -21,6 +21,15 @@ struct Marks {
     asked: BTreeSet<(SchemaNumber, ScopeNumber)>,
 }
 
+/// What a schema that marks is to the one whose unevaluated rest is sought.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Marking {
+    /// That one itself, which asks before it has judged the rest.
+    Asking,
+    /// One that it applies to the same value, and which has judged its own rest.
+    Applied,
+}
+
 impl Marks {
     fn all(&mut self, budget: &mut Budget) -> Judged<()> {
         budget.charge(self.marked.len() / MARKS_A_STEP)?;
@@ -30,40 +39,17 @@ impl Marks {
 }
 
 impl Evaluation<'_> {
-    /// Whether all members that `schema` has not evaluated satisfy `rest`.
-    pub(super) fn unevaluated_properties(
+    /// Whether all of `values`, the members or items of `at`, that `schema` has not evaluated
+    /// satisfy `rest`.
+    pub(super) fn unevaluated<'v, 'd: 'v>(
         &mut self,
         rest: SchemaNumber,
         schema: SchemaNumber,
         scope: ScopeNumber,
         at: &Json<'_>,
+        values: impl ExactSizeIterator<Item = &'v Json<'d>>,
     ) -> Judged<bool> {
-        let Json::Object(object) = at else { return Ok(true) };
-        let members = object.members().iter().map(|member| &member.value);
-        let evaluated = self.evaluated(schema, scope, at, object.len())?;
-        self.judge_rest(rest, scope, members, &evaluated)
-    }
-
-    /// Whether all items that `schema` has not evaluated satisfy `rest`.
-    pub(super) fn unevaluated_items(
-        &mut self,
-        rest: SchemaNumber,
-        schema: SchemaNumber,
-        scope: ScopeNumber,
-        at: &Json<'_>,
-    ) -> Judged<bool> {
-        let Json::Array(items) = at else { return Ok(true) };
-        let evaluated = self.evaluated(schema, scope, at, items.len())?;
-        self.judge_rest(rest, scope, items.iter(), &evaluated)
-    }
-
-    fn judge_rest<'v, 'd: 'v>(
-        &mut self,
-        rest: SchemaNumber,
-        scope: ScopeNumber,
-        values: impl Iterator<Item = &'v Json<'d>>,
-        evaluated: &[bool],
-    ) -> Judged<bool> {
+        let evaluated = self.evaluated(schema, scope, at, values.len())?;
         for (value, is_evaluated) in values.zip(evaluated) {
             if !is_evaluated && !self.is_valid(rest, scope, value)? {
                 return Ok(false);
@@ -81,20 +67,18 @@ impl Evaluation<'_> {
     ) -> Judged<Vec<bool>> {
         self.budget.charge(1 + count / 16)?;
         let mut marks = Marks { marked: vec![false; count], asked: BTreeSet::new() };
-        self.mark(schema, scope, at, &mut marks, true)?;
+        self.mark(schema, scope, at, &mut marks, Marking::Asking)?;
         Ok(marks.marked)
     }
 
     /// Marks what a schema that accepts `at` has evaluated.
-    ///
-    /// * `is_asker`: it is the schema whose unevaluated rest is sought.
     fn mark(
         &mut self,
         schema: SchemaNumber,
         scope: ScopeNumber,
         at: &Json<'_>,
         marks: &mut Marks,
-        is_asker: bool,
+        role: Marking,
     ) -> Judged<()> {
         self.budget.charge(1)?;
         let scope = self.enter(schema, scope)?;
@@ -104,7 +88,7 @@ impl Evaluation<'_> {
         self.descend()?;
         let rules = self.rules;
         for keyword in &rules.schemas[schema].keywords {
-            self.mark_by(keyword, scope, at, marks, is_asker)?;
+            self.mark_by(keyword, scope, at, marks, role)?;
         }
         self.depth -= 1;
         Ok(())
@@ -116,11 +100,13 @@ impl Evaluation<'_> {
         scope: ScopeNumber,
         at: &Json<'_>,
         marks: &mut Marks,
-        is_asker: bool,
+        role: Marking,
     ) -> Judged<()> {
         match (keyword, at) {
-            (Keyword::Properties(_), Json::Object(_)) => self.mark_members(keyword, at, marks)?,
-            (Keyword::UnevaluatedProperties(_), Json::Object(_)) if !is_asker => {
+            (Keyword::Properties(properties), Json::Object(object)) => {
+                self.mark_members(properties, object, marks)?;
+            }
+            (Keyword::UnevaluatedProperties(_), Json::Object(_)) if role == Marking::Applied => {
                 marks.all(&mut self.budget)?;
             }
             (Keyword::Items(items), Json::Array(_)) => match items.rest {
@@ -136,18 +122,18 @@ impl Evaluation<'_> {
                     marks.marked[index] |= self.is_valid(contains.schema, scope, item)?;
                 }
             }
-            (Keyword::UnevaluatedItems(_), Json::Array(_)) if !is_asker => {
+            (Keyword::UnevaluatedItems(_), Json::Array(_)) if role == Marking::Applied => {
                 marks.all(&mut self.budget)?;
             }
             (Keyword::AllOf(list), _) => {
                 for schema in list {
-                    self.mark(*schema, scope, at, marks, false)?;
+                    self.mark(*schema, scope, at, marks, Marking::Applied)?;
                 }
             }
             (Keyword::AnyOf(list) | Keyword::OneOf(list), _) => {
                 for schema in list {
                     if self.is_valid(*schema, scope, at)? {
-                        self.mark(*schema, scope, at, marks, false)?;
+                        self.mark(*schema, scope, at, marks, Marking::Applied)?;
                     }
                 }
             }
@@ -156,20 +142,20 @@ impl Evaluation<'_> {
                 let condition = holds.then_some(*condition);
                 let branch = if holds { then } else { otherwise };
                 for schema in [condition, *branch].into_iter().flatten() {
-                    self.mark(schema, scope, at, marks, false)?;
+                    self.mark(schema, scope, at, marks, Marking::Applied)?;
                 }
             }
             (Keyword::DependentSchemas(dependent), Json::Object(object)) => {
                 for (name, schema) in dependent {
                     if self.has(object, name)? {
-                        self.mark(*schema, scope, at, marks, false)?;
+                        self.mark(*schema, scope, at, marks, Marking::Applied)?;
                     }
                 }
             }
-            (Keyword::Reference(to), _) => self.mark(*to, scope, at, marks, false)?,
+            (Keyword::Reference(to), _) => self.mark(*to, scope, at, marks, Marking::Applied)?,
             (Keyword::DynamicReference { anchor, otherwise }, _) => {
                 let to = self.scopes.bound(scope, *anchor).unwrap_or(*otherwise);
-                self.mark(to, scope, at, marks, false)?;
+                self.mark(to, scope, at, marks, Marking::Applied)?;
             }
             // They evaluate no members and no items, or not those of this kind of value.
             (_, _) => {}
@@ -177,10 +163,12 @@ impl Evaluation<'_> {
         Ok(())
     }
 
-    fn mark_members(&mut self, keyword: &Keyword, at: &Json<'_>, marks: &mut Marks) -> Judged<()> {
-        let (Keyword::Properties(properties), Json::Object(object)) = (keyword, at) else {
-            return Ok(());
-        };
+    fn mark_members(
+        &mut self,
+        properties: &Properties,
+        object: &Object<'_>,
+        marks: &mut Marks,
+    ) -> Judged<()> {
         if properties.additional.is_some() {
             return marks.all(&mut self.budget);
         }

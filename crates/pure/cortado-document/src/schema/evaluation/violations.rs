@@ -6,7 +6,8 @@
 use super::{Evaluation, Judged};
 use crate::budget::TooExpensive;
 use crate::json::Json;
-use crate::path::Path;
+use crate::path::{Path, cut};
+use crate::schema::assertion::Assertion;
 use crate::schema::rules::{Keyword, Properties, SchemaNumber};
 use crate::schema::scopes::ScopeNumber;
 use std::collections::BTreeSet;
@@ -101,7 +102,7 @@ impl<'s> Evaluation<'s> {
     ) -> Judged<()> {
         let Place { scope, at, path } = place;
         match keyword {
-            Keyword::Required(names) => {
+            Keyword::Assertion(Assertion::Required(names)) => {
                 let Json::Object(object) = at else { return Ok(()) };
                 for name in names {
                     if !self.has(object, name)? {
@@ -196,11 +197,11 @@ impl<'s> Evaluation<'s> {
 
     /// Whether a subschema is `false`.
     fn is_never(&self, schema: SchemaNumber) -> bool {
-        matches!(self.rules.schemas[schema].keywords[..], [Keyword::False])
+        matches!(self.rules.schemas[schema].keywords[..], [Keyword::Assertion(Assertion::False)])
     }
 }
 
 /// The name is the schema's own word, but it may be long.
 fn missing(name: &str) -> String {
-    format!("must have the member {name:?}")
+    format!("must have the member {:?}", cut(name))
 }

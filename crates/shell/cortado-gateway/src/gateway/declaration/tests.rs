@@ -7,10 +7,11 @@ use crate::gateway::DatabaseSpec;
 use crate::genesis::genesis_of;
 use crate::scripted::{ScriptedCluster, soon};
 use cortado_document::TableDefinition;
+use cortado_driver::Refused;
 use cortado_log::{VerifyError, outcomes_of};
 use cortado_model::{ClusterUuid, Generation, ReplicaIncarnation, Scn, Sequence, WallMillis};
 use cortado_peer::conformance::{Answer, Question};
-use cortado_peer::{CallError, Look, Read, ReadAnswer, Seen, ServedRole, Sight};
+use cortado_peer::{CallError, Look, Read, ReadAnswer, Seen, ServedRole, Sight, WriteAnswer};
 use cortado_replica::{Body, ChainHash, Claim, ClaimReason, Header, Record, encode};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -158,4 +159,30 @@ async fn a_re_created_database_begins_above_what_dead_nodes_and_late_claims_came
     let before = music.after;
     gateway.drop_database("music", soon()).await.unwrap();
     assert!(create().await.after > before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_creation_takes_as_many_tables_as_a_transaction_and_says_so() {
+    let cluster = ScriptedCluster::new();
+    let create = async |count: u32| {
+        let tables = (0..count).map(|number| (format!("t{number}"), definition())).collect();
+        let spec = DatabaseSpec { tables, ..spec() };
+        cluster.gateway.create_database("music", spec, soon()).await
+    };
+    let refused = create(999).await.map(|_| ()).expect_err("too many").to_string();
+    assert!(refused.contains("at most 998 tables") && refused.contains("one by one"), "{refused}");
+    let created = create(998).await;
+    assert!(matches!(created, Ok(Declared::Created(_))), "{created:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_no_record_holds_is_refused_for_good() {
+    let cluster = ScriptedCluster::new();
+    cluster.between(|question| {
+        let too_large = || Refused::TooLarge { bytes: 20, bytes_max: 16 };
+        is_write(question).then(|| Ok(Answer::Write(WriteAnswer::Refused(too_large()))))
+    });
+    let created = cluster.gateway.create_database("music", spec(), soon()).await;
+    let Err(AdminError::Invalid(why)) = created else { panic!("{created:?}") };
+    assert!(why.to_string().contains("declare some of the tables later"), "{why}");
 }

@@ -4,10 +4,14 @@ use super::*;
 use crate::catalog::NodeFacts;
 use crate::cluster_log::{NODES, NodeDocument};
 use crate::gateway::DatabaseSpec;
+use crate::gateway::admin_error::Uncertainty;
 use crate::scripted::{ScriptedCluster, soon};
 use cortado_model::{DirectoryUuid, NodeIncarnation};
+use cortado_peer::CallError;
 use cortado_peer::conformance::Question;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
 
 const N1: NodeId = NodeId(1);
 const N2: NodeId = NodeId(2);
@@ -91,4 +95,47 @@ async fn a_node_that_does_not_run_is_not_left_to_lead() {
     let drained = cluster.gateway.drain_node(N1, soon()).await;
     assert!(matches!(drained, Err(AdminError::LastNode)), "{drained:?}");
     cluster.gateway.drain_node(N2, soon()).await.unwrap();
+}
+
+/// Pins of `count` databases, as many operators have placed them.
+fn with_pins(cluster: &ScriptedCluster, count: u32) {
+    let value = write(&PinsDocument::of(&[(0, N1)].into())).as_bytes().to_vec();
+    let pinned = |id| (PINS, pins_key(DatabaseId(id)), Some(value.clone()));
+    cluster.node.apply(PartitionId::CLUSTER, (1..=count).map(pinned).collect());
+}
+
+#[tokio::test(start_paused = true)]
+async fn however_many_databases_are_pinned_all_pins_are_forgotten() {
+    for (pinned, want) in [(1_000, 1), (2_500, 3)] {
+        let cluster = ScriptedCluster::new();
+        with_pins(&cluster, pinned);
+        let writes = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&writes);
+        cluster.between(move |question| {
+            counted.fetch_add(u32::from(matches!(question, Question::Write(_))), Relaxed);
+            None
+        });
+        cluster.gateway.rebalance(None, soon()).await.unwrap();
+        assert!(cluster.gateway.catalog().pins.is_empty());
+        assert_eq!(writes.load(Relaxed), want);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn pins_of_which_some_are_forgotten_are_not_called_untouched() {
+    let cluster = ScriptedCluster::new();
+    with_pins(&cluster, 1_001);
+    let mut written = false;
+    cluster.between(move |question| {
+        let silent = written;
+        written |= matches!(question, Question::Write(_));
+        silent.then_some(Err(CallError::Unreachable))
+    });
+    let open = cluster.gateway.rebalance(None, soon()).await;
+    assert!(matches!(open, Err(AdminError::Unknown(Uncertainty::Unfinished(_)))), "{open:?}");
+    assert_eq!(cluster.gateway.catalog().pins.len(), 1);
+    // Repeated, it goes on where it was.
+    cluster.between(|_| None);
+    cluster.gateway.rebalance(None, soon()).await.unwrap();
+    assert!(cluster.gateway.catalog().pins.is_empty());
 }

@@ -177,11 +177,17 @@ pub enum CoveragePoint {
     AcknowledgedLost,
     /// A strong read was stale where clocks break their promise: the one thing that they may cost.
     StaleUnderDrift,
+    /// An operator drained a node.
+    Drained,
+    /// An operator resumed a node.
+    Resumed,
+    /// A drained node led when the faults stopped, until another one could.
+    DrainedLed,
 }
 
 impl CoveragePoint {
     /// All that many seeds of mixed scenarios must meet; only `drift` meets the last one above.
-    pub const ALL: [CoveragePoint; 83] = [
+    pub const ALL: [CoveragePoint; 86] = [
         CoveragePoint::VoidZombie,
         CoveragePoint::VoidDuplicate,
         CoveragePoint::VoidGap,
@@ -265,6 +271,9 @@ impl CoveragePoint {
         CoveragePoint::ToldStaleEnd,
         CoveragePoint::LedUnclean,
         CoveragePoint::AcknowledgedLost,
+        CoveragePoint::Drained,
+        CoveragePoint::Resumed,
+        CoveragePoint::DrainedLed,
     ];
 
     /// What a driver's news shows; `None` for what is nothing special.

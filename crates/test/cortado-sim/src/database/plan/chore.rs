@@ -9,4 +9,6 @@ pub enum Chore {
     Verify,
     /// Another lease length.
     Lease,
+    /// A node is drained, or resumed.
+    Drain,
 }

@@ -5,7 +5,7 @@
 use super::{Address, Due, World};
 use crate::database::mutant::Mutant;
 use crate::database::scenario::Scenario;
-use crate::kernel::time::NodeClock;
+use crate::kernel::time::{MILLI, NodeClock};
 use crate::kernel::violation::Violation;
 use bytes::Bytes;
 use cortado_cluster::{Evidence, WatchEvent};
@@ -30,6 +30,18 @@ impl World {
         match &self.nodes[node].process {
             Some(process) if !self.is(Mutant::StampsAnyTime) => {
                 Now { wall: process.log_clock.bounded(now.clock, now.wall), ..now }
+            }
+            Some(_) | None => now,
+        }
+    }
+
+    /// What the driver of one partition is given for the time.
+    pub(super) fn time_at(&self, here: Address) -> Now {
+        let now = self.time_of(here.node);
+        match self.partitions[here.partition].stamped {
+            Some((time, at)) if self.is(Mutant::HurriesLogTime) => {
+                let hurried = WallMillis(time.0 + self.kernel.now.since(at) / MILLI);
+                Now { wall: now.wall.max(hurried), ..now }
             }
             Some(_) | None => now,
         }
@@ -86,6 +98,7 @@ impl World {
     /// were sent before.
     pub(super) fn note_lead(&mut self, partition: usize, time: WallMillis) -> u64 {
         let crept_ms = self.kernel.now.0 / CREEP_US;
+        self.partitions[partition].stamped = Some((time, self.kernel.now));
         let known = &mut self.partitions[partition].creeps_from_ms;
         let before_ms = std::mem::replace(known, time.0.saturating_sub(crept_ms).max(*known));
         self.lead_ms(WallMillis(before_ms + crept_ms + ROUNDING_MS))

@@ -31,7 +31,7 @@ impl World {
         let mut watch = Watch::new(me, incarnation, streams, self.plan.detection, now);
         for (number, placement) in self.placements().into_iter().enumerate() {
             let partition = partition_id(number);
-            let placement = self.succession(number, placement);
+            let placement = self.succession(node, number, placement);
             watch.on(now, WatchEvent::Placed { partition, placement });
         }
         Observer::new(watch, partitions, (self.beats.memory.end(), streams), now)
@@ -158,10 +158,12 @@ impl World {
 
     fn follower_lags(&self, leader: usize, partition: usize) -> BTreeMap<NodeId, u64> {
         let others = self.nodes.iter().filter(|other| other.id != self.nodes[leader].id);
+        // Where no node has room, it makes no difference which one leads.
+        let none_has_room = (0..self.nodes.len()).all(|number| self.is_full(number));
         let lags = others.filter_map(|other| {
             let number = other.id.0 as usize - 1;
             let sick = other.process.as_ref()?.observer.sick;
-            let fit = !sick && !self.is_full(number);
+            let fit = !sick && (none_has_room || !self.is_full(number));
             let fold = other.hosted(partition)?.driver.fold().filter(|_| fit)?;
             Some((other.id, self.log.end(partition).0.saturating_sub(fold.position.offset.0)))
         });

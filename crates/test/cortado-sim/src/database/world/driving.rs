@@ -133,7 +133,7 @@ impl World {
 
     /// Tells the driver one thing and puts what it wants done in line.
     fn step(&mut self, here: Address, event: Event<Asker>) {
-        let now = self.time_of(here.node);
+        let now = self.time_at(here);
         let on_tick = matches!(event, Event::Tick);
         let story = self.kernel.trace.is_told().then(|| EventLine(&event).to_string());
         let Some(hosted) = self.hosted_at(here) else { return };

@@ -99,6 +99,8 @@ pub(crate) enum Due {
     Probe,
     /// The story of a pin goes on.
     Placing(Scene),
+    /// A node folds which nodes are drained.
+    HearOrders { node: usize },
     /// A process starts.
     Start { node: usize },
     /// A process is killed if it is of no use any more.
@@ -231,6 +233,7 @@ impl Happening for Due {
             Due::BrokersWake { at } => [43, at.0, 0, 0],
             Due::BrokerMends(_) => [44, 0, 0, 0],
             Due::Losing(scene) => [45, *scene as u64, 0, 0],
+            Due::HearOrders { node } => [46, *node as u64, 0, 0],
         }
     }
 }
@@ -379,6 +382,7 @@ impl fmt::Display for Due {
             Due::BrokersWake { .. } => write!(f, "log: brokers go on"),
             Due::BrokerMends(mend) => write!(f, "log: {mend:?} comes back"),
             Due::Losing(scene) => write!(f, "log: {scene:?}"),
+            Due::HearOrders { node } => write!(f, "n{}: hears who is drained", node + 1),
             Due::Start { node } => write!(f, "n{}: starts", node + 1),
             Due::Resume { node, pause } => write!(f, "n{}: goes on after pause {pause}", node + 1),
             Due::Replace { node } => write!(f, "n{}: is looked at by an operator", node + 1),

@@ -35,7 +35,8 @@ impl World {
                 let demanded = (0..self.plan.partitions).filter(|p| !self.is_exhausted(*p));
                 let served: Vec<_> = demanded.map(|p| self.partitions[p].served).collect();
                 self.check(liveness::check_served(&served, at, self.kernel.now));
-                let all = served.iter().all(|each| each.is_complete());
+                let in_place = self.are_in_place();
+                let all = served.iter().all(|each| each.is_complete()) && in_place;
                 if all && self.kernel.now.since(at) > HEALED_US_MIN {
                     self.phase = Phase::Quiet { since: self.kernel.now };
                 }

@@ -26,6 +26,9 @@ impl World {
         if self.is(Mutant::KeepsIncarnation) {
             incarnation = *self.nodes[node].first_incarnation.get_or_insert(incarnation);
         }
+        if self.is(Mutant::ForgetsDrains) {
+            self.nodes[node].drained.clear();
+        }
         let observer = self.new_observer(node, incarnation);
         let partitions = self.plan.partitions;
         let hosted = (0..partitions).map(|partition| self.new_hosted(node, partition, incarnation));
@@ -41,6 +44,7 @@ impl World {
             log_clock: LogClock::default(),
             observer,
         });
+        self.fold_orders(node);
         for partition in 0..partitions {
             self.introduce(Address { node, partition, process: number });
             self.run_driver(node, partition);

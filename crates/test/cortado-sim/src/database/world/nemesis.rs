@@ -13,6 +13,7 @@ use crate::kernel::time::{MILLI, Moment, NodeClock, SECOND};
 use cortado_driver::{Event, ReplicaRole};
 use cortado_model::{LogOffset, NodeId};
 use cortado_replica::Config;
+use std::collections::BTreeSet;
 
 impl World {
     /// Puts the first things in line.
@@ -28,6 +29,7 @@ impl World {
                 gone_since: None,
                 was_away: false,
                 verified: vec![LogOffset::ZERO; self.plan.partitions],
+                drained: BTreeSet::new(),
                 store_full_until: Moment::default(),
                 eligibility: ELIGIBLE,
                 first_incarnation: None,
@@ -89,6 +91,9 @@ impl World {
             let again_us = self.kernel.random.around(mean_us);
             self.put(again_us, Due::Chore(chore));
         }
+        if chore == Chore::Drain {
+            return self.drain_or_resume();
+        }
         let partition = self.kernel.random.index(self.plan.partitions);
         let leader = (0..self.nodes.len())
             .find(|node| self.nodes[*node].hosted(partition).is_some_and(|hosted| hosted.leads()));
@@ -96,7 +101,7 @@ impl World {
         let Some(to) = self.address(node, partition) else { return };
         let event = match chore {
             Chore::Handoff => self.hand_off(node, partition),
-            Chore::Verify => Event::Verify,
+            Chore::Verify | Chore::Drain => Event::Verify,
             Chore::Lease => {
                 let duration_ms = self.kernel.random.one_of(&LEASES_MS);
                 Event::Configure(Config::Lease { duration_ms })

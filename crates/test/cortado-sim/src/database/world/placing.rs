@@ -58,11 +58,12 @@ impl World {
         self.pin.as_ref().is_some_and(|pin| pin.held_down && pin.to == node)
     }
 
-    /// The order in which the nodes of a partition lead, as a process that starts now knows it.
-    pub(super) fn succession(&self, partition: usize, placed: Placement) -> Placement {
+    /// The order in which the nodes of a partition lead, as `node` knows it.
+    pub(super) fn succession(&self, node: usize, partition: usize, placed: Placement) -> Placement {
         let pin = self.pin.as_ref().filter(|pin| pin.partition == partition);
         let pin = pin.filter(|_| !self.is(Mutant::ForgetsPins));
-        placed.ordered(pin.map(|pin| NodeId(pin.to as u32 + 1)), |_| false)
+        let pin = pin.map(|pin| NodeId(pin.to as u32 + 1));
+        placed.ordered(pin, |other| self.knows_drained(node, other))
     }
 
     /// The leadership goes to the next node, and every watch hears that it should.
@@ -72,7 +73,7 @@ impl World {
         let placements = self.placements();
         for node in 0..self.nodes.len() {
             let now: Millis = self.nodes[node].clock.read(self.kernel.now).clock;
-            let placement = self.succession(PARTITION, placements[PARTITION].clone());
+            let placement = self.succession(node, PARTITION, placements[PARTITION].clone());
             let partition = partition_id(PARTITION);
             if let Some(process) = &mut self.nodes[node].process {
                 process.observer.watch.on(now, WatchEvent::Placed { partition, placement });
@@ -88,7 +89,7 @@ impl World {
     }
 
     /// The node that leads a partition, and the generation that the log has come to.
-    fn led(&self, partition: usize) -> (Option<usize>, u32) {
+    pub(super) fn led(&self, partition: usize) -> (Option<usize>, u32) {
         let leads =
             |node: &usize| self.nodes[*node].hosted(partition).is_some_and(|hosted| hosted.leads());
         let leader = (0..self.nodes.len()).find(leads);
