@@ -30,7 +30,10 @@ pub use leader_search::LeaderSearch;
 pub use log_clock::LogClock;
 pub use node_life::{NextLife, NodeLife};
 pub use own_calls::OwnCalls;
-pub use placement::{Load, Placement, plan, replan};
+pub use placement::{
+    Capacity, Load, Placed, Placement, PlacementNode, Zone, plan, plan_on, replaced, replan,
+    replan_on,
+};
 pub use registration::{Eligibility, LifeRefusal, LifeStanding, Registration};
 pub use route_attempt::{Doubt, Repetition, RouteAttempt, RouteStep, TryOutcome};
 pub use settings::{RawSettings, Settings, SettingsError};
