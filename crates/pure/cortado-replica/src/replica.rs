@@ -148,6 +148,13 @@ impl Replica {
                 Err(why) => out.not_done(request, why),
             },
             Input::Config(config) => self.on_config(config, &mut out),
+            Input::ChangeReplicas { generation, from, to } => {
+                if let Ok((leader, mut publish)) = self.leader(&mut out)
+                    && leader.generation() == generation
+                {
+                    leader.change_replicas(&from, to, &mut publish);
+                }
+            }
             Input::Tick => {}
         }
         self.advance(&mut out);
@@ -415,12 +422,10 @@ impl Replica {
                 self.store_state(out);
                 out.effect(Effect::Digest { at: header.scn });
             }
-            Body::Config(
-                Config::Lease { .. }
-                | Config::Feature { .. }
-                | Config::Replicas(_)
-                | Config::Indexes(_),
-            )
+            Body::Config(Config::Replicas(replicas)) => {
+                out.event(ReplicaEvent::ReplicasChanged { replicas });
+            }
+            Body::Config(Config::Lease { .. } | Config::Feature { .. } | Config::Indexes(_))
             | Body::Genesis(_)
             | Body::Barrier(_) => {}
         }

@@ -11,8 +11,8 @@ use crate::protocol::{
     AppendFailure, AppendToken, Effect, NotDone, ReplicaEvent, RequestId, Settings,
 };
 use crate::record::{
-    Body, ChainHash, Change, Claim, ClaimReason, Draft, Header, Idempotency, RECORD_FEATURE,
-    Record, encode, encode_draft,
+    Body, ChainHash, Change, Claim, ClaimReason, Config, Draft, Header, Idempotency,
+    RECORD_FEATURE, Record, encode, encode_draft,
 };
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec;
@@ -403,6 +403,14 @@ impl Publisher {
 
     pub(super) fn is_idle(&self) -> bool {
         self.in_flight.is_empty()
+    }
+
+    /// Whether another replica set is on its way.
+    pub(super) fn changes_replicas(&self) -> bool {
+        let is_change = |in_flight: &InFlight| {
+            matches!(in_flight.record.body, Body::Config(Config::Replicas(_)))
+        };
+        self.in_flight.iter().any(is_change)
     }
 
     pub(super) fn in_flight_change(&self, table: TableId, key: &DocumentKey) -> Option<&Change> {

@@ -5,7 +5,7 @@ use crate::asker::{Asker, Input};
 use cortado_driver::{ReplicaRole, Reply};
 use cortado_model::{NodeId, PartitionId};
 use cortado_peer::{CallError, HandOff, HandOffAnswer, KnownLeader, Message, VerifyAnswer};
-use cortado_replica::NotDone;
+use cortado_replica::{NotDone, ReplicaSet};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
@@ -24,7 +24,8 @@ impl NodeService {
         if to == Some(self.host.node()) {
             return HandOffAnswer::Leads;
         }
-        let Some(successor) = self.successor(partition, to, deadline).await else {
+        let replicas = leader.leadership().replicas;
+        let Some(successor) = self.successor(partition, to, &replicas, deadline).await else {
             return HandOffAnswer::NoSuccessor;
         };
         let (caller, answer) = Asker::new();
@@ -76,10 +77,14 @@ impl NodeService {
         &self,
         partition: PartitionId,
         to: Option<NodeId>,
+        replicas: &ReplicaSet,
         deadline: Instant,
     ) -> Option<NodeId> {
         for node in self.host.cluster.placed(partition) {
-            let wanted = to.is_none_or(|to| to == node) && node != self.host.node();
+            // One that is about to join, or to leave, would claim nothing.
+            let wanted = to.is_none_or(|to| to == node)
+                && node != self.host.node()
+                && replicas.may_claim(node);
             if wanted && self.could_lead(partition, node, deadline).await {
                 return Some(node);
             }
