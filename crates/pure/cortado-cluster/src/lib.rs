@@ -10,6 +10,7 @@
 
 extern crate alloc;
 
+mod abstention;
 mod decision;
 mod detector;
 mod explanation;
@@ -23,8 +24,12 @@ mod route_attempt;
 mod settings;
 mod watch;
 
+pub use abstention::{AbstainCause, Abstention};
 pub use decision::{Decision, Leadership, PartitionFacts, StayReason, Takeover, decide};
-pub use detector::{Death, Detector, Evidence, OwnSilence, Sickness, Standing};
+pub use detector::{
+    Death, Detector, Evidence, GrayFailure, GrayKind, NodeVerdict, OwnSilence, PeerLoss,
+    PeerOpinion, PeerWitness, Sickness, Standing,
+};
 pub use explanation::{Alternative, Cause, Command, Explanation, NotChosen};
 pub use leader_search::LeaderSearch;
 pub use log_clock::LogClock;

@@ -28,8 +28,10 @@ pub struct Placement {
     nodes: Vec<NodeId>,
     /// An operator has put the first one there.
     pinned: bool,
-    /// So many at the end are drained; never all.
+    /// So many at the end are drained; never all. The one that leaves comes behind them.
     drained: usize,
+    /// Its replica is about to be removed; never the only one.
+    leaving: Option<NodeId>,
 }
 
 impl Placement {
@@ -39,7 +41,7 @@ impl Placement {
         sorted.sort_unstable();
         sorted.dedup();
         let is_valid = !nodes.is_empty() && sorted.len() == nodes.len();
-        is_valid.then_some(Placement { nodes, pinned: false, drained: 0 })
+        is_valid.then_some(Placement { nodes, pinned: false, drained: 0, leaving: None })
     }
 
     /// The same nodes in the order that operators want: `pin` first, drained nodes last.
@@ -56,7 +58,25 @@ impl Placement {
         if drained > 0 {
             nodes.sort_by_key(|node| is_drained(*node));
         }
-        Placement { pinned: nodes.first().copied() == pin, nodes, drained }
+        Placement { pinned: nodes.first().copied() == pin, nodes, drained, leaving: None }
+    }
+
+    /// The same nodes, `node` the last of them: its replica is about to be removed. The only
+    /// replica never is.
+    ///
+    /// Source: docs/protocols/moves.md, "Leaving".
+    pub fn without_leader_on(self, node: NodeId) -> Placement {
+        let (pinned, mut drained) = (self.pinned, self.drained);
+        if !self.contains(node) || self.nodes.len() == 1 {
+            return self;
+        }
+        let (was_drained, was_first) = (self.is_drained(node), self.preferred() == node);
+        let mut nodes = self.nodes;
+        nodes.sort_by_key(|other| *other == node);
+        drained -= usize::from(was_drained);
+        // Where all that stay are drained, their drains count for nothing.
+        drained %= nodes.len() - 1;
+        Placement { pinned: pinned && !was_first, nodes, drained, leaving: Some(node) }
     }
 
     /// The node that leads when all is well.
@@ -81,8 +101,13 @@ impl Placement {
 
     /// Whether `node` is drained, and others are there that are not.
     pub fn is_drained(&self, node: NodeId) -> bool {
-        let (_, drained) = self.nodes.split_at(self.nodes.len() - self.drained);
-        drained.contains(&node)
+        let end = self.nodes.len() - usize::from(self.leaving.is_some());
+        self.nodes[end - self.drained..end].contains(&node)
+    }
+
+    /// Whether the replica on `node` is about to be removed.
+    pub fn is_leaving(&self, node: NodeId) -> bool {
+        self.leaving == Some(node)
     }
 }
 
@@ -157,7 +182,8 @@ pub fn plan_on(
 /// A replica moves only if its node is gone, a partition has too few or too many replicas or too
 /// many in a zone, or its node has more than its share; the tests allow one copy more than the
 /// numbers alone demand. Replicas and leaderships are in proportion to capacities afterwards, to
-/// within one. Second choices are as evenly spread as the replicas allow; no replica moves for them.
+/// within one. Second choices are as evenly spread as the replicas allow; no replica moves for
+/// them.
 pub fn replan_on(
     current: &[Placed],
     nodes: &[PlacementNode],
@@ -223,6 +249,7 @@ fn placements(board: &Board) -> Vec<Placement> {
         nodes: board.nodes(partition).iter().map(|i| board.roster.nodes[*i]).collect(),
         pinned: false,
         drained: 0,
+        leaving: None,
     };
     (0..board.partitions()).map(named).collect()
 }
