@@ -18,6 +18,7 @@ mod log_clock;
 mod node_life;
 mod placement;
 mod leader_search;
+mod moves;
 mod own_calls;
 mod registration;
 mod route_attempt;
@@ -33,6 +34,12 @@ pub use detector::{
 pub use explanation::{Alternative, Cause, Command, Explanation, NotChosen};
 pub use leader_search::LeaderSearch;
 pub use log_clock::LogClock;
+pub use moves::{
+    ChangeId, ChangeState, Located, MoveDecision, MoveLimits, MoveProgress, MoveStage, MoveStep,
+    MoveTarget, MoveWait, MovingPartition, PlanError, PlannedChange, PlannedKind, RateMeter,
+    ReplicaMove, ReplicaState, ServingLeader, next_step, next_steps, plan_moves, progress_of,
+    repair, waiting,
+};
 pub use node_life::{NextLife, NodeLife};
 pub use own_calls::OwnCalls;
 pub use placement::{
