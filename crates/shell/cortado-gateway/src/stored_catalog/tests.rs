@@ -62,6 +62,8 @@ fn facts() -> NodeFacts {
         replaced: false,
         removed: false,
         address: "here:1".to_owned(),
+        zone: None,
+        capacity: cortado_cluster::Capacity::DEFAULT,
     }
 }
 
@@ -206,4 +208,38 @@ fn what_cannot_be_understood_is_refused() {
     check_refused(alien, "damaged: not an identity: x");
     check_refused(serde_json::json!({"version": VERSION}), "damaged: missing field");
     check_refused(serde_json::json!([]), "damaged: ");
+}
+
+#[test]
+fn planned_changes_and_moves_read_back_and_change_who_holds_what() {
+    let change = br#"{"version":2,"kind":{"add_node":{"node":3}},"state":"running",
+        "copies_per_node":3,"copies_per_cluster":10,"bytes_per_second":0,"replicas":1,"bytes":9}"#;
+    let targets = br#"{"version":2,"targets":{"0":[3,2]}}"#;
+    let document = |text: &[u8]| Document::from_stored(text.to_vec().into());
+    let catalog = |stage: &str| {
+        let moving = format!(r#"{{"version":2,"change":5,"add":3,"remove":1,"stage":"{stage}"}}"#);
+        let view = view_of(vec![
+            (DATABASES, key(&["music"]), write(&music())),
+            (CHANGES, key(&["5"]), document(change)),
+            (TARGETS, key(&["5", "7"]), document(targets)),
+            (MOVES, key(&["7", "0"]), document(moving.as_bytes())),
+        ]);
+        Catalog::empty(ClusterUuid(1)).newer_in(view.as_ref()).unwrap().expect("it is newer")
+    };
+    let partition = PartitionId { database: DatabaseId(7), number: 0 };
+    let copying = catalog("copying");
+    assert_eq!(copying.changes().map(|change| change.id).collect::<Vec<_>>(), [ChangeId(5)]);
+    assert_eq!(copying.target(partition), Some((ChangeId(5), &[NodeId(3), NodeId(2)][..])));
+    let held = |catalog: &Catalog| {
+        let placed = catalog.placements().find(|(placed, _)| *placed == partition);
+        placed.expect("it is placed").1.into_owned()
+    };
+    let everywhere = [1, 2, 3].map(NodeId);
+    assert_eq!(held(&copying), everywhere);
+    let order =
+        |catalog: &Catalog| catalog.succession(partition, &held(catalog)).unwrap().nodes().to_vec();
+    assert_eq!(order(&copying), everywhere);
+    // Who leaves leads last.
+    assert_eq!(order(&catalog("leaving")), [2, 3, 1].map(NodeId));
+    assert_eq!(copying.database("music").unwrap().placement(0), [1, 2].map(NodeId));
 }
