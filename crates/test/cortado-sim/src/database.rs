@@ -4,6 +4,7 @@
 
 pub mod world;
 pub mod asker;
+pub mod catalog;
 pub mod client;
 pub mod coverage;
 pub mod documents;

@@ -171,11 +171,15 @@ pub enum Fault {
     CutBeatsOut,
     /// A node hears no beats.
     CutBeatsIn,
+    /// What a node says reaches no other node.
+    CutPeersOut,
+    /// A node hears no other node.
+    CutPeersIn,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Fault; 50] = [
+    pub const ALL: [Fault; 52] = [
         Fault::AppendLost,
         Fault::AppendPerhaps,
         Fault::AppendLate,
@@ -226,6 +230,8 @@ impl Fault {
         Fault::BeatsSilent,
         Fault::CutBeatsOut,
         Fault::CutBeatsIn,
+        Fault::CutPeersOut,
+        Fault::CutPeersIn,
     ];
 }
 

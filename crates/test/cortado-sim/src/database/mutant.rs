@@ -91,11 +91,23 @@ pub enum Mutant {
     GathersWithoutBound,
     /// A node that starts again does not know where operators want leaderships.
     ForgetsPins,
+    /// A controller takes every replica that is placed for caught up.
+    TakesAllForCaughtUp,
+    /// A controller does not know of moves that others have begun.
+    ForgetsMoves,
+    /// A node deletes a replica when it is to leave, and not when it has left.
+    DeletesEarly,
+    /// A controller takes it that those may claim who should.
+    TrustsReplicaSets,
+    /// What gossip sees is not told: a node that the log misses counts as gone for peers as well.
+    DoubtsPeers,
+    /// A node goes by its own probes, and asks no other member to probe for it.
+    ProbesAlone,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Mutant; 41] = [
+    pub const ALL: [Mutant; 47] = [
         Mutant::AnswersWhenSent,
         Mutant::AnswersWhenAppended,
         Mutant::SkipsBarrier,
@@ -137,6 +149,12 @@ impl Mutant {
         Mutant::TrimsWithoutTheAbsent,
         Mutant::GathersWithoutBound,
         Mutant::ForgetsPins,
+        Mutant::TakesAllForCaughtUp,
+        Mutant::ForgetsMoves,
+        Mutant::DeletesEarly,
+        Mutant::TrustsReplicaSets,
+        Mutant::DoubtsPeers,
+        Mutant::ProbesAlone,
     ];
 }
 

@@ -2,15 +2,18 @@
 //!
 //! Start reading at [`Plan::draw`].
 
+mod intensities;
+
 use crate::database::coverage::Fault;
 use crate::database::pin::STORY_US;
 use crate::database::scenario::Scenario;
 use crate::kernel::random::{PerMillion, Random};
 use crate::kernel::time::{MILLI, SECOND};
-use cortado_cluster::{RawSettings, Settings as Detection};
+use cortado_cluster::{MoveLimits, RawSettings, Settings as Detection};
 use cortado_driver::{GATHER_BYTES_MAX, Settings, TrimPolicy};
 use cortado_model::{Generation, ScnBounds, Sequence};
 use cortado_replica::{LeaseSettings, ReadNeed};
+use intensities::{BEAT_INTERVALS_US, CHANCES, INTERVALS_US, LIMBO};
 use std::collections::BTreeMap;
 
 /// A world, before its first moment.
@@ -20,6 +23,14 @@ pub struct Plan {
     pub scenario: Scenario,
     /// Nodes, each with a replica of every partition.
     pub nodes: usize,
+    /// Those of them that hold nothing at first.
+    pub spares: usize,
+    /// Replicas of each partition; `None` for one on every node that is no spare.
+    pub replication: Option<usize>,
+    /// Mean time between two plans to place replicas otherwise, in microseconds, if there are any.
+    pub moves_us: Option<u64>,
+    /// How fast replicas move then.
+    pub move_limits: MoveLimits,
     /// Partitions.
     pub partitions: usize,
     /// Documents of a partition.
@@ -32,6 +43,8 @@ pub struct Plan {
     pub policy: Policy,
     /// How fast `cortado-cluster` notices.
     pub detection: Detection,
+    /// Nodes gossip, and go by what that says, too.
+    pub gossip: bool,
     /// How many streams of beats there are.
     pub beat_streams: u32,
     /// Who is cut off from the log is cut off from the beats; else these go ways of their own.
@@ -164,12 +177,17 @@ impl Plan {
         Plan {
             scenario,
             nodes,
+            spares: 0,
+            replication: None,
+            moves_us: None,
+            move_limits: MoveLimits::default(),
             partitions: random.one_of(&[1, 1, 2]),
             keys: random.between(2, 6),
             settings,
             lease_ms,
             policy: random.one_of(&[Policy::Simple, Policy::Cluster]),
             detection: draw_detection(random),
+            gossip: false,
             beat_streams: 1,
             beats_on_brokers: false,
             drift_ppm: (0..nodes).map(|_| random.between(0, 198_000) as i64 - 99_000).collect(),
@@ -296,6 +314,8 @@ impl Plan {
             Scenario::NoRoom => self.run_out_of_room(random),
             Scenario::Blind => self.blind_one(random),
             Scenario::Pinned => self.leave_to_operators(random),
+            Scenario::Moves => self.move_replicas(random),
+            Scenario::Gray => self.cut_some_ways(random),
         }
     }
 
@@ -335,6 +355,51 @@ impl Plan {
         self.clients = 2;
         self.think_us = 60 * MILLI;
         self.faults_us = STORY_US;
+    }
+
+    /// More nodes than replicas, and operators who want them elsewhere all the time, while what the
+    /// swarm has drawn goes wrong.
+    fn move_replicas(&mut self, random: &mut Random) {
+        self.nodes = random.one_of(&[4, 5, 6]);
+        self.spares = random.between(1, 2) as usize;
+        self.replication = Some(random.one_of(&[2, 3]).min(self.nodes - self.spares));
+        self.drift_ppm =
+            (0..self.nodes).map(|_| random.between(0, 198_000) as i64 - 99_000).collect();
+        self.partitions = random.between(1, 3) as usize;
+        self.moves_us = Some(random.one_of(&[300, 900]) * MILLI);
+        let (copies_per_node, copies_per_cluster) = random.one_of(&[(1, 1), (1, 2), (3, 10)]);
+        self.move_limits = MoveLimits { copies_per_node, copies_per_cluster, bytes_per_second: 0 };
+        self.policy = Policy::Cluster;
+        self.faults_us = random.between(6, 14) * SECOND;
+        // Who cannot keep up with its leader never catches up.
+        self.settings.gather_bytes_max = GATHER_BYTES_MAX;
+        self.store_us = self.store_us.min(3_000);
+        if random.coin() {
+            self.trim_often(random);
+        }
+    }
+
+    /// Nodes that work for some and not for others: cut off from peers, or from the log, or in one
+    /// direction; and nothing else goes wrong.
+    fn cut_some_ways(&mut self, random: &mut Random) {
+        self.chances.clear();
+        self.intervals_us.clear();
+        self.every(&[
+            (Fault::CutPeersOut, 900 * MILLI),
+            (Fault::CutPeersIn, 900 * MILLI),
+            (Fault::CutPeer, 200 * MILLI),
+            (Fault::CutAppend, 2 * SECOND),
+            (Fault::CutBoth, 2 * SECOND),
+            (Fault::NodeCrash, 3 * SECOND),
+            (Fault::NodePause, 3 * SECOND),
+        ]);
+        self.chores_us = BTreeMap::from([(Chore::Handoff, 2 * SECOND)]);
+        self.policy = Policy::Cluster;
+        self.gossip = true;
+        self.nodes = random.one_of(&[3, 3, 5]);
+        self.drift_ppm =
+            (0..self.nodes).map(|_| random.between(0, 198_000) as i64 - 99_000).collect();
+        self.faults_us = random.between(6, 14) * SECOND;
     }
 
     /// Logs that break under handoffs, and leases long enough to outlive them.
@@ -526,75 +591,5 @@ fn draw_detection(random: &mut Random) -> Detection {
 /// is found.
 pub(crate) const LEASES_MS: [u32; 2] = [40, 1_500];
 
-/// Faults that strike when something else happens: an append, a read, a message, a boundary.
-const CHANCES: [(Fault, u32); 23] = [
-    (Fault::AppendLost, 4_000),
-    (Fault::AppendPerhaps, 4_000),
-    (Fault::AppendLate, 4_000),
-    (Fault::AppendPrefix, 4_000),
-    (Fault::AppendDuplicated, 4_000),
-    (Fault::AppendLateCopy, 4_000),
-    (Fault::AppendSplit, 4_000),
-    (Fault::AppendSomewhere, 4_000),
-    (Fault::AppendRefused, 4_000),
-    (Fault::NeverAnswered, 1_000),
-    (Fault::ReportLost, 20_000),
-    (Fault::PeerMessageLost, 20_000),
-    (Fault::PeerMessageLate, 20_000),
-    (Fault::StoreDamaged, 100),
-    (Fault::AnswerSlow, 4_000),
-    (Fault::ReadFails, 4_000),
-    (Fault::RequestLost, 2_000),
-    (Fault::ReplyLost, 2_000),
-    (Fault::NodeCrash, 40),
-    (Fault::NodePause, 60),
-    (Fault::SnapshotBroken, 60_000),
-    (Fault::StoreFails, 700),
-    (Fault::StoreSlow, 1_000),
-];
-
-/// What leaves the outcome of an append unknown.
-const LIMBO: [(Fault, u32); 10] = [
-    (Fault::AppendLost, 60_000),
-    (Fault::AppendPerhaps, 40_000),
-    (Fault::AppendLate, 100_000),
-    (Fault::AppendPrefix, 60_000),
-    (Fault::AppendSplit, 40_000),
-    (Fault::AppendSomewhere, 40_000),
-    (Fault::NeverAnswered, 10_000),
-    (Fault::AppendDuplicated, 40_000),
-    (Fault::AppendLateCopy, 60_000),
-    (Fault::AnswerSlow, 60_000),
-];
-
-/// Faults that strike by themselves, and the mean time between two.
-const INTERVALS_US: [(Fault, u64); 19] = [
-    (Fault::NodeCrash, 3 * SECOND),
-    (Fault::NodePause, 3 * SECOND),
-    (Fault::AllCrash, 12 * SECOND),
-    (Fault::StoreWiped, 6 * SECOND),
-    (Fault::CutAppend, 5 * SECOND),
-    (Fault::CutRead, 5 * SECOND),
-    (Fault::CutBoth, 5 * SECOND),
-    (Fault::CutAnswers, 5 * SECOND),
-    (Fault::CutPeer, 3 * SECOND),
-    (Fault::LogOutage, 8 * SECOND),
-    (Fault::LogFull, 8 * SECOND),
-    (Fault::LogUnusable, 6 * SECOND),
-    (Fault::WallJump, 2 * SECOND),
-    (Fault::WrongSuspicion, 2 * SECOND),
-    (Fault::StrangerWrites, 2 * SECOND),
-    (Fault::StoreFull, 6 * SECOND),
-    (Fault::Condemned, 6 * SECOND),
-    (Fault::NodeStops, 4 * SECOND),
-    (Fault::StaleEnd, 2 * SECOND),
-];
-
-/// What befalls beats by itself, and the mean time between two.
-const BEAT_INTERVALS_US: [(Fault, u64); 3] = [
-    (Fault::BeatsSilent, 2 * SECOND),
-    (Fault::CutBeatsOut, 3 * SECOND),
-    (Fault::CutBeatsIn, 3 * SECOND),
-];
-
+/// What is asked for meanwhile, and the mean time between two.
 const CHORES_US: [(Chore, u64); 2] = [(Chore::Handoff, 2 * SECOND), (Chore::Verify, SECOND)];

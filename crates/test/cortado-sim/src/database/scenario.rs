@@ -65,11 +65,15 @@ pub enum Scenario {
     Blind,
     /// An operator hands a leadership over: it stays, but for the time in which its node is dead.
     Pinned,
+    /// Nodes join, leave and are replaced, and replicas move, whatever else goes wrong.
+    Moves,
+    /// Nodes that some reach and others do not: gossip and the log say different things of them.
+    Gray,
 }
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Scenario; 27] = [
+    pub const ALL: [Scenario; 29] = [
         Scenario::Swarm,
         Scenario::Calm,
         Scenario::Duel,
@@ -97,6 +101,8 @@ impl Scenario {
         Scenario::NoRoom,
         Scenario::Blind,
         Scenario::Pinned,
+        Scenario::Moves,
+        Scenario::Gray,
     ];
 
     /// The scenario of `seed` unless another is chosen: the swarm in two seeds of five.
@@ -141,6 +147,8 @@ impl fmt::Display for Scenario {
             Scenario::NoRoom => "no-room",
             Scenario::Blind => "blind",
             Scenario::Pinned => "pinned",
+            Scenario::Moves => "moves",
+            Scenario::Gray => "gray",
         })
     }
 }

@@ -15,8 +15,10 @@ mod due;
 mod ending;
 mod executing;
 mod filling;
+mod gossiping;
 mod keeping;
 mod lives;
+mod moving;
 mod nemesis;
 mod observing;
 mod outvoting;
@@ -30,6 +32,7 @@ mod storing;
 
 use due::{Address, Due};
 
+use crate::database::catalog::Catalog;
 use crate::database::client::Client;
 use crate::database::coverage::Coverage;
 use crate::database::documents::{AttemptId, ValueId};
@@ -58,7 +61,8 @@ use cortado_model::{
 use cortado_replica::{ChainHash, Genesis, HistoryPoint, Origin, PartitionIdentity};
 use shared_beats::SharedBeats;
 use shared_log::SharedLog;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 /// The last generation of a former life, where databases have one.
 const FORMER: Generation = Generation(7);
@@ -87,6 +91,12 @@ pub struct World {
     unheard: Option<usize>,
     /// The leadership that an operator has placed: only in `Pinned`.
     pin: Option<Pin>,
+    /// What `_cluster` has said, version by version.
+    catalogs: Vec<Rc<Catalog>>,
+    /// Nodes whose machines are lost until their change is over: only in `Moves`.
+    lost: BTreeSet<usize>,
+    /// When the last order of a controller arrives.
+    orders_until: Moment,
     phase: Phase,
     mutant: Option<Mutant>,
     /// Numbers for incarnations, requests and values; never used twice.
@@ -107,6 +117,8 @@ struct Partition {
     creeps_from_ms: u64,
     /// The highest offset below which the log was ever told to forget.
     trim_decided: LogOffset,
+    /// Nodes that the log has let claim and does not any more, since they last got a replica.
+    left: BTreeSet<NodeId>,
     /// Where the first record of a newer build stands, if there is one.
     newer_at: Option<LogOffset>,
 }
@@ -225,6 +237,9 @@ impl World {
             kept: Vec::new(),
             unheard: None,
             pin: None,
+            catalogs: vec![Rc::new(Catalog::first(&plan))],
+            lost: BTreeSet::new(),
+            orders_until: Moment::default(),
             phase: Phase::Faults,
             mutant,
             numbers: 0,
@@ -277,6 +292,12 @@ impl World {
             Due::Usurp => self.usurp(),
             Due::Probe => self.probe(),
             Due::Placing(scene) => self.play(scene),
+            Due::Ordered { to, declared_at, change } => self.ordered(to, declared_at, *change),
+            Due::AskedToStepDown { to, by } => self.asked_to_step_down(to, by),
+            Due::Operate => self.operate(),
+            Due::Control => self.control(),
+            Due::Declare(declaration) => self.declare(*declaration),
+            Due::HearCatalog { node, version } => self.hear_catalog(node, version),
             Due::Start { node } => self.start(node),
             Due::Replace { node } => self.replace(node),
             Due::Resume { node, pause } => self.resume(node, pause),
@@ -335,7 +356,7 @@ impl World {
             database: DatabaseId(7),
             number: partition as u32,
         };
-        let replicas = (1..=self.plan.nodes as u32).map(NodeId).collect();
+        let replicas = self.catalogs[0].placements[partition].nodes().iter().copied().collect();
         let origin = Some(Origin {
             cluster: identity.cluster,
             partition: PartitionUuid(0),

@@ -1,6 +1,7 @@
 //! Everything that can become due in a world.
 
 use crate::database::asker::Asker;
+use crate::database::catalog::Declaration;
 use crate::database::coverage::Fault;
 use crate::database::documents::AttemptId;
 use crate::database::history::{Action, Reply};
@@ -21,7 +22,7 @@ use std::fmt;
 pub(crate) struct Address {
     pub(crate) node: usize,
     pub(crate) partition: usize,
-    /// Numbers processes; never used twice.
+    /// Numbers processes, and replicas that were added to one later; never used twice.
     pub(crate) process: u64,
 }
 
@@ -84,6 +85,18 @@ pub(crate) enum Due {
     Probe,
     /// The story of a pin goes on.
     Placing(Scene),
+    /// A controller's order reaches a leader.
+    Ordered { to: Address, declared_at: Scn, change: Box<Event<Asker>> },
+    /// A leader is asked to step down in favour of a node that takes it for unsound.
+    AskedToStepDown { to: Address, by: NodeId },
+    /// An operator wants replicas to be elsewhere.
+    Operate,
+    /// A controller looks what comes next.
+    Control,
+    /// What a controller writes down reaches `_cluster`.
+    Declare(Box<Declaration>),
+    /// A node folds a newer version of `_cluster`.
+    HearCatalog { node: usize, version: usize },
     /// A process starts.
     Start { node: usize },
     /// A process is killed if it is of no use any more.
@@ -205,6 +218,12 @@ impl Happening for Due {
             Due::Usurp => [37, 0, 0, 0],
             Due::Probe => [38, 0, 0, 0],
             Due::Placing(scene) => [39, *scene as u64, 0, 0],
+            Due::Operate => [40, 0, 0, 0],
+            Due::Ordered { to, declared_at, .. } => address(45, to, declared_at.to_u64()),
+            Due::AskedToStepDown { to, by } => address(44, to, u64::from(by.0)),
+            Due::Control => [41, 0, 0, 0],
+            Due::Declare(declaration) => [42, declaration.partition as u64, 0, 0],
+            Due::HearCatalog { node, version } => [43, *node as u64, *version as u64, 0],
         }
     }
 }
@@ -279,6 +298,7 @@ fn fact_of(event: &Event<Asker>) -> u64 {
         | Event::HandOff { .. }
         | Event::Claim { .. }
         | Event::Configure(_)
+        | Event::ChangeReplicas { .. }
         | Event::Verify
         | Event::Condemned { .. }
         | Event::Stop
@@ -344,6 +364,14 @@ impl fmt::Display for Due {
             Due::Usurp => write!(f, "the node that has lost the last record claims"),
             Due::Probe => write!(f, "a reader probes the node that has lost the last record"),
             Due::Placing(scene) => write!(f, "operator: {scene:?}"),
+            Due::Operate => write!(f, "operator: plans a change"),
+            Due::Ordered { to, change, .. } => write!(f, "{to}: is ordered {change:?}"),
+            Due::AskedToStepDown { to, by } => write!(f, "{to}: {by} asks it to step down"),
+            Due::Control => write!(f, "a controller looks"),
+            Due::Declare(declaration) => write!(f, "_cluster: {declaration:?}"),
+            Due::HearCatalog { node, version } => {
+                write!(f, "n{}: folds _cluster up to version {version}", node + 1)
+            }
             Due::Start { node } => write!(f, "n{}: starts", node + 1),
             Due::Resume { node, pause } => write!(f, "n{}: goes on after pause {pause}", node + 1),
             Due::Replace { node } => write!(f, "n{}: is looked at by an operator", node + 1),

@@ -28,6 +28,9 @@ impl World {
                 gone_since: None,
                 was_away: false,
                 verified: vec![LogOffset::ZERO; self.plan.partitions],
+                known: 0,
+                added: vec![false; self.plan.partitions],
+                lives_before: vec![0; self.plan.partitions],
                 store_full_until: Moment::default(),
                 eligibility: ELIGIBLE,
                 first_incarnation: None,
@@ -56,6 +59,7 @@ impl World {
         if self.plan.scenario == Scenario::Pinned {
             self.place_by_hand();
         }
+        self.begin_to_move();
         let heal_us = self.plan.faults_us;
         self.put(heal_us, Due::Heal);
     }
@@ -108,6 +112,7 @@ impl World {
         self.log.tell_true_ends();
         self.network.heal();
         self.beats.heal();
+        self.resume_changes();
         for node in 0..self.nodes.len() {
             self.nodes[node].store_full_until = Moment::default();
             self.nodes[node].eligibility = ELIGIBLE;
@@ -137,6 +142,7 @@ impl World {
                 let other = Place::Node(self.kernel.random.index(self.nodes.len()));
                 self.network.cut(here, other, until);
             }
+            Fault::CutPeersOut | Fault::CutPeersIn => self.cut_peers(fault, node, until),
             Fault::CutBeatsOut => self.network.cut(here, Place::Beats, until),
             Fault::CutBeatsIn => self.network.cut(Place::Beats, here, until),
             Fault::BeatsSilent => self.silence_beats(until),
@@ -191,6 +197,17 @@ impl World {
             | Fault::SnapshotBroken => return false,
         }
         true
+    }
+
+    /// One direction between a node and all others.
+    fn cut_peers(&mut self, fault: Fault, node: usize, until: Moment) {
+        let here = Place::Node(node);
+        for other in (0..self.nodes.len()).filter(|other| *other != node) {
+            let there = Place::Node(other);
+            let (from, to) =
+                if fault == Fault::CutPeersOut { (here, there) } else { (there, here) };
+            self.network.cut(from, to, until);
+        }
     }
 
     fn crash_if_alive(&mut self, node: usize) -> bool {
@@ -282,6 +299,8 @@ impl World {
             there.is_some_and(|there| self.is_the_blind_one(there))
         };
         let to = to.filter(|node| !blind(node)).map(|node| self.nodes[node].id);
+        // As its node does, which asks a successor before it is named.
+        let to = to.filter(|to| self.could_lead(leader, partition, *to));
         Event::HandOff { caller: Asker::Operator, to }
     }
 }
