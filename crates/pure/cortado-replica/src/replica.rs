@@ -114,9 +114,13 @@ impl Replica {
         }
     }
 
-    /// The log time that a record would get now, but for what is in flight.
+    /// The log time that a record would get now. Of a leader, that goes on from what it has sent,
+    /// which may have been refused: what is judged by it carries the same.
     pub fn log_time(&self, now: Now) -> WallMillis {
-        self.time.at(now)
+        match &self.stage {
+            Stage::Leader(leader) => leader.publisher.log_time(now),
+            Stage::Offline | Stage::Follower { .. } | Stage::Diverged { .. } => self.time.at(now),
+        }
     }
 
     /// Takes one input and appends the work it causes to `effects`.

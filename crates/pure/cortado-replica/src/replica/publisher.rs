@@ -8,7 +8,7 @@ use super::publish::{Publish, take_token};
 use crate::fold::FoldState;
 use crate::log_time::LogTime;
 use crate::protocol::{
-    AppendFailure, AppendToken, Effect, NotDone, ReplicaEvent, RequestId, Settings,
+    AppendFailure, AppendToken, Effect, NotDone, Now, ReplicaEvent, RequestId, Settings,
 };
 use crate::record::{
     Body, ChainHash, Change, Claim, ClaimReason, Config, Draft, Header, Idempotency,
@@ -18,7 +18,7 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec;
 use alloc::vec::Vec;
 use bytes::Bytes;
-use cortado_model::{DocumentKey, LogOffset, Millis, RememberedKey, Scn, TableId};
+use cortado_model::{DocumentKey, LogOffset, Millis, RememberedKey, Scn, TableId, WallMillis};
 
 /// A leader's records between having a place and being accepted.
 ///
@@ -403,6 +403,11 @@ impl Publisher {
 
     pub(super) fn is_idle(&self) -> bool {
         self.in_flight.is_empty()
+    }
+
+    /// The log time that the next record gets.
+    pub(super) fn log_time(&self, now: Now) -> WallMillis {
+        self.time.at(now)
     }
 
     /// Whether another replica set is on its way.
