@@ -9,8 +9,8 @@ use std::fmt::Display;
 const NAME: &str = "moves";
 
 /// From the end of the faults until every move is over: a handful of them, each a copy, a handoff
-/// and a few looks of a controller, in a partition that has to be led again first. A leader that has
-/// often had to take over from all others waits for five minutes before it trusts one again.
+/// and a few looks of a controller, in a partition that has to be led again first. A leader that
+/// has often had to take over from all others waits for five minutes before it trusts one again.
 pub const OVER_US_MAX: u64 = 340 * SECOND;
 
 /// A controller decides to give a replica up, or lets its node delete it.
