@@ -1,15 +1,19 @@
 //! What a node knows about others, and how far it may trust that.
 //!
-//! Gathers evidence of two kinds (docs/protocols/failover.md, "Evidence"): of the node itself, and
-//! what it hears in beats and logs. Evidence from peers joins as further variants of [`Evidence`].
-//! A node that is slow or sick itself suspects others more slowly, since what looks like their
-//! silence may be its own. Never claims anything. Start reading at [`Detector::standing`].
+//! Gathers evidence of three kinds (docs/protocols/failover.md, "Three layers"): of the node
+//! itself, what peers say, and what it hears in beats and logs. A node that is slow or sick itself
+//! suspects others more slowly, since what looks like their silence may be its own. Never claims
+//! anything. Start reading at [`Detector::verdict`].
 
 mod own_beats;
+mod peers;
 #[cfg(test)]
 mod tests;
+mod verdict;
 
 pub use own_beats::OwnSilence;
+pub use peers::{PeerLoss, PeerOpinion, PeerWitness};
+pub use verdict::{Death, GrayFailure, GrayKind, NodeVerdict};
 
 use crate::settings::Settings;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -17,6 +21,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use cortado_model::{Beat, BeatStream, Millis, NodeId, NodeIncarnation};
 use own_beats::OwnBeats;
+use peers::{PeerLayer, PeerSight};
 
 /// One node's view of all nodes. Total: every method takes any evidence in any state.
 #[derive(Clone, Debug)]
@@ -28,6 +33,7 @@ pub struct Detector {
     /// Silent for [`AWAY_MS`] when last judged, and not heard of since.
     away: BTreeSet<NodeId>,
     own_beats: OwnBeats,
+    peers: PeerLayer,
     appends: Gauge,
     store: Gauge,
     lateness: Gauge,
@@ -76,6 +82,34 @@ pub enum Evidence {
         /// It is too far off for a leader, as [`LogClock::is_off`](crate::LogClock::is_off) says.
         is_off: bool,
     },
+    /// Gossip says something of another node. Without any, detection goes by the log alone.
+    Gossip {
+        /// Of which node.
+        node: NodeId,
+        /// Of which life.
+        incarnation: NodeIncarnation,
+        /// What.
+        opinion: PeerOpinion,
+    },
+    /// How well gossip goes for this node itself.
+    GossipReach {
+        /// Other members that have answered it lately.
+        answering: u32,
+        /// Other members of the cluster, whatever gossip thinks of them.
+        members: u32,
+    },
+    /// A router could not reach a node.
+    RequestFailed {
+        /// Which node.
+        node: NodeId,
+        /// Whose router.
+        by: NodeId,
+    },
+    /// A router has reached a node.
+    RequestServed {
+        /// Which node.
+        node: NodeId,
+    },
     /// An own timer ran. Reported for every tick, punctual ones too.
     Lateness {
         /// How much later than it should have.
@@ -108,6 +142,8 @@ const STRIKES_MAX: u64 = 3;
 /// A node that is restarted or repaired in this time costs no snapshots; and for so long, logs
 /// keep what it lacks.
 const AWAY_MS: u64 = 15 * 60 * 1_000;
+/// So many limits more than a dead leader, a gray one is borne with.
+const GRAY_LIMITS: u64 = 3;
 /// After so many limits without evidence a gauge is as if there had never been any: who leads
 /// nothing appends nothing, and would never again be well.
 const GAUGE_LIMITS_MAX: u64 = 2;
@@ -130,6 +166,7 @@ impl Detector {
             nodes: BTreeMap::new(),
             away: BTreeSet::new(),
             own_beats: OwnBeats::new(streams, settings.beat_ms),
+            peers: PeerLayer::default(),
             appends: Gauge::default(),
             store: Gauge::default(),
             lateness: Gauge::default(),
@@ -161,7 +198,20 @@ impl Detector {
             Evidence::OwnStore { took_ms } => self.store.succeeded(now, took_ms > slow_ms),
             Evidence::OwnStoreFailed => self.store.failed(now),
             Evidence::OwnClock { is_off } => self.clock_is_off = is_off,
-            Evidence::Lateness { late_ms } => self.lateness.succeeded(now, late_ms > slow_ms),
+            Evidence::Lateness { late_ms } => {
+                self.lateness.succeeded(now, late_ms > slow_ms);
+                self.peers.tick(now, self.settings.dead_after_ms);
+            }
+            Evidence::Gossip { node, incarnation, opinion } => {
+                self.peers.hear(now, node, incarnation, opinion);
+            }
+            Evidence::GossipReach { answering, members } => {
+                self.peers.measure(now, answering, members);
+            }
+            Evidence::RequestFailed { node, by } => {
+                self.peers.fail(now, node, by, self.settings.dead_after_ms);
+            }
+            Evidence::RequestServed { node } => self.peers.reach(node),
         }
     }
 
@@ -170,7 +220,46 @@ impl Detector {
         self.own_beats.send(now)
     }
 
-    /// What `now` is to be thought of `node`.
+    /// What both layers make of `node` `now`: section by section the table of
+    /// docs/protocols/failover.md, "Three layers".
+    pub fn verdict(&self, now: Millis, node: NodeId) -> NodeVerdict {
+        if node == self.me {
+            return NodeVerdict::Present;
+        }
+        let hears_itself = self.hears_itself(now);
+        let life = self.incarnation(node).map(|(life, _)| life);
+        let sight = self.peers.sight(now, node, life, self.settings.dead_after_ms);
+        match (self.standing(now, node), sight) {
+            (Standing::Dead(death), PeerSight::Unknown) => NodeVerdict::Gone(death),
+            (Standing::Dead(death), PeerSight::Gone(loss)) => {
+                let at = death.at.max(loss.since);
+                NodeVerdict::Gone(Death { at, peers: Some(loss), ..death })
+            }
+            (Standing::Dead(death), PeerSight::Reached) => {
+                let kind = GrayKind::LogSilent(death);
+                NodeVerdict::Gray(GrayFailure { since: death.at, kind })
+            }
+            // Without the log nothing can be decided, whatever peers say.
+            (Standing::Silent { .. } | Standing::Unknown, _) if !hears_itself => {
+                NodeVerdict::Unjudged
+            }
+            (Standing::Alive, PeerSight::Gone(loss)) if hears_itself => {
+                let kind = GrayKind::Unreachable(loss);
+                NodeVerdict::Gray(GrayFailure { since: loss.since, kind })
+            }
+            (Standing::Alive, _) => NodeVerdict::Present,
+            (Standing::Silent { since }, _) => NodeVerdict::Silent { since },
+            (Standing::Unknown, _) => NodeVerdict::Unknown,
+        }
+    }
+
+    /// Whether no peer has answered this node for as long as it takes to count as dead, although
+    /// there are others that should; as of the last own timer.
+    pub fn is_cut_off(&self) -> bool {
+        self.peers.is_cut_off()
+    }
+
+    /// What `now` is to be thought of `node`, by the log alone.
     pub fn standing(&self, now: Millis, node: NodeId) -> Standing {
         if node == self.me {
             return Standing::Alive;
@@ -199,7 +288,8 @@ impl Detector {
         let silent_ms = now.since(last_sign_at);
         let beats_missed = silent_ms / self.settings.beat_ms;
         let heard = seen.map(|seen| seen.incarnation);
-        Some(Death { at, silent_ms, limit_ms: self.limit_ms(), beats_missed, heard })
+        let (limit_ms, peers) = (self.limit_ms(), None);
+        Some(Death { at, silent_ms, limit_ms, beats_missed, heard, peers })
     }
 
     /// Counts `node` as away if it is dead and has been silent for long. It stays away until it
@@ -247,11 +337,16 @@ impl Detector {
         self.nodes.get(&node).map(|seen| (seen.incarnation, seen.incarnation_at))
     }
 
-    /// Since when `node` has been alive, in one life and without a long silence.
+    /// Since when `node` has been alive, in one life and without a long silence; `None` if any
+    /// layer says that something is wrong with it.
     pub fn alive_since(&self, now: Millis, node: NodeId) -> Option<Millis> {
-        match self.standing(now, node) {
-            Standing::Alive => self.nodes.get(&node).map(|seen| seen.alive_since),
-            Standing::Silent { .. } | Standing::Dead(_) | Standing::Unknown => None,
+        match self.verdict(now, node) {
+            NodeVerdict::Present => self.nodes.get(&node).map(|seen| seen.alive_since),
+            NodeVerdict::Silent { .. }
+            | NodeVerdict::Unknown
+            | NodeVerdict::Unjudged
+            | NodeVerdict::Gone(_)
+            | NodeVerdict::Gray(_) => None,
         }
     }
 
@@ -308,6 +403,12 @@ impl Detector {
     pub fn limit_ms(&self) -> u64 {
         let strikes = self.appends.strikes + self.store.strikes + self.lateness.strikes;
         self.settings.dead_after_ms.saturating_mul(1 + strikes)
+    }
+
+    /// How much longer than a dead leader one is borne with that only one layer misses: it gets the
+    /// time to step down, and the layer that is wrong the time to be right again.
+    pub fn gray_grace_ms(&self) -> u64 {
+        GRAY_LIMITS.saturating_mul(self.settings.dead_after_ms)
     }
 
     /// The settings it was made with.
@@ -379,34 +480,8 @@ pub enum Standing {
     Unknown,
 }
 
-/// Why a node counts as dead.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Death {
-    /// The moment at which the silence reached the limit.
-    pub at: Millis,
-    /// How long there has been no sign of life.
-    pub silent_ms: u64,
-    /// How long was allowed; more than the setting if this node mistrusts itself.
-    pub limit_ms: u64,
-    /// Beats that should have come in that time.
-    pub beats_missed: u64,
-    /// The life in which it was last heard of; `None` if never, since this node started.
-    pub heard: Option<NodeIncarnation>,
-}
-
-impl fmt::Display for Death {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Death { silent_ms, limit_ms, beats_missed, heard, .. } = self;
-        match heard {
-            Some(_) => write!(f, "silent for {silent_ms} ms")?,
-            None => write!(f, "never heard of in {silent_ms} ms")?,
-        }
-        write!(f, " (limit {limit_ms} ms, {beats_missed} beats missed)")
-    }
-}
-
 /// What makes a node unfit to lead.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Sickness {
     /// The last own append failed.
     AppendsFail,

@@ -3,7 +3,7 @@
 //! Data, so that a console can show it and a test can compare it; only the evidence has words, for
 //! a claim's record carries their hash. Start reading at [`Explanation`].
 
-use crate::detector::{Death, Sickness};
+use crate::detector::{Death, GrayFailure, Sickness};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec;
@@ -45,6 +45,15 @@ pub enum Cause {
         /// The evidence.
         death: Death,
     },
+    /// The leader works for some nodes and not for others, and has not stepped down.
+    LeaderGray {
+        /// Who leads.
+        leader: NodeId,
+        /// In which life.
+        incarnation: NodeIncarnation,
+        /// The evidence.
+        gray: GrayFailure,
+    },
     /// The leader's process is another one now, and never continues what the old one led.
     LeaderRestarted {
         /// Who led.
@@ -73,34 +82,39 @@ pub enum Cause {
     },
     /// The leader's node is to lead nothing.
     Drained,
+    /// The leader's replica is to move to another node.
+    MovesAway,
     /// The leader itself is unfit.
     Sick(Sickness),
 }
 
 impl Cause {
-    /// Whether the log itself says that no node leads. Only a death is a guess; and only guesses
-    /// can make two nodes take a leadership from each other again and again.
+    /// Whether the log itself says that no node leads. Deaths and gray failures are guesses; and
+    /// only guesses can make two nodes take a leadership from each other again and again.
     pub(crate) fn is_certain(&self) -> bool {
         match self {
             Cause::NeverLed | Cause::LeaderRestarted { .. } | Cause::SteppedDown { .. } => true,
             Cause::LeaderDead { .. }
+            | Cause::LeaderGray { .. }
             | Cause::PreferredIsBack { .. }
             | Cause::PinnedIsBack { .. }
             | Cause::Drained
+            | Cause::MovesAway
             | Cause::Sick(_) => false,
         }
     }
 
-    /// The leader whose death it is.
-    pub(crate) fn dead_leader(&self) -> Option<NodeId> {
+    /// The leader that is gone, or as good as gone.
+    pub(crate) fn gone_leader(&self) -> Option<NodeId> {
         match self {
-            Cause::LeaderDead { leader, .. } => Some(*leader),
+            Cause::LeaderDead { leader, .. } | Cause::LeaderGray { leader, .. } => Some(*leader),
             Cause::NeverLed
             | Cause::LeaderRestarted { .. }
             | Cause::SteppedDown { .. }
             | Cause::PreferredIsBack { .. }
             | Cause::PinnedIsBack { .. }
             | Cause::Drained
+            | Cause::MovesAway
             | Cause::Sick(_) => None,
         }
     }
@@ -110,11 +124,13 @@ impl Cause {
         match self {
             Cause::NeverLed
             | Cause::LeaderDead { .. }
+            | Cause::LeaderGray { .. }
             | Cause::LeaderRestarted { .. }
             | Cause::SteppedDown { .. } => true,
             Cause::PreferredIsBack { .. }
             | Cause::PinnedIsBack { .. }
             | Cause::Drained
+            | Cause::MovesAway
             | Cause::Sick(_) => false,
         }
     }
@@ -134,6 +150,10 @@ pub struct Alternative {
 pub enum NotChosen {
     /// It counts as dead.
     Dead(Death),
+    /// It works for some nodes and not for others.
+    Gray(GrayFailure),
+    /// The log does not let it claim: its replica is about to join or to leave.
+    NotEligible,
     /// Its turn comes this long after the leadership became vacant; it may come first, and has not
     /// acted so far.
     Waits {
@@ -187,6 +207,7 @@ impl fmt::Display for Cause {
         match self {
             Cause::NeverLed => f.write_str("it has never been led"),
             Cause::LeaderDead { leader, death, .. } => write!(f, "leader {leader} {death}"),
+            Cause::LeaderGray { leader, gray, .. } => write!(f, "leader {leader} {gray}"),
             Cause::LeaderRestarted { leader, .. } => {
                 write!(f, "leader {leader} has restarted, its leadership is over")
             }
@@ -201,6 +222,7 @@ impl fmt::Display for Cause {
                 write!(f, "the pinned leader has been alive for {alive_ms} ms")
             }
             Cause::Drained => f.write_str("the leader's node is drained"),
+            Cause::MovesAway => f.write_str("the leader's replica moves to another node"),
             Cause::Sick(sickness) => write!(f, "{sickness}"),
         }
     }
@@ -210,6 +232,8 @@ impl fmt::Display for NotChosen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             NotChosen::Dead(death) => write!(f, "is dead: {death}"),
+            NotChosen::Gray(gray) => write!(f, "is not sound: {gray}"),
+            NotChosen::NotEligible => f.write_str("may not claim: its replica joins or leaves"),
             NotChosen::Waits { wait_ms: 0 } => f.write_str("could act at once"),
             NotChosen::Waits { wait_ms } => write!(f, "would wait {wait_ms} ms"),
         }

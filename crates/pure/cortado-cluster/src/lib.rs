@@ -10,6 +10,7 @@
 
 extern crate alloc;
 
+mod abstention;
 mod decision;
 mod detector;
 mod explanation;
@@ -17,20 +18,34 @@ mod log_clock;
 mod node_life;
 mod placement;
 mod leader_search;
+mod moves;
 mod own_calls;
 mod registration;
 mod route_attempt;
 mod settings;
 mod watch;
 
+pub use abstention::{AbstainCause, Abstention};
 pub use decision::{Decision, Leadership, PartitionFacts, StayReason, Takeover, decide};
-pub use detector::{Death, Detector, Evidence, OwnSilence, Sickness, Standing};
+pub use detector::{
+    Death, Detector, Evidence, GrayFailure, GrayKind, NodeVerdict, OwnSilence, PeerLoss,
+    PeerOpinion, PeerWitness, Sickness, Standing,
+};
 pub use explanation::{Alternative, Cause, Command, Explanation, NotChosen};
 pub use leader_search::LeaderSearch;
 pub use log_clock::LogClock;
+pub use moves::{
+    ChangeId, ChangeState, Located, MoveDecision, MoveLimits, MoveProgress, MoveStage, MoveStep,
+    MoveTarget, MoveWait, MovingPartition, PlanError, PlannedChange, PlannedKind, RateMeter,
+    ReplicaMove, ReplicaState, ServingLeader, next_step, next_steps, plan_moves, progress_of,
+    repair, waiting,
+};
 pub use node_life::{NextLife, NodeLife};
 pub use own_calls::OwnCalls;
-pub use placement::{Load, Placement, plan, replan};
+pub use placement::{
+    Capacity, Load, Placed, Placement, PlacementNode, Zone, plan, plan_on, replaced, replan,
+    replan_on,
+};
 pub use registration::{Eligibility, LifeRefusal, LifeStanding, Registration};
 pub use route_attempt::{Doubt, Repetition, RouteAttempt, RouteStep, TryOutcome};
 pub use settings::{RawSettings, Settings, SettingsError};

@@ -5,6 +5,7 @@
 //! have become another one; the tests compare it with a watch that looks at all of them every time.
 //! Start reading at [`Watch::look`]. Source: docs/protocols/failover.md, "The watch".
 
+mod abstaining;
 mod nodes;
 mod partition_index;
 mod protocol;
@@ -14,11 +15,16 @@ mod watched;
 
 pub use protocol::{Duty, PartitionView, ReplicaViews, WatchEvent, WatchOrder};
 
-use crate::decision::{Decision, decide, decide_again_at, leader_awaited, may_hand_over};
+use crate::abstention::AbstainCause;
+use crate::decision::{
+    Decision, StayReason, decide, decide_again_at, leader_awaited, may_hand_over,
+};
 use crate::detector::{Detector, Evidence, OwnSilence, Sickness};
-use crate::explanation::Explanation;
+use crate::explanation::{Cause, Explanation};
 use crate::settings::Settings;
+use abstaining::Abstaining;
 use alloc::collections::BTreeMap;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use cortado_model::{Millis, NodeId, NodeIncarnation, PartitionId};
 use nodes::Nodes;
@@ -34,12 +40,15 @@ pub struct Watch {
     detector: Detector,
     nodes: Nodes,
     partitions: PartitionIndex,
+    abstaining: Abstaining,
     /// When the next beat should be sent.
     beat_due: Millis,
     /// When the own timer should run next.
     tick_due: Millis,
     /// What is wrong with this node, as last told.
     sickness: Option<Sickness>,
+    /// No peer reaches this node, as last noticed.
+    cut_off: bool,
     /// Own beats that do not come back, as last told.
     own_silence: Option<OwnSilence>,
     store_full: bool,
@@ -52,6 +61,8 @@ pub struct Watch {
 
 /// Own timers in each beat interval: often enough to notice soon that this node is slow.
 const TICKS_PER_BEAT: u64 = 5;
+/// What keeps a node from claiming for so many limits is told: failovers take less.
+const ABSTAINED_LIMITS: u64 = 2;
 /// Partitions that one tick looks at for a node to hand them over to. One is handed over at a
 /// time, so more are looked at only where no successor is close.
 const HAND_OVER_LOOKS_MAX: u32 = 8;
@@ -74,9 +85,11 @@ impl Watch {
             detector: Detector::new(me, incarnation, streams, settings),
             nodes: Nodes::default(),
             partitions: PartitionIndex::default(),
+            abstaining: Abstaining::default(),
             beat_due: now,
             tick_due: now,
             sickness: None,
+            cut_off: false,
             own_silence: None,
             store_full: false,
             hand_off_running: false,
@@ -96,7 +109,10 @@ impl Watch {
                 placement.nodes().iter().for_each(|node| self.nodes.know(*node));
                 self.partitions.place(partition, placement);
             }
-            WatchEvent::Withdrawn { partition } => self.partitions.withdraw(partition),
+            WatchEvent::Withdrawn { partition } => {
+                self.partitions.withdraw(partition);
+                self.abstaining.note(now, partition, None);
+            }
             WatchEvent::Changed { partition } => self.partitions.mark(partition),
             WatchEvent::StoreFull(full) => {
                 if self.store_full != full {
@@ -143,6 +159,9 @@ impl Watch {
         }
         if ticks {
             self.hand_over(now, replicas, orders);
+            let lasting_ms = ABSTAINED_LIMITS * self.detector.settings().dead_after_ms;
+            let told = self.abstaining.tell(now, self.me, lasting_ms);
+            orders.extend(told.into_iter().map(WatchOrder::Abstain));
         }
     }
 
@@ -206,8 +225,9 @@ impl Watch {
         if sickness != self.sickness {
             orders.push(WatchOrder::Sickness(sickness));
         }
-        if sickness != self.sickness || !changed.is_empty() {
-            self.sickness = sickness;
+        let cut_off = self.detector.is_cut_off();
+        if sickness != self.sickness || cut_off != self.cut_off || !changed.is_empty() {
+            (self.sickness, self.cut_off) = (sickness, cut_off);
             self.partitions.mark_vacant();
         }
         changed.into_iter().for_each(|node| self.partitions.mark_led_by(node));
@@ -224,18 +244,35 @@ impl Watch {
         let node = self.node_facts();
         let Some(watched) = self.partitions.watched(partition) else { return Waiting::Replica };
         self.decisions_taken += 1;
-        let Some(view) = replicas.view(partition) else { return Waiting::Replica };
+        let view = replicas.view(partition);
+        let Some(view) = view else {
+            self.abstaining.note(now, partition, None);
+            return Waiting::Replica;
+        };
         let leadership = watched.see(now, &view, self.me);
         let no_lags = BTreeMap::new();
         let facts = watched.facts(partition, (&view, leadership), &no_lags, node);
-        if facts.leads() {
-            return Waiting::Leading(facts.wanted());
+        let leads = facts.leads().then(|| Waiting::Leading(facts.wanted()));
+        let led = || leader_awaited(now, &facts, &self.detector).map(Waiting::Leader);
+        if let Some(waiting) = leads.or_else(led) {
+            self.abstaining.note(now, partition, None);
+            watched.forget_asking();
+            return waiting;
         }
-        if let Some(leader) = leader_awaited(now, &facts, &self.detector) {
-            return Waiting::Leader(leader);
-        }
-        Waiting::Turn(match decide(now, &facts, &self.detector) {
-            Decision::ClaimAt { at, .. } => Some(decide_again_at(now, &facts, at, self.tick_due)),
+        let decision = decide(now, &facts, &self.detector);
+        let settings = self.detector.settings();
+        let abstains = abstains(now, &decision, settings.dead_after_ms);
+        self.abstaining.note(now, partition, abstains);
+        let again_at = |at| decide_again_at(now, &facts, at, self.tick_due);
+        Waiting::Turn(match decision {
+            Decision::ClaimAt { at, .. } => Some(again_at(at)),
+            Decision::AskToStepDown { leader, claim_at, why } => {
+                let again = again_at(claim_at);
+                if view.duty == Duty::Follow && watched.ask() {
+                    orders.push(WatchOrder::AskToStepDown { leader, why });
+                }
+                Some(again)
+            }
             Decision::Claim { why } if view.duty == Duty::Follow => {
                 claim(now, watched, why, orders)
             }
@@ -285,7 +322,10 @@ impl Watch {
         let facts = watched.facts(partition, (&view, leadership), &lags, node);
         match decide(now, &facts, &self.detector) {
             Decision::HandOff { to, why } => Some((to, why)),
-            Decision::Stay(_) | Decision::ClaimAt { .. } | Decision::Claim { .. } => None,
+            Decision::Stay(_)
+            | Decision::ClaimAt { .. }
+            | Decision::AskToStepDown { .. }
+            | Decision::Claim { .. } => None,
         }
     }
 
@@ -296,6 +336,36 @@ impl Watch {
             hand_off_running: self.hand_off_running,
             last_hand_back_at: self.last_hand_back_at,
         }
+    }
+}
+
+/// What keeps this node from claiming, with what that rests on, if it is worth telling.
+///
+/// * `long_ms`: a turn that comes later is no failover's.
+fn abstains(now: Millis, decision: &Decision, long_ms: u64) -> Option<(AbstainCause, String)> {
+    let plain = |cause| Some((cause, String::new()));
+    match decision {
+        Decision::ClaimAt { at, why } | Decision::AskToStepDown { claim_at: at, why, .. } => {
+            match why.cause {
+                Cause::LeaderGray { leader, gray, .. } => {
+                    Some((AbstainCause::Grace { leader }, gray.to_string()))
+                }
+                _ if at.since(now) > long_ms => Some((AbstainCause::Last, why.cause.to_string())),
+                _ => None,
+            }
+        }
+        Decision::Stay(StayReason::Sick(sickness)) => plain(AbstainCause::Sick(*sickness)),
+        Decision::Stay(StayReason::Restoring) => plain(AbstainCause::Restoring),
+        Decision::Stay(StayReason::NotEligible) => plain(AbstainCause::NotEligible),
+        Decision::Stay(
+            StayReason::Leading
+            | StayReason::LeaderAlive { .. }
+            | StayReason::LeaderSilent { .. }
+            | StayReason::NotPlaced
+            | StayReason::OwnBeatsSilent { .. },
+        )
+        | Decision::Claim { .. }
+        | Decision::HandOff { .. } => None,
     }
 }
 

@@ -94,10 +94,10 @@ impl<C: Caller> Driver<C> {
     /// A driver that looks for its checkpoint and its log first.
     pub fn new(me: Me, settings: Settings, now: Now, actions: &mut Vec<Action<C>>) -> Driver<C> {
         let mut driver = Driver {
+            lives: me.lives_before,
             me,
             settings,
             jobs: 0,
-            lives: 0,
             stage: Stage::Ended,
             applied: (Scn::ZERO, LogOffset::ZERO),
             may_lack_record: false,
@@ -120,7 +120,7 @@ impl<C: Caller> Driver<C> {
         if let Stage::Living(life) = &self.stage {
             self.applied = life.applying.applied_up_to(life.core.fold());
             self.may_lack_record = life.may_lack_record();
-            self.leadership = life.leadership;
+            self.leadership.clone_from(&life.leadership);
         }
         self.folded = match &self.stage {
             Stage::Living(life) => Some(Folded::of(life.core.fold())),
@@ -328,6 +328,7 @@ impl<C: Caller> Parts<'_, C> {
             // For a life, and there is none.
             Event::Claim { .. }
             | Event::Configure(_)
+            | Event::ChangeReplicas { .. }
             | Event::Verify
             | Event::Digest(_)
             | Event::Condemned { .. }

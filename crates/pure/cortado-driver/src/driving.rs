@@ -35,6 +35,9 @@ impl<C: Caller> Life<C> {
                 return self.claim(Input::Claim { reason, evidence }, turn);
             }
             Event::Configure(config) => return self.configure(config, turn),
+            Event::ChangeReplicas { generation, from, to } => {
+                return self.change_replicas(Input::ChangeReplicas { generation, from, to }, turn);
+            }
             Event::Verify => self.rounds.demand(),
             Event::Digest(report) => self.on_report(report, turn),
             Event::Condemned { why } => return Err(Halt::Damaged { why }),
@@ -107,10 +110,18 @@ impl<C: Caller> Life<C> {
     fn configure(&mut self, config: Config, turn: &mut Turn<'_, C>) -> Result<(), Halt> {
         // A fold state of a level that this build does not understand could not be stored.
         let unreadable = matches!(config, Config::Feature { level } if level > FEATURE_LEVEL_MAX);
-        if self.core.role() != Role::Leader || self.stopping || unreadable {
+        let unconditional = matches!(config, Config::Replicas(_));
+        if self.core.role() != Role::Leader || self.stopping || unreadable || unconditional {
             return Ok(());
         }
         self.step(Input::Config(config), turn)
+    }
+
+    fn change_replicas(&mut self, change: Input, turn: &mut Turn<'_, C>) -> Result<(), Halt> {
+        if self.core.role() != Role::Leader || self.stopping {
+            return Ok(());
+        }
+        self.step(change, turn)
     }
 
     fn on_hand_off(

@@ -9,8 +9,10 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::error::Error;
-use cortado_model::{Findings, LogId, LogOffset, LogPosition, NodeId, Scn, StoreError, WallMillis};
-use cortado_replica::{ClaimReason, Config, ReadNeed, RecordPage};
+use cortado_model::{
+    Findings, Generation, LogId, LogOffset, LogPosition, NodeId, Scn, StoreError, WallMillis,
+};
+use cortado_replica::{ClaimReason, Config, ReadNeed, RecordPage, ReplicaSet};
 
 /// What a driver is told. `C` is the caller: the driver gives it back with the answer.
 #[derive(Debug)]
@@ -46,8 +48,19 @@ pub enum Event<C> {
         evidence: u128,
     },
     /// As leader: publish a fact about the partition. Who does not lead passes it over; so does a
-    /// build that could not read it back.
+    /// build that could not read it back. A replica set is changed by
+    /// [`ChangeReplicas`](Self::ChangeReplicas) alone.
     Configure(Config),
+    /// As leader of this generation: let the nodes in `to` claim, if those that may are exactly
+    /// `from`. What becomes of it shows in the leadership that the driver tells of.
+    ChangeReplicas {
+        /// The leadership in which it was ordered.
+        generation: Generation,
+        /// The set that it rests on.
+        from: ReplicaSet,
+        /// The set that is wanted: one node more or less, and not without the leader.
+        to: ReplicaSet,
+    },
     /// As leader: begin a round of digests now.
     Verify,
     /// What some replica's state hashes to, for the leader that compares.

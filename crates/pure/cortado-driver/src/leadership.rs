@@ -1,10 +1,10 @@
 //! Who leads the partition, as one replica has folded it: what detection goes by.
 
 use cortado_model::{Generation, Millis, NodeId, ReplicaIncarnation};
-use cortado_replica::{FoldState, StepDown};
+use cortado_replica::{FoldState, ReplicaSet, StepDown};
 
 /// Who leads the partition, as this replica has folded it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FoldedLeadership {
     /// Counts the leaderships.
     pub generation: Generation,
@@ -12,6 +12,8 @@ pub struct FoldedLeadership {
     pub leader: Option<(NodeId, ReplicaIncarnation)>,
     /// How it ended, if it has.
     pub stepped_down: Option<StepDown>,
+    /// Who may claim.
+    pub replicas: ReplicaSet,
     /// When this replica first knew of it, or of its end.
     pub since: Millis,
 }
@@ -23,6 +25,7 @@ impl FoldedLeadership {
             generation: fold.generation(),
             leader: fold.claimant.as_ref().map(|claimant| (claimant.node, claimant.incarnation)),
             stepped_down: fold.stepped_down,
+            replicas: fold.replicas.clone(),
             since: now,
         }
     }

@@ -191,6 +191,10 @@ impl<C> Life<C> {
                 let own = self.is_claimant(turn);
                 turn.tell(News::SteppedDown { generation, to, own });
             }
+            ReplicaEvent::ReplicasChanged { replicas } => {
+                self.leadership.replicas = replicas.clone();
+                turn.tell(News::ReplicasChanged { replicas });
+            }
             ReplicaEvent::ClaimLost { generation } => turn.tell(News::ClaimLost { generation }),
             ReplicaEvent::Void { offset, why } => {
                 turn.tell(News::Void { offset, why });

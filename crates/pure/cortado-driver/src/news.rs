@@ -5,7 +5,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 use cortado_model::{Generation, LogOffset, NodeId, ReplicaIncarnation, Scn};
-use cortado_replica::{AppendFailure, Conflict, Gap, Stop, VoidReason};
+use cortado_replica::{AppendFailure, Conflict, Gap, ReplicaSet, Stop, VoidReason};
 
 /// Something that happened to a replica.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +38,11 @@ pub enum News {
         previous_end: Scn,
         /// Whether it is this replica's.
         own: bool,
+    },
+    /// Other nodes than before may claim.
+    ReplicasChanged {
+        /// Those that may.
+        replicas: ReplicaSet,
     },
     /// This replica's claim lost.
     ClaimLost {

@@ -118,9 +118,14 @@ impl<C> Life<C> {
         let agrees = |folded: &Folded| {
             folded.generation == own.generation && folded.accepted == own.accepted
         };
-        let folded = answers.heard.iter().filter_map(|peer| peer.folded.as_ref());
+        // A replica that is about to join has copied its history from another one, and one that is
+        // about to leave counts no more.
+        let replicas = &self.core.fold().replicas;
+        let counted = answers.heard.iter().filter(|peer| replicas.may_claim(peer.node));
+        let folded = counted.filter_map(|peer| peer.folded.as_ref());
         let same = 1 + folded.filter(|folded| agrees(folded)).count();
-        if 2 * same <= answers.placed {
+        let all = Some(replicas.nodes().len()).filter(|all| *all > 0).unwrap_or(answers.placed);
+        if 2 * same <= all {
             return Ok(());
         }
         turn.tell(News::Claims);

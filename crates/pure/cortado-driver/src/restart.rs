@@ -91,6 +91,7 @@ mod tests {
         let me = Me {
             node: NodeId(1),
             incarnation: NodeIncarnation(1),
+            lives_before: 0,
             partition: PartitionId { database: DatabaseId(1), number: 0 },
             log: Some(LOG),
             genesis,

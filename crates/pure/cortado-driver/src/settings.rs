@@ -46,6 +46,9 @@ pub struct Me {
     pub node: NodeId,
     /// Its life.
     pub incarnation: NodeIncarnation,
+    /// Lives of replicas of the partition that this life of the node has had before: a replica that
+    /// comes back must not take itself for the one that was removed.
+    pub lives_before: u32,
     /// The partition.
     pub partition: PartitionId,
     /// The log's identity; `None` for `_cluster`, whose genesis alone says whose it is.

@@ -4,7 +4,7 @@
 
 use crate::fold::{Conflict, FoldState, Gap, Stop, VoidReason};
 use crate::page::RecordPage;
-use crate::record::{ClaimReason, Config, Draft, Transaction, Trim};
+use crate::record::{ClaimReason, Config, Draft, ReplicaSet, Transaction, Trim};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -87,6 +87,17 @@ pub enum Input {
     },
     /// Publish a fact about the partition; no caller is answered.
     Config(Config),
+    /// As leader of `generation`, let the nodes in `to` claim from now on, if those that may are
+    /// exactly `from`: one node joins or leaves, and it is not this one. No caller is answered: the
+    /// fold state shows what became of it, and an order that comes late changes nothing.
+    ChangeReplicas {
+        /// The leadership in which it was ordered.
+        generation: Generation,
+        /// The set that it rests on.
+        from: ReplicaSet,
+        /// The set that is wanted.
+        to: ReplicaSet,
+    },
     /// Time has passed; due at [`Replica::wake_at`](crate::Replica::wake_at).
     Tick,
 }
@@ -274,6 +285,11 @@ pub enum ReplicaEvent {
         generation: Generation,
         /// Who should claim.
         to: Option<NodeId>,
+    },
+    /// Other nodes than before may claim.
+    ReplicasChanged {
+        /// Those that may.
+        replicas: ReplicaSet,
     },
     /// This replica's claim lost.
     ClaimLost {

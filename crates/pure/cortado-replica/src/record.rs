@@ -154,6 +154,15 @@ impl ReplicaSet {
     pub fn nodes(&self) -> &[NodeId] {
         &self.0
     }
+
+    /// Whether `other` has exactly one node more or one less. Any majority of the one has a node
+    /// in common with any majority of the other then.
+    pub fn is_next_to(&self, other: &ReplicaSet) -> bool {
+        let lacks = |of: &ReplicaSet, from: &ReplicaSet| {
+            of.0.iter().filter(|node| from.0.binary_search(node).is_err()).count()
+        };
+        !self.0.is_empty() && !other.0.is_empty() && lacks(self, other) + lacks(other, self) == 1
+    }
 }
 
 impl FromIterator<NodeId> for ReplicaSet {

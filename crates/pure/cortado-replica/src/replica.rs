@@ -115,9 +115,13 @@ impl Replica {
         }
     }
 
-    /// The log time that a record would get now, but for what is in flight.
+    /// The log time that a record would get now. Of a leader, that goes on from what it has sent,
+    /// which may have been refused: what is judged by it carries the same.
     pub fn log_time(&self, now: Now) -> WallMillis {
-        self.time.at(now)
+        match &self.stage {
+            Stage::Leader(leader) => leader.publisher.log_time(now),
+            Stage::Offline | Stage::Follower { .. } | Stage::Diverged { .. } => self.time.at(now),
+        }
     }
 
     /// Takes one input and appends the work it causes to `effects`.
@@ -149,6 +153,13 @@ impl Replica {
                 Err(why) => out.not_done(request, why),
             },
             Input::Config(config) => self.on_config(config, &mut out),
+            Input::ChangeReplicas { generation, from, to } => {
+                if let Ok((leader, mut publish)) = self.leader(&mut out)
+                    && leader.generation() == generation
+                {
+                    leader.change_replicas(&from, to, &mut publish);
+                }
+            }
             Input::Tick => {}
         }
         self.advance(&mut out);
@@ -420,12 +431,10 @@ impl Replica {
                 self.store_state(out);
                 out.effect(Effect::Digest { at: header.scn });
             }
-            Body::Config(
-                Config::Lease { .. }
-                | Config::Feature { .. }
-                | Config::Replicas(_)
-                | Config::Indexes(_),
-            )
+            Body::Config(Config::Replicas(replicas)) => {
+                out.event(ReplicaEvent::ReplicasChanged { replicas });
+            }
+            Body::Config(Config::Lease { .. } | Config::Feature { .. } | Config::Indexes(_))
             | Body::Genesis(_)
             | Body::Barrier(_) => {}
         }

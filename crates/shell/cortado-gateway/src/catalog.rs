@@ -3,13 +3,16 @@
 //! A catalog never changes: a newer state of `_cluster` is a newer catalog. Start reading at
 //! [`Catalog`]; what is stored of it is in [`crate::cluster_log`].
 
-use cortado_cluster::Placement;
+use cortado_cluster::{
+    Capacity, ChangeId, MoveStage, Placement, PlacementNode, PlannedChange, ReplicaMove, Zone,
+};
 use cortado_document::{Schema, TableDefinition, partition_of};
 use cortado_driver::{TableRules, Tables};
 use cortado_model::{
     ClusterUuid, DatabaseId, DirectoryUuid, DocumentKey, Generation, LogId, NodeId,
     NodeIncarnation, PartitionId, PartitionUuid, Scn, TableId,
 };
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -35,6 +38,12 @@ pub struct Catalog {
     pub(crate) pins: BTreeMap<DatabaseId, Pins>,
     /// Nodes that lead nothing if others can.
     pub(crate) drained: BTreeSet<NodeId>,
+    /// Planned changes of where replicas live that are not over.
+    pub(crate) changes: BTreeMap<ChangeId, PlannedChange>,
+    /// Where replicas should be after a change, and after which.
+    pub(crate) targets: BTreeMap<PartitionId, (ChangeId, Vec<NodeId>)>,
+    /// Replicas on their way, and where each was written down last.
+    pub(crate) moves: BTreeMap<PartitionId, (ReplicaMove, Scn)>,
     /// The last generation of databases that were dropped, by name.
     pub(crate) former: BTreeMap<String, Generation>,
     /// No dropped database whose name is not remembered had a higher one.
@@ -54,6 +63,9 @@ impl Catalog {
             dropped: BTreeMap::new(),
             pins: BTreeMap::new(),
             drained: BTreeSet::new(),
+            changes: BTreeMap::new(),
+            targets: BTreeMap::new(),
+            moves: BTreeMap::new(),
             former: BTreeMap::new(),
             former_floor: Generation(0),
         }
@@ -124,7 +136,30 @@ impl Catalog {
         let is_member = |node: &NodeId| self.nodes.get(node).is_none_or(|facts| !facts.removed);
         let pin = self.pin(partition).filter(is_member);
         let placed = Placement::new(nodes.to_vec())?;
-        Some(placed.ordered(pin, |node| self.is_drained(node)))
+        let ordered = placed.ordered(pin, |node| self.is_drained(node));
+        Some(match self.moves.get(&partition) {
+            Some((ReplicaMove { stage: MoveStage::Leaving, remove: Some(node), .. }, _)) => {
+                ordered.without_leader_on(*node)
+            }
+            Some(_) | None => ordered,
+        })
+    }
+
+    /// The planned changes that are not over, in the order in which they were planned.
+    pub fn changes(&self) -> impl Iterator<Item = &PlannedChange> {
+        self.changes.values()
+    }
+
+    /// Where the replicas of `partition` should be after a change, in order of rank, and after
+    /// which; `None` if no change concerns it.
+    pub fn target(&self, partition: PartitionId) -> Option<(ChangeId, &[NodeId])> {
+        self.targets.get(&partition).map(|(change, nodes)| (*change, nodes.as_slice()))
+    }
+
+    /// The replica of `partition` that is on its way, and the SCN of `_cluster` at which that was
+    /// written down last: a node that has not folded so far does not know of it.
+    pub fn moving(&self, partition: PartitionId) -> Option<(ReplicaMove, Scn)> {
+        self.moves.get(&partition).copied()
     }
 
     /// The last generation that a database of that name can have had; 0 if there was none.
@@ -133,15 +168,24 @@ impl Catalog {
         own.max(self.former_floor)
     }
 
-    /// Everything that should be served, with the nodes in order of rank.
-    pub fn placements(&self) -> impl Iterator<Item = (PartitionId, &[NodeId])> {
+    /// Everything that should be served, with the nodes in order of rank; one to which a replica is
+    /// moving comes last.
+    pub fn placements(&self) -> impl Iterator<Item = (PartitionId, Cow<'_, [NodeId]>)> {
         self.databases.values().flat_map(|database| {
             database.placements.iter().enumerate().map(|(number, nodes)| {
                 // A database has at most 1,024 partitions.
                 let partition = PartitionId { database: database.id, number: number as u32 };
-                (partition, nodes.as_slice())
+                (partition, self.held(partition, nodes))
             })
         })
+    }
+
+    fn held<'a>(&self, partition: PartitionId, nodes: &'a [NodeId]) -> Cow<'a, [NodeId]> {
+        let added = self.moves.get(&partition).and_then(|(moving, _)| moving.add);
+        match added.filter(|node| !nodes.contains(node)) {
+            Some(node) => nodes.iter().copied().chain([node]).collect(),
+            None => Cow::Borrowed(nodes),
+        }
     }
 }
 
@@ -162,6 +206,17 @@ pub struct NodeFacts {
     pub removed: bool,
     /// Where clients reach it.
     pub address: String,
+    /// What it shares with others, if it says so.
+    pub zone: Option<Zone>,
+    /// How much it can carry beside others.
+    pub capacity: Capacity,
+}
+
+impl NodeFacts {
+    /// The node as placements see it.
+    pub(crate) fn placed(&self) -> PlacementNode {
+        PlacementNode { node: self.node, zone: self.zone.clone(), capacity: self.capacity }
+    }
 }
 
 /// A database that was dropped, and whose log may still exist.

@@ -4,6 +4,7 @@
 //! [`NodeDocument`].
 
 use crate::catalog::{Database, NodeFacts};
+use cortado_cluster::{Capacity, Zone};
 use cortado_document::{Document, SchemaText, TableDefinition};
 use cortado_model::{DatabaseId, DirectoryUuid, DocumentKey, NodeId, NodeIncarnation, TableId};
 use cortado_store::StoreError;
@@ -25,8 +26,10 @@ pub(crate) const COUNTERS: TableId = TableId(6);
 /// Of every document here, but for those that need a higher one.
 pub(crate) const VERSION: u32 = 2;
 /// The highest that this build reads, incremented when a member is added: older software refuses a
-/// newer version rather than misread it. Of databases with a former life.
-pub(crate) const VERSION_MAX: u32 = 3;
+/// newer version rather than misread it. Of nodes that say where they stand or what they carry.
+pub(crate) const VERSION_MAX: u32 = 4;
+/// Of databases with a former life.
+pub(crate) const VERSION_AFTER: u32 = 3;
 
 /// Why a document of `_cluster` says nothing.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +68,12 @@ pub(crate) struct NodeDocument {
     pub(crate) replaced: bool,
     pub(crate) removed: bool,
     pub(crate) address: String,
+    /// What it shares with others, if it says so. Since version 4.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) zone: Option<String>,
+    /// How much it can carry, if that is not the default. Since version 4.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) capacity: Option<u32>,
 }
 
 /// A database without its tables.
@@ -128,23 +137,30 @@ pub(crate) struct CounterDocument {
 
 impl NodeDocument {
     pub(crate) fn of(facts: &NodeFacts) -> NodeDocument {
+        let capacity = Some(facts.capacity).filter(|capacity| *capacity != Capacity::DEFAULT);
+        let is_plain = facts.zone.is_none() && capacity.is_none();
         NodeDocument {
-            version: VERSION,
+            version: if is_plain { VERSION } else { VERSION_MAX },
             incarnation: facts.incarnation.0,
             directory: facts.directory.to_string(),
             nonce: format!("{:032x}", facts.nonce),
             replaced: facts.replaced,
             removed: facts.removed,
             address: facts.address.clone(),
+            zone: facts.zone.as_ref().map(ToString::to_string),
+            capacity: capacity.map(Capacity::get),
         }
     }
 
     /// What it says of `node`.
     ///
     /// # Errors
-    /// An identity is malformed.
+    /// An identity, a zone or a capacity is malformed.
     pub(crate) fn facts(self, node: NodeId) -> Result<NodeFacts, CatalogError> {
         let NodeDocument { incarnation, directory, nonce, replaced, removed, address, .. } = self;
+        let damaged = |what: &str| CatalogError::Damaged { why: format!("{node}: not a {what}") };
+        let zone = self.zone.map(|zone| Zone::new(&zone).ok_or_else(|| damaged("zone")));
+        let capacity = self.capacity.unwrap_or(Capacity::DEFAULT.get());
         Ok(NodeFacts {
             node,
             incarnation: NodeIncarnation(incarnation),
@@ -153,6 +169,8 @@ impl NodeDocument {
             replaced,
             removed,
             address,
+            zone: zone.transpose()?,
+            capacity: Capacity::new(capacity).ok_or_else(|| damaged("capacity"))?,
         })
     }
 }
@@ -162,7 +180,7 @@ impl DatabaseDocument {
         let placements = database.placements.iter();
         let after = database.after.0;
         DatabaseDocument {
-            version: if after == 0 { VERSION } else { VERSION_MAX },
+            version: if after == 0 { VERSION } else { VERSION_AFTER },
             id: database.id.0,
             uuid: database.uuid.to_string(),
             partitions: database.partitions,
@@ -286,14 +304,27 @@ mod tests {
             replaced: false,
             removed: false,
             address: "here:1".to_owned(),
+            zone: None,
+            capacity: Capacity::DEFAULT,
         };
-        let want = [
-            r#"{"version":2,"incarnation":9,"directory":"000000000000000000000000000000aa","#,
-            r#""nonce":"000000000000000000000000000000bb","replaced":false,"removed":false,"#,
-            r#""address":"here:1"}"#,
-        ];
+        let want = |version: u32, end: &str| {
+            let begin = format!(r#"{{"version":{version},"incarnation":9,"#);
+            let middle = [
+                r#""directory":"000000000000000000000000000000aa","#,
+                r#""nonce":"000000000000000000000000000000bb","replaced":false,"removed":false,"#,
+                r#""address":"here:1""#,
+            ];
+            format!("{begin}{}{end}", middle.concat())
+        };
         let node = write(&NodeDocument::of(&facts));
-        assert_eq!(std::str::from_utf8(node.as_bytes()).unwrap(), want.concat());
+        assert_eq!(std::str::from_utf8(node.as_bytes()).unwrap(), want(2, "}"));
+        let zone = Zone::new("rack-7");
+        let placed = NodeFacts { zone, capacity: Capacity::new(200).unwrap(), ..facts };
+        let node = write(&NodeDocument::of(&placed));
+        let end = r#","zone":"rack-7","capacity":200}"#;
+        assert_eq!(std::str::from_utf8(node.as_bytes()).unwrap(), want(4, end));
+        let read_back: NodeDocument = read(node.as_bytes()).unwrap();
+        assert_eq!(read_back.facts(NodeId(1)).unwrap(), placed);
         // Every digit is kept.
         let schema = SchemaText::parse(br#"{"maximum": 35.686975000000003}"#).unwrap();
         let key = vec!["artist".to_owned(), "album".to_owned()];

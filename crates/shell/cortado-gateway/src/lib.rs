@@ -20,6 +20,7 @@ mod genesis;
 mod journal;
 mod log_page;
 mod metrics;
+mod moves;
 mod pins;
 mod randomness;
 mod refusals;

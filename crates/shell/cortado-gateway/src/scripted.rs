@@ -97,6 +97,8 @@ impl ScriptedCluster {
             replaced: false,
             removed: false,
             address: String::new(),
+            zone: None,
+            capacity: cortado_cluster::Capacity::DEFAULT,
         });
         let value = Some(write(&facts).as_bytes().to_vec());
         node.apply(PartitionId::CLUSTER, vec![(NODES, node_key(N1), value)]);

@@ -8,15 +8,19 @@ use crate::cluster_log::{
     NODES, NodeDocument, TABLES, TableDocument, database_counter_key, key, read, read_hex,
 };
 use crate::former::{FORMER, FormerDocument, generation_counter_key};
+use crate::moves::{CHANGES, ChangeDocument, MOVES, MoveDocument, TARGETS, TargetsDocument};
 use crate::pins::{DRAINS, DrainDocument, PINS, PinsDocument};
+use cortado_cluster::ChangeId;
 use cortado_document::{Schema, SchemaText, TableDefinition};
 use cortado_model::{
-    DatabaseId, DocumentKey, EntryRange, Generation, LogId, NodeId, PartitionUuid, Scn, TableId,
+    DatabaseId, DocumentKey, EntryRange, Generation, LogId, NodeId, PartitionId, PartitionUuid,
+    Scn, TableId,
 };
 use cortado_replica::FoldState;
 use cortado_store::View;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
+use std::str::FromStr;
 use std::sync::Arc;
 
 impl Catalog {
@@ -58,6 +62,7 @@ fn read_catalog(view: &dyn View, scn: Scn, previous: &Catalog) -> Result<Catalog
     }
     let drains = scan::<DrainDocument>(view, DRAINS, &[])?.into_iter();
     catalog.drained = drains.filter_map(|(key, _)| NodeId::parse(key.parts().next()?)).collect();
+    read_moves(view, &mut catalog)?;
     for (key, document) in scan::<FormerDocument>(view, FORMER, &[])? {
         let Some(name) = key.parts().next() else { continue };
         catalog.former.insert(name.to_owned(), Generation(document.generation));
@@ -73,6 +78,34 @@ fn read_catalog(view: &dyn View, scn: Scn, previous: &Catalog) -> Result<Catalog
         catalog.former_floor = Generation(next.saturating_sub(1));
     }
     Ok(catalog)
+}
+
+/// What is planned to be elsewhere, and what is on its way there.
+fn read_moves(view: &dyn View, catalog: &mut Catalog) -> Result<(), CatalogError> {
+    fn number<T: FromStr>(key: &DocumentKey, part: usize) -> Option<T> {
+        key.parts().nth(part)?.parse().ok()
+    }
+    for (key, document) in scan::<ChangeDocument>(view, CHANGES, &[])? {
+        let Some(id) = number(&key, 0).map(ChangeId) else { continue };
+        catalog.changes.insert(id, document.change(id));
+    }
+    for (key, document) in scan::<TargetsDocument>(view, TARGETS, &[])? {
+        let (change, database) = (number(&key, 0).map(ChangeId), number(&key, 1).map(DatabaseId));
+        let (Some(change), Some(database)) = (change, database) else { continue };
+        for (number, nodes) in document.targets {
+            let nodes = nodes.into_iter().map(NodeId).collect();
+            catalog.targets.insert(PartitionId { database, number }, (change, nodes));
+        }
+    }
+    for found in view.documents(&EntryRange::documents(MOVES, &[])) {
+        let (key, stored) = found?;
+        let (database, number) = (number(&key, 0).map(DatabaseId), number(&key, 1));
+        let (Some(database), Some(number)) = (database, number) else { continue };
+        let document: MoveDocument = read(&stored.json())?;
+        let moving = (document.moving()?, stored.head.scn);
+        catalog.moves.insert(PartitionId { database, number }, moving);
+    }
+    Ok(())
 }
 
 /// How far `_cluster` has been applied; `None` if nothing of it was.

@@ -10,7 +10,7 @@ use crate::service::NodeService;
 use cortado_cluster::LifeStanding;
 use cortado_gateway::{Catalog, CatalogError, ExpectedLog};
 use cortado_model::{PartitionId, with_causes};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -31,20 +31,29 @@ pub(crate) struct PlacedReplicas {
     /// All but that of `_cluster`.
     handles: BTreeMap<PartitionId, Arc<ReplicaHandle>>,
     /// Those that are being taken away. Ends with the node, as this does.
-    stopping: JoinSet<()>,
+    stopping: JoinSet<PartitionId>,
+    /// The same, and how many lives each has had; also of those that are gone. A replica that comes
+    /// back begins when the one before has ended, and takes itself for another one.
+    lives: BTreeMap<PartitionId, u32>,
+    ending: BTreeSet<PartitionId>,
+    /// A replica should begin, and the one before it has not ended.
+    awaits_end: bool,
 }
 
 impl PlacedReplicas {
     /// Starts the replica of `_cluster`, which every node has.
     pub(crate) fn start(host: Arc<ReplicaHost>, service: Arc<NodeService>) -> PlacedReplicas {
         let origin = ExpectedLog::of_cluster(host.cluster.catalog.newest().cluster());
-        let cluster = start_replica(&host, PartitionId::CLUSTER, origin);
+        let cluster = start_replica(&host, PartitionId::CLUSTER, (origin, 0));
         PlacedReplicas {
             host,
             service,
             cluster,
             handles: BTreeMap::new(),
             stopping: JoinSet::new(),
+            lives: BTreeMap::new(),
+            ending: BTreeSet::new(),
+            awaits_end: false,
         }
     }
 
@@ -59,6 +68,8 @@ impl PlacedReplicas {
             self.tell_unread(looked.as_ref().err());
             if let Ok(true) = looked {
                 self.follow_catalog().await;
+            } else if self.awaits_end {
+                self.begin_replicas();
             }
         }
     }
@@ -96,30 +107,51 @@ impl PlacedReplicas {
         Ok(moved)
     }
 
-    async fn follow_catalog(&mut self) {
+    /// Begins the replicas that should be here and are not, but for those whose predecessors have
+    /// not ended yet.
+    fn begin_replicas(&mut self) {
+        while let Some(ended) = self.stopping.try_join_next() {
+            // One that has panicked is dropped with its node, which ends of it.
+            self.ending.retain(|partition| ended.as_ref().is_ok_and(|ended| ended != partition));
+        }
         let catalog = self.host.cluster.catalog.newest();
         let me = self.host.node();
-        for database in catalog.databases() {
-            for number in 0..database.partitions {
-                let partition = database.partition_id(number);
-                if database.placement(number).contains(&me)
-                    && !self.handles.contains_key(&partition)
-                    && let Some(origin) = ExpectedLog::of(database, number, &catalog)
-                {
-                    let replica = start_replica(&self.host, partition, origin);
-                    self.handles.insert(partition, replica);
-                }
+        self.awaits_end = false;
+        for (partition, _) in catalog.placements().filter(|(_, nodes)| nodes.contains(&me)) {
+            let database = catalog.database_by_id(partition.database);
+            let origin = database
+                .filter(|_| !self.handles.contains_key(&partition))
+                .and_then(|database| ExpectedLog::of(database, partition.number, &catalog));
+            let Some(origin) = origin else { continue };
+            if self.ending.contains(&partition) {
+                self.awaits_end = true;
+                continue;
             }
+            let lives_before = self.lives.get(&partition).copied().unwrap_or_default();
+            let replica = start_replica(&self.host, partition, (origin, lives_before));
+            self.handles.insert(partition, replica);
         }
+    }
+
+    async fn follow_catalog(&mut self) {
+        self.begin_replicas();
+        let catalog = self.host.cluster.catalog.newest();
+        let me = self.host.node();
         let placed: BTreeMap<_, _> = catalog.placements().collect();
         let is_placed = |partition: &PartitionId| {
             placed.get(partition).is_some_and(|nodes| nodes.contains(&me))
         };
         let gone = self.handles.extract_if(.., |partition, _| !is_placed(partition));
-        for (_, replica) in gone.collect::<Vec<_>>() {
+        for (partition, replica) in gone.collect::<Vec<_>>() {
+            // It may begin one more while it is told to stop.
+            let lives = replica.replica_incarnation().life + 1;
+            if catalog.database_by_id(partition.database).is_some() {
+                self.lives.insert(partition, lives);
+            }
+            self.ending.insert(partition);
             self.stopping.spawn(stop_and_remove(Arc::clone(&self.host), replica));
         }
-        while self.stopping.try_join_next().is_some() {}
+        self.lives.retain(|partition, _| catalog.database_by_id(partition.database).is_some());
         // What is being stopped is no stray.
         if self.stopping.is_empty() {
             let host = &self.host;
@@ -139,7 +171,7 @@ impl PlacedReplicas {
                 // Newer than what this node has folded so far: nothing is known of it.
                 || partition.database >= catalog.next_database();
             if !known {
-                remove_state(&self.host, partition).await;
+                drop(remove_state(&self.host, partition).await);
             }
         }
     }
@@ -147,34 +179,48 @@ impl PlacedReplicas {
 
 /// Takes a replica away: lets it settle, and removes what it holds once it has ended, so that no
 /// batch of it comes behind. Its node answers for it until then.
-async fn stop_and_remove(host: Arc<ReplicaHost>, replica: Arc<ReplicaHandle>) {
+async fn stop_and_remove(host: Arc<ReplicaHost>, replica: Arc<ReplicaHandle>) -> PartitionId {
     stop_replica(&replica).await;
     host.routes.route(replica.partition).remove(&replica);
     host.effort.forget(replica.partition);
-    remove_state(&host, replica.partition).await;
+    if let Some(removed) = remove_state(&host, replica.partition).await {
+        // The sender is gone if the node has ended.
+        let _ = removed.await;
+    }
+    replica.partition
 }
 
 /// Removes a replica's state, behind what it has left to the store if it has not settled.
-async fn remove_state(host: &Arc<ReplicaHost>, partition: PartitionId) {
+/// Answers what tells when it is gone; `None` if the node ends.
+async fn remove_state(
+    host: &Arc<ReplicaHost>,
+    partition: PartitionId,
+) -> Option<oneshot::Receiver<()>> {
     let (sender, turn) = oneshot::channel();
     host.lanes.run(partition, move |store| {
         // The receiver is gone if the node has ended.
         let _ = sender.send(store.is_ok());
     });
     if turn.await != Ok(true) {
-        return;
+        return None;
     }
+    let (gone, removed) = oneshot::channel();
     let (store, node) = (Arc::clone(&host.store), host.node());
-    host.tasks.spawn_blocking(move || match store.remove(partition) {
-        Ok(()) => info!(%partition, %node, "replica removed"),
-        Err(error) => warn!(%partition, %node, %error, "replica not removed"),
+    host.tasks.spawn_blocking(move || {
+        match store.remove(partition) {
+            Ok(()) => info!(%partition, %node, "replica removed"),
+            Err(error) => warn!(%partition, %node, %error, "replica not removed"),
+        }
+        // Nobody waits for a stray's.
+        let _ = gone.send(());
     });
+    Some(removed)
 }
 
 fn start_replica(
     host: &Arc<ReplicaHost>,
     partition: PartitionId,
-    origin: ExpectedLog,
+    origin: (ExpectedLog, u32),
 ) -> Arc<ReplicaHandle> {
     let identity = (host.node(), host.me().incarnation);
     let (lanes, room) = (Arc::clone(&host.lanes), Arc::clone(&host.health.room));

@@ -3,7 +3,7 @@
 
 use crate::life_standing::standing;
 use crate::replica_host::ReplicaHost;
-use cortado_cluster::{LifeStanding, NodeLife};
+use cortado_cluster::{Capacity, LifeStanding, NodeLife};
 use cortado_gateway::{EventKind, Gateway, NodeFacts, RegistrationError};
 use cortado_model::with_causes;
 use std::sync::Arc;
@@ -59,5 +59,7 @@ async fn try_to_register(
 fn facts_of(me: &NodeLife, address: &str) -> NodeFacts {
     let NodeLife { node, incarnation, directory, nonce } = *me;
     let (replaced, removed, address) = (false, false, address.to_owned());
-    NodeFacts { node, incarnation, directory, nonce, replaced, removed, address }
+    // No setting says where a node stands, or what it can carry.
+    let (zone, capacity) = (None, Capacity::DEFAULT);
+    NodeFacts { node, incarnation, directory, nonce, replaced, removed, address, zone, capacity }
 }

@@ -230,7 +230,7 @@ impl ReplicaHandle {
     }
 
     pub(crate) fn leadership(&self) -> FoldedLeadership {
-        *self.shown.leadership.lock()
+        self.shown.leadership.lock().clone()
     }
 
     /// Who leads, as the replica has folded its log.
@@ -348,7 +348,7 @@ impl ReplicaHandle {
     }
 
     pub(crate) fn show_leadership(&self, leadership: &FoldedLeadership) {
-        *self.shown.leadership.lock() = *leadership;
+        self.shown.leadership.lock().clone_from(leadership);
         self.shown.generation.store(leadership.generation.0, Ordering::Release);
         self.changed.tell(self.partition);
         self.move_on_urgently();

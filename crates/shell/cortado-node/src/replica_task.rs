@@ -47,13 +47,15 @@ const IDLE_TICK: Duration = Duration::from_secs(60);
 const APPEND_TIMEOUT_MS: u64 = 30_000;
 
 /// Drives the replica of `handle` until the node ends or the partition is taken away.
+///
+/// * `lives_before`: of replicas of this partition that this life of the node has had before.
 pub(crate) async fn run_replica(
     host: Arc<ReplicaHost>,
     handle: Arc<ReplicaHandle>,
     inbox: mpsc::Receiver<Input>,
-    origin: ExpectedLog,
+    (origin, lives_before): (ExpectedLog, u32),
 ) {
-    ReplicaTask::new(host, handle, inbox, origin).run().await;
+    ReplicaTask::new(host, handle, inbox, (origin, lives_before)).run().await;
 }
 
 /// One replica as long as its node lives.
@@ -96,7 +98,7 @@ impl ReplicaTask {
         host: Arc<ReplicaHost>,
         handle: Arc<ReplicaHandle>,
         inbox: mpsc::Receiver<Input>,
-        origin: ExpectedLog,
+        (origin, lives_before): (ExpectedLog, u32),
     ) -> ReplicaTask {
         let (partition, log) = (handle.partition, Arc::clone(&host.log));
         let traits = log.traits();
@@ -115,6 +117,7 @@ impl ReplicaTask {
         let me = Me {
             node: host.node(),
             incarnation: host.me().incarnation,
+            lives_before,
             partition,
             log: origin.log,
             genesis: origin.genesis.clone(),
@@ -298,7 +301,7 @@ impl ReplicaTask {
         handle.show_standing(driver.standing(WallMillis::default()));
         handle.show_unverified(driver.is_unverified());
         if *driver.leadership() != self.shown.leadership {
-            self.shown.leadership = *driver.leadership();
+            self.shown.leadership.clone_from(driver.leadership());
             handle.show_leadership(driver.leadership());
             self.host.routes.route(handle.partition).learn(handle.known_leader());
         }

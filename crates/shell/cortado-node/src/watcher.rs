@@ -9,19 +9,21 @@ use crate::asker::Input;
 use crate::replica_host::ReplicaHost;
 use crate::service::NodeService;
 use cortado_cluster::{
-    Cause, Evidence, Explanation, LifeStanding, OwnSilence, Sickness, Watch, WatchEvent, WatchOrder,
+    Abstention, Cause, Evidence, Explanation, LifeStanding, OwnSilence, Sickness, Watch,
+    WatchEvent, WatchOrder,
 };
 use cortado_gateway::{Catalog, EventKind};
 use cortado_log::{BeatFollower, BeatNotSent, HeardBeat, Pending, beats_of};
 use cortado_model::{Beat, Millis, NodeId, PartitionId, with_causes};
 use cortado_peer::{HandOff, HandOffAnswer};
 use cortado_replica::ClaimReason;
+use std::borrow::Cow;
 use std::future::pending;
 use std::iter::once;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::{debug, info, warn};
 use views::{PlacedReplica, Views};
 
@@ -97,6 +99,8 @@ impl Watcher {
                 WatchOrder::Beat { count } => self.beat(count),
                 WatchOrder::Claim { why, first } => self.claim(now, &why, first),
                 WatchOrder::HandOff { to, why } => self.hand_off(to, &why),
+                WatchOrder::AskToStepDown { leader, why } => self.ask_to_step_down(leader, &why),
+                WatchOrder::Abstain(told) => self.tell_abstention(&told),
                 WatchOrder::Sickness(sickness) => self.tell_sickness(sickness),
                 WatchOrder::OwnSilence(silence) => self.tell_own_silence(silence),
             }
@@ -141,11 +145,11 @@ impl Watcher {
         }
         let me = self.host.node();
         let all = self.host.cluster.placed(PartitionId::CLUSTER);
-        let cluster = once((PartitionId::CLUSTER, all.as_slice()));
+        let cluster = once((PartitionId::CLUSTER, Cow::from(all)));
         let mut gone = self.views.take();
         for (partition, nodes) in cluster.chain(catalog.placements()) {
             let known = gone.remove(&partition);
-            let Some(placement) = catalog.succession(partition, nodes) else { continue };
+            let Some(placement) = catalog.succession(partition, &nodes) else { continue };
             if !placement.contains(me) {
                 gone.extend(known.map(|known| (partition, known)));
                 continue;
@@ -229,6 +233,30 @@ impl Watcher {
         });
     }
 
+    /// Asks a leader that only some can reach. Whatever it answers, the log shows what it does.
+    fn ask_to_step_down(&self, leader: NodeId, why: &Explanation) {
+        let (partition, node) = (why.partition, why.node);
+        info!(%partition, %node, %leader, reason = %why.cause, "asking leader to step down");
+        self.host.decisions.explain_leadership(EventKind::HandOff, why);
+        let Some(peer) = self.host.peers.peer(leader) else { return };
+        self.host.tasks.spawn(async move {
+            let deadline = Instant::now() + HAND_OFF_TIMEOUT;
+            let order = HandOff { partition, to: node, deadline };
+            match timeout_at(deadline, peer.hand_off(order)).await {
+                Ok(Ok(HandOffAnswer::SteppedDown(_))) => {}
+                answer => warn!(%partition, %node, %leader, ?answer, "leader did not step down"),
+            }
+        });
+    }
+
+    fn tell_abstention(&self, told: &Abstention) {
+        let Abstention { node, cause, first, partitions, .. } = told;
+        info!(partition = %first, partitions, %node, reason = %cause, "not claiming leaderships");
+        let what = format!("{node} does not claim: {cause}");
+        let partition = (*partitions == 1).then_some(*first);
+        self.host.decisions.explain(EventKind::Health, partition, what, told.evidence());
+    }
+
     fn tell_sickness(&mut self, sickness: Option<Sickness>) {
         let node = self.host.node();
         let why = sickness.map(|sickness| sickness.to_string());
@@ -285,6 +313,8 @@ fn tell_claims(orders: &[WatchOrder]) {
         WatchOrder::Claim { why, .. } => Some(why),
         WatchOrder::Beat { .. }
         | WatchOrder::HandOff { .. }
+        | WatchOrder::AskToStepDown { .. }
+        | WatchOrder::Abstain(_)
         | WatchOrder::Sickness(_)
         | WatchOrder::OwnSilence(_) => None,
     });
@@ -312,13 +342,14 @@ async fn answer_to(sent: &mut Option<Pending<Result<(), BeatNotSent>>>) -> Resul
 fn claim_reason(cause: &Cause) -> ClaimReason {
     match cause {
         Cause::NeverLed => ClaimReason::NeverLed,
-        Cause::LeaderDead { .. } => ClaimReason::LeaderDead,
+        Cause::LeaderDead { .. } | Cause::LeaderGray { .. } => ClaimReason::LeaderDead,
         Cause::LeaderRestarted { .. } => ClaimReason::LeaderRestarted,
         Cause::SteppedDown { .. } => ClaimReason::SteppedDown,
         // Those make a leader hand over; they are no reason to claim.
         Cause::PreferredIsBack { .. }
         | Cause::PinnedIsBack { .. }
         | Cause::Drained
+        | Cause::MovesAway
         | Cause::Sick(_) => ClaimReason::Ordered,
     }
 }

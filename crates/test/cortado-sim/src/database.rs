@@ -5,6 +5,7 @@
 pub mod world;
 pub mod asker;
 mod broker_story;
+pub mod catalog;
 pub mod client;
 pub mod coverage;
 pub mod documents;

@@ -214,6 +214,24 @@ fn log_time_that_goes_on_too_fast_is_found() {
 }
 
 #[test]
+fn moving_replicas_carelessly_is_found() {
+    for mutant in [
+        Mutant::TakesAllForCaughtUp,
+        Mutant::ForgetsMoves,
+        Mutant::DeletesEarly,
+        Mutant::TrustsReplicaSets,
+    ] {
+        check(mutant, Scenario::Moves, &["moves"]);
+    }
+}
+
+#[test]
+fn taking_the_word_of_one_layer_is_found() {
+    check(Mutant::DoubtsPeers, Scenario::Gray, &["layers"]);
+    check(Mutant::ProbesAlone, Scenario::Gray, &["layers"]);
+}
+
+#[test]
 fn confusion_about_the_log_is_found() {
     let by = [
         "answers",

@@ -1,9 +1,16 @@
 //! What a node decides from the facts. Stories of several nodes are in `testdata`.
 
+mod layers;
+
 use super::*;
 use crate::detector::Evidence;
+use crate::explanation::Command;
+use crate::placement::Placement;
 use crate::settings::RawSettings;
-use cortado_model::{Beat, BeatStream, DatabaseId, NodeIncarnation, WallMillis};
+use cortado_model::{
+    Beat, BeatStream, DatabaseId, NodeIncarnation, PartitionId, ReplicaIncarnation, WallMillis,
+};
+use std::collections::BTreeMap;
 
 const P: PartitionId = PartitionId { database: DatabaseId(1), number: 3 };
 const NOW: Millis = Millis(100_000);
@@ -31,6 +38,7 @@ fn case() -> Case {
         incarnation: life(1),
         placement: Box::leak(Box::new(placement)),
         leadership: Leadership::Claimed { node: n(1), incarnation: life(1), at: Millis(0) },
+        claimants: &[],
         restoring: false,
         store_full: false,
         lag_records: 0,
@@ -104,6 +112,9 @@ impl Case {
             Decision::Stay(reason) => format!("stay: {reason:?}"),
             Decision::ClaimAt { at, .. } => format!("claim in {} ms", at.since(now)),
             Decision::Claim { why } => format!("claim: {}", why.cause),
+            Decision::AskToStepDown { leader, claim_at, why } => {
+                format!("ask {leader}, claim in {} ms: {}", claim_at.since(now), why.cause)
+            }
             Decision::HandOff { to, why } => format!("hand off to {to}: {}", why.cause),
         };
         assert!(got.starts_with(want), "{got}");

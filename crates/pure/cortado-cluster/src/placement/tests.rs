@@ -1,5 +1,7 @@
 //! Placement: every small size, and random histories of joining and leaving.
 
+mod scale;
+
 use super::*;
 use proptest::prelude::*;
 

@@ -2,7 +2,7 @@
 //!
 //! Start reading at [`Nodes::judge`].
 
-use crate::detector::Detector;
+use crate::detector::{Detector, GrayFailure, GrayKind, NodeVerdict};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use cortado_model::{Millis, NodeId, NodeIncarnation};
@@ -10,36 +10,43 @@ use cortado_model::{Millis, NodeId, NodeIncarnation};
 /// The nodes that lead, or may lead, some partition of this node.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Nodes {
-    verdicts: BTreeMap<NodeId, Verdict>,
+    judged: BTreeMap<NodeId, Judged>,
 }
 
 /// All of a node that a decision about a partition can depend on, but for hand-backs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Verdict {
+struct Judged {
     /// Its newest life, and when that was first seen.
     life: Option<(NodeIncarnation, Millis)>,
-    /// Since when it counts as dead.
-    dead_at: Option<Millis>,
+    ails: Option<Ail>,
+}
+
+/// Since when which layer says that a node is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ail {
+    Gone(Millis),
+    LogSilent(Millis),
+    Unreachable(Millis),
 }
 
 impl Nodes {
     /// Judges `node` from now on.
     pub(super) fn know(&mut self, node: NodeId) {
-        self.verdicts.entry(node).or_default();
+        self.judged.entry(node).or_default();
     }
 
     /// The nodes of which something else is thought than before.
     pub(super) fn judge(&mut self, now: Millis, detector: &mut Detector) -> Vec<NodeId> {
         let mut changed = Vec::new();
-        for (node, verdict) in &mut self.verdicts {
+        for (node, known) in &mut self.judged {
             let life = detector.incarnation(*node);
-            let dead_at = detector.dead_from(now, *node).filter(|at| *at <= now);
-            if dead_at.is_some() {
+            let ails = ail(detector.verdict(now, *node));
+            if ails.is_some() {
                 detector.judge_absence(now, *node);
             }
-            let judged = Verdict { life, dead_at };
-            if *verdict != judged {
-                *verdict = judged;
+            let judged = Judged { life, ails };
+            if *known != judged {
+                *known = judged;
                 changed.push(*node);
             }
         }
@@ -48,7 +55,23 @@ impl Nodes {
 
     /// When the next node will count as dead, if nothing more is heard of it.
     pub(super) fn next_death(&self, now: Millis, detector: &Detector) -> Option<Millis> {
-        let deaths = self.verdicts.keys().filter_map(|node| detector.dead_from(now, *node));
+        let deaths = self.judged.keys().filter_map(|node| detector.dead_from(now, *node));
         deaths.filter(|at| *at > now).min()
+    }
+}
+
+fn ail(verdict: NodeVerdict) -> Option<Ail> {
+    match verdict {
+        NodeVerdict::Present
+        | NodeVerdict::Silent { .. }
+        | NodeVerdict::Unknown
+        | NodeVerdict::Unjudged => None,
+        NodeVerdict::Gone(death) => Some(Ail::Gone(death.at)),
+        NodeVerdict::Gray(GrayFailure { since, kind: GrayKind::LogSilent(_) }) => {
+            Some(Ail::LogSilent(since))
+        }
+        NodeVerdict::Gray(GrayFailure { since, kind: GrayKind::Unreachable(_) }) => {
+            Some(Ail::Unreachable(since))
+        }
     }
 }

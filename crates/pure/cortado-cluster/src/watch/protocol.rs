@@ -2,11 +2,13 @@
 //!
 //! Decides nothing. Start reading at [`WatchEvent`], then [`WatchOrder`].
 
+use crate::abstention::Abstention;
 use crate::decision::Leadership;
 use crate::detector::{Evidence, OwnSilence, Sickness};
 use crate::explanation::Explanation;
 use crate::placement::Placement;
 use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 use cortado_model::{Generation, NodeId, PartitionId, ReplicaIncarnation};
 
 /// Something that a watch has to know of.
@@ -58,6 +60,16 @@ pub enum WatchOrder {
         /// It is a decision of its own; a claim that is made again for the same leadership is not.
         first: bool,
     },
+    /// Ask the leader, which works for some nodes and not for others, to step down in favour of
+    /// this node. What it answers needs not be told: the log shows it.
+    AskToStepDown {
+        /// Who leads.
+        leader: NodeId,
+        /// Why, and which partition.
+        why: Explanation,
+    },
+    /// What this node does not claim, and why not; told once.
+    Abstain(Abstention),
     /// Hand the partition's leadership over. No other handoff is ordered before this one has ended.
     HandOff {
         /// Who should lead.
@@ -91,6 +103,8 @@ pub struct PartitionView {
     pub generation: Generation,
     /// Who leads that generation, as it has folded the log; `None` if no node has ever led.
     pub leadership: Option<Leadership>,
+    /// Who may claim, as it has folded the log; none named is every node.
+    pub claimants: Vec<NodeId>,
     /// What it does about that.
     pub duty: Duty,
     /// It is being built from a snapshot, or is out of service.

@@ -5,6 +5,7 @@ mod scene;
 
 use super::*;
 use crate::decision::Leadership;
+use crate::detector::PeerOpinion;
 use cortado_model::back_off_ms;
 use scene::{ME, Scene, beat, fresh, led_by, n, p, placement};
 
@@ -424,4 +425,56 @@ fn a_restarted_leader_is_noticed_at_once() {
     // n1, in its new life, is the first candidate, and does not claim.
     scene.pass(150);
     scene.check(&["2170 claim 1/1: leader n1 has restarted"]);
+}
+
+/// Gossip says something of n1.
+fn gossip(scene: &mut Scene, opinion: PeerOpinion) {
+    let gossip = Evidence::Gossip { node: n(1), incarnation: NodeIncarnation(1), opinion };
+    scene.on(WatchEvent::Observed(gossip));
+}
+
+#[test]
+fn a_leader_that_only_peers_miss_is_asked_once_and_then_replaced() {
+    let mut scene = Scene::new();
+    scene.place(p(1), &[1, 2, 3], led_by(&fresh(), n(1), Millis(1_000), ME));
+    scene.place(p(2), &[1, 2, 3], led_by(&fresh(), n(1), Millis(1_000), ME));
+    scene.pass(1_000);
+    scene.told();
+    gossip(&mut scene, PeerOpinion::Down);
+    scene.pass(3_100);
+    scene.check(&[
+        "2000 ask n1 about 1/1: leader n1 beats, but gossip says that it is down",
+        "2000 ask n1 about 1/2: leader n1 beats, but gossip says that it is down",
+        "2050 leave 2: leader n1 is given time to step down",
+        "5000 claim 1/1: leader n1 beats, but gossip says that it is down",
+        "5000 claim 1/2: leader n1 beats, but gossip says that it is down",
+    ]);
+}
+
+#[test]
+fn a_leader_that_peers_reach_again_is_left_alone() {
+    let mut scene = Scene::new();
+    scene.place(p(1), &[1, 2, 3], led_by(&fresh(), n(1), Millis(1_000), ME));
+    scene.pass(1_000);
+    scene.told();
+    gossip(&mut scene, PeerOpinion::Down);
+    scene.pass(2_000);
+    gossip(&mut scene, PeerOpinion::Alive);
+    scene.pass(5_000);
+    scene.check(&["2000 ask n1", "2050 leave 1"]);
+}
+
+#[test]
+fn what_keeps_a_node_from_claiming_is_told_if_it_lasts() {
+    let mut scene = Scene::new();
+    let joins = PartitionView { claimants: vec![n(1), n(3)], ..fresh() };
+    for number in 1..=3 {
+        let view = led_by(&joins, n(1), Millis(1_000), ME);
+        scene.place(p(number), &[1, 2, 3], view);
+    }
+    scene.pass(1_000);
+    scene.told();
+    scene.silent.push(n(1));
+    scene.pass(5_000);
+    scene.check(&["5000 leave 3: this node's replica is not in the replica set"]);
 }

@@ -37,6 +37,8 @@ pub(super) struct Watched {
     claims: u32,
     /// The decision to do so has been told.
     told: bool,
+    /// The leader has been asked to step down, and was not sound since.
+    asked: bool,
 }
 
 /// What a decision depends on and no single partition knows.
@@ -60,6 +62,7 @@ impl Watched {
             claimed_at: None,
             claims: 0,
             told: false,
+            asked: false,
         }
     }
 
@@ -70,6 +73,7 @@ impl Watched {
         if view.generation != self.generation {
             self.generation = view.generation;
             (self.claimed_at, self.claims, self.told) = (None, 0, false);
+            self.asked = false;
             if let Some((leader, at)) = view.leadership.and_then(|known| known.leader())
                 && leader == me
             {
@@ -87,7 +91,7 @@ impl Watched {
     pub(super) fn facts<'a>(
         &'a self,
         partition: PartitionId,
-        (view, leadership): (&PartitionView, Leadership),
+        (view, leadership): (&'a PartitionView, Leadership),
         follower_lags: &'a BTreeMap<NodeId, u64>,
         node: NodeFacts,
     ) -> PartitionFacts<'a> {
@@ -97,6 +101,7 @@ impl Watched {
             incarnation: view.incarnation,
             placement: &self.placement,
             leadership,
+            claimants: &view.claimants,
             restoring: view.restoring,
             store_full: node.store_full,
             lag_records: view.lag_records,
@@ -122,6 +127,16 @@ impl Watched {
         self.claimed_at = Some(now);
         self.claims += 1;
         !core::mem::replace(&mut self.told, true)
+    }
+
+    /// The leader is asked to step down; answers whether that is new.
+    pub(super) fn ask(&mut self) -> bool {
+        !core::mem::replace(&mut self.asked, true)
+    }
+
+    /// The leader is sound.
+    pub(super) fn forget_asking(&mut self) {
+        self.asked = false;
     }
 
     /// The claim was not made.

@@ -338,6 +338,7 @@ impl World {
             incarnation: life_of(node.incarnation),
             placement: &placement,
             leadership,
+            claimants: &[],
             restoring: false,
             store_full: false,
             lag_records: 0,
@@ -349,7 +350,7 @@ impl World {
         };
         let incarnation = node.incarnation;
         match decide(Millis(self.now), &facts, &node.detector) {
-            Decision::Stay(_) | Decision::ClaimAt { .. } => {}
+            Decision::Stay(_) | Decision::ClaimAt { .. } | Decision::AskToStepDown { .. } => {}
             Decision::Claim { .. } if node.ailment == Some(Ailment::Stuck) => {}
             Decision::Claim { why } => {
                 let generation = generation + 1;

@@ -5,8 +5,8 @@ use cortado_driver::{
     Action, CopyError, CopyRefusal, Event, LogExtent, News, PeerState, ReplicaRole, Reply,
     Surroundings, UnknownWhy,
 };
-use cortado_model::{LogId, LogOffset, NodeId, Scn, StoreError};
-use cortado_replica::{Config, FEATURE_LEVEL_MAX, NotDone, ReadNeed, StepDown};
+use cortado_model::{Generation, LogId, LogOffset, NodeId, Scn, StoreError};
+use cortado_replica::{Config, FEATURE_LEVEL_MAX, NotDone, ReadNeed, ReplicaSet, StepDown};
 
 fn full() -> StoreError {
     StoreError::Full { why: "no space".to_owned() }
@@ -126,6 +126,50 @@ fn only_a_leader_publishes_facts() {
     rig.on(Event::Configure(Config::Feature { level: FEATURE_LEVEL_MAX + 1 }));
     rig.settle();
     assert!(!rig.append(), "a leader publishes nothing that it cannot read");
+}
+
+#[test]
+fn a_replica_set_is_changed_by_one_node_and_only_from_what_it_was() {
+    let set = |nodes: &[u32]| nodes.iter().copied().map(NodeId).collect::<ReplicaSet>();
+    let mut rig = Rig::leading();
+    let state = |rig: &Rig| {
+        let fold = rig.driver.fold().expect("it runs");
+        (fold.generation(), fold.replicas.clone())
+    };
+    let (generation, first) = state(&rig);
+    let nodes: Vec<u32> = first.nodes().iter().map(|node| node.0).collect();
+    let more: Vec<u32> = nodes.iter().copied().chain([9]).collect();
+    let change = |from: &[u32], to: &[u32], generation| Event::ChangeReplicas {
+        generation,
+        from: set(from),
+        to: set(to),
+    };
+    for refused in [
+        // An order of an earlier leadership, or one that rests on another set.
+        change(&nodes, &more, Generation(generation.0 - 1)),
+        change(&more, &nodes, generation),
+        // Two nodes at once, no node at all, or not the leader.
+        change(&nodes, &[more.as_slice(), &[10]].concat(), generation),
+        change(&nodes, &[], generation),
+        change(&nodes, &nodes[1..], generation),
+        Event::Configure(Config::Replicas(set(&more))),
+    ] {
+        rig.on(refused);
+        rig.settle();
+        assert!(!rig.append());
+    }
+    rig.on(change(&nodes, &more, generation));
+    // The same once more, and another one that would cross it.
+    rig.on(change(&nodes, &more, generation));
+    rig.on(change(&nodes, &[nodes.as_slice(), &[8]].concat(), generation));
+    rig.settle();
+    assert!(rig.append());
+    assert_eq!(state(&rig).1, set(&more));
+    assert_eq!(rig.driver.leadership().replicas, set(&more));
+    rig.on(change(&more, &nodes, generation));
+    rig.settle();
+    assert!(rig.append());
+    assert_eq!(state(&rig).1, first);
 }
 
 #[test]

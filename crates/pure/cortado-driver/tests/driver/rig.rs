@@ -12,8 +12,7 @@ use cortado_model::{
     ReplicaIncarnation, StoreError, StoredDocument, TableId, WallMillis,
 };
 use cortado_replica::{
-    ClaimReason, Genesis, Identity, Now, PartitionIdentity, ReadNeed, RecordPage, ReplicaSet,
-    genesis_record,
+    ClaimReason, Genesis, Identity, Now, PartitionIdentity, ReadNeed, RecordPage, genesis_record,
 };
 use std::collections::{BTreeMap, VecDeque};
 
@@ -63,7 +62,7 @@ pub(crate) fn genesis() -> Genesis {
         database: DatabaseId(1),
         number: 0,
     };
-    Genesis::new(identity, ReplicaSet::default())
+    Genesis::new(identity, [1, 2, 3].map(NodeId).into_iter().collect())
 }
 
 impl Rig {
@@ -98,6 +97,7 @@ impl Rig {
     fn surveying_with(log: LogId, change: impl FnOnce(&mut Settings)) -> Rig {
         let me = Me {
             node: NodeId(1),
+            lives_before: 0,
             incarnation: NodeIncarnation(5),
             partition: PartitionId { database: DatabaseId(1), number: 0 },
             log: Some(log),

@@ -12,7 +12,7 @@ use crate::log_time::LogTime;
 use crate::protocol::{
     DecidedWrite, Effect, NotDone, ReadNeed, ReplicaEvent, RequestEnd, RequestId, Settings,
 };
-use crate::record::{Barrier, Body, Config, StepDown, etag_of};
+use crate::record::{Barrier, Body, Config, ReplicaSet, StepDown, etag_of};
 use alloc::vec::Vec;
 use cortado_model::{Generation, Millis, NodeId, PartitionUuid, Scn};
 
@@ -236,6 +236,23 @@ impl Leader {
             self.lease_change = Some(LeaseChange { config: scn, smaller_ms, known_since: None });
         }
         self.publisher.push(scn, Body::Config(config), None, publish);
+    }
+
+    /// Publishes another replica set, if it follows from the one that the order rests on.
+    ///
+    /// Source: docs/protocols/moves.md, "The replica set".
+    pub(super) fn change_replicas(
+        &mut self,
+        from: &ReplicaSet,
+        to: ReplicaSet,
+        publish: &mut Publish<'_, '_>,
+    ) {
+        let follows = publish.fold.replicas == *from && from.is_next_to(&to);
+        // Who leads must be able to claim what follows its own generation.
+        let keeps_leader = to.may_claim(publish.me.node);
+        if follows && keeps_leader && !self.publisher.changes_replicas() {
+            self.publish_config(Config::Replicas(to), publish);
+        }
     }
 
     /// A record of this leader was accepted: the lease grows, and requests waiting for it go on.

@@ -8,17 +8,17 @@ use super::publish::{Publish, take_token};
 use crate::fold::FoldState;
 use crate::log_time::LogTime;
 use crate::protocol::{
-    AppendFailure, AppendToken, Effect, NotDone, ReplicaEvent, RequestId, Settings,
+    AppendFailure, AppendToken, Effect, NotDone, Now, ReplicaEvent, RequestId, Settings,
 };
 use crate::record::{
-    Body, ChainHash, Change, Claim, ClaimReason, Draft, Header, Idempotency, RECORD_FEATURE,
-    Record, encode, encode_draft,
+    Body, ChainHash, Change, Claim, ClaimReason, Config, Draft, Header, Idempotency,
+    RECORD_FEATURE, Record, encode, encode_draft,
 };
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec;
 use alloc::vec::Vec;
 use bytes::Bytes;
-use cortado_model::{DocumentKey, LogOffset, Millis, RememberedKey, Scn, TableId};
+use cortado_model::{DocumentKey, LogOffset, Millis, RememberedKey, Scn, TableId, WallMillis};
 
 /// A leader's records between having a place and being accepted.
 ///
@@ -403,6 +403,19 @@ impl Publisher {
 
     pub(super) fn is_idle(&self) -> bool {
         self.in_flight.is_empty()
+    }
+
+    /// The log time that the next record gets.
+    pub(super) fn log_time(&self, now: Now) -> WallMillis {
+        self.time.at(now)
+    }
+
+    /// Whether another replica set is on its way.
+    pub(super) fn changes_replicas(&self) -> bool {
+        let is_change = |in_flight: &InFlight| {
+            matches!(in_flight.record.body, Body::Config(Config::Replicas(_)))
+        };
+        self.in_flight.iter().any(is_change)
     }
 
     pub(super) fn in_flight_change(&self, table: TableId, key: &DocumentKey) -> Option<&Change> {

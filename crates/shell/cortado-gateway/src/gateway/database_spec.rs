@@ -5,14 +5,14 @@
 use super::admin_error::{AdminError, InvalidDeclaration};
 use super::declaration::put;
 use super::tables::{check_definition, first_version};
-use crate::catalog::{Catalog, Database};
+use crate::catalog::{Catalog, Database, NodeFacts};
 use crate::cluster_log::{
     COUNTERS, CounterDocument, DATABASES, DatabaseDocument, TABLES, TableDocument,
     database_counter_key, key, table_key, write,
 };
 use crate::conditions::{if_absent, if_still};
 use crate::randomness::random_u128;
-use cortado_cluster::{Load, plan};
+use cortado_cluster::{Load, PlacementNode, plan_on};
 use cortado_document::{Operation, TableDefinition};
 use cortado_model::limits::{OPERATIONS_MAX, PARTITIONS_MAX};
 use cortado_model::{Etag, NodeId, PartitionUuid, TableId};
@@ -61,8 +61,9 @@ pub(super) fn creation(
     counter: Option<Etag>,
 ) -> Vec<Operation> {
     let id = catalog.next_database;
-    let nodes: Vec<NodeId> = catalog.members().collect();
-    let placements = plan(&nodes, spec.partitions, spec.replication, &load_of(catalog));
+    let members = catalog.members().filter_map(|node| catalog.node(node));
+    let nodes: Vec<PlacementNode> = members.map(NodeFacts::placed).collect();
+    let placements = plan_on(&nodes, spec.partitions, spec.replication, &load_of(catalog));
     let database = Database {
         id,
         name: name.to_owned(),

@@ -16,13 +16,15 @@ use crate::conditions::if_still;
 use crate::database_log::{begin_log, spec_of};
 use crate::former::{generation_counter_key, remember};
 use crate::genesis::genesis_of;
+use crate::moves::{MOVES, TARGETS, move_key, targets_key};
 use crate::pins::{PINS, pins_key};
+use cortado_cluster::ChangeId;
 use cortado_document::{Condition, DocumentAction};
 use cortado_log::{Extent, LogSpec};
 use cortado_model::limits::{OPERATIONS_MAX, is_name};
 use cortado_model::{DatabaseId, Generation, LogOffset, LogPosition, PartitionId, with_causes};
 use cortado_replica::Frame;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -119,6 +121,13 @@ impl Gateway {
             if catalog.pins.contains_key(&database.id) {
                 operations.push(delete(PINS, pins_key(database.id)));
             }
+            let moving = catalog.moves.keys().filter(|moving| moving.database == database.id);
+            operations.extend(moving.map(|partition| delete(MOVES, move_key(*partition))));
+            let targets = catalog.targets.iter();
+            let targets = targets.filter(|(partition, _)| partition.database == database.id);
+            let targets: BTreeSet<ChangeId> = targets.map(|(_, (change, _))| *change).collect();
+            let targets = targets.into_iter().map(|change| targets_key(change, database.id));
+            operations.extend(targets.map(|targets| delete(TARGETS, targets)));
             let last = self.last_generation(database, deadline).await;
             operations.extend(remember(name, last, &catalog, counter));
             // The rest means nothing without its database; the controller removes it.

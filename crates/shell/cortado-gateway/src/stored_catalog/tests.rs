@@ -3,7 +3,9 @@
 use super::*;
 use crate::catalog::NodeFacts;
 use crate::catalog::Pins;
-use crate::cluster_log::{VERSION, VERSION_MAX, dropped_key, node_key, table_key, write};
+use crate::cluster_log::{
+    VERSION, VERSION_AFTER, VERSION_MAX, dropped_key, node_key, table_key, write,
+};
 use crate::genesis::cluster_genesis;
 use crate::pins::pins_key;
 use cortado_document::{Document, ValidationBudget};
@@ -62,6 +64,8 @@ fn facts() -> NodeFacts {
         replaced: false,
         removed: false,
         address: "here:1".to_owned(),
+        zone: None,
+        capacity: cortado_cluster::Capacity::DEFAULT,
     }
 }
 
@@ -120,7 +124,7 @@ fn what_is_stored_reads_back_as_the_catalog() {
 
 #[test]
 fn a_database_with_a_former_life_needs_a_build_that_knows_of_it() {
-    let again = DatabaseDocument { version: VERSION_MAX, after: 9, ..music() };
+    let again = DatabaseDocument { version: VERSION_AFTER, after: 9, ..music() };
     let view = view_of(vec![(DATABASES, key(&["music"]), write(&again))]);
     let catalog = read_catalog(view.as_ref(), Scn::ZERO, &Catalog::empty(ClusterUuid(1))).unwrap();
     let music = catalog.database("music").unwrap();
@@ -190,7 +194,7 @@ fn what_cannot_be_understood_is_refused() {
     newer["version"] = (VERSION_MAX + 1).into();
     // It may have members that this build does not know.
     newer["paused"] = true.into();
-    check_refused(newer, "has documents of version 4, this build reads 3: upgrade this node");
+    check_refused(newer, "has documents of version 5, this build reads 4: upgrade this node");
     let mut older = serde_json::to_value(music()).unwrap();
     older["version"] = (VERSION - 1).into();
     check_refused(older, "damaged: version 1");
@@ -206,4 +210,38 @@ fn what_cannot_be_understood_is_refused() {
     check_refused(alien, "damaged: not an identity: x");
     check_refused(serde_json::json!({"version": VERSION}), "damaged: missing field");
     check_refused(serde_json::json!([]), "damaged: ");
+}
+
+#[test]
+fn planned_changes_and_moves_read_back_and_change_who_holds_what() {
+    let change = br#"{"version":2,"kind":{"add_node":{"node":3}},"state":"running",
+        "copies_per_node":3,"copies_per_cluster":10,"bytes_per_second":0,"replicas":1,"bytes":9}"#;
+    let targets = br#"{"version":2,"targets":{"0":[3,2]}}"#;
+    let document = |text: &[u8]| Document::from_stored(text.to_vec().into());
+    let catalog = |stage: &str| {
+        let moving = format!(r#"{{"version":2,"change":5,"add":3,"remove":1,"stage":"{stage}"}}"#);
+        let view = view_of(vec![
+            (DATABASES, key(&["music"]), write(&music())),
+            (CHANGES, key(&["5"]), document(change)),
+            (TARGETS, key(&["5", "7"]), document(targets)),
+            (MOVES, key(&["7", "0"]), document(moving.as_bytes())),
+        ]);
+        read_catalog(view.as_ref(), Scn::ZERO, &Catalog::empty(ClusterUuid(1))).unwrap()
+    };
+    let partition = PartitionId { database: DatabaseId(7), number: 0 };
+    let copying = catalog("copying");
+    assert_eq!(copying.changes().map(|change| change.id).collect::<Vec<_>>(), [ChangeId(5)]);
+    assert_eq!(copying.target(partition), Some((ChangeId(5), &[NodeId(3), NodeId(2)][..])));
+    let held = |catalog: &Catalog| {
+        let placed = catalog.placements().find(|(placed, _)| *placed == partition);
+        placed.expect("it is placed").1.into_owned()
+    };
+    let everywhere = [1, 2, 3].map(NodeId);
+    assert_eq!(held(&copying), everywhere);
+    let order =
+        |catalog: &Catalog| catalog.succession(partition, &held(catalog)).unwrap().nodes().to_vec();
+    assert_eq!(order(&copying), everywhere);
+    // Who leaves leads last.
+    assert_eq!(order(&catalog("leaving")), [2, 3, 1].map(NodeId));
+    assert_eq!(copying.database("music").unwrap().placement(0), [1, 2].map(NodeId));
 }

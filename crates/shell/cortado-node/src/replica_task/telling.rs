@@ -10,7 +10,7 @@ use cortado_cluster::Evidence;
 use cortado_driver::News;
 use cortado_gateway::EventKind;
 use cortado_model::{Generation, LogOffset, NodeId, PartitionId, ReplicaIncarnation, Scn};
-use cortado_replica::{AppendFailure, Conflict, Gap, Stop, VoidReason};
+use cortado_replica::{AppendFailure, Conflict, Gap, ReplicaSet, Stop, VoidReason};
 use tracing::field::display;
 use tracing::{debug, error, info, warn};
 
@@ -26,6 +26,7 @@ pub(super) fn tell(host: &ReplicaHost, handle: &ReplicaHandle, news: News) {
         News::NewGeneration { generation, leader, previous_end, own } => {
             of.new_generation(generation, leader, previous_end, own);
         }
+        News::ReplicasChanged { replicas } => of.replicas_changed(&replicas),
         News::ClaimLost { generation } => of.claim_lost(generation),
         News::Serving { generation } => info!(%generation, "serving as leader"),
         News::Resigned { generation, not_done } => of.resigned(generation, not_done),
@@ -79,9 +80,7 @@ pub(super) fn tell(host: &ReplicaHost, handle: &ReplicaHandle, news: News) {
             warn!(%from, error = why, "snapshot not installed");
         }
         News::FoldsAnew { why } => of.folds_anew(why),
-        News::NotRebuilt { why } => {
-            warn!(error = why, "replica not rebuilt; retrying");
-        }
+        News::NotRebuilt { why } => warn!(error = why, "replica not rebuilt; retrying"),
     }
 }
 
@@ -89,6 +88,13 @@ pub(super) fn tell(host: &ReplicaHost, handle: &ReplicaHandle, news: News) {
 struct Teller<'a> {
     host: &'a ReplicaHost,
     handle: &'a ReplicaHandle,
+}
+
+impl Teller<'_> {
+    fn replicas_changed(&self, replicas: &ReplicaSet) {
+        let names: Vec<String> = replicas.nodes().iter().map(ToString::to_string).collect();
+        info!(replicas = names.join(","), "replica set changed");
+    }
 }
 
 impl Teller<'_> {

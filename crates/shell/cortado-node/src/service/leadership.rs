@@ -24,7 +24,9 @@ impl NodeService {
         if to == self.host.node() {
             return HandOffAnswer::Leads;
         }
-        let is_placed = self.host.cluster.placed(partition).contains(&to);
+        // One that is about to join, or to leave, would claim nothing.
+        let may_claim = leader.leadership().replicas.may_claim(to);
+        let is_placed = self.host.cluster.placed(partition).contains(&to) && may_claim;
         if !is_placed || !self.could_lead(partition, to, deadline).await {
             return HandOffAnswer::NoSuccessor;
         }

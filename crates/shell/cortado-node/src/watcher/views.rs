@@ -70,6 +70,7 @@ impl ReplicaViews for Views {
             incarnation: replica.replica_incarnation(),
             generation: shown.generation,
             leadership: leadership(&shown),
+            claimants: shown.replicas.nodes().to_vec(),
             duty: duty(role),
             restoring: !role.is_readable() || !self.host.may_claim(partition, &shown),
             lag_records: lag_records(&replica, replica.known_end()),
@@ -78,11 +79,12 @@ impl ReplicaViews for Views {
 
     fn follower_lags(&mut self, partition: PartitionId) -> BTreeMap<NodeId, u64> {
         let Some(leader) = self.replica(partition) else { return BTreeMap::new() };
-        let end = leader.known_end();
+        let (end, replicas) = (leader.known_end(), leader.leadership().replicas);
         let told = self.host.progress.of(partition, self.host.clock.steady());
         let none_has_room = self.host.none_has_room(&told);
         let could = told.into_iter().filter(|(node, told)| {
-            told.could_lead(self.host.progress.is_fit(*node), none_has_room)
+            let is_fit = self.host.progress.is_fit(*node);
+            told.could_lead(is_fit, none_has_room) && replicas.may_claim(*node)
         });
         could.map(|(node, told)| (node, end.0.saturating_sub(told.folded.0))).collect()
     }

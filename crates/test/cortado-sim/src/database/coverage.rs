@@ -211,11 +211,15 @@ pub enum Fault {
     UncleanLeader,
     /// The topic is deleted and created again.
     TopicRecreated,
+    /// What a node says reaches no other node.
+    CutPeersOut,
+    /// A node hears no other node.
+    CutPeersIn,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Fault; 70] = [
+    pub const ALL: [Fault; 72] = [
         Fault::AppendLost,
         Fault::AppendPerhaps,
         Fault::AppendLate,
@@ -286,6 +290,8 @@ impl Fault {
         Fault::SettingsChanged,
         Fault::UncleanLeader,
         Fault::TopicRecreated,
+        Fault::CutPeersOut,
+        Fault::CutPeersIn,
     ];
 }
 

@@ -18,6 +18,8 @@ use std::rc::Rc;
 /// A driver and everything that waits for it.
 #[derive(Debug)]
 pub struct Hosted {
+    /// Never used twice: that of its process, unless it was added to that later.
+    pub number: u64,
     /// The shipped one.
     pub driver: Driver<Asker>,
     /// What waits to be looked at, oldest first.
@@ -137,8 +139,14 @@ pub struct Suspicion {
 
 impl Hosted {
     /// A driver that has just been made, and the first that it wants done.
-    pub fn new(driver: Driver<Asker>, actions: Vec<Action<Asker>>, now: Moment) -> Hosted {
+    pub fn new(
+        number: u64,
+        driver: Driver<Asker>,
+        actions: Vec<Action<Asker>>,
+        now: Moment,
+    ) -> Hosted {
         Hosted {
+            number,
             driver,
             inbox: VecDeque::new(),
             actions: actions.into(),

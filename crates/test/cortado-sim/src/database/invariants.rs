@@ -18,10 +18,12 @@
 //! | [`disputes`] | a disputed leader is replaced before it serves, or not at all | "The fold" |
 //! | [`eligible`] | who may not claim sends no claim | failover.md, "Registration" |
 //! | [`hearing`] | who does not hear itself claims for no silence | failover.md, "Beats" |
+//! | [`layers`] | one layer alone is no death | failover.md, "Three layers" |
 //! | [`led`] | what can be read is led, though all stores be full | failover.md, "Handing back" |
 //! | [`kept`] | what only a person can mend is kept | "Duties of the driver", 12 |
 //! | [`pinned`] | an operator's handoff stays | failover.md, "Pins and drains" |
 //! | [`drained`] | a drained node leads nothing that another one could | "Pins and drains" |
+//! | [`moves`] | no move costs a replica that is needed | moves.md, "One partition" |
 //! | [`liveness`] | after the faults every partition is served again | "What must always hold" |
 //!
 //! Linearizability and sessions are the client oracle's: [`crate::database::oracle`].
@@ -37,10 +39,12 @@ pub mod equal_digests;
 pub mod handoff;
 pub mod hearing;
 pub mod kept;
+pub mod layers;
 pub mod led;
 pub mod limits;
 pub mod liveness;
 pub mod log_time;
+pub mod moves;
 pub mod no_lost_write;
 pub mod one_effect;
 pub mod one_winner;

@@ -106,6 +106,18 @@ pub enum Mutant {
     Client(ClientDefect),
     /// The brokers break a promise.
     Broker(BrokerDefect),
+    /// A controller takes every replica that is placed for caught up.
+    TakesAllForCaughtUp,
+    /// A controller does not know of moves that others have begun.
+    ForgetsMoves,
+    /// A node deletes a replica when it is to leave, and not when it has left.
+    DeletesEarly,
+    /// A controller takes it that those may claim who should.
+    TrustsReplicaSets,
+    /// What gossip sees is not told: a node that the log misses counts as gone for peers as well.
+    DoubtsPeers,
+    /// A node goes by its own probes, and asks no other member to probe for it.
+    ProbesAlone,
 }
 
 impl Mutant {
@@ -119,7 +131,7 @@ impl Mutant {
     }
 
     /// Those of the simulator itself.
-    const OWN: [Mutant; 46] = [
+    const OWN: [Mutant; 52] = [
         Mutant::AnswersWhenSent,
         Mutant::AnswersWhenAppended,
         Mutant::SkipsBarrier,
@@ -166,6 +178,12 @@ impl Mutant {
         Mutant::HurriesLogTime,
         Mutant::ForgetsLeaders,
         Mutant::HidesLogFailures,
+        Mutant::TakesAllForCaughtUp,
+        Mutant::ForgetsMoves,
+        Mutant::DeletesEarly,
+        Mutant::TrustsReplicaSets,
+        Mutant::DoubtsPeers,
+        Mutant::ProbesAlone,
     ];
 }
 

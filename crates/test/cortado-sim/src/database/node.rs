@@ -31,6 +31,12 @@ pub struct Node {
     pub drained: BTreeSet<NodeId>,
     /// Its stores take nothing more before.
     pub store_full_until: Moment,
+    /// The newest version of `_cluster` that it has folded.
+    pub known: usize,
+    /// Whether each of its replicas came when its partition was led already, or is gone.
+    pub added: Vec<bool>,
+    /// Lives that replicas of each partition have had in this life of it, before one was removed.
+    pub lives_before: Vec<u32>,
     /// What decides whether it may claim.
     pub eligibility: Eligibility,
     /// Restarts so far: a planted bug needs the first incarnation.
@@ -44,8 +50,8 @@ pub struct Process {
     pub number: u64,
     /// Which life.
     pub incarnation: NodeIncarnation,
-    /// The replicas' drivers, one for each partition.
-    pub hosted: Vec<Hosted>,
+    /// The replicas' drivers, by partition, where it holds one.
+    pub hosted: Vec<Option<Hosted>>,
     /// Since when, and by which number, it has been stopped.
     pub paused: Option<(u64, Moment)>,
     /// How often it has been stopped.
@@ -99,11 +105,23 @@ impl Node {
 
     /// The driver of `partition` in its present process.
     pub fn hosted(&self, partition: usize) -> Option<&Hosted> {
-        self.process.as_ref().map(|process| &process.hosted[partition])
+        self.process.as_ref()?.hosted[partition].as_ref()
     }
 
     /// As [`hosted`](Self::hosted).
     pub fn hosted_mut(&mut self, partition: usize) -> Option<&mut Hosted> {
-        self.process.as_mut().map(|process| &mut process.hosted[partition])
+        self.process.as_mut()?.hosted[partition].as_mut()
+    }
+}
+
+impl Process {
+    /// The drivers of the replicas that it holds.
+    pub fn drivers(&self) -> impl Iterator<Item = &Hosted> {
+        self.hosted.iter().flatten()
+    }
+
+    /// Whether what was sent under this number is its own.
+    pub fn has_sent(&self, number: u64) -> bool {
+        self.number == number || self.drivers().any(|hosted| hosted.number == number)
     }
 }

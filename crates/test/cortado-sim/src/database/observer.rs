@@ -2,9 +2,10 @@
 //!
 //! Decides nothing: `cortado-cluster`'s watch does. Start reading at [`Observer`].
 
-use cortado_cluster::{PartitionView, ReplicaViews, Watch, WatchEvent};
+use crate::kernel::time::Moment;
+use cortado_cluster::{PartitionView, PeerOpinion, ReplicaViews, Watch, WatchEvent};
 use cortado_log::memory::BeatPlace;
-use cortado_model::{Millis, NodeId, PartitionId};
+use cortado_model::{Millis, NodeId, NodeIncarnation, PartitionId};
 use std::collections::BTreeMap;
 
 /// A process's watch, and what a node keeps for it.
@@ -24,6 +25,24 @@ pub(crate) struct Observer {
     pub(crate) handing_over: Option<usize>,
     /// Its node is unhealthy, as its watch told last.
     pub(crate) sick: bool,
+    /// What gossip has told it of every other node.
+    pub(crate) gossip: BTreeMap<usize, Gossiped>,
+    /// When each node last showed a sign of life in beats or records.
+    pub(crate) signs: BTreeMap<NodeId, Millis>,
+}
+
+/// What gossip knows of a node, for one of the others.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Gossiped {
+    /// When some way to it was last open.
+    pub(crate) reached_at: Moment,
+    /// When the way without others was.
+    pub(crate) answered_at: Moment,
+    /// In which life it was then.
+    pub(crate) incarnation: NodeIncarnation,
+    /// What that comes to, and since when, by the clock of who knows it.
+    pub(crate) opinion: PeerOpinion,
+    pub(crate) since: Millis,
 }
 
 impl Observer {
@@ -44,6 +63,8 @@ impl Observer {
             heard_itself: vec![None; streams as usize],
             handing_over: None,
             sick: false,
+            gossip: BTreeMap::new(),
+            signs: BTreeMap::new(),
         }
     }
 

@@ -13,7 +13,7 @@ use crate::database::pin::STORY_US;
 use crate::database::scenario::Scenario;
 use crate::kernel::random::{PerMillion, Random};
 use crate::kernel::time::{MILLI, SECOND};
-use cortado_cluster::{RawSettings, Settings as Detection};
+use cortado_cluster::{MoveLimits, RawSettings, Settings as Detection};
 use cortado_driver::{GATHER_BYTES_MAX, Settings, TrimPolicy};
 use cortado_kafka_model::ClusterSettings;
 use cortado_model::{Generation, ScnBounds, Sequence};
@@ -28,6 +28,14 @@ pub struct Plan {
     pub scenario: Scenario,
     /// Nodes, each with a replica of every partition.
     pub nodes: usize,
+    /// Those of them that hold nothing at first.
+    pub spares: usize,
+    /// Replicas of each partition; `None` for one on every node that is no spare.
+    pub replication: Option<usize>,
+    /// Mean time between two plans to place replicas otherwise, in microseconds, if there are any.
+    pub moves_us: Option<u64>,
+    /// How fast replicas move then.
+    pub move_limits: MoveLimits,
     /// Partitions.
     pub partitions: usize,
     /// Documents of a partition.
@@ -40,6 +48,8 @@ pub struct Plan {
     pub policy: Policy,
     /// How fast `cortado-cluster` notices.
     pub detection: Detection,
+    /// Nodes gossip, and go by what that says, too.
+    pub gossip: bool,
     /// How many streams of beats there are.
     pub beat_streams: u32,
     /// Who is cut off from the log is cut off from the beats; else these go ways of their own.
@@ -165,12 +175,17 @@ impl Plan {
         Plan {
             scenario,
             nodes,
+            spares: 0,
+            replication: None,
+            moves_us: None,
+            move_limits: MoveLimits::default(),
             partitions: random.one_of(&[1, 1, 2]),
             keys: random.between(2, 6),
             settings,
             lease_ms,
             policy: random.one_of(&[Policy::Simple, Policy::Cluster]),
             detection: draw_detection(random),
+            gossip: false,
             beat_streams: 1,
             beats_on_brokers: false,
             drift_ppm: (0..nodes).map(|_| random.between(0, 198_000) as i64 - 99_000).collect(),
@@ -298,6 +313,8 @@ impl Plan {
             | Scenario::KafkaUnclean
             | Scenario::KafkaRecreated => self.stand_on_brokers(random),
             Scenario::Drained => self.drain_often(random),
+            Scenario::Moves => self.move_replicas(random),
+            Scenario::Gray => self.cut_some_ways(random),
         }
     }
 
@@ -347,6 +364,51 @@ impl Plan {
         self.drift_ppm.resize(self.nodes, 99_000);
         self.clients = 2;
         self.think_us = 60 * MILLI;
+    }
+
+    /// More nodes than replicas, and operators who want them elsewhere all the time, while what the
+    /// swarm has drawn goes wrong.
+    fn move_replicas(&mut self, random: &mut Random) {
+        self.nodes = random.one_of(&[4, 5, 6]);
+        self.spares = random.between(1, 2) as usize;
+        self.replication = Some(random.one_of(&[2, 3]).min(self.nodes - self.spares));
+        self.drift_ppm =
+            (0..self.nodes).map(|_| random.between(0, 198_000) as i64 - 99_000).collect();
+        self.partitions = random.between(1, 3) as usize;
+        self.moves_us = Some(random.one_of(&[300, 900]) * MILLI);
+        let (copies_per_node, copies_per_cluster) = random.one_of(&[(1, 1), (1, 2), (3, 10)]);
+        self.move_limits = MoveLimits { copies_per_node, copies_per_cluster, bytes_per_second: 0 };
+        self.policy = Policy::Cluster;
+        self.faults_us = random.between(6, 14) * SECOND;
+        // Who cannot keep up with its leader never catches up.
+        self.settings.gather_bytes_max = GATHER_BYTES_MAX;
+        self.store_us = self.store_us.min(3_000);
+        if random.coin() {
+            self.trim_often(random);
+        }
+    }
+
+    /// Nodes that work for some and not for others: cut off from peers, or from the log, or in one
+    /// direction; and nothing else goes wrong.
+    fn cut_some_ways(&mut self, random: &mut Random) {
+        self.chances.clear();
+        self.intervals_us.clear();
+        self.every(&[
+            (Fault::CutPeersOut, 900 * MILLI),
+            (Fault::CutPeersIn, 900 * MILLI),
+            (Fault::CutPeer, 200 * MILLI),
+            (Fault::CutAppend, 2 * SECOND),
+            (Fault::CutBoth, 2 * SECOND),
+            (Fault::NodeCrash, 3 * SECOND),
+            (Fault::NodePause, 3 * SECOND),
+        ]);
+        self.chores_us = BTreeMap::from([(Chore::Handoff, 2 * SECOND)]);
+        self.policy = Policy::Cluster;
+        self.gossip = true;
+        self.nodes = random.one_of(&[3, 3, 5]);
+        self.drift_ppm =
+            (0..self.nodes).map(|_| random.between(0, 198_000) as i64 - 99_000).collect();
+        self.faults_us = random.between(6, 14) * SECOND;
     }
 
     /// Logs that break under handoffs, and leases long enough to outlive them.

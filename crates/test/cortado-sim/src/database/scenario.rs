@@ -82,11 +82,15 @@ pub enum Scenario {
     KafkaUnclean,
     /// The topic is deleted and created again, and nobody is told.
     KafkaRecreated,
+    /// Nodes join, leave and are replaced, and replicas move, whatever else goes wrong.
+    Moves,
+    /// Nodes that some reach and others do not: gossip and the log say different things of them.
+    Gray,
 }
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Scenario; 35] = [
+    pub const ALL: [Scenario; 37] = [
         Scenario::Swarm,
         Scenario::Calm,
         Scenario::Duel,
@@ -115,6 +119,8 @@ impl Scenario {
         Scenario::Blind,
         Scenario::Pinned,
         Scenario::Drained,
+        Scenario::Moves,
+        Scenario::Gray,
         Scenario::Kafka,
         Scenario::KafkaBrokers,
         Scenario::KafkaLimbo,
@@ -188,6 +194,8 @@ impl fmt::Display for Scenario {
             Scenario::KafkaUnclean => "kafka-unclean",
             Scenario::KafkaRecreated => "kafka-recreated",
             Scenario::Drained => "drained",
+            Scenario::Moves => "moves",
+            Scenario::Gray => "gray",
         })
     }
 }

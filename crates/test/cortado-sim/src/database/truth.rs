@@ -10,7 +10,7 @@ use cortado_model::{
     DocumentKey, Generation, LogOffset, NodeId, PartitionUuid, Remembered, RememberedKey,
     ReplicaIncarnation, Scn, Sequence, WallMillis,
 };
-use cortado_replica::{Body, ClaimReason, Transaction, decode, etag_of};
+use cortado_replica::{Body, ClaimReason, Config, Genesis, Transaction, decode, etag_of};
 use std::collections::BTreeMap;
 
 /// One partition as its log's order alone decides it.
@@ -24,6 +24,8 @@ pub struct Truth {
     stepped_down: bool,
     /// The current generation's leader has done more than to show that it leads.
     served: bool,
+    /// Who may claim; none named is every node.
+    pub replicas: Vec<NodeId>,
     /// Who won each generation.
     pub winners: BTreeMap<Generation, Winner>,
     /// The accepted transactions, in order.
@@ -110,6 +112,7 @@ impl Truth {
             Body::Claim(claim) if claim.reason == ClaimReason::LeaderDisputed && self.served => {
                 return None;
             }
+            Body::Claim(_) if !self.may_claim(header.node) => return None,
             Body::Claim(_) if self.begun && header.scn == Scn::opening(generation.next()) => {
                 self.winners.insert(generation.next(), here);
                 Kind::Claim
@@ -122,6 +125,16 @@ impl Truth {
                 return None;
             }
         };
+        match &record.body {
+            Body::Genesis(Genesis { replicas, .. }) | Body::Config(Config::Replicas(replicas)) => {
+                self.replicas = replicas.nodes().to_vec();
+            }
+            Body::Claim(_)
+            | Body::Transaction(_)
+            | Body::Barrier(_)
+            | Body::StepDown(_)
+            | Body::Config(_) => {}
+        }
         self.begun = true;
         self.stepped_down = kind == Kind::StepDown;
         self.served = match kind {
@@ -148,6 +161,11 @@ impl Truth {
     /// The log ends at `end`: offsets below that were not told of hold no record.
     pub fn reaches(&mut self, end: LogOffset) {
         self.end = end;
+    }
+
+    /// Whether `node` may claim.
+    pub fn may_claim(&self, node: NodeId) -> bool {
+        self.replicas.is_empty() || self.replicas.contains(&node)
     }
 
     /// Whether the current leader is `node`, and has done more than to show that it leads.

@@ -19,9 +19,11 @@ mod due;
 mod ending;
 mod executing;
 mod filling;
+mod gossiping;
 mod keeping;
 mod lives;
 mod losing;
+mod moving;
 mod nemesis;
 mod observing;
 mod outvoting;
@@ -39,6 +41,7 @@ mod writing;
 use broker_log::Brokers;
 use due::{Address, Due};
 
+use crate::database::catalog::Catalog;
 use crate::database::client::Client;
 use crate::database::coverage::Coverage;
 use crate::database::documents::{AttemptId, ValueId};
@@ -68,6 +71,7 @@ use cortado_replica::{ChainHash, Genesis, HistoryPoint, Origin, PartitionIdentit
 use shared_beats::SharedBeats;
 use shared_log::SharedLog;
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 /// The last generation of a former life, where databases have one.
 const FORMER: Generation = Generation(7);
@@ -98,6 +102,12 @@ pub struct World {
     pin: Option<Pin>,
     /// The nodes that operators have drained: only in `Drained`.
     drained: BTreeSet<NodeId>,
+    /// What `_cluster` has said, version by version.
+    catalogs: Vec<Rc<Catalog>>,
+    /// Nodes whose machines are lost until their change is over: only in `Moves`.
+    lost: BTreeSet<usize>,
+    /// When the last order of a controller arrives.
+    orders_until: Moment,
     phase: Phase,
     mutant: Option<Mutant>,
     /// Numbers for incarnations, requests and values; never used twice.
@@ -121,6 +131,8 @@ struct Partition {
     creeps_from_ms: u64,
     /// The highest offset below which the log was ever told to forget.
     trim_decided: LogOffset,
+    /// Nodes that the log has let claim and does not any more, since they last got a replica.
+    left: BTreeSet<NodeId>,
     /// Where the first record of a newer build stands, if there is one.
     newer_at: Option<LogOffset>,
     /// Where each transaction stands, on brokers.
@@ -257,6 +269,9 @@ impl World {
             unheard: None,
             pin: None,
             drained: BTreeSet::new(),
+            catalogs: vec![Rc::new(Catalog::first(&plan))],
+            lost: BTreeSet::new(),
+            orders_until: Moment::default(),
             phase: Phase::Faults,
             mutant,
             numbers: 0,
@@ -321,6 +336,12 @@ impl World {
             Due::Probe => self.probe(),
             Due::Placing(scene) => self.play(scene),
             Due::HearOrders { node } => self.hear_orders(node),
+            Due::Ordered { to, declared_at, change } => self.ordered(to, declared_at, *change),
+            Due::AskedToStepDown { to, by } => self.asked_to_step_down(to, by),
+            Due::Operate => self.operate(),
+            Due::Control => self.control(),
+            Due::Declare(declaration) => self.declare(*declaration),
+            Due::HearCatalog { node, version } => self.hear_catalog(node, version),
             Due::Start { node } => self.start(node),
             Due::Replace { node } => self.replace(node),
             Due::Resume { node, pause } => self.resume(node, pause),
@@ -379,7 +400,7 @@ impl World {
             database: DatabaseId(7),
             number: partition as u32,
         };
-        let replicas = (1..=self.plan.nodes as u32).map(NodeId).collect();
+        let replicas = self.catalogs[0].placements[partition].nodes().iter().copied().collect();
         let origin = Some(Origin {
             cluster: identity.cluster,
             partition: PartitionUuid(0),

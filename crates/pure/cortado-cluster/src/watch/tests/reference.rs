@@ -6,7 +6,8 @@
 
 use super::super::*;
 use super::scene::{ME, Shown, beat, fresh, led_by, n, p, placement};
-use crate::decision::{Leadership, PartitionFacts, Takeover};
+use crate::decision::{Leadership, PartitionFacts, StayReason, Takeover};
+use crate::detector::PeerOpinion;
 use crate::placement::Placement;
 use crate::settings::{RawSettings, Settings};
 use cortado_model::{Generation, NodeIncarnation, back_off_ms};
@@ -36,6 +37,7 @@ struct Remembered {
     taken_from: Option<NodeId>,
     claimed_at: Option<Millis>,
     claims: u32,
+    asked: bool,
 }
 
 impl Reference {
@@ -65,6 +67,7 @@ impl Reference {
                     taken_from: None,
                     claimed_at: None,
                     claims: 0,
+                    asked: false,
                 });
                 placed.placement = placement;
             }
@@ -122,6 +125,7 @@ impl Reference {
         if view.generation != remembered.generation {
             remembered.generation = view.generation;
             (remembered.claimed_at, remembered.claims) = (None, 0);
+            remembered.asked = false;
             if let Some((node, at)) = view.leadership.and_then(|known| known.leader())
                 && node == ME
             {
@@ -136,6 +140,7 @@ impl Reference {
             incarnation: view.incarnation,
             placement: &remembered.placement,
             leadership: view.leadership.unwrap_or(Leadership::Never { since }),
+            claimants: &view.claimants,
             restoring: view.restoring,
             store_full: self.store_full,
             lag_records: view.lag_records,
@@ -147,16 +152,7 @@ impl Reference {
         };
         match decide(now, &facts, &self.detector) {
             Decision::Claim { why } if view.duty == Duty::Follow => {
-                let wait_ms = back_off_ms(400, remembered.claims, partition.to_u64());
-                let recent = remembered.claimed_at.is_some_and(|at| now.since(at) < wait_ms);
-                if recent {
-                    return None;
-                }
-                let before = remembered.claimed_at.replace(now);
-                // The leader has lived since.
-                let before = before.filter(|at| now.since(*at) <= 60_000);
-                remembered.claims = before.map_or(1, |_| remembered.claims + 1);
-                Some(WatchOrder::Claim { why, first: before.is_none() })
+                claim(now, partition, remembered, why)
             }
             // What is handed over is looked for at ticks alone, by the watch too.
             Decision::HandOff { to, why } if view.duty == Duty::Lead && ticks => {
@@ -164,12 +160,44 @@ impl Reference {
                 self.last_hand_back_at = Some(now);
                 Some(WatchOrder::HandOff { to, why })
             }
+            Decision::AskToStepDown { leader, why, .. } if view.duty == Duty::Follow => {
+                let asked = core::mem::replace(&mut remembered.asked, true);
+                (!asked).then_some(WatchOrder::AskToStepDown { leader, why })
+            }
+            Decision::Stay(
+                StayReason::Leading
+                | StayReason::LeaderAlive { .. }
+                | StayReason::LeaderSilent { .. }
+                | StayReason::OwnBeatsSilent { .. },
+            ) => {
+                remembered.asked = false;
+                None
+            }
             Decision::Claim { .. }
             | Decision::HandOff { .. }
             | Decision::ClaimAt { .. }
+            | Decision::AskToStepDown { .. }
             | Decision::Stay(_) => None,
         }
     }
+}
+
+/// Claims, unless that was lately.
+fn claim(
+    now: Millis,
+    partition: PartitionId,
+    remembered: &mut Remembered,
+    why: Explanation,
+) -> Option<WatchOrder> {
+    let wait_ms = back_off_ms(400, remembered.claims, partition.to_u64());
+    if remembered.claimed_at.is_some_and(|at| now.since(at) < wait_ms) {
+        return None;
+    }
+    let before = remembered.claimed_at.replace(now);
+    // The leader has lived since.
+    let before = before.filter(|at| now.since(*at) <= 60_000);
+    remembered.claims = before.map_or(1, |_| remembered.claims + 1);
+    Some(WatchOrder::Claim { why, first: before.is_none() })
 }
 
 /// Something that happens to the node between two moments.
@@ -235,6 +263,14 @@ enum Happening {
     Append {
         works: bool,
     },
+    /// Gossip says something of a node's present life.
+    Gossip {
+        node: u32,
+        opinion: PeerOpinion,
+    },
+    GossipReach {
+        answering: u32,
+    },
     HandOffEnded,
 }
 
@@ -243,6 +279,8 @@ fn happening() -> impl Strategy<Value = Happening> {
     let node = || 1..=3_u32;
     let duty = prop_oneof![Just(Duty::Follow), Just(Duty::Lead), Just(Duty::Neither)];
     let silent = prop::collection::vec(node(), 0..2);
+    let opinion =
+        prop_oneof![Just(PeerOpinion::Alive), Just(PeerOpinion::Suspect), Just(PeerOpinion::Down),];
     prop_oneof![
         4 => (1..300_u64).prop_map(|ms| Happening::Pass { ms }),
         8 => (100..3_000_u64, silent).prop_map(|(ms, silent)| Happening::Beats { ms, silent }),
@@ -267,6 +305,8 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => any::<bool>().prop_map(Happening::StoreFull),
         1 => any::<bool>().prop_map(|works| Happening::Store { works }),
         2 => any::<bool>().prop_map(|works| Happening::Append { works }),
+        3 => (node(), opinion).prop_map(|(node, opinion)| Happening::Gossip { node, opinion }),
+        1 => (0..2_u32).prop_map(|answering| Happening::GossipReach { answering }),
         4 => Just(Happening::HandOffEnded),
     ]
 }
@@ -341,6 +381,8 @@ impl Pair {
         if core::mem::take(&mut self.marked) || self.watch.wake_at() <= self.now {
             self.watch.look(self.now, &mut self.shown, &mut got);
         }
+        // What is told changes nothing, and has tests of its own.
+        got.retain(|order| !matches!(order, WatchOrder::Abstain(_)));
         self.orders += got.len() as u64;
         let is_beat = |order: &&WatchOrder| matches!(order, WatchOrder::Beat { .. });
         self.beats += got.iter().filter(is_beat).count() as u64;
@@ -403,6 +445,15 @@ impl Pair {
                 true => Evidence::OwnAppend { took_ms: 1 },
                 false => Evidence::OwnAppendFailed,
             })),
+            Happening::Gossip { node, opinion } => {
+                let incarnation = NodeIncarnation(*self.lives.entry(node).or_insert(1));
+                let gossip = Evidence::Gossip { node: n(node), incarnation, opinion };
+                self.on(WatchEvent::Observed(gossip));
+            }
+            Happening::GossipReach { answering } => {
+                let reach = Evidence::GossipReach { answering, members: 2 };
+                self.on(WatchEvent::Observed(reach));
+            }
             Happening::HandOffEnded => self.on(WatchEvent::HandOffEnded),
         }
         self.moment()
@@ -429,6 +480,8 @@ fn sorted(mut orders: Vec<WatchOrder>) -> Vec<WatchOrder> {
         WatchOrder::Sickness(_) => (2, None),
         WatchOrder::Claim { why, .. } => (3, Some(why.partition)),
         WatchOrder::HandOff { why, .. } => (4, Some(why.partition)),
+        WatchOrder::AskToStepDown { why, .. } => (5, Some(why.partition)),
+        WatchOrder::Abstain(_) => (6, None),
     });
     orders
 }

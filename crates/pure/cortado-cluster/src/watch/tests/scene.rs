@@ -60,6 +60,7 @@ pub(super) fn fresh() -> PartitionView {
         incarnation: life(1),
         generation: Generation(0),
         leadership: None,
+        claimants: Vec::new(),
         duty: Duty::Follow,
         restoring: false,
         lag_records: 0,
@@ -174,6 +175,12 @@ impl Scene {
             WatchOrder::Claim { why, first } => {
                 let again = if first { "" } else { " again" };
                 format!("{} claim {}{again}: {}", at.0, why.partition, why.cause)
+            }
+            WatchOrder::AskToStepDown { leader, why } => {
+                format!("{} ask {leader} about {}: {}", at.0, why.partition, why.cause)
+            }
+            WatchOrder::Abstain(told) => {
+                format!("{} leave {}: {}", at.0, told.partitions, told.cause)
             }
             WatchOrder::HandOff { to, why } => {
                 format!("{} hand {} to {to}: {}", at.0, why.partition, why.cause)

@@ -458,6 +458,9 @@ fn happened(event: &ReplicaEvent) -> String {
         ReplicaEvent::SteppedDown { generation, .. } => {
             format!("generation {generation} has ended")
         }
+        ReplicaEvent::ReplicasChanged { replicas } => {
+            format!("{:?} may claim", replicas.nodes())
+        }
         ReplicaEvent::ClaimLost { generation } => {
             format!("lost the claim of generation {generation}")
         }

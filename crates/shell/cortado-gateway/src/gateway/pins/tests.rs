@@ -63,6 +63,8 @@ fn with_second_node(cluster: &ScriptedCluster) {
         replaced: false,
         removed: false,
         address: String::new(),
+        zone: None,
+        capacity: cortado_cluster::Capacity::DEFAULT,
     });
     let value = Some(write(&facts).as_bytes().to_vec());
     cluster.node.apply(PartitionId::CLUSTER, vec![(NODES, node_key(N2), value)]);

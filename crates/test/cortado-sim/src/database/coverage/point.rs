@@ -175,6 +175,34 @@ pub enum CoveragePoint {
     LedUnclean,
     /// What a client had been told of was lost by its log, and held by a replica.
     AcknowledgedLost,
+    /// A node asked a leader to step down that only one layer misses.
+    AskedToStepDown,
+    /// It was replaced, since it did not.
+    ClaimedGray,
+    /// A node told what kept it from claiming.
+    ToldWhyNot,
+    /// An operator planned that replicas should be elsewhere.
+    ChangePlanned,
+    /// Or wanted it no longer.
+    ChangeCancelled,
+    /// Everything that was planned was done, or given up.
+    ChangeOver,
+    /// A machine that was to leave was gone for good before.
+    MachineLost,
+    /// A move began.
+    MoveBegun,
+    /// A replica had moved.
+    MoveDone,
+    /// A move came to nothing.
+    MoveGivenUp,
+    /// What a controller wrote rested on what had changed.
+    DeclarationRefused,
+    /// A leader passed over an order that rested on less than its node had folded.
+    OrderOutdated,
+    /// A node deleted a replica that it had given up.
+    ReplicaDeleted,
+    /// The fold passed over a claim of a node that holds no replica, or is about to join.
+    VoidNotAReplica,
     /// A strong read was stale where clocks break their promise: the one thing that they may cost.
     StaleUnderDrift,
     /// An operator drained a node.
@@ -186,8 +214,9 @@ pub enum CoveragePoint {
 }
 
 impl CoveragePoint {
-    /// All that many seeds of mixed scenarios must meet; only `drift` meets the last one above.
-    pub const ALL: [CoveragePoint; 86] = [
+    /// All that many seeds of mixed scenarios must meet; only `drift` meets the last one
+    /// above, and few the one before it.
+    pub const ALL: [CoveragePoint; 99] = [
         CoveragePoint::VoidZombie,
         CoveragePoint::VoidDuplicate,
         CoveragePoint::VoidGap,
@@ -274,6 +303,19 @@ impl CoveragePoint {
         CoveragePoint::Drained,
         CoveragePoint::Resumed,
         CoveragePoint::DrainedLed,
+        CoveragePoint::AskedToStepDown,
+        CoveragePoint::ClaimedGray,
+        CoveragePoint::ToldWhyNot,
+        CoveragePoint::ChangePlanned,
+        CoveragePoint::ChangeCancelled,
+        CoveragePoint::ChangeOver,
+        CoveragePoint::MachineLost,
+        CoveragePoint::MoveBegun,
+        CoveragePoint::MoveDone,
+        CoveragePoint::MoveGivenUp,
+        CoveragePoint::DeclarationRefused,
+        CoveragePoint::OrderOutdated,
+        CoveragePoint::ReplicaDeleted,
     ];
 
     /// What a driver's news shows; `None` for what is nothing special.
@@ -301,6 +343,7 @@ impl CoveragePoint {
             | News::Starts { .. }
             | News::Heard { .. }
             | News::Claims
+            | News::ReplicasChanged { .. }
             | News::NewGeneration { .. }
             | News::ClaimLost { .. }
             | News::Serving { .. }
@@ -325,8 +368,10 @@ impl CoveragePoint {
         match why {
             VoidReason::BeforeGenesis | VoidReason::AfterStepDown => None,
             VoidReason::Foreign => Some(CoveragePoint::VoidForeign),
-            // Every node has a replica of every partition; and nothing is sent behind a claim.
-            VoidReason::NotAReplica | VoidReason::Stranger | VoidReason::MissingClaim => None,
+            // Rare: a core claims only if it has folded that it may.
+            VoidReason::NotAReplica => Some(CoveragePoint::VoidNotAReplica),
+            // Nothing is sent behind a claim.
+            VoidReason::Stranger | VoidReason::MissingClaim => None,
             // Told by its own name.
             VoidReason::Disputed(_) => None,
             VoidReason::LeaderHasServed => Some(CoveragePoint::VoidLeaderHasServed),

@@ -333,7 +333,7 @@ impl World {
     fn log_health(&self, from: Address) -> LogHealth {
         let process = self.nodes[from.node].process.as_ref();
         // What a dead process has sent is on its way like anything else.
-        let sender = process.filter(|process| process.number == from.process);
+        let sender = process.filter(|process| process.has_sent(from.process));
         sender.map_or(LogHealth::Well, |process| process.log)
     }
 

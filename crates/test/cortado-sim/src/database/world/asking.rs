@@ -231,7 +231,7 @@ impl World {
     }
 
     /// The nodes that must hold what a log is to forget: all but those that are gone for long.
-    fn holders(&mut self) -> Vec<NodeId> {
+    fn holders(&mut self, to: Address) -> Vec<NodeId> {
         let now = self.kernel.now;
         let impatient = self.is(Mutant::TrimsWithoutTheAbsent);
         for node in &mut self.nodes {
@@ -242,7 +242,8 @@ impl World {
             let gone_us = node.gone_since.map(|since| now.since(since));
             gone_us.is_none_or(|gone_us| gone_us <= self.plan.away_us && !impatient)
         };
-        self.nodes.iter().filter(counts).map(|node| node.id).collect()
+        let holds = |id: &NodeId| self.holds_as_known(to.node, to.partition, *id);
+        self.nodes.iter().filter(counts).map(|node| node.id).filter(holds).collect()
     }
 
     /// How the partition's other replicas are; the answer takes its time, and is old when it comes.
@@ -262,6 +263,6 @@ impl World {
             })
         });
         let peers = peers.collect();
-        Surroundings { peers, holders: self.holders(), log_bytes: self.log.bytes, state_bytes: 0 }
+        Surroundings { peers, holders: self.holders(to), log_bytes: self.log.bytes, state_bytes: 0 }
     }
 }

@@ -83,6 +83,9 @@ impl World {
             {
                 process.observer.heard_itself[heard.stream.0 as usize] = Some(clock);
             }
+            if let Some(process) = &mut self.nodes[node].process {
+                process.observer.signs.insert(beat.node, clock);
+            }
             self.observe(node, clock, Evidence::Beat { stream: heard.stream, beat });
         }
     }

@@ -13,8 +13,7 @@ use crate::database::mutant::Mutant;
 use crate::database::observer::{Observer, Views};
 use crate::kernel::time::MILLI;
 use cortado_cluster::{
-    Cause, Duty, Evidence, Explanation, Leadership, PartitionView, Placement, Watch, WatchEvent,
-    WatchOrder, plan,
+    Cause, Duty, Evidence, Explanation, Leadership, PartitionView, Watch, WatchEvent, WatchOrder,
 };
 use cortado_driver::{Event, News, ReplicaRole};
 use cortado_model::{Millis, NodeId, NodeIncarnation};
@@ -29,18 +28,16 @@ impl World {
         let now = self.nodes[node].clock.read(self.kernel.now).clock;
         let streams = self.beats.memory.streams();
         let mut watch = Watch::new(me, incarnation, streams, self.plan.detection, now);
-        for (number, placement) in self.placements().into_iter().enumerate() {
+        for number in 0..partitions {
+            let placement = self.catalog_of(node).held(number);
+            if !placement.contains(me) {
+                continue;
+            }
             let partition = partition_id(number);
             let placement = self.succession(node, number, placement);
             watch.on(now, WatchEvent::Placed { partition, placement });
         }
         Observer::new(watch, partitions, (self.beats.memory.end(), streams), now)
-    }
-
-    /// Where every partition is placed.
-    pub(super) fn placements(&self) -> Vec<Placement> {
-        let nodes: Vec<NodeId> = self.nodes.iter().map(|node| node.id).collect();
-        plan(&nodes, self.plan.partitions as u32, nodes.len() as u32, &BTreeMap::new())
     }
 
     /// A node tells its watch what is new, and does what that orders.
@@ -55,12 +52,15 @@ impl World {
         let Some(process) = &mut self.nodes[node].process else { return };
         let observer = &mut process.observer;
         observer.watch.on(now, WatchEvent::StoreFull(full));
-        let hands_over = |p: usize| process.hosted[p].driver.role() == ReplicaRole::SteppingDown;
+        let hands_over = |p: usize| {
+            let hosted = process.hosted[p].as_ref();
+            hosted.is_some_and(|hosted| hosted.driver.role() == ReplicaRole::SteppingDown)
+        };
         if observer.handing_over.take_if(|partition| !hands_over(*partition)).is_some() {
             observer.watch.on(now, WatchEvent::HandOffEnded);
         }
         observer.tell_changes(now, &views);
-        for hosted in &process.hosted {
+        for hosted in process.hosted.iter().flatten() {
             if let Some(waited_ms) = hosted.waits_for_log_ms(now) {
                 let waits = Evidence::OwnAppendWaits { waited_ms };
                 observer.watch.on(now, WatchEvent::Observed(waits));
@@ -75,12 +75,36 @@ impl World {
                 WatchOrder::HandOff { to, why } => {
                     self.hand_off_as_ordered(node, why.partition.number as usize, to);
                 }
+                WatchOrder::AskToStepDown { leader, why } => {
+                    self.ask_to_step_down(node, leader, why.partition.number as usize);
+                }
+                WatchOrder::Abstain(_) => self.coverage.reach(CoveragePoint::ToldWhyNot),
                 // It hands over, or claims nothing, and others give it nothing.
                 WatchOrder::Sickness(sickness) => self.feel(node, sickness.is_some()),
                 WatchOrder::OwnSilence(Some(_)) => self.coverage.reach(CoveragePoint::DeafToItself),
                 WatchOrder::OwnSilence(None) => self.coverage.reach(CoveragePoint::HearsItself),
             }
         }
+    }
+
+    /// A node asks a leader that it takes for unsound, if there is a way to it.
+    fn ask_to_step_down(&mut self, node: usize, leader: NodeId, partition: usize) {
+        self.coverage.reach(CoveragePoint::AskedToStepDown);
+        let (by, leader) = (self.nodes[node].id, leader.0 as usize - 1);
+        let Some(to) = self.address(leader, partition) else { return };
+        if let Some(delay_us) = self.way_between(node, leader) {
+            self.put(delay_us, Due::AskedToStepDown { to, by });
+        }
+    }
+
+    /// A leader does as it is asked, if who asks could lead.
+    pub(super) fn asked_to_step_down(&mut self, to: Address, by: NodeId) {
+        let could = self.could_lead(to.node, to.partition, by);
+        let Some(hosted) = self.hosted_at(to).filter(|hosted| could && hosted.leads()) else {
+            return;
+        };
+        hosted.operators += 1;
+        self.tell(to, Event::HandOff { caller: Asker::Operator, to: Some(by) });
     }
 
     fn feel(&mut self, node: usize, sick: bool) {
@@ -95,10 +119,11 @@ impl World {
     pub(super) fn take_evidence(&mut self, from: Address, news: &News) {
         let now = self.nodes[from.node].clock.read(self.kernel.now).clock;
         let Some(process) = &mut self.nodes[from.node].process else { return };
-        let Observer { watch, leaderships, .. } = &mut process.observer;
+        let Observer { watch, leaderships, signs, .. } = &mut process.observer;
         match news {
             News::Heard { node, incarnation } => {
                 let (node, incarnation) = (*node, incarnation.node);
+                signs.insert(node, now);
                 let evidence = Evidence::PartitionRecord { node, incarnation };
                 watch.on(now, WatchEvent::Observed(evidence));
             }
@@ -119,13 +144,19 @@ impl World {
             let result = hearing::check(now, heard_itself, self.plan.detection.beat_ms);
             self.check(result);
         }
+        if matches!(why.cause, Cause::LeaderGray { .. }) {
+            self.coverage.reach(CoveragePoint::ClaimedGray);
+        }
+        self.check_layers(node, now, &why.cause);
         self.claim(node, why.partition.number as usize);
     }
 
     fn hand_off_as_ordered(&mut self, node: usize, partition: usize, to: NodeId) {
         let Some(process) = &mut self.nodes[node].process else { return };
         process.observer.handing_over = Some(partition);
-        process.hosted[partition].operators += 1;
+        if let Some(hosted) = &mut process.hosted[partition] {
+            hosted.operators += 1;
+        }
         self.coverage.reach(CoveragePoint::DecidedToHandOff);
         if let Some(here) = self.address(node, partition) {
             self.tell(here, Event::HandOff { caller: Asker::Operator, to: Some(to) });
@@ -144,6 +175,7 @@ impl World {
         let Some(process) = &self.nodes[node].process else { return views };
         let each = process.hosted.iter().zip(&process.observer.leaderships);
         for (number, (hosted, since)) in each.enumerate() {
+            let Some(hosted) = hosted else { continue };
             let partition = partition_id(number);
             let mut view = view(hosted, *since);
             if let Some(view) = &mut view {
@@ -160,6 +192,12 @@ impl World {
         let others = self.nodes.iter().filter(|other| other.id != self.nodes[leader].id);
         // Where no node has room, it makes no difference which one leads.
         let none_has_room = (0..self.nodes.len()).all(|number| self.is_full(number));
+        let claimants = self.nodes[leader]
+            .hosted(partition)
+            .and_then(|hosted| hosted.driver.fold().map(|fold| fold.replicas.clone()));
+        let others = others.filter(|other| {
+            claimants.as_ref().is_some_and(|claimants| claimants.may_claim(other.id))
+        });
         let lags = others.filter_map(|other| {
             let number = other.id.0 as usize - 1;
             let sick = other.process.as_ref()?.observer.sick;
@@ -179,6 +217,7 @@ fn view(hosted: &Hosted, since: Millis) -> Option<PartitionView> {
         incarnation: driver.incarnation(),
         generation: fold.generation(),
         leadership: leadership(fold, since),
+        claimants: fold.replicas.nodes().to_vec(),
         duty: match role {
             ReplicaRole::Follower => Duty::Follow,
             ReplicaRole::Leader => Duty::Lead,

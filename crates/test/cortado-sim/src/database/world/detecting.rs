@@ -24,7 +24,7 @@ impl World {
         }
         self.tell_clock(node);
         for partition in 0..self.plan.partitions {
-            let Some(here) = self.address(node, partition) else { return };
+            let Some(here) = self.address(node, partition) else { continue };
             if self.lacks_genesis(node, partition) {
                 self.open_log(here);
             }
@@ -34,6 +34,7 @@ impl World {
             }
         }
         if self.plan.policy == Policy::Cluster {
+            self.gossip(node);
             self.look_around(node);
         }
     }

@@ -63,7 +63,8 @@ impl World {
         }
         self.nodes[node].drained.clone_from(&self.drained);
         let now = self.nodes[node].clock.read(self.kernel.now).clock;
-        for (number, placement) in self.placements().into_iter().enumerate() {
+        for number in 0..self.plan.partitions {
+            let placement = self.catalog_of(node).held(number);
             let placement = self.succession(node, number, placement);
             let partition = partition_id(number);
             if let Some(process) = &mut self.nodes[node].process {
@@ -87,12 +88,13 @@ impl World {
         }
         let now = self.kernel.now;
         let mut in_place = true;
-        for (number, placement) in self.placements().into_iter().enumerate() {
+        for number in 0..self.plan.partitions {
+            let placement = self.catalog().held(number);
             let leader = self.led(number).0.map(|leader| self.nodes[leader].id);
             let is_drained = |node: &NodeId| self.drained.contains(node);
             let order = placement.ordered(None, |node| is_drained(&node));
             let order = order.nodes().iter();
-            let able = |node: &&NodeId| self.could_lead(node.0 as usize - 1, number);
+            let able = |node: &&NodeId| self.is_able_to_lead(node.0 as usize - 1, number);
             let wanted = match leader {
                 Some(leader) if is_drained(&leader) => {
                     order.filter(|node| !is_drained(node)).find(able)
@@ -112,7 +114,7 @@ impl World {
     }
 
     /// Whether the replica of `node` leads, or could.
-    fn could_lead(&self, node: usize, partition: usize) -> bool {
+    fn is_able_to_lead(&self, node: usize, partition: usize) -> bool {
         let known = &self.nodes[node];
         let fit = known.process.as_ref().is_some_and(|process| !process.observer.sick);
         let Some(hosted) = known.hosted(partition).filter(|_| known.is_running()) else {

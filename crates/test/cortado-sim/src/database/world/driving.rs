@@ -19,8 +19,8 @@ use cortado_model::Millis;
 impl World {
     /// The driver at `address`, if its process goes on.
     pub(super) fn hosted_at(&mut self, address: Address) -> Option<&mut Hosted> {
-        let process = self.nodes[address.node].process.as_mut()?;
-        (process.number == address.process).then(|| &mut process.hosted[address.partition])
+        let hosted = self.nodes[address.node].hosted_mut(address.partition)?;
+        (hosted.number == address.process).then_some(hosted)
     }
 
     /// Puts an event in line and lets the driver work.
@@ -83,7 +83,7 @@ impl World {
 
     /// The driver of `partition` in the node's present process.
     pub(super) fn address(&self, node: usize, partition: usize) -> Option<Address> {
-        let process = self.nodes[node].process.as_ref()?.number;
+        let process = self.nodes[node].hosted(partition)?.number;
         Some(Address { node, partition, process })
     }
 

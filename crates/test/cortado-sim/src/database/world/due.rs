@@ -2,6 +2,7 @@
 
 use crate::database::asker::Asker;
 use crate::database::broker_story::{BrokerMend, LossScene};
+use crate::database::catalog::Declaration;
 use crate::database::coverage::Fault;
 use crate::database::documents::AttemptId;
 use crate::database::history::{Action, Reply};
@@ -24,7 +25,7 @@ use std::fmt;
 pub(crate) struct Address {
     pub(crate) node: usize,
     pub(crate) partition: usize,
-    /// Numbers processes; never used twice.
+    /// Numbers processes, and replicas that were added to one later; never used twice.
     pub(crate) process: u64,
 }
 
@@ -101,6 +102,18 @@ pub(crate) enum Due {
     Placing(Scene),
     /// A node folds which nodes are drained.
     HearOrders { node: usize },
+    /// A controller's order reaches a leader.
+    Ordered { to: Address, declared_at: Scn, change: Box<Event<Asker>> },
+    /// A leader is asked to step down in favour of a node that takes it for unsound.
+    AskedToStepDown { to: Address, by: NodeId },
+    /// An operator wants replicas to be elsewhere.
+    Operate,
+    /// A controller looks what comes next.
+    Control,
+    /// What a controller writes down reaches `_cluster`.
+    Declare(Box<Declaration>),
+    /// A node folds a newer version of `_cluster`.
+    HearCatalog { node: usize, version: usize },
     /// A process starts.
     Start { node: usize },
     /// A process is killed if it is of no use any more.
@@ -234,6 +247,12 @@ impl Happening for Due {
             Due::BrokerMends(_) => [44, 0, 0, 0],
             Due::Losing(scene) => [45, *scene as u64, 0, 0],
             Due::HearOrders { node } => [46, *node as u64, 0, 0],
+            Due::Operate => [47, 0, 0, 0],
+            Due::Ordered { to, declared_at, .. } => address(48, to, declared_at.to_u64()),
+            Due::AskedToStepDown { to, by } => address(49, to, u64::from(by.0)),
+            Due::Control => [50, 0, 0, 0],
+            Due::Declare(declaration) => [51, declaration.partition as u64, 0, 0],
+            Due::HearCatalog { node, version } => [52, *node as u64, *version as u64, 0],
         }
     }
 }
@@ -309,6 +328,7 @@ fn fact_of(event: &Event<Asker>) -> u64 {
         | Event::HandOff { .. }
         | Event::Claim { .. }
         | Event::Configure(_)
+        | Event::ChangeReplicas { .. }
         | Event::Verify
         | Event::Condemned { .. }
         | Event::Stop
@@ -383,6 +403,14 @@ impl fmt::Display for Due {
             Due::BrokerMends(mend) => write!(f, "log: {mend:?} comes back"),
             Due::Losing(scene) => write!(f, "log: {scene:?}"),
             Due::HearOrders { node } => write!(f, "n{}: hears who is drained", node + 1),
+            Due::Operate => write!(f, "operator: plans a change"),
+            Due::Ordered { to, change, .. } => write!(f, "{to}: is ordered {change:?}"),
+            Due::AskedToStepDown { to, by } => write!(f, "{to}: {by} asks it to step down"),
+            Due::Control => write!(f, "a controller looks"),
+            Due::Declare(declaration) => write!(f, "_cluster: {declaration:?}"),
+            Due::HearCatalog { node, version } => {
+                write!(f, "n{}: folds _cluster up to version {version}", node + 1)
+            }
             Due::Start { node } => write!(f, "n{}: starts", node + 1),
             Due::Resume { node, pause } => write!(f, "n{}: goes on after pause {pause}", node + 1),
             Due::Replace { node } => write!(f, "n{}: is looked at by an operator", node + 1),

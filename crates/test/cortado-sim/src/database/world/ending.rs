@@ -35,8 +35,8 @@ impl World {
                 let demanded = (0..self.plan.partitions).filter(|p| !self.is_exhausted(*p));
                 let served: Vec<_> = demanded.map(|p| self.partitions[p].served).collect();
                 self.check(liveness::check_served(&served, at, self.kernel.now));
-                let in_place = self.are_in_place();
-                let all = served.iter().all(|each| each.is_complete()) && in_place;
+                let (in_place, moved) = (self.are_in_place(), self.moves_are_over(at));
+                let all = served.iter().all(|each| each.is_complete()) && in_place && moved;
                 if all && self.kernel.now.since(at) > HEALED_US_MIN {
                     self.phase = Phase::Quiet { since: self.kernel.now };
                 }
@@ -112,6 +112,12 @@ impl World {
         for (n, node) in self.nodes.iter().enumerate() {
             for partition in 0..self.plan.partitions {
                 let name = format!("n{}.p{partition}", n + 1);
+                if !self.holds(partition, node.id) {
+                    if node.hosted(partition).is_some() {
+                        unfinished.push(format!("{name} should be gone"));
+                    }
+                    continue;
+                }
                 let Some(hosted) = node.hosted(partition) else {
                     unfinished.push(format!("{name} is down"));
                     continue;
@@ -138,7 +144,7 @@ impl World {
         }
         let hosted = self.nodes.iter().flat_map(|node| {
             let process = node.process.iter();
-            process.flat_map(|process| &process.hosted).map(move |hosted| (node.id, hosted))
+            process.flat_map(|process| process.drivers()).map(move |hosted| (node.id, hosted))
         });
         let waiting =
             hosted.flat_map(|(node, hosted)| hosted.owed().map(move |who| format!("{node} {who}")));
@@ -152,7 +158,7 @@ impl World {
             let truth = &self.partitions[partition].truth;
             let mut result = Ok(());
             let mut folds = Vec::new();
-            for node in &self.nodes {
+            for node in self.nodes.iter().filter(|node| self.holds(partition, node.id)) {
                 let image = node.disk[partition].image();
                 let newest = truth.transactions.last().map(|each| each.scn).unwrap_or_default();
                 if image.last_transaction != newest {
@@ -169,6 +175,7 @@ impl World {
             }
             self.check(result);
         }
+        self.check_moved();
         for partition in 0..self.plan.partitions {
             self.check(one_effect::check_all(&self.partitions[partition].truth));
         }

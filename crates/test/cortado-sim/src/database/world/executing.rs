@@ -8,6 +8,7 @@ use crate::database::asker::{Asker, Purpose};
 use crate::database::coverage::{BoundaryPoint, CoveragePoint};
 use crate::database::invariants::{answers, eligible, trims};
 use crate::database::mutant::Mutant;
+use crate::database::node::Node;
 use crate::kernel::random::PerMillion;
 use crate::kernel::time::MILLI;
 use crate::kernel::violation::Violation;
@@ -94,14 +95,12 @@ impl World {
         let clients = hosted.take_clients();
         self.hang_up(partition, clients);
         let Some(process) = &self.nodes[node].process else { return };
-        let number = self.numbers + 1;
-        self.numbers = number;
         let incarnation = process.incarnation;
-        let hosted = self.new_hosted(node, partition, incarnation);
+        // Nothing that was on its way to the one before reaches this one.
+        let number = self.next_number();
+        let hosted = self.new_hosted((node, partition), number, incarnation);
         if let Some(process) = &mut self.nodes[node].process {
-            // Nothing that was on its way to the one before reaches this one.
-            process.number = number;
-            process.hosted[partition] = hosted;
+            process.hosted[partition] = Some(hosted);
         }
     }
 
@@ -202,11 +201,19 @@ impl World {
             true => self.log.end(partition),
             false => trim.below,
         };
-        let durable = self.nodes.iter().map(|n| n.disk[partition].durable().offset);
-        self.check(trims::check(below, &durable.collect::<Vec<_>>()));
-        let awaited = self.nodes.iter().filter(|node| !node.was_away);
+        let holds = |node: &&Node| self.holds_as_known(here.node, partition, node.id);
+        let durable = self.nodes.iter().filter(holds).map(|n| n.disk[partition].durable().offset);
+        let held = trims::check(below, &durable.collect::<Vec<_>>());
+        self.check(held);
+        let holds = |node: &&Node| self.holds_as_known(here.node, partition, node.id);
+        // A replica that is new may come when the trim is decided: it copies what it lacks.
+        let first = self.catalogs[0].held(partition);
+        let is_new = |node: &&Node| node.added[partition] || !first.contains(node.id);
+        let awaited = self.nodes.iter().filter(holds).filter(|node| !is_new(node));
+        let awaited = awaited.filter(|node| !node.was_away);
         let verified = awaited.map(|node| (node.id, node.verified[partition]));
-        self.check(trims::check_verified(below, verified));
+        let verified = trims::check_verified(below, verified);
+        self.check(verified);
         if trim.log != self.log.id() {
             let details = format!("{here} trims {:?}, which is not its log", trim.log);
             self.check(Err(Violation::new("trims", details)));
@@ -218,7 +225,9 @@ impl World {
     /// The store of the whole node is opened again: its process does not survive that.
     fn fail_store(&mut self, here: Address) {
         let in_us = self.kernel.random.between(0, 20) * MILLI;
-        self.put(in_us, Due::Kill { node: here.node, process: here.process });
+        let Some(process) = self.nodes[here.node].process.as_ref() else { return };
+        let process = process.number;
+        self.put(in_us, Due::Kill { node: here.node, process });
     }
 
     fn end_driver(&mut self, here: Address) {
@@ -226,36 +235,34 @@ impl World {
         // Later callers are refused; those in line are still answered.
         hosted.has_ended = true;
         self.coverage.reach(CoveragePoint::Ended);
-        let all = self.nodes[here.node]
-            .process
-            .as_ref()
-            .is_some_and(|process| process.hosted.iter().all(|hosted| hosted.has_ended));
-        if all {
-            self.put(MILLI, Due::Kill { node: here.node, process: here.process });
+        let Some(process) = self.nodes[here.node].process.as_ref() else { return };
+        let number = process.number;
+        if process.drivers().all(|hosted| hosted.has_ended) {
+            self.put(MILLI, Due::Kill { node: here.node, process: number });
         }
     }
 
     /// A process whose drivers have all ended owes no caller an answer.
     pub(super) fn check_ended(&mut self, node: usize) {
         let Some(process) = &self.nodes[node].process else { return };
-        if !process.hosted.iter().all(|hosted| hosted.is_over()) {
+        if !process.drivers().all(|hosted| hosted.is_over()) {
             return;
         }
-        let hosted = process.hosted.iter();
-        let result = answers::check_none_waits(hosted.flat_map(|hosted| hosted.owed()));
+        let result = answers::check_none_waits(process.drivers().flat_map(|hosted| hosted.owed()));
         self.check(result);
     }
 
     /// A driver as its process makes it.
     pub(super) fn new_hosted(
         &mut self,
-        node: usize,
-        partition: usize,
+        (node, partition): (usize, usize),
+        number: u64,
         incarnation: cortado_model::NodeIncarnation,
     ) -> crate::database::hosted::Hosted {
         let me = cortado_driver::Me {
             node: self.nodes[node].id,
             incarnation,
+            lives_before: self.nodes[node].lives_before[partition],
             partition: super::shared_log::partition_id(partition),
             log: Some(self.log.id()),
             genesis: self.genesis(partition),
@@ -263,7 +270,7 @@ impl World {
         let now = self.time_of(node);
         let mut actions = Vec::new();
         let driver = Driver::new(me, self.settings_of(node), now, &mut actions);
-        crate::database::hosted::Hosted::new(driver, actions, self.kernel.now)
+        crate::database::hosted::Hosted::new(number, driver, actions, self.kernel.now)
     }
 
     fn open_producer(&mut self, here: Address, job: JobId) {

@@ -29,9 +29,16 @@ impl World {
         if self.is(Mutant::ForgetsDrains) {
             self.nodes[node].drained.clear();
         }
+        self.clean_up(node);
+        self.nodes[node].lives_before = vec![0; self.plan.partitions];
         let observer = self.new_observer(node, incarnation);
         let partitions = self.plan.partitions;
-        let hosted = (0..partitions).map(|partition| self.new_hosted(node, partition, incarnation));
+        let id = self.nodes[node].id;
+        let held: Vec<bool> =
+            (0..partitions).map(|partition| self.holds_as_known(node, partition, id)).collect();
+        let hosted = held.iter().enumerate().map(|(partition, held)| {
+            held.then(|| self.new_hosted((node, partition), number, incarnation))
+        });
         let hosted = hosted.collect();
         self.nodes[node].gone_since = None;
         self.nodes[node].process = Some(Process {
@@ -45,10 +52,11 @@ impl World {
             observer,
         });
         self.fold_orders(node);
-        for partition in 0..partitions {
+        for partition in (0..partitions).filter(|partition| held[*partition]) {
             self.introduce(Address { node, partition, process: number });
             self.run_driver(node, partition);
         }
+        self.hear_catalog_soon(node);
     }
 
     /// A process is told to finish what it has begun, and dies if it takes too long.
@@ -57,7 +65,9 @@ impl World {
             return;
         };
         for partition in 0..self.plan.partitions {
-            self.tell(Address { node, partition, process }, Event::Stop);
+            if let Some(to) = self.address(node, partition) {
+                self.tell(to, Event::Stop);
+            }
         }
         let patience_us = self.kernel.random.between(50, 2_000) * MILLI;
         self.put(patience_us, Due::Kill { node, process });
@@ -67,7 +77,8 @@ impl World {
     pub(super) fn crash(&mut self, node: usize) {
         let Some(process) = self.nodes[node].process.take() else { return };
         self.nodes[node].gone_since = Some(self.kernel.now);
-        for (partition, mut hosted) in process.hosted.into_iter().enumerate() {
+        for (partition, hosted) in process.hosted.into_iter().enumerate() {
+            let Some(mut hosted) = hosted else { continue };
             self.hang_up(partition, hosted.take_clients());
             let store = &mut self.nodes[node].disk[partition];
             let lost = self.kernel.random.index(store.undurable() + 1);
@@ -146,8 +157,10 @@ impl World {
     /// its own copy is in doubt, it gets a new one.
     pub(super) fn replace(&mut self, node: usize) {
         let Some(process) = &self.nodes[node].process else { return };
-        let still = (0..self.plan.partitions)
-            .filter(|partition| process.hosted[*partition].driver.stands_still());
+        let still = (0..self.plan.partitions).filter(|partition| {
+            let hosted = process.hosted[*partition].as_ref();
+            hosted.is_some_and(|hosted| hosted.driver.stands_still())
+        });
         let still: Vec<usize> = still.collect();
         if process.log != LogHealth::Well {
             self.crash(node);
@@ -176,7 +189,7 @@ impl World {
     }
 
     /// A new driver learns where the log ends.
-    fn introduce(&mut self, address: Address) {
+    pub(super) fn introduce(&mut self, address: Address) {
         if let Some(hosted) = self.hosted_at(address) {
             hosted.noticed = true;
         }

@@ -30,6 +30,9 @@ impl World {
                 was_away: false,
                 verified: vec![LogOffset::ZERO; self.plan.partitions],
                 drained: BTreeSet::new(),
+                known: 0,
+                added: vec![false; self.plan.partitions],
+                lives_before: vec![0; self.plan.partitions],
                 store_full_until: Moment::default(),
                 eligibility: ELIGIBLE,
                 first_incarnation: None,
@@ -62,6 +65,7 @@ impl World {
             self.begin_to_lose();
             self.wake_brokers();
         }
+        self.begin_to_move();
         let heal_us = self.plan.faults_us;
         self.put(heal_us, Due::Heal);
     }
@@ -118,6 +122,7 @@ impl World {
         self.network.heal();
         self.beats.heal();
         self.heal_brokers();
+        self.resume_changes();
         for node in 0..self.nodes.len() {
             self.nodes[node].store_full_until = Moment::default();
             self.nodes[node].eligibility = ELIGIBLE;
@@ -147,6 +152,7 @@ impl World {
                 let other = Place::Node(self.kernel.random.index(self.nodes.len()));
                 self.network.cut(here, other, until);
             }
+            Fault::CutPeersOut | Fault::CutPeersIn => self.cut_peers(fault, node, until),
             Fault::CutBeatsOut => self.network.cut(here, Place::Beats, until),
             Fault::CutBeatsIn => self.network.cut(Place::Beats, here, until),
             Fault::BeatsSilent => self.silence_beats(until),
@@ -175,6 +181,17 @@ impl World {
             other => return self.strike_brokers(other, node, until),
         }
         true
+    }
+
+    /// One direction between a node and all others.
+    fn cut_peers(&mut self, fault: Fault, node: usize, until: Moment) {
+        let here = Place::Node(node);
+        for other in (0..self.nodes.len()).filter(|other| *other != node) {
+            let there = Place::Node(other);
+            let (from, to) =
+                if fault == Fault::CutPeersOut { (here, there) } else { (there, here) };
+            self.network.cut(from, to, until);
+        }
     }
 
     fn crash_if_alive(&mut self, node: usize) -> bool {
@@ -266,6 +283,8 @@ impl World {
             there.is_some_and(|there| self.is_the_blind_one(there))
         };
         let to = to.filter(|node| !blind(node)).map(|node| self.nodes[node].id);
+        // As its node does, which asks a successor before it is named.
+        let to = to.filter(|to| self.could_lead(leader, partition, *to));
         Event::HandOff { caller: Asker::Operator, to }
     }
 }

@@ -22,7 +22,10 @@ impl World {
         let uuid = self.genesis(partition).identity.partition;
         let known = &mut self.partitions[partition];
         let transactions = known.truth.transactions.len();
+        let before = known.truth.replicas.clone();
         let milestone = known.truth.land(bytes, uuid);
+        let gone = before.into_iter().filter(|node| !known.truth.may_claim(*node));
+        known.left.extend(gone.collect::<Vec<_>>());
         let end = known.truth.end;
         let scn = milestone.map(|milestone| milestone.scn.to_u64());
         self.kernel.note(&[97, end.0, scn.unwrap_or(0)], || {
@@ -126,6 +129,7 @@ impl World {
             | News::BookmarksNotTrimmed { .. }
             | News::Heard { .. }
             | News::Claims
+            | News::ReplicasChanged { .. }
             | News::ClaimLost { .. }
             | News::Resigned { .. }
             | News::SteppedDown { .. }

@@ -23,8 +23,11 @@ const LATE_US_MAX: u64 = 600 * MILLI;
 impl World {
     /// A replica asks all others that are thought to live how they stand.
     pub(super) fn ask_peers(&mut self, here: Address, job: JobId) {
-        let placed = self.nodes.len();
-        let others: Vec<usize> = (0..placed).filter(|node| *node != here.node).collect();
+        let holds =
+            |node: &usize| self.holds_as_known(here.node, here.partition, self.nodes[*node].id);
+        let held: Vec<usize> = (0..self.nodes.len()).filter(holds).collect();
+        let placed = held.len();
+        let others: Vec<usize> = held.into_iter().filter(|node| *node != here.node).collect();
         let awaited: Vec<usize> =
             others.into_iter().filter(|node| self.seems_to_live(here.node, *node)).collect();
         let disputes = |hosted: &mut Hosted| hosted.driver.role() == ReplicaRole::Disputed;

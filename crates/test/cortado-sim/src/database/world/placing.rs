@@ -55,7 +55,8 @@ impl World {
 
     /// Whether `node` stays down for now.
     pub(super) fn is_held_down(&self, node: usize) -> bool {
-        self.pin.as_ref().is_some_and(|pin| pin.held_down && pin.to == node)
+        let pinned = self.pin.as_ref().is_some_and(|pin| pin.held_down && pin.to == node);
+        pinned || self.lost.contains(&node)
     }
 
     /// The order in which the nodes of a partition lead, as `node` knows it.
@@ -70,10 +71,10 @@ impl World {
     fn pin(&mut self, from: usize) {
         let to = (from + 1) % self.nodes.len();
         self.pin = Some(Pin { partition: PARTITION, to, generation: 0, held_down: false });
-        let placements = self.placements();
         for node in 0..self.nodes.len() {
             let now: Millis = self.nodes[node].clock.read(self.kernel.now).clock;
-            let placement = self.succession(node, PARTITION, placements[PARTITION].clone());
+            let placement = self.catalog_of(node).held(PARTITION);
+            let placement = self.succession(node, PARTITION, placement);
             let partition = partition_id(PARTITION);
             if let Some(process) = &mut self.nodes[node].process {
                 process.observer.watch.on(now, WatchEvent::Placed { partition, placement });

@@ -268,7 +268,8 @@ impl World {
             let spoiled = other.hosted(partition).is_some_and(|hosted| {
                 hosted.driver.role() == cortado_driver::ReplicaRole::Restoring
             });
-            !spoiled && other.disk[partition].durable().offset >= needed
+            let held = self.holds(partition, other.id);
+            held && !spoiled && other.disk[partition].durable().offset >= needed
         })
     }
 }

@@ -1,0 +1,154 @@
+//! The table of what the log and the peers say together.
+//! Source: docs/protocols/failover.md, "Three layers".
+
+use super::*;
+use crate::detector::PeerOpinion;
+
+/// The opinion of gossip on n1, as of `at`.
+fn gossip(case: Case, at: Millis, opinion: PeerOpinion) -> Case {
+    let mut case = case;
+    let (node, incarnation) = (n(1), NodeIncarnation(1));
+    case.detector.observe(at, Evidence::Gossip { node, incarnation, opinion });
+    case
+}
+
+/// n1 leads, and is silent in the log since [`NOW`] or not.
+fn log_says(silent: bool, for_ms: u64) -> (Case, Millis) {
+    case().later(for_ms, if silent { &[1] } else { &[] })
+}
+
+#[test]
+fn both_layers_together_are_believed_at_once() {
+    let (case, now) = log_says(true, 1_000);
+    gossip(case, NOW.plus(600), PeerOpinion::Down)
+        .check(now, "claim: leader n1 silent for 1000 ms");
+    // As soon as the second one says so.
+    let (case, now) = log_says(true, 2_000);
+    let case = gossip(gossip(case, NOW, PeerOpinion::Alive), now, PeerOpinion::Down);
+    case.check(now, "claim: leader n1 silent for 2000 ms");
+}
+
+#[test]
+fn without_gossip_the_log_alone_is_believed() {
+    let (case, now) = log_says(true, 1_000);
+    case.check(now, "claim: leader n1 silent for 1000 ms");
+}
+
+#[test]
+fn a_leader_that_peers_reach_and_the_log_does_not_is_asked_first() {
+    let alive = |case| gossip(case, NOW, PeerOpinion::Alive);
+    let (case, now) = log_says(true, 1_000);
+    alive(case).check(now, "ask n1, claim in 3000 ms: leader n1 silent for 1000 ms");
+    let (case, now) = log_says(true, 3_900);
+    alive(case).check(now, "ask n1, claim in 100 ms");
+    let (case, now) = log_says(true, 4_000);
+    alive(case).check(now, "claim: leader n1 silent for 4000 ms");
+    // The next candidate waits for its turn, and asks no more.
+    let (case, now) = log_says(true, 1_000);
+    let other = alive(case).with(|facts| facts.me = n(3));
+    other.check(now, "claim in 3150 ms");
+}
+
+#[test]
+fn a_leader_that_beats_and_no_peer_reaches_is_asked_first() {
+    let down = |case| gossip(case, NOW, PeerOpinion::Down);
+    let (case, now) = log_says(false, 100);
+    down(case).check(now, "ask n1, claim in 2900 ms: leader n1 beats, but gossip says");
+    let (case, now) = log_says(false, 3_000);
+    down(case).check(now, "claim: leader n1 beats, but gossip says");
+    // What peers say again before is as if nothing had been.
+    let (case, now) = log_says(false, 3_000);
+    let case = gossip(down(case), now, PeerOpinion::Alive);
+    case.check(now, "stay: LeaderAlive");
+}
+
+#[test]
+fn a_mere_suspicion_is_none() {
+    let (case, now) = log_says(false, 5_000);
+    gossip(case, NOW, PeerOpinion::Suspect).check(now, "stay: LeaderAlive");
+    let (case, now) = log_says(true, 1_000);
+    gossip(case, NOW, PeerOpinion::Suspect).check(now, "ask n1");
+}
+
+#[test]
+fn without_the_own_way_to_the_log_nothing_is_believed() {
+    let (case, now) = log_says(true, 600);
+    let case = gossip(case, now, PeerOpinion::Down);
+    // From now on own beats do not come back, either.
+    let later = now.plus(2_000);
+    case.check(later, "stay: OwnBeatsSilent");
+}
+
+#[test]
+fn a_node_that_no_peer_reaches_leads_only_where_no_other_can() {
+    let (mut case, now) = log_says(true, 1_000);
+    let reach = Evidence::GossipReach { answering: 0, members: 2 };
+    case.detector.observe(NOW, reach);
+    case.detector.observe(now, Evidence::Lateness { late_ms: 0 });
+    // Its gossip has no opinion of anybody; it lets the others go first.
+    gossip(case, NOW, PeerOpinion::Down).check(now, "claim in 300 ms");
+}
+
+#[test]
+fn what_only_some_reach_is_no_successor() {
+    let led = case().led_by(2, 1).with(|facts| facts.placement = ordered(None, &[2]));
+    led.check(NOW, "hand off to n1: the leader's node is drained");
+    let (node, incarnation) = (n(1), NodeIncarnation(1));
+    let down = Evidence::Gossip { node, incarnation, opinion: PeerOpinion::Down };
+    let led = case().led_by(2, 1).with(|facts| facts.placement = ordered(None, &[2]));
+    led.observing(down).check(NOW, "hand off to n3: the leader's node is drained");
+}
+
+#[test]
+fn a_preferred_leader_that_no_peer_reaches_gets_nothing_back() {
+    case().led_by(2, 1).check(NOW, "hand off to n1: the preferred leader");
+    let down = gossip(case().led_by(2, 1), NOW, PeerOpinion::Down);
+    down.check(NOW, "stay: Leading");
+}
+
+#[test]
+fn who_may_not_claim_does_not() {
+    let only =
+        |nodes: &[u32]| -> &'static [NodeId] { Box::leak(nodes.iter().copied().map(n).collect()) };
+    let (case, now) = log_says(true, 1_000);
+    case.with(|facts| facts.claimants = only(&[1, 3])).check(now, "stay: NotEligible");
+    // Nor does another one wait for its turn, or give it anything.
+    let (case, now) = log_says(true, 1_000);
+    let third = case.with(|facts| (facts.me, facts.claimants) = (n(3), only(&[1, 3])));
+    third.check(now, "claim: leader n1 silent");
+    let led = super::case().led_by(2, 1).with(|facts| {
+        facts.placement = ordered(None, &[2]);
+        facts.claimants = only(&[2, 3]);
+    });
+    led.check(NOW, "hand off to n3: the leader's node is drained");
+}
+
+#[test]
+fn a_leader_whose_replica_moves_away_hands_over() {
+    let leaves = |node| -> &'static Placement {
+        let placement = Placement::new(vec![n(2), n(1), n(3)]).expect("three nodes");
+        Box::leak(Box::new(placement.without_leader_on(n(node))))
+    };
+    let led = case().led_by(2, 1).with(|facts| facts.placement = leaves(2));
+    led.check(NOW, "hand off to n1: the leader's replica moves to another node");
+    // Nobody gives it back.
+    case().with(|facts| facts.me = n(1)).led_by(1, 1).check(NOW, "stay: ");
+    let led = case().led_by(1, 1).with(|facts| {
+        (facts.me, facts.placement) = (n(1), leaves(2));
+    });
+    led.check(NOW, "stay: Leading");
+}
+
+#[test]
+fn who_leaves_comes_last_in_every_order() {
+    let placement = || Placement::new(vec![n(1), n(2), n(3)]).expect("three nodes");
+    let left = placement().ordered(Some(n(1)), |node| node == n(2)).without_leader_on(n(1));
+    assert_eq!(left.nodes(), [n(3), n(2), n(1)]);
+    assert!(left.is_drained(n(2)) && left.is_leaving(n(1)) && !left.is_pinned());
+    let all = placement().ordered(None, |node| node != n(1)).without_leader_on(n(1));
+    assert_eq!(all.nodes(), [n(2), n(3), n(1)]);
+    assert!(!all.is_drained(n(2)) && !all.is_drained(n(1)));
+    let alone = Placement::new(vec![n(1)]).expect("one node").without_leader_on(n(1));
+    assert!(!alone.is_leaving(n(1)));
+    assert_eq!(placement().without_leader_on(n(9)), placement());
+}

@@ -1,0 +1,132 @@
+//! Gossip: nodes probe one another, directly and through others, and tell their watches what comes
+//! of it.
+//!
+//! Stands for the membership protocol itself: a probe succeeds as long as the ways that it needs
+//! are open. Start reading at [`World::gossip`].
+
+use super::World;
+use crate::database::invariants::layers;
+use crate::database::mutant::Mutant;
+use crate::database::observer::Gossiped;
+use crate::kernel::time::MILLI;
+use cortado_cluster::{Cause, Evidence, GrayKind, PeerOpinion};
+use cortado_model::{Millis, NodeId};
+
+impl World {
+    /// A node probes all others, where nodes do.
+    pub(super) fn gossip(&mut self, node: usize) {
+        if !self.plan.gossip {
+            return;
+        }
+        let now = self.nodes[node].clock.read(self.kernel.now).clock;
+        let others: Vec<usize> = (0..self.nodes.len()).filter(|other| *other != node).collect();
+        for other in &others {
+            self.probe_peer(now, node, *other);
+        }
+        let fresh_us = self.plan.detection.dead_after_ms * MILLI / 2;
+        let (moment, members) = (self.kernel.now, others.len() as u32);
+        let Some(process) = &self.nodes[node].process else { return };
+        let known = process.observer.gossip.values();
+        let answering = known.filter(|known| moment.since(known.answered_at) <= fresh_us).count();
+        let answering = answering as u32;
+        self.observe(node, now, Evidence::GossipReach { answering, members });
+    }
+
+    fn probe_peer(&mut self, now: Millis, node: usize, other: usize) {
+        let moment = self.kernel.now;
+        let there_and_back = |from, to| self.can_talk(from, to) && self.can_talk(to, from);
+        let runs = |node: usize| self.nodes[node].is_running();
+        let direct = runs(other) && there_and_back(node, other);
+        let helps = |helper: &usize| {
+            let apart = *helper != node && *helper != other;
+            apart
+                && runs(*helper)
+                && there_and_back(node, *helper)
+                && there_and_back(*helper, other)
+        };
+        let reached = direct || (runs(other) && (0..self.nodes.len()).any(|node| helps(&node)));
+        let life = self.nodes[other].process.as_ref().map(|process| process.incarnation);
+        let dead_after_us = self.plan.detection.dead_after_ms * MILLI;
+        let (doubts, alone) = (self.is(Mutant::DoubtsPeers), self.is(Mutant::ProbesAlone));
+        let Some(process) = &mut self.nodes[node].process else { return };
+        let gossip = &mut process.observer.gossip;
+        let Some(incarnation) = life.or(gossip.get(&other).map(|known| known.incarnation)) else {
+            return; // It has never been heard of.
+        };
+        let opinion = PeerOpinion::Alive;
+        let first =
+            Gossiped { reached_at: moment, answered_at: moment, incarnation, opinion, since: now };
+        let known = gossip.entry(other).or_insert(first);
+        if reached {
+            (known.reached_at, known.incarnation) = (moment, incarnation);
+        }
+        if direct {
+            known.answered_at = moment;
+        }
+        let opinion_of = |silent_us: u64| match silent_us {
+            silent_us if silent_us > dead_after_us => PeerOpinion::Down,
+            silent_us if silent_us > dead_after_us / 2 => PeerOpinion::Suspect,
+            _ => PeerOpinion::Alive,
+        };
+        let opinion = opinion_of(moment.since(known.reached_at));
+        if opinion != known.opinion {
+            (known.opinion, known.since) = (opinion, now);
+        }
+        let mut told = match alone {
+            true => opinion_of(moment.since(known.answered_at)),
+            false => opinion,
+        };
+        if doubts && direct && told == PeerOpinion::Alive {
+            told = PeerOpinion::Down;
+        }
+        let (node_id, incarnation) = (self.nodes[other].id, known_life(self, node, other));
+        let evidence = Evidence::Gossip { node: node_id, incarnation, opinion: told };
+        self.observe(node, now, evidence);
+    }
+
+    /// A node claims for what it thinks of a leader: both layers must have said so, or one for
+    /// long.
+    pub(super) fn check_layers(&mut self, node: usize, now: Millis, cause: &Cause) {
+        let Some(process) = self.nodes[node].process.as_ref().filter(|_| self.plan.gossip) else {
+            return;
+        };
+        let observer = &process.observer;
+        let known = |leader: &NodeId| observer.gossip.get(&(leader.0 as usize - 1)).copied();
+        let settings = self.plan.detection;
+        let grace_ms = 3 * settings.dead_after_ms;
+        let result = match cause {
+            Cause::LeaderDead { leader, .. } => {
+                let fresh_us = settings.dead_after_ms * MILLI;
+                let answers = observer.gossip.values();
+                let hears = answers
+                    .filter(|known| self.kernel.now.since(known.answered_at) <= fresh_us / 2)
+                    .count();
+                layers::check_dead(*leader, known(leader).filter(|_| hears > 0))
+            }
+            Cause::LeaderGray { leader, gray, .. } => match gray.kind {
+                GrayKind::Unreachable(_) => {
+                    layers::check_unreachable(now, *leader, known(leader), grace_ms)
+                }
+                GrayKind::LogSilent(_) => {
+                    let sign = observer.signs.get(leader).copied();
+                    layers::check_silent(now, *leader, sign, settings.dead_after_ms + grace_ms)
+                }
+            },
+            Cause::NeverLed
+            | Cause::LeaderRestarted { .. }
+            | Cause::SteppedDown { .. }
+            | Cause::PreferredIsBack { .. }
+            | Cause::PinnedIsBack { .. }
+            | Cause::Drained
+            | Cause::MovesAway
+            | Cause::Sick(_) => Ok(()),
+        };
+        self.check(result);
+    }
+}
+
+fn known_life(world: &World, node: usize, other: usize) -> cortado_model::NodeIncarnation {
+    let process = world.nodes[node].process.as_ref();
+    let known = process.and_then(|process| process.observer.gossip.get(&other));
+    known.map(|known| known.incarnation).unwrap_or_default()
+}
