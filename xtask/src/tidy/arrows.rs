@@ -55,6 +55,8 @@ const BESIDE: &[(&str, &str, &str)] = &[
     ("cortado-driver", "cortado-model", "ids, batches and what stores answer"),
     ("cortado-driver", "cortado-document", "evaluates operations"),
     ("cortado-driver", "cortado-replica", "feeds the core and sorts its effects"),
+    ("cortado-peer-http", "cortado-peer-security", "proves who a node is as all adapters do"),
+    ("cortado-gossip-foca", "cortado-peer-security", "proves who a node is as all adapters do"),
     ("cortado-node", "cortado-gateway", "stands behind the door, and shares what it knows"),
     ("cortado-node", "cortado-lanes", "calls its store on the lanes' threads"),
     ("cortado-http", "cortado-gateway", "serves it"),

@@ -12,6 +12,7 @@ mod faults;
 #[cfg(any(test, feature = "conformance"))]
 mod faulty;
 mod given_snapshots;
+mod gossip;
 mod leader;
 mod memory;
 mod message;
@@ -29,6 +30,10 @@ pub use faults::{Faults, Passage};
 #[cfg(any(test, feature = "conformance"))]
 pub use faulty::FaultyPeers;
 pub use given_snapshots::{ChunkSink, GivenSnapshots};
+pub use gossip::{
+    Gossip, GossipMember, GossipView, Liveness, MemberFacts, MemberRole, MemoryGossip,
+    MemoryGossiper, SelfAwareness,
+};
 pub use leader::KnownLeader;
 pub use memory::{Membership, MemoryPeers};
 pub use message::{Message, Progress, ReplicaProgress};

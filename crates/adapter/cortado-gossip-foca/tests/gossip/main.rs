@@ -1,0 +1,6 @@
+//! Several nodes on this machine, the wires between which are broken.
+
+mod played;
+mod proofs;
+mod spreading;
+mod suspicion;

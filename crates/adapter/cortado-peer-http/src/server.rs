@@ -1,0 +1,238 @@
+//! Answers other nodes: listens, finds out who calls, and puts what they ask to the node.
+//!
+//! Start reading at [`PeerServer::start`].
+
+use crate::codec::RefusedPeer;
+use crate::greeting::{Welcomed, welcome};
+use crate::identity::{PeerIdentity, Speaker};
+use crate::limits::{
+    CONNECTIONS_MAX, CONNECTIONS_OF_NODE_MAX, GREETINGS_MAX, INCOMING_BYTES_MAX, PeerTiming,
+};
+use crate::serving::{Ending, Serving};
+use cortado_model::{NodeId, with_causes};
+use cortado_peer::Peer;
+use cortado_peer_security::{Security, SecurityError};
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{sleep, timeout};
+use tracing::{debug, info, warn};
+
+/// After accepting has failed: most likely there are no descriptors left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Why a node cannot listen.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// It would not be safe.
+    #[error(transparent)]
+    Security(#[from] SecurityError),
+    /// The address is taken, or none of this machine.
+    #[error("cannot listen for peers on {address}: correct peer_listen")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// A node that others reach, until it is shut down or dropped.
+pub struct PeerServer {
+    address: SocketAddr,
+    ending: watch::Sender<Ending>,
+    task: JoinHandle<()>,
+}
+
+impl PeerServer {
+    /// Listens, and lets `serves` answer.
+    ///
+    /// * `listen`: port 0 for any that is free.
+    ///
+    /// # Errors
+    /// See [`ListenError`].
+    pub async fn start(
+        me: PeerIdentity,
+        listen: SocketAddr,
+        security: Security,
+        timing: PeerTiming,
+        serves: Arc<dyn Peer>,
+    ) -> Result<PeerServer, ListenError> {
+        if !security.allows(listen) {
+            let error = match security {
+                Security::Secret { .. } => SecurityError::NotPrivate { address: listen },
+                Security::Loopback | Security::Certificate(_) => {
+                    SecurityError::Open { address: listen }
+                }
+            };
+            return Err(error.into());
+        }
+        let bind = |source| ListenError::Bind { address: listen, source };
+        let listener = TcpListener::bind(listen).await.map_err(bind)?;
+        let address = listener.local_addr().map_err(bind)?;
+        let (ending, ends) = watch::channel(Ending::Not);
+        let speaker = Speaker::new(me, security);
+        let listening = Listening {
+            shared: Arc::new(Shared {
+                speaker,
+                timing,
+                serves,
+                greetings: Arc::new(Semaphore::new(GREETINGS_MAX)),
+                room: Arc::new(Semaphore::new(INCOMING_BYTES_MAX)),
+                callers: Mutex::default(),
+            }),
+            ends,
+        };
+        info!(node = %me.node, %address, "listening for peers");
+        Ok(PeerServer { address, ending, task: tokio::spawn(listening.run(listener)) })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Takes nothing new, answers for `grace` what has begun, and then lets go of it.
+    pub async fn shutdown(mut self, grace: Duration) {
+        self.ending.send_replace(Ending::Answering);
+        if timeout(grace, &mut self.task).await.is_err() {
+            self.ending.send_replace(Ending::LettingGo);
+            // Bounded by the time for which connections linger. It panics at nothing.
+            let _ = (&mut self.task).await;
+        }
+    }
+}
+
+impl Drop for PeerServer {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// What all connections share.
+struct Shared {
+    speaker: Speaker,
+    timing: PeerTiming,
+    serves: Arc<dyn Peer>,
+    greetings: Arc<Semaphore>,
+    /// Bytes of frames that may be on their way here.
+    room: Arc<Semaphore>,
+    /// Connections of each node.
+    callers: Mutex<BTreeMap<NodeId, usize>>,
+}
+
+struct Listening {
+    shared: Arc<Shared>,
+    ends: watch::Receiver<Ending>,
+}
+
+impl Listening {
+    async fn run(mut self, listener: TcpListener) {
+        let mut connections = JoinSet::new();
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                _ = self.ends.wait_for(|ending| *ending != Ending::Not) => break,
+            };
+            while connections.try_join_next().is_some() {}
+            match accepted {
+                Ok((tcp, from)) => {
+                    let Ok(greeting) = Arc::clone(&self.shared.greetings).try_acquire_owned()
+                    else {
+                        debug!(client = %from, "connection closed: too many say hello");
+                        continue;
+                    };
+                    let (shared, ends) = (Arc::clone(&self.shared), self.ends.clone());
+                    connections.spawn(async move {
+                        let welcomed = shared.welcome(tcp, from).await;
+                        drop(greeting);
+                        if let Some((welcomed, caller)) = welcomed {
+                            shared.serve(welcomed, ends).await;
+                            drop(caller);
+                        }
+                    });
+                }
+                Err(error) => {
+                    warn!(%error, "cannot accept connections of peers; trying again");
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+        // Closed before the others are, so that no node comes back to this one.
+        drop(listener);
+        while connections.join_next().await.is_some() {}
+    }
+}
+
+impl Shared {
+    async fn welcome(
+        self: &Arc<Self>,
+        tcp: TcpStream,
+        from: SocketAddr,
+    ) -> Option<(Welcomed, Caller)> {
+        let mut caller = None;
+        let admits = |node| Caller::admit(self, node).map(|admitted| caller = Some(admitted));
+        let greeted = async {
+            tcp.set_nodelay(true)?;
+            welcome(tcp, &self.speaker, admits).await
+        };
+        match timeout(self.timing.greet, greeted).await {
+            Ok(Ok(welcomed)) => caller.map(|caller| (welcomed, caller)),
+            Ok(Err(error)) => {
+                warn!(client = %from, error = with_causes(&error), "peer not welcomed");
+                None
+            }
+            Err(_) => {
+                debug!(client = %from, "peer did not say who it is in time");
+                None
+            }
+        }
+    }
+
+    async fn serve(&self, welcomed: Welcomed, ends: watch::Receiver<Ending>) {
+        let Welcomed { wired, node, incarnation } = welcomed;
+        debug!(%node, %incarnation, "peer connected");
+        let (serves, room) = (Arc::clone(&self.serves), Arc::clone(&self.room));
+        let serving = Serving { node, serves, room, timing: self.timing };
+        let reason = serving.run(wired, ends).await;
+        debug!(%node, %incarnation, reason, "peer disconnected");
+    }
+}
+
+/// A connection of a node, counted.
+struct Caller {
+    shared: Arc<Shared>,
+    node: NodeId,
+}
+
+impl Caller {
+    fn admit(shared: &Arc<Shared>, node: NodeId) -> Result<Caller, RefusedPeer> {
+        let mut callers = shared.callers.lock();
+        let all: usize = callers.values().sum();
+        let own = callers.entry(node).or_default();
+        if *own >= CONNECTIONS_OF_NODE_MAX || all >= CONNECTIONS_MAX {
+            return Err(RefusedPeer::TooMany);
+        }
+        *own += 1;
+        Ok(Caller { shared: Arc::clone(shared), node })
+    }
+}
+
+impl Drop for Caller {
+    fn drop(&mut self) {
+        let mut callers = self.shared.callers.lock();
+        if let Some(own) = callers.get_mut(&self.node) {
+            *own -= 1;
+            if *own == 0 {
+                callers.remove(&self.node);
+            }
+        }
+    }
+}
