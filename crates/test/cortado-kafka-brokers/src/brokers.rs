@@ -3,12 +3,13 @@
 //! Start reading at [`KafkaBrokers::start`].
 
 use crate::archive;
-use crate::broker_process::{BrokerProcess, ProcessState};
+use crate::broker_process::BrokerProcess;
+use crate::broker_process::ProcessState::{self, Ended};
 use crate::error::{BrokersError, at};
 use crate::format::{data_of, folder_of, format_folders, fresh_id};
 use crate::jars::{self, Jars};
 use crate::java::Java;
-use crate::launch::{Guard, Launcher, wait_until_ended, wait_until_ready};
+use crate::launch::{Guard, Launcher, wait_until, wait_until_ready};
 use crate::ports;
 use crate::state::{BrokerState, ClientListener, ClusterState};
 use parking_lot::Mutex;
@@ -71,8 +72,8 @@ pub enum BrokerStatus {
 
 /// Ports may be taken between finding and using them: so often others are tried.
 const TRIES: u32 = 3;
-/// How long a process may take to end after it was told to.
-const ENDS_WITHIN: Duration = Duration::from_secs(60);
+/// How long a process may take to do what a signal says.
+const OBEYS_WITHIN: Duration = Duration::from_secs(60);
 
 impl KafkaBrokers {
     /// Fetches, formats and starts a cluster, and waits until every broker can be used.
@@ -205,9 +206,9 @@ impl KafkaBrokers {
         // A paused one hears of it when it goes on.
         process.signal(signal)?;
         process.signal(Signal::CONT)?;
-        if !wait_until_ended(process, ENDS_WITHIN) {
+        if !wait_until(process, &[Ended], OBEYS_WITHIN) {
             process.signal(Signal::KILL)?;
-            wait_until_ended(process, ENDS_WITHIN);
+            wait_until(process, &[Ended], OBEYS_WITHIN);
         }
         let guard = self.inner.lock().guards.remove(&id);
         drop(guard);
@@ -228,7 +229,10 @@ impl KafkaBrokers {
     /// # Errors
     /// There is no such broker, or it does not run.
     pub fn pause(&self, id: u32) -> Result<(), BrokersError> {
-        self.running(id)?.signal(Signal::STOP)
+        let process = self.running(id)?;
+        process.signal(Signal::STOP)?;
+        wait_until(process, &[ProcessState::Paused, Ended], OBEYS_WITHIN);
+        Ok(())
     }
 
     /// Lets a paused broker go on.
@@ -236,7 +240,10 @@ impl KafkaBrokers {
     /// # Errors
     /// There is no such broker, or it does not run.
     pub fn resume(&self, id: u32) -> Result<(), BrokersError> {
-        self.running(id)?.signal(Signal::CONT)
+        let process = self.running(id)?;
+        process.signal(Signal::CONT)?;
+        wait_until(process, &[ProcessState::Runs, Ended], OBEYS_WITHIN);
+        Ok(())
     }
 
     /// Ends all brokers and removes the folder.
@@ -250,7 +257,7 @@ impl KafkaBrokers {
         let guards = std::mem::take(&mut self.inner.lock().guards);
         drop(guards);
         for process in processes {
-            wait_until_ended(process, ENDS_WITHIN);
+            wait_until(process, &[Ended], OBEYS_WITHIN);
         }
         match fs::remove_dir_all(&self.folder) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -264,7 +271,7 @@ impl KafkaBrokers {
     fn launch(&self, id: u32) -> Result<(), BrokersError> {
         let mut inner = self.inner.lock();
         let process = inner.state.broker(id)?.process;
-        if let Some(process) = process.filter(|process| process.state() != ProcessState::Ended) {
+        if let Some(process) = process.filter(|process| process.state() != Ended) {
             return Err(BrokersError::Runs { id, pid: process.pid });
         }
         let folder = folder_of(&self.folder, id);
@@ -290,9 +297,7 @@ impl KafkaBrokers {
 
     fn running(&self, id: u32) -> Result<BrokerProcess, BrokersError> {
         let process = self.inner.lock().state.broker(id)?.process;
-        process
-            .filter(|process| process.state() != ProcessState::Ended)
-            .ok_or(BrokersError::RunsNot { id })
+        process.filter(|process| process.state() != Ended).ok_or(BrokersError::RunsNot { id })
     }
 }
 
@@ -329,7 +334,7 @@ fn status_of(broker: &BrokerState) -> BrokerStatus {
     match process.state() {
         ProcessState::Runs => BrokerStatus::Runs(process.pid),
         ProcessState::Paused => BrokerStatus::Paused(process.pid),
-        ProcessState::Ended => BrokerStatus::Ended,
+        Ended => BrokerStatus::Ended,
     }
 }
 

@@ -170,10 +170,14 @@ pub(crate) fn wait_until_ready(
     }
 }
 
-/// Waits until a process has ended; answers whether it has.
-pub(crate) fn wait_until_ended(process: BrokerProcess, within: Duration) -> bool {
+/// Waits until a process is in one of `states`; answers whether it is.
+pub(crate) fn wait_until(
+    process: BrokerProcess,
+    states: &[ProcessState],
+    within: Duration,
+) -> bool {
     let begun = Instant::now();
-    while process.state() != ProcessState::Ended {
+    while !states.contains(&process.state()) {
         if begun.elapsed() > within {
             return false;
         }
