@@ -55,6 +55,7 @@ const BESIDE: &[(&str, &str, &str)] = &[
     ("cortado-driver", "cortado-model", "ids, batches and what stores answer"),
     ("cortado-driver", "cortado-document", "evaluates operations"),
     ("cortado-driver", "cortado-replica", "feeds the core and sorts its effects"),
+    ("cortado-log-kafka", "cortado-kafka-ffi", "the few unsafe calls that its client needs"),
     ("cortado-node", "cortado-gateway", "stands behind the door, and shares what it knows"),
     ("cortado-node", "cortado-lanes", "calls its store on the lanes' threads"),
     ("cortado-http", "cortado-gateway", "serves it"),

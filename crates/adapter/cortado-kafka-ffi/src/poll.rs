@@ -79,6 +79,11 @@ impl<C: ConsumerContext + 'static> PartitionPoll<C> {
         if queue.is_null() { Err(PollUnavailable) } else { Ok(PartitionPoll { consumer, queue }) }
     }
 
+    /// The consumer, to assign what is polled.
+    pub fn consumer(&self) -> &BaseConsumer<C> {
+        &self.consumer
+    }
+
     /// Waits for one thing that the consumer has to tell, and shows it to `see`; answers whether
     /// there was one. Ends early when it is [woken](Self::wake).
     pub fn next(&self, timeout: Duration, see: impl FnOnce(Polled<'_>)) -> bool {
