@@ -57,6 +57,7 @@ const BESIDE: &[(&str, &str, &str)] = &[
     ("cortado-driver", "cortado-replica", "feeds the core and sorts its effects"),
     ("cortado-peer-http", "cortado-peer-security", "proves who a node is as all adapters do"),
     ("cortado-gossip-foca", "cortado-peer-security", "proves who a node is as all adapters do"),
+    ("cortado-log-kafka", "cortado-kafka-ffi", "the few unsafe calls that its client needs"),
     ("cortado-node", "cortado-gateway", "stands behind the door, and shares what it knows"),
     ("cortado-node", "cortado-lanes", "calls its store on the lanes' threads"),
     ("cortado-http", "cortado-gateway", "serves it"),
