@@ -13,6 +13,7 @@ mod greeting;
 mod identity;
 mod limits;
 mod link;
+mod network;
 mod open_connection;
 mod outbox;
 mod peers;
@@ -27,5 +28,6 @@ pub use codec::{
 };
 pub use identity::PeerIdentity;
 pub use limits::PeerTiming;
+pub use network::{HttpListening, HttpNetwork};
 pub use peers::{HttpPeers, PeerLinkReport};
 pub use server::{ListenError, PeerServer};

@@ -16,6 +16,7 @@ mod gossip;
 mod leader;
 mod memory;
 mod message;
+mod network;
 mod order;
 mod peer_progress;
 mod read;
@@ -37,6 +38,9 @@ pub use gossip::{
 pub use leader::KnownLeader;
 pub use memory::{Membership, MemoryPeers};
 pub use message::{Message, Progress, ReplicaProgress};
+pub use network::{
+    MemoryNetwork, PeerLife, PeerNetwork, PeerPlace, PeerPlaceError, PeerWhereabouts,
+};
 pub use order::{HandOff, HandOffAnswer, VerifyAnswer};
 pub use peer_progress::{LifeNumber, PeerProgress};
 pub use read::{DocumentPage, Look, Read, ReadAnswer, Seen, ServedRole, Sight, Unserved};

@@ -3,7 +3,7 @@
 //! Every member is described in docs/formats/cluster.md. Decides nothing. Start reading at
 //! [`NodeDocument`].
 
-use crate::catalog::{Database, NodeFacts};
+use crate::catalog::{Database, NodeDescription, NodeFacts};
 use cortado_document::{Document, SchemaText, TableDefinition};
 use cortado_model::{DatabaseId, DirectoryUuid, DocumentKey, NodeId, NodeIncarnation, TableId};
 use cortado_store::StoreError;
@@ -25,8 +25,12 @@ pub(crate) const COUNTERS: TableId = TableId(6);
 /// Of every document here, but for those that need a higher one.
 pub(crate) const VERSION: u32 = 2;
 /// The highest that this build reads, incremented when a member is added: older software refuses a
-/// newer version rather than misread it. Of databases with a former life.
-pub(crate) const VERSION_MAX: u32 = 3;
+/// newer version rather than misread it.
+pub(crate) const VERSION_MAX: u32 = 4;
+/// Of databases with a former life.
+const VERSION_WITH_FORMER: u32 = 3;
+/// Of nodes that describe themselves, and of names.
+pub(crate) const VERSION_WITH_NAMES: u32 = 4;
 
 /// Why a document of `_cluster` says nothing.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +69,19 @@ pub(crate) struct NodeDocument {
     pub(crate) replaced: bool,
     pub(crate) removed: bool,
     pub(crate) address: String,
+    /// Since version 4, as all that follows.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) name: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) peer_address: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) zone: String,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) capacity: u32,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) build: String,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) feature_level: u32,
 }
 
 /// A database without its tables.
@@ -128,14 +145,24 @@ pub(crate) struct CounterDocument {
 
 impl NodeDocument {
     pub(crate) fn of(facts: &NodeFacts) -> NodeDocument {
+        let description = facts.description.clone();
+        let is_described = description != NodeDescription::default();
+        let NodeDescription { name, peer_address, zone, capacity, build, feature_level } =
+            description;
         NodeDocument {
-            version: VERSION,
+            version: if is_described { VERSION_WITH_NAMES } else { VERSION },
             incarnation: facts.incarnation.0,
             directory: facts.directory.to_string(),
             nonce: format!("{:032x}", facts.nonce),
             replaced: facts.replaced,
             removed: facts.removed,
             address: facts.address.clone(),
+            name,
+            peer_address,
+            zone,
+            capacity,
+            build,
+            feature_level,
         }
     }
 
@@ -145,6 +172,7 @@ impl NodeDocument {
     /// An identity is malformed.
     pub(crate) fn facts(self, node: NodeId) -> Result<NodeFacts, CatalogError> {
         let NodeDocument { incarnation, directory, nonce, replaced, removed, address, .. } = self;
+        let NodeDocument { name, peer_address, zone, capacity, build, feature_level, .. } = self;
         Ok(NodeFacts {
             node,
             incarnation: NodeIncarnation(incarnation),
@@ -153,6 +181,14 @@ impl NodeDocument {
             replaced,
             removed,
             address,
+            description: NodeDescription {
+                name,
+                peer_address,
+                zone,
+                capacity,
+                build,
+                feature_level,
+            },
         })
     }
 }
@@ -162,7 +198,7 @@ impl DatabaseDocument {
         let placements = database.placements.iter();
         let after = database.after.0;
         DatabaseDocument {
-            version: if after == 0 { VERSION } else { VERSION_MAX },
+            version: if after == 0 { VERSION } else { VERSION_WITH_FORMER },
             id: database.id.0,
             uuid: database.uuid.to_string(),
             partitions: database.partitions,
@@ -286,6 +322,7 @@ mod tests {
             replaced: false,
             removed: false,
             address: "here:1".to_owned(),
+            description: NodeDescription::default(),
         };
         let want = [
             r#"{"version":2,"incarnation":9,"directory":"000000000000000000000000000000aa","#,
@@ -294,6 +331,25 @@ mod tests {
         ];
         let node = write(&NodeDocument::of(&facts));
         assert_eq!(std::str::from_utf8(node.as_bytes()).unwrap(), want.concat());
+        let description = NodeDescription {
+            name: "tokyo-1".to_owned(),
+            peer_address: "here:2".to_owned(),
+            zone: "a".to_owned(),
+            capacity: 2,
+            build: "0.1.0".to_owned(),
+            feature_level: 1,
+        };
+        let described = NodeFacts { description, ..facts };
+        let node = write(&NodeDocument::of(&described));
+        let want = [
+            r#"{"version":4,"incarnation":9,"directory":"000000000000000000000000000000aa","#,
+            r#""nonce":"000000000000000000000000000000bb","replaced":false,"removed":false,"#,
+            r#""address":"here:1","name":"tokyo-1","peer_address":"here:2","zone":"a","#,
+            r#""capacity":2,"build":"0.1.0","feature_level":1}"#,
+        ];
+        assert_eq!(std::str::from_utf8(node.as_bytes()).unwrap(), want.concat());
+        let found = read::<NodeDocument>(node.as_bytes()).unwrap().facts(NodeId(1)).unwrap();
+        assert_eq!(found, described);
         // Every digit is kept.
         let schema = SchemaText::parse(br#"{"maximum": 35.686975000000003}"#).unwrap();
         let key = vec!["artist".to_owned(), "album".to_owned()];

@@ -20,6 +20,7 @@ mod genesis;
 mod journal;
 mod log_page;
 mod metrics;
+mod node_names;
 mod pins;
 mod randomness;
 mod refusals;
@@ -36,7 +37,7 @@ pub use cortado_peer::{DocumentPage, ServedRole, Unserved};
 /// What [`ChangeReader`] reads.
 pub use cortado_replica::Committed;
 
-pub use catalog::{Catalog, Database, NodeFacts, Table};
+pub use catalog::{Catalog, Database, NodeDescription, NodeFacts, Table};
 pub use cluster_log::CatalogError;
 pub use database_log::{BeginError, ExpectedLog, begin_log, cluster_spec};
 pub use decisions::{Decisions, JournalEntry};
@@ -45,7 +46,7 @@ pub use folded_catalog::FoldedCatalog;
 pub use gateway::{
     AdminError, BulkKey, BulkOperation, BulkRequest, ChangeReader, Changes, ChangesError,
     Consistency, DatabaseSpec, Declared, Gateway, GatewayParts, IdempotencyKey, InvalidDeclaration,
-    ListRequest, NotDoneWhy, Obstacle, ReadError, ReadOptions, RegistrationError, ScanPage,
+    ListRequest, NameTaken, NotDoneWhy, Obstacle, ReadError, ReadOptions, RegistrationError, ScanPage,
     ScanPosition, ScanRequest, Served, Uncertainty, UnknownReason, WriteError, WriteReceipt,
     WriteRequest,
 };

@@ -154,8 +154,9 @@ pub(crate) fn served_headers(
     fields: &mut HeaderMap,
     node: cortado_model::NodeId,
     role: ServedRole,
+    catalog: &Catalog,
 ) {
-    fields.insert(headers::SERVED_BY, node_header(node));
+    fields.insert(headers::SERVED_BY, node_header(node, catalog));
     let role = match role {
         ServedRole::Leader => HeaderValue::from_static("leader"),
         ServedRole::Follower => HeaderValue::from_static("follower"),
@@ -164,11 +165,14 @@ pub(crate) fn served_headers(
 }
 
 /// The first nodes of a cluster have their names ready.
-fn node_header(node: cortado_model::NodeId) -> HeaderValue {
+fn node_header(node: cortado_model::NodeId, catalog: &Catalog) -> HeaderValue {
     const NAMES: [&str; 9] = ["n1", "n2", "n3", "n4", "n5", "n6", "n7", "n8", "n9"];
     match NAMES.get((node.0 as usize).wrapping_sub(1)) {
         Some(name) => HeaderValue::from_static(name),
-        None => HeaderValue::try_from(node.to_string()).expect("a node's name is visible ASCII"),
+        None => {
+            let name = HeaderValue::try_from(catalog.name_of(node));
+            name.expect("a node's name is visible ASCII")
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use crate::directory::NodeDirectories;
 use crate::store_factory::StoreFactory;
 use cortado_log::{Beats, Log};
 use cortado_metrics::Registry;
+use cortado_peer::PeerNetwork;
 use std::sync::Arc;
 
 /// What a cluster is built from.
@@ -14,6 +15,8 @@ pub struct Components {
     pub log: Arc<dyn Log>,
     /// The streams on which all nodes show that they live.
     pub beats: Arc<dyn Beats>,
+    /// The way of the nodes to one another.
+    pub network: Arc<dyn PeerNetwork>,
     /// A store for each node.
     pub stores: Arc<dyn StoreFactory>,
     /// Who the nodes are from one life to the next.

@@ -76,14 +76,21 @@ impl ReplicaHost {
         self.life.me.node
     }
 
+    /// What people call this node.
+    pub(crate) fn name(&self) -> String {
+        self.settings.name_of(self.node())
+    }
+
     /// How this life stands to what it has folded of `_cluster`.
     pub(crate) fn standing(&self) -> LifeStanding {
         self.standing_in(&self.cluster.catalog.newest())
     }
 
-    /// How this life stands to what `catalog` says of the node.
+    /// How this life stands to what `catalog` says of the node, and of its name.
     pub(crate) fn standing_in(&self, catalog: &Catalog) -> LifeStanding {
-        standing(catalog.node(self.node()), self.me())
+        let registered = catalog.node(self.node());
+        let holder = catalog.node_named(&self.name());
+        standing(registered.or(holder.filter(|holder| !holder.removed)), self.me())
     }
 
     /// Whether this node may claim `partition`, for whatever reason.

@@ -17,6 +17,7 @@ use cortado_model::{DatabaseId, with_causes};
 use cortado_node::{
     Cluster, Components, Founding, IdentityError, NodeError, RawSettings, StartError, logged,
 };
+use cortado_peer::MemoryNetwork;
 use cortado_store::StoreError;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -85,6 +86,7 @@ impl Running {
             log: shared,
             // The nodes of this process are alone: what they tell one another leaves no memory.
             beats: Arc::new(SharedMemoryBeats::default()),
+            network: Arc::new(MemoryNetwork::default()),
             stores,
             directories,
             metrics: Arc::clone(&metrics),

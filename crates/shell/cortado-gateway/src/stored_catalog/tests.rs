@@ -1,7 +1,7 @@
 //! What is stored in `_cluster` reads back as the catalog, or is refused with the reason.
 
 use super::*;
-use crate::catalog::NodeFacts;
+use crate::catalog::{NodeDescription, NodeFacts};
 use crate::catalog::Pins;
 use crate::cluster_log::{VERSION, VERSION_MAX, dropped_key, node_key, table_key, write};
 use crate::genesis::cluster_genesis;
@@ -62,6 +62,7 @@ fn facts() -> NodeFacts {
         replaced: false,
         removed: false,
         address: "here:1".to_owned(),
+        description: NodeDescription::default(),
     }
 }
 

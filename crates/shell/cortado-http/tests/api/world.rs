@@ -51,6 +51,7 @@ impl World {
         let components = Components {
             log: Arc::new(log.clone()),
             beats: Arc::new(SharedMemoryBeats::default()),
+            network: Arc::new(cortado_peer::MemoryNetwork::default()),
             stores,
             directories,
             metrics: Arc::clone(&metrics),
