@@ -160,6 +160,18 @@ impl ClusterAdmin {
         Ok(entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?))).collect())
     }
 
+    /// The settings of a broker.
+    pub(crate) async fn broker_settings(&self, id: i32) -> io::Result<BTreeMap<String, String>> {
+        let client = self.client();
+        let broker = ResourceSpecifier::Broker(id);
+        let described = client.describe_configs([&broker], &self.options());
+        let results = self.bounded(described).await?;
+        let told = |code| io::Error::other(format!("settings of broker {id}: {code}"));
+        let resource = results.into_iter().next().transpose().map_err(told)?;
+        let entries = resource.map(|resource| resource.entries).unwrap_or_default();
+        Ok(entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?))).collect())
+    }
+
     /// Lets a partition forget what stands below an offset that is at most its end.
     ///
     /// Answers `false` where the offset lies beyond the end.

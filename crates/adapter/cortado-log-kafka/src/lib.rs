@@ -31,12 +31,14 @@ mod partition_follower;
 mod one_read;
 mod watch;
 mod thin_partition;
+mod broker_survey;
 mod beat_inbox;
 mod beats;
 #[cfg(test)]
 mod tests;
 
 pub use beats::KafkaBeats;
+pub use broker_survey::SurveyedBroker;
 pub use open_error::KafkaOpenError;
 pub use settings::{KafkaSettingError, KafkaSettings};
 pub use thin_partition::ThinPartition;
@@ -105,6 +107,14 @@ impl KafkaLog {
         }));
         let watch = watch.abort_handle();
         Ok(KafkaLog { runtime, known, lifecycle, producers, feeds, watch })
+    }
+
+    /// How the brokers are set, for operators.
+    ///
+    /// # Errors
+    /// They do not tell: the user of the log may lack the right to describe them.
+    pub async fn survey(settings: &KafkaSettings) -> io::Result<Vec<SurveyedBroker>> {
+        broker_survey::survey(settings.clone()).await
     }
 
     /// The partitions that fewer brokers keep in sync than should, for operators: some can be lost

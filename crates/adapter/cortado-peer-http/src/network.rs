@@ -136,10 +136,13 @@ impl PeerPlace for HttpPlace {
     }
 
     fn know(&self, nodes: &[PeerWhereabouts]) {
+        if let Security::Certificate(tls) = &self.listening.security {
+            tls.call(nodes.iter().map(|other| (other.node, other.name.clone())).collect());
+        }
         let mut known = self.known.lock();
         let others = nodes.iter().filter(|other| other.node != self.life.node);
         let named: BTreeSet<NodeId> = others.clone().map(|other| other.node).collect();
-        for PeerWhereabouts { node, address } in others {
+        for PeerWhereabouts { node, address, .. } in others {
             // Whichever life listens there is asked: a node that has started again is reached
             // before the others have folded its registration.
             let addresses = vec![address.clone()];

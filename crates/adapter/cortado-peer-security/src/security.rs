@@ -5,7 +5,7 @@
 
 use crate::secret::{PeerSecret, SECRET_BYTES_MIN};
 use crate::tls::{TlsError, TlsFiles, TlsIdentity};
-use cortado_model::NodeId;
+use std::fmt::Display;
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
@@ -106,12 +106,16 @@ pub enum SecurityError {
 impl RawSecurity {
     /// Checks all relations, and reads the files.
     ///
-    /// * `node`: who listens.
+    /// * `node`: who listens, as its certificate names it.
     /// * `listen`: on which address.
     ///
     /// # Errors
     /// See [`SecurityError`].
-    pub fn validate(self, node: NodeId, listen: SocketAddr) -> Result<Security, SecurityError> {
+    pub fn validate(
+        self,
+        node: impl Display,
+        listen: SocketAddr,
+    ) -> Result<Security, SecurityError> {
         if let Some(files) = self.tls_files()? {
             if self.peer_secret_file.is_some() {
                 return Err(SecurityError::Both);
@@ -169,6 +173,7 @@ impl Security {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cortado_model::NodeId;
 
     const NODE: NodeId = NodeId(1);
 

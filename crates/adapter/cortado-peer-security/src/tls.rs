@@ -3,7 +3,7 @@
 //! TLS 1.3, both sides with a certificate of the cluster's own authority. Start reading at
 //! [`TlsIdentity::load`].
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use cortado_model::NodeId;
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, ring};
@@ -11,6 +11,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, DnsName, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -43,7 +45,7 @@ pub struct TlsFiles {
     pub certificate: PathBuf,
     /// `peer_key_file`: its private key, PEM.
     pub key: PathBuf,
-    /// `peer_domain`: what stands behind a node's id in its certificate's DNS name. `n1` without
+    /// `peer_domain`: what stands behind a node's name in its certificate's DNS name. `n1` without
     /// it, and with it `n1.db.example.com`.
     pub domain: Option<String>,
 }
@@ -51,7 +53,10 @@ pub struct TlsFiles {
 /// A node's certificate, and what it holds others' against. Can be loaded anew.
 pub struct TlsIdentity {
     files: TlsFiles,
-    node: NodeId,
+    /// What this node is called.
+    own: String,
+    /// What the others are called; without it, after their ids.
+    named: ArcSwapOption<BTreeMap<NodeId, String>>,
     current: ArcSwap<TlsConfigs>,
 }
 
@@ -117,9 +122,16 @@ impl TlsIdentity {
     ///
     /// # Errors
     /// See [`TlsError`].
-    pub fn load(files: TlsFiles, node: NodeId) -> Result<TlsIdentity, TlsError> {
-        let configs = load_configs(&files, node)?;
-        Ok(TlsIdentity { files, node, current: ArcSwap::from_pointee(configs) })
+    pub fn load(files: TlsFiles, node: impl Display) -> Result<TlsIdentity, TlsError> {
+        let own = node.to_string();
+        let current = ArcSwap::from_pointee(load_configs(&files, &own)?);
+        Ok(TlsIdentity { files, own, named: ArcSwapOption::empty(), current })
+    }
+
+    /// From now on nodes are called by these names, and not after their ids. A node that has none
+    /// yet has not registered: any certificate of the cluster's authorities will do for it.
+    pub fn call(&self, names: BTreeMap<NodeId, String>) {
+        self.named.store(Some(Arc::new(names)));
     }
 
     /// Reads the files again. New connections use what they hold now; open ones go on.
@@ -127,7 +139,7 @@ impl TlsIdentity {
     /// # Errors
     /// See [`TlsError`]: then new connections use what was read before.
     pub fn reload(&self) -> Result<(), TlsError> {
-        self.current.store(Arc::new(load_configs(&self.files, self.node)?));
+        self.current.store(Arc::new(load_configs(&self.files, &self.own)?));
         Ok(())
     }
 
@@ -143,11 +155,20 @@ impl TlsIdentity {
 
     /// The name that a node's certificate must have.
     pub fn name_of(&self, node: NodeId) -> String {
-        name_of(node, self.files.domain.as_deref())
+        let named = self.named.load();
+        let name = named.as_ref().and_then(|named| named.get(&node).cloned());
+        name_of(&name.unwrap_or_else(|| node.to_string()), self.files.domain.as_deref())
+    }
+
+    fn is_without_name(&self, node: NodeId) -> bool {
+        self.named.load().as_ref().is_some_and(|named| !named.contains_key(&node))
     }
 
     /// Whether a certificate, which is valid, names `node`.
     pub fn names(&self, certificate: &CertificateDer<'_>, node: NodeId) -> bool {
+        if self.is_without_name(node) {
+            return true;
+        }
         let name = self.name_of(node);
         let (Ok(certificate), Ok(name)) =
             (webpki::EndEntityCert::try_from(certificate), DnsName::try_from(name.as_str()))
@@ -164,11 +185,11 @@ impl std::fmt::Debug for TlsIdentity {
     }
 }
 
-fn name_of(node: NodeId, domain: Option<&str>) -> String {
-    domain.map_or(node.to_string(), |domain| format!("{node}.{domain}"))
+fn name_of(node: &str, domain: Option<&str>) -> String {
+    domain.map_or(node.to_owned(), |domain| format!("{node}.{domain}"))
 }
 
-fn load_configs(files: &TlsFiles, node: NodeId) -> Result<TlsConfigs, TlsError> {
+fn load_configs(files: &TlsFiles, node: &str) -> Result<TlsConfigs, TlsError> {
     let name = name_of(node, files.domain.as_deref());
     let server_name = ServerName::try_from(name.clone());
     let server_name = server_name.map_err(|_| TlsError::Name { name: name.clone() })?;

@@ -54,6 +54,8 @@ pub struct PeerLife {
 pub struct PeerWhereabouts {
     /// The node.
     pub node: NodeId,
+    /// What it is called.
+    pub name: String,
     /// As its [`PeerPlace::address`] was.
     pub address: String,
 }

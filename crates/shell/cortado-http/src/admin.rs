@@ -234,7 +234,7 @@ pub(crate) async fn list_events(call: &Call<'_>) -> Result<Answer, Failure> {
 pub(crate) async fn get_cluster(call: &Call<'_>) -> Result<Answer, Failure> {
     let services = call.services();
     let (status, ready) = (services.status().await, services.ready().await.map(drop));
-    Ok(json(StatusCode::OK, &views::cluster(&status, ready, call.catalog)))
+    Ok(json(StatusCode::OK, &views::cluster(&status, ready, call.shared.warnings(), call.catalog)))
 }
 
 fn definition(table: TableBody) -> Result<TableDefinition, Failure> {

@@ -13,7 +13,7 @@ use crate::principal::Principal;
 use crate::query::Query;
 use crate::request_id::RequestId;
 use crate::room::Room;
-use crate::services::{NodeControl, Services};
+use crate::services::{NodeControl, OwnHealth, Services};
 use crate::target::identity_of;
 use bytes::Bytes;
 use cortado_gateway::{Catalog, Consistency, Database, ReadOptions, ServedRole};
@@ -57,6 +57,8 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     /// Whether nodes may be killed and started by request.
     pub(crate) dev: Option<Arc<dyn NodeControl>>,
+    /// How the process itself is, where it is one of many.
+    pub(crate) own: Option<Arc<dyn OwnHealth>>,
     /// Turns true when the server begins to close.
     pub(crate) closing: watch::Receiver<bool>,
     /// Change streams that are open now.
@@ -65,6 +67,13 @@ pub(crate) struct Shared {
     pub(crate) answers: Arc<ByteBudget>,
     /// Lines that requests may cause.
     pub(crate) log: Arc<LogBudget>,
+}
+
+impl Shared {
+    /// What every answer about health says besides.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        self.own.as_ref().map(|own| own.warnings()).unwrap_or_default()
+    }
 }
 
 /// What a server can say about itself.

@@ -23,6 +23,8 @@ pub struct Components {
     pub directories: Arc<dyn NodeDirectories>,
     /// Takes what the nodes count and show; of this cluster alone.
     pub metrics: Arc<Registry>,
+    /// What the operator has allowed of them and should not forget, for every answer about health.
+    pub warnings: Vec<String>,
     /// Whether there may be no cluster yet.
     pub founding: Founding,
 }

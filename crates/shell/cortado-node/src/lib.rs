@@ -39,8 +39,11 @@ mod tasks;
 mod vitals;
 mod watcher;
 
+/// What a node tells of itself.
+pub use cortado_gateway::NodeDescription;
+
 pub use cluster::{Cluster, StartError};
-pub use cluster_identity::{Founding, IdentityError, folded_in, logged};
+pub use cluster_identity::{Founding, IdentityError, begin_cluster, folded_in, logged};
 pub use components::Components;
 pub use directory::{DirectoryError, MemoryDirectories, NodeDirectories, NodeIdentity};
 pub use node_seat::{NodeSeats, SeatError};

@@ -14,7 +14,7 @@ use crate::settings::Settings;
 use crate::store_factory::StoreFactory;
 use crate::tasks::NodeFailure;
 use cortado_cluster::{NextLife, NodeLife};
-use cortado_gateway::{Gateway, GatewayMetrics, Refusals, random_u128};
+use cortado_gateway::{Gateway, GatewayMetrics, NotReady, Refusals, random_u128};
 use cortado_log::{Beats, Log};
 use cortado_metrics::Registry;
 use cortado_model::{ClusterUuid, DirectoryUuid, NodeId, NodeIncarnation, with_causes};
@@ -94,6 +94,7 @@ pub struct Nodes {
     directories: Arc<dyn NodeDirectories>,
     clock: Clock,
     network: Arc<dyn PeerNetwork>,
+    warnings: Vec<String>,
     /// Where the process follows `_cluster` to route requests: no node's name.
     router: NodeId,
     registry: Arc<Registry>,
@@ -132,8 +133,8 @@ impl Nodes {
         components: Components,
         failures: mpsc::UnboundedSender<NodeFailure>,
     ) -> Nodes {
-        let Components { log, beats, network, stores, directories, metrics: registry, .. } =
-            components;
+        let registry = Arc::clone(&components.metrics);
+        let Components { log, beats, network, stores, directories, warnings, .. } = components;
         Nodes {
             cluster,
             settings: Arc::new(settings),
@@ -143,6 +144,7 @@ impl Nodes {
             directories,
             clock: Clock::start(),
             network,
+            warnings,
             router,
             gateway_metrics: Arc::new(GatewayMetrics::register(&registry)),
             registry,
@@ -197,6 +199,36 @@ impl Nodes {
     /// Nothing was started.
     pub async fn start(&self, node: NodeId) -> Result<(), NodeError> {
         self.start_above(node, NodeIncarnation(0)).await
+    }
+
+    /// Whether the nodes of this process have registered, and their replicas serve or follow; what is
+    /// wrong with them all the same.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub fn ready(&self) -> Result<Vec<String>, NotReady> {
+        if let Some(why) = self.log.failure() {
+            return Err(NotReady::LogFailed { why });
+        }
+        if self.is_ending() {
+            return Err(NotReady::Ending);
+        }
+        let mut wrong = Vec::new();
+        for node in self.all() {
+            let Some(running) = self.running(node) else {
+                let why = self.refused(node).unwrap_or_else(|| "it is starting".to_owned());
+                return Err(NotReady::NodeDown { why });
+            };
+            let host = running.node.host();
+            host.check_ready()?;
+            wrong.extend(host.health.sickness());
+        }
+        Ok(wrong)
+    }
+
+    /// What the operator has allowed and should not forget.
+    pub fn warnings(&self) -> Vec<String> {
+        self.warnings.clone()
     }
 
     pub(crate) fn all(&self) -> impl Iterator<Item = NodeId> {

@@ -15,7 +15,7 @@ use crate::store_factory::StoreFactory;
 use crate::tasks::{Life, Tasks};
 use cortado_cluster::{Eligibility, LifeStanding, NodeLife};
 use cortado_driver::FoldedLeadership;
-use cortado_gateway::{Catalog, Decisions, KnownCluster};
+use cortado_gateway::{Catalog, Decisions, KnownCluster, NotReady};
 use cortado_lanes::StoreLanes;
 use cortado_log::{Beats, Log};
 use cortado_model::{Millis, NodeId, PartitionId};
@@ -91,6 +91,27 @@ impl ReplicaHost {
         let registered = catalog.node(self.node());
         let holder = catalog.node_named(&self.name());
         standing(registered.or(holder.filter(|holder| !holder.removed)), self.me())
+    }
+
+    /// Whether this life has registered, and its replicas serve or follow.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub(crate) fn check_ready(&self) -> Result<(), NotReady> {
+        let catalog = self.cluster.catalog.newest();
+        if self.standing_in(&catalog) != LifeStanding::Registered {
+            return Err(NotReady::Unregistered);
+        }
+        let placed = catalog.placements().filter(|(_, nodes)| nodes.contains(&self.node()));
+        let is_idle = |partition: &PartitionId| {
+            let replica = self.routes.route(*partition).replica();
+            !replica.is_some_and(|replica| replica.role().is_readable())
+        };
+        let own = placed.map(|(partition, _)| partition).chain([PartitionId::CLUSTER]);
+        match own.filter(is_idle).count() {
+            0 => Ok(()),
+            replicas => Err(NotReady::ReplicasNotReady { replicas }),
+        }
     }
 
     /// Whether this node may claim `partition`, for whatever reason.

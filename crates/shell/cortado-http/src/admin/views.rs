@@ -16,6 +16,7 @@ use cortado_wire::{
 pub(super) fn cluster(
     status: &Status,
     ready: Result<(), NotReady>,
+    warnings: Vec<String>,
     catalog: &Catalog,
 ) -> ClusterAnswer {
     let partition = |status: &PartitionStatus| partition(status, catalog);
@@ -27,6 +28,7 @@ pub(super) fn cluster(
         version: VERSION.to_owned(),
         ready: ready.is_ok(),
         reason: ready.err().map(|why| why.to_string()),
+        warnings,
         nodes: status.nodes.iter().map(|one| node(one, catalog)).collect(),
         databases: status.databases.iter().map(database).collect(),
     }

@@ -94,6 +94,7 @@ impl Stores {
             stores: Arc::clone(self) as Arc<dyn StoreFactory>,
             directories: Arc::clone(&self.directories) as Arc<dyn NodeDirectories>,
             metrics,
+            warnings: Vec::new(),
             founding: Founding::Create,
         }
     }
