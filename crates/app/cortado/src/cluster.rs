@@ -33,7 +33,12 @@ pub(crate) struct InitArguments {
     #[arg(long, value_name = "NAME", env = "CORTADO_PREFIX")]
     prefix: Option<String>,
     /// Make do with one broker: a lost disk is a lost log
-    #[arg(long, num_args = 0..=1, default_missing_value = "true", env = "CORTADO_ALLOW_UNREPLICATED_LOG")]
+    #[arg(
+        long,
+        num_args = 0..=1,
+        default_missing_value = "true",
+        env = "CORTADO_ALLOW_UNREPLICATED_LOG"
+    )]
     allow_unreplicated_log: Option<bool>,
     /// TOML file of `cortado serve`, of which this takes what concerns the log
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, env = "CORTADO_CONFIG")]
@@ -92,8 +97,8 @@ async fn begin(settings: &KafkaSettings) -> Result<Begun, Failure> {
     let (cluster, is_new) = begun.map_err(|error| not_begun(&error, settings))?;
     if settings.replication_factor == 1 {
         advice.push(
-            "the log is not replicated: a lost disk of a broker is a lost log; start every node with \
-             --allow-unreplicated-log, too"
+            "the log is not replicated: a lost disk of a broker is a lost log; start every node \
+             with --allow-unreplicated-log, too"
                 .to_owned(),
         );
     }
@@ -110,8 +115,9 @@ fn not_begun(error: &IdentityError, settings: &KafkaSettings) -> Failure {
         IdentityError::IdentityLost => failure
             .next(format!("there is a cluster in topic {topic} already: start its nodes"))
             .next("for another one, choose another --prefix"),
-        IdentityError::LogUnverified(_) => failure
-            .next(format!("set topic {topic} as docs/operations/kafka.md says")),
+        IdentityError::LogUnverified(_) => {
+            failure.next(format!("set topic {topic} as docs/operations/kafka.md says"))
+        }
         IdentityError::LogUnwritable(_)
         | IdentityError::LogUnreadable(_)
         | IdentityError::LogEmpty
@@ -140,9 +146,15 @@ fn report(output: OutputArguments, settings: &KafkaSettings, begun: &Begun) -> i
         return writeln!(out, "{answer}");
     }
     if *is_new {
-        writeln!(out, "created cluster {cluster} in the topics {prefix}-cluster and {prefix}-liveness")?;
+        writeln!(
+            out,
+            "created cluster {cluster} in the topics {prefix}-cluster and {prefix}-liveness"
+        )?;
     } else {
-        writeln!(out, "there is a cluster already: {cluster}, in topic {prefix}-cluster; nothing was changed")?;
+        writeln!(
+            out,
+            "there is a cluster already: {cluster}, in topic {prefix}-cluster; nothing was changed"
+        )?;
     }
     for sentence in advice {
         writeln!(out, "advice: {sentence}")?;

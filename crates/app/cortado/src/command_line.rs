@@ -4,8 +4,8 @@
 
 use crate::failure::{Exit, Failure};
 use crate::{
-    batches, changes, cluster, completions, databases, decisions, demo, dev, documents, export, import,
-    log_verification, manual, nodes, serve, status,
+    batches, changes, cluster, completions, databases, decisions, demo, dev, documents, export,
+    import, log_verification, manual, nodes, serve, status,
 };
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::env;

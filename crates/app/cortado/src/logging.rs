@@ -291,11 +291,16 @@ mod tests {
     #[test]
     fn nodes_are_called_by_their_names() {
         let name_of = |id: &str| (id == "n17").then(|| "tokyo-1".to_owned());
-        let check =
-            |line: &str, want: &str| assert_eq!(with_node_names(line, name_of), want);
-        check("replica{partition=geo/2 node=n17}: says", "replica{partition=geo/2 node=tokyo-1}: says");
+        let check = |line: &str, want: &str| assert_eq!(with_node_names(line, name_of), want);
+        check(
+            "replica{partition=geo/2 node=n17}: says",
+            "replica{partition=geo/2 node=tokyo-1}: says",
+        );
         check("node=\"n17\" up", "node=\"tokyo-1\" up");
-        check("\u{1b}[3mnode\u{1b}[0m\u{1b}[2m=\u{1b}[0mn17 x", "\u{1b}[3mnode\u{1b}[0m\u{1b}[2m=\u{1b}[0mtokyo-1 x");
+        check(
+            "\u{1b}[3mnode\u{1b}[0m\u{1b}[2m=\u{1b}[0mn17 x",
+            "\u{1b}[3mnode\u{1b}[0m\u{1b}[2m=\u{1b}[0mtokyo-1 x",
+        );
         for same in ["node=n171", "node n17", "node=", "nodes=n17"] {
             check(same, same);
         }

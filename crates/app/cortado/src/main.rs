@@ -1,8 +1,8 @@
 //! The one binary: a server for developers, a node of a cluster, a demonstration, and the command
 //! line client.
 //!
-//! The only crate that names adapters (the embedded log and that on Kafka, the fjall store, peers over
-//! HTTP/2). Decides nothing about
+//! The only crate that names adapters (the embedded log and that on Kafka, the fjall store, peers
+//! over HTTP/2). Decides nothing about
 //! the protocol. Start reading at [`Command`](command_line::Command).
 
 mod command_line;

@@ -55,7 +55,12 @@ pub(crate) struct ServeArguments {
     #[arg(long, value_name = "NAME", env = "CORTADO_PREFIX")]
     prefix: Option<String>,
     /// Make do with one broker: a lost disk is a lost log
-    #[arg(long, num_args = 0..=1, default_missing_value = "true", env = "CORTADO_ALLOW_UNREPLICATED_LOG")]
+    #[arg(
+        long,
+        num_args = 0..=1,
+        default_missing_value = "true",
+        env = "CORTADO_ALLOW_UNREPLICATED_LOG"
+    )]
     allow_unreplicated_log: Option<bool>,
     /// What fails together with this node, such as a rack
     #[arg(long, value_name = "NAME", env = "CORTADO_ZONE")]
@@ -73,19 +78,44 @@ pub(crate) struct ServeArguments {
     )]
     allow_hosts: Vec<String>,
     /// File with a secret of 32 bytes or more that all nodes share
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, env = "CORTADO_PEER_SECRET_FILE")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        value_hint = ValueHint::FilePath,
+        env = "CORTADO_PEER_SECRET_FILE"
+    )]
     peer_secret_file: Option<PathBuf>,
     /// Nobody but the nodes is on the network between them: a secret is enough there
-    #[arg(long, num_args = 0..=1, default_missing_value = "true", env = "CORTADO_PEER_NETWORK_PRIVATE")]
+    #[arg(
+        long,
+        num_args = 0..=1,
+        default_missing_value = "true",
+        env = "CORTADO_PEER_NETWORK_PRIVATE"
+    )]
     peer_network_private: Option<bool>,
     /// File with the authorities of the nodes' certificates, PEM
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, env = "CORTADO_PEER_CA_FILE")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        value_hint = ValueHint::FilePath,
+        env = "CORTADO_PEER_CA_FILE"
+    )]
     peer_ca_file: Option<PathBuf>,
     /// File with this node's certificate, PEM
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, env = "CORTADO_PEER_CERTIFICATE_FILE")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        value_hint = ValueHint::FilePath,
+        env = "CORTADO_PEER_CERTIFICATE_FILE"
+    )]
     peer_certificate_file: Option<PathBuf>,
     /// File with its private key, PEM
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, env = "CORTADO_PEER_KEY_FILE")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        value_hint = ValueHint::FilePath,
+        env = "CORTADO_PEER_KEY_FILE"
+    )]
     peer_key_file: Option<PathBuf>,
     /// What stands behind the names of nodes in their certificates, such as db.example.com
     #[arg(long, value_name = "DOMAIN", env = "CORTADO_PEER_DOMAIN")]

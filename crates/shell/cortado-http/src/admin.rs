@@ -215,7 +215,8 @@ pub(crate) async fn list_events(call: &Call<'_>) -> Result<Answer, Failure> {
         EventsError::Read(error) => call.read_failure(error),
         EventsError::OtherJournal => foreign(),
     })?;
-    let events: Vec<_> = events.into_iter().map(|event| views::event(event, call.catalog)).collect();
+    let events: Vec<_> =
+        events.into_iter().map(|event| views::event(event, call.catalog)).collect();
     if call.media_type != NDJSON {
         let next = events.last().map(|event| event.id.clone());
         return Ok(json(StatusCode::OK, &EventsAnswer { events, next }));

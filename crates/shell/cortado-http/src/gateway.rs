@@ -2,9 +2,7 @@
 //!
 //! Passes every request on as it is. Start reading at [`Services`].
 
-use crate::services::{
-    BatchItem, BoxFuture, ChangeFeed, NodeControl, OwnHealth, Services,
-};
+use crate::services::{BatchItem, BoxFuture, ChangeFeed, NodeControl, OwnHealth, Services};
 use cortado_document::TableDefinition;
 use cortado_gateway::{
     AdminError, BulkRequest, Catalog, ChangeReader, Changes, ChangesError, Database, DatabaseSpec,

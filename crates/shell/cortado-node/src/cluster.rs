@@ -5,8 +5,8 @@
 use crate::cluster_identity::{IdentityError, identity};
 use crate::components::Components;
 use crate::directory::DirectoryError;
-use crate::nodes::{NodeError, Nodes, Running};
 use crate::node_seat::{NodeSeats, ROUTERS, SeatError, seat_in};
+use crate::nodes::{NodeError, Nodes, Running};
 use crate::observation::Observation;
 use crate::settings::Settings;
 use cortado_cluster::LifeStanding;
@@ -156,7 +156,8 @@ impl Cluster {
         let not_folded = || StartError::NotFolded { waited_s: START_TIMEOUT.as_secs() };
         let host = self.router.node.host();
         let extents = self.nodes.log().extents(&[PartitionId::CLUSTER]).await;
-        let extents = extents.map_err(|error| StartError::Identity(IdentityError::LogUnreadable(error)))?;
+        let extents =
+            extents.map_err(|error| StartError::Identity(IdentityError::LogUnreadable(error)))?;
         let end = extents.first().map(|extent| extent.end).unwrap_or_default();
         let route = host.routes.route(PartitionId::CLUSTER);
         let has_folded = || route.replica().filter(|replica| replica.folded() >= end);

@@ -21,6 +21,8 @@ pub(crate) async fn hand_over(
     service: &Arc<NodeService>,
     deadline: Instant,
 ) {
+    // First: the others must not hand back what they are given.
+    host.health.leave();
     let (mut handing, mut kept, mut gone) = (JoinSet::new(), 0_usize, 0_usize);
     let mut count = |given: Result<bool, _>| match given {
         Ok(true) => gone += 1,

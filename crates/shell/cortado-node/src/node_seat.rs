@@ -51,8 +51,8 @@ pub enum SeatError {
 
 /// Which node the directory called `name` is in a cluster of which `catalog` is known.
 ///
-/// A random id, which no other node has: what a node says before it has registered can then be taken
-/// for nobody else's, though two begin at the same time under one name.
+/// A random id, which no other node has: what a node says before it has registered can then be
+/// taken for nobody else's, though two begin at the same time under one name.
 ///
 /// * `taken`: which node it was before.
 ///

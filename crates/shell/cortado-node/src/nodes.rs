@@ -201,8 +201,8 @@ impl Nodes {
         self.start_above(node, NodeIncarnation(0)).await
     }
 
-    /// Whether the nodes of this process have registered, and their replicas serve or follow; what is
-    /// wrong with them all the same.
+    /// Whether the nodes of this process have registered, and their replicas serve or follow; what
+    /// is wrong with them all the same.
     ///
     /// # Errors
     /// What is missing.

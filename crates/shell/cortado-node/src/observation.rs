@@ -63,7 +63,8 @@ fn seen(running: &Arc<Running>) -> Vec<SeenReplica> {
     };
     let see = |handle: Arc<ReplicaHandle>| {
         let (partition, node) = (handle.partition, handle.node);
-        let labels = [name(partition.database)?, partition.number.to_string(), host.settings.name_of(node)];
+        let labels =
+            [name(partition.database)?, partition.number.to_string(), host.settings.name_of(node)];
         let end = host.log.local_end(partition).unwrap_or_else(|| handle.known_end());
         let lag_records = end.0.saturating_sub(handle.folded().0);
         let behind_ms = handle.behind_ms(now);

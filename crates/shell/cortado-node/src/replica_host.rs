@@ -119,7 +119,7 @@ impl ReplicaHost {
     /// * `shown`: who leads now.
     pub(crate) fn may_claim(&self, partition: PartitionId, shown: &FoldedLeadership) -> bool {
         let node = Eligibility {
-            is_member: self.duty == Duty::Member,
+            is_member: self.duty == Duty::Member && !self.health.is_leaving(),
             standing: self.standing(),
             gives_way: self.gives_way_until(shown).is_some(),
         };

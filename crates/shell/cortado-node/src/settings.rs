@@ -15,7 +15,7 @@ pub struct RawSettings {
     pub nodes: u32,
     /// Host and port where clients reach this process.
     pub address: String,
-    /// What the node of this process tells of itself, if there is one; its peer address is found out.
+    /// What the node of this process tells of itself; its peer address is found out.
     pub description: NodeDescription,
     /// How fast failures are noticed.
     pub detection: cortado_cluster::RawSettings,

@@ -4,6 +4,7 @@ mod certificates;
 mod conformance;
 mod floods;
 mod handshakes;
+mod network;
 mod outcomes;
 mod played;
 mod raw;

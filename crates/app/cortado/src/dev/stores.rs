@@ -198,13 +198,13 @@ impl StoreFactory for Stores {
 mod tests {
     use super::*;
     use bytes::Bytes;
-    use std::path::Path;
     use cortado_log::{LogSpec, outcomes_of};
     use cortado_log_embedded::Settings as LogSettings;
     use cortado_model::{
         Batch, ClusterUuid, DatabaseId, LogId, LogOffset, LogPosition, PartitionId, PartitionUuid,
     };
     use cortado_replica::{FoldState, Genesis, PartitionIdentity};
+    use std::path::Path;
 
     const PARTITION: PartitionId = PartitionId { database: DatabaseId(1), number: 0 };
 

@@ -66,10 +66,9 @@ impl ServedNode {
     /// What stands in the way, and what to do about it. Nothing runs then.
     pub(crate) async fn start(settings: ServeSettings) -> Result<ServedNode, Failure> {
         private_files::keep_others_out();
-        let nodes = u32::from(matches!(settings.is, Is::Node(_)));
-        let limit = raise_limit();
         let wanted = Limits::default().connections_max;
-        let files = Descriptors::share_out(limit, nodes, CONNECTIONS_OUT, wanted)?;
+        // A router has no store, and leaves those of one unused.
+        let files = Descriptors::share_out(raise_limit(), 1, CONNECTIONS_OUT, wanted)?;
         let security = security_of(&settings)?;
         let listener = listen(settings.listen).await?;
         let address = listener.local_addr().map_err(Failure::new)?;
@@ -255,9 +254,9 @@ fn not_joined(error: &StartError, settings: &ServeSettings) -> Failure {
             kafka.bootstrap_servers, kafka.topic_prefix
         ))
         .next("if there was one, kafka or prefix is wrong, or its log is lost: do not begin anew"),
-        StartError::Identity(IdentityError::StoreForeign { .. } | IdentityError::LogForeign { .. }) => {
-            failure.next("check kafka and prefix, or choose another folder with --data")
-        }
+        StartError::Identity(
+            IdentityError::StoreForeign { .. } | IdentityError::LogForeign { .. },
+        ) => failure.next("check kafka and prefix, or choose another folder with --data"),
         StartError::Identity(IdentityError::LogUnverified(_)) => {
             failure.next("docs/operations/kafka.md says what a topic must be like")
         }

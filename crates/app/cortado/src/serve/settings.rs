@@ -234,7 +234,9 @@ impl RawServe {
         let capacity = self.capacity.unwrap_or(CAPACITY_DEFAULT);
         if !(1..=CAPACITY_MAX).contains(&capacity) {
             return Err(Failure::usage(format!("capacity is {capacity}; it must be 1 to 10000"))
-                .next(format!("a node takes load in proportion to it; the default is {CAPACITY_DEFAULT}")));
+                .next(format!(
+                    "a node takes load in proportion to it; the default is {CAPACITY_DEFAULT}"
+                )));
         }
         let zone = self.zone.clone().unwrap_or_default();
         if zone.len() > ZONE_BYTES_MAX || zone.chars().any(char::is_control) {
@@ -261,8 +263,10 @@ impl RawServe {
         ];
         match of_nodes.iter().find(|(_, is_set)| *is_set) {
             None => Ok(()),
-            Some((name, _)) => Err(Failure::usage(format!("{name} is for a node, and role is router"))
-                .next(format!("leave {name} out, or set role to node"))),
+            Some((name, _)) => {
+                Err(Failure::usage(format!("{name} is for a node, and role is router"))
+                    .next(format!("leave {name} out, or set role to node")))
+            }
         }
     }
 }
@@ -296,8 +300,9 @@ fn client_place(url: &str) -> Result<String, Failure> {
     if is_place(place) {
         return Ok(place.to_owned());
     }
-    Err(Failure::usage(format!("invalid advertise {url:?}"))
-        .next("a URL with a port, such as http://db1.example.com:7171, where clients reach this node"))
+    Err(Failure::usage(format!("invalid advertise {url:?}")).next(
+        "a URL with a port, such as http://db1.example.com:7171, where clients reach this node",
+    ))
 }
 
 /// What is listened on everywhere must be told where.

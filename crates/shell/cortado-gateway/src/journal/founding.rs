@@ -32,8 +32,8 @@ const RETRY: Duration = Duration::from_millis(500);
 impl Gateway {
     /// Makes the journal whenever this node leads `_cluster`, until there is one.
     ///
-    /// Waits for every node that is about to register, or, where those are not known, a while for as
-    /// many as it wants: replicas are placed once and for all.
+    /// Waits for every node that is about to register, or, where those are not known, a while for
+    /// as many as it wants: replicas are placed once and for all.
     ///
     /// * `leads`: whether this node leads `_cluster` now.
     pub async fn found_journal(self, leads: impl Fn() -> bool + Send) {

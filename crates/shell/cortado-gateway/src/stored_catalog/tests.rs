@@ -1,8 +1,8 @@
 //! What is stored in `_cluster` reads back as the catalog, or is refused with the reason.
 
 use super::*;
-use crate::catalog::{NodeDescription, NodeFacts};
 use crate::catalog::Pins;
+use crate::catalog::{NodeDescription, NodeFacts};
 use crate::cluster_log::{VERSION, VERSION_MAX, dropped_key, node_key, table_key, write};
 use crate::genesis::cluster_genesis;
 use crate::pins::pins_key;

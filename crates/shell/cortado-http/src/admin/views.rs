@@ -4,8 +4,8 @@
 
 use crate::operations::VERSION;
 use cortado_gateway::{
-    Catalog, Database, DatabaseStatus, DecisionEvent, NodeStatus, NotReady, PartitionStatus, ReplicaStatus,
-    Status, Table,
+    Catalog, Database, DatabaseStatus, DecisionEvent, NodeStatus, NotReady, PartitionStatus,
+    ReplicaStatus, Status, Table,
 };
 use cortado_wire::{
     ClusterAnswer, DatabaseAnswer, DatabaseStatusAnswer, EventAnswer, NodeAnswer, PartitionAnswer,

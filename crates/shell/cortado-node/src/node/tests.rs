@@ -18,8 +18,8 @@ use cortado_model::{
 };
 use cortado_peer::conformance::{Answer, FnPeer, Question};
 use cortado_peer::{
-    Level, Look, Membership, MemoryNetwork, MemoryPeers, Message, PeerLife, PeerNetwork, Read, ReadAnswer, SnapshotAnswer, SnapshotChunk,
-    SnapshotId, write_snapshot,
+    Level, Look, Membership, MemoryNetwork, MemoryPeers, Message, PeerLife, PeerNetwork, Read,
+    ReadAnswer, SnapshotAnswer, SnapshotChunk, SnapshotId, write_snapshot,
 };
 use cortado_replica::{Barrier, Body, ChainHash, FoldState, Frame, Record, StepDown, encode};
 use cortado_store::{Fault, MemoryStore};

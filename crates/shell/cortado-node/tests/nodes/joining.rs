@@ -4,15 +4,15 @@
 use crate::world::{Music, Stores, deadline, eventually, settings};
 use cortado_document::TableDefinition;
 use cortado_gateway::{DatabaseSpec, Declared, NodeDescription, NodeFacts};
+use cortado_log::memory::SharedMemoryBeats;
 use cortado_log::memory::SharedMemoryLog;
 use cortado_metrics::Registry;
 use cortado_model::NodeId;
 use cortado_node::{
-    Cluster, Components, DirectoryError, Founding, IdentityError, NodeSeats, RawSettings, SeatError,
-    StartError, begin_cluster,
+    Cluster, Components, DirectoryError, Founding, IdentityError, NodeSeats, RawSettings,
+    SeatError, StartError, begin_cluster,
 };
 use cortado_peer::MemoryNetwork;
-use cortado_log::memory::SharedMemoryBeats;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
@@ -182,8 +182,7 @@ async fn of_two_directories_that_start_under_one_name_one_holds_it() {
     let (_others, router) = site.nodes(["a", "b"]).await;
     let directories = [Directory::default(), Directory::default()];
     let [first, second] = &directories;
-    let joined =
-        tokio::join!(site.join("twin", Some(first)), site.join("twin", Some(second)));
+    let joined = tokio::join!(site.join("twin", Some(first)), site.join("twin", Some(second)));
     // Who has seen the other one's registration is refused at once, and the other one later.
     let (mut living, mut refused) = (Vec::new(), 0);
     for cluster in [joined.0, joined.1] {
