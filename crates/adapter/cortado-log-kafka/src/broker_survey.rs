@@ -1,6 +1,7 @@
 //! How the brokers are set, as far as it decides how long a failure lasts.
 //!
-//! Start reading at [`survey`]. Source: docs/operations/kafka.md, "What is demanded of the cluster".
+//! Start reading at [`survey`].
+//! Source: docs/operations/kafka.md, "What is demanded of the cluster".
 
 use crate::cluster_admin::ClusterAdmin;
 use crate::settings::KafkaSettings;
@@ -8,11 +9,10 @@ use std::collections::BTreeMap;
 use std::io;
 
 /// The settings that are looked at.
-const SETTINGS: [&str; 4] = [
+const SETTINGS: [&str; 3] = [
     "broker.session.timeout.ms",
     "broker.heartbeat.interval.ms",
     "auto.create.topics.enable",
-    "unclean.leader.election.enable",
 ];
 /// A session that is longer holds up every partition of a dead broker for that long.
 const SESSION_MS_MAX: u64 = 3_000;
@@ -40,24 +40,24 @@ impl SurveyedBroker {
         let mut advice = Vec::new();
         match self.session_timeout_ms() {
             Some(ms) if ms > SESSION_MS_MAX => advice.push(format!(
-                "broker {id}: broker.session.timeout.ms is {ms}; set it between {SESSION_MS_MIN} and \
-                 {SESSION_MS_MAX}, and broker.heartbeat.interval.ms to a fifth of that: the death of \
-                 any broker holds up all partitions that it keeps for so long"
+                "broker {id}: broker.session.timeout.ms is {ms}; set it between {SESSION_MS_MIN} \
+                 and {SESSION_MS_MAX}, and broker.heartbeat.interval.ms to a fifth of that: the \
+                 death of any broker holds up all partitions that it keeps for so long"
             )),
             Some(ms) if ms < SESSION_MS_MIN => advice.push(format!(
-                "broker {id}: broker.session.timeout.ms is {ms}; set it to {SESSION_MS_MIN} or more, \
-                 or a busy broker is taken for dead"
+                "broker {id}: broker.session.timeout.ms is {ms}; set it to {SESSION_MS_MIN} or \
+                 more, or a busy broker is taken for dead"
             )),
             Some(_) => {}
             None => advice.push(format!(
-                "broker {id} does not tell broker.session.timeout.ms: see that it is between \
-                 {SESSION_MS_MIN} and {SESSION_MS_MAX}"
+                "broker {id} does not tell broker.session.timeout.ms: see that it is \
+                 between {SESSION_MS_MIN} and {SESSION_MS_MAX}"
             )),
         }
         if self.settings.get("auto.create.topics.enable").is_some_and(|value| value == "true") {
             advice.push(format!(
-                "broker {id}: set auto.create.topics.enable to false, so that no other client makes a \
-                 topic by asking for it"
+                "broker {id}: set auto.create.topics.enable to false, so that no other client \
+                 makes a topic by asking for it"
             ));
         }
         advice

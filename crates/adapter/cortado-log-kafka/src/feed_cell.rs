@@ -234,6 +234,11 @@ impl FeedCell {
         self.ended.notify_one();
     }
 
+    /// Whether all that was asked for has come, and nothing is left for a reader at `position`.
+    pub(crate) fn is_used_up(&self, position: u64) -> bool {
+        self.with(|state| matches!(state.flow, Flow::Done) && position >= state.feed.next())
+    }
+
     /// Whether it tells nothing more to who joins.
     pub(crate) fn has_failed(&self) -> bool {
         self.with(|state| matches!(state.flow, Flow::Failed(_)))

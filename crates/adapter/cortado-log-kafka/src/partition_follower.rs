@@ -47,6 +47,11 @@ impl PartitionFollower {
     }
 
     fn attached(&mut self, log: &Arc<KnownLog>) -> &Attachment {
+        // Who has caught up goes on where everybody is, also if it only asks for the end.
+        let position = self.position.offset.0;
+        if self.attachment.as_ref().is_some_and(|it| it.cell.is_used_up(position)) {
+            self.detach();
+        }
         self.attachment
             .get_or_insert_with(|| self.feeds.attach(self.partition, log, self.position.offset.0))
     }

@@ -10,17 +10,17 @@ pub(crate) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
 /// How many letters are to be added, taken away or changed.
 fn distance(one: &str, other: &str) -> usize {
     let other: Vec<char> = other.chars().collect();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
+    let mut costs: Vec<usize> = (0..=other.len()).collect();
     for (i, left) in one.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
+        let mut diagonal = costs[0];
+        costs[0] = i + 1;
         for (j, right) in other.iter().enumerate() {
             let changed = diagonal + usize::from(left != *right);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(row[j] + 1).min(diagonal + 1);
+            diagonal = costs[j + 1];
+            costs[j + 1] = changed.min(costs[j] + 1).min(diagonal + 1);
         }
     }
-    row[other.len()]
+    costs[other.len()]
 }
 
 #[cfg(test)]

@@ -90,7 +90,7 @@ fn wait_until(what: &str, server: &Server, mut condition: impl FnMut(&mut Http) 
     let (begun, mut http) = (Instant::now(), server.http());
     while !condition(&mut http) {
         assert!(begun.elapsed() < BOUND, "not {what}:\n{}", server.said());
-        thread::sleep(LOOK);
+        thread::park_timeout(LOOK);
     }
 }
 
@@ -104,7 +104,7 @@ fn put(http: &mut Http, id: &str) {
             return;
         }
         assert!(begun.elapsed() < BOUND, "{id} not written: {answer:?}");
-        thread::sleep(LOOK);
+        thread::park_timeout(LOOK);
     }
 }
 
@@ -151,7 +151,7 @@ fn write_until(
                 200 | 201 => done.push(id),
                 _ => failed.push(format!("{answer:?}")),
             }
-            thread::sleep(Duration::from_millis(10));
+            thread::park_timeout(Duration::from_millis(10));
         }
         (done, failed)
     })

@@ -5,7 +5,7 @@ use crate::cluster::{
 };
 use bytes::Bytes;
 use cortado_log::conformance::block_on;
-use cortado_log::{Follower, Log};
+use cortado_log::{Follower, Log, ready_of};
 use cortado_log_kafka::KafkaLog;
 use std::thread;
 
@@ -40,6 +40,27 @@ fn a_reader_that_is_behind_reads_everything_and_holds_no_other_up() {
     fill(&log);
     check(quick.as_mut(), 0);
     check(slow.as_mut(), 0);
+}
+
+#[test]
+fn a_reader_that_has_caught_up_with_others_hears_of_what_comes() {
+    let Some(brokers) = shared_brokers() else { return };
+    let (runtime, spec) = (runtime(), spec(1));
+    let log = open(&runtime, &settings(brokers.bootstrap()));
+    block_on(log.create(&spec)).unwrap();
+    fill(&log);
+    let (mut first, mut second) = (log.follow(partition(0), at(0)), log.follow(partition(0), at(0)));
+    check(first.as_mut(), 0);
+    check(second.as_mut(), 0);
+    let mut producer = log.producer(partition(0));
+    producer.send(vec![Bytes::from_static(b"one more")]);
+    assert_eq!(offsets(&outcomes(producer.as_mut())), [RECORDS as u64]);
+    // Neither takes a page: each waits until there is something to take, and then knows the end.
+    for follower in [&mut first, &mut second] {
+        while follower.known_end().0 <= RECORDS as u64 {
+            block_on(ready_of(follower.as_mut()));
+        }
+    }
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::sleep;
+use tokio::time::interval;
 
 const A: NodeId = NodeId(1_001);
 const B: NodeId = NodeId(1_002);
@@ -48,8 +48,9 @@ async fn ask(place: &dyn PeerPlace, node: NodeId) -> Result<(), CallError> {
 
 async fn is_reached(place: &dyn PeerPlace, node: NodeId) {
     soon(async {
+        let mut look_again = interval(Duration::from_millis(5));
         while ask(place, node).await.is_err() {
-            sleep(Duration::from_millis(5)).await;
+            look_again.tick().await;
         }
     })
     .await;
