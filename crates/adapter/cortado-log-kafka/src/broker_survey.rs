@@ -9,11 +9,8 @@ use std::collections::BTreeMap;
 use std::io;
 
 /// The settings that are looked at.
-const SETTINGS: [&str; 3] = [
-    "broker.session.timeout.ms",
-    "broker.heartbeat.interval.ms",
-    "auto.create.topics.enable",
-];
+const SETTINGS: [&str; 3] =
+    ["broker.session.timeout.ms", "broker.heartbeat.interval.ms", "auto.create.topics.enable"];
 /// A session that is longer holds up every partition of a dead broker for that long.
 const SESSION_MS_MAX: u64 = 3_000;
 /// A shorter one takes a busy broker for dead.

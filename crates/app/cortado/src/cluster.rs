@@ -4,7 +4,7 @@
 
 use crate::failure::{Exit, Failure};
 use crate::kafka_arguments::KafkaMember;
-use crate::serve::{RawServe, open_log};
+use crate::serve::{RawServe, open_beats, open_log};
 use crate::server_arguments::{Form, OutputArguments};
 use crate::terminal::stdout;
 use clap::{Args, Subcommand, ValueHint};
@@ -77,7 +77,9 @@ struct Begun {
 }
 
 async fn begin(settings: &KafkaSettings) -> Result<Begun, Failure> {
-    let (log, beats) = open_log(settings).await?;
+    let log = open_log(settings).await?;
+    // Makes their topic.
+    drop(open_beats(settings).await?);
     let (brokers, mut advice) = match KafkaLog::survey(settings).await {
         Ok(brokers) => {
             let advice = brokers.iter().flat_map(SurveyedBroker::advice).collect();
@@ -92,8 +94,6 @@ async fn begin(settings: &KafkaSettings) -> Result<Begun, Failure> {
         ),
     };
     let begun = begin_cluster(&log).await;
-    // Their topic is made by now.
-    drop(beats);
     let (cluster, is_new) = begun.map_err(|error| not_begun(&error, settings))?;
     if settings.replication_factor == 1 {
         advice.push(

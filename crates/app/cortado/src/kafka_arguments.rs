@@ -113,12 +113,10 @@ pub(crate) fn not_opened(error: &KafkaOpenError) -> Failure {
         KafkaOpenError::Unreachable { .. } => failure
             .next("check that the brokers run and that this machine reaches them")
             .next("kafka must name addresses of brokers, as in --kafka broker1:9092,broker2:9092"),
-        KafkaOpenError::TooFewBrokers { .. } => failure
-            .next("start the missing brokers")
-            .next(
-                "for development, --allow-unreplicated-log makes do with one: a lost disk is a \
+        KafkaOpenError::TooFewBrokers { .. } => failure.next("start the missing brokers").next(
+            "for development, --allow-unreplicated-log makes do with one: a lost disk is a \
                  lost log",
-            ),
+        ),
     }
 }
 

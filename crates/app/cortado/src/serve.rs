@@ -7,7 +7,7 @@ mod node_store;
 mod running;
 mod settings;
 
-pub(crate) use running::open_log;
+pub(crate) use running::{open_beats, open_log};
 pub(crate) use settings::RawServe;
 
 use crate::dev::warn_if_exposed;

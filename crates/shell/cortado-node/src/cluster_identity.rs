@@ -139,8 +139,11 @@ pub async fn begin_cluster(log: &dyn Log) -> Result<(ClusterUuid, bool), Identit
     Ok((cluster, cluster == own))
 }
 
-/// Refuses a log that is missing or empty.
-async fn check_begun(log: &dyn Log) -> Result<(), IdentityError> {
+/// Refuses a log in which no cluster has begun: it is missing or empty.
+///
+/// # Errors
+/// See [`IdentityError`].
+pub async fn check_begun(log: &dyn Log) -> Result<(), IdentityError> {
     match log.verify(&cluster_spec()).await {
         Ok(_) => {}
         Err(VerifyError::Missing) => return Err(IdentityError::LogEmpty),

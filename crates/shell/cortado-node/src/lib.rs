@@ -43,7 +43,9 @@ mod watcher;
 pub use cortado_gateway::NodeDescription;
 
 pub use cluster::{Cluster, StartError};
-pub use cluster_identity::{Founding, IdentityError, begin_cluster, folded_in, logged};
+pub use cluster_identity::{
+    Founding, IdentityError, begin_cluster, check_begun, folded_in, logged,
+};
 pub use components::Components;
 pub use directory::{DirectoryError, MemoryDirectories, NodeDirectories, NodeIdentity};
 pub use node_seat::{NodeSeats, SeatError};

@@ -49,7 +49,8 @@ fn a_reader_that_has_caught_up_with_others_hears_of_what_comes() {
     let log = open(&runtime, &settings(brokers.bootstrap()));
     block_on(log.create(&spec)).unwrap();
     fill(&log);
-    let (mut first, mut second) = (log.follow(partition(0), at(0)), log.follow(partition(0), at(0)));
+    let (mut first, mut second) =
+        (log.follow(partition(0), at(0)), log.follow(partition(0), at(0)));
     check(first.as_mut(), 0);
     check(second.as_mut(), 0);
     let mut producer = log.producer(partition(0));

@@ -21,7 +21,7 @@ use cortado_metrics::Registry;
 use cortado_model::{DatabaseId, NodeId, with_causes};
 use cortado_node::{
     Cluster, Components, Founding, IdentityError, MemoryDirectories, NodeDescription,
-    NodeDirectories, NodeError, NodeSeats, RawSettings, StartError, StoreFactory,
+    NodeDirectories, NodeError, NodeSeats, RawSettings, StartError, StoreFactory, check_begun,
 };
 use cortado_peer_http::{HttpListening, HttpNetwork, PeerTiming};
 use cortado_peer_security::Security;
@@ -76,7 +76,11 @@ impl ServedNode {
             Is::Node(node) => Some(OnDisk::open(node, files.store_tables_max)?),
             Is::Router => None,
         };
-        let (log, beats) = open_log(&settings.kafka).await?;
+        let log = open_log(&settings.kafka).await?;
+        // Before anything is made there.
+        let begun = check_begun(&log).await.map_err(StartError::Identity);
+        begun.map_err(|error| not_joined(&error, &settings))?;
+        let beats = open_beats(&settings.kafka).await?;
         let metrics = Arc::new(metrics_of_process());
         let checked = RawSettings {
             nodes: 1,
@@ -215,15 +219,21 @@ fn security_of(settings: &ServeSettings) -> Result<Security, Failure> {
     security.map_err(|error| Failure::usage(with_causes(&error)))
 }
 
-/// The log and the streams of beats of a cluster.
+/// The log of a cluster.
 ///
 /// # Errors
 /// What stands in the way, and what to do about it.
-pub(crate) async fn open_log(settings: &KafkaSettings) -> Result<(KafkaLog, KafkaBeats), Failure> {
+pub(crate) async fn open_log(settings: &KafkaSettings) -> Result<KafkaLog, Failure> {
     info!(kafka = settings.bootstrap_servers, "connecting to the log");
-    let log = KafkaLog::open(settings.clone()).await.map_err(|error| not_opened(&error))?;
-    let beats = KafkaBeats::open(settings.clone()).await.map_err(|error| not_opened(&error))?;
-    Ok((log, beats))
+    KafkaLog::open(settings.clone()).await.map_err(|error| not_opened(&error))
+}
+
+/// The streams of beats of a cluster, which are made if they are not there.
+///
+/// # Errors
+/// What stands in the way, and what to do about it.
+pub(crate) async fn open_beats(settings: &KafkaSettings) -> Result<KafkaBeats, Failure> {
+    KafkaBeats::open(settings.clone()).await.map_err(|error| not_opened(&error))
 }
 
 /// From now on lines of text name databases and nodes as the command line does.
