@@ -65,8 +65,8 @@ impl Site {
 
     /// The command line of a node whose data is in `directory`.
     fn node(&self, name: &str, directory: &str) -> Command {
-        let mut command = self.cortado(&["serve", "--node", name, "--data"]);
-        command.arg(self.data(directory));
+        let mut command = self.cortado(&["serve", "--node", name]);
+        command.arg("--data").arg(self.data(directory));
         command.args(["--listen", "127.0.0.1:0", "--peer-listen", "127.0.0.1:0"]);
         command
     }
