@@ -181,7 +181,12 @@ fn a_cluster_of_processes_loses_no_write_and_is_renewed_without_a_failed_request
     let mut http = router.http();
     (0..20).for_each(|number| put(&mut http, &format!("before{number}")));
     // No goodbye: the others take over.
-    let led = leaders(&mut http)[0].clone().unwrap();
+    let mut led = None;
+    wait_until("led", &router, |http| {
+        led = leaders(http).remove(0);
+        led.is_some()
+    });
+    let led = led.unwrap();
     let at = nodes.iter().position(|(name, _)| *name == led).unwrap();
     let (name, dead) = nodes.remove(at);
     dead.kill();
