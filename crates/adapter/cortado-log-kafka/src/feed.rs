@@ -198,8 +198,10 @@ impl Feed {
         }
     }
 
-    /// Whether so little is left that more should come.
-    pub(crate) fn has_room(&self, bytes_max: usize) -> bool {
+    /// Whether so little is left that more should come: of what the fastest reader has not taken,
+    /// since it waits for no other.
+    pub(crate) fn has_room(&mut self, bytes_max: usize) -> bool {
+        self.make_room(bytes_max / 2);
         self.entries.is_empty() || self.bytes < bytes_max / 2
     }
 
@@ -271,11 +273,12 @@ mod tests {
         assert_eq!((push(&mut feed, 5), push(&mut feed, 6)), (Pushed::Taken, Pushed::Taken));
         assert_eq!(push(&mut feed, 7), Pushed::Full);
         assert!(!feed.has_room(30));
+        // The slowest has not taken them: they are kept until room is needed.
         assert_eq!(take(&mut feed, A, 5, 20), (vec![5, 6], 7));
-        // The slowest has not taken them: they are kept until there is no room.
-        assert!(!feed.has_room(30));
+        assert_eq!(feed.bytes(), 30);
+        assert!(feed.has_room(30));
+        assert_eq!((feed.first(), feed.bytes()), (7, 10));
         assert_eq!(push(&mut feed, 8), Pushed::Taken);
-        assert_eq!((feed.first(), feed.bytes()), (7, 20));
         assert_eq!(take(&mut feed, B, 5, 100), (vec![], 5), "it has fallen behind");
         assert!(!feed.join(B, 5) && feed.join(B, 7));
     }

@@ -32,6 +32,8 @@ mod one_read;
 mod watch;
 mod beat_inbox;
 mod beats;
+#[cfg(test)]
+mod tests;
 
 pub use beats::KafkaBeats;
 pub use open_error::KafkaOpenError;

@@ -29,6 +29,8 @@ pub(crate) struct ProducerPool {
     lanes: Vec<Mutex<Lane>>,
     /// Made ahead of time: a new one needs up to half a second to its first acknowledgement.
     spare: Arc<Mutex<Option<Arc<ProducerClient>>>>,
+    /// A client that is younger is not replaced.
+    patience: Duration,
 }
 
 /// One client, and those that it has replaced.
@@ -46,12 +48,21 @@ pub(crate) struct LaneNumber(usize);
 
 impl ProducerPool {
     pub(crate) fn new(settings: &KafkaSettings) -> KafkaResult<ProducerPool> {
+        ProducerPool::with_patience(settings, REPLACED_AFTER)
+    }
+
+    /// * `patience`: how old a client is before it is replaced because it does not answer.
+    pub(crate) fn with_patience(
+        settings: &KafkaSettings,
+        patience: Duration,
+    ) -> KafkaResult<ProducerPool> {
         let lane = |_| {
             let client = Arc::new(ProducerClient::new(settings)?);
             Ok(Mutex::new(Lane { client, since: Instant::now(), former: Vec::new() }))
         };
         let lanes = (0..settings.producers).map(lane).collect::<KafkaResult<_>>()?;
-        let pool = ProducerPool { settings: settings.clone(), lanes, spare: Arc::default() };
+        let (settings, spare) = (settings.clone(), Arc::default());
+        let pool = ProducerPool { settings, lanes, spare, patience };
         pool.prepare_spare();
         Ok(pool)
     }
@@ -80,7 +91,7 @@ impl ProducerPool {
     /// A producer was abandoned, and `records` of it are not answered.
     pub(crate) fn gave_up(&self, lane: LaneNumber, client: &Arc<ProducerClient>, records: usize) {
         client.settle(records);
-        let is_old = self.lanes[lane.0].lock().since.elapsed() >= REPLACED_AFTER;
+        let is_old = self.lanes[lane.0].lock().since.elapsed() >= self.patience;
         if records > 0 && is_old {
             info!(records, "a Kafka producer does not answer; a new one takes its place");
             self.replace(lane, client);

@@ -1,10 +1,16 @@
 //! A cluster that tests share, and what they do to it with other tools than the log.
 
 use cortado_kafka_brokers::{KafkaBrokers, brokers_for_test};
-use cortado_log::LogSpec;
+use bytes::Bytes;
+use cortado_log::conformance::block_on;
+use cortado_log::{
+    AppendOutcome, Follower, Log, LogEntry, LogSpec, Producer, outcomes_of, page_of,
+};
 use cortado_log_kafka::{KafkaLog, KafkaSettings};
-use cortado_model::{DatabaseId, PartitionId, PartitionUuid};
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use cortado_model::{DatabaseId, LogOffset, LogPosition, PartitionId, PartitionUuid};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication,
+};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -105,6 +111,14 @@ impl Tools {
         }
     }
 
+    /// Gives a topic this setting, and the defaults for all others.
+    pub(crate) fn reset_topic(&self, runtime: &Runtime, name: &str, setting: (&str, &str)) {
+        let change = AlterConfig::new(ResourceSpecifier::Topic(name)).set(setting.0, setting.1);
+        let options = AdminOptions::new();
+        let altered = runtime.block_on(self.admin.alter_configs([&change], &options)).unwrap();
+        assert!(altered.iter().all(Result::is_ok), "{altered:?}");
+    }
+
     /// Address of the broker that leads a partition.
     pub(crate) fn broker_leader(&self, topic: &str, partition: i32) -> String {
         loop {
@@ -118,4 +132,46 @@ impl Tools {
             }
         }
     }
+}
+
+/// Appends texts and awaits what becomes of them.
+pub(crate) fn append(log: &dyn Log, number: u32, texts: &[&str]) -> Vec<AppendOutcome> {
+    let mut producer = log.producer(partition(number));
+    producer.send(texts.iter().map(|text| Bytes::copy_from_slice(text.as_bytes())).collect());
+    outcomes(producer.as_mut())
+}
+
+/// The outcomes of all that is outstanding.
+pub(crate) fn outcomes(producer: &mut dyn Producer) -> Vec<AppendOutcome> {
+    let mut outcomes = Vec::new();
+    while producer.outstanding() > 0 {
+        block_on(outcomes_of(producer, &mut outcomes));
+    }
+    outcomes
+}
+
+/// The offsets of records that all landed.
+#[track_caller]
+pub(crate) fn offsets(outcomes: &[AppendOutcome]) -> Vec<u64> {
+    let offset = |outcome: &AppendOutcome| match outcome {
+        AppendOutcome::At(position) => position.offset.0,
+        other => panic!("{other:?}"),
+    };
+    outcomes.iter().map(offset).collect()
+}
+
+/// The texts of the next records, `count` of them or a few more.
+#[track_caller]
+pub(crate) fn follow(follower: &mut dyn Follower, count: usize) -> Vec<String> {
+    let mut seen = Vec::new();
+    while seen.len() < count {
+        let page = block_on(page_of(follower, 1 << 20)).unwrap();
+        let text = |entry: LogEntry| String::from_utf8_lossy(&entry.record).into_owned();
+        seen.extend(page.entries.into_iter().map(text));
+    }
+    seen
+}
+
+pub(crate) fn at(offset: u64) -> LogPosition {
+    LogPosition { offset: LogOffset(offset), epoch: 0 }
 }
