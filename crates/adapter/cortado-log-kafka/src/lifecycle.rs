@@ -212,12 +212,13 @@ impl Lifecycle {
             .zip(partitions)
             .map(|(log, partition)| (Arc::clone(&log.topic), kafka_number(partition.number)))
             .collect();
-        let (ids, firsts, ends) = tokio::join!(
+        // The edges of a log that is gone are asked for in vain: who it was is answered first.
+        let (ids, firsts, ends) = tokio::try_join!(
             self.ids(&logs),
             self.edges(&places, OffsetEdge::First),
             self.edges(&places, OffsetEdge::End),
-        );
-        let edges = ids?.into_iter().zip(firsts?.into_iter().zip(ends?));
+        )?;
+        let edges = ids.into_iter().zip(firsts.into_iter().zip(ends));
         Ok(edges
             .map(|(log, ((first, _), (end, epoch)))| {
                 // Both are asked for at once: the log may have been trimmed in between.

@@ -74,7 +74,9 @@ impl ProducerClient {
 
     /// Whether it can append no more.
     pub(crate) fn has_ended(&self) -> bool {
-        self.load.ended.load(Ordering::Relaxed)
+        let is_fatal =
+            |producer: &ThreadedProducer<Deliveries>| producer.client().fatal_error().is_some();
+        self.load.ended.load(Ordering::Relaxed) || self.producer.as_ref().is_some_and(is_fatal)
     }
 
     /// Bytes of the records that it holds.

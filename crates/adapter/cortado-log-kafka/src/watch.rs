@@ -74,6 +74,8 @@ impl IdentityWatch {
     fn saw(&mut self, log: &Arc<KnownLog>, standing: Standing, feeds: &Feeds) {
         if standing == Standing::Here {
             self.seen.remove(&log.topic);
+            // An id is given once: brokers that had just started did not know it yet.
+            log.stands(Standing::Here);
             return;
         }
         let before = self.seen.insert(Arc::clone(&log.topic), standing);

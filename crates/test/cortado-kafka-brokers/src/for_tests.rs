@@ -4,6 +4,8 @@ use crate::brokers::{BrokerSettings, KafkaBrokers, Lifetime};
 use crate::cache;
 use crate::error::BrokersError;
 use std::env;
+use std::fs;
+use std::path::Path;
 
 /// Starts brokers that are quick to see a death and end with this process; `None` where there is
 /// no Java or no Maven, and the test cannot be run.
@@ -13,8 +15,9 @@ use std::env;
 pub fn brokers_for_test(brokers: u32, clients: u32) -> Option<KafkaBrokers> {
     let must_run = env::var("CI").is_ok_and(|value| value == "true" || value == "1");
     let folder = cache::folder().map(|cache| {
-        let number = fastrand::u32(..);
-        cache.join("tests").join(format!("kafka-{}-{number:08x}", std::process::id()))
+        let (tests, number) = (cache.join("tests"), fastrand::u32(..));
+        sweep(&tests);
+        tests.join(format!("{NAME}{}-{number:08x}", std::process::id()))
     });
     let lifetime = Lifetime::OfThisProcess;
     let settings =
@@ -28,5 +31,41 @@ pub fn brokers_for_test(brokers: u32, clients: u32) -> Option<KafkaBrokers> {
             None
         }
         Err(error) => panic!("brokers for a test: {error}"),
+    }
+}
+
+/// What the folders of tests are called, before the id of the process.
+const NAME: &str = "kafka-";
+
+/// Removes what tests have left behind that were killed: their brokers ended with them.
+fn sweep(tests: &Path) {
+    for entry in fs::read_dir(tests).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let process = name.to_str().and_then(|name| name.strip_prefix(NAME)?.split('-').next());
+        let has_ended = |id: &str| !Path::new("/proc").join(id).exists();
+        if process.is_some_and(has_ended) {
+            // Another test may be faster.
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_killed_test_left_is_removed_and_nothing_else() {
+        let tests = tempfile::tempdir().expect("the machine has a directory for tests");
+        let own = format!("{NAME}{}-00000001", std::process::id());
+        // No process has an id so high.
+        let left = format!("{NAME}999999999-00000001");
+        for name in [own.as_str(), left.as_str(), "other"] {
+            fs::create_dir(tests.path().join(name)).expect("it is ours");
+        }
+        sweep(tests.path());
+        let is_there = |name: &str| tests.path().join(name).exists();
+        assert!(is_there(&own) && is_there("other") && !is_there(&left));
+        sweep(&tests.path().join("nothing"));
     }
 }

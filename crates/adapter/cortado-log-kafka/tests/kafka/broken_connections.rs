@@ -1,8 +1,6 @@
 //! Several batches of a partition under way while connections break and brokers die.
 
-use crate::cluster::{
-    at, follow, open, outcomes, partition, runtime, settings, spec,
-};
+use crate::cluster::{at, follow, open, outcomes, partition, runtime, settings, spec};
 use crate::relay::Relay;
 use bytes::Bytes;
 use cortado_kafka_brokers::{KafkaBrokers, brokers_for_test};

@@ -1,7 +1,7 @@
 //! A cluster that tests share, and what they do to it with other tools than the log.
 
-use cortado_kafka_brokers::{KafkaBrokers, brokers_for_test};
 use bytes::Bytes;
+use cortado_kafka_brokers::{KafkaBrokers, brokers_for_test};
 use cortado_log::conformance::block_on;
 use cortado_log::{
     AppendOutcome, Follower, Log, LogEntry, LogSpec, Producer, outcomes_of, page_of,

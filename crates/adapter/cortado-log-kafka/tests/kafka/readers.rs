@@ -34,8 +34,7 @@ fn a_reader_that_is_behind_reads_everything_and_holds_no_other_up() {
     let (runtime, spec) = (runtime(), spec(1));
     let log = open(&runtime, &settings(brokers.bootstrap()));
     block_on(log.create(&spec)).unwrap();
-    let (mut slow, mut quick) =
-        (log.follow(partition(0), at(0)), log.follow(partition(0), at(0)));
+    let (mut slow, mut quick) = (log.follow(partition(0), at(0)), log.follow(partition(0), at(0)));
     // Both read at the tip, and then one of them stands still.
     assert_eq!(slow.known_end().0 + quick.known_end().0, 0);
     fill(&log);
