@@ -45,7 +45,8 @@ const POLL: Duration = Duration::from_secs(1);
 pub struct KafkaBeats {
     topic: Arc<str>,
     streams: u32,
-    producer: ThreadedProducer<BeatDeliveries>,
+    /// `None` once it is let go.
+    producer: Option<ThreadedProducer<BeatDeliveries>>,
     inboxes: Arc<BeatInboxes>,
     closed: Arc<AtomicBool>,
 }
@@ -71,7 +72,7 @@ impl KafkaBeats {
         let inboxes = Arc::new(BeatInboxes::new(&ends));
         let deliveries = BeatDeliveries { inboxes: Arc::clone(&inboxes) };
         let producer = client_config::beat_producer(&settings).create_with_context(deliveries);
-        let producer = producer.map_err(client)?;
+        let producer = Some(producer.map_err(client)?);
         let closed = Arc::new(AtomicBool::new(false));
         let hearing = Hearing {
             settings,
@@ -134,7 +135,7 @@ impl Beats for KafkaBeats {
                 BaseRecord::with_opaque_to(&self.topic, ticket)
                     .partition(kafka_number(stream.0))
                     .payload(&beat);
-            if let Err((error, record)) = self.producer.send(record) {
+            if let Some(Err((error, record))) = self.producer.as_ref().map(|p| p.send(record)) {
                 let _ = record.delivery_opaque.tell.send(Err(Cause::refused(error)));
             }
         }
@@ -156,6 +157,9 @@ impl Beats for KafkaBeats {
 impl Drop for KafkaBeats {
     fn drop(&mut self) {
         self.closed.store(true, Ordering::Relaxed);
+        let producer = self.producer.take();
+        // To let go of a client waits for its threads.
+        thread::spawn(move || drop(producer));
     }
 }
 

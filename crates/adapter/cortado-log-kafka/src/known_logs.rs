@@ -19,6 +19,7 @@ pub(crate) struct KnownLogs {
 /// One topic under one id.
 #[derive(Debug)]
 pub(crate) struct KnownLog {
+    pub(crate) database: DatabaseId,
     pub(crate) topic: Arc<str>,
     pub(crate) id: LogId,
     pub(crate) partitions: u32,
@@ -67,6 +68,7 @@ impl KnownLogs {
             return;
         }
         let log = Arc::new(KnownLog {
+            database: spec.database,
             topic: Arc::from(topic),
             id,
             partitions: spec.partitions,

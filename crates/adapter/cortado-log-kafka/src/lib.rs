@@ -30,6 +30,7 @@ mod feeds;
 mod partition_follower;
 mod one_read;
 mod watch;
+mod thin_partition;
 mod beat_inbox;
 mod beats;
 #[cfg(test)]
@@ -38,6 +39,7 @@ mod tests;
 pub use beats::KafkaBeats;
 pub use open_error::KafkaOpenError;
 pub use settings::{KafkaSettingError, KafkaSettings};
+pub use thin_partition::ThinPartition;
 
 use cluster_admin::ClusterAdmin;
 use cortado_log::{
@@ -103,6 +105,17 @@ impl KafkaLog {
         }));
         let watch = watch.abort_handle();
         Ok(KafkaLog { runtime, known, lifecycle, producers, feeds, watch })
+    }
+
+    /// The partitions that fewer brokers keep in sync than should, for operators: some can be lost
+    /// with fewer deaths, and those below `min.insync.replicas` take nothing.
+    ///
+    /// That passes by itself, so it is no drift.
+    pub fn thin_partitions(&self) -> Pending<io::Result<Vec<ThinPartition>>> {
+        let (known, lifecycle) = (Arc::clone(&self.known), Arc::clone(&self.lifecycle));
+        let work =
+            self.spawn(async move { thin_partition::find(&known.all(), &lifecycle.admin).await });
+        Box::pin(async { work.await.unwrap_or_else(|error| Err(error.into())) })
     }
 
     /// Lets work go on whatever becomes of the caller.

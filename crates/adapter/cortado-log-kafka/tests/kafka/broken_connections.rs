@@ -6,7 +6,7 @@ use bytes::Bytes;
 use cortado_kafka_brokers::{KafkaBrokers, brokers_for_test};
 use cortado_log::conformance::block_on;
 use cortado_log::{AppendOutcome, Log, Producer, outcomes_of};
-use cortado_log_kafka::KafkaLog;
+use cortado_log_kafka::{KafkaLog, KafkaSettings, ThinPartition};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
@@ -112,6 +112,11 @@ fn order_survives_broken_connections_and_dead_brokers() {
         wait_for(answered, 1_000);
         brokers.kill(2).unwrap();
         wait_for(answered, 4_000);
+        // Nothing can be appended before the others go on without it.
+        let is_without_it = |thin: &ThinPartition| !thin.in_sync.contains(&2);
+        while block_on(log.thin_partitions()).unwrap().iter().filter(|t| is_without_it(t)).count()
+            < PARTITIONS as usize
+        {}
         brokers.start_again(2).unwrap();
         brokers.pause(3).unwrap();
         wait_for(answered, 6_000);
@@ -124,7 +129,7 @@ fn order_survives_broken_connections_and_dead_brokers() {
 fn abandoning_a_partition_while_brokers_stand_still_leaves_others_their_appends() {
     let Some(brokers) = brokers_for_test(1, 0) else { return };
     let runtime = runtime();
-    let alone = cortado_log_kafka::KafkaSettings {
+    let alone = KafkaSettings {
         replication_factor: 1,
         min_insync_replicas: 1,
         producers: 1,
