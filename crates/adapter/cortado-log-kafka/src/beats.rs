@@ -1,7 +1,8 @@
 //! Beats in a topic of their own: a stream for each broker, so that each broker's silence shows.
 //!
 //! A beat goes to every partition, each of which another broker leads. It is sent once: what comes
-//! late is worth nothing. Start reading at [`KafkaBeats`]. Source: docs/protocols/failover.md, "Beats".
+//! late is worth nothing. Start reading at [`KafkaBeats`].
+//! Source: docs/protocols/failover.md, "Beats".
 
 use crate::beat_inbox::{BeatInbox, BeatInboxes};
 use crate::client_config;

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 type Client = AdminClient<ClientVoice>;
 
-/// So many calls in a row without an answer, and the client is made anew: one that was made while
+/// So many calls running without an answer, and the client is made anew: one that was made while
 /// all brokers were down has been seen to answer nothing for long afterwards.
 const SILENT_MAX: u32 = 3;
 /// How long one try to learn offsets may take.
@@ -34,7 +34,7 @@ const GRACE: Duration = Duration::from_secs(1);
 pub(crate) struct ClusterAdmin {
     settings: KafkaSettings,
     client: Mutex<Arc<Client>>,
-    /// Calls in a row that had no answer.
+    /// Calls running that had no answer.
     silent: AtomicU32,
 }
 

@@ -2,7 +2,8 @@
 //! partition for each of its partitions.
 //!
 //! Decides nothing about generations: it orders bytes, and says what became of them. Start reading
-//! at [`KafkaLog`], then `delivery_verdict.rs` for what an append answers and `feeds.rs` for reading.
+//! at [`KafkaLog`], then `delivery_verdict.rs` for what an append answers and `feeds.rs` for what
+//! is read.
 //! Source: docs/protocols/replication.md, "The log port".
 
 mod settings;
@@ -62,8 +63,8 @@ use watch::Watched;
 
 /// The ordered records of many partitions, in the topics of a Kafka cluster.
 ///
-/// All that it does happens on its own threads and on the runtime in which it was opened, which must
-/// have a thread besides those that wait for answers.
+/// All that it does happens on its own threads and on the runtime in which it was opened, which
+/// must have a thread besides those that wait for answers.
 pub struct KafkaLog {
     runtime: Handle,
     known: Arc<KnownLogs>,
