@@ -136,7 +136,8 @@ impl Beats for KafkaBeats {
                 BaseRecord::with_opaque_to(&self.topic, ticket)
                     .partition(kafka_number(stream.0))
                     .payload(&beat);
-            if let Some(Err((error, record))) = self.producer.as_ref().map(|p| p.send(record)) {
+            let Some(producer) = &self.producer else { continue };
+            if let Err((error, record)) = producer.send(record) {
                 let _ = record.delivery_opaque.tell.send(Err(Cause::refused(error)));
             }
         }
