@@ -16,7 +16,7 @@ use cortado_kafka_ffi::OffsetEdge;
 use cortado_log::LogReadError;
 use cortado_model::PartitionId;
 use parking_lot::Mutex;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -45,6 +45,8 @@ pub(crate) struct Feeds {
     fetchers: Vec<Fetcher>,
     shared: Mutex<BTreeMap<PartitionId, Arc<FeedCell>>>,
     catching_up: Mutex<BTreeMap<PartitionId, Arc<Slots>>>,
+    /// Partitions whose own feed has room for more, while all feeds together have none; each once.
+    due: Mutex<VecDeque<PartitionId>>,
     budget: Arc<FeedBudget>,
     readers: AtomicU64,
 }
@@ -82,6 +84,7 @@ impl Feeds {
             fetchers: fetchers.collect::<io::Result<_>>()?,
             shared: Mutex::default(),
             catching_up: Mutex::default(),
+            due: Mutex::default(),
             budget: Arc::default(),
             readers: AtomicU64::new(0),
         });
@@ -143,10 +146,30 @@ impl Feeds {
         }
     }
 
-    /// There is room in a feed that was full.
-    pub(crate) fn go_on(&self, attachment: &Attachment) {
-        if let Some(own) = attachment.fetcher {
-            self.fetchers[own].fill(&attachment.cell);
+    /// Something was taken from feeds.
+    ///
+    /// * `due`: a partition whose own feed has room for more since now.
+    pub(crate) fn took(&self, due: Option<PartitionId>) {
+        self.due.lock().extend(due);
+        while self.budget.has_room() {
+            // Not longer than for this: whoever fills needs other locks.
+            let Some(next) = self.due.lock().pop_front() else { return };
+            self.fill_due(next);
+        }
+    }
+
+    /// Gives every feed a little that waits for its turn, whatever others hold: their readers may
+    /// stand still.
+    pub(crate) fn relieve(&self) {
+        let due = std::mem::take(&mut *self.due.lock());
+        due.into_iter().for_each(|partition| self.fill_due(partition));
+    }
+
+    fn fill_due(&self, partition: PartitionId) {
+        let shared = self.shared.lock();
+        // It may have gone meanwhile, with its last reader.
+        if let Some(cell) = shared.get(&partition).filter(|cell| matches!(cell.flow(), Flow::Due)) {
+            self.fetchers[self.fetcher_of(partition)].fill(cell);
         }
     }
 

@@ -33,6 +33,11 @@ impl PartitionProducer {
         PartitionProducer { known, pool, partition, lane, queue: Arc::default(), client: None }
     }
 
+    /// The log, if it can be appended to.
+    pub(crate) fn log(&self) -> Option<Arc<KnownLog>> {
+        self.known.of(self.partition).filter(|log| log.ended().is_none())
+    }
+
     /// Puts records in line behind one another; none after one that was not taken.
     fn hand_over(&mut self, records: &[Bytes], log: &Arc<KnownLog>) {
         let Some(client) = self.reserve(records.len()) else {
@@ -84,7 +89,7 @@ impl Producer for PartitionProducer {
         if records.is_empty() {
             return;
         }
-        let Some(log) = self.known.of(self.partition).filter(|log| log.ended().is_none()) else {
+        let Some(log) = self.log() else {
             return self.refuse(records.len(), &Cause::Missing);
         };
         let longest = records.iter().map(Bytes::len).max().unwrap_or_default();

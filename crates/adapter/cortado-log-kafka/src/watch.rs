@@ -37,6 +37,7 @@ pub(crate) async fn watch(watched: Watched) {
     loop {
         sleep(watched.interval).await;
         let Some(feeds) = watched.feeds.upgrade() else { return };
+        feeds.relieve();
         identities.look(&watched, &feeds).await;
         if looked.elapsed() >= CONSUMERS_EVERY {
             looked = Instant::now();
