@@ -26,8 +26,9 @@ type Client = AdminClient<ClientVoice>;
 /// So many tries running without an answer, and the client is made anew: one that was made while
 /// all brokers were down has been seen to answer nothing for long afterwards.
 const SILENT_MAX: u32 = 3;
-/// How long one try of a call may take. A try waits for the broker that it was meant for, which may
-/// have died, or that did not know a topic yet: better several.
+/// How long one try of a call may take, or a tenth of what the call may, if that is more. A try waits
+/// for the broker that it was meant for, which may have died, or that did not know a topic yet:
+/// better several.
 const TRY_WITHIN: Duration = Duration::from_secs(3);
 /// Above a call's own bound: its answer says why it failed.
 const GRACE: Duration = Duration::from_secs(1);
@@ -183,6 +184,11 @@ impl ClusterAdmin {
         Arc::clone(&self.client.lock())
     }
 
+    fn try_within(&self) -> Duration {
+        let call = self.settings.call_timeout;
+        TRY_WITHIN.max(call / 10).min(call)
+    }
+
     /// Asks on a thread that may block, again while nothing answers, until the time is over.
     async fn ask<T: Send + 'static>(
         &self,
@@ -192,7 +198,7 @@ impl ClusterAdmin {
         let until = Instant::now() + self.settings.call_timeout;
         loop {
             let (client, question) = (self.client(), Arc::clone(&question));
-            let within = TRY_WITHIN.min(self.settings.call_timeout);
+            let within = self.try_within();
             let asked = move || {
                 let answer = question(&client, within);
                 if answer.as_ref().is_err_and(is_passing) {
@@ -215,7 +221,7 @@ impl ClusterAdmin {
         F: Future<Output = KafkaResult<T>>,
     {
         let until = Instant::now() + self.settings.call_timeout;
-        let within = TRY_WITHIN.min(self.settings.call_timeout);
+        let within = self.try_within();
         // What the cluster does with it may take longer than a try; the next one finds it done.
         let options = AdminOptions::new().request_timeout(Some(within));
         let options = options.operation_timeout(Some(self.settings.call_timeout));

@@ -248,9 +248,19 @@ impl FeedCell {
         self.ended.notify_one();
     }
 
+    /// Nothing more comes here: readers go on elsewhere when they have taken what is left.
+    pub(crate) fn finish(&self) {
+        self.with(|state| {
+            if !matches!(state.flow, Flow::Failed(_)) {
+                state.flow = Flow::Done;
+            }
+            state.wake();
+        });
+    }
+
     /// Whether it tells nothing more to who joins.
-    pub(crate) fn has_failed(&self) -> bool {
-        self.with(|state| matches!(state.flow, Flow::Failed(_)))
+    pub(crate) fn has_ended(&self) -> bool {
+        self.with(|state| matches!(state.flow, Flow::Done | Flow::Failed(_)))
     }
 
     pub(crate) fn flow(&self) -> Flow {

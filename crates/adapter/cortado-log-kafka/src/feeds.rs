@@ -29,6 +29,8 @@ use tracing::{error, warn};
 
 /// How long a stretch for one who is behind may take, before it is tried anew.
 const CATCH_UP_WITHIN: Duration = Duration::from_secs(60);
+/// Further ahead of its feed, a reader does not wait for what it does not want: it gets another one.
+pub(crate) const SKIPPED_MAX: u64 = 10_000;
 /// After something that may pass.
 const PAUSE: Duration = Duration::from_millis(100);
 /// So many looks must agree that a log ends below what was read of it: a broker that has been
@@ -107,9 +109,11 @@ impl Feeds {
         let reader = ReaderId(self.readers.fetch_add(1, Ordering::Relaxed));
         let own = self.fetcher_of(partition);
         let mut shared = self.shared.lock();
-        let usable =
-            shared.get(&partition).filter(|cell| Arc::ptr_eq(&cell.log, log) && !cell.has_failed());
-        if let Some(cell) = usable {
+        let is_usable = |cell: &&Arc<FeedCell>| Arc::ptr_eq(&cell.log, log) && !cell.has_ended();
+        let is_far_ahead =
+            |cell: &&Arc<FeedCell>| position > cell.wanted().saturating_add(SKIPPED_MAX);
+        let usable = shared.get(&partition).filter(is_usable);
+        if let Some(cell) = usable.filter(|cell| !is_far_ahead(cell)) {
             if cell.join(reader, position) {
                 return Attachment { cell: Arc::clone(cell), reader, fetcher: Some(own) };
             }
@@ -121,7 +125,10 @@ impl Feeds {
         }
         let cell = Arc::new(self.new_cell(partition, log, position, None));
         cell.join(reader, position);
-        shared.insert(partition, Arc::clone(&cell));
+        if let Some(former) = shared.insert(partition, Arc::clone(&cell)) {
+            // Its readers go on in stretches.
+            former.finish();
+        }
         // Under the lock: in the order in which feeds take one another's place.
         self.fetchers[own].fill(&cell);
         Attachment { cell, reader, fetcher: Some(own) }

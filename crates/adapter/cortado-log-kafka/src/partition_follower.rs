@@ -3,15 +3,12 @@
 //! Start reading at [`PartitionFollower::find`].
 
 use crate::feed_cell::{Found, Readiness};
-use crate::feeds::{Attachment, Feeds};
+use crate::feeds::{Attachment, Feeds, SKIPPED_MAX};
 use crate::known_logs::{KnownLog, KnownLogs};
 use cortado_log::{Follower, LogPage, LogReadError};
 use cortado_model::{LogOffset, LogPosition, PartitionId};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-
-/// Further ahead, a reader begins anew instead of waiting for what it does not want.
-const SKIPPED_MAX: u64 = 10_000;
 
 /// Follows one partition of the log that it was when it began.
 pub(crate) struct PartitionFollower {

@@ -38,7 +38,7 @@ read -r _
 kill -KILL $! 2>/dev/null
 wait"#;
 /// How long a broker may take until it can be connected to; a machine with much to do is slow.
-const READY_WITHIN: Duration = Duration::from_secs(180);
+const READY_WITHIN: Duration = Duration::from_secs(600);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Whatever is the same for every broker.

@@ -1,7 +1,7 @@
 //! A broker is started, broken and removed; skipped where there is no Java or no Maven.
 
 use cortado_kafka_brokers::{
-    BrokerSettings, BrokerStatus, BrokersError, KafkaBrokers, Lifetime, brokers_for_test,
+    BrokerSettings, BrokerStatus, BrokersError, KafkaBrokers, Lifetime, Pace, brokers_for_test,
 };
 use std::net::TcpStream;
 use std::path::Path;
@@ -12,12 +12,18 @@ fn status(brokers: &KafkaBrokers) -> BrokerStatus {
 
 fn settings(folder: &Path) -> BrokerSettings {
     let lifetime = Lifetime::OfThisProcess;
-    BrokerSettings { folder: folder.to_owned(), brokers: 1, tuned: true, clients: 0, lifetime }
+    BrokerSettings {
+        folder: folder.to_owned(),
+        brokers: 1,
+        pace: Pace::Steady,
+        clients: 0,
+        lifetime,
+    }
 }
 
 #[test]
 fn a_broker_is_killed_started_again_and_removed() {
-    let Some(brokers) = brokers_for_test(1, 1) else { return };
+    let Some(brokers) = brokers_for_test(1, 1, Pace::Defaults) else { return };
     let address = brokers.bootstrap();
     assert!(matches!(status(&brokers), BrokerStatus::Runs(_)));
     assert!(TcpStream::connect(&address).is_ok());

@@ -3,7 +3,7 @@
 use crate::cluster::{at, follow, open, outcomes, partition, runtime, settings, spec};
 use crate::relay::Relay;
 use bytes::Bytes;
-use cortado_kafka_brokers::{KafkaBrokers, brokers_for_test};
+use cortado_kafka_brokers::{KafkaBrokers, Pace, brokers_for_test};
 use cortado_log::conformance::block_on;
 use cortado_log::{AppendOutcome, Log, Producer, outcomes_of};
 use cortado_log_kafka::{KafkaLog, KafkaSettings, ThinPartition};
@@ -93,7 +93,7 @@ fn relays(brokers: &KafkaBrokers) -> Vec<Relay> {
 
 #[test]
 fn order_survives_broken_connections_and_dead_brokers() {
-    let Some(brokers) = brokers_for_test(3, 1) else { return };
+    let Some(brokers) = brokers_for_test(3, 1, Pace::Defaults) else { return };
     let (runtime, relays) = (runtime(), relays(&brokers));
 
     let log = open_fresh(&runtime, brokers.bootstrap_of_client(1));
@@ -127,7 +127,7 @@ fn order_survives_broken_connections_and_dead_brokers() {
 
 #[test]
 fn abandoning_a_partition_while_brokers_stand_still_leaves_others_their_appends() {
-    let Some(brokers) = brokers_for_test(1, 0) else { return };
+    let Some(brokers) = brokers_for_test(1, 0, Pace::Defaults) else { return };
     let runtime = runtime();
     let alone = KafkaSettings {
         replication_factor: 1,

@@ -3,7 +3,7 @@
 use crate::cluster::{
     append, at, follow, open, partition, runtime, settings, shared_brokers, spec, topic_of,
 };
-use cortado_kafka_brokers::brokers_for_test;
+use cortado_kafka_brokers::{Pace, brokers_for_test};
 use cortado_log::conformance::block_on;
 use cortado_log::{Log, LogReadError, page_of};
 use cortado_log_kafka::KafkaSettings;
@@ -30,7 +30,7 @@ fn a_position_that_was_trimmed_is_told_so() {
 
 #[test]
 fn a_log_that_lost_its_records_is_truncated_and_not_new() {
-    let Some(brokers) = brokers_for_test(1, 0) else { return };
+    let Some(brokers) = brokers_for_test(1, 0, Pace::Defaults) else { return };
     let alone = KafkaSettings {
         replication_factor: 1,
         min_insync_replicas: 1,
