@@ -26,9 +26,9 @@ type Client = AdminClient<ClientVoice>;
 /// So many tries running without an answer, and the client is made anew: one that was made while
 /// all brokers were down has been seen to answer nothing for long afterwards.
 const SILENT_MAX: u32 = 3;
-/// How long one try of a call may take, or a tenth of what the call may, if that is more. A try waits
-/// for the broker that it was meant for, which may have died, or that did not know a topic yet:
-/// better several.
+/// How long one try of a call may take, or a tenth of what the call may, if that is more. A try
+/// waits for the broker that it was meant for, which may have died, or that did not know a topic
+/// yet: better several.
 const TRY_WITHIN: Duration = Duration::from_secs(3);
 /// Above a call's own bound: its answer says why it failed.
 const GRACE: Duration = Duration::from_secs(1);
@@ -153,6 +153,20 @@ impl ClusterAdmin {
         let resource = results.into_iter().next().transpose().map_err(told)?;
         let entries = resource.map(|resource| resource.entries).unwrap_or_default();
         Ok(entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?))).collect())
+    }
+
+    /// A setting of a broker, as it runs; `None` if it does not tell.
+    pub(crate) async fn broker_setting(
+        &self,
+        broker: i32,
+        name: &str,
+    ) -> io::Result<Option<String>> {
+        let resource = ResourceSpecifier::Broker(broker);
+        let results =
+            self.order(|client, options| client.describe_configs([&resource], options)).await?;
+        let told = |code| io::Error::other(format!("settings of broker {broker}: {code}"));
+        let resource = results.into_iter().next().transpose().map_err(told)?;
+        Ok(resource.and_then(|resource| resource.get(name)?.value.clone()))
     }
 
     /// Lets a partition forget what stands below an offset that is at most its end.

@@ -29,7 +29,7 @@ use tracing::{error, warn};
 
 /// How long a stretch for one who is behind may take, before it is tried anew.
 const CATCH_UP_WITHIN: Duration = Duration::from_secs(60);
-/// Further ahead of its feed, a reader does not wait for what it does not want: it gets another one.
+/// Further ahead of its feed, a reader does not wait for what it does not want: it gets another.
 pub(crate) const SKIPPED_MAX: u64 = 10_000;
 /// After something that may pass.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -185,8 +185,12 @@ impl Feeds {
         attachment.fetcher.and_then(|own| self.fetchers[own].known_end(&attachment.cell))
     }
 
-    /// Tells all readers of a log that it has ended.
-    pub(crate) fn tell_end(&self, log: &Arc<KnownLog>) {
+    /// Tells the readers of logs that have ended since the last time.
+    pub(crate) fn tell_ends(&self) {
+        self.lifecycle.known.take_ended().iter().for_each(|log| self.tell_end(log));
+    }
+
+    fn tell_end(&self, log: &Arc<KnownLog>) {
         let failure = match log.standing() {
             Standing::Here => return,
             Standing::Gone => FeedFailure::Missing,
