@@ -120,8 +120,8 @@ impl KafkaLog {
         Box::pin(async { work.await.unwrap_or_else(|error| Err(error.into())) })
     }
 
-    /// After how long without a sign of life the cluster takes a broker for dead: until then its death
-    /// holds up every partition that it is in sync with, whichever broker leads that.
+    /// After how long without a sign of life the cluster takes a broker for dead: until then its
+    /// death holds up every partition that it is in sync with, whichever broker leads that.
     ///
     /// The longest that any broker has as its `broker.session.timeout.ms`.
     pub fn broker_session_timeout(&self) -> Pending<io::Result<Duration>> {
