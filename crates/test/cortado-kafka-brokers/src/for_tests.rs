@@ -6,6 +6,7 @@ use crate::error::BrokersError;
 use crate::state::Pace;
 use std::env;
 use std::fs;
+use std::io::{self, Write};
 use std::path::Path;
 
 /// Starts brokers that end with this process; `None` where there is no Java or no Maven, and the
@@ -29,7 +30,8 @@ pub fn brokers_for_test(brokers: u32, clients: u32, pace: Pace) -> Option<KafkaB
         Err(error @ (BrokersError::NotInstalled { .. } | BrokersError::NotFetched { .. }))
             if !must_run =>
         {
-            eprintln!("skipped: there are no Kafka brokers here: {error}");
+            // Not `eprintln!`, which is shown of tests that fail only.
+            let _ = writeln!(io::stderr(), "skipped: there are no Kafka brokers here: {error}");
             None
         }
         Err(error) => panic!("brokers for a test: {error}"),
