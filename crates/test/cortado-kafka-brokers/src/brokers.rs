@@ -198,7 +198,7 @@ impl KafkaBrokers {
     /// # Errors
     /// There is no such broker, or it does not run.
     pub fn stop(&self, id: u32) -> Result<(), BrokersError> {
-        self.end_process(id, Signal::INT)
+        self.end_process(id, Signal::TERM)
     }
 
     fn end_process(&self, id: u32, signal: Signal) -> Result<(), BrokersError> {

@@ -40,8 +40,12 @@ fn a_broker_is_killed_started_again_and_removed() {
     brokers.start_again(1).unwrap();
     assert!(TcpStream::connect(&address).is_ok());
 
+    // Told to end, it ends in good order.
     let folder = brokers.data_folder(1);
-    assert!(folder.is_dir());
+    let clean = folder.join(".kafka_cleanshutdown");
+    assert!(!clean.exists());
+    brokers.stop(1).unwrap();
+    assert!(clean.exists());
     drop(brokers);
     assert!(!folder.exists());
     assert!(TcpStream::connect(&address).is_err());
