@@ -107,8 +107,8 @@ impl AdminCall {
 
 impl Drop for AdminCall {
     fn drop(&mut self) {
-        // SAFETY: both were made in `new`, are freed here only, and an answer that comes later finds
-        // the queue by a count of its own.
+        // SAFETY: both were made in `new` and are freed here only; an answer that comes later has a
+        // count of its own on the queue.
         unsafe {
             sys::rd_kafka_AdminOptions_destroy(self.options);
             sys::rd_kafka_queue_destroy(self.queue);

@@ -6,7 +6,7 @@
 //! client share its cores: read the ratios, not the numbers.
 
 use bytes::Bytes;
-use cortado_kafka_brokers::brokers_for_test;
+use cortado_kafka_brokers::{Pace, brokers_for_test};
 use cortado_log::{AppendOutcome, Log, LogSpec, outcomes_of};
 use cortado_log_kafka::{KafkaLog, KafkaSettings};
 use cortado_model::{DatabaseId, PartitionId, PartitionUuid};
@@ -27,7 +27,7 @@ const PRODUCERS: usize = 8;
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
 fn main() -> Outcome<()> {
-    let Some(brokers) = brokers_for_test(3, 0) else { return Ok(()) };
+    let Some(brokers) = brokers_for_test(3, 0, Pace::Steady) else { return Ok(()) };
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {

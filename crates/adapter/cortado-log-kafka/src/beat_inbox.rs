@@ -55,7 +55,8 @@ impl BeatInboxes {
     /// A beat was acknowledged at an offset.
     pub(crate) fn sent(&self, stream: BeatStream, offset: u64) {
         if let Some(place) = self.inner.lock().streams.get_mut(stream.0 as usize) {
-            place.sent = place.sent.max(offset + 1);
+            // In the order of the log; or back at the beginning, in a topic that was created anew.
+            place.sent = offset + 1;
         }
     }
 
@@ -64,11 +65,16 @@ impl BeatInboxes {
         let at = stream.0 as usize;
         let mut inner = self.inner.lock();
         let Some(place) = inner.streams.get_mut(at) else { return };
+        let is_anew = offset < place.heard;
         place.heard = offset + 1;
         let beat = Bytes::copy_from_slice(beat);
         inner.followers.retain(|follower| {
             let Some(follower) = follower.upgrade() else { return false };
-            follower.lock().put(at, offset, &beat);
+            let mut follower = follower.lock();
+            if is_anew {
+                follower.begin_anew(at);
+            }
+            follower.put(at, offset, &beat);
             true
         });
     }
@@ -97,6 +103,13 @@ impl BeatInboxes {
 }
 
 impl BeatInbox {
+    /// The topic was created anew: offsets of the former one mean nothing in it.
+    fn begin_anew(&mut self, stream: usize) {
+        if let Some(from) = self.from.get_mut(stream) {
+            *from = 0;
+        }
+    }
+
     fn put(&mut self, stream: usize, offset: u64, beat: &Bytes) {
         let (Some(from), Some(beats)) = (self.from.get(stream), self.beats.get_mut(stream)) else {
             return;
@@ -159,6 +172,21 @@ mod tests {
         assert_eq!(taken(&early), ["0a", "1b", "1c"]);
         assert_eq!(taken(&late), ["1c"]);
         assert_eq!((inboxes.unheard(), inboxes.places()), (0, vec![6, 2]));
+    }
+
+    #[test]
+    fn a_topic_that_was_created_anew_is_heard() {
+        let inboxes = BeatInboxes::new(&[500]);
+        let follower = inboxes.follow();
+        inboxes.sent(S0, 500);
+        inboxes.heard(S0, 0, b"a");
+        assert_eq!(taken(&follower), ["0a"]);
+        inboxes.sent(S0, 1);
+        inboxes.heard(S0, 1, b"b");
+        assert_eq!((taken(&follower), inboxes.unheard()), (vec!["0b".to_owned()], 0));
+        inboxes.heard(S0, 2, b"c");
+        inboxes.heard(S0, 3, b"d");
+        assert_eq!(taken(&inboxes.follow()), [""; 0]);
     }
 
     #[test]

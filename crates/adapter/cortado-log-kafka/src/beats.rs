@@ -1,7 +1,8 @@
 //! Beats in a topic of their own: a stream for each broker, so that each broker's silence shows.
 //!
 //! A beat goes to every partition, each of which another broker leads. It is sent once: what comes
-//! late is worth nothing. Start reading at [`KafkaBeats`]. Source: docs/protocols/failover.md, "Beats".
+//! late is worth nothing. Start reading at [`KafkaBeats`].
+//! Source: docs/protocols/failover.md, "Beats".
 
 use crate::beat_inbox::{BeatInbox, BeatInboxes};
 use crate::client_config;
@@ -135,7 +136,8 @@ impl Beats for KafkaBeats {
                 BaseRecord::with_opaque_to(&self.topic, ticket)
                     .partition(kafka_number(stream.0))
                     .payload(&beat);
-            if let Some(Err((error, record))) = self.producer.as_ref().map(|p| p.send(record)) {
+            let Some(producer) = &self.producer else { continue };
+            if let Err((error, record)) = producer.send(record) {
                 let _ = record.delivery_opaque.tell.send(Err(Cause::refused(error)));
             }
         }

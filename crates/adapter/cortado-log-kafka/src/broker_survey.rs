@@ -66,8 +66,11 @@ pub(crate) async fn survey(settings: KafkaSettings) -> io::Result<Vec<SurveyedBr
     let admin = ClusterAdmin::new(settings).map_err(io::Error::other)?;
     let mut found = Vec::new();
     for id in admin.brokers().await? {
-        let mut told = admin.broker_settings(id).await?;
-        told.retain(|name, _| SETTINGS.contains(&name.as_str()));
+        let mut told = BTreeMap::new();
+        for name in SETTINGS {
+            let value = admin.broker_setting(id, name).await?;
+            told.extend(value.map(|value| (name.to_owned(), value)));
+        }
         found.push(SurveyedBroker { id, settings: told });
     }
     Ok(found)

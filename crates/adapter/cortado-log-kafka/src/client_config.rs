@@ -9,8 +9,8 @@ use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 const QUEUED_RECORDS_MAX: &str = "100000";
 /// Bytes of them: four records of the largest length.
 pub(crate) const QUEUED_BYTES_MAX: u64 = 4 * BATCH_BYTES_MAX as u64;
-/// Bytes of one answer that holds records; the largest record comes whole whatever this says.
-const FETCH_BYTES_MAX: usize = 32 << 20;
+/// Bytes of one answer that holds records.
+const FETCH_BYTES_MAX: usize = BATCH_BYTES_MAX + (1 << 20);
 
 /// Appends: in order, each record once, acknowledged by all that are in sync.
 pub(crate) fn producer(settings: &KafkaSettings) -> ClientConfig {
@@ -66,8 +66,8 @@ pub(crate) fn consumer(settings: &KafkaSettings) -> ClientConfig {
         .set("message.max.bytes", BATCH_BYTES_MAX.to_string())
         .set("fetch.max.bytes", FETCH_BYTES_MAX.to_string())
         .set("receive.message.max.bytes", (FETCH_BYTES_MAX + (1 << 20)).to_string())
-        // Per client; what a partition's readers hold is bounded by themselves.
-        .set("queued.max.messages.kbytes", "16384");
+        // Per client, and dropped when a feed stops: what readers hold is bounded by the feeds.
+        .set("queued.max.messages.kbytes", "4096");
     config
 }
 

@@ -19,14 +19,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
+use tokio::time::{Instant, timeout};
 
 type Client = AdminClient<ClientVoice>;
 
-/// So many calls in a row without an answer, and the client is made anew: one that was made while
+/// So many tries running without an answer, and the client is made anew: one that was made while
 /// all brokers were down has been seen to answer nothing for long afterwards.
 const SILENT_MAX: u32 = 3;
-/// How long one try to learn offsets may take.
-const OFFSETS_WITHIN: Duration = Duration::from_secs(3);
+/// How long one try of a call may take, or a tenth of what the call may, if that is more. A try
+/// waits for the broker that it was meant for, which may have died, or that did not know a topic
+/// yet: better several.
+const TRY_WITHIN: Duration = Duration::from_secs(3);
 /// Above a call's own bound: its answer says why it failed.
 const GRACE: Duration = Duration::from_secs(1);
 
@@ -34,7 +37,7 @@ const GRACE: Duration = Duration::from_secs(1);
 pub(crate) struct ClusterAdmin {
     settings: KafkaSettings,
     client: Mutex<Arc<Client>>,
-    /// Calls in a row that had no answer.
+    /// Tries running that had no answer.
     silent: AtomicU32,
 }
 
@@ -75,10 +78,7 @@ impl ClusterAdmin {
         partitions: Vec<(Arc<str>, i32)>,
         edge: OffsetEdge,
     ) -> io::Result<Vec<ListedOffset>> {
-        // A try that began with a broker that does not know the topic yet comes to nothing, and
-        // lasts as long as it may: better several.
         self.ask(move |client, timeout| {
-            let timeout = timeout.min(OFFSETS_WITHIN);
             let partitions: Vec<(&str, i32)> =
                 partitions.iter().map(|(topic, number)| (topic.as_ref(), *number)).collect();
             list_offsets(client.inner(), &partitions, edge, timeout)
@@ -90,7 +90,7 @@ impl ClusterAdmin {
     pub(crate) async fn brokers(&self) -> io::Result<Vec<i32>> {
         let mut brokers = self
             .ask(|client, timeout| {
-                let metadata = client.inner().fetch_metadata(Some("__consumer_offsets"), timeout);
+                let metadata = client.inner().fetch_metadata(Some(ANY_TOPIC), timeout);
                 let metadata = metadata.map_err(|error| failed(&error))?;
                 Ok(metadata.brokers().iter().map(rdkafka::metadata::MetadataBroker::id).collect())
             })
@@ -121,9 +121,7 @@ impl ClusterAdmin {
         for (setting, value) in settings {
             topic = topic.set(setting, value);
         }
-        let client = self.client();
-        let created = client.create_topics([&topic], &self.options());
-        let results = self.bounded(created).await?;
+        let results = self.order(|client, options| client.create_topics([&topic], options)).await?;
         match results.into_iter().next() {
             Some(Ok(_)) => Ok(TopicCreated::Created),
             Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => Ok(TopicCreated::ExistsAlready),
@@ -134,9 +132,7 @@ impl ClusterAdmin {
 
     /// Deletes a topic; nothing to delete is no error.
     pub(crate) async fn delete_topic(&self, name: &str) -> io::Result<()> {
-        let client = self.client();
-        let deleted = client.delete_topics(&[name], &self.options());
-        let results = self.bounded(deleted).await?;
+        let results = self.order(|client, options| client.delete_topics(&[name], options)).await?;
         match results.into_iter().next() {
             Some(Ok(_))
             | Some(Err((
@@ -150,26 +146,27 @@ impl ClusterAdmin {
 
     /// The settings of a topic; none at all of one that does not exist.
     pub(crate) async fn topic_settings(&self, name: &str) -> io::Result<BTreeMap<String, String>> {
-        let client = self.client();
         let topic = ResourceSpecifier::Topic(name);
-        let described = client.describe_configs([&topic], &self.options());
-        let results = self.bounded(described).await?;
+        let results =
+            self.order(|client, options| client.describe_configs([&topic], options)).await?;
         let told = |code| io::Error::other(format!("settings of topic {name}: {code}"));
         let resource = results.into_iter().next().transpose().map_err(told)?;
         let entries = resource.map(|resource| resource.entries).unwrap_or_default();
         Ok(entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?))).collect())
     }
 
-    /// The settings of a broker.
-    pub(crate) async fn broker_settings(&self, id: i32) -> io::Result<BTreeMap<String, String>> {
-        let client = self.client();
-        let broker = ResourceSpecifier::Broker(id);
-        let described = client.describe_configs([&broker], &self.options());
-        let results = self.bounded(described).await?;
-        let told = |code| io::Error::other(format!("settings of broker {id}: {code}"));
+    /// A setting of a broker, as it runs; `None` if it does not tell.
+    pub(crate) async fn broker_setting(
+        &self,
+        broker: i32,
+        name: &str,
+    ) -> io::Result<Option<String>> {
+        let resource = ResourceSpecifier::Broker(broker);
+        let results =
+            self.order(|client, options| client.describe_configs([&resource], options)).await?;
+        let told = |code| io::Error::other(format!("settings of broker {broker}: {code}"));
         let resource = results.into_iter().next().transpose().map_err(told)?;
-        let entries = resource.map(|resource| resource.entries).unwrap_or_default();
-        Ok(entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?))).collect())
+        Ok(resource.and_then(|resource| resource.get(name)?.value.clone()))
     }
 
     /// Lets a partition forget what stands below an offset that is at most its end.
@@ -184,9 +181,7 @@ impl ClusterAdmin {
         let mut offsets = TopicPartitionList::new();
         let offset = Offset::Offset(i64::try_from(below).map_err(io::Error::other)?);
         offsets.add_partition_offset(topic, partition, offset).map_err(io::Error::other)?;
-        let client = self.client();
-        let deleted = client.delete_records(&offsets, &self.options());
-        let done = self.bounded(deleted).await?;
+        let done = self.order(|client, options| client.delete_records(&offsets, options)).await?;
         match done.elements().first().map(|element| element.error()) {
             Some(Ok(())) => Ok(true),
             Some(Err(error))
@@ -203,35 +198,64 @@ impl ClusterAdmin {
         Arc::clone(&self.client.lock())
     }
 
-    fn options(&self) -> AdminOptions {
-        let timeout = Some(self.settings.call_timeout);
-        AdminOptions::new().request_timeout(timeout).operation_timeout(timeout)
+    fn try_within(&self) -> Duration {
+        let call = self.settings.call_timeout;
+        TRY_WITHIN.max(call / 10).min(call)
     }
 
-    /// Asks on a thread that may block.
+    /// Asks on a thread that may block, again while nothing answers, until the time is over.
     async fn ask<T: Send + 'static>(
         &self,
-        question: impl FnOnce(&Client, Duration) -> Result<T, AdminCallError> + Send + 'static,
+        question: impl Fn(&Client, Duration) -> Result<T, AdminCallError> + Send + Sync + 'static,
     ) -> io::Result<T> {
-        let (client, timeout) = (self.client(), self.settings.call_timeout);
-        let asked = tokio::task::spawn_blocking(move || question(&client, timeout)).await;
-        let answer = asked.map_err(io::Error::other)?;
-        self.heard(!matches!(
-            &answer,
-            Err(AdminCallError::NoAnswer { .. })
-                | Err(AdminCallError::Failed { code: TIMED_OUT, .. })
-        ));
-        answer.map_err(io::Error::other)
+        let question = Arc::new(question);
+        let until = Instant::now() + self.settings.call_timeout;
+        loop {
+            let (client, question) = (self.client(), Arc::clone(&question));
+            let within = self.try_within();
+            let asked = move || {
+                let answer = question(&client, within);
+                if answer.as_ref().is_err_and(is_passing) {
+                    look_around(&client, within);
+                }
+                answer
+            };
+            let asked = tokio::task::spawn_blocking(asked).await.map_err(io::Error::other)?;
+            let is_passing = asked.as_ref().is_err_and(is_passing);
+            self.heard(!is_passing);
+            if !is_passing || Instant::now() > until {
+                return asked.map_err(io::Error::other);
+            }
+        }
     }
 
-    async fn bounded<T>(&self, call: impl Future<Output = KafkaResult<T>>) -> io::Result<T> {
-        let bound = self.settings.call_timeout + GRACE;
-        let answer = match tokio::time::timeout(bound, call).await {
-            Ok(answer) => answer.map_err(io::Error::other),
-            Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut)),
-        };
-        self.heard(!matches!(&answer, Err(error) if error.kind() == io::ErrorKind::TimedOut));
-        answer
+    /// Gives an order that may be given twice, again while nothing answers, until the time is over.
+    async fn order<T, F>(&self, order: impl Fn(&Client, &AdminOptions) -> F) -> io::Result<T>
+    where
+        F: Future<Output = KafkaResult<T>>,
+    {
+        let until = Instant::now() + self.settings.call_timeout;
+        let within = self.try_within();
+        // What the cluster does with it may take longer than a try; the next one finds it done.
+        let options = AdminOptions::new().request_timeout(Some(within));
+        let options = options.operation_timeout(Some(self.settings.call_timeout));
+        loop {
+            let client = self.client();
+            let answer = timeout(within + GRACE, order(&client, &options)).await;
+            let is_passing = match &answer {
+                Ok(Ok(_)) => false,
+                Ok(Err(error)) => is_passing(&failed(error)),
+                Err(_) => true,
+            };
+            self.heard(!is_passing);
+            if is_passing && Instant::now() < until {
+                let look = move || look_around(&client, within);
+                tokio::task::spawn_blocking(look).await.map_err(io::Error::other)?;
+                continue;
+            }
+            let late = |_| io::Error::from(io::ErrorKind::TimedOut);
+            return answer.map_err(late)?.map_err(io::Error::other);
+        }
     }
 
     /// Counts calls without an answer, and replaces a client that has fallen silent.
@@ -252,8 +276,39 @@ impl ClusterAdmin {
     }
 }
 
-/// librdkafka's own code for what was not answered in time.
+/// Learns anew which brokers there are: calls go to the one that the cluster names as its
+/// controller, and it may have died since.
+fn look_around(client: &Client, within: Duration) {
+    // Whatever comes of it: the next try tells.
+    let _ = client.inner().fetch_metadata(Some(ANY_TOPIC), within);
+}
+
+/// Asked for because a topic must be named; it need not be there.
+const ANY_TOPIC: &str = "__consumer_offsets";
+
+/// Whether another try may have an answer.
+fn is_passing(error: &AdminCallError) -> bool {
+    match error {
+        AdminCallError::NoAnswer { .. } => true,
+        AdminCallError::Failed { code, .. } => matches!(
+            *code,
+            TRANSPORT
+                | TIMED_OUT
+                | ALL_BROKERS_DOWN
+                | NO_ENTRY
+                | REQUEST_TIMED_OUT
+                | NOT_CONTROLLER
+        ),
+    }
+}
+
+/// Codes of the protocol, and negative ones of librdkafka.
+const REQUEST_TIMED_OUT: i32 = 7;
+const NOT_CONTROLLER: i32 = 41;
+const NO_ENTRY: i32 = -156;
 const TIMED_OUT: i32 = -185;
+const ALL_BROKERS_DOWN: i32 = -187;
+const TRANSPORT: i32 = -195;
 
 /// Who keeps the partitions of a new topic.
 pub(crate) enum TopicReplicas<'a> {
@@ -270,4 +325,24 @@ fn make(settings: &KafkaSettings) -> KafkaResult<Client> {
 fn failed(error: &KafkaError) -> AdminCallError {
     let code = error.rdkafka_error_code().map_or(-1, |code| code as i32);
     AdminCallError::Failed { code, text: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    #[tokio::test]
+    async fn a_client_that_answers_nothing_is_made_anew() {
+        // Something listens there, and never answers.
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut settings = KafkaSettings::new(silent.local_addr().unwrap().to_string());
+        settings.call_timeout = Duration::from_millis(50);
+        let admin = ClusterAdmin::new(settings).unwrap();
+        let first = admin.client();
+        for _ in 0..SILENT_MAX {
+            assert!(admin.topic("t").await.is_err());
+        }
+        assert!(!Arc::ptr_eq(&first, &admin.client()));
+    }
 }

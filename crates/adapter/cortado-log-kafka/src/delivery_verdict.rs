@@ -71,10 +71,10 @@ fn is_certain(code: i32) -> bool {
             | UNSUPPORTED_VERSION
             | UNSUPPORTED_FOR_MESSAGE_FORMAT
             | POLICY_VIOLATION
-            | INVALID_PRODUCER_EPOCH
+            | STALE_PRODUCER
             | INVALID_PRODUCER_ID_MAPPING
-            | FENCED_LEADER_EPOCH
-            | UNKNOWN_LEADER_EPOCH
+            | FENCED_BROKER_LEADER
+            | UNKNOWN_BROKER_LEADER
             | UNSUPPORTED_COMPRESSION
             | INVALID_RECORD
             | UNSTABLE_OFFSET_COMMIT
@@ -92,7 +92,7 @@ pub(crate) fn ends_the_client(code: i32) -> bool {
             | INCONSISTENT
             | GAPLESS_GUARANTEE
             | OUT_OF_ORDER_SEQUENCE
-            | INVALID_PRODUCER_EPOCH
+            | STALE_PRODUCER
             | INVALID_PRODUCER_ID_MAPPING
             | PRODUCER_FENCED
     )
@@ -110,10 +110,10 @@ const UNSUPPORTED_VERSION: i32 = 35;
 const UNSUPPORTED_FOR_MESSAGE_FORMAT: i32 = 43;
 const POLICY_VIOLATION: i32 = 44;
 const OUT_OF_ORDER_SEQUENCE: i32 = 45;
-const INVALID_PRODUCER_EPOCH: i32 = 47;
+const STALE_PRODUCER: i32 = 47;
 const INVALID_PRODUCER_ID_MAPPING: i32 = 49;
-const FENCED_LEADER_EPOCH: i32 = 74;
-const UNKNOWN_LEADER_EPOCH: i32 = 75;
+const FENCED_BROKER_LEADER: i32 = 74;
+const UNKNOWN_BROKER_LEADER: i32 = 75;
 const UNSUPPORTED_COMPRESSION: i32 = 76;
 const INVALID_RECORD: i32 = 87;
 const UNSTABLE_OFFSET_COMMIT: i32 = 88;

@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn the_epoch_is_that_of_the_last_record_taken() {
+    fn a_position_tells_when_its_last_record_was_appended() {
         let mut feed = feed_with(&[(A, 5)]);
         push(&mut feed, 5);
         feed.vouch(9);

@@ -15,12 +15,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 use tokio::sync::Notify;
 
-/// What one feed may hold while there is room in all.
+/// What one feed may hold while there is room in all: as much as a consumer gets at once.
 const FEED_BYTES_MAX: usize = 1 << 20;
 /// What it may hold otherwise; a record that is longer is held alone.
 const FEED_BYTES_MIN: usize = 16 << 10;
-/// What all feeds hold together before each is limited further: some for every partition of a large
-/// node, or a few that are far behind.
+/// What all feeds hold together before each is limited further, and waits its turn.
 const ALL_BYTES_MAX: u64 = 64 << 20;
 
 /// What all feeds hold together.
@@ -33,9 +32,13 @@ impl FeedBudget {
         (self.0.load(Ordering::Relaxed), ALL_BYTES_MAX)
     }
 
+    /// Whether there is room for another feed's records.
+    pub(crate) fn has_room(&self) -> bool {
+        self.0.load(Ordering::Relaxed) < ALL_BYTES_MAX
+    }
+
     fn feed_bytes_max(&self) -> usize {
-        let is_spent = self.0.load(Ordering::Relaxed) >= ALL_BYTES_MAX;
-        if is_spent { FEED_BYTES_MIN } else { FEED_BYTES_MAX }
+        if self.has_room() { FEED_BYTES_MAX } else { FEED_BYTES_MIN }
     }
 
     fn changed(&self, before: usize, after: usize) {
@@ -75,8 +78,10 @@ struct CellState {
 pub(crate) enum Flow {
     /// Yes.
     Runs,
-    /// When there is room.
+    /// When what it holds was taken.
     Full,
+    /// When its turn comes.
+    Due,
     /// When it is known why something is missing.
     Judged,
     /// No: this was all that was asked for.
@@ -106,6 +111,15 @@ pub(crate) enum Filled {
     Stop,
     /// It lets go of the partition until this gap is explained.
     Gap { from: u64, to: u64 },
+}
+
+/// Whether a reader finds something where it reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Readiness {
+    /// A page or an error.
+    Here,
+    /// Not here: see [`Found::Elsewhere`].
+    Elsewhere,
 }
 
 /// What a reader finds.
@@ -213,7 +227,7 @@ impl FeedCell {
     /// More may come from now on; answers whether it is wanted.
     pub(crate) fn resume(&self) -> bool {
         self.with(|state| match state.flow {
-            Flow::Judged | Flow::Full | Flow::Runs => {
+            Flow::Judged | Flow::Full | Flow::Due | Flow::Runs => {
                 state.flow = Flow::Runs;
                 true
             }
@@ -234,14 +248,19 @@ impl FeedCell {
         self.ended.notify_one();
     }
 
-    /// Whether all that was asked for has come, and nothing is left for a reader at `position`.
-    pub(crate) fn is_used_up(&self, position: u64) -> bool {
-        self.with(|state| matches!(state.flow, Flow::Done) && position >= state.feed.next())
+    /// Nothing more comes here: readers go on elsewhere when they have taken what is left.
+    pub(crate) fn finish(&self) {
+        self.with(|state| {
+            if !matches!(state.flow, Flow::Failed(_)) {
+                state.flow = Flow::Done;
+            }
+            state.wake();
+        });
     }
 
     /// Whether it tells nothing more to who joins.
-    pub(crate) fn has_failed(&self) -> bool {
-        self.with(|state| matches!(state.flow, Flow::Failed(_)))
+    pub(crate) fn has_ended(&self) -> bool {
+        self.with(|state| matches!(state.flow, Flow::Done | Flow::Failed(_)))
     }
 
     pub(crate) fn flow(&self) -> Flow {
@@ -271,51 +290,57 @@ impl FeedCell {
         })
     }
 
-    /// A reader goes on elsewhere, not before where it stands; answers whether room was made that
-    /// was waited for.
+    /// A reader goes on elsewhere, not before where it stands; answers whether more is due now.
     pub(crate) fn advance(&self, reader: ReaderId, position: u64) -> bool {
-        let bytes_max = self.budget.feed_bytes_max();
         self.with(|state| {
             state.feed.advance(reader, position);
-            state.has_new_room(bytes_max)
+            state.becomes_due()
         })
     }
 
-    /// Ready if a reader at `position` would find something.
+    /// Ready if a reader at `position` finds something, here or elsewhere.
     pub(crate) fn poll_ready(
         &self,
         context: &mut Context<'_>,
         reader: ReaderId,
         position: u64,
-    ) -> Poll<()> {
+    ) -> Poll<Readiness> {
         self.with(|state| {
-            if state.finds_something(position) {
-                return Poll::Ready(());
+            if position < state.feed.first() {
+                return Poll::Ready(Readiness::Elsewhere);
             }
-            state.wakers.insert(reader, context.waker().clone());
-            Poll::Pending
+            if position < state.feed.next() {
+                return Poll::Ready(Readiness::Here);
+            }
+            match state.flow {
+                Flow::Failed(_) => Poll::Ready(Readiness::Here),
+                Flow::Done => Poll::Ready(Readiness::Elsewhere),
+                Flow::Runs | Flow::Full | Flow::Due | Flow::Judged => {
+                    state.wakers.insert(reader, context.waker().clone());
+                    Poll::Pending
+                }
+            }
         })
     }
 
-    /// What a reader finds, and whether room was made that was waited for; `None` is nothing yet.
+    /// What a reader finds, and whether more is due now; `None` is nothing yet.
     pub(crate) fn take(
         &self,
         reader: ReaderId,
         from: LogPosition,
         bytes_max: usize,
     ) -> (Option<Found>, bool) {
-        let held_max = self.budget.feed_bytes_max();
         self.with(|state| {
             if from.offset.0 < state.feed.first() {
                 return (Some(Found::Elsewhere), false);
             }
             if let Some(page) = state.feed.take(reader, from, bytes_max) {
-                return (Some(Found::Page(page)), state.has_new_room(held_max));
+                return (Some(Found::Page(page)), state.becomes_due());
             }
             match &state.flow {
                 Flow::Failed(failure) => (Some(Found::Failed(failure.to_error())), false),
                 Flow::Done => (Some(Found::Elsewhere), false),
-                Flow::Runs | Flow::Full | Flow::Judged => (None, state.has_new_room(held_max)),
+                Flow::Runs | Flow::Full | Flow::Due | Flow::Judged => (None, state.becomes_due()),
             }
         })
     }
@@ -340,17 +365,13 @@ impl CellState {
         std::mem::take(&mut self.wakers).into_values().for_each(Waker::wake);
     }
 
-    fn finds_something(&self, position: u64) -> bool {
-        let is_here = position < self.feed.next();
-        is_here || matches!(self.flow, Flow::Done | Flow::Failed(_))
-    }
-
-    fn has_new_room(&mut self, bytes_max: usize) -> bool {
-        let has = matches!(self.flow, Flow::Full) && self.feed.has_room(bytes_max);
-        if has {
-            self.flow = Flow::Runs;
+    /// Whether a feed that was full has room for more since now.
+    fn becomes_due(&mut self) -> bool {
+        let is_due = matches!(self.flow, Flow::Full) && self.feed.has_room(FEED_BYTES_MAX);
+        if is_due {
+            self.flow = Flow::Due;
         }
-        has
+        is_due
     }
 }
 

@@ -16,7 +16,7 @@ use cortado_kafka_ffi::OffsetEdge;
 use cortado_log::LogReadError;
 use cortado_model::PartitionId;
 use parking_lot::Mutex;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -29,6 +29,8 @@ use tracing::{error, warn};
 
 /// How long a stretch for one who is behind may take, before it is tried anew.
 const CATCH_UP_WITHIN: Duration = Duration::from_secs(60);
+/// Further ahead of its feed, a reader does not wait for what it does not want: it gets another.
+pub(crate) const SKIPPED_MAX: u64 = 10_000;
 /// After something that may pass.
 const PAUSE: Duration = Duration::from_millis(100);
 /// So many looks must agree that a log ends below what was read of it: a broker that has been
@@ -45,6 +47,8 @@ pub(crate) struct Feeds {
     fetchers: Vec<Fetcher>,
     shared: Mutex<BTreeMap<PartitionId, Arc<FeedCell>>>,
     catching_up: Mutex<BTreeMap<PartitionId, Arc<Slots>>>,
+    /// Partitions whose own feed has room for more, while all feeds together have none; each once.
+    due: Mutex<VecDeque<PartitionId>>,
     budget: Arc<FeedBudget>,
     readers: AtomicU64,
 }
@@ -82,6 +86,7 @@ impl Feeds {
             fetchers: fetchers.collect::<io::Result<_>>()?,
             shared: Mutex::default(),
             catching_up: Mutex::default(),
+            due: Mutex::default(),
             budget: Arc::default(),
             readers: AtomicU64::new(0),
         });
@@ -104,9 +109,11 @@ impl Feeds {
         let reader = ReaderId(self.readers.fetch_add(1, Ordering::Relaxed));
         let own = self.fetcher_of(partition);
         let mut shared = self.shared.lock();
-        let usable =
-            shared.get(&partition).filter(|cell| Arc::ptr_eq(&cell.log, log) && !cell.has_failed());
-        if let Some(cell) = usable {
+        let is_usable = |cell: &&Arc<FeedCell>| Arc::ptr_eq(&cell.log, log) && !cell.has_ended();
+        let is_far_ahead =
+            |cell: &&Arc<FeedCell>| position > cell.wanted().saturating_add(SKIPPED_MAX);
+        let usable = shared.get(&partition).filter(is_usable);
+        if let Some(cell) = usable.filter(|cell| !is_far_ahead(cell)) {
             if cell.join(reader, position) {
                 return Attachment { cell: Arc::clone(cell), reader, fetcher: Some(own) };
             }
@@ -118,7 +125,10 @@ impl Feeds {
         }
         let cell = Arc::new(self.new_cell(partition, log, position, None));
         cell.join(reader, position);
-        shared.insert(partition, Arc::clone(&cell));
+        if let Some(former) = shared.insert(partition, Arc::clone(&cell)) {
+            // Its readers go on in stretches.
+            former.finish();
+        }
         // Under the lock: in the order in which feeds take one another's place.
         self.fetchers[own].fill(&cell);
         Attachment { cell, reader, fetcher: Some(own) }
@@ -143,10 +153,30 @@ impl Feeds {
         }
     }
 
-    /// There is room in a feed that was full.
-    pub(crate) fn go_on(&self, attachment: &Attachment) {
-        if let Some(own) = attachment.fetcher {
-            self.fetchers[own].fill(&attachment.cell);
+    /// Something was taken from feeds.
+    ///
+    /// * `due`: a partition whose own feed has room for more since now.
+    pub(crate) fn took(&self, due: Option<PartitionId>) {
+        self.due.lock().extend(due);
+        while self.budget.has_room() {
+            // Not longer than for this: whoever fills needs other locks.
+            let Some(next) = self.due.lock().pop_front() else { return };
+            self.fill_due(next);
+        }
+    }
+
+    /// Gives every feed a little that waits for its turn, whatever others hold: their readers may
+    /// stand still.
+    pub(crate) fn relieve(&self) {
+        let due = std::mem::take(&mut *self.due.lock());
+        due.into_iter().for_each(|partition| self.fill_due(partition));
+    }
+
+    fn fill_due(&self, partition: PartitionId) {
+        let shared = self.shared.lock();
+        // It may have gone meanwhile, with its last reader.
+        if let Some(cell) = shared.get(&partition).filter(|cell| matches!(cell.flow(), Flow::Due)) {
+            self.fetchers[self.fetcher_of(partition)].fill(cell);
         }
     }
 
@@ -155,8 +185,12 @@ impl Feeds {
         attachment.fetcher.and_then(|own| self.fetchers[own].known_end(&attachment.cell))
     }
 
-    /// Tells all readers of a log that it has ended.
-    pub(crate) fn tell_end(&self, log: &Arc<KnownLog>) {
+    /// Tells the readers of logs that have ended since the last time.
+    pub(crate) fn tell_ends(&self) {
+        self.lifecycle.known.take_ended().iter().for_each(|log| self.tell_end(log));
+    }
+
+    fn tell_end(&self, log: &Arc<KnownLog>) {
         let failure = match log.standing() {
             Standing::Here => return,
             Standing::Gone => FeedFailure::Missing,

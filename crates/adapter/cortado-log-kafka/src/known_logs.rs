@@ -14,6 +14,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 #[derive(Debug, Default)]
 pub(crate) struct KnownLogs {
     logs: RwLock<BTreeMap<DatabaseId, Arc<KnownLog>>>,
+    /// Logs that have ended, and whose readers have not been told.
+    ended: Mutex<Vec<Arc<KnownLog>>>,
 }
 
 /// One topic under one id.
@@ -64,7 +66,7 @@ impl KnownLogs {
             log.id == id && *log.topic == *topic && log.partitions == spec.partitions
         };
         if let Some(log) = known.filter(is_same) {
-            log.stands(Standing::Here);
+            self.mark(log, Standing::Here);
             return;
         }
         let log = Arc::new(KnownLog {
@@ -76,26 +78,35 @@ impl KnownLogs {
             acknowledged: (0..spec.partitions).map(|_| AtomicU64::new(0)).collect(),
         });
         if let Some(former) = logs.insert(spec.database, log) {
-            former.stands(Standing::Replaced(id));
+            self.mark(&former, Standing::Replaced(id));
         }
     }
 
     /// The database was dropped, and its topic deleted.
     pub(crate) fn forget(&self, database: DatabaseId) {
         if let Some(former) = self.logs.write().remove(&database) {
-            former.stands(Standing::Gone);
+            self.mark(&former, Standing::Gone);
         }
+    }
+
+    /// Writes down what became of a log; answers whether that is news.
+    pub(crate) fn mark(&self, log: &Arc<KnownLog>, standing: Standing) -> bool {
+        let is_news = std::mem::replace(&mut *log.standing.lock(), standing) != standing;
+        if is_news && standing != Standing::Here {
+            self.ended.lock().push(Arc::clone(log));
+        }
+        is_news
+    }
+
+    /// Logs that have ended since the last time.
+    pub(crate) fn take_ended(&self) -> Vec<Arc<KnownLog>> {
+        std::mem::take(&mut *self.ended.lock())
     }
 }
 
 impl KnownLog {
     pub(crate) fn standing(&self) -> Standing {
         *self.standing.lock()
-    }
-
-    /// Writes down what became of it; answers whether that is news.
-    pub(crate) fn stands(&self, standing: Standing) -> bool {
-        std::mem::replace(&mut *self.standing.lock(), standing) != standing
     }
 
     /// Why the log cannot be read any more, if that is so.
@@ -154,5 +165,7 @@ mod tests {
         assert_eq!((latter.id, latter.acknowledge(0, 0)), (LogId(2), 0));
         logs.forget(DatabaseId(7));
         assert_eq!(latter.standing(), Standing::Gone);
+        let ended: Vec<LogId> = logs.take_ended().iter().map(|log| log.id).collect();
+        assert_eq!((ended, logs.take_ended().len()), (vec![LogId(1), LogId(2)], 0));
     }
 }

@@ -2,7 +2,8 @@
 //! partition for each of its partitions.
 //!
 //! Decides nothing about generations: it orders bytes, and says what became of them. Start reading
-//! at [`KafkaLog`], then `delivery_verdict.rs` for what an append answers and `feeds.rs` for reading.
+//! at [`KafkaLog`], then `delivery_verdict.rs` for what an append answers and `feeds.rs` for what
+//! is read.
 //! Source: docs/protocols/replication.md, "The log port".
 
 mod settings;
@@ -52,20 +53,21 @@ use cortado_model::{Budget, LogId, LogOffset, LogPosition, PartitionId};
 use feeds::Feeds;
 use known_logs::KnownLogs;
 use lifecycle::Lifecycle;
-use opening::require_brokers;
+use opening::{longest_session, require_brokers};
 use partition_follower::PartitionFollower;
 use partition_producer::PartitionProducer;
 use producer_pool::ProducerPool;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::task::{AbortHandle, JoinHandle};
 use watch::Watched;
 
 /// The ordered records of many partitions, in the topics of a Kafka cluster.
 ///
-/// All that it does happens on its own threads and on the runtime in which it was opened, which must
-/// have a thread besides those that wait for answers.
+/// All that it does happens on its own threads and on the runtime in which it was opened, which
+/// must have a thread besides those that wait for answers.
 pub struct KafkaLog {
     runtime: Handle,
     known: Arc<KnownLogs>,
@@ -128,6 +130,16 @@ impl KafkaLog {
         Box::pin(async { work.await.unwrap_or_else(|error| Err(error.into())) })
     }
 
+    /// After how long without a sign of life the cluster takes a broker for dead: until then its
+    /// death holds up every partition that it is in sync with, whichever broker leads that.
+    ///
+    /// The longest that any broker has as its `broker.session.timeout.ms`.
+    pub fn broker_session_timeout(&self) -> Pending<io::Result<Duration>> {
+        let lifecycle = Arc::clone(&self.lifecycle);
+        let work = self.spawn(async move { longest_session(&lifecycle.admin).await });
+        Box::pin(async { work.await.unwrap_or_else(|error| Err(error.into())) })
+    }
+
     /// Lets work go on whatever becomes of the caller.
     fn spawn<T, F>(&self, work: F) -> JoinHandle<T>
     where
@@ -145,26 +157,33 @@ impl Log for KafkaLog {
 
     fn create(&self, spec: &LogSpec) -> Pending<Result<LogId, CreateError>> {
         let (lifecycle, spec) = (Arc::clone(&self.lifecycle), spec.clone());
-        let work = self.spawn(async move { lifecycle.create(&spec).await });
+        let feeds = Arc::clone(&self.feeds);
+        let work = self.spawn(async move {
+            let created = lifecycle.create(&spec).await;
+            feeds.tell_ends();
+            created
+        });
         Box::pin(async { work.await.unwrap_or_else(|e| Err(CreateError::Unavailable(e.into()))) })
     }
 
     fn verify(&self, spec: &LogSpec) -> Pending<Result<Verified, VerifyError>> {
         let (lifecycle, spec) = (Arc::clone(&self.lifecycle), spec.clone());
-        let work = self.spawn(async move { lifecycle.verify(&spec).await });
+        let feeds = Arc::clone(&self.feeds);
+        let work = self.spawn(async move {
+            let verified = lifecycle.verify(&spec).await;
+            feeds.tell_ends();
+            verified
+        });
         Box::pin(async { work.await.unwrap_or_else(|e| Err(VerifyError::Unavailable(e.into()))) })
     }
 
     fn remove(&self, spec: &LogSpec) -> Pending<Result<(), RemoveError>> {
         let (lifecycle, spec) = (Arc::clone(&self.lifecycle), spec.clone());
-        let (known, feeds) = (Arc::clone(&self.known), Arc::clone(&self.feeds));
+        let feeds = Arc::clone(&self.feeds);
         let work = self.spawn(async move {
-            let former = known.of_database(spec.database);
-            lifecycle.remove(&spec).await?;
-            if let Some(former) = former {
-                feeds.tell_end(&former);
-            }
-            Ok(())
+            let removed = lifecycle.remove(&spec).await;
+            feeds.tell_ends();
+            removed
         });
         Box::pin(async { work.await.unwrap_or_else(|e| Err(RemoveError(e.into()))) })
     }

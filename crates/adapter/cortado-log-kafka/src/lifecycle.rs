@@ -79,7 +79,7 @@ impl Lifecycle {
         let topic = self.settled_topic(&name, None).await.map_err(unavailable)?;
         let Some(topic) = topic else {
             if let Some(known) = self.known.of_database(spec.database) {
-                known.stands(Standing::Gone);
+                self.known.mark(&known, Standing::Gone);
             }
             return Err(VerifyError::Missing);
         };

@@ -9,7 +9,7 @@ pub enum KafkaOpenError {
     /// A setting cannot be used.
     #[error("a setting of the Kafka log cannot be used")]
     Setting(#[from] KafkaSettingError),
-    /// A client could not be made: one of the further options is unknown to it, or has a wrong value.
+    /// A client could not be made: a further option is unknown to it, or has a wrong value.
     #[error("no Kafka client can be made with these settings")]
     Client(#[source] io::Error),
     /// The cluster does not answer. Look at the addresses, then try again.

@@ -3,6 +3,8 @@
 use crate::cluster_admin::ClusterAdmin;
 use crate::open_error::KafkaOpenError;
 use crate::settings::KafkaSettings;
+use std::io;
+use std::time::Duration;
 
 /// Looks whether there are enough brokers for the replicas that are demanded.
 pub(crate) async fn require_brokers(
@@ -19,3 +21,20 @@ pub(crate) async fn require_brokers(
     }
     Ok(brokers)
 }
+
+/// The longest session that any broker has with the controllers.
+///
+/// # Errors
+/// A broker cannot be asked, or does not tell.
+pub(crate) async fn longest_session(admin: &ClusterAdmin) -> io::Result<Duration> {
+    let mut longest = Duration::ZERO;
+    for broker in admin.brokers().await? {
+        let told = admin.broker_setting(broker, SESSION_TIMEOUT).await?;
+        let told = told.and_then(|told| told.parse().ok()).map(Duration::from_millis);
+        let untold = || io::Error::other(format!("broker {broker} tells no {SESSION_TIMEOUT}"));
+        longest = longest.max(told.ok_or_else(untold)?);
+    }
+    Ok(longest)
+}
+
+const SESSION_TIMEOUT: &str = "broker.session.timeout.ms";

@@ -2,16 +2,13 @@
 //!
 //! Start reading at [`PartitionFollower::find`].
 
-use crate::feed_cell::Found;
-use crate::feeds::{Attachment, Feeds};
+use crate::feed_cell::{Found, Readiness};
+use crate::feeds::{Attachment, Feeds, SKIPPED_MAX};
 use crate::known_logs::{KnownLog, KnownLogs};
 use cortado_log::{Follower, LogPage, LogReadError};
 use cortado_model::{LogOffset, LogPosition, PartitionId};
 use std::sync::Arc;
-use std::task::{Context, Poll};
-
-/// Further ahead, a reader begins anew instead of waiting for what it does not want.
-const SKIPPED_MAX: u64 = 10_000;
+use std::task::{Context, Poll, ready};
 
 /// Follows one partition of the log that it was when it began.
 pub(crate) struct PartitionFollower {
@@ -47,11 +44,6 @@ impl PartitionFollower {
     }
 
     fn attached(&mut self, log: &Arc<KnownLog>) -> &Attachment {
-        // Who has caught up goes on where everybody is, also if it only asks for the end.
-        let position = self.position.offset.0;
-        if self.attachment.as_ref().is_some_and(|it| it.cell.is_used_up(position)) {
-            self.detach();
-        }
         self.attachment
             .get_or_insert_with(|| self.feeds.attach(self.partition, log, self.position.offset.0))
     }
@@ -77,16 +69,13 @@ impl PartitionFollower {
                 }
             };
             let position = self.position;
-            let feeds = Arc::clone(&self.feeds);
             let attachment = self.attached(&log);
             let (cell, reader) = (Arc::clone(&attachment.cell), attachment.reader);
-            let (found, has_room) = cell.take(reader, position, bytes_max);
-            if has_room {
-                feeds.go_on(attachment);
-            }
+            let (found, is_due) = cell.take(reader, position, bytes_max);
             match found {
                 Some(Found::Page(page)) => {
                     self.position = page.next;
+                    self.took(is_due);
                     return Poll::Ready(Ok(page));
                 }
                 Some(Found::Elsewhere) => self.detach(),
@@ -94,23 +83,32 @@ impl PartitionFollower {
                     self.detach();
                     return Poll::Ready(Err(error));
                 }
-                None if cell.poll_ready(context, reader, position.offset.0).is_pending() => {
-                    return Poll::Pending;
+                None => {
+                    self.took(is_due);
+                    // Or it has come meanwhile.
+                    ready!(cell.poll_ready(context, reader, position.offset.0));
                 }
-                // It has come meanwhile.
-                None => {}
             }
         }
+    }
+
+    /// Tells the feeds that something was taken from the one that is read.
+    fn took(&self, is_due: bool) {
+        self.feeds.took(is_due.then_some(self.partition));
     }
 }
 
 impl Follower for PartitionFollower {
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let Ok(log) = self.log() else { return Poll::Ready(()) };
-        let position = self.position.offset.0;
-        let attachment = self.attached(&log);
-        let (cell, reader) = (Arc::clone(&attachment.cell), attachment.reader);
-        cell.poll_ready(context, reader, position)
+        loop {
+            let Ok(log) = self.log() else { return Poll::Ready(()) };
+            let position = self.position.offset.0;
+            let attachment = self.attached(&log);
+            match ready!(attachment.cell.poll_ready(context, attachment.reader, position)) {
+                Readiness::Here => return Poll::Ready(()),
+                Readiness::Elsewhere => self.detach(),
+            }
+        }
     }
 
     fn poll_page(
@@ -133,10 +131,9 @@ impl Follower for PartitionFollower {
         if !is_near {
             return self.detach();
         }
-        if let Some(attachment) = &self.attachment
-            && attachment.cell.advance(attachment.reader, to.offset.0)
-        {
-            self.feeds.go_on(attachment);
+        if let Some(attachment) = &self.attachment {
+            let is_due = attachment.cell.advance(attachment.reader, to.offset.0);
+            self.took(is_due);
         }
     }
 

@@ -33,10 +33,15 @@ impl PartitionProducer {
         PartitionProducer { known, pool, partition, lane, queue: Arc::default(), client: None }
     }
 
+    /// The log, if it can be appended to.
+    pub(crate) fn log(&self) -> Option<Arc<KnownLog>> {
+        self.known.of(self.partition).filter(|log| log.ended().is_none())
+    }
+
     /// Puts records in line behind one another; none after one that was not taken.
     fn hand_over(&mut self, records: &[Bytes], log: &Arc<KnownLog>) {
         let Some(client) = self.reserve(records.len()) else {
-            return self.refuse(records.len(), &Cause::refused("no Kafka producer can be made"));
+            return self.refuse(records.len(), &Cause::refused("the Kafka producer takes no more"));
         };
         let mut refused: Option<Cause> = None;
         for record in records {
@@ -55,15 +60,12 @@ impl PartitionProducer {
         }
     }
 
-    /// The client of what is not answered, or else the one that is now in use.
+    /// The client of what is not answered, or else the one that is now in use; `None` if that takes
+    /// nothing more. Another way would overtake what is not answered, so it is answered first.
     fn reserve(&mut self, records: usize) -> Option<Arc<ProducerClient>> {
-        if self.queue.open() > 0
-            && let Some(client) = self.client.as_ref().filter(|client| client.reserve(records))
-        {
-            return Some(Arc::clone(client));
+        if self.queue.open() > 0 {
+            return self.client.clone().filter(|client| client.reserve(records));
         }
-        // If the former one was closed, what is open there was or will be answered, and what goes
-        // another way now may come to stand before it: the fold judges by numbers, not by places.
         let client = self.pool.reserve(self.lane, records)?;
         let former = self.client.replace(Arc::clone(&client));
         if former.is_some_and(|former| !Arc::ptr_eq(&former, &client)) {
@@ -84,7 +86,7 @@ impl Producer for PartitionProducer {
         if records.is_empty() {
             return;
         }
-        let Some(log) = self.known.of(self.partition).filter(|log| log.ended().is_none()) else {
+        let Some(log) = self.log() else {
             return self.refuse(records.len(), &Cause::Missing);
         };
         let longest = records.iter().map(Bytes::len).max().unwrap_or_default();

@@ -1,7 +1,7 @@
 //! What the batches of a partition say about offsets at which a consumer saw no record.
 //!
-//! Pure. A marker that ends a stranger's transaction takes an offset and holds no record: such a gap
-//! is proven by the batch that the marker stands in. Anything else is a hole. Start reading at
+//! Pure. A marker that ends a stranger's transaction takes an offset and holds no record: such a
+//! gap is proven by the batch that the marker stands in. Anything else is a hole. Start reading at
 //! [`judge_gap`].
 
 use std::ops::Range;

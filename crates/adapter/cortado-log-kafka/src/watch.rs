@@ -37,7 +37,9 @@ pub(crate) async fn watch(watched: Watched) {
     loop {
         sleep(watched.interval).await;
         let Some(feeds) = watched.feeds.upgrade() else { return };
-        identities.look(&watched, &feeds).await;
+        feeds.relieve();
+        identities.look(&watched).await;
+        feeds.tell_ends();
         if looked.elapsed() >= CONSUMERS_EVERY {
             looked = Instant::now();
             consumers.look(&watched, &feeds).await;
@@ -52,7 +54,7 @@ struct IdentityWatch {
 }
 
 impl IdentityWatch {
-    async fn look(&mut self, watched: &Watched, feeds: &Feeds) {
+    async fn look(&mut self, watched: &Watched) {
         let logs = watched.known.all();
         for logs in logs.chunks(TOPICS_AT_ONCE) {
             let names: Vec<_> = logs.iter().map(|log| Arc::clone(&log.topic)).collect();
@@ -64,22 +66,22 @@ impl IdentityWatch {
                 }
             };
             for (log, topic) in logs.iter().zip(found) {
-                self.saw(log, standing_of(log, topic.as_ref()), feeds);
+                self.saw(&watched.known, log, standing_of(log, topic.as_ref()));
             }
         }
         let names: BTreeSet<_> = logs.iter().map(|log| &log.topic).collect();
         self.seen.retain(|topic, _| names.contains(topic));
     }
 
-    fn saw(&mut self, log: &Arc<KnownLog>, standing: Standing, feeds: &Feeds) {
+    fn saw(&mut self, known: &KnownLogs, log: &Arc<KnownLog>, standing: Standing) {
         if standing == Standing::Here {
             self.seen.remove(&log.topic);
             // An id is given once: brokers that had just started did not know it yet.
-            log.stands(Standing::Here);
+            known.mark(log, Standing::Here);
             return;
         }
         let before = self.seen.insert(Arc::clone(&log.topic), standing);
-        if before == Some(standing) && log.stands(standing) {
+        if before == Some(standing) && known.mark(log, standing) {
             let topic = &*log.topic;
             match standing {
                 Standing::Here => {}
@@ -88,7 +90,6 @@ impl IdentityWatch {
                     error!(topic, log = %log.id, %found, "the topic of a log was created anew");
                 }
             }
-            feeds.tell_end(log);
         }
     }
 }

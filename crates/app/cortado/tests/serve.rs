@@ -6,7 +6,7 @@
 
 mod harness;
 
-use cortado_kafka_brokers::{KafkaBrokers, brokers_for_test};
+use cortado_kafka_brokers::{KafkaBrokers, Pace, brokers_for_test};
 use harness::http::Http;
 use harness::ran::{Ran, binary};
 use harness::{BOUND, Server};
@@ -29,7 +29,7 @@ fn brokers() -> Option<Arc<KafkaBrokers>> {
     if let Some(brokers) = shared.upgrade() {
         return Some(brokers);
     }
-    let brokers = Arc::new(brokers_for_test(3, 0)?);
+    let brokers = Arc::new(brokers_for_test(3, 0, Pace::Steady)?);
     *shared = Arc::downgrade(&brokers);
     Some(brokers)
 }

@@ -11,7 +11,7 @@ use crate::jars::{self, Jars};
 use crate::java::Java;
 use crate::launch::{Guard, Launcher, wait_until, wait_until_ready};
 use crate::ports;
-use crate::state::{BrokerState, ClientListener, ClusterState};
+use crate::state::{BrokerState, ClientListener, ClusterState, Pace};
 use parking_lot::Mutex;
 use rustix::process::Signal;
 use std::collections::BTreeMap;
@@ -26,8 +26,8 @@ pub struct BrokerSettings {
     pub folder: PathBuf,
     /// How many brokers, each a controller too; 1 to 9.
     pub brokers: u32,
-    /// Quick to see that a broker is dead; otherwise with Kafka's own defaults.
-    pub tuned: bool,
+    /// How soon a broker is thought dead.
+    pub pace: Pace,
     /// How many clients get listeners of their own, behind a relay that they bring; 0 to 9.
     pub clients: u32,
     /// How long it lives.
@@ -73,7 +73,7 @@ pub enum BrokerStatus {
 /// Ports may be taken between finding and using them: so often others are tried.
 const TRIES: u32 = 3;
 /// How long a process may take to do what a signal says.
-const OBEYS_WITHIN: Duration = Duration::from_secs(60);
+const OBEYS_WITHIN: Duration = Duration::from_secs(120);
 
 impl KafkaBrokers {
     /// Fetches, formats and starts a cluster, and waits until every broker can be used.
@@ -326,7 +326,7 @@ fn plan(settings: &BrokerSettings) -> Result<ClusterState, BrokersError> {
         process: None,
     });
     let brokers = brokers.collect();
-    Ok(ClusterState { cluster_id: fresh_id(), tuned: settings.tuned, brokers })
+    Ok(ClusterState { cluster_id: fresh_id(), pace: settings.pace, brokers })
 }
 
 fn status_of(broker: &BrokerState) -> BrokerStatus {
@@ -360,7 +360,7 @@ fn make_archive(java: &Java, jars: &Jars, file: &Path) -> Result<(), BrokersErro
     let settings = BrokerSettings {
         folder: file.with_file_name(name),
         brokers: 1,
-        tuned: true,
+        pace: Pace::Steady,
         clients: 0,
         lifetime: Lifetime::OfThisProcess,
     };

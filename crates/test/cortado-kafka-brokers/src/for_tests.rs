@@ -3,16 +3,20 @@
 use crate::brokers::{BrokerSettings, KafkaBrokers, Lifetime};
 use crate::cache;
 use crate::error::BrokersError;
+use crate::state::Pace;
 use std::env;
 use std::fs;
+use std::io::{self, Write};
 use std::path::Path;
 
-/// Starts brokers that are quick to see a death and end with this process; `None` where there is
-/// no Java or no Maven, and the test cannot be run.
+/// Starts brokers that end with this process; `None` where there is no Java or no Maven, and the
+/// test cannot be run.
+///
+/// * `pace`: [`Pace::Steady`] unless the test ends brokers.
 ///
 /// # Panics
 /// They do not start; or there is no Java or no Maven, and `CI=true` says that all tests must run.
-pub fn brokers_for_test(brokers: u32, clients: u32) -> Option<KafkaBrokers> {
+pub fn brokers_for_test(brokers: u32, clients: u32, pace: Pace) -> Option<KafkaBrokers> {
     let must_run = env::var("CI").is_ok_and(|value| value == "true" || value == "1");
     let folder = cache::folder().map(|cache| {
         let (tests, number) = (cache.join("tests"), fastrand::u32(..));
@@ -20,14 +24,14 @@ pub fn brokers_for_test(brokers: u32, clients: u32) -> Option<KafkaBrokers> {
         tests.join(format!("{NAME}{}-{number:08x}", std::process::id()))
     });
     let lifetime = Lifetime::OfThisProcess;
-    let settings =
-        folder.map(|folder| BrokerSettings { folder, brokers, tuned: true, clients, lifetime });
+    let settings = folder.map(|folder| BrokerSettings { folder, brokers, pace, clients, lifetime });
     match settings.and_then(|settings| KafkaBrokers::start(&settings)) {
         Ok(brokers) => Some(brokers),
         Err(error @ (BrokersError::NotInstalled { .. } | BrokersError::NotFetched { .. }))
             if !must_run =>
         {
-            eprintln!("skipped: there are no Kafka brokers here: {error}");
+            // Not `eprintln!`, which is shown of tests that fail only.
+            let _ = writeln!(io::stderr(), "skipped: there are no Kafka brokers here: {error}");
             None
         }
         Err(error) => panic!("brokers for a test: {error}"),

@@ -38,7 +38,7 @@ read -r _
 kill -KILL $! 2>/dev/null
 wait"#;
 /// How long a broker may take until it can be connected to; a machine with much to do is slow.
-const READY_WITHIN: Duration = Duration::from_secs(180);
+const READY_WITHIN: Duration = Duration::from_secs(600);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Whatever is the same for every broker.
@@ -79,7 +79,10 @@ impl Launcher {
     }
 
     fn broker(&self, folder: &Path) -> Command {
-        let mut command = self.java("kafka.Kafka", folder, &folder.join("server.log"));
+        let log = log_of(folder);
+        // That of the former life is kept; the new one tells when it has started.
+        let _ = fs::rename(&log, folder.join("server.log.former"));
+        let mut command = self.java("kafka.Kafka", folder, &log);
         command.arg(folder.join("server.properties"));
         command
     }
@@ -141,7 +144,7 @@ impl Drop for Guard {
     }
 }
 
-/// Waits until broker `id` accepts connections: until the controller has let it in.
+/// Waits until broker `id` has started, and accepts connections: the controller has let it in.
 ///
 /// # Errors
 /// It has ended, or takes longer than a broker may.
@@ -160,11 +163,13 @@ pub(crate) fn wait_until_ready(
         if process.state() == ProcessState::Ended {
             return not_ready("it has ended");
         }
-        if TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok() {
+        let has_started =
+            || fs::read_to_string(log_of(folder)).is_ok_and(|log| log.contains(STARTED));
+        if TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok() && has_started() {
             return Ok(());
         }
         if begun.elapsed() > READY_WITHIN {
-            return not_ready("it takes no connections");
+            return not_ready("it has not started");
         }
         thread::sleep(LOOK_EVERY);
     }
@@ -186,6 +191,13 @@ pub(crate) fn wait_until(
     true
 }
 
+/// What a broker writes when it has started: one that is told to end before does so in no order.
+const STARTED: &str = "Kafka Server started";
+
+fn log_of(folder: &Path) -> PathBuf {
+    folder.join("server.log")
+}
+
 fn output_of(folder: &Path) -> PathBuf {
     folder.join("output.txt")
 }
@@ -193,7 +205,7 @@ fn output_of(folder: &Path) -> PathBuf {
 /// The end of what a broker has written, for who must find out what is wrong.
 fn last_lines(folder: &Path) -> String {
     let mut lines = Vec::new();
-    for file in [folder.join("server.log"), output_of(folder)] {
+    for file in [log_of(folder), output_of(folder)] {
         let text = fs::read_to_string(file).unwrap_or_default();
         let from = text.lines().count().saturating_sub(15);
         lines.extend(text.lines().skip(from).map(str::to_owned));

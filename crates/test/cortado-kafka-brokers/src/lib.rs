@@ -20,4 +20,4 @@ mod for_tests;
 pub use brokers::{BrokerSettings, BrokerStatus, KafkaBrokers, Lifetime};
 pub use error::BrokersError;
 pub use for_tests::brokers_for_test;
-pub use state::{BrokerState, ClientListener};
+pub use state::{BrokerState, ClientListener, Pace};

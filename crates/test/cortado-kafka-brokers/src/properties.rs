@@ -2,7 +2,7 @@
 //!
 //! Pure text. Start reading at [`server_properties`].
 
-use crate::state::{BrokerState, ClusterState};
+use crate::state::{BrokerState, ClusterState, Pace};
 use std::fmt::Write;
 use std::path::Path;
 
@@ -27,8 +27,11 @@ share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 ";
 
-/// Quick to see that a broker is dead: a second or three, not ten.
-const TUNED: &str = "\
+/// A slow start is a start.
+const PATIENT: &str = "initial.broker.registration.timeout.ms=600000\n";
+
+/// See [`Pace::Quick`].
+const QUICK: &str = "\
 broker.session.timeout.ms=1500
 broker.heartbeat.interval.ms=200
 replica.lag.time.max.ms=2000
@@ -40,6 +43,14 @@ controller.quorum.election.timeout.ms=500
 controller.quorum.election.backoff.max.ms=200
 controller.quorum.request.timeout.ms=1000
 controller.quorum.retry.backoff.ms=20
+";
+
+/// See [`Pace::Steady`].
+const STEADY: &str = "\
+broker.session.timeout.ms=60000
+replica.lag.time.max.ms=120000
+controller.quorum.fetch.timeout.ms=30000
+controller.quorum.request.timeout.ms=10000
 ";
 
 /// The file of one broker, which is a controller too.
@@ -87,7 +98,12 @@ auto.create.topics.enable=false
         voters = voters.join(","),
         in_sync = if replication > 2 { 2 } else { 1 },
     );
-    let _ = write!(text, "{SMALL}{}", if cluster.tuned { TUNED } else { "" });
+    let pace = match cluster.pace {
+        Pace::Quick => QUICK,
+        Pace::Defaults => "",
+        Pace::Steady => STEADY,
+    };
+    let _ = write!(text, "{SMALL}{PATIENT}{pace}");
     text
 }
 
@@ -113,7 +129,7 @@ mod tests {
     use super::*;
     use crate::state::ClientListener;
 
-    fn cluster(brokers: u32, tuned: bool) -> ClusterState {
+    fn cluster(brokers: u32, pace: Pace) -> ClusterState {
         let broker = |id: u32| BrokerState {
             id,
             directory_id: String::new(),
@@ -123,7 +139,7 @@ mod tests {
             process: None,
         };
         let brokers = (1..=brokers).map(broker).collect();
-        ClusterState { cluster_id: String::new(), tuned, brokers }
+        ClusterState { cluster_id: String::new(), pace, brokers }
     }
 
     #[track_caller]
@@ -138,7 +154,7 @@ mod tests {
     #[test]
     fn three_brokers_replicate_to_all_and_need_two() {
         check(
-            &cluster(3, true),
+            &cluster(3, Pace::Quick),
             &[
                 "controller.quorum.voters=1@127.0.0.1:21001,2@127.0.0.1:21002,3@127.0.0.1:21003",
                 "default.replication.factor=3",
@@ -152,13 +168,13 @@ mod tests {
     #[test]
     fn one_broker_with_the_defaults_needs_itself() {
         let lines = ["default.replication.factor=1", "min.insync.replicas=1", "log.dirs=/d"];
-        check(&cluster(1, false), &lines, "broker.session.timeout.ms");
+        check(&cluster(1, Pace::Defaults), &lines, "broker.session.timeout.ms");
     }
 
     #[test]
     fn a_client_is_told_where_its_relay_listens() {
         check(
-            &cluster(1, false),
+            &cluster(1, Pace::Steady),
             &[
                 "listeners=PLAINTEXT://127.0.0.1:20001,CLIENT1://127.0.0.1:22000,\
                  CONTROLLER://127.0.0.1:21001",

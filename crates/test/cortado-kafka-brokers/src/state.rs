@@ -11,8 +11,19 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct ClusterState {
     pub(crate) cluster_id: String,
-    pub(crate) tuned: bool,
+    pub(crate) pace: Pace,
     pub(crate) brokers: Vec<BrokerState>,
+}
+
+/// How soon brokers are thought dead, by one another and by the controllers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Pace {
+    /// Within a second or three: for who waits for failovers.
+    Quick,
+    /// As Kafka has it: 8 to 13 seconds.
+    Defaults,
+    /// A minute later, which is never where none dies: for machines that have much to do.
+    Steady,
 }
 
 /// One broker.

@@ -1,7 +1,7 @@
 //! A broker is started, broken and removed; skipped where there is no Java or no Maven.
 
 use cortado_kafka_brokers::{
-    BrokerSettings, BrokerStatus, BrokersError, KafkaBrokers, Lifetime, brokers_for_test,
+    BrokerSettings, BrokerStatus, BrokersError, KafkaBrokers, Lifetime, Pace, brokers_for_test,
 };
 use std::net::TcpStream;
 use std::path::Path;
@@ -12,12 +12,18 @@ fn status(brokers: &KafkaBrokers) -> BrokerStatus {
 
 fn settings(folder: &Path) -> BrokerSettings {
     let lifetime = Lifetime::OfThisProcess;
-    BrokerSettings { folder: folder.to_owned(), brokers: 1, tuned: true, clients: 0, lifetime }
+    BrokerSettings {
+        folder: folder.to_owned(),
+        brokers: 1,
+        pace: Pace::Steady,
+        clients: 0,
+        lifetime,
+    }
 }
 
 #[test]
 fn a_broker_is_killed_started_again_and_removed() {
-    let Some(brokers) = brokers_for_test(1, 1) else { return };
+    let Some(brokers) = brokers_for_test(1, 1, Pace::Defaults) else { return };
     let address = brokers.bootstrap();
     assert!(matches!(status(&brokers), BrokerStatus::Runs(_)));
     assert!(TcpStream::connect(&address).is_ok());
@@ -34,8 +40,12 @@ fn a_broker_is_killed_started_again_and_removed() {
     brokers.start_again(1).unwrap();
     assert!(TcpStream::connect(&address).is_ok());
 
+    // Told to end, it ends in good order.
     let folder = brokers.data_folder(1);
-    assert!(folder.is_dir());
+    let clean = folder.join(".kafka_cleanshutdown");
+    assert!(!clean.exists());
+    brokers.stop(1).unwrap();
+    assert!(clean.exists());
     drop(brokers);
     assert!(!folder.exists());
     assert!(TcpStream::connect(&address).is_err());

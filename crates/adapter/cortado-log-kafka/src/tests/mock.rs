@@ -16,6 +16,7 @@ use std::time::Duration;
 /// One broker, and a pool of clients.
 pub(super) struct Mock {
     pub(super) cluster: MockCluster<'static, DefaultProducerContext>,
+    pub(super) settings: KafkaSettings,
     known: Arc<KnownLogs>,
     pool: Arc<ProducerPool>,
 }
@@ -32,7 +33,7 @@ impl Mock {
         let spec = LogSpec { database, name: "t".to_owned(), uuid, partitions: 4 };
         known.learn(&spec, "t".to_owned(), LogId(1));
         let pool = Arc::new(ProducerPool::with_patience(&settings, Duration::ZERO).unwrap());
-        Mock { cluster, known, pool }
+        Mock { cluster, settings, known, pool }
     }
 
     pub(super) fn producer(&self, number: u32) -> Box<PartitionProducer> {

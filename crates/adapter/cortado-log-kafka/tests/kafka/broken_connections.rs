@@ -3,11 +3,11 @@
 use crate::cluster::{at, follow, open, outcomes, partition, runtime, settings, spec};
 use crate::relay::Relay;
 use bytes::Bytes;
-use cortado_kafka_brokers::{KafkaBrokers, brokers_for_test};
+use cortado_kafka_brokers::{KafkaBrokers, Pace, brokers_for_test};
 use cortado_log::conformance::block_on;
 use cortado_log::{AppendOutcome, Log, Producer, outcomes_of};
 use cortado_log_kafka::{KafkaLog, KafkaSettings, ThinPartition};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use parking_lot::{Condvar, Mutex};
 use std::thread;
 
 const PARTITIONS: u32 = 4;
@@ -17,9 +17,9 @@ const UNDER_WAY: usize = 64;
 
 /// Appends to all partitions at once while `disturb` does what it does; answers what was told.
 ///
-/// * `disturb`: gets the number of records that have been answered.
-fn append_all(log: &KafkaLog, mut disturb: impl FnMut(&AtomicUsize)) -> Vec<Vec<AppendOutcome>> {
-    let answered = AtomicUsize::new(0);
+/// * `disturb`: can wait until so many records have been answered.
+fn append_all(log: &KafkaLog, mut disturb: impl FnMut(&Answered)) -> Vec<Vec<AppendOutcome>> {
+    let answered = Answered::default();
     thread::scope(|scope| {
         let appends: Vec<_> = (0..PARTITIONS)
             .map(|number| {
@@ -32,7 +32,7 @@ fn append_all(log: &KafkaLog, mut disturb: impl FnMut(&AtomicUsize)) -> Vec<Vec<
     })
 }
 
-fn append_to(log: &KafkaLog, number: u32, answered: &AtomicUsize) -> Vec<AppendOutcome> {
+fn append_to(log: &KafkaLog, number: u32, answered: &Answered) -> Vec<AppendOutcome> {
     let mut producer = log.producer(partition(number));
     let mut told = Vec::new();
     for record in 0..RECORDS {
@@ -47,15 +47,27 @@ fn append_to(log: &KafkaLog, number: u32, answered: &AtomicUsize) -> Vec<AppendO
     told
 }
 
-fn take(producer: &mut dyn Producer, told: &mut Vec<AppendOutcome>, answered: &AtomicUsize) {
+fn take(producer: &mut dyn Producer, told: &mut Vec<AppendOutcome>, answered: &Answered) {
     let before = told.len();
     block_on(outcomes_of(producer, told));
-    answered.fetch_add(told.len() - before, Ordering::Relaxed);
+    answered.add(told.len() - before);
 }
 
-fn wait_for(answered: &AtomicUsize, count: usize) {
-    while answered.load(Ordering::Relaxed) < count {
-        thread::yield_now();
+/// How many records have been answered.
+#[derive(Default)]
+struct Answered {
+    count: Mutex<usize>,
+    grew: Condvar,
+}
+
+impl Answered {
+    fn add(&self, records: usize) {
+        *self.count.lock() += records;
+        self.grew.notify_all();
+    }
+
+    fn wait_for(&self, count: usize) {
+        self.grew.wait_while(&mut self.count.lock(), |answered| *answered < count);
     }
 }
 
@@ -93,14 +105,14 @@ fn relays(brokers: &KafkaBrokers) -> Vec<Relay> {
 
 #[test]
 fn order_survives_broken_connections_and_dead_brokers() {
-    let Some(brokers) = brokers_for_test(3, 1) else { return };
+    let Some(brokers) = brokers_for_test(3, 1, Pace::Defaults) else { return };
     let (runtime, relays) = (runtime(), relays(&brokers));
 
     let log = open_fresh(&runtime, brokers.bootstrap_of_client(1));
     let mut cut = 0;
     let told = append_all(&log, |answered| {
         for round in 1..=12 {
-            wait_for(answered, round * 500);
+            answered.wait_for(round * 500);
             cut += relays.iter().map(Relay::cut).sum::<usize>();
         }
     });
@@ -109,9 +121,9 @@ fn order_survives_broken_connections_and_dead_brokers() {
 
     let log = open_fresh(&runtime, brokers.bootstrap());
     let told = append_all(&log, |answered| {
-        wait_for(answered, 1_000);
+        answered.wait_for(1_000);
         brokers.kill(2).unwrap();
-        wait_for(answered, 4_000);
+        answered.wait_for(4_000);
         // Nothing can be appended before the others go on without it.
         let is_without_it = |thin: &ThinPartition| !thin.in_sync.contains(&2);
         while block_on(log.thin_partitions()).unwrap().iter().filter(|t| is_without_it(t)).count()
@@ -119,7 +131,7 @@ fn order_survives_broken_connections_and_dead_brokers() {
         {}
         brokers.start_again(2).unwrap();
         brokers.pause(3).unwrap();
-        wait_for(answered, 6_000);
+        answered.wait_for(6_000);
         brokers.resume(3).unwrap();
     });
     check(&log, &told);
@@ -127,7 +139,7 @@ fn order_survives_broken_connections_and_dead_brokers() {
 
 #[test]
 fn abandoning_a_partition_while_brokers_stand_still_leaves_others_their_appends() {
-    let Some(brokers) = brokers_for_test(1, 0) else { return };
+    let Some(brokers) = brokers_for_test(1, 0, Pace::Defaults) else { return };
     let runtime = runtime();
     let alone = KafkaSettings {
         replication_factor: 1,

@@ -1,7 +1,7 @@
 //! A cluster that tests share, and what they do to it with other tools than the log.
 
 use bytes::Bytes;
-use cortado_kafka_brokers::{KafkaBrokers, brokers_for_test};
+use cortado_kafka_brokers::{KafkaBrokers, Pace, brokers_for_test};
 use cortado_log::conformance::block_on;
 use cortado_log::{
     AppendOutcome, Follower, Log, LogEntry, LogSpec, Producer, outcomes_of, page_of,
@@ -19,7 +19,7 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 
 /// Long enough for a machine that has much to do.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Three brokers that nobody breaks, for tests that run at the same time; they end with the last of
 /// those. `None` where there can be none.
@@ -29,7 +29,7 @@ pub(crate) fn shared_brokers() -> Option<Arc<KafkaBrokers>> {
     if let Some(brokers) = shared.upgrade() {
         return Some(brokers);
     }
-    let brokers = Arc::new(brokers_for_test(3, 0)?);
+    let brokers = Arc::new(brokers_for_test(3, 0, Pace::Steady)?);
     *shared = Arc::downgrade(&brokers);
     Some(brokers)
 }
@@ -46,9 +46,9 @@ pub(crate) fn settings(bootstrap: String) -> KafkaSettings {
     KafkaSettings {
         topic_prefix: format!("test{number}"),
         producers: 3,
-        call_timeout: Duration::from_secs(30),
+        call_timeout: Duration::from_secs(300),
         identity_interval: Duration::from_millis(200),
-        beat_timeout: Duration::from_secs(60),
+        beat_timeout: Duration::from_secs(300),
         ..KafkaSettings::new(bootstrap)
     }
 }

@@ -9,6 +9,7 @@ use cortado_log::conformance::block_on;
 use cortado_log::{AppendOutcome, Cause, Log, LogReadError, TrimError, VerifyError, page_of};
 use cortado_log_kafka::KafkaSettings;
 use cortado_model::LogOffset;
+use std::thread;
 use std::time::Duration;
 
 #[test]
@@ -45,6 +46,9 @@ fn an_append_to_a_topic_that_was_created_anew_has_no_place() {
     let mut producer = log.producer(partition(0));
     producer.send(vec![Bytes::from_static(b"a"); 5]);
     assert_eq!(offsets(&outcomes(producer.as_mut())), [0, 1, 2, 3, 4]);
+    let mut follower = log.follow(partition(0), at(0));
+    assert_eq!(follow(follower.as_mut(), 5).len(), 5);
+    let waits = thread::spawn(move || block_on(page_of(follower.as_mut(), 100)));
     let topic = topic_of(&settings, &spec);
     tools.delete_topic(&runtime, &topic);
     tools.create_topic(&runtime, &topic, 1, 3);
@@ -58,6 +62,9 @@ fn an_append_to_a_topic_that_was_created_anew_has_no_place() {
     // Once it is verified, it is the log.
     let latter = block_on(log.verify(&spec)).unwrap().log;
     assert_ne!(latter, former);
+    // Who follows the former one hears of it, though nothing comes.
+    let followed = waits.join().unwrap();
+    assert!(matches!(followed, Err(LogReadError::Replaced { found }) if found == latter));
     assert_eq!(offsets(&append(&log, 0, &["c"])), [1]);
     block_on(log.remove(&spec)).unwrap();
 }

@@ -1,6 +1,6 @@
 //! Clusters that cannot be used.
 
-use crate::cluster::{runtime, settings, shared_brokers};
+use crate::cluster::{open, runtime, settings, shared_brokers};
 use cortado_log_kafka::{KafkaBeats, KafkaLog, KafkaOpenError, KafkaSettings};
 use std::net::TcpListener;
 use std::time::Duration;
@@ -13,6 +13,15 @@ fn a_cluster_with_too_few_brokers_is_refused() {
     let too_few = matches!(opened, Err(KafkaOpenError::TooFewBrokers { brokers: 3, wanted: 4 }));
     assert!(too_few, "{opened:?}");
     assert!(runtime().block_on(KafkaBeats::open(settings)).is_err());
+}
+
+#[test]
+fn the_cluster_tells_after_how_long_it_takes_a_broker_for_dead() {
+    let Some(brokers) = shared_brokers() else { return };
+    let runtime = runtime();
+    let log = open(&runtime, &settings(brokers.bootstrap()));
+    let told = runtime.block_on(log.broker_session_timeout()).unwrap();
+    assert_eq!(told, Duration::from_secs(60));
 }
 
 #[test]

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use cortado_log::conformance::block_on;
 use cortado_log::{Follower, Log, ready_of};
 use cortado_log_kafka::KafkaLog;
+use cortado_model::LogOffset;
 use std::thread;
 
 const RECORDS: usize = 300;
@@ -43,28 +44,6 @@ fn a_reader_that_is_behind_reads_everything_and_holds_no_other_up() {
 }
 
 #[test]
-fn a_reader_that_has_caught_up_with_others_hears_of_what_comes() {
-    let Some(brokers) = shared_brokers() else { return };
-    let (runtime, spec) = (runtime(), spec(1));
-    let log = open(&runtime, &settings(brokers.bootstrap()));
-    block_on(log.create(&spec)).unwrap();
-    fill(&log);
-    let (mut first, mut second) =
-        (log.follow(partition(0), at(0)), log.follow(partition(0), at(0)));
-    check(first.as_mut(), 0);
-    check(second.as_mut(), 0);
-    let mut producer = log.producer(partition(0));
-    producer.send(vec![Bytes::from_static(b"one more")]);
-    assert_eq!(offsets(&outcomes(producer.as_mut())), [RECORDS as u64]);
-    // Neither takes a page: each waits until there is something to take, and then knows the end.
-    for follower in [&mut first, &mut second] {
-        while follower.known_end().0 <= RECORDS as u64 {
-            block_on(ready_of(follower.as_mut()));
-        }
-    }
-}
-
-#[test]
 fn readers_begin_anywhere_at_the_same_time() {
     let Some(brokers) = shared_brokers() else { return };
     let (runtime, spec) = (runtime(), spec(1));
@@ -80,4 +59,26 @@ fn readers_begin_anywhere_at_the_same_time() {
             });
         }
     });
+}
+
+#[test]
+fn a_reader_at_the_end_does_not_wait_for_one_at_the_beginning() {
+    let Some(brokers) = shared_brokers() else { return };
+    let (runtime, spec) = (runtime(), spec(1));
+    let log = open(&runtime, &settings(brokers.bootstrap()));
+    block_on(log.create(&spec)).unwrap();
+    let mut producer = log.producer(partition(0));
+    // Far more than a feed holds, and than a reader would wait for.
+    let count = 12_000;
+    producer.send((0..count).map(|number| Bytes::from(format!("{number:>1024}"))).collect());
+    assert_eq!(offsets(&outcomes(producer.as_mut())).len(), count);
+    let mut first = log.follow(partition(0), at(0));
+    block_on(ready_of(first.as_mut()));
+    let mut last = log.follow(partition(0), at(count as u64));
+    assert!(last.known_end() <= LogOffset(count as u64));
+    producer.send(vec![Bytes::from_static(b"new")]);
+    assert_eq!(follow(last.as_mut(), 1), ["new"]);
+    let seen = follow(first.as_mut(), count + 1);
+    let want = (0..count).map(|number| number.to_string()).chain(["new".to_owned()]);
+    assert!(seen.iter().map(|text| text.trim()).eq(want), "{} records", seen.len());
 }

@@ -1,16 +1,14 @@
 //! What others write into the log's topics.
 
 use crate::cluster::{
-    Tools, append, at, follow, open, partition, runtime, settings, shared_brokers, spec, topic_of,
+    PATIENCE, Tools, append, at, follow, open, partition, runtime, settings, shared_brokers, spec,
+    topic_of,
 };
 use crate::markers::append_markers;
 use cortado_log::Log;
 use cortado_log::conformance::block_on;
 use rdkafka::config::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
-use std::time::Duration;
-
-const PATIENCE: Duration = Duration::from_secs(120);
 
 #[test]
 fn the_markers_of_a_strangers_transactions_are_passed_over() {

@@ -3,7 +3,9 @@
 //! Decides nothing: the library does. Start reading at [`Command`].
 
 use clap::{Args, Parser, Subcommand};
-use cortado_kafka_brokers::{BrokerSettings, BrokerStatus, BrokersError, KafkaBrokers, Lifetime};
+use cortado_kafka_brokers::{
+    BrokerSettings, BrokerStatus, BrokersError, KafkaBrokers, Lifetime, Pace,
+};
 use std::error::Error;
 use std::io::Write;
 use std::path::PathBuf;
@@ -89,7 +91,7 @@ fn run(line: &CommandLine) -> Result<(), BrokersError> {
             let brokers = KafkaBrokers::start(&BrokerSettings {
                 folder: line.dir.clone(),
                 brokers: args.brokers,
-                tuned: !args.defaults,
+                pace: if args.defaults { Pace::Defaults } else { Pace::Quick },
                 clients: args.clients,
                 lifetime: Lifetime::UntilEnded,
             })?;
