@@ -177,7 +177,9 @@ impl Link {
         let status = response.status();
         if status != StatusCode::OK {
             warn!(node = %self.node, %status, "node answered a call with an unexpected status");
-            return Err(CallError::Lost);
+            // A node says so of a path that it does not know, and of nothing that it has begun.
+            let unknown = status == StatusCode::NOT_FOUND;
+            return Err(if unknown { CallError::Unreachable } else { CallError::Lost });
         }
         read_body(response.into_body(), FRAME_BYTES_MAX).await.map_err(|error| {
             debug!(node = %self.node, error = with_causes(&error), "reply lost");

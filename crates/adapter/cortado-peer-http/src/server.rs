@@ -9,7 +9,7 @@ use crate::limits::{
     CONNECTIONS_MAX, CONNECTIONS_OF_NODE_MAX, GREETINGS_MAX, INCOMING_BYTES_MAX, PeerTiming,
 };
 use crate::serving::{Ending, Serving};
-use cortado_model::{NodeId, with_causes};
+use cortado_model::{NodeId, NodeIncarnation, with_causes};
 use cortado_peer::Peer;
 use cortado_peer_security::{Security, SecurityError};
 use parking_lot::Mutex;
@@ -124,9 +124,12 @@ struct Shared {
     greetings: Arc<Semaphore>,
     /// Bytes of frames that may be on their way here.
     room: Arc<Semaphore>,
-    /// Connections of each node.
-    callers: Mutex<BTreeMap<NodeId, usize>>,
+    /// Connections of each life of each node.
+    callers: Mutex<BTreeMap<NodeId, Lives>>,
 }
+
+/// How many connections each life of a node has, and what ends with it.
+type Lives = BTreeMap<NodeIncarnation, (usize, watch::Sender<()>)>;
 
 struct Listening {
     shared: Arc<Shared>,
@@ -153,9 +156,11 @@ impl Listening {
                     connections.spawn(async move {
                         let welcomed = shared.welcome(tcp, from).await;
                         drop(greeting);
-                        if let Some((welcomed, caller)) = welcomed {
-                            shared.serve(welcomed, ends).await;
-                            drop(caller);
+                        if let Some((welcomed, mut caller)) = welcomed {
+                            tokio::select! {
+                                () = shared.serve(welcomed, ends) => {}
+                                () = caller.superseded() => {}
+                            }
                         }
                     });
                 }
@@ -178,7 +183,8 @@ impl Shared {
         from: SocketAddr,
     ) -> Option<(Welcomed, Caller)> {
         let mut caller = None;
-        let admits = |node| Caller::admit(self, node).map(|admitted| caller = Some(admitted));
+        let admits =
+            |node, life| Caller::admit(self, node, life).map(|admitted| caller = Some(admitted));
         let greeted = async {
             tcp.set_nodelay(true)?;
             welcome(tcp, &self.speaker, admits).await
@@ -206,33 +212,54 @@ impl Shared {
     }
 }
 
-/// A connection of a node, counted.
+/// A connection of one life of a node, counted.
 struct Caller {
     shared: Arc<Shared>,
     node: NodeId,
+    life: NodeIncarnation,
+    ends: watch::Receiver<()>,
 }
 
 impl Caller {
-    fn admit(shared: &Arc<Shared>, node: NodeId) -> Result<Caller, RefusedPeer> {
+    /// Lets in one more connection. Those of older lives end: there is nobody behind them.
+    fn admit(
+        shared: &Arc<Shared>,
+        node: NodeId,
+        life: NodeIncarnation,
+    ) -> Result<Caller, RefusedPeer> {
         let mut callers = shared.callers.lock();
-        let all: usize = callers.values().sum();
-        let own = callers.entry(node).or_default();
-        if *own >= CONNECTIONS_OF_NODE_MAX || all >= CONNECTIONS_MAX {
+        let counts = callers.values().flat_map(BTreeMap::values).map(|(count, _)| *count);
+        let all: usize = counts.sum();
+        let lives = callers.entry(node).or_default();
+        lives.retain(|other, _| *other >= life);
+        let own: usize = lives.values().map(|(count, _)| *count).sum();
+        if own >= CONNECTIONS_OF_NODE_MAX || all >= CONNECTIONS_MAX {
             return Err(RefusedPeer::TooMany);
         }
-        *own += 1;
-        Ok(Caller { shared: Arc::clone(shared), node })
+        let (count, ends) = lives.entry(life).or_insert_with(|| (0, watch::Sender::new(())));
+        *count += 1;
+        Ok(Caller { shared: Arc::clone(shared), node, life, ends: ends.subscribe() })
+    }
+
+    /// Waits until a newer life of the node has connected.
+    async fn superseded(&mut self) {
+        while self.ends.changed().await.is_ok() {}
+        debug!(node = %self.node, incarnation = %self.life, "a newer life of the peer connected");
     }
 }
 
 impl Drop for Caller {
     fn drop(&mut self) {
         let mut callers = self.shared.callers.lock();
-        if let Some(own) = callers.get_mut(&self.node) {
-            *own -= 1;
-            if *own == 0 {
-                callers.remove(&self.node);
+        let Some(lives) = callers.get_mut(&self.node) else { return };
+        if let Some((count, _)) = lives.get_mut(&self.life) {
+            *count -= 1;
+            if *count == 0 {
+                lives.remove(&self.life);
             }
+        }
+        if lives.is_empty() {
+            callers.remove(&self.node);
         }
     }
 }

@@ -52,6 +52,8 @@ impl Serving {
     ) -> String {
         let handshake = h2::server::Builder::new()
             .max_concurrent_streams(STREAMS_MAX)
+            // Calls that are given up before this node has looked at them are no attack.
+            .max_pending_accept_reset_streams(TASKS_MAX)
             .initial_window_size(STREAM_WINDOW_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
             .max_header_list_size(HEADER_BYTES_MAX)

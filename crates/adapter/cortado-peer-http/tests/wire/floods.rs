@@ -3,8 +3,8 @@
 use crate::played::{Played, report};
 use crate::raw;
 use crate::support::{
-    ASKED, ask, ask_until_answered, asking, at, far, identity, listen, listen_with, near, soon,
-    until, why_down,
+    ASKED, ASKING, ask, ask_until_answered, asking, at, far, identity, listen, listen_with, near,
+    soon, until, why_down,
 };
 use bytes::Bytes;
 use cortado_peer::{CallError, Peers};
@@ -79,6 +79,32 @@ async fn one_node_does_not_take_all_connections() {
     assert!(soon(other.connected(ASKED)).await, "another node is let in");
     drop(all);
     assert!(soon(one_more.connected(ASKED)).await, "and this one when there is room");
+}
+
+#[tokio::test]
+async fn a_newer_life_of_who_calls_ends_what_the_older_one_holds() {
+    let (played, serves) = Played::silent();
+    let server = listen(ASKED, Security::Loopback, serves).await;
+    let of_life = |life| {
+        let me = identity(ASKING, life);
+        let peers = HttpPeers::new(me, Security::Loopback, PeerTiming::default());
+        assert!(peers.set(ASKED, at(server.address())));
+        peers
+    };
+    let mut older = Vec::new();
+    for _ in 0..4 {
+        older.push(of_life(1));
+        assert!(soon(older[older.len() - 1].connected(ASKED)).await);
+    }
+    let newer = async {
+        until(|| played.answering() == 1).await;
+        let newer = of_life(2);
+        assert!(soon(newer.connected(ASKED)).await, "there is room for it");
+        newer
+    };
+    let (lost, _newer) = tokio::join!(ask(&older[0], report(far())), newer);
+    assert_eq!(lost, Err(CallError::Lost));
+    until(|| played.answering() == 0).await;
 }
 
 #[tokio::test]
