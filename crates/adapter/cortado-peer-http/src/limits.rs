@@ -32,6 +32,9 @@ pub(crate) const CONNECTIONS_OF_NODE_MAX: usize = 8;
 /// Connections that have not proven yet who they are. One more is closed at once.
 pub(crate) const GREETINGS_MAX: usize = 64;
 
+/// Those of one address, so that one stranger does not keep all nodes out.
+pub(crate) const GREETINGS_OF_ADDRESS_MAX: usize = 16;
+
 /// How long things may take between nodes. The defaults are for one data centre and a loaded
 /// machine; tests use shorter ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -54,6 +54,8 @@ pub(crate) struct Keeper {
     pub(crate) timing: PeerTiming,
     pub(crate) node: NodeId,
     pub(crate) address: PeerAddress,
+    /// What it carries, for those who read the log.
+    pub(crate) carries: &'static str,
 }
 
 impl Link {
@@ -270,16 +272,16 @@ enum ConnectError {
 impl Keeper {
     /// Keeps the node connected, for ever.
     async fn keep(self, state: watch::Sender<LinkState>, mut messages: Outbox, nudge: Arc<Notify>) {
-        let node = self.node;
+        let (node, carries) = (self.node, self.carries);
         let mut pause = self.timing.retry_min;
         loop {
             match self.connect().await {
                 Ok((connection, carrier)) => {
-                    info!(%node, "connected to node");
+                    info!(%node, carries, "connected to node");
                     pause = self.timing.retry_min;
                     state.send_replace(LinkState::Open(connection));
                     let reason = carrier.run(&self.timing, &mut messages).await;
-                    info!(%node, reason, "connection to node ended");
+                    info!(%node, carries, reason, "connection to node ended");
                     state.send_replace(LinkState::Trying);
                 }
                 Err(error) => {
@@ -305,7 +307,8 @@ impl Keeper {
         match former {
             LinkState::Down(former) if former == *why => {}
             LinkState::Trying | LinkState::Open(_) | LinkState::Down(_) => {
-                warn!(node = %self.node, error = %why, "node cannot be reached; trying again");
+                let (node, carries) = (self.node, self.carries);
+                warn!(%node, carries, error = %why, "node cannot be reached; trying again");
             }
         }
     }
@@ -314,7 +317,8 @@ impl Keeper {
     async fn connect(&self) -> Result<(OpenConnection, Carrier), ConnectError> {
         let mut failed = None;
         for address in &self.address.addresses {
-            let found = lookup_host(address.as_str()).await;
+            let found = timeout(self.timing.connect, lookup_host(address.as_str())).await;
+            let found = found.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
             let found = found.map_err(|source| {
                 let address = address.clone();
                 ConnectError::Resolve { address, source }

@@ -128,11 +128,12 @@ impl HttpPeers {
     }
 
     fn connect(&self, node: NodeId, address: PeerAddress) -> HttpPeer {
-        let link = || {
+        let link = |carries| {
             let (speaker, address) = (Arc::clone(&self.speaker), address.clone());
-            Link::new(Keeper { speaker, timing: self.timing, node, address }, &self.runtime)
+            let keeper = Keeper { speaker, timing: self.timing, node, address, carries };
+            Link::new(keeper, &self.runtime)
         };
-        HttpPeer { calls: link(), snapshots: link(), address }
+        HttpPeer { calls: link("calls"), snapshots: link("snapshots"), address }
     }
 }
 

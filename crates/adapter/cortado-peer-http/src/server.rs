@@ -6,7 +6,8 @@ use crate::codec::RefusedPeer;
 use crate::greeting::{Welcomed, welcome};
 use crate::identity::{PeerIdentity, Speaker};
 use crate::limits::{
-    CONNECTIONS_MAX, CONNECTIONS_OF_NODE_MAX, GREETINGS_MAX, INCOMING_BYTES_MAX, PeerTiming,
+    CONNECTIONS_MAX, CONNECTIONS_OF_NODE_MAX, GREETINGS_MAX, GREETINGS_OF_ADDRESS_MAX,
+    INCOMING_BYTES_MAX, PeerTiming,
 };
 use crate::serving::{Ending, Serving};
 use cortado_model::{NodeId, NodeIncarnation, with_causes};
@@ -15,7 +16,7 @@ use cortado_peer_security::{Security, SecurityError};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -84,7 +85,7 @@ impl PeerServer {
                 speaker,
                 timing,
                 serves,
-                greetings: Arc::new(Semaphore::new(GREETINGS_MAX)),
+                greetings: Mutex::default(),
                 room: Arc::new(Semaphore::new(INCOMING_BYTES_MAX)),
                 callers: Mutex::default(),
             }),
@@ -121,7 +122,8 @@ struct Shared {
     speaker: Speaker,
     timing: PeerTiming,
     serves: Arc<dyn Peer>,
-    greetings: Arc<Semaphore>,
+    /// Connections of each address that have not proven yet who they are.
+    greetings: Mutex<BTreeMap<IpAddr, usize>>,
     /// Bytes of frames that may be on their way here.
     room: Arc<Semaphore>,
     /// Connections of each life of each node.
@@ -147,8 +149,7 @@ impl Listening {
             while connections.try_join_next().is_some() {}
             match accepted {
                 Ok((tcp, from)) => {
-                    let Ok(greeting) = Arc::clone(&self.shared.greetings).try_acquire_owned()
-                    else {
+                    let Some(greeting) = Greeting::admit(&self.shared, from.ip()) else {
                         debug!(client = %from, "connection closed: too many say hello");
                         continue;
                     };
@@ -209,6 +210,38 @@ impl Shared {
         let serving = Serving { node, serves, room, timing: self.timing };
         let reason = serving.run(wired, ends).await;
         debug!(%node, %incarnation, reason, "peer disconnected");
+    }
+}
+
+/// A connection that has not proven yet who it is, counted.
+struct Greeting {
+    shared: Arc<Shared>,
+    from: IpAddr,
+}
+
+impl Greeting {
+    /// Lets one more say hello, unless there are too many.
+    fn admit(shared: &Arc<Shared>, from: IpAddr) -> Option<Greeting> {
+        let mut greetings = shared.greetings.lock();
+        let all: usize = greetings.values().sum();
+        let own = greetings.get(&from).copied().unwrap_or(0);
+        if own >= GREETINGS_OF_ADDRESS_MAX || all >= GREETINGS_MAX {
+            return None;
+        }
+        greetings.insert(from, own + 1);
+        Some(Greeting { shared: Arc::clone(shared), from })
+    }
+}
+
+impl Drop for Greeting {
+    fn drop(&mut self) {
+        let mut greetings = self.shared.greetings.lock();
+        let left = greetings.get(&self.from).map_or(0, |own| own - 1);
+        if left == 0 {
+            greetings.remove(&self.from);
+        } else {
+            greetings.insert(self.from, left);
+        }
     }
 }
 
