@@ -76,6 +76,7 @@ impl Codec<Identity> for SwimCodec {
         if (src.node, src.incarnation) != state.sender {
             return Err(GossipWireError::Disguised);
         }
+        state.admit(&src)?;
         let src_incarnation = from.try_get_u16().map_err(cut)?;
         let dst = take_key(&mut from)?;
         let message = take_message(&mut from)?;

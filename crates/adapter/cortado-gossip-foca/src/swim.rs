@@ -103,7 +103,10 @@ impl Swim {
     /// All members that are known, this node included, in at most so many bytes.
     pub(crate) fn roll(&self, bytes_max: usize) -> Vec<u8> {
         let own = Member::alive(self.foca.identity().clone());
-        let members = std::iter::once(&own).chain(self.foca.iter_membership_state());
+        let mut members: Vec<_> = self.foca.iter_membership_state().collect();
+        // Where not all of them fit, others are told next time.
+        fastrand::shuffle(&mut members);
+        let members = std::iter::once(&own).chain(members);
         put_roll(&mut SwimCodec(Arc::clone(&self.state)), members, bytes_max)
     }
 

@@ -16,8 +16,12 @@ pub(crate) const TASKS_MAX: usize = 2 * STREAMS_MAX as usize;
 pub(crate) const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 /// Bytes that one connection may have on its way: what 10 Gbit/s carry in 10 ms, about.
 pub(crate) const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
-/// Bytes of all frames that a node is being sent: sixteen of the largest.
-pub(crate) const INCOMING_BYTES_MAX: usize = 16 * FRAME_BYTES_MAX;
+/// Bytes of the longest frame that is short: most calls and messages.
+pub(crate) const SHORT_FRAME_BYTES: usize = 64 << 10;
+/// Bytes of all short frames that a node is being sent, or works on: a thousand of the longest.
+pub(crate) const SHORT_FRAMES_BYTES_MAX: usize = 64 << 20;
+/// Bytes of all others: sixteen of the largest.
+pub(crate) const LONG_FRAMES_BYTES_MAX: usize = 16 * FRAME_BYTES_MAX;
 /// Bytes of headers: there are four short ones.
 pub(crate) const HEADER_BYTES_MAX: u32 = 4 << 10;
 /// Messages that wait to be sent to one node: some seconds of progress and digests.

@@ -3,11 +3,11 @@
 //! Start reading at [`PeerServer::start`].
 
 use crate::codec::RefusedPeer;
+use crate::framing::Room;
 use crate::greeting::{Welcomed, welcome};
 use crate::identity::{PeerIdentity, Speaker};
 use crate::limits::{
-    CONNECTIONS_MAX, CONNECTIONS_OF_NODE_MAX, GREETINGS_MAX, GREETINGS_OF_ADDRESS_MAX,
-    INCOMING_BYTES_MAX, PeerTiming,
+    CONNECTIONS_MAX, CONNECTIONS_OF_NODE_MAX, GREETINGS_MAX, GREETINGS_OF_ADDRESS_MAX, PeerTiming,
 };
 use crate::serving::{Ending, Serving};
 use cortado_model::{NodeId, NodeIncarnation, with_causes};
@@ -20,7 +20,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 use tracing::{debug, info, warn};
@@ -86,7 +86,7 @@ impl PeerServer {
                 timing,
                 serves,
                 greetings: Mutex::default(),
-                room: Arc::new(Semaphore::new(INCOMING_BYTES_MAX)),
+                room: Arc::new(Room::new()),
                 callers: Mutex::default(),
             }),
             ends,
@@ -124,8 +124,7 @@ struct Shared {
     serves: Arc<dyn Peer>,
     /// Connections of each address that have not proven yet who they are.
     greetings: Mutex<BTreeMap<IpAddr, usize>>,
-    /// Bytes of frames that may be on their way here.
-    room: Arc<Semaphore>,
+    room: Arc<Room>,
     /// Connections of each life of each node.
     callers: Mutex<BTreeMap<NodeId, Lives>>,
 }

@@ -254,6 +254,26 @@ async fn a_connection_is_made_anew_when_the_node_is_back() {
 }
 
 #[tokio::test]
+async fn a_sign_of_life_is_followed_at_once() {
+    let never = Duration::from_secs(3_600);
+    let timing = PeerTiming { retry_min: never, retry_max: never, ..PeerTiming::default() };
+    let (_, serves) = Played::prompt();
+    let server = listen(ASKED, Security::Loopback, serves).await;
+    let relay = TcpRelay::start(server.address()).await.expect("a free port");
+    relay.refuse(true);
+    let peers = asking_with(Security::Loopback, timing, relay.address());
+    until(|| peers.links()[0].error.is_some()).await;
+    relay.heal();
+    soon(async {
+        while !matches!(ask(&peers, report(far())).await, Ok(Answer::Report(_))) {
+            peers.nudge(ASKED);
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_node_that_ends_answers_what_it_has_begun() {
     let begun = Arc::new(tokio::sync::Semaphore::new(0));
     let release = Arc::clone(&begun);
