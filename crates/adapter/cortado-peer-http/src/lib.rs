@@ -11,6 +11,7 @@ mod codec;
 mod framing;
 mod greeting;
 mod identity;
+mod keeper;
 mod limits;
 mod link;
 mod open_connection;

@@ -5,8 +5,9 @@
 use crate::address::PeerAddress;
 use crate::codec::{WireAnswer, WireCall, encode_message};
 use crate::identity::{PeerIdentity, Speaker};
+use crate::keeper::{Keeper, LinkState};
 use crate::limits::PeerTiming;
-use crate::link::{Keeper, Link, LinkState};
+use crate::link::Link;
 use arc_swap::ArcSwap;
 use cortado_driver::PeerStanding;
 use cortado_model::{DatabaseId, NodeId, PartitionId};

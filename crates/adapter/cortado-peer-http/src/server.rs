@@ -22,11 +22,14 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, info, warn};
 
 /// After accepting has failed: most likely there are no descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Between two warnings about strangers.
+const WARN_EVERY: Duration = Duration::from_secs(1);
 
 /// Why a node cannot listen.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +90,7 @@ impl PeerServer {
                 serves,
                 greetings: Mutex::default(),
                 room: Arc::new(Room::new()),
+                warned: Mutex::default(),
                 callers: Mutex::default(),
             }),
             ends,
@@ -125,6 +129,8 @@ struct Shared {
     /// Connections of each address that have not proven yet who they are.
     greetings: Mutex<BTreeMap<IpAddr, usize>>,
     room: Arc<Room>,
+    /// When a stranger was warned of last.
+    warned: Mutex<Option<Instant>>,
     /// Connections of each life of each node.
     callers: Mutex<BTreeMap<NodeId, Lives>>,
 }
@@ -192,7 +198,12 @@ impl Shared {
         match timeout(self.timing.greet, greeted).await {
             Ok(Ok(welcomed)) => caller.map(|caller| (welcomed, caller)),
             Ok(Err(error)) => {
-                warn!(client = %from, error = with_causes(&error), "peer not welcomed");
+                let error = with_causes(&error);
+                if self.may_warn() {
+                    warn!(client = %from, error, "peer not welcomed");
+                } else {
+                    debug!(client = %from, error, "peer not welcomed");
+                }
                 None
             }
             Err(_) => {
@@ -200,6 +211,16 @@ impl Shared {
                 None
             }
         }
+    }
+
+    /// Whether a stranger is worth a warning: one a second is, so that none fills the log.
+    fn may_warn(&self) -> bool {
+        let (mut warned, now) = (self.warned.lock(), Instant::now());
+        let may = warned.is_none_or(|at| now >= at + WARN_EVERY);
+        if may {
+            *warned = Some(now);
+        }
+        may
     }
 
     async fn serve(&self, welcomed: Welcomed, ends: watch::Receiver<Ending>) {

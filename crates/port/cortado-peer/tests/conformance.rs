@@ -77,7 +77,8 @@ impl TakesPart for InMemory {
     }
 
     fn leave(self: Box<Self>) -> Pending<'static, ()> {
-        Box::pin(ready(drop(self)))
+        drop(self);
+        Box::pin(ready(()))
     }
 }
 

@@ -25,7 +25,8 @@ struct Wired {
 }
 
 async fn wired(serves: Arc<dyn cortado_peer::Peer>) -> Wired {
-    wired_with(PeerTiming::default(), serves).await
+    let (retry_min, retry_max) = (Duration::from_millis(5), Duration::from_millis(50));
+    wired_with(PeerTiming { retry_min, retry_max, ..PeerTiming::default() }, serves).await
 }
 
 async fn wired_with(timing: PeerTiming, serves: Arc<dyn cortado_peer::Peer>) -> Wired {
