@@ -58,6 +58,9 @@ pub(crate) struct FrameReader {
     buffer: BytesMut,
 }
 
+/// All of the room.
+pub(crate) const ROOM_BYTES: usize = SHORT_FRAMES_BYTES_MAX + LONG_FRAMES_BYTES_MAX;
+
 /// Bytes of frames that a node may be holding, whoever sent them.
 pub(crate) struct Room {
     /// For short frames: they do not wait behind long ones for which there is no room.
@@ -71,6 +74,11 @@ impl Room {
             short: Arc::new(Semaphore::new(SHORT_FRAMES_BYTES_MAX)),
             long: Arc::new(Semaphore::new(LONG_FRAMES_BYTES_MAX)),
         }
+    }
+
+    /// Bytes that are taken.
+    pub(crate) fn taken(&self) -> usize {
+        ROOM_BYTES - self.short.available_permits() - self.long.available_permits()
     }
 
     /// Waits for room: until then the sender is held up by its stream's window.

@@ -29,4 +29,4 @@ pub use codec::{
 pub use identity::PeerIdentity;
 pub use limits::PeerTiming;
 pub use peers::{HttpPeers, PeerLinkReport};
-pub use server::{ListenError, PeerServer};
+pub use server::{ListenError, PeerServer, PeerServerUsage};

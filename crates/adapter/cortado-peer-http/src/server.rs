@@ -3,7 +3,7 @@
 //! Start reading at [`PeerServer::start`].
 
 use crate::codec::RefusedPeer;
-use crate::framing::Room;
+use crate::framing::{ROOM_BYTES, Room};
 use crate::greeting::{Welcomed, welcome};
 use crate::identity::{PeerIdentity, Speaker};
 use crate::limits::{
@@ -48,10 +48,24 @@ pub enum ListenError {
     },
 }
 
+/// What other nodes make a node hold now, beside its limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerServerUsage {
+    /// Connections of nodes that have proven who they are.
+    pub connections: usize,
+    /// How many there may be.
+    pub connections_max: usize,
+    /// Bytes of frames that it is being sent or works on.
+    pub frame_bytes: usize,
+    /// How many there may be.
+    pub frame_bytes_max: usize,
+}
+
 /// A node that others reach, until it is shut down or dropped.
 pub struct PeerServer {
     address: SocketAddr,
     ending: watch::Sender<Ending>,
+    shared: Arc<Shared>,
     task: JoinHandle<()>,
 }
 
@@ -83,25 +97,33 @@ impl PeerServer {
         let address = listener.local_addr().map_err(bind)?;
         let (ending, ends) = watch::channel(Ending::Not);
         let speaker = Speaker::new(me, security);
-        let listening = Listening {
-            shared: Arc::new(Shared {
-                speaker,
-                timing,
-                serves,
-                greetings: Mutex::default(),
-                room: Arc::new(Room::new()),
-                warned: Mutex::default(),
-                callers: Mutex::default(),
-            }),
-            ends,
-        };
+        let shared = Arc::new(Shared {
+            speaker,
+            timing,
+            serves,
+            greetings: Mutex::default(),
+            room: Arc::new(Room::new()),
+            warned: Mutex::default(),
+            callers: Mutex::default(),
+        });
+        let listening = Listening { shared: Arc::clone(&shared), ends };
         info!(node = %me.node, %address, "listening for peers");
-        Ok(PeerServer { address, ending, task: tokio::spawn(listening.run(listener)) })
+        Ok(PeerServer { address, ending, shared, task: tokio::spawn(listening.run(listener)) })
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What other nodes make it hold now.
+    pub fn usage(&self) -> PeerServerUsage {
+        PeerServerUsage {
+            connections: self.shared.connections(),
+            connections_max: CONNECTIONS_MAX,
+            frame_bytes: self.shared.room.taken(),
+            frame_bytes_max: ROOM_BYTES,
+        }
     }
 
     /// Takes nothing new, answers for `grace` what has begun, and then lets go of it.
@@ -213,6 +235,10 @@ impl Shared {
         }
     }
 
+    fn connections(&self) -> usize {
+        counted(&self.callers.lock())
+    }
+
     /// Whether a stranger is worth a warning: one a second is, so that none fills the log.
     fn may_warn(&self) -> bool {
         let (mut warned, now) = (self.warned.lock(), Instant::now());
@@ -231,6 +257,10 @@ impl Shared {
         let reason = serving.run(wired, ends).await;
         debug!(%node, %incarnation, reason, "peer disconnected");
     }
+}
+
+fn counted(callers: &BTreeMap<NodeId, Lives>) -> usize {
+    callers.values().flat_map(BTreeMap::values).map(|(count, _)| *count).sum()
 }
 
 /// A connection that has not proven yet who it is, counted.
@@ -281,8 +311,7 @@ impl Caller {
         life: NodeIncarnation,
     ) -> Result<Caller, RefusedPeer> {
         let mut callers = shared.callers.lock();
-        let counts = callers.values().flat_map(BTreeMap::values).map(|(count, _)| *count);
-        let all: usize = counts.sum();
+        let all = counted(&callers);
         let lives = callers.entry(node).or_default();
         lives.retain(|other, _| *other >= life);
         let own: usize = lives.values().map(|(count, _)| *count).sum();

@@ -1,12 +1,13 @@
 //! Many of everything, and none of it without a bound.
 
-use crate::played::{Played, report};
+use crate::played::{Played, report, write_of};
 use crate::raw;
 use crate::support::{
     ASKED, ASKING, ask, ask_until_answered, asking, at, far, identity, listen, listen_with, near,
     soon, until, why_down,
 };
 use bytes::Bytes;
+use cortado_peer::conformance::Question;
 use cortado_peer::{CallError, Peers};
 use cortado_peer_http::{HttpPeers, PeerTiming, RefusedCall, WireReply};
 use cortado_peer_security::Security;
@@ -59,6 +60,29 @@ async fn calls_beyond_the_bound_wait_and_are_not_sent() {
     // All of them are let go of, and there is room again.
     until(|| played.answering() == 0).await;
     assert_eq!(ask(&peers, report(near())).await, Err(CallError::Late));
+}
+
+#[tokio::test]
+async fn what_others_make_a_node_hold_is_shown_beside_its_limits() {
+    let (played, serves) = Played::silent();
+    let server = listen(ASKED, Security::Loopback, serves).await;
+    let peers = asking(Security::Loopback, server.address());
+    assert!(soon(peers.connected(ASKED)).await);
+    until(|| server.usage().connections == 2).await;
+    let bytes = 1 << 20;
+    let held = async {
+        until(|| played.answering() == 1).await;
+        assert!(server.usage().frame_bytes > bytes, "{:?}", server.usage());
+    };
+    tokio::select! {
+        answer = ask(&peers, Question::Write(write_of(bytes, far()))) => panic!("{answer:?}"),
+        () = held => {}
+    }
+    until(|| server.usage().frame_bytes == 0).await;
+    drop(peers);
+    until(|| server.usage().connections == 0).await;
+    let usage = server.usage();
+    assert_eq!((usage.connections_max, usage.frame_bytes_max), (1_024, (64 + 256) << 20));
 }
 
 #[tokio::test]
