@@ -28,6 +28,8 @@ use tracing::{debug, info, warn};
 /// After accepting has failed: most likely there are no descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// In whose name routers ask: nobody's.
+const ROUTERS: NodeId = NodeId(0);
 /// Between two warnings about strangers.
 const WARN_EVERY: Duration = Duration::from_secs(1);
 
@@ -304,7 +306,8 @@ struct Caller {
 }
 
 impl Caller {
-    /// Lets in one more connection. Those of older lives end: there is nobody behind them.
+    /// Lets in one more connection. Those of older lives end: there is nobody behind them. Routers
+    /// all speak in the name of node 0, each in a life of its own.
     fn admit(
         shared: &Arc<Shared>,
         node: NodeId,
@@ -313,9 +316,10 @@ impl Caller {
         let mut callers = shared.callers.lock();
         let all = counted(&callers);
         let lives = callers.entry(node).or_default();
-        lives.retain(|other, _| *other >= life);
+        let is_router = node == ROUTERS;
+        lives.retain(|other, _| *other >= life || is_router);
         let own: usize = lives.values().map(|(count, _)| *count).sum();
-        if own >= CONNECTIONS_OF_NODE_MAX || all >= CONNECTIONS_MAX {
+        if own >= CONNECTIONS_OF_NODE_MAX && !is_router || all >= CONNECTIONS_MAX {
             return Err(RefusedPeer::TooMany);
         }
         let (count, ends) = lives.entry(life).or_insert_with(|| (0, watch::Sender::new(())));

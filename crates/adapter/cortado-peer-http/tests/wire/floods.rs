@@ -132,6 +132,24 @@ async fn a_newer_life_of_who_calls_ends_what_the_older_one_holds() {
 }
 
 #[tokio::test]
+async fn many_routers_speak_in_the_name_of_none() {
+    let (_, serves) = Played::prompt();
+    let server = listen(ASKED, Security::Loopback, serves).await;
+    let mut routers = Vec::new();
+    for life in [7, 3, 9, 1, 5, 5] {
+        let me = identity(cortado_model::NodeId(0), life);
+        let peers = HttpPeers::new(me, Security::Loopback, PeerTiming::default());
+        assert!(peers.set(ASKED, at(server.address())));
+        assert!(soon(peers.connected(ASKED)).await);
+        routers.push(peers);
+    }
+    for router in &routers {
+        assert!(ask(router, report(far())).await.is_ok(), "none of them ends another");
+    }
+    assert_eq!(server.usage().connections, 2 * routers.len());
+}
+
+#[tokio::test]
 async fn messages_that_nobody_takes_are_lost_and_hold_up_nothing() {
     let (_, serves) = Played::prompt();
     let server = listen(ASKED, Security::Loopback, serves).await;
