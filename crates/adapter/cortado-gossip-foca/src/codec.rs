@@ -60,10 +60,7 @@ impl Codec<Identity> for SwimCodec {
         let message = take_message(&mut from)?;
         // A node that is sought is whichever is found.
         let is_own = dst.is_sought() && (dst.node == state.own.node || dst.node == UNKNOWN);
-        let dst = match message {
-            Message::Announce if is_own => state.own.clone(),
-            _ => dst,
-        };
+        let dst = if is_own && message == Message::Announce { state.own.clone() } else { dst };
         let header = Header { src, src_incarnation, dst, message };
         state.observed.hears(&header);
         Ok(header)
