@@ -4,8 +4,8 @@
 
 use bytes::Bytes;
 use cortado_peer_http::{
-    HandshakePart, Hello, HelloReply, HandshakeVerdict, WIRE_VERSION, WireCall, WireReply, decode_message,
-    encode_message,
+    HandshakePart, HandshakeVerdict, Hello, HelloReply, WIRE_VERSION, WireCall, WireReply,
+    decode_message, encode_message,
 };
 use libfuzzer_sys::fuzz_target;
 use tokio::time::Instant;

@@ -73,8 +73,8 @@ impl foca::Identity for Identity {
         self.node
     }
 
-    /// A newer life wins, then what it told last. Of two directories under one name, in lives of the
-    /// same number, always the same one does.
+    /// A newer life wins, then what it told last. Of two directories under one name, in lives of
+    /// the same number, always the same one does.
     fn win_addr_conflict(&self, adversary: &Identity) -> bool {
         let directory =
             |identity: &Identity| identity.told.as_ref().map(|told| told.facts.directory);

@@ -18,9 +18,12 @@ mod start;
 mod stream;
 mod swim;
 mod task;
+mod told;
+mod wire_error;
 
-pub use codec::{GossipWireError, members_in};
+pub use codec::members_in;
 pub use envelope::{Envelope, EnvelopeError};
 pub use limits::GossipTiming;
 pub use seed::GossipSeed;
 pub use start::{FocaGossip, GossipError, GossipSettings};
+pub use wire_error::GossipWireError;

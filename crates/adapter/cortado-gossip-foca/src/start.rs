@@ -2,7 +2,6 @@
 //!
 //! Start reading at [`FocaGossip::start`].
 
-use crate::codec::{GossipWireError, told_bytes};
 use crate::gate::Gate;
 use crate::identity::{Identity, Told, UNKNOWN};
 use crate::keys::Keys;
@@ -12,6 +11,8 @@ use crate::seed::GossipSeed;
 use crate::stream::{StreamHearer, hear_streams};
 use crate::swim::Swim;
 use crate::task::{Gossiping, TaskState};
+use crate::told::told_bytes;
+use crate::wire_error::GossipWireError;
 use cortado_model::{ClusterUuid, NodeId, NodeIncarnation};
 use cortado_peer::{Gossip, GossipView, MemberFacts};
 use cortado_peer_security::Security;

@@ -103,7 +103,10 @@ impl Swim {
     /// All members that are known, this node included, in at most so many bytes.
     pub(crate) fn roll(&self, bytes_max: usize) -> Vec<u8> {
         let own = Member::alive(self.foca.identity().clone());
-        let members = std::iter::once(&own).chain(self.foca.iter_membership_state());
+        let mut members: Vec<_> = self.members().collect();
+        // Where not all of them fit, others are told next time.
+        fastrand::shuffle(&mut members);
+        let members = std::iter::once(&own).chain(members);
         put_roll(&mut SwimCodec(Arc::clone(&self.state)), members, bytes_max)
     }
 
@@ -156,8 +159,10 @@ impl Swim {
         self.foca.identity()
     }
 
+    /// The others. Foca also remembers former tellings of this node, as down.
     pub(crate) fn members(&self) -> impl Iterator<Item = &Member<Identity>> {
-        self.foca.iter_membership_state()
+        let own = self.foca.identity().node;
+        self.foca.iter_membership_state().filter(move |member| member.id().node != own)
     }
 
     /// How many others are heard of.
@@ -192,5 +197,47 @@ fn config_of(timing: &GossipTiming) -> Config {
         periodic_announce: every(timing.mend_every, NonZeroUsize::MIN),
         periodic_announce_to_down_members: every(timing.mend_every, NonZeroUsize::MIN),
         periodic_gossip: every(timing.gossip_every, TOLD),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cortado_model::DirectoryUuid;
+    use cortado_peer::{MemberFacts, MemberRole};
+
+    fn identity(node: u32) -> Identity {
+        let facts = MemberFacts {
+            node: NodeId(node),
+            incarnation: NodeIncarnation(1),
+            directory: DirectoryUuid(1),
+            role: MemberRole::Node,
+            peer_addresses: Vec::new(),
+            client_address: String::new(),
+            zone: String::new(),
+            version: String::new(),
+            feature_level: 1,
+        };
+        Identity::new(facts, ([127, 0, 0, 1], 9).into())
+    }
+
+    #[test]
+    fn a_former_telling_of_oneself_is_no_member() {
+        let mut swim = Swim::new(identity(1), &GossipTiming::default());
+        let other = Swim::new(identity(2), &GossipTiming::default());
+        swim.hear_roll(NodeId(2), &other.roll(10_000));
+        assert_eq!(swim.members().count(), 1);
+        // It is thought to be down, and contradicts.
+        let down = Member::down(identity(1));
+        let told = put_roll(&mut SwimCodec(Arc::clone(&other.state)), [&down].into_iter(), 10_000);
+        swim.hear_roll(NodeId(2), &told);
+        assert_eq!(swim.own().telling, 1);
+        // And somebody who has not heard of that says so once more.
+        swim.hear_roll(NodeId(2), &told);
+        let members: Vec<_> = swim.members().map(|member| member.id().node).collect();
+        assert_eq!(members, [NodeId(2)], "it is no member of its own");
+        let wanted = swim.take_wanted();
+        assert_eq!(wanted.rejoined, 1);
+        assert_eq!(swim.awareness().suspected, 1);
     }
 }

@@ -12,7 +12,7 @@ use crate::seed::GossipSeed;
 use crate::stream::{Streamed, send};
 use crate::swim::Swim;
 use cortado_model::{NodeId, NodeIncarnation};
-use cortado_peer::{GossipMember, GossipView, Liveness};
+use cortado_peer::{GossipMember, GossipView, Liveness, SelfAwareness};
 use foca::{Member, State, Timer};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -54,7 +54,12 @@ pub(crate) struct TaskState {
     room: Arc<Semaphore>,
     seek_at: Instant,
     refused_at: Option<Instant>,
+    /// What the view shows, in short: it is made anew when this has changed.
+    shown: (Vec<ShownMember>, SelfAwareness),
 }
+
+/// A telling of a node, and what is thought of it; of this node, nothing.
+type ShownMember = (NodeId, NodeIncarnation, u32, Option<State>);
 
 impl TaskState {
     pub(crate) fn new() -> TaskState {
@@ -66,6 +71,7 @@ impl TaskState {
             room: Arc::new(Semaphore::new(STREAMS_MAX)),
             seek_at: Instant::now(),
             refused_at: None,
+            shown: Default::default(),
         }
     }
 }
@@ -313,13 +319,21 @@ impl Gossiping {
 
     /// Shows what is known, if it has changed.
     fn publish(&mut self) {
-        let before = Arc::clone(&self.view.borrow());
-        let view = self.view_after(&before);
-        if view == *before {
+        let key = |identity: &Identity, state| {
+            (identity.node, identity.incarnation, identity.telling, state)
+        };
+        let others = self.swim.members().map(|member| key(member.id(), Some(member.state())));
+        let shown = std::iter::once(key(self.swim.own(), None)).chain(others);
+        let mut shown: Vec<ShownMember> = shown.collect();
+        // Foca shuffles its members now and then.
+        shown.sort_unstable_by_key(|(node, ..)| *node);
+        let shown = (shown, self.swim.awareness());
+        if self.state.shown == shown {
             return;
         }
-        let known = |node| view.members.contains_key(&node);
-        self.gate.keys.forget_others(known);
+        self.state.shown = shown;
+        let view = self.view_after(&self.view.borrow());
+        self.gate.keys.forget_others(|node| view.members.contains_key(&node));
         self.swim.remembers(view.members.keys().copied());
         self.view.send_replace(Arc::new(view));
     }

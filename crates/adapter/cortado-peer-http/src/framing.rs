@@ -3,6 +3,7 @@
 //!
 //! Start reading at [`send_frame`] and [`FrameReader`].
 
+use crate::limits::{LONG_FRAMES_BYTES_MAX, SHORT_FRAME_BYTES, SHORT_FRAMES_BYTES_MAX};
 use bytes::{Buf, Bytes, BytesMut};
 use h2::{RecvStream, SendStream};
 use std::future::poll_fn;
@@ -57,7 +58,39 @@ pub(crate) struct FrameReader {
     buffer: BytesMut,
 }
 
-/// A frame, and its share of what may be on its way. Given back when it is dropped.
+/// All of the room.
+pub(crate) const ROOM_BYTES: usize = SHORT_FRAMES_BYTES_MAX + LONG_FRAMES_BYTES_MAX;
+
+/// Bytes of frames that a node may be holding, whoever sent them.
+pub(crate) struct Room {
+    /// For short frames: they do not wait behind long ones for which there is no room.
+    short: Arc<Semaphore>,
+    long: Arc<Semaphore>,
+}
+
+impl Room {
+    pub(crate) fn new() -> Room {
+        Room {
+            short: Arc::new(Semaphore::new(SHORT_FRAMES_BYTES_MAX)),
+            long: Arc::new(Semaphore::new(LONG_FRAMES_BYTES_MAX)),
+        }
+    }
+
+    /// Bytes that are taken.
+    pub(crate) fn taken(&self) -> usize {
+        ROOM_BYTES - self.short.available_permits() - self.long.available_permits()
+    }
+
+    /// Waits for room: until then the sender is held up by its stream's window.
+    async fn reserve(&self, bytes: usize) -> OwnedSemaphorePermit {
+        let room = if bytes <= SHORT_FRAME_BYTES { &self.short } else { &self.long };
+        let bytes = u32::try_from(bytes).expect("frames are bounded");
+        let acquired = Arc::clone(room).acquire_many_owned(bytes).await;
+        acquired.expect("the semaphore is never closed")
+    }
+}
+
+/// A frame, and its share of the room. Given back when it is dropped.
 pub(crate) struct Incoming {
     pub(crate) frame: Bytes,
     _room: OwnedSemaphorePermit,
@@ -72,9 +105,9 @@ impl FrameReader {
     pub(crate) async fn whole(
         mut self,
         length: usize,
-        room: &Arc<Semaphore>,
+        room: &Room,
     ) -> Result<Incoming, FramingError> {
-        let room = reserve(room, length).await;
+        let room = room.reserve(length).await;
         let frame = self.exactly(length).await?;
         if self.more().await? || !self.buffer.is_empty() {
             return Err(FramingError::Length);
@@ -86,7 +119,7 @@ impl FrameReader {
     pub(crate) async fn next(
         &mut self,
         bytes_max: usize,
-        room: &Arc<Semaphore>,
+        room: &Room,
     ) -> Result<Option<Incoming>, FramingError> {
         if self.buffer.is_empty() && !self.more().await? {
             return Ok(None);
@@ -96,7 +129,7 @@ impl FrameReader {
         if bytes > bytes_max {
             return Err(FramingError::TooLarge { bytes, bytes_max });
         }
-        let room = reserve(room, bytes).await;
+        let room = room.reserve(bytes).await;
         let frame = self.exactly(bytes).await?;
         Ok(Some(Incoming { frame, _room: room }))
     }
@@ -124,13 +157,6 @@ impl FrameReader {
     }
 }
 
-/// Waits for room: until then the other side is held up by the stream's window.
-async fn reserve(room: &Arc<Semaphore>, bytes: usize) -> OwnedSemaphorePermit {
-    let bytes = u32::try_from(bytes).expect("frames are bounded");
-    let acquired = Arc::clone(room).acquire_many_owned(bytes).await;
-    acquired.expect("the semaphore is never closed")
-}
-
 /// Reads a body of at most `bytes_max` bytes.
 ///
 /// # Errors
@@ -153,4 +179,30 @@ pub(crate) async fn read_body(
         body.extend_from_slice(&bytes);
     }
     Ok(body.freeze())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::FRAME_BYTES_MAX;
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
+    #[test]
+    fn long_frames_for_which_there_is_no_room_hold_up_no_short_ones() {
+        let room = Room::new();
+        let reserve = |bytes: usize| {
+            let mut reserved = pin!(room.reserve(bytes));
+            match reserved.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                std::task::Poll::Ready(permit) => Some(permit),
+                std::task::Poll::Pending => None,
+            }
+        };
+        let mut long: Vec<_> = (0..16).map(|_| reserve(FRAME_BYTES_MAX)).collect();
+        assert!(long.iter().all(Option::is_some), "so many as there is room for");
+        assert!(reserve(FRAME_BYTES_MAX).is_none() && reserve(SHORT_FRAME_BYTES + 1).is_none());
+        assert!(reserve(SHORT_FRAME_BYTES).is_some(), "a short one");
+        long.pop();
+        assert!(reserve(FRAME_BYTES_MAX).is_some(), "there is room again");
+    }
 }

@@ -151,7 +151,7 @@ pub(crate) struct Welcomed {
 pub(crate) async fn welcome(
     tcp: TcpStream,
     speaker: &Speaker,
-    admits: impl FnOnce(NodeId) -> Result<(), RefusedPeer>,
+    admits: impl FnOnce(NodeId, NodeIncarnation) -> Result<(), RefusedPeer>,
 ) -> Result<Welcomed, GreetingError> {
     let (mut wired, certificate) = called(tcp, speaker).await?;
     let hello: Hello = match receive(&mut wired).await {
@@ -184,7 +184,8 @@ pub(crate) async fn welcome(
         theirs
             .is_some_and(|theirs| key.is_mac(&[CALLING, &hello_fields, &welcome_fields], &theirs.0))
     });
-    let verdict = if is_proven { admits(hello.node) } else { Err(RefusedPeer::NotProven) };
+    let verdict =
+        if is_proven { admits(hello.node, hello.incarnation) } else { Err(RefusedPeer::NotProven) };
     match verdict {
         Ok(()) => send(&mut wired, &HandshakeVerdict::Accepted).await?,
         Err(why) => {

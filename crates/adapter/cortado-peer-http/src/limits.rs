@@ -16,8 +16,12 @@ pub(crate) const TASKS_MAX: usize = 2 * STREAMS_MAX as usize;
 pub(crate) const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 /// Bytes that one connection may have on its way: what 10 Gbit/s carry in 10 ms, about.
 pub(crate) const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
-/// Bytes of all frames that a node is being sent: sixteen of the largest.
-pub(crate) const INCOMING_BYTES_MAX: usize = 16 * FRAME_BYTES_MAX;
+/// Bytes of the longest frame that is short: most calls and messages.
+pub(crate) const SHORT_FRAME_BYTES: usize = 64 << 10;
+/// Bytes of all short frames that a node is being sent, or works on: a thousand of the longest.
+pub(crate) const SHORT_FRAMES_BYTES_MAX: usize = 64 << 20;
+/// Bytes of all others: sixteen of the largest.
+pub(crate) const LONG_FRAMES_BYTES_MAX: usize = 16 * FRAME_BYTES_MAX;
 /// Bytes of headers: there are four short ones.
 pub(crate) const HEADER_BYTES_MAX: u32 = 4 << 10;
 /// Messages that wait to be sent to one node: some seconds of progress and digests.
@@ -31,6 +35,9 @@ pub(crate) const CONNECTIONS_MAX: usize = 1_024;
 pub(crate) const CONNECTIONS_OF_NODE_MAX: usize = 8;
 /// Connections that have not proven yet who they are. One more is closed at once.
 pub(crate) const GREETINGS_MAX: usize = 64;
+
+/// Those of one address, so that one stranger does not keep all nodes out.
+pub(crate) const GREETINGS_OF_ADDRESS_MAX: usize = 16;
 
 /// How long things may take between nodes. The defaults are for one data centre and a loaded
 /// machine; tests use shorter ones.

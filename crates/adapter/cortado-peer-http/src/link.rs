@@ -1,31 +1,25 @@
 //! One way to a node: a connection that is made anew whenever it has ended, and calls on it.
 //!
-//! Start reading at [`Link::call`] for a call, and at [`Keeper::keep`] for the connection.
+//! Start reading at [`Link::call`].
 
-use crate::address::PeerAddress;
 use crate::codec::{RefusedCall, WireAnswer, WireCall, WireReply};
 use crate::framing::{read_body, send_frame};
-use crate::greeting::{GreetingError, Meant, greet};
-use crate::identity::Speaker;
-use crate::limits::{CALLS_MAX, FRAME_BYTES_MAX, PeerTiming};
-use crate::open_connection::{Carrier, OpenConnection, open};
-use crate::outbox::{Letterbox, Outbox, letterbox};
+use crate::keeper::{Keeper, LinkState};
+use crate::limits::{CALLS_MAX, FRAME_BYTES_MAX};
+use crate::open_connection::OpenConnection;
+use crate::outbox::{Letterbox, letterbox};
 use bytes::Bytes;
 use cortado_model::{NodeId, with_causes};
 use cortado_peer::CallError;
 use h2::client::ResponseFuture;
 use http::StatusCode;
-use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
-use tokio::net::{TcpStream, lookup_host};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
-use tracing::{debug, info, warn};
+use tokio::time::{Instant, timeout_at};
+use tracing::{debug, warn};
 
 /// One way to a node.
 pub(crate) struct Link {
@@ -35,25 +29,6 @@ pub(crate) struct Link {
     calls: Semaphore,
     nudge: Arc<Notify>,
     keeper: AbortHandle,
-}
-
-/// Whether the node is reached.
-#[derive(Clone)]
-pub(crate) enum LinkState {
-    /// A first try, or the first since a connection ended: calls wait for it.
-    Trying,
-    /// It is.
-    Open(OpenConnection),
-    /// The last try failed. It is tried again, and no call waits for that.
-    Down(Arc<str>),
-}
-
-/// Makes connections, and carries them on.
-pub(crate) struct Keeper {
-    pub(crate) speaker: Arc<Speaker>,
-    pub(crate) timing: PeerTiming,
-    pub(crate) node: NodeId,
-    pub(crate) address: PeerAddress,
 }
 
 impl Link {
@@ -177,7 +152,9 @@ impl Link {
         let status = response.status();
         if status != StatusCode::OK {
             warn!(node = %self.node, %status, "node answered a call with an unexpected status");
-            return Err(CallError::Lost);
+            // A node says so of a path that it does not know, and of nothing that it has begun.
+            let unknown = status == StatusCode::NOT_FOUND;
+            return Err(if unknown { CallError::Unreachable } else { CallError::Lost });
         }
         read_body(response.into_body(), FRAME_BYTES_MAX).await.map_err(|error| {
             debug!(node = %self.node, error = with_causes(&error), "reply lost");
@@ -223,136 +200,5 @@ async fn reached(state: &mut watch::Receiver<LinkState>) -> Option<OpenConnectio
 impl Drop for Link {
     fn drop(&mut self) {
         self.close();
-    }
-}
-
-/// Why there is no connection.
-#[derive(Debug, thiserror::Error)]
-enum ConnectError {
-    #[error("{address} does not resolve to an address")]
-    Resolve {
-        address: String,
-        #[source]
-        source: io::Error,
-    },
-    #[error("{address} names no address")]
-    Nowhere { address: String },
-    #[error(
-        "{address} is not an address of this machine and peers are not authenticated: set \
-         peer_ca_file, peer_certificate_file and peer_key_file, or peer_secret_file with \
-         peer_network_private = true"
-    )]
-    NotAllowed { address: SocketAddr },
-    #[error("cannot connect to {address}")]
-    Tcp {
-        address: SocketAddr,
-        #[source]
-        source: io::Error,
-    },
-    #[error("no answer from {address} within {waited_ms} ms")]
-    Silent { address: SocketAddr, waited_ms: u128 },
-    #[error("{address}")]
-    Greeting {
-        address: SocketAddr,
-        #[source]
-        source: GreetingError,
-    },
-    #[error("{address} does not speak HTTP/2")]
-    Http {
-        address: SocketAddr,
-        #[source]
-        source: h2::Error,
-    },
-}
-
-impl Keeper {
-    /// Keeps the node connected, for ever.
-    async fn keep(self, state: watch::Sender<LinkState>, mut messages: Outbox, nudge: Arc<Notify>) {
-        let node = self.node;
-        let mut pause = self.timing.retry_min;
-        loop {
-            match self.connect().await {
-                Ok((connection, carrier)) => {
-                    info!(%node, "connected to node");
-                    pause = self.timing.retry_min;
-                    state.send_replace(LinkState::Open(connection));
-                    let reason = carrier.run(&self.timing, &mut messages).await;
-                    info!(%node, reason, "connection to node ended");
-                    state.send_replace(LinkState::Trying);
-                }
-                Err(error) => {
-                    let why: Arc<str> = with_causes(&error).into();
-                    self.tell_down(&state, &why);
-                    messages.clear();
-                    // Between half of the pause and all of it: what ended together does not come
-                    // back together.
-                    let part = 0.5 + fastrand::f64() / 2.0;
-                    tokio::select! {
-                        () = sleep(pause.mul_f64(part)) => {}
-                        () = nudge.notified() => {}
-                    }
-                    pause = (2 * pause).min(self.timing.retry_max);
-                }
-            }
-        }
-    }
-
-    /// Says that the node is not reached; for the same reason once.
-    fn tell_down(&self, state: &watch::Sender<LinkState>, why: &Arc<str>) {
-        let former = state.send_replace(LinkState::Down(Arc::clone(why)));
-        match former {
-            LinkState::Down(former) if former == *why => {}
-            LinkState::Trying | LinkState::Open(_) | LinkState::Down(_) => {
-                warn!(node = %self.node, error = %why, "node cannot be reached; trying again");
-            }
-        }
-    }
-
-    /// A connection to the first address at which the node is.
-    async fn connect(&self) -> Result<(OpenConnection, Carrier), ConnectError> {
-        let mut failed = None;
-        for address in &self.address.addresses {
-            let found = lookup_host(address.as_str()).await;
-            let found = found.map_err(|source| {
-                let address = address.clone();
-                ConnectError::Resolve { address, source }
-            });
-            match found {
-                Ok(found) => {
-                    for address in found {
-                        match self.connect_to(address).await {
-                            Ok(connected) => return Ok(connected),
-                            Err(error) => failed = Some(error),
-                        }
-                    }
-                }
-                Err(error) => failed = Some(error),
-            }
-        }
-        let address = || self.address.addresses.join(", ");
-        Err(failed.unwrap_or_else(|| ConnectError::Nowhere { address: address() }))
-    }
-
-    async fn connect_to(
-        &self,
-        address: SocketAddr,
-    ) -> Result<(OpenConnection, Carrier), ConnectError> {
-        if !self.speaker.allows(address) {
-            return Err(ConnectError::NotAllowed { address });
-        }
-        let silent = |waited: Duration| {
-            move |_| ConnectError::Silent { address, waited_ms: waited.as_millis() }
-        };
-        let connected = timeout(self.timing.connect, TcpStream::connect(address)).await;
-        let tcp = connected.map_err(silent(self.timing.connect))?;
-        let tcp = tcp.and_then(|tcp| tcp.set_nodelay(true).map(|()| tcp));
-        let tcp = tcp.map_err(|source| ConnectError::Tcp { address, source })?;
-        let meant = Meant { node: self.node, life: self.address.incarnation };
-        let greeted = timeout(self.timing.greet, greet(tcp, &self.speaker, meant)).await;
-        let greeted = greeted.map_err(silent(self.timing.greet))?;
-        let wired = greeted.map_err(|source| ConnectError::Greeting { address, source })?;
-        let opened = timeout(self.timing.greet, open(wired)).await;
-        let opened = opened.map_err(silent(self.timing.greet))?;
-        opened.map_err(|source| ConnectError::Http { address, source })
     }
 }

@@ -19,6 +19,9 @@ pub(crate) const CALL_PATH: &str = "/v1/call";
 /// Where messages are.
 pub(crate) const TELL_PATH: &str = "/v1/tell";
 
+/// Bytes of messages that are sent together.
+const TOGETHER_BYTES: usize = 64 << 10;
+
 /// Sends calls on a connection. Clones share it.
 #[derive(Clone)]
 pub(crate) struct OpenConnection {
@@ -116,14 +119,18 @@ async fn send_messages(
     // The response never comes; dropping it would end the stream.
     let mut stream: Option<(ResponseFuture, SendStream<Bytes>)> = None;
     loop {
-        let message = messages.next().await;
+        let mut framed = BytesMut::new();
+        let mut next = Some(messages.next().await);
+        while let Some(message) = next {
+            framed.put_u32_le(u32::try_from(message.frame.len()).expect("frames are bounded"));
+            framed.put_slice(&message.frame);
+            // What waits goes together: each frame of HTTP/2 costs both sides the same.
+            next = if framed.len() < TOGETHER_BYTES { messages.ready() } else { None };
+        }
         if stream.is_none() {
             stream = begin(&requests, TELL_PATH, None).await.ok();
         }
         let Some((_, sending)) = &mut stream else { continue };
-        let mut framed = BytesMut::with_capacity(4 + message.frame.len());
-        framed.put_u32_le(u32::try_from(message.frame.len()).expect("frames are bounded"));
-        framed.put_slice(&message.frame);
         if send_frame(sending, framed.freeze(), false).await.is_err() {
             stream = None;
         }

@@ -65,9 +65,14 @@ impl Outbox {
         }
     }
 
+    /// The next message, if one waits.
+    pub(crate) fn ready(&mut self) -> Option<Outgoing> {
+        self.receiver.try_recv().ok()
+    }
+
     /// Loses what waits: it would be old when the node is reached.
     pub(crate) fn clear(&mut self) {
-        while self.receiver.try_recv().is_ok() {}
+        while self.ready().is_some() {}
     }
 }
 

@@ -5,8 +5,9 @@
 use crate::address::PeerAddress;
 use crate::codec::{WireAnswer, WireCall, encode_message};
 use crate::identity::{PeerIdentity, Speaker};
+use crate::keeper::{Keeper, LinkState};
 use crate::limits::PeerTiming;
-use crate::link::{Keeper, Link, LinkState};
+use crate::link::Link;
 use arc_swap::ArcSwap;
 use cortado_driver::PeerStanding;
 use cortado_model::{DatabaseId, NodeId, PartitionId};
@@ -128,11 +129,12 @@ impl HttpPeers {
     }
 
     fn connect(&self, node: NodeId, address: PeerAddress) -> HttpPeer {
-        let link = || {
+        let link = |carries| {
             let (speaker, address) = (Arc::clone(&self.speaker), address.clone());
-            Link::new(Keeper { speaker, timing: self.timing, node, address }, &self.runtime)
+            let keeper = Keeper { speaker, timing: self.timing, node, address, carries };
+            Link::new(keeper, &self.runtime)
         };
-        HttpPeer { calls: link(), snapshots: link(), address }
+        HttpPeer { calls: link("calls"), snapshots: link("snapshots"), address }
     }
 }
 

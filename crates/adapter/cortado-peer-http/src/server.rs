@@ -3,29 +3,35 @@
 //! Start reading at [`PeerServer::start`].
 
 use crate::codec::RefusedPeer;
+use crate::framing::{ROOM_BYTES, Room};
 use crate::greeting::{Welcomed, welcome};
 use crate::identity::{PeerIdentity, Speaker};
 use crate::limits::{
-    CONNECTIONS_MAX, CONNECTIONS_OF_NODE_MAX, GREETINGS_MAX, INCOMING_BYTES_MAX, PeerTiming,
+    CONNECTIONS_MAX, CONNECTIONS_OF_NODE_MAX, GREETINGS_MAX, GREETINGS_OF_ADDRESS_MAX, PeerTiming,
 };
 use crate::serving::{Ending, Serving};
-use cortado_model::{NodeId, with_causes};
+use cortado_model::{NodeId, NodeIncarnation, with_causes};
 use cortado_peer::Peer;
 use cortado_peer_security::{Security, SecurityError};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, info, warn};
 
 /// After accepting has failed: most likely there are no descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// In whose name routers ask: nobody's.
+const ROUTERS: NodeId = NodeId(0);
+/// Between two warnings about strangers.
+const WARN_EVERY: Duration = Duration::from_secs(1);
 
 /// Why a node cannot listen.
 #[derive(Debug, thiserror::Error)]
@@ -44,10 +50,24 @@ pub enum ListenError {
     },
 }
 
+/// What other nodes make a node hold now, beside its limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerServerUsage {
+    /// Connections of nodes that have proven who they are.
+    pub connections: usize,
+    /// How many there may be.
+    pub connections_max: usize,
+    /// Bytes of frames that it is being sent or works on.
+    pub frame_bytes: usize,
+    /// How many there may be.
+    pub frame_bytes_max: usize,
+}
+
 /// A node that others reach, until it is shut down or dropped.
 pub struct PeerServer {
     address: SocketAddr,
     ending: watch::Sender<Ending>,
+    shared: Arc<Shared>,
     task: JoinHandle<()>,
 }
 
@@ -79,24 +99,33 @@ impl PeerServer {
         let address = listener.local_addr().map_err(bind)?;
         let (ending, ends) = watch::channel(Ending::Not);
         let speaker = Speaker::new(me, security);
-        let listening = Listening {
-            shared: Arc::new(Shared {
-                speaker,
-                timing,
-                serves,
-                greetings: Arc::new(Semaphore::new(GREETINGS_MAX)),
-                room: Arc::new(Semaphore::new(INCOMING_BYTES_MAX)),
-                callers: Mutex::default(),
-            }),
-            ends,
-        };
+        let shared = Arc::new(Shared {
+            speaker,
+            timing,
+            serves,
+            greetings: Mutex::default(),
+            room: Arc::new(Room::new()),
+            warned: Mutex::default(),
+            callers: Mutex::default(),
+        });
+        let listening = Listening { shared: Arc::clone(&shared), ends };
         info!(node = %me.node, %address, "listening for peers");
-        Ok(PeerServer { address, ending, task: tokio::spawn(listening.run(listener)) })
+        Ok(PeerServer { address, ending, shared, task: tokio::spawn(listening.run(listener)) })
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What other nodes make it hold now.
+    pub fn usage(&self) -> PeerServerUsage {
+        PeerServerUsage {
+            connections: self.shared.connections(),
+            connections_max: CONNECTIONS_MAX,
+            frame_bytes: self.shared.room.taken(),
+            frame_bytes_max: ROOM_BYTES,
+        }
     }
 
     /// Takes nothing new, answers for `grace` what has begun, and then lets go of it.
@@ -121,12 +150,17 @@ struct Shared {
     speaker: Speaker,
     timing: PeerTiming,
     serves: Arc<dyn Peer>,
-    greetings: Arc<Semaphore>,
-    /// Bytes of frames that may be on their way here.
-    room: Arc<Semaphore>,
-    /// Connections of each node.
-    callers: Mutex<BTreeMap<NodeId, usize>>,
+    /// Connections of each address that have not proven yet who they are.
+    greetings: Mutex<BTreeMap<IpAddr, usize>>,
+    room: Arc<Room>,
+    /// When a stranger was warned of last.
+    warned: Mutex<Option<Instant>>,
+    /// Connections of each life of each node.
+    callers: Mutex<BTreeMap<NodeId, Lives>>,
 }
+
+/// How many connections each life of a node has, and what ends with it.
+type Lives = BTreeMap<NodeIncarnation, (usize, watch::Sender<()>)>;
 
 struct Listening {
     shared: Arc<Shared>,
@@ -144,8 +178,7 @@ impl Listening {
             while connections.try_join_next().is_some() {}
             match accepted {
                 Ok((tcp, from)) => {
-                    let Ok(greeting) = Arc::clone(&self.shared.greetings).try_acquire_owned()
-                    else {
+                    let Some(greeting) = Greeting::admit(&self.shared, from.ip()) else {
                         debug!(client = %from, "connection closed: too many say hello");
                         continue;
                     };
@@ -153,9 +186,11 @@ impl Listening {
                     connections.spawn(async move {
                         let welcomed = shared.welcome(tcp, from).await;
                         drop(greeting);
-                        if let Some((welcomed, caller)) = welcomed {
-                            shared.serve(welcomed, ends).await;
-                            drop(caller);
+                        if let Some((welcomed, mut caller)) = welcomed {
+                            tokio::select! {
+                                () = shared.serve(welcomed, ends) => {}
+                                () = caller.superseded() => {}
+                            }
                         }
                     });
                 }
@@ -178,7 +213,8 @@ impl Shared {
         from: SocketAddr,
     ) -> Option<(Welcomed, Caller)> {
         let mut caller = None;
-        let admits = |node| Caller::admit(self, node).map(|admitted| caller = Some(admitted));
+        let admits =
+            |node, life| Caller::admit(self, node, life).map(|admitted| caller = Some(admitted));
         let greeted = async {
             tcp.set_nodelay(true)?;
             welcome(tcp, &self.speaker, admits).await
@@ -186,7 +222,12 @@ impl Shared {
         match timeout(self.timing.greet, greeted).await {
             Ok(Ok(welcomed)) => caller.map(|caller| (welcomed, caller)),
             Ok(Err(error)) => {
-                warn!(client = %from, error = with_causes(&error), "peer not welcomed");
+                let error = with_causes(&error);
+                if self.may_warn() {
+                    warn!(client = %from, error, "peer not welcomed");
+                } else {
+                    debug!(client = %from, error, "peer not welcomed");
+                }
                 None
             }
             Err(_) => {
@@ -194,6 +235,20 @@ impl Shared {
                 None
             }
         }
+    }
+
+    fn connections(&self) -> usize {
+        counted(&self.callers.lock())
+    }
+
+    /// Whether a stranger is worth a warning: one a second is, so that none fills the log.
+    fn may_warn(&self) -> bool {
+        let (mut warned, now) = (self.warned.lock(), Instant::now());
+        let may = warned.is_none_or(|at| now >= at + WARN_EVERY);
+        if may {
+            *warned = Some(now);
+        }
+        may
     }
 
     async fn serve(&self, welcomed: Welcomed, ends: watch::Receiver<Ending>) {
@@ -206,33 +261,91 @@ impl Shared {
     }
 }
 
-/// A connection of a node, counted.
+fn counted(callers: &BTreeMap<NodeId, Lives>) -> usize {
+    callers.values().flat_map(BTreeMap::values).map(|(count, _)| *count).sum()
+}
+
+/// A connection that has not proven yet who it is, counted.
+struct Greeting {
+    shared: Arc<Shared>,
+    from: IpAddr,
+}
+
+impl Greeting {
+    /// Lets one more say hello, unless there are too many.
+    fn admit(shared: &Arc<Shared>, from: IpAddr) -> Option<Greeting> {
+        let mut greetings = shared.greetings.lock();
+        let all: usize = greetings.values().sum();
+        let own = greetings.get(&from).copied().unwrap_or(0);
+        if own >= GREETINGS_OF_ADDRESS_MAX || all >= GREETINGS_MAX {
+            return None;
+        }
+        greetings.insert(from, own + 1);
+        Some(Greeting { shared: Arc::clone(shared), from })
+    }
+}
+
+impl Drop for Greeting {
+    fn drop(&mut self) {
+        let mut greetings = self.shared.greetings.lock();
+        let left = greetings.get(&self.from).map_or(0, |own| own - 1);
+        if left == 0 {
+            greetings.remove(&self.from);
+        } else {
+            greetings.insert(self.from, left);
+        }
+    }
+}
+
+/// A connection of one life of a node, counted.
 struct Caller {
     shared: Arc<Shared>,
     node: NodeId,
+    life: NodeIncarnation,
+    ends: watch::Receiver<()>,
 }
 
 impl Caller {
-    fn admit(shared: &Arc<Shared>, node: NodeId) -> Result<Caller, RefusedPeer> {
+    /// Lets in one more connection. Those of older lives end: there is nobody behind them. Routers
+    /// all speak in the name of node 0, each in a life of its own.
+    fn admit(
+        shared: &Arc<Shared>,
+        node: NodeId,
+        life: NodeIncarnation,
+    ) -> Result<Caller, RefusedPeer> {
         let mut callers = shared.callers.lock();
-        let all: usize = callers.values().sum();
-        let own = callers.entry(node).or_default();
-        if *own >= CONNECTIONS_OF_NODE_MAX || all >= CONNECTIONS_MAX {
+        let all = counted(&callers);
+        let lives = callers.entry(node).or_default();
+        let is_router = node == ROUTERS;
+        lives.retain(|other, _| *other >= life || is_router);
+        let own: usize = lives.values().map(|(count, _)| *count).sum();
+        if own >= CONNECTIONS_OF_NODE_MAX && !is_router || all >= CONNECTIONS_MAX {
             return Err(RefusedPeer::TooMany);
         }
-        *own += 1;
-        Ok(Caller { shared: Arc::clone(shared), node })
+        let (count, ends) = lives.entry(life).or_insert_with(|| (0, watch::Sender::new(())));
+        *count += 1;
+        Ok(Caller { shared: Arc::clone(shared), node, life, ends: ends.subscribe() })
+    }
+
+    /// Waits until a newer life of the node has connected.
+    async fn superseded(&mut self) {
+        while self.ends.changed().await.is_ok() {}
+        debug!(node = %self.node, incarnation = %self.life, "a newer life of the peer connected");
     }
 }
 
 impl Drop for Caller {
     fn drop(&mut self) {
         let mut callers = self.shared.callers.lock();
-        if let Some(own) = callers.get_mut(&self.node) {
-            *own -= 1;
-            if *own == 0 {
-                callers.remove(&self.node);
+        let Some(lives) = callers.get_mut(&self.node) else { return };
+        if let Some((count, _)) = lives.get_mut(&self.life) {
+            *count -= 1;
+            if *count == 0 {
+                lives.remove(&self.life);
             }
+        }
+        if lives.is_empty() {
+            callers.remove(&self.node);
         }
     }
 }

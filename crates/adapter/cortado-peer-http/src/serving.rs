@@ -3,7 +3,7 @@
 //! Start reading at [`Serving::run`].
 
 use crate::codec::{RefusedCall, WireAnswer, WireCall, WireError, WireReply, decode_message};
-use crate::framing::{FrameReader, FramingError, send_frame};
+use crate::framing::{FrameReader, FramingError, Room, send_frame};
 use crate::greeting::Wired;
 use crate::limits::{
     CONNECTION_WINDOW_BYTES, FRAME_BYTES_MAX, HEADER_BYTES_MAX, PeerTiming, STREAM_WINDOW_BYTES,
@@ -19,7 +19,7 @@ use http::{Request, Response, StatusCode};
 use std::future::{pending, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, Sleep, sleep, timeout, timeout_at};
 use tracing::{debug, warn};
@@ -39,7 +39,7 @@ pub(crate) enum Ending {
 pub(crate) struct Serving {
     pub(crate) node: NodeId,
     pub(crate) serves: Arc<dyn Peer>,
-    pub(crate) room: Arc<Semaphore>,
+    pub(crate) room: Arc<Room>,
     pub(crate) timing: PeerTiming,
 }
 
@@ -52,6 +52,8 @@ impl Serving {
     ) -> String {
         let handshake = h2::server::Builder::new()
             .max_concurrent_streams(STREAMS_MAX)
+            // Calls that are given up before this node has looked at them are no attack.
+            .max_pending_accept_reset_streams(TASKS_MAX)
             .initial_window_size(STREAM_WINDOW_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
             .max_header_list_size(HEADER_BYTES_MAX)

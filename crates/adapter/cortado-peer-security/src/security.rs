@@ -71,7 +71,7 @@ pub enum SecurityError {
     },
     /// Some of the files that belong together.
     #[error(
-        "certificates need peer_ca_file, peer_certificate_file and peer_key_file; {missing} is not set"
+        "certificates need peer_ca_file, peer_certificate_file and peer_key_file: set {missing}"
     )]
     Incomplete {
         /// The first that is missing.
@@ -206,7 +206,7 @@ mod tests {
         check(private(write("short", "secret")), everywhere, "fewer than 32 bytes");
         check(private(folder.path().join("none")), everywhere, "cannot read peer_secret_file");
         let ca = RawSecurity { peer_ca_file: Some(long.clone()), ..RawSecurity::default() };
-        check(ca.clone(), everywhere, "peer_certificate_file is not set");
+        check(ca.clone(), everywhere, "set peer_certificate_file");
         let all = RawSecurity {
             peer_certificate_file: Some(long.clone()),
             peer_key_file: Some(long.clone()),

@@ -1,7 +1,10 @@
 //! Messages as bytes, and bytes that are no messages.
 
 use super::*;
+use crate::identity::Told;
 use crate::limits::DATAGRAM_BYTES_MAX;
+use cortado_model::DirectoryUuid;
+use cortado_peer::MemberRole;
 
 fn identity(node: u32, zone: &str) -> Identity {
     let facts = MemberFacts {

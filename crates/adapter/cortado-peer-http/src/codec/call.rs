@@ -6,6 +6,7 @@ use super::frame::{begin, open, seal};
 use super::input::{Input, WireError};
 use super::wire::{Wire, put_number};
 use bytes::{BufMut, Bytes, BytesMut};
+use cortado_document::{DocumentAction, Operation};
 use cortado_model::{DatabaseId, PartitionId};
 use cortado_peer::{HandOff, Level, Look, Read, SnapshotId, Write};
 use std::time::Duration;
@@ -122,9 +123,10 @@ impl WireCall {
 
     fn size_guess(&self) -> usize {
         let WireCall::Write(write) = self else { return CAPACITY };
-        let value = |operation: &cortado_document::Operation| match &operation.action {
-            cortado_document::DocumentAction::Put { value } => value.as_bytes().len(),
-            _ => 0,
+        let value = |operation: &Operation| match &operation.action {
+            DocumentAction::Put { value } => value.as_bytes().len(),
+            DocumentAction::Merge { patch } => patch.text().len(),
+            DocumentAction::JsonPatch { .. } | DocumentAction::Delete | DocumentAction::Check => 0,
         };
         let values: usize = write.operations.iter().map(value).sum();
         values + CAPACITY * (1 + write.operations.len() / 4)

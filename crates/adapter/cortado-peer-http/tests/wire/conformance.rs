@@ -4,7 +4,7 @@ use crate::certificates::Authority;
 use crate::support::{any_port, identity, secret};
 use cortado_model::{NodeId, NodeIncarnation};
 use cortado_peer::conformance::{Leave, Subject, run};
-use cortado_peer::{Peer, Peers, Pending};
+use cortado_peer::{Faults, FaultyPeers, Peer, Peers, Pending};
 use cortado_peer_http::{HttpPeers, PeerAddress, PeerServer, PeerTiming};
 use cortado_peer_security::Security;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -77,4 +77,22 @@ async fn peers_with_certificates_conform() {
         Box::new(OverHttp::new(move |node| authority.security(node)))
     })
     .await;
+}
+
+/// The same behind a wrapper that has no faults.
+struct Faultless(OverHttp);
+
+impl Subject for Faultless {
+    fn join(&self, node: NodeId, serves: Arc<dyn Peer>) -> Pending<'_, Leave> {
+        self.0.join(node, serves)
+    }
+
+    fn peers(&self, asking: NodeId) -> Arc<dyn Peers> {
+        Arc::new(FaultyPeers::new(asking, self.0.peers(asking), &Arc::new(Faults::default())))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn peers_that_could_have_faults_conform() {
+    run(&mut |_| Box::new(Faultless(OverHttp::new(|_| Security::Loopback)))).await;
 }

@@ -1,12 +1,13 @@
 //! Many of everything, and none of it without a bound.
 
-use crate::played::{Played, report};
+use crate::played::{Played, report, write_of};
 use crate::raw;
 use crate::support::{
-    ASKED, ask, ask_until_answered, asking, at, far, identity, listen, listen_with, near, soon,
-    until, why_down,
+    ASKED, ASKING, ask, ask_until_answered, asking, at, far, identity, listen, listen_with, near,
+    soon, until, why_down,
 };
 use bytes::Bytes;
+use cortado_peer::conformance::Question;
 use cortado_peer::{CallError, Peers};
 use cortado_peer_http::{HttpPeers, PeerTiming, RefusedCall, WireReply};
 use cortado_peer_security::Security;
@@ -62,6 +63,29 @@ async fn calls_beyond_the_bound_wait_and_are_not_sent() {
 }
 
 #[tokio::test]
+async fn what_others_make_a_node_hold_is_shown_beside_its_limits() {
+    let (played, serves) = Played::silent();
+    let server = listen(ASKED, Security::Loopback, serves).await;
+    let peers = asking(Security::Loopback, server.address());
+    assert!(soon(peers.connected(ASKED)).await);
+    until(|| server.usage().connections == 2).await;
+    let bytes = 1 << 20;
+    let held = async {
+        until(|| played.answering() == 1).await;
+        assert!(server.usage().frame_bytes > bytes, "{:?}", server.usage());
+    };
+    tokio::select! {
+        answer = ask(&peers, Question::Write(write_of(bytes, far()))) => panic!("{answer:?}"),
+        () = held => {}
+    }
+    until(|| server.usage().frame_bytes == 0).await;
+    drop(peers);
+    until(|| server.usage().connections == 0).await;
+    let usage = server.usage();
+    assert_eq!((usage.connections_max, usage.frame_bytes_max), (1_024, (64 + 256) << 20));
+}
+
+#[tokio::test]
 async fn one_node_does_not_take_all_connections() {
     let (_, serves) = Played::prompt();
     let server = listen(ASKED, Security::Loopback, serves).await;
@@ -79,6 +103,50 @@ async fn one_node_does_not_take_all_connections() {
     assert!(soon(other.connected(ASKED)).await, "another node is let in");
     drop(all);
     assert!(soon(one_more.connected(ASKED)).await, "and this one when there is room");
+}
+
+#[tokio::test]
+async fn a_newer_life_of_who_calls_ends_what_the_older_one_holds() {
+    let (played, serves) = Played::silent();
+    let server = listen(ASKED, Security::Loopback, serves).await;
+    let of_life = |life| {
+        let me = identity(ASKING, life);
+        let peers = HttpPeers::new(me, Security::Loopback, PeerTiming::default());
+        assert!(peers.set(ASKED, at(server.address())));
+        peers
+    };
+    let mut older = Vec::new();
+    for _ in 0..4 {
+        older.push(of_life(1));
+        assert!(soon(older[older.len() - 1].connected(ASKED)).await);
+    }
+    let newer = async {
+        until(|| played.answering() == 1).await;
+        let newer = of_life(2);
+        assert!(soon(newer.connected(ASKED)).await, "there is room for it");
+        newer
+    };
+    let (lost, _newer) = tokio::join!(ask(&older[0], report(far())), newer);
+    assert_eq!(lost, Err(CallError::Lost));
+    until(|| played.answering() == 0).await;
+}
+
+#[tokio::test]
+async fn many_routers_speak_in_the_name_of_none() {
+    let (_, serves) = Played::prompt();
+    let server = listen(ASKED, Security::Loopback, serves).await;
+    let mut routers = Vec::new();
+    for life in [7, 3, 9, 1, 5, 5] {
+        let me = identity(cortado_model::NodeId(0), life);
+        let peers = HttpPeers::new(me, Security::Loopback, PeerTiming::default());
+        assert!(peers.set(ASKED, at(server.address())));
+        assert!(soon(peers.connected(ASKED)).await);
+        routers.push(peers);
+    }
+    for router in &routers {
+        assert!(ask(router, report(far())).await.is_ok(), "none of them ends another");
+    }
+    assert_eq!(server.usage().connections, 2 * routers.len());
 }
 
 #[tokio::test]

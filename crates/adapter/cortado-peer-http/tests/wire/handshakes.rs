@@ -10,14 +10,13 @@ use crate::support::{
 use cortado_model::{ClusterUuid, NodeId, NodeIncarnation};
 use cortado_peer::{CallError, Peers};
 use cortado_peer_http::{
-    HandshakeVerdict, Hello, HelloReply, HttpPeers, ListenError, PeerAddress, PeerServer,
-    PeerTiming, ProofMethod, RefusedPeer,
+    HandshakeProof, HandshakeVerdict, Hello, HelloReply, HttpPeers, ListenError, Nonce,
+    PeerAddress, PeerServer, PeerTiming, ProofMethod, RefusedPeer, Welcome,
 };
 use cortado_peer_security::{Security, SecurityError, TlsError, TlsIdentity};
 use rcgen::date_time_ymd;
-use rustls::pki_types::ServerName;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -279,6 +278,29 @@ async fn what_is_no_node_is_recognised() {
     let peers = asking(Security::Loopback, address);
     assert_eq!(ask(&peers, report(far())).await, Err(CallError::Unreachable));
     assert!(why_down(&peers).await.contains("no node of Cortado"));
+}
+
+#[tokio::test]
+async fn what_ends_as_soon_as_it_has_begun_is_not_begun_without_a_pause() {
+    let listener = TcpListener::bind(any_port()).await.expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    tokio::spawn(async move {
+        while let Ok((mut tcp, _)) = listener.accept().await {
+            let hello: Option<Hello> = raw::receive(&mut tcp).await;
+            let node = hello.expect("a hello").wanted;
+            let (incarnation, nonce) = (NodeIncarnation(1), Nonce([1; 32]));
+            let welcome = Welcome { version: 1, node, incarnation, nonce };
+            raw::send(&mut tcp, &HelloReply::Welcome(welcome, None)).await;
+            let proof: Option<Option<HandshakeProof>> = raw::receive(&mut tcp).await;
+            assert_eq!(proof, Some(None));
+            raw::send(&mut tcp, &HandshakeVerdict::Accepted).await;
+        }
+    });
+    let never = Duration::from_secs(3_600);
+    let timing = PeerTiming { retry_min: never, retry_max: never, ..PeerTiming::default() };
+    let peers = asking_with(Security::Loopback, timing, address);
+    assert!(!why_down(&peers).await.is_empty());
+    assert_eq!(ask(&peers, report(far())).await, Err(CallError::Unreachable));
 }
 
 #[tokio::test]

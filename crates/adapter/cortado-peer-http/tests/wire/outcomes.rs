@@ -25,7 +25,8 @@ struct Wired {
 }
 
 async fn wired(serves: Arc<dyn cortado_peer::Peer>) -> Wired {
-    wired_with(PeerTiming::default(), serves).await
+    let (retry_min, retry_max) = (Duration::from_millis(5), Duration::from_millis(50));
+    wired_with(PeerTiming { retry_min, retry_max, ..PeerTiming::default() }, serves).await
 }
 
 async fn wired_with(timing: PeerTiming, serves: Arc<dyn cortado_peer::Peer>) -> Wired {
@@ -58,7 +59,7 @@ async fn a_call_that_was_begun_is_lost_with_its_connection() {
                 until(|| played.asked() > place).await;
                 relay.cut(how);
             };
-            let answer = during(&peers, question.clone(), cut).await;
+            let answer = during(peers, question.clone(), cut).await;
             assert_eq!(answer, Err(CallError::Lost), "{how:?} under {question:?}");
             // What nobody waits for any more is let go of.
             until(|| played.answering() == 0).await;
@@ -78,13 +79,13 @@ async fn a_call_that_is_cut_before_its_end_is_not_done() {
         // Some bytes of it go, and never all of them: a frame has a head of nine.
         let reset_at = Some(now + 5);
         relay.set(Direction::In, TcpFaults { reset_at, ..TcpFaults::default() });
-        let answer = ask(&peers, question.clone()).await;
+        let answer = ask(peers, question.clone()).await;
         // Small ones were handed to the connection as a whole: it cannot tell how far they came.
         let in_doubt = matches!(answer, Err(CallError::Lost | CallError::Unreachable));
         assert!(in_doubt, "{answer:?} to {question:?}");
         assert_eq!(played.asked(), 0, "{question:?}");
         relay.heal();
-        ask_until_answered(&peers, question).await;
+        ask_until_answered(peers, question).await;
     }
 }
 
@@ -96,17 +97,17 @@ async fn a_long_write_that_is_cut_in_its_middle_is_certainly_not_done() {
     relay.set(Direction::In, TcpFaults { stall: true, ..TcpFaults::default() });
     let write = |deadline| Question::Write(write_of(MORE_THAN_WINDOWS_BYTES, deadline));
     let deadline = near() + Duration::from_secs(1);
-    assert_eq!(ask(&peers, write(deadline)).await, Err(CallError::Unreachable), "by its deadline");
+    assert_eq!(ask(peers, write(deadline)).await, Err(CallError::Unreachable), "by its deadline");
     let calls = || peers.links()[0].calls;
     let cut = async {
         until(|| calls() == 1).await;
         relay.cut(Cut::Reset);
     };
-    let answer = during(&peers, write(far()), cut).await;
+    let answer = during(peers, write(far()), cut).await;
     assert_eq!(answer, Err(CallError::Unreachable), "by a cut");
     assert_eq!(played.asked(), 0);
     relay.heal();
-    ask_until_answered(&peers, write(far())).await;
+    ask_until_answered(peers, write(far())).await;
     assert_eq!(played.asked(), 1);
 }
 
@@ -121,7 +122,7 @@ async fn an_answer_that_is_cut_is_lost_although_it_was_given() {
             until(|| played.asked() == 1 && played.answering() == 0).await;
             relay.cut(Cut::Reset);
         };
-        let answer = during(&peers, question.clone(), cut).await;
+        let answer = during(peers, question.clone(), cut).await;
         assert_eq!(answer, Err(CallError::Lost), "{question:?}");
     }
 }
@@ -136,10 +137,10 @@ async fn a_long_answer_that_is_cut_in_its_middle_is_lost() {
     let reset_at = Some(relay.carried(Direction::Out) + (1 << 20));
     relay.set(Direction::Out, TcpFaults { reset_at, ..TcpFaults::default() });
     let question = Question::SnapshotChunk(SnapshotId(1), 0, far());
-    assert_eq!(ask(&peers, question.clone()).await, Err(CallError::Lost));
+    assert_eq!(ask(peers, question.clone()).await, Err(CallError::Lost));
     assert_eq!(played.asked(), 1);
     relay.heal();
-    ask_until_answered(&peers, question).await;
+    ask_until_answered(peers, question).await;
 }
 
 #[tokio::test]
@@ -150,11 +151,11 @@ async fn a_wire_that_stands_still_makes_calls_late() {
         let (relay, peers) = (&wire.relay, &wire.peers);
         relay.set(direction, TcpFaults { stall: true, ..TcpFaults::default() });
         for question in one_of_each(far()) {
-            let answer = ask(&peers, question.until(near())).await;
+            let answer = ask(peers, question.until(near())).await;
             assert_eq!(answer, Err(CallError::Late), "{direction:?}");
         }
         relay.heal();
-        ask_until_answered(&peers, report(far())).await;
+        ask_until_answered(peers, report(far())).await;
     }
 }
 
@@ -173,10 +174,10 @@ async fn a_wire_that_stands_still_for_long_is_given_up() {
         until(|| played.asked() == 1).await;
         relay.set(Direction::Out, TcpFaults { stall: true, ..TcpFaults::default() });
     };
-    let answer = during(&peers, report(far()), stall).await;
+    let answer = during(peers, report(far()), stall).await;
     assert_eq!(answer, Err(CallError::Lost));
     until(|| peers.links()[0].error.is_some()).await;
-    assert_eq!(ask(&peers, report(far())).await, Err(CallError::Unreachable), "at once");
+    assert_eq!(ask(peers, report(far())).await, Err(CallError::Unreachable), "at once");
     relay.heal();
     assert!(soon(peers.connected(ASKED)).await);
 }
@@ -194,7 +195,7 @@ async fn a_node_that_hangs_holds_up_no_other() {
     let calls: Vec<_> = (0..50).map(|_| ask(&peers, report(far()))).collect();
     let mut calls: Vec<_> = calls.into_iter().map(Box::pin).collect();
     for call in &mut calls {
-        assert!(matches!(futures_poll(call.as_mut()).await, None), "it hangs");
+        assert!(polled(call.as_mut()).await.is_none(), "it hangs");
     }
     let peer = peers.peer(other).expect("it is in the book");
     let answer = soon(report(far()).put_to(peer.as_ref())).await;
@@ -202,7 +203,7 @@ async fn a_node_that_hangs_holds_up_no_other() {
 }
 
 /// What a future says when it is polled once.
-async fn futures_poll<F: Future + ?Sized>(mut future: std::pin::Pin<&mut F>) -> Option<F::Output> {
+async fn polled<F: Future + ?Sized>(mut future: std::pin::Pin<&mut F>) -> Option<F::Output> {
     std::future::poll_fn(|cx| {
         std::task::Poll::Ready(match future.as_mut().poll(cx) {
             std::task::Poll::Ready(output) => Some(output),
@@ -219,13 +220,13 @@ async fn a_call_that_is_given_up_is_let_go_of_over_there() {
     let peers = &wire.peers;
     for (place, question) in one_of_each(far()).into_iter().enumerate() {
         tokio::select! {
-            answer = ask(&peers, question) => panic!("{answer:?}"),
+            answer = ask(peers, question) => panic!("{answer:?}"),
             () = until(|| played.asked() > place) => {}
         }
         until(|| played.answering() == 0).await;
     }
     // The deadline is kept over there as well.
-    assert_eq!(ask(&peers, report(near())).await, Err(CallError::Late));
+    assert_eq!(ask(peers, report(near())).await, Err(CallError::Late));
     until(|| played.answering() == 0).await;
 }
 
@@ -247,6 +248,26 @@ async fn a_connection_is_made_anew_when_the_node_is_back() {
         let peer = peers.peer(ASKED).expect("it is in the book");
         while !played.heard(&log_grew(1)) {
             peer.tell(log_grew(1));
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_sign_of_life_is_followed_at_once() {
+    let never = Duration::from_secs(3_600);
+    let timing = PeerTiming { retry_min: never, retry_max: never, ..PeerTiming::default() };
+    let (_, serves) = Played::prompt();
+    let server = listen(ASKED, Security::Loopback, serves).await;
+    let relay = TcpRelay::start(server.address()).await.expect("a free port");
+    relay.refuse(true);
+    let peers = asking_with(Security::Loopback, timing, relay.address());
+    until(|| peers.links()[0].error.is_some()).await;
+    relay.heal();
+    soon(async {
+        while !matches!(ask(&peers, report(far())).await, Ok(Answer::Report(_))) {
+            peers.nudge(ASKED);
             tokio::task::yield_now().await;
         }
     })
@@ -298,10 +319,10 @@ async fn what_is_too_large_is_refused_on_its_side_of_the_wire() {
     let (relay, peers) = (&wire.relay, &wire.peers);
     let before = relay.carried(Direction::In);
     let write = Question::Write(write_of(17 << 20, far()));
-    assert_eq!(ask(&peers, write).await, Err(CallError::Unreachable), "nothing was sent");
+    assert_eq!(ask(peers, write).await, Err(CallError::Unreachable), "nothing was sent");
     assert_eq!(played.asked(), 0);
     assert!(relay.carried(Direction::In) < before + 1_000, "nothing was sent");
     let chunk = Question::SnapshotChunk(SnapshotId(1), 0, far());
-    assert_eq!(ask(&peers, chunk).await, Err(CallError::Lost), "it was done");
-    ask_until_answered(&peers, report(far())).await;
+    assert_eq!(ask(peers, chunk).await, Err(CallError::Lost), "it was done");
+    ask_until_answered(peers, report(far())).await;
 }

@@ -121,3 +121,38 @@ fn millis(word: &str) -> Result<Duration, String> {
 fn number<T: std::str::FromStr>(word: &str) -> Result<T, String> {
     word.parse().map_err(|_| format!("{word} is no such number"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn orders_are_obeyed_or_refused() {
+        let nowhere = ([127, 0, 0, 1], 9).into();
+        let relay = Relay::start(nowhere).await.expect("a free port");
+        let orders = [
+            "delay in 5",
+            "stall out",
+            "rate in 1000",
+            "loss out 0.5",
+            "twice in 1",
+            "late in 5",
+            "reset",
+            "close",
+            "half in",
+            "refuse",
+            "heal",
+            "status",
+            "help",
+        ];
+        for order in orders {
+            assert!(matches!(obey(&relay, order), Ok(Some(_))), "{order}");
+            let word = order.split(' ').next().expect("a word");
+            assert!(word == "help" || HELP.contains(word), "the help names {word}");
+        }
+        assert_eq!(obey(&relay, "quit"), Ok(None));
+        for order in ["", "stall", "stall up", "delay in soon", "rate in -1", "fly"] {
+            assert!(obey(&relay, order).is_err(), "{order}");
+        }
+    }
+}
