@@ -27,7 +27,7 @@ use crate::room::{Need, Room};
 use crate::route::{Answering, Work};
 use crate::router::{Place, Router};
 use crate::routes::ROUTES;
-use crate::services::{NodeControl, OwnHealth, Services};
+use crate::services::{NodesHere, Services};
 use crate::target::{TableTarget, Target, identity_of};
 use bytes::Bytes;
 use cortado_gateway::Table;
@@ -81,7 +81,7 @@ impl Api {
         services: Arc<dyn Services>,
         registry: Arc<Registry>,
         limits: Limits,
-        (dev, own): (Option<Arc<dyn NodeControl>>, Option<Arc<dyn OwnHealth>>),
+        (dev, own): NodesHere,
         hosts: Hosts,
         closing: watch::Receiver<bool>,
     ) -> Api {

@@ -187,6 +187,9 @@ pub trait NodeControl: Send + Sync {
     fn start(&self, node: NodeId) -> BoxFuture<'_, Result<(), NodeError>>;
 }
 
+/// What a server is given of the nodes of its process: see `Options`.
+pub(crate) type NodesHere = (Option<Arc<dyn NodeControl>>, Option<Arc<dyn OwnHealth>>);
+
 /// How the process itself is, where it is one node of many.
 pub trait OwnHealth: Send + Sync {
     /// Whether it serves what it should; what is wrong all the same.
