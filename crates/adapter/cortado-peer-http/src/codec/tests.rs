@@ -87,7 +87,7 @@ fn a_number_has_one_spelling() {
 fn a_deadline_that_has_passed_leaves_no_time() {
     let then = Instant::now();
     let now = then + Duration::from_secs(9);
-    let late = WireCall::HandOff(HandOff { partition: PARTITION, to: None, deadline: then });
+    let late = WireCall::HandOff(HandOff { partition: PARTITION, to: NodeId(2), deadline: then });
     let read = WireCall::decode(late.encode(now), now).expect("a call");
     assert_eq!(read.deadline(), now);
 }

@@ -4,7 +4,7 @@ use crate::certificates::Authority;
 use crate::support::{any_port, identity, near, soon};
 use cortado_model::{NodeId, NodeIncarnation, PartitionId};
 use cortado_peer::conformance::{Answer, FnPeer};
-use cortado_peer::{CallError, Peer, PeerLife, PeerNetwork, PeerPlace, PeerWhereabouts, Peers};
+use cortado_peer::{CallError, Peer, PeerLife, PeerNetwork, PeerPlace, PeerWhereabouts};
 use cortado_peer_http::{HttpListening, HttpNetwork, PeerTiming};
 use cortado_peer_security::{Security, TlsIdentity};
 use std::collections::BTreeMap;

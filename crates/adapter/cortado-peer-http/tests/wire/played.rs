@@ -2,7 +2,7 @@
 
 use cortado_document::{Condition, Document, DocumentAction, Operation};
 use cortado_driver::WriteMode;
-use cortado_model::{DatabaseId, DocumentKey, PartitionId, Scn, TableId};
+use cortado_model::{DatabaseId, DocumentKey, NodeId, PartitionId, Scn, TableId};
 use cortado_peer::conformance::{Answer, FnPeer, Question};
 use cortado_peer::{
     CallError, HandOff, HandOffAnswer, Level, Look, Message, NodeReport, Peer, Pending, Read,
@@ -118,7 +118,7 @@ pub(crate) fn one_of_each(deadline: Instant) -> Vec<Question> {
     vec![
         Question::Write(write_of(10, deadline)),
         Question::Read(Read { partition, level: Level::Strong, look: Look::Position, deadline }),
-        Question::HandOff(HandOff { partition, to: None, deadline }),
+        Question::HandOff(HandOff { partition, to: NodeId(2), deadline }),
         Question::Verify(partition, deadline),
         report(deadline),
         Question::Standing(partition, deadline),
