@@ -90,12 +90,12 @@ fn run_unit(project: &Project) -> Ran {
 }
 
 /// The tests on real Kafka brokers, which the crate cortado-kafka-brokers starts.
-const BROKER_TESTS: [&str; 2] = ["kafka", "lives"];
+const BROKER_TESTS: [&str; 3] = ["kafka", "lives", "serve"];
 
 /// Why there can be no Kafka brokers here, if that is so.
 fn missing_for_brokers() -> Option<String> {
     let programs = [("java", "openjdk-17-jre-headless"), ("mvn", "maven")];
-    let missing = programs.into_iter().find(|(program, _)| !is_installed(program, "-version"));
+    let missing = programs.into_iter().find(|(program, _)| !is_installed(program));
     missing.map(|(program, package)| {
         let tests = BROKER_TESTS.join("`, `");
         format!("`{tests}`: {program} is not installed; Debian's package `{package}` has it")
