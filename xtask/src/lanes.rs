@@ -90,7 +90,7 @@ fn run_unit(project: &Project) -> Ran {
 }
 
 /// The tests on real Kafka brokers, which the crate cortado-kafka-brokers starts.
-const BROKER_TESTS: [&str; 3] = ["kafka", "lives", "serve"];
+const BROKER_TESTS: [&str; 2] = ["kafka", "lives"];
 
 /// Why there can be no Kafka brokers here, if that is so.
 fn missing_for_brokers() -> Option<String> {
@@ -127,6 +127,8 @@ const BINARY_CRATE: &str = "cortado";
 const DATA_TESTS: [&str; 2] = ["cities", "real_files"];
 /// The end-to-end test that needs Prometheus' tool.
 const PROMTOOL_TEST: &str = "promtool";
+/// The end-to-end test that needs Kafka brokers.
+const BROKERS_TEST: &str = "serve";
 /// The tests of the lane `clients`.
 const BROWSER_TEST: &str = "browser";
 const GENERATORS_TEST: &str = "generated_clients";
@@ -163,6 +165,10 @@ fn run_end_to_end(project: &Project) -> Ran {
     if !is_installed("promtool") {
         let how = "promtool is not installed; Debian's package `prometheus` brings it";
         left_out.push((PROMTOOL_TEST, how.to_owned()));
+    }
+    if missing_for_brokers().is_some() {
+        let how = "Kafka brokers need Java and Maven, and one of them is not installed";
+        left_out.push((BROKERS_TEST, how.to_owned()));
     }
     let here = tests.filter(|test| left_out.iter().all(|(missing, _)| test != missing));
     let targets: Vec<_> = here.flat_map(|test| test_flag(test)).collect();
