@@ -28,7 +28,7 @@ pub(crate) const VERSION: u32 = 2;
 /// newer version rather than misread it.
 pub(crate) const VERSION_MAX: u32 = 4;
 /// Of databases with a former life.
-const VERSION_WITH_FORMER: u32 = 3;
+pub(crate) const VERSION_WITH_FORMER: u32 = 3;
 /// Of nodes that describe themselves, and of names.
 pub(crate) const VERSION_WITH_NAMES: u32 = 4;
 

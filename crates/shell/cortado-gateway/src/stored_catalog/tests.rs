@@ -3,7 +3,9 @@
 use super::*;
 use crate::catalog::Pins;
 use crate::catalog::{NodeDescription, NodeFacts};
-use crate::cluster_log::{VERSION, VERSION_MAX, dropped_key, node_key, table_key, write};
+use crate::cluster_log::{
+    VERSION, VERSION_MAX, VERSION_WITH_FORMER, dropped_key, node_key, table_key, write,
+};
 use crate::genesis::cluster_genesis;
 use crate::pins::pins_key;
 use cortado_document::{Document, ValidationBudget};
@@ -121,7 +123,7 @@ fn what_is_stored_reads_back_as_the_catalog() {
 
 #[test]
 fn a_database_with_a_former_life_needs_a_build_that_knows_of_it() {
-    let again = DatabaseDocument { version: VERSION_MAX, after: 9, ..music() };
+    let again = DatabaseDocument { version: VERSION_WITH_FORMER, after: 9, ..music() };
     let view = view_of(vec![(DATABASES, key(&["music"]), write(&again))]);
     let catalog = read_catalog(view.as_ref(), Scn::ZERO, &Catalog::empty(ClusterUuid(1))).unwrap();
     let music = catalog.database("music").unwrap();
@@ -191,7 +193,7 @@ fn what_cannot_be_understood_is_refused() {
     newer["version"] = (VERSION_MAX + 1).into();
     // It may have members that this build does not know.
     newer["paused"] = true.into();
-    check_refused(newer, "has documents of version 4, this build reads 3: upgrade this node");
+    check_refused(newer, "has documents of version 5, this build reads 4: upgrade this node");
     let mut older = serde_json::to_value(music()).unwrap();
     older["version"] = (VERSION - 1).into();
     check_refused(older, "damaged: version 1");
