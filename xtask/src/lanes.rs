@@ -81,15 +81,35 @@ fn run_tidy(project: &Project) -> Ran {
 }
 
 fn run_unit(project: &Project) -> Ran {
-    let mut targets = vec!["--lib".to_owned(), "--bins".to_owned()];
-    for (name, member) in &project.crates {
-        if name != BINARY_CRATE {
-            targets.extend(member.tests.iter().flat_map(|test| test_flag(test)));
-        }
-    }
+    let no_brokers = missing_for_brokers();
+    let targets = unit_targets(project, no_brokers.is_none());
     let tests = cargo_tests::run(project, &targets, &[])?;
     let examples = cargo_tests::run(project, &["--doc".to_owned()], &[])?;
-    Ok(tests.and(examples))
+    let skipped = no_brokers.into_iter().map(|why| Verdict::Skipped(why).counted_once());
+    Ok(skipped.fold(tests.and(examples), Outcome::and))
+}
+
+/// The tests on real Kafka brokers, which the crate cortado-kafka-brokers starts.
+const BROKER_TESTS: [&str; 2] = ["kafka", "lives"];
+
+/// Why there can be no Kafka brokers here, if that is so.
+fn missing_for_brokers() -> Option<String> {
+    let programs = [("java", "openjdk-17-jre-headless"), ("mvn", "maven")];
+    let missing = programs.into_iter().find(|(program, _)| !is_installed(program));
+    missing.map(|(program, package)| {
+        let tests = BROKER_TESTS.join("`, `");
+        format!("`{tests}`: {program} is not installed; Debian's package `{package}` has it")
+    })
+}
+
+/// What the lane `unit` runs.
+fn unit_targets(project: &Project, with_brokers: bool) -> Vec<String> {
+    let mut targets = vec!["--lib".to_owned(), "--bins".to_owned()];
+    for (_, member) in project.crates.iter().filter(|(name, _)| *name != BINARY_CRATE) {
+        let runs = |test: &&String| with_brokers || !BROKER_TESTS.contains(&test.as_str());
+        targets.extend(member.tests.iter().filter(runs).flat_map(|test| test_flag(test)));
+    }
+    targets
 }
 
 fn run_sim(project: &Project, seeds: u64) -> Ran {
@@ -107,6 +127,8 @@ const BINARY_CRATE: &str = "cortado";
 const DATA_TESTS: [&str; 2] = ["cities", "real_files"];
 /// The end-to-end test that needs Prometheus' tool.
 const PROMTOOL_TEST: &str = "promtool";
+/// The end-to-end test that needs Kafka brokers.
+const BROKERS_TEST: &str = "serve";
 /// The tests of the lane `clients`.
 const BROWSER_TEST: &str = "browser";
 const GENERATORS_TEST: &str = "generated_clients";
@@ -143,6 +165,10 @@ fn run_end_to_end(project: &Project) -> Ran {
     if !is_installed("promtool") {
         let how = "promtool is not installed; Debian's package `prometheus` brings it";
         left_out.push((PROMTOOL_TEST, how.to_owned()));
+    }
+    if missing_for_brokers().is_some() {
+        let how = "Kafka brokers need Java and Maven, and one of them is not installed";
+        left_out.push((BROKERS_TEST, how.to_owned()));
     }
     let here = tests.filter(|test| left_out.iter().all(|(missing, _)| test != missing));
     let targets: Vec<_> = here.flat_map(|test| test_flag(test)).collect();
@@ -216,6 +242,16 @@ mod tests {
         let without_faults = project_with_tests(&others.collect::<Vec<_>>());
         let error = binary_tests(&without_faults).expect_err("faults is not listed");
         assert_eq!(error, "crates/app/cortado/tests/faults.rs is missing");
+    }
+
+    #[test]
+    fn tests_on_brokers_run_only_where_there_can_be_some() {
+        let tests = ["kafka", "memory"].map(str::to_owned).to_vec();
+        let member = Crate { tests, ..Crate::default() };
+        let project = Project { root: ".".into(), crates: [("a".to_owned(), member)].into() };
+        let with = ["--lib", "--bins", "--test", "kafka", "--test", "memory"];
+        assert_eq!(unit_targets(&project, true), with);
+        assert_eq!(unit_targets(&project, false), ["--lib", "--bins", "--test", "memory"]);
     }
 
     #[test]

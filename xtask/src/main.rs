@@ -9,6 +9,7 @@ mod ci;
 mod clients;
 mod data;
 mod fingerprint;
+mod kafka;
 mod lanes;
 mod process;
 mod project;
@@ -53,6 +54,8 @@ enum Command {
     SimAperture(sim_aperture::SimApertureArgs),
     /// Build and run the benchmarks in release mode: `cargo xtask bench write`, `… bench read`
     Bench(bench::BenchArgs),
+    /// Start, break and remove real Kafka brokers on this machine: `cargo xtask kafka up`
+    Kafka(kafka::KafkaArgs),
     /// Fetch the real data of the end-to-end tests and print the folder where it lies
     #[command(after_help = DATA_HELP)]
     Data,
@@ -115,6 +118,7 @@ fn main() -> ExitCode {
         Command::Sim(args) => sim::run(&project, &args),
         Command::SimAperture(args) => sim_aperture::run(&project, &args),
         Command::Bench(args) => bench::run(&project, &args),
+        Command::Kafka(args) => kafka::run(&project, &args),
         Command::Data => data::print_path(&project),
     });
     match done {
@@ -162,6 +166,8 @@ mod tests {
         check(&["sim-aperture", "--scenario", "outage", "--size", "100x100", "--seed", "7"], true);
         check(&["sim-aperture", "--check", "--seed", "7"], false);
         check(&["bench", "write", "--clients", "64"], true);
+        check(&["kafka", "up", "--brokers", "1"], true);
+        check(&["kafka"], false);
         check(&["data", "elsewhere"], false);
     }
 }

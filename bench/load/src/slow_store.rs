@@ -14,6 +14,7 @@ use cortado_log::memory::{SharedMemoryBeats, SharedMemoryLog};
 use cortado_metrics::Registry;
 use cortado_model::{DocumentKey, NodeId};
 use cortado_node::{Cluster, Components, Founding, MemoryDirectories, RawSettings, StoreFactory};
+use cortado_peer::MemoryNetwork;
 use cortado_store::{MemoryStore, Slow, Store, StoreError};
 use fastrand::Rng;
 use hdrhistogram::Histogram;
@@ -101,9 +102,11 @@ impl Subject {
         let components = Components {
             log: Arc::new(SharedMemoryLog::new()),
             beats: Arc::new(SharedMemoryBeats::default()),
+            network: Arc::new(MemoryNetwork::default()),
             stores: Arc::new(Stores { slow }),
             directories: Arc::new(MemoryDirectories::default()),
             metrics: Arc::new(Registry::default()),
+            warnings: Vec::new(),
             founding: Founding::Create,
         };
         let cluster = Cluster::start(settings, components).await?;

@@ -48,8 +48,11 @@ const WITH_STD: &[&str] = &[
     "cortado-document",
 ];
 
-/// Crates that may say `unsafe`, each with its reason in its README. None does.
-const UNSAFE_CRATES: &[&str] = &[];
+/// Crates that may say `unsafe`, each with its reason in its README.
+const UNSAFE_CRATES: &[&str] = &["cortado-kafka-ffi"];
+
+/// What the manifest of such a crate must hold: every block says what makes it sound.
+const SAID_WHY: &str = "undocumented_unsafe_blocks = \"deny\"";
 
 /// Checks every member of the workspace.
 pub(super) fn check(crates: &BTreeMap<String, Crate>, tree: &Tree, findings: &mut Findings) {
@@ -59,7 +62,9 @@ pub(super) fn check(crates: &BTreeMap<String, Crate>, tree: &Tree, findings: &mu
             check_refusals(member, tree, findings);
             check_no_std(name, member, tree, findings);
         }
-        if !UNSAFE_CRATES.contains(&name.as_str()) {
+        if UNSAFE_CRATES.contains(&name.as_str()) {
+            check_said_why(member, tree, findings);
+        } else {
             check_no_unsafe(member, tree, findings);
         }
     }
@@ -104,6 +109,14 @@ fn check_no_std(name: &str, member: &Crate, tree: &Tree, findings: &mut Findings
         (true, false) | (false, true) => return,
     };
     findings.add(&path, 0, Rule::Purity, detail);
+}
+
+fn check_said_why(member: &Crate, tree: &Tree, findings: &mut Findings) {
+    let manifest = format!("{}/Cargo.toml", member.folder);
+    if !tree.text(&manifest).unwrap_or_default().lines().any(|line| line.trim() == SAID_WHY) {
+        let detail = format!("a crate with unsafe code must say `{SAID_WHY}`");
+        findings.add(&manifest, 0, Rule::Unsafe, detail);
+    }
 }
 
 fn check_no_unsafe(member: &Crate, tree: &Tree, findings: &mut Findings) {
@@ -207,12 +220,25 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_unsafe() {
+    fn nobody_is_unsafe_who_is_not_listed() {
         let want = "crates/shell/x/Cargo.toml: unsafe: must take the lints of the workspace";
         check_crate(NODE, &[], &[("crates/shell/x/Cargo.toml", "[lints.rust]\n")], &[want]);
         let code = "// unsafe in a comment\nfn f() { \"unsafe\"; unsafe_code(); }\nunsafe fn g();";
         let want =
             "crates/shell/x/src/a.rs:3: unsafe: unsafe code, in a crate that is not listed for it";
         check_crate(NODE, &[], &[NODE_LINTS, ("crates/shell/x/src/a.rs", code)], &[want]);
+    }
+
+    #[test]
+    fn who_is_unsafe_says_why() {
+        let listed = ("crates/adapter/x", UNSAFE_CRATES[0]);
+        let code = ("crates/adapter/x/src/a.rs", "unsafe fn g();");
+        let lints = format!("[lints.clippy]\n{SAID_WHY}\n");
+        check_crate(listed, &[], &[("crates/adapter/x/Cargo.toml", &lints), code], &[]);
+        let want = format!(
+            "crates/adapter/x/Cargo.toml: unsafe: a crate with unsafe code must say `{SAID_WHY}`"
+        );
+        let without = ("crates/adapter/x/Cargo.toml", "[lints.clippy]\n");
+        check_crate(listed, &[], &[without, code], &[&want]);
     }
 }

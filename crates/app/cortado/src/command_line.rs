@@ -4,8 +4,8 @@
 
 use crate::failure::{Exit, Failure};
 use crate::{
-    batches, changes, completions, databases, decisions, demo, dev, documents, export, import,
-    log_verification, manual, nodes, status,
+    batches, changes, cluster, completions, databases, decisions, demo, dev, documents, export,
+    import, log_verification, manual, nodes, serve, status,
 };
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::env;
@@ -24,6 +24,12 @@ pub(crate) enum Command {
     /// Run a server with several nodes in this process
     #[command(after_help = dev::HELP)]
     Dev(dev::DevArguments),
+    /// Run one node of a cluster whose log is Apache Kafka, or a router to it
+    #[command(after_help = serve::HELP)]
+    Serve(Box<serve::ServeArguments>),
+    /// Begin a cluster whose log is Apache Kafka
+    #[command(subcommand)]
+    Cluster(cluster::ClusterCommand),
     /// Watch a node die under load, and every acknowledged write be found
     #[command(after_help = demo::HELP)]
     Demo(demo::DemoArguments),
@@ -114,6 +120,8 @@ impl Command {
     pub(crate) fn run(self) -> Result<Exit, Failure> {
         match self {
             Command::Dev(arguments) => dev::run(arguments),
+            Command::Serve(arguments) => serve::run(*arguments),
+            Command::Cluster(command) => cluster::run(command),
             Command::Demo(arguments) => demo::run(arguments),
             Command::Db(command) => databases::run_database(command),
             Command::Table(command) => databases::run_table(command),

@@ -39,20 +39,42 @@ pub(crate) struct DataDirectory {
     path: PathBuf,
     /// Whose data it is, once that is known.
     cluster: Option<String>,
+    holds: Holds,
     /// Held for as long as the directory is used.
     _lock: File,
     /// Removes the folder at the end, if it is temporary.
     temporary: Option<TempDir>,
 }
 
+/// What a data directory is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Holds {
+    /// A log, and all nodes of `cortado dev`.
+    Everything,
+    /// One node of `cortado serve`, whose log is elsewhere.
+    Node,
+}
+
 impl DataDirectory {
+    /// Opens the directory `path` of one node, or makes one of it if it is empty or missing.
+    ///
+    /// # Errors
+    /// As those of [`open`](Self::open).
+    pub(crate) fn open_node(path: &Path) -> Result<DataDirectory, Failure> {
+        DataDirectory::open_for(path, Holds::Node)
+    }
+
     /// Opens `path`, or makes a data directory of it if it is empty or missing.
     ///
     /// # Errors
     /// In use, not writable, of another format, or a folder with other files. Nothing was changed
     /// then.
     pub(crate) fn open(path: &Path) -> Result<DataDirectory, Failure> {
-        let directory = DataDirectory::take(path)?;
+        DataDirectory::open_for(path, Holds::Everything)
+    }
+
+    fn open_for(path: &Path, holds: Holds) -> Result<DataDirectory, Failure> {
+        let directory = DataDirectory::take(path, holds)?;
         if directory.is_new() {
             // Before anything is served: a disk may be filled at any moment.
             Reserve::of(path).look(Instant::now());
@@ -68,7 +90,7 @@ impl DataDirectory {
         Ok(directory)
     }
 
-    fn take(path: &Path) -> Result<DataDirectory, Failure> {
+    fn take(path: &Path, holds: Holds) -> Result<DataDirectory, Failure> {
         if path.exists() && !path.is_dir() {
             return Err(Failure::new(format!("{} is not a directory", path.display()))
                 .next("a data directory is a folder: choose another path with --data"));
@@ -76,6 +98,10 @@ impl DataDirectory {
         let made = private_files::create_folder(path);
         made.map_err(|error| unusable(path, "cannot be created", &error))?;
         let marker = Marker::read(path)?;
+        if let Some(other) = marker.as_ref().map(|marker| marker.holds).filter(|it| *it != holds) {
+            let failure = format!("{} holds {}", path.display(), other.described());
+            return Err(Failure::new(failure).next("choose another folder with --data"));
+        }
         let inside = foreign_file(path)?;
         if let (None, Some(name)) = (&marker, inside) {
             return Err(Failure::new(format!(
@@ -92,7 +118,7 @@ impl DataDirectory {
         let marker = match marker {
             Some(marker) => marker,
             None => {
-                let marker = Marker { cluster: None };
+                let marker = Marker { cluster: None, holds };
                 marker.write(path)?;
                 marker
             }
@@ -100,6 +126,7 @@ impl DataDirectory {
         let directory = DataDirectory {
             path: path.to_owned(),
             cluster: marker.cluster,
+            holds,
             _lock: lock,
             temporary: None,
         };
@@ -120,7 +147,7 @@ impl DataDirectory {
             Failure::new(format!("cannot create a temporary folder: {error}"))
                 .next("name a folder with --data")
         })?;
-        let directory = DataDirectory::take(made.path())?;
+        let directory = DataDirectory::take(made.path(), Holds::Everything)?;
         // Only now that it is locked: one that is not in use is removed by any other process.
         let marked = private_files::create(&made.path().join(TEMPORARY));
         marked.map_err(|error| unusable(made.path(), "cannot be written", &error))?;
@@ -130,6 +157,9 @@ impl DataDirectory {
     /// The log's folder must be there once a cluster has lived here: the log is the truth.
     fn prepare_log(&self) -> Result<(), Failure> {
         let log = self.log();
+        if self.holds == Holds::Node {
+            return Ok(());
+        }
         if self.cluster.is_some() && !log.exists() {
             return Err(self.log_lost(format!("the log is missing: {} is gone", log.display())));
         }
@@ -202,10 +232,13 @@ impl DataDirectory {
             return Ok(());
         }
         Err(Failure::new(format!(
-            "{} belongs to cluster {noted}, but its log to cluster {cluster}",
+            "{} belongs to cluster {noted}, but the log to cluster {cluster}",
             self.path.display()
         ))
-        .next("restore the folders log and nodes that belong to it"))
+        .next(match self.holds {
+            Holds::Everything => "restore the folders log and nodes that belong to it",
+            Holds::Node => "check kafka and prefix, or choose another folder with --data",
+        }))
     }
 
     /// Notes whose data this is; from now on, data of another cluster is refused.
@@ -216,7 +249,7 @@ impl DataDirectory {
         match &self.cluster {
             Some(noted) => self.check_cluster(noted, cluster),
             None => {
-                let marker = Marker { cluster: Some(cluster.to_owned()) };
+                let marker = Marker { cluster: Some(cluster.to_owned()), holds: self.holds };
                 marker.write(&self.path)?;
                 self.cluster = marker.cluster;
                 Ok(())
@@ -235,6 +268,19 @@ pub(crate) fn store_folder(nodes: &Path, node: cortado_model::NodeId) -> PathBuf
 struct Marker {
     /// 32 hexadecimal digits; absent until the first start has succeeded.
     cluster: Option<String>,
+    holds: Holds,
+}
+
+/// The line of a marker that says so of a node's directory.
+const NODE_LINE: &str = "node of cortado serve";
+
+impl Holds {
+    fn described(self) -> &'static str {
+        match self {
+            Holds::Everything => "the data of `cortado dev`, and no node of `cortado serve`",
+            Holds::Node => "a node of `cortado serve`, and no data of `cortado dev`",
+        }
+    }
 }
 
 impl Marker {
@@ -242,7 +288,7 @@ impl Marker {
     fn read(directory: &Path) -> Result<Option<Marker>, Failure> {
         let path = directory.join(MARKER);
         let mut text = String::new();
-        // A marker has two lines: what is longer is something else.
+        // A marker has three lines: what is longer is something else.
         let read =
             private_files::open(&path).and_then(|file| file.take(1_000).read_to_string(&mut text));
         match read {
@@ -266,16 +312,23 @@ impl Marker {
                  {FORMAT}; use the version that wrote it"
             ));
         }
-        match lines.next().map(|line| line.strip_prefix("cluster ").ok_or(line)) {
-            None => Ok(Marker { cluster: None }),
-            Some(Ok(cluster)) => Ok(Marker { cluster: Some(cluster.to_owned()) }),
-            Some(Err(line)) => Err(format!("unknown line {line:?}")),
+        let mut marker = Marker { cluster: None, holds: Holds::Everything };
+        for line in lines {
+            match line.strip_prefix("cluster ") {
+                Some(cluster) => marker.cluster = Some(cluster.to_owned()),
+                None if line == NODE_LINE => marker.holds = Holds::Node,
+                None => return Err(format!("unknown line {line:?}")),
+            }
         }
+        Ok(marker)
     }
 
     /// Replaces the marker, durably and at once.
     fn write(&self, directory: &Path) -> Result<(), Failure> {
         let mut text = format!("cortado data directory {FORMAT}\n");
+        if self.holds == Holds::Node {
+            let _ = writeln!(text, "{NODE_LINE}");
+        }
         if let Some(cluster) = &self.cluster {
             let _ = writeln!(text, "cluster {cluster}");
         }

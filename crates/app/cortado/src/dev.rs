@@ -6,6 +6,7 @@ mod descriptors;
 mod running;
 mod stores;
 
+pub(crate) use descriptors::{Descriptors, raise_limit};
 pub(crate) use running::Running;
 
 use crate::data_directory::DataDirectory;

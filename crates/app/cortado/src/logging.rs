@@ -91,6 +91,19 @@ pub(crate) fn name_databases(name_of: impl Fn(u32) -> Option<String> + Send + Sy
     let _ = NAMES.set(Box::new(name_of));
 }
 
+static NODE_NAMES: OnceLock<NameOf> = OnceLock::new();
+
+/// From now on, lines call nodes by their names.
+pub(crate) fn name_nodes(name_of: impl Fn(u32) -> Option<String> + Send + Sync + 'static) {
+    // Once for a process: it runs one server.
+    let _ = NODE_NAMES.set(Box::new(name_of));
+}
+
+/// The name of a node that `text` spells by its id, once it can be known.
+fn name_of_node(text: &str) -> Option<String> {
+    NODE_NAMES.get()?(text.strip_prefix('n')?.parse().ok()?)
+}
+
 /// Fields that count something, though code may write them as texts.
 const NUMBERS: [&str; 5] = ["generation", "incarnation", "offset", "end", "below"];
 
@@ -118,14 +131,16 @@ where
     ) -> std::fmt::Result {
         let mut line = String::new();
         self.whole.format_event(ctx, Writer::new(&mut line), event)?;
-        writer.write_str(&with_names(&line, name_of))
+        writer.write_str(&with_node_names(&with_names(&line, name_of), name_of_node))
     }
 }
+
+/// What stands between a field and its value.
+const SIGNS: [&str; 2] = ["=", "\u{1b}[0m\u{1b}[2m=\u{1b}[0m"];
 
 /// `partition=4/2`, with or without colours, as `partition=geo/2`.
 fn with_names(line: &str, name_of: impl Fn(u32) -> Option<String>) -> Cow<'_, str> {
     const FIELD: &str = "partition";
-    const SIGNS: [&str; 2] = ["=", "\u{1b}[0m\u{1b}[2m=\u{1b}[0m"];
     let mut named = String::new();
     let mut rest = line;
     while let Some(at) = rest.find(FIELD) {
@@ -146,6 +161,30 @@ fn with_names(line: &str, name_of: impl Fn(u32) -> Option<String>) -> Cow<'_, st
     }
     named.push_str(rest);
     Cow::Owned(named)
+}
+
+/// `node=n17` as `node=tokyo-1`, with or without colours and quotes.
+fn with_node_names(line: &str, name_of: impl Fn(&str) -> Option<String>) -> String {
+    const FIELD: &str = "node";
+    let (mut named, mut rest) = (String::with_capacity(line.len()), line);
+    while let Some(at) = rest.find(FIELD) {
+        let (before, after) = rest.split_at(at + FIELD.len());
+        named.push_str(before);
+        rest = after;
+        let Some(sign) = SIGNS.into_iter().find(|sign| after.starts_with(sign)) else { continue };
+        let value = &after[sign.len()..];
+        let quotes = value.len() - value.trim_start_matches('"').len();
+        let value = &value[quotes..];
+        let end = value.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(value.len());
+        if let Some(name) = name_of(&value[..end]) {
+            named.push_str(sign);
+            named.push_str(&after[sign.len()..sign.len() + quotes]);
+            named.push_str(&name);
+            rest = &value[end..];
+        }
+    }
+    named.push_str(rest);
+    named
 }
 
 /// The name of the database `id`, once it can be known.
@@ -204,6 +243,9 @@ fn as_users_say(name: &str, text: &str) -> Option<Value> {
         let database = name_of(id.parse().ok()?)?;
         return Some(format!("{database}/{number}").into());
     }
+    if name == "node" {
+        return name_of_node(text).map(Value::from);
+    }
     if NUMBERS.contains(&name) { text.parse::<u64>().ok().map(Value::from) } else { None }
 }
 
@@ -242,6 +284,24 @@ mod tests {
         let coloured = |name| format!("\u{1b}[3mpartition\u{1b}[0m\u{1b}[2m=\u{1b}[0m{name}/2 x");
         check(&coloured("4"), &coloured("geo"));
         for same in ["partition=5/2", "partition served", "partition=", "partitions=4", "a 4/2"] {
+            check(same, same);
+        }
+    }
+
+    #[test]
+    fn nodes_are_called_by_their_names() {
+        let name_of = |id: &str| (id == "n17").then(|| "tokyo-1".to_owned());
+        let check = |line: &str, want: &str| assert_eq!(with_node_names(line, name_of), want);
+        check(
+            "replica{partition=geo/2 node=n17}: says",
+            "replica{partition=geo/2 node=tokyo-1}: says",
+        );
+        check("node=\"n17\" up", "node=\"tokyo-1\" up");
+        check(
+            "\u{1b}[3mnode\u{1b}[0m\u{1b}[2m=\u{1b}[0mn17 x",
+            "\u{1b}[3mnode\u{1b}[0m\u{1b}[2m=\u{1b}[0mtokyo-1 x",
+        );
+        for same in ["node=n171", "node n17", "node=", "nodes=n17"] {
             check(same, same);
         }
     }

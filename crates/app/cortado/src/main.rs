@@ -1,6 +1,8 @@
-//! The one binary: a server for developers, a demonstration, and the command line client.
+//! The one binary: a server for developers, a node of a cluster, a demonstration, and the command
+//! line client.
 //!
-//! The only crate that names adapters (the embedded log, the fjall store). Decides nothing about
+//! The only crate that names adapters (the embedded log and that on Kafka, the fjall store, peers
+//! over HTTP/2). Decides nothing about
 //! the protocol. Start reading at [`Command`](command_line::Command).
 
 mod command_line;
@@ -12,12 +14,20 @@ mod body_argument;
 mod server_arguments;
 
 mod dev;
+mod serve;
+mod cluster;
 mod settings;
+mod kafka_arguments;
+mod near_word;
+mod listener;
+mod process_metrics;
 mod byte_size;
 mod data_directory;
 mod node_identities;
 mod private_files;
 mod durable_file;
+mod damaged_store;
+mod reserve_task;
 mod logging;
 mod stop_signals;
 mod service_manager;

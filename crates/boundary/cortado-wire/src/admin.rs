@@ -196,6 +196,9 @@ pub struct ClusterAnswer {
     /// Why not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// What the operator has allowed and should not forget.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// In ascending order.
     pub nodes: Vec<NodeAnswer>,
     /// `_cluster` first, then by name; the system's own stand before all others.

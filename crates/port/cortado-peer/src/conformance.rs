@@ -11,11 +11,13 @@ mod samples;
 mod answering;
 mod carrying;
 mod case;
+mod gossip;
 mod membership;
 mod question;
 mod served;
 mod subject;
 
+pub use gossip::{GossipSubject, TakesPart, run_gossip};
 pub use question::{Answer, AtOnce, FnPeer, Question};
 pub use subject::{Leave, Subject};
 

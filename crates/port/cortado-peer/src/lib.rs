@@ -12,9 +12,11 @@ mod faults;
 #[cfg(any(test, feature = "conformance"))]
 mod faulty;
 mod given_snapshots;
+mod gossip;
 mod leader;
 mod memory;
 mod message;
+mod network;
 mod order;
 mod peer_progress;
 mod read;
@@ -29,9 +31,16 @@ pub use faults::{Faults, Passage};
 #[cfg(any(test, feature = "conformance"))]
 pub use faulty::FaultyPeers;
 pub use given_snapshots::{ChunkSink, GivenSnapshots};
+pub use gossip::{
+    Gossip, GossipMember, GossipView, Liveness, MemberFacts, MemberRole, MemoryGossip,
+    MemoryGossiper, SelfAwareness,
+};
 pub use leader::KnownLeader;
 pub use memory::{Membership, MemoryPeers};
 pub use message::{Message, Progress, ReplicaProgress};
+pub use network::{
+    MemoryNetwork, PeerLife, PeerNetwork, PeerPlace, PeerPlaceError, PeerWhereabouts,
+};
 pub use order::{HandOff, HandOffAnswer, VerifyAnswer};
 pub use peer_progress::{LifeNumber, PeerProgress};
 pub use read::{DocumentPage, Look, Read, ReadAnswer, Seen, ServedRole, Sight, Unserved};

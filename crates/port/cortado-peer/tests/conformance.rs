@@ -1,8 +1,11 @@
 //! The peers of one process keep the port's promises, also where faults could be.
 
 use cortado_model::NodeId;
-use cortado_peer::conformance::{Leave, Subject, run};
-use cortado_peer::{Faults, FaultyPeers, MemoryPeers, Peer, Peers, Pending};
+use cortado_peer::conformance::{GossipSubject, Leave, Subject, TakesPart, run, run_gossip};
+use cortado_peer::{
+    Faults, FaultyPeers, Gossip, MemberFacts, MemoryGossip, MemoryGossiper, MemoryPeers, Peer,
+    Peers, Pending,
+};
 use std::future::ready;
 use std::sync::Arc;
 
@@ -52,4 +55,34 @@ async fn the_memory_peers_conform_on_many_threads() {
 #[tokio::test(start_paused = true)]
 async fn faulty_peers_without_faults_conform() {
     run(&mut |_| Box::new(Faultless::default())).await;
+}
+
+/// Gossip of one process.
+#[derive(Default)]
+struct InProcess(MemoryGossip);
+
+impl GossipSubject for InProcess {
+    fn join(&self, facts: MemberFacts) -> Pending<'_, Box<dyn TakesPart>> {
+        let member: Box<dyn TakesPart> = Box::new(InMemory(self.0.join(facts)));
+        Box::pin(ready(member))
+    }
+}
+
+/// A node of this process.
+struct InMemory(MemoryGossiper);
+
+impl TakesPart for InMemory {
+    fn gossip(&self) -> &dyn Gossip {
+        &self.0
+    }
+
+    fn leave(self: Box<Self>) -> Pending<'static, ()> {
+        drop(self);
+        Box::pin(ready(()))
+    }
+}
+
+#[tokio::test]
+async fn gossip_in_memory_conforms() {
+    run_gossip(&mut |_| Box::new(InProcess::default())).await;
 }

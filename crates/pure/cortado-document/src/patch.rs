@@ -35,6 +35,11 @@ impl MergePatch {
         Ok(MergePatch { text: checked_text(bytes, &LIMITS)? })
     }
 
+    /// What [`parse`](Self::parse) reads as this patch again: compact JSON.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// The document that `current` becomes.
     ///
     /// # Errors

@@ -101,6 +101,33 @@ impl Catalog {
         self.nodes.values()
     }
 
+    /// The node of that name; of several, the one that is a member.
+    pub fn node_named(&self, name: &str) -> Option<&NodeFacts> {
+        let mut named: Vec<_> = self.nodes.values().filter(|facts| facts.name() == name).collect();
+        named.sort_by_key(|facts| facts.removed);
+        named.first().copied()
+    }
+
+    /// What people call a node, be it known or not.
+    pub fn name_of(&self, node: NodeId) -> String {
+        self.nodes.get(&node).map_or_else(|| node.to_string(), NodeFacts::name)
+    }
+
+    /// A text for people in which nodes are called by their names.
+    ///
+    /// The ids of nodes that have names of their own are random: no other word is spelled so.
+    pub fn with_node_names(&self, text: &str) -> String {
+        let mut named = text.to_owned();
+        let has_name = |facts: &&NodeFacts| !facts.description.name.is_empty();
+        for facts in self.nodes.values().filter(has_name) {
+            let id = facts.node.to_string();
+            if named.contains(&id) {
+                named = replace_word(&named, &id, &facts.description.name);
+            }
+        }
+        named
+    }
+
     /// The identity of the cluster, for as long as it exists.
     pub fn cluster(&self) -> ClusterUuid {
         self.cluster
@@ -189,6 +216,21 @@ impl Catalog {
     }
 }
 
+/// Replaces `word` where no longer one begins or ends.
+fn replace_word(text: &str, word: &str, with: &str) -> String {
+    let (mut replaced, mut rest) = (String::with_capacity(text.len()), text);
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    while let Some(at) = rest.find(word) {
+        let (before, after) = (&rest[..at], &rest[at + word.len()..]);
+        let stands_alone = !before.ends_with(is_part) && !after.starts_with(is_part);
+        replaced.push_str(before);
+        replaced.push_str(if stands_alone { with } else { word });
+        rest = after;
+    }
+    replaced.push_str(rest);
+    replaced
+}
+
 /// A node, as it has registered itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeFacts {
@@ -206,16 +248,38 @@ pub struct NodeFacts {
     pub removed: bool,
     /// Where clients reach it.
     pub address: String,
-    /// What it shares with others, if it says so.
+    /// What its operator says of it, and its build of itself.
+    pub description: NodeDescription,
+}
+
+/// What a node tells of itself besides who it is. A node of `cortado dev` tells nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NodeDescription {
+    /// Its name; empty: it is called after its id.
+    pub name: String,
+    /// Where its peers reach it, `host:port`; empty if they need not be told.
+    pub peer_address: String,
+    /// What fails together with it, if that is known.
     pub zone: Option<Zone>,
     /// How much it can carry beside others.
     pub capacity: Capacity,
+    /// The build that it runs; empty if it does not say.
+    pub build: String,
+    /// The highest feature level that it supports.
+    pub feature_level: u32,
 }
 
 impl NodeFacts {
     /// The node as placements see it.
     pub(crate) fn placed(&self) -> PlacementNode {
-        PlacementNode { node: self.node, zone: self.zone.clone(), capacity: self.capacity }
+        let NodeDescription { zone, capacity, .. } = &self.description;
+        PlacementNode { node: self.node, zone: zone.clone(), capacity: *capacity }
+    }
+
+    /// What people call it.
+    pub fn name(&self) -> String {
+        let NodeDescription { name, .. } = &self.description;
+        if name.is_empty() { self.node.to_string() } else { name.clone() }
     }
 }
 

@@ -3,7 +3,7 @@
 //! Every member is described in docs/formats/cluster.md. Decides nothing. Start reading at
 //! [`NodeDocument`].
 
-use crate::catalog::{Database, NodeFacts};
+use crate::catalog::{Database, NodeDescription, NodeFacts};
 use cortado_cluster::{Capacity, Zone};
 use cortado_document::{Document, SchemaText, TableDefinition};
 use cortado_model::{DatabaseId, DirectoryUuid, DocumentKey, NodeId, NodeIncarnation, TableId};
@@ -26,10 +26,12 @@ pub(crate) const COUNTERS: TableId = TableId(6);
 /// Of every document here, but for those that need a higher one.
 pub(crate) const VERSION: u32 = 2;
 /// The highest that this build reads, incremented when a member is added: older software refuses a
-/// newer version rather than misread it. Of nodes that say where they stand or what they carry.
+/// newer version rather than misread it.
 pub(crate) const VERSION_MAX: u32 = 4;
 /// Of databases with a former life.
-pub(crate) const VERSION_AFTER: u32 = 3;
+pub(crate) const VERSION_WITH_FORMER: u32 = 3;
+/// Of nodes that describe themselves, and of names.
+pub(crate) const VERSION_WITH_NAMES: u32 = 4;
 
 /// Why a document of `_cluster` says nothing.
 #[derive(Debug, thiserror::Error)]
@@ -68,12 +70,19 @@ pub(crate) struct NodeDocument {
     pub(crate) replaced: bool,
     pub(crate) removed: bool,
     pub(crate) address: String,
-    /// What it shares with others, if it says so. Since version 4.
+    /// Since version 4, as all that follows.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) name: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) peer_address: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) zone: Option<String>,
-    /// How much it can carry, if that is not the default. Since version 4.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) capacity: Option<u32>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) build: String,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) feature_level: u32,
 }
 
 /// A database without its tables.
@@ -137,18 +146,26 @@ pub(crate) struct CounterDocument {
 
 impl NodeDocument {
     pub(crate) fn of(facts: &NodeFacts) -> NodeDocument {
-        let capacity = Some(facts.capacity).filter(|capacity| *capacity != Capacity::DEFAULT);
-        let is_plain = facts.zone.is_none() && capacity.is_none();
+        let description = facts.description.clone();
+        let is_described = description != NodeDescription::default();
+        let NodeDescription { name, peer_address, zone, capacity, build, feature_level } =
+            description;
         NodeDocument {
-            version: if is_plain { VERSION } else { VERSION_MAX },
+            version: if is_described { VERSION_WITH_NAMES } else { VERSION },
             incarnation: facts.incarnation.0,
             directory: facts.directory.to_string(),
             nonce: format!("{:032x}", facts.nonce),
             replaced: facts.replaced,
             removed: facts.removed,
             address: facts.address.clone(),
-            zone: facts.zone.as_ref().map(ToString::to_string),
-            capacity: capacity.map(Capacity::get),
+            name,
+            peer_address,
+            zone: zone.as_ref().map(ToString::to_string),
+            capacity: Some(capacity)
+                .filter(|capacity| *capacity != Capacity::DEFAULT)
+                .map(Capacity::get),
+            build,
+            feature_level,
         }
     }
 
@@ -158,9 +175,11 @@ impl NodeDocument {
     /// An identity, a zone or a capacity is malformed.
     pub(crate) fn facts(self, node: NodeId) -> Result<NodeFacts, CatalogError> {
         let NodeDocument { incarnation, directory, nonce, replaced, removed, address, .. } = self;
+        let NodeDocument { name, peer_address, zone, capacity, build, feature_level, .. } = self;
         let damaged = |what: &str| CatalogError::Damaged { why: format!("{node}: not a {what}") };
-        let zone = self.zone.map(|zone| Zone::new(&zone).ok_or_else(|| damaged("zone")));
-        let capacity = self.capacity.unwrap_or(Capacity::DEFAULT.get());
+        let zone = zone.map(|zone| Zone::new(&zone).ok_or_else(|| damaged("zone"))).transpose()?;
+        let capacity = capacity.unwrap_or(Capacity::DEFAULT.get());
+        let capacity = Capacity::new(capacity).ok_or_else(|| damaged("capacity"))?;
         Ok(NodeFacts {
             node,
             incarnation: NodeIncarnation(incarnation),
@@ -169,8 +188,14 @@ impl NodeDocument {
             replaced,
             removed,
             address,
-            zone: zone.transpose()?,
-            capacity: Capacity::new(capacity).ok_or_else(|| damaged("capacity"))?,
+            description: NodeDescription {
+                name,
+                peer_address,
+                zone,
+                capacity,
+                build,
+                feature_level,
+            },
         })
     }
 }
@@ -180,7 +205,7 @@ impl DatabaseDocument {
         let placements = database.placements.iter();
         let after = database.after.0;
         DatabaseDocument {
-            version: if after == 0 { VERSION } else { VERSION_AFTER },
+            version: if after == 0 { VERSION } else { VERSION_WITH_FORMER },
             id: database.id.0,
             uuid: database.uuid.to_string(),
             partitions: database.partitions,
@@ -304,27 +329,34 @@ mod tests {
             replaced: false,
             removed: false,
             address: "here:1".to_owned(),
-            zone: None,
-            capacity: Capacity::DEFAULT,
+            description: NodeDescription::default(),
         };
-        let want = |version: u32, end: &str| {
-            let begin = format!(r#"{{"version":{version},"incarnation":9,"#);
-            let middle = [
-                r#""directory":"000000000000000000000000000000aa","#,
-                r#""nonce":"000000000000000000000000000000bb","replaced":false,"removed":false,"#,
-                r#""address":"here:1""#,
-            ];
-            format!("{begin}{}{end}", middle.concat())
-        };
+        let want = [
+            r#"{"version":2,"incarnation":9,"directory":"000000000000000000000000000000aa","#,
+            r#""nonce":"000000000000000000000000000000bb","replaced":false,"removed":false,"#,
+            r#""address":"here:1"}"#,
+        ];
         let node = write(&NodeDocument::of(&facts));
-        assert_eq!(std::str::from_utf8(node.as_bytes()).unwrap(), want(2, "}"));
-        let zone = Zone::new("rack-7");
-        let placed = NodeFacts { zone, capacity: Capacity::new(200).unwrap(), ..facts };
-        let node = write(&NodeDocument::of(&placed));
-        let end = r#","zone":"rack-7","capacity":200}"#;
-        assert_eq!(std::str::from_utf8(node.as_bytes()).unwrap(), want(4, end));
-        let read_back: NodeDocument = read(node.as_bytes()).unwrap();
-        assert_eq!(read_back.facts(NodeId(1)).unwrap(), placed);
+        assert_eq!(std::str::from_utf8(node.as_bytes()).unwrap(), want.concat());
+        let description = NodeDescription {
+            name: "tokyo-1".to_owned(),
+            peer_address: "here:2".to_owned(),
+            zone: Zone::new("a"),
+            capacity: Capacity::new(2).unwrap(),
+            build: "0.1.0".to_owned(),
+            feature_level: 1,
+        };
+        let described = NodeFacts { description, ..facts };
+        let node = write(&NodeDocument::of(&described));
+        let want = [
+            r#"{"version":4,"incarnation":9,"directory":"000000000000000000000000000000aa","#,
+            r#""nonce":"000000000000000000000000000000bb","replaced":false,"removed":false,"#,
+            r#""address":"here:1","name":"tokyo-1","peer_address":"here:2","zone":"a","#,
+            r#""capacity":2,"build":"0.1.0","feature_level":1}"#,
+        ];
+        assert_eq!(std::str::from_utf8(node.as_bytes()).unwrap(), want.concat());
+        let found = read::<NodeDocument>(node.as_bytes()).unwrap().facts(NodeId(1)).unwrap();
+        assert_eq!(found, described);
         // Every digit is kept.
         let schema = SchemaText::parse(br#"{"maximum": 35.686975000000003}"#).unwrap();
         let key = vec!["artist".to_owned(), "album".to_owned()];

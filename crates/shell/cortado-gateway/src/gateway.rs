@@ -26,7 +26,7 @@ pub use changes::{ChangeReader, Changes, ChangesError};
 pub use database_spec::DatabaseSpec;
 pub use declaration::Declared;
 pub(crate) use list::whole_table;
-pub use membership::RegistrationError;
+pub use membership::{NameTaken, RegistrationError};
 pub use request::{
     Consistency, IdempotencyKey, ListRequest, NotDoneWhy, ReadError, ReadOptions, ScanPage,
     ScanPosition, ScanRequest, Served, UnknownReason, WriteError, WriteReceipt, WriteRequest,

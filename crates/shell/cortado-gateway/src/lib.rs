@@ -21,6 +21,7 @@ mod journal;
 mod log_page;
 mod metrics;
 mod moves;
+mod node_names;
 mod pins;
 mod randomness;
 mod refusals;
@@ -37,7 +38,7 @@ pub use cortado_peer::{DocumentPage, ServedRole, Unserved};
 /// What [`ChangeReader`] reads.
 pub use cortado_replica::Committed;
 
-pub use catalog::{Catalog, Database, NodeFacts, Table};
+pub use catalog::{Catalog, Database, NodeDescription, NodeFacts, Table};
 pub use cluster_log::CatalogError;
 pub use database_log::{BeginError, ExpectedLog, begin_log, cluster_spec};
 pub use decisions::{Decisions, JournalEntry};
@@ -46,9 +47,9 @@ pub use folded_catalog::FoldedCatalog;
 pub use gateway::{
     AdminError, BulkKey, BulkOperation, BulkRequest, ChangeReader, Changes, ChangesError,
     Consistency, DatabaseSpec, Declared, Gateway, GatewayParts, IdempotencyKey, InvalidDeclaration,
-    ListRequest, NotDoneWhy, Obstacle, ReadError, ReadOptions, RegistrationError, ScanPage,
-    ScanPosition, ScanRequest, Served, Uncertainty, UnknownReason, WriteError, WriteReceipt,
-    WriteRequest,
+    ListRequest, NameTaken, NotDoneWhy, Obstacle, ReadError, ReadOptions, RegistrationError,
+    ScanPage, ScanPosition, ScanRequest, Served, Uncertainty, UnknownReason, WriteError,
+    WriteReceipt, WriteRequest,
 };
 pub use genesis::cluster_genesis;
 pub use journal::{EventsError, JournalPosition};

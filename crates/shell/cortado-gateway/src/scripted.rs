@@ -2,7 +2,7 @@
 //!
 //! Start reading at [`ScriptedCluster`].
 
-use crate::catalog::NodeFacts;
+use crate::catalog::{NodeDescription, NodeFacts};
 use crate::cluster_log::{NODES, NodeDocument, node_key, write};
 use crate::decisions::Decisions;
 use crate::gateway::{Gateway, GatewayParts};
@@ -97,8 +97,7 @@ impl ScriptedCluster {
             replaced: false,
             removed: false,
             address: String::new(),
-            zone: None,
-            capacity: cortado_cluster::Capacity::DEFAULT,
+            description: NodeDescription::default(),
         });
         let value = Some(write(&facts).as_bytes().to_vec());
         node.apply(PartitionId::CLUSTER, vec![(NODES, node_key(N1), value)]);

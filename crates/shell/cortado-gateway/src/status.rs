@@ -26,6 +26,21 @@ pub enum NotReady {
         /// The cause.
         why: String,
     },
+    /// The node of the process does not run.
+    #[error("the node does not run: {why}")]
+    NodeDown {
+        /// Why, if that is known.
+        why: String,
+    },
+    /// The node of the process may not lead or count yet.
+    #[error("the node has not registered yet")]
+    Unregistered,
+    /// The node of the process has replicas that can be of no use yet.
+    #[error("{replicas} replicas of the node neither serve nor follow")]
+    ReplicasNotReady {
+        /// How many.
+        replicas: usize,
+    },
     /// Nothing can be declared, and no node registers.
     #[error("_cluster has no leader")]
     NoClusterLeader,

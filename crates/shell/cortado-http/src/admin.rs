@@ -109,7 +109,7 @@ pub(crate) async fn list_partitions(call: &Call<'_>) -> Result<Answer, Failure> 
     let status = call.services().status().await;
     let found = status.databases.iter().find(|database| database.name == name);
     let partitions = found.map(|database| database.partitions.as_slice()).unwrap_or_default();
-    let partitions = partitions.iter().map(views::partition).collect();
+    let partitions = partitions.iter().map(|one| views::partition(one, call.catalog)).collect();
     Ok(json(StatusCode::OK, &PartitionsAnswer { partitions }))
 }
 
@@ -135,7 +135,7 @@ pub(crate) async fn hand_off(call: &Call<'_>, body: ReceivedBody) -> Result<Answ
     let found = status.databases.iter().find(|database| database.name == name);
     let found = found.and_then(|database| database.partitions.get(partition as usize));
     match found {
-        Some(partition) => Ok(json(StatusCode::OK, &views::partition(partition))),
+        Some(partition) => Ok(json(StatusCode::OK, &views::partition(partition, call.catalog))),
         // Dropped in this very moment; the handoff was done all the same.
         None => Ok(empty(StatusCode::NO_CONTENT)),
     }
@@ -175,7 +175,7 @@ pub(crate) async fn resume_node(call: &Call<'_>) -> Result<Answer, Failure> {
 /// All nodes.
 pub(crate) async fn list_nodes(call: &Call<'_>) -> Result<Answer, Failure> {
     let status = call.services().status().await;
-    let nodes = status.nodes.iter().map(views::node).collect();
+    let nodes = status.nodes.iter().map(|node| views::node(node, call.catalog)).collect();
     Ok(json(StatusCode::OK, &NodesAnswer { nodes }))
 }
 
@@ -215,7 +215,8 @@ pub(crate) async fn list_events(call: &Call<'_>) -> Result<Answer, Failure> {
         EventsError::Read(error) => call.read_failure(error),
         EventsError::OtherJournal => foreign(),
     })?;
-    let events: Vec<_> = events.into_iter().map(views::event).collect();
+    let events: Vec<_> =
+        events.into_iter().map(|event| views::event(event, call.catalog)).collect();
     if call.media_type != NDJSON {
         let next = events.last().map(|event| event.id.clone());
         return Ok(json(StatusCode::OK, &EventsAnswer { events, next }));
@@ -234,7 +235,7 @@ pub(crate) async fn list_events(call: &Call<'_>) -> Result<Answer, Failure> {
 pub(crate) async fn get_cluster(call: &Call<'_>) -> Result<Answer, Failure> {
     let services = call.services();
     let (status, ready) = (services.status().await, services.ready().await.map(drop));
-    Ok(json(StatusCode::OK, &views::cluster(&status, ready)))
+    Ok(json(StatusCode::OK, &views::cluster(&status, ready, call.shared.warnings(), call.catalog)))
 }
 
 fn definition(table: TableBody) -> Result<TableDefinition, Failure> {
@@ -270,8 +271,7 @@ fn dev_node<'a>(call: &'a Call<'_>) -> Result<(&'a dyn NodeControl, NodeId), Fai
 }
 
 fn registered_node(call: &Call<'_>, name: &str) -> Result<NodeId, Failure> {
-    let registered = |node: &NodeId| call.catalog.nodes().any(|known| known.node == *node);
-    NodeId::parse(name).filter(registered).ok_or_else(no_such_node)
+    call.catalog.node_named(name).map(|known| known.node).ok_or_else(no_such_node)
 }
 
 fn no_such_node() -> Failure {

@@ -27,7 +27,7 @@ use crate::room::{Need, Room};
 use crate::route::{Answering, Work};
 use crate::router::{Place, Router};
 use crate::routes::ROUTES;
-use crate::services::{NodeControl, Services};
+use crate::services::{NodesHere, Services};
 use crate::target::{TableTarget, Target, identity_of};
 use bytes::Bytes;
 use cortado_gateway::Table;
@@ -81,7 +81,7 @@ impl Api {
         services: Arc<dyn Services>,
         registry: Arc<Registry>,
         limits: Limits,
-        dev: Option<Arc<dyn NodeControl>>,
+        (dev, own): NodesHere,
         hosts: Hosts,
         closing: watch::Receiver<bool>,
     ) -> Api {
@@ -91,7 +91,7 @@ impl Api {
         let streams = Arc::new(AtomicUsize::new(0));
         let log = Arc::new(LogBudget::default());
         Api {
-            shared: Shared { services, registry, limits, dev, closing, streams, answers, log },
+            shared: Shared { services, registry, limits, dev, own, closing, streams, answers, log },
             hosts,
             metrics,
             connections: AtomicUsize::new(0),

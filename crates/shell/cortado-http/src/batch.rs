@@ -59,7 +59,7 @@ pub(crate) async fn get(
     let mut answer = json_parts(StatusCode::OK, results.json);
     let fields = answer.headers_mut();
     if let Some((node, role)) = results.last_served {
-        served_headers(fields, node, role);
+        served_headers(fields, node, role, call.catalog);
     }
     fields.insert(headers::SESSION, session);
     Ok(answer)

@@ -13,7 +13,7 @@ use crate::principal::Principal;
 use crate::query::Query;
 use crate::request_id::RequestId;
 use crate::room::Room;
-use crate::services::{NodeControl, Services};
+use crate::services::{NodeControl, OwnHealth, Services};
 use crate::target::identity_of;
 use bytes::Bytes;
 use cortado_gateway::{Catalog, Consistency, Database, ReadOptions, ServedRole};
@@ -57,6 +57,8 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     /// Whether nodes may be killed and started by request.
     pub(crate) dev: Option<Arc<dyn NodeControl>>,
+    /// How the process itself is, where it is one of many.
+    pub(crate) own: Option<Arc<dyn OwnHealth>>,
     /// Turns true when the server begins to close.
     pub(crate) closing: watch::Receiver<bool>,
     /// Change streams that are open now.
@@ -65,6 +67,13 @@ pub(crate) struct Shared {
     pub(crate) answers: Arc<ByteBudget>,
     /// Lines that requests may cause.
     pub(crate) log: Arc<LogBudget>,
+}
+
+impl Shared {
+    /// What every answer about health says besides.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        self.own.as_ref().map(|own| own.warnings()).unwrap_or_default()
+    }
 }
 
 /// What a server can say about itself.
@@ -154,8 +163,9 @@ pub(crate) fn served_headers(
     fields: &mut HeaderMap,
     node: cortado_model::NodeId,
     role: ServedRole,
+    catalog: &Catalog,
 ) {
-    fields.insert(headers::SERVED_BY, node_header(node));
+    fields.insert(headers::SERVED_BY, node_header(node, catalog));
     let role = match role {
         ServedRole::Leader => HeaderValue::from_static("leader"),
         ServedRole::Follower => HeaderValue::from_static("follower"),
@@ -164,11 +174,14 @@ pub(crate) fn served_headers(
 }
 
 /// The first nodes of a cluster have their names ready.
-fn node_header(node: cortado_model::NodeId) -> HeaderValue {
+fn node_header(node: cortado_model::NodeId, catalog: &Catalog) -> HeaderValue {
     const NAMES: [&str; 9] = ["n1", "n2", "n3", "n4", "n5", "n6", "n7", "n8", "n9"];
     match NAMES.get((node.0 as usize).wrapping_sub(1)) {
         Some(name) => HeaderValue::from_static(name),
-        None => HeaderValue::try_from(node.to_string()).expect("a node's name is visible ASCII"),
+        None => {
+            let name = HeaderValue::try_from(catalog.name_of(node));
+            name.expect("a node's name is visible ASCII")
+        }
     }
 }
 

@@ -34,7 +34,7 @@ pub(crate) async fn get(call: &Call<'_>, at: &KeyTarget<'_>) -> Result<Answer, F
     let served = call.services().get(database, table, key, &read).await;
     let served = served.map_err(|error| call.read_failure(error))?;
     let mut fields = HeaderMap::with_capacity(FIELDS);
-    served_headers(&mut fields, served.node, served.role);
+    served_headers(&mut fields, served.node, served.role, call.catalog);
     fields.insert(
         headers::SESSION,
         call.session_header(database, &[(served.partition, served.applied)]),

@@ -2,7 +2,7 @@
 //!
 //! Passes every request on as it is. Start reading at [`Services`].
 
-use crate::services::{BatchItem, BoxFuture, ChangeFeed, NodeControl, Services};
+use crate::services::{BatchItem, BoxFuture, ChangeFeed, NodeControl, OwnHealth, Services};
 use cortado_document::TableDefinition;
 use cortado_gateway::{
     AdminError, BulkRequest, Catalog, ChangeReader, Changes, ChangesError, Database, DatabaseSpec,
@@ -183,6 +183,16 @@ impl Services for Gateway {
 
     fn ready(&self) -> BoxFuture<'_, Result<Vec<String>, NotReady>> {
         Box::pin(Gateway::ready(self))
+    }
+}
+
+impl OwnHealth for Nodes {
+    fn ready(&self) -> Result<Vec<String>, NotReady> {
+        Nodes::ready(self)
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        Nodes::warnings(self)
     }
 }
 

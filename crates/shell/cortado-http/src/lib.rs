@@ -56,4 +56,4 @@ mod occupancy;
 
 pub use limits::Limits;
 pub use server::{Options, Server};
-pub use services::{BoxFuture, ChangeFeed, NodeControl, Services};
+pub use services::{BoxFuture, ChangeFeed, NodeControl, OwnHealth, Services};

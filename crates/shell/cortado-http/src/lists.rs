@@ -58,7 +58,7 @@ pub(crate) async fn collection(call: &Call<'_>, at: &KeyTarget<'_>) -> Result<An
     let next = served.value.next.map(|key| Cursor::After(key).encode(&binding));
     let mut answer = json_parts(StatusCode::OK, page.finish(next.as_deref()));
     let fields = answer.headers_mut();
-    served_headers(fields, served.node, served.role);
+    served_headers(fields, served.node, served.role, call.catalog);
     fields.insert(headers::SESSION, call.session_header(database, &[(partition, served.applied)]));
     Ok(answer)
 }
@@ -98,7 +98,7 @@ pub(crate) async fn table(call: &Call<'_>, at: TableTarget<'_>) -> Result<Answer
     });
     let mut answer = json_parts(StatusCode::OK, page.finish(next.as_deref()));
     let fields = answer.headers_mut();
-    served_headers(fields, served.node, served.role);
+    served_headers(fields, served.node, served.role, call.catalog);
     fields.insert(headers::SESSION, call.session_header(database, &served.applied));
     Ok(answer)
 }

@@ -32,13 +32,24 @@ pub(crate) fn landing() -> Answer {
 }
 
 /// The process runs and answers: that is all.
-pub(crate) fn healthz() -> Answer {
-    json(StatusCode::OK, &value!({ "alive": true }))
+pub(crate) fn healthz(call: &Call<'_>) -> Answer {
+    let warnings = call.shared.warnings();
+    if warnings.is_empty() {
+        return json(StatusCode::OK, &value!({ "alive": true }));
+    }
+    json(StatusCode::OK, &value!({ "alive": true, "warnings": warnings }))
 }
 
-/// Every partition is served.
+/// Every partition is served; of one node of many: it has registered, and its replicas work.
 pub(crate) async fn readyz(call: &Call<'_>) -> Result<Answer, Failure> {
-    match call.services().ready().await {
+    let ready = match &call.shared.own {
+        Some(own) => own.ready().map(|mut warnings| {
+            warnings.extend(own.warnings());
+            warnings
+        }),
+        None => call.services().ready().await,
+    };
+    match ready {
         Ok(warnings) if warnings.is_empty() => Ok(json(StatusCode::OK, &value!({ "ready": true }))),
         // Reads are served, and it is for the operator to find out what is not.
         Ok(warnings) => Ok(json(StatusCode::OK, &value!({ "ready": true, "warnings": warnings }))),

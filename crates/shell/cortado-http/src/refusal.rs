@@ -249,7 +249,8 @@ pub(crate) fn of_node(error: NodeError) -> Failure {
         NodeError::Refused { .. }
         | NodeError::Directory(_)
         | NodeError::Store(_)
-        | NodeError::StoreForeign { .. } => Code::Unavailable,
+        | NodeError::StoreForeign { .. }
+        | NodeError::Place(_) => Code::Unavailable,
     };
     Failure::new(code, error.to_string())
 }

@@ -472,7 +472,7 @@ pub(crate) static ROUTES: &[Route] = &[
         },
     ),
     shows(
-        Handler::Service(|_, _| at_once(Ok(operations::healthz()))),
+        Handler::Service(|call, _| at_once(Ok(operations::healthz(call)))),
         Description {
             id: "healthz",
             path: "/healthz",

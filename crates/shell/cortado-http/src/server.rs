@@ -12,7 +12,7 @@ use crate::occupancy::Occupancy;
 use crate::open_connections::OpenConnections;
 use crate::pulse::Pulse;
 use crate::request_id::RequestIds;
-use crate::services::{NodeControl, Services};
+use crate::services::{NodeControl, OwnHealth, Services};
 use cortado_metrics::Registry;
 use cortado_wire::Code;
 use std::io;
@@ -33,6 +33,8 @@ pub struct Options {
     pub limits: Limits,
     /// Development mode: the nodes that may be killed and started by request.
     pub dev: Option<Arc<dyn NodeControl>>,
+    /// How the process itself is, where it is one node of many: `/readyz` then speaks of it alone.
+    pub own: Option<Arc<dyn OwnHealth>>,
     /// Names, without ports, under which clients may reach the server besides `localhost` and
     /// addresses. With none, a listener that is not on a loopback address answers to every name.
     pub hosts: Vec<String>,
@@ -65,8 +67,8 @@ impl Server {
         let address = listener.local_addr()?;
         let (closing, closed) = watch::channel(false);
         let hosts = Hosts::new(address, &options.hosts);
-        let (limits, dev) = (options.limits, options.dev);
-        let api = Api::new(Arc::new(services), metrics, limits, dev, hosts, closed.clone());
+        let (limits, nodes) = (options.limits, (options.dev, options.own));
+        let api = Api::new(Arc::new(services), metrics, limits, nodes, hosts, closed.clone());
         let api = Arc::new(api);
         api.registry().collect(Occupancy(Arc::downgrade(&api)));
         let connections_max = api.limits().connections_max;

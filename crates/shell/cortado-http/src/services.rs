@@ -187,6 +187,21 @@ pub trait NodeControl: Send + Sync {
     fn start(&self, node: NodeId) -> BoxFuture<'_, Result<(), NodeError>>;
 }
 
+/// What a server is given of the nodes of its process: see `Options`.
+pub(crate) type NodesHere = (Option<Arc<dyn NodeControl>>, Option<Arc<dyn OwnHealth>>);
+
+/// How the process itself is, where it is one node of many.
+pub trait OwnHealth: Send + Sync {
+    /// Whether it serves what it should; what is wrong all the same.
+    ///
+    /// # Errors
+    /// What is missing.
+    fn ready(&self) -> Result<Vec<String>, NotReady>;
+
+    /// What the operator has allowed and should not forget.
+    fn warnings(&self) -> Vec<String>;
+}
+
 /// The committed transactions of a partition, in order.
 pub trait ChangeFeed: Send {
     /// The next transactions; waits for one until `wait_until`, which may be in the past.

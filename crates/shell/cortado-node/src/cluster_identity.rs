@@ -118,8 +118,32 @@ pub async fn logged(log: &dyn Log) -> Result<Option<ClusterUuid>, IdentityError>
     first.map(|entry| cluster_of(&entry.record)).transpose()
 }
 
-/// Refuses a log that is missing or empty.
-async fn check_begun(log: &dyn Log) -> Result<(), IdentityError> {
+/// Begins a cluster in `log`, unless there is one; answers which it is, and whether it is new.
+///
+/// # Errors
+/// See [`IdentityError`]. What was begun is finished by the next try.
+pub async fn begin_cluster(log: &dyn Log) -> Result<(ClusterUuid, bool), IdentityError> {
+    let is_new = match check_begun(log).await {
+        Ok(()) => false,
+        Err(IdentityError::LogEmpty) => true,
+        Err(error) => return Err(error),
+    };
+    let own = ClusterUuid(random_u128());
+    if is_new {
+        let genesis = |_| cluster_genesis(own);
+        let begun = begin_log(log, &cluster_spec(), genesis, WallMillis(0)).await;
+        begun.map_err(IdentityError::LogUnwritable)?;
+    }
+    // Of two that begin it the first counts.
+    let cluster = logged(log).await?.ok_or(IdentityError::IdentityLost)?;
+    Ok((cluster, cluster == own))
+}
+
+/// Refuses a log in which no cluster has begun: it is missing or empty.
+///
+/// # Errors
+/// See [`IdentityError`].
+pub async fn check_begun(log: &dyn Log) -> Result<(), IdentityError> {
     match log.verify(&cluster_spec()).await {
         Ok(_) => {}
         Err(VerifyError::Missing) => return Err(IdentityError::LogEmpty),

@@ -5,6 +5,7 @@ use crate::directory::NodeDirectories;
 use crate::store_factory::StoreFactory;
 use cortado_log::{Beats, Log};
 use cortado_metrics::Registry;
+use cortado_peer::PeerNetwork;
 use std::sync::Arc;
 
 /// What a cluster is built from.
@@ -14,12 +15,16 @@ pub struct Components {
     pub log: Arc<dyn Log>,
     /// The streams on which all nodes show that they live.
     pub beats: Arc<dyn Beats>,
+    /// The way of the nodes to one another.
+    pub network: Arc<dyn PeerNetwork>,
     /// A store for each node.
     pub stores: Arc<dyn StoreFactory>,
     /// Who the nodes are from one life to the next.
     pub directories: Arc<dyn NodeDirectories>,
     /// Takes what the nodes count and show; of this cluster alone.
     pub metrics: Arc<Registry>,
+    /// What the operator has allowed of them and should not forget, for every answer about health.
+    pub warnings: Vec<String>,
     /// Whether there may be no cluster yet.
     pub founding: Founding,
 }

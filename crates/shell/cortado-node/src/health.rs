@@ -9,6 +9,7 @@ use cortado_cluster::{Evidence, OwnCalls};
 use cortado_model::NodeId;
 use parking_lot::Mutex;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The evidence of one life of a node.
 pub(crate) struct Health {
@@ -25,6 +26,8 @@ pub(crate) struct Health {
     unread: Mutex<Option<String>>,
     /// Nodes that have been silent for so long that no log waits for them.
     away: Mutex<Vec<NodeId>>,
+    /// It is about to end, and takes no leadership any more.
+    leaving: AtomicBool,
 }
 
 impl Health {
@@ -37,6 +40,7 @@ impl Health {
             sickness: Mutex::default(),
             unread: Mutex::default(),
             away: Mutex::default(),
+            leaving: AtomicBool::new(false),
         }
     }
 
@@ -74,7 +78,16 @@ impl Health {
     /// Whether the node is well enough to be given leaderships. Room is another matter: where no
     /// node has any, it makes no difference who leads.
     pub(crate) fn is_fit(&self) -> bool {
-        self.sickness.lock().is_none() && self.unread.lock().is_none()
+        !self.is_leaving() && self.sickness.lock().is_none() && self.unread.lock().is_none()
+    }
+
+    /// From now on the node is given no leadership, and claims none.
+    pub(crate) fn leave(&self) {
+        self.leaving.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Acquire)
     }
 
     /// Whether logs are trimmed without `node`.

@@ -4,6 +4,7 @@
 //! clients come in is `cortado-gateway`'s. Start reading at [`Cluster::start`]; a node is put
 //! together in `node`, the heart is in `replica_task`.
 
+mod address_book;
 mod asker;
 mod changed_replicas;
 mod clock;
@@ -13,11 +14,13 @@ mod components;
 mod directory;
 mod effort;
 mod health;
+mod handing_over;
 mod life_standing;
 mod local_routes;
 mod log_time;
 mod metrics;
 mod node;
+mod node_seat;
 mod nodes;
 mod observation;
 mod placed_replicas;
@@ -36,10 +39,17 @@ mod tasks;
 mod vitals;
 mod watcher;
 
+/// What a node tells of itself.
+pub use cortado_cluster::{Capacity, Zone};
+pub use cortado_gateway::NodeDescription;
+
 pub use cluster::{Cluster, StartError};
-pub use cluster_identity::{Founding, IdentityError, folded_in, logged};
+pub use cluster_identity::{
+    Founding, IdentityError, begin_cluster, check_begun, folded_in, logged,
+};
 pub use components::Components;
 pub use directory::{DirectoryError, MemoryDirectories, NodeDirectories, NodeIdentity};
+pub use node_seat::{NodeSeats, SeatError};
 pub use nodes::{NodeError, Nodes};
 pub use settings::{RawSettings, Settings, SettingsError};
 pub use store_factory::StoreFactory;

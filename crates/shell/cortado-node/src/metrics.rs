@@ -48,8 +48,16 @@ impl NodeMetrics {
         registry: &Registry,
         nodes: impl Iterator<Item = NodeId>,
     ) -> BTreeMap<NodeId, Arc<NodeMetrics>> {
+        NodeMetrics::register_named(registry, nodes.map(|node| (node, node.to_string())))
+    }
+
+    /// The same, of nodes with names.
+    pub(crate) fn register_named(
+        registry: &Registry,
+        nodes: impl Iterator<Item = (NodeId, String)>,
+    ) -> BTreeMap<NodeId, Arc<NodeMetrics>> {
         let families = NodeFamilies::register(registry);
-        nodes.map(|node| (node, Arc::new(families.of(node)))).collect()
+        nodes.map(|(node, name)| (node, Arc::new(families.of(&name)))).collect()
     }
 
     /// Counts what a driver has answered, if that is of a kind that is counted.
@@ -144,11 +152,10 @@ impl NodeFamilies {
         }
     }
 
-    fn of(&self, node: NodeId) -> NodeMetrics {
-        let node = node.to_string();
-        let counter = |family: &Series<Counter>| family.with(&[("node", &node)]);
-        let histogram = |family: &Series<Histogram>| family.with(&[("node", &node)]);
-        let void = |reason| self.voids.with(&[("node", &node), ("reason", reason)]);
+    fn of(&self, node: &str) -> NodeMetrics {
+        let counter = |family: &Series<Counter>| family.with(&[("node", node)]);
+        let histogram = |family: &Series<Histogram>| family.with(&[("node", node)]);
+        let void = |reason| self.voids.with(&[("node", node), ("reason", reason)]);
         NodeMetrics {
             append: histogram(&self.append),
             apply: histogram(&self.apply),

@@ -2,8 +2,10 @@
 //!
 //! Knows other nodes through its peers and the log alone. Start reading at [`Node::start`].
 
+use crate::address_book::keep_address_book;
 use crate::clock::{Clock, wall};
 use crate::effort::Effort;
+use crate::handing_over::hand_over;
 use crate::health::Health;
 use crate::local_routes::LocalRoutes;
 use crate::log_time::LogTime;
@@ -26,13 +28,13 @@ use cortado_gateway::{
 use cortado_lanes::StoreLanes;
 use cortado_log::{Beats, Log};
 use cortado_model::{ClusterUuid, PartitionId};
-use cortado_peer::{Peer, PeerProgress, Peers};
+use cortado_peer::{Peer, PeerPlace, PeerProgress, Peers};
 use cortado_store::{Store, StoreError};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::{error, warn};
 
 /// How long a node that ends waits for its replicas: they have ten seconds to settle, and those
@@ -94,7 +96,17 @@ impl Node {
             host.tasks.spawn(watch_room(Arc::clone(host)));
             host.tasks.spawn(gateway.clone().control(leads_cluster(host)));
             host.tasks.spawn(gateway.clone().found_journal(leads_cluster(host)));
-            host.tasks.spawn(register(Arc::clone(host), gateway.clone()));
+        }
+    }
+
+    /// Goes among the others: from now on it knows where they are, and a member registers.
+    ///
+    /// * `place`: where it is reached itself, if it is.
+    pub(crate) fn announce(&self, place: Arc<dyn PeerPlace>) {
+        let (host, address) = (&self.host, place.address());
+        host.tasks.spawn(keep_address_book(Arc::clone(host), place));
+        if host.duty == Duty::Member {
+            host.tasks.spawn(register(Arc::clone(host), self.gateway.clone(), address));
         }
     }
 
@@ -136,6 +148,11 @@ impl Node {
             Ok(Err(error)) => warn!(%node, %error, "store not synced; the log has what it lacks"),
             Err(error) => warn!(%node, %error, "store not synced; the log has what it lacks"),
         }
+    }
+
+    /// Gives up what it leads; see [`hand_over`].
+    pub(crate) async fn hand_over(&self, deadline: Instant) {
+        hand_over(&self.host, &self.service, deadline).await;
     }
 
     /// Ends every task at once.

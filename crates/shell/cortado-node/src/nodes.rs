@@ -1,7 +1,7 @@
 //! The nodes of this process: started, ended, and started again when they fail.
 //!
-//! Nothing of one node's memory is reached by another here: they find one another through their
-//! peers. Start reading at [`Nodes::start_node`] and [`Nodes::kill`].
+//! Nothing of one node's memory is reached by another here: they find one another through the
+//! network. Start reading at [`Nodes::start_node`] and [`Nodes::kill`].
 
 use crate::clock::Clock;
 use crate::cluster_identity::cluster_in;
@@ -14,18 +14,19 @@ use crate::settings::Settings;
 use crate::store_factory::StoreFactory;
 use crate::tasks::NodeFailure;
 use cortado_cluster::{NextLife, NodeLife};
-use cortado_gateway::{Gateway, GatewayMetrics, Refusals, random_u128};
+use cortado_gateway::{Gateway, GatewayMetrics, NotReady, Refusals, random_u128};
 use cortado_log::{Beats, Log};
+use cortado_metrics::Registry;
 use cortado_model::{ClusterUuid, DirectoryUuid, NodeId, NodeIncarnation, with_causes};
-use cortado_peer::{Membership, MemoryPeers, Peers};
+use cortado_peer::{PeerLife, PeerNetwork, PeerPlace, PeerPlaceError};
 use cortado_store::{MemoryStore, Store, StoreError};
 use parking_lot::RwLock;
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use tracing::{error, info, warn};
@@ -36,8 +37,6 @@ const STORE_RELEASE_TIMEOUT: Duration = Duration::from_secs(10);
 const STORE_RELEASE_LOOK: Duration = Duration::from_millis(2);
 /// Between two tries to start a node whose store has failed.
 const RETRY: Duration = Duration::from_secs(1);
-/// In whose name a process follows `_cluster` to route requests: no node's.
-const ROUTER: NodeId = NodeId(0);
 
 /// Why a node was not started or ended.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +68,9 @@ pub enum NodeError {
     /// Its store cannot be opened.
     #[error("the node's store cannot be opened")]
     Store(#[source] StoreError),
+    /// The others cannot reach it.
+    #[error(transparent)]
+    Place(#[from] PeerPlaceError),
     /// Its store is another cluster's.
     #[error(
         "the node's store belongs to cluster {store}, the log to {log}; restore those that belong \
@@ -91,10 +93,17 @@ pub struct Nodes {
     stores: Arc<dyn StoreFactory>,
     directories: Arc<dyn NodeDirectories>,
     clock: Clock,
-    peers: Arc<MemoryPeers>,
+    network: Arc<dyn PeerNetwork>,
+    warnings: Vec<String>,
+    /// Where the process follows `_cluster` to route requests: no node's name.
+    router: NodeId,
+    registry: Arc<Registry>,
     gateway_metrics: Arc<GatewayMetrics>,
     refusals: Arc<Refusals>,
-    slots: BTreeMap<NodeId, Slot>,
+    /// A node was refused.
+    refused: Notify,
+    /// Empty until it is known which nodes these are.
+    slots: OnceLock<BTreeMap<NodeId, Slot>>,
     failures: mpsc::UnboundedSender<NodeFailure>,
     ending: AtomicBool,
 }
@@ -110,38 +119,65 @@ struct Slot {
 /// A node that the others reach.
 pub(crate) struct Running {
     pub(crate) node: Node,
-    /// Last: calls that are on their way when the node ends are answered, as far as they can be.
-    _membership: Membership,
+    place: Arc<dyn PeerPlace>,
 }
 
 impl Nodes {
-    /// None of them runs yet.
+    /// It is not known yet which nodes these are.
+    ///
+    /// * `router`: in whose name requests are routed; no node's.
     pub(crate) fn new(
         cluster: ClusterUuid,
+        router: NodeId,
         settings: Settings,
         components: Components,
         failures: mpsc::UnboundedSender<NodeFailure>,
     ) -> Nodes {
-        let Components { log, beats, stores, directories, metrics: registry, .. } = components;
-        let slot = |(node, metrics)| {
-            (node, Slot { metrics, running: RwLock::default(), changing: Mutex::default() })
-        };
-        let metrics = NodeMetrics::register(&registry, settings.nodes());
+        let registry = Arc::clone(&components.metrics);
+        let Components { log, beats, network, stores, directories, warnings, .. } = components;
         Nodes {
             cluster,
-            slots: metrics.into_iter().map(slot).collect(),
             settings: Arc::new(settings),
             log,
             beats,
             stores,
             directories,
             clock: Clock::start(),
-            peers: Arc::default(),
+            network,
+            warnings,
+            router,
             gateway_metrics: Arc::new(GatewayMetrics::register(&registry)),
+            registry,
             refusals: Arc::default(),
+            refused: Notify::new(),
+            slots: OnceLock::new(),
             failures,
             ending: AtomicBool::new(false),
         }
+    }
+
+    /// These are the nodes of the process, none of which runs yet. Once.
+    pub(crate) fn seat(&self, nodes: impl Iterator<Item = NodeId>) {
+        let named = nodes.map(|node| (node, self.name_of(node)));
+        let slot = |(node, metrics)| {
+            (node, Slot { metrics, running: RwLock::default(), changing: Mutex::default() })
+        };
+        let slots = NodeMetrics::register_named(&self.registry, named).into_iter().map(slot);
+        // Whoever seats them is the one that starts them.
+        let _ = self.slots.set(slots.collect());
+    }
+
+    /// What people call a node of this process.
+    pub(crate) fn name_of(&self, node: NodeId) -> String {
+        self.settings.name_of(node)
+    }
+
+    fn slot(&self, node: NodeId) -> Option<&Slot> {
+        self.slots.get()?.get(&node)
+    }
+
+    fn slots(&self) -> impl Iterator<Item = (&NodeId, &Slot)> {
+        self.slots.get().into_iter().flatten()
     }
 
     /// The door of one node, while it runs.
@@ -165,8 +201,38 @@ impl Nodes {
         self.start_above(node, NodeIncarnation(0)).await
     }
 
+    /// Whether the nodes of this process have registered, and their replicas serve or follow; what
+    /// is wrong with them all the same.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub fn ready(&self) -> Result<Vec<String>, NotReady> {
+        if let Some(why) = self.log.failure() {
+            return Err(NotReady::LogFailed { why });
+        }
+        if self.is_ending() {
+            return Err(NotReady::Ending);
+        }
+        let mut wrong = Vec::new();
+        for node in self.all() {
+            let Some(running) = self.running(node) else {
+                let why = self.refused(node).unwrap_or_else(|| "it is starting".to_owned());
+                return Err(NotReady::NodeDown { why });
+            };
+            let host = running.node.host();
+            host.check_ready()?;
+            wrong.extend(host.health.sickness());
+        }
+        Ok(wrong)
+    }
+
+    /// What the operator has allowed and should not forget.
+    pub fn warnings(&self) -> Vec<String> {
+        self.warnings.clone()
+    }
+
     pub(crate) fn all(&self) -> impl Iterator<Item = NodeId> {
-        self.slots.keys().copied()
+        self.slots().map(|(node, _)| *node)
     }
 
     pub(crate) fn log(&self) -> &dyn Log {
@@ -175,12 +241,12 @@ impl Nodes {
 
     /// The node's present life, if it runs.
     pub(crate) fn running(&self, node: NodeId) -> Option<Arc<Running>> {
-        self.slots.get(&node).and_then(Slot::running)
+        self.slot(node).and_then(Slot::running)
     }
 
     /// Every node that runs.
     pub(crate) fn all_running(&self) -> Vec<Arc<Running>> {
-        self.slots.values().filter_map(Slot::running).collect()
+        self.slots().filter_map(|(_, slot)| slot.running()).collect()
     }
 
     /// Why the node stays down; `None` if it runs, or was ended by hand.
@@ -214,23 +280,39 @@ impl Nodes {
         self.ending.load(Ordering::Acquire)
     }
 
+    /// Waits until a node is refused by the cluster; answers which, and why.
+    pub(crate) async fn refusal(&self) -> (NodeId, String) {
+        loop {
+            // Before the look, so that none is missed.
+            let refused = self.refused.notified();
+            if let Some(found) = self.all().find_map(|node| Some((node, self.refused(node)?))) {
+                return found;
+            }
+            refused.await;
+        }
+    }
+
     /// Follows `_cluster` for requests that come to the process rather than to one of its nodes.
     ///
     /// # Errors
-    /// The threads of its store, which is in memory, cannot be started.
-    pub(crate) fn start_router(&self) -> Result<Arc<Running>, StoreError> {
+    /// The threads of its store, which is in memory, cannot be started; or it has no place.
+    pub(crate) async fn start_router(&self) -> Result<Arc<Running>, NodeError> {
         let (incarnation, directory) = (NodeIncarnation(1), DirectoryUuid(0));
-        let me = NodeLife { node: ROUTER, incarnation, directory, nonce: random_u128() };
-        let unseen = cortado_metrics::Registry::default();
-        let metrics = NodeMetrics::register(&unseen, [ROUTER].into_iter());
+        let me = NodeLife { node: self.router, incarnation, directory, nonce: random_u128() };
+        let unseen = Registry::default();
+        let metrics = NodeMetrics::register(&unseen, [self.router].into_iter());
         let metrics = metrics.into_values().next().expect("one was asked for");
         let store = Arc::new(MemoryStore::new());
-        self.run(me, Duty::Router, store, metrics).map(Arc::new)
+        self.run(me, Duty::Router, store, metrics).await.map(Arc::new)
     }
 
     /// Starts a node in an incarnation above `above`.
-    async fn start_above(&self, node: NodeId, above: NodeIncarnation) -> Result<(), NodeError> {
-        let slot = self.slots.get(&node).ok_or(NodeError::NoSuchNode)?;
+    pub(crate) async fn start_above(
+        &self,
+        node: NodeId,
+        above: NodeIncarnation,
+    ) -> Result<(), NodeError> {
+        let slot = self.slot(node).ok_or(NodeError::NoSuchNode)?;
         let mut former = slot.changing.lock().await;
         if slot.running().is_some() {
             return Err(NodeError::AlreadyRunning);
@@ -243,8 +325,7 @@ impl Nodes {
         let store = self.open_store(node).await?;
         *former = Some(Arc::downgrade(&store));
         let me = NodeLife { node, incarnation, directory, nonce: random_u128() };
-        let running = self.run(me, Duty::Member, store, Arc::clone(&slot.metrics));
-        let running = running.map_err(NodeError::Store)?;
+        let running = self.run(me, Duty::Member, store, Arc::clone(&slot.metrics)).await?;
         self.refusals.forget(node);
         *slot.running.write() = Some(Arc::new(running));
         info!(%node, %incarnation, "node started");
@@ -252,13 +333,19 @@ impl Nodes {
     }
 
     /// Runs one life, and lets the others reach it.
-    fn run(
+    async fn run(
         &self,
         me: NodeLife,
         duty: Duty,
         store: Arc<dyn Store>,
         metrics: Arc<NodeMetrics>,
-    ) -> Result<Running, StoreError> {
+    ) -> Result<Running, NodeError> {
+        let place = self.network.enter(PeerLife {
+            cluster: self.cluster,
+            node: me.node,
+            incarnation: me.incarnation,
+            is_asked: duty == Duty::Member,
+        });
         let node = Node::start(NodeParts {
             me,
             duty,
@@ -268,20 +355,25 @@ impl Nodes {
             beats: Arc::clone(&self.beats),
             store,
             stores: Arc::clone(&self.stores),
-            peers: Arc::clone(&self.peers) as Arc<dyn Peers>,
+            peers: place.peers(),
             clock: self.clock,
             metrics,
             gateway_metrics: Arc::clone(&self.gateway_metrics),
             refusals: Arc::clone(&self.refusals),
             failures: self.failures.clone(),
-        })?;
-        let membership = self.peers.join(me.node, node.service());
-        Ok(Running { node, _membership: membership })
+        });
+        let node = node.map_err(NodeError::Store)?;
+        if let Err(error) = place.serve(node.service()).await {
+            node.end().await;
+            return Err(error.into());
+        }
+        node.announce(Arc::clone(&place));
+        Ok(Running { node, place })
     }
 
     /// Ends a node; with `life`, only if that is its present one.
     async fn end_node(&self, node: NodeId, life: Option<NodeIncarnation>) -> Result<(), NodeError> {
-        let slot = self.slots.get(&node).ok_or(NodeError::NoSuchNode)?;
+        let slot = self.slot(node).ok_or(NodeError::NoSuchNode)?;
         // Until the end, so that the next life does not open the store while it is still in use.
         let former = slot.changing.lock().await;
         let running = slot.running().ok_or(NodeError::NotRunning)?;
@@ -291,7 +383,7 @@ impl Nodes {
         }
         running.node.abort();
         *slot.running.write() = None;
-        running.node.end().await;
+        running.end().await;
         if self.is_ending() {
             info!(%node, %incarnation, "node ended");
         } else {
@@ -353,7 +445,7 @@ impl Nodes {
         if self.end_node(node, Some(incarnation)).await.is_err() {
             // An earlier failure of the same life has ended it. A router has no life to end: what
             // it knows of the cluster grows old, and it says so.
-            if node == ROUTER {
+            if node == self.router {
                 error!(error = why, "router failed; restart the process");
             }
             return;
@@ -362,7 +454,8 @@ impl Nodes {
             NextLife::Begins { above } => above,
             NextLife::Waits => {
                 error!(%node, %incarnation, reason = why, "cluster refused the node");
-                return self.refusals.note(node, why);
+                self.refusals.note(node, why);
+                return self.refused.notify_waiters();
             }
         };
         error!(%node, %incarnation, error = why, "node failed; restarting it");
@@ -390,6 +483,15 @@ impl Nodes {
                 }
             }
         }
+    }
+}
+
+impl Running {
+    /// Ends the life at once. Calls that are on their way are answered, as far as they can be.
+    pub(crate) async fn end(&self) {
+        self.node.abort();
+        self.node.end().await;
+        self.place.leave().await;
     }
 }
 

@@ -37,7 +37,7 @@ impl Source for Observation {
         samples.gauge("cortado_log_failed", help, nodes.log().failure().is_some());
         let usages = running.iter().map(|running| {
             let host = running.node.host();
-            (host.node().to_string(), host.store.usage())
+            (host.name(), host.store.usage())
         });
         stores(&usages.collect::<Vec<_>>(), samples);
         replicas(&running.iter().flat_map(seen).collect::<Vec<_>>(), samples);
@@ -63,7 +63,8 @@ fn seen(running: &Arc<Running>) -> Vec<SeenReplica> {
     };
     let see = |handle: Arc<ReplicaHandle>| {
         let (partition, node) = (handle.partition, handle.node);
-        let labels = [name(partition.database)?, partition.number.to_string(), node.to_string()];
+        let labels =
+            [name(partition.database)?, partition.number.to_string(), host.settings.name_of(node)];
         let end = host.log.local_end(partition).unwrap_or_else(|| handle.known_end());
         let lag_records = end.0.saturating_sub(handle.folded().0);
         let behind_ms = handle.behind_ms(now);
@@ -75,7 +76,7 @@ fn seen(running: &Arc<Running>) -> Vec<SeenReplica> {
 fn up(nodes: &Nodes, samples: &mut Samples<'_>) {
     samples.gauges("cortado_node_up", "1 if the node runs, 0 if it does not", |family| {
         for node in nodes.all() {
-            family.sample(&[("node", &node.to_string())], nodes.running(node).is_some());
+            family.sample(&[("node", &nodes.name_of(node))], nodes.running(node).is_some());
         }
     });
 }
@@ -87,7 +88,7 @@ fn inboxes(running: &[Arc<Running>], samples: &mut Samples<'_>) {
             let host = running.node.host();
             let replicas = host.routes.replicas().into_iter();
             let fullest = replicas.map(|replica| replica.waiting_inputs()).max().unwrap_or(0);
-            family.sample(&[("node", &host.node().to_string())], fullest);
+            family.sample(&[("node", &host.name())], fullest);
         }
     });
     let help = "Requests that one inbox holds; beyond that, requests are refused with 503";
@@ -100,7 +101,7 @@ fn journal(running: &[Arc<Running>], samples: &mut Samples<'_>) {
             for running in running {
                 let host = running.node.host();
                 let entries = pick(host.decisions.waiting());
-                family.sample(&[("node", &host.node().to_string())], entries);
+                family.sample(&[("node", &host.name())], entries);
             }
         });
     };
@@ -117,7 +118,7 @@ fn held_back_logs(running: &[Arc<Running>], samples: &mut Samples<'_>) {
             let host = running.node.host();
             let replicas = host.routes.replicas().into_iter();
             let held_back = replicas.filter(|replica| replica.is_held_back()).count();
-            family.sample(&[("node", &host.node().to_string())], held_back);
+            family.sample(&[("node", &host.name())], held_back);
         }
     });
 }

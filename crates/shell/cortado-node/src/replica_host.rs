@@ -15,7 +15,7 @@ use crate::store_factory::StoreFactory;
 use crate::tasks::{Life, Tasks};
 use cortado_cluster::{Eligibility, LifeStanding, NodeLife};
 use cortado_driver::FoldedLeadership;
-use cortado_gateway::{Catalog, Decisions, KnownCluster};
+use cortado_gateway::{Catalog, Decisions, KnownCluster, NotReady};
 use cortado_lanes::StoreLanes;
 use cortado_log::{Beats, Log};
 use cortado_model::{Millis, NodeId, PartitionId};
@@ -76,14 +76,42 @@ impl ReplicaHost {
         self.life.me.node
     }
 
+    /// What people call this node.
+    pub(crate) fn name(&self) -> String {
+        self.settings.name_of(self.node())
+    }
+
     /// How this life stands to what it has folded of `_cluster`.
     pub(crate) fn standing(&self) -> LifeStanding {
         self.standing_in(&self.cluster.catalog.newest())
     }
 
-    /// How this life stands to what `catalog` says of the node.
+    /// How this life stands to what `catalog` says of the node, and of its name.
     pub(crate) fn standing_in(&self, catalog: &Catalog) -> LifeStanding {
-        standing(catalog.node(self.node()), self.me())
+        let registered = catalog.node(self.node());
+        let holder = catalog.node_named(&self.name());
+        standing(registered.or(holder.filter(|holder| !holder.removed)), self.me())
+    }
+
+    /// Whether this life has registered, and its replicas serve or follow.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub(crate) fn check_ready(&self) -> Result<(), NotReady> {
+        let catalog = self.cluster.catalog.newest();
+        if self.standing_in(&catalog) != LifeStanding::Registered {
+            return Err(NotReady::Unregistered);
+        }
+        let placed = catalog.placements().filter(|(_, nodes)| nodes.contains(&self.node()));
+        let is_idle = |partition: &PartitionId| {
+            let replica = self.routes.route(*partition).replica();
+            !replica.is_some_and(|replica| replica.role().is_readable())
+        };
+        let own = placed.map(|(partition, _)| partition).chain([PartitionId::CLUSTER]);
+        match own.filter(is_idle).count() {
+            0 => Ok(()),
+            replicas => Err(NotReady::ReplicasNotReady { replicas }),
+        }
     }
 
     /// Whether this node may claim `partition`, for whatever reason.
@@ -91,7 +119,7 @@ impl ReplicaHost {
     /// * `shown`: who leads now.
     pub(crate) fn may_claim(&self, partition: PartitionId, shown: &FoldedLeadership) -> bool {
         let node = Eligibility {
-            is_member: self.duty == Duty::Member,
+            is_member: self.duty == Duty::Member && !self.health.is_leaving(),
             standing: self.standing(),
             gives_way: self.gives_way_until(shown).is_some(),
         };

@@ -4,6 +4,7 @@
 //! [`Cluster::start`](crate::Cluster::start). Start reading at [`RawSettings::validate`].
 
 use cortado_driver::TrimPolicy;
+use cortado_gateway::NodeDescription;
 use cortado_model::NodeId;
 use std::collections::BTreeSet;
 
@@ -14,6 +15,8 @@ pub struct RawSettings {
     pub nodes: u32,
     /// Host and port where clients reach this process.
     pub address: String,
+    /// What the node of this process tells of itself; its peer address is found out.
+    pub description: NodeDescription,
     /// How fast failures are noticed.
     pub detection: cortado_cluster::RawSettings,
     /// Records that one partition's log gains between two rounds of digests at most: 1,000 or
@@ -31,6 +34,7 @@ impl Default for RawSettings {
         RawSettings {
             nodes: 3,
             address: "127.0.0.1:7171".to_owned(),
+            description: NodeDescription::default(),
             detection: cortado_cluster::RawSettings::default(),
             trim_after_records: 1 << 20,
             trim_after_bytes: 1 << 30,
@@ -48,6 +52,10 @@ impl RawSettings {
         let refuse = |name, why: &str| Err(SettingsError { name, why: why.to_owned() });
         if !(1..=9).contains(&self.nodes) {
             return refuse("nodes", "a process holds 1 to 9 nodes");
+        }
+        let name = &self.description.name;
+        if !name.is_empty() && !is_node_name(name) {
+            return refuse("node", "a name is 1 to 63 of a-z, 0-9, dot and hyphen, no sign first");
         }
         if self.address.is_empty() {
             return refuse("address", "clients need a host and a port");
@@ -70,6 +78,7 @@ impl RawSettings {
         Ok(Settings {
             nodes: (1..=self.nodes).map(NodeId).collect(),
             address: self.address,
+            description: self.description,
             detection,
             trim: TrimPolicy {
                 after_records: self.trim_after_records,
@@ -80,6 +89,15 @@ impl RawSettings {
     }
 }
 
+/// Whether `text` can be the name of a node.
+fn is_node_name(text: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let mut bytes = text.bytes();
+    text.len() <= 63
+        && bytes.next().is_some_and(is_plain)
+        && bytes.all(|byte| is_plain(byte) || byte == b'.' || byte == b'-')
+}
+
 /// What was checked.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -87,6 +105,7 @@ pub struct Settings {
     pub(crate) nodes: BTreeSet<NodeId>,
     /// Where clients reach them.
     pub(crate) address: String,
+    pub(crate) description: NodeDescription,
     pub(crate) detection: cortado_cluster::Settings,
     pub(crate) trim: TrimPolicy,
     /// Of each partition of the journal.
@@ -97,6 +116,17 @@ impl Settings {
     /// The nodes of this process, in ascending order.
     pub fn nodes(&self) -> impl Iterator<Item = NodeId> + '_ {
         self.nodes.iter().copied()
+    }
+
+    /// What people call a node of this process.
+    pub(crate) fn name_of(&self, node: NodeId) -> String {
+        let NodeDescription { name, .. } = &self.description;
+        if name.is_empty() { node.to_string() } else { name.clone() }
+    }
+
+    /// The same for a process whose nodes are not known beforehand.
+    pub(crate) fn without_nodes(self) -> Settings {
+        Settings { nodes: BTreeSet::new(), ..self }
     }
 }
 
@@ -127,6 +157,12 @@ mod tests {
         check(|raw| raw.nodes = 0, Some("nodes"));
         check(|raw| raw.nodes = 10, Some("nodes"));
         check(|raw| raw.address.clear(), Some("address"));
+        for name in ["a", "9", "tokyo-1.a"] {
+            check(|raw| raw.description.name = name.to_owned(), None);
+        }
+        for name in ["-a", ".a", "A", "a_b", &"a".repeat(64), "a/b"] {
+            check(|raw| raw.description.name = name.to_owned(), Some("node"));
+        }
         check(|raw| raw.detection.beat_ms = Some(400), Some("detection"));
         check(|raw| raw.trim_after_records = 999, Some("trim_after_records"));
         check(|raw| raw.trim_after_bytes = 1, Some("trim_after_bytes"));

@@ -6,27 +6,26 @@ use super::descriptors::{Descriptors, raise_limit};
 use super::stores::Stores;
 use crate::data_directory::{DataDirectory, LOG_FOLDER, Reserve, store_folder};
 use crate::failure::Failure;
+use crate::listener::listen;
 use crate::node_identities::NodeIdentities;
 use crate::private_files;
+use crate::process_metrics::metrics_of_process;
+use crate::reserve_task::ReserveTask;
 use crate::settings::Settings;
 use cortado_http::{Limits, Options, Server};
 use cortado_log::memory::SharedMemoryBeats;
 use cortado_log_embedded::{EmbeddedLog, OpenError as LogOpenError, Settings as LogSettings};
-use cortado_metrics::{Build, ProcessFacts, Registry, RuntimeFacts};
 use cortado_model::{DatabaseId, with_causes};
 use cortado_node::{
     Cluster, Components, Founding, IdentityError, NodeError, RawSettings, StartError, logged,
 };
+use cortado_peer::MemoryNetwork;
 use cortado_store::StoreError;
-use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-use tokio::net::TcpListener;
-use tokio::runtime::Handle;
-use tokio::task::{JoinHandle, spawn_blocking};
-use tokio::time::sleep;
-use tracing::{error, info};
+use std::time::Duration;
+use tokio::task::spawn_blocking;
+use tracing::info;
 
 /// How long requests may take to finish when the server ends.
 const GRACE: Duration = Duration::from_secs(5);
@@ -34,9 +33,6 @@ const GRACE: Duration = Duration::from_secs(5);
 /// What the log holds open beside the segments that it keeps: spares, the next one, its lock, and
 /// what it gains until it is trimmed.
 const LOG_FILES_BESIDE: u64 = 16;
-
-/// Between two looks after the reserve on the disk.
-const RESERVE_LOOK: Duration = Duration::from_millis(250);
 
 /// A server that runs.
 pub(crate) struct Running {
@@ -85,9 +81,11 @@ impl Running {
             log: shared,
             // The nodes of this process are alone: what they tell one another leaves no memory.
             beats: Arc::new(SharedMemoryBeats::default()),
+            network: Arc::new(MemoryNetwork::default()),
             stores,
             directories,
             metrics: Arc::clone(&metrics),
+            warnings: Vec::new(),
             founding: if data.is_new() { Founding::Create } else { Founding::Join },
         };
         if let Some(noted) = data.cluster()
@@ -108,6 +106,7 @@ impl Running {
         let options = Options {
             limits: Limits { connections_max, ..Limits::default() },
             dev: Some(cluster.nodes()),
+            own: None,
             hosts: settings.allow_hosts,
         };
         let server = Server::start(listener, cluster.gateway(), metrics, options);
@@ -190,68 +189,6 @@ fn share_descriptors(settings: &Settings, data: &DataDirectory) -> Result<Descri
     Ok(shared)
 }
 
-/// Looks after the reserve of the data directory until it is dropped.
-struct ReserveTask(JoinHandle<()>);
-
-impl ReserveTask {
-    fn of(reserve: Reserve) -> ReserveTask {
-        ReserveTask(tokio::spawn(async move {
-            let mut reserve = reserve;
-            loop {
-                sleep(RESERVE_LOOK).await;
-                // Making it may take a while.
-                let looked = spawn_blocking(move || {
-                    reserve.look(Instant::now());
-                    reserve
-                });
-                reserve = match looked.await {
-                    Ok(reserve) => reserve,
-                    Err(error) => {
-                        error!(%error, "no more reserve is kept on the disk: restart the server");
-                        return;
-                    }
-                };
-            }
-        }))
-    }
-}
-
-impl Drop for ReserveTask {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-/// A registry that knows this process; nodes and listener add what they know.
-fn metrics_of_process() -> Registry {
-    let registry = Registry::default();
-    let (version, revision) = (env!("CARGO_PKG_VERSION"), env!("CORTADO_REVISION"));
-    registry.collect(Build { version, revision });
-    registry.collect(ProcessFacts);
-    registry.collect(RuntimeFacts::of(Handle::current()));
-    registry
-}
-
-async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).await.map_err(|error| {
-        let failure = Failure::new(format!("cannot listen on {address}: {error}"));
-        match error.kind() {
-            ErrorKind::AddrInUse => failure.next(
-                "the port is in use: stop the process that listens there, or let the system choose \
-                     a free port with --listen 127.0.0.1:0",
-            ),
-            ErrorKind::PermissionDenied => failure.next(
-                "ports below 1024 need root or CAP_NET_BIND_SERVICE; --listen 127.0.0.1:0 takes a \
-                     free port",
-            ),
-            ErrorKind::AddrNotAvailable => failure.next(
-                "this machine does not have that address; --listen 127.0.0.1:0 listens on loopback",
-            ),
-            _ => failure,
-        }
-    })
-}
-
 /// Reads every segment once, which takes a while for a large log.
 async fn open_log(data: &DataDirectory) -> Result<Arc<EmbeddedLog>, Failure> {
     let settings = LogSettings { must_exist: !data.is_new(), ..LogSettings::new(data.log()) };
@@ -324,7 +261,10 @@ fn not_started(error: &StartError, data: &DataDirectory) -> Failure {
             IdentityError::LogUnwritable(_) | IdentityError::LogEmpty | IdentityError::Store { .. },
         )
         | StartError::Node { .. }
-        | StartError::Router(_) => failure,
+        | StartError::Router(_)
+        | StartError::NotFolded { .. }
+        | StartError::Seat(_)
+        | StartError::Name(_) => failure,
     }
 }
 

@@ -57,6 +57,7 @@ fn cluster(partitions: Vec<PartitionAnswer>) -> ClusterAnswer {
         version: "1".to_owned(),
         ready: true,
         reason: None,
+        warnings: Vec::new(),
         nodes: vec![node("n1", true), node("n2", true)],
         databases: vec![DatabaseStatusAnswer { name: "geo".to_owned(), partitions }],
     }

@@ -17,7 +17,7 @@ pub struct Ran {
 }
 
 /// What the binary takes from its environment.
-const VARIABLES: [&str; 11] = [
+const VARIABLES: [&str; 27] = [
     "CORTADO_URL",
     "CORTADO_LOG",
     "CORTADO_NODES",
@@ -29,6 +29,22 @@ const VARIABLES: [&str; 11] = [
     "CORTADO_LOG_SIZE",
     "CORTADO_COMPLETE",
     "NOTIFY_SOCKET",
+    "CORTADO_NODE",
+    "CORTADO_ROLE",
+    "CORTADO_ADVERTISE",
+    "CORTADO_PEER_LISTEN",
+    "CORTADO_PEER_ADVERTISE",
+    "CORTADO_KAFKA",
+    "CORTADO_PREFIX",
+    "CORTADO_ALLOW_UNREPLICATED_LOG",
+    "CORTADO_ZONE",
+    "CORTADO_CAPACITY",
+    "CORTADO_PEER_SECRET_FILE",
+    "CORTADO_PEER_NETWORK_PRIVATE",
+    "CORTADO_PEER_CA_FILE",
+    "CORTADO_PEER_CERTIFICATE_FILE",
+    "CORTADO_PEER_KEY_FILE",
+    "CORTADO_PEER_DOMAIN",
 ];
 
 /// The built binary, free of the caller's environment.

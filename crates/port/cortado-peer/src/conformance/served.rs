@@ -43,8 +43,10 @@ impl Served {
         let (asked, told) = (Arc::clone(&served), Arc::clone(&served));
         let peer = FnPeer {
             call: Box::new(move |question| {
-                asked.heard.send_modify(|heard| heard.questions.push(question.clone()));
-                answer(question)
+                // Noted when its answer is begun: a rule that has seen it does not overtake it.
+                let said = answer(question.clone());
+                asked.heard.send_modify(|heard| heard.questions.push(question));
+                said
             }),
             at_once: Box::new(|_| None),
             tell: Box::new(move |message| {

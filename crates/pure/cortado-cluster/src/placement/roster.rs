@@ -57,6 +57,12 @@ impl fmt::Display for Zone {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Capacity(NonZeroU32);
 
+impl Default for Capacity {
+    fn default() -> Capacity {
+        Capacity::DEFAULT
+    }
+}
+
 impl Capacity {
     /// Of a node for which nothing was set.
     pub const DEFAULT: Capacity = Capacity(NonZeroU32::new(100).expect("100 is not 0"));

@@ -20,6 +20,12 @@ impl Pointer {
         (parts.len() <= DOCUMENT_DEPTH_MAX).then_some(Pointer(parts))
     }
 
+    /// What [`parse`](Self::parse) reads as this pointer again.
+    pub(super) fn to_text(&self) -> String {
+        let part = |part: &String| format!("/{}", part.replace('~', "~0").replace('/', "~1"));
+        self.0.iter().map(part).collect()
+    }
+
     /// Whether `other` names something inside what this names.
     pub(super) fn is_above(&self, other: &Pointer) -> bool {
         other.0.len() > self.0.len() && other.0.starts_with(&self.0)

@@ -65,6 +65,20 @@ impl JsonPatch {
         Ok(JsonPatch { steps: steps.collect::<Result<_, _>>()? })
     }
 
+    /// What [`parse`](Self::parse) reads as this patch again: compact JSON, no longer than what it
+    /// was read from.
+    pub fn to_text(&self) -> String {
+        let mut text = String::from("[");
+        for (place, step) in self.steps.iter().enumerate() {
+            if place > 0 {
+                text.push(',');
+            }
+            step.write(&mut text);
+        }
+        text.push(']');
+        text
+    }
+
     /// How many steps there are.
     pub(crate) fn steps(&self) -> usize {
         self.steps.len()
@@ -122,6 +136,28 @@ impl JsonPatch {
             .ok_or(nowhere)?;
         }
         finish(&root)
+    }
+}
+
+impl Step {
+    fn write(&self, out: &mut String) {
+        let (op, path, from, value) = match self {
+            Step::Add { path, value } => ("add", path, None, Some(value)),
+            Step::Remove { path } => ("remove", path, None, None),
+            Step::Replace { path, value } => ("replace", path, None, Some(value)),
+            Step::Move { from, path } => ("move", path, Some(from), None),
+            Step::Copy { from, path } => ("copy", path, Some(from), None),
+            Step::Test { path, value } => ("test", path, None, Some(value)),
+        };
+        let quoted = |pointer: &Pointer| serde_json::Value::from(pointer.to_text()).to_string();
+        out.push_str(&format!("{{\"op\":\"{op}\",\"path\":{}", quoted(path)));
+        if let Some(from) = from {
+            out.push_str(&format!(",\"from\":{}", quoted(from)));
+        }
+        if let Some(value) = value {
+            out.push_str(&format!(",\"value\":{value}"));
+        }
+        out.push('}');
     }
 }
 

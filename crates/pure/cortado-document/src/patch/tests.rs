@@ -276,6 +276,20 @@ fn a_malformed_patch_is_refused_before_it_is_applied() {
 }
 
 #[test]
+fn a_patch_is_read_again_as_it_was_written() {
+    let merge = MergePatch::parse(br#"{ "a" : null , "b" : {"c":1.5e3} }"#).expect("a patch");
+    assert_eq!(MergePatch::parse(merge.text().as_bytes()), Ok(merge));
+    let text = br#"[{"value":[1, "\u00e9"],"path":"/a~1b/~01/\"\n","op":"add","x":0},
+        {"op":"remove","path":""}, {"op":"replace","path":"/c","value":1e300},
+        {"op":"move","from":"/e","path":"/f"}, {"op":"copy","from":"/g","path":"/h/-"},
+        {"op":"test","path":"/","value":null}]"#;
+    let steps = JsonPatch::parse(text).expect("a patch");
+    let written = steps.to_text();
+    assert!(written.len() <= text.len(), "{written}");
+    assert_eq!(JsonPatch::parse(written.as_bytes()), Ok(steps));
+}
+
+#[test]
 fn growth_is_bounded() {
     let double = json!({"op":"copy","from":"","path":"/a"});
     check_steps(

@@ -9,6 +9,7 @@ use crate::catalog::NodeFacts;
 use crate::cluster_log::{CatalogError, NODES, NodeDocument, node_key, read, write};
 use crate::conditions::{if_absent, if_still};
 use crate::events::EventKind;
+use crate::node_names::{NAMES, NodeNameDocument, name_key};
 use cortado_document::Operation;
 use cortado_model::{DatabaseId, Etag, NodeId, PartitionId};
 use tokio::time::Instant;
@@ -38,6 +39,13 @@ impl From<RegistrationError> for Obstacle {
     }
 }
 
+/// With its registration a node takes its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NameTaken {
+    /// The document of a former holder, which is no member any more; `None`: nobody held it.
+    pub from: Option<Etag>,
+}
+
 impl Gateway {
     /// What is registered under the name of `node` now, and in which document; `None` if nothing
     /// ever was.
@@ -56,9 +64,26 @@ impl Gateway {
         Ok(Some((facts, found.head.etag)))
     }
 
+    /// Which node holds a name now, and in which document; `None` if none ever did.
+    ///
+    /// # Errors
+    /// See [`RegistrationError`].
+    pub async fn holder_of(
+        &self,
+        name: &str,
+        deadline: Instant,
+    ) -> Result<Option<(NodeId, Etag)>, RegistrationError> {
+        let strong = ReadOptions { consistency: Consistency::Strong, at_least: None, deadline };
+        let found = self.get_in(PartitionId::CLUSTER, NAMES, &name_key(name), &strong).await?;
+        let Some(found) = found.value else { return Ok(None) };
+        let holder = NodeId(read::<NodeNameDocument>(&found.json())?.node);
+        Ok(Some((holder, found.head.etag)))
+    }
+
     /// Registers a node. `false`: something else is registered by now; look again.
     ///
     /// * `before`: the document that this one replaces.
+    /// * `name`: takes the name of the node, too: the document that says who held it until now.
     ///
     /// # Errors
     /// See [`RegistrationError`].
@@ -66,9 +91,15 @@ impl Gateway {
         &self,
         facts: &NodeFacts,
         before: Option<Etag>,
+        name: Option<NameTaken>,
         deadline: Instant,
     ) -> Result<bool, RegistrationError> {
-        let operations = vec![registration(facts, before)];
+        let mut operations = vec![registration(facts, before)];
+        operations.extend(name.map(|NameTaken { from }| {
+            let condition = from.map_or_else(if_absent, if_still);
+            let holder = write(&NodeNameDocument::of(facts.node));
+            put(NAMES, name_key(&facts.description.name), holder, condition)
+        }));
         let request = WriteRequest { operations, idempotency: None, deadline };
         match self.publish(PartitionId::CLUSTER, request).await {
             Ok(_) => Ok(true),

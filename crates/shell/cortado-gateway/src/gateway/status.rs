@@ -94,7 +94,7 @@ impl Gateway {
                     let told = reports.told.get(&node);
                     let why = told.map(|report| report.sick.clone());
                     let why = why.unwrap_or_else(|| self.parts().refusals.of(node));
-                    why.map(|why| format!("{node}: {why}"))
+                    why.map(|why| format!("{}: {why}", catalog.name_of(node)))
                 };
                 Ok(self.known_nodes(&catalog).into_iter().filter_map(wrong).collect())
             }

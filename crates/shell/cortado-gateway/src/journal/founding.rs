@@ -22,20 +22,27 @@ const PARTITIONS: u32 = 4;
 const LOOK: Duration = Duration::from_millis(250);
 /// What one try may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// Nodes over which the journal is spread.
+const NODES_WANTED: usize = 3;
+/// How long the leader of a cluster whose nodes are not known beforehand waits for so many.
+const NODES_AWAITED: Duration = Duration::from_secs(30);
 /// Between two tries.
 const RETRY: Duration = Duration::from_millis(500);
 
 impl Gateway {
     /// Makes the journal whenever this node leads `_cluster`, until there is one.
     ///
-    /// Waits for every node that is about to register: replicas are placed once and for all.
+    /// Waits for every node that is about to register, or, where those are not known, a while for
+    /// as many as it wants: replicas are placed once and for all.
     ///
     /// * `leads`: whether this node leads `_cluster` now.
     pub async fn found_journal(self, leads: impl Fn() -> bool + Send) {
         let founded = |catalog: &Catalog| catalog.journal().is_some();
+        let mut leads_since = None;
         while !self.cluster().catalog.wait_for(Instant::now() + LOOK, founded).await {
-            if leads()
-                && is_complete(self.cluster())
+            leads_since = if leads() { leads_since.or(Some(Instant::now())) } else { None };
+            if let Some(since) = leads_since
+                && is_complete(self.cluster(), since.elapsed())
                 && let Err(error) = self.create_journal().await
             {
                 let node = self.own().map(display);
@@ -57,8 +64,28 @@ impl Gateway {
     }
 }
 
-/// Whether every node that is about to register has done so.
-fn is_complete(cluster: &KnownCluster) -> bool {
+/// Whether every node that is about to register has done so; where those are not known, whether
+/// there are enough, or none has come in a while.
+fn is_complete(cluster: &KnownCluster, waited: Duration) -> bool {
     let catalog = cluster.catalog.newest();
-    cluster.founders().all(|node| catalog.nodes.contains_key(&node))
+    if cluster.founders().next().is_some() {
+        return cluster.founders().all(|node| catalog.nodes.contains_key(&node));
+    }
+    match catalog.members().count() {
+        0 => false,
+        members => members >= NODES_WANTED || waited >= NODES_AWAITED,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cortado_model::ClusterUuid;
+
+    #[test]
+    fn a_cluster_whose_nodes_are_not_known_waits_for_some_but_not_for_none() {
+        let cluster = KnownCluster::new(ClusterUuid(1), std::collections::BTreeSet::new(), None);
+        assert!(!is_complete(&cluster, Duration::ZERO));
+        assert!(!is_complete(&cluster, NODES_AWAITED), "no node can hold it yet");
+    }
 }

@@ -1,10 +1,10 @@
 //! What is stored in `_cluster` reads back as the catalog, or is refused with the reason.
 
 use super::*;
-use crate::catalog::NodeFacts;
 use crate::catalog::Pins;
+use crate::catalog::{NodeDescription, NodeFacts};
 use crate::cluster_log::{
-    VERSION, VERSION_AFTER, VERSION_MAX, dropped_key, node_key, table_key, write,
+    VERSION, VERSION_MAX, VERSION_WITH_FORMER, dropped_key, node_key, table_key, write,
 };
 use crate::genesis::cluster_genesis;
 use crate::pins::pins_key;
@@ -64,8 +64,7 @@ fn facts() -> NodeFacts {
         replaced: false,
         removed: false,
         address: "here:1".to_owned(),
-        zone: None,
-        capacity: cortado_cluster::Capacity::DEFAULT,
+        description: NodeDescription::default(),
     }
 }
 
@@ -124,7 +123,7 @@ fn what_is_stored_reads_back_as_the_catalog() {
 
 #[test]
 fn a_database_with_a_former_life_needs_a_build_that_knows_of_it() {
-    let again = DatabaseDocument { version: VERSION_AFTER, after: 9, ..music() };
+    let again = DatabaseDocument { version: VERSION_WITH_FORMER, after: 9, ..music() };
     let view = view_of(vec![(DATABASES, key(&["music"]), write(&again))]);
     let catalog = read_catalog(view.as_ref(), Scn::ZERO, &Catalog::empty(ClusterUuid(1))).unwrap();
     let music = catalog.database("music").unwrap();

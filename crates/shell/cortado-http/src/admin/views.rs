@@ -1,11 +1,11 @@
-//! What the cluster's state looks like to clients.
+//! What the cluster's state looks like to clients, who know nodes by their names.
 //!
 //! Start reading at [`cluster`].
 
 use crate::operations::VERSION;
 use cortado_gateway::{
-    Database, DatabaseStatus, DecisionEvent, NodeStatus, NotReady, PartitionStatus, ReplicaStatus,
-    Status, Table,
+    Catalog, Database, DatabaseStatus, DecisionEvent, NodeStatus, NotReady, PartitionStatus,
+    ReplicaStatus, Status, Table,
 };
 use cortado_wire::{
     ClusterAnswer, DatabaseAnswer, DatabaseStatusAnswer, EventAnswer, NodeAnswer, PartitionAnswer,
@@ -13,7 +13,13 @@ use cortado_wire::{
 };
 
 /// The whole cluster.
-pub(super) fn cluster(status: &Status, ready: Result<(), NotReady>) -> ClusterAnswer {
+pub(super) fn cluster(
+    status: &Status,
+    ready: Result<(), NotReady>,
+    warnings: Vec<String>,
+    catalog: &Catalog,
+) -> ClusterAnswer {
+    let partition = |status: &PartitionStatus| partition(status, catalog);
     let database = |database: &DatabaseStatus| DatabaseStatusAnswer {
         name: database.name.clone(),
         partitions: database.partitions.iter().map(partition).collect(),
@@ -22,7 +28,8 @@ pub(super) fn cluster(status: &Status, ready: Result<(), NotReady>) -> ClusterAn
         version: VERSION.to_owned(),
         ready: ready.is_ok(),
         reason: ready.err().map(|why| why.to_string()),
-        nodes: status.nodes.iter().map(node).collect(),
+        warnings,
+        nodes: status.nodes.iter().map(|one| node(one, catalog)).collect(),
         databases: status.databases.iter().map(database).collect(),
     }
 }
@@ -53,7 +60,8 @@ pub(super) fn table(table: &Table) -> TableAnswer {
 }
 
 /// A partition and its replicas.
-pub(super) fn partition(partition: &PartitionStatus) -> PartitionAnswer {
+pub(super) fn partition(partition: &PartitionStatus, catalog: &Catalog) -> PartitionAnswer {
+    let name = |node| catalog.name_of(node);
     let number = partition.number;
     let replicas = &partition.replicas;
     let told = || replicas.iter().filter(|replica| replica.is_told);
@@ -62,20 +70,20 @@ pub(super) fn partition(partition: &PartitionStatus) -> PartitionAnswer {
     let applied = led.map(|replica| replica.applied).or_else(furthest);
     PartitionAnswer {
         partition: number,
-        leader: partition.leader.map(|node| node.to_string()),
-        preferred: partition.preferred.map(|node| node.to_string()),
-        pinned: partition.pinned.map(|node| node.to_string()),
+        leader: partition.leader.map(name),
+        preferred: partition.preferred.map(name),
+        pinned: partition.pinned.map(name),
         generation: applied.map(|_| partition.generation.0),
         applied: applied.map(|scn| Position { partition: number, scn }),
         lag_records: told().map(|replica| replica.lag_records).max(),
-        replicas: replicas.iter().map(|one| replica(number, one)).collect(),
+        replicas: replicas.iter().map(|one| replica(number, one, name(one.node))).collect(),
     }
 }
 
-fn replica(partition: u32, replica: &ReplicaStatus) -> ReplicaAnswer {
+fn replica(partition: u32, replica: &ReplicaStatus, node: String) -> ReplicaAnswer {
     let told = Some(replica).filter(|replica| replica.is_told);
     ReplicaAnswer {
-        node: replica.node.to_string(),
+        node,
         role: replica.role.name().to_owned(),
         unverified: replica.unverified,
         applied: told.map(|told| Position { partition, scn: told.applied }),
@@ -85,31 +93,32 @@ fn replica(partition: u32, replica: &ReplicaStatus) -> ReplicaAnswer {
 }
 
 /// A node.
-pub(super) fn node(node: &NodeStatus) -> NodeAnswer {
+pub(super) fn node(node: &NodeStatus, catalog: &Catalog) -> NodeAnswer {
     NodeAnswer {
-        node: node.node.to_string(),
+        node: catalog.name_of(node.node),
         alive: node.alive,
         incarnation: node.incarnation.0,
         address: node.address.clone(),
         leaderships: node.leaderships,
         replicas: node.replicas,
         drained: node.drained,
-        sick: node.sick.clone(),
+        sick: node.sick.as_deref().map(|why| catalog.with_node_names(why)),
     }
 }
 
 /// An entry of the journal.
-pub(super) fn event(event: DecisionEvent) -> EventAnswer {
+pub(super) fn event(event: DecisionEvent, catalog: &Catalog) -> EventAnswer {
+    let named = |text: String| catalog.with_node_names(&text);
     EventAnswer {
         id: event.id,
         time: ShortText::of_rfc3339(event.time).as_str().to_owned(),
-        node: event.node.to_string(),
+        node: catalog.name_of(event.node),
         kind: event.kind.name().to_owned(),
         database: event.database,
         partition: event.partition,
-        what: event.what,
-        evidence: event.evidence,
-        by_hand: event.by_hand,
-        undo: event.undo,
+        what: named(event.what),
+        evidence: event.evidence.into_iter().map(named).collect(),
+        by_hand: named(event.by_hand),
+        undo: named(event.undo),
     }
 }

@@ -184,7 +184,7 @@ pub(crate) const CLIENT: SocketAddr =
 /// What answers the requests here.
 pub(crate) fn api(limits: Limits, closing: watch::Receiver<bool>) -> Api {
     let (registry, hosts) = (Arc::new(Registry::default()), Hosts::new(CLIENT, &[]));
-    Api::new(Arc::new(Empty), registry, limits, None, hosts, closing)
+    Api::new(Arc::new(Empty), registry, limits, (None, None), hosts, closing)
 }
 
 /// What a client that sends `text` and no more reads until the server ends the stream.

@@ -51,15 +51,17 @@ impl World {
         let components = Components {
             log: Arc::new(log.clone()),
             beats: Arc::new(SharedMemoryBeats::default()),
+            network: Arc::new(cortado_peer::MemoryNetwork::default()),
             stores,
             directories,
             metrics: Arc::clone(&metrics),
+            warnings: Vec::new(),
             founding: Founding::Create,
         };
         let settings = RawSettings::default().validate().unwrap();
         let cluster = Cluster::start(settings, components).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let options = Options { limits, dev: Some(cluster.nodes()), hosts: Vec::new() };
+        let options = Options { limits, dev: Some(cluster.nodes()), ..Options::default() };
         let server = Server::start(listener, cluster.gateway(), metrics, options).unwrap();
         let address = server.address();
         let world = World { log, cluster, server, address };

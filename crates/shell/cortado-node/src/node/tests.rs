@@ -18,8 +18,8 @@ use cortado_model::{
 };
 use cortado_peer::conformance::{Answer, FnPeer, Question};
 use cortado_peer::{
-    Level, Look, Membership, MemoryPeers, Message, Read, ReadAnswer, SnapshotAnswer, SnapshotChunk,
-    SnapshotId, write_snapshot,
+    Level, Look, Membership, MemoryNetwork, MemoryPeers, Message, PeerLife, PeerNetwork, Read,
+    ReadAnswer, SnapshotAnswer, SnapshotChunk, SnapshotId, write_snapshot,
 };
 use cortado_replica::{Barrier, Body, ChainHash, FoldState, Frame, Record, StepDown, encode};
 use cortado_store::{Fault, MemoryStore};
@@ -196,6 +196,9 @@ impl World {
             });
             let started = started.unwrap();
             joined.push(between.peers.join(node, started.service()));
+            let (cluster, incarnation) = (cluster, NodeIncarnation(1));
+            let life = PeerLife { cluster, node, incarnation, is_asked: true };
+            started.announce(MemoryNetwork::default().enter(life));
             nodes.insert(node, started);
         }
         let database = database_on(&nodes).await;

@@ -10,6 +10,7 @@ mod failovers;
 mod restarts;
 mod pins;
 mod membership;
+mod joining;
 mod storage;
 mod distant_stores;
 mod bulks;

@@ -20,6 +20,7 @@ use cortado_node::{
     Cluster, Components, Founding, MemoryDirectories, NodeDirectories, Nodes, RawSettings,
     StartError, StoreFactory,
 };
+use cortado_peer::MemoryNetwork;
 use cortado_store::{Installer, MemoryStore, Store, StoreError, StoreTraits, View};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -89,9 +90,11 @@ impl Stores {
         Components {
             log,
             beats: Arc::new(self.beats.clone()),
+            network: Arc::new(MemoryNetwork::default()),
             stores: Arc::clone(self) as Arc<dyn StoreFactory>,
             directories: Arc::clone(&self.directories) as Arc<dyn NodeDirectories>,
             metrics,
+            warnings: Vec::new(),
             founding: Founding::Create,
         }
     }

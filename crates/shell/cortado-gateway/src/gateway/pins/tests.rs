@@ -1,7 +1,7 @@
 //! What operators order side by side.
 
 use super::*;
-use crate::catalog::NodeFacts;
+use crate::catalog::{NodeDescription, NodeFacts};
 use crate::cluster_log::{NODES, NodeDocument};
 use crate::gateway::DatabaseSpec;
 use crate::gateway::admin_error::Uncertainty;
@@ -63,8 +63,7 @@ fn with_second_node(cluster: &ScriptedCluster) {
         replaced: false,
         removed: false,
         address: String::new(),
-        zone: None,
-        capacity: cortado_cluster::Capacity::DEFAULT,
+        description: NodeDescription::default(),
     });
     let value = Some(write(&facts).as_bytes().to_vec());
     cluster.node.apply(PartitionId::CLUSTER, vec![(NODES, node_key(N2), value)]);

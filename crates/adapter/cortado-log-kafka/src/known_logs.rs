@@ -1,0 +1,171 @@
+//! The logs that this process has created or verified: what topic they are, and whether they still
+//! are.
+//!
+//! Start reading at [`KnownLogs::learn`].
+
+use cortado_log::{LogReadError, LogSpec};
+use cortado_model::{DatabaseId, LogId, PartitionId};
+use parking_lot::{Mutex, RwLock};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// By database. A log that was replaced is another [`KnownLog`]; who holds the old one hears of it.
+#[derive(Debug, Default)]
+pub(crate) struct KnownLogs {
+    logs: RwLock<BTreeMap<DatabaseId, Arc<KnownLog>>>,
+    /// Logs that have ended, and whose readers have not been told.
+    ended: Mutex<Vec<Arc<KnownLog>>>,
+}
+
+/// One topic under one id.
+#[derive(Debug)]
+pub(crate) struct KnownLog {
+    pub(crate) database: DatabaseId,
+    pub(crate) topic: Arc<str>,
+    pub(crate) id: LogId,
+    pub(crate) partitions: u32,
+    standing: Mutex<Standing>,
+    /// By partition: one above the highest offset that was acknowledged to this process.
+    acknowledged: Vec<AtomicU64>,
+}
+
+/// What became of a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It is there.
+    Here,
+    /// The topic was deleted.
+    Gone,
+    /// The topic was deleted and created again.
+    Replaced(LogId),
+}
+
+impl KnownLogs {
+    /// The log of a partition, if it is known and has that partition.
+    pub(crate) fn of(&self, partition: PartitionId) -> Option<Arc<KnownLog>> {
+        let logs = self.logs.read();
+        logs.get(&partition.database).filter(|log| partition.number < log.partitions).cloned()
+    }
+
+    /// The log of a database.
+    pub(crate) fn of_database(&self, database: DatabaseId) -> Option<Arc<KnownLog>> {
+        self.logs.read().get(&database).cloned()
+    }
+
+    /// All logs.
+    pub(crate) fn all(&self) -> Vec<Arc<KnownLog>> {
+        self.logs.read().values().cloned().collect()
+    }
+
+    /// The topic of a database was found under this id.
+    pub(crate) fn learn(&self, spec: &LogSpec, topic: String, id: LogId) {
+        let mut logs = self.logs.write();
+        let known = logs.get(&spec.database);
+        let is_same = |log: &&Arc<KnownLog>| {
+            log.id == id && *log.topic == *topic && log.partitions == spec.partitions
+        };
+        if let Some(log) = known.filter(is_same) {
+            self.mark(log, Standing::Here);
+            return;
+        }
+        let log = Arc::new(KnownLog {
+            database: spec.database,
+            topic: Arc::from(topic),
+            id,
+            partitions: spec.partitions,
+            standing: Mutex::new(Standing::Here),
+            acknowledged: (0..spec.partitions).map(|_| AtomicU64::new(0)).collect(),
+        });
+        if let Some(former) = logs.insert(spec.database, log) {
+            self.mark(&former, Standing::Replaced(id));
+        }
+    }
+
+    /// The database was dropped, and its topic deleted.
+    pub(crate) fn forget(&self, database: DatabaseId) {
+        if let Some(former) = self.logs.write().remove(&database) {
+            self.mark(&former, Standing::Gone);
+        }
+    }
+
+    /// Writes down what became of a log; answers whether that is news.
+    pub(crate) fn mark(&self, log: &Arc<KnownLog>, standing: Standing) -> bool {
+        let is_news = std::mem::replace(&mut *log.standing.lock(), standing) != standing;
+        if is_news && standing != Standing::Here {
+            self.ended.lock().push(Arc::clone(log));
+        }
+        is_news
+    }
+
+    /// Logs that have ended since the last time.
+    pub(crate) fn take_ended(&self) -> Vec<Arc<KnownLog>> {
+        std::mem::take(&mut *self.ended.lock())
+    }
+}
+
+impl KnownLog {
+    pub(crate) fn standing(&self) -> Standing {
+        *self.standing.lock()
+    }
+
+    /// Why the log cannot be read any more, if that is so.
+    pub(crate) fn ended(&self) -> Option<LogReadError> {
+        match self.standing() {
+            Standing::Here => None,
+            Standing::Gone => Some(LogReadError::Missing),
+            Standing::Replaced(found) => Some(LogReadError::Replaced { found }),
+        }
+    }
+
+    /// Remembers an acknowledged offset; answers what was remembered: one above the highest before.
+    pub(crate) fn acknowledge(&self, partition: u32, offset: u64) -> u64 {
+        self.acknowledged
+            .get(partition as usize)
+            .map_or(0, |highest| highest.fetch_max(offset.saturating_add(1), Ordering::Relaxed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cortado_model::PartitionUuid;
+
+    fn spec(partitions: u32) -> LogSpec {
+        let (database, uuid) = (DatabaseId(7), PartitionUuid(1));
+        LogSpec { database, name: "music".to_owned(), uuid, partitions }
+    }
+
+    fn id_of(logs: &KnownLogs, number: u32) -> Option<LogId> {
+        logs.of(PartitionId { database: DatabaseId(7), number }).map(|log| log.id)
+    }
+
+    #[test]
+    fn a_log_is_known_from_its_verification_to_its_removal() {
+        let logs = KnownLogs::default();
+        assert_eq!(id_of(&logs, 0), None);
+        logs.learn(&spec(2), "t".to_owned(), LogId(1));
+        assert_eq!((id_of(&logs, 1), id_of(&logs, 2)), (Some(LogId(1)), None));
+        logs.forget(DatabaseId(7));
+        assert_eq!(id_of(&logs, 0), None);
+    }
+
+    #[test]
+    fn who_holds_a_former_log_hears_what_became_of_it() {
+        let logs = KnownLogs::default();
+        logs.learn(&spec(2), "t".to_owned(), LogId(1));
+        let former = logs.of_database(DatabaseId(7)).unwrap();
+        assert_eq!(former.acknowledge(0, 5), 0);
+        logs.learn(&spec(2), "t".to_owned(), LogId(1));
+        assert_eq!((former.standing(), former.acknowledge(0, 3)), (Standing::Here, 6));
+        logs.learn(&spec(2), "t".to_owned(), LogId(2));
+        assert_eq!(former.standing(), Standing::Replaced(LogId(2)));
+        let latter = logs.of_database(DatabaseId(7)).unwrap();
+        // The new log begins anew: nothing of it jumps backwards.
+        assert_eq!((latter.id, latter.acknowledge(0, 0)), (LogId(2), 0));
+        logs.forget(DatabaseId(7));
+        assert_eq!(latter.standing(), Standing::Gone);
+        let ended: Vec<LogId> = logs.take_ended().iter().map(|log| log.id).collect();
+        assert_eq!((ended, logs.take_ended().len()), (vec![LogId(1), LogId(2)], 0));
+    }
+}

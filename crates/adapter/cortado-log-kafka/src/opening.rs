@@ -1,0 +1,40 @@
+//! What must be so before a log or beats can be used.
+
+use crate::cluster_admin::ClusterAdmin;
+use crate::open_error::KafkaOpenError;
+use crate::settings::KafkaSettings;
+use std::io;
+use std::time::Duration;
+
+/// Looks whether there are enough brokers for the replicas that are demanded.
+pub(crate) async fn require_brokers(
+    admin: &ClusterAdmin,
+    settings: &KafkaSettings,
+) -> Result<Vec<i32>, KafkaOpenError> {
+    let brokers = admin.brokers().await.map_err(|source| KafkaOpenError::Unreachable {
+        bootstrap_servers: settings.bootstrap_servers.clone(),
+        source,
+    })?;
+    let wanted = usize::from(settings.replication_factor);
+    if brokers.len() < wanted {
+        return Err(KafkaOpenError::TooFewBrokers { brokers: brokers.len(), wanted });
+    }
+    Ok(brokers)
+}
+
+/// The longest session that any broker has with the controllers.
+///
+/// # Errors
+/// A broker cannot be asked, or does not tell.
+pub(crate) async fn longest_session(admin: &ClusterAdmin) -> io::Result<Duration> {
+    let mut longest = Duration::ZERO;
+    for broker in admin.brokers().await? {
+        let told = admin.broker_setting(broker, SESSION_TIMEOUT).await?;
+        let told = told.and_then(|told| told.parse().ok()).map(Duration::from_millis);
+        let untold = || io::Error::other(format!("broker {broker} tells no {SESSION_TIMEOUT}"));
+        longest = longest.max(told.ok_or_else(untold)?);
+    }
+    Ok(longest)
+}
+
+const SESSION_TIMEOUT: &str = "broker.session.timeout.ms";

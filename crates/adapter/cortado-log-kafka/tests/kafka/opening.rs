@@ -1,0 +1,49 @@
+//! Clusters that cannot be used.
+
+use crate::cluster::{open, runtime, settings, shared_brokers};
+use cortado_log_kafka::{KafkaBeats, KafkaLog, KafkaOpenError, KafkaSettings};
+use std::net::TcpListener;
+use std::time::Duration;
+
+#[test]
+fn a_cluster_with_too_few_brokers_is_refused() {
+    let Some(brokers) = shared_brokers() else { return };
+    let settings = KafkaSettings { replication_factor: 4, ..settings(brokers.bootstrap()) };
+    let opened = runtime().block_on(KafkaLog::open(settings.clone())).map(|_| ());
+    let too_few = matches!(opened, Err(KafkaOpenError::TooFewBrokers { brokers: 3, wanted: 4 }));
+    assert!(too_few, "{opened:?}");
+    assert!(runtime().block_on(KafkaBeats::open(settings)).is_err());
+}
+
+#[test]
+fn the_cluster_tells_after_how_long_it_takes_a_broker_for_dead() {
+    let Some(brokers) = shared_brokers() else { return };
+    let runtime = runtime();
+    let log = open(&runtime, &settings(brokers.bootstrap()));
+    let told = runtime.block_on(log.broker_session_timeout()).unwrap();
+    assert_eq!(told, Duration::from_secs(60));
+}
+
+#[test]
+fn a_cluster_that_does_not_answer_is_named() {
+    // Something listens there, and never answers.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let bootstrap = silent.local_addr().unwrap().to_string();
+    let call_timeout = Duration::from_millis(500);
+    let settings = KafkaSettings { call_timeout, ..settings(bootstrap.clone()) };
+    let opened = runtime().block_on(KafkaLog::open(settings)).map(|_| ());
+    let named = matches!(&opened, Err(KafkaOpenError::Unreachable { bootstrap_servers, .. })
+        if *bootstrap_servers == bootstrap);
+    assert!(named, "{opened:?}");
+}
+
+#[test]
+fn a_setting_that_cannot_be_used_is_named() {
+    let refused = KafkaSettings { consumers: 0, ..settings("127.0.0.1:1".to_owned()) };
+    let opened = runtime().block_on(KafkaLog::open(refused)).map(|_| ());
+    assert!(matches!(opened, Err(KafkaOpenError::Setting(_))), "{opened:?}");
+    let client_options = vec![("no.such.option".to_owned(), "1".to_owned())];
+    let unknown = KafkaSettings { client_options, ..settings("127.0.0.1:1".to_owned()) };
+    let opened = runtime().block_on(KafkaLog::open(unknown)).map(|_| ());
+    assert!(matches!(opened, Err(KafkaOpenError::Client(_))), "{opened:?}");
+}

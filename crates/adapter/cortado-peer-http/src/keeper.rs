@@ -1,0 +1,193 @@
+//! Keeps one connection to a node: makes it, carries it on, and makes it anew when it has ended.
+//!
+//! Start reading at [`Keeper::keep`].
+
+use crate::address::PeerAddress;
+use crate::greeting::{GreetingError, Meant, greet};
+use crate::identity::Speaker;
+use crate::limits::PeerTiming;
+use crate::open_connection::{Carrier, OpenConnection, open};
+use crate::outbox::Outbox;
+use cortado_model::{NodeId, with_causes};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpStream, lookup_host};
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, sleep, timeout};
+use tracing::{info, warn};
+
+/// Whether the node is reached.
+#[derive(Clone)]
+pub(crate) enum LinkState {
+    /// A first try, or the first since a connection ended: calls wait for it.
+    Trying,
+    /// It is.
+    Open(OpenConnection),
+    /// The last try failed. It is tried again, and no call waits for that.
+    Down(Arc<str>),
+}
+
+/// Makes connections, and carries them on.
+pub(crate) struct Keeper {
+    pub(crate) speaker: Arc<Speaker>,
+    pub(crate) timing: PeerTiming,
+    pub(crate) node: NodeId,
+    pub(crate) address: PeerAddress,
+    /// What it carries, for those who read the log.
+    pub(crate) carries: &'static str,
+}
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+enum ConnectError {
+    #[error("{address} does not resolve to an address")]
+    Resolve {
+        address: String,
+        #[source]
+        source: io::Error,
+    },
+    #[error("{address} names no address")]
+    Nowhere { address: String },
+    #[error(
+        "{address} is not an address of this machine and peers are not authenticated: set \
+         peer_ca_file, peer_certificate_file and peer_key_file, or peer_secret_file with \
+         peer_network_private = true"
+    )]
+    NotAllowed { address: SocketAddr },
+    #[error("cannot connect to {address}")]
+    Tcp {
+        address: SocketAddr,
+        #[source]
+        source: io::Error,
+    },
+    #[error("no answer from {address} within {waited_ms} ms")]
+    Silent { address: SocketAddr, waited_ms: u128 },
+    #[error("{address}")]
+    Greeting {
+        address: SocketAddr,
+        #[source]
+        source: GreetingError,
+    },
+    #[error("{address} does not speak HTTP/2")]
+    Http {
+        address: SocketAddr,
+        #[source]
+        source: h2::Error,
+    },
+}
+
+impl Keeper {
+    /// Keeps the node connected, for ever.
+    pub(crate) async fn keep(
+        self,
+        state: watch::Sender<LinkState>,
+        mut messages: Outbox,
+        nudge: Arc<Notify>,
+    ) {
+        let mut pause = self.timing.retry_min;
+        loop {
+            let begin = Instant::now();
+            let why = match self.connect().await {
+                Ok(connected) => {
+                    let reason = self.carry(connected, &state, &mut messages).await;
+                    // One that lasted is made anew at once; one that did not has failed.
+                    if begin.elapsed() >= self.timing.retry_max {
+                        pause = self.timing.retry_min;
+                        state.send_replace(LinkState::Trying);
+                        continue;
+                    }
+                    reason
+                }
+                Err(error) => with_causes(&error),
+            };
+            self.tell_down(&state, &why.into());
+            messages.clear();
+            // Between half of the pause and all of it: what ended together does not come back
+            // together.
+            let part = 0.5 + fastrand::f64() / 2.0;
+            tokio::select! {
+                () = sleep(pause.mul_f64(part)) => {}
+                () = nudge.notified() => {}
+            }
+            pause = (2 * pause).min(self.timing.retry_max);
+        }
+    }
+
+    /// Carries a connection on until it ends, and says why it did.
+    async fn carry(
+        &self,
+        (connection, carrier): (OpenConnection, Carrier),
+        state: &watch::Sender<LinkState>,
+        messages: &mut Outbox,
+    ) -> String {
+        let (node, carries) = (self.node, self.carries);
+        info!(%node, carries, "connected to node");
+        state.send_replace(LinkState::Open(connection));
+        let reason = carrier.run(&self.timing, messages).await;
+        info!(%node, carries, reason, "connection to node ended");
+        reason
+    }
+
+    /// Says that the node is not reached; for the same reason once.
+    fn tell_down(&self, state: &watch::Sender<LinkState>, why: &Arc<str>) {
+        let former = state.send_replace(LinkState::Down(Arc::clone(why)));
+        match former {
+            LinkState::Down(former) if former == *why => {}
+            LinkState::Trying | LinkState::Open(_) | LinkState::Down(_) => {
+                let (node, carries) = (self.node, self.carries);
+                warn!(%node, carries, error = %why, "node cannot be reached; trying again");
+            }
+        }
+    }
+
+    /// A connection to the first address at which the node is.
+    async fn connect(&self) -> Result<(OpenConnection, Carrier), ConnectError> {
+        let mut failed = None;
+        for address in &self.address.addresses {
+            let found = timeout(self.timing.connect, lookup_host(address.as_str())).await;
+            let found = found.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+            let found = found.map_err(|source| {
+                let address = address.clone();
+                ConnectError::Resolve { address, source }
+            });
+            match found {
+                Ok(found) => {
+                    for address in found {
+                        match self.connect_to(address).await {
+                            Ok(connected) => return Ok(connected),
+                            Err(error) => failed = Some(error),
+                        }
+                    }
+                }
+                Err(error) => failed = Some(error),
+            }
+        }
+        let address = || self.address.addresses.join(", ");
+        Err(failed.unwrap_or_else(|| ConnectError::Nowhere { address: address() }))
+    }
+
+    async fn connect_to(
+        &self,
+        address: SocketAddr,
+    ) -> Result<(OpenConnection, Carrier), ConnectError> {
+        if !self.speaker.allows(address) {
+            return Err(ConnectError::NotAllowed { address });
+        }
+        let silent = |waited: Duration| {
+            move |_| ConnectError::Silent { address, waited_ms: waited.as_millis() }
+        };
+        let connected = timeout(self.timing.connect, TcpStream::connect(address)).await;
+        let tcp = connected.map_err(silent(self.timing.connect))?;
+        let tcp = tcp.and_then(|tcp| tcp.set_nodelay(true).map(|()| tcp));
+        let tcp = tcp.map_err(|source| ConnectError::Tcp { address, source })?;
+        let meant = Meant { node: self.node, life: self.address.incarnation };
+        let greeted = timeout(self.timing.greet, greet(tcp, &self.speaker, meant)).await;
+        let greeted = greeted.map_err(silent(self.timing.greet))?;
+        let wired = greeted.map_err(|source| ConnectError::Greeting { address, source })?;
+        let opened = timeout(self.timing.greet, open(wired)).await;
+        let opened = opened.map_err(silent(self.timing.greet))?;
+        opened.map_err(|source| ConnectError::Http { address, source })
+    }
+}

@@ -1,0 +1,236 @@
+//! A cluster of real processes whose log is a real Kafka: nodes die, come back and are renewed.
+//!
+//! Skipped, with a reason, where there are no brokers to be had.
+
+#![allow(clippy::unwrap_used, reason = "a failed step of a story is a failed test")]
+
+mod harness;
+
+use cortado_kafka_brokers::{KafkaBrokers, Pace, brokers_for_test};
+use harness::http::Http;
+use harness::ran::{Ran, binary};
+use harness::{BOUND, Server};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::thread;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// Between two looks at a condition: processes and brokers share this machine.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Brokers that all tests share. `None` where there can be none.
+fn brokers() -> Option<Arc<KafkaBrokers>> {
+    static SHARED: Mutex<Weak<KafkaBrokers>> = Mutex::new(Weak::new());
+    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(brokers) = shared.upgrade() {
+        return Some(brokers);
+    }
+    let brokers = Arc::new(brokers_for_test(3, 0, Pace::Steady)?);
+    *shared = Arc::downgrade(&brokers);
+    Some(brokers)
+}
+
+/// A cluster under names of its own.
+struct Site {
+    kafka: String,
+    prefix: String,
+    folder: TempDir,
+    _brokers: Arc<KafkaBrokers>,
+}
+
+impl Site {
+    /// A cluster that has not begun.
+    fn new() -> Option<Site> {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let brokers = brokers()?;
+        let prefix = format!("serve{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        let folder = tempfile::tempdir().unwrap();
+        Some(Site { kafka: brokers.bootstrap(), prefix, folder, _brokers: brokers })
+    }
+
+    fn cortado(&self, arguments: &[&str]) -> Command {
+        let mut command = binary();
+        command.args(arguments).args(["--kafka", &self.kafka, "--prefix", &self.prefix]);
+        command
+    }
+
+    fn init(&self) -> Value {
+        let init = self.cortado(&["cluster", "init", "--output", "json"]);
+        serde_json::from_str(&Ran::of(init, "").done()).unwrap()
+    }
+
+    /// The command line of a node whose data is in `directory`.
+    fn node(&self, name: &str, directory: &str) -> Command {
+        let mut command = self.cortado(&["serve", "--node", name]);
+        command.arg("--data").arg(self.data(directory));
+        command.args(["--listen", "127.0.0.1:0", "--peer-listen", "127.0.0.1:0"]);
+        command
+    }
+
+    fn data(&self, directory: &str) -> PathBuf {
+        self.folder.path().join(directory)
+    }
+
+    fn start(&self, name: &str) -> Server {
+        Server::run(self.node(name, name)).unwrap_or_else(|said| panic!("no {name}:\n{said}"))
+    }
+
+    fn router(&self) -> Server {
+        let router = self.cortado(&["serve", "--role", "router", "--listen", "127.0.0.1:0"]);
+        Server::run(router).unwrap_or_else(|said| panic!("no router:\n{said}"))
+    }
+}
+
+/// Waits until `condition` holds, without burning the processor that others need.
+fn wait_until(what: &str, server: &Server, mut condition: impl FnMut(&mut Http) -> bool) {
+    let (begun, mut http) = (Instant::now(), server.http());
+    while !condition(&mut http) {
+        assert!(begun.elapsed() < BOUND, "not {what}:\n{}", server.said());
+        thread::park_timeout(LOOK);
+    }
+}
+
+/// Writes a document, again and again until it is acknowledged.
+fn put(http: &mut Http, id: &str) {
+    let (begun, key) = (Instant::now(), format!("\"{id}\""));
+    let headers = [("content-type", "application/json"), ("idempotency-key", key.as_str())];
+    loop {
+        let answer = http.send("PUT", &format!("/v1/shop/item/{id}"), &headers, b"{}");
+        if answer.as_ref().is_ok_and(|answer| [200, 201].contains(&answer.status)) {
+            return;
+        }
+        assert!(begun.elapsed() < BOUND, "{id} not written: {answer:?}");
+        thread::park_timeout(LOOK);
+    }
+}
+
+/// A database with a table, on all nodes.
+fn declare(server: &Server) {
+    let mut http = server.http();
+    let created = http.put("/admin/v1/databases/shop", &json!({"partitions": 6, "replication": 3}));
+    assert_eq!(created.status, 201, "{created:?}");
+    let created = http.put("/admin/v1/databases/shop/tables/item", &json!({"key": ["id"]}));
+    assert_eq!(created.status, 201, "{created:?}");
+}
+
+/// The leader of each partition.
+fn leaders(http: &mut Http) -> Vec<Option<String>> {
+    let partitions = http.get("/admin/v1/databases/shop/partitions").json();
+    let partitions = partitions["partitions"].as_array().unwrap().iter();
+    partitions.map(|one| one["leader"].as_str().map(str::to_owned)).collect()
+}
+
+fn all_are_led(http: &mut Http, but_by: &str) -> bool {
+    leaders(http).iter().all(|leader| leader.as_ref().is_some_and(|leader| leader != but_by))
+}
+
+fn is_ready(http: &mut Http) -> bool {
+    http.get("/admin/v1/cluster").json()["ready"] == true
+}
+
+/// Writes through `server` until told to end; answers how many writes were done, and each refusal.
+fn write_until(
+    server: &Server,
+    end: Arc<AtomicBool>,
+) -> thread::JoinHandle<(Vec<String>, Vec<String>)> {
+    let mut http = server.http();
+    thread::spawn(move || {
+        let (mut done, mut failed) = (Vec::new(), Vec::new());
+        for number in 0.. {
+            if end.load(Ordering::Relaxed) {
+                break;
+            }
+            let (id, key) = (format!("w{number}"), format!("\"w{number}\""));
+            let headers = [("content-type", "application/json"), ("idempotency-key", key.as_str())];
+            let answer = http.expect("PUT", &format!("/v1/shop/item/{id}"), &headers, b"{}");
+            match answer.status {
+                200 | 201 => done.push(id),
+                _ => failed.push(format!("{answer:?}")),
+            }
+            thread::park_timeout(Duration::from_millis(10));
+        }
+        (done, failed)
+    })
+}
+
+#[test]
+fn a_cluster_of_processes_loses_no_write_and_is_renewed_without_a_failed_request() {
+    let Some(site) = Site::new() else { return };
+    let refused = Ran::of(site.node("a", "a"), "");
+    refused.refused(1, &["there is no cluster in the log", "cortado cluster init --kafka"]);
+    let begun = site.init();
+    assert_eq!(begun["done"], "created", "{begun}");
+    let again = site.init();
+    assert_eq!((&again["done"], &again["cluster"]), (&json!("existed"), &begun["cluster"]));
+
+    let mut nodes: Vec<(&str, Server)> =
+        ["a", "b", "c"].into_iter().map(|name| (name, site.start(name))).collect();
+    let router = site.router();
+    wait_until("ready", &router, is_ready);
+    declare(&router);
+    wait_until("led", &router, |http| all_are_led(http, ""));
+    let listed = router.http().get("/admin/v1/nodes").json();
+    let names: Vec<_> = listed["nodes"].as_array().unwrap().iter().map(|n| &n["node"]).collect();
+    assert_eq!(names.len(), 3, "{listed}");
+    assert!(["a", "b", "c"].iter().all(|name| names.contains(&&json!(name))), "{listed}");
+
+    let mut http = router.http();
+    (0..20).for_each(|number| put(&mut http, &format!("before{number}")));
+    // No goodbye: the others take over.
+    let mut led = None;
+    wait_until("led", &router, |http| {
+        led = leaders(http).remove(0);
+        led.is_some()
+    });
+    let led = led.unwrap();
+    let at = nodes.iter().position(|(name, _)| *name == led).unwrap();
+    let (name, dead) = nodes.remove(at);
+    dead.kill();
+    (0..20).for_each(|number| put(&mut http, &format!("after{number}")));
+    wait_until("taken over", &router, |http| all_are_led(http, name));
+    nodes.push((name, site.start(name)));
+    wait_until("ready again", &router, is_ready);
+
+    // One node after the other, while somebody writes.
+    let end = Arc::new(AtomicBool::new(false));
+    let writing = write_until(&router, Arc::clone(&end));
+    for _ in 0..3 {
+        let (name, node) = nodes.remove(0);
+        let said = node.url();
+        assert!(node.stop().success(), "{name} at {said}");
+        nodes.push((name, site.start(name)));
+        wait_until("ready again", &router, is_ready);
+    }
+    end.store(true, Ordering::Relaxed);
+    let (done, failed) = writing.join().unwrap();
+    assert!(failed.is_empty(), "{} of {} failed: {failed:#?}", failed.len(), done.len());
+    let found = router.all_documents("shop/item").len();
+    assert_eq!(found, 40 + done.len());
+}
+
+#[test]
+fn a_name_is_held_by_one_data_directory_until_it_is_replaced() {
+    let Some(site) = Site::new() else { return };
+    site.init();
+    let (a, b) = (site.start("a"), site.start("b"));
+    let refused = Ran::of(site.node("b", "other"), "");
+    refused.refused(1, &["the name b is registered", "cortado node replace b"]);
+    let refused = Ran::of(site.node("c", "b"), "");
+    refused.refused(1, &["is in use by process"]);
+    b.kill();
+    let refused = Ran::of(site.node("c", "b"), "");
+    refused.refused(1, &["this data directory is node b, not c"]);
+    // It has just died: until the others know, it answers nobody.
+    wait_until("replaced", &a, |_| a.cortado(&["node", "replace", "b"]).code == 0);
+    let b = Server::run(site.node("b", "other")).unwrap_or_else(|said| panic!("no b:\n{said}"));
+    let nodes = a.http().get("/admin/v1/nodes").json();
+    assert_eq!(nodes["nodes"].as_array().unwrap().len(), 2, "{nodes}");
+    drop(b);
+    let refused = Ran::of(site.node("b", "b"), "");
+    assert_ne!(refused.code, 0, "{}", refused.err);
+    assert!(refused.err.contains("registered with data directory"), "{}", refused.err);
+}

@@ -1,0 +1,188 @@
+//! The settings of a broker, as its `server.properties` says them.
+//!
+//! Pure text. Start reading at [`server_properties`].
+
+use crate::state::{BrokerState, ClusterState, Pace};
+use std::fmt::Write;
+use std::path::Path;
+
+/// Small: a laptop runs three of them.
+const SMALL: &str = "\
+num.network.threads=2
+num.io.threads=4
+num.replica.fetchers=1
+num.recovery.threads.per.data.dir=1
+background.threads=2
+group.initial.rebalance.delay.ms=0
+log.index.size.max.bytes=1048576
+log.segment.bytes=67108864
+metadata.log.segment.bytes=8388608
+offsets.topic.num.partitions=1
+offsets.topic.replication.factor=1
+transaction.state.log.num.partitions=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+share.coordinator.state.topic.num.partitions=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+";
+
+/// A slow start is a start.
+const PATIENT: &str = "initial.broker.registration.timeout.ms=600000\n";
+
+/// See [`Pace::Quick`].
+const QUICK: &str = "\
+broker.session.timeout.ms=1500
+broker.heartbeat.interval.ms=200
+replica.lag.time.max.ms=2000
+replica.fetch.wait.max.ms=200
+replica.socket.timeout.ms=1500
+replica.fetch.backoff.ms=50
+controller.quorum.fetch.timeout.ms=1000
+controller.quorum.election.timeout.ms=500
+controller.quorum.election.backoff.max.ms=200
+controller.quorum.request.timeout.ms=1000
+controller.quorum.retry.backoff.ms=20
+";
+
+/// See [`Pace::Steady`].
+const STEADY: &str = "\
+broker.session.timeout.ms=60000
+replica.lag.time.max.ms=120000
+controller.quorum.fetch.timeout.ms=30000
+controller.quorum.request.timeout.ms=10000
+";
+
+/// The file of one broker, which is a controller too.
+///
+/// * `data`: the folder that it keeps everything in.
+pub(crate) fn server_properties(
+    cluster: &ClusterState,
+    broker: &BrokerState,
+    data: &Path,
+) -> String {
+    let listeners = listeners(broker);
+    let joined = |each: &dyn Fn(&Listener) -> String| {
+        listeners.iter().map(each).collect::<Vec<_>>().join(",")
+    };
+    let listened = joined(&|Listener { name, listen, .. }| format!("{name}://127.0.0.1:{listen}"));
+    let advertised =
+        joined(&|Listener { name, advertised, .. }| format!("{name}://127.0.0.1:{advertised}"));
+    let protocols = joined(&|Listener { name, .. }| format!("{name}:PLAINTEXT"));
+    let voters: Vec<_> = cluster
+        .brokers
+        .iter()
+        .map(|broker| format!("{}@127.0.0.1:{}", broker.id, broker.controller_port))
+        .collect();
+    let replication = cluster.brokers.len().min(3);
+    let mut text = format!(
+        "process.roles=broker,controller
+node.id={id}
+log.dirs={data}
+controller.listener.names=CONTROLLER
+inter.broker.listener.name=PLAINTEXT
+listeners={listened},CONTROLLER://127.0.0.1:{controller_port}
+advertised.listeners={advertised}
+listener.security.protocol.map={protocols},CONTROLLER:PLAINTEXT
+controller.quorum.voters={voters}
+log.retention.ms=-1
+log.retention.bytes=-1
+default.replication.factor={replication}
+min.insync.replicas={in_sync}
+unclean.leader.election.enable=false
+auto.create.topics.enable=false
+",
+        id = broker.id,
+        data = data.display(),
+        controller_port = broker.controller_port,
+        voters = voters.join(","),
+        in_sync = if replication > 2 { 2 } else { 1 },
+    );
+    let pace = match cluster.pace {
+        Pace::Quick => QUICK,
+        Pace::Defaults => "",
+        Pace::Steady => STEADY,
+    };
+    let _ = write!(text, "{SMALL}{PATIENT}{pace}");
+    text
+}
+
+struct Listener {
+    name: String,
+    listen: u16,
+    advertised: u16,
+}
+
+fn listeners(broker: &BrokerState) -> Vec<Listener> {
+    let shared =
+        Listener { name: "PLAINTEXT".to_owned(), listen: broker.port, advertised: broker.port };
+    let clients = broker.clients.iter().zip(1..).map(|(client, number): (_, u32)| Listener {
+        name: format!("CLIENT{number}"),
+        listen: client.listen,
+        advertised: client.advertised,
+    });
+    std::iter::once(shared).chain(clients).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::ClientListener;
+
+    fn cluster(brokers: u32, pace: Pace) -> ClusterState {
+        let broker = |id: u32| BrokerState {
+            id,
+            directory_id: String::new(),
+            port: 20_000 + id as u16,
+            controller_port: 21_000 + id as u16,
+            clients: vec![ClientListener { listen: 22_000, advertised: 23_000 }],
+            process: None,
+        };
+        let brokers = (1..=brokers).map(broker).collect();
+        ClusterState { cluster_id: String::new(), pace, brokers }
+    }
+
+    #[track_caller]
+    fn check(cluster: &ClusterState, lines: &[&str], absent: &str) {
+        let text = server_properties(cluster, &cluster.brokers[0], Path::new("/d"));
+        for line in lines {
+            assert!(text.lines().any(|each| each == *line), "{line} is not in\n{text}");
+        }
+        assert!(!text.contains(absent), "{absent} is in\n{text}");
+    }
+
+    #[test]
+    fn three_brokers_replicate_to_all_and_need_two() {
+        check(
+            &cluster(3, Pace::Quick),
+            &[
+                "controller.quorum.voters=1@127.0.0.1:21001,2@127.0.0.1:21002,3@127.0.0.1:21003",
+                "default.replication.factor=3",
+                "min.insync.replicas=2",
+                "broker.session.timeout.ms=1500",
+            ],
+            "min.insync.replicas=1",
+        );
+    }
+
+    #[test]
+    fn one_broker_with_the_defaults_needs_itself() {
+        let lines = ["default.replication.factor=1", "min.insync.replicas=1", "log.dirs=/d"];
+        check(&cluster(1, Pace::Defaults), &lines, "broker.session.timeout.ms");
+    }
+
+    #[test]
+    fn a_client_is_told_where_its_relay_listens() {
+        check(
+            &cluster(1, Pace::Steady),
+            &[
+                "listeners=PLAINTEXT://127.0.0.1:20001,CLIENT1://127.0.0.1:22000,\
+                 CONTROLLER://127.0.0.1:21001",
+                "advertised.listeners=PLAINTEXT://127.0.0.1:20001,CLIENT1://127.0.0.1:23000",
+                "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CLIENT1:PLAINTEXT,\
+                 CONTROLLER:PLAINTEXT",
+            ],
+            "CLIENT2",
+        );
+    }
+}
