@@ -200,6 +200,26 @@ impl<K, T, M: LoadMetric> Balancer<K, T, M> {
         Some((take(picked.endpoint), picked.permit))
     }
 
+    /// Picks another endpoint for a request that those of which `is_spent` says true have not
+    /// taken: of all others the healthiest, and of those the least loaded for its share. One that
+    /// is left alone is picked too where there is no better one; if it then works, that is over.
+    ///
+    /// `None` if the aperture has no others. For what is sent again: it looks at every endpoint of
+    /// the aperture.
+    pub fn pick_other(
+        &self,
+        now: Nanos,
+        random: &Random,
+        is_spent: impl Fn(&K) -> bool,
+    ) -> Option<(SharedEndpoint<K, T, M>, Permit<M>)> {
+        let snapshot = self.shared.snapshot.load();
+        let picked = snapshot.pick_other(now, random, is_spent)?;
+        if picked.is_panic {
+            self.shared.context.panic();
+        }
+        Some((Arc::clone(picked.endpoint), picked.permit))
+    }
+
     /// The latest time that any change or tick has told; see [`Permit::latest`].
     #[inline]
     pub fn latest(&self) -> Nanos {

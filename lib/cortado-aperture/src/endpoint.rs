@@ -146,15 +146,20 @@ impl<K, T, M: LoadMetric> Endpoint<K, T, M> {
     #[inline]
     pub(crate) fn admit(&self, now: Nanos) -> Option<Permit<M>> {
         match self.active.health.admit(now) {
-            Admission::Normal => Some(self.permit(now, false)),
-            Admission::Probe => Some(self.permit(now, true)),
+            Admission::Normal => Some(self.permit(now, Kind::Usual)),
+            Admission::Probe => Some(self.permit(now, Kind::Probe)),
             Admission::Refused => None,
         }
     }
 
     /// A permit whatever its health.
     pub(crate) fn admit_anyway(&self, now: Nanos) -> Permit<M> {
-        self.permit(now, false)
+        self.permit(now, Kind::Usual)
+    }
+
+    /// A permit whatever its health, of which a success ends a pause.
+    pub(crate) fn admit_in_spite(&self, now: Nanos) -> Permit<M> {
+        self.permit(now, Kind::InSpite)
     }
 
     /// No connection could be made.
@@ -165,8 +170,8 @@ impl<K, T, M: LoadMetric> Endpoint<K, T, M> {
     }
 
     #[inline]
-    fn permit(&self, now: Nanos, is_probe: bool) -> Permit<M> {
-        Permit { active: Arc::clone(&self.active), started: now, is_probe }
+    fn permit(&self, now: Nanos, kind: Kind) -> Permit<M> {
+        Permit { active: Arc::clone(&self.active), started: now, kind }
     }
 }
 
@@ -184,7 +189,18 @@ impl<K, T, M: LoadMetric> Drop for Endpoint<K, T, M> {
 pub struct Permit<M: LoadMetric> {
     active: Arc<Active<M>>,
     started: Nanos,
-    is_probe: bool,
+    kind: Kind,
+}
+
+/// What the end of a request says about the health of its endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// One voice of many.
+    Usual,
+    /// It finds out whether the endpoint works again.
+    Probe,
+    /// It was sent although the endpoint is left alone.
+    InSpite,
 }
 
 impl<M: LoadMetric> Permit<M> {
@@ -194,10 +210,10 @@ impl<M: LoadMetric> Permit<M> {
         let active = &self.active;
         active.metric.finish(&active.load, now.since(self.started), now, outcome);
         let Some(accrual) = &active.context.accrual else { return };
-        let verdict = if std::mem::take(&mut self.is_probe) {
-            active.health.finish_probe(accrual, now, outcome)
-        } else {
-            active.health.finish(accrual, now, outcome)
+        let verdict = match std::mem::replace(&mut self.kind, Kind::Usual) {
+            Kind::Usual => active.health.finish(accrual, now, outcome),
+            Kind::Probe => active.health.finish_probe(accrual, now, outcome),
+            Kind::InSpite => active.health.finish_in_spite(accrual, now, outcome),
         };
         match verdict {
             Verdict::Unchanged => {}
@@ -212,6 +228,11 @@ impl<M: LoadMetric> Permit<M> {
         self.active.context.latest()
     }
 
+    /// Whether it is the one request that tries an endpoint again that has failed.
+    pub fn is_probe(&self) -> bool {
+        self.kind == Kind::Probe
+    }
+
     /// When it was given.
     pub fn started(&self) -> Nanos {
         self.started
@@ -220,7 +241,7 @@ impl<M: LoadMetric> Permit<M> {
 
 impl<M: LoadMetric> Drop for Permit<M> {
     fn drop(&mut self) {
-        if self.is_probe {
+        if self.is_probe() {
             self.active.health.release_probe();
         }
     }

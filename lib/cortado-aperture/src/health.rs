@@ -145,9 +145,7 @@ impl Health {
     pub(crate) fn finish_probe(&self, accrual: &Accrual, now: Nanos, outcome: Outcome) -> Verdict {
         match outcome {
             Outcome::Success => {
-                self.forget();
-                self.pauses.store(0, Ordering::Relaxed);
-                self.state.store(ALIVE, Ordering::Relaxed);
+                self.revive();
                 Verdict::Revived
             }
             Outcome::Failure => {
@@ -161,6 +159,27 @@ impl Health {
                 Verdict::Unchanged
             }
         }
+    }
+
+    /// A request that was sent in spite of a pause has ended: a success ends the pause.
+    pub(crate) fn finish_in_spite(
+        &self,
+        accrual: &Accrual,
+        now: Nanos,
+        outcome: Outcome,
+    ) -> Verdict {
+        if outcome != Outcome::Success || self.is_alive() {
+            return self.finish(accrual, now, outcome);
+        }
+        self.revive();
+        Verdict::Revived
+    }
+
+    /// It has shown that it works.
+    fn revive(&self) {
+        self.forget();
+        self.pauses.store(0, Ordering::Relaxed);
+        self.state.store(ALIVE, Ordering::Relaxed);
     }
 
     /// The probe was given up before it said anything: the next request is one.

@@ -26,6 +26,17 @@ struct Seat<K, T, M: LoadMetric> {
     endpoint: SharedEndpoint<K, T, M>,
 }
 
+impl<K, T, M: LoadMetric> Seat<K, T, M> {
+    #[inline]
+    fn contender(&self, now: Nanos) -> Contender {
+        Contender {
+            status: self.endpoint.status(now),
+            load: self.endpoint.load(now),
+            weight: self.weight,
+        }
+    }
+}
+
 /// Pairs that are drawn until one of them holds an endpoint that may be used. With a part p of the
 /// aperture down, p⁸ of the picks find none.
 const TRIES: u32 = 4;
@@ -77,6 +88,34 @@ impl<K, T, M: LoadMetric> Snapshot<K, T, M> {
         Some(Picked { endpoint, permit, is_panic: true })
     }
 
+    /// Picks the best of all but those of which `is_spent` says true: alive, healthy, with little
+    /// load for its share, in this order. `None` if there are no others.
+    pub(crate) fn pick_other(
+        &self,
+        now: Nanos,
+        random: &Random,
+        is_spent: impl Fn(&K) -> bool,
+    ) -> Option<Picked<'_, K, T, M>> {
+        // Begins anywhere, or ties would always go to the first on the ring.
+        let start = random.draw().checked_rem(self.seats.len() as u64)? as usize;
+        let turned = self.seats[start..].iter().chain(&self.seats[..start]);
+        let others = turned.filter(|seat| !is_spent(seat.endpoint.key()));
+        let better = |best: &Seat<K, T, M>, next: &Seat<K, T, M>| match (
+            best.endpoint.is_alive(),
+            next.endpoint.is_alive(),
+        ) {
+            (false, true) => true,
+            (true, false) => false,
+            _ => is_better(&next.contender(now), &best.contender(now)),
+        };
+        let best = others.reduce(|best, next| if better(best, next) { next } else { best })?;
+        let endpoint = &best.endpoint;
+        let admitted = endpoint.admit(now);
+        let is_panic = admitted.is_none();
+        let permit = admitted.unwrap_or_else(|| endpoint.admit_in_spite(now));
+        Some(Picked { endpoint, permit, is_panic })
+    }
+
     #[inline]
     fn better_of_two(&self, now: Nanos, random: &Random) -> &SharedEndpoint<K, T, M> {
         let first = self.draw(random);
@@ -89,12 +128,7 @@ impl<K, T, M: LoadMetric> Snapshot<K, T, M> {
             }
         }
         let (first, second) = (&self.seats[first], &self.seats[second]);
-        let candidate = |seat: &Seat<K, T, M>| Contender {
-            status: seat.endpoint.status(now),
-            load: seat.endpoint.load(now),
-            weight: seat.weight,
-        };
-        if is_better(&candidate(second), &candidate(first)) {
+        if is_better(&second.contender(now), &first.contender(now)) {
             &second.endpoint
         } else {
             &first.endpoint
@@ -111,7 +145,7 @@ impl<K, T, M: LoadMetric> Snapshot<K, T, M> {
 pub(crate) struct Picked<'a, K, T, M: LoadMetric> {
     pub(crate) endpoint: &'a SharedEndpoint<K, T, M>,
     pub(crate) permit: Permit<M>,
-    /// Nothing that was drawn may be used; this is used all the same.
+    /// Nothing that was looked at may be used; this is used all the same.
     pub(crate) is_panic: bool,
 }
 

@@ -6,27 +6,28 @@ use crate::failure::Failure;
 use crate::output::tell;
 use crate::terminal::stdout;
 use clap::{Args, ValueEnum};
-use cortado_client::{Client, ServerAddress, Timeouts};
+use cortado_client::{Client, ServerAddresses, Timeouts};
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::future::Future;
 use std::sync::{Once, OnceLock};
 use std::time::Duration;
 
-/// Which server, and how long to try.
+/// Which servers, and how long to try.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct ServerArguments {
-    /// The server's address [environment: CORTADO_URL]
+    /// The server's address, or several servers of one cluster, separated by commas [environment:
+    /// CORTADO_URL]
     #[arg(long, default_value = url_default(), value_name = "URL", help_heading = "Server")]
-    url: ServerAddress,
+    url: ServerAddresses,
     /// How long to retry what was definitely not done, such as during a failover [default: 15;
     /// 1 if a server on this machine refuses the first connection]
     #[arg(long, value_name = "SECONDS", help_heading = "Server")]
     retry_for: Option<u64>,
 }
 
-/// The server where `--url` names none. Not left to clap's `env`, which would name `--url` in usage
-/// lines as if it were required.
+/// The servers where `--url` names none. Not left to clap's `env`, which would name `--url` in
+/// usage lines as if it were required.
 pub(crate) fn url_default() -> &'static OsStr {
     static FOUND: OnceLock<OsString> = OnceLock::new();
     FOUND.get_or_init(|| {
@@ -39,7 +40,7 @@ pub(crate) fn url_default() -> &'static OsStr {
 const REFUSED_MAX: Duration = Duration::from_secs(1);
 
 impl ServerArguments {
-    /// A client of that server.
+    /// A client of those servers.
     pub(crate) fn client(&self) -> Client {
         let client = Client::new(self.url.clone()).on_retry(tell_waiting);
         if self.retry_for.is_none() {
@@ -56,7 +57,7 @@ impl ServerArguments {
         self.retry_for.map_or(Timeouts::default().whole, given)
     }
 
-    /// The server, where it is another than the one without `--url`.
+    /// The servers, where they are others than those without `--url`.
     pub(crate) fn other_url(&self) -> Option<String> {
         let spelled = self.url.to_string();
         (url_default() != spelled.as_str()).then_some(spelled)

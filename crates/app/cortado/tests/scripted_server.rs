@@ -49,9 +49,7 @@ impl Scripted {
     }
 
     fn command(&self, arguments: &[&str]) -> std::process::Command {
-        let mut command = binary();
-        command.args(arguments).args(["--url", &self.url]);
-        command
+        command_at(&self.url, arguments)
     }
 
     /// The heads of the requests that write.
@@ -59,6 +57,12 @@ impl Scripted {
         let heads = self.heads.lock().unwrap();
         heads.iter().filter(|head| !head.starts_with("GET ")).cloned().collect()
     }
+}
+
+fn command_at(url: &str, arguments: &[&str]) -> std::process::Command {
+    let mut command = binary();
+    command.args(arguments).args(["--url", url]);
+    command
 }
 
 /// The head of the next request, whose body is read too; `None` when the client has closed.
@@ -206,4 +210,31 @@ fn what_was_ordered_is_not_told_as_undone() {
     });
     let drain = ["node", "drain", "n1"];
     Ran::of(server.command(&drain), "").refused(3, &["n1 is drained, but how far that is"]);
+}
+
+/// Of several servers one that works is enough, and an error says what each has met.
+#[test]
+fn several_urls_stand_for_one_cluster() {
+    let live = Scripted::start(|_| (200, json!({"databases": []}).to_string()));
+    let dead = "http://127.0.0.1:1";
+    let urls = format!("{dead},{}", live.url);
+    for _ in 0..8 {
+        Ran::of(command_at(&urls, &["db", "list"]), "").done();
+    }
+    let mut command = binary();
+    command.args(["db", "list"]).env("CORTADO_URL", &urls);
+    Ran::of(command, "").done();
+    assert_eq!(live.heads.lock().unwrap().len(), 9);
+
+    let ended = json!({"type": "t", "title": "t", "status": 503, "detail": "the server is ending",
+        "code": "shutting_down", "request_id": "r", "outcome": "none"});
+    let ending = Scripted::start(move |_| (503, ended.to_string()));
+    let urls = format!("{dead},{}", ending.url);
+    let dead = format!("cannot connect to {dead}");
+    let ended = format!("{} answered: the server is ending", ending.url);
+    let ran = Ran::of(command_at(&urls, &["db", "list", "--retry-for", "1"]), "");
+    ran.refused(1, &[&dead, &ended]);
+
+    let ran = Ran::of(command_at("http://127.0.0.1:1,", &["db", "list"]), "");
+    ran.refused(2, &["an address is missing before or after a comma"]);
 }

@@ -3,9 +3,10 @@
 //! Start reading at [`Database::bulk`].
 
 use crate::batches::parsed;
-use crate::client::{Call, Database, Timeouts};
+use crate::client::{Call, Database};
 use crate::documents::{WriteOptions, note_session};
 use crate::failure::{AttemptError, ClientError};
+use crate::patience::Timeouts;
 use crate::retry::{is_last_word, is_transient, pause_ms};
 use crate::session::Session;
 use cortado_wire::{

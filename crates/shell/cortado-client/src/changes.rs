@@ -2,10 +2,12 @@
 //!
 //! Start reading at [`Changes`].
 
+use crate::address::ServerAddress;
 use crate::batches::parsed;
 use crate::client::{Call, Client, Database};
 use crate::failure::{AttemptError, ClientError};
 use crate::path::encoded;
+use crate::transport::Flowing;
 use cortado_model::Scn;
 use cortado_wire::{ChangeLine, media};
 use http::header;
@@ -38,11 +40,13 @@ impl Database {
     /// The transactions of `partition` after `since`; `Scn::ZERO`: from the beginning.
     pub fn changes(&self, partition: u32, since: Scn, follow: Follow) -> Changes {
         let path = self.path(&format!(":changes?partition={partition}"));
-        Changes { client: self.client.clone(), path, since, follow, stream: None, broken: None }
+        let client = self.client.clone();
+        Changes { client, path, since, follow, stream: None, broken: None, avoided: None }
     }
 }
 
-/// A change stream. Reconnects by itself, without a gap or a repetition.
+/// A change stream. Reconnects by itself, without a gap or a repetition; where there are several
+/// servers, to another one if a stream has broken.
 #[derive(Debug)]
 pub struct Changes {
     client: Client,
@@ -53,6 +57,8 @@ pub struct Changes {
     stream: Option<Stream>,
     /// Since when every stream has broken before its first line, and how many have.
     broken: Option<(Instant, u32)>,
+    /// Whose stream broke last.
+    avoided: Option<ServerAddress>,
 }
 
 impl Changes {
@@ -89,8 +95,9 @@ impl Changes {
                 // It ran for its time: the next request goes on behind the last line.
                 Ok(None) => self.stream = None,
                 Err(Broken(error)) => {
+                    let server = stream.server.clone();
                     self.stream = None;
-                    self.pause_or_stop(error).await?;
+                    self.pause_or_stop(server, error).await?;
                 }
             }
         }
@@ -100,13 +107,21 @@ impl Changes {
     ///
     /// # Errors
     /// None has brought anything for too long.
-    async fn pause_or_stop(&mut self, error: StreamError) -> Result<(), ClientError> {
+    async fn pause_or_stop(
+        &mut self,
+        server: ServerAddress,
+        error: StreamError,
+    ) -> Result<(), ClientError> {
+        self.avoided = Some(server.clone());
         let (since, attempts) = self.broken.unwrap_or_else(|| (Instant::now(), 0));
         let (attempts, waited) = (attempts.saturating_add(1), since.elapsed());
         if waited >= self.client.timeouts().whole {
             self.broken = None;
             let waited_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
-            let last = AttemptError::Transport(error);
+            let last = AttemptError::Transport(match self.client.servers().are_several() {
+                true => format!("the change stream of {server} broke: {error}").into(),
+                false => error,
+            });
             return Err(ClientError::Unavailable { waited_ms, attempts, last });
         }
         self.broken = Some((since, attempts));
@@ -114,7 +129,7 @@ impl Changes {
         Ok(())
     }
 
-    async fn open(&self) -> Result<Stream, ClientError> {
+    async fn open(&mut self) -> Result<Stream, ClientError> {
         let wait = match self.follow {
             Follow::UntilCaughtUp => String::new(),
             Follow::Forever => format!("&wait={WAIT_MS}"),
@@ -122,8 +137,9 @@ impl Changes {
         let since = encoded(&self.since.to_string());
         let call = Call::get(format!("{}&since={since}{wait}", self.path));
         let call = call.header(header::ACCEPT, media::NDJSON)?;
-        let flowing = self.client.open(&call).await?;
-        Ok(Stream { body: flowing.body, buffer: Vec::new(), searched: 0 })
+        let flowing = self.client.open(&call, self.avoided.take()).await?;
+        let Flowing { server, body, .. } = flowing;
+        Ok(Stream { server, body, buffer: Vec::new(), searched: 0 })
     }
 }
 
@@ -140,6 +156,8 @@ struct Broken(StreamError);
 /// One response's body, cut into lines.
 #[derive(Debug)]
 struct Stream {
+    /// Whose it is.
+    server: ServerAddress,
     body: Incoming,
     buffer: Vec<u8>,
     /// The bytes of `buffer` that are known to hold no line end.

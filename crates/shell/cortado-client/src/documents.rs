@@ -221,10 +221,13 @@ impl ReadOptions<'_> {
             Consistency::Strict => "strict",
             Consistency::Session => "session",
             Consistency::Bounded { max_lag_ms } => {
-                call = call.header(headers::MAX_LAG_MS, &max_lag_ms.to_string())?;
+                call = call.hedged().header(headers::MAX_LAG_MS, &max_lag_ms.to_string())?;
                 "bounded"
             }
-            Consistency::Eventual => "eventual",
+            Consistency::Eventual => {
+                call = call.hedged();
+                "eventual"
+            }
         };
         call.header(headers::CONSISTENCY, level)
     }

@@ -3,8 +3,10 @@
 //! Every error states its [`Outcome`]: whether the request may still have taken effect.
 //! Start reading at [`ClientError`].
 
+use crate::address::ServerAddress;
 use cortado_wire::{Code, Outcome, Problem, Reason};
 use std::error::Error;
+use std::fmt::Write as _;
 
 /// Why a request gave no result.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +59,37 @@ pub enum AttemptError {
     /// There was none, or not the whole of it.
     #[error(transparent)]
     Transport(Box<dyn Error + Send + Sync>),
+    /// Where there are several servers: what each that was asked has met.
+    #[error("{}", of_each_server(.earlier, .server, .last))]
+    OfServers {
+        /// Those that were asked before, each with the last that it met.
+        earlier: Vec<(ServerAddress, AttemptError)>,
+        /// The one that was asked last.
+        server: ServerAddress,
+        /// What that one has met.
+        #[source]
+        last: Box<AttemptError>,
+    },
+}
+
+fn of_each_server(
+    earlier: &[(ServerAddress, AttemptError)],
+    server: &ServerAddress,
+    last: &AttemptError,
+) -> String {
+    let said = |server: &ServerAddress, met: &AttemptError| match met {
+        AttemptError::Problem(problem) => format!("{server} answered: {}", described(problem)),
+        // Its text names the server.
+        AttemptError::Transport(_) | AttemptError::OfServers { .. } => met.to_string(),
+    };
+    let mut text = said(server, last);
+    if !earlier.is_empty() {
+        text.push_str("; before that:");
+    }
+    for (server, met) in earlier {
+        let _ = write!(text, "\n  - {}", said(server, met));
+    }
+    text
 }
 
 impl AttemptError {
@@ -64,6 +97,7 @@ impl AttemptError {
         match self {
             AttemptError::Problem(problem) => Some(problem),
             AttemptError::Transport(_) => None,
+            AttemptError::OfServers { last, .. } => last.problem(),
         }
     }
 }

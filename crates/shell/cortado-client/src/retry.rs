@@ -33,6 +33,9 @@ pub(crate) struct FailedAttempt {
     pub(crate) retry_after_ms: u64,
     /// Whether this machine says that no server runs.
     pub(crate) is_refused_here: bool,
+    /// Whether it speaks against the server that was asked, and not against the request or a
+    /// partition: others may do better, and it is left alone for a while.
+    pub(crate) is_servers_fault: bool,
 }
 
 impl FailedAttempt {
@@ -45,7 +48,21 @@ impl FailedAttempt {
         };
         let is_refused_here = error.is_refused_here();
         let met = AttemptError::Transport(Box::new(error));
-        FailedAttempt { outcome, met, is_transient, retry_after_ms: 0, is_refused_here }
+        let is_servers_fault = is_transient;
+        FailedAttempt {
+            outcome,
+            met,
+            is_transient,
+            retry_after_ms: 0,
+            is_refused_here,
+            is_servers_fault,
+        }
+    }
+
+    /// Whether the request certainly never reached what could have done it, so that another server
+    /// can be asked at once. To be asked before [`of`](Self::of), which knows what it proves.
+    pub(crate) fn may_go_elsewhere(&self) -> bool {
+        self.outcome == Outcome::None && self.is_servers_fault
     }
 
     /// The same for a request of which a repetition does what `repeat` says: a read is never done.
@@ -63,6 +80,12 @@ impl FailedAttempt {
         // It goes by the request's `Host`, which the next attempt would repeat.
         let is_wrong_host =
             parsed.as_ref().is_some_and(|problem| problem.code == Code::WrongHost.name());
+        let is_servers_fault = match &parsed {
+            // Another one has another `Host`.
+            Some(problem) => problem.code == Code::ShuttingDown.name() || is_wrong_host,
+            // A proxy speaks for a server that it cannot reach.
+            None => matches!(status, 502..=504),
+        };
         let outcome = match parsed.as_ref().and_then(|problem| problem.outcome) {
             Some(outcome) => outcome,
             // A proxy's word for a server that it could not reach says nothing about the write.
@@ -81,6 +104,7 @@ impl FailedAttempt {
             is_transient: is_transient(status) && !is_wrong_host,
             retry_after_ms: seconds.unwrap_or(0).saturating_mul(1_000),
             is_refused_here: false,
+            is_servers_fault,
         }
     }
 }
@@ -146,7 +170,14 @@ mod tests {
 
     fn failed(outcome: Outcome, is_transient: bool, retry_after_ms: u64) -> FailedAttempt {
         let met = AttemptError::Transport("a broken wire".into());
-        FailedAttempt { outcome, met, is_transient, retry_after_ms, is_refused_here: false }
+        FailedAttempt {
+            outcome,
+            met,
+            is_transient,
+            retry_after_ms,
+            is_refused_here: false,
+            is_servers_fault: false,
+        }
     }
 
     #[track_caller]
@@ -198,6 +229,29 @@ mod tests {
         let failed = FailedAttempt::from_answer(&answer);
         assert_eq!((failed.outcome, failed.is_transient), want, "{status} {body}");
         assert_eq!(failed.met.problem().map(|problem| problem.status), Some(status));
+    }
+
+    #[track_caller]
+    fn check_blame(status: u16, body: &str, want: (bool, bool)) {
+        let answer = Answer {
+            status: StatusCode::from_u16(status).expect("a status"),
+            headers: HeaderMap::new(),
+            body: body.to_owned().into(),
+        };
+        let failed = FailedAttempt::from_answer(&answer);
+        assert_eq!((failed.is_servers_fault, failed.may_go_elsewhere()), want, "{status} {body}");
+    }
+
+    #[test]
+    fn a_server_is_blamed_for_itself_only() {
+        check_blame(503, &coded(Code::ShuttingDown, Some(Outcome::None)), (true, true));
+        check_blame(503, &coded(Code::ShuttingDown, Some(Outcome::Unknown)), (true, false));
+        check_blame(421, &coded(Code::WrongHost, None), (true, true));
+        check_blame(502, "<html>", (true, false));
+        check_blame(503, &problem(Some(Outcome::None)), (false, false));
+        check_blame(503, &coded(Code::Overloaded, Some(Outcome::None)), (false, false));
+        check_blame(404, &problem(None), (false, false));
+        check_blame(500, "", (false, false));
     }
 
     #[test]

@@ -44,6 +44,7 @@ pub(crate) struct Answer {
 /// An answer whose body still flows.
 #[derive(Debug)]
 pub(crate) struct Flowing {
+    pub(crate) server: ServerAddress,
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Incoming,
@@ -127,7 +128,7 @@ impl Transport {
         begun: Instant,
         deadline: Instant,
     ) -> Result<Answer, SendError> {
-        let Flowing { status, headers, body } = flowing;
+        let Flowing { status, headers, body, .. } = flowing;
         match timeout_at(deadline, Limited::new(body, ANSWER_BYTES_MAX).collect()).await {
             Ok(Ok(body)) => Ok(Answer { status, headers, body: body.to_bytes() }),
             Ok(Err(source)) => Err(SendError::Broken { server: self.server.clone(), source }),
@@ -152,7 +153,8 @@ impl Transport {
             Ok(Ok(response)) => {
                 self.has_answered.store(true, Ordering::Relaxed);
                 let (parts, body) = response.into_parts();
-                Ok(Flowing { status: parts.status, headers: parts.headers, body })
+                let (status, headers, server) = (parts.status, parts.headers, self.server.clone());
+                Ok(Flowing { server, status, headers, body })
             }
             Ok(Err(source)) if source.is_connect() => {
                 Err(SendError::NotSent { server: self.server.clone(), source })

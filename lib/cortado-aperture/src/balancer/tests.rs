@@ -417,3 +417,52 @@ fn picks_go_on_while_a_subset_is_chosen() {
     });
     assert_eq!(aperture(&balancer).len(), 6);
 }
+
+#[test]
+fn what_one_endpoint_has_not_taken_goes_to_the_best_of_the_others() {
+    let accrual = crate::health::Accrual { failure_streak: 1, ..Default::default() };
+    let balancer = balancer(Full, Settings { accrual: Some(accrual), ..lazy() });
+    balancer.update(at_ms(0), inserts(0..4));
+    let random = Random::new(1);
+    let other = |now, spent: &[u32]| {
+        let picked = balancer.pick_other(now, &random, |key| spent.contains(key));
+        picked.map(|(endpoint, permit)| (*endpoint.key(), permit))
+    };
+    let fail = |key: u32| {
+        let spent: Vec<u32> = (0..4).filter(|each| *each != key).collect();
+        let (_, permit) = other(at_ms(0), &spent).expect("itself");
+        permit.finish(at_ms(0), Outcome::Failure);
+    };
+    fail(0);
+    // 0 fails, and 1 is busy.
+    let held = other(at_ms(1), &[0, 2, 3]).expect("1");
+    for _ in 0..20 {
+        assert!(matches!(other(at_ms(1), &[2]), Some((3, _))));
+        assert!(matches!(other(at_ms(1), &[2, 3]), Some((1, _))));
+    }
+    drop(held);
+    // There is no better one left; that it works ends its pause.
+    let (key, permit) = other(at_ms(2), &[1, 2, 3]).expect("0");
+    assert_eq!((key, balancer.report().alive), (0, 3));
+    permit.finish(at_ms(2), Outcome::Success);
+    assert_eq!(balancer.report().alive, 4);
+    assert!(other(at_ms(3), &[0, 1, 2, 3]).is_none());
+}
+
+/// What is sent in spite of a pause and fails neither ends nor prolongs it.
+#[test]
+fn a_failure_in_spite_of_a_pause_leaves_it_as_it_is() {
+    let accrual = crate::health::Accrual { failure_streak: 1, ..Default::default() };
+    let balancer = balancer(Full, Settings { accrual: Some(accrual), ..lazy() });
+    balancer.update(at_ms(0), inserts(0..1));
+    let random = Random::new(1);
+    let pick = |now| balancer.pick_other(now, &random, |_| false).expect("the only one").1;
+    for _ in 0..10 {
+        pick(at_ms(0)).finish(at_ms(0), Outcome::Failure);
+    }
+    // The first pause takes 5 s at most.
+    let probe = pick(at_ms(5_001));
+    assert!(probe.is_probe());
+    probe.finish(at_ms(5_002), Outcome::Success);
+    assert_eq!(balancer.report().alive, 1);
+}
