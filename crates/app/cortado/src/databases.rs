@@ -205,7 +205,12 @@ pub(crate) fn run_database(command: DatabaseCommand) -> Result<Exit, Failure> {
 pub(crate) fn run_table(command: TableCommand) -> Result<Exit, Failure> {
     match command {
         TableCommand::Create { table, key, schema, no_schema, print } => {
-            create_table(&table, key, (schema, no_schema), &print)
+            let schema = match schema {
+                Some(path) => WantedSchema::Of(path),
+                None if no_schema => WantedSchema::Removed,
+                None => WantedSchema::AsItIs,
+            };
+            create_table(&table, key, schema, &print)
         }
         TableCommand::List { database, print } => {
             let client = print.server.client();
@@ -235,21 +240,32 @@ pub(crate) fn run_table(command: TableCommand) -> Result<Exit, Failure> {
     }
 }
 
+/// Which schema a table should have.
+enum WantedSchema {
+    /// The one in this file.
+    Of(PathBuf),
+    /// None.
+    Removed,
+    /// The one that it has, if it exists.
+    AsItIs,
+}
+
 fn create_table(
     table: &TablePlace,
     key: Vec<String>,
-    (schema, removes_schema): (Option<PathBuf>, bool),
+    wanted: WantedSchema,
     print: &Print,
 ) -> Result<Exit, Failure> {
-    let schema = schema.map(read_schema).transpose()?;
-    let keeps_schema = schema.is_none() && !removes_schema;
-    let mut body = TableBody { key, schema, indexes: Vec::new() };
+    let keeps_schema = matches!(wanted, WantedSchema::AsItIs);
     let client = print.server.client();
     let (is_new, answer) = block_on(async {
-        // A declaration without a schema would remove the one that there is.
-        if keeps_schema {
-            body.schema = schema_of(&client, table).await?;
-        }
+        let schema = match wanted {
+            WantedSchema::Of(path) => Some(read_schema(path)?),
+            WantedSchema::Removed => None,
+            // A declaration without a schema would remove it.
+            WantedSchema::AsItIs => schema_of(&client, table).await?,
+        };
+        let body = TableBody { key, schema, indexes: Vec::new() };
         let created = client.create_table(&table.database, &table.table, &body).await;
         created.map_err(Failure::of_declaration)
     })?;

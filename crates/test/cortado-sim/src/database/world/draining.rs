@@ -122,17 +122,7 @@ impl World {
         };
         let folded = hosted.driver.fold().map(|fold| fold.position.offset.0);
         let close = |folded| self.log.end(partition).0 - folded <= LAG_RECORDS_MAX;
-        let serves = match hosted.driver.role() {
-            ReplicaRole::Leader | ReplicaRole::Follower => true,
-            ReplicaRole::Offline
-            | ReplicaRole::Restoring
-            | ReplicaRole::Candidate
-            | ReplicaRole::Opening
-            | ReplicaRole::SteppingDown
-            | ReplicaRole::Diverged
-            | ReplicaRole::Disputed
-            | ReplicaRole::Full => false,
-        };
+        let serves = matches!(hosted.driver.role(), ReplicaRole::Leader | ReplicaRole::Follower);
         fit && serves && !self.is_full(node) && folded.is_some_and(close)
     }
 }
