@@ -7,6 +7,7 @@ mod role;
 mod identity;
 mod former;
 mod doubt;
+mod claim;
 mod leader;
 mod publisher;
 mod publish;
@@ -23,19 +24,18 @@ use crate::protocol::{
     AppendFailure, AppendToken, Effect, Input, NotDone, Now, ReadNeed, ReplicaEvent, RequestEnd,
     RequestId, Settings,
 };
-use crate::record::{Body, ChainHash, Change, Claim, ClaimReason, Config, Header, Record, encode};
+use crate::record::{Body, ChainHash, Change, Config, Header, Record};
 use alloc::boxed::Box;
-use alloc::vec;
 use alloc::vec::Vec;
 use bytes::Bytes;
+use claim::PendingClaim;
 use cortado_model::{
-    DocumentKey, Generation, LogOffset, LogPosition, Millis, RememberedKey, Scn, TableId,
-    WallMillis,
+    DocumentKey, Generation, LogOffset, LogPosition, Millis, RememberedKey, TableId, WallMillis,
 };
 use former::Former;
 use leader::Leader;
 use outbox::Outbox;
-use publish::{Publish, take_token};
+use publish::Publish;
 use publisher::InFlight;
 
 /// The state machine. Owned by one driver, which keeps the duties of
@@ -77,14 +77,6 @@ enum Stage {
     Diverged {
         since: Generation,
     },
-}
-
-/// A claim that has been sent and not yet met in the log.
-#[derive(Clone, Copy, Debug)]
-struct PendingClaim {
-    generation: Generation,
-    token: AppendToken,
-    give_up_at: Millis,
 }
 
 /// Histories are compared for so long at least, if a replica has not answered.
@@ -335,34 +327,6 @@ impl Replica {
     }
 
     /// Section 4, step 1: append the claim; the fold decides.
-    fn on_claim_wanted(&mut self, reason: ClaimReason, evidence: u128, out: &mut Outbox<'_>) {
-        let Stage::Follower { claim: None } = self.stage else { return };
-        let generation = self.fold.next_generation();
-        let disputes = reason == ClaimReason::LeaderDisputed;
-        let may_claim = self.fold.begun
-            && self.fold.replicas.may_claim(self.me.node)
-            && self.fold.dispute().is_some() == disputes;
-        if generation > self.settings.bounds.generation_max || !may_claim {
-            return;
-        }
-        self.claims_again = core::mem::replace(&mut self.claimed, generation) == generation;
-        let claim = Claim { reason, evidence, seen: self.fold.last };
-        let header = Header {
-            scn: Scn::opening(generation),
-            node: self.me.node,
-            incarnation: self.me.incarnation,
-            time: self.time.at(out.now),
-        };
-        let record = Record { header, body: Body::Claim(claim) };
-        let partition = self.fold.genesis.identity.partition;
-        let (bytes, _) = encode(partition, &record, self.fold.chain);
-        let token = take_token(&mut self.next_token);
-        out.effect(Effect::Append { token, records: vec![bytes] });
-        let give_up_at = out.now.clock.plus(self.settings.retry_ms);
-        self.stage =
-            Stage::Follower { claim: Some(PendingClaim { generation, token, give_up_at }) };
-    }
-
     /// Folds the entry at the fold's position. Answers whether the replica is still online.
     fn fold_entry(&mut self, bytes: &Bytes, out: &mut Outbox<'_>) -> bool {
         if let Stage::Leader(leader) = &mut self.stage
