@@ -28,7 +28,6 @@ use crate::record::{Body, ChainHash, Change, Config, Header, Record};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use bytes::Bytes;
-use claim::PendingClaim;
 use cortado_model::{
     DocumentKey, Generation, LogOffset, LogPosition, Millis, RememberedKey, TableId, WallMillis,
 };
@@ -77,6 +76,14 @@ enum Stage {
     Diverged {
         since: Generation,
     },
+}
+
+/// A claim that has been sent and not yet met in the log.
+#[derive(Clone, Copy, Debug)]
+struct PendingClaim {
+    generation: Generation,
+    token: AppendToken,
+    give_up_at: Millis,
 }
 
 /// Histories are compared for so long at least, if a replica has not answered.

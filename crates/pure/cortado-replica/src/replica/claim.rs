@@ -5,19 +5,11 @@
 
 use super::outbox::Outbox;
 use super::publish::take_token;
-use super::{Replica, Stage};
-use crate::protocol::{AppendToken, Effect};
+use super::{PendingClaim, Replica, Stage};
+use crate::protocol::Effect;
 use crate::record::{Body, Claim, ClaimReason, Header, Record, encode};
 use alloc::vec;
-use cortado_model::{Generation, Millis, Scn};
-
-/// A claim that has been sent and not yet met in the log.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct PendingClaim {
-    pub(super) generation: Generation,
-    pub(super) token: AppendToken,
-    pub(super) give_up_at: Millis,
-}
+use cortado_model::Scn;
 
 impl Replica {
     /// A follower that knows no better sends its claim; whether it counts, the log says.
