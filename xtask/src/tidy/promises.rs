@@ -35,13 +35,16 @@ pub(super) fn check(tree: &Tree, findings: &mut Findings) {
     }
 }
 
-/// What stands between empty lines, with the 1-based line on which it begins.
+/// What stands between empty lines, and each item of a list, with the 1-based line on which it
+/// begins.
 fn paragraphs(page: &str) -> Vec<(usize, String)> {
     let mut paragraphs: Vec<(usize, String)> = Vec::new();
     let mut is_open = false;
     for (line, text) in (1..).zip(page.lines()) {
         match paragraphs.last_mut() {
-            Some((_, paragraph)) if is_open => paragraph.extend(["\n", text]),
+            Some((_, paragraph)) if is_open && !text.starts_with("- ") => {
+                paragraph.extend(["\n", text])
+            }
             Some(_) | None if text.is_empty() => {}
             Some(_) | None => paragraphs.push((line, text.to_owned())),
         }
@@ -117,5 +120,8 @@ mod tests {
             check_page(&page, &["ARCHITECTURE.md:3: promise"]);
         }
         check_page("Something.\n*Check:* `gone`.", &["ARCHITECTURE.md:1: promise"]);
+        let items =
+            "- *Invariant:* it is. *Check:* `arrows`.\n- It has `parts`.\n- *Invariant:* so.";
+        check_page(items, &["ARCHITECTURE.md:3: promise"]);
     }
 }
