@@ -34,7 +34,7 @@ pub(crate) enum Lane {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Extent {
     /// Seeds of the simulator lane
-    #[arg(long, value_name = "N", default_value_t = 500)]
+    #[arg(long, value_name = "N", default_value_t = 900)]
     sim_seeds: u64,
     /// Cycles of load, kill -9, restart and audit in the torture lane; 200 is the full run
     #[arg(long, value_name = "N", default_value_t = 12)]
@@ -81,7 +81,7 @@ fn run_tidy(project: &Project) -> Ran {
 }
 
 fn run_unit(project: &Project) -> Ran {
-    let no_brokers = missing_for_brokers();
+    let no_brokers = missing_for_brokers(&BROKER_TESTS);
     let targets = unit_targets(project, no_brokers.is_none());
     let tests = cargo_tests::run(project, &targets, &[])?;
     let examples = cargo_tests::run(project, &["--doc".to_owned()], &[])?;
@@ -92,12 +92,12 @@ fn run_unit(project: &Project) -> Ran {
 /// The tests on real Kafka brokers, which the crate cortado-kafka-brokers starts.
 const BROKER_TESTS: [&str; 2] = ["kafka", "lives"];
 
-/// Why there can be no Kafka brokers here, if that is so.
-fn missing_for_brokers() -> Option<String> {
+/// Why there can be no Kafka brokers for `tests` here, if that is so.
+fn missing_for_brokers(tests: &[&str]) -> Option<String> {
     let programs = [("java", "openjdk-17-jre-headless"), ("mvn", "maven")];
     let missing = programs.into_iter().find(|(program, _)| !is_installed(program));
     missing.map(|(program, package)| {
-        let tests = BROKER_TESTS.join("`, `");
+        let tests = tests.join("`, `");
         format!("`{tests}`: {program} is not installed; Debian's package `{package}` has it")
     })
 }
@@ -132,23 +132,28 @@ const BROKERS_TEST: &str = "serve";
 /// The tests of the lane `clients`.
 const BROWSER_TEST: &str = "browser";
 const GENERATORS_TEST: &str = "generated_clients";
-/// The test of the lane `torture`.
-const TORTURE_TEST: &str = "torture";
+/// The tests of the lane `torture`.
+pub(crate) const TORTURE_TEST: &str = "torture";
+/// It needs Kafka brokers, too.
+pub(crate) const CLUSTER_FAULTS_TEST: &str = "cluster_faults";
 /// What must at least be there: without one of these the lanes fail rather than shrink.
-const REQUIRED_TESTS: [&str; 10] = [
+const REQUIRED_TESTS: [&str; 12] = [
     "api_examples",
     "bad_input",
     BROWSER_TEST,
+    CLUSTER_FAULTS_TEST,
     DATA_TESTS[0],
     DATA_TESTS[1],
     "faults",
     GENERATORS_TEST,
     "metrics",
     PROMTOOL_TEST,
+    BROKERS_TEST,
     TORTURE_TEST,
 ];
 /// Those that are not of the lane `e2e`.
-const OF_OTHER_LANES: [&str; 3] = [BROWSER_TEST, GENERATORS_TEST, TORTURE_TEST];
+const OF_OTHER_LANES: [&str; 4] =
+    [BROWSER_TEST, CLUSTER_FAULTS_TEST, GENERATORS_TEST, TORTURE_TEST];
 
 /// The integration tests of the binary but those of other lanes, and but those that miss something
 /// here.
@@ -166,10 +171,7 @@ fn run_end_to_end(project: &Project) -> Ran {
         let how = "promtool is not installed; Debian's package `prometheus` brings it";
         left_out.push((PROMTOOL_TEST, how.to_owned()));
     }
-    if missing_for_brokers().is_some() {
-        let how = "Kafka brokers need Java and Maven, and one of them is not installed";
-        left_out.push((BROKERS_TEST, how.to_owned()));
-    }
+    left_out.extend(missing_for_brokers(&[BROKERS_TEST]).map(|why| (BROKERS_TEST, why)));
     let here = tests.filter(|test| left_out.iter().all(|(missing, _)| test != missing));
     let targets: Vec<_> = here.flat_map(|test| test_flag(test)).collect();
     let skipped = left_out.into_iter().map(|(_, why)| Verdict::Skipped(why).counted_once());
@@ -203,7 +205,14 @@ fn run_clients(project: &Project) -> Ran {
 fn run_torture(project: &Project, cycles: u32) -> Ran {
     binary_tests(project)?;
     let cycles = ("CORTADO_TORTURE_CYCLES", cycles.to_string());
-    cargo_tests::run(project, &test_flag(TORTURE_TEST), &[cycles])
+    let no_brokers = missing_for_brokers(&[CLUSTER_FAULTS_TEST]);
+    let mut targets = test_flag(TORTURE_TEST).to_vec();
+    if no_brokers.is_none() {
+        targets.extend(test_flag(CLUSTER_FAULTS_TEST));
+    }
+    let ran = cargo_tests::run(project, &targets, &[cycles])?;
+    let skipped = no_brokers.into_iter().map(|why| Verdict::Skipped(why).counted_once());
+    Ok(skipped.fold(ran, Outcome::and))
 }
 
 /// The integration tests of the binary.

@@ -18,6 +18,7 @@ mod sim;
 mod sim_aperture;
 mod tally;
 mod tidy;
+mod torture;
 
 use clap::{Args, Parser, Subcommand};
 use lanes::{Extent, Lane};
@@ -46,6 +47,8 @@ enum Command {
     /// Everything that must hold before a change lands: fmt, clippy, tidy, docs, deny, test
     #[command(after_help = CI_HELP)]
     Ci(Extent),
+    /// Disturb a cluster and a server for as long as you like: `cargo xtask torture --minutes 60`
+    Torture(torture::TortureArgs),
     /// Check the rules of layout, sizes, words and documents that compilers do not check
     Tidy(TidyArgs),
     /// Run the simulator: many seeds, or one seed again
@@ -114,6 +117,7 @@ fn main() -> ExitCode {
     let done = Project::load().and_then(|project| match line.command {
         Command::Test(args) => Ok(test(&project, &args)),
         Command::Ci(extent) => Ok(ci::run(&project, &extent)),
+        Command::Torture(args) => torture::run(&project, &args),
         Command::Tidy(args) => tidy::run(&project, args.bless),
         Command::Sim(args) => sim::run(&project, &args),
         Command::SimAperture(args) => sim_aperture::run(&project, &args),
@@ -159,8 +163,10 @@ mod tests {
         check(&["test", "--lane", "unit", "--lane", "sim"], true);
         check(&["test", "--lane", "nightly"], false);
         check(&["ci", "--torture-cycles", "200"], true);
+        check(&["torture", "--minutes", "60", "--seed", "7"], true);
+        check(&["torture", "--fault", "NodeKilled"], true);
         check(&["tidy", "--bless"], true);
-        check(&["sim", "--seeds", "500"], true);
+        check(&["sim", "--seeds", "900"], true);
         check(&["sim", "--seed", "7", "--scenario", "handoff", "--trace"], true);
         check(&["sim", "--seed", "7", "--seeds", "9"], false);
         check(&["sim-aperture", "--scenario", "outage", "--size", "100x100", "--seed", "7"], true);

@@ -3,6 +3,8 @@
 //! `CORTADO_TORTURE_CYCLES` says how often, 20 by default; `CORTADO_SEED` repeats a run's moments.
 
 mod harness;
+#[path = "harness/history.rs"]
+mod history;
 #[path = "torture/linearizable.rs"]
 mod linearizable;
 

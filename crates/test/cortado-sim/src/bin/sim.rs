@@ -19,7 +19,7 @@ macro_rules! tell {
 }
 
 /// Fewer seeds than these need not reach everything.
-const COVERED_SEEDS_MIN: u64 = 500;
+const COVERED_SEEDS_MIN: u64 = 900;
 /// Lines of the story that a failure shows.
 const LINES_MAX: usize = 60;
 
