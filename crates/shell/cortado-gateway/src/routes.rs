@@ -10,7 +10,7 @@ use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, MutexGuard, watch};
 use tokio::time::Instant;
 
 /// All partitions that have been asked for here.
@@ -46,6 +46,8 @@ pub struct Route {
     state: ArcSwap<RouteState>,
     /// Counts the changes.
     changes: watch::Sender<u64>,
+    /// Held by whoever asks the replicas who leads.
+    turn: Mutex<()>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -60,7 +62,7 @@ struct RouteState {
 impl Route {
     fn new(partition: PartitionId) -> Route {
         let (changes, _) = watch::channel(0);
-        Route { partition, state: ArcSwap::default(), changes }
+        Route { partition, state: ArcSwap::default(), changes, turn: Mutex::default() }
     }
 
     /// Who leads, as far as it is known here.
@@ -97,6 +99,11 @@ impl Route {
     /// Wakes requests that wait here: another node leads, or a replica of this node has changed.
     pub fn changed(&self) {
         self.changes.send_modify(|count| *count += 1);
+    }
+
+    /// The turn to ask the replicas who leads; `None` while somebody else has it.
+    pub(crate) fn take_turn(&self) -> Option<MutexGuard<'_, ()>> {
+        self.turn.try_lock().ok()
     }
 
     /// A request has found no node that serves.

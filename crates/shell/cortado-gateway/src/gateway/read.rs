@@ -173,7 +173,15 @@ impl Gateway {
         }
         let Some((node, target)) = search.next() else { return Tried::NotHere(None) };
         let read = Read { partition, level, look: look.clone(), deadline };
-        match ask(target.as_ref(), read).await {
+        let answered = match target.read_at_once(&read) {
+            Some(answer) => Ok(answer),
+            None => tokio::select! {
+                biased;
+                answered = target.read(read) => answered,
+                () = search.superseded() => Err(CallError::Lost),
+            },
+        };
+        match answered {
             Ok(answer) => Tried::of(answer, node),
             Err(CallError::Unreachable | CallError::Lost) => Tried::NotHere(None),
             Err(CallError::Late) => Tried::Declined(Unserved::NotCaughtUp),

@@ -7,15 +7,23 @@ use super::Gateway;
 use crate::routes::Route;
 use cortado_cluster::LeaderSearch;
 use cortado_model::{NodeId, PartitionId};
-use cortado_peer::{KnownLeader, Peer};
+use cortado_peer::{KnownLeader, Level, Look, Peer, Read, ReadAnswer};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::info;
 
 /// A leader that serves not yet, or no longer, is asked again after this if nothing is heard.
 const ASK_AGAIN: Duration = Duration::from_millis(20);
+/// A leader that has not answered for so long may be cut off: the other replicas are asked who
+/// leads, again and again, each time after twice as long.
+const PATIENCE: Duration = Duration::from_millis(400);
+const PATIENCE_MAX: Duration = Duration::from_secs(2);
+/// How long a replica has to say who leads.
+const SAYS_WITHIN: Duration = Duration::from_millis(300);
+/// A former leader that lives folds the new leadership, and has settled what it was asked by then.
+const SETTLES_WITHIN: Duration = Duration::from_millis(300);
 
 /// One request on its way.
 pub(super) struct Search<'a> {
@@ -88,6 +96,58 @@ impl<'a> Search<'a> {
         let _ = timeout(pause, changes.changed()).await;
         if self.route.leader().is_newer_than(&self.known) {
             self.search = LeaderSearch::default();
+        }
+    }
+
+    /// While the node that was asked answers nothing: waits until another one leads, so that no
+    /// answer will come any more, or none that counts.
+    ///
+    /// Without a word of its machine's end a connection may stand for long behind the failover.
+    pub(super) async fn superseded(&self) {
+        let mut patience = PATIENCE;
+        loop {
+            sleep(patience).await;
+            if !self.is_superseded() {
+                self.ask_the_others().await;
+            }
+            if self.is_superseded() {
+                sleep(SETTLES_WITHIN).await;
+                return;
+            }
+            patience = PATIENCE_MAX.min(2 * patience);
+        }
+    }
+
+    /// Whether another node is known to lead since a node was asked.
+    fn is_superseded(&self) -> bool {
+        let leader = self.route.leader();
+        leader.is_newer_than(&self.known) && leader.node.is_some() && leader.node != self.asked
+    }
+
+    /// Asks the other replicas who leads; once at a time, for all requests that wait.
+    async fn ask_the_others(&self) {
+        let Some(_turn) = self.route.take_turn() else { return };
+        let partition = self.route.partition;
+        for node in self.gateway.cluster().placed(partition) {
+            let Some(peer) = self.gateway.target(node).filter(|_| Some(node) != self.asked) else {
+                continue;
+            };
+            let deadline = Instant::now() + SAYS_WITHIN;
+            let read = Read { partition, level: Level::Strong, look: Look::Position, deadline };
+            let leader = match peer.read(read).await {
+                Ok(ReadAnswer::WrongNode(leader)) => leader,
+                // It leads itself.
+                Ok(ReadAnswer::Seen(sight)) => KnownLeader {
+                    generation: sight.applied.generation,
+                    stepped_down: false,
+                    node: Some(node),
+                },
+                Ok(_) | Err(_) => continue,
+            };
+            self.route.learn(leader);
+            if self.is_superseded() {
+                return;
+            }
         }
     }
 

@@ -19,7 +19,7 @@ use cortado_peer::{
     ReplicaReport, Seen, ServedRole, Sight, WriteAnswer,
 };
 use parking_lot::Mutex;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
@@ -35,6 +35,8 @@ struct World {
     levels: Arc<Mutex<Vec<Level>>>,
     /// How many operations each write has asked for.
     sizes: Arc<Mutex<Vec<usize>>>,
+    /// Nodes that take questions and never answer.
+    silent: Arc<Mutex<BTreeSet<u32>>>,
 }
 
 struct Scripted(BTreeMap<NodeId, Arc<dyn Peer>>);
@@ -51,9 +53,11 @@ impl World {
         let asked: Arc<Mutex<Vec<u32>>> = Arc::default();
         let levels: Arc<Mutex<Vec<Level>>> = Arc::default();
         let sizes: Arc<Mutex<Vec<usize>>> = Arc::default();
+        let silent: Arc<Mutex<BTreeSet<u32>>> = Arc::default();
         let node = |(node, script): (u32, &[Result<Answer, CallError>])| {
             let (asked, script) = (Arc::clone(&asked), Mutex::new(VecDeque::from(script.to_vec())));
             let (levels, sizes) = (Arc::clone(&levels), Arc::clone(&sizes));
+            let silent = Arc::clone(&silent);
             let peer = FnPeer {
                 call: Box::new(move |question| {
                     asked.lock().push(node);
@@ -61,6 +65,9 @@ impl World {
                         Question::Read(read) => levels.lock().push(read.level),
                         Question::Write(write) => sizes.lock().push(write.operations.len()),
                         _ => {}
+                    }
+                    if silent.lock().contains(&node) {
+                        return Box::pin(std::future::pending());
                     }
                     let answer = script.lock().pop_front();
                     Box::pin(std::future::ready(answer.unwrap_or(Err(CallError::Unreachable))))
@@ -85,7 +92,7 @@ impl World {
             refusals: Arc::default(),
             metrics: Arc::new(GatewayMetrics::register(&metrics)),
         });
-        World { gateway, database, asked, levels, sizes }
+        World { gateway, database, asked, levels, sizes, silent }
     }
 
     async fn write(&self, key: Option<&'static str>) -> Result<WriteReceipt, WriteError> {
@@ -237,6 +244,57 @@ async fn a_write_whose_leader_is_lost_is_repeated_under_a_key_only() {
     let unknown = Err(WriteError::Unknown { why: UnknownReason::LeaderLost });
     check_write(None, [&[lost()], &[written()], &[]], &[1], unknown).await;
     check_write(Some("k"), [&[lost()], &[written()], &[]], &[1, 2], Ok(())).await;
+}
+
+/// Answers a read: does not lead, and has heard of `leader` in `generation`.
+fn says(generation: u32, leader: u32) -> Result<Answer, CallError> {
+    let Ok(Answer::Write(WriteAnswer::WrongNode(leader))) = wrong_node(generation, leader) else {
+        unreachable!()
+    };
+    Ok(Answer::Read(ReadAnswer::WrongNode(leader)))
+}
+
+/// A world whose n1 leads generation 2, as was heard, and says nothing any more.
+fn with_silent_leader(scripts: Scripts<'_>) -> World {
+    let world = World::new(0, scripts);
+    let generation = Generation(2);
+    let leader = KnownLeader { generation, stepped_down: false, node: Some(NodeId(1)) };
+    world.gateway.cluster().routes.route(world.database.partition_id(0)).learn(leader);
+    world.silent.lock().insert(1);
+    world
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_is_silent_is_left_when_another_one_leads() {
+    // At first n2 has heard of no other leader either, then of n3.
+    let scripts: Scripts<'_> =
+        [&[], &[says(2, 1), says(3, 3)], &[says(2, 1), written(), seen(), seen()]];
+    let keyed = with_silent_leader(scripts);
+    assert!(keyed.write(Some("k")).await.is_ok());
+    assert_eq!(*keyed.asked.lock(), [1, 2, 3, 2, 3]);
+    // The next one goes there at once.
+    assert_eq!(keyed.read(Consistency::Strong).await, Ok(NodeId(3)));
+    let world = with_silent_leader(scripts);
+    let unknown = WriteError::Unknown { why: UnknownReason::LeaderLost };
+    assert_eq!(world.write(None).await.map(drop), Err(unknown), "perhaps it was done");
+    // Who leads says so itself.
+    let generation = Scn::new(Generation(4), Sequence(1));
+    let (seen_there, role) = (Seen::Position(generation), ServedRole::Leader);
+    let sight = Sight { seen: seen_there, applied: generation, role };
+    let leads = Ok(Answer::Read(ReadAnswer::Seen(Box::new(sight))));
+    let world = with_silent_leader([&[], &[leads, seen()], &[]]);
+    assert_eq!(world.read(Consistency::Strong).await, Ok(NodeId(2)));
+    assert_eq!(*world.asked.lock(), [1, 2, 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_is_slow_is_waited_for() {
+    let says_so = || says(2, 1);
+    let world = with_silent_leader([&[], &[says_so(), says_so()], &[says_so(), says_so()]]);
+    let asked = timeout(Duration::from_millis(1_500), world.write(Some("k"))).await;
+    assert!(asked.is_err(), "it leads: {asked:?}");
+    // Each time after twice as long, one request for all.
+    assert_eq!(*world.asked.lock(), [1, 2, 3, 2, 3]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -104,7 +104,12 @@ impl Gateway {
         let Some((_, target)) = search.next() else { return Tried::NotHere(None) };
         // Only what is stored has changed tables; barriers have not.
         let write = Write { catalog: self.catalog().scn, ..write.clone() };
-        match target.write(write).await {
+        let answered = tokio::select! {
+            biased;
+            answered = target.write(write) => answered,
+            () = search.superseded() => Err(CallError::Lost),
+        };
+        match answered {
             Ok(answer) => Tried::of(answer),
             Err(CallError::Unreachable) => Tried::NotHere(None),
             Err(CallError::Lost) => Tried::LeaderLost,
