@@ -54,7 +54,8 @@ impl<C: Caller> Life<C> {
             Event::Extent(job, extent) => {
                 let end = extent.ok().map(|extent| extent.end);
                 let at = self.core.fold().position.offset;
-                self.recovery.told(job, end, at, turn.clock());
+                let reading = self.pace.is_reading();
+                self.recovery.told(job, end, at, reading, turn.clock());
             }
             Event::Page(job, page) => return self.on_page(job, page, turn),
             Event::Found(job, found) => return self.on_found(job, found, turn),

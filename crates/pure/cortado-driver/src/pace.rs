@@ -64,6 +64,11 @@ impl Pace {
         (self.reading, self.due, self.rests) = (Some(job), None, false);
     }
 
+    /// Whether a read is under way.
+    pub(crate) fn is_reading(&self) -> bool {
+        self.reading.is_some()
+    }
+
     /// A read has come back; `false` if it is of another time.
     pub(crate) fn end(&mut self, job: JobId) -> bool {
         self.reading.take_if(|reading| *reading == job).is_some()

@@ -23,8 +23,19 @@ pub(crate) enum Recovery {
     /// Everything below is to be folded.
     Folding(LogOffset),
     /// The end that was told lies before what has been folded: it may be an old one, or the log has
-    /// lost records. A read from there on tells which.
-    Doubting(LogOffset),
+    /// lost records. A read from there on tells which, if there is something to be read; else the
+    /// log is asked again.
+    Doubting(Doubt),
+}
+
+/// An end that may be an old one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Doubt {
+    end: LogOffset,
+    /// When the log is asked again.
+    again: Millis,
+    /// A read is under way that was begun before, and proves nothing.
+    old_read: bool,
 }
 
 impl Recovery {
@@ -36,20 +47,33 @@ impl Recovery {
     /// The log was asked, and has answered or not; nothing if that was another time.
     ///
     /// * `at`: up to where everything has been folded.
-    pub(crate) fn told(&mut self, job: JobId, end: Option<LogOffset>, at: LogOffset, now: Millis) {
+    /// * `reading`: a read is under way.
+    pub(crate) fn told(
+        &mut self,
+        job: JobId,
+        end: Option<LogOffset>,
+        at: LogOffset,
+        reading: bool,
+        now: Millis,
+    ) {
         if *self == Recovery::Asking(job) {
+            let again = now.plus(RETRY_MS);
             *self = match end {
-                Some(end) if end < at => Recovery::Doubting(end),
+                Some(end) if end < at => {
+                    Recovery::Doubting(Doubt { end, again, old_read: reading })
+                }
                 Some(end) => Recovery::Folding(end),
-                None => Recovery::Resting(now.plus(RETRY_MS)),
+                None => Recovery::Resting(again),
             };
         }
     }
 
     /// The log could be read from what has been folded on: it has lost nothing of that.
     pub(crate) fn has_read(&mut self) {
-        if let Recovery::Doubting(end) = *self {
-            *self = Recovery::Folding(end);
+        if let Recovery::Doubting(doubt) = self
+            && !core::mem::take(&mut doubt.old_read)
+        {
+            *self = Recovery::Folding(doubt.end);
         }
     }
 
@@ -64,7 +88,7 @@ impl Recovery {
 
     /// The log is to be asked again.
     pub(crate) fn is_rested(self, now: Millis) -> bool {
-        matches!(self, Recovery::Resting(until) if now >= until)
+        self.due().is_some_and(|due| now >= due)
     }
 
     /// Up to where the log is to be folded, and nothing else.
@@ -82,12 +106,8 @@ impl Recovery {
     /// When to look again.
     pub(crate) fn due(self) -> Option<Millis> {
         match self {
-            Recovery::Resting(until) => Some(until),
-            Recovery::None
-            | Recovery::Wanted
-            | Recovery::Asking(_)
-            | Recovery::Folding(_)
-            | Recovery::Doubting(_) => None,
+            Recovery::Resting(again) | Recovery::Doubting(Doubt { again, .. }) => Some(again),
+            Recovery::None | Recovery::Wanted | Recovery::Asking(_) | Recovery::Folding(_) => None,
         }
     }
 }

@@ -93,6 +93,30 @@ fn a_log_that_ends_before_what_was_folded_is_read_before_anything_is_published()
     check_an_end_in_the_past(Some(replaced), ReplicaRole::Offline);
 }
 
+/// There is nothing to be read, and there will be nothing: who leads waits for it.
+#[test]
+fn an_end_in_the_past_is_asked_for_again() {
+    let mut rig = Rig::leading();
+    rig.pends = true;
+    rig.write(1, put("x"), None);
+    rig.take_append().expect("the write is published");
+    rig.on(Event::Outcomes { producer: rig.producer, outcomes: vec![RecordOutcome::Perhaps] });
+    rig.settle();
+    for _ in 0..2 {
+        let job = rig.take_ask();
+        let end = LogOffset(rig.log.len() as u64 - 1);
+        rig.on(Event::Extent(job, Ok(LogExtent { first: LogOffset::ZERO, end })));
+        rig.settle();
+        assert!(!rig.append(), "it may be true");
+        rig.now = rig.driver.wake_at().expect("it is asked again");
+        rig.settle();
+    }
+    let job = rig.take_ask();
+    rig.on(Event::Extent(job, Ok(end_of(&rig))));
+    rig.settle();
+    assert!(rig.append());
+}
+
 #[test]
 fn a_log_that_fails_is_heard_of_though_nothing_new_is_there() {
     let mut rig = Rig::leading();

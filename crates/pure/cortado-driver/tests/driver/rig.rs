@@ -42,6 +42,8 @@ pub(crate) struct Rig {
     pub(crate) wanted: VecDeque<Action<Client>>,
     /// What the log answers to the next read instead of records.
     pub(crate) unread: Option<FollowError>,
+    /// Reads of what is not there yet are not answered, as those of a log that is followed.
+    pub(crate) pends: bool,
     /// How often it was read.
     pub(crate) reads: u64,
     pub(crate) replies: Vec<(u32, Reply)>,
@@ -123,6 +125,7 @@ impl Rig {
             log: vec![genesis_record(&genesis(), &creator, now)],
             wanted: actions.into(),
             unread: None,
+            pends: false,
             reads: 0,
             replies: Vec::new(),
             news: Vec::new(),
@@ -172,6 +175,7 @@ impl Rig {
                 self.reads += 1;
                 let page = match self.unread.take() {
                     Some(error) => Err(error),
+                    None if self.pends && from.offset.0 >= self.log.len() as u64 => return,
                     None => Ok(self.page(from.offset, bytes_max)),
                 };
                 self.on(Event::Page(job, page));
