@@ -7,7 +7,31 @@ use crate::standing::{Folded, PeerAnswers, PeerStanding};
 use alloc::collections::BTreeMap;
 use core::cmp::Ordering;
 use cortado_model::NodeId;
-use cortado_replica::{ChainHash, Conflict};
+use cortado_replica::{ChainHash, Conflict, ReplicaSet};
+
+/// The replicas whose histories count: a replica that is about to join has copied its own from
+/// another one, and one that is about to leave counts no more.
+#[derive(Clone, Copy)]
+pub(crate) struct Witnesses<'a> {
+    /// As the log has it.
+    pub(crate) replicas: &'a ReplicaSet,
+    /// How many are placed, where the log names none.
+    pub(crate) placed: usize,
+}
+
+impl Witnesses<'_> {
+    /// Whether the history of the replica on `node` counts.
+    pub(crate) fn has(self, node: NodeId) -> bool {
+        self.replicas.may_claim(node)
+    }
+
+    /// Whether so many of them are most.
+    pub(crate) fn are_most(self, replicas: usize) -> bool {
+        let named = self.replicas.nodes().len();
+        let all = if named > 0 { named } else { self.placed };
+        2 * replicas > all
+    }
+}
 
 /// What the other replicas make of a claimant's history.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,7 +70,7 @@ enum Beside {
 ///
 /// More than the claimant has is a conflict, whichever has it. A fork is one only if most replicas
 /// hold it: else those who do dispute the opening barrier, and a person decides.
-pub(crate) fn compare(own: &Folded, answers: &PeerAnswers) -> Comparison {
+pub(crate) fn compare(own: &Folded, answers: &PeerAnswers, witnesses: Witnesses<'_>) -> Comparison {
     let mut comparison = Comparison { awaited: answers.unheard, ..Comparison::default() };
     let mut most: Option<Conflict> = None;
     let mut forks: BTreeMap<ChainHash, (usize, Conflict)> = BTreeMap::new();
@@ -54,18 +78,25 @@ pub(crate) fn compare(own: &Folded, answers: &PeerAnswers) -> Comparison {
         let Some(folded) = folded else { continue };
         let conflict = conflict(own, folded, *node);
         match beside(own, folded, role.folds()) {
-            Beside::Same => comparison.same += 1,
+            Beside::Same => comparison.same += usize::from(witnesses.has(*node)),
             Beside::Comes => comparison.awaited += 1,
             Beside::Passed => comparison.passed = Some((*node, *folded)),
-            Beside::More if most.is_none_or(|most| most.other.scn < conflict.other.scn) => {
-                most = Some(conflict);
+            Beside::More => {
+                // Of those that have most, one that may claim.
+                let rank =
+                    |conflict: &Conflict| (conflict.other.scn, witnesses.has(conflict.holder));
+                if most.is_none_or(|most| rank(&most) < rank(&conflict)) {
+                    most = Some(conflict);
+                }
             }
             // What it has accepted last is a claim, chained to all that it has.
-            Beside::Fork => forks.entry(folded.accepted.chain).or_insert((0, conflict)).0 += 1,
-            Beside::More | Beside::Less | Beside::Nothing => {}
+            Beside::Fork if witnesses.has(*node) => {
+                forks.entry(folded.accepted.chain).or_insert((0, conflict)).0 += 1;
+            }
+            Beside::Fork | Beside::Less | Beside::Nothing => {}
         }
     }
-    let of_most = |(replicas, _): &&(usize, Conflict)| 2 * replicas > answers.placed;
+    let of_most = |(replicas, _): &&(usize, Conflict)| witnesses.are_most(*replicas);
     let fork = forks.values().find(of_most).map(|(_, conflict)| *conflict);
     comparison.conflict = most.or(fork);
     comparison
@@ -146,7 +177,20 @@ mod tests {
     /// what it lacks.
     #[track_caller]
     fn check(heard: Vec<PeerStanding>, unheard: usize, want: (usize, usize, Option<u32>)) {
-        let compared = compare(&own(), &PeerAnswers { heard, unheard, placed: 3, may_claim: true });
+        check_among(&[], heard, unheard, want);
+    }
+
+    /// The same where the log names its replicas.
+    #[track_caller]
+    fn check_among(
+        named: &[u32],
+        heard: Vec<PeerStanding>,
+        unheard: usize,
+        want: (usize, usize, Option<u32>),
+    ) {
+        let answers = PeerAnswers { heard, unheard, placed: 3, may_claim: true };
+        let replicas = named.iter().copied().map(NodeId).collect();
+        let compared = compare(&own(), &answers, Witnesses { replicas: &replicas, placed: 3 });
         let holder = compared.conflict.map(|conflict| conflict.holder.0);
         assert_eq!((compared.same, compared.awaited, holder), want);
     }
@@ -183,7 +227,9 @@ mod tests {
     #[test]
     fn a_claim_that_was_lost_here_shows_by_what_its_winner_has_sent() {
         let passed = |heard| {
-            compare(&own(), &PeerAnswers { heard, unheard: 0, placed: 3, may_claim: true }).passed
+            let answers = PeerAnswers { heard, unheard: 0, placed: 3, may_claim: true };
+            let replicas = ReplicaSet::default();
+            compare(&own(), &answers, Witnesses { replicas: &replicas, placed: 3 }).passed
         };
         let sent = won_by_2(at(4, 3, 7, 8));
         assert_eq!(passed(vec![follower(2, sent)]), sent.map(|sent| (NodeId(2), sent)));
@@ -200,5 +246,20 @@ mod tests {
         check(vec![follower(2, at(4, 0, 7, 2))], 1, (0, 1, None));
         check(vec![follower(2, at(4, 0, 7, 2)), follower(3, at(4, 0, 7, 3))], 0, (0, 0, None));
         check(vec![follower(2, at(4, 0, 7, 2)), follower(3, at(4, 0, 7, 2))], 0, (0, 0, Some(2)));
+    }
+    #[test]
+    fn who_is_about_to_join_is_no_witness() {
+        let joining = |folded| follower(4, folded);
+        let named = [1, 2, 3];
+        check_among(&named, vec![joining(at(4, 0, 7, 1))], 1, (0, 1, None));
+        let fork = || at(4, 0, 7, 2);
+        check_among(&named, vec![follower(2, fork()), joining(fork())], 0, (0, 0, None));
+        // Two of three are most, however many copy.
+        let heard = vec![follower(2, fork()), follower(3, fork()), joining(at(4, 0, 7, 1))];
+        check_among(&named, heard, 0, (0, 0, Some(2)));
+        // What it has, somebody has sent; whom to ask to claim is another matter.
+        let more = || at(4, 0, 8, 2);
+        check_among(&named, vec![joining(more())], 0, (0, 0, Some(4)));
+        check_among(&named, vec![joining(more()), follower(3, more())], 0, (0, 0, Some(3)));
     }
 }

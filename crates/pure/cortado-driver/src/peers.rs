@@ -7,7 +7,7 @@
 
 use crate::action::Action;
 use crate::asking::{Comparing, Urgency};
-use crate::comparison::{Comparison, compare};
+use crate::comparison::{Comparison, Witnesses, compare};
 use crate::event::JobId;
 use crate::halt::Halt;
 use crate::life::Life;
@@ -68,7 +68,9 @@ impl<C> Life<C> {
         self.gap.heard(answers);
         self.claim_if_most_dispute(answers, turn)?;
         let below = self.core.fold().position.offset;
-        let compare = |own| compare(&Folded { below, ..own }, answers);
+        let replicas = self.core.fold().replicas.clone();
+        let witnesses = Witnesses { replicas: &replicas, placed: answers.placed };
+        let compare = |own| compare(&Folded { below, ..own }, answers, witnesses);
         if let Some(own) = self.comparing.own()
             && let Some((holder, folded)) = compare(own).passed
         {
@@ -118,14 +120,12 @@ impl<C> Life<C> {
         let agrees = |folded: &Folded| {
             folded.generation == own.generation && folded.accepted == own.accepted
         };
-        // A replica that is about to join has copied its history from another one, and one that is
-        // about to leave counts no more.
         let replicas = &self.core.fold().replicas;
-        let counted = answers.heard.iter().filter(|peer| replicas.may_claim(peer.node));
+        let witnesses = Witnesses { replicas, placed: answers.placed };
+        let counted = answers.heard.iter().filter(|peer| witnesses.has(peer.node));
         let folded = counted.filter_map(|peer| peer.folded.as_ref());
         let same = 1 + folded.filter(|folded| agrees(folded)).count();
-        let all = Some(replicas.nodes().len()).filter(|all| *all > 0).unwrap_or(answers.placed);
-        if 2 * same <= all {
+        if !witnesses.are_most(same) {
             return Ok(());
         }
         turn.tell(News::Claims);

@@ -11,6 +11,8 @@ use cortado_log::{Follower, Log, page_of, ready_of};
 use cortado_model::{LogOffset, LogPosition, PartitionId, with_causes};
 use std::future::pending;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, sleep_until};
 use tracing::{Span, warn};
 
 /// Reads one partition.
@@ -22,7 +24,12 @@ pub(super) struct Reading {
     wanted: Option<Wanted>,
     /// The follower had something to take, and its end had not moved: it waits to be read.
     quiet_at: Option<LogOffset>,
+    /// The follower stands before what was folded, and the log is to be asked why, from then on.
+    why_at: Option<Instant>,
 }
+
+/// A log that could not say why is asked again after this.
+const WHY_AGAIN: Duration = Duration::from_millis(100);
 
 /// The page that the driver waits for.
 #[derive(Clone, Copy)]
@@ -45,13 +52,13 @@ pub(super) enum Heard {
 impl Reading {
     pub(super) fn new(log: Arc<dyn Log>, replica: &ReplicaHandle) -> Reading {
         let (partition, span) = (replica.partition, replica.span.clone());
-        Reading { log, partition, span, follower: None, wanted: None, quiet_at: None }
+        Reading { log, partition, span, follower: None, wanted: None, quiet_at: None, why_at: None }
     }
 
     /// Begins a life of the replica.
     pub(super) fn follow(&mut self, from: LogPosition) {
         self.follower = Some(self.log.follow(self.partition, from));
-        (self.wanted, self.quiet_at) = (None, None);
+        (self.wanted, self.quiet_at, self.why_at) = (None, None, None);
     }
 
     /// The driver wants a page; it comes with [`moved`](Self::moved).
@@ -92,17 +99,21 @@ impl Reading {
         if told > position.offset || self.quiet_at == Some(end) {
             return pending().await;
         }
-        follower.seek(position);
-        ready_of(follower.as_mut()).await;
+        if self.why_at.is_none() {
+            follower.seek(position);
+            ready_of(follower.as_mut()).await;
+        }
         let known = follower.known_end();
-        self.quiet_at = Some(end).filter(|end| known == *end);
         // Its driver asks for nothing: what it has folded reaches beyond that. The follower is not
         // asked either: what it told now it would not tell again.
-        if known < position.offset
-            && let Err(error) = self.log.read(self.partition, position, 1).await
-        {
-            return Heard::Failed(Event::LogFailed(self.unread(error)));
+        if known < position.offset {
+            sleep_until(*self.why_at.get_or_insert_with(Instant::now)).await;
+            if let Err(error) = self.log.read(self.partition, position, 1).await {
+                self.why_at = Some(Instant::now() + WHY_AGAIN);
+                return Heard::Failed(Event::LogFailed(self.unread(error)));
+            }
         }
+        (self.quiet_at, self.why_at) = (Some(end).filter(|end| known == *end), None);
         Heard::Moved
     }
 
@@ -119,7 +130,7 @@ impl Reading {
             return pending().await;
         };
         let page = page_of(follower.as_mut(), bytes_max).await;
-        (self.wanted, self.quiet_at) = (None, None);
+        (self.wanted, self.quiet_at, self.why_at) = (None, None, None);
         let page = page.map(|page| page_from(from, page));
         Event::Page(job, page.map_err(|error| self.unread(error)))
     }
