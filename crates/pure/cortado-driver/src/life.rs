@@ -303,8 +303,12 @@ impl<C> Life<C> {
         if self.core.role() != Role::Follower || self.stopping || self.gap.is_open() {
             return Ok(());
         }
-        turn.tell(News::Claims);
-        self.step(claim, turn)
+        self.step(claim, turn)?;
+        // The core does not claim if that would come to nothing.
+        if self.core.role() == Role::Candidate {
+            turn.tell(News::Claims);
+        }
+        Ok(())
     }
 
     /// Gives up a leadership that this life no longer exercises. The step-down stands behind
