@@ -7,7 +7,7 @@ mod harness;
 use harness::ran::{Ran, binary};
 use harness::{BOUND, Server};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::process::{Child, Stdio};
@@ -39,7 +39,8 @@ fn one_picture_is_text_and_the_worst_comes_first() {
     assert_eq!(answer["cluster"]["nodes"].as_array().unwrap().len(), 3, "{answer}");
     assert!(answer["transactions_per_second"]["shop"].is_number(), "{answer}");
 
-    assert_eq!(server.http().post("/admin/v1/nodes/n2:kill", &json!({})).status, 204);
+    let killed = server.http().expect("POST", "/admin/v1/nodes/n2:kill", &[], b"");
+    assert_eq!(killed.status, 204, "{killed:?}");
     let (text, begun) = (Mutex::new(String::new()), Instant::now());
     let is_told = |text: &str| text.contains("node n2 is dead") && text.contains("n2 silent");
     while !is_told(&text.lock().unwrap()) {
