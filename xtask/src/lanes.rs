@@ -6,6 +6,7 @@
 use crate::cargo_tests;
 use crate::clients::Tools;
 use crate::data;
+use crate::deploy;
 use crate::process::{Ended, is_installed};
 use crate::project::{Crate, Project};
 use crate::report::{Outcome, Ran, Report, Verdict};
@@ -26,6 +27,8 @@ pub(crate) enum Lane {
     E2e,
     /// A real browser, and clients that others' generators make of the API
     Clients,
+    /// The examples of deploy/: systemd, Compose, Kubernetes, alerts for Prometheus
+    Deploy,
     /// Load, kill -9, restart and a full audit, again and again
     Torture,
 }
@@ -43,8 +46,8 @@ pub(crate) struct Extent {
 
 impl Lane {
     /// Every lane, in the order in which they run.
-    pub(crate) const ALL: [Lane; 6] =
-        [Lane::Tidy, Lane::Unit, Lane::Sim, Lane::E2e, Lane::Clients, Lane::Torture];
+    pub(crate) const ALL: [Lane; 7] =
+        [Lane::Tidy, Lane::Deploy, Lane::Unit, Lane::Sim, Lane::E2e, Lane::Clients, Lane::Torture];
 
     fn name(self) -> &'static str {
         match self {
@@ -53,6 +56,7 @@ impl Lane {
             Lane::Sim => "sim",
             Lane::E2e => "e2e",
             Lane::Clients => "clients",
+            Lane::Deploy => "deploy",
             Lane::Torture => "torture",
         }
     }
@@ -65,6 +69,7 @@ impl Lane {
             Lane::Sim => run_sim(project, extent.sim_seeds),
             Lane::E2e => run_end_to_end(project),
             Lane::Clients => run_clients(project),
+            Lane::Deploy => deploy::check(project),
             Lane::Torture => run_torture(project, extent.torture_cycles),
         })
     }
@@ -127,8 +132,8 @@ const BINARY_CRATE: &str = "cortado";
 const DATA_TESTS: [&str; 2] = ["cities", "real_files"];
 /// The end-to-end test that needs Prometheus' tool.
 const PROMTOOL_TEST: &str = "promtool";
-/// The end-to-end test that needs Kafka brokers.
-const BROKERS_TEST: &str = "serve";
+/// The end-to-end tests that need Kafka brokers.
+const BROKERS_TESTS: [&str; 2] = ["serve", "cluster_demo"];
 /// The tests of the lane `clients`.
 const BROWSER_TEST: &str = "browser";
 const GENERATORS_TEST: &str = "generated_clients";
@@ -137,7 +142,7 @@ pub(crate) const TORTURE_TEST: &str = "torture";
 /// It needs Kafka brokers, too.
 pub(crate) const CLUSTER_FAULTS_TEST: &str = "cluster_faults";
 /// What must at least be there: without one of these the lanes fail rather than shrink.
-const REQUIRED_TESTS: [&str; 12] = [
+const REQUIRED_TESTS: [&str; 13] = [
     "api_examples",
     "bad_input",
     BROWSER_TEST,
@@ -148,7 +153,8 @@ const REQUIRED_TESTS: [&str; 12] = [
     GENERATORS_TEST,
     "metrics",
     PROMTOOL_TEST,
-    BROKERS_TEST,
+    BROKERS_TESTS[0],
+    BROKERS_TESTS[1],
     TORTURE_TEST,
 ];
 /// Those that are not of the lane `e2e`.
@@ -171,7 +177,9 @@ fn run_end_to_end(project: &Project) -> Ran {
         let how = "promtool is not installed; Debian's package `prometheus` brings it";
         left_out.push((PROMTOOL_TEST, how.to_owned()));
     }
-    left_out.extend(missing_for_brokers(&[BROKERS_TEST]).map(|why| (BROKERS_TEST, why)));
+    for test in BROKERS_TESTS {
+        left_out.extend(missing_for_brokers(&[test]).map(|why| (test, why)));
+    }
     let here = tests.filter(|test| left_out.iter().all(|(missing, _)| test != missing));
     let targets: Vec<_> = here.flat_map(|test| test_flag(test)).collect();
     let skipped = left_out.into_iter().map(|(_, why)| Verdict::Skipped(why).counted_once());

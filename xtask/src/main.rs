@@ -8,6 +8,7 @@ mod cargo_tests;
 mod ci;
 mod clients;
 mod data;
+mod deploy;
 mod fingerprint;
 mod kafka;
 mod lanes;

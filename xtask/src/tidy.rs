@@ -12,6 +12,7 @@ mod glossary;
 mod habits;
 mod headers;
 mod links;
+mod metric_names;
 mod names;
 mod places;
 mod promises;
@@ -70,6 +71,7 @@ fn check_files(tree: &Tree, findings: &mut Findings) {
     glossary::check(tree, findings);
     formats::check(tree, findings);
     links::check(tree, findings);
+    metric_names::check(tree, findings);
     promises::check(tree, findings);
     places::check(tree, findings);
 }

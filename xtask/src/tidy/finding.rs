@@ -68,6 +68,8 @@ pub(super) enum Rule {
     Promise,
     /// A reference to a file or section that is not there.
     Link,
+    /// A dashboard or an alert asks for what no server exports, or an alert says not what to do.
+    Metric,
     /// A path of some machine, or the host of a registry.
     Place,
     /// A line of the exemption list that exempts nothing, or cannot be read.
@@ -101,6 +103,7 @@ impl Rule {
             Rule::Format => "format",
             Rule::Promise => "promise",
             Rule::Link => "link",
+            Rule::Metric => "metric",
             Rule::Place => "place",
             Rule::Exemption => "exemption",
         }

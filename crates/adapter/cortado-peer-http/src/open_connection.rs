@@ -7,6 +7,7 @@ use crate::greeting::Wired;
 use crate::limits::{CONNECTION_WINDOW_BYTES, HEADER_BYTES_MAX, PeerTiming, STREAM_WINDOW_BYTES};
 use crate::outbox::Outbox;
 use bytes::{BufMut, Bytes, BytesMut};
+use cortado_peer::{TRACEPARENT, TraceContext};
 use h2::client::{Connection, ResponseFuture, SendRequest};
 use h2::{Ping, PingPong, SendStream};
 use http::{Method, Request};
@@ -88,6 +89,10 @@ async fn begin(
     let mut request = Request::builder().method(Method::POST).uri(format!("http://node{path}"));
     if let Some(bytes) = bytes {
         request = request.header(http::header::CONTENT_LENGTH, bytes);
+        // Messages belong to no request.
+        if let Some(trace) = TraceContext::current() {
+            request = request.header(TRACEPARENT, trace.to_string());
+        }
     }
     let request = request.body(()).expect("a constant path makes a request");
     requests.clone().ready().await?.send_request(request, false)

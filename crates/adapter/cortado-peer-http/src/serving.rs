@@ -12,7 +12,7 @@ use crate::limits::{
 use crate::open_connection::{CALL_PATH, TELL_PATH, ping};
 use bytes::Bytes;
 use cortado_model::{NodeId, with_causes};
-use cortado_peer::{CallError, Peer};
+use cortado_peer::{CallError, Peer, TRACEPARENT, TraceContext};
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
 use http::{Request, Response, StatusCode};
@@ -166,6 +166,7 @@ impl Serving {
             let (bytes, bytes_max) = (length as u64, FRAME_BYTES_MAX as u64);
             return Some(WireReply::Refused(RefusedCall::TooLarge { bytes, bytes_max }));
         }
+        let trace = trace_of(&request);
         let reader = FrameReader::new(request.into_body());
         let incoming = match reader.whole(length, &self.room).await {
             Ok(incoming) => incoming,
@@ -187,8 +188,14 @@ impl Serving {
         if deadline <= now {
             return Some(WireReply::Refused(RefusedCall::Late));
         }
-        let answered = timeout_at(deadline, put_to(self.serves.as_ref(), call)).await;
-        Some(match answered.unwrap_or(Err(CallError::Late)) {
+        let answer = put_to(self.serves.as_ref(), call);
+        let answered = async {
+            match trace {
+                Some(trace) => trace.scope(timeout_at(deadline, answer)).await,
+                None => timeout_at(deadline, answer).await,
+            }
+        };
+        Some(match answered.await.unwrap_or(Err(CallError::Late)) {
             Ok(answer) => WireReply::Answer(answer),
             Err(error) => WireReply::Failed(error),
         })
@@ -237,6 +244,12 @@ impl Serving {
         }
         Ok(())
     }
+}
+
+/// The span of this node's work, if the caller's is part of a trace.
+fn trace_of(request: &Request<RecvStream>) -> Option<TraceContext> {
+    let text = request.headers().get(TRACEPARENT)?.to_str().ok()?;
+    Some(TraceContext::parse(text)?.child(fastrand::u64(..)))
 }
 
 /// Waits for what is there; for ever if nothing is.

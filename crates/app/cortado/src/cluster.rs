@@ -2,6 +2,7 @@
 //!
 //! Start reading at [`ClusterCommand`].
 
+use crate::demo;
 use crate::failure::{Exit, Failure};
 use crate::kafka_arguments::KafkaMember;
 use crate::serve::{RawServe, open_beats, open_log};
@@ -21,6 +22,9 @@ pub(crate) enum ClusterCommand {
     /// Begin a cluster: make its topics, and check the brokers
     #[command(after_help = INIT_HELP)]
     Init(Box<InitArguments>),
+    /// Watch nodes and a broker be killed under load, each a process of its own
+    #[command(after_help = demo::HELP_ON_PROCESSES)]
+    Demo(demo::ProcessesArguments),
 }
 
 /// What `cortado cluster init` is told.
@@ -51,6 +55,7 @@ pub(crate) struct InitArguments {
 pub(crate) fn run(command: ClusterCommand) -> Result<Exit, Failure> {
     match command {
         ClusterCommand::Init(arguments) => init(*arguments),
+        ClusterCommand::Demo(arguments) => demo::run_on_processes(arguments),
     }
 }
 

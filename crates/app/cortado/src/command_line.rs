@@ -5,7 +5,7 @@
 use crate::failure::{Exit, Failure};
 use crate::{
     batches, changes, cluster, completions, databases, decisions, demo, dev, documents, export,
-    import, log_verification, manual, nodes, serve, status,
+    import, log_verification, manual, nodes, serve, status, top,
 };
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::env;
@@ -69,6 +69,9 @@ pub(crate) enum Command {
     /// Show nodes, partitions, leaders, positions and lag
     #[command(after_help = status::HELP)]
     Status(status::StatusArguments),
+    /// Watch nodes, leaders, lag, rates and decisions, live
+    #[command(after_help = top::HELP)]
+    Top(top::TopArguments),
     /// Hand the leadership of a partition over, to stay there
     #[command(after_help = nodes::HANDOFF_HELP)]
     Handoff(nodes::HandoffArguments),
@@ -135,6 +138,7 @@ impl Command {
             Command::Export(arguments) => export::run(&arguments),
             Command::Changes(arguments) => changes::run(&arguments),
             Command::Status(arguments) => status::run(&arguments),
+            Command::Top(arguments) => top::run(&arguments),
             Command::Handoff(arguments) => nodes::hand_off(&arguments),
             Command::Rebalance(arguments) => nodes::rebalance(&arguments),
             Command::Node(command) => nodes::run(command),
@@ -162,10 +166,49 @@ begun and not at its end).";
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::{Path, PathBuf};
 
     #[test]
     fn the_command_line_is_consistent() {
         CommandLine::command().debug_assert();
+    }
+
+    /// Every variable that a command takes.
+    fn variables(command: &clap::Command, found: &mut BTreeSet<String>) {
+        let named = command.get_arguments().filter_map(|argument| argument.get_env()?.to_str());
+        found.extend(named.map(str::to_owned));
+        command.get_subcommands().for_each(|deeper| variables(deeper, found));
+    }
+
+    /// The texts of the files below `folder`.
+    fn texts(folder: &Path, found: &mut Vec<(PathBuf, String)>) {
+        for entry in fs::read_dir(folder).expect("deploy/ is there") {
+            let path = entry.expect("it can be listed").path();
+            if path.is_dir() {
+                texts(&path, found);
+            } else {
+                found.push((path.clone(), fs::read_to_string(&path).expect("text")));
+            }
+        }
+    }
+
+    #[test]
+    fn the_examples_of_deployments_set_what_there_is_to_set() {
+        let mut there_are = BTreeSet::from(["CORTADO_URL".to_owned(), "CORTADO_LOG".to_owned()]);
+        variables(&CommandLine::command(), &mut there_are);
+        let mut files = Vec::new();
+        texts(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../deploy")), &mut files);
+        let mut set = BTreeSet::new();
+        for (path, text) in &files {
+            let words = text.split(|c: char| !c.is_ascii_uppercase() && c != '_');
+            for word in words.filter(|word| word.starts_with("CORTADO_")) {
+                assert!(there_are.contains(word), "{}: {word}", path.display());
+                set.insert(word);
+            }
+        }
+        assert!(set.len() > 8, "{set:?}");
     }
 
     #[test]

@@ -38,7 +38,8 @@ pub(crate) fn run(arguments: &ExplainArguments) -> Result<Exit, Failure> {
     let client = arguments.server.client();
     let form = arguments.output.form_of_report();
     let mut found = Found { form, last: arguments.last, groups: VecDeque::new() };
-    block_on(find(&client, about.as_ref(), arguments.after.clone(), &mut found))?;
+    let mut after = arguments.after.clone();
+    block_on(find(&client, about.as_ref(), &mut after, &mut found))?;
     let mut out = stdout();
     for group in &found.groups {
         match form {
@@ -53,6 +54,34 @@ pub(crate) fn run(arguments: &ExplainArguments) -> Result<Exit, Failure> {
         tell("the journal has no such decision");
     }
     Ok(Exit::Done)
+}
+
+/// The last decisions of a cluster, a line for each, for who looks again and again.
+#[derive(Debug, Default)]
+pub(crate) struct Latest {
+    groups: VecDeque<Group>,
+    after: Option<String>,
+}
+
+impl Latest {
+    /// Reads what is new; keeps the last `last` decisions.
+    pub(crate) async fn refresh(&mut self, client: &Client, last: usize) -> Result<(), Failure> {
+        let groups = std::mem::take(&mut self.groups);
+        let mut found = Found { form: Form::Table, last, groups };
+        let read = find(client, None, &mut self.after, &mut found).await;
+        self.groups = found.groups;
+        read
+    }
+
+    /// The newest first: when, who, about which partitions, and what.
+    pub(crate) fn lines(&self) -> impl Iterator<Item = String> {
+        self.groups.iter().rev().map(|group| {
+            let EventAnswer { time, node, what, .. } = group.first();
+            let clock = time.split_once('T').map_or(time.as_str(), |(_, clock)| clock);
+            let clock = clock.get(..8).unwrap_or(clock);
+            format!("{clock}  {node}  {}{what}", group.about())
+        })
+    }
 }
 
 /// The last decisions; together what belongs together, unless a program reads them.
@@ -83,7 +112,7 @@ impl Found {
 async fn find(
     client: &Client,
     about: Option<&Subject>,
-    mut after: Option<String>,
+    after: &mut Option<String>,
     found: &mut Found,
 ) -> Result<(), Failure> {
     loop {
@@ -91,7 +120,7 @@ async fn find(
         let is_wanted = |event: &EventAnswer| about.is_none_or(|about| about.concerns(event));
         page.events.into_iter().filter(is_wanted).for_each(|event| found.add(event));
         match page.next {
-            Some(next) if after.as_ref() != Some(&next) => after = Some(next),
+            Some(next) if after.as_ref() != Some(&next) => *after = Some(next),
             Some(_) | None => return Ok(()),
         }
     }

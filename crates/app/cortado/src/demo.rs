@@ -10,6 +10,9 @@ mod workload;
 mod failover;
 mod audit;
 mod stage;
+mod broker_death;
+mod site;
+mod processes;
 
 use crate::dev::{self, Running};
 use crate::failure::{Exit, Failure};
@@ -17,6 +20,10 @@ use crate::logging::{self, LogFormat};
 use crate::output::counted;
 use crate::settings::RawSettings;
 use crate::stop_signals::StopSignals;
+pub(crate) use processes::{
+    HELP as HELP_ON_PROCESSES, ProcessesArguments, run as run_on_processes,
+};
+
 use audit::Audit;
 use clap::Args;
 use cortado_client::{Client, Timeouts};
@@ -106,14 +113,16 @@ async fn play(running: &Running, stage: &mut Stage) -> Result<Exit, Failure> {
     sleep(STEADY).await;
     stage.fact(&workload.progress())?;
 
-    let failover = Failover::begin(&client, stage).await?;
+    let kill = async |node: &str| Ok(client.kill_node(node).await?);
+    let failover = Failover::begin(&client, stage, kill).await?;
     failover.watch(&client, stage).await?;
     sleep(STEADY).await;
     stage.fact(&workload.progress())?;
-    let revived = failover.revive(&client, stage).await?;
+    let start = async |node: &str| Ok(client.start_node(node).await?);
+    let revived = failover.revive(&client, stage, start).await?;
     sleep(STEADY / 3).await;
     let history = workload.stop().await;
-    failover.report_gaps(&history, revived, stage)?;
+    failover.report_gaps(&history, revived, None, stage)?;
 
     stage.title("Audit: every acknowledged write is read back")?;
     let audit = Audit::of(&client, &ledger, &history).await?;

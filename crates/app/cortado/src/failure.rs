@@ -107,6 +107,11 @@ impl Failure {
         self
     }
 
+    /// What happened, and why.
+    pub(crate) fn what(&self) -> &str {
+        &self.what
+    }
+
     /// The exit code.
     pub(crate) fn exit(&self) -> Exit {
         self.exit

@@ -4,6 +4,7 @@
 
 use crate::failure::Failure;
 use clap::ValueEnum;
+use cortado_peer::TraceContext;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::env::{self, VarError};
@@ -131,7 +132,10 @@ where
     ) -> std::fmt::Result {
         let mut line = String::new();
         self.whole.format_event(ctx, Writer::new(&mut line), event)?;
-        writer.write_str(&with_node_names(&with_names(&line, name_of), name_of_node))
+        let named = with_node_names(&with_names(&line, name_of), name_of_node);
+        let Some(trace) = TraceContext::current() else { return writer.write_str(&named) };
+        let (trace_id, span_id) = (trace.trace_id(), trace.span_id());
+        writeln!(writer, "{} trace_id={trace_id} span_id={span_id}", named.trim_end())
     }
 }
 
@@ -221,6 +225,13 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> FormatEvent<S, JsonFields> for Json
             let fields = extensions.get::<FormattedFields<JsonFields>>();
             for (name, value) in fields.and_then(|it| object(&it.fields)).into_iter().flatten() {
                 line.entry(name).or_insert(value);
+            }
+        }
+        if let Some(trace) = TraceContext::current() {
+            line.insert("trace_id".to_owned(), trace.trace_id().into());
+            line.insert("span_id".to_owned(), trace.span_id().into());
+            if let Some(parent_id) = trace.parent_id() {
+                line.insert("parent_id".to_owned(), parent_id.into());
             }
         }
         for (name, value) in &mut line {
@@ -336,6 +347,19 @@ mod tests {
         file.rewind().unwrap();
         file.read_to_string(&mut text).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    #[tokio::test]
+    async fn a_line_says_which_request_of_which_trace_it_is_of() {
+        let header = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let trace = TraceContext::parse(header).expect("a trace").child(0x12);
+        let lines = trace.scope(async { written("info", || tracing::info!("of it")) }).await;
+        let line = &lines[0];
+        assert_eq!(line["trace_id"], "0af7651916cd43dd8448eb211c80319c", "{line}");
+        assert_eq!(line["span_id"], "0000000000000012", "{line}");
+        assert_eq!(line["parent_id"], "b7ad6b7169203331", "{line}");
+        let lines = written("info", || tracing::info!("of none"));
+        assert!(lines[0].get("trace_id").is_none(), "{}", lines[0]);
     }
 
     #[test]

@@ -2,14 +2,15 @@
 //!
 //! Start reading at [`run`].
 
-mod screen;
+pub(crate) mod screen;
 
 use crate::databases::print_json;
 use crate::failure::{Exit, Failure};
 use crate::names;
-use crate::output::{Columns, counted, tell};
+use crate::output::{Columns, columns_of, counted, tell, thousands};
 use crate::server_arguments::{Form, OutputArguments, ServerArguments, block_on};
 use crate::terminal::{escaped, raw_stdout, stdout};
+use crate::trouble::{Ranges, is_well, troubles};
 use clap::Args;
 use cortado_wire::{
     ClusterAnswer, DatabaseStatusAnswer, NodeAnswer, PartitionAnswer, ReplicaAnswer,
@@ -41,8 +42,8 @@ pub(crate) struct StatusArguments {
 }
 
 const WATCH_PERIOD: Duration = Duration::from_secs(1);
-/// A replica whose newest state is older than this is not well.
-const LAG_MS_MAX: u64 = 1_000;
+/// Partitions, databases and nodes that are shown one by one without being asked for.
+const SHOWN_MAX: usize = 12;
 
 /// Prints the cluster, once or again and again.
 pub(crate) fn run(arguments: &StatusArguments) -> Result<Exit, Failure> {
@@ -109,56 +110,108 @@ impl StatusArguments {
     }
 
     fn render(&self, answer: &ClusterAnswer) -> String {
-        let state = match &answer.reason {
-            _ if is_down(answer) => "no node runs".to_owned(),
-            None => "every partition is served".to_owned(),
-            Some(reason) => format!("not ready: {reason}"),
-        };
-        let nodes = render_nodes(&answer.nodes);
-        let databases = render_databases(&answer.databases);
-        let lists_all = self.all || self.database.is_some();
-        let is_listed =
-            |partition: &PartitionAnswer| lists_all || !is_well(partition, &answer.nodes);
-        let mut text = format!("cortado {}, {state}\n\n{nodes}\n{databases}", answer.version);
-        if let Some(partitions) = render_partitions(&answer.databases, is_listed) {
+        let shows_all = self.all || self.database.is_some();
+        let mut text = format!("cortado {}, {}\n", answer.version, state_of(answer));
+        let sections = [
+            answer.warnings.iter().map(|warning| format!("warning: {warning}\n")).collect(),
+            render_troubles(answer),
+            render_some_nodes(&answer.nodes, shows_all),
+            render_some_databases(answer, shows_all),
+            render_partitions(answer, shows_all),
+        ];
+        for section in sections.iter().filter(|section| !section.is_empty()) {
             text.push('\n');
-            text.push_str(&partitions);
+            text.push_str(section);
         }
         text
     }
 }
 
-/// Whether a partition is led where it should be, and all of its replicas keep up.
-fn is_well(partition: &PartitionAnswer, nodes: &[NodeAnswer]) -> bool {
-    let is_drained = |name: &String| nodes.iter().any(|node| node.node == *name && node.drained);
-    let wanted = partition.pinned.as_ref().or(partition.preferred.as_ref());
-    let in_place = match &partition.leader {
-        Some(leader) if is_drained(leader) => !could_move(partition, leader, nodes),
-        leader => leader.as_ref() == wanted || wanted.is_some_and(is_drained),
-    };
-    let several = partition.replicas.len() > 1;
-    let keeps_up = |replica: &ReplicaAnswer| {
-        let follows = replica.role == "follower" || replica.role == "leader";
-        let is_close = replica.lag_ms.is_some_and(|lag_ms| lag_ms <= LAG_MS_MAX);
-        follows && is_close && !(replica.unverified && several)
-    };
-    partition.leader.is_some() && in_place && partition.replicas.iter().all(keeps_up)
+/// The cluster in half a sentence.
+pub(crate) fn state_of(answer: &ClusterAnswer) -> String {
+    match &answer.reason {
+        _ if is_down(answer) => "no node runs".to_owned(),
+        None => "every partition is served".to_owned(),
+        Some(reason) => format!("not ready: {reason}"),
+    }
 }
 
-/// Whether another node than `leader` could lead: it runs, is neither sick nor drained, and has a
-/// replica that can be read.
-pub(crate) fn could_move(partition: &PartitionAnswer, leader: &str, nodes: &[NodeAnswer]) -> bool {
-    let is_fit = |name: &str| {
-        let mut found = nodes.iter().filter(|node| node.node == name);
-        found.any(|node| node.alive && !node.drained && node.sick.is_none())
+/// What is not well, a line for each reason; nothing if all is well.
+pub(crate) fn render_troubles(answer: &ClusterAnswer) -> String {
+    let troubles = troubles(answer);
+    if troubles.is_empty() {
+        return String::new();
+    }
+    let mut columns = Columns::new(&["what is not well", "partitions", "which"]);
+    for trouble in &troubles {
+        let count = trouble.partitions.count();
+        let count = if count == 0 { String::new() } else { thousands(count) };
+        columns.add(vec![trouble.what.clone(), count, which(&trouble.partitions)]);
+    }
+    columns.render()
+}
+
+/// Partitions, as many as fit on a line beside what is said of them.
+fn which(partitions: &Ranges) -> String {
+    const COLUMNS_MAX: usize = 60;
+    let text = partitions.to_string();
+    if columns_of(&text) <= COLUMNS_MAX {
+        return text;
+    }
+    let end = text.char_indices().take_while(|(at, _)| *at < COLUMNS_MAX).last();
+    let cut = &text[..end.map_or(0, |(at, _)| at)];
+    // At a whole number.
+    let cut = cut.rfind([' ', ',']).map_or(cut, |at| &cut[..at]);
+    format!("{cut} …")
+}
+
+/// The nodes that are not well, and of the others as many as can be looked over.
+fn render_some_nodes(nodes: &[NodeAnswer], shows_all: bool) -> String {
+    if shows_all || nodes.len() <= SHOWN_MAX {
+        return render_nodes(nodes);
+    }
+    let serves = |node: &&NodeAnswer| node.alive && node.sick.is_none() && !node.drained;
+    let (well, not): (Vec<_>, Vec<_>) = nodes.iter().partition(serves);
+    let rest = format!("{} well; --all lists them\n", is_or_are(well.len(), "node"));
+    if not.is_empty() {
+        return rest;
+    }
+    let not: Vec<NodeAnswer> = not.into_iter().cloned().collect();
+    render_nodes(&not) + &rest
+}
+
+/// The databases that are not well, and of the others as many as can be looked over.
+fn render_some_databases(answer: &ClusterAnswer, shows_all: bool) -> String {
+    let databases: Vec<&DatabaseStatusAnswer> = answer.databases.iter().collect();
+    if shows_all || databases.len() <= SHOWN_MAX {
+        return render_databases(&databases);
+    }
+    let all_are_well = |database: &&DatabaseStatusAnswer| {
+        database.partitions.iter().all(|partition| is_well(partition, &answer.nodes))
     };
-    let others = partition.replicas.iter().filter(|replica| replica.node != leader);
-    let mut able = others.filter(|replica| replica.role == "follower");
-    able.any(|replica| is_fit(&replica.node))
+    let (well, mut not): (Vec<_>, Vec<_>) = databases.into_iter().partition(all_are_well);
+    // Those with the most partitions that nobody serves first.
+    let unled = |database: &DatabaseStatusAnswer| {
+        database.partitions.iter().filter(|partition| partition.leader.is_none()).count()
+    };
+    not.sort_by_key(|database| std::cmp::Reverse(unled(database)));
+    let more = not.len().saturating_sub(SHOWN_MAX);
+    not.truncate(SHOWN_MAX);
+    let mut text = if not.is_empty() { String::new() } else { render_databases(&not) };
+    if more > 0 {
+        text.push_str(&format!(
+            "{} more not well; --all lists them\n",
+            is_or_are(more, "database")
+        ));
+    }
+    if !well.is_empty() {
+        text.push_str(&format!("{} well; --all lists them\n", is_or_are(well.len(), "database")));
+    }
+    text
 }
 
 /// One line for each database.
-fn render_databases(databases: &[DatabaseStatusAnswer]) -> String {
+fn render_databases(databases: &[&DatabaseStatusAnswer]) -> String {
     let titles = ["database", "partitions", "led", "pinned", "lag_records", "lag_ms"];
     let mut columns = Columns::new(&titles);
     for DatabaseStatusAnswer { name, partitions } in databases {
@@ -179,12 +232,12 @@ fn render_databases(databases: &[DatabaseStatusAnswer]) -> String {
 }
 
 /// How old the state of the replica is that is furthest behind.
-fn lag_ms_of(partition: &PartitionAnswer) -> Option<u64> {
+pub(crate) fn lag_ms_of(partition: &PartitionAnswer) -> Option<u64> {
     partition.replicas.iter().filter_map(|replica| replica.lag_ms).max()
 }
 
 /// What is not known is a dash, not a zero.
-fn or_dash(value: Option<impl Display>) -> String {
+pub(crate) fn or_dash(value: Option<impl Display>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| value.to_string())
 }
 
@@ -212,42 +265,50 @@ pub(crate) fn render_nodes(nodes: &[NodeAnswer]) -> String {
     columns.render()
 }
 
-/// The partitions that are listed, and how many are not; `None` if there is nothing to say.
-fn render_partitions(
-    databases: &[DatabaseStatusAnswer],
-    is_listed: impl Fn(&PartitionAnswer) -> bool,
-) -> Option<String> {
+/// The partitions that are asked for, or those that are not well, if they are few: the reasons are
+/// shown above.
+fn render_partitions(answer: &ClusterAnswer, shows_all: bool) -> String {
     let titles =
         ["partition", "leader", "generation", "applied", "lag_records", "lag_ms", "replicas"];
     let mut columns = Columns::new(&titles);
-    let (mut listed, mut others) = (0_u64, 0_u64);
-    for database in databases {
-        for partition in &database.partitions {
-            if is_listed(partition) {
-                columns.add(line_of(&database.name, partition));
-                listed += 1;
-            } else {
-                others += 1;
-            }
-        }
+    let partitions = answer.databases.iter().flat_map(|database| {
+        database.partitions.iter().map(|partition| (database.name.as_str(), partition))
+    });
+    let (well, not): (Vec<_>, Vec<_>) =
+        partitions.partition(|(_, partition)| is_well(partition, &answer.nodes));
+    // The worst first: those without a leader, then those furthest behind.
+    let mut listed = not;
+    listed.sort_by_key(|(_, partition)| {
+        (partition.leader.is_some(), std::cmp::Reverse(lag_ms_of(partition)))
+    });
+    let not_well = listed.len();
+    if shows_all {
+        listed.extend(well.iter().copied());
+    } else if not_well > SHOWN_MAX {
+        listed.clear();
     }
-    let rest = match others {
-        0 => String::new(),
-        _ => format!("{} well; --all lists them\n", is_or_are(others)),
-    };
-    match listed {
-        0 if others == 0 => None,
-        0 => Some(rest),
-        _ => Some(columns.render() + &rest),
+    for (database, partition) in &listed {
+        columns.add(line_of(database, partition));
     }
+    let mut text = if listed.is_empty() { String::new() } else { columns.render() };
+    if !shows_all && not_well > SHOWN_MAX {
+        text.push_str(&format!(
+            "{} not well; --all lists them\n",
+            is_or_are(not_well, "partition")
+        ));
+    }
+    if !shows_all && !well.is_empty() {
+        text.push_str(&format!("{} well; --all lists them\n", is_or_are(well.len(), "partition")));
+    }
+    text
 }
 
-fn is_or_are(partitions: u64) -> String {
-    let verb = if partitions == 1 { "is" } else { "are" };
-    format!("{} {verb}", counted(partitions, "partition"))
+fn is_or_are(count: usize, one: &str) -> String {
+    let verb = if count == 1 { "is" } else { "are" };
+    format!("{} {verb}", counted(count as u64, one))
 }
 
-fn line_of(database: &str, partition: &PartitionAnswer) -> Vec<String> {
+pub(crate) fn line_of(database: &str, partition: &PartitionAnswer) -> Vec<String> {
     let PartitionAnswer { leader, preferred, pinned, .. } = partition;
     let wanted = pinned.as_ref().or(preferred.as_ref());
     let mut led = leader.clone().unwrap_or_else(|| "none".to_owned());
@@ -295,9 +356,10 @@ Examples:
   cortado status geo --watch
   cortado status --json | jq '.databases[].partitions[] | select(.leader == null)'
 
-Without DB or --all, only partitions that are not well are listed. A leader in parentheses is
-the one that should lead: the preferred one, or the one that a handoff by hand has pinned.
-Replicas are followers unless something else is said; `-12` behind one is its lag in records.
+What is not well comes first, a line for each reason. Without DB or --all, partitions that are
+not well are listed one by one only if they are few. A leader in parentheses is the one that
+should lead: the preferred one, or the one that a handoff by hand has pinned. Replicas are
+followers unless something else is said; `-12` behind one is its lag in records.
 A leader is unverified as long as no other replica could compare histories with it. What no
 node tells is a dash. The exit code is 1 if no node runs.";
 

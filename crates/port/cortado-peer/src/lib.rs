@@ -23,6 +23,7 @@ mod read;
 mod report;
 mod snapshot;
 mod snapshot_format;
+mod trace;
 mod write;
 
 pub use cortado_driver::Level;
@@ -47,6 +48,7 @@ pub use read::{DocumentPage, Look, Read, ReadAnswer, Seen, ServedRole, Sight, Un
 pub use report::{NodeReport, ReplicaReport};
 pub use snapshot::{SnapshotAnswer, SnapshotChunk, SnapshotId};
 pub use snapshot_format::{SnapshotName, SnapshotReader, write_snapshot};
+pub use trace::{TRACEPARENT, TraceContext};
 pub use write::{Write, WriteAnswer};
 
 use cortado_driver::PeerStanding;

@@ -34,7 +34,7 @@ pub use cortado_driver::ReplicaRole;
 /// What [`Gateway::get`] reads.
 pub use cortado_model::StoredDocument;
 /// What [`Gateway::list`] reads, and how reads are served.
-pub use cortado_peer::{DocumentPage, ServedRole, Unserved};
+pub use cortado_peer::{DocumentPage, ServedRole, TRACEPARENT, TraceContext, Unserved};
 /// What [`ChangeReader`] reads.
 pub use cortado_replica::Committed;
 

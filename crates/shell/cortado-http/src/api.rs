@@ -30,13 +30,13 @@ use crate::routes::ROUTES;
 use crate::services::{NodesHere, Services};
 use crate::target::{TableTarget, Target, identity_of};
 use bytes::Bytes;
-use cortado_gateway::Table;
+use cortado_gateway::{TRACEPARENT, Table, TraceContext};
 use cortado_metrics::Registry;
 use cortado_model::limits::URI_BYTES_MAX;
 use cortado_wire::openapi::document;
 use cortado_wire::{Code, Outcome, SessionToken, encode_session, headers};
 use http::request::Parts;
-use http::{HeaderValue, Method, Response, StatusCode, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -63,6 +63,16 @@ pub(crate) struct Api {
 pub(crate) struct Origin {
     pub(crate) request_id: RequestId,
     pub(crate) client: SocketAddr,
+}
+
+/// The span of a request: of the caller's trace, or of one that begins here.
+fn trace_of(headers: &HeaderMap) -> TraceContext {
+    let mut told = headers.get_all(TRACEPARENT).iter();
+    let text = told.next().filter(|_| told.next().is_none()).and_then(|value| value.to_str().ok());
+    match text.and_then(TraceContext::parse) {
+        Some(caller) => caller.child(fastrand::u64(..)),
+        None => TraceContext::begin(fastrand::u128(..), fastrand::u64(..)),
+    }
 }
 
 static OPENAPI: LazyLock<Bytes> = LazyLock::new(|| {
@@ -142,6 +152,16 @@ impl Api {
 
     /// Answers one request. Never fails, and never panics.
     pub(crate) async fn answer(
+        &self,
+        request: http::Request<Incoming>,
+        origin: Origin,
+        in_flight: InFlight,
+    ) -> Response<AnswerBody> {
+        let trace = trace_of(request.headers());
+        trace.scope(self.answer_in_trace(request, origin, in_flight)).await
+    }
+
+    async fn answer_in_trace(
         &self,
         request: http::Request<Incoming>,
         origin: Origin,

@@ -28,6 +28,7 @@ use foresight::Foresight;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
+use tracing::debug;
 
 /// How long a request for the leader waits for a replica that is about to lead. Then the
 /// asking node may have learned more.
@@ -165,6 +166,20 @@ impl NodeService {
         }
     }
 
+    /// Says how long a replica took: the part of a request's trace that is this node's.
+    async fn timed<T>(
+        &self,
+        work: &'static str,
+        partition: PartitionId,
+        answer: impl Future<Output = T>,
+    ) -> T {
+        let begun = Instant::now();
+        let answer = answer.await;
+        let (node, took_us) = (self.host.node(), begun.elapsed().as_micros() as u64);
+        debug!(%partition, %node, work, took_us, "replica answered");
+        answer
+    }
+
     /// Answers, unless the node is going away.
     fn serve<'a, T: Send + 'a>(
         &self,
@@ -179,11 +194,13 @@ impl NodeService {
 
 impl Peer for NodeService {
     fn write(&self, write: Write) -> Pending<'_, Result<WriteAnswer, CallError>> {
-        self.serve(self.answer_write(write))
+        let partition = write.partition;
+        self.serve(self.timed("write", partition, self.answer_write(write)))
     }
 
     fn read(&self, read: Read) -> Pending<'_, Result<ReadAnswer, CallError>> {
-        self.serve(self.answer_read(read))
+        let partition = read.partition;
+        self.serve(self.timed("read", partition, self.answer_read(read)))
     }
 
     fn read_at_once(&self, read: &Read) -> Option<ReadAnswer> {

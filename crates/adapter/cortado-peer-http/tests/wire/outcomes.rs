@@ -6,7 +6,7 @@ use crate::support::{
 };
 use bytes::Bytes;
 use cortado_peer::conformance::{Answer, Question};
-use cortado_peer::{CallError, Peers, SnapshotChunk, SnapshotId};
+use cortado_peer::{CallError, Peers, SnapshotChunk, SnapshotId, TraceContext};
 use cortado_peer_http::{HttpPeers, PeerServer, PeerTiming};
 use cortado_peer_security::Security;
 use cortado_relay::{Cut, Direction, TcpFaults, TcpRelay};
@@ -325,4 +325,26 @@ async fn what_is_too_large_is_refused_on_its_side_of_the_wire() {
     let chunk = Question::SnapshotChunk(SnapshotId(1), 0, far());
     assert_eq!(ask(peers, chunk).await, Err(CallError::Lost), "it was done");
     ask_until_answered(peers, report(far())).await;
+}
+
+#[tokio::test]
+async fn a_call_is_part_of_its_callers_trace() {
+    let (see, mut seen) = tokio::sync::mpsc::unbounded_channel();
+    let (_, serves) = Played::answers(move |question| {
+        let see = see.clone();
+        Box::pin(async move {
+            see.send(TraceContext::current()).expect("the test waits");
+            Ok(answer_to(&question))
+        })
+    });
+    let wire = wired(serves).await;
+    let question = one_of_each(far()).swap_remove(0);
+    ask(&wire.peers, question.clone()).await.expect("answered");
+    assert_eq!(seen.recv().await, Some(None), "a call of no request");
+    let trace = TraceContext::begin(7, 8);
+    trace.scope(ask(&wire.peers, question)).await.expect("answered");
+    let theirs = seen.recv().await.flatten().expect("a call of a request");
+    assert_eq!(theirs.trace_id(), trace.trace_id());
+    assert_eq!(theirs.parent_id(), Some(trace.span_id()));
+    assert_ne!(theirs.span_id(), trace.span_id());
 }

@@ -37,7 +37,8 @@ struct Shared {
     table: Table,
     ledger: Arc<Ledger>,
     is_over: AtomicBool,
-    acknowledged: AtomicU64,
+    /// By partition.
+    acknowledged: Vec<AtomicU64>,
     reads: AtomicU64,
     wrong_reads: AtomicU64,
     failed_reads: AtomicU64,
@@ -82,7 +83,7 @@ impl Workload {
             table: client.database(DATABASE).table(VISITS),
             ledger: Arc::clone(ledger),
             is_over: AtomicBool::new(false),
-            acknowledged: zero(),
+            acknowledged: ledger.registers.iter().map(|_| zero()).collect(),
             reads: zero(),
             wrong_reads: zero(),
             failed_reads: zero(),
@@ -97,13 +98,18 @@ impl Workload {
 
     /// The counts so far, in a sentence.
     pub(super) fn progress(&self) -> String {
-        let acknowledged = self.shared.acknowledged.load(Ordering::Relaxed);
+        let acknowledged = self.acknowledged().iter().sum();
         let reads = self.shared.reads.load(Ordering::Relaxed);
         format!(
             "{} writes acknowledged, {} strong reads checked",
             thousands(acknowledged),
             thousands(reads)
         )
+    }
+
+    /// The writes that were acknowledged so far, by partition.
+    pub(super) fn acknowledged(&self) -> Vec<u64> {
+        self.shared.acknowledged.iter().map(|count| count.load(Ordering::Relaxed)).collect()
     }
 
     /// Lets every request under way end, and answers what was done.
@@ -135,6 +141,9 @@ impl Shared {
             let number = registers[register].begin();
             let key = format!("visit-{run:016x}-{turn}");
             let fate = self.write_once(&registers[register], number, &key).await;
+            if matches!(fate, Fate::Acknowledged { .. }) {
+                self.acknowledged[partition].fetch_add(1, Ordering::Relaxed);
+            }
             // A database counts at most 1,024 partitions.
             let partition = partition as u32;
             writes.push(Write { partition, register, number, fate });
@@ -150,7 +159,6 @@ impl Shared {
         match self.table.put(&register.key, value, &write).await {
             Ok(_) => {
                 register.acknowledge(number);
-                self.acknowledged.fetch_add(1, Ordering::Relaxed);
                 Fate::Acknowledged { at: Instant::now() }
             }
             Err(error) => match error.outcome() {

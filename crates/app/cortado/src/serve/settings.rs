@@ -353,6 +353,12 @@ mod tests {
     }
 
     #[test]
+    fn the_example_for_systemd_is_complete() {
+        let text = include_str!("../../../../../deploy/systemd/cortado.toml");
+        RawServe::parse(text, "f").and_then(RawServe::validate).expect("settings");
+    }
+
+    #[test]
     fn what_is_missing_is_named() {
         let check = |text: &str, want: &str| {
             let refused = RawServe::parse(text, "f").and_then(RawServe::validate);

@@ -6,7 +6,7 @@ use crate::output::{columns_of, width_of};
 use terminal_size::{Height, Width, terminal_size};
 
 /// Lines and columns of a terminal.
-pub(super) type Size = (usize, usize);
+pub(crate) type Size = (usize, usize);
 
 /// Puts the cursor at the top left.
 const HOME: &str = "\x1b[H";
@@ -16,13 +16,13 @@ const END_LINE: &str = "\x1b[K";
 const CLEAR_BELOW: &str = "\x1b[J";
 
 /// Of the terminal that is written to; `None` if it is none.
-pub(super) fn size() -> Option<Size> {
+pub(crate) fn size() -> Option<Size> {
     let (Width(columns), Height(lines)) = terminal_size()?;
     Some((lines.into(), columns.into()))
 }
 
 /// `text` over what was there, without a flicker; cut to what fits, so that nothing scrolls away.
-pub(super) fn redrawn(text: &str, size: Option<Size>) -> String {
+pub(crate) fn redrawn(text: &str, size: Option<Size>) -> String {
     let (height, columns) = size.unwrap_or((usize::MAX, usize::MAX));
     let lines: Vec<&str> = text.lines().collect();
     // The cursor stands below the last line.

@@ -90,21 +90,21 @@ fn only_what_is_not_well_is_listed_unless_all_is_asked_for() {
     let many: Vec<_> = (0..1_000).map(well).chain([partition()]).collect();
     let answer = cluster(many);
     let short = render(&[], &answer);
-    assert!(short.lines().count() < 15, "{short}");
-    assert!(short.contains("geo/3 ") && short.contains("1,000 partitions are well"), "{short}");
+    assert!(short.lines().count() < 20, "{short}");
+    assert!(short.contains("\ngeo/3 ") && short.contains("1,000 partitions are well"), "{short}");
     for arguments in [&["--all"][..], &["geo"]] {
         assert!(render(arguments, &answer).lines().count() > 1_000);
     }
     // Who leads elsewhere because its node is drained is well.
     let mut drained = cluster(vec![PartitionAnswer { leader: Some("n2".to_owned()), ..well(0) }]);
-    assert!(render(&[], &drained).contains("geo/0 "));
+    assert!(render(&[], &drained).contains("\ngeo/0 "));
     drained.nodes[0].drained = true;
     let text = render(&[], &drained);
     assert!(text.contains("1 partition is well") && text.contains("alive, drained"), "{text}");
     // Led by a drained node it is not, unless no other node can.
     let mut led = cluster(vec![well(0)]);
     led.nodes[0].drained = true;
-    assert!(render(&[], &led).contains("geo/0 "));
+    assert!(render(&[], &led).contains("\ngeo/0 "));
     led.nodes[1].sick = Some("the store is slow".to_owned());
     assert!(render(&[], &led).contains("1 partition is well"));
 }
@@ -133,4 +133,51 @@ fn what_no_node_tells_is_a_dash() {
     answer.nodes = vec![node("n1", false), node("n2", false)];
     assert!(is_down(&answer));
     assert!(render(&[], &answer).starts_with("cortado 1, no node runs\n"));
+}
+
+#[test]
+fn hundreds_of_partitions_that_are_not_well_are_a_few_lines() {
+    let unled = |number| PartitionAnswer { leader: None, ..well(number) };
+    let away = |number| PartitionAnswer { leader: Some("n2".to_owned()), ..well(number) };
+    let mut answer = cluster((0..2).map(unled).chain((2..300).map(away)).collect());
+    answer.nodes[1].alive = false;
+    let text = render(&[], &answer);
+    assert!(text.lines().count() < 25, "{text}");
+    let at = |part: &str| text.find(part).unwrap_or_else(|| panic!("no {part:?} in {text}"));
+    // The worst first; what is said of a node explains the rest.
+    let order = [
+        at("node n2 is dead"),
+        at("no leader  "),
+        at("a replica on n2, which does not run  "),
+        at("led by n2, should be n1  "),
+        at("\nNODE "),
+        at("300 partitions are not well; --all lists them"),
+    ];
+    assert!(order.is_sorted(), "{text}");
+    assert!(text.contains("geo/0-1\n") && text.contains("geo/2-299\n"), "{text}");
+    let all = render(&["--all"], &answer);
+    assert!(all.find("\ngeo/0 ") < all.find("\ngeo/2 ") && all.contains("\ngeo/299 "));
+}
+
+#[test]
+fn many_nodes_and_databases_are_shown_if_they_are_not_well() {
+    let mut answer = cluster(Vec::new());
+    answer.nodes = (0..40).map(|number| node(&format!("n{number}"), number != 17)).collect();
+    let database = |number: u32| {
+        let mut partitions = vec![well(0)];
+        if number == 5 {
+            partitions[0].leader = None;
+        }
+        DatabaseStatusAnswer { name: format!("db{number:02}"), partitions }
+    };
+    answer.databases = (0..40).map(database).collect();
+    for partition in answer.databases.iter_mut().flat_map(|database| &mut database.partitions) {
+        for (replica, node) in partition.replicas.iter_mut().zip(["n1", "n2"]) {
+            replica.node = node.to_owned();
+        }
+    }
+    let text = render(&[], &answer);
+    assert!(text.contains("\nn17 ") && text.contains("39 nodes are well"), "{text}");
+    assert!(text.contains("\ndb05 ") && text.contains("39 databases are well"), "{text}");
+    assert!(text.lines().count() < 24, "{text}");
 }

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use cortado_document::{DocumentAction, Operation, partition_of};
 use cortado_driver::{KeyedWrite, WriteMode};
 use cortado_model::{PartitionId, RememberedKey, Scn};
-use cortado_peer::Write;
+use cortado_peer::{TraceContext, Write};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use tokio::task::JoinSet;
@@ -83,9 +83,9 @@ impl Gateway {
                 let line = places.iter().filter_map(|place| operations[*place].take()).collect();
                 let (partition, key) = (database.partition_id(number), key.clone());
                 let gateway = self.clone();
-                under_way.spawn(async move {
+                under_way.spawn(TraceContext::handed_on(async move {
                     (places, gateway.bulk_in(partition, line, key.as_deref(), deadline).await)
-                });
+                }));
             }
             match under_way.join_next().await {
                 Some(Ok((places, ended))) => {

@@ -1,20 +1,18 @@
-//! The jars of a broker: fetched once by Maven, checked every time.
+//! The jars of a broker: fetched once, checked every time.
 //!
 //! Start reading at [`fetch`].
 
 use crate::cache;
 use crate::error::{BrokersError, at};
+use crate::java::Java;
+use crate::repository::Repository;
 use sha2::{Digest, Sha256};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
-/// What Maven fetches.
-const POM: &str = include_str!("../broker/pom.xml");
-/// What that is, to the byte: `SHA-256  name`, a line for each jar.
+/// What is fetched, to the byte: `SHA-256  path`, a line for each jar, the path being that in a
+/// Maven repository.
 const SUMS: &str = include_str!("../broker/jars.sha256");
-/// The plugin that copies jars, in the version that was tried.
-const COPY: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies";
 
 /// The jars of one version, in a folder of their own.
 #[derive(Clone, Debug)]
@@ -33,15 +31,23 @@ impl Jars {
     }
 }
 
+/// Whether brokers can be started without a network.
+///
+/// # Errors
+/// There is no folder to keep jars in.
+pub fn are_fetched() -> Result<bool, BrokersError> {
+    Ok(folder()?.join("jars").is_dir())
+}
+
 /// Answers the checked jars, fetching them first if need be.
 ///
 /// # Errors
-/// There is no Maven, no way to its repository, or other bytes came than we know.
-pub(crate) fn fetch() -> Result<Jars, BrokersError> {
-    let folder = cache::folder()?.join(format!("kafka-{}", &fingerprint(SUMS.as_bytes())[..16]));
+/// There is no way to their repository, or other bytes came than we know.
+pub(crate) fn fetch(java: &Java) -> Result<Jars, BrokersError> {
+    let folder = folder()?;
     let jars = folder.join("jars");
     if !jars.is_dir() {
-        fetch_into(&folder, &jars)?;
+        fetch_into(&Repository::find(), java, &folder, &jars)?;
     }
     check(&jars, SUMS)?;
     let mut files: Vec<_> = names(SUMS).map(|(_, name)| jars.join(name)).collect();
@@ -49,27 +55,28 @@ pub(crate) fn fetch() -> Result<Jars, BrokersError> {
     Ok(Jars { folder, files })
 }
 
-fn fetch_into(folder: &Path, jars: &Path) -> Result<(), BrokersError> {
+fn folder() -> Result<PathBuf, BrokersError> {
+    let contents: String = names(SUMS).map(|(sum, name)| format!("{sum}  {name}\n")).collect();
+    Ok(cache::folder()?.join(format!("kafka-{}", &fingerprint(contents.as_bytes())[..16])))
+}
+
+fn fetch_into(
+    repository: &Repository,
+    java: &Java,
+    folder: &Path,
+    jars: &Path,
+) -> Result<(), BrokersError> {
     // A name of its own, so that two runs at once do not write into each other.
     let scratch = folder.join(format!("fetching-{}", std::process::id()));
+    let arrived = scratch.join("jars");
     fs::create_dir_all(&scratch).map_err(at("make", &scratch))?;
-    let pom = scratch.join("pom.xml");
-    fs::write(&pom, POM).map_err(at("write", &pom))?;
-    let mut maven = Command::new("mvn");
-    maven.args(["-q", "-B", "-C", COPY, "-DincludeScope=runtime"]);
-    maven.arg(format!("-DoutputDirectory={}", scratch.join("jars").display()));
-    maven.current_dir(&scratch).stdin(Stdio::null());
-    let status = maven.status().map_err(|error| BrokersError::NotInstalled {
-        program: "mvn",
-        why: error.to_string(),
-        package: "maven",
-    })?;
-    if !status.success() {
-        return Err(BrokersError::NotFetched { why: status.to_string() });
-    }
-    check(&scratch.join("jars"), SUMS)?;
-    let moved = fs::rename(scratch.join("jars"), jars);
+    let paths: Vec<&str> = lines(SUMS).map(|(_, path)| path).collect();
+    eprintln!("fetching {} jars of Apache Kafka from {}, once", paths.len(), repository.shown());
+    let fetched = repository.fetch_into(&paths, java, &scratch, &arrived);
+    let checked = fetched.and_then(|()| check(&arrived, SUMS));
+    let moved = checked.map(|()| fs::rename(&arrived, jars));
     fs::remove_dir_all(&scratch).map_err(at("remove", &scratch))?;
+    let moved = moved?;
     // Another run may have been faster.
     if jars.is_dir() { Ok(()) } else { moved.map_err(at("move the jars to", jars)) }
 }
@@ -89,8 +96,14 @@ fn check(folder: &Path, sums: &str) -> Result<(), BrokersError> {
     if found == wanted { Ok(()) } else { other(format!("{found} files, not {wanted}")) }
 }
 
-fn names(sums: &str) -> impl Iterator<Item = (&str, &str)> {
+/// Sum and path of each.
+fn lines(sums: &str) -> impl Iterator<Item = (&str, &str)> {
     sums.lines().filter_map(|line| line.split_once("  "))
+}
+
+/// Sum and file of each.
+fn names(sums: &str) -> impl Iterator<Item = (&str, &str)> {
+    lines(sums).map(|(sum, path)| (sum, path.rsplit('/').next().unwrap_or(path)))
 }
 
 /// SHA-256, as lower-case hexadecimal digits.
@@ -101,6 +114,7 @@ pub(crate) fn fingerprint(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::repository::POM;
 
     #[test]
     fn other_bytes_and_other_files_are_refused() {

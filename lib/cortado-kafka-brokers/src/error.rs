@@ -17,9 +17,15 @@ pub enum BrokersError {
         package: &'static str,
     },
     /// The jars could not be fetched.
-    #[error("Maven did not fetch the broker's jars ({why}); look at its output, then try again")]
+    #[error(
+        "{by} did not fetch the broker's jars ({why}); look at what it said, then try again. Maven \
+         (Debian: `maven`) goes by its settings.xml; CORTADO_MAVEN_REPOSITORY names a mirror for \
+         the java of a JDK"
+    )]
     NotFetched {
-        /// How Maven ended.
+        /// The program.
+        by: &'static str,
+        /// How it ended.
         why: String,
     },
     /// The jars are not the ones that we know.

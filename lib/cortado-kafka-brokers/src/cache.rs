@@ -12,7 +12,7 @@ use std::path::PathBuf;
 ///
 /// # Errors
 /// It cannot be made, or there is no home.
-pub(crate) fn folder() -> Result<PathBuf, BrokersError> {
+pub fn folder() -> Result<PathBuf, BrokersError> {
     let named = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let found = named("CORTADO_CACHE")
         .or_else(|| named("XDG_CACHE_HOME").map(|home| home.join("cortado")))

@@ -4,14 +4,15 @@
 
 use crate::broker_process::{BrokerProcess, ProcessState};
 use crate::error::{BrokersError, at};
+use crate::guarded_process::{GuardedProcess, not_started};
 use crate::jars::Jars;
 use crate::java::Java;
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader};
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -29,14 +30,6 @@ const FLAGS: [&str; 8] = [
     "-Djdk.nio.maxCachedBufferSize=262144",
 ];
 const LOG_SETTINGS: &str = include_str!("../broker/log4j2.properties");
-/// Starts its arguments in the background, tells their process id, and ends them when its standard
-/// input ends: with who started it, whatever becomes of that.
-const GUARD: &str = r#"out=$1; shift
-"$@" </dev/null >>"$out" 2>&1 &
-echo $!
-read -r _
-kill -KILL $! 2>/dev/null
-wait"#;
 /// How long a broker may take until it can be connected to; a machine with much to do is slow.
 const READY_WITHIN: Duration = Duration::from_secs(600);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -48,14 +41,6 @@ pub(crate) struct Launcher {
     pub(crate) jars: Jars,
     /// What to do with the archive of classes, as flags.
     pub(crate) archive: Vec<String>,
-}
-
-/// Ends a broker when it is dropped.
-#[derive(Debug)]
-pub(crate) struct Guard {
-    shell: Child,
-    /// The shell waits for its end.
-    input: Option<ChildStdin>,
 }
 
 impl Launcher {
@@ -102,45 +87,9 @@ impl Launcher {
         process.ok_or_else(|| not_started(io::ErrorKind::NotFound.into()))
     }
 
-    /// Starts a broker that ends when the guard is dropped, or this process has ended.
-    pub(crate) fn start_guarded(
-        &self,
-        folder: &Path,
-    ) -> Result<(BrokerProcess, Guard), BrokersError> {
-        let java = self.broker(folder);
-        let mut shell = Command::new("sh");
-        shell.args(["-c", GUARD, "sh"]).arg(output_of(folder));
-        shell.arg(java.get_program()).args(java.get_args());
-        let mut shell =
-            shell.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().map_err(not_started)?;
-        let (input, output) = (shell.stdin.take(), shell.stdout.take());
-        let mut guard = Guard { shell, input };
-        let told = output.map(BufReader::new).and_then(|mut output| {
-            let mut line = String::new();
-            output.read_line(&mut line).ok()?;
-            BrokerProcess::of(line.trim().parse().ok()?)
-        });
-        match told {
-            Some(process) => Ok((process, guard)),
-            None => {
-                guard.end();
-                Err(not_started(io::ErrorKind::NotFound.into()))
-            }
-        }
-    }
-}
-
-impl Guard {
-    fn end(&mut self) {
-        self.input = None;
-        // It waits for the broker, which was killed: no zombie is left.
-        let _ = self.shell.wait();
-    }
-}
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        self.end();
+    /// Starts a broker that ends when what is answered is dropped, or this process has ended.
+    pub(crate) fn start_guarded(&self, folder: &Path) -> Result<GuardedProcess, BrokersError> {
+        GuardedProcess::start(&self.broker(folder), &output_of(folder))
     }
 }
 
@@ -175,22 +124,6 @@ pub(crate) fn wait_until_ready(
     }
 }
 
-/// Waits until a process is in one of `states`; answers whether it is.
-pub(crate) fn wait_until(
-    process: BrokerProcess,
-    states: &[ProcessState],
-    within: Duration,
-) -> bool {
-    let begun = Instant::now();
-    while !states.contains(&process.state()) {
-        if begun.elapsed() > within {
-            return false;
-        }
-        thread::sleep(LOOK_EVERY);
-    }
-    true
-}
-
 /// What a broker writes when it has started: one that is told to end before does so in no order.
 const STARTED: &str = "Kafka Server started";
 
@@ -211,8 +144,4 @@ fn last_lines(folder: &Path) -> String {
         lines.extend(text.lines().skip(from).map(str::to_owned));
     }
     lines.join("\n")
-}
-
-fn not_started(source: io::Error) -> BrokersError {
-    BrokersError::Io { doing: "start a broker".to_owned(), source }
 }

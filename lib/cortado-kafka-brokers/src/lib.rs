@@ -1,15 +1,17 @@
 //! Real Kafka brokers on this machine: fetched, formatted, started, killed, paused, removed.
 //!
 //! Knows nothing of Cortado. Start reading at [`KafkaBrokers`]; [`brokers_for_test`] is the door of
-//! tests, `cargo xtask kafka` that of people.
+//! tests, `cargo xtask kafka` and `cortado cluster demo` are those of people.
 
 mod error;
 mod cache;
 mod ports;
 mod java;
+mod repository;
 mod jars;
 mod properties;
 mod broker_process;
+mod guarded_process;
 mod state;
 mod launch;
 mod archive;
@@ -18,6 +20,10 @@ mod brokers;
 mod for_tests;
 
 pub use brokers::{BrokerSettings, BrokerStatus, KafkaBrokers, Lifetime};
+pub use cache::folder as cache_folder;
 pub use error::BrokersError;
 pub use for_tests::brokers_for_test;
+pub use guarded_process::GuardedProcess;
+pub use jars::are_fetched;
+pub use ports::free as free_ports;
 pub use state::{BrokerState, ClientListener, Pace};

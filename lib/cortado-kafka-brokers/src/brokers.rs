@@ -7,9 +7,10 @@ use crate::broker_process::BrokerProcess;
 use crate::broker_process::ProcessState::{self, Ended};
 use crate::error::{BrokersError, at};
 use crate::format::{data_of, folder_of, format_folders, fresh_id};
+use crate::guarded_process::{GuardedProcess, OBEYS_WITHIN, wait_until};
 use crate::jars::{self, Jars};
 use crate::java::Java;
-use crate::launch::{Guard, Launcher, wait_until, wait_until_ready};
+use crate::launch::{Launcher, wait_until_ready};
 use crate::ports;
 use crate::state::{BrokerState, ClientListener, ClusterState, Pace};
 use parking_lot::Mutex;
@@ -17,7 +18,6 @@ use rustix::process::Signal;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 /// What cluster to make.
 #[derive(Clone, Debug)]
@@ -56,7 +56,9 @@ pub struct KafkaBrokers {
 struct Inner {
     state: ClusterState,
     /// By broker.
-    guards: BTreeMap<u32, Guard>,
+    guards: BTreeMap<u32, GuardedProcess>,
+    /// Whether the folder outlives the brokers.
+    is_kept: bool,
 }
 
 /// What a broker does at the moment.
@@ -72,8 +74,6 @@ pub enum BrokerStatus {
 
 /// Ports may be taken between finding and using them: so often others are tried.
 const TRIES: u32 = 3;
-/// How long a process may take to do what a signal says.
-const OBEYS_WITHIN: Duration = Duration::from_secs(120);
 
 impl KafkaBrokers {
     /// Fetches, formats and starts a cluster, and waits until every broker can be used.
@@ -81,7 +81,8 @@ impl KafkaBrokers {
     /// # Errors
     /// See [`BrokersError`]; nothing is left running, or in the folder.
     pub fn start(settings: &BrokerSettings) -> Result<KafkaBrokers, BrokersError> {
-        let (java, jars) = (Java::find()?, jars::fetch()?);
+        let java = Java::find()?;
+        let jars = jars::fetch(&java)?;
         let archive = archive_flags(&java, &jars);
         KafkaBrokers::start_with(settings, &Launcher { java, jars, archive })
     }
@@ -125,7 +126,7 @@ impl KafkaBrokers {
         let folder = fs::canonicalize(folder).map_err(at("find", folder))?;
         let formatted = format_folders(&launcher, &state, &folder);
         let ids: Vec<u32> = state.brokers.iter().map(|broker| broker.id).collect();
-        let inner = Mutex::new(Inner { state, guards: BTreeMap::new() });
+        let inner = Mutex::new(Inner { state, guards: BTreeMap::new(), is_kept: false });
         let cluster = KafkaBrokers { folder, lifetime: settings.lifetime, launcher, inner };
         let launched = formatted.and_then(|()| {
             ids.iter().try_for_each(|id| cluster.launch(*id))?;
@@ -147,10 +148,11 @@ impl KafkaBrokers {
     pub fn open(folder: &Path) -> Result<KafkaBrokers, BrokersError> {
         let state = ClusterState::read(folder)?;
         let folder = fs::canonicalize(folder).map_err(at("find", folder))?;
-        let (java, jars) = (Java::find()?, jars::fetch()?);
+        let java = Java::find()?;
+        let jars = jars::fetch(&java)?;
         let archive = archive_flags(&java, &jars);
         let launcher = Launcher { java, jars, archive };
-        let inner = Mutex::new(Inner { state, guards: BTreeMap::new() });
+        let inner = Mutex::new(Inner { state, guards: BTreeMap::new(), is_kept: false });
         Ok(KafkaBrokers { folder, lifetime: Lifetime::UntilEnded, launcher, inner })
     }
 
@@ -246,7 +248,12 @@ impl KafkaBrokers {
         Ok(())
     }
 
-    /// Ends all brokers and removes the folder.
+    /// Lets the folder stay when the brokers end: for who must find out what went wrong.
+    pub fn keep_folder(&self) {
+        self.inner.lock().is_kept = true;
+    }
+
+    /// Ends all brokers and removes the folder, unless it is kept.
     ///
     /// # Errors
     /// A process cannot be ended, or the folder not be removed.
@@ -258,6 +265,9 @@ impl KafkaBrokers {
         drop(guards);
         for process in processes {
             wait_until(process, &[Ended], OBEYS_WITHIN);
+        }
+        if self.inner.lock().is_kept {
+            return Ok(());
         }
         match fs::remove_dir_all(&self.folder) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -278,8 +288,9 @@ impl KafkaBrokers {
         let process = match self.lifetime {
             Lifetime::UntilEnded => self.launcher.start(&folder)?,
             Lifetime::OfThisProcess => {
-                let (process, guard) = self.launcher.start_guarded(&folder)?;
-                inner.guards.insert(id, guard);
+                let guarded = self.launcher.start_guarded(&folder)?;
+                let process = guarded.process();
+                inner.guards.insert(id, guarded);
                 process
             }
         };

@@ -14,7 +14,7 @@ const LAST: u16 = 32_000;
 ///
 /// # Errors
 /// There are not so many.
-pub(crate) fn free(count: usize) -> Result<Vec<u16>, BrokersError> {
+pub fn free(count: usize) -> Result<Vec<u16>, BrokersError> {
     let mut ports = Vec::with_capacity(count);
     // From somewhere, so that clusters that are made side by side do not try the same ones.
     let span = LAST - FIRST;
