@@ -35,6 +35,7 @@ impl Observed {
             && self.probed.replace((header.dst.node, number)).is_some()
         {
             self.awareness.unanswered += 1;
+            self.awareness.unanswered_running = self.awareness.unanswered_running.saturating_add(1);
             self.worse();
         }
     }
@@ -55,6 +56,7 @@ impl Observed {
         };
         if answer.is_some() && answer == self.probed {
             self.probed = None;
+            self.awareness.unanswered_running = 0;
             self.awareness.score = self.awareness.score.saturating_sub(1);
         }
     }
@@ -104,7 +106,7 @@ mod tests {
     #[test]
     fn who_hears_no_answers_trusts_itself_less_and_recovers() {
         let mut observed = Observed::default();
-        let mut score_after = |number: u8, answers: bool, contradicted: u16| {
+        let score_of = |observed: &mut Observed, number: u8, answers: bool, contradicted: u16| {
             observed.sends(&header(1, 2, contradicted, Message::Ping(number)));
             if answers {
                 observed.hears(&header(3, 1, 0, Message::Ack(number)));
@@ -112,17 +114,23 @@ mod tests {
             }
             (observed.awareness.score, observed.awareness.unanswered, observed.awareness.suspected)
         };
-        assert_eq!(score_after(1, true, 0), (0, 0, 0));
-        assert_eq!(score_after(2, false, 0), (0, 0, 0), "it may still come");
-        assert_eq!(score_after(3, false, 0), (1, 1, 0));
-        assert_eq!(score_after(4, false, 1), (3, 2, 1), "and was suspected");
+        assert_eq!(score_of(&mut observed, 1, true, 0), (0, 0, 0));
+        assert_eq!(score_of(&mut observed, 2, false, 0), (0, 0, 0), "it may still come");
+        assert_eq!(score_of(&mut observed, 3, false, 0), (1, 1, 0));
+        assert_eq!(score_of(&mut observed, 4, false, 1), (3, 2, 1), "and was suspected");
         for number in 5..20 {
-            score_after(number, false, 1);
+            score_of(&mut observed, number, false, 1);
         }
-        assert_eq!(score_after(20, true, 1).0, SelfAwareness::SCORE_MAX - 1);
+        assert_eq!(score_of(&mut observed, 20, true, 1).0, SelfAwareness::SCORE_MAX - 1);
         for number in 21..40 {
-            score_after(number, true, 1);
+            score_of(&mut observed, number, true, 1);
         }
-        assert_eq!(score_after(40, true, 1).0, 0);
+        assert_eq!(score_of(&mut observed, 40, true, 1).0, 0);
+        let running = |observed: &Observed| observed.awareness.unanswered_running;
+        assert_eq!(running(&observed), 0, "an answer ends the row");
+        for number in 41..=44 {
+            observed.sends(&header(1, 2, 1, Message::Ping(number)));
+        }
+        assert_eq!(running(&observed), 3, "the last one may still be answered");
     }
 }

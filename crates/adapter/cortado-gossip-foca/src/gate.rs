@@ -33,8 +33,8 @@ impl Gate {
         envelope.check_method(self.keys.method())?;
         envelope.check_receiver(self.node, self.life)?;
         let (sender, life) = (envelope.sender, envelope.sender_life);
-        let key = if is_proven { None } else { self.keys.for_hearing(sender, life) };
-        if key.is_some_and(|key| !is_sealed_by(bytes, &key)) {
+        let keys = if is_proven { None } else { self.keys.for_hearing(sender, life) };
+        if keys.is_some_and(|keys| !keys.iter().any(|key| is_sealed_by(bytes, key))) {
             return Err(EnvelopeError::NotProven);
         }
         if !self.replays.admit(sender, life, envelope.count) {
@@ -56,7 +56,8 @@ mod tests {
 
     fn keys(byte: u8) -> Keys {
         let secret = PeerSecret::new(&[byte; 32]).expect("long enough");
-        Keys::new(Security::Secret { secret, private: true }, CLUSTER).expect("random bytes")
+        Keys::new(Security::Secret { secret, file: None, private: true }, CLUSTER)
+            .expect("random bytes")
     }
 
     fn gate() -> Gate {
@@ -66,7 +67,8 @@ mod tests {
     }
 
     fn key(byte: u8) -> MacKey {
-        keys(byte).for_hearing(SENDER.0, SENDER.1).expect("a secret makes a key")
+        let keys = keys(byte).for_hearing(SENDER.0, SENDER.1);
+        keys.expect("a secret makes a key").remove(0)
     }
 
     /// A message under the right secret.

@@ -5,8 +5,11 @@
 
 use crate::envelope::Proven;
 use crate::identity::Identity;
+use crate::limits::MEMBERS_MAX;
 use cortado_model::{ClusterUuid, NodeId, NodeIncarnation};
-use cortado_peer_security::{MacKey, Security, TlsIdentity, random_bytes};
+use cortado_peer_security::{
+    CertificateExpiry, MacKey, SecretKeys, Security, TlsIdentity, random_bytes,
+};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,14 +20,23 @@ const PURPOSE: &str = "cortado gossip 1";
 /// What this node proves with.
 pub(crate) enum Keys {
     Loopback,
-    Secret(MacKey),
+    Secret(SecretKeys),
     Certificate {
         tls: Arc<TlsIdentity>,
-        /// Of all keys that this life gives to others: nothing need be kept of them.
+        /// Of all keys that this life gives to others: they need not be kept.
         root: MacKey,
         /// Those that others gave to this one, each for one life of theirs.
-        given: Mutex<BTreeMap<NodeId, (NodeIncarnation, MacKey)>>,
+        given: Mutex<BTreeMap<NodeId, GivenKey>>,
+        /// Who was given one, and until when its certificate was valid.
+        shown: Mutex<BTreeMap<NodeId, (NodeIncarnation, Option<CertificateExpiry>)>>,
     },
+}
+
+/// A key of another node, good as long as the own certificate that was shown for it.
+pub(crate) struct GivenKey {
+    life: NodeIncarnation,
+    key: MacKey,
+    expiry: Option<CertificateExpiry>,
 }
 
 /// How a message can be proven.
@@ -43,10 +55,11 @@ impl Keys {
     pub(crate) fn new(security: Security, cluster: ClusterUuid) -> Result<Keys, ()> {
         Ok(match security {
             Security::Loopback => Keys::Loopback,
-            Security::Secret { secret, .. } => Keys::Secret(secret.key(cluster, PURPOSE)),
+            Security::Secret { secret, .. } => Keys::Secret(secret.keys(cluster, PURPOSE)),
             Security::Certificate(tls) => {
                 let root = MacKey::new(&random_bytes().map_err(|_| ())?);
-                Keys::Certificate { tls, root, given: Mutex::default() }
+                let (given, shown) = Default::default();
+                Keys::Certificate { tls, root, given, shown }
             }
         })
     }
@@ -70,40 +83,75 @@ impl Keys {
     pub(crate) fn for_sending(&self, receiver: &Identity) -> Sealing {
         match self {
             Keys::Loopback => Sealing::Open,
-            Keys::Secret(key) => Sealing::Key(key.clone()),
+            Keys::Secret(keys) => Sealing::Key(keys.proving()),
             Keys::Certificate { given, .. } => match given.lock().get(&receiver.node) {
-                Some((life, key)) if *life == receiver.incarnation => Sealing::Key(key.clone()),
+                Some(GivenKey { life, key, expiry })
+                    if *life == receiver.incarnation && is_good(*expiry) =>
+                {
+                    Sealing::Key(key.clone())
+                }
                 Some(_) | None => Sealing::Stream,
             },
         }
     }
 
-    /// The key that a datagram of `sender` must be proven with; `None` if it need not be.
-    pub(crate) fn for_hearing(&self, sender: NodeId, life: NodeIncarnation) -> Option<MacKey> {
+    /// The keys of which a datagram of `sender` must be proven with one; `None` if it need not be.
+    pub(crate) fn for_hearing(&self, sender: NodeId, life: NodeIncarnation) -> Option<Vec<MacKey>> {
         match self {
             Keys::Loopback => None,
-            Keys::Secret(key) => Some(key.clone()),
-            Keys::Certificate { .. } => self.for_giving(sender, life).map(|key| MacKey::new(&key)),
+            Keys::Secret(keys) => Some(keys.accepted()),
+            Keys::Certificate { root, shown, .. } => {
+                let shown = shown.lock().get(&sender).copied();
+                let is_shown = shown.is_some_and(|(of, expiry)| of == life && is_good(expiry));
+                let keys = is_shown.then(|| MacKey::new(&key_for(root, sender, life)));
+                Some(keys.into_iter().collect())
+            }
         }
     }
 
     /// The key for `sender`, which has shown its certificate; `None` if there are none.
-    pub(crate) fn for_giving(&self, sender: NodeId, life: NodeIncarnation) -> Option<[u8; 32]> {
-        let Keys::Certificate { root, .. } = self else { return None };
-        Some(root.mac(&[&sender.0.to_be_bytes(), &life.0.to_be_bytes()]))
+    ///
+    /// * `expiry`: of that certificate; the key is not good any longer.
+    pub(crate) fn give(
+        &self,
+        sender: NodeId,
+        life: NodeIncarnation,
+        expiry: Option<CertificateExpiry>,
+    ) -> Option<[u8; 32]> {
+        let Keys::Certificate { root, shown, .. } = self else { return None };
+        let mut shown = shown.lock();
+        let older = shown.get(&sender).is_some_and(|(known, _)| *known > life);
+        if !older {
+            shown.insert(sender, (life, expiry));
+        }
+        Some(key_for(root, sender, life))
     }
 
     /// Keeps the key that another node has given.
     pub(crate) fn keep(&self, giver: NodeId, life: NodeIncarnation, key: &[u8; 32]) {
-        if let Keys::Certificate { given, .. } = self {
-            given.lock().insert(giver, (life, MacKey::new(key)));
+        if let Keys::Certificate { given, tls, .. } = self {
+            let (key, expiry) = (MacKey::new(key), tls.expiry());
+            given.lock().insert(giver, GivenKey { life, key, expiry });
         }
     }
 
     /// Forgets the keys of nodes that are not known any more.
     pub(crate) fn forget_others(&self, is_known: impl Fn(NodeId) -> bool) {
-        if let Keys::Certificate { given, .. } = self {
+        if let Keys::Certificate { given, shown, .. } = self {
             given.lock().retain(|node, _| is_known(*node));
+            let mut shown = shown.lock();
+            // Who has just shown one is not known yet.
+            if shown.len() > MEMBERS_MAX {
+                shown.retain(|node, _| is_known(*node));
+            }
         }
     }
+}
+
+fn key_for(root: &MacKey, node: NodeId, life: NodeIncarnation) -> [u8; 32] {
+    root.mac(&[&node.0.to_be_bytes(), &life.0.to_be_bytes()])
+}
+
+fn is_good(expiry: Option<CertificateExpiry>) -> bool {
+    expiry.is_none_or(|expiry| expiry.seconds_left() > 0)
 }

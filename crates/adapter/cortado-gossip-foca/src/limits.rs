@@ -45,8 +45,8 @@ pub struct GossipTiming {
 impl Default for GossipTiming {
     fn default() -> GossipTiming {
         GossipTiming {
-            probe_every: Duration::from_millis(500),
-            probe_answer: Duration::from_millis(200),
+            probe_every: Duration::from_millis(300),
+            probe_answer: Duration::from_millis(120),
             suspect_for: Duration::from_secs(2),
             gossip_every: Duration::from_millis(200),
             seek_every: Duration::from_secs(1),

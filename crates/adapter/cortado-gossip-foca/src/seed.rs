@@ -5,7 +5,7 @@ use cortado_model::NodeId;
 /// Where another node may be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GossipSeed {
-    /// Which; must be known where nodes have certificates.
+    /// Which, if that is known.
     pub node: Option<NodeId>,
     /// `host:port`.
     pub address: String,

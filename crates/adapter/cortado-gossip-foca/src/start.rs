@@ -8,14 +8,14 @@ use crate::keys::Keys;
 use crate::limits::{FRAMES_MAX, GossipTiming};
 use crate::replays::Replays;
 use crate::seed::GossipSeed;
-use crate::stream::{StreamHearer, hear_streams};
+use crate::stream::{StreamHearer, StreamSource, hear_streams};
 use crate::swim::Swim;
 use crate::task::{Gossiping, TaskState};
 use crate::told::told_bytes;
 use crate::wire_error::GossipWireError;
 use cortado_model::{ClusterUuid, NodeId, NodeIncarnation};
 use cortado_peer::{Gossip, GossipView, MemberFacts};
-use cortado_peer_security::Security;
+use cortado_peer_security::{NodeStream, Security};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -35,6 +35,8 @@ pub struct GossipSettings {
     pub facts: MemberFacts,
     /// Where it listens, on UDP and TCP; port 0 for any that is free for both.
     pub listen: SocketAddr,
+    /// Where streams come from if another one listens on TCP there; then gossip takes UDP alone.
+    pub streams: Option<mpsc::Receiver<NodeStream>>,
     /// Where others reach it; `None` if that is where it listens.
     pub advertise: Option<SocketAddr>,
     /// How it proves who it is.
@@ -49,7 +51,7 @@ pub struct GossipSettings {
 #[derive(Debug, thiserror::Error)]
 pub enum GossipError {
     /// The address is taken, or none of this machine.
-    #[error("cannot listen for gossip on {address} (UDP and TCP): correct gossip_listen")]
+    #[error("cannot listen for gossip on {address} (UDP and TCP): correct peer_listen")]
     Bind {
         /// The address.
         address: SocketAddr,
@@ -68,7 +70,7 @@ pub enum GossipError {
         address: SocketAddr,
     },
     /// Others cannot reach that address.
-    #[error("others cannot reach {address}: set gossip_advertise to an address of this machine")]
+    #[error("others cannot reach {address}: set peer_advertise to an address of this machine")]
     Unreachable {
         /// The address.
         address: SocketAddr,
@@ -107,7 +109,7 @@ impl FocaGossip {
     /// # Errors
     /// See [`GossipError`].
     pub async fn start(settings: GossipSettings) -> Result<FocaGossip, GossipError> {
-        let GossipSettings { cluster, facts, listen, advertise, security, timing, seeds } =
+        let GossipSettings { cluster, facts, listen, streams, advertise, security, timing, seeds } =
             settings;
         let (node, incarnation) = (facts.node, facts.incarnation);
         if node == UNKNOWN || incarnation == NodeIncarnation(0) {
@@ -118,7 +120,10 @@ impl FocaGossip {
                 return Err(GossipError::Open { address });
             }
         }
-        let (listener, socket) = bind(listen).await?;
+        let (source, socket) = match streams {
+            Some(streams) => (StreamSource::Shared(streams), bind_shared(listen).await?),
+            None => bind(listen).await?,
+        };
         let bound = |source| GossipError::Bind { address: listen, source };
         let address = socket.local_addr().map_err(bound)?;
         let reached = advertise.unwrap_or(address);
@@ -153,7 +158,7 @@ impl FocaGossip {
             state: TaskState::new(),
         };
         info!(%node, %incarnation, %address, "listening for gossip");
-        let streams = tokio::spawn(hear_streams(listener, hearer));
+        let streams = tokio::spawn(hear_streams(source, hearer));
         let task = tokio::spawn(gossiping.run());
         Ok(FocaGossip { address, facts: facts_sender, seeds, leaving, view, task, streams })
     }
@@ -168,11 +173,13 @@ impl FocaGossip {
         self.seeds.send_replace(seeds);
     }
 
-    /// Says farewell, so that nobody waits for this node, and ends.
-    pub async fn leave(mut self) {
+    /// Says farewell, so that nobody waits for this node, and ends. Whoever holds it still sees what
+    /// was known last.
+    pub async fn leave(&self) {
         self.leaving.send_replace(true);
-        // It panics at nothing; if it did, it has ended.
-        let _ = (&mut self.task).await;
+        // Until the task has ended.
+        self.leaving.closed().await;
+        self.streams.abort();
     }
 }
 
@@ -210,8 +217,13 @@ impl Drop for FocaGossip {
     }
 }
 
+/// UDP on a port whose TCP another one has.
+async fn bind_shared(address: SocketAddr) -> Result<UdpSocket, GossipError> {
+    UdpSocket::bind(address).await.map_err(|source| GossipError::Bind { address, source })
+}
+
 /// TCP and UDP on one port.
-async fn bind(address: SocketAddr) -> Result<(TcpListener, UdpSocket), GossipError> {
+async fn bind(address: SocketAddr) -> Result<(StreamSource, UdpSocket), GossipError> {
     let both = async || {
         let listener = TcpListener::bind(address).await?;
         let socket = UdpSocket::bind(listener.local_addr()?).await?;
@@ -220,7 +232,7 @@ async fn bind(address: SocketAddr) -> Result<(TcpListener, UdpSocket), GossipErr
     let mut failed = io::Error::other("no port was tried");
     for _ in 0..PORTS_TRIED {
         match both().await {
-            Ok(bound) => return Ok(bound),
+            Ok((listener, socket)) => return Ok((StreamSource::Own(listener), socket)),
             Err(error) => failed = error,
         }
         // A port that was named is the only one.

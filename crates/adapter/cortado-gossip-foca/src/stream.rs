@@ -7,8 +7,8 @@ use crate::envelope::{Envelope, MAC_BYTES};
 use crate::keys::Keys;
 use crate::limits::{STREAM_BYTES_MAX, STREAMS_MAX};
 use cortado_model::{ClusterUuid, NodeId, NodeIncarnation};
-use cortado_peer_security::NodeProtocol;
-use rustls::pki_types::ServerName;
+use cortado_peer_security::{CertificateExpiry, NodeProtocol, NodeStream, TlsIdentity};
+use rustls::pki_types::{CertificateDer, ServerName};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -56,7 +56,7 @@ pub(crate) async fn send(
         return Ok(None);
     };
     let name = ServerName::try_from(tls.name_of(receiver)).map_err(io::Error::other)?;
-    let connector = TlsConnector::from(tls.calling(NodeProtocol::Gossip));
+    let connector = TlsConnector::from(tls.calling(NodeProtocol::Gossip, receiver));
     let mut stream = connector.connect(name, tcp).await?;
     write(&mut stream, message).await?;
     let life = NodeIncarnation(stream.read_u64().await?);
@@ -81,24 +81,66 @@ pub(crate) struct StreamHearer {
     pub(crate) heard: mpsc::Sender<Streamed>,
 }
 
-/// Hears streams for ever. One more than there may be is closed at once.
-pub(crate) async fn hear_streams(listener: TcpListener, hearer: StreamHearer) {
+/// Where streams come from: a listener of gossip's own, or one that others share.
+pub(crate) enum StreamSource {
+    Own(TcpListener),
+    Shared(mpsc::Receiver<NodeStream>),
+}
+
+impl StreamSource {
+    /// The next stream; `None` if there will be none.
+    async fn next(&mut self, keys: &Keys) -> Option<Incoming> {
+        match self {
+            StreamSource::Own(listener) => loop {
+                match listener.accept().await {
+                    Ok((tcp, _)) => break Some(Incoming::Accepted(tcp, keys.tls().cloned())),
+                    Err(_) => sleep(ACCEPT_PAUSE).await,
+                }
+            },
+            StreamSource::Shared(streams) => streams.recv().await.map(Incoming::Welcomed),
+        }
+    }
+}
+
+/// A stream that was opened by another node.
+enum Incoming {
+    Accepted(TcpStream, Option<Arc<TlsIdentity>>),
+    Welcomed(NodeStream),
+}
+
+impl Incoming {
+    /// Its bytes, behind TLS if there are certificates.
+    async fn welcome(self) -> io::Result<NodeStream> {
+        let (tcp, tls) = match self {
+            Incoming::Welcomed(stream) => return Ok(stream),
+            Incoming::Accepted(tcp, tls) => (tcp, tls),
+        };
+        let Some(tls) = tls else {
+            return Ok(NodeStream { wired: Box::new(tcp), certificate: None });
+        };
+        let acceptor = TlsAcceptor::from(tls.called(NodeProtocol::Gossip));
+        let stream = acceptor.accept(tcp).await?;
+        let chain = stream.get_ref().1.peer_certificates();
+        let certificate = chain.and_then(|chain| chain.first()).map(|shown| shown.to_vec());
+        Ok(NodeStream { wired: Box::new(stream), certificate })
+    }
+}
+
+/// Hears streams until there are no more. One more than there may be is closed at once.
+pub(crate) async fn hear_streams(mut source: StreamSource, hearer: StreamHearer) {
     let hearer = Arc::new(hearer);
     let room = Arc::new(Semaphore::new(STREAMS_MAX));
     let mut streams = JoinSet::new();
-    loop {
-        let Ok((tcp, from)) = listener.accept().await else {
-            sleep(ACCEPT_PAUSE).await;
-            continue;
-        };
+    while let Some(incoming) = source.next(&hearer.keys).await {
         while streams.try_join_next().is_some() {}
         let Ok(room) = Arc::clone(&room).try_acquire_owned() else { continue };
         let hearer = Arc::clone(&hearer);
         streams.spawn(async move {
-            match timeout(hearer.patience, hearer.hear(tcp)).await {
+            let heard = async { hearer.hear(incoming.welcome().await?).await };
+            match timeout(hearer.patience, heard).await {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => debug!(client = %from, %error, "gossip stream failed"),
-                Err(_) => debug!(client = %from, "gossip stream too slow"),
+                Ok(Err(error)) => debug!(%error, "gossip stream failed"),
+                Err(_) => debug!("gossip stream too slow"),
             }
             drop(room);
         });
@@ -106,24 +148,23 @@ pub(crate) async fn hear_streams(listener: TcpListener, hearer: StreamHearer) {
 }
 
 impl StreamHearer {
-    async fn hear(&self, mut tcp: TcpStream) -> io::Result<()> {
+    async fn hear(&self, stream: NodeStream) -> io::Result<()> {
+        let NodeStream { mut wired, certificate } = stream;
+        let bytes = read(&mut wired).await?;
         let Some(tls) = self.keys.tls() else {
-            let bytes = read(&mut tcp).await?;
             return self.pass_on(Streamed { bytes, is_proven: false }).await;
         };
-        let acceptor = TlsAcceptor::from(tls.called(NodeProtocol::Gossip));
-        let mut stream = acceptor.accept(tcp).await?;
-        let bytes = read(&mut stream).await?;
         let envelope = Envelope::read(&bytes, self.cluster).map_err(io::Error::other)?;
         let (sender, life) = (envelope.sender, envelope.sender_life);
-        let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
-        if !shown.is_some_and(|certificate| tls.names(certificate, sender)) {
+        let shown = certificate.map(CertificateDer::from);
+        let Some(shown) = shown.filter(|certificate| tls.names(certificate, sender)) else {
             return Err(io::Error::other(format!("the certificate does not name {sender}")));
-        }
-        if let Some(key) = self.keys.for_giving(sender, life) {
-            stream.write_u64(self.life.0).await?;
-            stream.write_all(&key).await?;
-            stream.flush().await?;
+        };
+        let expiry = CertificateExpiry::of_chain(&[shown]);
+        if let Some(key) = self.keys.give(sender, life, expiry) {
+            wired.write_u64(self.life.0).await?;
+            wired.write_all(&key).await?;
+            wired.flush().await?;
         }
         self.pass_on(Streamed { bytes, is_proven: true }).await
     }

@@ -5,7 +5,7 @@
 use crate::codec::is_announce;
 use crate::envelope::{Content, Envelope, EnvelopeError};
 use crate::gate::Gate;
-use crate::identity::{Identity, Told};
+use crate::identity::{Identity, Told, UNKNOWN};
 use crate::keys::Sealing;
 use crate::limits::{DATAGRAM_BYTES_MAX, GossipTiming, SEEDS_MAX, STREAM_BYTES_MAX, STREAMS_MAX};
 use crate::seed::GossipSeed;
@@ -214,10 +214,6 @@ impl Gossiping {
             if node == Some(own) || is_alive {
                 continue;
             }
-            if node.is_none() && self.gate.keys.tls().is_some() {
-                warn!(address, "gossip seed passed over: with certificates a seed needs its node");
-                continue;
-            }
             self.swim.seek(node);
             let wanted = self.swim.take_wanted();
             self.set_timers(wanted.timers);
@@ -308,8 +304,9 @@ impl Gossiping {
                 send(address, node, &keys, &sealed).await
             };
             match timeout(patience, sent).await {
-                Ok(Ok(Some((life, key)))) => keys.keep(node, life, &key),
-                Ok(Ok(None)) => {}
+                // Of a node that is sought it is not known which one it is.
+                Ok(Ok(Some((life, key)))) if node != UNKNOWN => keys.keep(node, life, &key),
+                Ok(Ok(Some(_) | None)) => {}
                 Ok(Err(error)) => debug!(%node, %error, "gossip stream not sent"),
                 Err(_) => debug!(%node, "gossip stream not sent in time"),
             }

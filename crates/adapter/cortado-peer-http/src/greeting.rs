@@ -7,27 +7,27 @@ use crate::codec::{
     HandshakePart, HandshakeProof, HandshakeVerdict, Hello, HelloReply, MAGIC, Nonce,
     PART_BYTES_MAX, PREFIX_BYTES, RefusedPeer, WIRE_VERSION, Welcome, WireError,
 };
-use crate::identity::{Prover, Speaker};
+use crate::identity::{PeerIdentity, Prover, Speaker};
 use bytes::{BufMut, Bytes, BytesMut};
-use cortado_model::{NodeId, NodeIncarnation};
-use cortado_peer_security::{NodeProtocol, random_bytes};
-use rustls::pki_types::ServerName;
+use cortado_model::{ClusterUuid, NodeId, NodeIncarnation};
+use cortado_peer_security::{
+    CertificateExpiry, MacKey, NodeProtocol, NodeStream, Security, TlsIdentity, Wired, random_bytes,
+};
+use rustls::pki_types::{CertificateDer, ServerName};
 use std::io;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, lookup_host};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 /// The oldest version of the protocol that this build speaks.
 const VERSION_MIN: u8 = 1;
 
+/// Why a connection ends that has lasted longer than what it was proven by.
+pub(crate) const EXPIRED: &str = "the other node's certificate has expired";
+
 /// Which side proves, so that a proof cannot be sent back to whom it came from.
 const CALLING: &[u8] = b"calling";
 const CALLED: &[u8] = b"called";
-
-/// A connection's bytes, encrypted or not.
-pub(crate) trait Wired: AsyncRead + AsyncWrite + Unpin + Send {}
-
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Wired for T {}
 
 /// Why a connection did not begin. Nothing was asked.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +68,13 @@ pub(crate) struct Meant {
     pub(crate) life: Option<NodeIncarnation>,
 }
 
+/// A connection whose both sides have proven who they are.
+pub(crate) struct Greeted {
+    pub(crate) wired: Box<dyn Wired>,
+    /// Until when the other side's certificate is valid.
+    pub(crate) expiry: Option<CertificateExpiry>,
+}
+
 /// Makes a connection known to the node that was called.
 ///
 /// # Errors
@@ -76,14 +83,17 @@ pub(crate) async fn greet(
     tcp: TcpStream,
     speaker: &Speaker,
     meant: Meant,
-) -> Result<Box<dyn Wired>, GreetingError> {
+) -> Result<Greeted, GreetingError> {
+    let mut expiry = None;
     let mut wired: Box<dyn Wired> = match &speaker.prover {
         Prover::Loopback | Prover::Secret(_) => Box::new(tcp),
         Prover::Certificate(tls) => {
             let name = ServerName::try_from(tls.name_of(meant.node));
             let name = name.map_err(|_| GreetingError::Stranger)?;
-            let connector = TlsConnector::from(tls.calling(NodeProtocol::Peer));
-            Box::new(connector.connect(name, tcp).await?)
+            let connector = TlsConnector::from(tls.calling(NodeProtocol::Peer, meant.node));
+            let stream = connector.connect(name, tcp).await?;
+            expiry = stream.get_ref().1.peer_certificates().and_then(CertificateExpiry::of_chain);
+            Box::new(stream)
         }
     };
     let hello = hello_of(speaker, meant)?;
@@ -101,7 +111,7 @@ pub(crate) async fn greet(
     let own = prove_back(speaker, &hello, &welcome, proof)?;
     send(&mut wired, &own).await?;
     match receive(&mut wired).await? {
-        HandshakeVerdict::Accepted => Ok(wired),
+        HandshakeVerdict::Accepted => Ok(Greeted { wired, expiry }),
         HandshakeVerdict::Refused(why) => Err(GreetingError::Refused(why)),
     }
 }
@@ -126,13 +136,37 @@ fn prove_back(
     welcome: &Welcome,
     proof: Option<HandshakeProof>,
 ) -> Result<Option<HandshakeProof>, GreetingError> {
-    let Prover::Secret(key) = &speaker.prover else { return Ok(None) };
+    let Prover::Secret(keys) = &speaker.prover else { return Ok(None) };
     let (hello, welcome) = (hello.to_fields(), welcome.to_fields());
     let proof = proof.ok_or(GreetingError::NotProven)?;
-    if !key.is_mac(&[CALLED, &hello, &welcome], &proof.0) {
+    if !keys.is_mac(&[CALLED, &hello, &welcome], &proof.0) {
         return Err(GreetingError::NotProven);
     }
-    Ok(Some(HandshakeProof(key.mac(&[CALLING, &hello, &welcome]))))
+    Ok(Some(HandshakeProof(keys.proving().mac(&[CALLING, &hello, &welcome]))))
+}
+
+/// Which cluster the node at `place` is of: it says so to who asks in the name of another one. That
+/// it is a node of that cluster it proves only to who asks in its name.
+///
+/// # Errors
+/// See [`GreetingError`]; what answers is no node.
+pub(crate) async fn cluster_at(
+    place: &str,
+    security: &Security,
+) -> Result<ClusterUuid, GreetingError> {
+    let me =
+        PeerIdentity { cluster: ClusterUuid(0), node: NodeId(0), incarnation: NodeIncarnation(1) };
+    let found = lookup_host(place).await?.find(|address| security.allows(*address));
+    let address = found.ok_or(GreetingError::Io(io::ErrorKind::AddrNotAvailable.into()))?;
+    let tcp = TcpStream::connect(address).await?;
+    let meant = Meant { node: NodeId(0), life: None };
+    match greet(tcp, &Speaker::new(me, security.clone()), meant).await {
+        Err(GreetingError::Refused(RefusedPeer::OtherCluster { cluster })) => {
+            Ok(ClusterUuid(cluster))
+        }
+        Err(error) => Err(error),
+        Ok(_) => Err(GreetingError::Stranger),
+    }
 }
 
 /// A connection that another node has opened, and whose it is.
@@ -140,20 +174,23 @@ pub(crate) struct Welcomed {
     pub(crate) wired: Box<dyn Wired>,
     pub(crate) node: NodeId,
     pub(crate) incarnation: NodeIncarnation,
+    /// Until when its certificate is valid.
+    pub(crate) expiry: Option<CertificateExpiry>,
 }
 
 /// Finds out who calls, and proves who is called.
 ///
+/// * `called`: a connection that speaks this protocol.
 /// * `admits`: whether a node may have one more connection; asked when it has proven itself.
 ///
 /// # Errors
 /// See [`GreetingError`].
 pub(crate) async fn welcome(
-    tcp: TcpStream,
+    called: Called,
     speaker: &Speaker,
     admits: impl FnOnce(NodeId, NodeIncarnation) -> Result<(), RefusedPeer>,
 ) -> Result<Welcomed, GreetingError> {
-    let (mut wired, certificate) = called(tcp, speaker).await?;
+    let Called { stream: NodeStream { mut wired, certificate }, expiry, .. } = called;
     let hello: Hello = match receive(&mut wired).await {
         Ok(hello) => hello,
         Err(error @ GreetingError::Unreadable(_)) => {
@@ -173,16 +210,18 @@ pub(crate) async fn welcome(
         nonce: fresh()?,
     };
     let (hello_fields, welcome_fields) = (hello.to_fields(), welcome.to_fields());
-    let key = match &speaker.prover {
-        Prover::Secret(key) => Some(key),
+    let keys = match &speaker.prover {
+        Prover::Secret(keys) => Some(keys),
         Prover::Loopback | Prover::Certificate(_) => None,
     };
-    let proof = key.map(|key| HandshakeProof(key.mac(&[CALLED, &hello_fields, &welcome_fields])));
+    let prove = |key: MacKey| HandshakeProof(key.mac(&[CALLED, &hello_fields, &welcome_fields]));
+    let proof = keys.map(|keys| prove(keys.proving()));
     send(&mut wired, &HelloReply::Welcome(welcome, proof)).await?;
     let theirs: Option<HandshakeProof> = receive(&mut wired).await?;
-    let is_proven = key.is_none_or(|key| {
-        theirs
-            .is_some_and(|theirs| key.is_mac(&[CALLING, &hello_fields, &welcome_fields], &theirs.0))
+    let is_proven = keys.is_none_or(|keys| {
+        theirs.is_some_and(|theirs| {
+            keys.is_mac(&[CALLING, &hello_fields, &welcome_fields], &theirs.0)
+        })
     });
     let verdict =
         if is_proven { admits(hello.node, hello.incarnation) } else { Err(RefusedPeer::NotProven) };
@@ -193,20 +232,49 @@ pub(crate) async fn welcome(
             return Err(GreetingError::Refuses(why));
         }
     }
-    Ok(Welcomed { wired, node: hello.node, incarnation: hello.incarnation })
+    Ok(Welcomed { wired, node: hello.node, incarnation: hello.incarnation, expiry })
 }
 
-/// The bytes of a connection, and the certificate of who has opened it.
-async fn called(
+/// A connection that was opened by another node, and what it speaks.
+pub(crate) struct Called {
+    pub(crate) stream: NodeStream,
+    pub(crate) protocol: NodeProtocol,
+    expiry: Option<CertificateExpiry>,
+}
+
+/// What a connection speaks, behind TLS if there are certificates. Nothing of it is read.
+///
+/// * `either`: gossip may be spoken, too.
+///
+/// # Errors
+/// TCP or TLS failed.
+pub(crate) async fn called(
     tcp: TcpStream,
     speaker: &Speaker,
-) -> Result<(Box<dyn Wired>, Option<Vec<u8>>), GreetingError> {
-    let Prover::Certificate(tls) = &speaker.prover else { return Ok((Box::new(tcp), None)) };
-    let acceptor = TlsAcceptor::from(tls.called(NodeProtocol::Peer));
-    let stream = acceptor.accept(tcp).await?;
-    let certificates = stream.get_ref().1.peer_certificates();
-    let certificate = certificates.and_then(|chain| chain.first()).map(|one| one.to_vec());
-    Ok((Box::new(stream), certificate))
+    either: bool,
+) -> Result<Called, GreetingError> {
+    let Prover::Certificate(tls) = &speaker.prover else {
+        let protocol = if either { plainly_spoken(&tcp).await? } else { NodeProtocol::Peer };
+        let stream = NodeStream { wired: Box::new(tcp), certificate: None };
+        return Ok(Called { stream, protocol, expiry: None });
+    };
+    let config = if either { tls.called_either() } else { tls.called(NodeProtocol::Peer) };
+    let stream = TlsAcceptor::from(config).accept(tcp).await?;
+    let (_, session) = stream.get_ref();
+    let protocol = TlsIdentity::spoken(session.alpn_protocol());
+    let chain = session.peer_certificates();
+    let expiry = chain.and_then(CertificateExpiry::of_chain);
+    let first = chain.and_then(|chain| chain.first());
+    let certificate = first.map(|shown: &CertificateDer<'_>| shown.to_vec());
+    let stream = NodeStream { wired: Box::new(stream), certificate };
+    Ok(Called { stream, protocol, expiry })
+}
+
+/// Who calls speaks first: peers with a letter, gossip with the high byte of a length, which is 0.
+async fn plainly_spoken(tcp: &TcpStream) -> io::Result<NodeProtocol> {
+    let mut first = [0];
+    let heard = tcp.peek(&mut first).await?;
+    Ok(if heard == 1 && first[0] == 0 { NodeProtocol::Gossip } else { NodeProtocol::Peer })
 }
 
 /// Whether a hello is meant for this node, and comes from one that it may come from.
@@ -235,6 +303,14 @@ fn judge(hello: &Hello, speaker: &Speaker, certificate: Option<&[u8]>) -> Result
         }
     }
     Ok(())
+}
+
+/// Waits until then; for ever if there is no such moment.
+pub(crate) async fn passes(expiry: Option<CertificateExpiry>) {
+    match expiry {
+        Some(expiry) => expiry.passes().await,
+        None => std::future::pending().await,
+    }
 }
 
 fn fresh() -> Result<Nonce, GreetingError> {

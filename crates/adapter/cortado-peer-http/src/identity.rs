@@ -2,7 +2,7 @@
 
 use crate::codec::ProofMethod;
 use cortado_model::{ClusterUuid, NodeId, NodeIncarnation};
-use cortado_peer_security::{MacKey, Security, TlsIdentity};
+use cortado_peer_security::{SecretKeys, Security, TlsIdentity};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ pub(crate) struct Speaker {
 #[derive(Clone)]
 pub(crate) enum Prover {
     Loopback,
-    Secret(MacKey),
+    Secret(SecretKeys),
     Certificate(Arc<TlsIdentity>),
 }
 
@@ -40,7 +40,7 @@ impl Speaker {
     pub(crate) fn new(me: PeerIdentity, security: Security) -> Speaker {
         let prover = match &security {
             Security::Loopback => Prover::Loopback,
-            Security::Secret { secret, .. } => Prover::Secret(secret.key(me.cluster, PURPOSE)),
+            Security::Secret { secret, .. } => Prover::Secret(secret.keys(me.cluster, PURPOSE)),
             Security::Certificate(tls) => Prover::Certificate(Arc::clone(tls)),
         };
         Speaker { me, prover, security }

@@ -3,12 +3,13 @@
 //! Start reading at [`Keeper::keep`].
 
 use crate::address::PeerAddress;
-use crate::greeting::{GreetingError, Meant, greet};
+use crate::greeting::{EXPIRED, Greeted, GreetingError, Meant, greet, passes};
 use crate::identity::Speaker;
 use crate::limits::PeerTiming;
 use crate::open_connection::{Carrier, OpenConnection, open};
 use crate::outbox::Outbox;
 use cortado_model::{NodeId, with_causes};
+use cortado_peer_security::CertificateExpiry;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -37,6 +38,14 @@ pub(crate) struct Keeper {
     pub(crate) address: PeerAddress,
     /// What it carries, for those who read the log.
     pub(crate) carries: &'static str,
+}
+
+/// A connection that has just been made.
+struct Connected {
+    open: OpenConnection,
+    carrier: Carrier,
+    /// Until when the node's certificate is valid.
+    expiry: Option<CertificateExpiry>,
 }
 
 /// Why there is no connection.
@@ -118,14 +127,17 @@ impl Keeper {
     /// Carries a connection on until it ends, and says why it did.
     async fn carry(
         &self,
-        (connection, carrier): (OpenConnection, Carrier),
+        Connected { open, carrier, expiry }: Connected,
         state: &watch::Sender<LinkState>,
         messages: &mut Outbox,
     ) -> String {
         let (node, carries) = (self.node, self.carries);
         info!(%node, carries, "connected to node");
-        state.send_replace(LinkState::Open(connection));
-        let reason = carrier.run(&self.timing, messages).await;
+        state.send_replace(LinkState::Open(open));
+        let reason = tokio::select! {
+            reason = carrier.run(&self.timing, messages) => reason,
+            () = passes(expiry) => EXPIRED.to_owned(),
+        };
         info!(%node, carries, reason, "connection to node ended");
         reason
     }
@@ -143,7 +155,7 @@ impl Keeper {
     }
 
     /// A connection to the first address at which the node is.
-    async fn connect(&self) -> Result<(OpenConnection, Carrier), ConnectError> {
+    async fn connect(&self) -> Result<Connected, ConnectError> {
         let mut failed = None;
         for address in &self.address.addresses {
             let found = timeout(self.timing.connect, lookup_host(address.as_str())).await;
@@ -168,10 +180,7 @@ impl Keeper {
         Err(failed.unwrap_or_else(|| ConnectError::Nowhere { address: address() }))
     }
 
-    async fn connect_to(
-        &self,
-        address: SocketAddr,
-    ) -> Result<(OpenConnection, Carrier), ConnectError> {
+    async fn connect_to(&self, address: SocketAddr) -> Result<Connected, ConnectError> {
         if !self.speaker.allows(address) {
             return Err(ConnectError::NotAllowed { address });
         }
@@ -185,9 +194,11 @@ impl Keeper {
         let meant = Meant { node: self.node, life: self.address.incarnation };
         let greeted = timeout(self.timing.greet, greet(tcp, &self.speaker, meant)).await;
         let greeted = greeted.map_err(silent(self.timing.greet))?;
-        let wired = greeted.map_err(|source| ConnectError::Greeting { address, source })?;
+        let greeted = greeted.map_err(|source| ConnectError::Greeting { address, source })?;
+        let Greeted { wired, expiry } = greeted;
         let opened = timeout(self.timing.greet, open(wired)).await;
         let opened = opened.map_err(silent(self.timing.greet))?;
-        opened.map_err(|source| ConnectError::Http { address, source })
+        let (open, carrier) = opened.map_err(|source| ConnectError::Http { address, source })?;
+        Ok(Connected { open, carrier, expiry })
     }
 }

@@ -29,6 +29,6 @@ pub use codec::{
 };
 pub use identity::PeerIdentity;
 pub use limits::PeerTiming;
-pub use network::{HttpListening, HttpNetwork};
+pub use network::{HttpListening, HttpNetwork, HttpPlace};
 pub use peers::{HttpPeers, PeerLinkReport};
 pub use server::{ListenError, PeerServer, PeerServerUsage};

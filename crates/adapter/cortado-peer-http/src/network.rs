@@ -3,23 +3,25 @@
 //! Start reading at [`HttpNetwork`].
 
 use crate::address::PeerAddress;
+use crate::greeting::cluster_at;
 use crate::identity::PeerIdentity;
 use crate::limits::PeerTiming;
 use crate::peers::HttpPeers;
 use crate::server::{ListenError, PeerServer};
-use cortado_model::NodeId;
+use cortado_model::{ClusterUuid, NodeId, with_causes};
 use cortado_peer::{
     MemoryNetwork, Peer, PeerLife, PeerNetwork, PeerPlace, PeerPlaceError, PeerWhereabouts, Peers,
-    Pending,
+    Pending, PlaceUsage,
 };
-use cortado_peer_security::Security;
+use cortado_peer_security::{GossipDoor, Security};
 use parking_lot::Mutex;
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
+use tracing::warn;
 
 /// How long a node that leaves goes on answering what has begun.
 const LEAVING: Duration = Duration::from_secs(2);
@@ -48,8 +50,9 @@ pub struct HttpListening {
 }
 
 /// A life's place.
-struct HttpPlace {
+pub struct HttpPlace {
     listening: Arc<HttpListening>,
+    gossip: Option<GossipDoor>,
     life: PeerLife,
     own: Arc<dyn PeerPlace>,
     others: Arc<HttpPeers>,
@@ -69,23 +72,54 @@ impl HttpNetwork {
     pub fn new(listening: HttpListening) -> HttpNetwork {
         HttpNetwork { listening: Arc::new(listening), own: MemoryNetwork::default() }
     }
-}
 
-impl PeerNetwork for HttpNetwork {
+    /// Which cluster a node is of, as it says itself; the first of `places` that answers.
+    ///
+    /// * `places`: `host:port`, where nodes may listen for their peers.
+    pub async fn cluster_at(&self, places: &[String]) -> Option<ClusterUuid> {
+        let HttpListening { security, timing, .. } = self.listening.as_ref();
+        for place in places {
+            match timeout(timing.connect + timing.greet, cluster_at(place, security)).await {
+                Ok(Ok(cluster)) => return Some(cluster),
+                Ok(Err(error)) => warn!(place, error = with_causes(&error), "seed not asked"),
+                Err(_) => warn!(place, "seed did not answer in time"),
+            }
+        }
+        None
+    }
+
+    /// Gives a life its place, on a port that it may share with gossip.
+    ///
+    /// * `gossip`: takes the connections that speak it.
+    ///
     /// # Panics
     /// Outside of a runtime, on which the connections live.
-    fn enter(&self, life: PeerLife) -> Arc<dyn PeerPlace> {
+    pub fn enter_beside(&self, life: PeerLife, gossip: Option<GossipDoor>) -> HttpPlace {
         let HttpListening { security, timing, .. } = self.listening.as_ref();
         let others = HttpPeers::new(identity_of(&life), security.clone(), *timing);
-        Arc::new(HttpPlace {
+        HttpPlace {
             listening: Arc::clone(&self.listening),
+            gossip,
             life,
             own: self.own.enter(life),
             others: Arc::new(others),
             known: Mutex::default(),
             server: Mutex::default(),
             address: Mutex::default(),
-        })
+        }
+    }
+}
+
+impl PeerNetwork for HttpNetwork {
+    /// # Panics
+    /// Outside of a runtime, on which the connections live.
+    fn enter(&self, life: PeerLife) -> Arc<dyn PeerPlace> {
+        Arc::new(self.enter_beside(life, None))
+    }
+
+    /// It was told of none to ask.
+    fn seek_cluster(&self) -> Pending<'_, Option<ClusterUuid>> {
+        Box::pin(std::future::ready(None))
     }
 }
 
@@ -94,6 +128,11 @@ fn identity_of(life: &PeerLife) -> PeerIdentity {
 }
 
 impl HttpPlace {
+    /// Where it listens; `None` if it does not.
+    pub fn bound(&self) -> Option<SocketAddr> {
+        self.server.lock().as_ref().map(PeerServer::address)
+    }
+
     /// Listens; waits for a former life's socket to be closed.
     async fn listen(&self, serves: Arc<dyn Peer>) -> Result<(), ListenError> {
         let HttpListening { listen, advertise, security, timing } = self.listening.as_ref();
@@ -101,8 +140,10 @@ impl HttpPlace {
         let give_up_at = Instant::now() + RELEASE_TIMEOUT;
         let server = loop {
             let (security, serves) = (security.clone(), Arc::clone(&serves));
-            let me = identity_of(&self.life);
-            match PeerServer::start(me, listen, security, *timing, serves).await {
+            let (me, gossip) = (identity_of(&self.life), self.gossip.clone());
+            let started =
+                PeerServer::start_beside(me, listen, security, *timing, serves, gossip).await;
+            match started {
                 Ok(server) => break server,
                 Err(ListenError::Bind { source, .. })
                     if source.kind() == ErrorKind::AddrInUse && Instant::now() < give_up_at =>
@@ -135,17 +176,36 @@ impl PeerPlace for HttpPlace {
         self.address.lock().clone()
     }
 
+    fn usage(&self) -> PlaceUsage {
+        let links = self.others.links();
+        let usage = self.server.lock().as_ref().map(PeerServer::usage).unwrap_or_default();
+        PlaceUsage {
+            connected: links.iter().filter(|link| link.is_connected).count(),
+            known: links.len(),
+            connections: usage.connections,
+            connections_max: usage.connections_max,
+            frame_bytes: usage.frame_bytes,
+            frame_bytes_max: usage.frame_bytes_max,
+            certificate_expiry_s: self
+                .listening
+                .security
+                .expiry()
+                .map_or(0, |at| at.unix_seconds()),
+        }
+    }
+
     fn know(&self, nodes: &[PeerWhereabouts]) {
         if let Security::Certificate(tls) = &self.listening.security {
-            tls.call(nodes.iter().map(|other| (other.node, other.name.clone())).collect());
+            let named = nodes.iter().filter_map(|other| Some((other.node, other.name.clone()?)));
+            tls.call(named.collect());
         }
         let mut known = self.known.lock();
         let others = nodes.iter().filter(|other| other.node != self.life.node);
         let named: BTreeSet<NodeId> = others.clone().map(|other| other.node).collect();
-        for PeerWhereabouts { node, address, .. } in others {
+        for PeerWhereabouts { node, addresses, .. } in others {
             // Whichever life listens there is asked: a node that has started again is reached
             // before the others have folded its registration.
-            let addresses = vec![address.clone()];
+            let addresses = addresses.clone();
             self.others.set(*node, PeerAddress { incarnation: None, addresses });
         }
         known.difference(&named).for_each(|gone| self.others.remove(*gone));
@@ -166,5 +226,11 @@ impl PeerPlace for HttpPlace {
 impl Peers for OwnAndOthers {
     fn peer(&self, node: NodeId) -> Option<Arc<dyn Peer>> {
         self.own.peer(node).or_else(|| self.others.peer(node))
+    }
+
+    fn nodes(&self) -> Vec<NodeId> {
+        let all: BTreeSet<NodeId> =
+            self.own.nodes().into_iter().chain(self.others.nodes()).collect();
+        all.into_iter().collect()
     }
 }

@@ -3,11 +3,11 @@
 //! Start reading at [`open`].
 
 use crate::framing::send_frame;
-use crate::greeting::Wired;
 use crate::limits::{CONNECTION_WINDOW_BYTES, HEADER_BYTES_MAX, PeerTiming, STREAM_WINDOW_BYTES};
 use crate::outbox::Outbox;
 use bytes::{BufMut, Bytes, BytesMut};
 use cortado_peer::{TRACEPARENT, TraceContext};
+use cortado_peer_security::Wired;
 use h2::client::{Connection, ResponseFuture, SendRequest};
 use h2::{Ping, PingPong, SendStream};
 use http::{Method, Request};

@@ -142,6 +142,10 @@ impl Peers for HttpPeers {
     fn peer(&self, node: NodeId) -> Option<Arc<dyn Peer>> {
         self.book.load().get(&node).map(|peer| Arc::clone(peer) as Arc<dyn Peer>)
     }
+
+    fn nodes(&self) -> Vec<NodeId> {
+        self.book.load().keys().copied().collect()
+    }
 }
 
 impl HttpPeer {

@@ -4,7 +4,7 @@
 
 use crate::codec::RefusedPeer;
 use crate::framing::{ROOM_BYTES, Room};
-use crate::greeting::{Welcomed, welcome};
+use crate::greeting::{EXPIRED, Welcomed, called, passes, welcome};
 use crate::identity::{PeerIdentity, Speaker};
 use crate::limits::{
     CONNECTIONS_MAX, CONNECTIONS_OF_NODE_MAX, GREETINGS_MAX, GREETINGS_OF_ADDRESS_MAX, PeerTiming,
@@ -12,7 +12,7 @@ use crate::limits::{
 use crate::serving::{Ending, Serving};
 use cortado_model::{NodeId, NodeIncarnation, with_causes};
 use cortado_peer::Peer;
-use cortado_peer_security::{Security, SecurityError};
+use cortado_peer_security::{GossipDoor, NodeProtocol, Security, SecurityError};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::io;
@@ -51,7 +51,7 @@ pub enum ListenError {
 }
 
 /// What other nodes make a node hold now, beside its limits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PeerServerUsage {
     /// Connections of nodes that have proven who they are.
     pub connections: usize,
@@ -85,6 +85,23 @@ impl PeerServer {
         timing: PeerTiming,
         serves: Arc<dyn Peer>,
     ) -> Result<PeerServer, ListenError> {
+        PeerServer::start_beside(me, listen, security, timing, serves, None).await
+    }
+
+    /// The same on a port that is also gossip's.
+    ///
+    /// * `gossip`: takes the connections that speak it.
+    ///
+    /// # Errors
+    /// See [`ListenError`].
+    pub async fn start_beside(
+        me: PeerIdentity,
+        listen: SocketAddr,
+        security: Security,
+        timing: PeerTiming,
+        serves: Arc<dyn Peer>,
+        gossip: Option<GossipDoor>,
+    ) -> Result<PeerServer, ListenError> {
         if !security.allows(listen) {
             let error = match security {
                 Security::Secret { .. } => SecurityError::NotPrivate { address: listen },
@@ -103,6 +120,7 @@ impl PeerServer {
             speaker,
             timing,
             serves,
+            gossip,
             greetings: Mutex::default(),
             room: Arc::new(Room::new()),
             warned: Mutex::default(),
@@ -150,6 +168,7 @@ struct Shared {
     speaker: Speaker,
     timing: PeerTiming,
     serves: Arc<dyn Peer>,
+    gossip: Option<GossipDoor>,
     /// Connections of each address that have not proven yet who they are.
     greetings: Mutex<BTreeMap<IpAddr, usize>>,
     room: Arc<Room>,
@@ -217,10 +236,21 @@ impl Shared {
             |node, life| Caller::admit(self, node, life).map(|admitted| caller = Some(admitted));
         let greeted = async {
             tcp.set_nodelay(true)?;
-            welcome(tcp, &self.speaker, admits).await
+            let called = called(tcp, &self.speaker, self.gossip.is_some()).await?;
+            match (called.protocol, &self.gossip) {
+                (NodeProtocol::Gossip, Some(gossip)) => {
+                    if gossip.try_send(called.stream).is_err() {
+                        debug!(client = %from, "gossip stream closed: there are too many");
+                    }
+                    Ok(None)
+                }
+                (NodeProtocol::Gossip | NodeProtocol::Peer, _) => {
+                    welcome(called, &self.speaker, admits).await.map(Some)
+                }
+            }
         };
         match timeout(self.timing.greet, greeted).await {
-            Ok(Ok(welcomed)) => caller.map(|caller| (welcomed, caller)),
+            Ok(Ok(welcomed)) => welcomed.zip(caller),
             Ok(Err(error)) => {
                 let error = with_causes(&error);
                 if self.may_warn() {
@@ -252,11 +282,14 @@ impl Shared {
     }
 
     async fn serve(&self, welcomed: Welcomed, ends: watch::Receiver<Ending>) {
-        let Welcomed { wired, node, incarnation } = welcomed;
+        let Welcomed { wired, node, incarnation, expiry } = welcomed;
         debug!(%node, %incarnation, "peer connected");
         let (serves, room) = (Arc::clone(&self.serves), Arc::clone(&self.room));
         let serving = Serving { node, serves, room, timing: self.timing };
-        let reason = serving.run(wired, ends).await;
+        let reason = tokio::select! {
+            reason = serving.run(wired, ends) => reason,
+            () = passes(expiry) => EXPIRED.to_owned(),
+        };
         debug!(%node, %incarnation, reason, "peer disconnected");
     }
 }

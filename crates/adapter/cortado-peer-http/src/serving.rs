@@ -4,7 +4,6 @@
 
 use crate::codec::{RefusedCall, WireAnswer, WireCall, WireError, WireReply, decode_message};
 use crate::framing::{FrameReader, FramingError, Room, send_frame};
-use crate::greeting::Wired;
 use crate::limits::{
     CONNECTION_WINDOW_BYTES, FRAME_BYTES_MAX, HEADER_BYTES_MAX, PeerTiming, STREAM_WINDOW_BYTES,
     STREAMS_MAX, TASKS_MAX,
@@ -13,6 +12,7 @@ use crate::open_connection::{CALL_PATH, TELL_PATH, ping};
 use bytes::Bytes;
 use cortado_model::{NodeId, with_causes};
 use cortado_peer::{CallError, Peer, TRACEPARENT, TraceContext};
+use cortado_peer_security::Wired;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
 use http::{Request, Response, StatusCode};

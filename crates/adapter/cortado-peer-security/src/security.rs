@@ -3,13 +3,14 @@
 //!
 //! Start reading at [`RawSecurity::validate`].
 
+use crate::expiry::CertificateExpiry;
 use crate::secret::{PeerSecret, SECRET_BYTES_MIN};
 use crate::tls::{TlsError, TlsFiles, TlsIdentity};
 use std::fmt::Display;
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// How a node proves to others who it is.
@@ -22,6 +23,8 @@ pub enum Security {
     Secret {
         /// The secret.
         secret: PeerSecret,
+        /// The file that holds it, to be read again.
+        file: Option<PathBuf>,
         /// Nobody but the nodes is on the network between them.
         private: bool,
     },
@@ -40,7 +43,7 @@ pub struct RawSecurity {
     pub peer_key_file: Option<PathBuf>,
     /// See [`TlsFiles::domain`].
     pub peer_domain: Option<String>,
-    /// Holds the secret, 32 bytes or more.
+    /// Holds the secret, 32 bytes or more; during a rotation several, one in each line.
     pub peer_secret_file: Option<PathBuf>,
     /// The network between the nodes is private: nobody but them is on it.
     pub peer_network_private: bool,
@@ -91,8 +94,8 @@ pub enum SecurityError {
     },
     /// The secret can be guessed.
     #[error(
-        "peer_secret_file {} holds fewer than {SECRET_BYTES_MIN} bytes: write a random one, such \
-         as `openssl rand -hex 32` prints", .path.display()
+        "peer_secret_file {} holds a secret of fewer than {SECRET_BYTES_MIN} bytes, or more than \
+         four: write a random one, such as `openssl rand -hex 32` prints", .path.display()
     )]
     ShortSecret {
         /// The file.
@@ -130,13 +133,12 @@ impl RawSecurity {
         if !self.peer_network_private && !listen.ip().is_loopback() {
             return Err(SecurityError::NotPrivate { address: listen });
         }
-        match fs::read(&path) {
-            Ok(bytes) => match PeerSecret::new(&bytes) {
-                Some(secret) => Ok(Security::Secret { secret, private: self.peer_network_private }),
-                None => Err(SecurityError::ShortSecret { path }),
-            },
-            Err(source) => Err(SecurityError::SecretFile { path, source }),
-        }
+        let bytes = read_secret(&path)?;
+        let Some(secret) = PeerSecret::new(&bytes) else {
+            return Err(SecurityError::ShortSecret { path });
+        };
+        let private = self.peer_network_private;
+        Ok(Security::Secret { secret, file: Some(path), private })
     }
 
     fn tls_files(&self) -> Result<Option<TlsFiles>, SecurityError> {
@@ -158,6 +160,31 @@ impl RawSecurity {
 }
 
 impl Security {
+    /// Reads the files again. What begins from now on is proven by what they hold now.
+    ///
+    /// # Errors
+    /// See [`SecurityError`]: then what was read before still counts.
+    pub fn reload(&self) -> Result<(), SecurityError> {
+        match self {
+            Security::Loopback | Security::Secret { file: None, .. } => Ok(()),
+            Security::Secret { secret, file: Some(path), .. } => {
+                if secret.replace(&read_secret(path)?) {
+                    return Ok(());
+                }
+                Err(SecurityError::ShortSecret { path: path.clone() })
+            }
+            Security::Certificate(tls) => Ok(tls.reload()?),
+        }
+    }
+
+    /// Until when this node's own certificate is valid; `None` without one.
+    pub fn expiry(&self) -> Option<CertificateExpiry> {
+        match self {
+            Security::Loopback | Security::Secret { .. } => None,
+            Security::Certificate(tls) => tls.expiry(),
+        }
+    }
+
     /// Whether an address may be listened on or called: without certificates and a private network
     /// only this machine's own.
     pub fn allows(&self, address: SocketAddr) -> bool {
@@ -168,6 +195,11 @@ impl Security {
             Security::Secret { private: true, .. } | Security::Certificate(_) => true,
         }
     }
+}
+
+fn read_secret(path: &Path) -> Result<Vec<u8>, SecurityError> {
+    let failed = |source| SecurityError::SecretFile { path: path.to_owned(), source };
+    fs::read(path).map_err(failed)
 }
 
 #[cfg(test)]
@@ -203,7 +235,7 @@ mod tests {
         check(secret(long.clone()), "127.0.0.1:0", "PeerSecret");
         check(secret(long.clone()), everywhere, "peer_network_private = true");
         check(private(long.clone()), everywhere, "PeerSecret");
-        check(private(write("short", "secret")), everywhere, "fewer than 32 bytes");
+        check(private(write("short", "secret")), everywhere, "of fewer than 32 bytes");
         check(private(folder.path().join("none")), everywhere, "cannot read peer_secret_file");
         let ca = RawSecurity { peer_ca_file: Some(long.clone()), ..RawSecurity::default() };
         check(ca.clone(), everywhere, "set peer_certificate_file");
@@ -214,5 +246,29 @@ mod tests {
         };
         check(all.clone(), everywhere, "holds no certificate");
         check(RawSecurity { peer_secret_file: Some(long), ..all }, everywhere, "not both");
+    }
+
+    #[test]
+    fn a_secret_is_read_again_and_kept_if_the_file_is_none() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("secret");
+        fs::write(&path, "0123456789abcdef0123456789abcdef").expect("written");
+        let raw = RawSecurity { peer_secret_file: Some(path.clone()), ..RawSecurity::default() };
+        let listen = "127.0.0.1:0".parse().expect("an address");
+        let security = raw.validate(NODE, listen).expect("a good secret");
+        let Security::Secret { secret, .. } = &security else { panic!("{security:?}") };
+        let keys = secret.keys(cortado_model::ClusterUuid(1), "peer");
+        let mac = || keys.proving().mac(&[b"hello"]);
+        let first = mac();
+        fs::write(&path, "fedcba9876543210fedcba9876543210").expect("written");
+        security.reload().expect("a good secret");
+        let second = mac();
+        assert_ne!(second, first);
+        fs::write(&path, "short").expect("written");
+        let refused = security.reload().expect_err("too short").to_string();
+        assert!(refused.contains("fewer than 32 bytes"), "{refused}");
+        fs::remove_file(&path).expect("removed");
+        assert!(security.reload().expect_err("gone").to_string().contains("cannot read"));
+        assert_eq!(mac(), second);
     }
 }

@@ -3,8 +3,11 @@
 //! TLS 1.3, both sides with a certificate of the cluster's own authority. Start reading at
 //! [`TlsIdentity::load`].
 
+use crate::expiry::CertificateExpiry;
+use crate::verifier::AnyNode;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use cortado_model::NodeId;
+use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
@@ -63,7 +66,12 @@ pub struct TlsIdentity {
 /// One state of the files, for each protocol.
 struct TlsConfigs {
     called: [Arc<ServerConfig>; 2],
+    /// For a port on which both are spoken.
+    called_either: Arc<ServerConfig>,
     calling: [Arc<ClientConfig>; 2],
+    /// Where it is not known what the other node is called.
+    calling_any: [Arc<ClientConfig>; 2],
+    expiry: Option<CertificateExpiry>,
 }
 
 /// Why certificates cannot be used. What was used before still is.
@@ -148,9 +156,23 @@ impl TlsIdentity {
         Arc::clone(&self.current.load().called[protocol as usize])
     }
 
-    /// How this node speaks when it calls.
-    pub fn calling(&self, protocol: NodeProtocol) -> Arc<ClientConfig> {
-        Arc::clone(&self.current.load().calling[protocol as usize])
+    /// How this node speaks when it is called on a port that is for both protocols.
+    pub fn called_either(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.current.load().called_either)
+    }
+
+    /// How this node speaks when it calls `node`; 0 if it knows an address only. One that has no
+    /// name yet has not registered: any certificate of the cluster's authorities will do for it.
+    pub fn calling(&self, protocol: NodeProtocol, node: NodeId) -> Arc<ClientConfig> {
+        let current = self.current.load();
+        let is_any = node == NodeId(0) || self.is_without_name(node);
+        let configs = if is_any { &current.calling_any } else { &current.calling };
+        Arc::clone(&configs[protocol as usize])
+    }
+
+    /// Until when this node's own certificate, and those between it and the authority, are valid.
+    pub fn expiry(&self) -> Option<CertificateExpiry> {
+        self.current.load().expiry
     }
 
     /// The name that a node's certificate must have.
@@ -162,6 +184,16 @@ impl TlsIdentity {
 
     fn is_without_name(&self, node: NodeId) -> bool {
         self.named.load().as_ref().is_some_and(|named| !named.contains_key(&node))
+    }
+
+    /// What a connection speaks on a port that is for both protocols.
+    ///
+    /// * `agreed`: what both sides have agreed upon in ALPN.
+    pub fn spoken(agreed: Option<&[u8]>) -> NodeProtocol {
+        match agreed {
+            Some(name) if name == NodeProtocol::Gossip.name() => NodeProtocol::Gossip,
+            Some(_) | None => NodeProtocol::Peer,
+        }
     }
 
     /// Whether a certificate, which is valid, names `node`.
@@ -204,7 +236,9 @@ fn load_configs(files: &TlsFiles, node: &str) -> Result<TlsConfigs, TlsError> {
     let refused = |source| TlsError::Certificate { name: name.clone(), source };
     let roots = Arc::new(authorities(&files.ca)?);
     let provider = Arc::new(ring::default_provider());
-    check_own(&roots, &provider, &chain, &server_name, &files.ca)?.map_err(refused)?;
+    let expiry = CertificateExpiry::of_chain(&chain);
+    let server_verifier = server_verifier(&roots, &provider, &files.ca)?;
+    check_own(&server_verifier, &chain, &server_name).map_err(refused)?;
     let verifier =
         WebPkiClientVerifier::builder_with_provider(Arc::clone(&roots), Arc::clone(&provider));
     let verifier = verifier.build().map_err(|error| authority(&files.ca, error))?;
@@ -223,36 +257,46 @@ fn load_configs(files: &TlsFiles, node: &str) -> Result<TlsConfigs, TlsError> {
     calling.resumption = Resumption::disabled();
     called.session_storage = Arc::new(NoServerSessionStorage {});
     called.send_tls13_tickets = 0;
+    let mut calling_any = calling.clone();
+    calling_any.dangerous().set_certificate_verifier(Arc::new(AnyNode(server_verifier)));
     let both = [NodeProtocol::Peer, NodeProtocol::Gossip];
+    let mut called_either = called.clone();
+    called_either.alpn_protocols = both.map(|protocol| protocol.name().to_vec()).to_vec();
+    let called_either = Arc::new(called_either);
     let called = both.map(|protocol| {
         let mut called = called.clone();
         called.alpn_protocols = vec![protocol.name().to_vec()];
         Arc::new(called)
     });
-    let calling = both.map(|protocol| {
-        let mut calling = calling.clone();
-        calling.alpn_protocols = vec![protocol.name().to_vec()];
-        Arc::new(calling)
+    let [calling, calling_any] = [calling, calling_any].map(|calling| {
+        both.map(|protocol| {
+            let mut calling = calling.clone();
+            calling.alpn_protocols = vec![protocol.name().to_vec()];
+            Arc::new(calling)
+        })
     });
-    Ok(TlsConfigs { called, calling })
+    Ok(TlsConfigs { called, called_either, calling, calling_any, expiry })
+}
+
+fn server_verifier(
+    roots: &Arc<RootCertStore>,
+    provider: &Arc<CryptoProvider>,
+    ca: &Path,
+) -> Result<Arc<WebPkiServerVerifier>, TlsError> {
+    let verifier =
+        WebPkiServerVerifier::builder_with_provider(Arc::clone(roots), Arc::clone(provider));
+    verifier.build().map_err(|error| authority(ca, error))
 }
 
 /// Whether the other nodes would accept the node's own certificate now: a mistake is told at once,
 /// by the node that has made it.
 fn check_own(
-    roots: &Arc<RootCertStore>,
-    provider: &Arc<CryptoProvider>,
+    verifier: &WebPkiServerVerifier,
     chain: &[CertificateDer<'static>],
     name: &ServerName<'_>,
-    ca: &Path,
-) -> Result<Result<(), rustls::Error>, TlsError> {
-    let verifier =
-        WebPkiServerVerifier::builder_with_provider(Arc::clone(roots), Arc::clone(provider));
-    let verifier = verifier.build().map_err(|error| authority(ca, error))?;
-    let Some((own, between)) = chain.split_first() else { return Ok(Ok(())) };
-    use rustls::client::danger::ServerCertVerifier;
-    let verified = verifier.verify_server_cert(own, between, name, &[], UnixTime::now());
-    Ok(verified.map(drop))
+) -> Result<(), rustls::Error> {
+    let Some((own, between)) = chain.split_first() else { return Ok(()) };
+    verifier.verify_server_cert(own, between, name, &[], UnixTime::now()).map(drop)
 }
 
 fn authorities(path: &Path) -> Result<RootCertStore, TlsError> {

@@ -15,6 +15,9 @@ use group::Group;
 use std::collections::VecDeque;
 use std::io::Write;
 
+/// The kind of what nodes tell of how they are.
+const HEALTH: &str = "health";
+
 /// What `cortado explain` is told.
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArguments {
@@ -146,9 +149,13 @@ impl Subject {
         Ok(Subject { database: database.to_owned(), partition: Some(partition) })
     }
 
+    /// A partition is concerned by what was decided about its database, too, and by how nodes are.
     fn concerns(&self, event: &EventAnswer) -> bool {
-        event.database.as_ref() == Some(&self.database)
-            && (self.partition.is_none() || event.partition == self.partition)
+        let Some(database) = &event.database else {
+            return self.partition.is_some() && event.kind == HEALTH;
+        };
+        let of_all = self.partition.is_none() || event.partition.is_none();
+        *database == self.database && (of_all || event.partition == self.partition)
     }
 }
 
@@ -169,7 +176,7 @@ fn for_people(group: &Group) -> String {
 pub(crate) const HELP: &str = "\
 Examples:
   cortado explain                the last 20 decisions
-  cortado explain geo/3          what happened to partition 3
+  cortado explain geo/3          what happened to partition 3, or did not, and how nodes were
   cortado explain --after ID --output json
 
 The journal has every decision that the server made by itself: the evidence, how a person
@@ -197,6 +204,13 @@ mod tests {
         let concerns = |text| Subject::parse(text).expect("a subject").concerns(&event);
         assert!(concerns("geo") && concerns("geo/3"));
         assert!(!concerns("geo/4") && !concerns("other"));
+        let of_all = EventAnswer { partition: None, ..event.clone() };
+        let subject = |text| Subject::parse(text).expect("a subject");
+        assert!(subject("geo/4").concerns(&of_all) && !subject("other/4").concerns(&of_all));
+        let of_node = EventAnswer { database: None, kind: HEALTH.to_owned(), ..of_all.clone() };
+        assert!(subject("geo/4").concerns(&of_node) && !subject("geo").concerns(&of_node));
+        let other = EventAnswer { kind: "node_started".to_owned(), ..of_node };
+        assert!(!subject("geo/4").concerns(&other));
         assert!(Subject::parse("geo/x").is_err());
         let text = for_people(&Group::of(event));
         assert!(text.contains("n1  geo/3  claimed\n    because  silence\n"), "{text}");

@@ -2,6 +2,7 @@
 //!
 //! Start reading at [`run`]; what runs is [`ServedNode`].
 
+mod gossiping;
 mod node_directory;
 mod node_store;
 mod running;
@@ -15,7 +16,7 @@ use crate::failure::{Exit, Failure};
 use crate::kafka_arguments::KafkaMember;
 use crate::logging::{self, LogFormat};
 use crate::service_manager::{Notice, notify};
-use crate::stop_signals::StopSignals;
+use crate::stop_signals::{ReloadSignal, StopSignals};
 use crate::terminal::stdout;
 use clap::{Args, ValueHint};
 use running::ServedNode;
@@ -42,12 +43,17 @@ pub(crate) struct ServeArguments {
     /// Where clients reach this process, if not where it listens
     #[arg(long, value_name = "URL", env = "CORTADO_ADVERTISE")]
     advertise: Option<String>,
-    /// Address to listen on for other nodes [default: 127.0.0.1:7172]
+    /// Address to listen on for other nodes, TCP and UDP [default: 127.0.0.1:7172; of a router, a
+    /// free port where it listens for clients]
     #[arg(long, value_name = "HOST:PORT", env = "CORTADO_PEER_LISTEN")]
     peer_listen: Option<String>,
     /// Where other nodes reach this one, if not where it listens for them
     #[arg(long, value_name = "HOST:PORT", env = "CORTADO_PEER_ADVERTISE")]
     peer_advertise: Option<String>,
+    /// Address of another node, for as long as the log does not tell where they are; repeated, or
+    /// separated by commas
+    #[arg(long = "seed", value_name = "HOST:PORT", env = "CORTADO_SEEDS", value_delimiter = ',')]
+    seeds: Vec<String>,
     /// Brokers of the log, one or more, separated by commas
     #[arg(long, value_name = "HOST:PORT,…", env = "CORTADO_KAFKA")]
     kafka: Option<String>,
@@ -154,7 +160,7 @@ pub(crate) fn run(arguments: ServeArguments) -> Result<Exit, Failure> {
 }
 
 fn raw(arguments: ServeArguments) -> RawServe {
-    let allow_hosts = arguments.allow_hosts;
+    let ServeArguments { allow_hosts, seeds, .. } = arguments;
     RawServe {
         node: arguments.node,
         role: arguments.role,
@@ -163,6 +169,7 @@ fn raw(arguments: ServeArguments) -> RawServe {
         advertise: arguments.advertise,
         peer_listen: arguments.peer_listen,
         peer_advertise: arguments.peer_advertise,
+        seeds: (!seeds.is_empty()).then_some(seeds),
         kafka: arguments.kafka.map(KafkaMember::Brokers),
         prefix: arguments.prefix,
         allow_unreplicated_log: arguments.allow_unreplicated_log,
@@ -179,10 +186,11 @@ fn raw(arguments: ServeArguments) -> RawServe {
 }
 
 async fn serve(settings: ServeSettings, log_format: LogFormat) -> Result<Exit, Failure> {
-    let mut signals = StopSignals::listen()?;
+    let mut signals = StopSignals::listen_beside_reload()?;
+    let mut reload = ReloadSignal::listen()?;
     let what = match &settings.is {
         Is::Node(node) => format!("node {}", node.description.name),
-        Is::Router => "router".to_owned(),
+        Is::Router(_) => "router".to_owned(),
     };
     let running = tokio::select! {
         started = ServedNode::start(settings) => started?,
@@ -193,6 +201,7 @@ async fn serve(settings: ServeSettings, log_format: LogFormat) -> Result<Exit, F
     let _ = greet(&running, &what);
     let refused = tokio::select! {
         () = tell_when_ready(&running) => None,
+        () = reload_when_told(&running, &mut reload) => None,
         () = signals.next() => None,
         why = running.refused() => Some(why),
     };
@@ -216,6 +225,14 @@ async fn tell_when_ready(running: &ServedNode) {
     std::future::pending().await
 }
 
+/// Reads certificates and secrets again whenever that is ordered. Never ends.
+async fn reload_when_told(running: &ServedNode, reload: &mut ReloadSignal) {
+    loop {
+        reload.next().await;
+        running.reload();
+    }
+}
+
 /// Says where it listens. Programs wait for the line `listening on`.
 fn greet(running: &ServedNode, what: &str) -> io::Result<()> {
     let url = running.url();
@@ -237,13 +254,13 @@ Examples:
   cortado serve --config /etc/cortado.toml
   cortado serve --kafka broker1:9092 --role router --listen 127.0.0.1:7173
 
-A node finds all others by the log: it needs no list of them. Its name stays with its data
+A node finds all others by the log: it needs no list of them (but see --seed). Its name stays with its data
 directory; if that is lost, `cortado node replace NAME` lets a new one take its place. A
 router finds the node that a request is for, and keeps nothing.
 
-/readyz answers 200 when the node has registered and its replicas work. SIGINT, SIGTERM and
-SIGHUP end a process in order: its leaderships go to other nodes first. Under systemd,
-Type=notify works.
+/readyz answers 200 when the node has registered and its replicas work. SIGINT and SIGTERM end
+a process in order: its leaderships go to other nodes first. SIGHUP lets it read its
+certificates and secrets again. Under systemd, Type=notify works.
 
 Beyond loopback, nodes prove to one another who they are: with certificates
 (--peer-ca-file, --peer-certificate-file, --peer-key-file), or with a secret

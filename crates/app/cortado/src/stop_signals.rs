@@ -1,6 +1,7 @@
-//! SIGINT, SIGTERM and SIGHUP: the first asks to end in order, the second ends at once.
+//! SIGINT, SIGTERM and SIGHUP: the first asks to end in order, the second ends at once. To a server
+//! that reads files again, SIGHUP says to do so.
 //!
-//! Start reading at [`StopSignals`].
+//! Start reading at [`StopSignals`] and [`ReloadSignal`].
 
 use crate::failure::Failure;
 use std::{fs, future, process};
@@ -31,6 +32,17 @@ impl StopSignals {
         })
     }
 
+    /// The same for a process that SIGHUP does not end; see [`ReloadSignal`].
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub(crate) fn listen_beside_reload() -> Result<StopSignals, Failure> {
+        let listen = |kind| signal(kind).map_err(Failure::new);
+        let (interrupt, terminate) = (SignalKind::interrupt(), SignalKind::terminate());
+        let (interrupt, terminate) = (listen(interrupt)?, listen(terminate)?);
+        Ok(StopSignals { interrupt, terminate, hang_up: None })
+    }
+
     /// Waits for the next of any.
     pub(crate) async fn next(&mut self) {
         let StopSignals { interrupt, terminate, hang_up } = self;
@@ -54,6 +66,26 @@ impl StopSignals {
             warn!("ended at once: the next start reads the log from its checkpoints");
             process::exit(1);
         });
+    }
+}
+
+/// SIGHUP, as the order to read files again.
+#[derive(Debug)]
+pub(crate) struct ReloadSignal(Signal);
+
+impl ReloadSignal {
+    /// Takes the signal over.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub(crate) fn listen() -> Result<ReloadSignal, Failure> {
+        signal(SignalKind::hangup()).map(ReloadSignal).map_err(Failure::new)
+    }
+
+    /// Waits for the next order.
+    pub(crate) async fn next(&mut self) {
+        // It ends with the process.
+        self.0.recv().await;
     }
 }
 

@@ -5,6 +5,10 @@
 #![allow(clippy::unwrap_used, reason = "a failed step of a story is a failed test")]
 
 mod harness;
+#[path = "serve/layers.rs"]
+mod layers;
+#[path = "serve/rotation.rs"]
+mod rotation;
 
 use cortado_kafka_brokers::{KafkaBrokers, Pace, brokers_for_test};
 use harness::http::Http;

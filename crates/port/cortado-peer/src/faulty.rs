@@ -37,6 +37,10 @@ impl Peers for FaultyPeers {
         let peer = self.peers.peer(node)?;
         Some(Arc::new(FaultyPeer { asking, asked: node, peer, faults }))
     }
+
+    fn nodes(&self) -> Vec<NodeId> {
+        self.peers.nodes()
+    }
 }
 
 struct FaultyPeer {

@@ -97,6 +97,8 @@ pub struct SelfAwareness {
     pub suspected: u64,
     /// How many of its probes were answered by no way.
     pub unanswered: u64,
+    /// How many of them one after another, up to now: whoever it was that was probed.
+    pub unanswered_running: u32,
     /// How late its last timer was.
     pub late_ms: u64,
 }
@@ -104,6 +106,13 @@ pub struct SelfAwareness {
 impl SelfAwareness {
     /// The highest score.
     pub const SCORE_MAX: u8 = 8;
+
+    /// Whether no other node answers this one: several in a row have not, whom it asked in turn.
+    pub fn hears_nobody(&self) -> bool {
+        /// Of few nodes, two that are dead may be probed one after the other.
+        const IN_A_ROW: u32 = 3;
+        self.unanswered_running >= IN_A_ROW
+    }
 }
 
 /// Gossip within one process: who has joined is alive until it leaves.

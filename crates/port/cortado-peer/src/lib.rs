@@ -38,9 +38,9 @@ pub use gossip::{
 };
 pub use leader::KnownLeader;
 pub use memory::{Membership, MemoryPeers};
-pub use message::{Message, Progress, ReplicaProgress};
+pub use message::{Message, Progress, Reach, ReplicaProgress};
 pub use network::{
-    MemoryNetwork, PeerLife, PeerNetwork, PeerPlace, PeerPlaceError, PeerWhereabouts,
+    MemoryNetwork, PeerLife, PeerNetwork, PeerPlace, PeerPlaceError, PeerWhereabouts, PlaceUsage,
 };
 pub use order::{HandOff, HandOffAnswer, VerifyAnswer};
 pub use peer_progress::{LifeNumber, PeerProgress};
@@ -68,6 +68,9 @@ pub trait Peers: Send + Sync + 'static {
     ///
     /// It may reach one life of the node only: ask for it anew for each call.
     fn peer(&self, node: NodeId) -> Option<Arc<dyn Peer>>;
+
+    /// The nodes of which it is known how they could be reached, in ascending order.
+    fn nodes(&self) -> Vec<NodeId>;
 }
 
 /// What a node does for others: served by the node itself, and called through an adapter that

@@ -64,6 +64,12 @@ impl Peers for MemoryPeers {
     fn peer(&self, node: NodeId) -> Option<Arc<dyn Peer>> {
         self.members.load().get(&node).map(|member| Arc::clone(member) as Arc<dyn Peer>)
     }
+
+    fn nodes(&self) -> Vec<NodeId> {
+        let mut nodes: Vec<NodeId> = self.members.load().keys().copied().collect();
+        nodes.sort_unstable();
+        nodes
+    }
 }
 
 impl Drop for Membership {

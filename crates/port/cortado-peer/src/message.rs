@@ -37,6 +37,20 @@ pub enum Message {
         /// Where it ends.
         end: LogOffset,
     },
+    /// Which nodes requests reach.
+    Reach(Reach),
+}
+
+/// Which nodes the requests of a node or router have reached lately, and which they have not:
+/// evidence for who judges whether those live. A node to which nothing was sent is in neither.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reach {
+    /// Whose requests.
+    pub by: NodeId,
+    /// They have not reached these, and have been answered by none of them since.
+    pub failed: Vec<NodeId>,
+    /// These have answered again, after they had not been reached.
+    pub served: Vec<NodeId>,
 }
 
 /// How far a node's replicas are, as far as the other node has not heard of it. Told in a steady

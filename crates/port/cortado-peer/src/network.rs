@@ -3,8 +3,8 @@
 //! A component of the process: within one process by memory, between machines by an adapter. Start
 //! reading at [`PeerNetwork`].
 
-use crate::{Membership, MemoryPeers, Peer, Peers, Pending};
-use cortado_model::{ClusterUuid, NodeId, NodeIncarnation};
+use crate::{Gossip, Membership, MemoryPeers, Peer, Peers, Pending};
+use cortado_model::{ClusterUuid, DirectoryUuid, NodeId, NodeIncarnation};
 use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,6 +12,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub trait PeerNetwork: Send + Sync + 'static {
     /// Gives a life its place. It may ask others at once; they reach it when it serves.
     fn enter(&self, life: PeerLife) -> Arc<dyn PeerPlace>;
+
+    /// Which cluster the nodes are of that this process was told to ask; `None` if none answers.
+    /// For a process that does not find it in the log.
+    fn seek_cluster(&self) -> Pending<'_, Option<ClusterUuid>>;
 }
 
 /// One life's place in the network, until it leaves.
@@ -27,6 +31,16 @@ pub trait PeerPlace: Send + Sync + 'static {
 
     /// Where the others are to look for it, once it serves; empty where they need not be told.
     fn address(&self) -> String;
+
+    /// What it hears of the others by gossip, once it serves; `None` where nodes do not gossip.
+    fn gossip(&self) -> Option<Arc<dyn Gossip>> {
+        None
+    }
+
+    /// How its connections are.
+    fn usage(&self) -> PlaceUsage {
+        PlaceUsage::default()
+    }
 
     /// The nodes that there are, and where: replaces what was said before.
     fn know(&self, nodes: &[PeerWhereabouts]);
@@ -45,8 +59,29 @@ pub struct PeerLife {
     pub node: NodeId,
     /// Which one.
     pub incarnation: NodeIncarnation,
+    /// In which data directory; a router has none.
+    pub directory: DirectoryUuid,
     /// Whether others ask it. A router asks, and is not asked.
     pub is_asked: bool,
+}
+
+/// What a place holds, beside its limits. All 0 within one process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PlaceUsage {
+    /// Other nodes that are connected to, of those whose places are known.
+    pub connected: usize,
+    /// Other nodes whose places are known.
+    pub known: usize,
+    /// Connections of other nodes and routers.
+    pub connections: usize,
+    /// How many there may be.
+    pub connections_max: usize,
+    /// Bytes of what others ask that are being received or worked on.
+    pub frame_bytes: usize,
+    /// How many there may be.
+    pub frame_bytes_max: usize,
+    /// Until when the own certificate is valid, in seconds since 1970; 0 without one.
+    pub certificate_expiry_s: u64,
 }
 
 /// Where a node says that its peers find it.
@@ -54,10 +89,12 @@ pub struct PeerLife {
 pub struct PeerWhereabouts {
     /// The node.
     pub node: NodeId,
-    /// What it is called.
-    pub name: String,
-    /// As its [`PeerPlace::address`] was.
-    pub address: String,
+    /// Its life, as it was registered.
+    pub incarnation: NodeIncarnation,
+    /// What it is called; `None` as long as that is not known.
+    pub name: Option<String>,
+    /// As its [`PeerPlace::address`] was; several are tried in turn.
+    pub addresses: Vec<String>,
 }
 
 /// Why a life cannot be reached.
@@ -69,6 +106,7 @@ pub struct PeerPlaceError(#[source] pub Box<dyn Error + Send + Sync>);
 #[derive(Default)]
 pub struct MemoryNetwork {
     peers: Arc<MemoryPeers>,
+    cluster: Mutex<Option<ClusterUuid>>,
 }
 
 struct MemoryPlace {
@@ -79,8 +117,14 @@ struct MemoryPlace {
 
 impl PeerNetwork for MemoryNetwork {
     fn enter(&self, life: PeerLife) -> Arc<dyn PeerPlace> {
+        *self.cluster.lock().unwrap_or_else(PoisonError::into_inner) = Some(life.cluster);
         let (peers, membership) = (Arc::clone(&self.peers), Mutex::default());
         Arc::new(MemoryPlace { peers, life, membership })
+    }
+
+    fn seek_cluster(&self) -> Pending<'_, Option<ClusterUuid>> {
+        let cluster = *self.cluster.lock().unwrap_or_else(PoisonError::into_inner);
+        Box::pin(std::future::ready(cluster))
     }
 }
 

@@ -37,21 +37,20 @@ struct Heard {
     replicas: HashMap<PartitionId, ReplicaProgress>,
 }
 
+impl Heard {
+    fn nothing(incarnation: NodeIncarnation, now: Millis) -> Heard {
+        let (heard, replicas) = (None, HashMap::new());
+        Heard { incarnation, at: now, number: 0, missed: true, heard, fit: false, replicas }
+    }
+}
+
 impl PeerProgress {
     /// A peer tells how far it is.
     ///
     /// * `now`: a steady clock; also below.
     pub fn hear(&self, progress: Progress, now: Millis) {
         let mut peers = self.write();
-        let fresh = || Heard {
-            incarnation: progress.incarnation,
-            at: now,
-            number: 0,
-            missed: true,
-            heard: None,
-            fit: false,
-            replicas: HashMap::new(),
-        };
+        let fresh = || Heard::nothing(progress.incarnation, now);
         let peer = peers.entry(progress.node).or_insert_with(fresh);
         if progress.incarnation < peer.incarnation {
             return;
@@ -70,6 +69,26 @@ impl PeerProgress {
             peer.replicas.clear();
         }
         peer.replicas.extend(progress.replicas.iter().map(|told| (told.partition, *told)));
+    }
+
+    /// A peer has answered how some replicas are. It may tell this node nothing by itself.
+    pub fn answered(
+        &self,
+        node: NodeId,
+        incarnation: NodeIncarnation,
+        replicas: impl Iterator<Item = ReplicaProgress>,
+        now: Millis,
+    ) {
+        let mut peers = self.write();
+        let peer = peers.entry(node).or_insert_with(|| Heard::nothing(incarnation, now));
+        if incarnation < peer.incarnation {
+            return;
+        }
+        if incarnation > peer.incarnation {
+            *peer = Heard::nothing(incarnation, now);
+        }
+        peer.at = now;
+        peer.replicas.extend(replicas.map(|replica| (replica.partition, replica)));
     }
 
     /// How far the replicas of `partition` are on the nodes that can be counted on.

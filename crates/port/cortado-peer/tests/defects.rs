@@ -207,6 +207,10 @@ impl Broken {
 }
 
 impl Peers for Broken {
+    fn nodes(&self) -> Vec<NodeId> {
+        self.memory.nodes()
+    }
+
     fn peer(&self, node: NodeId) -> Option<Arc<dyn Peer>> {
         let peer = self.found(node);
         if peer.is_none() && !self.has(Defect::ReachesStrangers) {

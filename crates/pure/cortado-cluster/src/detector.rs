@@ -110,6 +110,11 @@ pub enum Evidence {
         /// Which node.
         node: NodeId,
     },
+    /// A node has told this one something, on the way that requests take.
+    PeerHeard {
+        /// Which node.
+        node: NodeId,
+    },
     /// An own timer ran. Reported for every tick, punctual ones too.
     Lateness {
         /// How much later than it should have.
@@ -142,6 +147,8 @@ const STRIKES_MAX: u64 = 3;
 /// A node that is restarted or repaired in this time costs no snapshots; and for so long, logs
 /// keep what it lacks.
 const AWAY_MS: u64 = 15 * 60 * 1_000;
+/// This part of a limit after the log, peers have had the time to find out, too.
+const PEERS_LATER_PART: u64 = 2;
 /// So many limits more than a dead leader, a gray one is borne with.
 const GRAY_LIMITS: u64 = 3;
 /// After so many limits without evidence a gauge is as if there had never been any: who leads
@@ -212,6 +219,7 @@ impl Detector {
                 self.peers.fail(now, node, by, self.settings.dead_after_ms);
             }
             Evidence::RequestServed { node } => self.peers.reach(node),
+            Evidence::PeerHeard { node } => self.peers.hear_from(now, node),
         }
     }
 
@@ -231,9 +239,16 @@ impl Detector {
         let sight = self.peers.sight(now, node, life, self.settings.dead_after_ms);
         match (self.standing(now, node), sight) {
             (Standing::Dead(death), PeerSight::Unknown) => NodeVerdict::Gone(death),
-            (Standing::Dead(death), PeerSight::Gone(loss)) => {
+            (Standing::Dead(death), PeerSight::Gone(loss) | PeerSight::Suspected(loss)) => {
                 let at = death.at.max(loss.since);
                 NodeVerdict::Gone(Death { at, peers: Some(loss), ..death })
+            }
+            // Peers find out a moment later than the log.
+            (Standing::Dead(death), PeerSight::Reached)
+                if now.since(death.at) < self.settings.dead_after_ms / PEERS_LATER_PART =>
+            {
+                let since = Millis(now.0.saturating_sub(death.silent_ms));
+                NodeVerdict::Silent { since }
             }
             (Standing::Dead(death), PeerSight::Reached) => {
                 let kind = GrayKind::LogSilent(death);
@@ -251,6 +266,15 @@ impl Detector {
             (Standing::Silent { since }, _) => NodeVerdict::Silent { since },
             (Standing::Unknown, _) => NodeVerdict::Unknown,
         }
+    }
+
+    /// What gossip says of `node`, which works all the same: it beats, this node hears from it, and
+    /// requests reach it.
+    pub fn overruled_gossip(&self, now: Millis, node: NodeId) -> Option<PeerLoss> {
+        let life = self.incarnation(node).map(|(life, _)| life);
+        let works = self.standing(now, node) == Standing::Alive;
+        let overruled = || self.peers.overruled(now, node, life, self.settings.dead_after_ms);
+        works.then(overruled).flatten()
     }
 
     /// Whether no peer has answered this node for as long as it takes to count as dead, although

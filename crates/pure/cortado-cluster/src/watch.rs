@@ -19,11 +19,12 @@ use crate::abstention::AbstainCause;
 use crate::decision::{
     Decision, StayReason, decide, decide_again_at, leader_awaited, may_hand_over,
 };
-use crate::detector::{Detector, Evidence, OwnSilence, Sickness};
+use crate::detector::{Detector, Evidence, NodeVerdict, OwnSilence, Sickness};
 use crate::explanation::{Cause, Explanation};
 use crate::settings::Settings;
 use abstaining::Abstaining;
 use alloc::collections::BTreeMap;
+use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use cortado_model::{Millis, NodeId, NodeIncarnation, PartitionId};
@@ -226,6 +227,9 @@ impl Watch {
             orders.push(WatchOrder::Sickness(sickness));
         }
         let cut_off = self.detector.is_cut_off();
+        if cut_off != self.cut_off {
+            orders.push(WatchOrder::CutOff(cut_off));
+        }
         if sickness != self.sickness || cut_off != self.cut_off || !changed.is_empty() {
             (self.sickness, self.cut_off) = (sickness, cut_off);
             self.partitions.mark_vacant();
@@ -252,12 +256,16 @@ impl Watch {
         let leadership = watched.see(now, &view, self.me);
         let no_lags = BTreeMap::new();
         let facts = watched.facts(partition, (&view, leadership), &no_lags, node);
-        let leads = facts.leads().then(|| Waiting::Leading(facts.wanted()));
-        let led = || leader_awaited(now, &facts, &self.detector).map(Waiting::Leader);
-        if let Some(waiting) = leads.or_else(led) {
+        if facts.leads() {
+            let waiting = Waiting::Leading(facts.wanted());
             self.abstaining.note(now, partition, None);
             watched.forget_asking();
             return waiting;
+        }
+        if let Some(leader) = leader_awaited(now, &facts, &self.detector) {
+            self.abstaining.note(now, partition, leaves_alone(now, leader, &self.detector));
+            watched.forget_asking();
+            return Waiting::Leader(leader);
         }
         let decision = decide(now, &facts, &self.detector);
         let settings = self.detector.settings();
@@ -337,6 +345,21 @@ impl Watch {
             last_hand_back_at: self.last_hand_back_at,
         }
     }
+}
+
+/// Why this node takes a leader for alive that something speaks against.
+fn leaves_alone(
+    now: Millis,
+    leader: NodeId,
+    detector: &Detector,
+) -> Option<(AbstainCause, String)> {
+    if detector.verdict(now, leader) == NodeVerdict::Unjudged {
+        let silence = detector.own_silence(now).map(|silence| silence.to_string());
+        return Some((AbstainCause::OwnBeatsSilent { leader }, silence.unwrap_or_default()));
+    }
+    let loss = detector.overruled_gossip(now, leader)?;
+    let evidence = format!("{loss}, but it beats, and this node hears from it");
+    Some((AbstainCause::GossipAlone { leader }, evidence))
 }
 
 /// What keeps this node from claiming, with what that rests on, if it is worth telling.

@@ -3,9 +3,9 @@
 //! Start reading at [`Decisions::explain`]; [`crate::journal`] is what is told.
 
 use crate::events::EventKind;
-use cortado_cluster::{Command, Explanation};
+use cortado_cluster::{Abstention, Command, Explanation};
 use cortado_metrics::Counter;
-use cortado_model::{NodeId, PartitionId, WallMillis};
+use cortado_model::{DatabaseId, NodeId, PartitionId, WallMillis};
 use tokio::sync::mpsc;
 
 /// Entries that wait for the journal. A failover of every partition of a node makes some
@@ -27,6 +27,8 @@ pub struct JournalEntry {
     pub(crate) time: WallMillis,
     pub(crate) node: NodeId,
     pub(crate) kind: EventKind,
+    /// The database that it is about; of an entry about a partition, that one's.
+    pub(crate) database: Option<DatabaseId>,
     pub(crate) partition: Option<PartitionId>,
     pub(crate) what: String,
     pub(crate) evidence: Vec<String>,
@@ -40,8 +42,16 @@ pub(crate) enum Manual {
     OfKind,
     /// By these commands; without the second as for all of its kind.
     Commands(Command, Option<Command>),
+    /// By handing each of some partitions of its database to a node.
+    HandOffEach(NodeId),
     /// As these texts say.
     Texts { by_hand: String, undo: String },
+}
+
+/// What an entry is about; of neither: of a node, or of the cluster.
+struct About {
+    database: Option<DatabaseId>,
+    partition: Option<PartitionId>,
 }
 
 impl Decisions {
@@ -97,6 +107,24 @@ impl Decisions {
         self.enter(self.node, kind, Some(why.partition), what, why.evidence(), manual);
     }
 
+    /// Records what this node does not do about partitions of one database.
+    ///
+    /// * `numbers`: of those partitions; not empty.
+    pub fn explain_abstention(&self, why: &Abstention, database: DatabaseId, numbers: &[u32]) {
+        let what = format!("{} does not claim: {}", why.node, why.cause);
+        let one = match numbers {
+            [number] => Some(PartitionId { database, number: *number }),
+            _ => None,
+        };
+        let manual = match one {
+            Some(partition) => Manual::Commands(why.by_hand(partition), None),
+            None => Manual::HandOffEach(why.node),
+        };
+        let (kind, evidence) = (EventKind::Health, why.evidence(numbers));
+        let about = About { database: Some(database), partition: one };
+        self.enter_about(self.node, kind, about, what, evidence, manual);
+    }
+
     fn enter(
         &self,
         node: NodeId,
@@ -106,8 +134,22 @@ impl Decisions {
         evidence: Vec<String>,
         manual: Manual,
     ) {
+        let database = partition.map(|partition| partition.database);
+        let about = About { database, partition };
+        self.enter_about(node, kind, about, what, evidence, manual);
+    }
+
+    fn enter_about(
+        &self,
+        node: NodeId,
+        kind: EventKind,
+        About { database, partition }: About,
+        what: String,
+        evidence: Vec<String>,
+        manual: Manual,
+    ) {
         let time = (self.wall_clock)();
-        let entry = JournalEntry { time, node, kind, partition, what, evidence, manual };
+        let entry = JournalEntry { time, node, kind, database, partition, what, evidence, manual };
         if self.entries.try_send(entry).is_err() {
             self.count_lost(1);
         }

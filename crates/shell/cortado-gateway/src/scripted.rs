@@ -57,6 +57,10 @@ impl Peers for OnePeer {
     fn peer(&self, node: NodeId) -> Option<Arc<dyn Peer>> {
         (node == N1).then(|| Arc::clone(&self.0))
     }
+
+    fn nodes(&self) -> Vec<NodeId> {
+        vec![N1]
+    }
 }
 
 impl ScriptedCluster {

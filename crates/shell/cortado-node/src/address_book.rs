@@ -31,8 +31,9 @@ fn whereabouts(catalog: &Catalog) -> Vec<PeerWhereabouts> {
     let is_told = |facts: &&NodeFacts| !facts.removed && !facts.description.peer_address.is_empty();
     let whereabouts = |facts: &NodeFacts| PeerWhereabouts {
         node: facts.node,
-        name: facts.name(),
-        address: facts.description.peer_address.clone(),
+        incarnation: facts.incarnation,
+        name: Some(facts.name()),
+        addresses: vec![facts.description.peer_address.clone()],
     };
     catalog.nodes().filter(is_told).map(whereabouts).collect()
 }

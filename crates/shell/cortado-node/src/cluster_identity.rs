@@ -7,6 +7,7 @@ use bytes::Bytes;
 use cortado_gateway::{BeginError, begin_log, cluster_genesis, cluster_spec, random_u128};
 use cortado_log::{Log, LogReadError, VerifyError};
 use cortado_model::{ClusterUuid, LogOffset, LogPosition, NodeId, PartitionId, WallMillis};
+use cortado_peer::PeerNetwork;
 use cortado_replica::{Body, FoldState, Frame, Genesis};
 use cortado_store::{Store, StoreError};
 use std::sync::Arc;
@@ -45,7 +46,10 @@ pub enum IdentityError {
     )]
     LogEmpty,
     /// The log was trimmed, and no store remembers whose it is.
-    #[error("the log of _cluster was trimmed, and no node's store says which cluster it is")]
+    #[error(
+        "the log of _cluster was trimmed, and neither a node's store nor another node says which \
+         cluster it is"
+    )]
     IdentityLost,
     /// A node's store belongs to another cluster than the log.
     #[error("the store of {node} belongs to cluster {store}, the log to cluster {log}")]
@@ -68,9 +72,11 @@ pub enum IdentityError {
     },
 }
 
-/// Which cluster this is: as the log says, else as a store says, else a new one.
+/// Which cluster this is: as the log says, else as a store says, else as a node says, else a new
+/// one.
 ///
 /// * `founding`: whether it may be a new one.
+/// * `network`: asks a node, if there is one to ask.
 ///
 /// # Errors
 /// See [`IdentityError`].
@@ -79,6 +85,7 @@ pub(crate) async fn identity(
     stores: &Arc<dyn StoreFactory>,
     nodes: &[NodeId],
     founding: Founding,
+    network: &dyn PeerNetwork,
 ) -> Result<ClusterUuid, IdentityError> {
     let (stored, unread) = stored(stores, nodes).await;
     let unread = unread.map(|(node, source)| IdentityError::Store { node, source });
@@ -95,6 +102,10 @@ pub(crate) async fn identity(
         check_begun(log).await?;
     }
     let cluster = logged(log).await?.or(stored.first().map(|(_, cluster)| *cluster));
+    let cluster = match cluster {
+        Some(cluster) => Some(cluster),
+        None => network.seek_cluster().await,
+    };
     let log = match cluster {
         Some(cluster) => cluster,
         None => return Err(unread.unwrap_or(IdentityError::IdentityLost)),

@@ -54,9 +54,9 @@ impl Health {
     /// Something was read in the log.
     pub(crate) fn heard(&self, sign: Evidence) {
         let mut signs = self.signs.lock();
-        if !signs.contains(&sign) {
-            signs.push(sign);
-        }
+        // What was said before something else is not what is said now.
+        signs.retain(|known| *known != sign);
+        signs.push(sign);
     }
 
     /// What has been read in the log since the last call.

@@ -6,6 +6,7 @@
 
 mod address_book;
 mod asker;
+mod catalog_seeker;
 mod changed_replicas;
 mod clock;
 mod cluster;
@@ -13,6 +14,7 @@ mod cluster_identity;
 mod components;
 mod directory;
 mod effort;
+mod gossip_follower;
 mod health;
 mod handing_over;
 mod life_standing;
@@ -29,6 +31,7 @@ mod registration;
 mod replica_handle;
 mod replica_host;
 mod replica_task;
+mod request_reach;
 mod room_watch;
 mod service;
 mod settings;

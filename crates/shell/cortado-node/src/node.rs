@@ -3,8 +3,10 @@
 //! Knows other nodes through its peers and the log alone. Start reading at [`Node::start`].
 
 use crate::address_book::keep_address_book;
+use crate::catalog_seeker::seek_catalog;
 use crate::clock::{Clock, wall};
 use crate::effort::Effort;
+use crate::gossip_follower::follow_gossip;
 use crate::handing_over::hand_over;
 use crate::health::Health;
 use crate::local_routes::LocalRoutes;
@@ -14,6 +16,7 @@ use crate::placed_replicas::{PlacedReplicas, stop_replica};
 use crate::progress_teller::tell_progress;
 use crate::registration::register;
 use crate::replica_host::{Duty, ReplicaHost};
+use crate::request_reach::{ObservedPeers, RequestReach};
 use crate::room_watch::watch_room;
 use crate::service::NodeService;
 use crate::settings::Settings;
@@ -30,7 +33,7 @@ use cortado_log::{Beats, Log};
 use cortado_model::{ClusterUuid, PartitionId};
 use cortado_peer::{Peer, PeerPlace, PeerProgress, Peers};
 use cortado_store::{Store, StoreError};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
@@ -56,6 +59,8 @@ pub(crate) struct NodeParts {
     pub(crate) metrics: Arc<NodeMetrics>,
     pub(crate) gateway_metrics: Arc<GatewayMetrics>,
     pub(crate) refusals: Arc<Refusals>,
+    /// Of its process.
+    pub(crate) reach: Arc<RequestReach>,
     /// Is told why the node cannot go on.
     pub(crate) failures: mpsc::UnboundedSender<NodeFailure>,
 }
@@ -104,7 +109,15 @@ impl Node {
     /// * `place`: where it is reached itself, if it is.
     pub(crate) fn announce(&self, place: Arc<dyn PeerPlace>) {
         let (host, address) = (&self.host, place.address());
+        if let Some(gossip) = place.gossip() {
+            if host.duty == Duty::Member {
+                host.tasks.spawn(follow_gossip(Arc::clone(host), Arc::clone(&gossip)));
+            }
+            // A life goes among the others once.
+            let _ = host.gossip.set(gossip);
+        }
         host.tasks.spawn(keep_address_book(Arc::clone(host), place));
+        host.tasks.spawn(seek_catalog(Arc::clone(host)));
         if host.duty == Duty::Member {
             host.tasks.spawn(register(Arc::clone(host), self.gateway.clone(), address));
         }
@@ -186,7 +199,10 @@ fn gateway_of(
     Gateway::new(GatewayParts {
         cluster: Arc::clone(&host.cluster),
         own: (host.duty == Duty::Member).then(own),
-        peers: Arc::clone(&host.peers),
+        peers: Arc::new(ObservedPeers {
+            peers: Arc::clone(&host.peers),
+            reach: Arc::clone(&host.reach),
+        }),
         log: Arc::clone(&host.log),
         wall_clock: wall,
         decisions: host.decisions.clone(),
@@ -238,6 +254,8 @@ fn host_of(
         cluster,
         peers: parts.peers,
         progress: PeerProgress::default(),
+        gossip: OnceLock::new(),
+        reach: parts.reach,
         decisions,
         changed: Arc::default(),
     };

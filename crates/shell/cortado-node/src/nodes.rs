@@ -10,6 +10,7 @@ use crate::directory::{DirectoryError, NodeDirectories, NodeIdentity};
 use crate::metrics::NodeMetrics;
 use crate::node::{Node, NodeParts};
 use crate::replica_host::Duty;
+use crate::request_reach::RequestReach;
 use crate::settings::Settings;
 use crate::store_factory::StoreFactory;
 use crate::tasks::NodeFailure;
@@ -100,6 +101,7 @@ pub struct Nodes {
     registry: Arc<Registry>,
     gateway_metrics: Arc<GatewayMetrics>,
     refusals: Arc<Refusals>,
+    reach: Arc<RequestReach>,
     /// A node was refused.
     refused: Notify,
     /// Empty until it is known which nodes these are.
@@ -119,7 +121,7 @@ struct Slot {
 /// A node that the others reach.
 pub(crate) struct Running {
     pub(crate) node: Node,
-    place: Arc<dyn PeerPlace>,
+    pub(crate) place: Arc<dyn PeerPlace>,
 }
 
 impl Nodes {
@@ -149,6 +151,7 @@ impl Nodes {
             gateway_metrics: Arc::new(GatewayMetrics::register(&registry)),
             registry,
             refusals: Arc::default(),
+            reach: Arc::new(RequestReach::new(router)),
             refused: Notify::new(),
             slots: OnceLock::new(),
             failures,
@@ -344,6 +347,7 @@ impl Nodes {
             cluster: self.cluster,
             node: me.node,
             incarnation: me.incarnation,
+            directory: me.directory,
             is_asked: duty == Duty::Member,
         });
         let node = Node::start(NodeParts {
@@ -360,6 +364,7 @@ impl Nodes {
             metrics,
             gateway_metrics: Arc::clone(&self.gateway_metrics),
             refusals: Arc::clone(&self.refusals),
+            reach: Arc::clone(&self.reach),
             failures: self.failures.clone(),
         });
         let node = node.map_err(NodeError::Store)?;

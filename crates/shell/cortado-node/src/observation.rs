@@ -8,6 +8,7 @@ use cortado_driver::INBOX_MAX;
 use cortado_log::LogUsage;
 use cortado_metrics::{Number, Samples, Source};
 use cortado_model::{Budget, DatabaseId};
+use cortado_peer::{GossipView, Liveness, PlaceUsage};
 use cortado_store::StoreUsage;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -32,6 +33,8 @@ impl Source for Observation {
         inboxes(&running, samples);
         journal(&running, samples);
         held_back_logs(&running, samples);
+        places(&running, samples);
+        gossip(&running, samples);
         log(nodes.log().usage(), samples);
         let help = "1 if the log takes nothing more until the process starts again, 0 if it works";
         samples.gauge("cortado_log_failed", help, nodes.log().failure().is_some());
@@ -122,6 +125,71 @@ fn held_back_logs(running: &[Arc<Running>], samples: &mut Samples<'_>) {
         }
     });
 }
+
+fn places(running: &[Arc<Running>], samples: &mut Samples<'_>) {
+    let places: Vec<(String, PlaceUsage)> =
+        running.iter().map(|one| (one.node.host().name(), one.place.usage())).collect();
+    let mut family = |name, help, pick: fn(&PlaceUsage) -> Number| {
+        samples.gauges(name, help, |family| {
+            places.iter().for_each(|(node, usage)| family.sample(&[("node", node)], pick(usage)));
+        });
+    };
+    let help = "Other nodes whose addresses are known";
+    family("cortado_peers_known", help, |usage| usage.known.into());
+    let help = "Other nodes that the node is connected to";
+    family("cortado_peers_connected", help, |usage| usage.connected.into());
+    let help = "Connections of other nodes and routers to the node";
+    family("cortado_peer_connections", help, |usage| usage.connections.into());
+    let help = "Limit of these connections; beyond it they are refused";
+    family("cortado_peer_connections_limit", help, |usage| usage.connections_max.into());
+    let help = "Memory of what other nodes ask and the node works on";
+    family("cortado_peer_frame_bytes", help, |usage| usage.frame_bytes.into());
+    let help = "Limit of that memory; beyond it other nodes wait";
+    family("cortado_peer_frame_limit_bytes", help, |usage| usage.frame_bytes_max.into());
+    let help = "When the node's certificate expires, in seconds since 1970; 0 without one";
+    family("cortado_peer_certificate_expiry_timestamp_seconds", help, |usage| {
+        usage.certificate_expiry_s.into()
+    });
+}
+
+fn gossip(running: &[Arc<Running>], samples: &mut Samples<'_>) {
+    let views: Vec<(String, GossipView)> = running
+        .iter()
+        .map(|running| {
+            let host = running.node.host();
+            let view = host.gossip.get().map(|gossip| gossip.view()).unwrap_or_default();
+            let mut others = GossipView::clone(&view);
+            others.members.remove(&host.node());
+            (host.name(), others)
+        })
+        .collect();
+    let help = "Other nodes and routers, as gossip thinks of them";
+    samples.gauges("cortado_gossip_members", help, |family| {
+        for (node, view) in &views {
+            for (state, of) in STATES {
+                let others = view.members.values();
+                let count = others.filter(|member| member.liveness == of).count();
+                family.sample(&[("node", node), ("state", state)], count);
+            }
+        }
+    });
+    let help = "How little the node can trust its own suspicions: 0 to 8";
+    samples.gauges("cortado_gossip_awareness_score", help, |family| {
+        for (node, view) in &views {
+            family.sample(&[("node", node)], u64::from(view.awareness.score));
+        }
+    });
+    let help = "Probes of the node that nobody answered, one after another, up to now";
+    samples.gauges("cortado_gossip_unanswered_probes", help, |family| {
+        for (node, view) in &views {
+            family.sample(&[("node", node)], u64::from(view.awareness.unanswered_running));
+        }
+    });
+}
+
+/// What gossip thinks of nodes, as labels.
+const STATES: [(&str, Liveness); 3] =
+    [("alive", Liveness::Alive), ("suspect", Liveness::Suspect), ("down", Liveness::Down)];
 
 fn log(usage: LogUsage, samples: &mut Samples<'_>) {
     if let Some(disk) = usage.disk {

@@ -42,6 +42,7 @@ pub(crate) async fn tell_progress(host: Arc<ReplicaHost>) {
         let speakers = host.progress.speakers(now).into_iter();
         let listeners: BTreeSet<NodeId> =
             host.cluster.placed(PartitionId::CLUSTER).into_iter().chain(speakers).collect();
+        tell_reach(&host, &listeners);
         for listener in listeners.into_iter().filter(|node| *node != host.node()) {
             let number = told.entry(listener).or_default();
             *number += 1;
@@ -49,6 +50,17 @@ pub(crate) async fn tell_progress(host: Arc<ReplicaHost>) {
             if let Some(peer) = host.peers.peer(listener) {
                 peer.tell(Message::Progress(message));
             }
+        }
+    }
+}
+
+/// Tells all nodes, this one too, what has become of its requests.
+fn tell_reach(host: &ReplicaHost, listeners: &BTreeSet<NodeId>) {
+    let Some(reach) = host.reach.take() else { return };
+    let listeners = listeners.iter().copied().chain([host.node()]);
+    for listener in listeners.collect::<BTreeSet<_>>() {
+        if let Some(peer) = host.peers.peer(listener) {
+            peer.tell(Message::Reach(reach.clone()));
         }
     }
 }

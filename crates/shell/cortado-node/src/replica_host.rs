@@ -10,6 +10,7 @@ use crate::life_standing::standing;
 use crate::local_routes::LocalRoutes;
 use crate::log_time::LogTime;
 use crate::metrics::NodeMetrics;
+use crate::request_reach::RequestReach;
 use crate::settings::Settings;
 use crate::store_factory::StoreFactory;
 use crate::tasks::{Life, Tasks};
@@ -19,9 +20,9 @@ use cortado_gateway::{Catalog, Decisions, KnownCluster, NotReady};
 use cortado_lanes::StoreLanes;
 use cortado_log::{Beats, Log};
 use cortado_model::{Millis, NodeId, PartitionId};
-use cortado_peer::{PeerProgress, Peers, ReplicaProgress};
+use cortado_peer::{Gossip, PeerProgress, Peers, ReplicaProgress};
 use cortado_store::Store;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// One life of a node, as its replicas see it.
 pub(crate) struct ReplicaHost {
@@ -47,6 +48,10 @@ pub(crate) struct ReplicaHost {
     pub(crate) routes: LocalRoutes,
     pub(crate) peers: Arc<dyn Peers>,
     pub(crate) progress: PeerProgress,
+    /// What this life hears of others, once it goes among them; never where nodes do not gossip.
+    pub(crate) gossip: OnceLock<Arc<dyn Gossip>>,
+    /// Which nodes its requests reach.
+    pub(crate) reach: Arc<RequestReach>,
     pub(crate) decisions: Decisions,
     /// The replicas that show something new.
     pub(crate) changed: Arc<ChangedReplicas>,

@@ -15,13 +15,14 @@ use crate::asker::{Asker, Input};
 use crate::clock::wall;
 use crate::local_routes::LocalRoute;
 use crate::replica_handle::ReplicaHandle;
-use crate::replica_host::ReplicaHost;
+use crate::replica_host::{Duty, ReplicaHost};
+use cortado_cluster::Evidence;
 use cortado_driver::{Event, PeerStanding, ReplicaRole};
 use cortado_model::{DatabaseId, LogOffset, PartitionId};
 use cortado_peer::{
     CallError, GivenSnapshots, HandOff, HandOffAnswer, KnownLeader, Message, NodeReport, Peer,
-    Pending, Progress, Read, ReadAnswer, SnapshotAnswer, SnapshotChunk, SnapshotId, VerifyAnswer,
-    Write, WriteAnswer,
+    Pending, Progress, Reach, Read, ReadAnswer, SnapshotAnswer, SnapshotChunk, SnapshotId,
+    VerifyAnswer, Write, WriteAnswer,
 };
 use cortado_replica::{ClaimReason, ReadNeed};
 use foresight::Foresight;
@@ -144,7 +145,25 @@ impl NodeService {
         if self.host.cluster.catalog.newest().node(progress.node).is_some() {
             self.host.log_time.hear(progress.node, progress.wall);
         }
+        if self.host.duty == Duty::Member && self.host.gossip.get().is_some() {
+            self.host.health.heard(Evidence::PeerHeard { node: progress.node });
+        }
         self.host.progress.hear(progress, self.host.clock.steady());
+    }
+
+    /// Requests of another node or router have reached some, and have not reached others.
+    fn hear_of(&self, reach: &Reach) {
+        if self.host.duty == Duty::Router {
+            return;
+        }
+        let Reach { by, failed, served } = reach;
+        let me = self.host.node();
+        for node in failed.iter().filter(|node| **node != me) {
+            self.host.health.heard(Evidence::RequestFailed { node: *node, by: *by });
+        }
+        for node in served {
+            self.host.health.heard(Evidence::RequestServed { node: *node });
+        }
     }
 
     /// A claimant found that this node's replica has what it lacks.
@@ -261,6 +280,7 @@ impl Peer for NodeService {
             Message::Claim { partition } => self.claim(partition),
             Message::Condemned { partition, why } => self.send(partition, Event::Condemned { why }),
             Message::LogGrew { partition, end } => self.read_log(partition, end),
+            Message::Reach(reach) => self.hear_of(&reach),
         }
     }
 }

@@ -103,6 +103,7 @@ impl Watcher {
                 WatchOrder::Abstain(told) => self.tell_abstention(&told),
                 WatchOrder::Sickness(sickness) => self.tell_sickness(sickness),
                 WatchOrder::OwnSilence(silence) => self.tell_own_silence(silence),
+                WatchOrder::CutOff(cut_off) => self.tell_cut_off(cut_off),
             }
         }
     }
@@ -250,11 +251,14 @@ impl Watcher {
     }
 
     fn tell_abstention(&self, told: &Abstention) {
-        let Abstention { node, cause, first, partitions, .. } = told;
-        info!(partition = %first, partitions, %node, reason = %cause, "not claiming leaderships");
-        let what = format!("{node} does not claim: {cause}");
-        let partition = (*partitions == 1).then_some(*first);
-        self.host.decisions.explain(EventKind::Health, partition, what, told.evidence());
+        let Abstention { node, cause, partitions, .. } = told;
+        if let Some(first) = partitions.first() {
+            let partitions = partitions.len();
+            info!(partition = %first, partitions, %node, reason = %cause, "not claiming leaderships");
+        }
+        for (database, numbers) in told.by_database() {
+            self.host.decisions.explain_abstention(told, database, &numbers);
+        }
     }
 
     fn tell_sickness(&mut self, sickness: Option<Sickness>) {
@@ -291,6 +295,18 @@ impl Watcher {
         }
     }
 
+    fn tell_cut_off(&self, cut_off: bool) {
+        let node = self.host.node();
+        let what = if cut_off {
+            warn!(%node, "no peer answers this node; it judges by the log alone");
+            format!("{node} lets all others claim before it: no peer answers it")
+        } else {
+            info!(%node, "peers answer this node again");
+            format!("{node} claims in its turn again: peers answer it")
+        };
+        self.host.decisions.explain(EventKind::Health, None, what, Vec::new());
+    }
+
     fn tell_own_silence(&self, silence: Option<OwnSilence>) {
         let node = self.host.node();
         let what = match silence {
@@ -316,7 +332,8 @@ fn tell_claims(orders: &[WatchOrder]) {
         | WatchOrder::AskToStepDown { .. }
         | WatchOrder::Abstain(_)
         | WatchOrder::Sickness(_)
-        | WatchOrder::OwnSilence(_) => None,
+        | WatchOrder::OwnSilence(_)
+        | WatchOrder::CutOff(_) => None,
     });
     let mut told: Vec<(&Explanation, usize)> = Vec::new();
     for why in claims {

@@ -37,7 +37,7 @@ impl TakesPart for OverFoca {
     }
 
     fn leave(self: Box<Self>) -> Pending<'static, ()> {
-        Box::pin(self.0.leave())
+        Box::pin(async move { self.0.leave().await })
     }
 }
 

@@ -57,7 +57,7 @@ pub(crate) fn facts(node: u32, life: u64) -> MemberFacts {
 
 pub(crate) fn secret(byte: u8) -> Security {
     let secret = PeerSecret::new(&[byte; 32]).expect("long enough");
-    Security::Secret { secret, private: false }
+    Security::Secret { secret, file: None, private: false }
 }
 
 /// Settings of a node without seeds.
@@ -66,6 +66,7 @@ pub(crate) fn settings(facts: MemberFacts, security: Security) -> GossipSettings
         cluster: CLUSTER,
         facts,
         listen: ([127, 0, 0, 1], 0).into(),
+        streams: None,
         advertise: None,
         security,
         timing: quick(),

@@ -9,6 +9,7 @@ use cortado_relay::Direction;
 use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
 use std::fs;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
 use tokio::net::UdpSocket;
 
@@ -91,8 +92,14 @@ impl Authority {
     }
 
     fn security(&self, node: u32) -> Security {
+        Security::Certificate(self.identity(node, |_| {}))
+    }
+
+    /// The identity of a node, whose certificate is as it should be but for one `change`.
+    fn identity(&self, node: u32, change: impl FnOnce(&mut CertificateParams)) -> Arc<TlsIdentity> {
         let key = KeyPair::generate().expect("a key");
         let mut params = CertificateParams::new(vec![format!("n{node}")]).expect("a name");
+        change(&mut params);
         params.extended_key_usages =
             vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         let certificate = params.signed_by(&key, &self.issuer).expect("signed").pem();
@@ -107,8 +114,7 @@ impl Authority {
             key: write(format!("{node}.key"), &key.serialize_pem()),
             domain: None,
         };
-        let identity = TlsIdentity::load(files, NodeId(node)).expect("a good certificate");
-        Security::Certificate(Arc::new(identity))
+        Arc::new(TlsIdentity::load(files, NodeId(node)).expect("a good certificate"))
     }
 }
 
@@ -140,4 +146,40 @@ async fn nodes_with_certificates_find_one_another_and_out() {
     let dead = members.pop().expect("there are two");
     drop(dead.gossip);
     one.until_thinks(3, Liveness::Down).await;
+}
+
+#[tokio::test]
+async fn a_seed_needs_no_name_and_a_stranger_behind_it_gets_nothing() {
+    let authority = Authority::new();
+    let one = member(settings(facts(1, 1), authority.security(1)), &[]).await;
+    // It is not known which node is there.
+    let two = member(settings(facts(2, 1), authority.security(2)), &[one.seed()]).await;
+    two.until_all_live(1..=2).await;
+    one.until_all_live(1..=2).await;
+    let stranger = settings(facts(3, 1), Authority::new().security(3));
+    let stranger = member(stranger, &[]).await;
+    let seeks = settings(facts(4, 1), authority.security(4));
+    let seeks = member(seeks, &[stranger.seed()]).await;
+    let streams = stranger.relay.tcp.accepted();
+    until(|| stranger.relay.tcp.accepted() > streams + 3).await;
+    assert_eq!(thinks(&stranger.gossip.view(), 4), None);
+    assert_eq!(thinks(&seeks.gossip.view(), 3), None);
+}
+
+#[tokio::test]
+async fn what_an_expired_certificate_has_proven_is_good_no_longer() {
+    let authority = Authority::new();
+    let one = member(settings(facts(1, 1), authority.security(1)), &[]).await;
+    let soon = SystemTime::now() + Duration::from_secs(6);
+    let identity = authority.identity(2, |params| params.not_after = soon.into());
+    let expiring = settings(facts(2, 1), Security::Certificate(Arc::clone(&identity)));
+    let two = member(expiring, &[one.seed()]).await;
+    one.until_thinks(2, Liveness::Alive).await;
+    // Its key was given for a certificate that is over.
+    one.until_thinks(2, Liveness::Down).await;
+    // A new one, in the same files, and it is back.
+    authority.identity(2, |_| {});
+    identity.reload().expect("it is good");
+    one.until_thinks(2, Liveness::Alive).await;
+    two.until_thinks(1, Liveness::Alive).await;
 }

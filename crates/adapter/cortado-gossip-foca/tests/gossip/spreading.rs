@@ -131,5 +131,5 @@ async fn what_cannot_take_part_says_why() {
     assert!(refused(settings(facts(1, 0), secret(7))).await.contains("count from 1"));
     let taken = FocaGossip::start(good()).await.expect("a free port");
     let twice = GossipSettings { listen: taken.address(), ..good() };
-    assert!(refused(twice).await.contains("correct gossip_listen"));
+    assert!(refused(twice).await.contains("correct peer_listen"));
 }

@@ -6,7 +6,7 @@ use super::frame::{begin, open, seal};
 use super::input::{Input, WireError};
 use super::wire::Wire;
 use bytes::{BufMut, Bytes, BytesMut};
-use cortado_peer::{Message, Progress};
+use cortado_peer::{Message, Progress, Reach};
 
 /// The kind of every message's frame.
 const MESSAGE: u8 = 0x40;
@@ -16,7 +16,10 @@ const CAPACITY: usize = 128;
 wire_enum!(Message {
     0 => Progress(progress), 1 => Digest { partition, report }, 2 => Condemned { partition, why },
     3 => Claim { partition }, 4 => LogGrew { partition, end },
+    5 => Reach(reach),
 });
+
+wire_struct!(Reach { by, failed, served });
 
 wire_struct!(Progress { node, incarnation, wall, fit, number, heard, complete, replicas });
 

@@ -13,12 +13,12 @@ use cortado_peer_http::{
     HandshakeProof, HandshakeVerdict, Hello, HelloReply, HttpPeers, ListenError, Nonce,
     PeerAddress, PeerServer, PeerTiming, ProofMethod, RefusedPeer, Welcome,
 };
-use cortado_peer_security::{Security, SecurityError, TlsError, TlsIdentity};
+use cortado_peer_security::{PeerSecret, Security, SecurityError, TlsError, TlsIdentity};
 use rcgen::date_time_ymd;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
@@ -153,6 +153,58 @@ async fn an_expired_certificate_is_refused_whoever_shows_it() {
     assert_eq!(ask(&peers, report(far())).await, Err(CallError::Unreachable));
     let error = why_down(&peers).await;
     assert!(error.contains("expired"), "{error}");
+}
+
+#[tokio::test]
+async fn a_connection_lasts_no_longer_than_the_certificates_that_began_it() {
+    let authority = Authority::new();
+    let soon_over = |node: NodeId| {
+        let over = SystemTime::now() + Duration::from_secs(4);
+        let files =
+            authority.issue(node, &node.to_string(), |params| params.not_after = over.into());
+        let identity = TlsIdentity::load(files, node).expect("it is good as yet");
+        Arc::new(identity)
+    };
+    // Of the one that asks, then of the one that is asked.
+    for expiring in [ASKING, ASKED] {
+        let identity = soon_over(expiring);
+        let security = |node| match node == expiring {
+            true => Security::Certificate(Arc::clone(&identity)),
+            false => authority.security(node),
+        };
+        let (_, serves) = Played::prompt();
+        let server = listen(ASKED, security(ASKED), serves).await;
+        let peers = asking(security(ASKING), server.address());
+        ask_until_answered(&peers, report(far())).await;
+        let links = || peers.links()[0].clone();
+        until(|| links().error.is_some()).await;
+        assert_eq!(ask(&peers, report(far())).await, Err(CallError::Unreachable));
+        // With a new one it is back.
+        authority.issue(expiring, &expiring.to_string(), |_| {});
+        identity.reload().expect("it is good");
+        ask_until_answered(&peers, report(far())).await;
+    }
+}
+
+#[tokio::test]
+async fn a_secret_is_replaced_while_nodes_speak() {
+    let [old, new] = [[7; 32], [8; 32]];
+    let secrets = [&old, &old].map(|secret| PeerSecret::new(secret).expect("long enough"));
+    let security =
+        |at: usize| Security::Secret { secret: secrets[at].clone(), file: None, private: false };
+    let (_, serves) = Played::prompt();
+    let server = listen(ASKED, security(0), Arc::clone(&serves)).await;
+    let ask_anew = async || {
+        let peers = asking(security(1), server.address());
+        let answered = ask(&peers, report(far())).await.is_ok();
+        peers.remove(ASKED);
+        answered
+    };
+    assert!(ask_anew().await);
+    assert!(secrets[0].replace(&new));
+    assert!(!ask_anew().await, "they do not know one another");
+    assert!(secrets[1].replace(&new));
+    assert!(ask_anew().await);
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use crate::certificates::Authority;
 use crate::support::{any_port, identity, near, soon};
-use cortado_model::{NodeId, NodeIncarnation, PartitionId};
+use cortado_model::{DirectoryUuid, NodeId, NodeIncarnation, PartitionId};
 use cortado_peer::conformance::{Answer, FnPeer};
 use cortado_peer::{CallError, Peer, PeerLife, PeerNetwork, PeerPlace, PeerWhereabouts};
 use cortado_peer_http::{HttpListening, HttpNetwork, PeerTiming};
@@ -20,7 +20,8 @@ const ROUTER: NodeId = NodeId(1 << 31);
 fn life(node: NodeId, incarnation: u64) -> PeerLife {
     let cluster = identity(node, incarnation).cluster;
     let is_asked = node != ROUTER;
-    PeerLife { cluster, node, incarnation: NodeIncarnation(incarnation), is_asked }
+    let (incarnation, directory) = (NodeIncarnation(incarnation), DirectoryUuid(0));
+    PeerLife { cluster, node, incarnation, directory, is_asked }
 }
 
 fn process(listen: Option<SocketAddr>, security: Security) -> HttpNetwork {
@@ -38,7 +39,8 @@ fn serving() -> Arc<dyn Peer> {
 }
 
 fn whereabouts(node: NodeId, name: &str, place: &dyn PeerPlace) -> PeerWhereabouts {
-    PeerWhereabouts { node, name: name.to_owned(), address: place.address() }
+    let (name, addresses) = (Some(name.to_owned()), vec![place.address()]);
+    PeerWhereabouts { node, incarnation: NodeIncarnation(1), name, addresses }
 }
 
 async fn ask(place: &dyn PeerPlace, node: NodeId) -> Result<(), CallError> {

@@ -24,7 +24,7 @@ pub(crate) fn identity(node: NodeId, life: u64) -> PeerIdentity {
 /// A secret made of one byte.
 pub(crate) fn secret(byte: u8) -> Security {
     let secret = PeerSecret::new(&[byte; 32]).expect("long enough");
-    Security::Secret { secret, private: false }
+    Security::Secret { secret, file: None, private: false }
 }
 
 /// What takes longer than this will never come.

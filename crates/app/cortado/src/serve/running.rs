@@ -2,6 +2,7 @@
 //!
 //! Start reading at [`ServedNode::start`].
 
+use super::gossiping::{Gossiping, GossipingNetwork};
 use super::node_directory::NodeDirectory;
 use super::node_store::{NoStores, NodeStore};
 use super::settings::{Is, NodeSettings, ServeSettings};
@@ -30,7 +31,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
-use tracing::info;
+use tracing::{error, info};
 
 /// How long requests may take to finish when the process ends.
 const GRACE: Duration = Duration::from_secs(5);
@@ -41,10 +42,15 @@ const READY_LOOK: Duration = Duration::from_millis(50);
 /// Sockets to brokers and nodes: many clients of Kafka, each with a connection to every broker.
 const CONNECTIONS_OUT: u64 = 512;
 
+/// What helps a new directory, or a router, after `_cluster` was trimmed.
+const ASK_A_SEED: &str = "name a node that runs: --seed HOST:PORT, as its peer_listen or \
+    peer_advertise is; or start the other nodes first";
+
 /// A process of a cluster that runs.
 pub(crate) struct ServedNode {
     server: Server,
     cluster: Cluster,
+    security: Security,
     _reserve: Option<ReserveTask>,
     // Last, so that its lock is let go of last.
     _data: Option<DataDirectory>,
@@ -74,7 +80,7 @@ impl ServedNode {
         let address = listener.local_addr().map_err(Failure::new)?;
         let mut disk = match &settings.is {
             Is::Node(node) => Some(OnDisk::open(node, files.store_tables_max)?),
-            Is::Router => None,
+            Is::Router(_) => None,
         };
         let log = open_log(&settings.kafka).await?;
         // Before anything is made there.
@@ -82,15 +88,17 @@ impl ServedNode {
         begun.map_err(|error| not_joined(&error, &settings))?;
         let beats = open_beats(&settings.kafka).await?;
         let metrics = Arc::new(metrics_of_process());
+        let client_address = settings.advertise.clone().unwrap_or_else(|| address.to_string());
         let checked = RawSettings {
             nodes: 1,
-            address: settings.advertise.clone().unwrap_or_else(|| address.to_string()),
+            address: client_address.clone(),
             description: description_of(&settings.is),
             ..RawSettings::default()
         };
         let checked = checked.validate().map_err(Failure::usage)?;
+        let proving = (security.clone(), client_address);
         let components =
-            components(&settings, security, disk.as_ref(), (log, beats), Arc::clone(&metrics));
+            components(&settings, proving, disk.as_ref(), (log, beats), Arc::clone(&metrics));
         let seats = disk.as_ref().map(|disk| Arc::clone(&disk.seats));
         let joined = Cluster::join(checked, components, seats).await;
         let cluster = joined.map_err(|error| not_joined(&error, &settings))?;
@@ -111,7 +119,7 @@ impl ServedNode {
         let server = server.map_err(Failure::new)?;
         info!(%address, "server started");
         let (reserve, data) = disk.map(|disk| (disk.reserve, disk.data)).unzip();
-        Ok(ServedNode { server, cluster, _reserve: reserve, _data: data })
+        Ok(ServedNode { server, cluster, security, _reserve: reserve, _data: data })
     }
 
     /// Waits until the process serves what it should.
@@ -128,6 +136,17 @@ impl ServedNode {
     /// Waits until the cluster refuses the node; answers why.
     pub(crate) async fn refused(&self) -> String {
         self.cluster.refused().await
+    }
+
+    /// Reads certificates and secrets again. What cannot be used is told, and changes nothing.
+    pub(crate) fn reload(&self) {
+        match self.security.reload() {
+            Ok(()) => info!("certificates and secrets read again"),
+            Err(error) => {
+                let error = with_causes(&error);
+                error!(error, "certificates and secrets not read again; the former ones stay");
+            }
+        }
     }
 
     /// Gives the leaderships to other nodes, while requests are still served.
@@ -171,20 +190,43 @@ impl OnDisk {
     }
 }
 
+/// The way to the other processes.
+fn network(
+    settings: &ServeSettings,
+    security: Security,
+    client_address: String,
+) -> GossipingNetwork {
+    let (listen, router_listen) = match &settings.is {
+        // Others are sought there before it is known which node this is.
+        Is::Node(node) => (Some(node.peer_listen), Some(node.peer_listen)),
+        Is::Router(router_listen) => (None, *router_listen),
+    };
+    let (timing, advertise) = (PeerTiming::default(), settings.peer_advertise.clone());
+    let listening = HttpListening { listen, advertise, security: security.clone(), timing };
+    let NodeDescription { zone, build, feature_level, .. } = description_of(&settings.is);
+    let gossiping = Gossiping {
+        router_listen,
+        advertise: settings.peer_advertise.clone(),
+        seeds: settings.seeds.clone(),
+        security,
+        client_address,
+        zone: zone.map(|zone| zone.to_string()).unwrap_or_default(),
+        version: build,
+        feature_level,
+        is_node: listen.is_some(),
+    };
+    GossipingNetwork::new(HttpNetwork::new(listening), gossiping)
+}
+
 /// What a process is built from.
 fn components(
     settings: &ServeSettings,
-    security: Security,
+    (security, client_address): (Security, String),
     disk: Option<&OnDisk>,
     (log, beats): (KafkaLog, KafkaBeats),
     metrics: Arc<Registry>,
 ) -> Components {
-    let (listen, advertise) = match &settings.is {
-        Is::Node(node) => (Some(node.peer_listen), node.peer_advertise.clone()),
-        Is::Router => (None, None),
-    };
-    let timing = PeerTiming::default();
-    let network = HttpNetwork::new(HttpListening { listen, advertise, security, timing });
+    let network = network(settings, security, client_address);
     let is_unreplicated = settings.kafka.replication_factor == 1;
     let unreplicated = "the log is not replicated (allow_unreplicated_log): a lost disk of the \
         broker is a lost log";
@@ -205,7 +247,7 @@ fn components(
 fn description_of(is: &Is) -> NodeDescription {
     match is {
         Is::Node(node) => node.description.clone(),
-        Is::Router => NodeDescription::default(),
+        Is::Router(_) => NodeDescription::default(),
     }
 }
 
@@ -213,7 +255,7 @@ fn description_of(is: &Is) -> NodeDescription {
 fn security_of(settings: &ServeSettings) -> Result<Security, Failure> {
     let (name, listen) = match &settings.is {
         Is::Node(node) => (node.description.name.as_str(), node.peer_listen),
-        Is::Router => ("router", SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
+        Is::Router(_) => ("router", SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
     };
     let security = settings.security.clone().validate(name, listen);
     security.map_err(|error| Failure::usage(with_causes(&error)))
@@ -252,7 +294,7 @@ fn not_joined(error: &StartError, settings: &ServeSettings) -> Failure {
     let kafka = &settings.kafka;
     let data: Option<&PathBuf> = match &settings.is {
         Is::Node(node) => Some(&node.data),
-        Is::Router => None,
+        Is::Router(_) => None,
     };
     match error {
         StartError::Identity(IdentityError::LogEmpty) => Failure::new(format!(
@@ -277,9 +319,8 @@ fn not_joined(error: &StartError, settings: &ServeSettings) -> Failure {
             Some(data) => failure.next(format!("look at the disk of {}", data.display())),
             None => failure,
         },
-        StartError::NotFolded { .. } => {
-            failure.next("start the other nodes first, or look at the brokers")
-        }
+        StartError::NotFolded { .. } => failure.next(ASK_A_SEED).next("or look at the brokers"),
+        StartError::Identity(IdentityError::IdentityLost) => failure.next(ASK_A_SEED),
         StartError::Identity(_)
         | StartError::Node { .. }
         | StartError::Router(_)

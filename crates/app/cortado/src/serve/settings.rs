@@ -40,6 +40,7 @@ pub(crate) struct RawServe {
     pub(crate) advertise: Option<String>,
     pub(crate) peer_listen: Option<String>,
     pub(crate) peer_advertise: Option<String>,
+    pub(crate) seeds: Option<Vec<String>>,
     pub(crate) kafka: Option<KafkaMember>,
     pub(crate) prefix: Option<String>,
     pub(crate) allow_unreplicated_log: Option<bool>,
@@ -55,7 +56,7 @@ pub(crate) struct RawServe {
 }
 
 /// The keys of a file, as [`RawServe`] has them.
-const KEYS: [&str; 19] = [
+const KEYS: [&str; 20] = [
     "node",
     "role",
     "data",
@@ -63,6 +64,7 @@ const KEYS: [&str; 19] = [
     "advertise",
     "peer_listen",
     "peer_advertise",
+    "seeds",
     "kafka",
     "prefix",
     "allow_unreplicated_log",
@@ -88,13 +90,17 @@ pub(crate) struct ServeSettings {
     pub(crate) kafka: KafkaSettings,
     pub(crate) allow_hosts: Vec<String>,
     pub(crate) security: RawSecurity,
+    /// Where other nodes may be: `host:port`.
+    pub(crate) seeds: Vec<String>,
+    pub(crate) peer_advertise: Option<String>,
 }
 
 /// What a process is.
 #[derive(Clone, Debug)]
 pub(crate) enum Is {
     Node(NodeSettings),
-    Router,
+    /// Where it listens for gossip; `None`: it takes no part.
+    Router(Option<SocketAddr>),
 }
 
 /// Of a node.
@@ -102,7 +108,6 @@ pub(crate) enum Is {
 pub(crate) struct NodeSettings {
     pub(crate) data: PathBuf,
     pub(crate) peer_listen: SocketAddr,
-    pub(crate) peer_advertise: Option<String>,
     pub(crate) description: NodeDescription,
 }
 
@@ -153,6 +158,7 @@ impl RawServe {
             advertise: self.advertise.or(file.advertise),
             peer_listen: self.peer_listen.or(file.peer_listen),
             peer_advertise: self.peer_advertise.or(file.peer_advertise),
+            seeds: self.seeds.or(file.seeds),
             kafka: kafka_over(self.kafka, file.kafka),
             prefix: self.prefix.or(file.prefix),
             allow_unreplicated_log: self.allow_unreplicated_log.or(file.allow_unreplicated_log),
@@ -186,11 +192,12 @@ impl RawServe {
         let listen = address("listen", self.listen.as_deref().unwrap_or(LISTEN_DEFAULT))?;
         let advertise = self.advertise.as_deref().map(client_place).transpose()?;
         demand_place("listen", "advertise", listen, advertise.as_deref())?;
+        let (peer_advertise, seeds) = (self.peer_place()?, self.seed_places()?);
         let is = match self.role.unwrap_or_default() {
             Role::Node => Is::Node(self.node_settings()?),
             Role::Router => {
                 self.refuse_of_router()?;
-                Is::Router
+                Is::Router(self.router_listen(listen)?)
             }
         };
         Ok(ServeSettings {
@@ -199,6 +206,8 @@ impl RawServe {
             advertise,
             kafka,
             allow_hosts: self.allow_hosts.unwrap_or_default(),
+            seeds,
+            peer_advertise,
             security: RawSecurity {
                 peer_ca_file: self.peer_ca_file,
                 peer_certificate_file: self.peer_certificate_file,
@@ -221,12 +230,8 @@ impl RawServe {
         })?;
         let peer_listen = self.peer_listen.as_deref().unwrap_or(PEER_LISTEN_DEFAULT);
         let peer_listen = address("peer_listen", peer_listen)?;
-        let peer_advertise = self.peer_advertise.clone();
-        if let Some(wrong) = peer_advertise.as_deref().filter(|place| !is_place(place)) {
-            return Err(Failure::usage(format!("invalid peer_advertise {wrong:?}"))
-                .next("HOST:PORT, where other nodes reach this one"));
-        }
-        demand_place("peer_listen", "peer_advertise", peer_listen, peer_advertise.as_deref())?;
+        let advertised = self.peer_advertise.as_deref();
+        demand_place("peer_listen", "peer_advertise", peer_listen, advertised)?;
         let capacity = self.capacity.unwrap_or(Capacity::DEFAULT.get());
         let capacity = Capacity::new(capacity).ok_or_else(|| {
             let (max, default) = (Capacity::MAX, Capacity::DEFAULT.get());
@@ -245,17 +250,41 @@ impl RawServe {
             feature_level: 1,
             ..NodeDescription::default()
         };
-        Ok(NodeSettings { data, peer_listen, peer_advertise, description })
+        Ok(NodeSettings { data, peer_listen, description })
+    }
+
+    fn peer_place(&self) -> Result<Option<String>, Failure> {
+        match self.peer_advertise.as_deref().filter(|place| !is_place(place)) {
+            None => Ok(self.peer_advertise.clone()),
+            Some(wrong) => Err(Failure::usage(format!("invalid peer_advertise {wrong:?}"))
+                .next("HOST:PORT, where other nodes reach this one")),
+        }
+    }
+
+    fn seed_places(&self) -> Result<Vec<String>, Failure> {
+        let seeds = self.seeds.clone().unwrap_or_default();
+        match seeds.iter().find(|seed| !is_place(seed)) {
+            None => Ok(seeds),
+            Some(wrong) => Err(Failure::usage(format!("invalid seed {wrong:?}"))
+                .next("HOST:PORT of another node, as its peer_listen or peer_advertise is")),
+        }
+    }
+
+    /// Where a router listens for gossip: a free port of the address where clients reach it, unless
+    /// that says nothing of where nodes do.
+    fn router_listen(&self, listen: SocketAddr) -> Result<Option<SocketAddr>, Failure> {
+        let Some(set) = self.peer_listen.as_deref() else {
+            let listen = SocketAddr::from((listen.ip(), 0));
+            return Ok(Some(listen).filter(|listen| !listen.ip().is_unspecified()));
+        };
+        let set = address("peer_listen", set)?;
+        demand_place("peer_listen", "peer_advertise", set, self.peer_advertise.as_deref())?;
+        Ok(Some(set))
     }
 
     /// A router has no replicas: what is of a node only was meant for another process.
     fn refuse_of_router(&self) -> Result<(), Failure> {
-        let of_nodes = [
-            ("data", self.data.is_some()),
-            ("peer_listen", self.peer_listen.is_some()),
-            ("peer_advertise", self.peer_advertise.is_some()),
-            ("capacity", self.capacity.is_some()),
-        ];
+        let of_nodes = [("data", self.data.is_some()), ("capacity", self.capacity.is_some())];
         match of_nodes.iter().find(|(_, is_set)| *is_set) {
             None => Ok(()),
             Some((name, _)) => {
@@ -346,6 +375,8 @@ mod tests {
         check("peer_listen = \"0.0.0.0:7172\"", "set peer_advertise to the host");
         check("advertise = \"https://db1:7171\"", "invalid advertise");
         check("peer_advertise = \"db1\"", "invalid peer_advertise");
+        check("seeds = [\"db1\"]", "invalid seed \\\"db1\\\"");
+        check("seeds = [\"db1:7172\"]", "fine");
         check("role = \"router\"", "data is for a node");
         check("role = \"broker\"", "unknown variant");
         check("peer_listn = \"127.0.0.1:1\"", "did you mean peer_listen?");
@@ -373,7 +404,23 @@ mod tests {
     #[test]
     fn a_router_needs_the_log_alone() {
         let raw = RawServe::parse("role = \"router\"\nkafka = \"b:1\"", "f").expect("TOML");
-        assert!(matches!(raw.validate().expect("settings").is, Is::Router));
+        let settings = raw.validate().expect("settings");
+        let Is::Router(Some(listen)) = settings.is else { panic!("{:?}", settings.is) };
+        assert_eq!(listen.to_string(), "127.0.0.1:0", "it gossips where it listens for clients");
+    }
+
+    #[test]
+    fn a_router_gossips_only_where_others_can_reach_it() {
+        let check = |more: &str, want: Option<&str>| {
+            let text = format!("role = \"router\"\nkafka = \"b:1\"\n{more}");
+            let settings = RawServe::parse(&text, "f").and_then(RawServe::validate);
+            let Is::Router(listen) = settings.expect("settings").is else { panic!("a node") };
+            assert_eq!(listen.map(|listen| listen.to_string()).as_deref(), want, "{more}");
+        };
+        let everywhere = "listen = \"0.0.0.0:1\"\nadvertise = \"http://r:1\"\n";
+        check(everywhere, None);
+        let set = "peer_listen = \"0.0.0.0:7172\"\npeer_advertise = \"r:7172\"";
+        check(&format!("{everywhere}{set}"), Some("0.0.0.0:7172"));
     }
 
     #[test]

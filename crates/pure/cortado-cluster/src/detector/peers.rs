@@ -24,6 +24,8 @@ pub(super) struct PeerLayer {
     opinions: BTreeMap<NodeId, Opinion>,
     /// Requests that did not reach a node, by that.
     failures: BTreeMap<NodeId, Failures>,
+    /// When a node has told this one something last, on the way that requests take.
+    heard: BTreeMap<NodeId, Millis>,
     /// Since when no member has answered this node, although there are two at least.
     cut_off_since: Option<Millis>,
     /// That has lasted.
@@ -53,6 +55,8 @@ pub(super) enum PeerSight {
     Unknown,
     /// Some member reaches it.
     Reached,
+    /// Some member does not, and it may still object. Beside a silence in the log that is enough.
+    Suspected(PeerLoss),
     /// No member does.
     Gone(PeerLoss),
 }
@@ -71,6 +75,8 @@ pub struct PeerLoss {
 pub enum PeerWitness {
     /// Gossip's.
     Gossip,
+    /// That of gossip, which only suspects it.
+    Suspicion,
     /// That of gossip, which only suspects it, and of a router.
     SuspicionAndRouter,
     /// That of several routers.
@@ -130,6 +136,33 @@ impl PeerLayer {
         failures.reporters.insert(by);
     }
 
+    /// `node` has told this one something.
+    pub(super) fn hear_from(&mut self, now: Millis, node: NodeId) {
+        self.heard.insert(node, now);
+    }
+
+    /// What gossip says of `node`, if it counts it as gone and is wrong: this node hears from it, and
+    /// requests reach it.
+    ///
+    /// * `life`, `limit_ms`: as in [`sight`](Self::sight).
+    pub(super) fn overruled(
+        &self,
+        now: Millis,
+        node: NodeId,
+        life: Option<NodeIncarnation>,
+        limit_ms: u64,
+    ) -> Option<PeerLoss> {
+        let Opinion { said, since, .. } = self.opinion(node, life)?;
+        let is_down = *said == PeerOpinion::Down;
+        let is_reached = self.sight(now, node, life, limit_ms) == PeerSight::Reached;
+        (is_down && is_reached).then_some(PeerLoss { since: *since, by: PeerWitness::Gossip })
+    }
+
+    fn opinion(&self, node: NodeId, life: Option<NodeIncarnation>) -> Option<&Opinion> {
+        let opinion = self.opinions.get(&node);
+        opinion.filter(|opinion| life.is_none_or(|life| life <= opinion.incarnation))
+    }
+
     /// A router has reached `node`.
     pub(super) fn reach(&mut self, node: NodeId) {
         self.failures.remove(&node);
@@ -160,11 +193,16 @@ impl PeerLayer {
             lasting && now.since(failures.last_at) <= memory_ms(limit_ms)
         });
         let gone = |since, by| PeerSight::Gone(PeerLoss { since, by });
-        let opinion = self.opinions.get(&node);
-        let opinion = opinion.filter(|opinion| life.is_none_or(|life| life <= opinion.incarnation));
+        let heard = self.heard.get(&node).is_some_and(|at| now.since(*at) < limit_ms);
+        let opinion = self.opinion(node, life);
         let Some(Opinion { said, since, .. }) = opinion else { return PeerSight::Unknown };
         match (said, failures) {
+            // Gossip goes by a way of its own, which may be cut alone.
+            (PeerOpinion::Down | PeerOpinion::Suspect, None) if heard => PeerSight::Reached,
             (PeerOpinion::Down, _) => gone(*since, PeerWitness::Gossip),
+            (PeerOpinion::Suspect, None) => {
+                PeerSight::Suspected(PeerLoss { since: *since, by: PeerWitness::Suspicion })
+            }
             (PeerOpinion::Suspect, Some(failures)) => {
                 let since = (*since).max(failures.since.plus(limit_ms));
                 gone(since, PeerWitness::SuspicionAndRouter)
@@ -173,7 +211,7 @@ impl PeerLayer {
                 let routers = failures.reporters.len() as u32;
                 gone(failures.since.plus(limit_ms), PeerWitness::Routers { routers })
             }
-            (PeerOpinion::Alive | PeerOpinion::Suspect, _) => PeerSight::Reached,
+            (PeerOpinion::Alive, _) => PeerSight::Reached,
         }
     }
 }
@@ -186,6 +224,7 @@ impl fmt::Display for PeerLoss {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.by {
             PeerWitness::Gossip => f.write_str("gossip says that it is down"),
+            PeerWitness::Suspicion => f.write_str("gossip suspects it"),
             PeerWitness::SuspicionAndRouter => {
                 f.write_str("gossip suspects it, and a router does not reach it")
             }
@@ -218,7 +257,9 @@ mod tests {
     #[test]
     fn gossip_is_believed_as_far_as_it_goes() {
         check(&said(PeerOpinion::Alive), 200, None);
-        check(&said(PeerOpinion::Suspect), 200, None);
+        let suspected = said(PeerOpinion::Suspect).sight(Millis(200), NODE, Some(LIFE), LIMIT_MS);
+        let by = PeerWitness::Suspicion;
+        assert_eq!(suspected, PeerSight::Suspected(PeerLoss { since: Millis(100), by }));
         check(&said(PeerOpinion::Down), 200, Some((100, PeerWitness::Gossip)));
         let silent = PeerLayer::default();
         assert_eq!(silent.sight(Millis(200), NODE, None, LIMIT_MS), PeerSight::Unknown);
@@ -253,9 +294,31 @@ mod tests {
     fn a_suspicion_and_a_router_are_two_witnesses() {
         let mut layer = said(PeerOpinion::Suspect);
         layer.fail(Millis(200), NODE, NodeId(7), LIMIT_MS);
-        check(&layer, 1_100, None); // a moment may be over soon
+        let is_gone = |now| {
+            let sight = layer.sight(Millis(now), NODE, Some(LIFE), LIMIT_MS);
+            matches!(sight, PeerSight::Gone(_))
+        };
+        assert!(!is_gone(1_100), "a moment may be over soon");
         check(&layer, 1_200, Some((1_200, PeerWitness::SuspicionAndRouter)));
-        check(&layer, 2_201, None); // nothing was reported any more
+        assert!(!is_gone(2_201), "nothing was reported any more");
+    }
+
+    #[test]
+    fn what_is_heard_of_a_node_itself_outweighs_gossip_and_no_router() {
+        let mut layer = said(PeerOpinion::Down);
+        let overruled = |layer: &PeerLayer, now| {
+            layer.overruled(Millis(now), NODE, Some(LIFE), LIMIT_MS).map(|loss| loss.since)
+        };
+        assert_eq!(overruled(&layer, 200), None, "nothing speaks against it");
+        layer.hear_from(Millis(300), NODE);
+        check(&layer, 1_299, None);
+        assert_eq!(overruled(&layer, 1_299), Some(Millis(100)));
+        check(&layer, 1_300, Some((100, PeerWitness::Gossip)));
+        // It speaks, and is not reached.
+        layer.fail(Millis(1_400), NODE, NodeId(7), LIMIT_MS);
+        layer.hear_from(Millis(2_400), NODE);
+        check(&layer, 2_400, Some((100, PeerWitness::Gossip)));
+        assert_eq!(overruled(&layer, 2_400), None);
     }
 
     #[test]

@@ -64,15 +64,14 @@ impl Abstaining {
         });
         let tell = |(cause, group): (&AbstainCause, &mut Group)| {
             group.told = true;
-            Some(Abstention {
+            Abstention {
                 node,
                 cause: *cause,
                 evidence: group.evidence.clone(),
-                first: *group.partitions.first()?,
-                partitions: group.partitions.len(),
-            })
+                partitions: group.partitions.iter().copied().collect(),
+            }
         };
-        due.filter_map(tell).collect()
+        due.map(tell).collect()
     }
 }
 
@@ -91,7 +90,9 @@ mod tests {
         let restoring = || Some((AbstainCause::Restoring, String::new()));
         let told = |abstaining: &mut Abstaining, now| {
             let told = abstaining.tell(Millis(now), NodeId(2), 1_000);
-            told.iter().map(|told| (told.cause, told.first, told.partitions)).collect::<Vec<_>>()
+            told.iter()
+                .map(|told| (told.cause, told.partitions[0], told.partitions.len()))
+                .collect::<Vec<_>>()
         };
         for number in [5, 3, 4] {
             abstaining.note(Millis(0), p(number), restoring());
@@ -112,6 +113,8 @@ mod tests {
         let cause = AbstainCause::Grace { leader: NodeId(1) };
         abstaining.note(Millis(0), p(1), Some((cause, "beats".into())));
         let told = abstaining.tell(Millis(0), NodeId(2), 1_000);
-        assert_eq!(told[0].evidence(), ["beats", "1 partitions, the first is 1/1"]);
+        assert_eq!(told[0].by_database(), [(DatabaseId(1), vec![1])].into());
+        assert_eq!(told[0].evidence(&[1]), ["beats"]);
+        assert_eq!(told[0].evidence(&[1, 4]), ["beats", "partitions 1, 4"]);
     }
 }

@@ -19,6 +19,10 @@ struct Judged {
     /// Its newest life, and when that was first seen.
     life: Option<(NodeIncarnation, Millis)>,
     ails: Option<Ail>,
+    /// Gossip counts it as gone, and it works.
+    overrules_gossip: bool,
+    /// It is silent, and this node cannot judge silence.
+    unjudged: bool,
 }
 
 /// Since when which layer says that a node is gone.
@@ -40,11 +44,13 @@ impl Nodes {
         let mut changed = Vec::new();
         for (node, known) in &mut self.judged {
             let life = detector.incarnation(*node);
-            let ails = ail(detector.verdict(now, *node));
+            let verdict = detector.verdict(now, *node);
+            let (ails, unjudged) = (ail(verdict), verdict == NodeVerdict::Unjudged);
             if ails.is_some() {
                 detector.judge_absence(now, *node);
             }
-            let judged = Judged { life, ails };
+            let overrules_gossip = detector.overruled_gossip(now, *node).is_some();
+            let judged = Judged { life, ails, overrules_gossip, unjudged };
             if *known != judged {
                 *known = judged;
                 changed.push(*node);

@@ -82,6 +82,9 @@ pub enum WatchOrder {
     /// On which streams own beats do not come back has changed. While it is on any, this node
     /// claims nothing for another node's silence; `None` if it judges silence again.
     OwnSilence(Option<OwnSilence>),
+    /// Whether no peer answers this node has changed. While none does, it judges nodes by the log
+    /// alone, and lets all others claim before it.
+    CutOff(bool),
 }
 
 /// What the node's replicas show; asked for those partitions only about which to decide.

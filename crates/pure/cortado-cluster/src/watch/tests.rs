@@ -478,3 +478,44 @@ fn what_keeps_a_node_from_claiming_is_told_if_it_lasts() {
     scene.pass(5_000);
     scene.check(&["5000 leave 3: this node's replica is not in the replica set"]);
 }
+
+#[test]
+fn a_leader_that_gossip_alone_misses_is_left_alone_and_that_is_told_once() {
+    let mut scene = Scene::new();
+    for number in 1..=3 {
+        scene.place(p(number), &[1, 2, 3], led_by(&fresh(), n(1), Millis(1_000), ME));
+    }
+    scene.pass(1_000);
+    scene.told();
+    gossip(&mut scene, PeerOpinion::Down);
+    for _ in 0..20 {
+        scene.on(WatchEvent::Observed(Evidence::PeerHeard { node: n(1) }));
+        scene.pass(250);
+    }
+    scene.check(&["4000 leave 3: leader n1 works, although gossip counts it as down"]);
+    // It is not heard of any longer.
+    scene.pass(1_000);
+    scene.check(&["7750 ask n1", "7750 ask n1", "7750 ask n1", "7750 leave 3: leader n1 is given"]);
+}
+
+#[test]
+fn a_silence_that_cannot_be_judged_is_told_with_the_partitions_that_it_concerns() {
+    let mut scene = led_by_n1(&[1, 2]);
+    scene.silent = vec![n(1), ME];
+    scene.pass(5_000);
+    let told = scene.told();
+    let left = "leave 2: own beats do not come back, so leader n1 cannot be judged";
+    assert_eq!(told.iter().filter(|told| told.contains(left)).count(), 1, "{told:#?}");
+    assert!(!told.iter().any(|told| told.contains("claim")), "{told:#?}");
+}
+
+#[test]
+fn a_node_that_no_peer_answers_says_so() {
+    let mut scene = led_by_n1(&[1]);
+    scene.on(WatchEvent::Observed(Evidence::GossipReach { answering: 0, members: 2 }));
+    scene.pass(1_100);
+    scene.check(&["3000 cut off"]);
+    scene.on(WatchEvent::Observed(Evidence::GossipReach { answering: 1, members: 2 }));
+    scene.pass(100);
+    scene.check(&["3150 among peers"]);
+}

@@ -45,6 +45,10 @@ impl Peers for Scripted {
     fn peer(&self, node: NodeId) -> Option<Arc<dyn Peer>> {
         self.0.get(&node).cloned()
     }
+
+    fn nodes(&self) -> Vec<NodeId> {
+        self.0.keys().copied().collect()
+    }
 }
 
 impl World {

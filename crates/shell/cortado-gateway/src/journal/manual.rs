@@ -13,7 +13,7 @@ use cortado_model::{DatabaseId, PartitionId};
 ///
 /// * `catalog`: knows the name of its database.
 pub(super) fn entry_of(entry: JournalEntry, catalog: &Catalog) -> EntryDocument {
-    let database = entry.partition.and_then(|partition| match partition.database {
+    let database = entry.database.and_then(|database| match database {
         DatabaseId::CLUSTER => Some("_cluster".to_owned()),
         id => catalog.database_by_id(id).map(|database| database.name.clone()),
     });
@@ -43,6 +43,10 @@ pub(super) fn entry_of(entry: JournalEntry, catalog: &Catalog) -> EntryDocument 
             typed(command).unwrap_or_else(|| filled_in(by_hand)),
             back.and_then(typed).unwrap_or_else(|| filled_in(undo)),
         ),
+        Manual::HandOffEach(to) => {
+            let name = database.as_deref().unwrap_or("DATABASE");
+            (format!("cortado handoff {name}/PARTITION --to {to}, for each"), filled_in(undo))
+        }
         Manual::Texts { by_hand, undo } => (by_hand, undo),
     };
     EntryDocument {

@@ -88,6 +88,10 @@ impl Between {
 }
 
 impl Peers for Between {
+    fn nodes(&self) -> Vec<NodeId> {
+        self.peers.nodes()
+    }
+
     fn peer(&self, node: NodeId) -> Option<Arc<dyn Peer>> {
         let peer = self.peers.peer(node)?;
         let (asked, says, room) =
@@ -170,7 +174,11 @@ impl World {
         let (stores, between) = (Arc::new(Stores::default()), Between::default());
         let names: Vec<NodeId> = settings.nodes().collect();
         let factory = Arc::clone(&stores) as Arc<dyn StoreFactory>;
-        let cluster = identity(&log, &factory, &names, Founding::Create).await.unwrap();
+        let cluster = {
+            let network = MemoryNetwork::default();
+            identity(&log, &factory, &names, Founding::Create, &network).await
+        };
+        let cluster = cluster.unwrap();
         let metrics = NodeMetrics::register(&registry, names.into_iter());
         let gateway_metrics = Arc::new(GatewayMetrics::register(&registry));
         let (failures, failed) = mpsc::unbounded_channel();
@@ -192,12 +200,13 @@ impl World {
                 metrics,
                 gateway_metrics: Arc::clone(&gateway_metrics),
                 refusals: Arc::default(),
+                reach: Arc::new(RequestReach::new(NodeId(0))),
                 failures: failures.clone(),
             });
             let started = started.unwrap();
             joined.push(between.peers.join(node, started.service()));
             let (cluster, incarnation) = (cluster, NodeIncarnation(1));
-            let life = PeerLife { cluster, node, incarnation, is_asked: true };
+            let life = PeerLife { cluster, node, incarnation, directory, is_asked: true };
             started.announce(MemoryNetwork::default().enter(life));
             nodes.insert(node, started);
         }

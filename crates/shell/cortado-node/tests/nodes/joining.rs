@@ -4,15 +4,19 @@
 use crate::world::{Music, Stores, deadline, eventually, settings};
 use cortado_document::TableDefinition;
 use cortado_gateway::{DatabaseSpec, Declared, NodeDescription, NodeFacts};
+use cortado_log::Log;
 use cortado_log::memory::SharedMemoryBeats;
 use cortado_log::memory::SharedMemoryLog;
 use cortado_metrics::Registry;
-use cortado_model::NodeId;
+use cortado_model::{ClusterUuid, NodeId, PartitionId};
 use cortado_node::{
     Cluster, Components, DirectoryError, Founding, IdentityError, NodeSeats, RawSettings,
     SeatError, StartError, begin_cluster,
 };
-use cortado_peer::MemoryNetwork;
+use cortado_peer::{
+    MemoryNetwork, Peer, PeerLife, PeerNetwork, PeerPlace, PeerPlaceError, PeerWhereabouts, Peers,
+    Pending,
+};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
@@ -62,12 +66,22 @@ impl Site {
 
     /// A process with a node, or without one.
     async fn join(&self, name: &str, directory: Option<&Directory>) -> Result<Cluster, StartError> {
+        self.join_by(Arc::clone(&self.network) as Arc<_>, name, directory).await
+    }
+
+    /// The same by a network of its own.
+    async fn join_by(
+        &self,
+        network: Arc<dyn PeerNetwork>,
+        name: &str,
+        directory: Option<&Directory>,
+    ) -> Result<Cluster, StartError> {
         let mut raw: RawSettings = settings();
         raw.description = NodeDescription { name: name.to_owned(), ..NodeDescription::default() };
         let stores = directory.map(|directory| Arc::clone(&directory.stores)).unwrap_or_default();
         let components = Components {
             beats: Arc::new(self.beats.clone()),
-            network: Arc::clone(&self.network) as Arc<_>,
+            network,
             founding: Founding::Join,
             ..stores.components(Arc::new(self.log.clone()), Arc::new(Registry::default()))
         };
@@ -207,4 +221,66 @@ async fn of_two_directories_that_start_under_one_name_one_holds_it() {
     assert_eq!((ready, refused), (1, 1));
     assert!(directories.iter().any(|directory| directory.node() == holder));
     assert_eq!(members(&router).iter().filter(|name| *name == "twin").count(), 1);
+}
+
+/// As between processes: nobody reaches a router.
+struct RoutersAreNotAsked(Arc<MemoryNetwork>);
+
+struct NotAsked(Arc<dyn PeerPlace>);
+
+impl PeerNetwork for RoutersAreNotAsked {
+    fn enter(&self, life: PeerLife) -> Arc<dyn PeerPlace> {
+        let place = self.0.enter(life);
+        if life.is_asked { place } else { Arc::new(NotAsked(place)) }
+    }
+
+    fn seek_cluster(&self) -> Pending<'_, Option<ClusterUuid>> {
+        self.0.seek_cluster()
+    }
+}
+
+impl PeerPlace for NotAsked {
+    fn peers(&self) -> Arc<dyn Peers> {
+        self.0.peers()
+    }
+
+    fn serve(&self, _: Arc<dyn Peer>) -> Pending<'_, Result<(), PeerPlaceError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn address(&self) -> String {
+        String::new()
+    }
+
+    fn know(&self, _: &[PeerWhereabouts]) {}
+
+    fn leave(&self) -> Pending<'_, ()> {
+        self.0.leave()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_comes_after_the_log_was_trimmed_copies_it_from_a_node() {
+    let site = Site::begun().await;
+    let (nodes, router) = site.nodes(["a", "b"]).await;
+    let music = music(&router).await;
+    music.put("a", "t", "{}").await.unwrap();
+    let extent = site.log.extents(&[PartitionId::CLUSTER]).await.unwrap().remove(0);
+    site.log.trim(PartitionId::CLUSTER, extent.log, extent.end).await.unwrap();
+    // Neither the beginning of the log nor a store says which cluster it is.
+    let network = RoutersAreNotAsked(Arc::clone(&site.network));
+    let late = site.join_by(Arc::new(network), "", None).await.unwrap();
+    assert_eq!(members(&late).len(), 2);
+    assert_eq!(late.gateway().catalog().cluster(), router.gateway().catalog().cluster());
+    let directory = Directory::default();
+    let node = site.join("c", Some(&directory)).await.unwrap();
+    eventually("it is ready", || node.nodes().ready().is_ok()).await;
+    eventually("it is a member", || members(&late).len() == 3).await;
+    for node in nodes {
+        node.shutdown().await;
+    }
+    // Where there is none to ask, it says so.
+    let alone = site.join_by(Arc::new(MemoryNetwork::default()), "", None).await.map(|_| ());
+    let lost = matches!(alone, Err(StartError::Identity(IdentityError::IdentityLost)));
+    assert!(lost, "{alone:?}");
 }

@@ -3,7 +3,7 @@
 //! Start reading at [`messages`].
 
 use super::{PARTITION, SCN_MAX, leaders, scn};
-use crate::{Message, Progress, ReplicaProgress};
+use crate::{Message, Progress, Reach, ReplicaProgress};
 use cortado_driver::{DigestReport, ReplicaRole};
 use cortado_model::{LogOffset, NodeId, NodeIncarnation, PartitionId, WallMillis};
 
@@ -20,6 +20,10 @@ pub(in crate::conformance) fn messages() -> Vec<Message> {
         },
         Message::Claim { .. } => [Message::Claim { partition }],
         Message::LogGrew { .. } => [log_grew(u64::MAX)],
+        Message::Reach(_) => [
+            Message::Reach(Reach { by: node, failed: vec![NodeId(1), NodeId(3)], served: vec![] }),
+            Message::Reach(Reach { by: node, failed: vec![], served: vec![NodeId(u32::MAX)] }),
+        ],
     }
 }
 

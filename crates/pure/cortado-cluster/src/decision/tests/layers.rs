@@ -37,16 +37,19 @@ fn without_gossip_the_log_alone_is_believed() {
 #[test]
 fn a_leader_that_peers_reach_and_the_log_does_not_is_asked_first() {
     let alive = |case| gossip(case, NOW, PeerOpinion::Alive);
-    let (case, now) = log_says(true, 1_000);
-    alive(case).check(now, "ask n1, claim in 3000 ms: leader n1 silent for 1000 ms");
+    // Peers have a moment to find out, too.
+    let (case, now) = log_says(true, 1_499);
+    alive(case).check(now, "stay: LeaderSilent");
+    let (case, now) = log_says(true, 1_500);
+    alive(case).check(now, "ask n1, claim in 2500 ms: leader n1 silent for 1500 ms");
     let (case, now) = log_says(true, 3_900);
     alive(case).check(now, "ask n1, claim in 100 ms");
     let (case, now) = log_says(true, 4_000);
     alive(case).check(now, "claim: leader n1 silent for 4000 ms");
     // The next candidate waits for its turn, and asks no more.
-    let (case, now) = log_says(true, 1_000);
+    let (case, now) = log_says(true, 1_500);
     let other = alive(case).with(|facts| facts.me = n(3));
-    other.check(now, "claim in 3150 ms");
+    other.check(now, "claim in 2650 ms");
 }
 
 #[test]
@@ -63,11 +66,21 @@ fn a_leader_that_beats_and_no_peer_reaches_is_asked_first() {
 }
 
 #[test]
-fn a_mere_suspicion_is_none() {
+fn a_mere_suspicion_is_nothing_alone_and_enough_beside_a_silent_log() {
     let (case, now) = log_says(false, 5_000);
     gossip(case, NOW, PeerOpinion::Suspect).check(now, "stay: LeaderAlive");
     let (case, now) = log_says(true, 1_000);
-    gossip(case, NOW, PeerOpinion::Suspect).check(now, "ask n1");
+    let case = gossip(case, NOW, PeerOpinion::Suspect);
+    case.check(now, "claim: leader n1 silent for 1000 ms");
+}
+
+#[test]
+fn a_leader_that_only_gossip_misses_leads_on() {
+    let (case, now) = log_says(false, 5_000);
+    let mut case = gossip(case, NOW, PeerOpinion::Down);
+    case.detector.observe(now, Evidence::PeerHeard { node: n(1) });
+    assert!(case.detector.overruled_gossip(now, n(1)).is_some());
+    case.check(now, "stay: LeaderAlive");
 }
 
 #[test]

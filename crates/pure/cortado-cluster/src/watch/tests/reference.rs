@@ -23,6 +23,7 @@ struct Reference {
     tick_due: Millis,
     sickness: Option<Sickness>,
     own_silence: Option<OwnSilence>,
+    cut_off: bool,
     store_full: bool,
     hand_off_running: bool,
     last_hand_back_at: Option<Millis>,
@@ -49,6 +50,7 @@ impl Reference {
             tick_due: now,
             sickness: None,
             own_silence: None,
+            cut_off: false,
             store_full: false,
             hand_off_running: false,
             last_hand_back_at: None,
@@ -98,6 +100,10 @@ impl Reference {
         if ticks && self.own_silence != self.detector.own_silence(now) {
             self.own_silence = self.detector.own_silence(now);
             orders.push(WatchOrder::OwnSilence(self.own_silence));
+        }
+        if self.cut_off != self.detector.is_cut_off() {
+            self.cut_off = self.detector.is_cut_off();
+            orders.push(WatchOrder::CutOff(self.cut_off));
         }
         if self.sickness != self.detector.sickness() {
             self.sickness = self.detector.sickness();
@@ -482,6 +488,7 @@ fn sorted(mut orders: Vec<WatchOrder>) -> Vec<WatchOrder> {
         WatchOrder::HandOff { why, .. } => (4, Some(why.partition)),
         WatchOrder::AskToStepDown { why, .. } => (5, Some(why.partition)),
         WatchOrder::Abstain(_) => (6, None),
+        WatchOrder::CutOff(_) => (7, None),
     });
     orders
 }

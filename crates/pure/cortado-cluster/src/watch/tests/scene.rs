@@ -180,7 +180,7 @@ impl Scene {
                 format!("{} ask {leader} about {}: {}", at.0, why.partition, why.cause)
             }
             WatchOrder::Abstain(told) => {
-                format!("{} leave {}: {}", at.0, told.partitions, told.cause)
+                format!("{} leave {}: {}", at.0, told.partitions.len(), told.cause)
             }
             WatchOrder::HandOff { to, why } => {
                 format!("{} hand {} to {to}: {}", at.0, why.partition, why.cause)
@@ -189,6 +189,8 @@ impl Scene {
             WatchOrder::Sickness(None) => format!("{} well", at.0),
             WatchOrder::OwnSilence(Some(silence)) => format!("{} {silence}", at.0),
             WatchOrder::OwnSilence(None) => format!("{} hears itself", at.0),
+            WatchOrder::CutOff(true) => format!("{} cut off", at.0),
+            WatchOrder::CutOff(false) => format!("{} among peers", at.0),
         };
         core::mem::take(&mut self.orders).into_iter().map(spell).collect()
     }

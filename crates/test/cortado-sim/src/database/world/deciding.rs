@@ -83,6 +83,8 @@ impl World {
                 WatchOrder::Sickness(sickness) => self.feel(node, sickness.is_some()),
                 WatchOrder::OwnSilence(Some(_)) => self.coverage.reach(CoveragePoint::DeafToItself),
                 WatchOrder::OwnSilence(None) => self.coverage.reach(CoveragePoint::HearsItself),
+                // It is told, and the watch goes by it.
+                WatchOrder::CutOff(_) => {}
             }
         }
     }
