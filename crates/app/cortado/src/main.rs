@@ -42,6 +42,7 @@ mod export;
 mod export_lines;
 mod changes;
 mod status;
+mod moves;
 mod nodes;
 mod decisions;
 mod log_verification;

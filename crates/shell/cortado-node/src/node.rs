@@ -4,6 +4,7 @@
 
 use crate::address_book::keep_address_book;
 use crate::clock::{Clock, wall};
+use crate::copies::Copies;
 use crate::effort::Effort;
 use crate::handing_over::hand_over;
 use crate::health::Health;
@@ -95,6 +96,7 @@ impl Node {
             host.tasks.spawn(watch_over(watched, service));
             host.tasks.spawn(watch_room(Arc::clone(host)));
             host.tasks.spawn(gateway.clone().control(leads_cluster(host)));
+            host.tasks.spawn(gateway.clone().move_replicas(leads_cluster(host)));
             host.tasks.spawn(gateway.clone().found_journal(leads_cluster(host)));
         }
     }
@@ -233,6 +235,7 @@ fn host_of(
         settings: parts.settings,
         health,
         effort: Effort::default(),
+        copies: Copies::default(),
         metrics: parts.metrics,
         routes: LocalRoutes::new(Arc::clone(&cluster.routes)),
         cluster,
